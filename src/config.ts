@@ -1,0 +1,131 @@
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { BackfillError } from './errors.js';
+import { refuseUnknown, requireText } from './options.js';
+import { loadSteps } from './steps/load.js';
+import type { Step } from './steps/step.js';
+
+/** What a store must have before anything is tried. */
+export interface StoreRequirements {
+  /** Tables with the columns that must be there. */
+  readonly tables?: Readonly<Record<string, readonly string[]>>;
+  /** A table with one row a version; the greatest counts, compared number by number. */
+  readonly version?: { readonly table: string; readonly column: string; readonly atLeast: string };
+}
+
+/** What {@link defineConfig} takes. */
+export interface ConfigOptions {
+  /** Where the store is. `--db-path` comes first, then the environment variable `env`, then `path`. */
+  readonly database: { readonly path: string; readonly env?: string };
+  /** Folders with step files, relative to the config file. */
+  readonly steps: readonly string[];
+  /** Checks on the store before every command that reads or changes it. Default: none. */
+  readonly requires?: StoreRequirements;
+}
+
+/** A validated config. */
+export interface Config {
+  readonly kind: 'config';
+  readonly database: { readonly path: string; readonly env?: string };
+  readonly steps: readonly string[];
+  readonly requires: StoreRequirements;
+}
+
+/**
+ * Declares a project: where its store is, where its steps are, what its store must have.
+ *
+ * @param options see {@link ConfigOptions}
+ * @returns the default export of `umzug-backfill.config.ts`
+ * @throws {BackfillError} `CONFIG_INVALID` naming the option that is missing, unknown or of the wrong kind
+ *
+ * @example
+ * export default defineConfig({
+ *   database: { path: '~/.myapp/store.db', env: 'MYAPP_DB' },
+ *   steps: ['migrations', 'backfills'],
+ * });
+ */
+export function defineConfig(options: ConfigOptions): Config {
+  const what = 'defineConfig()';
+  refuseUnknown(options, ['database', 'steps', 'requires'], what, 'CONFIG_INVALID');
+  refuseUnknown(options.database ?? {}, ['path', 'env'], `\`database\` of ${what}`, 'CONFIG_INVALID');
+  refuseUnknown(options.requires ?? {}, ['tables', 'version'], `\`requires\` of ${what}`, 'CONFIG_INVALID');
+  requireText(options.database?.path, 'database.path', what, 'CONFIG_INVALID');
+  if (!Array.isArray(options.steps) || options.steps.length === 0) {
+    throw new BackfillError(
+      'CONFIG_INVALID',
+      `Expected \`steps\` in ${what} to be a list of folders`,
+      'Name one',
+    );
+  }
+  return {
+    kind: 'config',
+    database: options.database,
+    steps: options.steps,
+    requires: options.requires ?? {},
+  };
+}
+
+/** A config with its steps, loaded. */
+export interface Project {
+  readonly config: Config;
+  readonly steps: readonly Step[];
+}
+
+/** Where the config is looked for, from the current folder: compiled first, as it is what runs. */
+const CONFIG_FILES = [
+  'umzug-backfill.config.js',
+  'umzug-backfill.config.mjs',
+  'dist/umzug-backfill.config.js',
+  'umzug-backfill.config.ts',
+] as const;
+
+/**
+ * Loads the project of a folder.
+ *
+ * @param folder where to look for the config file, plain or compiled to `dist/`
+ * @throws {BackfillError} `CONFIG_MISSING` when there is none, `CONFIG_INVALID` when it exports no config, and what
+ *   `loadSteps` throws
+ */
+export async function loadProject(folder: string): Promise<Project> {
+  const file = CONFIG_FILES.map((name) => join(folder, name)).find((path) => existsSync(path));
+  if (file === undefined) {
+    throw new BackfillError(
+      'CONFIG_MISSING',
+      `There is no umzug-backfill.config.js in ${folder}, nor a compiled one in its dist folder`,
+      `Run the command in the folder of your project; make the file with: export default defineConfig({ database: { path: 'store.db' }, steps: ['backfills'] })`,
+    );
+  }
+  let config: unknown;
+  try {
+    config = ((await import(pathToFileURL(file).href)) as { readonly default?: unknown }).default;
+  } catch (error) {
+    if (error instanceof BackfillError) throw error;
+    throw new BackfillError(
+      'CONFIG_INVALID',
+      `The config file ${file} can not be loaded`,
+      file.endsWith('.ts') ? 'Compile it first: npm run build' : 'Run it alone with node to see why',
+      { cause: error },
+    );
+  }
+  if (typeof config !== 'object' || config === null || !('kind' in config) || config.kind !== 'config') {
+    throw new BackfillError(
+      'CONFIG_INVALID',
+      `The config file ${file} has no config as its default export`,
+      'Export one: export default defineConfig({ … })',
+    );
+  }
+  const checked = config as Config;
+  const folders = checked.steps.map((name) => resolve(dirname(file), name));
+  return { config: checked, steps: await loadSteps(folders) };
+}
+
+/**
+ * The path of the store: the one given, else the config's environment variable, else the config's default.
+ *
+ * @param given the value of `--db-path`, if any
+ */
+export function storePath(config: Config, given: string | undefined, env: NodeJS.ProcessEnv): string {
+  const fromEnv = config.database.env === undefined ? undefined : env[config.database.env];
+  return given ?? (fromEnv === undefined || fromEnv === '' ? config.database.path : fromEnv);
+}

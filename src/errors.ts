@@ -1,0 +1,222 @@
+/** Exit codes of the command line. A caller in a shell decides by these; people and programs read `code`. */
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  pending: 3,
+  locked: 4,
+  unverified: 5,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+/**
+ * Every code that an error of this package can carry, with the exit code it ends a command with.
+ * `docs/errors.md` lists each with its cause and its mend; a test holds the two together.
+ */
+const EXIT_BY_CODE = {
+  // the call
+  USAGE: EXIT.usage,
+  NPM_KEPT_OPTION: EXIT.usage,
+  CONFIG_MISSING: EXIT.usage,
+  STEP_UNKNOWN: EXIT.usage,
+  BACKFILL_UNKNOWN: EXIT.usage,
+  // the project
+  CONFIG_INVALID: EXIT.failed,
+  STEP_INVALID: EXIT.failed,
+  STEP_DRIFTED: EXIT.failed,
+  STEP_FILE_GONE: EXIT.failed,
+  STEP_IRREVERSIBLE: EXIT.failed,
+  STEP_NOT_APPLIED: EXIT.failed,
+  // the store
+  STORE_MISSING: EXIT.failed,
+  STORE_NOT_A_FILE: EXIT.failed,
+  STORE_EMPTY: EXIT.failed,
+  STORE_NOT_A_DATABASE: EXIT.failed,
+  STORE_CORRUPT: EXIT.failed,
+  STORE_READONLY: EXIT.failed,
+  STORE_FOLDER_READONLY: EXIT.failed,
+  STORE_HOT_JOURNAL: EXIT.failed,
+  STORE_BUSY: EXIT.failed,
+  STORE_FULL: EXIT.failed,
+  STORE_IO: EXIT.failed,
+  STORE_REFUSED: EXIT.failed,
+  // its schema
+  TABLE_MISSING: EXIT.failed,
+  COLUMN_MISSING: EXIT.failed,
+  KEY_UNSUITABLE: EXIT.failed,
+  VERSION_MISSING: EXIT.failed,
+  VERSION_UNREADABLE: EXIT.failed,
+  VERSION_TOO_OLD: EXIT.failed,
+  VERSION_TOO_NEW: EXIT.failed,
+  SCHEMA_BLOCKED: EXIT.failed,
+  COLUMN_HAS_VALUES: EXIT.failed,
+  CONFIRMATION_REQUIRED: EXIT.failed,
+  // the run
+  UPDATE_IGNORED: EXIT.failed,
+  RUN_CONFLICT: EXIT.failed,
+  LEDGER_INCONSISTENT: EXIT.failed,
+  VERIFICATION_FAILED: EXIT.unverified,
+  INTERRUPTED: EXIT.interrupted,
+  TERMINATED: EXIT.terminated,
+  INTERNAL: EXIT.failed,
+} as const;
+
+/** A stable name for what went wrong; never renamed, never reused. */
+export type ErrorCode = keyof typeof EXIT_BY_CODE;
+
+/** All codes, for documentation and its test. */
+export const ERROR_CODES = Object.keys(EXIT_BY_CODE) as readonly ErrorCode[];
+
+/**
+ * An error of this package: what is wrong in one sentence, and the command that mends it.
+ *
+ * Neither text ever holds a payload's contents or SQLite's own message (a trigger's `RAISE` can quote a payload);
+ * `cause` may, so it is for a debugger, never for a log.
+ */
+export class BackfillError extends Error {
+  override readonly name = 'BackfillError';
+  /** Stable name of the failure. */
+  readonly code: ErrorCode;
+  /** What to do about it, with the command where one exists. */
+  readonly hint: string;
+
+  /**
+   * @param code stable name of the failure
+   * @param message one sentence saying what is wrong
+   * @param hint the command or action that mends it
+   * @param options `cause`: the error this one explains
+   */
+  constructor(code: ErrorCode, message: string, hint: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.hint = hint;
+  }
+
+  /** The exit code that a command ends with after this error. */
+  get exitCode(): number {
+    return EXIT_BY_CODE[this.code];
+  }
+}
+
+/** SQLite's result codes by their leading part, longest first, and what each means to a person. */
+const SQLITE_MEANINGS: readonly (readonly [
+  prefix: string,
+  code: ErrorCode,
+  message: string,
+  hint: string,
+])[] = [
+  [
+    'SQLITE_READONLY_ROLLBACK',
+    'STORE_HOT_JOURNAL',
+    'The store has a hot journal: a writer died in the middle of a transaction',
+    'Let SQLite roll it back by opening the store for writing once: sqlite3 STORE "SELECT 1 FROM sqlite_schema"',
+  ],
+  [
+    'SQLITE_READONLY_DIRECTORY',
+    'STORE_FOLDER_READONLY',
+    'The folder of the store can not be written, and SQLite keeps its journal there',
+    'Give this user write permission on the folder of the store',
+  ],
+  [
+    'SQLITE_CANTOPEN',
+    'STORE_FOLDER_READONLY',
+    'SQLite can not open the store or make its -wal and -shm files beside it',
+    'Give this user read and write permission on the store and its folder',
+  ],
+  [
+    'SQLITE_READONLY',
+    'STORE_READONLY',
+    'The store can not be written by this user',
+    'Give this user write permission on the store: chmod u+w STORE',
+  ],
+  [
+    'SQLITE_BUSY',
+    'STORE_BUSY',
+    'Another process kept the store locked for longer than the wait',
+    'End or pause the other writer, then run the same command again; nothing done so far is lost',
+  ],
+  [
+    'SQLITE_LOCKED',
+    'STORE_BUSY',
+    'The store is locked by another connection of this process',
+    'Close the other connection, then run the same command again',
+  ],
+  [
+    'SQLITE_FULL',
+    'STORE_FULL',
+    'The disk is full, or the store has reached its page limit',
+    'Make room, then run the same command again; it resumes where it stopped',
+  ],
+  [
+    'SQLITE_IOERR',
+    'STORE_IO',
+    'Reading or writing the store failed in the operating system',
+    'Check the disk (dmesg), then run the same command again; it resumes where it stopped',
+  ],
+  [
+    'SQLITE_NOTADB',
+    'STORE_NOT_A_DATABASE',
+    'The file is not an SQLite database',
+    'Give the path of the store with --db-path',
+  ],
+  [
+    'SQLITE_CORRUPT',
+    'STORE_CORRUPT',
+    'SQLite reports that the store is damaged',
+    'Check it with: sqlite3 STORE "PRAGMA integrity_check", and go back to a backup if that fails',
+  ],
+];
+
+interface SqliteFailure extends Error {
+  readonly code: string;
+}
+
+/** Whether `error` was raised by SQLite (its `code` is one of SQLite's result codes). */
+export function isSqliteError(error: unknown): error is SqliteFailure {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    error.code.startsWith('SQLITE_')
+  );
+}
+
+/**
+ * Gives any thrown value the shape of a {@link BackfillError}.
+ *
+ * @param error what was thrown
+ * @param doing what was being done, as "in batch 3"; stands in the message where SQLite refused a statement
+ * @returns the same error if it is one of ours already, else one whose `cause` it is
+ */
+export function toBackfillError(error: unknown, doing?: string): BackfillError {
+  if (error instanceof BackfillError) return error;
+  const where = doing === undefined ? '' : ` ${doing}`;
+  if (!isSqliteError(error)) {
+    return new BackfillError(
+      'INTERNAL',
+      `Something went wrong that this program does not expect${where} (${error instanceof Error ? error.name : typeof error})`,
+      'Run it again with --log-level debug, and report what it prints',
+      { cause: error },
+    );
+  }
+  const known = SQLITE_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
+  if (known) {
+    const [, code, message, hint] = known;
+    return new BackfillError(code, `${message}${where} (${error.code})`, hint, { cause: error });
+  }
+  return new BackfillError(
+    'STORE_REFUSED',
+    `SQLite refused a statement${where} (${error.code})`,
+    'Look for a trigger or a constraint that stands in the way: umzug-backfill up --dry-run lists them',
+    { cause: error },
+  );
+}
+
+/** The longest chain of wrappers (umzug's MigrationError around ours) ends at the error that says most. */
+export function rootBackfillError(error: unknown): BackfillError {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if (at instanceof BackfillError || isSqliteError(at)) return toBackfillError(at);
+  }
+  return toBackfillError(error);
+}

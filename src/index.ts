@@ -1,0 +1,20 @@
+export {
+  type BackfillChecks,
+  type BackfillDefinition,
+  type BackfillOptions,
+  defineBackfill,
+  type FirstOf,
+  firstOf,
+  type IndexUse,
+} from './backfill/define.js';
+export { type Config, type ConfigOptions, defineConfig, type StoreRequirements } from './config.js';
+export { BackfillError, type ErrorCode } from './errors.js';
+export {
+  defineSchemaStep,
+  type IndexDefinition,
+  type IndexOptions,
+  type SchemaStepDefinition,
+  type SchemaStepOptions,
+  type VersionOptions,
+} from './steps/schema-step.js';
+export { defineSqlStep, type SqlStepDefinition, type SqlStepOptions } from './steps/sql-step.js';

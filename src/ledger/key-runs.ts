@@ -1,0 +1,81 @@
+/**
+ * A set of integer keys as runs of consecutive keys, packed into bytes: for each run the gap to the end of the run
+ * before and the run's length less one, both as unsigned LEB128. Keys are given as offsets from a first key,
+ * so that numbers suffice. A run without gaps costs 2 to 4 bytes, whatever its length.
+ *
+ * @see https://en.wikipedia.org/wiki/LEB128
+ */
+
+/** The first and last key of a run of consecutive keys. */
+export type KeyRun = readonly [first: bigint, last: bigint];
+
+/** Largest offset that can be packed: beyond it JavaScript's numbers have gaps. */
+export const MAX_OFFSET = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Packs keys.
+ *
+ * @param offsets strictly rising, from 0 to {@link MAX_OFFSET}
+ */
+export function packKeys(offsets: readonly number[]): Buffer {
+  const bytes: number[] = [];
+  const put = (value: number): void => {
+    let rest = value;
+    while (rest >= 0x80) {
+      bytes.push((rest % 0x80) | 0x80);
+      rest = Math.floor(rest / 0x80);
+    }
+    bytes.push(rest);
+  };
+  let next = 0; // the offset right after the last run
+  for (let i = 0; i < offsets.length; ) {
+    const first = offsets[i] as number;
+    let last = first;
+    i += 1;
+    while (offsets[i] === last + 1) {
+      last += 1;
+      i += 1;
+    }
+    put(first - next);
+    put(last - first);
+    next = last + 1;
+  }
+  return Buffer.from(bytes);
+}
+
+/**
+ * Unpacks what {@link packKeys} packed.
+ *
+ * @param firstKey the key of offset 0
+ * @param bytes the packed runs
+ * @returns the runs in rising order
+ */
+export function unpackKeys(firstKey: bigint, bytes: Buffer): KeyRun[] {
+  const runs: KeyRun[] = [];
+  let at = 0;
+  const take = (): number => {
+    let value = 0;
+    let scale = 1;
+    for (;;) {
+      const byte = bytes[at];
+      if (byte === undefined) throw new RangeError('A packed key set ends in the middle of a number');
+      at += 1;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+      scale *= 0x80;
+    }
+  };
+  let next = 0;
+  while (at < bytes.length) {
+    const first = next + take();
+    const last = first + take();
+    runs.push([firstKey + BigInt(first), firstKey + BigInt(last)]);
+    next = last + 1;
+  }
+  return runs;
+}
+
+/** How many keys the runs hold. */
+export function countKeys(runs: readonly KeyRun[]): number {
+  return runs.reduce((count, [first, last]) => count + Number(last - first) + 1, 0);
+}

@@ -1,0 +1,99 @@
+/**
+ * The ledger: our tables in the store itself, so that a change and the record of it commit in one transaction.
+ *
+ * No STRICT and no generated columns: a store must stay readable by the SQLite 3.35 that its application may have,
+ * and an unknown keyword in one table's DDL makes the whole schema unreadable.
+ */
+export const LEDGER_TABLES = {
+  steps: 'umzug_backfill_steps',
+  objects: 'umzug_backfill_objects',
+  runs: 'umzug_backfill_runs',
+  batches: 'umzug_backfill_batches',
+  cells: 'umzug_backfill_cells',
+  skips: 'umzug_backfill_skips',
+  verifications: 'umzug_backfill_verifications',
+} as const;
+
+const T = LEDGER_TABLES;
+
+/** Times are ISO-8601 in UTC, keys stand as the table has them, booleans do not occur. */
+export const LEDGER_DDL = `
+CREATE TABLE IF NOT EXISTS ${T.steps} (
+  name TEXT PRIMARY KEY NOT NULL,
+  kind TEXT NOT NULL,              -- schema | sql | backfill
+  status TEXT NOT NULL,            -- applying -> applied -> reverting -> (row deleted)
+  fingerprint TEXT NOT NULL,       -- SHA-256 of the normalised declaration
+  package_version TEXT NOT NULL,   -- of this package, when the step was begun
+  started_at TEXT NOT NULL,
+  applied_at TEXT,
+  duration_ms INTEGER NOT NULL DEFAULT 0,
+  reverted_cells INTEGER NOT NULL DEFAULT 0,  -- by a \`down\` under way
+  kept_cells INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS ${T.objects} (   -- what a schema step made, and its \`down\` removes
+  step TEXT NOT NULL,
+  kind TEXT NOT NULL,              -- column | index | version
+  name TEXT NOT NULL,
+  PRIMARY KEY (step, kind, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ${T.runs} (
+  backfill TEXT NOT NULL,
+  run INTEGER NOT NULL,            -- 1, 2, ...
+  kind TEXT NOT NULL,              -- first | catch-up | rescan
+  status TEXT NOT NULL,            -- running -> filled -> verified
+  start_key,                       -- the cursor it began with
+  watermark,                       -- last key in scope of the run, NULL when the table was empty
+  cursor,                          -- last key done, exclusive; NULL before the first
+  found_cells INTEGER NOT NULL,    -- cells up to the watermark that held their derived value before the run
+  batches INTEGER NOT NULL DEFAULT 0,
+  rows_scanned INTEGER NOT NULL DEFAULT 0,
+  cells_filled INTEGER NOT NULL DEFAULT 0,
+  cells_skipped INTEGER NOT NULL DEFAULT 0,
+  started_at TEXT NOT NULL,
+  filled_at TEXT,
+  PRIMARY KEY (backfill, run)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ${T.batches} (
+  backfill TEXT NOT NULL,
+  number INTEGER NOT NULL,         -- 1, 2, ... over all runs
+  run INTEGER NOT NULL,
+  first_key NOT NULL,
+  last_key NOT NULL,
+  rows_scanned INTEGER NOT NULL,
+  cells_filled INTEGER NOT NULL,
+  cells_skipped INTEGER NOT NULL,
+  duration_ms REAL NOT NULL,
+  committed_at TEXT NOT NULL,
+  PRIMARY KEY (backfill, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ${T.cells} (     -- which cells a batch filled: what exact rollback needs
+  backfill TEXT NOT NULL,
+  batch INTEGER NOT NULL,
+  columns TEXT NOT NULL,           -- JSON array: the columns filled in each of these rows
+  first_key NOT NULL,
+  keys BLOB NOT NULL,              -- runs of consecutive keys from first_key on: see key-runs.ts
+  PRIMARY KEY (backfill, batch, columns)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ${T.skips} (
+  backfill TEXT NOT NULL,
+  key NOT NULL,
+  target TEXT NOT NULL,            -- a column, or * for the whole row
+  reason TEXT NOT NULL,
+  batch INTEGER NOT NULL,
+  PRIMARY KEY (backfill, key, target)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ${T.verifications} (
+  backfill TEXT NOT NULL,
+  number INTEGER NOT NULL,         -- 1, 2, ...
+  run INTEGER NOT NULL,            -- the last run that it saw
+  verdict TEXT NOT NULL,           -- pass | warn | fail
+  verified_at TEXT NOT NULL,
+  checks TEXT NOT NULL,            -- JSON: each check's verdict and counts
+  PRIMARY KEY (backfill, number)
+) WITHOUT ROWID;
+`;
+
+/** Drops the ledger; done when its last step is reverted, so that `down --to 0` leaves the schema as it was. */
+export const LEDGER_DROP = Object.values(T)
+  .map((name) => `DROP TABLE IF EXISTS ${name};`)
+  .join('\n');

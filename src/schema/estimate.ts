@@ -1,0 +1,31 @@
+import type { Store } from '../store/sqlite/store.js';
+import { tableBytes } from './inspect.js';
+
+/**
+ * Rates by which lock times are foretold, in bytes of the table a millisecond. Measured on a million rows (875 MB) of
+ * about 800 bytes, on two shared cores: DROP COLUMN 8.5 s for two, CREATE INDEX 0.3 s for one on empty columns.
+ */
+const DROP_COLUMN_BYTES_PER_MS = 200_000;
+const CREATE_INDEX_BYTES_PER_MS = 2_500_000;
+
+/** Lock time of a statement that only changes the schema, in milliseconds. */
+export const SCHEMA_ONLY_MS = 5;
+
+/** What a statement is expected to cost other writers. */
+export interface Estimate {
+  /** How long the write lock is held, in milliseconds. */
+  readonly lockMs: number;
+  /** Disk needed while it runs, in bytes. */
+  readonly diskBytes: number;
+}
+
+/** What dropping columns is expected to cost: SQLite rewrites the table for each. */
+export function dropColumnEstimate(store: Store, table: string, columns: number): Estimate {
+  const bytes = tableBytes(store, table);
+  return { lockMs: SCHEMA_ONLY_MS + (columns * bytes) / DROP_COLUMN_BYTES_PER_MS, diskBytes: bytes };
+}
+
+/** What a partial index on columns that are still NULL is expected to cost: SQLite reads the table once. */
+export function createIndexEstimate(bytes: number): Estimate {
+  return { lockMs: SCHEMA_ONLY_MS + bytes / CREATE_INDEX_BYTES_PER_MS, diskBytes: 0 };
+}

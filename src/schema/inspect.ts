@@ -1,0 +1,111 @@
+import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
+import { normaliseSql } from '../store/sqlite/sql.js';
+import type { Store } from '../store/sqlite/store.js';
+
+/** A column as `PRAGMA table_xinfo` gives it. */
+export interface ColumnInfo {
+  readonly name: string;
+  readonly type: string;
+  /** 1 and up for the columns of the primary key, 0 for others. */
+  readonly pk: number;
+  readonly isGenerated: boolean;
+}
+
+/** SQLite folds the case of ASCII letters in names, and of no others. */
+export const foldCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+
+/** Whether two names are the same to SQLite. */
+export const isSameName = (a: string, b: string): boolean => foldCase(a) === foldCase(b);
+
+const hasObject = (store: Store, type: string, name: string): boolean =>
+  store.get('SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE', type, name) !==
+  undefined;
+
+/** Whether the store has a table (not a view) of this name. */
+export const hasTable = (store: Store, name: string): boolean => hasObject(store, 'table', name);
+
+/** Whether the store has an index of this name. */
+export const hasIndex = (store: Store, name: string): boolean => hasObject(store, 'index', name);
+
+/** All columns of a table, generated and hidden ones too; empty when there is no such table. */
+export function tableColumns(store: Store, table: string): ColumnInfo[] {
+  return store
+    .all<{ name: string; type: string; pk: number; hidden: number }>(
+      'SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)',
+      table,
+    )
+    .map(({ hidden, ...column }) => ({ ...column, isGenerated: hidden === 2 || hidden === 3 }));
+}
+
+/** Columns of `names` that the table lacks, in folded case. */
+export function absentColumns(store: Store, table: string, names: readonly string[]): Set<string> {
+  const present = new Set(tableColumns(store, table).map(({ name }) => foldCase(name)));
+  return new Set(names.map(foldCase).filter((name) => !present.has(name)));
+}
+
+/** Triggers of a table that an UPDATE of one of `columns` fires. */
+export function updateTriggers(store: Store, table: string, columns: readonly string[]): string[] {
+  const triggers = store.all<{ name: string; sql: string }>(
+    `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name`,
+    table,
+  );
+  return triggers
+    .filter(({ sql }) => {
+      const head = /\bupdate\b( of (.*?))? on\b/.exec(normaliseSql(sql).split('begin')[0] ?? '');
+      if (!head) return false;
+      const named = head[2]?.split(',');
+      return named === undefined || columns.some((column) => named.includes(foldCase(column)));
+    })
+    .map(({ name }) => name);
+}
+
+/** Name of an index with this table and definition, whatever it is called, or undefined. */
+export function findIndex(
+  store: Store,
+  step: SchemaStepDefinition,
+  index: IndexDefinition,
+): string | undefined {
+  const candidates = store.all<{ name: string; sql: string }>(
+    `SELECT l.name, s.sql FROM pragma_index_list(?) AS l JOIN sqlite_schema AS s ON s.type = 'index' AND s.name = l.name
+    WHERE l."unique" = 0`,
+    step.table,
+  );
+  const wanted = index.where === undefined ? '' : normaliseSql(index.where);
+  return candidates.find(({ name, sql }) => {
+    const columns = store.all<{ name: string | null; desc: number; coll: string }>(
+      'SELECT name, "desc", coll FROM pragma_index_xinfo(?) WHERE key = 1 ORDER BY seqno',
+      name,
+    );
+    const isSameList =
+      columns.length === index.columns.length &&
+      columns.every(
+        (column, i) =>
+          column.name !== null &&
+          isSameName(column.name, index.columns[i] ?? '') &&
+          column.desc === 0 &&
+          column.coll === 'BINARY',
+      );
+    return isSameList && indexCondition(sql) === wanted;
+  })?.name;
+}
+
+/** The normalised condition of a partial index, or '' when it has none. */
+function indexCondition(sql: string): string {
+  const text = normaliseSql(sql);
+  let depth = 0;
+  for (let at = text.indexOf('('); at < text.length; at += 1) {
+    if (text[at] === '(') depth += 1;
+    if (text[at] === ')') depth -= 1;
+    if (depth === 0) return text.slice(at + 1).replace(/^ ?where ?/, '');
+  }
+  return '';
+}
+
+/** Bytes of the pages that a table occupies, without its indexes. */
+export function tableBytes(store: Store, table: string): number {
+  const row = store.get<{ bytes: number | null }>(
+    'SELECT sum(pgsize) AS bytes FROM dbstat WHERE name = ? COLLATE NOCASE AND aggregate = true',
+    table,
+  );
+  return row?.bytes ?? 0;
+}

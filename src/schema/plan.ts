@@ -1,0 +1,55 @@
+import type { CreatedObject } from '../ledger/ledger.js';
+import { addColumnSql, createIndexSql, type SchemaStepDefinition } from '../steps/schema-step.js';
+import { identifier, literal } from '../store/sqlite/sql.js';
+import type { Store } from '../store/sqlite/store.js';
+import { findIndex, isSameName, tableColumns } from './inspect.js';
+import { compareVersions, declaredVersion, storeVersion } from './versions.js';
+
+/** One statement that a schema step would run on this store, and what it makes. */
+export interface PlannedStatement {
+  readonly sql: string;
+  readonly makes: CreatedObject;
+}
+
+/** What a schema step would run on this store, where part of it may stand already. */
+export interface SchemaPlan {
+  /** Run in one transaction: columns and the version row. */
+  readonly first: readonly PlannedStatement[];
+  /** Each run in a transaction of its own: three indexes at once held the write lock for 0.9 s on a million rows. */
+  readonly indexes: readonly PlannedStatement[];
+}
+
+/**
+ * Finds what of a schema step is missing in the store.
+ *
+ * @throws {BackfillError} what `storeVersions` throws, when the step states a version
+ */
+export function planSchemaStep(store: Store, step: SchemaStepDefinition): SchemaPlan {
+  const present = tableColumns(store, step.table);
+  const columns = step.columns
+    .filter(({ name }) => !present.some((column) => isSameName(column.name, name)))
+    .map(
+      (column): PlannedStatement => ({
+        sql: addColumnSql(step, column),
+        makes: { kind: 'column', name: column.name },
+      }),
+    );
+  const indexes = step.indexes
+    .filter((index) => findIndex(store, step, index) === undefined)
+    .map(
+      (index): PlannedStatement => ({
+        sql: createIndexSql(step, index),
+        makes: { kind: 'index', name: index.name },
+      }),
+    );
+  return { first: [...columns, ...versionRow(store, step)], indexes };
+}
+
+function versionRow(store: Store, { version }: SchemaStepDefinition): PlannedStatement[] {
+  if (!version) return [];
+  const isThere =
+    compareVersions(storeVersion(store, version).version, declaredVersion(version.becomes)) >= 0;
+  if (isThere) return [];
+  const sql = `INSERT INTO ${identifier(version.table)} (${identifier(version.column)}) VALUES (${literal(version.becomes)})`;
+  return [{ sql, makes: { kind: 'version', name: version.becomes } }];
+}

@@ -1,0 +1,192 @@
+import Database from 'better-sqlite3';
+import { BackfillError, isSqliteError } from '../errors.js';
+import type { CreatedObject } from '../ledger/ledger.js';
+import { dropColumnSql, type SchemaStepDefinition } from '../steps/schema-step.js';
+import { identifier } from '../store/sqlite/sql.js';
+import type { Store } from '../store/sqlite/store.js';
+import { isSameName, tableColumns } from './inspect.js';
+import type { SchemaPlan } from './plan.js';
+
+/** A copy of a store's schema in memory, without rows. */
+type SchemaCopy = Database.Database;
+
+interface SchemaObject {
+  readonly type: string;
+  readonly name: string;
+  readonly tbl_name: string;
+  readonly sql: string;
+}
+
+/**
+ * Copies the schema of a store into memory.
+ *
+ * Tables and indexes are made; views, triggers and virtual tables are written into the schema table as they stand,
+ * since making them would check, or even need, what they refer to.
+ */
+function copySchema(store: Store): SchemaCopy {
+  const copy = new Database(':memory:');
+  const objects = store.all<SchemaObject>(
+    `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid`,
+  );
+  copy.unsafeMode(true);
+  for (const { type, name, tbl_name, sql } of objects) {
+    const isStored = (type === 'table' && !/^\s*CREATE\s+VIRTUAL\b/i.test(sql)) || type === 'index';
+    if (isStored) {
+      try {
+        copy.exec(sql);
+      } catch (error) {
+        if (!isSqliteError(error)) throw error;
+        // A function or collation that only the application has: the object can not be tried, the others can.
+      }
+      continue;
+    }
+    copy.pragma('writable_schema = ON');
+    copy.prepare('INSERT INTO sqlite_schema VALUES (?, ?, ?, 0, ?)').run(type, name, tbl_name, sql);
+    copy.pragma('writable_schema = OFF');
+  }
+  copy.pragma('writable_schema = RESET');
+  return copy;
+}
+
+/** SQLite names the view, trigger or index in which a change of the schema leaves an error. */
+const ERROR_IN = /^error in (view|trigger|index|table) (.+?)(?: after .*)?: /;
+
+function tryOn(copy: SchemaCopy, sql: string): Error | undefined {
+  try {
+    copy.exec(sql);
+    return undefined;
+  } catch (error) {
+    if (isSqliteError(error)) return error;
+    throw error;
+  }
+}
+
+/** The object that stands in the way, as "view late_audits", or undefined when SQLite doesn't name it. */
+function namedIn(error: Error): string | undefined {
+  const match = ERROR_IN.exec(error.message);
+  return match ? `${match[1]} ${match[2]}` : undefined;
+}
+
+/** The first trigger of the table without which the statement compiles. */
+function guiltyTrigger(copy: SchemaCopy, table: string, sql: string): string | undefined {
+  const triggers = copy
+    .prepare(`SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE`)
+    .pluck()
+    .all(table) as string[];
+  return triggers.find((name) => {
+    copy.exec('SAVEPOINT without_trigger');
+    const isGuilty =
+      tryOn(copy, `DROP TRIGGER ${identifier(name)}`) === undefined && tryOn(copy, sql) === undefined;
+    copy.exec('ROLLBACK TO without_trigger; RELEASE without_trigger');
+    return isGuilty;
+  });
+}
+
+const blocked = (step: SchemaStepDefinition, what: string, object: string, cause: unknown): BackfillError =>
+  new BackfillError(
+    'SCHEMA_BLOCKED',
+    `${what} on the table ${step.table} is blocked by ${object}`,
+    `Drop or mend ${object}, then run the same command again; nothing was changed`,
+    { cause },
+  );
+
+/** What drops the objects of a step, in the order in which `down` does: indexes first, as a column in use stays. */
+export function reverseStatements(step: SchemaStepDefinition, objects: readonly CreatedObject[]): string[] {
+  const named = (kind: string): string[] =>
+    objects.filter((object) => object.kind === kind).map(({ name }) => name);
+  return [
+    ...named('index').map((name) => `DROP INDEX ${identifier(name)}`),
+    ...named('column').map((name) => dropColumnSql(step, name)),
+  ];
+}
+
+/**
+ * Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back.
+ *
+ * @param plan what the step would run
+ * @param made what it has made already, when it resumes
+ * @returns warnings: names of objects that will block `down`
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
+ */
+export function rehearseUp(
+  store: Store,
+  step: SchemaStepDefinition,
+  plan: SchemaPlan,
+  made: readonly CreatedObject[],
+): string[] {
+  for (const column of tableColumns(store, step.table)) {
+    if (column.isGenerated && step.columns.some(({ name }) => isSameName(name, column.name))) {
+      throw blocked(step, 'Filling', `generated column ${column.name}`, undefined);
+    }
+  }
+  const copy = copySchema(store);
+  try {
+    const statements = [...plan.first, ...plan.indexes];
+    for (const { sql, makes } of statements) {
+      if (makes.kind === 'version') continue;
+      const error = tryOn(copy, sql);
+      if (error) {
+        throw blocked(
+          step,
+          `Making ${makes.kind} ${makes.name}`,
+          namedIn(error) ?? clashing(copy, makes),
+          error,
+        );
+      }
+    }
+    checkUpdate(copy, step);
+    const error = reverse(copy, step, [...made, ...statements.map(({ makes }) => makes)]);
+    return error ? [`\`down\` will be blocked by ${namedIn(error) ?? 'another object'}`] : [];
+  } finally {
+    copy.close();
+  }
+}
+
+/** Another object that has the name already. */
+function clashing(copy: SchemaCopy, { name }: CreatedObject): string {
+  const type = copy.prepare('SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE').pluck().get(name);
+  return typeof type === 'string' ? `another ${type} named ${name}` : 'another object';
+}
+
+function checkUpdate(copy: SchemaCopy, step: SchemaStepDefinition): void {
+  if (step.columns.length === 0) return;
+  const assignments = step.columns.map(({ name }) => `${identifier(name)} = ${identifier(name)}`).join(', ');
+  const sql = `UPDATE ${identifier(step.table)} SET ${assignments} WHERE false`;
+  const error = tryOn(copy, sql);
+  if (!error) return;
+  const trigger = guiltyTrigger(copy, step.table, sql);
+  throw blocked(step, 'An UPDATE', trigger === undefined ? 'another object' : `trigger ${trigger}`, error);
+}
+
+function reverse(
+  copy: SchemaCopy,
+  step: SchemaStepDefinition,
+  objects: readonly CreatedObject[],
+): Error | undefined {
+  for (const sql of reverseStatements(step, objects)) {
+    const error = tryOn(copy, sql);
+    if (error) return error;
+  }
+  return undefined;
+}
+
+/**
+ * Tries the way back on a copy of the schema.
+ *
+ * @param objects what `down` would remove
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
+ */
+export function rehearseDown(
+  store: Store,
+  step: SchemaStepDefinition,
+  objects: readonly CreatedObject[],
+): void {
+  const copy = copySchema(store);
+  try {
+    const error = reverse(copy, step, objects);
+    if (error) throw blocked(step, '`down`', namedIn(error) ?? 'another object', error);
+  } finally {
+    copy.close();
+  }
+}

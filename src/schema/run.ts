@@ -1,0 +1,138 @@
+import { BackfillError } from '../errors.js';
+import type { CreatedObject, Ledger } from '../ledger/ledger.js';
+import type { SchemaStepDefinition } from '../steps/schema-step.js';
+import { fingerprint, type Step } from '../steps/step.js';
+import { identifier } from '../store/sqlite/sql.js';
+import type { Store } from '../store/sqlite/store.js';
+import { dropColumnEstimate } from './estimate.js';
+import { hasIndex, isSameName, tableColumns } from './inspect.js';
+import { type PlannedStatement, planSchemaStep } from './plan.js';
+import { rehearseDown, reverseStatements } from './rehearse.js';
+import { compareVersions, declaredVersion, storeVersion } from './versions.js';
+
+type SchemaStep = Step & SchemaStepDefinition;
+
+/**
+ * Makes what of a schema step is missing. Columns and version row commit in one transaction with their ledger rows,
+ * each index in its own with its ledger row, the last of them with the step's mark as applied. Safe to kill: it goes
+ * on with what is then missing.
+ */
+export function applySchemaStep(store: Store, ledger: Ledger, step: SchemaStep): void {
+  const startedAt = performance.now();
+  const make = ({ sql, makes }: PlannedStatement): void => {
+    store.exec(sql);
+    ledger.addObject(step.name, makes);
+  };
+  const finish = (): void => ledger.finishStep(step.name, performance.now() - startedAt);
+  const indexes = store.write(() => {
+    ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    const plan = planSchemaStep(store, step);
+    plan.first.forEach(make);
+    if (plan.indexes.length === 0) finish();
+    return plan.indexes;
+  });
+  indexes.forEach((index, i) => {
+    store.write(() => {
+      make(index);
+      if (i === indexes.length - 1) finish();
+    });
+  });
+}
+
+/** What `down` of a schema step may do. */
+export interface RevertSchemaOptions {
+  /** Whether a person has agreed to lose values, or to hold the write lock for long. */
+  readonly isConfirmed: boolean;
+}
+
+/** Lock time above which `down` wants to be confirmed, in milliseconds. */
+const LONG_LOCK_MS = 2000;
+
+/**
+ * Refuses a `down` of a schema step that can't be done, or would lose what a person has not agreed to lose.
+ *
+ * @throws {BackfillError} `VERSION_TOO_NEW`, `SCHEMA_BLOCKED`, `COLUMN_HAS_VALUES`, `CONFIRMATION_REQUIRED`
+ */
+export function checkRevertSchemaStep(
+  store: Store,
+  ledger: Ledger,
+  step: SchemaStep,
+  { isConfirmed }: RevertSchemaOptions,
+): void {
+  const objects = standingObjects(store, ledger, step);
+  if (step.version) {
+    const { text, version } = storeVersion(store, step.version);
+    if (compareVersions(version, declaredVersion(step.version.becomes)) > 0) {
+      throw new BackfillError(
+        'VERSION_TOO_NEW',
+        `The store is at version ${text}, above the ${step.version.becomes} that this step made`,
+        `Take the store back to ${step.version.becomes} with the application first`,
+      );
+    }
+  }
+  rehearseDown(store, step, objects);
+  const columns = objects.filter(({ kind }) => kind === 'column').map(({ name }) => name);
+  if (columns.length === 0 || isConfirmed) return;
+  const counts = columnValues(store, step, columns);
+  if (counts.some(({ values }) => values > 0)) {
+    const list = counts.map(({ name, values }) => `${values} in ${name}`).join(', ');
+    throw new BackfillError(
+      'COLUMN_HAS_VALUES',
+      `Dropping the columns of ${step.table} would lose values that stand in them: ${list}`,
+      'If they may be lost, run it again with --yes',
+    );
+  }
+  const { lockMs, diskBytes } = dropColumnEstimate(store, step.table, columns.length);
+  if (lockMs > LONG_LOCK_MS) {
+    throw new BackfillError(
+      'CONFIRMATION_REQUIRED',
+      `Dropping the columns rewrites ${step.table}: about ${Math.ceil(lockMs / 1000)} s with the write lock held, and ${Math.ceil(diskBytes / 1e6)} MB of disk`,
+      'If other writers can wait that long, run it again with --yes',
+    );
+  }
+}
+
+/** What the step made and nobody has removed since. */
+function standingObjects(store: Store, ledger: Ledger, step: SchemaStep): CreatedObject[] {
+  const columns = tableColumns(store, step.table);
+  return ledger.objects(step.name).filter(({ kind, name }) => {
+    if (kind === 'column') return columns.some((column) => isSameName(column.name, name));
+    if (kind === 'index') return hasIndex(store, name);
+    return true;
+  });
+}
+
+function columnValues(
+  store: Store,
+  step: SchemaStep,
+  columns: readonly string[],
+): { name: string; values: number }[] {
+  const counts = columns.map((name, i) => `count(${identifier(name)}) AS n${i}`).join(', ');
+  const row = store.get<Record<string, number>>(`SELECT ${counts} FROM ${identifier(step.table)}`);
+  return columns.map((name, i) => ({ name, values: row?.[`n${i}`] ?? 0 }));
+}
+
+/**
+ * Removes exactly what the step made, by the ledger: each index in a transaction of its own, then columns, version row
+ * and the step's ledger rows in one. Safe to kill: it goes on with what is then left.
+ */
+export function revertSchemaStep(store: Store, ledger: Ledger, step: SchemaStep): void {
+  const objects = standingObjects(store, ledger, step);
+  const rest = objects.filter(({ kind }) => kind !== 'index');
+  store.write(() => ledger.beginRevert(step.name));
+  for (const index of objects.filter(({ kind }) => kind === 'index')) {
+    store.write(() => {
+      for (const sql of reverseStatements(step, [index])) store.exec(sql);
+      ledger.removeObject(step.name, index);
+    });
+  }
+  store.write(() => {
+    for (const sql of reverseStatements(step, rest)) store.exec(sql);
+    const version = rest.find(({ kind }) => kind === 'version');
+    if (version && step.version) {
+      const { table, column } = step.version;
+      store.run(`DELETE FROM ${identifier(table)} WHERE ${identifier(column)} = ?`, version.name);
+    }
+    ledger.forgetStep(step.name);
+  });
+}

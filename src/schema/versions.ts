@@ -1,0 +1,90 @@
+import { BackfillError } from '../errors.js';
+import { identifier } from '../store/sqlite/sql.js';
+import type { Store } from '../store/sqlite/store.js';
+import { hasTable } from './inspect.js';
+
+/** A version as its numbers, most significant first. */
+type Version = readonly bigint[];
+
+/** Digits in groups, with a `v` before and a suffix after that don't count. */
+const VERSION_TEXT = /^v?(\d+(?:\.\d+)*)(?:[-+ a-z].*)?$/is;
+
+/**
+ * Reads a version's text, as `0.21.0`, `v0.21` or `0.21.0-rc1`.
+ *
+ * @returns its numbers, or undefined when it is no version
+ */
+export function parseVersion(text: unknown): Version | undefined {
+  const digits = typeof text === 'string' ? VERSION_TEXT.exec(text)?.[1] : undefined;
+  return digits?.split('.').map(BigInt);
+}
+
+/** Compares number by number; missing numbers are 0. Negative, zero or positive, as for sorting. */
+export function compareVersions(a: Version, b: Version): number {
+  for (let i = 0; i < Math.max(a.length, b.length); i += 1) {
+    const [x, y] = [a[i] ?? 0n, b[i] ?? 0n];
+    if (x !== y) return x < y ? -1 : 1;
+  }
+  return 0;
+}
+
+/** Where a store keeps its versions. */
+export interface VersionTable {
+  readonly table: string;
+  readonly column: string;
+}
+
+/**
+ * All versions that the store states, smallest first.
+ *
+ * @throws {BackfillError} `VERSION_MISSING` when the table is missing or empty, `VERSION_UNREADABLE` when a row is no version
+ */
+export function storeVersions(
+  store: Store,
+  { table, column }: VersionTable,
+): { text: string; version: Version }[] {
+  if (!hasTable(store, table)) {
+    throw new BackfillError(
+      'VERSION_MISSING',
+      `The store has no table ${table}, so that its version is not known`,
+      'Give the path of a store that the application has made: --db-path /path/to/store.db',
+    );
+  }
+  const texts = store.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
+  if (texts.length === 0) {
+    throw new BackfillError(
+      'VERSION_MISSING',
+      `The table ${table} is empty, so that the store's version is not known`,
+      'Open the store with the application once, so that it states its version',
+    );
+  }
+  return texts
+    .map((text) => {
+      const version = parseVersion(text);
+      if (version === undefined) {
+        throw new BackfillError(
+          'VERSION_UNREADABLE',
+          `The table ${table} holds a row that is no version`,
+          `Look at it with: sqlite3 STORE "SELECT * FROM ${table}"`,
+        );
+      }
+      return { text: String(text), version };
+    })
+    .sort((a, b) => compareVersions(a.version, b.version));
+}
+
+/** The greatest version that the store states. Throws as {@link storeVersions}. */
+export function storeVersion(store: Store, where: VersionTable): { text: string; version: Version } {
+  const greatest = storeVersions(store, where).at(-1);
+  if (!greatest) throw new RangeError('storeVersions() returns at least one');
+  return greatest;
+}
+
+/** Reads a version that a declaration states. */
+export function declaredVersion(text: string): Version {
+  const version = parseVersion(text);
+  if (version === undefined) {
+    throw new BackfillError('CONFIG_INVALID', `\`${text}\` is no version`, 'Write it as 1.2.3');
+  }
+  return version;
+}

@@ -1,0 +1,78 @@
+import { readdirSync } from 'node:fs';
+import { basename, extname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { BackfillError } from '../errors.js';
+import type { Step, StepDefinition } from './step.js';
+
+const isStepFile = (name: string): boolean =>
+  /\.(?:[cm]?js|[cm]?ts)$/.test(name) && !/\.d\.[cm]?ts$/.test(name);
+
+/**
+ * Loads the steps of a project: every module of its folders, in one list ordered by name (code units).
+ *
+ * @param folders absolute paths
+ * @throws {BackfillError} `CONFIG_INVALID` when a folder can not be read, `STEP_INVALID` when a file holds no step or
+ *   two files have one name
+ */
+export async function loadSteps(folders: readonly string[]): Promise<Step[]> {
+  const paths = folders.flatMap((folder) => stepFiles(folder));
+  const steps = await Promise.all(paths.map(loadStep));
+  steps.sort((a, b) => (a.name < b.name ? -1 : 1));
+  steps.forEach((step, i) => {
+    if (steps[i + 1]?.name === step.name) {
+      throw new BackfillError(
+        'STEP_INVALID',
+        `Two step files are both named ${step.name}`,
+        `Rename one of ${step.path} and ${steps[i + 1]?.path}`,
+      );
+    }
+  });
+  return steps;
+}
+
+function stepFiles(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter(isStepFile)
+      .map((name) => join(folder, name));
+  } catch (error) {
+    throw new BackfillError(
+      'CONFIG_INVALID',
+      `The step folder ${folder} can not be read`,
+      'Name folders that exist in `steps` of the config file',
+      { cause: error },
+    );
+  }
+}
+
+async function loadStep(path: string): Promise<Step> {
+  let module: { readonly default?: unknown };
+  try {
+    module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
+  } catch (error) {
+    if (error instanceof BackfillError) throw error;
+    const isTypeScript = /ts$/.test(path);
+    throw new BackfillError(
+      'STEP_INVALID',
+      `The step file ${path} can not be loaded`,
+      isTypeScript
+        ? 'Compile the steps to JavaScript first (tsc), and name that folder'
+        : 'Run it alone with node to see why',
+      { cause: error },
+    );
+  }
+  const definition = module.default;
+  if (!isDefinition(definition)) {
+    throw new BackfillError(
+      'STEP_INVALID',
+      `The step file ${path} has no step as its default export`,
+      'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }) or defineSqlStep({ … })',
+    );
+  }
+  return { ...definition, name: basename(path, extname(path)), path };
+}
+
+function isDefinition(value: unknown): value is StepDefinition {
+  if (typeof value !== 'object' || value === null || !('kind' in value)) return false;
+  return value.kind === 'backfill' || value.kind === 'schema' || value.kind === 'sql';
+}

@@ -1,0 +1,117 @@
+import { BackfillError } from '../errors.js';
+import { refuseUnknown, requireText } from '../options.js';
+import { identifier, normaliseSql } from '../store/sqlite/sql.js';
+
+/** An index that a schema step makes. */
+export interface IndexOptions {
+  /** Its columns, in order. */
+  readonly columns: readonly string[];
+  /** SQL condition of a partial index. */
+  readonly where?: string;
+}
+
+/** A row that states the schema's version. */
+export interface VersionOptions {
+  /** Table with one row a version. */
+  readonly table: string;
+  /** Its column with the version's text, as `0.21.0`. */
+  readonly column: string;
+  /** The version that this step brings the store to. */
+  readonly becomes: string;
+}
+
+/** What {@link defineSchemaStep} takes. */
+export interface SchemaStepOptions {
+  /** Table to change. */
+  readonly table: string;
+  /** Columns to add where they are missing, each with its type: they start as NULL. */
+  readonly columns?: Readonly<Record<string, string>>;
+  /** Indexes to make where none of the same definition stands, by name. */
+  readonly indexes?: Readonly<Record<string, IndexOptions>>;
+  /** The version row to add where the store's version is below it. */
+  readonly version?: VersionOptions;
+}
+
+/** An index with its name. */
+export interface IndexDefinition extends IndexOptions {
+  readonly name: string;
+}
+
+/** A validated schema step. */
+export interface SchemaStepDefinition {
+  readonly kind: 'schema';
+  readonly table: string;
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  readonly indexes: readonly IndexDefinition[];
+  readonly version: VersionOptions | undefined;
+}
+
+/**
+ * Declares a schema change of one table: only what is missing is made, and `down` removes exactly what was made.
+ *
+ * @param options see {@link SchemaStepOptions}
+ * @returns a step to be the default export of a file in one of the project's step folders
+ * @throws {BackfillError} `STEP_INVALID` naming the option that is missing, unknown or of the wrong kind
+ *
+ * @example
+ * export default defineSchemaStep({
+ *   table: 'events',
+ *   columns: { ordered_at: 'TEXT' },
+ *   indexes: { idx_events_ordered_at: { columns: ['ordered_at'], where: 'ordered_at IS NOT NULL' } },
+ * });
+ */
+export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefinition {
+  const what = 'defineSchemaStep()';
+  refuseUnknown(options, ['table', 'columns', 'indexes', 'version'], what, 'STEP_INVALID');
+  const columns = Object.entries(options.columns ?? {}).map(([name, type]) => {
+    if (!/^[A-Za-z]\w*$/.test(type)) {
+      throw new BackfillError(
+        'STEP_INVALID',
+        `Expected \`columns.${name}\` in ${what} to be a type name, got \`${type}\``,
+        'Give a type alone, as TEXT: constraints and defaults can not be taken back exactly',
+      );
+    }
+    return { name: requireText(name, 'columns', what, 'STEP_INVALID'), type };
+  });
+  const indexes = Object.entries(options.indexes ?? {}).map(([name, index]) => {
+    refuseUnknown(index, ['columns', 'where'], `\`indexes.${name}\` of ${what}`, 'STEP_INVALID');
+    return { name, ...index };
+  });
+  if (options.version) {
+    refuseUnknown(options.version, ['table', 'column', 'becomes'], `\`version\` of ${what}`, 'STEP_INVALID');
+  }
+  return {
+    kind: 'schema',
+    table: requireText(options.table, 'table', what, 'STEP_INVALID'),
+    columns,
+    indexes,
+    version: options.version,
+  };
+}
+
+/** The statement that adds a column. */
+export function addColumnSql(step: SchemaStepDefinition, column: { name: string; type: string }): string {
+  return `ALTER TABLE ${identifier(step.table)} ADD COLUMN ${identifier(column.name)} ${column.type}`;
+}
+
+/** The statement that drops a column. */
+export function dropColumnSql(step: SchemaStepDefinition, name: string): string {
+  return `ALTER TABLE ${identifier(step.table)} DROP COLUMN ${identifier(name)}`;
+}
+
+/** The statement that makes an index. */
+export function createIndexSql(step: SchemaStepDefinition, index: IndexDefinition): string {
+  const columns = index.columns.map(identifier).join(', ');
+  const where = index.where === undefined ? '' : ` WHERE ${index.where}`;
+  return `CREATE INDEX ${identifier(index.name)} ON ${identifier(step.table)} (${columns})${where}`;
+}
+
+/** What of a schema step decides its result, in a form in which layout doesn't count: for drift. */
+export function schemaStepEssence(step: SchemaStepDefinition): unknown {
+  return {
+    kind: step.kind,
+    columns: step.columns.map((column) => normaliseSql(addColumnSql(step, column))),
+    indexes: step.indexes.map((index) => normaliseSql(createIndexSql(step, index))),
+    version: step.version,
+  };
+}

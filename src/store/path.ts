@@ -1,0 +1,125 @@
+import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { BackfillError } from '../errors.js';
+
+/** What stands on disk at the path of a store, found by `stat` alone. */
+export interface StoreFiles {
+  /** Absolute path with symbolic links resolved: one store has one path. */
+  readonly path: string;
+  readonly folder: string;
+  /** Size of the main file, in bytes. */
+  readonly mainBytes: number;
+  /** Size of `-wal`, in bytes; 0 when there is none. */
+  readonly walBytes: number;
+  /** Size of `-journal`, in bytes; 0 when there is none. */
+  readonly journalBytes: number;
+}
+
+const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+
+/** Replaces a leading `~/` by the home folder, as a shell does; config files and environment variables hold it too. */
+export function expandHome(path: string): string {
+  return path === '~' || path.startsWith('~/') ? homedir() + path.slice(1) : path;
+}
+
+/**
+ * Finds the files of a store without opening any of them.
+ *
+ * Opening and closing the main file through `fs` would drop every POSIX lock that SQLite holds on it in this
+ * process, so only `stat` is used.
+ *
+ * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY` or `USAGE` (white space around the path)
+ * @see https://www.sqlite.org/howtocorrupt.html section 2.2
+ */
+export function locateStore(given: string): StoreFiles {
+  if (given !== given.trim() || given === '') {
+    // The driver trims its argument: it would open, or create, another file than the one named.
+    throw new BackfillError(
+      'USAGE',
+      'The path of the store is empty or has white space around it',
+      'Give it without: --db-path /path/to/store.db',
+    );
+  }
+  const absolute = resolve(expandHome(given));
+  const found = statSync(absolute, { throwIfNoEntry: false });
+  if (!found) {
+    throw new BackfillError(
+      'STORE_MISSING',
+      `There is no store at ${absolute}`,
+      'Give the path of an existing store: --db-path /path/to/store.db; none is ever created',
+    );
+  }
+  if (!found.isFile()) {
+    throw new BackfillError(
+      'STORE_NOT_A_FILE',
+      `${absolute} is not a file`,
+      'Give the path of the store file itself: --db-path /path/to/store.db',
+    );
+  }
+  const path = realpathSync(absolute);
+  const files: StoreFiles = {
+    path,
+    folder: dirname(path),
+    mainBytes: found.size,
+    walBytes: sizeOf(`${path}-wal`),
+    journalBytes: sizeOf(`${path}-journal`),
+  };
+  if (files.mainBytes === 0 && files.walBytes === 0) {
+    throw new BackfillError(
+      'STORE_EMPTY',
+      `The store at ${absolute} is an empty file`,
+      'Give the path of a store that the application has made: --db-path /path/to/store.db',
+    );
+  }
+  return files;
+}
+
+/**
+ * Whether a `-journal` stands there whose header is not zeroed, so that it may be hot.
+ * A journal carries no locks, so that it may be read; the main file may not.
+ *
+ * @see https://www.sqlite.org/fileformat2.html section 3
+ */
+export function hasJournalHeader(files: StoreFiles): boolean {
+  if (files.journalBytes === 0) return false;
+  const fd = openSync(`${files.path}-journal`, 'r');
+  try {
+    const head = Buffer.alloc(1);
+    return readSync(fd, head) === 1 && head[0] !== 0;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Refuses a store that this user can not write, before anything is tried.
+ *
+ * @throws {BackfillError} `STORE_READONLY` or `STORE_FOLDER_READONLY`
+ */
+export function requireWritable(files: StoreFiles): void {
+  const isWritable = (path: string): boolean => {
+    try {
+      accessSync(path, constants.W_OK);
+      return true;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EACCES' || code === 'EROFS' || code === 'EPERM') return false;
+      throw error;
+    }
+  };
+  if (!isWritable(files.path)) {
+    throw new BackfillError(
+      'STORE_READONLY',
+      `The store at ${files.path} can not be written by this user`,
+      `Give this user write permission: chmod u+w ${files.path}`,
+    );
+  }
+  if (!isWritable(files.folder)) {
+    throw new BackfillError(
+      'STORE_FOLDER_READONLY',
+      `The folder ${files.folder} can not be written by this user, and SQLite keeps its journal there`,
+      `Give this user write permission: chmod u+w ${files.folder}`,
+    );
+  }
+}

@@ -1,0 +1,36 @@
+/** Quotes an identifier for SQL; the one place where a name becomes SQL text. */
+export function identifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** Quotes a text value for SQL that can not bind: DDL, and the statements printed for the sqlite3 shell. */
+export function literal(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
+}
+
+const TOKENS =
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\s+|\w+|./g;
+const SIMPLE_QUOTED_NAME = /^(?:"(\w+)"|`(\w+)`|\[(\w+)\])$/;
+
+/**
+ * SQL without what does not change its meaning: comments, white space, the case of words, quotes around
+ * simple names, closing semicolons. Text in single quotes stays as it is.
+ * Two statements that differ only in layout come out the same.
+ */
+export function normaliseSql(sql: string): string {
+  let out = '';
+  let isSpacePending = false;
+  for (const [token] of sql.matchAll(TOKENS)) {
+    if (/^(?:\s|--|\/\*)/.test(token)) {
+      isSpacePending = true;
+      continue;
+    }
+    const quoted = SIMPLE_QUOTED_NAME.exec(token);
+    const text = quoted ? (quoted[1] ?? quoted[2] ?? quoted[3] ?? '') : token;
+    const plain = text.startsWith("'") ? text : text.toLowerCase();
+    if (isSpacePending && /\w$/.test(out) && /^\w/.test(plain)) out += ' ';
+    out += plain;
+    isSpacePending = false;
+  }
+  return out.replace(/;+$/, '');
+}
