@@ -99,8 +99,8 @@ export interface Backfill extends BackfillDefinition {
   readonly name: string;
 }
 
-/** At most this many columns: which of them a batch filled is a bit mask in one SQL integer. */
-const MAX_COLUMNS = 30;
+/** At most this many columns: the state of each is two bits of one integer. */
+const MAX_COLUMNS = 15;
 
 /**
  * Declares a backfill: which rows, which columns, what fills them.

@@ -18,8 +18,12 @@ import type { Backfill } from './define.js';
 /** Rows of a batch when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
 export const DEFAULT_BATCH_ROWS = 5000;
 
-/** What a run tells while it goes on. */
+/**
+ * What a run tells while it goes on. Between `batches_started` and `batches_ended` the event loop turns after each
+ * batch, so that a signal can be heard; outside, a statement may keep it busy for long.
+ */
 export type RunEvent =
+  | { readonly event: 'batches_started' | 'batches_ended'; readonly backfill: string }
   | {
       readonly event: 'run_started';
       readonly backfill: string;
@@ -41,7 +45,7 @@ export type RunEvent =
 /** How to run. */
 export interface RunOptions {
   /** Rows of a batch at most. Default {@link DEFAULT_BATCH_ROWS}. */
-  readonly batchRows?: number;
+  readonly batchRows?: number | undefined;
   /** Stops the run between two batches; its `reason` is the signal's name. */
   readonly signal?: AbortSignal | undefined;
   /** Called after each commit. */
@@ -129,8 +133,24 @@ export async function resumeRuns(
   options: RunOptions = {},
 ): Promise<void> {
   const running = ledger.runs(backfill.name).filter(({ status }) => status === 'running');
-  if (running.length > 0) prepareBatches(store, backfill);
-  for (const run of running) await workOff(store, ledger, backfill, run, options);
+  if (running.length === 0) return;
+  prepareBatches(store, backfill);
+  await inBatches(backfill, options, async () => {
+    for (const run of running) await workOff(store, ledger, backfill, run, options);
+  });
+}
+
+async function inBatches(
+  backfill: Backfill,
+  { onEvent }: RunOptions,
+  act: () => Promise<void>,
+): Promise<void> {
+  onEvent?.({ event: 'batches_started', backfill: backfill.name });
+  try {
+    await act();
+  } finally {
+    onEvent?.({ event: 'batches_ended', backfill: backfill.name });
+  }
 }
 
 async function workOff(
@@ -199,6 +219,20 @@ export async function revertBackfillStep(
 ): Promise<RevertResult> {
   store.write(() => ledger.beginRevert(backfill.name));
   prepareBatches(store, backfill);
+  await inBatches(backfill, options, async () => revertBatches(store, ledger, backfill, options));
+  return store.write(() => {
+    const record = ledger.step(backfill.name);
+    ledger.forgetStep(backfill.name);
+    return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0 };
+  });
+}
+
+async function revertBatches(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  options: RunOptions,
+): Promise<void> {
   for (let batch = ledger.lastBatch(backfill.name); batch; batch = ledger.lastBatch(backfill.name)) {
     throwIfStopped(options.signal, backfill.name);
     const last = batch;
@@ -216,9 +250,4 @@ export async function revertBackfillStep(
     options.onEvent?.({ event: 'batch_reverted', backfill: backfill.name, batch: last.number, ...result });
     await nextTurn();
   }
-  return store.write(() => {
-    const record = ledger.step(backfill.name);
-    ledger.forgetStep(backfill.name);
-    return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0 };
-  });
 }

@@ -64,6 +64,8 @@ export interface BatchRecord {
   readonly rowsScanned: number;
   readonly cellsFilled: number;
   readonly cellsSkipped: number;
+  /** Skips that it recorded: one for a whole row, else one a cell. */
+  readonly skips: number;
   readonly durationMs: number;
 }
 
@@ -105,8 +107,8 @@ const RUN_COLUMNS = `run, kind, status, start_key AS startKey, watermark, cursor
   started_at AS startedAt, filled_at AS filledAt`;
 const RUN_NUMBERS = ['run', 'foundCells', 'batches', 'rowsScanned', 'cellsFilled', 'cellsSkipped'];
 const BATCH_COLUMNS = `number, run, first_key AS firstKey, last_key AS lastKey, rows_scanned AS rowsScanned,
-  cells_filled AS cellsFilled, cells_skipped AS cellsSkipped, duration_ms AS durationMs`;
-const BATCH_NUMBERS = ['number', 'run', 'rowsScanned', 'cellsFilled', 'cellsSkipped', 'durationMs'];
+  cells_filled AS cellsFilled, cells_skipped AS cellsSkipped, skips, duration_ms AS durationMs`;
+const BATCH_NUMBERS = ['number', 'run', 'rowsScanned', 'cellsFilled', 'cellsSkipped', 'skips', 'durationMs'];
 
 /** Reads and writes the ledger of one store. Every write happens inside its caller's transaction. */
 export class Ledger {
@@ -306,7 +308,7 @@ export class Ledger {
     }
     this.#store.run(
       `INSERT INTO ${T.batches} (backfill, number, run, first_key, last_key, rows_scanned, cells_filled,
-        cells_skipped, duration_ms, committed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        cells_skipped, skips, duration_ms, committed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       backfill,
       batch.number,
       batch.run,
@@ -315,6 +317,7 @@ export class Ledger {
       batch.rowsScanned,
       batch.cellsFilled,
       batch.cellsSkipped,
+      batch.skips,
       batch.durationMs,
       this.timestamp(),
     );
@@ -420,6 +423,15 @@ export class Ledger {
       backfill,
     );
     return Object.fromEntries(rows.map(({ reason, count }) => [reason, count]));
+  }
+
+  /** How many skips each batch has in the table. */
+  skipsByBatch(backfill: string): Map<number, number> {
+    const rows = this.#store.all<{ batch: number; count: number }>(
+      `SELECT batch, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY batch`,
+      backfill,
+    );
+    return new Map(rows.map(({ batch, count }) => [batch, count]));
   }
 
   // Verifications

@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS ${T.batches} (
   rows_scanned INTEGER NOT NULL,
   cells_filled INTEGER NOT NULL,
   cells_skipped INTEGER NOT NULL,
+  skips INTEGER NOT NULL,          -- rows that it put into the table of skips
   duration_ms REAL NOT NULL,
   committed_at TEXT NOT NULL,
   PRIMARY KEY (backfill, number)

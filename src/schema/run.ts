@@ -10,7 +10,8 @@ import { type PlannedStatement, planSchemaStep } from './plan.js';
 import { rehearseDown, reverseStatements } from './rehearse.js';
 import { compareVersions, declaredVersion, storeVersion } from './versions.js';
 
-type SchemaStep = Step & SchemaStepDefinition;
+/** A schema step with its name. */
+export type SchemaStep = Step & SchemaStepDefinition;
 
 /**
  * Makes what of a schema step is missing. Columns and version row commit in one transaction with their ledger rows,
@@ -49,16 +50,11 @@ export interface RevertSchemaOptions {
 const LONG_LOCK_MS = 2000;
 
 /**
- * Refuses a `down` of a schema step that can't be done, or would lose what a person has not agreed to lose.
+ * Refuses a `down` of a schema step that can't be done, whoever confirms it.
  *
- * @throws {BackfillError} `VERSION_TOO_NEW`, `SCHEMA_BLOCKED`, `COLUMN_HAS_VALUES`, `CONFIRMATION_REQUIRED`
+ * @throws {BackfillError} `VERSION_TOO_NEW`, `SCHEMA_BLOCKED`
  */
-export function checkRevertSchemaStep(
-  store: Store,
-  ledger: Ledger,
-  step: SchemaStep,
-  { isConfirmed }: RevertSchemaOptions,
-): void {
+export function checkRevertible(store: Store, ledger: Ledger, step: SchemaStep): void {
   const objects = standingObjects(store, ledger, step);
   if (step.version) {
     const { text, version } = storeVersion(store, step.version);
@@ -71,7 +67,25 @@ export function checkRevertSchemaStep(
     }
   }
   rehearseDown(store, step, objects);
-  const columns = objects.filter(({ kind }) => kind === 'column').map(({ name }) => name);
+}
+
+const standingColumns = (store: Store, ledger: Ledger, step: SchemaStep): string[] =>
+  standingObjects(store, ledger, step)
+    .filter(({ kind }) => kind === 'column')
+    .map(({ name }) => name);
+
+/**
+ * Refuses a `down` that would lose values nobody has agreed to lose.
+ *
+ * @throws {BackfillError} `COLUMN_HAS_VALUES`
+ */
+export function checkLosses(
+  store: Store,
+  ledger: Ledger,
+  step: SchemaStep,
+  { isConfirmed }: RevertSchemaOptions,
+): void {
+  const columns = standingColumns(store, ledger, step);
   if (columns.length === 0 || isConfirmed) return;
   const counts = columnValues(store, step, columns);
   if (counts.some(({ values }) => values > 0)) {
@@ -82,6 +96,21 @@ export function checkRevertSchemaStep(
       'If they may be lost, run it again with --yes',
     );
   }
+}
+
+/**
+ * Refuses a `down` that would hold the write lock for long without anybody having agreed.
+ *
+ * @throws {BackfillError} `CONFIRMATION_REQUIRED`
+ */
+export function checkLockTime(
+  store: Store,
+  ledger: Ledger,
+  step: SchemaStep,
+  { isConfirmed }: RevertSchemaOptions,
+): void {
+  const columns = standingColumns(store, ledger, step);
+  if (columns.length === 0 || isConfirmed) return;
   const { lockMs, diskBytes } = dropColumnEstimate(store, step.table, columns.length);
   if (lockMs > LONG_LOCK_MS) {
     throw new BackfillError(

@@ -1,7 +1,7 @@
 import type { Backfill } from '../../backfill/define.js';
 import { BackfillError } from '../../errors.js';
 import { type KeyRun, MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
-import type { CellsRecord } from '../../ledger/ledger.js';
+import type { CellsRecord, SkipReason } from '../../ledger/ledger.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { anyNullSql, derivationSql, scopeSql } from './derive.js';
 import { identifier, literal } from './sql.js';
@@ -26,6 +26,7 @@ export interface BatchResult {
   readonly rowsScanned: number;
   readonly cellsFilled: number;
   readonly cellsSkipped: number;
+  readonly skips: number;
   readonly cells: readonly CellsRecord[];
   /** Whether no row was left to read behind this batch. */
   readonly isLast: boolean;
@@ -102,7 +103,7 @@ export function fillBatch(
   );
   if (!span) throw new RangeError('An aggregate returns a row');
   updateRows(store, backfill, span);
-  recordSkips(store, backfill, batch, span);
+  const skips = recordSkips(store, backfill, batch, span);
   const { cells, count } = filledCells(store, backfill, span.firstKey);
   return {
     firstKey: span.firstKey,
@@ -110,6 +111,7 @@ export function fillBatch(
     rowsScanned: Number(span.rows),
     cellsFilled: count,
     cellsSkipped: Number(span.wanted) - count,
+    skips,
     cells,
     isLast: read < limit && trimmed === 0,
   };
@@ -145,7 +147,7 @@ function recordSkips(
   backfill: Backfill,
   batch: number,
   span: { readonly firstKey: bigint; readonly lastKey: bigint },
-): void {
+): number {
   const name = literal(backfill.name);
   // What an earlier run recorded of these rows; the plus makes the planner go by the skips, which are few.
   store.run(
@@ -154,17 +156,17 @@ function recordSkips(
     span.firstKey,
     span.lastKey,
   );
-  const record = (target: string, reason: string, condition: string): void => {
+  const record = (target: string, reason: SkipReason, condition: string): number =>
     store.run(
       `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch)
       SELECT ${name}, k, ${literal(target)}, ${literal(reason)}, ? FROM ${BATCH} WHERE ${condition}`,
       batch,
     );
-  };
-  record('*', 'DOCUMENT_UNREADABLE', 'NOT readable');
-  backfill.columns.forEach((column, i) => {
-    record(column.name, 'NO_USABLE_VALUE', `readable AND wanted >> ${i} & 1 AND v${i} IS NULL`);
-  });
+  const rows = record('*', 'DOCUMENT_UNREADABLE', 'NOT readable');
+  const cells = backfill.columns.map((column, i) =>
+    record(column.name, 'NO_USABLE_VALUE', `readable AND wanted >> ${i} & 1 AND v${i} IS NULL`),
+  );
+  return cells.reduce((sum, count) => sum + count, rows);
 }
 
 function filledCells(

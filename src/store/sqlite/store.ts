@@ -145,15 +145,9 @@ export class Store {
       .all(...parameters) as Value[];
   }
 
-  /** Rows one at a time, as arrays, integers as numbers: for results that do not fit in memory. */
-  iterate<Row extends readonly unknown[]>(
-    sql: string,
-    ...parameters: readonly SqlValue[]
-  ): IterableIterator<Row> {
-    return this.#db
-      .prepare(sql)
-      .raw()
-      .iterate(...parameters) as IterableIterator<Row>;
+  /** Rows one at a time, as arrays, integers as bigint: for results that do not fit in memory. */
+  iterateExact<Row extends readonly unknown[]>(sql: string): IterableIterator<Row> {
+    return this.#db.prepare(sql).raw().safeIntegers().iterate() as IterableIterator<Row>;
   }
 
   /** Runs one statement and returns how many rows it changed. */

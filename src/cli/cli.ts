@@ -1,0 +1,79 @@
+import type { Command } from 'commander';
+import { type Config, loadProject, storePath } from '../config.js';
+import { EXIT } from '../errors.js';
+import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
+import { eventLog } from './log.js';
+import type { CommonOptions } from './options.js';
+
+/** What the command line runs in: the process's own, or a test's. */
+export interface Surroundings {
+  readonly env: NodeJS.ProcessEnv;
+  /** Folder in which the config file is looked for. */
+  readonly folder: string;
+  /** Takes the result: whole lines. */
+  readonly print: (text: string) => void;
+}
+
+/** A result in its two forms. */
+export interface Output {
+  /** For programs. */
+  readonly json: unknown;
+  /** For people. */
+  readonly text: string;
+  readonly exitCode?: number;
+}
+
+/** What a command does with its store. */
+export type Act = (migrator: MigratorOptions, config: Config) => Promise<Output>;
+
+/** Runs commands: loads the project, finds the store, listens to signals, prints the result. */
+export interface Cli {
+  /** Runs one command and keeps its exit code. */
+  run(options: CommonOptions, act: Act): Promise<void>;
+}
+
+/** Registers one command. */
+export type Register = (program: Command, cli: Cli) => void;
+
+/** A bigint is a string in JSON. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part), 2);
+}
+
+/** Makes the runner of commands. `exit` is told the exit code of a command that ended without an error. */
+export function makeCli({ env, folder, print }: Surroundings, exit: (code: number) => void): Cli {
+  return {
+    async run(options, act) {
+      const project = await loadProject(folder);
+      const log = eventLog(options.logLevel);
+      const stopper = new AbortController();
+      const stop = (name: NodeJS.Signals): void => stopper.abort(name);
+      const migrator: MigratorOptions = {
+        project,
+        path: storePath(project.config, options.dbPath, env),
+        batchRows: options.batchSize,
+        isConfirmed: options.yes,
+        isStrict: options.strict,
+        signal: stopper.signal,
+        onEvent: (event) => {
+          listenInBatches(event, stop);
+          log(event);
+        },
+      };
+      const { json, text, exitCode } = await act(migrator, project.config);
+      print(options.json ? toJson(json) : text);
+      exit(exitCode ?? EXIT.done);
+    },
+  };
+}
+
+/**
+ * Between batches a signal is heard, and waits for the commit. Elsewhere a long statement would keep it from being
+ * heard, so that the default holds: the process ends at once, which is safe. A second signal ends it at once, too.
+ */
+function listenInBatches({ event }: MigratorEvent, stop: (name: NodeJS.Signals) => void): void {
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    if (event === 'batches_started') process.once(name, stop);
+    if (event === 'batches_ended') process.removeListener(name, stop);
+  }
+}

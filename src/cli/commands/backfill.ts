@@ -1,0 +1,36 @@
+import type { Register } from '../cli.js';
+import { type CommonOptions, withCommonOptions } from '../options.js';
+import { outcomeJson, outcomeText, planText } from '../text.js';
+
+/** `backfill`: run applied backfills again. */
+export const registerBackfill: Register = (program, cli) => {
+  withCommonOptions(
+    program
+      .command('backfill')
+      .description('run an applied backfill again for rows written since, or all of them'),
+  )
+    .argument('[name]', 'one backfill (default: all)')
+    .option('--rescan', 'begin at the first key and try skips again (default: behind the last watermark)')
+    .addHelpText('after', '\nExample:\n  umzug-backfill backfill v021-2-decision-fields --rescan')
+    .action(async (name: string | undefined, options: CommonOptions & { readonly rescan?: boolean }) =>
+      cli.run(options, async (migrator) => {
+        const target = { name, isRescan: options.rescan ?? false };
+        if (options.dryRun) {
+          const { planBackfill } = await import('../../migrator/plan.js');
+          const plan = await planBackfill(migrator, target);
+          return { json: { command: 'backfill', dryRun: true, ...plan }, text: planText('backfill', plan) };
+        }
+        const { backfill } = await import('../../migrator/backfill.js');
+        const outcome = await backfill(migrator, target);
+        const isIdle = outcome.ran.length + outcome.verifications.length === 0 && !outcome.error;
+        const lines = isIdle
+          ? ['Nothing to do: no row waits.']
+          : outcome.ran.map((ran) => `ran ${ran} again`);
+        return {
+          json: outcomeJson('backfill', outcome),
+          text: outcomeText(lines, outcome),
+          exitCode: outcome.error?.exitCode ?? 0,
+        };
+      }),
+    );
+};

@@ -1,0 +1,46 @@
+import { Option } from 'commander';
+import type { DownOutcome } from '../../migrator/down.js';
+import type { Register } from '../cli.js';
+import { type CommonOptions, positiveInteger, withCommonOptions } from '../options.js';
+import { count, outcomeJson, outcomeText, planText } from '../text.js';
+
+function lines({ reverted, cells, error }: DownOutcome): string[] {
+  if (reverted.length === 0 && !error) return ['Nothing to do: no step is applied.'];
+  return [
+    ...cells.map(
+      ({ backfill, reverted: taken, kept }) =>
+        `${backfill}: ${count(taken)} cells taken back, ${count(kept)} kept since they were changed meanwhile`,
+    ),
+    ...reverted.map((name) => `reverted ${name}`),
+  ];
+}
+
+/** `down`: revert steps, last first. */
+export const registerDown: Register = (program, cli) => {
+  withCommonOptions(program.command('down').description('revert the last step, or more'))
+    .addOption(
+      new Option(
+        '--to <name>',
+        'revert down to and including this step; 0 reverts all (default: the last step)',
+      ).conflicts('step'),
+    )
+    .option('--step <count>', 'revert this many steps (default: 1)', positiveInteger)
+    .addHelpText('after', '\nExample:\n  umzug-backfill down --to 0 --yes')
+    .action(async (options: CommonOptions & { readonly to?: string; readonly step?: number }) =>
+      cli.run(options, async (migrator) => {
+        const target = { to: options.to === '0' ? (0 as const) : options.to, step: options.step };
+        if (options.dryRun) {
+          const { planDown } = await import('../../migrator/plan.js');
+          const plan = await planDown(migrator, target);
+          return { json: { command: 'down', dryRun: true, ...plan }, text: planText('down', plan) };
+        }
+        const { down } = await import('../../migrator/down.js');
+        const outcome = await down(migrator, target);
+        return {
+          json: outcomeJson('down', outcome),
+          text: outcomeText(lines(outcome), outcome),
+          exitCode: outcome.error?.exitCode ?? 0,
+        };
+      }),
+    );
+};

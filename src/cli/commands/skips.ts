@@ -1,0 +1,30 @@
+import type { Register } from '../cli.js';
+import { type CommonOptions, withCommonOptions } from '../options.js';
+import { table } from '../text.js';
+
+/** `skips`: what was left alone, and why. */
+export const registerSkips: Register = (program, cli) => {
+  withCommonOptions(
+    program.command('skips').description('list the rows and cells that were left alone, with the reason'),
+  )
+    .argument('[name]', 'one backfill (default: all)')
+    .addHelpText('after', '\nExample:\n  umzug-backfill skips v021-2-decision-fields')
+    .action(async (name: string | undefined, options: CommonOptions) =>
+      cli.run(options, async (migrator) => {
+        const { skips } = await import('../../migrator/status.js');
+        const found = await skips(migrator, name);
+        const rows = found.flatMap((entry) =>
+          entry.skips.map(({ key, target, reason }) => [
+            entry.backfill,
+            String(key),
+            target === '*' ? 'the row' : target,
+            reason,
+          ]),
+        );
+        return {
+          json: { command: 'skips', backfills: found },
+          text: rows.length > 0 ? table(['backfill', 'key', 'what', 'reason'], rows) : 'Nothing was skipped.',
+        };
+      }),
+    );
+};

@@ -1,0 +1,74 @@
+import { EXIT } from '../../errors.js';
+import type { Status, StepStatus } from '../../migrator/status.js';
+import type { Cli, Register } from '../cli.js';
+import { type CommonOptions, withCommonOptions } from '../options.js';
+import { count, duration, table } from '../text.js';
+
+function detail({ backfill, durationMs, state }: StepStatus): string {
+  if (state === 'pending') return '';
+  if (!backfill) return duration(durationMs);
+  const skipped = Object.entries(backfill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
+  return [
+    `${count(backfill.cellsFilled)} cells in ${count(backfill.batches)} batches, ${duration(durationMs)}`,
+    `at key ${backfill.cursor ?? 'none'} of ${backfill.watermark ?? 'none'}`,
+    ...(skipped.length > 0 ? [`skipped ${skipped.join(', ')}`] : []),
+    `verification: ${backfill.verdict}`,
+    ...(backfill.isWaiting ? ['rows wait for a catch-up'] : []),
+  ].join('\n');
+}
+
+function statusText({ path, steps, drifts, isPending }: Status): string {
+  const rows = steps.map((step) => [step.name, step.state, step.appliedAt ?? '', detail(step)]);
+  return [
+    `Store: ${path}`,
+    table(['step', 'state', 'applied at', 'detail'], rows),
+    ...drifts.map(({ text }) => `warning: ${text}.`),
+    isPending ? 'There is work for: umzug-backfill up' : 'Nothing to do.',
+  ].join('\n');
+}
+
+/** `status`: where the store stands. */
+export const registerStatus: Register = (program, cli) => {
+  withCommonOptions(program.command('status').description('say where each step stands, reading only'))
+    .option('--check', 'exit 3 when `up` would have something to do (default: exit 0)')
+    .addHelpText('after', '\nExample:\n  umzug-backfill status --check && echo "up to date"')
+    .action(async (options: CommonOptions & { readonly check?: boolean }) =>
+      cli.run(options, async (migrator) => {
+        const { status } = await import('../../migrator/status.js');
+        const found = await status(migrator);
+        return {
+          json: { command: 'status', ...found },
+          text: statusText(found),
+          exitCode: options.check && found.isPending ? EXIT.pending : EXIT.done,
+        };
+      }),
+    );
+};
+
+function registerList(
+  program: Parameters<Register>[0],
+  cli: Cli,
+  name: 'pending' | 'executed',
+  description: string,
+): void {
+  withCommonOptions(program.command(name).description(description))
+    .addHelpText('after', `\nExample:\n  umzug-backfill ${name} --json`)
+    .action(async (options: CommonOptions) =>
+      cli.run(options, async (migrator) => {
+        const { status } = await import('../../migrator/status.js');
+        const { steps } = await status(migrator);
+        const names = steps
+          .filter(({ state }) => (state === 'applied') === (name === 'executed'))
+          .map((step) => step.name);
+        return { json: { command: name, steps: names }, text: names.join('\n') };
+      }),
+    );
+}
+
+/** `pending`: steps that are not applied, one a line. */
+export const registerPending: Register = (program, cli) =>
+  registerList(program, cli, 'pending', 'list the steps that are not applied, reading only');
+
+/** `executed`: steps that are applied, one a line. */
+export const registerExecuted: Register = (program, cli) =>
+  registerList(program, cli, 'executed', 'list the steps that are applied, reading only');

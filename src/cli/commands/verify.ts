@@ -1,0 +1,33 @@
+import type { Register } from '../cli.js';
+import { type CommonOptions, percentage, withCommonOptions } from '../options.js';
+import { errorJson, errorText, verificationText } from '../text.js';
+
+/** `verify`: check what was filled, reading only. */
+export const registerVerify: Register = (program, cli) => {
+  withCommonOptions(
+    program.command('verify').description('check the backfills against the store, reading only'),
+  )
+    .option('--min-coverage <percent>', 'fail below this coverage (default: any will do)', percentage)
+    .option('--print-sql', 'print the checks as SQL for the sqlite3 shell instead (default: off)')
+    .addHelpText('after', '\nExample:\n  umzug-backfill verify --min-coverage 99.5 --json')
+    .action(async (options: CommonOptions & { readonly minCoverage?: number; readonly printSql?: boolean }) =>
+      cli.run(options, async (migrator) => {
+        if (options.printSql) {
+          const { verificationSql } = await import('../../verification/print-sql.js');
+          const { backfillsOf } = await import('../../migrator/session.js');
+          const sql = backfillsOf(migrator.project).map(verificationSql);
+          return { json: { command: 'verify', sql }, text: sql.join('\n\n') };
+        }
+        const { verify } = await import('../../migrator/verify.js');
+        const { verificationFailed } = await import('../../migrator/verifying.js');
+        const verifications = await verify(migrator, options);
+        const failed = verifications.find(({ verdict }) => verdict === 'fail');
+        const error = failed && verificationFailed(failed);
+        return {
+          json: { command: 'verify', verifications, ...(error ? { error: errorJson(error) } : {}) },
+          text: [...verifications.map(verificationText), ...(error ? [errorText(error)] : [])].join('\n'),
+          exitCode: error?.exitCode ?? 0,
+        };
+      }),
+    );
+};

@@ -1,0 +1,45 @@
+import { createRequire } from 'node:module';
+import type pino from 'pino';
+import type { MigratorEvent } from '../migrator/session.js';
+import type { CommonOptions } from './options.js';
+
+const LEVEL_BY_EVENT: Readonly<Record<MigratorEvent['event'], 'debug' | 'info' | 'warn'>> = {
+  step_started: 'info',
+  step_finished: 'info',
+  run_started: 'info',
+  batches_started: 'debug',
+  batch_committed: 'debug',
+  batch_reverted: 'debug',
+  batches_ended: 'debug',
+  verified: 'info',
+  warning: 'warn',
+};
+
+/**
+ * Makes the log of events: JSON lines on stderr, or readable ones where a person reads them. pino is loaded with the
+ * first event, since a command that has nothing to do should not wait for it.
+ *
+ * The fields are the event's own: names, numbers and keys, never a value of the store.
+ */
+export function eventLog(level: CommonOptions['logLevel']): (event: MigratorEvent) => void {
+  let logger: pino.Logger | undefined;
+  return (event) => {
+    if (level === 'silent') return;
+    logger ??= makeLogger(level);
+    logger[LEVEL_BY_EVENT[event.event]](event);
+  };
+}
+
+function makeLogger(level: string): pino.Logger {
+  const require = createRequire(import.meta.url);
+  const makePino = require('pino') as typeof pino;
+  const stream = process.stderr.isTTY
+    ? (require('pino-pretty') as (options: object) => pino.DestinationStream)({
+        destination: 2,
+        sync: true,
+        ignore: 'pid,hostname',
+        messageKey: 'event',
+      })
+    : makePino.destination({ fd: 2, sync: true });
+  return makePino({ level, base: null, timestamp: makePino.stdTimeFunctions.isoTime }, stream);
+}

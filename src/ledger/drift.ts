@@ -1,0 +1,50 @@
+import { BackfillError } from '../errors.js';
+import { fingerprint, type Step } from '../steps/step.js';
+import type { StepRecord } from './ledger.js';
+
+/** A difference between the steps on disk and those in the ledger. */
+export interface Drift {
+  readonly step: string;
+  readonly kind: 'changed' | 'inserted' | 'gone';
+  /** What is wrong, in one sentence. */
+  readonly text: string;
+}
+
+/** Finds applied steps that have changed since or whose file is gone, and pending ones before an applied one. */
+export function findDrift(steps: readonly Step[], records: readonly StepRecord[]): Drift[] {
+  const known = new Map(records.map((record) => [record.name, record]));
+  const lastApplied = records.filter(({ status }) => status === 'applied').at(-1)?.name;
+  const drifts: Drift[] = [];
+  for (const step of steps) {
+    const record = known.get(step.name);
+    if (record && record.fingerprint !== fingerprint(step)) {
+      const text = `The step ${step.name} has changed since it was applied`;
+      drifts.push({ step: step.name, kind: 'changed', text });
+    }
+    if (!record && lastApplied !== undefined && step.name < lastApplied) {
+      const text = `The step ${step.name} is new, but sorts before ${lastApplied}, which is applied`;
+      drifts.push({ step: step.name, kind: 'inserted', text });
+    }
+  }
+  for (const { name } of records) {
+    if (!steps.some((step) => step.name === name)) {
+      drifts.push({ step: name, kind: 'gone', text: `The step ${name} is applied, but its file is gone` });
+    }
+  }
+  return drifts;
+}
+
+/**
+ * Refuses any drift.
+ *
+ * @throws {BackfillError} `STEP_DRIFTED` naming the first
+ */
+export function refuseDrift(drifts: readonly Drift[]): void {
+  const first = drifts[0];
+  if (!first) return;
+  throw new BackfillError(
+    'STEP_DRIFTED',
+    first.text,
+    'Put the step files back as they were applied, or run it again without --strict',
+  );
+}

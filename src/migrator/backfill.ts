@@ -1,0 +1,84 @@
+import { isWaiting, runAgain } from '../backfill/runner.js';
+import { BackfillError, rootBackfillError } from '../errors.js';
+import type { Verification } from '../verification/verify.js';
+import {
+  backfillsOf,
+  checkDrift,
+  isUnverified,
+  type MigratorOptions,
+  type RunOutcome,
+  type Session,
+  withSession,
+} from './session.js';
+import { verifyAndRecord } from './verifying.js';
+
+/** What `backfill` did. */
+export interface BackfillOutcome extends RunOutcome {
+  /** Backfills that were run again. */
+  readonly ran: readonly string[];
+}
+
+/**
+ * Runs applied backfills again: for rows that wait, or from the first key on. Verifies what it ran, and what is not
+ * verified yet. Writes nothing when there is nothing to do.
+ *
+ * @param name one backfill. Default: all
+ * @param isRescan whether to begin at the first key and to try skips again
+ * @throws {BackfillError} `BACKFILL_UNKNOWN`, `STEP_NOT_APPLIED`, or when the store is refused
+ */
+export async function backfill(
+  options: MigratorOptions,
+  { name, isRescan = false }: { readonly name?: string | undefined; readonly isRescan?: boolean },
+): Promise<BackfillOutcome> {
+  const wanted = backfillsOf(options.project, name);
+  const { drifts, work } = await withSession(options, 'look', (session) => {
+    const due = wanted.map((step) => {
+      requireApplied(session, step.name);
+      return {
+        step,
+        isDue: isRescan || isWaiting(session.store, session.ledger, step),
+        isOpen: isUnverified(session, step),
+      };
+    });
+    return {
+      drifts: checkDrift(options, session.ledger.steps()),
+      work: due.filter(({ isDue, isOpen }) => isDue || isOpen),
+    };
+  });
+  const nothing = { ran: [], verifications: [], drifts, warnings: [] };
+  if (work.length === 0) return nothing;
+  return await withSession(options, 'write', async (session) => {
+    const ran: string[] = [];
+    const verifications: Verification[] = [];
+    const before = session.store.size();
+    let error: BackfillError | undefined;
+    try {
+      for (const { step, isDue } of work) {
+        if (isDue) {
+          await runAgain(session.store, session.ledger, step, isRescan ? 'rescan' : 'catch-up', options);
+          ran.push(step.name);
+        }
+        verifyAndRecord(session, step, options, verifications);
+      }
+    } catch (thrown) {
+      error = rootBackfillError(thrown);
+    }
+    const size = { before, after: session.store.size() };
+    return { ...nothing, ran, verifications, size, ...(error ? { error } : {}) };
+  });
+}
+
+/**
+ * Refuses a step that is not applied.
+ *
+ * @throws {BackfillError} `STEP_NOT_APPLIED`
+ */
+export function requireApplied({ ledger }: Session, name: string): void {
+  const status = ledger.step(name)?.status;
+  if (status === 'applied') return;
+  throw new BackfillError(
+    'STEP_NOT_APPLIED',
+    status === undefined ? `The step ${name} is not applied` : `The step ${name} is only partly applied`,
+    'Apply it first: umzug-backfill up',
+  );
+}

@@ -1,0 +1,118 @@
+import { BackfillError, rootBackfillError } from '../errors.js';
+import type { StepRecord } from '../ledger/ledger.js';
+import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
+import { hasDown, type Step } from '../steps/step.js';
+import type { RevertResult } from '../store/sqlite/batch.js';
+import { checkDrift, type MigratorOptions, type RunOutcome, type Session, withSession } from './session.js';
+import { unknownStep } from './up.js';
+
+/** Which steps to revert: the last, down to and including a name, all (`0`), or a number of them. */
+export interface DownTarget {
+  readonly to?: string | 0 | undefined;
+  readonly step?: number | undefined;
+}
+
+/** What `down` did. */
+export interface DownOutcome extends RunOutcome {
+  /** Steps reverted, in order. */
+  readonly reverted: readonly string[];
+  /** Cells that each backfill took back and kept. */
+  readonly cells: readonly ({ readonly backfill: string } & RevertResult)[];
+}
+
+/**
+ * Finds the steps that `down` reverts, last first. A step that was begun and not finished counts.
+ *
+ * @throws {BackfillError} `STEP_UNKNOWN`, `STEP_NOT_APPLIED`, `STEP_FILE_GONE`, `STEP_IRREVERSIBLE`
+ */
+export function findReverts(
+  records: readonly StepRecord[],
+  steps: readonly Step[],
+  { to, step: count }: DownTarget,
+): Step[] {
+  const begun = records.map(({ name }) => name).reverse();
+  if (typeof to === 'string' && !begun.includes(to)) {
+    if (!steps.some(({ name }) => name === to)) throw unknownStep(to, steps);
+    throw new BackfillError(
+      'STEP_NOT_APPLIED',
+      `The step ${to} is not applied`,
+      'See umzug-backfill executed',
+    );
+  }
+  const length = to === 0 ? begun.length : typeof to === 'string' ? begun.indexOf(to) + 1 : (count ?? 1);
+  return begun.slice(0, length).map((name) => {
+    const step = steps.find((candidate) => candidate.name === name);
+    if (!step) {
+      throw new BackfillError(
+        'STEP_FILE_GONE',
+        `The step ${name} is applied, but its file is gone, so that it can not be reverted`,
+        'Put the step file back, then run the same command again',
+      );
+    }
+    if (!hasDown(step)) {
+      throw new BackfillError(
+        'STEP_IRREVERSIBLE',
+        `The step ${name} has no \`down\``,
+        'Give it a `down`, or stop before it with --to NAME',
+      );
+    }
+    return step;
+  });
+}
+
+/** Refuses what can be known before anything is reverted. Columns' values are looked at again, after their backfill's `down`. */
+export function checkReverts(
+  { store, ledger }: Session,
+  reverts: readonly Step[],
+  isConfirmed: boolean,
+): void {
+  reverts.forEach((step, i) => {
+    if (step.kind !== 'schema') return;
+    checkRevertible(store, ledger, step);
+    if (i === 0) checkLosses(store, ledger, step, { isConfirmed });
+    checkLockTime(store, ledger, step, { isConfirmed });
+  });
+}
+
+/**
+ * Reverts steps, last first.
+ *
+ * @returns what was done; `error` says what ended it early
+ * @throws {BackfillError} when it is refused before anything is written
+ */
+export async function down(options: MigratorOptions, target: DownTarget = {}): Promise<DownOutcome> {
+  const { drifts, reverts } = await withSession(options, 'look', (session) => {
+    const records = session.ledger.steps();
+    const found = findReverts(records, options.project.steps, target);
+    const known = checkDrift(options, records);
+    checkReverts(session, found, options.isConfirmed ?? false);
+    return { drifts: known, reverts: found };
+  });
+  for (const { text } of drifts) options.onEvent?.({ event: 'warning', text });
+  const nothing = { reverted: [], cells: [], verifications: [], drifts, warnings: [] };
+  if (reverts.length === 0) return nothing;
+  return await withSession(options, 'write', async (session) => {
+    const reverted: string[] = [];
+    const cells: ({ backfill: string } & RevertResult)[] = [];
+    const before = session.store.size();
+    let error: BackfillError | undefined;
+    try {
+      const { buildUmzug } = await import('./umzug.js');
+      const umzug = buildUmzug(session, options, 'down', (backfill, result) =>
+        cells.push({ backfill, ...result }),
+      );
+      umzug.on('reverting', ({ name }) =>
+        options.onEvent?.({ event: 'step_started', step: name, direction: 'down' }),
+      );
+      umzug.on('reverted', ({ name }) => {
+        reverted.push(name);
+        options.onEvent?.({ event: 'step_finished', step: name, direction: 'down' });
+      });
+      await umzug.down({ migrations: reverts.map(({ name }) => name) });
+    } catch (thrown) {
+      error = rootBackfillError(thrown);
+    }
+    const size = { before, after: session.store.size() };
+    return { ...nothing, reverted, cells, size, ...(error ? { error } : {}) };
+  });
+}

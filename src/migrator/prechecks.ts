@@ -1,0 +1,93 @@
+import { BackfillError } from '../errors.js';
+import { absentColumns, foldCase, hasTable, isSameName, tableColumns } from '../schema/inspect.js';
+import { planSchemaStep } from '../schema/plan.js';
+import { rehearseUp } from '../schema/rehearse.js';
+import type { Step } from '../steps/step.js';
+import { identifier } from '../store/sqlite/sql.js';
+import type { Store } from '../store/sqlite/store.js';
+import type { BackfillStep, Session } from './session.js';
+
+/**
+ * Checks, without writing, that pending steps can run on this store.
+ *
+ * @returns warnings
+ * @throws {BackfillError} `TABLE_MISSING`, `COLUMN_MISSING`, `KEY_UNSUITABLE`, `SCHEMA_BLOCKED` or a `VERSION_…` code
+ */
+export function checkPendingSteps({ store, ledger }: Session, pending: readonly Step[]): string[] {
+  const warnings: string[] = [];
+  const coming = new Set<string>(); // columns that a pending step before will have made: `table.column`
+  for (const step of pending) {
+    if (step.kind === 'sql') continue;
+    requireTable(store, step.table);
+    if (step.kind === 'schema') {
+      warnings.push(...rehearseUp(store, step, planSchemaStep(store, step), ledger.objects(step.name)));
+      for (const { name } of step.columns) coming.add(foldCase(`${step.table}.${name}`));
+    } else {
+      checkBackfill(store, step, coming);
+    }
+  }
+  return warnings;
+}
+
+function requireTable(store: Store, table: string): void {
+  if (hasTable(store, table)) return;
+  throw new BackfillError(
+    'TABLE_MISSING',
+    `The store has no table ${table}`,
+    'Give the path of a store that the application has made: --db-path /path/to/store.db',
+  );
+}
+
+/** Columns of a backfill that the store does not have yet. */
+export function missingColumns(store: Store, { table, columns }: BackfillStep): Set<string> {
+  return absentColumns(
+    store,
+    table,
+    columns.map(({ name }) => name),
+  );
+}
+
+function checkBackfill(store: Store, step: BackfillStep, coming: ReadonlySet<string>): void {
+  const { table, key, columns, checks } = step;
+  const needed = [
+    key,
+    ...columns.flatMap(({ value }) => [value.document, value.fallback]),
+    ...(checks.groupBy === undefined ? [] : [checks.groupBy]),
+  ];
+  const missing = [
+    ...absentColumns(store, table, needed),
+    ...[...missingColumns(store, step)].filter((name) => !coming.has(foldCase(`${table}.${name}`))),
+  ];
+  if (missing.length > 0) {
+    throw new BackfillError(
+      'COLUMN_MISSING',
+      `The table ${table} has no column ${missing.join(', ')}, which ${step.name} needs`,
+      `Add it in a step that sorts before ${step.name}, or mend the declaration`,
+    );
+  }
+  const keys = tableColumns(store, table).filter(({ pk }) => pk > 0);
+  const only = keys.length === 1 ? keys[0] : undefined;
+  if (!only || !isSameName(only.name, key) || only.type.toUpperCase() !== 'INTEGER') {
+    throw new BackfillError(
+      'KEY_UNSUITABLE',
+      `${key} is not the INTEGER PRIMARY KEY of ${table}, so that batches can not go by it`,
+      'Name the INTEGER PRIMARY KEY column as `key`; tables with other keys are not supported yet',
+    );
+  }
+  checkUpdatable(store, step, coming);
+}
+
+/** A generated column, or a trigger that no longer compiles, stands in the way of every batch: say so before the first. */
+function checkUpdatable(store: Store, { table, columns }: BackfillStep, coming: ReadonlySet<string>): void {
+  const present = columns.filter(({ name }) => !coming.has(foldCase(`${table}.${name}`)));
+  if (present.length === 0) return;
+  const assignments = present.map(({ name }) => `${identifier(name)} = ${identifier(name)}`).join(', ');
+  const error = store.compileError(`UPDATE ${identifier(table)} SET ${assignments} WHERE false`);
+  if (!error) return;
+  throw new BackfillError(
+    'SCHEMA_BLOCKED',
+    `The columns ${present.map(({ name }) => name).join(', ')} of ${table} can not be updated`,
+    `Look for a generated column or a broken trigger: sqlite3 STORE ".schema ${table}"`,
+    { cause: error },
+  );
+}

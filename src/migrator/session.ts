@@ -1,0 +1,111 @@
+import type { Backfill, BackfillDefinition } from '../backfill/define.js';
+import type { RunEvent } from '../backfill/runner.js';
+import type { Project } from '../config.js';
+import { BackfillError } from '../errors.js';
+import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
+import { Ledger, type StepRecord } from '../ledger/ledger.js';
+import { checkRequirements } from '../schema/requirements.js';
+import type { Step } from '../steps/step.js';
+import { locateStore } from '../store/path.js';
+import { Store, type StoreSize } from '../store/sqlite/store.js';
+import type { Verification } from '../verification/verify.js';
+
+/** What a migrator tells while it works. */
+export type MigratorEvent =
+  | RunEvent
+  | {
+      readonly event: 'step_started' | 'step_finished';
+      readonly step: string;
+      readonly direction: 'up' | 'down';
+    }
+  | {
+      readonly event: 'verified';
+      readonly backfill: string;
+      readonly verdict: string;
+      readonly durationMs: number;
+    }
+  | { readonly event: 'warning'; readonly text: string };
+
+/** What every command needs to know. */
+export interface MigratorOptions {
+  readonly project: Project;
+  /** Path of the store. */
+  readonly path: string;
+  /** Rows of a batch at most. */
+  readonly batchRows?: number | undefined;
+  /** Whether a person has agreed to what asks for `--yes`. Default false. */
+  readonly isConfirmed?: boolean | undefined;
+  /** Whether drift is refused rather than reported. Default false. */
+  readonly isStrict?: boolean | undefined;
+  /** Stops a run between two batches. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told what happens. */
+  readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
+}
+
+/** An open store with its ledger. */
+export interface Session {
+  readonly store: Store;
+  readonly ledger: Ledger;
+}
+
+/** A step that fills. */
+export type BackfillStep = Step & BackfillDefinition;
+
+/** Opens the store, checks it against the project's requirements, acts, and closes it whatever happens. */
+export async function withSession<Result>(
+  { path, project }: MigratorOptions,
+  access: 'look' | 'write',
+  act: (session: Session) => Promise<Result> | Result,
+): Promise<Result> {
+  const store = new Store(locateStore(path), { access });
+  try {
+    checkRequirements(store, project.config.requires);
+    return await act({ store, ledger: new Ledger(store) });
+  } finally {
+    store.close();
+  }
+}
+
+/** The project's backfills, or the one of this name. */
+export function backfillsOf(project: Project, name?: string): BackfillStep[] {
+  const all = project.steps.filter((step): step is BackfillStep => step.kind === 'backfill');
+  if (name === undefined) return all;
+  const wanted = all.filter((step) => step.name === name);
+  if (wanted.length > 0) return wanted;
+  throw new BackfillError(
+    'BACKFILL_UNKNOWN',
+    `There is no backfill named ${name}`,
+    all.length > 0 ? `The project has: ${all.map((step) => step.name).join(', ')}` : 'The project has none',
+  );
+}
+
+/** Finds drift; refuses it when asked to. */
+export function checkDrift({ project, isStrict }: MigratorOptions, records: readonly StepRecord[]): Drift[] {
+  const drifts = findDrift(project.steps, records);
+  if (isStrict) refuseDrift(drifts);
+  return drifts;
+}
+
+/** How a command changed the size of the store's file. */
+export interface SizeChange {
+  readonly before: StoreSize;
+  readonly after: StoreSize;
+}
+
+/** What `up`, `down` and `backfill` did to the store. */
+export interface RunOutcome {
+  /** Verdicts that were reached, in order. */
+  readonly verifications: readonly Verification[];
+  readonly drifts: readonly Drift[];
+  readonly warnings: readonly string[];
+  /** Absent when nothing was written. */
+  readonly size?: SizeChange;
+  /** What ended the command early, after something may have been done already. */
+  readonly error?: BackfillError;
+}
+
+/** Whether the backfill has a run that no verification has passed yet. */
+export function isUnverified({ ledger }: Session, backfill: Backfill): boolean {
+  return ledger.runs(backfill.name).some(({ status }) => status !== 'verified');
+}

@@ -1,0 +1,116 @@
+import { isWaiting } from '../backfill/runner.js';
+import type { Drift } from '../ledger/drift.js';
+import type { SkipRecord } from '../ledger/ledger.js';
+import {
+  type BackfillStep,
+  backfillsOf,
+  checkDrift,
+  isUnverified,
+  type MigratorOptions,
+  type Session,
+  withSession,
+} from './session.js';
+import { findWork } from './up.js';
+
+/** A backfill's part of a step's status. */
+export interface BackfillStatus {
+  readonly runs: number;
+  readonly batches: number;
+  readonly rowsScanned: number;
+  readonly cellsFilled: number;
+  readonly skips: Readonly<Record<string, number>>;
+  /** The last key done, as text; null before the first batch. */
+  readonly cursor: string | null;
+  readonly watermark: string | null;
+  /** `unverified` when a run is not verified yet, whatever an earlier verdict was. */
+  readonly verdict: 'pass' | 'warn' | 'fail' | 'unverified';
+  /** Whether rows wait for a catch-up. */
+  readonly isWaiting: boolean;
+}
+
+/** Where one step stands. */
+export interface StepStatus {
+  readonly name: string;
+  readonly kind: string;
+  readonly state: 'pending' | 'applying' | 'applied' | 'reverting';
+  readonly appliedAt: string | null;
+  readonly durationMs: number;
+  readonly packageVersion: string | null;
+  readonly backfill?: BackfillStatus;
+}
+
+/** Where a store stands. */
+export interface Status {
+  readonly path: string;
+  readonly steps: readonly StepStatus[];
+  readonly drifts: readonly Drift[];
+  /** Whether `up` would have something to do. */
+  readonly isPending: boolean;
+}
+
+/** Says where the store stands, reading only. */
+export async function status(options: MigratorOptions): Promise<Status> {
+  return await withSession(options, 'look', (session) => {
+    const { store, ledger } = session;
+    const records = ledger.steps();
+    const names = new Set([
+      ...options.project.steps.map(({ name }) => name),
+      ...records.map(({ name }) => name),
+    ]);
+    const steps = [...names].sort().map((name): StepStatus => {
+      const step = options.project.steps.find((candidate) => candidate.name === name);
+      const record = records.find((candidate) => candidate.name === name);
+      const common = {
+        name,
+        kind: step?.kind ?? record?.kind ?? 'unknown',
+        state: record?.status ?? ('pending' as const),
+        appliedAt: record?.appliedAt ?? null,
+        durationMs: record?.durationMs ?? 0,
+        packageVersion: record?.packageVersion ?? null,
+      };
+      if (step?.kind !== 'backfill' || !record) return common;
+      const runs = ledger.runs(name);
+      const sum = (of: 'batches' | 'rowsScanned' | 'cellsFilled'): number =>
+        runs.reduce((total, run) => total + run[of], 0);
+      const last = runs.at(-1);
+      const backfill: BackfillStatus = {
+        runs: runs.length,
+        batches: sum('batches'),
+        rowsScanned: sum('rowsScanned'),
+        cellsFilled: sum('cellsFilled'),
+        skips: ledger.skipCounts(name),
+        cursor: last?.cursor?.toString() ?? null,
+        watermark: last?.watermark?.toString() ?? null,
+        verdict: verdictOf(session, step),
+        isWaiting: record.status === 'applied' && isWaiting(store, ledger, step),
+      };
+      return { ...common, backfill };
+    });
+    const work = findWork(session, options);
+    return {
+      path: store.files.path,
+      steps,
+      drifts: checkDrift(options, records),
+      isPending: Object.values(work).some((found) => found.length > 0),
+    };
+  });
+}
+
+/** The last verdict, unless a run has been made since. */
+function verdictOf(session: Session, step: BackfillStep): BackfillStatus['verdict'] {
+  const last = session.ledger.lastVerification(step.name);
+  const hasSeenAll = last !== undefined && last.run === session.ledger.lastRun(step.name)?.run;
+  if (hasSeenAll && (last.verdict === 'fail' || !isUnverified(session, step))) return last.verdict;
+  return 'unverified';
+}
+
+/** The skips of one backfill, or of all, by key. */
+export async function skips(
+  options: MigratorOptions,
+  name?: string,
+): Promise<readonly { readonly backfill: string; readonly skips: readonly SkipRecord[] }[]> {
+  const wanted = backfillsOf(options.project, name);
+  return await withSession(options, 'look', ({ ledger }) =>
+    wanted.map((step) => ({ backfill: step.name, skips: ledger.skips(step.name) })),
+  );
+}

@@ -1,0 +1,64 @@
+import { type RunnableMigration, Umzug } from 'umzug';
+import { applyBackfillStep, revertBackfillStep } from '../backfill/runner.js';
+import { ledgerStorage } from '../ledger/storage.js';
+import { applySchemaStep, checkLosses, revertSchemaStep } from '../schema/run.js';
+import { applySqlStep, revertSqlStep } from '../schema/run-sql.js';
+import type { Step } from '../steps/step.js';
+import type { RevertResult } from '../store/sqlite/batch.js';
+import type { MigratorOptions, Session } from './session.js';
+
+/**
+ * Builds the Umzug instance of a project on an open store: its steps in their order, the ledger as its storage.
+ *
+ * @param direction which of umzug's two commands it is for
+ * @param onReverted told what a backfill's `down` took back
+ */
+export function buildUmzug(
+  session: Session,
+  options: MigratorOptions,
+  direction: 'up' | 'down',
+  onReverted: (step: string, result: RevertResult) => void = () => undefined,
+): Umzug<Session> {
+  return new Umzug<Session>({
+    migrations: options.project.steps.map((step) => runnable(step, options, onReverted)),
+    context: session,
+    storage: ledgerStorage(session.ledger, direction),
+    logger: undefined,
+  });
+}
+
+function runnable(
+  step: Step,
+  options: MigratorOptions,
+  onReverted: (step: string, result: RevertResult) => void,
+): RunnableMigration<Session> {
+  const { name, path } = step;
+  switch (step.kind) {
+    case 'schema':
+      return {
+        name,
+        path,
+        up: async ({ context: { store, ledger } }) => applySchemaStep(store, ledger, step),
+        down: async ({ context: { store, ledger } }) => {
+          checkLosses(store, ledger, step, { isConfirmed: options.isConfirmed ?? false });
+          revertSchemaStep(store, ledger, step);
+        },
+      };
+    case 'backfill':
+      return {
+        name,
+        path,
+        up: async ({ context: { store, ledger } }) => applyBackfillStep(store, ledger, step, options),
+        down: async ({ context: { store, ledger } }) => {
+          onReverted(name, await revertBackfillStep(store, ledger, step, options));
+        },
+      };
+    case 'sql':
+      return {
+        name,
+        path,
+        up: async ({ context: { store, ledger } }) => applySqlStep(store, ledger, step),
+        down: async ({ context: { store, ledger } }) => revertSqlStep(store, ledger, step),
+      };
+  }
+}

@@ -1,0 +1,163 @@
+import { isWaiting, runAgain } from '../backfill/runner.js';
+import { BackfillError, rootBackfillError } from '../errors.js';
+import { planSchemaStep } from '../schema/plan.js';
+import { applySchemaStep, type SchemaStep } from '../schema/run.js';
+import { fingerprint, type Step } from '../steps/step.js';
+import type { Verification } from '../verification/verify.js';
+import { checkPendingSteps } from './prechecks.js';
+import {
+  backfillsOf,
+  checkDrift,
+  isUnverified,
+  type MigratorOptions,
+  type RunOutcome,
+  type Session,
+  withSession,
+} from './session.js';
+import { verifyAndRecord } from './verifying.js';
+
+/** Which steps to apply: all pending ones, those up to a name, or a number of them. */
+export interface UpTarget {
+  readonly to?: string | undefined;
+  readonly step?: number | undefined;
+}
+
+/** What `up` did. */
+export interface UpOutcome extends RunOutcome {
+  /** Steps applied, in order. */
+  readonly applied: readonly string[];
+  /** Backfills that were run again for rows that had waited. */
+  readonly caughtUp: readonly string[];
+  /** Indexes of applied steps that somebody had dropped, and that were made again by which step. */
+  readonly remade: readonly string[];
+}
+
+/** What `up` would have to do on this store. */
+export interface UpWork {
+  readonly pending: readonly Step[];
+  /** Applied schema steps of which an index is missing. */
+  readonly incomplete: readonly Step[];
+  /** Applied backfills for which rows wait. */
+  readonly waiting: readonly Step[];
+  /** Applied backfills that no verification has passed yet. */
+  readonly unverified: readonly Step[];
+}
+
+/**
+ * Finds what `up` has to do, reading only.
+ *
+ * @throws {BackfillError} `STEP_UNKNOWN` when `to` names no step
+ */
+export function findWork(
+  session: Session,
+  { project }: MigratorOptions,
+  { to, step: count }: UpTarget = {},
+): UpWork {
+  const { store, ledger } = session;
+  const { steps } = project;
+  if (to !== undefined && !steps.some(({ name }) => name === to)) throw unknownStep(to, steps);
+  const applied = new Set(
+    ledger
+      .steps()
+      .filter(({ status }) => status === 'applied')
+      .map(({ name }) => name),
+  );
+  const eligible = steps.filter(({ name }) => !applied.has(name) && (to === undefined || name <= to));
+  const done = backfillsOf(project).filter(({ name }) => applied.has(name));
+  return {
+    pending: eligible.slice(0, count),
+    incomplete: steps.filter((step) => step.kind === 'schema' && isIncomplete(session, step)),
+    waiting: done.filter((step) => isWaiting(store, ledger, step)),
+    unverified: done.filter((step) => isUnverified(session, step)),
+  };
+}
+
+/** Whether an index of an applied step is missing. A declaration that has changed since is drift, not a loss. */
+function isIncomplete({ store, ledger }: Session, step: SchemaStep): boolean {
+  const record = ledger.step(step.name);
+  const isAsApplied = record?.status === 'applied' && record.fingerprint === fingerprint(step);
+  return isAsApplied && planSchemaStep(store, step).indexes.length > 0;
+}
+
+/** The error for a step name that the project doesn't have. */
+export function unknownStep(name: string, steps: readonly Step[]): BackfillError {
+  return new BackfillError(
+    'STEP_UNKNOWN',
+    `There is no step named ${name}`,
+    `The project has: ${steps.map((step) => step.name).join(', ')}`,
+  );
+}
+
+/**
+ * Applies pending steps, verifies backfills that are not verified yet, and catches up rows that wait. Writes nothing
+ * when there is nothing to do.
+ *
+ * @returns what was done; `error` says what ended it early
+ * @throws {BackfillError} when the store or the project is refused before anything is written
+ */
+export async function up(options: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
+  const found = await withSession(options, 'look', (session) => {
+    const drifts = checkDrift(options, session.ledger.steps());
+    const work = findWork(session, options, target);
+    return { drifts, work, warnings: checkPendingSteps(session, work.pending) };
+  });
+  const { drifts, work, warnings } = found;
+  for (const text of [...drifts.map((drift) => drift.text), ...warnings])
+    options.onEvent?.({ event: 'warning', text });
+  const nothing = { applied: [], caughtUp: [], remade: [], verifications: [], drifts, warnings };
+  if (Object.values(work).every((steps) => steps.length === 0)) return nothing;
+  return await withSession(options, 'write', async (session) => {
+    const done = { applied: [] as string[], caughtUp: [] as string[], remade: [] as string[] };
+    const verifications: Verification[] = [];
+    const before = session.store.size();
+    let error: BackfillError | undefined;
+    try {
+      await applyWork(session, options, work, done, verifications);
+    } catch (thrown) {
+      error = rootBackfillError(thrown);
+    }
+    const size = { before, after: session.store.size() };
+    return { ...done, verifications, drifts, warnings, size, ...(error ? { error } : {}) };
+  });
+}
+
+async function applyWork(
+  session: Session,
+  options: MigratorOptions,
+  work: UpWork,
+  done: { applied: string[]; caughtUp: string[]; remade: string[] },
+  verifications: Verification[],
+): Promise<void> {
+  const { store, ledger } = session;
+  const verify = (step: Step): void => {
+    if (step.kind === 'backfill') verifyAndRecord(session, step, options, verifications);
+  };
+  for (const step of work.incomplete) {
+    if (step.kind !== 'schema') continue;
+    applySchemaStep(store, ledger, step);
+    done.remade.push(step.name);
+  }
+  // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
+  for (const step of backfillsOf(options.project)) {
+    const isCatchUp = work.waiting.includes(step);
+    if (!isCatchUp && !work.unverified.includes(step)) continue;
+    if (isCatchUp) {
+      await runAgain(store, ledger, step, 'catch-up', options);
+      done.caughtUp.push(step.name);
+    }
+    verify(step);
+  }
+  if (work.pending.length === 0) return;
+  const { buildUmzug } = await import('./umzug.js');
+  const umzug = buildUmzug(session, options, 'up');
+  umzug.on('migrating', ({ name }) =>
+    options.onEvent?.({ event: 'step_started', step: name, direction: 'up' }),
+  );
+  // The post-hook: umzug has the step logged by now, and a throw here stops the steps behind it.
+  umzug.on('migrated', ({ name }) => {
+    done.applied.push(name);
+    options.onEvent?.({ event: 'step_finished', step: name, direction: 'up' });
+    work.pending.filter((step) => step.name === name).forEach(verify);
+  });
+  await umzug.up({ migrations: work.pending.map(({ name }) => name) });
+}

@@ -1,0 +1,40 @@
+import { BackfillError } from '../errors.js';
+import { type Verification, verifyBackfill } from '../verification/verify.js';
+import type { BackfillStep, MigratorOptions, Session } from './session.js';
+
+/**
+ * Verifies a backfill and records the verdict: what `up` and `backfill` do after they have filled.
+ *
+ * @param into the verdict is added here before a failing one is thrown, so that it can be shown
+ * @throws {BackfillError} `VERIFICATION_FAILED`
+ */
+export function verifyAndRecord(
+  { store, ledger }: Session,
+  step: BackfillStep,
+  { project, onEvent }: MigratorOptions,
+  into: Verification[],
+): void {
+  const verification = verifyBackfill(store, ledger, step, project.steps);
+  into.push(verification);
+  const { verdict, run, durationMs } = verification;
+  store.write(() => {
+    const summary = verification.checks.map(({ id, verdict: found, figures }) => ({
+      id,
+      verdict: found,
+      figures,
+    }));
+    ledger.addVerification(step.name, run, verdict, summary);
+  });
+  onEvent?.({ event: 'verified', backfill: step.name, verdict, durationMs });
+  if (verdict === 'fail') throw verificationFailed(verification);
+}
+
+/** The error for a verification that failed; its hint is the first failed check's. */
+export function verificationFailed({ backfill, checks }: Verification): BackfillError {
+  const failed = checks.filter(({ verdict }) => verdict === 'fail');
+  return new BackfillError(
+    'VERIFICATION_FAILED',
+    `The verification of ${backfill} failed: ${failed.map(({ title }) => title.toLowerCase()).join(', ')}`,
+    failed[0]?.hint ?? 'umzug-backfill verify',
+  );
+}

@@ -1,0 +1,51 @@
+import type { Backfill } from '../backfill/define.js';
+import type { KeyRun } from '../ledger/key-runs.js';
+import type { BatchRecord, Ledger, RunRecord } from '../ledger/ledger.js';
+
+type CellSets = ReturnType<Ledger['cells']>;
+
+/** The last item whose `first` is not above `key`, by binary search over items in rising order. */
+function lastFrom<Item>(
+  items: readonly Item[],
+  key: bigint,
+  first: (item: Item) => bigint,
+): Item | undefined {
+  let [low, high] = [0, items.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (first(items[middle] as Item) <= key) low = middle + 1;
+    else high = middle;
+  }
+  return items[low - 1];
+}
+
+const isIn = (runs: readonly KeyRun[], key: bigint): boolean => {
+  const run = lastFrom(runs, key, ([first]) => first);
+  return run !== undefined && key <= run[1];
+};
+
+/**
+ * Finds the run that filled a cell, by the ledger. Asked for in key order it unpacks each batch once.
+ *
+ * @returns a function from a cell to the last run that filled it, or undefined when none did
+ */
+export function cellAttribution(
+  ledger: Ledger,
+  backfill: Backfill,
+): (key: bigint, column: string) => RunRecord | undefined {
+  const runs = ledger.runs(backfill.name).reverse();
+  const batches = ledger.batches(backfill.name);
+  const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
+  const unpacked = new Map<number, { batch: BatchRecord; sets: CellSets }>(); // the last of each run
+  return (key, column) =>
+    runs.find(({ run }) => {
+      const batch = lastFrom(batchesOf.get(run) ?? [], key, ({ firstKey }) => firstKey);
+      if (!batch || key > batch.lastKey) return false;
+      let known = unpacked.get(run);
+      if (known?.batch !== batch) {
+        known = { batch, sets: ledger.cells(backfill.name, batch.number) };
+        unpacked.set(run, known);
+      }
+      return known.sets.some((set) => set.columns.includes(column) && isIn(set.runs, key));
+    });
+}

@@ -1,0 +1,182 @@
+import type { Backfill } from '../backfill/define.js';
+import { type CheckFinding, type CheckResult, checkResult, percent } from './check.js';
+import { Finding, type ScanFacts } from './scan.js';
+import { showValue } from './timestamps.js';
+
+/** Cells that do not hold their derived value, by who wrote them. */
+export interface MismatchFacts {
+  /** Filled by a run that no verification has passed yet. */
+  readonly thisRun: Finding;
+  /** Filled by a run that was verified. */
+  readonly earlierRun: Finding;
+  /** Not filled by the backfill. */
+  readonly foreign: Finding;
+}
+
+/** No mismatch yet. */
+export const noMismatches = (): MismatchFacts => ({
+  thisRun: new Finding(),
+  earlierRun: new Finding(),
+  foreign: new Finding(),
+});
+
+/** A finding for the cells of `found`, none when there are none. */
+function cells(verdict: CheckFinding['verdict'], found: Finding, text: string): CheckFinding[] {
+  return found.count === 0 ? [] : [{ verdict, text: `${found.count} ${text}`, sampleKeys: found.keys }];
+}
+
+/** Check 1: how much of the scope is filled. */
+export function coverage(
+  backfill: Backfill,
+  facts: ScanFacts,
+  skips: Readonly<Record<string, number>>,
+  minCoverage: number | undefined,
+): CheckResult {
+  const reasons = Object.entries(skips).map(([reason, count]) => `${count} ${reason}`);
+  const findings = facts.columns.flatMap((column): CheckFinding[] => {
+    const share = percent(column.filled, facts.rows);
+    const isBelow = minCoverage !== undefined && share < minCoverage;
+    const least = isBelow ? `, below the ${minCoverage}% asked for` : '';
+    return [
+      {
+        verdict: isBelow ? 'fail' : 'pass',
+        text: `${column.name}: ${column.filled} of ${facts.rows} filled (${share}%)${least}`,
+      },
+      ...cells('fail', column.fillable, `cells of ${column.name} are NULL though a value can be derived`),
+      ...cells('warn', column.waiting, `cells of ${column.name} wait for a catch-up`),
+      ...cells('warn', column.withoutValue, `cells of ${column.name} have no value to derive`),
+    ];
+  });
+  if (reasons.length > 0) findings.push({ verdict: 'warn', text: `skipped: ${reasons.join(', ')}` });
+  const figures = {
+    rowsInScope: facts.rows,
+    columns: facts.columns.map((column) => ({
+      name: column.name,
+      filled: column.filled,
+      percent: percent(column.filled, facts.rows),
+      fillable: column.fillable.count,
+      waiting: column.waiting.count,
+      withoutValue: column.withoutValue.count,
+    })),
+    skips,
+  };
+  return checkResult(
+    'coverage',
+    'Coverage',
+    findings,
+    figures,
+    `umzug-backfill backfill ${backfill.name} --rescan`,
+  );
+}
+
+/** Check 2: whether each filled cell holds what its row derives. */
+export function consistency(backfill: Backfill, facts: ScanFacts, mismatches: MismatchFacts): CheckResult {
+  const filled = facts.columns.reduce((sum, column) => sum + column.filled, 0);
+  const { thisRun, earlierRun, foreign } = mismatches;
+  const equal = filled - thisRun.count - earlierRun.count - foreign.count;
+  const findings: CheckFinding[] = [
+    { verdict: 'pass', text: `${equal} of ${filled} filled cells hold what their row derives` },
+    ...cells('fail', thisRun, 'cells filled by the run being verified do not hold what their row derives'),
+    ...cells('warn', earlierRun, 'cells filled by an earlier run were changed since'),
+    ...cells('warn', foreign, 'cells written by the application hold a value of its own'),
+  ];
+  const figures = {
+    cellsFilled: filled,
+    equal,
+    changedInRun: thisRun.count,
+    changedSince: earlierRun.count,
+    written: foreign.count,
+  };
+  const hint = `umzug-backfill backfill ${backfill.name} --rescan takes those cells as the application's own; umzug-backfill verify --print-sql shows how to look at them first`;
+  return checkResult('consistency', 'Consistency', findings, figures, hint);
+}
+
+/** Check 3: coverage by the values of one column. */
+export function groups({ checks }: Backfill, facts: ScanFacts): CheckResult {
+  const rows = [...facts.groups].sort(([a], [b]) => (a < b ? -1 : 1));
+  const findings = rows.map(([name, group]): CheckFinding => {
+    const filled = facts.columns.map(
+      (column, i) => `${column.name} ${group.filled[i]} (${percent(group.filled[i] ?? 0, group.total)}%)`,
+    );
+    return { verdict: 'pass', text: `${name}: ${group.total} rows, ${filled.join(', ')}` };
+  });
+  const figures = {
+    column: checks.groupBy ?? null,
+    groups: rows.map(([name, { total, filled }]) => ({
+      name,
+      total,
+      filled: Object.fromEntries(facts.columns.map((column, i) => [column.name, filled[i] ?? 0])),
+      percent: Object.fromEntries(
+        facts.columns.map((column, i) => [column.name, percent(filled[i] ?? 0, total)]),
+      ),
+    })),
+  };
+  const title = checks.groupBy === undefined ? 'All rows' : `By ${checks.groupBy}`;
+  return checkResult('groups', title, findings, figures, '');
+}
+
+/** Check 5: whether the filled columns hold timestamps, and plausible ones. */
+export function timestamps({ checks }: Backfill, facts: ScanFacts): CheckResult {
+  const findings = facts.columns.flatMap(({ name, timestamps: found }): CheckFinding[] => {
+    const range =
+      found.min && found.max ? `${showValue(found.min.text)} to ${showValue(found.max.text)}` : 'none';
+    return [
+      {
+        verdict: 'pass',
+        text: `${name}: ${range}; ${found.withoutOffset} of ${found.valid} without offset, read as UTC`,
+      },
+      ...cells('warn', found.invalid, `values of ${name} are no timestamps`),
+      ...cells('warn', found.future, `values of ${name} lie in the future`),
+    ];
+  });
+  if (checks.lag)
+    findings.push(...cells('warn', facts.toBefore, `rows have ${checks.lag.to} before ${checks.lag.from}`));
+  const figures = {
+    columns: facts.columns.map(({ name, timestamps: found }) => ({
+      name,
+      min: found.min?.text ?? null,
+      max: found.max?.text ?? null,
+      valid: found.valid,
+      withoutOffset: found.withoutOffset,
+      invalid: found.invalid.count,
+      future: found.future.count,
+    })),
+    endBeforeStart: facts.toBefore.count,
+  };
+  return checkResult('timestamps', 'Timestamps', findings, figures, '');
+}
+
+/** Check 6: rows with NULLs, by which columns are NULL. */
+export function nulls({ columns }: Backfill, facts: ScanFacts): CheckResult {
+  const rows = [...facts.nulls].sort(([a], [b]) => a - b);
+  const named = rows.map(([mask, count]) => {
+    const names = columns.filter((_, i) => (mask >> i) & 1).map(({ name }) => name);
+    return { columns: names, rows: count };
+  });
+  const findings: CheckFinding[] =
+    named.length === 0
+      ? [{ verdict: 'pass', text: 'no row in scope has a NULL' }]
+      : named.map(({ columns: names, rows: count }) => ({
+          verdict: 'pass',
+          text: `${count} rows have NULL in ${names.length === columns.length && names.length > 1 ? 'all of ' : 'only '}${names.join(', ')}`,
+        }));
+  return checkResult('nulls', 'NULLs', findings, { rows: named }, '');
+}
+
+/** Check 7: seconds between the two columns of `checks.lag`. */
+export function lag({ checks }: Backfill, facts: ScanFacts): CheckResult {
+  const figures = facts.lag.figures();
+  const findings: CheckFinding[] = figures
+    ? [
+        {
+          verdict: 'pass',
+          text: `${checks.lag?.from} to ${checks.lag?.to}: ${figures.count} rows, p50 ${figures.p50Seconds} s, p95 ${figures.p95Seconds} s, p99 ${figures.p99Seconds} s, max ${figures.maxSeconds} s`,
+        },
+        {
+          verdict: 'pass',
+          text: `slowest: ${figures.slowest.map(({ key, seconds }) => `${key} (${seconds} s)`).join(', ')}`,
+        },
+      ]
+    : [{ verdict: 'pass', text: checks.lag ? 'no row has both timestamps' : 'not asked for' }];
+  return checkResult('lag', 'Lag', findings, { ...figures }, '');
+}

@@ -1,0 +1,113 @@
+import type { Backfill } from '../backfill/define.js';
+import { countKeys } from '../ledger/key-runs.js';
+import type { BatchRecord, Ledger, RunRecord } from '../ledger/ledger.js';
+import { type CheckFinding, type CheckResult, checkResult } from './check.js';
+import type { ScanFacts } from './scan.js';
+
+/**
+ * The run up to whose watermark consistent cells are compared with the ledger: the last that began at the first key,
+ * with the cells that were found before it.
+ */
+export function comparedRun(runs: readonly RunRecord[]): RunRecord | undefined {
+  return runs.findLast(({ startKey }) => startKey === null);
+}
+
+/**
+ * Check 8: whether the ledger's rows agree with each other and with the table. The table may hold fewer of our cells
+ * than the ledger (rows deleted by retention, cells changed), never more.
+ */
+export function integrity(ledger: Ledger, backfill: Backfill, facts: ScanFacts): CheckResult {
+  const runs = ledger.runs(backfill.name);
+  const batches = ledger.batches(backfill.name);
+  const contradictions = [
+    ...(ledger.step(backfill.name)?.status === 'applied' || runs.length === 0
+      ? []
+      : ['the row of the step is missing']),
+    ...(runs.length === 0 ? ['no run is recorded'] : []),
+    ...runContradictions(runs, batches),
+    ...cellContradictions(ledger, backfill, batches),
+    ...skipContradictions(ledger, backfill, runs, batches),
+  ];
+  const findings: CheckFinding[] = contradictions.map((text) => ({ verdict: 'fail', text }));
+
+  const run = comparedRun(runs);
+  const held = facts.columns.reduce((sum, column) => sum + column.consistentUpTo, 0);
+  const recorded = run ? run.foundCells + run.cellsFilled : 0;
+  if (contradictions.length === 0)
+    findings.push({ verdict: 'pass', text: `${batches.length} batches agree with their runs` });
+  if (held > recorded) {
+    findings.push({
+      verdict: 'fail',
+      text: `the table holds ${held - recorded} derived cells more than the ledger records`,
+    });
+  } else if (held < recorded) {
+    findings.push({
+      verdict: 'warn',
+      text: `the table holds ${recorded - held} derived cells fewer than the ledger records: rows deleted or cells changed since`,
+    });
+  }
+  const figures = { batches: batches.length, contradictions: contradictions.length, held, recorded };
+  const hint = `umzug-backfill backfill ${backfill.name} --rescan takes the table as it is: cells the ledger has lost count as the application's own, and \`down\` leaves them`;
+  return checkResult('integrity', 'Integrity', findings, figures, hint);
+}
+
+const sum = (batches: readonly BatchRecord[], of: (batch: BatchRecord) => number): number =>
+  batches.reduce((total, batch) => total + of(batch), 0);
+
+function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRecord[]): string[] {
+  const orphans = batches.filter((batch) => !runs.some(({ run }) => run === batch.run));
+  const found = orphans.map(({ number }) => `batch ${number} belongs to no run`);
+  for (const run of runs) {
+    const own = batches.filter((batch) => batch.run === run.run);
+    const isSame =
+      own.length === run.batches &&
+      sum(own, ({ rowsScanned }) => rowsScanned) === run.rowsScanned &&
+      sum(own, ({ cellsFilled }) => cellsFilled) === run.cellsFilled &&
+      sum(own, ({ cellsSkipped }) => cellsSkipped) === run.cellsSkipped;
+    if (!isSame)
+      found.push(
+        `run ${run.run} does not add up: it counts ${run.batches} batches, ${own.length} are recorded`,
+      );
+    let before = run.startKey;
+    for (const { number, firstKey, lastKey } of own) {
+      const isInOrder = (before === null || firstKey > before) && firstKey <= lastKey;
+      if (!isInOrder) found.push(`batch ${number} overlaps the one before`);
+      before = lastKey;
+    }
+    if (
+      before !== null &&
+      (run.cursor === null || before > run.cursor || run.watermark === null || before > run.watermark)
+    ) {
+      found.push(`run ${run.run} has a batch behind its cursor or its watermark`);
+    }
+  }
+  return found;
+}
+
+function cellContradictions(ledger: Ledger, backfill: Backfill, batches: readonly BatchRecord[]): string[] {
+  const found: string[] = [];
+  for (const { number, firstKey, lastKey, cellsFilled } of batches) {
+    const sets = ledger.cells(backfill.name, number);
+    const cells = sets.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
+    const isInside = sets.every(
+      ({ runs }) => (runs[0]?.[0] ?? firstKey) >= firstKey && (runs.at(-1)?.[1] ?? lastKey) <= lastKey,
+    );
+    if (cells !== cellsFilled || !isInside)
+      found.push(`the cells of batch ${number} do not match its counts`);
+  }
+  return found;
+}
+
+/** A run that begins at the first key reads every NULL again, so that only its own and later skips must stand. */
+function skipContradictions(
+  ledger: Ledger,
+  backfill: Backfill,
+  runs: readonly RunRecord[],
+  batches: readonly BatchRecord[],
+): string[] {
+  const from = comparedRun(runs)?.run ?? 0;
+  const counts = ledger.skipsByBatch(backfill.name);
+  return batches
+    .filter(({ run, number, skips }) => run >= from && (counts.get(number) ?? 0) !== skips)
+    .map(({ number }) => `the skips of batch ${number} do not match its count`);
+}

@@ -1,0 +1,91 @@
+import type { Backfill } from '../backfill/define.js';
+import { LEDGER_TABLES as T } from '../ledger/tables.js';
+import { derivationSql } from '../store/sqlite/derive.js';
+import { identifier, literal } from '../store/sqlite/sql.js';
+
+/**
+ * The checks as plain SQL for the sqlite3 shell (3.38 or newer), without our functions: texts that only our reader can
+ * judge count as unreadable there, and are counted apart.
+ */
+export function verificationSql(backfill: Backfill): string {
+  const { checks, columns, name } = backfill;
+  const extra = checks.groupBy === undefined ? {} : { g: `t.${identifier(checks.groupBy)}` };
+  const each = (sql: (column: string, i: number) => string): string =>
+    columns.map((column, i) => sql(column.name, i)).join(',\n  ');
+  const label = (text: string): string => identifier(text);
+  const sections: (readonly [title: string, sql: string])[] = [
+    [
+      'Coverage: filled, fillable though NULL, and without a value to derive',
+      `SELECT count(*) AS rows_in_scope, total(NOT readable) AS unreadable_or_rare,
+  ${each((column, i) => `count(c${i}) AS ${label(`${column} filled`)}, total(c${i} IS NULL AND v${i} IS NOT NULL) AS ${label(`${column} fillable`)}`)}
+FROM umzug_backfill_rows;`,
+    ],
+    [
+      'Consistency: cells that hold something else than their row derives',
+      `SELECT ${each((column, i) => `total(readable AND c${i} IS NOT NULL AND c${i} IS NOT v${i}) AS ${label(`${column} differs`)}`)}
+FROM umzug_backfill_rows;
+SELECT k AS sample_key FROM umzug_backfill_rows
+WHERE readable AND (${columns.map((_, i) => `c${i} IS NOT NULL AND c${i} IS NOT v${i}`).join(' OR ')}) LIMIT 10;`,
+    ],
+    ...(checks.groupBy === undefined
+      ? []
+      : [
+          [
+            `By ${checks.groupBy}`,
+            `SELECT g, count(*) AS total,
+  ${each((column, i) => `count(c${i}) AS ${label(column)}, round(100.0 * count(c${i}) / count(*), 2) AS ${label(`${column} percent`)}`)}
+FROM umzug_backfill_rows GROUP BY g ORDER BY g;`,
+          ] as const,
+        ]),
+    ...(checks.indexes ?? []).map(
+      ({ index, query }) => [`Index use: ${index}`, `EXPLAIN QUERY PLAN ${query};`] as const,
+    ),
+    ...(checks.areTimestamps
+      ? [
+          [
+            'Timestamps: range, and values that SQLite reads as none',
+            `SELECT ${each((column, i) => `min(julianday(c${i})) AS ${label(`${column} min, Julian day`)}, max(julianday(c${i})) AS ${label(`${column} max, Julian day`)}, total(c${i} IS NOT NULL AND julianday(c${i}) IS NULL) AS ${label(`${column} not ISO-8601`)}`)}
+FROM umzug_backfill_rows;`,
+          ] as const,
+        ]
+      : []),
+    [
+      'NULLs',
+      `SELECT ${columns.map(({ name: column }, i) => `c${i} IS NULL AS ${label(`${column} is NULL`)}`).join(', ')}, count(*) AS rows
+FROM umzug_backfill_rows GROUP BY ${columns.map((_, i) => i + 1).join(', ')};`,
+    ],
+    ...lagSql(backfill),
+    [
+      'Integrity: runs that do not add up to their batches (no row is well)',
+      `SELECT r.run, r.batches, count(b.number) AS recorded FROM ${T.runs} AS r
+LEFT JOIN ${T.batches} AS b ON b.backfill = r.backfill AND b.run = r.run
+WHERE r.backfill = ${literal(name)} GROUP BY r.run
+HAVING r.batches <> count(b.number) OR r.cells_filled <> total(b.cells_filled);`,
+    ],
+  ];
+  const view = `CREATE TEMP VIEW umzug_backfill_rows AS
+${derivationSql(backfill, { extra, isPlain: true })};`;
+  return [
+    `-- Verification of ${name}. Run it with: sqlite3 -readonly -header -column STORE < FILE`,
+    view,
+    ...sections.map(([title, sql], i) => `-- ${i + 1}. ${title}\n${sql}`),
+    'DROP VIEW temp.umzug_backfill_rows;',
+  ].join('\n\n');
+}
+
+function lagSql({ checks, columns }: Backfill): (readonly [string, string])[] {
+  if (!checks.lag) return [];
+  const at = (name: string): string => `julianday(c${columns.findIndex((column) => column.name === name)})`;
+  return [
+    [
+      `Lag: seconds from ${checks.lag.from} to ${checks.lag.to}`,
+      `WITH lags AS (
+  SELECT k, round((${at(checks.lag.to)} - ${at(checks.lag.from)}) * 86400, 3) AS seconds FROM umzug_backfill_rows
+), ranked AS (
+  SELECT seconds, row_number() OVER (ORDER BY seconds) AS rank, count(*) OVER () AS n FROM lags WHERE seconds IS NOT NULL
+)
+SELECT n AS count, min(seconds) FILTER (WHERE rank >= 0.5 * n) AS p50, min(seconds) FILTER (WHERE rank >= 0.95 * n) AS p95,
+  min(seconds) FILTER (WHERE rank >= 0.99 * n) AS p99, max(seconds) AS max FROM ranked;`,
+    ],
+  ];
+}
