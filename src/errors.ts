@@ -55,7 +55,6 @@ const EXIT_BY_CODE = {
   // the run
   UPDATE_IGNORED: EXIT.failed,
   RUN_CONFLICT: EXIT.failed,
-  LEDGER_INCONSISTENT: EXIT.failed,
   VERIFICATION_FAILED: EXIT.unverified,
   INTERRUPTED: EXIT.interrupted,
   TERMINATED: EXIT.terminated,

@@ -5,7 +5,8 @@ import { identifier, literal } from '../store/sqlite/sql.js';
 
 /**
  * The checks as plain SQL for the sqlite3 shell (3.38 or newer), without our functions: texts that only our reader can
- * judge count as unreadable there, and are counted apart.
+ * judge count as unreadable there, and are counted apart. Strings beyond plain ASCII and the text of fractions are judged
+ * less strictly, since they depend on the shell's version.
  */
 export function verificationSql(backfill: Backfill): string {
   const { checks, columns, name } = backfill;
@@ -44,7 +45,7 @@ FROM umzug_backfill_rows GROUP BY g ORDER BY g;`,
       ? [
           [
             'Timestamps: range, and values that SQLite reads as none',
-            `SELECT ${each((column, i) => `min(julianday(c${i})) AS ${label(`${column} min, Julian day`)}, max(julianday(c${i})) AS ${label(`${column} max, Julian day`)}, total(c${i} IS NOT NULL AND julianday(c${i}) IS NULL) AS ${label(`${column} not ISO-8601`)}`)}
+            `SELECT ${each((column, i) => `datetime(min(${julianDay(i)})) AS ${label(`${column} min`)}, datetime(max(${julianDay(i)})) AS ${label(`${column} max`)}, total(c${i} IS NOT NULL AND ${julianDay(i)} IS NULL) AS ${label(`${column} not ISO-8601`)}`)}
 FROM umzug_backfill_rows;`,
           ] as const,
         ]
@@ -73,9 +74,12 @@ ${derivationSql(backfill, { extra, isPlain: true })};`;
   ].join('\n\n');
 }
 
+/** julianday() would read a bare number as a Julian day. */
+const julianDay = (i: number): string => `CASE WHEN c${i} LIKE '____-__-__%' THEN julianday(c${i}) END`;
+
 function lagSql({ checks, columns }: Backfill): (readonly [string, string])[] {
   if (!checks.lag) return [];
-  const at = (name: string): string => `julianday(c${columns.findIndex((column) => column.name === name)})`;
+  const at = (name: string): string => julianDay(columns.findIndex((column) => column.name === name));
   return [
     [
       `Lag: seconds from ${checks.lag.from} to ${checks.lag.to}`,
