@@ -81,9 +81,26 @@ export async function applyBackfillStep(
     ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
     if (ledger.runs(step.name).length === 0) beginRun(store, ledger, step, 'first');
   });
-  await resumeRuns(store, ledger, step, options);
-  if (isWaiting(store, ledger, step)) await runAgain(store, ledger, step, 'catch-up', options);
+  await catchUp(store, ledger, step, options);
   store.write(() => ledger.finishStep(step.name, performance.now() - startedAt));
+}
+
+/**
+ * Brings a backfill up to date: goes on with runs that were stopped, then, when rows wait, runs a catch-up.
+ * Throws as {@link applyBackfillStep}.
+ *
+ * @returns whether there was anything to do
+ */
+export async function catchUp(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  options: RunOptions = {},
+): Promise<boolean> {
+  const hasResumed = await resumeRuns(store, ledger, backfill, options);
+  const hasWaited = isWaiting(store, ledger, backfill);
+  if (hasWaited) await runAgain(store, ledger, backfill, 'catch-up', options);
+  return hasResumed || hasWaited;
 }
 
 /**
@@ -125,19 +142,20 @@ function beginRun(store: Store, ledger: Ledger, backfill: Backfill, kind: RunRec
   });
 }
 
-/** Works off every run that has not reached its watermark, in order. */
-export async function resumeRuns(
+/** Works off every run that has not reached its watermark, in order. Returns whether there was one. */
+async function resumeRuns(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   options: RunOptions = {},
-): Promise<void> {
+): Promise<boolean> {
   const running = ledger.runs(backfill.name).filter(({ status }) => status === 'running');
-  if (running.length === 0) return;
+  if (running.length === 0) return false;
   prepareBatches(store, backfill);
   await inBatches(backfill, options, async () => {
     for (const run of running) await workOff(store, ledger, backfill, run, options);
   });
+  return true;
 }
 
 async function inBatches(

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
-import { type Config, loadProject, storePath } from '../config.js';
-import { EXIT } from '../errors.js';
+import { loadProject, storePath } from '../config.js';
+import { type BackfillError, EXIT } from '../errors.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { eventLog } from './log.js';
 import type { CommonOptions } from './options.js';
+import { errorText } from './text.js';
 
 /** What the command line runs in: the process's own, or a test's. */
 export interface Surroundings {
@@ -12,6 +13,8 @@ export interface Surroundings {
   readonly folder: string;
   /** Takes the result: whole lines. */
   readonly print: (text: string) => void;
+  /** Takes an error's text: whole lines. */
+  readonly printError: (text: string) => void;
 }
 
 /** A result in its two forms. */
@@ -20,11 +23,14 @@ export interface Output {
   readonly json: unknown;
   /** For people. */
   readonly text: string;
+  /** Default 0, or that of `error`. */
   readonly exitCode?: number;
+  /** What ended the command, after it may have done something. Part of `json`, not of `text`. */
+  readonly error?: BackfillError | undefined;
 }
 
 /** What a command does with its store. */
-export type Act = (migrator: MigratorOptions, config: Config) => Promise<Output>;
+export type Act = (migrator: MigratorOptions) => Promise<Output>;
 
 /** Runs commands: loads the project, finds the store, listens to signals, prints the result. */
 export interface Cli {
@@ -41,7 +47,7 @@ export function toJson(value: unknown): string {
 }
 
 /** Makes the runner of commands. `exit` is told the exit code of a command that ended without an error. */
-export function makeCli({ env, folder, print }: Surroundings, exit: (code: number) => void): Cli {
+export function makeCli({ env, folder, print, printError }: Surroundings, exit: (code: number) => void): Cli {
   return {
     async run(options, act) {
       const project = await loadProject(folder);
@@ -60,9 +66,10 @@ export function makeCli({ env, folder, print }: Surroundings, exit: (code: numbe
           log(event);
         },
       };
-      const { json, text, exitCode } = await act(migrator, project.config);
+      const { json, text, exitCode, error } = await act(migrator);
       print(options.json ? toJson(json) : text);
-      exit(exitCode ?? EXIT.done);
+      if (error && !options.json) printError(errorText(error));
+      exit(error?.exitCode ?? exitCode ?? EXIT.done);
     },
   };
 }

@@ -11,12 +11,6 @@ import { registerVerify } from './commands/verify.js';
 import { refuseNpmKeptOptions, type TrappedOption } from './npm-trap.js';
 import { errorJson, errorText } from './text.js';
 
-/** What {@link main} needs of the process. */
-export interface MainSurroundings extends Surroundings {
-  /** Takes an error's text: whole lines. */
-  readonly printError: (text: string) => void;
-}
-
 function buildProgram(surroundings: Surroundings, exit: (code: number) => void): Command {
   const cli = makeCli(surroundings, exit);
   const program = new Command('umzug-backfill')
@@ -78,7 +72,7 @@ function usageError(error: CommanderError): BackfillError {
  * @param argv the arguments behind the program's name
  * @returns the exit code; never throws
  */
-export async function main(argv: readonly string[], surroundings: MainSurroundings): Promise<number> {
+export async function main(argv: readonly string[], surroundings: Surroundings): Promise<number> {
   let exitCode: number = EXIT.done;
   try {
     const program = buildProgram(surroundings, (code) => {

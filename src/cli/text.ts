@@ -79,7 +79,7 @@ export function sizeText({ before, after }: SizeChange): string {
     : `${size} VACUUM would not pay.`;
 }
 
-/** What every outcome ends with: drift, warnings, verdicts, size, the error that ended it. */
+/** An outcome for a person: drift, warnings, what was done, verdicts, size. */
 export function outcomeText(lines: readonly string[], outcome: RunOutcome): string {
   return [
     ...outcome.drifts.map(({ text }) => `warning: ${text}.`),
@@ -87,7 +87,6 @@ export function outcomeText(lines: readonly string[], outcome: RunOutcome): stri
     ...lines,
     ...outcome.verifications.map(verificationText),
     ...(outcome.size ? [sizeText(outcome.size)] : []),
-    ...(outcome.error ? [errorText(outcome.error)] : []),
   ].join('\n');
 }
 

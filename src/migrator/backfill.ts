@@ -1,6 +1,5 @@
-import { isWaiting, runAgain } from '../backfill/runner.js';
-import { BackfillError, rootBackfillError } from '../errors.js';
-import type { Verification } from '../verification/verify.js';
+import { catchUp, isWaiting, runAgain } from '../backfill/runner.js';
+import { BackfillError } from '../errors.js';
 import {
   backfillsOf,
   checkDrift,
@@ -9,6 +8,7 @@ import {
   type RunOutcome,
   type Session,
   withSession,
+  writeToStore,
 } from './session.js';
 import { verifyAndRecord } from './verifying.js';
 
@@ -32,40 +32,25 @@ export async function backfill(
 ): Promise<BackfillOutcome> {
   const wanted = backfillsOf(options.project, name);
   const { drifts, work } = await withSession(options, 'look', (session) => {
-    const due = wanted.map((step) => {
+    const due = wanted.filter((step) => {
       requireApplied(session, step.name);
-      return {
-        step,
-        isDue: isRescan || isWaiting(session.store, session.ledger, step),
-        isOpen: isUnverified(session, step),
-      };
+      return isRescan || isWaiting(session.store, session.ledger, step) || isUnverified(session, step);
     });
-    return {
-      drifts: checkDrift(options, session.ledger.steps()),
-      work: due.filter(({ isDue, isOpen }) => isDue || isOpen),
-    };
+    return { drifts: checkDrift(options, session.ledger.steps()), work: due };
   });
   const nothing = { ran: [], verifications: [], drifts, warnings: [] };
   if (work.length === 0) return nothing;
-  return await withSession(options, 'write', async (session) => {
-    const ran: string[] = [];
-    const verifications: Verification[] = [];
-    const before = session.store.size();
-    let error: BackfillError | undefined;
-    try {
-      for (const { step, isDue } of work) {
-        if (isDue) {
-          await runAgain(session.store, session.ledger, step, isRescan ? 'rescan' : 'catch-up', options);
-          ran.push(step.name);
-        }
-        verifyAndRecord(session, step, options, verifications);
-      }
-    } catch (thrown) {
-      error = rootBackfillError(thrown);
+  const ran: string[] = [];
+  const outcome = await writeToStore(options, async (session, verifications) => {
+    const { store, ledger } = session;
+    for (const step of work) {
+      if (isRescan) await runAgain(store, ledger, step, 'rescan', options);
+      const hasRun = isRescan || (await catchUp(store, ledger, step, options));
+      if (hasRun) ran.push(step.name);
+      verifyAndRecord(session, step, options, verifications);
     }
-    const size = { before, after: session.store.size() };
-    return { ...nothing, ran, verifications, size, ...(error ? { error } : {}) };
   });
+  return { ...nothing, ran, ...outcome };
 }
 
 /**

@@ -1,9 +1,16 @@
-import { BackfillError, rootBackfillError } from '../errors.js';
+import { BackfillError } from '../errors.js';
 import type { StepRecord } from '../ledger/ledger.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
 import { hasDown, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/sqlite/batch.js';
-import { checkDrift, type MigratorOptions, type RunOutcome, type Session, withSession } from './session.js';
+import {
+  checkDrift,
+  type MigratorOptions,
+  type RunOutcome,
+  type Session,
+  withSession,
+  writeToStore,
+} from './session.js';
 import { unknownStep } from './up.js';
 
 /** Which steps to revert: the last, down to and including a name, all (`0`), or a number of them. */
@@ -91,28 +98,21 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
   for (const { text } of drifts) options.onEvent?.({ event: 'warning', text });
   const nothing = { reverted: [], cells: [], verifications: [], drifts, warnings: [] };
   if (reverts.length === 0) return nothing;
-  return await withSession(options, 'write', async (session) => {
-    const reverted: string[] = [];
-    const cells: ({ backfill: string } & RevertResult)[] = [];
-    const before = session.store.size();
-    let error: BackfillError | undefined;
-    try {
-      const { buildUmzug } = await import('./umzug.js');
-      const umzug = buildUmzug(session, options, 'down', (backfill, result) =>
-        cells.push({ backfill, ...result }),
-      );
-      umzug.on('reverting', ({ name }) =>
-        options.onEvent?.({ event: 'step_started', step: name, direction: 'down' }),
-      );
-      umzug.on('reverted', ({ name }) => {
-        reverted.push(name);
-        options.onEvent?.({ event: 'step_finished', step: name, direction: 'down' });
-      });
-      await umzug.down({ migrations: reverts.map(({ name }) => name) });
-    } catch (thrown) {
-      error = rootBackfillError(thrown);
-    }
-    const size = { before, after: session.store.size() };
-    return { ...nothing, reverted, cells, size, ...(error ? { error } : {}) };
+  const reverted: string[] = [];
+  const cells: ({ backfill: string } & RevertResult)[] = [];
+  const outcome = await writeToStore(options, async (session) => {
+    const { buildUmzug } = await import('./umzug.js');
+    const umzug = buildUmzug(session, options, 'down', (backfill, result) =>
+      cells.push({ backfill, ...result }),
+    );
+    umzug.on('reverting', ({ name }) =>
+      options.onEvent?.({ event: 'step_started', step: name, direction: 'down' }),
+    );
+    umzug.on('reverted', ({ name }) => {
+      reverted.push(name);
+      options.onEvent?.({ event: 'step_finished', step: name, direction: 'down' });
+    });
+    await umzug.down({ migrations: reverts.map(({ name }) => name) });
   });
+  return { ...nothing, reverted, cells, ...outcome };
 }

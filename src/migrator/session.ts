@@ -1,7 +1,7 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
 import type { RunEvent } from '../backfill/runner.js';
 import type { Project } from '../config.js';
-import { BackfillError } from '../errors.js';
+import { BackfillError, rootBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
 import { Ledger, type StepRecord } from '../ledger/ledger.js';
 import { checkRequirements } from '../schema/requirements.js';
@@ -103,6 +103,29 @@ export interface RunOutcome {
   readonly size?: SizeChange;
   /** What ended the command early, after something may have been done already. */
   readonly error?: BackfillError;
+}
+
+/**
+ * Opens the store for writing and acts. What goes wrong then is part of the outcome, as something may have been done.
+ *
+ * @param act may add verdicts to `verifications`
+ */
+export async function writeToStore(
+  options: MigratorOptions,
+  act: (session: Session, verifications: Verification[]) => Promise<void>,
+): Promise<Pick<RunOutcome, 'verifications' | 'size' | 'error'>> {
+  return await withSession(options, 'write', async (session) => {
+    const verifications: Verification[] = [];
+    const before = session.store.size();
+    let error: BackfillError | undefined;
+    try {
+      await act(session, verifications);
+    } catch (thrown) {
+      error = rootBackfillError(thrown);
+    }
+    const size = { before, after: session.store.size() };
+    return { verifications, size, ...(error ? { error } : {}) };
+  });
 }
 
 /** Whether the backfill has a run that no verification has passed yet. */

@@ -1,5 +1,5 @@
-import { isWaiting, runAgain } from '../backfill/runner.js';
-import { BackfillError, rootBackfillError } from '../errors.js';
+import { catchUp, isWaiting } from '../backfill/runner.js';
+import { BackfillError } from '../errors.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
 import { fingerprint, type Step } from '../steps/step.js';
@@ -13,6 +13,7 @@ import {
   type RunOutcome,
   type Session,
   withSession,
+  writeToStore,
 } from './session.js';
 import { verifyAndRecord } from './verifying.js';
 
@@ -106,19 +107,11 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
     options.onEvent?.({ event: 'warning', text });
   const nothing = { applied: [], caughtUp: [], remade: [], verifications: [], drifts, warnings };
   if (Object.values(work).every((steps) => steps.length === 0)) return nothing;
-  return await withSession(options, 'write', async (session) => {
-    const done = { applied: [] as string[], caughtUp: [] as string[], remade: [] as string[] };
-    const verifications: Verification[] = [];
-    const before = session.store.size();
-    let error: BackfillError | undefined;
-    try {
-      await applyWork(session, options, work, done, verifications);
-    } catch (thrown) {
-      error = rootBackfillError(thrown);
-    }
-    const size = { before, after: session.store.size() };
-    return { ...done, verifications, drifts, warnings, size, ...(error ? { error } : {}) };
-  });
+  const done = { applied: [] as string[], caughtUp: [] as string[], remade: [] as string[] };
+  const outcome = await writeToStore(options, async (session, verifications) =>
+    applyWork(session, options, work, done, verifications),
+  );
+  return { ...nothing, ...done, ...outcome };
 }
 
 async function applyWork(
@@ -139,12 +132,8 @@ async function applyWork(
   }
   // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
   for (const step of backfillsOf(options.project)) {
-    const isCatchUp = work.waiting.includes(step);
-    if (!isCatchUp && !work.unverified.includes(step)) continue;
-    if (isCatchUp) {
-      await runAgain(store, ledger, step, 'catch-up', options);
-      done.caughtUp.push(step.name);
-    }
+    if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
+    if (await catchUp(store, ledger, step, options)) done.caughtUp.push(step.name);
     verify(step);
   }
   if (work.pending.length === 0) return;

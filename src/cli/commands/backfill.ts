@@ -29,7 +29,7 @@ export const registerBackfill: Register = (program, cli) => {
         return {
           json: outcomeJson('backfill', outcome),
           text: outcomeText(lines, outcome),
-          exitCode: outcome.error?.exitCode ?? 0,
+          error: outcome.error,
         };
       }),
     );

@@ -39,7 +39,7 @@ export const registerDown: Register = (program, cli) => {
         return {
           json: outcomeJson('down', outcome),
           text: outcomeText(lines(outcome), outcome),
-          exitCode: outcome.error?.exitCode ?? 0,
+          error: outcome.error,
         };
       }),
     );

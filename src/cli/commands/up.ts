@@ -33,7 +33,7 @@ export const registerUp: Register = (program, cli) => {
         return {
           json: outcomeJson('up', outcome),
           text: outcomeText(lines(outcome), outcome),
-          exitCode: outcome.error?.exitCode ?? 0,
+          error: outcome.error,
         };
       }),
     );

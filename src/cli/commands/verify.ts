@@ -1,6 +1,6 @@
 import type { Register } from '../cli.js';
 import { type CommonOptions, percentage, withCommonOptions } from '../options.js';
-import { errorJson, errorText, verificationText } from '../text.js';
+import { errorJson, verificationText } from '../text.js';
 
 /** `verify`: check what was filled, reading only. */
 export const registerVerify: Register = (program, cli) => {
@@ -25,8 +25,8 @@ export const registerVerify: Register = (program, cli) => {
         const error = failed && verificationFailed(failed);
         return {
           json: { command: 'verify', verifications, ...(error ? { error: errorJson(error) } : {}) },
-          text: [...verifications.map(verificationText), ...(error ? [errorText(error)] : [])].join('\n'),
-          exitCode: error?.exitCode ?? 0,
+          text: verifications.map(verificationText).join('\n'),
+          error,
         };
       }),
     );
