@@ -12,6 +12,7 @@ const LEVEL_BY_EVENT: Readonly<Record<MigratorEvent['event'], 'debug' | 'info' |
   batch_reverted: 'debug',
   batches_ended: 'debug',
   verified: 'info',
+  lock_expected: 'info',
   warning: 'warn',
 };
 

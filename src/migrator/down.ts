@@ -67,17 +67,27 @@ export function findReverts(
   });
 }
 
-/** Refuses what can be known before anything is reverted. Columns' values are looked at again, after their backfill's `down`. */
+/**
+ * Refuses what can be known before anything is reverted, and tells how long the write lock will be held. Columns' values
+ * are looked at again later, after their backfill's `down`.
+ */
 export function checkReverts(
   { store, ledger }: Session,
   reverts: readonly Step[],
-  isConfirmed: boolean,
+  { isConfirmed = false, onEvent }: Pick<MigratorOptions, 'isConfirmed' | 'onEvent'>,
 ): void {
   reverts.forEach((step, i) => {
     if (step.kind !== 'schema') return;
     checkRevertible(store, ledger, step);
     if (i === 0) checkLosses(store, ledger, step, { isConfirmed });
-    checkLockTime(store, ledger, step, { isConfirmed });
+    const estimate = checkLockTime(store, ledger, step, { isConfirmed });
+    if (estimate)
+      onEvent?.({
+        event: 'lock_expected',
+        step: step.name,
+        lockMs: Math.ceil(estimate.lockMs),
+        diskBytes: estimate.diskBytes,
+      });
   });
 }
 
@@ -92,7 +102,7 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
     const records = session.ledger.steps();
     const found = findReverts(records, options.project.steps, target);
     const known = checkDrift(options, records);
-    checkReverts(session, found, options.isConfirmed ?? false);
+    checkReverts(session, found, options);
     return { drifts: known, reverts: found };
   });
   for (const { text } of drifts) options.onEvent?.({ event: 'warning', text });

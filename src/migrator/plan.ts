@@ -110,7 +110,7 @@ export async function planDown(options: MigratorOptions, target: DownTarget = {}
   return await withSession(options, 'look', (session) => {
     const records = session.ledger.steps();
     const reverts = findReverts(records, options.project.steps, target);
-    checkReverts(session, reverts, true);
+    checkReverts(session, reverts, { isConfirmed: true });
     const steps = reverts.map((step): PlannedStep => {
       const runs = session.ledger.runs(step.name);
       const cells = runs.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);

@@ -24,6 +24,14 @@ export type MigratorEvent =
       readonly verdict: string;
       readonly durationMs: number;
     }
+  | {
+      readonly event: 'lock_expected';
+      readonly step: string;
+      /** How long the write lock will be held, in milliseconds. */
+      readonly lockMs: number;
+      /** Disk needed while it is held, in bytes. */
+      readonly diskBytes: number;
+    }
   | { readonly event: 'warning'; readonly text: string };
 
 /** What every command needs to know. */

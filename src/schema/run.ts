@@ -4,7 +4,7 @@ import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { identifier } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
-import { dropColumnEstimate } from './estimate.js';
+import { dropColumnEstimate, type Estimate } from './estimate.js';
 import { hasIndex, isSameName, tableColumns } from './inspect.js';
 import { type PlannedStatement, planSchemaStep } from './plan.js';
 import { rehearseDown, reverseStatements } from './rehearse.js';
@@ -99,26 +99,25 @@ export function checkLosses(
 }
 
 /**
- * Refuses a `down` that would hold the write lock for long without anybody having agreed.
+ * What the columns of a `down` are expected to cost, or undefined when it drops none.
  *
- * @throws {BackfillError} `CONFIRMATION_REQUIRED`
+ * @throws {BackfillError} `CONFIRMATION_REQUIRED` when the write lock would be held for long and nobody has agreed
  */
 export function checkLockTime(
   store: Store,
   ledger: Ledger,
   step: SchemaStep,
   { isConfirmed }: RevertSchemaOptions,
-): void {
+): Estimate | undefined {
   const columns = standingColumns(store, ledger, step);
-  if (columns.length === 0 || isConfirmed) return;
-  const { lockMs, diskBytes } = dropColumnEstimate(store, step.table, columns.length);
-  if (lockMs > LONG_LOCK_MS) {
-    throw new BackfillError(
-      'CONFIRMATION_REQUIRED',
-      `Dropping the columns rewrites ${step.table}: about ${Math.ceil(lockMs / 1000)} s with the write lock held, and ${Math.ceil(diskBytes / 1e6)} MB of disk`,
-      'If other writers can wait that long, run it again with --yes',
-    );
-  }
+  if (columns.length === 0) return undefined;
+  const estimate = dropColumnEstimate(store, step.table, columns.length);
+  if (estimate.lockMs <= LONG_LOCK_MS || isConfirmed) return estimate;
+  throw new BackfillError(
+    'CONFIRMATION_REQUIRED',
+    `Dropping the columns rewrites ${step.table}: about ${Math.ceil(estimate.lockMs / 1000)} s with the write lock held, and ${Math.ceil(estimate.diskBytes / 1e6)} MB of disk`,
+    'If other writers can wait that long, run it again with --yes',
+  );
 }
 
 /** What the step made and nobody has removed since. */
