@@ -116,7 +116,7 @@ export async function runAgain(
 ): Promise<void> {
   await resumeRuns(store, ledger, backfill, options);
   store.write(() => {
-    if (kind === 'rescan') ledger.acceptLosses(backfill.name);
+    if (kind === 'rescan') ledger.supersedeRuns(backfill.name);
     beginRun(store, ledger, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
@@ -131,15 +131,11 @@ export function isWaiting(store: Store, ledger: Ledger, backfill: Backfill): boo
 
 function beginRun(store: Store, ledger: Ledger, backfill: Backfill, kind: RunRecord['kind']): void {
   const last = ledger.lastRun(backfill.name);
-  const isFromFirst = kind !== 'catch-up' || !hasGrowingKeys(store, backfill);
+  const startKey = kind === 'catch-up' && hasGrowingKeys(store, backfill) ? (last?.watermark ?? null) : null;
   const watermark = lastKey(store, backfill);
-  ledger.beginRun(backfill.name, {
-    run: (last?.run ?? 0) + 1,
-    kind,
-    startKey: isFromFirst ? null : (last?.watermark ?? null),
-    watermark,
-    foundCells: kind === 'catch-up' || watermark === null ? 0 : countFound(store, backfill, watermark),
-  });
+  const isWhole = startKey === null && watermark !== null;
+  const foundCells = isWhole ? countFound(store, backfill, watermark) : 0;
+  ledger.beginRun(backfill.name, { run: (last?.run ?? 0) + 1, kind, startKey, watermark, foundCells });
 }
 
 /** Works off every run that has not reached its watermark, in order. Returns whether there was one. */

@@ -41,7 +41,8 @@ export interface CreatedObject {
 export interface RunRecord {
   readonly run: number;
   readonly kind: 'first' | 'catch-up' | 'rescan';
-  readonly status: 'running' | 'filled' | 'verified';
+  /** `superseded`: a rescan began after it. */
+  readonly status: 'running' | 'filled' | 'verified' | 'superseded';
   /** The cursor it began with. */
   readonly startKey: bigint | null;
   readonly watermark: bigint | null;
@@ -54,6 +55,9 @@ export interface RunRecord {
   readonly startedAt: string;
   readonly filledAt: string | null;
 }
+
+/** Whether a run of this status still waits for its verification. */
+export const isOpen = (status: RunRecord['status']): boolean => status === 'running' || status === 'filled';
 
 /** One committed batch. */
 export interface BatchRecord {
@@ -367,13 +371,18 @@ export class Ledger {
       }));
   }
 
-  /** Brings the totals of a backfill's runs in line with the batches that the ledger still holds. */
-  acceptLosses(backfill: string): void {
+  /**
+   * Notes that a run begins which reads everything again: what came before is taken as it stands. Runs that failed their
+   * verification are not judged as new any more, and totals follow the batches that the ledger still holds.
+   */
+  supersedeRuns(backfill: string): void {
     const total = (sql: string): string =>
       `(SELECT coalesce(sum(${sql}), 0) FROM ${T.batches} AS b WHERE b.backfill = r.backfill AND b.run = r.run)`;
     this.#store.run(
       `UPDATE ${T.runs} AS r SET batches = ${total('1')}, rows_scanned = ${total('b.rows_scanned')},
-        cells_filled = ${total('b.cells_filled')}, cells_skipped = ${total('b.cells_skipped')} WHERE backfill = ?`,
+        cells_filled = ${total('b.cells_filled')}, cells_skipped = ${total('b.cells_skipped')},
+        status = 'superseded'
+      WHERE backfill = ?`,
       backfill,
     );
   }

@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS ${T.runs} (
   backfill TEXT NOT NULL,
   run INTEGER NOT NULL,            -- 1, 2, ...
   kind TEXT NOT NULL,              -- first | catch-up | rescan
-  status TEXT NOT NULL,            -- running -> filled -> verified
+  status TEXT NOT NULL,            -- running -> filled -> verified; or superseded by a rescan
   start_key,                       -- the cursor it began with
   watermark,                       -- last key in scope of the run, NULL when the table was empty
   cursor,                          -- last key done, exclusive; NULL before the first

@@ -1,12 +1,11 @@
 import { catchUp, isWaiting, runAgain } from '../backfill/runner.js';
-import { BackfillError } from '../errors.js';
+import { requireApplied } from './prechecks.js';
 import {
   backfillsOf,
   checkDrift,
   isUnverified,
   type MigratorOptions,
   type RunOutcome,
-  type Session,
   withSession,
   writeToStore,
 } from './session.js';
@@ -33,7 +32,7 @@ export async function backfill(
   const wanted = backfillsOf(options.project, name);
   const { drifts, work } = await withSession(options, 'look', (session) => {
     const due = wanted.filter((step) => {
-      requireApplied(session, step.name);
+      requireApplied(session, step);
       return isRescan || isWaiting(session.store, session.ledger, step) || isUnverified(session, step);
     });
     return { drifts: checkDrift(options, session.ledger.steps()), work: due };
@@ -51,19 +50,4 @@ export async function backfill(
     }
   });
   return { ...nothing, ran, ...outcome };
-}
-
-/**
- * Refuses a step that is not applied.
- *
- * @throws {BackfillError} `STEP_NOT_APPLIED`
- */
-export function requireApplied({ ledger }: Session, name: string): void {
-  const status = ledger.step(name)?.status;
-  if (status === 'applied') return;
-  throw new BackfillError(
-    'STEP_NOT_APPLIED',
-    status === undefined ? `The step ${name} is not applied` : `The step ${name} is only partly applied`,
-    'Apply it first: umzug-backfill up',
-  );
 }

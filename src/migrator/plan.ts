@@ -10,9 +10,8 @@ import { hasGrowingKeys } from '../store/sqlite/batch.js';
 import { anyNullSql, derivationSql, scopeSql } from '../store/sqlite/derive.js';
 import { identifier } from '../store/sqlite/sql.js';
 import { showValue } from '../verification/timestamps.js';
-import { requireApplied } from './backfill.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
-import { checkPendingSteps, missingColumns } from './prechecks.js';
+import { checkPendingSteps, missingColumns, requireApplied } from './prechecks.js';
 import {
   type BackfillStep,
   backfillsOf,
@@ -97,7 +96,7 @@ export async function planBackfill(
   const wanted = backfillsOf(options.project, name);
   return await withSession(options, 'look', (session) => {
     const steps = wanted.map((step): PlannedStep => {
-      requireApplied(session, step.name);
+      requireApplied(session, step);
       const fill = planFill(session, options, step, isRescan ? 'rescan' : 'catch-up');
       return { step: step.name, statements: [], fill };
     });

@@ -3,6 +3,7 @@ import { absentColumns, foldCase, hasTable, isSameName, tableColumns } from '../
 import { planSchemaStep } from '../schema/plan.js';
 import { rehearseUp } from '../schema/rehearse.js';
 import type { Step } from '../steps/step.js';
+import { scopeSql } from '../store/sqlite/derive.js';
 import { identifier } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 import type { BackfillStep, Session } from './session.js';
@@ -47,7 +48,17 @@ export function missingColumns(store: Store, { table, columns }: BackfillStep): 
   );
 }
 
-function checkBackfill(store: Store, step: BackfillStep, coming: ReadonlySet<string>): void {
+/**
+ * Checks that a backfill can run on this store.
+ *
+ * @param coming columns that a pending step before it will make, as folded `table.column`. Default: none
+ * @throws {BackfillError} `COLUMN_MISSING`, `KEY_UNSUITABLE`, `STEP_INVALID`, `SCHEMA_BLOCKED`
+ */
+export function checkBackfill(
+  store: Store,
+  step: BackfillStep,
+  coming: ReadonlySet<string> = new Set(),
+): void {
   const { table, key, columns, checks } = step;
   const needed = [
     key,
@@ -74,6 +85,13 @@ function checkBackfill(store: Store, step: BackfillStep, coming: ReadonlySet<str
       'Name the INTEGER PRIMARY KEY column as `key`; tables with other keys are not supported yet',
     );
   }
+  if (store.compileError(`SELECT 1 FROM ${identifier(table)} AS t WHERE ${scopeSql(step)}`)) {
+    throw new BackfillError(
+      'STEP_INVALID',
+      `The scope of ${step.name} is no condition on ${table}`,
+      `Mend \`scope\` in ${step.path}: it may name columns of ${table} only`,
+    );
+  }
   checkUpdatable(store, step, coming);
 }
 
@@ -90,4 +108,21 @@ function checkUpdatable(store: Store, { table, columns }: BackfillStep, coming: 
     `Look for a generated column or a broken trigger: sqlite3 STORE ".schema ${table}"`,
     { cause: error },
   );
+}
+
+/**
+ * Refuses a backfill that is not applied, or can no longer run on this store.
+ *
+ * @throws {BackfillError} `STEP_NOT_APPLIED`, and what {@link checkBackfill} throws
+ */
+export function requireApplied({ store, ledger }: Session, step: BackfillStep): void {
+  const status = ledger.step(step.name)?.status;
+  if (status !== 'applied') {
+    throw new BackfillError(
+      'STEP_NOT_APPLIED',
+      `The step ${step.name} is ${status === undefined ? 'not' : 'only partly'} applied`,
+      'Apply it first: umzug-backfill up',
+    );
+  }
+  checkBackfill(store, step);
 }

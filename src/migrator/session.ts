@@ -3,7 +3,7 @@ import type { RunEvent } from '../backfill/runner.js';
 import type { Project } from '../config.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
-import { Ledger, type StepRecord } from '../ledger/ledger.js';
+import { isOpen, Ledger, type StepRecord } from '../ledger/ledger.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
 import { locateStore } from '../store/path.js';
@@ -138,5 +138,5 @@ export async function writeToStore(
 
 /** Whether the backfill has a run that no verification has passed yet. */
 export function isUnverified({ ledger }: Session, backfill: Backfill): boolean {
-  return ledger.runs(backfill.name).some(({ status }) => status !== 'verified');
+  return ledger.runs(backfill.name).some(({ status }) => isOpen(status));
 }

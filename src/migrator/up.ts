@@ -4,7 +4,7 @@ import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
-import { checkPendingSteps } from './prechecks.js';
+import { checkBackfill, checkPendingSteps } from './prechecks.js';
 import {
   backfillsOf,
   checkDrift,
@@ -65,6 +65,7 @@ export function findWork(
   );
   const eligible = steps.filter(({ name }) => !applied.has(name) && (to === undefined || name <= to));
   const done = backfillsOf(project).filter(({ name }) => applied.has(name));
+  for (const step of done) checkBackfill(store, step);
   return {
     pending: eligible.slice(0, count),
     incomplete: steps.filter((step) => step.kind === 'schema' && isIncomplete(session, step)),

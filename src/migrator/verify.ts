@@ -1,5 +1,5 @@
 import { type Verification, verifyBackfill } from '../verification/verify.js';
-import { requireApplied } from './backfill.js';
+import { requireApplied } from './prechecks.js';
 import { backfillsOf, type MigratorOptions, withSession } from './session.js';
 
 /**
@@ -15,7 +15,7 @@ export async function verify(
   const { project } = options;
   return await withSession(options, 'look', (session) =>
     backfillsOf(project).map((step) => {
-      requireApplied(session, step.name);
+      requireApplied(session, step);
       return verifyBackfill(session.store, session.ledger, step, project.steps, { minCoverage });
     }),
   );

@@ -1,5 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
-import type { Ledger } from '../ledger/ledger.js';
+import { isOpen, type Ledger } from '../ledger/ledger.js';
 import type { Step } from '../steps/step.js';
 import type { Store } from '../store/sqlite/store.js';
 import { cellAttribution } from './attribution.js';
@@ -51,7 +51,7 @@ export function verifyBackfill(
       nowMs: (options.now?.() ?? new Date()).getTime(),
       onMismatch: ({ key, column }) => {
         const status = attribution(key, column)?.status;
-        const kind = status === undefined ? 'foreign' : status === 'verified' ? 'earlierRun' : 'thisRun';
+        const kind = status === undefined ? 'foreign' : isOpen(status) ? 'thisRun' : 'earlierRun';
         mismatches[kind].add(key);
       },
     });
