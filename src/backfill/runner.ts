@@ -1,17 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BackfillError } from '../errors.js';
-import type { Ledger, RunRecord } from '../ledger/ledger.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import {
-  fillBatch,
-  hasGrowingKeys,
-  hasWaitingRows,
-  lastKey,
-  prepareBatches,
-  type RevertResult,
-  revertCells,
-} from '../store/sqlite/batch.js';
-import { countFound } from '../store/sqlite/found.js';
+import { fillBatch, prepareFill } from '../store/sqlite/batch.js';
+import { prepareRevert, type RevertResult, revertCells } from '../store/sqlite/revert.js';
+import { countFound, hasGrowingKeys, hasWaitingRows, lastKey } from '../store/sqlite/scope.js';
 import type { Store } from '../store/sqlite/store.js';
 import type { Backfill } from './define.js';
 
@@ -147,7 +141,7 @@ async function resumeRuns(
 ): Promise<boolean> {
   const running = ledger.runs(backfill.name).filter(({ status }) => status === 'running');
   if (running.length === 0) return false;
-  prepareBatches(store, backfill);
+  prepareFill(store, backfill);
   await inBatches(backfill, options, async () => {
     for (const run of running) await workOff(store, ledger, backfill, run, options);
   });
@@ -232,7 +226,7 @@ export async function revertBackfillStep(
   options: RunOptions = {},
 ): Promise<RevertResult> {
   store.write(() => ledger.beginRevert(backfill.name));
-  prepareBatches(store, backfill);
+  prepareRevert(store, backfill);
   await inBatches(backfill, options, async () => revertBatches(store, ledger, backfill, options));
   return store.write(() => {
     const record = ledger.step(backfill.name);

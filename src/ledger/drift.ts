@@ -1,6 +1,6 @@
 import { BackfillError } from '../errors.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import type { StepRecord } from './ledger.js';
+import type { StepRecord } from './records.js';
 
 /** A difference between the steps on disk and those in the ledger. */
 export interface Drift {

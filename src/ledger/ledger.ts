@@ -1,103 +1,8 @@
 import { BackfillError } from '../errors.js';
-import type { Store } from '../store/sqlite/store.js';
 import { type KeyRun, unpackKeys } from './key-runs.js';
-import { LEDGER_DDL, LEDGER_DROP, LEDGER_TABLES as T } from './tables.js';
-import { PACKAGE_VERSION } from './version.js';
-
-/**
- * Where a step stands. Legal transitions:
- *
- * | from | to | by |
- * |---|---|---|
- * | (no row) | applying | `up`, in the transaction of the step's first durable change |
- * | applying | applied | `up`, in the transaction of its last |
- * | applying, applied | reverting | `down`, in the transaction of its first |
- * | reverting | applying | `up` after a `down` that was stopped |
- * | reverting | (no row) | `down`, in the transaction of its last |
- */
-export type StepStatus = 'applying' | 'applied' | 'reverting';
-
-/** A step's row. */
-export interface StepRecord {
-  readonly name: string;
-  readonly kind: string;
-  readonly status: StepStatus;
-  readonly fingerprint: string;
-  readonly packageVersion: string;
-  readonly startedAt: string;
-  readonly appliedAt: string | null;
-  readonly durationMs: number;
-  readonly revertedCells: number;
-  readonly keptCells: number;
-}
-
-/** What a schema step made. */
-export interface CreatedObject {
-  readonly kind: 'column' | 'index' | 'version';
-  readonly name: string;
-}
-
-/** One run of a backfill. Keys are bigint, or null where there is none. */
-export interface RunRecord {
-  readonly run: number;
-  readonly kind: 'first' | 'catch-up' | 'rescan';
-  /** `superseded`: a rescan began after it. */
-  readonly status: 'running' | 'filled' | 'verified' | 'superseded';
-  /** The cursor it began with. */
-  readonly startKey: bigint | null;
-  readonly watermark: bigint | null;
-  readonly cursor: bigint | null;
-  readonly foundCells: number;
-  readonly batches: number;
-  readonly rowsScanned: number;
-  readonly cellsFilled: number;
-  readonly cellsSkipped: number;
-  readonly startedAt: string;
-  readonly filledAt: string | null;
-}
-
-/** Whether a run of this status still waits for its verification. */
-export const isOpen = (status: RunRecord['status']): boolean => status === 'running' || status === 'filled';
-
-/** One committed batch. */
-export interface BatchRecord {
-  readonly number: number;
-  readonly run: number;
-  readonly firstKey: bigint;
-  readonly lastKey: bigint;
-  readonly rowsScanned: number;
-  readonly cellsFilled: number;
-  readonly cellsSkipped: number;
-  /** Skips that it recorded: one for a whole row, else one a cell. */
-  readonly skips: number;
-  readonly durationMs: number;
-}
-
-/** The cells of one batch that share their columns; `keys` as key-runs.ts packs them. */
-export interface CellsRecord {
-  readonly columns: readonly string[];
-  readonly firstKey: bigint;
-  readonly keys: Buffer;
-}
-
-/** A row or cell that was left alone. */
-export interface SkipRecord {
-  readonly key: bigint;
-  /** A column, or `*` for the whole row. */
-  readonly target: string;
-  readonly reason: SkipReason;
-}
-
-/** Why a row or a cell was left alone. */
-export type SkipReason = 'DOCUMENT_UNREADABLE' | 'NO_USABLE_VALUE';
-
-/** The last verdict on a backfill. */
-export interface VerificationRecord {
-  readonly number: number;
-  readonly run: number;
-  readonly verdict: 'pass' | 'warn' | 'fail';
-  readonly verifiedAt: string;
-}
+import type { BatchRecord, CellsRecord, RunRecord, SkipRecord, VerificationRecord } from './records.js';
+import { StepLedger } from './step-ledger.js';
+import { LEDGER_TABLES as T } from './tables.js';
 
 /** A row in which some integers that SQLite gave as bigint are numbers: counts, as opposed to keys. */
 const numbers = <Row extends object>(row: Row, names: readonly string[]): Row => {
@@ -114,138 +19,14 @@ const BATCH_COLUMNS = `number, run, first_key AS firstKey, last_key AS lastKey, 
   cells_filled AS cellsFilled, cells_skipped AS cellsSkipped, skips, duration_ms AS durationMs`;
 const BATCH_NUMBERS = ['number', 'run', 'rowsScanned', 'cellsFilled', 'cellsSkipped', 'skips', 'durationMs'];
 
-/** Reads and writes the ledger of one store. Every write happens inside its caller's transaction. */
-export class Ledger {
-  readonly #store: Store;
-  readonly #now: () => Date;
-
-  /**
-   * @param store the open store
-   * @param now the clock. Default: the system's
-   */
-  constructor(store: Store, now: () => Date = () => new Date()) {
-    this.#store = store;
-    this.#now = now;
-  }
-
-  /** Whether the store has a ledger. Without one, every reading below gives what an empty one would. */
-  exists(): boolean {
-    return (
-      this.#store.get(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?`, T.steps) !== undefined
-    );
-  }
-
-  /** The time of an entry: ISO-8601 in UTC. */
-  timestamp(): string {
-    return this.#now().toISOString();
-  }
-
-  // Steps
-
-  /** All steps that were begun, by name in code unit order. */
-  steps(): StepRecord[] {
-    if (!this.exists()) return [];
-    return this.#store
-      .all<StepRecord>(
-        `SELECT name, kind, status, fingerprint, package_version AS packageVersion, started_at AS startedAt,
-          applied_at AS appliedAt, duration_ms AS durationMs, reverted_cells AS revertedCells, kept_cells AS keptCells
-        FROM ${T.steps}`,
-      )
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
-  }
-
-  /** One step, or undefined when it was never begun. */
-  step(name: string): StepRecord | undefined {
-    return this.steps().find((step) => step.name === name);
-  }
-
-  /** Notes that a step is being applied, making the ledger where there is none. */
-  beginStep(step: { readonly name: string; readonly kind: string; readonly fingerprint: string }): void {
-    this.#store.exec(LEDGER_DDL);
-    this.#store.run(
-      `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at)
-      VALUES (?, ?, 'applying', ?, ?, ?)
-      ON CONFLICT (name) DO UPDATE SET status = 'applying', fingerprint = excluded.fingerprint, kept_cells = 0,
-        reverted_cells = 0`,
-      step.name,
-      step.kind,
-      step.fingerprint,
-      PACKAGE_VERSION,
-      this.timestamp(),
-    );
-  }
-
-  /** Notes that a step is applied. */
-  finishStep(name: string, durationMs: number): void {
-    this.#store.run(
-      `UPDATE ${T.steps} SET status = 'applied', applied_at = ?, duration_ms = duration_ms + ?
-      WHERE name = ? AND status = 'applying'`,
-      this.timestamp(),
-      Math.round(durationMs),
-      name,
-    );
-  }
-
-  /** Notes that a step is being reverted. */
-  beginRevert(name: string): void {
-    this.#store.run(`UPDATE ${T.steps} SET status = 'reverting' WHERE name = ?`, name);
-  }
-
-  /** Adds to a revert's counts. */
-  countReverted(name: string, reverted: number, kept: number): void {
-    this.#store.run(
-      `UPDATE ${T.steps} SET reverted_cells = reverted_cells + ?, kept_cells = kept_cells + ? WHERE name = ?`,
-      reverted,
-      kept,
-      name,
-    );
-  }
-
-  /** Forgets a step and all that belongs to it; with the last step the ledger itself goes. */
-  forgetStep(name: string): void {
-    for (const [table, column] of [
-      [T.verifications, 'backfill'],
-      [T.skips, 'backfill'],
-      [T.cells, 'backfill'],
-      [T.batches, 'backfill'],
-      [T.runs, 'backfill'],
-      [T.objects, 'step'],
-      [T.steps, 'name'],
-    ] as const) {
-      this.#store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
-    }
-    if (this.steps().length === 0) this.#store.exec(LEDGER_DROP);
-  }
-
-  // What schema steps made
-
-  /** What a schema step made. */
-  objects(step: string): CreatedObject[] {
-    if (!this.exists()) return [];
-    return this.#store.all(`SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`, step);
-  }
-
-  /** Notes that a step made an object. */
-  addObject(step: string, { kind, name }: CreatedObject): void {
-    this.#store.run(
-      `INSERT OR IGNORE INTO ${T.objects} (step, kind, name) VALUES (?, ?, ?)`,
-      step,
-      kind,
-      name,
-    );
-  }
-
-  /** Forgets one object of a step. */
-  removeObject(step: string, { kind, name }: CreatedObject): void {
-    this.#store.run(`DELETE FROM ${T.objects} WHERE step = ? AND kind = ? AND name = ?`, step, kind, name);
-  }
-
+/** The ledger of one store: steps, and the runs of backfills. Every write happens inside its caller's transaction. */
+export class Ledger extends StepLedger {
   // Runs and batches
 
   /** All runs of a backfill, first to last. */
   runs(backfill: string): RunRecord[] {
     if (!this.exists()) return [];
-    return this.#store
+    return this.store
       .allExact<RunRecord>(`SELECT ${RUN_COLUMNS} FROM ${T.runs} WHERE backfill = ? ORDER BY run`, backfill)
       .map((row) => numbers(row, RUN_NUMBERS));
   }
@@ -260,7 +41,7 @@ export class Ledger {
     backfill: string,
     run: Pick<RunRecord, 'run' | 'kind' | 'startKey' | 'watermark' | 'foundCells'>,
   ): void {
-    this.#store.run(
+    this.store.run(
       `INSERT INTO ${T.runs} (backfill, run, kind, status, start_key, cursor, watermark, found_cells, started_at)
       VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?)`,
       backfill,
@@ -276,7 +57,7 @@ export class Ledger {
 
   /** Notes that a run has reached its watermark. */
   finishRun(backfill: string, run: number): void {
-    this.#store.run(
+    this.store.run(
       `UPDATE ${T.runs} SET status = 'filled', filled_at = ? WHERE backfill = ? AND run = ?`,
       this.timestamp(),
       backfill,
@@ -291,7 +72,7 @@ export class Ledger {
    * @throws {BackfillError} `RUN_CONFLICT` when another process works on the same run
    */
   addBatch(backfill: string, from: bigint | null, batch: BatchRecord, cells: readonly CellsRecord[]): void {
-    const moved = this.#store.run(
+    const moved = this.store.run(
       `UPDATE ${T.runs} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
         cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
       WHERE backfill = ? AND run = ? AND cursor IS ? AND status = 'running'`,
@@ -310,7 +91,7 @@ export class Ledger {
         'Wait until it has ended, then run the same command again',
       );
     }
-    this.#store.run(
+    this.store.run(
       `INSERT INTO ${T.batches} (backfill, number, run, first_key, last_key, rows_scanned, cells_filled,
         cells_skipped, skips, duration_ms, committed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       backfill,
@@ -326,7 +107,7 @@ export class Ledger {
       this.timestamp(),
     );
     for (const { columns, firstKey, keys } of cells) {
-      this.#store.run(
+      this.store.run(
         `INSERT INTO ${T.cells} (backfill, batch, columns, first_key, keys) VALUES (?, ?, ?, ?, ?)`,
         backfill,
         batch.number,
@@ -340,7 +121,7 @@ export class Ledger {
   /** All batches of a backfill, first to last. */
   batches(backfill: string): BatchRecord[] {
     if (!this.exists()) return [];
-    return this.#store
+    return this.store
       .allExact<BatchRecord>(
         `SELECT ${BATCH_COLUMNS} FROM ${T.batches} WHERE backfill = ? ORDER BY number`,
         backfill,
@@ -350,7 +131,7 @@ export class Ledger {
 
   /** The last batch of a backfill, or undefined. */
   lastBatch(backfill: string): BatchRecord | undefined {
-    const row = this.#store.getExact<BatchRecord>(
+    const row = this.store.getExact<BatchRecord>(
       `SELECT ${BATCH_COLUMNS} FROM ${T.batches} WHERE backfill = ? ORDER BY number DESC LIMIT 1`,
       backfill,
     );
@@ -359,7 +140,7 @@ export class Ledger {
 
   /** Which cells a batch filled: each set of columns with its keys. */
   cells(backfill: string, batch: number): { readonly columns: readonly string[]; readonly runs: KeyRun[] }[] {
-    return this.#store
+    return this.store
       .allExact<{ columns: string; firstKey: bigint; keys: Buffer }>(
         `SELECT columns, first_key AS firstKey, keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
         backfill,
@@ -378,7 +159,7 @@ export class Ledger {
   supersedeRuns(backfill: string): void {
     const total = (sql: string): string =>
       `(SELECT coalesce(sum(${sql}), 0) FROM ${T.batches} AS b WHERE b.backfill = r.backfill AND b.run = r.run)`;
-    this.#store.run(
+    this.store.run(
       `UPDATE ${T.runs} AS r SET batches = ${total('1')}, rows_scanned = ${total('b.rows_scanned')},
         cells_filled = ${total('b.cells_filled')}, cells_skipped = ${total('b.cells_skipped')},
         status = 'superseded'
@@ -397,9 +178,9 @@ export class Ledger {
       [T.skips, 'batch'],
       [T.batches, 'number'],
     ] as const) {
-      this.#store.run(`DELETE FROM ${table} WHERE backfill = ? AND ${column} = ?`, backfill, batch.number);
+      this.store.run(`DELETE FROM ${table} WHERE backfill = ? AND ${column} = ?`, backfill, batch.number);
     }
-    this.#store.run(
+    this.store.run(
       `UPDATE ${T.runs} AS r SET status = 'running', filled_at = NULL, batches = batches - 1,
         rows_scanned = rows_scanned - ?, cells_filled = cells_filled - ?, cells_skipped = cells_skipped - ?,
         cursor = coalesce((SELECT b.last_key FROM ${T.batches} AS b
@@ -418,7 +199,7 @@ export class Ledger {
   /** All skips of a backfill, by key. */
   skips(backfill: string): SkipRecord[] {
     if (!this.exists()) return [];
-    return this.#store.allExact(
+    return this.store.allExact(
       `SELECT key, target, reason FROM ${T.skips} WHERE backfill = ? ORDER BY key, target`,
       backfill,
     );
@@ -427,7 +208,7 @@ export class Ledger {
   /** How many skips a backfill has, by reason. */
   skipCounts(backfill: string): Record<string, number> {
     if (!this.exists()) return {};
-    const rows = this.#store.all<{ reason: string; count: number }>(
+    const rows = this.store.all<{ reason: string; count: number }>(
       `SELECT reason, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY reason ORDER BY reason`,
       backfill,
     );
@@ -436,7 +217,7 @@ export class Ledger {
 
   /** How many skips each batch has in the table. */
   skipsByBatch(backfill: string): Map<number, number> {
-    const rows = this.#store.all<{ batch: number; count: number }>(
+    const rows = this.store.all<{ batch: number; count: number }>(
       `SELECT batch, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY batch`,
       backfill,
     );
@@ -448,7 +229,7 @@ export class Ledger {
   /** The last verification of a backfill, or undefined. */
   lastVerification(backfill: string): VerificationRecord | undefined {
     if (!this.exists()) return undefined;
-    return this.#store.get(
+    return this.store.get(
       `SELECT number, run, verdict, verified_at AS verifiedAt FROM ${T.verifications}
       WHERE backfill = ? ORDER BY number DESC LIMIT 1`,
       backfill,
@@ -462,7 +243,7 @@ export class Ledger {
    * @param checks what was found, without any content of the store; stored as JSON
    */
   addVerification(backfill: string, run: number, verdict: 'pass' | 'warn' | 'fail', checks: unknown): void {
-    this.#store.run(
+    this.store.run(
       `INSERT INTO ${T.verifications} (backfill, number, run, verdict, verified_at, checks)
       SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ? FROM ${T.verifications} WHERE backfill = ?`,
       backfill,
@@ -473,7 +254,7 @@ export class Ledger {
       backfill,
     );
     if (verdict === 'fail') return;
-    this.#store.run(
+    this.store.run(
       `UPDATE ${T.runs} SET status = 'verified' WHERE backfill = ? AND run <= ? AND status = 'filled'`,
       backfill,
       run,

@@ -1,8 +1,8 @@
 import { BackfillError } from '../errors.js';
-import type { StepRecord } from '../ledger/ledger.js';
+import type { StepRecord } from '../ledger/records.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
 import { hasDown, type Step } from '../steps/step.js';
-import type { RevertResult } from '../store/sqlite/batch.js';
+import type { RevertResult } from '../store/sqlite/revert.js';
 import {
   checkDrift,
   type MigratorOptions,

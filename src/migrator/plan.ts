@@ -1,14 +1,14 @@
 import { DEFAULT_BATCH_ROWS } from '../backfill/runner.js';
 import type { Drift } from '../ledger/drift.js';
 import { createIndexEstimate, dropColumnEstimate, SCHEMA_ONLY_MS } from '../schema/estimate.js';
-import { foldCase, tableBytes, updateTriggers } from '../schema/inspect.js';
+import { tableBytes, updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { reverseStatements } from '../schema/rehearse.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
-import { hasGrowingKeys } from '../store/sqlite/batch.js';
 import { anyNullSql, derivationSql, scopeSql } from '../store/sqlite/derive.js';
-import { identifier } from '../store/sqlite/sql.js';
+import { hasGrowingKeys } from '../store/sqlite/scope.js';
+import { foldCase, identifier } from '../store/sqlite/sql.js';
 import { showValue } from '../verification/timestamps.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
 import { checkPendingSteps, missingColumns, requireApplied } from './prechecks.js';

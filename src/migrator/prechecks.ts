@@ -1,10 +1,10 @@
 import { BackfillError } from '../errors.js';
-import { absentColumns, foldCase, hasTable, isSameName, tableColumns } from '../schema/inspect.js';
+import { absentColumns, hasTable, tableColumns } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { rehearseUp } from '../schema/rehearse.js';
 import type { Step } from '../steps/step.js';
 import { scopeSql } from '../store/sqlite/derive.js';
-import { identifier } from '../store/sqlite/sql.js';
+import { foldCase, identifier, isSameName } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 import type { BackfillStep, Session } from './session.js';
 

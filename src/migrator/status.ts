@@ -1,6 +1,6 @@
 import { isWaiting } from '../backfill/runner.js';
 import type { Drift } from '../ledger/drift.js';
-import type { SkipRecord } from '../ledger/ledger.js';
+import type { SkipRecord } from '../ledger/records.js';
 import {
   type BackfillStep,
   backfillsOf,

@@ -4,7 +4,7 @@ import { ledgerStorage } from '../ledger/storage.js';
 import { applySchemaStep, checkLosses, revertSchemaStep } from '../schema/run.js';
 import { applySqlStep, revertSqlStep } from '../schema/run-sql.js';
 import type { Step } from '../steps/step.js';
-import type { RevertResult } from '../store/sqlite/batch.js';
+import type { RevertResult } from '../store/sqlite/revert.js';
 import type { MigratorOptions, Session } from './session.js';
 
 /**

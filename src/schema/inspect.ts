@@ -1,5 +1,5 @@
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
-import { normaliseSql } from '../store/sqlite/sql.js';
+import { foldCase, isSameName, normaliseSql } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 
 /** A column as `PRAGMA table_xinfo` gives it. */
@@ -10,12 +10,6 @@ export interface ColumnInfo {
   readonly pk: number;
   readonly isGenerated: boolean;
 }
-
-/** SQLite folds the case of ASCII letters in names, and of no others. */
-export const foldCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-
-/** Whether two names are the same to SQLite. */
-export const isSameName = (a: string, b: string): boolean => foldCase(a) === foldCase(b);
 
 const hasObject = (store: Store, type: string, name: string): boolean =>
   store.get('SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE', type, name) !==

@@ -1,10 +1,10 @@
 import Database from 'better-sqlite3';
 import { BackfillError, isSqliteError } from '../errors.js';
-import type { CreatedObject } from '../ledger/ledger.js';
+import type { CreatedObject } from '../ledger/records.js';
 import { dropColumnSql, type SchemaStepDefinition } from '../steps/schema-step.js';
-import { identifier } from '../store/sqlite/sql.js';
+import { identifier, isSameName } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
-import { isSameName, tableColumns } from './inspect.js';
+import { tableColumns } from './inspect.js';
 import type { SchemaPlan } from './plan.js';
 
 /** A copy of a store's schema in memory, without rows. */

@@ -1,11 +1,12 @@
 import { BackfillError } from '../errors.js';
-import type { CreatedObject, Ledger } from '../ledger/ledger.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { CreatedObject } from '../ledger/records.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import { identifier } from '../store/sqlite/sql.js';
+import { identifier, isSameName } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 import { dropColumnEstimate, type Estimate } from './estimate.js';
-import { hasIndex, isSameName, tableColumns } from './inspect.js';
+import { hasIndex, tableColumns } from './inspect.js';
 import { type PlannedStatement, planSchemaStep } from './plan.js';
 import { rehearseDown, reverseStatements } from './rehearse.js';
 import { compareVersions, declaredVersion, storeVersion } from './versions.js';

@@ -109,7 +109,8 @@ export function readJson(bytes: Buffer): Buffer | null {
   }
   const members: Buffer[] = [];
   at = skipSpace(bytes, at + 1);
-  while (bytes[at] !== CLOSE_OBJECT || members.length > 0) {
+  const isEmpty = bytes[at] === CLOSE_OBJECT;
+  while (!isEmpty) {
     const value = memberValue(bytes, text, at);
     const end = value < 0 ? -1 : valueEnd(bytes, text, value, 1);
     if (end < 0) return null;

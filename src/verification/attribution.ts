@@ -1,6 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
 import type { KeyRun } from '../ledger/key-runs.js';
-import type { BatchRecord, Ledger, RunRecord } from '../ledger/ledger.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { BatchRecord, RunRecord } from '../ledger/records.js';
 
 type CellSets = ReturnType<Ledger['cells']>;
 

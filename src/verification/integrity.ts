@@ -1,6 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
 import { countKeys } from '../ledger/key-runs.js';
-import type { BatchRecord, Ledger, RunRecord } from '../ledger/ledger.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { BatchRecord, RunRecord } from '../ledger/records.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
 import type { ScanFacts } from './scan.js';
 

@@ -1,9 +1,10 @@
 import type { Backfill } from '../../backfill/define.js';
 import { BackfillError } from '../../errors.js';
-import { type KeyRun, MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
-import type { CellsRecord, SkipReason } from '../../ledger/ledger.js';
+import { MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
+import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { anyNullSql, derivationSql, scopeSql } from './derive.js';
+import { BEFORE_ALL_KEYS } from './scope.js';
 import { identifier, literal } from './sql.js';
 import type { Store } from './store.js';
 
@@ -14,10 +15,6 @@ import type { Store } from './store.js';
  */
 
 const BATCH = 'temp.umzug_backfill_batch';
-const RANGES = 'temp.umzug_backfill_ranges';
-
-/** Smaller than every integer key. A real compares exactly with integers in SQLite, and can be bound. */
-const BEFORE_ALL_KEYS = -1e300;
 
 /** What one batch did. */
 export interface BatchResult {
@@ -32,20 +29,11 @@ export interface BatchResult {
   readonly isLast: boolean;
 }
 
-/** Makes the temporary tables for a backfill; once a connection and backfill. */
-export function prepareBatches(store: Store, backfill: Backfill): void {
+/** Makes the temporary table for a backfill's batches; once a run. */
+export function prepareFill(store: Store, backfill: Backfill): void {
   const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
-  store.exec(`
-    DROP TABLE IF EXISTS ${BATCH};
-    CREATE TEMP TABLE umzug_backfill_batch (k INTEGER PRIMARY KEY, readable, wanted, ${values});
-    DROP TABLE IF EXISTS ${RANGES};
-    CREATE TEMP TABLE umzug_backfill_ranges (first_key, last_key);`);
-}
-
-/** The last key of the table, or null when it is empty: the watermark of a run that starts now. */
-export function lastKey(store: Store, backfill: Backfill): bigint | null {
-  const sql = `SELECT max(${identifier(backfill.key)}) AS key FROM ${identifier(backfill.table)}`;
-  return store.getExact<{ key: bigint | null }>(sql)?.key ?? null;
+  store.exec(`DROP TABLE IF EXISTS ${BATCH};
+    CREATE TEMP TABLE umzug_backfill_batch (k INTEGER PRIMARY KEY, readable, wanted, ${values});`);
 }
 
 /** Bit i of a mask for each column i for which `condition(i)` holds. */
@@ -133,13 +121,17 @@ function updateRows(
     span.firstKey,
     span.lastKey,
   );
-  if (updated !== Number(span.toUpdate)) {
-    throw new BackfillError(
-      'UPDATE_IGNORED',
-      `A trigger on ${backfill.table} ignored the update of ${Number(span.toUpdate) - updated} rows`,
-      'Look for RAISE(IGNORE) in the triggers that umzug-backfill up --dry-run lists',
-    );
-  }
+  const missing = Number(span.toUpdate) - updated;
+  if (missing !== 0) throw updateIgnored(backfill, missing);
+}
+
+/** The error for rows that an UPDATE should have changed and did not. */
+export function updateIgnored({ table }: Backfill, rows: number): BackfillError {
+  return new BackfillError(
+    'UPDATE_IGNORED',
+    `A trigger on ${table} ignored the update of ${rows} rows`,
+    'Look for RAISE(IGNORE) in the triggers that umzug-backfill up --dry-run lists',
+  );
 }
 
 function recordSkips(
@@ -190,97 +182,4 @@ function filledCells(
       return { columns, firstKey, keys: packKeys(offsets) };
     });
   return { cells, count };
-}
-
-/** What was taken back, in cells. */
-export interface RevertResult {
-  /** Set to NULL again. */
-  readonly reverted: number;
-  /** Left alone, since they hold something else than what the row derives. */
-  readonly kept: number;
-}
-
-/**
- * Sets cells that a batch filled to NULL where they still hold what the row derives. Runs inside its caller's
- * transaction.
- *
- * @param columns the columns that were filled in each of the rows
- * @param runs the keys of the rows
- */
-export function revertCells(
-  store: Store,
-  backfill: Backfill,
-  columns: readonly string[],
-  runs: readonly KeyRun[],
-): RevertResult {
-  const key = identifier(backfill.key);
-  store.run(`DELETE FROM ${RANGES}`);
-  store.run(`DELETE FROM ${BATCH}`);
-  store.run(
-    `INSERT INTO ${RANGES} SELECT value ->> 0, value ->> 1 FROM json_each(?)`,
-    `[${runs.map(([first, last]) => `[${first},${last}]`).join(',')}]`,
-  );
-  const isOurs = (i: number): boolean => columns.includes(backfill.columns[i]?.name ?? '');
-  const values = backfill.columns.map((_, i) =>
-    isOurs(i) ? `c${i} IS v${i} AND c${i} IS NOT NULL` : 'false',
-  );
-  const kept = backfill.columns.flatMap((_, i) =>
-    isOurs(i) ? [`(c${i} IS NOT NULL AND c${i} IS NOT v${i})`] : [],
-  );
-  store.run(
-    `INSERT INTO ${BATCH} SELECT k, readable, ${kept.join(' + ')}, ${values.join(', ')} FROM (${derivationSql(
-      backfill,
-      {
-        from: `${RANGES} AS r CROSS JOIN ${identifier(backfill.table)} AS t`,
-        tail: `WHERE t.${key} BETWEEN r.first_key AND r.last_key LIMIT -1`,
-      },
-    )})`,
-  );
-  const counts = store.get<{
-    reverted: number | null;
-    kept: number | null;
-    firstKey: bigint;
-    lastKey: bigint;
-  }>(
-    `SELECT sum(${backfill.columns.map((_, i) => `v${i}`).join(' + ')}) AS reverted, sum(wanted) AS kept FROM ${BATCH}`,
-  );
-  const assignments = backfill.columns
-    .map(({ name }, i) => ({ name: identifier(name), i }))
-    .filter(({ i }) => isOurs(i))
-    .map(({ name, i }) => `${name} = CASE WHEN b.v${i} THEN NULL ELSE t.${name} END`);
-  store.run(
-    `UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${BATCH} AS b
-    WHERE b.k = t.${key} AND t.${key} BETWEEN ? AND ? AND (${backfill.columns.map((_, i) => `b.v${i}`).join(' OR ')})`,
-    runs[0]?.[0] ?? null,
-    runs.at(-1)?.[1] ?? null,
-  );
-  return { reverted: counts?.reverted ?? 0, kept: counts?.kept ?? 0 };
-}
-
-/** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
-export function hasGrowingKeys(store: Store, backfill: Backfill): boolean {
-  const row = store.get<{ sql: string }>(
-    `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
-    backfill.table,
-  );
-  return /\bautoincrement\b/.test(
-    row?.sql.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\//g, ' ').toLowerCase() ?? '',
-  );
-}
-
-/**
- * Whether rows wait for a catch-up: rows in scope with a column to fill behind `after`. Where `after` is null, from
- * the first key on, those left out that are recorded as skips.
- */
-export function hasWaitingRows(store: Store, backfill: Backfill, after: bigint | null): boolean {
-  const key = identifier(backfill.key);
-  const isSkipped = `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
-    WHERE s.backfill = ${literal(backfill.name)} AND s.key = t.${key})`;
-  const row = store.get(
-    `SELECT 1 FROM ${identifier(backfill.table)} AS t
-    WHERE t.${key} > ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}${after === null ? ` AND NOT ${isSkipped}` : ''}
-    LIMIT 1`,
-    after ?? BEFORE_ALL_KEYS,
-  );
-  return row !== undefined;
 }

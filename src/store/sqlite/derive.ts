@@ -1,6 +1,6 @@
 import type { BackfillDefinition } from '../../backfill/define.js';
 import { READ_JSON, READ_STRING } from './json-functions.js';
-import { identifier, literal } from './sql.js';
+import { foldCase, identifier, literal } from './sql.js';
 
 /**
  * The SQL that derives a backfill's values, for batches, rollback, verification and dry run alike.
@@ -22,7 +22,7 @@ export interface DerivationOptions {
   readonly tail?: string;
   /** Further columns, by alias: SQL on `t`. */
   readonly extra?: Readonly<Record<string, string>>;
-  /** Columns of the backfill that the table does not have yet, lower case: they count as NULL. */
+  /** Columns of the backfill that the table does not have yet, in folded case: they count as NULL. */
   readonly absent?: ReadonlySet<string>;
   /** Whether the SQL is for a shell that lacks our functions: rare texts then count as unreadable. Default false. */
   readonly isPlain?: boolean;
@@ -36,7 +36,7 @@ export function scopeSql(backfill: BackfillDefinition): string {
 /** SQL condition for rows with at least one column to fill. */
 export function anyNullSql(backfill: BackfillDefinition, alias = 't', absent?: ReadonlySet<string>): string {
   const terms = backfill.columns.map(({ name }) =>
-    absent?.has(name.toLowerCase()) ? 'true' : `${alias}.${identifier(name)} IS NULL`,
+    absent?.has(foldCase(name)) ? 'true' : `${alias}.${identifier(name)} IS NULL`,
   );
   return `(${terms.join(' OR ')})`;
 }
@@ -55,7 +55,7 @@ export function derivationSql(backfill: BackfillDefinition, options: DerivationO
   const inner = [
     `t.${identifier(backfill.key)} AS k`,
     ...backfill.columns.map(({ name }, i) =>
-      absent?.has(name.toLowerCase()) ? `NULL AS c${i}` : `t.${identifier(name)} AS c${i}`,
+      absent?.has(foldCase(name)) ? `NULL AS c${i}` : `t.${identifier(name)} AS c${i}`,
     ),
     ...backfill.columns.map(({ value }, i) => `t.${identifier(value.fallback)} AS f${i}`),
     ...documents.map((name) => {

@@ -8,6 +8,12 @@ export function literal(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }
 
+/** SQLite folds the case of ASCII letters in names, and of no others. */
+export const foldCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+
+/** Whether two names are the same to SQLite. */
+export const isSameName = (a: string, b: string): boolean => foldCase(a) === foldCase(b);
+
 const TOKENS =
   /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\s+|\w+|./g;
 const SIMPLE_QUOTED_NAME = /^(?:"(\w+)"|`(\w+)`|\[(\w+)\])$/;
@@ -28,7 +34,8 @@ export function normaliseSql(sql: string): string {
     const quoted = SIMPLE_QUOTED_NAME.exec(token);
     const text = quoted ? (quoted[1] ?? quoted[2] ?? quoted[3] ?? '') : token;
     const plain = text.startsWith("'") ? text : text.toLowerCase();
-    if (isSpacePending && /\w$/.test(out) && /^\w/.test(plain)) out += ' ';
+    // Between two words a space has a meaning; so it has where two signs would become one, or a comment.
+    if (isSpacePending && /(?:\w\w|--|\/\*|->|[<>=!|]{2})$/.test(out.slice(-1) + plain[0])) out += ' ';
     out += plain;
     isSpacePending = false;
   }

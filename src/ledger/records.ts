@@ -1,0 +1,96 @@
+/** What the ledger's rows say, as the rest of the program sees them. Keys are bigint. */
+
+/**
+ * Where a step stands. Legal transitions:
+ *
+ * | from | to | by |
+ * |---|---|---|
+ * | (no row) | applying | `up`, in the transaction of the step's first durable change |
+ * | applying | applied | `up`, in the transaction of its last |
+ * | applying, applied | reverting | `down`, in the transaction of its first |
+ * | reverting | applying | `up` after a `down` that was stopped |
+ * | reverting | (no row) | `down`, in the transaction of its last |
+ */
+export type StepStatus = 'applying' | 'applied' | 'reverting';
+
+/** A step's row. */
+export interface StepRecord {
+  readonly name: string;
+  readonly kind: string;
+  readonly status: StepStatus;
+  readonly fingerprint: string;
+  readonly packageVersion: string;
+  readonly startedAt: string;
+  readonly appliedAt: string | null;
+  readonly durationMs: number;
+  readonly revertedCells: number;
+  readonly keptCells: number;
+}
+
+/** What a schema step made. */
+export interface CreatedObject {
+  readonly kind: 'column' | 'index' | 'version';
+  readonly name: string;
+}
+
+/** One run of a backfill. Keys are bigint, or null where there is none. */
+export interface RunRecord {
+  readonly run: number;
+  readonly kind: 'first' | 'catch-up' | 'rescan';
+  /** `superseded`: a rescan began after it. */
+  readonly status: 'running' | 'filled' | 'verified' | 'superseded';
+  /** The cursor it began with. */
+  readonly startKey: bigint | null;
+  readonly watermark: bigint | null;
+  readonly cursor: bigint | null;
+  readonly foundCells: number;
+  readonly batches: number;
+  readonly rowsScanned: number;
+  readonly cellsFilled: number;
+  readonly cellsSkipped: number;
+  readonly startedAt: string;
+  readonly filledAt: string | null;
+}
+
+/** Whether a run of this status still waits for its verification. */
+export const isOpen = (status: RunRecord['status']): boolean => status === 'running' || status === 'filled';
+
+/** One committed batch. */
+export interface BatchRecord {
+  readonly number: number;
+  readonly run: number;
+  readonly firstKey: bigint;
+  readonly lastKey: bigint;
+  readonly rowsScanned: number;
+  readonly cellsFilled: number;
+  readonly cellsSkipped: number;
+  /** Skips that it recorded: one for a whole row, else one a cell. */
+  readonly skips: number;
+  readonly durationMs: number;
+}
+
+/** The cells of one batch that share their columns; `keys` as key-runs.ts packs them. */
+export interface CellsRecord {
+  readonly columns: readonly string[];
+  readonly firstKey: bigint;
+  readonly keys: Buffer;
+}
+
+/** A row or cell that was left alone. */
+export interface SkipRecord {
+  readonly key: bigint;
+  /** A column, or `*` for the whole row. */
+  readonly target: string;
+  readonly reason: SkipReason;
+}
+
+/** Why a row or a cell was left alone. */
+export type SkipReason = 'DOCUMENT_UNREADABLE' | 'NO_USABLE_VALUE';
+
+/** The last verdict on a backfill. */
+export interface VerificationRecord {
+  readonly number: number;
+  readonly run: number;
+  readonly verdict: 'pass' | 'warn' | 'fail';
+  readonly verifiedAt: string;
+}

@@ -1,0 +1,131 @@
+import type { Store } from '../store/sqlite/store.js';
+import type { CreatedObject, StepRecord } from './records.js';
+import { LEDGER_DDL, LEDGER_DROP, LEDGER_TABLES as T } from './tables.js';
+import { PACKAGE_VERSION } from './version.js';
+
+/** The ledger's steps, and what they made. Every write happens inside its caller's transaction. */
+export class StepLedger {
+  protected readonly store: Store;
+  readonly #now: () => Date;
+
+  /**
+   * @param store the open store
+   * @param now the clock. Default: the system's
+   */
+  constructor(store: Store, now: () => Date = () => new Date()) {
+    this.store = store;
+    this.#now = now;
+  }
+
+  /** Whether the store has a ledger. Without one, every reading below gives what an empty one would. */
+  exists(): boolean {
+    return (
+      this.store.get(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?`, T.steps) !== undefined
+    );
+  }
+
+  /** The time of an entry: ISO-8601 in UTC. */
+  timestamp(): string {
+    return this.#now().toISOString();
+  }
+
+  // Steps
+
+  /** All steps that were begun, by name in code unit order. */
+  steps(): StepRecord[] {
+    if (!this.exists()) return [];
+    return this.store
+      .all<StepRecord>(
+        `SELECT name, kind, status, fingerprint, package_version AS packageVersion, started_at AS startedAt,
+          applied_at AS appliedAt, duration_ms AS durationMs, reverted_cells AS revertedCells, kept_cells AS keptCells
+        FROM ${T.steps}`,
+      )
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** One step, or undefined when it was never begun. */
+  step(name: string): StepRecord | undefined {
+    return this.steps().find((step) => step.name === name);
+  }
+
+  /** Notes that a step is being applied, making the ledger where there is none. */
+  beginStep(step: { readonly name: string; readonly kind: string; readonly fingerprint: string }): void {
+    this.store.exec(LEDGER_DDL);
+    this.store.run(
+      `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at)
+      VALUES (?, ?, 'applying', ?, ?, ?)
+      ON CONFLICT (name) DO UPDATE SET status = 'applying', fingerprint = excluded.fingerprint, kept_cells = 0,
+        reverted_cells = 0`,
+      step.name,
+      step.kind,
+      step.fingerprint,
+      PACKAGE_VERSION,
+      this.timestamp(),
+    );
+  }
+
+  /** Notes that a step is applied. */
+  finishStep(name: string, durationMs: number): void {
+    this.store.run(
+      `UPDATE ${T.steps} SET status = 'applied', applied_at = ?, duration_ms = duration_ms + ?
+      WHERE name = ? AND status = 'applying'`,
+      this.timestamp(),
+      Math.round(durationMs),
+      name,
+    );
+  }
+
+  /** Notes that a step is being reverted. */
+  beginRevert(name: string): void {
+    this.store.run(`UPDATE ${T.steps} SET status = 'reverting' WHERE name = ?`, name);
+  }
+
+  /** Adds to a revert's counts. */
+  countReverted(name: string, reverted: number, kept: number): void {
+    this.store.run(
+      `UPDATE ${T.steps} SET reverted_cells = reverted_cells + ?, kept_cells = kept_cells + ? WHERE name = ?`,
+      reverted,
+      kept,
+      name,
+    );
+  }
+
+  /** Forgets a step and all that belongs to it; with the last step the ledger itself goes. */
+  forgetStep(name: string): void {
+    for (const [table, column] of [
+      [T.verifications, 'backfill'],
+      [T.skips, 'backfill'],
+      [T.cells, 'backfill'],
+      [T.batches, 'backfill'],
+      [T.runs, 'backfill'],
+      [T.objects, 'step'],
+      [T.steps, 'name'],
+    ] as const) {
+      this.store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
+    }
+    if (this.steps().length === 0) this.store.exec(LEDGER_DROP);
+  }
+
+  // What schema steps made
+
+  /** What a schema step made. */
+  objects(step: string): CreatedObject[] {
+    if (!this.exists()) return [];
+    return this.store.all(`SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`, step);
+  }
+
+  /** Notes that a step made an object. */
+  addObject(step: string, { kind, name }: CreatedObject): void {
+    this.store.run(
+      `INSERT OR IGNORE INTO ${T.objects} (step, kind, name) VALUES (?, ?, ?)`,
+      step,
+      kind,
+      name,
+    );
+  }
+
+  /** Forgets one object of a step. */
+  removeObject(step: string, { kind, name }: CreatedObject): void {
+    this.store.run(`DELETE FROM ${T.objects} WHERE step = ? AND kind = ? AND name = ?`, step, kind, name);
+  }
+}

@@ -1,0 +1,86 @@
+import type { Backfill } from '../../backfill/define.js';
+import { BackfillError } from '../../errors.js';
+import type { KeyRun } from '../../ledger/key-runs.js';
+import { updateIgnored } from './batch.js';
+import { derivationSql } from './derive.js';
+import { identifier } from './sql.js';
+import type { Store } from './store.js';
+
+const RANGES = 'temp.umzug_backfill_ranges';
+const REVERT = 'temp.umzug_backfill_revert';
+
+/** What was taken back, in cells. */
+export interface RevertResult {
+  /** Set to NULL again. */
+  readonly reverted: number;
+  /** Left alone, since they hold something else than what the row derives. */
+  readonly kept: number;
+}
+
+/** Makes the temporary tables for taking a backfill back; once a `down`. */
+export function prepareRevert(store: Store, backfill: Backfill): void {
+  const flags = backfill.columns.map((_, i) => `is_ours${i}`).join(', ');
+  store.exec(`DROP TABLE IF EXISTS ${RANGES};
+    CREATE TEMP TABLE umzug_backfill_ranges (first_key, last_key);
+    DROP TABLE IF EXISTS ${REVERT};
+    CREATE TEMP TABLE umzug_backfill_revert (k INTEGER PRIMARY KEY, kept, ${flags});`);
+}
+
+/**
+ * Sets cells that a batch filled to NULL where they still hold what the row derives. Runs inside its caller's
+ * transaction.
+ *
+ * @param names the columns that were filled in each of the rows
+ * @param runs the keys of the rows
+ * @throws {BackfillError} `STEP_DRIFTED` when the declaration has one of the columns no more, `UPDATE_IGNORED`
+ */
+export function revertCells(
+  store: Store,
+  backfill: Backfill,
+  names: readonly string[],
+  runs: readonly KeyRun[],
+): RevertResult {
+  const columns = names.map((name) => ({
+    name: identifier(name),
+    i: backfill.columns.findIndex((column) => column.name === name),
+  }));
+  if (columns.some(({ i }) => i < 0)) {
+    throw new BackfillError(
+      'STEP_DRIFTED',
+      `${backfill.name} has filled ${names.join(', ')}, and its declaration does not say how any more`,
+      'Put the step file back as it was applied, then run the same command again',
+    );
+  }
+  const key = identifier(backfill.key);
+  store.run(`DELETE FROM ${RANGES}`);
+  store.run(`DELETE FROM ${REVERT}`);
+  store.run(
+    `INSERT INTO ${RANGES} SELECT value ->> 0, value ->> 1 FROM json_each(?)`,
+    `[${runs.map(([first, last]) => `[${first},${last}]`).join(',')}]`,
+  );
+  const rows = derivationSql(backfill, {
+    from: `${RANGES} AS r CROSS JOIN ${identifier(backfill.table)} AS t`,
+    tail: `WHERE t.${key} BETWEEN r.first_key AND r.last_key LIMIT -1`,
+  });
+  const each = (sql: (i: number) => string, separator: string): string =>
+    columns.map(({ i }) => sql(i)).join(separator);
+  store.run(
+    `INSERT INTO ${REVERT} (k, kept, ${each((i) => `is_ours${i}`, ', ')})
+    SELECT k, ${each((i) => `(c${i} IS NOT NULL AND c${i} IS NOT v${i})`, ' + ')},
+      ${each((i) => `(c${i} IS NOT NULL AND c${i} IS v${i})`, ', ')} FROM (${rows})`,
+  );
+  const anyOurs = each((i) => `is_ours${i}`, ' OR ');
+  const counts = store.get<{ reverted: number; kept: number; toUpdate: number }>(
+    `SELECT total(${each((i) => `is_ours${i}`, ' + ')}) AS reverted, total(kept) AS kept, total(${anyOurs}) AS toUpdate
+    FROM ${REVERT}`,
+  );
+  const updated = store.run(
+    `UPDATE ${identifier(backfill.table)} AS t
+    SET ${columns.map(({ name, i }) => `${name} = CASE WHEN r.is_ours${i} THEN NULL ELSE t.${name} END`).join(', ')}
+    FROM ${REVERT} AS r WHERE r.k = t.${key} AND t.${key} BETWEEN ? AND ? AND (${anyOurs})`,
+    runs[0]?.[0] ?? null,
+    runs.at(-1)?.[1] ?? null,
+  );
+  if (updated !== counts?.toUpdate) throw updateIgnored(backfill, (counts?.toUpdate ?? 0) - updated);
+  return { reverted: counts.reverted, kept: counts.kept };
+}

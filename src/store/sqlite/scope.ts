@@ -1,0 +1,59 @@
+import type { Backfill } from '../../backfill/define.js';
+import { LEDGER_TABLES } from '../../ledger/tables.js';
+import { anyNullSql, derivationSql, scopeSql } from './derive.js';
+import { identifier, literal } from './sql.js';
+import type { Store } from './store.js';
+
+/** Smaller than every integer key. A real compares exactly with integers in SQLite, and can be bound. */
+export const BEFORE_ALL_KEYS = -1e300;
+
+/** The last key of the table, or null when it is empty: the watermark of a run that starts now. */
+export function lastKey(store: Store, backfill: Backfill): bigint | null {
+  const sql = `SELECT max(${identifier(backfill.key)}) AS key FROM ${identifier(backfill.table)}`;
+  return store.getExact<{ key: bigint | null }>(sql)?.key ?? null;
+}
+
+/** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
+export function hasGrowingKeys(store: Store, backfill: Backfill): boolean {
+  const row = store.get<{ sql: string }>(
+    `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
+    backfill.table,
+  );
+  return /\bautoincrement\b/.test(
+    row?.sql.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\//g, ' ').toLowerCase() ?? '',
+  );
+}
+
+/**
+ * Whether rows wait for a catch-up: rows in scope with a column to fill behind `after`. Where `after` is null, from
+ * the first key on, those left out that are recorded as skips.
+ */
+export function hasWaitingRows(store: Store, backfill: Backfill, after: bigint | null): boolean {
+  const key = identifier(backfill.key);
+  const isSkipped = `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
+    WHERE s.backfill = ${literal(backfill.name)} AND s.key = t.${key})`;
+  const row = store.get(
+    `SELECT 1 FROM ${identifier(backfill.table)} AS t
+    WHERE t.${key} > ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}${after === null ? ` AND NOT ${isSkipped}` : ''}
+    LIMIT 1`,
+    after ?? BEFORE_ALL_KEYS,
+  );
+  return row !== undefined;
+}
+
+/**
+ * How many cells in scope up to `watermark` hold their derived value already, before a run: with what the run fills,
+ * as many must hold it afterwards.
+ */
+export function countFound(store: Store, backfill: Backfill, watermark: bigint): number {
+  const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
+  const where = `WHERE t.${identifier(backfill.key)} <= ? AND ${scopeSql(backfill)} AND (${filled})`;
+  const any = store.get(`SELECT 1 FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`, watermark);
+  if (any === undefined) return 0;
+  const matches = backfill.columns.map((_, i) => `(c${i} IS NOT NULL AND c${i} IS v${i})`).join(' + ');
+  const row = store.get<{ cells: number | null }>(
+    `SELECT sum(${matches}) AS cells FROM (${derivationSql(backfill, { tail: `${where} LIMIT -1` })})`,
+    watermark,
+  );
+  return row?.cells ?? 0;
+}
