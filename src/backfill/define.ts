@@ -30,7 +30,7 @@ export interface FirstOf {
 export function firstOf(document: string, names: readonly string[], fallback: string): FirstOf {
   requireText(document, 'document', 'firstOf()', 'STEP_INVALID');
   requireText(fallback, 'fallback', 'firstOf()', 'STEP_INVALID');
-  if (names.length === 0) {
+  if (!Array.isArray(names) || names.length === 0) {
     throw new BackfillError(
       'STEP_INVALID',
       'firstOf() needs at least one member name',

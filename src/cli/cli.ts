@@ -67,7 +67,8 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
         },
       };
       const { json, text, exitCode, error } = await act(migrator);
-      print(options.json ? toJson(json) : text);
+      if (options.json) print(toJson(json));
+      else if (text !== '') print(text);
       if (error && !options.json) printError(errorText(error));
       exit(error?.exitCode ?? exitCode ?? EXIT.done);
     },

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
 import { makeCli, type Surroundings, toJson } from './cli.js';
@@ -46,24 +46,50 @@ function buildProgram(surroundings: Surroundings, exit: (code: number) => void):
 /** Every option of every command, for the trap. */
 function trappedOptions(program: Command): TrappedOption[] {
   const options = new Map<string, TrappedOption>();
-  for (const command of program.commands) {
-    for (const { long, required } of command.options) {
-      const name = long?.slice(2);
-      if (name !== undefined) options.set(name, { name, takesValue: required });
-    }
+  for (const option of program.commands.flatMap((command) => command.options)) {
+    const name = option.long?.slice(2) ?? '';
+    options.set(name, option.required ? { name, takes: (word) => canTake(option, word) } : { name });
   }
   return [...options.values()];
 }
 
-function usageError(error: CommanderError): BackfillError {
-  const text = error.message
-    .replace(/^error: /, '')
+function canTake({ argChoices, parseArg }: Option, word: string): boolean {
+  if (argChoices) return argChoices.includes(word);
+  try {
+    parseArg?.(word, undefined);
+    return true;
+  } catch (error) {
+    if (error instanceof InvalidArgumentError) return false;
+    throw error;
+  }
+}
+
+const BAD_VALUE =
+  /^option '(--[\w-]+)[^']*' argument '(.*)' is invalid\. (?:Expected|Allowed choices are) (.*)$/s;
+
+/** Commander's words as one sentence of ours. */
+function usageError(error: CommanderError, argv: readonly string[]): BackfillError {
+  const [, option, value, expected] =
+    BAD_VALUE.exec(error.message.replace(/^error: /, '').replace(/\.$/, '')) ?? [];
+  const words = argv.filter((word) => !word.startsWith('-'));
+  const text =
+    option !== undefined
+      ? `expected \`${option}\` to be ${/^an? /.test(expected ?? '') ? '' : 'one of '}${expected}, got \`${value}\``
+      : error.code !== 'commander.help'
+        ? error.message.replace(/^error: /, '')
+        : words.length > 1
+          ? `unknown command '${words.at(-1)}'`
+          : 'no command is given';
+  const sentence = text
     .replace(/\.$/, '')
-    .replace(/\s*\n\s*/g, ' ');
-  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
-  return new BackfillError('USAGE', sentence, 'See umzug-backfill --help, or --help of the command', {
-    cause: error,
-  });
+    .replace(/\s*\n\s*/g, ' ')
+    .replace(/\. +([A-Z])/g, (_, letter: string) => `: ${letter.toLowerCase()}`);
+  return new BackfillError(
+    'USAGE',
+    sentence.charAt(0).toUpperCase() + sentence.slice(1),
+    'See umzug-backfill --help, or --help of the command',
+    { cause: error },
+  );
 }
 
 /**
@@ -78,13 +104,13 @@ export async function main(argv: readonly string[], surroundings: Surroundings):
     const program = buildProgram(surroundings, (code) => {
       exitCode = code;
     });
-    refuseNpmKeptOptions(argv, surroundings.env, trappedOptions(program));
+    const names = program.commands.map((command) => command.name());
+    refuseNpmKeptOptions(argv, surroundings.env, trappedOptions(program), names);
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
-    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
-    const known = error instanceof CommanderError ? usageError(error) : rootBackfillError(error);
+    const known = error instanceof CommanderError ? usageError(error, argv) : rootBackfillError(error);
     if (argv.includes('--json')) surroundings.print(toJson({ error: errorJson(known) }));
     else surroundings.printError(errorText(known));
     return known.exitCode;

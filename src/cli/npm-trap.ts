@@ -4,18 +4,23 @@ import { BackfillError } from '../errors.js';
 export interface TrappedOption {
   /** Its name without dashes, as `batch-size`. */
   readonly name: string;
-  readonly takesValue: boolean;
+  /** Says of a word whether it can be the option's value; undefined for an option without one. */
+  readonly takes?: (word: string) => boolean;
 }
 
 /** npm completes `--to` to the only setting of its own that begins so. */
 const NPM_ALIASES: Readonly<Record<string, string>> = { to: 'token_description' };
 
+/** Settings of npm's own that look like an option of ours. */
+const NPM_OWN = new Set(['loglevel']);
+
 /**
- * Refuses a call through `npm run` in which npm kept an option for itself: `npm run migrate up --dry-run`, without `--`
- * before the options, hands the script only `up`, and would migrate for real.
+ * Refuses a call through npm in which npm kept an option for itself: `npm run migrate up --dry-run`, without `--` before
+ * the options, hands the script only `up`, and would migrate for real. A misspelt option is kept just the same.
  *
  * @param argv the arguments that arrived
  * @param options the options of ours
+ * @param commands names of our commands
  * @throws {BackfillError} `NPM_KEPT_OPTION` with the corrected command
  * @see https://docs.npmjs.com/cli/v11/commands/npm-run (arguments after `--`)
  */
@@ -23,33 +28,64 @@ export function refuseNpmKeptOptions(
   argv: readonly string[],
   env: NodeJS.ProcessEnv,
   options: readonly TrappedOption[],
+  commands: readonly string[],
 ): void {
-  const script = env.npm_lifecycle_event;
-  if (script === undefined) return;
+  if (env.npm_lifecycle_event === undefined) return;
   const kept = options.flatMap((option) => {
     const value = keptValue(option.name, env);
     const isGiven = argv.some((word) => word === `--${option.name}` || word.startsWith(`--${option.name}=`));
     return value === undefined || isGiven ? [] : [{ ...option, value }];
   });
   if (kept.length === 0) return;
-  // npm leaves the value of an option that it does not know among the arguments, and keeps `true` for the option.
   const words = [...argv];
-  const restored = kept.flatMap(({ name, takesValue, value }) => {
-    if (!takesValue) return [`--${name}`];
+  const command = words.findIndex((word) => commands.includes(word));
+  const first = command < 0 ? [] : words.splice(command, 1);
+  // npm leaves the value of an option that it does not know among the arguments, and keeps `true` for the option.
+  // Those that take few values choose first.
+  const byChoice = [...kept].sort((a, b) => Number(isFree(a)) - Number(isFree(b)));
+  const restored = byChoice.flatMap(({ name, takes, value }) => {
+    if (takes === undefined) return [`--${name}`];
     if (value !== 'true') return [`--${name}=${shellWord(value)}`];
-    const stray = words.length > 1 ? words.pop() : undefined;
-    return stray === undefined ? [`--${name}`] : [`--${name}`, shellWord(stray)];
+    const stray = words.findLastIndex(takes);
+    return stray < 0 ? [`--${name}`, 'VALUE'] : [`--${name}`, ...words.splice(stray, 1).map(shellWord)];
   });
+  const corrected = [...first, ...words].map(shellWord).concat(restored).join(' ');
+  const call =
+    env.npm_command === 'exec' ? 'npm exec -- umzug-backfill' : `npm run ${env.npm_lifecycle_event} --`;
   throw new BackfillError(
     'NPM_KEPT_OPTION',
     `npm kept ${kept.map(({ name }) => `--${name}`).join(', ')} for itself, so that it did not reach this command`,
-    `Put -- before the arguments: npm run ${script} -- ${[...words.map(shellWord), ...restored].join(' ')}`,
+    `Put -- before the arguments: ${call} ${corrected}`,
   );
 }
 
+/** Whether an option takes any word. */
+const isFree = ({ takes }: TrappedOption): boolean => takes?.('any word') ?? false;
+
 function keptValue(name: string, env: NodeJS.ProcessEnv): string | undefined {
-  const alias = NPM_ALIASES[name];
-  return env[`npm_config_${name.replaceAll('-', '_')}`] ?? (alias && env[`npm_config_${alias}`]);
+  const exact =
+    env[`npm_config_${name.replaceAll('-', '_')}`] ?? env[`npm_config_${NPM_ALIASES[name] ?? ''}`];
+  if (exact !== undefined) return exact;
+  const slip = Object.keys(env).find((key) => {
+    const other = /^npm_config_(.+)$/.exec(key)?.[1]?.replaceAll('_', '');
+    return other !== undefined && !NPM_OWN.has(other) && isSlipOf(other, name.replaceAll('-', ''));
+  });
+  return slip === undefined ? undefined : env[slip];
+}
+
+/** Whether `word` is `name` without its separators, its beginning, or one letter off. Short names must be exact. */
+function isSlipOf(word: string, name: string): boolean {
+  if (word === name) return true;
+  if (name.length < 6 || word.length < 2) return false;
+  if (name.startsWith(word)) return true;
+  let from = 0;
+  while (from < word.length && word[from] === name[from]) from += 1;
+  const rests = [
+    [from + 1, from + 1],
+    [from + 1, from],
+    [from, from + 1],
+  ] as const;
+  return rests.some(([w, n]) => word.slice(w) === name.slice(n));
 }
 
 const shellWord = (word: string): string =>

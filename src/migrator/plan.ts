@@ -77,7 +77,7 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
   return await withSession(options, 'look', (session) => {
     const drifts = checkDrift(options, session.ledger.steps());
     const work = findWork(session, options, target);
-    const warnings = checkPendingSteps(session, work.pending);
+    const warnings = checkPendingSteps(session, [...work.incomplete, ...work.pending]);
     const steps = [...work.incomplete, ...work.waiting, ...work.pending].map((step): PlannedStep => {
       const statements = plannedStatements(session, step);
       if (step.kind !== 'backfill') return { step: step.name, statements };

@@ -101,7 +101,7 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
   const found = await withSession(options, 'look', (session) => {
     const drifts = checkDrift(options, session.ledger.steps());
     const work = findWork(session, options, target);
-    return { drifts, work, warnings: checkPendingSteps(session, work.pending) };
+    return { drifts, work, warnings: checkPendingSteps(session, [...work.incomplete, ...work.pending]) };
   });
   const { drifts, work, warnings } = found;
   for (const text of [...drifts.map((drift) => drift.text), ...warnings])

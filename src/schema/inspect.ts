@@ -37,6 +37,10 @@ export function absentColumns(store: Store, table: string, names: readonly strin
   return new Set(names.map(foldCase).filter((name) => !present.has(name)));
 }
 
+/** A trigger's event with its columns, behind its name, which may hold any word. */
+const TRIGGER_HEAD =
+  /^create (?:temp(?:orary)? )?trigger (?:if not exists )?(?:"(?:[^"]|"")*"|\S+?) ?(?:before |after |instead of )?(delete|insert|update(?: of (.+?))?) on\b/;
+
 /** Triggers of a table that an UPDATE of one of `columns` fires. */
 export function updateTriggers(store: Store, table: string, columns: readonly string[]): string[] {
   const triggers = store.all<{ name: string; sql: string }>(
@@ -45,9 +49,9 @@ export function updateTriggers(store: Store, table: string, columns: readonly st
   );
   return triggers
     .filter(({ sql }) => {
-      const head = /\bupdate\b( of (.*?))? on\b/.exec(normaliseSql(sql).split('begin')[0] ?? '');
-      if (!head) return false;
-      const named = head[2]?.split(',');
+      const [, event, list] = TRIGGER_HEAD.exec(normaliseSql(sql)) ?? [];
+      if (!event?.startsWith('update')) return false;
+      const named = list?.split(',').map((name) => name.trim().replace(/^"(.*)"$/, '$1'));
       return named === undefined || columns.some((column) => named.includes(foldCase(column)));
     })
     .map(({ name }) => name);

@@ -2,8 +2,9 @@ import type { CreatedObject } from '../ledger/records.js';
 import { addColumnSql, createIndexSql, type SchemaStepDefinition } from '../steps/schema-step.js';
 import { identifier, isSameName, literal } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
+import { compareVersions } from '../version.js';
 import { findIndex, tableColumns } from './inspect.js';
-import { compareVersions, declaredVersion, storeVersion } from './versions.js';
+import { declaredVersion, storeVersion } from './versions.js';
 
 /** One statement that a schema step would run on this store, and what it makes. */
 export interface PlannedStatement {

@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import { BackfillError, isSqliteError } from '../errors.js';
 import type { CreatedObject } from '../ledger/records.js';
 import { dropColumnSql, type SchemaStepDefinition } from '../steps/schema-step.js';
-import { identifier, isSameName } from '../store/sqlite/sql.js';
+import { identifier, isSameName, normaliseSql } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 import { tableColumns } from './inspect.js';
 import type { SchemaPlan } from './plan.js';
@@ -20,33 +20,58 @@ interface SchemaObject {
 /**
  * Copies the schema of a store into memory.
  *
- * Tables and indexes are made; views, triggers and virtual tables are written into the schema table as they stand,
- * since making them would check, or even need, what they refer to.
+ * Tables and indexes are made; views and triggers are written into the schema table as they stand, since making them
+ * would check what they refer to. A virtual table becomes a plain one with its columns: without its contents, or the
+ * module that only the application has, it could not be opened, and a trigger that writes to it could not be tried.
  */
 function copySchema(store: Store): SchemaCopy {
   const copy = new Database(':memory:');
+  copy.unsafeMode(true);
   const objects = store.all<SchemaObject>(
     `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
     ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid`,
   );
-  copy.unsafeMode(true);
-  for (const { type, name, tbl_name, sql } of objects) {
-    const isStored = (type === 'table' && !/^\s*CREATE\s+VIRTUAL\b/i.test(sql)) || type === 'index';
-    if (isStored) {
-      try {
-        copy.exec(sql);
-      } catch (error) {
-        if (!isSqliteError(error)) throw error;
-        // A function or collation that only the application has: the object can not be tried, the others can.
-      }
-      continue;
-    }
-    copy.pragma('writable_schema = ON');
-    copy.prepare('INSERT INTO sqlite_schema VALUES (?, ?, ?, 0, ?)').run(type, name, tbl_name, sql);
-    copy.pragma('writable_schema = OFF');
+  for (const object of objects) {
+    if (object.type === 'table') copyTable(store, copy, object);
+    else if (object.type === 'index') copyIndex(copy, object);
+    else writeSchema(copy, 'INSERT INTO sqlite_schema VALUES (:type, :name, :tbl_name, 0, :sql)', object);
   }
   copy.pragma('writable_schema = RESET');
   return copy;
+}
+
+/** A table that uses what only the application has can not be tried, the others can. */
+function copyTable(store: Store, copy: SchemaCopy, { name, sql }: SchemaObject): void {
+  const columns = tableColumns(store, name).map((column) => identifier(column.name));
+  const isVirtual = /^create virtual\b/.test(normaliseSql(sql));
+  tryOn(copy, isVirtual ? `CREATE TABLE ${identifier(name)} (${columns.join(', ')})` : sql);
+}
+
+/**
+ * An index whose condition has text in double quotes loads with the schema, but can't be made any more: another index is
+ * made in its place, and gets its definition.
+ *
+ * @see https://www.sqlite.org/quirks.html#dblquote
+ */
+function copyIndex(copy: SchemaCopy, object: SchemaObject): void {
+  const error = tryOn(copy, object.sql);
+  if (!error?.message.startsWith('no such column')) return;
+  const first = copy.prepare('SELECT name FROM pragma_table_info(?) LIMIT 1').pluck().get(object.tbl_name);
+  tryOn(
+    copy,
+    `CREATE INDEX ${identifier(object.name)} ON ${identifier(object.tbl_name)} (${identifier(String(first))})`,
+  );
+  writeSchema(
+    copy,
+    `UPDATE sqlite_schema SET sql = :sql WHERE type = :type AND name = :name AND tbl_name = :tbl_name`,
+    object,
+  );
+}
+
+function writeSchema(copy: SchemaCopy, sql: string, object: SchemaObject): void {
+  copy.pragma('writable_schema = ON');
+  copy.prepare(sql).run(object);
+  copy.pragma('writable_schema = OFF');
 }
 
 /** SQLite names the view, trigger or index in which a change of the schema leaves an error. */

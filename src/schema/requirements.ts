@@ -1,8 +1,9 @@
 import type { StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
 import type { Store } from '../store/sqlite/store.js';
+import { compareVersions } from '../version.js';
 import { absentColumns, hasTable } from './inspect.js';
-import { compareVersions, declaredVersion, storeVersion } from './versions.js';
+import { declaredVersion, storeVersion } from './versions.js';
 
 /**
  * Refuses a store that lacks what the project's config requires.

@@ -5,11 +5,12 @@ import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { identifier, isSameName } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
+import { compareVersions } from '../version.js';
 import { dropColumnEstimate, type Estimate } from './estimate.js';
 import { hasIndex, tableColumns } from './inspect.js';
 import { type PlannedStatement, planSchemaStep } from './plan.js';
 import { rehearseDown, reverseStatements } from './rehearse.js';
-import { compareVersions, declaredVersion, storeVersion } from './versions.js';
+import { declaredVersion, storeVersion } from './versions.js';
 
 /** A schema step with its name. */
 export type SchemaStep = Step & SchemaStepDefinition;

@@ -1,6 +1,7 @@
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { identifier, normaliseSql } from '../store/sqlite/sql.js';
+import { parseVersion } from '../version.js';
 
 /** An index that a schema step makes. */
 export interface IndexOptions {
@@ -75,10 +76,29 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
   });
   const indexes = Object.entries(options.indexes ?? {}).map(([name, index]) => {
     refuseUnknown(index, ['columns', 'where'], `\`indexes.${name}\` of ${what}`, 'STEP_INVALID');
+    const names: unknown = index.columns;
+    if (!Array.isArray(names) || names.length === 0) {
+      throw new BackfillError(
+        'STEP_INVALID',
+        `Expected \`indexes.${name}.columns\` in ${what} to be a list of column names`,
+        'Name the columns of the index, in order',
+      );
+    }
+    for (const column of names) requireText(column, `indexes.${name}.columns`, what, 'STEP_INVALID');
     return { name, ...index };
   });
   if (options.version) {
-    refuseUnknown(options.version, ['table', 'column', 'becomes'], `\`version\` of ${what}`, 'STEP_INVALID');
+    const { version } = options;
+    refuseUnknown(version, ['table', 'column', 'becomes'], `\`version\` of ${what}`, 'STEP_INVALID');
+    requireText(version.table, 'version.table', what, 'STEP_INVALID');
+    requireText(version.column, 'version.column', what, 'STEP_INVALID');
+    if (parseVersion(version.becomes) === undefined) {
+      throw new BackfillError(
+        'STEP_INVALID',
+        `Expected \`version.becomes\` in ${what} to be a version, got \`${version.becomes}\``,
+        'Write it as 1.2.3',
+      );
+    }
   }
   return {
     kind: 'schema',

@@ -1,4 +1,14 @@
-import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  openSync,
+  readSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
@@ -17,6 +27,23 @@ export interface StoreFiles {
 }
 
 const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+
+/** `stat`, with undefined for a path that leads nowhere. */
+function find(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTDIR' || code === 'ENAMETOOLONG' || code === 'ELOOP') return undefined;
+    if (code !== 'EACCES') throw error;
+    throw new BackfillError(
+      'STORE_FOLDER_READONLY',
+      `A folder on the way to ${path} can not be entered by this user`,
+      'Give this user permission to enter it: chmod u+x FOLDER',
+      { cause: error },
+    );
+  }
+}
 
 /** Replaces a leading `~/` by the home folder, as a shell does; config files and environment variables hold it too. */
 export function expandHome(path: string): string {
@@ -42,7 +69,7 @@ export function locateStore(given: string): StoreFiles {
     );
   }
   const absolute = resolve(expandHome(given));
-  const found = statSync(absolute, { throwIfNoEntry: false });
+  const found = find(absolute);
   if (!found) {
     throw new BackfillError(
       'STORE_MISSING',
@@ -92,22 +119,24 @@ export function hasJournalHeader(files: StoreFiles): boolean {
   }
 }
 
+/** Whether this user may write the file or folder. */
+export function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES' || code === 'EROFS' || code === 'EPERM') return false;
+    throw error;
+  }
+}
+
 /**
  * Refuses a store that this user can not write, before anything is tried.
  *
  * @throws {BackfillError} `STORE_READONLY` or `STORE_FOLDER_READONLY`
  */
 export function requireWritable(files: StoreFiles): void {
-  const isWritable = (path: string): boolean => {
-    try {
-      accessSync(path, constants.W_OK);
-      return true;
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EACCES' || code === 'EROFS' || code === 'EPERM') return false;
-      throw error;
-    }
-  };
   if (!isWritable(files.path)) {
     throw new BackfillError(
       'STORE_READONLY',
@@ -122,4 +151,17 @@ export function requireWritable(files: StoreFiles): void {
       `Give this user write permission: chmod u+w ${files.folder}`,
     );
   }
+}
+
+/**
+ * Whether the header says that the store is in WAL mode. A process of its own reads it: in this one, closing the file
+ * would drop SQLite's locks on it.
+ *
+ * @see https://www.sqlite.org/fileformat2.html section 1.3.3
+ */
+export function isWal(files: StoreFiles): boolean {
+  const script = `const fs = require('fs'); const b = Buffer.alloc(1);
+    fs.readSync(fs.openSync(process.argv[1]), b, 0, 1, 18); process.stdout.write(String(b[0]));`;
+  const { stdout } = spawnSync(process.execPath, ['-e', script, files.path], { encoding: 'utf8' });
+  return stdout === '2';
 }

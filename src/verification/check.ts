@@ -58,5 +58,5 @@ export function checkResult(
 
 /** Part of a whole in percent, rounded down to hundredths so that 100 means all; of nothing, all. */
 export function percent(part: number, whole: number): number {
-  return whole === 0 ? 100 : Math.floor((part / whole) * 10_000) / 100;
+  return whole === 0 ? 100 : Math.floor((part * 10_000) / whole) / 100;
 }

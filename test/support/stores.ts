@@ -2,11 +2,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { expect } from 'chai';
 import backfillDefinition from '../../backfills/v021-2-decision-fields.js';
 import { generateStore, type StoreOptions } from '../../demo/store-generator.js';
 import schemaDefinition from '../../migrations/v021-1-decision-columns.js';
 import type { BackfillDefinition } from '../../src/backfill/define.js';
+import { applyBackfillStep, type RunOptions } from '../../src/backfill/runner.js';
+import { BackfillError, type ErrorCode } from '../../src/errors.js';
 import { Ledger } from '../../src/ledger/ledger.js';
+import { applySchemaStep } from '../../src/schema/run.js';
 import type { SchemaStepDefinition } from '../../src/steps/schema-step.js';
 import type { Step } from '../../src/steps/step.js';
 import { locateStore } from '../../src/store/path.js';
@@ -84,8 +88,9 @@ export function dumpTable(path: string, table = 'task_audits'): string[] {
     const cells = columns.map(
       (name) => `'${name}=' || typeof("${name}") || ':' || hex(CAST("${name}" AS BLOB))`,
     );
+    const isRowid = db.prepare('SELECT 1 FROM pragma_table_list(?) WHERE wr = 0').get(table) !== undefined;
     return db
-      .prepare(`SELECT ${cells.join(` || ' ' || `)} FROM "${table}" ORDER BY rowid`)
+      .prepare(`SELECT ${cells.join(` || ' ' || `)} FROM "${table}" ORDER BY ${isRowid ? 'rowid' : 1}`)
       .pluck()
       .all() as string[];
   });
@@ -96,4 +101,95 @@ export function dumpSchema(path: string): unknown[] {
   return asAgentOs(path, (db) =>
     db.prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name').all(),
   );
+}
+
+/** Schema and every cell of every table, ours included. */
+export function dumpStore(path: string): { schema: unknown[]; tables: Record<string, string[]> } {
+  const names = asAgentOs(path, (db) =>
+    db.prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`).pluck().all(),
+  ) as string[];
+  const tables = Object.fromEntries(names.map((name) => [name, dumpTable(path, name)]));
+  return { schema: dumpSchema(path), tables };
+}
+
+/** Runs `act` with a generated v20 store that is open; `prepare` changes it before, as AgentOS or a user would. */
+export async function withStore<Result>(
+  {
+    prepare,
+    ...options
+  }: Partial<Omit<StoreOptions, 'path'>> & { readonly prepare?: (db: Database.Database) => void },
+  act: (opened: Opened) => Promise<Result> | Result,
+): Promise<Result> {
+  return withGeneratedStore({ audits: 200, ...options }, (path) => {
+    if (prepare) asAgentOs(path, prepare);
+    return withOpened(path, act);
+  });
+}
+
+/** Applies both steps. */
+export async function applyBoth({ store, ledger }: Opened, options: RunOptions = {}): Promise<void> {
+  applySchemaStep(store, ledger, schemaStep);
+  await applyBackfillStep(store, ledger, backfillStep, options);
+}
+
+/** One row of `task_audits`. */
+export interface Audit {
+  /** Default: the next one. */
+  readonly key?: bigint | number | null;
+  /** Default 'SUPERVISOR_DECISION'. */
+  readonly eventType?: string;
+  /** Default '{}'. A Buffer is stored as a BLOB, with `asText` as TEXT. */
+  readonly payload?: string | Buffer | null;
+  readonly asText?: boolean;
+  /** Default '2026-01-20 10:00:00'. */
+  readonly createdAt?: string | number | bigint | Buffer | null;
+  /** What stands in the v21 columns. Default: NULL, and the columns need not be there. */
+  readonly cells?: readonly [source: string | null, processed: string | null];
+}
+
+/** Writes audits in one transaction, into a table of either schema. */
+export function insertAudits(db: Database.Database, audits: readonly Audit[]): void {
+  const hasTask = db.prepare(`SELECT 1 FROM pragma_table_xinfo('task_audits') WHERE name = 'task_id'`).get();
+  const insert = (audit: Audit): void => {
+    const values = new Map<string, unknown>([
+      ['audit_id', audit.key ?? null],
+      ['event_type', audit.eventType ?? 'SUPERVISOR_DECISION'],
+      ['payload', audit.payload === undefined ? '{}' : audit.payload],
+      ['created_at', audit.createdAt === undefined ? '2026-01-20 10:00:00' : audit.createdAt],
+    ]);
+    if (hasTask) values.set('task_id', 'task_000000');
+    backfillStep.columns.forEach(({ name }, i) => audit.cells && values.set(name, audit.cells[i]));
+    const names = [...values.keys()];
+    // A bound Buffer is a BLOB, and a bound string always UTF-8: TEXT that is not takes a cast.
+    const marks = names.map((name) => (name === 'payload' && audit.asText ? 'CAST(? AS TEXT)' : '?'));
+    db.prepare(`INSERT INTO task_audits (${names.join(', ')}) VALUES (${marks.join(', ')})`).run(
+      ...values.values(),
+    );
+  };
+  db.transaction(() => audits.forEach(insert))();
+}
+
+/** The cells that the ledger says were filled, as `key column`, in the order of the batches. */
+export function ledgeredCells(ledger: Ledger): string[] {
+  const { name } = backfillStep;
+  return ledger.batches(name).flatMap(({ number }) =>
+    ledger.cells(name, number).flatMap(({ columns, runs }) =>
+      runs.flatMap(([first, last]) => {
+        const keys = Array.from({ length: Number(last - first) + 1 }, (_, i) => first + BigInt(i));
+        return keys.flatMap((key) => columns.map((column) => `${key} ${column}`));
+      }),
+    ),
+  );
+}
+
+/** What `act` fails with, which must be an error of ours with this code. */
+export async function failureOf(code: ErrorCode, act: () => unknown): Promise<BackfillError> {
+  try {
+    await act();
+  } catch (error) {
+    if (!(error instanceof BackfillError)) throw error;
+    expect(error.code, error.message).to.equal(code);
+    return error;
+  }
+  throw new Error(`Expected ${code}, and nothing was thrown`);
 }

@@ -4,8 +4,8 @@ import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withCommonOptions } from '../options.js';
 import { count, outcomeJson, outcomeText, planText } from '../text.js';
 
-function lines({ reverted, cells, error }: DownOutcome): string[] {
-  if (reverted.length === 0 && !error) return ['Nothing to do: no step is applied.'];
+function lines({ reverted, cells, size }: DownOutcome): string[] {
+  if (!size) return ['Nothing to do: no step is applied.'];
   return [
     ...cells.map(
       ({ backfill, reverted: taken, kept }) =>

@@ -3,9 +3,8 @@ import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withCommonOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
 
-function lines({ applied, caughtUp, remade, verifications }: UpOutcome): string[] {
-  if (applied.length + caughtUp.length + remade.length + verifications.length === 0)
-    return ['Nothing to do: every step is applied and verified.'];
+function lines({ applied, caughtUp, remade, size }: UpOutcome): string[] {
+  if (!size) return ['Nothing to do: every step is applied and verified.'];
   return [
     ...remade.map((name) => `made again what was missing of ${name}`),
     ...caughtUp.map((name) => `caught up ${name}`),

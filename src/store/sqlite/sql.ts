@@ -15,8 +15,11 @@ export const foldCase = (name: string): string => name.replace(/[A-Z]/g, (letter
 export const isSameName = (a: string, b: string): boolean => foldCase(a) === foldCase(b);
 
 const TOKENS =
-  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\s+|\w+|./g;
-const SIMPLE_QUOTED_NAME = /^(?:"(\w+)"|`(\w+)`|\[(\w+)\])$/;
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\s+|[\p{L}\p{N}_$]+|./gu;
+const SIMPLE_QUOTED_NAME = /^(?:"([\p{L}\p{N}_$]+)"|`([\p{L}\p{N}_$]+)`|\[([\p{L}\p{N}_$]+)\])$/u;
+const TWO_WORDS = /^[\p{L}\p{N}_$]{2}$/u;
+/** Signs that would become one, or a comment, and text in quotes that would become one text. */
+const ONE_SIGN = /^(?:--|\/\*|->|''|[<>=!|]{2})$/;
 
 /**
  * SQL without what does not change its meaning: comments, white space, the case of words, quotes around
@@ -33,9 +36,9 @@ export function normaliseSql(sql: string): string {
     }
     const quoted = SIMPLE_QUOTED_NAME.exec(token);
     const text = quoted ? (quoted[1] ?? quoted[2] ?? quoted[3] ?? '') : token;
-    const plain = text.startsWith("'") ? text : text.toLowerCase();
-    // Between two words a space has a meaning; so it has where two signs would become one, or a comment.
-    if (isSpacePending && /(?:\w\w|--|\/\*|->|[<>=!|]{2})$/.test(out.slice(-1) + plain[0])) out += ' ';
+    const plain = text.startsWith("'") ? text : foldCase(text);
+    const meeting = out.slice(-1) + plain.slice(0, 1);
+    if (TWO_WORDS.test(meeting) || (isSpacePending && ONE_SIGN.test(meeting))) out += ' ';
     out += plain;
     isSpacePending = false;
   }

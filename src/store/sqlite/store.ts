@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
-import { hasJournalHeader, requireWritable, type StoreFiles } from '../path.js';
+import { hasJournalHeader, isWal, isWritable, requireWritable, type StoreFiles } from '../path.js';
 import { registerJsonFunctions } from './json-functions.js';
 
 /** A value as SQLite holds it. */
@@ -51,7 +51,8 @@ export class Store {
   constructor(files: StoreFiles, options: OpenOptions) {
     const isLook = options.access === 'look';
     const mayBeHot = hasJournalHeader(files);
-    if (!isLook) requireWritable(files);
+    // A reader that may not write the file could not remove the sidecars that SQLite makes for it in WAL mode.
+    if (!isLook || (files.walBytes === 0 && !isWritable(files.path) && isWal(files))) requireWritable(files);
     this.files = files;
     try {
       this.#db = new Database(files.path, {

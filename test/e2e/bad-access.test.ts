@@ -1,0 +1,134 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { before, describe, it } from 'mocha';
+import {
+  type CliResult,
+  expectKnownRefusal,
+  expectLooked,
+  expectRefusal,
+  LOCKER,
+  look,
+  looks,
+  type Mode,
+  modes,
+  runCli,
+  snapshotFiles,
+  startScript,
+  useStores,
+} from '../support/cli.js';
+
+// Stores that are sound, but can not be had: permissions and locks.
+
+describe('bad input: a store that may not be written', () => {
+  const copy = useStores();
+  let prefix: readonly string[] = [];
+
+  before(function () {
+    if (process.getuid?.() !== 0) return;
+    // Root may write everything, so that another user has to try.
+    prefix = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+    const [file = '', ...args] = [...prefix, process.execPath, '--version'];
+    if (spawnSync(file, args).status === 0) return;
+    console.log('    skipped: permissions do not bind root, and there is no setpriv to be another user');
+    this.skip();
+  });
+
+  /** A copy on which the file and the folder have these permissions, reachable for every user. */
+  function protect(mode: Mode, file: number, folder: number): string {
+    const store = copy(mode);
+    chmodSync(join(store, '../..'), 0o755);
+    chmodSync(store, file);
+    chmodSync(join(store, '..'), folder);
+    return store;
+  }
+
+  for (const mode of modes) {
+    it(`refuses to write a read-only file with STORE_READONLY (${mode})`, async () => {
+      const store = protect(mode, 0o444, 0o777);
+      for (const form of [[], ['--json']])
+        expectRefusal(await look(store, ['up', ...form], prefix), 'STORE_READONLY', 1);
+    });
+
+    it(`leaves nothing beside a read-only file that it looks at (${mode})`, async () => {
+      for (const command of looks) await look(protect(mode, 0o444, 0o777), command, prefix);
+    });
+
+    it(`refuses to write in a read-only folder with STORE_FOLDER_READONLY (${mode})`, async () => {
+      const store = protect(mode, 0o666, 0o555);
+      for (const form of [[], ['--json']])
+        expectRefusal(await look(store, ['up', ...form], prefix), 'STORE_FOLDER_READONLY', 1);
+    });
+  }
+
+  it('looks at a store in a read-only folder (delete)', async () => {
+    for (const command of looks)
+      expectLooked(command, await look(protect('delete', 0o666, 0o555), command, prefix));
+  });
+
+  it('refuses to look at a store in a read-only folder with STORE_FOLDER_READONLY (wal)', async () => {
+    for (const command of looks)
+      expectRefusal(await look(protect('wal', 0o666, 0o555), command, prefix), 'STORE_FOLDER_READONLY', 1);
+  });
+
+  it('knows a file that it may not read from what it does not expect', async () => {
+    const { code } = expectKnownRefusal(await look(protect('delete', 0o000, 0o777), ['status'], prefix));
+    expect(code).to.match(/^STORE_/);
+  });
+
+  it('knows a folder that it may not enter from what it does not expect', async () => {
+    const { code } = expectKnownRefusal(await look(protect('delete', 0o666, 0o000), ['status'], prefix));
+    expect(code).to.match(/^STORE_/);
+  });
+});
+
+describe('bad input: a store that another process has locked for longer than the wait', () => {
+  const copy = useStores();
+
+  // Each call waits for 5 s, so that they all wait at once.
+  it('refuses to write with STORE_BUSY, looks where SQLite lets it, and goes on afterwards', async () => {
+    const cases = modes.flatMap((mode) => ['IMMEDIATE', 'EXCLUSIVE'].map((lock) => ({ mode, lock })));
+    await Promise.all(
+      cases.map(async ({ mode, lock }) => {
+        const store = copy(mode);
+        const isShut = mode === 'delete' && lock === 'EXCLUSIVE'; // nobody may read, either
+        const release = await startScript(LOCKER, store, `BEGIN ${lock}`);
+        const before = snapshotFiles(store);
+        const [text, json, status, plan] = await Promise.all(
+          [['up'], ['up', '--json'], ['status'], ['up', '--dry-run', '--json']].map((command) =>
+            runCli([...command, '--db-path', store]),
+          ),
+        );
+        expect(snapshotFiles(store), `${mode} ${lock}`).to.deep.equal(before);
+        await release();
+        for (const result of [text, json]) expectRefusal(result as CliResult, 'STORE_BUSY', 1);
+        // Nothing may be said to be done, or not to be needed.
+        expect(text?.stdout).not.to.match(/nothing to do|applied/i);
+        for (const result of [status, plan]) {
+          if (isShut) expectRefusal(result as CliResult, 'STORE_BUSY', 1);
+          else expect(result?.code).to.equal(0);
+        }
+        expect((await runCli(['up', '--db-path', store])).code).to.equal(0);
+      }),
+    );
+  });
+
+  it('refuses down and backfill with STORE_BUSY, and keeps what is applied', async () => {
+    await Promise.all(
+      modes.map(async (mode) => {
+        const store = copy(mode);
+        expect((await runCli(['up', '--db-path', store])).code).to.equal(0);
+        const release = await startScript(LOCKER, store, 'BEGIN IMMEDIATE');
+        const before = snapshotFiles(store);
+        const results = await Promise.all(
+          [['down'], ['backfill', '--rescan']].map((command) => runCli([...command, '--db-path', store])),
+        );
+        expect(snapshotFiles(store), mode).to.deep.equal(before);
+        await release();
+        for (const result of results) expectRefusal(result, 'STORE_BUSY', 1);
+        expect((await runCli(['status', '--check', '--db-path', store])).code).to.equal(0);
+      }),
+    );
+  });
+});

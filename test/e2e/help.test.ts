@@ -1,0 +1,37 @@
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { bin, runCli, runCommand } from '../support/cli.js';
+
+describe('the help', () => {
+  const commands = ['up', 'down', 'status', 'pending', 'executed', 'verify', 'backfill', 'skips'];
+
+  for (const command of commands) {
+    it(`of ${command} gives an example, and the default of each option`, async () => {
+      const { code, stdout, stderr } = await runCli([command, '--help']);
+      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+      expect(stdout).to.match(new RegExp(`\nExample:\n  umzug-backfill ${command}\\b`));
+      const options =
+        stdout
+          .split(/\nOptions:\n/)[1]
+          ?.split(/\n\n/)[0]
+          ?.split(/\n(?= {2}-)/) ?? [];
+      for (const option of ['--db-path', '--batch-size', '--dry-run', '--json', '--log-level', '--yes'])
+        expect(stdout).to.include(option);
+      for (const option of options)
+        if (!/--help/.test(option)) expect(option.replace(/\s+/g, ' ')).to.include('default: ');
+    });
+  }
+
+  it('of the program lists the commands and the exit codes', async () => {
+    const { code, stdout } = await runCli(['--help']);
+    expect(code).to.equal(0);
+    for (const command of commands) expect(stdout).to.match(new RegExp(`\n  ${command} `));
+    for (const exitCode of [0, 1, 2, 3, 5, 130, 143])
+      expect(stdout).to.match(new RegExp(`\\b${exitCode}\\b`));
+  });
+
+  it('ends quietly when nobody reads on', async () => {
+    const { stderr } = await runCommand(['sh', '-c', `"$0" "$1" up --help | true`, process.execPath, bin]);
+    expect(stderr).to.equal('');
+  });
+});

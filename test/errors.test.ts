@@ -1,0 +1,235 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { Umzug } from 'umzug';
+import {
+  BackfillError,
+  ERROR_CODES,
+  type ErrorCode,
+  EXIT,
+  isSqliteError,
+  rootBackfillError,
+  toBackfillError,
+} from '../src/errors.js';
+import { expectRefusal, root, runCli } from './support/cli.js';
+import { asAgentOs, insertAudits, withGeneratedStore } from './support/stores.js';
+
+const { SqliteError } = Database;
+const SECRET = 'secret-of-a-payload';
+
+/** What of SQLite's result codes must become which of ours. */
+const meanings: readonly (readonly [result: string, code: ErrorCode])[] = [
+  ['SQLITE_READONLY_ROLLBACK', 'STORE_HOT_JOURNAL'],
+  ['SQLITE_READONLY_DIRECTORY', 'STORE_FOLDER_READONLY'],
+  ['SQLITE_READONLY', 'STORE_READONLY'],
+  ['SQLITE_READONLY_DBMOVED', 'STORE_READONLY'],
+  ['SQLITE_CANTOPEN', 'STORE_FOLDER_READONLY'],
+  ['SQLITE_BUSY', 'STORE_BUSY'],
+  ['SQLITE_BUSY_SNAPSHOT', 'STORE_BUSY'],
+  ['SQLITE_BUSY_RECOVERY', 'STORE_BUSY'],
+  ['SQLITE_LOCKED', 'STORE_BUSY'],
+  ['SQLITE_FULL', 'STORE_FULL'],
+  ['SQLITE_IOERR', 'STORE_IO'],
+  ['SQLITE_IOERR_FSYNC', 'STORE_IO'],
+  ['SQLITE_NOTADB', 'STORE_NOT_A_DATABASE'],
+  ['SQLITE_CORRUPT', 'STORE_CORRUPT'],
+  ['SQLITE_CORRUPT_INDEX', 'STORE_CORRUPT'],
+  ['SQLITE_CONSTRAINT_TRIGGER', 'STORE_REFUSED'],
+  ['SQLITE_ERROR', 'STORE_REFUSED'],
+  ['SQLITE_TOOBIG', 'STORE_REFUSED'],
+];
+
+function thrownBy(act: () => unknown): unknown {
+  try {
+    act();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('Expected an error');
+}
+
+describe('toBackfillError', () => {
+  for (const [result, code] of meanings) {
+    it(`makes ${code} of ${result}, with the result code and not with SQLite's words`, () => {
+      const cause = new SqliteError(`${SECRET} at row 7`, result);
+      const error = toBackfillError(cause, 'in batch 3');
+      expect(error).to.be.instanceOf(BackfillError);
+      expect(error.code).to.equal(code);
+      expect(error.exitCode).to.equal(EXIT.failed);
+      expect(error.message).to.include(`in batch 3 (${result})`).and.not.include(SECRET);
+      expect(error.hint).to.match(/\S/).and.not.include(SECRET);
+      expect(error.cause).to.equal(cause);
+    });
+  }
+
+  it('knows an error that SQLite raised', () => {
+    const db = new Database(':memory:');
+    const error = thrownBy(() => db.exec('SELECT * FROM nowhere'));
+    db.close();
+    expect(isSqliteError(error)).to.equal(true);
+    expect(toBackfillError(error).code).to.equal('STORE_REFUSED');
+    expect(toBackfillError(error).message).not.to.include('nowhere');
+  });
+
+  it('returns an error of ours as it is', () => {
+    const ours = new BackfillError('STEP_UNKNOWN', 'There is no step named x', 'See status');
+    expect(toBackfillError(ours)).to.equal(ours);
+    expect(rootBackfillError(ours)).to.equal(ours);
+  });
+
+  for (const [title, thrown] of [
+    ['an error of JavaScript', new TypeError(SECRET)],
+    ['an error of the system', Object.assign(new Error(SECRET), { code: 'EMFILE' })],
+    ['a string', SECRET],
+    ['nothing', undefined],
+    ['null', null],
+  ] as const) {
+    it(`makes INTERNAL of ${title}, without its words`, () => {
+      for (const error of [toBackfillError(thrown), rootBackfillError(thrown)]) {
+        expect(error.code).to.equal('INTERNAL');
+        expect(`${error.message} ${error.hint}`).not.to.include(SECRET);
+        expect(error.cause).to.equal(thrown);
+      }
+    });
+  }
+});
+
+describe('rootBackfillError', () => {
+  /** What umzug rejects with when a migration throws. */
+  async function wrapped(thrown: unknown): Promise<unknown> {
+    const up = async (): Promise<void> => {
+      throw thrown;
+    };
+    const storage = {
+      logMigration: async () => undefined,
+      unlogMigration: async () => undefined,
+      executed: async () => [],
+    };
+    const umzug = new Umzug({ migrations: [{ name: 'one', up }], context: {}, storage, logger: undefined });
+    return await umzug.up().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+  }
+
+  it('finds our error under umzug’s', async () => {
+    const ours = new BackfillError('UPDATE_IGNORED', 'A trigger ignored an update', 'Drop it');
+    const error = await wrapped(ours);
+    expect(error).to.be.instanceOf(Error).and.not.equal(ours);
+    expect(rootBackfillError(error)).to.equal(ours);
+  });
+
+  it('finds SQLite’s error under umzug’s', async () => {
+    const error = await wrapped(new SqliteError(SECRET, 'SQLITE_FULL'));
+    expect(rootBackfillError(error).code).to.equal('STORE_FULL');
+  });
+
+  it('makes INTERNAL of a chain that holds neither', async () => {
+    const error = rootBackfillError(await wrapped(new TypeError(SECRET)));
+    expect(error.code).to.equal('INTERNAL');
+    expect(error.message).not.to.include(SECRET);
+  });
+});
+
+describe('the error codes', () => {
+  it('each end a command with a code of their kind', () => {
+    const exits = new Map(
+      ERROR_CODES.map((code) => [code, new BackfillError(code, 'It failed', 'Mend it').exitCode]),
+    );
+    expect([...exits.values()]).not.to.include(0);
+    const usage = ['USAGE', 'NPM_KEPT_OPTION', 'CONFIG_MISSING', 'STEP_UNKNOWN', 'BACKFILL_UNKNOWN'];
+    for (const code of usage) expect(exits.get(code as ErrorCode), code).to.equal(2);
+    expect(exits.get('VERIFICATION_FAILED')).to.equal(5);
+    expect(exits.get('INTERRUPTED')).to.equal(130);
+    expect(exits.get('TERMINATED')).to.equal(143);
+  });
+
+  it('are each documented exactly once in docs/errors.md, and no other is', () => {
+    const path = join(root, 'docs/errors.md');
+    expect(existsSync(path), 'docs/errors.md').to.equal(true);
+    const documented = [...readFileSync(path, 'utf8').matchAll(/^\| `([A-Z_]+)` \|/gm)].map(
+      ([, code]) => code,
+    );
+    expect(documented.toSorted()).to.deep.equal(ERROR_CODES.toSorted());
+  });
+});
+
+describe('what the command line tells of the contents of a store', () => {
+  const talkative = ['--log-level', 'trace'];
+
+  /** Runs commands on a store with secrets in it, and insists that none is told, on either stream. */
+  async function tell(path: string, ...commands: readonly (readonly string[])[]) {
+    const results = [];
+    for (const command of commands) {
+      for (const form of [[], ['--json']]) {
+        const result = await runCli([...command, ...form, '--db-path', path, ...talkative]);
+        expect(result.stdout + result.stderr, command.join(' ')).not.to.include(SECRET);
+        results.push(result);
+      }
+    }
+    return results;
+  }
+
+  it('holds nothing of what a trigger raises', async () => {
+    await withGeneratedStore({ audits: 100 }, async (path) => {
+      const trigger = `BEFORE UPDATE ON task_audits BEGIN SELECT RAISE(ABORT, '${SECRET}'); END`;
+      asAgentOs(path, (db) => db.exec(`CREATE TRIGGER append_only ${trigger}`));
+      const [plan] = await tell(path, ['up', '--dry-run']);
+      expect(plan?.stdout).to.include('append_only');
+      for (const result of await tell(path, ['up'])) {
+        expect(expectRefusal(result, 'STORE_REFUSED', 1).message).to.include('SQLITE_CONSTRAINT_TRIGGER');
+      }
+      asAgentOs(path, (db) => db.exec('DROP TRIGGER append_only'));
+      await tell(path, ['up']);
+      asAgentOs(path, (db) => db.exec(`CREATE TRIGGER append_only ${trigger}`));
+      for (const result of await tell(path, ['down'])) expectRefusal(result, 'STORE_REFUSED', 1);
+    });
+  });
+
+  it('holds nothing of what a broken view or a blocked name says', async () => {
+    await withGeneratedStore({ audits: 100 }, async (path) => {
+      asAgentOs(path, (db) => db.exec(`CREATE VIEW late_audits AS SELECT '${SECRET}' FROM no_such_table`));
+      for (const result of await tell(path, ['up'])) {
+        expect(expectRefusal(result, 'SCHEMA_BLOCKED', 1).message).to.include('late_audits');
+      }
+    });
+  });
+
+  it('holds nothing of a payload, whatever is looked at or goes wrong', async () => {
+    await withGeneratedStore({ audits: 0 }, async (path) => {
+      const payloads = [
+        `{"source_ts":"${SECRET}","timestamp":"${SECRET} 2"}`,
+        `{"reason":"${SECRET}","source_ts":`,
+        `{"${SECRET}":1}`,
+        SECRET,
+        `{"source_ts":"2026-01-20T10:00:00Z ${SECRET}"}`,
+      ];
+      const write = (): void =>
+        asAgentOs(path, (db) =>
+          insertAudits(
+            db,
+            [...payloads, null].map((payload) => ({ payload, createdAt: payload === null ? SECRET : null })),
+          ),
+        );
+      write();
+      const [plan] = await tell(path, ['up', '--dry-run']);
+      expect(plan?.stdout).to.include('‹not a timestamp, 19 characters›');
+      const looks = [
+        ['verify'],
+        ['verify', '--min-coverage', '100'],
+        ['skips'],
+        ['status'],
+        ['down', '--dry-run'],
+      ];
+      const [up] = await tell(path, ['up'], ...looks);
+      expect(up?.code, up?.stderr).to.equal(0);
+      write();
+      await tell(path, ['backfill', '--dry-run'], ['backfill', '--rescan'], ...looks);
+      // A value that changed since, and one that is in the way of `down`.
+      asAgentOs(path, (db) => db.exec(`UPDATE task_audits SET source_event_ts = '${SECRET} 3'`));
+      await tell(path, ['verify'], ['down'], ['down']);
+    });
+  });
+});

@@ -1,0 +1,98 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { describe, it } from 'mocha';
+import { countKeys, type KeyRun, MAX_OFFSET, packKeys, unpackKeys } from '../src/ledger/key-runs.js';
+
+const expand = (runs: readonly KeyRun[]): bigint[] =>
+  runs.flatMap(([first, last]) => {
+    const keys: bigint[] = [];
+    for (let key = first; key <= last; key += 1n) keys.push(key);
+    return keys;
+  });
+
+const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
+
+describe('packKeys', () => {
+  it('packs a run without gaps into at most 4 bytes, whatever its length', () => {
+    expect(packKeys(range(0, 5_000)).length).to.be.at.most(4);
+    expect(packKeys(range(0, 1_000_000)).length).to.be.at.most(4);
+  });
+
+  it('packs every second key into 2 bytes a key', () => {
+    expect(packKeys(range(0, 500).map((offset) => offset * 2)).length).to.equal(1_000);
+  });
+
+  it('packs no keys into no bytes', () => {
+    expect(packKeys([])).to.have.lengthOf(0);
+    expect(unpackKeys(7n, Buffer.alloc(0))).to.deep.equal([]);
+  });
+
+  it('writes gap and length less one as LEB128', () => {
+    // By hand: gap 0, length 1; gap 299 - 1 = 298 = 0b10_0101010, length 3.
+    expect(packKeys([0, 299, 300, 301])).to.deep.equal(Buffer.from([0x00, 0x00, 0xaa, 0x02, 0x02]));
+  });
+});
+
+describe('unpackKeys', () => {
+  it('gives back runs that are as long as they can be', () => {
+    expect(unpackKeys(-1n, packKeys([0, 1, 2, 10, 12, 13]))).to.deep.equal([
+      [-1n, 1n],
+      [9n, 9n],
+      [11n, 12n],
+    ]);
+  });
+
+  const gaps = fc.array(
+    fc.oneof(
+      fc.constant(0),
+      fc.nat(3),
+      fc.nat(300),
+      fc.nat(2 ** 31 - 1).map((gap) => gap * 2 ** 15),
+    ),
+    {
+      maxLength: 60,
+    },
+  );
+
+  it('gives back what was packed', () => {
+    fc.assert(
+      fc.property(gaps, fc.bigInt({ min: -(2n ** 63n), max: 2n ** 62n }), (steps, firstKey) => {
+        let next = 0;
+        const offsets = steps.map((gap) => {
+          const offset = next + gap;
+          next = offset + 1;
+          return offset;
+        });
+        const runs = unpackKeys(firstKey, packKeys(offsets));
+        expect(expand(runs)).to.deep.equal(offsets.map((offset) => firstKey + BigInt(offset)));
+        expect(countKeys(runs)).to.equal(offsets.length);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('keeps offsets exact up to the largest', () => {
+    for (const offsets of [
+      [MAX_OFFSET],
+      [0, MAX_OFFSET],
+      [0, MAX_OFFSET - 1, MAX_OFFSET],
+      [2 ** 32, 2 ** 52 + 1],
+    ]) {
+      for (const firstKey of [-(2n ** 63n), 0n]) {
+        const keys = expand(unpackKeys(firstKey, packKeys(offsets)));
+        expect(keys).to.deep.equal(offsets.map((offset) => firstKey + BigInt(offset)));
+      }
+    }
+  });
+
+  it('refuses bytes that end in the middle of a number', () => {
+    const packed = packKeys([300, 301, 100_000]);
+    expect(unpackKeys(0n, packed)).to.have.lengthOf(2);
+    // Cut right behind a whole run it is a shorter set; anywhere else a number is missing or cut.
+    const firstRun = packKeys([300, 301]).length;
+    for (let length = 1; length < packed.length; length += 1) {
+      if (length === firstRun) continue;
+      expect(() => unpackKeys(0n, packed.subarray(0, length)), `${length} bytes`).to.throw(RangeError);
+    }
+  });
+});

@@ -1,0 +1,271 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { after, before } from 'mocha';
+import { generateStore } from '../../demo/store-generator.js';
+
+// Runs the compiled command line in processes of its own, as a person or a deploy does.
+
+/** The folder of the project. */
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+export const bin = join(root, 'dist/src/cli/bin.js');
+
+/** How a command ended. */
+export interface CliResult {
+  /** Exit code; null when a signal ended the process. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** stdout as the one JSON document that `--json` promises. */
+  json(): any;
+}
+
+export interface CliOptions {
+  /** Added to the environment. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Default: the folder of the project. */
+  readonly cwd?: string;
+  /** Put before the command, as `setpriv …`. */
+  readonly prefix?: readonly string[];
+  /** Told what arrives on stderr. */
+  readonly onStderr?: (text: string, child: ChildProcess) => void;
+}
+
+/** The environment without what npm or the developer's shell would tell the command. */
+export function cleanEnv(home: string, env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^npm_/i.test(name) && name !== 'AGENTOS_DB_PATH' && name !== 'NODE_OPTIONS',
+  );
+  return { ...Object.fromEntries(inherited), HOME: home, ...env };
+}
+
+/**
+ * Runs any command to its end, with an empty home folder of its own, and insists that it stays empty: the default store
+ * lies there, so that a command that goes for it by mistake is found out.
+ */
+export async function runCommand(command: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  const home = mkdtempSync(join(tmpdir(), 'umzug-backfill-home-'));
+  try {
+    const [file = '', ...args] = [...(options.prefix ?? []), ...command];
+    const child = spawn(file, args, {
+      cwd: options.cwd ?? root,
+      env: cleanEnv(home, options.env),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      options.onStderr?.(stderr, child);
+    });
+    const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (...ended) => resolve(ended));
+    });
+    // npm keeps its cache and its log there.
+    expect(
+      readdirSync(home).filter((name) => name !== '.npm'),
+      'files in the home folder',
+    ).to.deep.equal([]);
+    return { code, signal, stdout, stderr, json: () => JSON.parse(stdout) };
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+/** Runs the command line with these arguments. */
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  return runCommand([process.execPath, bin, ...args], options);
+}
+
+/**
+ * Starts another process that runs `script` (CommonJS, the packages of the project at hand), and waits until it prints
+ * `ready`.
+ *
+ * @returns what ends it by SIGKILL and waits for that
+ */
+export async function startScript(script: string, ...args: readonly string[]): Promise<() => Promise<void>> {
+  const child = spawn(process.execPath, ['-e', script, ...args], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', () => reject(new Error('Expected the script to print `ready`')));
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (text.includes('ready')) resolve();
+    });
+  });
+  return async () => {
+    child.kill('SIGKILL');
+    await closed;
+  };
+}
+
+/** What stands on disk of a store. */
+export interface StoreSnapshot {
+  /** SHA-256 of each file whose bytes must not change; `none` where there is no file. */
+  readonly main: string;
+  readonly wal: string;
+  readonly journal: string;
+  /** Names of all files beside the store that begin with its name. */
+  readonly sidecars: readonly string[];
+}
+
+/** Reads a store's files. Only for a process without a connection to it: closing the file drops SQLite's locks. */
+export function snapshotFiles(store: string): StoreSnapshot {
+  const hash = (path: string): string => {
+    if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return 'none';
+    return createHash('sha256').update(readFileSync(path)).digest('hex');
+  };
+  const name = basename(store);
+  const sidecars = readdirSync(dirname(store)).filter((file) => file.startsWith(name) && file !== name);
+  return {
+    main: hash(store),
+    wal: hash(`${store}-wal`),
+    journal: hash(`${store}-journal`),
+    sidecars: sidecars.sort(),
+  };
+}
+
+/** A folder for the tests of the enclosing `describe`, removed after them. */
+export function useFolder(): { readonly path: string; readonly file: (name: string) => string } {
+  let path = '';
+  before(() => {
+    path = mkdtempSync(join(tmpdir(), 'umzug-backfill-'));
+  });
+  after(() => rmSync(path, { recursive: true, force: true }));
+  return {
+    get path() {
+      return path;
+    },
+    file: (name) => join(path, name),
+  };
+}
+
+/** An error as programs get it. */
+export interface ErrorJson {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+  readonly exitCode: number;
+}
+
+const STACK = /\n\s+at /;
+
+/**
+ * Insists that an error is told well: on stderr for a person, on stdout for a program, in one sentence with a hint, and
+ * without a stack trace.
+ *
+ * @returns the error
+ */
+export function expectRefusal(result: CliResult, code: string, exitCode: number): ErrorJson {
+  const told = errorOf(result.stderr);
+  const error = told.code === '' && result.stdout.startsWith('{') ? (result.json().error as ErrorJson) : told;
+  expect(error.code, `${result.stdout}${result.stderr}`).to.equal(code);
+  expect(result.code).to.equal(exitCode);
+  expect(error.exitCode ?? exitCode).to.equal(exitCode);
+  expect(error.message).to.match(/^\S.*[^.\s]$/, 'one line, and the full stop is the printer’s');
+  expect(error.message).not.to.match(/[.!?] +[A-Z]/, 'one sentence');
+  expect(error.hint).to.match(/\S/);
+  expect(result.stdout).not.to.match(STACK);
+  expect(result.stderr).not.to.match(STACK);
+  return error;
+}
+
+/** Insists that a command was refused for a reason that is known, whichever. */
+export function expectKnownRefusal(result: CliResult): ErrorJson {
+  const { code } = errorOf(result.stderr);
+  expect(code, result.stderr)
+    .to.match(/^[A-Z]/)
+    .and.not.equal('INTERNAL');
+  return expectRefusal(result, code, 1);
+}
+
+/** Reads the error that stands at the end of stderr, behind the log. */
+function errorOf(stderr: string): ErrorJson {
+  const match = /(?:^|\n)([A-Z][A-Z_]+): (.*)\.\n {2}→ (.*)\n$/.exec(stderr);
+  const [, code = '', message = '', hint = ''] = match ?? [];
+  return { code, message, hint } as ErrorJson;
+}
+
+/** Runs commands on one store; each must end with 0 unless another code is expected. */
+export function on(store: string) {
+  const run = async (args: readonly string[], code = 0): Promise<CliResult> => {
+    const result = await runCli([...args, '--db-path', store]);
+    expect(result.code, `${args.join(' ')}\n${result.stdout}${result.stderr}`).to.equal(code);
+    return result;
+  };
+  return {
+    run,
+    /** As `run`, and the store's files must be as they were. */
+    look: async (args: readonly string[], code = 0): Promise<CliResult> => {
+      const before = snapshotFiles(store);
+      const result = await run(args, code);
+      expect(snapshotFiles(store), args.join(' ')).to.deep.equal(before);
+      return result;
+    },
+  };
+}
+
+export type Mode = 'wal' | 'delete';
+export const modes: readonly Mode[] = ['wal', 'delete'];
+
+/** Commands that only look; on a v20 store the second refuses since there is nothing to verify. */
+export const looks: readonly (readonly string[])[] = [
+  ['status'],
+  ['verify'],
+  ['up', '--dry-run'],
+  ['pending'],
+  ['skips', '--json'],
+];
+
+/** As {@link looks}, with the commands that look before they write. */
+export const lookFirst = [...looks, ['up'], ['up', '--json'], ['down'], ['backfill']];
+
+/** Copies of one v20 store in each journal mode, each in a folder of its own. */
+export function useStores() {
+  const folder = useFolder();
+  let copies = 0;
+  before(() => {
+    for (const journalMode of modes)
+      generateStore({ path: folder.file(journalMode), audits: 400, journalMode });
+  });
+  return (mode: Mode): string => {
+    copies += 1;
+    const own = folder.file(`copy-${copies}`);
+    mkdirSync(own);
+    copyFileSync(folder.file(mode), join(own, 'store.db'));
+    return join(own, 'store.db');
+  };
+}
+
+/** Runs one command, and insists that it leaves the store and what stands beside it as it was. */
+export async function look(store: string, command: readonly string[], prefix: readonly string[] = []) {
+  const before = snapshotFiles(store);
+  const result = await runCli([...command, '--db-path', store], { prefix });
+  expect(snapshotFiles(store), `${command.join(' ')}: ${result.stderr}`).to.deep.equal(before);
+  return result;
+}
+
+/** Insists that a command that only looks has done so. */
+export function expectLooked(command: readonly string[], result: CliResult): void {
+  if (command[0] === 'verify') expectRefusal(result, 'STEP_NOT_APPLIED', 1);
+  else expect(result.code, result.stderr).to.equal(0);
+}
+
+/** Holds the lock that the second argument takes on the store that is the first, until it is killed. */
+export const LOCKER = `
+  const Database = require('better-sqlite3');
+  const db = new Database(process.argv[1]);
+  db.exec(process.argv[2]);
+  console.log('ready');
+  setInterval(() => db.inTransaction, 1e6);`;

@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs';
+import { expect } from 'chai';
+import type { StoreOptions } from '../../demo/store-generator.js';
+import type { RunEvent } from '../../src/backfill/runner.js';
+import type { Project } from '../../src/config.js';
+import type { DownTarget } from '../../src/migrator/down.js';
+import type { MigratorEvent, MigratorOptions, RunOutcome } from '../../src/migrator/session.js';
+import type { CheckResult } from '../../src/verification/check.js';
+import type { Verification } from '../../src/verification/verify.js';
+import config from '../../umzug-backfill.config.js';
+import {
+  type Audit,
+  asAgentOs,
+  backfillStep,
+  insertAudits,
+  schemaStep,
+  withGeneratedStore,
+} from './stores.js';
+
+// The migrator's commands on the repository's own project, as the command line calls them. Each opens the store and closes
+// it again, so that between two of them no connection stands, and reading the files drops nobody's locks.
+
+// Test files are loaded by `require`, unless a file of theirs awaits at its top level. The migrator imports umzug when it needs
+// it, and would get a second copy of every module then, whose errors are not `instanceof` ours.
+const backfillCommand = await import('../../src/migrator/backfill.js');
+const downCommand = await import('../../src/migrator/down.js');
+const { status } = await import('../../src/migrator/status.js');
+const upCommand = await import('../../src/migrator/up.js');
+const verifyCommand = await import('../../src/migrator/verify.js');
+
+/** The project as `loadProject` would find it, from source instead of its compiled form. */
+export const project: Project = { config, steps: [schemaStep, backfillStep] };
+
+/** Name of its backfill. */
+export const name = backfillStep.name;
+
+/** What a test may set of a command's options. */
+export type Extra = Partial<Omit<MigratorOptions, 'path'>>;
+
+/** Small batches, so that small stores have several. */
+const optionsFor = (path: string, extra: Extra = {}): MigratorOptions => ({
+  project,
+  path,
+  batchRows: 10,
+  ...extra,
+});
+
+export const up = (path: string, extra?: Extra) => upCommand.up(optionsFor(path, extra));
+
+export const down = (path: string, target: DownTarget = {}, extra?: Extra) =>
+  downCommand.down(optionsFor(path, extra), target);
+
+export const catchUp = (path: string, extra?: Extra) => backfillCommand.backfill(optionsFor(path, extra), {});
+
+export const rescan = (path: string, extra?: Extra) =>
+  backfillCommand.backfill(optionsFor(path, extra), { name, isRescan: true });
+
+/** The one backfill's verification, which records nothing. */
+export async function verify(path: string, minCoverage?: number, extra?: Extra): Promise<Verification> {
+  return only(await verifyCommand.verify(optionsFor(path, extra), { minCoverage }));
+}
+
+/** What `status` says of the backfill. */
+export async function backfillStatus(path: string) {
+  const { steps, isPending } = await status(optionsFor(path));
+  const found = steps.find((step) => step.name === name)?.backfill;
+  if (!found) throw new Error('Expected the backfill to have been begun');
+  return { ...found, isPending };
+}
+
+/** The only item of a list. */
+export function only<Item>(items: readonly Item[]): Item {
+  const [item] = items;
+  if (item === undefined || items.length > 1) throw new Error(`Expected one item, got ${items.length}`);
+  return item;
+}
+
+/** One check of a verification. */
+export function checkOf(verification: Verification, id: CheckResult['id']): CheckResult {
+  return only(verification.checks.filter((check) => check.id === id));
+}
+
+/** The verdict of every check that is not `pass`, by its name. */
+export const troubles = ({ checks }: Verification): Record<string, string> =>
+  Object.fromEntries(checks.flatMap(({ id, verdict }) => (verdict === 'pass' ? [] : [[id, verdict]])));
+
+/** Options under which a command calls `act` right after its k-th event of a kind. */
+export function after(k: number, event: RunEvent['event'], act: (event: MigratorEvent) => void): Extra {
+  let count = 0;
+  return {
+    onEvent: (happened) => {
+      if (happened.event !== event) return;
+      count += 1;
+      if (count === k) act(happened);
+    },
+  };
+}
+
+/** Options under which a command is stopped after its k-th batch. */
+export function stoppedAfter(k: number): Extra {
+  const controller = new AbortController();
+  return { ...after(k, 'batch_committed', () => controller.abort('SIGTERM')), signal: controller.signal };
+}
+
+/** Runs SQL on the store, as AgentOS or a person with the sqlite3 shell would. */
+export const change = (path: string, sql: string): void => asAgentOs(path, (db) => void db.exec(sql));
+
+/** The first column of a query. */
+export const query = <Value>(path: string, sql: string): Value[] =>
+  asAgentOs(path, (db) => db.prepare(sql).pluck().all() as Value[]);
+
+/** The bytes of every file of a store that must not change. Only while no connection stands in this process. */
+export const bytesOf = (path: string): Record<string, string> =>
+  Object.fromEntries(
+    ['', '-wal', '-journal'].map((suffix) => {
+      try {
+        return [suffix, readFileSync(path + suffix, 'latin1')];
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [suffix, 'none'];
+        throw error;
+      }
+    }),
+  );
+
+const source = '2026-01-20T10:00:00Z';
+export const processed = '2026-01-20T10:00:01Z';
+/** A row of which every check has nothing to say. */
+export const plain: Audit = { payload: JSON.stringify({ source_ts: source, timestamp: processed }) };
+
+/** Runs `act` on a v20 store of 50 plain rows, five batches; `audits` take the place of the first ones. */
+export const withPlainStore = (
+  act: (path: string) => Promise<void>,
+  audits: readonly Audit[] = [],
+  options: Partial<StoreOptions> = {},
+): Promise<void> =>
+  withGeneratedStore({ ...options, audits: 0 }, (path) => {
+    asAgentOs(path, (db) => insertAudits(db, [...audits, ...Array(50 - audits.length).fill(plain)]));
+    return act(path);
+  });
+
+/** As {@link withPlainStore}, with both steps applied and verified. */
+export const withAppliedStore: typeof withPlainStore = (act, audits, options) =>
+  withPlainStore(
+    async (path) => {
+      expect(codeOf(await up(path))).to.equal(undefined);
+      await act(path);
+    },
+    audits,
+    options,
+  );
+
+/** Code of the error that ended a command early. */
+export const codeOf = ({ error }: RunOutcome): string | undefined => error?.code;
+
+/** Insists that `up` has nothing to do, and writes nothing. */
+export async function expectIdle(path: string): Promise<void> {
+  const before = bytesOf(path);
+  const outcome = await up(path);
+  expect(outcome).to.deep.include({ applied: [], caughtUp: [], remade: [], verifications: [] });
+  expect(codeOf(outcome)).to.equal(undefined);
+  expect(bytesOf(path)).to.deep.equal(before);
+}

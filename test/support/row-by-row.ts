@@ -1,0 +1,227 @@
+import { expect } from 'chai';
+import { up } from './migrate.js';
+import { cellText, deriveRow, expectedSkips, storedValue, targets } from './reference.js';
+import { asAgentOs, backfillStep } from './stores.js';
+
+// The verification's figures, worked out a second time: by filters over rows in memory, and from what the table held before
+// and after the backfill, never from the ledger.
+
+/** A row in scope: what its columns hold and what its payload derives, null for nothing. */
+export interface Row {
+  readonly key: string;
+  readonly group: string;
+  readonly cells: readonly (string | null)[];
+  readonly derived: readonly (string | null)[];
+}
+
+/** Reads the rows in scope in the order of their keys, and works out each for itself. */
+export const readRows = (path: string): Row[] =>
+  asAgentOs(path, (db) => {
+    const present = db.prepare(`SELECT name FROM pragma_table_xinfo('task_audits')`).pluck().all();
+    const columns = ['payload', 'created_at', ...targets.map(({ column }) => column)].map((column) => {
+      const value = present.includes(column) ? column : 'NULL';
+      return `typeof(${value}), CAST(${value} AS BLOB)`;
+    });
+    const rows = db
+      .prepare(
+        `SELECT CAST(audit_id AS TEXT), event_type, ${columns.join(', ')} FROM task_audits ORDER BY audit_id`,
+      )
+      .raw()
+      .all() as [string, string, ...(string | Buffer | null)[]][];
+    return rows.flatMap(([key, group, ...values]) => {
+      if (!/supervisor/i.test(group)) return [];
+      const [payload, createdAt, ...cells] = [0, 2, 4, 6].map((at) =>
+        storedValue(values[at + 1] as Buffer | null, values[at] === 'text'),
+      );
+      if (!payload || !createdAt) throw new Error('Expected two columns at least');
+      const derived = deriveRow({ payload, createdAt }).map((cell) =>
+        cell.kind === 'text' ? cell.text : null,
+      );
+      return [{ key, group, cells: cells.map(cellText), derived }];
+    });
+  });
+
+/** SPEC's timestamps once more, exact to the microsecond: what Date does not move to another day or hour exists. */
+export function microseconds(text: string | null): bigint | undefined {
+  if (text === null) return undefined;
+  if (/^\d{9,10}$/.test(text)) return BigInt(text) * 1_000_000n;
+  if (/^\d{12,13}$/.test(text)) return BigInt(text) * 1000n;
+  const parts = /^(.{10})[T ](.{8})(?:\.(\d+))?(Z|[+-]\d\d:\d\d)?$/.exec(text);
+  const local = `${parts?.[1]}T${parts?.[2]}`;
+  const date = new Date(`${local}Z`);
+  if (Number.isNaN(date.getTime()) || !date.toISOString().startsWith(local)) return undefined;
+  const [hours = 0, minutes = 0] = parts?.[4]?.slice(1).split(':').map(Number) ?? [];
+  const offset = BigInt(hours * 60 + minutes) * (parts?.[4]?.startsWith('-') ? -60_000_000n : 60_000_000n);
+  return BigInt(date.getTime()) * 1000n + BigInt((parts?.[3] ?? '').slice(0, 6).padEnd(6, '0')) - offset;
+}
+
+const share = (part: number, whole: number): number =>
+  whole === 0 ? 100 : Number((BigInt(part) * 10_000n) / BigInt(whole)) / 100;
+
+const byColumn = <Value>(of: (i: number) => Value): Record<string, Value> =>
+  Object.fromEntries(targets.map(({ column }, i) => [column, of(i)]));
+
+/** What a store's history has to say, beyond what stands in it now. */
+export interface History {
+  /** Greatest key when the run began. */
+  readonly watermark: bigint;
+  /** Cells that the backfill filled, as "key column-number". */
+  readonly ours: ReadonlySet<string>;
+  readonly skips: Readonly<Record<string, number>>;
+  readonly batches: number;
+  /** Cells that held their derived value up to the watermark before the run, and those that it filled. */
+  readonly recorded: number;
+}
+
+/** Every figure of the eight checks, and the keys of every finding that has some, by filters over the rows. */
+export function naive(rows: readonly Row[], { watermark, ours, ...history }: History) {
+  const cells = rows.flatMap((row) =>
+    row.cells.map((value, i) => ({ ...row, i, value, own: row.derived[i] })),
+  );
+  const isUpTo = ({ key }: { key: string }): boolean => BigInt(key) <= watermark;
+  const holdsNot = cells.filter(({ value, own }) => value !== null && value !== own);
+  const changed = holdsNot.filter(({ key, i }) => ours.has(`${key} ${i}`));
+  const written = holdsNot.filter(({ key, i }) => !ours.has(`${key} ${i}`));
+  const filled = cells.filter(({ value }) => value !== null).length;
+  const columns = targets.map(({ column }, i) => {
+    const mine = cells.filter((cell) => cell.i === i);
+    const nulls = mine.filter(({ value }) => value === null);
+    const derivable = nulls.filter(({ own }) => own !== null);
+    const times = mine.filter(({ value }) => value !== null);
+    const valid = times
+      .map(({ value }) => ({ text: value, at: microseconds(value) }))
+      .filter((time): time is { text: string; at: bigint } => time.at !== undefined)
+      .sort((a, b) => Number(a.at - b.at));
+    const latest = valid.filter(({ at }) => at === valid.at(-1)?.at); // of equal instants the first row's text
+    return {
+      name: column,
+      filled: times.length,
+      nulls: [
+        derivable.filter(isUpTo),
+        derivable.filter((cell) => !isUpTo(cell)),
+        nulls.filter(({ own }) => own === null),
+      ],
+      min: valid[0]?.text ?? null,
+      max: latest[0]?.text ?? null,
+      valid: valid.length,
+      withoutOffset: valid.filter(({ text }) => !/^\d+$|Z$|[+-]\d\d:\d\d$/.test(text)).length,
+      invalid: times.filter(({ value }) => microseconds(value) === undefined),
+      future: times.filter(
+        ({ value }) => (microseconds(value) ?? 0n) > BigInt(Date.now()) * 1000n + 86_400_000_000n,
+      ),
+    };
+  });
+  const lags = rows.flatMap(({ key, cells: [from, to] }) => {
+    const [start, end] = [microseconds(from ?? null), microseconds(to ?? null)];
+    return start === undefined || end === undefined ? [] : [{ key, seconds: Number(end - start) / 1e6 }];
+  });
+  const sorted = lags.map(({ seconds }) => seconds).sort((a, b) => a - b);
+  const rank = (percentage: number) => sorted[Math.floor((percentage * sorted.length + 99) / 100) - 1];
+  const nullRows = [
+    [true, false],
+    [false, true],
+    [true, true],
+  ].map((isNull) => ({
+    columns: targets.filter((_, i) => isNull[i]).map(({ column }) => column),
+    rows: rows.filter(({ cells: now }) => isNull.every((is, i) => (now[i] === null) === is)).length,
+  }));
+  const backwards = lags.filter(({ seconds }) => seconds < 0);
+  const groups = [...new Set(rows.map(({ group }) => group))].sort().map((group) => {
+    const own = rows.filter((row) => row.group === group);
+    const count = (i: number): number => own.filter((row) => row.cells[i] !== null).length;
+    return {
+      name: group,
+      total: own.length,
+      filled: byColumn(count),
+      percent: byColumn((i) => share(count(i), own.length)),
+    };
+  });
+  const figures = {
+    coverage: {
+      rowsInScope: rows.length,
+      columns: columns.map(({ name: column, filled: count, nulls: [fillable, waiting, withoutValue] }) => ({
+        name: column,
+        filled: count,
+        percent: share(count, rows.length),
+        fillable: fillable?.length,
+        waiting: waiting?.length,
+        withoutValue: withoutValue?.length,
+      })),
+      skips: history.skips,
+    },
+    consistency: {
+      cellsFilled: filled,
+      equal: filled - holdsNot.length,
+      changedInRun: 0,
+      changedSince: changed.length,
+      written: written.length,
+    },
+    groups: { column: 'event_type', groups },
+    'index-use': {
+      indexes: (backfillStep.checks.indexes ?? []).map(({ index }) => ({ index, verdict: 'pass' })),
+    },
+    timestamps: {
+      columns: columns.map(({ filled: _, nulls: __, ...found }) => ({
+        ...found,
+        invalid: found.invalid.length,
+        future: found.future.length,
+      })),
+      endBeforeStart: backwards.length,
+    },
+    nulls: { rows: nullRows.filter((row) => row.rows > 0) },
+    lag:
+      lags.length === 0
+        ? {}
+        : {
+            count: lags.length,
+            p50Seconds: rank(50),
+            p95Seconds: rank(95),
+            p99Seconds: rank(99),
+            maxSeconds: rank(100),
+            slowest: [...lags].sort((a, b) => b.seconds - a.seconds).slice(0, 10),
+          },
+    integrity: {
+      batches: history.batches,
+      contradictions: 0,
+      held: cells.filter((cell) => isUpTo(cell) && cell.value !== null && cell.value === cell.own).length,
+      recorded: history.recorded,
+    },
+  };
+  const found = {
+    coverage: columns.flatMap(({ nulls }) => nulls),
+    consistency: [changed, written],
+    timestamps: [...columns.flatMap(({ invalid, future }) => [invalid, future]), backwards],
+  };
+  return {
+    figures,
+    samples: Object.values(found)
+      .flat()
+      .filter((list) => list.length > 0)
+      .map((list) => list.slice(0, 10).map(({ key }) => key)),
+  };
+}
+
+/** Applies both steps, and tells from the table alone what that has done. */
+export async function applyAndObserve(path: string): Promise<History> {
+  const [before, skips] = [readRows(path), [...expectedSkips(path).values()].flat()];
+  const watermark = asAgentOs(path, (db) =>
+    db.prepare('SELECT max(audit_id) FROM task_audits').pluck().get(),
+  );
+  const { error } = await up(path);
+  expect(error).to.equal(undefined);
+  const ours = readRows(path).flatMap(({ key, cells }, n) =>
+    cells.flatMap((value, i) => (value !== null && before[n]?.cells[i] === null ? [`${key} ${i}`] : [])),
+  );
+  const count = (kind: string) => skips.filter((skip) => skip.kind === kind).length;
+  const reasons = { DOCUMENT_UNREADABLE: count('unreadable'), NO_USABLE_VALUE: count('no-value') };
+  const found = before.flatMap(({ cells, derived }) =>
+    cells.filter((value, i) => value !== null && value === derived[i]),
+  );
+  return {
+    watermark: BigInt(watermark as number),
+    ours: new Set(ours),
+    skips: Object.fromEntries(Object.entries(reasons).filter(([, number]) => number > 0)),
+    batches: Math.ceil(before.filter(({ cells }) => cells.includes(null)).length / 10),
+    recorded: found.length + ours.length,
+  };
+}

@@ -1,0 +1,239 @@
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import type { CheckResult } from '../src/verification/check.js';
+import {
+  backfillStatus,
+  change,
+  checkOf,
+  codeOf,
+  down,
+  expectIdle,
+  name,
+  only,
+  plain,
+  processed,
+  query,
+  rescan,
+  stoppedAfter,
+  troubles,
+  up,
+  verify,
+  withAppliedStore,
+  withPlainStore,
+} from './support/migrate.js';
+import { applyBoth, asAgentOs, failureOf, insertAudits, schemaStep, withOpened } from './support/stores.js';
+
+/** What a check has to say beyond passes: each verdict with its sample keys. */
+const found = (check: CheckResult): unknown[] =>
+  check.findings.flatMap(({ verdict, sampleKeys }) => (verdict === 'pass' ? [] : [[verdict, sampleKeys]]));
+
+describe('verification, a value changed', () => {
+  /** A run that is stopped, and whose work is changed before it goes on. */
+  async function changeWithinRun(path: string, sql: string): Promise<void> {
+    expect(codeOf(await up(path, stoppedAfter(2)))).to.equal('TERMINATED');
+    change(path, sql);
+  }
+
+  it('fails within the run being verified, again and again, until a rescan takes it as AgentOS’s own', () =>
+    withPlainStore(async (path) => {
+      await changeWithinRun(
+        path,
+        `UPDATE task_audits SET source_event_ts = '2026-01-20 09:00:00' WHERE audit_id = 3`,
+      );
+      for (const applied of [[name], [], []]) {
+        const outcome = await up(path);
+        expect(outcome.applied).to.deep.equal(applied);
+        expect(outcome.error).to.include({ code: 'VERIFICATION_FAILED', exitCode: 5 });
+        expect(outcome.error?.hint).to.match(new RegExp(`^umzug-backfill backfill ${name} --rescan`));
+        const verification = only(outcome.verifications);
+        expect(troubles(verification)).to.deep.equal({ consistency: 'fail', integrity: 'warn' });
+        expect(found(checkOf(verification, 'consistency'))).to.deep.equal([['fail', ['3']]]);
+        expect(checkOf(verification, 'consistency').figures).to.include({
+          changedInRun: 1,
+          changedSince: 0,
+          written: 0,
+        });
+        expect(await backfillStatus(path)).to.include({ verdict: 'fail', isPending: true });
+      }
+      expect(troubles(await verify(path))).to.include({ consistency: 'fail' });
+
+      const mended = await rescan(path);
+      expect(codeOf(mended)).to.equal(undefined);
+      expect(troubles(only(mended.verifications))).to.deep.equal({ consistency: 'warn' });
+      expect(await backfillStatus(path)).to.include({ verdict: 'warn', isPending: false });
+      await expectIdle(path);
+      expect((await down(path)).cells).to.deep.equal([{ backfill: name, reverted: 99, kept: 1 }]);
+      expect(
+        query(path, 'SELECT source_event_ts FROM task_audits WHERE source_event_ts IS NOT NULL'),
+      ).to.deep.equal(['2026-01-20 09:00:00']);
+    }));
+
+  it('fails when it was set to NULL within the run being verified, and a rescan fills it again', () =>
+    withPlainStore(async (path) => {
+      await changeWithinRun(path, 'UPDATE task_audits SET supervisor_processed_at = NULL WHERE audit_id = 4');
+      const outcome = await up(path);
+      expect(codeOf(outcome)).to.equal('VERIFICATION_FAILED');
+      expect(troubles(only(outcome.verifications))).to.deep.equal({ coverage: 'fail', integrity: 'warn' });
+      expect(codeOf(await up(path))).to.equal('VERIFICATION_FAILED');
+      const mended = await rescan(path);
+      expect(troubles(only(mended.verifications))).to.deep.equal({});
+      expect(query(path, 'SELECT supervisor_processed_at FROM task_audits WHERE audit_id = 4')).to.deep.equal(
+        [processed],
+      );
+      await expectIdle(path);
+    }));
+
+  it('is a warning after the run was verified', () =>
+    withAppliedStore(async (path) => {
+      change(path, `UPDATE task_audits SET source_event_ts = 'hm' WHERE audit_id % 4 = 0`);
+      // A payload that changes makes the column wrong just as well.
+      change(path, `UPDATE task_audits SET payload = '{}' WHERE audit_id = 1`);
+      const verification = await verify(path);
+      expect(troubles(verification)).to.deep.equal({
+        consistency: 'warn',
+        timestamps: 'warn',
+        integrity: 'warn',
+      });
+      const consistency = checkOf(verification, 'consistency');
+      expect(found(consistency)).to.deep.equal([
+        ['warn', ['1', '1', '4', '8', '12', '16', '20', '24', '28', '32']],
+      ]);
+      expect(consistency.findings[1]?.text).to.equal('14 cells filled by an earlier run were changed since');
+      await expectIdle(path);
+    }));
+
+  it('is a warning where AgentOS had written the cell itself, before the backfill or later', () =>
+    withPlainStore(
+      async (path) => {
+        change(
+          path,
+          `ALTER TABLE task_audits ADD COLUMN source_event_ts TEXT;
+          ALTER TABLE task_audits ADD COLUMN supervisor_processed_at TEXT;
+          UPDATE task_audits SET source_event_ts = '2026-01-20 09:00:00' WHERE audit_id = 7;
+          UPDATE task_audits SET supervisor_processed_at = '${processed}' WHERE audit_id = 8`,
+        );
+        const outcome = await up(path);
+        expect(codeOf(outcome)).to.equal(undefined);
+        expect(troubles(only(outcome.verifications))).to.deep.equal({
+          coverage: 'warn',
+          consistency: 'warn',
+        });
+        asAgentOs(path, (db) => insertAudits(db, [{ ...plain, cells: ['2026-01-20 09:00:00', processed] }]));
+        // A row that was skipped, since its payload can't be read.
+        change(path, `UPDATE task_audits SET source_event_ts = '2026-01-20 09:00:00' WHERE audit_id = 1`);
+        const verification = await verify(path);
+        expect(troubles(verification)).to.deep.equal({ coverage: 'warn', consistency: 'warn' });
+        const consistency = checkOf(verification, 'consistency');
+        expect(found(consistency)).to.deep.equal([['warn', ['1', '7', '51']]]);
+        expect(consistency.figures).to.include({ changedInRun: 0, changedSince: 0, written: 3 });
+      },
+      [{ payload: '{' }],
+    ));
+});
+
+describe('verification, cells lost', () => {
+  it('fails for NULLs below the watermark that can be filled, until a rescan fills them', () =>
+    withAppliedStore(async (path) => {
+      change(path, 'UPDATE task_audits SET source_event_ts = NULL WHERE audit_id BETWEEN 5 AND 30');
+      const verification = await verify(path);
+      expect(troubles(verification)).to.deep.equal({ coverage: 'fail', integrity: 'warn' });
+      const coverage = checkOf(verification, 'coverage');
+      expect(found(coverage)).to.deep.equal([
+        ['fail', ['5', '6', '7', '8', '9', '10', '11', '12', '13', '14']],
+      ]);
+      expect(coverage.hint).to.match(new RegExp(`^umzug-backfill backfill ${name} --rescan`));
+
+      const mended = await rescan(path);
+      expect(mended.ran).to.deep.equal([name]);
+      expect(troubles(only(mended.verifications))).to.deep.equal({});
+      expect(await verify(path, 100)).to.include({ verdict: 'pass' });
+      // Filled twice, taken back once.
+      expect((await down(path)).cells).to.deep.equal([{ backfill: name, reverted: 100, kept: 0 }]);
+    }));
+
+  for (const [rows, where] of [
+    ['some rows', 'audit_id % 3 = 0'],
+    ['the rows of a whole batch', 'audit_id BETWEEN 11 AND 20'],
+    ['the last rows', 'audit_id > 25'],
+    ['every row', 'true'],
+  ]) {
+    it(`warns when ${rows} were deleted by retention`, () =>
+      withAppliedStore(async (path) => {
+        change(path, `DELETE FROM task_audits WHERE ${where}`);
+        expect(troubles(await verify(path))).to.deep.equal({ integrity: 'warn' });
+        await expectIdle(path);
+        const accepted = await rescan(path);
+        expect(troubles(only(accepted.verifications))).to.deep.equal({});
+        const left = query<number>(path, 'SELECT count(*) FROM task_audits')[0] ?? 0;
+        expect((await down(path)).cells).to.deep.equal([{ backfill: name, reverted: 2 * left, kept: 0 }]);
+      }));
+  }
+});
+
+describe('verification, indexes', () => {
+  for (const { name: index } of schemaStep.indexes) {
+    it(`fails when ${index} was dropped, and the next \`up\` makes it again`, () =>
+      withAppliedStore(async (path) => {
+        change(path, `DROP INDEX ${index}`);
+        const check = checkOf(await verify(path), 'index-use');
+        expect(check.verdict).to.equal('fail');
+        expect(check.hint).to.match(/^umzug-backfill up /);
+        expect(await backfillStatus(path)).to.include({ isPending: true });
+        const outcome = await up(path);
+        expect(outcome).to.deep.include({ applied: [], remade: [schemaStep.name] });
+        expect(troubles(await verify(path))).to.deep.equal({});
+        await expectIdle(path);
+      }));
+  }
+
+  it('makes dropped indexes again before it verifies', () =>
+    withPlainStore(async (path) => {
+      await withOpened(path, (opened) => applyBoth(opened));
+      for (const { name: index } of schemaStep.indexes) change(path, `DROP INDEX ${index}`);
+      const outcome = await up(path);
+      expect(outcome.remade).to.deep.equal([schemaStep.name]);
+      expect(troubles(only(outcome.verifications))).to.deep.equal({});
+    }));
+
+  it('takes an index of the same definition under another name', () =>
+    withAppliedStore(async (path) => {
+      change(
+        path,
+        `DROP INDEX idx_task_audits_decision_lag;
+        CREATE INDEX idx_task_audits_lag ON Task_Audits ("source_event_ts", supervisor_processed_at)
+          where source_event_ts is not null AND "supervisor_processed_at" IS NOT NULL`,
+      );
+      const check = checkOf(await verify(path), 'index-use');
+      expect(check.verdict).to.equal('pass');
+      expect(check.findings.map(({ text }) => text)).to.include(
+        'idx_task_audits_decision_lag (as idx_task_audits_lag) is used',
+      );
+      await expectIdle(path);
+    }));
+
+  it('fails for an index of another definition under our name', () =>
+    withAppliedStore(async (path) => {
+      change(
+        path,
+        `DROP INDEX idx_task_audits_source_event_ts;
+        CREATE INDEX idx_task_audits_source_event_ts ON task_audits (source_event_ts) WHERE source_event_ts > 'a'`,
+      );
+      expect(checkOf(await verify(path), 'index-use').verdict).to.equal('fail');
+      // `up` can't make ours beside it, and says whose name is taken.
+      const refusal = await failureOf('SCHEMA_BLOCKED', () => up(path));
+      expect(refusal.message).to.include('idx_task_audits_source_event_ts');
+    }));
+
+  it('warns when SQLite prefers another index to ours, which it could use', () =>
+    withAppliedStore(async (path) => {
+      // Of two that serve alike SQLite takes the one that was made last.
+      change(
+        path,
+        `CREATE INDEX users_own ON task_audits (source_event_ts) WHERE source_event_ts >= '2026-01-01'`,
+      );
+      const check = checkOf(await verify(path), 'index-use');
+      expect(check.findings.map(({ verdict }) => verdict)).to.deep.equal(['warn', 'pass', 'pass']);
+      expect(check.hint).to.equal(undefined);
+      await expectIdle(path);
+    }));
+});

@@ -1,0 +1,258 @@
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { errorText, outcomeJson, outcomeText, planText, verificationText } from '../src/cli/text.js';
+import { defineSqlStep } from '../src/index.js';
+import { LEDGER_TABLES } from '../src/ledger/tables.js';
+import { planBackfill, planUp } from '../src/migrator/plan.js';
+import type { RunOutcome } from '../src/migrator/session.js';
+import type { Step } from '../src/steps/step.js';
+import {
+  backfillStatus,
+  catchUp,
+  change,
+  checkOf,
+  codeOf,
+  down,
+  type Extra,
+  expectIdle,
+  name,
+  only,
+  plain,
+  processed,
+  project,
+  query,
+  rescan,
+  stoppedAfter,
+  troubles,
+  up,
+  verify,
+  withAppliedStore,
+  withPlainStore,
+} from './support/migrate.js';
+import {
+  type Audit,
+  applyBoth,
+  asAgentOs,
+  failureOf,
+  insertAudits,
+  schemaStep,
+  withOpened,
+} from './support/stores.js';
+
+// One row that can't be read and one without a value: the ledger has skips, too.
+const odd: readonly Audit[] = [
+  { payload: '{' },
+  plain,
+  { ...plain, payload: '{"timestamp":1768903200}', createdAt: null },
+];
+const filled = 97; // of 100 cells
+const quiet = { coverage: 'warn' };
+
+const lastBatch = '(SELECT max(number) FROM umzug_backfill_batches)';
+
+/** What is removed from the ledger, and how many of the cells that it knew are then nobody's. */
+const losses: readonly (readonly [what: string, sql: string, cells: number])[] = [
+  ['the row of the first batch', 'DELETE FROM umzug_backfill_batches WHERE number = 1', 17],
+  ['the row of a batch in the middle', 'DELETE FROM umzug_backfill_batches WHERE number = 3', 20],
+  ['the row of the last batch', `DELETE FROM umzug_backfill_batches WHERE number = ${lastBatch}`, 20],
+  ['the rows of every batch', 'DELETE FROM umzug_backfill_batches', filled],
+  ['a row of cells', 'DELETE FROM umzug_backfill_cells WHERE batch = 2', 20],
+  ['the row of cells of the last batch', `DELETE FROM umzug_backfill_cells WHERE batch = ${lastBatch}`, 20],
+  ['every row of cells', 'DELETE FROM umzug_backfill_cells', filled],
+  [
+    'the end of a row of cells',
+    'UPDATE umzug_backfill_cells SET keys = substr(keys, 1, 1) WHERE batch = 2',
+    20,
+  ],
+  ['a row of skips', 'DELETE FROM umzug_backfill_skips WHERE key = 1', 0],
+  ['every row of skips', 'DELETE FROM umzug_backfill_skips', 0],
+  ['the row of the run', 'DELETE FROM umzug_backfill_runs', 0],
+];
+
+describe('verification, ledger rows removed', () => {
+  for (const [what, sql, cells] of losses) {
+    it(`fails without ${what}, until a rescan takes the table as it is; \`down\` leaves what the ledger lost`, () =>
+      withAppliedStore(async (path) => {
+        change(path, sql);
+        const verification = await verify(path);
+        expect(troubles(verification)).to.include({ integrity: 'fail' });
+        const integrity = checkOf(verification, 'integrity');
+        expect(integrity.hint).to.match(new RegExp(`^umzug-backfill backfill ${name} --rescan`));
+        expect(integrity.figures.contradictions).to.be.greaterThan(0);
+
+        const mended = await rescan(path);
+        expect(codeOf(mended), mended.error?.message).to.equal(undefined);
+        expect(troubles(only(mended.verifications))).to.deep.equal(quiet);
+        expect(troubles(await verify(path))).to.deep.equal(quiet);
+        await expectIdle(path);
+        const reverted = await down(path);
+        expect(codeOf(reverted)).to.equal(undefined);
+        expect(reverted.cells).to.deep.equal([{ backfill: name, reverted: filled - cells, kept: 0 }]);
+        const left = 'SELECT count(source_event_ts) + count(supervisor_processed_at) FROM task_audits';
+        expect(query(path, left)).to.deep.equal([cells]);
+      }, odd));
+
+    it(`goes on with rows written since without ${what}`, () =>
+      withAppliedStore(async (path) => {
+        change(path, sql);
+        asAgentOs(path, (db) => insertAudits(db, [plain]));
+        // The verification may fail, but nothing that was removed may stop a run on the way.
+        for (const run of [catchUp, rescan])
+          expect(codeOf(await run(path))).to.be.oneOf([undefined, 'VERIFICATION_FAILED']);
+        expect(
+          query(path, 'SELECT supervisor_processed_at FROM task_audits WHERE audit_id = 51'),
+        ).to.deep.equal([processed]);
+        expect(codeOf(await down(path))).to.equal(undefined);
+      }, odd));
+  }
+
+  it('fails when the table shows more of ours than the ledger, which agrees with itself', () =>
+    withAppliedStore(async (path) => {
+      change(
+        path,
+        `DELETE FROM umzug_backfill_cells WHERE batch = 4; DELETE FROM umzug_backfill_batches WHERE number = 4;
+        UPDATE umzug_backfill_runs SET batches = 4, rows_scanned = rows_scanned - 10, cells_filled = cells_filled - 20`,
+      );
+      const integrity = checkOf(await verify(path), 'integrity');
+      expect(integrity).to.deep.include({
+        verdict: 'fail',
+        figures: { batches: 4, contradictions: 0, held: filled, recorded: filled - 20 },
+      });
+      expect(troubles(only((await rescan(path)).verifications))).to.deep.equal(quiet);
+      expect((await down(path)).cells).to.deep.equal([{ backfill: name, reverted: filled - 20, kept: 0 }]);
+    }, odd));
+
+  it('refuses to verify without the row of the step, which `up` makes again with nothing filled twice', () =>
+    withAppliedStore(async (path) => {
+      const batches = query(path, 'SELECT number || committed_at FROM umzug_backfill_batches');
+      change(path, `DELETE FROM umzug_backfill_steps WHERE name = '${name}'`);
+      await failureOf('STEP_NOT_APPLIED', () => verify(path));
+      expect(codeOf(await up(path))).to.equal(undefined);
+      expect(troubles(await verify(path))).to.deep.equal(quiet);
+      expect(query(path, 'SELECT number || committed_at FROM umzug_backfill_batches')).to.deep.equal(batches);
+      await expectIdle(path);
+    }, odd));
+
+  it('makes the row of the schema step again, and `down` still knows what it made', () =>
+    withAppliedStore(async (path) => {
+      change(path, `DELETE FROM umzug_backfill_steps WHERE name = '${schemaStep.name}'`);
+      expect(codeOf(await up(path))).to.equal(undefined);
+      expect(troubles(await verify(path))).to.deep.equal(quiet);
+      expect(codeOf(await down(path, { to: 0 }))).to.equal(undefined);
+      expect(query(path, `SELECT name FROM sqlite_schema WHERE sql LIKE '%source_event_ts%'`)).to.deep.equal(
+        [],
+      );
+    }, odd));
+});
+
+describe('verification, not reached', () => {
+  const third: Step = {
+    ...defineSqlStep({ up: ['CREATE VIEW late AS SELECT 1'], down: ['DROP VIEW late'] }),
+    name: 'v021-3-late',
+    path: 'migrations/v021-3-late.ts',
+  };
+  const withThird = { project: { ...project, steps: [...project.steps, third] } };
+  const hasView = (path: string): boolean =>
+    query(path, `SELECT 1 FROM sqlite_schema WHERE name = 'late'`).length > 0;
+
+  it('is made up for by the next `up`, though nothing is pending', () =>
+    withPlainStore(async (path) => {
+      // As a kill between the last batch and the verdict leaves it.
+      await withOpened(path, (opened) => applyBoth(opened, { batchRows: 10 }));
+      expect(await backfillStatus(path)).to.include({ verdict: 'unverified', isPending: true });
+      const outcome = await up(path);
+      expect(outcome).to.deep.include({ applied: [], caughtUp: [] });
+      expect(troubles(only(outcome.verifications))).to.deep.equal({});
+      expect(await backfillStatus(path)).to.include({ verdict: 'pass', isPending: false });
+      await expectIdle(path);
+    }));
+
+  it('comes before a later step, which it stops when it fails', () =>
+    withPlainStore(async (path) => {
+      await withOpened(path, (opened) => applyBoth(opened, { batchRows: 10 }));
+      change(path, `UPDATE task_audits SET source_event_ts = 'x' WHERE audit_id = 3`);
+      const outcome = await up(path, withThird);
+      expect(outcome.error).to.include({ code: 'VERIFICATION_FAILED', exitCode: 5 });
+      expect(outcome.applied).to.deep.equal([]);
+      expect(hasView(path)).to.equal(false);
+
+      expect(codeOf(await rescan(path, withThird))).to.equal(undefined);
+      expect((await up(path, withThird)).applied).to.deep.equal([third.name]);
+      expect(hasView(path)).to.equal(true);
+    }));
+
+  it('stops the steps behind it in the same `up`, too', () =>
+    withPlainStore(async (path) => {
+      expect(codeOf(await up(path, { ...withThird, ...stoppedAfter(2) }))).to.equal('TERMINATED');
+      change(path, `UPDATE task_audits SET source_event_ts = 'x' WHERE audit_id = 3`);
+      const outcome = await up(path, withThird);
+      expect(codeOf(outcome)).to.equal('VERIFICATION_FAILED');
+      expect(outcome.applied).to.deep.equal([name]);
+      expect(hasView(path)).to.equal(false);
+    }));
+});
+
+describe('verification, contents', () => {
+  const secret = 'hunter2';
+  const secretive: readonly Audit[] = [
+    { payload: `{"source_ts":"${secret} a","timestamp":"2026-${secret}"}` },
+    { payload: `{"source_ts":"","reason":"${secret}"}`, createdAt: `${secret} c` },
+    { payload: `{"source_ts":"${secret}"` },
+    { payload: Buffer.from(`{"timestamp":"${secret}"}`) },
+    { payload: `{"timestamp":"${secret}"}`, createdAt: null },
+    // The widest range of times, so that a careless minimum or maximum would be one of these.
+    { payload: `{"source_ts":"0000${secret}","timestamp":"9999${secret}"}` },
+  ];
+
+  it('never tells a payload’s contents, but timestamps', () =>
+    withPlainStore(async (path) => {
+      const told: unknown[] = [];
+      const listening = (extra: Extra = {}): Extra => ({
+        ...extra,
+        onEvent: (event) => {
+          told.push(event);
+          extra.onEvent?.(event);
+        },
+      });
+      const options = { project, path };
+      told.push(planText('up', await planUp(options)));
+      const outcomes: RunOutcome[] = [await up(path, listening(stoppedAfter(2)))];
+      change(path, `UPDATE task_audits SET source_event_ts = '${secret} again' WHERE audit_id IN (1, 9)`);
+      outcomes.push(await up(path, listening()), await rescan(path, listening()));
+      asAgentOs(path, (db) => insertAudits(db, secretive));
+      const verification = await verify(path, 100);
+      told.push(
+        planText('backfill', await planBackfill(options, { isRescan: true })),
+        verificationText(verification),
+        verification,
+      );
+      outcomes.push(await up(path, listening()), await down(path, {}, listening()));
+      expect(outcomes.map(codeOf)).to.deep.equal([
+        'TERMINATED',
+        'VERIFICATION_FAILED',
+        undefined,
+        undefined,
+        undefined,
+      ]);
+      for (const outcome of outcomes) {
+        told.push(
+          outcomeJson('up', outcome),
+          outcomeText([], outcome),
+          outcome.error && errorText(outcome.error),
+        );
+      }
+      expect(JSON.stringify(told)).to.include('not a timestamp').and.not.to.include(secret);
+    }, secretive));
+
+  it('leaves none of it in the ledger', () =>
+    withAppliedStore(async (path) => {
+      expect(query<string>(path, 'SELECT payload FROM task_audits').join()).to.include(secret);
+      for (const table of Object.values(LEDGER_TABLES)) {
+        const rows = asAgentOs(path, (db) => db.prepare(`SELECT * FROM ${table}`).all());
+        expect(rows, table).not.to.have.length(0);
+        expect(JSON.stringify(rows), table).not.to.include(secret);
+        // Packed keys, byte by byte.
+        expect(rows.flatMap((row) => Object.values(row as object)).join(), table).not.to.include(secret);
+      }
+    }, secretive));
+});
