@@ -134,13 +134,20 @@ describe('verification, a value changed', () => {
 describe('verification, cells lost', () => {
   it('fails for NULLs below the watermark that can be filled, until a rescan fills them', () =>
     withAppliedStore(async (path) => {
-      change(path, 'UPDATE task_audits SET source_event_ts = NULL WHERE audit_id BETWEEN 5 AND 30');
+      change(
+        path,
+        'UPDATE task_audits SET source_event_ts = NULL WHERE audit_id BETWEEN 5 AND 30 OR audit_id = 50',
+      );
       const verification = await verify(path);
       expect(troubles(verification)).to.deep.equal({ coverage: 'fail', integrity: 'warn' });
       const coverage = checkOf(verification, 'coverage');
       expect(found(coverage)).to.deep.equal([
         ['fail', ['5', '6', '7', '8', '9', '10', '11', '12', '13', '14']],
       ]);
+      // 26 in the middle, and the one whose key is the watermark.
+      expect(coverage.findings.map(({ text }) => text)).to.include(
+        '27 cells of source_event_ts are NULL though a value can be derived',
+      );
       expect(coverage.hint).to.match(new RegExp(`^umzug-backfill backfill ${name} --rescan`));
 
       const mended = await rescan(path);

@@ -42,8 +42,10 @@ function expectNaive(verification: Verification, path: string, history: History)
 const life = `
   UPDATE task_audits SET source_event_ts = '2026-03-01 00:00:00' WHERE audit_id % 17 = 0;
   UPDATE task_audits SET supervisor_processed_at = 'soon' WHERE audit_id % 19 = 0;
-  UPDATE task_audits SET supervisor_processed_at = '2090-01-01T00:00:00Z' WHERE audit_id % 23 = 0;
+  UPDATE task_audits SET supervisor_processed_at = iif(audit_id % 2, '2090-01-01T00:00:00Z', '2090-01-01 00:00:00')
+    WHERE audit_id % 23 = 0;
   UPDATE task_audits SET supervisor_processed_at = '2020-01-01T00:00:00.000001-05:30' WHERE audit_id % 29 = 0;
+  UPDATE task_audits SET supervisor_processed_at = '2020-01-01T05:30:00.000001Z' WHERE audit_id % 58 = 0;
   UPDATE task_audits SET source_event_ts = NULL WHERE audit_id % 31 = 0;
   UPDATE task_audits SET source_event_ts = NULL, supervisor_processed_at = NULL WHERE audit_id % 37 = 0;
   UPDATE task_audits SET payload = '{"source_ts":"2026-04-01 00:00:00"}' WHERE audit_id % 41 = 0;

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { fillBatch, prepareFill } from '../store/sqlite/batch.js';
@@ -110,7 +111,7 @@ export async function runAgain(
 ): Promise<void> {
   await resumeRuns(store, ledger, backfill, options);
   store.write(() => {
-    if (kind === 'rescan') ledger.supersedeRuns(backfill.name);
+    if (kind === 'rescan') reconcile(store, ledger, backfill.name);
     beginRun(store, ledger, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
@@ -181,11 +182,17 @@ async function workOff(
     throwIfStopped(options.signal, backfill.name);
     const startedAt = performance.now();
     const committed = store.write(() => {
-      const number = (ledger.lastBatch(backfill.name)?.number ?? 0) + 1;
+      const number = ledger.nextBatch(backfill.name);
       const batch =
         run.watermark === null
           ? undefined
-          : fillBatch(store, backfill, { cursor, watermark: run.watermark, limit, batch: number });
+          : fillBatch(store, backfill, {
+              cursor,
+              watermark: run.watermark,
+              limit,
+              batch: number,
+              leavesSkips: run.kind === 'catch-up',
+            });
       if (batch) {
         const durationMs = performance.now() - startedAt;
         ledger.addBatch(backfill.name, cursor, { ...batch, number, run: run.run, durationMs }, batch.cells);

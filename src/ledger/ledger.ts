@@ -1,6 +1,13 @@
 import { BackfillError } from '../errors.js';
 import { type KeyRun, unpackKeys } from './key-runs.js';
-import type { BatchRecord, CellsRecord, RunRecord, SkipRecord, VerificationRecord } from './records.js';
+import type {
+  BatchRecord,
+  CellSet,
+  CellsRecord,
+  RunRecord,
+  SkipRecord,
+  VerificationRecord,
+} from './records.js';
 import { StepLedger } from './step-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
@@ -18,6 +25,15 @@ const RUN_NUMBERS = ['run', 'foundCells', 'batches', 'rowsScanned', 'cellsFilled
 const BATCH_COLUMNS = `number, run, first_key AS firstKey, last_key AS lastKey, rows_scanned AS rowsScanned,
   cells_filled AS cellsFilled, cells_skipped AS cellsSkipped, skips, duration_ms AS durationMs`;
 const BATCH_NUMBERS = ['number', 'run', 'rowsScanned', 'cellsFilled', 'cellsSkipped', 'skips', 'durationMs'];
+
+function unpackOrNothing(firstKey: bigint, keys: Buffer): KeyRun[] | undefined {
+  try {
+    return unpackKeys(firstKey, keys);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
 
 /** The ledger of one store: steps, and the runs of backfills. Every write happens inside its caller's transaction. */
 export class Ledger extends StepLedger {
@@ -138,33 +154,39 @@ export class Ledger extends StepLedger {
     return row && numbers(row, BATCH_NUMBERS);
   }
 
+  /** The number of the next batch: behind every one that the ledger knows of, be it only by its cells. */
+  nextBatch(backfill: string): number {
+    const row = this.store.get<{ last: number | null }>(
+      `SELECT max(number) AS last FROM (
+        SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
+        UNION ALL SELECT max(batch) FROM ${T.cells} WHERE backfill = ?)`,
+      backfill,
+      backfill,
+    );
+    return (row?.last ?? 0) + 1;
+  }
+
   /** Which cells a batch filled: each set of columns with its keys. */
-  cells(backfill: string, batch: number): { readonly columns: readonly string[]; readonly runs: KeyRun[] }[] {
+  cells(backfill: string, batch: number): CellSet[] {
     return this.store
       .allExact<{ columns: string; firstKey: bigint; keys: Buffer }>(
         `SELECT columns, first_key AS firstKey, keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
         backfill,
         batch,
       )
-      .map(({ columns, firstKey, keys }) => ({
-        columns: JSON.parse(columns) as string[],
-        runs: unpackKeys(firstKey, keys),
-      }));
+      .map(({ columns, firstKey, keys }) => {
+        const runs = unpackOrNothing(firstKey, keys);
+        return { columns: JSON.parse(columns) as string[], runs: runs ?? [], isDamaged: runs === undefined };
+      });
   }
 
-  /**
-   * Notes that a run begins which reads everything again: what came before is taken as it stands. Runs that failed their
-   * verification are not judged as new any more, and totals follow the batches that the ledger still holds.
-   */
-  supersedeRuns(backfill: string): void {
-    const total = (sql: string): string =>
-      `(SELECT coalesce(sum(${sql}), 0) FROM ${T.batches} AS b WHERE b.backfill = r.backfill AND b.run = r.run)`;
+  /** Forgets one set of a batch's cells. */
+  removeCells(backfill: string, batch: number, columns: readonly string[]): void {
     this.store.run(
-      `UPDATE ${T.runs} AS r SET batches = ${total('1')}, rows_scanned = ${total('b.rows_scanned')},
-        cells_filled = ${total('b.cells_filled')}, cells_skipped = ${total('b.cells_skipped')},
-        status = 'superseded'
-      WHERE backfill = ?`,
+      `DELETE FROM ${T.cells} WHERE backfill = ? AND batch = ? AND columns = ?`,
       backfill,
+      batch,
+      JSON.stringify(columns),
     );
   }
 

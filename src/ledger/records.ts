@@ -1,5 +1,7 @@
 /** What the ledger's rows say, as the rest of the program sees them. Keys are bigint. */
 
+import type { KeyRun } from './key-runs.js';
+
 /**
  * Where a step stands. Legal transitions:
  *
@@ -74,6 +76,14 @@ export interface CellsRecord {
   readonly columns: readonly string[];
   readonly firstKey: bigint;
   readonly keys: Buffer;
+}
+
+/** The same, unpacked. */
+export interface CellSet {
+  readonly columns: readonly string[];
+  readonly runs: readonly KeyRun[];
+  /** Whether the packed keys could not be read, so that there are none. */
+  readonly isDamaged: boolean;
 }
 
 /** A row or cell that was left alone. */

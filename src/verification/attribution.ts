@@ -1,9 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
 import type { KeyRun } from '../ledger/key-runs.js';
 import type { Ledger } from '../ledger/ledger.js';
-import type { BatchRecord, RunRecord } from '../ledger/records.js';
-
-type CellSets = ReturnType<Ledger['cells']>;
+import type { BatchRecord, CellSet, RunRecord } from '../ledger/records.js';
 
 /** The last item whose `first` is not above `key`, by binary search over items in rising order. */
 function lastFrom<Item>(
@@ -37,7 +35,7 @@ export function cellAttribution(
   const runs = ledger.runs(backfill.name).reverse();
   const batches = ledger.batches(backfill.name);
   const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
-  const unpacked = new Map<number, { batch: BatchRecord; sets: CellSets }>(); // the last of each run
+  const unpacked = new Map<number, { batch: BatchRecord; sets: readonly CellSet[] }>(); // the last of each run
   return (key, column) =>
     runs.find(({ run }) => {
       const batch = lastFrom(batchesOf.get(run) ?? [], key, ({ firstKey }) => firstKey);

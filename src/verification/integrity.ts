@@ -99,14 +99,14 @@ function cellContradictions(ledger: Ledger, backfill: Backfill, batches: readonl
   return found;
 }
 
-/** A run that begins at the first key reads every NULL again, so that only its own and later skips must stand. */
+/** Catch-ups leave alone what is recorded as a skip, any other run reads it again: only its and later skips must stand. */
 function skipContradictions(
   ledger: Ledger,
   backfill: Backfill,
   runs: readonly RunRecord[],
   batches: readonly BatchRecord[],
 ): string[] {
-  const from = comparedRun(runs)?.run ?? 0;
+  const from = runs.findLast(({ kind }) => kind !== 'catch-up')?.run ?? 0;
   const counts = ledger.skipsByBatch(backfill.name);
   return batches
     .filter(({ run, number, skips }) => run >= from && (counts.get(number) ?? 0) !== skips)

@@ -73,60 +73,72 @@ export interface History {
   readonly recorded: number;
 }
 
-/** Every figure of the eight checks, and the keys of every finding that has some, by filters over the rows. */
-export function naive(rows: readonly Row[], { watermark, ours, ...history }: History) {
-  const cells = rows.flatMap((row) =>
-    row.cells.map((value, i) => ({ ...row, i, value, own: row.derived[i] })),
+/** A cell of a row in scope. */
+interface Cell {
+  readonly key: string;
+  readonly i: number;
+  readonly value: string | null;
+  readonly own: string | null;
+}
+
+const cellsOf = (rows: readonly Row[]): Cell[] =>
+  rows.flatMap(({ key, cells, derived }) =>
+    cells.map((value, i) => ({ key, i, value, own: derived[i] ?? null })),
   );
-  const isUpTo = ({ key }: { key: string }): boolean => BigInt(key) <= watermark;
-  const holdsNot = cells.filter(({ value, own }) => value !== null && value !== own);
-  const changed = holdsNot.filter(({ key, i }) => ours.has(`${key} ${i}`));
-  const written = holdsNot.filter(({ key, i }) => !ours.has(`${key} ${i}`));
-  const filled = cells.filter(({ value }) => value !== null).length;
-  const columns = targets.map(({ column }, i) => {
-    const mine = cells.filter((cell) => cell.i === i);
-    const nulls = mine.filter(({ value }) => value === null);
-    const derivable = nulls.filter(({ own }) => own !== null);
-    const times = mine.filter(({ value }) => value !== null);
-    const valid = times
-      .map(({ value }) => ({ text: value, at: microseconds(value) }))
-      .filter((time): time is { text: string; at: bigint } => time.at !== undefined)
-      .sort((a, b) => Number(a.at - b.at));
-    const latest = valid.filter(({ at }) => at === valid.at(-1)?.at); // of equal instants the first row's text
-    return {
-      name: column,
-      filled: times.length,
-      nulls: [
-        derivable.filter(isUpTo),
-        derivable.filter((cell) => !isUpTo(cell)),
-        nulls.filter(({ own }) => own === null),
-      ],
+
+/** Figures and lists of cells of one column. */
+function naiveColumn(cells: readonly Cell[], i: number, isUpTo: (cell: Cell) => boolean) {
+  const mine = cells.filter((cell) => cell.i === i);
+  const nulls = mine.filter(({ value }) => value === null);
+  const derivable = nulls.filter(({ own }) => own !== null);
+  const filled = mine.filter(({ value }) => value !== null);
+  const dayAhead = BigInt(Date.now()) * 1000n + 86_400_000_000n;
+  const valid = filled
+    .map(({ value }) => ({ text: value, at: microseconds(value) }))
+    .filter((time): time is { text: string; at: bigint } => time.at !== undefined)
+    .sort((a, b) => Number(a.at - b.at));
+  return {
+    name: targets[i]?.column ?? '',
+    filled: filled.length,
+    fillable: derivable.filter(isUpTo),
+    waiting: derivable.filter((cell) => !isUpTo(cell)),
+    withoutValue: nulls.filter(({ own }) => own === null),
+    times: {
+      // Of equal instants the first row's text: the sort is stable.
       min: valid[0]?.text ?? null,
-      max: latest[0]?.text ?? null,
+      max: valid.find(({ at }) => at === valid.at(-1)?.at)?.text ?? null,
       valid: valid.length,
       withoutOffset: valid.filter(({ text }) => !/^\d+$|Z$|[+-]\d\d:\d\d$/.test(text)).length,
-      invalid: times.filter(({ value }) => microseconds(value) === undefined),
-      future: times.filter(
-        ({ value }) => (microseconds(value) ?? 0n) > BigInt(Date.now()) * 1000n + 86_400_000_000n,
-      ),
-    };
-  });
-  const lags = rows.flatMap(({ key, cells: [from, to] }) => {
+    },
+    invalid: filled.filter(({ value }) => microseconds(value) === undefined),
+    future: filled.filter(({ value }) => (microseconds(value) ?? 0n) > dayAhead),
+  };
+}
+
+/** Seconds between the two columns of each row that has both times. */
+const lagsOf = (rows: readonly Row[]): { key: string; seconds: number }[] =>
+  rows.flatMap(({ key, cells: [from, to] }) => {
     const [start, end] = [microseconds(from ?? null), microseconds(to ?? null)];
     return start === undefined || end === undefined ? [] : [{ key, seconds: Number(end - start) / 1e6 }];
   });
-  const sorted = lags.map(({ seconds }) => seconds).sort((a, b) => a - b);
+
+function naiveLag(rows: readonly Row[]): object {
+  const slowestFirst = lagsOf(rows).sort((a, b) => b.seconds - a.seconds);
+  if (slowestFirst.length === 0) return {};
+  const sorted = slowestFirst.map(({ seconds }) => seconds).reverse();
   const rank = (percentage: number) => sorted[Math.floor((percentage * sorted.length + 99) / 100) - 1];
-  const nullRows = [
-    [true, false],
-    [false, true],
-    [true, true],
-  ].map((isNull) => ({
-    columns: targets.filter((_, i) => isNull[i]).map(({ column }) => column),
-    rows: rows.filter(({ cells: now }) => isNull.every((is, i) => (now[i] === null) === is)).length,
-  }));
-  const backwards = lags.filter(({ seconds }) => seconds < 0);
-  const groups = [...new Set(rows.map(({ group }) => group))].sort().map((group) => {
+  return {
+    count: sorted.length,
+    p50Seconds: rank(50),
+    p95Seconds: rank(95),
+    p99Seconds: rank(99),
+    maxSeconds: rank(100),
+    slowest: slowestFirst.slice(0, 10),
+  };
+}
+
+const naiveGroups = (rows: readonly Row[]): object[] =>
+  [...new Set(rows.map(({ group }) => group))].sort().map((group) => {
     const own = rows.filter((row) => row.group === group);
     const count = (i: number): number => own.filter((row) => row.cells[i] !== null).length;
     return {
@@ -136,69 +148,81 @@ export function naive(rows: readonly Row[], { watermark, ours, ...history }: His
       percent: byColumn((i) => share(count(i), own.length)),
     };
   });
+
+const naiveNulls = (rows: readonly Row[]): { columns: string[]; rows: number }[] =>
+  [
+    [true, false],
+    [false, true],
+    [true, true],
+  ]
+    .map((isNull) => ({
+      columns: targets.filter((_, i) => isNull[i]).map(({ column }) => column),
+      rows: rows.filter(({ cells }) => isNull.every((is, i) => (cells[i] === null) === is)).length,
+    }))
+    .filter((found) => found.rows > 0);
+
+/** Every figure of the eight checks, and the keys of every finding that has some, by filters over the rows. */
+export function naive(rows: readonly Row[], { watermark, ours, skips, batches, recorded }: History) {
+  const cells = cellsOf(rows);
+  const isUpTo = ({ key }: Cell): boolean => BigInt(key) <= watermark;
+  const isOurs = ({ key, i }: Cell): boolean => ours.has(`${key} ${i}`);
+  const columns = targets.map((_, i) => naiveColumn(cells, i, isUpTo));
+  const filled = cells.filter(({ value }) => value !== null);
+  const wrong = filled.filter(({ value, own }) => value !== own);
+  const [changed, written] = [wrong.filter(isOurs), wrong.filter((cell) => !isOurs(cell))];
+  const backwards = lagsOf(rows).filter(({ seconds }) => seconds < 0);
   const figures = {
     coverage: {
       rowsInScope: rows.length,
-      columns: columns.map(({ name: column, filled: count, nulls: [fillable, waiting, withoutValue] }) => ({
-        name: column,
-        filled: count,
-        percent: share(count, rows.length),
-        fillable: fillable?.length,
-        waiting: waiting?.length,
-        withoutValue: withoutValue?.length,
+      columns: columns.map((column) => ({
+        name: column.name,
+        filled: column.filled,
+        percent: share(column.filled, rows.length),
+        fillable: column.fillable.length,
+        waiting: column.waiting.length,
+        withoutValue: column.withoutValue.length,
       })),
-      skips: history.skips,
+      skips,
     },
     consistency: {
-      cellsFilled: filled,
-      equal: filled - holdsNot.length,
+      cellsFilled: filled.length,
+      equal: filled.length - wrong.length,
       changedInRun: 0,
       changedSince: changed.length,
       written: written.length,
     },
-    groups: { column: 'event_type', groups },
+    groups: { column: 'event_type', groups: naiveGroups(rows) },
     'index-use': {
       indexes: (backfillStep.checks.indexes ?? []).map(({ index }) => ({ index, verdict: 'pass' })),
     },
     timestamps: {
-      columns: columns.map(({ filled: _, nulls: __, ...found }) => ({
-        ...found,
-        invalid: found.invalid.length,
-        future: found.future.length,
+      columns: columns.map(({ name, times, invalid, future }) => ({
+        name,
+        ...times,
+        invalid: invalid.length,
+        future: future.length,
       })),
       endBeforeStart: backwards.length,
     },
-    nulls: { rows: nullRows.filter((row) => row.rows > 0) },
-    lag:
-      lags.length === 0
-        ? {}
-        : {
-            count: lags.length,
-            p50Seconds: rank(50),
-            p95Seconds: rank(95),
-            p99Seconds: rank(99),
-            maxSeconds: rank(100),
-            slowest: [...lags].sort((a, b) => b.seconds - a.seconds).slice(0, 10),
-          },
+    nulls: { rows: naiveNulls(rows) },
+    lag: naiveLag(rows),
     integrity: {
-      batches: history.batches,
+      batches,
       contradictions: 0,
-      held: cells.filter((cell) => isUpTo(cell) && cell.value !== null && cell.value === cell.own).length,
-      recorded: history.recorded,
+      held: filled.filter((cell) => isUpTo(cell) && cell.value === cell.own).length,
+      recorded,
     },
   };
-  const found = {
-    coverage: columns.flatMap(({ nulls }) => nulls),
-    consistency: [changed, written],
-    timestamps: [...columns.flatMap(({ invalid, future }) => [invalid, future]), backwards],
-  };
-  return {
-    figures,
-    samples: Object.values(found)
-      .flat()
-      .filter((list) => list.length > 0)
-      .map((list) => list.slice(0, 10).map(({ key }) => key)),
-  };
+  const found = [
+    ...columns.flatMap(({ fillable, waiting, withoutValue }) => [fillable, waiting, withoutValue]),
+    ...[changed, written],
+    ...columns.flatMap(({ invalid, future }) => [invalid, future]),
+    backwards,
+  ];
+  const samples = found
+    .filter((list) => list.length > 0)
+    .map((list) => list.slice(0, 10).map(({ key }) => key));
+  return { figures, samples };
 }
 
 /** Applies both steps, and tells from the table alone what that has done. */

@@ -4,7 +4,7 @@ import { MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
 import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { anyNullSql, derivationSql, scopeSql } from './derive.js';
-import { BEFORE_ALL_KEYS } from './scope.js';
+import { BEFORE_ALL_KEYS, isSkippedSql } from './scope.js';
 import { identifier, literal } from './sql.js';
 import type { Store } from './store.js';
 
@@ -43,30 +43,35 @@ const maskSql = (backfill: Backfill, condition: (i: number) => string): string =
 const anyValueSql = (backfill: Backfill): string =>
   `(${backfill.columns.map((_, i) => `b.v${i} IS NOT NULL`).join(' OR ')})`;
 
+/** Which rows a batch takes. */
+export interface FillOptions {
+  /** Last key done, or null before the first. */
+  readonly cursor: bigint | null;
+  /** Last key in scope of the run. */
+  readonly watermark: bigint;
+  /** How many rows at most. */
+  readonly limit: number;
+  /** Number of the batch, for the skips it records. */
+  readonly batch: number;
+  /** Whether rows that are recorded as skips are left alone. */
+  readonly leavesSkips: boolean;
+}
+
 /**
- * Fills the next rows behind `cursor`. Runs inside its caller's transaction.
+ * Fills the next rows behind the cursor. Runs inside its caller's transaction.
  *
- * @param cursor last key done, or null before the first
- * @param watermark last key in scope of the run
- * @param limit how many rows at most
- * @param batch number of the batch, for the skips it records
  * @returns what was done, or undefined when no row was left
  * @throws {BackfillError} `UPDATE_IGNORED` when a trigger has ignored an update
  */
 export function fillBatch(
   store: Store,
   backfill: Backfill,
-  {
-    cursor,
-    watermark,
-    limit,
-    batch,
-  }: { cursor: bigint | null; watermark: bigint; limit: number; batch: number },
+  { cursor, watermark, limit, batch, leavesSkips }: FillOptions,
 ): BatchResult | undefined {
   const key = identifier(backfill.key);
   store.run(`DELETE FROM ${BATCH}`);
   const tail = `WHERE t.${key} > ? AND t.${key} <= ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}
-    ORDER BY t.${key} LIMIT ?`;
+      ${leavesSkips ? `AND NOT ${isSkippedSql(backfill)}` : ''} ORDER BY t.${key} LIMIT ?`;
   const read = store.run(
     `INSERT INTO ${BATCH}
     SELECT k, readable, ${maskSql(backfill, (i) => `c${i} IS NULL`)},

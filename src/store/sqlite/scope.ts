@@ -24,17 +24,21 @@ export function hasGrowingKeys(store: Store, backfill: Backfill): boolean {
   );
 }
 
+/** SQL condition for a row of the table, as `t`, that is recorded as a skip. */
+export function isSkippedSql(backfill: Backfill): string {
+  return `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
+    WHERE s.backfill = ${literal(backfill.name)} AND s.key = t.${identifier(backfill.key)})`;
+}
+
 /**
  * Whether rows wait for a catch-up: rows in scope with a column to fill behind `after`. Where `after` is null, from
  * the first key on, those left out that are recorded as skips.
  */
 export function hasWaitingRows(store: Store, backfill: Backfill, after: bigint | null): boolean {
   const key = identifier(backfill.key);
-  const isSkipped = `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
-    WHERE s.backfill = ${literal(backfill.name)} AND s.key = t.${key})`;
   const row = store.get(
     `SELECT 1 FROM ${identifier(backfill.table)} AS t
-    WHERE t.${key} > ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}${after === null ? ` AND NOT ${isSkipped}` : ''}
+    WHERE t.${key} > ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}${after === null ? ` AND NOT ${isSkippedSql(backfill)}` : ''}
     LIMIT 1`,
     after ?? BEFORE_ALL_KEYS,
   );
