@@ -4,22 +4,18 @@ import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
-import { expectRefusal, runCli, snapshotFiles, useFolder } from '../support/cli.js';
+import { type CliResult, expectRefusal, runCli, snapshotFiles, useFolder } from '../support/cli.js';
 import { asAgentOs } from '../support/stores.js';
 
-/** Every command that opens the store, in both forms of output. */
+/** Each way in which a command comes to the store, in both forms of output. */
 const commands: readonly (readonly string[])[] = [
   ['up'],
   ['up', '--json'],
   ['up', '--dry-run', '--json'],
   ['down', '--yes'],
-  ['down', '--dry-run'],
   ['status', '--json'],
-  ['pending'],
-  ['executed', '--json'],
   ['verify'],
   ['backfill', '--rescan'],
-  ['backfill', '--dry-run'],
   ['skips', '--json'],
 ];
 
@@ -202,20 +198,23 @@ describe('bad input: the words', () => {
   const folder = useFolder();
   const store = () => folder.file('store.db');
 
-  before(() => generateStore({ path: store(), audits: 100 }));
+  // Two looks at a WAL store at once can each leave its sidecars to the other.
+  before(() => generateStore({ path: store(), audits: 100, journalMode: 'delete' }));
 
   for (const [code, says, ...args] of words) {
     it(`refuses ${JSON.stringify(args)} with ${code}`, async () => {
       const before = snapshotFiles(store());
       const given = args.map((word) => word.replace('STORE', store()));
       const env = { AGENTOS_DB_PATH: store() };
-      const told = expectRefusal(await runCli(given, { env }), code, 2);
-      expect(told.message).to.match(says);
       const [command, ...rest] = given;
-      if (command !== undefined && command !== 'help') {
-        const json = await runCli([command, '--json', ...rest], { env });
-        expect(expectRefusal(json, code, 2)).to.include(told);
-      }
+      const hasJson = command !== undefined && command !== 'help';
+      const [text, json] = await Promise.all([
+        runCli(given, { env }),
+        ...(hasJson ? [runCli([command, '--json', ...rest], { env })] : []),
+      ]);
+      const told = expectRefusal(text as CliResult, code, 2);
+      expect(told.message).to.match(says);
+      if (json) expect(expectRefusal(json, code, 2)).to.include(told);
       expect(snapshotFiles(store())).to.deep.equal(before);
       expect(readdirSync(folder.path)).to.deep.equal(['store.db']);
     });

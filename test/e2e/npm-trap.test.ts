@@ -135,12 +135,12 @@ const rows: Readonly<Record<string, Row>> = {
       expect(column(given, 'SELECT max(rows_scanned) FROM umzug_backfill_batches')).to.deep.equal([50]),
   },
   'an option before an argument': {
-    forms: [['backfill', '--batch-size', '50', backfillStep, '--rescan']],
+    forms: [['backfill', '--batch-size', '5', backfillStep, '--rescan']],
     isUp: true,
     expects: ({ store }) =>
       expect(
         column(store, `SELECT max(rows_scanned) FROM umzug_backfill_batches WHERE run = 2`),
-      ).to.deep.equal([50]),
+      ).to.deep.equal([5]),
   },
   'an option before the command': {
     forms: [['--step', '1', 'up']],

@@ -26,7 +26,7 @@ describe('a signal between two batches', () => {
   const talkative = ['--batch-size', '50', '--log-level', 'debug'];
 
   before(async () => {
-    generateStore({ path: folder.file('v20.db'), audits: 60_000, supervisorShare: 0.9 });
+    generateStore({ path: folder.file('v20.db'), audits: 20_000, supervisorShare: 0.9 });
     copyFileSync(folder.file('v20.db'), folder.file('whole.db'));
     await on(folder.file('whole.db')).run(['up']);
   });
