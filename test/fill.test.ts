@@ -252,7 +252,9 @@ describe('applyBackfillStep', () => {
         for (const sql of schema) db.exec(sql);
         db.exec(`INSERT INTO schema_version (version) VALUES ('0.20.0')`);
         const insert = db.prepare(`INSERT INTO task_audits VALUES (?, 'SUPERVISOR_决定', ?, ?)`);
-        rows.forEach(([payload], i) => insert.run(i, payload, C));
+        rows.forEach(([payload], i) => {
+          insert.run(i, payload, C);
+        });
         db.close();
 
         const skips = await fill(path, (opened) => [...recordedSkips(opened).keys()], 4);

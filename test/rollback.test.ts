@@ -23,7 +23,7 @@ const options = { audits: 60, rareShare: 0.3 };
 const batchRows = 7;
 
 const write = ({ path }: Connected, sql: string): void =>
-  agentOs(path, (db) => db.exec(sql)) as unknown as void;
+  agentOs(path, (db) => db.exec(sql)) as unknown as undefined;
 const keysOf = (cells: readonly string[], column: string): string[] =>
   cells.filter((cell) => cell.endsWith(` ${column}`)).map((cell) => cell.split(' ')[0] ?? '');
 const tables = ({ path }: Connected): unknown =>

@@ -1,5 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
-import { type Ledger } from '../ledger/ledger.js';
+import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
 import type { Step } from '../steps/step.js';
 import type { Store } from '../store/sqlite/store.js';

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
@@ -8,7 +8,6 @@ import {
   expectKnownRefusal,
   expectLooked,
   expectRefusal,
-  LOCKER,
   look,
   looks,
   type Mode,
@@ -17,6 +16,7 @@ import {
   snapshotFiles,
   startScript,
   useStores,
+  WRITER,
 } from '../support/cli.js';
 
 // Stores that are sound, but can not be had: permissions and locks.
@@ -80,6 +80,16 @@ describe('bad input: a store that may not be written', () => {
       expectRefusal(await look(protect('wal', 0o666, 0o555), command, prefix), 'STORE_FOLDER_READONLY', 1);
   });
 
+  it('leaves nothing beside a read-only file whose WAL has lost its index', async () => {
+    for (const command of looks) {
+      const store = protect('wal', 0o644, 0o777);
+      await (await startScript(WRITER, store, "UPDATE task_audits SET level = 'left' WHERE audit_id = 1"))();
+      rmSync(`${store}-shm`);
+      for (const file of [store, `${store}-wal`]) chmodSync(file, 0o444);
+      await look(store, command, prefix); // one of this user's would keep the owner of the store from writing
+    }
+  });
+
   for (const [title, file, folder] of [
     ['file that it may not read', 0o000, 0o777],
     ['folder that it may not enter', 0o666, 0o000],
@@ -101,7 +111,7 @@ describe('bad input: a store that another process has locked for longer than the
       cases.map(async ({ mode, lock }) => {
         const store = copy(mode);
         const isShut = mode === 'delete' && lock === 'EXCLUSIVE'; // nobody may read, either
-        const release = await startScript(LOCKER, store, `BEGIN ${lock}`);
+        const release = await startScript(WRITER, store, `BEGIN ${lock}`);
         const before = snapshotFiles(store);
         const [text, json, status, plan] = await Promise.all(
           [['up'], ['up', '--json'], ['status'], ['up', '--dry-run', '--json']].map((command) =>
@@ -128,7 +138,7 @@ describe('bad input: a store that another process has locked for longer than the
       modes.map(async (mode) => {
         const store = copy(mode);
         expect((await runCli(['up', '--db-path', store])).code).to.equal(0);
-        const release = await startScript(LOCKER, store, 'BEGIN IMMEDIATE');
+        const release = await startScript(WRITER, store, 'BEGIN IMMEDIATE');
         const before = snapshotFiles(store);
         const results = await Promise.all(
           [['down'], ['backfill', '--rescan']].map((command) => runCli([...command, '--db-path', store])),

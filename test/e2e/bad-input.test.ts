@@ -1,6 +1,6 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
@@ -20,14 +20,16 @@ const commands: readonly (readonly string[])[] = [
 ];
 
 /** Puts something at the path of the store; returns another path to give, if it is not this one. */
-type Make = (path: string, template: string) => string | void;
+type Make = (path: string, template: string) => string | undefined;
 
 /** A store that is good but for what `statements` did to it. */
 const sql =
   (...statements: readonly string[]): Make =>
   (path, template) => {
     copyFileSync(template, path);
-    asAgentOs(path, (db: Database.Database) => statements.forEach((statement) => db.exec(statement)));
+    asAgentOs(path, (db: Database.Database) => {
+      for (const statement of statements) db.exec(statement);
+    });
   };
 
 /** A store whose audit table has `column` by another name only. */

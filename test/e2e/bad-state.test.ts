@@ -5,7 +5,6 @@ import { describe, it } from 'mocha';
 import {
   expectLooked,
   expectRefusal,
-  LOCKER,
   look,
   lookFirst,
   looks,
@@ -13,18 +12,10 @@ import {
   snapshotFiles,
   startScript,
   useStores,
+  WRITER,
 } from '../support/cli.js';
 
 // Stores in which a writer has died, or is at work.
-
-/** Commits the second argument into the WAL of the store that is the first. */
-const WRITER = `
-  const Database = require('better-sqlite3');
-  const db = new Database(process.argv[1]);
-  db.pragma('wal_autocheckpoint = 0');
-  db.exec(process.argv[2]);
-  console.log('ready');
-  setInterval(() => db.open, 1e6);`;
 
 describe('bad input: a WAL that a killed writer has left', () => {
   const copy = useStores();
@@ -108,7 +99,7 @@ describe('bad input: a hot journal', () => {
   it('is not seen in the journal of a writer that lives', async () => {
     const store = copy('delete');
     const statement = "BEGIN; UPDATE task_audits SET level = 'new' WHERE audit_id = 1";
-    const release = await startScript(LOCKER, store, statement);
+    const release = await startScript(WRITER, store, statement);
     try {
       expect(snapshotFiles(store).sidecars).to.deep.equal(['store.db-journal']);
       for (const command of looks) expectLooked(command, await look(store, command));

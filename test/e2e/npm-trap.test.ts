@@ -224,6 +224,14 @@ describe('npm run migrate', () => {
     expect(touched, 'ran for real').to.deep.equal([]);
   });
 
+  it('does not make a yes of a no', async () => {
+    const store = copy(true);
+    for (const no of ['--no-yes', '--yes=false']) {
+      const result = await typed(['down', no], { AGENTOS_DB_PATH: store });
+      expect(`${result.stdout}${result.stderr}`).not.to.include('-- down --yes');
+    }
+  });
+
   it('corrects a call through npm exec as such', async () => {
     const project = folder.file('project');
     mkdirSync(join(project, 'node_modules/.bin'), { recursive: true });

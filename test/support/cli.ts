@@ -22,6 +22,7 @@ export interface CliResult {
   readonly stdout: string;
   readonly stderr: string;
   /** stdout as the one JSON document that `--json` promises. */
+  // biome-ignore lint/suspicious/noExplicitAny: each test says by its assertions what shape it expects
   json(): any;
 }
 
@@ -262,8 +263,8 @@ export function expectLooked(command: readonly string[], result: CliResult): voi
   else expect(result.code, result.stderr).to.equal(0);
 }
 
-/** Holds the lock that the second argument takes on the store that is the first, until it is killed. */
-export const LOCKER = `
+/** Runs the SQL that is its second argument on the store that is the first, and keeps its connection until it is killed. */
+export const WRITER = `
   const Database = require('better-sqlite3');
   const db = new Database(process.argv[1]);
   db.exec(process.argv[2]);

@@ -158,7 +158,9 @@ export function insertAudits(db: Database.Database, audits: readonly Audit[]): v
       ['created_at', audit.createdAt === undefined ? '2026-01-20 10:00:00' : audit.createdAt],
     ]);
     if (hasTask) values.set('task_id', 'task_000000');
-    backfillStep.columns.forEach(({ name }, i) => audit.cells && values.set(name, audit.cells[i]));
+    backfillStep.columns.forEach(({ name }, i) => {
+      if (audit.cells) values.set(name, audit.cells[i]);
+    });
     const names = [...values.keys()];
     // A bound Buffer is a BLOB, and a bound string always UTF-8: TEXT that is not takes a cast.
     const marks = names.map((name) => (name === 'payload' && audit.asText ? 'CAST(? AS TEXT)' : '?'));

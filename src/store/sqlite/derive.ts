@@ -111,12 +111,12 @@ const bytesSql = (sql: string): string => `length(CAST(${sql} AS BLOB))`;
  * @see https://www.sqlite.org/json1.html#jvalid
  */
 function documentSql(column: string, names: readonly string[], isPlain: boolean): string {
-  const escape = names.every((name) => /^[\w .$-]+$/.test(name)) ? '\\u00' : '\\';
+  const mark = names.every((name) => /^[\w .$-]+$/.test(name)) ? '\\u00' : '\\';
   const rare = isPlain ? 'NULL' : `CAST(${READ_JSON}(CAST(${column} AS BLOB)) AS TEXT)`;
   return `CASE WHEN ${column} IS NULL OR ${column} = '' THEN '{}'
       WHEN typeof(${column}) = 'blob' THEN NULL
       WHEN json_valid(${column}) AND ${bytesSql(`format('%s', ${column})`)} = ${bytesSql(column)}
-        AND instr(${column}, ${literal(escape)}) = 0 THEN ${column}
+        AND instr(${column}, ${literal(mark)}) = 0 THEN ${column}
       ELSE ${rare} END`;
 }
 
