@@ -20,7 +20,8 @@ const commands: readonly (readonly string[])[] = [
 ];
 
 /** Puts something at the path of the store; returns another path to give, if it is not this one. */
-type Make = (path: string, template: string) => string | undefined;
+// biome-ignore lint/suspicious/noConfusingVoidType: most do something and return nothing
+type Make = (path: string, template: string) => string | void;
 
 /** A store that is good but for what `statements` did to it. */
 const sql =
