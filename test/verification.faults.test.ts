@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { CheckResult } from '../src/verification/check.js';
 import {
+  after,
   backfillStatus,
   change,
   checkOf,
@@ -21,7 +22,7 @@ import {
   withAppliedStore,
   withPlainStore,
 } from './support/migrate.js';
-import { applyBoth, asAgentOs, failureOf, insertAudits, schemaStep, withOpened } from './support/stores.js';
+import { asAgentOs, insertAudits } from './support/stores.js';
 
 /** What a check has to say beyond passes: each verdict with its sample keys. */
 const found = (check: CheckResult): unknown[] =>
@@ -80,6 +81,21 @@ describe('verification, a value changed', () => {
       expect(query(path, 'SELECT supervisor_processed_at FROM task_audits WHERE audit_id = 4')).to.deep.equal(
         [processed],
       );
+      await expectIdle(path);
+    }));
+
+  it('fails within a rescan that had filled the cell again', () =>
+    withAppliedStore(async (path) => {
+      change(path, 'UPDATE task_audits SET source_event_ts = NULL WHERE audit_id IN (3, 5)');
+      const soon = () => change(path, `UPDATE task_audits SET source_event_ts = 'x' WHERE audit_id <= 3`);
+      const outcome = await rescan(path, after(1, 'batch_committed', soon));
+      expect(codeOf(outcome)).to.equal('VERIFICATION_FAILED');
+      // The cells of rows 1 and 2 were filled by the run before, which was verified.
+      expect(found(checkOf(only(outcome.verifications), 'consistency'))).to.deep.equal([
+        ['fail', ['3']],
+        ['warn', ['1', '2']],
+      ]);
+      expect(codeOf(await rescan(path))).to.equal(undefined);
       await expectIdle(path);
     }));
 
@@ -175,72 +191,4 @@ describe('verification, cells lost', () => {
         expect((await down(path)).cells).to.deep.equal([{ backfill: name, reverted: 2 * left, kept: 0 }]);
       }));
   }
-});
-
-describe('verification, indexes', () => {
-  for (const { name: index } of schemaStep.indexes) {
-    it(`fails when ${index} was dropped, and the next \`up\` makes it again`, () =>
-      withAppliedStore(async (path) => {
-        change(path, `DROP INDEX ${index}`);
-        const check = checkOf(await verify(path), 'index-use');
-        expect(check.verdict).to.equal('fail');
-        expect(check.hint).to.match(/^umzug-backfill up /);
-        expect(await backfillStatus(path)).to.include({ isPending: true });
-        const outcome = await up(path);
-        expect(outcome).to.deep.include({ applied: [], remade: [schemaStep.name] });
-        expect(troubles(await verify(path))).to.deep.equal({});
-        await expectIdle(path);
-      }));
-  }
-
-  it('makes dropped indexes again before it verifies', () =>
-    withPlainStore(async (path) => {
-      await withOpened(path, (opened) => applyBoth(opened));
-      for (const { name: index } of schemaStep.indexes) change(path, `DROP INDEX ${index}`);
-      const outcome = await up(path);
-      expect(outcome.remade).to.deep.equal([schemaStep.name]);
-      expect(troubles(only(outcome.verifications))).to.deep.equal({});
-    }));
-
-  it('takes an index of the same definition under another name', () =>
-    withAppliedStore(async (path) => {
-      change(
-        path,
-        `DROP INDEX idx_task_audits_decision_lag;
-        CREATE INDEX idx_task_audits_lag ON Task_Audits ("source_event_ts", supervisor_processed_at)
-          where source_event_ts is not null AND "supervisor_processed_at" IS NOT NULL`,
-      );
-      const check = checkOf(await verify(path), 'index-use');
-      expect(check.verdict).to.equal('pass');
-      expect(check.findings.map(({ text }) => text)).to.include(
-        'idx_task_audits_decision_lag (as idx_task_audits_lag) is used',
-      );
-      await expectIdle(path);
-    }));
-
-  it('fails for an index of another definition under our name', () =>
-    withAppliedStore(async (path) => {
-      change(
-        path,
-        `DROP INDEX idx_task_audits_source_event_ts;
-        CREATE INDEX idx_task_audits_source_event_ts ON task_audits (source_event_ts) WHERE source_event_ts > 'a'`,
-      );
-      expect(checkOf(await verify(path), 'index-use').verdict).to.equal('fail');
-      // `up` can't make ours beside it, and says whose name is taken.
-      const refusal = await failureOf('SCHEMA_BLOCKED', () => up(path));
-      expect(refusal.message).to.include('idx_task_audits_source_event_ts');
-    }));
-
-  it('warns when SQLite prefers another index to ours, which it could use', () =>
-    withAppliedStore(async (path) => {
-      // Of two that serve alike SQLite takes the one that was made last.
-      change(
-        path,
-        `CREATE INDEX users_own ON task_audits (source_event_ts) WHERE source_event_ts >= '2026-01-01'`,
-      );
-      const check = checkOf(await verify(path), 'index-use');
-      expect(check.findings.map(({ verdict }) => verdict)).to.deep.equal(['warn', 'pass', 'pass']);
-      expect(check.hint).to.equal(undefined);
-      await expectIdle(path);
-    }));
 });

@@ -128,9 +128,7 @@ function beginRun(store: Store, ledger: Ledger, backfill: Backfill, kind: RunRec
   const last = ledger.lastRun(backfill.name);
   const startKey = kind === 'catch-up' && hasGrowingKeys(store, backfill) ? (last?.watermark ?? null) : null;
   const watermark = lastKey(store, backfill);
-  const isWhole = startKey === null && watermark !== null;
-  const foundCells = isWhole ? countFound(store, backfill, watermark) : 0;
-  ledger.beginRun(backfill.name, { run: (last?.run ?? 0) + 1, kind, startKey, watermark, foundCells });
+  ledger.beginRun(backfill.name, { run: (last?.run ?? 0) + 1, kind, startKey, watermark });
 }
 
 /** Works off every run that has not reached its watermark, in order. Returns whether there was one. */
@@ -177,6 +175,11 @@ async function workOff(
     kind: run.kind,
     isResumed: run.batches > 0,
   });
+  if (run.startKey === null && run.watermark !== null && run.batches === 0) {
+    // Only now: a run before this one, resumed with it, may just have filled some of them.
+    const found = countFound(store, backfill, run.watermark);
+    store.write(() => ledger.setFoundCells(backfill.name, run.run, found));
+  }
   let cursor = run.cursor;
   for (let isDone = false; !isDone; ) {
     throwIfStopped(options.signal, backfill.name);

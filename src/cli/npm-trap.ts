@@ -34,7 +34,9 @@ export function refuseNpmKeptOptions(
   const kept = options.flatMap((option) => {
     const value = keptValue(option.name, env);
     const isGiven = argv.some((word) => word === `--${option.name}` || word.startsWith(`--${option.name}=`));
-    return value === undefined || isGiven ? [] : [{ ...option, value }];
+    // A flag that is off, as by `yes=false` in an .npmrc, was not asked for.
+    const isOff = option.takes === undefined && (value === '' || value === 'false');
+    return value === undefined || isOff || isGiven ? [] : [{ ...option, value }];
   });
   if (kept.length === 0) return;
   const words = [...argv];

@@ -53,21 +53,27 @@ export class Ledger extends StepLedger {
   }
 
   /** Begins a run. */
-  beginRun(
-    backfill: string,
-    run: Pick<RunRecord, 'run' | 'kind' | 'startKey' | 'watermark' | 'foundCells'>,
-  ): void {
+  beginRun(backfill: string, run: Pick<RunRecord, 'run' | 'kind' | 'startKey' | 'watermark'>): void {
     this.store.run(
       `INSERT INTO ${T.runs} (backfill, run, kind, status, start_key, cursor, watermark, found_cells, started_at)
-      VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?)`,
+      VALUES (?, ?, ?, 'running', ?, ?, ?, 0, ?)`,
       backfill,
       run.run,
       run.kind,
       run.startKey,
       run.startKey,
       run.watermark,
-      run.foundCells,
       this.timestamp(),
+    );
+  }
+
+  /** Notes how many cells held their derived value before a run filled its first. */
+  setFoundCells(backfill: string, run: number, cells: number): void {
+    this.store.run(
+      `UPDATE ${T.runs} SET found_cells = ? WHERE backfill = ? AND run = ?`,
+      cells,
+      backfill,
+      run,
     );
   }
 

@@ -128,7 +128,8 @@ describe('bad input: a store that another process has locked for longer than the
           if (isShut) expectRefusal(result as CliResult, 'STORE_BUSY', 1);
           else expect(result?.code).to.equal(0);
         }
-        expect((await runCli(['up', '--db-path', store])).code).to.equal(0);
+        const again = await runCli(['up', '--db-path', store]);
+        expect(again.code, `${mode} ${lock}: ${again.stderr}`).to.equal(0);
       }),
     );
   });
