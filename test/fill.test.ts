@@ -221,6 +221,25 @@ describe('applyBackfillStep', () => {
     });
   }
 
+  it('takes no name for another that goes on with bytes that are no UTF-8', async () => {
+    // With an escape in the name SQLite decodes it, and ends the comparison where a byte decodes to zero.
+    const names = ['\xff', '\xc0\x80', '\xe0', '\xf0', '\xfe'].flatMap((bytes) =>
+      ['\\n', '\\"', '\\/', '\\u4e8c'].map((escaped) => `source_ts${bytes}${escaped}`),
+    );
+    await withGeneratedStore({ audits: 0, smallSchema: true }, async (path) => {
+      asAgentOs(path, (db) => {
+        const insert = db.prepare(
+          `INSERT INTO task_audits VALUES (?, 'SUPERVISOR_ERROR', CAST(? AS TEXT), '2026-01-20')`,
+        );
+        names.forEach((name, i) => {
+          insert.run(i, Buffer.from(`{"${name}":"other","timestamp":"t"}`, 'latin1'));
+        });
+      });
+      await fillAndCompare(path);
+      expect(read(path, 'SELECT DISTINCT source_event_ts FROM task_audits')).to.deep.equal(['2026-01-20']);
+    });
+  });
+
   for (const encoding of ['UTF-16le', 'UTF-16be']) {
     it(`reads a store in ${encoding}`, async () => {
       const C = '2026-01-20 10:00:00';

@@ -7,6 +7,7 @@ import {
   findIndex,
   hasIndex,
   hasTable,
+  tableBytes,
   tableColumns,
   updateTriggers,
 } from '../src/schema/inspect.js';
@@ -101,6 +102,25 @@ describe('findIndex', () => {
       const step = defineSchemaStep({ table: 'other' });
       // The index that the step would make is as much NOCASE as this one; it is not BINARY, so it is not trusted.
       expect(findIndex(store, step, { name: 'w', columns: ['a'] })).to.equal(undefined);
+    });
+  });
+});
+
+describe('findIndex, by odd names', () => {
+  it('finds an index whose name has a parenthesis', async () => {
+    await withSchema('CREATE INDEX "odd (name" ON events (ts) WHERE ts IS NOT NULL', (store) => {
+      const step = defineSchemaStep({ table: 'events' });
+      const index = { name: 'w', columns: ['ts'], where: 'ts IS NOT NULL' };
+      expect(findIndex(store, step, index)).to.equal('odd (name');
+    });
+  });
+});
+
+describe('tableBytes', () => {
+  it('counts the pages of the table, named in any case', async () => {
+    await withSchema('', (store) => {
+      expect(tableBytes(store, 'events')).to.be.greaterThan(0);
+      expect(tableBytes(store, 'EVENTS')).to.equal(tableBytes(store, 'events'));
     });
   });
 });

@@ -213,6 +213,26 @@ describe('down', () => {
       expect(actualCells(at.path).get(d)).to.deep.equal([null, null]);
     }));
 
+  it('tells a changed cell by its bytes, whatever the collation of a column that stood before', () =>
+    withV20(
+      { ...options, rareShare: 0 },
+      async (at) => {
+        applySchemaStep(at.store, at.ledger, schemaStep);
+        await fill(at, { batchRows });
+        const [key = ''] = keysOf(ledgerCells(at.ledger), 'source_event_ts');
+        write(
+          at,
+          `UPDATE task_audits SET source_event_ts = lower(source_event_ts),
+            supervisor_processed_at = supervisor_processed_at || ' ' WHERE audit_id = ${key}`,
+        );
+        const changed = actualCells(at.path).get(key);
+        expect(await empty(at)).to.include({ kept: 2 });
+        expect(actualCells(at.path).get(key)).to.deep.equal(changed);
+      },
+      `ALTER TABLE task_audits ADD COLUMN source_event_ts TEXT COLLATE NOCASE;
+      ALTER TABLE task_audits ADD COLUMN supervisor_processed_at TEXT COLLATE RTRIM`,
+    ));
+
   it('passes over what somebody has removed already', () =>
     withV20(options, async (at) => {
       const before = dumpSchema(at.path);

@@ -22,6 +22,8 @@ export interface StoreFiles {
   readonly mainBytes: number;
   /** Size of `-wal`, in bytes; 0 when there is none. */
   readonly walBytes: number;
+  /** Whether there is a `-shm`. */
+  readonly hasShm: boolean;
   /** Size of `-journal`, in bytes; 0 when there is none. */
   readonly journalBytes: number;
 }
@@ -90,6 +92,7 @@ export function locateStore(given: string): StoreFiles {
     folder: dirname(path),
     mainBytes: found.size,
     walBytes: sizeOf(`${path}-wal`),
+    hasShm: find(`${path}-shm`) !== undefined,
     journalBytes: sizeOf(`${path}-journal`),
   };
   if (files.mainBytes === 0 && files.walBytes === 0) {

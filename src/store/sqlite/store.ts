@@ -51,8 +51,10 @@ export class Store {
   constructor(files: StoreFiles, options: OpenOptions) {
     const isLook = options.access === 'look';
     const mayBeHot = hasJournalHeader(files);
-    // A reader that may not write the file could not remove the sidecars that SQLite makes for it in WAL mode.
-    if (!isLook || (files.walBytes === 0 && !isWritable(files.path) && isWal(files))) requireWritable(files);
+    // A reader that may not write the file could not remove the sidecars that SQLite makes for it in WAL mode, and as its
+    // own they could keep the store's owner from writing.
+    const leavesSidecars = !isWritable(files.path) && (files.walBytes > 0 ? !files.hasShm : isWal(files));
+    if (!isLook || leavesSidecars) requireWritable(files);
     this.files = files;
     try {
       this.#db = new Database(files.path, {
