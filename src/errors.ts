@@ -207,7 +207,9 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
   return new BackfillError(
     'STORE_REFUSED',
     `SQLite refused a statement${where} (${error.code})`,
-    'Look for a trigger or a constraint that stands in the way: umzug-backfill up --dry-run lists them',
+    error.code.startsWith('SQLITE_CONSTRAINT')
+      ? 'Look for a trigger or a constraint that stands in the way: sqlite3 STORE .schema'
+      : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
     { cause: error },
   );
 }

@@ -37,7 +37,7 @@ const up = (path: string): Promise<void> =>
 const down = (path: string): Promise<void> =>
   connected(path, async (at) => {
     await empty(at);
-    revertSchemaStep(at.store, at.ledger, schemaStep);
+    revertSchemaStep(at.store, at.ledger, schemaStep, { isConfirmed: true });
   });
 
 function expectIntact(path: string): void {

@@ -66,7 +66,7 @@ describe('rehearsal', () => {
               store.run('UPDATE task_audits SET source_event_ts = source_event_ts WHERE audit_id < 9'),
             );
             checkRevertible(store, ledger, schemaStep);
-            revertSchemaStep(store, ledger, schemaStep);
+            revertSchemaStep(store, ledger, schemaStep, { isConfirmed: true });
             expect(dumpSchema(path)).to.deep.equal(before);
           },
         ));
@@ -81,7 +81,7 @@ describe('revertSchemaStep', () => {
       const sql = 'CREATE INDEX idx_task_audits_decision_lag ON task_audits (level, payload)';
       asAgentOs(path, (db) => db.exec(`DROP INDEX idx_task_audits_decision_lag; ${sql}`));
       checkRevertible(store, ledger, schemaStep);
-      revertSchemaStep(store, ledger, schemaStep);
+      revertSchemaStep(store, ledger, schemaStep, { isConfirmed: true });
       expect(dumpSchema(path)).to.deep.include({
         type: 'index',
         name: 'idx_task_audits_decision_lag',

@@ -189,7 +189,7 @@ describe('up, then down', () => {
             expect(dumpTable(path, 'task_audits').map(withoutOurs)).to.deep.equal(others);
 
             const left = actualCells(path);
-            revertSchemaStep(at.store, at.ledger, schemaStep);
+            revertSchemaStep(at.store, at.ledger, schemaStep, { isConfirmed: true });
             expect(dumpSchema(path)).to.deep.equal(before.schema);
             const stands = agentOs(path, (db) =>
               db.prepare(`SELECT name FROM pragma_table_info('task_audits')`).pluck().all(),

@@ -32,7 +32,8 @@ const tables = ({ path }: Connected): unknown =>
 const losses = ({ store, ledger }: Connected, isConfirmed = false): void =>
   checkLosses(store, ledger, schemaStep, { isConfirmed });
 const revertible = ({ store, ledger }: Connected): void => checkRevertible(store, ledger, schemaStep);
-const revertSchema = ({ store, ledger }: Connected): void => revertSchemaStep(store, ledger, schemaStep);
+const revertSchema = ({ store, ledger }: Connected): void =>
+  revertSchemaStep(store, ledger, schemaStep, { isConfirmed: true });
 
 /** Insists that each cell that differs from `before` stands in the ledger once, and no other. */
 function expectLedger({ path, ledger }: Connected, before: Map<string, Cells>): void {

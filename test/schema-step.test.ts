@@ -27,7 +27,8 @@ const everything = [...columns, index(lag), index(event), index(source), version
 
 const write = (path: string, sql: string): unknown => agentOs(path, (db) => db.exec(sql));
 const apply = ({ store, ledger }: Connected): void => applySchemaStep(store, ledger, schemaStep);
-const revert = ({ store, ledger }: Connected): void => revertSchemaStep(store, ledger, schemaStep);
+const revert = ({ store, ledger }: Connected): void =>
+  revertSchemaStep(store, ledger, schemaStep, { isConfirmed: true });
 const made = ({ ledger }: Connected) => ledger.objects(schemaStep.name);
 const rehearse = ({ store, ledger }: Pick<Connected, 'store' | 'ledger'>): string[] =>
   rehearseUp(store, schemaStep, planSchemaStep(store, schemaStep), ledger.objects(schemaStep.name));

@@ -3,6 +3,7 @@ import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
+import { absentColumns } from '../schema/inspect.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { fillBatch, prepareFill } from '../store/sqlite/batch.js';
 import { prepareRevert, type RevertResult, revertCells } from '../store/sqlite/revert.js';
@@ -141,20 +142,26 @@ async function resumeRuns(
   const running = ledger.runs(backfill.name).filter(({ status }) => status === 'running');
   if (running.length === 0) return false;
   prepareFill(store, backfill);
-  await inBatches(backfill, options, async () => {
-    for (const run of running) await workOff(store, ledger, backfill, run, options);
-  });
+  for (const run of running) {
+    if (run.startKey === null && run.watermark !== null && run.batches === 0) {
+      // Only now: a run before this one, resumed with it, may just have filled some of them.
+      const found = countFound(store, backfill, run.watermark);
+      store.write(() => ledger.setFoundCells(backfill.name, run.run, found));
+    }
+    await inBatches(backfill, options, async () => workOff(store, ledger, backfill, run, options));
+  }
   return true;
 }
 
 async function inBatches(
   backfill: Backfill,
-  { onEvent }: RunOptions,
+  { onEvent, signal }: RunOptions,
   act: () => Promise<void>,
 ): Promise<void> {
   onEvent?.({ event: 'batches_started', backfill: backfill.name });
   try {
     await act();
+    throwIfStopped(signal, backfill.name); // heard in the last batch: what comes next must not begin
   } finally {
     onEvent?.({ event: 'batches_ended', backfill: backfill.name });
   }
@@ -175,11 +182,6 @@ async function workOff(
     kind: run.kind,
     isResumed: run.batches > 0,
   });
-  if (run.startKey === null && run.watermark !== null && run.batches === 0) {
-    // Only now: a run before this one, resumed with it, may just have filled some of them.
-    const found = countFound(store, backfill, run.watermark);
-    store.write(() => ledger.setFoundCells(backfill.name, run.run, found));
-  }
   let cursor = run.cursor;
   for (let isDone = false; !isDone; ) {
     throwIfStopped(options.signal, backfill.name);
@@ -251,21 +253,25 @@ async function revertBatches(
   backfill: Backfill,
   options: RunOptions,
 ): Promise<void> {
-  for (let batch = ledger.lastBatch(backfill.name); batch; batch = ledger.lastBatch(backfill.name)) {
+  const absent = absentColumns(
+    store,
+    backfill.table,
+    backfill.columns.map(({ name }) => name),
+  );
+  for (let number = ledger.nextBatch(backfill.name) - 1; number > 0; number -= 1) {
     throwIfStopped(options.signal, backfill.name);
-    const last = batch;
     const result = store.write(() => {
       let [reverted, kept] = [0, 0];
-      for (const { columns, runs } of ledger.cells(backfill.name, last.number)) {
-        const part = revertCells(store, backfill, columns, runs);
+      for (const { columns, runs } of ledger.cells(backfill.name, number)) {
+        const part = revertCells(store, backfill, { columns, runs, absent });
         reverted += part.reverted;
         kept += part.kept;
       }
       ledger.countReverted(backfill.name, reverted, kept);
-      ledger.removeBatch(backfill.name, last);
+      ledger.removeBatch(backfill.name, number);
       return { reverted, kept };
     });
-    options.onEvent?.({ event: 'batch_reverted', backfill: backfill.name, batch: last.number, ...result });
+    options.onEvent?.({ event: 'batch_reverted', backfill: backfill.name, batch: number, ...result });
     await nextTurn();
   }
 }

@@ -37,14 +37,13 @@ export function findDrift(steps: readonly Step[], records: readonly StepRecord[]
 /**
  * Refuses any drift.
  *
+ * @param hint what to do about it
  * @throws {BackfillError} `STEP_DRIFTED` naming the first
  */
-export function refuseDrift(drifts: readonly Drift[]): void {
+export function refuseDrift(
+  drifts: readonly Drift[],
+  hint = 'Put the step files back as they were applied, or run it again without --strict',
+): void {
   const first = drifts[0];
-  if (!first) return;
-  throw new BackfillError(
-    'STEP_DRIFTED',
-    first.text,
-    'Put the step files back as they were applied, or run it again without --strict',
-  );
+  if (first) throw new BackfillError('STEP_DRIFTED', first.text, hint);
 }

@@ -151,15 +151,6 @@ export class Ledger extends StepLedger {
       .map((row) => numbers(row, BATCH_NUMBERS));
   }
 
-  /** The last batch of a backfill, or undefined. */
-  lastBatch(backfill: string): BatchRecord | undefined {
-    const row = this.store.getExact<BatchRecord>(
-      `SELECT ${BATCH_COLUMNS} FROM ${T.batches} WHERE backfill = ? ORDER BY number DESC LIMIT 1`,
-      backfill,
-    );
-    return row && numbers(row, BATCH_NUMBERS);
-  }
-
   /** The number of the next batch: behind every one that the ledger knows of, be it only by its cells. */
   nextBatch(backfill: string): number {
     const row = this.store.get<{ last: number | null }>(
@@ -200,26 +191,25 @@ export class Ledger extends StepLedger {
    * Forgets a reverted batch with its cells and skips, and takes it out of its run: the run's cursor goes back to the
    * batch before, so that an `up` after a stopped `down` fills again from there.
    */
-  removeBatch(backfill: string, batch: BatchRecord): void {
+  removeBatch(backfill: string, number: number): void {
+    this.store.run(
+      `UPDATE ${T.runs} AS r SET status = 'running', filled_at = NULL, batches = batches - 1,
+        rows_scanned = r.rows_scanned - b.rows_scanned, cells_filled = r.cells_filled - b.cells_filled,
+        cells_skipped = r.cells_skipped - b.cells_skipped,
+        cursor = coalesce((SELECT e.last_key FROM ${T.batches} AS e
+          WHERE e.backfill = r.backfill AND e.run = r.run AND e.number < b.number ORDER BY e.number DESC LIMIT 1), start_key)
+      FROM ${T.batches} AS b
+      WHERE b.backfill = ? AND b.number = ? AND r.backfill = b.backfill AND r.run = b.run`,
+      backfill,
+      number,
+    );
     for (const [table, column] of [
       [T.cells, 'batch'],
       [T.skips, 'batch'],
       [T.batches, 'number'],
     ] as const) {
-      this.store.run(`DELETE FROM ${table} WHERE backfill = ? AND ${column} = ?`, backfill, batch.number);
+      this.store.run(`DELETE FROM ${table} WHERE backfill = ? AND ${column} = ?`, backfill, number);
     }
-    this.store.run(
-      `UPDATE ${T.runs} AS r SET status = 'running', filled_at = NULL, batches = batches - 1,
-        rows_scanned = rows_scanned - ?, cells_filled = cells_filled - ?, cells_skipped = cells_skipped - ?,
-        cursor = coalesce((SELECT b.last_key FROM ${T.batches} AS b
-          WHERE b.backfill = r.backfill AND b.run = r.run ORDER BY b.number DESC LIMIT 1), start_key)
-      WHERE backfill = ? AND run = ?`,
-      batch.rowsScanned,
-      batch.cellsFilled,
-      batch.cellsSkipped,
-      backfill,
-      batch.run,
-    );
   }
 
   // Skips

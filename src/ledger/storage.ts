@@ -1,4 +1,5 @@
 import type { UmzugStorage } from 'umzug';
+import { BackfillError } from '../errors.js';
 import type { Ledger } from './ledger.js';
 
 /**
@@ -15,7 +16,12 @@ import type { Ledger } from './ledger.js';
 export function ledgerStorage(ledger: Ledger, direction: 'up' | 'down'): UmzugStorage {
   const isLogged = (name: string): boolean => ledger.step(name)?.status === 'applied';
   const require = async (isAsExpected: boolean, name: string): Promise<void> => {
-    if (!isAsExpected) throw new Error(`The step ${name} has not written its ledger row`);
+    if (isAsExpected) return;
+    throw new BackfillError(
+      'RUN_CONFLICT',
+      `Another process has changed the ledger row of ${name} meanwhile`,
+      'Wait until it has ended, then run the same command again',
+    );
   };
   return {
     executed: async () =>

@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import { type Drift, refuseDrift } from '../ledger/drift.js';
 import type { StepRecord } from '../ledger/records.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
 import { hasDown, type Step } from '../steps/step.js';
@@ -67,6 +68,17 @@ export function findReverts(
   });
 }
 
+/** A backfill that would derive otherwise than it did when it filled could not tell its cells from the application's. */
+function refuseChangedBackfills(reverts: readonly Step[], drifts: readonly Drift[]): void {
+  refuseDrift(
+    drifts.filter(
+      ({ kind, step: name }) =>
+        kind === 'changed' && reverts.some((step) => step.kind === 'backfill' && step.name === name),
+    ),
+    'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay',
+  );
+}
+
 /**
  * Refuses what can be known before anything is reverted, and tells how long the write lock will be held. Columns' values
  * are looked at again later, after their backfill's `down`.
@@ -102,6 +114,7 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
     const records = session.ledger.steps();
     const found = findReverts(records, options.project.steps, target);
     const known = checkDrift(options, records);
+    if (!options.isConfirmed) refuseChangedBackfills(found, known);
     checkReverts(session, found, options);
     return { drifts: known, reverts: found };
   });

@@ -4,10 +4,11 @@ import { createIndexEstimate, dropColumnEstimate, SCHEMA_ONLY_MS } from '../sche
 import { tableBytes, updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { reverseStatements } from '../schema/rehearse.js';
+import { deleteVersionSql, standingObjects } from '../schema/run.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import { anyNullSql, derivationSql, scopeSql } from '../store/sqlite/derive.js';
-import { hasGrowingKeys } from '../store/sqlite/scope.js';
+import { hasGrowingKeys, isSkippedSql } from '../store/sqlite/scope.js';
 import { foldCase, identifier } from '../store/sqlite/sql.js';
 import { showValue } from '../verification/timestamps.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
@@ -135,10 +136,17 @@ function reverseDdl({ store, ledger }: Session, step: Step): PlannedDdl[] {
   if (step.kind === 'sql') return (step.down ?? []).map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind === 'backfill') return [];
   const lockMs = Math.ceil(dropColumnEstimate(store, step.table, 1).lockMs);
-  return reverseStatements(step, ledger.objects(step.name)).map((sql) => ({
-    sql,
-    lockMs: sql.startsWith('ALTER') ? lockMs : SCHEMA_ONLY_MS,
-  }));
+  const objects = standingObjects(store, ledger, step);
+  const version = objects.find(({ kind }) => kind === 'version');
+  return [
+    ...reverseStatements(step, objects).map((sql) => ({
+      sql,
+      lockMs: sql.startsWith('ALTER') ? lockMs : SCHEMA_ONLY_MS,
+    })),
+    ...(version && step.version
+      ? [{ sql: deleteVersionSql(step.version, version.name), lockMs: SCHEMA_ONLY_MS }]
+      : []),
+  ];
 }
 
 function planFill(
@@ -158,7 +166,7 @@ function planFill(
       ? (last?.watermark ?? null)
       : null;
   const where = `WHERE ${after === null ? 'true' : `t.${identifier(step.key)} > ${after}`} AND ${scopeSql(step)}
-    AND ${anyNullSql(step, 't', absent)}`;
+    AND ${anyNullSql(step, 't', absent)}${kind === 'catch-up' ? ` AND NOT ${isSkippedSql(step)}` : ''}`;
   const { counts, readMs } = countRows(session, step, absent, where);
   const cell = (prefix: string): Record<string, number> =>
     Object.fromEntries(step.columns.map(({ name }, i) => [name, counts[`${prefix}${i}`] ?? 0]));

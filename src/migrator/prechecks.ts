@@ -2,6 +2,7 @@ import { BackfillError } from '../errors.js';
 import { absentColumns, hasTable, tableColumns } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { rehearseUp } from '../schema/rehearse.js';
+import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import { scopeSql } from '../store/sqlite/derive.js';
 import { foldCase, identifier, isSameName } from '../store/sqlite/sql.js';
@@ -22,7 +23,7 @@ export function checkPendingSteps({ store, ledger }: Session, pending: readonly 
     requireTable(store, step.table);
     if (step.kind === 'schema') {
       warnings.push(...rehearseUp(store, step, planSchemaStep(store, step), ledger.objects(step.name)));
-      for (const { name } of step.columns) coming.add(foldCase(`${step.table}.${name}`));
+      for (const name of comingColumns([step])) coming.add(name);
     } else {
       checkBackfill(store, step, coming);
     }
@@ -45,6 +46,13 @@ export function missingColumns(store: Store, { table, columns }: BackfillStep): 
     store,
     table,
     columns.map(({ name }) => name),
+  );
+}
+
+/** Columns that schema steps make, as folded `table.column`. */
+export function comingColumns(steps: readonly SchemaStepDefinition[]): Set<string> {
+  return new Set(
+    steps.flatMap(({ table, columns }) => columns.map(({ name }) => foldCase(`${table}.${name}`))),
   );
 }
 

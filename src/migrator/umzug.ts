@@ -1,7 +1,7 @@
 import { type RunnableMigration, Umzug } from 'umzug';
 import { applyBackfillStep, revertBackfillStep } from '../backfill/runner.js';
 import { ledgerStorage } from '../ledger/storage.js';
-import { applySchemaStep, checkLosses, revertSchemaStep } from '../schema/run.js';
+import { applySchemaStep, revertSchemaStep } from '../schema/run.js';
 import { applySqlStep, revertSqlStep } from '../schema/run-sql.js';
 import type { Step } from '../steps/step.js';
 import type { RevertResult } from '../store/sqlite/revert.js';
@@ -40,8 +40,7 @@ function runnable(
         path,
         up: async ({ context: { store, ledger } }) => applySchemaStep(store, ledger, step),
         down: async ({ context: { store, ledger } }) => {
-          checkLosses(store, ledger, step, { isConfirmed: options.isConfirmed ?? false });
-          revertSchemaStep(store, ledger, step);
+          revertSchemaStep(store, ledger, step, { isConfirmed: options.isConfirmed ?? false });
         },
       };
     case 'backfill':

@@ -4,7 +4,7 @@ import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
-import { checkBackfill, checkPendingSteps } from './prechecks.js';
+import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
 import {
   backfillsOf,
   checkDrift,
@@ -29,14 +29,14 @@ export interface UpOutcome extends RunOutcome {
   readonly applied: readonly string[];
   /** Backfills that were run again for rows that had waited. */
   readonly caughtUp: readonly string[];
-  /** Indexes of applied steps that somebody had dropped, and that were made again by which step. */
+  /** Applied steps of which somebody had dropped a column or an index, which was made again. */
   readonly remade: readonly string[];
 }
 
 /** What `up` would have to do on this store. */
 export interface UpWork {
   readonly pending: readonly Step[];
-  /** Applied schema steps of which an index is missing. */
+  /** Applied schema steps of which a column or an index is missing. */
   readonly incomplete: readonly Step[];
   /** Applied backfills for which rows wait. */
   readonly waiting: readonly Step[];
@@ -65,20 +65,27 @@ export function findWork(
   );
   const eligible = steps.filter(({ name }) => !applied.has(name) && (to === undefined || name <= to));
   const done = backfillsOf(project).filter(({ name }) => applied.has(name));
-  for (const step of done) checkBackfill(store, step);
+  const incomplete = steps.filter(
+    (step): step is SchemaStep => step.kind === 'schema' && isIncomplete(session, step),
+  );
+  const coming = comingColumns(incomplete);
+  for (const step of done) checkBackfill(store, step, coming);
   return {
     pending: eligible.slice(0, count),
-    incomplete: steps.filter((step) => step.kind === 'schema' && isIncomplete(session, step)),
-    waiting: done.filter((step) => isWaiting(store, ledger, step)),
-    unverified: done.filter((step) => isUnverified(session, step)),
+    incomplete,
+    // A column that is missing is made again first; what it held is then found by its verification.
+    waiting: incomplete.length > 0 ? [] : done.filter((step) => isWaiting(store, ledger, step)),
+    unverified: done.filter((step) => incomplete.length > 0 || isUnverified(session, step)),
   };
 }
 
-/** Whether an index of an applied step is missing. A declaration that has changed since is drift, not a loss. */
+/** Whether a column or an index of an applied step is missing. A declaration that has changed since is drift, not a loss. */
 function isIncomplete({ store, ledger }: Session, step: SchemaStep): boolean {
   const record = ledger.step(step.name);
   const isAsApplied = record?.status === 'applied' && record.fingerprint === fingerprint(step);
-  return isAsApplied && planSchemaStep(store, step).indexes.length > 0;
+  if (!isAsApplied) return false;
+  const { first, indexes } = planSchemaStep(store, step);
+  return indexes.length > 0 || first.some(({ makes }) => makes.kind === 'column');
 }
 
 /** The error for a step name that the project doesn't have. */
@@ -134,6 +141,7 @@ async function applyWork(
   // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
   for (const step of backfillsOf(options.project)) {
     if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
+
     if (await catchUp(store, ledger, step, options)) done.caughtUp.push(step.name);
     verify(step);
   }

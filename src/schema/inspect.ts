@@ -1,4 +1,4 @@
-import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
+import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../steps/schema-step.js';
 import { foldCase, isSameName, normaliseSql } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 
@@ -68,7 +68,7 @@ export function findIndex(
     WHERE l."unique" = 0`,
     step.table,
   );
-  const wanted = index.where === undefined ? '' : normaliseSql(index.where);
+  const wanted = index.where === undefined ? '' : withoutParentheses(normaliseSql(index.where));
   return candidates.find(({ name, sql }) => {
     const columns = store.all<{ name: string | null; desc: number; coll: string }>(
       'SELECT name, "desc", coll FROM pragma_index_xinfo(?) WHERE key = 1 ORDER BY seqno',
@@ -83,8 +83,21 @@ export function findIndex(
           column.desc === 0 &&
           column.coll === 'BINARY',
       );
-    return isSameList && indexCondition(sql) === wanted;
+    const isOurs = normaliseSql(sql) === normaliseSql(createIndexSql(step, { ...index, name }));
+    return isOurs || (isSameList && indexCondition(sql) === wanted);
   })?.name;
+}
+
+/** A condition without parentheses around the whole of it. */
+function withoutParentheses(condition: string): string {
+  if (!condition.startsWith('(') || !condition.endsWith(')')) return condition;
+  let depth = 0;
+  for (let at = 0; at < condition.length - 1; at += 1) {
+    if (condition[at] === '(') depth += 1;
+    if (condition[at] === ')') depth -= 1;
+    if (depth === 0) return condition;
+  }
+  return withoutParentheses(condition.slice(1, -1));
 }
 
 /** The normalised condition of a partial index, or '' when it has none. */
@@ -94,7 +107,7 @@ function indexCondition(sql: string): string {
   for (let at = text.indexOf('('); at < text.length; at += 1) {
     if (text[at] === '(') depth += 1;
     if (text[at] === ')') depth -= 1;
-    if (depth === 0) return text.slice(at + 1).replace(/^ ?where ?/, '');
+    if (depth === 0) return withoutParentheses(text.slice(at + 1).replace(/^ ?where ?/, ''));
   }
   return '';
 }

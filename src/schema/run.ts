@@ -1,9 +1,9 @@
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CreatedObject } from '../ledger/records.js';
-import type { SchemaStepDefinition } from '../steps/schema-step.js';
+import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import { identifier, isSameName } from '../store/sqlite/sql.js';
+import { identifier, isSameName, literal } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 import { compareVersions } from '../version.js';
 import { dropColumnEstimate, type Estimate } from './estimate.js';
@@ -34,9 +34,12 @@ export function applySchemaStep(store: Store, ledger: Ledger, step: SchemaStep):
     if (plan.indexes.length === 0) finish();
     return plan.indexes;
   });
-  indexes.forEach((index, i) => {
+  indexes.forEach(({ makes }, i) => {
     store.write(() => {
-      make(index);
+      // Planned again: another process may have made it while this one waited for the lock.
+      planSchemaStep(store, step)
+        .indexes.filter((index) => index.makes.name === makes.name)
+        .forEach(make);
       if (i === indexes.length - 1) finish();
     });
   });
@@ -58,17 +61,19 @@ const LONG_LOCK_MS = 2000;
  */
 export function checkRevertible(store: Store, ledger: Ledger, step: SchemaStep): void {
   const objects = standingObjects(store, ledger, step);
-  if (step.version) {
-    const { text, version } = storeVersion(store, step.version);
-    if (compareVersions(version, declaredVersion(step.version.becomes)) > 0) {
-      throw new BackfillError(
-        'VERSION_TOO_NEW',
-        `The store is at version ${text}, above the ${step.version.becomes} that this step made`,
-        `Take the store back to ${step.version.becomes} with the application first`,
-      );
-    }
-  }
+  refuseNewerVersion(store, step);
   rehearseDown(store, step, objects);
+}
+
+function refuseNewerVersion(store: Store, step: SchemaStep): void {
+  if (!step.version) return;
+  const { text, version } = storeVersion(store, step.version);
+  if (compareVersions(version, declaredVersion(step.version.becomes)) <= 0) return;
+  throw new BackfillError(
+    'VERSION_TOO_NEW',
+    `The store is at version ${text}, above the ${step.version.becomes} that this step made`,
+    `Take the store back to ${step.version.becomes} with the application first`,
+  );
 }
 
 const standingColumns = (store: Store, ledger: Ledger, step: SchemaStep): string[] =>
@@ -123,7 +128,7 @@ export function checkLockTime(
 }
 
 /** What the step made and nobody has removed since. */
-function standingObjects(store: Store, ledger: Ledger, step: SchemaStep): CreatedObject[] {
+export function standingObjects(store: Store, ledger: Ledger, step: SchemaStep): CreatedObject[] {
   const columns = tableColumns(store, step.table);
   return ledger.objects(step.name).filter(({ kind, name }) => {
     if (kind === 'column') return columns.some((column) => isSameName(column.name, name));
@@ -142,14 +147,31 @@ function columnValues(
   return columns.map((name, i) => ({ name, values: row?.[`n${i}`] ?? 0 }));
 }
 
+/** The statement that removes a version row. */
+export function deleteVersionSql({ table, column }: VersionOptions, version: string): string {
+  return `DELETE FROM ${identifier(table)} WHERE ${identifier(column)} = ${literal(version)}`;
+}
+
 /**
  * Removes exactly what the step made, by the ledger: each index in a transaction of its own, then columns, version row
  * and the step's ledger rows in one. Safe to kill: it goes on with what is then left.
+ *
+ * @throws {BackfillError} `VERSION_TOO_NEW`, `COLUMN_HAS_VALUES`
  */
-export function revertSchemaStep(store: Store, ledger: Ledger, step: SchemaStep): void {
+export function revertSchemaStep(
+  store: Store,
+  ledger: Ledger,
+  step: SchemaStep,
+  options: RevertSchemaOptions,
+): void {
   const objects = standingObjects(store, ledger, step);
   const rest = objects.filter(({ kind }) => kind !== 'index');
-  store.write(() => ledger.beginRevert(step.name));
+  // Another writer may have been waited for since the checks: only what holds inside the transaction counts.
+  store.write(() => {
+    refuseNewerVersion(store, step);
+    checkLosses(store, ledger, step, options);
+    ledger.beginRevert(step.name);
+  });
   for (const index of objects.filter(({ kind }) => kind === 'index')) {
     store.write(() => {
       for (const sql of reverseStatements(step, [index])) store.exec(sql);
@@ -157,11 +179,12 @@ export function revertSchemaStep(store: Store, ledger: Ledger, step: SchemaStep)
     });
   }
   store.write(() => {
+    refuseNewerVersion(store, step);
+    checkLosses(store, ledger, step, options);
     for (const sql of reverseStatements(step, rest)) store.exec(sql);
     const version = rest.find(({ kind }) => kind === 'version');
     if (version && step.version) {
-      const { table, column } = step.version;
-      store.run(`DELETE FROM ${identifier(table)} WHERE ${identifier(column)} = ?`, version.name);
+      store.run(deleteVersionSql(step.version, version.name));
     }
     ledger.forgetStep(step.name);
   });

@@ -2,7 +2,7 @@ import { BackfillError } from '../errors.js';
 import { identifier } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 import { compareVersions, parseVersion, type Version } from '../version.js';
-import { hasTable } from './inspect.js';
+import { absentColumns, hasTable } from './inspect.js';
 
 /** Where a store keeps its versions. */
 export interface VersionTable {
@@ -24,6 +24,13 @@ export function storeVersions(
       'VERSION_MISSING',
       `The store has no table ${table}, so that its version is not known`,
       'Give the path of a store that the application has made: --db-path /path/to/store.db',
+    );
+  }
+  if (absentColumns(store, table, [column]).size > 0) {
+    throw new BackfillError(
+      'COLUMN_MISSING',
+      `The table ${table} has no column ${column}`,
+      `Look at it with: sqlite3 STORE ".schema ${table}"`,
     );
   }
   const texts = store.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);

@@ -157,7 +157,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
         await fill(connection, options);
       } else {
         await empty(connection, options);
-        revertSchemaStep(store, ledger, schemaStep);
+        revertSchemaStep(store, ledger, schemaStep, { isConfirmed: true });
       }
     },
     now,

@@ -3,7 +3,7 @@ import { BackfillError } from '../../errors.js';
 import type { KeyRun } from '../../ledger/key-runs.js';
 import { updateIgnored } from './batch.js';
 import { derivationSql } from './derive.js';
-import { identifier } from './sql.js';
+import { foldCase, identifier } from './sql.js';
 import type { Store } from './store.js';
 
 const RANGES = 'temp.umzug_backfill_ranges';
@@ -26,20 +26,29 @@ export function prepareRevert(store: Store, backfill: Backfill): void {
     CREATE TEMP TABLE umzug_backfill_revert (k INTEGER PRIMARY KEY, kept, ${flags});`);
 }
 
+/** Cells that a batch filled. */
+export interface FilledCells {
+  /** The columns that were filled in each of the rows. */
+  readonly columns: readonly string[];
+  /** The keys of the rows. */
+  readonly runs: readonly KeyRun[];
+  /** Columns of the backfill that somebody has dropped since, in folded case: nothing of them is left to take back. */
+  readonly absent: ReadonlySet<string>;
+}
+
 /**
  * Sets cells that a batch filled to NULL where they still hold what the row derives. Runs inside its caller's
  * transaction.
  *
- * @param names the columns that were filled in each of the rows
- * @param runs the keys of the rows
  * @throws {BackfillError} `STEP_DRIFTED` when the declaration has one of the columns no more, `UPDATE_IGNORED`
  */
 export function revertCells(
   store: Store,
   backfill: Backfill,
-  names: readonly string[],
-  runs: readonly KeyRun[],
+  { columns: filled, runs, absent }: FilledCells,
 ): RevertResult {
+  const names = filled.filter((name) => !absent.has(foldCase(name)));
+  if (names.length === 0) return { reverted: 0, kept: 0 };
   const columns = names.map((name) => ({
     name: identifier(name),
     i: backfill.columns.findIndex((column) => column.name === name),
@@ -59,6 +68,7 @@ export function revertCells(
     `[${runs.map(([first, last]) => `[${first},${last}]`).join(',')}]`,
   );
   const rows = derivationSql(backfill, {
+    absent,
     from: `${RANGES} AS r CROSS JOIN ${identifier(backfill.table)} AS t`,
     tail: `WHERE t.${key} BETWEEN r.first_key AND r.last_key LIMIT -1`,
   });
