@@ -39,7 +39,7 @@ function showLag(title: string, sql: string): void {
 
 /** Runs the command line as a person would. */
 function migrate(...args: readonly string[]): void {
-  console.log(`\n$ npm run migrate -- ${args.join(' ')}`);
+  console.log(`\n$ npm run migrate -- ${args.join(' ')} --db-path ${path}`);
   const bin = join(root, 'dist/src/cli/bin.js');
   const { status } = spawnSync(process.execPath, [bin, ...args, '--db-path', path, '--log-level', 'warn'], {
     cwd: root,

@@ -11,7 +11,7 @@ import { locateStore } from '../src/store/path.js';
 import { Store } from '../src/store/sqlite/store.js';
 import { snapshotFiles } from './support/cli.js';
 import { agentOs, type Connected, empty, fill, refusal, withV20 } from './support/run-up.js';
-import { dumpSchema, dumpTable, schemaStep, withFolder } from './support/stores.js';
+import { dumpSchema, dumpTable, failureOf, schemaStep, withFolder } from './support/stores.js';
 
 const options = { audits: 30 };
 const [source, lag, event] = [
@@ -117,6 +117,12 @@ describe('applySchemaStep', () => {
           // It can be filled under the other names.
           await fill(at);
           await empty(at);
+          if (what.endsWith('0.22.0')) {
+            // A version above ours may build on the columns, whoever made them.
+            const error = await failureOf(() => revert(at));
+            expect(error).to.have.property('code', 'VERSION_TOO_NEW');
+            return;
+          }
           revert(at);
           expect(state(at)).to.deep.equal(before);
         },

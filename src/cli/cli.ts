@@ -3,6 +3,7 @@ import { loadProject, storePath } from '../config.js';
 import { type BackfillError, EXIT } from '../errors.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { eventLog } from './log.js';
+import { shellWord } from './npm-trap.js';
 import type { CommonOptions } from './options.js';
 import { errorText } from './text.js';
 
@@ -41,9 +42,36 @@ export interface Cli {
 /** Registers one command. */
 export type Register = (program: Command, cli: Cli) => void;
 
-/** A bigint is a string in JSON. */
-export function toJson(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part), 2);
+/**
+ * JSON of a result. A bigint is a string in it.
+ *
+ * @param tell makes of a hint what can be run
+ */
+export function toJson(value: unknown, tell: (hint: string) => string): string {
+  return JSON.stringify(
+    value,
+    (key, part: unknown) =>
+      typeof part === 'bigint'
+        ? String(part)
+        : key === 'hint' && typeof part === 'string'
+          ? tell(part)
+          : part,
+    2,
+  );
+}
+
+/**
+ * Turns the commands that hints name into ones that run as they stand: through npm where this one came through npm, and
+ * on the same store.
+ */
+export function runnable(text: string, env: NodeJS.ProcessEnv, dbPath: string | undefined): string {
+  const isScript = env.npm_lifecycle_event !== undefined && env.npm_command !== 'exec';
+  const program = isScript ? `npm run ${env.npm_lifecycle_event} --` : 'umzug-backfill';
+  const store = dbPath === undefined ? '' : ` --db-path ${shellWord(dbPath)}`;
+  return text.replace(
+    /\bumzug-backfill (up|down|status|executed|verify|backfill|skips)\b/g,
+    (_, command: string) => `${program} ${command}${store}`,
+  );
 }
 
 /** Makes the runner of commands. `exit` is told the exit code of a command that ended without an error. */
@@ -67,9 +95,10 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
         },
       };
       const { json, text, exitCode, error } = await act(migrator);
-      if (options.json) print(toJson(json));
-      else if (text !== '') print(text);
-      if (error && !options.json) printError(errorText(error));
+      const tell = (words: string): string => runnable(words, env, options.dbPath);
+      if (options.json) print(toJson(json, tell));
+      else if (text !== '') print(tell(text));
+      if (error && !options.json) printError(tell(errorText(error)));
       exit(error?.exitCode ?? exitCode ?? EXIT.done);
     },
   };

@@ -36,7 +36,9 @@ export function refuseNpmKeptOptions(
     const isGiven = argv.some((word) => word === `--${option.name}` || word.startsWith(`--${option.name}=`));
     // A flag that is off, as by `yes=false` in an .npmrc, was not asked for.
     const isOff = option.takes === undefined && (value === '' || value === 'false');
-    return value === undefined || isOff || isGiven ? [] : [{ ...option, value }];
+    // npx has a --yes of its own, before the name of the package.
+    const isNpx = option.name === 'yes' && env.npm_command === 'exec';
+    return value === undefined || isOff || isNpx || isGiven ? [] : [{ ...option, value }];
   });
   if (kept.length === 0) return;
   const words = [...argv];
@@ -46,6 +48,7 @@ export function refuseNpmKeptOptions(
   // Those that take few values choose first.
   const byChoice = [...kept].sort((a, b) => Number(isFree(a)) - Number(isFree(b)));
   const restored = byChoice.flatMap(({ name, takes, value }) => {
+    if (name === 'yes') return []; // consent is for a person to add, not for a hint to advise
     if (takes === undefined) return [`--${name}`];
     if (value !== 'true') return [`--${name}=${shellWord(value)}`];
     const stray = words.findLastIndex(takes);
@@ -90,5 +93,6 @@ function isSlipOf(word: string, name: string): boolean {
   return rests.some(([w, n]) => word.slice(w) === name.slice(n));
 }
 
-const shellWord = (word: string): string =>
+/** A word as a shell takes it. */
+export const shellWord = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -52,8 +52,8 @@ export class StepLedger {
   beginStep(step: { readonly name: string; readonly kind: string; readonly fingerprint: string }): void {
     this.store.exec(LEDGER_DDL);
     this.store.run(
-      `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at)
-      VALUES (?, ?, 'applying', ?, ?, ?)
+      `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at, objects)
+      VALUES (?, ?, 'applying', ?, ?, ?, (SELECT count(*) FROM ${T.objects} WHERE step = ?))
       ON CONFLICT (name) DO UPDATE SET status = 'applying', fingerprint = excluded.fingerprint, kept_cells = 0,
         reverted_cells = 0`,
       step.name,
@@ -61,6 +61,7 @@ export class StepLedger {
       step.fingerprint,
       PACKAGE_VERSION,
       this.timestamp(),
+      step.name,
     );
   }
 
@@ -116,16 +117,28 @@ export class StepLedger {
 
   /** Notes that a step made an object. */
   addObject(step: string, { kind, name }: CreatedObject): void {
-    this.store.run(
-      `INSERT OR IGNORE INTO ${T.objects} (step, kind, name) VALUES (?, ?, ?)`,
-      step,
-      kind,
-      name,
-    );
+    const sql = `INSERT OR IGNORE INTO ${T.objects} (step, kind, name) VALUES (?, ?, ?)`;
+    this.#countObjects(step, this.store.run(sql, step, kind, name));
   }
 
   /** Forgets one object of a step. */
   removeObject(step: string, { kind, name }: CreatedObject): void {
-    this.store.run(`DELETE FROM ${T.objects} WHERE step = ? AND kind = ? AND name = ?`, step, kind, name);
+    const sql = `DELETE FROM ${T.objects} WHERE step = ? AND kind = ? AND name = ?`;
+    this.#countObjects(step, -this.store.run(sql, step, kind, name));
+  }
+
+  #countObjects(step: string, change: number): void {
+    this.store.run(`UPDATE ${T.steps} SET objects = objects + ? WHERE name = ?`, change, step);
+  }
+
+  /** What is wrong between the steps and the objects that they made, a sentence each. */
+  objectContradictions(): string[] {
+    return this.store
+      .pluck<string>(
+        `SELECT s.name FROM ${T.steps} AS s LEFT JOIN ${T.objects} AS o ON o.step = s.name
+        GROUP BY s.name HAVING s.objects <> count(o.name)
+        UNION SELECT step FROM ${T.objects} WHERE step NOT IN (SELECT name FROM ${T.steps}) ORDER BY 1`,
+      )
+      .map((name) => `what ${name} made does not match its row`);
   }
 }

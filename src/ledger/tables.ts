@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS ${T.steps} (
   started_at TEXT NOT NULL,
   applied_at TEXT,
   duration_ms INTEGER NOT NULL DEFAULT 0,
+  objects INTEGER NOT NULL DEFAULT 0,  -- rows of the next table that belong to it
   reverted_cells INTEGER NOT NULL DEFAULT 0,  -- by a \`down\` under way
   kept_cells INTEGER NOT NULL DEFAULT 0
 );

@@ -102,7 +102,12 @@ function withoutParentheses(condition: string): string {
 
 /** The normalised condition of a partial index, or '' when it has none. */
 function indexCondition(sql: string): string {
-  const text = normaliseSql(sql);
+  // Names in quotes may hold parentheses; those before the list of columns are the index's and the table's.
+  const name = /(?:"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[^\s"`[(]+)/.source;
+  const text = normaliseSql(sql).replace(
+    new RegExp(`^create index(?: if not exists)? ?${name} ?on ?${name}`),
+    '',
+  );
   let depth = 0;
   for (let at = text.indexOf('('); at < text.length; at += 1) {
     if (text[at] === '(') depth += 1;
@@ -115,7 +120,8 @@ function indexCondition(sql: string): string {
 /** Bytes of the pages that a table occupies, without its indexes. */
 export function tableBytes(store: Store, table: string): number {
   const row = store.get<{ bytes: number | null }>(
-    'SELECT sum(pgsize) AS bytes FROM dbstat WHERE name = ? COLLATE NOCASE AND aggregate = true',
+    `SELECT sum(pgsize) AS bytes FROM dbstat WHERE aggregate = true
+      AND name = (SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE)`,
     table,
   );
   return row?.bytes ?? 0;

@@ -31,7 +31,11 @@ function copySchema(store: Store): SchemaCopy {
     `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
     ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid`,
   );
+  const shadows = store.pluck<string>(
+    `SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'`,
+  );
   for (const object of objects) {
+    if (shadows.includes(object.name)) continue; // its virtual table makes it
     if (object.type === 'table') copyTable(store, copy, object);
     else if (object.type === 'index') copyIndex(copy, object);
     else writeSchema(copy, 'INSERT INTO sqlite_schema VALUES (:type, :name, :tbl_name, 0, :sql)', object);
@@ -42,9 +46,13 @@ function copySchema(store: Store): SchemaCopy {
 
 /** A table that uses what only the application has can not be tried, the others can. */
 function copyTable(store: Store, copy: SchemaCopy, { name, sql }: SchemaObject): void {
-  const columns = tableColumns(store, name).map((column) => identifier(column.name));
-  const isVirtual = /^create virtual\b/.test(normaliseSql(sql));
-  tryOn(copy, isVirtual ? `CREATE TABLE ${identifier(name)} (${columns.join(', ')})` : sql);
+  if (tryOn(copy, sql) === undefined || !/^create virtual\b/.test(normaliseSql(sql))) return;
+  try {
+    const columns = tableColumns(store, name).map((column) => identifier(column.name));
+    tryOn(copy, `CREATE TABLE ${identifier(name)} (${columns.join(', ')})`);
+  } catch (error) {
+    if (!isSqliteError(error)) throw error; // its module is not there, or can't open it
+  }
 }
 
 /**

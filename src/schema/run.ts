@@ -7,7 +7,7 @@ import { identifier, isSameName, literal } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 import { compareVersions } from '../version.js';
 import { dropColumnEstimate, type Estimate } from './estimate.js';
-import { hasIndex, tableColumns } from './inspect.js';
+import { findIndex, hasIndex, tableColumns } from './inspect.js';
 import { type PlannedStatement, planSchemaStep } from './plan.js';
 import { rehearseDown, reverseStatements } from './rehearse.js';
 import { declaredVersion, storeVersion } from './versions.js';
@@ -132,7 +132,10 @@ export function standingObjects(store: Store, ledger: Ledger, step: SchemaStep):
   const columns = tableColumns(store, step.table);
   return ledger.objects(step.name).filter(({ kind, name }) => {
     if (kind === 'column') return columns.some((column) => isSameName(column.name, name));
-    if (kind === 'index') return hasIndex(store, name);
+    if (kind === 'index') {
+      const declared = step.indexes.find((index) => index.name === name);
+      return hasIndex(store, name) && (!declared || findIndex(store, step, declared) !== undefined);
+    }
     return true;
   });
 }

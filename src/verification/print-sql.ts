@@ -23,10 +23,10 @@ FROM umzug_backfill_rows;`,
     ],
     [
       'Consistency: cells that hold something else than their row derives',
-      `SELECT ${each((column, i) => `total(readable AND c${i} IS NOT NULL AND c${i} IS NOT v${i}) AS ${label(`${column} differs`)}`)}
+      `SELECT ${each((column, i) => `total(readable AND c${i} IS NOT NULL AND c${i} IS NOT v${i} COLLATE BINARY) AS ${label(`${column} differs`)}`)}
 FROM umzug_backfill_rows;
 SELECT k AS sample_key FROM umzug_backfill_rows
-WHERE readable AND (${columns.map((_, i) => `c${i} IS NOT NULL AND c${i} IS NOT v${i}`).join(' OR ')}) LIMIT 10;`,
+WHERE readable AND (${columns.map((_, i) => `c${i} IS NOT NULL AND c${i} IS NOT v${i} COLLATE BINARY`).join(' OR ')}) LIMIT 10;`,
     ],
     ...(checks.groupBy === undefined
       ? []
@@ -67,7 +67,7 @@ HAVING r.batches <> count(b.number) OR r.cells_filled <> total(b.cells_filled);`
   const view = `CREATE TEMP VIEW umzug_backfill_rows AS
 ${derivationSql(backfill, { extra, isPlain: true })};`;
   return [
-    `-- Verification of ${name}. Run it with: sqlite3 -readonly -header -column STORE < FILE`,
+    `-- Verification of ${name}. Run it with: sqlite3 -readonly -header -column STORE < FILE (written by npm run --silent)`,
     view,
     ...sections.map(([title, sql], i) => `-- ${i + 1}. ${title}\n${sql}`),
     'DROP VIEW temp.umzug_backfill_rows;',

@@ -145,7 +145,7 @@ function scanSql(backfill: Backfill): string {
   const group = checks.groupBy === undefined ? 'NULL' : `t.${identifier(checks.groupBy)}`;
   const states = columns.map(
     (_, i) =>
-      `(CASE WHEN c${i} IS NULL THEN v${i} IS NOT NULL WHEN c${i} IS v${i} THEN 2 ELSE 3 END) * ${4 ** i}`,
+      `(CASE WHEN c${i} IS NULL THEN v${i} IS NOT NULL WHEN c${i} IS v${i} COLLATE BINARY THEN 2 ELSE 3 END) * ${4 ** i}`,
   );
   const values = checks.areTimestamps ? columns.map((_, i) => `c${i}`) : [];
   // The state as a real: among exact integers, which come as bigint, it stays a number.

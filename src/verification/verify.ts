@@ -64,7 +64,7 @@ export function verifyBackfill(
       timestamps(backfill, facts),
       nulls(backfill, facts),
       lag(backfill, facts),
-      integrity(ledger, backfill, facts),
+      integrity(store, ledger, backfill, facts),
     ];
     const verdict = gravest(checks.map((check) => check.verdict));
     const durationMs = Math.round(performance.now() - startedAt);

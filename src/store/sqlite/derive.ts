@@ -1,5 +1,5 @@
 import type { BackfillDefinition } from '../../backfill/define.js';
-import { READ_JSON, READ_STRING } from './json-functions.js';
+import { IS_UTF8, READ_JSON, READ_STRING } from './json-functions.js';
 import { foldCase, identifier, literal } from './sql.js';
 
 /**
@@ -112,11 +112,12 @@ const bytesSql = (sql: string): string => `length(CAST(${sql} AS BLOB))`;
  */
 function documentSql(column: string, names: readonly string[], isPlain: boolean): string {
   const mark = names.every((name) => /^[\w .$-]+$/.test(name)) ? '\\u00' : '\\';
+  const isUnicode = isPlain ? '' : ` AND ${IS_UTF8}(CAST(${column} AS BLOB))`;
   const rare = isPlain ? 'NULL' : `CAST(${READ_JSON}(CAST(${column} AS BLOB)) AS TEXT)`;
   return `CASE WHEN ${column} IS NULL OR ${column} = '' THEN '{}'
       WHEN typeof(${column}) = 'blob' THEN NULL
       WHEN json_valid(${column}) AND ${bytesSql(`format('%s', ${column})`)} = ${bytesSql(column)}
-        AND instr(${column}, ${literal(mark)}) = 0 THEN ${column}
+        AND (instr(${column}, '\\') = 0 OR (instr(${column}, ${literal(mark)}) = 0${isUnicode})) THEN ${column}
       ELSE ${rare} END`;
 }
 

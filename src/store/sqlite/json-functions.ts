@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type Database from 'better-sqlite3';
 import { readJson, usableString } from '../json-text.js';
 
@@ -5,6 +6,8 @@ import { readJson, usableString } from '../json-text.js';
 export const READ_JSON = 'umzug_backfill_read_json';
 /** SQL name of the judge of rare JSON strings: a string's JSON bytes in, its text out, or NULL when not usable. */
 export const READ_STRING = 'umzug_backfill_read_string';
+/** SQL name of the judge of whole texts: 1 when its bytes are valid. */
+export const IS_UTF8 = 'umzug_backfill_is_utf8';
 
 /**
  * Registers what SQLite's own JSON functions can not judge: texts that its reader refuses or reads too liberally,
@@ -23,6 +26,9 @@ export function registerJsonFunctions(db: Database.Database, encoding: string): 
     // Bytes in the store's own encoding go back as bytes: text of ours would replace what is not valid UTF-8.
     return encoding === 'UTF-8' ? json : (json?.toString('utf8') ?? null);
   });
+  db.function(IS_UTF8, options, (bytes: unknown) =>
+    Buffer.isBuffer(bytes) && (encoding !== 'UTF-8' || isUtf8(bytes)) ? 1 : 0,
+  );
   db.function(READ_STRING, options, (bytes: unknown) => {
     if (!Buffer.isBuffer(bytes)) return null;
     const text = utf8(bytes);

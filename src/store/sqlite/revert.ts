@@ -76,8 +76,8 @@ export function revertCells(
     columns.map(({ i }) => sql(i)).join(separator);
   store.run(
     `INSERT INTO ${REVERT} (k, kept, ${each((i) => `is_ours${i}`, ', ')})
-    SELECT k, ${each((i) => `(c${i} IS NOT NULL AND c${i} IS NOT v${i})`, ' + ')},
-      ${each((i) => `(c${i} IS NOT NULL AND c${i} IS v${i})`, ', ')} FROM (${rows})`,
+    SELECT k, ${each((i) => `(c${i} IS NOT NULL AND c${i} IS NOT v${i} COLLATE BINARY)`, ' + ')},
+      ${each((i) => `(c${i} IS NOT NULL AND c${i} IS v${i} COLLATE BINARY)`, ', ')} FROM (${rows})`,
   );
   const anyOurs = each((i) => `is_ours${i}`, ' OR ');
   const counts = store.get<{ reverted: number; kept: number; toUpdate: number }>(

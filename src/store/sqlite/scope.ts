@@ -20,7 +20,9 @@ export function hasGrowingKeys(store: Store, backfill: Backfill): boolean {
     backfill.table,
   );
   return /\bautoincrement\b/.test(
-    row?.sql.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\//g, ' ').toLowerCase() ?? '',
+    row?.sql
+      .replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?\*\//g, ' ')
+      .toLowerCase() ?? '',
   );
 }
 
@@ -48,15 +50,27 @@ export function hasWaitingRows(store: Store, backfill: Backfill, after: bigint |
 /**
  * How many cells in scope up to `watermark` hold their derived value already, before a run: with what the run fills,
  * as many must hold it afterwards.
+ *
+ * @param onlySkipped whether to count only in rows that are recorded as skips: what the application has mended itself
  */
-export function countFound(store: Store, backfill: Backfill, watermark: bigint): number {
+export function countFound(
+  store: Store,
+  backfill: Backfill,
+  watermark: bigint,
+  { onlySkipped = false } = {},
+): number {
   const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
-  const where = `WHERE t.${identifier(backfill.key)} <= ? AND ${scopeSql(backfill)} AND (${filled})`;
+  const skipped = onlySkipped ? ` AND ${isSkippedSql(backfill)}` : '';
+  const where = `WHERE t.${identifier(backfill.key)} <= ? AND ${scopeSql(backfill)} AND (${filled})${skipped}`;
   const any = store.get(`SELECT 1 FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`, watermark);
   if (any === undefined) return 0;
-  const matches = backfill.columns.map((_, i) => `(c${i} IS NOT NULL AND c${i} IS v${i})`).join(' + ');
+  const matches = backfill.columns.map(({ name }, i) => {
+    const isSkip = `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
+      WHERE s.backfill = ${literal(backfill.name)} AND s.key = k AND s.target IN ('*', ${literal(name)}))`;
+    return `(c${i} IS NOT NULL AND c${i} IS v${i} COLLATE BINARY${onlySkipped ? ` AND ${isSkip}` : ''})`;
+  });
   const row = store.get<{ cells: number | null }>(
-    `SELECT sum(${matches}) AS cells FROM (${derivationSql(backfill, { tail: `${where} LIMIT -1` })})`,
+    `SELECT sum(${matches.join(' + ')}) AS cells FROM (${derivationSql(backfill, { tail: `${where} LIMIT -1` })})`,
     watermark,
   );
   return row?.cells ?? 0;
