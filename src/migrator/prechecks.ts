@@ -2,6 +2,7 @@ import { BackfillError } from '../errors.js';
 import { absentColumns, hasTable, tableColumns } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { rehearseUp } from '../schema/rehearse.js';
+import { standingObjects } from '../schema/run.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import { scopeSql } from '../store/sqlite/derive.js';
@@ -22,7 +23,9 @@ export function checkPendingSteps({ store, ledger }: Session, pending: readonly 
     if (step.kind === 'sql') continue;
     requireTable(store, step.table);
     if (step.kind === 'schema') {
-      warnings.push(...rehearseUp(store, step, planSchemaStep(store, step), ledger.objects(step.name)));
+      warnings.push(
+        ...rehearseUp(store, step, planSchemaStep(store, step), standingObjects(store, ledger, step)),
+      );
       for (const name of comingColumns([step])) coming.add(name);
     } else {
       checkBackfill(store, step, coming);

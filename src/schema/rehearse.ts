@@ -95,7 +95,7 @@ function tryOn(copy: SchemaCopy, sql: string): Error | undefined {
   }
 }
 
-/** The object that stands in the way, as "view late_audits", or undefined when SQLite doesn't name it. */
+/** The object that stands in the way, as "view late_events", or undefined when SQLite doesn't name it. */
 function namedIn(error: Error): string | undefined {
   const match = ERROR_IN.exec(error.message);
   return match ? `${match[1]} ${match[2]}` : undefined;

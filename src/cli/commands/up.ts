@@ -19,7 +19,7 @@ export const registerUp: Register = (program, cli) => {
   )
     .option('--to <name>', 'apply up to and including this step (default: all)')
     .option('--step <count>', 'apply this many steps (default: all)', positiveInteger)
-    .addHelpText('after', '\nExample:\n  umzug-backfill up --db-path ~/.agentos/store.db --dry-run')
+    .addHelpText('after', '\nExample:\n  umzug-backfill up --db-path data/store.db --dry-run')
     .action(async (options: CommonOptions & UpTarget) =>
       cli.run(options, async (migrator) => {
         if (options.dryRun) {
