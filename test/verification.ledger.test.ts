@@ -64,6 +64,7 @@ const losses: readonly (readonly [what: string, sql: string, cells: number])[] =
   ['a row of skips', 'DELETE FROM umzug_backfill_skips WHERE key = 1', 0],
   ['every row of skips', 'DELETE FROM umzug_backfill_skips', 0],
   ['the row of the run', 'DELETE FROM umzug_backfill_runs', 0],
+  ['a row of what the schema step made', `DELETE FROM umzug_backfill_objects WHERE kind = 'version'`, 0],
 ];
 
 describe('verification, ledger rows removed', () => {
@@ -102,6 +103,23 @@ describe('verification, ledger rows removed', () => {
         expect(codeOf(await down(path))).to.equal(undefined);
       }, odd));
   }
+
+  it('takes what the application filled in rows that were skipped as its own', () =>
+    withAppliedStore(async (path) => {
+      // The first row could not be read: now the application has mended it, with the value that it gives.
+      change(
+        path,
+        `UPDATE task_audits SET payload = '{}', source_event_ts = created_at, supervisor_processed_at = created_at
+        WHERE audit_id = 1`,
+      );
+      expect(troubles(await verify(path))).to.not.have.property('integrity');
+    }, odd));
+
+  it('takes back cells whose batch is no longer recorded', () =>
+    withAppliedStore(async (path) => {
+      change(path, 'DELETE FROM umzug_backfill_batches');
+      expect((await down(path)).cells).to.deep.equal([{ backfill: name, reverted: filled, kept: 0 }]);
+    }, odd));
 
   it('fails when the table shows more of ours than the ledger, which agrees with itself', () =>
     withAppliedStore(async (path) => {

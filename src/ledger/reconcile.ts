@@ -30,6 +30,9 @@ export function reconcile(store: Store, ledger: Ledger, backfill: string): void 
       store.run(sql, held, backfill, number);
     }
   }
+  store.run(
+    `UPDATE ${T.steps} AS s SET objects = (SELECT count(*) FROM ${T.objects} AS o WHERE o.step = s.name)`,
+  );
   reconcileRuns(store, ledger, backfill);
 }
 

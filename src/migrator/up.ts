@@ -141,7 +141,6 @@ async function applyWork(
   // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
   for (const step of backfillsOf(options.project)) {
     if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
-
     if (await catchUp(store, ledger, step, options)) done.caughtUp.push(step.name);
     verify(step);
   }

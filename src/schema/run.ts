@@ -169,10 +169,10 @@ export function revertSchemaStep(
 ): void {
   const objects = standingObjects(store, ledger, step);
   const rest = objects.filter(({ kind }) => kind !== 'index');
-  // Another writer may have been waited for since the checks: only what holds inside the transaction counts.
+  checkLosses(store, ledger, step, options);
+  // Another writer may have been waited for since a check: what can't be taken back is checked inside the transaction.
   store.write(() => {
     refuseNewerVersion(store, step);
-    checkLosses(store, ledger, step, options);
     ledger.beginRevert(step.name);
   });
   for (const index of objects.filter(({ kind }) => kind === 'index')) {

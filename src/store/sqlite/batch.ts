@@ -1,7 +1,7 @@
 import type { Backfill } from '../../backfill/define.js';
 import { BackfillError } from '../../errors.js';
 import { MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
-import type { CellsRecord, SkipReason } from '../../ledger/records.js';
+import type { BatchRecord, CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { anyNullSql, derivationSql, scopeSql } from './derive.js';
 import { BEFORE_ALL_KEYS, isSkippedSql } from './scope.js';
@@ -10,20 +10,14 @@ import type { Store } from './store.js';
 
 /**
  * One batch, in sets: the rows are read and their values derived once, into a temporary table in memory; from there
- * one UPDATE fills the table and one INSERT a reason records the skips. No row passes through JavaScript, only the
- * offsets of the filled keys do.
+ * one UPDATE fills the table and one INSERT a reason records the skips. Only rare texts and the offsets of the filled
+ * keys pass through JavaScript.
  */
 
 const BATCH = 'temp.umzug_backfill_batch';
 
 /** What one batch did. */
-export interface BatchResult {
-  readonly firstKey: bigint;
-  readonly lastKey: bigint;
-  readonly rowsScanned: number;
-  readonly cellsFilled: number;
-  readonly cellsSkipped: number;
-  readonly skips: number;
+export interface BatchResult extends Omit<BatchRecord, 'number' | 'run' | 'durationMs'> {
   readonly cells: readonly CellsRecord[];
   /** Whether no row was left to read behind this batch. */
   readonly isLast: boolean;
@@ -172,7 +166,7 @@ function filledCells(
   firstKey: bigint,
 ): { cells: CellsRecord[]; count: number } {
   const mask = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
-  const masks = store.all<{ mask: number; first: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${BATCH}`);
+  const masks = store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${BATCH}`);
   let count = 0;
   const cells = masks
     .filter(({ mask: bits }) => bits !== 0)
