@@ -41,6 +41,14 @@ const EXIT_BY_CODE = {
   STORE_FULL: EXIT.failed,
   STORE_IO: EXIT.failed,
   STORE_REFUSED: EXIT.failed,
+  // its safety
+  RUN_LOCKED: EXIT.locked,
+  LOCK_UNUSABLE: EXIT.failed,
+  DISK_SPACE_LOW: EXIT.failed,
+  BACKUP_FOLDER_UNUSABLE: EXIT.failed,
+  BACKUP_MISSING: EXIT.failed,
+  BACKUP_UNUSABLE: EXIT.failed,
+  STORE_IN_USE: EXIT.failed,
   // its schema
   TABLE_MISSING: EXIT.failed,
   COLUMN_MISSING: EXIT.failed,
@@ -53,6 +61,8 @@ const EXIT_BY_CODE = {
   COLUMN_HAS_VALUES: EXIT.failed,
   CONFIRMATION_REQUIRED: EXIT.failed,
   // the run
+  TRIGGERS_FIRE: EXIT.failed,
+  ROW_REJECTED_REPEATEDLY: EXIT.failed,
   UPDATE_IGNORED: EXIT.failed,
   RUN_CONFLICT: EXIT.failed,
   VERIFICATION_FAILED: EXIT.unverified,
@@ -163,9 +173,27 @@ const SQLITE_MEANINGS: readonly (readonly [
     'SQLITE_CORRUPT',
     'STORE_CORRUPT',
     'SQLite reports that the store is damaged',
-    'Check it with: sqlite3 STORE "PRAGMA integrity_check", and go back to a backup if that fails',
+    'Check it with: sqlite3 STORE "PRAGMA integrity_check", and if that fails go back to a backup: umzug-backfill restore',
   ],
 ];
+
+/** What the operating system's refusals mean where a file beside the store is made. */
+const SYSTEM_MEANINGS: Readonly<Record<string, readonly [code: ErrorCode, message: string, hint: string]>> = {
+  ENOSPC: ['STORE_FULL', 'The disk is full', 'Make room, then run the same command again'],
+  EDQUOT: [
+    'STORE_FULL',
+    "This user's share of the disk is full",
+    'Make room, then run the same command again',
+  ],
+  EIO: ['STORE_IO', 'Reading or writing a file failed in the operating system', 'Check the disk (dmesg)'],
+  EACCES: [
+    'STORE_FOLDER_READONLY',
+    'This user may not write a file',
+    'Give this user write permission on its folder',
+  ],
+  EPERM: ['STORE_FOLDER_READONLY', 'This user may not change a file', 'Run it as the owner of the store'],
+  EROFS: ['STORE_FOLDER_READONLY', 'The disk is mounted for reading only', 'Mount it for writing'],
+};
 
 interface SqliteFailure extends Error {
   readonly code: string;
@@ -192,6 +220,11 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
   if (error instanceof BackfillError) return error;
   const where = doing === undefined ? '' : ` ${doing}`;
   if (!isSqliteError(error)) {
+    const system = SYSTEM_MEANINGS[errnoOf(error) ?? ''];
+    if (system) {
+      const [code, message, hint] = system;
+      return new BackfillError(code, `${message}${where} (${errnoOf(error)})`, hint, { cause: error });
+    }
     return new BackfillError(
       'INTERNAL',
       `Something went wrong that this program does not expect${where} (${error instanceof Error ? error.name : typeof error})`,
@@ -212,6 +245,11 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
       : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
     { cause: error },
   );
+}
+
+/** The operating system's name of a failure, as ENOSPC, or undefined. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && 'syscall' in error ? String(error.code) : undefined;
 }
 
 /** The longest chain of wrappers (umzug's MigrationError around ours) ends at the error that says most. */

@@ -69,7 +69,7 @@ export function runnable(text: string, env: NodeJS.ProcessEnv, dbPath: string | 
   const program = isScript ? `npm run ${env.npm_lifecycle_event} --` : 'umzug-backfill';
   const store = dbPath === undefined ? '' : ` --db-path ${shellWord(dbPath)}`;
   return text.replace(
-    /\bumzug-backfill (up|down|status|executed|verify|backfill|skips)\b/g,
+    /\bumzug-backfill (up|down|status|executed|verify|backfill|skips|restore)\b/g,
     (_, command: string) => `${program} ${command}${store}`,
   );
 }
@@ -81,13 +81,22 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
       const project = await loadProject(folder);
       const log = eventLog(options.logLevel);
       const stopper = new AbortController();
-      const stop = (name: NodeJS.Signals): void => stopper.abort(name);
+      const stop = (name: NodeJS.Signals): void => {
+        deafen(stop); // so that a second signal, of either kind, ends the process at once
+        stopper.abort(name);
+      };
       const migrator: MigratorOptions = {
         project,
         path: storePath(project.config, options.dbPath, env),
         batchRows: options.batchSize,
         isConfirmed: options.yes,
         isStrict: options.strict,
+        backup:
+          options.backup === false
+            ? false
+            : { folder: options.backupDir, check: options.checkBackup, keep: options.keepBackups },
+        lockTimeoutMs: options.lockTimeout === undefined ? undefined : options.lockTimeout * 1000,
+        allowsTriggers: options.allowTriggers,
         signal: stopper.signal,
         onEvent: (event) => {
           listenInBatches(event, stop);
@@ -109,8 +118,12 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
  * heard, so that the default holds: the process ends at once, which is safe. A second signal ends it at once, too.
  */
 function listenInBatches({ event }: MigratorEvent, stop: (name: NodeJS.Signals) => void): void {
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    if (event === 'batches_started') process.once(name, stop);
-    if (event === 'batches_ended') process.removeListener(name, stop);
-  }
+  if (event === 'batches_started') for (const name of HEARD) process.on(name, stop);
+  if (event === 'batches_ended') deafen(stop);
+}
+
+const HEARD = ['SIGINT', 'SIGTERM'] as const;
+
+function deafen(stop: (name: NodeJS.Signals) => void): void {
+  for (const name of HEARD) process.removeListener(name, stop);
 }

@@ -13,6 +13,12 @@ const LEVEL_BY_EVENT: Readonly<Record<MigratorEvent['event'], 'debug' | 'info' |
   batches_ended: 'debug',
   verified: 'info',
   lock_expected: 'info',
+  lock_waiting: 'info',
+  backup_made: 'info',
+  backup_removed: 'info',
+  store_saved: 'info',
+  row_refused: 'warn',
+  store_busy: 'warn',
   warning: 'warn',
 };
 

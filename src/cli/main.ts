@@ -4,6 +4,7 @@ import { PACKAGE_VERSION } from '../ledger/version.js';
 import { makeCli, runnable, type Surroundings, toJson } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
 import { registerDown } from './commands/down.js';
+import { registerRestore } from './commands/restore.js';
 import { registerSkips } from './commands/skips.js';
 import { registerExecuted, registerPending, registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
@@ -18,7 +19,7 @@ function buildProgram(surroundings: Surroundings, exit: (code: number) => void):
     .version(PACKAGE_VERSION)
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 work pending (status --check), 5 verification failed,\n130/143 stopped by SIGINT/SIGTERM. Each command has --help with an example.',
+      '\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 work pending (status --check), 4 another run\nholds the lock, 5 verification failed, 130/143 stopped by SIGINT/SIGTERM. Each command has --help with an example.',
     );
   for (const register of [
     registerUp,
@@ -28,6 +29,7 @@ function buildProgram(surroundings: Surroundings, exit: (code: number) => void):
     registerExecuted,
     registerVerify,
     registerBackfill,
+    registerRestore,
     registerSkips,
   ]) {
     register(program, cli);

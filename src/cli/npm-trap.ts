@@ -31,8 +31,9 @@ export function refuseNpmKeptOptions(
   commands: readonly string[],
 ): void {
   if (env.npm_lifecycle_event === undefined) return;
+  const settings = options.map(({ name }) => settingOf(name));
   const kept = options.flatMap((option) => {
-    const value = keptValue(option.name, env);
+    const value = keptValue(option.name, env, settings);
     const isGiven = argv.some((word) => word === `--${option.name}` || word.startsWith(`--${option.name}=`));
     // A flag that is off, as by `yes=false` in an .npmrc, was not asked for.
     const isOff = option.takes === undefined && (value === '' || value === 'false');
@@ -67,13 +68,23 @@ export function refuseNpmKeptOptions(
 /** Whether an option takes any word. */
 const isFree = ({ takes }: TrappedOption): boolean => takes?.('any word') ?? false;
 
-function keptValue(name: string, env: NodeJS.ProcessEnv): string | undefined {
-  const exact =
-    env[`npm_config_${name.replaceAll('-', '_')}`] ?? env[`npm_config_${NPM_ALIASES[name] ?? ''}`];
+/** npm's name for an option: `--no-backup` turns its setting `backup` off. */
+const settingOf = (name: string): string => name.replace(/^no-/, '').replaceAll('-', '_');
+
+function keptValue(name: string, env: NodeJS.ProcessEnv, settings: readonly string[]): string | undefined {
+  const exact = env[`npm_config_${settingOf(name)}`] ?? env[`npm_config_${NPM_ALIASES[name] ?? ''}`];
+  if (name.startsWith('no-')) return exact === '' || exact === 'false' ? 'true' : undefined;
   if (exact !== undefined) return exact;
   const slip = Object.keys(env).find((key) => {
-    const other = /^npm_config_(.+)$/.exec(key)?.[1]?.replaceAll('_', '');
-    return other !== undefined && !NPM_OWN.has(other) && isSlipOf(other, name.replaceAll('-', ''));
+    const setting = /^npm_config_(.+)$/.exec(key)?.[1];
+    const other = setting?.replaceAll('_', '');
+    return (
+      setting !== undefined &&
+      other !== undefined &&
+      !settings.includes(setting) &&
+      !NPM_OWN.has(other) &&
+      isSlipOf(other, name.replaceAll('-', ''))
+    );
   });
   return slip === undefined ? undefined : env[slip];
 }

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { DEFAULT_BATCH_ROWS } from '../backfill/runner.js';
+import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
 
 /** Levels of the log, most talkative first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -13,6 +13,13 @@ export interface CommonOptions {
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly strict?: boolean;
   readonly yes?: boolean;
+  // Of commands that change the store:
+  readonly lockTimeout?: number;
+  readonly backup?: boolean;
+  readonly backupDir?: string;
+  readonly checkBackup?: 'quick' | 'full';
+  readonly keepBackups?: number;
+  readonly allowTriggers?: boolean;
 }
 
 /** Reads a whole number of 1 or more. */
@@ -20,6 +27,12 @@ export function positiveInteger(text: string): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new InvalidArgumentError('Expected a positive integer.');
+}
+
+/** Reads a number of seconds, 0 or more. */
+export function seconds(text: string): number {
+  if (/^\d+(?:\.\d+)?$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Expected a number of seconds.');
 }
 
 /** Reads a number from 0 to 100. */
@@ -48,4 +61,40 @@ export function withCommonOptions(command: Command): Command {
     )
     .option('--strict', 'refuse steps that have changed since they were applied (default: warn)')
     .option('--yes', 'agree to what would lose values or lock for long (default: refuse it)');
+}
+
+/** Adds the options of every command that changes the store. */
+export function withChangeOptions(command: Command): Command {
+  return withCommonOptions(command)
+    .option(
+      '--lock-timeout <seconds>',
+      'how long to wait for another run; 0: not at all (default: 60)',
+      seconds,
+    )
+    .option('--backup-dir <folder>', "where backups are (default: the store's folder)")
+    .addOption(
+      new Option(
+        '--check-backup <depth>',
+        'how a backup is looked at for damage: every page, or each index too (default: quick)',
+      ).choices(['quick', 'full']),
+    );
+}
+
+/** Adds the options of commands that make a backup first. */
+export function withBackupOptions(command: Command): Command {
+  return withChangeOptions(command)
+    .option('--no-backup', 'change the store without a backup (default: one is made first)')
+    .option(
+      '--keep-backups <count>',
+      'backups that are kept once a run is verified (default: 3)',
+      positiveInteger,
+    );
+}
+
+/** Adds the option of commands that fill rows. */
+export function withFillOptions(command: Command): Command {
+  return withBackupOptions(command).option(
+    '--allow-triggers',
+    'let updates fire the triggers of the table (default: refuse it)',
+  );
 }

@@ -2,7 +2,9 @@ import Table from 'cli-table3';
 import type { BackfillError } from '../errors.js';
 import type { Plan, PlannedStep } from '../migrator/plan.js';
 import type { RunOutcome, SizeChange } from '../migrator/session.js';
+import type { Backup } from '../store/sqlite/backup.js';
 import type { Verification } from '../verification/verify.js';
+import { shellWord } from './npm-trap.js';
 
 /**
  * A table with a header row.
@@ -79,11 +81,20 @@ export function sizeText({ before, after }: SizeChange): string {
     : `${size} VACUUM would not pay.`;
 }
 
+/** Where the backup is, and how to go back to it. */
+export function backupText({ path, bytes: size, isChecked }: Backup): string {
+  const unchecked = isChecked
+    ? ''
+    : '\n  It could not be looked at for damage: the schema uses what only the application has.';
+  return `Backup: ${path} (${bytes(size)}). To go back to it: umzug-backfill restore ${shellWord(path)}${unchecked}`;
+}
+
 /** An outcome for a person: drift, warnings, what was done, verdicts, size. */
 export function outcomeText(lines: readonly string[], outcome: RunOutcome): string {
   return [
     ...outcome.drifts.map(({ text }) => `warning: ${text}.`),
     ...outcome.warnings.map((text) => `warning: ${text}.`),
+    ...(outcome.backup ? [backupText(outcome.backup)] : []),
     ...lines,
     ...outcome.verifications.map(verificationText),
     ...(outcome.size ? [sizeText(outcome.size)] : []),

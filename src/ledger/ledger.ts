@@ -1,12 +1,13 @@
 import { BackfillError } from '../errors.js';
 import { type KeyRun, unpackKeys } from './key-runs.js';
-import type {
-  BatchRecord,
-  CellSet,
-  CellsRecord,
-  RunRecord,
-  SkipRecord,
-  VerificationRecord,
+import {
+  type BatchRecord,
+  type CellSet,
+  type CellsRecord,
+  REFUSED_SQL,
+  type RunRecord,
+  type SkipRecord,
+  type VerificationRecord,
 } from './records.js';
 import { StepLedger } from './step-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
@@ -231,6 +232,30 @@ export class Ledger extends StepLedger {
       backfill,
     );
     return Object.fromEntries(rows.map(({ reason, count }) => [reason, count]));
+  }
+
+  /** How many rows SQLite refused to update in one run with this result code. */
+  rejectedRows(backfill: string, run: number, code: string): number {
+    const row = this.store.get<{ count: number }>(
+      `SELECT count(*) AS count FROM ${T.skips} AS s JOIN ${T.batches} AS b ON b.backfill = s.backfill AND b.number = s.batch
+      WHERE s.backfill = ? AND s.reason = ? AND b.run = ?`,
+      backfill,
+      code,
+      run,
+    );
+    return row?.count ?? 0;
+  }
+
+  /** Whether a cell is recorded as a skip though a value can be derived for it. */
+  isRefused(backfill: string, key: bigint, column: string): boolean {
+    return (
+      this.store.get(
+        `SELECT 1 FROM ${T.skips} WHERE backfill = ? AND key = ? AND target IN ('*', ?) AND ${REFUSED_SQL}`,
+        backfill,
+        key,
+        column,
+      ) !== undefined
+    );
   }
 
   /** How many skips each batch has in the table. */

@@ -94,8 +94,26 @@ export interface SkipRecord {
   readonly reason: SkipReason;
 }
 
-/** Why a row or a cell was left alone. */
-export type SkipReason = 'DOCUMENT_UNREADABLE' | 'NO_USABLE_VALUE';
+/**
+ * Why a row or a cell was left alone: its document can't be read; nothing to fill it with; a trigger kept it from being
+ * filled; or SQLite refused the update, with its result code.
+ */
+export type SkipReason = 'DOCUMENT_UNREADABLE' | 'NO_USABLE_VALUE' | 'UPDATE_IGNORED' | `SQLITE_${string}`;
+
+/** Reasons of skips for which a value could have been derived, as SQL on the column `reason`. */
+export const REFUSED_SQL = `(reason = 'UPDATE_IGNORED' OR reason GLOB 'SQLITE_*')`;
+
+/** A command that changed the store, or was about to. */
+export interface CommandRecord {
+  readonly command: ChangingCommand;
+  /** The steps that it was to work on. */
+  readonly steps: readonly string[];
+  /** Path of the backup made before it, or null. */
+  readonly backup: string | null;
+}
+
+/** Commands before which a backup is made. */
+export type ChangingCommand = 'up' | 'down' | 'rescan';
 
 /** The last verdict on a backfill. */
 export interface VerificationRecord {

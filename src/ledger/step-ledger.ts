@@ -1,5 +1,5 @@
 import type { Store } from '../store/sqlite/store.js';
-import type { CreatedObject, StepRecord } from './records.js';
+import type { CommandRecord, CreatedObject, StepRecord } from './records.js';
 import { LEDGER_DDL, LEDGER_DROP, LEDGER_TABLES as T } from './tables.js';
 import { PACKAGE_VERSION } from './version.js';
 
@@ -105,6 +105,29 @@ export class StepLedger {
       this.store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
     }
     if (this.steps().length === 0) this.store.exec(LEDGER_DROP);
+  }
+
+  // Commands
+
+  /** The last command that was begun, or undefined: the ledger goes with its last step. */
+  lastCommand(): CommandRecord | undefined {
+    if (!this.exists()) return undefined;
+    const row = this.store.get<{ command: CommandRecord['command']; steps: string; backup: string | null }>(
+      `SELECT command, steps, backup FROM ${T.commands} ORDER BY number DESC LIMIT 1`,
+    );
+    return row && { ...row, steps: JSON.parse(row.steps) as string[] };
+  }
+
+  /** Notes that a command begins, making the ledger where there is none. */
+  beginCommand({ command, steps, backup }: CommandRecord): void {
+    this.store.exec(LEDGER_DDL);
+    this.store.run(
+      `INSERT INTO ${T.commands} (command, steps, backup, begun_at) VALUES (?, ?, ?, ?)`,
+      command,
+      JSON.stringify(steps),
+      backup,
+      this.timestamp(),
+    );
   }
 
   // What schema steps made

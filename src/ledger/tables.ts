@@ -12,6 +12,7 @@ export const LEDGER_TABLES = {
   cells: 'umzug_backfill_cells',
   skips: 'umzug_backfill_skips',
   verifications: 'umzug_backfill_verifications',
+  commands: 'umzug_backfill_commands',
 } as const;
 
 const T = LEDGER_TABLES;
@@ -93,6 +94,13 @@ CREATE TABLE IF NOT EXISTS ${T.verifications} (
   checks TEXT NOT NULL,            -- JSON: each check's verdict and counts
   PRIMARY KEY (backfill, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ${T.commands} (  -- what changed the store, and the backup made before it
+  number INTEGER PRIMARY KEY,      -- 1, 2, ...
+  command TEXT NOT NULL,           -- up | down | rescan
+  steps TEXT NOT NULL,             -- JSON array: the steps that it was to work on
+  backup TEXT,                     -- path; NULL where none was wanted
+  begun_at TEXT NOT NULL
+);
 `;
 
 /** Drops the ledger; done when its last step is reverted, so that `down --to 0` leaves the schema as it was. */

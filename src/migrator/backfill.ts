@@ -1,14 +1,7 @@
 import { catchUp, isWaiting, runAgain } from '../backfill/runner.js';
+import { changeStore, refuseTriggers } from './change.js';
 import { requireApplied } from './prechecks.js';
-import {
-  backfillsOf,
-  checkDrift,
-  isUnverified,
-  type MigratorOptions,
-  type RunOutcome,
-  withSession,
-  writeToStore,
-} from './session.js';
+import { backfillsOf, checkDrift, isUnverified, type MigratorOptions, type RunOutcome } from './session.js';
 import { verifyAndRecord } from './verifying.js';
 
 /** What `backfill` did. */
@@ -30,24 +23,29 @@ export async function backfill(
   { name, isRescan = false }: { readonly name?: string | undefined; readonly isRescan?: boolean },
 ): Promise<BackfillOutcome> {
   const wanted = backfillsOf(options.project, name);
-  const { drifts, work } = await withSession(options, 'look', (session) => {
-    const due = wanted.filter((step) => {
-      requireApplied(session, step);
-      return isRescan || isWaiting(session.store, session.ledger, step) || isUnverified(session, step);
-    });
-    return { drifts: checkDrift(options, session.ledger.steps()), work: due };
-  });
-  const nothing = { ran: [], verifications: [], drifts, warnings: [] };
-  if (work.length === 0) return nothing;
   const ran: string[] = [];
-  const outcome = await writeToStore(options, async (session, verifications) => {
-    const { store, ledger } = session;
-    for (const step of work) {
-      if (isRescan) await runAgain(store, ledger, step, 'rescan', options);
-      const hasRun = isRescan || (await catchUp(store, ledger, step, options));
-      if (hasRun) ran.push(step.name);
-      verifyAndRecord(session, step, options, verifications);
-    }
+  const { found, outcome } = await changeStore(options, {
+    command: isRescan ? 'rescan' : undefined,
+    find: (session, onEvent) => {
+      const { store, ledger } = session;
+      const due = wanted.filter((step) => {
+        requireApplied(session, step);
+        const isDue = isRescan || isWaiting(store, ledger, step);
+        if (isDue) refuseTriggers(session, [step], { ...options, onEvent });
+        return isDue || isUnverified(session, step);
+      });
+      return { drifts: checkDrift(options, ledger.steps()), due };
+    },
+    stepsOf: ({ due }) => due.map((step) => step.name),
+    act: async (session, { due }, verifications) => {
+      const { store, ledger } = session;
+      for (const step of due) {
+        if (isRescan) await runAgain(store, ledger, step, 'rescan', options);
+        const hasRun = isRescan || (await catchUp(store, ledger, step, options));
+        if (hasRun) ran.push(step.name);
+        verifyAndRecord(session, step, options, verifications);
+      }
+    },
   });
-  return { ...nothing, ran, ...outcome };
+  return { verifications: [], warnings: [], drifts: found.drifts, ran, ...outcome };
 }

@@ -1,17 +1,12 @@
 import { BackfillError } from '../errors.js';
 import { type Drift, refuseDrift } from '../ledger/drift.js';
 import type { StepRecord } from '../ledger/records.js';
+import { tableBytes } from '../schema/inspect.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
 import { hasDown, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/sqlite/revert.js';
-import {
-  checkDrift,
-  type MigratorOptions,
-  type RunOutcome,
-  type Session,
-  withSession,
-  writeToStore,
-} from './session.js';
+import { changeStore } from './change.js';
+import { checkDrift, type MigratorOptions, type RunOutcome, type Session } from './session.js';
 import { unknownStep } from './up.js';
 
 /** Which steps to revert: the last, down to and including a name, all (`0`), or a number of them. */
@@ -110,32 +105,36 @@ export function checkReverts(
  * @throws {BackfillError} when it is refused before anything is written
  */
 export async function down(options: MigratorOptions, target: DownTarget = {}): Promise<DownOutcome> {
-  const { drifts, reverts } = await withSession(options, 'look', (session) => {
-    const records = session.ledger.steps();
-    const found = findReverts(records, options.project.steps, target);
-    const known = checkDrift(options, records);
-    if (!options.isConfirmed) refuseChangedBackfills(found, known);
-    checkReverts(session, found, options);
-    return { drifts: known, reverts: found };
-  });
-  for (const { text } of drifts) options.onEvent?.({ event: 'warning', text });
-  const nothing = { reverted: [], cells: [], verifications: [], drifts, warnings: [] };
-  if (reverts.length === 0) return nothing;
   const reverted: string[] = [];
   const cells: ({ backfill: string } & RevertResult)[] = [];
-  const outcome = await writeToStore(options, async (session) => {
-    const { buildUmzug } = await import('./umzug.js');
-    const umzug = buildUmzug(session, options, 'down', (backfill, result) =>
-      cells.push({ backfill, ...result }),
-    );
-    umzug.on('reverting', ({ name }) =>
-      options.onEvent?.({ event: 'step_started', step: name, direction: 'down' }),
-    );
-    umzug.on('reverted', ({ name }) => {
-      reverted.push(name);
-      options.onEvent?.({ event: 'step_finished', step: name, direction: 'down' });
-    });
-    await umzug.down({ migrations: reverts.map(({ name }) => name) });
+  const { found, outcome } = await changeStore(options, {
+    command: 'down',
+    find: (session, onEvent) => {
+      const records = session.ledger.steps();
+      const reverts = findReverts(records, options.project.steps, target);
+      const drifts = checkDrift(options, records);
+      if (!options.isConfirmed) refuseChangedBackfills(reverts, drifts);
+      checkReverts(session, reverts, { ...options, onEvent });
+      for (const { text } of drifts) onEvent?.({ event: 'warning', text });
+      return { drifts, reverts };
+    },
+    stepsOf: ({ reverts }) => reverts.map(({ name }) => name),
+    largestTransaction: ({ store }, { reverts }) =>
+      Math.max(0, ...reverts.map((step) => (step.kind === 'schema' ? tableBytes(store, step.table) : 0))),
+    act: async (session, { reverts }) => {
+      const { buildUmzug } = await import('./umzug.js');
+      const umzug = buildUmzug(session, options, 'down', (backfill, result) =>
+        cells.push({ backfill, ...result }),
+      );
+      umzug.on('reverting', ({ name }) =>
+        options.onEvent?.({ event: 'step_started', step: name, direction: 'down' }),
+      );
+      umzug.on('reverted', ({ name }) => {
+        reverted.push(name);
+        options.onEvent?.({ event: 'step_finished', step: name, direction: 'down' });
+      });
+      await umzug.down({ migrations: reverts.map(({ name }) => name) });
+    },
   });
-  return { ...nothing, reverted, cells, ...outcome };
+  return { verifications: [], warnings: [], drifts: found.drifts, reverted, cells, ...outcome };
 }

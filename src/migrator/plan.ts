@@ -1,4 +1,4 @@
-import { DEFAULT_BATCH_ROWS } from '../backfill/runner.js';
+import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
 import type { Drift } from '../ledger/drift.js';
 import { createIndexEstimate, dropColumnEstimate, SCHEMA_ONLY_MS } from '../schema/estimate.js';
 import { tableBytes, updateTriggers } from '../schema/inspect.js';

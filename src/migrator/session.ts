@@ -1,13 +1,15 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
-import type { RunEvent } from '../backfill/runner.js';
+import type { RunEvent } from '../backfill/run-options.js';
 import type { Project } from '../config.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
 import { Ledger } from '../ledger/ledger.js';
 import { isOpen, type StepRecord } from '../ledger/records.js';
+import type { LockHolder } from '../ledger/run-lock.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
 import { locateStore } from '../store/path.js';
+import type { Backup, CheckDepth } from '../store/sqlite/backup.js';
 import { Store, type StoreSize } from '../store/sqlite/store.js';
 import type { Verification } from '../verification/verify.js';
 
@@ -33,7 +35,21 @@ export type MigratorEvent =
       /** Disk needed while it is held, in bytes. */
       readonly diskBytes: number;
     }
+  | ({ readonly event: 'backup_made' } & Backup)
+  | { readonly event: 'backup_removed' | 'store_saved'; readonly path: string }
+  /** Another run is waited for; its holder is not known in the moment in which it begins. */
+  | ({ readonly event: 'lock_waiting' } & Partial<LockHolder>)
   | { readonly event: 'warning'; readonly text: string };
+
+/** Where backups go, how they are checked, how many are kept. */
+export interface BackupOptions {
+  /** Default: the store's own. */
+  readonly folder?: string | undefined;
+  /** Default `quick`. */
+  readonly check?: CheckDepth | undefined;
+  /** How many are kept once a run is verified. Default 3. */
+  readonly keep?: number | undefined;
+}
 
 /** What every command needs to know. */
 export interface MigratorOptions {
@@ -44,6 +60,12 @@ export interface MigratorOptions {
   readonly batchRows?: number | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
   readonly isConfirmed?: boolean | undefined;
+  /** How to back the store up before it is changed; false: not at all. */
+  readonly backup?: BackupOptions | false | undefined;
+  /** How long to wait for another run, in milliseconds; 0: not at all. Default 60,000. */
+  readonly lockTimeoutMs?: number | undefined;
+  /** Whether updates may fire triggers. Default false. */
+  readonly allowsTriggers?: boolean | undefined;
   /** Whether drift is refused rather than reported. Default false. */
   readonly isStrict?: boolean | undefined;
   /** Stops a run between two batches. */
@@ -110,6 +132,8 @@ export interface RunOutcome {
   readonly warnings: readonly string[];
   /** Absent when nothing was written. */
   readonly size?: SizeChange;
+  /** Absent when none was made: the command went on with an earlier one, or none was wanted. */
+  readonly backup?: Backup;
   /** What ended the command early, after something may have been done already. */
   readonly error?: BackfillError;
 }
@@ -117,15 +141,18 @@ export interface RunOutcome {
 /**
  * Opens the store for writing and acts. What goes wrong then is part of the outcome, as something may have been done.
  *
+ * @param prepare comes first, and is outside of that: what it throws is thrown
  * @param act may add verdicts to `verifications`
  */
 export async function writeToStore(
   options: MigratorOptions,
+  prepare: (session: Session) => Promise<Backup | undefined>,
   act: (session: Session, verifications: Verification[]) => Promise<void>,
-): Promise<Pick<RunOutcome, 'verifications' | 'size' | 'error'>> {
+): Promise<Pick<RunOutcome, 'verifications' | 'size' | 'error' | 'backup'>> {
   return await withSession(options, 'write', async (session) => {
     const verifications: Verification[] = [];
     const before = session.store.size();
+    const backup = await prepare(session);
     let error: BackfillError | undefined;
     try {
       await act(session, verifications);
@@ -133,11 +160,11 @@ export async function writeToStore(
       error = rootBackfillError(thrown);
     }
     const size = { before, after: session.store.size() };
-    return { verifications, size, ...(error ? { error } : {}) };
+    return { verifications, size, ...(backup ? { backup } : {}), ...(error ? { error } : {}) };
   });
 }
 
 /** Whether the backfill has a run that no verification has passed yet. */
-export function isUnverified({ ledger }: Session, backfill: Backfill): boolean {
+export function isUnverified({ ledger }: Pick<Session, 'ledger'>, backfill: Pick<Backfill, 'name'>): boolean {
   return ledger.runs(backfill.name).some(({ status }) => isOpen(status));
 }

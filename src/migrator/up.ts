@@ -4,16 +4,16 @@ import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
+import { changeStore, refuseTriggers } from './change.js';
 import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
 import {
+  type BackfillStep,
   backfillsOf,
   checkDrift,
   isUnverified,
   type MigratorOptions,
   type RunOutcome,
   type Session,
-  withSession,
-  writeToStore,
 } from './session.js';
 import { verifyAndRecord } from './verifying.js';
 
@@ -105,22 +105,30 @@ export function unknownStep(name: string, steps: readonly Step[]): BackfillError
  * @throws {BackfillError} when the store or the project is refused before anything is written
  */
 export async function up(options: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
-  const found = await withSession(options, 'look', (session) => {
-    const drifts = checkDrift(options, session.ledger.steps());
-    const work = findWork(session, options, target);
-    return { drifts, work, warnings: checkPendingSteps(session, [...work.incomplete, ...work.pending]) };
-  });
-  const { drifts, work, warnings } = found;
-  for (const text of [...drifts.map((drift) => drift.text), ...warnings])
-    options.onEvent?.({ event: 'warning', text });
-  const nothing = { applied: [], caughtUp: [], remade: [], verifications: [], drifts, warnings };
-  if (Object.values(work).every((steps) => steps.length === 0)) return nothing;
   const done = { applied: [] as string[], caughtUp: [] as string[], remade: [] as string[] };
-  const outcome = await writeToStore(options, async (session, verifications) =>
-    applyWork(session, options, work, done, verifications),
-  );
-  return { ...nothing, ...done, ...outcome };
+  const { found, outcome } = await changeStore(options, {
+    command: 'up',
+    find: (session, onEvent) => {
+      const drifts = checkDrift(options, session.ledger.steps());
+      const work = findWork(session, options, target);
+      const warnings = checkPendingSteps(session, [...work.incomplete, ...work.pending]);
+      for (const text of [...drifts.map((drift) => drift.text), ...warnings])
+        onEvent?.({ event: 'warning', text });
+      refuseTriggers(session, [...work.waiting, ...work.pending].filter(isBackfill), { ...options, onEvent });
+      return { drifts, work, warnings };
+    },
+    stepsOf: ({ work }) => namesOf(work),
+    act: (session, { work }, verifications) => applyWork(session, options, work, done, verifications),
+  });
+  const { drifts, warnings } = found;
+  return { verifications: [], drifts, warnings, ...done, ...outcome };
 }
+
+const isBackfill = (step: Step): step is BackfillStep => step.kind === 'backfill';
+
+const namesOf = (work: UpWork): string[] => [
+  ...new Set(Object.values(work).flatMap((steps: readonly Step[]) => steps.map(({ name }) => name))),
+];
 
 async function applyWork(
   session: Session,

@@ -1,17 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import {
-  accessSync,
-  closeSync,
-  constants,
-  openSync,
-  readSync,
-  realpathSync,
-  type Stats,
-  statSync,
-} from 'node:fs';
+import { accessSync, constants, realpathSync, type Stats, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
+import type { Ownership } from './file.js';
 
 /** What stands on disk at the path of a store, found by `stat` alone. */
 export interface StoreFiles {
@@ -26,6 +18,8 @@ export interface StoreFiles {
   readonly hasShm: boolean;
   /** Size of `-journal`, in bytes; 0 when there is none. */
   readonly journalBytes: number;
+  /** Whose the store is, and who else may use it: what files beside it follow. */
+  readonly ownership: Ownership;
 }
 
 const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
@@ -58,10 +52,12 @@ export function expandHome(path: string): string {
  * Opening and closing the main file through `fs` would drop every POSIX lock that SQLite holds on it in this
  * process, so only `stat` is used.
  *
+ * @param given the path; `~/` is the home folder
+ * @param options `mayBeEmpty`: whether a file without bytes is no error, since it is to be restored. Default false
  * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY` or `USAGE` (white space around the path)
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
-export function locateStore(given: string): StoreFiles {
+export function locateStore(given: string, { mayBeEmpty = false } = {}): StoreFiles {
   if (given !== given.trim() || given === '') {
     // The driver trims its argument: it would open, or create, another file than the one named.
     throw new BackfillError(
@@ -94,8 +90,9 @@ export function locateStore(given: string): StoreFiles {
     walBytes: sizeOf(`${path}-wal`),
     hasShm: find(`${path}-shm`) !== undefined,
     journalBytes: sizeOf(`${path}-journal`),
+    ownership: { uid: found.uid, gid: found.gid, mode: found.mode & 0o666 },
   };
-  if (files.mainBytes === 0 && files.walBytes === 0) {
+  if (!mayBeEmpty && files.mainBytes === 0 && files.walBytes === 0) {
     throw new BackfillError(
       'STORE_EMPTY',
       `The store at ${absolute} is an empty file`,
@@ -106,20 +103,33 @@ export function locateStore(given: string): StoreFiles {
 }
 
 /**
+ * One byte of a store's file, or undefined when there is none. A process of its own reads it: in this one, closing the
+ * file would drop SQLite's locks on it.
+ */
+function byteOf(path: string, offset: number): number | undefined {
+  const script = `const fs = require('node:fs'); const byte = Buffer.alloc(1);
+    const [path, offset] = process.argv.slice(1);
+    if (fs.readSync(fs.openSync(path), byte, 0, 1, Number(offset)) === 1) process.stdout.write(String(byte[0]));`;
+  const { stdout } = spawnSync(process.execPath, ['-e', script, path, String(offset)], { encoding: 'utf8' });
+  return stdout === '' ? undefined : Number(stdout);
+}
+
+/**
  * Whether a `-journal` stands there whose header is not zeroed, so that it may be hot.
- * A journal carries no locks, so that it may be read; the main file may not.
  *
  * @see https://www.sqlite.org/fileformat2.html section 3
  */
 export function hasJournalHeader(files: StoreFiles): boolean {
-  if (files.journalBytes === 0) return false;
-  const fd = openSync(`${files.path}-journal`, 'r');
-  try {
-    const head = Buffer.alloc(1);
-    return readSync(fd, head) === 1 && head[0] !== 0;
-  } finally {
-    closeSync(fd);
-  }
+  return files.journalBytes > 0 && (byteOf(`${files.path}-journal`, 0) ?? 0) !== 0;
+}
+
+/**
+ * Whether the header says that the store is in WAL mode.
+ *
+ * @see https://www.sqlite.org/fileformat2.html section 1.3.3
+ */
+export function isWal(files: StoreFiles): boolean {
+  return byteOf(files.path, 18) === 2;
 }
 
 /** Whether this user may write the file or folder. */
@@ -154,17 +164,4 @@ export function requireWritable(files: StoreFiles): void {
       `Give this user write permission: chmod u+w ${files.folder}`,
     );
   }
-}
-
-/**
- * Whether the header says that the store is in WAL mode. A process of its own reads it: in this one, closing the file
- * would drop SQLite's locks on it.
- *
- * @see https://www.sqlite.org/fileformat2.html section 1.3.3
- */
-export function isWal(files: StoreFiles): boolean {
-  const script = `const fs = require('fs'); const b = Buffer.alloc(1);
-    fs.readSync(fs.openSync(process.argv[1]), b, 0, 1, 18); process.stdout.write(String(b[0]));`;
-  const { stdout } = spawnSync(process.execPath, ['-e', script, files.path], { encoding: 'utf8' });
-  return stdout === '2';
 }

@@ -44,6 +44,7 @@ export function coverage(
       },
       ...cells('fail', column.fillable, `cells of ${column.name} are NULL though a value can be derived`),
       ...cells('warn', column.waiting, `cells of ${column.name} wait for a catch-up`),
+      ...cells('warn', column.refused, `cells of ${column.name} were refused by a trigger or a constraint`),
       ...cells('warn', column.withoutValue, `cells of ${column.name} have no value to derive`),
     ];
   });
@@ -56,6 +57,7 @@ export function coverage(
       percent: percent(column.filled, facts.rows),
       fillable: column.fillable.count,
       waiting: column.waiting.count,
+      refused: column.refused.count,
       withoutValue: column.withoutValue.count,
     })),
     skips,

@@ -35,6 +35,8 @@ export interface ColumnFacts {
   readonly fillable: Finding;
   /** NULL behind the watermark though a value can be derived. */
   readonly waiting: Finding;
+  /** NULL though a value can be derived, and recorded as such: a trigger or a constraint keeps it so. */
+  readonly refused: Finding;
   /** NULL since no value can be derived. */
   readonly withoutValue: Finding;
   readonly timestamps: {
@@ -78,6 +80,8 @@ export interface ScanOptions {
   readonly compareUpTo: bigint | null;
   /** The present, as Unix time in milliseconds. */
   readonly nowMs: number;
+  /** Whether a cell is recorded as a skip though a value can be derived for it. */
+  readonly isRefused: (key: bigint, column: string) => boolean;
   /** Called for each filled cell that does not hold its derived value, in key order. */
   readonly onMismatch: (mismatch: Mismatch) => void;
 }
@@ -101,6 +105,7 @@ export function scan(store: Store, backfill: Backfill, options: ScanOptions): Sc
       consistentUpTo: 0,
       fillable: new Finding(),
       waiting: new Finding(),
+      refused: new Finding(),
       withoutValue: new Finding(),
       timestamps: {
         valid: 0,
@@ -126,7 +131,9 @@ export function scan(store: Store, backfill: Backfill, options: ScanOptions): Sc
       const cell = (state >> (2 * i)) & 3;
       if (cell === EMPTY || cell === FILLABLE) {
         nullMask |= 1 << i;
-        judgeNull(column, key, cell === FILLABLE, options.watermark);
+        const isRefused = cell === FILLABLE && options.isRefused(key, column.name);
+        if (isRefused) column.refused.add(key);
+        else judgeNull(column, key, cell === FILLABLE, options.watermark);
         return;
       }
       column.filled += 1;

@@ -50,6 +50,7 @@ export function verifyBackfill(
       watermark: runs.at(-1)?.watermark ?? null,
       compareUpTo: comparedRun(runs)?.watermark ?? null,
       nowMs: (options.now?.() ?? new Date()).getTime(),
+      isRefused: (key, column) => ledger.isRefused(backfill.name, key, column),
       onMismatch: ({ key, column }) => {
         const status = attribution(key, column)?.status;
         const kind = status === undefined ? 'foreign' : isOpen(status) ? 'thisRun' : 'earlierRun';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { StoreOptions } from '../../demo/store-generator.js';
-import type { RunEvent } from '../../src/backfill/runner.js';
+import type { RunEvent } from '../../src/backfill/run-options.js';
 import type { Project } from '../../src/config.js';
 import type { DownTarget } from '../../src/migrator/down.js';
 import type { MigratorEvent, MigratorOptions, RunOutcome } from '../../src/migrator/session.js';

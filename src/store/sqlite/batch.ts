@@ -1,5 +1,5 @@
 import type { Backfill } from '../../backfill/define.js';
-import { BackfillError } from '../../errors.js';
+import { BackfillError, isSqliteError } from '../../errors.js';
 import { MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
 import type { BatchRecord, CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
@@ -27,7 +27,8 @@ export interface BatchResult extends Omit<BatchRecord, 'number' | 'run' | 'durat
 export function prepareFill(store: Store, backfill: Backfill): void {
   const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
   store.exec(`DROP TABLE IF EXISTS ${BATCH};
-    CREATE TEMP TABLE umzug_backfill_batch (k INTEGER PRIMARY KEY, readable, wanted, ${values});`);
+    CREATE TEMP TABLE umzug_backfill_batch
+      (k INTEGER PRIMARY KEY, readable, wanted, ${values}, ignored DEFAULT 0, refusal);`);
 }
 
 /** Bit i of a mask for each column i for which `condition(i)` holds. */
@@ -49,25 +50,56 @@ export interface FillOptions {
   readonly batch: number;
   /** Whether rows that are recorded as skips are left alone. */
   readonly leavesSkips: boolean;
+  /** Whether triggers may keep an updated cell NULL. */
+  readonly hasTriggers: boolean;
+  /** A row that SQLite has refused to update, alone: it is recorded as a skip. */
+  readonly refused?: RefusedRow | undefined;
 }
+
+/** A row that can't be updated, with SQLite's result code. */
+export interface RefusedRow {
+  readonly key: bigint;
+  readonly code: string;
+}
+
+/** An UPDATE that SQLite refused for something in one of its rows. Its transaction is to be rolled back. */
+export class RefusedUpdate extends Error {
+  /** How many rows it was to update. */
+  readonly rows: number;
+  /** The first of them. */
+  readonly refused: RefusedRow;
+
+  constructor(rows: number, refused: RefusedRow, cause: unknown) {
+    super(`SQLite refused an update (${refused.code})`, { cause });
+    this.rows = rows;
+    this.refused = refused;
+  }
+}
+
+/**
+ * Result codes that a row can be to blame for: a constraint, a trigger's RAISE, a value too long, an expression of an
+ * index or a trigger that fails on it. Any other would be no different with fewer rows.
+ */
+const isRowsFault = (code: string): boolean =>
+  /^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG|ERROR)(?:_|$)/.test(code);
 
 /**
  * Fills the next rows behind the cursor. Runs inside its caller's transaction.
  *
  * @returns what was done, or undefined when no row was left
- * @throws {BackfillError} `UPDATE_IGNORED` when a trigger has ignored an update
+ * @throws {RefusedUpdate} when a row, or one of several, can not be updated
  */
 export function fillBatch(
   store: Store,
   backfill: Backfill,
-  { cursor, watermark, limit, batch, leavesSkips }: FillOptions,
+  { cursor, watermark, limit, batch, leavesSkips, hasTriggers, refused }: FillOptions,
 ): BatchResult | undefined {
   const key = identifier(backfill.key);
   store.run(`DELETE FROM ${BATCH}`);
   const tail = `WHERE t.${key} > ? AND t.${key} <= ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}
       ${leavesSkips ? `AND NOT ${isSkippedSql(backfill)}` : ''} ORDER BY t.${key} LIMIT ?`;
   const read = store.run(
-    `INSERT INTO ${BATCH}
+    `INSERT INTO ${BATCH} (k, readable, wanted, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})
     SELECT k, readable, ${maskSql(backfill, (i) => `c${i} IS NULL`)},
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END`).join(', ')}
     FROM (${derivationSql(backfill, { tail })})`,
@@ -89,7 +121,9 @@ export function fillBatch(
       sum(${backfill.columns.map((_, i) => `(wanted >> ${i} & 1)`).join(' + ')}) AS wanted FROM ${BATCH} AS b`,
   );
   if (!span) throw new RangeError('An aggregate returns a row');
-  updateRows(store, backfill, span);
+  if (refused) leaveOut(store, backfill, refused);
+  const updated = updateRows(store, backfill, span);
+  if (hasTriggers || updated !== Number(span.toUpdate)) noteIgnored(store, backfill);
   const skips = recordSkips(store, backfill, batch, span);
   const { cells, count } = filledCells(store, backfill, span.firstKey);
   return {
@@ -104,27 +138,53 @@ export function fillBatch(
   };
 }
 
+/** A row that is refused keeps its NULLs. */
+function leaveOut(store: Store, backfill: Backfill, { key, code }: RefusedRow): void {
+  const nothing = backfill.columns.map((_, i) => `v${i} = NULL`).join(', ');
+  store.run(
+    `UPDATE ${BATCH} AS b SET refusal = ?, ${nothing} WHERE k = ? AND ${anyValueSql(backfill)}`,
+    code,
+    key,
+  );
+}
+
+/** Returns how many rows were updated. */
 function updateRows(
   store: Store,
   backfill: Backfill,
-  span: { readonly firstKey: bigint; readonly lastKey: bigint; readonly toUpdate: bigint },
-): void {
+  span: { readonly firstKey: bigint; readonly lastKey: bigint; readonly rows: bigint },
+): number {
   const key = identifier(backfill.key);
   const assignments = backfill.columns.map(
     ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, b.v${i})`,
   );
-  // The range is for the planner: whichever side it reads first, it reads no more than the batch.
-  const updated = store.run(
-    `UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${BATCH} AS b
-    WHERE b.k = t.${key} AND t.${key} BETWEEN ? AND ? AND ${anyValueSql(backfill)}`,
-    span.firstKey,
-    span.lastKey,
-  );
-  const missing = Number(span.toUpdate) - updated;
-  if (missing !== 0) throw updateIgnored(backfill, missing);
+  try {
+    // The range is for the planner: whichever side it reads first, it reads no more than the batch.
+    return store.run(
+      `UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${BATCH} AS b
+      WHERE b.k = t.${key} AND t.${key} BETWEEN ? AND ? AND ${anyValueSql(backfill)}`,
+      span.firstKey,
+      span.lastKey,
+    );
+  } catch (error) {
+    if (!isSqliteError(error) || !isRowsFault(error.code)) throw error;
+    throw new RefusedUpdate(Number(span.rows), { key: span.firstKey, code: error.code }, error);
+  }
 }
 
-/** The error for rows that an UPDATE should have changed and did not. */
+/** Cells that are still NULL behind the UPDATE, as a trigger has it, are not filled. */
+function noteIgnored(store: Store, backfill: Backfill): void {
+  const table = identifier(backfill.table);
+  const key = identifier(backfill.key);
+  backfill.columns.forEach(({ name }, i) => {
+    store.run(
+      `UPDATE ${BATCH} AS b SET ignored = ignored | ${1 << i}, v${i} = NULL
+      WHERE v${i} IS NOT NULL AND (SELECT t.${identifier(name)} FROM ${table} AS t WHERE t.${key} = b.k) IS NULL`,
+    );
+  });
+}
+
+/** The error for rows that a `down` should have changed and did not. */
 export function updateIgnored({ table }: Backfill, rows: number): BackfillError {
   return new BackfillError(
     'UPDATE_IGNORED',
@@ -147,17 +207,25 @@ function recordSkips(
     span.firstKey,
     span.lastKey,
   );
-  const record = (target: string, reason: SkipReason, condition: string): number =>
+  const record = (target: string, reason: string, condition: string): number =>
     store.run(
       `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch)
-      SELECT ${name}, k, ${literal(target)}, ${literal(reason)}, ? FROM ${BATCH} WHERE ${condition}`,
+      SELECT ${name}, k, ${literal(target)}, ${reason}, ? FROM ${BATCH} WHERE ${condition}`,
       batch,
     );
-  const rows = record('*', 'DOCUMENT_UNREADABLE', 'NOT readable');
-  const cells = backfill.columns.map((column, i) =>
-    record(column.name, 'NO_USABLE_VALUE', `readable AND wanted >> ${i} & 1 AND v${i} IS NULL`),
-  );
-  return cells.reduce((sum, count) => sum + count, rows);
+  const because = (reason: SkipReason): string => literal(reason);
+  const counts = [
+    record('*', because('DOCUMENT_UNREADABLE'), 'NOT readable'),
+    record('*', 'refusal', 'refusal IS NOT NULL'),
+    ...backfill.columns.map(({ name: column }, i) =>
+      record(
+        column,
+        `CASE WHEN ignored >> ${i} & 1 THEN ${because('UPDATE_IGNORED')} ELSE ${because('NO_USABLE_VALUE')} END`,
+        `readable AND refusal IS NULL AND wanted >> ${i} & 1 AND v${i} IS NULL`,
+      ),
+    ),
+  ];
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 function filledCells(

@@ -1,6 +1,8 @@
 import Database from 'better-sqlite3';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
+import { failpoint } from '../../failpoint.js';
 import { hasJournalHeader, isWal, isWritable, requireWritable, type StoreFiles } from '../path.js';
+import { busyPauses, isBusy, pause } from './busy.js';
 import { registerJsonFunctions } from './json-functions.js';
 
 /** A value as SQLite holds it. */
@@ -10,16 +12,30 @@ export type SqlValue = string | number | bigint | Buffer | null;
 export interface StoreSize {
   readonly bytes: number;
   readonly freeBytes: number;
+  /** Of one page. */
+  readonly pageBytes: number;
 }
 
 /** How long a statement waits for another writer, by default, in milliseconds. */
 const BUSY_WAIT_MS = 5000;
 
+/**
+ * The same within a transaction that writes, before it is rolled back and tried again: a signal is heard only between two
+ * tries, and a COMMIT that waits for readers in rollback mode keeps everybody else out.
+ */
+const WRITE_WAIT_MS = 1000;
+
+/** More pages than a store can have: a copy is then made in one step, and so of one snapshot. */
+const ALL_PAGES = 0x7fffffff;
+
+/** Longest pause between two tries to copy into a store that is in use, in milliseconds: the lock is free for moments only. */
+const COPY_PAUSE_MS = 20;
+
 /** Page cache, in KiB: a batch and the index pages it touches stay in memory. */
 const CACHE_KIB = 65_536;
 
 /** WAL frames between two checkpoints; 4,000 measured some percent faster than SQLite's 1,000. */
-const WAL_CHECKPOINT_PAGES = 4000;
+export const CHECKPOINT_PAGES = 4000;
 
 /** How to open a store. */
 export interface OpenOptions {
@@ -37,6 +53,7 @@ export class Store {
   readonly files: StoreFiles;
   readonly #db: Database.Database;
   readonly #statements = new Map<string, Database.Statement>();
+  readonly #busyWaitMs: number;
 
   /**
    * Opens the store at `files`.
@@ -56,11 +73,12 @@ export class Store {
     const leavesSidecars = !isWritable(files.path) && (files.walBytes > 0 ? !files.hasShm : isWal(files));
     if (!isLook || leavesSidecars) requireWritable(files);
     this.files = files;
+    this.#busyWaitMs = options.busyWaitMs ?? BUSY_WAIT_MS;
     try {
       this.#db = new Database(files.path, {
         fileMustExist: true,
         readonly: isLook && (files.walBytes > 0 || mayBeHot),
-        timeout: options.busyWaitMs ?? BUSY_WAIT_MS,
+        timeout: this.#busyWaitMs,
       });
     } catch (error) {
       throw toBackfillError(error, 'while opening it');
@@ -82,7 +100,7 @@ export class Store {
     if (isLook) return;
     // SQLite's own default for WAL, which a connection does not get when the file is in WAL mode already.
     this.#db.pragma(`synchronous = ${this.journalMode === 'wal' ? 'NORMAL' : 'FULL'}`);
-    this.#db.pragma(`wal_autocheckpoint = ${WAL_CHECKPOINT_PAGES}`);
+    this.#db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   }
 
   get encoding(): string {
@@ -99,6 +117,7 @@ export class Store {
     return {
       bytes: pageBytes * Number(this.#db.pragma('page_count', { simple: true })),
       freeBytes: pageBytes * Number(this.#db.pragma('freelist_count', { simple: true })),
+      pageBytes,
     };
   }
 
@@ -155,12 +174,15 @@ export class Store {
 
   /** Runs one statement and returns how many rows it changed. */
   run(sql: string, ...parameters: readonly SqlValue[]): number {
-    return this.#prepare(sql).run(...parameters).changes;
+    const { changes } = this.#prepare(sql).run(...parameters);
+    failpoint('statement', sql);
+    return changes;
   }
 
   /** Runs a script of statements without parameters: DDL. */
   exec(sql: string): void {
     this.#db.exec(sql);
+    failpoint('statement', sql);
   }
 
   /** Whether the statement compiles here; a refusal is returned, not thrown, when SQLite itself made it. */
@@ -176,12 +198,31 @@ export class Store {
 
   /**
    * Runs `act` in one transaction that holds the write lock from its start: a deferred one that later wants to
-   * write fails with SQLITE_BUSY_SNAPSHOT instead of waiting.
+   * write fails with SQLITE_BUSY_SNAPSHOT instead of waiting. While another process keeps the lock it is tried again, for
+   * a bounded time, and this thread waits.
    *
-   * `act` is synchronous: after an `await`, statements would run outside the transaction.
+   * `act` is synchronous: after an `await`, statements would run outside the transaction. It may run several times.
    */
   write<Result>(act: () => Result): Result {
-    return this.#transaction('BEGIN IMMEDIATE', act);
+    for (const pauseMs of busyPauses()) {
+      try {
+        return this.tryWrite(act);
+      } catch (error) {
+        if (!isBusy(error)) throw error;
+        pause(pauseMs);
+      }
+    }
+    return this.tryWrite(act);
+  }
+
+  /** As {@link write}, but tried once: it fails when another process keeps the lock for longer than a second. */
+  tryWrite<Result>(act: () => Result): Result {
+    this.#db.pragma(`busy_timeout = ${WRITE_WAIT_MS}`);
+    try {
+      return this.#transaction('BEGIN IMMEDIATE', act);
+    } finally {
+      this.#db.pragma(`busy_timeout = ${this.#busyWaitMs}`);
+    }
   }
 
   /** Runs `act` on one snapshot of the store. */
@@ -201,6 +242,7 @@ export class Store {
         );
       }
       this.#db.exec('COMMIT');
+      failpoint('commit', begin);
       return result;
     } catch (error) {
       // A full disk or an I/O error rolls back by itself.
@@ -209,8 +251,60 @@ export class Store {
     }
   }
 
+  /**
+   * Copies the store, as one snapshot, into another SQLite file that stands there already: into an empty one to back it up,
+   * into a store in use to restore it. What a killed copy has begun is rolled back when the other file is next opened.
+   *
+   * @param path the other file; its connections see the copy as one commit
+   * @throws {BackfillError} `STORE_BUSY` when the other file, or this one, stays locked
+   * @throws {Error} SQLite's own: `SQLITE_READONLY` for another page size in WAL mode, `SQLITE_FULL`, `SQLITE_CORRUPT` …
+   * @see https://www.sqlite.org/c3ref/backup_finish.html
+   */
+  async copyInto(path: string): Promise<void> {
+    const stopAt = busyPauses(COPY_PAUSE_MS);
+    for (const pauseMs of stopAt) {
+      // A first step that finds a lock leaves both counts at 0, which the driver takes for the end of the copy.
+      const { totalPages } = await this.#db.backup(path, {
+        progress: () => {
+          failpoint('copy', 'begun');
+          if (stopAt.next().done) throw copyBusy(path);
+          return ALL_PAGES;
+        },
+      });
+      if (totalPages > 0) return;
+      pause(pauseMs);
+    }
+    throw copyBusy(path);
+  }
+
+  /**
+   * Looks for damage.
+   *
+   * @param depth `quick` reads every page, `full` compares each index with its table too
+   * @returns the first findings of SQLite, none when all is well; undefined when it can't tell, since the schema uses
+   *   functions or collations that only the application has
+   * @see https://www.sqlite.org/pragma.html#pragma_quick_check
+   */
+  damage(depth: 'quick' | 'full'): readonly string[] | undefined {
+    try {
+      const found = this.pluck<string>(`PRAGMA ${depth === 'full' ? 'integrity' : 'quick'}_check(10)`);
+      return found.length === 1 && found[0] === 'ok' ? [] : found;
+    } catch (error) {
+      if (isSqliteError(error) && error.code.startsWith('SQLITE_ERROR')) return undefined;
+      throw error;
+    }
+  }
+
   /** Closes the connection. */
   close(): void {
     this.#db.close();
   }
+}
+
+function copyBusy(path: string): BackfillError {
+  return new BackfillError(
+    'STORE_BUSY',
+    `Another process kept ${path} or the file that it is copied from locked for longer than the wait`,
+    'End or pause the other writer, then run the same command again; nothing was changed',
+  );
 }

@@ -1,0 +1,235 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { BackfillError, isSqliteError } from '../errors.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { RunRecord } from '../ledger/records.js';
+import { absentColumns, updateTriggers } from '../schema/inspect.js';
+import { type BatchResult, fillBatch, type RefusedRow, RefusedUpdate } from '../store/sqlite/batch.js';
+import { busyPauses, isBusy } from '../store/sqlite/busy.js';
+import { revertCells } from '../store/sqlite/revert.js';
+import type { Store } from '../store/sqlite/store.js';
+import type { Backfill } from './define.js';
+import { DEFAULT_BATCH_ROWS, type RunOptions } from './run-options.js';
+
+/** The loops over batches. Each batch is one transaction; between two the event loop turns, so that signals are heard. */
+
+/** Rows of one run that SQLite may refuse with one code before the run stops, and the share of those read that it may. */
+const MAX_REFUSED = { rows: 100, percent: 1, always: 10 } as const;
+
+/**
+ * Runs a loop of batches, telling when it begins and ends.
+ *
+ * @throws {BackfillError} `INTERRUPTED`, `TERMINATED` when it was stopped, in its last batch too
+ */
+export async function inBatches(
+  backfill: Backfill,
+  { onEvent, signal }: RunOptions,
+  act: () => Promise<void>,
+): Promise<void> {
+  onEvent?.({ event: 'batches_started', backfill: backfill.name });
+  try {
+    await act();
+    throwIfStopped(signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin
+  } finally {
+    onEvent?.({ event: 'batches_ended', backfill: backfill.name });
+  }
+}
+
+function throwIfStopped(signal: AbortSignal | undefined, where: string): void {
+  if (!signal?.aborted) return;
+  const isTerm = signal.reason === 'SIGTERM';
+  throw new BackfillError(
+    isTerm ? 'TERMINATED' : 'INTERRUPTED',
+    `Stopped by ${String(signal.reason)} ${where}; every committed batch is kept`,
+    'Run the same command again; it resumes where it stopped',
+  );
+}
+
+/** Commits one transaction, trying again while another process keeps the lock: the event loop turns between two tries. */
+async function commit<Result>(
+  store: Store,
+  act: () => Result,
+  backfill: Backfill,
+  where: () => string,
+  { signal, onEvent }: RunOptions,
+): Promise<Result> {
+  for (const pauseMs of busyPauses()) {
+    throwIfStopped(signal, where());
+    try {
+      return store.tryWrite(act);
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      onEvent?.({ event: 'store_busy', backfill: backfill.name, pauseMs });
+      await sleep(pauseMs);
+    }
+  }
+  return store.tryWrite(act);
+}
+
+/**
+ * Works off what is left of a run. A row that SQLite refuses to update is found by halving the batch until it is alone, and
+ * recorded as a skip.
+ *
+ * @throws {BackfillError} `ROW_REJECTED_REPEATEDLY` when it refuses too many, and as `applyBackfillStep`
+ */
+export async function fillBatches(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  run: RunRecord,
+  options: RunOptions,
+): Promise<void> {
+  const { name } = backfill;
+  const most = options.batchRows ?? DEFAULT_BATCH_ROWS;
+  options.onEvent?.({
+    event: 'run_started',
+    backfill: name,
+    run: run.run,
+    kind: run.kind,
+    isResumed: run.batches > 0,
+  });
+  let { cursor, rowsScanned } = run;
+  let limit = most;
+  let refused: RefusedRow | undefined;
+  const where = (): string =>
+    `between two batches of ${name}, at key ${cursor ?? 'none'} of ${run.watermark ?? 'none'}`;
+  for (let isDone = false; !isDone; ) {
+    const startedAt = performance.now();
+    const take = { cursor, limit, refused };
+    const triggers = triggersOf(store, backfill);
+    const act = () => fillOne(store, ledger, backfill, run, { ...take, hasTriggers: triggers.length > 0 });
+    try {
+      const committed = await commit(store, act, backfill, where, options);
+      isDone = !committed || committed.isLast;
+      if (committed) {
+        cursor = committed.lastKey;
+        rowsScanned += committed.rowsScanned;
+        tellBatch(backfill, committed, performance.now() - startedAt, options);
+      }
+      if (refused) refuseTooMany(ledger, backfill, run, rowsScanned, refused, options);
+      refused = undefined;
+      limit = Math.min(most, limit * 2);
+    } catch (error) {
+      const failed = refusalOf(error, limit);
+      if (!failed) throw error;
+      refused = failed.rows === 1 ? failed.refused : undefined;
+      limit = Math.ceil(failed.rows / 2);
+    }
+    await nextTurn(); // signals are heard here
+  }
+}
+
+const triggersOf = (store: Store, { table, columns }: Backfill): string[] =>
+  updateTriggers(
+    store,
+    table,
+    columns.map(({ name }) => name),
+  );
+
+/** One batch, or the end of the run when no row is left. Runs inside a transaction. */
+function fillOne(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  run: RunRecord,
+  take: {
+    cursor: bigint | null;
+    limit: number;
+    refused: RefusedRow | undefined;
+    hasTriggers: boolean;
+  },
+): (BatchResult & { readonly number: number }) | undefined {
+  const startedAt = performance.now();
+  const number = ledger.nextBatch(backfill.name);
+  const batch =
+    run.watermark === null
+      ? undefined
+      : fillBatch(store, backfill, {
+          ...take,
+          watermark: run.watermark,
+          batch: number,
+          leavesSkips: run.kind === 'catch-up',
+        });
+  if (batch) {
+    const durationMs = performance.now() - startedAt;
+    ledger.addBatch(backfill.name, take.cursor, { ...batch, number, run: run.run, durationMs }, batch.cells);
+  }
+  if (!batch || batch.isLast) ledger.finishRun(backfill.name, run.run);
+  return batch && { ...batch, number };
+}
+
+function tellBatch(
+  { name }: Backfill,
+  { number, rowsScanned, cellsFilled, cellsSkipped }: BatchResult & { readonly number: number },
+  durationMs: number,
+  { onEvent }: RunOptions,
+): void {
+  onEvent?.({
+    event: 'batch_committed',
+    backfill: name,
+    batch: number,
+    rowsScanned,
+    cellsFilled,
+    cellsSkipped,
+    durationMs,
+  });
+}
+
+/** What SQLite refused and whether it stands alone, or undefined when the error is no row's fault. */
+function refusalOf(error: unknown, limit: number): { rows: number; refused?: RefusedRow } | undefined {
+  if (error instanceof RefusedUpdate) return { rows: error.rows, refused: error.refused };
+  // A constraint that is checked at COMMIT names no row: only halving finds it, and a row alone can't be told apart.
+  const isDeferred = isSqliteError(error) && error.code.startsWith('SQLITE_CONSTRAINT_FOREIGNKEY');
+  return isDeferred && limit > 1 ? { rows: limit } : undefined;
+}
+
+/** Stops a run in which nearly every row is refused: an append-only table would be read row by row to its end. */
+function refuseTooMany(
+  ledger: Ledger,
+  backfill: Backfill,
+  { run }: RunRecord,
+  rowsScanned: number,
+  { key, code }: RefusedRow,
+  { onEvent }: RunOptions,
+): void {
+  onEvent?.({ event: 'row_refused', backfill: backfill.name, key: String(key), reason: code });
+  const rows = ledger.rejectedRows(backfill.name, run, code);
+  const allowed = Math.max(MAX_REFUSED.always, (rowsScanned * MAX_REFUSED.percent) / 100);
+  if (rows <= Math.min(MAX_REFUSED.rows, allowed)) return;
+  throw new BackfillError(
+    'ROW_REJECTED_REPEATEDLY',
+    `SQLite refused to update ${rows} rows of ${backfill.table} with ${code}, the last of them with key ${key}`,
+    `Look for the trigger or constraint that refuses them: sqlite3 STORE ".schema ${backfill.table}"; run the same command again when it is gone, then umzug-backfill backfill ${backfill.name} --rescan for those that were skipped`,
+  );
+}
+
+/** Takes back every batch, from the last. */
+export async function revertBatches(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  options: RunOptions,
+): Promise<void> {
+  const absent = absentColumns(
+    store,
+    backfill.table,
+    backfill.columns.map(({ name }) => name),
+  );
+  for (let number = ledger.nextBatch(backfill.name) - 1; number > 0; number -= 1) {
+    const where = (): string =>
+      `between two batches of ${backfill.name}, with ${number} still to be taken back`;
+    const act = () => {
+      let [reverted, kept] = [0, 0];
+      for (const { columns, runs } of ledger.cells(backfill.name, number)) {
+        const part = revertCells(store, backfill, { columns, runs, absent });
+        reverted += part.reverted;
+        kept += part.kept;
+      }
+      ledger.countReverted(backfill.name, reverted, kept);
+      ledger.removeBatch(backfill.name, number);
+      return { reverted, kept };
+    };
+    const result = await commit(store, act, backfill, where, options);
+    options.onEvent?.({ event: 'batch_reverted', backfill: backfill.name, batch: number, ...result });
+    await nextTurn();
+  }
+}

@@ -1,0 +1,35 @@
+import type { RestoreOutcome } from '../../migrator/restore.js';
+import type { Register } from '../cli.js';
+import { shellWord } from '../npm-trap.js';
+import { type CommonOptions, withChangeOptions } from '../options.js';
+import { bytes } from '../text.js';
+
+function text({ from, bytes: size, path, saved, isReplaced }: RestoreOutcome): string {
+  if (saved === undefined) {
+    return `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`;
+  }
+  return [
+    `Restored ${path} from ${from} (${bytes(size)}).`,
+    `As it was before: ${saved}. To go back to that: umzug-backfill restore ${shellWord(saved)}`,
+    ...(isReplaced ? ['The file was replaced: restart every program that may have had the store open.'] : []),
+  ].join('\n');
+}
+
+/** `restore`: bring the store back to a backup. */
+export const registerRestore: Register = (program, cli) => {
+  withChangeOptions(
+    program.command('restore').description('bring the store back to a backup, saving the present one first'),
+  )
+    .argument('[file]', 'the backup (default: the newest)')
+    .addHelpText('after', '\nExample:\n  umzug-backfill restore store.db.backup-20261125T013152Z')
+    .action(async (file: string | undefined, options: CommonOptions) =>
+      cli.run(options, async (migrator) => {
+        const { restore } = await import('../../migrator/restore.js');
+        const outcome = await restore(migrator, file, options.dryRun);
+        return {
+          json: { command: 'restore', dryRun: options.dryRun ?? false, ...outcome },
+          text: text(outcome),
+        };
+      }),
+    );
+};

@@ -1,0 +1,228 @@
+import { BackfillError, toBackfillError } from '../errors.js';
+import { failpoint } from '../failpoint.js';
+import type { ChangingCommand } from '../ledger/records.js';
+import { type LockHolder, RunLock } from '../ledger/run-lock.js';
+import { updateTriggers } from '../schema/inspect.js';
+import { networkWarnings, requireSpace, type SpaceNeed } from '../store/disk.js';
+import { locateStore, requireWritable } from '../store/path.js';
+import { type Backup, backUp, copyFolder, rotate } from '../store/sqlite/backup.js';
+import { CHECKPOINT_PAGES, Store } from '../store/sqlite/store.js';
+import type { Verification } from '../verification/verify.js';
+import {
+  type BackfillStep,
+  backfillsOf,
+  isUnverified,
+  type MigratorOptions,
+  type RunOutcome,
+  type Session,
+  withSession,
+  writeToStore,
+} from './session.js';
+
+/** How long another run is waited for, in milliseconds, when nobody says otherwise. */
+export const DEFAULT_LOCK_TIMEOUT_MS = 60_000;
+
+/** Backups that are kept when nobody says otherwise. */
+export const DEFAULT_KEPT_BACKUPS = 3;
+
+/** A store grows by about this share of itself when two columns of timestamps and three indexes on them are filled. */
+const GROWTH_SHARE = 0.3;
+
+/** A command that changes the store. */
+export interface Change<Found> {
+  /** Undefined for one before which no backup is made. */
+  readonly command: ChangingCommand | undefined;
+  /**
+   * Looks for what there is to do; refuses what can't be done. Called again once the lock is held: only what it tells
+   * then is passed on.
+   */
+  readonly find: (session: Session, tell: MigratorOptions['onEvent']) => Found;
+  /** Names of the steps that it is to work on; none when there is nothing to do. */
+  readonly stepsOf: (found: Found) => readonly string[];
+  /** Bytes of the largest transaction, if it is larger than a batch. Default: none is. */
+  readonly largestTransaction?: (session: Session, found: Found) => number;
+  readonly act: (session: Session, found: Found, verifications: Verification[]) => Promise<void>;
+}
+
+/** What was found, and what was done about it: nothing when there was nothing to do. */
+export interface Changed<Found> {
+  readonly found: Found;
+  readonly outcome?: Pick<RunOutcome, 'verifications' | 'size' | 'error' | 'backup'>;
+}
+
+/**
+ * Looks; where there is something to do takes the run lock, looks again, backs the store up and does it. Without anything
+ * to do not even the lock's file is made.
+ *
+ * @throws {BackfillError} when it is refused before anything is changed: `RUN_LOCKED`, `DISK_SPACE_LOW` and what `find` throws
+ */
+export async function changeStore<Found>(
+  options: MigratorOptions,
+  change: Change<Found>,
+): Promise<Changed<Found>> {
+  const { find, stepsOf } = change;
+  const first = await withSession(options, 'look', (session) => find(session, undefined)).catch((error) => {
+    if (error instanceof BackfillError && error.code === 'STORE_HOT_JOURNAL') return undefined;
+    throw error;
+  });
+  if (first !== undefined && stepsOf(first).length === 0) return { found: first };
+  return await withLock(options, async () => {
+    if (first === undefined) rollBackJournal(options);
+    const found = await withSession(options, 'look', (session) => {
+      const again = find(session, options.onEvent);
+      if (stepsOf(again).length > 0) requireRoom(options, session, change, again);
+      return again;
+    });
+    if (stepsOf(found).length === 0) return { found };
+    const outcome = await writeToStore(
+      options,
+      (session) => prepare(options, session, change.command, stepsOf(found)),
+      (session, verifications) => change.act(session, found, verifications),
+    );
+    const failed = outcome.error || change.command === 'down' ? undefined : await clearUp(options);
+    return { found, outcome: { ...outcome, ...(failed ? { error: failed } : {}) } };
+  });
+}
+
+/** Acts under the run lock of the store. */
+export async function withLock<Result>(
+  { path, lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onEvent }: MigratorOptions,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  const files = locateStore(path);
+  requireWritable(files);
+  const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
+  const lock = await RunLock.acquire(files, { timeoutMs: lockTimeoutMs, onWait });
+  try {
+    for (const text of networkWarnings(files.folder)) onEvent?.({ event: 'warning', text });
+    return await act();
+  } finally {
+    lock.release();
+  }
+}
+
+/** A writer has died in the middle of a transaction: the first that opens the store for writing rolls it back. */
+function rollBackJournal({ path, onEvent }: MigratorOptions): void {
+  onEvent?.({ event: 'warning', text: 'A writer died in the middle of a transaction: it is rolled back' });
+  new Store(locateStore(path), { access: 'write' }).close();
+}
+
+/** Whether the steps are those of a command that has not reached its end, so that its backup stands for this one too. */
+function isResumed({ ledger }: Session, command: ChangingCommand, steps: readonly string[]): boolean {
+  const last = ledger.lastCommand();
+  if (last?.command !== command || steps.some((name) => !last.steps.includes(name))) return false;
+  if (command === 'down') return last.steps.some((name) => ledger.step(name) !== undefined);
+  return last.steps.some(
+    (name) => ledger.step(name)?.status !== 'applied' || isUnverified({ ledger }, { name }),
+  );
+}
+
+/** Whether a backup is to be made before a command that works on these steps. */
+function wantsBackup(
+  { backup }: MigratorOptions,
+  session: Session,
+  command: ChangingCommand | undefined,
+  steps: readonly string[],
+): boolean {
+  return backup !== false && command !== undefined && !isResumed(session, command, steps);
+}
+
+function requireRoom<Found>(
+  options: MigratorOptions,
+  session: Session,
+  { command, stepsOf, largestTransaction }: Change<Found>,
+  found: Found,
+): void {
+  const { store } = session;
+  const { bytes, pageBytes } = store.size();
+  const { folder } = store.files;
+  const batch = Math.min(bytes, CHECKPOINT_PAGES * pageBytes);
+  const journal = Math.max(batch, largestTransaction?.(session, found) ?? 0);
+  const needs: SpaceNeed[] = [{ what: 'the journal', bytes: journal, folder }];
+  if (command !== 'down') {
+    needs.push({ what: 'what the store grows by', bytes: Math.ceil(bytes * GROWTH_SHARE), folder });
+  }
+  const isBackedUp = wantsBackup(options, session, command, stepsOf(found));
+  if (isBackedUp) {
+    const copies = copyFolder(store.files, options.backup ? options.backup.folder : undefined);
+    needs.unshift({ what: 'the backup', bytes, folder: copies });
+  }
+  const without = isBackedUp
+    ? ', back up to another disk with --backup-dir, or do without a backup with --no-backup'
+    : '';
+  requireSpace(needs, `Make room${without}, then run the same command again; nothing was changed`);
+}
+
+/** Backs the store up, unless the command goes on with one that has its backup, and notes that it begins. */
+async function prepare(
+  options: MigratorOptions,
+  session: Session,
+  command: ChangingCommand | undefined,
+  steps: readonly string[],
+): Promise<Backup | undefined> {
+  const { store, ledger } = session;
+  if (command === undefined || isResumed(session, command, steps)) return undefined;
+  let made: Backup | undefined;
+  if (options.backup !== false) {
+    const { folder, check } = options.backup ?? {};
+    made = await backUp(store, { folder: copyFolder(store.files, folder), check });
+    options.onEvent?.({ event: 'backup_made', ...made });
+  }
+  store.write(() => ledger.beginCommand({ command, steps, backup: made?.path ?? null }));
+  failpoint('command', command);
+  return made;
+}
+
+/**
+ * Removes old backups, once every step is applied and every run verified: until then the one made before it may be wanted.
+ *
+ * @returns why it could not
+ */
+async function clearUp(options: MigratorOptions): Promise<BackfillError | undefined> {
+  if (options.backup === false) return undefined;
+  const { folder, keep = DEFAULT_KEPT_BACKUPS } = options.backup ?? {};
+  const { files, isSettled } = await withSession(options, 'look', (session) => ({
+    files: session.store.files,
+    isSettled:
+      session.ledger.steps().every(({ status }) => status === 'applied') &&
+      !backfillsOf(options.project).some((step) => isUnverified(session, step)),
+  }));
+  if (!isSettled) return undefined;
+  try {
+    for (const path of rotate(files, copyFolder(files, folder), keep)) {
+      options.onEvent?.({ event: 'backup_removed', path });
+    }
+    return undefined;
+  } catch (error) {
+    return toBackfillError(error, 'while removing old backups, after everything else was done');
+  }
+}
+
+/**
+ * Refuses backfills whose updates would fire triggers that nobody has agreed to.
+ *
+ * @throws {BackfillError} `TRIGGERS_FIRE` listing them
+ */
+export function refuseTriggers(
+  { store }: Session,
+  backfills: readonly BackfillStep[],
+  { allowsTriggers = false, onEvent }: Pick<MigratorOptions, 'allowsTriggers' | 'onEvent'>,
+): void {
+  for (const { table, columns } of backfills) {
+    const triggers = updateTriggers(
+      store,
+      table,
+      columns.map(({ name }) => name),
+    );
+    if (triggers.length === 0) continue;
+    const text = `Each update of ${table} fires ${triggers.length > 1 ? 'the triggers' : 'the trigger'} ${triggers.join(', ')}`;
+    if (!allowsTriggers) {
+      throw new BackfillError(
+        'TRIGGERS_FIRE',
+        text,
+        'Look at what they do: sqlite3 STORE .schema; if they may run for every row that is filled, run it again with --allow-triggers',
+      );
+    }
+    onEvent?.({ event: 'warning', text });
+  }
+}

@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  rmSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
+import { errnoOf } from '../errors.js';
+
+/** Whose a file is, and who may read and write it. */
+export interface Ownership {
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits, without those to execute. */
+  readonly mode: number;
+}
+
+/** Makes an empty file that only this user may read: nobody else sees it before it has its owner and mode. */
+export function createPrivate(path: string): void {
+  closeSync(openSync(path, 'wx', 0o600));
+}
+
+/**
+ * Gives a file the owner and mode of the store, as far as this user may. A group that can not be given gets no access,
+ * since this user's own group may be a wider one.
+ */
+export function follow(path: string, { uid, gid, mode }: Ownership): void {
+  const own = statSync(path);
+  // Only root gives files away; anybody else may give them to a group that they are in.
+  const owner = process.geteuid?.() === 0 ? uid : own.uid;
+  const isSame = own.uid === owner && own.gid === gid;
+  const hasGroup = isSame || tryChange(() => chownSync(path, owner, gid));
+  const wanted = hasGroup ? mode : mode & 0o606;
+  if ((own.mode & 0o777) !== wanted) tryChange(() => chmodSync(path, wanted));
+}
+
+/** Whether this user was allowed to do it. */
+function tryChange(act: () => void): boolean {
+  try {
+    act();
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'EPERM') return false;
+    throw error;
+  }
+}
+
+/**
+ * Makes an empty file with the owner and mode of the store, at once or not at all: a process that is killed half way
+ * leaves none that the store's owner can not open. Does nothing where there is one already.
+ */
+export function createFollowing(path: string, ownership: Ownership): void {
+  if (isThere(path)) return;
+  const fresh = `${path}.${randomBytes(6).toString('hex')}`;
+  try {
+    createPrivate(fresh);
+    follow(fresh, ownership);
+    linkSync(fresh, path); // fails where there is one, unlike rename
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+}
+
+/** Whether something stands at the path. */
+export const isThere = (path: string): boolean => statOf(path) !== undefined;
+
+/** `stat`, or undefined when there is nothing. */
+export const statOf = (path: string): Stats | undefined => statSync(path, { throwIfNoEntry: false });
+
+/** Waits until a file's or a folder's contents are on the disk. Not for a file that SQLite has open. */
+export function sync(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,166 @@
+import { spawnSync } from 'node:child_process';
+import { renameSync, rmSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
+import { failpoint } from '../../failpoint.js';
+import { createPrivate, follow, isThere, sync } from '../file.js';
+import { locateStore, type StoreFiles } from '../path.js';
+import { copyPath, isDamage, removeWithSidecars, SIDECARS } from './backup.js';
+import { isBusy } from './busy.js';
+import { Store } from './store.js';
+
+/**
+ * Writes a backup into the store.
+ *
+ * Through SQLite, as one transaction, so that open connections see it and a killed one is rolled back. Where SQLite can't,
+ * since the store is damaged, or in WAL mode and of another page size, its file is replaced: only when nobody has it open.
+ *
+ * @param source the backup, opened to look
+ * @returns whether the file was replaced: an idle connection in rollback mode can't be detected, and goes on with the old one
+ * @throws {BackfillError} `STORE_BUSY`, `STORE_IN_USE`, `STORE_FULL` …
+ * @see https://www.sqlite.org/c3ref/backup_finish.html
+ */
+export async function writeBack(source: Store, files: StoreFiles): Promise<boolean> {
+  const prepared = `${files.path}.restore-partial`;
+  removeWithSidecars(prepared); // of a restore that was killed
+  try {
+    const isWal = liveMode(files);
+    const isSameMode = isWal === undefined || isWal === (source.journalMode === 'wal');
+    if (isSameMode && (await copyInto(source, files))) return false;
+    createPrivate(prepared);
+    await source.copyInto(prepared);
+    if (isWal !== undefined) setMode(prepared, isWal);
+    failpoint('restore', 'prepared');
+    if (!isSameMode) {
+      const other = new Store(locateStore(prepared), { access: 'look' });
+      try {
+        if (await copyInto(other, files)) return false;
+      } finally {
+        other.close();
+      }
+    }
+    replace(prepared, files);
+    return true;
+  } catch (error) {
+    throw toBackfillError(error, 'while restoring it');
+  } finally {
+    removeWithSidecars(prepared);
+  }
+}
+
+/** Whether the store is in WAL mode; undefined when it is too damaged to tell. */
+function liveMode(files: StoreFiles): boolean | undefined {
+  try {
+    const live = new Store(files, { access: 'write' });
+    const isWal = live.journalMode === 'wal';
+    live.close();
+    return isWal;
+  } catch (error) {
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Copies into the live store, through SQLite; false when that can't work. */
+async function copyInto(source: Store, files: StoreFiles): Promise<boolean> {
+  try {
+    await source.copyInto(files.path);
+    failpoint('restore', 'written');
+    return true;
+  } catch (error) {
+    const isOtherPageSize = isSqliteError(error) && error.code === 'SQLITE_READONLY';
+    if (isOtherPageSize || isDamage(error)) return false;
+    throw error;
+  }
+}
+
+function setMode(path: string, isWal: boolean): void {
+  const db = new Database(path, { fileMustExist: true });
+  try {
+    db.pragma(`journal_mode = ${isWal ? 'WAL' : 'DELETE'}`);
+  } finally {
+    db.close();
+  }
+}
+
+/**
+ * Puts a file in the place of the store's. Whoever opens the store under EXCLUSIVE locking is alone with it, damaged or not:
+ * SQLite takes that lock before it reads a page where a `-wal` stands there, and every connection in WAL mode holds
+ * a lock on the file. What a `-wal` or a `-journal` holds would be applied to the new file, so they go first.
+ *
+ * @see https://www.sqlite.org/pragma.html#pragma_locking_mode
+ */
+function replace(prepared: string, files: StoreFiles): void {
+  const { path, folder, ownership } = files;
+  follow(prepared, ownership);
+  sync(prepared);
+  const alone = new Database(path, { fileMustExist: true, timeout: 1000 });
+  try {
+    alone.pragma('locking_mode = EXCLUSIVE');
+    const isHealthy = isReadable(alone);
+    // A sound store gives up its WAL, and this connection keeps others out until the new file is in place.
+    if (isHealthy) alone.pragma('journal_mode = DELETE');
+    else alone.close();
+    for (const suffix of SIDECARS) rmSync(path + suffix, { force: true });
+    failpoint('restore', 'sidecars removed');
+    renameSync(prepared, path);
+    failpoint('restore', 'renamed');
+    sync(folder);
+  } catch (error) {
+    if (!isBusy(error)) throw error;
+    throw new BackfillError(
+      'STORE_IN_USE',
+      `${path} can not be written into, as it is damaged or has another page size, and other programs have it open`,
+      'End every program that uses the store, then run the same command again; nothing was changed',
+      { cause: error },
+    );
+  } finally {
+    alone.close();
+  }
+}
+
+function isReadable(db: Database.Database): boolean {
+  try {
+    db.exec('BEGIN EXCLUSIVE; COMMIT');
+    return true;
+  } catch (error) {
+    if (isDamage(error)) return false;
+    throw error;
+  }
+}
+
+/**
+ * Copies a store's files as they are, for one that SQLite can't read. Another process does it: in this one, closing a file
+ * would drop SQLite's locks.
+ *
+ * @param folder where to
+ * @returns path of the main file's copy
+ */
+export function saveFiles(files: StoreFiles, folder: string): string {
+  const path = copyPath(files, folder, 'before-restore');
+  const script = `const fs = require('node:fs'); const [from, to] = process.argv.slice(1);
+    fs.closeSync(fs.openSync(to, 'wx', 0o600)); fs.copyFileSync(from, to);
+    const fd = fs.openSync(to, 'r+'); fs.fsyncSync(fd);`;
+  for (const suffix of ['', ...SIDECARS]) {
+    if (!isThere(files.path + suffix)) continue;
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ['-e', script, files.path + suffix, path + suffix],
+      { encoding: 'utf8' },
+    );
+    if (status !== 0) throw notSaved(files.path + suffix, stderr);
+    follow(path + suffix, files.ownership);
+  }
+  sync(folder);
+  failpoint('restore', 'files saved');
+  return path;
+}
+
+function notSaved(path: string, stderr: string): BackfillError {
+  const [errno = 'unknown'] = /\bE[A-Z]+\b/.exec(stderr) ?? [];
+  return new BackfillError(
+    errno === 'ENOSPC' ? 'STORE_FULL' : 'STORE_IO',
+    `${path} could not be copied (${errno}), and is not replaced before it is`,
+    'Make room, or name another disk: --backup-dir; then run the same command again; nothing was changed',
+  );
+}
