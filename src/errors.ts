@@ -167,7 +167,7 @@ const SQLITE_MEANINGS: readonly (readonly [
     'SQLITE_NOTADB',
     'STORE_NOT_A_DATABASE',
     'The file is not an SQLite database',
-    'Give the path of the store with --db-path',
+    'Give the path of the store with --db-path; if this is the right one, it is damaged, and goes back to its newest backup with umzug-backfill restore',
   ],
   [
     'SQLITE_CORRUPT',

@@ -178,8 +178,14 @@ describe('what the command line tells of the contents of a store', () => {
       const [plan] = await tell(path, ['up', '--dry-run']);
       expect(plan?.stdout).to.include('append_only');
       for (const result of await tell(path, ['up'])) {
-        expect(expectRefusal(result, 'STORE_REFUSED', 1).message).to.include('SQLITE_CONSTRAINT_TRIGGER');
+        expect(expectRefusal(result, 'TRIGGERS_FIRE', 1).message).to.include('append_only');
       }
+      for (const result of await tell(path, ['up', '--allow-triggers'])) {
+        const { message } = expectRefusal(result, 'ROW_REJECTED_REPEATEDLY', 1);
+        expect(message).to.include('SQLITE_CONSTRAINT_TRIGGER');
+      }
+      const [skips] = await tell(path, ['skips']);
+      expect(skips?.stdout).to.include('SQLITE_CONSTRAINT_TRIGGER');
       asAgentOs(path, (db) => db.exec('DROP TRIGGER append_only'));
       await tell(path, ['up']);
       asAgentOs(path, (db) => db.exec(`CREATE TRIGGER append_only ${trigger}`));

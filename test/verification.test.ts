@@ -131,6 +131,7 @@ describe('verifyBackfill', () => {
             percent: 100,
             fillable: 0,
             waiting: 0,
+            refused: 0,
             withoutValue: 0,
           })),
         });

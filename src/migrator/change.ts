@@ -1,11 +1,10 @@
 import { BackfillError, toBackfillError } from '../errors.js';
-import { failpoint } from '../failpoint.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import { type LockHolder, RunLock } from '../ledger/run-lock.js';
 import { updateTriggers } from '../schema/inspect.js';
 import { networkWarnings, requireSpace, type SpaceNeed } from '../store/disk.js';
-import { locateStore, requireWritable } from '../store/path.js';
-import { type Backup, backUp, copyFolder, rotate } from '../store/sqlite/backup.js';
+import { locateStore, requireWritable, type StoreFiles } from '../store/path.js';
+import { type Backup, backUp, copyFolder, removeWithSidecars, rotate } from '../store/sqlite/backup.js';
 import { CHECKPOINT_PAGES, Store } from '../store/sqlite/store.js';
 import type { Verification } from '../verification/verify.js';
 import {
@@ -88,8 +87,8 @@ export async function changeStore<Found>(
 export async function withLock<Result>(
   { path, lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onEvent }: MigratorOptions,
   act: () => Promise<Result>,
+  files: StoreFiles = locateStore(path),
 ): Promise<Result> {
-  const files = locateStore(path);
   requireWritable(files);
   const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
   const lock = await RunLock.acquire(files, { timeoutMs: lockTimeoutMs, onWait });
@@ -153,23 +152,33 @@ function requireRoom<Found>(
   requireSpace(needs, `Make room${without}, then run the same command again; nothing was changed`);
 }
 
-/** Backs the store up, unless the command goes on with one that has its backup, and notes that it begins. */
+/**
+ * Backs the store up, unless the command goes on with one that has its backup, and notes that it begins. A backup before
+ * which nothing was noted is of no use, and is taken away again.
+ */
 async function prepare(
-  options: MigratorOptions,
+  { backup, onEvent }: MigratorOptions,
   session: Session,
   command: ChangingCommand | undefined,
   steps: readonly string[],
 ): Promise<Backup | undefined> {
   const { store, ledger } = session;
   if (command === undefined || isResumed(session, command, steps)) return undefined;
-  let made: Backup | undefined;
-  if (options.backup !== false) {
-    const { folder, check } = options.backup ?? {};
-    made = await backUp(store, { folder: copyFolder(store.files, folder), check });
-    options.onEvent?.({ event: 'backup_made', ...made });
+  const begin = (path: string | null): void =>
+    store.write(() => ledger.beginCommand({ command, steps, backup: path }));
+  if (backup === false) {
+    begin(null);
+    return undefined;
   }
-  store.write(() => ledger.beginCommand({ command, steps, backup: made?.path ?? null }));
-  failpoint('command', command);
+  store.write(() => undefined); // a store that others keep locked is not copied in vain
+  const made = await backUp(store, { ...backup, folder: copyFolder(store.files, backup?.folder) });
+  try {
+    begin(made.path);
+  } catch (error) {
+    removeWithSidecars(made.path);
+    throw error;
+  }
+  onEvent?.({ event: 'backup_made', ...made });
   return made;
 }
 

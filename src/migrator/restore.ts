@@ -1,12 +1,11 @@
 import { BackfillError } from '../errors.js';
-import { RunLock } from '../ledger/run-lock.js';
 import { checkRequirements } from '../schema/requirements.js';
 import { requireSpace } from '../store/disk.js';
-import { locateStore, requireWritable, type StoreFiles } from '../store/path.js';
+import { locateStore, type StoreFiles } from '../store/path.js';
 import { backUp, copyFolder, findBackups, isDamage } from '../store/sqlite/backup.js';
 import { saveFiles, writeBack } from '../store/sqlite/restore.js';
 import { Store } from '../store/sqlite/store.js';
-import { DEFAULT_LOCK_TIMEOUT_MS } from './change.js';
+import { withLock } from './change.js';
 import type { MigratorOptions } from './session.js';
 
 /** What `restore` did, or would do. */
@@ -19,6 +18,8 @@ export interface RestoreOutcome {
   readonly path: string;
   /** A copy of the store as it was before; absent in a dry run. */
   readonly saved?: string;
+  /** Whether the store was too damaged to be read: its copy is of its files as they were. */
+  readonly wasDamaged?: boolean;
   /** Whether the file was replaced, as it could not be written into. */
   readonly isReplaced?: boolean;
 }
@@ -42,23 +43,16 @@ export async function restore(
   try {
     const { bytes } = source.size();
     const outcome = { from: source.files.path, bytes, path: files.path };
-    requireWritable(files);
     requireRoom(files, copies, bytes);
     if (isDryRun) return outcome;
-    const lock = await RunLock.acquire(files, {
-      timeoutMs: options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS,
-      onWait: (holder) => options.onEvent?.({ event: 'lock_waiting', ...holder }),
-    });
-    try {
-      const saved = await save(files, copies);
+    const act = async (): Promise<RestoreOutcome> => {
+      const { saved, wasDamaged } = await save(files, copies);
       options.onEvent?.({ event: 'store_saved', path: saved });
       const isReplaced = await writeBack(source, files);
-      const restored = new Store(locateStore(files.path), { access: 'look' });
-      restored.close();
-      return { ...outcome, saved, isReplaced };
-    } finally {
-      lock.release();
-    }
+      new Store(locateStore(files.path), { access: 'look' }).close(); // can it be read?
+      return { ...outcome, saved, wasDamaged, isReplaced };
+    };
+    return await withLock(options, act, files);
   } finally {
     source.close();
   }
@@ -123,14 +117,15 @@ function requireRoom({ folder, mainBytes, walBytes }: StoreFiles, copies: string
 }
 
 /** Saves the present store, readable or not. */
-async function save(files: StoreFiles, copies: string): Promise<string> {
+async function save(files: StoreFiles, copies: string): Promise<{ saved: string; wasDamaged: boolean }> {
   let live: Store | undefined;
   try {
     live = new Store(files, { access: 'write' });
-    return (await backUp(live, { folder: copies, kind: 'before-restore' })).path;
+    const { path } = await backUp(live, { folder: copies, kind: 'before-restore' });
+    return { saved: path, wasDamaged: false };
   } catch (error) {
     if (!isDamage(error)) throw error;
-    return saveFiles(files, copies);
+    return { saved: saveFiles(files, copies), wasDamaged: true };
   } finally {
     live?.close();
   }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync } from 'node:fs';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import {
@@ -8,12 +8,14 @@ import {
   look,
   lookFirst,
   looks,
+  on,
   runCli,
   snapshotFiles,
   startScript,
   useStores,
   WRITER,
 } from '../support/cli.js';
+import { dumpTable } from '../support/stores.js';
 
 // Stores in which a writer has died, or is at work.
 
@@ -77,9 +79,23 @@ describe('bad input: a hot journal', () => {
     return store;
   }
 
-  it('is refused with STORE_HOT_JOURNAL and left as it stood', async () => {
+  it('is refused with STORE_HOT_JOURNAL and left as it stood by commands that look', async () => {
     const store = await torn();
-    for (const command of lookFirst) expectRefusal(await look(store, command), 'STORE_HOT_JOURNAL', 1);
+    for (const command of looks) expectRefusal(await look(store, command), 'STORE_HOT_JOURNAL', 1);
+  });
+
+  it('is rolled back by commands that write, which then go on', async () => {
+    for (const command of [['up'], ['restore']]) {
+      const store = copy('delete');
+      const untouched = dumpTable(store);
+      const backup = `${store}.backup-20260101T000000Z`;
+      copyFileSync(store, backup);
+      await (await startScript(SPILLER, store))();
+      const result = await runCli([...command, '--db-path', store]);
+      expect(result.code, result.stderr).to.equal(0);
+      if (command[0] === 'up') await on(store).run(['down', '--to', '0']);
+      expect(dumpTable(store)).to.deep.equal(untouched);
+    }
   });
 
   it('is gone after the command that the hint gives', async function () {

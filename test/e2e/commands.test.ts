@@ -128,7 +128,7 @@ describe('the commands', () => {
       .and.include('DOCUMENT_UNREADABLE');
 
     // What was foretold comes true.
-    await run(['up', '--batch-size', '50']);
+    await run(['up', '--batch-size', '50', '--allow-triggers']);
     const { backfill } = (await look(['status', '--json'])).json().steps[1];
     expect(backfill.batches).to.equal(fill.batches);
     expect(backfill.cellsFilled).to.equal(

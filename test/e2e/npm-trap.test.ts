@@ -1,5 +1,6 @@
-import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
@@ -45,6 +46,9 @@ function appliedSteps(store: string): string[] {
   if (ledger.length === 0) return [];
   return column(store, `SELECT name FROM umzug_backfill_steps WHERE status = 'applied' ORDER BY name`);
 }
+/** Names of the backups beside a store. */
+const backupsOf = (store: string): string[] =>
+  readdirSync(dirname(store)).filter((file) => file.startsWith(`${basename(store)}.backup-`));
 const schemaStep = 'v021-1-decision-columns';
 const backfillStep = 'v021-2-decision-fields';
 
@@ -120,6 +124,38 @@ const rows: Readonly<Record<string, Row>> = {
   },
   '--strict': {
     forms: both('up', '--strict'),
+    expects: ({ store }) => expect(appliedSteps(store)).to.deep.equal([schemaStep, backfillStep]),
+  },
+  '--no-backup': {
+    forms: [
+      ['up', '--no-backup'],
+      ['up', '--backup=false'],
+    ],
+    expects: ({ store }) => expect(backupsOf(store)).to.have.length(0),
+  },
+  '--backup-dir': {
+    forms: both('up', '--backup-dir', tmpdir()),
+    expects: ({ store, result }) => {
+      expect(backupsOf(store)).to.have.length(0);
+      const [, backup = ''] = /^Backup: '?(.+?) \(/m.exec(result.stdout) ?? [];
+      expect(dirname(backup)).to.equal(realpathSync(tmpdir()));
+      rmSync(backup);
+    },
+  },
+  '--check-backup': {
+    forms: both('up', '--check-backup', 'full'),
+    expects: ({ store }) => expect(backupsOf(store)).to.have.length(1),
+  },
+  '--keep-backups': {
+    forms: both('up', '--keep-backups', '1'),
+    expects: ({ store }) => expect(backupsOf(store)).to.have.length(1),
+  },
+  '--lock-timeout': {
+    forms: both('up', '--lock-timeout', '5'),
+    expects: ({ store }) => expect(appliedSteps(store)).to.deep.equal([schemaStep, backfillStep]),
+  },
+  '--allow-triggers': {
+    forms: both('up', '--allow-triggers'),
     expects: ({ store }) => expect(appliedSteps(store)).to.deep.equal([schemaStep, backfillStep]),
   },
   '--dry-run before the command': {

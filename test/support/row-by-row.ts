@@ -180,6 +180,7 @@ export function naive(rows: readonly Row[], { watermark, ours, skips, batches, r
         percent: share(column.filled, rows.length),
         fillable: column.fillable.length,
         waiting: column.waiting.length,
+        refused: 0,
         withoutValue: column.withoutValue.length,
       })),
       skips,

@@ -4,13 +4,15 @@ import { shellWord } from '../npm-trap.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
 import { bytes } from '../text.js';
 
-function text({ from, bytes: size, path, saved, isReplaced }: RestoreOutcome): string {
+function text({ from, bytes: size, path, saved, wasDamaged, isReplaced }: RestoreOutcome): string {
   if (saved === undefined) {
     return `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`;
   }
   return [
     `Restored ${path} from ${from} (${bytes(size)}).`,
-    `As it was before: ${saved}. To go back to that: umzug-backfill restore ${shellWord(saved)}`,
+    wasDamaged
+      ? `The store was damaged; its files as they were: ${saved}.`
+      : `As it was before: ${saved}. To go back to that: umzug-backfill restore ${shellWord(saved)}`,
     ...(isReplaced ? ['The file was replaced: restart every program that may have had the store open.'] : []),
   ].join('\n');
 }

@@ -3,7 +3,7 @@ import { renameSync, rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { createPrivate, follow, isThere, sync } from '../file.js';
+import { createPrivate, follow, statOf, sync } from '../file.js';
 import { locateStore, type StoreFiles } from '../path.js';
 import { copyPath, isDamage, removeWithSidecars, SIDECARS } from './backup.js';
 import { isBusy } from './busy.js';
@@ -141,8 +141,8 @@ export function saveFiles(files: StoreFiles, folder: string): string {
   const script = `const fs = require('node:fs'); const [from, to] = process.argv.slice(1);
     fs.closeSync(fs.openSync(to, 'wx', 0o600)); fs.copyFileSync(from, to);
     const fd = fs.openSync(to, 'r+'); fs.fsyncSync(fd);`;
-  for (const suffix of ['', ...SIDECARS]) {
-    if (!isThere(files.path + suffix)) continue;
+  for (const suffix of ['', '-wal', '-journal']) {
+    if (suffix !== '' && !statOf(files.path + suffix)?.size) continue;
     const { status, stderr } = spawnSync(
       process.execPath,
       ['-e', script, files.path + suffix, path + suffix],

@@ -261,6 +261,7 @@ export class Store {
    * @see https://www.sqlite.org/c3ref/backup_finish.html
    */
   async copyInto(path: string): Promise<void> {
+    if (this.size().bytes === 0) return; // a new store has no pages, and an empty file is one
     const stopAt = busyPauses(COPY_PAUSE_MS);
     for (const pauseMs of stopAt) {
       // A first step that finds a lock leaves both counts at 0, which the driver takes for the end of the copy.
