@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { loadProject, storePath } from '../config.js';
 import { type BackfillError, EXIT } from '../errors.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
+import { shellWord } from '../shell.js';
 import { eventLog } from './log.js';
-import { shellWord } from './npm-trap.js';
 import type { CommonOptions } from './options.js';
 import { errorText } from './text.js';
 

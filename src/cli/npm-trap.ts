@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import { shellWord } from '../shell.js';
 
 /** An option of ours, as the trap needs it. */
 export interface TrappedOption {
@@ -103,7 +104,3 @@ function isSlipOf(word: string, name: string): boolean {
   ] as const;
   return rests.some(([w, n]) => word.slice(w) === name.slice(n));
 }
-
-/** A word as a shell takes it. */
-export const shellWord = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

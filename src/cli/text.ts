@@ -2,9 +2,9 @@ import Table from 'cli-table3';
 import type { BackfillError } from '../errors.js';
 import type { Plan, PlannedStep } from '../migrator/plan.js';
 import type { RunOutcome, SizeChange } from '../migrator/session.js';
+import { shellWord } from '../shell.js';
 import type { Backup } from '../store/sqlite/backup.js';
 import type { Verification } from '../verification/verify.js';
-import { shellWord } from './npm-trap.js';
 
 /**
  * A table with a header row.

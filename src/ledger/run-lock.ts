@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { BackfillError, isSqliteError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
+import { shellWord } from '../shell.js';
 import { createFollowing, follow } from '../store/file.js';
 import type { StoreFiles } from '../store/path.js';
 import { isBusy } from '../store/sqlite/busy.js';
@@ -163,8 +164,8 @@ function lockUnusable(path: string, store: string, cause: unknown): BackfillErro
     'LOCK_UNUSABLE',
     `The lock of this store, ${path}, can not be opened${isSqliteError(cause) ? ` (${cause.code})` : ''}`,
     isDamaged
-      ? `End every run on this store, then remove the file: rm ${path}`
-      : `Give it the owner and mode of the store: sudo chown --reference=${store} ${path}; sudo chmod --reference=${store} ${path}`,
+      ? `End every run on this store, then remove the file: rm ${shellWord(path)}`
+      : `Give it the owner and mode of the store: ${['chown', 'chmod'].map((change) => `sudo ${change} --reference=${shellWord(store)} ${shellWord(path)}`).join('; ')}`,
     { cause },
   );
 }

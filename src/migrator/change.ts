@@ -38,6 +38,8 @@ export interface Change<Found> {
   readonly find: (session: Session, tell: MigratorOptions['onEvent']) => Found;
   /** Names of the steps that it is to work on; none when there is nothing to do. */
   readonly stepsOf: (found: Found) => readonly string[];
+  /** Whether it may make the store a good deal larger. Default: it doesn't. */
+  readonly grows?: (found: Found) => boolean;
   /** Bytes of the largest transaction, if it is larger than a batch. Default: none is. */
   readonly largestTransaction?: (session: Session, found: Found) => number;
   readonly act: (session: Session, found: Found, verifications: Verification[]) => Promise<void>;
@@ -129,7 +131,7 @@ function wantsBackup(
 function requireRoom<Found>(
   options: MigratorOptions,
   session: Session,
-  { command, stepsOf, largestTransaction }: Change<Found>,
+  { command, stepsOf, grows, largestTransaction }: Change<Found>,
   found: Found,
 ): void {
   const { store } = session;
@@ -138,7 +140,7 @@ function requireRoom<Found>(
   const batch = Math.min(bytes, CHECKPOINT_PAGES * pageBytes);
   const journal = Math.max(batch, largestTransaction?.(session, found) ?? 0);
   const needs: SpaceNeed[] = [{ what: 'the journal', bytes: journal, folder }];
-  if (command !== 'down') {
+  if (grows?.(found)) {
     needs.push({ what: 'what the store grows by', bytes: Math.ceil(bytes * GROWTH_SHARE), folder });
   }
   const isBackedUp = wantsBackup(options, session, command, stepsOf(found));

@@ -115,9 +115,12 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
       for (const text of [...drifts.map((drift) => drift.text), ...warnings])
         onEvent?.({ event: 'warning', text });
       refuseTriggers(session, [...work.waiting, ...work.pending].filter(isBackfill), { ...options, onEvent });
-      return { drifts, work, warnings };
+      const isBegun = session.ledger.steps().some(({ status }) => status === 'applying');
+      return { drifts, work, warnings, isBegun };
     },
     stepsOf: ({ work }) => namesOf(work),
+    // What an earlier `up` has begun has taken most of its room already.
+    grows: ({ work, isBegun }) => work.pending.length > 0 && !isBegun,
     act: (session, { work }, verifications) => applyWork(session, options, work, done, verifications),
   });
   const { drifts, warnings } = found;

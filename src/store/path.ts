@@ -3,6 +3,7 @@ import { accessSync, constants, realpathSync, type Stats, statSync } from 'node:
 import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
+import { shellWord } from '../shell.js';
 import type { Ownership } from './file.js';
 
 /** What stands on disk at the path of a store, found by `stat` alone. */
@@ -154,14 +155,14 @@ export function requireWritable(files: StoreFiles): void {
     throw new BackfillError(
       'STORE_READONLY',
       `The store at ${files.path} can not be written by this user`,
-      `Give this user write permission: chmod u+w ${files.path}`,
+      `Give this user write permission: chmod u+w ${shellWord(files.path)}`,
     );
   }
   if (!isWritable(files.folder)) {
     throw new BackfillError(
       'STORE_FOLDER_READONLY',
       `The folder ${files.folder} can not be written by this user, and SQLite keeps its journal there`,
-      `Give this user write permission: chmod u+w ${files.folder}`,
+      `Give this user write permission: chmod u+w ${shellWord(files.folder)}`,
     );
   }
 }

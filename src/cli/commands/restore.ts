@@ -1,6 +1,6 @@
 import type { RestoreOutcome } from '../../migrator/restore.js';
+import { shellWord } from '../../shell.js';
 import type { Register } from '../cli.js';
-import { shellWord } from '../npm-trap.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
 import { bytes } from '../text.js';
 

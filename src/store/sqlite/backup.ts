@@ -3,6 +3,7 @@ import { readdirSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import { shellWord } from '../../shell.js';
 import { createPrivate, follow, isThere, statOf, sync } from '../file.js';
 import { expandHome, isWritable, locateStore, type StoreFiles } from '../path.js';
 import { Store } from './store.js';
@@ -32,8 +33,8 @@ export const SIDECARS = ['-wal', '-shm', '-journal'] as const;
  */
 function nameOf({ path, folder }: StoreFiles, copies: string, kind: CopyKind): string {
   const name = basename(path);
-  if (copies === folder) return `${name}.${kind}-`;
-  return `${name}-${createHash('sha256').update(path).digest('hex').slice(0, 8)}.${kind}-`;
+  if (copies === folder) return `${name}.${kind}`;
+  return `${name}-${createHash('sha256').update(path).digest('hex').slice(0, 8)}.${kind}`;
 }
 
 /**
@@ -47,11 +48,12 @@ export function copyFolder(files: StoreFiles, given: string | undefined): string
   const folder = resolve(expandHome(given));
   const refuse = (what: string, hint: string): BackfillError =>
     new BackfillError('BACKUP_FOLDER_UNUSABLE', `${what} ${folder} for backups`, hint);
-  if (!statOf(folder)?.isDirectory()) throw refuse('There is no folder', `Make it first: mkdir -p ${folder}`);
+  if (!statOf(folder)?.isDirectory())
+    throw refuse('There is no folder', `Make it first: mkdir -p ${shellWord(folder)}`);
   if (!isWritable(folder))
     throw refuse(
       'This user may not write the folder',
-      `Give this user write permission: chmod u+w ${folder}`,
+      `Give this user write permission: chmod u+w ${shellWord(folder)}`,
     );
   return realpathSync(folder);
 }
@@ -100,14 +102,14 @@ export async function backUp(
 }
 
 /** Ending of a copy that is not whole yet. */
-const PARTIAL = 'partial';
+export const PARTIAL = '.partial';
 
 /** A time as part of a name, to the second: names sort by it. */
 const stamp = (time: Date): string => time.toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '');
 
 /** A path for a copy that is made now. */
 export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time = new Date()): string {
-  const wanted = join(folder, `${nameOf(files, folder, kind)}${stamp(time)}`);
+  const wanted = join(folder, `${nameOf(files, folder, kind)}-${stamp(time)}`);
   let path = wanted;
   for (let n = 2; isThere(path); n += 1) path = `${wanted}-${n}`;
   return path;
@@ -141,7 +143,7 @@ export function removeWithSidecars(path: string): void {
  * @param folder where they are, from {@link copyFolder}
  */
 export function findBackups(files: StoreFiles, folder: string): string[] {
-  const name = nameOf(files, folder, 'backup');
+  const name = `${nameOf(files, folder, 'backup')}-`;
   const order = (file: string): [string, number] => {
     const [time = '', n = '1'] = file.slice(name.length).split('-');
     return [time, Number(n)];

@@ -5,7 +5,7 @@ import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { createPrivate, follow, statOf, sync } from '../file.js';
 import { locateStore, type StoreFiles } from '../path.js';
-import { copyPath, isDamage, removeWithSidecars, SIDECARS } from './backup.js';
+import { copyPath, isDamage, PARTIAL, removeWithSidecars, SIDECARS } from './backup.js';
 import { isBusy } from './busy.js';
 import { Store } from './store.js';
 
@@ -21,7 +21,7 @@ import { Store } from './store.js';
  * @see https://www.sqlite.org/c3ref/backup_finish.html
  */
 export async function writeBack(source: Store, files: StoreFiles): Promise<boolean> {
-  const prepared = `${files.path}.restore-partial`;
+  const prepared = `${files.path}.restore${PARTIAL}`;
   removeWithSidecars(prepared); // of a restore that was killed
   try {
     const isWal = liveMode(files);
