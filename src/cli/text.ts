@@ -121,6 +121,7 @@ export function planText(command: string, plan: Plan): string {
   return [
     ...warnings,
     `Dry run of \`${command}\`: nothing was written. It would do this:`,
+    ...(plan.backup ? [`a backup first: ${bytes(plan.backup.bytes)} in ${plan.backup.folder}`] : []),
     ...plan.steps.flatMap(plannedStepLines),
     ...plan.unverified.map((name) => `${name}: verify what an earlier run has filled`),
   ].join('\n');

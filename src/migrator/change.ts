@@ -1,16 +1,14 @@
-import { BackfillError, toBackfillError } from '../errors.js';
+import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import { type LockHolder, RunLock } from '../ledger/run-lock.js';
 import { updateTriggers } from '../schema/inspect.js';
 import { networkWarnings, requireSpace, type SpaceNeed } from '../store/disk.js';
 import { locateStore, requireWritable, type StoreFiles } from '../store/path.js';
-import { type Backup, backUp, copyFolder, removeWithSidecars, rotate } from '../store/sqlite/backup.js';
 import { CHECKPOINT_PAGES, Store } from '../store/sqlite/store.js';
 import type { Verification } from '../verification/verify.js';
+import { begin, clearUp, dueBackup } from './backing-up.js';
 import {
   type BackfillStep,
-  backfillsOf,
-  isUnverified,
   type MigratorOptions,
   type RunOutcome,
   type Session,
@@ -20,9 +18,6 @@ import {
 
 /** How long another run is waited for, in milliseconds, when nobody says otherwise. */
 export const DEFAULT_LOCK_TIMEOUT_MS = 60_000;
-
-/** Backups that are kept when nobody says otherwise. */
-export const DEFAULT_KEPT_BACKUPS = 3;
 
 /** A store grows by about this share of itself when two columns of timestamps and three indexes on them are filled. */
 const GROWTH_SHARE = 0.3;
@@ -77,7 +72,7 @@ export async function changeStore<Found>(
     if (stepsOf(found).length === 0) return { found };
     const outcome = await writeToStore(
       options,
-      (session) => prepare(options, session, change.command, stepsOf(found)),
+      (session) => begin(options, session, { command: change.command, steps: stepsOf(found) }),
       (session, verifications) => change.act(session, found, verifications),
     );
     const failed = outcome.error || change.command === 'down' ? undefined : await clearUp(options);
@@ -108,26 +103,6 @@ function rollBackJournal({ path, onEvent }: MigratorOptions): void {
   new Store(locateStore(path), { access: 'write' }).close();
 }
 
-/** Whether the steps are those of a command that has not reached its end, so that its backup stands for this one too. */
-function isResumed({ ledger }: Session, command: ChangingCommand, steps: readonly string[]): boolean {
-  const last = ledger.lastCommand();
-  if (last?.command !== command || steps.some((name) => !last.steps.includes(name))) return false;
-  if (command === 'down') return last.steps.some((name) => ledger.step(name) !== undefined);
-  return last.steps.some(
-    (name) => ledger.step(name)?.status !== 'applied' || isUnverified({ ledger }, { name }),
-  );
-}
-
-/** Whether a backup is to be made before a command that works on these steps. */
-function wantsBackup(
-  { backup }: MigratorOptions,
-  session: Session,
-  command: ChangingCommand | undefined,
-  steps: readonly string[],
-): boolean {
-  return backup !== false && command !== undefined && !isResumed(session, command, steps);
-}
-
 function requireRoom<Found>(
   options: MigratorOptions,
   session: Session,
@@ -143,70 +118,12 @@ function requireRoom<Found>(
   if (grows?.(found)) {
     needs.push({ what: 'what the store grows by', bytes: Math.ceil(bytes * GROWTH_SHARE), folder });
   }
-  const isBackedUp = wantsBackup(options, session, command, stepsOf(found));
-  if (isBackedUp) {
-    const copies = copyFolder(store.files, options.backup ? options.backup.folder : undefined);
-    needs.unshift({ what: 'the backup', bytes, folder: copies });
-  }
-  const without = isBackedUp
+  const backup = dueBackup(options, session, { command, steps: stepsOf(found) });
+  if (backup) needs.unshift({ what: 'the backup', ...backup });
+  const without = backup
     ? ', back up to another disk with --backup-dir, or do without a backup with --no-backup'
     : '';
   requireSpace(needs, `Make room${without}, then run the same command again; nothing was changed`);
-}
-
-/**
- * Backs the store up, unless the command goes on with one that has its backup, and notes that it begins. A backup before
- * which nothing was noted is of no use, and is taken away again.
- */
-async function prepare(
-  { backup, onEvent }: MigratorOptions,
-  session: Session,
-  command: ChangingCommand | undefined,
-  steps: readonly string[],
-): Promise<Backup | undefined> {
-  const { store, ledger } = session;
-  if (command === undefined || isResumed(session, command, steps)) return undefined;
-  const begin = (path: string | null): void =>
-    store.write(() => ledger.beginCommand({ command, steps, backup: path }));
-  if (backup === false) {
-    begin(null);
-    return undefined;
-  }
-  store.write(() => undefined); // a store that others keep locked is not copied in vain
-  const made = await backUp(store, { ...backup, folder: copyFolder(store.files, backup?.folder) });
-  try {
-    begin(made.path);
-  } catch (error) {
-    removeWithSidecars(made.path);
-    throw error;
-  }
-  onEvent?.({ event: 'backup_made', ...made });
-  return made;
-}
-
-/**
- * Removes old backups, once every step is applied and every run verified: until then the one made before it may be wanted.
- *
- * @returns why it could not
- */
-async function clearUp(options: MigratorOptions): Promise<BackfillError | undefined> {
-  if (options.backup === false) return undefined;
-  const { folder, keep = DEFAULT_KEPT_BACKUPS } = options.backup ?? {};
-  const { files, isSettled } = await withSession(options, 'look', (session) => ({
-    files: session.store.files,
-    isSettled:
-      session.ledger.steps().every(({ status }) => status === 'applied') &&
-      !backfillsOf(options.project).some((step) => isUnverified(session, step)),
-  }));
-  if (!isSettled) return undefined;
-  try {
-    for (const path of rotate(files, copyFolder(files, folder), keep)) {
-      options.onEvent?.({ event: 'backup_removed', path });
-    }
-    return undefined;
-  } catch (error) {
-    return toBackfillError(error, 'while removing old backups, after everything else was done');
-  }
 }
 
 /**

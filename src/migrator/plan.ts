@@ -11,6 +11,7 @@ import { anyNullSql, derivationSql, scopeSql } from '../store/sqlite/derive.js';
 import { hasGrowingKeys, isSkippedSql } from '../store/sqlite/scope.js';
 import { foldCase, identifier } from '../store/sqlite/sql.js';
 import { showValue } from '../verification/timestamps.js';
+import { dueBackup, type PlannedBackup } from './backing-up.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
 import { checkPendingSteps, missingColumns, requireApplied } from './prechecks.js';
 import {
@@ -21,7 +22,7 @@ import {
   type Session,
   withSession,
 } from './session.js';
-import { findWork, type UpTarget } from './up.js';
+import { findWork, namesOf, type UpTarget } from './up.js';
 
 /** A fill takes about this many times as long as reading and deriving alone: the rest is writing. Measured on 100,000 rows. */
 const FILL_OVER_READ = 3;
@@ -66,6 +67,8 @@ export interface PlannedStep {
 export interface Plan {
   readonly steps: readonly PlannedStep[];
   readonly unverified: readonly string[];
+  /** The backup that would be made first, or null. */
+  readonly backup: PlannedBackup | null;
   readonly drifts: readonly Drift[];
   readonly warnings: readonly string[];
 }
@@ -85,7 +88,8 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
       const kind = work.waiting.includes(step) ? 'catch-up' : 'first';
       return { step: step.name, statements, fill: planFill(session, options, step, kind) };
     });
-    return { steps, unverified: work.unverified.map(({ name }) => name), drifts, warnings };
+    const backup = dueBackup(options, session, { command: 'up', steps: namesOf(work) });
+    return { steps, unverified: work.unverified.map(({ name }) => name), backup, drifts, warnings };
   });
 }
 
@@ -101,7 +105,10 @@ export async function planBackfill(
       const fill = planFill(session, options, step, isRescan ? 'rescan' : 'catch-up');
       return { step: step.name, statements: [], fill };
     });
-    return { steps, unverified: [], drifts: checkDrift(options, session.ledger.steps()), warnings: [] };
+    const command = isRescan ? 'rescan' : undefined;
+    const backup = dueBackup(options, session, { command, steps: wanted.map((step) => step.name) });
+    const drifts = checkDrift(options, session.ledger.steps());
+    return { steps, unverified: [], backup, drifts, warnings: [] };
   });
 }
 
@@ -117,7 +124,8 @@ export async function planDown(options: MigratorOptions, target: DownTarget = {}
       const statements = reverseDdl(session, step);
       return { step: step.name, statements, ...(step.kind === 'backfill' ? { cellsToRevert: cells } : {}) };
     });
-    return { steps, unverified: [], drifts: checkDrift(options, records), warnings: [] };
+    const backup = dueBackup(options, session, { command: 'down', steps: reverts.map(({ name }) => name) });
+    return { steps, unverified: [], backup, drifts: checkDrift(options, records), warnings: [] };
   });
 }
 

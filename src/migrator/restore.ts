@@ -2,7 +2,7 @@ import { BackfillError } from '../errors.js';
 import { checkRequirements } from '../schema/requirements.js';
 import { requireSpace } from '../store/disk.js';
 import { locateStore, type StoreFiles } from '../store/path.js';
-import { backUp, copyFolder, findBackups, isDamage } from '../store/sqlite/backup.js';
+import { backUp, checkDamage, copyFolder, findBackups, isDamage } from '../store/sqlite/backup.js';
 import { saveFiles, writeBack } from '../store/sqlite/restore.js';
 import { Store } from '../store/sqlite/store.js';
 import { withLock } from './change.js';
@@ -75,8 +75,8 @@ function openBackup({ project, backup }: MigratorOptions, path: string, live: St
     const files = locateStore(path);
     if (files.path === live.path) throw unusable(path, 'is the store itself');
     source = new Store(files, { access: 'look' });
-    const damage = source.damage((backup ? backup.check : undefined) ?? 'quick');
-    if (damage !== undefined && damage.length > 0) throw unusable(path, 'is damaged');
+    if (checkDamage(source, (backup ? backup.check : undefined) ?? 'quick') === false)
+      throw unusable(path, 'is damaged');
     checkRequirements(source, project.config.requires);
     return source;
   } catch (error) {

@@ -83,16 +83,26 @@ export interface Session {
 /** A step that fills. */
 export type BackfillStep = Step & BackfillDefinition;
 
-/** Opens the store, checks it against the project's requirements, acts, and closes it whatever happens. */
+/**
+ * Opens the store, checks it against the project's requirements, acts, and closes it whatever happens.
+ *
+ * A look sees one snapshot: another run may be making columns and indexes meanwhile, and what stands half before and half
+ * after its commit would be taken for somebody else's.
+ *
+ * @param act synchronous in a look
+ */
 export async function withSession<Result>(
   { path, project }: MigratorOptions,
   access: 'look' | 'write',
   act: (session: Session) => Promise<Result> | Result,
 ): Promise<Result> {
   const store = new Store(locateStore(path), { access });
-  try {
+  const checkAndAct = (): Promise<Result> | Result => {
     checkRequirements(store, project.config.requires);
-    return await act({ store, ledger: new Ledger(store) });
+    return act({ store, ledger: new Ledger(store) });
+  };
+  try {
+    return await (access === 'look' ? store.snapshot(checkAndAct) : checkAndAct());
   } finally {
     store.close();
   }

@@ -129,7 +129,8 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
 
 const isBackfill = (step: Step): step is BackfillStep => step.kind === 'backfill';
 
-const namesOf = (work: UpWork): string[] => [
+/** Names of the steps that there is work for. */
+export const namesOf = (work: UpWork): string[] => [
   ...new Set(Object.values(work).flatMap((steps: readonly Step[]) => steps.map(({ name }) => name))),
 ];
 

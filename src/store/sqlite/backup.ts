@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { shellWord } from '../../shell.js';
 import { createPrivate, follow, isThere, statOf, sync } from '../file.js';
 import { expandHome, isWritable, locateStore, type StoreFiles } from '../path.js';
+import { busyPauses } from './busy.js';
 import { Store } from './store.js';
 
 /** How thoroughly a copy is looked at: every page, or each index against its table too. */
@@ -83,7 +85,7 @@ export async function backUp(
     removeWithSidecars(partial); // of a run that was killed
     createPrivate(partial);
     failpoint('copy', 'made');
-    await store.copyInto(partial);
+    await copyInto(store, partial);
     failpoint('copy', 'copied');
     const isChecked = checkCopy(partial, check);
     failpoint('copy', 'checked');
@@ -118,10 +120,10 @@ export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time
 /** Whether the copy could be checked; throws when it is damaged. */
 function checkCopy(path: string, depth: CheckDepth): boolean {
   // It may be in WAL mode: closed as the last connection to it, this one takes its sidecars away again.
-  const copy = new Store(locateStore(path), { access: 'look' });
+  const copy = new Store(locateStore(path, { mayBeEmpty: true }), { access: 'look' });
   try {
-    const damage = copy.damage(depth);
-    if (damage === undefined || damage.length === 0) return damage !== undefined;
+    const isSound = checkDamage(copy, depth);
+    if (isSound !== false) return isSound !== undefined;
     throw new BackfillError(
       'STORE_CORRUPT',
       'The backup is damaged, as then the store is too; nothing was changed',
@@ -129,6 +131,58 @@ function checkCopy(path: string, depth: CheckDepth): boolean {
     );
   } finally {
     copy.close();
+  }
+}
+
+/**
+ * Copies a store, as one snapshot, into another SQLite file that stands there already: into an empty one to back it up,
+ * into a store in use to restore it. What a killed copy has begun is rolled back when the other file is next opened.
+ *
+ * @param path the other file; its connections see the copy as one commit
+ * @throws {BackfillError} `STORE_BUSY` when either file stays locked
+ * @throws {Error} SQLite's own: `SQLITE_READONLY` for another page size in WAL mode, `SQLITE_FULL`, `SQLITE_CORRUPT` …
+ * @see https://www.sqlite.org/c3ref/backup_finish.html
+ */
+export async function copyInto(store: Store, path: string): Promise<void> {
+  if (store.size().bytes === 0) return; // a new store has no pages, and an empty file is one
+  const tries = busyPauses(COPY_PAUSE_MS);
+  const onBegun = (): void => {
+    failpoint('copy', 'begun');
+    if (tries.next().done) throw copyBusy(path);
+  };
+  for (const pauseMs of tries) {
+    if (await store.tryCopy(path, onBegun)) return;
+    await sleep(pauseMs);
+  }
+  throw copyBusy(path);
+}
+
+/** Longest pause between two tries to copy into a store that is in use, in milliseconds: the lock is free for moments only. */
+const COPY_PAUSE_MS = 20;
+
+function copyBusy(path: string): BackfillError {
+  return new BackfillError(
+    'STORE_BUSY',
+    `Another process kept ${path} or the file that it is copied from locked for longer than the wait`,
+    'End or pause the other writer, then run the same command again; nothing was changed',
+  );
+}
+
+/**
+ * Looks for damage.
+ *
+ * @param depth `quick` reads every page, `full` compares each index with its table too
+ * @returns whether all is well; undefined when SQLite can't tell, since the schema uses functions or collations that only
+ *   the application has
+ * @see https://www.sqlite.org/pragma.html#pragma_quick_check
+ */
+export function checkDamage(store: Store, depth: CheckDepth): boolean | undefined {
+  try {
+    const found = store.pluck<string>(`PRAGMA ${depth === 'full' ? 'integrity' : 'quick'}_check(1)`);
+    return found.length === 1 && found[0] === 'ok';
+  } catch (error) {
+    if (isSqliteError(error) && error.code.startsWith('SQLITE_ERROR')) return undefined;
+    throw error;
   }
 }
 

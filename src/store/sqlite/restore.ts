@@ -5,7 +5,7 @@ import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { createPrivate, follow, statOf, sync } from '../file.js';
 import { locateStore, type StoreFiles } from '../path.js';
-import { copyPath, isDamage, PARTIAL, removeWithSidecars, SIDECARS } from './backup.js';
+import { copyInto, copyPath, isDamage, PARTIAL, removeWithSidecars, SIDECARS } from './backup.js';
 import { isBusy } from './busy.js';
 import { Store } from './store.js';
 
@@ -26,15 +26,15 @@ export async function writeBack(source: Store, files: StoreFiles): Promise<boole
   try {
     const isWal = liveMode(files);
     const isSameMode = isWal === undefined || isWal === (source.journalMode === 'wal');
-    if (isSameMode && (await copyInto(source, files))) return false;
+    if (isSameMode && (await writeInto(source, files))) return false;
     createPrivate(prepared);
-    await source.copyInto(prepared);
+    await copyInto(source, prepared);
     if (isWal !== undefined) setMode(prepared, isWal);
     failpoint('restore', 'prepared');
     if (!isSameMode) {
       const other = new Store(locateStore(prepared), { access: 'look' });
       try {
-        if (await copyInto(other, files)) return false;
+        if (await writeInto(other, files)) return false;
       } finally {
         other.close();
       }
@@ -48,8 +48,9 @@ export async function writeBack(source: Store, files: StoreFiles): Promise<boole
   }
 }
 
-/** Whether the store is in WAL mode; undefined when it is too damaged to tell. */
+/** Whether the store is in WAL mode; undefined when it is too damaged, or too empty, to tell. */
 function liveMode(files: StoreFiles): boolean | undefined {
+  if (files.mainBytes === 0) return undefined;
   try {
     const live = new Store(files, { access: 'write' });
     const isWal = live.journalMode === 'wal';
@@ -62,9 +63,9 @@ function liveMode(files: StoreFiles): boolean | undefined {
 }
 
 /** Copies into the live store, through SQLite; false when that can't work. */
-async function copyInto(source: Store, files: StoreFiles): Promise<boolean> {
+async function writeInto(source: Store, files: StoreFiles): Promise<boolean> {
   try {
-    await source.copyInto(files.path);
+    await copyInto(source, files.path);
     failpoint('restore', 'written');
     return true;
   } catch (error) {

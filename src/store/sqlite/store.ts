@@ -28,9 +28,6 @@ const WRITE_WAIT_MS = 1000;
 /** More pages than a store can have: a copy is then made in one step, and so of one snapshot. */
 const ALL_PAGES = 0x7fffffff;
 
-/** Longest pause between two tries to copy into a store that is in use, in milliseconds: the lock is free for moments only. */
-const COPY_PAUSE_MS = 20;
-
 /** Page cache, in KiB: a batch and the index pages it touches stay in memory. */
 const CACHE_KIB = 65_536;
 
@@ -219,15 +216,17 @@ export class Store {
   tryWrite<Result>(act: () => Result): Result {
     this.#db.pragma(`busy_timeout = ${WRITE_WAIT_MS}`);
     try {
-      return this.#transaction('BEGIN IMMEDIATE', act);
+      const result = this.#transaction('BEGIN IMMEDIATE', act);
+      failpoint('commit', 'BEGIN IMMEDIATE');
+      return result;
     } finally {
       this.#db.pragma(`busy_timeout = ${this.#busyWaitMs}`);
     }
   }
 
-  /** Runs `act` on one snapshot of the store. */
+  /** Runs `act` on one snapshot of the store: that of the transaction that it is called in, if it is in one. */
   snapshot<Result>(act: () => Result): Result {
-    return this.#transaction('BEGIN', act);
+    return this.#db.inTransaction ? act() : this.#transaction('BEGIN', act);
   }
 
   #transaction<Result>(begin: string, act: () => Result): Result {
@@ -242,7 +241,6 @@ export class Store {
         );
       }
       this.#db.exec('COMMIT');
-      failpoint('commit', begin);
       return result;
     } catch (error) {
       // A full disk or an I/O error rolls back by itself.
@@ -252,60 +250,24 @@ export class Store {
   }
 
   /**
-   * Copies the store, as one snapshot, into another SQLite file that stands there already: into an empty one to back it up,
-   * into a store in use to restore it. What a killed copy has begun is rolled back when the other file is next opened.
+   * Tries once to copy the store, as one snapshot, into another SQLite file that stands there already.
    *
-   * @param path the other file; its connections see the copy as one commit
-   * @throws {BackfillError} `STORE_BUSY` when the other file, or this one, stays locked
-   * @throws {Error} SQLite's own: `SQLITE_READONLY` for another page size in WAL mode, `SQLITE_FULL`, `SQLITE_CORRUPT` …
-   * @see https://www.sqlite.org/c3ref/backup_finish.html
+   * @param onBegun called when neither file is locked, before the pages are copied; called again while one of them is
+   * @returns whether it is done: not when a lock was in the way
    */
-  async copyInto(path: string): Promise<void> {
-    if (this.size().bytes === 0) return; // a new store has no pages, and an empty file is one
-    const stopAt = busyPauses(COPY_PAUSE_MS);
-    for (const pauseMs of stopAt) {
-      // A first step that finds a lock leaves both counts at 0, which the driver takes for the end of the copy.
-      const { totalPages } = await this.#db.backup(path, {
-        progress: () => {
-          failpoint('copy', 'begun');
-          if (stopAt.next().done) throw copyBusy(path);
-          return ALL_PAGES;
-        },
-      });
-      if (totalPages > 0) return;
-      pause(pauseMs);
-    }
-    throw copyBusy(path);
-  }
-
-  /**
-   * Looks for damage.
-   *
-   * @param depth `quick` reads every page, `full` compares each index with its table too
-   * @returns the first findings of SQLite, none when all is well; undefined when it can't tell, since the schema uses
-   *   functions or collations that only the application has
-   * @see https://www.sqlite.org/pragma.html#pragma_quick_check
-   */
-  damage(depth: 'quick' | 'full'): readonly string[] | undefined {
-    try {
-      const found = this.pluck<string>(`PRAGMA ${depth === 'full' ? 'integrity' : 'quick'}_check(10)`);
-      return found.length === 1 && found[0] === 'ok' ? [] : found;
-    } catch (error) {
-      if (isSqliteError(error) && error.code.startsWith('SQLITE_ERROR')) return undefined;
-      throw error;
-    }
+  async tryCopy(path: string, onBegun: () => void): Promise<boolean> {
+    const { totalPages } = await this.#db.backup(path, {
+      progress: () => {
+        onBegun();
+        return ALL_PAGES;
+      },
+    });
+    // A first step that finds a lock leaves both counts at 0, which the driver takes for the end of the copy.
+    return totalPages > 0;
   }
 
   /** Closes the connection. */
   close(): void {
     this.#db.close();
   }
-}
-
-function copyBusy(path: string): BackfillError {
-  return new BackfillError(
-    'STORE_BUSY',
-    `Another process kept ${path} or the file that it is copied from locked for longer than the wait`,
-    'End or pause the other writer, then run the same command again; nothing was changed',
-  );
 }
