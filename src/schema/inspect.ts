@@ -37,9 +37,12 @@ export function absentColumns(store: Store, table: string, names: readonly strin
   return new Set(names.map(foldCase).filter((name) => !present.has(name)));
 }
 
+/** A name as it stands in normalised SQL: only those that need their quotes still have them. */
+const NAME = /(?:"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|'(?:[^']|'')*'|[^\s"'`[,]+)/.source;
 /** A trigger's event with its columns, behind its name, which may hold any word. */
-const TRIGGER_HEAD =
-  /^create (?:temp(?:orary)? )?trigger (?:if not exists )?(?:"(?:[^"]|"")*"|\S+?) ?(?:before |after |instead of )?(delete|insert|update(?: of (.+?))?) on\b/;
+const TRIGGER_HEAD = new RegExp(
+  `^create trigger ?${NAME} ?(?:before|after|instead of)? ?(?:delete|insert|(update)(?: of ?(${NAME}(?:,${NAME})*))?) ?on\\b`,
+);
 
 /** Triggers of a table that an UPDATE of one of `columns` fires. */
 export function updateTriggers(store: Store, table: string, columns: readonly string[]): string[] {
@@ -49,9 +52,9 @@ export function updateTriggers(store: Store, table: string, columns: readonly st
   );
   return triggers
     .filter(({ sql }) => {
-      const [, event, list] = TRIGGER_HEAD.exec(normaliseSql(sql)) ?? [];
-      if (!event?.startsWith('update')) return false;
-      const named = list?.split(',').map((name) => name.trim().replace(/^"(.*)"$/, '$1'));
+      const [, update, list] = TRIGGER_HEAD.exec(normaliseSql(sql)) ?? [];
+      if (update === undefined) return false;
+      const named = list?.match(new RegExp(NAME, 'g'))?.map((name) => foldCase(name.replace(/^["'`[](.*)["'`\]]$/, '$1')));
       return named === undefined || columns.some((column) => named.includes(foldCase(column)));
     })
     .map(({ name }) => name);

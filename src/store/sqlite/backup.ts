@@ -80,7 +80,7 @@ export async function backUp(
   const startedAt = performance.now();
   const { files } = store;
   const path = copyPath(files, folder, kind, now());
-  const partial = join(folder, `${nameOf(files, folder, kind)}${PARTIAL}`);
+  const partial = partialPath(files, folder, kind);
   try {
     removeWithSidecars(partial); // of a run that was killed
     createPrivate(partial);
@@ -105,6 +105,10 @@ export async function backUp(
 
 /** Ending of a copy that is not whole yet. */
 export const PARTIAL = '.partial';
+
+/** Where a copy is while it is made. */
+export const partialPath = (files: StoreFiles, folder: string, kind: CopyKind): string =>
+  join(folder, `${nameOf(files, folder, kind)}${PARTIAL}`);
 
 /** A time as part of a name, to the second: names sort by it. */
 const stamp = (time: Date): string => time.toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '');

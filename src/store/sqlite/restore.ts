@@ -5,7 +5,15 @@ import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { createPrivate, follow, statOf, sync } from '../file.js';
 import { locateStore, type StoreFiles } from '../path.js';
-import { copyInto, copyPath, isDamage, PARTIAL, removeWithSidecars, SIDECARS } from './backup.js';
+import {
+  copyInto,
+  copyPath,
+  isDamage,
+  PARTIAL,
+  partialPath,
+  removeWithSidecars,
+  SIDECARS,
+} from './backup.js';
 import { isBusy } from './busy.js';
 import { Store } from './store.js';
 
@@ -139,22 +147,31 @@ function isReadable(db: Database.Database): boolean {
  */
 export function saveFiles(files: StoreFiles, folder: string): string {
   const path = copyPath(files, folder, 'before-restore');
-  const script = `const fs = require('node:fs'); const [from, to] = process.argv.slice(1);
-    fs.closeSync(fs.openSync(to, 'wx', 0o600)); fs.copyFileSync(from, to);
-    const fd = fs.openSync(to, 'r+'); fs.fsyncSync(fd);`;
-  for (const suffix of ['', '-wal', '-journal']) {
-    if (suffix !== '' && !statOf(files.path + suffix)?.size) continue;
-    const { status, stderr } = spawnSync(
-      process.execPath,
-      ['-e', script, files.path + suffix, path + suffix],
-      { encoding: 'utf8' },
-    );
-    if (status !== 0) throw notSaved(files.path + suffix, stderr);
-    follow(path + suffix, files.ownership);
+  const partial = partialPath(files, folder, 'before-restore');
+  const suffixes = ['-wal', '-journal', ''].filter((suffix) => statOf(files.path + suffix)?.size);
+  try {
+    removeWithSidecars(partial); // of a restore that was killed
+    for (const suffix of suffixes) {
+      createPrivate(partial + suffix);
+      copyFile(files.path + suffix, partial + suffix);
+      follow(partial + suffix, files.ownership);
+      sync(partial + suffix);
+    }
+    for (const suffix of suffixes) renameSync(partial + suffix, path + suffix);
+  } finally {
+    removeWithSidecars(partial);
   }
   sync(folder);
   failpoint('restore', 'files saved');
   return path;
+}
+
+/** Unlike fs.copyFile it leaves the mode of the new file as it is. */
+function copyFile(from: string, to: string): void {
+  const script = `const fs = require('node:fs'); const [from, to] = process.argv.slice(1);
+    fs.createReadStream(from).pipe(fs.createWriteStream(to, { flags: 'r+' }));`;
+  const { status, stderr } = spawnSync(process.execPath, ['-e', script, from, to], { encoding: 'utf8' });
+  if (status !== 0) throw notSaved(from, stderr);
 }
 
 function notSaved(path: string, stderr: string): BackfillError {
