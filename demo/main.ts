@@ -59,3 +59,4 @@ migrate('status');
 showLag('\nLag after, from the v21 columns', LAG_V21);
 console.log(`\nThe store is at ${path}`);
 console.log(`Take it back with: npm run migrate -- down --to 0 --yes --db-path ${path}`);
+console.log(`Or go back to the backup made before it: npm run migrate -- restore --db-path ${path}`);
