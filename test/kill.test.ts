@@ -4,18 +4,9 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { applySchemaStep, revertSchemaStep } from '../src/schema/run.js';
 import { runCli } from './support/cli.js';
-import { actualCells, type Cells, expectedCells } from './support/reference.js';
-import {
-  agentOs,
-  type Connected,
-  changedCells,
-  connected,
-  empty,
-  fill,
-  ledgerCells,
-  name,
-  withV20,
-} from './support/run-up.js';
+import { expectIntact, expectLedger } from './support/expect-ledger.js';
+import { actualCells, expectedCells } from './support/reference.js';
+import { connected, empty, fill, name, withV20 } from './support/run-up.js';
 import { dumpSchema, dumpTable, schemaStep } from './support/stores.js';
 
 const batchRows = 20;
@@ -39,33 +30,6 @@ const down = (path: string): Promise<void> =>
     await empty(at);
     revertSchemaStep(at.store, at.ledger, schemaStep, { isConfirmed: true });
   });
-
-function expectIntact(path: string): void {
-  agentOs(path, (db) => expect(db.pragma('integrity_check', { simple: true })).to.equal('ok'));
-}
-
-/** Insists that batches are numbered 1 to n, and that the ledger, its totals and the table tell of the same cells. */
-function expectLedger({ path, ledger }: Connected, before: Map<string, Cells>): void {
-  const batches = ledger.batches(name);
-  expect(batches.map(({ number }) => number)).to.deep.equal(batches.map((_, i) => i + 1));
-  const cells = ledgerCells(ledger);
-  expect(new Set(cells).size, 'each cell once').to.equal(cells.length);
-  expect(cells).to.have.members(changedCells(before, actualCells(path)));
-  const total = (of: 'rowsScanned' | 'cellsFilled' | 'cellsSkipped') =>
-    batches.reduce((sum, batch) => sum + batch[of], 0);
-  expect(total('cellsFilled')).to.equal(cells.length);
-  const runs = ledger.runs(name);
-  expect(runs).to.have.length.at.most(1);
-  for (const run of runs) {
-    expect(run).to.include({
-      batches: batches.length,
-      rowsScanned: total('rowsScanned'),
-      cellsFilled: total('cellsFilled'),
-      cellsSkipped: total('cellsSkipped'),
-    });
-    expect(run.cursor).to.equal(batches.at(-1)?.lastKey ?? null);
-  }
-}
 
 interface Original {
   readonly schema: unknown;

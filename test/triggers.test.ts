@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { revertBackfillStep } from '../src/backfill/runner.js';
+import { revertBackfillStep, runAgain } from '../src/backfill/runner.js';
 import { actualCells, expectedCells } from './support/reference.js';
 import {
   applyBoth,
@@ -13,7 +13,8 @@ import {
   withStore,
 } from './support/stores.js';
 
-// An append-only audit log may refuse updates, or swallow them: then no batch may count what it did not write.
+// An append-only audit log may refuse updates, or swallow them: then no batch may count what it did not write. See also
+// refused-rows.test.ts.
 
 const options = { audits: 20, supervisorShare: 1, rareShare: 0 };
 const { name } = backfillStep;
@@ -22,35 +23,39 @@ const freeze = (what: string): string =>
   `CREATE TRIGGER frozen BEFORE UPDATE ON task_audits WHEN old.audit_id = 7 BEGIN SELECT RAISE(${what}); END`;
 const down = ({ store, ledger }: Opened) => revertBackfillStep(store, ledger, backfillStep);
 
-for (const [what, code] of [
-  ['IGNORE', 'UPDATE_IGNORED'],
-  [`ABORT, 'audits are never changed'`, undefined],
+for (const [what, code, isWholeRow] of [
+  ['IGNORE', 'UPDATE_IGNORED', false],
+  [`ABORT, 'audits are never changed'`, 'SQLITE_CONSTRAINT_TRIGGER', true],
 ] as const) {
   const refused = async (act: () => unknown): Promise<void> => {
-    if (code) {
+    if (!isWholeRow) {
       const error = await failureOf(code, act);
       expect(error.message).to.contain('1 rows').and.contain('task_audits');
       return;
     }
     const [result] = await Promise.allSettled([(async () => act())()]);
-    expect(result).to.have.nested.property('reason.code', 'SQLITE_CONSTRAINT_TRIGGER');
+    expect(result).to.have.nested.property('reason.code', code);
   };
 
   describe(`a trigger with RAISE(${what})`, () => {
-    it('stops up before its batch commits, and up goes on when it is gone', () =>
+    it('keeps up from filling its row, which is recorded, and a rescan fills it when it is gone', () =>
       withStore({ ...options, prepare: (db) => db.exec(freeze(what)) }, async (opened) => {
-        const { path, ledger } = opened;
-        await refused(() => applyBoth(opened, { batchRows: 5 }));
-        const filled = [...actualCells(path)].filter(([, cells]) => cells.some((cell) => cell !== null));
-        expect(filled.map(([key]) => key)).to.deep.equal(['1', '2', '3', '4', '5']);
-        expect(ledgeredCells(ledger)).to.have.lengthOf(10);
-        expect(ledger.lastRun(name)).to.include({ status: 'running', cursor: 5n, batches: 1 });
+        const { path, store, ledger } = opened;
+        const whole = expectedCells(path);
+        await applyBoth(opened, { batchRows: 5 });
+        expect(actualCells(path)).to.deep.equal(new Map(whole).set('7', [null, null]));
+        const targets = isWholeRow ? ['*'] : ['source_event_ts', 'supervisor_processed_at'];
+        expect(ledger.skips(name)).to.deep.equal(
+          targets.map((target) => ({ key: 7n, target, reason: code })),
+        );
+        expect(ledgeredCells(ledger)).to.have.lengthOf(38);
+        expect(ledger.lastRun(name)).to.include({ status: 'filled', rowsScanned: 20, cellsSkipped: 2 });
 
         asAgentOs(path, (db) => db.exec('DROP TRIGGER frozen'));
-        const expected = expectedCells(path);
-        await applyBoth(opened, { batchRows: 5 });
-        expect(actualCells(path)).to.deep.equal(expected);
-        expect(ledger.batches(name)).to.have.lengthOf(4);
+        await runAgain(store, ledger, backfillStep, 'rescan');
+        expect(actualCells(path)).to.deep.equal(whole);
+        expect(ledger.skips(name)).to.deep.equal([]);
+        expect(ledger.lastRun(name)).to.include({ kind: 'rescan', rowsScanned: 1, cellsFilled: 2 });
       }));
 
     it('stops down before its batch commits, and down goes on when it is gone', () =>

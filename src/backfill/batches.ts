@@ -3,6 +3,7 @@ import { BackfillError, isSqliteError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentColumns, updateTriggers } from '../schema/inspect.js';
+import { shellWord } from '../shell.js';
 import { type BatchResult, fillBatch, type RefusedRow, RefusedUpdate } from '../store/sqlite/batch.js';
 import { busyPauses, isBusy } from '../store/sqlite/busy.js';
 import { revertCells } from '../store/sqlite/revert.js';
@@ -96,7 +97,12 @@ export async function fillBatches(
     const startedAt = performance.now();
     const take = { cursor, limit, refused };
     const triggers = triggersOf(store, backfill);
-    const act = () => fillOne(store, ledger, backfill, run, { ...take, hasTriggers: triggers.length > 0 });
+    let tried: BatchResult | undefined;
+    const act = () => {
+      const batch = fillOne(store, ledger, backfill, run, { ...take, hasTriggers: triggers.length > 0 });
+      tried = batch;
+      return batch;
+    };
     try {
       const committed = await commit(store, act, backfill, where, options);
       isDone = !committed || committed.isLast;
@@ -109,8 +115,9 @@ export async function fillBatches(
       refused = undefined;
       limit = Math.min(most, limit * 2);
     } catch (error) {
-      const failed = refusalOf(error, limit);
-      if (!failed) throw error;
+      const failed = refusalOf(error, tried);
+      // A row that was left out is not to blame: with it or without, no update is possible.
+      if (!failed || failed.refused.key === refused?.key) throw error;
       refused = failed.rows === 1 ? failed.refused : undefined;
       limit = Math.ceil(failed.rows / 2);
     }
@@ -174,12 +181,17 @@ function tellBatch(
   });
 }
 
-/** What SQLite refused and whether it stands alone, or undefined when the error is no row's fault. */
-function refusalOf(error: unknown, limit: number): { rows: number; refused?: RefusedRow } | undefined {
-  if (error instanceof RefusedUpdate) return { rows: error.rows, refused: error.refused };
-  // A constraint that is checked at COMMIT names no row: only halving finds it, and a row alone can't be told apart.
+/** What SQLite refused, of how many rows, or undefined when the error is no row's fault. */
+function refusalOf(
+  error: unknown,
+  tried: BatchResult | undefined,
+): { readonly rows: number; readonly refused: RefusedRow } | undefined {
+  if (error instanceof RefusedUpdate) return error;
+  // A constraint that is checked at COMMIT names no row: only halving finds it.
   const isDeferred = isSqliteError(error) && error.code.startsWith('SQLITE_CONSTRAINT_FOREIGNKEY');
-  return isDeferred && limit > 1 ? { rows: limit } : undefined;
+  return isDeferred && tried
+    ? { rows: tried.rowsScanned, refused: { key: tried.firstKey, code: error.code } }
+    : undefined;
 }
 
 /** Stops a run in which nearly every row is refused: an append-only table would be read row by row to its end. */
@@ -198,7 +210,7 @@ function refuseTooMany(
   throw new BackfillError(
     'ROW_REJECTED_REPEATEDLY',
     `SQLite refused to update ${rows} rows of ${backfill.table} with ${code}, the last of them with key ${key}`,
-    `Look for the trigger or constraint that refuses them: sqlite3 STORE ".schema ${backfill.table}"; run the same command again when it is gone, then umzug-backfill backfill ${backfill.name} --rescan for those that were skipped`,
+    `Look for the trigger or constraint that refuses them: sqlite3 STORE ${shellWord(`.schema ${backfill.table}`)}; run the same command again when it is gone, then umzug-backfill backfill ${shellWord(backfill.name)} --rescan for those that were skipped`,
   );
 }
 

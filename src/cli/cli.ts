@@ -62,15 +62,15 @@ export function toJson(value: unknown, tell: (hint: string) => string): string {
 
 /**
  * Turns the commands that hints name into ones that run as they stand: through npm where this one came through npm, and
- * on the same store.
+ * on the same store. A quoted word, as a path that holds such words, stays as it is.
  */
 export function runnable(text: string, env: NodeJS.ProcessEnv, dbPath: string | undefined): string {
   const isScript = env.npm_lifecycle_event !== undefined && env.npm_command !== 'exec';
   const program = isScript ? `npm run ${env.npm_lifecycle_event} --` : 'umzug-backfill';
   const store = dbPath === undefined ? '' : ` --db-path ${shellWord(dbPath)}`;
   return text.replace(
-    /\bumzug-backfill (up|down|status|executed|verify|backfill|skips|restore)\b/g,
-    (_, command: string) => `${program} ${command}${store}`,
+    /(?<!\w)'(?:[^'\n]|'\\'')*'|\bumzug-backfill (up|down|status|executed|verify|backfill|skips|restore)\b/g,
+    (found, command?: string) => (command === undefined ? found : `${program} ${command}${store}`),
   );
 }
 

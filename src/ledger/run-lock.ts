@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-import { BackfillError, isSqliteError } from '../errors.js';
+import { BackfillError, errnoOf, isSqliteError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { shellWord } from '../shell.js';
 import { createFollowing, follow } from '../store/file.js';
@@ -57,7 +57,7 @@ export class RunLock {
    *
    * @param files the store; links to it are resolved, so that one store has one lock
    * @throws {BackfillError} `RUN_LOCKED` naming the holder when the wait is over, `LOCK_UNUSABLE` when the lock's file can
-   *   not be opened
+   *   not be opened, `STORE_FULL`, `STORE_IO` …
    */
   static async acquire(
     files: StoreFiles,
@@ -158,11 +158,15 @@ function runLocked(holder: LockHolder | undefined): BackfillError {
   );
 }
 
+/** Damage, and an owner or mode that keeps this user out, are mended at the file itself; a full disk is not. */
 function lockUnusable(path: string, store: string, cause: unknown): BackfillError {
-  const isDamaged = isSqliteError(cause) && /^SQLITE_(?:CORRUPT|NOTADB)/.test(cause.code);
+  const code = isSqliteError(cause) ? cause.code : (errnoOf(cause) ?? '');
+  const isDamaged = /^SQLITE_(?:CORRUPT|NOTADB|ERROR)/.test(code); // the last: another program's database
+  const isKeptOut = /^(?:SQLITE_(?:CANTOPEN|READONLY|PERM)|EACCES$|EPERM$)/.test(code);
+  if (!isDamaged && !isKeptOut) return toBackfillError(cause, 'while taking its lock');
   return new BackfillError(
     'LOCK_UNUSABLE',
-    `The lock of this store, ${path}, can not be opened${isSqliteError(cause) ? ` (${cause.code})` : ''}`,
+    `The lock of this store, ${path}, can not be opened (${code})`,
     isDamaged
       ? `End every run on this store, then remove the file: rm ${shellWord(path)}`
       : `Give it the owner and mode of the store: ${['chown', 'chmod'].map((change) => `sudo ${change} --reference=${shellWord(store)} ${shellWord(path)}`).join('; ')}`,

@@ -1,5 +1,5 @@
-import { catchUp, isWaiting, runAgain } from '../backfill/runner.js';
-import { changeStore, refuseTriggers } from './change.js';
+import { catchUp, runAgain } from '../backfill/runner.js';
+import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { requireApplied } from './prechecks.js';
 import { backfillsOf, checkDrift, isUnverified, type MigratorOptions, type RunOutcome } from './session.js';
 import { verifyAndRecord } from './verifying.js';
@@ -27,10 +27,10 @@ export async function backfill(
   const { found, outcome } = await changeStore(options, {
     command: isRescan ? 'rescan' : undefined,
     find: (session, onEvent) => {
-      const { store, ledger } = session;
+      const { ledger } = session;
       const due = wanted.filter((step) => {
         requireApplied(session, step);
-        const isDue = isRescan || isWaiting(store, ledger, step);
+        const isDue = isRescan || hasRowsToFill(session, step);
         if (isDue) refuseTriggers(session, [step], { ...options, onEvent });
         return isDue || isUnverified(session, step);
       });

@@ -1,3 +1,4 @@
+import { isWaiting } from '../backfill/runner.js';
 import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import { type LockHolder, RunLock } from '../ledger/run-lock.js';
@@ -7,6 +8,7 @@ import { locateStore, requireWritable, type StoreFiles } from '../store/path.js'
 import { CHECKPOINT_PAGES, Store } from '../store/sqlite/store.js';
 import type { Verification } from '../verification/verify.js';
 import { begin, clearUp, dueBackup } from './backing-up.js';
+import { missingColumns } from './prechecks.js';
 import {
   type BackfillStep,
   type MigratorOptions,
@@ -124,6 +126,18 @@ function requireRoom<Found>(
     ? ', back up to another disk with --backup-dir, or do without a backup with --no-backup'
     : '';
   requireSpace(needs, `Make room${without}, then run the same command again; nothing was changed`);
+}
+
+/**
+ * Whether an applied backfill has something to fill before it is verified: a run that was stopped, rows that wait, or a
+ * column that is made again first.
+ */
+export function hasRowsToFill({ store, ledger }: Session, step: BackfillStep): boolean {
+  return (
+    ledger.runs(step.name).some(({ status }) => status === 'running') ||
+    missingColumns(store, step).size > 0 ||
+    isWaiting(store, ledger, step)
+  );
 }
 
 /**

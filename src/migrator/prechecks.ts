@@ -3,6 +3,7 @@ import { absentColumns, hasTable, tableColumns } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { rehearseUp } from '../schema/rehearse.js';
 import { standingObjects } from '../schema/run.js';
+import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import { scopeSql } from '../store/sqlite/derive.js';
@@ -116,7 +117,7 @@ function checkUpdatable(store: Store, { table, columns }: BackfillStep, coming: 
   throw new BackfillError(
     'SCHEMA_BLOCKED',
     `The columns ${present.map(({ name }) => name).join(', ')} of ${table} can not be updated`,
-    `Look for a generated column or a broken trigger: sqlite3 STORE ".schema ${table}"`,
+    `Look for a generated column or a broken trigger: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
     { cause: error },
   );
 }

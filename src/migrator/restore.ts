@@ -118,9 +118,12 @@ function requireRoom({ folder, mainBytes, walBytes }: StoreFiles, copies: string
 
 /** Saves the present store, readable or not. */
 async function save(files: StoreFiles, copies: string): Promise<{ saved: string; wasDamaged: boolean }> {
+  // SQLite removes the WAL of an empty file when it opens that.
+  if (files.mainBytes === 0) return { saved: saveFiles(files, copies), wasDamaged: true };
   let live: Store | undefined;
   try {
-    live = new Store(files, { access: 'write' });
+    // Closing a connection that writes would move what waits in the WAL into a file that turns out to be damaged.
+    live = new Store(files, { access: files.walBytes > 0 ? 'look' : 'write' });
     const { path } = await backUp(live, { folder: copies, kind: 'before-restore' });
     return { saved: path, wasDamaged: false };
   } catch (error) {

@@ -4,7 +4,7 @@ import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
-import { changeStore, refuseTriggers } from './change.js';
+import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
 import {
   type BackfillStep,
@@ -114,7 +114,12 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
       const warnings = checkPendingSteps(session, [...work.incomplete, ...work.pending]);
       for (const text of [...drifts.map((drift) => drift.text), ...warnings])
         onEvent?.({ event: 'warning', text });
-      refuseTriggers(session, [...work.waiting, ...work.pending].filter(isBackfill), { ...options, onEvent });
+      const done = [...new Set([...work.waiting, ...work.unverified])].filter(isBackfill);
+      const fills = [
+        ...done.filter((step) => hasRowsToFill(session, step)),
+        ...work.pending.filter(isBackfill),
+      ];
+      refuseTriggers(session, fills, { ...options, onEvent });
       const isBegun = session.ledger.steps().some(({ status }) => status === 'applying');
       return { drifts, work, warnings, isBegun };
     },

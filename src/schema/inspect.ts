@@ -39,6 +39,7 @@ export function absentColumns(store: Store, table: string, names: readonly strin
 
 /** A name as it stands in normalised SQL: only those that need their quotes still have them. */
 const NAME = /(?:"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|'(?:[^']|'')*'|[^\s"'`[,]+)/.source;
+const NAMES = new RegExp(NAME, 'g');
 /** A trigger's event with its columns, behind its name, which may hold any word. */
 const TRIGGER_HEAD = new RegExp(
   `^create trigger ?${NAME} ?(?:before|after|instead of)? ?(?:delete|insert|(update)(?: of ?(${NAME}(?:,${NAME})*))?) ?on\\b`,
@@ -52,9 +53,11 @@ export function updateTriggers(store: Store, table: string, columns: readonly st
   );
   return triggers
     .filter(({ sql }) => {
-      const [, update, list] = TRIGGER_HEAD.exec(normaliseSql(sql)) ?? [];
-      if (update === undefined) return false;
-      const named = list?.match(new RegExp(NAME, 'g'))?.map((name) => foldCase(name.replace(/^["'`[](.*)["'`\]]$/, '$1')));
+      const head = TRIGGER_HEAD.exec(normaliseSql(sql)); // one that is not understood counts
+      if (head && head[1] === undefined) return false;
+      const named = head?.[2]
+        ?.match(NAMES)
+        ?.map((name) => foldCase(name.replace(/^["'`[](.*)["'`\]]$/, '$1')));
       return named === undefined || columns.some((column) => named.includes(foldCase(column)));
     })
     .map(({ name }) => name);

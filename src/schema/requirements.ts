@@ -1,5 +1,6 @@
 import type { StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
+import { shellWord } from '../shell.js';
 import type { Store } from '../store/sqlite/store.js';
 import { compareVersions } from '../version.js';
 import { absentColumns, hasTable } from './inspect.js';
@@ -34,7 +35,7 @@ export function checkRequirements(store: Store, requires: StoreRequirements): vo
       throw new BackfillError(
         'COLUMN_MISSING',
         `The table ${table} has no column ${[...absent].join(', ')}`,
-        `Look at it with: sqlite3 STORE ".schema ${table}"`,
+        `Look at it with: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
       );
     }
   }

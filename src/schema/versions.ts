@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import { shellWord } from '../shell.js';
 import { identifier } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 import { compareVersions, parseVersion, type Version } from '../version.js';
@@ -30,7 +31,7 @@ export function storeVersions(
     throw new BackfillError(
       'COLUMN_MISSING',
       `The table ${table} has no column ${column}`,
-      `Look at it with: sqlite3 STORE ".schema ${table}"`,
+      `Look at it with: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
     );
   }
   const texts = store.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
@@ -48,7 +49,7 @@ export function storeVersions(
         throw new BackfillError(
           'VERSION_UNREADABLE',
           `The table ${table} holds a row that is no version`,
-          `Look at it with: sqlite3 STORE "SELECT * FROM ${table}"`,
+          `Look at it with: sqlite3 STORE ${shellWord(`SELECT * FROM ${identifier(table)}`)}`,
         );
       }
       return { text: String(text), version };

@@ -62,6 +62,14 @@ async function loadStep(path: string): Promise<Step> {
     );
   }
   const definition = module.default;
+  const name = basename(path, extname(path));
+  if (/[\u0000-\u001f\u007f]/.test(name)) {
+    throw new BackfillError(
+      'STEP_INVALID',
+      `The name of the step file ${JSON.stringify(path)} holds a control character`,
+      'Give it a name of one line',
+    );
+  }
   if (!isDefinition(definition)) {
     throw new BackfillError(
       'STEP_INVALID',
@@ -69,7 +77,7 @@ async function loadStep(path: string): Promise<Step> {
       'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }) or defineSqlStep({ … })',
     );
   }
-  return { ...definition, name: basename(path, extname(path)), path };
+  return { ...definition, name, path };
 }
 
 function isDefinition(value: unknown): value is StepDefinition {

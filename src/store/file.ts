@@ -60,11 +60,25 @@ export function createFollowing(path: string, ownership: Ownership): void {
   try {
     createPrivate(fresh);
     follow(fresh, ownership);
-    linkSync(fresh, path); // fails where there is one, unlike rename
+    if (!tryLink(fresh, path)) {
+      createPrivate(path);
+      follow(path, ownership);
+    }
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error;
   } finally {
     rmSync(fresh, { force: true });
+  }
+}
+
+/** Whether a file could be given a second name: some file systems, FAT among them, have no links, nor owners. */
+function tryLink(path: string, name: string): boolean {
+  try {
+    linkSync(path, name); // fails where there is one, unlike rename
+    return true;
+  } catch (error) {
+    if (/^(?:EPERM|ENOTSUP|EOPNOTSUPP|ENOSYS)$/.test(errnoOf(error) ?? '')) return false;
+    throw error;
   }
 }
 

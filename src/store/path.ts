@@ -93,7 +93,8 @@ export function locateStore(given: string, { mayBeEmpty = false } = {}): StoreFi
     journalBytes: sizeOf(`${path}-journal`),
     ownership: { uid: found.uid, gid: found.gid, mode: found.mode & 0o666 },
   };
-  if (!mayBeEmpty && files.mainBytes === 0 && files.walBytes === 0) {
+  // Whatever stands in its WAL: SQLite removes that of an empty file when it opens it.
+  if (!mayBeEmpty && files.mainBytes === 0) {
     throw new BackfillError(
       'STORE_EMPTY',
       `The store at ${absolute} is an empty file`,

@@ -1,4 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
+import { shellWord } from '../shell.js';
 import { type CheckFinding, type CheckResult, checkResult, percent } from './check.js';
 import { Finding, type ScanFacts } from './scan.js';
 import { showValue } from './timestamps.js';
@@ -67,7 +68,7 @@ export function coverage(
     'Coverage',
     findings,
     figures,
-    `umzug-backfill backfill ${backfill.name} --rescan`,
+    `umzug-backfill backfill ${shellWord(backfill.name)} --rescan`,
   );
 }
 
@@ -89,7 +90,7 @@ export function consistency(backfill: Backfill, facts: ScanFacts, mismatches: Mi
     changedSince: earlierRun.count,
     written: foreign.count,
   };
-  const hint = `umzug-backfill backfill ${backfill.name} --rescan takes those cells as the application's own; umzug-backfill verify --print-sql shows how to look at them first`;
+  const hint = `umzug-backfill backfill ${shellWord(backfill.name)} --rescan takes those cells as the application's own; umzug-backfill verify --print-sql shows how to look at them first`;
   return checkResult('consistency', 'Consistency', findings, figures, hint);
 }
 

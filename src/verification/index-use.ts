@@ -30,12 +30,13 @@ function judge(store: Store, backfill: Backfill, use: IndexUse, steps: readonly 
   const plan = queryPlan(store, use.query);
   if (usesIndex(plan, name)) return { verdict: 'pass', text: `${label} is used` };
   const table = identifier(backfill.table);
+  const [plain, quoted] = [backfill.table, table].map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
   const forced = use.query.replace(
-    new RegExp(`\\bFROM\\s+(?:${backfill.table}|${table})\\b`, 'i'),
-    `FROM ${table} INDEXED BY ${identifier(name)}`,
+    new RegExp(`\\bFROM\\s+(?:${plain}\\b|${quoted})`, 'i'),
+    () => `FROM ${table} INDEXED BY ${identifier(name)}`,
   );
   const canBeUsed = store.compileError(forced) === undefined && usesIndex(queryPlan(store, forced), name);
-  const isServed = /\bUSING (?:COVERING )?INDEX /.test(plan);
+  const isServed = plan.some((line) => /\bUSING (?:COVERING )?INDEX /.test(line));
   if (canBeUsed && isServed)
     return { verdict: 'warn', text: `${label} could be used, but SQLite prefers another index` };
   return { verdict: 'fail', text: `${label} is not used for its query` };
@@ -49,13 +50,12 @@ function standingName(store: Store, index: string, steps: readonly Step[]): stri
   return hasIndex(store, index) ? index : undefined;
 }
 
-function queryPlan(store: Store, query: string): string {
-  const rows = store.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`);
-  return rows.map(({ detail }) => detail).join('\n');
+function queryPlan(store: Store, query: string): string[] {
+  return store.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`).map(({ detail }) => detail);
 }
 
-function usesIndex(plan: string, name: string): boolean {
-  return plan.split('\n').some((line) => line.includes(` INDEX ${name} `) || line.endsWith(` INDEX ${name}`));
+function usesIndex(plan: readonly string[], name: string): boolean {
+  return plan.some((line) => line.includes(` INDEX ${name} `) || line.endsWith(` INDEX ${name}`));
 }
 
 /** What makes the missing index again: taking the step that makes it back to where it began, and on again. */

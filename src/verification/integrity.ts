@@ -2,6 +2,7 @@ import type { Backfill } from '../backfill/define.js';
 import { countKeys } from '../ledger/key-runs.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { BatchRecord, RunRecord } from '../ledger/records.js';
+import { shellWord } from '../shell.js';
 import { countFound } from '../store/sqlite/scope.js';
 import type { Store } from '../store/sqlite/store.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
@@ -59,7 +60,7 @@ export function integrity(store: Store, ledger: Ledger, backfill: Backfill, fact
     });
   }
   const figures = { batches: batches.length, contradictions: contradictions.length, held, recorded };
-  const hint = `umzug-backfill backfill ${backfill.name} --rescan takes the table as it is: cells the ledger has lost count as the application's own, and \`down\` leaves them`;
+  const hint = `umzug-backfill backfill ${shellWord(backfill.name)} --rescan takes the table as it is: cells the ledger has lost count as the application's own, and \`down\` leaves them`;
   return checkResult('integrity', 'Integrity', findings, figures, hint);
 }
 

@@ -69,7 +69,8 @@ ${derivationSql(backfill, { extra, isPlain: true })};`;
   return [
     `-- Verification of ${name}. Run it with: sqlite3 -readonly -header -column STORE < FILE (written by npm run --silent)`,
     view,
-    ...sections.map(([title, sql], i) => `-- ${i + 1}. ${title}\n${sql}`),
+    // A name may have several lines, a comment has one.
+    ...sections.map(([title, sql], i) => `-- ${i + 1}. ${title.replaceAll(/\s+/g, ' ')}\n${sql}`),
     'DROP VIEW temp.umzug_backfill_rows;',
   ].join('\n\n');
 }

@@ -15,6 +15,7 @@ import {
   useStores,
   WRITER,
 } from '../support/cli.js';
+import { SPILLER } from '../support/forms.js';
 import { dumpTable } from '../support/stores.js';
 
 // Stores in which a writer has died, or is at work.
@@ -56,16 +57,6 @@ describe('bad input: a WAL that a killed writer has left', () => {
       .that.is.at.most(10);
   });
 });
-
-/** Changes so much in one transaction, with so small a cache, that pages reach the main file before the commit. */
-const SPILLER = `
-  const Database = require('better-sqlite3');
-  const db = new Database(process.argv[1]);
-  db.pragma('cache_size = 5');
-  db.pragma('foreign_keys = OFF');
-  db.exec("BEGIN; UPDATE task_audits SET payload = replace(payload, 'e', 'E'), level = 'torn'");
-  console.log('ready');
-  setInterval(() => db.inTransaction, 1e6);`;
 
 describe('bad input: a hot journal', () => {
   const copy = useStores();

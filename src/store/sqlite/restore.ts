@@ -107,8 +107,9 @@ function replace(prepared: string, files: StoreFiles): void {
   try {
     alone.pragma('locking_mode = EXCLUSIVE');
     const isHealthy = isReadable(alone);
-    // A sound store gives up its WAL, and this connection keeps others out until the new file is in place.
-    if (isHealthy) alone.pragma('journal_mode = DELETE');
+    // A sound store takes its WAL up, and this connection keeps others out until the new file is in place. The journal mode
+    // stays: a kill may leave this file in use. SQLite sees that it has been replaced, and leaves the new one's WAL alone.
+    if (isHealthy) alone.pragma('wal_checkpoint(TRUNCATE)');
     else alone.close();
     for (const suffix of SIDECARS) rmSync(path + suffix, { force: true });
     failpoint('restore', 'sidecars removed');
@@ -148,7 +149,9 @@ function isReadable(db: Database.Database): boolean {
 export function saveFiles(files: StoreFiles, folder: string): string {
   const path = copyPath(files, folder, 'before-restore');
   const partial = partialPath(files, folder, 'before-restore');
-  const suffixes = ['-wal', '-journal', ''].filter((suffix) => statOf(files.path + suffix)?.size);
+  const suffixes = ['-wal', '-journal', ''].filter(
+    (suffix) => suffix === '' || statOf(files.path + suffix)?.size,
+  );
   try {
     removeWithSidecars(partial); // of a restore that was killed
     for (const suffix of suffixes) {

@@ -1,0 +1,250 @@
+import { lstatSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { expect } from 'chai';
+import { before, describe, it } from 'mocha';
+import { bin, on, runCommand, snapshotFiles, startScript, useFolder, WRITER } from '../support/cli.js';
+import { killedAt } from '../support/failpoints.js';
+import {
+  cellsOf,
+  type Form,
+  makeForm,
+  oracleCells,
+  REWRITE,
+  SPILLER,
+  straceTrouble,
+  theirs,
+} from '../support/forms.js';
+
+type Theirs = ReturnType<typeof theirs>;
+
+// Every command, undisturbed and killed, on stores of every form that SQLite's files have.
+
+/** A form, and where and in what state its store is found. */
+interface Case extends Form {
+  readonly title: string;
+  /** Path of the store inside a folder of the case's own. */
+  readonly file?: string;
+  /** A name for the store elsewhere, by which the commands are given it. */
+  readonly link?: string;
+  /** A writer that is killed before the first command, and what it was doing. */
+  readonly killed?: readonly [script: string, ...args: string[]];
+}
+
+const ODD_PATH = `it's 100% "odd"; touch pwned #1/store ?mode=ro&x=%41#b\\ü.db`;
+
+const cases: readonly Case[] = [
+  {
+    title: 'pages of 512 bytes',
+    pageBytes: 512,
+    journalMode: 'delete',
+    encoding: 'UTF-16le',
+    autoVacuum: 'full',
+  },
+  {
+    title: 'pages of 512 bytes',
+    pageBytes: 512,
+    journalMode: 'wal',
+    encoding: 'UTF-16be',
+    autoVacuum: 'incremental',
+  },
+  {
+    title: 'pages of 1,024 bytes, references that lead nowhere',
+    pageBytes: 1024,
+    journalMode: 'wal',
+    autoVacuum: 'full',
+    isViolated: true,
+  },
+  {
+    title: 'pages of 2,048 bytes, references that lead nowhere',
+    pageBytes: 2048,
+    journalMode: 'delete',
+    autoVacuum: 'incremental',
+    isViolated: true,
+  },
+  {
+    title: 'pages of 8,192 bytes, a journal that TRUNCATE has left',
+    pageBytes: 8192,
+    journalMode: 'truncate',
+  },
+  {
+    title: 'pages of 16,384 bytes, a journal that PERSIST has left',
+    pageBytes: 16384,
+    journalMode: 'persist',
+    encoding: 'UTF-16be',
+    autoVacuum: 'incremental',
+  },
+  {
+    title: 'pages of 32,768 bytes, a WAL that a killed writer has left',
+    pageBytes: 32768,
+    journalMode: 'wal',
+    encoding: 'UTF-16le',
+    killed: [WRITER, REWRITE],
+  },
+  {
+    title: 'pages of 65,536 bytes',
+    pageBytes: 65536,
+    journalMode: 'delete',
+    encoding: 'UTF-16be',
+    autoVacuum: 'full',
+  },
+  {
+    title: 'pages of 65,536 bytes',
+    pageBytes: 65536,
+    journalMode: 'wal',
+    encoding: 'UTF-16le',
+    autoVacuum: 'incremental',
+  },
+  {
+    title: 'a hot journal',
+    journalMode: 'delete',
+    encoding: 'UTF-16le',
+    autoVacuum: 'full',
+    killed: [SPILLER],
+  },
+  {
+    title: 'a link to a path with signs that mean something elsewhere',
+    journalMode: 'delete',
+    file: ODD_PATH,
+    link: 'link.db',
+  },
+  { title: 'a link with such signs', journalMode: 'wal', file: ODD_PATH, link: `a 'link' #?%20.db` },
+];
+
+describe('stores of every form', () => {
+  const folder = useFolder();
+  const outcomes: Promise<void>[] = [];
+  const noStrace = straceTrouble();
+
+  // Two at a time: each test waits for its own.
+  before(() => {
+    const lanes = [0, 1].map(() => Promise.resolve());
+    cases.forEach((form, i) => {
+      const own = folder.file(`form-${i}`);
+      mkdirSync(own);
+      const outcome = (lanes[i % 2] as Promise<void>).then(() => live(own, form, noStrace));
+      outcomes.push(outcome);
+      lanes[i % 2] = outcome.catch(() => undefined);
+    });
+    if (noStrace) console.log(`    skipped: kills within a copy, as ${noStrace}`);
+  });
+
+  cases.forEach(({ title, journalMode }, i) => {
+    it(`works on ${title} (${journalMode})`, () => outcomes[i]);
+  });
+});
+
+const SMALL = ['--batch-size', '20'];
+
+/** Everything that can be done to a store, in one life of it. */
+async function live(own: string, form: Case, noStrace: string | undefined): Promise<void> {
+  const real = join(own, 'real', form.file ?? 'store.db');
+  mkdirSync(dirname(real), { recursive: true });
+  makeForm(real, form);
+  const untouched = theirs(real);
+  expectForm(untouched, form);
+  const expected = oracleCells(real, join(own, 'oracle.db'));
+  const given = form.link === undefined ? real : join(own, form.link);
+  if (given !== real) symlinkSync(real, given);
+  if (form.journalMode === 'persist' || form.journalMode === 'truncate')
+    await leaveJournal(real, form.journalMode);
+  if (form.killed) await (await startScript(form.killed[0], real, ...form.killed.slice(1)))();
+  else await on(given).look(['status']);
+
+  const expectFilled = (): void => {
+    expect(cellsOf(real)).to.deep.equal(expected);
+    // The schema is another, and has its version.
+    const rest = ({ tables, ...others }: Theirs) => ({
+      ...others,
+      schema: [],
+      ...tables,
+      schema_version: [],
+    });
+    expect(rest(theirs(real))).to.deep.equal(rest(untouched));
+  };
+  const expectUntouched = (): void => {
+    expect(theirs(real)).to.deep.equal(untouched);
+  };
+  await fill(given, expectFilled, expectUntouched);
+  await takeBack(given, expectUntouched);
+  if (noStrace === undefined) await killedInCopy(real, given);
+  await on(given).run(['restore']); // the backup that `down` has made
+  expectFilled();
+  await on(given).look(['verify']);
+  await takeBack(given, expectUntouched);
+  expectTidy(own, real, given);
+}
+
+/** A form is what it claims to be. */
+function expectForm({ header, violations }: Theirs, form: Case): void {
+  const { journalMode, encoding = 'UTF-8', autoVacuum = 'none', isViolated = false } = form;
+  expect(header).to.deep.equal({
+    page_size: form.pageBytes ?? 4096,
+    encoding,
+    auto_vacuum: ['none', 'full', 'incremental'].indexOf(autoVacuum),
+    user_version: 2026,
+    application_id: 20260120,
+    journal_mode: journalMode === 'wal' ? 'wal' : 'delete',
+    integrity_check: 'ok',
+  });
+  expect(violations as unknown[]).to.have.lengthOf.above(isViolated ? 20 : -1);
+}
+
+async function fill(given: string, expectFilled: () => void, expectUntouched: () => void): Promise<void> {
+  const { run, look } = on(given);
+  await run(['up', ...SMALL]);
+  expectFilled();
+  await look(['status', '--check']);
+  await look(['verify']);
+  await run(['restore']);
+  expectUntouched();
+  const point = { at: 'statement', detail: 'UPDATE "task_audits"', nth: 2 };
+  await killedAt(['up', ...SMALL, '--db-path', given], point);
+  await run(['up', ...SMALL]);
+  expectFilled();
+  await run(['backfill', '--rescan', ...SMALL]);
+  expectFilled();
+}
+
+/** Reverts everything, and ends a `restore` just before it copies. */
+async function takeBack(given: string, expectUntouched: () => void): Promise<void> {
+  await on(given).run(['down', '--to', '0', '--yes', ...SMALL]);
+  expectUntouched();
+  await killedAt(['restore', '--db-path', given], { at: 'copy', detail: 'begun', nth: 2 });
+  expectUntouched();
+}
+
+/** Leaves behind what a program leaves that uses this journal mode. */
+async function leaveJournal(path: string, mode: 'persist' | 'truncate'): Promise<void> {
+  await (await startScript(WRITER, path, `PRAGMA journal_mode = ${mode}; ${REWRITE}`))();
+  expect(statSync(`${path}-journal`).size > 0).to.equal(mode === 'persist');
+}
+
+/** Ends `restore` within the copy into the live store, when it writes the third of the pages. */
+async function killedInCopy(real: string, given: string): Promise<void> {
+  const files = ['-P', real, '-P', `${real}-wal`];
+  const trace = ['strace', '-f', '-qq', '-o', '/dev/null', ...files, '-e', 'trace=pwrite64'];
+  const { main, wal } = snapshotFiles(real);
+  const result = await runCommand([
+    ...trace,
+    '-e',
+    'inject=pwrite64:signal=SIGKILL:when=3',
+    process.execPath,
+    bin,
+    'restore',
+    '--db-path',
+    given,
+  ]);
+  expect(result.signal, result.stdout + result.stderr).to.equal('SIGKILL');
+  expect(snapshotFiles(real), 'half of the copy is there').not.to.deep.include({ main, wal });
+}
+
+/** Nothing stands there but the store, its copies and its lock, and nothing was made where the link is. */
+function expectTidy(own: string, real: string, given: string): void {
+  const name = basename(real);
+  const others = readdirSync(dirname(real)).filter((file) => file !== name && !file.startsWith(`${name}.`));
+  expect(others).to.deep.equal([]);
+  expect(readdirSync(own).sort()).to.deep.equal(
+    ['oracle.db', 'real', ...(given === real ? [] : [basename(given)])].sort(),
+  );
+  if (given !== real) expect(lstatSync(given).isSymbolicLink()).to.equal(true);
+}

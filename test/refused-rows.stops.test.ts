@@ -1,0 +1,254 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { generateStore } from '../demo/store-generator.js';
+import { expectRefusal, on, runCli, useFolder } from './support/cli.js';
+import { interruptedAt } from './support/failpoints.js';
+import { after, change, codeOf, query, up } from './support/migrate.js';
+import { actualCells, expectedCells } from './support/reference.js';
+import { cellsAround, counting, expectAround, recordedSkips, refusing, rows } from './support/refusals.js';
+import { type Connected, fill, name, refusal, withV21 } from './support/run-up.js';
+import { asAgentOs, dumpTable, insertAudits, withGeneratedStore } from './support/stores.js';
+
+// When rows are refused no more one by one: too many of them, or an error that is no row's fault. And what is never told.
+
+const TRIGGER = 'SQLITE_CONSTRAINT_TRIGGER';
+const plain = { audits: 40, supervisorShare: 1, rareShare: 0 };
+const extra = { batchRows: 16, allowsTriggers: true, backup: false } as const;
+const range = (from: number, to: number, step = 1): number[] =>
+  Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => from + i * step);
+
+describe('a table that is append-only', () => {
+  const folder = useFolder();
+
+  it('stops a run soon, with what is done kept and a hint that works', async () => {
+    const path = folder.file('store.db');
+    generateStore({ ...plain, audits: 400, path });
+    change(path, refusing(range(101, 400), `ABORT, 'audits are never changed'`));
+    const { run, look } = on(path);
+    const [before, whole] = [actualCells(path), expectedCells(path)];
+    const [cells, left] = [400, 113].map((last) => cellsAround(path, rows(range(101, last), TRIGGER)));
+    const args = ['up', '--allow-triggers', '--no-backup', '--batch-size', '64'];
+    let hint = '';
+    // Run again it stops at the next row.
+    for (const last of [111, 112, 113]) {
+      const stopped = await run(last === 112 ? [...args, '--json'] : args, 1);
+      const error = expectRefusal(stopped, 'ROW_REJECTED_REPEATEDLY', 1);
+      expect(error.message).to.equal(
+        `SQLite refused to update ${last - 100} rows of task_audits with ${TRIGGER}, the last of them with key ${last}`,
+      );
+      const skips = range(101, last).map((key) => `${key} * ${TRIGGER}`);
+      await expectAround(path, before, { cells: cells ?? before, skips, runs: 1 });
+      hint = error.hint;
+    }
+    expect(hint).to.match(
+      /^Look for the trigger .*run the same command again when it is gone, then umzug-backfill /,
+    );
+    await look(['status', '--check'], 3);
+
+    change(path, 'DROP TRIGGER refusing');
+    await run(args);
+    expect(actualCells(path)).to.deep.equal(left);
+    const [, command = ''] = /then umzug-backfill (.*) for those that were skipped$/.exec(hint) ?? [];
+    expect(command).to.equal(`backfill --db-path ${path} ${name} --rescan`);
+    const rescan = await runCli(command.split(' '));
+    expect(rescan.code, rescan.stderr).to.equal(0);
+    await expectAround(path, before, { cells: whole, skips: [], runs: 2 });
+    const [{ checks }] = (await look(['verify', '--json'])).json().verifications;
+    expect(checks[0]).to.include({ id: 'coverage', verdict: 'pass' });
+  });
+});
+
+describe('the number of refused rows', () => {
+  const runs = (audits: number, keys: readonly number[], act: (at: Connected) => Promise<void>) =>
+    withV21({ ...plain, audits }, act, refusing(keys, `ABORT, ''`));
+  const fills = (at: Connected) => fill(at, { batchRows: 64 });
+  const stops = (at: Connected) => refusal(() => fills(at));
+  const skipped = ({ ledger }: Connected): number[] => ledger.skips(name).map(({ key }) => Number(key));
+
+  it('may be 1% of the rows read', () =>
+    runs(1500, range(100, 1500, 100), async (at) => {
+      await fills(at);
+      expect(skipped(at)).to.deep.equal(range(100, 1500, 100));
+    }));
+
+  it('may not be more, once it is more than ten', () =>
+    runs(1500, range(90, 1500, 90), async (at) => {
+      expect(await stops(at)).to.match(/^ROW_REJECTED_REPEATEDLY: .* 11 rows .* key 990$/);
+      expect(skipped(at)).to.deep.equal(range(90, 990, 90));
+    }));
+
+  it('may never be more than a hundred', () =>
+    runs(12_000, range(100, 12_000, 100), async (at) => {
+      expect(await stops(at)).to.match(/^ROW_REJECTED_REPEATEDLY: .* 101 rows .* key 10100$/);
+      expect(skipped(at)).to.deep.equal(range(100, 10_100, 100));
+      expect(at.ledger.lastRun(name)).to.include({
+        status: 'running',
+        cursor: 10_100n,
+        cellsFilled: 2 * 9999,
+      });
+      expect(await stops(at)).to.match(/ 102 rows .* key 10200$/);
+    }));
+
+  it('may be a hundred', () =>
+    runs(12_000, range(120, 12_000, 120), async (at) => {
+      await fills(at);
+      expect(skipped(at)).to.have.lengthOf(100);
+    }));
+
+  it('is counted for each run alone', () =>
+    runs(100, [...range(1, 9), ...range(101, 109)], async (at) => {
+      for (const expected of [9, 18]) {
+        await fills(at);
+        expect(skipped(at)).to.have.lengthOf(expected);
+        asAgentOs(at.path, (db) => insertAudits(db, Array(100).fill({})));
+      }
+    }));
+
+  it('is counted for each result code alone, and not for rows that a trigger ignores', () =>
+    withV21(
+      { ...plain, audits: 200 },
+      async (at) => {
+        await fills(at);
+        expect(at.ledger.skipCounts(name)).to.deep.equal({
+          [TRIGGER]: 9,
+          SQLITE_MISMATCH: 9,
+          UPDATE_IGNORED: 200,
+        });
+      },
+      `${refusing(range(1, 9), `ABORT, ''`)}; CREATE TABLE l (a INTEGER PRIMARY KEY);
+      CREATE TRIGGER mismatching AFTER UPDATE ON task_audits WHEN new.audit_id BETWEEN 11 AND 19 BEGIN INSERT INTO l VALUES ('a'); END;
+      ${refusing(range(101, 200), 'IGNORE', { trigger: 'ignoring' })}`,
+    ));
+});
+
+describe('an error that is no fault of a row', () => {
+  const folder = useFolder();
+  const args = ['up', '--no-backup', '--batch-size', '50'];
+
+  /** Insists that nothing was halved or skipped, and that the same command ends it. */
+  async function expectResumed(path: string, least: number): Promise<void> {
+    const whole = expectedCells(path);
+    const batches = query<number>(path, 'SELECT rows_scanned FROM umzug_backfill_batches ORDER BY number');
+    expect(batches).to.have.length.of.at.least(least).and.at.most(39);
+    expect(new Set(batches)).to.deep.equal(new Set([50]));
+    expect(await recordedSkips(path)).to.deep.equal([]);
+    await on(path).run(args);
+    expect(actualCells(path)).to.deep.equal(whole);
+  }
+
+  it('stops the run, which goes on when it is mended: a file that may not grow', async () => {
+    const path = folder.file('store.db');
+    generateStore({ ...plain, audits: 2000, path });
+    // In units of 512 bytes. The store itself is larger, but is not written to before a checkpoint.
+    const prefix = ['sh', '-c', 'ulimit -f 2000; exec "$@"', 'sh'];
+    const stopped = await runCli([...args, '--db-path', path], { prefix });
+    expect(expectRefusal(stopped, 'STORE_IO', 1).message).to.contain('SQLITE_IOERR');
+    await expectResumed(path, 1);
+  });
+
+  it('stops the run, which goes on when it is mended: a full disk', async function () {
+    const disk = folder.file('disk');
+    mkdirSync(disk);
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', disk]).status !== 0) {
+      console.log('    skipped: this user may not mount a small disk');
+      this.skip();
+    }
+    try {
+      const path = join(disk, 'store.db');
+      generateStore({ ...plain, audits: 2000, path });
+      const point = { at: 'statement', detail: 'INSERT INTO umzug_backfill_batches', nth: 4 };
+      const filler = ['dd', 'if=/dev/zero', `of=${disk}/full`, 'bs=1k', 'status=none'];
+      const stopped = await interruptedAt([...args, '--db-path', path], point, filler);
+      expect(expectRefusal(stopped, 'STORE_FULL', 1).message).to.contain('SQLITE_FULL');
+      rmSync(join(disk, 'full'));
+      await expectResumed(path, 3);
+    } finally {
+      spawnSync('umount', [disk]);
+    }
+  });
+
+  it('stops the run, which goes on when it is mended: a trigger that breaks meanwhile', () =>
+    withGeneratedStore(plain, async (path) => {
+      change(
+        path,
+        `CREATE TABLE log (key); CREATE TRIGGER logging AFTER UPDATE ON task_audits
+        BEGIN INSERT INTO log VALUES (new.audit_id); END`,
+      );
+      const [before, whole] = [actualCells(path), expectedCells(path)];
+      const stopper = new AbortController();
+      const breaking = after(2, 'batch_committed', () => change(path, 'DROP TABLE log'));
+      // A run that tries for ever is stopped, and then ends with another code.
+      const outcome = await counting(
+        () => up(path, { ...extra, ...breaking, signal: stopper.signal }),
+        (tries) => tries > 100 && stopper.abort('SIGTERM'),
+      );
+      expect(codeOf(outcome)).to.equal('STORE_REFUSED');
+      expect(outcome.error?.message).to.contain('SQLITE_ERROR');
+      expect(await recordedSkips(path)).to.deep.equal([]);
+
+      change(path, 'CREATE TABLE log (key)');
+      expect(codeOf(await up(path, extra))).to.equal(undefined);
+      await expectAround(path, before, { cells: whole, skips: [], runs: 1 });
+      expect(query(path, 'SELECT key FROM log')).to.deep.equal([33, 34, 35, 36, 37, 38, 39, 40]);
+    }));
+});
+
+describe('what a trigger or a payload says', () => {
+  const folder = useFolder();
+  const secret = 'hunter2-4711';
+  const hex = Buffer.from(secret).toString('hex').toUpperCase();
+
+  it('is never told nor recorded, of one row or of all', async () => {
+    const path = folder.file('store.db');
+    generateStore({ ...plain, audits: 200, path });
+    change(
+      path,
+      `UPDATE task_audits SET payload = json_set(payload, '$.reason', '${secret}', '$.source_event_ts', '${secret}')`,
+    );
+    const raise = (keys: readonly number[]) => refusing(keys, `ABORT, '${secret}' || old.payload`);
+    change(path, raise([3, 5]));
+    let told = '';
+    const run = async (args: readonly string[], code: number): Promise<void> => {
+      const {
+        code: ended,
+        stdout,
+        stderr,
+      } = await runCli([...args, '--log-level', 'trace', '--db-path', path]);
+      expect(ended, stdout + stderr).to.equal(code);
+      told += stdout + stderr;
+    };
+    const looks = [
+      ['verify'],
+      ['verify', '--json'],
+      ['skips'],
+      ['skips', '--json'],
+      ['status'],
+      ['status', '--json'],
+    ];
+    await run(['up', '--dry-run'], 0);
+    await run(['up', '--allow-triggers', '--no-backup'], 0);
+    for (const args of looks) await run(args, 0);
+    change(
+      path,
+      `DROP TRIGGER refusing; UPDATE task_audits SET source_event_ts = NULL; ${raise(range(50, 200))}`,
+    );
+    const rescan = ['backfill', '--rescan', '--allow-triggers', '--no-backup'];
+    await run(rescan, 1);
+    await run([...rescan, '--json'], 1);
+    await run(['up', '--allow-triggers', '--no-backup', '--json'], 1);
+    for (const args of looks.slice(2)) await run(args, 0);
+
+    expect(told).to.contain(TRIGGER).and.contain('ROW_REJECTED_REPEATEDLY');
+    expect(told).not.to.contain('hunter2');
+    const tables = query<string>(
+      path,
+      `SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'umzug_backfill%'`,
+    );
+    expect(tables).to.have.length.of.at.least(8);
+    for (const table of tables) expect(dumpTable(path, table).join(), table).not.to.contain(hex);
+    expect(dumpTable(path).join(), 'the audits themselves').to.contain(hex);
+  });
+});

@@ -1,0 +1,241 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { expect } from 'chai';
+import { runCli } from './cli.js';
+import { type Scene, storeIn } from './crash-scenes.js';
+import { expectIntact, expectLedger } from './expect-ledger.js';
+import { killedAt, listening } from './failpoints.js';
+import { verify } from './migrate.js';
+import { agentOs, connected } from './run-up.js';
+import { differences, journalMode, lasting, type State, stateOf } from './store-state.js';
+
+// Kills a scene's command, looks at what is left, runs the very same command line again, and looks at the end.
+
+/** Whether every failpoint is killed at, and more instants: for minutes. */
+export const isLong = process.env.UMZUG_BACKFILL_CRASH === 'long';
+
+/** What a kill left: in `folder` as it is, in a copy for whoever opens it, since that rolls a journal back. */
+export interface Wreck {
+  readonly scene: Scene;
+  readonly folder: string;
+  /** When it was killed, for messages. */
+  readonly moment: string;
+  /** Whether the command was still running: one that had ended by then counts apart. */
+  readonly wasUnderWay: boolean;
+  /** What the store's next user has to mend. */
+  readonly leftover: 'a hot journal' | 'frames in the WAL' | 'nothing';
+}
+
+/** A copy of a folder, beside it. */
+export function copyOf(folder: string): string {
+  const copy = mkdtempSync(`${folder}-`);
+  cpSync(folder, copy, { recursive: true });
+  return copy;
+}
+
+/** Kills the command at the nth failpoint that it passes. */
+export async function killAt(scene: Scene, nth: number): Promise<Wreck> {
+  const folder = copyOf(scene.folder);
+  const { at, detail } = scene.points[nth - 1] ?? { at: '', detail: '' };
+  await killedAt(scene.argsIn(folder), { nth });
+  const moment = `point ${nth}, ${at} ${detail.trim().slice(0, 60)}`;
+  return { scene, folder, moment, wasUnderWay: true, leftover: leftoverIn(folder) };
+}
+
+/** Kills the command a while after its first failpoint: wherever it is then. */
+export async function killAfter(scene: Scene, delayMs: number): Promise<Wreck> {
+  const folder = copyOf(scene.folder);
+  const { result } = await timed(scene, folder, delayMs);
+  const wasUnderWay = result.signal === 'SIGKILL';
+  if (!wasUnderWay) expect(result.code, result.stderr).to.equal(0);
+  return { scene, folder, moment: `after ${delayMs} ms`, wasUnderWay, leftover: leftoverIn(folder) };
+}
+
+/** How long the command takes from its first failpoint to its end, in milliseconds. */
+export async function windowOf(scene: Scene): Promise<number> {
+  const folder = copyOf(scene.folder);
+  const { result, begunAt } = await timed(scene, folder);
+  const windowMs = performance.now() - begunAt;
+  expect(result.code, result.stderr).to.equal(0);
+  rmSync(folder, { recursive: true });
+  return windowMs;
+}
+
+async function timed(scene: Scene, folder: string, delayMs?: number) {
+  let begunAt = 0;
+  const says = { nth: 1, run: ['sh', '-c', 'echo begun >&2'] };
+  const result = await runCli(
+    scene.argsIn(folder),
+    listening(says, {
+      onStderr: (text, child) => {
+        if (begunAt > 0 || !text.includes('begun')) return;
+        begunAt = performance.now();
+        if (delayMs !== undefined) setTimeout(() => child.kill('SIGKILL'), delayMs);
+      },
+    }),
+  );
+  expect(begunAt, result.stderr).to.be.above(0);
+  return { result, begunAt };
+}
+
+/** What a killed process left beside the store. */
+export function leftoverIn(folder: string): Wreck['leftover'] {
+  const store = storeIn(folder);
+  const size = (suffix: string): number => statSync(store + suffix, { throwIfNoEntry: false })?.size ?? 0;
+  if (size('-wal') > 0) return 'frames in the WAL';
+  const isHot = size('-journal') > 0 && readFileSync(`${store}-journal`)[0] !== 0;
+  return isHot ? 'a hot journal' : 'nothing';
+}
+
+/**
+ * Kills the command ever later, running it again on what the kill before left, until it ends by itself.
+ *
+ * @returns how often it was killed
+ */
+export async function killUntilDone(scene: Scene, step: number): Promise<number> {
+  const folder = copyOf(scene.folder);
+  for (let kills = 0; ; kills += 1) {
+    const nth = 1 + kills * step;
+    const { signal, code, stdout, stderr } = await runCli(scene.argsIn(folder), listening({ nth }));
+    const wreck: Wreck = { scene, folder, moment: `kill ${kills}`, wasUnderWay: true, leftover: 'nothing' };
+    await labelled(wreck, async () => {
+      if (signal === 'SIGKILL') return void (await expectSound(wreck));
+      expect(code, stdout + stderr).to.equal(0);
+      await expectMended(wreck);
+      // Each kill between a backup and its note in the ledger leaves one.
+      expectCopies(wreck, copiesIn(scene, folder, 'backup').length);
+    });
+    if (signal !== 'SIGKILL') return kills;
+  }
+}
+
+/** Looks at what is left, runs the command again, and insists that then all is as if nobody had interrupted it. */
+export async function mend(wreck: Wreck): Promise<void> {
+  const { scene, folder } = wreck;
+  await labelled(wreck, async () => {
+    const isNoted = await expectSound(wreck);
+    const left = copiesIn(scene, folder, 'backup').length;
+    const again = await runCli(scene.argsIn(folder));
+    expect(again.code, again.stdout + again.stderr).to.equal(0);
+    await expectMended(wreck);
+    expectCopies(wreck, isNoted ? 1 : left + 1);
+  });
+  rmSync(folder, { recursive: true });
+}
+
+/** Acts; a failure says which command was killed, and when. */
+async function labelled({ scene, moment }: Wreck, act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    const { command, variant, mode } = scene;
+    const title = [command, variant, mode].filter((word) => word !== '').join(' ');
+    if (error instanceof Error) error.message = `${title}, ${moment}: ${error.message}`;
+    throw error;
+  }
+}
+
+/** Right after the kill. Returns whether the ledger tells of the command. */
+async function expectSound({ scene, folder }: Wreck): Promise<boolean> {
+  const copy = copyOf(folder);
+  const path = storeIn(copy);
+  expectIntact(path);
+  expect(journalMode(path)).to.equal(scene.mode);
+  if (scene.command === 'restore') expectOneOf(stateOf(path), [scene.before, scene.after]);
+  else await connected(path, (at) => expectLedger(at, scene.original, scene.command === 'backfill' ? 2 : 1));
+  const isNoted = isNotedIn(path, scene);
+  rmSync(copy, { recursive: true });
+  return isNoted;
+}
+
+function expectOneOf(now: State, states: readonly State[]): void {
+  const found = states.map((state) => differences(now, state));
+  if (!found.some(({ length }) => length === 0)) expect(found.flat(), 'half done').to.deep.equal([]);
+}
+
+/** Whether the command stands in the ledger; once a `down` has reverted everything there is none any more. */
+const isNotedIn = (path: string, { command }: Scene): boolean =>
+  agentOs(path, (db) => {
+    const table = 'umzug_backfill_commands';
+    const hasLedger = db.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(table) !== undefined;
+    if (!hasLedger) return command === 'down';
+    return db.prepare(`SELECT 1 FROM ${table} WHERE command = ?`).get(command) !== undefined;
+  });
+
+/** After the second run. */
+async function expectMended({ scene, folder }: Wreck): Promise<void> {
+  const path = storeIn(folder);
+  const { command } = scene;
+  expectIntact(path);
+  const isFilled = command === 'up' || command === 'backfill';
+  // Two runs differ in their times; what `down` and `restore` lead back to has none of a run.
+  const same = (state: State): State => (isFilled ? lasting(state) : state);
+  expect(differences(same(stateOf(path)), same(scene.after))).to.deep.equal([]);
+  if (!isFilled) return;
+  await connected(path, (at) => expectLedger(at, scene.original, command === 'backfill' ? 2 : 1));
+  expect((await verify(path)).verdict).not.to.equal('fail');
+  if (!isLong) return; // a process for each case takes its time
+  const verified = await runCli(['verify', '--db-path', path]);
+  expect(verified.code, verified.stdout + verified.stderr).to.equal(0);
+}
+
+/** Names of the copies of the store that the command made. */
+const copiesIn = (
+  { folder: template }: Scene,
+  folder: string,
+  kind: 'backup' | 'before-restore',
+): string[] => {
+  const already = readdirSync(template);
+  const name = new RegExp(`^store\\.db\\.${kind}-\\d{8}T\\d{6}Z(?:-\\d+)?$`);
+  return readdirSync(folder).filter((file) => name.test(file) && !already.includes(file));
+};
+
+/** Every copy is whole; nothing else is left beside the store but its lock. */
+function expectCopies({ scene, folder }: Wreck, backups: number): void {
+  const { command, before, after } = scene;
+  const made = copiesIn(scene, folder, 'backup');
+  expect(made, 'backups').to.have.length(command === 'up' || command === 'down' ? backups : 0);
+  for (const name of made) expect(differences(stateIn(folder, name), before), name).to.deep.equal([]);
+
+  const saved = copiesIn(scene, folder, 'before-restore');
+  const states = saved.map((name) => stateIn(folder, name));
+  for (const state of states) expectOneOf(state, [before, after]);
+  const hasBefore = states.some((state) => differences(state, before).length === 0);
+  expect(hasBefore, 'a copy of the store as it was').to.equal(command === 'restore');
+
+  const expected = [...readdirSync(scene.folder), 'store.db.lock', ...made, ...saved];
+  expect(readdirSync(folder)).to.have.members(expected);
+}
+
+/** What a copy holds, read from a copy of it: `folder` is left as it is. */
+function stateIn(folder: string, name: string): State {
+  const look = mkdtempSync(join(dirname(folder), `${basename(folder)}-look-`));
+  cpSync(join(folder, name), storeIn(look));
+  const state = stateOf(storeIn(look));
+  rmSync(look, { recursive: true });
+  return state;
+}
+
+/** Numbers from 0 up to 1, the same for the same seed. */
+export function randomNumbers(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
+
+/** Acts on each item, on two at a time, to the end whatever fails; then fails with what failed first. */
+export async function inPairs<Item>(
+  items: readonly Item[],
+  act: (item: Item) => Promise<void>,
+): Promise<void> {
+  const queue = items.values();
+  const failures: unknown[] = [];
+  const lane = async (): Promise<void> => {
+    for (const item of queue) await act(item).catch((error) => failures.push(error));
+  };
+  await Promise.all([lane(), lane()]);
+  if (failures.length > 1) console.log(`    ${failures.length} of ${items.length} failed; the first:`);
+  if (failures.length > 0) throw failures[0];
+}
