@@ -1,0 +1,41 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { root } from './support/cli.js';
+
+// The documentation names the test behind each promise: a renamed or removed one must not leave a promise without.
+
+const read = (file: string): string => readFileSync(join(root, file), 'utf8');
+
+/** A row's last column: files, each with the titles in it. */
+function heldBy(cell: string): { readonly file: string; readonly titles: readonly string[] }[] {
+  return cell.split(';').map((part) => {
+    const [, file = '', titles = ''] = /^\s*`([^`]+)`(?:: (.*))?\s*$/.exec(part) ?? [];
+    return { file, titles: titles === '' ? [] : titles.split(' · ').map((title) => title.trim()) };
+  });
+}
+
+describe('docs/promises.md', () => {
+  const rows = read('docs/promises.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| promise'))
+    .map((line) => line.split('|').map((cell) => cell.trim()));
+
+  it('names tests that there are', () => {
+    expect(rows.length).to.be.greaterThan(10);
+    for (const [, promise = '', cell = ''] of rows) {
+      const tests = heldBy(cell);
+      expect(tests, promise).not.to.have.length(0);
+      for (const { file, titles } of tests) {
+        expect(existsSync(join(root, file)), `${promise}: ${file}`).to.equal(true);
+        const source = read(file).replaceAll('\\`', '`');
+        for (const title of titles) expect(source.includes(title), `${file}: ${title}`).to.equal(true);
+      }
+    }
+  });
+
+  it('is what SECURITY.md and the README point to', () => {
+    for (const file of ['README.md', 'SECURITY.md']) expect(read(file)).to.include('docs/promises.md');
+  });
+});
