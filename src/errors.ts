@@ -158,6 +158,12 @@ const SQLITE_MEANINGS: readonly (readonly [
     'Make room, then run the same command again; it resumes where it stopped',
   ],
   [
+    'SQLITE_IOERR_SHMSIZE',
+    'STORE_FULL',
+    'The disk has no room for the index of the WAL, the -shm beside the store',
+    'Make room, then run the same command again; it resumes where it stopped',
+  ],
+  [
     'SQLITE_IOERR',
     'STORE_IO',
     'Reading or writing the store failed in the operating system',

@@ -4,7 +4,7 @@ import { before, describe, it } from 'mocha';
 import { generateStore } from '../demo/store-generator.js';
 import { on, useFolder } from './support/cli.js';
 import { killedAt, pointsOf } from './support/failpoints.js';
-import { change, codeOf, down, query, rescan, up, verify } from './support/migrate.js';
+import { change, checkOf, codeOf, down, query, rescan, up, verify } from './support/migrate.js';
 import { actualCells, expectedCells } from './support/reference.js';
 import {
   cells,
@@ -168,6 +168,32 @@ describe('a trigger that deletes rows while they are filled', () => {
       expect(actualCells(path)).to.deep.equal(whole);
       expect(codeOf(await down(path, {}, extra))).to.equal(undefined);
       expect(dumpTable(path)).to.deep.equal(dump.filter((_, i) => i !== 19 && i !== 22));
+    }));
+});
+
+describe('the verification', () => {
+  it('takes for refused what is recorded as such, and nothing else', () =>
+    withGeneratedStore(plain, async (path) => {
+      await toV21(path);
+      change(path, `UPDATE task_audits SET payload = 'no JSON' WHERE audit_id = 30`);
+      change(
+        path,
+        `CREATE TRIGGER refusing AFTER UPDATE ON task_audits WHEN new.audit_id = 16 AND new.source_event_ts IS NOT NULL
+        BEGIN UPDATE task_audits SET source_event_ts = NULL WHERE audit_id = new.audit_id; END`,
+      );
+      expect(codeOf(await up(path, extra))).to.equal(undefined);
+      expect(await refusedCells(path, 'warn')).to.deep.equal([1, 0]);
+      // What the application does afterwards is no trigger's doing.
+      change(
+        path,
+        `DROP TRIGGER refusing; UPDATE task_audits SET supervisor_processed_at = NULL WHERE audit_id IN (16, 17);
+        UPDATE task_audits SET payload = '{}' WHERE audit_id = 30`,
+      );
+      const { columns } = checkOf(await verify(path), 'coverage').figures as { columns: unknown[] };
+      expect(columns[0]).to.include({ refused: 1, fillable: 1 });
+      expect(columns[1]).to.include({ refused: 0, fillable: 3 });
+      expect(codeOf(await rescan(path, extra))).to.equal(undefined);
+      expect(await refusedCells(path, 'pass')).to.deep.equal([0, 0]);
     }));
 });
 

@@ -1,22 +1,18 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { generateStore } from '../demo/store-generator.js';
+import type { RunOptions } from '../src/backfill/run-options.js';
 import { expectRefusal, on, runCli, useFolder } from './support/cli.js';
-import { interruptedAt } from './support/failpoints.js';
-import { after, change, codeOf, query, up } from './support/migrate.js';
+import { change, query } from './support/migrate.js';
 import { actualCells, expectedCells } from './support/reference.js';
-import { cellsAround, counting, expectAround, recordedSkips, refusing, rows } from './support/refusals.js';
+import { cellsAround, expectAround, refusing, rows } from './support/refusals.js';
 import { type Connected, fill, name, refusal, withV21 } from './support/run-up.js';
-import { asAgentOs, dumpTable, insertAudits, withGeneratedStore } from './support/stores.js';
+import { asAgentOs, dumpTable, insertAudits } from './support/stores.js';
 
-// When rows are refused no more one by one: too many of them, or an error that is no row's fault. And what is never told.
+// When so many rows are refused that the run stops; and what is never told of them.
 
 const TRIGGER = 'SQLITE_CONSTRAINT_TRIGGER';
 const plain = { audits: 40, supervisorShare: 1, rareShare: 0 };
-const extra = { batchRows: 16, allowsTriggers: true, backup: false } as const;
 const range = (from: number, to: number, step = 1): number[] =>
   Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => from + i * step);
 
@@ -66,10 +62,27 @@ describe('the number of refused rows', () => {
     withV21({ ...plain, audits }, act, refusing(keys, `ABORT, ''`));
   const fills = (at: Connected) => fill(at, { batchRows: 64 });
   const stops = (at: Connected) => refusal(() => fills(at));
+  /** Options that stop a run once it has come so far. */
+  const stoppedAtKey = ({ ledger }: Connected, key: bigint): RunOptions => {
+    const controller = new AbortController();
+    const onEvent = (): void => {
+      if ((ledger.lastRun(name)?.cursor ?? 0n) > key) controller.abort('SIGTERM');
+    };
+    return { batchRows: 64, signal: controller.signal, onEvent };
+  };
   const skipped = ({ ledger }: Connected): number[] => ledger.skips(name).map(({ key }) => Number(key));
 
   it('may be 1% of the rows read', () =>
     runs(1500, range(100, 1500, 100), async (at) => {
+      await fills(at);
+      expect(skipped(at)).to.deep.equal(range(100, 1500, 100));
+    }));
+
+  it('is counted against all rows that its run has read, those before it was stopped too', () =>
+    runs(1500, range(100, 1500, 100), async (at) => {
+      const code = await refusal(() => fill(at, stoppedAtKey(at, 1250n)));
+      expect(code).to.match(/^TERMINATED/);
+      expect(skipped(at)).to.deep.equal(range(100, 1200, 100));
       await fills(at);
       expect(skipped(at)).to.deep.equal(range(100, 1500, 100));
     }));
@@ -122,78 +135,6 @@ describe('the number of refused rows', () => {
       CREATE TRIGGER mismatching AFTER UPDATE ON task_audits WHEN new.audit_id BETWEEN 11 AND 19 BEGIN INSERT INTO l VALUES ('a'); END;
       ${refusing(range(101, 200), 'IGNORE', { trigger: 'ignoring' })}`,
     ));
-});
-
-describe('an error that is no fault of a row', () => {
-  const folder = useFolder();
-  const args = ['up', '--no-backup', '--batch-size', '50'];
-
-  /** Insists that nothing was halved or skipped, and that the same command ends it. */
-  async function expectResumed(path: string, least: number): Promise<void> {
-    const whole = expectedCells(path);
-    const batches = query<number>(path, 'SELECT rows_scanned FROM umzug_backfill_batches ORDER BY number');
-    expect(batches).to.have.length.of.at.least(least).and.at.most(39);
-    expect(new Set(batches)).to.deep.equal(new Set([50]));
-    expect(await recordedSkips(path)).to.deep.equal([]);
-    await on(path).run(args);
-    expect(actualCells(path)).to.deep.equal(whole);
-  }
-
-  it('stops the run, which goes on when it is mended: a file that may not grow', async () => {
-    const path = folder.file('store.db');
-    generateStore({ ...plain, audits: 2000, path });
-    // In units of 512 bytes. The store itself is larger, but is not written to before a checkpoint.
-    const prefix = ['sh', '-c', 'ulimit -f 2000; exec "$@"', 'sh'];
-    const stopped = await runCli([...args, '--db-path', path], { prefix });
-    expect(expectRefusal(stopped, 'STORE_IO', 1).message).to.contain('SQLITE_IOERR');
-    await expectResumed(path, 1);
-  });
-
-  it('stops the run, which goes on when it is mended: a full disk', async function () {
-    const disk = folder.file('disk');
-    mkdirSync(disk);
-    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', disk]).status !== 0) {
-      console.log('    skipped: this user may not mount a small disk');
-      this.skip();
-    }
-    try {
-      const path = join(disk, 'store.db');
-      generateStore({ ...plain, audits: 2000, path });
-      const point = { at: 'statement', detail: 'INSERT INTO umzug_backfill_batches', nth: 4 };
-      const filler = ['dd', 'if=/dev/zero', `of=${disk}/full`, 'bs=1k', 'status=none'];
-      const stopped = await interruptedAt([...args, '--db-path', path], point, filler);
-      expect(expectRefusal(stopped, 'STORE_FULL', 1).message).to.contain('SQLITE_FULL');
-      rmSync(join(disk, 'full'));
-      await expectResumed(path, 3);
-    } finally {
-      spawnSync('umount', [disk]);
-    }
-  });
-
-  it('stops the run, which goes on when it is mended: a trigger that breaks meanwhile', () =>
-    withGeneratedStore(plain, async (path) => {
-      change(
-        path,
-        `CREATE TABLE log (key); CREATE TRIGGER logging AFTER UPDATE ON task_audits
-        BEGIN INSERT INTO log VALUES (new.audit_id); END`,
-      );
-      const [before, whole] = [actualCells(path), expectedCells(path)];
-      const stopper = new AbortController();
-      const breaking = after(2, 'batch_committed', () => change(path, 'DROP TABLE log'));
-      // A run that tries for ever is stopped, and then ends with another code.
-      const outcome = await counting(
-        () => up(path, { ...extra, ...breaking, signal: stopper.signal }),
-        (tries) => tries > 100 && stopper.abort('SIGTERM'),
-      );
-      expect(codeOf(outcome)).to.equal('STORE_REFUSED');
-      expect(outcome.error?.message).to.contain('SQLITE_ERROR');
-      expect(await recordedSkips(path)).to.deep.equal([]);
-
-      change(path, 'CREATE TABLE log (key)');
-      expect(codeOf(await up(path, extra))).to.equal(undefined);
-      await expectAround(path, before, { cells: whole, skips: [], runs: 1 });
-      expect(query(path, 'SELECT key FROM log')).to.deep.equal([33, 34, 35, 36, 37, 38, 39, 40]);
-    }));
 });
 
 describe('what a trigger or a payload says', () => {

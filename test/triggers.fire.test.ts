@@ -23,6 +23,8 @@ const firing: Readonly<Record<string, string>> = {
 const resting = [
   'log_update AFTER INSERT',
   '"after update on" BEFORE DELETE',
+  "'before insert' BEFORE DELETE",
+  '[after update of payload] INSERT',
   'of_other AFTER UPDATE OF payload, level',
   'of_longer AFTER UPDATE OF event_type, created_at',
 ];

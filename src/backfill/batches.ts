@@ -96,10 +96,11 @@ export async function fillBatches(
   for (let isDone = false; !isDone; ) {
     const startedAt = performance.now();
     const take = { cursor, limit, refused };
-    const triggers = triggersOf(store, backfill);
     let tried: BatchResult | undefined;
     const act = () => {
-      const batch = fillOne(store, ledger, backfill, run, { ...take, hasTriggers: triggers.length > 0 });
+      // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
+      const hasTriggers = triggersOf(store, backfill).length > 0;
+      const batch = fillOne(store, ledger, backfill, run, { ...take, hasTriggers });
       tried = batch;
       return batch;
     };

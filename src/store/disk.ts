@@ -10,7 +10,9 @@ export interface SpaceNeed {
   readonly folder: string;
 }
 
-const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6).toLocaleString('en-US')} MB`;
+/** Megabytes, rounded to tenths so that what is missing shows: needs up, what there is down. */
+const megabytes = (bytes: number, round = Math.ceil): string =>
+  `${(round(bytes / 1e5) / 10).toLocaleString('en-US')} MB`;
 
 /**
  * Refuses to begin what the disk has no room for. Needs on one disk add up.
@@ -30,7 +32,7 @@ export function requireSpace(needs: readonly SpaceNeed[], hint: string): void {
     const parts = onDevice.map(({ what, bytes }) => `${megabytes(bytes)} for ${what}`).join(', ');
     throw new BackfillError(
       'DISK_SPACE_LOW',
-      `The disk of ${folder} has ${megabytes(free)} free, and ${megabytes(needed)} are needed: ${parts}`,
+      `The disk of ${folder} has ${megabytes(free, Math.floor)} free, and ${megabytes(needed)} are needed: ${parts}`,
       hint,
     );
   }

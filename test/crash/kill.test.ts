@@ -65,6 +65,18 @@ const WRITES_AND_DIES = `const Database = require('better-sqlite3');
   new Database(process.argv[1]).exec("INSERT INTO schema_version (version) VALUES ('0.20.1')");
   process.kill(process.pid, 'SIGKILL');`;
 
+function report(): void {
+  const { points, kills, again, instants, underWay, mended, leftover } = figures;
+  const list = [...points].map(([command, count]) => `${command} ${count}`).join(', ');
+  console.log(`    failpoints passed: ${list}; killed at ${kills} of them (both journal modes)`);
+  console.log(`    killed ever later until it was done: ${again} times`);
+  console.log(`    random instants: ${instants}, of which ${underWay} hit a run under way`);
+  console.log(
+    `    left behind: a hot journal ${leftover['a hot journal']} times, frames in the WAL ${leftover['frames in the WAL']} times`,
+  );
+  console.log(`    mended by the same command line: ${mended} of ${kills + instants}`);
+}
+
 describe('a command killed at a failpoint', function () {
   this.timeout(0);
   const folder = useFolder();
@@ -153,16 +165,6 @@ describe('a command killed at random instants', function () {
       }
     });
   }
-});
 
-after(() => {
-  const { points, kills, again, instants, underWay, mended, leftover } = figures;
-  const list = [...points].map(([command, count]) => `${command} ${count}`).join(', ');
-  console.log(`    failpoints passed: ${list}; killed at ${kills} of them (both journal modes)`);
-  console.log(`    killed ever later until it was done: ${again} times`);
-  console.log(`    random instants: ${instants}, of which ${underWay} hit a run under way`);
-  console.log(
-    `    left behind: a hot journal ${leftover['a hot journal']} times, frames in the WAL ${leftover['frames in the WAL']} times`,
-  );
-  console.log(`    mended by the same command line: ${mended} of ${kills + instants}`);
+  after(report);
 });

@@ -8,59 +8,25 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
-import { bin, type CliResult, expectRefusal, root, runCli, runCommand, useFolder } from '../support/cli.js';
+import { bin, type CliResult, expectRefusal, runCli, runCommand, useFolder } from '../support/cli.js';
+import {
+  BACKFILL,
+  COLUMNS,
+  FILLED,
+  KIND,
+  makeHostileProject,
+  name,
+  SCHEMA,
+  steps,
+  TABLE,
+  VIEW,
+  writeConfig,
+} from '../support/hostile-project.js';
 import { asAgentOs, dumpSchema, dumpTable } from '../support/stores.js';
 
 // Names are data: in SQL, in a shell that a hint is pasted into, on disk.
-
-const api = JSON.stringify(pathToFileURL(join(root, 'dist/src/index.js')).href);
-
-const TABLE = `ev"e'n;ts( -- $& \`x\` [y] $(touch pwned) ☃`;
-const KEY = `i"d; --`;
-const KIND = `kind\n.shell touch pwned\nDROP TABLE bystander; --`;
-const BODY = `bo'dy "x"`;
-const FALLBACK = 'created ]at';
-const COLUMNS = [`ordered"at'; DROP TABLE bystander; --`, '..'] as const;
-const INDEX = `idx"'; DROP TABLE bystander; --\n.shell touch pwned\n`;
-/** Of one column of the two: the other index serves every query better. */
-const LESSER_INDEX = `lesser (" $& [`;
-const MEMBERS = [`it's; --`, 'a.b[0]', '$', '*'];
-
-/** What steps are named, in their order. */
-const [SCHEMA, BACKFILL, VIEW] = [
-  '..',
-  `.0'; DROP TABLE bystander; -- "$(touch pwned)" ; touch pwned #`,
-  `001 $(touch pwned) ☃ --yes`,
-];
-
-const name = (text: string): string => `"${text.replaceAll('"', '""')}"`;
-const code = JSON.stringify;
-
-const QUERY = `SELECT 1 FROM ${name(TABLE)} WHERE ${COLUMNS.map((column) => `${name(column)} = '2026'`).join(' AND ')}`;
-
-const steps: Readonly<Record<string, string>> = {
-  [SCHEMA as string]: `defineSchemaStep({
-    table: ${code(TABLE)},
-    columns: { ${COLUMNS.map((column) => `${code(column)}: 'TEXT'`).join(', ')} },
-    indexes: { ${code(INDEX)}: { columns: ${code(COLUMNS)} }, ${code(LESSER_INDEX)}: { columns: ['..'] } },
-  })`,
-  [BACKFILL as string]: `defineBackfill({
-    table: ${code(TABLE)}, key: ${code(KEY)}, scope: ${code(`${name(KIND)} = 'it''s; --'`)},
-    columns: {
-      ${code(COLUMNS[0])}: firstOf(${code(BODY)}, ${code(MEMBERS)}, ${code(FALLBACK)}),
-      ${code(COLUMNS[1])}: firstOf(${code(BODY)}, ['ts'], ${code(FALLBACK)}),
-    },
-    checks: {
-      groupBy: ${code(KIND)}, areTimestamps: true, lag: { from: ${code(COLUMNS[0])}, to: '..' },
-      indexes: ${code([INDEX, LESSER_INDEX])}.map((index) => ({ index, query: ${code(QUERY)} })),
-    },
-  })`,
-  [VIEW as string]: `defineSqlStep({ up: [${code(`CREATE VIEW ${name(`v'"; --`)} AS SELECT 1`)}], down: [${code(`DROP VIEW ${name(`v'"; --`)}`)}] })`,
-};
 
 describe('names that would mean something elsewhere', () => {
   const folder = useFolder();
@@ -70,32 +36,7 @@ describe('names that would mean something elsewhere', () => {
   beforeEach(() => {
     count += 1;
     project = folder.file(`project-${count}`);
-    mkdirSync(join(project, 'steps'), { recursive: true });
-    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
-    writeFileSync(
-      join(project, 'umzug-backfill.config.js'),
-      `import { defineConfig } from ${api};
-      export default defineConfig({ database: { path: 'shop.db' }, steps: ['steps'] });`,
-    );
-    for (const [step, text] of Object.entries(steps)) {
-      writeFileSync(
-        join(project, 'steps', `${step}.js`),
-        `import { defineBackfill, defineSchemaStep, defineSqlStep, firstOf } from ${api};\nexport default ${text};`,
-      );
-    }
-    const db = new Database(store());
-    db.exec(`CREATE TABLE bystander (x); INSERT INTO bystander VALUES (1);
-      CREATE TABLE ${name(TABLE)} (${name(KEY)} INTEGER PRIMARY KEY, ${[KIND, BODY, FALLBACK].map((column) => `${name(column)} TEXT`).join(', ')})`);
-    const insert = db.prepare(`INSERT INTO ${name(TABLE)} VALUES (NULL, ?, ?, '2026-01-01')`);
-    for (const body of [
-      { [MEMBERS[0] as string]: '2026-01-02', ts: '2026-01-03' },
-      { [MEMBERS[1] as string]: '2026-01-04' },
-      { a: { b: ['2026-01-05'] }, $: '2026-01-06' },
-    ])
-      insert.run(`it's; --`, JSON.stringify(body));
-    insert.run('other', '{"$":"2026"}');
-    insert.run(`it's; --`, '{');
-    db.close();
+    makeHostileProject(project);
   });
 
   const store = (): string => join(project, 'shop.db');
@@ -112,14 +53,6 @@ describe('names that would mean something elsewhere', () => {
     );
     return { schema, rows: asAgentOs(store(), (db) => db.prepare(`SELECT * FROM ${name(TABLE)}`).all()) };
   };
-  const filled = [
-    [null, null],
-    [null, null],
-    ['2026-01-02', '2026-01-03'],
-    ['2026-01-04', '2026-01-01'],
-    ['2026-01-06', '2026-01-01'],
-  ];
-
   async function run(...args: readonly string[]): Promise<CliResult> {
     const result = await runCli(args, { cwd: project });
     expect(result.code, `${args.join(' ')}\n${result.stdout}${result.stderr}`).to.equal(0);
@@ -153,7 +86,9 @@ describe('names that would mean something elsewhere', () => {
         .map((step) => `${step}.js`)
         .sort(),
     );
-    expect(readdirSync(folder.path)).not.to.include('pwned');
+    expect(
+      readdirSync(folder.path).filter((file) => !/^(?:project-\d|bin|checks\.sql|it's.*)$/.test(file)),
+    ).to.deep.equal([]);
     expect(dumpTable(store(), 'bystander')).to.have.length(1);
   }
 
@@ -165,15 +100,15 @@ describe('names that would mean something elsewhere', () => {
       'pass',
       'warn',
     ]);
-    expect(cells()).to.deep.equal(filled);
+    expect(cells()).to.deep.equal(FILLED);
     expect((await run('executed', '--json')).json().steps).to.deep.equal(Object.keys(steps));
     await run('status', '--check');
-    await run('skips', BACKFILL as string);
-    await run('backfill', BACKFILL as string, '--rescan');
-    await run('down', '--to', VIEW as string);
-    await run('down', '--to', BACKFILL as string);
-    expect(cells()).to.deep.equal(filled.map(() => [null, null]));
-    await run('down', '--to', SCHEMA as string, '--yes');
+    await run('skips', BACKFILL);
+    await run('backfill', BACKFILL, '--rescan');
+    await run('down', '--to', VIEW);
+    await run('down', '--to', BACKFILL);
+    expect(cells()).to.deep.equal(FILLED.map(() => [null, null]));
+    await run('down', '--to', SCHEMA, '--yes');
     expect(theirs()).to.deep.equal(before);
     expectContained();
   });
@@ -198,14 +133,13 @@ describe('names that would mean something elsewhere', () => {
     expect(result.code).to.equal(5);
     const { hint } = result.json().verifications[0].checks[0];
     await paste(hint);
-    expect(cells()).to.deep.equal(filled);
+    expect(cells()).to.deep.equal(FILLED);
     expectContained();
   });
 
   it('are refused for steps where they are more than one line', async () => {
-    const [step = ''] = Object.keys(steps);
     for (const bad of ['two\nlines', 'a\u0007bell', 'back\rwards']) {
-      copyFileSync(join(project, `steps/${step}.js`), join(project, `steps/${bad}.js`));
+      copyFileSync(join(project, `steps/${SCHEMA}.js`), join(project, `steps/${bad}.js`));
       expectRefusal(await runCli(['status'], { cwd: project }), 'STEP_INVALID', 1);
       rmSync(join(project, `steps/${bad}.js`));
     }
@@ -218,11 +152,7 @@ describe('names that would mean something elsewhere', () => {
       { version: { ...version, column: 'none' } },
       { tables: { [TABLE]: ['none'] } },
     ]) {
-      writeFileSync(
-        join(project, 'umzug-backfill.config.js'),
-        `import { defineConfig } from ${api};
-        export default defineConfig({ database: { path: 'shop.db' }, steps: ['steps'], requires: ${code(requires)} });`,
-      );
+      writeConfig(project, requires);
       const result = await runCli(['status', '--json'], { cwd: project });
       const { code: told, hint } = result.json().error;
       expect(told).to.match(/^(?:VERSION_UNREADABLE|COLUMN_MISSING)$/);

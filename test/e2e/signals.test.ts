@@ -38,12 +38,16 @@ describe('a signal between two batches', () => {
       const args = ['up', '--db-path', store(), ...talkative];
       const stopped = await runCli(args, interruptedBy(signal, 'batch_committed'));
       expect(stopped.signal).to.equal(null);
-      expect(expectRefusal(stopped, code, exitCode).hint).to.match(/same command again.*resumes/);
+      const { message, hint } = expectRefusal(stopped, code, exitCode);
+      expect(hint).to.match(/same command again.*resumes/);
       const { steps } = (await look(['status', '--json'])).json();
       expect(steps[1].state).to.equal('applying');
       const { batches, cursor, watermark } = steps[1].backfill;
       expect(batches).to.be.greaterThan(0);
       expect(Number(cursor)).to.be.lessThan(Number(watermark));
+      expect(message)
+        .to.include(`Stopped by ${signal} `)
+        .and.to.include(` at key ${cursor} of ${watermark};`);
       await look(['status', '--check'], 3);
 
       const again = await runCli([...args, '--json'], interruptedBy(signal, 'batch_committed'));

@@ -6,13 +6,12 @@ import { root } from './cli.js';
 // Another program that writes audits while commands run, as AgentOS does during a deploy: it knows of no new columns, and waits
 // 5 seconds for a lock.
 
-/** Inserts 200 rows a second until its standard input ends, then prints the keys, and the codes of what failed. */
+/** Inserts 200 rows a second, or what the disk allows, until its standard input ends, then prints the keys, and the codes of what failed. */
 const PROGRAM = `
   const Database = require('better-sqlite3');
   const db = new Database(process.argv[1], { timeout: 5000 });
   const insert = db.prepare("INSERT INTO task_audits (task_id, event_type, payload) VALUES ('task_000000', ?, ?)");
   const [keys, failures] = [[], []];
-  const startedAt = Date.now();
   function write() {
     const n = keys.length + failures.length;
     const time = new Date(1769000000000 + n * 1000).toISOString();
@@ -23,12 +22,14 @@ const PROGRAM = `
       failures.push(error.code);
     }
   }
-  // What was missed while a lock was waited for is written behind it, a few at a time, so that the end is heard.
-  const timer = setInterval(() => {
-    for (let n = 0; n < 20 && keys.length + failures.length < (Date.now() - startedAt) / 5; n += 1) write();
-  }, 1);
+  // With a pause even when it is late: locks of SQLite have no queue, and without one it would keep everybody else out.
+  let timer = setTimeout(function next() {
+    const begunAt = performance.now();
+    write();
+    timer = setTimeout(next, Math.max(1, 5 - (performance.now() - begunAt)));
+  }, 0);
   process.stdin.resume().on('end', () => {
-    clearInterval(timer);
+    clearTimeout(timer);
     db.close();
     console.log(JSON.stringify({ keys, failures }));
   });`;
