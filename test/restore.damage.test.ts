@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import {
   expectRefusal,
+  look,
   type Mode,
   modes,
   on,
@@ -178,5 +179,14 @@ describe('restore, of a damaged store', () => {
       await expectRestored(store, v20, ['']);
       await on(store).run(['up']);
     }
+  });
+
+  it('can be done after a look at it, which leaves the -wal of a file that was cut to nothing', async () => {
+    const { store, v20 } = upgraded('wal');
+    await (await startScript(WRITER, store, "UPDATE tasks SET title = 'left'"))();
+    truncateSync(store, 0);
+    for (const command of [['status'], ['up', '--dry-run'], ['up']])
+      expectRefusal(await look(store, command), 'STORE_EMPTY', 1);
+    await expectRestored(store, v20, ['', '-wal']);
   });
 });

@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { bin, expectRefusal, modes, on, root, runCli, useStores } from './support/cli.js';
 import { addNotes, copiesOf, copyOf, damageTable, filesOf, stateOf } from './support/copies.js';
-import { interruptedAt } from './support/failpoints.js';
+import { interruptedAt, killedAt } from './support/failpoints.js';
 import { asAgentOs } from './support/stores.js';
 
 const withNote = (store: string, table: string): void =>
@@ -51,6 +51,18 @@ describe('restore', () => {
       await run(['status', '--check']);
     });
   }
+
+  it('takes back what a killed run has done, so that the next begins anew, with a backup of its own', async () => {
+    const store = copy('wal');
+    const v20 = stateOf(store);
+    const killing = { at: 'statement', detail: 'UPDATE "task_audits"', nth: 2 };
+    await killedAt(['up', '--db-path', store, '--batch-size', '100'], killing);
+    await on(store).run(['restore']);
+    expect(stateOf(store)).to.deep.equal(v20);
+    const { backup } = (await on(store).run(['up', '--json'])).json();
+    expect(stateOf(backup.path)).to.deep.equal(v20);
+    await on(store).run(['status', '--check']);
+  });
 
   it('takes the newest when none is named: by time, then by number', async () => {
     const store = copy('wal');

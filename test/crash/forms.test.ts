@@ -157,24 +157,27 @@ async function live(own: string, form: Case, noStrace: string | undefined): Prom
   const expectFilled = (): void => {
     expect(cellsOf(real)).to.deep.equal(expected);
     // The schema is another, and has its version.
-    const rest = ({ tables, ...others }: Theirs) => ({
-      ...others,
-      schema: [],
-      ...tables,
-      schema_version: [],
-    });
+    const rest = ({ tables, ...others }: Theirs) => [
+      { ...others, schema: [] },
+      { ...tables, schema_version: [] },
+    ];
     expect(rest(theirs(real))).to.deep.equal(rest(untouched));
   };
   const expectUntouched = (): void => {
     expect(theirs(real)).to.deep.equal(untouched);
   };
+  const { run, look } = on(given);
   await fill(given, expectFilled, expectUntouched);
-  await takeBack(given, expectUntouched);
+  await run(['down', '--to', '0', '--yes', ...SMALL]);
+  expectUntouched();
+  await killedAt(['restore', '--db-path', given], { at: 'copy', detail: 'begun', nth: 2 });
+  expectUntouched();
   if (noStrace === undefined) await killedInCopy(real, given);
-  await on(given).run(['restore']); // the backup that `down` has made
+  await run(['restore']); // the backup that `down` has made
   expectFilled();
-  await on(given).look(['verify']);
-  await takeBack(given, expectUntouched);
+  await look(['verify']);
+  await run(['down', '--to', '0', '--yes', ...SMALL]);
+  expectUntouched();
   expectTidy(own, real, given);
 }
 
@@ -209,14 +212,6 @@ async function fill(given: string, expectFilled: () => void, expectUntouched: ()
   expectFilled();
 }
 
-/** Reverts everything, and ends a `restore` just before it copies. */
-async function takeBack(given: string, expectUntouched: () => void): Promise<void> {
-  await on(given).run(['down', '--to', '0', '--yes', ...SMALL]);
-  expectUntouched();
-  await killedAt(['restore', '--db-path', given], { at: 'copy', detail: 'begun', nth: 2 });
-  expectUntouched();
-}
-
 /** Leaves behind what a program leaves that uses this journal mode. */
 async function leaveJournal(path: string, mode: 'persist' | 'truncate'): Promise<void> {
   await (await startScript(WRITER, path, `PRAGMA journal_mode = ${mode}; ${REWRITE}`))();
@@ -225,19 +220,10 @@ async function leaveJournal(path: string, mode: 'persist' | 'truncate'): Promise
 
 /** Ends `restore` within the copy into the live store, when it writes the third of the pages. */
 async function killedInCopy(real: string, given: string): Promise<void> {
-  const files = ['-P', real, '-P', `${real}-wal`];
-  const trace = ['strace', '-f', '-qq', '-o', '/dev/null', ...files, '-e', 'trace=pwrite64'];
   const { main, wal } = snapshotFiles(real);
-  const result = await runCommand([
-    ...trace,
-    '-e',
-    'inject=pwrite64:signal=SIGKILL:when=3',
-    process.execPath,
-    bin,
-    'restore',
-    '--db-path',
-    given,
-  ]);
+  const options = ['-f', '-qq', '-o', '/dev/null', '-P', real, '-P', `${real}-wal`, '-e', 'trace=pwrite64'];
+  const strace = ['strace', ...options, '-e', 'inject=pwrite64:signal=SIGKILL:when=3'];
+  const result = await runCommand([...strace, process.execPath, bin, 'restore', '--db-path', given]);
   expect(result.signal, result.stdout + result.stderr).to.equal('SIGKILL');
   expect(snapshotFiles(real), 'half of the copy is there').not.to.deep.include({ main, wal });
 }

@@ -104,16 +104,14 @@ describe('what a store holds', () => {
     await tell(0, 'backfill', '--rescan', '--allow-triggers');
     await tell(0, 'down', '--dry-run');
     expectKept();
-    const raise = `SELECT RAISE(ABORT, OLD.payload || '${SECRET}')`;
-    asAgentOs(store, (db) =>
-      db.exec(`CREATE TRIGGER keep_all BEFORE UPDATE ON task_audits BEGIN ${raise}; END`),
-    );
-    await tell(1, 'down');
-    asAgentOs(store, (db) =>
-      db.exec(`DROP TRIGGER keep_ends; DROP TRIGGER keep_others; DROP TRIGGER keep_all;
-        UPDATE task_audits SET source_event_ts = '${SECRET}' WHERE audit_id % 4 = 0`),
-    );
+    const change = (sql: string): void => asAgentOs(store, (db) => void db.exec(sql));
+    change(`DROP TRIGGER keep_ends; DROP TRIGGER keep_others;
+      UPDATE task_audits SET source_event_ts = '${SECRET}' WHERE audit_id % 4 = 0`);
     await tell(0, 'verify');
+    const raise = `SELECT RAISE(ABORT, OLD.payload || '${SECRET}')`;
+    change(`CREATE TRIGGER keep_all BEFORE UPDATE ON task_audits BEGIN ${raise}; END`);
+    await tell(1, 'down');
+    change('DROP TRIGGER keep_all');
     await tell(0, 'down');
     await tell(1, 'down'); // values would be lost
     expectKept();

@@ -1,0 +1,58 @@
+import { REFUSED_SQL, type SkipRecord } from './records.js';
+import { StepLedger } from './step-ledger.js';
+import { LEDGER_TABLES as T } from './tables.js';
+
+/** The ledger's skips: rows and cells that were left alone. Batches write them; see store/sqlite/batch.ts. */
+export class SkipLedger extends StepLedger {
+  /** All skips of a backfill, by key. */
+  skips(backfill: string): SkipRecord[] {
+    if (!this.exists()) return [];
+    return this.store.allExact(
+      `SELECT key, target, reason FROM ${T.skips} WHERE backfill = ? ORDER BY key, target`,
+      backfill,
+    );
+  }
+
+  /** How many skips a backfill has, by reason. */
+  skipCounts(backfill: string): Record<string, number> {
+    if (!this.exists()) return {};
+    const rows = this.store.all<{ reason: string; count: number }>(
+      `SELECT reason, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY reason ORDER BY reason`,
+      backfill,
+    );
+    return Object.fromEntries(rows.map(({ reason, count }) => [reason, count]));
+  }
+
+  /** How many rows SQLite refused to update in one run with this result code. */
+  rejectedRows(backfill: string, run: number, code: string): number {
+    const row = this.store.get<{ count: number }>(
+      `SELECT count(*) AS count FROM ${T.skips} AS s JOIN ${T.batches} AS b ON b.backfill = s.backfill AND b.number = s.batch
+      WHERE s.backfill = ? AND s.reason = ? AND b.run = ?`,
+      backfill,
+      code,
+      run,
+    );
+    return row?.count ?? 0;
+  }
+
+  /** Whether a cell is recorded as a skip though a value can be derived for it. */
+  isRefused(backfill: string, key: bigint, column: string): boolean {
+    return (
+      this.store.get(
+        `SELECT 1 FROM ${T.skips} WHERE backfill = ? AND key = ? AND target IN ('*', ?) AND ${REFUSED_SQL}`,
+        backfill,
+        key,
+        column,
+      ) !== undefined
+    );
+  }
+
+  /** How many skips each batch has in the table. */
+  skipsByBatch(backfill: string): Map<number, number> {
+    const rows = this.store.all<{ batch: number; count: number }>(
+      `SELECT batch, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY batch`,
+      backfill,
+    );
+    return new Map(rows.map(({ batch, count }) => [batch, count]));
+  }
+}
