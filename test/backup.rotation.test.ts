@@ -5,7 +5,9 @@ import { describe, it } from 'mocha';
 import { expectRefusal, on, root, useStores } from './support/cli.js';
 import { copiesOf, stateOf } from './support/copies.js';
 import { interruptedAt, killedAt } from './support/failpoints.js';
+import { asAgentOs } from './support/stores.js';
 
+const schemaStep = 'v021-1-decision-columns';
 const step = 'v021-2-decision-fields';
 
 /** Paths of backups as of earlier days, oldest first, each as good as the store is now. */
@@ -141,6 +143,12 @@ describe('rotation, after runs that fail', () => {
     const store = copy('wal');
     const planted = plantBackups(store, ['20240101T000000Z', '20240102T000000Z', '20240103T000000Z']);
     const args = ['up', '--db-path', store, ...keepOne];
+    await killedAt(args, { at: 'statement', detail: 'UPDATE "task_audits"' });
+    // What another step needs meanwhile is done, and verifies nothing of the run.
+    asAgentOs(store, (db) => db.exec('DROP INDEX idx_task_audits_decision_lag'));
+    const { remade } = (await on(store).run(['up', '--to', schemaStep, '--json', ...keepOne])).json();
+    expect(remade).to.deep.equal([schemaStep]);
+    expect(copiesOf(store)).to.have.length(4).and.to.include.members(planted);
     await killedAt(args, { at: 'statement', detail: 'INSERT INTO umzug_backfill_verifications' });
     expect(copiesOf(store)).to.have.length(4).and.to.include.members(planted);
     await killedAt(args, { at: 'rotate' });

@@ -14,13 +14,10 @@ describe('restore, while others are connected', () => {
   /** A store at v21 with a backup of v20, in which a table says which it is. */
   async function upgraded(mode: Mode): Promise<{ store: string; v20: ReturnType<typeof stateOf> }> {
     const store = copy(mode);
-    asAgentOs(
-      store,
-      (db) => db.exec('CREATE TABLE state (name TEXT); INSERT INTO state VALUES (20)') as never,
-    );
+    asAgentOs(store, (db) => db.exec('CREATE TABLE state (name TEXT); INSERT INTO state VALUES (20)'));
     const v20 = stateOf(store);
     await on(store).run(['up']);
-    asAgentOs(store, (db) => db.exec('UPDATE state SET name = 21; CREATE TABLE late (x)') as never);
+    asAgentOs(store, (db) => db.exec('UPDATE state SET name = 21; CREATE TABLE late (x)'));
     return { store, v20 };
   }
 
@@ -44,7 +41,7 @@ describe('restore, while others are connected', () => {
 
     it(`is one commit to a writer in a loop, which loses nothing afterwards (${mode})`, async () => {
       const { store, v20 } = await upgraded(mode);
-      asAgentOs(store, (db) => db.exec('CREATE TABLE log (n INTEGER PRIMARY KEY, total)') as never);
+      asAgentOs(store, (db) => db.exec('CREATE TABLE log (n INTEGER PRIMARY KEY, total)'));
       const rescan = ['backfill', 'v021-2-decision-fields', '--rescan', '--json'];
       const backup = (await on(store).run(rescan)).json().backup.path;
       const writer = await connect(store);

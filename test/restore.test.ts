@@ -9,11 +9,9 @@ import { addNotes, copiesOf, copyOf, damageTable, filesOf, stateOf } from './sup
 import { interruptedAt, killedAt } from './support/failpoints.js';
 import { asAgentOs } from './support/stores.js';
 
-const withNote = (store: string, table: string): void =>
-  asAgentOs(
-    store,
-    (db) => db.exec(`CREATE TABLE ${table} (x); INSERT INTO ${table} VALUES ('here')`) as never,
-  );
+function withNote(store: string, table: string): void {
+  asAgentOs(store, (db) => db.exec(`CREATE TABLE ${table} (x); INSERT INTO ${table} VALUES ('here')`));
+}
 
 describe('restore', () => {
   const copy = useStores();
@@ -168,11 +166,11 @@ describe('restore, refused', () => {
       },
       'below the version that is required': () => {
         copyFileSync(store, file);
-        asAgentOs(file, (db) => db.exec("DELETE FROM schema_version WHERE version = '0.20.0'") as never);
+        asAgentOs(file, (db) => db.exec("DELETE FROM schema_version WHERE version = '0.20.0'"));
       },
       'without a table that is required': () => {
         copyFileSync(store, file);
-        asAgentOs(file, (db) => db.exec('DROP TABLE task_audits') as never);
+        asAgentOs(file, (db) => db.exec('DROP TABLE task_audits'));
       },
       'damaged in a table that nothing reads': () => {
         copyFileSync(store, file);

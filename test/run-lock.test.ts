@@ -11,11 +11,12 @@ import { FAILPOINT_CHANNEL, type Failpoint } from '../src/failpoint.js';
 import { type LockHolder, type LockOptions, RunLock } from '../src/ledger/run-lock.js';
 import { locateStore } from '../src/store/path.js';
 import { useFolder } from './support/cli.js';
-import { runRival, startHolder } from './support/lock.js';
+import { runRival, useHolders } from './support/lock.js';
 import { failureOf } from './support/stores.js';
 
 describe('RunLock', () => {
   const folder = useFolder();
+  const startHolder = useHolders();
   const held: RunLock[] = [];
   let count = 0;
   let store = '';

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { expectRefusal, type Mode, modes, on, startScript, useStores, WRITER } from '../support/cli.js';
+import { useConnections } from '../support/connection.js';
 import { expectIntact } from '../support/expect-ledger.js';
 import { pausedAt } from '../support/pause.js';
 import { differences, lasting, type State, stateOf } from '../support/store-state.js';
@@ -9,6 +10,7 @@ import { differences, lasting, type State, stateOf } from '../support/store-stat
 
 describe('a store that another program keeps locked', () => {
   const copy = useStores();
+  const connect = useConnections();
   const states: Partial<Record<Mode, { readonly original: State; readonly whole: State }>> = {};
 
   before(async () => {
@@ -30,21 +32,19 @@ describe('a store that another program keeps locked', () => {
 
   /** Runs a command that finds the lock taken when its nth commit is behind it, and does not get it before it has said so. */
   async function runLocked(store: string, args: readonly string[], nth: number, sql: string): Promise<void> {
-    let release: (() => Promise<void>) | undefined;
+    const other = await connect(store);
     let released: Promise<void> | undefined;
     const result = await pausedAt(
       [...args, '--db-path', store],
       { at: 'commit', nth },
-      async () => {
-        release = await startScript(WRITER, store, sql);
-      },
+      () => other.run(sql),
       {
         onStderr: (text) => {
-          if (text.includes('"event":"store_busy"')) released ??= release?.();
+          if (text.includes('"event":"store_busy"')) released ??= other.end();
         },
       },
     );
-    await (released ?? release?.());
+    await other.end();
     expect(result.code, result.stderr).to.equal(0);
     expect(released, 'whether it was told that the store is busy').not.to.equal(undefined);
     expectIntact(store);
@@ -85,11 +85,9 @@ describe('a store that another program keeps locked', () => {
     }
     const store = copy('wal');
     const args = ['up', '--batch-size', '10', '--db-path', store];
-    let release: (() => Promise<void>) | undefined;
-    const result = await pausedAt(args, { at: 'commit', nth: 12 }, async () => {
-      release = await startScript(WRITER, store, 'BEGIN IMMEDIATE');
-    });
-    await release?.();
+    const other = await connect(store);
+    const result = await pausedAt(args, { at: 'commit', nth: 12 }, () => other.run('BEGIN IMMEDIATE'));
+    await other.end();
     expectRefusal(result, 'STORE_BUSY', 1);
     const { steps } = (await on(store).look(['status', '--json'], 0)).json();
     expect(steps[1]).to.deep.include({ state: 'applying' });

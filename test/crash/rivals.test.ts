@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { startAuditWriter } from '../support/audit-writer.js';
+import { useAuditWriters } from '../support/audit-writer.js';
 import { type CliResult, type Mode, modes, on, runCli, useFolder, useStores } from '../support/cli.js';
 import { expectIntact, expectLedger } from '../support/expect-ledger.js';
 import { ended, pausedAt } from '../support/pause.js';
@@ -109,6 +109,7 @@ describe('eight processes that start `up` on one store at once', () => {
 
 describe('eight processes that start `up` while another program writes', () => {
   const generated = useStores();
+  const startAuditWriter = useAuditWriters();
   const folder = useFolder();
   let copies = 0;
 

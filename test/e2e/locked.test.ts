@@ -28,7 +28,7 @@ import {
   useStores,
 } from '../support/cli.js';
 import { killedAt } from '../support/failpoints.js';
-import { startHolder } from '../support/lock.js';
+import { useHolders } from '../support/lock.js';
 import { LOCKED, pausedAt } from '../support/pause.js';
 
 const up = (store: string, ...more: string[]): readonly string[] => ['up', '--db-path', store, ...more];
@@ -44,6 +44,7 @@ function expectLocked(result: CliResult, pid: number): void {
 
 describe('a store that another run works on', () => {
   const copy = useStores();
+  const startHolder = useHolders();
   const folder = useFolder();
   let applied = '';
 

@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
@@ -9,14 +9,14 @@ import {
   type Mode,
   modes,
   on,
+  root,
   runCli,
-  startScript,
   useStores,
-  WRITER,
 } from '../support/cli.js';
+import { useConnections } from '../support/connection.js';
 import { expectIntact } from '../support/expect-ledger.js';
 import type { Point } from '../support/failpoints.js';
-import { startHolder } from '../support/lock.js';
+import { useHolders } from '../support/lock.js';
 import { ended, pausedAt } from '../support/pause.js';
 import { differences, lasting, type State, stateOf } from '../support/store-state.js';
 
@@ -33,8 +33,36 @@ const onEvent = (event: string, signal: NodeJS.Signals) => {
   };
 };
 
+/**
+ * Counts who listens to the second signal: before the batches, in them, behind them, in the next ones, when the first has come;
+ * then sends itself the second.
+ */
+const LISTENER = `
+  const { once } = require('node:events');
+  const [first, second] = process.argv.slice(1);
+  const count = () => process.stdout.write(process.listenerCount(second) + ' ');
+  (async () => {
+    const { makeCli } = await import(process.cwd() + '/dist/src/cli/cli.js');
+    const cli = makeCli({ env: {}, folder: process.cwd(), print() {}, printError() {} }, () => {});
+    await cli.run({ logLevel: 'silent', dbPath: '/no/store' }, async ({ onEvent, signal }) => {
+      setTimeout(() => process.exit(1), 20000); // nothing else keeps the process alive
+      count();
+      for (const event of ['batches_started', 'batches_ended', 'batches_started']) {
+        onEvent({ event });
+        count();
+      }
+      process.kill(process.pid, first);
+      await once(signal, 'abort');
+      process.stdout.write(process.listenerCount(second) + ' ' + signal.reason + ' ' + process.listenerCount(first));
+      process.kill(process.pid, second);
+      await new Promise(() => {});
+    });
+  })();`;
+
 describe('a signal', () => {
   const copy = useStores();
+  const startHolder = useHolders();
+  const connect = useConnections();
   const whole: Partial<Record<Mode, State>> = {};
 
   before(async () => {
@@ -78,17 +106,27 @@ describe('a signal', () => {
     });
   }
 
+  it('is listened to in the batches alone, and only until the first has come', async () => {
+    for (const [first, second] of [
+      ['SIGINT', 'SIGINT'],
+      ['SIGTERM', 'SIGINT'],
+      ['SIGINT', 'SIGTERM'],
+    ] as const) {
+      const [file, ...args] = [process.execPath, '-e', LISTENER, first, second] as const;
+      const { signal, stdout, stderr } = spawnSync(file, args, { cwd: root, encoding: 'utf8' });
+      expect({ signal, stdout }, stderr).to.deep.equal({ signal: second, stdout: `0 1 0 1 0 ${first} 0` });
+    }
+  });
+
   for (const mode of modes) {
     it(`is heard while another program keeps the store locked (${mode})`, async () => {
       const store = copy(mode);
-      let release: (() => Promise<void>) | undefined;
-      const lock = async (): Promise<void> => {
-        release = await startScript(WRITER, store, 'BEGIN IMMEDIATE');
-      };
+      const other = await connect(store);
+      const lock = () => other.run('BEGIN IMMEDIATE');
       const stopped = await pausedAt(upOn(store), { at: 'commit', nth: 12 }, lock, {
         onStderr: onEvent('store_busy', 'SIGINT'),
       });
-      await release?.(); // not before: the command did not get the lock
+      await other.end(); // not before: the command did not get the lock
       const { message } = expectRefusal(stopped, 'INTERRUPTED', 130);
       const { cursor, watermark } = (await on(store).look(['status', '--json'])).json().steps[1].backfill;
       expect(message).to.include(` at key ${cursor} of ${watermark};`);

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect } from 'chai';
+import { afterEach } from 'mocha';
 import { root } from './cli.js';
 
 // Another program that writes audits while commands run, as AgentOS does during a deploy: it knows of no new columns, and waits
@@ -42,8 +43,20 @@ export interface Written {
   readonly failures: readonly string[];
 }
 
-/** Starts the other program; what is returned ends it. */
-export function startAuditWriter(store: string): () => Promise<Written> {
+/** What starts the other program, and gives what ends it; after each test it is ended by force if it still lives. */
+export function useAuditWriters(): (store: string) => () => Promise<Written> {
+  const started: ChildProcess[] = [];
+  afterEach(() => {
+    for (const child of started.splice(0)) child.kill('SIGKILL');
+  });
+  return (store) => {
+    const { child, stop } = startAuditWriter(store);
+    started.push(child);
+    return stop;
+  };
+}
+
+function startAuditWriter(store: string): { child: ChildProcess; stop: () => Promise<Written> } {
   const child: ChildProcess = spawn(process.execPath, ['-e', PROGRAM, store], {
     cwd: root,
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -53,9 +66,10 @@ export function startAuditWriter(store: string): () => Promise<Written> {
     stdout += text;
   });
   const closed = once(child, 'close');
-  return async () => {
+  const stop = async (): Promise<Written> => {
     child.stdin?.end();
     expect(await closed).to.deep.equal([0, null]);
     return JSON.parse(stdout) as Written;
   };
+  return { child, stop };
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { afterEach } from 'mocha';
 import { root } from './cli.js';
 
 // Processes that hold the run lock of a store.
@@ -37,8 +38,21 @@ export interface HolderProcess {
   end(): Promise<void>;
 }
 
-/** Starts a process that holds the lock of a store, and waits until it does. */
-export async function startHolder(store: string): Promise<HolderProcess> {
+/**
+ * What starts processes that hold the lock of a store, and waits until they do. All of them are ended after each test, so
+ * that one that fails leaves none behind.
+ */
+export function useHolders(): (store: string) => Promise<HolderProcess> {
+  const started: HolderProcess[] = [];
+  afterEach(() => Promise.all(started.splice(0).map((holder) => holder.end())));
+  return async (store) => {
+    const holder = await startHolder(store);
+    started.push(holder);
+    return holder;
+  };
+}
+
+async function startHolder(store: string): Promise<HolderProcess> {
   const child = spawn(process.execPath, ['-e', HOLDER, store], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
