@@ -12,10 +12,14 @@ export interface Undertaking {
   readonly steps: readonly string[];
 }
 
-/** Whether it goes on with one that has not reached its end, so that the backup made then stands for this one too. */
+/**
+ * Whether it goes on with one that has not reached its end, so that the backup made then stands for this one too: the
+ * same command, or an `up` after a rescan that was stopped.
+ */
 function isResumed({ ledger }: Session, { command, steps }: Undertaking): boolean {
   const last = ledger.lastCommand();
-  if (!last || last.command !== command || steps.some((name) => !last.steps.includes(name))) return false;
+  const goesOn = last?.command === command || (last?.command === 'rescan' && command === 'up');
+  if (!last || !goesOn || steps.some((name) => !last.steps.includes(name))) return false;
   if (command === 'down') return last.steps.some((name) => ledger.step(name) !== undefined);
   return last.steps.some(
     (name) => ledger.step(name)?.status !== 'applied' || isUnverified({ ledger }, { name }),
@@ -84,15 +88,16 @@ export async function begin(
 export async function clearUp(options: MigratorOptions): Promise<BackfillError | undefined> {
   if (options.backup === false) return undefined;
   const { folder, keep = DEFAULT_KEPT_BACKUPS } = options.backup ?? {};
-  const { files, isSettled } = await withSession(options, 'look', (session) => ({
+  const { files, last, isSettled } = await withSession(options, 'look', (session) => ({
     files: session.store.files,
+    last: session.ledger.lastCommand()?.backup,
     isSettled:
       session.ledger.steps().every(({ status }) => status === 'applied') &&
       !backfillsOf(options.project).some((step) => isUnverified(session, step)),
   }));
   if (!isSettled) return undefined;
   try {
-    for (const path of rotate(files, copyFolder(files, folder), keep)) {
+    for (const path of rotate(files, copyFolder(files, folder), { keep, last })) {
       options.onEvent?.({ event: 'backup_removed', path });
     }
     return undefined;

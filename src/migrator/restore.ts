@@ -1,8 +1,16 @@
+import { statSync } from 'node:fs';
 import { BackfillError } from '../errors.js';
 import { checkRequirements } from '../schema/requirements.js';
 import { requireSpace } from '../store/disk.js';
 import { locateStore, type StoreFiles } from '../store/path.js';
-import { backUp, checkDamage, copyFolder, findBackups, isDamage } from '../store/sqlite/backup.js';
+import {
+  backUp,
+  checkDamage,
+  copyFolder,
+  findBackups,
+  isDamage,
+  removeWithSidecars,
+} from '../store/sqlite/backup.js';
 import { saveFiles, writeBack } from '../store/sqlite/restore.js';
 import { Store } from '../store/sqlite/store.js';
 import { withLock } from './change.js';
@@ -48,7 +56,10 @@ export async function restore(
     const act = async (): Promise<RestoreOutcome> => {
       const { saved, wasDamaged } = await save(files, copies);
       options.onEvent?.({ event: 'store_saved', path: saved });
-      const isReplaced = await writeBack(source, files);
+      const isReplaced = await writeBack(source, files).catch((error: unknown) => {
+        if (isRefused(error)) removeWithSidecars(saved); // nothing was changed: tries would pile up copies
+        throw error;
+      });
       new Store(locateStore(files.path), { access: 'look' }).close(); // can it be read?
       return { ...outcome, saved, wasDamaged, isReplaced };
     };
@@ -57,6 +68,10 @@ export async function restore(
     source.close();
   }
 }
+
+/** Whether the store was not written, since others use it. */
+const isRefused = (error: unknown): boolean =>
+  error instanceof BackfillError && (error.code === 'STORE_BUSY' || error.code === 'STORE_IN_USE');
 
 function findBackup(files: StoreFiles, copies: string, given: string | undefined): string {
   const path = given ?? findBackups(files, copies).at(-1);
@@ -73,7 +88,7 @@ function openBackup({ project, backup }: MigratorOptions, path: string, live: St
   let source: Store | undefined;
   try {
     const files = locateStore(path);
-    if (files.path === live.path) throw unusable(path, 'is the store itself');
+    if (isSameFile(files.path, live.path)) throw unusable(path, 'is the store itself');
     source = new Store(files, { access: 'look' });
     if (checkDamage(source, (backup ? backup.check : undefined) ?? 'quick') === false)
       throw unusable(path, 'is damaged');
@@ -90,8 +105,22 @@ function openBackup({ project, backup }: MigratorOptions, path: string, live: St
         { cause: error },
       );
     }
+    if (error.code === 'STORE_READONLY' || error.code === 'STORE_FOLDER_READONLY') {
+      throw new BackfillError(
+        'BACKUP_UNUSABLE',
+        `${path} can not be opened where it is: SQLite needs to write beside it`,
+        'Copy it to a folder that this user may write, and name the copy: umzug-backfill restore COPY',
+        { cause: error },
+      );
+    }
     throw unusable(path, `can not be restored: ${lower(error.message)}`, error);
   }
+}
+
+/** One file may have two names. */
+function isSameFile(a: string, b: string): boolean {
+  const [one, other] = [statSync(a), statSync(b)];
+  return one.dev === other.dev && one.ino === other.ino;
 }
 
 const lower = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);

@@ -72,7 +72,7 @@ export function createFollowing(path: string, ownership: Ownership): void {
 }
 
 /** Whether a file could be given a second name: some file systems, FAT among them, have no links, nor owners. */
-function tryLink(path: string, name: string): boolean {
+export function tryLink(path: string, name: string): boolean {
   try {
     linkSync(path, name); // fails where there is one, unlike rename
     return true;

@@ -219,10 +219,17 @@ export function findBackups(files: StoreFiles, folder: string): string[] {
  * Removes the oldest backups but `keep`. Only after a run has been verified: the backup made before a run must outlive
  * every failed try.
  *
+ * @param last the one that was made last, which stays though a clock that was set back may make it look old
  * @returns the paths removed
  */
-export function rotate(files: StoreFiles, folder: string, keep: number): string[] {
-  const old = findBackups(files, folder).slice(0, -keep);
+export function rotate(
+  files: StoreFiles,
+  folder: string,
+  { keep, last }: { readonly keep: number; readonly last?: string | null | undefined },
+): string[] {
+  const old = findBackups(files, folder)
+    .slice(0, -keep)
+    .filter((path) => path !== last);
   for (const path of old) {
     removeWithSidecars(path);
     failpoint('rotate', path);

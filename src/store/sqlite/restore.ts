@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { createPrivate, follow, statOf, sync } from '../file.js';
+import { createPrivate, follow, statOf, sync, tryLink } from '../file.js';
 import { locateStore, type StoreFiles } from '../path.js';
 import {
   copyInto,
@@ -30,7 +30,8 @@ import { Store } from './store.js';
  */
 export async function writeBack(source: Store, files: StoreFiles): Promise<boolean> {
   const prepared = `${files.path}.restore${PARTIAL}`;
-  removeWithSidecars(prepared); // of a restore that was killed
+  const clearUp = (): void => [prepared, secondName(files.path)].forEach(removeWithSidecars);
+  clearUp(); // of a restore that was killed
   try {
     const isWal = liveMode(files);
     const isSameMode = isWal === undefined || isWal === (source.journalMode === 'wal');
@@ -52,7 +53,7 @@ export async function writeBack(source: Store, files: StoreFiles): Promise<boole
   } catch (error) {
     throw toBackfillError(error, 'while restoring it');
   } finally {
-    removeWithSidecars(prepared);
+    clearUp();
   }
 }
 
@@ -93,24 +94,16 @@ function setMode(path: string, isWal: boolean): void {
 }
 
 /**
- * Puts a file in the place of the store's. Whoever opens the store under EXCLUSIVE locking is alone with it, damaged or not:
- * SQLite takes that lock before it reads a page where a `-wal` stands there, and every connection in WAL mode holds
- * a lock on the file. What a `-wal` or a `-journal` holds would be applied to the new file, so they go first.
- *
- * @see https://www.sqlite.org/pragma.html#pragma_locking_mode
+ * Puts a file in the place of the store's, alone with it under an exclusive lock. What a `-wal` or a `-journal` holds would
+ * be applied to the new file, so they go first.
  */
 function replace(prepared: string, files: StoreFiles): void {
   const { path, folder, ownership } = files;
   follow(prepared, ownership);
   sync(prepared);
-  const alone = new Database(path, { fileMustExist: true, timeout: 1000 });
+  let alone: Database.Database | undefined;
   try {
-    alone.pragma('locking_mode = EXCLUSIVE');
-    const isHealthy = isReadable(alone);
-    // A sound store takes its WAL up, and this connection keeps others out until the new file is in place. The journal mode
-    // stays: a kill may leave this file in use. SQLite sees that it has been replaced, and leaves the new one's WAL alone.
-    if (isHealthy) alone.pragma('wal_checkpoint(TRUNCATE)');
-    else alone.close();
+    alone = openAlone(path);
     for (const suffix of SIDECARS) rmSync(path + suffix, { force: true });
     failpoint('restore', 'sidecars removed');
     renameSync(prepared, path);
@@ -125,7 +118,43 @@ function replace(prepared: string, files: StoreFiles): void {
       { cause: error },
     );
   } finally {
-    alone.close();
+    alone?.close();
+  }
+}
+
+/** A second name of the store's file. */
+const secondName = (path: string): string => `${path}.restore${PARTIAL}-lock`;
+
+/**
+ * A connection that keeps others out until it is closed. A sound store takes its WAL up. The journal mode stays: a kill may
+ * leave this file in use. SQLite sees that it has been replaced, and leaves the new one's WAL alone.
+ *
+ * Of a damaged store SQLite reads a page before it asks for that lock, and so never gets to it, unless a `-wal` stands
+ * there. A lock is the file's, whatever its name: by a second name, beside which one stands, it is locked all the same.
+ */
+function openAlone(path: string): Database.Database {
+  const [db, isSound] = openExclusive(path);
+  if (isSound) {
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    return db;
+  }
+  db.close();
+  const name = secondName(path);
+  if (!tryLink(path, name)) return db; // a file system without links: nobody can tell
+  createPrivate(`${name}-wal`);
+  writeFileSync(`${name}-wal`, 'no header, and so no frames');
+  return openExclusive(name)[0];
+}
+
+/** Opens a store for nobody else, and says whether it could be read. */
+function openExclusive(path: string): readonly [db: Database.Database, isSound: boolean] {
+  const db = new Database(path, { fileMustExist: true, timeout: 1000 });
+  try {
+    db.pragma('locking_mode = EXCLUSIVE'); // see https://www.sqlite.org/pragma.html#pragma_locking_mode
+    return [db, isReadable(db)];
+  } catch (error) {
+    db.close();
+    throw error;
   }
 }
 
