@@ -48,6 +48,13 @@ describe('rotation', () => {
     expect(copiesOf(store)).to.have.members([made, again.backup.path]);
   });
 
+  it('never takes the one that was made last, though a clock that was set back makes it look old', async () => {
+    const store = copy('wal');
+    plantBackups(store, ['20990101T000000Z', '20990102T000000Z', '20990103T000000Z']);
+    const { backup } = (await on(store).run(['up', '--json', '--keep-backups', '2'])).json();
+    expect(copiesOf(store)).to.include(backup.path).and.to.have.length(3);
+  });
+
   it('takes nothing but whole backups, with what SQLite may have left beside them', async () => {
     const store = copy('wal');
     const [gone = ''] = plantBackups(store, ['20240101T000000Z']);

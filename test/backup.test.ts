@@ -80,6 +80,21 @@ describe('backup, when', () => {
     }
   });
 
+  it('is not made by an `up` that goes on with a rescan that was killed', async () => {
+    const store = copy('wal');
+    const { run } = on(store);
+    await run(['up', '--no-backup']);
+    asAgentOs(store, (db) => db.exec('UPDATE task_audits SET source_event_ts = NULL'));
+    await killedAt(['backfill', '--rescan', '--db-path', store, '--batch-size', '40'], {
+      at: 'statement',
+      detail: 'UPDATE "task_audits"',
+      nth: 3,
+    });
+    expect(copiesOf(store)).to.have.length(1);
+    expect((await run(['up', '--json'])).json().verifications).to.have.length(1);
+    expect(copiesOf(store)).to.have.length(1);
+  });
+
   it('is made again when the run before was killed while it made one, whose rest is removed', async () => {
     for (const detail of ['made', 'copied', 'checked', 'synced']) {
       const store = copy('wal');

@@ -120,7 +120,7 @@ describe('restore, while others are connected', () => {
         expect(after, begin).to.include({ main, wal });
         await keeper.end();
         expect(stateOf(store), begin).to.deep.equal(v21);
-        expect(after.sidecars.filter((name) => name.includes('partial'))).to.deep.equal([]);
+        expect(after.sidecars.filter((name) => /partial|before-restore/.test(name))).to.deep.equal([]);
         await on(store).run(['restore']);
         expect(stateOf(store), begin).to.deep.equal(v20);
       }),

@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, relative } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
@@ -195,5 +203,8 @@ describe('restore, refused', () => {
       'BACKUP_UNUSABLE',
       `${dirname(store)}/../${basename(dirname(store))}/store.db`,
     );
+    const second = `${dirname(store)}/second-name.db`;
+    linkSync(store, second);
+    await expectRefused(store, 'BACKUP_UNUSABLE', second);
   });
 });
