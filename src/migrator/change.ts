@@ -5,6 +5,7 @@ import { type LockHolder, RunLock } from '../ledger/run-lock.js';
 import { updateTriggers } from '../schema/inspect.js';
 import { networkWarnings, requireSpace, type SpaceNeed } from '../store/disk.js';
 import { locateStore, requireWritable, type StoreFiles } from '../store/path.js';
+import { GIVE_UP_MS } from '../store/sqlite/busy.js';
 import { CHECKPOINT_PAGES, Store } from '../store/sqlite/store.js';
 import type { Verification } from '../verification/verify.js';
 import { begin, clearUp, dueBackup } from './backing-up.js';
@@ -59,14 +60,16 @@ export async function changeStore<Found>(
   change: Change<Found>,
 ): Promise<Changed<Found>> {
   const { find, stepsOf } = change;
-  const first = await withSession(options, 'look', (session) => find(session, undefined)).catch((error) => {
+  const lookWith = (look: (session: Session) => Found): Promise<Found> =>
+    withSession(options, 'look', look, GIVE_UP_MS);
+  const first = await lookWith((session) => find(session, undefined)).catch((error: unknown) => {
     if (error instanceof BackfillError && error.code === 'STORE_HOT_JOURNAL') return undefined;
     throw error;
   });
   if (first !== undefined && stepsOf(first).length === 0) return { found: first };
   return await withLock(options, async () => {
     if (first === undefined) rollBackJournal(options);
-    const found = await withSession(options, 'look', (session) => {
+    const found = await lookWith((session) => {
       const again = find(session, options.onEvent);
       if (stepsOf(again).length > 0) requireRoom(options, session, change, again);
       return again;

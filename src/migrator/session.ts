@@ -90,13 +90,18 @@ export type BackfillStep = Step & BackfillDefinition;
  * after its commit would be taken for somebody else's.
  *
  * @param act synchronous in a look
+ * @param busyWaitMs how long to wait for another writer, in milliseconds. Default 5,000 to look, 15,000 to write
  */
 export async function withSession<Result>(
   { path, project }: MigratorOptions,
   access: 'look' | 'write',
   act: (session: Session) => Promise<Result> | Result,
+  busyWaitMs?: number,
 ): Promise<Result> {
-  const store = new Store(locateStore(path), { access });
+  const store = new Store(locateStore(path), {
+    access,
+    ...(busyWaitMs === undefined ? {} : { busyWaitMs }),
+  });
   const checkAndAct = (): Promise<Result> | Result => {
     checkRequirements(store, project.config.requires);
     return act({ store, ledger: new Ledger(store) });

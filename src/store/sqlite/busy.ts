@@ -1,7 +1,7 @@
 import { isSqliteError } from '../../errors.js';
 
-/** How long a run goes on asking for a lock that another process keeps, in milliseconds. */
-const GIVE_UP_MS = 15_000;
+/** How long a command that writes goes on asking for a lock that another process keeps, in milliseconds. */
+export const GIVE_UP_MS = 15_000;
 
 /** First and longest pause between two tries, in milliseconds. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [10, 500];

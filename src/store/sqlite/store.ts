@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { hasJournalHeader, isWal, isWritable, requireWritable, type StoreFiles } from '../path.js';
-import { busyPauses, isBusy, pause } from './busy.js';
+import { busyPauses, GIVE_UP_MS, isBusy, pause } from './busy.js';
 import { registerJsonFunctions } from './json-functions.js';
 
 /** A value as SQLite holds it. */
@@ -16,8 +16,8 @@ export interface StoreSize {
   readonly pageBytes: number;
 }
 
-/** How long a statement waits for another writer, by default, in milliseconds. */
-const BUSY_WAIT_MS = 5000;
+/** How long a look waits for another writer, by default, in milliseconds. */
+const LOOK_WAIT_MS = 5000;
 
 /**
  * The same within a transaction that writes, before it is rolled back and tried again: a signal is heard only between two
@@ -38,7 +38,7 @@ export const CHECKPOINT_PAGES = 4000;
 export interface OpenOptions {
   /** `look`: nothing is written, no sidecar left behind. `write`: the store will be changed. */
   readonly access: 'look' | 'write';
-  /** How long a statement waits for another writer, in milliseconds. Default 5,000. */
+  /** How long a statement waits for another writer, in milliseconds. Default 5,000 to look, 15,000 to write. */
   readonly busyWaitMs?: number;
 }
 
@@ -70,7 +70,7 @@ export class Store {
     const leavesSidecars = !isWritable(files.path) && (files.walBytes > 0 ? !files.hasShm : isWal(files));
     if (!isLook || leavesSidecars) requireWritable(files);
     this.files = files;
-    this.#busyWaitMs = options.busyWaitMs ?? BUSY_WAIT_MS;
+    this.#busyWaitMs = options.busyWaitMs ?? (isLook ? LOOK_WAIT_MS : GIVE_UP_MS);
     try {
       this.#db = new Database(files.path, {
         fileMustExist: true,
