@@ -98,9 +98,7 @@ export async function fillBatches(
     const take = { cursor, limit, refused };
     let tried: BatchResult | undefined;
     const act = () => {
-      // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
-      const hasTriggers = triggersOf(store, backfill).length > 0;
-      const batch = fillOne(store, ledger, backfill, run, { ...take, hasTriggers });
+      const batch = fillOne(store, ledger, backfill, run, take);
       tried = batch;
       return batch;
     };
@@ -126,12 +124,12 @@ export async function fillBatches(
   }
 }
 
-const triggersOf = (store: Store, { table, columns }: Backfill): string[] =>
+const hasTriggers = (store: Store, { table, columns }: Backfill): boolean =>
   updateTriggers(
     store,
     table,
     columns.map(({ name }) => name),
-  );
+  ).length > 0;
 
 /** One batch, or the end of the run when no row is left. Runs inside a transaction. */
 function fillOne(
@@ -139,12 +137,7 @@ function fillOne(
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
-  take: {
-    cursor: bigint | null;
-    limit: number;
-    refused: RefusedRow | undefined;
-    hasTriggers: boolean;
-  },
+  take: { cursor: bigint | null; limit: number; refused: RefusedRow | undefined },
 ): (BatchResult & { readonly number: number }) | undefined {
   const startedAt = performance.now();
   const number = ledger.nextBatch(backfill.name);
@@ -156,6 +149,8 @@ function fillOne(
           watermark: run.watermark,
           batch: number,
           leavesSkips: run.kind === 'catch-up',
+          // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
+          hasTriggers: hasTriggers(store, backfill),
         });
   if (batch) {
     const durationMs = performance.now() - startedAt;
