@@ -134,6 +134,18 @@ const SQLITE_MEANINGS: readonly (readonly [
     'Give this user read and write permission on the store and its folder',
   ],
   [
+    'SQLITE_READONLY_DBMOVED',
+    'STORE_IO',
+    'The store was moved or replaced while it was in use',
+    'Run the same command again on the file that stands there now',
+  ],
+  [
+    'SQLITE_PROTOCOL',
+    'STORE_BUSY',
+    'Other processes kept the index of the WAL locked for longer than the wait',
+    'Run the same command again; nothing done so far is lost',
+  ],
+  [
     'SQLITE_READONLY',
     'STORE_READONLY',
     'The store can not be written by this user',

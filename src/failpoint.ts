@@ -2,9 +2,9 @@ import { channel } from 'node:diagnostics_channel';
 
 /** What a listener is told: where a run is, and in which statement or step. */
 export interface Failpoint {
-  /** `statement`, `commit`, `backup` and the like. */
+  /** `lock`, `copy`, `statement`, `commit`, `restore` or `rotate`. */
   readonly at: string;
-  /** The SQL, or the step of a backup. */
+  /** The SQL, or the step of a copy. */
   readonly detail: string;
 }
 

@@ -52,7 +52,8 @@ describe('rotation', () => {
     const store = copy('wal');
     plantBackups(store, ['20990101T000000Z', '20990102T000000Z', '20990103T000000Z']);
     const { backup } = (await on(store).run(['up', '--json', '--keep-backups', '2'])).json();
-    expect(copiesOf(store)).to.include(backup.path).and.to.have.length(3);
+    expect(copiesOf(store)).to.have.members([`${store}.backup-20990103T000000Z`, backup.path]);
+    expect((await on(store).run(['restore', '--json'])).json().from).to.equal(backup.path);
   });
 
   it('takes nothing but whole backups, with what SQLite may have left beside them', async () => {

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
@@ -93,6 +93,28 @@ describe('backup, when', () => {
     expect(copiesOf(store)).to.have.length(1);
     expect((await run(['up', '--json'])).json().verifications).to.have.length(1);
     expect(copiesOf(store)).to.have.length(1);
+  });
+
+  it('is made by a run that goes on with one that has none any more', async () => {
+    const killed = ['--batch-size', '40'] as const;
+    const inBatch = { at: 'statement', detail: 'UPDATE "task_audits"', nth: 2 };
+    // Wanted only now; removed since; of an `up` that had long ended when a catch-up was killed.
+    const [unwanted, removed, caught] = [copy('wal'), copy('wal'), copy('wal')];
+    await killedAt(['up', '--db-path', unwanted, '--no-backup', ...killed], inBatch);
+    await killedAt(['up', '--db-path', removed, ...killed], inBatch);
+    rmSync(copiesOf(removed)[0] as string);
+    await on(caught).run(['up']);
+    asAgentOs(caught, (db) =>
+      insertAudits(
+        db,
+        Array.from({ length: 90 }, () => ({ payload: '{}' })),
+      ),
+    );
+    await killedAt(['backfill', '--db-path', caught, ...killed], inBatch);
+    for (const store of [unwanted, removed, caught]) {
+      const { backup } = (await on(store).run(['up', '--json'])).json();
+      expect(copiesOf(store)).to.include(backup.path);
+    }
   });
 
   it('is made again when the run before was killed while it made one, whose rest is removed', async () => {

@@ -24,7 +24,8 @@ const meanings: readonly (readonly [result: string, code: ErrorCode])[] = [
   ['SQLITE_READONLY_ROLLBACK', 'STORE_HOT_JOURNAL'],
   ['SQLITE_READONLY_DIRECTORY', 'STORE_FOLDER_READONLY'],
   ['SQLITE_READONLY', 'STORE_READONLY'],
-  ['SQLITE_READONLY_DBMOVED', 'STORE_READONLY'],
+  ['SQLITE_READONLY_DBMOVED', 'STORE_IO'],
+  ['SQLITE_PROTOCOL', 'STORE_BUSY'],
   ['SQLITE_CANTOPEN', 'STORE_FOLDER_READONLY'],
   ['SQLITE_BUSY', 'STORE_BUSY'],
   ['SQLITE_BUSY_SNAPSHOT', 'STORE_BUSY'],
@@ -189,7 +190,10 @@ describe('what the command line tells of the contents of a store', () => {
       asAgentOs(path, (db) => db.exec('DROP TRIGGER append_only'));
       await tell(path, ['up']);
       asAgentOs(path, (db) => db.exec(`CREATE TRIGGER append_only ${trigger}`));
-      for (const result of await tell(path, ['down'])) expectRefusal(result, 'STORE_REFUSED', 1);
+      for (const result of await tell(path, ['down'])) expectRefusal(result, 'TRIGGERS_FIRE', 1);
+      for (const result of await tell(path, ['down', '--allow-triggers'])) {
+        expectRefusal(result, 'STORE_REFUSED', 1);
+      }
     });
   });
 

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { expectRefusal, type Mode, modes, on, runCli, useStores } from './support/cli.js';
+import { expectRefusal, type Mode, modes, on, root, runCli, useStores } from './support/cli.js';
 import { leastPauseMs, useConnections } from './support/connection.js';
-import { filesOf, stateOf } from './support/copies.js';
+import { copiesOf, filesOf, stateOf } from './support/copies.js';
+import { interruptedAt } from './support/failpoints.js';
 import { asAgentOs } from './support/stores.js';
 
 // Restoring a store that other processes have open.
@@ -79,6 +80,29 @@ describe('restore, while others are connected', () => {
     expect(await reader.run('SELECT name FROM state')).to.deep.equal([['20']]);
     await reader.end();
     expect(stateOf(store)).to.deep.equal(v20);
+  });
+
+  it('saves what was written behind its first copy of the present store, too', async () => {
+    for (const mode of modes) {
+      const { store, v20 } = await upgraded(mode);
+      const insert = `INSERT INTO task_audits (task_id, event_type) VALUES ('task_000000', 'LATE')`;
+      const run = "new (require('better-sqlite3'))(process.argv[1]).exec(process.argv[2])";
+      const restored = await interruptedAt(
+        ['restore', '--json', '--db-path', store],
+        { at: 'copy', detail: 'done' },
+        [process.execPath, '-e', run, store, insert],
+        { cwd: root },
+      );
+      expect(restored.code, restored.stderr).to.equal(0);
+      expect(stateOf(store)).to.deep.equal(v20);
+      const { saved, isCopyBehind } = restored.json();
+      expect(isCopyBehind).to.equal(false);
+      const late = asAgentOs(saved, (db) =>
+        db.prepare(`SELECT count(*) FROM task_audits WHERE event_type = 'LATE'`).pluck().get(),
+      );
+      expect(late, mode).to.equal(1);
+      expect(copiesOf(store, 'before-restore')).to.deep.equal([saved]);
+    }
   });
 
   it('waits for a transaction that ends in time', async () => {

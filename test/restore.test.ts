@@ -83,6 +83,19 @@ describe('restore', () => {
     expect(stateOf(store).header.user_version).to.equal(3);
   });
 
+  it('takes the one that another run made while it waited for the lock', async () => {
+    const store = copy('wal');
+    await on(store).run(['up']);
+    const [made = ''] = copiesOf(store);
+    const newer = `${store}.backup-20980101T000000Z`;
+    const restored = await interruptedAt(
+      ['restore', '--json', '--db-path', store],
+      { at: 'lock', detail: 'taken' },
+      ['cp', made, newer],
+    );
+    expect(restored.json().from).to.equal(newer);
+  });
+
   it('takes a file that is named from where the command runs, in whatever folder', async () => {
     const store = copy('delete');
     const v20 = stateOf(store);

@@ -154,9 +154,10 @@ describe('triggers that updates fire', () => {
       });
     }
 
-    it('are not refused by `down`, which takes everything back', async () => {
-      const { run } = on(store());
-      await run(['down', '--to', '0', '--yes', '--no-backup']);
+    it('are refused by `down`, which takes everything back where they are allowed', async () => {
+      const { run, look } = on(store());
+      expectTriggers(await look(['down', '--to', '0', '--yes'], 1), ['logging']);
+      await run(['down', '--to', '0', '--yes', '--no-backup', '--allow-triggers']);
       expect(dumpTable(store())).to.deep.equal(dumpTable(folder.file('v20.db')));
     });
   });

@@ -60,18 +60,29 @@ export function toJson(value: unknown, tell: (hint: string) => string): string {
   );
 }
 
+/** Options of a call that the commands in its hints take over. */
+export interface TakenOver {
+  readonly dbPath?: string | undefined;
+  readonly backupDir?: string | undefined;
+}
+
+const HINTED =
+  /(?<!\w)'(?:[^'\n]|'\\'')*'|\bumzug-backfill (up|down|status|executed|verify|backfill|skips|restore)\b/g;
+
 /**
- * Turns the commands that hints name into ones that run as they stand: through npm where this one came through npm, and
- * on the same store. A quoted word, as a path that holds such words, stays as it is.
+ * Turns the commands that hints name into ones that run as they stand: through npm where this one came through npm, on
+ * the same store, with backups in the same folder. A quoted word, as a path that holds such words, stays as it is.
  */
-export function runnable(text: string, env: NodeJS.ProcessEnv, dbPath: string | undefined): string {
+export function runnable(text: string, env: NodeJS.ProcessEnv, { dbPath, backupDir }: TakenOver): string {
   const isScript = env.npm_lifecycle_event !== undefined && env.npm_command !== 'exec';
   const program = isScript ? `npm run ${env.npm_lifecycle_event} --` : 'umzug-backfill';
   const store = dbPath === undefined ? '' : ` --db-path ${shellWord(dbPath)}`;
-  return text.replace(
-    /(?<!\w)'(?:[^'\n]|'\\'')*'|\bumzug-backfill (up|down|status|executed|verify|backfill|skips|restore)\b/g,
-    (found, command?: string) => (command === undefined ? found : `${program} ${command}${store}`),
-  );
+  const copies = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
+  return text.replace(HINTED, (found, command?: string) => {
+    if (command === undefined) return found;
+    const changes = /^(?:up|down|backfill|restore)$/.test(command);
+    return `${program} ${command}${store}${changes ? copies : ''}`;
+  });
 }
 
 /** Makes the runner of commands. `exit` is told the exit code of a command that ended without an error. */
@@ -104,7 +115,7 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
         },
       };
       const { json, text, exitCode, error } = await act(migrator);
-      const tell = (words: string): string => runnable(words, env, options.dbPath);
+      const tell = (words: string): string => runnable(words, env, options);
       if (options.json) print(toJson(json, tell));
       else if (text !== '') print(tell(text));
       if (error && !options.json) printError(tell(errorText(error)));

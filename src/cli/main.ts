@@ -1,7 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
-import { makeCli, runnable, type Surroundings, toJson } from './cli.js';
+import { makeCli, runnable, type Surroundings, type TakenOver, toJson } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
 import { registerDown } from './commands/down.js';
 import { registerRestore } from './commands/restore.js';
@@ -94,12 +94,15 @@ function usageError(error: CommanderError, argv: readonly string[]): BackfillErr
   );
 }
 
-/** The value of `--db-path` among the arguments, read without commander, which may be what failed. */
-function givenStore(argv: readonly string[]): string | undefined {
-  const at = argv.indexOf('--db-path');
-  return at >= 0
-    ? argv[at + 1]
-    : argv.find((word) => word.startsWith('--db-path='))?.slice('--db-path='.length);
+/** What hints take over, read from the arguments without commander, which may be what failed. */
+function takenOver(argv: readonly string[]): TakenOver {
+  const given = (option: string): string | undefined => {
+    const at = argv.indexOf(option);
+    return at >= 0
+      ? argv[at + 1]
+      : argv.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1);
+  };
+  return { dbPath: given('--db-path'), backupDir: given('--backup-dir') };
 }
 
 /**
@@ -121,7 +124,7 @@ export async function main(argv: readonly string[], surroundings: Surroundings):
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
     const known = error instanceof CommanderError ? usageError(error, argv) : rootBackfillError(error);
-    const tell = (words: string): string => runnable(words, surroundings.env, givenStore(argv));
+    const tell = (words: string): string => runnable(words, surroundings.env, takenOver(argv));
     if (argv.includes('--json')) surroundings.print(toJson({ error: errorJson(known) }, tell));
     else surroundings.printError(tell(errorText(known)));
     return known.exitCode;

@@ -81,7 +81,7 @@ export function withChangeOptions(command: Command): Command {
 }
 
 /** Adds the options of commands that make a backup first. */
-export function withBackupOptions(command: Command): Command {
+function withBackupOptions(command: Command): Command {
   return withChangeOptions(command)
     .option('--no-backup', 'change the store without a backup (default: one is made first)')
     .option(
@@ -91,8 +91,8 @@ export function withBackupOptions(command: Command): Command {
     );
 }
 
-/** Adds the option of commands that fill rows. */
-export function withFillOptions(command: Command): Command {
+/** Adds the option of commands that update rows. */
+export function withUpdateOptions(command: Command): Command {
   return withBackupOptions(command).option(
     '--allow-triggers',
     'let updates fire the triggers of the table (default: refuse it)',

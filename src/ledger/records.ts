@@ -112,8 +112,8 @@ export interface CommandRecord {
   readonly backup: string | null;
 }
 
-/** Commands before which a backup is made. */
-export type ChangingCommand = 'up' | 'down' | 'rescan';
+/** Commands that change a store; before all but a plain `backfill` a backup is made. */
+export type ChangingCommand = 'up' | 'down' | 'rescan' | 'backfill';
 
 /** The last verdict on a backfill. */
 export interface VerificationRecord {

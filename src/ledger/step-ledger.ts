@@ -118,6 +118,12 @@ export class StepLedger {
     return row && { ...row, steps: JSON.parse(row.steps) as string[] };
   }
 
+  /** Paths of every backup that was made of this store, as far as the ledger goes back. */
+  backups(): string[] {
+    if (!this.exists()) return [];
+    return this.store.pluck(`SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`);
+  }
+
   /** Notes that a command begins, making the ledger where there is none. */
   beginCommand({ command, steps, backup }: CommandRecord): void {
     this.store.exec(LEDGER_DDL);

@@ -96,7 +96,7 @@ CREATE TABLE IF NOT EXISTS ${T.verifications} (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ${T.commands} (  -- what changed the store, and the backup made before it
   number INTEGER PRIMARY KEY,      -- 1, 2, ...
-  command TEXT NOT NULL,           -- up | down | rescan
+  command TEXT NOT NULL,           -- up | down | rescan | backfill
   steps TEXT NOT NULL,             -- JSON array: the steps that it was to work on
   backup TEXT,                     -- path; NULL where none was wanted
   begun_at TEXT NOT NULL

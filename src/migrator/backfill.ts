@@ -25,7 +25,7 @@ export async function backfill(
   const wanted = backfillsOf(options.project, name);
   const ran: string[] = [];
   const { found, outcome } = await changeStore(options, {
-    command: isRescan ? 'rescan' : undefined,
+    command: isRescan ? 'rescan' : 'backfill',
     find: (session, onEvent) => {
       const { ledger } = session;
       const due = wanted.filter((step) => {

@@ -1,25 +1,28 @@
 import { type BackfillError, toBackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
+import { isThere } from '../store/file.js';
 import { type Backup, backUp, copyFolder, removeWithSidecars, rotate } from '../store/sqlite/backup.js';
+import { GIVE_UP_MS } from '../store/sqlite/busy.js';
 import { backfillsOf, isUnverified, type MigratorOptions, type Session, withSession } from './session.js';
 
 /** Backups that are kept when nobody says otherwise. */
 export const DEFAULT_KEPT_BACKUPS = 3;
 
-/** A command with the steps that it is to work on; undefined for one before which no backup is made. */
+/** A command with the steps that it is to work on. */
 export interface Undertaking {
-  readonly command: ChangingCommand | undefined;
+  readonly command: ChangingCommand;
   readonly steps: readonly string[];
 }
 
 /**
- * Whether it goes on with one that has not reached its end, so that the backup made then stands for this one too: the
- * same command, or an `up` after a rescan that was stopped.
+ * Whether it goes on with one that has not reached its end, and whose backup is still there, so that this one stands for
+ * both: the same command, or an `up` after a rescan that was stopped.
  */
 function isResumed({ ledger }: Session, { command, steps }: Undertaking): boolean {
   const last = ledger.lastCommand();
   const goesOn = last?.command === command || (last?.command === 'rescan' && command === 'up');
   if (!last || !goesOn || steps.some((name) => !last.steps.includes(name))) return false;
+  if (last.backup === null || !isThere(last.backup)) return false;
   if (command === 'down') return last.steps.some((name) => ledger.step(name) !== undefined);
   return last.steps.some(
     (name) => ledger.step(name)?.status !== 'applied' || isUnverified({ ledger }, { name }),
@@ -43,7 +46,7 @@ export function dueBackup(
   undertaking: Undertaking,
 ): PlannedBackup | null {
   const { command, steps } = undertaking;
-  if (backup === false || command === undefined || steps.length === 0) return null;
+  if (backup === false || command === 'backfill' || steps.length === 0) return null;
   if (isResumed(session, undertaking)) return null;
   return { folder: copyFolder(session.store.files, backup?.folder), bytes: session.store.size().bytes };
 }
@@ -59,7 +62,7 @@ export async function begin(
 ): Promise<Backup | undefined> {
   const { store, ledger } = session;
   const { command, steps } = undertaking;
-  if (command === undefined || isResumed(session, undertaking)) return undefined;
+  if (isResumed(session, undertaking)) return undefined;
   const note = (backup: string | null): void =>
     store.write(() => ledger.beginCommand({ command, steps, backup }));
   const due = dueBackup(options, session, undertaking);
@@ -88,16 +91,17 @@ export async function begin(
 export async function clearUp(options: MigratorOptions): Promise<BackfillError | undefined> {
   if (options.backup === false) return undefined;
   const { folder, keep = DEFAULT_KEPT_BACKUPS } = options.backup ?? {};
-  const { files, last, isSettled } = await withSession(options, 'look', (session) => ({
-    files: session.store.files,
-    last: session.ledger.lastCommand()?.backup,
-    isSettled:
-      session.ledger.steps().every(({ status }) => status === 'applied') &&
-      !backfillsOf(options.project).some((step) => isUnverified(session, step)),
-  }));
-  if (!isSettled) return undefined;
   try {
-    for (const path of rotate(files, copyFolder(files, folder), { keep, last })) {
+    const look = ({ store, ledger }: Session) => ({
+      files: store.files,
+      known: ledger.backups(),
+      isSettled:
+        ledger.steps().every(({ status }) => status === 'applied') &&
+        !backfillsOf(options.project).some((step) => isUnverified({ ledger }, step)),
+    });
+    const { files, known, isSettled } = await withSession(options, 'look', look, GIVE_UP_MS);
+    if (!isSettled) return undefined;
+    for (const path of rotate(files, copyFolder(files, folder), { keep, known })) {
       options.onEvent?.({ event: 'backup_removed', path });
     }
     return undefined;

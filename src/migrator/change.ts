@@ -27,8 +27,7 @@ const GROWTH_SHARE = 0.3;
 
 /** A command that changes the store. */
 export interface Change<Found> {
-  /** Undefined for one before which no backup is made. */
-  readonly command: ChangingCommand | undefined;
+  readonly command: ChangingCommand;
   /**
    * Looks for what there is to do; refuses what can't be done. Called again once the lock is held: only what it tells
    * then is passed on.
@@ -165,7 +164,7 @@ export function refuseTriggers(
       throw new BackfillError(
         'TRIGGERS_FIRE',
         text,
-        'Look at what they do: sqlite3 STORE .schema; if they may run for every row that is filled, run it again with --allow-triggers',
+        'Look at what they do: sqlite3 STORE .schema; if they may run for every row that is updated, run it again with --allow-triggers',
       );
     }
     onEvent?.({ event: 'warning', text });

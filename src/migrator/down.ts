@@ -5,8 +5,14 @@ import { tableBytes } from '../schema/inspect.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
 import { hasDown, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/sqlite/revert.js';
-import { changeStore } from './change.js';
-import { checkDrift, type MigratorOptions, type RunOutcome, type Session } from './session.js';
+import { changeStore, refuseTriggers } from './change.js';
+import {
+  type BackfillStep,
+  checkDrift,
+  type MigratorOptions,
+  type RunOutcome,
+  type Session,
+} from './session.js';
 import { unknownStep } from './up.js';
 
 /** Which steps to revert: the last, down to and including a name, all (`0`), or a number of them. */
@@ -114,6 +120,8 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
       const reverts = findReverts(records, options.project.steps, target);
       const drifts = checkDrift(options, records);
       if (!options.isConfirmed) refuseChangedBackfills(reverts, drifts);
+      const backfills = reverts.filter((step): step is BackfillStep => step.kind === 'backfill');
+      refuseTriggers(session, backfills, { ...options, onEvent });
       checkReverts(session, reverts, { ...options, onEvent });
       for (const { text } of drifts) onEvent?.({ event: 'warning', text });
       return { drifts, reverts };

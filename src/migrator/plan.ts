@@ -75,7 +75,7 @@ export interface Plan {
 
 /**
  * Says what `up` would do, reading only: every row in scope is read and derived, nothing is written.
- * Refuses what `up` would refuse.
+ * Refuses what `up` would refuse, but for triggers, which it lists.
  */
 export async function planUp(options: MigratorOptions, target: UpTarget = {}): Promise<Plan> {
   return await withSession(options, 'look', (session) => {
@@ -105,7 +105,7 @@ export async function planBackfill(
       const fill = planFill(session, options, step, isRescan ? 'rescan' : 'catch-up');
       return { step: step.name, statements: [], fill };
     });
-    const command = isRescan ? 'rescan' : undefined;
+    const command = isRescan ? 'rescan' : 'backfill';
     const backup = dueBackup(options, session, { command, steps: wanted.map((step) => step.name) });
     const drifts = checkDrift(options, session.ledger.steps());
     return { steps, unverified: [], backup, drifts, warnings: [] };

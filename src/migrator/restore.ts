@@ -1,7 +1,9 @@
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { checkRequirements } from '../schema/requirements.js';
 import { requireSpace } from '../store/disk.js';
+import { isThere } from '../store/file.js';
 import { locateStore, type StoreFiles } from '../store/path.js';
 import {
   backUp,
@@ -11,7 +13,7 @@ import {
   isDamage,
   removeWithSidecars,
 } from '../store/sqlite/backup.js';
-import { saveFiles, writeBack } from '../store/sqlite/restore.js';
+import { CopyBehind, saveFiles, writeBack, writtenAt } from '../store/sqlite/restore.js';
 import { Store } from '../store/sqlite/store.js';
 import { withLock } from './change.js';
 import type { MigratorOptions } from './session.js';
@@ -30,6 +32,8 @@ export interface RestoreOutcome {
   readonly wasDamaged?: boolean;
   /** Whether the file was replaced, as it could not be written into. */
   readonly isReplaced?: boolean;
+  /** Whether others wrote between the copy of the present store and the restore, so that the copy lacks their last writes. */
+  readonly isCopyBehind?: boolean;
 }
 
 /**
@@ -45,27 +49,92 @@ export async function restore(
   given: string | undefined,
   isDryRun = false,
 ): Promise<RestoreOutcome> {
-  const files = locateStore(options.path, { mayBeEmpty: true });
+  // Looked at first for what can be refused at once, and again under the lock: another run may make a newer backup meanwhile.
+  const { files, source, outcome } = look(options, given);
+  source.close();
+  if (isDryRun) return outcome;
+  return await withLock(options, () => restoreAlone(options, given), files);
+}
+
+type Outlook = ReturnType<typeof look>;
+
+/** Finds the store and the backup, and looks whether the one can be restored from the other. */
+function look(options: MigratorOptions, given: string | undefined) {
+  const files = locateLive(options.path);
   const copies = copyFolder(files, options.backup ? options.backup.folder : undefined);
   const source = openBackup(options, findBackup(files, copies, given), files);
   try {
     const { bytes } = source.size();
-    const outcome = { from: source.files.path, bytes, path: files.path };
     requireRoom(files, copies, bytes);
-    if (isDryRun) return outcome;
-    const act = async (): Promise<RestoreOutcome> => {
-      const { saved, wasDamaged } = await save(files, copies);
-      options.onEvent?.({ event: 'store_saved', path: saved });
-      const isReplaced = await writeBack(source, files).catch((error: unknown) => {
-        if (isRefused(error)) removeWithSidecars(saved); // nothing was changed: tries would pile up copies
-        throw error;
-      });
-      new Store(locateStore(files.path), { access: 'look' }).close(); // can it be read?
-      return { ...outcome, saved, wasDamaged, isReplaced };
-    };
-    return await withLock(options, act, files);
-  } finally {
+    const outcome: RestoreOutcome = { from: source.files.path, bytes, path: files.path };
+    return { files, copies, source, outcome };
+  } catch (error) {
     source.close();
+    throw error;
+  }
+}
+
+/** An empty store may be restored too; for a missing one its file has to be made first, as it says whose it is to be. */
+function locateLive(path: string): StoreFiles {
+  try {
+    return locateStore(path, { mayBeEmpty: true });
+  } catch (error) {
+    if (!(error instanceof BackfillError) || error.code !== 'STORE_MISSING') throw error;
+    throw new BackfillError(
+      'STORE_MISSING',
+      error.message,
+      'If it is lost, make an empty file in its place, as its owner, and run the same command again: touch STORE',
+      { cause: error },
+    );
+  }
+}
+
+/** Tries to copy the present store and write the backup with nobody writing in between. */
+const TRIES = 3;
+
+async function restoreAlone(options: MigratorOptions, given: string | undefined): Promise<RestoreOutcome> {
+  const outlook = look(options, given);
+  try {
+    for (let tries = 1; ; tries += 1) {
+      const done = await saveAndWrite(outlook, tries < TRIES, options.onEvent);
+      if (!done) continue;
+      new Store(locateStore(outlook.files.path), { access: 'look' }).close(); // can it be read?
+      return { ...outlook.outcome, ...done };
+    }
+  } finally {
+    outlook.source.close();
+  }
+}
+
+/**
+ * Saves the present store, then writes the backup into it.
+ *
+ * @param mayBeLate whether to give up, with nothing changed, when others have written since the copy was begun: what they
+ *   wrote would be neither in the copy nor in the store
+ * @returns undefined when it gave up
+ */
+async function saveAndWrite(
+  { files, copies, source }: Outlook,
+  mayBeLate: boolean,
+  onEvent: MigratorOptions['onEvent'],
+): Promise<Pick<RestoreOutcome, 'saved' | 'wasDamaged' | 'isReplaced' | 'isCopyBehind'> | undefined> {
+  const before = writtenAt(files);
+  const { saved, wasDamaged } = await save(files, copies);
+  onEvent?.({ event: 'store_saved', path: saved });
+  let isCopyBehind = false;
+  const onLocked = (): void => {
+    if (wasDamaged) return; // opening it may have changed its files, and they are saved as they were
+    isCopyBehind ||= writtenAt(files) !== before;
+    if (isCopyBehind && mayBeLate) throw new CopyBehind();
+  };
+  try {
+    const isReplaced = await writeBack(source, files, onLocked);
+    return { saved, wasDamaged, isReplaced, isCopyBehind };
+  } catch (error) {
+    // Nothing was changed: tries would pile up copies.
+    if (error instanceof CopyBehind || isRefused(error)) removeWithSidecars(saved);
+    if (error instanceof CopyBehind) return undefined;
+    throw error;
   }
 }
 
@@ -74,7 +143,12 @@ const isRefused = (error: unknown): boolean =>
   error instanceof BackfillError && (error.code === 'STORE_BUSY' || error.code === 'STORE_IN_USE');
 
 function findBackup(files: StoreFiles, copies: string, given: string | undefined): string {
-  const path = given ?? findBackups(files, copies).at(-1);
+  // A bare name, as a listing of the backups shows it, is looked for among them too.
+  const named =
+    given !== undefined && !given.includes('/') && !isThere(given) && isThere(join(copies, given))
+      ? join(copies, given)
+      : given;
+  const path = named ?? findBackups(files, copies).at(-1);
   if (path !== undefined) return path;
   throw new BackfillError(
     'BACKUP_MISSING',
@@ -96,7 +170,8 @@ function openBackup({ project, backup }: MigratorOptions, path: string, live: St
     return source;
   } catch (error) {
     source?.close();
-    if (!(error instanceof BackfillError) || error.code === 'BACKUP_UNUSABLE') throw error;
+    if (!(error instanceof BackfillError)) throw error;
+    if (error.code === 'BACKUP_UNUSABLE' || error.code === 'STORE_BUSY') throw error;
     if (error.code === 'STORE_MISSING') {
       throw new BackfillError(
         'BACKUP_MISSING',

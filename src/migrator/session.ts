@@ -169,12 +169,18 @@ export async function writeToStore(
     const before = session.store.size();
     const backup = await prepare(session);
     let error: BackfillError | undefined;
+    let after = before;
     try {
       await act(session, verifications);
     } catch (thrown) {
       error = rootBackfillError(thrown);
     }
-    const size = { before, after: session.store.size() };
+    try {
+      after = session.store.size();
+    } catch (thrown) {
+      error ??= rootBackfillError(thrown); // what was done is told all the same
+    }
+    const size = { before, after };
     return { verifications, size, ...(backup ? { backup } : {}), ...(error ? { error } : {}) };
   });
 }

@@ -111,6 +111,7 @@ describe('what a store holds', () => {
     const raise = `SELECT RAISE(ABORT, OLD.payload || '${SECRET}')`;
     change(`CREATE TRIGGER keep_all BEFORE UPDATE ON task_audits BEGIN ${raise}; END`);
     await tell(1, 'down');
+    await tell(1, 'down', '--allow-triggers');
     change('DROP TRIGGER keep_all');
     await tell(0, 'down');
     await tell(1, 'down'); // values would be lost

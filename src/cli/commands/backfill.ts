@@ -1,10 +1,10 @@
 import type { Register } from '../cli.js';
-import { type CommonOptions, withFillOptions } from '../options.js';
+import { type CommonOptions, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
 
 /** `backfill`: run applied backfills again. */
 export const registerBackfill: Register = (program, cli) => {
-  withFillOptions(
+  withUpdateOptions(
     program
       .command('backfill')
       .description('run an applied backfill again for rows written since, or all of them'),

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { DownOutcome } from '../../migrator/down.js';
 import type { Register } from '../cli.js';
-import { type CommonOptions, positiveInteger, withBackupOptions } from '../options.js';
+import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
 import { count, outcomeJson, outcomeText, planText } from '../text.js';
 
 function lines({ reverted, cells, size }: DownOutcome): string[] {
@@ -17,7 +17,7 @@ function lines({ reverted, cells, size }: DownOutcome): string[] {
 
 /** `down`: revert steps, last first. */
 export const registerDown: Register = (program, cli) => {
-  withBackupOptions(program.command('down').description('revert the last step, or more'))
+  withUpdateOptions(program.command('down').description('revert the last step, or more'))
     .addOption(
       new Option(
         '--to <name>',

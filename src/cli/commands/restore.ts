@@ -4,7 +4,15 @@ import type { Register } from '../cli.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
 import { bytes } from '../text.js';
 
-function text({ from, bytes: size, path, saved, wasDamaged, isReplaced }: RestoreOutcome): string {
+function text({
+  from,
+  bytes: size,
+  path,
+  saved,
+  wasDamaged,
+  isReplaced,
+  isCopyBehind,
+}: RestoreOutcome): string {
   if (saved === undefined) {
     return `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`;
   }
@@ -13,6 +21,11 @@ function text({ from, bytes: size, path, saved, wasDamaged, isReplaced }: Restor
     wasDamaged
       ? `The store was damaged; its files as they were: ${saved}.`
       : `As it was before: ${saved}. To go back to that: umzug-backfill restore ${shellWord(saved)}`,
+    ...(isCopyBehind
+      ? [
+          'Other programs wrote until the last moment: what they wrote after that copy was begun is not in it.',
+        ]
+      : []),
     ...(isReplaced ? ['The file was replaced: restart every program that may have had the store open.'] : []),
   ].join('\n');
 }

@@ -1,6 +1,6 @@
 import type { UpOutcome, UpTarget } from '../../migrator/up.js';
 import type { Register } from '../cli.js';
-import { type CommonOptions, positiveInteger, withFillOptions } from '../options.js';
+import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
 
 function lines({ applied, caughtUp, remade, size }: UpOutcome): string[] {
@@ -14,7 +14,7 @@ function lines({ applied, caughtUp, remade, size }: UpOutcome): string[] {
 
 /** `up`: apply pending steps, verify, catch up. */
 export const registerUp: Register = (program, cli) => {
-  withFillOptions(
+  withUpdateOptions(
     program.command('up').description('apply pending steps, verify the backfills, catch up rows that wait'),
   )
     .option('--to <name>', 'apply up to and including this step (default: all)')

@@ -47,6 +47,13 @@ function nameOf({ path, folder }: StoreFiles, copies: string, kind: CopyKind): s
  */
 export function copyFolder(files: StoreFiles, given: string | undefined): string {
   if (given === undefined) return files.folder;
+  if (given.trim() === '') {
+    throw new BackfillError(
+      'BACKUP_FOLDER_UNUSABLE',
+      'The folder for backups has no name',
+      'Name it: --backup-dir /path/to/folder, or leave the option out',
+    );
+  }
   const folder = resolve(expandHome(given));
   const refuse = (what: string, hint: string): BackfillError =>
     new BackfillError('BACKUP_FOLDER_UNUSABLE', `${what} ${folder} for backups`, hint);
@@ -113,11 +120,18 @@ export const partialPath = (files: StoreFiles, folder: string, kind: CopyKind): 
 /** A time as part of a name, to the second: names sort by it. */
 const stamp = (time: Date): string => time.toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '');
 
-/** A path for a copy that is made now. */
+/**
+ * A path for a copy that is made now. It sorts behind every one that is there, though a clock was set back meanwhile: the
+ * newest is the one made last.
+ */
 export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time = new Date()): string {
-  const wanted = join(folder, `${nameOf(files, folder, kind)}-${stamp(time)}`);
+  const name = `${nameOf(files, folder, kind)}-`;
+  const newest = kind === 'backup' ? basename(findBackups(files, folder).at(-1) ?? '') : '';
+  const [latest = '', n = '1'] = newest.slice(name.length).split('-');
+  const now = stamp(time);
+  const wanted = join(folder, `${name}${latest < now ? now : `${latest}-${Number(n) + 1}`}`);
   let path = wanted;
-  for (let n = 2; isThere(path); n += 1) path = `${wanted}-${n}`;
+  for (let again = 2; isThere(path); again += 1) path = `${wanted}-${again}`;
   return path;
 }
 
@@ -143,15 +157,21 @@ function checkCopy(path: string, depth: CheckDepth): boolean {
  * into a store in use to restore it. What a killed copy has begun is rolled back when the other file is next opened.
  *
  * @param path the other file; its connections see the copy as one commit
+ * @param onLocked called when the other file is locked and not written yet; what it throws ends the copy there
  * @throws {BackfillError} `STORE_BUSY` when either file stays locked
  * @throws {Error} SQLite's own: `SQLITE_READONLY` for another page size in WAL mode, `SQLITE_FULL`, `SQLITE_CORRUPT` …
  * @see https://www.sqlite.org/c3ref/backup_finish.html
  */
-export async function copyInto(store: Store, path: string): Promise<void> {
+export async function copyInto(
+  store: Store,
+  path: string,
+  onLocked: () => void = () => undefined,
+): Promise<void> {
   if (store.size().bytes === 0) return; // a new store has no pages, and an empty file is one
   const tries = busyPauses(COPY_PAUSE_MS);
   const onBegun = (): void => {
     failpoint('copy', 'begun');
+    onLocked();
     if (tries.next().done) throw copyBusy(path);
   };
   for (const pauseMs of tries) {
@@ -219,17 +239,17 @@ export function findBackups(files: StoreFiles, folder: string): string[] {
  * Removes the oldest backups but `keep`. Only after a run has been verified: the backup made before a run must outlive
  * every failed try.
  *
- * @param last the one that was made last, which stays though a clock that was set back may make it look old
+ * @param known what the store's own ledger says was made: in a folder that is not the store's, nothing else is taken, since
+ *   another machine may keep there the backups of a store with the same path
  * @returns the paths removed
  */
 export function rotate(
   files: StoreFiles,
   folder: string,
-  { keep, last }: { readonly keep: number; readonly last?: string | null | undefined },
+  { keep, known }: { readonly keep: number; readonly known: readonly string[] },
 ): string[] {
-  const old = findBackups(files, folder)
-    .slice(0, -keep)
-    .filter((path) => path !== last);
+  const own = findBackups(files, folder).filter((path) => folder === files.folder || known.includes(path));
+  const old = own.slice(0, -keep);
   for (const path of old) {
     removeWithSidecars(path);
     failpoint('rotate', path);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
@@ -17,6 +17,21 @@ import {
 import { isBusy } from './busy.js';
 import { Store } from './store.js';
 
+/** Others have written since the store was copied. */
+export class CopyBehind extends Error {}
+
+/**
+ * When the store was last written, by anybody: equal before and after means that nothing was. Found by `stat`, since no
+ * connection may read while another holds the store exclusively.
+ */
+export function writtenAt({ path }: StoreFiles): string {
+  const ofFile = (file: string): string => {
+    const found = statSync(file, { bigint: true, throwIfNoEntry: false });
+    return found && found.size > 0n ? `${found.size} ${found.mtimeNs}` : 'nothing';
+  };
+  return `${ofFile(path)} ${ofFile(`${path}-wal`)}`;
+}
+
 /**
  * Writes a backup into the store.
  *
@@ -24,18 +39,19 @@ import { Store } from './store.js';
  * since the store is damaged, or in WAL mode and of another page size, its file is replaced: only when nobody has it open.
  *
  * @param source the backup, opened to look
+ * @param onLocked called when nobody else can write any more and nothing is written yet; what it throws ends it there
  * @returns whether the file was replaced: an idle connection in rollback mode can't be detected, and goes on with the old one
  * @throws {BackfillError} `STORE_BUSY`, `STORE_IN_USE`, `STORE_FULL` …
  * @see https://www.sqlite.org/c3ref/backup_finish.html
  */
-export async function writeBack(source: Store, files: StoreFiles): Promise<boolean> {
+export async function writeBack(source: Store, files: StoreFiles, onLocked: () => void): Promise<boolean> {
   const prepared = `${files.path}.restore${PARTIAL}`;
   const clearUp = (): void => [prepared, secondName(files.path)].forEach(removeWithSidecars);
   clearUp(); // of a restore that was killed
   try {
     const isWal = liveMode(files);
     const isSameMode = isWal === undefined || isWal === (source.journalMode === 'wal');
-    if (isSameMode && (await writeInto(source, files))) return false;
+    if (isSameMode && (await writeInto(source, files, onLocked))) return false;
     createPrivate(prepared);
     await copyInto(source, prepared);
     if (isWal !== undefined) setMode(prepared, isWal);
@@ -43,14 +59,15 @@ export async function writeBack(source: Store, files: StoreFiles): Promise<boole
     if (!isSameMode) {
       const other = new Store(locateStore(prepared), { access: 'look' });
       try {
-        if (await writeInto(other, files)) return false;
+        if (await writeInto(other, files, onLocked)) return false;
       } finally {
         other.close();
       }
     }
-    replace(prepared, files);
+    replace(prepared, files, onLocked);
     return true;
   } catch (error) {
+    if (error instanceof CopyBehind) throw error;
     throw toBackfillError(error, 'while restoring it');
   } finally {
     clearUp();
@@ -61,7 +78,8 @@ export async function writeBack(source: Store, files: StoreFiles): Promise<boole
 function liveMode(files: StoreFiles): boolean | undefined {
   if (files.mainBytes === 0) return undefined;
   try {
-    const live = new Store(files, { access: 'write' });
+    // A connection that writes would, as it closes, move what waits in the WAL into the file.
+    const live = new Store(files, { access: files.walBytes > 0 ? 'look' : 'write' });
     const isWal = live.journalMode === 'wal';
     live.close();
     return isWal;
@@ -72,9 +90,9 @@ function liveMode(files: StoreFiles): boolean | undefined {
 }
 
 /** Copies into the live store, through SQLite; false when that can't work. */
-async function writeInto(source: Store, files: StoreFiles): Promise<boolean> {
+async function writeInto(source: Store, files: StoreFiles, onLocked: () => void): Promise<boolean> {
   try {
-    await copyInto(source, files.path);
+    await copyInto(source, files.path, onLocked);
     failpoint('restore', 'written');
     return true;
   } catch (error) {
@@ -97,13 +115,13 @@ function setMode(path: string, isWal: boolean): void {
  * Puts a file in the place of the store's, alone with it under an exclusive lock. What a `-wal` or a `-journal` holds would
  * be applied to the new file, so they go first.
  */
-function replace(prepared: string, files: StoreFiles): void {
+function replace(prepared: string, files: StoreFiles, onLocked: () => void): void {
   const { path, folder, ownership } = files;
   follow(prepared, ownership);
   sync(prepared);
   let alone: Database.Database | undefined;
   try {
-    alone = openAlone(path);
+    alone = openAlone(path, onLocked);
     for (const suffix of SIDECARS) rmSync(path + suffix, { force: true });
     failpoint('restore', 'sidecars removed');
     renameSync(prepared, path);
@@ -132,9 +150,10 @@ const secondName = (path: string): string => `${path}.restore${PARTIAL}-lock`;
  * Of a damaged store SQLite reads a page before it asks for that lock, and so never gets to it, unless a `-wal` stands
  * there. A lock is the file's, whatever its name: by a second name, beside which one stands, it is locked all the same.
  */
-function openAlone(path: string): Database.Database {
+function openAlone(path: string, onLocked: () => void): Database.Database {
   const [db, isSound] = openExclusive(path);
   if (isSound) {
+    onLocked();
     db.pragma('wal_checkpoint(TRUNCATE)');
     return db;
   }
