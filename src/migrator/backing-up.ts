@@ -1,8 +1,9 @@
 import { type BackfillError, toBackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import { isThere } from '../store/file.js';
-import { type Backup, backUp, copyFolder, removeWithSidecars, rotate } from '../store/sqlite/backup.js';
+import { type Backup, backUp, copyFolder, rotate } from '../store/sqlite/backup.js';
 import { GIVE_UP_MS } from '../store/sqlite/busy.js';
+import { removeWithSidecars } from '../store/sqlite/copy.js';
 import { backfillsOf, isUnverified, type MigratorOptions, type Session, withSession } from './session.js';
 
 /** Backups that are kept when nobody says otherwise. */

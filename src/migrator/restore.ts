@@ -5,14 +5,8 @@ import { checkRequirements } from '../schema/requirements.js';
 import { requireSpace } from '../store/disk.js';
 import { isThere } from '../store/file.js';
 import { locateStore, type StoreFiles } from '../store/path.js';
-import {
-  backUp,
-  checkDamage,
-  copyFolder,
-  findBackups,
-  isDamage,
-  removeWithSidecars,
-} from '../store/sqlite/backup.js';
+import { backUp, copyFolder, findBackups } from '../store/sqlite/backup.js';
+import { checkDamage, isDamage, removeWithSidecars } from '../store/sqlite/copy.js';
 import { CopyBehind, saveFiles, writeBack, writtenAt } from '../store/sqlite/restore.js';
 import { Store } from '../store/sqlite/store.js';
 import { withLock } from './change.js';

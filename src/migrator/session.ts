@@ -9,7 +9,8 @@ import type { LockHolder } from '../ledger/run-lock.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
 import { locateStore } from '../store/path.js';
-import type { Backup, CheckDepth } from '../store/sqlite/backup.js';
+import type { Backup } from '../store/sqlite/backup.js';
+import type { CheckDepth } from '../store/sqlite/copy.js';
 import { Store, type StoreSize } from '../store/sqlite/store.js';
 import type { Verification } from '../verification/verify.js';
 

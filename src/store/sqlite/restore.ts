@@ -5,16 +5,9 @@ import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { createPrivate, follow, statOf, sync, tryLink } from '../file.js';
 import { locateStore, type StoreFiles } from '../path.js';
-import {
-  copyInto,
-  copyPath,
-  isDamage,
-  PARTIAL,
-  partialPath,
-  removeWithSidecars,
-  SIDECARS,
-} from './backup.js';
+import { copyPath, PARTIAL, partialPath } from './backup.js';
 import { isBusy } from './busy.js';
+import { copyInto, isDamage, removeWithSidecars, SIDECARS } from './copy.js';
 import { Store } from './store.js';
 
 /** Others have written since the store was copied. */
