@@ -16,14 +16,19 @@ export interface Undertaking {
 }
 
 /**
- * Whether it goes on with one that has not reached its end, and whose backup is still there, so that this one stands for
- * both: the same command, or an `up` after a rescan that was stopped.
+ * Whether it goes on with one that has not reached its end, so that this one's note and backup stand for both: the same
+ * command, or an `up` after a rescan that was stopped. Where a backup is wanted, that must still be there.
  */
-function isResumed({ ledger }: Session, { command, steps }: Undertaking): boolean {
+function isResumed(
+  { backup }: MigratorOptions,
+  { ledger }: Session,
+  { command, steps }: Undertaking,
+): boolean {
   const last = ledger.lastCommand();
   const goesOn = last?.command === command || (last?.command === 'rescan' && command === 'up');
   if (!last || !goesOn || steps.some((name) => !last.steps.includes(name))) return false;
-  if (last.backup === null || !isThere(last.backup)) return false;
+  if (command === 'backfill') return true; // noted only so that an `up` behind it does not take itself for an earlier one
+  if (backup !== false && (last.backup === null || !isThere(last.backup))) return false;
   if (command === 'down') return last.steps.some((name) => ledger.step(name) !== undefined);
   return last.steps.some(
     (name) => ledger.step(name)?.status !== 'applied' || isUnverified({ ledger }, { name }),
@@ -42,13 +47,14 @@ export interface PlannedBackup {
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
 export function dueBackup(
-  { backup }: MigratorOptions,
+  options: MigratorOptions,
   session: Session,
   undertaking: Undertaking,
 ): PlannedBackup | null {
   const { command, steps } = undertaking;
+  const { backup } = options;
   if (backup === false || command === 'backfill' || steps.length === 0) return null;
-  if (isResumed(session, undertaking)) return null;
+  if (isResumed(options, session, undertaking)) return null;
   return { folder: copyFolder(session.store.files, backup?.folder), bytes: session.store.size().bytes };
 }
 
@@ -63,7 +69,7 @@ export async function begin(
 ): Promise<Backup | undefined> {
   const { store, ledger } = session;
   const { command, steps } = undertaking;
-  if (isResumed(session, undertaking)) return undefined;
+  if (isResumed(options, session, undertaking)) return undefined;
   const note = (backup: string | null): void =>
     store.write(() => ledger.beginCommand({ command, steps, backup }));
   const due = dueBackup(options, session, undertaking);

@@ -165,7 +165,7 @@ function openBackup({ project, backup }: MigratorOptions, path: string, live: St
   } catch (error) {
     source?.close();
     if (!(error instanceof BackfillError)) throw error;
-    if (error.code === 'BACKUP_UNUSABLE' || error.code === 'STORE_BUSY') throw error;
+    if (/^(?:BACKUP_UNUSABLE|STORE_(?:BUSY|FULL|IO))$/.test(error.code)) throw error;
     if (error.code === 'STORE_MISSING') {
       throw new BackfillError(
         'BACKUP_MISSING',
