@@ -7,7 +7,7 @@ import { removeWithSidecars } from '../store/sqlite/copy.js';
 import { backfillsOf, isUnverified, type MigratorOptions, type Session, withSession } from './session.js';
 
 /** Backups that are kept when nobody says otherwise. */
-export const DEFAULT_KEPT_BACKUPS = 3;
+const DEFAULT_KEPT_BACKUPS = 3;
 
 /** A command with the steps that it is to work on. */
 export interface Undertaking {

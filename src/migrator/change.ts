@@ -20,7 +20,7 @@ import {
 } from './session.js';
 
 /** How long another run is waited for, in milliseconds, when nobody says otherwise. */
-export const DEFAULT_LOCK_TIMEOUT_MS = 60_000;
+const DEFAULT_LOCK_TIMEOUT_MS = 60_000;
 
 /** A store grows by about this share of itself when two columns of timestamps and three indexes on them are filled. */
 const GROWTH_SHARE = 0.3;

@@ -103,15 +103,16 @@ async function restoreAlone(options: MigratorOptions, given: string | undefined)
 /**
  * Saves the present store, then writes the backup into it.
  *
- * @param mayBeLate whether to give up, with nothing changed, when others have written since the copy was begun: what they
+ * @param givesUp whether to give up, with nothing changed, when others have written since the copy was begun: what they
  *   wrote would be neither in the copy nor in the store
  * @returns undefined when it gave up
  */
 async function saveAndWrite(
-  { files, copies, source }: Outlook,
-  mayBeLate: boolean,
+  { files: { path }, copies, source }: Outlook,
+  givesUp: boolean,
   onEvent: MigratorOptions['onEvent'],
 ): Promise<Pick<RestoreOutcome, 'saved' | 'wasDamaged' | 'isReplaced' | 'isCopyBehind'> | undefined> {
+  const files = locateLive(path); // a try before this one may have emptied the WAL
   const before = writtenAt(files);
   const { saved, wasDamaged } = await save(files, copies);
   onEvent?.({ event: 'store_saved', path: saved });
@@ -119,7 +120,7 @@ async function saveAndWrite(
   const onLocked = (): void => {
     if (wasDamaged) return; // opening it may have changed its files, and they are saved as they were
     isCopyBehind ||= writtenAt(files) !== before;
-    if (isCopyBehind && mayBeLate) throw new CopyBehind();
+    if (isCopyBehind && givesUp) throw new CopyBehind();
   };
   try {
     const isReplaced = await writeBack(source, files, onLocked);
