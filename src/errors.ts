@@ -40,6 +40,7 @@ const EXIT_BY_CODE = {
   STORE_BUSY: EXIT.failed,
   STORE_FULL: EXIT.failed,
   STORE_IO: EXIT.failed,
+  WAL_PINNED: EXIT.failed,
   STORE_REFUSED: EXIT.failed,
   // its safety
   RUN_LOCKED: EXIT.locked,

@@ -9,7 +9,8 @@ import { busyPauses, isBusy } from '../store/sqlite/busy.js';
 import { revertCells } from '../store/sqlite/revert.js';
 import type { Store } from '../store/sqlite/store.js';
 import type { Backfill } from './define.js';
-import { DEFAULT_BATCH_ROWS, type RunOptions } from './run-options.js';
+import { Pacer, throwIfStopped } from './pacer.js';
+import type { RunOptions } from './run-options.js';
 
 /** The loops over batches. Each batch is one transaction; between two the event loop turns, so that signals are heard. */
 
@@ -22,48 +23,48 @@ const MAX_REFUSED = { rows: 100, percent: 1, always: 10 } as const;
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED` when it was stopped, in its last batch too
  */
 export async function inBatches(
+  store: Store,
   backfill: Backfill,
-  { onEvent, signal }: RunOptions,
-  act: () => Promise<void>,
+  options: RunOptions,
+  act: (pacer: Pacer) => Promise<void>,
 ): Promise<void> {
+  const { onEvent, signal } = options;
   onEvent?.({ event: 'batches_started', backfill: backfill.name });
+  const pacer = new Pacer(store, backfill, options);
   try {
-    await act();
+    await act(pacer);
     throwIfStopped(signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin
   } finally {
+    pacer.close();
     onEvent?.({ event: 'batches_ended', backfill: backfill.name });
   }
-}
-
-function throwIfStopped(signal: AbortSignal | undefined, where: string): void {
-  if (!signal?.aborted) return;
-  const isTerm = signal.reason === 'SIGTERM';
-  throw new BackfillError(
-    isTerm ? 'TERMINATED' : 'INTERRUPTED',
-    `Stopped by ${String(signal.reason)} ${where}; every committed batch is kept`,
-    'Run the same command again; it resumes where it stopped',
-  );
 }
 
 /** Commits one transaction, trying again while another process keeps the lock: the event loop turns between two tries. */
 async function commit<Result>(
   store: Store,
+  pacer: Pacer,
   act: () => Result,
   backfill: Backfill,
   where: () => string,
   { signal, onEvent }: RunOptions,
 ): Promise<Result> {
+  await pacer.pause();
+  const lockedAct = (): Result => {
+    pacer.locked();
+    return act();
+  };
   for (const pauseMs of busyPauses()) {
     throwIfStopped(signal, where());
     try {
-      return store.tryWrite(act);
+      return store.tryWrite(lockedAct);
     } catch (error) {
       if (!isBusy(error)) throw error;
       onEvent?.({ event: 'store_busy', backfill: backfill.name, pauseMs });
       await sleep(pauseMs);
     }
   }
-  return store.tryWrite(act);
+  return store.tryWrite(lockedAct);
 }
 
 /**
@@ -77,10 +78,10 @@ export async function fillBatches(
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
+  pacer: Pacer,
   options: RunOptions,
 ): Promise<void> {
   const { name } = backfill;
-  const most = options.batchRows ?? DEFAULT_BATCH_ROWS;
   options.onEvent?.({
     event: 'run_started',
     backfill: name,
@@ -89,7 +90,7 @@ export async function fillBatches(
     isResumed: run.batches > 0,
   });
   let { cursor, rowsScanned } = run;
-  let limit = most;
+  let limit = pacer.rows;
   let refused: RefusedRow | undefined;
   const where = (): string =>
     `between two batches of ${name}, at key ${cursor ?? 'none'} of ${run.watermark ?? 'none'}`;
@@ -103,16 +104,17 @@ export async function fillBatches(
       return batch;
     };
     try {
-      const committed = await commit(store, act, backfill, where, options);
+      const committed = await commit(store, pacer, act, backfill, where, options);
       isDone = !committed || committed.isLast;
       if (committed) {
         cursor = committed.lastKey;
         rowsScanned += committed.rowsScanned;
         tellBatch(backfill, committed, performance.now() - startedAt, options);
+        await pacer.committed(committed.rowsScanned);
       }
       if (refused) refuseTooMany(ledger, backfill, run, rowsScanned, refused, options);
       refused = undefined;
-      limit = Math.min(most, limit * 2);
+      limit = Math.min(pacer.rows, limit * 2);
     } catch (error) {
       const failed = refusalOf(error, tried);
       // A row that was left out is not to blame: with it or without, no update is possible.
@@ -215,6 +217,7 @@ export async function revertBatches(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
+  pacer: Pacer,
   options: RunOptions,
 ): Promise<void> {
   const absent = absentColumns(
@@ -236,8 +239,9 @@ export async function revertBatches(
       ledger.removeBatch(backfill.name, number);
       return { reverted, kept };
     };
-    const result = await commit(store, act, backfill, where, options);
+    const result = await commit(store, pacer, act, backfill, where, options);
     options.onEvent?.({ event: 'batch_reverted', backfill: backfill.name, batch: number, ...result });
+    await pacer.committed(pacer.rows); // how many rows it took is the ledger's to say; the pauses go by its time
     await nextTurn();
   }
 }

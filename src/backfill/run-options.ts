@@ -1,8 +1,29 @@
 import type { RunRecord } from '../ledger/records.js';
 import type { RevertResult } from '../store/sqlite/revert.js';
+import type { PaceName } from './pace.js';
 
-/** Rows of a batch when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
+/** Rows of a batch at most when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
 export const DEFAULT_BATCH_ROWS = 5000;
+
+/** How long a batch should hold the write lock when nobody says otherwise, in milliseconds. */
+export const DEFAULT_TARGET_BATCH_MS = 40;
+
+/** Size at which the WAL is not let grow further when nobody says otherwise, in MiB. */
+export const DEFAULT_WAL_LIMIT_MIB = 256;
+
+/** How large batches are, and how they leave room for others. */
+export interface PaceOptions {
+  /** Rows of a batch at most. Default {@link DEFAULT_BATCH_ROWS}. */
+  readonly batchRows?: number | undefined;
+  /** How long a batch should hold the write lock, in milliseconds. Default {@link DEFAULT_TARGET_BATCH_MS}. */
+  readonly targetBatchMs?: number | undefined;
+  /** Whether to pause for other writers. Default `courteous`. */
+  readonly pace?: PaceName | undefined;
+  /** Size of the WAL in bytes at which the run waits for whoever pins it. Default {@link DEFAULT_WAL_LIMIT_MIB} MiB. */
+  readonly walLimitBytes?: number | undefined;
+  /** How long it waits then, in milliseconds, before it stops with `WAL_PINNED`. Default 60,000. */
+  readonly walWaitMs?: number | undefined;
+}
 
 /**
  * What a run tells while it goes on. Between `batches_started` and `batches_ended` the event loop turns after each
@@ -34,12 +55,12 @@ export type RunEvent =
       readonly reason: string;
     }
   | { readonly event: 'store_busy'; readonly backfill: string; readonly pauseMs: number }
+  /** A reader keeps the WAL from being used again, and it has reached its limit: the run waits. */
+  | { readonly event: 'wal_pinned'; readonly backfill: string; readonly walBytes: number }
   | ({ readonly event: 'batch_reverted'; readonly backfill: string; readonly batch: number } & RevertResult);
 
 /** How to run. */
-export interface RunOptions {
-  /** Rows of a batch at most. Default {@link DEFAULT_BATCH_ROWS}. */
-  readonly batchRows?: number | undefined;
+export interface RunOptions extends PaceOptions {
   /** Stops the run between two batches; its `reason` is the signal's name. */
   readonly signal?: AbortSignal | undefined;
   /** Called after each commit. */

@@ -100,7 +100,9 @@ async function resumeRuns(
       const found = countFound(store, backfill, run.watermark);
       store.write(() => ledger.setFoundCells(backfill.name, run.run, found));
     }
-    await inBatches(backfill, options, () => fillBatches(store, ledger, backfill, run, options));
+    await inBatches(store, backfill, options, (pacer) =>
+      fillBatches(store, ledger, backfill, run, pacer, options),
+    );
   }
   return true;
 }
@@ -120,7 +122,9 @@ export async function revertBackfillStep(
 ): Promise<RevertResult> {
   store.write(() => ledger.beginRevert(backfill.name));
   prepareRevert(store, backfill);
-  await inBatches(backfill, options, () => revertBatches(store, ledger, backfill, options));
+  await inBatches(store, backfill, options, (pacer) =>
+    revertBatches(store, ledger, backfill, pacer, options),
+  );
   return store.write(() => {
     const record = ledger.step(backfill.name);
     ledger.forgetStep(backfill.name);

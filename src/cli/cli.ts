@@ -100,6 +100,9 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
         project,
         path: storePath(project.config, options.dbPath, env),
         batchRows: options.batchSize,
+        targetBatchMs: options.targetBatchMs,
+        pace: options.pace,
+        walLimitBytes: options.walLimit === undefined ? undefined : options.walLimit * 2 ** 20,
         isConfirmed: options.yes,
         isStrict: options.strict,
         backup:

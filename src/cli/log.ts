@@ -19,6 +19,7 @@ const LEVEL_BY_EVENT: Readonly<Record<MigratorEvent['event'], 'debug' | 'info' |
   store_saved: 'info',
   row_refused: 'warn',
   store_busy: 'warn',
+  wal_pinned: 'warn',
   warning: 'warn',
 };
 

@@ -1,5 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
+import {
+  DEFAULT_BATCH_ROWS,
+  DEFAULT_TARGET_BATCH_MS,
+  DEFAULT_WAL_LIMIT_MIB,
+} from '../backfill/run-options.js';
 
 /** Levels of the log, most talkative first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -20,6 +24,9 @@ export interface CommonOptions {
   readonly checkBackup?: 'quick' | 'full';
   readonly keepBackups?: number;
   readonly allowTriggers?: boolean;
+  readonly targetBatchMs?: number;
+  readonly pace?: 'courteous' | 'full';
+  readonly walLimit?: number;
 }
 
 /** Reads a whole number of 1 or more. */
@@ -91,10 +98,24 @@ function withBackupOptions(command: Command): Command {
     );
 }
 
-/** Adds the option of commands that update rows. */
+/** Adds the options of commands that update rows. */
 export function withUpdateOptions(command: Command): Command {
-  return withBackupOptions(command).option(
-    '--allow-triggers',
-    'let updates fire the triggers of the table (default: refuse it)',
-  );
+  return withBackupOptions(command)
+    .option('--allow-triggers', 'let updates fire the triggers of the table (default: refuse it)')
+    .addOption(
+      new Option('--pace <name>', 'whether to pause for other writers (default: courteous)').choices([
+        'courteous',
+        'full',
+      ]),
+    )
+    .option(
+      '--target-batch-ms <ms>',
+      `how long a batch should hold the write lock (default: ${DEFAULT_TARGET_BATCH_MS})`,
+      positiveInteger,
+    )
+    .option(
+      '--wal-limit <MiB>',
+      `size of the WAL at which to wait for the reader that pins it (default: ${DEFAULT_WAL_LIMIT_MIB})`,
+      positiveInteger,
+    );
 }

@@ -1,5 +1,5 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
-import type { RunEvent } from '../backfill/run-options.js';
+import type { PaceOptions, RunEvent } from '../backfill/run-options.js';
 import type { Project } from '../config.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
@@ -53,12 +53,10 @@ export interface BackupOptions {
 }
 
 /** What every command needs to know. */
-export interface MigratorOptions {
+export interface MigratorOptions extends PaceOptions {
   readonly project: Project;
   /** Path of the store. */
   readonly path: string;
-  /** Rows of a batch at most. */
-  readonly batchRows?: number | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
   readonly isConfirmed?: boolean | undefined;
   /** How to back the store up before it is changed; false: not at all. */
