@@ -10,7 +10,9 @@ import { type Connected, connected, fill, name, refusal, withV21 } from './suppo
 const options = { audits: 3000 };
 const tight = { batchRows: 100, walLimitBytes: 300_000 } as const;
 
-const expectFilled = (path: string): void => expect(actualCells(path)).to.deep.equal(expectedCells(path));
+function expectFilled(path: string): void {
+  expect(actualCells(path)).to.deep.equal(expectedCells(path));
+}
 
 describe('Pacer', () => {
   const connect = useConnections();

@@ -72,9 +72,20 @@ export async function runAgain(
 
 /** Whether rows wait for a catch-up. */
 export function isWaiting(store: Store, ledger: Ledger, backfill: Backfill): boolean {
+  return probeWaiting(store, ledger, backfill) === true;
+}
+
+/** Whether rows wait for a catch-up, reading so many rows at most; undefined when those do not tell. */
+export function probeWaiting(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  probeRows?: number,
+): boolean | undefined {
   const last = ledger.lastRun(backfill.name);
   if (!last) return false;
-  return hasWaitingRows(store, backfill, hasGrowingKeys(store, backfill) ? last.watermark : null);
+  const after = hasGrowingKeys(store, backfill) ? last.watermark : null;
+  return hasWaitingRows(store, backfill, after, probeRows);
 }
 
 function beginRun(store: Store, ledger: Ledger, backfill: Backfill, kind: RunRecord['kind']): void {

@@ -1,4 +1,4 @@
-import { isWaiting } from '../backfill/runner.js';
+import { probeWaiting } from '../backfill/runner.js';
 import type { Drift } from '../ledger/drift.js';
 import type { SkipRecord } from '../ledger/records.js';
 import {
@@ -24,8 +24,8 @@ export interface BackfillStatus {
   readonly watermark: string | null;
   /** `unverified` when a run is not verified yet, whatever an earlier verdict was. */
   readonly verdict: 'pass' | 'warn' | 'fail' | 'unverified';
-  /** Whether rows wait for a catch-up. */
-  readonly isWaiting: boolean;
+  /** Whether rows wait for a catch-up; `unknown` when the first rows behind the watermark do not tell. */
+  readonly isWaiting: boolean | 'unknown';
 }
 
 /** Where one step stands. */
@@ -44,15 +44,32 @@ export interface Status {
   readonly path: string;
   readonly steps: readonly StepStatus[];
   readonly drifts: readonly Drift[];
-  /** Whether `up` would have something to do. */
-  readonly isPending: boolean;
+  /** Whether `up` would have something to do; `unknown` when only rows that wait would be, and that is unknown. */
+  readonly isPending: boolean | 'unknown';
 }
 
-/** Says where the store stands, reading only. */
-export async function status(options: MigratorOptions): Promise<Status> {
+/** Rows that are read at most to find out whether some wait: some 20 ms. */
+const PROBE_ROWS = 50_000;
+
+/**
+ * Says where the store stands, reading only.
+ *
+ * @param probeRows rows of a table that are read at most to find out whether some wait. Default 50,000;
+ * `Infinity`: as many as it takes
+ */
+export async function status(
+  options: MigratorOptions,
+  { probeRows = PROBE_ROWS }: { readonly probeRows?: number } = {},
+): Promise<Status> {
   return await withSession(options, 'look', (session) => {
     const { store, ledger } = session;
     const records = ledger.steps();
+    const probed = new Map<string, boolean | 'unknown'>();
+    const probe = (step: BackfillStep): boolean | 'unknown' => {
+      const found = probed.get(step.name) ?? probeWaiting(store, ledger, step, probeRows) ?? 'unknown';
+      probed.set(step.name, found);
+      return found;
+    };
     const names = new Set([
       ...options.project.steps.map(({ name }) => name),
       ...records.map(({ name }) => name),
@@ -82,16 +99,17 @@ export async function status(options: MigratorOptions): Promise<Status> {
         cursor: last?.cursor?.toString() ?? null,
         watermark: last?.watermark?.toString() ?? null,
         verdict: verdictOf(session, step),
-        isWaiting: record.status === 'applied' && isWaiting(store, ledger, step),
+        isWaiting: record.status === 'applied' && probe(step),
       };
       return { ...common, backfill };
     });
-    const work = findWork(session, options);
+    const work = findWork(session, options, {}, (step) => probe(step) === true);
+    const isPending = Object.values(work).some((found) => found.length > 0);
     return {
       path: store.files.path,
       steps,
       drifts: checkDrift(options, records),
-      isPending: Object.values(work).some((found) => found.length > 0),
+      isPending: isPending || ([...probed.values()].includes('unknown') ? 'unknown' : false),
     };
   });
 }

@@ -47,12 +47,14 @@ export interface UpWork {
 /**
  * Finds what `up` has to do, reading only.
  *
+ * @param hasWaiting whether rows wait for an applied backfill. Default: as many rows are read as it takes to know
  * @throws {BackfillError} `STEP_UNKNOWN` when `to` names no step
  */
 export function findWork(
   session: Session,
   { project }: MigratorOptions,
   { to, step: count }: UpTarget = {},
+  hasWaiting = (step: BackfillStep): boolean => isWaiting(session.store, session.ledger, step),
 ): UpWork {
   const { store, ledger } = session;
   const { steps } = project;
@@ -74,7 +76,7 @@ export function findWork(
     pending: eligible.slice(0, count),
     incomplete,
     // A column that is missing is made again first; what it held is then found by its verification.
-    waiting: incomplete.length > 0 ? [] : done.filter((step) => isWaiting(store, ledger, step)),
+    waiting: incomplete.length > 0 ? [] : done.filter(hasWaiting),
     unverified: done.filter((step) => incomplete.length > 0 || isUnverified(session, step)),
   };
 }

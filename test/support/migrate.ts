@@ -38,7 +38,7 @@ export const name = backfillStep.name;
 export type Extra = Partial<Omit<MigratorOptions, 'path'>>;
 
 /** Small batches, so that small stores have several. */
-const optionsFor = (path: string, extra: Extra = {}): MigratorOptions => ({
+export const optionsFor = (path: string, extra: Extra = {}): MigratorOptions => ({
   project,
   path,
   batchRows: 10,

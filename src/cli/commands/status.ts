@@ -13,7 +13,8 @@ function detail({ backfill, durationMs, state }: StepStatus): string {
     `at key ${backfill.cursor ?? 'none'} of ${backfill.watermark ?? 'none'}`,
     ...(skipped.length > 0 ? [`skipped ${skipped.join(', ')}`] : []),
     `verification: ${backfill.verdict}`,
-    ...(backfill.isWaiting ? ['rows wait for a catch-up'] : []),
+    ...(backfill.isWaiting === 'unknown' ? ['whether rows wait: unknown (status --check reads on)'] : []),
+    ...(backfill.isWaiting === true ? ['rows wait for a catch-up'] : []),
   ].join('\n');
 }
 
@@ -23,7 +24,11 @@ function statusText({ path, steps, drifts, isPending }: Status): string {
     `Store: ${path}`,
     table(['step', 'state', 'applied at', 'detail'], rows),
     ...drifts.map(({ text }) => `warning: ${text}.`),
-    isPending ? 'There is work for: umzug-backfill up' : 'Nothing to do.',
+    isPending === 'unknown'
+      ? 'Nothing to do but, maybe, rows that wait.'
+      : isPending
+        ? 'There is work for: umzug-backfill up'
+        : 'Nothing to do.',
   ].join('\n');
 }
 
@@ -35,11 +40,12 @@ export const registerStatus: Register = (program, cli) => {
     .action(async (options: CommonOptions & { readonly check?: boolean }) =>
       cli.run(options, async (migrator) => {
         const { status } = await import('../../migrator/status.js');
-        const found = await status(migrator);
+        // An exit code has no third answer: every row is read that it takes.
+        const found = await status(migrator, options.check ? { probeRows: Number.POSITIVE_INFINITY } : {});
         return {
           json: { command: 'status', ...found },
           text: statusText(found),
-          exitCode: options.check && found.isPending ? EXIT.pending : EXIT.done,
+          exitCode: options.check && found.isPending !== false ? EXIT.pending : EXIT.done,
         };
       }),
     );

@@ -35,16 +35,36 @@ export function isSkippedSql(backfill: Backfill): string {
 /**
  * Whether rows wait for a catch-up: rows in scope with a column to fill behind `after`. Where `after` is null, from
  * the first key on, those left out that are recorded as skips.
+ *
+ * @param probeRows how many rows of the table are read at most. Default: as many as it takes
+ * @returns undefined when none of those that were read waits, and there are more
  */
-export function hasWaitingRows(store: Store, backfill: Backfill, after: bigint | null): boolean {
+export function hasWaitingRows(
+  store: Store,
+  backfill: Backfill,
+  after: bigint | null,
+  probeRows = Number.POSITIVE_INFINITY,
+): boolean | undefined {
   const key = identifier(backfill.key);
+  const table = identifier(backfill.table);
+  const from = after ?? BEFORE_ALL_KEYS;
+  const last =
+    probeRows === Number.POSITIVE_INFINITY
+      ? undefined
+      : store.getExact<{ key: bigint }>(
+          `SELECT ${key} AS key FROM ${table} WHERE ${key} > ? ORDER BY ${key} LIMIT 1 OFFSET ?`,
+          from,
+          probeRows,
+        );
   const row = store.get(
-    `SELECT 1 FROM ${identifier(backfill.table)} AS t
-    WHERE t.${key} > ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}${after === null ? ` AND NOT ${isSkippedSql(backfill)}` : ''}
+    `SELECT 1 FROM ${table} AS t
+    WHERE t.${key} > ?${last ? ` AND t.${key} <= ?` : ''} AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}${after === null ? ` AND NOT ${isSkippedSql(backfill)}` : ''}
     LIMIT 1`,
-    after ?? BEFORE_ALL_KEYS,
+    from,
+    ...(last ? [last.key] : []),
   );
-  return row !== undefined;
+  if (row !== undefined) return true;
+  return last ? undefined : false;
 }
 
 /**
