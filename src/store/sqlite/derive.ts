@@ -7,8 +7,8 @@ import { foldCase, identifier, literal } from './sql.js';
  *
  * Three nested selects, each computed once a row:
  * 1. documents: the JSON text if strict JSON, `{}` for NULL and `''`, a rare text as our reader gives it, NULL if unreadable;
- * 2. candidates: of each column the JSON of the first member that is present, as `->` gives it;
- * 3. values: a plain string is cut from its candidate at once; anything else walks the names one by one.
+ * 2. candidates: of each column the first member that is present and not null, as `->>` gives it;
+ * 3. values: a usual candidate is the value; anything else walks the names one by one.
  *
  * SQLite would merge the selects into one and compute each expression wherever it is named. A LIMIT inside and a
  * WHERE outside forbid that.
@@ -67,8 +67,8 @@ export function derivationSql(backfill: BackfillDefinition, options: DerivationO
     ...Object.entries(extra).map(([alias, sql]) => `${sql} AS ${alias}`),
   ];
   const candidates = backfill.columns.map(({ value }, i) => {
-    const members = value.names.map((name) => memberSql(documentOf(value.document), name));
-    return `${members.length > 1 ? `coalesce(${members.join(', ')})` : members[0]} AS j${i}`;
+    const members = value.names.map((name) => textSql(documentOf(value.document), name));
+    return `${members.length > 1 ? `coalesce(${members.join(', ')})` : members[0]} AS s${i}`;
   });
   const readable = documents.map((name) => `${documentOf(name)} IS NOT NULL`).join(' AND ');
   const values = backfill.columns.map(({ value }, i) => {
@@ -76,8 +76,9 @@ export function derivationSql(backfill: BackfillDefinition, options: DerivationO
     const anyMember = members.length > 1 ? `coalesce(${members.join(', ')})` : members[0];
     const fallback = `CASE WHEN f${i} IS NOT NULL AND f${i} <> '' THEN f${i} END`;
     return `CASE WHEN NOT readable THEN NULL
-      WHEN ${isPlainString(`j${i}`)} THEN substr(j${i}, 2, length(j${i}) - 2)
-      WHEN j${i} IS NULL THEN ${fallback}
+      WHEN ${isUsualString(`s${i}`, isPlain)} THEN s${i}
+      WHEN s${i} IS NULL THEN ${fallback}
+      WHEN s${i} BETWEEN 2 AND 1e300 THEN CAST(s${i} AS TEXT)
       ELSE coalesce(${anyMember}, ${fallback}) END AS v${i}`;
   });
   const outer = [
@@ -98,8 +99,12 @@ export function derivationSql(backfill: BackfillDefinition, options: DerivationO
 /** JSON of a top-level member, NULL when there is none: of a name given twice, SQLite takes the first. */
 const memberSql = (document: string, name: string): string => `${document} -> ${literal(`$."${name}"`)}`;
 
-/** Byte length of a text that has no NUL in it: length() stops there, and so does format(). */
-const bytesSql = (sql: string): string => `length(CAST(${sql} AS BLOB))`;
+/** A top-level member as SQL: a string's text, a number, 1 or 0 of a boolean, JSON of an array or object; NULL of null. */
+const textSql = (document: string, name: string): string => `${document} ->> ${literal(`$."${name}"`)}`;
+
+/** Length of a text in bytes, also behind a NUL. Shells older than SQLite 3.43 have no octet_length(). */
+const bytesSql = (sql: string, isPlain: boolean): string =>
+  isPlain ? `length(CAST(${sql} AS BLOB))` : `octet_length(${sql})`;
 
 /**
  * A document, ready for SQLite's JSON functions, or NULL. Three things send a text to our own reader:
@@ -116,23 +121,25 @@ function documentSql(column: string, names: readonly string[], isPlain: boolean)
   const rare = isPlain ? 'NULL' : `CAST(${READ_JSON}(CAST(${column} AS BLOB)) AS TEXT)`;
   return `CASE WHEN ${column} IS NULL OR ${column} = '' THEN '{}'
       WHEN typeof(${column}) = 'blob' THEN NULL
-      WHEN json_valid(${column}) AND ${bytesSql(`format('%s', ${column})`)} = ${bytesSql(column)}
-        AND (instr(${column}, '\\') = 0 OR (instr(${column}, ${literal(mark)}) = 0${isUnicode})) THEN ${column}
+      WHEN json_valid(${column}) AND ${bytesSql(`format('%s', ${column})`, isPlain)} = ${bytesSql(column, isPlain)}
+        AND (${column} NOT GLOB '*\\*' OR (instr(${column}, ${literal(mark)}) = 0${isUnicode})) THEN ${column}
       ELSE ${rare} END`;
 }
 
 /**
- * Whether a member's JSON is a non-empty string of printable ASCII without escapes: then its text stands between the
- * quotes. The class holds every character from space to `~` but the backslash.
+ * Whether a candidate is a non-empty string of printable ASCII that begins below `[`: then it is the value, as neither an
+ * array nor an object begins so, and numbers sort before every text. What julianday() reads is ASCII, and it reads faster than a
+ * class of GLOB; both stop at a NUL, which the lengths tell.
  */
-function isPlainString(json: string): string {
-  return `${json} > '""' AND ${json} < '#' AND ${json} NOT GLOB '*[^] -[^-~]*'`;
+function isUsualString(text: string, isPlain: boolean): string {
+  return `${text} > '' AND ${text} < '[' AND length(${text}) = ${bytesSql(text, isPlain)}
+        AND (julianday(${text}) IS NOT NULL OR ${text} NOT GLOB '*[^ -~]*')`;
 }
 
 /** The usable value of one member, or NULL. */
 function usableSql(document: string, name: string, isPlain: boolean): string {
   const json = memberSql(document, name);
-  const number = `${document} ->> ${literal(`$."${name}"`)}`;
+  const number = textSql(document, name);
   const string = isPlain ? `nullif(${number}, '')` : `${READ_STRING}(CAST(${json} AS BLOB))`;
   // In strict JSON a first character other than these begins a number.
   return `CASE substr(${json}, 1, 1) WHEN '"' THEN ${string}
