@@ -34,6 +34,8 @@ export class Pacer {
   readonly #backfill: Backfill;
   readonly #options: RunOptions;
   readonly #settings: PaceSettings;
+  /** Bytes of a page of the WAL, or undefined in rollback mode: there, even a look at it would wait for a writer. */
+  readonly #walPageBytes: number | undefined;
   #pace: Pace;
   #version: number | undefined;
   #lockedAt = 0;
@@ -49,6 +51,7 @@ export class Pacer {
       targetBatchMs: options.targetBatchMs ?? DEFAULT_TARGET_BATCH_MS,
     };
     this.#pace = firstPace(this.#settings);
+    this.#walPageBytes = store.journalMode === 'wal' ? store.size().pageBytes : undefined;
     // In a commit its time would count as the lock's, though SQLite has let go of that by then.
     setAutoCheckpoint(store, 0);
   }
@@ -79,9 +82,10 @@ export class Pacer {
   async committed(rows: number): Promise<void> {
     const lockMs = performance.now() - this.#lockedAt;
     this.#pace = nextPace(this.#pace, { rows, lockMs, hasCompany: this.#hasCompany }, this.#settings);
+    if (this.#walPageBytes === undefined) return;
     const { pages, checkpointed } = checkpoint(this.#store, 'NOOP');
     if (pages - checkpointed >= CHECKPOINT_PAGES) checkpoint(this.#store, 'PASSIVE');
-    const walBytes = pages * this.#store.size().pageBytes;
+    const walBytes = pages * this.#walPageBytes;
     if (walBytes >= (this.#options.walLimitBytes ?? DEFAULT_WAL_LIMIT_MIB * 2 ** 20))
       await this.#waitForWal(walBytes);
   }

@@ -91,6 +91,9 @@ const [EMPTY, FILLABLE, CONSISTENT] = [0, 1, 2];
 
 type ScanRow = readonly [key: bigint, state: number, group: unknown, ...values: unknown[]];
 
+/** Where the values begin in a row. */
+const FIRST_VALUE = 3;
+
 /**
  * Reads every row in scope once and counts what the checks judge. SQLite derives and compares, so that a payload never
  * leaves it; keys, states, groups and the columns' own values come out.
@@ -122,27 +125,30 @@ export function scan(store: Store, backfill: Backfill, options: ScanOptions): Sc
     lag: new LagStatistics(),
   };
   const judgeTimes = checks.areTimestamps ? timestampJudge(backfill, facts, options.nowMs) : undefined;
-  for (const [key, state, group, ...values] of store.iterateExact<ScanRow>(scanSql(backfill))) {
+  const count = columns.length;
+  for (const row of store.iterateExact<ScanRow>(scanSql(backfill))) {
+    const [key, state] = row;
     facts.rows += 1;
-    const groupFacts = groupOf(facts, group, columns.length);
+    const groupFacts = groupOf(facts, row[2], count);
     groupFacts.total += 1;
     let nullMask = 0;
-    facts.columns.forEach((column, i) => {
+    for (let i = 0; i < count; i += 1) {
+      const column = facts.columns[i] as ColumnFacts;
       const cell = (state >> (2 * i)) & 3;
       if (cell === EMPTY || cell === FILLABLE) {
         nullMask |= 1 << i;
         const isRefused = cell === FILLABLE && options.isRefused(key, column.name);
         if (isRefused) column.refused.add(key);
         else judgeNull(column, key, cell === FILLABLE, options.watermark);
-        return;
+        continue;
       }
       column.filled += 1;
       groupFacts.filled[i] = (groupFacts.filled[i] ?? 0) + 1;
       if (cell !== CONSISTENT) options.onMismatch({ key, column: column.name });
       else if (options.compareUpTo !== null && key <= options.compareUpTo) column.consistentUpTo += 1;
-    });
+    }
     if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
-    judgeTimes?.(key, values);
+    judgeTimes?.(key, row);
   }
   return facts;
 }
@@ -162,7 +168,9 @@ function scanSql(backfill: Backfill): string {
 
 function groupOf(facts: ScanFacts, value: unknown, columns: number): GroupFacts {
   const wanted = value === null ? '(NULL)' : String(value);
-  const name = facts.groups.has(wanted) || facts.groups.size < MAX_GROUPS ? wanted : '(others)';
+  const known = facts.groups.get(wanted);
+  if (known) return known;
+  const name = facts.groups.size < MAX_GROUPS ? wanted : '(others)';
   let group = facts.groups.get(name);
   if (!group) {
     group = { total: 0, filled: new Array<number>(columns).fill(0) };
@@ -181,14 +189,17 @@ function timestampJudge(
   { checks, columns }: Backfill,
   facts: ScanFacts,
   nowMs: number,
-): (key: bigint, values: readonly unknown[]) => void {
+): (key: bigint, row: ScanRow) => void {
   const indexOf = (name: string | undefined): number => columns.findIndex((column) => column.name === name);
   const [from, to] = [indexOf(checks.lag?.from), indexOf(checks.lag?.to)];
-  return (key, values) => {
-    const instants = facts.columns.map((column, i) =>
-      judgeTimestamp(column.timestamps, key, values[i], nowMs),
-    );
-    const [start, end] = [instants[from], instants[to]];
+  return (key, row) => {
+    let [start, end]: (Instant | undefined)[] = [];
+    for (let i = 0; i < facts.columns.length; i += 1) {
+      const { timestamps } = facts.columns[i] as ColumnFacts;
+      const instant = judgeTimestamp(timestamps, key, row[FIRST_VALUE + i], nowMs);
+      if (i === from) start = instant;
+      if (i === to) end = instant;
+    }
     if (!start || !end) return;
     if (end.epochMs < start.epochMs) facts.toBefore.add(key);
     facts.lag.add((end.epochMs - start.epochMs) / 1000, key);

@@ -6,46 +6,96 @@ export interface Instant {
   readonly hasOffset: boolean;
 }
 
-const ISO =
-  /^(\d{4})-(\d{2})-(\d{2})[T ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(\.\d+)?(Z|[+-](?:0\d|1[0-4]):[0-5]\d)?$/;
 const UNIX_SECONDS = /^\d{9,10}$/;
 const UNIX_MILLISECONDS = /^\d{12,13}$/;
 
+/** Codes of the characters that a timestamp has between its digits. */
+const [DASH, COLON, DOT, SPACE, PLUS, T, Z] = [0x2d, 0x3a, 0x2e, 0x20, 0x2b, 0x54, 0x5a];
+
+/** Length of `YYYY-MM-DDTHH:MM:SS`. */
+const SECONDS_END = 19;
+
 /**
  * Reads a timestamp: strict ISO-8601 (a date that exists, `T` or a space, optional fraction and offset), or digits as
- * Unix seconds (9 or 10) or milliseconds (12 or 13).
+ * Unix seconds (9 or 10) or milliseconds (12 or 13). Goes by character codes: it reads every cell of a table, and regular
+ * expressions took half of that time.
  *
  * @returns the instant, or undefined when the text is no timestamp
  */
 export function parseTimestamp(text: string): Instant | undefined {
-  const iso = ISO.exec(text);
-  if (!iso) {
+  if (text.length < SECONDS_END || text.charCodeAt(4) !== DASH) {
     if (UNIX_SECONDS.test(text)) return { epochMs: Number(text) * 1000, hasOffset: true };
     if (UNIX_MILLISECONDS.test(text)) return { epochMs: Number(text), hasOffset: true };
     return undefined;
   }
-  const [year, month, day] = [Number(iso[1]), Number(iso[2]), Number(iso[3])];
-  if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return undefined;
-  const date = new Date(0);
-  date.setUTCFullYear(year, month - 1, day); // Date.UTC would read years below 100 as 19xx
-  const offset = iso[8];
-  const epochMs =
-    date.getTime() +
-    ((Number(iso[4]) * 60 + Number(iso[5])) * 60 + Number(iso[6])) * 1000 +
-    (iso[7] === undefined ? 0 : Number(`0${iso[7]}`) * 1000) -
-    offsetMs(offset);
-  return { epochMs, hasOffset: offset !== undefined };
+  const secondsMs = secondsOf(text);
+  if (Number.isNaN(secondsMs)) return undefined;
+  let end = SECONDS_END;
+  let fractionMs = 0;
+  if (text.charCodeAt(end) === DOT) {
+    do end += 1;
+    while (isDigit(text.charCodeAt(end)));
+    if (end === SECONDS_END + 1) return undefined;
+    fractionMs = Number(`0${text.slice(SECONDS_END, end)}`) * 1000;
+  }
+  if (end === text.length) return { epochMs: secondsMs + fractionMs, hasOffset: false };
+  const offset = offsetMs(text, end);
+  return Number.isNaN(offset) ? undefined : { epochMs: secondsMs + fractionMs - offset, hasOffset: true };
+}
+
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
+
+/** The number that two digits state, or NaN. */
+function twoDigits(text: string, at: number): number {
+  const [tens, ones] = [text.charCodeAt(at), text.charCodeAt(at + 1)];
+  return isDigit(tens) && isDigit(ones) ? (tens - 0x30) * 10 + ones - 0x30 : Number.NaN;
+}
+
+/** Unix time in milliseconds of `YYYY-MM-DDTHH:MM:SS` at a text's beginning, or NaN. */
+function secondsOf(text: string): number {
+  const separator = text.charCodeAt(10);
+  const isShaped =
+    text.charCodeAt(7) === DASH &&
+    (separator === T || separator === SPACE) &&
+    text.charCodeAt(13) === COLON &&
+    text.charCodeAt(16) === COLON;
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
+  const [month, day] = [twoDigits(text, 5), twoDigits(text, 8)];
+  const [hour, minute, second] = [twoDigits(text, 11), twoDigits(text, 14), twoDigits(text, 17)];
+  // A comparison with NaN does not hold.
+  const isDate = month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month);
+  if (!isShaped || !isDate || !(hour <= 23 && minute <= 59 && second <= 59)) return Number.NaN;
+  return ((daysBefore(year, month, day) * 24 + hour) * 60 + minute) * 60_000 + second * 1000;
 }
 
 function daysIn(year: number, month: number): number {
   if (month === 2) return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0 ? 29 : 28;
-  return [4, 6, 9, 11].includes(month) ? 30 : 31;
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
 }
 
-function offsetMs(offset: string | undefined): number {
-  if (offset === undefined || offset === 'Z') return 0;
-  const minutes = Number(offset.slice(1, 3)) * 60 + Number(offset.slice(4, 6));
-  return (offset.startsWith('-') ? -minutes : minutes) * 60_000;
+/**
+ * Days from 1970-01-01 to a date of the Gregorian calendar, counted in years that begin in March.
+ *
+ * @see https://howardhinnant.github.io/date_algorithms.html days_from_civil
+ */
+function daysBefore(year: number, month: number, day: number): number {
+  const y = month <= 2 ? year - 1 : year;
+  const era = Math.floor(y / 400);
+  const yearOfEra = y - era * 400;
+  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1;
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
+  return era * 146_097 + dayOfEra - 719_468;
+}
+
+/** Offset from UTC in milliseconds that a text states at its end, or NaN. */
+function offsetMs(text: string, at: number): number {
+  const sign = text.charCodeAt(at);
+  if (sign === Z) return text.length === at + 1 ? 0 : Number.NaN;
+  const [hours, minutes] = [twoDigits(text, at + 1), twoDigits(text, at + 4)];
+  const isShaped =
+    (sign === PLUS || sign === DASH) && text.charCodeAt(at + 3) === COLON && text.length === at + 6;
+  if (!isShaped || !(hours <= 14 && minutes <= 59)) return Number.NaN;
+  return (sign === DASH ? -1 : 1) * (hours * 60 + minutes) * 60_000;
 }
 
 /**
