@@ -1,0 +1,256 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import Database from 'better-sqlite3';
+import { dropStore, freshStore, has, type Kind, median, migrate, type Run, root, time } from './measure.js';
+import { printRows, type Row, writeResults } from './report.js';
+import { writerRows } from './writers.js';
+
+/** Compares the command line with what people would run by hand. It measures; it never asserts. */
+
+const { values: given } = parseArgs({
+  options: {
+    short: { type: 'boolean', default: false },
+    large: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '3' },
+  },
+});
+const AUDITS = given.short ? 100_000 : 1_000_000;
+const rounds = given.short ? 1 : Number(given.rounds);
+const size = (rows: number): string => rows.toLocaleString('en-US');
+const sql = readFileSync(join(root, 'bench/rival.sql'), 'utf8');
+
+type Act = (store: string) => Promise<Run>;
+
+const up: Act = (store) => migrate(store, 'up', '--no-backup');
+const shell: Act = (store) => time('sqlite3', [store], sql);
+const script: Act = (store) =>
+  time('python3', [join(root, 'bench/rival.py'), store, join(root, 'bench/rival.sql')]);
+
+/** Runs each act on a fresh copy, in turn; the medians. */
+async function inTurn(kind: Kind, acts: readonly Act[]): Promise<{ seconds: number; peakMib: number }[]> {
+  const runs: Run[][] = acts.map(() => []);
+  for (let round = 0; round < rounds; round += 1) {
+    for (const [i, act] of acts.entries()) {
+      const store = freshStore(kind);
+      runs[i]?.push(await act(store));
+      dropStore(store);
+    }
+  }
+  return runs.map((own) => ({
+    seconds: median(own.map(({ seconds }) => seconds)),
+    peakMib: Math.max(...own.map(({ peakMib }) => peakMib ?? Number.NaN)),
+  }));
+}
+
+function compared(what: string, ours: number, rival: number, atMost: number, note = ''): Row {
+  return {
+    what,
+    ours: `${ours.toFixed(2)} s`,
+    rival: `${rival.toFixed(2)} s${note}`,
+    ratio: ours / rival,
+    atMost,
+    target: `≤ ${atMost} ×`,
+  };
+}
+
+const missing = (what: string, program: string): Row => ({
+  what,
+  ours: `not measured: ${program} is not installed`,
+  rival: '',
+  target: '',
+});
+
+async function rivalRows(): Promise<{ rows: Row[]; full: number }> {
+  const kind = { audits: AUDITS };
+  const [ours, byShell, byScript] = await inTurn(kind, [
+    up,
+    ...(has('sqlite3') ? [shell] : []),
+    ...(has('sqlite3') && has('python3') ? [script] : []),
+  ]);
+  const full = ours?.seconds ?? Number.NaN;
+  const what = `up, ${size(AUDITS)} audits`;
+  const peak = ours?.peakMib ?? Number.NaN;
+  const rows: Row[] = [
+    byShell
+      ? compared(`${what}, against the sqlite3 shell`, full, byShell.seconds, 1)
+      : missing(what, 'sqlite3'),
+    byScript
+      ? compared(`${what}, against a script row by row`, full, byScript.seconds, 0.4)
+      : missing(what, 'python3'),
+    {
+      what: `peak memory of up, ${size(AUDITS)} audits`,
+      ours: `${peak.toFixed(0)} MiB`,
+      rival: '',
+      target: '≤ 150 MiB',
+      isMet: peak <= 150,
+    },
+  ];
+  if (has('sqlite3')) {
+    const [delete_, shellDelete] = await inTurn({ ...kind, journalMode: 'delete' }, [up, shell]);
+    rows.push({
+      ...compared(
+        `${what}, rollback journal`,
+        delete_?.seconds ?? Number.NaN,
+        shellDelete?.seconds ?? Number.NaN,
+        1,
+      ),
+      target: '',
+    });
+  }
+  return { rows, full };
+}
+
+async function sizeRows(full: number): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const [audits, atMost] of [
+    [1000, 0.5],
+    [10_000, 0.6],
+    [100_000, 1.6],
+  ] as const) {
+    const [run] = await inTurn({ audits }, [up]);
+    const seconds = run?.seconds ?? Number.NaN;
+    rows.push({
+      what: `up, ${size(audits)} audits`,
+      ours: `${seconds.toFixed(2)} s`,
+      rival: '',
+      target: `≤ ${atMost} s`,
+      isMet: seconds <= atMost,
+    });
+  }
+  const [selective] = await inTurn({ audits: AUDITS, supervisorShare: 0.001 }, [up]);
+  rows.push(
+    compared(
+      `up, ${size(AUDITS)} audits, 1 in 1,000 in scope`,
+      selective?.seconds ?? Number.NaN,
+      full,
+      0.25,
+      ' with 70% in scope',
+    ),
+  );
+  if (!given.large) return rows;
+  const store = freshStore({ audits: 10_000_000 });
+  const { seconds, peakMib } = await up(store);
+  const speed = 10 / seconds / (AUDITS / 1e6 / full);
+  rows.push({
+    what: 'rows a second at 10,000,000 audits',
+    ours: `${size(Math.round(1e7 / seconds))} (${seconds.toFixed(1)} s)`,
+    rival: `${size(Math.round(AUDITS / full))} at ${size(AUDITS)}`,
+    ratio: speed,
+    target: '≥ 0.85 ×',
+    isMet: speed >= 0.85,
+  });
+  rows.push({
+    what: 'peak memory of up, 10,000,000 audits',
+    ours: `${peakMib?.toFixed(0)} MiB`,
+    rival: '',
+    target: '≤ 150 MiB',
+    isMet: (peakMib ?? Number.NaN) <= 150,
+  });
+  rows.push(...(await idleRows(store, 10_000_000)));
+  dropStore(store);
+  return rows;
+}
+
+/** What a store costs on which nothing is to be done. */
+async function idleRows(store: string, audits: number): Promise<Row[]> {
+  const seconds = { node: [] as number[], up: [] as number[], status: [] as number[] };
+  for (let round = 0; round < 7; round += 1) {
+    seconds.node.push((await time(process.execPath, ['-e', '0'])).seconds);
+    seconds.up.push((await up(store)).seconds);
+    seconds.status.push((await migrate(store, 'status')).seconds);
+  }
+  const node = median(seconds.node);
+  return (['up', 'status'] as const).map((name) => {
+    const ours = median(seconds[name]);
+    return {
+      ...compared(`${name}, nothing pending, ${size(audits)} audits`, ours, node, 3, ' node -e 0'),
+      target: '≤ 3 ×, or 0.3 s',
+      isMet: ours <= Math.max(0.3, 3 * node),
+    };
+  });
+}
+
+const SCAN = `SELECT count(CASE WHEN json_valid(payload) THEN json_extract(payload, '$.source_event_ts') END) FROM task_audits`;
+
+async function doneRows(): Promise<Row[]> {
+  const seconds = { up: [] as number[], down: [] as number[], verify: [] as number[], scan: [] as number[] };
+  let idle: Row[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const store = freshStore({ audits: AUDITS });
+    await migrate(store, 'up', '--step', '1', '--no-backup');
+    seconds.up.push((await up(store)).seconds);
+    if (round === 0) idle = await idleRows(store, AUDITS);
+    seconds.verify.push((await migrate(store, 'verify')).seconds);
+    const program = `const D = require('better-sqlite3'); new D(process.argv[1], { readonly: true }).prepare(process.argv[2]).get()`;
+    seconds.scan.push((await time(process.execPath, ['-e', program, store, SCAN])).seconds);
+    seconds.down.push((await migrate(store, 'down', '--no-backup')).seconds);
+    dropStore(store);
+  }
+  const small = freshStore({ audits: 1000 });
+  await up(small);
+  idle.unshift(...(await idleRows(small, 1000)));
+  dropStore(small);
+  return [
+    compared(
+      `down of the backfill, ${size(AUDITS)} audits`,
+      median(seconds.down),
+      median(seconds.up),
+      1.2,
+      ' its up',
+    ),
+    compared(
+      `verify, ${size(AUDITS)} audits`,
+      median(seconds.verify),
+      median(seconds.scan),
+      2,
+      ' a scan with json_extract',
+    ),
+    ...idle,
+  ];
+}
+
+/** How long each statement of the schema step keeps other writers out. */
+function ddlRows(): Row[] {
+  const store = freshStore({ audits: AUDITS });
+  const db = new Database(store);
+  const statements = sql
+    .replace(/^--.*$/gm, '')
+    .split(';')
+    .map((text) => text.trim());
+  const rows: Row[] = [];
+  let begunAt = 0;
+  for (const text of statements.filter((statement) => statement !== '' && !statement.startsWith('UPDATE'))) {
+    if (text === 'BEGIN') begunAt = performance.now();
+    const startedAt = performance.now();
+    db.exec(text);
+    const isLast = text === 'COMMIT';
+    if (!text.startsWith('CREATE') && !isLast) continue;
+    const ms = performance.now() - (isLast ? begunAt : startedAt);
+    rows.push({
+      what: isLast ? 'both columns and the version row' : (/INDEX (\w+)/.exec(text)?.[1] ?? text),
+      ours: `${ms.toFixed(0)} ms`,
+      rival: '',
+      target: '',
+    });
+  }
+  db.close();
+  dropStore(store);
+  return rows;
+}
+
+const sections: (readonly [string, readonly Row[]])[] = [];
+function add(title: string, rows: readonly Row[]): void {
+  sections.push([title, rows]);
+  printRows(title, rows);
+}
+
+const { rows: rivals, full } = await rivalRows();
+add('Against what is run by hand', rivals);
+add('By size', await sizeRows(full));
+add('Down, verify, and nothing to do', await doneRows());
+add('Locks of the schema step', ddlRows());
+add('Beside another writer', await writerRows(AUDITS, rounds));
+rmSync(join(root, 'bench/.work'), { recursive: true, force: true });
+const flags = process.argv.slice(2).join(' ');
+if (!given.short) writeResults(`npm run bench${flags === '' ? '' : ` -- ${flags}`}`, sections);
