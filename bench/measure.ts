@@ -1,12 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { generateStore } from '../demo/store-generator.js';
 
 /** Stores to measure on, and the time and memory of whole processes. */
 
-export const root = fileURLToPath(new URL('../../', import.meta.url)); // from dist/bench/
+/** The project's folder: npm runs its scripts there. */
+export const root = process.cwd();
 const stores = join(root, 'bench/.stores');
 const work = join(root, 'bench/.work');
 export const bin = join(root, 'dist/src/cli/bin.js');
