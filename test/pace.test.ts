@@ -74,7 +74,7 @@ describe('nextPace', () => {
     for (const pace of busy) {
       expect(pace.company).to.equal('busy');
       expect(pace.pauseMs).to.equal(15);
-      expect(pace.rows).to.equal(1250);
+      expect(pace.rows).to.equal(1000);
     }
   });
 
