@@ -112,6 +112,7 @@ const values: readonly HostilePayload[] = [
       '1.50',
       '5e-324',
       '9223372036854775807',
+      ...['1', '1.0', '2', '0.5', '1e300', '1.1e300'],
     ].map((json) => ({ name: `number: ${json}`, payload: withSource(json) })),
     ['-9223372036854775808', '9223372036854775808', '18446744073709551616', '1.7976931348623157e308'].map(
       (json) => ({ name: `number: ${json}`, payload: withSource(json) }),
@@ -125,6 +126,7 @@ const values: readonly HostilePayload[] = [
       '"not a timestamp"',
       '"NaN"',
       '"null"',
+      ...['"now"', '"Z"', '"[2026]"', '"["', '"{}"', '"{"', '"]"', '"z~~"', '"é"', '"2026-01-20é"'],
     ].map((json) => ({ name: `string: ${json}`, payload: withSource(json) })),
     [
       raw`"\u0032026-01-20T10:00:00"`,
@@ -149,6 +151,33 @@ const values: readonly HostilePayload[] = [
     {
       name: 'raw beyond U+10FFFF in the value',
       ...bytes('{"source_ts":"', 'f4908080', '","event_timestamp":7}'),
+    },
+    ...['c0', '80', 'c0a1'].map((hex) => ({
+      name: `raw 0x${hex} in the value`,
+      ...bytes('{"source_ts":"2026-01-20', hex, '","event_timestamp":"next"}'),
+    })),
+    ...[
+      '"2026\\u00e9"',
+      '"2026\\u5e74"',
+      '"\\n2026-01-20"',
+      '"2026-01-20\\n"',
+      '"\\u005b]"',
+      '"2026\\u0000"',
+    ].map((json) => ({
+      name: `string between escapes: ${json}`,
+      payload: `{"reason":"\\u4e2d\\u00fc\\n","source_ts":${json},"timestamp":"${processed}"}`,
+    })),
+    {
+      name: 'escapes and bytes that are no UTF-8, with plain values',
+      ...bytes(`{"reason":"\\n`, 'ff', `","source_ts":"${source}","timestamp":7}`),
+    },
+    {
+      name: 'Python token beside a usable value',
+      payload: `{"score":NaN,"source_ts":"${source}","timestamp":7}`,
+    },
+    {
+      name: 'Python token beside a value with \\u0000',
+      payload: `{"score":NaN,"source_ts":"2026\\u0000","timestamp":"${processed}"}`,
     },
     { name: 'not UTF-8 in another string', ...bytes(`{"source_ts":"${source}","reason":"`, 'e9', '"}') },
   );

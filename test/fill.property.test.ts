@@ -27,9 +27,15 @@ const anyBytes = fc
   .uint8Array({ minLength: 1, maxLength: 4 })
   .map((bytes) => Buffer.from(bytes).toString('latin1'));
 const highBytes = fc
-  .array(fc.oneof(fc.constantFrom('\xff', '\xc0\x80', '\xed\xa0\x80', '\xe2\x82', '\xc1\xb3'), anyBytes), {
-    maxLength: 3,
-  })
+  .array(
+    fc.oneof(
+      fc.constantFrom('\x80', '\xc0', '\xc0\xa1', '\xff', '\xc0\x80', '\xed\xa0\x80', '\xe2\x82', '\xc1\xb3'),
+      anyBytes,
+    ),
+    {
+      maxLength: 3,
+    },
+  )
   .map((pieces) => pieces.join('').replace(/[\x00-\x1f"\\]/g, '\x80'));
 const text = fc.string({ unit: 'binary', maxLength: 12 });
 const spaces = fc.constantFrom('', '', '', ' ', '\n', '\t ', '\r\n');
@@ -63,6 +69,7 @@ const memberName = fc.oneof(
 const numberText = fc.oneof(
   fc.constantFrom(
     ...[
+      ...['1', '1.0', '2', '1e300', '1.1e300', '1.5'],
       '0',
       '-0',
       '0.0',
@@ -112,8 +119,19 @@ const stringText = fc.oneof(
     '"\x7f"',
     '"~"',
     '"#"',
-    '"["',
     '"-]^"',
+    ...[
+      '"["',
+      '"[1]"',
+      '"{}"',
+      '"]"',
+      '"z~"',
+      '"z~~"',
+      '"\\\\"',
+      '"now"',
+      '"2026-01-20 "',
+      '"\\n2026-01-20"',
+    ],
   ),
   text.map((value) => utf8(JSON.stringify(value))),
   // Raw, where JSON.stringify would have escaped; lone surrogates as escapes, in pairs and halves.
@@ -126,7 +144,9 @@ const stringText = fc.oneof(
       },
     )
     .map((pieces) => `"${pieces.join('')}"`),
-  highBytes.map((bytes) => `"a${bytes}"`),
+  fc
+    .tuple(fc.constantFrom('a', '2026-01-20', '2026-01-20T10:00:00Z'), highBytes)
+    .map((parts) => `"${parts.join('')}"`),
   fc.tuple(fc.constantFrom('x', '年', '\\n'), fc.integer({ min: 1000, max: 40_000 })).map(([unit, count]) => {
     return `"${utf8(unit).repeat(count)}"`;
   }),

@@ -5,10 +5,11 @@ import { foldCase, identifier, literal } from './sql.js';
 /**
  * The SQL that derives a backfill's values, for batches, rollback, verification and dry run alike.
  *
- * Three nested selects, each computed once a row:
- * 1. documents: the JSON text if strict JSON, `{}` for NULL and `''`, a rare text as our reader gives it, NULL if unreadable;
- * 2. candidates: of each column the first member that is present and not null, as `->>` gives it;
- * 3. values: a usual candidate is the value; anything else walks the names one by one.
+ * Two nested selects, each computed once a row:
+ * 1. documents: the text itself if strict JSON, `{}` for NULL and `''`; a rare text as our reader gives it, but as a
+ *    BLOB, to tell it from the others; NULL if unreadable. Candidates: of each column the first member that is not null,
+ *    as `->>` gives it, read here since a document is copied from select to select;
+ * 2. values: a candidate that is surely the value is taken as it is; anything else walks the names one by one.
  *
  * SQLite would merge the selects into one and compute each expression wherever it is named. A LIMIT inside and a
  * WHERE outside forbid that.
@@ -64,82 +65,82 @@ export function derivationSql(backfill: BackfillDefinition, options: DerivationO
         .flatMap(({ value }) => value.names);
       return `${documentSql(`t.${identifier(name)}`, names, isPlain)} AS ${documentOf(name)}`;
     }),
+    ...backfill.columns.map(
+      ({ value }, i) => `${candidateSql(`t.${identifier(value.document)}`, value.names)} AS s${i}`,
+    ),
     ...Object.entries(extra).map(([alias, sql]) => `${sql} AS ${alias}`),
   ];
-  const candidates = backfill.columns.map(({ value }, i) => {
-    const members = value.names.map((name) => textSql(documentOf(value.document), name));
-    return `${members.length > 1 ? `coalesce(${members.join(', ')})` : members[0]} AS s${i}`;
-  });
   const readable = documents.map((name) => `${documentOf(name)} IS NOT NULL`).join(' AND ');
   const values = backfill.columns.map(({ value }, i) => {
-    const members = value.names.map((name) => usableSql(documentOf(value.document), name, isPlain));
-    const anyMember = members.length > 1 ? `coalesce(${members.join(', ')})` : members[0];
+    const document = documentOf(value.document);
+    const members = value.names.map((name) => usableSql(`CAST(${document} AS TEXT)`, name, isPlain));
     const fallback = `CASE WHEN f${i} IS NOT NULL AND f${i} <> '' THEN f${i} END`;
-    return `CASE WHEN NOT readable THEN NULL
-      WHEN ${isUsualString(`s${i}`, isPlain)} THEN s${i}
-      WHEN s${i} IS NULL THEN ${fallback}
-      WHEN s${i} BETWEEN 2 AND 1e300 THEN CAST(s${i} AS TEXT)
-      ELSE coalesce(${anyMember}, ${fallback}) END AS v${i}`;
+    // Only a BLOB sorts so; typeof would copy the document.
+    return `CASE WHEN ${readable} THEN coalesce(CASE WHEN ${document} >= x'' THEN NULL
+        WHEN ${isPlainText(`s${i}`)} THEN s${i}
+        WHEN s${i} BETWEEN 2 AND 1e300 THEN CAST(s${i} AS TEXT)
+        WHEN s${i} IS NULL THEN ${fallback} END,
+      ${members.join(',\n      ')}, ${fallback}) END AS v${i}`;
   });
   const outer = [
     'k',
     ...backfill.columns.map((_, i) => `c${i}`),
     ...values,
-    'readable',
+    `${readable} AS readable`,
     ...Object.keys(extra),
   ];
 
   return `SELECT ${outer.join(', ')}
-  FROM (SELECT *, ${candidates.join(', ')}, ${readable} AS readable
-    FROM (SELECT ${inner.join(', ')} FROM ${from} ${tail})
-    WHERE k IS NOT NULL LIMIT -1)
+  FROM (SELECT ${inner.join(', ')} FROM ${from} ${tail})
   WHERE k IS NOT NULL`;
 }
 
-/** JSON of a top-level member, NULL when there is none: of a name given twice, SQLite takes the first. */
-const memberSql = (document: string, name: string): string => `${document} -> ${literal(`$."${name}"`)}`;
-
-/** A top-level member as SQL: a string's text, a number, 1 or 0 of a boolean, JSON of an array or object; NULL of null. */
-const textSql = (document: string, name: string): string => `${document} ->> ${literal(`$."${name}"`)}`;
-
-/** Length of a text in bytes, also behind a NUL. Shells older than SQLite 3.43 have no octet_length(). */
-const bytesSql = (sql: string, isPlain: boolean): string =>
-  isPlain ? `length(CAST(${sql} AS BLOB))` : `octet_length(${sql})`;
+/** Path of a top-level member: of a name given twice, SQLite takes the first. */
+const path = (name: string): string => literal(`$."${name}"`);
 
 /**
  * A document, ready for SQLite's JSON functions, or NULL. Three things send a text to our own reader:
  * - `json_valid` with one argument is strict (RFC 8259), but knows no Python tokens;
- * - it reads a text up to its first NUL only;
+ * - it reads a text up to its first NUL only, and so does `format`;
  * - a name with escapes is compared badly: U+0000 in it, or bytes that are no UTF-8, end it. To match one of `names`,
- *   its escapes must be of ASCII.
+ *   its escapes must be of ASCII. (In GLOB a backslash stands for itself; unlike instr, it searches with strcspn.)
  *
  * @see https://www.sqlite.org/json1.html#jvalid
  */
 function documentSql(column: string, names: readonly string[], isPlain: boolean): string {
-  const mark = names.every((name) => /^[\w .$-]+$/.test(name)) ? '\\u00' : '\\';
+  const mark = names.every((name) => /^[\w .$-]+$/.test(name)) ? '*\\u00[0-7]*' : '*\\*';
   const isUnicode = isPlain ? '' : ` AND ${IS_UTF8}(CAST(${column} AS BLOB))`;
-  const rare = isPlain ? 'NULL' : `CAST(${READ_JSON}(CAST(${column} AS BLOB)) AS TEXT)`;
+  const rare = isPlain ? 'NULL' : `${READ_JSON}(CAST(${column} AS BLOB))`;
+  // octet_length is cheaper, but older shells lack it.
+  const bytes = (sql: string): string => (isPlain ? `length(CAST(${sql} AS BLOB))` : `octet_length(${sql})`);
   return `CASE WHEN ${column} IS NULL OR ${column} = '' THEN '{}'
       WHEN typeof(${column}) = 'blob' THEN NULL
-      WHEN json_valid(${column}) AND ${bytesSql(`format('%s', ${column})`, isPlain)} = ${bytesSql(column, isPlain)}
-        AND (${column} NOT GLOB '*\\*' OR (instr(${column}, ${literal(mark)}) = 0${isUnicode})) THEN ${column}
-      ELSE ${rare} END`;
+      WHEN json_valid(${column}) AND ${bytes(`format('%s', ${column})`)} = ${bytes(column)}
+        AND (${column} NOT GLOB '*\\*' OR (${column} NOT GLOB ${literal(mark)}${isUnicode})) THEN ${column}
+      ELSE CAST(${rare} AS BLOB) END`;
+}
+
+/** The first member that is not null. Of a rare document it may be wrong, but `->>` never fails: it would on a BLOB. */
+function candidateSql(column: string, names: readonly string[]): string {
+  const members = names.map((name) => `${column} ->> ${path(name)}`);
+  const first = members.length > 1 ? `coalesce(${members.join(', ')})` : members[0];
+  return `CASE WHEN typeof(${column}) = 'text' AND json_valid(${column}) THEN ${first} END`;
 }
 
 /**
- * Whether a candidate is a non-empty string of printable ASCII that begins below `[`: then it is the value, as neither an
- * array nor an object begins so, and numbers sort before every text. What julianday() reads is ASCII, and it reads faster than a
- * class of GLOB; both stop at a NUL, which the lengths tell.
+ * Whether a candidate is a non-empty string, all ASCII: then `->>` gave its text. An array or an object begins with a
+ * bracket; numbers and booleans, which are numbers here, sort before all texts. The class is slow; it is spared where
+ * SQLite reads a time, as it knows none with other characters.
  */
-function isUsualString(text: string, isPlain: boolean): string {
-  return `${text} > '' AND ${text} < '[' AND length(${text}) = ${bytesSql(text, isPlain)}
-        AND (julianday(${text}) IS NOT NULL OR ${text} NOT GLOB '*[^ -~]*')`;
+function isPlainText(candidate: string): string {
+  return `${candidate} > '' AND (${candidate} < '[' OR ${candidate} BETWEEN ']' AND 'z~')
+        AND (julianday(${candidate}) IS NOT NULL OR ${candidate} NOT GLOB '*[^ -~]*')`;
 }
 
 /** The usable value of one member, or NULL. */
 function usableSql(document: string, name: string, isPlain: boolean): string {
-  const json = memberSql(document, name);
-  const number = textSql(document, name);
+  const json = `${document} -> ${path(name)}`;
+  const number = `${document} ->> ${path(name)}`;
   const string = isPlain ? `nullif(${number}, '')` : `${READ_STRING}(CAST(${json} AS BLOB))`;
   // In strict JSON a first character other than these begins a number.
   return `CASE substr(${json}, 1, 1) WHEN '"' THEN ${string}
