@@ -1,13 +1,22 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { type LagFigures, LagStatistics } from '../src/verification/lag.js';
+import {
+  addLag,
+  type LagFacts,
+  type LagFigures,
+  lagFigures,
+  mergeLags,
+  noLags,
+} from '../src/verification/lag.js';
 
 /** Adds the seconds in their order, with keys from 1 on. */
-function figuresOf(seconds: readonly number[]): LagFigures | undefined {
-  const statistics = new LagStatistics();
-  seconds.forEach((value, i) => void statistics.add(value, BigInt(i + 1)));
-  return statistics.figures();
+const figuresOf = (seconds: readonly number[]): LagFigures | undefined => lagFigures(lagsOf(seconds));
+
+function lagsOf(seconds: readonly number[], firstKey = 1): LagFacts {
+  const facts = noLags();
+  seconds.forEach((value, i) => void addLag(facts, value, BigInt(firstKey + i)));
+  return facts;
 }
 
 /** Nearest rank, by its definition: the smallest value that at least so many percent of all are not above. */
@@ -34,12 +43,16 @@ const naive = (seconds: readonly number[]): unknown => ({
 });
 
 // Whole milliseconds, negative ones too: exact in both computations. Few different ones give many ties.
-const lag = fc.oneof(fc.integer({ min: -5_000_000, max: 5_000_000 }), fc.integer({ min: -2, max: 2 }));
+const lag = fc.oneof(
+  fc.integer({ min: -5_000_000, max: 5_000_000 }),
+  fc.integer({ min: -2, max: 2 }),
+  fc.constantFrom(4_294_967, 4_294_968, 8_000_000_000_000_000, -8_000_000_000_000_000),
+);
 const toSeconds = (milliseconds: readonly number[]): number[] => milliseconds.map((value) => value / 1000);
 
-describe('LagStatistics', () => {
+describe('lagFigures', () => {
   it('has no figures of no rows', () => {
-    expect(new LagStatistics().figures()).to.equal(undefined);
+    expect(lagFigures(noLags())).to.equal(undefined);
   });
 
   it('gives a single row for every percentile', () => {
@@ -60,6 +73,28 @@ describe('LagStatistics', () => {
         expect(figuresOf(seconds)).to.deep.equal(naive(seconds));
       }),
     );
+  });
+
+  it('gives the same of two parts, in whichever order they are merged', () => {
+    fc.assert(
+      fc.property(fc.array(lag, { maxLength: 60 }), fc.array(lag, { maxLength: 60 }), (first, second) => {
+        const whole = figuresOf(toSeconds([...first, ...second]));
+        for (const isFirst of [true, false]) {
+          const parts = [lagsOf(toSeconds(first)), lagsOf(toSeconds(second), first.length + 1)] as const;
+          const [into, from] = isFirst ? parts : [parts[1], parts[0]];
+          mergeLags(into, structuredClone(from));
+          expect(lagFigures(into)).to.deep.equal(whole);
+        }
+      }),
+    );
+  });
+
+  it('merges more rows than a piece holds', () => {
+    const [first, second] = [150_000, 70_000].map((n) => Array.from({ length: n }, (_, i) => i * 1e-6));
+    const into = lagsOf(first ?? []);
+    mergeLags(into, lagsOf(second ?? [], 150_001));
+    expect(lagFigures(into)).to.deep.equal(figuresOf([...(first ?? []), ...(second ?? [])]));
+    expect(lagFigures(into)?.count).to.equal(220_000);
   });
 
   it('takes the exact rank for every number of rows', () => {
@@ -96,9 +131,9 @@ describe('LagStatistics', () => {
   });
 
   it('keeps keys that a number can not hold', () => {
-    const statistics = new LagStatistics();
-    statistics.add(1, 9007199254740993n);
-    expect(statistics.figures()?.slowest).to.deep.equal([{ key: '9007199254740993', seconds: 1 }]);
+    const facts = noLags();
+    addLag(facts, 1, 9007199254740993n);
+    expect(lagFigures(facts)?.slowest).to.deep.equal([{ key: '9007199254740993', seconds: 1 }]);
   });
 
   it('rounds to microseconds: beyond them a difference of two instants is noise', () => {

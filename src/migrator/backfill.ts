@@ -43,7 +43,7 @@ export async function backfill(
         if (isRescan) await runAgain(store, ledger, step, 'rescan', options);
         const hasRun = isRescan || (await catchUp(store, ledger, step, options));
         if (hasRun) ran.push(step.name);
-        verifyAndRecord(session, step, options, verifications);
+        await verifyAndRecord(session, step, options, verifications);
       }
     },
   });

@@ -26,6 +26,8 @@ export type MigratorEvent =
       readonly event: 'verified';
       readonly backfill: string;
       readonly verdict: string;
+      /** How many threads have read the rows. */
+      readonly threads: number;
       readonly durationMs: number;
     }
   | {
@@ -92,7 +94,28 @@ export type BackfillStep = Step & BackfillDefinition;
  * @param busyWaitMs how long to wait for another writer, in milliseconds. Default 5,000 to look, 15,000 to write
  */
 export async function withSession<Result>(
-  { path, project }: MigratorOptions,
+  options: MigratorOptions,
+  access: 'look' | 'write',
+  act: (session: Session) => Promise<Result> | Result,
+  busyWaitMs?: number,
+): Promise<Result> {
+  return await withStore(
+    options,
+    access,
+    (session) => {
+      const checkAndAct = (): Promise<Result> | Result => {
+        checkRequirements(session.store, options.project.config.requires);
+        return act(session);
+      };
+      return access === 'look' ? session.store.snapshot(checkAndAct) : checkAndAct();
+    },
+    busyWaitMs,
+  );
+}
+
+/** Opens the store, acts, and closes it whatever happens. Checks nothing. */
+export async function withStore<Result>(
+  { path }: MigratorOptions,
   access: 'look' | 'write',
   act: (session: Session) => Promise<Result> | Result,
   busyWaitMs?: number,
@@ -101,12 +124,8 @@ export async function withSession<Result>(
     access,
     ...(busyWaitMs === undefined ? {} : { busyWaitMs }),
   });
-  const checkAndAct = (): Promise<Result> | Result => {
-    checkRequirements(store, project.config.requires);
-    return act({ store, ledger: new Ledger(store) });
-  };
   try {
-    return await (access === 'look' ? store.snapshot(checkAndAct) : checkAndAct());
+    return await act({ store, ledger: new Ledger(store) });
   } finally {
     store.close();
   }

@@ -149,8 +149,8 @@ async function applyWork(
   verifications: Verification[],
 ): Promise<void> {
   const { store, ledger } = session;
-  const verify = (step: Step): void => {
-    if (step.kind === 'backfill') verifyAndRecord(session, step, options, verifications);
+  const verify = async (step: Step): Promise<void> => {
+    if (step.kind === 'backfill') await verifyAndRecord(session, step, options, verifications);
   };
   for (const step of work.incomplete) {
     if (step.kind !== 'schema') continue;
@@ -161,7 +161,7 @@ async function applyWork(
   for (const step of backfillsOf(options.project)) {
     if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
     if (await catchUp(store, ledger, step, options)) done.caughtUp.push(step.name);
-    verify(step);
+    await verify(step);
   }
   if (work.pending.length === 0) return;
   const { buildUmzug } = await import('./umzug.js');
@@ -170,10 +170,10 @@ async function applyWork(
     options.onEvent?.({ event: 'step_started', step: name, direction: 'up' }),
   );
   // The post-hook: umzug has the step logged by now, and a throw here stops the steps behind it.
-  umzug.on('migrated', ({ name }) => {
+  umzug.on('migrated', async ({ name }) => {
     done.applied.push(name);
     options.onEvent?.({ event: 'step_finished', step: name, direction: 'up' });
-    work.pending.filter((step) => step.name === name).forEach(verify);
+    for (const step of work.pending) if (step.name === name) await verify(step);
   });
   await umzug.up({ migrations: work.pending.map(({ name }) => name) });
 }

@@ -1,6 +1,7 @@
+import { checkRequirements } from '../schema/requirements.js';
 import { type Verification, verifyBackfill } from '../verification/verify.js';
 import { requireApplied } from './prechecks.js';
-import { backfillsOf, type MigratorOptions, withSession } from './session.js';
+import { backfillsOf, type MigratorOptions, withStore } from './session.js';
 
 /**
  * Verifies every backfill of the project, reading only: no verdict is recorded.
@@ -13,10 +14,17 @@ export async function verify(
   { minCoverage }: { readonly minCoverage?: number | undefined } = {},
 ): Promise<readonly Verification[]> {
   const { project } = options;
-  return await withSession(options, 'look', (session) =>
-    backfillsOf(project).map((step) => {
-      requireApplied(session, step);
-      return verifyBackfill(session.store, session.ledger, step, project.steps, { minCoverage });
-    }),
-  );
+  const steps = backfillsOf(project);
+  return await withStore(options, 'look', async (session) => {
+    session.store.snapshot(() => {
+      checkRequirements(session.store, project.config.requires);
+      for (const step of steps) requireApplied(session, step);
+    });
+    const verifications: Verification[] = [];
+    for (const step of steps)
+      verifications.push(
+        await verifyBackfill(session.store, session.ledger, step, project.steps, { minCoverage }),
+      );
+    return verifications;
+  });
 }

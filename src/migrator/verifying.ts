@@ -8,15 +8,15 @@ import type { BackfillStep, MigratorOptions, Session } from './session.js';
  * @param into the verdict is added here before a failing one is thrown, so that it can be shown
  * @throws {BackfillError} `VERIFICATION_FAILED`
  */
-export function verifyAndRecord(
+export async function verifyAndRecord(
   { store, ledger }: Session,
   step: BackfillStep,
   { project, onEvent }: MigratorOptions,
   into: Verification[],
-): void {
-  const verification = verifyBackfill(store, ledger, step, project.steps);
+): Promise<void> {
+  const verification = await verifyBackfill(store, ledger, step, project.steps);
   into.push(verification);
-  const { verdict, run, durationMs } = verification;
+  const { verdict, run, threads, durationMs } = verification;
   store.write(() => {
     const summary = verification.checks.map(({ id, verdict: found, figures }) => ({
       id,
@@ -25,7 +25,7 @@ export function verifyAndRecord(
     }));
     ledger.addVerification(step.name, run, verdict, summary);
   });
-  onEvent?.({ event: 'verified', backfill: step.name, verdict, durationMs });
+  onEvent?.({ event: 'verified', backfill: step.name, verdict, threads, durationMs });
   if (verdict === 'fail') throw verificationFailed(verification);
 }
 

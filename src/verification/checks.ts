@@ -1,29 +1,19 @@
 import type { Backfill } from '../backfill/define.js';
 import { shellWord } from '../shell.js';
 import { type CheckFinding, type CheckResult, checkResult, percent } from './check.js';
-import { Finding, type ScanFacts } from './scan.js';
+import { type Finding, type GroupFacts, inOrder, type ScanFacts } from './facts.js';
+import { lagFigures } from './lag.js';
+import { OTHER_GROUPS } from './scan.js';
 import { showValue } from './timestamps.js';
 
-/** Cells that do not hold their derived value, by who wrote them. */
-export interface MismatchFacts {
-  /** Filled by a run that no verification has passed yet. */
-  readonly thisRun: Finding;
-  /** Filled by a run that was verified. */
-  readonly earlierRun: Finding;
-  /** Not filled by the backfill. */
-  readonly foreign: Finding;
-}
-
-/** No mismatch yet. */
-export const noMismatches = (): MismatchFacts => ({
-  thisRun: new Finding(),
-  earlierRun: new Finding(),
-  foreign: new Finding(),
-});
+/** At most this many values of the grouping column are shown, those whose rows come first; the rest is counted together. */
+const MAX_GROUPS = 200;
 
 /** A finding for the cells of `found`, none when there are none. */
 function cells(verdict: CheckFinding['verdict'], found: Finding, text: string): CheckFinding[] {
-  return found.count === 0 ? [] : [{ verdict, text: `${found.count} ${text}`, sampleKeys: found.keys }];
+  return found.count === 0
+    ? []
+    : [{ verdict, text: `${found.count} ${text}`, sampleKeys: found.keys.map(String) }];
 }
 
 /** Check 1: how much of the scope is filled. */
@@ -73,9 +63,9 @@ export function coverage(
 }
 
 /** Check 2: whether each filled cell holds what its row derives. */
-export function consistency(backfill: Backfill, facts: ScanFacts, mismatches: MismatchFacts): CheckResult {
+export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
   const filled = facts.columns.reduce((sum, column) => sum + column.filled, 0);
-  const { thisRun, earlierRun, foreign } = mismatches;
+  const { thisRun, earlierRun, foreign } = facts.mismatches;
   const equal = filled - thisRun.count - earlierRun.count - foreign.count;
   const findings: CheckFinding[] = [
     { verdict: 'pass', text: `${equal} of ${filled} filled cells hold what their row derives` },
@@ -96,7 +86,7 @@ export function consistency(backfill: Backfill, facts: ScanFacts, mismatches: Mi
 
 /** Check 3: coverage by the values of one column. */
 export function groups({ checks }: Backfill, facts: ScanFacts): CheckResult {
-  const rows = [...facts.groups].sort(([a], [b]) => (a < b ? -1 : 1));
+  const rows = shownGroups(facts).sort(([a], [b]) => (a < b ? -1 : 1));
   const findings = rows.map(([name, group]): CheckFinding => {
     const filled = facts.columns.map(
       (column, i) => `${column.name} ${group.filled[i]} (${percent(group.filled[i] ?? 0, group.total)}%)`,
@@ -116,6 +106,18 @@ export function groups({ checks }: Backfill, facts: ScanFacts): CheckResult {
   };
   const title = checks.groupBy === undefined ? 'All rows' : `By ${checks.groupBy}`;
   return checkResult('groups', title, findings, figures, '');
+}
+
+function shownGroups({ groups: found, columns }: ScanFacts): [name: string, GroupFacts][] {
+  const named = [...found].filter(([name]) => name !== OTHER_GROUPS);
+  named.sort(([, a], [, b]) => inOrder(a.firstKey, b.firstKey));
+  const shown = named.slice(0, MAX_GROUPS);
+  const others = [...named.slice(MAX_GROUPS).map(([, group]) => group), found.get(OTHER_GROUPS) ?? []].flat();
+  if (others.length === 0) return shown;
+  const sum = (of: (group: GroupFacts) => number): number =>
+    others.reduce((all, group) => all + of(group), 0);
+  const filled = columns.map((_, i) => sum((group) => group.filled[i] ?? 0));
+  return [...shown, [OTHER_GROUPS, { firstKey: 0n, total: sum(({ total }) => total), filled }]];
 }
 
 /** Check 5: whether the filled columns hold timestamps, and plausible ones. */
@@ -168,7 +170,7 @@ export function nulls({ columns }: Backfill, facts: ScanFacts): CheckResult {
 
 /** Check 7: seconds between the two columns of `checks.lag`. */
 export function lag({ checks }: Backfill, facts: ScanFacts): CheckResult {
-  const figures = facts.lag.figures();
+  const figures = lagFigures(facts.lag);
   const findings: CheckFinding[] = figures
     ? [
         {

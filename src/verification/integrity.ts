@@ -6,7 +6,7 @@ import { shellWord } from '../shell.js';
 import { countFound } from '../store/sqlite/scope.js';
 import type { Store } from '../store/sqlite/store.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
-import type { ScanFacts } from './scan.js';
+import type { ScanFacts } from './facts.js';
 
 /**
  * The run up to whose watermark consistent cells are compared with the ledger: the last that began at the first key,

@@ -1,90 +1,34 @@
 import type { Backfill } from '../backfill/define.js';
-import { derivationSql } from '../store/sqlite/derive.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { isOpen } from '../ledger/records.js';
+import { derivationSql, scopeSql } from '../store/sqlite/derive.js';
 import { identifier } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
-import { LagStatistics } from './lag.js';
+import { cellAttribution } from './attribution.js';
+import {
+  type ColumnFacts,
+  type GroupFacts,
+  noFacts,
+  note,
+  noteMax,
+  noteMin,
+  type ScanFacts,
+} from './facts.js';
+import { comparedRun } from './integrity.js';
+import { addLag } from './lag.js';
 import { type Instant, parseTimestamp } from './timestamps.js';
 
-/** At most this many keys are shown as samples of one finding. */
-export const MAX_SAMPLES = 10;
+/** At most this many values of the grouping column are told apart while rows are read. */
+const MAX_GROUPS = 5000;
 
-/** At most this many values of the grouping column are told apart; the rest is counted together. */
-const MAX_GROUPS = 200;
+/** What values of the grouping column are counted as that are not told apart. */
+export const OTHER_GROUPS = '(others)';
 
 /** A timestamp further ahead than this is in the future, in milliseconds: clocks and offsets may be off by a day. */
 const FUTURE_MS = 24 * 3600 * 1000;
 
-/** Keys of rows with one finding: how many, and the first few. */
-export class Finding {
-  count = 0;
-  readonly keys: string[] = [];
-
-  add(key: bigint): void {
-    this.count += 1;
-    if (this.keys.length < MAX_SAMPLES) this.keys.push(String(key));
-  }
-}
-
-/** What one pass found of one column. */
-export interface ColumnFacts {
-  readonly name: string;
-  filled: number;
-  /** Filled cells up to the compared watermark that hold their derived value. */
-  consistentUpTo: number;
-  /** NULL up to the watermark though a value can be derived. */
-  readonly fillable: Finding;
-  /** NULL behind the watermark though a value can be derived. */
-  readonly waiting: Finding;
-  /** NULL though a value can be derived, and recorded as such: a trigger or a constraint keeps it so. */
-  readonly refused: Finding;
-  /** NULL since no value can be derived. */
-  readonly withoutValue: Finding;
-  readonly timestamps: {
-    valid: number;
-    withoutOffset: number;
-    readonly invalid: Finding;
-    readonly future: Finding;
-    min: { text: string; epochMs: number } | undefined;
-    max: { text: string; epochMs: number } | undefined;
-  };
-}
-
-/** Rows in scope that share a value of the grouping column. */
-export interface GroupFacts {
-  total: number;
-  readonly filled: number[];
-}
-
-/** A filled cell that does not hold its derived value. */
-export interface Mismatch {
-  readonly key: bigint;
-  readonly column: string;
-}
-
-/** Everything that one pass over the rows in scope finds. */
-export interface ScanFacts {
-  rows: number;
-  readonly columns: readonly ColumnFacts[];
-  readonly groups: Map<string, GroupFacts>;
-  /** Rows with NULLs, by which columns are NULL: a bit for each column. */
-  readonly nulls: Map<number, number>;
-  readonly toBefore: Finding;
-  readonly lag: LagStatistics;
-}
-
-/** What the pass needs to know. */
-export interface ScanOptions {
-  /** NULLs up to this key count as missing, behind it as waiting; null when no run had a row. */
-  readonly watermark: bigint | null;
-  /** Consistent cells are counted up to this key. */
-  readonly compareUpTo: bigint | null;
-  /** The present, as Unix time in milliseconds. */
-  readonly nowMs: number;
-  /** Whether a cell is recorded as a skip though a value can be derived for it. */
-  readonly isRefused: (key: bigint, column: string) => boolean;
-  /** Called for each filled cell that does not hold its derived value, in key order. */
-  readonly onMismatch: (mismatch: Mismatch) => void;
-}
+/** Keys from the first to the last. */
+export type KeyRange = readonly [first: bigint, last: bigint];
 
 /** State of a cell, two bits: what it holds against what its row derives. */
 const [EMPTY, FILLABLE, CONSISTENT] = [0, 1, 2];
@@ -95,60 +39,31 @@ type ScanRow = readonly [key: bigint, state: number, group: unknown, ...values: 
 const FIRST_VALUE = 3;
 
 /**
- * Reads every row in scope once and counts what the checks judge. SQLite derives and compares, so that a payload never
- * leaves it; keys, states, groups and the columns' own values come out.
+ * Reads the rows in scope of some ranges of keys, each once, and counts what the checks judge. SQLite derives and
+ * compares, so that a payload never leaves it; keys, states, groups and the columns' own values come out.
+ *
+ * @param ranges taken one by one, so that two threads can share them
+ * @param nowMs the present, as Unix time in milliseconds
  */
-export function scan(store: Store, backfill: Backfill, options: ScanOptions): ScanFacts {
-  const { checks, columns } = backfill;
-  const facts: ScanFacts = {
-    rows: 0,
-    columns: columns.map(({ name }) => ({
-      name,
-      filled: 0,
-      consistentUpTo: 0,
-      fillable: new Finding(),
-      waiting: new Finding(),
-      refused: new Finding(),
-      withoutValue: new Finding(),
-      timestamps: {
-        valid: 0,
-        withoutOffset: 0,
-        invalid: new Finding(),
-        future: new Finding(),
-        min: undefined,
-        max: undefined,
-      },
-    })),
-    groups: new Map(),
-    nulls: new Map(),
-    toBefore: new Finding(),
-    lag: new LagStatistics(),
-  };
-  const judgeTimes = checks.areTimestamps ? timestampJudge(backfill, facts, options.nowMs) : undefined;
-  const count = columns.length;
-  for (const row of store.iterateExact<ScanRow>(scanSql(backfill))) {
-    const [key, state] = row;
-    facts.rows += 1;
-    const groupFacts = groupOf(facts, row[2], count);
-    groupFacts.total += 1;
-    let nullMask = 0;
-    for (let i = 0; i < count; i += 1) {
-      const column = facts.columns[i] as ColumnFacts;
-      const cell = (state >> (2 * i)) & 3;
-      if (cell === EMPTY || cell === FILLABLE) {
-        nullMask |= 1 << i;
-        const isRefused = cell === FILLABLE && options.isRefused(key, column.name);
-        if (isRefused) column.refused.add(key);
-        else judgeNull(column, key, cell === FILLABLE, options.watermark);
-        continue;
-      }
-      column.filled += 1;
-      groupFacts.filled[i] = (groupFacts.filled[i] ?? 0) + 1;
-      if (cell !== CONSISTENT) options.onMismatch({ key, column: column.name });
-      else if (options.compareUpTo !== null && key <= options.compareUpTo) column.consistentUpTo += 1;
+export function scan(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  ranges: Iterable<KeyRange>,
+  nowMs: number,
+): ScanFacts {
+  const columns = backfill.columns.map(({ name }) => name);
+  const facts = noFacts(columns);
+  const judgeCells = cellJudge(ledger, backfill, facts);
+  const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
+  const sql = scanSql(backfill);
+  for (const range of ranges) {
+    for (const row of store.iterateExact<ScanRow>(sql, ...range)) {
+      const [key, state, value] = row;
+      facts.rows += 1;
+      judgeCells(key, state, groupOf(facts, value, key, columns.length));
+      judgeTimes?.(key, row);
     }
-    if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
-    judgeTimes?.(key, row);
   }
   return facts;
 }
@@ -161,28 +76,66 @@ function scanSql(backfill: Backfill): string {
       `(CASE WHEN c${i} IS NULL THEN v${i} IS NOT NULL WHEN c${i} IS v${i} COLLATE BINARY THEN 2 ELSE 3 END) * ${4 ** i}`,
   );
   const values = checks.areTimestamps ? columns.map((_, i) => `c${i}`) : [];
+  const tail = `WHERE ${scopeSql(backfill)} AND t.${identifier(backfill.key)} BETWEEN ? AND ? LIMIT -1`;
   // The state as a real: among exact integers, which come as bigint, it stays a number.
   return `SELECT k, ${states.join(' + ')} + 0.0, g${values.map((value) => `, ${value}`).join('')}
-    FROM (${derivationSql(backfill, { extra: { g: group } })})`;
+    FROM (${derivationSql(backfill, { tail, extra: { g: group } })})`;
 }
 
-function groupOf(facts: ScanFacts, value: unknown, columns: number): GroupFacts {
+function groupOf(facts: ScanFacts, value: unknown, key: bigint, columns: number): GroupFacts {
   const wanted = value === null ? '(NULL)' : String(value);
-  const known = facts.groups.get(wanted);
-  if (known) return known;
-  const name = facts.groups.size < MAX_GROUPS ? wanted : '(others)';
-  let group = facts.groups.get(name);
+  let group = facts.groups.get(wanted);
   if (!group) {
-    group = { total: 0, filled: new Array<number>(columns).fill(0) };
+    const isOther = facts.groups.size >= MAX_GROUPS;
+    facts.hasOtherGroups ||= isOther;
+    const name = isOther ? OTHER_GROUPS : wanted;
+    group = facts.groups.get(name) ?? { firstKey: key, total: 0, filled: new Array<number>(columns).fill(0) };
     facts.groups.set(name, group);
   }
+  group.total += 1;
+  if (key < group.firstKey) group.firstKey = key;
   return group;
 }
 
-function judgeNull(column: ColumnFacts, key: bigint, isFillable: boolean, watermark: bigint | null): void {
-  if (!isFillable) column.withoutValue.add(key);
-  else if (watermark !== null && key <= watermark) column.fillable.add(key);
-  else column.waiting.add(key);
+/** Makes the judge of a row's cells: which are filled, with what, by whom; which are not, and why. */
+function cellJudge(
+  ledger: Ledger,
+  backfill: Backfill,
+  facts: ScanFacts,
+): (key: bigint, state: number, group: GroupFacts) => void {
+  const runs = ledger.runs(backfill.name);
+  const watermark = runs.at(-1)?.watermark ?? null;
+  const compareUpTo = comparedRun(runs)?.watermark ?? null;
+  const runOf = cellAttribution(ledger, backfill);
+  const { columns, mismatches } = facts;
+
+  const judgeNull = (column: ColumnFacts, key: bigint, isFillable: boolean): void => {
+    if (!isFillable) note(column.withoutValue, key);
+    else if (ledger.isRefused(backfill.name, key, column.name)) note(column.refused, key);
+    else note(watermark !== null && key <= watermark ? column.fillable : column.waiting, key);
+  };
+  const judgeMismatch = (column: ColumnFacts, key: bigint): void => {
+    const status = runOf(key, column.name)?.status;
+    const kind = status === undefined ? 'foreign' : isOpen(status) ? 'thisRun' : 'earlierRun';
+    note(mismatches[kind], key);
+  };
+  return (key, state, group) => {
+    let nullMask = 0;
+    for (let i = 0; i < columns.length; i += 1) {
+      const column = columns[i] as ColumnFacts;
+      const cell = (state >> (2 * i)) & 3;
+      if (cell === EMPTY || cell === FILLABLE) {
+        nullMask |= 1 << i;
+        judgeNull(column, key, cell === FILLABLE);
+        continue;
+      }
+      column.filled += 1;
+      group.filled[i] = (group.filled[i] ?? 0) + 1;
+      if (cell !== CONSISTENT) judgeMismatch(column, key);
+      else if (compareUpTo !== null && key <= compareUpTo) column.consistentUpTo += 1;
+    }
+    if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
+  };
 }
 
 function timestampJudge(
@@ -201,8 +154,8 @@ function timestampJudge(
       if (i === to) end = instant;
     }
     if (!start || !end) return;
-    if (end.epochMs < start.epochMs) facts.toBefore.add(key);
-    facts.lag.add((end.epochMs - start.epochMs) / 1000, key);
+    if (end.epochMs < start.epochMs) note(facts.toBefore, key);
+    addLag(facts.lag, (end.epochMs - start.epochMs) / 1000, key);
   };
 }
 
@@ -216,14 +169,15 @@ function judgeTimestamp(
   const text = typeof value === 'string' ? value : Buffer.isBuffer(value) ? '' : String(value);
   const instant = parseTimestamp(text);
   if (!instant) {
-    facts.invalid.add(key);
+    note(facts.invalid, key);
     return undefined;
   }
   const { epochMs } = instant;
   facts.valid += 1;
   if (!instant.hasOffset) facts.withoutOffset += 1;
-  if (epochMs > nowMs + FUTURE_MS) facts.future.add(key);
-  if (!facts.min || epochMs < facts.min.epochMs) facts.min = { text, epochMs };
-  if (!facts.max || epochMs > facts.max.epochMs) facts.max = { text, epochMs };
+  if (epochMs > nowMs + FUTURE_MS) note(facts.future, key);
+  const { min, max } = facts;
+  if (!min || epochMs <= min.epochMs) noteMin(facts, { text, epochMs, key });
+  if (!max || epochMs >= max.epochMs) noteMax(facts, { text, epochMs, key });
   return instant;
 }

@@ -1,14 +1,12 @@
 import type { Backfill } from '../backfill/define.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { isOpen } from '../ledger/records.js';
 import type { Step } from '../steps/step.js';
 import type { Store } from '../store/sqlite/store.js';
-import { cellAttribution } from './attribution.js';
 import { type CheckResult, gravest, type Verdict } from './check.js';
-import { consistency, coverage, groups, lag, noMismatches, nulls, timestamps } from './checks.js';
+import { consistency, coverage, groups, lag, nulls, timestamps } from './checks.js';
+import { Helper, isHelpWanted, scanTogether } from './helper.js';
 import { indexUse } from './index-use.js';
-import { comparedRun, integrity } from './integrity.js';
-import { scan } from './scan.js';
+import { integrity } from './integrity.js';
 
 /** The verification of one backfill. */
 export interface Verification {
@@ -17,6 +15,8 @@ export interface Verification {
   /** The last run that it saw. */
   readonly run: number;
   readonly checks: readonly CheckResult[];
+  /** How many threads have read the rows. */
+  readonly threads: 1 | 2;
   readonly durationMs: number;
 }
 
@@ -26,7 +26,11 @@ export interface VerifyOptions {
   readonly minCoverage?: number | undefined;
   /** The present. Default: the system's clock. */
   readonly now?: () => Date;
+  /** Size of the store, in bytes, from which on a second thread helps. Default 64 MiB. */
+  readonly helpFromBytes?: number;
 }
+
+const HELP_FROM_BYTES = 64 * 2 ** 20;
 
 /**
  * Verifies a backfill on one snapshot of the store: eight checks over every row in scope. Writes nothing.
@@ -34,41 +38,37 @@ export interface VerifyOptions {
  * @param steps the project's steps
  * @returns the checks with the gravest verdict among them
  */
-export function verifyBackfill(
+export async function verifyBackfill(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   steps: readonly Step[],
   options: VerifyOptions = {},
-): Verification {
+): Promise<Verification> {
   const startedAt = performance.now();
-  return store.snapshot(() => {
-    const runs = ledger.runs(backfill.name);
-    const attribution = cellAttribution(ledger, backfill);
-    const mismatches = noMismatches();
-    const facts = scan(store, backfill, {
-      watermark: runs.at(-1)?.watermark ?? null,
-      compareUpTo: comparedRun(runs)?.watermark ?? null,
-      nowMs: (options.now?.() ?? new Date()).getTime(),
-      isRefused: (key, column) => ledger.isRefused(backfill.name, key, column),
-      onMismatch: ({ key, column }) => {
-        const status = attribution(key, column)?.status;
-        const kind = status === undefined ? 'foreign' : isOpen(status) ? 'thisRun' : 'earlierRun';
-        mismatches[kind].add(key);
-      },
+  const helper = isHelpWanted(store, options.helpFromBytes ?? HELP_FROM_BYTES)
+    ? await Helper.start({ path: store.files.path, backfill })
+    : undefined;
+  try {
+    return await store.snapshotAcross(async () => {
+      const run = ledger.lastRun(backfill.name)?.run ?? 0;
+      const nowMs = (options.now?.() ?? new Date()).getTime();
+      const { facts, threads } = await scanTogether(store, ledger, backfill, nowMs, helper);
+      const checks = [
+        coverage(backfill, facts, ledger.skipCounts(backfill.name), options.minCoverage),
+        consistency(backfill, facts),
+        groups(backfill, facts),
+        indexUse(store, backfill, steps),
+        timestamps(backfill, facts),
+        nulls(backfill, facts),
+        lag(backfill, facts),
+        integrity(store, ledger, backfill, facts),
+      ];
+      const verdict = gravest(checks.map((check) => check.verdict));
+      const durationMs = Math.round(performance.now() - startedAt);
+      return { backfill: backfill.name, verdict, run, checks, threads, durationMs };
     });
-    const checks = [
-      coverage(backfill, facts, ledger.skipCounts(backfill.name), options.minCoverage),
-      consistency(backfill, facts, mismatches),
-      groups(backfill, facts),
-      indexUse(store, backfill, steps),
-      timestamps(backfill, facts),
-      nulls(backfill, facts),
-      lag(backfill, facts),
-      integrity(store, ledger, backfill, facts),
-    ];
-    const verdict = gravest(checks.map((check) => check.verdict));
-    const durationMs = Math.round(performance.now() - startedAt);
-    return { backfill: backfill.name, verdict, run: runs.at(-1)?.run ?? 0, checks, durationMs };
-  });
+  } finally {
+    await helper?.close();
+  }
 }

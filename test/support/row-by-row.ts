@@ -250,3 +250,17 @@ export async function applyAndObserve(path: string): Promise<History> {
     recorded: found.length + ours.length,
   };
 }
+
+/** What AgentOS does to a store after the backfill: some of everything that a check counts. */
+export const life = `
+  UPDATE task_audits SET source_event_ts = '2026-03-01 00:00:00' WHERE audit_id % 17 = 0;
+  UPDATE task_audits SET supervisor_processed_at = 'soon' WHERE audit_id % 19 = 0;
+  UPDATE task_audits SET supervisor_processed_at = iif(audit_id % 2, '2090-01-01T00:00:00Z', '2090-01-01 00:00:00')
+    WHERE audit_id % 23 = 0;
+  UPDATE task_audits SET supervisor_processed_at = '2020-01-01T00:00:00.000001-05:30' WHERE audit_id % 29 = 0;
+  UPDATE task_audits SET supervisor_processed_at = '2020-01-01T05:30:00.000001Z' WHERE audit_id % 58 = 0;
+  UPDATE task_audits SET source_event_ts = NULL WHERE audit_id % 31 = 0;
+  UPDATE task_audits SET source_event_ts = NULL, supervisor_processed_at = NULL WHERE audit_id % 37 = 0;
+  UPDATE task_audits SET payload = '{"source_ts":"2026-04-01 00:00:00"}' WHERE audit_id % 41 = 0;
+  UPDATE task_audits SET event_type = 'TASK_CREATED' WHERE audit_id % 43 = 0;
+  DELETE FROM task_audits WHERE audit_id % 13 = 0;`;

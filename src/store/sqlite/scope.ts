@@ -13,6 +13,14 @@ export function lastKey(store: Store, backfill: Backfill): bigint | null {
   return store.getExact<{ key: bigint | null }>(sql)?.key ?? null;
 }
 
+/** First and last key of the table, or undefined when it is empty. */
+export function keyRange(store: Store, backfill: Backfill): readonly [bigint, bigint] | undefined {
+  const last = lastKey(store, backfill);
+  if (last === null) return undefined;
+  const sql = `SELECT min(${identifier(backfill.key)}) AS key FROM ${identifier(backfill.table)}`;
+  return [store.getExact<{ key: bigint }>(sql)?.key ?? last, last];
+}
+
 /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
 export function hasGrowingKeys(store: Store, backfill: Backfill): boolean {
   const row = store.get<{ sql: string }>(

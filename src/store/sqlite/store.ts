@@ -165,8 +165,15 @@ export class Store {
   }
 
   /** Rows one at a time, as arrays, integers as bigint: for results that do not fit in memory. */
-  iterateExact<Row extends readonly unknown[]>(sql: string): IterableIterator<Row> {
-    return this.#db.prepare(sql).raw().safeIntegers().iterate() as IterableIterator<Row>;
+  iterateExact<Row extends readonly unknown[]>(
+    sql: string,
+    ...parameters: readonly SqlValue[]
+  ): IterableIterator<Row> {
+    return this.#db
+      .prepare(sql)
+      .raw()
+      .safeIntegers()
+      .iterate(...parameters) as IterableIterator<Row>;
   }
 
   /** Runs one statement and returns how many rows it changed. */
@@ -227,6 +234,16 @@ export class Store {
   /** Runs `act` on one snapshot of the store: that of the transaction that it is called in, if it is in one. */
   snapshot<Result>(act: () => Result): Result {
     return this.#db.inTransaction ? act() : this.#transaction('BEGIN', act);
+  }
+
+  /** As {@link snapshot}, of its own, for what awaits. Nothing else may use this connection meanwhile. */
+  async snapshotAcross<Result>(act: () => Promise<Result>): Promise<Result> {
+    this.#db.exec('BEGIN');
+    try {
+      return await act();
+    } finally {
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK'); // nothing was written
+    }
   }
 
   #transaction<Result>(begin: string, act: () => Result): Result {

@@ -1,0 +1,182 @@
+import { type LagFacts, mergeLags, noLags } from './lag.js';
+
+/** At most this many keys are shown as samples of one finding. */
+const MAX_SAMPLES = 10;
+
+/** Keys of rows with one finding: how many, and the least of them, in rising order. */
+export interface Finding {
+  count: number;
+  readonly keys: bigint[];
+}
+
+/** An earliest or latest timestamp: as the row has it, and as Unix time in milliseconds. */
+export interface Extreme {
+  readonly text: string;
+  readonly epochMs: number;
+  readonly key: bigint;
+}
+
+/** What was found of one column. */
+export interface ColumnFacts {
+  readonly name: string;
+  filled: number;
+  /** Filled cells up to the compared watermark that hold their derived value. */
+  consistentUpTo: number;
+  /** NULL up to the watermark though a value can be derived. */
+  readonly fillable: Finding;
+  /** NULL behind the watermark though a value can be derived. */
+  readonly waiting: Finding;
+  /** NULL though a value can be derived, and recorded as such: a trigger or a constraint keeps it so. */
+  readonly refused: Finding;
+  /** NULL since no value can be derived. */
+  readonly withoutValue: Finding;
+  readonly timestamps: {
+    valid: number;
+    withoutOffset: number;
+    readonly invalid: Finding;
+    readonly future: Finding;
+    min: Extreme | undefined;
+    max: Extreme | undefined;
+  };
+}
+
+/** Rows in scope that share a value of the grouping column. */
+export interface GroupFacts {
+  /** The least of their keys. */
+  firstKey: bigint;
+  total: number;
+  readonly filled: number[];
+}
+
+/** Cells that do not hold their derived value, by who wrote them. */
+export interface MismatchFacts {
+  /** Filled by a run that no verification has passed yet. */
+  readonly thisRun: Finding;
+  /** Filled by a run that was verified. */
+  readonly earlierRun: Finding;
+  /** Not filled by the backfill. */
+  readonly foreign: Finding;
+}
+
+/** What a pass over rows in scope finds: plain data, so that it can be handed from thread to thread. */
+export interface ScanFacts {
+  rows: number;
+  readonly columns: readonly ColumnFacts[];
+  readonly groups: Map<string, GroupFacts>;
+  /** Whether some values of the grouping column were counted together, as there are too many. */
+  hasOtherGroups: boolean;
+  /** Rows with NULLs, by which columns are NULL: a bit for each column. */
+  readonly nulls: Map<number, number>;
+  readonly toBefore: Finding;
+  readonly lag: LagFacts;
+  readonly mismatches: MismatchFacts;
+}
+
+const noFinding = (): Finding => ({ count: 0, keys: [] });
+
+/** Counts a row; it is soonest done when rows come in key order. */
+export function note(finding: Finding, key: bigint): void {
+  finding.count += 1;
+  const last = finding.keys.at(-1);
+  if (finding.keys.length < MAX_SAMPLES || last === undefined || key < last) keepKeys(finding, [key]);
+}
+
+function keepKeys({ keys }: Finding, more: readonly bigint[]): void {
+  keys.push(...more);
+  keys.sort(inOrder);
+  keys.length = Math.min(keys.length, MAX_SAMPLES);
+}
+
+/** The facts of no rows. */
+export function noFacts(columns: readonly string[]): ScanFacts {
+  return {
+    rows: 0,
+    columns: columns.map((name) => ({
+      name,
+      filled: 0,
+      consistentUpTo: 0,
+      fillable: noFinding(),
+      waiting: noFinding(),
+      refused: noFinding(),
+      withoutValue: noFinding(),
+      timestamps: {
+        valid: 0,
+        withoutOffset: 0,
+        invalid: noFinding(),
+        future: noFinding(),
+        min: undefined,
+        max: undefined,
+      },
+    })),
+    groups: new Map(),
+    hasOtherGroups: false,
+    nulls: new Map(),
+    toBefore: noFinding(),
+    lag: noLags(),
+    mismatches: { thisRun: noFinding(), earlierRun: noFinding(), foreign: noFinding() },
+  };
+}
+
+/** Adds the facts of other rows: the same, whichever of the two was gathered first. */
+export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
+  into.rows += from.rows;
+  into.columns.forEach((column, i) => {
+    mergeColumn(column, from.columns[i] as ColumnFacts);
+  });
+  for (const [name, group] of from.groups) mergeGroup(into.groups, name, group);
+  into.hasOtherGroups ||= from.hasOtherGroups;
+  for (const [mask, count] of from.nulls) into.nulls.set(mask, (into.nulls.get(mask) ?? 0) + count);
+  mergeFinding(into.toBefore, from.toBefore);
+  mergeLags(into.lag, from.lag);
+  for (const kind of ['thisRun', 'earlierRun', 'foreign'] as const)
+    mergeFinding(into.mismatches[kind], from.mismatches[kind]);
+}
+
+function mergeColumn(into: ColumnFacts, from: ColumnFacts): void {
+  into.filled += from.filled;
+  into.consistentUpTo += from.consistentUpTo;
+  for (const kind of ['fillable', 'waiting', 'refused', 'withoutValue'] as const)
+    mergeFinding(into[kind], from[kind]);
+  const [ours, theirs] = [into.timestamps, from.timestamps];
+  ours.valid += theirs.valid;
+  ours.withoutOffset += theirs.withoutOffset;
+  mergeFinding(ours.invalid, theirs.invalid);
+  mergeFinding(ours.future, theirs.future);
+  if (theirs.min) noteMin(ours, theirs.min);
+  if (theirs.max) noteMax(ours, theirs.max);
+}
+
+function mergeFinding(into: Finding, from: Finding): void {
+  into.count += from.count;
+  keepKeys(into, from.keys);
+}
+
+function mergeGroup(groups: Map<string, GroupFacts>, name: string, from: GroupFacts): void {
+  const known = groups.get(name);
+  if (!known) {
+    groups.set(name, from);
+    return;
+  }
+  if (from.firstKey < known.firstKey) known.firstKey = from.firstKey;
+  known.total += from.total;
+  from.filled.forEach((count, i) => {
+    known.filled[i] = (known.filled[i] ?? 0) + count;
+  });
+}
+
+/** Keeps the earlier of two; of equal ones that of the row that comes first. */
+export function noteMin(into: { min: Extreme | undefined }, next: Extreme): void {
+  const { min } = into;
+  if (!min || next.epochMs < min.epochMs || (next.epochMs === min.epochMs && next.key < min.key))
+    into.min = next;
+}
+
+/** Keeps the later of two; of equal ones that of the row that comes first. */
+export function noteMax(into: { max: Extreme | undefined }, next: Extreme): void {
+  const { max } = into;
+  if (!max || next.epochMs > max.epochMs || (next.epochMs === max.epochMs && next.key < max.key))
+    into.max = next;
+}
+
+/** For keys: the lesser first. */
+export const inOrder = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);

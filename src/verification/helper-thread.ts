@@ -1,0 +1,28 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { Ledger } from '../ledger/ledger.js';
+import { locateStore } from '../store/path.js';
+import { Store } from '../store/sqlite/store.js';
+import { dataVersion } from '../store/sqlite/wal.js';
+import { type HelperData, type HelperTask, takeRanges } from './helper.js';
+import { scan } from './scan.js';
+
+/** The thread of a `Helper`: looks, says so, and scans its part if its snapshot is the one that the other thread has. */
+
+const { path, backfill } = workerData as HelperData;
+const store = new Store(locateStore(path), { access: 'look' });
+const seen = dataVersion(store);
+
+parentPort?.once('message', ({ shares, nowMs }: HelperTask) => {
+  try {
+    const facts = store.snapshot(() => {
+      const ledger = new Ledger(store);
+      ledger.runs(backfill.name); // a transaction has its snapshot from its first read on
+      if (dataVersion(store) !== seen) return undefined;
+      return scan(store, ledger, backfill, takeRanges(shares, true), nowMs);
+    });
+    if (facts) parentPort?.postMessage(facts);
+  } finally {
+    store.close();
+  }
+});
+parentPort?.postMessage('ready');
