@@ -50,7 +50,7 @@ const scanAlone = async ({ store, ledger }: Opened): ReturnType<typeof scanToget
 async function verifyWith({ store, ledger }: Opened, hasHelper: boolean): Promise<Partial<Verification>> {
   const { durationMs, threads, ...found } = await verifyBackfill(store, ledger, backfillStep, project.steps, {
     now: () => new Date(NOW_MS),
-    helpFromBytes: hasHelper ? 0 : Number.POSITIVE_INFINITY,
+    threadFromBytes: hasHelper ? 0 : Number.POSITIVE_INFINITY,
   });
   expect(durationMs).to.be.at.least(0);
   expect(threads).to.be.at.most(hasHelper ? 2 : 1);

@@ -35,7 +35,7 @@ export async function inBatches(
     await act(pacer);
     throwIfStopped(signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin
   } finally {
-    pacer.close();
+    await pacer.close();
     onEvent?.({ event: 'batches_ended', backfill: backfill.name });
   }
 }

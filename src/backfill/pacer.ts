@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from '../errors.js';
+import { Checkpointer } from '../store/sqlite/checkpointer.js';
 import { CHECKPOINT_PAGES, type Store } from '../store/sqlite/store.js';
 import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from '../store/sqlite/wal.js';
 import type { Backfill } from './define.js';
@@ -34,8 +35,8 @@ export class Pacer {
   readonly #backfill: Backfill;
   readonly #options: RunOptions;
   readonly #settings: PaceSettings;
-  /** Bytes of a page of the WAL, or undefined in rollback mode: there, even a look at it would wait for a writer. */
-  readonly #walPageBytes: number | undefined;
+  /** Undefined in rollback mode: there, even a look at the WAL would wait for a writer. */
+  readonly #wal: { readonly pageBytes: number; readonly checkpointer: Checkpointer } | undefined;
   #pace: Pace;
   #version: number | undefined;
   #lockedAt = 0;
@@ -51,7 +52,11 @@ export class Pacer {
       targetBatchMs: options.targetBatchMs ?? DEFAULT_TARGET_BATCH_MS,
     };
     this.#pace = firstPace(this.#settings);
-    this.#walPageBytes = store.journalMode === 'wal' ? store.size().pageBytes : undefined;
+    if (store.journalMode === 'wal')
+      this.#wal = {
+        pageBytes: store.size().pageBytes,
+        checkpointer: new Checkpointer(store, options.threadFromBytes),
+      };
     // In a commit its time would count as the lock's, though SQLite has let go of that by then.
     setAutoCheckpoint(store, 0);
   }
@@ -82,15 +87,16 @@ export class Pacer {
   async committed(rows: number): Promise<void> {
     const lockMs = performance.now() - this.#lockedAt;
     this.#pace = nextPace(this.#pace, { rows, lockMs, hasCompany: this.#hasCompany }, this.#settings);
-    if (this.#walPageBytes === undefined) return;
+    if (!this.#wal) return;
     const { pages, checkpointed } = checkpoint(this.#store, 'NOOP');
-    if (pages - checkpointed >= CHECKPOINT_PAGES) checkpoint(this.#store, 'PASSIVE');
-    const walBytes = pages * this.#walPageBytes;
+    await this.#wal.checkpointer.move(pages, checkpointed);
+    const walBytes = pages * this.#wal.pageBytes;
     if (walBytes >= (this.#options.walLimitBytes ?? DEFAULT_WAL_LIMIT_MIB * 2 ** 20))
       await this.#waitForWal(walBytes);
   }
 
   async #waitForWal(walBytes: number): Promise<void> {
+    await this.#wal?.checkpointer.rest(); // two at a time would be in each other's way
     if (restartWal(this.#store)) return;
     const { onEvent, signal, walWaitMs = WAL_WAIT_MS } = this.#options;
     onEvent?.({ event: 'wal_pinned', backfill: this.#backfill.name, walBytes });
@@ -103,7 +109,8 @@ export class Pacer {
   }
 
   /** Lets commits move the WAL by themselves again. */
-  close(): void {
+  async close(): Promise<void> {
+    await this.#wal?.checkpointer.close();
     setAutoCheckpoint(this.#store, CHECKPOINT_PAGES);
   }
 }

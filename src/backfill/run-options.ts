@@ -11,7 +11,7 @@ export const DEFAULT_TARGET_BATCH_MS = 40;
 /** Size at which the WAL is not let grow further when nobody says otherwise, in MiB. */
 export const DEFAULT_WAL_LIMIT_MIB = 256;
 
-/** How large batches are, and how they leave room for others. */
+/** How large batches are, how they leave room for others, and what runs beside them. */
 export interface PaceOptions {
   /** Rows of a batch at most. Default {@link DEFAULT_BATCH_ROWS}. */
   readonly batchRows?: number | undefined;
@@ -23,6 +23,8 @@ export interface PaceOptions {
   readonly walLimitBytes?: number | undefined;
   /** How long it waits then, in milliseconds, before it stops with `WAL_PINNED`. Default 60,000. */
   readonly walWaitMs?: number | undefined;
+  /** Size of the store, in bytes, from which on a second thread helps. Default 64 MiB. */
+  readonly threadFromBytes?: number | undefined;
 }
 
 /**

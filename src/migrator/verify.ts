@@ -13,7 +13,7 @@ export async function verify(
   options: MigratorOptions,
   { minCoverage }: { readonly minCoverage?: number | undefined } = {},
 ): Promise<readonly Verification[]> {
-  const { project } = options;
+  const { project, threadFromBytes } = options;
   const steps = backfillsOf(project);
   return await withStore(options, 'look', async (session) => {
     session.store.snapshot(() => {
@@ -23,7 +23,10 @@ export async function verify(
     const verifications: Verification[] = [];
     for (const step of steps)
       verifications.push(
-        await verifyBackfill(session.store, session.ledger, step, project.steps, { minCoverage }),
+        await verifyBackfill(session.store, session.ledger, step, project.steps, {
+          minCoverage,
+          threadFromBytes,
+        }),
       );
     return verifications;
   });

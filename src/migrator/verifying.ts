@@ -11,10 +11,10 @@ import type { BackfillStep, MigratorOptions, Session } from './session.js';
 export async function verifyAndRecord(
   { store, ledger }: Session,
   step: BackfillStep,
-  { project, onEvent }: MigratorOptions,
+  { project, onEvent, threadFromBytes }: MigratorOptions,
   into: Verification[],
 ): Promise<void> {
-  const verification = await verifyBackfill(store, ledger, step, project.steps);
+  const verification = await verifyBackfill(store, ledger, step, project.steps, { threadFromBytes });
   into.push(verification);
   const { verdict, run, threads, durationMs } = verification;
   store.write(() => {

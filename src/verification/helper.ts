@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Backfill } from '../backfill/define.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -56,11 +55,6 @@ export function* takeRanges({ first, last, counts }: Shares, isHelper = false): 
     const to = from + width - 1n;
     yield [from, to < last ? to : last];
   }
-}
-
-/** Whether a second thread pays: it takes as long to start as it takes to verify about 15 MiB. */
-export function isHelpWanted(store: Store, fromBytes: number): boolean {
-  return availableParallelism() > 1 && store.size().bytes >= fromBytes;
 }
 
 /** The second thread. Its lifetime is one verification's. */

@@ -2,9 +2,10 @@ import type { Backfill } from '../backfill/define.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Step } from '../steps/step.js';
 import type { Store } from '../store/sqlite/store.js';
+import { isThreadWorth } from '../threads.js';
 import { type CheckResult, gravest, type Verdict } from './check.js';
 import { consistency, coverage, groups, lag, nulls, timestamps } from './checks.js';
-import { Helper, isHelpWanted, scanTogether } from './helper.js';
+import { Helper, scanTogether } from './helper.js';
 import { indexUse } from './index-use.js';
 import { integrity } from './integrity.js';
 
@@ -27,10 +28,8 @@ export interface VerifyOptions {
   /** The present. Default: the system's clock. */
   readonly now?: () => Date;
   /** Size of the store, in bytes, from which on a second thread helps. Default 64 MiB. */
-  readonly helpFromBytes?: number;
+  readonly threadFromBytes?: number | undefined;
 }
-
-const HELP_FROM_BYTES = 64 * 2 ** 20;
 
 /**
  * Verifies a backfill on one snapshot of the store: eight checks over every row in scope. Writes nothing.
@@ -46,7 +45,7 @@ export async function verifyBackfill(
   options: VerifyOptions = {},
 ): Promise<Verification> {
   const startedAt = performance.now();
-  const helper = isHelpWanted(store, options.helpFromBytes ?? HELP_FROM_BYTES)
+  const helper = isThreadWorth(store.size().bytes, options.threadFromBytes)
     ? await Helper.start({ path: store.files.path, backfill })
     : undefined;
   try {

@@ -1,0 +1,71 @@
+import { Worker } from 'node:worker_threads';
+import { isThreadWorth } from '../../threads.js';
+import { CHECKPOINT_PAGES, type Store } from './store.js';
+import { checkpoint } from './wal.js';
+
+/**
+ * Pages in the WAL at which to wait for the other thread, so that the WAL can begin anew: 64 MiB of 4 KiB pages. Twice and
+ * four times as many measured no faster.
+ */
+const WAIT_PAGES = 16_000;
+
+/**
+ * Moves the WAL into the main file while batches are written: on a thread of its own where that pays, else between two
+ * batches. Never in a COMMIT. Its lifetime is one loop's.
+ */
+export class Checkpointer {
+  readonly #store: Store;
+  readonly #worker: Worker | undefined;
+  /** What the thread does now, until it is done; undefined when it waits. */
+  #work: Promise<void> | undefined;
+  #isGone = false;
+
+  /** @param threadFromBytes size of the store from which on there is a thread. Default 64 MiB */
+  constructor(store: Store, threadFromBytes?: number) {
+    this.#store = store;
+    if (!isThreadWorth(store.size().bytes, threadFromBytes)) return;
+    this.#worker = new Worker(new URL('./checkpointer-thread.js', import.meta.url), {
+      workerData: store.files.path,
+    });
+    // What has ended it meets this thread as well, which takes over, and is told from here.
+    const isGone = (): void => {
+      this.#isGone = true;
+    };
+    this.#worker.on('error', isGone);
+    this.#worker.on('exit', isGone);
+  }
+
+  /** Has the WAL moved, if enough of it waits. To be called between two batches. */
+  async move(pages: number, checkpointed: number): Promise<void> {
+    const isDue = pages - checkpointed >= CHECKPOINT_PAGES;
+    if (this.#worker && !this.#isGone) {
+      if (isDue) this.#work ??= this.#ask(this.#worker);
+      if (pages < WAIT_PAGES) return;
+      await this.rest();
+    } else if (!isDue) return;
+    checkpoint(this.#store, 'PASSIVE');
+  }
+
+  /** Waits until the thread has done what it was asked for. */
+  async rest(): Promise<void> {
+    await this.#work;
+  }
+
+  #ask(worker: Worker): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        worker.off('message', done).off('exit', done);
+        this.#work = undefined;
+        resolve();
+      };
+      worker.on('message', done).on('exit', done);
+      worker.postMessage('move');
+    });
+  }
+
+  /** Ends the thread and waits for that: its connection must not be the last to close. */
+  async close(): Promise<void> {
+    await this.rest();
+    await this.#worker?.terminate();
+  }
+}
