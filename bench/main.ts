@@ -24,8 +24,10 @@ type Act = (store: string) => Promise<Run>;
 
 const up: Act = (store) => migrate(store, 'up', '--no-backup');
 const shell: Act = (store) => time('sqlite3', [store], sql);
-const script: Act = (store) =>
-  time('python3', [join(root, 'bench/rival.py'), store, join(root, 'bench/rival.sql')]);
+const script =
+  (...flags: readonly string[]): Act =>
+  (store) =>
+    time('python3', [join(root, 'bench/rival.py'), store, join(root, 'bench/rival.sql'), ...flags]);
 
 /** Runs each act on a fresh copy, in turn; the medians. */
 async function inTurn(kind: Kind, acts: readonly Act[]): Promise<{ seconds: number; peakMib: number }[]> {
@@ -63,10 +65,10 @@ const missing = (what: string, program: string): Row => ({
 
 async function rivalRows(): Promise<{ rows: Row[]; full: number }> {
   const kind = { audits: AUDITS };
-  const [ours, byShell, byScript] = await inTurn(kind, [
+  const [ours, byShell, byScript, byKey] = await inTurn(kind, [
     up,
     ...(has('sqlite3') ? [shell] : []),
-    ...(has('sqlite3') && has('python3') ? [script] : []),
+    ...(has('sqlite3') && has('python3') ? [script(), script('--by-key')] : []),
   ]);
   const full = ours?.seconds ?? Number.NaN;
   const what = `up, ${size(AUDITS)} audits`;
@@ -78,6 +80,9 @@ async function rivalRows(): Promise<{ rows: Row[]; full: number }> {
     byScript
       ? compared(`${what}, against a script row by row`, full, byScript.seconds, 0.4)
       : missing(what, 'python3'),
+    ...(byKey
+      ? [{ ...compared(`${what}, against one that goes on by key`, full, byKey.seconds, 0.4), target: '' }]
+      : []),
     {
       what: `peak memory of up, ${size(AUDITS)} audits`,
       ours: `${peak.toFixed(0)} MiB`,

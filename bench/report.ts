@@ -22,7 +22,7 @@ const HEAD = ['what', 'ours', 'rival', 'ratio', 'target', ''];
 
 function cells({ what, ours, rival, ratio, target, atMost, isMet }: Row): string[] {
   const met = isMet ?? (atMost === undefined || ratio === undefined ? undefined : ratio <= atMost);
-  const verdict = met === undefined ? '' : met ? 'met' : 'missed';
+  const verdict = met === undefined || target === '' ? '' : met ? 'met' : 'missed';
   return [what, ours, rival, ratio === undefined ? '' : `${ratio.toFixed(2)} ×`, target, verdict];
 }
 

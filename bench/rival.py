@@ -1,4 +1,9 @@
-"""The backfill as it is done by hand today: batches of 10,000 rows, JSON parsed in the program, one UPDATE a row."""
+"""The backfill as it is done by hand today: batches of 10,000 rows, JSON parsed in the program, one UPDATE a row.
+
+Each batch is the first rows that still hold NULL, as the scripts ask for them that "only process records where the columns
+are NULL", up to a batch in which nothing could be filled. With --by-key each goes on behind the last key instead.
+Usage: rival.py STORE RIVAL.SQL [--by-key]
+"""
 
 import json
 import sqlite3
@@ -16,6 +21,7 @@ def first(document, names, fallback):
     return fallback
 
 
+is_by_key = "--by-key" in sys.argv
 store = sqlite3.connect(sys.argv[1])
 store.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
 store.executescript(DDL)
@@ -28,6 +34,7 @@ while True:
     ).fetchall()
     if not rows:
         break
+    filled = 0
     for key, payload, created_at in rows:
         try:
             document = json.loads(payload or "{}")
@@ -36,8 +43,12 @@ while True:
                 "UPDATE task_audits SET source_event_ts = ?, supervisor_processed_at = ? WHERE audit_id = ?",
                 (str(values[0]), str(values[1]), key),
             )
+            filled += 1
         except (ValueError, AttributeError, RecursionError):
             continue
     store.commit()
-    cursor = rows[-1][0]
+    if is_by_key:
+        cursor = rows[-1][0]
+    elif filled == 0:
+        break
 store.close()
