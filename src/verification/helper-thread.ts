@@ -4,12 +4,14 @@ import { locateStore } from '../store/path.js';
 import { Store } from '../store/sqlite/store.js';
 import { dataVersion } from '../store/sqlite/wal.js';
 import { type HelperData, type HelperTask, takeRanges } from './helper.js';
+import { lagBuffers } from './lag.js';
 import { scan } from './scan.js';
 
 /** The thread of a `Helper`: looks, says so, and scans its part if its snapshot is the one that the other thread has. */
 
 const { path, backfill } = workerData as HelperData;
 const store = new Store(locateStore(path), { access: 'look' });
+store.get('PRAGMA cache_size = -1024'); // each page is read once
 const seen = dataVersion(store);
 
 parentPort?.once('message', ({ shares, nowMs }: HelperTask) => {
@@ -20,7 +22,7 @@ parentPort?.once('message', ({ shares, nowMs }: HelperTask) => {
       if (dataVersion(store) !== seen) return undefined;
       return scan(store, ledger, backfill, takeRanges(shares, true), nowMs);
     });
-    if (facts) parentPort?.postMessage(facts);
+    if (facts) parentPort?.postMessage(facts, lagBuffers(facts.lag));
   } finally {
     store.close();
   }

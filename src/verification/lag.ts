@@ -62,6 +62,9 @@ function keepSlowest({ slowest }: LagFacts, more: LagFacts['slowest']): void {
   slowest.length = Math.min(slowest.length, SLOWEST);
 }
 
+/** What can be handed to another thread without being copied. */
+export const lagBuffers = ({ pieces }: LagFacts): ArrayBuffer[] => pieces.map(({ buffer }) => buffer);
+
 /** Adds the lags of other rows. */
 export function mergeLags(into: LagFacts, from: LagFacts): void {
   const last = from.pieces.at(-1)?.subarray(0, from.used) ?? [];
