@@ -66,6 +66,8 @@ const EXIT_BY_CODE = {
   ROW_REJECTED_REPEATEDLY: EXIT.failed,
   UPDATE_IGNORED: EXIT.failed,
   RUN_CONFLICT: EXIT.failed,
+  SQLITE_TWICE: EXIT.failed,
+  PACKAGE_TOO_OLD: EXIT.failed,
   VERIFICATION_FAILED: EXIT.unverified,
   INTERRUPTED: EXIT.interrupted,
   TERMINATED: EXIT.terminated,

@@ -8,7 +8,13 @@ export {
   type IndexUse,
 } from './backfill/define.js';
 export { type Config, type ConfigOptions, defineConfig, type StoreRequirements } from './config.js';
+export { type BackgroundOptions, type RunningBackfills, startBackfills } from './deploy/background.js';
+export { type DeployOptions, type DeployOutcome, migrateOnDeploy } from './deploy/deploy.js';
 export { BackfillError, type ErrorCode } from './errors.js';
+export {
+  type RequireStepDefinition,
+  requireBackfill,
+} from './steps/require-step.js';
 export {
   defineSchemaStep,
   type IndexDefinition,

@@ -25,12 +25,17 @@ export async function applyBackfillStep(
   options: RunOptions = {},
 ): Promise<void> {
   const startedAt = performance.now();
+  beginBackfillStep(store, ledger, step);
+  await catchUp(store, ledger, step, options);
+  store.write(() => ledger.finishStep(step.name, performance.now() - startedAt));
+}
+
+/** Begins a backfill step without filling anything: whoever applies it later goes on with it. */
+export function beginBackfillStep(store: Store, ledger: Ledger, step: BackfillStep): void {
   store.write(() => {
     ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
     if (ledger.runs(step.name).length === 0) beginRun(store, ledger, step, 'first');
   });
-  await catchUp(store, ledger, step, options);
-  store.write(() => ledger.finishStep(step.name, performance.now() - startedAt));
 }
 
 /**

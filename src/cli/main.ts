@@ -3,6 +3,7 @@ import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
 import { makeCli, runnable, type Surroundings, type TakenOver, toJson } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
+import { registerDeploy } from './commands/deploy.js';
 import { registerDown } from './commands/down.js';
 import { registerRestore } from './commands/restore.js';
 import { registerSkips } from './commands/skips.js';
@@ -19,10 +20,11 @@ function buildProgram(surroundings: Surroundings, exit: (code: number) => void):
     .version(PACKAGE_VERSION)
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 work pending (status --check), 4 another run\nholds the lock, 5 verification failed, 130/143 stopped by SIGINT/SIGTERM. Each command has --help with an example.',
+      '\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 work pending (--check), 4 another run\nholds the lock, 5 verification failed, 130/143 stopped by SIGINT/SIGTERM. Each command has --help with an example.',
     );
   for (const register of [
     registerUp,
+    registerDeploy,
     registerDown,
     registerStatus,
     registerPending,

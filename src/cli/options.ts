@@ -70,12 +70,21 @@ export function withCommonOptions(command: Command): Command {
     .option('--yes', 'agree to what would lose values or lock for long (default: refuse it)');
 }
 
+/** What differs from command to command. */
+export interface ChangeDefaults {
+  /** How long another run is waited for, in seconds. */
+  readonly lockTimeoutSeconds?: number;
+}
+
 /** Adds the options of every command that changes the store. */
-export function withChangeOptions(command: Command): Command {
+export function withChangeOptions(
+  command: Command,
+  { lockTimeoutSeconds = 60 }: ChangeDefaults = {},
+): Command {
   return withCommonOptions(command)
     .option(
       '--lock-timeout <seconds>',
-      'how long to wait for another run; 0: not at all (default: 60)',
+      `how long to wait for another run; 0: not at all (default: ${lockTimeoutSeconds})`,
       seconds,
     )
     .option('--backup-dir <folder>', "where backups are (default: the store's folder)")
@@ -88,8 +97,8 @@ export function withChangeOptions(command: Command): Command {
 }
 
 /** Adds the options of commands that make a backup first. */
-function withBackupOptions(command: Command): Command {
-  return withChangeOptions(command)
+function withBackupOptions(command: Command, defaults?: ChangeDefaults): Command {
+  return withChangeOptions(command, defaults)
     .option('--no-backup', 'change the store without a backup (default: one is made first)')
     .option(
       '--keep-backups <count>',
@@ -99,8 +108,8 @@ function withBackupOptions(command: Command): Command {
 }
 
 /** Adds the options of commands that update rows. */
-export function withUpdateOptions(command: Command): Command {
-  return withBackupOptions(command)
+export function withUpdateOptions(command: Command, defaults?: ChangeDefaults): Command {
+  return withBackupOptions(command, defaults)
     .option('--allow-triggers', 'let updates fire the triggers of the table (default: refuse it)')
     .addOption(
       new Option('--pace <name>', 'whether to pause for other writers (default: courteous)').choices([

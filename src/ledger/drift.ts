@@ -1,6 +1,8 @@
 import { BackfillError } from '../errors.js';
 import { fingerprint, type Step } from '../steps/step.js';
+import { compareVersions, parseVersion } from '../version.js';
 import type { StepRecord } from './records.js';
+import { PACKAGE_VERSION } from './version.js';
 
 /** A difference between the steps on disk and those in the ledger. */
 export interface Drift {
@@ -32,6 +34,24 @@ export function findDrift(steps: readonly Step[], records: readonly StepRecord[]
     }
   }
   return drifts;
+}
+
+/**
+ * Refuses a store on which a newer version of this package has worked: its ledger may say what this one does not know.
+ *
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`
+ */
+export function refuseNewerPackage(records: readonly StepRecord[]): void {
+  const own = parseVersion(PACKAGE_VERSION);
+  for (const { name, packageVersion } of records) {
+    const other = parseVersion(packageVersion);
+    if (!own || !other || compareVersions(other, own) <= 0) continue;
+    throw new BackfillError(
+      'PACKAGE_TOO_OLD',
+      `The step ${name} was begun by version ${packageVersion} of this package, and this is ${PACKAGE_VERSION}`,
+      `Deploy that version, or a newer one: npm install umzug-backfill@${packageVersion}`,
+    );
+  }
 }
 
 /**

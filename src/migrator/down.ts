@@ -129,11 +129,11 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
     stepsOf: ({ reverts }) => reverts.map(({ name }) => name),
     largestTransaction: ({ store }, { reverts }) =>
       Math.max(0, ...reverts.map((step) => (step.kind === 'schema' ? tableBytes(store, step.table) : 0))),
-    act: async (session, { reverts }) => {
+    act: async (session, { reverts }, verifications) => {
       const { buildUmzug } = await import('./umzug.js');
-      const umzug = buildUmzug(session, options, 'down', (backfill, result) =>
-        cells.push({ backfill, ...result }),
-      );
+      const onReverted = (backfill: string, result: RevertResult): void =>
+        void cells.push({ backfill, ...result });
+      const umzug = buildUmzug(session, options, 'down', { verifications, onReverted });
       umzug.on('reverting', ({ name }) =>
         options.onEvent?.({ event: 'step_started', step: name, direction: 'down' }),
       );

@@ -81,7 +81,7 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
   return await withSession(options, 'look', (session) => {
     const drifts = checkDrift(options, session.ledger.steps());
     const work = findWork(session, options, target);
-    const warnings = checkPendingSteps(session, [...work.incomplete, ...work.pending]);
+    const warnings = checkPendingSteps(session, options.project.steps, [...work.incomplete, ...work.pending]);
     const steps = [...work.incomplete, ...work.waiting, ...work.pending].map((step): PlannedStep => {
       const statements = plannedStatements(session, step);
       if (step.kind !== 'backfill') return { step: step.name, statements };
@@ -131,7 +131,7 @@ export async function planDown(options: MigratorOptions, target: DownTarget = {}
 
 function plannedStatements({ store }: Session, step: Step): PlannedDdl[] {
   if (step.kind === 'sql') return step.up.map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
-  if (step.kind === 'backfill') return [];
+  if (step.kind !== 'schema') return [];
   const { first, indexes } = planSchemaStep(store, step);
   const lockMs = Math.ceil(createIndexEstimate(tableBytes(store, step.table)).lockMs);
   return [
@@ -142,7 +142,7 @@ function plannedStatements({ store }: Session, step: Step): PlannedDdl[] {
 
 function reverseDdl({ store, ledger }: Session, step: Step): PlannedDdl[] {
   if (step.kind === 'sql') return (step.down ?? []).map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
-  if (step.kind === 'backfill') return [];
+  if (step.kind !== 'schema') return [];
   const lockMs = Math.ceil(dropColumnEstimate(store, step.table, 1).lockMs);
   const objects = standingObjects(store, ledger, step);
   const version = objects.find(({ kind }) => kind === 'version');

@@ -9,19 +9,26 @@ import type { Step } from '../steps/step.js';
 import { scopeSql } from '../store/sqlite/derive.js';
 import { foldCase, identifier, isSameName } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
+import { requiredBackfill } from './requiring.js';
 import type { BackfillStep, Session } from './session.js';
 
 /**
  * Checks, without writing, that pending steps can run on this store.
  *
+ * @param steps the project's
  * @returns warnings
- * @throws {BackfillError} `TABLE_MISSING`, `COLUMN_MISSING`, `KEY_UNSUITABLE`, `SCHEMA_BLOCKED` or a `VERSION_…` code
+ * @throws {BackfillError} `STEP_INVALID`, `TABLE_MISSING`, `COLUMN_MISSING`, `KEY_UNSUITABLE`, `SCHEMA_BLOCKED` or a `VERSION_…` code
  */
-export function checkPendingSteps({ store, ledger }: Session, pending: readonly Step[]): string[] {
+export function checkPendingSteps(
+  { store, ledger }: Session,
+  steps: readonly Step[],
+  pending: readonly Step[],
+): string[] {
   const warnings: string[] = [];
   const coming = new Set<string>(); // columns that a pending step before will have made: `table.column`
   for (const step of pending) {
-    if (step.kind === 'sql') continue;
+    if (step.kind === 'require') requiredBackfill(steps, step);
+    if (step.kind === 'sql' || step.kind === 'require') continue;
     requireTable(store, step.table);
     if (step.kind === 'schema') {
       warnings.push(

@@ -5,22 +5,31 @@ import { applySchemaStep, revertSchemaStep } from '../schema/run.js';
 import { applySqlStep, revertSqlStep } from '../schema/run-sql.js';
 import type { Step } from '../steps/step.js';
 import type { RevertResult } from '../store/sqlite/revert.js';
+import type { Verification } from '../verification/verify.js';
+import { applyRequireStep } from './requiring.js';
 import type { MigratorOptions, Session } from './session.js';
+
+/** Where the steps of an Umzug instance leave what they have to tell. */
+export interface Results {
+  /** Verdicts that steps reached. */
+  readonly verifications: Verification[];
+  /** Told what a backfill's `down` took back. */
+  readonly onReverted?: (step: string, result: RevertResult) => void;
+}
 
 /**
  * Builds the Umzug instance of a project on an open store: its steps in their order, the ledger as its storage.
  *
  * @param direction which of umzug's two commands it is for
- * @param onReverted told what a backfill's `down` took back
  */
 export function buildUmzug(
   session: Session,
   options: MigratorOptions,
   direction: 'up' | 'down',
-  onReverted: (step: string, result: RevertResult) => void = () => undefined,
+  results: Results,
 ): Umzug<Session> {
   return new Umzug<Session>({
-    migrations: options.project.steps.map((step) => runnable(step, options, onReverted)),
+    migrations: options.project.steps.map((step) => runnable(step, options, results)),
     context: session,
     storage: ledgerStorage(session.ledger, direction),
     logger: undefined,
@@ -30,7 +39,7 @@ export function buildUmzug(
 function runnable(
   step: Step,
   options: MigratorOptions,
-  onReverted: (step: string, result: RevertResult) => void,
+  { verifications, onReverted }: Results,
 ): RunnableMigration<Session> {
   const { name, path } = step;
   switch (step.kind) {
@@ -49,7 +58,7 @@ function runnable(
         path,
         up: async ({ context: { store, ledger } }) => applyBackfillStep(store, ledger, step, options),
         down: async ({ context: { store, ledger } }) => {
-          onReverted(name, await revertBackfillStep(store, ledger, step, options));
+          onReverted?.(name, await revertBackfillStep(store, ledger, step, options));
         },
       };
     case 'sql':
@@ -58,6 +67,13 @@ function runnable(
         path,
         up: async ({ context: { store, ledger } }) => applySqlStep(store, ledger, step),
         down: async ({ context: { store, ledger } }) => revertSqlStep(store, ledger, step),
+      };
+    case 'require':
+      return {
+        name,
+        path,
+        up: async ({ context }) => applyRequireStep(context, options, step, verifications),
+        down: async ({ context: { store, ledger } }) => store.write(() => ledger.forgetStep(name)),
       };
   }
 }

@@ -1,5 +1,6 @@
-import { catchUp, isWaiting } from '../backfill/runner.js';
+import { beginBackfillStep, catchUp, isWaiting } from '../backfill/runner.js';
 import { BackfillError } from '../errors.js';
+import { refuseNewerPackage } from '../ledger/drift.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
 import { fingerprint, type Step } from '../steps/step.js';
@@ -21,6 +22,8 @@ import { verifyAndRecord } from './verifying.js';
 export interface UpTarget {
   readonly to?: string | undefined;
   readonly step?: number | undefined;
+  /** Whether backfills are only begun, and what is left of them is left to a later run. Default false. */
+  readonly leavesBackfills?: boolean | undefined;
 }
 
 /** What `up` did. */
@@ -31,6 +34,8 @@ export interface UpOutcome extends RunOutcome {
   readonly caughtUp: readonly string[];
   /** Applied steps of which somebody had dropped a column or an index, which was made again. */
   readonly remade: readonly string[];
+  /** Backfills that were left to a later run: to be filled, caught up or verified. */
+  readonly left: readonly string[];
 }
 
 /** What `up` would have to do on this store. */
@@ -107,13 +112,19 @@ export function unknownStep(name: string, steps: readonly Step[]): BackfillError
  * @throws {BackfillError} when the store or the project is refused before anything is written
  */
 export async function up(options: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
-  const done = { applied: [] as string[], caughtUp: [] as string[], remade: [] as string[] };
+  const done: Done = { applied: [], caughtUp: [], remade: [], completed: [] };
   const { found, outcome } = await changeStore(options, {
     command: 'up',
     find: (session, onEvent) => {
+      refuseNewerPackage(session.ledger.steps());
       const drifts = checkDrift(options, session.ledger.steps());
-      const work = findWork(session, options, target);
-      const warnings = checkPendingSteps(session, [...work.incomplete, ...work.pending]);
+      const all = findWork(session, options, target);
+      const work = target.leavesBackfills ? withoutBackfills(session, all) : all;
+      const left = target.leavesBackfills ? backfillsIn(all) : [];
+      const warnings = checkPendingSteps(session, options.project.steps, [
+        ...work.incomplete,
+        ...work.pending,
+      ]);
       for (const text of [...drifts.map((drift) => drift.text), ...warnings])
         onEvent?.({ event: 'warning', text });
       const done = [...new Set([...work.waiting, ...work.unverified])].filter(isBackfill);
@@ -123,15 +134,27 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
       ];
       refuseTriggers(session, fills, { ...options, onEvent });
       const isBegun = session.ledger.steps().some(({ status }) => status === 'applying');
-      return { drifts, work, warnings, isBegun };
+      return { drifts, work, left, warnings, isBegun };
     },
     stepsOf: ({ work }) => namesOf(work),
     // What an earlier `up` has begun has taken most of its room already.
     grows: ({ work, isBegun }) => work.pending.length > 0 && !isBegun,
-    act: (session, { work }, verifications) => applyWork(session, options, work, done, verifications),
+    act: (session, { work }, verifications) =>
+      applyWork(session, options, work, target.leavesBackfills ?? false, done, verifications),
   });
   const { drifts, warnings } = found;
-  return { verifications: [], drifts, warnings, ...done, ...outcome };
+  const { completed, ...rest } = done;
+  const left = found.left.filter((name) => !completed.includes(name));
+  return { verifications: [], drifts, warnings, ...rest, left, ...outcome };
+}
+
+/** What `up` has done so far. */
+interface Done {
+  readonly applied: string[];
+  readonly caughtUp: string[];
+  readonly remade: string[];
+  /** Backfills that a step behind them required, when they were to be left. */
+  readonly completed: string[];
 }
 
 const isBackfill = (step: Step): step is BackfillStep => step.kind === 'backfill';
@@ -141,11 +164,31 @@ export const namesOf = (work: UpWork): string[] => [
   ...new Set(Object.values(work).flatMap((steps: readonly Step[]) => steps.map(({ name }) => name))),
 ];
 
+/** The backfills for which there is something to do. */
+const backfillsIn = ({ pending, waiting, unverified }: UpWork): string[] => [
+  ...new Set([...pending, ...waiting, ...unverified].filter(isBackfill).map(({ name }) => name)),
+];
+
+/** The same work without what backfills do: a pending one is only begun, if it has not been. */
+const withoutBackfills = ({ ledger }: Session, work: UpWork): UpWork => ({
+  ...work,
+  pending: work.pending.filter((step) => !isBackfill(step) || !ledger.step(step.name)),
+  waiting: [],
+  unverified: [],
+});
+
+/** Whether nothing is left to do for a backfill. */
+const isComplete = (session: Session, step: BackfillStep): boolean =>
+  session.ledger.step(step.name)?.status === 'applied' &&
+  !isUnverified(session, step) &&
+  !hasRowsToFill(session, step);
+
 async function applyWork(
   session: Session,
   options: MigratorOptions,
   work: UpWork,
-  done: { applied: string[]; caughtUp: string[]; remade: string[] },
+  leavesBackfills: boolean,
+  done: Done,
   verifications: Verification[],
 ): Promise<void> {
   const { store, ledger } = session;
@@ -165,7 +208,7 @@ async function applyWork(
   }
   if (work.pending.length === 0) return;
   const { buildUmzug } = await import('./umzug.js');
-  const umzug = buildUmzug(session, options, 'up');
+  const umzug = buildUmzug(session, options, 'up', { verifications });
   umzug.on('migrating', ({ name }) =>
     options.onEvent?.({ event: 'step_started', step: name, direction: 'up' }),
   );
@@ -175,5 +218,11 @@ async function applyWork(
     options.onEvent?.({ event: 'step_finished', step: name, direction: 'up' });
     for (const step of work.pending) if (step.name === name) await verify(step);
   });
-  await umzug.up({ migrations: work.pending.map(({ name }) => name) });
+  for (const step of work.pending) {
+    if (leavesBackfills && isBackfill(step)) beginBackfillStep(store, ledger, step);
+    else await umzug.up({ migrations: [step.name] });
+  }
+  if (!leavesBackfills) return;
+  const complete = backfillsOf(options.project).filter((step) => isComplete(session, step));
+  done.completed.push(...complete.map(({ name }) => name));
 }

@@ -74,7 +74,7 @@ async function loadStep(path: string): Promise<Step> {
     throw new BackfillError(
       'STEP_INVALID',
       `The step file ${path} has no step as its default export`,
-      'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }) or defineSqlStep({ … })',
+      'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }), defineSqlStep({ … }) or requireBackfill(NAME)',
     );
   }
   return { ...definition, name, path };
@@ -82,5 +82,5 @@ async function loadStep(path: string): Promise<Step> {
 
 function isDefinition(value: unknown): value is StepDefinition {
   if (typeof value !== 'object' || value === null || !('kind' in value)) return false;
-  return value.kind === 'backfill' || value.kind === 'schema' || value.kind === 'sql';
+  return ['backfill', 'schema', 'sql', 'require'].includes(String(value.kind));
 }

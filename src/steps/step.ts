@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto';
 import { type BackfillDefinition, backfillEssence } from '../backfill/define.js';
+import { type RequireStepDefinition, requireStepEssence } from './require-step.js';
 import { type SchemaStepDefinition, schemaStepEssence } from './schema-step.js';
 import { type SqlStepDefinition, sqlStepEssence } from './sql-step.js';
 
 /** What a step file exports by default. */
-export type StepDefinition = BackfillDefinition | SchemaStepDefinition | SqlStepDefinition;
+export type StepDefinition =
+  | BackfillDefinition
+  | SchemaStepDefinition
+  | SqlStepDefinition
+  | RequireStepDefinition;
 
 /** A step with the name that its file gives it. */
 export type Step = StepDefinition & {
@@ -37,5 +42,7 @@ function essence(step: StepDefinition): unknown {
       return schemaStepEssence(step);
     case 'sql':
       return sqlStepEssence(step);
+    case 'require':
+      return requireStepEssence(step);
   }
 }

@@ -3,8 +3,9 @@ import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
 
-function lines({ applied, caughtUp, remade, size }: UpOutcome): string[] {
-  if (!size) return ['Nothing to do: every step is applied and verified.'];
+/** What an `up` has done, a line each. */
+export function upLines({ applied, caughtUp, remade, left, size }: UpOutcome): string[] {
+  if (!size && left.length === 0) return ['Nothing to do: every step is applied and verified.'];
   return [
     ...remade.map((name) => `made again what was missing of ${name}`),
     ...caughtUp.map((name) => `caught up ${name}`),
@@ -31,7 +32,7 @@ export const registerUp: Register = (program, cli) => {
         const outcome = await up(migrator, options);
         return {
           json: outcomeJson('up', outcome),
-          text: outcomeText(lines(outcome), outcome),
+          text: outcomeText(upLines(outcome), outcome),
           error: outcome.error,
         };
       }),

@@ -1,0 +1,70 @@
+import { Option } from 'commander';
+import { DEPLOY_LOCK_TIMEOUT_MS } from '../../deploy/deploy.js';
+import { EXIT } from '../../errors.js';
+import type { Status } from '../../migrator/status.js';
+import type { Output, Register } from '../cli.js';
+import { type CommonOptions, withUpdateOptions } from '../options.js';
+import { outcomeJson, outcomeText } from '../text.js';
+import { upLines } from './up.js';
+
+interface DeployFlags extends CommonOptions {
+  readonly check?: boolean;
+  readonly backfills: 'wait' | 'background';
+}
+
+/** What `--check` says: the steps that are not applied, and whether anything else is to be done. */
+function checked({ steps, isPending }: Status): Output {
+  const pending = steps.filter(({ state }) => state !== 'applied').map(({ name }) => name);
+  const text =
+    isPending === false
+      ? 'Nothing to do: every step is applied and verified.'
+      : `There is work for: umzug-backfill deploy${pending.length > 0 ? ` (${pending.join(', ')})` : ''}`;
+  return {
+    json: { command: 'deploy', check: true, isPending, pending },
+    text,
+    exitCode: isPending === false ? EXIT.done : EXIT.pending,
+  };
+}
+
+/** `deploy`: what `up` does, for a deploy that nobody watches. */
+export const registerDeploy: Register = (program, cli) => {
+  withUpdateOptions(
+    program
+      .command('deploy')
+      .description(
+        'bring the store up to date before the application starts; cheap where nothing is to be done',
+      ),
+    { lockTimeoutSeconds: DEPLOY_LOCK_TIMEOUT_MS / 1000 },
+  )
+    .option('--check', 'write nothing; exit 3 when there is something to do (default: do it)')
+    .addOption(
+      new Option(
+        '--backfills <when>',
+        'run backfills now, or only begin them and leave the rest to `up`, or to startBackfills() in the application',
+      )
+        .choices(['wait', 'background'])
+        .default('wait'),
+    )
+    .addHelpText('after', '\nExample:\n  umzug-backfill deploy --backfills background && exec node server.js')
+    .action(async (options: DeployFlags) =>
+      cli.run(options, async (migrator) => {
+        if (options.check || options.dryRun) {
+          const { status } = await import('../../migrator/status.js');
+          return checked(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }));
+        }
+        const { up } = await import('../../migrator/up.js');
+        const outcome = await up(
+          { ...migrator, lockTimeoutMs: migrator.lockTimeoutMs ?? DEPLOY_LOCK_TIMEOUT_MS },
+          { leavesBackfills: options.backfills === 'background' },
+        );
+        const left = outcome.left.map(
+          (name) => `left to the background: ${name} (umzug-backfill up does it)`,
+        );
+        return {
+          json: outcomeJson('deploy', outcome),
+          text: outcomeText([...upLines(outcome), ...left], outcome),
+          error: outcome.error,
+        };
+      }),
+    );
+};

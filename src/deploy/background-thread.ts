@@ -1,0 +1,23 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { rootBackfillError } from '../errors.js';
+import type { ThreadData, ThreadMessage } from './background.js';
+import { migrateOnDeploy } from './deploy.js';
+
+/** The thread of `startBackfills()`: migrates, tells what happens, stops when it is told to. */
+
+const tell = (message: ThreadMessage): void => parentPort?.postMessage(message);
+const stopper = new AbortController();
+parentPort?.on('message', () => stopper.abort('SIGTERM'));
+
+try {
+  const outcome = await migrateOnDeploy({
+    ...(workerData as ThreadData),
+    signal: stopper.signal,
+    onEvent: (event) => tell({ event }),
+  });
+  tell({ outcome });
+} catch (error) {
+  const { code, message, hint } = rootBackfillError(error);
+  tell({ error: { code, message, hint } });
+}
+parentPort?.close();

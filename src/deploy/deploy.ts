@@ -1,0 +1,66 @@
+import type { PaceOptions } from '../backfill/run-options.js';
+import { loadProject, storePath } from '../config.js';
+import type { BackfillError } from '../errors.js';
+import type { BackupOptions, MigratorEvent, MigratorOptions } from '../migrator/session.js';
+import type { UpOutcome } from '../migrator/up.js';
+
+/** How long a deploy waits for another run, in milliseconds, when nobody says otherwise: that may be a long backfill. */
+export const DEPLOY_LOCK_TIMEOUT_MS = 600_000;
+
+/** What {@link migrateOnDeploy} takes, beside the pace. */
+export interface DeployOptions extends PaceOptions {
+  /** Folder of the config file. Default: the current one. */
+  readonly folder?: string;
+  /** Path of the store. Default: what the config's environment variable or the config names. */
+  readonly path?: string;
+  /** Whether to run backfills, or to leave them to `startBackfills()` or another process. Default `wait`. */
+  readonly backfills?: 'wait' | 'background';
+  /** How to back the store up before it is changed; false: not at all. */
+  readonly backup?: BackupOptions | false;
+  /** How long to wait for another run, in milliseconds. Default 600,000. */
+  readonly lockTimeoutMs?: number;
+  /** Whether updates may fire triggers. Default false. */
+  readonly allowsTriggers?: boolean;
+  /** Stops between two batches; its `reason` is a signal's name. */
+  readonly signal?: AbortSignal;
+  /** Told what happens. */
+  readonly onEvent?: (event: MigratorEvent) => void;
+}
+
+/** What a deploy did: as `up` tells, without an error, which is thrown. */
+export type DeployOutcome = Omit<UpOutcome, 'error'>;
+
+/**
+ * Brings the store up to date before the application starts: waits for another run, applies pending steps, catches up,
+ * verifies. Where nothing is to be done it writes nothing, and takes some milliseconds. Otherwise it keeps this
+ * thread busy: call it before anything is served.
+ *
+ * @param options see {@link DeployOptions}
+ * @returns what was done; `left` names backfills that `backfills: 'background'` left
+ * @throws {BackfillError} as the command `up`, `VERIFICATION_FAILED` included
+ *
+ * @example
+ * await migrateOnDeploy({ backfills: 'background' });
+ * const backfills = startBackfills();
+ * server.listen(8080);
+ */
+export async function migrateOnDeploy(options: DeployOptions = {}): Promise<DeployOutcome> {
+  const { up } = await import('../migrator/up.js'); // late: every step file imports this package
+  const { error, ...outcome } = await up(await migratorOf(options), {
+    leavesBackfills: options.backfills === 'background',
+  });
+  if (error) throw error satisfies BackfillError;
+  return outcome;
+}
+
+/** The migrator's options of a deploy. */
+export async function migratorOf({
+  folder = process.cwd(),
+  path,
+  backfills: _,
+  lockTimeoutMs = DEPLOY_LOCK_TIMEOUT_MS,
+  ...rest
+}: DeployOptions): Promise<MigratorOptions> {
+  const project = await loadProject(folder);
+  return { ...rest, project, path: storePath(project.config, path, process.env), lockTimeoutMs };
+}

@@ -1,0 +1,56 @@
+import { applyBackfillStep, catchUp } from '../backfill/runner.js';
+import { BackfillError } from '../errors.js';
+import type { RequireStepDefinition } from '../steps/require-step.js';
+import { fingerprint, type Step } from '../steps/step.js';
+import type { Verification } from '../verification/verify.js';
+import { type BackfillStep, isUnverified, type MigratorOptions, type Session } from './session.js';
+import { verifyAndRecord } from './verifying.js';
+
+type RequireStep = Step & RequireStepDefinition;
+
+/**
+ * The backfill that a step requires.
+ *
+ * @throws {BackfillError} `STEP_INVALID` when the project has none of that name, or it comes later
+ */
+export function requiredBackfill(
+  steps: readonly Step[],
+  { name, backfill, path }: RequireStep,
+): BackfillStep {
+  const found = steps.find(
+    (step): step is BackfillStep => step.kind === 'backfill' && step.name === backfill,
+  );
+  if (found && found.name < name) return found;
+  throw new BackfillError(
+    'STEP_INVALID',
+    found
+      ? `The step ${name} requires ${backfill}, which sorts behind it`
+      : `The step ${name} requires the backfill ${backfill}, which the project does not have`,
+    `Name in ${path} a backfill that comes before it`,
+  );
+}
+
+/**
+ * Applies a step that requires a backfill: runs what is left of that one, verifies it where no verification has passed
+ * yet, then marks the step as applied.
+ *
+ * @param into verdicts are added here
+ * @throws {BackfillError} `VERIFICATION_FAILED`, and as `applyBackfillStep`
+ */
+export async function applyRequireStep(
+  session: Session,
+  options: MigratorOptions,
+  step: RequireStep,
+  into: Verification[],
+): Promise<void> {
+  const startedAt = performance.now();
+  const { store, ledger } = session;
+  const wanted = requiredBackfill(options.project.steps, step);
+  if (ledger.step(wanted.name)?.status === 'applied') await catchUp(store, ledger, wanted, options);
+  else await applyBackfillStep(store, ledger, wanted, options);
+  if (isUnverified(session, wanted)) await verifyAndRecord(session, wanted, options, into);
+  store.write(() => {
+    ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    ledger.finishStep(step.name, performance.now() - startedAt);
+  });
+}
