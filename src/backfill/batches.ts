@@ -88,6 +88,8 @@ export async function fillBatches(
     run: run.run,
     kind: run.kind,
     isResumed: run.batches > 0,
+    cursor: run.cursor === null ? null : String(run.cursor),
+    watermark: run.watermark === null ? null : String(run.watermark),
   });
   let { cursor, rowsScanned } = run;
   let limit = pacer.rows;
@@ -164,7 +166,14 @@ function fillOne(
 
 function tellBatch(
   { name }: Backfill,
-  { number, rowsScanned, cellsFilled, cellsSkipped }: BatchResult & { readonly number: number },
+  {
+    number,
+    firstKey,
+    lastKey,
+    rowsScanned,
+    cellsFilled,
+    cellsSkipped,
+  }: BatchResult & { readonly number: number },
   durationMs: number,
   { onEvent }: RunOptions,
 ): void {
@@ -172,6 +181,8 @@ function tellBatch(
     event: 'batch_committed',
     backfill: name,
     batch: number,
+    firstKey: String(firstKey),
+    lastKey: String(lastKey),
     rowsScanned,
     cellsFilled,
     cellsSkipped,

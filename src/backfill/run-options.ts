@@ -39,11 +39,16 @@ export type RunEvent =
       readonly run: number;
       readonly kind: RunRecord['kind'];
       readonly isResumed: boolean;
+      /** The key behind which it begins, and the last one that it goes to; null where there is none. */
+      readonly cursor: string | null;
+      readonly watermark: string | null;
     }
   | {
       readonly event: 'batch_committed';
       readonly backfill: string;
       readonly batch: number;
+      readonly firstKey: string;
+      readonly lastKey: string;
       readonly rowsScanned: number;
       readonly cellsFilled: number;
       readonly cellsSkipped: number;

@@ -3,8 +3,9 @@ import { loadProject, storePath } from '../config.js';
 import { type BackfillError, EXIT } from '../errors.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { shellWord } from '../shell.js';
-import { eventLog } from './log.js';
+import { eventLog, isInfoLogged } from './log.js';
 import type { CommonOptions } from './options.js';
+import { progressView } from './progress.js';
 import { errorText } from './text.js';
 
 /** What the command line runs in: the process's own, or a test's. */
@@ -91,6 +92,13 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
     async run(options, act) {
       const project = await loadProject(folder);
       const log = eventLog(options.logLevel);
+      const view = isInfoLogged(options.logLevel)
+        ? progressView({
+            stream: process.stderr,
+            env,
+            log: (progress) => log({ event: 'progress', ...progress }),
+          })
+        : undefined;
       const stopper = new AbortController();
       const stop = (name: NodeJS.Signals): void => {
         deafen(stop); // so that a second signal, of either kind, ends the process at once
@@ -114,6 +122,7 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
         signal: stopper.signal,
         onEvent: (event) => {
           listenInBatches(event, stop);
+          view?.take(event);
           log(event);
         },
       };

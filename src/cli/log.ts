@@ -1,9 +1,13 @@
 import { createRequire } from 'node:module';
 import type pino from 'pino';
+import type { Progress } from '../migrator/progress.js';
 import type { MigratorEvent } from '../migrator/session.js';
-import type { CommonOptions } from './options.js';
+import { type CommonOptions, LOG_LEVELS } from './options.js';
 
-const LEVEL_BY_EVENT: Readonly<Record<MigratorEvent['event'], 'debug' | 'info' | 'warn'>> = {
+/** What the log tells of: what the migrator does, and how far it is. */
+export type LoggedEvent = MigratorEvent | ({ readonly event: 'progress' } & Progress);
+
+const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'info' | 'warn'>> = {
   step_started: 'info',
   step_finished: 'info',
   run_started: 'info',
@@ -11,6 +15,7 @@ const LEVEL_BY_EVENT: Readonly<Record<MigratorEvent['event'], 'debug' | 'info' |
   batch_committed: 'debug',
   batch_reverted: 'debug',
   batches_ended: 'debug',
+  progress: 'info',
   verified: 'info',
   lock_expected: 'info',
   lock_waiting: 'info',
@@ -29,7 +34,7 @@ const LEVEL_BY_EVENT: Readonly<Record<MigratorEvent['event'], 'debug' | 'info' |
  *
  * The fields are the event's own: names, numbers and keys, never a value of the store.
  */
-export function eventLog(level: CommonOptions['logLevel']): (event: MigratorEvent) => void {
+export function eventLog(level: CommonOptions['logLevel']): (event: LoggedEvent) => void {
   let logger: pino.Logger | undefined;
   return (event) => {
     if (level === 'silent') return;
@@ -37,6 +42,10 @@ export function eventLog(level: CommonOptions['logLevel']): (event: MigratorEven
     logger[LEVEL_BY_EVENT[event.event]](event);
   };
 }
+
+/** Whether a level lets what is worth knowing through. */
+export const isInfoLogged = (level: CommonOptions['logLevel']): boolean =>
+  LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf('info');
 
 function makeLogger(level: string): pino.Logger {
   const require = createRequire(import.meta.url);
@@ -47,6 +56,7 @@ function makeLogger(level: string): pino.Logger {
         sync: true,
         ignore: 'pid,hostname',
         messageKey: 'event',
+        singleLine: true,
       })
     : makePino.destination({ fd: 2, sync: true });
   return makePino({ level, base: null, timestamp: makePino.stdTimeFunctions.isoTime }, stream);

@@ -58,6 +58,10 @@ export function errorJson({ code, message, hint, exitCode }: BackfillError): Rec
   return { code, message, hint, exitCode };
 }
 
+/** Width of a column: what a terminal leaves beside so many characters, from 30 to 90; 90 where there is none. */
+export const widthBeside = (taken: number): number =>
+  Math.max(30, Math.min(90, (process.stdout.columns || 200) - taken));
+
 /** A verification as a table: a row a finding. */
 export function verificationText({ backfill, verdict, checks, durationMs }: Verification): string {
   const rows = checks.flatMap(({ title, findings, verdict: whole, hint }, number) => [
@@ -68,7 +72,7 @@ export function verificationText({ backfill, verdict, checks, durationMs }: Veri
     ]),
     ...(whole === 'fail' && hint ? [['', '', `→ ${hint}`]] : []),
   ]);
-  return `Verification of ${backfill}: ${verdict} (${duration(durationMs)})\n${table(['check', 'verdict', 'finding'], rows, [17, 9, 90])}`;
+  return `Verification of ${backfill}: ${verdict} (${duration(durationMs)})\n${table(['check', 'verdict', 'finding'], rows, [17, 9, widthBeside(30)])}`;
 }
 
 /** How the file changed, and whether VACUUM would pay: it never runs by itself, as it rewrites the whole store. */

@@ -1,6 +1,7 @@
 import { probeWaiting } from '../backfill/runner.js';
 import type { Drift } from '../ledger/drift.js';
-import type { SkipRecord } from '../ledger/records.js';
+import type { RunRecord, SkipRecord } from '../ledger/records.js';
+import { percentOf, shareOfKeys } from './progress.js';
 import {
   type BackfillStep,
   backfillsOf,
@@ -22,6 +23,8 @@ export interface BackfillStatus {
   /** The last key done, as text; null before the first batch. */
   readonly cursor: string | null;
   readonly watermark: string | null;
+  /** How far the last run has come between its keys, 0 to 100. */
+  readonly percent: number;
   /** `unverified` when a run is not verified yet, whatever an earlier verdict was. */
   readonly verdict: 'pass' | 'warn' | 'fail' | 'unverified';
   /** Whether rows wait for a catch-up; `unknown` when the first rows behind the watermark do not tell. */
@@ -98,6 +101,7 @@ export async function status(
         skips: ledger.skipCounts(name),
         cursor: last?.cursor?.toString() ?? null,
         watermark: last?.watermark?.toString() ?? null,
+        percent: last ? percentOf(shareDone(session, step, last)) : 0,
         verdict: verdictOf(session, step),
         isWaiting: record.status === 'applied' && probe(step),
       };
@@ -112,6 +116,14 @@ export async function status(
       isPending: isPending || ([...probed.values()].includes('unknown') ? 'unknown' : false),
     };
   });
+}
+
+/** How far a run has come, 0 to 1. */
+function shareDone({ ledger }: Session, { name }: BackfillStep, run: RunRecord): number {
+  if (run.status !== 'running' || run.watermark === null) return 1;
+  if (run.cursor === null) return 0;
+  const first = run.startKey ?? ledger.batches(name).find((batch) => batch.run === run.run)?.firstKey;
+  return first === undefined ? 0 : shareOfKeys(first, run.watermark, run.cursor);
 }
 
 /** The last verdict, unless a run has been made since. */

@@ -2,15 +2,18 @@ import { EXIT } from '../../errors.js';
 import type { Status, StepStatus } from '../../migrator/status.js';
 import type { Cli, Register } from '../cli.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
-import { count, duration, table } from '../text.js';
+import { count, duration, table, widthBeside } from '../text.js';
 
-function detail({ backfill, durationMs, state }: StepStatus): string {
+function detail({ backfill, durationMs, state, appliedAt, packageVersion }: StepStatus): string {
   if (state === 'pending') return '';
-  if (!backfill) return duration(durationMs);
+  const by = `by version ${packageVersion}`;
+  const when = appliedAt === null ? `not finished, ${by}` : `${appliedAt}, ${duration(durationMs)}, ${by}`;
+  if (!backfill) return when;
   const skipped = Object.entries(backfill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
   return [
-    `${count(backfill.cellsFilled)} cells in ${count(backfill.batches)} batches, ${duration(durationMs)}`,
-    `at key ${backfill.cursor ?? 'none'} of ${backfill.watermark ?? 'none'}`,
+    when,
+    `${backfill.percent}%, at key ${backfill.cursor ?? 'none'} of ${backfill.watermark ?? 'none'}`,
+    `${count(backfill.rowsScanned)} rows read, ${count(backfill.cellsFilled)} cells filled in ${count(backfill.batches)} batches`,
     ...(skipped.length > 0 ? [`skipped ${skipped.join(', ')}`] : []),
     `verification: ${backfill.verdict}`,
     ...(backfill.isWaiting === 'unknown' ? ['whether rows wait: unknown (status --check reads on)'] : []),
@@ -19,10 +22,11 @@ function detail({ backfill, durationMs, state }: StepStatus): string {
 }
 
 function statusText({ path, steps, drifts, isPending }: Status): string {
-  const rows = steps.map((step) => [step.name, step.state, step.appliedAt ?? '', detail(step)]);
+  const rows = steps.map((step) => [step.name, step.state, detail(step)]);
+  const nameWidth = Math.max(6, ...steps.map(({ name }) => name.length + 2));
   return [
     `Store: ${path}`,
-    table(['step', 'state', 'applied at', 'detail'], rows),
+    table(['step', 'state', 'detail'], rows, [nameWidth, 11, widthBeside(nameWidth + 15)]),
     ...drifts.map(({ text }) => `warning: ${text}.`),
     isPending === 'unknown'
       ? 'Nothing to do but, maybe, rows that wait.'

@@ -1,0 +1,106 @@
+import { createRequire } from 'node:module';
+import type { SingleBar } from 'cli-progress';
+import { type Progress, ProgressTracker } from '../migrator/progress.js';
+import type { MigratorEvent } from '../migrator/session.js';
+import { count, duration } from './text.js';
+
+/** How often the log tells of progress where there is no terminal, in milliseconds. */
+const LOG_EVERY_MS = 5000;
+
+/** Widest bar, in characters, and the least that is still drawn. */
+const [BAR_MOST, BAR_LEAST] = [30, 8];
+
+/** Where progress is shown. */
+export interface ProgressOptions {
+  readonly stream: NodeJS.WriteStream;
+  readonly env: NodeJS.ProcessEnv;
+  /** Takes a line of the log, where there is no terminal. */
+  readonly log: (progress: Progress) => void;
+}
+
+/** Shows progress; told of every event. */
+export interface ProgressView {
+  /** Shows what the event changes. To be called for every event, before it is logged. */
+  take(event: MigratorEvent): void;
+}
+
+/**
+ * Shows how far a loop of batches is: on a terminal as a bar, elsewhere, and where `CI` or `TERM=dumb` is set, as a line of
+ * the log every five seconds. The bar leaves no trace, and gives way to each line of the log.
+ */
+export function progressView({ stream, env, log }: ProgressOptions): ProgressView {
+  const tracker = new ProgressTracker();
+  const isTerminal = stream.isTTY && !env.CI && env.TERM !== 'dumb';
+  return isTerminal ? barView(tracker, stream) : logView(tracker, log);
+}
+
+function logView(tracker: ProgressTracker, log: (progress: Progress) => void): ProgressView {
+  let lastMs = performance.now();
+  return {
+    take(event) {
+      const progress = tracker.take(event);
+      if (event.event === 'batches_started') lastMs = performance.now();
+      if (!progress || performance.now() - lastMs < LOG_EVERY_MS) return;
+      lastMs = performance.now();
+      log(progress);
+    },
+  };
+}
+
+function barView(tracker: ProgressTracker, stream: NodeJS.WriteStream): ProgressView {
+  let bar: SingleBar | undefined;
+  return {
+    take(event) {
+      const progress = tracker.take(event);
+      if (event.event === 'batches_ended') {
+        bar?.stop();
+        bar = undefined;
+      } else if (progress) {
+        bar ??= startBar(stream);
+        bar.update(progress.percent, progress);
+      } else if (bar) {
+        stream.write('\r\u001b[2K'); // a line of the log comes next; the bar is drawn again below it
+      }
+    },
+  };
+}
+
+function startBar(stream: NodeJS.WriteStream): SingleBar {
+  // Late: a command that has nothing to do should not wait for it.
+  const { SingleBar } = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress');
+  const bar = new SingleBar({
+    stream,
+    format: (_options, _params, progress: Progress) => barText(progress, stream.columns || 80),
+    clearOnComplete: true,
+    forceRedraw: true,
+    gracefulExit: false, // signals are listened to elsewhere
+    linewrap: true,
+  });
+  bar.start(100, 0, {});
+  return bar;
+}
+
+/**
+ * The bar, as wide as the terminal allows: in a narrow one the bar itself and then the last figures give way.
+ *
+ * @param columns width of the terminal
+ */
+export function barText(progress: Partial<Progress>, columns: number): string {
+  const { percent = 0, rows = 0, rowsPerSecond = 0, etaSeconds, batchRows = 0, skippedCells = 0 } = progress;
+  const isDown = progress.direction === 'down';
+  const parts = [
+    `${percent.toFixed(1).padStart(5)}%`,
+    `${count(rows)} ${isDown ? 'cells' : 'rows'}`,
+    `${count(rowsPerSecond)}/s`,
+    `ETA ${etaSeconds === undefined ? '-' : duration(etaSeconds * 1000)}`,
+    `batch ${count(batchRows)}`,
+    ...(isDown ? [] : [`skipped ${count(skippedCells)}`]),
+  ];
+  const room = columns - 1;
+  while (parts.length > 1 && parts.join(' · ').length > room) parts.pop();
+  const text = parts.join(' · ').slice(0, room);
+  const width = Math.min(BAR_MOST, room - text.length - 1);
+  if (width < BAR_LEAST) return text;
+  const filled = Math.round((width * percent) / 100);
+  return `${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${text}`;
+}

@@ -1,0 +1,96 @@
+import type { MigratorEvent } from './session.js';
+
+/** How far a loop of batches is. */
+export interface Progress {
+  readonly backfill: string;
+  readonly direction: 'up' | 'down';
+  /** Rows read so far, by this process; of a `down` cells taken back. */
+  readonly rows: number;
+  /** How far the key has come, 0 to 100; of a `down` the batches. Keys that lie unevenly make it run unevenly. */
+  readonly percent: number;
+  readonly rowsPerSecond: number;
+  /** Expected by the speed so far; undefined before there is one. */
+  readonly etaSeconds: number | undefined;
+  /** Rows of the last batch. */
+  readonly batchRows: number;
+  /** Cells left alone so far. */
+  readonly skippedCells: number;
+}
+
+/** Follows events, and tells how far the loop of batches under way is. */
+export class ProgressTracker {
+  readonly #now: () => number;
+  #loop: Loop | undefined;
+
+  /** @param now a clock, in milliseconds. Default: one that never goes back */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** Takes an event; returns where the loop is after a batch, undefined after anything else. */
+  take(event: MigratorEvent): Progress | undefined {
+    switch (event.event) {
+      case 'run_started':
+        this.#loop = this.#begin(event.backfill, 'up', keyOf(event.cursor), keyOf(event.watermark));
+        return undefined;
+      case 'batch_committed': {
+        const loop = this.#loop;
+        if (!loop) return undefined;
+        loop.from ??= BigInt(event.firstKey);
+        loop.skippedCells += event.cellsSkipped;
+        return this.#step(loop, BigInt(event.lastKey), event.rowsScanned);
+      }
+      case 'batch_reverted': {
+        this.#loop ??= this.#begin(event.backfill, 'down', BigInt(-event.batch - 1), -1n);
+        return this.#step(this.#loop, BigInt(-event.batch), event.reverted);
+      }
+      case 'batches_ended':
+        this.#loop = undefined;
+        return undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  #begin(backfill: string, direction: 'up' | 'down', from: bigint | undefined, to: bigint | undefined): Loop {
+    return { backfill, direction, from, to, startedAt: this.#now(), rows: 0, skippedCells: 0 };
+  }
+
+  #step(loop: Loop, at: bigint, rows: number): Progress {
+    loop.rows += rows;
+    const seconds = (this.#now() - loop.startedAt) / 1000;
+    const done = shareOfKeys(loop.from, loop.to, at);
+    return {
+      backfill: loop.backfill,
+      direction: loop.direction,
+      rows: loop.rows,
+      percent: percentOf(done),
+      rowsPerSecond: seconds > 0 ? Math.round(loop.rows / seconds) : 0,
+      etaSeconds: done > 0 ? Math.ceil((seconds / done) * (1 - done)) : undefined,
+      batchRows: rows,
+      skippedCells: loop.skippedCells,
+    };
+  }
+}
+
+interface Loop {
+  readonly backfill: string;
+  readonly direction: 'up' | 'down';
+  /** Key behind which it began, or its first. */
+  from: bigint | undefined;
+  readonly to: bigint | undefined;
+  readonly startedAt: number;
+  rows: number;
+  skippedCells: number;
+}
+
+const keyOf = (text: string | null): bigint | undefined => (text === null ? undefined : BigInt(text));
+
+/** Which part of the keys between `from` and `to` `at` has come to, 0 to 1; all where there are none. */
+export function shareOfKeys(from: bigint | undefined, to: bigint | undefined, at: bigint): number {
+  if (from === undefined || to === undefined || to <= from) return 1;
+  return Math.min(1, Math.max(0, Number(at - from) / Number(to - from)));
+}
+
+/** A share in percent, rounded down to tenths so that 100 means all. */
+export const percentOf = (share: number): number => Math.floor(share * 1000) / 10;
