@@ -19,6 +19,9 @@ const EXIT_BY_CODE = {
   USAGE: EXIT.usage,
   NPM_KEPT_OPTION: EXIT.usage,
   CONFIG_MISSING: EXIT.usage,
+  OUTPUT_OVER_STORE: EXIT.usage,
+  OUTPUT_FILE_TAKEN: EXIT.usage,
+  OUTPUT_UNWRITABLE: EXIT.usage,
   STEP_UNKNOWN: EXIT.usage,
   BACKFILL_UNKNOWN: EXIT.usage,
   // the project

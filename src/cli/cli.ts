@@ -1,9 +1,12 @@
 import type { Command } from 'commander';
 import { loadProject, storePath } from '../config.js';
-import { type BackfillError, EXIT } from '../errors.js';
+import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { shellWord } from '../shell.js';
+import { findTarget, writeOut } from '../store/out-file.js';
+import { locateStore } from '../store/path.js';
 import { eventLog, isInfoLogged } from './log.js';
+import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
 import type { CommonOptions } from './options.js';
 import { progressView } from './progress.js';
 import { errorText } from './text.js';
@@ -36,6 +39,8 @@ export type Act = (migrator: MigratorOptions) => Promise<Output>;
 
 /** Runs commands: loads the project, finds the store, listens to signals, prints the result. */
 export interface Cli {
+  /** Notes which command is run. */
+  begin(command: string): void;
   /** Runs one command and keeps its exit code. */
   run(options: CommonOptions, act: Act): Promise<void>;
 }
@@ -88,7 +93,11 @@ export function runnable(text: string, env: NodeJS.ProcessEnv, { dbPath, backupD
 
 /** Makes the runner of commands. `exit` is told the exit code of a command that ended without an error. */
 export function makeCli({ env, folder, print, printError }: Surroundings, exit: (code: number) => void): Cli {
+  let command = '';
   return {
+    begin(name) {
+      command = name;
+    },
     async run(options, act) {
       const project = await loadProject(folder);
       const log = eventLog(options.logLevel);
@@ -99,6 +108,9 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
             log: (progress) => log({ event: 'progress', ...progress }),
           })
         : undefined;
+      const path = storePath(project.config, options.dbPath, env);
+      const metrics =
+        options.metricsFile === undefined ? undefined : openMetrics(options.metricsFile, path, log);
       const stopper = new AbortController();
       const stop = (name: NodeJS.Signals): void => {
         deafen(stop); // so that a second signal, of either kind, ends the process at once
@@ -106,7 +118,7 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
       };
       const migrator: MigratorOptions = {
         project,
-        path: storePath(project.config, options.dbPath, env),
+        path,
         batchRows: options.batchSize,
         targetBatchMs: options.targetBatchMs,
         pace: options.pace,
@@ -123,17 +135,36 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
         onEvent: (event) => {
           listenInBatches(event, stop);
           view?.take(event);
+          metrics?.take(event);
           log(event);
         },
       };
-      const { json, text, exitCode, error } = await act(migrator);
+      const output = await act(migrator).catch(async (thrown: unknown) => {
+        await metrics?.end(command, rootBackfillError(thrown).exitCode);
+        throw thrown;
+      });
+      const { json, text, error } = output;
+      const exitCode = error?.exitCode ?? output.exitCode ?? EXIT.done;
+      await metrics?.end(command, exitCode);
       const tell = (words: string): string => runnable(words, env, options);
       if (options.json) print(toJson(json, tell));
       else if (text !== '') print(tell(text));
       if (error && !options.json) printError(tell(errorText(error)));
-      exit(error?.exitCode ?? exitCode ?? EXIT.done);
+      exit(exitCode);
     },
   };
+}
+
+/** Metrics that go into a file. Where that can't be written in the end, the log says so: the store is what counts. */
+function openMetrics(given: string, store: string, log: (event: MigratorEvent) => void): Metrics {
+  const path = findTarget(METRICS_FILE, given, locateStore(store));
+  return collectMetrics((text) => {
+    try {
+      writeOut(METRICS_FILE, path, text);
+    } catch (error) {
+      log({ event: 'warning', text: toBackfillError(error, 'while writing the metrics file').message });
+    }
+  });
 }
 
 /**

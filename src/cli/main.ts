@@ -22,6 +22,7 @@ function buildProgram(surroundings: Surroundings, exit: (code: number) => void):
       'after',
       '\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 work pending (--check), 4 another run\nholds the lock, 5 verification failed, 130/143 stopped by SIGINT/SIGTERM. Each command has --help with an example.',
     );
+  program.hook('preAction', (_program, command) => cli.begin(command.name()));
   for (const register of [
     registerUp,
     registerDeploy,

@@ -27,6 +27,7 @@ export interface CommonOptions {
   readonly targetBatchMs?: number;
   readonly pace?: 'courteous' | 'full';
   readonly walLimit?: number;
+  readonly metricsFile?: string;
 }
 
 /** Reads a whole number of 1 or more. */
@@ -93,7 +94,8 @@ export function withChangeOptions(
         '--check-backup <depth>',
         'how a backup is looked at for damage: every page, or each index too (default: quick)',
       ).choices(['quick', 'full']),
-    );
+    )
+    .option('--metrics-file <path>', 'write what was done there, as Prometheus text (default: nowhere)');
 }
 
 /** Adds the options of commands that make a backup first. */
