@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { LEVEL_BY_EVENT } from '../src/cli/log.js';
+import { collectMetrics } from '../src/cli/metrics.js';
 import { root } from './support/cli.js';
 
 // The documentation names the test behind each promise: a renamed or removed one must not leave a promise without.
@@ -37,5 +39,32 @@ describe('docs/promises.md', () => {
 
   it('is what SECURITY.md and the README point to', () => {
     for (const file of ['README.md', 'SECURITY.md']) expect(read(file)).to.include('docs/promises.md');
+  });
+});
+
+describe('docs/operations.md', () => {
+  /** Rows of the table whose first heading is `head`, as cells. */
+  const tableOf = (head: string): string[][] => {
+    const lines = read('docs/operations.md').split('\n');
+    const from = lines.findIndex((line) => line.startsWith(`| ${head} |`));
+    const to = lines.findIndex((line, i) => i > from && !line.startsWith('|'));
+    return lines.slice(from + 2, to).map((line) => line.split('|').map((cell) => cell.trim()));
+  };
+  const namesIn = (cell = ''): string[] => [...cell.matchAll(/`(\w+)`/g)].map(([, name = '']) => name);
+
+  it('lists every event with its level', () => {
+    const listed = tableOf('event').flatMap(([, events, level]) =>
+      namesIn(events).map((name) => [name, level]),
+    );
+    expect(Object.fromEntries(listed)).to.deep.equal(LEVEL_BY_EVENT);
+  });
+
+  it('lists every metric', async () => {
+    let text = '';
+    await collectMetrics((written) => {
+      text = written;
+    }).end('up', 0);
+    const written = [...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name);
+    expect(tableOf('metric').flatMap(([, metric]) => namesIn(metric))).to.have.members(written);
   });
 });

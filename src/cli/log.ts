@@ -7,7 +7,8 @@ import { type CommonOptions, LOG_LEVELS } from './options.js';
 /** What the log tells of: what the migrator does, and how far it is. */
 export type LoggedEvent = MigratorEvent | ({ readonly event: 'progress' } & Progress);
 
-const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'info' | 'warn'>> = {
+/** The level of each event. */
+export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'info' | 'warn'>> = {
   step_started: 'info',
   step_finished: 'info',
   run_started: 'info',
