@@ -5,6 +5,7 @@ import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { shellWord } from '../shell.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import { locateStore } from '../store/path.js';
+import { isAgreed } from './confirm.js';
 import { eventLog, isInfoLogged } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
 import type { CommonOptions } from './options.js';
@@ -73,7 +74,7 @@ export interface TakenOver {
 }
 
 const HINTED =
-  /(?<!\w)'(?:[^'\n]|'\\'')*'|\bumzug-backfill (up|down|status|executed|verify|backfill|skips|restore)\b/g;
+  /(?<!\w)'(?:[^'\n]|'\\'')*'|\bumzug-backfill (up|deploy|down|status|executed|verify|backfill|skips|restore|report)\b/g;
 
 /**
  * Turns the commands that hints name into ones that run as they stand: through npm where this one came through npm, on
@@ -86,7 +87,7 @@ export function runnable(text: string, env: NodeJS.ProcessEnv, { dbPath, backupD
   const copies = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
   return text.replace(HINTED, (found, command?: string) => {
     if (command === undefined) return found;
-    const changes = /^(?:up|down|backfill|restore)$/.test(command);
+    const changes = /^(?:up|deploy|down|backfill|restore)$/.test(command);
     return `${program} ${command}${store}${changes ? copies : ''}`;
   });
 }
@@ -139,10 +140,15 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
           log(event);
         },
       };
-      const output = await act(migrator).catch(async (thrown: unknown) => {
-        await metrics?.end(command, rootBackfillError(thrown).exitCode);
-        throw thrown;
-      });
+      const output = await act(migrator)
+        .catch(async (thrown: unknown) => {
+          if (!(await isAgreed(rootBackfillError(thrown), options, env))) throw thrown;
+          return await act({ ...migrator, isConfirmed: true });
+        })
+        .catch(async (thrown: unknown) => {
+          await metrics?.end(command, rootBackfillError(thrown).exitCode);
+          throw thrown;
+        });
       const { json, text, error } = output;
       const exitCode = error?.exitCode ?? output.exitCode ?? EXIT.done;
       await metrics?.end(command, exitCode);

@@ -1,0 +1,29 @@
+import { createInterface } from 'node:readline/promises';
+import type { BackfillError, ErrorCode } from '../errors.js';
+import type { CommonOptions } from './options.js';
+import { errorText } from './text.js';
+
+/** What is refused before anything is written, until a person agrees to it. */
+const ASKED: readonly ErrorCode[] = ['CONFIRMATION_REQUIRED', 'COLUMN_HAS_VALUES', 'STEP_DRIFTED'];
+
+/**
+ * Asks on the terminal whether to go on in spite of a refusal that `--yes` would lift. Where no person can answer, as without a
+ * terminal, with `--json` or under `CI`, the answer is no.
+ *
+ * @returns whether a person has agreed
+ */
+export async function isAgreed(
+  error: BackfillError,
+  { json, yes }: CommonOptions,
+  env: NodeJS.ProcessEnv,
+): Promise<boolean> {
+  const isLifted = ASKED.includes(error.code) && error.hint.includes('--yes') && !yes;
+  const isSomebodyThere = process.stdin.isTTY && process.stderr.isTTY && !json && !env.CI;
+  if (!isLifted || !isSomebodyThere) return false;
+  // The terminal keeps its own line editing, in which Ctrl-C ends the process as ever.
+  const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
+  const end = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
+  const answer = await Promise.race([lines.question(`${errorText(error)}\nGo on all the same? [y/N] `), end]);
+  lines.close();
+  return /^y(?:es)?$/i.test(answer.trim());
+}

@@ -1,0 +1,72 @@
+import { spawnSync } from 'node:child_process';
+import { bin, cleanEnv, root } from './cli.js';
+
+/** How a command on a terminal ended. */
+export interface TerminalResult {
+  readonly code: number;
+  /** Everything that was written to the terminal, escapes included. */
+  readonly output: string;
+}
+
+const PYTHON = `
+import fcntl, os, pty, struct, sys, termios
+columns, answer = int(sys.argv[1]), sys.argv[2].encode()
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(sys.argv[3], sys.argv[3:])
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
+if answer:
+    os.write(terminal, answer)
+while True:
+    try:
+        data = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not data:
+        break
+    os.write(1, data)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+`;
+
+/** Whether commands can be run on a terminal here: python3 makes it. Says so where they can't. */
+export function hasTerminal(): boolean {
+  const has = spawnSync('python3', ['--version']).status === 0;
+  if (!has) console.log('      skipped: python3, which makes the terminal, is not installed');
+  return has;
+}
+
+/**
+ * Runs the command line on a terminal of its own.
+ *
+ * @param home an empty folder
+ * @param options `columns`: its width, default 80; `answer`: what a person types
+ */
+export function onTerminal(
+  args: readonly string[],
+  home: string,
+  {
+    columns = 80,
+    answer = '',
+    env = {},
+  }: { columns?: number; answer?: string; env?: NodeJS.ProcessEnv } = {},
+): TerminalResult {
+  const { stdout, status } = spawnSync(
+    'python3',
+    ['-c', PYTHON, String(columns), answer, process.execPath, bin, ...args],
+    { cwd: root, env: { ...cleanEnv(home), CI: '', TERM: 'xterm', ...env }, encoding: 'utf8' },
+  );
+  return { code: status ?? -1, output: stdout };
+}
+
+/** What of a terminal's output is still to be seen when it ends, colours left out. */
+export function screenOf(output: string): string {
+  return output
+    .split('\n')
+    .map((line) => {
+      const cleared = Math.max(
+        ...['\u001b[2K', '\u001b[K', '\u001b[0K'].map((clear) => line.lastIndexOf(clear)),
+      );
+      return line.slice(Math.max(0, cleared)).replace(/\u001b\[[\d;?]*[A-Za-z]|\u001b[78]|\r/g, '');
+    })
+    .join('\n');
+}
