@@ -64,15 +64,22 @@ export const widthBeside = (taken: number): number =>
 
 /** A verification as a table: a row a finding. */
 export function verificationText({ backfill, verdict, checks, durationMs }: Verification): string {
-  const rows = checks.flatMap(({ title, findings, verdict: whole, hint }, number) => [
-    ...findings.map((finding, i) => [
+  const rows = checks.flatMap(({ title, findings }, number) =>
+    findings.map((finding, i) => [
       i === 0 ? `${number + 1} ${title}` : '',
       finding.verdict,
       finding.sampleKeys ? `${finding.text}: ${finding.sampleKeys.join(', ')}` : finding.text,
     ]),
-    ...(whole === 'fail' && hint ? [['', '', `→ ${hint}`]] : []),
-  ]);
-  return `Verification of ${backfill}: ${verdict} (${duration(durationMs)})\n${table(['check', 'verdict', 'finding'], rows, [17, 9, widthBeside(30)])}`;
+  );
+  // Below the table: with the store's path in it, a command may be longer than a line.
+  const hints = checks.flatMap(({ title, verdict: whole, hint }, number) =>
+    whole === 'fail' && hint ? [`${number + 1} ${title} → ${hint}`] : [],
+  );
+  return [
+    `Verification of ${backfill}: ${verdict} (${duration(durationMs)})`,
+    table(['check', 'verdict', 'finding'], rows, [17, 9, widthBeside(30)]),
+    ...hints,
+  ].join('\n');
 }
 
 /** How the file changed, and whether VACUUM would pay: it never runs by itself, as it rewrites the whole store. */
