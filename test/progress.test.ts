@@ -108,12 +108,13 @@ describe('the progress bar', () => {
       const text = barText(progress, columns);
       expect([...text].length).to.be.below(Math.max(2, columns));
       if (columns >= 20) expect(text).to.include('45.6%');
+      expect(/[█░]{10}/.test(text), text).to.equal(columns >= 61);
     });
   }
 
   it('says everything where there is room', () => {
     expect(barText(progress, 120)).to.equal(
-      `${'█'.repeat(14)}${'░'.repeat(16)}  45.6% · 1,234,567 rows · 98,765/s · ETA 62 min 5 s · batch 5,000 · skipped 42`,
+      `${'█'.repeat(14)}${'░'.repeat(16)}  45.6% · 1,234,567 rows · 98,765/s · ETA 62 min 5 s · skipped 42 · batch 5,000`,
     );
   });
 

@@ -7,8 +7,8 @@ import { count, duration } from './text.js';
 /** How often the log tells of progress where there is no terminal, in milliseconds. */
 const LOG_EVERY_MS = 5000;
 
-/** Widest bar, in characters, and the least that is still drawn. */
-const [BAR_MOST, BAR_LEAST] = [30, 8];
+/** Widest bar, in characters, the least that is still drawn, and the width of a terminal from which on it has its place. */
+const [BAR_MOST, BAR_LEAST, BAR_FROM] = [30, 10, 60];
 
 /** Where progress is shown. */
 export interface ProgressOptions {
@@ -81,7 +81,7 @@ function startBar(stream: NodeJS.WriteStream): SingleBar {
 }
 
 /**
- * The bar, as wide as the terminal allows: in a narrow one the bar itself and then the last figures give way.
+ * The bar, as wide as the terminal allows: the last figures give way first, below 60 columns the bar itself.
  *
  * @param columns width of the terminal
  */
@@ -93,11 +93,12 @@ export function barText(progress: Partial<Progress>, columns: number): string {
     `${count(rows)} ${isDown ? 'cells' : 'rows'}`,
     `${count(rowsPerSecond)}/s`,
     `ETA ${etaSeconds === undefined ? '-' : duration(etaSeconds * 1000)}`,
-    `batch ${count(batchRows)}`,
     ...(isDown ? [] : [`skipped ${count(skippedCells)}`]),
+    `batch ${count(batchRows)}`,
   ];
   const room = columns - 1;
-  while (parts.length > 1 && parts.join(' · ').length > room) parts.pop();
+  const reserve = room >= BAR_FROM ? BAR_LEAST + 1 : 0;
+  while (parts.length > 1 && parts.join(' · ').length > room - reserve) parts.pop();
   const text = parts.join(' · ').slice(0, room);
   const width = Math.min(BAR_MOST, room - text.length - 1);
   if (width < BAR_LEAST) return text;
