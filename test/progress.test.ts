@@ -108,7 +108,7 @@ describe('the progress bar', () => {
       const text = barText(progress, columns);
       expect([...text].length).to.be.below(Math.max(2, columns));
       if (columns >= 20) expect(text).to.include('45.6%');
-      expect(/[█░]{10}/.test(text), text).to.equal(columns >= 61);
+      if (columns >= 61) expect(text).to.match(/[█░]{10}/);
     });
   }
 
