@@ -11,7 +11,7 @@ import { scan } from './scan.js';
 
 const { path, backfill } = workerData as HelperData;
 const store = new Store(locateStore(path), { access: 'look' });
-store.get('PRAGMA cache_size = -1024'); // each page is read once
+store.exec('PRAGMA cache_size = -1024'); // each page is read once
 const seen = dataVersion(store);
 
 parentPort?.once('message', ({ shares, nowMs }: HelperTask) => {
