@@ -67,6 +67,10 @@ const EXIT_BY_CODE = {
   UPDATE_IGNORED: EXIT.failed,
   RUN_CONFLICT: EXIT.failed,
   VERIFICATION_FAILED: EXIT.unverified,
+  // its report
+  REPORT_OVER_STORE: EXIT.failed,
+  REPORT_FILE_TAKEN: EXIT.failed,
+  REPORT_UNWRITABLE: EXIT.failed,
   INTERRUPTED: EXIT.interrupted,
   TERMINATED: EXIT.terminated,
   INTERNAL: EXIT.failed,
