@@ -30,8 +30,12 @@ export interface Output {
   readonly error?: BackfillError | undefined;
 }
 
-/** What a command does with its store. */
-export type Act = (migrator: MigratorOptions) => Promise<Output>;
+/**
+ * What a command does with its store.
+ *
+ * @param tell makes of the commands that a text names such that run as they stand
+ */
+export type Act = (migrator: MigratorOptions, tell: (text: string) => string) => Promise<Output>;
 
 /** Runs commands: loads the project, finds the store, listens to signals, prints the result. */
 export interface Cli {
@@ -67,7 +71,7 @@ export interface TakenOver {
 }
 
 const HINTED =
-  /(?<!\w)'(?:[^'\n]|'\\'')*'|\bumzug-backfill (up|down|status|executed|verify|backfill|skips|restore)\b/g;
+  /(?<!\w)'(?:[^'\n]|'\\'')*'|\bumzug-backfill (up|down|status|executed|verify|backfill|skips|restore|report)\b/g;
 
 /**
  * Turns the commands that hints name into ones that run as they stand: through npm where this one came through npm, on
@@ -117,8 +121,8 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
           log(event);
         },
       };
-      const { json, text, exitCode, error } = await act(migrator);
       const tell = (words: string): string => runnable(words, env, options);
+      const { json, text, exitCode, error } = await act(migrator, tell);
       if (options.json) print(toJson(json, tell));
       else if (text !== '') print(tell(text));
       if (error && !options.json) printError(tell(errorText(error)));
