@@ -19,9 +19,6 @@ const EXIT_BY_CODE = {
   USAGE: EXIT.usage,
   NPM_KEPT_OPTION: EXIT.usage,
   CONFIG_MISSING: EXIT.usage,
-  OUTPUT_OVER_STORE: EXIT.usage,
-  OUTPUT_FILE_TAKEN: EXIT.usage,
-  OUTPUT_UNWRITABLE: EXIT.usage,
   STEP_UNKNOWN: EXIT.usage,
   BACKFILL_UNKNOWN: EXIT.usage,
   // the project
@@ -53,6 +50,10 @@ const EXIT_BY_CODE = {
   BACKUP_MISSING: EXIT.failed,
   BACKUP_UNUSABLE: EXIT.failed,
   STORE_IN_USE: EXIT.failed,
+  // what is written beside it
+  OUTPUT_OVER_STORE: EXIT.failed,
+  OUTPUT_FILE_TAKEN: EXIT.failed,
+  OUTPUT_UNWRITABLE: EXIT.failed,
   // its schema
   TABLE_MISSING: EXIT.failed,
   COLUMN_MISSING: EXIT.failed,
@@ -72,6 +73,7 @@ const EXIT_BY_CODE = {
   SQLITE_TWICE: EXIT.failed,
   PACKAGE_TOO_OLD: EXIT.failed,
   VERIFICATION_FAILED: EXIT.unverified,
+  // its report
   INTERRUPTED: EXIT.interrupted,
   TERMINATED: EXIT.terminated,
   INTERNAL: EXIT.failed,

@@ -93,7 +93,7 @@ describe('--metrics-file', () => {
       ] as const) {
         const before = snapshotFiles(path);
         const result = await runCli(['up', '--db-path', path, '--metrics-file', join(folder, name)]);
-        expectRefusal(result, code, 2);
+        expectRefusal(result, code, 1);
         expect(snapshotFiles(path)).to.deep.equal(before);
       }
       expect(readFileSync(join(folder, 'notes.txt'), 'utf8')).to.equal('mine');

@@ -35,8 +35,12 @@ export interface Output {
   readonly error?: BackfillError | undefined;
 }
 
-/** What a command does with its store. */
-export type Act = (migrator: MigratorOptions) => Promise<Output>;
+/**
+ * What a command does with its store.
+ *
+ * @param tell makes of the commands that a text names such that run as they stand
+ */
+export type Act = (migrator: MigratorOptions, tell: (text: string) => string) => Promise<Output>;
 
 /** Runs commands: loads the project, finds the store, listens to signals, prints the result. */
 export interface Cli {
@@ -140,10 +144,11 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
           log(event);
         },
       };
-      const output = await act(migrator)
+      const tell = (words: string): string => runnable(words, env, options);
+      const output = await act(migrator, tell)
         .catch(async (thrown: unknown) => {
           if (!(await isAgreed(rootBackfillError(thrown), options, env))) throw thrown;
-          return await act({ ...migrator, isConfirmed: true });
+          return await act({ ...migrator, isConfirmed: true }, tell);
         })
         .catch(async (thrown: unknown) => {
           await metrics?.end(command, rootBackfillError(thrown).exitCode);
@@ -152,7 +157,6 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
       const { json, text, error } = output;
       const exitCode = error?.exitCode ?? output.exitCode ?? EXIT.done;
       await metrics?.end(command, exitCode);
-      const tell = (words: string): string => runnable(words, env, options);
       if (options.json) print(toJson(json, tell));
       else if (text !== '') print(tell(text));
       if (error && !options.json) printError(tell(errorText(error)));

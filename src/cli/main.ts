@@ -5,6 +5,7 @@ import { makeCli, runnable, type Surroundings, type TakenOver, toJson } from './
 import { registerBackfill } from './commands/backfill.js';
 import { registerDeploy } from './commands/deploy.js';
 import { registerDown } from './commands/down.js';
+import { registerReport } from './commands/report.js';
 import { registerRestore } from './commands/restore.js';
 import { registerSkips } from './commands/skips.js';
 import { registerExecuted, registerPending, registerStatus } from './commands/status.js';
@@ -31,6 +32,7 @@ function buildProgram(surroundings: Surroundings, exit: (code: number) => void):
     registerPending,
     registerExecuted,
     registerVerify,
+    registerReport,
     registerBackfill,
     registerRestore,
     registerSkips,
@@ -53,7 +55,11 @@ function trappedOptions(program: Command): TrappedOption[] {
   const options = new Map<string, TrappedOption>();
   for (const option of program.commands.flatMap((command) => command.options)) {
     const name = option.long?.slice(2) ?? '';
-    options.set(name, option.required ? { name, takes: (word) => canTake(option, word) } : { name });
+    const takes = (word: string): boolean => canTake(option, word);
+    options.set(
+      name,
+      option.required ? { name, takes } : option.optional ? { name, mayTake: takes } : { name },
+    );
   }
   return [...options.values()];
 }

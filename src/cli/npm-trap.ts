@@ -7,6 +7,8 @@ export interface TrappedOption {
   readonly name: string;
   /** Says of a word whether it can be the option's value; undefined for an option without one. */
   readonly takes?: (word: string) => boolean;
+  /** The same of an option that can do without a value. */
+  readonly mayTake?: (word: string) => boolean;
 }
 
 /** npm completes `--to` to the only setting of its own that begins so. */
@@ -49,12 +51,14 @@ export function refuseNpmKeptOptions(
   // npm leaves the value of an option that it does not know among the arguments, and keeps `true` for the option.
   // Those that take few values choose first.
   const byChoice = [...kept].sort((a, b) => Number(isFree(a)) - Number(isFree(b)));
-  const restored = byChoice.flatMap(({ name, takes, value }) => {
+  const restored = byChoice.flatMap(({ name, takes, mayTake, value }) => {
     if (name === 'yes') return []; // consent is for a person to add, not for a hint to advise
-    if (takes === undefined) return [`--${name}`];
+    const fits = takes ?? mayTake;
+    if (fits === undefined) return [`--${name}`];
     if (value !== 'true') return [`--${name}=${shellWord(value)}`];
-    const stray = words.findLastIndex(takes);
-    return stray < 0 ? [`--${name}`, 'VALUE'] : [`--${name}`, ...words.splice(stray, 1).map(shellWord)];
+    const stray = words.findLastIndex(fits);
+    if (stray < 0) return takes ? [`--${name}`, 'VALUE'] : [`--${name}`];
+    return [`--${name}`, ...words.splice(stray, 1).map(shellWord)];
   });
   const corrected = [...first, ...words].map(shellWord).concat(restored).join(' ');
   const call =

@@ -1,10 +1,13 @@
 import Table from 'cli-table3';
 import type { BackfillError } from '../errors.js';
+import { bytes, count, duration } from '../format.js';
 import type { Plan, PlannedStep } from '../migrator/plan.js';
 import type { RunOutcome, SizeChange } from '../migrator/session.js';
 import { shellWord } from '../shell.js';
 import type { Backup } from '../store/sqlite/backup.js';
 import type { Verification } from '../verification/verify.js';
+
+export { bytes, count, duration };
 
 /**
  * A table with a header row.
@@ -23,29 +26,6 @@ export function table(
   });
   drawn.push(...rows.map((row) => [...row]));
   return drawn.toString();
-}
-
-/** A count with thousands apart, as 1,000,000. */
-export const count = (value: number): string => value.toLocaleString('en-US');
-
-/** Bytes in the unit that fits. */
-export function bytes(value: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let [size, unit] = [value, 0];
-  while (Math.abs(size) >= 1000 && unit < units.length - 1) {
-    size /= 1000;
-    unit += 1;
-  }
-  return `${size.toFixed(unit === 0 || Math.abs(size) >= 100 ? 0 : 1)} ${units[unit]}`;
-}
-
-/** Milliseconds in the unit that fits. */
-export function duration(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  const seconds = ms / 1000;
-  return seconds < 60
-    ? `${seconds.toFixed(1)} s`
-    : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
 /** An error for a person: what is wrong, what mends it. */

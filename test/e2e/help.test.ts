@@ -3,7 +3,7 @@ import { describe, it } from 'mocha';
 import { bin, runCli, runCommand } from '../support/cli.js';
 
 describe('the help', () => {
-  const commands = ['up', 'down', 'status', 'pending', 'executed', 'verify', 'backfill', 'skips'];
+  const commands = ['up', 'down', 'status', 'pending', 'executed', 'verify', 'report', 'backfill', 'skips'];
 
   for (const command of commands) {
     it(`of ${command} gives an example, and the default of each option`, async () => {

@@ -1,7 +1,10 @@
+import { Option } from 'commander';
 import type { UpOutcome, UpTarget } from '../../migrator/up.js';
+import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
+import { reportLines, reportResult } from './report.js';
 
 /** What an `up` has done, a line each. */
 export function upLines({ applied, caughtUp, remade, left, size }: UpOutcome): string[] {
@@ -20,20 +23,40 @@ export const registerUp: Register = (program, cli) => {
   )
     .option('--to <name>', 'apply up to and including this step (default: all)')
     .option('--step <count>', 'apply this many steps (default: all)', positiveInteger)
+    .addOption(
+      new Option(
+        '--report [file]',
+        `write an HTML report afterwards, also of a verification that failed (default: none; without a file: ${DEFAULT_REPORT})`,
+      ).conflicts('dryRun'),
+    )
     .addHelpText('after', '\nExample:\n  umzug-backfill up --db-path data/store.db --dry-run')
-    .action(async (options: CommonOptions & UpTarget) =>
-      cli.run(options, async (migrator) => {
+    .action(async (options: CommonOptions & UpTarget & { readonly report?: string | true }) =>
+      cli.run(options, async (migrator, tell) => {
         if (options.dryRun) {
           const { planUp } = await import('../../migrator/plan.js');
           const plan = await planUp(migrator, options);
           return { json: { command: 'up', dryRun: true, ...plan }, text: planText('up', plan) };
         }
         const { up } = await import('../../migrator/up.js');
+        if (options.report === undefined) {
+          const outcome = await up(migrator, options);
+          return {
+            json: outcomeJson('up', outcome),
+            text: outcomeText(upLines(outcome), outcome),
+            error: outcome.error,
+          };
+        }
+        const { checkTarget, reportAfter } = await import('../../report/report.js');
+        const file = options.report === true ? DEFAULT_REPORT : options.report;
+        checkTarget(migrator, file); // before anything is changed
         const outcome = await up(migrator, options);
+        const report = await reportAfter(migrator, file, outcome, { tell });
+        const error = outcome.error ?? report.error;
+        const all = { ...outcome, ...(error ? { error } : {}) };
         return {
-          json: outcomeJson('up', outcome),
-          text: outcomeText(upLines(outcome), outcome),
-          error: outcome.error,
+          json: { ...outcomeJson('up', all), report: reportResult(report) },
+          text: [outcomeText(upLines(outcome), outcome), ...reportLines(report)].join('\n'),
+          error,
         };
       }),
     );

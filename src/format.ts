@@ -1,0 +1,43 @@
+/** A count with thousands apart, as 1,000,000. */
+export const count = (value: number): string => value.toLocaleString('en-US');
+
+/** Bytes in the unit that fits. */
+export function bytes(value: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let [size, unit] = [value, 0];
+  while (Math.abs(size) >= 1000 && unit < units.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${size.toFixed(unit === 0 || Math.abs(size) >= 100 ? 0 : 1)} ${units[unit]}`;
+}
+
+/** Milliseconds in the unit that fits. */
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  return seconds < 60
+    ? `${seconds.toFixed(1)} s`
+    : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+const UNITS: readonly (readonly [unit: string, seconds: number])[] = [
+  ['d', 86_400],
+  ['h', 3600],
+  ['min', 60],
+  ['s', 1],
+  ['ms', 1e-3],
+  ['µs', 1e-6],
+];
+
+/** Seconds in the unit that fits, to three figures, as 1.5 ms or 2 h. */
+export function seconds(value: number): string {
+  const size = Math.abs(value);
+  if (size === 0) return '0 s';
+  const [unit, of] = UNITS.find(([, least]) => size >= least * 0.9995) ?? ['µs', 1e-6];
+  const inUnit = value / of;
+  return `${Math.abs(inUnit) >= 1000 ? count(Math.round(inUnit)) : Number(inUnit.toPrecision(3))} ${unit}`;
+}
+
+/** An instant in UTC to the second, as 2026-01-20 10:00:00 UTC. */
+export const instant = (time: Date): string => `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`;

@@ -1,0 +1,96 @@
+import type { Store } from '../store/sqlite/store.js';
+import type { ChangingCommand, VerificationRecord } from './records.js';
+import { LEDGER_TABLES as T } from './tables.js';
+
+// What the ledger tells of the past, for a report. A store without a ledger has none: the caller looks for that.
+
+/** When a batch was committed, and how much it was. */
+export interface BatchTime {
+  readonly number: number;
+  readonly run: number;
+  readonly rowsScanned: number;
+  readonly durationMs: number;
+  readonly committedAt: string;
+}
+
+/** How many batches of a backfill there are. */
+export function countBatches(store: Store, backfill: string): number {
+  const sql = `SELECT count(*) AS count FROM ${T.batches} WHERE backfill = ?`;
+  return store.get<{ count: number }>(sql, backfill)?.count ?? 0;
+}
+
+/** The batches of a backfill, first to last, one at a time. */
+export function* batchTimes(store: Store, backfill: string): Generator<BatchTime> {
+  const sql = `SELECT number, run, rows_scanned, duration_ms, committed_at FROM ${T.batches}
+    WHERE backfill = ? ORDER BY number`;
+  for (const row of store.iterateExact<readonly [bigint, bigint, bigint, number | bigint, string]>(
+    sql,
+    backfill,
+  )) {
+    const [number, run, rowsScanned, durationMs, committedAt] = row;
+    yield {
+      number: Number(number),
+      run: Number(run),
+      rowsScanned: Number(rowsScanned),
+      durationMs: Number(durationMs),
+      committedAt,
+    };
+  }
+}
+
+/** The last so many verdicts on a backfill, first to last. */
+export function verdicts(store: Store, backfill: string, limit: number): VerificationRecord[] {
+  return store
+    .all<VerificationRecord>(
+      `SELECT number, run, verdict, verified_at AS verifiedAt FROM ${T.verifications}
+      WHERE backfill = ? ORDER BY number DESC LIMIT ?`,
+      backfill,
+      limit,
+    )
+    .reverse();
+}
+
+/** A command that was begun. */
+export interface CommandTime {
+  readonly number: number;
+  readonly command: ChangingCommand;
+  readonly steps: readonly string[];
+  readonly begunAt: string;
+}
+
+/** The last so many commands that changed the store, first to last. */
+export function commandTimes(store: Store, limit: number): CommandTime[] {
+  return store
+    .all<Omit<CommandTime, 'steps'> & { readonly steps: string }>(
+      `SELECT number, command, steps, begun_at AS begunAt FROM ${T.commands} ORDER BY number DESC LIMIT ?`,
+      limit,
+    )
+    .map((row) => ({ ...row, steps: JSON.parse(row.steps) as string[] }))
+    .reverse();
+}
+
+/** Skips of one reason: how many, and the first of them by key. */
+export interface SkipGroup {
+  readonly reason: string;
+  readonly count: number;
+  readonly first: readonly { readonly key: bigint; readonly target: string }[];
+}
+
+/** The skips of a backfill by reason, with so many keys of each at most. */
+export function skipGroups(
+  store: Store,
+  backfill: string,
+  counts: Readonly<Record<string, number>>,
+  limit: number,
+): SkipGroup[] {
+  return Object.entries(counts).map(([reason, count]) => ({
+    reason,
+    count,
+    first: store.allExact(
+      `SELECT key, target FROM ${T.skips} WHERE backfill = ? AND reason = ? ORDER BY key, target LIMIT ?`,
+      backfill,
+      reason,
+      BigInt(limit),
+    ),
+  }));
+}

@@ -1,0 +1,195 @@
+import { count, seconds } from '../format.js';
+import type { BackfillStep } from '../migrator/session.js';
+import { shellWord } from '../shell.js';
+import type { CheckResult, Verdict } from '../verification/check.js';
+import { showValue } from '../verification/timestamps.js';
+import type { Words } from './words.js';
+
+/** One thing that a check found, in a report's words. */
+export interface CheckLine {
+  readonly verdict: Verdict;
+  readonly text: string;
+  /** Keys of the first rows it concerns. */
+  readonly keys?: readonly string[];
+}
+
+/** What a report says of one check. */
+export interface CheckText {
+  readonly title: string;
+  readonly verdict: Verdict;
+  readonly lines: readonly CheckLine[];
+  /** What mends it, in words, and the command if there is one. Only of a check that failed. */
+  readonly mend?: { readonly text: string; readonly command?: string };
+}
+
+// A check's own texts are English: here each is said again in the report's language, from the check's figures.
+
+interface CoverageFigures {
+  readonly rowsInScope: number;
+  readonly columns: readonly ({
+    readonly name: string;
+    readonly filled: number;
+    readonly percent: number;
+  } & Readonly<Record<(typeof NULL_KINDS)[number], number>>)[];
+  readonly skips: Readonly<Record<string, number>>;
+}
+
+interface TimestampFigures {
+  readonly columns: readonly {
+    readonly name: string;
+    readonly min: string | null;
+    readonly max: string | null;
+    readonly valid: number;
+    readonly withoutOffset: number;
+    readonly invalid: number;
+    readonly future: number;
+  }[];
+  readonly endBeforeStart: number;
+}
+
+const NULL_KINDS = ['fillable', 'waiting', 'refused', 'withoutValue'] as const;
+
+/** A check's figures: each check has its own, and says in its code which. */
+const figuresOf = <Figures>({ figures }: CheckResult): Figures => figures as Figures;
+
+/** Says what a check found. */
+export function checkText(check: CheckResult, step: BackfillStep, words: Words): CheckText {
+  const lines = linesOf(check, step, words);
+  const mend = check.verdict === 'fail' ? mendOf(check, step, words) : undefined;
+  return { title: titleOf(check, step, words), verdict: check.verdict, lines, ...(mend ? { mend } : {}) };
+}
+
+function titleOf({ id }: CheckResult, { checks }: BackfillStep, words: Words): string {
+  if (id === 'groups') return words.checks.groups(checks.groupBy);
+  return words.checks[id === 'index-use' ? 'indexUse' : id];
+}
+
+function linesOf(check: CheckResult, step: BackfillStep, words: Words): CheckLine[] {
+  switch (check.id) {
+    case 'coverage':
+      return coverageLines(check, words);
+    case 'consistency':
+      return consistencyLines(check, words);
+    case 'groups':
+      return [pass(words.groupCount(count(figuresOf<{ groups: readonly unknown[] }>(check).groups.length)))];
+    case 'index-use':
+      return indexLines(check, words);
+    case 'timestamps':
+      return timestampLines(check, step, words);
+    case 'nulls':
+      return nullLines(check, words);
+    case 'lag':
+      return lagLines(check, step, words);
+    case 'integrity':
+      return integrityLines(check, words);
+  }
+}
+
+const pass = (text: string): CheckLine => ({ verdict: 'pass', text });
+
+/** The sample keys of a check, finding by finding: those that count rows have them, in the order of the figures. */
+function sampleKeys({ findings }: CheckResult): Iterator<readonly string[]> {
+  return findings.flatMap((finding) => (finding.sampleKeys ? [finding.sampleKeys] : [])).values();
+}
+
+/** Makes lines of counts: none of a count of zero. */
+function counted(
+  check: CheckResult,
+): (verdict: Verdict, rows: number, text: (rows: string) => string) => CheckLine[] {
+  const samples = sampleKeys(check);
+  return (verdict, rows, text) => {
+    if (rows === 0) return [];
+    const { value } = samples.next();
+    return [{ verdict, text: text(count(rows)), ...(value ? { keys: value } : {}) }];
+  };
+}
+
+function coverageLines(check: CheckResult, words: Words): CheckLine[] {
+  const { columns, rowsInScope, skips } = figuresOf<CoverageFigures>(check);
+  const line = counted(check);
+  const lines = columns.flatMap((column): CheckLine[] => [
+    pass(words.filledOf(column.name, count(column.filled), count(rowsInScope), `${column.percent}%`)),
+    ...NULL_KINDS.flatMap((kind) =>
+      line(kind === 'fillable' ? 'fail' : 'warn', column[kind], (cells) => words[kind](cells, column.name)),
+    ),
+  ]);
+  const reasons = Object.entries(skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
+  if (reasons.length > 0) lines.push({ verdict: 'warn', text: words.skipped(reasons.join(words.comma)) });
+  return lines;
+}
+
+function consistencyLines(check: CheckResult, words: Words): CheckLine[] {
+  const found =
+    figuresOf<Record<'cellsFilled' | 'equal' | 'changedInRun' | 'changedSince' | 'written', number>>(check);
+  const line = counted(check);
+  return [
+    pass(words.equal(count(found.equal), count(found.cellsFilled))),
+    ...line('fail', found.changedInRun, words.changedInRun),
+    ...line('warn', found.changedSince, words.changedSince),
+    ...line('warn', found.written, words.written),
+  ];
+}
+
+function indexLines(check: CheckResult, words: Words): CheckLine[] {
+  const { indexes } = figuresOf<{ indexes: readonly { index: string; verdict: Verdict }[] }>(check);
+  if (indexes.length === 0) return [pass(words.noIndexes)];
+  const say = { pass: words.indexUsed, warn: words.indexPreferred, fail: words.indexUnused };
+  return indexes.map(({ index, verdict }) => ({ verdict, text: say[verdict](index) }));
+}
+
+function timestampLines(check: CheckResult, { checks }: BackfillStep, words: Words): CheckLine[] {
+  const { columns, endBeforeStart } = figuresOf<TimestampFigures>(check);
+  const line = counted(check);
+  const lines = columns.flatMap(({ name, min, max, ...found }): CheckLine[] => [
+    min === null || max === null
+      ? pass(words.noTimes(name))
+      : pass(words.timeRange(name, showValue(min), showValue(max))),
+    ...(found.valid > 0
+      ? [pass(words.withoutOffset(name, count(found.withoutOffset), count(found.valid)))]
+      : []),
+    ...line('warn', found.invalid, (values) => words.invalidTimes(values, name)),
+    ...line('warn', found.future, (values) => words.futureTimes(values, name)),
+  ]);
+  const { from = '', to = '' } = checks.lag ?? {};
+  return [...lines, ...line('warn', endBeforeStart, (rows) => words.endBeforeStart(rows, to, from))];
+}
+
+function nullLines(check: CheckResult, words: Words): CheckLine[] {
+  const { rows } = figuresOf<{ rows: readonly { columns: readonly string[]; rows: number }[] }>(check);
+  if (rows.length === 0) return [pass(words.noNulls)];
+  return rows.map((found) => pass(words.nullIn(count(found.rows), found.columns.join(words.comma))));
+}
+
+function lagLines(check: CheckResult, { checks }: BackfillStep, words: Words): CheckLine[] {
+  const found =
+    figuresOf<Partial<Record<'count' | 'p50Seconds' | 'p95Seconds' | 'p99Seconds' | 'maxSeconds', number>>>(
+      check,
+    );
+  if (found.count === undefined) return [pass(checks.lag ? words.noLags : words.lagNotAsked)];
+  const [p50, p95, p99, max] = [found.p50Seconds, found.p95Seconds, found.p99Seconds, found.maxSeconds].map(
+    (value) => seconds(value ?? 0),
+  );
+  return [pass(words.lagFigures(count(found.count), p50 ?? '', p95 ?? '', p99 ?? '', max ?? ''))];
+}
+
+function integrityLines(check: CheckResult, words: Words): CheckLine[] {
+  const { batches, contradictions, held, recorded } =
+    figuresOf<Record<'batches' | 'contradictions' | 'held' | 'recorded', number>>(check);
+  const lines: CheckLine[] =
+    contradictions > 0
+      ? [{ verdict: 'fail', text: words.contradictions(count(contradictions)) }]
+      : [pass(words.batchesAgree(count(batches)))];
+  if (held > recorded) lines.push({ verdict: 'fail', text: words.cellsMore(count(held - recorded)) });
+  if (held < recorded) lines.push({ verdict: 'warn', text: words.cellsFewer(count(recorded - held)) });
+  return lines;
+}
+
+function mendOf({ id, hint }: CheckResult, { name }: BackfillStep, words: Words): CheckText['mend'] {
+  const { mends } = words;
+  const command = `umzug-backfill backfill ${shellWord(name)} --rescan`;
+  if (id === 'coverage' || id === 'consistency' || id === 'integrity') return { text: mends[id], command };
+  if (id !== 'index-use') return undefined;
+  return hint?.startsWith('umzug-backfill up')
+    ? { text: mends.indexRemake, command: 'umzug-backfill up' }
+    : { text: mends.indexAnalyze };
+}

@@ -1,0 +1,168 @@
+import { BackfillError } from '../errors.js';
+import {
+  batchTimes,
+  type CommandTime,
+  commandTimes,
+  countBatches,
+  type SkipGroup,
+  skipGroups,
+  verdicts,
+} from '../ledger/history.js';
+import type { RunRecord, StepRecord, VerificationRecord } from '../ledger/records.js';
+import { PACKAGE_VERSION } from '../ledger/version.js';
+import { requireApplied } from '../migrator/prechecks.js';
+import {
+  type BackfillStep,
+  backfillsOf,
+  type MigratorOptions,
+  type Session,
+  withStore,
+} from '../migrator/session.js';
+import { checkRequirements } from '../schema/requirements.js';
+import { type Verification, verifyBackfill } from '../verification/verify.js';
+import { type BatchPoint, batchPoints } from './batch-points.js';
+import { type LagSeries, lagSeries } from './lag-series.js';
+
+/** A step, as the project or the ledger knows it. */
+export interface StepFacts {
+  readonly name: string;
+  readonly kind: string;
+  readonly record: StepRecord | undefined;
+}
+
+/** What a report says of one backfill. */
+export interface BackfillFacts {
+  readonly step: BackfillStep;
+  /** Undefined when it could not be verified: `refusal` says why. */
+  readonly verification: Verification | undefined;
+  readonly refusal: BackfillError | undefined;
+  /** The last runs, first to last, and how many there are. */
+  readonly runs: readonly RunRecord[];
+  readonly runCount: number;
+  /** The last verdicts that were recorded, first to last. */
+  readonly verdicts: readonly VerificationRecord[];
+  readonly points: readonly BatchPoint[];
+  readonly batchCount: number;
+  /** Undefined when it asks for no lag, or its columns can't be read. */
+  readonly lag: LagSeries | undefined;
+  readonly skips: readonly SkipGroup[];
+}
+
+/** What a report says: all of it read from the store, nothing of a payload. */
+export interface ReportFacts {
+  readonly path: string;
+  readonly storeBytes: number;
+  readonly packageVersion: string;
+  readonly madeAt: Date;
+  readonly steps: readonly StepFacts[];
+  readonly backfills: readonly BackfillFacts[];
+  /** The last commands that changed the store, first to last. */
+  readonly commands: readonly CommandTime[];
+}
+
+/** How to gather. */
+export interface GatherOptions {
+  /** Verifications that were made just now; backfills without one are verified. Default: none. */
+  readonly verifications?: readonly Verification[] | undefined;
+  /** The present. Default: the system's clock. */
+  readonly now?: (() => Date) | undefined;
+}
+
+/** At most this many runs, verdicts and commands are told. */
+const MAX_EVENTS = 200;
+
+/** At most this many keys are told of each reason for skips. */
+export const MAX_SKIP_KEYS = 300;
+
+/**
+ * Reads what a report says. Writes nothing, and keeps counts, not rows: a store of any size takes the same memory but for
+ * the four bytes a row with which verification makes its percentiles exact.
+ *
+ * @throws {BackfillError} when the store is refused
+ */
+export async function gather(
+  options: MigratorOptions,
+  { verifications = [], now = () => new Date() }: GatherOptions = {},
+): Promise<ReportFacts> {
+  const { project } = options;
+  const backfills = backfillsOf(project);
+  return await withStore(options, 'look', async (session) => {
+    const { store } = session;
+    store.snapshot(() => checkRequirements(store, project.config.requires));
+    const verified = new Map<string, Verification | BackfillError>();
+    for (const step of backfills) {
+      const known = verifications.findLast(({ backfill }) => backfill === step.name);
+      verified.set(step.name, known ?? (await verifyOrRefuse(session, step, options, now)));
+    }
+    return store.snapshot(() => {
+      const { ledger } = session;
+      const records = ledger.steps();
+      const names = [...project.steps, ...records].map(({ name }) => name);
+      return {
+        path: store.files.path,
+        storeBytes: store.size().bytes,
+        packageVersion: PACKAGE_VERSION,
+        madeAt: now(),
+        steps: [...new Set(names)].sort().map((name) => {
+          const record = records.find((step) => step.name === name);
+          const step = project.steps.find((candidate) => candidate.name === name);
+          return { name, kind: step?.kind ?? record?.kind ?? '', record };
+        }),
+        backfills: backfills.map((step) => factsOf(session, step, verified.get(step.name))),
+        commands: ledger.exists() ? commandTimes(store, MAX_EVENTS) : [],
+      };
+    });
+  });
+}
+
+/** Verifies a backfill, or says why it can't be: it is not applied, or its columns are gone. */
+async function verifyOrRefuse(
+  session: Session,
+  step: BackfillStep,
+  { project, threadFromBytes }: MigratorOptions,
+  now: () => Date,
+): Promise<Verification | BackfillError> {
+  const { store, ledger } = session;
+  try {
+    store.snapshot(() => requireApplied(session, step));
+  } catch (error) {
+    if (error instanceof BackfillError && REFUSALS.has(error.code)) return error;
+    throw error;
+  }
+  return await verifyBackfill(store, ledger, step, project.steps, { threadFromBytes, now });
+}
+
+/** Codes that say of a backfill that it can't be verified as it is; all others say that the store can't be read. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'STEP_NOT_APPLIED',
+  'TABLE_MISSING',
+  'COLUMN_MISSING',
+  'KEY_UNSUITABLE',
+  'SCHEMA_BLOCKED',
+  'STEP_INVALID',
+]);
+
+function factsOf(
+  { store, ledger }: Session,
+  step: BackfillStep,
+  found: Verification | BackfillError | undefined,
+): BackfillFacts {
+  const { name } = step;
+  const refusal = found instanceof BackfillError ? found : undefined;
+  const verification = found instanceof BackfillError ? undefined : found;
+  const hasLedger = ledger.exists();
+  const runs = ledger.runs(name);
+  const batchCount = hasLedger ? countBatches(store, name) : 0;
+  return {
+    step,
+    verification,
+    refusal,
+    runs: runs.slice(-MAX_EVENTS),
+    runCount: runs.length,
+    verdicts: hasLedger ? verdicts(store, name, MAX_EVENTS) : [],
+    points: hasLedger ? batchPoints(batchTimes(store, name), batchCount) : [],
+    batchCount,
+    lag: verification ? lagSeries(store, step) : undefined,
+    skips: hasLedger ? skipGroups(store, name, ledger.skipCounts(name), MAX_SKIP_KEYS) : [],
+  };
+}

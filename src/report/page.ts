@@ -1,0 +1,82 @@
+import { bytes, instant } from '../format.js';
+import { gravest, type Verdict } from '../verification/check.js';
+import { REPORT_FILE } from './default-file.js';
+import type { BackfillFacts, ReportFacts } from './gather.js';
+import { type Html, html, storeText } from './html.js';
+import { checksSection } from './sections/checks.js';
+import { coverageSection } from './sections/coverage.js';
+import { lagSection } from './sections/lag.js';
+import { runsSection } from './sections/runs.js';
+import { badge, type Making } from './sections/section.js';
+import { skipsSection } from './sections/skips.js';
+import { timelineSection } from './sections/timeline.js';
+import { STYLE } from './style.js';
+
+/** Forbids the page everything but its own style: it loads nothing and runs nothing, whatever a store may hold. */
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/** The whole page: it needs no other file, no network and no script. */
+export function page(facts: ReportFacts, making: Making): string {
+  const { words } = making;
+  const body = html`<html lang="${words.locale}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="umzug-backfill ${facts.packageVersion}">
+<meta name="robots" content="noindex">
+<title>${words.title}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<main>
+${header(facts, making)}
+${facts.backfills.length === 0 ? html`<p>${words.noBackfills}</p>` : undefined}
+${facts.backfills.map((backfill) => backfillSection(backfill, making))}
+${timelineSection(facts, making)}
+</main>
+</body>
+</html>
+`;
+  return REPORT_FILE.head + body.text;
+}
+
+function header(facts: ReportFacts, { words }: Making): Html {
+  const items: readonly (readonly [string, Html | string])[] = [
+    [words.overall, badge(overall(facts), words)],
+    [words.store, storeText(facts.path)],
+    [words.storeSize, bytes(facts.storeBytes)],
+    [words.madeAt, instant(facts.madeAt)],
+    [words.madeBy, `umzug-backfill ${facts.packageVersion}`],
+  ];
+  return html`<header>
+<h1>${words.title}</h1>
+<dl>${items.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+<p>${words.timesAreUtc}</p>
+</header>`;
+}
+
+/** The gravest verdict; that there is none as long as a backfill is not verified, unless another has failed. */
+function overall({ backfills }: ReportFacts): Verdict | 'none' {
+  const verdict = gravest(backfills.flatMap(({ verification }) => verification?.verdict ?? []));
+  const isComplete = backfills.length > 0 && backfills.every(({ verification }) => verification);
+  return isComplete || verdict === 'fail' ? verdict : 'none';
+}
+
+function backfillSection(facts: BackfillFacts, making: Making): Html {
+  const { words } = making;
+  const { step, verification } = facts;
+  const items = [
+    [words.table, step.table],
+    [words.key, step.key],
+    [words.columns, step.columns.map(({ name }) => name).join(words.comma)],
+  ];
+  return html`<section>
+<h2>${step.name} ${badge(verification?.verdict ?? 'none', words)}</h2>
+<dl>${items.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+${[checksSection, coverageSection, lagSection, runsSection, skipsSection].map((section) =>
+  section(facts, making),
+)}</section>
+`;
+}

@@ -1,0 +1,17 @@
+import type { Verdict } from '../../verification/check.js';
+import { type Html, html } from '../html.js';
+import type { Words } from '../words.js';
+
+/** What a section of a report is made with. */
+export interface Making {
+  readonly words: Words;
+  /** Makes of a command that a hint names one that runs as it stands. */
+  readonly tell: (command: string) => string;
+}
+
+/** A verdict as a word, which is coloured besides. */
+export const badge = (verdict: Verdict | 'none', { verdicts }: Words): Html =>
+  html`<span class="badge ${verdict}">${verdicts[verdict]}</span>`;
+
+/** A command, to be copied. */
+export const code = (text: string): Html => html`<code>${text}</code>`;

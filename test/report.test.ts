@@ -1,0 +1,195 @@
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { WORDS, type Words } from '../src/report/words.js';
+import { change, down, name, stoppedAfter, up, withPlainStore } from './support/migrate.js';
+import { apply, backfillOf, makeEvents, projectOf, reportOf, texts } from './support/report.js';
+import { asAgentOs, insertAudits, withFolder, withGeneratedStore } from './support/stores.js';
+
+const CHARTS = 'figure svg.wide';
+
+describe('the report', () => {
+  it('tells of a store that was brought from v20 to v21', () =>
+    withGeneratedStore({ audits: 2000, rareShare: 0.05 }, async (path) => {
+      await up(path);
+      const page = await reportOf(path, { now: () => new Date('2026-03-01T12:00:00Z') });
+      expect(page.words).to.include(path).and.include('2026-03-01 12:00:00 UTC');
+      expect(texts(page, 'header dd .badge')).to.deep.equal(['warn']);
+      expect(texts(page, 'h2')).to.deep.equal([`${name} warn`, 'Timeline']);
+      expect(texts(page, 'figcaption strong')).to.deep.equal([
+        'Coverage by event_type',
+        'Distribution of lags',
+        'Lag over time',
+        'Throughput',
+        'Batch size',
+        'Timeline',
+      ]);
+      expect(texts(page, 'td strong')).to.have.length(8);
+      expect(page.words)
+        .to.match(/SUPERVISOR_BLOCKED/)
+        .and.match(/DOCUMENT_UNREADABLE/);
+    }));
+
+  it('has of each chart an image with a label, for wide and for narrow pages, and a table of its figures', () =>
+    withGeneratedStore({ audits: 600 }, async (path) => {
+      await up(path);
+      const page = await reportOf(path);
+      expect(page.document.querySelectorAll(CHARTS)).to.have.length(6);
+      for (const figure of page.document.querySelectorAll('figure')) {
+        const charts = [...figure.querySelectorAll('svg')];
+        expect(charts.map((chart) => chart.getAttribute('class'))).to.deep.equal([
+          'plot wide',
+          'plot narrow',
+        ]);
+        for (const chart of charts) {
+          expect(chart.getAttribute('role')).to.equal('img');
+          expect(chart.getAttribute('aria-label')).to.have.length.greaterThan(20);
+        }
+        expect(figure.querySelectorAll('details table tbody tr')).not.to.have.length(0);
+      }
+    }));
+
+  it('needs no other file, no network and no script', () =>
+    withGeneratedStore({ audits: 300 }, async (path) => {
+      await up(path);
+      const { text, document } = await reportOf(path);
+      expect(document.querySelectorAll('script, link, img, iframe, object, embed')).to.have.length(0);
+      const addresses = text.match(/\b(?:https?:)?\/\/[^\s"'<]+|url\([^)]*\)|@import/g) ?? [];
+      expect(addresses.filter((found) => !/^http:\/\/www\.w3\.org\//.test(found))).to.deep.equal([]);
+      expect(
+        document.querySelector('meta[http-equiv="Content-Security-Policy"]').getAttribute('content'),
+      ).to.match(/^default-src 'none'/);
+    }));
+
+  it('has the same figures as the verification', () =>
+    withPlainStore(
+      async (path) => {
+        await up(path);
+        change(path, `UPDATE task_audits SET source_event_ts = NULL WHERE audit_id = 7`);
+        asAgentOs(path, (db) => insertAudits(db, [{ payload: '{' }, {}]));
+        const page = await reportOf(path);
+        expect(texts(page, 'h2 .badge')).to.deep.equal(['fail']);
+        expect(page.words)
+          .to.include('source_event_ts: 48 of 52 filled (92.3%)')
+          .and.include('1 cells of source_event_ts are NULL though a value can be derived (keys 7)')
+          .and.include('1 cells of source_event_ts wait for a catch-up (keys 52)')
+          .and.include('2 cells of source_event_ts have no value to derive (keys 1, 51)')
+          .and.include(`umzug-backfill backfill ${name} --rescan`)
+          .and.include('48 rows: p50 1 s, p95 1 s, p99 1 s, longest 1 s');
+      },
+      [{ payload: '{"a' }],
+    ));
+
+  it('takes the verifications that it is given, and makes none of its own then', () =>
+    withPlainStore(async (path) => {
+      const { verifications } = await up(path);
+      change(path, `UPDATE task_audits SET source_event_ts = NULL WHERE audit_id = 7`);
+      expect(texts(await reportOf(path, { verifications }), 'h2 .badge')).to.deep.equal(['pass']);
+      expect(texts(await reportOf(path), 'h2 .badge')).to.deep.equal(['fail']);
+    }));
+
+  it('is told in Chinese as well, without a word in English', () =>
+    withPlainStore(
+      async (path) => {
+        await up(path);
+        const words = (language: Words): string[] =>
+          Object.values(language).flatMap((value) =>
+            typeof value === 'string' ? [value] : typeof value === 'object' ? Object.values(value) : [],
+          );
+        const english = words(WORDS.en).filter(
+          (word) => typeof word === 'string' && /^[a-z ,’.]{6,}$/i.test(word),
+        );
+        expect(english.length).to.be.greaterThan(60);
+        const page = await reportOf(path, { lang: 'zh' });
+        expect(page.document.documentElement.getAttribute('lang')).to.equal('zh-Hans');
+        expect(page.words).to.include('回填报告').and.include('source_event_ts：50 行中已填充 49 行（98%）');
+        const labels = [...page.document.querySelectorAll('[aria-label]')].map((e) =>
+          e.getAttribute('aria-label'),
+        );
+        const told = `${page.words} ${labels.join(' ')} ${page.document.title}`;
+        // `up` and `backfill` are names of commands.
+        for (const word of english)
+          if (word !== 'backfill') expect(told).not.to.match(new RegExp(`\\b${word}`));
+      },
+      [{ payload: '{"a' }],
+    ));
+});
+
+describe('the report of any project', () => {
+  const lane = backfillOf('001-lane', 'lane');
+  const when = backfillOf('002-when', 'seen', { areTimestamps: true, groupBy: 'kind' });
+
+  /** Makes a store of these rows, applies, and reports. */
+  const reportOn = (rows: number, ...steps: readonly ReturnType<typeof backfillOf>[]) =>
+    withFolder(async (folder) => {
+      const path = join(folder, 'store.db');
+      const project = projectOf(...steps);
+      makeEvents(path, ['lane', 'seen'], rows);
+      await apply(path, project);
+      return reportOf(path, { project });
+    });
+
+  it('does without groups, timestamps and lags', async () => {
+    const page = await reportOn(20, lane);
+    expect(texts(page, 'h2 .badge')).to.deep.equal(['pass']);
+    expect(texts(page, 'figcaption strong')).to.deep.equal([
+      'Coverage',
+      'Throughput',
+      'Batch size',
+      'Timeline',
+    ]);
+    expect(page.words).to.include('lane: 20 of 20 filled (100%)').and.include('Nothing was skipped.');
+  });
+
+  it('tells of several backfills, each by itself', async () => {
+    const page = await reportOn(20, lane, when);
+    expect(texts(page, 'h2')).to.deep.equal(['001-lane pass', '002-when pass', 'Timeline']);
+    expect(texts(page, 'figcaption strong').filter((title) => title === 'Throughput')).to.have.length(2);
+    expect(page.words).to.include('Coverage by kind').and.include('kind 2');
+  });
+
+  it('does without a row', async () => {
+    const page = await reportOn(0, when);
+    expect(texts(page, 'header dd .badge')).to.deep.equal(['pass']);
+    expect(page.words).to.include('No row is in scope.');
+  });
+
+  it('does without a backfill', async () => {
+    const page = await reportOn(3);
+    expect(page.words)
+      .to.include('The project has no backfill.')
+      .and.include('No command has changed this store yet.');
+  });
+
+  it('tells of a store on which nothing was done yet', () =>
+    withGeneratedStore({ audits: 50 }, async (path) => {
+      const page = await reportOf(path);
+      expect(texts(page, '.badge')).to.deep.equal(['not verified', 'not verified']);
+      expect(page.words).to.include('It never ran on this store.').and.include('pending');
+    }));
+
+  it('tells of a backfill that was stopped half way, and of one that was taken back', () =>
+    withGeneratedStore({ audits: 200 }, async (path) => {
+      await up(path, stoppedAfter(3));
+      const stopped = await reportOf(path);
+      expect(texts(stopped, 'h2 .badge')).to.deep.equal(['not verified']);
+      expect(stopped.words).to.include('running').and.include('partly applied');
+      expect(texts(stopped, 'figcaption strong')).to.include('Throughput');
+      await up(path);
+      await down(path);
+      expect((await reportOf(path)).words).to.include('It never ran on this store.');
+    }));
+
+  it('says why a backfill can not be verified', () =>
+    withGeneratedStore({ audits: 50 }, async (path) => {
+      await up(path);
+      change(
+        path,
+        `DROP INDEX idx_task_audits_decision_lag; DROP INDEX idx_task_audits_source_event_ts;
+        DROP INDEX idx_task_audits_event_source_ts; ALTER TABLE task_audits DROP COLUMN source_event_ts`,
+      );
+      const page = await reportOf(path);
+      expect(texts(page, 'h2 .badge')).to.deep.equal(['not verified']);
+      expect(page.words).to.include('COLUMN_MISSING').and.include('source_event_ts');
+    }));
+});
