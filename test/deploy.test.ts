@@ -145,6 +145,7 @@ describe('the command deploy', () => {
       expect((await look(['deploy', '--check'], 3)).stdout)
         .to.include(schemaStep)
         .and.include(backfillStep);
+      expect((await look(['deploy', '--dry-run'])).stdout).to.include('cells to fill');
       const deploy = await run(['deploy', '--backfills', 'background', '--no-backup']);
       expect(deploy.stdout)
         .to.include(`applied ${schemaStep}`)
@@ -157,6 +158,7 @@ describe('the command deploy', () => {
       expect(up.json()).to.deep.include({ applied: [backfillStep], drifts: [], left: [] });
       expectFilled(path);
       expect((await look(['deploy', '--check'])).stdout).to.include('Nothing to do');
+      expect((await look(['deploy', '--dry-run'])).stdout).to.include('nothing to do');
       expect((await look(['deploy'])).stdout).to.include('Nothing to do');
     }));
 

@@ -4,7 +4,7 @@ import { EXIT } from '../../errors.js';
 import type { Status } from '../../migrator/status.js';
 import type { Output, Register } from '../cli.js';
 import { type CommonOptions, withUpdateOptions } from '../options.js';
-import { outcomeJson, outcomeText } from '../text.js';
+import { outcomeJson, outcomeText, planText } from '../text.js';
 import { upLines } from './up.js';
 
 interface DeployFlags extends CommonOptions {
@@ -48,7 +48,12 @@ export const registerDeploy: Register = (program, cli) => {
     .addHelpText('after', '\nExample:\n  umzug-backfill deploy --backfills background && exec node server.js')
     .action(async (options: DeployFlags) =>
       cli.run(options, async (migrator) => {
-        if (options.check || options.dryRun) {
+        if (options.dryRun && !options.check) {
+          const { planUp } = await import('../../migrator/plan.js');
+          const plan = await planUp(migrator);
+          return { json: { command: 'deploy', dryRun: true, ...plan }, text: planText('deploy', plan) };
+        }
+        if (options.check) {
           const { status } = await import('../../migrator/status.js');
           return checked(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }));
         }
