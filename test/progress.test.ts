@@ -135,6 +135,19 @@ describe('the progress bar', () => {
     });
   });
 
+  it('gives way to every line of the log, batch by batch', function () {
+    if (!hasTerminal()) this.skip();
+    return withGeneratedStore({ audits: 3000 }, (path) => {
+      const home = join(dirname(path), 'home');
+      mkdirSync(home);
+      const args = ['up', '--db-path', path, '--no-backup', '--batch-size', '50', '--log-level', 'debug'];
+      const lines = screenOf(onTerminal(args, home, { columns: 200 }).output).split('\n');
+      const batches = lines.filter((line) => line.includes('batch_committed'));
+      expect(batches.length).to.be.above(10);
+      for (const line of batches) expect(line).to.match(/^\[/).and.not.to.match(/[█░]/);
+    });
+  });
+
   it('is a line of the log elsewhere, and no escape', () =>
     withGeneratedStore({ audits: 300 }, async (path) => {
       const { stderr, stdout } = await on(path).run(['up', '--no-backup', '--batch-size', '20']);

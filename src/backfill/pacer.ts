@@ -68,7 +68,10 @@ export class Pacer {
 
   /** Pauses before a batch, if a pause is due. */
   async pause(): Promise<void> {
-    if (this.#pace.pauseMs > 0) await sleep(this.#pace.pauseMs);
+    const { pauseMs } = this.#pace;
+    if (pauseMs === 0) return;
+    this.#options.onEvent?.({ event: 'paused', backfill: this.#backfill.name, pauseMs });
+    await sleep(pauseMs);
   }
 
   /** Notes that the write lock was taken. Called first thing in a batch's transaction. */

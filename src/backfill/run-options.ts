@@ -61,6 +61,8 @@ export type RunEvent =
       readonly key: string;
       readonly reason: string;
     }
+  /** Other writers are left room before the next batch. */
+  | { readonly event: 'paused'; readonly backfill: string; readonly pauseMs: number }
   | { readonly event: 'store_busy'; readonly backfill: string; readonly pauseMs: number }
   /** A reader keeps the WAL from being used again, and it has reached its limit: the run waits. */
   | { readonly event: 'wal_pinned'; readonly backfill: string; readonly walBytes: number }

@@ -6,7 +6,7 @@ import { shellWord } from '../shell.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import { locateStore } from '../store/path.js';
 import { isAgreed } from './confirm.js';
-import { eventLog, isInfoLogged } from './log.js';
+import { eventLog, isInfoLogged, isLogged } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
 import type { CommonOptions } from './options.js';
 import { progressView } from './progress.js';
@@ -139,9 +139,10 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
         signal: stopper.signal,
         onEvent: (event) => {
           listenInBatches(event, stop);
+          if (isLogged(options.logLevel, event)) view?.giveWay();
+          log(event);
           view?.take(event);
           metrics?.take(event);
-          log(event);
         },
       };
       const tell = (words: string): string => runnable(words, env, options);

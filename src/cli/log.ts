@@ -16,6 +16,7 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
   batch_committed: 'debug',
   batch_reverted: 'debug',
   batches_ended: 'debug',
+  paused: 'debug',
   progress: 'info',
   verified: 'info',
   lock_expected: 'info',
@@ -45,8 +46,14 @@ export function eventLog(level: CommonOptions['logLevel']): (event: LoggedEvent)
 }
 
 /** Whether a level lets what is worth knowing through. */
-export const isInfoLogged = (level: CommonOptions['logLevel']): boolean =>
-  LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf('info');
+export const isInfoLogged = (level: CommonOptions['logLevel']): boolean => letsThrough(level, 'info');
+
+/** Whether a level lets an event through. */
+export const isLogged = (level: CommonOptions['logLevel'], { event }: LoggedEvent): boolean =>
+  letsThrough(level, LEVEL_BY_EVENT[event]);
+
+const letsThrough = (level: CommonOptions['logLevel'], of: 'debug' | 'info' | 'warn'): boolean =>
+  LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf(of);
 
 function makeLogger(level: string): pino.Logger {
   const require = createRequire(import.meta.url);

@@ -20,7 +20,9 @@ export interface ProgressOptions {
 
 /** Shows progress; told of every event. */
 export interface ProgressView {
-  /** Shows what the event changes. To be called for every event, before it is logged. */
+  /** Gives way to a line of the log that comes next. */
+  giveWay(): void;
+  /** Shows what the event changes. To be called for every event, when it has been logged. */
   take(event: MigratorEvent): void;
 }
 
@@ -37,6 +39,7 @@ export function progressView({ stream, env, log }: ProgressOptions): ProgressVie
 function logView(tracker: ProgressTracker, log: (progress: Progress) => void): ProgressView {
   let lastMs = performance.now();
   return {
+    giveWay() {},
     take(event) {
       const progress = tracker.take(event);
       if (event.event === 'batches_started') lastMs = performance.now();
@@ -50,6 +53,9 @@ function logView(tracker: ProgressTracker, log: (progress: Progress) => void): P
 function barView(tracker: ProgressTracker, stream: NodeJS.WriteStream): ProgressView {
   let bar: SingleBar | undefined;
   return {
+    giveWay() {
+      if (bar) stream.write('\r\u001b[2K'); // the bar is drawn again below the line
+    },
     take(event) {
       const progress = tracker.take(event);
       if (event.event === 'batches_ended') {
@@ -58,8 +64,6 @@ function barView(tracker: ProgressTracker, stream: NodeJS.WriteStream): Progress
       } else if (progress) {
         bar ??= startBar(stream);
         bar.update(progress.percent, progress);
-      } else if (bar) {
-        stream.write('\r\u001b[2K'); // a line of the log comes next; the bar is drawn again below it
       }
     },
   };
