@@ -29,6 +29,7 @@ const ALLOWED: Readonly<Record<string, readonly number[]>> = {
 const PAGES = [
   { file: 'docs/deploy.md', isUp: false },
   { file: 'docs/operations.md', isUp: true },
+  { file: 'docs/verification.md', isUp: true },
   { file: 'docs/agentos-scripts.md', isUp: false },
 ] as const;
 
@@ -47,7 +48,8 @@ describe('commands in the documentation', () => {
               '-c',
               command
                 .replaceAll('~/.agentos/store.db', path)
-                .replace('backfill.prom', join(folder, 'backfill.prom')),
+                .replace('backfill.prom', join(folder, 'backfill.prom'))
+                .replace('report.html', join(folder, 'report.html')),
             ],
             { env },
           );
