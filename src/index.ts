@@ -11,6 +11,7 @@ export { type Config, type ConfigOptions, defineConfig, type StoreRequirements }
 export { type BackgroundOptions, type RunningBackfills, startBackfills } from './deploy/background.js';
 export { type DeployOptions, type DeployOutcome, migrateOnDeploy } from './deploy/deploy.js';
 export { BackfillError, type ErrorCode } from './errors.js';
+export type { MigratorEvent } from './migrator/session.js';
 export {
   type RequireStepDefinition,
   requireBackfill,
