@@ -43,7 +43,7 @@ th { position: sticky; top: 0; background: var(--panel); font-weight: 600; verti
 td { overflow-wrap: break-word; }
 tbody tr:last-child td { border-bottom: 0; }
 .number { text-align: end; }
-.number, .whole { white-space: nowrap; }
+td.number, td.whole { white-space: nowrap; }
 ul { margin: 0; padding: 0; list-style: none; }
 .checks { margin: .5rem 0; border: 1px solid var(--line); border-radius: 6px; font-size: .92rem; }
 .check { display: grid; grid-template-columns: 9.5rem 4.5rem 1fr; gap: .25rem .75rem; align-items: start; padding: .5rem .8rem; }

@@ -161,6 +161,7 @@ export const en: Words = {
     reverting: 'partly reverted',
   },
   took: 'Took',
+  command: 'Command',
   commands: 'Commands that changed the store',
   noCommands: 'No command has changed this store yet.',
   events: { command: 'commands', step: 'steps', run: 'runs', verification: 'verdicts' },

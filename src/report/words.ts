@@ -145,6 +145,7 @@ export interface Words {
   readonly stepKinds: Readonly<Record<'schema' | 'sql' | 'backfill', string>>;
   readonly stepStatuses: Readonly<Record<'pending' | 'applying' | 'applied' | 'reverting', string>>;
   readonly took: string;
+  readonly command: string;
   readonly commands: string;
   readonly noCommands: string;
   readonly events: Readonly<Record<'command' | 'step' | 'run' | 'verification', string>>;

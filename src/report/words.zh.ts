@@ -149,6 +149,7 @@ export const zh: Words = {
   stepKinds: { schema: '模式', sql: 'SQL', backfill: '回填' },
   stepStatuses: { pending: '待应用', applying: '部分应用', applied: '已应用', reverting: '部分撤销' },
   took: '用时',
+  command: '命令',
   commands: '更改过数据库的命令',
   noCommands: '还没有命令更改过该数据库。',
   events: { command: '命令', step: '步骤', run: '运行', verification: '结论' },

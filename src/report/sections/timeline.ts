@@ -102,7 +102,7 @@ function stepsTable({ steps }: ReportFacts, words: Words): Html {
 function commandsTable({ commands }: ReportFacts, words: Words): Html {
   return html`<h4>${words.commands}</h4>
 ${table(
-  [{ title: words.time, isWhole: true }, { title: words.commands }, { title: words.steps }],
+  [{ title: words.time, isWhole: true }, { title: words.command }, { title: words.steps }],
   commands.map(({ command, steps, begunAt }) => [instantUtc(begunAt), command, steps.join(words.comma)]),
   words.commands,
 )}`;
