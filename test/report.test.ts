@@ -119,7 +119,10 @@ describe('the report', () => {
         expect(english.length).to.be.greaterThan(60);
         const page = await reportOf(path, { lang: 'zh' });
         expect(page.document.documentElement.getAttribute('lang')).to.equal('zh-Hans');
-        expect(page.words).to.include('回填报告').and.include('source_event_ts：50 行中已填充 49 行（98%）');
+        expect(page.words)
+          .to.include('回填报告')
+          .and.include('首次')
+          .and.include('source_event_ts：50 行中已填充 49 行（98%）');
         const labels = [...page.document.querySelectorAll('[aria-label]')].map((e) =>
           e.getAttribute('aria-label'),
         );
