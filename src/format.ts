@@ -40,4 +40,14 @@ export function seconds(value: number): string {
 }
 
 /** An instant in UTC to the second, as 2026-01-20 10:00:00 UTC. */
-export const instant = (time: Date): string => `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+export const instant = (time: Date): string => `${instantUtc(time.getTime())} UTC`;
+
+/**
+ * The same without the zone, for where all are in UTC.
+ *
+ * @param time Unix time in milliseconds, or ISO-8601; of anything else the result is a dash
+ */
+export function instantUtc(time: number | string): string {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? '–' : date.toISOString().slice(0, 19).replace('T', ' ');
+}

@@ -1,4 +1,5 @@
 import {
+  existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
@@ -14,7 +15,10 @@ import { describe, it } from 'mocha';
 import { REPORT_FILE } from '../src/report/default-file.js';
 import { findTarget, writeOut } from '../src/store/out-file.js';
 import { locateStore, type StoreFiles } from '../src/store/path.js';
-import { failureOf, withFolder } from './support/stores.js';
+import { optionsFor, stoppedAfter, up } from './support/migrate.js';
+import { failureOf, withFolder, withGeneratedStore } from './support/stores.js';
+
+const { reportAfter } = await import('../src/report/report.js');
 
 /** Runs `act` with a folder that has a file of some bytes in the place of a store. */
 const withStoreFile = (act: (folder: string, store: StoreFiles) => Promise<void> | void): Promise<void> =>
@@ -118,5 +122,25 @@ describe('writeReport', () => {
       mkdirSync(join(folder, 'report.html'));
       await failureOf('OUTPUT_UNWRITABLE', () => writeOut(REPORT_FILE, join(folder, 'report.html'), 'new'));
       expect(readdirSync(folder).sort()).to.deep.equal(['report.html', 'store.db']);
+    }));
+});
+
+describe('reportAfter', () => {
+  it('writes none of a run that was stopped: that would take as long as a verification', () =>
+    withGeneratedStore({ audits: 200 }, async (path) => {
+      const file = join(path, '../report.html');
+      const outcome = await up(path, stoppedAfter(2));
+      expect(await reportAfter(optionsFor(path), file, outcome)).to.deep.equal({});
+      expect(existsSync(file)).to.equal(false);
+      const finished = await up(path);
+      expect(await reportAfter(optionsFor(path), file, finished)).to.include({ path: realpathSync(file) });
+    }));
+
+  it('returns what kept it from being written, so that what was done is told', () =>
+    withGeneratedStore({ audits: 50 }, async (path) => {
+      const outcome = await up(path);
+      const { error, ...rest } = await reportAfter(optionsFor(path), `${path}-wal`, outcome);
+      expect(error?.code).to.equal('REPORT_OVER_STORE');
+      expect(rest).to.deep.equal({});
     }));
 });

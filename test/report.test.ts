@@ -24,7 +24,7 @@ describe('the report', () => {
         'Batch size',
         'Timeline',
       ]);
-      expect(texts(page, 'td strong')).to.have.length(8);
+      expect(texts(page, '.check strong')).to.have.length(8);
       expect(page.words)
         .to.match(/SUPERVISOR_BLOCKED/)
         .and.match(/DOCUMENT_UNREADABLE/);
@@ -46,6 +46,23 @@ describe('the report', () => {
           expect(chart.getAttribute('aria-label')).to.have.length.greaterThan(20);
         }
         expect(figure.querySelectorAll('details table tbody tr')).not.to.have.length(0);
+      }
+    }));
+
+  it('writes each tick of an axis out', () =>
+    withGeneratedStore({ audits: 3000 }, async (path) => {
+      await up(path, { batchRows: 300 });
+      const page = await reportOf(path);
+      for (const axis of ['x-axis', 'y-axis']) {
+        let labels = 0;
+        for (const chart of page.document.querySelectorAll('svg')) {
+          const written = [...chart.querySelectorAll(`[aria-label="${axis} tick label"] text`)];
+          const ticks = chart.querySelectorAll(`[aria-label="${axis} tick"] path`).length;
+          const full = written.filter((label) => label.textContent.trim() !== '').length;
+          if (ticks > 0) expect(full, chart.getAttribute('aria-label')).to.equal(ticks);
+          labels += full;
+        }
+        expect(labels).to.be.greaterThan(40);
       }
     }));
 
@@ -102,7 +119,10 @@ describe('the report', () => {
         expect(english.length).to.be.greaterThan(60);
         const page = await reportOf(path, { lang: 'zh' });
         expect(page.document.documentElement.getAttribute('lang')).to.equal('zh-Hans');
-        expect(page.words).to.include('回填报告').and.include('source_event_ts：50 行中已填充 49 行（98%）');
+        expect(page.words)
+          .to.include('回填报告')
+          .and.include('首次')
+          .and.include('source_event_ts：50 行中已填充 49 行（98%）');
         const labels = [...page.document.querySelectorAll('[aria-label]')].map((e) =>
           e.getAttribute('aria-label'),
         );

@@ -49,8 +49,8 @@ export function refuseNpmKeptOptions(
   const command = words.findIndex((word) => commands.includes(word));
   const first = command < 0 ? [] : words.splice(command, 1);
   // npm leaves the value of an option that it does not know among the arguments, and keeps `true` for the option.
-  // Those that take few values choose first.
-  const byChoice = [...kept].sort((a, b) => Number(isFree(a)) - Number(isFree(b)));
+  // Those that take few values choose first, those that can do without one last.
+  const byChoice = [...kept].sort((a, b) => freedom(a) - freedom(b));
   const restored = byChoice.flatMap(({ name, takes, mayTake, value }) => {
     if (name === 'yes') return []; // consent is for a person to add, not for a hint to advise
     const fits = takes ?? mayTake;
@@ -70,8 +70,8 @@ export function refuseNpmKeptOptions(
   );
 }
 
-/** Whether an option takes any word. */
-const isFree = ({ takes }: TrappedOption): boolean => takes?.('any word') ?? false;
+/** How little an option minds which word it gets. */
+const freedom = ({ takes, mayTake }: TrappedOption): number => (mayTake ? 2 : takes?.('any word') ? 1 : 0);
 
 /** npm's name for an option: `--no-backup` turns its setting `backup` off. */
 const settingOf = (name: string): string => name.replace(/^no-/, '').replaceAll('-', '_');

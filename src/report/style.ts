@@ -39,13 +39,17 @@ details .scroll { max-height: 26rem; overflow-y: auto; }
 .small .scroll { width: fit-content; max-width: 100%; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: start; vertical-align: top; padding: .35rem .7rem; border-bottom: 1px solid var(--line); }
-th { position: sticky; top: 0; background: var(--panel); font-weight: 600; white-space: nowrap; overflow-wrap: normal; }
+th { position: sticky; top: 0; background: var(--panel); font-weight: 600; vertical-align: bottom; overflow-wrap: normal; }
 td { overflow-wrap: break-word; }
 tbody tr:last-child td { border-bottom: 0; }
 .number { text-align: end; }
-.number, .whole { white-space: nowrap; }
-td ul { margin: 0; padding: 0; list-style: none; }
-td li + li { margin-top: .2rem; }
+td.number, td.whole { white-space: nowrap; }
+ul { margin: 0; padding: 0; list-style: none; }
+.checks { margin: .5rem 0; border: 1px solid var(--line); border-radius: 6px; font-size: .92rem; }
+.check { display: grid; grid-template-columns: 9.5rem 4.5rem 1fr; gap: .25rem .75rem; align-items: start; padding: .5rem .8rem; }
+.check + .check { border-top: 1px solid var(--line); }
+.check > div { min-width: 0; }
+.check li + li { margin-top: .2rem; }
 .mend { margin: .5rem 0 .1rem; }
 .keys { max-height: 16rem; overflow-y: auto; }
 figure { margin: 1rem 0 1.5rem; padding: .9rem 1rem .6rem; background: var(--panel); border: 1px solid var(--line); border-radius: 6px; }
@@ -59,7 +63,8 @@ figcaption strong { color: var(--text); }
 .plot { --plot-background: var(--panel); display: block; max-width: 100%; height: auto; margin: .5rem auto; font: 12px system-ui, sans-serif;
   font-family: inherit; }
 .plot.narrow { display: none; }
-@media (max-width: 640px) { .plot.wide { display: none; } .plot.narrow { display: block; } figure { padding: .7rem .5rem .5rem; } }
+@media (max-width: 640px) { .plot.wide { display: none; } .plot.narrow { display: block; } figure { padding: .7rem .5rem .5rem; }
+  .check { grid-template-columns: 1fr auto; } .check > div { grid-column: 1 / -1; } }
 summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
-@media print { .scroll { max-height: none; overflow: visible; } figure, tr { break-inside: avoid; } }
+@media print { .scroll { max-height: none; overflow: visible; } figure, tr, .check { break-inside: avoid; } }
 `);

@@ -18,13 +18,11 @@ export interface Words {
   readonly madeBy: string;
   /** Between the items of a list within a sentence. */
   readonly comma: string;
-  readonly none: string;
   /** That all times are in UTC. */
   readonly timesAreUtc: string;
   readonly noBackfills: string;
 
   readonly verdicts: Readonly<Record<'pass' | 'warn' | 'fail' | 'none', Shown>>;
-  readonly verdictOf: (verdict: Shown) => string;
   readonly overall: string;
   readonly backfill: string;
   readonly table: string;
@@ -35,11 +33,8 @@ export interface Words {
   readonly verifiedIn: (duration: Shown) => string;
   readonly notApplied: string;
   readonly notVerified: string;
-  readonly check: string;
   readonly verdict: string;
-  readonly finding: string;
   readonly keys: (keys: Shown) => string;
-  readonly command: string;
   readonly checks: {
     readonly coverage: string;
     readonly consistency: string;
@@ -150,6 +145,7 @@ export interface Words {
   readonly stepKinds: Readonly<Record<'schema' | 'sql' | 'backfill', string>>;
   readonly stepStatuses: Readonly<Record<'pending' | 'applying' | 'applied' | 'reverting', string>>;
   readonly took: string;
+  readonly command: string;
   readonly commands: string;
   readonly noCommands: string;
   readonly events: Readonly<Record<'command' | 'step' | 'run' | 'verification', string>>;

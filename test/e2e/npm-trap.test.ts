@@ -58,6 +58,14 @@ const both = (command: string, option: string, value = 'true'): Row['forms'] => 
   [command, `${option}=${value}`],
 ];
 
+/** A report that is written in a row's forms, and is gone again then. */
+const REPORT = join(realpathSync(tmpdir()), `umzug-backfill-npm-trap-${process.pid}.html`);
+
+function expectReport({ result }: Ran): void {
+  expect(result.stdout, result.stderr).to.include(`Report: ${REPORT}`);
+  rmSync(REPORT, { force: true });
+}
+
 const rows: Readonly<Record<string, Row>> = {
   '--to': {
     forms: both('up', '--to', schemaStep),
@@ -157,6 +165,24 @@ const rows: Readonly<Record<string, Row>> = {
   '--allow-triggers': {
     forms: both('up', '--allow-triggers'),
     expects: ({ store }) => expect(appliedSteps(store)).to.deep.equal([schemaStep, backfillStep]),
+  },
+  '--out': {
+    forms: both('report', '--out', REPORT),
+    isUp: true,
+    expects: expectReport,
+  },
+  '--report with a file': {
+    forms: both('up', '--report', REPORT),
+    expects: expectReport,
+  },
+  '--report without a file, beside an option that loses its value': {
+    forms: [['up', '--report', '--batch-size', '50']],
+    expects: ({ result, store }) => {
+      const [, path = ''] = /^Report: (.*) \(/m.exec(result.stdout) ?? [];
+      expect(path).to.equal(join(realpathSync(root), 'umzug-backfill-report.html'));
+      rmSync(path);
+      expect(column(store, 'SELECT max(rows_scanned) FROM umzug_backfill_batches')).to.deep.equal([50]);
+    },
   },
   '--dry-run before the command': {
     forms: [['--dry-run', 'up']],

@@ -1,4 +1,4 @@
-import { seconds } from '../../format.js';
+import { count, seconds } from '../../format.js';
 
 const DAY_MS = 86_400_000;
 
@@ -45,7 +45,11 @@ export function lagTicks(from: number, to: number, pixels: number, least: number
   return shown.length > 0 ? shown : [from, to];
 }
 
-/** A lag on an axis. */
+/** A count on an axis. */
+export const countTick = (value: number): string =>
+  value >= 1e6 ? `${count(value / 1e6)}M` : value >= 10_000 ? `${count(value / 1000)}k` : count(value);
+
+/** A lag on an axis. On a logarithmic one it is to be the axis's `text`: as `tickFormat` the library leaves some out. */
 export const lagTick = (value: number): string => seconds(value);
 
 /** Whole numbers from one to another to write on an axis, so many at most. */

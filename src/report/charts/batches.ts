@@ -1,7 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import type { BatchPoint } from '../batch-points.js';
 import type { Html } from '../html.js';
-import { wholeTicks } from './axes.js';
+import { countTick, wholeTicks } from './axes.js';
 import { draw } from './draw.js';
 
 /** At most this many beginnings of runs are marked: more would hide the line. */
@@ -26,7 +26,7 @@ export function batchesChart(
     marginTop: 28,
     marginBottom: 44,
     x: { type: 'linear', domain, label: names.batch },
-    y: { label: names.figure, grid: true, zero: true, tickFormat: 's', ticks: isNarrow ? 4 : 5 },
+    y: { label: names.figure, grid: true, zero: true, tickFormat: countTick, ticks: isNarrow ? 4 : 5 },
     marks: [
       Plot.axisX({
         ticks: wholeTicks(first, last, isNarrow ? 4 : 8),

@@ -19,24 +19,14 @@ export function coverageChart(label: string, bars: readonly CoverageBar[]): Html
     const length = isNarrow ? 18 : 36;
     const names = data.map(({ name }) => shorten(name, length));
     return {
-      height: data.length * 24 + 42,
+      height: data.length * 24 + 40,
+      marginTop: 6,
       marginLeft: nameSpace(names, format),
       marginRight: isNarrow ? 52 : 170,
-      x: {
-        domain: [0, 100],
-        label: null,
-        ticks: isNarrow ? 2 : 5,
-        tickFormat: (value: number) => `${value}%`,
-      },
-      y: {
-        type: 'band',
-        domain: data.map(({ id }) => id),
-        label: null,
-        tickFormat: (_, i: number) => names[i],
-        padding: 0.25,
-      },
+      x: { domain: [0, 100], label: null },
+      y: { type: 'band', domain: data.map(({ id }) => id), label: null, padding: 0.25 },
       marks: [
-        Plot.axisY({ tickSize: 0, tickFormat: (_: unknown, i: number) => names[i] ?? '' }),
+        Plot.axisY({ tickSize: 0, tickFormat: (_: unknown, i: number) => names[i] ?? '', label: null }),
         Plot.axisX({ ticks: isNarrow ? 2 : 5, tickFormat: (value: number) => `${value}%`, label: null }),
         Plot.barX(data, { y: 'id', x1: 0, x2: 100, fill: 'var(--track)' }),
         Plot.barX(data, { y: 'id', x1: 0, x2: 'percent', fill: 'var(--series-1)' }),

@@ -1,7 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import type { Html } from '../html.js';
 import type { LagBar, LagBucket } from '../lag-series.js';
-import { lagTick, lagTicks, timeTick } from './axes.js';
+import { countTick, lagTick, lagTicks, timeTick } from './axes.js';
 import { draw } from './draw.js';
 
 /** How many rows have a lag of which size. */
@@ -14,13 +14,9 @@ export function lagHistogram(label: string, bars: readonly LagBar[], rows: strin
     marginRight: 24,
     marginTop: 28,
     x: { type: 'log', domain: [from, to], label: null },
-    y: { label: rows, grid: true, tickFormat: 's', ticks: isNarrow ? 4 : 6, zero: true },
+    y: { label: rows, grid: true, tickFormat: countTick, ticks: isNarrow ? 4 : 6, zero: true },
     marks: [
-      Plot.axisX({
-        ticks: lagTicks(from, to, width - 90, isNarrow ? 52 : 60),
-        tickFormat: lagTick,
-        label: null,
-      }),
+      Plot.axisX(lagTicks(from, to, width - 90, isNarrow ? 52 : 60), { text: lagTick, label: null }),
       Plot.rect(bars, {
         x1: 'fromSeconds',
         x2: 'toSeconds',
@@ -66,7 +62,9 @@ export function lagOverTime(
           tickFormat: timeTick(endMs - startMs),
           label: null,
         }),
-        Plot.axisY({ ticks, tickFormat: lagTick, label: lag }),
+        Array.isArray(ticks)
+          ? Plot.axisY(ticks, { text: lagTick, label: lag })
+          : Plot.axisY({ ticks, tickFormat: lagTick, label: lag }),
         Plot.gridY({ ticks }),
         ...series(points, 'p95Seconds', 'var(--series-2)', '5 3'),
         ...series(points, 'p50Seconds', 'var(--series-1)', undefined),

@@ -29,7 +29,8 @@ export function timelineChart(label: string, events: readonly TimelineEvent[]): 
     const { width, isNarrow } = format;
     const names = lanes.map((lane) => shorten(lane, isNarrow ? 18 : 36));
     return {
-      height: lanes.length * 30 + 64,
+      height: lanes.length * 30 + 54,
+      marginTop: 6,
       marginLeft: nameSpace(names, format),
       marginRight: 44,
       marginBottom: 44,

@@ -1,4 +1,4 @@
-import { count, instant, seconds } from '../../format.js';
+import { count, instantUtc, seconds } from '../../format.js';
 import type { LagFigures } from '../../verification/lag.js';
 import { lagHistogram, lagOverTime } from '../charts/lag.js';
 import type { BackfillFacts } from '../gather.js';
@@ -71,7 +71,7 @@ function timeFigure(
         { title: 'p95', isNumber: true },
       ],
       buckets.map((bucket) => [
-        instant(new Date(bucket.startMs)),
+        instantUtc(bucket.startMs),
         count(bucket.rows),
         seconds(bucket.p50Seconds),
         seconds(bucket.p95Seconds),

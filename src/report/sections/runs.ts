@@ -1,4 +1,4 @@
-import { count, instant } from '../../format.js';
+import { count, duration, instantUtc } from '../../format.js';
 import type { RunRecord } from '../../ledger/records.js';
 import { batchesChart } from '../charts/batches.js';
 import type { BackfillFacts } from '../gather.js';
@@ -18,7 +18,7 @@ export function runsSection(facts: BackfillFacts, { words }: Making): Html {
       { title: words.kind, isWhole: true },
       { title: words.status, isWhole: true },
       { title: words.startedAt, isWhole: true },
-      { title: words.endedAt, isWhole: true },
+      number(words.took),
       number(words.batches),
       number(words.rowsRead),
       number(words.cellsFilled),
@@ -29,8 +29,8 @@ export function runsSection(facts: BackfillFacts, { words }: Making): Html {
       run.run,
       words.runKinds[run.kind],
       words.runStatuses[run.status],
-      instant(new Date(run.startedAt)),
-      run.filledAt === null ? '' : instant(new Date(run.filledAt)),
+      instantUtc(run.startedAt),
+      msOf(run) > 0 ? duration(msOf(run)) : '',
       count(run.batches),
       count(run.rowsScanned),
       count(run.cellsFilled),
@@ -52,7 +52,7 @@ export function runsSection(facts: BackfillFacts, { words }: Making): Html {
     points.map((point) => [
       point.firstBatch === point.lastBatch ? point.lastBatch : `${point.firstBatch}–${point.lastBatch}`,
       point.run,
-      instant(new Date(point.committedAt)),
+      instantUtc(point.committedAt),
       count(point.rows),
       count(point.rowsPerSecond),
       count(point.rowsPerBatch),
@@ -79,8 +79,9 @@ ${
 }`;
 }
 
-/** Rows a second from the beginning of a run to its end, pauses and all. */
-function rate({ startedAt, filledAt, rowsScanned }: RunRecord): string {
-  const ms = filledAt === null ? 0 : Date.parse(filledAt) - Date.parse(startedAt);
-  return ms > 0 ? count(Math.round((rowsScanned * 1000) / ms)) : '';
-}
+/** How long a run took, pauses and the time between two processes and all; 0 when it has not ended. */
+const msOf = ({ startedAt, filledAt }: RunRecord): number =>
+  filledAt === null ? 0 : Date.parse(filledAt) - Date.parse(startedAt);
+
+const rate = (run: RunRecord): string =>
+  msOf(run) > 0 ? count(Math.round((run.rowsScanned * 1000) / msOf(run))) : '';

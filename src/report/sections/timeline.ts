@@ -1,4 +1,4 @@
-import { duration, instant } from '../../format.js';
+import { duration, instantUtc } from '../../format.js';
 import { type TimelineEvent, timelineChart } from '../charts/timeline.js';
 import type { ReportFacts } from '../gather.js';
 import { type Html, html } from '../html.js';
@@ -91,8 +91,8 @@ function stepsTable({ steps }: ReportFacts, words: Words): Html {
       name,
       kind === 'schema' || kind === 'sql' || kind === 'backfill' ? words.stepKinds[kind] : kind,
       words.stepStatuses[record?.status ?? 'pending'],
-      record ? instant(new Date(record.startedAt)) : '',
-      record?.appliedAt ? instant(new Date(record.appliedAt)) : '',
+      record ? instantUtc(record.startedAt) : '',
+      record?.appliedAt ? instantUtc(record.appliedAt) : '',
       record?.appliedAt ? duration(record.durationMs) : '',
     ]),
     words.steps,
@@ -102,12 +102,8 @@ function stepsTable({ steps }: ReportFacts, words: Words): Html {
 function commandsTable({ commands }: ReportFacts, words: Words): Html {
   return html`<h4>${words.commands}</h4>
 ${table(
-  [{ title: words.time, isWhole: true }, { title: words.commands }, { title: words.steps }],
-  commands.map(({ command, steps, begunAt }) => [
-    instant(new Date(begunAt)),
-    command,
-    steps.join(words.comma),
-  ]),
+  [{ title: words.time, isWhole: true }, { title: words.command }, { title: words.steps }],
+  commands.map(({ command, steps, begunAt }) => [instantUtc(begunAt), command, steps.join(words.comma)]),
   words.commands,
 )}`;
 }
@@ -115,7 +111,7 @@ ${table(
 function verdictsTable({ backfills }: ReportFacts, words: Words): Html {
   const rows = backfills.flatMap(({ step, verdicts }) =>
     verdicts.map(({ verifiedAt, run, verdict }) => [
-      instant(new Date(verifiedAt)),
+      instantUtc(verifiedAt),
       step.name,
       run,
       badge(verdict, words),
