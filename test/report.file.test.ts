@@ -96,7 +96,7 @@ describe('findTarget', () => {
     }));
 });
 
-describe('writeReport', () => {
+describe('writeOut', () => {
   it('writes for this user alone, whoever could read the report before', () =>
     withStoreFile((folder) => {
       const file = join(folder, 'report.html');
@@ -140,7 +140,7 @@ describe('reportAfter', () => {
     withGeneratedStore({ audits: 50 }, async (path) => {
       const outcome = await up(path);
       const { error, ...rest } = await reportAfter(optionsFor(path), `${path}-wal`, outcome);
-      expect(error?.code).to.equal('REPORT_OVER_STORE');
+      expect(error?.code).to.equal('OUTPUT_OVER_STORE');
       expect(rest).to.deep.equal({});
     }));
 });
