@@ -11,12 +11,11 @@ import { scan } from './scan.js';
 
 const { path, backfill } = workerData as HelperData;
 const store = new Store(locateStore(path), { access: 'look' });
-store.exec('PRAGMA cache_size = -1024'); // each page is read once
 const seen = dataVersion(store);
 
-parentPort?.once('message', ({ shares, nowMs }: HelperTask) => {
+parentPort?.once('message', async ({ shares, nowMs }: HelperTask) => {
   try {
-    const facts = store.snapshot(() => {
+    const facts = await store.snapshotAcross(async () => {
       const ledger = new Ledger(store);
       ledger.runs(backfill.name); // a transaction has its snapshot from its first read on
       if (dataVersion(store) !== seen) return undefined;
