@@ -2,7 +2,7 @@ import { renameSync } from 'node:fs';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Checkpointer } from '../src/store/sqlite/checkpointer.js';
-import { CHECKPOINT_PAGES } from '../src/store/sqlite/store.js';
+import { CHECKPOINT_PAGES } from '../src/store/sqlite/open.js';
 import { checkpoint, setAutoCheckpoint } from '../src/store/sqlite/wal.js';
 import { asAgentOs, insertAudits, type Opened, withGeneratedStore, withOpened } from './support/stores.js';
 

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from '../errors.js';
 import { Checkpointer } from '../store/sqlite/checkpointer.js';
-import { CHECKPOINT_PAGES, type Store } from '../store/sqlite/store.js';
+import { CHECKPOINT_PAGES } from '../store/sqlite/open.js';
+import type { Store } from '../store/sqlite/store.js';
 import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from '../store/sqlite/wal.js';
 import type { Backfill } from './define.js';
 import { firstPace, nextPace, type Pace, type PaceSettings } from './pace.js';

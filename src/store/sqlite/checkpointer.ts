@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { isThreadWorth } from '../../threads.js';
-import { CHECKPOINT_PAGES, type Store } from './store.js';
+import { CHECKPOINT_PAGES } from './open.js';
+import type { Store } from './store.js';
 import { checkpoint } from './wal.js';
 
 /**
@@ -15,31 +16,24 @@ const WAIT_PAGES = 16_000;
  */
 export class Checkpointer {
   readonly #store: Store;
-  readonly #worker: Worker | undefined;
+  /** Whether this thread does the work: no other pays, or the other has ended. */
+  #isAlone: boolean;
+  /** Started when there is something to do for it. */
+  #worker: Worker | undefined;
   /** What the thread does now, until it is done; undefined when it waits. */
   #work: Promise<void> | undefined;
-  #isGone = false;
 
   /** @param threadFromBytes size of the store from which on there is a thread. Default 64 MiB */
   constructor(store: Store, threadFromBytes?: number) {
     this.#store = store;
-    if (!isThreadWorth(store.size().bytes, threadFromBytes)) return;
-    this.#worker = new Worker(new URL('./checkpointer-thread.js', import.meta.url), {
-      workerData: store.files.path,
-    });
-    // What has ended it meets this thread as well, which takes over, and is told from here.
-    const isGone = (): void => {
-      this.#isGone = true;
-    };
-    this.#worker.on('error', isGone);
-    this.#worker.on('exit', isGone);
+    this.#isAlone = !isThreadWorth(store.size().bytes, threadFromBytes);
   }
 
   /** Has the WAL moved, if enough of it waits. To be called between two batches. */
   async move(pages: number, checkpointed: number): Promise<void> {
     const isDue = pages - checkpointed >= CHECKPOINT_PAGES;
-    if (this.#worker && !this.#isGone) {
-      if (isDue) this.#work ??= this.#ask(this.#worker);
+    if (!this.#isAlone) {
+      if (isDue) this.#work ??= this.#ask();
       if (pages < WAIT_PAGES) return;
       await this.rest();
     } else if (!isDue) return;
@@ -51,7 +45,20 @@ export class Checkpointer {
     await this.#work;
   }
 
-  #ask(worker: Worker): Promise<void> {
+  #start(): Worker {
+    const worker = new Worker(new URL('./checkpointer-thread.js', import.meta.url), {
+      workerData: this.#store.files.path,
+    });
+    // What has ended it meets this thread as well, which takes over, and is told from here.
+    const takeOver = (): void => {
+      this.#isAlone = true;
+    };
+    return worker.on('error', takeOver).on('exit', takeOver);
+  }
+
+  #ask(): Promise<void> {
+    this.#worker ??= this.#start();
+    const worker = this.#worker;
     return new Promise((resolve) => {
       const done = (): void => {
         worker.off('message', done).off('exit', done);

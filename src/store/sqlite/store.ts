@@ -1,9 +1,9 @@
-import Database from 'better-sqlite3';
-import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
+import type Database from 'better-sqlite3';
+import { BackfillError, isSqliteError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { hasJournalHeader, isWal, isWritable, requireWritable, type StoreFiles } from '../path.js';
-import { busyPauses, GIVE_UP_MS, isBusy, pause } from './busy.js';
-import { registerJsonFunctions } from './json-functions.js';
+import type { StoreFiles } from '../path.js';
+import { busyPauses, isBusy, pause } from './busy.js';
+import { busyWaitOf, CACHE_KIB, type OpenOptions, openDatabase } from './open.js';
 
 /** A value as SQLite holds it. */
 export type SqlValue = string | number | bigint | Buffer | null;
@@ -16,34 +16,18 @@ export interface StoreSize {
   readonly pageBytes: number;
 }
 
-/** How long a look waits for another writer, by default, in milliseconds. */
-const LOOK_WAIT_MS = 5000;
-
 /**
- * The same within a transaction that writes, before it is rolled back and tried again: a signal is heard only between two
- * tries, and a COMMIT that waits for readers in rollback mode keeps everybody else out.
+ * How long a statement of a transaction that writes waits for another writer, in milliseconds, before the transaction is rolled
+ * back and tried again: a signal is heard only between two tries, and a COMMIT that waits for readers in rollback mode
+ * keeps everybody else out.
  */
 const WRITE_WAIT_MS = 1000;
 
 /** More pages than a store can have: a copy is then made in one step, and so of one snapshot. */
 const ALL_PAGES = 0x7fffffff;
 
-/** Page cache, in KiB. A batch and the index pages it touches fit; 64 MiB measured no faster, and some percent slower. */
-const CACHE_KIB = 8192;
-
-/** The same where each page is read once, by each of two threads. */
+/** Page cache where each page is read once, by each of two threads, in KiB. */
 const SCAN_CACHE_KIB = 1024;
-
-/** WAL frames between two checkpoints; 4,000 measured some percent faster than SQLite's 1,000. */
-export const CHECKPOINT_PAGES = 4000;
-
-/** How to open a store. */
-export interface OpenOptions {
-  /** `look`: nothing is written, no sidecar left behind. `write`: the store will be changed. */
-  readonly access: 'look' | 'write';
-  /** How long a statement waits for another writer, in milliseconds. Default 5,000 to look, 15,000 to write. */
-  readonly busyWaitMs?: number;
-}
 
 /**
  * One open SQLite store: a thin hold on the driver, so that statements are compiled once and the
@@ -56,55 +40,14 @@ export class Store {
   readonly #busyWaitMs: number;
 
   /**
-   * Opens the store at `files`.
-   *
-   * A look opens for reading and writing with `query_only` when no WAL frame waits: a read-only open would leave
-   * `-wal` and `-shm` behind. With frames in the WAL it opens read-only, since closing a writing connection would
-   * move them into the main file.
+   * Opens the store at `files`, as {@link openDatabase} does.
    *
    * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
-   * @see https://www.sqlite.org/wal.html section 5, https://www.sqlite.org/pragma.html#pragma_query_only
    */
   constructor(files: StoreFiles, options: OpenOptions) {
-    const isLook = options.access === 'look';
-    const mayBeHot = hasJournalHeader(files);
-    // A reader that may not write the file could not remove the sidecars that SQLite makes for it in WAL mode, and as its
-    // own they could keep the store's owner from writing.
-    const leavesSidecars = !isWritable(files.path) && (files.walBytes > 0 ? !files.hasShm : isWal(files));
-    if (!isLook || leavesSidecars) requireWritable(files);
     this.files = files;
-    this.#busyWaitMs = options.busyWaitMs ?? (isLook ? LOOK_WAIT_MS : GIVE_UP_MS);
-    try {
-      this.#db = new Database(files.path, {
-        fileMustExist: true,
-        readonly: isLook && (files.walBytes > 0 || mayBeHot),
-        timeout: this.#busyWaitMs,
-      });
-    } catch (error) {
-      throw toBackfillError(error, 'while opening it');
-    }
-    try {
-      if (isLook) this.#db.pragma('query_only = ON');
-      this.#db.prepare('SELECT count(*) FROM sqlite_schema').get();
-      this.#configure(isLook);
-      registerJsonFunctions(this.#db, this.encoding);
-    } catch (error) {
-      this.#db.close();
-      throw toBackfillError(error, 'while opening it');
-    }
-  }
-
-  #configure(isLook: boolean): void {
-    this.#db.pragma(`cache_size = -${CACHE_KIB}`);
-    this.#db.pragma('temp_store = MEMORY');
-    if (isLook) return;
-    // SQLite's own default for WAL, which a connection does not get when the file is in WAL mode already.
-    this.#db.pragma(`synchronous = ${this.journalMode === 'wal' ? 'NORMAL' : 'FULL'}`);
-    this.#db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-  }
-
-  get encoding(): string {
-    return String(this.#db.pragma('encoding', { simple: true }));
+    this.#busyWaitMs = busyWaitOf(options);
+    this.#db = openDatabase(files, options);
   }
 
   get journalMode(): string {
