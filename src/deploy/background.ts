@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { basename } from 'node:path';
+import { basename, dirname, sep } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
 import type { MigratorEvent } from '../migrator/session.js';
@@ -70,9 +70,8 @@ const SQLITE_ADDON = /sqlite3?\.node$/;
 /** Two copies of SQLite in one process drop each other's locks on a file. */
 function refuseSecondSqlite(): void {
   const loaded = loadedAddons().filter((path) => SQLITE_ADDON.test(basename(path)));
-  const ours = createRequire(import.meta.url).resolve('better-sqlite3');
-  const folder = ours.slice(0, ours.lastIndexOf('better-sqlite3') + 'better-sqlite3'.length);
-  const second = loaded.find((path) => !path.startsWith(folder));
+  const ours = dirname(createRequire(import.meta.url).resolve('better-sqlite3/package.json')) + sep;
+  const second = loaded.find((path) => !path.startsWith(ours));
   if (second === undefined) return;
   throw new BackfillError(
     'SQLITE_TWICE',

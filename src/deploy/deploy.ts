@@ -1,7 +1,6 @@
 import type { PaceOptions } from '../backfill/run-options.js';
 import { loadProject, storePath } from '../config.js';
-import type { BackfillError } from '../errors.js';
-import type { BackupOptions, MigratorEvent, MigratorOptions } from '../migrator/session.js';
+import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import type { UpOutcome } from '../migrator/up.js';
 
 /** How long a deploy waits for another run, in milliseconds, when nobody says otherwise: that may be a long backfill. */
@@ -44,23 +43,19 @@ export type DeployOutcome = Omit<UpOutcome, 'error'>;
  * const backfills = startBackfills();
  * server.listen(8080);
  */
-export async function migrateOnDeploy(options: DeployOptions = {}): Promise<DeployOutcome> {
-  const { up } = await import('../migrator/up.js'); // late: every step file imports this package
-  const { error, ...outcome } = await up(await migratorOf(options), {
-    leavesBackfills: options.backfills === 'background',
-  });
-  if (error) throw error satisfies BackfillError;
-  return outcome;
-}
-
-/** The migrator's options of a deploy. */
-export async function migratorOf({
+export async function migrateOnDeploy({
   folder = process.cwd(),
   path,
-  backfills: _,
+  backfills,
   lockTimeoutMs = DEPLOY_LOCK_TIMEOUT_MS,
   ...rest
-}: DeployOptions): Promise<MigratorOptions> {
+}: DeployOptions = {}): Promise<DeployOutcome> {
   const project = await loadProject(folder);
-  return { ...rest, project, path: storePath(project.config, path, process.env), lockTimeoutMs };
+  const { up } = await import('../migrator/up.js'); // late: every step file imports this package
+  const { error, ...outcome } = await up(
+    { ...rest, project, path: storePath(project.config, path, process.env), lockTimeoutMs },
+    { leavesBackfills: backfills === 'background' },
+  );
+  if (error) throw error;
+  return outcome;
 }

@@ -7,6 +7,7 @@ import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
+import { requiredBackfill } from './requiring.js';
 import {
   type BackfillStep,
   backfillsOf,
@@ -127,12 +128,7 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
       ]);
       for (const text of [...drifts.map((drift) => drift.text), ...warnings])
         onEvent?.({ event: 'warning', text });
-      const done = [...new Set([...work.waiting, ...work.unverified])].filter(isBackfill);
-      const fills = [
-        ...done.filter((step) => hasRowsToFill(session, step)),
-        ...work.pending.filter(isBackfill),
-      ];
-      refuseTriggers(session, fills, { ...options, onEvent });
+      refuseTriggers(session, fillsOf(session, options, work), { ...options, onEvent });
       const isBegun = session.ledger.steps().some(({ status }) => status === 'applying');
       return { drifts, work, left, warnings, isBegun };
     },
@@ -168,6 +164,17 @@ export const namesOf = (work: UpWork): string[] => [
 const backfillsIn = ({ pending, waiting, unverified }: UpWork): string[] => [
   ...new Set([...pending, ...waiting, ...unverified].filter(isBackfill).map(({ name }) => name)),
 ];
+
+/** The backfills that will fill rows: pending ones, those with rows that wait, and what of the others a pending step requires. */
+function fillsOf(session: Session, { project }: MigratorOptions, work: UpWork): BackfillStep[] {
+  const required = work.pending.flatMap((step) =>
+    step.kind === 'require' ? requiredBackfill(project.steps, step) : [],
+  );
+  const done = [...work.waiting, ...work.unverified, ...required].filter(isBackfill);
+  const isOpen = (step: BackfillStep): boolean =>
+    session.ledger.step(step.name)?.status !== 'applied' || hasRowsToFill(session, step);
+  return [...new Set([...done.filter(isOpen), ...work.pending.filter(isBackfill)])];
+}
 
 /** The same work without what backfills do: a pending one is only begun, if it has not been. */
 const withoutBackfills = ({ ledger }: Session, work: UpWork): UpWork => ({
