@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { WORDS, type Words } from '../src/report/words.js';
+import { requireBackfill } from '../src/steps/require-step.js';
+import type { Step } from '../src/steps/step.js';
 import { change, down, name, stoppedAfter, up, withPlainStore } from './support/migrate.js';
 import { apply, backfillOf, makeEvents, projectOf, reportOf, texts } from './support/report.js';
 import { asAgentOs, insertAudits, withFolder, withGeneratedStore } from './support/stores.js';
@@ -140,7 +142,7 @@ describe('the report of any project', () => {
   const when = backfillOf('002-when', 'seen', { areTimestamps: true, groupBy: 'kind' });
 
   /** Makes a store of these rows, applies, and reports. */
-  const reportOn = (rows: number, ...steps: readonly ReturnType<typeof backfillOf>[]) =>
+  const reportOn = (rows: number, ...steps: readonly Step[]) =>
     withFolder(async (folder) => {
       const path = join(folder, 'store.db');
       const project = projectOf(...steps);
@@ -159,6 +161,14 @@ describe('the report of any project', () => {
       'Timeline',
     ]);
     expect(page.words).to.include('lane: 20 of 20 filled (100%)').and.include('Nothing was skipped.');
+  });
+
+  it('names each kind of step', async () => {
+    const required: Step = { ...requireBackfill('001-lane'), name: '002-required', path: '002-required.ts' };
+    const page = await reportOn(5, lane, required);
+    expect(page.words)
+      .to.match(/001-lane ?backfill/)
+      .and.match(/002-required ?requirement/);
   });
 
   it('tells of several backfills, each by itself', async () => {

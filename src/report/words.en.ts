@@ -153,7 +153,7 @@ export const en: Words = {
   timelineChart: 'When commands were begun, steps and runs lasted, and verdicts were recorded.',
   steps: 'Steps',
   step: 'Step',
-  stepKinds: { schema: 'schema', sql: 'SQL', backfill: 'backfill' },
+  stepKinds: { schema: 'schema', sql: 'SQL', backfill: 'backfill', require: 'requirement' },
   stepStatuses: {
     pending: 'pending',
     applying: 'partly applied',

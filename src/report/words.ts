@@ -1,3 +1,4 @@
+import type { Step } from '../steps/step.js';
 import { en } from './words.en.js';
 import { zh } from './words.zh.js';
 
@@ -142,7 +143,7 @@ export interface Words {
   readonly timelineChart: string;
   readonly steps: string;
   readonly step: string;
-  readonly stepKinds: Readonly<Record<'schema' | 'sql' | 'backfill', string>>;
+  readonly stepKinds: Readonly<Record<Step['kind'], string>>;
   readonly stepStatuses: Readonly<Record<'pending' | 'applying' | 'applied' | 'reverting', string>>;
   readonly took: string;
   readonly command: string;

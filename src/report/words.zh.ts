@@ -146,7 +146,7 @@ export const zh: Words = {
   timelineChart: '命令开始的时间、步骤与运行的起止时间、结论记录的时间。',
   steps: '步骤',
   step: '步骤',
-  stepKinds: { schema: '模式', sql: 'SQL', backfill: '回填' },
+  stepKinds: { schema: '模式', sql: 'SQL', backfill: '回填', require: '前置要求' },
   stepStatuses: { pending: '待应用', applying: '部分应用', applied: '已应用', reverting: '部分撤销' },
   took: '用时',
   command: '命令',

@@ -57,8 +57,8 @@ export const backfillOf = (
   path: `${name}.ts`,
 });
 
-/** A project of these backfills. */
-export const projectOf = (...steps: readonly (Step & BackfillDefinition)[]): Project => ({
+/** A project of these steps. */
+export const projectOf = (...steps: readonly Step[]): Project => ({
   config: defineConfig({ database: { path: 'store.db' }, steps: ['steps'] }),
   steps,
 });

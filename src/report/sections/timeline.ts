@@ -1,4 +1,5 @@
 import { duration, instantUtc } from '../../format.js';
+import type { Step } from '../../steps/step.js';
 import { type TimelineEvent, timelineChart } from '../charts/timeline.js';
 import type { ReportFacts } from '../gather.js';
 import { type Html, html } from '../html.js';
@@ -89,7 +90,7 @@ function stepsTable({ steps }: ReportFacts, words: Words): Html {
     ],
     steps.map(({ name, kind, record }) => [
       name,
-      kind === 'schema' || kind === 'sql' || kind === 'backfill' ? words.stepKinds[kind] : kind,
+      kind in words.stepKinds ? words.stepKinds[kind as Step['kind']] : kind, // of another version: as it is
       words.stepStatuses[record?.status ?? 'pending'],
       record ? instantUtc(record.startedAt) : '',
       record?.appliedAt ? instantUtc(record.appliedAt) : '',
