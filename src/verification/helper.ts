@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Backfill } from '../backfill/define.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -63,19 +62,24 @@ export function* takeRanges({ first, last, counts }: Shares, isHelper = false): 
 /** The second thread. Its lifetime is one verification's. */
 export class Helper {
   readonly #worker: Worker;
+  /** When it has looked at the store, or has ended. */
+  readonly #ready: Promise<void>;
   /** What it found, once it has ended; undefined when it took no part, or broke off. */
   readonly #facts: Promise<ScanFacts | undefined>;
   #shares: Shares | undefined;
 
   private constructor(worker: Worker) {
     this.#worker = worker;
+    // What has kept it meets this thread as well, when it scans alone, and is told from there: 'exit' follows on 'error'.
+    worker.on('error', () => undefined);
+    this.#ready = new Promise((resolve) =>
+      worker.once('message', () => resolve()).once('exit', () => resolve()),
+    );
     this.#facts = new Promise((resolve) => {
       worker.on('message', (message: 'ready' | ScanFacts) => {
         if (message !== 'ready') resolve(message);
       });
-      // What has kept it meets this thread as well, when it scans alone, and is told from there.
-      worker.on('error', () => resolve(undefined));
-      worker.on('exit', () => resolve(undefined));
+      worker.once('exit', () => resolve(undefined));
     });
   }
 
@@ -86,7 +90,7 @@ export class Helper {
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
     });
     const helper = new Helper(worker);
-    await Promise.race([once(worker, 'message'), helper.#facts]);
+    await helper.#ready;
     return helper;
   }
 
