@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
+import { count, duration } from '../format.js';
 import { type Progress, ProgressTracker } from '../migrator/progress.js';
 import type { MigratorEvent } from '../migrator/session.js';
-import { count, duration } from './text.js';
 
 /** How often the log tells of progress where there is no terminal, in milliseconds. */
 const LOG_EVERY_MS = 5000;

@@ -7,8 +7,6 @@ import { shellWord } from '../shell.js';
 import type { Backup } from '../store/sqlite/backup.js';
 import type { Verification } from '../verification/verify.js';
 
-export { bytes, count, duration };
-
 /**
  * A table with a header row.
  *

@@ -5,7 +5,7 @@ import type { Status } from '../../migrator/status.js';
 import type { Output, Register } from '../cli.js';
 import { type CommonOptions, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
-import { upLines } from './up.js';
+import { NOTHING_TO_DO, upLines } from './up.js';
 
 interface DeployFlags extends CommonOptions {
   readonly check?: boolean;
@@ -17,7 +17,7 @@ function checked({ steps, isPending }: Status): Output {
   const pending = steps.filter(({ state }) => state !== 'applied').map(({ name }) => name);
   const text =
     isPending === false
-      ? 'Nothing to do: every step is applied and verified.'
+      ? NOTHING_TO_DO
       : `There is work for: umzug-backfill deploy${pending.length > 0 ? ` (${pending.join(', ')})` : ''}`;
   return {
     json: { command: 'deploy', check: true, isPending, pending },
@@ -48,14 +48,14 @@ export const registerDeploy: Register = (program, cli) => {
     .addHelpText('after', '\nExample:\n  umzug-backfill deploy --backfills background && exec node server.js')
     .action(async (options: DeployFlags) =>
       cli.run(options, async (migrator) => {
-        if (options.dryRun && !options.check) {
-          const { planUp } = await import('../../migrator/plan.js');
-          const plan = await planUp(migrator);
-          return { json: { command: 'deploy', dryRun: true, ...plan }, text: planText('deploy', plan) };
-        }
         if (options.check) {
           const { status } = await import('../../migrator/status.js');
           return checked(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }));
+        }
+        if (options.dryRun) {
+          const { planUp } = await import('../../migrator/plan.js');
+          const plan = await planUp(migrator);
+          return { json: { command: 'deploy', dryRun: true, ...plan }, text: planText('deploy', plan) };
         }
         const { up } = await import('../../migrator/up.js');
         const outcome = await up(

@@ -1,8 +1,9 @@
 import { Option } from 'commander';
+import { count } from '../../format.js';
 import type { DownOutcome } from '../../migrator/down.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
-import { count, outcomeJson, outcomeText, planText } from '../text.js';
+import { outcomeJson, outcomeText, planText } from '../text.js';
 
 function lines({ reverted, cells, size }: DownOutcome): string[] {
   if (!size) return ['Nothing to do: no step is applied.'];

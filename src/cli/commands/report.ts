@@ -1,8 +1,9 @@
+import { bytes } from '../../format.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { ReportOutcome } from '../../report/report.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
-import { bytes, errorJson } from '../text.js';
+import { errorJson } from '../text.js';
 
 /** A report for a person: where it is, and what it says in one word of each backfill. */
 export function reportLines({ path, bytes: size, backfills, error }: ReportOutcome): string[] {

@@ -1,8 +1,8 @@
+import { bytes } from '../../format.js';
 import type { RestoreOutcome } from '../../migrator/restore.js';
 import { shellWord } from '../../shell.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
-import { bytes } from '../text.js';
 
 function text({
   from,

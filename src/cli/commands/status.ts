@@ -1,8 +1,9 @@
 import { EXIT } from '../../errors.js';
+import { count, duration } from '../../format.js';
 import type { Status, StepStatus } from '../../migrator/status.js';
 import type { Cli, Register } from '../cli.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
-import { count, duration, table, widthBeside } from '../text.js';
+import { table, widthBeside } from '../text.js';
 
 function detail({ backfill, durationMs, state, appliedAt, packageVersion }: StepStatus): string {
   if (state === 'pending') return '';

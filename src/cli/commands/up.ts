@@ -6,9 +6,12 @@ import { type CommonOptions, positiveInteger, withUpdateOptions } from '../optio
 import { outcomeJson, outcomeText, planText } from '../text.js';
 import { reportLines, reportResult } from './report.js';
 
+/** What is said where there is no work. */
+export const NOTHING_TO_DO = 'Nothing to do: every step is applied and verified.';
+
 /** What an `up` has done, a line each. */
 export function upLines({ applied, caughtUp, remade, left, size }: UpOutcome): string[] {
-  if (!size && left.length === 0) return ['Nothing to do: every step is applied and verified.'];
+  if (!size && left.length === 0) return [NOTHING_TO_DO];
   return [
     ...remade.map((name) => `made again what was missing of ${name}`),
     ...caughtUp.map((name) => `caught up ${name}`),
