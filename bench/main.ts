@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import Database from 'better-sqlite3';
+import { ddlRows } from './ddl.js';
 import { dropStore, freshStore, has, type Kind, median, migrate, type Run, root, time } from './measure.js';
 import { printRows, type Row, writeResults } from './report.js';
 import { writerRows } from './writers.js';
@@ -215,35 +215,6 @@ async function doneRows(): Promise<Row[]> {
   ];
 }
 
-/** How long each statement of the schema step keeps other writers out. */
-function ddlRows(): Row[] {
-  const store = freshStore({ audits: AUDITS });
-  const db = new Database(store);
-  const statements = sql
-    .replace(/^--.*$/gm, '')
-    .split(';')
-    .map((text) => text.trim());
-  const rows: Row[] = [];
-  let begunAt = 0;
-  for (const text of statements.filter((statement) => statement !== '' && !statement.startsWith('UPDATE'))) {
-    if (text === 'BEGIN') begunAt = performance.now();
-    const startedAt = performance.now();
-    db.exec(text);
-    const isLast = text === 'COMMIT';
-    if (!text.startsWith('CREATE') && !isLast) continue;
-    const ms = performance.now() - (isLast ? begunAt : startedAt);
-    rows.push({
-      what: isLast ? 'both columns and the version row' : (/INDEX (\w+)/.exec(text)?.[1] ?? text),
-      ours: `${ms.toFixed(0)} ms`,
-      rival: '',
-      target: '',
-    });
-  }
-  db.close();
-  dropStore(store);
-  return rows;
-}
-
 /** How late the event loop of an application was that fills its store while it serves. */
 async function servingRows(): Promise<Row[]> {
   const store = freshStore({ audits: AUDITS });
@@ -271,7 +242,7 @@ const { rows: rivals, full } = await rivalRows();
 add('Against what is run by hand', rivals);
 add('By size', await sizeRows(full));
 add('Down, verify, and nothing to do', await doneRows());
-add('Locks of the schema step', ddlRows());
+add('Locks of the schema step', ddlRows(AUDITS));
 add('An application that serves meanwhile', await servingRows());
 add('Beside another writer', await writerRows(AUDITS, rounds));
 rmSync(join(root, 'bench/.work'), { recursive: true, force: true });
