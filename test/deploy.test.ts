@@ -5,7 +5,9 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { startBackfills } from '../src/deploy/background.js';
 import { type DeployOptions, migrateOnDeploy } from '../src/deploy/deploy.js';
+import { RunLock } from '../src/ledger/run-lock.js';
 import type { MigratorEvent } from '../src/migrator/session.js';
+import { locateStore } from '../src/store/path.js';
 import { root, runCommand, snapshotFiles } from './support/cli.js';
 import { actualCells, expectedCells } from './support/reference.js';
 import { asAgentOs, insertAudits, withFolder, withGeneratedStore } from './support/stores.js';
@@ -89,6 +91,19 @@ describe('a deploy', () => {
       expect(again.left).to.deep.equal([backfillStep]);
       expect(again.applied).to.deep.equal([]);
       expect(snapshotFiles(path)).to.deep.equal(before);
+    }));
+
+  it('does not even wait for another run when what is left was left already', () =>
+    withGeneratedStore({ audits: 60 }, async (path) => {
+      const background = { ...deployed(path), backfills: 'background', lockTimeoutMs: 0 } as const;
+      await migrateOnDeploy(background);
+      const lock = await RunLock.acquire(locateStore(path), { timeoutMs: 0 });
+      try {
+        expect((await migrateOnDeploy(background)).left).to.deep.equal([backfillStep]);
+        expect(await codeOf(migrateOnDeploy({ ...background, backfills: 'wait' }))).to.equal('RUN_LOCKED');
+      } finally {
+        lock.release();
+      }
     }));
 
   it('goes on in the background where it was stopped', () =>

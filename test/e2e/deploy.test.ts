@@ -136,6 +136,14 @@ describe('the command deploy', () => {
       expect(isNull()).to.equal(0);
     });
 
+    it('names what is filled and not verified among what is left', async () => {
+      expect((await cli('deploy')).code).to.equal(0);
+      asAgentOs(store(), (db) => db.exec(`UPDATE umzug_backfill_runs SET status = 'filled'`));
+      write('003-view', `defineSqlStep({ up: ['CREATE VIEW late AS SELECT 1 AS one'] })`);
+      const deploy = (await cli('deploy', '--backfills', 'background', '--json')).json();
+      expect(deploy).to.deep.include({ applied: ['003-view'], left: ['001-fill'], verifications: [] });
+    });
+
     it('is taken back by `down` like any other step', async () => {
       write('002-require', `requireBackfill('001-fill')`);
       expect((await cli('up')).code).to.equal(0);
