@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { status } from '../src/migrator/status.js';
-import { optionsFor, up } from './support/migrate.js';
+import { optionsFor, stoppedAfter, up } from './support/migrate.js';
 import { agentOs } from './support/run-up.js';
 import { withGeneratedStore } from './support/stores.js';
 
@@ -40,5 +40,20 @@ describe('status', () => {
       await up(path);
       agentOs(path, (db) => db.exec('DROP INDEX idx_task_audits_decision_lag'));
       expect(await look(path, 5)).to.deep.equal(['unknown', true]);
+    }));
+
+  it('says how far a run is, by the keys between its first one and its watermark', () =>
+    withGeneratedStore({ audits: 400 }, async (path) => {
+      const percent = async (): Promise<number | undefined> =>
+        (await status(optionsFor(path))).steps.find(({ backfill }) => backfill)?.backfill?.percent;
+      await up(path, stoppedAfter(4));
+      const [first, cursor, watermark] = agentOs(path, (db) => [
+        db.prepare('SELECT min(first_key) FROM umzug_backfill_batches').pluck().get(),
+        ...(db.prepare('SELECT cursor, watermark FROM umzug_backfill_runs').raw().get() as unknown[]),
+      ]).map(Number) as [number, number, number];
+      expect(await percent()).to.equal(Math.floor((1000 * (cursor - first)) / (watermark - first)) / 10);
+      expect(await percent()).to.be.within(1, 60);
+      await up(path);
+      expect(await percent()).to.equal(100);
     }));
 });

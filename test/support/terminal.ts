@@ -58,15 +58,29 @@ export function onTerminal(
   return { code: status ?? -1, output: stdout };
 }
 
-/** What of a terminal's output is still to be seen when it ends, colours left out. */
+/** What a terminal does with the output: text, line feeds, and the escapes that move the cursor within a line or clear it. */
+const PIECES = /\n|\r|\u001b\[([\d;?]*)([A-Za-z])|\u001b[78]|[^\n\r\u001b]+/g;
+
+/** What of a terminal's output is still to be seen when it ends, colours left out; lines that are too long do not wrap. */
 export function screenOf(output: string): string {
-  return output
-    .split('\n')
-    .map((line) => {
-      const cleared = Math.max(
-        ...['\u001b[2K', '\u001b[K', '\u001b[0K'].map((clear) => line.lastIndexOf(clear)),
-      );
-      return line.slice(Math.max(0, cleared)).replace(/\u001b\[[\d;?]*[A-Za-z]|\u001b[78]|\r/g, '');
-    })
-    .join('\n');
+  const lines: string[][] = [[]];
+  let column = 0;
+  for (const [piece, parameter, command] of output.matchAll(PIECES)) {
+    const line = lines.at(-1) as string[];
+    if (piece === '\n') {
+      lines.push([]);
+      column = 0;
+    } else if (piece === '\r') column = 0;
+    else if (command === 'G') column = Number(parameter || 1) - 1;
+    else if (command === 'K' && parameter === '2') line.length = 0;
+    else if (command === 'K') line.length = Math.min(line.length, column);
+    else if (!piece.startsWith('\u001b')) {
+      for (const sign of piece) {
+        while (line.length < column) line.push(' ');
+        line[column] = sign;
+        column += 1;
+      }
+    }
+  }
+  return lines.map((line) => line.join('')).join('\n');
 }
