@@ -5,6 +5,7 @@ import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { shellWord } from '../shell.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import { locateStore } from '../store/path.js';
+import { type Lang, localeLang, type Say, sayIn } from '../words/lang.js';
 import { isAgreed } from './confirm.js';
 import { eventLog, isInfoLogged, isLogged } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
@@ -35,12 +36,17 @@ export interface Output {
   readonly error?: BackfillError | undefined;
 }
 
-/**
- * What a command does with its store.
- *
- * @param tell makes of the commands that a text names such that run as they stand
- */
-export type Act = (migrator: MigratorOptions, tell: (text: string) => string) => Promise<Output>;
+/** Who reads what a command tells. */
+export interface Reader {
+  readonly lang: Lang;
+  /** Says a text in the reader's language. */
+  readonly say: Say;
+  /** Makes of the commands that a text names such that run as they stand. */
+  readonly tell: (text: string) => string;
+}
+
+/** What a command does with its store. */
+export type Act = (migrator: MigratorOptions, reader: Reader) => Promise<Output>;
 
 /** Runs commands: loads the project, finds the store, listens to signals, prints the result. */
 export interface Cli {
@@ -104,6 +110,8 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
       command = name;
     },
     async run(options, act) {
+      const lang = options.lang ?? localeLang(env);
+      const say = await sayIn(lang);
       const project = await loadProject(folder);
       const log = eventLog(options.logLevel);
       const view = isInfoLogged(options.logLevel)
@@ -146,10 +154,11 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
         },
       };
       const tell = (words: string): string => runnable(words, env, options);
-      const output = await act(migrator, tell)
+      const reader = { lang, say, tell };
+      const output = await act(migrator, reader)
         .catch(async (thrown: unknown) => {
-          if (!(await isAgreed(rootBackfillError(thrown), options, env))) throw thrown;
-          return await act({ ...migrator, isConfirmed: true }, tell);
+          if (!(await isAgreed(rootBackfillError(thrown), options, env, say))) throw thrown;
+          return await act({ ...migrator, isConfirmed: true }, reader);
         })
         .catch(async (thrown: unknown) => {
           await metrics?.end(command, rootBackfillError(thrown).exitCode);
@@ -160,7 +169,7 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
       await metrics?.end(command, exitCode);
       if (options.json) print(toJson(json, tell));
       else if (text !== '') print(tell(text));
-      if (error && !options.json) printError(tell(errorText(error)));
+      if (error && !options.json) printError(tell(errorText(error, say)));
       exit(exitCode);
     },
   };

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import type { BackfillError, ErrorCode } from '../errors.js';
+import type { Say } from '../words/lang.js';
 import type { CommonOptions } from './options.js';
 import { errorText } from './text.js';
 
@@ -16,6 +17,7 @@ export async function isAgreed(
   error: BackfillError,
   { json, yes }: CommonOptions,
   env: NodeJS.ProcessEnv,
+  say: Say,
 ): Promise<boolean> {
   const isLifted = ASKED.includes(error.code) && error.hint.includes('--yes') && !yes;
   const isSomebodyThere = process.stdin.isTTY && process.stderr.isTTY && !json && !env.CI;
@@ -23,7 +25,8 @@ export async function isAgreed(
   // The terminal keeps its own line editing, in which Ctrl-C ends the process as ever.
   const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
   const end = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
-  const answer = await Promise.race([lines.question(`${errorText(error)}\nGo on all the same? [y/N] `), end]);
+  const question = `${errorText(error, say)}\n${say('Go on all the same? [y/N]')} `;
+  const answer = await Promise.race([lines.question(question), end]);
   lines.close();
   return /^y(?:es)?$/i.test(answer.trim());
 }

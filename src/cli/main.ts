@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
+import { LANGS, type Lang, localeLang, sayIn } from '../words/lang.js';
 import { makeCli, runnable, type Surroundings, type TakenOver, toJson } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
 import { registerDeploy } from './commands/deploy.js';
@@ -103,15 +104,24 @@ function usageError(error: CommanderError, argv: readonly string[]): BackfillErr
   );
 }
 
-/** What hints take over, read from the arguments without commander, which may be what failed. */
-function takenOver(argv: readonly string[]): TakenOver {
-  const given = (option: string): string | undefined => {
-    const at = argv.indexOf(option);
-    return at >= 0
-      ? argv[at + 1]
-      : argv.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1);
-  };
-  return { dbPath: given('--db-path'), backupDir: given('--backup-dir') };
+/** The value of an option, read from the arguments without commander, which may be what failed. */
+function given(argv: readonly string[], option: string): string | undefined {
+  const at = argv.indexOf(option);
+  return at >= 0
+    ? argv[at + 1]
+    : argv.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1);
+}
+
+/** What hints take over. */
+const takenOver = (argv: readonly string[]): TakenOver => ({
+  dbPath: given(argv, '--db-path'),
+  backupDir: given(argv, '--backup-dir'),
+});
+
+/** The language that is asked for, or else that of the locale. */
+function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
+  const asked = given(argv, '--lang');
+  return LANGS.find((lang) => lang === asked) ?? localeLang(env);
 }
 
 /**
@@ -135,7 +145,7 @@ export async function main(argv: readonly string[], surroundings: Surroundings):
     const known = error instanceof CommanderError ? usageError(error, argv) : rootBackfillError(error);
     const tell = (words: string): string => runnable(words, surroundings.env, takenOver(argv));
     if (argv.includes('--json')) surroundings.print(toJson({ error: errorJson(known) }, tell));
-    else surroundings.printError(tell(errorText(known)));
+    else surroundings.printError(tell(errorText(known, await sayIn(langOf(argv, surroundings.env)))));
     return known.exitCode;
   }
 }

@@ -4,6 +4,7 @@ import {
   DEFAULT_TARGET_BATCH_MS,
   DEFAULT_WAL_LIMIT_MIB,
 } from '../backfill/run-options.js';
+import { LANGS, type Lang } from '../words/lang.js';
 
 /** Levels of the log, most talkative first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -17,6 +18,7 @@ export interface CommonOptions {
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly strict?: boolean;
   readonly yes?: boolean;
+  readonly lang?: Lang;
   // Of commands that change the store:
   readonly lockTimeout?: number;
   readonly backup?: boolean;
@@ -68,7 +70,12 @@ export function withCommonOptions(command: Command): Command {
       new Option('--log-level <level>', 'what is logged to stderr').choices(LOG_LEVELS).default('info'),
     )
     .option('--strict', 'refuse steps that have changed since they were applied (default: warn)')
-    .option('--yes', 'agree to what would lose values or lock for long (default: refuse it)');
+    .option('--yes', 'agree to what would lose values or lock for long (default: refuse it)')
+    .addOption(
+      new Option('--lang <language>', 'language of results and errors (default: that of the locale)').choices(
+        LANGS,
+      ),
+    );
 }
 
 /** What differs from command to command. */

@@ -1,11 +1,16 @@
 import Table from 'cli-table3';
 import type { BackfillError } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
-import type { Plan, PlannedStep } from '../migrator/plan.js';
+import type { Plan, PlannedFill, PlannedStep } from '../migrator/plan.js';
 import type { RunOutcome, SizeChange } from '../migrator/session.js';
 import { shellWord } from '../shell.js';
 import type { Backup } from '../store/sqlite/backup.js';
 import type { Verification } from '../verification/verify.js';
+import { asIs, type Say } from '../words/lang.js';
+import { wrapWide } from './wide.js';
+
+/** Characters of a column that are no text: a space on each side. */
+const PADDING = 2;
 
 /**
  * A table with a header row.
@@ -17,18 +22,21 @@ export function table(
   rows: readonly (readonly string[])[],
   widths?: readonly number[],
 ): string {
+  const texts = widths
+    ? rows.map((row) => row.map((text, i) => wrapWide(text, (widths[i] ?? 0) - PADDING)))
+    : rows;
   const drawn = new Table({
     head: [...head],
     style: { head: [], border: [], compact: true },
     ...(widths ? { colWidths: [...widths], wordWrap: true } : {}),
   });
-  drawn.push(...rows.map((row) => [...row]));
+  drawn.push(...texts.map((row) => [...row]));
   return drawn.toString();
 }
 
 /** An error for a person: what is wrong, what mends it. */
-export function errorText(error: BackfillError): string {
-  return `${error.code}: ${error.message}.\n  → ${error.hint}`;
+export function errorText(error: BackfillError, say: Say = asIs): string {
+  return `${error.code}: ${say(error.message)}${say('.')}\n  → ${say(error.hint)}`;
 }
 
 /** An error for a program. */
@@ -41,54 +49,60 @@ export const widthBeside = (taken: number): number =>
   Math.max(30, Math.min(90, (process.stdout.columns || 200) - taken));
 
 /** A verification as a table: a row a finding. */
-export function verificationText({ backfill, verdict, checks, durationMs }: Verification): string {
+export function verificationText(
+  { backfill, verdict, checks, durationMs }: Verification,
+  say: Say = asIs,
+): string {
   const rows = checks.flatMap(({ title, findings }, number) =>
-    findings.map((finding, i) => [
-      i === 0 ? `${number + 1} ${title}` : '',
-      finding.verdict,
-      finding.sampleKeys ? `${finding.text}: ${finding.sampleKeys.join(', ')}` : finding.text,
+    findings.map(({ verdict: found, text, sampleKeys }, i) => [
+      i === 0 ? `${number + 1} ${say(title)}` : '',
+      say(found),
+      sampleKeys ? `${say(text)}${say(': ')}${sampleKeys.join(', ')}` : say(text),
     ]),
   );
   // Below the table: with the store's path in it, a command may be longer than a line.
   const hints = checks.flatMap(({ title, verdict: whole, hint }, number) =>
-    whole === 'fail' && hint ? [`${number + 1} ${title} → ${hint}`] : [],
+    whole === 'fail' && hint ? [`${number + 1} ${say(title)} → ${say(hint)}`] : [],
   );
   return [
-    `Verification of ${backfill}: ${verdict} (${duration(durationMs)})`,
-    table(['check', 'verdict', 'finding'], rows, [17, 9, widthBeside(30)]),
+    say(`Verification of ${backfill}: ${verdict} (${duration(durationMs)})`),
+    table([say('check'), say('verdict'), say('finding')], rows, [17, 9, widthBeside(30)]),
     ...hints,
   ].join('\n');
 }
 
 /** How the file changed, and whether VACUUM would pay: it never runs by itself, as it rewrites the whole store. */
-export function sizeText({ before, after }: SizeChange): string {
+export function sizeText({ before, after }: SizeChange, say: Say = asIs): string {
   const change = after.bytes - before.bytes;
-  const grown = change >= 0 ? `grew by ${bytes(change)}` : `shrank by ${bytes(-change)}`;
-  const size = `The store ${grown} to ${bytes(after.bytes)}, of which ${bytes(after.freeBytes)} are free.`;
-  return after.freeBytes > after.bytes / 5
-    ? `${size} VACUUM would give the free part back; it needs as much disk again and stops other writers.`
-    : `${size} VACUUM would not pay.`;
+  const isWorth = after.freeBytes > after.bytes / 5;
+  return say(
+    `The store ${change >= 0 ? 'grew' : 'shrank'} by ${bytes(Math.abs(change))} to ${bytes(after.bytes)}, of which ${bytes(after.freeBytes)} are free. VACUUM would ${isWorth ? 'give the free part back; it needs as much disk again and stops other writers' : 'not pay'}.`,
+  );
 }
 
 /** Where the backup is, and how to go back to it. */
-export function backupText({ path, bytes: size, isChecked }: Backup): string {
-  const unchecked = isChecked
-    ? ''
-    : '\n  It could not be looked at for damage: the schema uses what only the application has.';
-  return `Backup: ${path} (${bytes(size)}). To go back to it: umzug-backfill restore ${shellWord(path)}${unchecked}`;
+export function backupText({ path, bytes: size, isChecked }: Backup, say: Say = asIs): string {
+  const where = say(
+    `Backup: ${path} (${bytes(size)}). To go back to it: umzug-backfill restore ${shellWord(path)}`,
+  );
+  return isChecked
+    ? where
+    : `${where}\n  ${say('It could not be looked at for damage: the schema uses what only the application has.')}`;
 }
 
 /** An outcome for a person: drift, warnings, what was done, verdicts, size. */
-export function outcomeText(lines: readonly string[], outcome: RunOutcome): string {
+export function outcomeText(lines: readonly string[], outcome: RunOutcome, say: Say = asIs): string {
   return [
-    ...outcome.drifts.map(({ text }) => `warning: ${text}.`),
-    ...outcome.warnings.map((text) => `warning: ${text}.`),
-    ...(outcome.backup ? [backupText(outcome.backup)] : []),
+    ...warningLines(outcome, say),
+    ...(outcome.backup ? [backupText(outcome.backup, say)] : []),
     ...lines,
-    ...outcome.verifications.map(verificationText),
-    ...(outcome.size ? [sizeText(outcome.size)] : []),
+    ...outcome.verifications.map((made) => verificationText(made, say)),
+    ...(outcome.size ? [sizeText(outcome.size, say)] : []),
   ].join('\n');
 }
+
+const warningLines = ({ drifts, warnings }: Pick<Plan, 'drifts' | 'warnings'>, say: Say): string[] =>
+  [...drifts.map(({ text }) => text), ...warnings].map((text) => say(`warning: ${text}.`));
 
 /** What a program gets of an outcome. */
 export function outcomeJson<Outcome extends RunOutcome>(
@@ -100,47 +114,48 @@ export function outcomeJson<Outcome extends RunOutcome>(
 }
 
 /** A dry run for a person. */
-export function planText(command: string, plan: Plan): string {
-  const warnings = [...plan.drifts.map(({ text }) => text), ...plan.warnings].map(
-    (text) => `warning: ${text}.`,
-  );
+export function planText(command: string, plan: Plan, say: Say = asIs): string {
+  const warnings = warningLines(plan, say);
   if (plan.steps.length === 0 && plan.unverified.length === 0) {
-    return [...warnings, `Dry run of \`${command}\`: nothing to do.`].join('\n');
+    return [...warnings, say(`Dry run of \`${command}\`: nothing to do.`)].join('\n');
   }
   return [
     ...warnings,
-    `Dry run of \`${command}\`: nothing was written. It would do this:`,
-    ...(plan.backup ? [`a backup first: ${bytes(plan.backup.bytes)} in ${plan.backup.folder}`] : []),
-    ...plan.steps.flatMap(plannedStepLines),
-    ...plan.unverified.map((name) => `${name}: verify what an earlier run has filled`),
+    say(`Dry run of \`${command}\`: nothing was written. It would do this:`),
+    ...(plan.backup ? [say(`a backup first: ${bytes(plan.backup.bytes)} in ${plan.backup.folder}`)] : []),
+    ...plan.steps.flatMap((step) => plannedStepLines(step, say)),
+    ...plan.unverified.map((name) => say(`${name}: verify what an earlier run has filled`)),
   ].join('\n');
 }
 
-function plannedStepLines({ step, statements, fill, cellsToRevert }: PlannedStep): string[] {
-  const lines = [step];
-  for (const { sql, lockMs } of statements) lines.push(`  ${sql}   (write lock: about ${duration(lockMs)})`);
+function plannedStepLines({ step, statements, fill, cellsToRevert }: PlannedStep, say: Say): string[] {
+  const lines = statements.map(({ sql, lockMs }) => `${sql}   (write lock: about ${duration(lockMs)})`);
   if (cellsToRevert !== undefined)
     lines.push(
-      `  set to NULL again up to ${count(cellsToRevert)} cells that still hold what their row derives`,
+      `set to NULL again up to ${count(cellsToRevert)} cells that still hold what their row derives`,
     );
-  if (!fill) return lines;
-  const toFill = Object.entries(fill.cellsToFill).map(([column, cells]) => `${count(cells)} in ${column}`);
-  const skipped = Object.entries(fill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
-  lines.push(
-    `  ${fill.kind} run: ${count(fill.rows)} rows in scope with a NULL, in ${count(fill.batches)} batches, about ${duration(fill.expectedMs)}`,
-    `  cells to fill: ${toFill.join(', ')}`,
-    `  to skip: ${skipped.length > 0 ? skipped.join(', ') : 'none'}`,
-    `  disk needed: about ${bytes(fill.diskBytes)}, and as much for a moment in the journal`,
-    `  triggers that each update fires: ${fill.triggers.length > 0 ? fill.triggers.join(', ') : 'none'}`,
-  );
-  if (fill.samples.length > 0) {
-    const columns = Object.keys(fill.cellsToFill);
+  if (fill) {
+    const toFill = Object.entries(fill.cellsToFill).map(([column, cells]) => `${count(cells)} in ${column}`);
+    const skipped = Object.entries(fill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
     lines.push(
-      table(
-        ['key', ...columns],
-        fill.samples.map(({ key, values }) => [key, ...columns.map((name) => values[name] ?? '')]),
-      ),
+      `${fill.kind} run: ${count(fill.rows)} rows in scope with a NULL, in ${count(fill.batches)} batches, about ${duration(fill.expectedMs)}`,
+      `cells to fill: ${toFill.join(', ')}`,
+      `to skip: ${skipped.length > 0 ? skipped.join(', ') : 'none'}`,
+      `disk needed: about ${bytes(fill.diskBytes)}, and as much for a moment in the journal`,
+      `triggers that each update fires: ${fill.triggers.length > 0 ? fill.triggers.join(', ') : 'none'}`,
     );
   }
-  return lines;
+  return [
+    step,
+    ...lines.map((line) => `  ${say(line)}`),
+    ...(fill && fill.samples.length > 0 ? [sampleTable(fill, say)] : []),
+  ];
+}
+
+function sampleTable({ samples, cellsToFill }: PlannedFill, say: Say): string {
+  const columns = Object.keys(cellsToFill);
+  return table(
+    [say('key'), ...columns],
+    samples.map(({ key, values }) => [key, ...columns.map((name) => say(values[name] ?? ''))]),
+  );
 }

@@ -125,10 +125,10 @@ function requireRoom<Found>(
   }
   const backup = dueBackup(options, session, { command, steps: stepsOf(found) });
   if (backup) needs.unshift({ what: 'the backup', ...backup });
-  const without = backup
-    ? ', back up to another disk with --backup-dir, or do without a backup with --no-backup'
-    : '';
-  requireSpace(needs, `Make room${without}, then run the same command again; nothing was changed`);
+  requireSpace(
+    needs,
+    `Make room${backup ? ', back up to another disk with --backup-dir, or do without a backup with --no-backup' : ''}, then run the same command again; nothing was changed`,
+  );
 }
 
 /**

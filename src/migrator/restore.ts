@@ -157,10 +157,10 @@ function openBackup({ project, backup }: MigratorOptions, path: string, live: St
   let source: Store | undefined;
   try {
     const files = locateStore(path);
-    if (isSameFile(files.path, live.path)) throw unusable(path, 'is the store itself');
+    if (isSameFile(files.path, live.path)) throw unusable(`${path} is the store itself`);
     source = new Store(files, { access: 'look' });
     if (checkDamage(source, (backup ? backup.check : undefined) ?? 'quick') === false)
-      throw unusable(path, 'is damaged');
+      throw unusable(`${path} is damaged`);
     checkRequirements(source, project.config.requires);
     return source;
   } catch (error) {
@@ -183,7 +183,7 @@ function openBackup({ project, backup }: MigratorOptions, path: string, live: St
         { cause: error },
       );
     }
-    throw unusable(path, `can not be restored: ${lower(error.message)}`, error);
+    throw unusable(`${path} can not be restored: ${lower(error.message)}`, error);
   }
 }
 
@@ -195,10 +195,10 @@ function isSameFile(a: string, b: string): boolean {
 
 const lower = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
-function unusable(path: string, what: string, cause?: unknown): BackfillError {
+function unusable(message: string, cause?: unknown): BackfillError {
   return new BackfillError(
     'BACKUP_UNUSABLE',
-    `${path} ${what}`,
+    message,
     'Name another backup: umzug-backfill restore FILE; nothing was changed',
     { cause },
   );

@@ -5,9 +5,10 @@ import { findTarget, writeOut } from '../store/out-file.js';
 import { locateStore } from '../store/path.js';
 import type { Verdict } from '../verification/check.js';
 import type { Verification } from '../verification/verify.js';
+import { type Lang, sayIn } from '../words/lang.js';
 import { REPORT_FILE } from './default-file.js';
 import { gather } from './gather.js';
-import { type Lang, WORDS } from './words.js';
+import { WORDS } from './words.js';
 
 /** How to make a report. */
 export interface ReportOptions {
@@ -42,7 +43,7 @@ export async function makeReport(options: MigratorOptions, how: ReportOptions = 
   const { page } = await import('./page.js'); // with the library for charts, which nothing else needs
   const failed = facts.backfills.find(({ verification }) => verification?.verdict === 'fail')?.verification;
   return {
-    text: page(facts, { words: WORDS[lang], tell }),
+    text: page(facts, { words: WORDS[lang], say: await sayIn(lang), tell }),
     ...(failed ? { error: verificationFailed(failed) } : {}),
     backfills: facts.backfills.map(({ step, verification }) => ({
       name: step.name,

@@ -1,9 +1,7 @@
 import type { Step } from '../steps/step.js';
+import type { Lang } from '../words/lang.js';
 import { en } from './words.en.js';
 import { zh } from './words.zh.js';
-
-/** Languages that a report can be in: English, Simplified Chinese. */
-export type Lang = 'en' | 'zh';
 
 /** A number, an amount or a name, ready to be shown. */
 type Shown = string;

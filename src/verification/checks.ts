@@ -10,10 +10,12 @@ import { showValue } from './timestamps.js';
 const MAX_GROUPS = 200;
 
 /** A finding for the cells of `found`, none when there are none. */
-function cells(verdict: CheckFinding['verdict'], found: Finding, text: string): CheckFinding[] {
-  return found.count === 0
-    ? []
-    : [{ verdict, text: `${found.count} ${text}`, sampleKeys: found.keys.map(String) }];
+function cells(
+  verdict: CheckFinding['verdict'],
+  found: Finding,
+  text: (cells: number) => string,
+): CheckFinding[] {
+  return found.count === 0 ? [] : [{ verdict, text: text(found.count), sampleKeys: found.keys.map(String) }];
 }
 
 /** Check 1: how much of the scope is filled. */
@@ -27,16 +29,23 @@ export function coverage(
   const findings = facts.columns.flatMap((column): CheckFinding[] => {
     const share = percent(column.filled, facts.rows);
     const isBelow = minCoverage !== undefined && share < minCoverage;
-    const least = isBelow ? `, below the ${minCoverage}% asked for` : '';
     return [
       {
         verdict: isBelow ? 'fail' : 'pass',
-        text: `${column.name}: ${column.filled} of ${facts.rows} filled (${share}%)${least}`,
+        text: `${column.name}: ${column.filled} of ${facts.rows} filled (${share}%)${isBelow ? `, below the ${minCoverage}% asked for` : ''}`,
       },
-      ...cells('fail', column.fillable, `cells of ${column.name} are NULL though a value can be derived`),
-      ...cells('warn', column.waiting, `cells of ${column.name} wait for a catch-up`),
-      ...cells('warn', column.refused, `cells of ${column.name} were refused by a trigger or a constraint`),
-      ...cells('warn', column.withoutValue, `cells of ${column.name} have no value to derive`),
+      ...cells(
+        'fail',
+        column.fillable,
+        (n) => `${n} cells of ${column.name} are NULL though a value can be derived`,
+      ),
+      ...cells('warn', column.waiting, (n) => `${n} cells of ${column.name} wait for a catch-up`),
+      ...cells(
+        'warn',
+        column.refused,
+        (n) => `${n} cells of ${column.name} were refused by a trigger or a constraint`,
+      ),
+      ...cells('warn', column.withoutValue, (n) => `${n} cells of ${column.name} have no value to derive`),
     ];
   });
   if (reasons.length > 0) findings.push({ verdict: 'warn', text: `skipped: ${reasons.join(', ')}` });
@@ -69,9 +78,13 @@ export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
   const equal = filled - thisRun.count - earlierRun.count - foreign.count;
   const findings: CheckFinding[] = [
     { verdict: 'pass', text: `${equal} of ${filled} filled cells hold what their row derives` },
-    ...cells('fail', thisRun, 'cells filled by the run being verified do not hold what their row derives'),
-    ...cells('warn', earlierRun, 'cells filled by an earlier run were changed since'),
-    ...cells('warn', foreign, 'cells written by the application hold a value of its own'),
+    ...cells(
+      'fail',
+      thisRun,
+      (n) => `${n} cells filled by the run being verified do not hold what their row derives`,
+    ),
+    ...cells('warn', earlierRun, (n) => `${n} cells filled by an earlier run were changed since`),
+    ...cells('warn', foreign, (n) => `${n} cells written by the application hold a value of its own`),
   ];
   const figures = {
     cellsFilled: filled,
@@ -123,19 +136,19 @@ function shownGroups({ groups: found, columns }: ScanFacts): [name: string, Grou
 /** Check 5: whether the filled columns hold timestamps, and plausible ones. */
 export function timestamps({ checks }: Backfill, facts: ScanFacts): CheckResult {
   const findings = facts.columns.flatMap(({ name, timestamps: found }): CheckFinding[] => {
-    const range =
-      found.min && found.max ? `${showValue(found.min.text)} to ${showValue(found.max.text)}` : 'none';
     return [
       {
         verdict: 'pass',
-        text: `${name}: ${range}; ${found.withoutOffset} of ${found.valid} without offset, read as UTC`,
+        text: `${name}: ${found.min && found.max ? `${showValue(found.min.text)} to ${showValue(found.max.text)}` : 'none'}; ${found.withoutOffset} of ${found.valid} without offset, read as UTC`,
       },
-      ...cells('warn', found.invalid, `values of ${name} are no timestamps`),
-      ...cells('warn', found.future, `values of ${name} lie in the future`),
+      ...cells('warn', found.invalid, (n) => `${n} values of ${name} are no timestamps`),
+      ...cells('warn', found.future, (n) => `${n} values of ${name} lie in the future`),
     ];
   });
-  if (checks.lag)
-    findings.push(...cells('warn', facts.toBefore, `rows have ${checks.lag.to} before ${checks.lag.from}`));
+  if (checks.lag) {
+    const { from, to } = checks.lag;
+    findings.push(...cells('warn', facts.toBefore, (n) => `${n} rows have ${to} before ${from}`));
+  }
   const figures = {
     columns: facts.columns.map(({ name, timestamps: found }) => ({
       name,

@@ -26,9 +26,10 @@ export function indexUse(store: Store, backfill: Backfill, steps: readonly Step[
 function judge(store: Store, backfill: Backfill, use: IndexUse, steps: readonly Step[]): CheckFinding {
   const name = standingName(store, use.index, steps);
   if (name === undefined) return { verdict: 'fail', text: `${use.index} does not exist` };
-  const label = name === use.index ? name : `${use.index} (as ${name})`;
+  const other = name === use.index ? undefined : name;
   const plan = queryPlan(store, use.query);
-  if (usesIndex(plan, name)) return { verdict: 'pass', text: `${label} is used` };
+  if (usesIndex(plan, name))
+    return { verdict: 'pass', text: `${use.index}${other === undefined ? '' : ` (as ${other})`} is used` };
   const table = identifier(backfill.table);
   const [plain, quoted] = [backfill.table, table].map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
   const forced = use.query.replace(
@@ -38,8 +39,14 @@ function judge(store: Store, backfill: Backfill, use: IndexUse, steps: readonly 
   const canBeUsed = store.compileError(forced) === undefined && usesIndex(queryPlan(store, forced), name);
   const isServed = plan.some((line) => /\bUSING (?:COVERING )?INDEX /.test(line));
   if (canBeUsed && isServed)
-    return { verdict: 'warn', text: `${label} could be used, but SQLite prefers another index` };
-  return { verdict: 'fail', text: `${label} is not used for its query` };
+    return {
+      verdict: 'warn',
+      text: `${use.index}${other === undefined ? '' : ` (as ${other})`} could be used, but SQLite prefers another index`,
+    };
+  return {
+    verdict: 'fail',
+    text: `${use.index}${other === undefined ? '' : ` (as ${other})`} is not used for its query`,
+  };
 }
 
 function standingName(store: Store, index: string, steps: readonly Step[]): string | undefined {

@@ -37,10 +37,10 @@ export interface CliOptions {
   readonly onStderr?: (text: string, child: ChildProcess) => void;
 }
 
-/** The environment without what npm or the developer's shell would tell the command. */
+/** The environment without what npm or the developer's shell would tell the command, as the store or the language. */
 export function cleanEnv(home: string, env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^npm_/i.test(name) && name !== 'AGENTOS_DB_PATH' && name !== 'NODE_OPTIONS',
+    ([name]) => !/^(?:npm_.*|AGENTOS_DB_PATH|NODE_OPTIONS|LC_ALL|LC_MESSAGES|LANG)$/i.test(name),
   );
   return { ...Object.fromEntries(inherited), HOME: home, ...env };
 }

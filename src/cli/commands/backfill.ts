@@ -13,22 +13,25 @@ export const registerBackfill: Register = (program, cli) => {
     .option('--rescan', 'begin at the first key and try skips again (default: behind the last watermark)')
     .addHelpText('after', '\nExample:\n  umzug-backfill backfill v021-2-decision-fields --rescan')
     .action(async (name: string | undefined, options: CommonOptions & { readonly rescan?: boolean }) =>
-      cli.run(options, async (migrator) => {
+      cli.run(options, async (migrator, { say }) => {
         const target = { name, isRescan: options.rescan ?? false };
         if (options.dryRun) {
           const { planBackfill } = await import('../../migrator/plan.js');
           const plan = await planBackfill(migrator, target);
-          return { json: { command: 'backfill', dryRun: true, ...plan }, text: planText('backfill', plan) };
+          return {
+            json: { command: 'backfill', dryRun: true, ...plan },
+            text: planText('backfill', plan, say),
+          };
         }
         const { backfill } = await import('../../migrator/backfill.js');
         const outcome = await backfill(migrator, target);
         const isIdle = outcome.ran.length + outcome.verifications.length === 0 && !outcome.error;
         const lines = isIdle
-          ? ['Nothing to do: no row waits.']
-          : outcome.ran.map((ran) => `ran ${ran} again`);
+          ? [say('Nothing to do: no row waits.')]
+          : outcome.ran.map((ran) => say(`ran ${ran} again`));
         return {
           json: outcomeJson('backfill', outcome),
-          text: outcomeText(lines, outcome),
+          text: outcomeText(lines, outcome, say),
           error: outcome.error,
         };
       }),

@@ -2,6 +2,7 @@ import { Option } from 'commander';
 import { DEPLOY_LOCK_TIMEOUT_MS } from '../../deploy/deploy.js';
 import { EXIT } from '../../errors.js';
 import type { Status } from '../../migrator/status.js';
+import type { Say } from '../../words/lang.js';
 import type { Output, Register } from '../cli.js';
 import { type CommonOptions, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
@@ -13,7 +14,7 @@ interface DeployFlags extends CommonOptions {
 }
 
 /** What `--check` says: the steps that are not applied, and whether anything else is to be done. */
-function checked({ steps, isPending }: Status): Output {
+function checked({ steps, isPending }: Status, say: Say): Output {
   const pending = steps.filter(({ state }) => state !== 'applied').map(({ name }) => name);
   const text =
     isPending === false
@@ -21,7 +22,7 @@ function checked({ steps, isPending }: Status): Output {
       : `There is work for: umzug-backfill deploy${pending.length > 0 ? ` (${pending.join(', ')})` : ''}`;
   return {
     json: { command: 'deploy', check: true, isPending, pending },
-    text,
+    text: say(text),
     exitCode: isPending === false ? EXIT.done : EXIT.pending,
   };
 }
@@ -47,27 +48,27 @@ export const registerDeploy: Register = (program, cli) => {
     )
     .addHelpText('after', '\nExample:\n  umzug-backfill deploy --backfills background && exec node server.js')
     .action(async (options: DeployFlags) =>
-      cli.run(options, async (migrator) => {
+      cli.run(options, async (migrator, { say }) => {
         if (options.check) {
           const { status } = await import('../../migrator/status.js');
-          return checked(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }));
+          return checked(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }), say);
         }
         if (options.dryRun) {
           const { planUp } = await import('../../migrator/plan.js');
           const plan = await planUp(migrator);
-          return { json: { command: 'deploy', dryRun: true, ...plan }, text: planText('deploy', plan) };
+          return { json: { command: 'deploy', dryRun: true, ...plan }, text: planText('deploy', plan, say) };
         }
         const { up } = await import('../../migrator/up.js');
         const outcome = await up(
           { ...migrator, lockTimeoutMs: migrator.lockTimeoutMs ?? DEPLOY_LOCK_TIMEOUT_MS },
           { leavesBackfills: options.backfills === 'background' },
         );
-        const left = outcome.left.map(
-          (name) => `left to the background: ${name} (umzug-backfill up does it)`,
+        const left = outcome.left.map((name) =>
+          say(`left to the background: ${name} (umzug-backfill up does it)`),
         );
         return {
           json: outcomeJson('deploy', outcome),
-          text: outcomeText([...upLines(outcome), ...left], outcome),
+          text: outcomeText([...upLines(outcome, say), ...left], outcome, say),
           error: outcome.error,
         };
       }),

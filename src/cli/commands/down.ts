@@ -1,18 +1,20 @@
 import { Option } from 'commander';
 import { count } from '../../format.js';
 import type { DownOutcome } from '../../migrator/down.js';
+import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
 
-function lines({ reverted, cells, size }: DownOutcome): string[] {
-  if (!size) return ['Nothing to do: no step is applied.'];
+function lines({ reverted, cells, size }: DownOutcome, say: Say): string[] {
+  if (!size) return [say('Nothing to do: no step is applied.')];
   return [
-    ...cells.map(
-      ({ backfill, reverted: taken, kept }) =>
+    ...cells.map(({ backfill, reverted: taken, kept }) =>
+      say(
         `${backfill}: ${count(taken)} cells taken back, ${count(kept)} kept since they were changed meanwhile`,
+      ),
     ),
-    ...reverted.map((name) => `reverted ${name}`),
+    ...reverted.map((name) => say(`reverted ${name}`)),
   ];
 }
 
@@ -28,18 +30,18 @@ export const registerDown: Register = (program, cli) => {
     .option('--step <count>', 'revert this many steps (default: 1)', positiveInteger)
     .addHelpText('after', '\nExample:\n  umzug-backfill down --to 0 --yes')
     .action(async (options: CommonOptions & { readonly to?: string; readonly step?: number }) =>
-      cli.run(options, async (migrator) => {
+      cli.run(options, async (migrator, { say }) => {
         const target = { to: options.to === '0' ? (0 as const) : options.to, step: options.step };
         if (options.dryRun) {
           const { planDown } = await import('../../migrator/plan.js');
           const plan = await planDown(migrator, target);
-          return { json: { command: 'down', dryRun: true, ...plan }, text: planText('down', plan) };
+          return { json: { command: 'down', dryRun: true, ...plan }, text: planText('down', plan, say) };
         }
         const { down } = await import('../../migrator/down.js');
         const outcome = await down(migrator, target);
         return {
           json: outcomeJson('down', outcome),
-          text: outcomeText(lines(outcome), outcome),
+          text: outcomeText(lines(outcome, say), outcome, say),
           error: outcome.error,
         };
       }),

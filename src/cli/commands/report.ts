@@ -1,22 +1,25 @@
 import { bytes } from '../../format.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { ReportOutcome } from '../../report/report.js';
+import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import { errorJson } from '../text.js';
 
 /** A report for a person: where it is, and what it says in one word of each backfill. */
-export function reportLines({ path, bytes: size, backfills, error }: ReportOutcome): string[] {
+export function reportLines({ path, bytes: size, backfills, error }: ReportOutcome, say: Say): string[] {
   if (path === undefined) {
     return [
-      `No report was written${error ? ` (${error.code}: ${error.message})` : ', as the run was stopped'}.`,
+      say(
+        `No report was written${error ? ` (${error.code}: ${error.message})` : ', as the run was stopped'}.`,
+      ),
     ];
   }
   return [
-    `Report: ${path} (${bytes(size ?? 0)}).`,
+    say(`Report: ${path} (${bytes(size ?? 0)}).`),
     ...(backfills ?? []).map(
       ({ name, verdict }) =>
-        `  ${name}: ${verdict === 'none' ? 'not applied, or not to be verified' : verdict}`,
+        `  ${name}${say(': ')}${say(verdict === 'none' ? 'not applied, or not to be verified' : verdict)}`,
     ),
   ];
 }
@@ -39,20 +42,20 @@ export const registerReport: Register = (program, cli) => {
     )
     .addHelpText('after', '\nExample:\n  umzug-backfill report --out audit-log.html')
     .action(async (options: CommonOptions & { readonly out?: string }) =>
-      cli.run(options, async (migrator, tell) => {
+      cli.run(options, async (migrator, { lang, say, tell }) => {
         const { checkTarget, report } = await import('../../report/report.js');
         const file = options.out ?? DEFAULT_REPORT;
         if (options.dryRun) {
           const path = checkTarget(migrator, file);
           return {
             json: { command: 'report', dryRun: true, path },
-            text: `Dry run of \`report\`: nothing was written. It would write ${path}.`,
+            text: say(`Dry run of \`report\`: nothing was written. It would write ${path}.`),
           };
         }
-        const outcome = await report(migrator, file, { tell });
+        const outcome = await report(migrator, file, { lang, tell });
         return {
           json: { command: 'report', ...reportResult(outcome) },
-          text: reportLines(outcome).join('\n'),
+          text: reportLines(outcome, say).join('\n'),
           error: outcome.error,
         };
       }),

@@ -1,20 +1,16 @@
 import { bytes } from '../../format.js';
 import type { RestoreOutcome } from '../../migrator/restore.js';
 import { shellWord } from '../../shell.js';
+import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
 
-function text({
-  from,
-  bytes: size,
-  path,
-  saved,
-  wasDamaged,
-  isReplaced,
-  isCopyBehind,
-}: RestoreOutcome): string {
+function text(outcome: RestoreOutcome, say: Say): string {
+  const { from, bytes: size, path, saved, wasDamaged, isReplaced, isCopyBehind } = outcome;
   if (saved === undefined) {
-    return `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`;
+    return say(
+      `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`,
+    );
   }
   return [
     `Restored ${path} from ${from} (${bytes(size)}).`,
@@ -27,7 +23,9 @@ function text({
         ]
       : []),
     ...(isReplaced ? ['The file was replaced: restart every program that may have had the store open.'] : []),
-  ].join('\n');
+  ]
+    .map(say)
+    .join('\n');
 }
 
 /** `restore`: bring the store back to a backup. */
@@ -38,12 +36,12 @@ export const registerRestore: Register = (program, cli) => {
     .argument('[file]', 'the backup (default: the newest)')
     .addHelpText('after', '\nExample:\n  umzug-backfill restore store.db.backup-20261125T013152Z')
     .action(async (file: string | undefined, options: CommonOptions) =>
-      cli.run(options, async (migrator) => {
+      cli.run(options, async (migrator, { say }) => {
         const { restore } = await import('../../migrator/restore.js');
         const outcome = await restore(migrator, file, options.dryRun);
         return {
           json: { command: 'restore', dryRun: options.dryRun ?? false, ...outcome },
-          text: text(outcome),
+          text: text(outcome, say),
         };
       }),
     );

@@ -10,20 +10,23 @@ export const registerSkips: Register = (program, cli) => {
     .argument('[name]', 'one backfill (default: all)')
     .addHelpText('after', '\nExample:\n  umzug-backfill skips v021-2-decision-fields')
     .action(async (name: string | undefined, options: CommonOptions) =>
-      cli.run(options, async (migrator) => {
+      cli.run(options, async (migrator, { say }) => {
         const { skips } = await import('../../migrator/status.js');
         const found = await skips(migrator, name);
         const rows = found.flatMap((entry) =>
           entry.skips.map(({ key, target, reason }) => [
             entry.backfill,
             String(key),
-            target === '*' ? 'the row' : target,
+            target === '*' ? say('the row') : target,
             reason,
           ]),
         );
         return {
           json: { command: 'skips', backfills: found },
-          text: rows.length > 0 ? table(['backfill', 'key', 'what', 'reason'], rows) : 'Nothing was skipped.',
+          text:
+            rows.length > 0
+              ? table([say('backfill'), say('key'), say('what'), say('reason')], rows)
+              : say('Nothing was skipped.'),
         };
       }),
     );

@@ -1,39 +1,50 @@
 import { EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
 import type { Status, StepStatus } from '../../migrator/status.js';
+import type { Say } from '../../words/lang.js';
 import type { Cli, Register } from '../cli.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import { table, widthBeside } from '../text.js';
+import { widthOf } from '../wide.js';
 
-function detail({ backfill, durationMs, state, appliedAt, packageVersion }: StepStatus): string {
+function detail({ backfill, durationMs, state, appliedAt, packageVersion }: StepStatus, say: Say): string {
   if (state === 'pending') return '';
-  const by = `by version ${packageVersion}`;
-  const when = appliedAt === null ? `not finished, ${by}` : `${appliedAt}, ${duration(durationMs)}, ${by}`;
+  const when = say(
+    appliedAt === null
+      ? `not finished, by version ${packageVersion}`
+      : `${appliedAt}, ${duration(durationMs)}, by version ${packageVersion}`,
+  );
   if (!backfill) return when;
   const skipped = Object.entries(backfill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
   return [
     when,
-    `${backfill.percent}%, at key ${backfill.cursor ?? 'none'} of ${backfill.watermark ?? 'none'}`,
-    `${count(backfill.rowsScanned)} rows read, ${count(backfill.cellsFilled)} cells filled in ${count(backfill.batches)} batches`,
-    ...(skipped.length > 0 ? [`skipped ${skipped.join(', ')}`] : []),
-    `verification: ${backfill.verdict}`,
-    ...(backfill.isWaiting === 'unknown' ? ['whether rows wait: unknown (status --check reads on)'] : []),
-    ...(backfill.isWaiting === true ? ['rows wait for a catch-up'] : []),
+    say(`${backfill.percent}%, at key ${backfill.cursor ?? 'none'} of ${backfill.watermark ?? 'none'}`),
+    say(
+      `${count(backfill.rowsScanned)} rows read, ${count(backfill.cellsFilled)} cells filled in ${count(backfill.batches)} batches`,
+    ),
+    ...(skipped.length > 0 ? [say(`skipped ${skipped.join(', ')}`)] : []),
+    say(`verification: ${backfill.verdict}`),
+    ...(backfill.isWaiting === 'unknown'
+      ? [say('whether rows wait: unknown (status --check reads on)')]
+      : []),
+    ...(backfill.isWaiting === true ? [say('rows wait for a catch-up')] : []),
   ].join('\n');
 }
 
-function statusText({ path, steps, drifts, isPending }: Status): string {
-  const rows = steps.map((step) => [step.name, step.state, detail(step)]);
-  const nameWidth = Math.max(6, ...steps.map(({ name }) => name.length + 2));
+function statusText({ path, steps, drifts, isPending }: Status, say: Say): string {
+  const rows = steps.map((step) => [step.name, say(step.state), detail(step, say)]);
+  const nameWidth = Math.max(6, ...steps.map(({ name }) => widthOf(name) + 2));
   return [
-    `Store: ${path}`,
-    table(['step', 'state', 'detail'], rows, [nameWidth, 11, widthBeside(nameWidth + 15)]),
-    ...drifts.map(({ text }) => `warning: ${text}.`),
-    isPending === 'unknown'
-      ? 'Nothing to do but, maybe, rows that wait.'
-      : isPending
-        ? 'There is work for: umzug-backfill up'
-        : 'Nothing to do.',
+    say(`Store: ${path}`),
+    table([say('step'), say('state'), say('detail')], rows, [nameWidth, 11, widthBeside(nameWidth + 15)]),
+    ...drifts.map(({ text }) => say(`warning: ${text}.`)),
+    say(
+      isPending === 'unknown'
+        ? 'Nothing to do but, maybe, rows that wait.'
+        : isPending
+          ? 'There is work for: umzug-backfill up'
+          : 'Nothing to do.',
+    ),
   ].join('\n');
 }
 
@@ -43,13 +54,13 @@ export const registerStatus: Register = (program, cli) => {
     .option('--check', 'exit 3 when `up` would have something to do (default: exit 0)')
     .addHelpText('after', '\nExample:\n  umzug-backfill status --check && echo "up to date"')
     .action(async (options: CommonOptions & { readonly check?: boolean }) =>
-      cli.run(options, async (migrator) => {
+      cli.run(options, async (migrator, { say }) => {
         const { status } = await import('../../migrator/status.js');
         // An exit code has no third answer: every row is read that it takes.
         const found = await status(migrator, options.check ? { probeRows: Number.POSITIVE_INFINITY } : {});
         return {
           json: { command: 'status', ...found },
-          text: statusText(found),
+          text: statusText(found, say),
           exitCode: options.check && found.isPending !== false ? EXIT.pending : EXIT.done,
         };
       }),

@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import type { UpOutcome, UpTarget } from '../../migrator/up.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
+import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
@@ -10,12 +11,12 @@ import { reportLines, reportResult } from './report.js';
 export const NOTHING_TO_DO = 'Nothing to do: every step is applied and verified.';
 
 /** What an `up` has done, a line each. */
-export function upLines({ applied, caughtUp, remade, left, size }: UpOutcome): string[] {
-  if (!size && left.length === 0) return [NOTHING_TO_DO];
+export function upLines({ applied, caughtUp, remade, left, size }: UpOutcome, say: Say): string[] {
+  if (!size && left.length === 0) return [say(NOTHING_TO_DO)];
   return [
-    ...remade.map((name) => `made again what was missing of ${name}`),
-    ...caughtUp.map((name) => `caught up ${name}`),
-    ...applied.map((name) => `applied ${name}`),
+    ...remade.map((name) => say(`made again what was missing of ${name}`)),
+    ...caughtUp.map((name) => say(`caught up ${name}`)),
+    ...applied.map((name) => say(`applied ${name}`)),
   ];
 }
 
@@ -34,18 +35,18 @@ export const registerUp: Register = (program, cli) => {
     )
     .addHelpText('after', '\nExample:\n  umzug-backfill up --db-path data/store.db --dry-run')
     .action(async (options: CommonOptions & UpTarget & { readonly report?: string | true }) =>
-      cli.run(options, async (migrator, tell) => {
+      cli.run(options, async (migrator, { lang, say, tell }) => {
         if (options.dryRun) {
           const { planUp } = await import('../../migrator/plan.js');
           const plan = await planUp(migrator, options);
-          return { json: { command: 'up', dryRun: true, ...plan }, text: planText('up', plan) };
+          return { json: { command: 'up', dryRun: true, ...plan }, text: planText('up', plan, say) };
         }
         const { up } = await import('../../migrator/up.js');
         if (options.report === undefined) {
           const outcome = await up(migrator, options);
           return {
             json: outcomeJson('up', outcome),
-            text: outcomeText(upLines(outcome), outcome),
+            text: outcomeText(upLines(outcome, say), outcome, say),
             error: outcome.error,
           };
         }
@@ -53,12 +54,12 @@ export const registerUp: Register = (program, cli) => {
         const file = options.report === true ? DEFAULT_REPORT : options.report;
         checkTarget(migrator, file); // before anything is changed
         const outcome = await up(migrator, options);
-        const report = await reportAfter(migrator, file, outcome, { tell });
+        const report = await reportAfter(migrator, file, outcome, { lang, tell });
         const error = outcome.error ?? report.error;
         const all = { ...outcome, ...(error ? { error } : {}) };
         return {
           json: { ...outcomeJson('up', all), report: reportResult(report) },
-          text: [outcomeText(upLines(outcome), outcome), ...reportLines(report)].join('\n'),
+          text: [outcomeText(upLines(outcome, say), outcome, say), ...reportLines(report, say)].join('\n'),
           error,
         };
       }),

@@ -11,7 +11,7 @@ export const registerVerify: Register = (program, cli) => {
     .option('--print-sql', 'print the checks as SQL for the sqlite3 shell instead (default: off)')
     .addHelpText('after', '\nExample:\n  umzug-backfill verify --min-coverage 99.5 --json')
     .action(async (options: CommonOptions & { readonly minCoverage?: number; readonly printSql?: boolean }) =>
-      cli.run(options, async (migrator) => {
+      cli.run(options, async (migrator, { say }) => {
         if (options.printSql) {
           const { verificationSql } = await import('../../verification/print-sql.js');
           const { backfillsOf } = await import('../../migrator/session.js');
@@ -25,7 +25,7 @@ export const registerVerify: Register = (program, cli) => {
         const error = failed && verificationFailed(failed);
         return {
           json: { command: 'verify', verifications, ...(error ? { error: errorJson(error) } : {}) },
-          text: verifications.map(verificationText).join('\n'),
+          text: verifications.map((made) => verificationText(made, say)).join('\n'),
           error,
         };
       }),

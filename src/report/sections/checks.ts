@@ -6,12 +6,12 @@ import { badge, code, type Making } from './section.js';
 
 /** The checks of a backfill, each with its verdict, or why there are none. */
 export function checksSection({ step, verification, refusal }: BackfillFacts, making: Making): Html {
-  const { words } = making;
+  const { words, say } = making;
   if (!verification) {
     if (refusal === undefined || refusal.code === 'STEP_NOT_APPLIED')
       return html`<h3>${words.verification}</h3><p>${words.notApplied}</p>`;
     return html`<h3>${words.verification}</h3>
-<p>${words.notVerified} ${code(refusal.code)} <span lang="en">${refusal.message}.</span></p>
+<p>${words.notVerified} ${code(refusal.code)} <span lang="${words.locale}">${say(refusal.message)}${say('.')}</span></p>
 `;
   }
   const texts = verification.checks.map((check) => checkText(check, step, words));

@@ -48,13 +48,13 @@ export function copyFolder(files: StoreFiles, given: string | undefined): string
     );
   }
   const folder = resolve(expandHome(given));
-  const refuse = (what: string, hint: string): BackfillError =>
-    new BackfillError('BACKUP_FOLDER_UNUSABLE', `${what} ${folder} for backups`, hint);
+  const refuse = (message: string, hint: string): BackfillError =>
+    new BackfillError('BACKUP_FOLDER_UNUSABLE', message, hint);
   if (!statOf(folder)?.isDirectory())
-    throw refuse('There is no folder', `Make it first: mkdir -p ${shellWord(folder)}`);
+    throw refuse(`There is no folder ${folder} for backups`, `Make it first: mkdir -p ${shellWord(folder)}`);
   if (!isWritable(folder))
     throw refuse(
-      'This user may not write the folder',
+      `This user may not write the folder ${folder} for backups`,
       `Give this user write permission: chmod u+w ${shellWord(folder)}`,
     );
   return realpathSync(folder);

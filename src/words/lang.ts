@@ -1,0 +1,28 @@
+/** Languages in which results and errors are told: English, Simplified Chinese. */
+export const LANGS = ['en', 'zh'] as const;
+
+/** A language of {@link LANGS}. */
+export type Lang = (typeof LANGS)[number];
+
+/** Says an English text in the reader's language. What has no translation stays English. */
+export type Say = (text: string) => string;
+
+/** Says a text as it is, in English. */
+export const asIs: Say = (text) => text;
+
+/**
+ * The language of a locale: of `LC_ALL`, else of `LC_MESSAGES`, else of `LANG`, whichever is set first.
+ *
+ * @returns `zh` of a value that begins so, else `en`
+ * @see https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html section 8.2
+ */
+export function localeLang({ LC_ALL, LC_MESSAGES, LANG }: NodeJS.ProcessEnv): Lang {
+  return (LC_ALL || LC_MESSAGES || LANG || '').startsWith('zh') ? 'zh' : 'en';
+}
+
+/** What says texts in a language. Other words than English are loaded when they are asked for. */
+export async function sayIn(lang: Lang): Promise<Say> {
+  if (lang === 'en') return asIs;
+  const [{ translator }, { zh }] = await Promise.all([import('./translate.js'), import('./zh.js')]);
+  return translator(zh);
+}

@@ -1,0 +1,65 @@
+import type { Say } from './lang.js';
+
+/**
+ * Translations by English text. A text may have holes: `{name}` takes anything, `{#name}` a number, `{~name}` a text that has a
+ * translation itself, `{*name}` a list of such texts. In the translation they are `{name}`, in any order.
+ */
+export type Catalog = Readonly<Record<string, string>>;
+
+/** A hole of an English text. */
+const HOLE = /\{([#~*]?)(\w+)\}/g;
+
+interface Form {
+  readonly pattern: RegExp;
+  readonly holes: readonly { readonly kind: string; readonly name: string }[];
+  readonly translation: string;
+}
+
+/**
+ * Makes what translates by a catalog. Of several forms that a text may have, the one with most words of its own counts.
+ */
+export function translator(catalog: Catalog): Say {
+  const forms = Object.entries(catalog)
+    .filter(([text]) => text.search(HOLE) >= 0)
+    .sort(([a], [b]) => ownLength(b) - ownLength(a))
+    .map(([text, translation]) => formOf(text, translation));
+
+  const exact = (text: string): string | undefined =>
+    Object.hasOwn(catalog, text) ? catalog[text] : undefined;
+  const formed = (text: string): string | undefined => {
+    for (const form of forms) {
+      const found = form.pattern.exec(text);
+      if (found) return filled(form, found.slice(1));
+    }
+    return undefined;
+  };
+  const say: Say = (text) => {
+    const asBeginning = text.charAt(0).toUpperCase() + text.slice(1); // within another sentence it has no capital
+    return exact(text) ?? exact(asBeginning) ?? formed(text) ?? formed(asBeginning) ?? text;
+  };
+
+  function filled({ holes, translation }: Form, values: readonly string[]): string {
+    const said = new Map(holes.map(({ kind, name }, i) => [name, sayHole(kind, values[i] ?? '')]));
+    return translation.replace(HOLE, (hole, _, name: string) => said.get(name) ?? hole);
+  }
+  function sayHole(kind: string, value: string): string {
+    if (kind === '~') return say(value);
+    return kind === '*' ? value.split(', ').map(say).join('、') : value;
+  }
+  return say;
+}
+
+const ownLength = (text: string): number => text.replace(HOLE, '').length;
+
+function formOf(text: string, translation: string): Form {
+  const holes = [...text.matchAll(HOLE)].map(([, kind = '', name = '']) => ({ kind, name }));
+  const source = text
+    .split(HOLE)
+    .map((part, i) =>
+      i % 3 === 0 ? escaped(part) : i % 3 === 1 ? (part === '#' ? '([-\\d.,]+)' : '(.*?)') : '',
+    )
+    .join('');
+  return { pattern: new RegExp(`^${source}$`, 's'), holes, translation };
+}
+
+const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');

@@ -1,0 +1,91 @@
+import type { Catalog } from './translate.js';
+
+/** Verifications: titles, verdicts, findings, and what mends them. */
+export const zhChecks: Catalog = {
+  'Verification of {backfill}: {~verdict} ({duration})': '{backfill} 的校验：{verdict}（{duration}）',
+  check: '检查项',
+  verdict: '结论',
+  finding: '发现',
+  pass: '通过',
+  warn: '警告',
+  fail: '失败',
+  unverified: '未校验',
+  Coverage: '覆盖率',
+  Consistency: '一致性',
+  'All rows': '全部行',
+  'By {column}': '按 {column} 分组',
+  'Index use': '索引使用',
+  Timestamps: '时间戳',
+  NULLs: 'NULL 值',
+  Lag: '延迟',
+  Integrity: '完整性',
+
+  '{column}: {#filled} of {#rows} filled ({#percent}%)':
+    '{column}：{rows} 行中已填充 {filled} 行（{percent}%）',
+  '{column}: {#filled} of {#rows} filled ({#percent}%), below the {#least}% asked for':
+    '{column}：{rows} 行中已填充 {filled} 行（{percent}%），低于要求的 {least}%',
+  '{#cells} cells of {column} are NULL though a value can be derived':
+    '{column} 有 {cells} 个单元格为 NULL，但其值可以推导',
+  '{#cells} cells of {column} wait for a catch-up': '{column} 有 {cells} 个单元格等待补跑',
+  '{#cells} cells of {column} were refused by a trigger or a constraint':
+    '{column} 有 {cells} 个单元格被触发器或约束拒绝',
+  '{#cells} cells of {column} have no value to derive': '{column} 有 {cells} 个单元格没有可推导的值',
+  'skipped: {reasons}': '已跳过：{reasons}',
+  '{#equal} of {#filled} filled cells hold what their row derives':
+    '{filled} 个已填充的单元格中，{equal} 个与所在行推导的值相同',
+  '{#cells} cells filled by the run being verified do not hold what their row derives':
+    '本次校验的运行所填充的 {cells} 个单元格与所在行推导的值不同',
+  '{#cells} cells filled by an earlier run were changed since':
+    '较早的运行所填充的 {cells} 个单元格后来被修改',
+  '{#cells} cells written by the application hold a value of its own':
+    '应用程序写入的 {cells} 个单元格保存着它自己的值',
+  '{group}: {#rows} rows, {columns}': '{group}：{rows} 行，{columns}',
+  'no index is asked for': '未要求检查索引',
+  '{index} does not exist': '{index} 不存在',
+  '{index} is used': '{index} 已用于对应的查询',
+  '{index} (as {name}) is used': '{index}（现名 {name}）已用于对应的查询',
+  '{index} could be used, but SQLite prefers another index': '{index} 可以使用，但 SQLite 选择了另一个索引',
+  '{index} (as {name}) could be used, but SQLite prefers another index':
+    '{index}（现名 {name}）可以使用，但 SQLite 选择了另一个索引',
+  '{index} is not used for its query': '{index} 未用于对应的查询',
+  '{index} (as {name}) is not used for its query': '{index}（现名 {name}）未用于对应的查询',
+  '{column}: {from} to {to}; {#without} of {#valid} without offset, read as UTC':
+    '{column}：{from} 至 {to}；{valid} 个值中有 {without} 个未注明时区偏移，按 UTC 读取',
+  '{column}: none; {#without} of {#valid} without offset, read as UTC':
+    '{column}：无；{valid} 个值中有 {without} 个未注明时区偏移，按 UTC 读取',
+  '{#values} values of {column} are no timestamps': '{column} 有 {values} 个值不是时间戳',
+  '{#values} values of {column} lie in the future': '{column} 有 {values} 个值在将来',
+  '{#rows} rows have {to} before {from}': '{rows} 行的 {to} 早于 {from}',
+  'no row in scope has a NULL': '范围内没有含 NULL 的行',
+  '{#rows} rows have NULL in all of {columns}': '{rows} 行的以下各列均为 NULL：{columns}',
+  '{#rows} rows have NULL in only {columns}': '{rows} 行仅以下列为 NULL：{columns}',
+  '{from} to {to}: {#rows} rows, p50 {#p50} s, p95 {#p95} s, p99 {#p99} s, max {#max} s':
+    '{from} 至 {to}：{rows} 行，p50 {p50} s，p95 {p95} s，p99 {p99} s，最长 {max} s',
+  'slowest: {rows}': '最慢：{rows}',
+  'no row has both timestamps': '没有同时具有两个时间戳的行',
+  'not asked for': '未要求检查',
+
+  'the row of the step is missing': '缺少该步骤的记录行',
+  'no run is recorded': '没有运行记录',
+  '{#batches} batches agree with their runs': '{batches} 个批次与各自的运行相符',
+  'the table holds {#cells} derived cells more than the ledger records':
+    '表中的推导单元格比账本记录的多 {cells} 个',
+  'the table holds {#cells} derived cells fewer than the ledger records: rows deleted or cells changed since':
+    '表中的推导单元格比账本记录的少 {cells} 个：行已删除或单元格后来被修改',
+  'batch {#number} belongs to no run': '批次 {number} 不属于任何运行',
+  'run {#run} does not add up: it counts {#counted} batches, {#recorded} are recorded':
+    '运行 {run} 的计数不符：它计有 {counted} 个批次，账本记录了 {recorded} 个',
+  'batch {#number} overlaps the one before': '批次 {number} 与前一个批次重叠',
+  'run {#run} has a batch behind its cursor or its watermark': '运行 {run} 有批次超出其游标或水位线',
+  'the cells of batch {#number} do not match its counts': '批次 {number} 的单元格与其计数不符',
+  'the skips of batch {#number} do not match its count': '批次 {number} 的跳过记录与其计数不符',
+  'what {step} made does not match its row': '{step} 创建的内容与其记录行不符',
+
+  "umzug-backfill backfill {name} --rescan takes those cells as the application's own; umzug-backfill verify --print-sql shows how to look at them first":
+    'umzug-backfill backfill {name} --rescan 会把这些单元格视为应用程序自己的值；可先用 umzug-backfill verify --print-sql 得到查看它们的 SQL',
+  "umzug-backfill backfill {name} --rescan takes the table as it is: cells the ledger has lost count as the application's own, and `down` leaves them":
+    'umzug-backfill backfill {name} --rescan 以表的现状为准：账本丢失记录的单元格视为应用程序自己的值，`down` 会保留它们',
+  'umzug-backfill up (it makes again what {steps} made and somebody dropped), or ANALYZE where the index stands but is not used':
+    'umzug-backfill up （重新创建 {steps} 创建后被删除的内容）；如果索引存在但未被使用，则运行 ANALYZE',
+  'ANALYZE, so that SQLite knows the index pays': '运行 ANALYZE，让 SQLite 知道该索引值得使用',
+};

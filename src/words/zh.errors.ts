@@ -1,0 +1,245 @@
+import type { Catalog } from './translate.js';
+
+/** Messages of errors and warnings: what is wrong. */
+export const zhErrors: Catalog = {
+  // the call, as commander has it and as this program puts it
+  'Expected `{option}` to be {~kind}, got `{value}`': '`{option}` 应为{kind}，实际为 `{value}`',
+  'Expected `{option}` to be one of {choices}, got `{value}`':
+    '`{option}` 应为 {choices} 之一，实际为 `{value}`',
+  'a positive integer': '正整数',
+  'a number of seconds': '秒数',
+  'a number from 0 to 100': ' 0 到 100 之间的数',
+  "Unknown command '{command}'": '未知的命令 {command}',
+  "Unknown command '{command}' (Did you mean {other}?)": '未知的命令 {command}（是否指 {other}？）',
+  "Unknown command '{command}' (Did you mean one of {others}?)":
+    '未知的命令 {command}（是否指 {others} 之一？）',
+  "Unknown option '{option}'": '未知的选项 {option}',
+  "Unknown option '{option}' (Did you mean {other}?)": '未知的选项 {option}（是否指 {other}？）',
+  "Unknown option '{option}' (Did you mean one of {others}?)":
+    '未知的选项 {option}（是否指 {others} 之一？）',
+  "Option '{option}' argument missing": '选项 {option} 缺少参数值',
+  "Option '{option}' cannot be used with option '{other}'": '选项 {option} 不能与选项 {other} 同时使用',
+  "Too many arguments for '{command}': expected {#expected} argument but got {#got}":
+    '{command} 的参数过多：最多 {expected} 个，实际为 {got} 个',
+  "Too many arguments for '{command}': expected {#expected} arguments but got {#got}":
+    '{command} 的参数过多：最多 {expected} 个，实际为 {got} 个',
+  'No command is given': '没有给出命令',
+  'npm kept {options} for itself, so that it did not reach this command':
+    'npm 把 {options} 留给了自己，没有传给本命令',
+  'The path of the store is empty or has white space around it': '存储的路径为空，或首尾有空白字符',
+
+  // the project
+  'There is no umzug-backfill.config.js in {folder}, nor a compiled one in its dist folder':
+    '{folder} 中没有 umzug-backfill.config.js，其 dist 文件夹中也没有编译后的配置文件',
+  'The config file {file} can not be loaded': '无法加载配置文件 {file}',
+  'The config file {file} has no config as its default export': '配置文件 {file} 的默认导出不是配置',
+  'Unknown option `{option}` in {~what}': '{what} 中有未知的选项 `{option}`',
+  '`database` of {what}': '{what} 的 `database`',
+  '`requires` of {what}': '{what} 的 `requires`',
+  '`checks` of {what}': '{what} 的 `checks`',
+  '`version` of {what}': '{what} 的 `version`',
+  '`indexes.{index}` of {what}': '{what} 的 `indexes.{index}`',
+  'Expected `{option}` in {~what} to be a non-empty string, got `{value}`':
+    '{what} 中的 `{option}` 应为非空字符串，实际为 `{value}`',
+  'Expected `steps` in {what} to be a list of folders': '{what} 中的 `steps` 应为文件夹的列表',
+  'Expected `columns` in {what} to have 1 to {#most} columns, got {#count}':
+    '{what} 中的 `columns` 应有 1 到 {most} 列，实际为 {count} 列',
+  'Expected `columns.{column}` in {what} to be made by firstOf()':
+    '{what} 中的 `columns.{column}` 应由 firstOf() 生成',
+  'Expected `columns.{column}` in {what} to be a type name, got `{type}`':
+    '{what} 中的 `columns.{column}` 应为类型名，实际为 `{type}`',
+  'Expected `indexes.{index}.columns` in {what} to be a list of column names':
+    '{what} 中的 `indexes.{index}.columns` 应为列名的列表',
+  'Expected `version.becomes` in {what} to be a version, got `{version}`':
+    '{what} 中的 `version.becomes` 应为版本号，实际为 `{version}`',
+  'Expected `up` in defineSqlStep() to be a list of statements': 'defineSqlStep() 中的 `up` 应为语句的列表',
+  "A statement in defineSqlStep() can not run inside the step's transaction: {sql}":
+    'defineSqlStep() 中有语句不能在步骤的事务内运行：{sql}',
+  '`checks.lag` in {what} names {column}, which is not a filled column of timestamps':
+    '{what} 中的 `checks.lag` 指定了 {column}，它不是所填充的时间戳列',
+  'firstOf() needs at least one member name': 'firstOf() 至少需要一个成员名',
+  'The member name {name} can not be written in an SQLite JSON path':
+    '成员名 {name} 无法写入 SQLite 的 JSON 路径',
+  '`{version}` is no version': '`{version}` 不是版本号',
+  'Two step files are both named {name}': '有两个步骤文件都名为 {name}',
+  'The step folder {folder} can not be read': '无法读取步骤文件夹 {folder}',
+  'The step file {file} can not be loaded': '无法加载步骤文件 {file}',
+  'The name of the step file {file} holds a control character': '步骤文件名 {file} 含有控制字符',
+  'The step file {file} has no step as its default export': '步骤文件 {file} 的默认导出不是步骤',
+  'The step {step} requires {backfill}, which sorts behind it':
+    '步骤 {step} 要求 {backfill}，但后者排在它之后',
+  'The step {step} requires the backfill {backfill}, which the project does not have':
+    '步骤 {step} 要求回填 {backfill}，但项目中没有该回填',
+  'There is no step named {name}': '没有名为 {name} 的步骤',
+  'There is no backfill named {name}': '没有名为 {name} 的回填',
+  'The step {step} has changed since it was applied': '步骤 {step} 在应用之后有改动',
+  'The step {step} is new, but sorts before {other}, which is applied':
+    '步骤 {step} 是新的，却排在已应用的 {other} 之前',
+  'The step {step} is applied, but its file is gone': '步骤 {step} 已应用，但其文件已不存在',
+  'The step {step} is applied, but its file is gone, so that it can not be reverted':
+    '步骤 {step} 已应用，但其文件已不存在，因此无法撤销',
+  '{backfill} has filled {columns}, and its declaration does not say how any more':
+    '{backfill} 填充过 {columns}，但其声明已不再说明如何推导',
+  'The step {step} has no `down`': '步骤 {step} 没有 `down`',
+  'The step {step} is not applied': '步骤 {step} 未应用',
+  'The step {step} is only partly applied': '步骤 {step} 只应用了一部分',
+  'The step {step} was begun by version {other} of this package, and this is {own}':
+    '步骤 {step} 由本软件包的版本 {other} 开始，而当前版本为 {own}',
+
+  // the store
+  'There is no store at {path}': '{path} 处没有存储',
+  '{path} is not a file': '{path} 不是文件',
+  'The store at {path} is an empty file': '位于 {path} 的存储是空文件',
+  'A folder on the way to {path} can not be entered by this user': '当前用户无法进入通往 {path} 的某个文件夹',
+  'The store at {path} can not be written by this user': '当前用户无法写入位于 {path} 的存储',
+  'The folder {folder} can not be written by this user, and SQLite keeps its journal there':
+    '当前用户无法写入文件夹 {folder}，而 SQLite 的日志存放在那里',
+  'The store has a hot journal: a writer died in the middle of a transaction':
+    '存储有热日志：某个写入者在事务中途终止',
+  'A writer died in the middle of a transaction: it is rolled back':
+    '某个写入者在事务中途终止：该事务将被回滚',
+  'The folder of the store can not be written, and SQLite keeps its journal there':
+    '无法写入存储所在的文件夹，而 SQLite 的日志存放在那里',
+  'SQLite can not open the store or make its -wal and -shm files beside it':
+    'SQLite 无法打开存储，或无法在其旁边创建 -wal 和 -shm 文件',
+  'The store was moved or replaced while it was in use': '存储在使用期间被移动或替换',
+  'Other processes kept the index of the WAL locked for longer than the wait':
+    '其他进程锁住 WAL 索引的时间超过了等待时间',
+  'The store can not be written by this user': '当前用户无法写入存储',
+  'Another process kept the store locked for longer than the wait': '另一个进程锁住存储的时间超过了等待时间',
+  'The store is locked by another connection of this process': '存储被本进程的另一个连接锁住',
+  'The disk is full, or the store has reached its page limit': '磁盘已满，或存储已达到其页数上限',
+  'The disk has no room for the index of the WAL, the -shm beside the store':
+    '磁盘没有空间存放 WAL 索引，即存储旁的 -shm 文件',
+  'Reading or writing the store failed in the operating system': '操作系统读写存储失败',
+  'The file is not an SQLite database': '该文件不是 SQLite 数据库',
+  'SQLite reports that the store is damaged': 'SQLite 报告存储已损坏',
+  'The disk is full': '磁盘已满',
+  "This user's share of the disk is full": '当前用户的磁盘配额已满',
+  'Reading or writing a file failed in the operating system': '操作系统读写文件失败',
+  'This user may not write a file': '当前用户无权写入文件',
+  'This user may not change a file': '当前用户无权更改文件',
+  'The disk is mounted for reading only': '磁盘以只读方式挂载',
+  'SQLite refused a statement': 'SQLite 拒绝了一条语句',
+  'Something went wrong that this program does not expect': '发生了本程序未预料到的错误',
+  '{~message} ({code})': '{message}（{code}）',
+  '{~message} while opening it ({code})': '打开存储时：{message}（{code}）',
+  '{~message} while taking its lock ({code})': '取得运行锁时：{message}（{code}）',
+  '{~message} while backing it up ({code})': '备份时：{message}（{code}）',
+  '{~message} while restoring it ({code})': '恢复时：{message}（{code}）',
+  '{~message} while removing old backups, after everything else was done ({code})':
+    '其余工作均已完成，清理旧备份时：{message}（{code}）',
+  '{~message} while writing the metrics file ({code})': '写入指标文件时：{message}（{code}）',
+  '{~message} in the thread of the backfills ({code})': '在回填线程中：{message}（{code}）',
+
+  // its schema
+  'The store has no table {table}': '存储中没有表 {table}',
+  'The store has no table {table}, so that its version is not known':
+    '存储中没有表 {table}，因此无法得知其版本',
+  'The table {table} has no column {columns}': '表 {table} 没有列 {columns}',
+  'The table {table} has no column {columns}, which {step} needs':
+    '表 {table} 没有 {step} 所需的列 {columns}',
+  "The table {table} is empty, so that the store's version is not known":
+    '表 {table} 为空，因此无法得知存储的版本',
+  'The table {table} holds a row that is no version': '表 {table} 中有一行不是版本号',
+  'The store is at version {version}; at least {least} is needed': '存储的版本为 {version}，至少需要 {least}',
+  'The store is at version {version}, above the {made} that this step made':
+    '存储的版本为 {version}，高于此步骤生成的 {made}',
+  '{key} is not the INTEGER PRIMARY KEY of {table}, so that batches can not go by it':
+    '{key} 不是 {table} 的 INTEGER PRIMARY KEY，因此无法按它划分批次',
+  'The scope of {backfill} is no condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
+  'The columns {columns} of {table} can not be updated': '无法更新 {table} 的列 {columns}',
+  '{~what} on the table {table} is blocked by {~object}': '在表 {table} 上{what}时被 {object} 阻挡',
+  '`down` will be blocked by {~object}': '`down` 将被 {object} 阻挡',
+  Filling: '填充',
+  'An UPDATE': '执行 UPDATE',
+  '`down`': '执行 `down` ',
+  'Making {~kind} {name}': '创建{kind} {name} ',
+  column: '列',
+  index: '索引',
+  'generated column {name}': '生成列 {name}',
+  'trigger {name}': '触发器 {name}',
+  'view {name}': '视图 {name}',
+  'index {name}': '索引 {name}',
+  'table {name}': '表 {name}',
+  'another {~type} named {name}': '另一个名为 {name} 的{type}',
+  trigger: '触发器',
+  view: '视图',
+  table: '表',
+  'another object': '其他对象',
+  'Dropping the columns of {table} would lose values that stand in them: {*counts}':
+    '删除 {table} 的列会丢失其中的值：{counts}',
+  'Dropping the columns rewrites {table}: about {#seconds} s with the write lock held, and {#size} MB of disk':
+    '删除列会重写 {table}：约 {seconds} s 持有写锁，并需要 {size} MB 磁盘',
+
+  // the run
+  'Another run holds the lock of this store: {~who}': '另一个运行持有该存储的锁：{who}',
+  'process {#pid} on {host}, since {since}': '{host} 上的进程 {pid}，自 {since} 起',
+  'a process that has just begun': '刚刚启动的进程',
+  'The lock of this store, {path}, can not be opened ({code})': '无法打开该存储的锁 {path}（{code}）',
+  'Another process has changed the ledger row of {name} meanwhile': '其间另一个进程修改了 {name} 的账本行',
+  'Another process works on the backfill {name} in the same store': '另一个进程正在同一存储中处理回填 {name}',
+  'Each update of {table} fires the trigger {name}': '{table} 的每次更新都会触发触发器 {name}',
+  'Each update of {table} fires the triggers {names}': '{table} 的每次更新都会触发触发器 {names}',
+  'SQLite refused to update {#rows} rows of {table} with {code}, the last of them with key {key}':
+    'SQLite 拒绝更新 {table} 的 {rows} 行（{code}），其中最后一行的键为 {key}',
+  'A trigger on {table} ignored the update of {#rows} rows': '{table} 上的触发器忽略了 {rows} 行的更新',
+  'The WAL has grown to {#size} MiB, since another program keeps a read transaction open; every committed batch is kept':
+    '由于另一个程序一直开着读事务，WAL 已增长到 {size} MiB；所有已提交的批次均予保留',
+  'Stopped by {signal} behind the last batch of {backfill}; every committed batch is kept':
+    '在 {backfill} 的最后一个批次之后被 {signal} 停止；所有已提交的批次均予保留',
+  'Stopped by {signal} between two batches of {backfill}, at key {key} of {watermark}; every committed batch is kept':
+    '在 {backfill} 的两个批次之间被 {signal} 停止，游标 {key}，水位线 {watermark}；所有已提交的批次均予保留',
+  'Stopped by {signal} between two batches of {backfill}, with {#batches} still to be taken back; every committed batch is kept':
+    '在 {backfill} 的两个批次之间被 {signal} 停止，还有 {batches} 个批次待撤回；所有已提交的批次均予保留',
+  'Stopped by {signal} while the WAL of {backfill} was pinned; every committed batch is kept':
+    '在 {backfill} 等待被占住的 WAL 时被 {signal} 停止；所有已提交的批次均予保留',
+  "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store":
+    '本进程加载了另一份 SQLite：{path}；两份 SQLite 会互相释放对方在存储上的锁',
+  'A transaction was given an asynchronous function': '向事务传入了异步函数',
+  'The verification of {backfill} failed: {*checks}': '{backfill} 的校验失败：{checks}',
+
+  // backups, and what is written beside the store
+  'The disk of {folder} has {free} free, and {needed} are needed: {*parts}':
+    '{folder} 所在的磁盘有 {free} 空闲，需要 {needed}：{parts}',
+  '{size} for {~what}': '{what} {size}',
+  'the journal': '日志',
+  'what the store grows by': '存储的增长',
+  'the backup': '备份',
+  'a copy of the present store': '当前存储的副本',
+  'the restored store and its journal': '恢复后的存储及其日志',
+  'There is no folder {folder} for backups': '没有用于备份的文件夹 {folder}',
+  'This user may not write the folder {folder} for backups': '当前用户无权写入用于备份的文件夹 {folder}',
+  'The folder for backups has no name': '用于备份的文件夹没有名称',
+  'The backup is damaged, as then the store is too; nothing was changed':
+    '备份已损坏，说明存储也已损坏；未做任何更改',
+  'There is no backup of {path} in {folder}': '{folder} 中没有 {path} 的备份',
+  'There is no backup at {path}': '{path} 处没有备份',
+  '{path} can not be opened where it is: SQLite needs to write beside it':
+    '无法在原处打开 {path}：SQLite 需要在其旁边写入文件',
+  '{path} is the store itself': '{path} 就是存储本身',
+  '{path} is damaged': '{path} 已损坏',
+  '{path} can not be restored: {~reason}': '无法恢复 {path}：{reason}',
+  'Another process kept {path} or the file that it is copied from locked for longer than the wait':
+    '另一个进程锁住 {path} 或其来源文件的时间超过了等待时间',
+  '{path} can not be written into, as it is damaged or has another page size, and other programs have it open':
+    '无法写入 {path}：它已损坏或页大小不同，且被其他程序打开',
+  '{path} could not be copied ({code}), and is not replaced before it is':
+    '无法复制 {path}（{code}），而在复制之前不会替换它',
+  'The {~what} can not be written to {path}: that is not a file': '无法将{what}写入 {path}：那不是文件',
+  'The {~what} can not be written to {path}: that is the store, or belongs to it':
+    '无法将{what}写入 {path}：那是存储，或属于存储的文件',
+  'The {~what} can not be written to {path}: {~reason}': '无法将{what}写入 {path}：{reason}',
+  'There is a file at {path} that is no {~what} of this program': '{path} 处有一个文件，它不是本程序的{what}',
+  report: '报告',
+  'metrics file': '指标文件',
+  'its folder is not there': '其文件夹不存在',
+  'a part of its path is no folder': '其路径中有一部分不是文件夹',
+  'that is a folder': '那是文件夹',
+  'its symbolic links go round': '其符号链接成环',
+  'its name is too long': '其名称过长',
+  'this user may not write there': '当前用户无权写入该处',
+  '{folder} lies on {~system}: locks of SQLite and of runs may not hold between machines, so let one machine at a time use the store':
+    '{folder} 位于 {system} 上：SQLite 的锁和运行锁在机器之间可能无效，因此同一时间只让一台机器使用该存储',
+  'a shared folder of VirtualBox': 'VirtualBox 共享文件夹',
+};

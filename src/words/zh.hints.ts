@@ -1,0 +1,167 @@
+import type { Catalog } from './translate.js';
+
+/** Hints of errors: what mends them. Commands stay as they are, with a space around them, so that they can be copied. */
+export const zhHints: Catalog = {
+  'See umzug-backfill --help, or --help of the command': '请看 umzug-backfill --help 或该命令的 --help',
+  'Put -- before the arguments: {call} {words}': '请在参数之前加上 --： {call} {words}',
+  'Run the same command again; it resumes where it stopped': '请再次运行同一命令；它会从停止处继续',
+  'Run the same command again; nothing done so far is lost': '请再次运行同一命令；已完成的部分不会丢失',
+  'Run the same command again on the file that stands there now': '请对现在位于该处的文件再次运行同一命令',
+  'Run it again with --log-level debug, and report what it prints':
+    '请加上 --log-level debug 再次运行，并报告其输出',
+  'Wait until it has ended, then run the same command again': '请等它结束，再次运行同一命令',
+  'Wait until it has ended and run the same command again, or let it wait for longer: --lock-timeout 600':
+    '请等它结束后再次运行同一命令，或延长等待时间： --lock-timeout 600',
+  'End or pause the other writer, then run the same command again; nothing done so far is lost':
+    '请结束或暂停另一个写入者，再次运行同一命令；已完成的部分不会丢失',
+  'End or pause the other writer, then run the same command again; nothing was changed':
+    '请结束或暂停另一个写入者，再次运行同一命令；未做任何更改',
+  'Close the other connection, then run the same command again': '请关闭另一个连接，再次运行同一命令',
+  'End every program that uses the store, then run the same command again; nothing was changed':
+    '请结束所有使用该存储的程序，再次运行同一命令；未做任何更改',
+  'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL':
+    '请结束正在读取的程序（ lsof STORE-wal 会列出打开它的程序），再次运行同一命令，它会从停止处继续；也可用 --wal-limit MIB 允许更大的 WAL',
+
+  // the project
+  "Run the command in the folder of your project; make the file with: export default defineConfig({ database: { path: 'store.db' }, steps: ['backfills'] })":
+    "请在项目的文件夹中运行命令；该文件可这样创建： export default defineConfig({ database: { path: 'store.db' }, steps: ['backfills'] })",
+  'Compile it first: npm run build': '请先编译： npm run build',
+  'Run it alone with node to see why': '请单独用 node 运行它以查看原因',
+  'Export one: export default defineConfig({ … })': '请导出一个： export default defineConfig({ … })',
+  'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }), defineSqlStep({ … }) or requireBackfill(NAME)':
+    '请导出一个： export default defineBackfill({ … })、defineSchemaStep({ … })、defineSqlStep({ … }) 或 requireBackfill(NAME)',
+  'Compile the steps to JavaScript first (tsc), and name that folder':
+    '请先将步骤编译为 JavaScript（ tsc ），再指定编译后的文件夹',
+  'Name folders that exist in `steps` of the config file': '请在配置文件的 `steps` 中指定存在的文件夹',
+  'Give it a name of one line': '请给它一个不换行的名称',
+  'Name one': '请至少指定一个',
+  'It takes: {options}': '可用的选项：{options}',
+  'Set `{option}` in {~what}': '请在 {what} 中设置 `{option}`',
+  'Name the members to try': '请指定要尝试的成员名',
+  'Use a name without quotes, backslashes and control characters': '请使用不含引号、反斜杠和控制字符的名称',
+  'Split the backfill, or name a column': '请拆分该回填，或指定一列',
+  'Write {column}: firstOf(document, [names], fallback)':
+    '请写成 {column}: firstOf(document, [names], fallback)',
+  'Name two of `columns` and set `areTimestamps: true`':
+    '请指定 `columns` 中的两列，并设置 `areTimestamps: true`',
+  'Write it as 1.2.3': '请写成 1.2.3 的形式',
+  'Rename one of {file} and {other}': '请重命名 {file} 和 {other} 之一',
+  'Give a type alone, as TEXT: constraints and defaults can not be taken back exactly':
+    '请只写类型，如 TEXT：约束和默认值无法精确撤回',
+  'Name the columns of the index, in order': '请按顺序指定索引的列',
+  'Leave it out: each step runs in a transaction of its own': '请去掉它：每个步骤都在自己的事务中运行',
+  'Name in {file} a backfill that comes before it': '请在 {file} 中指定排在它之前的回填',
+  'The project has: {names}': '项目中有：{names}',
+  'The project has none': '项目中一个也没有',
+  'Put the step files back as they were applied, or run it again without --strict':
+    '请把步骤文件恢复为应用时的样子，或不加 --strict 再次运行',
+  'Put the step file back as it was applied, then run the same command again':
+    '请把步骤文件恢复为应用时的样子，再次运行同一命令',
+  'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay':
+    '请把步骤文件恢复为应用时的样子，或加上 --yes 再次运行：这样一来，声明现在推导出不同值的单元格会被保留',
+  'Put the step file back, then run the same command again': '请把步骤文件放回原处，再次运行同一命令',
+  'Give it a `down`, or stop before it with --to NAME': '请为它提供 `down`，或用 --to NAME 在它之前停止',
+  'See umzug-backfill executed': '请看 umzug-backfill executed',
+  'Apply it first: umzug-backfill up': '请先应用： umzug-backfill up',
+  'Deploy that version, or a newer one: npm install umzug-backfill@{version}':
+    '请部署该版本或更新的版本： npm install umzug-backfill@{version}',
+  'Let the application use the same better-sqlite3 (npm ls better-sqlite3), or run umzug-backfill up as a second process':
+    '请让应用程序使用同一个 better-sqlite3（ npm ls better-sqlite3 ），或在另一个进程中运行 umzug-backfill up',
+  'Make the function synchronous': '请将该函数改为同步函数',
+
+  // the store
+  'Give the path of an existing store: --db-path /path/to/store.db; none is ever created':
+    '请给出现有存储的路径： --db-path /path/to/store.db ；本程序从不新建存储',
+  'Give the path of the store file itself: --db-path /path/to/store.db':
+    '请给出存储文件本身的路径： --db-path /path/to/store.db',
+  'Give the path of a store that the application has made: --db-path /path/to/store.db':
+    '请给出由应用程序创建的存储的路径： --db-path /path/to/store.db',
+  'Give it without: --db-path /path/to/store.db': '请给出不含首尾空白的路径： --db-path /path/to/store.db',
+  'Give the path of the store with --db-path; if this is the right one, it is damaged, and goes back to its newest backup with umzug-backfill restore':
+    '请用 --db-path 给出存储的路径；如果路径无误，则存储已损坏，可用 umzug-backfill restore 恢复到最新的备份',
+  'Check it with: sqlite3 STORE "PRAGMA integrity_check", and if that fails go back to a backup: umzug-backfill restore':
+    '请检查存储： sqlite3 STORE "PRAGMA integrity_check" ；如果未通过，请恢复到备份： umzug-backfill restore',
+  'Let SQLite roll it back by opening the store for writing once: sqlite3 STORE "SELECT 1 FROM sqlite_schema"':
+    '请以可写方式打开一次存储，让 SQLite 回滚它： sqlite3 STORE "SELECT 1 FROM sqlite_schema"',
+  'Give this user permission to enter it: chmod u+x FOLDER': '请授予当前用户进入权限： chmod u+x FOLDER',
+  'Give this user write permission: chmod u+w {path}': '请授予当前用户写权限： chmod u+w {path}',
+  'Give this user write permission on the store: chmod u+w STORE':
+    '请授予当前用户存储的写权限： chmod u+w STORE',
+  'Give this user write permission on the folder of the store': '请授予当前用户存储所在文件夹的写权限',
+  'Give this user read and write permission on the store and its folder':
+    '请授予当前用户存储及其所在文件夹的读写权限',
+  'Give this user write permission on its folder': '请授予当前用户其所在文件夹的写权限',
+  'Run it as the owner of the store': '请以存储的所有者身份运行',
+  'Mount it for writing': '请以可写方式挂载',
+  'Make room, then run the same command again': '请腾出空间，再次运行同一命令',
+  'Make room, then run the same command again; it resumes where it stopped':
+    '请腾出空间，再次运行同一命令；它会从停止处继续',
+  'Check the disk (dmesg)': '请检查磁盘（ dmesg ）',
+  'Check the disk (dmesg), then run the same command again; it resumes where it stopped':
+    '请检查磁盘（ dmesg ），再次运行同一命令；它会从停止处继续',
+
+  // its schema
+  'Look at it with: sqlite3 STORE {sql}': '请查看： sqlite3 STORE {sql}',
+  'Open the store with the application once, so that it states its version':
+    '请用应用程序打开一次该存储，使其写入自己的版本',
+  'Bring it to {version} with the application first': '请先用应用程序将其升级到 {version}',
+  'Take the store back to {version} with the application first': '请先用应用程序将存储退回到 {version}',
+  'Add it in a step that sorts before {step}, or mend the declaration':
+    '请在排在 {step} 之前的步骤中添加它，或修正声明',
+  'Name the INTEGER PRIMARY KEY column as `key`; tables with other keys are not supported yet':
+    '请将 `key` 设为 INTEGER PRIMARY KEY 列；尚不支持使用其他键的表',
+  'Mend `scope` in {file}: it may name columns of {table} only':
+    '请修正 {file} 中的 `scope`：其中只能使用 {table} 的列',
+  'Look for a generated column or a broken trigger: sqlite3 STORE {sql}':
+    '请查找生成列或失效的触发器： sqlite3 STORE {sql}',
+  'Drop or mend {~object}, then run the same command again; nothing was changed':
+    '请删除或修正 {object}，再次运行同一命令；未做任何更改',
+  'If they may be lost, run it again with --yes': '如果可以丢失这些值，请加上 --yes 再次运行',
+  'If other writers can wait that long, run it again with --yes':
+    '如果其他写入者可以等待这么久，请加上 --yes 再次运行',
+
+  // the run
+  'Look at what they do: sqlite3 STORE .schema; if they may run for every row that is updated, run it again with --allow-triggers':
+    '请查看它们的作用： sqlite3 STORE .schema ；如果可以对每个更新的行运行它们，请加上 --allow-triggers 再次运行',
+  'Look for a trigger or a constraint that stands in the way: sqlite3 STORE .schema':
+    '请查找造成阻碍的触发器或约束： sqlite3 STORE .schema',
+  'Compare the schema with what the steps expect: sqlite3 STORE .schema':
+    '请将模式与步骤所期望的对比： sqlite3 STORE .schema',
+  'Look for the trigger or constraint that refuses them: sqlite3 STORE {sql}; run the same command again when it is gone, then umzug-backfill backfill {name} --rescan for those that were skipped':
+    '请查找拒绝它们的触发器或约束： sqlite3 STORE {sql} ；去除之后再次运行同一命令，然后用 umzug-backfill backfill {name} --rescan 处理被跳过的行',
+  'Look for RAISE(IGNORE) in the triggers that umzug-backfill up --dry-run lists':
+    '请在 umzug-backfill up --dry-run 列出的触发器中查找 RAISE(IGNORE)',
+  'End every run on this store, then remove the file: rm {path}':
+    '请结束该存储上的所有运行，再删除该文件： rm {path}',
+  'Give it the owner and mode of the store: {commands}': '请让它的所有者和权限与存储一致： {commands}',
+
+  // backups, and what is written beside the store
+  'Make room, back up to another disk with --backup-dir, or do without a backup with --no-backup, then run the same command again; nothing was changed':
+    '请腾出空间，或用 --backup-dir 备份到另一个磁盘，或用 --no-backup 不做备份，再次运行同一命令；未做任何更改',
+  'Make room, then run the same command again; nothing was changed':
+    '请腾出空间，再次运行同一命令；未做任何更改',
+  'Make room, or name another disk for the copy with --backup-dir, then run the same command again; nothing was changed':
+    '请腾出空间，或用 --backup-dir 为副本指定另一个磁盘，再次运行同一命令；未做任何更改',
+  'Make room, or name another disk: --backup-dir; then run the same command again; nothing was changed':
+    '请腾出空间，或用 --backup-dir 指定另一个磁盘，再次运行同一命令；未做任何更改',
+  'Name it: --backup-dir /path/to/folder, or leave the option out':
+    '请指定它： --backup-dir /path/to/folder ，或去掉该选项',
+  'Make it first: mkdir -p {folder}': '请先创建： mkdir -p {folder}',
+  'Look at it with: sqlite3 STORE "PRAGMA integrity_check", and go back to an earlier backup: umzug-backfill restore FILE':
+    '请查看： sqlite3 STORE "PRAGMA integrity_check" ，并恢复到更早的备份： umzug-backfill restore FILE',
+  'Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir':
+    '请指定文件： umzug-backfill restore FILE ，或用 --backup-dir 指定其所在的文件夹',
+  'Name one that is there, or none for the newest: umzug-backfill restore':
+    '请指定存在的备份，或不指定以使用最新的备份： umzug-backfill restore',
+  'Copy it to a folder that this user may write, and name the copy: umzug-backfill restore COPY':
+    '请将它复制到当前用户可写的文件夹，再指定该副本： umzug-backfill restore COPY',
+  'Name another backup: umzug-backfill restore FILE; nothing was changed':
+    '请指定另一个备份： umzug-backfill restore FILE ；未做任何更改',
+  'If it is lost, make an empty file in its place, as its owner, and run the same command again: touch STORE':
+    '如果它已丢失，请以其所有者身份在原处创建空文件，再次运行同一命令： touch STORE',
+  'Name a file': '请指定一个文件',
+  'Name another file for the {~what}': '请为{what}指定另一个文件',
+  'Name another file for the {~what}, or move that one away first':
+    '请为{what}指定另一个文件，或先移走该文件',
+  'Name a file in a folder that this user may write': '请指定当前用户可写的文件夹中的文件',
+};

@@ -1,0 +1,118 @@
+import type { Catalog } from './translate.js';
+
+/** Results, plans, tables and prompts of the commands. */
+export const zhResults: Catalog = {
+  none: '无',
+  '.': '。',
+  ': ': '：',
+  'warning: {~text}.': '警告：{text}。',
+
+  // up, deploy, down, backfill
+  'Nothing to do: every step is applied and verified.': '无事可做：所有步骤均已应用并通过校验。',
+  'made again what was missing of {name}': '已重新创建 {name} 缺失的内容',
+  'caught up {name}': '已补跑 {name}',
+  'applied {name}': '已应用 {name}',
+  'left to the background: {name} (umzug-backfill up does it)':
+    '留给后台：{name}（可用 umzug-backfill up 完成）',
+  'There is work for: umzug-backfill deploy': '有待处理的工作，请运行：umzug-backfill deploy',
+  'There is work for: umzug-backfill deploy ({names})':
+    '有待处理的工作，请运行：umzug-backfill deploy （{names}）',
+  'Nothing to do: no step is applied.': '无事可做：没有已应用的步骤。',
+  '{backfill}: {#taken} cells taken back, {#kept} kept since they were changed meanwhile':
+    '{backfill}：已撤回 {taken} 个单元格，{kept} 个因其间被修改而保留',
+  'reverted {name}': '已撤销 {name}',
+  'Nothing to do: no row waits.': '无事可做：没有等待补跑的行。',
+  'ran {name} again': '已再次运行 {name}',
+
+  // what stands around them
+  'Backup: {path} ({size}). To go back to it: umzug-backfill restore {file}':
+    '备份：{path}（{size}）。如需恢复到该备份：umzug-backfill restore {file}',
+  'It could not be looked at for damage: the schema uses what only the application has.':
+    '无法检查该备份是否损坏：其模式用到了只有应用程序才具备的功能。',
+  'The store grew by {change} to {size}, of which {free} are free. VACUUM would give the free part back; it needs as much disk again and stops other writers.':
+    '存储增大了 {change}，现为 {size}，其中 {free} 空闲。VACUUM 可以归还空闲部分；它需要同样大小的磁盘空间，并会阻塞其他写入者。',
+  'The store grew by {change} to {size}, of which {free} are free. VACUUM would not pay.':
+    '存储增大了 {change}，现为 {size}，其中 {free} 空闲。不值得运行 VACUUM。',
+  'The store shrank by {change} to {size}, of which {free} are free. VACUUM would give the free part back; it needs as much disk again and stops other writers.':
+    '存储缩小了 {change}，现为 {size}，其中 {free} 空闲。VACUUM 可以归还空闲部分；它需要同样大小的磁盘空间，并会阻塞其他写入者。',
+  'The store shrank by {change} to {size}, of which {free} are free. VACUUM would not pay.':
+    '存储缩小了 {change}，现为 {size}，其中 {free} 空闲。不值得运行 VACUUM。',
+  'Go on all the same? [y/N]': '仍要继续吗？[y/N]',
+
+  // dry runs
+  'Dry run of `{command}`: nothing to do.': '试运行 `{command}`：无事可做。',
+  'Dry run of `{command}`: nothing was written. It would do this:':
+    '试运行 `{command}`：未写入任何内容。实际运行将会：',
+  'a backup first: {size} in {folder}': '先做备份：{size}，位于 {folder}',
+  '{name}: verify what an earlier run has filled': '{name}：校验较早的运行所填充的内容',
+  '{sql}   (write lock: about {duration})': '{sql}   （写锁：约 {duration}）',
+  'set to NULL again up to {#cells} cells that still hold what their row derives':
+    '将至多 {cells} 个仍保存着所在行推导值的单元格重新设为 NULL',
+  '{~kind} run: {#rows} rows in scope with a NULL, in {#batches} batches, about {duration}':
+    '{kind}运行：范围内有 {rows} 行含 NULL，分 {batches} 个批次，约需 {duration}',
+  first: '首次',
+  'catch-up': '补跑',
+  rescan: '重新扫描',
+  'cells to fill: {*cells}': '待填充的单元格：{cells}',
+  '{#count} in {column}': '{column} 有 {count} 个',
+  'to skip: {skips}': '将跳过：{skips}',
+  'to skip: none': '将跳过：无',
+  'disk needed: about {size}, and as much for a moment in the journal':
+    '所需磁盘：约 {size}，日志还会短暂占用同样大小',
+  'triggers that each update fires: {triggers}': '每次更新会触发的触发器：{triggers}',
+  'triggers that each update fires: none': '每次更新会触发的触发器：无',
+  '‹not a timestamp, {#length} characters›': '‹不是时间戳，{length} 个字符›',
+  '‹not a timestamp, {#length} bytes›': '‹不是时间戳，{length} 个字节›',
+  '‹not a timestamp, a number›': '‹不是时间戳，是数字›',
+
+  // status
+  'Store: {path}': '存储：{path}',
+  step: '步骤',
+  state: '状态',
+  detail: '详情',
+  pending: '待应用',
+  applying: '部分应用',
+  applied: '已应用',
+  reverting: '部分撤销',
+  'not finished, by version {version}': '尚未完成，由版本 {version} 执行',
+  '{time}, {duration}, by version {version}': '{time}，用时 {duration}，由版本 {version} 执行',
+  '{#percent}%, at key {~cursor} of {~watermark}': '{percent}%，游标 {cursor}，水位线 {watermark}',
+  '{#rows} rows read, {#cells} cells filled in {#batches} batches':
+    '已读取 {rows} 行，在 {batches} 个批次中填充 {cells} 个单元格',
+  'skipped {skips}': '已跳过 {skips}',
+  'verification: {~verdict}': '校验：{verdict}',
+  'whether rows wait: unknown (status --check reads on)':
+    '是否有行等待补跑：未知（status --check 会继续读取）',
+  'rows wait for a catch-up': '有行等待补跑',
+  'Nothing to do but, maybe, rows that wait.': '无事可做，但可能有行等待补跑。',
+  'There is work for: umzug-backfill up': '有待处理的工作，请运行：umzug-backfill up',
+  'Nothing to do.': '无事可做。',
+
+  // skips
+  backfill: '回填',
+  key: '键',
+  what: '内容',
+  reason: '原因',
+  'the row': '整行',
+  'Nothing was skipped.': '没有跳过任何内容。',
+
+  // restore
+  'Dry run of `restore`: nothing was written. It would write {from} ({size}) into {path}.':
+    '试运行 `restore`：未写入任何内容。实际运行会将 {from}（{size}）写入 {path}。',
+  'Restored {path} from {from} ({size}).': '已从 {from}（{size}）恢复 {path}。',
+  'The store was damaged; its files as they were: {saved}.': '存储已损坏；其文件原样保存在：{saved}。',
+  'As it was before: {saved}. To go back to that: umzug-backfill restore {file}':
+    '恢复前的存储：{saved}。如需恢复到该状态：umzug-backfill restore {file}',
+  'Other programs wrote until the last moment: what they wrote after that copy was begun is not in it.':
+    '其他程序一直写入到最后一刻：该副本开始之后写入的内容不在其中。',
+  'The file was replaced: restart every program that may have had the store open.':
+    '文件已被替换：请重启所有可能打开过该存储的程序。',
+
+  // report
+  'No report was written ({code}: {~message}).': '未写入报告（{code}：{message}）。',
+  'No report was written, as the run was stopped.': '运行已被停止，未写入报告。',
+  'Report: {path} ({size}).': '报告：{path}（{size}）。',
+  'not applied, or not to be verified': '未应用，或无法校验',
+  'Dry run of `report`: nothing was written. It would write {path}.':
+    '试运行 `report`：未写入任何内容。实际运行会写入 {path}。',
+};

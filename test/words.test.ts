@@ -1,0 +1,192 @@
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { main } from '../src/cli/main.js';
+import { sayIn } from '../src/words/lang.js';
+import { translator } from '../src/words/translate.js';
+import { zh } from '../src/words/zh.js';
+import { root } from './support/cli.js';
+import { type SourceText, textsIn } from './support/source-texts.js';
+
+/** A hole of a text of the catalog. */
+const HOLE = /\{([#~*]?)(\w+)\}/g;
+
+/** A text of the catalog as {@link textsIn} gives those of the sources. */
+const withoutNames = (text: string): string => text.replace(HOLE, '{}');
+
+const holesOf = (text: string): string[] =>
+  [...new Set([...text.matchAll(HOLE)].map(([, , name = '']) => name))].sort();
+
+// The texts of the sources that a person is told are found by what is left out: a new sentence, wherever it stands, is one of
+// them until it has a translation, or is named here.
+
+/** Files of which no text is told by the command line: the report has words of its own, SQL and help are English. */
+const OTHER_FILES =
+  /^src\/(?:words\/|report\/(?!default-file)|format\.ts|verification\/(?:print-sql|scan|helper-thread)\.ts|schema\/inspect\.ts|ledger\/tables\.ts)/;
+
+/** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
+const OTHER_CALLS =
+  /^(?:description|option|addHelpText|Option|argument|registerList|HELP|METRICS_FILE|Histogram|verdict|ends|failpoint|exec|all|allExact|get|pluck|RangeError|script|writeFileSync|shellWord|program|store|copies|barText)$/;
+
+/** Parts of statements and of commands. */
+const SQL =
+  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER)|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN)/;
+const COMMAND = /^(?:sudo \{\} |npm (?:run|exec) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
+
+/** Texts that are told to nobody, or only within others. */
+const EXCEPTIONS: ReadonlySet<string> = new Set([
+  'any word', // a sample for options
+  'no such column', // looked for in SQLite's words
+  'NOT readable', // SQL
+  'The thread of the backfills has ended', // a defect: its kind is told, not its words
+  'SQLite refused an update ({})', // for a debugger: the row is recorded with the code
+  'Stopped by {} {}; every committed batch is kept', // the texts of `where` are, each with this around it
+  '<!doctype html>\n<!-- A report of umzug-backfill -->\n',
+]);
+
+/** What SQLite names an object in its way, each with or without its name. */
+const FROM_SQLITE = ['view', 'trigger', 'index', 'table'].flatMap((kind) => [kind, `${kind} {}`]);
+
+/** States of a step that only statements of SQL write. */
+const FROM_LEDGER = ['applying'];
+
+const IS_SENTENCE = /[A-Za-z]{2,}[,;:]? [A-Za-z{(]|\} [a-z]{2,}/;
+
+/** The sentence in which a text is told: itself, or with what is put around it. */
+function sentenceOf({ text, within, at }: SourceText): string {
+  const last = within.at(-1) ?? '';
+  if (last === 'toBackfillError') return `{} ${text} ({})`;
+  if (last === 'throwIfStopped' || (last === 'where' && at.startsWith('src/backfill/')))
+    return `Stopped by {} ${text}; every committed batch is kept`;
+  if (last === 'InvalidArgumentError') return text.replace(/^Expected (.*)\.$/, '$1');
+  if (within.includes('usageError')) return text.charAt(0).toUpperCase() + text.slice(1);
+  if (within.includes('toBackfillError')) return text.replace(/^(.+)\{\} \(\{\}\)$/, '$1');
+  return text;
+}
+
+function isTold({ text, at, within }: SourceText): boolean {
+  if (OTHER_FILES.test(at) || EXCEPTIONS.has(text)) return false;
+  if (within.includes('checkResult') && /^[A-Z]/.test(text)) return true; // a title, which may be one word
+  if (within.at(-1) === 'say') return /[A-Za-z]/.test(text.replaceAll('{}', ''));
+  return (
+    IS_SENTENCE.test(text) &&
+    !SQL.test(text) &&
+    !COMMAND.test(text) &&
+    !within.some((name) => OTHER_CALLS.test(name))
+  );
+}
+
+/** What the command line says of a call. */
+async function told(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+  let said = '';
+  const take = (text: string): void => {
+    said += `${text}\n`;
+  };
+  await main(args, { env, folder: root, print: take, printError: take });
+  return said;
+}
+
+/** Wrong calls, for every sentence that commander has of one, and that this program makes of it. */
+const WRONG_CALLS: readonly (readonly string[])[] = [
+  [],
+  ['frobnicate'],
+  ['stats'],
+  ['epo'],
+  ['up', '--lon'],
+  ['up', '--frobnicate'],
+  ['up', '--stric'],
+  ['up', '--log-leve', 'x'],
+  ['up', '--st'],
+  ['up', '--to'],
+  ['up', '--to', 'a', '--dry-run', '--report'],
+  ['down', '--to', 'a', '--step', '1'],
+  ['up', 'a'],
+  ['skips', 'a', 'b'],
+  ['up', '--batch-size', '0'],
+  ['up', '--lock-timeout', 'x'],
+  ['verify', '--min-coverage', '101'],
+  ['up', '--log-level', 'loud'],
+];
+
+describe('the words of Simplified Chinese', () => {
+  const texts = textsIn('src');
+  const sentences = new Set([
+    ...texts.filter(({ at }) => !at.startsWith('src/words/')).map(sentenceOf),
+    ...FROM_SQLITE,
+    ...FROM_LEDGER,
+  ]);
+  const keys = new Set(Object.keys(zh).map(withoutNames));
+  const hasWords = (text: string): boolean =>
+    keys.has(text) || keys.has(text.charAt(0).toUpperCase() + text.slice(1));
+
+  it('are there for every text that the sources tell a person', () => {
+    const found = texts.filter(isTold);
+    expect(found.length).to.be.above(350);
+    const missing = found.filter((text) => !hasWords(sentenceOf(text)));
+    expect(missing.map((text) => `${text.at} ${sentenceOf(text)}`)).to.deep.equal([]);
+  });
+
+  it('are there for every message and hint of an error, also for one of a word', () => {
+    const found = texts.filter(
+      ({ text, within }) =>
+        (within.at(-1) === 'BackfillError' || /^S(?:QLITE|YSTEM)_MEANINGS$/.test(within.at(-1) ?? '')) &&
+        /[a-z]{2}/.test(text) &&
+        !COMMAND.test(text) &&
+        !EXCEPTIONS.has(text),
+    );
+    expect(found.length).to.be.above(200);
+    const missing = found.filter((text) => !hasWords(sentenceOf(text)));
+    expect(missing.map((text) => `${text.at} ${sentenceOf(text)}`)).to.deep.equal([]);
+  });
+
+  it('are there for nothing that is told nowhere', async () => {
+    const wrongCalls = await Promise.all(WRONG_CALLS.map((args) => told(args)));
+    const messages = wrongCalls.map((text) => /^USAGE: (.*)\.\n/.exec(text)?.[1] ?? '');
+    const dead = Object.keys(zh).filter((key) => {
+      const isOf = translator({ [key]: '' });
+      return !sentences.has(withoutNames(key)) && !messages.some((message) => isOf(message) === '');
+    });
+    expect(dead).to.deep.equal([]);
+  });
+
+  it('have the holes of the English text', () => {
+    for (const [text, translation] of Object.entries(zh)) {
+      expect(holesOf(translation), text).to.deep.equal(holesOf(text));
+      expect(translation, 'marks of a hole stand in the English text').not.to.match(/\{[#~*]/);
+    }
+  });
+
+  it('are found for what has them, and not those of a text that is like it', async () => {
+    const say = await sayIn('zh');
+    for (const [text, translation] of Object.entries(zh)) {
+      const values = new Map(
+        [...text.matchAll(HOLE)].map(([, kind, name = ''], i) => [
+          name,
+          kind === '#' ? `1${i},000.5` : `v${i}`,
+        ]),
+      );
+      const filled = (form: string): string =>
+        form.replace(HOLE, (_, __, name: string) => values.get(name) ?? '');
+      expect(say(filled(text)), text).to.equal(filled(translation));
+    }
+  });
+
+  it('are Chinese, and keep code, options and commands as they are', () => {
+    for (const [text, translation] of Object.entries(zh)) {
+      expect(translation, text).to.match(/[\p{Script=Han}。：‹（{]/u);
+      for (const [kept] of text.matchAll(
+        /`[^`{]+`|(?<= )--[a-z][\w-]*|umzug-backfill(?: [a-z]+)?|\b[A-Z]{2,}[A-Z_.a-z-]*\b/g,
+      ))
+        expect(translation, text).to.include(kept.replace(/^NULLs$/, 'NULL'));
+    }
+  });
+
+  it('say what is told of a wrong call', async () => {
+    for (const args of WRONG_CALLS) {
+      const said = await told([...args, '--lang', 'zh']);
+      expect(said, args.join(' ')).to.match(
+        /^USAGE: .*\p{Script=Han}.*。\n {2}→ 请看 umzug-backfill --help 或该命令的 --help\n$/u,
+      );
+      expect(said.replace(/--help|umzug-backfill|--[\w-]+ <\w+>/g, '')).not.to.match(/[a-z]+ [a-z]+ [a-z]+/);
+    }
+  });
+});
