@@ -3,6 +3,7 @@ import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { generateStore, hostilePayloads, type StoreOptions } from '../demo/store-generator.js';
+import type { RunOptions } from '../src/backfill/run-options.js';
 import { applyBackfillStep, catchUp } from '../src/backfill/runner.js';
 import { applySchemaStep } from '../src/schema/run.js';
 import { actualCells, type Cells, expectedCells, expectedSkips, targets } from './support/reference.js';
@@ -25,11 +26,11 @@ const COLUMNS = targets.map(({ column }) => column);
 async function fill<Result>(
   path: string,
   look: (opened: Opened) => Result,
-  batchRows?: number,
+  options: RunOptions = {},
 ): Promise<Result> {
   return await withOpened(path, async (opened) => {
     applySchemaStep(opened.store, opened.ledger, schemaStep);
-    await applyBackfillStep(opened.store, opened.ledger, backfillStep, { batchRows });
+    await applyBackfillStep(opened.store, opened.ledger, backfillStep, options);
     return look(opened);
   });
 }
@@ -76,6 +77,7 @@ const read = (path: string, sql: string): unknown[] =>
 
 /** Fills a store and compares everything that can be compared with the oracle, which looks at it before. */
 async function fillAndCompare(path: string, batchRows?: number): Promise<void> {
+  const told: string[] = [];
   const [expected, before, skips] = [expectedCells(path), actualCells(path), oracleSkips(path)];
   const rest = restOfTable(path);
   const scope = `event_type LIKE '%SUPERVISOR%'`;
@@ -88,6 +90,9 @@ async function fillAndCompare(path: string, batchRows?: number): Promise<void> {
       expect([...actual]).to.deep.equal([...expected]);
       expect(restOfTable(path)).to.deep.equal(rest);
       expect(recordedSkips(opened)).to.deep.equal(skips);
+      expect(told).to.deep.equal(
+        opened.ledger.skips(NAME).map(({ key, target, reason }) => `${key} ${target} ${reason}`),
+      );
 
       const changed = changedCells(before, actual);
       expect(ledgeredCells(opened.ledger).sort()).to.deep.equal(changed.sort());
@@ -107,7 +112,12 @@ async function fillAndCompare(path: string, batchRows?: number): Promise<void> {
       }
       for (const batch of batches) expect(batch.rowsScanned).to.be.at.most(batchRows ?? 5000);
     },
-    batchRows,
+    {
+      batchRows,
+      onEvent: (event) => {
+        if (event.event === 'row_skipped') told.push(`${event.key} ${event.target} ${event.reason}`);
+      },
+    },
   );
   expect(read(path, 'PRAGMA integrity_check')).to.deep.equal(['ok']);
 }
@@ -276,7 +286,7 @@ describe('applyBackfillStep', () => {
         });
         db.close();
 
-        const skips = await fill(path, (opened) => [...recordedSkips(opened).keys()], 4);
+        const skips = await fill(path, (opened) => [...recordedSkips(opened).keys()], { batchRows: 4 });
         const sql = `SELECT json_array(${COLUMNS}) FROM task_audits ORDER BY audit_id`;
         const filled = (read(path, sql) as string[]).map((json): unknown => JSON.parse(json));
         expect(filled).to.deep.equal(rows.map(([, source, processed]) => [source, processed]));

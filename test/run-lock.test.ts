@@ -8,7 +8,7 @@ import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { BackfillError } from '../src/errors.js';
 import { FAILPOINT_CHANNEL, type Failpoint } from '../src/failpoint.js';
-import { type LockHolder, type LockOptions, RunLock } from '../src/ledger/run-lock.js';
+import { type LockHolder, type LockOptions, lookAtLock, RunLock } from '../src/ledger/run-lock.js';
 import { locateStore } from '../src/store/path.js';
 import { useFolder } from './support/cli.js';
 import { runRival, useHolders } from './support/lock.js';
@@ -154,6 +154,26 @@ describe('RunLock', () => {
     const torn = lines.filter((line, i) => i % 2 === 1 && line !== lines[i - 1]?.replace('in', 'out'));
     expect(torn, 'out of another than the last that went in').to.deep.equal([]);
     expect(new Set(lines).size).to.equal(2 * codes.length);
+  });
+
+  it('can be looked at: whether it is held, and by whom', async () => {
+    const look = () => lookAtLock(locateStore(store));
+    expect(look()).to.deep.equal({ state: 'free' });
+    expect(statSync(`${store}.lock`, { throwIfNoEntry: false }), 'a look makes no file').to.equal(undefined);
+    const lock = await acquire(at('2026-01-20T10:00:00Z'));
+    const holder = { pid: process.pid, host: hostname(), since: '2026-01-20T10:00:00.000Z' };
+    expect(look()).to.deep.equal({ state: 'held', holder });
+    await refused(); // a look lets nobody in
+    release(lock);
+    expect(look(), 'whoever had it last').to.deep.equal({ state: 'free' });
+    await acquire(); // and keeps nobody out
+    const other = await startHolder(folder.file('store-1.db'));
+    expect(lookAtLock(locateStore(folder.file('store-1.db'))).holder?.pid).to.equal(other.pid);
+  });
+
+  it('says when it is damaged as it is looked at', () => {
+    writeFileSync(`${store}.lock`, 'no database, and long enough to be one: '.repeat(30));
+    expect(() => lookAtLock(locateStore(store))).to.throw(/can not be opened \(SQLITE_NOTADB\)/);
   });
 
   describe('between signing and holding', () => {

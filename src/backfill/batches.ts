@@ -111,7 +111,7 @@ export async function fillBatches(
       if (committed) {
         cursor = committed.lastKey;
         rowsScanned += committed.rowsScanned;
-        tellBatch(backfill, committed, performance.now() - startedAt, options);
+        tellBatch(ledger, backfill, committed, performance.now() - startedAt, options);
         await pacer.committed(committed.rowsScanned);
       }
       if (refused) refuseTooMany(ledger, backfill, run, rowsScanned, refused, options);
@@ -165,21 +165,17 @@ function fillOne(
 }
 
 function tellBatch(
-  { name }: Backfill,
-  {
-    number,
-    firstKey,
-    lastKey,
-    rowsScanned,
-    cellsFilled,
-    cellsSkipped,
-  }: BatchResult & { readonly number: number },
+  ledger: Ledger,
+  { name: backfill }: Backfill,
+  batch: BatchResult & { readonly number: number },
   durationMs: number,
   { onEvent }: RunOptions,
 ): void {
-  onEvent?.({
+  if (!onEvent) return;
+  const { number, firstKey, lastKey, rowsScanned, cellsFilled, cellsSkipped, skips } = batch;
+  onEvent({
     event: 'batch_committed',
-    backfill: name,
+    backfill,
     batch: number,
     firstKey: String(firstKey),
     lastKey: String(lastKey),
@@ -188,6 +184,9 @@ function tellBatch(
     cellsSkipped,
     durationMs,
   });
+  if (skips === 0) return;
+  for (const { key, target, reason } of ledger.skipsOfBatch(backfill, batch))
+    onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }
 
 /** What SQLite refused, of how many rows, or undefined when the error is no row's fault. */

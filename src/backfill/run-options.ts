@@ -55,6 +55,15 @@ export type RunEvent =
       readonly durationMs: number;
     }
   | {
+      /** A row, or one column of it, was left alone; follows `batch_committed`. */
+      readonly event: 'row_skipped';
+      readonly backfill: string;
+      readonly key: string;
+      /** The column, or `*` for the whole row. */
+      readonly target: string;
+      readonly reason: string;
+    }
+  | {
       /** SQLite refused to update a row: it is recorded as a skip, with SQLite's result code as its reason. */
       readonly event: 'row_refused';
       readonly backfill: string;

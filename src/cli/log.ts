@@ -24,6 +24,7 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
   backup_made: 'info',
   backup_removed: 'info',
   store_saved: 'info',
+  row_skipped: 'debug',
   row_refused: 'warn',
   store_busy: 'warn',
   wal_pinned: 'warn',

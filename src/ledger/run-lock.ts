@@ -5,8 +5,8 @@ import Database from 'better-sqlite3';
 import { BackfillError, errnoOf, isSqliteError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { shellWord } from '../shell.js';
-import { createFollowing, follow } from '../store/file.js';
-import type { StoreFiles } from '../store/path.js';
+import { createFollowing, follow, isThere } from '../store/file.js';
+import { isWritable, type StoreFiles } from '../store/path.js';
 import { isBusy } from '../store/sqlite/busy.js';
 
 /** Who holds the lock. */
@@ -15,6 +15,13 @@ export interface LockHolder {
   readonly host: string;
   /** ISO-8601 in UTC. */
   readonly since: string;
+}
+
+/** Whether a run holds the lock; `unknown` to a user who may not write the lock's file. */
+export interface LockState {
+  readonly state: 'free' | 'held' | 'unknown';
+  /** Absent in the moment before it has signed, and where nobody holds it. */
+  readonly holder?: LockHolder;
 }
 
 /** How to wait for the lock. */
@@ -32,6 +39,9 @@ const POLL_MS = { least: 30, most: 120 };
 
 /** How long a statement waits for a rival that reads or signs, in milliseconds: either takes moments. */
 const BUSY_WAIT_MS = 200;
+
+/** How long a look waits for another one, in milliseconds. */
+const LOOK_WAIT_MS = 50;
 
 /** How often a rival may have signed in between, before the next try is put off. */
 const SIGN_TRIES = 5;
@@ -63,7 +73,7 @@ export class RunLock {
     files: StoreFiles,
     { timeoutMs, onWait, now = () => new Date() }: LockOptions,
   ): Promise<RunLock> {
-    const path = `${files.path}.lock`;
+    const path = lockPath(files);
     const giveUpAt = performance.now() + timeoutMs;
     let hasTold = false;
     for (;;) {
@@ -86,6 +96,32 @@ export class RunLock {
     failpoint('lock', 'released');
   }
 }
+
+/**
+ * Looks whether a run is under way. Makes no file, and holds the lock itself for no longer than a moment, which a run that
+ * begins then waits for.
+ *
+ * @throws {BackfillError} `LOCK_UNUSABLE` when the lock's file is damaged
+ */
+export function lookAtLock(files: StoreFiles): LockState {
+  const path = lockPath(files);
+  if (!isThere(path)) return { state: 'free' };
+  if (!isWritable(path)) return { state: 'unknown' }; // SQLite would read it without asking for the lock
+  let db: Database.Database | undefined;
+  try {
+    db = new Database(path, { fileMustExist: true, timeout: LOOK_WAIT_MS });
+    db.exec('BEGIN IMMEDIATE; ROLLBACK');
+    return { state: 'free' };
+  } catch (error) {
+    if (!isBusy(error)) throw lockUnusable(path, files.path, error);
+    const holder = readHolder(path);
+    return { state: 'held', ...(holder ? { holder } : {}) };
+  } finally {
+    db?.close();
+  }
+}
+
+const lockPath = ({ path }: StoreFiles): string => `${path}.lock`;
 
 /** A connection that holds the lock, signed, or undefined when a rival has it. */
 function tryLock(path: string, files: StoreFiles, now: () => Date): Database.Database | undefined {
@@ -147,10 +183,12 @@ function readHolder(path: string): LockHolder | undefined {
   }
 }
 
+/** Who holds the lock, for a person. */
+export const holderText = ({ pid, host, since }: LockHolder): string =>
+  `process ${pid} on ${host}, since ${since}`;
+
 function runLocked(holder: LockHolder | undefined): BackfillError {
-  const who = holder
-    ? `process ${holder.pid} on ${holder.host}, since ${holder.since}`
-    : 'a process that has just begun';
+  const who = holder ? holderText(holder) : 'a process that has just begun';
   return new BackfillError(
     'RUN_LOCKED',
     `Another run holds the lock of this store: ${who}`,

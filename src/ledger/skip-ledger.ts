@@ -1,4 +1,4 @@
-import { REFUSED_SQL, type SkipRecord } from './records.js';
+import { type BatchRecord, REFUSED_SQL, type SkipRecord } from './records.js';
 import { StepLedger } from './step-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
@@ -10,6 +10,21 @@ export class SkipLedger extends StepLedger {
     return this.store.allExact(
       `SELECT key, target, reason FROM ${T.skips} WHERE backfill = ? ORDER BY key, target`,
       backfill,
+    );
+  }
+
+  /** What one batch has left alone, by key. */
+  skipsOfBatch(
+    backfill: string,
+    { number, firstKey, lastKey }: Pick<BatchRecord, 'number' | 'firstKey' | 'lastKey'>,
+  ): SkipRecord[] {
+    return this.store.allExact(
+      `SELECT key, target, reason FROM ${T.skips}
+      WHERE backfill = ? AND key BETWEEN ? AND ? AND batch = ? ORDER BY key, target`,
+      backfill,
+      firstKey,
+      lastKey,
+      number,
     );
   }
 

@@ -1,6 +1,8 @@
 import { probeWaiting } from '../backfill/runner.js';
 import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
+import { type LockState, lookAtLock } from '../ledger/run-lock.js';
+import { locateStore } from '../store/path.js';
 import { percentOf, shareOfKeys } from './progress.js';
 import {
   type BackfillStep,
@@ -45,6 +47,8 @@ export interface StepStatus {
 /** Where a store stands. */
 export interface Status {
   readonly path: string;
+  /** Whether a run is under way, and whose: a step that is `applying` while none is was stopped. */
+  readonly lock: LockState;
   readonly steps: readonly StepStatus[];
   readonly drifts: readonly Drift[];
   /** Whether `up` would have something to do; `unknown` when only rows that wait would be, and that is unknown. */
@@ -64,6 +68,7 @@ export async function status(
   options: MigratorOptions,
   { probeRows = PROBE_ROWS }: { readonly probeRows?: number } = {},
 ): Promise<Status> {
+  const lock = lookAtLock(locateStore(options.path));
   return await withSession(options, 'look', (session) => {
     const { store, ledger } = session;
     const records = ledger.steps();
@@ -111,6 +116,8 @@ export async function status(
     const isPending = Object.values(work).some((found) => found.length > 0);
     return {
       path: store.files.path,
+      // A run that has begun between the two looks is one, too.
+      lock: lock.state === 'free' ? lookAtLock(store.files) : lock,
       steps,
       drifts: checkDrift(options, records),
       isPending: isPending || ([...probed.values()].includes('unknown') ? 'unknown' : false),

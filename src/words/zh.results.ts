@@ -67,6 +67,9 @@ export const zhResults: Catalog = {
 
   // status
   'Store: {path}': '存储：{path}',
+  'A run is under way: {~who}': '正在运行：{who}',
+  'A run is under way: it has just begun': '正在运行：刚刚启动',
+  'No run is under way: the last one was stopped.': '没有正在进行的运行：上一次运行被停止。',
   step: '步骤',
   state: '状态',
   detail: '详情',

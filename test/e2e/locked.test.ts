@@ -116,6 +116,27 @@ describe('a store that another run works on', () => {
     });
   }
 
+  it('is told by `status`, and so is a run that was stopped', async () => {
+    const store = copy('wal');
+    const line = async (): Promise<string> =>
+      (await runCli(['status', '--db-path', store])).stdout.split('\n')[1] ?? '';
+    const lock = async (): Promise<unknown> =>
+      (await runCli(['status', '--json', '--db-path', store])).json().lock;
+    expect(await line(), 'nothing begun').to.match(/^┌/);
+    const aBatch = { at: 'statement', detail: 'INSERT INTO temp.umzug_backfill_batch', nth: 2 };
+    await killedAt(up(store, '--no-backup', '--batch-size', '50'), aBatch);
+    expect(await line()).to.equal('No run is under way: the last one was stopped.');
+    expect(await lock()).to.deep.equal({ state: 'free' });
+    const holder = await startHolder(store);
+    expect(await line()).to.match(
+      new RegExp(`^A run is under way: process ${holder.pid} on ${hostname()}, since \\S+Z$`),
+    );
+    expect(await lock()).to.have.nested.property('holder.pid', holder.pid);
+    await holder.end();
+    await on(store).run(['up']);
+    expect(await line(), 'all done').to.match(/^┌/);
+  });
+
   it('is refused to every command that would change it', async () => {
     const store = copy('wal');
     const { run } = on(store);

@@ -1,5 +1,6 @@
 import { EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
+import { holderText } from '../../ledger/run-lock.js';
 import type { Status, StepStatus } from '../../migrator/status.js';
 import type { Say } from '../../words/lang.js';
 import type { Cli, Register } from '../cli.js';
@@ -31,11 +32,23 @@ function detail({ backfill, durationMs, state, appliedAt, packageVersion }: Step
   ].join('\n');
 }
 
-function statusText({ path, steps, drifts, isPending }: Status, say: Say): string {
+/** Whether what is half done is being done, or was stopped. */
+function runLines({ lock: { state, holder }, steps }: Status, say: Say): string[] {
+  if (state === 'held')
+    return [
+      say(holder ? `A run is under way: ${holderText(holder)}` : 'A run is under way: it has just begun'),
+    ];
+  const isHalfDone = steps.some((step) => step.state === 'applying' || step.state === 'reverting');
+  return state === 'free' && isHalfDone ? [say('No run is under way: the last one was stopped.')] : [];
+}
+
+function statusText(status: Status, say: Say): string {
+  const { path, steps, drifts, isPending } = status;
   const rows = steps.map((step) => [step.name, say(step.state), detail(step, say)]);
   const nameWidth = Math.max(6, ...steps.map(({ name }) => widthOf(name) + 2));
   return [
     say(`Store: ${path}`),
+    ...runLines(status, say),
     table([say('step'), say('state'), say('detail')], rows, [nameWidth, 11, widthBeside(nameWidth + 15)]),
     ...drifts.map(({ text }) => say(`warning: ${text}.`)),
     say(
