@@ -12,7 +12,7 @@ export const EXIT = {
 
 /**
  * Every code that an error of this package can carry, with the exit code it ends a command with.
- * The README lists each with its cause and its mend; a test holds the two together.
+ * docs/troubleshooting.md lists each with its cause and its mend; a test holds the two together.
  */
 const EXIT_BY_CODE = {
   // the call

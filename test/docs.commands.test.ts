@@ -30,6 +30,7 @@ const PAGES = [
   { file: 'docs/deploy.md', isUp: false },
   { file: 'docs/operations.md', isUp: true },
   { file: 'docs/verification.md', isUp: true },
+  { file: 'docs/troubleshooting.md', isUp: true },
   { file: 'docs/agentos-scripts.md', isUp: false },
 ] as const;
 

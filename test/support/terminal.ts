@@ -1,9 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { bin, cleanEnv, root } from './cli.js';
 
+/** Exit code with which the terminal ends when its command was killed: Python's -9. */
+const KILLED = 247;
+
 /** How a command on a terminal ended. */
 export interface TerminalResult {
-  readonly code: number;
+  readonly code: number | null;
   /** Everything that was written to the terminal, escapes included. */
   readonly output: string;
 }
@@ -50,13 +53,27 @@ export function onTerminal(
     env = {},
   }: { columns?: number; answer?: string; env?: NodeJS.ProcessEnv } = {},
 ): TerminalResult {
-  const { stdout, status } = spawnSync(
-    'python3',
-    ['-c', PYTHON, String(columns), answer, process.execPath, bin, ...args],
-    { cwd: root, env: { ...cleanEnv(home), CI: '', TERM: 'xterm', ...env }, encoding: 'utf8' },
-  );
-  return { code: status ?? -1, output: stdout };
+  const [file = '', ...rest] = terminalCommand(args, columns, answer);
+  const { stdout, status, signal } = spawnSync(file, rest, {
+    cwd: root,
+    env: { ...cleanEnv(home), CI: '', TERM: 'xterm', ...env },
+    encoding: 'utf8',
+  });
+  const isKilled = status === KILLED || signal !== null;
+  return { code: isKilled ? null : status, output: stdout };
 }
+
+/** What runs the command line on a terminal of its own, and writes to stdout what that shows. */
+export const terminalCommand = (args: readonly string[], columns: number, answer = ''): readonly string[] => [
+  'python3',
+  '-c',
+  PYTHON,
+  String(columns),
+  answer,
+  process.execPath,
+  bin,
+  ...args,
+];
 
 /** What a terminal does with the output: text, line feeds, and the escapes that move the cursor within a line or clear it. */
 const PIECES = /\n|\r|\u001b\[([\d;?]*)([A-Za-z])|\u001b[78]|[^\n\r\u001b]+/g;
