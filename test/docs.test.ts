@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { LEVEL_BY_EVENT } from '../src/cli/log.js';
@@ -67,4 +67,30 @@ describe('docs/operations.md', () => {
     const written = [...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name);
     expect(tableOf('metric').flatMap(([, metric]) => namesIn(metric))).to.have.members(written);
   });
+});
+
+describe('links in the documentation', () => {
+  const pages = ['README.md', 'SECURITY.md', 'CHANGELOG.md', 'examples/README.md', 'bench/NOTES.md'].concat(
+    readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+  );
+  /** The anchors that GitHub gives the headings of a page. */
+  const anchorsOf = (page: string): string[] =>
+    [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    );
+
+  for (const page of pages) {
+    it(`${page}: each leads somewhere`, () => {
+      for (const [, target = ''] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+        if (/^https?:/.test(target)) continue;
+        const [file = '', anchor] = target.split('#');
+        const path = file === '' ? page : join(dirname(page), file);
+        expect(existsSync(join(root, path)), target).to.equal(true);
+        if (anchor !== undefined) expect(anchorsOf(path), target).to.include(anchor);
+      }
+    });
+  }
 });
