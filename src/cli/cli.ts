@@ -1,12 +1,13 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadProject, storePath } from '../config.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
-import { shellWord } from '../shell.js';
 import { findTarget, writeOut } from '../store/out-file.js';
-import { locateStore } from '../store/path.js';
+import { expandHome, locateStore } from '../store/path.js';
 import { type Lang, localeLang, type Say, sayIn } from '../words/lang.js';
 import { isAgreed } from './confirm.js';
+import { runnable, type TakenOver } from './hints.js';
 import { eventLog, isInfoLogged, isLogged } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
 import type { CommonOptions } from './options.js';
@@ -77,33 +78,16 @@ export function toJson(value: unknown, tell: (hint: string) => string): string {
   );
 }
 
-/** Options of a call that the commands in its hints take over. */
-export interface TakenOver {
-  readonly dbPath?: string | undefined;
-  readonly backupDir?: string | undefined;
+/** Told what comes of a call. */
+export interface Listener {
+  /** The exit code of a command that ended without an error. */
+  readonly exit: (code: number) => void;
+  /** What hints take over, as soon as it is known. */
+  readonly takeOver: (what: TakenOver) => void;
 }
 
-const HINTED =
-  /(?<!\w)'(?:[^'\n]|'\\'')*'|\bumzug-backfill (up|deploy|down|status|executed|verify|backfill|skips|restore|report)\b/g;
-
-/**
- * Turns the commands that hints name into ones that run as they stand: through npm where this one came through npm, on
- * the same store, with backups in the same folder. A quoted word, as a path that holds such words, stays as it is.
- */
-export function runnable(text: string, env: NodeJS.ProcessEnv, { dbPath, backupDir }: TakenOver): string {
-  const isScript = env.npm_lifecycle_event !== undefined && env.npm_command !== 'exec';
-  const program = isScript ? `npm run ${env.npm_lifecycle_event} --` : 'umzug-backfill';
-  const store = dbPath === undefined ? '' : ` --db-path ${shellWord(dbPath)}`;
-  const copies = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
-  return text.replace(HINTED, (found, command?: string) => {
-    if (command === undefined) return found;
-    const changes = /^(?:up|deploy|down|backfill|restore)$/.test(command);
-    return `${program} ${command}${store}${changes ? copies : ''}`;
-  });
-}
-
-/** Makes the runner of commands. `exit` is told the exit code of a command that ended without an error. */
-export function makeCli({ env, folder, print, printError }: Surroundings, exit: (code: number) => void): Cli {
+/** Makes the runner of commands. */
+export function makeCli({ env, folder, print, printError }: Surroundings, listener: Listener): Cli {
   let command = '';
   return {
     begin(name) {
@@ -122,6 +106,11 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
           })
         : undefined;
       const path = storePath(project.config, options.dbPath, env);
+      // Who runs a hint may not have this environment, and would run it on another store.
+      const isDefault = path === project.config.database.path;
+      const dbPath = options.dbPath ?? (isDefault ? undefined : resolve(expandHome(path)));
+      const taken = { dbPath, backupDir: options.backupDir };
+      listener.takeOver(taken);
       const metrics =
         options.metricsFile === undefined ? undefined : openMetrics(options.metricsFile, path, log);
       const stopper = new AbortController();
@@ -153,7 +142,7 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
           metrics?.take(event);
         },
       };
-      const tell = (words: string): string => runnable(words, env, options);
+      const tell = (words: string): string => runnable(words, env, taken);
       const reader = { lang, say, tell };
       const output = await act(migrator, reader)
         .catch(async (thrown: unknown) => {
@@ -170,7 +159,7 @@ export function makeCli({ env, folder, print, printError }: Surroundings, exit: 
       if (options.json) print(toJson(json, tell));
       else if (text !== '') print(tell(text));
       if (error && !options.json) printError(tell(errorText(error, say)));
-      exit(exitCode);
+      listener.exit(exitCode);
     },
   };
 }

@@ -2,7 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, type Option } from 'comm
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
 import { LANGS, type Lang, localeLang, sayIn } from '../words/lang.js';
-import { makeCli, runnable, type Surroundings, type TakenOver, toJson } from './cli.js';
+import { type Listener, makeCli, type Surroundings, toJson } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
 import { registerDeploy } from './commands/deploy.js';
 import { registerDown } from './commands/down.js';
@@ -12,11 +12,12 @@ import { registerSkips } from './commands/skips.js';
 import { registerExecuted, registerPending, registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
 import { registerVerify } from './commands/verify.js';
+import { runnable, type TakenOver } from './hints.js';
 import { refuseNpmKeptOptions, type TrappedOption } from './npm-trap.js';
 import { errorJson, errorText } from './text.js';
 
-function buildProgram(surroundings: Surroundings, exit: (code: number) => void): Command {
-  const cli = makeCli(surroundings, exit);
+function buildProgram(surroundings: Surroundings, listener: Listener): Command {
+  const cli = makeCli(surroundings, listener);
   const program = new Command('umzug-backfill')
     .description('Resumable, verified, exactly reversible data backfills as steps of umzug')
     .version(PACKAGE_VERSION)
@@ -112,12 +113,6 @@ function given(argv: readonly string[], option: string): string | undefined {
     : argv.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1);
 }
 
-/** What hints take over. */
-const takenOver = (argv: readonly string[]): TakenOver => ({
-  dbPath: given(argv, '--db-path'),
-  backupDir: given(argv, '--backup-dir'),
-});
-
 /** The language that is asked for, or else that of the locale. */
 function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
   const asked = given(argv, '--lang');
@@ -132,9 +127,15 @@ function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
  */
 export async function main(argv: readonly string[], surroundings: Surroundings): Promise<number> {
   let exitCode: number = EXIT.done;
+  let taken: TakenOver = { dbPath: given(argv, '--db-path'), backupDir: given(argv, '--backup-dir') };
   try {
-    const program = buildProgram(surroundings, (code) => {
-      exitCode = code;
+    const program = buildProgram(surroundings, {
+      exit: (code) => {
+        exitCode = code;
+      },
+      takeOver: (what) => {
+        taken = what;
+      },
     });
     const names = program.commands.map((command) => command.name());
     refuseNpmKeptOptions(argv, surroundings.env, trappedOptions(program), names);
@@ -143,7 +144,7 @@ export async function main(argv: readonly string[], surroundings: Surroundings):
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
     const known = error instanceof CommanderError ? usageError(error, argv) : rootBackfillError(error);
-    const tell = (words: string): string => runnable(words, surroundings.env, takenOver(argv));
+    const tell = (words: string): string => runnable(words, surroundings.env, taken);
     if (argv.includes('--json')) surroundings.print(toJson({ error: errorJson(known) }, tell));
     else surroundings.printError(tell(errorText(known, await sayIn(langOf(argv, surroundings.env)))));
     return known.exitCode;

@@ -15,7 +15,13 @@ export interface TrappedOption {
 const NPM_ALIASES: Readonly<Record<string, string>> = { to: 'token_description' };
 
 /** Settings of npm's own that look like an option of ours. */
-const NPM_OWN = new Set(['loglevel']);
+const NPM_OWN = new Set(['all', 'loglevel']);
+
+/** npm reads `--lang` as four short options of its own: `-l`, `-a`, `-n`, `-g`. */
+const NPM_LETTERS: Readonly<Record<string, readonly string[]>> = { lang: ['long', 'all', 'global'] };
+
+/** Consent is for a person to add, not for a hint to advise. */
+const CONSENTS = new Set(['yes', 'allow-triggers']);
 
 /**
  * Refuses a call through npm in which npm kept an option for itself: `npm run migrate up --dry-run`, without `--` before
@@ -45,14 +51,15 @@ export function refuseNpmKeptOptions(
     return value === undefined || isOff || isNpx || isGiven ? [] : [{ ...option, value }];
   });
   if (kept.length === 0) return;
-  const words = [...argv];
+  const isExec = env.npm_command === 'exec';
+  const words = isExec ? [...argv] : withoutScript(argv, env.npm_lifecycle_script ?? '');
   const command = words.findIndex((word) => commands.includes(word));
   const first = command < 0 ? [] : words.splice(command, 1);
   // npm leaves the value of an option that it does not know among the arguments, and keeps `true` for the option.
   // Those that take few values choose first, those that can do without one last.
   const byChoice = [...kept].sort((a, b) => freedom(a) - freedom(b));
   const restored = byChoice.flatMap(({ name, takes, mayTake, value }) => {
-    if (name === 'yes') return []; // consent is for a person to add, not for a hint to advise
+    if (CONSENTS.has(name)) return [];
     const fits = takes ?? mayTake;
     if (fits === undefined) return [`--${name}`];
     if (value !== 'true') return [`--${name}=${shellWord(value)}`];
@@ -61,13 +68,23 @@ export function refuseNpmKeptOptions(
     return [`--${name}`, ...words.splice(stray, 1).map(shellWord)];
   });
   const corrected = [...first, ...words].map(shellWord).concat(restored).join(' ');
-  const call =
-    env.npm_command === 'exec' ? 'npm exec -- umzug-backfill' : `npm run ${env.npm_lifecycle_event} --`;
+  const call = isExec ? 'npm exec -- umzug-backfill' : `npm run ${env.npm_lifecycle_event} --`;
+  const consents = kept.filter(({ name }) => CONSENTS.has(name)).map(({ name }) => `--${name}`);
   throw new BackfillError(
     'NPM_KEPT_OPTION',
     `npm kept ${kept.map(({ name }) => `--${name}`).join(', ')} for itself, so that it did not reach this command`,
-    `Put -- before the arguments: ${call} ${corrected}`,
+    consents.length > 0
+      ? `Put -- before the arguments, and ${consents.join(', ')} behind them if it is meant: ${call} ${corrected}`
+      : `Put -- before the arguments: ${call} ${corrected}`,
   );
+}
+
+/** The arguments without those that stand in npm's script already. */
+function withoutScript(argv: readonly string[], script: string): string[] {
+  const own = script.trim().split(/\s+/);
+  for (let count = Math.min(own.length, argv.length); count > 0; count -= 1)
+    if (own.slice(-count).every((word, i) => word === argv[i])) return argv.slice(count);
+  return [...argv];
 }
 
 /** How little an option minds which word it gets. */
@@ -78,6 +95,8 @@ const settingOf = (name: string): string => name.replace(/^no-/, '').replaceAll(
 
 function keptValue(name: string, env: NodeJS.ProcessEnv, settings: readonly string[]): string | undefined {
   const exact = env[`npm_config_${settingOf(name)}`] ?? env[`npm_config_${NPM_ALIASES[name] ?? ''}`];
+  const letters = NPM_LETTERS[name];
+  if (letters?.every((letter) => env[`npm_config_${letter}`] === 'true')) return 'true';
   if (name.startsWith('no-')) return exact === '' || exact === 'false' ? 'true' : undefined;
   if (exact !== undefined) return exact;
   const slip = Object.keys(env).find((key) => {

@@ -4,6 +4,8 @@ import type { Catalog } from './translate.js';
 export const zhHints: Catalog = {
   'See umzug-backfill --help, or --help of the command': '请看 umzug-backfill --help 或该命令的 --help',
   'Put -- before the arguments: {call} {words}': '请在参数之前加上 --： {call} {words}',
+  'Put -- before the arguments, and {options} behind them if it is meant: {call} {words}':
+    '请在参数之前加上 --；如果确实需要，再在参数之后加上 {options}： {call} {words}',
   'Run the same command again; it resumes where it stopped': '请再次运行同一命令；它会从停止处继续',
   'Run the same command again; nothing done so far is lost': '请再次运行同一命令；已完成的部分不会丢失',
   'Run the same command again on the file that stands there now': '请对现在位于该处的文件再次运行同一命令',

@@ -1,4 +1,12 @@
-import { copyFileSync, mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
@@ -166,6 +174,10 @@ const rows: Readonly<Record<string, Row>> = {
     forms: both('up', '--allow-triggers'),
     expects: ({ store }) => expect(appliedSteps(store)).to.deep.equal([schemaStep, backfillStep]),
   },
+  '--lang': {
+    forms: both('status', '--lang', 'zh'),
+    expects: ({ result }) => expect(result.stdout).to.match(/^存储：/m),
+  },
   '--out': {
     forms: both('report', '--out', REPORT),
     isUp: true,
@@ -292,6 +304,47 @@ describe('npm run migrate', () => {
       const result = await typed(['down', no], { AGENTOS_DB_PATH: store });
       expect(`${result.stdout}${result.stderr}`).not.to.include('-- down --yes');
     }
+  });
+
+  it('lets a setting of npm through that is no option of ours', async () => {
+    const result = await typed(['--', 'status', '--db-path', copy()], { npm_config_all: 'true' });
+    expect(result.code, result.stderr).to.equal(0);
+  });
+
+  describe('a script that holds a command of its own', () => {
+    const run = (script: string, ...words: readonly string[]): Promise<CliResult> => {
+      const project = folder.file(`project-${script}`);
+      mkdirSync(join(project, 'node_modules/.bin'), { recursive: true });
+      symlinkSync(root, join(project, 'node_modules/umzug-backfill'));
+      symlinkSync(bin, join(project, 'node_modules/.bin/umzug-backfill'));
+      for (const name of ['umzug-backfill.config.js', 'migrations', 'backfills'])
+        symlinkSync(join(root, 'dist', name), join(project, name));
+      const scripts = {
+        up: 'umzug-backfill up --log-level warn',
+        prestart: 'umzug-backfill deploy',
+        start: '',
+      };
+      writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'shop', scripts }));
+      return runCommand(['npm', 'run', '--silent', script, ...words], {
+        cwd: project,
+        env: { ...quiet, AGENTOS_DB_PATH: store },
+      });
+    };
+    let store = '';
+    before(() => {
+      store = copy();
+    });
+
+    it('is not repeated in the corrected command', async () => {
+      const { hint } = expectRefusal(await run('up', '--dry-run'), 'NPM_KEPT_OPTION', 2);
+      expect(hint).to.match(/: npm run up -- --dry-run$/);
+    });
+
+    it('is not what a hint runs another command by', async () => {
+      const { stdout, stderr, code } = await run('prestart');
+      expect(code, stderr).to.equal(0);
+      expect(stdout).to.match(/^Backup: .*To go back to it: npx umzug-backfill restore --db-path '/m);
+    });
   });
 
   it('corrects a call through npm exec as such', async () => {
