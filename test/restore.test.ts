@@ -58,6 +58,25 @@ describe('restore', () => {
     });
   }
 
+  it('refuses the backup of another store without --yes, whichever of them the environment names', async () => {
+    const [store, other] = [copy('wal'), copy('wal')];
+    const renamed = other.replace(/store\.db$/, 'other.db');
+    renameSync(other, renamed);
+    for (const its of [renamed, copy('wal')]) {
+      withNote(its, 'theirs');
+      const { stdout } = await runCli(['up'], { env: { AGENTOS_DB_PATH: its } });
+      const [, hint = ''] = /To go back to it: umzug-backfill (.*)$/m.exec(stdout) ?? [];
+      expect(hint, 'which store a hint is for').to.equal(`restore --db-path ${its} ${copyOf(its)}`);
+      const before = filesOf(store);
+      const refused = await runCli(['restore', copyOf(its), '--db-path', store]);
+      expectRefusal(refused, 'CONFIRMATION_REQUIRED', 1);
+      expect(filesOf(store)).to.deep.equal(before);
+      expect((await runCli(hint.split(' '))).code).to.equal(0);
+    }
+    await on(store).run(['restore', copyOf(renamed), '--yes']);
+    expect(stateOf(store)).to.deep.equal(stateOf(renamed));
+  });
+
   it('takes back what a killed run has done, so that the next begins anew, with a backup of its own', async () => {
     const store = copy('wal');
     const v20 = stateOf(store);

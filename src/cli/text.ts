@@ -97,6 +97,7 @@ export function outcomeText(lines: readonly string[], outcome: RunOutcome, say: 
     ...(outcome.backup ? [backupText(outcome.backup, say)] : []),
     ...lines,
     ...outcome.verifications.map((made) => verificationText(made, say)),
+    ...(outcome.removedBackups ?? []).map((path) => say(`Removed an old backup: ${path}`)),
     ...(outcome.size ? [sizeText(outcome.size, say)] : []),
   ].join('\n');
 }

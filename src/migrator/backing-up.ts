@@ -93,10 +93,13 @@ export async function begin(
 /**
  * Removes old backups, once every step is applied and every run verified: until then the one made before it may be wanted.
  *
- * @returns why it could not
+ * @returns paths of those that were removed, and why it could not remove more
  */
-export async function clearUp(options: MigratorOptions): Promise<BackfillError | undefined> {
-  if (options.backup === false) return undefined;
+export async function clearUp(
+  options: MigratorOptions,
+): Promise<{ readonly removed: readonly string[]; readonly error?: BackfillError }> {
+  const removed: string[] = [];
+  if (options.backup === false) return { removed };
   const { folder, keep = DEFAULT_KEPT_BACKUPS } = options.backup ?? {};
   try {
     const look = ({ store, ledger }: Session) => ({
@@ -107,12 +110,16 @@ export async function clearUp(options: MigratorOptions): Promise<BackfillError |
         !backfillsOf(options.project).some((step) => isUnverified({ ledger }, step)),
     });
     const { files, known, isSettled } = await withSession(options, 'look', look, GIVE_UP_MS);
-    if (!isSettled) return undefined;
+    if (!isSettled) return { removed };
     for (const path of rotate(files, copyFolder(files, folder), { keep, known })) {
       options.onEvent?.({ event: 'backup_removed', path });
+      removed.push(path);
     }
-    return undefined;
+    return { removed };
   } catch (error) {
-    return toBackfillError(error, 'while removing old backups, after everything else was done');
+    return {
+      removed,
+      error: toBackfillError(error, 'while removing old backups, after everything else was done'),
+    };
   }
 }

@@ -46,7 +46,7 @@ export interface Change<Found> {
 /** What was found, and what was done about it: nothing when there was nothing to do. */
 export interface Changed<Found> {
   readonly found: Found;
-  readonly outcome?: Pick<RunOutcome, 'verifications' | 'size' | 'error' | 'backup'>;
+  readonly outcome?: Pick<RunOutcome, 'verifications' | 'size' | 'error' | 'backup' | 'removedBackups'>;
 }
 
 /**
@@ -80,8 +80,10 @@ export async function changeStore<Found>(
       (session) => begin(options, session, { command: change.command, steps: stepsOf(found) }),
       (session, verifications) => change.act(session, found, verifications),
     );
-    const failed = outcome.error || change.command === 'down' ? undefined : await clearUp(options);
-    return { found, outcome: { ...outcome, ...(failed ? { error: failed } : {}) } };
+    if (outcome.error || change.command === 'down') return { found, outcome };
+    const { removed, error } = await clearUp(options);
+    const removedBackups = removed.length > 0 ? { removedBackups: removed } : {};
+    return { found, outcome: { ...outcome, ...removedBackups, ...(error ? { error } : {}) } };
   });
 }
 

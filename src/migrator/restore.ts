@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { checkRequirements } from '../schema/requirements.js';
 import { requireSpace } from '../store/disk.js';
@@ -36,7 +36,7 @@ export interface RestoreOutcome {
  *
  * @param given the backup. Default: the store's newest
  * @param isDryRun whether only to look
- * @throws {BackfillError} `BACKUP_MISSING`, `BACKUP_UNUSABLE`, `RUN_LOCKED`, `DISK_SPACE_LOW`, `STORE_BUSY`, `STORE_IN_USE`
+ * @throws {BackfillError} `BACKUP_MISSING`, `BACKUP_UNUSABLE`, `CONFIRMATION_REQUIRED`, `RUN_LOCKED`, `DISK_SPACE_LOW`, `STORE_BUSY`, `STORE_IN_USE`
  */
 export async function restore(
   options: MigratorOptions,
@@ -56,7 +56,9 @@ type Outlook = ReturnType<typeof look>;
 function look(options: MigratorOptions, given: string | undefined) {
   const files = locateLive(options.path);
   const copies = copyFolder(files, options.backup ? options.backup.folder : undefined);
-  const source = openBackup(options, findBackup(files, copies, given), files);
+  const found = findBackup(files, copies, given);
+  if (!options.isConfirmed) refuseForeign(found, files);
+  const source = openBackup(options, found, files);
   try {
     const { bytes } = source.size();
     requireRoom(files, copies, bytes);
@@ -149,6 +151,27 @@ function findBackup(files: StoreFiles, copies: string, given: string | undefined
     'BACKUP_MISSING',
     `There is no backup of ${files.path} in ${copies}`,
     'Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir',
+  );
+}
+
+/**
+ * A path from an environment that is another today, or a hint of another shell, must not bring one store into another.
+ *
+ * @throws {BackfillError} `CONFIRMATION_REQUIRED` when the name of a backup, or where it lies, says that it is another store's
+ */
+function refuseForeign(backup: string, files: StoreFiles): void {
+  const [, name] = /^(.+)\.(?:backup|before-restore)-\d{8}T\d{6}Z/.exec(basename(backup)) ?? [];
+  if (name === undefined) return;
+  const other = join(dirname(backup), name);
+  const isThisStores =
+    isThere(other) && isThere(files.path)
+      ? isSameFile(other, files.path)
+      : name.replace(/-[0-9a-f]{8}$/, '') === basename(files.path) || name === basename(files.path);
+  if (isThisStores) return;
+  throw new BackfillError(
+    'CONFIRMATION_REQUIRED',
+    `${backup} is a backup of another store than ${files.path}`,
+    'Name its own store with --db-path; if this one is to be overwritten with it, run the same command again with --yes',
   );
 }
 

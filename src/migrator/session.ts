@@ -167,6 +167,8 @@ export interface RunOutcome {
   readonly size?: SizeChange;
   /** Absent when none was made: the command went on with an earlier one, or none was wanted. */
   readonly backup?: Backup;
+  /** Paths of older backups that were removed; absent when none was. */
+  readonly removedBackups?: readonly string[];
   /** What ended the command early, after something may have been done already. */
   readonly error?: BackfillError;
 }

@@ -156,14 +156,14 @@ export function requireWritable(files: StoreFiles): void {
     throw new BackfillError(
       'STORE_READONLY',
       `The store at ${files.path} can not be written by this user`,
-      `Give this user write permission: chmod u+w ${shellWord(files.path)}`,
+      `Run the command as the owner of the file, or give this user write permission: chmod u+w ${shellWord(files.path)}`,
     );
   }
   if (!isWritable(files.folder)) {
     throw new BackfillError(
       'STORE_FOLDER_READONLY',
       `The folder ${files.folder} can not be written by this user, and SQLite keeps its journal there`,
-      `Give this user write permission: chmod u+w ${shellWord(files.folder)}`,
+      `Run the command as the owner of the folder, or give this user write permission: chmod u+w ${shellWord(files.folder)}`,
     );
   }
 }

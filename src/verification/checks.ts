@@ -49,6 +49,10 @@ export function coverage(
     ];
   });
   if (reasons.length > 0) findings.push({ verdict: 'warn', text: `skipped: ${reasons.join(', ')}` });
+  const canFill = facts.columns.some((column) =>
+    [column.fillable, column.waiting, column.refused].some(({ count }) => count > 0),
+  );
+  const name = shellWord(backfill.name);
   const figures = {
     rowsInScope: facts.rows,
     columns: facts.columns.map((column) => ({
@@ -67,7 +71,9 @@ export function coverage(
     'Coverage',
     findings,
     figures,
-    `umzug-backfill backfill ${shellWord(backfill.name)} --rescan`,
+    canFill
+      ? `umzug-backfill backfill ${name} --rescan`
+      : `umzug-backfill skips ${name} lists what no value can be derived for; ask for less with --min-coverage`,
   );
 }
 
@@ -104,7 +110,10 @@ export function groups({ checks }: Backfill, facts: ScanFacts): CheckResult {
     const filled = facts.columns.map(
       (column, i) => `${column.name} ${group.filled[i]} (${percent(group.filled[i] ?? 0, group.total)}%)`,
     );
-    return { verdict: 'pass', text: `${name}: ${group.total} rows, ${filled.join(', ')}` };
+    return {
+      verdict: 'pass',
+      text: `${checks.groupBy === undefined ? 'all' : name}: ${group.total} rows, ${filled.join(', ')}`,
+    };
   });
   const figures = {
     column: checks.groupBy ?? null,
@@ -135,7 +144,8 @@ function shownGroups({ groups: found, columns }: ScanFacts): [name: string, Grou
 
 /** Check 5: whether the filled columns hold timestamps, and plausible ones. */
 export function timestamps({ checks }: Backfill, facts: ScanFacts): CheckResult {
-  const findings = facts.columns.flatMap(({ name, timestamps: found }): CheckFinding[] => {
+  const judged = checks.areTimestamps ? facts.columns : [];
+  const findings = judged.flatMap(({ name, timestamps: found }): CheckFinding[] => {
     return [
       {
         verdict: 'pass',
@@ -145,6 +155,7 @@ export function timestamps({ checks }: Backfill, facts: ScanFacts): CheckResult 
       ...cells('warn', found.future, (n) => `${n} values of ${name} lie in the future`),
     ];
   });
+  if (!checks.areTimestamps) findings.push({ verdict: 'pass', text: 'not asked for' });
   if (checks.lag) {
     const { from, to } = checks.lag;
     findings.push(...cells('warn', facts.toBefore, (n) => `${n} rows have ${to} before ${from}`));

@@ -67,10 +67,15 @@ HAVING r.batches <> count(b.number) OR r.cells_filled <> total(b.cells_filled);`
   const view = `CREATE TEMP VIEW umzug_backfill_rows AS
 ${derivationSql(backfill, { extra, isPlain: true })};`;
   return [
-    `-- Verification of ${name}. Run it with: sqlite3 -readonly -header -column STORE < FILE (written by npm run --silent)`,
+    `-- Verification of ${name.replaceAll(/\s+/g, ' ')}. Run it with: sqlite3 -readonly -header -column STORE < FILE
+-- Texts that only umzug-backfill itself can judge count as unreadable here, and a few of their values as differing:
+-- where these figures are not those of \`umzug-backfill verify\`, it is right.`,
     view,
     // A name may have several lines, a comment has one.
-    ...sections.map(([title, sql], i) => `-- ${i + 1}. ${title.replaceAll(/\s+/g, ' ')}\n${sql}`),
+    ...sections.map(([title, sql], i) => {
+      const heading = `${i + 1}. ${title.replaceAll(/\s+/g, ' ')}`;
+      return `-- ${heading}\nSELECT ${literal(heading)} AS "check";\n${sql}`;
+    }),
     'DROP VIEW temp.umzug_backfill_rows;',
   ].join('\n\n');
 }

@@ -39,7 +39,10 @@ export const zhChecks: Catalog = {
     '较早的运行所填充的 {cells} 个单元格后来被修改',
   '{#cells} cells written by the application hold a value of its own':
     '应用程序写入的 {cells} 个单元格保存着它自己的值',
+  'all: {#rows} rows, {columns}': '全部：{rows} 行，{columns}',
   '{group}: {#rows} rows, {columns}': '{group}：{rows} 行，{columns}',
+  'umzug-backfill skips {name} lists what no value can be derived for; ask for less with --min-coverage':
+    'umzug-backfill skips {name} 列出没有可推导的值的行；请用 --min-coverage 要求更低的覆盖率',
   'no index is asked for': '未要求检查索引',
   '{index} does not exist': '{index} 不存在',
   '{index} is used': '{index} 已用于对应的查询',

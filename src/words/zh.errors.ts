@@ -123,7 +123,6 @@ export const zhErrors: Catalog = {
   'SQLite refused a statement': 'SQLite 拒绝了一条语句',
   'Something went wrong that this program does not expect': '发生了本程序未预料到的错误',
   '{~message} ({code})': '{message}（{code}）',
-  '{~message} while opening it ({code})': '打开存储时：{message}（{code}）',
   '{~message} while taking its lock ({code})': '取得运行锁时：{message}（{code}）',
   '{~message} while backing it up ({code})': '备份时：{message}（{code}）',
   '{~message} while restoring it ({code})': '恢复时：{message}（{code}）',
@@ -213,6 +212,7 @@ export const zhErrors: Catalog = {
   'The folder for backups has no name': '用于备份的文件夹没有名称',
   'The backup is damaged, as then the store is too; nothing was changed':
     '备份已损坏，说明存储也已损坏；未做任何更改',
+  '{backup} is a backup of another store than {path}': '{backup} 是另一个存储的备份，而不是 {path} 的备份',
   'There is no backup of {path} in {folder}': '{folder} 中没有 {path} 的备份',
   'There is no backup at {path}': '{path} 处没有备份',
   '{path} can not be opened where it is: SQLite needs to write beside it':

@@ -86,6 +86,12 @@ export const zhHints: Catalog = {
   'Let SQLite roll it back by opening the store for writing once: sqlite3 STORE "SELECT 1 FROM sqlite_schema"':
     '请以可写方式打开一次存储，让 SQLite 回滚它： sqlite3 STORE "SELECT 1 FROM sqlite_schema"',
   'Give this user permission to enter it: chmod u+x FOLDER': '请授予当前用户进入权限： chmod u+x FOLDER',
+  'Name its own store with --db-path; if this one is to be overwritten with it, run the same command again with --yes':
+    '请用 --db-path 指定它所属的存储；如果确实要用它覆盖当前存储，请加上 --yes 再次运行同一命令',
+  'Run the command as the owner of the file, or give this user write permission: chmod u+w {path}':
+    '请以文件所有者的身份运行，或授予当前用户写权限： chmod u+w {path}',
+  'Run the command as the owner of the folder, or give this user write permission: chmod u+w {path}':
+    '请以文件夹所有者的身份运行，或授予当前用户写权限： chmod u+w {path}',
   'Give this user write permission: chmod u+w {path}': '请授予当前用户写权限： chmod u+w {path}',
   'Give this user write permission on the store: chmod u+w STORE':
     '请授予当前用户存储的写权限： chmod u+w STORE',

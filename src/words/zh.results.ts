@@ -29,6 +29,7 @@ export const zhResults: Catalog = {
     '备份：{path}（{size}）。如需恢复到该备份：umzug-backfill restore {file}',
   'It could not be looked at for damage: the schema uses what only the application has.':
     '无法检查该备份是否损坏：其模式用到了只有应用程序才具备的功能。',
+  'Removed an old backup: {path}': '已删除旧备份：{path}',
   'The store grew by {change} to {size}, of which {free} are free. VACUUM would give the free part back; it needs as much disk again and stops other writers.':
     '存储增大了 {change}，现为 {size}，其中 {free} 空闲。VACUUM 可以归还空闲部分；它需要同样大小的磁盘空间，并会阻塞其他写入者。',
   'The store grew by {change} to {size}, of which {free} are free. VACUUM would not pay.':
@@ -84,10 +85,11 @@ export const zhResults: Catalog = {
     '已读取 {rows} 行，在 {batches} 个批次中填充 {cells} 个单元格',
   'skipped {skips}': '已跳过 {skips}',
   'verification: {~verdict}': '校验：{verdict}',
-  'whether rows wait: unknown (status --check reads on)':
-    '是否有行等待补跑：未知（status --check 会继续读取）',
+  'whether rows wait: unknown, beyond 50,000 rows': '是否有行等待补跑：未知，仅查看了 50,000 行',
   'rows wait for a catch-up': '有行等待补跑',
-  'Nothing to do but, maybe, rows that wait.': '无事可做，但可能有行等待补跑。',
+  'Nothing to do, as far as 50,000 rows of each table tell; status --check reads on.':
+    '就每个表的 50,000 行来看，无事可做；status --check 会继续读取。',
+  'What is left is for the run under way.': '剩下的工作由正在进行的运行完成。',
   'There is work for: umzug-backfill up': '有待处理的工作，请运行：umzug-backfill up',
   'Nothing to do.': '无事可做。',
 

@@ -25,9 +25,7 @@ function detail({ backfill, durationMs, state, appliedAt, packageVersion }: Step
     ),
     ...(skipped.length > 0 ? [say(`skipped ${skipped.join(', ')}`)] : []),
     say(`verification: ${backfill.verdict}`),
-    ...(backfill.isWaiting === 'unknown'
-      ? [say('whether rows wait: unknown (status --check reads on)')]
-      : []),
+    ...(backfill.isWaiting === 'unknown' ? [say('whether rows wait: unknown, beyond 50,000 rows')] : []),
     ...(backfill.isWaiting === true ? [say('rows wait for a catch-up')] : []),
   ].join('\n');
 }
@@ -53,9 +51,11 @@ function statusText(status: Status, say: Say): string {
     ...drifts.map(({ text }) => say(`warning: ${text}.`)),
     say(
       isPending === 'unknown'
-        ? 'Nothing to do but, maybe, rows that wait.'
+        ? 'Nothing to do, as far as 50,000 rows of each table tell; status --check reads on.'
         : isPending
-          ? 'There is work for: umzug-backfill up'
+          ? status.lock.state === 'held'
+            ? 'What is left is for the run under way.'
+            : 'There is work for: umzug-backfill up'
           : 'Nothing to do.',
     ),
   ].join('\n');

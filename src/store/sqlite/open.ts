@@ -56,7 +56,7 @@ export function openDatabase(files: StoreFiles, options: OpenOptions): Database.
     return db;
   } catch (error) {
     db?.close();
-    throw toBackfillError(error, 'while opening it');
+    throw toBackfillError(error);
   }
 }
 
