@@ -68,6 +68,7 @@ const EXIT_BY_CODE = {
   // the run
   TRIGGERS_FIRE: EXIT.failed,
   ROW_REJECTED_REPEATEDLY: EXIT.failed,
+  PROCESS_FAILED: EXIT.failed,
   UPDATE_IGNORED: EXIT.failed,
   RUN_CONFLICT: EXIT.failed,
   SQLITE_TWICE: EXIT.failed,

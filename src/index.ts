@@ -3,10 +3,23 @@ export {
   type BackfillDefinition,
   type BackfillOptions,
   defineBackfill,
+  type IndexUse,
+  type ProcessOptions,
+  type SetOptions,
+} from './backfill/define.js';
+export {
+  type CellValue,
+  type Changes,
+  type ColumnValue,
   type FirstOf,
   firstOf,
-  type IndexUse,
-} from './backfill/define.js';
+  type ProcessContext,
+  type ProcessFunction,
+  type ProcessRow,
+  type Skip,
+  type SqlExpression,
+  sql,
+} from './backfill/values.js';
 export { type Config, type ConfigOptions, defineConfig, type StoreRequirements } from './config.js';
 export { type BackgroundOptions, type RunningBackfills, startBackfills } from './deploy/background.js';
 export { type DeployOptions, type DeployOutcome, migrateOnDeploy } from './deploy/deploy.js';

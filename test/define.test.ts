@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { type BackfillOptions, defineBackfill, firstOf } from '../src/backfill/define.js';
+import { type BackfillOptions, defineBackfill } from '../src/backfill/define.js';
+import { firstOf } from '../src/backfill/values.js';
 import { type ConfigOptions, defineConfig, storePath } from '../src/config.js';
 import type { ErrorCode } from '../src/errors.js';
 import { defineSchemaStep, type SchemaStepOptions } from '../src/steps/schema-step.js';

@@ -25,7 +25,7 @@ function factsOf(rows: readonly Row[]): ScanFacts {
     noteMax(column.timestamps, { text: String(key), epochMs, key });
     const known = facts.groups.get(group) ?? { firstKey: key, total: 0, filled: [0] };
     facts.groups.set(group, {
-      firstKey: key < known.firstKey ? key : known.firstKey,
+      firstKey: key < BigInt(known.firstKey) ? key : known.firstKey,
       total: known.total + 1,
       filled: [(known.filled[0] ?? 0) + 1],
     });

@@ -1,10 +1,12 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { countKeys, type KeyRun, MAX_OFFSET, packKeys, unpackKeys } from '../src/ledger/key-runs.js';
+import { MAX_OFFSET, packKeys, unpackKeys } from '../src/ledger/key-runs.js';
+import { countKeys, type KeyRun } from '../src/ledger/keys.js';
 
 const expand = (runs: readonly KeyRun[]): bigint[] =>
-  runs.flatMap(([first, last]) => {
+  runs.flatMap((run) => {
+    const [first, last] = run as readonly [bigint, bigint];
     const keys: bigint[] = [];
     for (let key = first; key <= last; key += 1n) keys.push(key);
     return keys;

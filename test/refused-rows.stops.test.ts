@@ -66,7 +66,7 @@ describe('the number of refused rows', () => {
   const stoppedAtKey = ({ ledger }: Connected, key: bigint): RunOptions => {
     const controller = new AbortController();
     const onEvent = (): void => {
-      if ((ledger.lastRun(name)?.cursor ?? 0n) > key) controller.abort('SIGTERM');
+      if (BigInt(ledger.lastRun(name)?.cursor ?? 0n) > key) controller.abort('SIGTERM');
     };
     return { batchRows: 64, signal: controller.signal, onEvent };
   };

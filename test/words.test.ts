@@ -29,7 +29,7 @@ const OTHER_CALLS =
 
 /** Parts of statements and of commands. */
 const SQL =
-  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER)|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN)/;
+  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER)|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN)/;
 const COMMAND = /^(?:sudo \{\} |npm (?:run|exec) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
 
 /** Texts that are told to nobody, or only within others. */

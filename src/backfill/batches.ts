@@ -1,11 +1,13 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError, isSqliteError } from '../errors.js';
+import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentColumns, updateTriggers } from '../schema/inspect.js';
 import { shellWord } from '../shell.js';
 import { type BatchResult, fillBatch, type RefusedRow, RefusedUpdate } from '../store/sqlite/batch.js';
 import { busyPauses, isBusy } from '../store/sqlite/busy.js';
+import { PROCESS_FAILED } from '../store/sqlite/process.js';
 import { revertCells } from '../store/sqlite/revert.js';
 import type { Store } from '../store/sqlite/store.js';
 import type { Backfill } from './define.js';
@@ -71,7 +73,7 @@ async function commit<Result>(
  * Works off what is left of a run. A row that SQLite refuses to update is found by halving the batch until it is alone, and
  * recorded as a skip.
  *
- * @throws {BackfillError} `ROW_REJECTED_REPEATEDLY` when it refuses too many, and as `applyBackfillStep`
+ * @throws {BackfillError} `ROW_REJECTED_REPEATEDLY` when it refuses too many, `PROCESS_FAILED`, and as `applyBackfillStep`
  */
 export async function fillBatches(
   store: Store,
@@ -112,6 +114,7 @@ export async function fillBatches(
         cursor = committed.lastKey;
         rowsScanned += committed.rowsScanned;
         tellBatch(ledger, backfill, committed, performance.now() - startedAt, options);
+        if (backfill.process && committed.skips > 0) refuseFailures(ledger, backfill, run, rowsScanned);
         await pacer.committed(committed.rowsScanned);
       }
       if (refused) refuseTooMany(ledger, backfill, run, rowsScanned, refused, options);
@@ -141,7 +144,7 @@ function fillOne(
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
-  take: { cursor: bigint | null; limit: number; refused: RefusedRow | undefined },
+  take: { cursor: Key | null; limit: number; refused: RefusedRow | undefined },
 ): (BatchResult & { readonly number: number }) | undefined {
   const startedAt = performance.now();
   const number = ledger.nextBatch(backfill.name);
@@ -202,6 +205,23 @@ function refusalOf(
     : undefined;
 }
 
+/** Whether so many of the rows that were read are no exceptions any more. */
+function isTooMany(rows: number, rowsScanned: number): boolean {
+  const allowed = Math.max(MAX_REFUSED.always, (rowsScanned * MAX_REFUSED.percent) / 100);
+  return rows > Math.min(MAX_REFUSED.rows, allowed);
+}
+
+/** Stops a run in which `process` throws on more than some odd rows: it is the function that is to be mended. */
+function refuseFailures(ledger: Ledger, { name }: Backfill, { run }: RunRecord, rowsScanned: number): void {
+  const rows = ledger.rejectedRows(name, run, PROCESS_FAILED);
+  if (!isTooMany(rows, rowsScanned)) return;
+  throw new BackfillError(
+    'PROCESS_FAILED',
+    `\`process\` of ${name} threw on ${rows} rows`,
+    `Mend it for the rows that umzug-backfill skips ${shellWord(name)} lists, then run umzug-backfill up and umzug-backfill backfill ${shellWord(name)} --rescan`,
+  );
+}
+
 /** Stops a run in which nearly every row is refused: an append-only table would be read row by row to its end. */
 function refuseTooMany(
   ledger: Ledger,
@@ -213,8 +233,7 @@ function refuseTooMany(
 ): void {
   onEvent?.({ event: 'row_refused', backfill: backfill.name, key: String(key), reason: code });
   const rows = ledger.rejectedRows(backfill.name, run, code);
-  const allowed = Math.max(MAX_REFUSED.always, (rowsScanned * MAX_REFUSED.percent) / 100);
-  if (rows <= Math.min(MAX_REFUSED.rows, allowed)) return;
+  if (!isTooMany(rows, rowsScanned)) return;
   throw new BackfillError(
     'ROW_REJECTED_REPEATEDLY',
     `SQLite refused to update ${rows} rows of ${backfill.table} with ${code}, the last of them with key ${key}`,

@@ -1,54 +1,7 @@
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { normaliseSql } from '../store/sqlite/sql.js';
-
-/** A column's value: the first usable member of a JSON document, else another column of the row. */
-export interface FirstOf {
-  readonly kind: 'first-of';
-  /** Column that holds the JSON document, as text. */
-  readonly document: string;
-  /** Top-level member names, tried in this order. */
-  readonly names: readonly string[];
-  /** Column whose value is taken when no member is usable. */
-  readonly fallback: string;
-}
-
-/**
- * Says that a column takes the first usable of some top-level members of a JSON document, else another column.
- *
- * Usable is a non-empty string (copied verbatim) or a finite number other than zero (its text, as SQLite's
- * `CAST(… AS TEXT)` gives it). A row whose document can not be read is skipped, with its reason.
- *
- * @param document column that holds the JSON text; NULL and `''` count as a document without members
- * @param names member names, tried in this order
- * @param fallback column to copy when no member is usable; where it is NULL or `''` the cell is skipped
- * @throws {BackfillError} `STEP_INVALID` when a name is empty or holds a quote or a backslash
- *
- * @example
- * firstOf('payload', ['source_ts', 'event_timestamp'], 'created_at');
- */
-export function firstOf(document: string, names: readonly string[], fallback: string): FirstOf {
-  requireText(document, 'document', 'firstOf()', 'STEP_INVALID');
-  requireText(fallback, 'fallback', 'firstOf()', 'STEP_INVALID');
-  if (!Array.isArray(names) || names.length === 0) {
-    throw new BackfillError(
-      'STEP_INVALID',
-      'firstOf() needs at least one member name',
-      'Name the members to try',
-    );
-  }
-  for (const name of names) {
-    requireText(name, 'names', 'firstOf()', 'STEP_INVALID');
-    if (/["\\\u0000-\u001f]/.test(name)) {
-      throw new BackfillError(
-        'STEP_INVALID',
-        `The member name ${JSON.stringify(name)} can not be written in an SQLite JSON path`,
-        'Use a name without quotes, backslashes and control characters',
-      );
-    }
-  }
-  return { kind: 'first-of', document, names: [...names], fallback };
-}
+import type { ColumnValue, FirstOf, ProcessFunction, SqlExpression } from './values.js';
 
 /** A query that must use a certain index, for the verification's index check. */
 export interface IndexUse {
@@ -59,7 +12,7 @@ export interface IndexUse {
 }
 
 /** What the verification looks at beyond coverage, consistency, NULLs and integrity. */
-export interface BackfillChecks {
+export interface BackfillChecks<Column extends string = string> {
   /** Column whose values the coverage is broken down by. */
   readonly groupBy?: string;
   /** Queries that must use an index. */
@@ -67,22 +20,54 @@ export interface BackfillChecks {
   /** Whether the filled columns hold timestamps, to be judged as such. Default false. */
   readonly areTimestamps?: boolean;
   /** Two filled columns whose difference in seconds is a figure worth watching. Needs `areTimestamps`. */
-  readonly lag?: { readonly from: string; readonly to: string };
+  readonly lag?: { readonly from: NoInfer<Column>; readonly to: NoInfer<Column> };
+}
+
+/** What every backfill says. */
+interface CommonOptions<Key extends string> {
+  /** Table to fill. */
+  readonly table: string;
+  /**
+   * Its key, of integers or of texts: the only column of its primary key, or of a unique index. Batches go by it.
+   */
+  readonly key: Key;
+  /** SQL condition on a row of the table: which rows are in scope. Default: every row. */
+  readonly scope?: string;
+}
+
+/** A backfill whose values SQLite derives, in sets. */
+export interface SetOptions<Column extends string = string, Key extends string = string>
+  extends CommonOptions<Key> {
+  /** Columns to fill where they are NULL, with what fills each. A value that stands is never overwritten. */
+  readonly columns: Readonly<Record<Column, FirstOf | SqlExpression>>;
+  /** Further checks for the verification. */
+  readonly checks?: BackfillChecks<Column>;
+}
+
+/** A backfill whose values a function derives, for what SQL can't say. */
+export interface ProcessOptions<
+  Column extends string = string,
+  Key extends string = string,
+  Read extends string = string,
+> extends CommonOptions<Key> {
+  /** Columns to fill where they are NULL. A value that stands is never overwritten. */
+  readonly columns: readonly Column[];
+  /** Columns of the table that `process` gets, beside the key. */
+  readonly reads: readonly Read[];
+  /** Derives the values. */
+  readonly process: ProcessFunction<NoInfer<Key | Read>, NoInfer<Column>>;
+  /** What `process` says; raise it when it derives otherwise, so that the change is noticed as drift. Default 1. */
+  readonly processVersion?: number;
+  /** Further checks for the verification. */
+  readonly checks?: BackfillChecks<Column>;
 }
 
 /** What {@link defineBackfill} takes. */
-export interface BackfillOptions {
-  /** Table to fill. */
-  readonly table: string;
-  /** Its key: one INTEGER PRIMARY KEY column. Batches go by it. */
-  readonly key: string;
-  /** SQL condition on a row of the table: which rows are in scope. Default: every row. */
-  readonly scope?: string;
-  /** Columns to fill where they are NULL, with what fills each. A value that stands is never overwritten. */
-  readonly columns: Readonly<Record<string, FirstOf>>;
-  /** Further checks for the verification. */
-  readonly checks?: BackfillChecks;
-}
+export type BackfillOptions<
+  Column extends string = string,
+  Key extends string = string,
+  Read extends string = string,
+> = SetOptions<Column, Key> | ProcessOptions<Column, Key, Read>;
 
 /** A validated backfill declaration: data, without a name (its file gives it one). */
 export interface BackfillDefinition {
@@ -90,8 +75,14 @@ export interface BackfillDefinition {
   readonly table: string;
   readonly key: string;
   readonly scope: string;
-  readonly columns: readonly { readonly name: string; readonly value: FirstOf }[];
+  readonly columns: readonly { readonly name: string; readonly value: ColumnValue }[];
   readonly checks: BackfillChecks;
+  /** The function that derives values, if one does. */
+  readonly process?: {
+    readonly reads: readonly string[];
+    readonly derive: ProcessFunction;
+    readonly version: number;
+  };
 }
 
 /** A backfill with the name of its step. */
@@ -102,8 +93,14 @@ export interface Backfill extends BackfillDefinition {
 /** At most this many columns: the state of each is two bits of one integer. */
 const MAX_COLUMNS = 15;
 
+const WHAT = 'defineBackfill()';
+
+const invalid = (message: string, hint: string): BackfillError =>
+  new BackfillError('STEP_INVALID', message, hint);
+
 /**
- * Declares a backfill: which rows, which columns, what fills them.
+ * Declares a backfill: which rows, which columns, what fills them. Either `columns` says what fills each, by
+ * {@link firstOf} and {@link sql}, or a function does, `process`.
  *
  * @param options see {@link BackfillOptions}
  * @returns a step to be the default export of a file in one of the project's step folders
@@ -116,55 +113,134 @@ const MAX_COLUMNS = 15;
  *   scope: `kind = 'order'`,
  *   columns: { ordered_at: firstOf('body', ['ordered_at', 'ts'], 'created_at') },
  * });
+ *
+ * @example
+ * export default defineBackfill({
+ *   table: 'customers',
+ *   key: 'email',
+ *   reads: ['name'],
+ *   columns: ['first_name', 'last_name'],
+ *   process: (rows, { skip }) =>
+ *     rows.map(({ name }) => {
+ *       const [first, ...rest] = String(name ?? '').split(' ');
+ *       return rest.length > 0 ? { first_name: first, last_name: rest.join(' ') } : skip('NO_SURNAME');
+ *     }),
+ * });
  */
-export function defineBackfill(options: BackfillOptions): BackfillDefinition {
-  const what = 'defineBackfill()';
-  refuseUnknown(options, ['table', 'key', 'scope', 'columns', 'checks'], what, 'STEP_INVALID');
-  const columns = Object.entries(options.columns ?? {}).map(([name, value]) => ({ name, value }));
+export function defineBackfill<
+  const Column extends string,
+  const Key extends string = string,
+  const Read extends string = string,
+>(options: BackfillOptions<Column, Key, Read>): BackfillDefinition {
+  const isProcess = 'process' in options;
+  const own = isProcess ? ['reads', 'process', 'processVersion'] : [];
+  refuseUnknown(options, ['table', 'key', 'scope', 'columns', 'checks', ...own], WHAT, 'STEP_INVALID');
+  const process = isProcess ? checkedProcess(options) : undefined;
+  const columns = isProcess ? processedColumns(options) : setColumns(options);
   if (columns.length === 0 || columns.length > MAX_COLUMNS) {
-    throw new BackfillError(
-      'STEP_INVALID',
-      `Expected \`columns\` in ${what} to have 1 to ${MAX_COLUMNS} columns, got ${columns.length}`,
+    throw invalid(
+      `Expected \`columns\` in ${WHAT} to have 1 to ${MAX_COLUMNS} columns, got ${columns.length}`,
       'Split the backfill, or name a column',
     );
   }
-  for (const { name, value } of columns) {
-    if (value?.kind !== 'first-of') {
-      throw new BackfillError(
-        'STEP_INVALID',
-        `Expected \`columns.${name}\` in ${what} to be made by firstOf()`,
-        `Write ${name}: firstOf(document, [names], fallback)`,
+  return {
+    kind: 'backfill',
+    table: requireText(options.table, 'table', WHAT, 'STEP_INVALID'),
+    key: requireText(options.key, 'key', WHAT, 'STEP_INVALID'),
+    scope: options.scope === undefined ? 'true' : requireText(options.scope, 'scope', WHAT, 'STEP_INVALID'),
+    columns,
+    checks: checkedChecks(options.checks ?? {}, columns),
+    ...(process ? { process } : {}),
+  };
+}
+
+function setColumns({ columns }: SetOptions): BackfillDefinition['columns'] {
+  const all = Object.entries(columns ?? {}).map(([name, value]) => ({ name, value }));
+  for (const { name, value } of all) {
+    if (value?.kind !== 'first-of' && value?.kind !== 'sql') {
+      throw invalid(
+        `Expected \`columns.${name}\` in ${WHAT} to be made by firstOf() or sql()`,
+        `Write ${name}: firstOf(document, [names], fallback), or ${name}: sql(expression)`,
       );
     }
   }
-  const checks = options.checks ?? {};
+  return all;
+}
+
+function processedColumns({ columns }: ProcessOptions): BackfillDefinition['columns'] {
+  if (!Array.isArray(columns)) {
+    throw invalid(
+      `Expected \`columns\` in ${WHAT} to be a list of names, as \`process\` fills them`,
+      'List the columns that `process` gives values for',
+    );
+  }
+  return columns.map((name) => ({
+    name: requireText(name, 'columns', WHAT, 'STEP_INVALID'),
+    value: { kind: 'process' },
+  }));
+}
+
+function checkedProcess({
+  reads,
+  process,
+  processVersion = 1,
+}: ProcessOptions): BackfillDefinition['process'] {
+  if (typeof process !== 'function' || process.constructor.name !== 'Function') {
+    throw invalid(
+      `Expected \`process\` in ${WHAT} to be a synchronous function`,
+      'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait',
+    );
+  }
+  if (!Array.isArray(reads)) {
+    throw invalid(
+      `Expected \`reads\` in ${WHAT} to be a list of column names`,
+      'List the columns that `process` reads, beside the key',
+    );
+  }
+  for (const name of reads) requireText(name, 'reads', WHAT, 'STEP_INVALID');
+  if (!Number.isSafeInteger(processVersion)) {
+    throw invalid(
+      `Expected \`processVersion\` in ${WHAT} to be an integer, got \`${String(processVersion)}\``,
+      'Begin with 1, and raise it when `process` derives otherwise',
+    );
+  }
+  return { reads: [...reads], derive: process, version: processVersion };
+}
+
+function checkedChecks(checks: BackfillChecks, columns: BackfillDefinition['columns']): BackfillChecks {
   refuseUnknown(
     checks,
     ['groupBy', 'indexes', 'areTimestamps', 'lag'],
-    `\`checks\` of ${what}`,
+    `\`checks\` of ${WHAT}`,
     'STEP_INVALID',
   );
   for (const end of checks.lag ? [checks.lag.from, checks.lag.to] : []) {
     if (!columns.some(({ name }) => name === end) || checks.areTimestamps !== true) {
-      throw new BackfillError(
-        'STEP_INVALID',
-        `\`checks.lag\` in ${what} names ${end}, which is not a filled column of timestamps`,
+      throw invalid(
+        `\`checks.lag\` in ${WHAT} names ${end}, which is not a filled column of timestamps`,
         'Name two of `columns` and set `areTimestamps: true`',
       );
     }
   }
-  return {
-    kind: 'backfill',
-    table: requireText(options.table, 'table', what, 'STEP_INVALID'),
-    key: requireText(options.key, 'key', what, 'STEP_INVALID'),
-    scope: options.scope === undefined ? 'true' : requireText(options.scope, 'scope', what, 'STEP_INVALID'),
-    columns,
-    checks,
-  };
+  return checks;
 }
 
-/** What of a backfill decides its result, in a form in which layout and checks don't count: for drift. */
+/**
+ * What of a backfill decides its result, in a form in which layout and checks don't count: for drift. Of a function it is
+ * the version that its author gives, as a formatter or a compiler changes its text.
+ */
 export function backfillEssence(definition: BackfillDefinition): unknown {
-  const { kind, table, key, scope, columns } = definition;
-  return { kind, table: table.toLowerCase(), key: key.toLowerCase(), scope: normaliseSql(scope), columns };
+  const { kind, table, key, scope, process } = definition;
+  const columns = definition.columns.map(({ name, value }) => ({
+    name,
+    value: value.kind === 'sql' ? { ...value, expression: normaliseSql(value.expression) } : value,
+  }));
+  return {
+    kind,
+    table: table.toLowerCase(),
+    key: key.toLowerCase(),
+    scope: normaliseSql(scope),
+    columns,
+    ...(process ? { reads: process.reads, version: process.version } : {}),
+  };
 }

@@ -1,4 +1,5 @@
 import type { Store } from '../store/sqlite/store.js';
+import type { Key } from './keys.js';
 import type { ChangingCommand, VerificationRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
@@ -73,7 +74,7 @@ export function commandTimes(store: Store, limit: number): CommandTime[] {
 export interface SkipGroup {
   readonly reason: string;
   readonly count: number;
-  readonly first: readonly { readonly key: bigint; readonly target: string }[];
+  readonly first: readonly { readonly key: Key; readonly target: string }[];
 }
 
 /** The skips of a backfill by reason, with so many keys of each at most. */

@@ -1,3 +1,5 @@
+import type { KeyRun } from './keys.js';
+
 /**
  * A set of integer keys as runs of consecutive keys, packed into bytes: for each run the gap to the end of the run
  * before and the run's length less one, both as unsigned LEB128. Keys are given as offsets from a first key,
@@ -5,9 +7,6 @@
  *
  * @see https://en.wikipedia.org/wiki/LEB128
  */
-
-/** The first and last key of a run of consecutive keys. */
-export type KeyRun = readonly [first: bigint, last: bigint];
 
 /** Largest offset that can be packed: beyond it JavaScript's numbers have gaps. */
 export const MAX_OFFSET = Number.MAX_SAFE_INTEGER;
@@ -73,9 +72,4 @@ export function unpackKeys(firstKey: bigint, bytes: Buffer): KeyRun[] {
     next = last + 1;
   }
   return runs;
-}
-
-/** How many keys the runs hold. */
-export function countKeys(runs: readonly KeyRun[]): number {
-  return runs.reduce((count, [first, last]) => count + Number(last - first) + 1, 0);
 }

@@ -1,5 +1,7 @@
 import { BackfillError } from '../errors.js';
-import { type KeyRun, unpackKeys } from './key-runs.js';
+import { unpackKeys } from './key-runs.js';
+import { unpackTexts } from './key-texts.js';
+import type { Key, KeyRun } from './keys.js';
 import type { BatchRecord, CellSet, CellsRecord, RunRecord, VerificationRecord } from './records.js';
 import { SkipLedger } from './skip-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
@@ -19,9 +21,9 @@ const BATCH_COLUMNS = `number, run, first_key AS firstKey, last_key AS lastKey, 
   cells_filled AS cellsFilled, cells_skipped AS cellsSkipped, skips, duration_ms AS durationMs`;
 const BATCH_NUMBERS = ['number', 'run', 'rowsScanned', 'cellsFilled', 'cellsSkipped', 'skips', 'durationMs'];
 
-function unpackOrNothing(firstKey: bigint, keys: Buffer): KeyRun[] | undefined {
+function unpackOrNothing(firstKey: Key, keys: Buffer): KeyRun[] | undefined {
   try {
-    return unpackKeys(firstKey, keys);
+    return typeof firstKey === 'bigint' ? unpackKeys(firstKey, keys) : unpackTexts(keys);
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;
@@ -86,7 +88,7 @@ export class Ledger extends SkipLedger {
    * @param from the cursor that the batch was read from: if it is not the run's any more, another process has moved it
    * @throws {BackfillError} `RUN_CONFLICT` when another process works on the same run
    */
-  addBatch(backfill: string, from: bigint | null, batch: BatchRecord, cells: readonly CellsRecord[]): void {
+  addBatch(backfill: string, from: Key | null, batch: BatchRecord, cells: readonly CellsRecord[]): void {
     const moved = this.store.run(
       `UPDATE ${T.runs} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
         cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
@@ -159,7 +161,7 @@ export class Ledger extends SkipLedger {
   /** Which cells a batch filled: each set of columns with its keys. */
   cells(backfill: string, batch: number): CellSet[] {
     return this.store
-      .allExact<{ columns: string; firstKey: bigint; keys: Buffer }>(
+      .allExact<{ columns: string; firstKey: Key; keys: Buffer }>(
         `SELECT columns, first_key AS firstKey, keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
         backfill,
         batch,

@@ -1,5 +1,5 @@
 import type { Store } from '../store/sqlite/store.js';
-import { countKeys } from './key-runs.js';
+import { countKeys } from './keys.js';
 import type { Ledger } from './ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
 

@@ -1,6 +1,6 @@
-/** What the ledger's rows say, as the rest of the program sees them. Keys are bigint. */
+/** What the ledger's rows say, as the rest of the program sees them. */
 
-import type { KeyRun } from './key-runs.js';
+import type { Key, KeyRun } from './keys.js';
 
 /**
  * Where a step stands. Legal transitions:
@@ -35,16 +35,16 @@ export interface CreatedObject {
   readonly name: string;
 }
 
-/** One run of a backfill. Keys are bigint, or null where there is none. */
+/** One run of a backfill. Keys are null where there is none. */
 export interface RunRecord {
   readonly run: number;
   readonly kind: 'first' | 'catch-up' | 'rescan';
   /** `superseded`: a rescan began after it. */
   readonly status: 'running' | 'filled' | 'verified' | 'superseded';
   /** The cursor it began with. */
-  readonly startKey: bigint | null;
-  readonly watermark: bigint | null;
-  readonly cursor: bigint | null;
+  readonly startKey: Key | null;
+  readonly watermark: Key | null;
+  readonly cursor: Key | null;
   readonly foundCells: number;
   readonly batches: number;
   readonly rowsScanned: number;
@@ -61,8 +61,8 @@ export const isOpen = (status: RunRecord['status']): boolean => status === 'runn
 export interface BatchRecord {
   readonly number: number;
   readonly run: number;
-  readonly firstKey: bigint;
-  readonly lastKey: bigint;
+  readonly firstKey: Key;
+  readonly lastKey: Key;
   readonly rowsScanned: number;
   readonly cellsFilled: number;
   readonly cellsSkipped: number;
@@ -71,10 +71,10 @@ export interface BatchRecord {
   readonly durationMs: number;
 }
 
-/** The cells of one batch that share their columns; `keys` as key-runs.ts packs them. */
+/** The cells of one batch that share their columns; `keys` as key-runs.ts packs integers, key-texts.ts texts. */
 export interface CellsRecord {
   readonly columns: readonly string[];
-  readonly firstKey: bigint;
+  readonly firstKey: Key;
   readonly keys: Buffer;
 }
 
@@ -88,17 +88,18 @@ export interface CellSet {
 
 /** A row or cell that was left alone. */
 export interface SkipRecord {
-  readonly key: bigint;
+  readonly key: Key;
   /** A column, or `*` for the whole row. */
   readonly target: string;
   readonly reason: SkipReason;
 }
 
 /**
- * Why a row or a cell was left alone: its document can't be read; nothing to fill it with; a trigger kept it from being
- * filled; or SQLite refused the update, with its result code.
+ * Why a row or a cell was left alone: `DOCUMENT_UNREADABLE`, its document can't be read; `NO_USABLE_VALUE`, nothing to fill
+ * it with; `PROCESS_FAILED`, the backfill's function threw; `UPDATE_IGNORED`, a trigger kept it from being filled;
+ * `SQLITE_…`, SQLite refused the update, with its result code; any other code is the backfill's own.
  */
-export type SkipReason = 'DOCUMENT_UNREADABLE' | 'NO_USABLE_VALUE' | 'UPDATE_IGNORED' | `SQLITE_${string}`;
+export type SkipReason = string;
 
 /** Reasons of skips for which a value could have been derived, as SQL on the column `reason`. */
 export const REFUSED_SQL = `(reason = 'UPDATE_IGNORED' OR reason GLOB 'SQLITE_*')`;

@@ -1,3 +1,4 @@
+import type { Key } from './keys.js';
 import { type BatchRecord, REFUSED_SQL, type SkipRecord } from './records.js';
 import { StepLedger } from './step-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
@@ -51,7 +52,7 @@ export class SkipLedger extends StepLedger {
   }
 
   /** Whether a cell is recorded as a skip though a value can be derived for it. */
-  isRefused(backfill: string, key: bigint, column: string): boolean {
+  isRefused(backfill: string, key: Key, column: string): boolean {
     return (
       this.store.get(
         `SELECT 1 FROM ${T.skips} WHERE backfill = ? AND key = ? AND target IN ('*', ?) AND ${REFUSED_SQL}`,

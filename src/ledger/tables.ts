@@ -74,7 +74,7 @@ CREATE TABLE IF NOT EXISTS ${T.cells} (     -- which cells a batch filled: what 
   batch INTEGER NOT NULL,
   columns TEXT NOT NULL,           -- JSON array: the columns filled in each of these rows
   first_key NOT NULL,
-  keys BLOB NOT NULL,              -- runs of consecutive keys from first_key on: see key-runs.ts
+  keys BLOB NOT NULL,              -- integers: runs of consecutive keys from first_key on, see key-runs.ts; texts: see key-texts.ts
   PRIMARY KEY (backfill, batch, columns)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ${T.skips} (

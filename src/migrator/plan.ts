@@ -8,6 +8,7 @@ import { deleteVersionSql, standingObjects } from '../schema/run.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import { anyNullSql, derivationSql, scopeSql } from '../store/sqlite/derive.js';
+import { keyLiteral } from '../store/sqlite/keys.js';
 import { hasGrowingKeys, isSkippedSql } from '../store/sqlite/scope.js';
 import { foldCase, identifier } from '../store/sqlite/sql.js';
 import { showValue } from '../verification/timestamps.js';
@@ -173,9 +174,9 @@ function planFill(
     : kind === 'catch-up' && hasGrowingKeys(store, step)
       ? (last?.watermark ?? null)
       : null;
-  const where = `WHERE ${after === null ? 'true' : `t.${identifier(step.key)} > ${after}`} AND ${scopeSql(step)}
+  const where = `WHERE ${after === null ? 'true' : `t.${identifier(step.key)} > ${keyLiteral(after)}`} AND ${scopeSql(step)}
     AND ${anyNullSql(step, 't', absent)}${kind === 'catch-up' ? ` AND NOT ${isSkippedSql(step)}` : ''}`;
-  const { counts, readMs } = countRows(session, step, absent, where);
+  const { counts, failures, readMs } = countRows(session, step, absent, where);
   const cell = (prefix: string): Record<string, number> =>
     Object.fromEntries(step.columns.map(({ name }, i) => [name, counts[`${prefix}${i}`] ?? 0]));
   const cellsToFill = cell('fill');
@@ -188,7 +189,7 @@ function planFill(
     rows,
     cellsToFill,
     skips: {
-      ...(counts.unreadable ? { DOCUMENT_UNREADABLE: counts.unreadable } : {}),
+      ...failures,
       ...(noValue > 0 ? { NO_USABLE_VALUE: noValue } : {}),
     },
     batches: Math.ceil(rows / limit),
@@ -208,18 +209,24 @@ function countRows(
   step: BackfillStep,
   absent: ReadonlySet<string>,
   where: string,
-): { counts: Record<string, number>; readMs: number } {
+): { counts: Record<string, number>; failures: Record<string, number>; readMs: number } {
   const startedAt = performance.now();
   const perColumn = step.columns.flatMap((_, i) => [
     `total(c${i} IS NULL AND v${i} IS NOT NULL) AS fill${i}`,
-    `total(readable AND c${i} IS NULL AND v${i} IS NULL) AS none${i}`,
+    `total(failure IS NULL AND c${i} IS NULL AND v${i} IS NULL) AS none${i}`,
     `total(CASE WHEN c${i} IS NULL THEN octet_length(v${i}) END) AS bytes${i}`,
   ]);
-  const counts = store.get<Record<string, number>>(
-    `SELECT count(*) AS rows, total(NOT readable) AS unreadable, ${perColumn.join(', ')}
-    FROM (${derivationSql(step, { absent, tail: `${where} LIMIT -1` })})`,
+  const groups = store.all<Record<string, number> & { failure: string | null }>(
+    `SELECT failure, count(*) AS rows, ${perColumn.join(', ')}
+    FROM (${derivationSql(store, step, { absent, tail: `${where} LIMIT -1` })}) GROUP BY failure`,
   );
-  return { counts: counts ?? {}, readMs: performance.now() - startedAt };
+  const counts: Record<string, number> = {};
+  const failures: Record<string, number> = {};
+  for (const { failure, ...sums } of groups) {
+    if (failure !== null) failures[failure] = sums.rows ?? 0;
+    for (const [name, sum] of Object.entries(sums)) counts[name] = (counts[name] ?? 0) + sum;
+  }
+  return { counts, failures, readMs: performance.now() - startedAt };
 }
 
 /** Values in the table and once more in each index that holds the column, standing or to be made. */
@@ -251,7 +258,7 @@ function sampleRows(
   where: string,
 ): PlannedFill['samples'] {
   const rows = store.allExact<Record<string, unknown>>(
-    derivationSql(step, { absent, tail: `${where} ORDER BY t.${identifier(step.key)} LIMIT 10` }),
+    derivationSql(store, step, { absent, tail: `${where} ORDER BY t.${identifier(step.key)} LIMIT 10` }),
   );
   return rows.map((row) => ({
     key: String(row.k),

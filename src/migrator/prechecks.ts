@@ -1,5 +1,5 @@
 import { BackfillError } from '../errors.js';
-import { absentColumns, hasTable, tableColumns } from '../schema/inspect.js';
+import { absentColumns, hasTable } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { rehearseUp } from '../schema/rehearse.js';
 import { standingObjects } from '../schema/run.js';
@@ -7,7 +7,8 @@ import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import { scopeSql } from '../store/sqlite/derive.js';
-import { foldCase, identifier, isSameName } from '../store/sqlite/sql.js';
+import { checkKey, checkKeyValues } from '../store/sqlite/keys.js';
+import { foldCase, identifier } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 import { requiredBackfill } from './requiring.js';
 import type { BackfillStep, Session } from './session.js';
@@ -37,6 +38,7 @@ export function checkPendingSteps(
       for (const name of comingColumns([step])) coming.add(name);
     } else {
       checkBackfill(store, step, coming);
+      checkKeyValues(store, step);
     }
   }
   return warnings;
@@ -81,7 +83,8 @@ export function checkBackfill(
   const { table, key, columns, checks } = step;
   const needed = [
     key,
-    ...columns.flatMap(({ value }) => [value.document, value.fallback]),
+    ...columns.flatMap(({ value }) => (value.kind === 'first-of' ? [value.document, value.fallback] : [])),
+    ...(step.process?.reads ?? []),
     ...(checks.groupBy === undefined ? [] : [checks.groupBy]),
   ];
   const missing = [
@@ -95,15 +98,7 @@ export function checkBackfill(
       `Add it in a step that sorts before ${step.name}, or mend the declaration`,
     );
   }
-  const keys = tableColumns(store, table).filter(({ pk }) => pk > 0);
-  const only = keys.length === 1 ? keys[0] : undefined;
-  if (!only || !isSameName(only.name, key) || only.type.toUpperCase() !== 'INTEGER') {
-    throw new BackfillError(
-      'KEY_UNSUITABLE',
-      `${key} is not the INTEGER PRIMARY KEY of ${table}, so that batches can not go by it`,
-      'Name the INTEGER PRIMARY KEY column as `key`; tables with other keys are not supported yet',
-    );
-  }
+  checkKey(store, step);
   if (store.compileError(`SELECT 1 FROM ${identifier(table)} AS t WHERE ${scopeSql(step)}`)) {
     throw new BackfillError(
       'STEP_INVALID',
@@ -111,7 +106,23 @@ export function checkBackfill(
       `Mend \`scope\` in ${step.path}: it may name columns of ${table} only`,
     );
   }
+  checkExpressions(store, step);
   checkUpdatable(store, step, coming);
+}
+
+/** An expression that does not compile here would fail with the first batch. */
+function checkExpressions(store: Store, { name, table, path, columns }: BackfillStep): void {
+  for (const { name: column, value } of columns) {
+    if (value.kind !== 'sql') continue;
+    const error = store.compileError(`SELECT (${value.expression}) FROM ${identifier(table)} AS t`);
+    if (!error) continue;
+    throw new BackfillError(
+      'STEP_INVALID',
+      `The expression of ${column} in ${name} is none on ${table}`,
+      `Mend sql() in ${path}: it may name columns of ${table}, which the store has or an earlier step makes`,
+      { cause: error },
+    );
+  }
 }
 
 /** A generated column, or a trigger that no longer compiles, stands in the way of every batch: say so before the first. */

@@ -1,3 +1,4 @@
+import type { Key } from '../ledger/keys.js';
 import type { MigratorEvent } from './session.js';
 
 /** How far a loop of batches is. */
@@ -31,14 +32,14 @@ export class ProgressTracker {
   take(event: MigratorEvent): Progress | undefined {
     switch (event.event) {
       case 'run_started':
-        this.#loop = this.#begin(event.backfill, 'up', keyOf(event.cursor), keyOf(event.watermark));
+        this.#loop = this.#begin(event.backfill, 'up', keyOrNone(event.cursor), keyOrNone(event.watermark));
         return undefined;
       case 'batch_committed': {
         const loop = this.#loop;
         if (!loop) return undefined;
-        loop.from ??= BigInt(event.firstKey);
+        loop.from ??= keyOf(event.firstKey);
         loop.skippedCells += event.cellsSkipped;
-        return this.#step(loop, BigInt(event.lastKey), event.rowsScanned);
+        return this.#step(loop, keyOf(event.lastKey), event.rowsScanned);
       }
       case 'batch_reverted': {
         this.#loop ??= this.#begin(event.backfill, 'down', BigInt(-event.batch - 1), -1n);
@@ -52,11 +53,11 @@ export class ProgressTracker {
     }
   }
 
-  #begin(backfill: string, direction: 'up' | 'down', from: bigint | undefined, to: bigint | undefined): Loop {
+  #begin(backfill: string, direction: 'up' | 'down', from: Key | undefined, to: Key | undefined): Loop {
     return { backfill, direction, from, to, startedAt: this.#now(), rows: 0, skippedCells: 0 };
   }
 
-  #step(loop: Loop, at: bigint, rows: number): Progress {
+  #step(loop: Loop, at: Key, rows: number): Progress {
     loop.rows += rows;
     const seconds = (this.#now() - loop.startedAt) / 1000;
     const done = shareOfKeys(loop.from, loop.to, at);
@@ -77,19 +78,35 @@ interface Loop {
   readonly backfill: string;
   readonly direction: 'up' | 'down';
   /** Key behind which it began, or its first. */
-  from: bigint | undefined;
-  readonly to: bigint | undefined;
+  from: Key | undefined;
+  readonly to: Key | undefined;
   readonly startedAt: number;
   rows: number;
   skippedCells: number;
 }
 
-const keyOf = (text: string | null): bigint | undefined => (text === null ? undefined : BigInt(text));
+/** A key of an event, in which integers are texts as well. */
+const keyOf = (text: string): Key => (/^-?\d+$/.test(text) ? BigInt(text) : text);
+
+const keyOrNone = (text: string | null): Key | undefined => (text === null ? undefined : keyOf(text));
 
 /** Which part of the keys between `from` and `to` `at` has come to, 0 to 1; all where there are none. */
-export function shareOfKeys(from: bigint | undefined, to: bigint | undefined, at: bigint): number {
-  if (from === undefined || to === undefined || to <= from) return 1;
-  return Math.min(1, Math.max(0, Number(at - from) / Number(to - from)));
+export function shareOfKeys(from: Key | undefined, to: Key | undefined, at: Key): number {
+  if (from === undefined || to === undefined) return 1;
+  const [first, last, here] = positions(from, to, at);
+  return last > first ? Math.min(1, Math.max(0, (here - first) / (last - first))) : 1;
+}
+
+/** Where keys lie, as numbers: of texts by the six bytes that follow on what all of them begin with. */
+function positions(from: Key, to: Key, at: Key): readonly [from: number, to: number, at: number] {
+  if (typeof from === 'bigint' && typeof to === 'bigint' && typeof at === 'bigint')
+    return [0, Number(to - from), Number(at - from)];
+  const [a, b, c] = [from, to, at].map((key) => Buffer.from(String(key))) as [Buffer, Buffer, Buffer];
+  let same = 0;
+  while (same < a.length && a[same] === b[same]) same += 1;
+  const value = (key: Buffer): number =>
+    Buffer.concat([key.subarray(same), Buffer.alloc(6)]).readUIntBE(0, 6);
+  return [value(a), value(b), value(c)];
 }
 
 /** A share in percent, rounded down to tenths so that 100 means all. */

@@ -1,26 +1,22 @@
 import type { Backfill } from '../backfill/define.js';
-import type { KeyRun } from '../ledger/key-runs.js';
+import { compareKeys, type Key, type KeyRun } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { BatchRecord, CellSet, RunRecord } from '../ledger/records.js';
 
 /** The last item whose `first` is not above `key`, by binary search over items in rising order. */
-function lastFrom<Item>(
-  items: readonly Item[],
-  key: bigint,
-  first: (item: Item) => bigint,
-): Item | undefined {
+function lastFrom<Item>(items: readonly Item[], key: Key, first: (item: Item) => Key): Item | undefined {
   let [low, high] = [0, items.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (first(items[middle] as Item) <= key) low = middle + 1;
+    if (compareKeys(first(items[middle] as Item), key) <= 0) low = middle + 1;
     else high = middle;
   }
   return items[low - 1];
 }
 
-const isIn = (runs: readonly KeyRun[], key: bigint): boolean => {
+const isIn = (runs: readonly KeyRun[], key: Key): boolean => {
   const run = lastFrom(runs, key, ([first]) => first);
-  return run !== undefined && key <= run[1];
+  return run !== undefined && compareKeys(key, run[1]) <= 0;
 };
 
 /**
@@ -31,7 +27,7 @@ const isIn = (runs: readonly KeyRun[], key: bigint): boolean => {
 export function cellAttribution(
   ledger: Ledger,
   backfill: Backfill,
-): (key: bigint, column: string) => RunRecord | undefined {
+): (key: Key, column: string) => RunRecord | undefined {
   const runs = ledger.runs(backfill.name).reverse();
   const batches = ledger.batches(backfill.name);
   const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
@@ -39,7 +35,7 @@ export function cellAttribution(
   return (key, column) =>
     runs.find(({ run }) => {
       const batch = lastFrom(batchesOf.get(run) ?? [], key, ({ firstKey }) => firstKey);
-      if (!batch || key > batch.lastKey) return false;
+      if (!batch || compareKeys(key, batch.lastKey) > 0) return false;
       let known = unpacked.get(run);
       if (known?.batch !== batch) {
         known = { batch, sets: ledger.cells(backfill.name, batch.number) };

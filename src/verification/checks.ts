@@ -1,7 +1,8 @@
 import type { Backfill } from '../backfill/define.js';
+import { compareKeys } from '../ledger/keys.js';
 import { shellWord } from '../shell.js';
 import { type CheckFinding, type CheckResult, checkResult, percent } from './check.js';
-import { type Finding, type GroupFacts, inOrder, type ScanFacts } from './facts.js';
+import type { Finding, GroupFacts, ScanFacts } from './facts.js';
 import { lagFigures } from './lag.js';
 import { OTHER_GROUPS } from './scan.js';
 import { showValue } from './timestamps.js';
@@ -132,7 +133,7 @@ export function groups({ checks }: Backfill, facts: ScanFacts): CheckResult {
 
 function shownGroups({ groups: found, columns }: ScanFacts): [name: string, GroupFacts][] {
   const named = [...found].filter(([name]) => name !== OTHER_GROUPS);
-  named.sort(([, a], [, b]) => inOrder(a.firstKey, b.firstKey));
+  named.sort(([, a], [, b]) => compareKeys(a.firstKey, b.firstKey));
   const shown = named.slice(0, MAX_GROUPS);
   const others = [...named.slice(MAX_GROUPS).map(([, group]) => group), found.get(OTHER_GROUPS) ?? []].flat();
   if (others.length === 0) return shown;

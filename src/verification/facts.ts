@@ -1,3 +1,4 @@
+import { compareKeys, type Key } from '../ledger/keys.js';
 import { type LagFacts, mergeLags, noLags } from './lag.js';
 
 /** At most this many keys are shown as samples of one finding. */
@@ -6,14 +7,14 @@ const MAX_SAMPLES = 10;
 /** Keys of rows with one finding: how many, and the least of them, in rising order. */
 export interface Finding {
   count: number;
-  readonly keys: bigint[];
+  readonly keys: Key[];
 }
 
 /** An earliest or latest timestamp: as the row has it, and as Unix time in milliseconds. */
 export interface Extreme {
   readonly text: string;
   readonly epochMs: number;
-  readonly key: bigint;
+  readonly key: Key;
 }
 
 /** What was found of one column. */
@@ -43,7 +44,7 @@ export interface ColumnFacts {
 /** Rows in scope that share a value of the grouping column. */
 export interface GroupFacts {
   /** The least of their keys. */
-  firstKey: bigint;
+  firstKey: Key;
   total: number;
   readonly filled: number[];
 }
@@ -75,15 +76,16 @@ export interface ScanFacts {
 const noFinding = (): Finding => ({ count: 0, keys: [] });
 
 /** Counts a row; it is soonest done when rows come in key order. */
-export function note(finding: Finding, key: bigint): void {
+export function note(finding: Finding, key: Key): void {
   finding.count += 1;
   const last = finding.keys.at(-1);
-  if (finding.keys.length < MAX_SAMPLES || last === undefined || key < last) keepKeys(finding, [key]);
+  if (finding.keys.length < MAX_SAMPLES || last === undefined || compareKeys(key, last) < 0)
+    keepKeys(finding, [key]);
 }
 
-function keepKeys({ keys }: Finding, more: readonly bigint[]): void {
+function keepKeys({ keys }: Finding, more: readonly Key[]): void {
   keys.push(...more);
-  keys.sort(inOrder);
+  keys.sort(compareKeys);
   keys.length = Math.min(keys.length, MAX_SAMPLES);
 }
 
@@ -157,7 +159,7 @@ function mergeGroup(groups: Map<string, GroupFacts>, name: string, from: GroupFa
     groups.set(name, from);
     return;
   }
-  if (from.firstKey < known.firstKey) known.firstKey = from.firstKey;
+  if (compareKeys(from.firstKey, known.firstKey) < 0) known.firstKey = from.firstKey;
   known.total += from.total;
   from.filled.forEach((count, i) => {
     known.filled[i] = (known.filled[i] ?? 0) + count;
@@ -167,16 +169,21 @@ function mergeGroup(groups: Map<string, GroupFacts>, name: string, from: GroupFa
 /** Keeps the earlier of two; of equal ones that of the row that comes first. */
 export function noteMin(into: { min: Extreme | undefined }, next: Extreme): void {
   const { min } = into;
-  if (!min || next.epochMs < min.epochMs || (next.epochMs === min.epochMs && next.key < min.key))
+  if (
+    !min ||
+    next.epochMs < min.epochMs ||
+    (next.epochMs === min.epochMs && compareKeys(next.key, min.key) < 0)
+  )
     into.min = next;
 }
 
 /** Keeps the later of two; of equal ones that of the row that comes first. */
 export function noteMax(into: { max: Extreme | undefined }, next: Extreme): void {
   const { max } = into;
-  if (!max || next.epochMs > max.epochMs || (next.epochMs === max.epochMs && next.key < max.key))
+  if (
+    !max ||
+    next.epochMs > max.epochMs ||
+    (next.epochMs === max.epochMs && compareKeys(next.key, max.key) < 0)
+  )
     into.max = next;
 }
-
-/** For keys: the lesser first. */
-export const inOrder = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -43,7 +43,7 @@ export interface Shares {
 }
 
 /** The keys from `first` to `last`, to be shared. */
-function shareKeys([first, last]: KeyRange): Shares {
+function shareKeys(first: bigint, last: bigint): Shares {
   return { first, last, counts: new Int32Array(new SharedArrayBuffer(8)) };
 }
 
@@ -135,7 +135,9 @@ export async function scanTogether(
     threads: 1,
   });
   if (!keys || !helper) return alone();
-  const shares = shareKeys(keys);
+  const [first, last] = keys;
+  if (typeof first !== 'bigint' || typeof last !== 'bigint') return alone(); // texts can't be cut by numbers
+  const shares = shareKeys(first, last);
   helper.begin({ shares, nowMs });
   const facts = scan(store, ledger, backfill, takeRanges(shares), nowMs);
   const { facts: theirs, isBroken } = await helper.end();

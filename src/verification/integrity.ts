@@ -1,5 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
-import { countKeys } from '../ledger/key-runs.js';
+import { compareKeys, countKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { BatchRecord, RunRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
@@ -83,13 +83,14 @@ function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRe
       );
     let before = run.startKey;
     for (const { number, firstKey, lastKey } of own) {
-      const isInOrder = (before === null || firstKey > before) && firstKey <= lastKey;
+      const isInOrder =
+        (before === null || compareKeys(firstKey, before) > 0) && compareKeys(firstKey, lastKey) <= 0;
       if (!isInOrder) found.push(`batch ${number} overlaps the one before`);
       before = lastKey;
     }
     if (
       before !== null &&
-      (run.cursor === null || before > run.cursor || run.watermark === null || before > run.watermark)
+      [run.cursor, run.watermark].some((end) => end === null || compareKeys(before as Key, end) > 0)
     ) {
       found.push(`run ${run.run} has a batch behind its cursor or its watermark`);
     }
@@ -103,7 +104,9 @@ function cellContradictions(ledger: Ledger, backfill: Backfill, batches: readonl
     const sets = ledger.cells(backfill.name, number);
     const cells = sets.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
     const isInside = sets.every(
-      ({ runs }) => (runs[0]?.[0] ?? firstKey) >= firstKey && (runs.at(-1)?.[1] ?? lastKey) <= lastKey,
+      ({ runs }) =>
+        compareKeys(runs[0]?.[0] ?? firstKey, firstKey) >= 0 &&
+        compareKeys(runs.at(-1)?.[1] ?? lastKey, lastKey) <= 0,
     );
     if (cells !== cellsFilled || !isInside)
       found.push(`the cells of batch ${number} do not match its counts`);

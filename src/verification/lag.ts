@@ -1,3 +1,5 @@
+import { compareKeys, type Key } from '../ledger/keys.js';
+
 /** Slowest rows that are kept, with their keys. */
 const SLOWEST = 10;
 
@@ -27,14 +29,14 @@ export interface LagFacts {
   used: number;
   /** Negative ones, and greater ones than a piece can hold. */
   readonly others: number[];
-  readonly slowest: { readonly key: bigint; readonly micros: number }[];
+  readonly slowest: { readonly key: Key; readonly micros: number }[];
 }
 
 /** No lag yet. */
 export const noLags = (): LagFacts => ({ pieces: [], used: PIECE, others: [], slowest: [] });
 
 /** @param seconds from the first column's time to the second's; negative when the second is earlier */
-export function addLag(facts: LagFacts, seconds: number, key: bigint): void {
+export function addLag(facts: LagFacts, seconds: number, key: Key): void {
   const micros = Math.round(seconds * 1e6);
   addMicros(facts, micros);
   const last = facts.slowest.at(-1);
@@ -58,7 +60,7 @@ function addMicros(facts: LagFacts, micros: number): void {
 /** Of equal ones, those of the rows that come first. */
 function keepSlowest({ slowest }: LagFacts, more: LagFacts['slowest']): void {
   slowest.push(...more);
-  slowest.sort((a, b) => b.micros - a.micros || (a.key < b.key ? -1 : 1));
+  slowest.sort((a, b) => b.micros - a.micros || compareKeys(a.key, b.key));
   slowest.length = Math.min(slowest.length, SLOWEST);
 }
 

@@ -1,6 +1,6 @@
 import type { Backfill } from '../backfill/define.js';
 import { LEDGER_TABLES as T } from '../ledger/tables.js';
-import { derivationSql } from '../store/sqlite/derive.js';
+import { plainDerivationSql } from '../store/sqlite/derive.js';
 import { identifier, literal } from '../store/sqlite/sql.js';
 
 /**
@@ -17,16 +17,16 @@ export function verificationSql(backfill: Backfill): string {
   const sections: (readonly [title: string, sql: string])[] = [
     [
       'Coverage: filled, fillable though NULL, and without a value to derive',
-      `SELECT count(*) AS rows_in_scope, total(NOT readable) AS unreadable_or_rare,
+      `SELECT count(*) AS rows_in_scope, total(failure IS NOT NULL) AS unreadable_or_rare,
   ${each((column, i) => `count(c${i}) AS ${label(`${column} filled`)}, total(c${i} IS NULL AND v${i} IS NOT NULL) AS ${label(`${column} fillable`)}`)}
 FROM umzug_backfill_rows;`,
     ],
     [
       'Consistency: cells that hold something else than their row derives',
-      `SELECT ${each((column, i) => `total(readable AND c${i} IS NOT NULL AND c${i} IS NOT v${i} COLLATE BINARY) AS ${label(`${column} differs`)}`)}
+      `SELECT ${each((column, i) => `total(failure IS NULL AND c${i} IS NOT NULL AND c${i} IS NOT v${i} COLLATE BINARY) AS ${label(`${column} differs`)}`)}
 FROM umzug_backfill_rows;
 SELECT k AS sample_key FROM umzug_backfill_rows
-WHERE readable AND (${columns.map((_, i) => `c${i} IS NOT NULL AND c${i} IS NOT v${i} COLLATE BINARY`).join(' OR ')}) LIMIT 10;`,
+WHERE failure IS NULL AND (${columns.map((_, i) => `c${i} IS NOT NULL AND c${i} IS NOT v${i} COLLATE BINARY`).join(' OR ')}) LIMIT 10;`,
     ],
     ...(checks.groupBy === undefined
       ? []
@@ -65,7 +65,7 @@ HAVING r.batches <> count(b.number) OR r.cells_filled <> total(b.cells_filled);`
     ],
   ];
   const view = `CREATE TEMP VIEW umzug_backfill_rows AS
-${derivationSql(backfill, { extra, isPlain: true })};`;
+${plainDerivationSql(backfill, { extra })};`;
   return [
     `-- Verification of ${name.replaceAll(/\s+/g, ' ')}. Run it with: sqlite3 -readonly -header -column STORE < FILE
 -- Texts that only umzug-backfill itself can judge count as unreadable here, and a few of their values as differing:

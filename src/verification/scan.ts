@@ -1,4 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
+import { compareKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
 import { derivationSql, scopeSql } from '../store/sqlite/derive.js';
@@ -28,12 +29,12 @@ export const OTHER_GROUPS = '(others)';
 const FUTURE_MS = 24 * 3600 * 1000;
 
 /** Keys from the first to the last. */
-export type KeyRange = readonly [first: bigint, last: bigint];
+export type KeyRange = readonly [first: Key, last: Key];
 
 /** State of a cell, two bits: what it holds against what its row derives. */
 const [EMPTY, FILLABLE, CONSISTENT] = [0, 1, 2];
 
-type ScanRow = readonly [key: bigint, state: number, group: unknown, ...values: unknown[]];
+type ScanRow = readonly [key: Key, state: number, group: unknown, ...values: unknown[]];
 
 /** Where the values begin in a row. */
 const FIRST_VALUE = 3;
@@ -56,7 +57,7 @@ export function scan(
   const facts = noFacts(columns);
   const judgeCells = cellJudge(ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
-  const sql = scanSql(backfill);
+  const sql = scanSql(store, backfill);
   for (const range of ranges) {
     for (const row of store.iterateExact<ScanRow>(sql, ...range)) {
       const [key, state, value] = row;
@@ -68,7 +69,7 @@ export function scan(
   return facts;
 }
 
-function scanSql(backfill: Backfill): string {
+function scanSql(store: Store, backfill: Backfill): string {
   const { checks, columns } = backfill;
   const group = checks.groupBy === undefined ? 'NULL' : `t.${identifier(checks.groupBy)}`;
   const states = columns.map(
@@ -79,10 +80,10 @@ function scanSql(backfill: Backfill): string {
   const tail = `WHERE ${scopeSql(backfill)} AND t.${identifier(backfill.key)} BETWEEN ? AND ? LIMIT -1`;
   // The state as a real: among exact integers, which come as bigint, it stays a number.
   return `SELECT k, ${states.join(' + ')} + 0.0, g${values.map((value) => `, ${value}`).join('')}
-    FROM (${derivationSql(backfill, { tail, extra: { g: group } })})`;
+    FROM (${derivationSql(store, backfill, { tail, extra: { g: group } })})`;
 }
 
-function groupOf(facts: ScanFacts, value: unknown, key: bigint, columns: number): GroupFacts {
+function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): GroupFacts {
   const wanted = value === null ? '(NULL)' : String(value);
   let group = facts.groups.get(wanted);
   if (!group) {
@@ -102,19 +103,19 @@ function cellJudge(
   ledger: Ledger,
   backfill: Backfill,
   facts: ScanFacts,
-): (key: bigint, state: number, group: GroupFacts) => void {
+): (key: Key, state: number, group: GroupFacts) => void {
   const runs = ledger.runs(backfill.name);
   const watermark = runs.at(-1)?.watermark ?? null;
   const compareUpTo = comparedRun(runs)?.watermark ?? null;
   const runOf = cellAttribution(ledger, backfill);
   const { columns, mismatches } = facts;
 
-  const judgeNull = (column: ColumnFacts, key: bigint, isFillable: boolean): void => {
+  const judgeNull = (column: ColumnFacts, key: Key, isFillable: boolean): void => {
     if (!isFillable) note(column.withoutValue, key);
     else if (ledger.isRefused(backfill.name, key, column.name)) note(column.refused, key);
-    else note(watermark !== null && key <= watermark ? column.fillable : column.waiting, key);
+    else note(watermark !== null && compareKeys(key, watermark) <= 0 ? column.fillable : column.waiting, key);
   };
-  const judgeMismatch = (column: ColumnFacts, key: bigint): void => {
+  const judgeMismatch = (column: ColumnFacts, key: Key): void => {
     const status = runOf(key, column.name)?.status;
     const kind = status === undefined ? 'foreign' : isOpen(status) ? 'thisRun' : 'earlierRun';
     note(mismatches[kind], key);
@@ -132,7 +133,7 @@ function cellJudge(
       column.filled += 1;
       group.filled[i] = (group.filled[i] ?? 0) + 1;
       if (cell !== CONSISTENT) judgeMismatch(column, key);
-      else if (compareUpTo !== null && key <= compareUpTo) column.consistentUpTo += 1;
+      else if (compareUpTo !== null && compareKeys(key, compareUpTo) <= 0) column.consistentUpTo += 1;
     }
     if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
   };
@@ -142,7 +143,7 @@ function timestampJudge(
   { checks, columns }: Backfill,
   facts: ScanFacts,
   nowMs: number,
-): (key: bigint, row: ScanRow) => void {
+): (key: Key, row: ScanRow) => void {
   const indexOf = (name: string | undefined): number => columns.findIndex((column) => column.name === name);
   const [from, to] = [indexOf(checks.lag?.from), indexOf(checks.lag?.to)];
   return (key, row) => {
@@ -161,7 +162,7 @@ function timestampJudge(
 
 function judgeTimestamp(
   facts: ColumnFacts['timestamps'],
-  key: bigint,
+  key: Key,
   value: unknown,
   nowMs: number,
 ): Instant | undefined {

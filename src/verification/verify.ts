@@ -45,9 +45,11 @@ export async function verifyBackfill(
   options: VerifyOptions = {},
 ): Promise<Verification> {
   const startedAt = performance.now();
-  const helper = isThreadWorth(store.size().bytes, options.threadFromBytes)
-    ? await Helper.start({ path: store.files.path, backfill })
-    : undefined;
+  // A function can't be handed to another thread.
+  const helper =
+    !backfill.process && isThreadWorth(store.size().bytes, options.threadFromBytes)
+      ? await Helper.start({ path: store.files.path, backfill })
+      : undefined;
   try {
     return await store.snapshotAcross(async () => {
       const run = ledger.lastRun(backfill.name)?.run ?? 0;

@@ -44,8 +44,24 @@ export const zhErrors: Catalog = {
   'Expected `steps` in {what} to be a list of folders': '{what} 中的 `steps` 应为文件夹的列表',
   'Expected `columns` in {what} to have 1 to {#most} columns, got {#count}':
     '{what} 中的 `columns` 应有 1 到 {most} 列，实际为 {count} 列',
-  'Expected `columns.{column}` in {what} to be made by firstOf()':
-    '{what} 中的 `columns.{column}` 应由 firstOf() 生成',
+  'Expected `columns.{column}` in {what} to be made by firstOf() or sql()':
+    '{what} 中的 `columns.{column}` 应由 firstOf() 或 sql() 生成',
+  'Expected `columns` in {what} to be a list of names, as `process` fills them':
+    '{what} 中的 `columns` 应为列名的列表，由 `process` 填充',
+  'Expected `process` in {what} to be a synchronous function': '{what} 中的 `process` 应为同步函数',
+  'Expected `reads` in {what} to be a list of column names': '{what} 中的 `reads` 应为列名的列表',
+  'Expected `processVersion` in {what} to be an integer, got `{value}`':
+    '{what} 中的 `processVersion` 应为整数，实际为 `{value}`',
+  'The expression of sql() gives another value each time: {found}': 'sql() 的表达式每次给出不同的值：{found}',
+  'The expression of {column} in {name} is none on {table}':
+    '{name} 中 {column} 的表达式不是 {table} 上的有效表达式',
+  'Expected the reason of skip() to be a code in capitals': 'skip() 的原因应为大写代码',
+  '`process` of {name} is to return {~what} and returned something else':
+    '{name} 的 `process` 应返回{what}，实际返回了其他内容',
+  'an array with an object for each row': '数组，其中每行对应一个对象',
+  'only its `columns`, not {name},': '其 `columns` 中的列，而不是 {name}',
+  'strings, finite numbers, bigints, bytes and null': '字符串、有限数、bigint、字节或 null',
+  '`process` of {name} threw on {#rows} rows': '{name} 的 `process` 在 {rows} 行上抛出了异常',
   'Expected `columns.{column}` in {what} to be a type name, got `{type}`':
     '{what} 中的 `columns.{column}` 应为类型名，实际为 `{type}`',
   'Expected `indexes.{index}.columns` in {what} to be a list of column names':
@@ -144,8 +160,14 @@ export const zhErrors: Catalog = {
   'The store is at version {version}; at least {least} is needed': '存储的版本为 {version}，至少需要 {least}',
   'The store is at version {version}, above the {made} that this step made':
     '存储的版本为 {version}，高于此步骤生成的 {made}',
-  '{key} is not the INTEGER PRIMARY KEY of {table}, so that batches can not go by it':
-    '{key} 不是 {table} 的 INTEGER PRIMARY KEY，因此无法按它划分批次',
+  '{key} of {table} can not be the key of {name}: {~reason}':
+    '{table} 的 {key} 不能作为 {name} 的键：{reason}',
+  'it is not the only column of the primary key or of a unique index': '它不是主键或唯一索引中唯一的列',
+  'its declared type is neither of integers nor of texts': '其声明类型既不是整数也不是文本',
+  'its collation is not BINARY': '其排序规则不是 BINARY',
+  'texts of this store are in UTF-16': '该存储的文本为 UTF-16 编码',
+  'it holds values that are neither integers nor texts': '它含有既不是整数也不是文本的值',
+  'it holds texts that are no valid UTF-8, or have a NUL within': '它含有无效的 UTF-8 文本，或文本中有 NUL',
   'The scope of {backfill} is no condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
   'The columns {columns} of {table} can not be updated': '无法更新 {table} 的列 {columns}',
   '{~what} on the table {table} is blocked by {~object}': '在表 {table} 上{what}时被 {object} 阻挡',

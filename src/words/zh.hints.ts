@@ -42,8 +42,24 @@ export const zhHints: Catalog = {
   'Name the members to try': '请指定要尝试的成员名',
   'Use a name without quotes, backslashes and control characters': '请使用不含引号、反斜杠和控制字符的名称',
   'Split the backfill, or name a column': '请拆分该回填，或指定一列',
-  'Write {column}: firstOf(document, [names], fallback)':
-    '请写成 {column}: firstOf(document, [names], fallback)',
+  'Write {column}: firstOf(document, [names], fallback), or {column}: sql(expression)':
+    '请写成 {column}: firstOf(document, [names], fallback)，或 {column}: sql(expression)',
+  'List the columns that `process` gives values for': '请列出 `process` 给出值的列',
+  'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait':
+    '请事先在外部准备好需要等待的内容：一个批次是一个事务，不会等待',
+  'List the columns that `process` reads, beside the key': '请列出 `process` 除键以外读取的列',
+  'Begin with 1, and raise it when `process` derives otherwise':
+    '从 1 开始，当 `process` 的推导方式改变时递增',
+  'Take what the row itself says, so that it can be verified and taken back':
+    '请取自该行本身，以便校验和撤回',
+  'Mend sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes':
+    '请修正 {path} 中的 sql()：它只能引用 {table} 中已有的列，或由更早的步骤创建的列',
+  'Name it like NO_SURNAME: it is recorded and shown, and must not hold contents':
+    '请使用类似 NO_SURNAME 的名称：它会被记录和显示，不得包含数据内容',
+  'Mend it, and run the same command again; nothing of this batch was written':
+    '请修正后再次运行同一命令；该批次没有写入任何内容',
+  'Mend it for the rows that umzug-backfill skips {name} lists, then run umzug-backfill up and umzug-backfill backfill {name} --rescan':
+    '请针对 umzug-backfill skips {name} 列出的行修正它，然后运行 umzug-backfill up 和 umzug-backfill backfill {name} --rescan',
   'Name two of `columns` and set `areTimestamps: true`':
     '请指定 `columns` 中的两列，并设置 `areTimestamps: true`',
   'Write it as 1.2.3': '请写成 1.2.3 的形式',
@@ -116,8 +132,8 @@ export const zhHints: Catalog = {
   'Take the store back to {version} with the application first': '请先用应用程序将存储退回到 {version}',
   'Add it in a step that sorts before {step}, or mend the declaration':
     '请在排在 {step} 之前的步骤中添加它，或修正声明',
-  'Name the INTEGER PRIMARY KEY column as `key`; tables with other keys are not supported yet':
-    '请将 `key` 设为 INTEGER PRIMARY KEY 列；尚不支持使用其他键的表',
+  'Name a column of integers or texts as `key`, alone in the primary key or in a unique index':
+    '请将 `key` 设为整数或文本列，且它是主键或唯一索引中唯一的列',
   'Mend `scope` in {file}: it may name columns of {table} only':
     '请修正 {file} 中的 `scope`：其中只能使用 {table} 的列',
   'Look for a generated column or a broken trigger: sqlite3 STORE {sql}':

@@ -118,7 +118,8 @@ export async function refusal(act: () => unknown): Promise<string> {
 export function ledgerCells(ledger: Ledger): string[] {
   return ledger.batches(name).flatMap(({ number }) =>
     ledger.cells(name, number).flatMap(({ columns, runs }) =>
-      runs.flatMap(([first, last]) => {
+      runs.flatMap((run) => {
+        const [first, last] = run as readonly [bigint, bigint];
         const keys = Array.from({ length: Number(last - first) + 1 }, (_, i) => first + BigInt(i));
         return keys.flatMap((key) => columns.map((column) => `${key} ${column}`));
       }),

@@ -177,7 +177,8 @@ export function ledgeredCells(ledger: Ledger): string[] {
   const { name } = backfillStep;
   return ledger.batches(name).flatMap(({ number }) =>
     ledger.cells(name, number).flatMap(({ columns, runs }) =>
-      runs.flatMap(([first, last]) => {
+      runs.flatMap((run) => {
+        const [first, last] = run as readonly [bigint, bigint];
         const keys = Array.from({ length: Number(last - first) + 1 }, (_, i) => first + BigInt(i));
         return keys.flatMap((key) => columns.map((column) => `${key} ${column}`));
       }),

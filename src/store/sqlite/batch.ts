@@ -1,10 +1,13 @@
 import type { Backfill } from '../../backfill/define.js';
 import { BackfillError, isSqliteError } from '../../errors.js';
 import { MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
+import { packTexts } from '../../ledger/key-texts.js';
+import type { Key } from '../../ledger/keys.js';
 import type { BatchRecord, CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { anyNullSql, derivationSql, scopeSql } from './derive.js';
-import { BEFORE_ALL_KEYS, isSkippedSql } from './scope.js';
+import { behindSql, checkTexts, keyColumn, keyKind } from './keys.js';
+import { isSkippedSql } from './scope.js';
 import { identifier, literal } from './sql.js';
 import type { Store } from './store.js';
 
@@ -28,7 +31,7 @@ export function prepareFill(store: Store, backfill: Backfill): void {
   const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
   store.exec(`DROP TABLE IF EXISTS ${BATCH};
     CREATE TEMP TABLE umzug_backfill_batch
-      (k INTEGER PRIMARY KEY, readable, wanted, ${values}, ignored DEFAULT 0, refusal);`);
+      (${keyColumn(keyKind(store, backfill))}, failure, wanted, ${values}, ignored DEFAULT 0, refusal);`);
 }
 
 /** Bit i of a mask for each column i for which `condition(i)` holds. */
@@ -41,9 +44,9 @@ const anyValueSql = (backfill: Backfill): string =>
 /** Which rows a batch takes. */
 export interface FillOptions {
   /** Last key done, or null before the first. */
-  readonly cursor: bigint | null;
+  readonly cursor: Key | null;
   /** Last key in scope of the run. */
-  readonly watermark: bigint;
+  readonly watermark: Key;
   /** How many rows at most. */
   readonly limit: number;
   /** Number of the batch, for the skips it records. */
@@ -58,7 +61,7 @@ export interface FillOptions {
 
 /** A row that can't be updated, with SQLite's result code. */
 export interface RefusedRow {
-  readonly key: bigint;
+  readonly key: Key;
   readonly code: string;
 }
 
@@ -95,24 +98,30 @@ export function fillBatch(
   { cursor, watermark, limit, batch, leavesSkips, hasTriggers, refused }: FillOptions,
 ): BatchResult | undefined {
   const key = identifier(backfill.key);
+  const kind = keyKind(store, backfill);
+  const [behind, from] = behindSql(kind, `t.${key}`, cursor);
   store.run(`DELETE FROM ${BATCH}`);
-  const tail = `WHERE t.${key} > ? AND t.${key} <= ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}
+  const tail = `WHERE ${behind} AND t.${key} <= ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}
       ${leavesSkips ? `AND NOT ${isSkippedSql(backfill)}` : ''} ORDER BY t.${key} LIMIT ?`;
   const read = store.run(
-    `INSERT INTO ${BATCH} (k, readable, wanted, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})
-    SELECT k, readable, ${maskSql(backfill, (i) => `c${i} IS NULL`)},
+    `INSERT INTO ${BATCH} (k, failure, wanted, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})
+    SELECT k, failure, ${maskSql(backfill, (i) => `c${i} IS NULL`)},
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END`).join(', ')}
-    FROM (${derivationSql(backfill, { tail })})`,
-    cursor ?? BEFORE_ALL_KEYS,
+    FROM (${derivationSql(store, backfill, { tail })})`,
+    from,
     watermark,
     limit,
   );
   if (read === 0) return undefined;
-  const trimmed = store.run(`DELETE FROM ${BATCH} WHERE k - (SELECT min(k) FROM ${BATCH}) > ?`, MAX_OFFSET);
+  if (kind === 'text') checkTexts(store, backfill, BATCH);
+  const trimmed =
+    kind === 'text'
+      ? 0
+      : store.run(`DELETE FROM ${BATCH} WHERE k - (SELECT min(k) FROM ${BATCH}) > ?`, MAX_OFFSET);
 
   const span = store.getExact<{
-    firstKey: bigint;
-    lastKey: bigint;
+    firstKey: Key;
+    lastKey: Key;
     rows: bigint;
     wanted: bigint;
     toUpdate: bigint;
@@ -152,7 +161,7 @@ function leaveOut(store: Store, backfill: Backfill, { key, code }: RefusedRow): 
 function updateRows(
   store: Store,
   backfill: Backfill,
-  span: { readonly firstKey: bigint; readonly lastKey: bigint; readonly rows: bigint },
+  span: { readonly firstKey: Key; readonly lastKey: Key; readonly rows: bigint },
 ): number {
   const key = identifier(backfill.key);
   const assignments = backfill.columns.map(
@@ -197,7 +206,7 @@ function recordSkips(
   store: Store,
   backfill: Backfill,
   batch: number,
-  span: { readonly firstKey: bigint; readonly lastKey: bigint },
+  span: { readonly firstKey: Key; readonly lastKey: Key },
 ): number {
   const name = literal(backfill.name);
   // What an earlier run recorded of these rows; the plus makes the planner go by the skips, which are few.
@@ -215,13 +224,13 @@ function recordSkips(
     );
   const because = (reason: SkipReason): string => literal(reason);
   const counts = [
-    record('*', because('DOCUMENT_UNREADABLE'), 'NOT readable'),
+    record('*', 'failure', 'failure IS NOT NULL'),
     record('*', 'refusal', 'refusal IS NOT NULL'),
     ...backfill.columns.map(({ name: column }, i) =>
       record(
         column,
         `CASE WHEN ignored >> ${i} & 1 THEN ${because('UPDATE_IGNORED')} ELSE ${because('NO_USABLE_VALUE')} END`,
-        `readable AND refusal IS NULL AND wanted >> ${i} & 1 AND v${i} IS NULL`,
+        `failure IS NULL AND refusal IS NULL AND wanted >> ${i} & 1 AND v${i} IS NULL`,
       ),
     ),
   ];
@@ -231,7 +240,7 @@ function recordSkips(
 function filledCells(
   store: Store,
   backfill: Backfill,
-  firstKey: bigint,
+  firstKey: Key,
 ): { cells: CellsRecord[]; count: number } {
   const mask = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
   const masks = store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${BATCH}`);
@@ -240,13 +249,14 @@ function filledCells(
     .filter(({ mask: bits }) => bits !== 0)
     .map(({ mask: bits }) => {
       const columns = backfill.columns.filter((_, i) => (bits >> i) & 1).map(({ name }) => name);
-      const offsets = store.pluck<number>(
-        `SELECT k - ? FROM ${BATCH} WHERE ${mask} = ? ORDER BY k`,
-        firstKey,
-        bits,
-      );
-      count += offsets.length * columns.length;
-      return { columns, firstKey, keys: packKeys(offsets) };
+      const where = `WHERE ${mask} = ? ORDER BY k`;
+      const keys =
+        typeof firstKey === 'bigint'
+          ? store.pluck<number>(`SELECT k - ? FROM ${BATCH} ${where}`, firstKey, bits)
+          : store.pluck<string>(`SELECT k FROM ${BATCH} ${where}`, bits);
+      count += keys.length * columns.length;
+      const packed = typeof firstKey === 'bigint' ? packKeys(keys as number[]) : packTexts(keys as string[]);
+      return { columns, firstKey, keys: packed };
     });
   return { cells, count };
 }

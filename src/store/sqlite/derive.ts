@@ -1,18 +1,14 @@
-import type { BackfillDefinition } from '../../backfill/define.js';
-import { IS_UTF8, READ_JSON, READ_STRING } from './json-functions.js';
-import { foldCase, identifier, literal } from './sql.js';
+import type { Backfill } from '../../backfill/define.js';
+import { firstOfSql } from './first-of.js';
+import { processSql, registerProcess } from './process.js';
+import { foldCase, identifier } from './sql.js';
+import type { Store } from './store.js';
 
 /**
  * The SQL that derives a backfill's values, for batches, rollback, verification and dry run alike.
  *
- * Two nested selects, each computed once a row:
- * 1. documents: the text itself if strict JSON, `{}` for NULL and `''`; a rare text as our reader gives it, but as a
- *    BLOB, to tell it from the others; NULL if unreadable. Candidates: of each column the first member that is not null,
- *    as `->>` gives it, read here since a document is copied from select to select;
- * 2. values: a candidate that is surely the value is taken as it is; anything else walks the names one by one.
- *
- * SQLite would merge the selects into one and compute each expression wherever it is named. A LIMIT inside and a
- * WHERE outside forbid that.
+ * Two nested selects, each computed once a row: what is read of the row, and the values made of it. SQLite would merge them
+ * into one and compute each expression wherever it is named. A LIMIT inside and a WHERE outside forbid that.
  *
  * @see https://www.sqlite.org/optoverview.html#subquery_flattening rule 19
  */
@@ -25,17 +21,27 @@ export interface DerivationOptions {
   readonly extra?: Readonly<Record<string, string>>;
   /** Columns of the backfill that the table does not have yet, in folded case: they count as NULL. */
   readonly absent?: ReadonlySet<string>;
-  /** Whether the SQL is for a shell that lacks our functions: rare texts then count as unreadable. Default false. */
-  readonly isPlain?: boolean;
+}
+
+/** What one way to derive values adds to the two selects. */
+export interface Derivation {
+  /** Columns of the inner select, on `t`, each with an alias. */
+  readonly inner: readonly string[];
+  /** Values of the outer select, by the number of the column. */
+  readonly values: ReadonlyMap<number, string>;
+  /** Condition of the outer select for a row that can be derived at all. Default: each can. */
+  readonly isWell?: string;
+  /** Why the others can't: SQL for the reason of a skip. */
+  readonly failure?: string;
 }
 
 /** SQL condition for the rows in scope. */
-export function scopeSql(backfill: BackfillDefinition): string {
+export function scopeSql(backfill: Backfill): string {
   return `(${backfill.scope})`;
 }
 
 /** SQL condition for rows with at least one column to fill. */
-export function anyNullSql(backfill: BackfillDefinition, alias = 't', absent?: ReadonlySet<string>): string {
+export function anyNullSql(backfill: Backfill, alias = 't', absent?: ReadonlySet<string>): string {
   const terms = backfill.columns.map(({ name }) =>
     absent?.has(foldCase(name)) ? 'true' : `${alias}.${identifier(name)} IS NULL`,
   );
@@ -44,107 +50,60 @@ export function anyNullSql(backfill: BackfillDefinition, alias = 't', absent?: R
 
 /**
  * A SELECT that yields, for each row: `k` the key; for the i-th column `c<i>` its present value and `v<i>` the value
- * derived for it, NULL when there is none; `readable`, 0 when a document can not be read; and the extra columns.
+ * derived for it, NULL when there is none; `failure`, the reason where the row can't be derived at all, else NULL; and
+ * the extra columns.
  */
-export function derivationSql(backfill: BackfillDefinition, options: DerivationOptions = {}): string {
-  const { absent, extra = {}, isPlain = false } = options;
+export function derivationSql(store: Store, backfill: Backfill, options: DerivationOptions = {}): string {
+  registerProcess(store, backfill);
+  return selectSql(backfill, options, false);
+}
+
+/** The same for a shell that lacks our functions: rare texts count as unreadable there, and `process` gives nothing. */
+export const plainDerivationSql = (backfill: Backfill, options: DerivationOptions = {}): string =>
+  selectSql(backfill, options, true);
+
+function selectSql(
+  backfill: Backfill,
+  { absent, extra = {}, ...options }: DerivationOptions,
+  isPlain: boolean,
+): string {
   const from = options.from ?? `${identifier(backfill.table)} AS t`;
   const tail = options.tail ?? `WHERE ${scopeSql(backfill)} LIMIT -1`;
-  const documents = [...new Set(backfill.columns.map(({ value }) => value.document))];
-  const documentOf = (name: string): string => `d${documents.indexOf(name)}`;
-
+  const ways = [
+    firstOfSql(backfill, isPlain),
+    expressionSql(backfill),
+    ...(backfill.process ? [processSql(backfill, backfill.process, isPlain)] : []),
+  ];
   const inner = [
     `t.${identifier(backfill.key)} AS k`,
     ...backfill.columns.map(({ name }, i) =>
       absent?.has(foldCase(name)) ? `NULL AS c${i}` : `t.${identifier(name)} AS c${i}`,
     ),
-    ...backfill.columns.map(({ value }, i) => `t.${identifier(value.fallback)} AS f${i}`),
-    ...documents.map((name) => {
-      const names = backfill.columns
-        .filter(({ value }) => value.document === name)
-        .flatMap(({ value }) => value.names);
-      return `${documentSql(`t.${identifier(name)}`, names, isPlain)} AS ${documentOf(name)}`;
-    }),
-    ...backfill.columns.map(
-      ({ value }, i) => `${candidateSql(`t.${identifier(value.document)}`, value.names)} AS s${i}`,
-    ),
+    ...ways.flatMap((way) => way.inner),
     ...Object.entries(extra).map(([alias, sql]) => `${sql} AS ${alias}`),
   ];
-  const readable = documents.map((name) => `${documentOf(name)} IS NOT NULL`).join(' AND ');
-  const values = backfill.columns.map(({ value }, i) => {
-    const document = documentOf(value.document);
-    const members = value.names.map((name) => usableSql(`CAST(${document} AS TEXT)`, name, isPlain));
-    const fallback = `CASE WHEN f${i} IS NOT NULL AND f${i} <> '' THEN f${i} END`;
-    // Only a BLOB sorts so; typeof would copy the document.
-    return `CASE WHEN ${readable} THEN coalesce(CASE WHEN ${document} >= x'' THEN NULL
-        WHEN ${isPlainText(`s${i}`)} THEN s${i}
-        WHEN s${i} BETWEEN 2 AND 1e300 THEN CAST(s${i} AS TEXT)
-        WHEN s${i} IS NULL THEN ${fallback} END,
-      ${members.join(',\n      ')}, ${fallback}) END AS v${i}`;
-  });
+  const { isWell, failure } = ways.find((way) => way.isWell !== undefined) ?? {};
+  const values = new Map(ways.flatMap((way) => [...way.values]));
   const outer = [
     'k',
     ...backfill.columns.map((_, i) => `c${i}`),
-    ...values,
-    `${readable} AS readable`,
+    ...backfill.columns.map((_, i) => `${onlyIf(isWell, values.get(i) ?? 'NULL')} AS v${i}`),
+    `${isWell === undefined ? 'NULL' : `CASE WHEN NOT (${isWell}) THEN ${failure} END`} AS failure`,
     ...Object.keys(extra),
   ];
-
   return `SELECT ${outer.join(', ')}
   FROM (SELECT ${inner.join(', ')} FROM ${from} ${tail})
   WHERE k IS NOT NULL`;
 }
 
-/** Path of a top-level member: of a name given twice, SQLite takes the first. */
-const path = (name: string): string => literal(`$."${name}"`);
+const onlyIf = (isWell: string | undefined, value: string): string =>
+  isWell === undefined ? value : `CASE WHEN ${isWell} THEN ${value} END`;
 
-/**
- * A document, ready for SQLite's JSON functions, or NULL. Three things send a text to our own reader:
- * - `json_valid` with one argument is strict (RFC 8259), but knows no Python tokens;
- * - it reads a text up to its first NUL only, and so does `format`;
- * - a name with escapes is compared badly: U+0000 in it, or bytes that are no UTF-8, end it. To match one of `names`,
- *   its escapes must be of ASCII. (In GLOB a backslash stands for itself; unlike instr, it searches with strcspn.)
- *
- * @see https://www.sqlite.org/json1.html#jvalid
- */
-function documentSql(column: string, names: readonly string[], isPlain: boolean): string {
-  const mark = names.every((name) => /^[\w .$-]+$/.test(name)) ? '*\\u00[0-7]*' : '*\\*';
-  const isUnicode = isPlain ? '' : ` AND ${IS_UTF8}(CAST(${column} AS BLOB))`;
-  const rare = isPlain ? 'NULL' : `${READ_JSON}(CAST(${column} AS BLOB))`;
-  // octet_length is cheaper, but older shells lack it.
-  const bytes = (sql: string): string => (isPlain ? `length(CAST(${sql} AS BLOB))` : `octet_length(${sql})`);
-  return `CASE WHEN ${column} IS NULL OR ${column} = '' THEN '{}'
-      WHEN typeof(${column}) = 'blob' THEN NULL
-      WHEN json_valid(${column}) AND ${bytes(`format('%s', ${column})`)} = ${bytes(column)}
-        AND (${column} NOT GLOB '*\\*' OR (${column} NOT GLOB ${literal(mark)}${isUnicode})) THEN ${column}
-      ELSE CAST(${rare} AS BLOB) END`;
-}
-
-/** The first member that is not null. Of a rare document it may be wrong, but `->>` never fails: it would on a BLOB. */
-function candidateSql(column: string, names: readonly string[]): string {
-  const members = names.map((name) => `${column} ->> ${path(name)}`);
-  const first = members.length > 1 ? `coalesce(${members.join(', ')})` : members[0];
-  return `CASE WHEN typeof(${column}) = 'text' AND json_valid(${column}) THEN ${first} END`;
-}
-
-/**
- * Whether a candidate is a non-empty string, all ASCII: then `->>` gave its text. An array or an object begins with a
- * bracket; numbers and booleans, which are numbers here, sort before all texts. The class is slow; it is spared where
- * SQLite reads a time, as it knows none with other characters.
- */
-function isPlainText(candidate: string): string {
-  return `${candidate} > '' AND (${candidate} < '[' OR ${candidate} BETWEEN ']' AND 'z~')
-        AND (julianday(${candidate}) IS NOT NULL OR ${candidate} NOT GLOB '*[^ -~]*')`;
-}
-
-/** The usable value of one member, or NULL. */
-function usableSql(document: string, name: string, isPlain: boolean): string {
-  const json = `${document} -> ${path(name)}`;
-  const number = `${document} ->> ${path(name)}`;
-  const string = isPlain ? `nullif(${number}, '')` : `${READ_STRING}(CAST(${json} AS BLOB))`;
-  // In strict JSON a first character other than these begins a number.
-  return `CASE substr(${json}, 1, 1) WHEN '"' THEN ${string}
-        WHEN 'n' THEN NULL WHEN 't' THEN NULL WHEN 'f' THEN NULL WHEN '[' THEN NULL WHEN '{' THEN NULL
-        ELSE CASE WHEN (${number}) <> 0 AND (${number}) BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308
-          THEN CAST(${number} AS TEXT) END END`;
+/** The SQL of `sql()`: the expression itself, read with the row. */
+function expressionSql({ columns }: Backfill): Derivation {
+  const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
+  return {
+    inner: ours.map(({ value, i }) => `(${value.expression}) AS e${i}`),
+    values: new Map(ours.map(({ i }) => [i, `e${i}`])),
+  };
 }

@@ -1,8 +1,9 @@
 import type { Backfill } from '../../backfill/define.js';
 import { BackfillError } from '../../errors.js';
-import type { KeyRun } from '../../ledger/key-runs.js';
+import type { Key, KeyRun } from '../../ledger/keys.js';
 import { updateIgnored } from './batch.js';
 import { derivationSql } from './derive.js';
+import { keyColumn, keyKind } from './keys.js';
 import { foldCase, identifier } from './sql.js';
 import type { Store } from './store.js';
 
@@ -21,9 +22,9 @@ export interface RevertResult {
 export function prepareRevert(store: Store, backfill: Backfill): void {
   const flags = backfill.columns.map((_, i) => `is_ours${i}`).join(', ');
   store.exec(`DROP TABLE IF EXISTS ${RANGES};
-    CREATE TEMP TABLE umzug_backfill_ranges (first_key, last_key);
+    CREATE TEMP TABLE umzug_backfill_ranges (umzug_first, umzug_last);
     DROP TABLE IF EXISTS ${REVERT};
-    CREATE TEMP TABLE umzug_backfill_revert (k INTEGER PRIMARY KEY, kept, ${flags});`);
+    CREATE TEMP TABLE umzug_backfill_revert (${keyColumn(keyKind(store, backfill))}, kept, ${flags});`);
 }
 
 /** Cells that a batch filled. */
@@ -65,12 +66,12 @@ export function revertCells(
   store.run(`DELETE FROM ${REVERT}`);
   store.run(
     `INSERT INTO ${RANGES} SELECT value ->> 0, value ->> 1 FROM json_each(?)`,
-    `[${runs.map(([first, last]) => `[${first},${last}]`).join(',')}]`,
+    `[${runs.map((run) => `[${run.map(keyJson).join(',')}]`).join(',')}]`,
   );
-  const rows = derivationSql(backfill, {
+  const rows = derivationSql(store, backfill, {
     absent,
     from: `${RANGES} AS r CROSS JOIN ${identifier(backfill.table)} AS t`,
-    tail: `WHERE t.${key} BETWEEN r.first_key AND r.last_key LIMIT -1`,
+    tail: `WHERE t.${key} BETWEEN r.umzug_first AND r.umzug_last LIMIT -1`,
   });
   const each = (sql: (i: number) => string, separator: string): string =>
     columns.map(({ i }) => sql(i)).join(separator);
@@ -94,3 +95,5 @@ export function revertCells(
   if (updated !== counts?.toUpdate) throw updateIgnored(backfill, (counts?.toUpdate ?? 0) - updated);
   return { reverted: counts.reverted, kept: counts.kept };
 }
+
+const keyJson = (key: Key): string => (typeof key === 'string' ? JSON.stringify(key) : String(key));

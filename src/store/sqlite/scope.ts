@@ -1,24 +1,27 @@
 import type { Backfill } from '../../backfill/define.js';
+import type { Key } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { anyNullSql, derivationSql, scopeSql } from './derive.js';
+import { asKey, behindSql, checkTexts, keyKind } from './keys.js';
 import { identifier, literal } from './sql.js';
 import type { Store } from './store.js';
 
-/** Smaller than every integer key. A real compares exactly with integers in SQLite, and can be bound. */
-export const BEFORE_ALL_KEYS = -1e300;
-
 /** The last key of the table, or null when it is empty: the watermark of a run that starts now. */
-export function lastKey(store: Store, backfill: Backfill): bigint | null {
+export function lastKey(store: Store, backfill: Backfill): Key | null {
   const sql = `SELECT max(${identifier(backfill.key)}) AS key FROM ${identifier(backfill.table)}`;
-  return store.getExact<{ key: bigint | null }>(sql)?.key ?? null;
+  const last = store.getExact<{ key: unknown }>(sql)?.key ?? null;
+  if (last === null) return null;
+  // A text that JavaScript can't hold would come back as another, and rows behind that would never be reached.
+  if (typeof last === 'string') checkTexts(store, backfill, `(${sql.replace('AS key', 'AS k')})`);
+  return asKey(last, backfill);
 }
 
 /** First and last key of the table, or undefined when it is empty. */
-export function keyRange(store: Store, backfill: Backfill): readonly [bigint, bigint] | undefined {
+export function keyRange(store: Store, backfill: Backfill): readonly [Key, Key] | undefined {
   const last = lastKey(store, backfill);
   if (last === null) return undefined;
   const sql = `SELECT min(${identifier(backfill.key)}) AS key FROM ${identifier(backfill.table)}`;
-  return [store.getExact<{ key: bigint }>(sql)?.key ?? last, last];
+  return [asKey(store.getExact<{ key: unknown }>(sql)?.key ?? last, backfill), last];
 }
 
 /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
@@ -50,23 +53,23 @@ export function isSkippedSql(backfill: Backfill): string {
 export function hasWaitingRows(
   store: Store,
   backfill: Backfill,
-  after: bigint | null,
+  after: Key | null,
   probeRows = Number.POSITIVE_INFINITY,
 ): boolean | undefined {
   const key = identifier(backfill.key);
   const table = identifier(backfill.table);
-  const from = after ?? BEFORE_ALL_KEYS;
+  const [behind, from] = behindSql(keyKind(store, backfill), `t.${key}`, after);
   const last =
     probeRows === Number.POSITIVE_INFINITY
       ? undefined
-      : store.getExact<{ key: bigint }>(
-          `SELECT ${key} AS key FROM ${table} WHERE ${key} > ? ORDER BY ${key} LIMIT 1 OFFSET ?`,
+      : store.getExact<{ key: Key }>(
+          `SELECT t.${key} AS key FROM ${table} AS t WHERE ${behind} ORDER BY t.${key} LIMIT 1 OFFSET ?`,
           from,
           probeRows,
         );
   const row = store.get(
     `SELECT 1 FROM ${table} AS t
-    WHERE t.${key} > ?${last ? ` AND t.${key} <= ?` : ''} AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}${after === null ? ` AND NOT ${isSkippedSql(backfill)}` : ''}
+    WHERE ${behind}${last ? ` AND t.${key} <= ?` : ''} AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}${after === null ? ` AND NOT ${isSkippedSql(backfill)}` : ''}
     LIMIT 1`,
     from,
     ...(last ? [last.key] : []),
@@ -84,7 +87,7 @@ export function hasWaitingRows(
 export function countFound(
   store: Store,
   backfill: Backfill,
-  watermark: bigint,
+  watermark: Key,
   { onlySkipped = false } = {},
 ): number {
   const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
@@ -98,7 +101,7 @@ export function countFound(
     return `(c${i} IS NOT NULL AND c${i} IS v${i} COLLATE BINARY${onlySkipped ? ` AND ${isSkip}` : ''})`;
   });
   const row = store.get<{ cells: number | null }>(
-    `SELECT sum(${matches.join(' + ')}) AS cells FROM (${derivationSql(backfill, { tail: `${where} LIMIT -1` })})`,
+    `SELECT sum(${matches.join(' + ')}) AS cells FROM (${derivationSql(store, backfill, { tail: `${where} LIMIT -1` })})`,
     watermark,
   );
   return row?.cells ?? 0;

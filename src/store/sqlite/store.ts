@@ -37,6 +37,7 @@ export class Store {
   readonly files: StoreFiles;
   readonly #db: Database.Database;
   readonly #statements = new Map<string, Database.Statement>();
+  readonly #functions = new Set<string>();
   readonly #busyWaitMs: number;
 
   /**
@@ -133,6 +134,14 @@ export class Store {
   exec(sql: string): void {
     this.#db.exec(sql);
     failpoint('statement', sql);
+  }
+
+  /** Makes a function known to this connection, once; it may not touch the store. Integers come as bigint. */
+  define(name: string, act: (...cells: SqlValue[]) => SqlValue | Uint8Array): void {
+    if (this.#functions.has(name)) return;
+    this.#functions.add(name);
+    const options = { deterministic: true, directOnly: true, safeIntegers: true, varargs: true };
+    this.#db.function(name, options, act as (...cells: unknown[]) => unknown);
   }
 
   /** Whether the statement compiles here; a refusal is returned, not thrown, when SQLite itself made it. */

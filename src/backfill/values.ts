@@ -1,0 +1,132 @@
+import { BackfillError } from '../errors.js';
+import { requireText } from '../options.js';
+
+/** A column's value: the first usable member of a JSON document, else another column of the row. */
+export interface FirstOf {
+  readonly kind: 'first-of';
+  /** Column that holds the JSON document, as text. */
+  readonly document: string;
+  /** Top-level member names, tried in this order. */
+  readonly names: readonly string[];
+  /** Column whose value is taken when no member is usable. */
+  readonly fallback: string;
+}
+
+/** A column's value: what an SQL expression gives on the row. */
+export interface SqlExpression {
+  readonly kind: 'sql';
+  readonly expression: string;
+}
+
+/** A column's value: what the backfill's `process` gives for the row. */
+export interface Processed {
+  readonly kind: 'process';
+}
+
+/** What fills a column. */
+export type ColumnValue = FirstOf | SqlExpression | Processed;
+
+/**
+ * Says that a column takes the first usable of some top-level members of a JSON document, else another column.
+ *
+ * Usable is a non-empty string (copied verbatim) or a finite number other than zero (its text, as SQLite's
+ * `CAST(… AS TEXT)` gives it). A row whose document can not be read is skipped, with its reason.
+ *
+ * @param document column that holds the JSON text; NULL and `''` count as a document without members
+ * @param names member names, tried in this order
+ * @param fallback column to copy when no member is usable; where it is NULL or `''` the cell is skipped
+ * @throws {BackfillError} `STEP_INVALID` when a name is empty or holds a quote or a backslash
+ *
+ * @example
+ * firstOf('payload', ['source_ts', 'event_timestamp'], 'created_at');
+ */
+export function firstOf(document: string, names: readonly string[], fallback: string): FirstOf {
+  requireText(document, 'document', 'firstOf()', 'STEP_INVALID');
+  requireText(fallback, 'fallback', 'firstOf()', 'STEP_INVALID');
+  if (!Array.isArray(names) || names.length === 0) {
+    throw new BackfillError(
+      'STEP_INVALID',
+      'firstOf() needs at least one member name',
+      'Name the members to try',
+    );
+  }
+  for (const name of names) {
+    requireText(name, 'names', 'firstOf()', 'STEP_INVALID');
+    if (/["\\\u0000-\u001f]/.test(name)) {
+      throw new BackfillError(
+        'STEP_INVALID',
+        `The member name ${JSON.stringify(name)} can not be written in an SQLite JSON path`,
+        'Use a name without quotes, backslashes and control characters',
+      );
+    }
+  }
+  return { kind: 'first-of', document, names: [...names], fallback };
+}
+
+/** What gives another value each time it is asked: it could neither be verified nor taken back. */
+const UNSTEADY =
+  /\b(random(?:blob)?|changes|total_changes|last_insert_rowid)\s*\(|\b(current_(?:time|date|timestamp))\b|'\s*(now)\s*'/i;
+
+/**
+ * Says that a column takes what an SQL expression gives on the row. Where that is NULL the cell is skipped
+ * (`NO_USABLE_VALUE`).
+ *
+ * It is asked again by the verification and by `down`, so that it must give the same for the same row: what depends on
+ * chance or on the time is refused. It must not fail on any row: guard `json_extract` and its like by CASE.
+ *
+ * @param expression on the columns of the table, as SQLite reads it
+ * @throws {BackfillError} `STEP_INVALID` when it is empty, or depends on chance or on the time
+ *
+ * @example
+ * sql(`lower(trim(email))`);
+ */
+export function sql(expression: string): SqlExpression {
+  requireText(expression, 'expression', 'sql()', 'STEP_INVALID');
+  const [found] = UNSTEADY.exec(expression) ?? [];
+  if (found !== undefined) {
+    throw new BackfillError(
+      'STEP_INVALID',
+      `The expression of sql() gives another value each time: ${found}`,
+      'Take what the row itself says, so that it can be verified and taken back',
+    );
+  }
+  return { kind: 'sql', expression };
+}
+
+/** A value that SQLite can hold. */
+export type CellValue = string | number | bigint | Uint8Array | null;
+
+/** A row as `process` gets it: the key and the columns of `reads`. Integers beyond 2^53 are bigint. */
+export type ProcessRow<Read extends string = string> = Readonly<Record<Read, CellValue>>;
+
+/** A row that `process` leaves alone, with its reason. */
+export interface Skip {
+  readonly skip: string;
+}
+
+/** What `process` gives for a row: values by column; NULL, or no value, leaves the cell alone. */
+export type Changes<Column extends string = string> = Readonly<Partial<Record<Column, CellValue>>>;
+
+/** What `process` may use. */
+export interface ProcessContext {
+  /**
+   * Leaves the row alone and records why.
+   *
+   * @param reason a code in capitals, as `NO_SURNAME`: it is recorded and shown, so that it must not hold contents
+   */
+  readonly skip: (reason: string) => Skip;
+}
+
+/**
+ * Derives values of rows.
+ *
+ * It is synchronous, and gives the same for the same row whenever it is asked: alone or among others, while filling, by the
+ * verification, by `down`. A row on which it throws is left alone and recorded (`PROCESS_FAILED`).
+ *
+ * @param rows one or more
+ * @returns an entry for each row, in their order
+ */
+export type ProcessFunction<Read extends string = string, Column extends string = string> = (
+  rows: readonly ProcessRow<Read>[],
+  context: ProcessContext,
+) => readonly (Changes<Column> | Skip)[];

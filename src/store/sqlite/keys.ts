@@ -1,0 +1,146 @@
+import type { Backfill } from '../../backfill/define.js';
+import { BackfillError } from '../../errors.js';
+import type { Key } from '../../ledger/keys.js';
+import { tableColumns } from '../../schema/inspect.js';
+import { IS_UTF8 } from './json-functions.js';
+import { identifier, isSameName, literal } from './sql.js';
+import type { Store } from './store.js';
+
+/** What a key is made of. */
+export type KeyKind = 'integer' | 'text';
+
+/** Smaller than every integer key. A real compares exactly with integers in SQLite, and can be bound. */
+const BEFORE_ALL_INTEGERS = -1e300;
+
+/**
+ * What the key of a backfill is made of, by the affinity of its column; undefined for any other.
+ *
+ * @see https://www.sqlite.org/datatype3.html#determination_of_column_affinity
+ */
+export function keyKind(store: Store, { table, key }: Pick<Backfill, 'table' | 'key'>): KeyKind | undefined {
+  const type = tableColumns(store, table).find(({ name }) => isSameName(name, key))?.type ?? '';
+  if (/INT/i.test(type)) return 'integer';
+  return /CHAR|CLOB|TEXT/i.test(type) ? 'text' : undefined;
+}
+
+/** SQL condition for the keys of `column` behind a cursor, with its parameter: all of them, where there is none. */
+export function behindSql(
+  kind: KeyKind | undefined,
+  column: string,
+  cursor: Key | null,
+): readonly [string, Key | number] {
+  if (cursor !== null) return [`${column} > ?`, cursor];
+  // An empty text is the least; a number would be made a text before it is compared with one.
+  return kind === 'text' ? [`${column} >= ?`, ''] : [`${column} > ?`, BEFORE_ALL_INTEGERS];
+}
+
+/** The key of a temporary table, as a column. */
+export const keyColumn = (kind: KeyKind | undefined): string =>
+  kind === 'text' ? 'k TEXT PRIMARY KEY' : 'k INTEGER PRIMARY KEY';
+
+/** A key as SQL. */
+export const keyLiteral = (key: Key): string => (typeof key === 'string' ? literal(key) : String(key));
+
+/**
+ * Insists that a value of the key's column is a key.
+ *
+ * @throws {BackfillError} `KEY_UNSUITABLE`
+ */
+export function asKey(value: unknown, backfill: Backfill): Key {
+  if (typeof value === 'bigint' || typeof value === 'string') return value;
+  throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
+}
+
+/**
+ * Refuses a key by which batches can not go: they need each row's key to be another, and in an order that this program
+ * shares with SQLite.
+ *
+ * @throws {BackfillError} `KEY_UNSUITABLE` with the reason
+ */
+export function checkKey(store: Store, backfill: Backfill): void {
+  const { table, key } = backfill;
+  const columns = tableColumns(store, table);
+  const primary = columns.filter(({ pk }) => pk > 0);
+  const indexes = store.all<{ name: string; origin: string }>(
+    'SELECT name, origin FROM pragma_index_list(?) WHERE "unique" AND NOT partial',
+    table,
+  );
+  const isOnlyPrimary = primary.length === 1 && isSameName(primary[0]?.name ?? '', key);
+  const isRowid =
+    isOnlyPrimary &&
+    primary[0]?.type.toUpperCase() === 'INTEGER' &&
+    !indexes.some(({ origin }) => origin === 'pk');
+  if (isRowid) return;
+  const own = indexes
+    .map(({ name }) =>
+      store.all<{ name: string | null; coll: string }>(
+        'SELECT name, coll FROM pragma_index_xinfo(?) WHERE key',
+        name,
+      ),
+    )
+    .filter((parts) => parts.length === 1 && isSameName(parts[0]?.name ?? '', key));
+  if (own.length === 0)
+    throw unsuitable(backfill, 'it is not the only column of the primary key or of a unique index');
+  const kind = keyKind(store, backfill);
+  if (kind === undefined) throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
+  if (kind === 'integer') return;
+  if (!own.some(([part]) => part?.coll === 'BINARY') || ignoresCase(store, backfill))
+    throw unsuitable(backfill, 'its collation is not BINARY');
+  const encoding = store.get<{ encoding: string }>('SELECT encoding FROM pragma_encoding')?.encoding;
+  if (encoding !== 'UTF-8') throw unsuitable(backfill, 'texts of this store are in UTF-16');
+}
+
+/** Whether comparisons with the column go by another collation than BINARY: the usual others ignore case, or trailing spaces. */
+function ignoresCase(store: Store, { table, key }: Backfill): boolean {
+  const column = identifier(key);
+  const rows = store.all(
+    `SELECT 1 FROM (SELECT ${column} AS k FROM ${identifier(table)} WHERE false UNION ALL SELECT 'a' UNION ALL SELECT 'A ')
+    WHERE k IN ('A', 'a ')`,
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Refuses a table in which the key of some row is none: NULL, or of another type than its column's, as SQLite lets it be. Reads
+ * a good deal of an index where it is not the rowid.
+ *
+ * @throws {BackfillError} `KEY_UNSUITABLE`
+ */
+export function checkKeyValues(store: Store, backfill: Backfill): void {
+  const [table, column] = [identifier(backfill.table), identifier(backfill.key)];
+  const kind = keyKind(store, backfill) ?? 'integer';
+  const types = store.get<{ least: string; greatest: string }>(
+    `SELECT typeof((SELECT min(${column}) FROM ${table})) AS least, typeof((SELECT max(${column}) FROM ${table})) AS greatest`,
+  );
+  // Values sort by their type first: NULL, numbers, texts, blobs.
+  const isMixed = [types?.least, types?.greatest].some((type) => type !== kind && type !== 'null');
+  const hasNull = store.get(`SELECT 1 FROM ${table} WHERE ${column} IS NULL LIMIT 1`) !== undefined;
+  const hasReal =
+    kind === 'integer' &&
+    !isMixed &&
+    store.get(`SELECT 1 FROM ${table} WHERE typeof(${column}) = 'real' LIMIT 1`) !== undefined;
+  if (isMixed || hasNull || hasReal)
+    throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
+}
+
+/**
+ * Refuses texts that JavaScript can't hold as they are: invalid UTF-8, or a NUL within. Asked of each batch's keys.
+ *
+ * @param keys a table of this connection with a column `k`
+ * @throws {BackfillError} `KEY_UNSUITABLE`
+ */
+export function checkTexts(store: Store, backfill: Backfill, keys: string): void {
+  const found = store.get(
+    `SELECT 1 FROM ${keys} WHERE NOT ${IS_UTF8}(CAST(k AS BLOB)) OR instr(CAST(k AS BLOB), x'00') > 0 LIMIT 1`,
+  );
+  if (found !== undefined)
+    throw unsuitable(backfill, 'it holds texts that are no valid UTF-8, or have a NUL within');
+}
+
+function unsuitable({ name, table, key }: Backfill, reason: string): BackfillError {
+  return new BackfillError(
+    'KEY_UNSUITABLE',
+    `${key} of ${table} can not be the key of ${name}: ${reason}`,
+    'Name a column of integers or texts as `key`, alone in the primary key or in a unique index',
+  );
+}

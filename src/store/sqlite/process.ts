@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto';
+import type { Backfill } from '../../backfill/define.js';
+import type { CellValue, Changes, ProcessContext, Skip } from '../../backfill/values.js';
+import { BackfillError } from '../../errors.js';
+import type { Derivation } from './derive.js';
+import { identifier } from './sql.js';
+import type { SqlValue, Store } from './store.js';
+
+/**
+ * `process` as a function of SQL, so that batches, rollback, verification and dry run ask it the same way. It is asked for
+ * each column of a row, and remembers the last row.
+ */
+
+type Process = NonNullable<Backfill['process']>;
+
+/** Asks for the reason why the row is left alone, instead of the value of a column. */
+const FAILURE = -1;
+
+/** Reason of a skip on which `process` threw. What it threw is not told: it may quote the row. */
+export const PROCESS_FAILED = 'PROCESS_FAILED';
+
+/** What `process` gave for a row. */
+interface Derived {
+  readonly values: readonly CellValue[];
+  readonly failure: string | null;
+}
+
+/** One name for each backfill, of letters that need no quotes. */
+const nameOf = ({ name }: Backfill): string =>
+  `umzug_backfill_process_${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+
+/** The SQL of `process()`. */
+export function processSql(backfill: Backfill, { reads }: Process, isPlain: boolean): Derivation {
+  const columns = backfill.columns.map((_, i) => i);
+  if (isPlain) return { inner: [], values: new Map(columns.map((i) => [i, 'NULL'])) };
+  const row = [backfill.key, ...reads].map((name) => `t.${identifier(name)}`).join(', ');
+  return {
+    inner: [FAILURE, ...columns].map(
+      (i) => `${nameOf(backfill)}(${i}, ${row}) AS ${i === FAILURE ? 'p' : `e${i}`}`,
+    ),
+    values: new Map(columns.map((i) => [i, `e${i}`])),
+    isWell: 'p IS NULL',
+    failure: 'p',
+  };
+}
+
+/** Makes a backfill's `process`, if it has one, known to the store's connection. */
+export function registerProcess(store: Store, backfill: Backfill): void {
+  const { process } = backfill;
+  if (!process) return;
+  const names = [backfill.key, ...process.reads];
+  let last: readonly SqlValue[] = [];
+  let derived: Derived | undefined;
+  store.define(nameOf(backfill), (i, ...cells) => {
+    if (!derived || !cells.every((cell, at) => isSame(cell, last[at]))) {
+      const row = Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)]));
+      derived = derive(backfill, process, row);
+      last = cells;
+    }
+    return Number(i) === FAILURE ? derived.failure : (derived.values[Number(i)] ?? null);
+  });
+}
+
+const isSame = (a: SqlValue, b: SqlValue | undefined): boolean =>
+  Buffer.isBuffer(a) ? Buffer.isBuffer(b) && a.equals(b) : a === b;
+
+/** Integers as numbers, as far as those are exact. */
+const shown = (cell: SqlValue): CellValue =>
+  typeof cell === 'bigint' && Number.isSafeInteger(Number(cell)) ? Number(cell) : cell;
+
+const context: ProcessContext = {
+  skip: (reason) => {
+    if (/^[A-Z][A-Z0-9_]{0,63}$/.test(reason)) return { skip: reason };
+    throw new BackfillError(
+      'STEP_INVALID',
+      'Expected the reason of skip() to be a code in capitals',
+      'Name it like NO_SURNAME: it is recorded and shown, and must not hold contents',
+    );
+  },
+};
+
+function derive(backfill: Backfill, { derive: ask }: Process, row: Record<string, CellValue>): Derived {
+  let given: readonly (Changes | Skip)[];
+  try {
+    given = ask([row], context);
+  } catch (error) {
+    if (error instanceof BackfillError) throw error;
+    return { values: [], failure: PROCESS_FAILED }; // recorded with the row's key; too many of them end the run
+  }
+  const [entry] = Array.isArray(given) && given.length === 1 ? (given as readonly unknown[]) : [];
+  if (typeof entry !== 'object' || entry === null)
+    throw misshapen(backfill, 'an array with an object for each row');
+  if ('skip' in entry && typeof entry.skip === 'string') return { values: [], failure: entry.skip };
+  const changes = entry as Readonly<Record<string, unknown>>;
+  for (const name of Object.keys(changes))
+    if (!backfill.columns.some((column) => column.name === name))
+      throw misshapen(backfill, `only its \`columns\`, not ${name},`);
+  return {
+    values: backfill.columns.map(({ name }) => checked(backfill, changes[name] ?? null)),
+    failure: null,
+  };
+}
+
+function checked(backfill: Backfill, value: unknown): CellValue {
+  if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  if (value instanceof Uint8Array) return Buffer.from(value);
+  throw misshapen(backfill, 'strings, finite numbers, bigints, bytes and null');
+}
+
+function misshapen({ name }: Backfill, what: string): BackfillError {
+  return new BackfillError(
+    'STEP_INVALID',
+    `\`process\` of ${name} is to return ${what} and returned something else`,
+    'Mend it, and run the same command again; nothing of this batch was written',
+  );
+}

@@ -1,0 +1,300 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { describe, it } from 'mocha';
+import { type BackfillDefinition, defineBackfill } from '../src/backfill/define.js';
+import { sql } from '../src/backfill/values.js';
+import { packTexts, unpackTexts } from '../src/ledger/key-texts.js';
+import { compareKeys } from '../src/ledger/keys.js';
+import { shareOfKeys } from '../src/migrator/progress.js';
+import { expectRoundTrip, NAME, type OwnTable, withOwnTable } from './support/own-table.js';
+import { failureOf } from './support/stores.js';
+
+const fillUpper: BackfillDefinition = defineBackfill({
+  table: 'items',
+  key: 'k',
+  scope: `a <> 'out'`,
+  columns: { b: sql('upper(a)') },
+});
+
+/** Texts that sort otherwise in UTF-16, by case, by length, or as numbers. */
+const TEXTS = [
+  '',
+  ' ',
+  '0',
+  '00',
+  '10',
+  '9',
+  'A',
+  'Z',
+  'a',
+  'a ',
+  'aa',
+  'é',
+  '\u{ff5e}',
+  '\u{1f600}',
+  "it's",
+  '"',
+  '\\',
+];
+
+const insert = (keys: readonly (string | bigint)[]): string =>
+  keys
+    .map((key, i) => {
+      const text = typeof key === 'string' ? `'${key.replaceAll("'", "''")}'` : String(key);
+      return `INSERT INTO items (k, a) VALUES (${text}, '${i % 5 === 3 ? 'out' : `row ${i}`}');`;
+    })
+    .join('\n');
+
+/** Every row as it is to be once filled. */
+const filledRows = (keys: readonly (string | bigint)[]): unknown[][] =>
+  keys
+    .map((key, i) => [key, i % 5 === 3 ? null : `ROW ${i}`] as const)
+    .sort(([a], [b]) => compareKeys(a, b))
+    .map(([key, b]) => [String(key), b]);
+
+const ALL = 'SELECT CAST(k AS TEXT), b FROM items ORDER BY k';
+
+const identifiers = Array.from({ length: 64 }, (_, i) => `${(i * 7919) % 1009}-${i.toString(16)}`);
+const texts = [...TEXTS, ...identifiers];
+const integers = [
+  -(2n ** 63n),
+  -5n,
+  0n,
+  1n,
+  2n,
+  3n,
+  2n ** 53n + 1n,
+  2n ** 63n - 1n,
+  ...identifiers.map((_, i) => BigInt(1000 + i * 3)),
+];
+
+describe('a key', () => {
+  for (const [what, ddl, keys] of [
+    ['of texts, the primary key', 'k TEXT PRIMARY KEY, a, b', texts],
+    [
+      'of texts, of a table without rowid',
+      'k TEXT PRIMARY KEY, a, b) WITHOUT ROWID; CREATE TABLE other (x',
+      texts,
+    ],
+    ['of texts, in a unique index', 'k VARCHAR(40) NOT NULL UNIQUE, a, b', texts],
+    [
+      'of integers, of a table without rowid',
+      'k INTEGER PRIMARY KEY, a, b) WITHOUT ROWID; CREATE TABLE other (x',
+      integers,
+    ],
+    ['of integers, in a unique index', 'id TEXT PRIMARY KEY, k BIGINT UNIQUE, a, b', integers],
+    ['of integers, that is no rowid by a quirk', 'k INTEGER PRIMARY KEY DESC, a, b', integers],
+  ] as const) {
+    it(`${what}, carries batches, verification and rollback`, () =>
+      withOwnTable(`CREATE TABLE items (${ddl}); ${insert(keys)}`, fillUpper, async (own) => {
+        await expectRoundTrip(own, filledRows(keys), ALL);
+      }));
+
+    it(`${what}, carries a run that is stopped after any batch, up and down`, () =>
+      withOwnTable(`CREATE TABLE items (${ddl}); ${insert(keys)}`, fillUpper, async (own) => {
+        const before = own.rows(ALL);
+        for (const batches of [1, 3, 6]) {
+          await stoppedAfter(batches, own.up);
+          await own.up();
+          expect(own.rows(ALL)).to.deep.equal(filledRows(keys));
+          const read = own.ledger((ledger) => ledger.runs(NAME).map(({ rowsScanned }) => rowsScanned));
+          expect(read, 'each row once').to.deep.equal([
+            keys.length - keys.filter((_, i) => i % 5 === 3).length,
+          ]);
+          await stoppedAfter(batches, own.down);
+          await own.down();
+          expect(own.rows(ALL)).to.deep.equal(before);
+        }
+      }));
+  }
+
+  it('of texts lets rows in between be caught up, and takes back only what was filled', () =>
+    withOwnTable(
+      `CREATE TABLE items (k TEXT PRIMARY KEY, a, b); ${insert(texts)}`,
+      fillUpper,
+      async (own) => {
+        await own.up();
+        own.exec(
+          `INSERT INTO items VALUES ('a0', 'late', NULL), ('a1', 'own', 'theirs'), ('zzz', 'late too', NULL)`,
+        );
+        expect((await own.up()).caughtUp).to.deep.equal([NAME]);
+        expect(own.rows(`SELECT k, b FROM items WHERE k IN ('a0', 'a1', 'zzz') ORDER BY k`)).to.deep.equal([
+          ['a0', 'LATE'],
+          ['a1', 'theirs'],
+          ['zzz', 'LATE TOO'],
+        ]);
+        own.exec(`UPDATE items SET b = 'changed' WHERE k = 'aa'`);
+        await own.down();
+        expect(own.rows('SELECT k, b FROM items WHERE b IS NOT NULL ORDER BY k')).to.deep.equal([
+          ['a1', 'theirs'],
+          ['aa', 'changed'],
+        ]);
+      },
+    ));
+
+  it('of texts is named in findings', () =>
+    withOwnTable(
+      `CREATE TABLE items (k TEXT PRIMARY KEY, a, b); ${insert(texts)}`,
+      fillUpper,
+      async (own) => {
+        await own.up();
+        own.exec(`UPDATE items SET b = NULL WHERE k IN ('é', '\u{ff5e}')`);
+        const coverage = (await own.verify())[0]?.checks.find(({ id }) => id === 'coverage');
+        expect(coverage?.findings.find(({ verdict }) => verdict === 'fail')?.sampleKeys).to.deep.equal([
+          'é',
+          '\u{ff5e}',
+        ]);
+        expect((await own.rescan()).error).to.equal(undefined);
+        expect(own.rows(ALL)).to.deep.equal(filledRows(texts));
+      },
+    ));
+
+  for (const [reason, ddl] of [
+    ['it is not the only column of the primary key or of a unique index', 'k TEXT, a, b, PRIMARY KEY (k, a)'],
+    ['it is not the only column of the primary key or of a unique index', 'k INTEGER, a, b'],
+    [
+      'it is not the only column of the primary key or of a unique index',
+      'k INTEGER, a, b); CREATE UNIQUE INDEX u ON items (k) WHERE k > 0; CREATE TABLE other (x',
+    ],
+    ['its declared type is neither of integers nor of texts', 'k REAL PRIMARY KEY, a, b'],
+    ['its declared type is neither of integers nor of texts', 'k PRIMARY KEY, a, b'],
+    ['its collation is not BINARY', 'k TEXT PRIMARY KEY COLLATE NOCASE, a, b'],
+    ['its collation is not BINARY', 'k TEXT PRIMARY KEY COLLATE RTRIM, a, b'],
+    [
+      'its collation is not BINARY',
+      'k TEXT COLLATE NOCASE, a, b); CREATE UNIQUE INDEX u ON items (k COLLATE BINARY); CREATE TABLE other (x',
+    ],
+    [
+      'it holds values that are neither integers nor texts',
+      `k TEXT PRIMARY KEY, a, b); INSERT INTO items (a) VALUES ('x'); CREATE TABLE other (x`,
+    ],
+    [
+      'it holds values that are neither integers nor texts',
+      `k TEXT PRIMARY KEY, a, b); INSERT INTO items (k) VALUES ('x'), (x'00'); CREATE TABLE other (x`,
+    ],
+    [
+      'it holds values that are neither integers nor texts',
+      'k INT UNIQUE, a, b); INSERT INTO items (k) VALUES (1), (1.5), (3); CREATE TABLE other (x',
+    ],
+    [
+      'it holds values that are neither integers nor texts',
+      `k INT UNIQUE, a, b); INSERT INTO items (k) VALUES (1), ('x'); CREATE TABLE other (x`,
+    ],
+  ] as const) {
+    it(`is refused, and nothing written: ${reason} (${ddl.split(')')[0]})`, () =>
+      withOwnTable(`CREATE TABLE items (${ddl})`, fillUpper, async (own) => {
+        const { message } = await failureOf('KEY_UNSUITABLE', () => own.up());
+        expect(message).to.equal(`k of items can not be the key of ${NAME}: ${reason}`);
+        expect(own.rows(`SELECT 1 FROM sqlite_schema WHERE name LIKE 'umzug%'`)).to.deep.equal([]);
+      }));
+  }
+
+  it('of texts is refused in a store of UTF-16', () =>
+    withOwnTable(
+      `PRAGMA encoding = 'UTF-16'; CREATE TABLE items (k TEXT PRIMARY KEY, a, b)`,
+      fillUpper,
+      async (own) => {
+        const { message } = await failureOf('KEY_UNSUITABLE', () => own.up());
+        expect(message).to.match(/: texts of this store are in UTF-16$/);
+      },
+    ));
+
+  for (const [what, key] of [
+    ['invalid UTF-8', `CAST(x'61ff' AS TEXT)`],
+    ['a NUL within', `'a' || char(0) || 'b'`],
+  ] as const) {
+    it(`of texts is refused when the last has ${what}`, () =>
+      withOwnTable(
+        `CREATE TABLE items (k TEXT PRIMARY KEY, a, b); ${insert(identifiers)} INSERT INTO items VALUES (${key}, 'x', NULL)`,
+        fillUpper,
+        async (own) => {
+          expect((await own.up()).error?.code).to.equal('KEY_UNSUITABLE');
+          own.exec(`DELETE FROM items WHERE a = 'x'`);
+          expect((await own.up()).error).to.equal(undefined);
+          own.exec(`INSERT INTO items VALUES (${key}, 'x', NULL)`);
+          expect((await own.up()).error?.code).to.equal('KEY_UNSUITABLE');
+        },
+      ));
+
+    it(`of texts ends a run at one with ${what}, and keeps what was committed`, () =>
+      withOwnTable(
+        `CREATE TABLE items (k TEXT PRIMARY KEY, a, b); ${insert([...identifiers, 'z'])} INSERT INTO items VALUES (${key}, 'x', NULL)`,
+        fillUpper,
+        async (own) => {
+          const { error } = await own.up();
+          expect(error?.code).to.equal('KEY_UNSUITABLE');
+          const [[filled] = []] = own.rows('SELECT count(*) FROM items WHERE b IS NOT NULL');
+          expect(Number(filled)).to.be.above(20);
+          own.exec(`DELETE FROM items WHERE a = 'x'`);
+          expect((await own.up()).error).to.equal(undefined);
+          expect(own.rows(ALL)).to.deep.equal(filledRows([...identifiers, 'z']));
+        },
+      ));
+  }
+});
+
+/** Stops a command after so many batches. */
+async function stoppedAfter(batches: number, command: OwnTable['up'] | OwnTable['down']): Promise<void> {
+  const controller = new AbortController();
+  let count = 0;
+  const { error } = await command({
+    signal: controller.signal,
+    onEvent: ({ event }: { event: string }) => {
+      if (!/^batch_(?:committed|reverted)$/.test(event)) return;
+      count += 1;
+      if (count === batches) controller.abort('SIGTERM');
+    },
+  });
+  expect(error?.code).to.equal('TERMINATED');
+}
+
+describe('compareKeys', () => {
+  it('orders texts as SQLite does, by their bytes', () => {
+    const any = fc.string({ unit: 'binary', maxLength: 6 }).filter((text) => text.isWellFormed());
+    fc.assert(
+      fc.property(any, any, (a, b) => {
+        expect(Math.sign(compareKeys(a, b))).to.equal(Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      }),
+      { numRuns: 2000 },
+    );
+    for (const a of TEXTS)
+      for (const b of TEXTS)
+        expect(Math.sign(compareKeys(a, b))).to.equal(Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  });
+
+  it('orders integers by value', () => {
+    expect([10n, -1n, 9n, 2n ** 62n].sort(compareKeys)).to.deep.equal([-1n, 9n, 10n, 2n ** 62n]);
+  });
+});
+
+describe('packTexts', () => {
+  it('packs what unpackTexts unpacks', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed())), (keys) => {
+        expect(unpackTexts(packTexts(keys))).to.deep.equal(keys.map((key) => [key, key]));
+      }),
+    );
+  });
+
+  it('takes some 20 bytes for an identifier of 36 characters', () => {
+    const keys = Array.from({ length: 5000 }, () => crypto.randomUUID()).sort();
+    expect(packTexts(keys).length / keys.length).to.be.below(25);
+  });
+
+  it('says when it is damaged', () => {
+    const bytes = packTexts(identifiers);
+    expect(() => unpackTexts(bytes.subarray(0, 20))).to.throw(RangeError);
+    expect(() => unpackTexts(Buffer.from('nonsense'))).to.throw(RangeError);
+  });
+});
+
+describe('shareOfKeys', () => {
+  it('goes by what follows on the common beginning of texts', () => {
+    expect(shareOfKeys('user-00', 'user-ff', 'user-80')).to.be.within(0.1, 0.9);
+    expect(shareOfKeys('a', 'z', 'a')).to.equal(0);
+    expect(shareOfKeys('a', 'z', 'z')).to.equal(1);
+    expect(shareOfKeys('same', 'same', 'same')).to.equal(1);
+    const [early, late] = ['3fffffff', 'bfffffff'].map((key) => shareOfKeys('00000000', 'ffffffff', key));
+    expect(early).to.be.below(late as number);
+  });
+});

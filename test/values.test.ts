@@ -1,0 +1,271 @@
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { type BackfillDefinition, defineBackfill, type ProcessOptions } from '../src/backfill/define.js';
+import { firstOf, sql } from '../src/backfill/values.js';
+import { fingerprint } from '../src/steps/step.js';
+import { expectRoundTrip, NAME, withOwnTable } from './support/own-table.js';
+import { failureOf } from './support/stores.js';
+
+const numbers = (count: number): string =>
+  `WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ${count})`;
+
+/** Customers 1 to `count`; every seventh has one name only. */
+const customers = (count: number): string => `
+  CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, first TEXT, last TEXT, price REAL, cents INTEGER, label, text_price TEXT);
+  ${numbers(count)} INSERT INTO customers (id, name, price)
+    SELECT i, CASE WHEN i % 7 = 0 THEN 'Solo' ELSE 'Ada' || i || ' Love lace' END, i + 0.5 FROM n;`;
+
+const split = {
+  table: 'customers',
+  key: 'id',
+  reads: ['name'],
+  columns: ['first', 'last'],
+  process: (rows, { skip }) =>
+    rows.map(({ name }) => {
+      const [first, ...rest] = String(name).split(' ');
+      return rest.length > 0 ? { first: first ?? null, last: rest.join(' ') } : skip('NO_SURNAME');
+    }),
+} satisfies ProcessOptions;
+
+describe('sql()', () => {
+  it('fills what the expression gives, as the column stores it, and takes it back', () =>
+    withOwnTable(
+      customers(25),
+      defineBackfill({
+        table: 'customers',
+        key: 'id',
+        columns: {
+          cents: sql('price * 100'), // a REAL into an INTEGER column
+          label: sql(`CASE WHEN id % 5 > 0 THEN id || ':' || upper(name) END`),
+          text_price: sql('price'), // a REAL into a TEXT column
+        },
+      }),
+      async (own) => {
+        const filled = Array.from({ length: 25 }, (_, at) => {
+          const i = at + 1;
+          const name = i % 7 === 0 ? 'SOLO' : `ADA${i} LOVE LACE`;
+          return [i, (i + 0.5) * 100, 'integer', i % 5 > 0 ? `${i}:${name}` : null, `${i + 0.5}`];
+        });
+        await expectRoundTrip(
+          own,
+          filled,
+          'SELECT id, cents, typeof(cents), label, text_price FROM customers ORDER BY id',
+        );
+      },
+    ));
+
+  it('records rows of which it gives NULL, and tells them before', () =>
+    withOwnTable(
+      customers(14),
+      defineBackfill({
+        table: 'customers',
+        key: 'id',
+        scope: 'id > 4',
+        columns: { label: sql('nullif(id % 5, 0)') },
+      }),
+      async (own) => {
+        expect((await own.plan()).steps[0]?.fill).to.deep.include({
+          rows: 10,
+          cellsToFill: { label: 8 },
+          skips: { NO_USABLE_VALUE: 2 },
+        });
+        await own.up();
+        expect(own.ledger((ledger) => ledger.skips(NAME))).to.deep.equal([
+          { key: 5n, target: 'label', reason: 'NO_USABLE_VALUE' },
+          { key: 10n, target: 'label', reason: 'NO_USABLE_VALUE' },
+        ]);
+      },
+    ));
+
+  it('can stand beside firstOf(): a document that can not be read leaves the whole row alone', () =>
+    withOwnTable(
+      `CREATE TABLE events (id INTEGER PRIMARY KEY, body TEXT, at TEXT, size INTEGER, kept TEXT DEFAULT 'x');
+      INSERT INTO events (id, body) VALUES (1, '{"at":"2026"}'), (2, '{'), (3, '{}')`,
+      defineBackfill({
+        table: 'events',
+        key: 'id',
+        columns: { at: firstOf('body', ['at'], 'kept'), size: sql('length(body)') },
+      }),
+      (own) =>
+        expectRoundTrip(
+          own,
+          [
+            [1, '2026', 13],
+            [2, null, null],
+            [3, 'x', 2],
+          ],
+          'SELECT id, at, size FROM events ORDER BY id',
+        ),
+    ));
+
+  it('refuses what gives another value each time, and what does not compile', async () => {
+    for (const unsteady of [
+      'random()',
+      'RANDOMBLOB (4)',
+      'current_timestamp',
+      `datetime('now')`,
+      `date( 'NOW' )`,
+    ])
+      await failureOf('STEP_INVALID', () => sql(unsteady));
+    expect(sql(`randomness || 'current' || 'known'`)).to.have.property('kind', 'sql');
+    await withOwnTable(
+      customers(3),
+      defineBackfill({ table: 'customers', key: 'id', columns: { label: sql('nowhere + 1') } }),
+      async (own) => {
+        const error = await failureOf('STEP_INVALID', () => own.up());
+        expect(error.message).to.equal(`The expression of label in ${NAME} is none on customers`);
+        expect(own.rows(`SELECT count(*) FROM sqlite_schema`)).to.deep.equal([[1]]);
+      },
+    );
+  });
+});
+
+describe('process()', () => {
+  it('fills what it gives, records what it skips, and is taken back', () =>
+    withOwnTable(customers(40), defineBackfill(split), async (own) => {
+      const filled = Array.from({ length: 40 }, (_, at) =>
+        (at + 1) % 7 === 0 ? [at + 1, null, null] : [at + 1, `Ada${at + 1}`, 'Love lace'],
+      );
+      expect((await own.plan()).steps[0]?.fill).to.deep.include({
+        cellsToFill: { first: 35, last: 35 },
+        skips: { NO_SURNAME: 5 },
+      });
+      await own.up();
+      expect(own.ledger((ledger) => ledger.skipCounts(NAME))).to.deep.equal({ NO_SURNAME: 5 });
+      await own.down();
+      await expectRoundTrip(own, filled, 'SELECT id, first, last FROM customers ORDER BY id');
+    }));
+
+  it('leaves values that stand, and what the application changes meanwhile', () =>
+    withOwnTable(customers(30), defineBackfill(split), async (own) => {
+      own.exec(`UPDATE customers SET last = 'own' WHERE id = 3`);
+      await own.up();
+      own.exec(
+        `UPDATE customers SET first = 'changed' WHERE id = 4; UPDATE customers SET name = 'New Name' WHERE id = 5`,
+      );
+      expect((await own.verify())[0]?.checks.find(({ id }) => id === 'consistency')?.figures).to.include({
+        written: 1,
+        changedSince: 3,
+      });
+      expect((await own.down()).cells).to.deep.equal([{ backfill: NAME, reverted: 48, kept: 3 }]);
+      expect(
+        own.rows('SELECT id, first, last FROM customers WHERE first IS NOT NULL OR last IS NOT NULL'),
+      ).to.deep.equal([
+        [3, null, 'own'],
+        [4, 'changed', null],
+        [5, 'Ada5', 'Love lace'],
+      ]);
+    }));
+
+  it('gets integers as numbers as far as they are exact, bytes, and NULL; gives any of them', () =>
+    withOwnTable(
+      `CREATE TABLE kinds (id INTEGER PRIMARY KEY, big INTEGER, bytes BLOB, none TEXT, out, copy);
+      INSERT INTO kinds (id, big, bytes) VALUES (1, 9007199254740993, x'00ff'), (9223372036854775807, 7, x'')`,
+      defineBackfill({
+        table: 'kinds',
+        key: 'id',
+        reads: ['big', 'bytes', 'none'],
+        columns: ['out', 'copy'],
+        process: (rows) =>
+          rows.map(({ id, big, bytes, none }) => ({
+            out: [id, big, bytes instanceof Uint8Array, none === null]
+              .map((part) => `${typeof part} ${part}`)
+              .join(),
+            copy: typeof big === 'bigint' ? big : bytes,
+          })),
+      }),
+      (own) =>
+        expectRoundTrip(
+          own,
+          [
+            ['number 1,bigint 9007199254740993,boolean true,boolean true', '9007199254740993'],
+            ['bigint 9223372036854775807,number 7,boolean true,boolean true', ''],
+          ],
+          'SELECT out, CAST(copy AS TEXT) FROM kinds ORDER BY id',
+        ),
+    ));
+
+  const throwing = (ids: (id: number) => boolean): BackfillDefinition =>
+    defineBackfill({
+      ...split,
+      process: (rows, context) =>
+        rows.flatMap((row) => {
+          if (ids(Number(row.id))) throw new Error(`secret ${row.name}`);
+          return split.process([row], context);
+        }),
+    });
+
+  it('leaves a row alone on which it throws, and tells nothing of what it threw', () =>
+    withOwnTable(
+      customers(60),
+      throwing((id) => id === 11 || id === 12),
+      async (own) => {
+        const told: string[] = [];
+        const outcome = await own.up({ onEvent: (event: object) => told.push(JSON.stringify(event)) });
+        expect(outcome.error).to.equal(undefined);
+        expect(
+          own.ledger((ledger) => ledger.skips(NAME).filter(({ reason }) => reason === 'PROCESS_FAILED')),
+        ).to.deep.equal([11n, 12n].map((key) => ({ key, target: '*', reason: 'PROCESS_FAILED' })));
+        expect(told.join() + JSON.stringify(outcome.verifications)).not.to.include('secret');
+      },
+    ));
+
+  it('ends the run when it throws on more than some odd rows, and goes on once it is mended', () =>
+    withOwnTable(
+      customers(60),
+      throwing((id) => id > 5),
+      async (own) => {
+        const { error } = await own.up();
+        expect(error?.code).to.equal('PROCESS_FAILED');
+        expect(error?.message).to.equal(`\`process\` of ${NAME} threw on 15 rows`);
+        expect(own.rows('SELECT count(*) FROM customers WHERE first IS NOT NULL')).to.deep.equal([[5]]);
+      },
+    ));
+
+  for (const [what, process, expected] of [
+    ['no array', () => ({}) as never, 'an array with an object for each row'],
+    ['too few entries', () => [], 'an array with an object for each row'],
+    ['a promise', () => Promise.resolve([{}]) as never, 'an array with an object for each row'],
+    ['another column', () => [{ price: 1 }] as never, 'only its `columns`, not price,'],
+    ['a boolean', () => [{ first: true }] as never, 'strings, finite numbers, bigints, bytes and null'],
+    ['NaN', () => [{ first: Number.NaN }], 'strings, finite numbers, bigints, bytes and null'],
+  ] as const) {
+    it(`refuses that it returns ${what}, and writes nothing of the batch`, () =>
+      withOwnTable(customers(5), defineBackfill({ ...split, process }), async (own) => {
+        const { error } = await own.up();
+        expect(`${error?.code}: ${error?.message}`).to.equal(
+          `STEP_INVALID: \`process\` of ${NAME} is to return ${expected} and returned something else`,
+        );
+        expect(own.rows('SELECT count(*) FROM customers WHERE first IS NOT NULL')).to.deep.equal([[0]]);
+      }));
+  }
+
+  it('refuses a reason that may hold contents', () =>
+    withOwnTable(
+      customers(5),
+      defineBackfill({ ...split, process: (rows, { skip }) => rows.map(({ name }) => skip(String(name))) }),
+      async (own) => {
+        expect((await own.up()).error?.code).to.equal('STEP_INVALID');
+      },
+    ));
+
+  it('is refused where it is defined when it is asynchronous or no function', async () => {
+    for (const process of [async () => [], function* () {}, async function* () {}, 7])
+      await failureOf('STEP_INVALID', () => defineBackfill({ ...split, process: process as never }));
+    await failureOf('STEP_INVALID', () => defineBackfill({ ...split, reads: 'name' as never }));
+    await failureOf('STEP_INVALID', () =>
+      defineBackfill({ ...split, columns: { first: sql('1') } as never }),
+    );
+    await failureOf('STEP_INVALID', () => defineBackfill({ ...split, processVersion: 1.5 }));
+  });
+
+  it('counts as changed by its version, its columns and what it reads, not by its text', () => {
+    const print = (change: Partial<ProcessOptions>): string =>
+      fingerprint(defineBackfill({ ...split, ...change } as ProcessOptions));
+    expect(print({ process: (rows) => rows.map(() => ({})) })).to.equal(print({}));
+    expect(print({ processVersion: 1 })).to.equal(print({}));
+    expect(
+      new Set([{}, { processVersion: 2 }, { reads: ['price'] }, { columns: ['first'] }].map(print)).size,
+    ).to.equal(4);
+  });
+});
