@@ -72,6 +72,13 @@ export interface Project {
   readonly steps: readonly Step[];
 }
 
+/** A config with the file that it was loaded from. */
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Absolute path. */
+  readonly file: string;
+}
+
 /** Where the config is looked for, from the current folder: compiled first, as it is what runs. */
 const CONFIG_FILES = [
   'umzug-backfill.config.js',
@@ -80,20 +87,36 @@ const CONFIG_FILES = [
   'umzug-backfill.config.ts',
 ] as const;
 
+/** The config file of a folder, plain or compiled to `dist/`, or undefined. */
+export function findConfig(folder: string): string | undefined {
+  return CONFIG_FILES.map((name) => join(folder, name)).find((path) => existsSync(path));
+}
+
 /**
  * Loads the project of a folder.
  *
  * @param folder where to look for the config file, plain or compiled to `dist/`
- * @throws {BackfillError} `CONFIG_MISSING` when there is none, `CONFIG_INVALID` when it exports no config, and what
- *   `loadSteps` throws
+ * @throws {BackfillError} what `loadConfig` and `loadSteps` throw
  */
 export async function loadProject(folder: string): Promise<Project> {
-  const file = CONFIG_FILES.map((name) => join(folder, name)).find((path) => existsSync(path));
+  const { config, file } = await loadConfig(folder);
+  const folders = config.steps.map((name) => resolve(dirname(file), name));
+  return { config, steps: await loadSteps(folders) };
+}
+
+/**
+ * Loads the config of a folder, without its steps.
+ *
+ * @param folder where to look for the config file, plain or compiled to `dist/`
+ * @throws {BackfillError} `CONFIG_MISSING` when there is none, `CONFIG_INVALID` when it exports no config
+ */
+export async function loadConfig(folder: string): Promise<LoadedConfig> {
+  const file = findConfig(folder);
   if (file === undefined) {
     throw new BackfillError(
       'CONFIG_MISSING',
       `There is no umzug-backfill.config.js in ${folder}, nor a compiled one in its dist folder`,
-      `Run the command in the folder of your project; make the file with: export default defineConfig({ database: { path: 'store.db' }, steps: ['backfills'] })`,
+      'Run the command in the folder of your project, or make this folder one: umzug-backfill init',
     );
   }
   let config: unknown;
@@ -115,9 +138,7 @@ export async function loadProject(folder: string): Promise<Project> {
       'Export one: export default defineConfig({ … })',
     );
   }
-  const checked = config as Config;
-  const folders = checked.steps.map((name) => resolve(dirname(file), name));
-  return { config: checked, steps: await loadSteps(folders) };
+  return { config: config as Config, file };
 }
 
 /**

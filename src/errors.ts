@@ -24,6 +24,9 @@ const EXIT_BY_CODE = {
   // the project
   CONFIG_INVALID: EXIT.failed,
   STEP_INVALID: EXIT.failed,
+  STEP_UNSAFE: EXIT.failed,
+  FILE_EXISTS: EXIT.failed,
+  FOLDER_UNWRITABLE: EXIT.failed,
   STEP_DRIFTED: EXIT.failed,
   STEP_FILE_GONE: EXIT.failed,
   STEP_IRREVERSIBLE: EXIT.failed,

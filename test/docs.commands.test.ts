@@ -36,6 +36,7 @@ const PAGES = [
   { file: 'docs/verification.md', isUp: true },
   { file: 'docs/troubleshooting.md', isUp: true },
   { file: 'docs/agentos-scripts.md', isUp: false },
+  { file: 'docs/lint.md', isUp: false },
 ] as const;
 
 describe('commands in the documentation', () => {
@@ -45,6 +46,9 @@ describe('commands in the documentation', () => {
         const folder = join(dirname(path), 'bin');
         mkdirSync(folder);
         symlinkSync(bin, join(folder, 'umzug-backfill'));
+        const project = join(folder, 'project');
+        mkdirSync(join(project, 'node_modules'), { recursive: true });
+        symlinkSync(root, join(project, 'node_modules/umzug-backfill'));
         const env = { AGENTOS_DB_PATH: path, PATH: `${folder}${delimiter}${process.env.PATH}` };
         const run = (command: string) =>
           runCommand(
@@ -58,7 +62,7 @@ describe('commands in the documentation', () => {
                 .replace(/--report$/, `--report ${join(folder, 'report.html')}`)
                 .replace('restore FILE', `restore "$(ls -d ${path}.backup-* | head -n 1)"`),
             ],
-            { env },
+            { env, cwd: /^umzug-backfill (?:init|create)\b/.test(command) ? project : root },
           );
         if (isUp) await run('umzug-backfill up --no-backup');
         const commands = commandsOf(file);

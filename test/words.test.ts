@@ -21,16 +21,16 @@ const holesOf = (text: string): string[] =>
 
 /** Files of which no text is told by the command line: the report has words of its own, SQL and help are English. */
 const OTHER_FILES =
-  /^src\/(?:words\/|report\/(?!default-file)|format\.ts|verification\/(?:print-sql|scan|helper-thread)\.ts|schema\/inspect\.ts|ledger\/tables\.ts)/;
+  /^src\/(?:words\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|verification\/(?:print-sql|scan|helper-thread)\.ts|schema\/inspect\.ts|ledger\/tables\.ts)/;
 
 /** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
 const OTHER_CALLS =
-  /^(?:description|option|addHelpText|Option|argument|registerList|HELP|METRICS_FILE|Histogram|verdict|ends|failpoint|exec|all|allExact|get|pluck|RangeError|script|writeFileSync|shellWord|program|store|copies|barText)$/;
+  /^(?:description|option|addHelpText|Option|argument|sequence|hasSequence|indexOfSequence|isIn|registerList|HELP|METRICS_FILE|Histogram|verdict|ends|failpoint|exec|all|allExact|get|pluck|RangeError|script|writeFileSync|shellWord|program|store|copies|barText)$/;
 
 /** Parts of statements and of commands. */
 const SQL =
   /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER)|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN)/;
-const COMMAND = /^(?:sudo \{\} |npm (?:run|exec) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
+const COMMAND = /^(?:sudo \{\} |npm (?:run|exec|install) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
 
 /** Texts that are told to nobody, or only within others. */
 const EXCEPTIONS: ReadonlySet<string> = new Set([

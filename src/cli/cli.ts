@@ -10,7 +10,7 @@ import { isAgreed } from './confirm.js';
 import { runnable, type TakenOver } from './hints.js';
 import { eventLog, isInfoLogged, isLogged } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
-import type { CommonOptions } from './options.js';
+import type { CommonOptions, ReaderOptions } from './options.js';
 import { progressView } from './progress.js';
 import { errorText } from './text.js';
 
@@ -55,6 +55,8 @@ export interface Cli {
   begin(command: string): void;
   /** Runs one command and keeps its exit code. */
   run(options: CommonOptions, act: Act): Promise<void>;
+  /** Runs one command on the files of the current folder, without a store, and keeps its exit code. */
+  runHere(options: ReaderOptions, act: (folder: string, reader: Reader) => Promise<Output>): Promise<void>;
 }
 
 /** Registers one command. */
@@ -89,13 +91,27 @@ export interface Listener {
 /** Makes the runner of commands. */
 export function makeCli({ env, folder, print, printError }: Surroundings, listener: Listener): Cli {
   let command = '';
+  const readerOf = async (options: ReaderOptions, taken: TakenOver): Promise<Reader> => {
+    const lang = options.lang ?? localeLang(env);
+    const tell = (words: string): string => runnable(words, env, taken);
+    return { lang, say: await sayIn(lang), tell };
+  };
+  const tellOutput = (output: Output, { json: isJson }: ReaderOptions, { say, tell }: Reader): void => {
+    const { json, text, error } = output;
+    if (isJson) print(toJson(json, tell));
+    else if (text !== '') print(tell(text));
+    if (error && !isJson) printError(tell(errorText(error, say)));
+    listener.exit(exitCodeOf(output));
+  };
   return {
     begin(name) {
       command = name;
     },
+    async runHere(options, act) {
+      const reader = await readerOf(options, options);
+      tellOutput(await act(folder, reader), options, reader);
+    },
     async run(options, act) {
-      const lang = options.lang ?? localeLang(env);
-      const say = await sayIn(lang);
       const project = await loadProject(folder);
       const log = eventLog(options.logLevel);
       const view = isInfoLogged(options.logLevel)
@@ -111,6 +127,7 @@ export function makeCli({ env, folder, print, printError }: Surroundings, listen
       const dbPath = options.dbPath ?? (isDefault ? undefined : resolve(expandHome(path)));
       const taken = { dbPath, backupDir: options.backupDir };
       listener.takeOver(taken);
+      const reader = await readerOf(options, taken);
       const metrics =
         options.metricsFile === undefined ? undefined : openMetrics(options.metricsFile, path, log);
       const stopper = new AbortController();
@@ -142,27 +159,22 @@ export function makeCli({ env, folder, print, printError }: Surroundings, listen
           metrics?.take(event);
         },
       };
-      const tell = (words: string): string => runnable(words, env, taken);
-      const reader = { lang, say, tell };
       const output = await act(migrator, reader)
         .catch(async (thrown: unknown) => {
-          if (!(await isAgreed(rootBackfillError(thrown), options, env, say))) throw thrown;
+          if (!(await isAgreed(rootBackfillError(thrown), options, env, reader.say))) throw thrown;
           return await act({ ...migrator, isConfirmed: true }, reader);
         })
         .catch(async (thrown: unknown) => {
           await metrics?.end(command, rootBackfillError(thrown).exitCode);
           throw thrown;
         });
-      const { json, text, error } = output;
-      const exitCode = error?.exitCode ?? output.exitCode ?? EXIT.done;
-      await metrics?.end(command, exitCode);
-      if (options.json) print(toJson(json, tell));
-      else if (text !== '') print(tell(text));
-      if (error && !options.json) printError(tell(errorText(error, say)));
-      listener.exit(exitCode);
+      await metrics?.end(command, exitCodeOf(output));
+      tellOutput(output, options, reader);
     },
   };
 }
+
+const exitCodeOf = ({ error, exitCode }: Output): number => error?.exitCode ?? exitCode ?? EXIT.done;
 
 /** Metrics that go into a file. Where that can't be written in the end, the log says so: the store is what counts. */
 function openMetrics(given: string, store: string, log: (event: MigratorEvent) => void): Metrics {

@@ -9,11 +9,11 @@ export interface TakenOver {
 
 /** A quoted word, or a command; one behind `npm exec --` stands as it is to be run. */
 const HINTED =
-  /(?<!\w)'(?:[^'\n]|'\\'')*'|(?<!-- )\bumzug-backfill (up|deploy|down|status|executed|verify|backfill|skips|restore|report)\b/g;
+  /(?<!\w)'(?:[^'\n]|'\\'')*'|(?<!-- )\bumzug-backfill (up|deploy|down|status|executed|verify|backfill|skips|restore|report|init|create|lint)\b/g;
 
 /** A command within npm's script: other words can't be put before it. */
 const HAS_COMMAND =
-  /(?:^|\s)(?:up|deploy|down|status|pending|executed|verify|backfill|skips|restore|report)(?:\s|$)/;
+  /(?:^|\s)(?:up|deploy|down|status|pending|executed|verify|backfill|skips|restore|report|init|create|lint)(?:\s|$)/;
 
 /**
  * What runs a command as this one was run: the script of npm, where it holds no command of its own; npx, where npm put the
@@ -37,6 +37,6 @@ export function runnable(text: string, env: NodeJS.ProcessEnv, { dbPath, backupD
   return text.replace(HINTED, (found, command?: string) => {
     if (command === undefined) return found;
     const changes = /^(?:up|deploy|down|backfill|restore)$/.test(command);
-    return `${program(env)} ${command}${store}${changes ? copies : ''}`;
+    return `${program(env)} ${command}${command === 'create' ? '' : store}${changes ? copies : ''}`;
   });
 }

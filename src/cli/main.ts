@@ -4,8 +4,11 @@ import { PACKAGE_VERSION } from '../ledger/version.js';
 import { LANGS, type Lang, localeLang, sayIn } from '../words/lang.js';
 import { type Listener, makeCli, type Surroundings, toJson } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
+import { registerCreate } from './commands/create.js';
 import { registerDeploy } from './commands/deploy.js';
 import { registerDown } from './commands/down.js';
+import { registerInit } from './commands/init.js';
+import { registerLint } from './commands/lint.js';
 import { registerReport } from './commands/report.js';
 import { registerRestore } from './commands/restore.js';
 import { registerSkips } from './commands/skips.js';
@@ -38,6 +41,9 @@ function buildProgram(surroundings: Surroundings, listener: Listener): Command {
     registerBackfill,
     registerRestore,
     registerSkips,
+    registerLint,
+    registerInit,
+    registerCreate,
   ]) {
     register(program, cli);
   }

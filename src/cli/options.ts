@@ -9,20 +9,24 @@ import { LANGS, type Lang } from '../words/lang.js';
 /** Levels of the log, most talkative first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
-/** Options of every command. */
-export interface CommonOptions {
+/** Options of how results are told, of every command. */
+export interface ReaderOptions {
   readonly dbPath?: string;
+  readonly backupDir?: string;
+  readonly json?: boolean;
+  readonly lang?: Lang;
+}
+
+/** Options of every command that is about a store. */
+export interface CommonOptions extends ReaderOptions {
   readonly batchSize?: number;
   readonly dryRun?: boolean;
-  readonly json?: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly strict?: boolean;
   readonly yes?: boolean;
-  readonly lang?: Lang;
   // Of commands that change the store:
   readonly lockTimeout?: number;
   readonly backup?: boolean;
-  readonly backupDir?: string;
   readonly checkBackup?: 'quick' | 'full';
   readonly keepBackups?: number;
   readonly allowTriggers?: boolean;
@@ -52,9 +56,20 @@ export function percentage(text: string): number {
   throw new InvalidArgumentError('Expected a number from 0 to 100.');
 }
 
-/** Adds the options of every command. */
-export function withCommonOptions(command: Command): Command {
+/** Adds the options of how results are told. */
+export function withReaderOptions(command: Command): Command {
   return command
+    .option('--json', 'print the result as one JSON document (default: off)')
+    .addOption(
+      new Option('--lang <language>', 'language of results and errors (default: that of the locale)').choices(
+        LANGS,
+      ),
+    );
+}
+
+/** Adds the options of every command that is about a store. */
+export function withCommonOptions(command: Command): Command {
+  command
     .option(
       '--db-path <path>',
       'the store (default: the environment variable or the path that the config names)',
@@ -65,17 +80,18 @@ export function withCommonOptions(command: Command): Command {
       positiveInteger,
     )
     .option('--dry-run', 'say what would happen, write nothing (default: off)')
-    .option('--json', 'print the result as one JSON document (default: off)')
     .addOption(
       new Option('--log-level <level>', 'what is logged to stderr').choices(LOG_LEVELS).default('info'),
     )
     .option('--strict', 'refuse steps that have changed since they were applied (default: warn)')
-    .option('--yes', 'agree to what would lose values or lock for long (default: refuse it)')
-    .addOption(
-      new Option('--lang <language>', 'language of results and errors (default: that of the locale)').choices(
-        LANGS,
-      ),
-    );
+    .option('--yes', 'agree to what would lose values or lock for long (default: refuse it)');
+  return withReaderOptions(command);
+}
+
+/** Reads a version, as 3.35 or 3.35.0. */
+export function version(text: string): string {
+  if (/^\d+\.\d+(?:\.\d+)*$/.test(text)) return text;
+  throw new InvalidArgumentError('Expected a version.');
 }
 
 /** What differs from command to command. */

@@ -4,7 +4,8 @@ import { pathToFileURL } from 'node:url';
 import { BackfillError } from '../errors.js';
 import type { Step, StepDefinition } from './step.js';
 
-const isStepFile = (name: string): boolean =>
+/** Whether a file of this name in a step folder is a step. */
+export const isStepFile = (name: string): boolean =>
   /\.(?:[cm]?js|[cm]?ts)$/.test(name) && !/\.d\.[cm]?ts$/.test(name);
 
 /**

@@ -8,6 +8,7 @@ export const zhErrors: Catalog = {
     '`{option}` 应为 {choices} 之一，实际为 `{value}`',
   'a positive integer': '正整数',
   'a number of seconds': '秒数',
+  'a version': '版本号',
   'a number from 0 to 100': ' 0 到 100 之间的数',
   "Unknown command '{command}'": '未知的命令 {command}',
   "Unknown command '{command}' (Did you mean {other}?)": '未知的命令 {command}（是否指 {other}？）',

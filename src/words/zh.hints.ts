@@ -25,8 +25,8 @@ export const zhHints: Catalog = {
     '请结束正在读取的程序（ lsof STORE-wal 会列出打开它的程序），再次运行同一命令，它会从停止处继续；也可用 --wal-limit MIB 允许更大的 WAL',
 
   // the project
-  "Run the command in the folder of your project; make the file with: export default defineConfig({ database: { path: 'store.db' }, steps: ['backfills'] })":
-    "请在项目的文件夹中运行命令；该文件可这样创建： export default defineConfig({ database: { path: 'store.db' }, steps: ['backfills'] })",
+  'Run the command in the folder of your project, or make this folder one: umzug-backfill init':
+    '请在项目的文件夹中运行命令，或将此文件夹设为项目： umzug-backfill init',
   'Compile it first: npm run build': '请先编译： npm run build',
   'Run it alone with node to see why': '请单独用 node 运行它以查看原因',
   'Export one: export default defineConfig({ … })': '请导出一个： export default defineConfig({ … })',

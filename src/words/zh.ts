@@ -2,7 +2,8 @@ import type { Catalog } from './translate.js';
 import { zhChecks } from './zh.checks.js';
 import { zhErrors } from './zh.errors.js';
 import { zhHints } from './zh.hints.js';
+import { zhLint } from './zh.lint.js';
 import { zhResults } from './zh.results.js';
 
 /** What a person reads, in Simplified Chinese, by the English text of the sources. A test holds the two together. */
-export const zh: Catalog = { ...zhErrors, ...zhHints, ...zhChecks, ...zhResults };
+export const zh: Catalog = { ...zhErrors, ...zhHints, ...zhChecks, ...zhResults, ...zhLint };

@@ -235,7 +235,7 @@ describe('bad input: the folder', () => {
     const before = snapshotFiles(store);
     for (const form of [[], ['--json']]) {
       const result = await runCli(['up', '--db-path', store, ...form], { cwd: elsewhere });
-      expect(expectRefusal(result, 'CONFIG_MISSING', 2).hint).to.include('defineConfig');
+      expect(expectRefusal(result, 'CONFIG_MISSING', 2).hint).to.include('umzug-backfill init');
     }
     expect(snapshotFiles(store)).to.deep.equal(before);
     expect(readdirSync(elsewhere)).to.deep.equal([]);

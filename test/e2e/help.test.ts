@@ -3,7 +3,13 @@ import { describe, it } from 'mocha';
 import { bin, runCli, runCommand } from '../support/cli.js';
 
 describe('the help', () => {
-  const commands = ['up', 'down', 'status', 'pending', 'executed', 'verify', 'report', 'backfill', 'skips'];
+  const ofStore = ['up', 'down', 'status', 'pending', 'executed', 'verify', 'report', 'backfill', 'skips'];
+  const ofProject = ['lint', 'init', 'create'];
+  const commands = [...ofStore, ...ofProject];
+  const optionsOf = (command: string): readonly string[] =>
+    ofProject.includes(command)
+      ? ['--json', '--lang']
+      : ['--db-path', '--batch-size', '--dry-run', '--json', '--log-level', '--yes'];
 
   for (const command of commands) {
     it(`of ${command} gives an example, and the default of each option`, async () => {
@@ -15,8 +21,7 @@ describe('the help', () => {
           .split(/\nOptions:\n/)[1]
           ?.split(/\n\n/)[0]
           ?.split(/\n(?= {2}-)/) ?? [];
-      for (const option of ['--db-path', '--batch-size', '--dry-run', '--json', '--log-level', '--yes'])
-        expect(stdout).to.include(option);
+      for (const option of optionsOf(command)) expect(stdout).to.include(option);
       for (const option of options)
         if (!/--help/.test(option)) expect(option.replace(/\s+/g, ' ')).to.include('default: ');
     });

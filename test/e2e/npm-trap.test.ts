@@ -196,6 +196,18 @@ const rows: Readonly<Record<string, Row>> = {
       expect(column(store, 'SELECT max(rows_scanned) FROM umzug_backfill_batches')).to.deep.equal([50]);
     },
   },
+  '--sqlite': {
+    forms: both('lint', '--sqlite', '3.20'),
+    expects: ({ result }) => expect(result.stdout).to.match(/Nothing unsafe|newer-sqlite/),
+  },
+  '--backfill, with a name': {
+    forms: [['create', 'more', '--backfill', '--dry-run']],
+    expects: ({ result }) => expect(result.stdout).to.include('backfills/v021-3-more.ts'),
+  },
+  '--sql, with a name': {
+    forms: [['create', 'more', '--sql', '--dry-run']],
+    expects: ({ result }) => expect(result.stdout).to.include('migrations/v021-3-more.ts'),
+  },
   '--dry-run before the command': {
     forms: [['--dry-run', 'up']],
     expects: ({ result }) => expect(result.stdout).to.include('nothing was written'),

@@ -1,0 +1,56 @@
+import { BackfillError } from '../../errors.js';
+import { shellWord } from '../../shell.js';
+import type { Register } from '../cli.js';
+import { type ReaderOptions, version, withReaderOptions } from '../options.js';
+import { errorJson } from '../text.js';
+
+/** `lint`: name what is unsafe in the steps. */
+export const registerLint: Register = (program, cli) => {
+  withReaderOptions(
+    program
+      .command('lint')
+      .description('name what is unsafe in the steps: long locks, lost values, what fails on a filled table')
+      .argument('[files...]', 'steps, by file or by name (default: all)')
+      .option('--db-path <path>', 'a store whose sizes are taken into account (default: none)')
+      .option(
+        '--sqlite <version>',
+        'oldest SQLite that is to run the steps or to read the store (default: the one of this program)',
+        version,
+      ),
+  )
+    .addHelpText('after', '\nExample:\n  umzug-backfill lint --db-path copy-of-production.db --sqlite 3.35')
+    .action(async (files: string[], options: ReaderOptions & { readonly sqlite?: string }) =>
+      cli.runHere(options, async (folder, { say }) => {
+        const { loadProject } = await import('../../config.js');
+        const { lint } = await import('../../lint/lint.js');
+        const { steps } = await loadProject(folder);
+        const { dbPath: path, sqlite } = options;
+        const result = lint(steps, { only: files, path, sqlite, folder });
+        const { findings } = result;
+        const error = findings.length > 0 ? unsafe(findings) : undefined;
+        return {
+          json: { command: 'lint', ...result, ...(error ? { error: errorJson(error) } : {}) },
+          text: error
+            ? findings
+                .map(
+                  ({ file, rule, message, instead }) =>
+                    `${shellWord(file)}: ${rule}: ${say(message)} → ${say(instead)}`,
+                )
+                .join('\n')
+            : say(`Nothing unsafe was found. Steps looked at: ${result.steps.length}.`),
+          error,
+        };
+      }),
+    );
+};
+
+function unsafe(findings: readonly { readonly step: string }[]): BackfillError {
+  const names = [...new Set(findings.map(({ step }) => step))];
+  return new BackfillError(
+    'STEP_UNSAFE',
+    findings.length === 1
+      ? `One unsafe thing was found in ${names.join(', ')}`
+      : `${findings.length} unsafe things were found in ${names.join(', ')}`,
+    'Do what stands behind the arrow; or, where it is safe, say why in the file: // backfill-lint-disable RULE reason',
+  );
+}

@@ -1,0 +1,149 @@
+import { duration } from '../../format.js';
+import { createIndexEstimate, fullIndexEstimate, rewriteEstimate } from '../../schema/estimate.js';
+import { foldCase } from '../../store/sqlite/sql.js';
+import { type Found, type LintedStep, type Rule, rebuiltTables, type Surroundings } from '../linted-step.js';
+import type { Statement } from '../statement.js';
+import { hasSequence, isToken, nameOf, type Token } from '../tokens.js';
+
+/** How long a step may hold the write lock before it is named, in milliseconds: a batch of a backfill holds it for 40. */
+const LONG_LOCK_MS = 100;
+
+/** Whether a lock is worth naming: always where the store is not known. */
+const isLong = (lockMs: number | undefined): boolean => lockMs === undefined || lockMs > LONG_LOCK_MS;
+
+/** A whole table is copied or rewritten in one transaction. */
+export const tableRebuild: Rule = {
+  name: 'table-rebuild',
+  check(step, { store }) {
+    const rebuilt = rebuiltTables(step);
+    return step.up.flatMap((statement): Found[] => {
+      const { deed } = statement;
+      const lockMsOf = (table: string): number | undefined =>
+        store && rewriteEstimate(store.bytes(table), 1).lockMs;
+      if (deed.kind === 'drop-column' && !step.made.has(deed.table) && isLong(lockMsOf(deed.table))) {
+        return [
+          {
+            message: withTime(
+              `Drops the column ${deed.name} of ${deed.table}, for which SQLite rewrites every row with the write lock held`,
+              lockMsOf(deed.table),
+            ),
+            instead:
+              'Let the application stop using the column and leave it there; or drop it while nobody writes',
+            statement,
+          },
+        ];
+      }
+      const isRebuild = deed.kind === 'rename-table' && rebuilt.has(deed.table);
+      if (!isRebuild || !isLong(lockMsOf(deed.to))) return [];
+      return [
+        {
+          message: withTime(
+            `Rebuilds the table ${deed.to}: every row is copied with the write lock held`,
+            lockMsOf(deed.to),
+          ),
+          instead: 'Add a column, fill it with defineBackfill(), and let the application use that one',
+          statement,
+        },
+      ];
+    });
+  },
+};
+
+/** An index is made with the write lock held for the whole build. */
+export const indexOnLargeTable: Rule = {
+  name: 'index-on-large-table',
+  check: ({ up, made }, { store }) =>
+    up.flatMap((statement): Found[] => {
+      const { deed } = statement;
+      if (deed.kind !== 'create-index' || made.has(deed.table)) return [];
+      const estimate = deed.isPartial ? createIndexEstimate : fullIndexEstimate;
+      const lockMs = store && estimate(store.bytes(deed.table)).lockMs;
+      if (!isLong(lockMs)) return [];
+      return [
+        {
+          message: withTime(
+            `Makes the index ${deed.name} on ${deed.table}, for which SQLite reads every row with the write lock held`,
+            lockMs,
+          ),
+          instead:
+            'Make it with defineSchemaStep(), which gives each index a transaction of its own, before the column is filled',
+          statement,
+        },
+      ];
+    }),
+};
+
+/** The sentence, with what is expected on a store that is known. */
+const withTime = (message: string, lockMs: number | undefined): string =>
+  lockMs === undefined ? message : `${message} (about ${duration(lockMs)} on this store)`;
+
+/** Rows of a whole table are changed in one transaction. */
+export const dataChangeInSqlStep: Rule = {
+  name: 'data-change-in-sql-step',
+  check: (step, surroundings) => step.up.flatMap((statement) => dataChange(step, statement, surroundings)),
+};
+
+function dataChange(step: LintedStep, statement: Statement, { store }: Surroundings): Found[] {
+  const { deed } = statement;
+  const isLarge = (table: string): boolean => !step.made.has(table) && (store?.hasManyRows(table) ?? true);
+  switch (deed.kind) {
+    case 'update':
+    case 'delete': {
+      if (!isLarge(deed.table) || isOneRow(deed.where, store?.uniqueColumns(deed.table))) return [];
+      return deed.kind === 'update'
+        ? [
+            {
+              message: `Updates ${deed.table} in one transaction: nobody else can write until the last row is done`,
+              instead: 'Fill it in batches with defineBackfill()',
+              statement,
+            },
+          ]
+        : [
+            {
+              message: `Deletes from ${deed.table} in one transaction: nobody else can write until the last row is done`,
+              instead: 'Let the application delete in small portions',
+              statement,
+            },
+          ];
+    }
+    case 'insert':
+    case 'create-table': {
+      const target = deed.kind === 'insert' ? deed.table : deed.name;
+      const sources = deed.reads.filter(isLarge);
+      if (sources.length === 0 || rebuiltTables(step).has(target)) return [];
+      return [
+        {
+          message: `Copies rows of ${sources.join(', ')} into ${target} in one transaction: nobody else can write until the last row is done`,
+          instead:
+            'Add columns where the rows are and fill them with defineBackfill(); or copy in small portions outside of a step',
+          statement,
+        },
+      ];
+    }
+    default:
+      return [];
+  }
+}
+
+/** Names that tell one row from another, where the store is not known. */
+const ROW_NAMES: readonly string[] = ['id', 'rowid', 'oid', '_rowid_'];
+
+/** Whether a condition is met by one row or by a few that it lists: `id = 7`, `id IN (7, 8)`, whatever else it asks. */
+function isOneRow(where: readonly Token[], unique: readonly string[] | undefined): boolean {
+  if (hasSequence(where, 'OR', 0)) return false;
+  const names = [...(unique ?? []), ...ROW_NAMES];
+  return where.some((token, at) => {
+    if (token.depth !== 0 || !names.includes(foldCase(nameOf(token) ?? ''))) return false;
+    const behind = where.slice(at + 1);
+    const [sign, value] = behind;
+    if (isToken(sign, '=') || isToken(sign, '==')) return isLiteral(value);
+    if (!isToken(sign, 'IN') || !isToken(value, '(')) return false;
+    const list = behind.slice(
+      2,
+      behind.findIndex((other, i) => i > 1 && other.depth === 0),
+    );
+    return list.every((item) => isLiteral(item) || isToken(item, ','));
+  });
+}
+
+const isLiteral = (token: Token | undefined): boolean => token?.kind === 'number' || token?.kind === 'text';

@@ -1,0 +1,143 @@
+import { compareVersions, parseVersion } from '../../version.js';
+import type { Found, Rule } from '../linted-step.js';
+import type { Statement } from '../statement.js';
+import { hasSequence, indexOfSequence, isToken } from '../tokens.js';
+
+/** A part of SQL that came with a version of SQLite. */
+interface Feature {
+  readonly what: string;
+  readonly since: string;
+  readonly isIn: (statement: Statement) => boolean;
+}
+
+const sequence =
+  (...sequences: readonly string[]) =>
+  ({ tokens }: Statement): boolean =>
+    sequences.some((words) => hasSequence(tokens, words));
+
+const isRowChange = ({ deed }: Statement): boolean => /^(?:insert|update|delete)$/.test(deed.kind);
+const isColumns = ({ deed }: Statement): boolean => /^(?:create-table|add-column)$/.test(deed.kind);
+
+/** @see https://www.sqlite.org/changes.html */
+const FEATURES: readonly Feature[] = [
+  {
+    what: 'ON CONFLICT DO',
+    since: '3.24',
+    isIn: (statement) =>
+      statement.deed.kind === 'insert' && sequence('ON CONFLICT DO', 'ON CONFLICT (')(statement),
+  },
+  { what: 'RENAME COLUMN', since: '3.25', isIn: ({ deed }) => deed.kind === 'rename-column' },
+  { what: 'a window function', since: '3.25', isIn: sequence(') OVER') },
+  { what: 'NULLS FIRST or NULLS LAST', since: '3.30', isIn: sequence('NULLS FIRST', 'NULLS LAST') },
+  { what: 'FILTER', since: '3.30', isIn: sequence(') FILTER (') },
+  {
+    what: 'a generated column',
+    since: '3.31',
+    isIn: (statement) =>
+      isColumns(statement) && indexOfSequence(statement.tokens, 'AS (', columnDepth(statement)) >= 0,
+  },
+  {
+    what: 'UPDATE FROM',
+    since: '3.33',
+    isIn: ({ deed, tokens }) => deed.kind === 'update' && hasSequence(tokens, 'FROM', 0),
+  },
+  { what: 'DROP COLUMN', since: '3.35', isIn: ({ deed }) => deed.kind === 'drop-column' },
+  {
+    what: 'RETURNING',
+    since: '3.35',
+    isIn: (statement) => isRowChange(statement) && hasSequence(statement.tokens, 'RETURNING', 0),
+  },
+  { what: 'MATERIALIZED', since: '3.35', isIn: sequence('AS MATERIALIZED (', 'AS NOT MATERIALIZED (') },
+  {
+    what: 'a STRICT table',
+    since: '3.37',
+    isIn: ({ deed, tokens }) =>
+      deed.kind === 'create-table' && [') STRICT', ', STRICT'].some((words) => hasSequence(tokens, words, 0)),
+  },
+  { what: '-> or ->>', since: '3.38', isIn: sequence('->', '->>') },
+  {
+    what: 'RIGHT JOIN or FULL JOIN',
+    since: '3.39',
+    isIn: sequence('RIGHT JOIN', 'RIGHT OUTER JOIN', 'FULL JOIN', 'FULL OUTER JOIN'),
+  },
+  {
+    what: 'IS DISTINCT FROM',
+    since: '3.39',
+    isIn: sequence('IS DISTINCT FROM', 'IS NOT DISTINCT FROM'),
+  },
+  {
+    what: 'a constraint that is added or removed',
+    since: '3.53',
+    isIn: (statement) =>
+      isToken(statement.tokens[0], 'ALTER') &&
+      statement.deed.kind === 'other' &&
+      sequence('CONSTRAINT', 'ADD CHECK', 'SET NOT NULL', 'DROP NOT NULL')(statement),
+  },
+];
+
+/** Functions by the version they came with; those of mathematics only where SQLite was built with them. */
+const FUNCTIONS: Readonly<Record<string, string>> = {
+  IIF: '3.32',
+  CEIL: '3.35',
+  FLOOR: '3.35',
+  LN: '3.35',
+  MOD: '3.35',
+  POW: '3.35',
+  POWER: '3.35',
+  SIGN: '3.35',
+  SQRT: '3.35',
+  FORMAT: '3.38',
+  UNIXEPOCH: '3.38',
+  UNHEX: '3.41',
+  JSON_ERROR_POSITION: '3.42',
+  OCTET_LENGTH: '3.43',
+  TIMEDIFF: '3.43',
+  CONCAT: '3.44',
+  CONCAT_WS: '3.44',
+  STRING_AGG: '3.44',
+  JSONB: '3.45',
+  JSONB_EXTRACT: '3.45',
+  JSONB_SET: '3.45',
+  JSON_PRETTY: '3.46',
+  IF: '3.48',
+  UNISTR: '3.50',
+};
+
+/** How deep the constraints of a column stand: in the list of a new table, or behind ADD COLUMN. */
+const columnDepth = ({ deed }: Statement): number => (deed.kind === 'create-table' ? 1 : 0);
+
+/** SQL that the oldest SQLite in use does not know. */
+export const newerSqlite: Rule = {
+  name: 'newer-sqlite',
+  check: ({ up, down, conditions }, { sqlite }) =>
+    [...up, ...(down ?? []), ...conditions].flatMap((statement) =>
+      usedIn(statement)
+        .filter(({ since }) => isAbove(since, sqlite))
+        .map(
+          ({ what, since }): Found => ({
+            message: `Uses ${what}, which came with SQLite ${since}, and the oldest in use is ${sqlite}`,
+            instead: 'Say it in SQL that the older one knows; or raise `--sqlite`',
+            statement,
+          }),
+        ),
+    ),
+};
+
+/** What stands before the name of a table with a list of columns. */
+const NAMES_TABLE = /^(?:TABLE|INTO|ON|EXISTS|REFERENCES|\.)$/;
+
+function usedIn(statement: Statement): { readonly what: string; readonly since: string }[] {
+  const { tokens } = statement;
+  const called = tokens.flatMap(({ kind, text }, i) => {
+    const isCall =
+      kind === 'word' && isToken(tokens[i + 1], '(') && !NAMES_TABLE.test(tokens[i - 1]?.text ?? '');
+    const since = isCall ? FUNCTIONS[text] : undefined;
+    return since === undefined ? [] : [{ what: `${text.toLowerCase()}()`, since }];
+  });
+  return [...FEATURES.filter(({ isIn }) => isIn(statement)), ...called];
+}
+
+function isAbove(a: string, b: string): boolean {
+  const [x, y] = [parseVersion(a), parseVersion(b)];
+  return x !== undefined && y !== undefined && compareVersions(x, y) > 0;
+}

@@ -1,0 +1,212 @@
+import { foldCase } from '../store/sqlite/sql.js';
+import { hasSequence, indexOfSequence, isToken, nameOf, type Token, tokensOf } from './tokens.js';
+
+/** What a statement does, as far as the rules ask. Names are in folded case. */
+export type Deed =
+  | {
+      readonly kind: 'create-table';
+      readonly name: string;
+      readonly isConditional: boolean;
+      /** Tables whose rows it copies (`AS SELECT`). */
+      readonly reads: readonly string[];
+    }
+  | {
+      readonly kind: 'create-index';
+      readonly name: string;
+      readonly table: string;
+      readonly isUnique: boolean;
+      readonly isPartial: boolean;
+      readonly isConditional: boolean;
+      /** The first indexed column; undefined for an expression. */
+      readonly column: string | undefined;
+    }
+  | { readonly kind: 'create-other'; readonly name: string; readonly isConditional: boolean }
+  | {
+      readonly kind: 'add-column';
+      readonly table: string;
+      readonly name: string;
+      /** Its type and constraints. */
+      readonly rest: readonly Token[];
+    }
+  | { readonly kind: 'drop-column' | 'rename-column'; readonly table: string; readonly name: string }
+  | { readonly kind: 'rename-table'; readonly table: string; readonly to: string }
+  | { readonly kind: 'drop'; readonly what: string; readonly name: string }
+  | {
+      readonly kind: 'insert';
+      readonly table: string;
+      /** Whether rows that stand may be overwritten. */
+      readonly replaces: boolean;
+      /** Tables whose rows it copies. */
+      readonly reads: readonly string[];
+    }
+  | {
+      readonly kind: 'update';
+      readonly table: string;
+      readonly columns: readonly string[];
+      readonly where: readonly Token[];
+    }
+  | { readonly kind: 'delete'; readonly table: string; readonly where: readonly Token[] }
+  | { readonly kind: 'other' };
+
+/** A statement with its tokens. */
+export interface Statement {
+  readonly sql: string;
+  readonly tokens: readonly Token[];
+  readonly deed: Deed;
+}
+
+/** Reads one statement. What is not understood is `other`: SQLite itself says at `up` whether it is SQL. */
+export function readStatement(sql: string): Statement {
+  const tokens = tokensOf(sql);
+  return { sql, tokens, deed: deedOf(tokens) };
+}
+
+/** A name at a place, behind a schema's if there is one, and the place behind it. */
+function nameAt(tokens: readonly Token[], at: number): { name: string; next: number } {
+  const isQualified = isToken(tokens[at + 1], '.');
+  const name = nameOf(tokens[isQualified ? at + 2 : at]) ?? '';
+  return { name: foldCase(name), next: at + (isQualified ? 3 : 1) };
+}
+
+/** The place behind words that may stand there. */
+function skip(tokens: readonly Token[], at: number, ...words: readonly string[]): number {
+  return words.every((word, i) => isToken(tokens[at + i], word)) ? at + words.length : at;
+}
+
+function deedOf(tokens: readonly Token[]): Deed {
+  const verb = isToken(tokens[0], 'WITH')
+    ? tokens.findIndex(({ kind, text, depth }) => kind === 'word' && depth === 0 && VERB.test(text))
+    : 0;
+  switch (tokens[verb]?.kind === 'word' ? tokens[verb]?.text : '') {
+    case 'CREATE':
+      return create(tokens);
+    case 'ALTER':
+      return alter(tokens);
+    case 'DROP': {
+      const { name } = nameAt(tokens, skip(tokens, 2, 'IF', 'EXISTS'));
+      return { kind: 'drop', what: tokens[1]?.text ?? '', name };
+    }
+    case 'INSERT':
+    case 'REPLACE':
+      return insert(tokens, verb);
+    case 'UPDATE':
+      return update(tokens, verb);
+    case 'DELETE':
+      return { kind: 'delete', table: nameAt(tokens, verb + 2).name, where: whereOf(tokens.slice(verb)) };
+    default:
+      return { kind: 'other' };
+  }
+}
+
+const VERB = /^(?:INSERT|REPLACE|UPDATE|DELETE|SELECT|VALUES)$/;
+
+function create(tokens: readonly Token[]): Deed {
+  const isUnique = isToken(tokens[1], 'UNIQUE');
+  const at = skip(tokens, skip(tokens, skip(tokens, 1, 'UNIQUE'), 'TEMP'), 'TEMPORARY');
+  const head = skip(tokens, at + 1, 'IF', 'NOT', 'EXISTS');
+  const isConditional = head > at + 1;
+  const { name, next } = nameAt(tokens, head);
+  if (isToken(tokens[at], 'TABLE')) {
+    const reads = isToken(tokens[next], 'AS') ? tablesRead(tokens.slice(next)) : [];
+    return { kind: 'create-table', name, isConditional, reads };
+  }
+  if (!isToken(tokens[at], 'INDEX')) return { kind: 'create-other', name, isConditional };
+  const { name: table, next: list } = nameAt(tokens, next + 1);
+  const isColumn = /^(?:,|\)|COLLATE|ASC|DESC)$/.test(tokens[list + 2]?.text ?? '');
+  return {
+    kind: 'create-index',
+    name,
+    table,
+    isUnique,
+    isPartial: hasSequence(tokens, 'WHERE', 0),
+    isConditional,
+    column: isColumn ? nameAt(tokens, list + 1).name : undefined,
+  };
+}
+
+function alter(tokens: readonly Token[]): Deed {
+  const { name: table, next } = nameAt(tokens, 2);
+  const isConstraint = /^(?:CONSTRAINT|CHECK)$/.test(tokens[next + 1]?.text ?? '');
+  if (tokens[next + 1]?.kind === 'word' && isConstraint) return { kind: 'other' };
+  const at = skip(tokens, next + 1, 'COLUMN');
+  const name = nameAt(tokens, at).name;
+  switch (tokens[next]?.text) {
+    case 'ADD':
+      return { kind: 'add-column', table, name, rest: tokens.slice(at + 1) };
+    case 'DROP':
+      return { kind: 'drop-column', table, name };
+    case 'RENAME':
+      return isToken(tokens[next + 1], 'TO')
+        ? { kind: 'rename-table', table, to: nameAt(tokens, next + 2).name }
+        : { kind: 'rename-column', table, name };
+    default:
+      return { kind: 'other' };
+  }
+}
+
+function insert(tokens: readonly Token[], verb: number): Deed {
+  const into = indexOfSequence(tokens, 'INTO', 0);
+  const replaces =
+    isToken(tokens[verb], 'REPLACE') ||
+    hasSequence(tokens, 'OR REPLACE', 0) ||
+    hasSequence(tokens, 'DO UPDATE', 0);
+  return { kind: 'insert', table: nameAt(tokens, into + 1).name, replaces, reads: tablesRead(tokens) };
+}
+
+function update(tokens: readonly Token[], verb: number): Deed {
+  const isOr = isToken(tokens[verb + 1], 'OR');
+  const { name: table } = nameAt(tokens, isOr ? verb + 3 : verb + 1);
+  const rest = tokens.slice(verb);
+  const set = indexOfSequence(rest, 'SET', 0);
+  const to = rest.findIndex(
+    ({ kind, text, depth }, i) =>
+      i > set && kind === 'word' && depth === 0 && /^(?:FROM|WHERE|RETURNING)$/.test(text),
+  );
+  const assignments = rest.slice(set + 1, to < 0 ? undefined : to);
+  return { kind: 'update', table, columns: assignedColumns(assignments), where: whereOf(rest) };
+}
+
+/** Columns on the left of assignments: before an `=` outside of parentheses, one or a list in parentheses. */
+function assignedColumns(assignments: readonly Token[]): string[] {
+  const columns: string[] = [];
+  let isLeft = true;
+  for (const token of assignments) {
+    if (token.depth === 0 && isToken(token, '=')) isLeft = false;
+    else if (token.depth === 0 && isToken(token, ',')) isLeft = true;
+    else if (isLeft && token.kind !== 'sign') columns.push(foldCase(nameOf(token) ?? ''));
+  }
+  return columns;
+}
+
+/** What stands behind `WHERE`; empty without one. */
+function whereOf(tokens: readonly Token[]): Token[] {
+  const at = indexOfSequence(tokens, 'WHERE', 0);
+  return at < 0 ? [] : tokens.slice(at + 1);
+}
+
+/** Tables named behind `FROM` and `JOIN`, at any depth: no functions, and nothing that a `WITH` makes. */
+function tablesRead(tokens: readonly Token[]): string[] {
+  const made = hasSequence(tokens, 'WITH') ? commonTables(tokens) : new Set<string>();
+  const read = tokens.flatMap((token, i) => {
+    const isSource =
+      isToken(token, 'JOIN') || (isToken(token, 'FROM') && !isToken(tokens[i - 1], 'DISTINCT'));
+    if (!isSource || isToken(tokens[i + 1], '(')) return [];
+    const { name, next } = nameAt(tokens, i + 1);
+    return isToken(tokens[next], '(') || made.has(name) ? [] : [name];
+  });
+  return [...new Set(read)];
+}
+
+/** Names that a `WITH` gives: `name AS (`, `name (columns) AS (`. */
+function commonTables(tokens: readonly Token[]): ReadonlySet<string> {
+  const names = tokens.flatMap((token, i) => {
+    const depth = token.depth;
+    const close = isToken(tokens[i + 1], '(')
+      ? tokens.findIndex((other, j) => j > i + 1 && isToken(other, ')') && other.depth === depth)
+      : i;
+    const body = skip(tokens, skip(tokens, close + 2, 'NOT'), 'MATERIALIZED');
+    const isOne = close >= i && isToken(tokens[close + 1], 'AS') && isToken(tokens[body], '(');
+    return isOne ? [foldCase(nameOf(token) ?? '')] : [];
+  });
+  return new Set(names);
+}

@@ -1,0 +1,52 @@
+import { hasTable, tableBytes } from '../schema/inspect.js';
+import { foldCase, identifier } from '../store/sqlite/sql.js';
+import type { Store } from '../store/sqlite/store.js';
+
+/** Rows up to which changing a whole table at once is harmless: two batches of the default size. */
+const FEW_ROWS = 10_000;
+
+/** What the rules ask of a store. Names are in folded case. */
+export interface StoreFacts {
+  /** Whether the table is there and has a row. */
+  readonly hasRows: (table: string) => boolean;
+  /** Whether the table is there and has more rows than are changed at once without harm. */
+  readonly hasManyRows: (table: string) => boolean;
+  /** Bytes of the table without its indexes; 0 when it is not there. */
+  readonly bytes: (table: string) => number;
+  /** Tables with a foreign key to this one. */
+  readonly referrers: (table: string) => readonly string[];
+  /** Columns that alone tell one row of the table from another. */
+  readonly uniqueColumns: (table: string) => readonly string[];
+}
+
+/** Looks at a store for the rules. Nothing is written. */
+export function storeFacts(store: Store): StoreFacts {
+  const hasMoreRows = (table: string, than: number): boolean =>
+    hasTable(store, table) &&
+    store.get(`SELECT 1 FROM ${identifier(table)} LIMIT 1 OFFSET ${than}`) !== undefined;
+  return {
+    hasRows: (table) => hasMoreRows(table, 0),
+    hasManyRows: (table) => hasMoreRows(table, FEW_ROWS),
+    bytes: (table) => tableBytes(store, table),
+    referrers: (table) =>
+      store
+        .pluck<string>(
+          `SELECT DISTINCT m.name FROM sqlite_schema AS m JOIN pragma_foreign_key_list(m.name) AS f
+          WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE AND m.name <> ? COLLATE NOCASE ORDER BY m.name`,
+          table,
+          table,
+        )
+        .map(foldCase),
+    uniqueColumns: (table) =>
+      store
+        .pluck<string>(
+          `WITH c AS (SELECT name, pk FROM pragma_table_info(?)),
+            i AS (SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial)
+          SELECT name FROM c WHERE pk = 1 AND (SELECT max(pk) FROM c) = 1
+          UNION SELECT min(x.name) FROM i JOIN pragma_index_info(i.name) AS x GROUP BY i.name HAVING count(*) = 1`,
+          table,
+          table,
+        )
+        .map((name) => foldCase(name ?? '')),
+  };
+}

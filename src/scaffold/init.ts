@@ -1,0 +1,80 @@
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { findConfig } from '../config.js';
+import { errnoOf } from '../errors.js';
+import { fileExists, unwritable, writeNew } from './new-file.js';
+import { configTemplate } from './templates.js';
+
+/** The folder of steps that a new config names. One is enough: the kinds of steps differ by what they declare. */
+const STEP_FOLDER = 'migrations';
+
+/** How to make a project. */
+export interface InitOptions {
+  /** The store's path, as the config is to name it. Default `store.db`. */
+  readonly store?: string | undefined;
+  /** Whether to write nothing. Default false. */
+  readonly isDryRun?: boolean | undefined;
+}
+
+/** What `init` has written, or would. */
+export interface InitResult {
+  /** Name of the config file. */
+  readonly config: string;
+  /** Folders of steps, relative to it. */
+  readonly folders: readonly string[];
+  /** Whether the config has to be compiled before it can be loaded. */
+  readonly isCompiled: boolean;
+  /** Whether this package is found from the folder. */
+  readonly isInstalled: boolean;
+}
+
+/**
+ * Makes a folder a project: writes its config and makes the folder of its steps.
+ *
+ * The config is TypeScript where there is a tsconfig.json, else JavaScript, named so that Node takes it for a module.
+ *
+ * @throws {BackfillError} `FILE_EXISTS` when there is a config, `FOLDER_UNWRITABLE`
+ */
+export function initProject(folder: string, { store = 'store.db', isDryRun }: InitOptions = {}): InitResult {
+  const standing = findConfig(folder);
+  if (standing !== undefined) throw fileExists(standing);
+  const isCompiled = existsSync(join(folder, 'tsconfig.json'));
+  const config = `umzug-backfill.config.${isCompiled ? 'ts' : isModule(folder) ? 'js' : 'mjs'}`;
+  if (!isDryRun) {
+    const steps = join(folder, STEP_FOLDER);
+    try {
+      mkdirSync(steps, { recursive: true });
+    } catch (error) {
+      throw errnoOf(error) === 'EEXIST' ? fileExists(steps) : unwritable(steps, error);
+    }
+    writeNew(join(folder, config), configTemplate(store, STEP_FOLDER));
+  }
+  return { config, folders: [STEP_FOLDER], isCompiled, isInstalled: isInstalled(folder) };
+}
+
+/** Whether Node takes a `.js` file of this folder for a module, by the package.json that is nearest. */
+function isModule(folder: string): boolean {
+  const file = join(folder, 'package.json');
+  if (existsSync(file)) {
+    try {
+      return (
+        (JSON.parse(readFileSync(file, 'utf8')) as { readonly type?: unknown } | null)?.type === 'module'
+      );
+    } catch (error) {
+      if (error instanceof SyntaxError) return false;
+      throw error;
+    }
+  }
+  return dirname(folder) === folder ? false : isModule(dirname(folder));
+}
+
+function isInstalled(folder: string): boolean {
+  try {
+    createRequire(join(folder, 'umzug-backfill.config.js')).resolve('umzug-backfill');
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,39 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { BackfillError, errnoOf } from '../errors.js';
+
+/**
+ * Writes a file that is not there yet; its folder is made.
+ *
+ * @throws {BackfillError} `FILE_EXISTS` when something stands there, `FOLDER_UNWRITABLE` when this user may not write there
+ */
+export function writeNew(path: string, text: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text, { flag: 'wx' });
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') throw fileExists(path);
+    throw unwritable(path, error);
+  }
+}
+
+/** The refusal to write over a file. */
+export function fileExists(path: string): BackfillError {
+  return new BackfillError(
+    'FILE_EXISTS',
+    `There is a file at ${path}, and none is ever written over`,
+    'Take another name, or move that file away first',
+  );
+}
+
+/** What the system refuses, with what may be the reason; anything else as it was. */
+export function unwritable(path: string, error: unknown): unknown {
+  const isKnown = /^(?:EACCES|EPERM|EROFS|ENOTDIR|ENAMETOOLONG)$/.test(errnoOf(error) ?? '');
+  if (!isKnown) return error;
+  return new BackfillError(
+    'FOLDER_UNWRITABLE',
+    `${path} can not be written by this user (${errnoOf(error)})`,
+    'Give this user write permission on its folder',
+    { cause: error },
+  );
+}
