@@ -70,6 +70,8 @@ export function defineConfig(options: ConfigOptions): Config {
 export interface Project {
   readonly config: Config;
   readonly steps: readonly Step[];
+  /** Whether the ledger may hold further steps, of which this project knows nothing. Default false: that is drift. */
+  readonly isPart?: boolean;
 }
 
 /** A config with the file that it was loaded from. */

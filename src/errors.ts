@@ -75,6 +75,7 @@ const EXIT_BY_CODE = {
   UPDATE_IGNORED: EXIT.failed,
   RUN_CONFLICT: EXIT.failed,
   SQLITE_TWICE: EXIT.failed,
+  IMPORT_REFUSED: EXIT.failed,
   PACKAGE_TOO_OLD: EXIT.failed,
   VERIFICATION_FAILED: EXIT.unverified,
   // its report

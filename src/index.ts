@@ -24,7 +24,10 @@ export { type Config, type ConfigOptions, defineConfig, type StoreRequirements }
 export { type BackgroundOptions, type RunningBackfills, startBackfills } from './deploy/background.js';
 export { type DeployOptions, type DeployOutcome, migrateOnDeploy } from './deploy/deploy.js';
 export { BackfillError, type ErrorCode } from './errors.js';
-export type { MigratorEvent } from './migrator/session.js';
+export type { BackfillOutcome } from './migrator/backfill.js';
+export type { BackupOptions, MigratorEvent } from './migrator/session.js';
+export type { BackfillStatus, Status, StepStatus } from './migrator/status.js';
+export type { ReportOutcome } from './report/report.js';
 export {
   type RequireStepDefinition,
   requireBackfill,
@@ -38,3 +41,17 @@ export {
   type VersionOptions,
 } from './steps/schema-step.js';
 export { defineSqlStep, type SqlStepDefinition, type SqlStepOptions } from './steps/sql-step.js';
+export { type BackfillStepOptions, backfillStep } from './umzug/backfill-step.js';
+export type { BackfillSkips, MigratorCommands } from './umzug/commands.js';
+export { type CreateMigratorOptions, createMigrator, type Migrator } from './umzug/create-migrator.js';
+export type { Connection, StoreDatabase } from './umzug/database.js';
+export {
+  type ImportOptions,
+  type ImportOutcome,
+  importExecuted,
+  type NamesTable,
+} from './umzug/import-executed.js';
+export { type LedgerStorage, ledgerStorage } from './umzug/ledger-storage.js';
+export type { RunSettings } from './umzug/run-settings.js';
+export type { StepSource } from './umzug/step-sources.js';
+export type { Verification } from './verification/verify.js';

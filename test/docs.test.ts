@@ -70,9 +70,14 @@ describe('docs/operations.md', () => {
 });
 
 describe('links in the documentation', () => {
-  const pages = ['README.md', 'SECURITY.md', 'CHANGELOG.md', 'examples/README.md', 'bench/NOTES.md'].concat(
-    readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
-  );
+  const pages = [
+    'README.md',
+    'SECURITY.md',
+    'CHANGELOG.md',
+    'examples/README.md',
+    'examples/adopt/README.md',
+    'bench/NOTES.md',
+  ].concat(readdirSync(join(root, 'docs')).map((name) => `docs/${name}`));
   /** The anchors that GitHub gives the headings of a page. */
   const anchorsOf = (page: string): string[] =>
     [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>

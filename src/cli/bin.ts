@@ -1,16 +1,4 @@
 #!/usr/bin/env node
-import { main } from './main.js';
+import { runInProcess } from './process.js';
 
-// A reader that has seen enough (`| head`) closes the pipe: that is no failure.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-}
-
-process.exitCode = await main(process.argv.slice(2), {
-  env: process.env,
-  folder: process.cwd(),
-  print: (text) => process.stdout.write(`${text}\n`),
-  printError: (text) => process.stderr.write(`${text}\n`),
-});
+process.exitCode = await runInProcess(process.argv.slice(2));

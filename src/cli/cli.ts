@@ -10,6 +10,7 @@ import { isAgreed } from './confirm.js';
 import { runnable, type TakenOver } from './hints.js';
 import { eventLog, isInfoLogged, isLogged } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
+import { type Embedding, type MigratorDefaults, migratorOptions } from './migrator-options.js';
 import type { CommonOptions, ReaderOptions } from './options.js';
 import { progressView } from './progress.js';
 import { errorText } from './text.js';
@@ -23,6 +24,8 @@ export interface Surroundings {
   readonly print: (text: string) => void;
   /** Takes an error's text: whole lines. */
   readonly printError: (text: string) => void;
+  /** What an embedding program brings instead of a config file. Default: the config file of the folder counts. */
+  readonly embedding?: Embedding;
 }
 
 /** A result in its two forms. */
@@ -89,11 +92,12 @@ export interface Listener {
 }
 
 /** Makes the runner of commands. */
-export function makeCli({ env, folder, print, printError }: Surroundings, listener: Listener): Cli {
+export function makeCli(surroundings: Surroundings, listener: Listener): Cli {
+  const { env, folder, print, printError, embedding } = surroundings;
   let command = '';
   const readerOf = async (options: ReaderOptions, taken: TakenOver): Promise<Reader> => {
     const lang = options.lang ?? localeLang(env);
-    const tell = (words: string): string => runnable(words, env, taken);
+    const tell = (words: string): string => runnable(words, env, { ...taken, program: embedding?.program });
     return { lang, say: await sayIn(lang), tell };
   };
   const tellOutput = (output: Output, { json: isJson }: ReaderOptions, { say, tell }: Reader): void => {
@@ -112,7 +116,9 @@ export function makeCli({ env, folder, print, printError }: Surroundings, listen
       tellOutput(await act(folder, reader), options, reader);
     },
     async run(options, act) {
-      const project = await loadProject(folder);
+      const loaded = await (embedding?.loadMigrator() ??
+        loadProject(folder).then((project) => ({ project })));
+      const { project, signal, onEvent }: MigratorDefaults = loaded;
       const log = eventLog(options.logLevel);
       const view = isInfoLogged(options.logLevel)
         ? progressView({
@@ -136,23 +142,11 @@ export function makeCli({ env, folder, print, printError }: Surroundings, listen
         stopper.abort(name);
       };
       const migrator: MigratorOptions = {
-        project,
-        path,
-        batchRows: options.batchSize,
-        targetBatchMs: options.targetBatchMs,
-        pace: options.pace,
-        walLimitBytes: options.walLimit === undefined ? undefined : options.walLimit * 2 ** 20,
-        isConfirmed: options.yes,
-        isStrict: options.strict,
-        backup:
-          options.backup === false
-            ? false
-            : { folder: options.backupDir, check: options.checkBackup, keep: options.keepBackups },
-        lockTimeoutMs: options.lockTimeout === undefined ? undefined : options.lockTimeout * 1000,
-        allowsTriggers: options.allowTriggers,
-        signal: stopper.signal,
+        ...migratorOptions(options, path, loaded),
+        signal: signal ? AbortSignal.any([signal, stopper.signal]) : stopper.signal,
         onEvent: (event) => {
           listenInBatches(event, stop);
+          onEvent?.(event);
           if (isLogged(options.logLevel, event)) view?.giveWay();
           log(event);
           view?.take(event);

@@ -5,6 +5,8 @@ export interface TakenOver {
   /** The store, where it is not the one that the config names. */
   readonly dbPath?: string | undefined;
   readonly backupDir?: string | undefined;
+  /** How the program is called, where it is another's. Default: as this one was. */
+  readonly program?: string | undefined;
 }
 
 /** A quoted word, or a command; one behind `npm exec --` stands as it is to be run. */
@@ -19,24 +21,27 @@ const HAS_COMMAND =
  * What runs a command as this one was run: the script of npm, where it holds no command of its own; npx, where npm put the
  * program on the PATH for this one alone; else the program's name.
  */
-export function program(env: NodeJS.ProcessEnv): string {
-  if (env.npm_lifecycle_event === undefined && env.npm_command === undefined) return 'umzug-backfill';
+function programOf(env: NodeJS.ProcessEnv, own: string | undefined): string {
+  const isNpm = env.npm_lifecycle_event !== undefined || env.npm_command !== undefined;
+  if (!isNpm) return own ?? 'umzug-backfill';
   const isScript = env.npm_command !== 'exec' && !HAS_COMMAND.test(env.npm_lifecycle_script ?? '');
   return isScript && env.npm_lifecycle_event !== undefined
     ? `npm run ${env.npm_lifecycle_event} --`
-    : 'npx umzug-backfill';
+    : (own ?? 'npx umzug-backfill');
 }
 
 /**
  * Turns the commands that hints name into ones that run as they stand: through npm where this one came through npm, on
  * the same store, with backups in the same folder. A quoted word, as a path that holds such words, stays as it is.
  */
-export function runnable(text: string, env: NodeJS.ProcessEnv, { dbPath, backupDir }: TakenOver): string {
+export function runnable(text: string, env: NodeJS.ProcessEnv, taken: TakenOver): string {
+  const { dbPath, backupDir } = taken;
+  const program = programOf(env, taken.program);
   const store = dbPath === undefined ? '' : ` --db-path ${shellWord(dbPath)}`;
   const copies = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
   return text.replace(HINTED, (found, command?: string) => {
     if (command === undefined) return found;
     const changes = /^(?:up|deploy|down|backfill|restore)$/.test(command);
-    return `${program(env)} ${command}${command === 'create' ? '' : store}${changes ? copies : ''}`;
+    return `${program} ${command}${command === 'create' ? '' : store}${changes ? copies : ''}`;
   });
 }

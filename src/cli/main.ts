@@ -19,9 +19,12 @@ import { runnable, type TakenOver } from './hints.js';
 import { refuseNpmKeptOptions, type TrappedOption } from './npm-trap.js';
 import { errorJson, errorText } from './text.js';
 
+const NAME = 'umzug-backfill';
+
 function buildProgram(surroundings: Surroundings, listener: Listener): Command {
   const cli = makeCli(surroundings, listener);
-  const program = new Command('umzug-backfill')
+  const name = surroundings.embedding?.program ?? NAME;
+  const program = new Command(name)
     .description('Resumable, verified, exactly reversible data backfills as steps of umzug')
     .version(PACKAGE_VERSION)
     .addHelpText(
@@ -49,7 +52,7 @@ function buildProgram(surroundings: Surroundings, listener: Listener): Command {
   }
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
-      writeOut: (text) => surroundings.print(text.trimEnd()),
+      writeOut: (text) => surroundings.print(text.trimEnd().replace(/\bumzug-backfill(?![\w.-])/g, name)),
       writeErr: () => undefined, // commander's words come back as an error, and are printed as ours
       getOutHelpWidth: () => 100,
     });
@@ -150,7 +153,8 @@ export async function main(argv: readonly string[], surroundings: Surroundings):
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
     const known = error instanceof CommanderError ? usageError(error, argv) : rootBackfillError(error);
-    const tell = (words: string): string => runnable(words, surroundings.env, taken);
+    const program = surroundings.embedding?.program;
+    const tell = (words: string): string => runnable(words, surroundings.env, { ...taken, program });
     if (argv.includes('--json')) surroundings.print(toJson({ error: errorJson(known) }, tell));
     else surroundings.printError(tell(errorText(known, await sayIn(langOf(argv, surroundings.env)))));
     return known.exitCode;

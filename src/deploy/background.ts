@@ -1,8 +1,7 @@
-import { createRequire } from 'node:module';
-import { basename, dirname, sep } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
 import type { MigratorEvent } from '../migrator/session.js';
+import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
 import type { DeployOptions, DeployOutcome } from './deploy.js';
 
 /** What {@link startBackfills} takes: as a deploy, but for what makes no sense there. */
@@ -63,29 +62,4 @@ export function startBackfills({ onEvent, ...data }: BackgroundOptions = {}): Ru
       );
     },
   };
-}
-
-const SQLITE_ADDON = /sqlite3?\.node$/;
-
-/** Two copies of SQLite in one process drop each other's locks on a file. */
-function refuseSecondSqlite(): void {
-  const loaded = loadedAddons().filter((path) => SQLITE_ADDON.test(basename(path)));
-  const ours = dirname(createRequire(import.meta.url).resolve('better-sqlite3/package.json')) + sep;
-  const second = loaded.find((path) => !path.startsWith(ours));
-  if (second === undefined) return;
-  throw new BackfillError(
-    'SQLITE_TWICE',
-    `This process has loaded another copy of SQLite, ${second}: two of them drop each other's locks on the store`,
-    'Let the application use the same better-sqlite3 (npm ls better-sqlite3), or run umzug-backfill up as a second process',
-  );
-}
-
-/** Paths of the native modules that this process has loaded. */
-function loadedAddons(): string[] {
-  const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean };
-  const before = report.excludeNetwork ?? false;
-  report.excludeNetwork = true; // else it would look up the names of all peers
-  const { sharedObjects } = report.getReport() as unknown as { readonly sharedObjects: readonly string[] };
-  report.excludeNetwork = before;
-  return sharedObjects.filter((path) => path.endsWith('.node'));
 }

@@ -1,7 +1,7 @@
 import { BackfillError } from '../errors.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { compareVersions, parseVersion } from '../version.js';
-import type { StepRecord } from './records.js';
+import { FOREIGN, type StepRecord } from './records.js';
 import { PACKAGE_VERSION } from './version.js';
 
 /** A difference between the steps on disk and those in the ledger. */
@@ -12,10 +12,14 @@ export interface Drift {
   readonly text: string;
 }
 
-/** Finds applied steps that have changed since or whose file is gone, and pending ones before an applied one. */
+/**
+ * Finds applied steps that have changed since or whose file is gone, and pending ones before an applied one. Migrations
+ * that only umzug's storage has in the ledger are nobody's steps here.
+ */
 export function findDrift(steps: readonly Step[], records: readonly StepRecord[]): Drift[] {
   const known = new Map(records.map((record) => [record.name, record]));
-  const lastApplied = records.filter(({ status }) => status === 'applied').at(-1)?.name;
+  const own = records.filter(({ kind }) => kind !== FOREIGN);
+  const lastApplied = own.filter(({ status }) => status === 'applied').at(-1)?.name;
   const drifts: Drift[] = [];
   for (const step of steps) {
     const record = known.get(step.name);
@@ -28,7 +32,7 @@ export function findDrift(steps: readonly Step[], records: readonly StepRecord[]
       drifts.push({ step: step.name, kind: 'inserted', text });
     }
   }
-  for (const { name } of records) {
+  for (const { name } of own) {
     if (!steps.some((step) => step.name === name)) {
       drifts.push({ step: name, kind: 'gone', text: `The step ${name} is applied, but its file is gone` });
     }

@@ -15,6 +15,12 @@ import type { Key, KeyRun } from './keys.js';
  */
 export type StepStatus = 'applying' | 'applied' | 'reverting';
 
+/**
+ * Kind of a migration that is in the ledger since it is umzug's storage, and that somebody else's code applies and reverts:
+ * its row is only its name. Such rows are no steps of a project, so that they are no drift and no work of `down`.
+ */
+export const FOREIGN = 'foreign';
+
 /** A step's row. */
 export interface StepRecord {
   readonly name: string;

@@ -3,7 +3,7 @@ import { BackfillError } from '../errors.js';
 import type { Ledger } from './ledger.js';
 
 /**
- * umzug's view of the ledger.
+ * umzug's view of the ledger, for this package's own flow: every step in it writes its own rows.
  *
  * Each step writes its own ledger rows inside its transactions, so that logging is a check, not a write: umzug calls
  * it in a second transaction, and a kill between the two would run the step again.
@@ -13,23 +13,28 @@ import type { Ledger } from './ledger.js';
  *
  * @param direction what umzug is about to do
  */
-export function ledgerStorage(ledger: Ledger, direction: 'up' | 'down'): UmzugStorage {
-  const isLogged = (name: string): boolean => ledger.step(name)?.status === 'applied';
-  const require = async (isAsExpected: boolean, name: string): Promise<void> => {
-    if (isAsExpected) return;
-    throw new BackfillError(
-      'RUN_CONFLICT',
-      `Another process has changed the ledger row of ${name} meanwhile`,
-      'Wait until it has ended, then run the same command again',
-    );
-  };
+export function stepStorage(ledger: Ledger, direction: 'up' | 'down'): UmzugStorage {
   return {
     executed: async () =>
       ledger
         .steps()
         .filter(({ status }) => direction === 'down' || status === 'applied')
         .map(({ name }) => name),
-    logMigration: async ({ name }) => require(isLogged(name), name),
-    unlogMigration: async ({ name }) => require(ledger.step(name) === undefined, name),
+    logMigration: async ({ name }) => requireState(ledger.step(name)?.status === 'applied', name),
+    unlogMigration: async ({ name }) => requireState(ledger.step(name) === undefined, name),
   };
+}
+
+/**
+ * Insists that a step's row is as the step has left it.
+ *
+ * @throws {BackfillError} `RUN_CONFLICT`
+ */
+export function requireState(isAsExpected: boolean, name: string): void {
+  if (isAsExpected) return;
+  throw new BackfillError(
+    'RUN_CONFLICT',
+    `Another process has changed the ledger row of ${name} meanwhile`,
+    'Wait until it has ended, then run the same command again',
+  );
 }

@@ -21,7 +21,7 @@ const T = LEDGER_TABLES;
 export const LEDGER_DDL = `
 CREATE TABLE IF NOT EXISTS ${T.steps} (
   name TEXT PRIMARY KEY NOT NULL,
-  kind TEXT NOT NULL,              -- schema | sql | backfill
+  kind TEXT NOT NULL,              -- schema | sql | backfill | require | foreign
   status TEXT NOT NULL,            -- applying -> applied -> reverting -> (row deleted)
   fingerprint TEXT NOT NULL,       -- SHA-256 of the normalised declaration
   package_version TEXT NOT NULL,   -- of this package, when the step was begun

@@ -1,6 +1,6 @@
 import { BackfillError } from '../errors.js';
 import { type Drift, refuseDrift } from '../ledger/drift.js';
-import type { StepRecord } from '../ledger/records.js';
+import { FOREIGN, type StepRecord } from '../ledger/records.js';
 import { tableBytes } from '../schema/inspect.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
 import { hasDown, type Step } from '../steps/step.js';
@@ -19,6 +19,8 @@ import { unknownStep } from './up.js';
 export interface DownTarget {
   readonly to?: string | 0 | undefined;
   readonly step?: number | undefined;
+  /** Only these, in this order. */
+  readonly names?: readonly string[] | undefined;
 }
 
 /** What `down` did. */
@@ -37,19 +39,23 @@ export interface DownOutcome extends RunOutcome {
 export function findReverts(
   records: readonly StepRecord[],
   steps: readonly Step[],
-  { to, step: count }: DownTarget,
+  { to, step: count, names }: DownTarget,
 ): Step[] {
-  const begun = records.map(({ name }) => name).reverse();
-  if (typeof to === 'string' && !begun.includes(to)) {
-    if (!steps.some(({ name }) => name === to)) throw unknownStep(to, steps);
+  const begun = records
+    .filter(({ kind }) => kind !== FOREIGN)
+    .map(({ name }) => name)
+    .reverse();
+  for (const name of names ?? (typeof to === 'string' ? [to] : [])) {
+    if (begun.includes(name)) continue;
+    if (!steps.some((step) => step.name === name)) throw unknownStep(name, steps);
     throw new BackfillError(
       'STEP_NOT_APPLIED',
-      `The step ${to} is not applied`,
+      `The step ${name} is not applied`,
       'See umzug-backfill executed',
     );
   }
   const length = to === 0 ? begun.length : typeof to === 'string' ? begun.indexOf(to) + 1 : (count ?? 1);
-  return begun.slice(0, length).map((name) => {
+  return (names ?? begun.slice(0, length)).map((name) => {
     const step = steps.find((candidate) => candidate.name === name);
     if (!step) {
       throw new BackfillError(
@@ -134,12 +140,14 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
       const onReverted = (backfill: string, result: RevertResult): void =>
         void cells.push({ backfill, ...result });
       const umzug = buildUmzug(session, options, 'down', { verifications, onReverted });
-      umzug.on('reverting', ({ name }) =>
-        options.onEvent?.({ event: 'step_started', step: name, direction: 'down' }),
-      );
-      umzug.on('reverted', ({ name }) => {
+      umzug.on('reverting', async ({ name }) => {
+        options.onEvent?.({ event: 'step_started', step: name, direction: 'down' });
+        await options.onUmzugEvent?.('reverting', name);
+      });
+      umzug.on('reverted', async ({ name }) => {
         reverted.push(name);
         options.onEvent?.({ event: 'step_finished', step: name, direction: 'down' });
+        await options.onUmzugEvent?.('reverted', name);
       });
       await umzug.down({ migrations: reverts.map(({ name }) => name) });
     },

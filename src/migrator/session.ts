@@ -73,7 +73,12 @@ export interface MigratorOptions extends PaceOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told what happens. */
   readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
+  /** Told of each step what umzug tells its listeners, and waited for; what it throws ends the command, as with umzug. */
+  readonly onUmzugEvent?: ((event: StepEvent, step: string) => Promise<void>) | undefined;
 }
+
+/** Names of umzug's events about a step. */
+export type StepEvent = 'migrating' | 'migrated' | 'reverting' | 'reverted';
 
 /** An open store with its ledger. */
 export interface Session {
@@ -146,7 +151,9 @@ export function backfillsOf(project: Project, name?: string): BackfillStep[] {
 
 /** Finds drift; refuses it when asked to. */
 export function checkDrift({ project, isStrict }: MigratorOptions, records: readonly StepRecord[]): Drift[] {
-  const drifts = findDrift(project.steps, records);
+  const { steps, isPart } = project;
+  const known = isPart ? records.filter(({ name }) => steps.some((step) => step.name === name)) : records;
+  const drifts = findDrift(steps, known);
   if (isStrict) refuseDrift(drifts);
   return drifts;
 }

@@ -1,6 +1,6 @@
 import { type RunnableMigration, Umzug } from 'umzug';
 import { applyBackfillStep, revertBackfillStep } from '../backfill/runner.js';
-import { ledgerStorage } from '../ledger/storage.js';
+import { stepStorage } from '../ledger/storage.js';
 import { applySchemaStep, revertSchemaStep } from '../schema/run.js';
 import { applySqlStep, revertSqlStep } from '../schema/run-sql.js';
 import type { Step } from '../steps/step.js';
@@ -31,7 +31,7 @@ export function buildUmzug(
   return new Umzug<Session>({
     migrations: options.project.steps.map((step) => runnable(step, options, results)),
     context: session,
-    storage: ledgerStorage(session.ledger, direction),
+    storage: stepStorage(session.ledger, direction),
     logger: undefined,
   });
 }

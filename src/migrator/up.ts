@@ -23,6 +23,8 @@ import { verifyAndRecord } from './verifying.js';
 export interface UpTarget {
   readonly to?: string | undefined;
   readonly step?: number | undefined;
+  /** Only these, in this order; applied ones are passed over. */
+  readonly names?: readonly string[] | undefined;
   /** Whether backfills are only begun, and what is left of them is left to a later run. Default false. */
   readonly leavesBackfills?: boolean | undefined;
 }
@@ -54,24 +56,30 @@ export interface UpWork {
  * Finds what `up` has to do, reading only.
  *
  * @param hasWaiting whether rows wait for an applied backfill. Default: as many rows are read as it takes to know
- * @throws {BackfillError} `STEP_UNKNOWN` when `to` names no step
+ * @throws {BackfillError} `STEP_UNKNOWN` when `to` or `names` name no step
  */
 export function findWork(
   session: Session,
   { project }: MigratorOptions,
-  { to, step: count }: UpTarget = {},
+  { to, step: count, names }: UpTarget = {},
   hasWaiting = (step: BackfillStep): boolean => isWaiting(session.store, session.ledger, step),
 ): UpWork {
   const { store, ledger } = session;
   const { steps } = project;
-  if (to !== undefined && !steps.some(({ name }) => name === to)) throw unknownStep(to, steps);
+  const stepOf = (wanted: string): Step => {
+    const found = steps.find(({ name }) => name === wanted);
+    if (!found) throw unknownStep(wanted, steps);
+    return found;
+  };
+  if (to !== undefined) stepOf(to);
+  const candidates = names?.map(stepOf) ?? steps;
   const applied = new Set(
     ledger
       .steps()
       .filter(({ status }) => status === 'applied')
       .map(({ name }) => name),
   );
-  const eligible = steps.filter(({ name }) => !applied.has(name) && (to === undefined || name <= to));
+  const eligible = candidates.filter(({ name }) => !applied.has(name) && (to === undefined || name <= to));
   const done = backfillsOf(project).filter(({ name }) => applied.has(name));
   const incomplete = steps.filter(
     (step): step is SchemaStep => step.kind === 'schema' && isIncomplete(session, step),
@@ -216,13 +224,15 @@ async function applyWork(
   if (work.pending.length === 0) return;
   const { buildUmzug } = await import('./umzug.js');
   const umzug = buildUmzug(session, options, 'up', { verifications });
-  umzug.on('migrating', ({ name }) =>
-    options.onEvent?.({ event: 'step_started', step: name, direction: 'up' }),
-  );
+  umzug.on('migrating', async ({ name }) => {
+    options.onEvent?.({ event: 'step_started', step: name, direction: 'up' });
+    await options.onUmzugEvent?.('migrating', name);
+  });
   // The post-hook: umzug has the step logged by now, and a throw here stops the steps behind it.
   umzug.on('migrated', async ({ name }) => {
     done.applied.push(name);
     options.onEvent?.({ event: 'step_finished', step: name, direction: 'up' });
+    await options.onUmzugEvent?.('migrated', name);
     for (const step of work.pending) if (step.name === name) await verify(step);
   });
   for (const step of work.pending) {

@@ -17,7 +17,16 @@ export const isStepFile = (name: string): boolean =>
  */
 export async function loadSteps(folders: readonly string[]): Promise<Step[]> {
   const paths = folders.flatMap((folder) => stepFiles(folder));
-  const steps = await Promise.all(paths.map(loadStep));
+  return orderSteps(await Promise.all(paths.map(loadStep)));
+}
+
+/**
+ * Puts steps in their one order, by name (code units).
+ *
+ * @throws {BackfillError} `STEP_INVALID` when two have one name
+ */
+export function orderSteps(given: readonly Step[]): Step[] {
+  const steps = [...given];
   steps.sort((a, b) => (a.name < b.name ? -1 : 1));
   steps.forEach((step, i) => {
     if (steps[i + 1]?.name === step.name) {
@@ -64,7 +73,7 @@ async function loadStep(path: string): Promise<Step> {
   }
   const definition = module.default;
   const name = basename(path, extname(path));
-  if (/[\u0000-\u001f\u007f]/.test(name)) {
+  if (hasControlCharacter(name)) {
     throw new BackfillError(
       'STEP_INVALID',
       `The name of the step file ${JSON.stringify(path)} holds a control character`,
@@ -81,7 +90,11 @@ async function loadStep(path: string): Promise<Step> {
   return { ...definition, name, path };
 }
 
-function isDefinition(value: unknown): value is StepDefinition {
+/** Whether a name of a step could not stand on one line. */
+export const hasControlCharacter = (name: string): boolean => /[\u0000-\u001f\u007f]/.test(name);
+
+/** Whether a value is what `defineBackfill`, `defineSchemaStep`, `defineSqlStep` or `requireBackfill` return. */
+export function isDefinition(value: unknown): value is StepDefinition {
   if (typeof value !== 'object' || value === null || !('kind' in value)) return false;
   return ['backfill', 'schema', 'sql', 'require'].includes(String(value.kind));
 }

@@ -4,6 +4,14 @@ import { zhErrors } from './zh.errors.js';
 import { zhHints } from './zh.hints.js';
 import { zhLint } from './zh.lint.js';
 import { zhResults } from './zh.results.js';
+import { zhUmzug } from './zh.umzug.js';
 
 /** What a person reads, in Simplified Chinese, by the English text of the sources. A test holds the two together. */
-export const zh: Catalog = { ...zhErrors, ...zhHints, ...zhChecks, ...zhResults, ...zhLint };
+export const zh: Catalog = {
+  ...zhErrors,
+  ...zhHints,
+  ...zhChecks,
+  ...zhResults,
+  ...zhLint,
+  ...zhUmzug,
+};

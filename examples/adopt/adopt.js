@@ -1,0 +1,10 @@
+import { importExecuted, ledgerStorage } from 'umzug-backfill';
+import { db } from './database.js';
+
+// Once for each store, before the first `node migrate.js`. Again it changes nothing.
+const { imported, present } = await importExecuted({
+  from: { table: 'SequelizeMeta' },
+  to: ledgerStorage(db),
+  isDryRun: process.argv.includes('--dry-run'),
+});
+console.log({ imported, present });

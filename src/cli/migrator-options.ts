@@ -1,0 +1,45 @@
+import type { BackupOptions, MigratorOptions } from '../migrator/session.js';
+import type { CommonOptions } from './options.js';
+
+/** What a program brings with it that embeds the command line, instead of a config file. */
+export interface Embedding {
+  /** Loads its project, with the options of runs that count where the arguments say nothing. */
+  readonly loadMigrator: () => Promise<MigratorOptions>;
+  /** How that program is called, as `node migrate.js`: for help and hints. */
+  readonly program: string;
+}
+
+/** A project, and options of runs that count where the arguments say nothing. */
+export type MigratorDefaults = Pick<MigratorOptions, 'project'> & Partial<MigratorOptions>;
+
+/** What the arguments of a command ask of a migrator; events and signals are the caller's to add. */
+export function migratorOptions(
+  options: CommonOptions,
+  path: string,
+  defaults: MigratorDefaults,
+): MigratorOptions {
+  return {
+    ...defaults,
+    path,
+    batchRows: options.batchSize ?? defaults.batchRows,
+    targetBatchMs: options.targetBatchMs ?? defaults.targetBatchMs,
+    pace: options.pace ?? defaults.pace,
+    walLimitBytes: options.walLimit === undefined ? defaults.walLimitBytes : options.walLimit * 2 ** 20,
+    isConfirmed: options.yes ?? defaults.isConfirmed,
+    isStrict: options.strict ?? defaults.isStrict,
+    backup: backupOptions(options, defaults.backup),
+    lockTimeoutMs: options.lockTimeout === undefined ? defaults.lockTimeoutMs : options.lockTimeout * 1000,
+    allowsTriggers: options.allowTriggers ?? defaults.allowsTriggers,
+  };
+}
+
+/** Without a backup where the arguments or else the defaults say so; an argument about backups asks for one. */
+function backupOptions(
+  { backup, backupDir, checkBackup, keepBackups }: CommonOptions,
+  defaults: BackupOptions | false | undefined,
+): BackupOptions | false | undefined {
+  if (backup === false) return false;
+  if ((backupDir ?? checkBackup ?? keepBackups) === undefined) return defaults;
+  const { folder, check, keep } = defaults || {};
+  return { folder: backupDir ?? folder, check: checkBackup ?? check, keep: keepBackups ?? keep };
+}

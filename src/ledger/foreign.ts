@@ -1,0 +1,39 @@
+import type { Ledger } from './ledger.js';
+import { FOREIGN, isOpen } from './records.js';
+import { requireState } from './storage.js';
+
+// The ledger as the storage of somebody's own Umzug. What writes runs inside its caller's transaction.
+
+/**
+ * Names of what counts as executed: foreign migrations, and steps of ours as any storage would have them. One that is half
+ * applied, or not verified, is not, so that `up` goes on with it; one that is half reverted still is, so that `down` does.
+ */
+export function executedNames(ledger: Ledger): string[] {
+  return ledger
+    .steps()
+    .filter(
+      ({ name, status }) =>
+        status === 'reverting' ||
+        (status === 'applied' && !ledger.runs(name).some((run) => isOpen(run.status))),
+    )
+    .map(({ name }) => name);
+}
+
+/** Notes that a migration is executed. A step of ours has written its row itself; a name that is there is no error. */
+export function logName(ledger: Ledger, name: string): void {
+  const record = ledger.step(name);
+  if (record) {
+    requireState(record.status === 'applied', name);
+    return;
+  }
+  ledger.beginStep({ name, kind: FOREIGN, fingerprint: '' }); // there is no declaration to take one of
+  ledger.finishStep(name, 0);
+}
+
+/** Notes that a migration is not executed any more. A step of ours has removed its row itself; none is no error. */
+export function unlogName(ledger: Ledger, name: string): void {
+  const record = ledger.step(name);
+  if (!record) return;
+  requireState(record.kind === FOREIGN, name);
+  ledger.forgetStep(name);
+}

@@ -1,0 +1,116 @@
+import type { RunnableMigration } from 'umzug';
+import type { BackfillDefinition } from '../backfill/define.js';
+import type { Project } from '../config.js';
+import { BackfillError } from '../errors.js';
+import type { MigratorOptions } from '../migrator/session.js';
+import { refuseUnknown, requireText } from '../options.js';
+import { hasControlCharacter, isDefinition } from '../steps/load.js';
+import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
+import { databasePath, refuseOpenTransaction, type StoreDatabase } from './database.js';
+import { nameWithoutEnding } from './ledger-storage.js';
+import { checkRunSettings, RUN_SETTINGS, type RunSettings } from './run-settings.js';
+
+/** What {@link backfillStep} takes, beside the settings of a run. */
+export interface BackfillStepOptions extends RunSettings {
+  /** Name of the migration, without the ending of a file. The ledger knows the backfill by it: it must stay. */
+  readonly name: string;
+  /** The store: the path of its file, or a connection of better-sqlite3 to it; nothing is run on the connection. */
+  readonly database: StoreDatabase;
+  /** What to fill, as `defineBackfill()` returns it. */
+  readonly backfill: BackfillDefinition;
+  /** How to back the store up before it is changed. Default `false`: not at all, as with umzug's other migrations. */
+  readonly backup?: RunSettings['backup'];
+}
+
+const WHAT = 'backfillStep()';
+
+/**
+ * A backfill as a migration for the list of an Umzug that is there already, whatever its storage and its other migrations.
+ *
+ * `up` takes the run lock, fills in batches, catches up rows that were written meanwhile and verifies as its end; after a kill it
+ * goes on behind the last committed batch. `down` takes back exactly the cells that it filled. Both use the ledger in the
+ * store, which goes with the last step in it, and connections of their own. On a backfill that is done `up` changes nothing,
+ * and `down` on one that is not begun neither.
+ *
+ * @param options see {@link BackfillStepOptions}
+ * @returns a migration for umzug's `migrations`. Its functions reject with a {@link BackfillError}, which umzug gives as the
+ *   `cause` of its MigrationError: `VERIFICATION_FAILED`, `RUN_LOCKED`, `TERMINATED`, `SQLITE_TWICE`, `STORE_BUSY` also when the
+ *   connection is in a transaction, `STEP_DRIFTED` from a `down` whose declaration has changed, and the others of `up` and `down`
+ * @throws {BackfillError} `STEP_INVALID` naming the option that is missing, unknown or of the wrong kind; `STORE_NOT_A_FILE`
+ *   when the database is in memory
+ *
+ * @example
+ * const fillOrderTimes = backfillStep({
+ *   name: '003-fill-order-times',
+ *   database: db,
+ *   backfill: defineBackfill({
+ *     table: 'orders',
+ *     key: 'id',
+ *     columns: { ordered_at: firstOf('body', ['ordered_at', 'ts'], 'created_at') },
+ *   }),
+ * });
+ */
+export function backfillStep(options: BackfillStepOptions): RunnableMigration<unknown> {
+  refuseUnknown(options, ['name', 'database', 'backfill', ...RUN_SETTINGS], WHAT, 'STEP_INVALID');
+  const { name, database, backfill, ...settings } = options;
+  checkName(name);
+  checkRunSettings(settings, WHAT, 'STEP_INVALID');
+  if (!isDefinition(backfill) || backfill.kind !== 'backfill') {
+    throw new BackfillError(
+      'STEP_INVALID',
+      `Expected \`backfill\` in ${WHAT} to be made by defineBackfill()`,
+      'Write backfill: defineBackfill({ … })',
+    );
+  }
+  const path = databasePath(database, WHAT, 'STEP_INVALID');
+  const migrator: MigratorOptions = {
+    backup: false,
+    ...settings,
+    project: projectOf(name, backfill, path),
+    path,
+  };
+  const ready = (): void => {
+    refuseSecondSqlite();
+    refuseOpenTransaction(database, WHAT);
+  };
+  return {
+    name,
+    async up() {
+      ready();
+      const { up } = await import('../migrator/up.js'); // late: every step file imports this package
+      const { error } = await up(migrator);
+      if (error) throw error;
+    },
+    async down() {
+      ready();
+      const { down } = await import('../migrator/down.js');
+      const { error } = await down(migrator, { names: [name] }).catch(whenNotBegun);
+      if (error) throw error;
+    },
+  };
+}
+
+/** umzug asks for the `down` of a step again whose row went before umzug could unlog it. */
+function whenNotBegun(error: unknown): { readonly error?: BackfillError } {
+  if (error instanceof BackfillError && error.code === 'STEP_NOT_APPLIED') return {};
+  throw error;
+}
+
+function checkName(name: unknown): void {
+  const text = requireText(name, 'name', WHAT, 'STEP_INVALID');
+  if (!hasControlCharacter(text) && nameWithoutEnding(text) === text) return;
+  throw new BackfillError(
+    'STEP_INVALID',
+    `Expected \`name\` in ${WHAT} to be one line without the ending of a file, got ${JSON.stringify(text)}`,
+    `Name it ${JSON.stringify(nameWithoutEnding(text).replace(/[\u0000-\u001f\u007f]/g, ' '))}`,
+  );
+}
+
+/** A project of this step alone, in a ledger that may hold others. */
+function projectOf(name: string, backfill: BackfillDefinition, path: string): Project {
+  return {
+    config: { kind: 'config', database: { path }, steps: [], requires: {} },
+    steps: [{ ...backfill, name, path: WHAT }],
+    isPart: true,
+  };
+}

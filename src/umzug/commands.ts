@@ -1,0 +1,179 @@
+import { isAbsolute, relative } from 'node:path';
+import type { MigrateDownOptions, MigrateUpOptions, MigrationMeta, Umzug } from 'umzug';
+import type { Project } from '../config.js';
+import { BackfillError } from '../errors.js';
+import type { SkipRecord, StepRecord } from '../ledger/records.js';
+import type { BackfillOutcome } from '../migrator/backfill.js';
+import type { MigratorOptions } from '../migrator/session.js';
+import type { Status } from '../migrator/status.js';
+import { refuseUnknown } from '../options.js';
+import { DEFAULT_REPORT } from '../report/default-file.js';
+import type { ReportOutcome } from '../report/report.js';
+import { shellWord } from '../shell.js';
+import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
+import type { Verification } from '../verification/verify.js';
+import type { Lang } from '../words/lang.js';
+import type { RunSettings } from './run-settings.js';
+import { downTarget, upTarget } from './targets.js';
+
+/** What the commands of a migrator work with. */
+export interface MigratorParts {
+  readonly umzug: Umzug<object>;
+  /** umzug's context: its listeners get it, no step does. */
+  readonly context: object;
+  readonly settings: RunSettings;
+  /** Loads the project, once. */
+  readonly load: () => Promise<Project>;
+  /** Where the store is now: its environment variable may change. */
+  readonly path: () => string;
+}
+
+/** umzug's name and path of a step; one that is given by name, or whose file is gone, has no path. */
+export const metaOf = (name: string, path: string | undefined): MigrationMeta =>
+  path === undefined || !isAbsolute(path) ? { name } : { name, path };
+
+/** What a migrator can do that umzug does not know. Each rejects with a `BackfillError` when the store is refused. */
+export interface MigratorCommands {
+  /** Where the store and each step stand; reads only. */
+  status(): Promise<Status>;
+  /**
+   * Verifies every backfill, reading only. A failed check is no error: see `verdict`.
+   *
+   * @param options `minCoverage`: coverage below this many percent fails. Default: it doesn't
+   */
+  verify(options?: { readonly minCoverage?: number }): Promise<readonly Verification[]>;
+  /**
+   * Runs applied backfills again: for rows written since, or from the first key on, trying skips again. Verifies them.
+   *
+   * @param name one backfill. Default: all
+   * @param options `isRescan`: whether to begin at the first key. Default false
+   */
+  backfill(name?: string, options?: { readonly isRescan?: boolean }): Promise<Omit<BackfillOutcome, 'error'>>;
+  /**
+   * Rows and cells that were left alone, with their reasons.
+   *
+   * @param name one backfill. Default: all
+   */
+  skips(name?: string): Promise<readonly BackfillSkips[]>;
+  /**
+   * Verifies, and writes an HTML report, also when a check fails: its `error` is then `VERIFICATION_FAILED`.
+   *
+   * @param file where to, relative to the current folder. Default `umzug-backfill-report.html`
+   * @param options `lang`: its language, `en` or `zh`. Default `en`
+   */
+  report(file?: string, options?: { readonly lang?: Lang }): Promise<ReportOutcome>;
+}
+
+/** What a backfill has left alone, by key. */
+export interface BackfillSkips {
+  readonly backfill: string;
+  readonly skips: readonly SkipRecord[];
+}
+
+/** The options of a command, with the listeners of the Umzug told. */
+async function migratorOptions({ umzug, context, settings, load, path }: MigratorParts) {
+  refuseSecondSqlite();
+  const project = await load();
+  const onUmzugEvent: MigratorOptions['onUmzugEvent'] = async (event, name) => {
+    const file = project.steps.find((step) => step.name === name)?.path;
+    await umzug.emit(event, { ...metaOf(name, file), context });
+  };
+  return { ...settings, onUmzugEvent, project, path: path() } satisfies MigratorOptions;
+}
+
+/** Runs one of umzug's own commands between the events that umzug has around it. */
+async function run(
+  parts: MigratorParts,
+  command: string,
+  act: (options: MigratorOptions) => Promise<readonly string[]>,
+): Promise<MigrationMeta[]> {
+  const { umzug, context } = parts;
+  await umzug.emit('beforeCommand', { command, context });
+  try {
+    const options = await migratorOptions(parts);
+    const { steps } = options.project;
+    return (await act(options)).map((name) => metaOf(name, steps.find((step) => step.name === name)?.path));
+  } finally {
+    await umzug.emit('afterCommand', { command, context });
+  }
+}
+
+async function stepRecords(options: MigratorOptions): Promise<StepRecord[]> {
+  const { withSession } = await import('../migrator/session.js');
+  return await withSession(options, 'look', ({ ledger }) => ledger.steps());
+}
+
+/** umzug's own commands, through the whole flow of this package. Their modules are loaded when they are called. */
+export const umzugCommands = (parts: MigratorParts) => ({
+  up: (how: MigrateUpOptions = {}): Promise<MigrationMeta[]> =>
+    run(parts, 'up', async (options) => {
+      const target = await upTarget(how, () => stepRecords(options));
+      const { up } = await import('../migrator/up.js');
+      const { applied, error } = await up(options, target);
+      if (error) throw error;
+      return applied;
+    }),
+  down: (how: MigrateDownOptions = {}): Promise<MigrationMeta[]> =>
+    run(parts, 'down', async (options) => {
+      const target = await downTarget(how, () => stepRecords(options));
+      const { down } = await import('../migrator/down.js');
+      const { reverted, error } = await down(options, target);
+      if (error) throw error;
+      return reverted;
+    }),
+  pending: (): Promise<MigrationMeta[]> =>
+    run(parts, 'pending', async (options) => {
+      const applied = await appliedNames(options);
+      return options.project.steps.map(({ name }) => name).filter((name) => !applied.includes(name));
+    }),
+  executed: (): Promise<MigrationMeta[]> => run(parts, 'executed', appliedNames),
+  async create(): Promise<void> {
+    throw new BackfillError(
+      'USAGE',
+      "umzug's create() writes functions, and a step of this package is a declaration",
+      'Write one: umzug-backfill create NAME --backfill',
+    );
+  },
+  async runAsCLI(argv: string[] = process.argv.slice(2)): Promise<boolean> {
+    const { runInProcess } = await import('../cli/process.js');
+    const loadMigrator = async () => await migratorOptions(parts);
+    const program = `node ${shellWord(relative(process.cwd(), process.argv[1] ?? ''))}`;
+    const exitCode = await runInProcess(argv, { loadMigrator, program });
+    process.exitCode = exitCode;
+    return exitCode === 0;
+  },
+});
+
+async function appliedNames(options: MigratorOptions): Promise<string[]> {
+  const records = await stepRecords(options);
+  return records.filter(({ status }) => status === 'applied').map(({ name }) => name);
+}
+
+/** The commands that umzug does not know. */
+export const furtherCommands = (parts: MigratorParts): MigratorCommands => ({
+  async status() {
+    const { status } = await import('../migrator/status.js');
+    return await status(await migratorOptions(parts));
+  },
+  async verify(options = {}) {
+    refuseUnknown(options, ['minCoverage'], 'verify()', 'USAGE');
+    const { verify } = await import('../migrator/verify.js');
+    return await verify(await migratorOptions(parts), options);
+  },
+  async backfill(name, options = {}) {
+    refuseUnknown(options, ['isRescan'], 'backfill()', 'USAGE');
+    const { backfill } = await import('../migrator/backfill.js');
+    const { error, ...outcome } = await backfill(await migratorOptions(parts), { name, ...options });
+    if (error) throw error;
+    return outcome;
+  },
+  async skips(name) {
+    const { skips } = await import('../migrator/status.js');
+    return await skips(await migratorOptions(parts), name);
+  },
+  async report(file = DEFAULT_REPORT, options = {}) {
+    refuseUnknown(options, ['lang'], 'report()', 'USAGE');
+    const { report } = await import('../report/report.js');
+    return await report(await migratorOptions(parts), file, options);
+  },
+});

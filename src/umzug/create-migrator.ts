@@ -1,0 +1,117 @@
+import { createRequire } from 'node:module';
+import type { Umzug, UmzugStorage } from 'umzug';
+import { type Project, type StoreRequirements, storePath } from '../config.js';
+import { BackfillError } from '../errors.js';
+import { refuseUnknown, requireText } from '../options.js';
+import { furtherCommands, type MigratorCommands, metaOf, umzugCommands } from './commands.js';
+import { ledgerStorage } from './ledger-storage.js';
+import { checkRunSettings, RUN_SETTINGS, type RunSettings } from './run-settings.js';
+import { checkSources, loadSources, type StepSource } from './step-sources.js';
+
+/** What {@link createMigrator} takes, beside the settings of its runs. */
+export interface CreateMigratorOptions extends RunSettings {
+  /** The store: its path, or a path with the environment variable that overrides it. `~/` is the home folder. */
+  readonly database: string | { readonly path: string; readonly env?: string };
+  /** Steps: folders of step files, or definitions by name, or a list of both. */
+  readonly steps?: StepSource | readonly StepSource[];
+  /** More steps, as `steps`: all together are one list, ordered by name (code units). At least one of the three is given. */
+  readonly migrations?: StepSource | readonly StepSource[];
+  /** More steps, as `steps`. */
+  readonly backfills?: StepSource | readonly StepSource[];
+  /** Folder that folders of steps are relative to. Default: the current one. */
+  readonly folder?: string;
+  /** Checks on the store before every command that reads or changes it. Default: none. */
+  readonly requires?: StoreRequirements;
+}
+
+/**
+ * An Umzug whose `up` and `down` are those of this package: run lock, backup, checks before, batches, verification. They
+ * reject with a {@link BackfillError} itself, not with umzug's MigrationError. `runAsCLI()` is the command line of this package.
+ */
+export type Migrator = Umzug<object> & MigratorCommands;
+
+const WHAT = 'createMigrator()';
+const SOURCES = ['steps', 'migrations', 'backfills'] as const;
+
+/**
+ * Makes a ready Umzug of a project: its steps in their order, the ledger in the store as its storage, the run lock, backups,
+ * verification, and this package's command line. Neither the store nor a folder is touched before the first command.
+ *
+ * What umzug's users know holds: `up({ to | step | migrations })`, `down(…)`, `pending()`, `executed()`, and the events
+ * `migrating`, `migrated`, `reverting`, `reverted`, `beforeCommand`, `afterCommand`, whose listeners are waited for. It differs where
+ * umzug would lose something: `rerun: 'ALLOW'` and `create()` are refused, a step without `down` is refused by `down()`, `executed()`
+ * names also what has no file any more, and `up()` without a pending step still catches up rows and verifies. `migrated` comes
+ * before a backfill is verified.
+ *
+ * @param options see {@link CreateMigratorOptions}
+ * @returns the Umzug, with the commands of {@link MigratorCommands}
+ * @throws {BackfillError} `CONFIG_INVALID` naming the option that is missing, unknown or of the wrong kind. Its commands reject
+ *   with that for a folder that can not be read, `STEP_INVALID`, `USAGE` for options of theirs, `STEP_UNKNOWN`, `STEP_NOT_APPLIED`,
+ *   `RUN_LOCKED`, `VERIFICATION_FAILED`, `SQLITE_TWICE`, and the other codes of the command line
+ *
+ * @example
+ * const migrator = createMigrator({
+ *   database: { path: 'shop.db', env: 'SHOP_DB' },
+ *   migrations: 'migrations',
+ *   backfills: {
+ *     '002-order-times': defineBackfill({
+ *       table: 'events',
+ *       key: 'id',
+ *       columns: { ordered_at: firstOf('body', ['ordered_at', 'ts'], 'created_at') },
+ *     }),
+ *   },
+ * });
+ * await migrator.up();
+ */
+export function createMigrator(options: CreateMigratorOptions): Migrator {
+  const { load, path, settings } = check(options);
+  // umzug is loaded here, and not with this module: every file of a step imports this package, and it takes its time.
+  const { Umzug: UmzugClass } = createRequire(import.meta.url)('umzug') as typeof import('umzug');
+  const context = {};
+  const storage = (): UmzugStorage => ledgerStorage(path());
+  const umzug: Umzug<object> = new UmzugClass<object>({
+    migrations: async () =>
+      (await load()).steps.map(({ name, path: file }) => ({
+        ...metaOf(name, file),
+        up: () => umzug.up({ migrations: [name], rerun: 'SKIP' }),
+        down: () => umzug.down({ migrations: [name], rerun: 'SKIP' }),
+      })),
+    context,
+    storage: {
+      executed: (params) => storage().executed(params),
+      logMigration: (params) => storage().logMigration(params),
+      unlogMigration: (params) => storage().unlogMigration(params),
+    },
+    logger: undefined,
+  });
+  const parts = { umzug, context, settings, load, path };
+  return Object.assign(umzug, umzugCommands(parts), furtherCommands(parts));
+}
+
+/** Validates the options, and says how the project is loaded, once, and where the store is now. */
+function check(options: CreateMigratorOptions) {
+  const known = ['database', ...SOURCES, 'folder', 'requires', ...RUN_SETTINGS];
+  refuseUnknown(options, known, WHAT, 'CONFIG_INVALID');
+  const { database: given, steps, migrations, backfills, folder, requires = {}, ...settings } = options;
+  checkRunSettings(settings, WHAT, 'CONFIG_INVALID');
+  const database = typeof given === 'string' ? { path: given } : given;
+  refuseUnknown(database ?? {}, ['path', 'env'], `\`database\` of ${WHAT}`, 'CONFIG_INVALID');
+  requireText(database?.path, 'database', WHAT, 'CONFIG_INVALID');
+  refuseUnknown(requires, ['tables', 'version'], `\`requires\` of ${WHAT}`, 'CONFIG_INVALID');
+  const base = folder === undefined ? process.cwd() : requireText(folder, 'folder', WHAT, 'CONFIG_INVALID');
+  const sources = SOURCES.flatMap((name) => checkSources({ steps, migrations, backfills }[name], name, WHAT));
+  if (sources.length === 0) {
+    throw new BackfillError(
+      'CONFIG_INVALID',
+      `${WHAT} has no steps`,
+      "Name a folder of steps, or give them by name: migrations: 'migrations', backfills: { NAME: defineBackfill({ … }) }",
+    );
+  }
+  const config = { kind: 'config', database, steps: [], requires } as const;
+  let project: Promise<Project> | undefined;
+  const load = (): Promise<Project> => {
+    project ??= loadSources(sources, base).then((loaded) => ({ config, steps: loaded }));
+    return project;
+  };
+  return { load, path: () => storePath(config, undefined, process.env), settings };
+}

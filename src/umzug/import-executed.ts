@@ -1,0 +1,133 @@
+import type { UmzugStorage } from 'umzug';
+import { BackfillError } from '../errors.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { FOREIGN } from '../ledger/records.js';
+import { refuseUnknown, requireText } from '../options.js';
+import { identifier } from '../store/sqlite/sql.js';
+import type { Store } from '../store/sqlite/store.js';
+import { databasePath, type StoreDatabase } from './database.js';
+import { type LedgerStorage, nameWithoutEnding } from './ledger-storage.js';
+import { inLedger } from './open-ledger.js';
+
+/** A table in the store in which another storage keeps the names, as sequelize's does. */
+export interface NamesTable {
+  /** As `SequelizeMeta`. */
+  readonly table: string;
+  /** Column with the names. Default `name`. */
+  readonly column?: string;
+}
+
+/** What {@link importExecuted} takes. */
+export interface ImportOptions {
+  /** The storage until now: one of umzug's or one like it, as `new JSONStorage()`, or a table in the store itself. */
+  readonly from: Pick<UmzugStorage, 'executed'> | NamesTable;
+  /** The storage from now on: what `ledgerStorage()` returns, or what it takes. */
+  readonly to: LedgerStorage | StoreDatabase;
+  /** Whether only to say what would be imported. Default false. */
+  readonly isDryRun?: boolean;
+}
+
+/** What {@link importExecuted} did. */
+export interface ImportOutcome {
+  /** Names that were not in the ledger and are now, or with `isDryRun` would be, by code unit. */
+  readonly imported: readonly string[];
+  /** Names that were in it already. */
+  readonly present: readonly string[];
+}
+
+const WHAT = 'importExecuted()';
+
+/**
+ * Takes over what another storage says is executed, in one transaction, so that umzug runs none of it again on
+ * `ledgerStorage()`. The other storage is only read. Names lose the ending of a file of code: `001.js` becomes `001`.
+ *
+ * Done once, when a project adopts this package; done again it changes nothing. It refuses a ledger that has migrations
+ * already and lacks some of these: the other storage was used after the ledger was, or one of them was reverted in the ledger.
+ *
+ * @param options see {@link ImportOptions}
+ * @returns what was imported, and what was there
+ * @throws {BackfillError} `USAGE` for an option that is unknown or of the wrong kind; `TABLE_MISSING`, `COLUMN_MISSING`;
+ *   `IMPORT_REFUSED` when the ledger contradicts, or a name is no text; `SQLITE_TWICE` or a `STORE_…` code
+ *
+ * @example
+ * await importExecuted({ from: new JSONStorage({ path: 'umzug.json' }), to: ledgerStorage('shop.db') });
+ * @example
+ * await importExecuted({ from: { table: 'SequelizeMeta' }, to: db });
+ */
+export async function importExecuted(options: ImportOptions): Promise<ImportOutcome> {
+  refuseUnknown(options, ['from', 'to', 'isDryRun'], WHAT, 'USAGE');
+  const { from, to, isDryRun = false } = options;
+  const path =
+    typeof to === 'object' && to !== null && 'path' in to ? to.path : databasePath(to, WHAT, 'USAGE');
+  const readNames = await reader(from);
+  const { logName } = await import('../ledger/foreign.js');
+  return await inLedger(path, isDryRun ? 'look' : 'write', ({ store, ledger }) => {
+    const names = [...new Set(readNames(store).map((name) => nameWithoutEnding(asText(name))))].sort();
+    const imported = names.filter((name) => ledger.step(name) === undefined);
+    refuseContradiction(ledger, names, imported);
+    if (!isDryRun) for (const name of imported) logName(ledger, name);
+    return { imported, present: names.filter((name) => !imported.includes(name)) };
+  });
+}
+
+/** How the names are read, once the store is open. A storage is asked before: it may take its time. */
+async function reader(from: ImportOptions['from']): Promise<(store: Store) => readonly unknown[]> {
+  if (typeof from === 'object' && from !== null && 'executed' in from) {
+    const names: readonly unknown[] = await from.executed({ context: {} });
+    return () => names;
+  }
+  if (typeof from !== 'object' || from === null) {
+    throw new BackfillError(
+      'USAGE',
+      `Expected \`from\` in ${WHAT} to be a storage of umzug or a table`,
+      "Write from: new JSONStorage({ path: 'umzug.json' }), or from: { table: 'SequelizeMeta' }",
+    );
+  }
+  refuseUnknown(from, ['table', 'column'], `\`from\` of ${WHAT}`, 'USAGE');
+  const table = requireText(from.table, 'from.table', WHAT, 'USAGE');
+  const column = requireText(from.column ?? 'name', 'from.column', WHAT, 'USAGE');
+  const { absentColumns, hasTable } = await import('../schema/inspect.js');
+  return (store) => {
+    if (!hasTable(store, table)) {
+      throw new BackfillError(
+        'TABLE_MISSING',
+        `The store has no table ${table} to import names from`,
+        'Name the table of the storage until now; sqlite3 STORE .tables lists those of the store',
+      );
+    }
+    if (absentColumns(store, table, [column]).size > 0) {
+      throw new BackfillError(
+        'COLUMN_MISSING',
+        `The table ${table} has no column ${column} to import names from`,
+        'Name the column with the names of migrations as `from.column`',
+      );
+    }
+    return store.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
+  };
+}
+
+function asText(name: unknown): string {
+  if (typeof name === 'string' && name !== '') return name;
+  throw new BackfillError(
+    'IMPORT_REFUSED',
+    'Among the names to import is one that is no text',
+    'Mend it where it stands, or name the right column; nothing was imported',
+  );
+}
+
+/** A ledger that has begun is the storage already: what it lacks then is not executed. Nor is what stands half done in it. */
+function refuseContradiction(ledger: Ledger, names: readonly string[], missing: readonly string[]): void {
+  const steps = ledger.steps();
+  const halfDone = steps.find(({ name, status }) => status !== 'applied' && names.includes(name));
+  const hasBegun = steps.some(({ kind }) => kind === FOREIGN);
+  if (!halfDone && (!hasBegun || missing.length === 0)) return;
+  throw new BackfillError(
+    'IMPORT_REFUSED',
+    halfDone
+      ? `The other storage says that ${halfDone.name} is executed, and the ledger that it is half done`
+      : `The ledger has migrations already, and lacks ${missing.join(', ')}, which the other storage says are executed`,
+    halfDone
+      ? 'Finish it first, or take it back: run umzug on the other storage once more; nothing was imported'
+      : 'If they are executed, log each: await ledgerStorage(PATH).logMigration({ name }); nothing was imported',
+  );
+}

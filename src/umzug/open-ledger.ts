@@ -1,0 +1,39 @@
+import { BackfillError } from '../errors.js';
+import type { Session } from '../migrator/session.js';
+import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
+
+/**
+ * Opens a store that somebody's own Umzug is about to use, acts in one transaction, and closes it. It may be a file without
+ * bytes yet, as a connection makes one: its first migration makes the tables.
+ *
+ * @param access `look` writes nothing, but that it rolls back what a killed writer has left half done
+ * @param act synchronous
+ * @throws {BackfillError} `SQLITE_TWICE` or a `STORE_…` code
+ */
+export async function inLedger<Result>(
+  path: string,
+  access: 'look' | 'write',
+  act: (session: Session) => Result,
+): Promise<Result> {
+  refuseSecondSqlite();
+  // Late: whatever imports this package, as every file of a step does, need not load SQLite.
+  const { Ledger } = await import('../ledger/ledger.js');
+  const { locateStore } = await import('../store/path.js');
+  const { Store } = await import('../store/sqlite/store.js');
+  const files = locateStore(path, { mayBeEmpty: true });
+  const open = (): InstanceType<typeof Store> => {
+    try {
+      return new Store(files, { access });
+    } catch (error) {
+      if (!(error instanceof BackfillError) || error.code !== 'STORE_HOT_JOURNAL') throw error;
+      return new Store(files, { access: 'write' });
+    }
+  };
+  const store = open();
+  try {
+    const session = { store, ledger: new Ledger(store) };
+    return access === 'look' ? store.snapshot(() => act(session)) : store.write(() => act(session));
+  } finally {
+    store.close();
+  }
+}

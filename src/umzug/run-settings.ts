@@ -1,0 +1,76 @@
+import type { PaceOptions } from '../backfill/run-options.js';
+import { BackfillError, type ErrorCode } from '../errors.js';
+import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
+import { refuseUnknown } from '../options.js';
+
+/** How runs go, beside their pace. */
+export interface RunSettings extends PaceOptions {
+  /** How to back the store up before it is changed; `false`: not at all. */
+  readonly backup?: BackupOptions | false | undefined;
+  /** How long to wait for another run, in milliseconds; 0: not at all. Default 60,000. */
+  readonly lockTimeoutMs?: number | undefined;
+  /** Whether updates may fire the table's triggers. Default false: they are refused. */
+  readonly allowsTriggers?: boolean | undefined;
+  /** Whether a person has agreed to what the command line asks `--yes` for. Default false. */
+  readonly isConfirmed?: boolean | undefined;
+  /** Whether steps that have changed since they were applied are refused. Default false: a warning. */
+  readonly isStrict?: boolean | undefined;
+  /** Stops a run between two batches; its `reason` is the name of a signal, as `SIGTERM`. Default: nothing does. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told what happens. Default: nobody is. */
+  readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
+}
+
+const POSITIVE = ['batchRows', 'targetBatchMs', 'walLimitBytes'] as const;
+const NOT_NEGATIVE = ['walWaitMs', 'threadFromBytes', 'lockTimeoutMs'] as const;
+const BOOLEAN = ['allowsTriggers', 'isConfirmed', 'isStrict'] as const;
+
+/** Names of all settings of a run. */
+export const RUN_SETTINGS: readonly string[] = [
+  ...POSITIVE,
+  ...NOT_NEGATIVE,
+  ...BOOLEAN,
+  'pace',
+  'backup',
+  'signal',
+  'onEvent',
+];
+
+/**
+ * Refuses settings of the wrong kind. Unknown ones are for the caller to refuse, among its own.
+ *
+ * @param what the call that they were given to, as `createMigrator()`
+ * @throws {BackfillError} with `code`, naming the setting
+ */
+export function checkRunSettings(settings: RunSettings, what: string, code: ErrorCode): void {
+  const insist = (name: string, value: unknown, isRight: boolean, expected: string): void => {
+    if (value === undefined || isRight) return;
+    throw new BackfillError(
+      code,
+      `Expected \`${name}\` in ${what} to be ${expected}, got \`${String(value)}\``,
+      `Set \`${name}\` in ${what}, or leave it out for its default`,
+    );
+  };
+  const isPositive = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) > 0;
+  for (const name of POSITIVE) {
+    insist(name, settings[name], isPositive(settings[name]), 'a positive integer');
+  }
+  for (const name of NOT_NEGATIVE) {
+    const value: unknown = settings[name];
+    insist(name, value, typeof value === 'number' && value >= 0, 'a number, 0 or more');
+  }
+  for (const name of BOOLEAN) {
+    insist(name, settings[name], typeof settings[name] === 'boolean', 'true or false');
+  }
+  const { pace, backup, signal, onEvent } = settings;
+  insist('pace', pace, pace === 'courteous' || pace === 'full', 'courteous or full');
+  insist('signal', signal, signal instanceof AbortSignal, 'an AbortSignal');
+  insist('onEvent', onEvent, typeof onEvent === 'function', 'a function');
+  if (backup === undefined || backup === false) return;
+  insist('backup', backup, typeof backup === 'object' && backup !== null, 'false or an object');
+  refuseUnknown(backup, ['folder', 'check', 'keep'], `\`backup\` of ${what}`, code);
+  const { folder, check, keep } = backup;
+  insist('backup.folder', folder, typeof folder === 'string' && folder !== '', 'a folder');
+  insist('backup.check', check, check === 'quick' || check === 'full', 'quick or full');
+  insist('backup.keep', keep, isPositive(keep), 'a positive integer');
+}

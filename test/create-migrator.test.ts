@@ -1,0 +1,290 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import type { CreateMigratorOptions, Migrator } from '../src/index.js';
+import { cleanEnv, root } from './support/cli.js';
+import {
+  api,
+  column,
+  EVENTS,
+  filled,
+  hasLedger,
+  orderColumn,
+  orderTimes,
+  Umzug,
+  withShop,
+} from './support/shop.js';
+import { dumpSchema, failureOf } from './support/stores.js';
+
+const { createMigrator, defineSqlStep } = api;
+
+const [schema, backfill] = ['001-order-column', '002-order-times'];
+const steps = { [schema]: orderColumn, [backfill]: orderTimes };
+
+const shopMigrator = (database: string, extra: Partial<CreateMigratorOptions> = {}): Migrator =>
+  createMigrator({ database, steps, backup: false, batchRows: 10, ...extra });
+
+const INDEXES = `SELECT count(*) FROM sqlite_schema WHERE name = 'idx_events_ordered_at'`;
+
+const names = (metas: readonly { name: string }[]): string[] => metas.map(({ name }) => name);
+
+/** The events of an Umzug, in order, as `event name`. */
+function listen(umzug: Migrator): string[] {
+  const told: string[] = [];
+  for (const event of ['migrating', 'migrated', 'reverting', 'reverted'] as const)
+    umzug.on(event, ({ name }) => void told.push(`${event} ${name}`));
+  for (const event of ['beforeCommand', 'afterCommand'] as const)
+    umzug.on(event, ({ command }) => void told.push(`${event} ${command}`));
+  return told;
+}
+
+describe('createMigrator', () => {
+  it('returns an Umzug whose commands and events are those that its users know', () =>
+    withShop(async (path) => {
+      const before = dumpSchema(path);
+      const umzug = shopMigrator(path);
+      expect(umzug).to.be.instanceOf(Umzug);
+      expect(names(await umzug.pending())).to.deep.equal([schema, backfill]);
+      expect(await umzug.executed()).to.deep.equal([]);
+      const told = listen(umzug);
+      expect(await umzug.up()).to.deep.equal([{ name: schema }, { name: backfill }]);
+      expect(told).to.deep.equal([
+        'beforeCommand up',
+        ...[schema, backfill].flatMap((name) => [`migrating ${name}`, `migrated ${name}`]),
+        'afterCommand up',
+      ]);
+      expect(filled(path)).to.equal(EVENTS);
+      expect(await umzug.pending()).to.deep.equal([]);
+      expect(names(await umzug.executed())).to.deep.equal([schema, backfill]);
+      told.length = 0;
+      expect(names(await umzug.down())).to.deep.equal([backfill]);
+      expect(filled(path)).to.equal(0);
+      expect(names(await umzug.down({ to: 0 }))).to.deep.equal([schema]);
+      expect(told.filter((text) => text.startsWith('revert'))).to.deep.equal(
+        [backfill, schema].flatMap((name) => [`reverting ${name}`, `reverted ${name}`]),
+      );
+      expect(dumpSchema(path)).to.deep.equal(before);
+    }));
+
+  it('takes `to`, `step` and `migrations` as umzug does', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      expect(names(await umzug.up({ to: schema }))).to.deep.equal([schema]);
+      expect(names(await umzug.up({ step: 1 }))).to.deep.equal([backfill]);
+      expect(names(await umzug.down({ step: 2 }))).to.deep.equal([backfill, schema]);
+      expect(names(await umzug.up({ migrations: [schema] }))).to.deep.equal([schema]);
+      expect(names(await umzug.up({ migrations: [schema, backfill], rerun: 'SKIP' }))).to.deep.equal([
+        backfill,
+      ]);
+      expect(names(await umzug.down({ migrations: [backfill] }))).to.deep.equal([backfill]);
+      expect(names(await umzug.down({ migrations: [backfill, schema], rerun: 'SKIP' }))).to.deep.equal([
+        schema,
+      ]);
+      expect(hasLedger(path)).to.equal(false);
+    }));
+
+  it('refuses what would lose something, or that it does not have', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      await umzug.up();
+      await failureOf('USAGE', () => umzug.up({ migrations: [schema] }));
+      await failureOf('USAGE', () => umzug.up({ migrations: [schema], rerun: 'ALLOW' }));
+      await failureOf('USAGE', () => umzug.down({ migrations: [schema], rerun: 'ALLOW' }));
+      await failureOf('USAGE', () => umzug.up({ steps: 1 } as never));
+      await failureOf('STEP_UNKNOWN', () => umzug.up({ migrations: ['003'] }));
+      await failureOf('STEP_UNKNOWN', () => umzug.down({ to: '003' }));
+      await failureOf('USAGE', () => umzug.create({ name: 'x.js' }));
+      await failureOf('BACKFILL_UNKNOWN', () => umzug.backfill('003'));
+      await umzug.down();
+      await failureOf('STEP_NOT_APPLIED', () => umzug.down({ migrations: [backfill] }));
+      expect(names(await umzug.executed())).to.deep.equal([schema]);
+    }));
+
+  it('waits for its listeners, and ends at what one throws, with the step logged', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      const told: string[] = [];
+      umzug.on('migrating', async ({ name }) => {
+        await new Promise(setImmediate);
+        told.push(`${name}, indexes ${column(path, INDEXES)}`);
+      });
+      const failing = umzug.on('migrated', async ({ name }) => {
+        await new Promise(setImmediate);
+        if (name === schema) throw new Error('not this one');
+      });
+      const error = await failureOf('INTERNAL', () => umzug.up());
+      expect(String((error.cause as Error).message)).to.equal('not this one');
+      expect(names(await umzug.executed())).to.deep.equal([schema]);
+      failing();
+      await umzug.up();
+      expect(told).to.deep.equal([`${schema}, indexes 0`, `${backfill}, indexes 1`]);
+    }));
+
+  it('rejects with the error itself where a verification fails, and verifies again', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      const off = umzug.on('migrated', ({ name }) => {
+        if (name === backfill) column(path, `UPDATE events SET ordered_at = NULL WHERE id = 7 RETURNING id`);
+      });
+      const error = await failureOf('VERIFICATION_FAILED', () => umzug.up());
+      expect(error).to.be.instanceOf(api.BackfillError);
+      off();
+      await umzug.up(); // no step is pending, and a row waits
+      const [verification] = await umzug.verify();
+      expect(verification?.verdict).not.to.equal('fail');
+      expect(filled(path)).to.equal(EVENTS);
+    }));
+
+  it('tells its status, verifies, runs again, lists skips and reports', () =>
+    withShop(async (path, folder) => {
+      const umzug = shopMigrator(path);
+      await umzug.up();
+      column(path, `INSERT INTO events (kind, body) VALUES ('order', 'not JSON') RETURNING id`);
+      expect((await umzug.status()).isPending).to.equal(true);
+      expect((await umzug.backfill()).ran).to.deep.equal([backfill]);
+      expect(await umzug.skips(backfill)).to.deep.equal([
+        { backfill, skips: [{ key: BigInt(EVENTS + 1), target: '*', reason: 'DOCUMENT_UNREADABLE' }] },
+      ]);
+      expect((await umzug.verify()).map(({ verdict }) => verdict)).to.deep.equal(['warn']);
+      const coverage = (await umzug.verify({ minCoverage: 100 }))[0]?.checks.find(
+        ({ id }) => id === 'coverage',
+      );
+      expect(coverage?.verdict).to.equal('fail');
+      const report = await umzug.report(join(folder, 'report.html'));
+      expect(report.backfills).to.deep.equal([{ name: backfill, verdict: 'warn' }]);
+    }));
+
+  it('takes folders and definitions together, in one order', () =>
+    withShop(async (path) => {
+      const umzug = createMigrator({
+        database: path,
+        folder: root,
+        migrations: ['migrations', { 'a-first': defineSqlStep({ up: ['SELECT 1'] }) }],
+        backfills: 'backfills',
+      });
+      expect(await umzug.migrations({})).to.have.length(3);
+      const [first, second, third] = await umzug.pending();
+      expect(first).to.deep.equal({ name: 'a-first' });
+      expect(second?.name).to.equal('v021-1-decision-columns');
+      expect(third?.path).to.equal(join(root, 'backfills/v021-2-decision-fields.ts'));
+    }));
+
+  it('names what is executed though nobody has its definition any more', () =>
+    withShop(async (path) => {
+      await shopMigrator(path).up();
+      const other = createMigrator({ database: path, steps: { [schema]: orderColumn } });
+      expect(names(await other.executed())).to.deep.equal([schema, backfill]);
+      await failureOf('STEP_FILE_GONE', () => other.down());
+    }));
+
+  it('goes to the store that the environment names', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator('', {
+        database: { path: '/nowhere/shop.db', env: 'CREATE_MIGRATOR_TEST_DB' },
+      });
+      await failureOf('STORE_MISSING', () => umzug.pending());
+      process.env.CREATE_MIGRATOR_TEST_DB = path;
+      try {
+        expect(names(await umzug.pending())).to.deep.equal([schema, backfill]);
+      } finally {
+        delete process.env.CREATE_MIGRATOR_TEST_DB;
+      }
+    }));
+
+  it('refuses options that are unknown or of the wrong kind, by name', async () => {
+    const wrong: readonly (readonly [object, string])[] = [
+      [{ databse: 'x' }, 'databse'],
+      [{ database: 1 }, 'database'],
+      [{ database: { path: 'x', var: 'Y' } }, 'var'],
+      [{ steps: undefined }, 'no steps'],
+      [{ steps: 7 }, 'steps'],
+      [{ steps: { '001': {} } }, '001'],
+      [{ steps: { '': orderTimes } }, 'steps'],
+      [{ backfills: orderTimes }, 'kind'],
+      [{ requires: { table: [] } }, 'table'],
+      [{ folder: '' }, 'folder'],
+      [{ batchRows: 0 }, 'batchRows'],
+      [{ pace: 'fast' }, 'pace'],
+      [{ lockTimeoutMs: -1 }, 'lockTimeoutMs'],
+      [{ isConfirmed: 'yes' }, 'isConfirmed'],
+      [{ signal: {} }, 'signal'],
+      [{ onEvent: true }, 'onEvent'],
+      [{ backup: true }, 'backup'],
+      [{ backup: { dir: 'x' } }, 'dir'],
+      [{ backup: { keep: 0 } }, 'backup.keep'],
+    ];
+    for (const [options, named] of wrong) {
+      const { message } = await failureOf('CONFIG_INVALID', () =>
+        createMigrator({ database: 'x.db', steps, ...options } as CreateMigratorOptions),
+      );
+      expect(message).to.include(named);
+    }
+  });
+});
+
+describe('runAsCLI', () => {
+  /** Runs a script that makes a migrator and hands the command line over. */
+  const asCli = (path: string, folder: string, args: readonly string[]) => {
+    mkdirSync(join(folder, 'node_modules'), { recursive: true });
+    symlinkOnce(root, join(folder, 'node_modules/umzug-backfill'));
+    writeFileSync(
+      join(folder, 'migrate.mjs'),
+      `import { createMigrator, defineBackfill, defineSchemaStep, firstOf } from 'umzug-backfill';
+      const migrator = createMigrator({
+        database: ${JSON.stringify(path)},
+        backup: false,
+        batchRows: 10,
+        steps: {
+          '${schema}': defineSchemaStep({ table: 'events', columns: { ordered_at: 'TEXT' } }),
+          '${backfill}': defineBackfill({ table: 'events', key: 'id', columns: { ordered_at: firstOf('body', ['ts'], 'created_at') } }),
+        },
+      });
+      migrator.on('migrated', ({ name }) => console.error('told ' + name));
+      const isDone = await migrator.runAsCLI();
+      console.error('done ' + isDone);`,
+    );
+    return spawnSync(process.execPath, ['migrate.mjs', ...args], {
+      cwd: folder,
+      env: cleanEnv(folder),
+      encoding: 'utf8',
+    });
+  };
+  const symlinkOnce = (target: string, path: string): void => {
+    try {
+      symlinkSync(target, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+  };
+
+  it('is this package’s command line on this project, with its settings and its listeners', () =>
+    withShop(async (path, folder) => {
+      const up = asCli(path, folder, ['up', '--json']);
+      expect(up.status, up.stderr).to.equal(0);
+      expect(JSON.parse(up.stdout)).to.deep.include({ applied: [schema, backfill] });
+      expect(JSON.parse(up.stdout).backup).to.equal(undefined);
+      expect(up.stderr).to.include(`told ${backfill}`).and.to.include('done true');
+      const batches = column<number>(path, 'SELECT count(*) FROM umzug_backfill_batches');
+      expect(batches[0]).to.equal(EVENTS / 10);
+      const down = asCli(path, folder, ['down', '--backup-dir', folder, '--json']);
+      expect(JSON.parse(down.stdout).backup.path).to.include(folder);
+    }));
+
+  it('ends with the exit code of its command, and names the script in hints and help', () =>
+    withShop(async (path, folder) => {
+      const check = asCli(path, folder, ['status', '--check']);
+      expect(check.status).to.equal(3);
+      expect(check.stderr).to.include('done false');
+      const verify = asCli(path, folder, ['verify']);
+      expect(verify.stderr)
+        .to.include('STEP_NOT_APPLIED')
+        .and.to.include('→ Apply it first: node migrate.mjs up');
+      const help = asCli(path, folder, ['report', '--help']);
+      expect(help.stdout)
+        .to.include('Usage: node migrate.mjs report')
+        .and.to.include('umzug-backfill-report.html')
+        .and.to.include('node migrate.mjs report --out');
+    }));
+});

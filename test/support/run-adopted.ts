@@ -1,0 +1,80 @@
+import Database from 'better-sqlite3';
+import type { Umzug as UmzugOf } from 'umzug';
+import type { BackfillStepOptions } from '../../src/index.js';
+import { api, column, JSONStorage, orderTimes, Umzug } from './shop.js';
+
+// An Umzug that was there before this package, with one migration of its own and a backfill of ours; with this file as its
+// script in a process that kills itself on the way: PATH up|down ledger|json COUNT, after so many batches.
+
+/** Where umzug's own storage is, beside the store. */
+export const jsonOf = (path: string): string => `${path}.json`;
+
+/** The project's Umzug, on a connection of its own. */
+export function adopted(
+  db: Database.Database,
+  storage: 'ledger' | 'json',
+  extra: Partial<BackfillStepOptions> = {},
+): UmzugOf<Database.Database> {
+  return new Umzug<Database.Database>({
+    context: db,
+    storage: storage === 'ledger' ? api.ledgerStorage(db) : new JSONStorage({ path: jsonOf(db.name) }),
+    logger: undefined,
+    migrations: [
+      {
+        name: '001-order-column.js',
+        up: async ({ context }) => context.exec('ALTER TABLE events ADD COLUMN ordered_at TEXT'),
+        down: async ({ context }) => context.exec('ALTER TABLE events DROP COLUMN ordered_at'),
+      },
+      api.backfillStep({
+        name,
+        database: db,
+        backfill: orderTimes,
+        batchRows: 10,
+        ...extra,
+      }),
+    ],
+  });
+}
+
+/** Name of the shop's backfill. */
+export const name = '002-order-times';
+/** Adds the column that it fills. */
+export const withColumn = 'ALTER TABLE events ADD COLUMN ordered_at TEXT;';
+
+/** Runs `act` with a connection of the project's. */
+export async function connected<Result>(
+  path: string,
+  act: (db: Database.Database) => Promise<Result>,
+): Promise<Result> {
+  const db = new Database(path);
+  try {
+    return await act(db);
+  } finally {
+    db.close();
+  }
+}
+
+/** The shop's backfill as a migration. */
+export const step = (database: BackfillStepOptions['database'], extra: Partial<BackfillStepOptions> = {}) =>
+  api.backfillStep({ name, database, backfill: orderTimes, batchRows: 10, ...extra });
+
+/** Calls a migration as umzug does. */
+export const call = (migration: ReturnType<typeof step>, direction: 'up' | 'down'): Promise<unknown> =>
+  Promise.resolve(migration[direction]?.({ name: migration.name, context: {} }));
+
+/** The names in the ledger, with their kinds. */
+export const ledgerRows = (path: string): string[] =>
+  column(path, `SELECT name || ' ' || kind || ' ' || status FROM umzug_backfill_steps ORDER BY name`);
+
+const [, script = '', path = '', direction, storage, count] = process.argv;
+if (script.endsWith('run-adopted.ts') && (storage === 'ledger' || storage === 'json')) {
+  let batches = 0;
+  const umzug = adopted(new Database(path), storage, {
+    onEvent: ({ event }) => {
+      if (event !== 'batch_committed' && event !== 'batch_reverted') return;
+      batches += 1;
+      if (batches === Number(count)) process.kill(process.pid, 'SIGKILL');
+    },
+  });
+  await (direction === 'up' ? umzug.up() : umzug.down());
+}
