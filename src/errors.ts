@@ -95,6 +95,13 @@ export const ERROR_CODES = Object.keys(EXIT_BY_CODE) as readonly ErrorCode[];
  *
  * Neither text ever holds a payload's contents or SQLite's own message (a trigger's `RAISE` can quote a payload);
  * `cause` may, so it is for a debugger, never for a log.
+ *
+ * @example
+ * await migrateOnDeploy().catch((error: unknown) => {
+ *   if (!(error instanceof BackfillError)) throw error;
+ *   console.error(`${error.code}: ${error.message}. ${error.hint}`);
+ *   process.exitCode = error.exitCode;
+ * });
  */
 export class BackfillError extends Error {
   override readonly name = 'BackfillError';

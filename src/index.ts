@@ -7,6 +7,7 @@ export {
   type ProcessOptions,
   type SetOptions,
 } from './backfill/define.js';
+export type { PaceOptions, StopSignal } from './backfill/run-options.js';
 export {
   type CellValue,
   type Changes,
@@ -43,6 +44,15 @@ export {
 export { defineSqlStep, type SqlStepDefinition, type SqlStepOptions } from './steps/sql-step.js';
 export { type BackfillStepOptions, backfillStep } from './umzug/backfill-step.js';
 export type { BackfillSkips, MigratorCommands } from './umzug/commands.js';
+export type {
+  CommandEvent,
+  MigrateOptions,
+  MigrationMeta,
+  MigrationStorage,
+  RunnableStep,
+  StepEvent,
+  UmzugCommands,
+} from './umzug/contract.js';
 export { type CreateMigratorOptions, createMigrator, type Migrator } from './umzug/create-migrator.js';
 export type { Connection, StoreDatabase } from './umzug/database.js';
 export {

@@ -90,12 +90,14 @@ describe('createMigrator', () => {
       const umzug = shopMigrator(path);
       await umzug.up();
       await failureOf('USAGE', () => umzug.up({ migrations: [schema] }));
-      await failureOf('USAGE', () => umzug.up({ migrations: [schema], rerun: 'ALLOW' }));
-      await failureOf('USAGE', () => umzug.down({ migrations: [schema], rerun: 'ALLOW' }));
+      await failureOf('USAGE', () => umzug.up({ migrations: [schema], rerun: 'ALLOW' as never }));
+      await failureOf('USAGE', () => umzug.down({ migrations: [schema], rerun: 'ALLOW' as never }));
       await failureOf('USAGE', () => umzug.up({ steps: 1 } as never));
       await failureOf('STEP_UNKNOWN', () => umzug.up({ migrations: ['003'] }));
       await failureOf('STEP_UNKNOWN', () => umzug.down({ to: '003' }));
-      await failureOf('USAGE', () => umzug.create({ name: 'x.js' }));
+      await failureOf('USAGE', () =>
+        (umzug as unknown as InstanceType<typeof Umzug>).create({ name: 'x.js' }),
+      );
       await failureOf('BACKFILL_UNKNOWN', () => umzug.backfill('003'));
       await umzug.down();
       await failureOf('STEP_NOT_APPLIED', () => umzug.down({ migrations: [backfill] }));
@@ -164,7 +166,7 @@ describe('createMigrator', () => {
         migrations: ['migrations', { 'a-first': defineSqlStep({ up: ['SELECT 1'] }) }],
         backfills: 'backfills',
       });
-      expect(await umzug.migrations({})).to.have.length(3);
+      expect(await (umzug as unknown as InstanceType<typeof Umzug>).migrations({})).to.have.length(3);
       const [first, second, third] = await umzug.pending();
       expect(first).to.deep.equal({ name: 'a-first' });
       expect(second?.name).to.equal('v021-1-decision-columns');

@@ -1,5 +1,5 @@
-import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
@@ -136,18 +136,22 @@ describe('a deploy', () => {
       expect((thrown as { hint: string }).hint).to.match(/\S/);
     }));
 
-  it('refuses the background where the process has loaded another copy of SQLite', () =>
-    withFolder(async (folder) => {
-      const copy = join(folder, 'better_sqlite3.node');
-      copyFileSync(join(root, 'node_modules/better-sqlite3/build/Release/better_sqlite3.node'), copy);
-      const script = `
+  // As better-sqlite3 12 names its addon, and as 13 does.
+  for (const addon of ['better_sqlite3.node', 'better-sqlite3/prebuilds/linux-x64.node']) {
+    it(`refuses the background where the process has loaded another copy of SQLite, ${addon}`, () =>
+      withFolder(async (folder) => {
+        const copy = join(folder, addon);
+        mkdirSync(dirname(copy), { recursive: true });
+        copyFileSync(join(root, 'node_modules/better-sqlite3/build/Release/better_sqlite3.node'), copy);
+        const script = `
         const { startBackfills } = await import(${JSON.stringify(pathToFileURL(join(root, 'dist/src/index.js')).href)});
         process.dlopen({ exports: {} }, ${JSON.stringify(copy)});
         try { startBackfills({ path: 'none' }); } catch ({ code, message }) { console.log(code, message); }`;
-      const { stdout } = await runCommand([process.execPath, '--input-type=module', '-e', script]);
-      expect(stdout).to.match(/^SQLITE_TWICE /);
-      expect(stdout).to.include(copy);
-    }));
+        const { stdout } = await runCommand([process.execPath, '--input-type=module', '-e', script]);
+        expect(stdout).to.match(/^SQLITE_TWICE /);
+        expect(stdout).to.include(copy);
+      }));
+  }
 
   it('refuses a store on which a newer version of the package has worked', () =>
     withGeneratedStore({ audits: 30 }, async (path) => {

@@ -25,8 +25,14 @@ const ALLOWED: Readonly<Record<string, readonly number[]>> = {
   'umzug-backfill verify --min-coverage 99': [0, 5],
 };
 
-/** The demo is run below, `npm test` is this. */
-const RUN_ELSEWHERE: ReadonlySet<string> = new Set(['npm install && npm run demo', 'npm test']);
+/** The demo is run below, `npm test` is this, and test/package.test.ts packs, installs and uses the tarball. */
+const RUN_ELSEWHERE: ReadonlySet<string> = new Set([
+  'npm install && npm run demo',
+  'npm test',
+  'npm install && npm pack',
+  'npm install ./umzug-backfill-0.1.0.tgz',
+  'npx umzug-backfill up',
+]);
 
 /** What each page is run on: a store as it is before it, or after `up`. */
 const PAGES = [
@@ -67,8 +73,9 @@ describe('commands in the documentation', () => {
         if (isUp) await run('umzug-backfill up --no-backup');
         const commands = commandsOf(file);
         expect(commands.length).to.be.above(0);
-        for (const command of commands) {
-          if (RUN_ELSEWHERE.has(command)) continue;
+        for (const shown of commands) {
+          if (RUN_ELSEWHERE.has(shown)) continue;
+          const command = shown.replace(/^npx (?=umzug-backfill )/, ''); // it is on the PATH here
           expect(command).to.match(/^(?:umzug-backfill|npm run (?:--silent )?migrate --) /);
           // After the last `down` of a page the rest speaks of a store that is filled.
           if (command.startsWith('umzug-backfill skips')) await run('umzug-backfill up --no-backup');

@@ -11,13 +11,14 @@ import {
   DEFAULT_TARGET_BATCH_MS,
   DEFAULT_WAL_LIMIT_MIB,
   type RunOptions,
+  type StopSignal,
 } from './run-options.js';
 
 /** How long a run waits for whoever pins the WAL, and between two looks whether it is free, in milliseconds. */
 const [WAL_WAIT_MS, WAL_LOOK_MS] = [60_000, 250];
 
 /** Stops a run between two batches if it was told to. */
-export function throwIfStopped(signal: AbortSignal | undefined, where: string): void {
+export function throwIfStopped(signal: StopSignal | undefined, where: string): void {
   if (!signal?.aborted) return;
   const isTerm = signal.reason === 'SIGTERM';
   throw new BackfillError(

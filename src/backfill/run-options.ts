@@ -11,15 +11,23 @@ export const DEFAULT_TARGET_BATCH_MS = 40;
 /** Size at which the WAL is not let grow further when nobody says otherwise, in MiB. */
 export const DEFAULT_WAL_LIMIT_MIB = 256;
 
+/** What of an `AbortSignal` counts here. Any will do; a project without the type of that name can do with its own. */
+export interface StopSignal {
+  /** Whether to stop. */
+  readonly aborted: boolean;
+  /** Why: `SIGTERM` or `SIGINT`, as the error tells it. */
+  readonly reason?: unknown;
+}
+
 /** How large batches are, how they leave room for others, and what runs beside them. */
 export interface PaceOptions {
-  /** Rows of a batch at most. Default {@link DEFAULT_BATCH_ROWS}. */
+  /** Rows of a batch at most. Default 5,000. */
   readonly batchRows?: number | undefined;
-  /** How long a batch should hold the write lock, in milliseconds. Default {@link DEFAULT_TARGET_BATCH_MS}. */
+  /** How long a batch should hold the write lock, in milliseconds. Default 40. */
   readonly targetBatchMs?: number | undefined;
   /** Whether to pause for other writers. Default `courteous`. */
   readonly pace?: PaceName | undefined;
-  /** Size of the WAL in bytes at which the run waits for whoever pins it. Default {@link DEFAULT_WAL_LIMIT_MIB} MiB. */
+  /** Size of the WAL in bytes at which the run waits for whoever pins it. Default 256 MiB. */
   readonly walLimitBytes?: number | undefined;
   /** How long it waits then, in milliseconds, before it stops with `WAL_PINNED`. Default 60,000. */
   readonly walWaitMs?: number | undefined;
@@ -80,7 +88,7 @@ export type RunEvent =
 /** How to run. */
 export interface RunOptions extends PaceOptions {
   /** Stops the run between two batches; its `reason` is the signal's name. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: StopSignal | undefined;
   /** Called after each commit. */
   readonly onEvent?: ((event: RunEvent) => void) | undefined;
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { StopSignal } from '../backfill/run-options.js';
 import { loadProject, storePath } from '../config.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
@@ -143,7 +144,7 @@ export function makeCli(surroundings: Surroundings, listener: Listener): Cli {
       };
       const migrator: MigratorOptions = {
         ...migratorOptions(options, path, loaded),
-        signal: signal ? AbortSignal.any([signal, stopper.signal]) : stopper.signal,
+        signal: signal ? either(signal, stopper.signal) : stopper.signal,
         onEvent: (event) => {
           listenInBatches(event, stop);
           onEvent?.(event);
@@ -167,6 +168,16 @@ export function makeCli(surroundings: Surroundings, listener: Listener): Cli {
     },
   };
 }
+
+/** A signal that stops when one of two does. */
+const either = (a: StopSignal, b: StopSignal): StopSignal => ({
+  get aborted() {
+    return a.aborted || b.aborted;
+  },
+  get reason() {
+    return a.aborted ? a.reason : b.reason;
+  },
+});
 
 const exitCodeOf = ({ error, exitCode }: Output): number => error?.exitCode ?? exitCode ?? EXIT.done;
 

@@ -35,8 +35,14 @@ export interface RunningBackfills {
  * process would lose its locks: it is refused where that is seen, and runs `umzug-backfill up` as a second process instead.
  *
  * @param options see {@link BackgroundOptions}
+ * @returns at once; its `done` settles when everything is filled and verified
  * @throws {BackfillError} `SQLITE_TWICE` when another copy of SQLite is loaded in this process
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
+ *
+ * @example
+ * const backfills = startBackfills({ onEvent: ({ event }) => console.log(event) });
+ * process.once('SIGTERM', () => backfills.stop());
+ * await backfills.done;
  */
 export function startBackfills({ onEvent, ...data }: BackgroundOptions = {}): RunningBackfills {
   refuseSecondSqlite();

@@ -1,4 +1,4 @@
-import type { PaceOptions } from '../backfill/run-options.js';
+import type { PaceOptions, StopSignal } from '../backfill/run-options.js';
 import { loadProject, storePath } from '../config.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import type { UpOutcome } from '../migrator/up.js';
@@ -21,7 +21,7 @@ export interface DeployOptions extends PaceOptions {
   /** Whether updates may fire triggers. Default false. */
   readonly allowsTriggers?: boolean;
   /** Stops between two batches; its `reason` is a signal's name. */
-  readonly signal?: AbortSignal;
+  readonly signal?: StopSignal;
   /** Told what happens. */
   readonly onEvent?: (event: MigratorEvent) => void;
 }
@@ -40,8 +40,7 @@ export type DeployOutcome = Omit<UpOutcome, 'error'>;
  *
  * @example
  * await migrateOnDeploy({ backfills: 'background' });
- * const backfills = startBackfills();
- * server.listen(8080);
+ * const backfills = startBackfills(); // and now serve
  */
 export async function migrateOnDeploy({
   folder = process.cwd(),

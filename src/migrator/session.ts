@@ -1,5 +1,5 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
-import type { PaceOptions, RunEvent } from '../backfill/run-options.js';
+import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.js';
 import type { Project } from '../config.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
@@ -70,7 +70,7 @@ export interface MigratorOptions extends PaceOptions {
   /** Whether drift is refused rather than reported. Default false. */
   readonly isStrict?: boolean | undefined;
   /** Stops a run between two batches. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: StopSignal | undefined;
   /** Told what happens. */
   readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
   /** Told of each step what umzug tells its listeners, and waited for; what it throws ends the command, as with umzug. */

@@ -1,4 +1,3 @@
-import type { RunnableMigration } from 'umzug';
 import type { BackfillDefinition } from '../backfill/define.js';
 import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
@@ -6,6 +5,7 @@ import type { MigratorOptions } from '../migrator/session.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { hasControlCharacter, isDefinition } from '../steps/load.js';
 import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
+import type { RunnableStep } from './contract.js';
 import { databasePath, refuseOpenTransaction, type StoreDatabase } from './database.js';
 import { nameWithoutEnding } from './ledger-storage.js';
 import { checkRunSettings, RUN_SETTINGS, type RunSettings } from './run-settings.js';
@@ -40,6 +40,9 @@ const WHAT = 'backfillStep()';
  *   when the database is in memory
  *
  * @example
+ * import Database from 'better-sqlite3';
+ *
+ * const db = new Database('shop.db');
  * const fillOrderTimes = backfillStep({
  *   name: '003-fill-order-times',
  *   database: db,
@@ -50,7 +53,7 @@ const WHAT = 'backfillStep()';
  *   }),
  * });
  */
-export function backfillStep(options: BackfillStepOptions): RunnableMigration<unknown> {
+export function backfillStep(options: BackfillStepOptions): RunnableStep {
   refuseUnknown(options, ['name', 'database', 'backfill', ...RUN_SETTINGS], WHAT, 'STEP_INVALID');
   const { name, database, backfill, ...settings } = options;
   checkName(name);

@@ -4,6 +4,7 @@ import { type Project, type StoreRequirements, storePath } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { furtherCommands, type MigratorCommands, metaOf, umzugCommands } from './commands.js';
+import type { UmzugCommands } from './contract.js';
 import { ledgerStorage } from './ledger-storage.js';
 import { checkRunSettings, RUN_SETTINGS, type RunSettings } from './run-settings.js';
 import { checkSources, loadSources, type StepSource } from './step-sources.js';
@@ -26,9 +27,9 @@ export interface CreateMigratorOptions extends RunSettings {
 
 /**
  * An Umzug whose `up` and `down` are those of this package: run lock, backup, checks before, batches, verification. They
- * reject with a {@link BackfillError} itself, not with umzug's MigrationError. `runAsCLI()` is the command line of this package.
+ * reject with a {@link BackfillError} itself, not with umzug's MigrationError. It is an `Umzug` when the program runs.
  */
-export type Migrator = Umzug<object> & MigratorCommands;
+export interface Migrator extends UmzugCommands, MigratorCommands {}
 
 const WHAT = 'createMigrator()';
 const SOURCES = ['steps', 'migrations', 'backfills'] as const;
@@ -85,7 +86,7 @@ export function createMigrator(options: CreateMigratorOptions): Migrator {
     logger: undefined,
   });
   const parts = { umzug, context, settings, load, path };
-  return Object.assign(umzug, umzugCommands(parts), furtherCommands(parts));
+  return Object.assign(umzug, umzugCommands(parts), furtherCommands(parts)) as unknown as Migrator;
 }
 
 /** Validates the options, and says how the project is loaded, once, and where the store is now. */

@@ -1,10 +1,10 @@
-import type { UmzugStorage } from 'umzug';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { FOREIGN } from '../ledger/records.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { identifier } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
+import type { MigrationStorage } from './contract.js';
 import { databasePath, type StoreDatabase } from './database.js';
 import { type LedgerStorage, nameWithoutEnding } from './ledger-storage.js';
 import { inLedger } from './open-ledger.js';
@@ -20,7 +20,7 @@ export interface NamesTable {
 /** What {@link importExecuted} takes. */
 export interface ImportOptions {
   /** The storage until now: one of umzug's or one like it, as `new JSONStorage()`, or a table in the store itself. */
-  readonly from: Pick<UmzugStorage, 'executed'> | NamesTable;
+  readonly from: Pick<MigrationStorage, 'executed'> | NamesTable;
   /** The storage from now on: what `ledgerStorage()` returns, or what it takes. */
   readonly to: LedgerStorage | StoreDatabase;
   /** Whether only to say what would be imported. Default false. */
@@ -50,8 +50,13 @@ const WHAT = 'importExecuted()';
  *   `IMPORT_REFUSED` when the ledger contradicts, or a name is no text; `SQLITE_TWICE` or a `STORE_…` code
  *
  * @example
+ * import { JSONStorage } from 'umzug';
+ *
  * await importExecuted({ from: new JSONStorage({ path: 'umzug.json' }), to: ledgerStorage('shop.db') });
  * @example
+ * import Database from 'better-sqlite3';
+ *
+ * const db = new Database('shop.db');
  * await importExecuted({ from: { table: 'SequelizeMeta' }, to: db });
  */
 export async function importExecuted(options: ImportOptions): Promise<ImportOutcome> {

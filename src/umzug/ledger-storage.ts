@@ -1,10 +1,10 @@
-import type { UmzugStorage } from 'umzug';
 import type { Ledger } from '../ledger/ledger.js';
+import type { MigrationStorage } from './contract.js';
 import { databasePath, type StoreDatabase } from './database.js';
 import { inLedger } from './open-ledger.js';
 
 /** What {@link ledgerStorage} returns: an UmzugStorage that says which store it is of. */
-export interface LedgerStorage extends UmzugStorage {
+export interface LedgerStorage extends MigrationStorage {
   /** Path of the store. */
   readonly path: string;
 }
@@ -29,6 +29,10 @@ export const nameWithoutEnding = (name: string): string => name.replace(/(?<=.)\
  * @throws {BackfillError} `USAGE` when `database` is no path and no connection, `STORE_NOT_A_FILE` when it is in memory
  *
  * @example
+ * import { Umzug } from 'umzug';
+ * import Database from 'better-sqlite3';
+ *
+ * const db = new Database('shop.db');
  * const umzug = new Umzug({
  *   migrations: { glob: 'migrations/*.js' },
  *   context: db,

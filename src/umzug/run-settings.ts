@@ -1,4 +1,4 @@
-import type { PaceOptions } from '../backfill/run-options.js';
+import type { PaceOptions, StopSignal } from '../backfill/run-options.js';
 import { BackfillError, type ErrorCode } from '../errors.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import { refuseUnknown } from '../options.js';
@@ -16,7 +16,7 @@ export interface RunSettings extends PaceOptions {
   /** Whether steps that have changed since they were applied are refused. Default false: a warning. */
   readonly isStrict?: boolean | undefined;
   /** Stops a run between two batches; its `reason` is the name of a signal, as `SIGTERM`. Default: nothing does. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: StopSignal | undefined;
   /** Told what happens. Default: nobody is. */
   readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
 }
@@ -64,7 +64,12 @@ export function checkRunSettings(settings: RunSettings, what: string, code: Erro
   }
   const { pace, backup, signal, onEvent } = settings;
   insist('pace', pace, pace === 'courteous' || pace === 'full', 'courteous or full');
-  insist('signal', signal, signal instanceof AbortSignal, 'an AbortSignal');
+  insist(
+    'signal',
+    signal,
+    typeof signal === 'object' && signal !== null && typeof signal.aborted === 'boolean',
+    'an AbortSignal',
+  );
   insist('onEvent', onEvent, typeof onEvent === 'function', 'a function');
   if (backup === undefined || backup === false) return;
   insist('backup', backup, typeof backup === 'object' && backup !== null, 'false or an object');

@@ -1,8 +1,9 @@
 import { createRequire } from 'node:module';
-import { basename, dirname, sep } from 'node:path';
+import { dirname, sep } from 'node:path';
 import { BackfillError } from '../../errors.js';
 
-const SQLITE_ADDON = /sqlite3?\.node$/;
+/** A native module of that name, or one that a package of that name has built or brought: `better-sqlite3/prebuilds/linux-x64.node`. */
+const SQLITE_ADDON = /sqlite3?(?:[\\/](?:build|prebuilds)[\\/].*)?\.node$/;
 
 /**
  * Refuses to work in a process that has loaded another copy of SQLite: two copies drop each other's locks on a file. Takes
@@ -12,7 +13,7 @@ const SQLITE_ADDON = /sqlite3?\.node$/;
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
  */
 export function refuseSecondSqlite(): void {
-  const loaded = loadedAddons().filter((path) => SQLITE_ADDON.test(basename(path)));
+  const loaded = loadedAddons().filter((path) => SQLITE_ADDON.test(path));
   const ours = dirname(createRequire(import.meta.url).resolve('better-sqlite3/package.json')) + sep;
   const second = loaded.find((path) => !path.startsWith(ours));
   if (second === undefined) return;

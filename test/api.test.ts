@@ -1,0 +1,75 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { apiPage } from './support/api-page.js';
+import { root, useFolder } from './support/cli.js';
+import { readEntries } from './support/declarations.js';
+import { manifest } from './support/package.js';
+
+// The public API is documented where it stands, and docs/api.md is made of that: UMZUG_BACKFILL_API=write writes the page.
+
+const page = join(root, 'docs/api.md');
+
+describe('the public API', () => {
+  const folder = useFolder();
+  const entries = readEntries();
+  const exported = entries.flatMap((entry) => entry.exported);
+
+  it('has a docstring on every export', () => {
+    expect(exported.length).to.be.above(20);
+    expect(exported.filter(({ doc }) => doc === undefined).map(({ name }) => name)).to.deep.equal([]);
+  });
+
+  it('has one on every option', () => {
+    const options = exported.filter(({ name }) => name.endsWith('Options'));
+    const bare = options.flatMap(({ name, members }) =>
+      members.flatMap((member) => (member.doc === undefined ? `${name}.${member.name}` : [])),
+    );
+    expect(options.length).to.be.above(5);
+    expect(bare).to.deep.equal([]);
+  });
+
+  it('says of every function what it takes, and shows an example', () => {
+    for (const { name, code, doc } of exported.filter(({ kind }) => kind === 'function')) {
+      if (!code.includes('()')) expect(doc?.params, name).not.to.have.length(0);
+      expect(doc?.examples, name).not.to.have.length(0);
+    }
+  });
+
+  it('has examples that compile', () => {
+    const names = new Map(entries.map(({ module, exported }) => [module, exported.map(({ name }) => name)]));
+    const imports = [...names].map(([module, all]) => `import { ${all.join(', ')} } from '${module}';\n`);
+    const files = exported.flatMap(({ name, doc }) =>
+      (doc?.examples ?? []).map((example, i) => {
+        const file = `${name}-${i}.ts`;
+        writeFileSync(folder.file(file), `${imports.join('')}${example}\n`);
+        return file;
+      }),
+    );
+    symlinkSync(join(root, 'node_modules'), folder.file('node_modules')); // what an example may import beside
+    const paths = Object.entries(manifest.exports).flatMap(([path, target]) =>
+      typeof target === 'string' ? [] : [[path.replace('.', 'umzug-backfill'), [join(root, target.types)]]],
+    );
+    const compilerOptions = {
+      ...{ strict: true, noEmit: true, target: 'es2022', module: 'nodenext' },
+      ...{
+        types: ['node'],
+        typeRoots: [join(root, 'node_modules/@types')],
+        paths: Object.fromEntries(paths),
+      },
+    };
+    writeFileSync(folder.file('package.json'), '{ "type": "module" }');
+    writeFileSync(folder.file('tsconfig.json'), JSON.stringify({ compilerOptions, files }));
+    const tsc = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', folder.path], { encoding: 'utf8' });
+    expect(tsc.stdout).to.equal('');
+    expect(files.length).to.be.above(5);
+  });
+
+  it('is what docs/api.md says (`npm run api` writes it)', () => {
+    const expected = apiPage();
+    if (process.env.UMZUG_BACKFILL_API === 'write') writeFileSync(page, expected);
+    expect(readFileSync(page, 'utf8')).to.equal(expected);
+  });
+});
