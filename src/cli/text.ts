@@ -129,8 +129,10 @@ export function planText(command: string, plan: Plan, say: Say = asIs): string {
   ].join('\n');
 }
 
-function plannedStepLines({ step, statements, fill, cellsToRevert }: PlannedStep, say: Say): string[] {
+function plannedStepLines(planned: PlannedStep, say: Say): string[] {
+  const { step, statements, fill, cellsToRevert, awaits } = planned;
   const lines = statements.map(({ sql, lockMs }) => `${sql}   (write lock: about ${duration(lockMs)})`);
+  if (awaits !== undefined) lines.push(`known once ${awaits} is applied, which may make what it needs`);
   if (cellsToRevert !== undefined)
     lines.push(
       `set to NULL again up to ${count(cellsToRevert)} cells that still hold what their row derives`,

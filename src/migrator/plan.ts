@@ -62,6 +62,8 @@ export interface PlannedStep {
   readonly fill?: PlannedFill;
   /** Cells that the ledger says a `down` would take back. */
   readonly cellsToRevert?: number;
+  /** The step of plain SQL that may make what this one needs: what it will do is known once that is applied. */
+  readonly awaits?: string;
 }
 
 /** What a command would do. */
@@ -82,8 +84,11 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
   return await withSession(options, 'look', (session) => {
     const drifts = checkDrift(options, session.ledger.steps());
     const work = findWork(session, options, target);
-    const warnings = checkPendingSteps(session, options.project.steps, [...work.incomplete, ...work.pending]);
+    const pending = [...work.incomplete, ...work.pending];
+    const { warnings, awaiting } = checkPendingSteps(session, options.project.steps, pending);
     const steps = [...work.incomplete, ...work.waiting, ...work.pending].map((step): PlannedStep => {
+      const awaits = awaiting.get(step.name);
+      if (awaits !== undefined) return { step: step.name, statements: [], awaits };
       const statements = plannedStatements(session, step);
       if (step.kind !== 'backfill') return { step: step.name, statements };
       const kind = work.waiting.includes(step) ? 'catch-up' : 'first';

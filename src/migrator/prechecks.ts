@@ -13,35 +13,49 @@ import type { Store } from '../store/sqlite/store.js';
 import { requiredBackfill } from './requiring.js';
 import type { BackfillStep, Session } from './session.js';
 
+/** What a look at pending steps says. */
+export interface PendingChecks {
+  readonly warnings: readonly string[];
+  /** Steps that can't be judged yet, each with the step of plain SQL before it that may make what they need. */
+  readonly awaiting: ReadonlyMap<string, string>;
+}
+
 /**
- * Checks, without writing, that pending steps can run on this store.
+ * Checks, without writing, that pending steps can run on this store. What is refused behind a pending step of plain SQL is
+ * looked at again when that has run: it may make the table.
  *
  * @param steps the project's
- * @returns warnings
  * @throws {BackfillError} `STEP_INVALID`, `TABLE_MISSING`, `COLUMN_MISSING`, `KEY_UNSUITABLE`, `SCHEMA_BLOCKED` or a `VERSION_…` code
  */
 export function checkPendingSteps(
   { store, ledger }: Session,
   steps: readonly Step[],
   pending: readonly Step[],
-): string[] {
+): PendingChecks {
   const warnings: string[] = [];
+  const awaiting = new Map<string, string>();
+  let sqlStep: string | undefined;
   const coming = new Set<string>(); // columns that a pending step before will have made: `table.column`
   for (const step of pending) {
     if (step.kind === 'require') requiredBackfill(steps, step);
-    if (step.kind === 'sql' || step.kind === 'require') continue;
-    requireTable(store, step.table);
-    if (step.kind === 'schema') {
-      warnings.push(
-        ...rehearseUp(store, step, planSchemaStep(store, step), standingObjects(store, ledger, step)),
-      );
-      for (const name of comingColumns([step])) coming.add(name);
-    } else {
-      checkBackfill(store, step, coming);
-      checkKeyValues(store, step);
+    if (step.kind === 'sql') sqlStep = step.name;
+    if (step.kind !== 'schema' && step.kind !== 'backfill') continue;
+    try {
+      requireTable(store, step.table);
+      if (step.kind === 'schema') {
+        const standing = standingObjects(store, ledger, step);
+        warnings.push(...rehearseUp(store, step, planSchemaStep(store, step), standing));
+      } else {
+        checkBackfill(store, step, coming);
+        checkKeyValues(store, step);
+      }
+    } catch (error) {
+      if (sqlStep === undefined || !(error instanceof BackfillError)) throw error;
+      awaiting.set(step.name, sqlStep);
     }
+    if (step.kind === 'schema') for (const name of comingColumns([step])) coming.add(name);
   }
-  return warnings;
+  return { warnings, awaiting };
 }
 
 function requireTable(store: Store, table: string): void {

@@ -130,7 +130,7 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
       const all = findWork(session, options, target);
       const work = target.leavesBackfills ? withoutBackfills(session, all) : all;
       const left = target.leavesBackfills ? backfillsIn(all) : [];
-      const warnings = checkPendingSteps(session, options.project.steps, [
+      const { warnings } = checkPendingSteps(session, options.project.steps, [
         ...work.incomplete,
         ...work.pending,
       ]);
@@ -235,7 +235,13 @@ async function applyWork(
     await options.onUmzugEvent?.('migrated', name);
     for (const step of work.pending) if (step.name === name) await verify(step);
   });
+  let hasRunSql = false;
   for (const step of work.pending) {
+    if (hasRunSql) {
+      checkPendingSteps(session, options.project.steps, [step]); // on what plain SQL has made
+      if (isBackfill(step)) refuseTriggers(session, [step], options);
+    }
+    hasRunSql ||= step.kind === 'sql';
     if (leavesBackfills && isBackfill(step)) beginBackfillStep(store, ledger, step);
     else await umzug.up({ migrations: [step.name] });
   }

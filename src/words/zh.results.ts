@@ -29,6 +29,8 @@ export const zhResults: Catalog = {
     '备份：{path}（{size}）。如需恢复到该备份：umzug-backfill restore {file}',
   'It could not be looked at for damage: the schema uses what only the application has.':
     '无法检查该备份是否损坏：其模式用到了只有应用程序才具备的功能。',
+  'known once {step} is applied, which may make what it needs':
+    '在 {step} 应用之后才可知，它可能会创建所需的内容',
   'Removed an old backup: {path}': '已删除旧备份：{path}',
   'The store grew by {change} to {size}, of which {free} are free. VACUUM would give the free part back; it needs as much disk again and stops other writers.':
     '存储增大了 {change}，现为 {size}，其中 {free} 空闲。VACUUM 可以归还空闲部分；它需要同样大小的磁盘空间，并会阻塞其他写入者。',
