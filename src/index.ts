@@ -5,6 +5,7 @@ export {
   defineBackfill,
   type IndexUse,
   type ProcessOptions,
+  type Rule,
   type SetOptions,
 } from './backfill/define.js';
 export type { PaceOptions, StopSignal } from './backfill/run-options.js';

@@ -31,7 +31,8 @@ import {
 
 function expectNaive(verification: Verification, path: string, history: History): void {
   const expected = naive(readRows(path), history);
-  for (const { id, figures } of verification.checks) expect(figures, id).to.deep.equal(expected.figures[id]);
+  for (const { id, figures } of verification.checks)
+    expect(figures, id).to.deep.equal(expected.figures[id as keyof typeof expected.figures]);
   const samples = verification.checks.flatMap(({ findings }) =>
     findings.flatMap(({ sampleKeys }) => (sampleKeys ? [sampleKeys] : [])),
   );

@@ -11,12 +11,24 @@ export interface IndexUse {
   readonly query: string;
 }
 
+/** A rule of a project's own, for the verification. */
+export interface Rule {
+  /** What holds, in a few words, as `no lag is negative`: it is shown. */
+  readonly title: string;
+  /** A SELECT, without parameters, of the keys of the rows that break it: its first column is shown. */
+  readonly query: string;
+  /** What broken rows are. Default `fail`. */
+  readonly verdict?: 'warn' | 'fail';
+}
+
 /** What the verification looks at beyond coverage, consistency, NULLs and integrity. */
 export interface BackfillChecks<Column extends string = string> {
   /** Column whose values the coverage is broken down by. */
   readonly groupBy?: string;
   /** Queries that must use an index. */
   readonly indexes?: readonly IndexUse[];
+  /** Rules of one's own: no row may break them. */
+  readonly rules?: readonly Rule[];
   /** Whether the filled columns hold timestamps, to be judged as such. Default false. */
   readonly areTimestamps?: boolean;
   /** Two filled columns whose difference in seconds is a figure worth watching. Needs `areTimestamps`. */
@@ -210,7 +222,7 @@ function checkedProcess({
 function checkedChecks(checks: BackfillChecks, columns: BackfillDefinition['columns']): BackfillChecks {
   refuseUnknown(
     checks,
-    ['groupBy', 'indexes', 'areTimestamps', 'lag'],
+    ['groupBy', 'indexes', 'rules', 'areTimestamps', 'lag'],
     `\`checks\` of ${WHAT}`,
     'STEP_INVALID',
   );
@@ -219,6 +231,18 @@ function checkedChecks(checks: BackfillChecks, columns: BackfillDefinition['colu
       throw invalid(
         `\`checks.lag\` in ${WHAT} names ${end}, which is not a filled column of timestamps`,
         'Name two of `columns` and set `areTimestamps: true`',
+      );
+    }
+  }
+  for (const rule of checks.rules ?? []) {
+    const what = `\`checks.rules\` of ${WHAT}`;
+    refuseUnknown(rule, ['title', 'query', 'verdict'], what, 'STEP_INVALID');
+    requireText(rule.title, 'title', what, 'STEP_INVALID');
+    requireText(rule.query, 'query', what, 'STEP_INVALID');
+    if (rule.verdict !== undefined && !['warn', 'fail'].includes(rule.verdict)) {
+      throw invalid(
+        `Expected \`verdict\` in ${what} to be warn or fail, got \`${String(rule.verdict)}\``,
+        'Leave it out: a rule that is broken fails',
       );
     }
   }

@@ -122,6 +122,19 @@ export function checkBackfill(
   }
   checkExpressions(store, step);
   checkUpdatable(store, step, coming);
+  if (missingColumns(store, step).size === 0) checkRules(store, step);
+}
+
+/** A rule may speak of columns that are still to be made: it is looked at once they are there. */
+function checkRules(store: Store, { name, path, checks }: BackfillStep): void {
+  for (const { title, query } of checks.rules ?? []) {
+    if (store.isReading(query)) continue;
+    throw new BackfillError(
+      'STEP_INVALID',
+      `The query of the rule "${title}" of ${name} is no SELECT that this store can run`,
+      `Mend \`checks.rules\` in ${path}`,
+    );
+  }
 }
 
 /** An expression that does not compile here would fail with the first batch. */

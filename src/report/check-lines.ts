@@ -82,6 +82,8 @@ function linesOf(check: CheckResult, step: BackfillStep, words: Words): CheckLin
       return lagLines(check, step, words);
     case 'integrity':
       return integrityLines(check, words);
+    case 'rules':
+      return ruleLines(check, step, words);
   }
 }
 
@@ -184,10 +186,21 @@ function integrityLines(check: CheckResult, words: Words): CheckLine[] {
   return lines;
 }
 
+function ruleLines(check: CheckResult, { checks }: BackfillStep, words: Words): CheckLine[] {
+  const line = counted(check);
+  const { rules } = figuresOf<{ rules: readonly { title: string; rows: number }[] }>(check);
+  return rules.flatMap(({ title, rows }, i) =>
+    rows === 0
+      ? [pass(words.ruleKept(title))]
+      : line(checks.rules?.[i]?.verdict ?? 'fail', rows, (broken) => words.ruleBroken(title, broken)),
+  );
+}
+
 function mendOf({ id, hint }: CheckResult, { name }: BackfillStep, words: Words): CheckText['mend'] {
   const { mends } = words;
   const command = `umzug-backfill backfill ${shellWord(name)} --rescan`;
   if (id === 'coverage' || id === 'consistency' || id === 'integrity') return { text: mends[id], command };
+  if (id === 'rules') return { text: mends.rules, command: 'umzug-backfill up' };
   if (id !== 'index-use') return undefined;
   return hint?.startsWith('umzug-backfill up')
     ? { text: mends.indexRemake, command: 'umzug-backfill up' }

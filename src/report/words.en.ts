@@ -34,6 +34,7 @@ export const en: Words = {
     nulls: 'NULLs',
     lag: 'Lag',
     integrity: 'Integrity',
+    rules: 'Rules',
   },
   filledOf: (column, filled, rows, percent) => `${column}: ${filled} of ${rows} filled (${percent})`,
   fillable: (cells, column) => `${cells} cells of ${column} are NULL though a value can be derived`,
@@ -47,6 +48,8 @@ export const en: Words = {
   changedSince: (cells) => `${cells} cells filled by an earlier run were changed since`,
   written: (cells) => `${cells} cells written by the application hold a value of its own`,
   groupCount: (groups) => `${groups} different values; the coverage of each is shown below`,
+  ruleKept: (title) => `${title}: no row breaks it`,
+  ruleBroken: (title, rows) => `${title}: ${rows} rows break it`,
   indexUsed: (index) => `${index} is used for its query`,
   indexPreferred: (index) => `${index} could be used, but SQLite prefers another index`,
   indexUnused: (index) => `${index} is not there, or not used for its query`,
@@ -70,6 +73,7 @@ export const en: Words = {
   cellsFewer: (cells) =>
     `The table holds ${cells} derived cells fewer than the ledger records: rows deleted or cells changed since`,
   mends: {
+    rules: 'Mend the rows that break it; this command then verifies again:',
     coverage: 'This command fills them:',
     consistency: 'This command takes those cells as the application’s own; look at them first:',
     indexRemake: 'This command makes again what somebody dropped:',

@@ -44,6 +44,7 @@ export interface Words {
     readonly nulls: string;
     readonly lag: string;
     readonly integrity: string;
+    readonly rules: string;
   };
   readonly filledOf: (column: Shown, filled: Shown, rows: Shown, percent: Shown) => string;
   readonly fillable: (cells: Shown, column: Shown) => string;
@@ -56,6 +57,8 @@ export interface Words {
   readonly changedSince: (cells: Shown) => string;
   readonly written: (cells: Shown) => string;
   readonly groupCount: (groups: Shown) => string;
+  readonly ruleKept: (title: Shown) => string;
+  readonly ruleBroken: (title: Shown, rows: Shown) => string;
   readonly indexUsed: (index: Shown) => string;
   readonly indexPreferred: (index: Shown) => string;
   readonly indexUnused: (index: Shown) => string;
@@ -76,7 +79,7 @@ export interface Words {
   readonly cellsMore: (cells: Shown) => string;
   readonly cellsFewer: (cells: Shown) => string;
   readonly mends: Readonly<
-    Record<'coverage' | 'consistency' | 'indexRemake' | 'indexAnalyze' | 'integrity', string>
+    Record<'coverage' | 'consistency' | 'indexRemake' | 'indexAnalyze' | 'integrity' | 'rules', string>
   >;
 
   readonly asTable: string;

@@ -11,6 +11,7 @@ export const CHECK_IDS = [
   'nulls',
   'lag',
   'integrity',
+  'rules',
 ] as const;
 
 /** One thing that a check found. */

@@ -64,6 +64,7 @@ WHERE r.backfill = ${literal(name)} GROUP BY r.run
 HAVING r.batches <> count(b.number) OR r.cells_filled <> total(b.cells_filled);`,
     ],
   ];
+  const own = (checks.rules ?? []).map(({ title, query }) => [`Rule: ${title}`, `${query};`] as const);
   const view = `CREATE TEMP VIEW umzug_backfill_rows AS
 ${plainDerivationSql(backfill, { extra })};`;
   return [
@@ -72,7 +73,7 @@ ${plainDerivationSql(backfill, { extra })};`;
 -- where these figures are not those of \`umzug-backfill verify\`, it is right.`,
     view,
     // A name may have several lines, a comment has one.
-    ...sections.map(([title, sql], i) => {
+    ...[...sections, ...own].map(([title, sql], i) => {
       const heading = `${i + 1}. ${title.replaceAll(/\s+/g, ' ')}`;
       return `-- ${heading}\nSELECT ${literal(heading)} AS "check";\n${sql}`;
     }),

@@ -8,6 +8,7 @@ import { consistency, coverage, groups, lag, nulls, timestamps } from './checks.
 import { Helper, scanTogether } from './helper.js';
 import { indexUse } from './index-use.js';
 import { integrity } from './integrity.js';
+import { rules } from './rules.js';
 
 /** The verification of one backfill. */
 export interface Verification {
@@ -32,7 +33,7 @@ export interface VerifyOptions {
 }
 
 /**
- * Verifies a backfill on one snapshot of the store: eight checks over every row in scope. Writes nothing.
+ * Verifies a backfill on one snapshot of the store: eight checks over every row in scope, and the project's own rules. Writes nothing.
  *
  * @param steps the project's steps
  * @returns the checks with the gravest verdict among them
@@ -64,6 +65,7 @@ export async function verifyBackfill(
         nulls(backfill, facts),
         lag(backfill, facts),
         integrity(store, ledger, backfill, facts),
+        ...rules(store, backfill),
       ];
       const verdict = gravest(checks.map((check) => check.verdict));
       const durationMs = Math.round(performance.now() - startedAt);

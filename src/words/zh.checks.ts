@@ -19,6 +19,11 @@ export const zhChecks: Catalog = {
   NULLs: 'NULL 值',
   Lag: '延迟',
   Integrity: '完整性',
+  Rules: '规则',
+  '{title}: no row breaks it': '{title}：没有行违反',
+  '{title}: {#rows} rows break it': '{title}：有 {rows} 行违反',
+  'umzug-backfill verify --print-sql shows the query of each rule; mend the rows that it gives, then run umzug-backfill up':
+    'umzug-backfill verify --print-sql 显示每条规则的查询；请修正它给出的行，然后运行 umzug-backfill up',
 
   '{column}: {#filled} of {#rows} filled ({#percent}%)':
     '{column}：{rows} 行中已填充 {filled} 行（{percent}%）',

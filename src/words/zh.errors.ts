@@ -51,6 +51,11 @@ export const zhErrors: Catalog = {
     '{what} 中的 `columns` 应为列名的列表，由 `process` 填充',
   'Expected `process` in {what} to be a synchronous function': '{what} 中的 `process` 应为同步函数',
   'Expected `reads` in {what} to be a list of column names': '{what} 中的 `reads` 应为列名的列表',
+  'Expected `verdict` in {~what} to be warn or fail, got `{value}`':
+    '{what} 中的 `verdict` 应为 warn 或 fail，实际为 `{value}`',
+  '`checks.rules` of {what}': '{what} 的 `checks.rules`',
+  'The query of the rule "{title}" of {name} is no SELECT that this store can run':
+    '{name} 的规则 "{title}" 的查询不是该存储可以运行的 SELECT',
   'Expected `processVersion` in {what} to be an integer, got `{value}`':
     '{what} 中的 `processVersion` 应为整数，实际为 `{value}`',
   'The expression of sql() gives another value each time: {found}': 'sql() 的表达式每次给出不同的值：{found}',

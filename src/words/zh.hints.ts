@@ -48,6 +48,8 @@ export const zhHints: Catalog = {
   'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait':
     '请事先在外部准备好需要等待的内容：一个批次是一个事务，不会等待',
   'List the columns that `process` reads, beside the key': '请列出 `process` 除键以外读取的列',
+  'Leave it out: a rule that is broken fails': '请省略它：被违反的规则即为失败',
+  'Mend `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
   'Begin with 1, and raise it when `process` derives otherwise':
     '从 1 开始，当 `process` 的推导方式改变时递增',
   'Take what the row itself says, so that it can be verified and taken back':

@@ -144,13 +144,20 @@ export class Store {
     this.#db.function(name, options, act as (...cells: unknown[]) => unknown);
   }
 
-  /** Whether the statement compiles here; a refusal is returned, not thrown, when SQLite itself made it. */
+  /** Whether the statement compiles here, and only reads. */
+  isReading(sql: string): boolean {
+    if (this.compileError(sql)) return false;
+    const { reader, readonly } = this.#db.prepare(sql);
+    return reader && readonly;
+  }
+
+  /** Whether this is one statement that compiles here; the refusal is returned, not thrown. */
   compileError(sql: string): Error | undefined {
     try {
       this.#db.prepare(sql);
       return undefined;
     } catch (error) {
-      if (isSqliteError(error)) return error;
+      if (isSqliteError(error) || error instanceof RangeError) return error; // the latter: not one statement
       throw error;
     }
   }

@@ -1,0 +1,32 @@
+import type { Backfill, Rule } from '../backfill/define.js';
+import type { Store } from '../store/sqlite/store.js';
+import { type CheckFinding, type CheckResult, checkResult } from './check.js';
+
+/** At most this many keys are shown of the rows that break a rule. */
+const MAX_SAMPLES = 10;
+
+/** Check 9, of a project that has rules of its own: no row may break one. */
+export function rules(store: Store, { checks }: Backfill): CheckResult[] {
+  if (checks.rules === undefined) return [];
+  const found = checks.rules.map((rule) => ({ ...rule, ...rowsOf(store, rule) }));
+  const findings = found.map(
+    ({ title, verdict = 'fail', rows, sampleKeys }): CheckFinding =>
+      rows === 0
+        ? { verdict: 'pass', text: `${title}: no row breaks it` }
+        : { verdict, text: `${title}: ${rows} rows break it`, sampleKeys },
+  );
+  const figures = { rules: found.map(({ title, rows }) => ({ title, rows })) };
+  const hint =
+    'umzug-backfill verify --print-sql shows the query of each rule; mend the rows that it gives, then run umzug-backfill up';
+  return [checkResult('rules', 'Rules', findings, figures, hint)];
+}
+
+function rowsOf(store: Store, { query }: Rule): { rows: number; sampleKeys: string[] } {
+  let rows = 0;
+  const sampleKeys: string[] = [];
+  for (const [key] of store.iterateExact<readonly unknown[]>(query)) {
+    rows += 1;
+    if (sampleKeys.length < MAX_SAMPLES) sampleKeys.push(String(key));
+  }
+  return { rows, sampleKeys };
+}
