@@ -132,6 +132,21 @@ describe('a key', () => {
       },
     ));
 
+  it('beside one that grows is caught up from the first key', () =>
+    withOwnTable(
+      `CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT, k TEXT UNIQUE, a, b); ${insert(['m', 'n', 'o'])}`,
+      fillUpper,
+      async (own) => {
+        await own.up();
+        own.exec(`INSERT INTO items (k, a) VALUES ('a', 'early'), ('z', 'late')`);
+        expect((await own.up()).caughtUp).to.deep.equal([NAME]);
+        expect(own.rows(`SELECT k, b FROM items WHERE k IN ('a', 'z') ORDER BY k`)).to.deep.equal([
+          ['a', 'EARLY'],
+          ['z', 'LATE'],
+        ]);
+      },
+    ));
+
   it('of texts is named in findings', () =>
     withOwnTable(
       `CREATE TABLE items (k TEXT PRIMARY KEY, a, b); ${insert(texts)}`,

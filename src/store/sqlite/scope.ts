@@ -1,9 +1,10 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
+import { tableColumns } from '../../schema/inspect.js';
 import { anyNullSql, derivationSql, scopeSql } from './derive.js';
 import { asKey, behindSql, checkTexts, keyKind } from './keys.js';
-import { identifier, literal } from './sql.js';
+import { identifier, isSameName, literal } from './sql.js';
 import type { Store } from './store.js';
 
 /** The last key of the table, or null when it is empty: the watermark of a run that starts now. */
@@ -26,6 +27,10 @@ export function keyRange(store: Store, backfill: Backfill): readonly [Key, Key] 
 
 /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
 export function hasGrowingKeys(store: Store, backfill: Backfill): boolean {
+  const isPrimary = tableColumns(store, backfill.table).some(
+    ({ name, pk }) => pk > 0 && isSameName(name, backfill.key),
+  );
+  if (!isPrimary) return false;
   const row = store.get<{ sql: string }>(
     `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
     backfill.table,
