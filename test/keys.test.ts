@@ -147,6 +147,17 @@ describe('a key', () => {
       },
     ));
 
+  it('of texts is read by one thread, where keys of integers are shared', () =>
+    withOwnTable(
+      `CREATE TABLE items (k TEXT PRIMARY KEY, a, b); ${insert(texts)}`,
+      fillUpper,
+      async (own) => {
+        const { error, verifications } = await own.up({ threadFromBytes: 0 });
+        expect(error).to.equal(undefined);
+        expect(verifications[0]).to.include({ threads: 1, verdict: 'pass' });
+      },
+    ));
+
   it('of texts is named in findings', () =>
     withOwnTable(
       `CREATE TABLE items (k TEXT PRIMARY KEY, a, b); ${insert(texts)}`,

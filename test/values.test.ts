@@ -136,6 +136,20 @@ describe('process()', () => {
       await expectRoundTrip(own, filled, 'SELECT id, first, last FROM customers ORDER BY id');
     }));
 
+  it('is not handed to a second thread, where others would be', () =>
+    withOwnTable(customers(20), defineBackfill(split), async (own) => {
+      const { error, verifications } = await own.up({ threadFromBytes: 0 });
+      expect(error).to.equal(undefined);
+      expect(verifications[0]).to.include({ threads: 1, verdict: 'warn' });
+      const bySql = defineBackfill({ table: 'customers', key: 'id', columns: { label: sql('upper(name)') } });
+      await withOwnTable(customers(20), bySql, async (other) => {
+        expect((await other.up({ threadFromBytes: 0 })).verifications[0]).to.include({
+          threads: 2,
+          verdict: 'pass',
+        });
+      });
+    }));
+
   it('leaves values that stand, and what the application changes meanwhile', () =>
     withOwnTable(customers(30), defineBackfill(split), async (own) => {
       own.exec(`UPDATE customers SET last = 'own' WHERE id = 3`);
