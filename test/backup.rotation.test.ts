@@ -42,8 +42,10 @@ describe('rotation', () => {
     const { run } = on(store);
     const first = await run(['up', '--json']);
     const made = first.json().backup.path;
+    expect(first.json().removedBackups).to.have.members(planted.slice(0, 2));
     expect(copiesOf(store)).to.have.members([...planted.slice(2), made]);
     expect(first.stderr.split('\n').filter((line) => line.includes('"backup_removed"'))).to.have.length(2);
+    expect((await run(['up', '--json'])).json()).not.to.have.property('removedBackups');
     const again = (await run(['backfill', step, '--rescan', '--json', '--keep-backups', '2'])).json();
     expect(copiesOf(store)).to.have.members([made, again.backup.path]);
   });

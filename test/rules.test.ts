@@ -24,6 +24,19 @@ const light: Rule = {
 };
 const known: Rule = { title: 'each is weighed', query: 'SELECT id FROM parcels WHERE kilos IS NULL' };
 
+describe('a check that a project does not ask for', () => {
+  it('says so, and does not speak of columns as if they held timestamps', () =>
+    withOwnTable(DDL, withRules([]), async (own) => {
+      const checks = (await own.up()).verifications[0]?.checks ?? [];
+      const textsOf = (id: string): string[] =>
+        checks.find((check) => check.id === id)?.findings.map(({ text }) => text) ?? [];
+      expect(textsOf('timestamps')).to.deep.equal(['not asked for']);
+      expect(textsOf('lag')).to.deep.equal(['not asked for']);
+      expect(textsOf('index-use')).to.deep.equal(['no index is asked for']);
+      expect(textsOf('groups')).to.deep.equal(['all: 30 rows, kilos 30 (100%)']);
+    }));
+});
+
 describe('a rule of a project’s own', () => {
   it('is a check behind the others: broken it fails, with the rows, and the next `up` looks again', () =>
     withOwnTable(DDL, withRules([light, known]), async (own) => {

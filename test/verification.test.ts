@@ -157,6 +157,17 @@ describe('verifyBackfill', () => {
       }
     }));
 
+  it('advises no rescan for coverage that none can mend', () =>
+    withGeneratedStore({ audits: 0 }, async (path) => {
+      asAgentOs(path, (db) => insertAudits(db, [{}, { payload: '{' }]));
+      await up(path);
+      const { verdict, hint } = checkOf(await verify(path, 60), 'coverage');
+      expect({ verdict, hint }).to.deep.equal({
+        verdict: 'fail',
+        hint: `umzug-backfill skips ${name} lists what no value can be derived for; ask for less with --min-coverage`,
+      });
+    }));
+
   it('takes for the future what lies more than a day ahead', () =>
     withGeneratedStore({ audits: 0 }, async (path) => {
       await up(path);

@@ -310,6 +310,16 @@ describe('npm run migrate', () => {
     expect(touched, 'ran for real').to.deep.equal([]);
   });
 
+  it('names consent that npm kept, and does not advise it', async () => {
+    const store = copy();
+    for (const consent of ['--yes', '--allow-triggers']) {
+      const refused = await typed(['up', consent, '--dry-run'], { AGENTOS_DB_PATH: store });
+      expect(expectRefusal(refused, 'NPM_KEPT_OPTION', 2).hint).to.equal(
+        `Put -- before the arguments, and ${consent} behind them if it is meant: npm run migrate -- up --dry-run`,
+      );
+    }
+  });
+
   it('does not make a yes of a no', async () => {
     const store = copy(true);
     for (const no of ['--no-yes', '--yes=false']) {
