@@ -11,6 +11,7 @@ import {
   type MigratorEvent,
   migrateOnDeploy,
   requireBackfill,
+  sql,
   startBackfills,
 } from '../../src/index.js';
 
@@ -19,6 +20,7 @@ import {
 
 const value = firstOf('details', ['paid_at', 'ts'], 'created_at');
 const paid = { table: 'orders', key: 'id', columns: { paid_at: value } } as const;
+const split = { table: 'orders', key: 'id', reads: ['name'], columns: ['first', 'last'] } as const;
 const names: readonly string[] = ['paid_at'];
 
 export const allowed = [
@@ -40,6 +42,16 @@ export const allowed = [
       lag: { from: 'paid_at', to: 'sent_at' },
       indexes: [{ index: 'idx_paid_at', query: 'SELECT * FROM orders WHERE paid_at > 0' }],
     },
+  }),
+  defineBackfill({ table: 'orders', key: 'id', columns: { paid_at: value, total: sql('price * count') } }),
+  defineBackfill({
+    table: 'orders',
+    key: 'id',
+    reads: ['name'],
+    columns: ['first', 'last'],
+    process: (rows, { skip }) =>
+      rows.map(({ id, name }) => (name === null ? skip('NO_NAME') : { first: id, last: name })),
+    checks: { rules: [{ title: 'each has a name', query: 'SELECT id FROM orders WHERE name IS NULL' }] },
   }),
   defineSchemaStep({ table: 'orders' }),
   defineSchemaStep({
@@ -65,6 +77,20 @@ export const refused = [
   () => defineBackfill({ ...paid, checks: { groupby: 'state' } }),
   // @ts-expect-error: no such option
   () => defineBackfill({ ...paid, checks: { lag: { from: 'paid_at', too: 'sent_at' } } }),
+  // @ts-expect-error: no column of this backfill
+  () => defineBackfill({ ...paid, checks: { areTimestamps: true, lag: { from: 'paid_at', to: 'sent_at' } } }),
+  // @ts-expect-error: no column that it reads
+  () => defineBackfill({ ...split, process: (rows) => rows.map(({ nam }) => ({ first: nam })) }),
+  // @ts-expect-error: no column that it fills
+  () => defineBackfill({ ...split, process: (rows) => rows.map(({ name }) => ({ frist: name })) }),
+  // @ts-expect-error: no value that SQLite can hold
+  () => defineBackfill({ ...split, process: (rows) => rows.map(() => ({ first: true })) }),
+  // @ts-expect-error: asynchronous
+  () => defineBackfill({ ...split, process: async (rows) => rows.map(() => ({})) }),
+  // @ts-expect-error: no columns to read are named
+  () => defineBackfill({ table: 'orders', key: 'id', columns: ['first'], process: () => [] }),
+  // @ts-expect-error: no such option
+  () => defineBackfill({ ...paid, checks: { rules: [{ title: 'x', sql: 'SELECT 1' }] } }),
   // @ts-expect-error: the table is missing
   () => defineBackfill({ key: 'id', columns: { paid_at: value } }),
   // @ts-expect-error: the key is missing
