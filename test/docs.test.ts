@@ -76,6 +76,7 @@ describe('links in the documentation', () => {
     'CHANGELOG.md',
     'examples/README.md',
     'examples/adopt/README.md',
+    'examples/agentos/README.md',
     'bench/NOTES.md',
   ].concat(readdirSync(join(root, 'docs')).map((name) => `docs/${name}`));
   /** The anchors that GitHub gives the headings of a page. */

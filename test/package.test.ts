@@ -37,6 +37,7 @@ const compile = (folder: string): string =>
 const PROJECT = `
 import { BackfillError, defineBackfill, defineConfig, defineSchemaStep, defineSqlStep, firstOf, migrateOnDeploy,
   type MigratorEvent, requireBackfill, startBackfills } from 'umzug-backfill';
+import { BackfillTestError, testBackfill } from 'umzug-backfill/testing';
 
 export const config = defineConfig({ database: { path: 'shop.db', env: 'SHOP_DB' }, steps: ['steps'] });
 export const schema = defineSchemaStep({ table: 'orders', columns: { paid_at: 'TEXT' } });
@@ -56,6 +57,12 @@ export async function start(signal: { readonly aborted: boolean }): Promise<stri
     if (error instanceof BackfillError) return error.code + error.hint;
     throw error;
   }
+}
+export async function test(): Promise<string> {
+  const rows = [{ id: 1, details: null, created_at: '2026-01-20' }];
+  const { interruptedBy, skips } = await testBackfill({ backfill, schema: ['CREATE TABLE …', schema, sql], rows });
+  const key: bigint | string | undefined = new BackfillTestError('NOT_KEPT', '').key ?? skips[0]?.key;
+  return interruptedBy + String(key);
 }
 declare function tell(text: string): void;
 `;

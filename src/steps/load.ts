@@ -55,7 +55,8 @@ function stepFiles(folder: string): string[] {
   }
 }
 
-async function loadStep(path: string): Promise<Step> {
+/** Loads one step file. Throws as {@link loadSteps}. */
+export async function loadStep(path: string): Promise<Step> {
   let module: { readonly default?: unknown };
   try {
     module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };

@@ -61,7 +61,7 @@ function section(declaration: Declaration, all: readonly Declaration[]): string 
       : '',
     doc?.returns ? `Returns ${doc.returns}.` : '',
     doc && doc.throws.length > 0
-      ? doc.throws.map((text) => `Throws a \`BackfillError\`: ${text}.`).join('\n\n')
+      ? doc.throws.map(({ error, text }) => `Throws a \`${error}\`: ${text}.`).join('\n\n')
       : '',
     ...(doc?.examples ?? []).map((example) => `Example:\n\n${fenced(example)}`),
   ]

@@ -12,7 +12,7 @@ export interface Doc {
   readonly text: string;
   readonly params: readonly { readonly name: string; readonly text: string }[];
   readonly returns: string;
-  readonly throws: readonly string[];
+  readonly throws: readonly { readonly error: string; readonly text: string }[];
   readonly examples: readonly string[];
 }
 
@@ -136,7 +136,10 @@ function docOf(node: Node): Doc | undefined {
       return { name, text: prose(rest) };
     }),
     returns: prose(tagged('returns').join(' ')),
-    throws: tagged('throws').map((text) => prose(text.replace(/^\{BackfillError\}\s*/, ''))),
+    throws: tagged('throws').map((text) => {
+      const [, error = '', rest = ''] = /^\{(\w+)\}\s*(.*)$/s.exec(text) ?? [];
+      return { error, text: prose(rest) };
+    }),
     examples: tagged('example'),
   };
 }

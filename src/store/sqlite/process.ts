@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Backfill } from '../../backfill/define.js';
-import type { CellValue, Changes, ProcessContext, Skip } from '../../backfill/values.js';
+import type { CellValue, ProcessContext } from '../../backfill/values.js';
 import { BackfillError } from '../../errors.js';
 import type { Derivation } from './derive.js';
 import { identifier } from './sql.js';
@@ -20,7 +20,7 @@ const FAILURE = -1;
 export const PROCESS_FAILED = 'PROCESS_FAILED';
 
 /** What `process` gave for a row. */
-interface Derived {
+export interface Derived {
   readonly values: readonly CellValue[];
   readonly failure: string | null;
 }
@@ -48,13 +48,11 @@ export function processSql(backfill: Backfill, { reads }: Process, isPlain: bool
 export function registerProcess(store: Store, backfill: Backfill): void {
   const { process } = backfill;
   if (!process) return;
-  const names = [backfill.key, ...process.reads];
   let last: readonly SqlValue[] = [];
   let derived: Derived | undefined;
   store.define(nameOf(backfill), (i, ...cells) => {
     if (!derived || !cells.every((cell, at) => isSame(cell, last[at]))) {
-      const row = Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)]));
-      derived = derive(backfill, process, row);
+      [derived] = deriveRows(backfill, process, [cells]) as [Derived];
       last = cells;
     }
     return Number(i) === FAILURE ? derived.failure : (derived.values[Number(i)] ?? null);
@@ -79,15 +77,35 @@ const context: ProcessContext = {
   },
 };
 
-function derive(backfill: Backfill, { derive: ask }: Process, row: Record<string, CellValue>): Derived {
-  let given: readonly (Changes | Skip)[];
+/**
+ * Asks `process` for rows.
+ *
+ * @param rows of each the key, and the columns of `reads`
+ * @returns an entry for each row
+ * @throws {BackfillError} `STEP_INVALID` when it returns something else
+ */
+export function deriveRows(
+  backfill: Backfill,
+  { reads, derive: ask }: Process,
+  rows: readonly (readonly SqlValue[])[],
+): readonly Derived[] {
+  const names = [backfill.key, ...reads];
+  let given: unknown;
   try {
-    given = ask([row], context);
+    given = ask(
+      rows.map((cells) => Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)]))),
+      context,
+    );
   } catch (error) {
     if (error instanceof BackfillError) throw error;
-    return { values: [], failure: PROCESS_FAILED }; // recorded with the row's key; too many of them end the run
+    return rows.map(() => ({ values: [], failure: PROCESS_FAILED })); // recorded with the keys; too many of them end the run
   }
-  const [entry] = Array.isArray(given) && given.length === 1 ? (given as readonly unknown[]) : [];
+  if (!Array.isArray(given) || given.length !== rows.length)
+    throw misshapen(backfill, 'an array with an object for each row');
+  return given.map((entry: unknown) => readEntry(backfill, entry));
+}
+
+function readEntry(backfill: Backfill, entry: unknown): Derived {
   if (typeof entry !== 'object' || entry === null)
     throw misshapen(backfill, 'an array with an object for each row');
   if ('skip' in entry && typeof entry.skip === 'string') return { values: [], failure: entry.skip };

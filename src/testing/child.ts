@@ -1,0 +1,50 @@
+import { subscribe } from 'node:diagnostics_channel';
+import { toBackfillError } from '../errors.js';
+import { FAILPOINT_CHANNEL, type Failpoint } from '../failpoint.js';
+import { LEDGER_TABLES } from '../ledger/tables.js';
+import { loadStep } from '../steps/load.js';
+import type { Order, Report, Task } from './children.js';
+import type { Subject } from './options.js';
+import { runDown, runUp } from './runs.js';
+
+// A process that runs a backfill, up or down, and ends itself by SIGKILL on the way. It is started by children.ts.
+
+let subject: Promise<Subject> | undefined;
+
+async function load({ file, step, ...rest }: Task): Promise<Subject> {
+  const loaded = file === undefined ? step : { ...(await loadStep(file)), name: step.name };
+  return { ...rest, file, step: loaded as Subject['step'] };
+}
+
+/** What a batch changes in the ledger, up and down, behind its updates of the table and in the same transaction. */
+const BATCH = { up: `INSERT INTO ${LEDGER_TABLES.batches}`, down: `DELETE FROM ${LEDGER_TABLES.batches}` };
+
+function killAt({ direction, at: wanted }: Order): void {
+  let isInBatch = false;
+  subscribe(FAILPOINT_CHANNEL, (message) => {
+    const { at, detail } = message as Failpoint;
+    isInBatch ||= at === 'statement' && detail.trimStart().startsWith(BATCH[direction]);
+    if (isInBatch && (wanted === 'in a batch' || at === 'commit')) process.kill(process.pid, 'SIGKILL');
+  });
+}
+
+async function run(order: Order): Promise<Report> {
+  try {
+    killAt(order);
+    await (order.direction === 'up' ? runUp : runDown)((await subject) as Subject, order.path);
+    return { isDone: true };
+  } catch (error) {
+    const { code, message, hint } = toBackfillError(error);
+    return { error: { code, message, hint } };
+  }
+}
+
+process.on('message', (message: Task | Order) => {
+  if ('step' in message) {
+    subject = load(message);
+    subject.catch(() => undefined); // told when it is asked for
+  } else {
+    void run(message).then((report) => process.send?.(report, () => process.disconnect()));
+  }
+});
+process.on('disconnect', () => process.exit()); // nobody is left to report to

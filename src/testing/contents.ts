@@ -1,0 +1,125 @@
+import type { Backfill } from '../backfill/define.js';
+import type { Key } from '../ledger/keys.js';
+import { LEDGER_TABLES } from '../ledger/tables.js';
+import { tableColumns } from '../schema/inspect.js';
+import { locateStore } from '../store/path.js';
+import { foldCase, identifier, isSameName } from '../store/sqlite/sql.js';
+import { Store } from '../store/sqlite/store.js';
+
+/** The rows of a table by their key; of another table than the backfill's, by their place. */
+export interface Table {
+  readonly columns: readonly string[];
+  readonly rows: ReadonlyMap<Key, readonly unknown[]>;
+}
+
+/** What a store holds, but for the ledger: exact to type and bytes, integers as bigint. */
+export interface Contents {
+  readonly schema: readonly string[];
+  readonly tables: ReadonlyMap<string, Table>;
+}
+
+/** A difference between two states of a store. Without a key it is the table's, without a column the row's. */
+export interface Difference {
+  readonly table: string;
+  readonly key?: Key;
+  readonly column?: string;
+  readonly left?: unknown;
+  readonly right?: unknown;
+}
+
+/** Opens a store for reading alone, acts, and closes it. */
+export function lookAt<Result>(path: string, act: (store: Store) => Result): Result {
+  const store = new Store(locateStore(path), { access: 'look' });
+  try {
+    return store.snapshot(() => act(store));
+  } finally {
+    store.close();
+  }
+}
+
+const isLedger = (name: string): boolean =>
+  Object.values(LEDGER_TABLES).some((table) => isSameName(table, name));
+
+/** Reads a store. */
+export const contentsOf = (path: string, backfill: Backfill): Contents =>
+  lookAt(path, (store) => {
+    const objects = store.all<{ type: string; name: string; tbl_name: string; sql: string | null }>(
+      `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name`,
+    );
+    const own = objects.filter(({ tbl_name: table }) => !isLedger(table));
+    const tables = own.filter(({ type }) => type === 'table').map(({ name }) => name);
+    return {
+      schema: own.map(({ type, name, sql }) => `${type} ${name} ${sql}`),
+      tables: new Map(
+        tables.map((name) =>
+          isSameName(name, backfill.table)
+            ? [backfill.table, readTable(store, name, backfill.key)]
+            : [name, readTable(store, name)],
+        ),
+      ),
+    };
+  });
+
+function readTable(store: Store, name: string, key?: string): Table {
+  const columns = tableColumns(store, name).map((column) => column.name);
+  const list = columns.map(identifier).join(', ');
+  const keyAt = key === undefined ? -1 : columns.findIndex((column) => isSameName(column, key));
+  const order = key === undefined ? '' : `ORDER BY ${identifier(key)}`;
+  const rows = new Map<Key, readonly unknown[]>();
+  for (const row of store.iterateExact(`SELECT ${list} FROM ${identifier(name)} ${order}`))
+    rows.set(keyAt < 0 ? BigInt(rows.size + 1) : (row[keyAt] as Key), row);
+  return { columns, rows };
+}
+
+/** The backfill's table. */
+export function tableOf({ tables }: Contents, { table }: Backfill): Table {
+  const found = tables.get(table);
+  if (!found) throw new RangeError('The table of a backfill is in its store');
+  return found;
+}
+
+/** Place of a column in the rows of a table. */
+export const placeOf = ({ columns }: Table, name: string): number =>
+  columns.findIndex((column) => isSameName(column, name));
+
+/** Whether two cells hold the same, to type and bytes. */
+export const isSame = (left: unknown, right: unknown): boolean =>
+  Buffer.isBuffer(left) ? Buffer.isBuffer(right) && left.equals(right) : left === right;
+
+/**
+ * The first difference between two states of a store, or undefined.
+ *
+ * @param passes whether a difference of the backfill's table is none. Default: each counts
+ */
+export function firstDifference(
+  left: Contents,
+  right: Contents,
+  passes: (difference: Difference) => boolean = () => false,
+): Difference | undefined {
+  for (const [name, table] of left.tables) {
+    const found = tableDifference(name, table, right.tables.get(name), passes);
+    if (found) return found;
+  }
+  const isSameSchema = left.schema.join('\n') === right.schema.join('\n');
+  return isSameSchema ? undefined : { table: 'The schema' };
+}
+
+/** The first difference between two states of one table, or undefined. */
+export function tableDifference(
+  table: string,
+  left: Table,
+  right: Table | undefined,
+  passes: (difference: Difference) => boolean = () => false,
+): Difference | undefined {
+  if (!right || foldCase(left.columns.join()) !== foldCase(right.columns.join())) return { table };
+  for (const [key, row] of left.rows) {
+    const other = right.rows.get(key);
+    if (!other) return { table, key, left: row };
+    for (const [i, column] of left.columns.entries()) {
+      const difference = { table, key, column, left: row[i], right: other[i] };
+      if (!isSame(row[i], other[i]) && !passes(difference)) return difference;
+    }
+  }
+  for (const [key, row] of right.rows) if (!left.rows.has(key)) return { table, key, right: row };
+  return undefined;
+}

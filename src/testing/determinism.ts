@@ -1,0 +1,100 @@
+import type { Backfill } from '../backfill/define.js';
+import type { Key } from '../ledger/keys.js';
+import { derivationSql, scopeSql } from '../store/sqlite/derive.js';
+import { deriveRows, PROCESS_FAILED } from '../store/sqlite/process.js';
+import { identifier } from '../store/sqlite/sql.js';
+import type { SqlValue, Store } from '../store/sqlite/store.js';
+import { isSame, lookAt } from './contents.js';
+import { BackfillTestError, differs, showKey } from './failure.js';
+
+/** What a backfill derives, by key: a value for each column, or the reason why the row is left alone. */
+export type Derived = ReadonlyMap<Key, readonly unknown[]>;
+
+/** What is derived of every row in scope; with keys, of those, in scope or not any more. */
+export const deriveAll = (path: string, backfill: Backfill, keys?: Iterable<Key>): Derived =>
+  lookAt(path, (store) => (keys === undefined ? inScope(store, backfill) : ofKeys(store, backfill, keys)));
+
+function read(store: Store, backfill: Backfill, tail: string, ...parameters: readonly Key[]): Derived {
+  const values = [...backfill.columns.map((_, i) => `v${i}`), 'failure'].join(', ');
+  const sql = `SELECT k, ${values} FROM (${derivationSql(store, backfill, { tail })})`;
+  const rows = [...store.iterateExact<readonly [Key, ...unknown[]]>(sql, ...parameters)];
+  return new Map(rows.map(([key, ...derived]) => [key, derived]));
+}
+
+const inScope = (store: Store, backfill: Backfill): Derived =>
+  read(store, backfill, `WHERE ${scopeSql(backfill)} ORDER BY t.${identifier(backfill.key)} LIMIT -1`);
+
+/** Each by itself, the last first: so that none is asked for right after the one that it followed before. */
+function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Derived {
+  const tail = `WHERE t.${identifier(backfill.key)} = ? LIMIT 1`;
+  return new Map([...keys].reverse().flatMap((key) => [...read(store, backfill, tail, key)]));
+}
+
+/**
+ * The error for a row of which something else is derived a second time, or undefined.
+ *
+ * @param when in words, when that was
+ */
+export function otherwise(
+  backfill: Backfill,
+  first: Derived,
+  again: Derived,
+  when: string,
+): BackfillTestError | undefined {
+  const reasonAt = backfill.columns.length;
+  for (const [key, values] of first) {
+    const others = again.get(key) ?? [];
+    const column = backfill.columns.find((_, i) => !isSame(values[i], others[i]))?.name;
+    if (column !== undefined) {
+      const i = backfill.columns.findIndex(({ name }) => name === column);
+      const difference = { table: backfill.table, key, column, left: values[i], right: others[i] };
+      return differs('NOT_DETERMINISTIC', backfill, difference, ['as first derived', when]);
+    }
+    if (values[reasonAt] !== others[reasonAt]) {
+      const message = `Row ${showKey(key)} is left alone for ${values[reasonAt]} as first asked, and for ${others[reasonAt]} ${when}`;
+      return new BackfillTestError('NOT_DETERMINISTIC', message, { key });
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Insists that a backfill derives the same of a row whenever it is asked: twice, alone, among others.
+ *
+ * @returns what it derives
+ * @throws {BackfillTestError} `NOT_DETERMINISTIC`
+ */
+export function requireDeterminism(path: string, backfill: Backfill): Derived {
+  const first = deriveAll(path, backfill);
+  const insist = (again: Derived, when: string): void => {
+    const error = otherwise(backfill, first, again, when);
+    if (error) throw error;
+  };
+  insist(deriveAll(path, backfill), 'when it is asked again');
+  insist(deriveAll(path, backfill, first.keys()), 'of the row alone');
+  if (backfill.process) insist(deriveTogether(path, backfill, first), 'of the row among others');
+  return first;
+}
+
+/** Asks `process` for many rows at once, in the other order. Rows on which it throws alone would keep it from the others. */
+function deriveTogether(path: string, backfill: Backfill, first: Derived): Derived {
+  const { process, columns } = backfill;
+  const keys = [...first]
+    .filter(([, values]) => values[columns.length] !== PROCESS_FAILED)
+    .map(([key]) => key);
+  if (!process || keys.length === 0) return first;
+  keys.reverse();
+  const names = [backfill.key, ...process.reads].map((name) => identifier(name)).join(', ');
+  const sql = `SELECT ${names} FROM ${identifier(backfill.table)} WHERE ${identifier(backfill.key)} = ?`;
+  const rows = lookAt(path, (store) =>
+    keys.flatMap((key) => [...store.iterateExact<readonly SqlValue[]>(sql, key)]),
+  );
+  const together = deriveRows(backfill, process, rows).map(({ values, failure }, i): [Key, unknown[]] => [
+    keys[i] as Key,
+    [...columns.map((_, at) => stored(values[at] ?? null)), failure],
+  ]);
+  return new Map([...first, ...together]);
+}
+
+/** A text as SQLite gives it back: halves of surrogate pairs are no characters. */
+const stored = (value: unknown): unknown => (typeof value === 'string' ? value.toWellFormed() : value);

@@ -1,0 +1,10 @@
+export { type BackfillTestCode, BackfillTestError } from './failure.js';
+export type {
+  FileTestOptions,
+  FileUrl,
+  InlineTestOptions,
+  SeedOptions,
+  TestBackfillOptions,
+  TestRow,
+} from './options.js';
+export { type TestBackfillOutcome, testBackfill } from './test-backfill.js';

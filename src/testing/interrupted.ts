@@ -1,0 +1,95 @@
+import { verify } from '../migrator/verify.js';
+import { contentsOf, firstDifference } from './contents.js';
+import { BackfillTestError, cellName, differs } from './failure.js';
+import type { Interrupter, Interruption } from './interrupter.js';
+import type { Subject } from './options.js';
+import { type Account, accountOf, requireVerified, runUp } from './runs.js';
+import { copyStore, runOptions } from './seed.js';
+import type { Filled } from './uninterrupted.js';
+
+const UNINTERRUPTED = 'after an uninterrupted `up`';
+
+/**
+ * Runs `up` and `down`, each interrupted in every batch and behind every batch, and resumed each time; then `up` once more.
+ *
+ * @returns how often they were interrupted
+ * @throws {BackfillTestError} `NOT_RESUMED` where something else comes of it than without, `NOT_VERIFIED`
+ */
+export async function requireResumption(
+  subject: Subject,
+  seed: string,
+  path: string,
+  { before, after, account }: Filled,
+  interrupter: Interrupter,
+): Promise<number> {
+  const { step } = subject;
+  const now = () => contentsOf(path, step);
+  copyStore(seed, path);
+  const ups = await interruptEach(subject, path, 'up', interrupter);
+  const filled = firstDifference(after, now());
+  const resumed = 'after one that was interrupted and resumed';
+  if (filled) throw differs('NOT_RESUMED', step, filled, [UNINTERRUPTED, resumed]);
+  requireOnce(account, accountOf(path, subject));
+  const [verification] = await verify(runOptions(subject, path));
+  requireVerified(verification, 'after an `up` that was interrupted and resumed');
+
+  const downs = await interruptEach(subject, path, 'down', interrupter);
+  const left = firstDifference(before, now());
+  if (left)
+    throw differs('NOT_RESUMED', step, left, [
+      'in the seed',
+      'after a `down` that was interrupted and resumed',
+    ]);
+  await runUp(subject, path);
+  const again = firstDifference(after, now());
+  if (again) throw differs('NOT_RESUMED', step, again, [UNINTERRUPTED, 'after one behind such a `down`']);
+  return ups + downs;
+}
+
+/** Interrupts a run in its first batch, behind it, in the next one, and so on, until there is none. */
+async function interruptEach(
+  subject: Subject,
+  path: string,
+  direction: Interruption['direction'],
+  interrupter: Interrupter,
+): Promise<number> {
+  for (let count = 0; ; count += 1) {
+    const at = count % 2 === 0 ? 'in a batch' : 'behind a batch';
+    const before = contentsOf(path, subject.step);
+    if ((await interrupter.run(path, { direction, at })) === 'done') return count;
+    const changed = at === 'in a batch' && firstDifference(before, contentsOf(path, subject.step));
+    if (changed)
+      throw differs('NOT_RESUMED', subject.step, changed, ['before a batch', 'after it was interrupted']);
+    if (direction === 'down' && !accountOf(path, subject).isBegun) return count + 1;
+  }
+}
+
+/** By the ledger, the interrupted run has filled and left alone what the uninterrupted one has, each cell once. */
+function requireOnce(uninterrupted: Account, { cells, skips, rowsScanned }: Account): void {
+  const batches = new Map<string, number>();
+  for (const { key, column, batch } of cells) {
+    const cell = `${typeof key} ${key} ${column}`;
+    const earlier = batches.get(cell);
+    if (earlier !== undefined) {
+      const message = `${cellName(key, column)} was filled twice, by batch ${earlier} and by batch ${batch}`;
+      throw new BackfillTestError('NOT_RESUMED', message, { key, column });
+    }
+    batches.set(cell, batch);
+  }
+  const lost = uninterrupted.cells.find(({ key, column }) => !batches.has(`${typeof key} ${key} ${column}`));
+  if (lost) {
+    const message = `${cellName(lost.key, lost.column)} was filled, and the ledger does not know it once the run was interrupted`;
+    throw new BackfillTestError('NOT_RESUMED', message, lost);
+  }
+  for (const [i, skip] of uninterrupted.skips.entries()) {
+    const other = skips[i];
+    if (other?.key === skip.key && other.target === skip.target && other.reason === skip.reason) continue;
+    const message = `${cellName(skip.key, skip.target)} is left alone for ${skip.reason}, and not where the run is interrupted`;
+    throw new BackfillTestError('NOT_RESUMED', message, { key: skip.key });
+  }
+  if (rowsScanned === uninterrupted.rowsScanned) return;
+  throw new BackfillTestError(
+    'NOT_RESUMED',
+    `An uninterrupted \`up\` reads ${uninterrupted.rowsScanned} rows, and one that was interrupted ${rowsScanned}`,
+  );
+}

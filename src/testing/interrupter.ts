@@ -1,0 +1,59 @@
+import { applyBackfillStep, revertBackfillStep } from '../backfill/runner.js';
+import { Ledger } from '../ledger/ledger.js';
+import { locateStore } from '../store/path.js';
+import { Store } from '../store/sqlite/store.js';
+import type { Subject } from './options.js';
+import { runOptions } from './seed.js';
+
+/** Where a run is interrupted: within the transaction of its next batch, or right behind its commit. */
+export interface Interruption {
+  readonly direction: 'up' | 'down';
+  readonly at: 'in a batch' | 'behind a batch';
+}
+
+/** What runs a backfill and interrupts it. */
+export interface Interrupter {
+  /** How. */
+  readonly by: 'SIGKILL' | 'exception';
+  /** Runs it on a store; it is done where no batch was left. */
+  readonly run: (path: string, interruption: Interruption) => Promise<'interrupted' | 'done'>;
+  readonly close: () => Promise<void>;
+}
+
+class Thrown extends Error {}
+
+/** A ledger that throws once it has recorded a batch, or removed one: in the transaction of its updates. */
+class ThrowingLedger extends Ledger {
+  override addBatch(...batch: Parameters<Ledger['addBatch']>): void {
+    super.addBatch(...batch);
+    throw new Thrown();
+  }
+
+  override removeBatch(...batch: Parameters<Ledger['removeBatch']>): void {
+    super.removeBatch(...batch);
+    throw new Thrown();
+  }
+}
+
+/** Interrupts by an exception in this process: for definitions with functions, which no other process can be handed. */
+export const byThrowing = (subject: Subject): Interrupter => ({
+  by: 'exception',
+  async run(path, { direction, at }) {
+    const store = new Store(locateStore(path), { access: 'write' });
+    const ledger = at === 'in a batch' ? new ThrowingLedger(store) : new Ledger(store);
+    const onEvent = ({ event }: { readonly event: string }): void => {
+      if (event === 'batch_committed' || event === 'batch_reverted') throw new Thrown();
+    };
+    try {
+      const act = direction === 'up' ? applyBackfillStep : revertBackfillStep;
+      await act(store, ledger, subject.step, { ...runOptions(subject, path), onEvent });
+      return 'done';
+    } catch (error) {
+      if (error instanceof Thrown) return 'interrupted';
+      throw error;
+    } finally {
+      store.close();
+    }
+  },
+  close: async () => undefined,
+});

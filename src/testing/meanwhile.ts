@@ -1,0 +1,58 @@
+import { tableColumns } from '../schema/inspect.js';
+import { hasGrowingKeys } from '../store/sqlite/scope.js';
+import { contentsOf, lookAt, placeOf, tableDifference, tableOf } from './contents.js';
+import { differs } from './failure.js';
+import type { Subject, TestRow } from './options.js';
+import { requireVerified, runUp } from './runs.js';
+import { edit, insertRows, makeStore } from './seed.js';
+import type { Filled } from './uninterrupted.js';
+
+/**
+ * Runs `up` on some of the rows, writes the others behind its first batch, and insists that all are filled as without that.
+ *
+ * @returns how many rows were written meanwhile
+ * @throws {BackfillTestError} `NOT_CAUGHT_UP`, `NOT_VERIFIED`
+ */
+export async function requireCatchUp(
+  subject: Subject,
+  seed: string,
+  path: string,
+  { after }: Filled,
+): Promise<number> {
+  const { step } = subject;
+  const { early, late } = split(subject, seed);
+  makeStore(path, subject, early);
+  let isWritten = false;
+  const write = (): void => {
+    if (!isWritten) edit(path, (db) => insertRows(db, step.table, late));
+    isWritten = true;
+  };
+  const first = await runUp(subject, path, ({ event }) => {
+    if (event === 'batch_committed') write();
+  });
+  write(); // among the early rows there may have been nothing to do
+  const last = (await runUp(subject, path)) ?? first;
+  const missed = tableDifference(step.table, tableOf(after, step), tableOf(contentsOf(path, step), step));
+  if (missed) {
+    const when = ['after an `up` over all rows', 'where some were written while it ran'] as const;
+    throw differs('NOT_CAUGHT_UP', step, missed, when);
+  }
+  requireVerified(last, 'where rows were written while `up` ran');
+  return late.length;
+}
+
+/** The rows of the seed in two parts: late are the last keys where keys only grow, else some in between as well. */
+function split(subject: Subject, seed: string): Record<'early' | 'late', readonly TestRow[]> {
+  const { step } = subject;
+  const table = tableOf(contentsOf(seed, step), step);
+  const [names, isGrowing] = lookAt(seed, (store) => [
+    tableColumns(store, step.table).flatMap(({ name, isGenerated }) => (isGenerated ? [] : name)),
+    hasGrowingKeys(store, step),
+  ]);
+  const rows = [...table.rows.values()].map(
+    (row) => Object.fromEntries(names.map((name) => [name, row[placeOf(table, name)]])) as TestRow,
+  );
+  const firstLate = Math.floor(rows.length * 0.75);
+  const isLate = (i: number): boolean => (isGrowing || rows.length < 4 ? i >= firstLate : i % 4 === 1);
+  return { early: rows.filter((_, i) => !isLate(i)), late: rows.filter((_, i) => isLate(i)) };
+}

@@ -1,0 +1,172 @@
+import { basename, extname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { BackfillError } from '../errors.js';
+import type { BackfillDefinition, CellValue, SchemaStepDefinition, SqlStepDefinition } from '../index.js';
+import type { BackfillStep } from '../migrator/session.js';
+import { refuseUnknown, requireText } from '../options.js';
+import { isDefinition, loadStep } from '../steps/load.js';
+import { isSameName } from '../store/sqlite/sql.js';
+
+/** A URL of a file, as `new URL('../backfills/002-names.js', import.meta.url)`. */
+export interface FileUrl {
+  readonly href: string;
+}
+
+/** A row of the backfill's table: values by column. A column that is left out has its default. */
+export type TestRow = Readonly<Record<string, CellValue>>;
+
+/** The store that a backfill is tested on. */
+export interface SeedOptions {
+  /**
+   * What makes the tables, in order: SQL, and steps by `defineSchemaStep` and `defineSqlStep`. The columns to fill are among them. It may put rows into
+   * other tables; those of the backfill's own belong in `rows`.
+   */
+  readonly schema: string | readonly (string | SchemaStepDefinition | SqlStepDefinition)[];
+  /** The rows of the backfill's table: a few dozen, with all that your data have of odd ones. */
+  readonly rows: readonly TestRow[];
+  /** What is to stand in rows after `up`: the key, and columns that the backfill fills. Default: nothing is insisted on. */
+  readonly expected?: readonly TestRow[];
+  /** Rows of a batch. Default: a fifth of `rows`, so that there are about five batches. */
+  readonly batchRows?: number;
+  /** Whether updates may fire triggers. Default false. */
+  readonly allowsTriggers?: boolean;
+}
+
+/** A backfill in a file of its own. */
+export interface FileTestOptions extends SeedOptions {
+  /** The step's file, compiled; a path is relative to the current folder. */
+  readonly file: string | FileUrl;
+}
+
+/** A backfill that stands in the test. */
+export interface InlineTestOptions extends SeedOptions {
+  /**
+   * The definition. One with functions can not be handed to another process: its runs are interrupted by an exception instead of
+   * SIGKILL, and `interruptedBy` of the outcome says so.
+   */
+  readonly backfill: BackfillDefinition;
+}
+
+/** What {@link testBackfill} takes. */
+export type TestBackfillOptions = FileTestOptions | InlineTestOptions;
+
+/** A backfill under test, with what makes its store. */
+export interface Subject {
+  readonly step: BackfillStep;
+  /** Its file; undefined where it stands in the test. */
+  readonly file: string | undefined;
+  readonly schema: readonly (string | SchemaStepDefinition | SqlStepDefinition)[];
+  readonly rows: readonly TestRow[];
+  readonly expected: readonly TestRow[];
+  readonly batchRows: number;
+  readonly allowsTriggers: boolean;
+}
+
+const WHAT = 'testBackfill()';
+const KNOWN = ['file', 'backfill', 'schema', 'rows', 'expected', 'batchRows', 'allowsTriggers'];
+
+const wrong = (name: string, expected: string, value: unknown): BackfillError =>
+  new BackfillError(
+    'USAGE',
+    `Expected \`${name}\` in ${WHAT} to be ${expected}, got \`${String(value)}\``,
+    `Set \`${name}\` in ${WHAT}, or leave it out for its default`,
+  );
+
+/**
+ * Validates the options, and loads the step.
+ *
+ * @throws {BackfillError} `USAGE` naming the option that is missing, unknown or of the wrong kind; `STEP_INVALID` where a file has no backfill
+ */
+export async function readOptions(options: TestBackfillOptions): Promise<Subject> {
+  refuseUnknown(options, KNOWN, WHAT, 'USAGE');
+  const { rows, expected = [], batchRows, allowsTriggers = false } = options;
+  checkRows('rows', rows);
+  checkRows('expected', expected);
+  if (rows.length === 0) throw wrong('rows', 'a list of rows, one at least', '[]');
+  if (batchRows !== undefined && !(Number.isSafeInteger(batchRows) && batchRows > 0))
+    throw wrong('batchRows', 'a positive integer', batchRows);
+  if (typeof allowsTriggers !== 'boolean') throw wrong('allowsTriggers', 'true or false', allowsTriggers);
+  const schema = checkedSchema(options.schema);
+  const { step, file } = await readStep(options);
+  const names = [step.key, ...step.columns.map(({ name }) => name)];
+  for (const row of expected) refuseOtherCells(row, names);
+  return {
+    ...{ step, file, schema, rows, expected, allowsTriggers },
+    batchRows: batchRows ?? Math.ceil(rows.length / 5),
+  };
+}
+
+async function readStep(
+  options: Partial<FileTestOptions & InlineTestOptions>,
+): Promise<Pick<Subject, 'step' | 'file'>> {
+  const { file, backfill } = options;
+  if ((file === undefined) === (backfill === undefined)) {
+    throw new BackfillError(
+      'USAGE',
+      `${WHAT} takes either \`file\` or \`backfill\``,
+      "Write file: new URL('../backfills/NAME.js', import.meta.url), or backfill: defineBackfill({ … })",
+    );
+  }
+  if (backfill !== undefined) {
+    if (!isDefinition(backfill) || backfill.kind !== 'backfill')
+      throw wrong('backfill', 'made by defineBackfill()', backfill);
+    return { step: { ...backfill, name: 'backfill', path: WHAT }, file: undefined };
+  }
+  const path = pathOf(file);
+  const step = await loadStep(path);
+  if (step.kind !== 'backfill') {
+    throw new BackfillError(
+      'STEP_INVALID',
+      `The step file ${path} holds no backfill`,
+      'Name the file of one: export default defineBackfill({ … })',
+    );
+  }
+  return { step: { ...step, name: basename(path, extname(path)) }, file: path };
+}
+
+function pathOf(file: unknown): string {
+  const text = typeof file === 'object' && file !== null && 'href' in file ? String(file.href) : file;
+  const given = requireText(text, 'file', WHAT, 'USAGE');
+  return given.startsWith('file:') ? fileURLToPath(given) : resolve(given);
+}
+
+function checkedSchema(schema: unknown): Subject['schema'] {
+  const parts: readonly unknown[] = Array.isArray(schema) ? schema : [schema];
+  for (const part of parts) {
+    const isSql = typeof part === 'string' && part.trim() !== '';
+    const isStep = isDefinition(part) && (part.kind === 'schema' || part.kind === 'sql');
+    if (!isSql && !isStep)
+      throw wrong('schema', 'SQL, or steps by defineSchemaStep() or defineSqlStep()', part);
+  }
+  return parts as Subject['schema'];
+}
+
+/** Whether SQLite can hold a value as it is. */
+const isCellValue = (value: unknown): boolean =>
+  value === null ||
+  typeof value === 'string' ||
+  typeof value === 'bigint' ||
+  (typeof value === 'number' && Number.isFinite(value)) ||
+  value instanceof Uint8Array;
+
+function checkRows(option: 'rows' | 'expected', rows: unknown): void {
+  if (!Array.isArray(rows)) throw wrong(option, 'a list of rows', rows);
+  for (const [i, row] of (rows as unknown[]).entries()) {
+    if (typeof row !== 'object' || row === null) throw wrong(`${option}[${i}]`, 'values by column', row);
+    for (const [column, value] of Object.entries(row))
+      if (!isCellValue(value))
+        throw wrong(
+          `${option}[${i}].${column}`,
+          'a string, a finite number, a bigint, bytes or null',
+          typeof value,
+        );
+  }
+}
+
+/** A misspelt column would never be compared. */
+function refuseOtherCells(row: TestRow, names: readonly string[]): void {
+  refuseUnknown(row, names, `\`expected\` of ${WHAT}`, 'USAGE');
+  const key = names[0] ?? '';
+  if (!Object.keys(row).some((name) => isSameName(name, key)))
+    throw wrong('expected', `rows that have their key, ${key}`, Object.keys(row).join(', '));
+}

@@ -1,0 +1,83 @@
+import type { Key } from '../ledger/keys.js';
+import { Ledger } from '../ledger/ledger.js';
+import type { SkipRecord } from '../ledger/records.js';
+import { down } from '../migrator/down.js';
+import type { MigratorOptions } from '../migrator/session.js';
+import { up } from '../migrator/up.js';
+import type { Verification } from '../verification/verify.js';
+import { lookAt } from './contents.js';
+import { BackfillTestError } from './failure.js';
+import type { Subject } from './options.js';
+import { runOptions } from './seed.js';
+
+/** Runs `up`. Its verification may fail: that is for {@link requireVerified} to say, once what was filled has been looked at. */
+export async function runUp(
+  subject: Subject,
+  path: string,
+  onEvent?: MigratorOptions['onEvent'],
+): Promise<Verification | undefined> {
+  const { error, verifications } = await up({ ...runOptions(subject, path), onEvent });
+  if (error && error.code !== 'VERIFICATION_FAILED') throw error;
+  return verifications.at(-1);
+}
+
+/** Takes the backfill back. */
+export async function runDown(subject: Subject, path: string): Promise<void> {
+  const { error } = await down(runOptions(subject, path), { names: [subject.step.name] });
+  if (error) throw error;
+}
+
+/**
+ * Insists that a verification has not failed.
+ *
+ * @param when in words, after what it was
+ * @throws {BackfillTestError} `NOT_VERIFIED`
+ */
+export function requireVerified(verification: Verification | undefined, when: string): void {
+  const failed = verification?.checks.find(({ verdict }) => verdict === 'fail');
+  const finding = failed?.findings.find(({ verdict }) => verdict === 'fail');
+  if (!failed) return;
+  const [key] = finding?.sampleKeys ?? [];
+  throw new BackfillTestError(
+    'NOT_VERIFIED',
+    `The check ${failed.title} fails ${when}: ${finding?.text ?? failed.id}${key === undefined ? '' : `, the first of them row ${key}`}`,
+    { key },
+  );
+}
+
+/** What the ledger says of a backfill. */
+export interface Account {
+  /** Number of each batch, first to last. */
+  readonly batches: readonly number[];
+  readonly rowsScanned: number;
+  /** Each cell that was filled, as often as it was, with its batch. */
+  readonly cells: readonly { readonly key: Key; readonly column: string; readonly batch: number }[];
+  readonly skips: readonly SkipRecord[];
+  /** Whether the backfill is in the ledger at all. */
+  readonly isBegun: boolean;
+}
+
+/** Reads the ledger. */
+export const accountOf = (path: string, { step: { name } }: Subject): Account =>
+  lookAt(path, (store) => {
+    const ledger = new Ledger(store);
+    const batches = ledger.batches(name);
+    return {
+      batches: batches.map(({ number }) => number),
+      rowsScanned: batches.reduce((sum, batch) => sum + batch.rowsScanned, 0),
+      cells: batches.flatMap(({ number: batch }) =>
+        ledger
+          .cells(name, batch)
+          .flatMap(({ columns, runs }) =>
+            runs.flatMap(keysOf).flatMap((key) => columns.map((column) => ({ key, column, batch }))),
+          ),
+      ),
+      skips: ledger.skips(name),
+      isBegun: ledger.step(name) !== undefined,
+    };
+  });
+
+function keysOf([first, last]: readonly [Key, Key]): Key[] {
+  if (typeof first === 'string' || typeof last === 'string') return [first];
+  return Array.from({ length: Number(last - first) + 1 }, (_, i) => first + BigInt(i));
+}

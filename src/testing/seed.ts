@@ -1,0 +1,125 @@
+import { copyFileSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { BackfillError, toBackfillError } from '../errors.js';
+import type { CellValue } from '../index.js';
+import { Ledger } from '../ledger/ledger.js';
+import type { MigratorOptions } from '../migrator/session.js';
+import { applySchemaStep } from '../schema/run.js';
+import { applySqlStep } from '../schema/run-sql.js';
+import type { Step } from '../steps/step.js';
+import { locateStore } from '../store/path.js';
+import { identifier } from '../store/sqlite/sql.js';
+import { Store } from '../store/sqlite/store.js';
+import type { Subject, TestRow } from './options.js';
+
+/** The steps of the schema, named so that they come before any other. */
+function schemaSteps({ schema }: Pick<Subject, 'schema'>): Step[] {
+  return schema.flatMap((part, i) =>
+    typeof part === 'string' ? [] : [{ ...part, name: ` schema-${i + 1}`, path: 'testBackfill()' }],
+  );
+}
+
+/** The project that a backfill under test is in, and how its runs go. */
+export const runOptions = (subject: Subject, path: string): MigratorOptions => ({
+  project: {
+    config: { kind: 'config', database: { path }, steps: [], requires: {} },
+    steps: [...schemaSteps(subject), subject.step],
+  },
+  path,
+  batchRows: subject.batchRows,
+  targetBatchMs: 600_000, // each batch is as large as asked for, on the slowest machine
+  pace: 'full',
+  backup: false,
+  allowsTriggers: subject.allowsTriggers,
+});
+
+/** Makes a store with the schema, and with rows in the backfill's table. */
+export function makeStore(path: string, subject: Subject, rows: readonly TestRow[]): void {
+  edit(path, (db) => {
+    db.pragma('journal_mode = WAL');
+    db.pragma('user_version = 1'); // an empty file would be no store
+  });
+  const steps = schemaSteps(subject).values();
+  for (const part of subject.schema) {
+    if (typeof part === 'string')
+      edit(path, (db) => doing('in `schema` of testBackfill()', () => db.exec(part)));
+    else applyStep(path, steps.next().value);
+  }
+  edit(path, (db) => {
+    const { table } = subject.step;
+    const count = db
+      .prepare(`SELECT count(*) FROM pragma_table_list(?) WHERE type = 'table'`)
+      .pluck()
+      .get(table);
+    if (count !== 1) {
+      throw new BackfillError(
+        'TABLE_MISSING',
+        `\`schema\` of testBackfill() makes no table ${table}`,
+        'Give the CREATE TABLE of the table that the backfill names',
+      );
+    }
+    if (db.prepare(`SELECT 1 FROM ${identifier(table)} LIMIT 1`).get() !== undefined) {
+      throw new BackfillError(
+        'USAGE',
+        `\`schema\` of testBackfill() puts rows into ${table}`,
+        'Give them as `rows`: some of them are written while the backfill runs',
+      );
+    }
+    insertRows(db, table, rows);
+  });
+}
+
+function applyStep(path: string, step: Step | undefined): void {
+  const store = new Store(locateStore(path), { access: 'write' });
+  try {
+    if (step?.kind === 'schema') applySchemaStep(store, new Ledger(store), step);
+    if (step?.kind === 'sql') applySqlStep(store, new Ledger(store), step);
+  } finally {
+    store.close();
+  }
+}
+
+/** Writes rows into a table, in one transaction. */
+export function insertRows(db: Database.Database, table: string, rows: readonly TestRow[]): void {
+  db.transaction(() => {
+    for (const [i, row] of rows.entries()) {
+      const names = Object.keys(row);
+      const list = `(${names.map(identifier).join(', ')}) VALUES (${names.map(() => '?').join(', ')})`;
+      doing(`in row ${i + 1} of \`rows\` of testBackfill()`, () =>
+        db
+          .prepare(`INSERT INTO ${identifier(table)} ${names.length > 0 ? list : 'DEFAULT VALUES'}`)
+          .run(...Object.values(row).map(bound)),
+      );
+    }
+  })();
+}
+
+/** A value as it is bound: an integer as one, where the driver would make a real of it. */
+export const bound = (value: CellValue): unknown =>
+  typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
+
+function doing(where: string, act: () => unknown): void {
+  try {
+    act();
+  } catch (error) {
+    throw toBackfillError(error, where);
+  }
+}
+
+/** Changes a store by a connection of its own, as the application does, and closes it. */
+export function edit(path: string, act: (db: Database.Database) => void): void {
+  const db = new Database(path);
+  try {
+    db.pragma('foreign_keys = OFF');
+    db.pragma('synchronous = OFF');
+    act(db);
+  } finally {
+    db.close();
+  }
+}
+
+/** Copies a store to which nobody has a connection. */
+export function copyStore(from: string, to: string): string {
+  copyFileSync(from, to);
+  return to;
+}

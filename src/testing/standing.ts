@@ -1,0 +1,103 @@
+import type Database from 'better-sqlite3';
+import { isSqliteError } from '../errors.js';
+import type { Key } from '../ledger/keys.js';
+import { identifier, isSameName } from '../store/sqlite/sql.js';
+import { contentsOf, isSame, placeOf, type Table, tableDifference, tableOf } from './contents.js';
+import { differs } from './failure.js';
+import type { Subject } from './options.js';
+import { runDown, runUp } from './runs.js';
+import { copyStore, edit } from './seed.js';
+import type { Filled } from './uninterrupted.js';
+
+interface Cell {
+  readonly key: Key;
+  readonly column: string;
+  readonly value: unknown;
+}
+
+/**
+ * Puts values of the application's own into one cell a column before `up`, and into another after it, and insists that all stand
+ * behind `up` and `down`, with everything else taken back.
+ *
+ * @returns how many values were put
+ * @throws {BackfillTestError} `NOT_KEPT`
+ */
+export async function requireStanding(
+  subject: Subject,
+  seed: string,
+  path: string,
+  { before, after, account }: Filled,
+): Promise<number> {
+  const { step } = subject;
+  const filled = tableOf(after, step);
+  const cells = step.columns.map(({ name }) =>
+    account.cells
+      .filter(({ column }) => column === name)
+      .map(({ key, column }) => ({ key, column, value: filled.rows.get(key)?.[placeOf(filled, column)] })),
+  );
+  const isOther = ({ column }: { readonly column?: string }): boolean =>
+    !step.columns.some(({ name }) => isSameName(name, column ?? ''));
+  const insist = (expected: Table, when: readonly [string, string]): void => {
+    const found = tableDifference(step.table, expected, tableOf(contentsOf(path, step), step), isOther);
+    if (found) throw differs('NOT_KEPT', step, found, when);
+  };
+
+  copyStore(seed, path);
+  const early = put(
+    path,
+    subject,
+    cells.flatMap((column) => column.slice(0, 1)),
+  );
+  await runUp(subject, path); // a check of the backfill's own may not like the values
+  insist(withCells(filled, early), ['before `up`, as the application had it,', 'after it']);
+  const late = put(
+    path,
+    subject,
+    cells.flatMap((column) => column.slice(1).slice(-1)),
+  );
+  await runDown(subject, path);
+  insist(withCells(tableOf(before, step), [...early, ...late]), ['before `down`', 'after it']);
+  return early.length + late.length;
+}
+
+/** A table in which some cells hold something else. */
+function withCells(table: Table, cells: readonly Cell[]): Table {
+  const rows = new Map(table.rows);
+  for (const { key, column, value } of cells)
+    rows.set(key, rows.get(key)?.map((old, i) => (i === placeOf(table, column) ? value : old)) ?? []);
+  return { ...table, rows };
+}
+
+/** Writes another value into each cell; those that a constraint refuses are left out. */
+function put(path: string, { step }: Subject, cells: readonly Cell[]): Cell[] {
+  const written: Cell[] = [];
+  edit(path, (db) => {
+    for (const cell of cells) {
+      const where = `FROM ${identifier(step.table)} WHERE ${identifier(step.key)} = ?`;
+      const read = db
+        .prepare(`SELECT ${identifier(cell.column)} ${where}`)
+        .pluck()
+        .safeIntegers();
+      if (!update(db, step.table, step.key, { ...cell, value: altered(cell.value) })) continue;
+      const value = read.get(cell.key);
+      if (value !== null && !isSame(value, cell.value)) written.push({ ...cell, value });
+    }
+  });
+  return written;
+}
+
+function altered(value: unknown): unknown {
+  if (typeof value === 'bigint') return value + 1n;
+  if (typeof value === 'number') return value + 1;
+  return Buffer.isBuffer(value) ? Buffer.concat([value, Buffer.from([0])]) : `${value}~`;
+}
+
+function update(db: Database.Database, table: string, key: string, cell: Cell): boolean {
+  const sql = `UPDATE ${identifier(table)} SET ${identifier(cell.column)} = ? WHERE ${identifier(key)} = ?`;
+  try {
+    return db.prepare(sql).run(cell.value, cell.key).changes === 1;
+  } catch (error) {
+    if (isSqliteError(error) && error.code.startsWith('SQLITE_CONSTRAINT')) return false;
+    throw error;
+  }
+}

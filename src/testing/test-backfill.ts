@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { BackfillSkips } from '../index.js';
+import { byKilling, isData } from './children.js';
+import { requireResumption } from './interrupted.js';
+import { byThrowing, type Interrupter } from './interrupter.js';
+import { requireCatchUp } from './meanwhile.js';
+import { readOptions, type Subject, type TestBackfillOptions } from './options.js';
+import { makeStore } from './seed.js';
+import { requireStanding } from './standing.js';
+import { requireRoundTrip } from './uninterrupted.js';
+
+/** What was tested, in counts: a test that insists on them notices when its rows test less than they did. */
+export interface TestBackfillOutcome {
+  /** Name of the step; `backfill` where it stands in the test. */
+  readonly backfill: string;
+  /** Rows that the backfill's scope holds. */
+  readonly rowsInScope: number;
+  /** Cells that `up` fills. */
+  readonly cellsFilled: number;
+  /** What it leaves alone, by key, with the reason. */
+  readonly skips: BackfillSkips['skips'];
+  /** Batches of an uninterrupted `up`. */
+  readonly batches: number;
+  /** How often `up` and `down` were interrupted. */
+  readonly interruptions: number;
+  /** How: by SIGKILL, or by an exception where the definition stands in the test and holds functions. */
+  readonly interruptedBy: 'SIGKILL' | 'exception';
+  /** Cells that were compared with `expected`. */
+  readonly expectedCells: number;
+  /** Rows that were written while `up` ran. */
+  readonly rowsWrittenMeanwhile: number;
+  /** Values of the application's own that were put into the columns, before `up` and after it. */
+  readonly valuesKept: number;
+}
+
+/**
+ * Tests a backfill on a real SQLite file, in a temporary folder: fills, verifies and takes back; interrupts `up` and `down` in every batch
+ * and behind every batch, by SIGKILL, and resumes them; writes rows while it runs, and values of the application's own. Each state is
+ * compared with what it has to be, cell by cell.
+ *
+ * It does so in some seconds for a few dozen rows, and needs no test framework: it resolves, or rejects.
+ *
+ * @param options see {@link FileTestOptions}, and {@link InlineTestOptions} for a definition that stands in the test
+ * @returns what was tested
+ * @throws {BackfillTestError} the first difference that was found, with its key and column
+ * @throws {BackfillError} `USAGE` for an option that is missing, unknown or of the wrong kind; `STEP_INVALID`, `KEY_UNSUITABLE`, `COLUMN_MISSING`,
+ *   `PROCESS_FAILED`, and the other codes of `up` for a backfill that can not be run at all
+ *
+ * @example
+ * await testBackfill({
+ *   file: 'backfills/002-order-times.js',
+ *   schema: 'CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT, body TEXT, created_at TEXT, ordered_at TEXT)',
+ *   rows: [
+ *     { kind: 'order', body: '{"ts":"2026-01-20T10:00:00Z"}', created_at: '2026-01-21' },
+ *     { kind: 'order', body: 'not JSON' },
+ *   ],
+ *   expected: [
+ *     { id: 1, ordered_at: '2026-01-20T10:00:00Z' },
+ *     { id: 2, ordered_at: null },
+ *   ],
+ * });
+ */
+export async function testBackfill(options: TestBackfillOptions): Promise<TestBackfillOutcome> {
+  const subject = await readOptions(options);
+  const folder = mkdtempSync(join(tmpdir(), 'umzug-backfill-test-'));
+  try {
+    return await testIn(folder, subject);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function testIn(folder: string, subject: Subject): Promise<TestBackfillOutcome> {
+  const [seed, ...paths] = ['seed', 'whole', 'interrupted', 'meanwhile', 'standing'].map((name) =>
+    join(folder, `${name}.db`),
+  ) as [string, string, string, string, string];
+  makeStore(seed, subject, subject.rows);
+  const filled = await requireRoundTrip(subject, seed, paths[0]);
+  const rowsWrittenMeanwhile = await requireCatchUp(subject, seed, paths[2], filled);
+  const valuesKept = await requireStanding(subject, seed, paths[3], filled);
+  const interrupter = interrupterOf(subject);
+  try {
+    const { account, rowsInScope, expectedCells } = filled;
+    return {
+      backfill: subject.step.name,
+      rowsInScope,
+      cellsFilled: account.cells.length,
+      skips: account.skips,
+      batches: account.batches.length,
+      interruptions: await requireResumption(subject, seed, paths[1], filled, interrupter),
+      interruptedBy: interrupter.by,
+      expectedCells,
+      rowsWrittenMeanwhile,
+      valuesKept,
+    };
+  } finally {
+    await interrupter.close();
+  }
+}
+
+const interrupterOf = (subject: Subject): Interrupter =>
+  subject.file !== undefined || isData(subject.step) ? byKilling(subject) : byThrowing(subject);

@@ -1,0 +1,116 @@
+import { BackfillError } from '../errors.js';
+import type { Key } from '../ledger/keys.js';
+import { isSameName } from '../store/sqlite/sql.js';
+import { type Contents, contentsOf, firstDifference, isSame, placeOf, tableOf } from './contents.js';
+import { type Derived, deriveAll, otherwise, requireDeterminism } from './determinism.js';
+import { BackfillTestError, cellName, differs, showKey } from './failure.js';
+import type { Subject, TestRow } from './options.js';
+import { type Account, accountOf, requireVerified, runDown, runUp } from './runs.js';
+import { bound, copyStore } from './seed.js';
+
+/** What a run leaves that nobody interrupts: what all others are compared with. */
+export interface Filled {
+  readonly before: Contents;
+  readonly after: Contents;
+  readonly account: Account;
+  readonly rowsInScope: number;
+  readonly expectedCells: number;
+}
+
+/**
+ * Runs `up`, `down` and `up` on a copy of the seed, and looks at each.
+ *
+ * @throws {BackfillTestError} for the first thing that is not as it should be
+ */
+export async function requireRoundTrip(subject: Subject, seed: string, path: string): Promise<Filled> {
+  const { step } = subject;
+  copyStore(seed, path);
+  const verification = await runUp(subject, path);
+  const derived = requireDeterminism(seed, step);
+  if (derived.size === 0) {
+    throw new BackfillError(
+      'USAGE',
+      'No row of `rows` of testBackfill() is in the scope of the backfill',
+      'Give rows that it is to fill, beside those that it is to leave alone',
+    );
+  }
+  const [before, after] = [contentsOf(seed, step), contentsOf(path, step)];
+  const account = accountOf(path, subject);
+  requireOnlyFilled(subject, before, after);
+  const changed = otherwise(step, derived, deriveAll(path, step, derived.keys()), 'once the table is filled');
+  if (changed) throw changed;
+  requireReasons(subject, after, derived, account);
+  const expectedCells = requireExpected(subject, after);
+  requireVerified(verification, 'after `up`');
+
+  await runDown(subject, path);
+  const left = firstDifference(before, contentsOf(path, step));
+  if (left) throw differs('NOT_TAKEN_BACK', step, left, ['in the seed', 'after `down`']);
+  await runUp(subject, path);
+  const again = firstDifference(after, contentsOf(path, step));
+  if (again)
+    throw differs('NOT_DETERMINISTIC', step, again, ['after the first `up`', 'after another behind `down`']);
+  return { before, after, account, rowsInScope: derived.size, expectedCells };
+}
+
+/** Nothing but NULLs of the backfill's columns may change. */
+function requireOnlyFilled({ step }: Subject, before: Contents, after: Contents): void {
+  const isFilled = (column: string | undefined, left: unknown): boolean =>
+    left === null && step.columns.some(({ name }) => isSameName(name, column ?? ''));
+  const found = firstDifference(
+    before,
+    after,
+    ({ table, column, left }) => table === step.table && isFilled(column, left),
+  );
+  if (found) throw differs('NOT_KEPT', step, found, ['before `up`', 'after it']);
+}
+
+/** A cell that was in scope and is NULL still has its reason. */
+function requireReasons({ step }: Subject, after: Contents, derived: Derived, { skips }: Account): void {
+  const table = tableOf(after, step);
+  const reasons = new Set(skips.map(({ key, target }) => `${typeof key} ${key} ${target}`));
+  for (const key of derived.keys()) {
+    for (const { name } of step.columns) {
+      if (table.rows.get(key)?.[placeOf(table, name)] !== null) continue;
+      if (['*', name].some((target) => reasons.has(`${typeof key} ${key} ${target}`))) continue;
+      const message = `${cellName(key, name)} is NULL after \`up\`, and no reason is recorded`;
+      throw new BackfillTestError('SKIP_NOT_RECORDED', message, { key, column: name });
+    }
+  }
+}
+
+/** Returns how many cells were expected. */
+function requireExpected({ step, expected }: Subject, after: Contents): number {
+  const table = tableOf(after, step);
+  let count = 0;
+  for (const row of expected) {
+    const key = keyOf(row, step.key);
+    const found = table.rows.get(key);
+    if (!found) {
+      throw new BackfillError(
+        'USAGE',
+        `\`expected\` of testBackfill() has a row ${showKey(key)}, which \`rows\` has not`,
+        'Write the key as it stands in the table',
+      );
+    }
+    for (const [column, value] of Object.entries(row)) {
+      if (isSameName(column, step.key)) continue;
+      count += 1;
+      const cell = found[placeOf(table, column)];
+      if (isSameValue(value, cell)) continue;
+      const difference = { table: step.table, key, column, left: value, right: cell };
+      throw differs('NOT_EXPECTED', step, difference, ['by `expected`', 'after `up`']);
+    }
+  }
+  return count;
+}
+
+const keyOf = (row: TestRow, name: string): Key =>
+  bound(Object.entries(row).find(([column]) => isSameName(column, name))?.[1] ?? null) as Key;
+
+/** Whether a cell holds what was expected: a number, whether it is an integer or a real. */
+function isSameValue(expected: unknown, cell: unknown): boolean {
+  const isNumber = (value: unknown): value is number | bigint => /^(?:number|bigint)$/.test(typeof value);
+  if (isNumber(expected) && isNumber(cell)) return !(expected < cell) && !(expected > cell);
+  return isSame(expected instanceof Uint8Array ? Buffer.from(expected) : expected, cell);
+}
