@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { StopSignal } from '../backfill/run-options.js';
 import { loadProject, storePath } from '../config.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
+import { givenStores } from '../fleet/stores.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import { expandHome, locateStore } from '../store/path.js';
@@ -25,6 +26,8 @@ export interface Surroundings {
   readonly print: (text: string) => void;
   /** Takes an error's text: whole lines. */
   readonly printError: (text: string) => void;
+  /** Further fields of every line of the log. Default: none. */
+  readonly logFields?: Readonly<Record<string, string>>;
   /** What an embedding program brings instead of a config file. Default: the config file of the folder counts. */
   readonly embedding?: Embedding;
 }
@@ -92,8 +95,12 @@ export interface Listener {
   readonly takeOver: (what: TakenOver) => void;
 }
 
-/** Makes the runner of commands. */
-export function makeCli(surroundings: Surroundings, listener: Listener): Cli {
+/**
+ * Makes the runner of commands.
+ *
+ * @param argv the arguments of the call, which may name several stores
+ */
+export function makeCli(surroundings: Surroundings, listener: Listener, argv: readonly string[]): Cli {
   const { env, folder, print, printError, embedding } = surroundings;
   let command = '';
   const readerOf = async (options: ReaderOptions, taken: TakenOver): Promise<Reader> => {
@@ -117,10 +124,17 @@ export function makeCli(surroundings: Surroundings, listener: Listener): Cli {
       tellOutput(await act(folder, reader), options, reader);
     },
     async run(options, act) {
+      const given = givenStores(argv);
+      if (given) {
+        const { runFleet } = await import('./fleet.js');
+        const { say } = await readerOf(options, {});
+        listener.exit(await runFleet({ command, options, argv, given, say }, surroundings));
+        return;
+      }
       const loaded = await (embedding?.loadMigrator() ??
         loadProject(folder).then((project) => ({ project })));
       const { project, signal, onEvent }: MigratorDefaults = loaded;
-      const log = eventLog(options.logLevel);
+      const log = eventLog(options.logLevel, surroundings.logFields);
       const view = isInfoLogged(options.logLevel)
         ? progressView({
             stream: process.stderr,

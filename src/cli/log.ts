@@ -5,7 +5,18 @@ import type { MigratorEvent } from '../migrator/session.js';
 import { type CommonOptions, LOG_LEVELS } from './options.js';
 
 /** What the log tells of: what the migrator does, and how far it is. */
-export type LoggedEvent = MigratorEvent | ({ readonly event: 'progress' } & Progress);
+export type LoggedEvent =
+  | MigratorEvent
+  | ({ readonly event: 'progress' } & Progress)
+  /** One of many stores is done. */
+  | {
+      readonly event: 'store_finished';
+      readonly store: string;
+      readonly exitCode: number;
+      readonly durationMs: number;
+    }
+  /** How many of them are. */
+  | { readonly event: 'fleet_progress'; readonly done: number; readonly stores: number };
 
 /** The level of each event. */
 export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'info' | 'warn'>> = {
@@ -18,6 +29,8 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
   batches_ended: 'debug',
   paused: 'debug',
   progress: 'info',
+  store_finished: 'debug',
+  fleet_progress: 'info',
   verified: 'info',
   lock_expected: 'info',
   lock_waiting: 'info',
@@ -35,14 +48,19 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
  * Makes the log of events: JSON lines on stderr, or readable ones where a person reads them. pino is loaded with the
  * first event, since a command that has nothing to do should not wait for it.
  *
+ * @param fields put before those of every event
+ *
  * The fields are the event's own: names, numbers and keys, never a value of the store.
  */
-export function eventLog(level: CommonOptions['logLevel']): (event: LoggedEvent) => void {
+export function eventLog(
+  level: CommonOptions['logLevel'],
+  fields: Readonly<Record<string, string>> = {},
+): (event: LoggedEvent) => void {
   let logger: pino.Logger | undefined;
   return (event) => {
     if (level === 'silent') return;
     logger ??= makeLogger(level);
-    logger[LEVEL_BY_EVENT[event.event]](event);
+    logger[LEVEL_BY_EVENT[event.event]]({ ...fields, ...event });
   };
 }
 

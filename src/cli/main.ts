@@ -21,8 +21,8 @@ import { errorJson, errorText } from './text.js';
 
 const NAME = 'umzug-backfill';
 
-function buildProgram(surroundings: Surroundings, listener: Listener): Command {
-  const cli = makeCli(surroundings, listener);
+function buildProgram(surroundings: Surroundings, listener: Listener, argv: readonly string[]): Command {
+  const cli = makeCli(surroundings, listener, argv);
   const name = surroundings.embedding?.program ?? NAME;
   const program = new Command(name)
     .description('Resumable, verified, exactly reversible data backfills as steps of umzug')
@@ -138,14 +138,18 @@ export async function main(argv: readonly string[], surroundings: Surroundings):
   let exitCode: number = EXIT.done;
   let taken: TakenOver = { dbPath: given(argv, '--db-path'), backupDir: given(argv, '--backup-dir') };
   try {
-    const program = buildProgram(surroundings, {
-      exit: (code) => {
-        exitCode = code;
+    const program = buildProgram(
+      surroundings,
+      {
+        exit: (code) => {
+          exitCode = code;
+        },
+        takeOver: (what) => {
+          taken = what;
+        },
       },
-      takeOver: (what) => {
-        taken = what;
-      },
-    });
+      argv,
+    );
     const names = program.commands.map((command) => command.name());
     refuseNpmKeptOptions(argv, surroundings.env, trappedOptions(program), names);
     await program.parseAsync([...argv], { from: 'user' });

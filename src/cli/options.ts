@@ -19,6 +19,7 @@ export interface ReaderOptions {
 
 /** Options of every command that is about a store. */
 export interface CommonOptions extends ReaderOptions {
+  readonly concurrency?: number;
   readonly batchSize?: number;
   readonly dryRun?: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -72,7 +73,12 @@ export function withCommonOptions(command: Command): Command {
   command
     .option(
       '--db-path <path>',
-      'the store (default: the environment variable or the path that the config names)',
+      'the store (default: the environment variable or the path that the config names); again, or a pattern: several',
+    )
+    .option(
+      '--concurrency <processes>',
+      'processes that work on several stores at once (default: one a core)',
+      positiveInteger,
     )
     .option(
       '--batch-size <rows>',

@@ -1,6 +1,7 @@
 import type { Catalog } from './translate.js';
 import { zhChecks } from './zh.checks.js';
 import { zhErrors } from './zh.errors.js';
+import { zhFleet } from './zh.fleet.js';
 import { zhHints } from './zh.hints.js';
 import { zhLint } from './zh.lint.js';
 import { zhResults } from './zh.results.js';
@@ -14,4 +15,5 @@ export const zh: Catalog = {
   ...zhResults,
   ...zhLint,
   ...zhUmzug,
+  ...zhFleet,
 };

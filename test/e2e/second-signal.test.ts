@@ -43,7 +43,7 @@ const LISTENER = `
   const count = () => process.stdout.write(process.listenerCount(second) + ' ');
   (async () => {
     const { makeCli } = await import(process.cwd() + '/dist/src/cli/cli.js');
-    const cli = makeCli({ env: {}, folder: process.cwd(), print() {}, printError() {} }, { exit() {}, takeOver() {} });
+    const cli = makeCli({ env: {}, folder: process.cwd(), print() {}, printError() {} }, { exit() {}, takeOver() {} }, []);
     await cli.run({ logLevel: 'silent', dbPath: '/no/store' }, async ({ onEvent, signal }) => {
       setTimeout(() => process.exit(1), 20000); // nothing else keeps the process alive
       count();
