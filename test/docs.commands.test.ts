@@ -23,6 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly number[]>> = {
   'umzug-backfill deploy --check': [0, 3],
   'umzug-backfill status --check': [0, 3],
   'umzug-backfill verify --min-coverage 99': [0, 5],
+  "umzug-backfill status --check --db-path '~/.agentos/*.db'": [0, 3],
 };
 
 /** The demo is run below, `npm test` is this, and test/package.test.ts packs, installs and uses the tarball. */
@@ -43,6 +44,7 @@ const PAGES = [
   { file: 'docs/troubleshooting.md', isUp: true },
   { file: 'docs/agentos-scripts.md', isUp: false },
   { file: 'docs/lint.md', isUp: false },
+  { file: 'docs/scale.md', isUp: false },
 ] as const;
 
 describe('commands in the documentation', () => {
@@ -63,6 +65,7 @@ describe('commands in the documentation', () => {
               '-c',
               command
                 .replaceAll('~/.agentos/store.db', path)
+                .replaceAll('~/.agentos/*.db', join(dirname(path), '*.db'))
                 .replace('backfill.prom', join(folder, 'backfill.prom'))
                 .replace(/--out \S+/, `--out ${join(folder, 'report.html')}`)
                 .replace(/--report$/, `--report ${join(folder, 'report.html')}`)
