@@ -9,7 +9,8 @@ export function literal(value: string): string {
 }
 
 /** SQLite folds the case of ASCII letters in names, and of no others. */
-export const foldCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+export const foldCase = (name: string): string =>
+  /[A-Z]/.test(name) ? name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) : name;
 
 /** Whether two names are the same to SQLite. */
 export const isSameName = (a: string, b: string): boolean => foldCase(a) === foldCase(b);
@@ -21,12 +22,28 @@ const TWO_WORDS = /^[\p{L}\p{N}_$]{2}$/u;
 /** Signs that would become one, or a comment, and text in quotes that would become one text. */
 const ONE_SIGN = /^(?:--|\/\*|->|''|[<>=!|]{2})$/;
 
+/** Statements that were normalised already: many stores have one schema, and a look reads it several times. */
+const NORMALISED = new Map<string, string>();
+
+/** At most this many are remembered. */
+const MAX_NORMALISED = 500;
+
 /**
  * SQL without what does not change its meaning: comments, white space, the case of words, quotes around
  * simple names, closing semicolons. Text in single quotes stays as it is.
  * Two statements that differ only in layout come out the same.
  */
 export function normaliseSql(sql: string): string {
+  let normalised = NORMALISED.get(sql);
+  if (normalised === undefined) {
+    normalised = normalise(sql);
+    if (NORMALISED.size >= MAX_NORMALISED) NORMALISED.clear();
+    NORMALISED.set(sql, normalised);
+  }
+  return normalised;
+}
+
+function normalise(sql: string): string {
   let out = '';
   let isSpacePending = false;
   for (const [token] of sql.matchAll(TOKENS)) {
