@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ddlRows } from './ddl.js';
+import { fleetRow } from './fleet.js';
 import { dropStore, freshStore, has, type Kind, median, migrate, type Run, root, time } from './measure.js';
 import { printRows, type Row, writeResults } from './report.js';
 import { writerRows } from './writers.js';
@@ -241,6 +242,7 @@ function add(title: string, rows: readonly Row[]): void {
 const { rows: rivals, full } = await rivalRows();
 add('Against what is run by hand', rivals);
 add('By size', await sizeRows(full));
+add('Many stores', [await fleetRow(AUDITS, Math.min(rounds, 2))]);
 add('Down, verify, and nothing to do', await doneRows());
 add('Locks of the schema step', ddlRows(AUDITS));
 add('An application that serves meanwhile', await servingRows());
