@@ -25,17 +25,17 @@ describe('a table that is append-only', () => {
     change(path, refusing(range(101, 400), `ABORT, 'audits are never changed'`));
     const { run, look } = on(path);
     const [before, whole] = [actualCells(path), expectedCells(path)];
-    const [cells, left] = [400, 113].map((last) => cellsAround(path, rows(range(101, last), TRIGGER)));
+    const [cells, left] = [400, 110].map((last) => cellsAround(path, rows(range(101, last), TRIGGER)));
     const args = ['up', '--allow-triggers', '--no-backup', '--batch-size', '64'];
     let hint = '';
-    // Run again it stops at the next row.
-    for (const last of [111, 112, 113]) {
-      const stopped = await run(last === 112 ? [...args, '--json'] : args, 1);
+    // Run again it stops at the same row: nothing creeps to the end by itself.
+    for (const time of [1, 2, 3]) {
+      const stopped = await run(time === 2 ? [...args, '--json'] : args, 1);
       const error = expectRefusal(stopped, 'ROW_REJECTED_REPEATEDLY', 1);
       expect(error.message).to.equal(
-        `SQLite refused to update ${last - 100} rows of task_audits with ${TRIGGER}, the last of them with key ${last}`,
+        `SQLite refused to update 11 rows of task_audits with ${TRIGGER}, the last of them with key 111`,
       );
-      const skips = range(101, last).map((key) => `${key} * ${TRIGGER}`);
+      const skips = range(101, 110).map((key) => `${key} * ${TRIGGER}`);
       await expectAround(path, before, { cells: cells ?? before, skips, runs: 1 });
       hint = error.hint;
     }
@@ -90,19 +90,19 @@ describe('the number of refused rows', () => {
   it('may not be more, once it is more than ten', () =>
     runs(1500, range(90, 1500, 90), async (at) => {
       expect(await stops(at)).to.match(/^ROW_REJECTED_REPEATEDLY: .* 11 rows .* key 990$/);
-      expect(skipped(at)).to.deep.equal(range(90, 990, 90));
+      expect(skipped(at)).to.deep.equal(range(90, 900, 90));
     }));
 
   it('may never be more than a hundred', () =>
     runs(12_000, range(100, 12_000, 100), async (at) => {
       expect(await stops(at)).to.match(/^ROW_REJECTED_REPEATEDLY: .* 101 rows .* key 10100$/);
-      expect(skipped(at)).to.deep.equal(range(100, 10_100, 100));
+      expect(skipped(at)).to.deep.equal(range(100, 10_000, 100));
       expect(at.ledger.lastRun(name)).to.include({
         status: 'running',
-        cursor: 10_100n,
+        cursor: 10_099n,
         cellsFilled: 2 * 9999,
       });
-      expect(await stops(at)).to.match(/ 102 rows .* key 10200$/);
+      expect(await stops(at)).to.match(/ 101 rows .* key 10100$/);
     }));
 
   it('may be a hundred', () =>

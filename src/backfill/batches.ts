@@ -100,7 +100,7 @@ export async function fillBatches(
     `between two batches of ${name}, at key ${cursor ?? 'none'} of ${run.watermark ?? 'none'}`;
   for (let isDone = false; !isDone; ) {
     const startedAt = performance.now();
-    const take = { cursor, limit, refused };
+    const take = { cursor, limit, refused, rowsScanned };
     let tried: BatchResult | undefined;
     const act = () => {
       const batch = fillOne(store, ledger, backfill, run, take);
@@ -114,10 +114,15 @@ export async function fillBatches(
         cursor = committed.lastKey;
         rowsScanned += committed.rowsScanned;
         tellBatch(ledger, backfill, committed, performance.now() - startedAt, options);
-        if (backfill.process && committed.skips > 0) refuseFailures(ledger, backfill, run, rowsScanned);
         await pacer.committed(committed.rowsScanned);
       }
-      if (refused) refuseTooMany(ledger, backfill, run, rowsScanned, refused, options);
+      if (refused)
+        options.onEvent?.({
+          event: 'row_refused',
+          backfill: name,
+          key: String(refused.key),
+          reason: refused.code,
+        });
       refused = undefined;
       limit = Math.min(pacer.rows, limit * 2);
     } catch (error) {
@@ -144,7 +149,7 @@ function fillOne(
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
-  take: { cursor: Key | null; limit: number; refused: RefusedRow | undefined },
+  take: { cursor: Key | null; limit: number; refused: RefusedRow | undefined; rowsScanned: number },
 ): (BatchResult & { readonly number: number }) | undefined {
   const startedAt = performance.now();
   const number = ledger.nextBatch(backfill.name);
@@ -162,6 +167,10 @@ function fillOne(
   if (batch) {
     const durationMs = performance.now() - startedAt;
     ledger.addBatch(backfill.name, take.cursor, { ...batch, number, run: run.run, durationMs }, batch.cells);
+    // Here, so that the batch that is one too many is rolled back: a retry would go on behind it, row by row, to the end.
+    const rowsScanned = take.rowsScanned + batch.rowsScanned;
+    if (backfill.process && batch.skips > 0) refuseFailures(ledger, backfill, run, rowsScanned);
+    if (take.refused) refuseTooMany(ledger, backfill, run, rowsScanned, take.refused);
   }
   if (!batch || batch.isLast) ledger.finishRun(backfill.name, run.run);
   return batch && { ...batch, number };
@@ -218,7 +227,7 @@ function refuseFailures(ledger: Ledger, { name }: Backfill, { run }: RunRecord, 
   throw new BackfillError(
     'PROCESS_FAILED',
     `\`process\` of ${name} threw on ${rows} rows`,
-    `Mend it for the rows that umzug-backfill skips ${shellWord(name)} lists, then run umzug-backfill up and umzug-backfill backfill ${shellWord(name)} --rescan`,
+    `Call it with rows like those that umzug-backfill skips ${shellWord(name)} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill ${shellWord(name)} --rescan`,
   );
 }
 
@@ -229,9 +238,7 @@ function refuseTooMany(
   { run }: RunRecord,
   rowsScanned: number,
   { key, code }: RefusedRow,
-  { onEvent }: RunOptions,
 ): void {
-  onEvent?.({ event: 'row_refused', backfill: backfill.name, key: String(key), reason: code });
   const rows = ledger.rejectedRows(backfill.name, run, code);
   if (!isTooMany(rows, rowsScanned)) return;
   throw new BackfillError(

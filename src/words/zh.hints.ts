@@ -60,8 +60,8 @@ export const zhHints: Catalog = {
     '请使用类似 NO_SURNAME 的名称：它会被记录和显示，不得包含数据内容',
   'Mend it, and run the same command again; nothing of this batch was written':
     '请修正后再次运行同一命令；该批次没有写入任何内容',
-  'Mend it for the rows that umzug-backfill skips {name} lists, then run umzug-backfill up and umzug-backfill backfill {name} --rescan':
-    '请针对 umzug-backfill skips {name} 列出的行修正它，然后运行 umzug-backfill up 和 umzug-backfill backfill {name} --rescan',
+  'Call it with rows like those that umzug-backfill skips {name} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill {name} --rescan':
+    '请用 umzug-backfill skips {name} 列出的行或下一个批次的行调用它并加以修正；然后运行 umzug-backfill up，以及 umzug-backfill backfill {name} --rescan',
   'Name two of `columns` and set `areTimestamps: true`':
     '请指定 `columns` 中的两列，并设置 `areTimestamps: true`',
   'Write it as 1.2.3': '请写成 1.2.3 的形式',
