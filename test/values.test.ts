@@ -98,6 +98,27 @@ describe('sql()', () => {
         ),
     ));
 
+  it('says on which row of which column it fails, whatever asks it, and writes nothing', () =>
+    withOwnTable(
+      `CREATE TABLE docs (id INTEGER PRIMARY KEY, doc TEXT, size INTEGER, a TEXT);
+      ${numbers(2500)} INSERT INTO docs (id, doc) SELECT i, CASE WHEN i = 2345 THEN '{' ELSE '{"a":1}' END FROM n`,
+      defineBackfill({
+        table: 'docs',
+        key: 'id',
+        columns: { size: sql('length(doc)'), a: sql(`json_extract(doc, '$.a')`) },
+      }),
+      async (own) => {
+        const said = `The expression of a in ${NAME} fails on the row with key 2345 (SQLITE_ERROR)`;
+        expect((await failureOf('STEP_INVALID', () => own.plan())).message).to.equal(said);
+        expect((await own.up()).error?.message).to.equal(said);
+        own.exec(`UPDATE docs SET doc = '{"a":2}' WHERE id = 2345`);
+        expect((await own.up()).error).to.equal(undefined);
+        own.exec(`UPDATE docs SET doc = '{' WHERE id = 2345`);
+        expect((await failureOf('STEP_INVALID', () => own.verify())).message).to.equal(said);
+        expect((await own.down()).error?.message).to.equal(said);
+      },
+    ));
+
   it('refuses what gives another value each time, and what does not compile', async () => {
     for (const unsteady of [
       'random()',

@@ -32,7 +32,7 @@ const OTHER_CALLS =
 
 /** Parts of statements and of commands. */
 const SQL =
-  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER)|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN)/;
+  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER)|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|BETWEEN \?)/;
 const COMMAND =
   /^(?:sudo \{\} |npx umzug-backfill$|npm (?:run|exec|install) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
 

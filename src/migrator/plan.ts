@@ -8,6 +8,7 @@ import { deleteVersionSql, standingObjects } from '../schema/run.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import { anyNullSql, derivationSql, scopeSql } from '../store/sqlite/derive.js';
+import { explained } from '../store/sqlite/expressions.js';
 import { keyLiteral } from '../store/sqlite/keys.js';
 import { hasGrowingKeys, isSkippedSql } from '../store/sqlite/scope.js';
 import { foldCase, identifier } from '../store/sqlite/sql.js';
@@ -181,7 +182,7 @@ function planFill(
       : null;
   const where = `WHERE ${after === null ? 'true' : `t.${identifier(step.key)} > ${keyLiteral(after)}`} AND ${scopeSql(step)}
     AND ${anyNullSql(step, 't', absent)}${kind === 'catch-up' ? ` AND NOT ${isSkippedSql(step)}` : ''}`;
-  const { counts, failures, readMs } = countRows(session, step, absent, where);
+  const { counts, failures, readMs } = explained(store, step, () => countRows(session, step, absent, where));
   const cell = (prefix: string): Record<string, number> =>
     Object.fromEntries(step.columns.map(({ name }, i) => [name, counts[`${prefix}${i}`] ?? 0]));
   const cellsToFill = cell('fill');

@@ -3,6 +3,7 @@ import { compareKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
 import { derivationSql, scopeSql } from '../store/sqlite/derive.js';
+import { explained } from '../store/sqlite/expressions.js';
 import { identifier } from '../store/sqlite/sql.js';
 import type { Store } from '../store/sqlite/store.js';
 import { cellAttribution } from './attribution.js';
@@ -58,14 +59,16 @@ export function scan(
   const judgeCells = cellJudge(ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
   const sql = scanSql(store, backfill);
-  for (const range of ranges) {
-    for (const row of store.iterateExact<ScanRow>(sql, ...range)) {
-      const [key, state, value] = row;
-      facts.rows += 1;
-      judgeCells(key, state, groupOf(facts, value, key, columns.length));
-      judgeTimes?.(key, row);
+  explained(store, backfill, () => {
+    for (const range of ranges) {
+      for (const row of store.iterateExact<ScanRow>(sql, ...range)) {
+        const [key, state, value] = row;
+        facts.rows += 1;
+        judgeCells(key, state, groupOf(facts, value, key, columns.length));
+        judgeTimes?.(key, row);
+      }
     }
-  }
+  });
   return facts;
 }
 

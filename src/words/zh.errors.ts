@@ -61,6 +61,8 @@ export const zhErrors: Catalog = {
   'The expression of sql() gives another value each time: {found}': 'sql() 的表达式每次给出不同的值：{found}',
   'The expression of {column} in {name} is none on {table}':
     '{name} 中 {column} 的表达式不是 {table} 上的有效表达式',
+  'The expression of {column} in {name} fails on the row with key {key} ({code})':
+    '{name} 中 {column} 的表达式在键为 {key} 的行上失败（{code}）',
   'Expected the reason of skip() to be a code in capitals': 'skip() 的原因应为大写代码',
   '`process` of {name} is to return {~what} and returned something else':
     '{name} 的 `process` 应返回{what}，实际返回了其他内容',

@@ -50,6 +50,8 @@ export const zhHints: Catalog = {
   'List the columns that `process` reads, beside the key': '请列出 `process` 除键以外读取的列',
   'Leave it out: a rule that is broken fails': '请省略它：被违反的规则即为失败',
   'Mend `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
+  "Guard what may fail, as in CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END, then run the same command again":
+    "请防护可能失败的部分，例如 CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END，然后再次运行同一命令",
   'Begin with 1, and raise it when `process` derives otherwise':
     '从 1 开始，当 `process` 的推导方式改变时递增',
   'Take what the row itself says, so that it can be verified and taken back':

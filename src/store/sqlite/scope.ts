@@ -3,6 +3,7 @@ import type { Key } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { tableColumns } from '../../schema/inspect.js';
 import { anyNullSql, derivationSql, scopeSql } from './derive.js';
+import { explained } from './expressions.js';
 import { asKey, behindSql, checkTexts, keyKind } from './keys.js';
 import { identifier, isSameName, literal } from './sql.js';
 import type { Store } from './store.js';
@@ -105,9 +106,11 @@ export function countFound(
       WHERE s.backfill = ${literal(backfill.name)} AND s.key = k AND s.target IN ('*', ${literal(name)}))`;
     return `(c${i} IS NOT NULL AND c${i} IS v${i} COLLATE BINARY${onlySkipped ? ` AND ${isSkip}` : ''})`;
   });
-  const row = store.get<{ cells: number | null }>(
-    `SELECT sum(${matches.join(' + ')}) AS cells FROM (${derivationSql(store, backfill, { tail: `${where} LIMIT -1` })})`,
-    watermark,
+  const row = explained(store, backfill, () =>
+    store.get<{ cells: number | null }>(
+      `SELECT sum(${matches.join(' + ')}) AS cells FROM (${derivationSql(store, backfill, { tail: `${where} LIMIT -1` })})`,
+      watermark,
+    ),
   );
   return row?.cells ?? 0;
 }

@@ -1,0 +1,67 @@
+import type { Backfill } from '../../backfill/define.js';
+import { BackfillError, isSqliteError } from '../../errors.js';
+import type { Key } from '../../ledger/keys.js';
+import { behindSql, keyKind } from './keys.js';
+import { identifier } from './sql.js';
+import type { Store } from './store.js';
+
+/** Rows that are tried at once, before one by one. */
+const PAGE = 1000;
+
+/**
+ * Acts; where an expression of the backfill fails on a row, as `json_extract` does on what is no JSON, says on which.
+ *
+ * @throws {BackfillError} `STEP_INVALID` naming the column and the row's key, and what `act` throws
+ */
+export function explained<Result>(store: Store, backfill: Backfill, act: () => Result): Result {
+  try {
+    return act();
+  } catch (error) {
+    throw failureOf(store, backfill, error) ?? error;
+  }
+}
+
+function failureOf(store: Store, backfill: Backfill, error: unknown): BackfillError | undefined {
+  if (!isSqliteError(error) || !/^SQLITE_(?:ERROR|TOOBIG|MISMATCH)/.test(error.code)) return undefined;
+  for (const { name: column, value } of backfill.columns) {
+    if (value.kind !== 'sql') continue;
+    const key = firstFailure(store, backfill, value.expression);
+    if (key === undefined) continue;
+    return new BackfillError(
+      'STEP_INVALID',
+      `The expression of ${column} in ${backfill.name} fails on the row with key ${key} (${error.code})`,
+      "Guard what may fail, as in CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END, then run the same command again",
+      { cause: error },
+    );
+  }
+  return undefined;
+}
+
+/** The first key in scope on whose row an expression fails. */
+function firstFailure(store: Store, backfill: Backfill, expression: string): Key | undefined {
+  const [table, key] = [`${identifier(backfill.table)} AS t`, `t.${identifier(backfill.key)}`];
+  const kind = keyKind(store, backfill);
+  const fails = (where: string, ...keys: readonly Key[]): boolean => {
+    try {
+      store.get(`SELECT max(typeof((${expression}))) FROM ${table} WHERE ${where}`, ...keys);
+      return false;
+    } catch (error) {
+      if (isSqliteError(error)) return true;
+      throw error;
+    }
+  };
+  for (let cursor: Key | null = null; ; ) {
+    const [behind, from] = behindSql(kind, key, cursor);
+    const page: { key: Key }[] = store.allExact(
+      `SELECT ${key} AS key FROM ${table} WHERE ${behind} AND (${backfill.scope}) ORDER BY ${key} LIMIT ${PAGE}`,
+      from,
+    );
+    const [first, last] = [page[0]?.key, page.at(-1)?.key];
+    if (first === undefined || last === undefined) return undefined;
+    if (fails(`${key} BETWEEN ? AND ? AND (${backfill.scope})`, first, last)) {
+      const found = page.find((row) => fails(`${key} = ?`, row.key));
+      if (found) return found.key;
+    }
+    cursor = last;
+  }
+}
