@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { BackfillError } from './errors.js';
 import { refuseUnknown, requireText } from './options.js';
 import { loadSteps } from './steps/load.js';
+import { staleSteps } from './steps/stale.js';
 import type { Step } from './steps/step.js';
 
 /** What a store must have before anything is tried. */
@@ -72,6 +73,8 @@ export interface Project {
   readonly steps: readonly Step[];
   /** Whether the ledger may hold further steps, of which this project knows nothing. Default false: that is drift. */
   readonly isPart?: boolean;
+  /** Where the steps that run are not what their sources say, a sentence each. Default: nowhere. */
+  readonly stale?: readonly string[];
 }
 
 /** A config with the file that it was loaded from. */
@@ -103,7 +106,7 @@ export function findConfig(folder: string): string | undefined {
 export async function loadProject(folder: string): Promise<Project> {
   const { config, file } = await loadConfig(folder);
   const folders = config.steps.map((name) => resolve(dirname(file), name));
-  return { config, steps: await loadSteps(folders) };
+  return { config, steps: await loadSteps(folders), stale: staleSteps(file, config.steps) };
 }
 
 /**
@@ -129,7 +132,9 @@ export async function loadConfig(folder: string): Promise<LoadedConfig> {
     throw new BackfillError(
       'CONFIG_INVALID',
       `The config file ${file} can not be loaded`,
-      file.endsWith('.ts') ? 'Compile it first: npm run build' : 'Run it alone with node to see why',
+      file.endsWith('.ts')
+        ? 'Compile it first: npx tsc, or what builds your project'
+        : 'Run it alone with node to see why',
       { cause: error },
     );
   }

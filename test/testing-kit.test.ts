@@ -225,6 +225,18 @@ describe('testBackfill', () => {
     );
   });
 
+  it('finds a function that throws on each row, be they few', async () => {
+    const backfill = defineBackfill({
+      ...split,
+      process: ([row]) => {
+        throw new Error(`no ${row?.name}`);
+      },
+    });
+    expect(await failing('PROCESS_THREW', { backfill, rows: people.rows.slice(0, 6) })).to.equal(
+      '`process` threw on each of the 6 rows in scope',
+    );
+  });
+
   it('finds a check that fails', async () => {
     const query = 'SELECT id FROM people WHERE last IS NULL';
     const backfill = defineBackfill({

@@ -24,7 +24,7 @@ const holesOf = (text: string): string[] =>
  * tells, which a test runner prints.
  */
 const OTHER_FILES =
-  /^src\/(?:words\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|verification\/(?:print-sql|scan|helper-thread)\.ts|schema\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
+  /^src\/(?:words\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|steps\/stale\.ts|verification\/(?:print-sql|scan|helper-thread)\.ts|schema\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
 
 /** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
 const OTHER_CALLS =

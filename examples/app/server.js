@@ -5,7 +5,9 @@ import { startBackfills } from 'umzug-backfill';
 const backfills = startBackfills();
 backfills.done.then(
   ({ applied, caughtUp }) => console.log('backfills done', [...applied, ...caughtUp]),
-  ({ code, message, hint }) => console.error(`${code}: ${message}. ${hint}`),
+  ({ code, message, hint }) => {
+    if (code !== 'TERMINATED') console.error(`${code}: ${message}. ${hint}`); // stopped below, and resumed with the next start
+  },
 );
 
 const server = createServer((_request, response) => response.end('ok\n'));

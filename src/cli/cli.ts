@@ -142,11 +142,13 @@ export function makeCli(surroundings: Surroundings, listener: Listener, argv: re
             log: (progress) => log({ event: 'progress', ...progress }),
           })
         : undefined;
+      if (!surroundings.logFields) for (const text of project.stale ?? []) log({ event: 'warning', text });
       const path = storePath(project.config, options.dbPath, env);
       // Who runs a hint may not have this environment, and would run it on another store.
       const isDefault = path === project.config.database.path;
       const dbPath = options.dbPath ?? (isDefault ? undefined : resolve(expandHome(path)));
-      const taken = { dbPath, backupDir: options.backupDir };
+      const store = dbPath ?? expandHome(path);
+      const taken = { dbPath, backupDir: options.backupDir, store };
       listener.takeOver(taken);
       const reader = await readerOf(options, taken);
       const metrics =

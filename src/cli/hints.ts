@@ -5,6 +5,8 @@ export interface TakenOver {
   /** The store, where it is not the one that the config names. */
   readonly dbPath?: string | undefined;
   readonly backupDir?: string | undefined;
+  /** The store, whichever way it was named: it takes the place of STORE in hints. */
+  readonly store?: string | undefined;
   /** How the program is called, where it is another's. Default: as this one was. */
   readonly program?: string | undefined;
 }
@@ -39,7 +41,9 @@ export function runnable(text: string, env: NodeJS.ProcessEnv, taken: TakenOver)
   const program = programOf(env, taken.program);
   const store = dbPath === undefined ? '' : ` --db-path ${shellWord(dbPath)}`;
   const copies = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
-  return text.replace(HINTED, (found, command?: string) => {
+  // Not within a code, as STORE_BUSY.
+  const named = taken.store === undefined ? text : text.replace(/\bSTORE\b/g, shellWord(taken.store));
+  return named.replace(HINTED, (found, command?: string) => {
     if (command === undefined) return found;
     const changes = /^(?:up|deploy|down|backfill|restore)$/.test(command);
     return `${program} ${command}${command === 'create' ? '' : store}${changes ? copies : ''}`;

@@ -136,7 +136,8 @@ function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
  */
 export async function main(argv: readonly string[], surroundings: Surroundings): Promise<number> {
   let exitCode: number = EXIT.done;
-  let taken: TakenOver = { dbPath: given(argv, '--db-path'), backupDir: given(argv, '--backup-dir') };
+  const dbPath = given(argv, '--db-path');
+  let taken: TakenOver = { dbPath, backupDir: given(argv, '--backup-dir'), store: dbPath };
   try {
     const program = buildProgram(
       surroundings,

@@ -63,7 +63,7 @@ function requireTable(store: Store, table: string): void {
   throw new BackfillError(
     'TABLE_MISSING',
     `The store has no table ${table}`,
-    'Give the path of a store that the application has made: --db-path /path/to/store.db',
+    'Give the path of a store that the application has made with --db-path, or mend the declaration',
   );
 }
 

@@ -49,7 +49,7 @@ function stepFiles(folder: string): string[] {
     throw new BackfillError(
       'CONFIG_INVALID',
       `The step folder ${folder} can not be read`,
-      'Name folders that exist in `steps` of the config file',
+      'Compile the steps first, if there are any, or name folders that exist in `steps` of the config file',
       { cause: error },
     );
   }

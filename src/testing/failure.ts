@@ -7,6 +7,7 @@ import type { Difference } from './contents.js';
 export type BackfillTestCode =
   | 'NOT_DETERMINISTIC'
   | 'NOT_EXPECTED'
+  | 'PROCESS_THREW'
   | 'NOT_KEPT'
   | 'SKIP_NOT_RECORDED'
   | 'NOT_VERIFIED'
@@ -22,6 +23,7 @@ const TRIGGER = 'Look for a trigger that changes other cells than the backfill f
 /** What to look for, by code. docs/testing.md says more about each; a test holds the two together. */
 export const HINT_BY_CODE: Readonly<Record<BackfillTestCode, string>> = {
   NOT_DETERMINISTIC: ROW_ALONE,
+  PROCESS_THREW: 'Call it with a row of `rows` by itself, to see what it throws',
   NOT_EXPECTED: 'Mend the backfill, or what `expected` says',
   NOT_KEPT: TRIGGER,
   SKIP_NOT_RECORDED: 'Let `scope` look at the row alone, and not at what has been filled',

@@ -27,14 +27,15 @@ export const zhHints: Catalog = {
   // the project
   'Run the command in the folder of your project, or make this folder one: umzug-backfill init':
     '请在项目的文件夹中运行命令，或将此文件夹设为项目： umzug-backfill init',
-  'Compile it first: npm run build': '请先编译： npm run build',
+  'Compile it first: npx tsc, or what builds your project': '请先编译： npx tsc，或构建您的项目的命令',
   'Run it alone with node to see why': '请单独用 node 运行它以查看原因',
   'Export one: export default defineConfig({ … })': '请导出一个： export default defineConfig({ … })',
   'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }), defineSqlStep({ … }) or requireBackfill(NAME)':
     '请导出一个： export default defineBackfill({ … })、defineSchemaStep({ … })、defineSqlStep({ … }) 或 requireBackfill(NAME)',
   'Compile the steps to JavaScript first (tsc), and name that folder':
     '请先将步骤编译为 JavaScript（ tsc ），再指定编译后的文件夹',
-  'Name folders that exist in `steps` of the config file': '请在配置文件的 `steps` 中指定存在的文件夹',
+  'Compile the steps first, if there are any, or name folders that exist in `steps` of the config file':
+    '如果有步骤，请先编译，或在配置文件的 `steps` 中指定存在的文件夹',
   'Give it a name of one line': '请给它一个不换行的名称',
   'Name one': '请至少指定一个',
   'It takes: {options}': '可用的选项：{options}',
@@ -96,6 +97,8 @@ export const zhHints: Catalog = {
     '请给出现有存储的路径： --db-path /path/to/store.db ；本程序从不新建存储',
   'Give the path of the store file itself: --db-path /path/to/store.db':
     '请给出存储文件本身的路径： --db-path /path/to/store.db',
+  'Give the path of a store that the application has made with --db-path, or mend the declaration':
+    '请用 --db-path 给出由应用程序创建的存储的路径，或修正声明',
   'Give the path of a store that the application has made: --db-path /path/to/store.db':
     '请给出由应用程序创建的存储的路径： --db-path /path/to/store.db',
   'Give it without: --db-path /path/to/store.db': '请给出不含首尾空白的路径： --db-path /path/to/store.db',

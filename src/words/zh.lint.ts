@@ -122,6 +122,7 @@ export const zhLint: Catalog = {
   'Dry run of `create`: nothing was written. It would write {file}.':
     '试运行 `create`：未写入任何内容。实际运行会写入 {file}。',
   'Wrote {file}.': '已写入 {file}。',
+  'Compile it before it is looked at or run: npx tsc.': '在检查或运行之前请先编译： npx tsc。',
   'Put your own names into it; umzug-backfill lint names what is unsafe, umzug-backfill up --dry-run says what it would do.':
     '请填入自己的名称； umzug-backfill lint 会指出不安全之处， umzug-backfill up --dry-run 会说明它将做什么。',
   'There is a file at {path}, and none is ever written over': '{path} 处已有文件，本程序从不覆盖文件',

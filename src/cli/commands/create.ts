@@ -39,6 +39,9 @@ export const registerCreate: Register = (program, cli) => {
               ? say(`Dry run of \`create\`: nothing was written. It would write ${result.file}.`)
               : [
                   say(`Wrote ${result.file}.`),
+                  ...(/ts$/.test(result.file)
+                    ? [say('Compile it before it is looked at or run: npx tsc.')]
+                    : []),
                   say(
                     'Put your own names into it; umzug-backfill lint names what is unsafe, umzug-backfill up --dry-run says what it would do.',
                   ),
