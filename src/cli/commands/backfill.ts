@@ -11,7 +11,7 @@ export const registerBackfill: Register = (program, cli) => {
   )
     .argument('[name]', 'one backfill (default: all)')
     .option('--rescan', 'begin at the first key and try skips again (default: behind the last watermark)')
-    .addHelpText('after', '\nExample:\n  umzug-backfill backfill v021-2-decision-fields --rescan')
+    .addHelpText('after', '\nExample:\n  umzug-backfill backfill 002-order-times --rescan')
     .action(async (name: string | undefined, options: CommonOptions & { readonly rescan?: boolean }) =>
       cli.run(options, async (migrator, { say }) => {
         const target = { name, isRescan: options.rescan ?? false };

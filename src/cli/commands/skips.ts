@@ -8,7 +8,7 @@ export const registerSkips: Register = (program, cli) => {
     program.command('skips').description('list the rows and cells that were left alone, with the reason'),
   )
     .argument('[name]', 'one backfill (default: all)')
-    .addHelpText('after', '\nExample:\n  umzug-backfill skips v021-2-decision-fields')
+    .addHelpText('after', '\nExample:\n  umzug-backfill skips 002-order-times')
     .action(async (name: string | undefined, options: CommonOptions) =>
       cli.run(options, async (migrator, { say }) => {
         const { skips } = await import('../../migrator/status.js');
