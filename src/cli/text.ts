@@ -74,10 +74,18 @@ export function verificationText(
 /** How the file changed, and whether VACUUM would pay: it never runs by itself, as it rewrites the whole store. */
 export function sizeText({ before, after }: SizeChange, say: Say = asIs): string {
   const change = after.bytes - before.bytes;
+  const [size, free] = [bytes(after.bytes), bytes(after.freeBytes)];
   const isWorth = after.freeBytes > after.bytes / 5;
-  return say(
-    `The store ${change >= 0 ? 'grew' : 'shrank'} by ${bytes(Math.abs(change))} to ${bytes(after.bytes)}, of which ${bytes(after.freeBytes)} are free. VACUUM would ${isWorth ? 'give the free part back; it needs as much disk again and stops other writers' : 'not pay'}.`,
-  );
+  return [
+    change === 0
+      ? say(`The store has ${size} as before, of which ${free} are free.`)
+      : say(
+          `The store ${change > 0 ? 'grew' : 'shrank'} by ${bytes(Math.abs(change))} to ${size}, of which ${free} are free.`,
+        ),
+    say(
+      `VACUUM would ${isWorth ? 'give the free part back; it needs as much disk again and stops other writers' : 'not pay'}.`,
+    ),
+  ].join(' ');
 }
 
 /** Where the backup is, and how to go back to it. */

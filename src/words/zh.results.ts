@@ -32,14 +32,14 @@ export const zhResults: Catalog = {
   'known once {step} is applied, which may make what it needs':
     '在 {step} 应用之后才可知，它可能会创建所需的内容',
   'Removed an old backup: {path}': '已删除旧备份：{path}',
-  'The store grew by {change} to {size}, of which {free} are free. VACUUM would give the free part back; it needs as much disk again and stops other writers.':
-    '存储增大了 {change}，现为 {size}，其中 {free} 空闲。VACUUM 可以归还空闲部分；它需要同样大小的磁盘空间，并会阻塞其他写入者。',
-  'The store grew by {change} to {size}, of which {free} are free. VACUUM would not pay.':
-    '存储增大了 {change}，现为 {size}，其中 {free} 空闲。不值得运行 VACUUM。',
-  'The store shrank by {change} to {size}, of which {free} are free. VACUUM would give the free part back; it needs as much disk again and stops other writers.':
-    '存储缩小了 {change}，现为 {size}，其中 {free} 空闲。VACUUM 可以归还空闲部分；它需要同样大小的磁盘空间，并会阻塞其他写入者。',
-  'The store shrank by {change} to {size}, of which {free} are free. VACUUM would not pay.':
-    '存储缩小了 {change}，现为 {size}，其中 {free} 空闲。不值得运行 VACUUM。',
+  'The store has {size} as before, of which {free} are free.': '存储大小不变，为 {size}，其中 {free} 空闲。',
+  'The store grew by {change} to {size}, of which {free} are free.':
+    '存储增大了 {change}，现为 {size}，其中 {free} 空闲。',
+  'The store shrank by {change} to {size}, of which {free} are free.':
+    '存储减小了 {change}，现为 {size}，其中 {free} 空闲。',
+  'VACUUM would give the free part back; it needs as much disk again and stops other writers.':
+    'VACUUM 可以归还空闲部分；它需要同样大小的磁盘空间，并会阻塞其他写入者。',
+  'VACUUM would not pay.': '不值得运行 VACUUM。',
   'Go on all the same? [y/N]': '仍要继续吗？[y/N]',
 
   // dry runs

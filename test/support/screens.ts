@@ -142,4 +142,5 @@ export const timeless = (screen: string): string =>
     .replace(/[│┌┬┐├┼┤└┴┘─\s]+/g, '')
     .replace(/(?:[\d.,]+(?:ms|s|min))+(?![a-z])/g, '#s')
     .replace(/[\d.,]+[kM]?B(?![a-z])/g, '#B')
+    .replace(/Thestore(?:has#Basbefore|(?:grew|shrank)by#Bto#B)/g, 'Thestorehas#B')
     .replace(/\d[\d.,:TZ-]*/g, '#');
