@@ -125,6 +125,8 @@ describe('sql()', () => {
       'RANDOMBLOB (4)',
       'current_timestamp',
       `datetime('now')`,
+      'datetime()',
+      'JULIANDAY ( )',
       `date( 'NOW' )`,
     ])
       await failureOf('STEP_INVALID', () => sql(unsteady));
@@ -285,6 +287,32 @@ describe('process()', () => {
         expect(own.rows('SELECT count(*) FROM customers WHERE first IS NOT NULL')).to.deep.equal([[0]]);
       }));
   }
+
+  it('takes for a skip only what skip() gave: an object like it is of columns, and is checked as such', async () => {
+    const process = () => [{ skip: 'contents of a row' }] as never;
+    await withOwnTable(customers(5), defineBackfill({ ...split, process }), async (own) => {
+      const { error } = await own.up();
+      expect(error?.message).to.include('only its `columns`, not skip,');
+      expect(JSON.stringify(error)).not.to.include('contents');
+    });
+    const bySkip = { table: 'rows', key: 'id', reads: ['a'], columns: ['skip'] } as const;
+    await withOwnTable(
+      'CREATE TABLE rows (id INTEGER PRIMARY KEY, a TEXT, skip TEXT); INSERT INTO rows (a) VALUES (1), (2)',
+      defineBackfill({ ...bySkip, process: (rows) => rows.map(({ a }) => ({ skip: `no ${a}` })) }),
+      (own) => expectRoundTrip(own, [['no 1'], ['no 2']], 'SELECT skip FROM rows ORDER BY id'),
+    );
+  });
+
+  it('refuses a reason that means something else already', async () => {
+    for (const reason of ['SQLITE_FULL', 'UPDATE_IGNORED', 'PROCESS_FAILED'])
+      await withOwnTable(
+        customers(5),
+        defineBackfill({ ...split, process: (rows, { skip }) => rows.map(() => skip(reason)) }),
+        async (own) => {
+          expect((await own.up()).error?.code).to.equal('STEP_INVALID');
+        },
+      );
+  });
 
   it('refuses a reason that may hold contents', () =>
     withOwnTable(

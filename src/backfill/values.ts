@@ -65,7 +65,7 @@ export function firstOf(document: string, names: readonly string[], fallback: st
 
 /** What gives another value each time it is asked: it could neither be verified nor taken back. */
 const UNSTEADY =
-  /\b(random(?:blob)?|changes|total_changes|last_insert_rowid)\s*\(|\b(current_(?:time|date|timestamp))\b|'\s*(now)\s*'/i;
+  /\b(random(?:blob)?|changes|total_changes|last_insert_rowid)\s*\(|\b(current_(?:time|date|timestamp))\b|'\s*(now)\s*'|\b((?:date|time|datetime|julianday|unixepoch|strftime)\s*\(\s*\))/i;
 
 /**
  * Says that a column takes what an SQL expression gives on the row. Where that is NULL the cell is skipped
@@ -99,7 +99,7 @@ export type CellValue = string | number | bigint | Uint8Array | null;
 /** A row as `process` gets it: the key and the columns of `reads`. Integers beyond 2^53 are bigint. */
 export type ProcessRow<Read extends string = string> = Readonly<Record<Read, CellValue>>;
 
-/** A row that `process` leaves alone, with its reason. */
+/** A row that `process` leaves alone, with its reason: what `context.skip()` returns, and no other object. */
 export interface Skip {
   readonly skip: string;
 }

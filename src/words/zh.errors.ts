@@ -63,7 +63,8 @@ export const zhErrors: Catalog = {
     '{name} 中 {column} 的表达式不是 {table} 上的有效表达式',
   'The expression of {column} in {name} fails on the row with key {key} ({code})':
     '{name} 中 {column} 的表达式在键为 {key} 的行上失败（{code}）',
-  'Expected the reason of skip() to be a code in capitals': 'skip() 的原因应为大写代码',
+  'Expected the reason of skip() to be a code in capitals, and none of the codes of this package':
+    'skip() 的原因应为大写代码，且不能是本软件包的代码',
   '`process` of {name} is to return {~what} and returned something else':
     '{name} 的 `process` 应返回{what}，实际返回了其他内容',
   'an array with an object for each row': '数组，其中每行对应一个对象',

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Backfill } from '../../backfill/define.js';
-import type { CellValue, ProcessContext } from '../../backfill/values.js';
+import type { CellValue, ProcessContext, Skip } from '../../backfill/values.js';
 import { BackfillError } from '../../errors.js';
 import type { Derivation } from './derive.js';
 import { identifier } from './sql.js';
@@ -66,12 +66,22 @@ const isSame = (a: SqlValue, b: SqlValue | undefined): boolean =>
 const shown = (cell: SqlValue): CellValue =>
   typeof cell === 'bigint' && Number.isSafeInteger(Number(cell)) ? Number(cell) : cell;
 
+/** Reasons that say something else already: a verification goes by them. */
+const isTaken = (reason: string): boolean => /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$)/.test(reason);
+
+/** What `skip()` has made: another object with such a member is not checked, and may be meant as a column. */
+const skips = new WeakSet<object>();
+
 const context: ProcessContext = {
   skip: (reason) => {
-    if (/^[A-Z][A-Z0-9_]{0,63}$/.test(reason)) return { skip: reason };
+    if (/^[A-Z][A-Z0-9_]{0,63}$/.test(reason) && !isTaken(reason)) {
+      const skip = { skip: reason };
+      skips.add(skip);
+      return skip;
+    }
     throw new BackfillError(
       'STEP_INVALID',
-      'Expected the reason of skip() to be a code in capitals',
+      'Expected the reason of skip() to be a code in capitals, and none of the codes of this package',
       'Name it like NO_SURNAME: it is recorded and shown, and must not hold contents',
     );
   },
@@ -108,7 +118,7 @@ export function deriveRows(
 function readEntry(backfill: Backfill, entry: unknown): Derived {
   if (typeof entry !== 'object' || entry === null)
     throw misshapen(backfill, 'an array with an object for each row');
-  if ('skip' in entry && typeof entry.skip === 'string') return { values: [], failure: entry.skip };
+  if (skips.has(entry)) return { values: [], failure: (entry as Skip).skip };
   const changes = entry as Readonly<Record<string, unknown>>;
   for (const name of Object.keys(changes))
     if (!backfill.columns.some((column) => column.name === name))
