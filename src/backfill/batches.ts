@@ -7,6 +7,7 @@ import { absentColumns, updateTriggers } from '../schema/inspect.js';
 import { shellWord } from '../shell.js';
 import { type BatchResult, fillBatch, type RefusedRow, RefusedUpdate } from '../store/sqlite/batch.js';
 import { busyPauses, isBusy } from '../store/sqlite/busy.js';
+import { explained, explanation } from '../store/sqlite/expressions.js';
 import { PROCESS_FAILED } from '../store/sqlite/process.js';
 import { revertCells } from '../store/sqlite/revert.js';
 import type { Store } from '../store/sqlite/store.js';
@@ -61,12 +62,12 @@ async function commit<Result>(
     try {
       return store.tryWrite(lockedAct);
     } catch (error) {
-      if (!isBusy(error)) throw error;
+      if (!isBusy(error)) throw explanation(store, backfill, error) ?? error; // rolled back by now
       onEvent?.({ event: 'store_busy', backfill: backfill.name, pauseMs });
       await sleep(pauseMs);
     }
   }
-  return store.tryWrite(lockedAct);
+  return explained(store, backfill, () => store.tryWrite(lockedAct));
 }
 
 /**

@@ -11,13 +11,14 @@ export interface TakenOver {
   readonly program?: string | undefined;
 }
 
+/** Commands that hints name. */
+const COMMANDS = 'up|deploy|down|status|executed|verify|backfill|skips|restore|report|init|create|lint';
+
 /** A quoted word, or a command; one behind `npm exec --` stands as it is to be run. */
-const HINTED =
-  /(?<!\w)'(?:[^'\n]|'\\'')*'|(?<!-- )\bumzug-backfill (up|deploy|down|status|executed|verify|backfill|skips|restore|report|init|create|lint)\b/g;
+const HINTED = new RegExp(`(?<!\\w)'(?:[^'\\n]|'\\\\'')*'|(?<!-- )\\bumzug-backfill (${COMMANDS})\\b`, 'g');
 
 /** A command within npm's script: other words can't be put before it. */
-const HAS_COMMAND =
-  /(?:^|\s)(?:up|deploy|down|status|pending|executed|verify|backfill|skips|restore|report|init|create|lint)(?:\s|$)/;
+const HAS_COMMAND = new RegExp(`(?:^|\\s)(?:${COMMANDS}|pending)(?:\\s|$)`);
 
 /**
  * What runs a command as this one was run: the script of npm, where it holds no command of its own; npx, where npm put the

@@ -6,7 +6,6 @@ import type { Key } from '../../ledger/keys.js';
 import type { BatchRecord, CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { anyNullSql, derivationSql, scopeSql } from './derive.js';
-import { explained } from './expressions.js';
 import { behindSql, checkTexts, keyColumn, keyKind } from './keys.js';
 import { isSkippedSql } from './scope.js';
 import { identifier, literal } from './sql.js';
@@ -104,16 +103,14 @@ export function fillBatch(
   store.run(`DELETE FROM ${BATCH}`);
   const tail = `WHERE ${behind} AND t.${key} <= ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}
       ${leavesSkips ? `AND NOT ${isSkippedSql(backfill)}` : ''} ORDER BY t.${key} LIMIT ?`;
-  const read = explained(store, backfill, () =>
-    store.run(
-      `INSERT INTO ${BATCH} (k, failure, wanted, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})
+  const read = store.run(
+    `INSERT INTO ${BATCH} (k, failure, wanted, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})
     SELECT k, failure, ${maskSql(backfill, (i) => `c${i} IS NULL`)},
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END`).join(', ')}
     FROM (${derivationSql(store, backfill, { tail })})`,
-      from,
-      watermark,
-      limit,
-    ),
+    from,
+    watermark,
+    limit,
   );
   if (read === 0) return undefined;
   if (kind === 'text') checkTexts(store, backfill, BATCH);

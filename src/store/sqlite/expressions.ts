@@ -17,11 +17,15 @@ export function explained<Result>(store: Store, backfill: Backfill, act: () => R
   try {
     return act();
   } catch (error) {
-    throw failureOf(store, backfill, error) ?? error;
+    throw explanation(store, backfill, error) ?? error;
   }
 }
 
-function failureOf(store: Store, backfill: Backfill, error: unknown): BackfillError | undefined {
+/**
+ * Says on which row an expression failed, if that is what an error of SQLite's is about. Reads rows until it is found: not while a
+ * transaction keeps others out.
+ */
+export function explanation(store: Store, backfill: Backfill, error: unknown): BackfillError | undefined {
   if (!isSqliteError(error) || !/^SQLITE_(?:ERROR|TOOBIG|MISMATCH)/.test(error.code)) return undefined;
   for (const { name: column, value } of backfill.columns) {
     if (value.kind !== 'sql') continue;

@@ -3,7 +3,6 @@ import { BackfillError } from '../../errors.js';
 import type { Key, KeyRun } from '../../ledger/keys.js';
 import { updateIgnored } from './batch.js';
 import { derivationSql } from './derive.js';
-import { explained } from './expressions.js';
 import { keyColumn, keyKind } from './keys.js';
 import { foldCase, identifier } from './sql.js';
 import type { Store } from './store.js';
@@ -76,12 +75,10 @@ export function revertCells(
   });
   const each = (sql: (i: number) => string, separator: string): string =>
     columns.map(({ i }) => sql(i)).join(separator);
-  explained(store, backfill, () =>
-    store.run(
-      `INSERT INTO ${REVERT} (k, kept, ${each((i) => `is_ours${i}`, ', ')})
+  store.run(
+    `INSERT INTO ${REVERT} (k, kept, ${each((i) => `is_ours${i}`, ', ')})
     SELECT k, ${each((i) => `(c${i} IS NOT NULL AND c${i} IS NOT v${i} COLLATE BINARY)`, ' + ')},
       ${each((i) => `(c${i} IS NOT NULL AND c${i} IS v${i} COLLATE BINARY)`, ', ')} FROM (${rows})`,
-    ),
   );
   const anyOurs = each((i) => `is_ours${i}`, ' OR ');
   const counts = store.get<{ reverted: number; kept: number; toUpdate: number }>(

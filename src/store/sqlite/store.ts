@@ -144,18 +144,21 @@ export class Store {
     this.#db.function(name, options, act as (...cells: unknown[]) => unknown);
   }
 
-  /** Whether the statement compiles here, and only reads. */
+  /** Whether this is one statement that compiles here, returns rows, and only reads. */
   isReading(sql: string): boolean {
-    if (this.compileError(sql)) return false;
-    const { reader, readonly } = this.#db.prepare(sql);
-    return reader && readonly;
+    const compiled = this.#compile(sql);
+    return !(compiled instanceof Error) && compiled.reader && compiled.readonly;
   }
 
   /** Whether this is one statement that compiles here; the refusal is returned, not thrown. */
   compileError(sql: string): Error | undefined {
+    const compiled = this.#compile(sql);
+    return compiled instanceof Error ? compiled : undefined;
+  }
+
+  #compile(sql: string): Database.Statement | Error {
     try {
-      this.#db.prepare(sql);
-      return undefined;
+      return this.#db.prepare(sql);
     } catch (error) {
       if (isSqliteError(error) || error instanceof RangeError) return error; // the latter: not one statement
       throw error;
