@@ -8,7 +8,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, dirname, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
@@ -75,6 +75,18 @@ describe('restore', () => {
     }
     await on(store).run(['restore', copyOf(renamed), '--yes']);
     expect(stateOf(store)).to.deep.equal(stateOf(renamed));
+  });
+
+  it('tells stores of one name apart in a folder that they share', async () => {
+    const [store, other] = [copy('wal'), copy('wal')];
+    const shared = join(dirname(store), 'shared');
+    mkdirSync(shared);
+    const backupOf = async (path: string): Promise<string> =>
+      (await on(path).run(['up', '--json', '--backup-dir', shared])).json().backup.path;
+    const [own, theirs] = [await backupOf(store), await backupOf(other)];
+    expectRefusal(await runCli(['restore', theirs, '--db-path', store]), 'CONFIRMATION_REQUIRED', 1);
+    await on(store).run(['restore', own]);
+    await on(store).run(['restore', theirs, '--yes']);
   });
 
   it('takes back what a killed run has done, so that the next begins anew, with a backup of its own', async () => {

@@ -1,11 +1,10 @@
-import { statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { checkRequirements } from '../schema/requirements.js';
 import { requireSpace } from '../store/disk.js';
 import { isThere } from '../store/file.js';
 import { locateStore, type StoreFiles } from '../store/path.js';
-import { backUp, copyFolder, findBackups } from '../store/sqlite/backup.js';
+import { backUp, copyFolder, findBackups, isOthersCopy, isSameFile } from '../store/sqlite/backup.js';
 import { checkDamage, isDamage, removeWithSidecars } from '../store/sqlite/copy.js';
 import { CopyBehind, saveFiles, writeBack, writtenAt } from '../store/sqlite/restore.js';
 import { Store } from '../store/sqlite/store.js';
@@ -160,14 +159,7 @@ function findBackup(files: StoreFiles, copies: string, given: string | undefined
  * @throws {BackfillError} `CONFIRMATION_REQUIRED` when the name of a backup, or where it lies, says that it is another store's
  */
 function refuseForeign(backup: string, files: StoreFiles): void {
-  const [, name] = /^(.+)\.(?:backup|before-restore)-\d{8}T\d{6}Z/.exec(basename(backup)) ?? [];
-  if (name === undefined) return;
-  const other = join(dirname(backup), name);
-  const isThisStores =
-    isThere(other) && isThere(files.path)
-      ? isSameFile(other, files.path)
-      : name.replace(/-[0-9a-f]{8}$/, '') === basename(files.path) || name === basename(files.path);
-  if (isThisStores) return;
+  if (!isOthersCopy(backup, files)) return;
   throw new BackfillError(
     'CONFIRMATION_REQUIRED',
     `${backup} is a backup of another store than ${files.path}`,
@@ -208,12 +200,6 @@ function openBackup({ project, backup }: MigratorOptions, path: string, live: St
     }
     throw unusable(`${path} can not be restored: ${lower(error.message)}`, error);
   }
-}
-
-/** One file may have two names. */
-function isSameFile(a: string, b: string): boolean {
-  const [one, other] = [statSync(a), statSync(b)];
-  return one.dev === other.dev && one.ino === other.ino;
 }
 
 const lower = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);

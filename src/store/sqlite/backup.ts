@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, realpathSync, renameSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { readdirSync, realpathSync, renameSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { BackfillError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { shellWord } from '../../shell.js';
@@ -23,13 +23,34 @@ export interface Backup {
 export type CopyKind = 'backup' | 'before-restore';
 
 /**
- * How names of a store's copies begin. In a folder that other stores' copies may share, the store's path is part of it,
- * as a hash: two stores of one name on one machine are told apart.
+ * How names of a store's copies begin: with the store's. In a folder that other stores' copies may share, its path is part of
+ * it, as a hash: two stores of one name on one machine are told apart.
  */
-function nameOf({ path, folder }: StoreFiles, copies: string, kind: CopyKind): string {
+function nameOf({ path, folder }: StoreFiles, copies: string): string {
   const name = basename(path);
-  if (copies === folder) return `${name}.${kind}`;
-  return `${name}-${createHash('sha256').update(path).digest('hex').slice(0, 8)}.${kind}`;
+  if (copies === folder) return name;
+  return `${name}-${createHash('sha256').update(path).digest('hex').slice(0, 8)}`;
+}
+
+/** A copy's name: the store's as {@link nameOf} has it, what it was made for, and when. */
+const COPY_NAME = /^(.+)\.(?:backup|before-restore)-\d{8}T\d{6}Z/;
+
+/**
+ * Whether a copy is another store's, by its name and by the store that lies beside it; never of a file that is not named as a
+ * copy.
+ */
+export function isOthersCopy(copy: string, files: StoreFiles): boolean {
+  const [, name] = COPY_NAME.exec(basename(copy)) ?? [];
+  if (name === undefined) return false;
+  const beside = join(dirname(resolve(copy)), name);
+  if (isThere(beside) && isThere(files.path)) return !isSameFile(beside, files.path);
+  return name !== nameOf(files, files.folder) && name !== nameOf(files, dirname(resolve(copy)));
+}
+
+/** Whether two paths are of one file: it may have several names. */
+export function isSameFile(a: string, b: string): boolean {
+  const [one, other] = [statSync(a), statSync(b)];
+  return one.dev === other.dev && one.ino === other.ino;
 }
 
 /**
@@ -108,7 +129,7 @@ export const PARTIAL = '.partial';
 
 /** Where a copy is while it is made. */
 export const partialPath = (files: StoreFiles, folder: string, kind: CopyKind): string =>
-  join(folder, `${nameOf(files, folder, kind)}${PARTIAL}`);
+  join(folder, `${nameOf(files, folder)}.${kind}${PARTIAL}`);
 
 /** A time as part of a name, to the second: names sort by it. */
 const stamp = (time: Date): string => time.toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '');
@@ -118,7 +139,7 @@ const stamp = (time: Date): string => time.toISOString().replace(/\.\d+/, '').re
  * newest is the one made last.
  */
 export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time = new Date()): string {
-  const name = `${nameOf(files, folder, kind)}-`;
+  const name = `${nameOf(files, folder)}.${kind}-`;
   const newest = kind === 'backup' ? basename(findBackups(files, folder).at(-1) ?? '') : '';
   const [latest = '', n = '1'] = newest.slice(name.length).split('-');
   const now = stamp(time);
@@ -151,7 +172,7 @@ function checkCopy(path: string, depth: CheckDepth): boolean {
  * @param folder where they are, from {@link copyFolder}
  */
 export function findBackups(files: StoreFiles, folder: string): string[] {
-  const name = `${nameOf(files, folder, 'backup')}-`;
+  const name = `${nameOf(files, folder)}.backup-`;
   const order = (file: string): [string, number] => {
     const [time = '', n = '1'] = file.slice(name.length).split('-');
     return [time, Number(n)];
