@@ -1,11 +1,9 @@
+export type { BackfillChecks, IndexUse, Rule } from './backfill/checks.js';
 export {
-  type BackfillChecks,
   type BackfillDefinition,
   type BackfillOptions,
   defineBackfill,
-  type IndexUse,
   type ProcessOptions,
-  type Rule,
   type SetOptions,
 } from './backfill/define.js';
 export type { PaceOptions, StopSignal } from './backfill/run-options.js';

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { type BackfillDefinition, defineBackfill, type Rule } from '../src/backfill/define.js';
+import type { Rule } from '../src/backfill/checks.js';
+import { type BackfillDefinition, defineBackfill } from '../src/backfill/define.js';
 import { sql } from '../src/backfill/values.js';
 import { verificationSql } from '../src/verification/print-sql.js';
 import { NAME, withOwnTable } from './support/own-table.js';

@@ -1,24 +1,19 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { BackfillError, isSqliteError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentColumns, updateTriggers } from '../schema/inspect.js';
-import { shellWord } from '../shell.js';
-import { type BatchResult, fillBatch, type RefusedRow, RefusedUpdate } from '../store/sqlite/batch.js';
+import { type BatchResult, fillBatch, type RefusedRow } from '../store/sqlite/batch.js';
 import { busyPauses, isBusy } from '../store/sqlite/busy.js';
 import { explained, explanation } from '../store/sqlite/expressions.js';
-import { PROCESS_FAILED } from '../store/sqlite/process.js';
 import { revertCells } from '../store/sqlite/revert.js';
 import type { Store } from '../store/sqlite/store.js';
 import type { Backfill } from './define.js';
 import { Pacer, throwIfStopped } from './pacer.js';
+import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';
 import type { RunOptions } from './run-options.js';
 
 /** The loops over batches. Each batch is one transaction; between two the event loop turns, so that signals are heard. */
-
-/** Rows of one run that SQLite may refuse with one code before the run stops, and the share of those read that it may. */
-const MAX_REFUSED = { rows: 100, percent: 1, always: 10 } as const;
 
 /**
  * Runs a loop of batches, telling when it begins and ends.
@@ -200,53 +195,6 @@ function tellBatch(
   if (skips === 0) return;
   for (const { key, target, reason } of ledger.skipsOfBatch(backfill, batch))
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
-}
-
-/** What SQLite refused, of how many rows, or undefined when the error is no row's fault. */
-function refusalOf(
-  error: unknown,
-  tried: BatchResult | undefined,
-): { readonly rows: number; readonly refused: RefusedRow } | undefined {
-  if (error instanceof RefusedUpdate) return error;
-  // A constraint that is checked at COMMIT names no row: only halving finds it.
-  const isDeferred = isSqliteError(error) && error.code.startsWith('SQLITE_CONSTRAINT_FOREIGNKEY');
-  return isDeferred && tried
-    ? { rows: tried.rowsScanned, refused: { key: tried.firstKey, code: error.code } }
-    : undefined;
-}
-
-/** Whether so many of the rows that were read are no exceptions any more. */
-function isTooMany(rows: number, rowsScanned: number): boolean {
-  const allowed = Math.max(MAX_REFUSED.always, (rowsScanned * MAX_REFUSED.percent) / 100);
-  return rows > Math.min(MAX_REFUSED.rows, allowed);
-}
-
-/** Stops a run in which `process` throws on more than some odd rows: it is the function that is to be mended. */
-function refuseFailures(ledger: Ledger, { name }: Backfill, { run }: RunRecord, rowsScanned: number): void {
-  const rows = ledger.rejectedRows(name, run, PROCESS_FAILED);
-  if (!isTooMany(rows, rowsScanned)) return;
-  throw new BackfillError(
-    'PROCESS_FAILED',
-    `\`process\` of ${name} threw on ${rows} rows`,
-    `Call it with rows like those that umzug-backfill skips ${shellWord(name)} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill ${shellWord(name)} --rescan`,
-  );
-}
-
-/** Stops a run in which nearly every row is refused: an append-only table would be read row by row to its end. */
-function refuseTooMany(
-  ledger: Ledger,
-  backfill: Backfill,
-  { run }: RunRecord,
-  rowsScanned: number,
-  { key, code }: RefusedRow,
-): void {
-  const rows = ledger.rejectedRows(backfill.name, run, code);
-  if (!isTooMany(rows, rowsScanned)) return;
-  throw new BackfillError(
-    'ROW_REJECTED_REPEATEDLY',
-    `SQLite refused to update ${rows} rows of ${backfill.table} with ${code}, the last of them with key ${key}`,
-    `Look for the trigger or constraint that refuses them: sqlite3 STORE ${shellWord(`.schema ${backfill.table}`)}; run the same command again when it is gone, then umzug-backfill backfill ${shellWord(backfill.name)} --rescan for those that were skipped`,
-  );
 }
 
 /** Takes back every batch, from the last. */

@@ -1,4 +1,5 @@
-import type { Backfill, IndexUse } from '../backfill/define.js';
+import type { IndexUse } from '../backfill/checks.js';
+import type { Backfill } from '../backfill/define.js';
 import { findIndex, hasIndex } from '../schema/inspect.js';
 import type { Step } from '../steps/step.js';
 import { identifier } from '../store/sqlite/sql.js';

@@ -1,4 +1,5 @@
-import type { Backfill, Rule } from '../backfill/define.js';
+import type { Rule } from '../backfill/checks.js';
+import type { Backfill } from '../backfill/define.js';
 import type { Store } from '../store/sqlite/store.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
 

@@ -1,6 +1,7 @@
 import Database from 'better-sqlite3';
 import { parseHTML } from 'linkedom';
-import type { BackfillChecks, BackfillDefinition } from '../../src/backfill/define.js';
+import type { BackfillChecks } from '../../src/backfill/checks.js';
+import type { BackfillDefinition } from '../../src/backfill/define.js';
 import type { Project } from '../../src/config.js';
 import type { ReportOptions } from '../../src/report/report.js';
 import type { Step } from '../../src/steps/step.js';

@@ -1,0 +1,64 @@
+import { BackfillError, isSqliteError } from '../errors.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { RunRecord } from '../ledger/records.js';
+import { shellWord } from '../shell.js';
+import { type BatchResult, type RefusedRow, RefusedUpdate } from '../store/sqlite/batch.js';
+import { PROCESS_FAILED } from '../store/sqlite/process.js';
+import type { Backfill } from './define.js';
+
+/** Rows that can't be filled: which of a batch is to blame, and how many a run may have. */
+
+/** Rows of one run that SQLite may refuse with one code before the run stops, and the share of those read that it may. */
+const MAX_REFUSED = { rows: 100, percent: 1, always: 10 } as const;
+
+/** What SQLite refused, of how many rows, or undefined when the error is no row's fault. */
+export function refusalOf(
+  error: unknown,
+  tried: BatchResult | undefined,
+): { readonly rows: number; readonly refused: RefusedRow } | undefined {
+  if (error instanceof RefusedUpdate) return error;
+  // A constraint that is checked at COMMIT names no row: only halving finds it.
+  const isDeferred = isSqliteError(error) && error.code.startsWith('SQLITE_CONSTRAINT_FOREIGNKEY');
+  return isDeferred && tried
+    ? { rows: tried.rowsScanned, refused: { key: tried.firstKey, code: error.code } }
+    : undefined;
+}
+
+/** Whether so many of the rows that were read are no exceptions any more. */
+function isTooMany(rows: number, rowsScanned: number): boolean {
+  const allowed = Math.max(MAX_REFUSED.always, (rowsScanned * MAX_REFUSED.percent) / 100);
+  return rows > Math.min(MAX_REFUSED.rows, allowed);
+}
+
+/** Stops a run in which `process` throws on more than some odd rows: it is the function that is to be mended. */
+export function refuseFailures(
+  ledger: Ledger,
+  { name }: Backfill,
+  { run }: RunRecord,
+  rowsScanned: number,
+): void {
+  const rows = ledger.rejectedRows(name, run, PROCESS_FAILED);
+  if (!isTooMany(rows, rowsScanned)) return;
+  throw new BackfillError(
+    'PROCESS_FAILED',
+    `\`process\` of ${name} threw on ${rows} rows`,
+    `Call it with rows like those that umzug-backfill skips ${shellWord(name)} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill ${shellWord(name)} --rescan`,
+  );
+}
+
+/** Stops a run in which nearly every row is refused: an append-only table would be read row by row to its end. */
+export function refuseTooMany(
+  ledger: Ledger,
+  backfill: Backfill,
+  { run }: RunRecord,
+  rowsScanned: number,
+  { key, code }: RefusedRow,
+): void {
+  const rows = ledger.rejectedRows(backfill.name, run, code);
+  if (!isTooMany(rows, rowsScanned)) return;
+  throw new BackfillError(
+    'ROW_REJECTED_REPEATEDLY',
+    `SQLite refused to update ${rows} rows of ${backfill.table} with ${code}, the last of them with key ${key}`,
+    `Look for the trigger or constraint that refuses them: sqlite3 STORE ${shellWord(`.schema ${backfill.table}`)}; run the same command again when it is gone, then umzug-backfill backfill ${shellWord(backfill.name)} --rescan for those that were skipped`,
+  );
+}
