@@ -30,7 +30,7 @@ process.on('message', async ({ argv, path }: StoreTask) => {
     output: printed === '' ? {} : JSON.parse(printed),
   };
   isBusy = false;
-  process.send?.(result);
+  if (process.connected) process.send?.(result);
 });
 
 // Whoever handed out the stores is done, or gone: then the store under way is stopped as by a signal.

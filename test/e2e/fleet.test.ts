@@ -32,7 +32,7 @@ describe('several stores', () => {
   });
 
   /** A folder of copies of a v20 store, and what runs a command on all of them. */
-  function fleet(count: number) {
+  function fleet(count: number, concurrency = 2) {
     fleets += 1;
     const name = `fleet-${fleets}`;
     mkdirSync(folder.file(name));
@@ -42,7 +42,7 @@ describe('several stores', () => {
     for (const path of paths) copyFileSync(folder.file('v20.db'), path);
     const pattern = folder.file(`${name}/*.db`);
     const run = (args: readonly string[], options?: CliOptions) =>
-      runCli([...args, '--db-path', pattern, '--concurrency', '2'], options);
+      runCli([...args, '--db-path', pattern, '--concurrency', String(concurrency)], options);
     const json = async (args: readonly string[], options?: CliOptions): Promise<FleetJson> => {
       const result = await run([...args, '--json'], options);
       const found = result.json() as FleetJson;
@@ -52,7 +52,7 @@ describe('several stores', () => {
     return { name, paths, run, json };
   }
 
-  const small = ['--no-backup', '--batch-size', '20', '--log-level', 'debug'];
+  const small = ['--no-backup', '--batch-size', '2', '--log-level', 'debug'];
 
   it('are brought to v21 by one command, taken back by another, and looked at by a third', async () => {
     const { paths, run } = fleet(5);
@@ -109,7 +109,7 @@ describe('several stores', () => {
   });
 
   it('go on where one of the processes is killed, and the same command does the rest', async () => {
-    const { name, paths, json } = fleet(6);
+    const { name, paths, json } = fleet(6, 1); // so that another has to take its place
     const flag = folder.file(`${name}-killed`);
     const once = `[ -e '${flag}' ] || { : > '${flag}'; kill -KILL $PPID; }`;
     const spec = { at: 'statement', detail: 'UPDATE "task_audits"', nth: 2, run: ['sh', '-c', once] };
@@ -121,9 +121,9 @@ describe('several stores', () => {
     for (const path of paths) expect(dumpTable(path)).to.deep.equal(whole);
   });
 
-  for (const [signal, code] of [
-    ['SIGTERM', 143],
-    ['SIGINT', 130],
+  for (const [signal, code, error] of [
+    ['SIGTERM', 143, 'TERMINATED'],
+    ['SIGINT', 130, 'INTERRUPTED'],
   ] as const) {
     it(`stop on ${signal} with ${code}, each behind its batch, and the same command does the rest`, async () => {
       const { paths, run, json } = fleet(8);
@@ -136,6 +136,8 @@ describe('several stores', () => {
       expect(result.code, result.stderr).to.equal(code);
       const { stores } = result.json() as FleetJson;
       expect(stores.filter(({ exitCode }) => exitCode === code)).to.have.length.above(5);
+      const stopped = stores.filter(({ output }) => output.error);
+      expect(stopped.map(({ output }) => output.error?.code)).to.include(error);
       expect((await json(['up', ...small])).exitCode).to.equal(0);
       for (const path of paths) expect(dumpTable(path)).to.deep.equal(whole);
     });
@@ -155,7 +157,8 @@ describe('several stores', () => {
       try {
         process.kill(Number(worker), 0);
         return true;
-      } catch {
+      } catch (error) {
+        expect((error as NodeJS.ErrnoException).code).to.equal('ESRCH');
         return false;
       }
     };
@@ -163,6 +166,7 @@ describe('several stores', () => {
     expect(isThere(), 'whether the process is still there').to.equal(false);
     const status = (await on(paths[0] as string).run(['status', '--json'])).json();
     expect(status.lock).to.deep.equal({ state: 'free' });
+    expect(status.steps[1].state, 'stopped behind its batch').to.equal('applying');
     expect(
       readdirSync(folder.file(name)).filter((file) => file.endsWith('.lock')),
       'no other was begun',
