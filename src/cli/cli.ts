@@ -26,6 +26,8 @@ export interface Surroundings {
   readonly print: (text: string) => void;
   /** Takes an error's text: whole lines. */
   readonly printError: (text: string) => void;
+  /** Told the error that ends a command, beside its being printed: in English, its commands not made to run as they stand. */
+  readonly onError?: (error: BackfillError) => void;
   /** Further fields of every line of the log. Default: none. */
   readonly logFields?: Readonly<Record<string, string>>;
   /** What an embedding program brings instead of a config file. Default: the config file of the folder counts. */
@@ -110,6 +112,7 @@ export function makeCli(surroundings: Surroundings, listener: Listener, argv: re
   };
   const tellOutput = (output: Output, { json: isJson }: ReaderOptions, { say, tell }: Reader): void => {
     const { json, text, error } = output;
+    if (error) surroundings.onError?.(error);
     if (isJson) print(toJson(json, tell));
     else if (text !== '') print(tell(text));
     if (error && !isJson) printError(tell(errorText(error, say)));

@@ -2,13 +2,14 @@ import { availableParallelism } from 'node:os';
 import { BackfillError, EXIT } from '../errors.js';
 import { runPool, type StoreResult } from '../fleet/pool.js';
 import { findStores } from '../fleet/stores.js';
-import { countByExit, errorOf, worstExit } from '../fleet/summary.js';
+import { countByExit, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
 import type { Say } from '../words/lang.js';
 import type { Surroundings } from './cli.js';
+import { runnable } from './hints.js';
 import { eventLog } from './log.js';
 import type { CommonOptions } from './options.js';
-import { table } from './text.js';
+import { errorText, table } from './text.js';
 
 /** Commands that can be run on many stores. */
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
@@ -80,8 +81,11 @@ export async function runFleet(
   });
   const exitCode = worstExit(results);
   const durationMs = Math.round(performance.now() - startedAt);
-  if (options.json) print(JSON.stringify({ command, exitCode, durationMs, stores: results }, undefined, 2));
-  else print(fleetText(results, durationMs, say));
+  const stores = results.map(({ error: _, ...result }) => result); // it is part of the output
+  const tell = (path: string, text: string): string =>
+    runnable(text, env, { dbPath: path, backupDir: options.backupDir, store: path });
+  if (options.json) print(JSON.stringify({ command, exitCode, durationMs, stores }, undefined, 2));
+  else print(fleetText(results, durationMs, say, tell));
   return exitCode;
 }
 
@@ -97,15 +101,17 @@ function refuseForFleet(command: string, argv: readonly string[], isEmbedded: bo
   if (isEmbedded) refuse('Several stores need a config file, which other processes can load');
 }
 
-function fleetText(results: readonly StoreResult[], durationMs: number, say: Say): string {
+function fleetText(
+  results: readonly StoreResult[],
+  durationMs: number,
+  say: Say,
+  tell: (path: string, text: string) => string,
+): string {
   const outcome = (code: number): string => say(MEANING[code] ?? 'failed');
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
-  const lines = others.slice(0, MAX_SHOWN).flatMap((result) => {
-    const error = errorOf(result);
-    return [
-      `${result.path}${say(': ')}${outcome(result.exitCode)}`,
-      ...(error ? [`  ${error.code}: ${say(error.message)}${say('.')}`, `  → ${say(error.hint)}`] : []),
-    ];
+  const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }) => {
+    const told = error ? tell(path, errorText(error, say)).replaceAll(/^(?! {2})/gm, '  ') : '';
+    return [`${path}${say(': ')}${outcome(exitCode)}`, ...(error ? [told] : [])];
   });
   const counts = countByExit(results).map(([code, stores]) => [outcome(code), count(stores)]);
   return [

@@ -158,6 +158,7 @@ export async function main(argv: readonly string[], surroundings: Surroundings):
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
     const known = error instanceof CommanderError ? usageError(error, argv) : rootBackfillError(error);
+    surroundings.onError?.(known);
     const program = surroundings.embedding?.program;
     const tell = (words: string): string => runnable(words, surroundings.env, { ...taken, program });
     if (argv.includes('--json')) surroundings.print(toJson({ error: errorJson(known) }, tell));

@@ -35,7 +35,10 @@ export function table(
 }
 
 /** An error for a person: what is wrong, what mends it. */
-export function errorText(error: BackfillError, say: Say = asIs): string {
+export function errorText(
+  error: { readonly code: string; readonly message: string; readonly hint: string },
+  say: Say = asIs,
+): string {
   return `${error.code}: ${say(error.message)}${say('.')}\n  → ${say(error.hint)}`;
 }
 

@@ -16,6 +16,15 @@ export interface StoreResult {
   readonly durationMs: number;
   /** What the command printed as JSON; empty of a store that was not begun. */
   readonly output: Readonly<Record<string, unknown>>;
+  /** What ended it early: in English, its commands not made to run as they stand. */
+  readonly error?: StoreError;
+}
+
+/** An error of a command on one store. */
+export interface StoreError {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
 }
 
 /** How to run a pool. */
@@ -122,5 +131,5 @@ function lost(
     message: `The process that worked on this store has ended (${signal ?? 'exit'}); every committed batch is kept`,
     hint: 'Run the same command again; it resumes where it stopped',
   };
-  return { path, exitCode: EXIT.failed, durationMs, output: { error } };
+  return { path, exitCode: EXIT.failed, durationMs, output: { error }, error };
 }

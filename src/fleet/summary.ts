@@ -26,13 +26,3 @@ export function countByExit(
     (code) => [code, results.filter(({ exitCode }) => exitCode === code).length] as const,
   ).filter(([, stores]) => stores > 0);
 }
-
-/** The error that ended a command on a store, if one did. */
-export function errorOf({
-  output,
-}: StoreResult): { code: string; message: string; hint: string } | undefined {
-  const { error } = output;
-  return typeof error === 'object' && error !== null
-    ? (error as { code: string; message: string; hint: string })
-    : undefined;
-}

@@ -1,5 +1,5 @@
 import { main } from '../cli/main.js';
-import type { StoreResult, StoreTask } from './pool.js';
+import type { StoreError, StoreResult, StoreTask } from './pool.js';
 
 /**
  * A process of a fleet: runs a command on one store after the other, as the command line does, and sends what it printed.
@@ -12,6 +12,7 @@ process.on('message', async ({ argv, path }: StoreTask) => {
   isBusy = true;
   const startedAt = performance.now();
   let printed = '';
+  let error: StoreError | undefined;
   const exitCode = await main([...argv, '--json', '--db-path', path], {
     env: { ...process.env, CI: 'fleet' }, // nobody sits at this one: no bar, no question
     folder: process.cwd(),
@@ -21,6 +22,9 @@ process.on('message', async ({ argv, path }: StoreTask) => {
     printError: (text) => {
       printed += text;
     },
+    onError: ({ code, message, hint }) => {
+      error = { code, message, hint };
+    },
     logFields: { store: path },
   });
   const result: StoreResult = {
@@ -28,6 +32,7 @@ process.on('message', async ({ argv, path }: StoreTask) => {
     exitCode,
     durationMs: Math.round(performance.now() - startedAt),
     output: printed === '' ? {} : JSON.parse(printed),
+    ...(error ? { error } : {}),
   };
   isBusy = false;
   if (process.connected) process.send?.(result);

@@ -108,6 +108,20 @@ describe('several stores', () => {
       .and.match(/│ failed +│ 1 +│[\s\S]*│ done +│ 1 +│/);
   });
 
+  it('are told of in Chinese as well, with commands that run as they stand', async () => {
+    const { paths, run } = fleet(3);
+    const [path] = paths as [string];
+    await on(path).run(['up', '--no-backup']);
+    asAgentOs(path, (db) => {
+      db.exec(`UPDATE umzug_backfill_runs SET status = 'filled'; DELETE FROM umzug_backfill_batches`);
+    });
+    const { stdout } = await run(['up', '--no-backup', '--lang', 'zh']);
+    expect(stdout).to.include(`${path}：未校验\n  VERIFICATION_FAILED: v021-2-decision-fields 的校验失败：`);
+    const [, hint = ''] = /→ umzug-backfill (backfill --db-path .* --rescan) 以/.exec(stdout) ?? [];
+    expect((await runCli(hint.split(' '))).code).to.equal(0);
+    expect(stdout).to.match(/│ 完成 +│ 2 +│/);
+  });
+
   it('go on where one of the processes is killed, and the same command does the rest', async () => {
     const { name, paths, json } = fleet(6, 1); // so that another has to take its place
     const flag = folder.file(`${name}-killed`);
