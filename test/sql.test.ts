@@ -1,107 +1,123 @@
-import Database from 'better-sqlite3';
 import { expect } from 'chai';
-import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { identifier, literal, normaliseSql } from '../src/store/sqlite/sql.js';
+import { defineBackfill } from '../src/backfill/define.js';
+import { firstOf, sql } from '../src/backfill/values.js';
+import { customers, numbers } from './support/customers.js';
+import { expectRoundTrip, NAME, withOwnTable } from './support/own-table.js';
+import { failureOf } from './support/stores.js';
 
-// SQLite itself judges: what is quoted must come back as it was.
-const database = new Database(':memory:');
-
-// Texts with U+0000 have no place in SQL text.
-const text = fc.string({ unit: 'grapheme-composite' }).filter((value) => !value.includes('\0'));
-
-describe('identifier', () => {
-  it('doubles quotes and keeps everything else', () => {
-    expect(identifier('task_audits')).to.equal('"task_audits"');
-    expect(identifier('a"b')).to.equal('"a""b"');
-    expect(identifier('a]`; --')).to.equal('"a]`; --"');
-  });
-
-  it('names a column that SQLite gives back as it was', () => {
-    fc.assert(
-      fc.property(text, (name) => {
-        const column = database.prepare(`SELECT 1 AS ${identifier(name)}`).columns()[0]?.name;
-        expect(column).to.equal(name);
+describe('sql()', () => {
+  it('fills what the expression gives, as the column stores it, and takes it back', () =>
+    withOwnTable(
+      customers(25),
+      defineBackfill({
+        table: 'customers',
+        key: 'id',
+        columns: {
+          cents: sql('price * 100'), // a REAL into an INTEGER column
+          label: sql(`CASE WHEN id % 5 > 0 THEN id || ':' || upper(name) END`),
+          text_price: sql('price'), // a REAL into a TEXT column
+        },
       }),
-    );
-  });
-});
+      async (own) => {
+        const filled = Array.from({ length: 25 }, (_, at) => {
+          const i = at + 1;
+          const name = i % 7 === 0 ? 'SOLO' : `ADA${i} LOVE LACE`;
+          return [i, (i + 0.5) * 100, 'integer', i % 5 > 0 ? `${i}:${name}` : null, `${i + 0.5}`];
+        });
+        await expectRoundTrip(
+          own,
+          filled,
+          'SELECT id, cents, typeof(cents), label, text_price FROM customers ORDER BY id',
+        );
+      },
+    ));
 
-describe('literal', () => {
-  it('doubles quotes and keeps everything else', () => {
-    expect(literal("it's")).to.equal("'it''s'");
-    expect(literal('')).to.equal("''");
-    expect(literal('a\\"b')).to.equal(`'a\\"b'`);
-  });
-
-  it('is a text that SQLite gives back as it was', () => {
-    fc.assert(
-      fc.property(text, (value) => {
-        expect(
-          database
-            .prepare(`SELECT ${literal(value)}`)
-            .pluck()
-            .get(),
-        ).to.equal(value);
+  it('records rows of which it gives NULL, and tells them before', () =>
+    withOwnTable(
+      customers(14),
+      defineBackfill({
+        table: 'customers',
+        key: 'id',
+        scope: 'id > 4',
+        columns: { label: sql('nullif(id % 5, 0)') },
       }),
-    );
-  });
-});
+      async (own) => {
+        expect((await own.plan()).steps[0]?.fill).to.deep.include({
+          rows: 10,
+          cellsToFill: { label: 8 },
+          skips: { NO_USABLE_VALUE: 2 },
+        });
+        await own.up();
+        expect(own.ledger((ledger) => ledger.skips(NAME))).to.deep.equal([
+          { key: 5n, target: 'label', reason: 'NO_USABLE_VALUE' },
+          { key: 10n, target: 'label', reason: 'NO_USABLE_VALUE' },
+        ]);
+      },
+    ));
 
-describe('normaliseSql', () => {
-  const same: readonly (readonly [string, string])[] = [
-    ['SELECT  a\n\tFROM b', 'select a from b'],
-    ['a IS NOT NULL -- why', 'A is/* or */not null'],
-    ['a IS NOT NULL /* open', 'a is not null'],
-    ['"a" IS NOT NULL', '`a` is not null'],
-    ['[a] IS NOT NULL', 'a is not null'],
-    ['a=1', 'a = 1'],
-    ['(a , b)', '( a,b )'],
-    ['SELECT 1;', 'SELECT 1'],
-    ['SELECT 1 ; ;', 'SELECT 1'],
-    ["event_type LIKE'%X%'", "event_type LIKE '%X%'"],
-  ];
-  for (const [a, b] of same) {
-    it(`takes ${JSON.stringify(a)} and ${JSON.stringify(b)} for the same`, () => {
-      expect(normaliseSql(a)).to.equal(normaliseSql(b));
-    });
-  }
-
-  const different: readonly (readonly [string, string])[] = [
-    ["a = 'X'", "a = 'x'"],
-    ["a = 'x  y'", "a = 'x y'"],
-    ["a = '--'", "a = '"],
-    ["a = '/* */'", "a = ''"],
-    ["a = 'it''s'", "a = 'its'"],
-    ['a IS NULL', 'aisnull'],
-    ['"a b"', 'a b'],
-    ['"a""b"', '"ab"'],
-    ["'a'", '"a"'],
-    ['a - -1', 'a --1'],
-    ['a < = 1', 'a <> 1'],
-  ];
-  for (const [a, b] of different) {
-    it(`tells ${JSON.stringify(a)} from ${JSON.stringify(b)}`, () => {
-      expect(normaliseSql(a)).to.not.equal(normaliseSql(b));
-    });
-  }
-
-  it('parts words that only quotes part', () => {
-    expect(normaliseSql('UPDATE OF"a"ON"t"')).to.equal('update of a on t');
-    expect(normaliseSql('"a"IS NOT NULL')).to.equal('a is not null');
-    expect(normaliseSql('a/**/b')).to.equal('a b');
-  });
-
-  it('comes out the same whatever stands between the words', () => {
-    const gap = fc
-      .array(fc.constantFrom(' ', '\n', '\t', '/* x */', "/* ' */", '-- "\n'), { minLength: 1 })
-      .map((gaps) => gaps.join(''));
-    const words = ['a', '=', "'X  y'", 'AND', '"b c"', 'IN', '(', '1', ',', '2.5', ')'];
-    fc.assert(
-      fc.property(fc.array(gap, { minLength: words.length, maxLength: words.length }), (gaps) => {
-        const sql = words.map((word, i) => word + gaps[i]).join('');
-        expect(normaliseSql(sql)).to.equal(normaliseSql(words.join(' ')));
+  it('can stand beside firstOf(): a document that can not be read leaves the whole row alone', () =>
+    withOwnTable(
+      `CREATE TABLE events (id INTEGER PRIMARY KEY, body TEXT, at TEXT, size INTEGER, kept TEXT DEFAULT 'x');
+      INSERT INTO events (id, body) VALUES (1, '{"at":"2026"}'), (2, '{'), (3, '{}')`,
+      defineBackfill({
+        table: 'events',
+        key: 'id',
+        columns: { at: firstOf('body', ['at'], 'kept'), size: sql('length(body)') },
       }),
+      (own) =>
+        expectRoundTrip(
+          own,
+          [
+            [1, '2026', 13],
+            [2, null, null],
+            [3, 'x', 2],
+          ],
+          'SELECT id, at, size FROM events ORDER BY id',
+        ),
+    ));
+
+  it('says on which row of which column it fails, whatever asks it, and writes nothing', () =>
+    withOwnTable(
+      `CREATE TABLE docs (id INTEGER PRIMARY KEY, doc TEXT, size INTEGER, a TEXT);
+      ${numbers(2500)} INSERT INTO docs (id, doc) SELECT i, CASE WHEN i = 2345 THEN '{' ELSE '{"a":1}' END FROM n`,
+      defineBackfill({
+        table: 'docs',
+        key: 'id',
+        columns: { size: sql('length(doc)'), a: sql(`json_extract(doc, '$.a')`) },
+      }),
+      async (own) => {
+        const said = `The expression of a in ${NAME} fails on the row with key 2345 (SQLITE_ERROR)`;
+        expect((await failureOf('STEP_INVALID', () => own.plan())).message).to.equal(said);
+        expect((await own.up()).error?.message).to.equal(said);
+        own.exec(`UPDATE docs SET doc = '{"a":2}' WHERE id = 2345`);
+        expect((await own.up()).error).to.equal(undefined);
+        own.exec(`UPDATE docs SET doc = '{' WHERE id = 2345`);
+        expect((await failureOf('STEP_INVALID', () => own.verify())).message).to.equal(said);
+        expect((await own.down()).error?.message).to.equal(said);
+      },
+    ));
+
+  it('refuses what gives another value each time, and what does not compile', async () => {
+    for (const unsteady of [
+      'random()',
+      'RANDOMBLOB (4)',
+      'current_timestamp',
+      `datetime('now')`,
+      'datetime()',
+      'JULIANDAY ( )',
+      `date( 'NOW' )`,
+    ])
+      await failureOf('STEP_INVALID', () => sql(unsteady));
+    expect(sql(`randomness || 'current' || 'known'`)).to.have.property('kind', 'sql');
+    await withOwnTable(
+      customers(3),
+      defineBackfill({ table: 'customers', key: 'id', columns: { label: sql('nowhere + 1') } }),
+      async (own) => {
+        const error = await failureOf('STEP_INVALID', () => own.up());
+        expect(error.message).to.equal(`The expression of label in ${NAME} is none on customers`);
+        expect(own.rows(`SELECT count(*) FROM sqlite_schema`)).to.deep.equal([[1]]);
+      },
     );
   });
 });
