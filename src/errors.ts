@@ -53,6 +53,10 @@ const EXIT_BY_CODE = {
   BACKUP_MISSING: EXIT.failed,
   BACKUP_UNUSABLE: EXIT.failed,
   STORE_IN_USE: EXIT.failed,
+  // a server
+  DRIVER_MISSING: EXIT.failed,
+  STORE_UNREACHABLE: EXIT.failed,
+  POOLER_REFUSED: EXIT.failed,
   // what is written beside it
   OUTPUT_OVER_STORE: EXIT.failed,
   OUTPUT_FILE_TAKEN: EXIT.failed,
@@ -216,6 +220,82 @@ const SQLITE_MEANINGS: readonly (readonly [
   ],
 ];
 
+/** What PostgreSQL's codes mean to a person, by their leading part, longest first. */
+const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
+  [
+    'POSTGRES_55P03',
+    'STORE_BUSY',
+    'Another connection kept a lock for longer than the wait',
+    'End or pause the other one, then run the same command again; nothing done so far is lost',
+  ],
+  [
+    'POSTGRES_40',
+    'STORE_BUSY',
+    'Other transactions wrote the same rows again and again',
+    'Run the same command again; nothing done so far is lost',
+  ],
+  [
+    'POSTGRES_28',
+    'STORE_UNREACHABLE',
+    'The server does not let this user in',
+    'Check the user and the password, and the rules of pg_hba.conf',
+  ],
+  [
+    'POSTGRES_3D000',
+    'STORE_MISSING',
+    'The server has no database of this name',
+    'Name one that the application has made: --database-url postgres://HOST/DATABASE; none is ever created',
+  ],
+  [
+    'POSTGRES_42501',
+    'STORE_READONLY',
+    'This user may not do it',
+    'Run the command as the owner of the tables, or give this user the right',
+  ],
+  [
+    'POSTGRES_25006',
+    'STORE_READONLY',
+    'The server takes no writes: it is a replica, or set to be read only',
+    'Name the primary in --database-url',
+  ],
+  [
+    'POSTGRES_53100',
+    'STORE_FULL',
+    'The disk of the server is full',
+    'Make room there, then run the same command again; it resumes where it stopped',
+  ],
+  [
+    'POSTGRES_53',
+    'STORE_BUSY',
+    'The server has no room for another connection, or for the work of this one',
+    'Run the same command again when fewer are at work there',
+  ],
+  [
+    'POSTGRES_XX001',
+    'STORE_CORRUPT',
+    'The server reports that the data are damaged',
+    'Look at the log of the server; restore the database from its own backup if that says so',
+  ],
+  [
+    'POSTGRES_XX002',
+    'STORE_CORRUPT',
+    'The server reports that an index is damaged',
+    'Make it again: REINDEX DATABASE, then run the same command again',
+  ],
+  [
+    'POSTGRES_57P',
+    'STORE_UNREACHABLE',
+    'The server has ended the connection, or is not up yet',
+    'Run the same command again when it is up; it resumes where it stopped',
+  ],
+  [
+    'POSTGRES_08',
+    'STORE_UNREACHABLE',
+    'The connection to the server was lost',
+    'Run the same command again when it is up; it resumes where it stopped',
+  ],
+];
+
 /** What the operating system's refusals mean where a file beside the store is made. */
 const SYSTEM_MEANINGS: Readonly<Record<string, readonly [code: ErrorCode, message: string, hint: string]>> = {
   ENOSPC: ['STORE_FULL', 'The disk is full', 'Make room, then run the same command again'],
@@ -234,12 +314,26 @@ const SYSTEM_MEANINGS: Readonly<Record<string, readonly [code: ErrorCode, messag
   EROFS: ['STORE_FOLDER_READONLY', 'The disk is mounted for reading only', 'Mount it for writing'],
 };
 
-interface SqliteFailure extends Error {
+interface StoreFailure extends Error {
   readonly code: string;
 }
 
+/** Whether `error` was raised by the store's engine: its `code` is one of SQLite's, or `POSTGRES_` with an SQLSTATE. */
+export const isStoreError = (error: unknown): error is StoreFailure =>
+  isSqliteError(error) || isPostgresError(error);
+
+/** Whether `error` was raised by PostgreSQL, or on the way to it. */
+export function isPostgresError(error: unknown): error is StoreFailure {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    error.code.startsWith('POSTGRES_')
+  );
+}
+
 /** Whether `error` was raised by SQLite (its `code` is one of SQLite's result codes). */
-export function isSqliteError(error: unknown): error is SqliteFailure {
+export function isSqliteError(error: unknown): error is StoreFailure {
   return (
     error instanceof Error &&
     'code' in error &&
@@ -258,6 +352,7 @@ export function isSqliteError(error: unknown): error is SqliteFailure {
 export function toBackfillError(error: unknown, doing?: string): BackfillError {
   if (error instanceof BackfillError) return error;
   const where = doing === undefined ? '' : ` ${doing}`;
+  if (isPostgresError(error)) return fromPostgres(error, where);
   if (!isSqliteError(error)) {
     const system = SYSTEM_MEANINGS[errnoOf(error) ?? ''];
     if (system) {
@@ -286,6 +381,27 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
   );
 }
 
+function fromPostgres(error: StoreFailure, where: string): BackfillError {
+  const known = POSTGRES_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
+  if (known) {
+    const [, code, message, hint] = known;
+    return new BackfillError(code, `${message}${where} (${error.code})`, hint, { cause: error });
+  }
+  if (!/^POSTGRES_[0-9A-Z]{5}$/.test(error.code))
+    return new BackfillError(
+      'STORE_UNREACHABLE',
+      `The server can not be reached, or the connection was lost${where} (${error.code})`,
+      'Check the address, and that the server is up; then run the same command again',
+      { cause: error },
+    );
+  return new BackfillError(
+    'STORE_REFUSED',
+    `PostgreSQL refused a statement${where} (${error.code})`,
+    'Look the code up in the appendix "PostgreSQL Error Codes" of its manual, and compare the schema with what the steps expect',
+    { cause: error },
+  );
+}
+
 /** The operating system's name of a failure, as ENOSPC, or undefined. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && 'syscall' in error ? String(error.code) : undefined;
@@ -294,7 +410,7 @@ export function errnoOf(error: unknown): string | undefined {
 /** The longest chain of wrappers (umzug's MigrationError around ours) ends at the error that says most. */
 export function rootBackfillError(error: unknown): BackfillError {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if (at instanceof BackfillError || isSqliteError(at)) return toBackfillError(at);
+    if (at instanceof BackfillError || isStoreError(at)) return toBackfillError(at);
   }
   return toBackfillError(error);
 }

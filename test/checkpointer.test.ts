@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Checkpointer } from '../src/store/sqlite/checkpointer.js';
 import { CHECKPOINT_PAGES } from '../src/store/sqlite/open.js';
+import { requireSqlite } from '../src/store/sqlite/store.js';
 import { checkpoint, setAutoCheckpoint } from '../src/store/sqlite/wal.js';
 import { asAgentOs, insertAudits, type Opened, withGeneratedStore, withOpened } from './support/stores.js';
 
@@ -15,7 +16,7 @@ async function withCheckpointer(
   threadFromBytes: number,
   act: (checkpointer: Checkpointer) => Promise<void>,
 ): Promise<void> {
-  const checkpointer = new Checkpointer(store, threadFromBytes);
+  const checkpointer = new Checkpointer(requireSqlite(store), threadFromBytes);
   try {
     await act(checkpointer);
   } finally {
@@ -99,8 +100,8 @@ describe('Checkpointer', () => {
         }),
       );
       await withOpened(path, ({ store }) => {
-        expect(store.files.walBytes).to.equal(0);
-        expect(store.files.hasShm).to.equal(false);
+        expect(store.files?.walBytes).to.equal(0);
+        expect(store.files?.hasShm).to.equal(false);
       });
     }));
 });

@@ -12,7 +12,7 @@ import {
   updateTriggers,
 } from '../src/schema/inspect.js';
 import { defineSchemaStep, type IndexOptions } from '../src/steps/schema-step.js';
-import type { Store } from '../src/store/sqlite/store.js';
+import type { Store } from '../src/store/port.js';
 import { withFolder, withOpened } from './support/stores.js';
 
 const TABLE = 'CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT, ts TEXT, "order" TEXT, seen TEXT)';

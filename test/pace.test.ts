@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { type BatchTiming, firstPace, nextPace, type Pace, type PaceSettings } from '../src/backfill/pace.js';
 
-const settings: PaceSettings = { name: 'courteous', maxRows: 5000, targetBatchMs: 40 };
+const settings: PaceSettings = { name: 'courteous', maxRows: 5000, targetBatchMs: 40, rhythm: 'lock' };
 
 /** The paces that a series of batches gives, each of `msPerRow`; `seen` says of a pace whether others wrote before it. */
 function paces(

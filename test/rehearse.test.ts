@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { planSchemaStep } from '../src/schema/plan.js';
-import { rehearseUp } from '../src/schema/rehearse.js';
+import { rehearseUp } from '../src/store/sqlite/rehearse.js';
 import { applySchemaStep, checkRevertible, revertSchemaStep } from '../src/schema/run.js';
 import { asAgentOs, dumpSchema, schemaStep, withStore } from './support/stores.js';
 

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import type { StoreOptions } from '../demo/store-generator.js';
 import { applySchemaStep, revertSchemaStep } from '../src/schema/run.js';
-import type { RevertResult } from '../src/store/sqlite/revert.js';
+import type { RevertResult } from '../src/store/batch.js';
 import { actualCells, type Cells, deriveRow, type StoredValue } from './support/reference.js';
 import {
   agentOs,

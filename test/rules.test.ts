@@ -3,7 +3,7 @@ import { describe, it } from 'mocha';
 import type { Rule } from '../src/backfill/checks.js';
 import { type BackfillDefinition, defineBackfill } from '../src/backfill/define.js';
 import { sql } from '../src/backfill/values.js';
-import { verificationSql } from '../src/verification/print-sql.js';
+import { verificationSql } from '../src/store/sqlite/print-sql.js';
 import { NAME, withOwnTable } from './support/own-table.js';
 import { failureOf } from './support/stores.js';
 

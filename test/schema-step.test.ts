@@ -4,11 +4,11 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Ledger } from '../src/ledger/ledger.js';
 import { planSchemaStep } from '../src/schema/plan.js';
-import { rehearseUp } from '../src/schema/rehearse.js';
+import { rehearseUp } from '../src/store/sqlite/rehearse.js';
 import { applySchemaStep, checkRevertible, revertSchemaStep } from '../src/schema/run.js';
 import { fingerprint } from '../src/steps/step.js';
 import { locateStore } from '../src/store/path.js';
-import { Store } from '../src/store/sqlite/store.js';
+import { SqliteStore } from '../src/store/sqlite/store.js';
 import { snapshotFiles } from './support/cli.js';
 import { agentOs, type Connected, empty, fill, refusal, withV20 } from './support/run-up.js';
 import { dumpSchema, dumpTable, failureOf, schemaStep, withFolder } from './support/stores.js';
@@ -343,7 +343,7 @@ describe('rehearseUp', () => {
           for (const part of parts) execFileSync('cp', [path + part, copy + part]);
         });
         const before = snapshotFiles(copy);
-        const store = new Store(locateStore(copy), { access: 'look' });
+        const store = new SqliteStore(locateStore(copy), { access: 'look' });
         try {
           expect(rehearse({ store, ledger: new Ledger(store) })).to.have.length(
             sidecar === 'nothing' ? 0 : 1,

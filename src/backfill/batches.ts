@@ -3,15 +3,15 @@ import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentColumns, updateTriggers } from '../schema/inspect.js';
-import { type BatchResult, fillBatch, type RefusedRow } from '../store/sqlite/batch.js';
-import { busyPauses, isBusy } from '../store/sqlite/busy.js';
-import { explained, explanation } from '../store/sqlite/expressions.js';
-import { revertCells } from '../store/sqlite/revert.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { RefusedRow } from '../store/batch.js';
+import { busyPauses } from '../store/busy.js';
+import { explained, explanation } from '../store/expressions.js';
+import type { BatchResult, Store } from '../store/port.js';
 import type { Backfill } from './define.js';
-import { Pacer, throwIfStopped } from './pacer.js';
+import { Pacer } from './pacer.js';
 import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';
 import type { RunOptions } from './run-options.js';
+import { throwIfStopped } from './stop.js';
 
 /** The loops over batches. Each batch is one transaction; between two the event loop turns, so that signals are heard. */
 
@@ -57,7 +57,7 @@ async function commit<Result>(
     try {
       return store.tryWrite(lockedAct);
     } catch (error) {
-      if (!isBusy(error)) throw explanation(store, backfill, error) ?? error; // rolled back by now
+      if (!store.dialect.isBusy(error)) throw explanation(store, backfill, error) ?? error; // rolled back by now
       onEvent?.({ event: 'store_busy', backfill: backfill.name, pauseMs });
       await sleep(pauseMs);
     }
@@ -99,13 +99,14 @@ export async function fillBatches(
     const take = { cursor, limit, refused, rowsScanned };
     let tried: BatchResult | undefined;
     const act = () => {
-      const batch = fillOne(store, ledger, backfill, run, take);
-      tried = batch;
-      return batch;
+      const one = fillOne(store, ledger, backfill, run, take);
+      tried = one.batch;
+      return one;
     };
     try {
-      const committed = await commit(store, pacer, act, backfill, where, options);
-      isDone = !committed || committed.isLast;
+      const { batch: committed, ...one } = await commit(store, pacer, act, backfill, where, options);
+      isDone = one.isDone;
+      if (one.isTaken) await sleep(TAKEN_MS);
       if (committed) {
         cursor = committed.lastKey;
         rowsScanned += committed.rowsScanned;
@@ -139,6 +140,18 @@ const hasTriggers = (store: Store, { table, columns }: Backfill): boolean =>
     columns.map(({ name }) => name),
   ).length > 0;
 
+/** How long a process waits when others are at work on all that is left, in milliseconds. */
+const TAKEN_MS = 50;
+
+/** What became of a claim. */
+interface Filled {
+  readonly batch?: BatchResult & { readonly number: number };
+  /** Whether nothing is left for this process. */
+  readonly isDone: boolean;
+  /** Whether others are at work on all that is left. */
+  readonly isTaken?: boolean;
+}
+
 /** One batch, or the end of the run when no row is left. Runs inside a transaction. */
 function fillOne(
   store: Store,
@@ -146,30 +159,34 @@ function fillOne(
   backfill: Backfill,
   run: RunRecord,
   take: { cursor: Key | null; limit: number; refused: RefusedRow | undefined; rowsScanned: number },
-): (BatchResult & { readonly number: number }) | undefined {
+): Filled {
   const startedAt = performance.now();
+  const claim = ledger.claim(backfill.name, run, take.cursor);
+  if (claim === 'taken') return { isDone: false, isTaken: true };
+  if (claim === 'done') {
+    if (!ledger.isShared) ledger.settleRun(backfill.name, run.run);
+    return { isDone: true };
+  }
   const number = ledger.nextBatch(backfill.name);
-  const batch =
-    run.watermark === null
-      ? undefined
-      : fillBatch(store, backfill, {
-          ...take,
-          watermark: run.watermark,
-          batch: number,
-          leavesSkips: run.kind === 'catch-up',
-          // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
-          hasTriggers: hasTriggers(store, backfill),
-        });
-  if (batch) {
+  const filled = store.dialect.fillBatch(store, backfill, {
+    ...take,
+    cursor: claim.cursor,
+    watermark: claim.end,
+    batch: number,
+    leavesSkips: run.kind === 'catch-up',
+    // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
+    hasTriggers: hasTriggers(store, backfill),
+  });
+  if (filled) {
     const durationMs = performance.now() - startedAt;
-    ledger.addBatch(backfill.name, take.cursor, { ...batch, number, run: run.run, durationMs }, batch.cells);
+    ledger.addBatch(backfill.name, claim, { ...filled, number, run: run.run, durationMs }, filled.cells);
     // Here, so that the batch that is one too many is rolled back: a retry would go on behind it, row by row, to the end.
-    const rowsScanned = take.rowsScanned + batch.rowsScanned;
-    if (backfill.process && batch.skips > 0) refuseFailures(ledger, backfill, run, rowsScanned);
+    const rowsScanned = take.rowsScanned + filled.rowsScanned;
+    if (backfill.process && filled.skips > 0) refuseFailures(ledger, backfill, run, rowsScanned);
     if (take.refused) refuseTooMany(ledger, backfill, run, rowsScanned, take.refused);
   }
-  if (!batch || batch.isLast) ledger.finishRun(backfill.name, run.run);
-  return batch && { ...batch, number };
+  const isDone = (!filled || filled.isLast) && ledger.finishClaim(backfill.name, run, claim);
+  return { ...(filled ? { batch: { ...filled, number } } : {}), isDone };
 }
 
 function tellBatch(
@@ -210,13 +227,14 @@ export async function revertBatches(
     backfill.table,
     backfill.columns.map(({ name }) => name),
   );
-  for (let number = ledger.nextBatch(backfill.name) - 1; number > 0; number -= 1) {
+  const numbers = ledger.batchNumbers(backfill.name);
+  for (const [i, number] of numbers.entries()) {
     const where = (): string =>
-      `between two batches of ${backfill.name}, with ${number} still to be taken back`;
+      `between two batches of ${backfill.name}, with ${numbers.length - i} still to be taken back`;
     const act = () => {
       let [reverted, kept] = [0, 0];
       for (const { columns, runs } of ledger.cells(backfill.name, number)) {
-        const part = revertCells(store, backfill, { columns, runs, absent });
+        const part = store.dialect.revertCells(store, backfill, { columns, runs, absent });
         reverted += part.reverted;
         kept += part.kept;
       }

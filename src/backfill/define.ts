@@ -1,8 +1,15 @@
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
-import { normaliseSql } from '../store/sqlite/sql.js';
+import { normaliseSql } from '../store/sql.js';
 import { type BackfillChecks, checkedChecks } from './checks.js';
-import type { ColumnValue, FirstOf, ProcessFunction, SqlExpression } from './values.js';
+import {
+  type ColumnValue,
+  type EngineSql,
+  type FirstOf,
+  type ProcessFunction,
+  requireEngineSql,
+  type SqlExpression,
+} from './values.js';
 
 /** What every backfill says. */
 interface CommonOptions<Key extends string> {
@@ -12,8 +19,8 @@ interface CommonOptions<Key extends string> {
    * Its key, of integers or of texts: the only column of its primary key, or of a unique index. Batches go by it.
    */
   readonly key: Key;
-  /** SQL condition on a row of the table: which rows are in scope. Default: every row. */
-  readonly scope?: string;
+  /** SQL condition on a row of the table: which rows are in scope; `{ sqlite, postgres }` where the two differ. Default: every row. */
+  readonly scope?: EngineSql;
 }
 
 /** A backfill whose values SQLite derives, in sets. */
@@ -55,7 +62,7 @@ export interface BackfillDefinition {
   readonly kind: 'backfill';
   readonly table: string;
   readonly key: string;
-  readonly scope: string;
+  readonly scope: EngineSql;
   readonly columns: readonly { readonly name: string; readonly value: ColumnValue }[];
   readonly checks: BackfillChecks;
   /** The function that derives values, if one does. */
@@ -128,7 +135,7 @@ export function defineBackfill<
     kind: 'backfill',
     table: requireText(options.table, 'table', WHAT, 'STEP_INVALID'),
     key: requireText(options.key, 'key', WHAT, 'STEP_INVALID'),
-    scope: options.scope === undefined ? 'true' : requireText(options.scope, 'scope', WHAT, 'STEP_INVALID'),
+    scope: options.scope === undefined ? 'true' : requireEngineSql(options.scope, 'scope', WHAT),
     columns,
     checks: checkedChecks(
       options.checks ?? {},
@@ -199,14 +206,19 @@ export function backfillEssence(definition: BackfillDefinition): unknown {
   const { kind, table, key, scope, process } = definition;
   const columns = definition.columns.map(({ name, value }) => ({
     name,
-    value: value.kind === 'sql' ? { ...value, expression: normaliseSql(value.expression) } : value,
+    value: value.kind === 'sql' ? { ...value, expression: normalised(value.expression) } : value,
   }));
   return {
     kind,
     table: table.toLowerCase(),
     key: key.toLowerCase(),
-    scope: normaliseSql(scope),
+    scope: normalised(scope),
     columns,
     ...(process ? { reads: process.reads, version: process.version } : {}),
   };
 }
+
+const normalised = (sqlText: EngineSql): EngineSql =>
+  typeof sqlText === 'string'
+    ? normaliseSql(sqlText)
+    : { sqlite: normaliseSql(sqlText.sqlite), postgres: normaliseSql(sqlText.postgres) };

@@ -16,9 +16,14 @@ export interface PaceSettings {
   readonly name: PaceName;
   /** Rows of a batch at most. */
   readonly maxRows: number;
-  /** How long a batch should hold the write lock, in milliseconds. */
+  /** How long a batch should hold its locks, in milliseconds. */
   readonly targetBatchMs: number;
+  /** What others are kept from: the one lock of a file, or the processors and disks of a server. */
+  readonly rhythm: RhythmName;
 }
+
+/** What a batch is in the way of. */
+export type RhythmName = 'lock' | 'load';
 
 /** Whether others write to the store: none lately, now and then, or all the time. */
 type Company = 'none' | 'some' | 'busy';
@@ -54,16 +59,30 @@ const LEAST_ROWS = 100;
 /** A batch grows by this factor at most; it shrinks at once. */
 const GROWTH = 2;
 
+interface Beat {
+  readonly heldMs: number;
+  readonly pauseMs: number;
+}
+
 /**
- * How long the lock is held between two pauses, in milliseconds, and how long a pause is.
+ * How long the lock is held between two pauses, in milliseconds, and how long a pause is. Of the one lock of a file:
  * - none: 25 of 525 ms, so that courtesy costs a run that is alone less than 5%;
  * - some: a writer that waits for 80 ms tries every 25;
  * - busy: a writer that waits for 8 ms tries again at 18, and at 33 after a batch that took longer.
+ *
+ * On a server others are not kept waiting, but slowed down: a run that is alone goes on, and one among many takes a sixth of the time.
  */
-const RHYTHM: Readonly<Record<Company, { readonly heldMs: number; readonly pauseMs: number }>> = {
-  none: { heldMs: 500, pauseMs: 25 },
-  some: { heldMs: 80, pauseMs: 25 },
-  busy: { heldMs: 8, pauseMs: 15 },
+const RHYTHM: Readonly<Record<RhythmName, Readonly<Record<Company, Beat>>>> = {
+  lock: {
+    none: { heldMs: 500, pauseMs: 25 },
+    some: { heldMs: 80, pauseMs: 25 },
+    busy: { heldMs: 8, pauseMs: 15 },
+  },
+  load: {
+    none: { heldMs: 1000, pauseMs: 10 },
+    some: { heldMs: 60, pauseMs: 120 },
+    busy: { heldMs: 40, pauseMs: 200 },
+  },
 };
 
 /** Pauses in a row with others at work that make them busy, and without that make them fewer again. */
@@ -78,7 +97,7 @@ export function firstPace({ maxRows }: PaceSettings): Pace {
 export function nextPace(pace: Pace, timing: BatchTiming, settings: PaceSettings): Pace {
   const isFull = settings.name === 'full';
   const { company, streak } = isFull ? { company: 'none' as const, streak: 0 } : companyBehind(pace, timing);
-  const rhythm = RHYTHM[company];
+  const rhythm = RHYTHM[settings.rhythm][company];
   const targetMs = isFull ? settings.targetBatchMs : Math.min(settings.targetBatchMs, rhythm.heldMs);
   const rows = rowsFor(targetMs, pace.rows, timing, settings.maxRows);
   const heldMs = (pace.pauseMs > 0 ? 0 : pace.heldMs) + timing.lockMs;

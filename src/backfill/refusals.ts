@@ -1,10 +1,11 @@
-import { BackfillError, isSqliteError } from '../errors.js';
+import { BackfillError, isStoreError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
-import { type BatchResult, type RefusedRow, RefusedUpdate } from '../store/sqlite/batch.js';
-import { PROCESS_FAILED } from '../store/sqlite/process.js';
+import { type RefusedRow, RefusedUpdate } from '../store/batch.js';
+import type { BatchResult } from '../store/port.js';
 import type { Backfill } from './define.js';
+import { PROCESS_FAILED } from './process.js';
 
 /** Rows that can't be filled: which of a batch is to blame, and how many a run may have. */
 
@@ -18,7 +19,7 @@ export function refusalOf(
 ): { readonly rows: number; readonly refused: RefusedRow } | undefined {
   if (error instanceof RefusedUpdate) return error;
   // A constraint that is checked at COMMIT names no row: only halving finds it.
-  const isDeferred = isSqliteError(error) && error.code.startsWith('SQLITE_CONSTRAINT_FOREIGNKEY');
+  const isDeferred = isStoreError(error) && /^(?:SQLITE_CONSTRAINT_FOREIGNKEY|POSTGRES_23)/.test(error.code);
   return isDeferred && tried
     ? { rows: tried.rowsScanned, refused: { key: tried.firstKey, code: error.code } }
     : undefined;

@@ -1,5 +1,5 @@
 import type { RunRecord } from '../ledger/records.js';
-import type { RevertResult } from '../store/sqlite/revert.js';
+import type { RevertResult } from '../store/batch.js';
 import type { PaceName } from './pace.js';
 
 /** Rows of a batch at most when nobody says otherwise. 1,000 to 10,000 measured equally fast. */

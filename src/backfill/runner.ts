@@ -2,10 +2,9 @@ import type { Ledger } from '../ledger/ledger.js';
 import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import { prepareFill } from '../store/sqlite/batch.js';
-import { prepareRevert, type RevertResult } from '../store/sqlite/revert.js';
-import { countFound, hasGrowingKeys, hasWaitingRows, lastKey } from '../store/sqlite/scope.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { RevertResult } from '../store/batch.js';
+import type { Store } from '../store/port.js';
+import { hasWaitingRows } from '../store/rows.js';
 import { fillBatches, inBatches, revertBatches } from './batches.js';
 import type { Backfill } from './define.js';
 import type { RunOptions } from './run-options.js';
@@ -89,15 +88,17 @@ export function probeWaiting(
 ): boolean | undefined {
   const last = ledger.lastRun(backfill.name);
   if (!last) return false;
-  const after = hasGrowingKeys(store, backfill) ? last.watermark : null;
+  const after = store.dialect.hasGrowingKeys(store, backfill) ? last.watermark : null;
   return hasWaitingRows(store, backfill, after, probeRows);
 }
 
 function beginRun(store: Store, ledger: Ledger, backfill: Backfill, kind: RunRecord['kind']): void {
   const last = ledger.lastRun(backfill.name);
-  const startKey = kind === 'catch-up' && hasGrowingKeys(store, backfill) ? (last?.watermark ?? null) : null;
-  const watermark = lastKey(store, backfill);
-  ledger.beginRun(backfill.name, { run: (last?.run ?? 0) + 1, kind, startKey, watermark });
+  const startKey =
+    kind === 'catch-up' && store.dialect.hasGrowingKeys(store, backfill) ? (last?.watermark ?? null) : null;
+  const watermark = store.dialect.keyRange(store, backfill)?.[1] ?? null;
+  const ends = watermark === null ? [] : store.dialect.rangeEnds(store, backfill, startKey, watermark);
+  ledger.beginRun(backfill.name, { run: (last?.run ?? 0) + 1, kind, startKey, watermark }, ends);
 }
 
 /** Works off every run that has not reached its watermark, in order. Returns whether there was one. */
@@ -107,20 +108,52 @@ async function resumeRuns(
   backfill: Backfill,
   options: RunOptions = {},
 ): Promise<boolean> {
-  const running = ledger.runs(backfill.name).filter(({ status }) => status === 'running');
-  if (running.length === 0) return false;
-  prepareFill(store, backfill);
+  const running = runningRuns(ledger, backfill);
   for (const run of running) {
     if (run.startKey === null && run.watermark !== null && run.batches === 0) {
       // Only now: a run before this one, resumed with it, may just have filled some of them.
-      const found = countFound(store, backfill, run.watermark);
+      const found = store.dialect.countFound(store, backfill, run.watermark);
       store.write(() => ledger.setFoundCells(backfill.name, run.run, found));
     }
-    await inBatches(store, backfill, options, (pacer) =>
-      fillBatches(store, ledger, backfill, run, pacer, options),
-    );
+    // A process that took part may have died meanwhile, and left what it had claimed.
+    for (let isSettled = false; !isSettled; ) {
+      await store.share(() => fillRun(store, ledger, backfill, run, options));
+      isSettled = !ledger.isShared || store.write(() => ledger.settleRun(backfill.name, run.run));
+    }
   }
-  return true;
+  return running.length > 0;
+}
+
+const runningRuns = (ledger: Ledger, { name }: Backfill): RunRecord[] =>
+  ledger.runs(name).filter(({ status }) => status === 'running');
+
+async function fillRun(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  run: RunRecord,
+  options: RunOptions,
+): Promise<void> {
+  store.dialect.prepareFill(store, backfill);
+  await inBatches(store, backfill, options, (pacer) =>
+    fillBatches(store, ledger, backfill, run, pacer, options),
+  );
+}
+
+/**
+ * Takes part in the runs of a backfill that another process has begun. Throws as {@link applyBackfillStep}.
+ *
+ * @returns whether there was one
+ */
+export async function joinRuns(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  options: RunOptions = {},
+): Promise<boolean> {
+  const running = runningRuns(ledger, backfill);
+  for (const run of running) await fillRun(store, ledger, backfill, run, options);
+  return running.length > 0;
 }
 
 /**
@@ -137,7 +170,7 @@ export async function revertBackfillStep(
   options: RunOptions = {},
 ): Promise<RevertResult> {
   store.write(() => ledger.beginRevert(backfill.name));
-  prepareRevert(store, backfill);
+  store.dialect.prepareRevert(store, backfill);
   await inBatches(store, backfill, options, (pacer) =>
     revertBatches(store, ledger, backfill, pacer, options),
   );

@@ -1,5 +1,5 @@
 import { BackfillError } from '../errors.js';
-import { requireText } from '../options.js';
+import { refuseUnknown, requireText } from '../options.js';
 
 /** A column's value: the first usable member of a JSON document, else another column of the row. */
 export interface FirstOf {
@@ -12,10 +12,13 @@ export interface FirstOf {
   readonly fallback: string;
 }
 
+/** SQL that is the same for every engine, or each engine's own. */
+export type EngineSql = string | { readonly sqlite: string; readonly postgres: string };
+
 /** A column's value: what an SQL expression gives on the row. */
 export interface SqlExpression {
   readonly kind: 'sql';
-  readonly expression: string;
+  readonly expression: EngineSql;
 }
 
 /** A column's value: what the backfill's `process` gives for the row. */
@@ -65,7 +68,7 @@ export function firstOf(document: string, names: readonly string[], fallback: st
 
 /** What gives another value each time it is asked: it could neither be verified nor taken back. */
 const UNSTEADY =
-  /\b(random(?:blob)?|changes|total_changes|last_insert_rowid)\s*\(|\b(current_(?:time|date|timestamp))\b|'\s*(now)\s*'|\b((?:date|time|datetime|julianday|unixepoch|strftime)\s*\(\s*\))/i;
+  /\b(random(?:blob)?|changes|total_changes|last_insert_rowid|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|nextval|gen_random_uuid)\s*\(|\b(current_(?:time|date|timestamp)|localtime(?:stamp)?)\b|'\s*(now)\s*'|\b((?:date|time|datetime|julianday|unixepoch|strftime)\s*\(\s*\))/i;
 
 /**
  * Says that a column takes what an SQL expression gives on the row. Where that is NULL the cell is skipped
@@ -74,23 +77,41 @@ const UNSTEADY =
  * It is asked again by the verification and by `down`, so that it must give the same for the same row: what depends on
  * chance or on the time is refused. It must not fail on any row: guard `json_extract` and its like by CASE.
  *
- * @param expression on the columns of the table, as SQLite reads it
+ * @param expression on the columns of the table, as the store reads it; `{ sqlite, postgres }` where the two differ
  * @throws {BackfillError} `STEP_INVALID` when it is empty, or depends on chance or on the time
  *
  * @example
  * sql(`lower(trim(email))`);
  */
-export function sql(expression: string): SqlExpression {
-  requireText(expression, 'expression', 'sql()', 'STEP_INVALID');
-  const [found] = UNSTEADY.exec(expression) ?? [];
-  if (found !== undefined) {
+export function sql(expression: EngineSql): SqlExpression {
+  const given = requireEngineSql(expression, 'expression', 'sql()');
+  for (const text of engineTexts(given)) {
+    const [found] = UNSTEADY.exec(text) ?? [];
+    if (found === undefined) continue;
     throw new BackfillError(
       'STEP_INVALID',
       `The expression of sql() gives another value each time: ${found}`,
       'Take what the row itself says, so that it can be verified and taken back',
     );
   }
-  return { kind: 'sql', expression };
+  return { kind: 'sql', expression: given };
+}
+
+/** The texts of SQL, whichever engine they are for. */
+export const engineTexts = (sqlText: EngineSql): string[] =>
+  typeof sqlText === 'string' ? [sqlText] : [sqlText.sqlite, sqlText.postgres];
+
+/** SQL as one engine reads it. */
+export const sqlFor = (sqlText: EngineSql, engine: 'SQLite' | 'PostgreSQL'): string =>
+  typeof sqlText === 'string' ? sqlText : engine === 'SQLite' ? sqlText.sqlite : sqlText.postgres;
+
+/** Insists on SQL, for every engine or for each. */
+export function requireEngineSql(value: EngineSql, option: string, what: string): EngineSql {
+  if (typeof value !== 'object' || value === null) return requireText(value, option, what, 'STEP_INVALID');
+  refuseUnknown(value, ['sqlite', 'postgres'], `\`${option}\` of ${what}`, 'STEP_INVALID');
+  requireText(value.sqlite, `${option}.sqlite`, what, 'STEP_INVALID');
+  requireText(value.postgres, `${option}.postgres`, what, 'STEP_INVALID');
+  return { sqlite: value.sqlite, postgres: value.postgres };
 }
 
 /** A value that SQLite can hold. */

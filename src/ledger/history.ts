@@ -1,4 +1,4 @@
-import type { Store } from '../store/sqlite/store.js';
+import type { SqlValue, Store } from '../store/port.js';
 import type { Key } from './keys.js';
 import type { ChangingCommand, VerificationRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
@@ -43,7 +43,7 @@ export function* batchTimes(store: Store, backfill: string): Generator<BatchTime
 export function verdicts(store: Store, backfill: string, limit: number): VerificationRecord[] {
   return store
     .all<VerificationRecord>(
-      `SELECT number, run, verdict, verified_at AS verifiedAt FROM ${T.verifications}
+      `SELECT number, run, verdict, verified_at AS "verifiedAt" FROM ${T.verifications}
       WHERE backfill = ? ORDER BY number DESC LIMIT ?`,
       backfill,
       limit,
@@ -63,7 +63,7 @@ export interface CommandTime {
 export function commandTimes(store: Store, limit: number): CommandTime[] {
   return store
     .all<Omit<CommandTime, 'steps'> & { readonly steps: string }>(
-      `SELECT number, command, steps, begun_at AS begunAt FROM ${T.commands} ORDER BY number DESC LIMIT ?`,
+      `SELECT number, command, steps, begun_at AS "begunAt" FROM ${T.commands} ORDER BY number DESC LIMIT ?`,
       limit,
     )
     .map((row) => ({ ...row, steps: JSON.parse(row.steps) as string[] }))
@@ -87,11 +87,14 @@ export function skipGroups(
   return Object.entries(counts).map(([reason, count]) => ({
     reason,
     count,
-    first: store.allExact(
-      `SELECT key, target FROM ${T.skips} WHERE backfill = ? AND reason = ? ORDER BY key, target LIMIT ?`,
-      backfill,
-      reason,
-      BigInt(limit),
-    ),
+    first: store
+      .allExact<{ key: SqlValue; target: string }>(
+        `SELECT key, target FROM ${T.skips} WHERE backfill = ? AND reason = ?
+        ORDER BY ${store.dialect.ledgerKeyOrder}, target LIMIT ?`,
+        backfill,
+        reason,
+        limit,
+      )
+      .map(({ key, target }) => ({ key: store.dialect.fromLedger(key) ?? '', target })),
   }));
 }

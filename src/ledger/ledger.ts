@@ -1,8 +1,9 @@
 import { BackfillError } from '../errors.js';
+import type { SqlValue } from '../store/port.js';
 import { unpackKeys } from './key-runs.js';
 import { unpackTexts } from './key-texts.js';
 import type { Key, KeyRun } from './keys.js';
-import type { BatchRecord, CellSet, CellsRecord, RunRecord, VerificationRecord } from './records.js';
+import type { BatchRecord, CellSet, CellsRecord, Claim, RunRecord, VerificationRecord } from './records.js';
 import { SkipLedger } from './skip-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
@@ -13,12 +14,12 @@ const numbers = <Row extends object>(row: Row, names: readonly string[]): Row =>
   return out as Row;
 };
 
-const RUN_COLUMNS = `run, kind, status, start_key AS startKey, watermark, cursor, found_cells AS foundCells, batches,
-  rows_scanned AS rowsScanned, cells_filled AS cellsFilled, cells_skipped AS cellsSkipped,
-  started_at AS startedAt, filled_at AS filledAt`;
+const RUN_COLUMNS = `run, kind, status, start_key AS "startKey", watermark, cursor, found_cells AS "foundCells", batches,
+  rows_scanned AS "rowsScanned", cells_filled AS "cellsFilled", cells_skipped AS "cellsSkipped",
+  started_at AS "startedAt", filled_at AS "filledAt"`;
 const RUN_NUMBERS = ['run', 'foundCells', 'batches', 'rowsScanned', 'cellsFilled', 'cellsSkipped'];
-const BATCH_COLUMNS = `number, run, first_key AS firstKey, last_key AS lastKey, rows_scanned AS rowsScanned,
-  cells_filled AS cellsFilled, cells_skipped AS cellsSkipped, skips, duration_ms AS durationMs`;
+const BATCH_COLUMNS = `number, run, first_key AS "firstKey", last_key AS "lastKey", rows_scanned AS "rowsScanned",
+  cells_filled AS "cellsFilled", cells_skipped AS "cellsSkipped", skips, duration_ms AS "durationMs"`;
 const BATCH_NUMBERS = ['number', 'run', 'rowsScanned', 'cellsFilled', 'cellsSkipped', 'skips', 'durationMs'];
 
 function unpackOrNothing(firstKey: Key, keys: Buffer): KeyRun[] | undefined {
@@ -30,16 +31,35 @@ function unpackOrNothing(firstKey: Key, keys: Buffer): KeyRun[] | undefined {
   }
 }
 
+/** The error where somebody else has moved on what this process works on. */
+export const runConflict = (backfill: string): BackfillError =>
+  new BackfillError(
+    'RUN_CONFLICT',
+    `Another process works on the backfill ${backfill} in the same store`,
+    'Wait until it has ended, then run the same command again',
+  );
+
 /** The ledger of one store: steps, and the runs of backfills. Every write happens inside its caller's transaction. */
 export class Ledger extends SkipLedger {
+  /** Whether several processes may work on one run. */
+  readonly isShared: boolean = false;
+
   // Runs and batches
+
+  /** A row with keys as the ledger has them, as keys. */
+  protected keys<Row extends object>(row: Row, names: readonly (keyof Row)[]): Row {
+    const out = { ...row };
+    for (const name of names)
+      out[name] = this.store.dialect.fromLedger(row[name] as SqlValue) as Row[keyof Row];
+    return out;
+  }
 
   /** All runs of a backfill, first to last. */
   runs(backfill: string): RunRecord[] {
     if (!this.exists()) return [];
     return this.store
       .allExact<RunRecord>(`SELECT ${RUN_COLUMNS} FROM ${T.runs} WHERE backfill = ? ORDER BY run`, backfill)
-      .map((row) => numbers(row, RUN_NUMBERS));
+      .map((row) => this.keys(numbers(row, RUN_NUMBERS), ['startKey', 'watermark', 'cursor']));
   }
 
   /** The last run of a backfill, or undefined when it never ran. */
@@ -47,17 +67,23 @@ export class Ledger extends SkipLedger {
     return this.runs(backfill).at(-1);
   }
 
-  /** Begins a run. */
-  beginRun(backfill: string, run: Pick<RunRecord, 'run' | 'kind' | 'startKey' | 'watermark'>): void {
+  /**
+   * Begins a run.
+   *
+   * @param _ends last keys of the ranges into which its keys are cut, where several processes may share it
+   */
+  beginRun(
+    backfill: string,
+    run: Pick<RunRecord, 'run' | 'kind' | 'startKey' | 'watermark'>,
+    _ends: readonly Key[] = [],
+  ): void {
     this.store.run(
       `INSERT INTO ${T.runs} (backfill, run, kind, status, start_key, cursor, watermark, found_cells, started_at)
       VALUES (?, ?, ?, 'running', ?, ?, ?, 0, ?)`,
       backfill,
       run.run,
       run.kind,
-      run.startKey,
-      run.startKey,
-      run.watermark,
+      ...[run.startKey, run.startKey, run.watermark].map((key) => this.store.dialect.toLedger(key)),
       this.timestamp(),
     );
   }
@@ -83,39 +109,74 @@ export class Ledger extends SkipLedger {
   }
 
   /**
-   * Records a batch and moves its run's cursor.
+   * Takes the part of a run that the next batch is of. Inside the batch's transaction.
    *
-   * @param from the cursor that the batch was read from: if it is not the run's any more, another process has moved it
+   * @param cursor where this process is; nobody else moves it, unless the run is shared
+   * @returns `done` when nothing is left of it, `taken` when others are at work on what is left
+   */
+  claim(_backfill: string, run: RunRecord, cursor: Key | null): Claim | 'done' | 'taken' {
+    return run.watermark === null ? 'done' : { range: null, cursor, end: run.watermark };
+  }
+
+  /** Notes that a claim is worked off, inside the batch's transaction; returns whether its run is. */
+  finishClaim(backfill: string, run: RunRecord, _claim: Claim): boolean {
+    this.finishRun(backfill, run.run);
+    return true;
+  }
+
+  /** Ends a run of which nothing is left, if it is so; returns whether it is. */
+  settleRun(backfill: string, run: number): boolean {
+    const isOpen = this.runs(backfill).some((record) => record.run === run && record.status === 'running');
+    if (isOpen) this.finishRun(backfill, run);
+    return true;
+  }
+
+  /**
+   * Records a batch and moves the cursor of what it was claimed of.
+   *
    * @throws {BackfillError} `RUN_CONFLICT` when another process works on the same run
    */
-  addBatch(backfill: string, from: Key | null, batch: BatchRecord, cells: readonly CellsRecord[]): void {
+  addBatch(backfill: string, claim: Claim, batch: BatchRecord, cells: readonly CellsRecord[]): void {
+    this.moveCursor(backfill, claim, batch);
+    this.insertBatch(backfill, claim, batch);
+    for (const { columns, firstKey, keys } of cells) {
+      this.store.run(
+        `INSERT INTO ${T.cells} (backfill, batch, columns, first_key, keys) VALUES (?, ?, ?, ?, ?)`,
+        backfill,
+        batch.number,
+        JSON.stringify(columns),
+        this.store.dialect.toLedger(firstKey),
+        keys,
+      );
+    }
+  }
+
+  /** Moves the cursor behind a batch: if it is not where the batch was read from any more, another process has moved it. */
+  protected moveCursor(backfill: string, claim: Claim, batch: BatchRecord): void {
     const moved = this.store.run(
       `UPDATE ${T.runs} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
         cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
-      WHERE backfill = ? AND run = ? AND cursor IS ? AND status = 'running'`,
-      batch.lastKey,
+      WHERE backfill = ? AND run = ? AND cursor IS NOT DISTINCT FROM ? AND status = 'running'`,
+      this.store.dialect.toLedger(batch.lastKey),
       batch.rowsScanned,
       batch.cellsFilled,
       batch.cellsSkipped,
       backfill,
       batch.run,
-      from,
+      this.store.dialect.toLedger(claim.cursor),
     );
-    if (moved !== 1) {
-      throw new BackfillError(
-        'RUN_CONFLICT',
-        `Another process works on the backfill ${backfill} in the same store`,
-        'Wait until it has ended, then run the same command again',
-      );
-    }
+    if (moved !== 1) throw runConflict(backfill);
+  }
+
+  protected insertBatch(backfill: string, _claim: Claim, batch: BatchRecord): void {
     this.store.run(
       `INSERT INTO ${T.batches} (backfill, number, run, first_key, last_key, rows_scanned, cells_filled,
         cells_skipped, skips, duration_ms, committed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       backfill,
       batch.number,
       batch.run,
-      batch.firstKey,
-      batch.lastKey,
+      this.store.dialect.toLedger(batch.firstKey),
+      this.store.dialect.toLedger(batch.lastKey),
       batch.rowsScanned,
       batch.cellsFilled,
       batch.cellsSkipped,
@@ -123,16 +184,6 @@ export class Ledger extends SkipLedger {
       batch.durationMs,
       this.timestamp(),
     );
-    for (const { columns, firstKey, keys } of cells) {
-      this.store.run(
-        `INSERT INTO ${T.cells} (backfill, batch, columns, first_key, keys) VALUES (?, ?, ?, ?, ?)`,
-        backfill,
-        batch.number,
-        JSON.stringify(columns),
-        firstKey,
-        keys,
-      );
-    }
   }
 
   /** All batches of a backfill, first to last. */
@@ -143,7 +194,17 @@ export class Ledger extends SkipLedger {
         `SELECT ${BATCH_COLUMNS} FROM ${T.batches} WHERE backfill = ? ORDER BY number`,
         backfill,
       )
-      .map((row) => numbers(row, BATCH_NUMBERS));
+      .map((row) => this.keys(numbers(row, BATCH_NUMBERS), ['firstKey', 'lastKey']));
+  }
+
+  /** Numbers of all batches of a backfill, last to first, be they known only by their cells. */
+  batchNumbers(backfill: string): number[] {
+    return this.store.pluck<number>(
+      `SELECT number FROM ${T.batches} WHERE backfill = ?
+      UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC`,
+      backfill,
+      backfill,
+    );
   }
 
   /** The number of the next batch: behind every one that the ledger knows of, be it only by its cells. */
@@ -151,7 +212,7 @@ export class Ledger extends SkipLedger {
     const row = this.store.get<{ last: number | null }>(
       `SELECT max(number) AS last FROM (
         SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
-        UNION ALL SELECT max(batch) FROM ${T.cells} WHERE backfill = ?)`,
+        UNION ALL SELECT max(batch) FROM ${T.cells} WHERE backfill = ?) AS numbers`,
       backfill,
       backfill,
     );
@@ -161,13 +222,13 @@ export class Ledger extends SkipLedger {
   /** Which cells a batch filled: each set of columns with its keys. */
   cells(backfill: string, batch: number): CellSet[] {
     return this.store
-      .allExact<{ columns: string; firstKey: Key; keys: Buffer }>(
-        `SELECT columns, first_key AS firstKey, keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
+      .allExact<{ columns: string; firstKey: SqlValue; keys: Buffer }>(
+        `SELECT columns, first_key AS "firstKey", keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
         backfill,
         batch,
       )
       .map(({ columns, firstKey, keys }) => {
-        const runs = unpackOrNothing(firstKey, keys);
+        const runs = unpackOrNothing(this.store.dialect.fromLedger(firstKey) ?? 0n, keys);
         return { columns: JSON.parse(columns) as string[], runs: runs ?? [], isDamaged: runs === undefined };
       });
   }
@@ -207,13 +268,35 @@ export class Ledger extends SkipLedger {
     }
   }
 
+  /** Totals by the batches; a run whose row is lost is made again from its batches, so that `down` still knows them. */
+  reconcileRuns(backfill: string): void {
+    this.store.run(
+      `INSERT INTO ${T.runs} (backfill, run, kind, status, watermark, cursor, found_cells, started_at)
+      SELECT backfill, run, 'first', 'superseded', max(last_key), max(last_key), 0, ?
+      FROM ${T.batches} AS b WHERE backfill = ?
+        AND NOT EXISTS (SELECT 1 FROM ${T.runs} AS r WHERE r.backfill = b.backfill AND r.run = b.run)
+      GROUP BY backfill, run`,
+      this.timestamp(),
+      backfill,
+    );
+    const total = (sql: string): string =>
+      `(SELECT coalesce(sum(${sql}), 0) FROM ${T.batches} AS b WHERE b.backfill = r.backfill AND b.run = r.run)`;
+    this.store.run(
+      `UPDATE ${T.runs} AS r SET status = 'superseded', batches = ${total('1')},
+        rows_scanned = ${total('b.rows_scanned')}, cells_filled = ${total('b.cells_filled')},
+        cells_skipped = ${total('b.cells_skipped')}
+      WHERE backfill = ?`,
+      backfill,
+    );
+  }
+
   // Verifications
 
   /** The last verification of a backfill, or undefined. */
   lastVerification(backfill: string): VerificationRecord | undefined {
     if (!this.exists()) return undefined;
     return this.store.get(
-      `SELECT number, run, verdict, verified_at AS verifiedAt FROM ${T.verifications}
+      `SELECT number, run, verdict, verified_at AS "verifiedAt" FROM ${T.verifications}
       WHERE backfill = ? ORDER BY number DESC LIMIT 1`,
       backfill,
     );
@@ -226,15 +309,15 @@ export class Ledger extends SkipLedger {
    * @param checks what was found, without any content of the store; stored as JSON
    */
   addVerification(backfill: string, run: number, verdict: 'pass' | 'warn' | 'fail', checks: unknown): void {
+    const number = (this.lastVerification(backfill)?.number ?? 0) + 1;
     this.store.run(
-      `INSERT INTO ${T.verifications} (backfill, number, run, verdict, verified_at, checks)
-      SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ? FROM ${T.verifications} WHERE backfill = ?`,
+      `INSERT INTO ${T.verifications} (backfill, number, run, verdict, verified_at, checks) VALUES (?, ?, ?, ?, ?, ?)`,
       backfill,
+      number,
       run,
       verdict,
       this.timestamp(),
       JSON.stringify(checks),
-      backfill,
     );
     if (verdict === 'fail') return;
     this.store.run(

@@ -58,6 +58,18 @@ export interface RunRecord {
   readonly cellsSkipped: number;
   readonly startedAt: string;
   readonly filledAt: string | null;
+  /** How much of it is done, 0 to 1, where its ranges tell; else its keys do. */
+  readonly share?: number;
+}
+
+/** What of a run a batch is taken of. */
+export interface Claim {
+  /** Number of the range; null where a run is one process's. */
+  readonly range: number | null;
+  /** Last key done of it, or null before the first of all. */
+  readonly cursor: Key | null;
+  /** Its last key. */
+  readonly end: Key;
 }
 
 /** Whether a run of this status still waits for its verification. */
@@ -103,12 +115,13 @@ export interface SkipRecord {
 /**
  * Why a row or a cell was left alone: `DOCUMENT_UNREADABLE`, its document can't be read; `NO_USABLE_VALUE`, nothing to fill
  * it with; `PROCESS_FAILED`, the backfill's function threw; `UPDATE_IGNORED`, a trigger kept it from being filled;
- * `SQLITE_…`, SQLite refused the update, with its result code; any other code is the backfill's own.
+ * `SQLITE_…` or `POSTGRES_…`, the store refused the update, with SQLite's result code or an SQLSTATE; any other code is the
+ * backfill's own.
  */
 export type SkipReason = string;
 
 /** Reasons of skips for which a value could have been derived, as SQL on the column `reason`. */
-export const REFUSED_SQL = `(reason = 'UPDATE_IGNORED' OR reason GLOB 'SQLITE_*')`;
+export const REFUSED_SQL = `(reason = 'UPDATE_IGNORED' OR substr(reason, 1, 7) = 'SQLITE_' OR substr(reason, 1, 9) = 'POSTGRES_')`;
 
 /** A command that changed the store, or was about to. */
 export interface CommandRecord {

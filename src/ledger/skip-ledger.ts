@@ -1,4 +1,5 @@
-import type { Key } from './keys.js';
+import type { SqlValue } from '../store/port.js';
+import { compareKeys, type Key } from './keys.js';
 import { type BatchRecord, REFUSED_SQL, type SkipRecord } from './records.js';
 import { StepLedger } from './step-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
@@ -8,10 +9,7 @@ export class SkipLedger extends StepLedger {
   /** All skips of a backfill, by key. */
   skips(backfill: string): SkipRecord[] {
     if (!this.exists()) return [];
-    return this.store.allExact(
-      `SELECT key, target, reason FROM ${T.skips} WHERE backfill = ? ORDER BY key, target`,
-      backfill,
-    );
+    return this.decoded(`SELECT key, target, reason FROM ${T.skips} WHERE backfill = ?`, backfill);
   }
 
   /** What one batch has left alone, by key. */
@@ -19,14 +17,21 @@ export class SkipLedger extends StepLedger {
     backfill: string,
     { number, firstKey, lastKey }: Pick<BatchRecord, 'number' | 'firstKey' | 'lastKey'>,
   ): SkipRecord[] {
-    return this.store.allExact(
-      `SELECT key, target, reason FROM ${T.skips}
-      WHERE backfill = ? AND key BETWEEN ? AND ? AND batch = ? ORDER BY key, target`,
+    return this.decoded(
+      `SELECT key, target, reason FROM ${T.skips} WHERE backfill = ? AND key BETWEEN ? AND ? AND batch = ?`,
       backfill,
       firstKey,
       lastKey,
       number,
     );
+  }
+
+  /** Skips by key, then by target. */
+  protected decoded(sql: string, ...parameters: readonly SqlValue[]): SkipRecord[] {
+    return this.store
+      .allExact<Omit<SkipRecord, 'key'> & { readonly key: SqlValue }>(sql, ...parameters)
+      .map((row) => ({ ...row, key: this.store.dialect.fromLedger(row.key) ?? '' }))
+      .sort((a, b) => compareKeys(a.key, b.key) || (a.target < b.target ? -1 : 1));
   }
 
   /** How many skips a backfill has, by reason. */
@@ -57,7 +62,7 @@ export class SkipLedger extends StepLedger {
       this.store.get(
         `SELECT 1 FROM ${T.skips} WHERE backfill = ? AND key = ? AND target IN ('*', ?) AND ${REFUSED_SQL}`,
         backfill,
-        key,
+        this.store.dialect.toLedger(key),
         column,
       ) !== undefined
     );

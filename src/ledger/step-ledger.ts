@@ -1,6 +1,6 @@
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
 import type { CommandRecord, CreatedObject, StepRecord } from './records.js';
-import { LEDGER_DDL, LEDGER_DROP, LEDGER_TABLES as T } from './tables.js';
+import { LEDGER_TABLES as T } from './tables.js';
 import { PACKAGE_VERSION } from './version.js';
 
 /** The ledger's steps, and what they made. Every write happens inside its caller's transaction. */
@@ -19,9 +19,7 @@ export class StepLedger {
 
   /** Whether the store has a ledger. Without one, every reading below gives what an empty one would. */
   exists(): boolean {
-    return (
-      this.store.get(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?`, T.steps) !== undefined
-    );
+    return this.store.dialect.hasTable(this.store, T.steps);
   }
 
   /** The time of an entry: ISO-8601 in UTC. */
@@ -36,8 +34,8 @@ export class StepLedger {
     if (!this.exists()) return [];
     return this.store
       .all<StepRecord>(
-        `SELECT name, kind, status, fingerprint, package_version AS packageVersion, started_at AS startedAt,
-          applied_at AS appliedAt, duration_ms AS durationMs, reverted_cells AS revertedCells, kept_cells AS keptCells
+        `SELECT name, kind, status, fingerprint, package_version AS "packageVersion", started_at AS "startedAt",
+          applied_at AS "appliedAt", duration_ms AS "durationMs", reverted_cells AS "revertedCells", kept_cells AS "keptCells"
         FROM ${T.steps}`,
       )
       .sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -50,7 +48,7 @@ export class StepLedger {
 
   /** Notes that a step is being applied, making the ledger where there is none. */
   beginStep(step: { readonly name: string; readonly kind: string; readonly fingerprint: string }): void {
-    this.store.exec(LEDGER_DDL);
+    this.store.exec(this.store.dialect.ledgerDdl);
     this.store.run(
       `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at, objects)
       VALUES (?, ?, 'applying', ?, ?, ?, (SELECT count(*) FROM ${T.objects} WHERE step = ?))
@@ -93,7 +91,15 @@ export class StepLedger {
 
   /** Forgets a step and all that belongs to it; with the last step the ledger itself goes. */
   forgetStep(name: string): void {
-    for (const [table, column] of [
+    for (const [table, column] of this.tables()) {
+      this.store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
+    }
+    if (this.steps().length === 0) this.store.exec(this.store.dialect.ledgerDrop);
+  }
+
+  /** Tables with rows of a step, each with the column of its name. */
+  protected tables(): readonly (readonly [table: string, column: string])[] {
+    return [
       [T.verifications, 'backfill'],
       [T.skips, 'backfill'],
       [T.cells, 'backfill'],
@@ -101,10 +107,7 @@ export class StepLedger {
       [T.runs, 'backfill'],
       [T.objects, 'step'],
       [T.steps, 'name'],
-    ] as const) {
-      this.store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
-    }
-    if (this.steps().length === 0) this.store.exec(LEDGER_DROP);
+    ];
   }
 
   // Commands
@@ -126,7 +129,7 @@ export class StepLedger {
 
   /** Notes that a command begins, making the ledger where there is none. */
   beginCommand({ command, steps, backup }: CommandRecord): void {
-    this.store.exec(LEDGER_DDL);
+    this.store.exec(this.store.dialect.ledgerDdl);
     this.store.run(
       `INSERT INTO ${T.commands} (command, steps, backup, begun_at) VALUES (?, ?, ?, ?)`,
       command,
@@ -146,7 +149,7 @@ export class StepLedger {
 
   /** Notes that a step made an object. */
   addObject(step: string, { kind, name }: CreatedObject): void {
-    const sql = `INSERT OR IGNORE INTO ${T.objects} (step, kind, name) VALUES (?, ?, ?)`;
+    const sql = `INSERT INTO ${T.objects} (step, kind, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`;
     this.#countObjects(step, this.store.run(sql, step, kind, name));
   }
 

@@ -4,7 +4,7 @@ import { BackfillError } from '../errors.js';
 import type { Step } from '../steps/step.js';
 import { locateStore } from '../store/path.js';
 import { libraryVersion } from '../store/sqlite/library.js';
-import { Store } from '../store/sqlite/store.js';
+import { SqliteStore } from '../store/sqlite/store.js';
 import { BAD_DISABLE, disablesIn, filesOf, type StepFiles } from './disables.js';
 import { type Found, lintedStep, type Surroundings } from './linted-step.js';
 import { RULES } from './rules.js';
@@ -63,7 +63,7 @@ export function lint(steps: readonly Step[], options: LintOptions = {}): LintRes
     findings: chosen.flatMap((one) => findingsOf(one, surroundings, folder)),
   });
   if (path === undefined) return lintAll({ sqlite, store: undefined });
-  const store = new Store(locateStore(path), { access: 'look' });
+  const store = new SqliteStore(locateStore(path), { access: 'look' });
   try {
     return store.snapshot(() => lintAll({ sqlite, store: storeFacts(store) }));
   } finally {

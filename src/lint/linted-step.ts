@@ -1,3 +1,4 @@
+import { sqlFor } from '../backfill/values.js';
 import type { Step } from '../steps/step.js';
 import { readStatement, type Statement } from './statement.js';
 import type { StoreFacts } from './store-facts.js';
@@ -57,7 +58,7 @@ export function lintedStep(step: Step): LintedStep {
 function conditionsOf(step: Step): string[] {
   switch (step.kind) {
     case 'backfill':
-      return [step.scope, ...(step.checks.indexes ?? []).map(({ query }) => query)];
+      return [sqlFor(step.scope, 'SQLite'), ...(step.checks.indexes ?? []).map(({ query }) => query)];
     case 'schema':
       return step.indexes.flatMap(({ where }) => where ?? []);
     default:

@@ -1,6 +1,6 @@
 import { hasTable, tableBytes } from '../schema/inspect.js';
-import { foldCase, identifier } from '../store/sqlite/sql.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
+import { foldCase, identifier } from '../store/sql.js';
 
 /** Rows up to which changing a whole table at once is harmless: two batches of the default size. */
 const FEW_ROWS = 10_000;

@@ -1,9 +1,10 @@
 import { type BackfillError, toBackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
+import { GIVE_UP_MS } from '../store/busy.js';
 import { isThere } from '../store/file.js';
 import { type Backup, backUp, copyFolder, rotate } from '../store/sqlite/backup.js';
-import { GIVE_UP_MS } from '../store/sqlite/busy.js';
 import { removeWithSidecars } from '../store/sqlite/copy.js';
+import { requireSqlite } from '../store/sqlite/store.js';
 import { backfillsOf, isUnverified, type MigratorOptions, type Session, withSession } from './session.js';
 
 /** Backups that are kept when nobody says otherwise. */
@@ -21,14 +22,14 @@ export interface Undertaking {
  */
 function isResumed(
   { backup }: MigratorOptions,
-  { ledger }: Session,
+  { store, ledger }: Session,
   { command, steps }: Undertaking,
 ): boolean {
   const last = ledger.lastCommand();
   const goesOn = last?.command === command || (last?.command === 'rescan' && command === 'up');
   if (!last || !goesOn || steps.some((name) => !last.steps.includes(name))) return false;
   if (command === 'backfill') return true; // noted only so that an `up` behind it does not take itself for an earlier one
-  if (backup !== false && (last.backup === null || !isThere(last.backup))) return false;
+  if (backup !== false && store.files && (last.backup === null || !isThere(last.backup))) return false;
   if (command === 'down') return last.steps.some((name) => ledger.step(name) !== undefined);
   return last.steps.some(
     (name) => ledger.step(name)?.status !== 'applied' || isUnverified({ ledger }, { name }),
@@ -54,7 +55,8 @@ export function dueBackup(
   const { command, steps } = undertaking;
   const { backup } = options;
   if (backup === false || command === 'backfill' || steps.length === 0) return null;
-  if (isResumed(options, session, undertaking)) return null;
+  // A database of a server is backed up by who keeps it.
+  if (!session.store.files || isResumed(options, session, undertaking)) return null;
   return { folder: copyFolder(session.store.files, backup?.folder), bytes: session.store.size().bytes };
 }
 
@@ -79,7 +81,7 @@ export async function begin(
   }
   store.write(() => undefined); // a store that others keep locked is not copied in vain
   const check = options.backup ? options.backup.check : undefined;
-  const made = await backUp(store, { folder: due.folder, check });
+  const made = await backUp(requireSqlite(store), { folder: due.folder, check });
   try {
     note(made.path);
   } catch (error) {
@@ -110,7 +112,7 @@ export async function clearUp(
         !backfillsOf(options.project).some((step) => isUnverified({ ledger }, step)),
     });
     const { files, known, isSettled } = await withSession(options, 'look', look, GIVE_UP_MS);
-    if (!isSettled) return { removed };
+    if (!isSettled || !files) return { removed };
     for (const path of rotate(files, copyFolder(files, folder), { keep, known })) {
       options.onEvent?.({ event: 'backup_removed', path });
       removed.push(path);

@@ -1,13 +1,13 @@
 import { isWaiting } from '../backfill/runner.js';
 import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
-import { type LockHolder, RunLock } from '../ledger/run-lock.js';
+import type { LockHolder } from '../ledger/run-lock.js';
 import { updateTriggers } from '../schema/inspect.js';
-import { networkWarnings, requireSpace, type SpaceNeed } from '../store/disk.js';
-import { locateStore, requireWritable, type StoreFiles } from '../store/path.js';
-import { GIVE_UP_MS } from '../store/sqlite/busy.js';
+import { GIVE_UP_MS } from '../store/busy.js';
+import { requireSpace, type SpaceNeed } from '../store/disk.js';
+import type { SiteLockOptions, StoreSite } from '../store/site.js';
 import { CHECKPOINT_PAGES } from '../store/sqlite/open.js';
-import { Store } from '../store/sqlite/store.js';
+import { sqliteSite } from '../store/sqlite/site.js';
 import type { Verification } from '../verification/verify.js';
 import { begin, clearUp, dueBackup } from './backing-up.js';
 import { missingColumns } from './prechecks.js';
@@ -16,6 +16,7 @@ import {
   type MigratorOptions,
   type RunOutcome,
   type Session,
+  siteOf,
   withSession,
   writeToStore,
 } from './session.js';
@@ -87,17 +88,22 @@ export async function changeStore<Found>(
   });
 }
 
-/** Acts under the run lock of the store. */
+/**
+ * Acts under the run lock of the store.
+ *
+ * @param how `site`: where the store is, by default as the options say; `join`: see {@link SiteLockOptions}
+ */
 export async function withLock<Result>(
-  { path, lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onEvent }: MigratorOptions,
+  options: MigratorOptions,
   act: () => Promise<Result>,
-  files: StoreFiles = locateStore(path),
+  how: { readonly site?: StoreSite; readonly join?: SiteLockOptions['join'] } = {},
 ): Promise<Result> {
-  requireWritable(files);
+  const { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onEvent } = options;
+  const site = how.site ?? (await siteOf(options));
   const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
-  const lock = await RunLock.acquire(files, { timeoutMs: lockTimeoutMs, onWait });
+  const lock = await site.lock({ timeoutMs: lockTimeoutMs, onWait, join: how.join });
   try {
-    for (const text of networkWarnings(files.folder)) onEvent?.({ event: 'warning', text });
+    for (const text of site.warnings()) onEvent?.({ event: 'warning', text });
     return await act();
   } finally {
     lock.release();
@@ -107,7 +113,7 @@ export async function withLock<Result>(
 /** A writer has died in the middle of a transaction: the first that opens the store for writing rolls it back. */
 function rollBackJournal({ path, onEvent }: MigratorOptions): void {
   onEvent?.({ event: 'warning', text: 'A writer died in the middle of a transaction: it is rolled back' });
-  new Store(locateStore(path), { access: 'write' }).close();
+  sqliteSite(path).open({ access: 'write' }).close();
 }
 
 function requireRoom<Found>(
@@ -117,6 +123,7 @@ function requireRoom<Found>(
   found: Found,
 ): void {
   const { store } = session;
+  if (!store.files) return; // a server's disk is its keeper's affair
   const { bytes, pageBytes } = store.size();
   const { folder } = store.files;
   const batch = Math.min(bytes, CHECKPOINT_PAGES * pageBytes);

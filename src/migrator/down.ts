@@ -4,7 +4,7 @@ import { FOREIGN, type StepRecord } from '../ledger/records.js';
 import { tableBytes } from '../schema/inspect.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
 import { hasDown, type Step } from '../steps/step.js';
-import type { RevertResult } from '../store/sqlite/revert.js';
+import type { RevertResult } from '../store/batch.js';
 import { changeStore, refuseTriggers } from './change.js';
 import {
   type BackfillStep,

@@ -1,17 +1,14 @@
 import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
 import type { Drift } from '../ledger/drift.js';
-import { createIndexEstimate, dropColumnEstimate, SCHEMA_ONLY_MS } from '../schema/estimate.js';
 import { tableBytes, updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
-import { reverseStatements } from '../schema/rehearse.js';
+import { reverseStatements } from '../schema/reverse.js';
 import { deleteVersionSql, standingObjects } from '../schema/run.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
-import { anyNullSql, derivationSql, scopeSql } from '../store/sqlite/derive.js';
-import { explained } from '../store/sqlite/expressions.js';
-import { keyLiteral } from '../store/sqlite/keys.js';
-import { hasGrowingKeys, isSkippedSql } from '../store/sqlite/scope.js';
-import { foldCase, identifier } from '../store/sqlite/sql.js';
+import { explained } from '../store/expressions.js';
+import type { PlannedScope } from '../store/port.js';
+import { foldCase } from '../store/sql.js';
 import { showValue } from '../verification/timestamps.js';
 import { dueBackup, type PlannedBackup } from './backing-up.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
@@ -31,6 +28,12 @@ const FILL_OVER_READ = 3;
 
 /** Bytes that an index entry takes beyond its values: header, key, cell pointer, and pages that are not full. */
 const INDEX_ENTRY_BYTES = 20;
+
+/** Lock time of a statement that only changes the schema, in milliseconds. */
+const SCHEMA_ONLY_MS = 5;
+
+/** Rows that are shown with the values that they would get. */
+const SAMPLES = 10;
 
 /** A statement that would run, with how long other writers would wait for it. */
 export interface PlannedDdl {
@@ -140,7 +143,7 @@ function plannedStatements({ store }: Session, step: Step): PlannedDdl[] {
   if (step.kind === 'sql') return step.up.map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind !== 'schema') return [];
   const { first, indexes } = planSchemaStep(store, step);
-  const lockMs = Math.ceil(createIndexEstimate(tableBytes(store, step.table)).lockMs);
+  const lockMs = Math.ceil(store.dialect.createIndexEstimate(tableBytes(store, step.table)).lockMs);
   return [
     ...first.map(({ sql }) => ({ sql, lockMs: SCHEMA_ONLY_MS })),
     ...indexes.map(({ sql }) => ({ sql, lockMs })),
@@ -150,7 +153,7 @@ function plannedStatements({ store }: Session, step: Step): PlannedDdl[] {
 function reverseDdl({ store, ledger }: Session, step: Step): PlannedDdl[] {
   if (step.kind === 'sql') return (step.down ?? []).map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind !== 'schema') return [];
-  const lockMs = Math.ceil(dropColumnEstimate(store, step.table, 1).lockMs);
+  const lockMs = Math.ceil(store.dialect.dropColumnEstimate(store, step.table, 1).lockMs);
   const objects = standingObjects(store, ledger, step);
   const version = objects.find(({ kind }) => kind === 'version');
   return [
@@ -177,28 +180,28 @@ function planFill(
   const resumed = last?.status === 'running' ? last : undefined;
   const after = resumed
     ? resumed.cursor
-    : kind === 'catch-up' && hasGrowingKeys(store, step)
+    : kind === 'catch-up' && store.dialect.hasGrowingKeys(store, step)
       ? (last?.watermark ?? null)
       : null;
-  const where = `WHERE ${after === null ? 'true' : `t.${identifier(step.key)} > ${keyLiteral(after)}`} AND ${scopeSql(step)}
-    AND ${anyNullSql(step, 't', absent)}${kind === 'catch-up' ? ` AND NOT ${isSkippedSql(step)}` : ''}`;
-  const { counts, failures, readMs } = explained(store, step, () => countRows(session, step, absent, where));
-  const cell = (prefix: string): Record<string, number> =>
-    Object.fromEntries(step.columns.map(({ name }, i) => [name, counts[`${prefix}${i}`] ?? 0]));
+  const scope: PlannedScope = { absent, after, leavesSkips: kind === 'catch-up' };
+  const startedAt = performance.now();
+  const found = explained(store, step, () => store.dialect.planRows(store, step, scope));
+  const readMs = performance.now() - startedAt;
+  const cell = (of: 'fill' | 'bytes'): Record<string, number> =>
+    Object.fromEntries(step.columns.map(({ name }, i) => [name, found.columns[i]?.[of] ?? 0]));
   const cellsToFill = cell('fill');
-  const noValue = Object.values(cell('none')).reduce((sum, count) => sum + count, 0);
+  const noValue = found.columns.reduce((sum, { none }) => sum + none, 0);
   const limit = options.batchRows ?? DEFAULT_BATCH_ROWS;
-  const rows = counts.rows ?? 0;
   return {
     backfill: step.name,
     kind,
-    rows,
+    rows: found.rows,
     cellsToFill,
     skips: {
-      ...failures,
+      ...found.failures,
       ...(noValue > 0 ? { NO_USABLE_VALUE: noValue } : {}),
     },
-    batches: Math.ceil(rows / limit),
+    batches: Math.ceil(found.rows / limit),
     expectedMs: Math.round(readMs * FILL_OVER_READ),
     diskBytes: diskNeed(options.project.steps, step, cellsToFill, cell('bytes')),
     triggers: updateTriggers(
@@ -206,33 +209,11 @@ function planFill(
       step.table,
       step.columns.map(({ name }) => name),
     ),
-    samples: sampleRows(session, step, absent, where),
+    samples: store.dialect.sampleRows(store, step, scope, SAMPLES).map(({ key, values }) => ({
+      key: String(key),
+      values: Object.fromEntries(step.columns.map(({ name }, i) => [name, showValue(values[i])])),
+    })),
   };
-}
-
-function countRows(
-  { store }: Session,
-  step: BackfillStep,
-  absent: ReadonlySet<string>,
-  where: string,
-): { counts: Record<string, number>; failures: Record<string, number>; readMs: number } {
-  const startedAt = performance.now();
-  const perColumn = step.columns.flatMap((_, i) => [
-    `total(c${i} IS NULL AND v${i} IS NOT NULL) AS fill${i}`,
-    `total(failure IS NULL AND c${i} IS NULL AND v${i} IS NULL) AS none${i}`,
-    `total(CASE WHEN c${i} IS NULL THEN octet_length(v${i}) END) AS bytes${i}`,
-  ]);
-  const groups = store.all<Record<string, number> & { failure: string | null }>(
-    `SELECT failure, count(*) AS rows, ${perColumn.join(', ')}
-    FROM (${derivationSql(store, step, { absent, tail: `${where} LIMIT -1` })}) GROUP BY failure`,
-  );
-  const counts: Record<string, number> = {};
-  const failures: Record<string, number> = {};
-  for (const { failure, ...sums } of groups) {
-    if (failure !== null) failures[failure] = sums.rows ?? 0;
-    for (const [name, sum] of Object.entries(sums)) counts[name] = (counts[name] ?? 0) + sum;
-  }
-  return { counts, failures, readMs: performance.now() - startedAt };
 }
 
 /** Values in the table and once more in each index that holds the column, standing or to be made. */
@@ -255,21 +236,4 @@ function diskNeed(
     return sum + (bytes[name] ?? 0) * (1 + entries) + (cells[name] ?? 0) * entries * INDEX_ENTRY_BYTES;
   }, 0);
   return Math.round(need);
-}
-
-function sampleRows(
-  { store }: Session,
-  step: BackfillStep,
-  absent: ReadonlySet<string>,
-  where: string,
-): PlannedFill['samples'] {
-  const rows = store.allExact<Record<string, unknown>>(
-    derivationSql(store, step, { absent, tail: `${where} ORDER BY t.${identifier(step.key)} LIMIT 10` }),
-  );
-  return rows.map((row) => ({
-    key: String(row.k),
-    values: Object.fromEntries(
-      step.columns.map(({ name }, i) => [name, showValue(row[`c${i}`] ?? row[`v${i}`])]),
-    ),
-  }));
 }

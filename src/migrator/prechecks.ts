@@ -1,15 +1,14 @@
+import { sqlFor } from '../backfill/values.js';
 import { BackfillError } from '../errors.js';
 import { absentColumns, hasTable } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
-import { rehearseUp } from '../schema/rehearse.js';
 import { standingObjects } from '../schema/run.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
-import { scopeSql } from '../store/sqlite/derive.js';
-import { checkKey, checkKeyValues } from '../store/sqlite/keys.js';
-import { foldCase, identifier } from '../store/sqlite/sql.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
+import { scopeSql } from '../store/rows.js';
+import { foldCase, identifier } from '../store/sql.js';
 import { requiredBackfill } from './requiring.js';
 import type { BackfillStep, Session } from './session.js';
 
@@ -44,10 +43,10 @@ export function checkPendingSteps(
       requireTable(store, step.table);
       if (step.kind === 'schema') {
         const standing = standingObjects(store, ledger, step);
-        warnings.push(...rehearseUp(store, step, planSchemaStep(store, step), standing));
+        warnings.push(...store.dialect.rehearseUp(store, step, planSchemaStep(store, step), standing));
       } else {
         checkBackfill(store, step, coming);
-        checkKeyValues(store, step);
+        store.dialect.checkKeyValues(store, step);
       }
     } catch (error) {
       if (sqlStep === undefined || !(error instanceof BackfillError)) throw error;
@@ -112,8 +111,8 @@ export function checkBackfill(
       `Add it in a step that sorts before ${step.name}, or mend the declaration`,
     );
   }
-  checkKey(store, step);
-  if (store.compileError(`SELECT 1 FROM ${identifier(table)} AS t WHERE ${scopeSql(step)}`)) {
+  store.dialect.checkKey(store, step);
+  if (store.compileError(`SELECT 1 FROM ${identifier(table)} AS t WHERE ${scopeSql(step, store.dialect)}`)) {
     throw new BackfillError(
       'STEP_INVALID',
       `The scope of ${step.name} is no condition on ${table}`,
@@ -141,7 +140,9 @@ function checkRules(store: Store, { name, path, checks }: BackfillStep): void {
 function checkExpressions(store: Store, { name, table, path, columns }: BackfillStep): void {
   for (const { name: column, value } of columns) {
     if (value.kind !== 'sql') continue;
-    const error = store.compileError(`SELECT (${value.expression}) FROM ${identifier(table)} AS t`);
+    const error = store.compileError(
+      `SELECT (${sqlFor(value.expression, store.dialect.engine)}) FROM ${identifier(table)} AS t`,
+    );
     if (!error) continue;
     throw new BackfillError(
       'STEP_INVALID',

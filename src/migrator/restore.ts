@@ -7,7 +7,8 @@ import { locateStore, type StoreFiles } from '../store/path.js';
 import { backUp, copyFolder, findBackups, isOthersCopy, isSameFile } from '../store/sqlite/backup.js';
 import { checkDamage, isDamage, removeWithSidecars } from '../store/sqlite/copy.js';
 import { CopyBehind, saveFiles, writeBack, writtenAt } from '../store/sqlite/restore.js';
-import { Store } from '../store/sqlite/store.js';
+import { sqliteSite } from '../store/sqlite/site.js';
+import { SqliteStore } from '../store/sqlite/store.js';
 import { withLock } from './change.js';
 import type { MigratorOptions } from './session.js';
 
@@ -46,7 +47,9 @@ export async function restore(
   const { files, source, outcome } = look(options, given);
   source.close();
   if (isDryRun) return outcome;
-  return await withLock(options, () => restoreAlone(options, given), files);
+  return await withLock(options, () => restoreAlone(options, given), {
+    site: sqliteSite(options.path, files),
+  });
 }
 
 type Outlook = ReturnType<typeof look>;
@@ -61,7 +64,7 @@ function look(options: MigratorOptions, given: string | undefined) {
   try {
     const { bytes } = source.size();
     requireRoom(files, copies, bytes);
-    const outcome: RestoreOutcome = { from: source.files.path, bytes, path: files.path };
+    const outcome: RestoreOutcome = { from: source.name, bytes, path: files.path };
     return { files, copies, source, outcome };
   } catch (error) {
     source.close();
@@ -93,7 +96,7 @@ async function restoreAlone(options: MigratorOptions, given: string | undefined)
     for (let tries = 1; ; tries += 1) {
       const done = await saveAndWrite(outlook, tries < TRIES, options.onEvent);
       if (!done) continue;
-      new Store(locateStore(outlook.files.path), { access: 'look' }).close(); // can it be read?
+      new SqliteStore(locateStore(outlook.files.path), { access: 'look' }).close(); // can it be read?
       return { ...outlook.outcome, ...done };
     }
   } finally {
@@ -168,12 +171,12 @@ function refuseForeign(backup: string, files: StoreFiles): void {
 }
 
 /** Opens a backup to look, and looks whether it is one. */
-function openBackup({ project, backup }: MigratorOptions, path: string, live: StoreFiles): Store {
-  let source: Store | undefined;
+function openBackup({ project, backup }: MigratorOptions, path: string, live: StoreFiles): SqliteStore {
+  let source: SqliteStore | undefined;
   try {
     const files = locateStore(path);
     if (isSameFile(files.path, live.path)) throw unusable(`${path} is the store itself`);
-    source = new Store(files, { access: 'look' });
+    source = new SqliteStore(files, { access: 'look' });
     if (checkDamage(source, (backup ? backup.check : undefined) ?? 'quick') === false)
       throw unusable(`${path} is damaged`);
     checkRequirements(source, project.config.requires);
@@ -228,10 +231,10 @@ function requireRoom({ folder, mainBytes, walBytes }: StoreFiles, copies: string
 async function save(files: StoreFiles, copies: string): Promise<{ saved: string; wasDamaged: boolean }> {
   // SQLite removes the WAL of an empty file when it opens that.
   if (files.mainBytes === 0) return { saved: saveFiles(files, copies), wasDamaged: true };
-  let live: Store | undefined;
+  let live: SqliteStore | undefined;
   try {
     // Closing a connection that writes would move what waits in the WAL into a file that turns out to be damaged.
-    live = new Store(files, { access: files.walBytes > 0 ? 'look' : 'write' });
+    live = new SqliteStore(files, { access: files.walBytes > 0 ? 'look' : 'write' });
     const { path } = await backUp(live, { folder: copies, kind: 'before-restore' });
     return { saved: path, wasDamaged: false };
   } catch (error) {

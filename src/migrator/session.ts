@@ -3,15 +3,18 @@ import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.
 import type { Project } from '../config.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
-import { Ledger } from '../ledger/ledger.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { openLedger } from '../ledger/open.js';
 import { isOpen, type StepRecord } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
-import { locateStore } from '../store/path.js';
+import type { Dialect, Store, StoreSize } from '../store/port.js';
+import type { PostgresAddress } from '../store/postgres/address.js';
+import type { StoreSite } from '../store/site.js';
 import type { Backup } from '../store/sqlite/backup.js';
 import type { CheckDepth } from '../store/sqlite/copy.js';
-import { Store, type StoreSize } from '../store/sqlite/store.js';
+import { sqliteSite } from '../store/sqlite/site.js';
 import type { Verification } from '../verification/verify.js';
 
 /** What a migrator tells while it works. */
@@ -57,8 +60,10 @@ export interface BackupOptions {
 /** What every command needs to know. */
 export interface MigratorOptions extends PaceOptions {
   readonly project: Project;
-  /** Path of the store. */
+  /** Path of the store; of a database of PostgreSQL what a person knows it by. */
   readonly path: string;
+  /** The database, where the store is one of PostgreSQL. */
+  readonly postgres?: PostgresAddress | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
   readonly isConfirmed?: boolean | undefined;
   /** How to back the store up before it is changed; false: not at all. */
@@ -120,20 +125,34 @@ export async function withSession<Result>(
 
 /** Opens the store, acts, and closes it whatever happens. Checks nothing. */
 export async function withStore<Result>(
-  { path }: MigratorOptions,
+  options: MigratorOptions,
   access: 'look' | 'write',
   act: (session: Session) => Promise<Result> | Result,
   busyWaitMs?: number,
 ): Promise<Result> {
-  const store = new Store(locateStore(path), {
-    access,
-    ...(busyWaitMs === undefined ? {} : { busyWaitMs }),
-  });
+  const site = await siteOf(options);
+  const store = site.open({ access, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
   try {
-    return await act({ store, ledger: new Ledger(store) });
+    return await act({ store, ledger: openLedger(store) });
   } finally {
     store.close();
   }
+}
+
+/** Where the store is. The driver of PostgreSQL is loaded only where it is one of its databases. */
+export async function siteOf({
+  path,
+  postgres,
+}: Pick<MigratorOptions, 'path' | 'postgres'>): Promise<StoreSite> {
+  if (!postgres) return sqliteSite(path);
+  const { postgresSite } = await import('../store/postgres/site.js');
+  return postgresSite(postgres);
+}
+
+/** What is the own of the engine that the store is of. */
+export async function dialectOf({ postgres }: Pick<MigratorOptions, 'postgres'>): Promise<Dialect> {
+  if (!postgres) return (await import('../store/sqlite/dialect.js')).SQLITE;
+  return (await import('../store/postgres/dialect.js')).POSTGRES;
 }
 
 /** The project's backfills, or the one of this name. */

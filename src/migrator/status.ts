@@ -1,8 +1,7 @@
 import { probeWaiting } from '../backfill/runner.js';
 import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
-import { type LockState, lookAtLock } from '../ledger/run-lock.js';
-import { locateStore } from '../store/path.js';
+import type { LockState } from '../ledger/run-lock.js';
 import { percentOf, shareOfKeys } from './progress.js';
 import {
   type BackfillStep,
@@ -11,6 +10,7 @@ import {
   isUnverified,
   type MigratorOptions,
   type Session,
+  siteOf,
   withSession,
 } from './session.js';
 import { findWork } from './up.js';
@@ -68,7 +68,8 @@ export async function status(
   options: MigratorOptions,
   { probeRows = PROBE_ROWS }: { readonly probeRows?: number } = {},
 ): Promise<Status> {
-  const lock = lookAtLock(locateStore(options.path));
+  const site = await siteOf(options);
+  const lock = site.lookAtLock();
   return await withSession(options, 'look', (session) => {
     const { store, ledger } = session;
     const records = ledger.steps();
@@ -115,9 +116,9 @@ export async function status(
     const work = findWork(session, options, {}, (step) => probe(step) === true);
     const isPending = Object.values(work).some((found) => found.length > 0);
     return {
-      path: store.files.path,
+      path: store.name,
       // A run that has begun between the two looks is one, too.
-      lock: lock.state === 'free' ? lookAtLock(store.files) : lock,
+      lock: lock.state === 'free' ? site.lookAtLock() : lock,
       steps,
       drifts: checkDrift(options, records),
       isPending: isPending || ([...probed.values()].includes('unknown') ? 'unknown' : false),
@@ -128,6 +129,7 @@ export async function status(
 /** How far a run has come, 0 to 1. */
 function shareDone({ ledger }: Session, { name }: BackfillStep, run: RunRecord): number {
   if (run.status !== 'running' || run.watermark === null) return 1;
+  if (run.share !== undefined) return run.share;
   if (run.cursor === null) return 0;
   const first = run.startKey ?? ledger.batches(name).find((batch) => batch.run === run.run)?.firstKey;
   return first === undefined ? 0 : shareOfKeys(first, run.watermark, run.cursor);

@@ -4,7 +4,7 @@ import { stepStorage } from '../ledger/storage.js';
 import { applySchemaStep, revertSchemaStep } from '../schema/run.js';
 import { applySqlStep, revertSqlStep } from '../schema/run-sql.js';
 import type { Step } from '../steps/step.js';
-import type { RevertResult } from '../store/sqlite/revert.js';
+import type { RevertResult } from '../store/batch.js';
 import type { Verification } from '../verification/verify.js';
 import { applyRequireStep } from './requiring.js';
 import type { MigratorOptions, Session } from './session.js';

@@ -99,7 +99,7 @@ export async function gather(
       const records = ledger.steps();
       const names = [...project.steps, ...records].map(({ name }) => name);
       return {
-        path: store.files.path,
+        path: store.name,
         storeBytes: store.size().bytes,
         packageVersion: PACKAGE_VERSION,
         madeAt: now(),

@@ -1,7 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
-import { scopeSql } from '../store/sqlite/derive.js';
-import { identifier } from '../store/sqlite/sql.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
+import { scopeSql } from '../store/rows.js';
+import { identifier } from '../store/sql.js';
 import { parseTimestamp } from '../verification/timestamps.js';
 import { addTo, emptySketch, type LogSketch, quantile } from './log-sketch.js';
 import { addInstant, bucketWidth, emptySpread, mainRange } from './time-range.js';
@@ -86,7 +86,7 @@ function* lags(store: Store, backfill: Backfill): Generator<{ seconds: number; e
   const [from, to] = [backfill.checks.lag?.from ?? '', backfill.checks.lag?.to ?? ''].map(identifier);
   // By an index each row would be looked up in the table by itself, for its scope.
   const sql = `SELECT t.${from}, t.${to} FROM ${identifier(backfill.table)} AS t NOT INDEXED
-    WHERE t.${from} IS NOT NULL AND t.${to} IS NOT NULL AND ${scopeSql(backfill)}`;
+    WHERE t.${from} IS NOT NULL AND t.${to} IS NOT NULL AND ${scopeSql(backfill, store.dialect)}`;
   for (const [start, end] of store.iterateExact<readonly [unknown, unknown]>(sql)) {
     const [startMs, endMs] = [epochMs(start), epochMs(end)];
     if (startMs !== undefined && endMs !== undefined) yield { seconds: (endMs - startMs) / 1000, endMs };

@@ -1,35 +1,18 @@
-import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../steps/schema-step.js';
-import { foldCase, isSameName, normaliseSql } from '../store/sqlite/sql.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
+import type { ColumnInfo, Store } from '../store/port.js';
+import { foldCase } from '../store/sql.js';
 
-/** A column as `PRAGMA table_xinfo` gives it. */
-export interface ColumnInfo {
-  readonly name: string;
-  readonly type: string;
-  /** 1 and up for the columns of the primary key, 0 for others. */
-  readonly pk: number;
-  readonly isGenerated: boolean;
-}
-
-const hasObject = (store: Store, type: string, name: string): boolean =>
-  store.get('SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE', type, name) !==
-  undefined;
+// What stands in a store's schema.
 
 /** Whether the store has a table (not a view) of this name. */
-export const hasTable = (store: Store, name: string): boolean => hasObject(store, 'table', name);
+export const hasTable = (store: Store, name: string): boolean => store.dialect.hasTable(store, name);
 
 /** Whether the store has an index of this name. */
-export const hasIndex = (store: Store, name: string): boolean => hasObject(store, 'index', name);
+export const hasIndex = (store: Store, name: string): boolean => store.dialect.hasIndex(store, name);
 
 /** All columns of a table, generated and hidden ones too; empty when there is no such table. */
-export function tableColumns(store: Store, table: string): ColumnInfo[] {
-  return store
-    .all<{ name: string; type: string; pk: number; hidden: number }>(
-      'SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)',
-      table,
-    )
-    .map(({ hidden, ...column }) => ({ ...column, isGenerated: hidden === 2 || hidden === 3 }));
-}
+export const tableColumns = (store: Store, table: string): ColumnInfo[] =>
+  store.dialect.tableColumns(store, table);
 
 /** Columns of `names` that the table lacks, in folded case. */
 export function absentColumns(store: Store, table: string, names: readonly string[]): Set<string> {
@@ -37,98 +20,16 @@ export function absentColumns(store: Store, table: string, names: readonly strin
   return new Set(names.map(foldCase).filter((name) => !present.has(name)));
 }
 
-/** A name as it stands in normalised SQL: only those that need their quotes still have them. */
-const NAME = /(?:"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|'(?:[^']|'')*'|[^\s"'`[,]+)/.source;
-const NAMES = new RegExp(NAME, 'g');
-/** A trigger's event with its columns, behind its name, which may hold any word. */
-const TRIGGER_HEAD = new RegExp(
-  `^create trigger ?${NAME} ?(?:before|after|instead of)? ?(?:delete|insert|(update)(?: of ?(${NAME}(?:,${NAME})*))?) ?on\\b`,
-);
-
 /** Triggers of a table that an UPDATE of one of `columns` fires. */
-export function updateTriggers(store: Store, table: string, columns: readonly string[]): string[] {
-  const triggers = store.all<{ name: string; sql: string }>(
-    `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name`,
-    table,
-  );
-  return triggers
-    .filter(({ sql }) => {
-      const head = TRIGGER_HEAD.exec(normaliseSql(sql)); // one that is not understood counts
-      if (head && head[1] === undefined) return false;
-      const named = head?.[2]
-        ?.match(NAMES)
-        ?.map((name) => foldCase(name.replace(/^["'`[](.*)["'`\]]$/, '$1')));
-      return named === undefined || columns.some((column) => named.includes(foldCase(column)));
-    })
-    .map(({ name }) => name);
-}
+export const updateTriggers = (store: Store, table: string, columns: readonly string[]): string[] =>
+  store.dialect.updateTriggers(store, table, columns);
 
 /** Name of an index with this table and definition, whatever it is called, or undefined. */
-export function findIndex(
+export const findIndex = (
   store: Store,
   step: SchemaStepDefinition,
   index: IndexDefinition,
-): string | undefined {
-  const candidates = store.all<{ name: string; sql: string }>(
-    `SELECT l.name, s.sql FROM pragma_index_list(?) AS l JOIN sqlite_schema AS s ON s.type = 'index' AND s.name = l.name
-    WHERE l."unique" = 0`,
-    step.table,
-  );
-  const wanted = index.where === undefined ? '' : withoutParentheses(normaliseSql(index.where));
-  return candidates.find(({ name, sql }) => {
-    const columns = store.all<{ name: string | null; desc: number; coll: string }>(
-      'SELECT name, "desc", coll FROM pragma_index_xinfo(?) WHERE key = 1 ORDER BY seqno',
-      name,
-    );
-    const isSameList =
-      columns.length === index.columns.length &&
-      columns.every(
-        (column, i) =>
-          column.name !== null &&
-          isSameName(column.name, index.columns[i] ?? '') &&
-          column.desc === 0 &&
-          column.coll === 'BINARY',
-      );
-    const isOurs = normaliseSql(sql) === normaliseSql(createIndexSql(step, { ...index, name }));
-    return isOurs || (isSameList && indexCondition(sql) === wanted);
-  })?.name;
-}
-
-/** A condition without parentheses around the whole of it. */
-function withoutParentheses(condition: string): string {
-  if (!condition.startsWith('(') || !condition.endsWith(')')) return condition;
-  let depth = 0;
-  for (let at = 0; at < condition.length - 1; at += 1) {
-    if (condition[at] === '(') depth += 1;
-    if (condition[at] === ')') depth -= 1;
-    if (depth === 0) return condition;
-  }
-  return withoutParentheses(condition.slice(1, -1));
-}
-
-/** The normalised condition of a partial index, or '' when it has none. */
-function indexCondition(sql: string): string {
-  // Names in quotes may hold parentheses; those before the list of columns are the index's and the table's.
-  const name = /(?:"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[^\s"`[(]+)/.source;
-  const text = normaliseSql(sql).replace(
-    new RegExp(`^create index(?: if not exists)? ?${name} ?on ?${name}`),
-    '',
-  );
-  let depth = 0;
-  for (let at = text.indexOf('('); at < text.length; at += 1) {
-    if (text[at] === '(') depth += 1;
-    if (text[at] === ')') depth -= 1;
-    if (depth === 0) return withoutParentheses(text.slice(at + 1).replace(/^ ?where ?/, ''));
-  }
-  return '';
-}
+): string | undefined => store.dialect.findIndex(store, step, index);
 
 /** Bytes of the pages that a table occupies, without its indexes. */
-export function tableBytes(store: Store, table: string): number {
-  const row = store.get<{ bytes: number | null }>(
-    `SELECT sum(pgsize) AS bytes FROM dbstat WHERE aggregate = true
-      AND name = (SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE)`,
-    table,
-  );
-  return row?.bytes ?? 0;
-}
+export const tableBytes = (store: Store, table: string): number => store.dialect.tableBytes(store, table);

@@ -1,7 +1,7 @@
 import type { CreatedObject } from '../ledger/records.js';
 import { addColumnSql, createIndexSql, type SchemaStepDefinition } from '../steps/schema-step.js';
-import { identifier, isSameName, literal } from '../store/sqlite/sql.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
+import { identifier, isSameName, literal } from '../store/sql.js';
 import { compareVersions } from '../version.js';
 import { findIndex, tableColumns } from './inspect.js';
 import { declaredVersion, storeVersion } from './versions.js';

@@ -1,7 +1,7 @@
 import type { StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
 import { compareVersions } from '../version.js';
 import { absentColumns, hasTable } from './inspect.js';
 import { declaredVersion, storeVersion } from './versions.js';

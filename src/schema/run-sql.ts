@@ -1,7 +1,7 @@
 import type { Ledger } from '../ledger/ledger.js';
 import type { SqlStepDefinition } from '../steps/sql-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
 
 type SqlStep = Step & SqlStepDefinition;
 

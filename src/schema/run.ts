@@ -3,13 +3,12 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { CreatedObject } from '../ledger/records.js';
 import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import { identifier, isSameName, literal } from '../store/sqlite/sql.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Estimate, Store } from '../store/port.js';
+import { identifier, isSameName, literal } from '../store/sql.js';
 import { compareVersions } from '../version.js';
-import { dropColumnEstimate, type Estimate } from './estimate.js';
 import { findIndex, hasIndex, tableColumns } from './inspect.js';
 import { type PlannedStatement, planSchemaStep } from './plan.js';
-import { rehearseDown, reverseStatements } from './rehearse.js';
+import { reverseStatements } from './reverse.js';
 import { declaredVersion, storeVersion } from './versions.js';
 
 /** A schema step with its name. */
@@ -17,7 +16,8 @@ export type SchemaStep = Step & SchemaStepDefinition;
 
 /**
  * Makes what of a schema step is missing. Columns and version row commit in one transaction with their ledger rows,
- * each index in its own with its ledger row, the last of them with the step's mark as applied. Safe to kill: it goes
+ * each index in its own with its ledger row where
+ * the engine can, the last of them with the step's mark as applied. Safe to kill: it goes
  * on with what is then missing.
  */
 export function applySchemaStep(store: Store, ledger: Ledger, step: SchemaStep): void {
@@ -34,14 +34,19 @@ export function applySchemaStep(store: Store, ledger: Ledger, step: SchemaStep):
     if (plan.indexes.length === 0) finish();
     return plan.indexes;
   });
-  indexes.forEach(({ makes }, i) => {
-    store.write(() => {
-      // Planned again: another process may have made it while this one waited for the lock.
-      planSchemaStep(store, step)
-        .indexes.filter((index) => index.makes.name === makes.name)
-        .forEach(make);
-      if (i === indexes.length - 1) finish();
-    });
+  indexes.forEach(({ sql, makes }, i) => {
+    // Planned again: another process may have made it while this one waited for the lock.
+    const isDue = (): boolean =>
+      planSchemaStep(store, step).indexes.some((index) => index.makes.name === makes.name);
+    store.dialect.makeIndex(
+      store,
+      { name: makes.name, table: step.table, sql },
+      isDue,
+      () => ledger.addObject(step.name, makes),
+      () => {
+        if (i === indexes.length - 1) finish();
+      },
+    );
   });
 }
 
@@ -62,7 +67,7 @@ const LONG_LOCK_MS = 2000;
 export function checkRevertible(store: Store, ledger: Ledger, step: SchemaStep): void {
   const objects = standingObjects(store, ledger, step);
   refuseNewerVersion(store, step);
-  rehearseDown(store, step, objects);
+  store.dialect.rehearseDown(store, step, objects);
 }
 
 function refuseNewerVersion(store: Store, step: SchemaStep): void {
@@ -118,7 +123,7 @@ export function checkLockTime(
 ): Estimate | undefined {
   const columns = standingColumns(store, ledger, step);
   if (columns.length === 0) return undefined;
-  const estimate = dropColumnEstimate(store, step.table, columns.length);
+  const estimate = store.dialect.dropColumnEstimate(store, step.table, columns.length);
   if (estimate.lockMs <= LONG_LOCK_MS || isConfirmed) return estimate;
   throw new BackfillError(
     'CONFIRMATION_REQUIRED',
@@ -176,10 +181,10 @@ export function revertSchemaStep(
     ledger.beginRevert(step.name);
   });
   for (const index of objects.filter(({ kind }) => kind === 'index')) {
-    store.write(() => {
-      for (const sql of reverseStatements(step, [index])) store.exec(sql);
-      ledger.removeObject(step.name, index);
-    });
+    const [sql = ''] = reverseStatements(step, [index]);
+    store.dialect.dropIndex(store, { name: index.name, table: step.table, sql }, () =>
+      ledger.removeObject(step.name, index),
+    );
   }
   store.write(() => {
     refuseNewerVersion(store, step);

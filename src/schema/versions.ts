@@ -1,7 +1,7 @@
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
-import { identifier } from '../store/sqlite/sql.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
+import { identifier } from '../store/sql.js';
 import { compareVersions, parseVersion, type Version } from '../version.js';
 import { absentColumns, hasTable } from './inspect.js';
 

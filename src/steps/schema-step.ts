@@ -1,6 +1,6 @@
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
-import { identifier, normaliseSql } from '../store/sqlite/sql.js';
+import { identifier, normaliseSql } from '../store/sql.js';
 import { parseVersion } from '../version.js';
 
 /** An index that a schema step makes. */

@@ -1,6 +1,6 @@
 import { BackfillError } from '../errors.js';
 import { refuseUnknown } from '../options.js';
-import { normaliseSql } from '../store/sqlite/sql.js';
+import { normaliseSql } from '../store/sql.js';
 
 /** What {@link defineSqlStep} takes. */
 export interface SqlStepOptions {

@@ -3,8 +3,9 @@ import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { tableColumns } from '../schema/inspect.js';
 import { locateStore } from '../store/path.js';
-import { foldCase, identifier, isSameName } from '../store/sqlite/sql.js';
-import { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
+import { foldCase, identifier, isSameName } from '../store/sql.js';
+import { SqliteStore } from '../store/sqlite/store.js';
 
 /** The rows of a table by their key; of another table than the backfill's, by their place. */
 export interface Table {
@@ -29,7 +30,7 @@ export interface Difference {
 
 /** Opens a store for reading alone, acts, and closes it. */
 export function lookAt<Result>(path: string, act: (store: Store) => Result): Result {
-  const store = new Store(locateStore(path), { access: 'look' });
+  const store = new SqliteStore(locateStore(path), { access: 'look' });
   try {
     return store.snapshot(() => act(store));
   } finally {

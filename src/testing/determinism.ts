@@ -1,9 +1,10 @@
 import type { Backfill } from '../backfill/define.js';
+import { deriveRows, PROCESS_FAILED } from '../backfill/process.js';
 import type { Key } from '../ledger/keys.js';
-import { derivationSql, scopeSql } from '../store/sqlite/derive.js';
-import { deriveRows, PROCESS_FAILED } from '../store/sqlite/process.js';
-import { identifier } from '../store/sqlite/sql.js';
-import type { SqlValue, Store } from '../store/sqlite/store.js';
+import type { SqlValue, Store } from '../store/port.js';
+import { scopeSql } from '../store/rows.js';
+import { identifier } from '../store/sql.js';
+import { derivationSql } from '../store/sqlite/derive.js';
 import { isSame, lookAt } from './contents.js';
 import { BackfillTestError, differs, showKey } from './failure.js';
 
@@ -22,7 +23,11 @@ function read(store: Store, backfill: Backfill, tail: string, ...parameters: rea
 }
 
 const inScope = (store: Store, backfill: Backfill): Derived =>
-  read(store, backfill, `WHERE ${scopeSql(backfill)} ORDER BY t.${identifier(backfill.key)} LIMIT -1`);
+  read(
+    store,
+    backfill,
+    `WHERE ${scopeSql(backfill, store.dialect)} ORDER BY t.${identifier(backfill.key)} LIMIT -1`,
+  );
 
 /** Each by itself, the last first: so that none is asked for right after the one that it followed before. */
 function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Derived {

@@ -5,7 +5,7 @@ import type { BackfillDefinition, CellValue, SchemaStepDefinition, SqlStepDefini
 import type { BackfillStep } from '../migrator/session.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { isDefinition, loadStep } from '../steps/load.js';
-import { isSameName } from '../store/sqlite/sql.js';
+import { isSameName } from '../store/sql.js';
 
 /** A URL of a file, as `new URL('../backfills/002-names.js', import.meta.url)`. */
 export interface FileUrl {

@@ -8,8 +8,8 @@ import { applySchemaStep } from '../schema/run.js';
 import { applySqlStep } from '../schema/run-sql.js';
 import type { Step } from '../steps/step.js';
 import { locateStore } from '../store/path.js';
-import { identifier } from '../store/sqlite/sql.js';
-import { Store } from '../store/sqlite/store.js';
+import { identifier } from '../store/sql.js';
+import { SqliteStore } from '../store/sqlite/store.js';
 import type { Subject, TestRow } from './options.js';
 
 /** The steps of the schema, named so that they come before any other. */
@@ -70,7 +70,7 @@ export function makeStore(path: string, subject: Subject, rows: readonly TestRow
 }
 
 function applyStep(path: string, step: Step | undefined): void {
-  const store = new Store(locateStore(path), { access: 'write' });
+  const store = new SqliteStore(locateStore(path), { access: 'write' });
   try {
     if (step?.kind === 'schema') applySchemaStep(store, new Ledger(store), step);
     if (step?.kind === 'sql') applySqlStep(store, new Ledger(store), step);

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PROCESS_FAILED } from '../backfill/process.js';
 import type { BackfillSkips } from '../index.js';
-import { PROCESS_FAILED } from '../store/sqlite/process.js';
 import { byKilling, isData } from './children.js';
 import { BackfillTestError } from './failure.js';
 import { requireResumption } from './interrupted.js';

@@ -19,14 +19,14 @@ export async function inLedger<Result>(
   // Late: whatever imports this package, as every file of a step does, need not load SQLite.
   const { Ledger } = await import('../ledger/ledger.js');
   const { locateStore } = await import('../store/path.js');
-  const { Store } = await import('../store/sqlite/store.js');
+  const { SqliteStore } = await import('../store/sqlite/store.js');
   const files = locateStore(path, { mayBeEmpty: true });
-  const open = (): InstanceType<typeof Store> => {
+  const open = (): InstanceType<typeof SqliteStore> => {
     try {
-      return new Store(files, { access });
+      return new SqliteStore(files, { access });
     } catch (error) {
       if (!(error instanceof BackfillError) || error.code !== 'STORE_HOT_JOURNAL') throw error;
-      return new Store(files, { access: 'write' });
+      return new SqliteStore(files, { access: 'write' });
     }
   };
   const store = open();

@@ -29,7 +29,7 @@ export function cellAttribution(
   backfill: Backfill,
 ): (key: Key, column: string) => RunRecord | undefined {
   const runs = ledger.runs(backfill.name).reverse();
-  const batches = ledger.batches(backfill.name);
+  const batches = ledger.batches(backfill.name).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
   const unpacked = new Map<number, { batch: BatchRecord; sets: readonly CellSet[] }>(); // the last of each run
   return (key, column) =>

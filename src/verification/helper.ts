@@ -1,10 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import type { Backfill } from '../backfill/define.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { keyRange } from '../store/sqlite/scope.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { KeyRange, Store } from '../store/port.js';
 import { mergeFacts, type ScanFacts } from './facts.js';
-import { type KeyRange, scan } from './scan.js';
+import { scan } from './scan.js';
 
 /**
  * A second thread that helps to scan, on the same snapshot. It looks at the store's `data_version` before this thread
@@ -129,7 +128,7 @@ export async function scanTogether(
   nowMs: number,
   helper: Helper | undefined,
 ): Promise<{ facts: ScanFacts; threads: 1 | 2 }> {
-  const keys = keyRange(store, backfill);
+  const keys = store.dialect.keyRange(store, backfill);
   const alone = (): { facts: ScanFacts; threads: 1 } => ({
     facts: scan(store, ledger, backfill, keys ? [keys] : [], nowMs),
     threads: 1,

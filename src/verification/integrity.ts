@@ -3,8 +3,7 @@ import { compareKeys, countKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { BatchRecord, RunRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
-import { countFound } from '../store/sqlite/scope.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
 import type { ScanFacts } from './facts.js';
 
@@ -43,7 +42,7 @@ export function integrity(store: Store, ledger: Ledger, backfill: Backfill, fact
   const excess = Math.max(0, consistent - recorded);
   const mended =
     excess > 0 && run && run.watermark !== null
-      ? countFound(store, backfill, run.watermark, { onlySkipped: true })
+      ? store.dialect.countFound(store, backfill, run.watermark, { onlySkipped: true })
       : 0;
   const held = consistent - Math.min(mended, excess);
   if (contradictions.length === 0)
@@ -71,7 +70,9 @@ function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRe
   const orphans = batches.filter((batch) => !runs.some(({ run }) => run === batch.run));
   const found = orphans.map(({ number }) => `batch ${number} belongs to no run`);
   for (const run of runs) {
-    const own = batches.filter((batch) => batch.run === run.run);
+    const own = batches
+      .filter((batch) => batch.run === run.run)
+      .sort((a, b) => compareKeys(a.firstKey, b.firstKey)); // several processes number them as they come
     const isSame =
       own.length === run.batches &&
       sum(own, ({ rowsScanned }) => rowsScanned) === run.rowsScanned &&

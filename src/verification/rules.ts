@@ -1,6 +1,6 @@
 import type { Rule } from '../backfill/checks.js';
 import type { Backfill } from '../backfill/define.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
 
 /** At most this many keys are shown of the rows that break a rule. */

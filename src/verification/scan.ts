@@ -2,10 +2,8 @@ import type { Backfill } from '../backfill/define.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
-import { derivationSql, scopeSql } from '../store/sqlite/derive.js';
-import { explained } from '../store/sqlite/expressions.js';
-import { identifier } from '../store/sqlite/sql.js';
-import type { Store } from '../store/sqlite/store.js';
+import { explained } from '../store/expressions.js';
+import type { KeyRange, ScanRow, Store } from '../store/port.js';
 import { cellAttribution } from './attribution.js';
 import {
   type ColumnFacts,
@@ -29,19 +27,14 @@ export const OTHER_GROUPS = '(others)';
 /** A timestamp further ahead than this is in the future, in milliseconds: clocks and offsets may be off by a day. */
 const FUTURE_MS = 24 * 3600 * 1000;
 
-/** Keys from the first to the last. */
-export type KeyRange = readonly [first: Key, last: Key];
-
 /** State of a cell, two bits: what it holds against what its row derives. */
 const [EMPTY, FILLABLE, CONSISTENT] = [0, 1, 2];
-
-type ScanRow = readonly [key: Key, state: number, group: unknown, ...values: unknown[]];
 
 /** Where the values begin in a row. */
 const FIRST_VALUE = 3;
 
 /**
- * Reads the rows in scope of some ranges of keys, each once, and counts what the checks judge. SQLite derives and
+ * Reads the rows in scope of some ranges of keys, each once, and counts what the checks judge. The store derives and
  * compares, so that a payload never leaves it; keys, states, groups and the columns' own values come out.
  *
  * @param ranges taken one by one, so that two threads can share them
@@ -58,10 +51,10 @@ export function scan(
   const facts = noFacts(columns);
   const judgeCells = cellJudge(ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
-  const sql = scanSql(store, backfill);
+  const rowsOf = store.dialect.scanRows(store, backfill);
   explained(store, backfill, () => {
     for (const range of ranges) {
-      for (const row of store.iterateExact<ScanRow>(sql, ...range)) {
+      for (const row of rowsOf(range)) {
         const [key, state, value] = row;
         facts.rows += 1;
         judgeCells(key, state, groupOf(facts, value, key, columns.length));
@@ -70,20 +63,6 @@ export function scan(
     }
   });
   return facts;
-}
-
-function scanSql(store: Store, backfill: Backfill): string {
-  const { checks, columns } = backfill;
-  const group = checks.groupBy === undefined ? 'NULL' : `t.${identifier(checks.groupBy)}`;
-  const states = columns.map(
-    (_, i) =>
-      `(CASE WHEN c${i} IS NULL THEN v${i} IS NOT NULL WHEN c${i} IS v${i} COLLATE BINARY THEN 2 ELSE 3 END) * ${4 ** i}`,
-  );
-  const values = checks.areTimestamps ? columns.map((_, i) => `c${i}`) : [];
-  const tail = `WHERE ${scopeSql(backfill)} AND t.${identifier(backfill.key)} BETWEEN ? AND ? LIMIT -1`;
-  // The state as a real: among exact integers, which come as bigint, it stays a number.
-  return `SELECT k, ${states.join(' + ')} + 0.0, g${values.map((value) => `, ${value}`).join('')}
-    FROM (${derivationSql(store, backfill, { tail, extra: { g: group } })})`;
 }
 
 function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): GroupFacts {

@@ -1,7 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Step } from '../steps/step.js';
-import type { Store } from '../store/sqlite/store.js';
+import type { Store } from '../store/port.js';
 import { isThreadWorth } from '../threads.js';
 import { type CheckResult, gravest, type Verdict } from './check.js';
 import { consistency, coverage, groups, lag, nulls, timestamps } from './checks.js';
@@ -48,7 +48,7 @@ export async function verifyBackfill(
   const startedAt = performance.now();
   // A function can't be handed to another thread.
   const helper =
-    !backfill.process && isThreadWorth(store.size().bytes, options.threadFromBytes)
+    store.files && !backfill.process && isThreadWorth(store.size().bytes, options.threadFromBytes)
       ? await Helper.start({ path: store.files.path, backfill })
       : undefined;
   try {

@@ -5,7 +5,7 @@ import type { Backfill, BackfillDefinition } from '../../src/backfill/define.js'
 import { defineConfig, type Project } from '../../src/config.js';
 import { Ledger } from '../../src/ledger/ledger.js';
 import { locateStore } from '../../src/store/path.js';
-import { Store } from '../../src/store/sqlite/store.js';
+import { SqliteStore } from '../../src/store/sqlite/store.js';
 import { asAgentOs, withFolder } from './stores.js';
 
 const downCommand = await import('../../src/migrator/down.js');
@@ -64,7 +64,7 @@ export const withOwnTable = (
       exec: (sql) => asAgentOs(path, (opened) => void opened.exec(sql)),
       rows: (sql) => asAgentOs(path, (opened) => opened.prepare(sql).raw().all() as unknown[][]),
       ledger: (look) => {
-        const store = new Store(locateStore(path), { access: 'look' });
+        const store = new SqliteStore(locateStore(path), { access: 'look' });
         try {
           return look(new Ledger(store));
         } finally {

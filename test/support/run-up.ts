@@ -8,7 +8,8 @@ import { BackfillError } from '../../src/errors.js';
 import { Ledger } from '../../src/ledger/ledger.js';
 import { applySchemaStep, revertSchemaStep } from '../../src/schema/run.js';
 import { locateStore } from '../../src/store/path.js';
-import { Store } from '../../src/store/sqlite/store.js';
+import type { Store } from '../../src/store/port.js';
+import { SqliteStore } from '../../src/store/sqlite/store.js';
 import type { Cells } from './reference.js';
 import { backfillStep, schemaStep, withFolder } from './stores.js';
 
@@ -30,7 +31,7 @@ export async function connected<Result>(
   act: (at: Connected) => Promise<Result> | Result,
   now?: () => Date,
 ): Promise<Result> {
-  const store = new Store(locateStore(path), { access: 'write' });
+  const store = new SqliteStore(locateStore(path), { access: 'write' });
   try {
     return await act({ path, store, ledger: new Ledger(store, now) });
   } finally {

@@ -15,7 +15,8 @@ import { applySchemaStep } from '../../src/schema/run.js';
 import type { SchemaStepDefinition } from '../../src/steps/schema-step.js';
 import type { Step } from '../../src/steps/step.js';
 import { locateStore } from '../../src/store/path.js';
-import { Store } from '../../src/store/sqlite/store.js';
+import type { Store } from '../../src/store/port.js';
+import { SqliteStore } from '../../src/store/sqlite/store.js';
 
 /** The project's own steps, named as their files are. */
 export const schemaStep: Step & SchemaStepDefinition = {
@@ -63,7 +64,7 @@ export async function withOpened<Result>(
   path: string,
   act: (opened: Opened) => Promise<Result> | Result,
 ): Promise<Result> {
-  const store = new Store(locateStore(path), { access: 'write' });
+  const store = new SqliteStore(locateStore(path), { access: 'write' });
   try {
     return await act({ path, store, ledger: new Ledger(store) });
   } finally {

@@ -1,3 +1,4 @@
+import { BackfillError } from '../../errors.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, percentage, withCommonOptions } from '../options.js';
 import { errorJson, verificationText } from '../text.js';
@@ -13,8 +14,9 @@ export const registerVerify: Register = (program, cli) => {
     .action(async (options: CommonOptions & { readonly minCoverage?: number; readonly printSql?: boolean }) =>
       cli.run(options, async (migrator, { say }) => {
         if (options.printSql) {
-          const { verificationSql } = await import('../../verification/print-sql.js');
-          const { backfillsOf } = await import('../../migrator/session.js');
+          const { backfillsOf, dialectOf } = await import('../../migrator/session.js');
+          const { engine, verificationSql } = await dialectOf(migrator);
+          if (!verificationSql) throw noPlainSql(engine);
           const sql = backfillsOf(migrator.project).map(verificationSql);
           return { json: { command: 'verify', sql }, text: sql.join('\n\n') };
         }
@@ -31,3 +33,10 @@ export const registerVerify: Register = (program, cli) => {
       }),
     );
 };
+
+const noPlainSql = (engine: string): BackfillError =>
+  new BackfillError(
+    'USAGE',
+    `--print-sql is for the sqlite3 shell, and this store is one of ${engine}`,
+    'Run it without: umzug-backfill verify',
+  );

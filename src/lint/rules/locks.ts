@@ -1,6 +1,6 @@
 import { duration } from '../../format.js';
-import { createIndexEstimate, fullIndexEstimate, rewriteEstimate } from '../../schema/estimate.js';
-import { foldCase } from '../../store/sqlite/sql.js';
+import { foldCase } from '../../store/sql.js';
+import { createIndexEstimate, fullIndexEstimate, rewriteEstimate } from '../../store/sqlite/estimate.js';
 import { type Found, type LintedStep, type Rule, rebuiltTables, type Surroundings } from '../linted-step.js';
 import type { Statement } from '../statement.js';
 import { hasSequence, isToken, nameOf, type Token } from '../tokens.js';

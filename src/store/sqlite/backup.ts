@@ -7,7 +7,7 @@ import { shellWord } from '../../shell.js';
 import { createPrivate, follow, isThere, statOf, sync } from '../file.js';
 import { expandHome, isWritable, locateStore, type StoreFiles } from '../path.js';
 import { type CheckDepth, checkDamage, copyInto, removeWithSidecars } from './copy.js';
-import { Store } from './store.js';
+import { SqliteStore } from './store.js';
 
 /** A finished backup. */
 export interface Backup {
@@ -90,7 +90,7 @@ export function copyFolder(files: StoreFiles, given: string | undefined): string
  * @throws {BackfillError} `STORE_CORRUPT` when the copy is damaged as the store is, `STORE_FULL`, `STORE_BUSY` …
  */
 export async function backUp(
-  store: Store,
+  store: SqliteStore,
   {
     folder,
     kind = 'backup',
@@ -152,7 +152,7 @@ export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time
 /** Whether the copy could be checked; throws when it is damaged. */
 function checkCopy(path: string, depth: CheckDepth): boolean {
   // It may be in WAL mode: closed as the last connection to it, this one takes its sidecars away again.
-  const copy = new Store(locateStore(path, { mayBeEmpty: true }), { access: 'look' });
+  const copy = new SqliteStore(locateStore(path, { mayBeEmpty: true }), { access: 'look' });
   try {
     const isSound = checkDamage(copy, depth);
     if (isSound !== false) return isSound !== undefined;

@@ -1,15 +1,16 @@
 import type { Backfill } from '../../backfill/define.js';
-import { BackfillError, isSqliteError } from '../../errors.js';
+import { isStoreError } from '../../errors.js';
 import { MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
 import { packTexts } from '../../ledger/key-texts.js';
 import type { Key } from '../../ledger/keys.js';
-import type { BatchRecord, CellsRecord, SkipReason } from '../../ledger/records.js';
+import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
-import { anyNullSql, derivationSql, scopeSql } from './derive.js';
+import { type FillOptions, type RefusedRow, RefusedUpdate } from '../batch.js';
+import type { BatchResult, Store } from '../port.js';
+import { anyNullSql, isSkippedSql, scopeSql } from '../rows.js';
+import { identifier, literal } from '../sql.js';
+import { derivationSql } from './derive.js';
 import { behindSql, checkTexts, keyColumn, keyKind } from './keys.js';
-import { isSkippedSql } from './scope.js';
-import { identifier, literal } from './sql.js';
-import type { Store } from './store.js';
 
 /**
  * One batch, in sets: the rows are read and their values derived once, into a temporary table in memory; from there
@@ -18,13 +19,6 @@ import type { Store } from './store.js';
  */
 
 const BATCH = 'temp.umzug_backfill_batch';
-
-/** What one batch did. */
-export interface BatchResult extends Omit<BatchRecord, 'number' | 'run' | 'durationMs'> {
-  readonly cells: readonly CellsRecord[];
-  /** Whether no row was left to read behind this batch. */
-  readonly isLast: boolean;
-}
 
 /** Makes the temporary table for a backfill's batches; once a run. */
 export function prepareFill(store: Store, backfill: Backfill): void {
@@ -40,44 +34,6 @@ const maskSql = (backfill: Backfill, condition: (i: number) => string): string =
 
 const anyValueSql = (backfill: Backfill): string =>
   `(${backfill.columns.map((_, i) => `b.v${i} IS NOT NULL`).join(' OR ')})`;
-
-/** Which rows a batch takes. */
-export interface FillOptions {
-  /** Last key done, or null before the first. */
-  readonly cursor: Key | null;
-  /** Last key in scope of the run. */
-  readonly watermark: Key;
-  /** How many rows at most. */
-  readonly limit: number;
-  /** Number of the batch, for the skips it records. */
-  readonly batch: number;
-  /** Whether rows that are recorded as skips are left alone. */
-  readonly leavesSkips: boolean;
-  /** Whether triggers may keep an updated cell NULL. */
-  readonly hasTriggers: boolean;
-  /** A row that SQLite has refused to update, alone: it is recorded as a skip. */
-  readonly refused?: RefusedRow | undefined;
-}
-
-/** A row that can't be updated, with SQLite's result code. */
-export interface RefusedRow {
-  readonly key: Key;
-  readonly code: string;
-}
-
-/** An UPDATE that SQLite refused for something in one of its rows. Its transaction is to be rolled back. */
-export class RefusedUpdate extends Error {
-  /** How many rows it was to update. */
-  readonly rows: number;
-  /** The first of them. */
-  readonly refused: RefusedRow;
-
-  constructor(rows: number, refused: RefusedRow, cause: unknown) {
-    super(`SQLite refused an update (${refused.code})`, { cause });
-    this.rows = rows;
-    this.refused = refused;
-  }
-}
 
 /**
  * Result codes that a row can be to blame for: a constraint, a trigger's RAISE, a value too long, an expression of an
@@ -101,8 +57,8 @@ export function fillBatch(
   const kind = keyKind(store, backfill);
   const [behind, from] = behindSql(kind, `t.${key}`, cursor);
   store.run(`DELETE FROM ${BATCH}`);
-  const tail = `WHERE ${behind} AND t.${key} <= ? AND ${scopeSql(backfill)} AND ${anyNullSql(backfill)}
-      ${leavesSkips ? `AND NOT ${isSkippedSql(backfill)}` : ''} ORDER BY t.${key} LIMIT ?`;
+  const tail = `WHERE ${behind} AND t.${key} <= ? AND ${scopeSql(backfill, store.dialect)} AND ${anyNullSql(backfill)}
+      ${leavesSkips ? `AND NOT ${isSkippedSql(store, backfill)}` : ''} ORDER BY t.${key} LIMIT ?`;
   const read = store.run(
     `INSERT INTO ${BATCH} (k, failure, wanted, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})
     SELECT k, failure, ${maskSql(backfill, (i) => `c${i} IS NULL`)},
@@ -176,7 +132,7 @@ function updateRows(
       span.lastKey,
     );
   } catch (error) {
-    if (!isSqliteError(error) || !isRowsFault(error.code)) throw error;
+    if (!isStoreError(error) || !isRowsFault(error.code)) throw error;
     throw new RefusedUpdate(Number(span.rows), { key: span.firstKey, code: error.code }, error);
   }
 }
@@ -191,15 +147,6 @@ function noteIgnored(store: Store, backfill: Backfill): void {
       WHERE v${i} IS NOT NULL AND (SELECT t.${identifier(name)} FROM ${table} AS t WHERE t.${key} = b.k) IS NULL`,
     );
   });
-}
-
-/** The error for rows that a `down` should have changed and did not. */
-export function updateIgnored({ table }: Backfill, rows: number): BackfillError {
-  return new BackfillError(
-    'UPDATE_IGNORED',
-    `A trigger on ${table} ignored the update of ${rows} rows`,
-    'Look for RAISE(IGNORE) in the triggers that umzug-backfill up --dry-run lists',
-  );
 }
 
 function recordSkips(

@@ -1,29 +1,5 @@
 import { isSqliteError } from '../../errors.js';
 
-/** How long a command that writes goes on asking for a lock that another process keeps, in milliseconds. */
-export const GIVE_UP_MS = 15_000;
-
-/** First and longest pause between two tries, in milliseconds. */
-const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [10, 500];
-
 /** Whether another process kept a lock for longer than SQLite was told to wait: nothing is wrong, and trying again may do. */
 export const isBusy = (error: unknown): boolean =>
   isSqliteError(error) && error.code.startsWith('SQLITE_BUSY');
-
-/**
- * Pauses between the tries of something that is busy, in milliseconds: doubling from 10 to 500, and ending when 15
- * seconds have passed since the first was asked for.
- *
- * @param longestMs no pause is longer than this. Default 500
- */
-export function* busyPauses(longestMs = LONGEST_PAUSE_MS): Generator<number, void> {
-  const giveUpAt = performance.now() + GIVE_UP_MS;
-  for (let pauseMs = FIRST_PAUSE_MS; performance.now() < giveUpAt; pauseMs *= 2) {
-    yield Math.min(pauseMs, longestMs);
-  }
-}
-
-/** Stops this thread: for the tries of what has to be synchronous. */
-export function pause(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}

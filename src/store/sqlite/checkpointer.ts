@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { isThreadWorth } from '../../threads.js';
 import { CHECKPOINT_PAGES } from './open.js';
-import type { Store } from './store.js';
+import type { SqliteStore } from './store.js';
 import { checkpoint } from './wal.js';
 
 /**
@@ -15,7 +15,7 @@ const WAIT_PAGES = 16_000;
  * batches. Never in a COMMIT. Its lifetime is one loop's.
  */
 export class Checkpointer {
-  readonly #store: Store;
+  readonly #store: SqliteStore;
   /** Whether this thread does the work: no other pays, or the other has ended. */
   #isAlone: boolean;
   /** Started when there is something to do for it. */
@@ -24,7 +24,7 @@ export class Checkpointer {
   #work: Promise<void> | undefined;
 
   /** @param threadFromBytes size of the store from which on there is a thread. Default 64 MiB */
-  constructor(store: Store, threadFromBytes?: number) {
+  constructor(store: SqliteStore, threadFromBytes?: number) {
     this.#store = store;
     this.#isAlone = !isThreadWorth(store.size().bytes, threadFromBytes);
   }

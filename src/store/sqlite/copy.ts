@@ -2,8 +2,8 @@ import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError, isSqliteError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { busyPauses } from './busy.js';
-import type { Store } from './store.js';
+import { busyPauses } from '../busy.js';
+import type { SqliteStore } from './store.js';
 
 /** How thoroughly a copy is looked at: every page, or each index against its table too. */
 export type CheckDepth = 'quick' | 'full';
@@ -22,7 +22,7 @@ export const SIDECARS = ['-wal', '-shm', '-journal'] as const;
  * @see https://www.sqlite.org/c3ref/backup_finish.html
  */
 export async function copyInto(
-  store: Store,
+  store: SqliteStore,
   path: string,
   onLocked: () => void = () => undefined,
 ): Promise<void> {
@@ -59,7 +59,7 @@ function copyBusy(path: string): BackfillError {
  *   the application has
  * @see https://www.sqlite.org/pragma.html#pragma_quick_check
  */
-export function checkDamage(store: Store, depth: CheckDepth): boolean | undefined {
+export function checkDamage(store: SqliteStore, depth: CheckDepth): boolean | undefined {
   try {
     const found = store.pluck<string>(`PRAGMA ${depth === 'full' ? 'integrity' : 'quick'}_check(1)`);
     return found.length === 1 && found[0] === 'ok';

@@ -1,8 +1,10 @@
 import type { Backfill } from '../../backfill/define.js';
+import { sqlFor } from '../../backfill/values.js';
+import type { Store } from '../port.js';
+import { scopeSql } from '../rows.js';
+import { foldCase, identifier } from '../sql.js';
 import { firstOfSql } from './first-of.js';
 import { processSql, registerProcess } from './process.js';
-import { foldCase, identifier } from './sql.js';
-import type { Store } from './store.js';
 
 /**
  * The SQL that derives a backfill's values, for batches, rollback, verification and dry run alike.
@@ -23,6 +25,8 @@ export interface DerivationOptions {
   readonly absent?: ReadonlySet<string>;
 }
 
+const SQLITE_ENGINE = { engine: 'SQLite' } as const;
+
 /** What one way to derive values adds to the two selects. */
 export interface Derivation {
   /** Columns of the inner select, on `t`, each with an alias. */
@@ -33,19 +37,6 @@ export interface Derivation {
   readonly isWell?: string;
   /** Why the others can't: SQL for the reason of a skip. */
   readonly failure?: string;
-}
-
-/** SQL condition for the rows in scope. */
-export function scopeSql(backfill: Backfill): string {
-  return `(${backfill.scope})`;
-}
-
-/** SQL condition for rows with at least one column to fill. */
-export function anyNullSql(backfill: Backfill, alias = 't', absent?: ReadonlySet<string>): string {
-  const terms = backfill.columns.map(({ name }) =>
-    absent?.has(foldCase(name)) ? 'true' : `${alias}.${identifier(name)} IS NULL`,
-  );
-  return `(${terms.join(' OR ')})`;
 }
 
 /**
@@ -68,7 +59,7 @@ function selectSql(
   isPlain: boolean,
 ): string {
   const from = options.from ?? `${identifier(backfill.table)} AS t`;
-  const tail = options.tail ?? `WHERE ${scopeSql(backfill)} LIMIT -1`;
+  const tail = options.tail ?? `WHERE ${scopeSql(backfill, SQLITE_ENGINE)} LIMIT -1`;
   const ways = [
     firstOfSql(backfill, isPlain),
     expressionSql(backfill),
@@ -103,7 +94,7 @@ const onlyIf = (isWell: string | undefined, value: string): string =>
 function expressionSql({ columns }: Backfill): Derivation {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
   return {
-    inner: ours.map(({ value, i }) => `(${value.expression}) AS e${i}`),
+    inner: ours.map(({ value, i }) => `(${sqlFor(value.expression, 'SQLite')}) AS e${i}`),
     values: new Map(ours.map(({ i }) => [i, `e${i}`])),
   };
 }

@@ -1,8 +1,8 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { FirstOf } from '../../backfill/values.js';
+import { identifier, literal } from '../sql.js';
 import type { Derivation } from './derive.js';
 import { IS_UTF8, READ_JSON, READ_STRING } from './json-functions.js';
-import { identifier, literal } from './sql.js';
 
 /**
  * The SQL of `firstOf()`, in two selects:

@@ -1,13 +1,10 @@
 import type { Backfill } from '../../backfill/define.js';
-import { BackfillError } from '../../errors.js';
 import type { Key } from '../../ledger/keys.js';
-import { tableColumns } from '../../schema/inspect.js';
+import { type KeyKind, unsuitable } from '../keys.js';
+import type { Store } from '../port.js';
+import { identifier, isSameName } from '../sql.js';
+import { tableColumns } from './inspect.js';
 import { IS_UTF8 } from './json-functions.js';
-import { identifier, isSameName, literal } from './sql.js';
-import type { Store } from './store.js';
-
-/** What a key is made of. */
-export type KeyKind = 'integer' | 'text';
 
 /** Smaller than every integer key. A real compares exactly with integers in SQLite, and can be bound. */
 const BEFORE_ALL_INTEGERS = -1e300;
@@ -37,19 +34,6 @@ export function behindSql(
 /** The key of a temporary table, as a column. */
 export const keyColumn = (kind: KeyKind | undefined): string =>
   kind === 'text' ? 'k TEXT PRIMARY KEY' : 'k INTEGER PRIMARY KEY';
-
-/** A key as SQL. */
-export const keyLiteral = (key: Key): string => (typeof key === 'string' ? literal(key) : String(key));
-
-/**
- * Insists that a value of the key's column is a key.
- *
- * @throws {BackfillError} `KEY_UNSUITABLE`
- */
-export function asKey(value: unknown, backfill: Backfill): Key {
-  if (typeof value === 'bigint' || typeof value === 'string') return value;
-  throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
-}
 
 /**
  * Refuses a key by which batches can not go: they need each row's key to be another, and in an order that this program
@@ -135,12 +119,4 @@ export function checkTexts(store: Store, backfill: Backfill, keys: string): void
   );
   if (found !== undefined)
     throw unsuitable(backfill, 'it holds texts that are no valid UTF-8, or have a NUL within');
-}
-
-function unsuitable({ name, table, key }: Backfill, reason: string): BackfillError {
-  return new BackfillError(
-    'KEY_UNSUITABLE',
-    `${key} of ${table} can not be the key of ${name}: ${reason}`,
-    'Name a column of integers or texts as `key`, alone in the primary key or in a unique index',
-  );
 }

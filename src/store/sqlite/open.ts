@@ -1,7 +1,8 @@
 import Database from 'better-sqlite3';
 import { toBackfillError } from '../../errors.js';
+import { GIVE_UP_MS } from '../busy.js';
 import { hasJournalHeader, isWal, isWritable, requireWritable, type StoreFiles } from '../path.js';
-import { GIVE_UP_MS } from './busy.js';
+import type { OpenOptions } from '../site.js';
 import { registerJsonFunctions } from './json-functions.js';
 
 /** How long a look waits for another writer, by default, in milliseconds. */
@@ -12,14 +13,6 @@ export const CACHE_KIB = 8192;
 
 /** WAL frames between two checkpoints; 4,000 measured some percent faster than SQLite's 1,000. */
 export const CHECKPOINT_PAGES = 4000;
-
-/** How to open a store. */
-export interface OpenOptions {
-  /** `look`: nothing is written, no sidecar left behind. `write`: the store will be changed. */
-  readonly access: 'look' | 'write';
-  /** How long a statement waits for another writer, in milliseconds. Default 5,000 to look, 15,000 to write. */
-  readonly busyWaitMs?: number;
-}
 
 /** How long a statement waits for another writer, in milliseconds. */
 export const busyWaitOf = ({ access, busyWaitMs }: OpenOptions): number =>

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Backfill } from '../../backfill/define.js';
-import type { CellValue, ProcessContext, Skip } from '../../backfill/values.js';
-import { BackfillError } from '../../errors.js';
+import { type Derived, deriveRows } from '../../backfill/process.js';
+import type { SqlValue, Store } from '../port.js';
+import { identifier } from '../sql.js';
 import type { Derivation } from './derive.js';
-import { identifier } from './sql.js';
-import type { SqlValue, Store } from './store.js';
+import { requireSqlite } from './store.js';
 
 /**
  * `process` as a function of SQL, so that batches, rollback, verification and dry run ask it the same way. It is asked for
@@ -15,15 +15,6 @@ type Process = NonNullable<Backfill['process']>;
 
 /** Asks for the reason why the row is left alone, instead of the value of a column. */
 const FAILURE = -1;
-
-/** Reason of a skip on which `process` threw. What it threw is not told: it may quote the row. */
-export const PROCESS_FAILED = 'PROCESS_FAILED';
-
-/** What `process` gave for a row. */
-export interface Derived {
-  readonly values: readonly CellValue[];
-  readonly failure: string | null;
-}
 
 /** One name for each backfill, of letters that need no quotes. */
 const nameOf = ({ name }: Backfill): string =>
@@ -50,7 +41,7 @@ export function registerProcess(store: Store, backfill: Backfill): void {
   if (!process) return;
   let last: readonly SqlValue[] = [];
   let derived: Derived | undefined;
-  store.define(nameOf(backfill), (i, ...cells) => {
+  requireSqlite(store).define(nameOf(backfill), (i, ...cells) => {
     if (!derived || !cells.every((cell, at) => isSame(cell, last[at]))) {
       [derived] = deriveRows(backfill, process, [cells]) as [Derived];
       last = cells;
@@ -61,85 +52,3 @@ export function registerProcess(store: Store, backfill: Backfill): void {
 
 const isSame = (a: SqlValue, b: SqlValue | undefined): boolean =>
   Buffer.isBuffer(a) ? Buffer.isBuffer(b) && a.equals(b) : a === b;
-
-/** Integers as numbers, as far as those are exact. */
-const shown = (cell: SqlValue): CellValue =>
-  typeof cell === 'bigint' && Number.isSafeInteger(Number(cell)) ? Number(cell) : cell;
-
-/** Reasons that say something else already: a verification goes by them. */
-const isTaken = (reason: string): boolean => /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$)/.test(reason);
-
-/** What `skip()` has made: another object with such a member is not checked, and may be meant as a column. */
-const skips = new WeakSet<object>();
-
-const context: ProcessContext = {
-  skip: (reason) => {
-    if (/^[A-Z][A-Z0-9_]{0,63}$/.test(reason) && !isTaken(reason)) {
-      const skip = { skip: reason };
-      skips.add(skip);
-      return skip;
-    }
-    throw new BackfillError(
-      'STEP_INVALID',
-      'Expected the reason of skip() to be a code in capitals, and none of the codes of this package',
-      'Name it like NO_SURNAME: it is recorded and shown, and must not hold contents',
-    );
-  },
-};
-
-/**
- * Asks `process` for rows.
- *
- * @param rows of each the key, and the columns of `reads`
- * @returns an entry for each row
- * @throws {BackfillError} `STEP_INVALID` when it returns something else
- */
-export function deriveRows(
-  backfill: Backfill,
-  { reads, derive: ask }: Process,
-  rows: readonly (readonly SqlValue[])[],
-): readonly Derived[] {
-  const names = [backfill.key, ...reads];
-  let given: unknown;
-  try {
-    given = ask(
-      rows.map((cells) => Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)]))),
-      context,
-    );
-  } catch (error) {
-    if (error instanceof BackfillError) throw error;
-    return rows.map(() => ({ values: [], failure: PROCESS_FAILED })); // recorded with the keys; too many of them end the run
-  }
-  if (!Array.isArray(given) || given.length !== rows.length)
-    throw misshapen(backfill, 'an array with an object for each row');
-  return given.map((entry: unknown) => readEntry(backfill, entry));
-}
-
-function readEntry(backfill: Backfill, entry: unknown): Derived {
-  if (typeof entry !== 'object' || entry === null)
-    throw misshapen(backfill, 'an array with an object for each row');
-  if (skips.has(entry)) return { values: [], failure: (entry as Skip).skip };
-  const changes = entry as Readonly<Record<string, unknown>>;
-  for (const name of Object.keys(changes))
-    if (!backfill.columns.some((column) => column.name === name))
-      throw misshapen(backfill, `only its \`columns\`, not ${name},`);
-  return {
-    values: backfill.columns.map(({ name }) => checked(backfill, changes[name] ?? null)),
-    failure: null,
-  };
-}
-
-function checked(backfill: Backfill, value: unknown): CellValue {
-  if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;
-  if (typeof value === 'number' && Number.isFinite(value)) return value;
-  if (value instanceof Uint8Array) return Buffer.from(value);
-  throw misshapen(backfill, 'strings, finite numbers, bigints, bytes and null');
-}
-
-function misshapen({ name }: Backfill, what: string): BackfillError {
-  return new BackfillError(
-    'STEP_INVALID',
-    `\`process\` of ${name} is to return ${what} and returned something else`,
-    'Mend it, and run the same command again; nothing of this batch was written',
-  );
-}

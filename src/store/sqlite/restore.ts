@@ -8,7 +8,7 @@ import { locateStore, type StoreFiles } from '../path.js';
 import { copyPath, PARTIAL, partialPath } from './backup.js';
 import { isBusy } from './busy.js';
 import { copyInto, isDamage, removeWithSidecars, SIDECARS } from './copy.js';
-import { Store } from './store.js';
+import { SqliteStore } from './store.js';
 
 /** Others have written since the store was copied. */
 export class CopyBehind extends Error {}
@@ -37,7 +37,11 @@ export function writtenAt({ path }: StoreFiles): string {
  * @throws {BackfillError} `STORE_BUSY`, `STORE_IN_USE`, `STORE_FULL` …
  * @see https://www.sqlite.org/c3ref/backup_finish.html
  */
-export async function writeBack(source: Store, files: StoreFiles, onLocked: () => void): Promise<boolean> {
+export async function writeBack(
+  source: SqliteStore,
+  files: StoreFiles,
+  onLocked: () => void,
+): Promise<boolean> {
   const prepared = `${files.path}.restore${PARTIAL}`;
   const clearUp = (): void => [prepared, secondName(files.path)].forEach(removeWithSidecars);
   clearUp(); // of a restore that was killed
@@ -50,7 +54,7 @@ export async function writeBack(source: Store, files: StoreFiles, onLocked: () =
     if (isWal !== undefined) setMode(prepared, isWal);
     failpoint('restore', 'prepared');
     if (!isSameMode) {
-      const other = new Store(locateStore(prepared), { access: 'look' });
+      const other = new SqliteStore(locateStore(prepared), { access: 'look' });
       try {
         if (await writeInto(other, files, onLocked)) return false;
       } finally {
@@ -72,7 +76,7 @@ function liveMode(files: StoreFiles): boolean | undefined {
   if (files.mainBytes === 0) return undefined;
   try {
     // A connection that writes would, as it closes, move what waits in the WAL into the file.
-    const live = new Store(files, { access: files.walBytes > 0 ? 'look' : 'write' });
+    const live = new SqliteStore(files, { access: files.walBytes > 0 ? 'look' : 'write' });
     const isWal = live.journalMode === 'wal';
     live.close();
     return isWal;
@@ -83,7 +87,7 @@ function liveMode(files: StoreFiles): boolean | undefined {
 }
 
 /** Copies into the live store, through SQLite; false when that can't work. */
-async function writeInto(source: Store, files: StoreFiles, onLocked: () => void): Promise<boolean> {
+async function writeInto(source: SqliteStore, files: StoreFiles, onLocked: () => void): Promise<boolean> {
   try {
     await copyInto(source, files.path, onLocked);
     failpoint('restore', 'written');

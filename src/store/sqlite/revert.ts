@@ -1,22 +1,14 @@
 import type { Backfill } from '../../backfill/define.js';
 import { BackfillError } from '../../errors.js';
-import type { Key, KeyRun } from '../../ledger/keys.js';
-import { updateIgnored } from './batch.js';
+import type { Key } from '../../ledger/keys.js';
+import { type FilledCells, type RevertResult, updateIgnored } from '../batch.js';
+import type { Store } from '../port.js';
+import { foldCase, identifier } from '../sql.js';
 import { derivationSql } from './derive.js';
 import { keyColumn, keyKind } from './keys.js';
-import { foldCase, identifier } from './sql.js';
-import type { Store } from './store.js';
 
 const RANGES = 'temp.umzug_backfill_ranges';
 const REVERT = 'temp.umzug_backfill_revert';
-
-/** What was taken back, in cells. */
-export interface RevertResult {
-  /** Set to NULL again. */
-  readonly reverted: number;
-  /** Left alone, since they hold something else than what the row derives. */
-  readonly kept: number;
-}
 
 /** Makes the temporary tables for taking a backfill back; once a `down`. */
 export function prepareRevert(store: Store, backfill: Backfill): void {
@@ -25,16 +17,6 @@ export function prepareRevert(store: Store, backfill: Backfill): void {
     CREATE TEMP TABLE umzug_backfill_ranges (umzug_first, umzug_last);
     DROP TABLE IF EXISTS ${REVERT};
     CREATE TEMP TABLE umzug_backfill_revert (${keyColumn(keyKind(store, backfill))}, kept, ${flags});`);
-}
-
-/** Cells that a batch filled. */
-export interface FilledCells {
-  /** The columns that were filled in each of the rows. */
-  readonly columns: readonly string[];
-  /** The keys of the rows. */
-  readonly runs: readonly KeyRun[];
-  /** Columns of the backfill that somebody has dropped since, in folded case: nothing of them is left to take back. */
-  readonly absent: ReadonlySet<string>;
 }
 
 /**

@@ -1,20 +1,13 @@
 import type Database from 'better-sqlite3';
 import { BackfillError, isSqliteError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import { busyPauses, pause } from '../busy.js';
 import type { StoreFiles } from '../path.js';
-import { busyPauses, isBusy, pause } from './busy.js';
-import { busyWaitOf, CACHE_KIB, type OpenOptions, openDatabase } from './open.js';
-
-/** A value as SQLite holds it. */
-export type SqlValue = string | number | bigint | Buffer | null;
-
-/** Size of the store's file, and what of it is free, in bytes. */
-export interface StoreSize {
-  readonly bytes: number;
-  readonly freeBytes: number;
-  /** Of one page. */
-  readonly pageBytes: number;
-}
+import type { SqlValue, Store, StoreSize } from '../port.js';
+import type { OpenOptions } from '../site.js';
+import { isBusy } from './busy.js';
+import { SQLITE } from './dialect.js';
+import { busyWaitOf, CACHE_KIB, openDatabase } from './open.js';
 
 /**
  * How long a statement of a transaction that writes waits for another writer, in milliseconds, before the transaction is rolled
@@ -33,7 +26,8 @@ const SCAN_CACHE_KIB = 1024;
  * One open SQLite store: a thin hold on the driver, so that statements are compiled once and the
  * connection's settings stand in one place. Its lifetime is a command's.
  */
-export class Store {
+export class SqliteStore implements Store {
+  readonly dialect = SQLITE;
   readonly files: StoreFiles;
   readonly #db: Database.Database;
   readonly #statements = new Map<string, Database.Statement>();
@@ -49,6 +43,10 @@ export class Store {
     this.files = files;
     this.#busyWaitMs = busyWaitOf(options);
     this.#db = openDatabase(files, options);
+  }
+
+  get name(): string {
+    return this.files.path;
   }
 
   get journalMode(): string {
@@ -236,6 +234,11 @@ export class Store {
     }
   }
 
+  /** Nobody else can take part: one process at a time writes. */
+  async share<Result>(act: () => Promise<Result>): Promise<Result> {
+    return await act();
+  }
+
   /**
    * Tries once to copy the store, as one snapshot, into another SQLite file that stands there already.
    *
@@ -257,4 +260,10 @@ export class Store {
   close(): void {
     this.#db.close();
   }
+}
+
+/** A store of this engine's: its dialect is never given another. */
+export function requireSqlite(store: Store): SqliteStore {
+  if (store instanceof SqliteStore) return store;
+  throw new BackfillError('INTERNAL', 'A store of another engine was given to SQLite', 'Report it');
 }

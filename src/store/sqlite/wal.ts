@@ -1,4 +1,4 @@
-import type { Store } from './store.js';
+import type { Store } from '../port.js';
 
 /** What is in the WAL, in pages; 0 in rollback mode. */
 export interface WalState {

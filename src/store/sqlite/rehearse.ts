@@ -1,11 +1,12 @@
 import Database from 'better-sqlite3';
-import { BackfillError, isSqliteError } from '../errors.js';
-import type { CreatedObject } from '../ledger/records.js';
-import { dropColumnSql, type SchemaStepDefinition } from '../steps/schema-step.js';
-import { identifier, isSameName, normaliseSql } from '../store/sqlite/sql.js';
-import type { Store } from '../store/sqlite/store.js';
+import { BackfillError, isSqliteError } from '../../errors.js';
+import type { CreatedObject } from '../../ledger/records.js';
+import type { SchemaPlan } from '../../schema/plan.js';
+import { reverseStatements } from '../../schema/reverse.js';
+import type { SchemaStepDefinition } from '../../steps/schema-step.js';
+import type { Store } from '../port.js';
+import { identifier, isSameName, normaliseSql } from '../sql.js';
 import { tableColumns } from './inspect.js';
-import type { SchemaPlan } from './plan.js';
 
 /** A copy of a store's schema in memory, without rows. */
 type SchemaCopy = Database.Database;
@@ -123,16 +124,6 @@ const blocked = (step: SchemaStepDefinition, what: string, object: string, cause
     `Drop or mend ${object}, then run the same command again; nothing was changed`,
     { cause },
   );
-
-/** What drops the objects of a step, in the order in which `down` does: indexes first, as a column in use stays. */
-export function reverseStatements(step: SchemaStepDefinition, objects: readonly CreatedObject[]): string[] {
-  const named = (kind: string): string[] =>
-    objects.filter((object) => object.kind === kind).map(({ name }) => name);
-  return [
-    ...named('index').map((name) => `DROP INDEX ${identifier(name)}`),
-    ...named('column').map((name) => dropColumnSql(step, name)),
-  ];
-}
 
 /**
  * Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back.

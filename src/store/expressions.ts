@@ -1,9 +1,11 @@
-import type { Backfill } from '../../backfill/define.js';
-import { BackfillError, isSqliteError } from '../../errors.js';
-import type { Key } from '../../ledger/keys.js';
-import { behindSql, keyKind } from './keys.js';
+import type { Backfill } from '../backfill/define.js';
+import { sqlFor } from '../backfill/values.js';
+import { BackfillError, isStoreError } from '../errors.js';
+import type { Key } from '../ledger/keys.js';
+import { keyLiteral } from './keys.js';
+import type { Store } from './port.js';
+import { behindSql, scopeSql } from './rows.js';
 import { identifier } from './sql.js';
-import type { Store } from './store.js';
 
 /** Rows that are tried at once, before one by one. */
 const PAGE = 1000;
@@ -22,14 +24,18 @@ export function explained<Result>(store: Store, backfill: Backfill, act: () => R
 }
 
 /**
- * Says on which row an expression failed, if that is what an error of SQLite's is about. Reads rows until it is found: not while a
+ * Says on which row an expression failed, if that is what the store's error is about. Reads rows until it is found: not while a
  * transaction keeps others out.
  */
 export function explanation(store: Store, backfill: Backfill, error: unknown): BackfillError | undefined {
-  if (!isSqliteError(error) || !/^SQLITE_(?:ERROR|TOOBIG|MISMATCH)/.test(error.code)) return undefined;
+  if (
+    !isStoreError(error) ||
+    !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
+  )
+    return undefined;
   for (const { name: column, value } of backfill.columns) {
     if (value.kind !== 'sql') continue;
-    const key = firstFailure(store, backfill, value.expression);
+    const key = firstFailure(store, backfill, sqlFor(value.expression, store.dialect.engine));
     if (key === undefined) continue;
     return new BackfillError(
       'STEP_INVALID',
@@ -43,27 +49,30 @@ export function explanation(store: Store, backfill: Backfill, error: unknown): B
 
 /** The first key in scope on whose row an expression fails. */
 function firstFailure(store: Store, backfill: Backfill, expression: string): Key | undefined {
-  const [table, key] = [`${identifier(backfill.table)} AS t`, `t.${identifier(backfill.key)}`];
-  const kind = keyKind(store, backfill);
-  const fails = (where: string, ...keys: readonly Key[]): boolean => {
+  const table = `${identifier(backfill.table)} AS t`;
+  const key = store.dialect.keySql(store, backfill);
+  const fails = (where: string): boolean => {
     try {
-      store.get(`SELECT max(typeof((${expression}))) FROM ${table} WHERE ${where}`, ...keys);
+      store.get(`SELECT count((${expression})) FROM ${table} WHERE ${where}`);
       return false;
     } catch (error) {
-      if (isSqliteError(error)) return true;
+      if (isStoreError(error)) return true;
       throw error;
     }
   };
   for (let cursor: Key | null = null; ; ) {
-    const [behind, from] = behindSql(kind, key, cursor);
+    const behind = behindSql(store, backfill, cursor);
     const page: { key: Key }[] = store.allExact(
-      `SELECT ${key} AS key FROM ${table} WHERE ${behind} AND (${backfill.scope}) ORDER BY ${key} LIMIT ${PAGE}`,
-      from,
+      `SELECT ${key} AS key FROM ${table} WHERE ${behind} AND ${scopeSql(backfill, store.dialect)} ORDER BY ${key} LIMIT ${PAGE}`,
     );
     const [first, last] = [page[0]?.key, page.at(-1)?.key];
     if (first === undefined || last === undefined) return undefined;
-    if (fails(`${key} BETWEEN ? AND ? AND (${backfill.scope})`, first, last)) {
-      const found = page.find((row) => fails(`${key} = ?`, row.key));
+    if (
+      fails(
+        `${key} BETWEEN ${keyLiteral(first)} AND ${keyLiteral(last)} AND ${scopeSql(backfill, store.dialect)}`,
+      )
+    ) {
+      const found = page.find((row) => fails(`${key} = ${keyLiteral(row.key)}`));
       if (found) return found.key;
     }
     cursor = last;

@@ -1,5 +1,4 @@
-import type { Store } from '../store/sqlite/store.js';
-import { tableBytes } from './inspect.js';
+import type { Estimate } from '../port.js';
 
 /**
  * Rates by which lock times are foretold, in bytes of the table a millisecond. Measured on a million rows (875 MB) of
@@ -12,19 +11,6 @@ const FULL_INDEX_BYTES_PER_MS = 800_000;
 
 /** Lock time of a statement that only changes the schema, in milliseconds. */
 export const SCHEMA_ONLY_MS = 5;
-
-/** What a statement is expected to cost other writers. */
-export interface Estimate {
-  /** How long the write lock is held, in milliseconds. */
-  readonly lockMs: number;
-  /** Disk needed while it runs, in bytes. */
-  readonly diskBytes: number;
-}
-
-/** What dropping columns is expected to cost: SQLite rewrites the table for each. */
-export function dropColumnEstimate(store: Store, table: string, columns: number): Estimate {
-  return rewriteEstimate(tableBytes(store, table), columns);
-}
 
 /** What rewriting a table so many times is expected to cost. */
 export function rewriteEstimate(bytes: number, times: number): Estimate {

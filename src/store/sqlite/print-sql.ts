@@ -1,7 +1,7 @@
-import type { Backfill } from '../backfill/define.js';
-import { LEDGER_TABLES as T } from '../ledger/tables.js';
-import { plainDerivationSql } from '../store/sqlite/derive.js';
-import { identifier, literal } from '../store/sqlite/sql.js';
+import type { Backfill } from '../../backfill/define.js';
+import { LEDGER_TABLES as T } from '../../ledger/tables.js';
+import { identifier, literal } from '../sql.js';
+import { plainDerivationSql } from './derive.js';
 
 /**
  * The checks as plain SQL for the sqlite3 shell (3.38 or newer), without our functions: texts that only our reader can

@@ -1,0 +1,228 @@
+import type { SqlValue } from '../store/port.js';
+import { compareKeys, type Key } from './keys.js';
+import { Ledger, runConflict } from './ledger.js';
+import type { BatchRecord, Claim, RunRecord, SkipRecord } from './records.js';
+import { LEDGER_TABLES as T } from './tables.js';
+
+/** Ranges of the runs that several processes share. */
+export const RANGES_TABLE = 'umzug_backfill_ranges';
+
+/** Gives each batch its number. */
+export const BATCH_NUMBERS = 'umzug_backfill_batch_numbers';
+
+interface RangeRow {
+  readonly number: number;
+  readonly startKey: Key | null;
+  readonly endKey: Key;
+  readonly cursor: Key | null;
+  readonly isDone: number;
+}
+
+const RANGE_COLUMNS = `number, start_key AS "startKey", end_key AS "endKey", cursor, is_done AS "isDone"`;
+
+/**
+ * A ledger whose runs several processes share: the keys of a run are cut into ranges, and each batch takes one of them for its
+ * transaction by a lock on its row, so that nobody else works on it, and that it is free at once when its process dies. Cursor and counts
+ * stand with the range: a row of the run would be waited for by all.
+ *
+ * @see https://www.postgresql.org/docs/current/sql-select.html#SQL-FOR-UPDATE-SHARE SKIP LOCKED
+ */
+export class SharedLedger extends Ledger {
+  override readonly isShared: boolean = true;
+
+  override beginRun(
+    backfill: string,
+    run: Pick<RunRecord, 'run' | 'kind' | 'startKey' | 'watermark'>,
+    ends: readonly Key[] = [],
+  ): void {
+    super.beginRun(backfill, run);
+    let start: SqlValue = this.store.dialect.toLedger(run.startKey);
+    ends.forEach((key, i) => {
+      const end = this.store.dialect.toLedger(key);
+      this.store.run(
+        `INSERT INTO ${RANGES_TABLE} (backfill, run, number, start_key, end_key, cursor) VALUES (?, ?, ?, ?, ?, ?)`,
+        backfill,
+        run.run,
+        i + 1,
+        start,
+        end,
+        start,
+      );
+      start = end;
+    });
+  }
+
+  override runs(backfill: string): RunRecord[] {
+    const runs = super.runs(backfill);
+    if (runs.length === 0) return runs;
+    const sums = this.store.all<
+      Record<'run' | 'batches' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped', number>
+    >(
+      `SELECT run, sum(batches) AS batches, sum(rows_scanned) AS "rowsScanned", sum(cells_filled) AS "cellsFilled",
+        sum(cells_skipped) AS "cellsSkipped" FROM ${RANGES_TABLE} WHERE backfill = ? GROUP BY run`,
+      backfill,
+    );
+    return runs.map((run) => {
+      const ranges = this.#ranges(backfill, run.run);
+      const open = ranges.find(({ isDone }) => isDone === 0);
+      const share =
+        ranges.length === 0 ? 1 : ranges.filter(({ isDone }) => isDone === 1).length / ranges.length;
+      const cursor = open ? open.cursor : (ranges.at(-1)?.cursor ?? run.cursor);
+      return { ...run, ...sums.find((sum) => sum.run === run.run), cursor, share };
+    });
+  }
+
+  #ranges(backfill: string, run: number): RangeRow[] {
+    return this.store
+      .allExact<RangeRow>(
+        `SELECT ${RANGE_COLUMNS} FROM ${RANGES_TABLE} WHERE backfill = ? AND run = ? ORDER BY number`,
+        backfill,
+        run,
+      )
+      .map((row) => this.#range(row));
+  }
+
+  #range(row: RangeRow): RangeRow {
+    const keys = this.keys(row, ['startKey', 'endKey', 'cursor']);
+    return { ...keys, number: Number(row.number), isDone: Number(row.isDone) };
+  }
+
+  override claim(backfill: string, run: RunRecord, _cursor: Key | null): Claim | 'done' | 'taken' {
+    const free = this.store.getExact<RangeRow>(
+      `SELECT ${RANGE_COLUMNS} FROM ${RANGES_TABLE}
+      WHERE backfill = ? AND run = ? AND is_done = 0 ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED`,
+      backfill,
+      run.run,
+    );
+    if (!free) return this.#hasOpenRange(backfill, run.run) ? 'taken' : 'done';
+    const { number, cursor, endKey } = this.#range(free);
+    return { range: number, cursor, end: endKey };
+  }
+
+  #hasOpenRange(backfill: string, run: number): boolean {
+    const sql = `SELECT 1 AS open FROM ${RANGES_TABLE} WHERE backfill = ? AND run = ? AND is_done = 0 LIMIT 1`;
+    return this.store.get(sql, backfill, run) !== undefined;
+  }
+
+  override finishClaim(backfill: string, run: RunRecord, { range }: Claim): boolean {
+    this.store.run(
+      `UPDATE ${RANGES_TABLE} SET is_done = 1 WHERE backfill = ? AND run = ? AND number = ?`,
+      backfill,
+      run.run,
+      range,
+    );
+    return false; // the next claim tells
+  }
+
+  override settleRun(backfill: string, run: number): boolean {
+    if (this.#hasOpenRange(backfill, run)) return false;
+    if (super.runs(backfill).some((record) => record.run === run && record.status === 'running'))
+      this.finishRun(backfill, run);
+    return true;
+  }
+
+  protected override moveCursor(backfill: string, { range, cursor }: Claim, batch: BatchRecord): void {
+    const { dialect } = this.store;
+    const moved = this.store.run(
+      `UPDATE ${RANGES_TABLE} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
+        cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
+      WHERE backfill = ? AND run = ? AND number = ? AND cursor IS NOT DISTINCT FROM ? AND is_done = 0`,
+      dialect.toLedger(batch.lastKey),
+      batch.rowsScanned,
+      batch.cellsFilled,
+      batch.cellsSkipped,
+      backfill,
+      batch.run,
+      range,
+      dialect.toLedger(cursor),
+    );
+    if (moved !== 1) throw runConflict(backfill);
+  }
+
+  protected override insertBatch(backfill: string, claim: Claim, batch: BatchRecord): void {
+    super.insertBatch(backfill, claim, batch);
+    this.store.run(
+      `UPDATE ${T.batches} SET range_number = ? WHERE backfill = ? AND number = ?`,
+      claim.range,
+      backfill,
+      batch.number,
+    );
+  }
+
+  override nextBatch(_backfill: string): number {
+    return this.store.get<{ number: number }>(`SELECT nextval('${BATCH_NUMBERS}') AS number`)?.number ?? 0;
+  }
+
+  override skipsOfBatch(backfill: string, { number }: Pick<BatchRecord, 'number'>): SkipRecord[] {
+    return this.decoded(
+      `SELECT key, target, reason FROM ${T.skips} WHERE backfill = ? AND batch = ?`,
+      backfill,
+      number,
+    );
+  }
+
+  override removeBatch(backfill: string, number: number): void {
+    const batch = this.batches(backfill).find((record) => record.number === number);
+    const range = this.store.get<{ range: number | null }>(
+      `SELECT range_number AS range FROM ${T.batches} WHERE backfill = ? AND number = ?`,
+      backfill,
+      number,
+    )?.range;
+    if (batch && range !== undefined && range !== null) this.#takeBack(backfill, batch, range);
+    for (const [table, column] of [
+      [T.cells, 'batch'],
+      [T.skips, 'batch'],
+      [T.batches, 'number'],
+    ] as const)
+      this.store.run(`DELETE FROM ${table} WHERE backfill = ? AND ${column} = ?`, backfill, number);
+  }
+
+  /** Puts a range back to where it was before its last batch, so that an `up` after a stopped `down` fills again from there. */
+  #takeBack(backfill: string, batch: BatchRecord, range: number): void {
+    this.store.run(
+      `UPDATE ${T.runs} SET status = 'running', filled_at = NULL WHERE backfill = ? AND run = ?`,
+      backfill,
+      batch.run,
+    );
+    this.store.run(
+      `UPDATE ${RANGES_TABLE} SET is_done = 0, batches = batches - 1, rows_scanned = rows_scanned - ?,
+        cells_filled = cells_filled - ?, cells_skipped = cells_skipped - ?,
+        cursor = coalesce((SELECT e.last_key FROM ${T.batches} AS e WHERE e.backfill = ? AND e.run = ? AND e.range_number = ?
+          AND e.number < ? ORDER BY e.number DESC LIMIT 1), start_key)
+      WHERE backfill = ? AND run = ? AND number = ?`,
+      batch.rowsScanned,
+      batch.cellsFilled,
+      batch.cellsSkipped,
+      backfill,
+      batch.run,
+      range,
+      batch.number,
+      backfill,
+      batch.run,
+      range,
+    );
+  }
+
+  override reconcileRuns(backfill: string): void {
+    const known = new Set(super.runs(backfill).map(({ run }) => run));
+    const batches = this.batches(backfill).sort((a, b) => compareKeys(a.lastKey, b.lastKey));
+    for (const run of new Set(batches.map((batch) => batch.run))) {
+      const last = batches.findLast((batch) => batch.run === run)?.lastKey ?? null;
+      if (!known.has(run)) super.beginRun(backfill, { run, kind: 'first', startKey: null, watermark: last });
+    }
+    const total = (sql: string): string =>
+      `(SELECT coalesce(sum(${sql}), 0) FROM ${T.batches} AS b
+        WHERE b.backfill = g.backfill AND b.run = g.run AND b.range_number = g.number)`;
+    this.store.run(
+      `UPDATE ${RANGES_TABLE} AS g SET batches = ${total('1')}, rows_scanned = ${total('b.rows_scanned')},
+        cells_filled = ${total('b.cells_filled')}, cells_skipped = ${total('b.cells_skipped')}
+      WHERE backfill = ?`,
+      backfill,
+    );
+    this.store.run(`UPDATE ${T.runs} SET status = 'superseded' WHERE backfill = ?`, backfill);
+  }
+
+  protected override tables(): readonly (readonly [string, string])[] {
+    return [[RANGES_TABLE, 'backfill'], ...super.tables()];
+  }
+}

@@ -1,0 +1,29 @@
+import type { Backfill } from '../backfill/define.js';
+import { BackfillError } from '../errors.js';
+import type { Key } from '../ledger/keys.js';
+import { literal } from './sql.js';
+
+/** What a key is made of. */
+export type KeyKind = 'integer' | 'text';
+
+/** A key as SQL. */
+export const keyLiteral = (key: Key): string => (typeof key === 'string' ? literal(key) : String(key));
+
+/**
+ * Insists that a value of the key's column is a key.
+ *
+ * @throws {BackfillError} `KEY_UNSUITABLE`
+ */
+export function asKey(value: unknown, backfill: Backfill): Key {
+  if (typeof value === 'bigint' || typeof value === 'string') return value;
+  throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
+}
+
+/** The error for a key by which batches can not go. */
+export function unsuitable({ name, table, key }: Backfill, reason: string): BackfillError {
+  return new BackfillError(
+    'KEY_UNSUITABLE',
+    `${key} of ${table} can not be the key of ${name}: ${reason}`,
+    'Name a column of integers or texts as `key`, alone in the primary key or in a unique index',
+  );
+}

@@ -1,0 +1,278 @@
+import type { Backfill } from '../backfill/define.js';
+import type { PaceSettings } from '../backfill/pace.js';
+import type { RunOptions } from '../backfill/run-options.js';
+import type { Key } from '../ledger/keys.js';
+import type { BatchRecord, CellsRecord, CreatedObject } from '../ledger/records.js';
+import type { SchemaPlan } from '../schema/plan.js';
+import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
+import type { FilledCells, FillOptions, RevertResult } from './batch.js';
+import type { KeyKind } from './keys.js';
+import type { StoreFiles } from './path.js';
+
+/** A value as a store holds it. */
+export type SqlValue = string | number | bigint | Buffer | null;
+
+/** Size of a store, and what of it is free, in bytes. */
+export interface StoreSize {
+  readonly bytes: number;
+  readonly freeBytes: number;
+  /** Of one page. */
+  readonly pageBytes: number;
+}
+
+/**
+ * An open store: statements, transactions, and by its dialect what differs from engine to engine. All of it is synchronous, with a
+ * server as well: between the statements of a transaction nothing else can slip in. Its lifetime is a command's.
+ *
+ * Placeholders are `?`. A statement that holds SQL of a project's, as a scope, has none: its operators may look the same.
+ */
+export interface Store {
+  /** What a person knows it by: the path of its file, or a URL without its password. */
+  readonly name: string;
+  readonly dialect: Dialect;
+  /** Its files; undefined where a server keeps them. */
+  readonly files: StoreFiles | undefined;
+  /** How large it is. */
+  size(): StoreSize;
+  /** First row as an object, or undefined. Integers are numbers. */
+  get<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined;
+  /** All rows as objects. Integers are numbers. */
+  all<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[];
+  /** All rows as objects, integers as bigint: for keys, which may exceed 2^53. */
+  allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[];
+  /** First row as an object, integers as bigint. */
+  getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined;
+  /** First column of every row. Integers are numbers. */
+  pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Value[];
+  /** Rows one at a time, as arrays, integers as bigint: for results that do not fit in memory. In a snapshot. */
+  iterateExact<Row extends readonly unknown[]>(
+    sql: string,
+    ...parameters: readonly SqlValue[]
+  ): IterableIterator<Row>;
+  /** Runs one statement and returns how many rows it changed. */
+  run(sql: string, ...parameters: readonly SqlValue[]): number;
+  /** Runs a script of statements without parameters: DDL. */
+  exec(sql: string): void;
+  /** Whether this is one statement that compiles here, returns rows, and only reads. */
+  isReading(sql: string): boolean;
+  /** Why this is no statement that compiles here, or undefined when it is one. */
+  compileError(sql: string): Error | undefined;
+  /**
+   * Runs `act` in one transaction that writes. While another process keeps a lock it is tried again, for a bounded time, and this
+   * thread waits.
+   *
+   * `act` is synchronous: after an `await`, statements would run outside the transaction. It may run several times.
+   */
+  write<Result>(act: () => Result): Result;
+  /** As {@link write}, but tried once: it fails when another process keeps a lock for longer than a second. */
+  tryWrite<Result>(act: () => Result): Result;
+  /** Runs `act` on one snapshot of the store: that of the transaction that it is called in, if it is in one. */
+  snapshot<Result>(act: () => Result): Result;
+  /** As {@link snapshot}, of its own, for what awaits, and reads a table once. Nothing else may use this connection meanwhile. */
+  snapshotAcross<Result>(act: () => Promise<Result>): Promise<Result>;
+  /**
+   * Acts while other processes may take part in the same run, where the engine lets them; else simply acts. A run lock that is held
+   * is shared meanwhile, and held alone again behind it.
+   */
+  share<Result>(act: () => Promise<Result>): Promise<Result>;
+  /** Closes the connection. */
+  close(): void;
+}
+
+/** A column of a table. */
+export interface ColumnInfo {
+  readonly name: string;
+  /** As it was declared. */
+  readonly type: string;
+  /** 1 and up for the columns of the primary key, 0 for others. */
+  readonly pk: number;
+  readonly isGenerated: boolean;
+}
+
+/** What a statement is expected to cost other writers. */
+export interface Estimate {
+  /** How long they wait, in milliseconds. */
+  readonly lockMs: number;
+  /** Disk needed while it runs, in bytes. */
+  readonly diskBytes: number;
+}
+
+/** What one batch did. */
+export interface BatchResult extends Omit<BatchRecord, 'number' | 'run' | 'durationMs'> {
+  readonly cells: readonly CellsRecord[];
+  /** Whether no row was left to read behind this batch. */
+  readonly isLast: boolean;
+}
+
+/** Keys from the first to the last. */
+export type KeyRange = readonly [first: Key, last: Key];
+
+/**
+ * A row that is looked at: for each column two bits of `state`, what it holds against what its row derives (0 NULL without a value to
+ * derive, 1 NULL though there is one, 2 the derived value, 3 another).
+ */
+export type ScanRow = readonly [key: Key, state: number, group: unknown, ...values: unknown[]];
+
+/** What rows a fill would find. */
+export interface PlannedRows {
+  readonly rows: number;
+  /** By column, in their order: cells to fill, cells without a value, and bytes of the values to fill. */
+  readonly columns: readonly { readonly fill: number; readonly none: number; readonly bytes: number }[];
+  /** Rows that can't be derived, by reason. */
+  readonly failures: Readonly<Record<string, number>>;
+}
+
+/** Which rows a plan is about. */
+export interface PlannedScope {
+  /** Columns that the table does not have yet, in folded case. */
+  readonly absent: ReadonlySet<string>;
+  /** Behind this key; null for all. */
+  readonly after: Key | null;
+  readonly leavesSkips: boolean;
+}
+
+/** Whether a query uses an index. */
+export type IndexVerdict = 'used' | 'passed over' | 'unused';
+
+/** What a loop of batches goes by: see the `Pacer`. */
+export interface Surroundings {
+  /** Whether others have been at work since it was asked last. Called first thing in a batch's transaction. */
+  hasCompany(): boolean;
+  /** Called between two batches; may wait, and throw when it has waited for too long. */
+  settle(): Promise<void>;
+  /** Ends what was begun. */
+  close(): Promise<void>;
+}
+
+/** What differs from engine to engine. Functions that change anything run inside their caller's transaction. */
+export interface Dialect {
+  /** What people call the engine. */
+  readonly engine: 'SQLite' | 'PostgreSQL';
+  /** Makes the ledger's tables where they are missing. */
+  readonly ledgerDdl: string;
+  /** Drops them. */
+  readonly ledgerDrop: string;
+  /** What to order the ledger's `key` by. */
+  readonly ledgerKeyOrder: string;
+
+  // Its schema
+  hasTable(store: Store, name: string): boolean;
+  hasIndex(store: Store, name: string): boolean;
+  /** All columns of a table, generated and hidden ones too; empty when there is no such table. */
+  tableColumns(store: Store, table: string): ColumnInfo[];
+  /** Triggers of a table that an UPDATE of one of `columns` fires. */
+  updateTriggers(store: Store, table: string, columns: readonly string[]): string[];
+  /** Name of an index with this table and definition, whatever it is called, or undefined. */
+  findIndex(store: Store, step: SchemaStepDefinition, index: IndexDefinition): string | undefined;
+  /** Bytes of a table, without its indexes. */
+  tableBytes(store: Store, table: string): number;
+  /** What dropping columns is expected to cost. */
+  dropColumnEstimate(store: Store, table: string, columns: number): Estimate;
+  /** What an index on columns that are still NULL is expected to cost, in a table of so many bytes. */
+  createIndexEstimate(bytes: number): Estimate;
+  /**
+   * Tries a schema step: forward, an UPDATE that changes nothing, and back. Nothing stays of it.
+   *
+   * @param made what it has made already, when it resumes
+   * @returns warnings: names of objects that will block `down`
+   * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
+   */
+  rehearseUp(
+    store: Store,
+    step: SchemaStepDefinition,
+    plan: SchemaPlan,
+    made: readonly CreatedObject[],
+  ): string[];
+  /** Tries the way back; throws `SCHEMA_BLOCKED` naming the object that stands in the way. */
+  rehearseDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): void;
+  /**
+   * Makes an index. Not inside a transaction.
+   *
+   * @param isDue asked in the transaction in which the index is noted: another process may have made it meanwhile
+   * @param note notes it in the ledger
+   * @param done called in the transaction behind it
+   */
+  makeIndex(store: Store, index: IndexWork, isDue: () => boolean, note: () => void, done: () => void): void;
+  /** Drops an index, and forgets it in the ledger. Not inside a transaction. */
+  dropIndex(store: Store, index: IndexWork, forget: () => void): void;
+  /** Whether a query uses an index. */
+  indexVerdict(store: Store, query: string, table: string, index: string): IndexVerdict;
+
+  // Its keys
+  /** What the key of a backfill is made of; undefined for what can be none. */
+  keyKind(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): KeyKind | undefined;
+  /** Refuses a key by which batches can not go; throws `KEY_UNSUITABLE` with the reason. */
+  checkKey(store: Store, backfill: Backfill): void;
+  /** Refuses a table in which the key of some row is none; throws `KEY_UNSUITABLE`. */
+  checkKeyValues(store: Store, backfill: Backfill): void;
+  /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
+  hasGrowingKeys(store: Store, backfill: Backfill): boolean;
+  /** First and last key of the table, or undefined when it is empty. */
+  keyRange(store: Store, backfill: Backfill): KeyRange | undefined;
+  /** Last keys of the ranges into which the keys behind `start`, up to `end`, are cut for several processes; the last is `end`. */
+  rangeEnds(store: Store, backfill: Backfill, start: Key | null, end: Key): readonly Key[];
+  /** SQL for the key of a row of the table, as `t`: what to order and compare by. */
+  keySql(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): string;
+  /** A key as the ledger has it. */
+  toLedger(key: Key | null): SqlValue;
+  /** A key of the ledger's. */
+  fromLedger(cell: SqlValue): Key | null;
+  /** SQL that makes of the key of a row, as `t`, what the ledger has. */
+  ledgerKeySql(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): string;
+
+  // Its rows
+  /** Prepares a connection for batches; once a run. */
+  prepareFill(store: Store, backfill: Backfill): void;
+  /**
+   * Fills the next rows behind the cursor.
+   *
+   * @returns what was done, or undefined when no row was left
+   * @throws {RefusedUpdate} when a row, or one of several, can not be updated
+   */
+  fillBatch(store: Store, backfill: Backfill, take: FillOptions): BatchResult | undefined;
+  /** Prepares a connection for taking batches back; once a `down`. */
+  prepareRevert(store: Store, backfill: Backfill): void;
+  /**
+   * Sets cells that a batch filled to NULL where they still hold what the row derives.
+   *
+   * @throws {BackfillError} `STEP_DRIFTED` when the declaration has one of the columns no more, `UPDATE_IGNORED`
+   */
+  revertCells(store: Store, backfill: Backfill, cells: FilledCells): RevertResult;
+  /** Cells in scope up to `watermark` that hold their derived value; only of recorded skips, if asked so. */
+  countFound(
+    store: Store,
+    backfill: Backfill,
+    watermark: Key,
+    options?: { readonly onlySkipped?: boolean },
+  ): number;
+  /** The rows in scope of a range of keys, one at a time. In a snapshot. */
+  scanRows(store: Store, backfill: Backfill): (range: KeyRange) => Iterable<ScanRow>;
+  /** Counts what a fill would find, reading only. */
+  planRows(store: Store, backfill: Backfill, scope: PlannedScope): PlannedRows;
+  /** The first rows that a fill would find: of each its key, and the value that each column would hold. */
+  sampleRows(store: Store, backfill: Backfill, scope: PlannedScope, limit: number): SampleRow[];
+  /** The checks as plain SQL for the engine's own shell; undefined where there are none. */
+  readonly verificationSql: ((backfill: Backfill) => string) | undefined;
+
+  // Its neighbours
+  /** What a pace goes by. */
+  readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'rhythm'>;
+  /** Whether another process kept a lock for longer than was waited: trying again may do. */
+  isBusy(error: unknown): boolean;
+  /** Looks after what surrounds a loop of batches. */
+  surroundings(store: Store, backfill: Backfill, options: RunOptions): Surroundings;
+}
+
+/** An index to be made or dropped. */
+export interface IndexWork {
+  readonly name: string;
+  readonly table: string;
+  /** `CREATE INDEX …` or `DROP INDEX …`, without the engine's own additions. */
+  readonly sql: string;
+}
+
+/** A row that a fill would find. */
+export interface SampleRow {
+  readonly key: Key;
+  readonly values: readonly unknown[];
+}

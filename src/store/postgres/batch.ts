@@ -1,0 +1,288 @@
+import type { Backfill } from '../../backfill/define.js';
+import type { Derived } from '../../backfill/process.js';
+import { isPostgresError } from '../../errors.js';
+import { failpoint } from '../../failpoint.js';
+import { packKeys } from '../../ledger/key-runs.js';
+import { packTexts } from '../../ledger/key-texts.js';
+import { compareKeys, type Key } from '../../ledger/keys.js';
+import type { CellsRecord } from '../../ledger/records.js';
+import { LEDGER_TABLES } from '../../ledger/tables.js';
+import { type FillOptions, RefusedUpdate } from '../batch.js';
+import { keyLiteral } from '../keys.js';
+import type { BatchResult, Store } from '../port.js';
+import { anyNullSql, behindSql, isSkippedSql, scopeSql } from '../rows.js';
+import { identifier, literal } from '../sql.js';
+import { derivationSql } from './derive.js';
+import { keyTypeOf, ledgerKeyOf } from './key-type.js';
+import { keySql } from './keys.js';
+import { type RawRow, resolveRaw, valuesSql } from './resolve.js';
+import { recordSkips, type SkippedRow } from './skips.js';
+
+/**
+ * One batch, in one statement: rows are read and derived, the table is updated, and what became of each row comes back, grouped, as
+ * keys. Rows that are left to this program follow in a second one.
+ */
+
+/** Rows of a batch that became the same. */
+interface Group {
+  /** Bits of the columns that were NULL. */
+  readonly wanted: number;
+  /** Bits of the columns that there is a value for. */
+  readonly offered: number;
+  /** Bits of the columns that hold one now. */
+  readonly filled: number;
+  readonly failure: string | null;
+  readonly keys: readonly Key[];
+}
+
+/** Errors that a row can be to blame for: a value out of range or of a wrong form, a constraint, a trigger's RAISE. */
+const isRowsFault = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|39)[0-9A-Z]{3}$/.test(code);
+
+/** SQL for a mask of the columns for which `condition(i)` holds. */
+const maskSql = (backfill: Backfill, condition: (i: number) => string): string =>
+  backfill.columns.map((_, i) => `CASE WHEN ${condition(i)} THEN ${1 << i} ELSE 0 END`).join(' + ');
+
+/**
+ * Fills the next rows behind the cursor. Runs inside its caller's transaction.
+ *
+ * @throws {RefusedUpdate} when a row, or one of several, can not be updated: the transaction is to be rolled back
+ */
+export function fillBatch(store: Store, backfill: Backfill, take: FillOptions): BatchResult | undefined {
+  const where = whereSql(store, backfill, take);
+  // Alone, it is to be known which row it is: an error of the server's names none.
+  const alone = take.limit === 1 ? nextKey(store, backfill, where) : undefined;
+  try {
+    return filled(store, backfill, take, where);
+  } catch (error) {
+    if (!isPostgresError(error) || !isRowsFault(error.code)) throw error;
+    throw new RefusedUpdate(take.limit, { key: alone ?? 0n, code: error.code }, error);
+  }
+}
+
+const whereSql = (
+  store: Store,
+  backfill: Backfill,
+  { cursor, watermark, leavesSkips }: FillOptions,
+): string =>
+  `${behindSql(store, backfill, cursor)} AND ${keySql(store, backfill)} <= ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)}
+    AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}`;
+
+function nextKey(store: Store, backfill: Backfill, where: string): Key | undefined {
+  const key = keySql(store, backfill);
+  return store.getExact<{ k: Key }>(
+    `SELECT ${key} AS k FROM ${identifier(backfill.table)} AS t WHERE ${where} ORDER BY ${key} LIMIT 1`,
+  )?.k;
+}
+
+function filled(
+  store: Store,
+  backfill: Backfill,
+  { watermark, cursor, limit, batch, hasTriggers, refused }: FillOptions,
+  where: string,
+): BatchResult | undefined {
+  const sql = fillSql(store, backfill, where, limit, { cursor, watermark, refused: refused?.key });
+  const found = store.all<FoundGroup>(sql);
+  failpoint('statement', sql);
+  if (found.length === 0) return undefined;
+  const isText = keyTypeOf(store, backfill).kind === 'text';
+  const groups = found.filter(({ raw }) => raw === null).map((row) => groupOf(row, isText));
+  const raws = found.flatMap((row) => rawRows(row, isText));
+  groups.push(...fillRaw(store, backfill, raws, refused?.key));
+  const seen = hasTriggers ? standing(store, backfill, groups) : groups;
+  const keys = seen.flatMap((group) => group.keys).sort(compareKeys);
+  const [firstKey, lastKey] = [keys[0] as Key, keys.at(-1) as Key];
+  const skips = recordSkips(store, backfill, batch, skippedRows(backfill, seen, refused));
+  const { cells, count } = filledCells(backfill, seen, firstKey);
+  const wanted = seen.reduce((sum, group) => sum + bits(group.wanted) * group.keys.length, 0);
+  return {
+    firstKey,
+    lastKey,
+    rowsScanned: keys.length,
+    cellsFilled: count,
+    cellsSkipped: wanted - count,
+    skips,
+    cells,
+    isLast: keys.length < limit,
+  };
+}
+
+interface FoundGroup {
+  readonly wanted: number;
+  readonly offered: number;
+  readonly filled: number;
+  readonly failure: string | null;
+  readonly keys: string;
+  readonly raw: string | null;
+}
+
+function fillSql(
+  store: Store,
+  backfill: Backfill,
+  where: string,
+  limit: number,
+  range: { readonly cursor: Key | null; readonly watermark: Key; readonly refused: Key | undefined },
+): string {
+  const key = keySql(store, backfill);
+  const { kind } = keyTypeOf(store, backfill);
+  const tail = `WHERE ${where} ORDER BY ${key} LIMIT ${limit}`;
+  const offered = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
+  const assignments = backfill.columns.map(
+    ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, r.v${i})`,
+  );
+  const list =
+    kind === 'integer' ? `string_agg(r.k::text, ',' ORDER BY r.k)` : `json_agg(r.k ORDER BY r.k)::text`;
+  return `WITH read_rows AS MATERIALIZED (
+    SELECT k, failure, raw, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS wanted,
+      ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END AS v${i}`).join(', ')}
+    FROM (${derivationSql(store, backfill, { tail })}) AS derived
+  ), updated AS (
+    UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM read_rows AS r
+    WHERE ${key} = r.k AND ${behindSql(store, backfill, range.cursor)} AND ${key} <= ${keyLiteral(range.watermark)}
+      AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})${range.refused === undefined ? '' : ` AND r.k <> ${keyLiteral(range.refused)}`}
+    RETURNING r.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled
+  ), forgotten AS (
+    DELETE FROM ${LEDGER_TABLES.skips} AS s USING read_rows AS r
+    WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${ledgerKeyOf(kind, 'r.k')}
+  )
+  SELECT r.wanted, r.offered, coalesce(u.filled, 0) AS filled, r.failure, ${list} AS keys,
+    CASE WHEN r.is_raw THEN json_agg(r.raw ORDER BY r.k)::text END AS raw
+  FROM (SELECT k, wanted, failure, raw, raw IS NOT NULL AS is_raw, ${offered} AS offered FROM read_rows) AS r
+  LEFT JOIN updated AS u ON u.k = r.k
+  GROUP BY r.wanted, r.offered, coalesce(u.filled, 0), r.failure, r.is_raw`;
+}
+
+const parsedKeys = (keys: string, isText: boolean): Key[] =>
+  isText ? (JSON.parse(keys) as string[]) : keys.split(',').map(BigInt);
+
+const groupOf = ({ wanted, offered, filled: mask, failure, keys }: FoundGroup, isText: boolean): Group => ({
+  wanted,
+  offered,
+  filled: mask & offered,
+  failure,
+  keys: parsedKeys(keys, isText),
+});
+
+interface WantedRaw extends RawRow {
+  readonly wanted: number;
+}
+
+/** Rows that came with what this program needs to derive them. */
+function rawRows({ raw, keys, wanted }: FoundGroup, isText: boolean): WantedRaw[] {
+  if (raw === null) return [];
+  const raws = JSON.parse(raw) as string[];
+  return parsedKeys(keys, isText).map((key, i) => ({ key, raw: raws[i] ?? '', wanted }));
+}
+
+/** Derives and fills rows that were left to this program. */
+function fillRaw(
+  store: Store,
+  backfill: Backfill,
+  rows: readonly WantedRaw[],
+  refused: Key | undefined,
+): Group[] {
+  if (rows.length === 0) return [];
+  const derived = resolveRaw(store, backfill, rows);
+  const offers = rows.map(({ key, wanted }, i) => ({ key, wanted, ...offerOf(derived[i], wanted) }));
+  const due = offers.filter(({ key, offered }) => offered !== 0 && key !== refused);
+  const now = due.length === 0 ? new Map<Key, number>() : updateRaw(store, backfill, due);
+  return offers.map(({ key, wanted, offered, failure }) => ({
+    wanted,
+    offered,
+    filled: (now.get(key) ?? 0) & offered,
+    failure,
+    keys: [key],
+  }));
+}
+
+function offerOf(derived: Derived | undefined, wanted: number) {
+  const values = (derived?.values ?? []).map((value, i) => ((wanted >> i) & 1 ? value : null));
+  const offered = values.reduce<number>((mask, value, i) => (value === null ? mask : mask | (1 << i)), 0);
+  return { values, offered, failure: derived?.failure ?? null };
+}
+
+function updateRaw(
+  store: Store,
+  backfill: Backfill,
+  rows: readonly { readonly key: Key; readonly values: Derived['values'] }[],
+): Map<Key, number> {
+  const assignments = backfill.columns.map(
+    ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, given.v${i})`,
+  );
+  const sql = `UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${valuesSql(store, backfill, rows)}
+    WHERE ${keySql(store, backfill)} = given.k
+    RETURNING given.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled`;
+  const now = store.allExact<{ k: Key; filled: bigint }>(sql);
+  failpoint('statement', sql);
+  return new Map(now.map(({ k, filled: mask }) => [k, Number(mask)]));
+}
+
+/** The same groups by what stands in the table now: a trigger behind the update may have changed it. */
+function standing(store: Store, backfill: Backfill, groups: readonly Group[]): Group[] {
+  const keys = groups
+    .filter(({ offered }) => offered !== 0)
+    .flatMap((group) => group.keys)
+    .sort(compareKeys);
+  if (keys.length === 0) return [...groups];
+  const key = keySql(store, backfill);
+  const now = new Map(
+    store
+      .allExact<{ k: Key; mask: bigint }>(
+        `SELECT ${key} AS k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS mask
+        FROM ${identifier(backfill.table)} AS t WHERE ${key} BETWEEN ${keyLiteral(keys[0] as Key)} AND ${keyLiteral(keys.at(-1) as Key)}`,
+      )
+      .map(({ k, mask }) => [k, Number(mask)] as const),
+  );
+  return groups.flatMap((group) =>
+    group.offered === 0
+      ? [group]
+      : group.keys.map((k) => ({
+          ...group,
+          filled: (now.get(k) ?? 0) & group.offered & group.wanted,
+          keys: [k],
+        })),
+  );
+}
+
+function skippedRows(
+  backfill: Backfill,
+  groups: readonly Group[],
+  refused: FillOptions['refused'],
+): SkippedRow[] {
+  return groups.flatMap(({ keys, failure, wanted, offered, filled: mask }) => {
+    if (failure !== null) return keys.map((key) => ({ key, target: '*', reason: failure }));
+    return keys.flatMap((key): SkippedRow[] => {
+      if (key === refused?.key && offered !== 0) return [{ key, target: '*', reason: refused.code }];
+      return backfill.columns.flatMap(({ name }, i) => {
+        if (!((wanted >> i) & 1) || (mask >> i) & 1) return [];
+        return [{ key, target: name, reason: (offered >> i) & 1 ? 'UPDATE_IGNORED' : 'NO_USABLE_VALUE' }];
+      });
+    });
+  });
+}
+
+const bits = (mask: number): number => (mask === 0 ? 0 : (mask & 1) + bits(mask >> 1));
+
+function filledCells(
+  backfill: Backfill,
+  groups: readonly Group[],
+  firstKey: Key,
+): { cells: CellsRecord[]; count: number } {
+  let count = 0;
+  const masks = new Set(groups.map((group) => group.filled & group.wanted).filter((mask) => mask !== 0));
+  const cells = [...masks].map((mask) => {
+    const keys = groups
+      .filter((group) => (group.filled & group.wanted) === mask)
+      .flatMap((group) => group.keys)
+      .sort(compareKeys);
+    count += keys.length * bits(mask);
+    return {
+      columns: backfill.columns.filter((_, i) => (mask >> i) & 1).map(({ name }) => name),
+      firstKey,
+      keys:
+        typeof firstKey === 'bigint'
+          ? packKeys(keys.map((key) => Number((key as bigint) - firstKey)))
+          : packTexts(keys as string[]),
+    };
+  });
+  return { cells, count };
+}

@@ -1,0 +1,97 @@
+import { type MessagePort, workerData } from 'node:worker_threads';
+import type { Client, QueryArrayConfig } from 'pg';
+import { type Answer, type ClientData, PENDING, type Question, READY } from './client.js';
+
+/**
+ * The thread of a `PostgresClient`: runs its questions on one connection and answers each, waking the thread that waits for it. The
+ * driver is loaded here, so that a project without PostgreSQL need not have it.
+ */
+
+const { port, signal, url, name } = workerData as ClientData & { readonly port: MessagePort };
+
+/** Types of columns by their OID, as `SELECT oid, typname FROM pg_type` tells: those that do not come as text. */
+const OID = {
+  bool: 16,
+  bytea: 17,
+  int8: 20,
+  int2: 21,
+  int4: 23,
+  oid: 26,
+  float4: 700,
+  float8: 701,
+  numeric: 1700,
+};
+
+const integer = (text: string): bigint => BigInt(text);
+
+/** Integers come as bigint, whatever their size, and booleans as 1 and 0: as SQLite has them. */
+const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map<number, (text: string) => unknown>([
+  [OID.bool, (text) => (text === 't' ? 1n : 0n)],
+  [OID.bytea, (text) => Buffer.from(text.slice(2), 'hex')],
+  [OID.int8, integer],
+  [OID.int2, integer],
+  [OID.int4, integer],
+  [OID.oid, integer],
+  [OID.float4, Number],
+  [OID.float8, Number],
+  // Of sums and averages; a column's own is asked for as text where each digit counts.
+  [OID.numeric, (text) => (/^-?\d+$/.test(text) ? BigInt(text) : Number(text))],
+]);
+
+const asIs = (text: string): string => text;
+const types = { getTypeParser: (oid: number) => PARSERS.get(oid) ?? asIs } as unknown as NonNullable<
+  QueryArrayConfig['types']
+>;
+
+let client: Client | undefined;
+
+async function connect(): Promise<Client> {
+  const { default: pg } = await import('pg');
+  const made = new pg.Client({ connectionString: url, application_name: name, keepAlive: true });
+  made.on('error', () => undefined); // the next question is told of it
+  await made.connect();
+  return made;
+}
+
+async function answer({ kind, sql, parameters }: Question): Promise<Answer> {
+  try {
+    if (kind === 'close') {
+      await client?.end();
+      return { rows: [], fields: [], count: 0 };
+    }
+    client ??= await connect();
+    if (kind === 'script') {
+      await client.query(sql);
+      return { rows: [], fields: [], count: 0 };
+    }
+    // The extended protocol: one statement, and no more, whatever it holds.
+    const result = await client.query<unknown[]>({
+      text: sql,
+      values: [...parameters],
+      rowMode: 'array',
+      types,
+      queryMode: 'extended',
+    } as QueryArrayConfig);
+    return {
+      rows: result.rows,
+      fields: result.fields.map((field) => field.name),
+      count: result.rowCount ?? 0,
+    };
+  } catch (error) {
+    return { error: told(error) };
+  }
+}
+
+/** What of an error can be handed from thread to thread. */
+function told(error: unknown): NonNullable<Answer['error']> {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { code } = error as { readonly code?: unknown };
+  return { message: error.message, ...(typeof code === 'string' ? { code } : {}) };
+}
+
+port.on('message', async (question: Question) => {
+  port.postMessage(await answer(question));
+  Atomics.store(signal, PENDING, READY);
+  Atomics.notify(signal, PENDING);
+  if (question.kind === 'close') port.close();
+});

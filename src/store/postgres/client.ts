@@ -1,0 +1,137 @@
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { BackfillError } from '../../errors.js';
+import type { SqlValue } from '../port.js';
+import { type PostgresAddress, shownAddress } from './address.js';
+
+/** Place of the word that says whether an answer is there. */
+export const PENDING = 0;
+
+/** What that word says then. */
+export const READY = 1;
+
+/** What the thread is told when it starts. */
+export interface ClientData {
+  readonly signal: Int32Array<SharedArrayBuffer>;
+  readonly url: string;
+  /** What the server calls the connection. */
+  readonly name: string;
+}
+
+/** What the thread is asked. */
+export interface Question {
+  /** One statement, a script without parameters, or the end. */
+  readonly kind: 'statement' | 'script' | 'close';
+  readonly sql: string;
+  readonly parameters: readonly SqlValue[];
+}
+
+/** What it answers. */
+export interface Answer {
+  readonly rows?: unknown[][];
+  readonly fields?: string[];
+  /** Rows that were changed, or read. */
+  readonly count?: number;
+  readonly error?: { readonly message: string; readonly code?: string };
+}
+
+/** Rows as the driver gives them: integers as bigint. */
+export interface Result {
+  readonly rows: readonly (readonly unknown[])[];
+  readonly fields: readonly string[];
+  readonly count: number;
+}
+
+/** An error of PostgreSQL's, or of the way to it. Its message may quote a row: it is for `cause`, never for a log. */
+export class PostgresError extends Error {
+  override readonly name = 'PostgresError';
+  /** `POSTGRES_` with the SQLSTATE, or with what the operating system calls it. */
+  readonly code: string;
+
+  constructor(message: string, code: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * A connection to PostgreSQL that answers at once: the driver runs on a thread of its own, and this one waits for it. So a batch is
+ * one transaction in which nothing else can slip in, and engine and ledger are the same for a file and for a server.
+ *
+ * The server drops the connection, its locks and its transaction with this process, however that ends.
+ */
+export class PostgresClient {
+  readonly address: PostgresAddress;
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #signal = new Int32Array(new SharedArrayBuffer(4));
+  #isClosed = false;
+
+  /** @param name what the server calls the connection: it tells others whose it is, in 63 bytes */
+  constructor(address: PostgresAddress, name: string) {
+    this.address = address;
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    const data: ClientData = { signal: this.#signal, url: address.url, name };
+    this.#worker = new Worker(new URL('./client-thread.js', import.meta.url), {
+      workerData: { ...data, port: port2 },
+      transferList: [port2],
+    });
+    this.#worker.unref();
+    this.#worker.on('error', () => undefined); // whoever waits for an answer is told
+  }
+
+  /** Runs one statement; `$1` and on stand for the parameters. */
+  query(sql: string, parameters: readonly SqlValue[] = []): Result {
+    const { rows = [], fields = [], count = 0 } = this.#ask({ kind: 'statement', sql, parameters });
+    return { rows, fields, count };
+  }
+
+  /** Runs statements without parameters. */
+  script(sql: string): void {
+    this.#ask({ kind: 'script', sql, parameters: [] });
+  }
+
+  /** Ends the connection. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#ask({ kind: 'close', sql: '', parameters: [] });
+    this.#isClosed = true;
+    this.#port.close();
+    void this.#worker.terminate();
+  }
+
+  #ask(question: Question): Answer {
+    if (this.#isClosed) throw new RangeError('The connection is closed');
+    Atomics.store(this.#signal, PENDING, 0);
+    this.#port.postMessage(question);
+    for (;;) {
+      const answered = receiveMessageOnPort(this.#port) as { readonly message: Answer } | undefined;
+      if (answered) return this.#checked(answered.message);
+      Atomics.wait(this.#signal, PENDING, 0);
+    }
+  }
+
+  #checked(answer: Answer): Answer {
+    const { error } = answer;
+    if (!error) return answer;
+    if (error.code === 'ERR_MODULE_NOT_FOUND') throw driverMissing();
+    const isSqlState = error.code !== undefined && /^[0-9A-Z]{5}$/.test(error.code);
+    // Without a code: the driver says so when the connection is gone.
+    throw new PostgresError(
+      error.message,
+      `POSTGRES_${isSqlState ? error.code : (error.code ?? 'CONNECTION')}`,
+    );
+  }
+
+  /** What a person knows the database by. */
+  get shown(): string {
+    return shownAddress(this.address);
+  }
+}
+
+const driverMissing = (): BackfillError =>
+  new BackfillError(
+    'DRIVER_MISSING',
+    'The driver of PostgreSQL is not installed',
+    'Install it beside this package: npm install pg',
+  );

@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { BackfillError } from '../../errors.js';
+import type { PostgresAddress } from './address.js';
+import { PostgresClient, PostgresError } from './client.js';
+import { needsTryJson, TRY_JSON_DDL } from './try-json.js';
+
+/** Oldest server that is supported, as `server_version_num` has it. */
+const OLDEST = 130_000;
+
+/** A server from which on a statement ends soon after its client: 14. */
+const CHECKS_CLIENT = 140_000;
+
+/** First half of the keys of our advisory locks: `umzg` in ASCII. */
+const LOCK_CLASS = 0x756d7a67;
+
+/**
+ * What this thread has with one database: one connection for the run lock and for the stores that are opened under it, so that a lock
+ * that is lost ends the work as well.
+ */
+export interface Connection {
+  readonly client: PostgresClient;
+  /** Version of the server, as `server_version_num` has it: 150018 is 15.18. */
+  readonly version: number;
+  /** Whether this user could make the temporary functions that an older server needs. */
+  readonly canMakeFunctions: boolean;
+  /** Both halves of the key of the run lock: one for each schema. */
+  readonly lockKey: readonly [number, number];
+  /** How the run lock is held. */
+  lock: 'none' | 'shared' | 'exclusive';
+  users: number;
+}
+
+const connections = new Map<string, Connection>();
+
+/** The connection to a database, made where there is none. To be given back by {@link disconnect}. */
+export function connect(address: PostgresAddress): Connection {
+  let connection = connections.get(address.url);
+  if (!connection) {
+    connection = open(address);
+    connections.set(address.url, connection);
+  }
+  connection.users += 1;
+  return connection;
+}
+
+/** Gives a connection back; the last user closes it. */
+export function disconnect(connection: Connection): void {
+  connection.users -= 1;
+  if (connection.users > 0) return;
+  connections.delete(connection.client.address.url);
+  connection.client.close();
+}
+
+/** What a server calls a connection of this process. */
+export const connectionName = (): string => `umzug-backfill ${process.pid}@${hostname()}`.slice(0, 63);
+
+function open(address: PostgresAddress): Connection {
+  const client = new PostgresClient(address, connectionName());
+  try {
+    client.script(`SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
+      SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_min_messages = 'error';
+      SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0`);
+    const [[version, encoding, schema] = []] = client.query(
+      `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding'), current_schema()`,
+    ).rows;
+    checkServer(Number(version), String(encoding), schema);
+    if (Number(version) >= CHECKS_CLIENT) client.script('SET client_connection_check_interval = 500');
+    const schemaKey = createHash('sha256').update(String(schema)).digest().readInt32BE(0);
+    return {
+      client,
+      version: Number(version),
+      canMakeFunctions: needsTryJson(Number(version)) && makesFunctions(client),
+      lockKey: [LOCK_CLASS, schemaKey],
+      lock: 'none',
+      users: 0,
+    };
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+/** Makes what an older server needs; not every user may, nor can a replica. */
+function makesFunctions(client: PostgresClient): boolean {
+  try {
+    client.script(TRY_JSON_DDL);
+    return true;
+  } catch (error) {
+    if (error instanceof PostgresError && /^POSTGRES_(?:42501|25006|0A000)$/.test(error.code)) return false;
+    throw error;
+  }
+}
+
+function checkServer(version: number, encoding: string, schema: unknown): void {
+  const refuse = (message: string, hint: string): never => {
+    throw new BackfillError('STORE_REFUSED', message, hint);
+  };
+  if (version < OLDEST)
+    refuse(
+      `The server is PostgreSQL ${Math.floor(version / 10_000)}, and 13 is the oldest supported`,
+      'Update the server',
+    );
+  if (encoding !== 'UTF8')
+    refuse(
+      `The database is in ${encoding}, and only UTF8 holds every text`,
+      'Use a database that was created with ENCODING UTF8',
+    );
+  if (schema === null)
+    refuse(
+      'No schema of the search_path exists',
+      'Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"',
+    );
+}

@@ -1,0 +1,121 @@
+import type { Backfill } from '../../backfill/define.js';
+import { sqlFor } from '../../backfill/values.js';
+import type { SqlValue, Store } from '../port.js';
+import { foldCase, identifier, literal } from '../sql.js';
+import { firstOfParts } from './first-of.js';
+import { columnTypes } from './inspect.js';
+import { keySql } from './keys.js';
+
+/**
+ * The SQL that derives a backfill's values, for batches, rollback, verification and dry run alike: each row is read once, in a subquery
+ * whose OFFSET 0 keeps the planner from computing an expression wherever it is named.
+ *
+ * What only this program can judge is left to it: `raw` has what it needs of a row then, and is NULL otherwise. Those are documents that
+ * PostgreSQL's reader knows no answer for, and every row of a `process`.
+ */
+export interface DerivationOptions {
+  /** FROM clause, with the table under the alias `t`. Default: the table alone. */
+  readonly from?: string;
+  /** What follows: WHERE, ORDER BY, LIMIT, on `t`. */
+  readonly tail: string;
+  /** Further columns, by alias: SQL on `t`. */
+  readonly extra?: Readonly<Record<string, string>>;
+  /** Columns of the backfill that the table does not have yet, in folded case: they count as NULL. */
+  readonly absent?: ReadonlySet<string>;
+}
+
+/** What one way to derive values adds. */
+export interface Parts {
+  /** Columns of the inner select, on `t`, each with an alias. */
+  readonly inner: readonly string[];
+  /** Columns of the selects around it, each on those within. */
+  readonly levels?: readonly (readonly string[])[];
+  /** Values, by the number of the column, on both. */
+  readonly values: ReadonlyMap<number, string>;
+  /** SQL that is true for a row that is left to this program. */
+  readonly isRaw?: string;
+  /** What it needs of that: texts. */
+  readonly raw?: readonly string[];
+  /** SQL for the reason of a skip of the whole row, or NULL. */
+  readonly failure?: string;
+}
+
+/** Types of the columns of a backfill, by its order: what a value is made of before it is compared or written. */
+export function targetTypes(store: Store, backfill: Backfill): string[] {
+  const types = columnTypes(store, backfill.table);
+  return backfill.columns.map(({ name }) => types.get(foldCase(name)) ?? 'text');
+}
+
+/**
+ * A SELECT that yields, for each row: `k` the key; for the i-th column `c<i>` its present value and `v<i>`
+ * the value derived for it, of the column's type, NULL when there is none; `failure`, the reason where the row can't be derived at all,
+ * else NULL; `raw`, a JSON array of texts where this program has to derive it, else NULL; and the extra columns.
+ */
+export function derivationSql(store: Store, backfill: Backfill, options: DerivationOptions): string {
+  const { from = `${identifier(backfill.table)} AS t`, tail, extra = {}, absent } = options;
+  const types = targetTypes(store, backfill);
+  const ways = [firstOfParts(store, backfill), expressionParts(backfill), processParts(backfill)];
+  const extras = Object.entries(extra);
+  const inner = [
+    `${keySql(store, backfill)} AS k`,
+    ...backfill.columns.map(({ name }, i) =>
+      absent?.has(foldCase(name)) ? `NULL::${types[i]} AS c${i}` : `t.${identifier(name)} AS c${i}`,
+    ),
+    ...ways.flatMap((way) => way.inner),
+    ...extras.map(([alias, sql]) => `${sql} AS ${alias}`),
+  ];
+  const values = new Map(ways.flatMap((way) => [...way.values]));
+  const failures = ways.flatMap((way) => way.failure ?? []);
+  const raws = ways.flatMap((way) => (way.isRaw === undefined ? [] : [way]));
+  const isRaw = raws.length === 0 ? 'false' : raws.map((way) => `coalesce(${way.isRaw}, false)`).join(' OR ');
+  const failure = failures.length === 0 ? 'NULL::text' : `coalesce(${failures.join(', ')})`;
+  const raw = raws.flatMap((way) => way.raw ?? []);
+  const isWell = `NOT is_raw AND failure IS NULL`;
+  const columns = backfill.columns.map((_, i) => i);
+  return `SELECT k, ${columns.map((i) => `c${i}`).join(', ')},
+    ${columns.map((i) => `CASE WHEN ${isWell} THEN (${values.get(i) ?? 'NULL'})::${types[i]} END AS v${i}`).join(',\n    ')},
+    CASE WHEN NOT is_raw THEN failure END AS failure,
+    ${raw.length === 0 ? 'NULL::text' : `CASE WHEN is_raw THEN json_build_array(${raw.join(', ')})::text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
+  FROM (SELECT *, (${isRaw}) AS is_raw, ${failure} AS failure
+    FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} ${tail}`, ways)}) AS looked_at OFFSET 0) AS judged`;
+}
+
+/** A select with those around it. */
+function nested(inner: string, ways: readonly Parts[]): string {
+  const depth = Math.max(...ways.map(({ levels = [] }) => levels.length));
+  let sql = inner;
+  for (let level = 0; level < depth; level += 1) {
+    const columns = ways.flatMap(({ levels = [] }) => levels[level] ?? []);
+    sql = `SELECT *, ${columns.join(', ')} FROM (${sql}) AS level${level} OFFSET 0`;
+  }
+  return sql;
+}
+
+/** The SQL of `sql()`: the expression itself, read with the row. */
+function expressionParts({ columns }: Backfill): Parts {
+  const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
+  return {
+    inner: ours.map(({ value, i }) => `(${sqlFor(value.expression, 'PostgreSQL')}) AS e${i}`),
+    values: new Map(ours.map(({ i }) => [i, `e${i}`])),
+  };
+}
+
+/** Every row of a `process` is this program's: it gets the key and the columns that are read, as they are. */
+function processParts({ process, key }: Backfill): Parts {
+  if (!process) return { inner: [], values: new Map() };
+  const names = [key, ...process.reads];
+  return {
+    inner: names.map((name, i) => `t.${identifier(name)} AS p${i}`),
+    values: new Map(),
+    isRaw: 'true',
+    raw: names.map((_, i) => `p${i}`),
+  };
+}
+
+/** A value as SQL text of a column's type. */
+export function valueLiteral(value: SqlValue | Uint8Array, type: string): string {
+  if (value === null) return `NULL::${type}`;
+  if (typeof value === 'string') return `${literal(value)}::${type}`;
+  if (value instanceof Uint8Array) return `'\\x${Buffer.from(value).toString('hex')}'::bytea::${type}`;
+  return `${value}::${type}`;
+}

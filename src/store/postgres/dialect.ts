@@ -1,0 +1,79 @@
+import { isPostgresError } from '../../errors.js';
+import type { Dialect } from '../port.js';
+import { fillBatch } from './batch.js';
+import { indexVerdict } from './index-verdict.js';
+import { dropIndex, makeIndex } from './index-work.js';
+import {
+  createIndexEstimate,
+  dropColumnEstimate,
+  findIndex,
+  hasIndex,
+  hasTable,
+  tableBytes,
+  tableColumns,
+  updateTriggers,
+} from './inspect.js';
+import { scanRows } from './judged.js';
+import {
+  checkKey,
+  checkKeyValues,
+  fromLedger,
+  hasGrowingKeys,
+  keyKind,
+  keyRange,
+  keySql,
+  ledgerKeySql,
+  toLedger,
+} from './keys.js';
+import { LEDGER_DDL, LEDGER_DROP } from './ledger-ddl.js';
+import { planRows, sampleRows } from './planned.js';
+import { rehearseDown, rehearseUp } from './rehearse.js';
+import { revertCells } from './revert.js';
+import { countFound, rangeEnds } from './scope.js';
+import { surroundings } from './surroundings.js';
+
+/** Another's lock was waited for too long; two transactions waited for each other, or wrote the same row. */
+const BUSY = /^POSTGRES_(?:55P03|40P01|40001)$/;
+
+/** What is PostgreSQL's own. */
+export const POSTGRES: Dialect = {
+  engine: 'PostgreSQL',
+  ledgerDdl: LEDGER_DDL,
+  ledgerDrop: LEDGER_DROP,
+  ledgerKeyOrder: 'length(key), key',
+  pacing: { targetBatchMs: 200, rhythm: 'load' },
+  hasTable,
+  hasIndex,
+  tableColumns,
+  updateTriggers,
+  findIndex,
+  tableBytes,
+  dropColumnEstimate,
+  createIndexEstimate,
+  rehearseUp,
+  rehearseDown,
+  makeIndex,
+  dropIndex,
+  indexVerdict,
+  keyKind,
+  checkKey,
+  checkKeyValues,
+  hasGrowingKeys,
+  keyRange,
+  rangeEnds,
+  keySql,
+  toLedger,
+  fromLedger,
+  ledgerKeySql,
+  prepareFill: () => undefined,
+  fillBatch,
+  prepareRevert: () => undefined,
+  revertCells,
+  countFound,
+  scanRows,
+  planRows,
+  sampleRows,
+  verificationSql: undefined,
+  isBusy: (error) => isPostgresError(error) && BUSY.test(error.code),
+  surroundings,
+};

@@ -1,0 +1,113 @@
+import type { Backfill } from '../../backfill/define.js';
+import { BackfillError } from '../../errors.js';
+import type { Store } from '../port.js';
+import { foldCase, identifier, literal } from '../sql.js';
+import type { Connection } from './connection.js';
+import type { Parts } from './derive.js';
+import { columnTypes } from './inspect.js';
+import { requirePostgres } from './store.js';
+import { needsTryJson, TRY_JSON } from './try-json.js';
+
+/** Texts up to this length can't be nested too deep, in characters; longer ones have their brackets counted. */
+const SHALLOW_LENGTH = 2000;
+
+/** Deepest nesting that is read. */
+const MAX_DEPTH = 1000;
+
+/**
+ * The SQL of `firstOf()`, in three selects:
+ * 1. the document's text, and what to fall back to;
+ * 2. `d`, the document as jsonb: `{}` for NULL and `''`, NULL where it can't be read, or is left to this program;
+ * 3. values: of each column the first usable member.
+ *
+ * Left to this program (`is_rare`) is what jsonb would read otherwise than it says, or not at all: escapes of half a character, of U+0000
+ * and of ASCII (in a name they hide what it is), a name that is looked for and stands there twice (jsonb keeps the last), texts nested too
+ * deep for the server's stack, and Python's NaN and Infinity. All are told by plain searches, which cost little beside the reading.
+ *
+ * @see https://www.postgresql.org/docs/current/datatype-json.html
+ */
+export function firstOfParts(store: Store, backfill: Backfill): Parts {
+  const ours = backfill.columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
+  if (ours.length === 0) return { inner: [], values: new Map() };
+  const types = columnTypes(store, backfill.table);
+  const documents = [...new Set(ours.map(({ value }) => value.document))];
+  const isBinary = documents.map((name) => types.get(foldCase(name)) === 'jsonb');
+  const tried = triedSql(requirePostgres(store).connection);
+  const inner = [
+    ...documents.map((name, n) => `t.${identifier(name)}${isBinary[n] ? '' : '::text'} AS x${n}`),
+    ...ours.map(
+      ({ value, i }) =>
+        `${textSql(`t.${identifier(value.fallback)}`, types.get(foldCase(value.fallback)))} AS f${i}`,
+    ),
+  ];
+  const namesOf = (document: string): string[] => [
+    ...new Set(ours.filter(({ value }) => value.document === document).flatMap(({ value }) => value.names)),
+  ];
+  const unread = documents.map((_, n) => n).filter((n) => !isBinary[n]);
+  return {
+    inner,
+    levels: [
+      documents.map((name, n) => `${isBinary[n] ? 'false' : rareSql(`x${n}`, namesOf(name))} AS rare${n}`),
+      documents.map(
+        (_, n) => `${isBinary[n] ? `coalesce(x${n}, '{}'::jsonb)` : documentSql(n, tried)} AS d${n}`,
+      ),
+    ],
+    values: new Map(
+      ours.map(({ value, i }) => [
+        i,
+        valueSql(`d${documents.indexOf(value.document)}`, value.names, `f${i}`),
+      ]),
+    ),
+    ...(unread.length > 0
+      ? {
+          isRaw: unread.map((n) => `rare${n} OR (d${n} IS NULL AND x${n} ~ 'NaN|Infinity')`).join(' OR '),
+          failure: `CASE WHEN ${unread.map((n) => `d${n} IS NULL`).join(' OR ')} THEN ${literal('DOCUMENT_UNREADABLE')} END`,
+        }
+      : { failure: 'NULL::text' }),
+    raw: [...documents.map((_, n) => `x${n}${isBinary[n] ? '::text' : ''}`), ...ours.map(({ i }) => `f${i}`)],
+  };
+}
+
+/** A column's value as text; a time as ISO-8601, in UTC where it knows its offset. */
+function textSql(column: string, type = 'text'): string {
+  const time = `'YYYY-MM-DD"T"HH24:MI:SS.US`;
+  if (type.startsWith('timestamp') && type.endsWith('with time zone'))
+    return `CASE WHEN isfinite(${column}) THEN to_char(${column} AT TIME ZONE 'UTC', ${time}"Z"') END`;
+  if (type.startsWith('timestamp'))
+    return `CASE WHEN isfinite(${column}) THEN to_char(${column}, ${time}') END`;
+  return `${column}::text`;
+}
+
+function rareSql(text: string, names: readonly string[]): string {
+  const twice = names.map((name) => `split_part(${text}, ${literal(`"${name}"`)}, 3) <> ''`);
+  return `(CASE WHEN ${text} IS NULL OR ${text} = '' THEN false
+      WHEN strpos(${text}, '\\u') > 0 AND ${text} ~ '\\\\u(00[0-7]|[dD][89a-fA-F])' THEN true
+      WHEN length(${text}) > ${SHALLOW_LENGTH} AND length(${text}) - length(translate(${text}, '[{', '')) > ${MAX_DEPTH} THEN true
+      ELSE ${twice.join(' OR ')} END)`;
+}
+
+const documentSql = (n: number, tried: (text: string) => string): string =>
+  `CASE WHEN x${n} IS NULL OR x${n} = '' THEN '{}'::jsonb WHEN rare${n} THEN NULL ELSE ${tried(`x${n}`)} END`;
+
+/** SQL that makes jsonb of a text, or NULL where it is none. */
+function triedSql({ version, canMakeFunctions }: Connection): (text: string) => string {
+  if (!needsTryJson(version))
+    return (text) => `CASE WHEN pg_input_is_valid(${text}, 'jsonb') THEN ${text}::jsonb END`;
+  if (canMakeFunctions) return (text) => `${TRY_JSON}(${text})`;
+  throw new BackfillError(
+    'STORE_REFUSED',
+    'This user may not make a temporary function, without which PostgreSQL before 16 can not tell which texts are JSON',
+    'Let it: GRANT TEMPORARY ON DATABASE … TO …; a replica has none',
+  );
+}
+
+function valueSql(document: string, names: readonly string[], fallback: string): string {
+  return `coalesce(${names.map((name) => usableSql(document, literal(name))).join(',\n      ')}, nullif(${fallback}, ''))`;
+}
+
+/** The usable value of one member, or NULL: a double could not hold a number beyond these. */
+function usableSql(document: string, name: string): string {
+  return `CASE jsonb_typeof(${document} -> ${name}) WHEN 'string' THEN nullif(${document} ->> ${name}, '')
+        WHEN 'number' THEN CASE WHEN abs((${document} ->> ${name})::numeric) BETWEEN 5e-324 AND 1.7976931348623157e308
+          THEN ${document} ->> ${name} END END`;
+}

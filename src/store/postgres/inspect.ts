@@ -1,0 +1,144 @@
+import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
+import type { ColumnInfo, Estimate, Store } from '../port.js';
+import { foldCase, identifier, normaliseSql } from '../sql.js';
+
+// A name is the table that the search path finds first: what an unqualified name in a statement means.
+
+/** The relation that an unqualified name means, as SQL; takes the name. */
+export const NAMED = 'to_regclass(quote_ident(?))';
+
+/** A table with its partitions and whatever inherits from it: an UPDATE of the table reaches them all. Takes the table's name. */
+export const TREE = `WITH RECURSIVE tree (oid) AS (
+  SELECT ${NAMED}::oid UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
+
+/** Places for a list of values in SQL; for an empty one a list that holds nothing. */
+export const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ') || 'NULL';
+
+/** Whether the store has a table (not a view) of this name. */
+export const hasTable = (store: Store, name: string): boolean =>
+  store.get(`SELECT 1 FROM pg_class WHERE oid = ${NAMED} AND relkind IN ('r', 'p')`, name) !== undefined;
+
+/** Whether the store has an index of this name that is complete. */
+export const hasIndex = (store: Store, name: string): boolean =>
+  store.get(
+    `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indexrelid = c.oid
+    WHERE c.relname = ? AND n.nspname = ANY (current_schemas(true)) AND i.indisvalid`,
+    name,
+  ) !== undefined;
+
+/** By the catalog. A type is written as PostgreSQL writes it: `character varying(40)`. */
+export function tableColumns(store: Store, table: string): ColumnInfo[] {
+  return store
+    .all<{ name: string; type: string; pk: number; isGenerated: number }>(
+      `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, (a.attgenerated <> '') AS "isGenerated",
+        coalesce((SELECT array_position(k.conkey, a.attnum) FROM pg_constraint AS k
+          WHERE k.conrelid = a.attrelid AND k.contype = 'p'), 0) AS pk
+      FROM pg_attribute AS a WHERE a.attrelid = ${NAMED} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
+      table,
+    )
+    .map(({ isGenerated, ...column }) => ({ ...column, isGenerated: Boolean(isGenerated) }));
+}
+
+/** The type of each column, by its name in folded case. */
+export const columnTypes = (store: Store, table: string): Map<string, string> =>
+  new Map(tableColumns(store, table).map(({ name, type }) => [foldCase(name), type]));
+
+/**
+ * Triggers of a table or its partitions that an UPDATE of one of `columns` fires, and rules that rewrite an UPDATE. Without those
+ * that keep foreign keys.
+ */
+export function updateTriggers(store: Store, table: string, columns: readonly string[]): string[] {
+  return store.pluck<string>(
+    `${TREE}
+    SELECT t.tgname AS name FROM pg_trigger AS t JOIN tree ON tree.oid = t.tgrelid
+    WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 16) <> 0
+      AND (t.tgattr::text = '' OR EXISTS (SELECT 1 FROM pg_attribute AS a
+        WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr) AND a.attname IN (${places(columns)})))
+    UNION
+    SELECT r.rulename FROM pg_rewrite AS r
+    WHERE r.ev_class = ${NAMED} AND r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')
+    ORDER BY name`,
+    table,
+    ...columns,
+    table,
+  );
+}
+
+/** One column of an index. */
+interface IndexColumn {
+  readonly index: string;
+  /** Null for an expression. */
+  readonly name: string | null;
+  /** Whether it is a part of the key that is ordered as CREATE INDEX orders when nothing is said. */
+  readonly isPlain: number;
+  readonly condition: string | null;
+}
+
+/** Name of an index with this table and definition, whatever it is called, or undefined. */
+export function findIndex(
+  store: Store,
+  { table }: SchemaStepDefinition,
+  wanted: IndexDefinition,
+): string | undefined {
+  // YugabyteDB's trees are called lsm.
+  const columns = store.all<IndexColumn>(
+    `SELECT c.relname AS index, a.attname AS name, pg_get_expr(i.indpred, i.indrelid) AS condition,
+      (k.at < i.indnkeyatts AND (i.indoption[k.at] & 3) = 0 AND i.indcollation[k.at] = a.attcollation
+        AND coalesce(o.opcdefault, true)) AS "isPlain"
+    FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
+      CROSS JOIN LATERAL generate_series(0, i.indnatts - 1) AS k (at)
+      LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.at]
+      LEFT JOIN pg_opclass AS o ON o.oid = i.indclass[k.at]
+    WHERE i.indrelid = ${NAMED} AND i.indisvalid AND NOT i.indisunique AND NOT i.indisexclusion
+      AND m.amname IN ('btree', 'lsm') ORDER BY c.relname, k.at`,
+    table,
+  );
+  return [...new Set(columns.map(({ index }) => index))].find((index) => {
+    const own = columns.filter((column) => column.index === index);
+    const isSameList =
+      own.length === wanted.columns.length &&
+      own.every(({ name, isPlain }, i) => Boolean(isPlain) && name === wanted.columns[i]);
+    return isSameList && isSameCondition(store, table, own[0]?.condition ?? undefined, wanted.where);
+  });
+}
+
+/** Whether two conditions of partial indexes are the same, of which PostgreSQL writes a standing one in its own way. */
+function isSameCondition(
+  store: Store,
+  table: string,
+  standing: string | undefined,
+  wanted: string | undefined,
+): boolean {
+  if (standing === undefined || wanted === undefined) return standing === wanted;
+  if (normaliseSql(standing) === normaliseSql(`(${wanted})`)) return true;
+  const plan = planBy(store, table, wanted);
+  return plan !== undefined && plan === planBy(store, table, standing);
+}
+
+/**
+ * How a table is read by a condition: PostgreSQL itself takes the casts, parentheses and quotes away in which two may differ. Where
+ * it leaves a condition out, as an index has it already, the two are equal by that index.
+ */
+function planBy(store: Store, table: string, condition: string): string | undefined {
+  const query = `SELECT 1 FROM ${identifier(table)} WHERE (\n${condition}\n)`; // it may end in a comment
+  if (store.compileError(query)) return undefined;
+  return store.pluck<string>(`EXPLAIN (VERBOSE, COSTS OFF) ${query}`).join('\n');
+}
+
+/** Bytes of the pages that a table and its partitions occupy, without their indexes. */
+export function tableBytes(store: Store, table: string): number {
+  const row = store.get<{ bytes: number }>(
+    `${TREE} SELECT coalesce(sum(pg_table_size(tree.oid)), 0)::bigint AS bytes FROM tree WHERE tree.oid IS NOT NULL`,
+    table,
+  );
+  return Number(row?.bytes ?? 0);
+}
+
+/** Lock time of a statement that only changes the catalog, in milliseconds. */
+const CATALOG_ONLY_MS = 5;
+
+/** What dropping columns is expected to cost: PostgreSQL marks them as dropped, and leaves the rows as they are. */
+export const dropColumnEstimate = (): Estimate => ({ lockMs: CATALOG_ONLY_MS, diskBytes: 0 });
+
+/** What an index on columns that are still NULL is expected to cost: made concurrently, it keeps no writer waiting. */
+export const createIndexEstimate = (): Estimate => ({ lockMs: CATALOG_ONLY_MS, diskBytes: 0 });

@@ -1,0 +1,70 @@
+import type { Backfill } from '../../backfill/define.js';
+import type { Key } from '../../ledger/keys.js';
+import { keyLiteral } from '../keys.js';
+import type { KeyRange, ScanRow, Store } from '../port.js';
+import { scopeSql } from '../rows.js';
+import { identifier } from '../sql.js';
+import { derivationSql } from './derive.js';
+import { keySql } from './keys.js';
+import { stateSql, statesOf } from './resolve.js';
+
+/** Rows that wait, at most, before those among them that are left to this program are judged. */
+const PAGE = 1000;
+
+type Found = readonly [key: Key, state: bigint, raw: string | null, ...extra: unknown[]];
+
+/**
+ * The rows of a WHERE clause, one at a time, each with how its cells stand. In a snapshot.
+ *
+ * @param extra further columns, by alias: SQL on the row as `t`
+ */
+export function* judgedRows(
+  store: Store,
+  backfill: Backfill,
+  where: string,
+  extra: Readonly<Record<string, string>> = {},
+): Generator<readonly [key: Key, state: number, ...extra: unknown[]]> {
+  const names = Object.keys(extra);
+  const sql = `SELECT k, ${stateSql(
+    backfill,
+    (i) => `c${i}`,
+    (i) => `v${i}`,
+  )}, raw${names.map((name) => `, ${name}`).join('')}
+    FROM (${derivationSql(store, backfill, { tail: where, extra })}) AS derived`;
+  let page: Found[] = [];
+  for (const row of store.iterateExact<Found>(sql)) {
+    page.push(row);
+    if (page.length < PAGE) continue;
+    yield* judged(store, backfill, page);
+    page = [];
+  }
+  yield* judged(store, backfill, page);
+}
+
+function* judged(
+  store: Store,
+  backfill: Backfill,
+  page: readonly Found[],
+): Generator<readonly [key: Key, state: number, ...extra: unknown[]]> {
+  const raws = page.flatMap(([key, , raw]) => (raw === null ? [] : [{ key, raw }]));
+  const states = raws.length === 0 ? new Map<Key, number>() : statesOf(store, backfill, raws);
+  for (const [key, state, , ...extra] of page) yield [key, states.get(key) ?? Number(state), ...extra];
+}
+
+/** The rows in scope of a range of keys, derived and compared by the server, so that only what it can't judge leaves it. */
+export function scanRows(store: Store, backfill: Backfill): (range: KeyRange) => Iterable<ScanRow> {
+  const { checks, columns } = backfill;
+  const group = checks.groupBy === undefined ? 'NULL::text' : `t.${identifier(checks.groupBy)}::text`;
+  const values = checks.areTimestamps
+    ? columns.map(({ name }, i) => [`u${i}`, `t.${identifier(name)}::text`] as const)
+    : [];
+  const extra = Object.fromEntries([['g', group], ...values]);
+  const key = keySql(store, backfill);
+  return ([first, last]) =>
+    judgedRows(
+      store,
+      backfill,
+      `WHERE ${scopeSql(backfill, store.dialect)} AND ${key} BETWEEN ${keyLiteral(first)} AND ${keyLiteral(last)}`,
+      extra,
+    ) as Iterable<ScanRow>;
+}

@@ -1,0 +1,19 @@
+import type { Backfill } from '../../backfill/define.js';
+import type { KeyKind } from '../keys.js';
+import type { Store } from '../port.js';
+import { foldCase } from '../sql.js';
+import { columnTypes } from './inspect.js';
+import { keyKind } from './keys.js';
+
+/** What the key of a backfill is made of, and its column's type; it has been checked by now. */
+export function keyTypeOf(
+  store: Store,
+  backfill: Pick<Backfill, 'table' | 'key'>,
+): { readonly kind: KeyKind; readonly type: string } {
+  const type = columnTypes(store, backfill.table).get(foldCase(backfill.key)) ?? 'text';
+  return { kind: keyKind(store, backfill) ?? 'text', type };
+}
+
+/** SQL that makes of a key what the ledger has: an integer's digits, a text behind an apostrophe. */
+export const ledgerKeyOf = (kind: KeyKind, sql: string): string =>
+  kind === 'integer' ? `${sql}::text` : `('''' || ${sql}::text)`;

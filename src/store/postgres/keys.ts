@@ -1,0 +1,171 @@
+import type { Backfill } from '../../backfill/define.js';
+import type { Key } from '../../ledger/keys.js';
+import { asKey, type KeyKind, unsuitable } from '../keys.js';
+import type { KeyRange, SqlValue, Store } from '../port.js';
+import { identifier } from '../sql.js';
+import { NAMED } from './inspect.js';
+
+type KeyOf = Pick<Backfill, 'table' | 'key'>;
+
+/** Types of keys, as PostgreSQL writes them. The order of UUIDs is that of their texts. */
+const KINDS: Readonly<Record<string, KeyKind>> = {
+  smallint: 'integer',
+  integer: 'integer',
+  bigint: 'integer',
+  text: 'text',
+  'character varying': 'text',
+  uuid: 'text',
+};
+
+/** What the catalog says of a key's column, with one of the indexes that make it unique. */
+interface KeyFacts {
+  /** Without its length. */
+  readonly type: string;
+  /** Whether its own collation orders texts by their bytes. */
+  readonly isBytewise: number;
+  /** Whether there is such an index. */
+  readonly isUnique: number;
+  /** Whether that has the column's own collation. */
+  readonly isAlike: number;
+  /** The index's collation if it is one of PostgreSQL's own that orders texts by their bytes, else null. */
+  readonly collation: string | null;
+}
+
+/** What is known of keys: a store asks once, and again when a backfill is checked, as a step before it may have changed the table. */
+const known = new WeakMap<Store, Map<string, readonly KeyFacts[]>>();
+
+function factsOf(store: Store, { table, key }: KeyOf): readonly KeyFacts[] {
+  const facts = known.get(store) ?? new Map<string, readonly KeyFacts[]>();
+  known.set(store, facts);
+  const name = JSON.stringify([table, key]);
+  const found = facts.get(name) ?? ask(store, table, key);
+  if (found.length > 0) facts.set(name, found);
+  return found;
+}
+
+/**
+ * Bytes decide in the collations of C and POSIX, in C.UTF-8, where they are in the order of code points, and in all that PostgreSQL
+ * brings along itself since version 17. The collation `default` is the database's.
+ *
+ * @see https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
+ */
+const ask = (store: Store, table: string, key: string): KeyFacts[] =>
+  store.all<KeyFacts>(
+    `WITH collations AS (
+      SELECT l.oid, l.collname, l.collnamespace, (w.provider = 'b'
+        OR w.provider = 'c' AND w.locale ~* '^(c|posix|c[.]utf-?8)$') IS TRUE AS "isBytewise"
+      FROM pg_collation AS l CROSS JOIN (SELECT coalesce(to_json(d) ->> 'datlocprovider', 'c') AS provider,
+          d.datcollate::text AS locale FROM pg_database AS d WHERE d.datname = current_database()) AS d
+        CROSS JOIN LATERAL (SELECT CASE l.collprovider WHEN 'd' THEN d.provider ELSE l.collprovider::text END AS provider,
+          CASE l.collprovider WHEN 'd' THEN d.locale ELSE l.collcollate::text END AS locale) AS w)
+    SELECT format_type(a.atttypid, NULL) AS type, coalesce(own."isBytewise", false) AS "isBytewise",
+      i.indexrelid IS NOT NULL AS "isUnique", coalesce(i.indcollation[0] = a.attcollation, false) AS "isAlike",
+      CASE WHEN x."isBytewise" AND x.collnamespace = 'pg_catalog'::regnamespace THEN x.collname END AS collation
+    FROM pg_attribute AS a LEFT JOIN collations AS own ON own.oid = a.attcollation
+      LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
+        AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
+      LEFT JOIN collations AS x ON x.oid = i.indcollation[0]
+    WHERE a.attrelid = ${NAMED} AND a.attname = ? AND a.attnum > 0 AND NOT a.attisdropped
+    ORDER BY i.indisprimary DESC NULLS LAST, i.indexrelid`,
+    table,
+    key,
+  );
+
+/**
+ * How texts of the key are to be compared so that it goes by their bytes, by an index if there is one: undefined by the column's own
+ * collation, else by that of this name. Null where no index does.
+ */
+function collationOf(facts: readonly KeyFacts[]): string | null | undefined {
+  if (facts.some(({ isBytewise, isAlike }) => isBytewise === 1 && isAlike === 1)) return undefined;
+  return facts.find(({ collation }) => collation !== null)?.collation ?? null;
+}
+
+/** What the key of a backfill is made of, by the type of its column; undefined for any other. */
+export const keyKind = (store: Store, backfill: KeyOf): KeyKind | undefined =>
+  KINDS[factsOf(store, backfill)[0]?.type ?? ''];
+
+/** SQL for the key of a row of the table, as `t`: what to order and compare by. */
+export function keySql(store: Store, backfill: KeyOf): string {
+  const column = `t.${identifier(backfill.key)}`;
+  const facts = factsOf(store, backfill);
+  if (!isCollated(facts)) return column;
+  const collation = collationOf(facts);
+  return collation === undefined ? column : `${column} COLLATE ${identifier(collation ?? 'C')}`;
+}
+
+/** Whether a key's order hangs on a collation. */
+const isCollated = ([facts]: readonly KeyFacts[]): boolean =>
+  facts !== undefined && facts.type !== 'uuid' && KINDS[facts.type] === 'text';
+
+/** SQL that makes of the key of a row, as `t`, what the ledger has: see {@link toLedger}. */
+export function ledgerKeySql(store: Store, backfill: KeyOf): string {
+  const key = `(${keySql(store, backfill)})::text`;
+  return keyKind(store, backfill) === 'text' ? `('''' || ${key})` : key;
+}
+
+/** A key as the ledger has it: an integer in digits, a text behind an apostrophe. */
+export const toLedger = (key: Key | null): SqlValue =>
+  typeof key === 'string' ? `'${key}` : key === null ? null : String(key);
+
+/** A key of the ledger's. */
+export function fromLedger(cell: SqlValue): Key | null {
+  if (cell === null) return null;
+  const text = String(cell);
+  if (text.startsWith("'")) return text.slice(1);
+  return /^-?\d+$/.test(text) ? BigInt(text) : text; // a damaged one: its row contradicts the others
+}
+
+/**
+ * Refuses a key by which batches can not go: they need each row's key to be another, and in an order that this program
+ * shares with PostgreSQL.
+ *
+ * @throws {BackfillError} `KEY_UNSUITABLE` with the reason
+ */
+export function checkKey(store: Store, backfill: Backfill): void {
+  known.delete(store);
+  const facts = factsOf(store, backfill);
+  if (!facts.some(({ isUnique }) => isUnique === 1))
+    throw unsuitable(backfill, 'it is not the only column of the primary key or of a unique index');
+  if (isInherited(store, backfill))
+    throw unsuitable(
+      backfill,
+      'other tables inherit from this one, and rows of theirs may have the same key',
+    );
+  if (keyKind(store, backfill) === undefined)
+    throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
+  if (isCollated(facts) && collationOf(facts) === null) throw unsuitable(backfill, 'its collation is not C');
+}
+
+/** Whether a table without partitions has heirs: their rows are read with its own, and its indexes know nothing of them. */
+const isInherited = (store: Store, { table }: KeyOf): boolean =>
+  store.get(
+    `SELECT 1 FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE c.oid = ${NAMED} AND c.relkind = 'r' LIMIT 1`,
+    table,
+  ) !== undefined;
+
+/**
+ * Refuses a table in which the key of some row is none: NULL. The column's type leaves nothing else.
+ *
+ * @throws {BackfillError} `KEY_UNSUITABLE`
+ */
+export function checkKeyValues(store: Store, backfill: Backfill): void {
+  const { table, key } = backfill;
+  const sql = `SELECT 1 FROM ${identifier(table)} WHERE ${identifier(key)} IS NULL LIMIT 1`;
+  if (store.get(sql) !== undefined)
+    throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
+}
+
+/** Whether the table's keys only grow: the numbers of a sequence do not become visible in their order. */
+export const hasGrowingKeys = (): boolean => false;
+
+/** First and last key of the table, or undefined when it is empty. */
+export function keyRange(store: Store, backfill: Backfill): KeyRange | undefined {
+  const key = keySql(store, backfill);
+  const end = (direction: 'ASC' | 'DESC'): unknown =>
+    store.getExact<{ key: unknown }>(
+      `SELECT ${key} AS key FROM ${identifier(backfill.table)} AS t
+      WHERE t.${identifier(backfill.key)} IS NOT NULL ORDER BY ${key} ${direction} LIMIT 1`,
+    )?.key;
+  const last = end('DESC');
+  return last === undefined ? undefined : [asKey(end('ASC'), backfill), asKey(last, backfill)];
+}

@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BackfillError } from '../../errors.js';
+import type { LockHolder, LockState } from '../../ledger/run-lock.js';
+import { holderText } from '../../ledger/run-lock.js';
+import type { HeldLock, SiteLockOptions } from '../site.js';
+import type { PostgresAddress } from './address.js';
+import { type Connection, connect, disconnect } from './connection.js';
+import { refusePooler } from './pooler.js';
+
+/** Pause between two tries, in milliseconds: by chance, so that rivals do not meet again and again. */
+const POLL_MS = { least: 30, most: 120 };
+
+const call = ({ client, lockKey }: Connection, name: string): boolean =>
+  client.query(`SELECT ${name}(${lockKey.join(', ')})`).rows[0]?.[0] === 1n;
+
+const tryExclusive = (connection: Connection): boolean => call(connection, 'pg_try_advisory_lock');
+const tryShared = (connection: Connection): boolean => call(connection, 'pg_try_advisory_lock_shared');
+const unlockExclusive = (connection: Connection): boolean => call(connection, 'pg_advisory_unlock');
+const unlockShared = (connection: Connection): boolean => call(connection, 'pg_advisory_unlock_shared');
+
+const pollPause = (): Promise<void> => sleep(POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least));
+
+/**
+ * Takes the run lock: an advisory lock of the session, which the server drops with it. Alone for DDL and verification; where whoever
+ * holds it shares it while ranges are filled, `join` takes part in that.
+ *
+ * @see https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+ * @throws {BackfillError} `RUN_LOCKED`, `POOLER_REFUSED`, a `STORE_…` code
+ */
+export async function acquireLock(
+  address: PostgresAddress,
+  { timeoutMs, onWait, join }: SiteLockOptions,
+): Promise<HeldLock> {
+  const connection = connect(address);
+  try {
+    refusePooler(connection);
+    let giveUpAt = performance.now() + timeoutMs;
+    let hasTold = false;
+    while (!tryExclusive(connection)) {
+      if (join && (await joined(connection, join))) giveUpAt = performance.now() + timeoutMs;
+      else {
+        if (performance.now() >= giveUpAt) throw runLocked(holderOf(connection));
+        if (!hasTold) onWait?.(holderOf(connection));
+        hasTold = true;
+      }
+      await pollPause();
+    }
+    connection.lock = 'exclusive';
+    return {
+      release: () => {
+        if (connection.lock === 'exclusive') unlockExclusive(connection);
+        connection.lock = 'none';
+        disconnect(connection);
+      },
+    };
+  } catch (error) {
+    disconnect(connection);
+    throw error;
+  }
+}
+
+/** Takes part in what others do, if they let others; returns whether there was anything to do. */
+async function joined(connection: Connection, join: () => Promise<boolean>): Promise<boolean> {
+  if (!tryShared(connection)) return false;
+  connection.lock = 'shared';
+  try {
+    return await join();
+  } finally {
+    connection.lock = 'none';
+    unlockShared(connection);
+  }
+}
+
+/**
+ * Acts with the lock shared, and holds it alone again behind it, if it was so before: whoever else takes part has then come to an end,
+ * or died.
+ */
+export async function shareLock<Result>(connection: Connection, act: () => Promise<Result>): Promise<Result> {
+  if (connection.lock !== 'exclusive') return await act();
+  while (!tryShared(connection)) await pollPause(); // at once: this session may hold both
+  unlockExclusive(connection);
+  connection.lock = 'shared';
+  try {
+    return await act();
+  } finally {
+    unlockShared(connection);
+    connection.lock = 'none';
+    while (!tryExclusive(connection)) await pollPause();
+    connection.lock = 'exclusive';
+  }
+}
+
+/** Who holds the lock, or undefined when it is free by now. */
+function holderOf({ client, lockKey }: Connection): LockHolder | undefined {
+  const [[name, since] = []] = client.query(
+    `SELECT a.application_name, to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND l.classid = ${lockKey[0]} AND l.objid = (${lockKey[1]}::int8 & 4294967295)::oid AND l.objsubid = 2
+    ORDER BY a.backend_start LIMIT 1`,
+  ).rows;
+  const [, pid = '0', host = ''] = /(\d+)@(.*)$/.exec(String(name ?? '')) ?? [];
+  return since === undefined ? undefined : { pid: Number(pid), host, since: String(since) };
+}
+
+/** Looks whether a run is under way. */
+export function lookAtLock(address: PostgresAddress): LockState {
+  const connection = connect(address);
+  try {
+    const holder = holderOf(connection);
+    return holder ? { state: 'held', holder } : { state: 'free' };
+  } finally {
+    disconnect(connection);
+  }
+}
+
+function runLocked(holder: LockHolder | undefined): BackfillError {
+  const who = holder ? holderText(holder) : 'a process that has just begun';
+  return new BackfillError(
+    'RUN_LOCKED',
+    `Another run holds the lock of this store: ${who}`,
+    'Wait until it has ended and run the same command again, or let it wait for longer: --lock-timeout 600',
+  );
+}

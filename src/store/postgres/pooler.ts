@@ -1,0 +1,35 @@
+import { BackfillError } from '../../errors.js';
+import { PostgresClient } from './client.js';
+import { type Connection, connectionName } from './connection.js';
+
+/** Pairs of looks at the two sessions: other clients of a pooler may take a session in between. */
+const LOOKS = 3;
+
+const sessionOf = (client: PostgresClient): unknown => client.query('SELECT pg_backend_pid()').rows[0]?.[0];
+
+/**
+ * Refuses a pooler that gives each transaction another session: locks of a session, and what is set in it, would not be this process's.
+ * Seen by two connections at once that have one session, or by one that has two.
+ *
+ * @throws {BackfillError} `POOLER_REFUSED`
+ * @see https://www.pgbouncer.org/features.html
+ */
+export function refusePooler({ client }: Connection): void {
+  const other = new PostgresClient(client.address, connectionName());
+  try {
+    const [first, second] = [new Set<unknown>(), new Set<unknown>()];
+    for (let i = 0; i < LOOKS; i += 1) {
+      first.add(sessionOf(client));
+      second.add(sessionOf(other));
+    }
+    const isApart = first.size === 1 && second.size === 1 && ![...first].some((pid) => second.has(pid));
+    if (isApart) return;
+  } finally {
+    other.close();
+  }
+  throw new BackfillError(
+    'POOLER_REFUSED',
+    'The connection goes through a pooler that gives each transaction another session',
+    'Name the server itself in --database-url, or a pool in session mode',
+  );
+}

@@ -1,0 +1,113 @@
+import type { Backfill } from '../../backfill/define.js';
+import { type Derived, deriveRows } from '../../backfill/process.js';
+import type { CellValue, FirstOf } from '../../backfill/values.js';
+import { readJson } from '../json-text.js';
+import type { SqlValue } from '../port.js';
+
+// Rows that PostgreSQL leaves to this program: rare documents, by our own reader, and those of a `process`.
+
+/**
+ * Derives rows.
+ *
+ * @param raws what the derivation gave as `raw`: a JSON array of texts each; of a `process` its cells
+ * @param kinds types of the columns that a `process` gets
+ */
+export function deriveRaw(
+  backfill: Backfill,
+  raws: readonly string[],
+  kinds: readonly string[],
+): readonly Derived[] {
+  if (backfill.process) {
+    const rows = raws.map((raw) => cellsOf(raw).map((cell, i) => cellOf(cell, kinds[i] ?? 'text')));
+    return deriveRows(backfill, backfill.process, rows);
+  }
+  return raws.map((raw) => deriveDocuments(backfill, JSON.parse(raw) as (string | null)[]));
+}
+
+/** The elements of a JSON array, numbers as their text: beyond 2^53 JavaScript would round them. */
+function cellsOf(raw: string): (string | null)[] {
+  const exact = raw.replace(/"(?:[^"\\]|\\.)*"|(-?\d[\d.eE+-]*)/g, (part, number?: string) =>
+    number === undefined ? part : `"${number}"`,
+  );
+  return (JSON.parse(exact) as unknown[]).map((cell) =>
+    cell === null ? null : typeof cell === 'object' ? JSON.stringify(cell) : String(cell),
+  );
+}
+
+/** A cell as `process` gets it: numbers where the column has numbers, bytes of a bytea, all else as text. */
+function cellOf(cell: string | null, type: string): SqlValue {
+  if (cell === null) return null;
+  if (/^(?:smallint|integer|bigint)$/.test(type)) return BigInt(cell);
+  if (/^(?:real|double precision)$/.test(type)) return Number(cell);
+  if (type === 'boolean') return cell === 'true' ? 1n : 0n;
+  return type === 'bytea' ? Buffer.from(cell.slice(2), 'hex') : cell;
+}
+
+function deriveDocuments(backfill: Backfill, cells: readonly (string | null)[]): Derived {
+  const ours = backfill.columns.filter(({ value }) => value.kind === 'first-of');
+  const documents = [...new Set(ours.map(({ value }) => (value as FirstOf).document))];
+  const read = new Map(documents.map((name, n) => [name, membersOf(cells[n] ?? null)]));
+  const values: CellValue[] = [];
+  for (const { value } of backfill.columns) {
+    if (value.kind !== 'first-of') {
+      values.push(null);
+      continue;
+    }
+    const members = read.get(value.document);
+    if (!members) return { values: [], failure: 'DOCUMENT_UNREADABLE' };
+    const fallback = cells[documents.length + ours.findIndex((column) => column.value === value)] ?? null;
+    values.push(firstUsable(members, value.names) ?? (fallback === '' ? null : fallback));
+  }
+  return { values, failure: null };
+}
+
+/** Top-level members by name, each as its JSON; undefined when the document can't be read. Of a name given twice, the first. */
+function membersOf(document: string | null): ReadonlyMap<string, string> | undefined {
+  if (document === null || document === '') return new Map();
+  const plain = readJson(Buffer.from(document))?.toString('utf8');
+  if (plain === undefined) return undefined;
+  const members = new Map<string, string>();
+  // Of our reader's making: one flat object, whose names have no escapes.
+  for (const [, name = '', json = ''] of plain.matchAll(MEMBER))
+    if (!members.has(name)) members.set(name, json);
+  return members;
+}
+
+const MEMBER = /[{,]\s*"([^"\\]*)"\s*:\s*("(?:[^"\\]|\\.)*"|\[\]|[^,}\s"]+)\s*(?=[,}])/gs;
+
+function firstUsable(members: ReadonlyMap<string, string>, names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const json = members.get(name);
+    const text = json === undefined ? undefined : usable(json);
+    if (text !== undefined) return text;
+  }
+  return undefined;
+}
+
+function usable(json: string): string | undefined {
+  if (json.startsWith('"')) {
+    const text = JSON.parse(json) as string;
+    return text !== '' && !text.includes('\u0000') && text.isWellFormed() ? text : undefined;
+  }
+  if (!/^[-\d]/.test(json)) return undefined;
+  const number = Number(json);
+  return number !== 0 && Number.isFinite(number) ? numericText(json) : undefined;
+}
+
+/** A number's text as PostgreSQL's `numeric` prints it: without an exponent, with the digits that it states. */
+export function numericText(json: string): string {
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(json) ?? [];
+  const digits = whole + fraction;
+  const point = whole.length + Number(exponent);
+  const padded =
+    point > digits.length
+      ? digits.padEnd(point, '0')
+      : point < 0
+        ? digits.padStart(digits.length - point, '0')
+        : digits;
+  const at = Math.max(0, point);
+  const before = padded.slice(0, at).replace(/^0+(?=\d)/, '') || '0';
+  const after = padded.slice(at);
+  return `${sign}${before}${after === '' ? '' : `.${after}`}`;
+}

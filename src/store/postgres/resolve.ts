@@ -1,0 +1,83 @@
+import type { Backfill } from '../../backfill/define.js';
+import type { Derived } from '../../backfill/process.js';
+import type { Key } from '../../ledger/keys.js';
+import { keyLiteral } from '../keys.js';
+import type { Store } from '../port.js';
+import { foldCase, identifier } from '../sql.js';
+import { targetTypes, valueLiteral } from './derive.js';
+import { columnTypes } from './inspect.js';
+import { keyTypeOf } from './key-type.js';
+import { keySql } from './keys.js';
+import { deriveRaw } from './raw.js';
+
+/** A row that PostgreSQL leaves to this program, with what it needs to derive it. */
+export interface RawRow {
+  readonly key: Key;
+  readonly raw: string;
+}
+
+/** Derives such rows. */
+export function resolveRaw(store: Store, backfill: Backfill, rows: readonly RawRow[]): readonly Derived[] {
+  const types = columnTypes(store, backfill.table);
+  const kinds = [backfill.key, ...(backfill.process?.reads ?? [])].map(
+    (name) => types.get(foldCase(name)) ?? 'text',
+  );
+  return deriveRaw(
+    backfill,
+    rows.map(({ raw }) => raw),
+    kinds,
+  );
+}
+
+/** Values of rows as a table of SQL with the columns `k` and `v0` and on, each of its column's type. */
+export function valuesSql(
+  store: Store,
+  backfill: Backfill,
+  rows: readonly { readonly key: Key; readonly values: Derived['values'] }[],
+): string {
+  const types = targetTypes(store, backfill);
+  const { type } = keyTypeOf(store, backfill);
+  const lines = rows.map(({ key, values }) => {
+    const cells = backfill.columns.map((_, i) =>
+      valueLiteral((values[i] ?? null) as never, types[i] ?? 'text'),
+    );
+    return `(${keyLiteral(key)}::${type}, ${cells.join(', ')})`;
+  });
+  return `(VALUES ${lines.join(', ')}) AS given(k, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})`;
+}
+
+/**
+ * How cells stand against values that this program has derived, compared by the server: of each row the states of `ScanRow`, two bits a
+ * column.
+ */
+export function statesOf(store: Store, backfill: Backfill, rows: readonly RawRow[]): Map<Key, number> {
+  const derived = resolveRaw(store, backfill, rows);
+  const given = valuesSql(
+    store,
+    backfill,
+    rows.map(({ key }, i) => ({ key, values: derived[i]?.values ?? [] })),
+  );
+  const found = store.allExact<{ k: Key; state: bigint }>(
+    `SELECT given.k, ${stateSql(
+      backfill,
+      (i) => `t.${identifier(backfill.columns[i]?.name ?? '')}`,
+      (i) => `given.v${i}`,
+    )} AS state
+    FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} = given.k`,
+  );
+  return new Map(found.map(({ k, state }) => [k, Number(state)]));
+}
+
+/** SQL for the states of a row's cells, two bits a column. */
+export const stateSql = (
+  backfill: Backfill,
+  cell: (i: number) => string,
+  value: (i: number) => string,
+): string =>
+  backfill.columns
+    .map(
+      (_, i) =>
+        `(CASE WHEN ${cell(i)} IS NULL THEN CASE WHEN ${value(i)} IS NULL THEN 0 ELSE 1 END
+          WHEN ${cell(i)} IS NOT DISTINCT FROM ${value(i)} THEN 2 ELSE 3 END)::int8 * ${4 ** i}`,
+    )
+    .join(' + ');

@@ -1,0 +1,95 @@
+import type { Backfill } from '../../backfill/define.js';
+import { BackfillError } from '../../errors.js';
+import { failpoint } from '../../failpoint.js';
+import type { Key } from '../../ledger/keys.js';
+import { type FilledCells, type RevertResult, updateIgnored } from '../batch.js';
+import { keyLiteral } from '../keys.js';
+import type { Store } from '../port.js';
+import { foldCase, identifier } from '../sql.js';
+import { derivationSql } from './derive.js';
+import { keyTypeOf } from './key-type.js';
+import { keySql } from './keys.js';
+import { type RawRow, resolveRaw, valuesSql } from './resolve.js';
+
+interface Target {
+  readonly name: string;
+  /** Its number among the backfill's columns. */
+  readonly i: number;
+}
+
+/** Sets cells that a batch filled to NULL where they still hold what the row derives. */
+export function revertCells(
+  store: Store,
+  backfill: Backfill,
+  { columns: filled, runs, absent }: FilledCells,
+): RevertResult {
+  const names = filled.filter((name) => !absent.has(foldCase(name)));
+  if (names.length === 0 || runs.length === 0) return { reverted: 0, kept: 0 };
+  const columns = names.map((name) => ({
+    name: identifier(name),
+    i: backfill.columns.findIndex((column) => column.name === name),
+  }));
+  if (columns.some(({ i }) => i < 0)) {
+    throw new BackfillError(
+      'STEP_DRIFTED',
+      `${backfill.name} has filled ${names.join(', ')}, and its declaration does not say how any more`,
+      'Put the step file back as it was applied, then run the same command again',
+    );
+  }
+  const { type } = keyTypeOf(store, backfill);
+  const ranges = runs.map(([first, last]) => `(${keyLiteral(first)}::${type}, ${keyLiteral(last)}::${type})`);
+  const key = keySql(store, backfill);
+  const rows = derivationSql(store, backfill, {
+    absent,
+    from: `(VALUES ${ranges.join(', ')}) AS r(umzug_first, umzug_last) JOIN ${identifier(backfill.table)} AS t
+      ON ${key} BETWEEN r.umzug_first AND r.umzug_last`,
+    tail: `WHERE ${key} BETWEEN ${keyLiteral(runs[0]?.[0] ?? 0n)} AND ${keyLiteral(runs.at(-1)?.[1] ?? 0n)}`,
+  });
+  const plain = undo(store, backfill, columns, `SELECT * FROM (${rows}) AS derived WHERE raw IS NULL`);
+  const left = rawRows(store, backfill, rows);
+  if (left.length === 0) return plain;
+  const own = undo(store, backfill, columns, rawSql(store, backfill, left));
+  return { reverted: plain.reverted + own.reverted, kept: plain.kept + own.kept };
+}
+
+/** The rows that are left to this program; an update in between has changed none of what they are derived from. */
+const rawRows = (store: Store, _backfill: Backfill, rows: string): RawRow[] =>
+  store
+    .allExact<{ k: Key; raw: string }>(`SELECT k, raw FROM (${rows}) AS derived WHERE raw IS NOT NULL`)
+    .map(({ k, raw }) => ({ key: k, raw }));
+
+function rawSql(store: Store, backfill: Backfill, rows: readonly RawRow[]): string {
+  const derived = resolveRaw(store, backfill, rows);
+  const given = valuesSql(
+    store,
+    backfill,
+    rows.map(({ key }, i) => ({ key, values: derived[i]?.values ?? [] })),
+  );
+  const present = backfill.columns.map(({ name }, i) => `t.${identifier(name)} AS c${i}`);
+  return `SELECT given.k, ${present.join(', ')}, ${backfill.columns.map((_, i) => `given.v${i}`).join(', ')}
+    FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} = given.k`;
+}
+
+/** Takes back the cells of rows that hold what is derived: `k`, `c<i>` and `v<i>` of a SELECT. */
+function undo(store: Store, backfill: Backfill, columns: readonly Target[], rows: string): RevertResult {
+  const each = (sql: (i: number) => string, separator: string): string =>
+    columns.map(({ i }) => sql(i)).join(separator);
+  const sql = `WITH judged AS MATERIALIZED (
+    SELECT k, ${each((i) => `(c${i} IS NOT NULL AND c${i} IS NOT DISTINCT FROM v${i}) AS is_ours${i}`, ', ')},
+      ${each((i) => `CASE WHEN c${i} IS NOT NULL AND c${i} IS DISTINCT FROM v${i} THEN 1 ELSE 0 END`, ' + ')} AS kept
+    FROM (${rows}) AS found
+  ), undone AS (
+    UPDATE ${identifier(backfill.table)} AS t
+    SET ${columns.map(({ name, i }) => `${name} = CASE WHEN j.is_ours${i} THEN NULL ELSE t.${name} END`).join(', ')}
+    FROM judged AS j WHERE ${keySql(store, backfill)} = j.k AND (${each((i) => `j.is_ours${i}`, ' OR ')})
+    RETURNING 1
+  )
+  SELECT coalesce(sum(${each((i) => `CASE WHEN is_ours${i} THEN 1 ELSE 0 END`, ' + ')}), 0) AS reverted,
+    coalesce(sum(kept), 0) AS kept, count(*) FILTER (WHERE ${each((i) => `is_ours${i}`, ' OR ')}) AS due,
+    (SELECT count(*) FROM undone) AS done FROM judged`;
+  const counts = store.get<{ reverted: number; kept: number; due: number; done: number }>(sql);
+  failpoint('statement', sql);
+  const { reverted = 0, kept = 0, due = 0, done = 0 } = counts ?? {};
+  if (done !== due) throw updateIgnored(backfill, due - done);
+  return { reverted, kept };
+}

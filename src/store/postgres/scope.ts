@@ -1,0 +1,80 @@
+import type { Backfill } from '../../backfill/define.js';
+import { MAX_OFFSET } from '../../ledger/key-runs.js';
+import type { Key } from '../../ledger/keys.js';
+import { LEDGER_TABLES } from '../../ledger/tables.js';
+import { explained } from '../expressions.js';
+import { keyLiteral } from '../keys.js';
+import type { Store } from '../port.js';
+import { behindSql, isSkippedSql, scopeSql } from '../rows.js';
+import { identifier, literal } from '../sql.js';
+import { judgedRows } from './judged.js';
+import { keySql } from './keys.js';
+
+/** Into how many ranges the keys of a run are cut at least, for several processes to take in turn. */
+const RANGES = 64;
+
+/** Rows below which a run is one range: one process fills them sooner than a second one is there. */
+const FEW_ROWS = 20_000;
+
+/** Last keys of the ranges of a run: of integers by their value, of texts by their number. */
+export function rangeEnds(store: Store, backfill: Backfill, start: Key | null, end: Key): readonly Key[] {
+  const key = keySql(store, backfill);
+  const table = `${identifier(backfill.table)} AS t`;
+  const where = `${behindSql(store, backfill, start)} AND ${key} <= ${keyLiteral(end)}`;
+  const [first, many] = [0, FEW_ROWS].map(
+    (offset) =>
+      store.getExact<{ k: Key }>(
+        `SELECT ${key} AS k FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT 1 OFFSET ${offset}`,
+      )?.k,
+  );
+  if (first === undefined) return [end];
+  if (typeof first === 'bigint' && typeof end === 'bigint')
+    return integerEnds(first, end, many !== undefined);
+  if (many === undefined) return [end];
+  const ends = store.allExact<{ k: Key }>(
+    `SELECT k FROM (SELECT ${key} AS k, row_number() OVER w AS n, count(*) OVER () AS rows FROM ${table} WHERE ${where}
+      WINDOW w AS (ORDER BY ${key})) AS numbered WHERE n % greatest(1, rows / ${RANGES}) = 0 AND k < ${keyLiteral(end)} ORDER BY k`,
+  );
+  return [...ends.map(({ k }) => k), end];
+}
+
+/** A batch's keys are kept as offsets from its first, which have to be exact. */
+function integerEnds(first: bigint, last: bigint, isMany: boolean): bigint[] {
+  const span = last - first + 1n;
+  const wanted = isMany ? span / BigInt(RANGES) + 1n : span;
+  const width = wanted < BigInt(MAX_OFFSET) ? wanted : BigInt(MAX_OFFSET);
+  const ends: bigint[] = [];
+  for (let end = first + width - 1n; end < last; end += width) ends.push(end);
+  return [...ends, last];
+}
+
+/** How many cells in scope up to `watermark` hold their derived value. */
+export function countFound(
+  store: Store,
+  backfill: Backfill,
+  watermark: Key,
+  { onlySkipped = false } = {},
+): number {
+  const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
+  const skipped = onlySkipped ? ` AND ${isSkippedSql(store, backfill)}` : '';
+  const where = `WHERE ${keySql(store, backfill)} <= ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
+  const isAny =
+    store.get(`SELECT 1 AS found FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`) !== undefined;
+  if (!isAny) return 0;
+  const isSkip = (
+    name: string,
+  ): string => `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s WHERE s.backfill = ${literal(backfill.name)}
+    AND s.key = ${store.dialect.ledgerKeySql(store, backfill)} AND s.target IN ('*', ${literal(name)}))`;
+  const extra = onlySkipped
+    ? Object.fromEntries(backfill.columns.map(({ name }, i) => [`s${i}`, isSkip(name)]))
+    : {};
+  let cells = 0;
+  explained(store, backfill, () =>
+    store.snapshot(() => {
+      for (const [, state, ...skips] of judgedRows(store, backfill, where, extra))
+        for (let i = 0; i < backfill.columns.length; i += 1)
+          if (((state >> (2 * i)) & 3) === 2 && (!onlySkipped || skips[i] === 1n)) cells += 1;
+    }),
+  );
+  return cells;
+}

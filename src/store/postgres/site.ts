@@ -1,0 +1,35 @@
+import { toBackfillError } from '../../errors.js';
+import type { StoreSite } from '../site.js';
+import { type PostgresAddress, shownAddress } from './address.js';
+import { acquireLock, lookAtLock } from './lock.js';
+import { PostgresStore } from './store.js';
+
+/** The site of a store that is a database of PostgreSQL. */
+export function postgresSite(address: PostgresAddress): StoreSite {
+  const explained = <Result>(act: () => Result): Result => {
+    try {
+      return act();
+    } catch (error) {
+      throw toBackfillError(error);
+    }
+  };
+  return {
+    name: shownAddress(address),
+    open: (options) => new PostgresStore(address, options),
+    lock: async (options) => {
+      try {
+        return await acquireLock(address, options);
+      } catch (error) {
+        throw toBackfillError(error);
+      }
+    },
+    lookAtLock: () => explained(() => lookAtLock(address)),
+    warnings: () => [],
+  };
+}
+
+/** Opens a database. */
+export const openPostgresStore = (
+  address: PostgresAddress,
+  options: ConstructorParameters<typeof PostgresStore>[1],
+): PostgresStore => new PostgresStore(address, options);

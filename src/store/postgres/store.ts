@@ -1,0 +1,287 @@
+import { BackfillError, isPostgresError, toBackfillError } from '../../errors.js';
+import { failpoint } from '../../failpoint.js';
+import { busyPauses, GIVE_UP_MS, pause } from '../busy.js';
+import type { SqlValue, Store, StoreSize } from '../port.js';
+import type { OpenOptions } from '../site.js';
+import { literal, normaliseSql } from '../sql.js';
+import { type PostgresAddress, shownAddress } from './address.js';
+import type { Result } from './client.js';
+import { type Connection, connect, disconnect } from './connection.js';
+import { POSTGRES } from './dialect.js';
+import { shareLock } from './lock.js';
+
+/** How long a statement of a transaction that writes waits for another's lock, in milliseconds, before it is tried again. */
+const WRITE_WAIT_MS = 1000;
+
+/** How long a look waits for another's lock, by default, in milliseconds. */
+const LOOK_WAIT_MS = 5000;
+
+/** Rows that are fetched at once of a result that does not fit in memory. */
+const FETCH_ROWS = 5000;
+
+const PAGE_BYTES = 8192;
+
+/** Of SQL: text in quotes, and comments, in which a question mark is none of ours. */
+const PLACEHOLDERS = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\?/g;
+
+const numbered = new Map<string, string>();
+
+/** The same with PostgreSQL's placeholders. */
+function withNumbers(sql: string): string {
+  let found = numbered.get(sql);
+  if (found === undefined) {
+    let n = 0;
+    found = sql.replace(PLACEHOLDERS, (part) => {
+      if (part !== '?') return part;
+      n += 1;
+      return `$${n}`;
+    });
+    if (numbered.size >= 500) numbered.clear();
+    numbered.set(sql, found);
+  }
+  return found;
+}
+
+const plain = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
+
+const exact = (value: unknown): unknown =>
+  value instanceof Uint8Array && !Buffer.isBuffer(value)
+    ? Buffer.from(value.buffer, value.byteOffset, value.length)
+    : value;
+
+const toObjects = <Row>({ rows, fields }: Result, cell: (value: unknown) => unknown): Row[] =>
+  rows.map((row) => Object.fromEntries(fields.map((name, i) => [name, cell(exact(row[i]))])) as Row);
+
+/** One open database of PostgreSQL. Its lifetime is a command's. */
+export class PostgresStore implements Store {
+  readonly dialect = POSTGRES;
+  readonly files = undefined;
+  readonly #connection: Connection;
+  readonly #waitMs: number;
+  #transaction: 'none' | 'reading' | 'writing' = 'none';
+
+  /** @throws {BackfillError} a `STORE_…` code: no server, wrong password, no such database, a replica */
+  constructor(address: PostgresAddress, { access, busyWaitMs }: OpenOptions) {
+    this.#connection = reached(address);
+    this.#waitMs = busyWaitMs ?? (access === 'look' ? LOOK_WAIT_MS : GIVE_UP_MS);
+    try {
+      this.exec(`SET lock_timeout = ${this.#waitMs}`);
+      if (access === 'write' && this.get<{ r: number }>('SELECT pg_is_in_recovery() AS r')?.r === 1)
+        throw isReplica();
+    } catch (error) {
+      disconnect(this.#connection);
+      throw error;
+    }
+  }
+
+  /** What this thread has with the database, for the parts of this engine. */
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  get name(): string {
+    return shownAddress(this.#connection.client.address);
+  }
+
+  size(): StoreSize {
+    const row = this.get<{ bytes: number }>('SELECT pg_database_size(current_database()) AS bytes');
+    return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: PAGE_BYTES };
+  }
+
+  #query(sql: string, parameters: readonly SqlValue[]): Result {
+    try {
+      return this.#connection.client.query(parameters.length > 0 ? withNumbers(sql) : sql, parameters);
+    } catch (error) {
+      // Nothing was written in a snapshot: another one lets a look go on that has to tell what went wrong.
+      if (this.#transaction === 'reading' && isPostgresError(error)) this.#restartSnapshot();
+      throw error;
+    }
+  }
+
+  #restartSnapshot(): void {
+    this.#connection.client.script(`ROLLBACK; ${BEGIN_READING}`);
+  }
+
+  get<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined {
+    return toObjects<Row>(this.#query(sql, parameters), plain)[0];
+  }
+
+  all<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[] {
+    return toObjects(this.#query(sql, parameters), plain);
+  }
+
+  allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[] {
+    return toObjects(this.#query(sql, parameters), (value) => value);
+  }
+
+  getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined {
+    return this.allExact<Row>(sql, ...parameters)[0];
+  }
+
+  pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Value[] {
+    return this.#query(sql, parameters).rows.map((row) => plain(exact(row[0])) as Value);
+  }
+
+  *iterateExact<Row extends readonly unknown[]>(
+    sql: string,
+    ...parameters: readonly SqlValue[]
+  ): IterableIterator<Row> {
+    let at = 0;
+    const whole = sql.replace(PLACEHOLDERS, (part) => {
+      if (part !== '?' || parameters.length === 0) return part;
+      const value = parameters[at++];
+      return typeof value === 'string' ? literal(value) : String(value);
+    });
+    const cursor = `umzug_backfill_cursor_${this.#nextCursor++}`;
+    this.#query(`DECLARE ${cursor} NO SCROLL CURSOR FOR ${whole}`, []);
+    try {
+      for (;;) {
+        const { rows } = this.#query(`FETCH ${FETCH_ROWS} FROM ${cursor}`, []);
+        for (const row of rows) yield row.map(exact) as unknown as Row;
+        if (rows.length < FETCH_ROWS) return;
+      }
+    } finally {
+      if (this.#transaction !== 'none') this.#connection.client.script(`CLOSE ${cursor}`);
+    }
+  }
+  #nextCursor = 0;
+
+  run(sql: string, ...parameters: readonly SqlValue[]): number {
+    const { count } = this.#query(sql, parameters);
+    failpoint('statement', sql);
+    return count;
+  }
+
+  exec(sql: string): void {
+    this.#connection.client.script(sql);
+    failpoint('statement', sql);
+  }
+
+  isReading(sql: string): boolean {
+    return /^(?:select|with|values|table)\b/.test(normaliseSql(sql)) && this.compileError(sql) === undefined;
+  }
+
+  compileError(sql: string): Error | undefined {
+    const { client } = this.#connection;
+    const isWithin = this.#transaction !== 'none';
+    if (isWithin) client.script('SAVEPOINT umzug_backfill_check');
+    try {
+      // One statement by itself: the protocol takes no second one.
+      client.query(`PREPARE umzug_backfill_check AS ${sql}`);
+      client.script('DEALLOCATE umzug_backfill_check');
+      return undefined;
+    } catch (error) {
+      if (!isPostgresError(error)) throw error;
+      if (isWithin) client.script('ROLLBACK TO SAVEPOINT umzug_backfill_check');
+      return error;
+    } finally {
+      if (isWithin) client.script('RELEASE SAVEPOINT umzug_backfill_check');
+    }
+  }
+
+  write<Result>(act: () => Result): Result {
+    for (const pauseMs of busyPauses()) {
+      try {
+        return this.tryWrite(act);
+      } catch (error) {
+        if (!this.dialect.isBusy(error)) throw error;
+        pause(pauseMs);
+      }
+    }
+    return this.tryWrite(act);
+  }
+
+  tryWrite<Result>(act: () => Result): Result {
+    const result = this.#within(
+      'writing',
+      `${BEGIN_WRITING}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`,
+      act,
+    );
+    failpoint('commit', BEGIN_WRITING);
+    return result;
+  }
+
+  snapshot<Result>(act: () => Result): Result {
+    return this.#transaction === 'none' ? this.#within('reading', BEGIN_READING, act) : act();
+  }
+
+  async snapshotAcross<Result>(act: () => Promise<Result>): Promise<Result> {
+    this.#begin('reading', BEGIN_READING);
+    try {
+      return await act();
+    } finally {
+      this.#end('ROLLBACK'); // nothing was written
+    }
+  }
+
+  #begin(kind: 'reading' | 'writing', sql: string): void {
+    this.#connection.client.script(sql);
+    this.#transaction = kind;
+  }
+
+  #end(sql: 'COMMIT' | 'ROLLBACK'): void {
+    this.#transaction = 'none';
+    this.#connection.client.script(sql);
+  }
+
+  #within<Result>(kind: 'reading' | 'writing', begin: string, act: () => Result): Result {
+    this.#begin(kind, begin);
+    try {
+      const result = act();
+      if (result instanceof Promise) {
+        throw new BackfillError(
+          'INTERNAL',
+          'A transaction was given an asynchronous function',
+          'Make the function synchronous',
+        );
+      }
+      this.#end('COMMIT');
+      return result;
+    } catch (error) {
+      if (!isGone(error)) this.#end('ROLLBACK');
+      throw error;
+    }
+  }
+
+  async share<Result>(act: () => Promise<Result>): Promise<Result> {
+    return await shareLock(this.#connection, act);
+  }
+
+  close(): void {
+    disconnect(this.#connection);
+  }
+}
+
+/**
+ * Every transaction has one snapshot from its first statement on: a row that somebody changes between the statements of a batch
+ * ends it by an error, and it is tried again.
+ *
+ * @see https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ
+ */
+const BEGIN_WRITING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE';
+const BEGIN_READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
+
+/** Whether the connection is lost, and with it the transaction. */
+const isGone = (error: unknown): boolean =>
+  isPostgresError(error) && !/^POSTGRES_(?!57P0|08)[0-9A-Z]{5}$/.test(error.code);
+
+function reached(address: PostgresAddress): Connection {
+  try {
+    return connect(address);
+  } catch (error) {
+    throw toBackfillError(error);
+  }
+}
+
+const isReplica = (): BackfillError =>
+  new BackfillError(
+    'STORE_READONLY',
+    'The server is a replica, which can only be read',
+    'Name the primary in --database-url',
+  );
+
+/** A store of this engine's: its dialect is never given another. */
+export function requirePostgres(store: Store): PostgresStore {
+  if (store instanceof PostgresStore) return store;
+  throw new BackfillError('INTERNAL', 'A store of another engine was given to PostgreSQL', 'Report it');
+}

@@ -1,0 +1,47 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Backfill } from '../../backfill/define.js';
+import type { RunOptions } from '../../backfill/run-options.js';
+import { throwIfStopped } from '../../backfill/stop.js';
+import type { Store, Surroundings } from '../port.js';
+
+/** How often the server is asked who is at work, at most, in milliseconds. */
+const LOOK_EVERY_MS = 200;
+
+/** How far a replica may be behind before the run waits for it, and between two looks whether it has caught up, in milliseconds. */
+const [MAX_LAG_MS, LAG_LOOK_MS] = [10_000, 1000];
+
+/**
+ * Looks after what surrounds a loop of batches on a server: whether others are at work there or wait for locks, and how far its replicas
+ * are behind, which the run waits for.
+ *
+ * @see https://www.postgresql.org/docs/current/monitoring-stats.html
+ */
+export function surroundings(store: Store, { name }: Backfill, options: RunOptions): Surroundings {
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  let hasCompany = false;
+  return {
+    hasCompany: () => hasCompany,
+    async settle() {
+      if (options.pace === 'full' || performance.now() - lookedAt < LOOK_EVERY_MS) return;
+      const found = look(store);
+      lookedAt = performance.now();
+      hasCompany = found.others > 0;
+      for (let { lagMs } = found; lagMs > MAX_LAG_MS; { lagMs } = look(store)) {
+        throwIfStopped(options.signal, `while a replica was behind the batches of ${name}`);
+        options.onEvent?.({ event: 'paused', backfill: name, pauseMs: LAG_LOOK_MS });
+        await sleep(LAG_LOOK_MS);
+      }
+    },
+    async close() {},
+  };
+}
+
+function look(store: Store): { readonly others: number; readonly lagMs: number } {
+  const found = store.get<{ others: number; lagMs: number }>(
+    `SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND backend_type = 'client backend' AND application_name NOT LIKE 'umzug-backfill %'
+        AND (state = 'active' OR wait_event_type = 'Lock')) AS others,
+      (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0) * 1000 FROM pg_stat_replication) AS "lagMs"`,
+  );
+  return { others: found?.others ?? 0, lagMs: Number(found?.lagMs ?? 0) };
+}

@@ -1,0 +1,40 @@
+import type { LockOptions, LockState } from '../ledger/run-lock.js';
+import type { Store } from './port.js';
+
+/** How to open a store. */
+export interface OpenOptions {
+  /** `look`: nothing is written, no sidecar left behind. `write`: the store will be changed. */
+  readonly access: 'look' | 'write';
+  /** How long a statement waits for another writer, in milliseconds. Default 5,000 to look, 15,000 to write. */
+  readonly busyWaitMs?: number;
+}
+
+/** A run lock that is held. */
+export interface HeldLock {
+  /** Lets the next run begin. */
+  release(): void;
+}
+
+/** How to wait for the run lock of a store. */
+export interface SiteLockOptions extends LockOptions {
+  /**
+   * Takes part in the run of whoever holds the lock, where that lets others do so; called with a share of the lock.
+   *
+   * @returns whether there was anything to do
+   */
+  readonly join?: (() => Promise<boolean>) | undefined;
+}
+
+/** Where a store is: what can be done before it is open, and around it. */
+export interface StoreSite {
+  /** What a person knows it by. */
+  readonly name: string;
+  /** Opens it; throws a `STORE_…` code. */
+  open(options: OpenOptions): Store;
+  /** Takes its run lock, waiting for another run to end; throws `RUN_LOCKED`, `LOCK_UNUSABLE`, a `STORE_…` code. */
+  lock(options: SiteLockOptions): Promise<HeldLock>;
+  /** Looks whether a run is under way, and holds nothing. */
+  lookAtLock(): LockState;
+  /** What a person should know of the place, a sentence each. */
+  warnings(): string[];
+}

@@ -1,0 +1,73 @@
+import { DEFAULT_TARGET_BATCH_MS } from '../../backfill/run-options.js';
+import { LEDGER_DDL, LEDGER_DROP } from '../../ledger/tables.js';
+import type { Dialect } from '../port.js';
+import { identifier } from '../sql.js';
+import { fillBatch, prepareFill } from './batch.js';
+import { isBusy } from './busy.js';
+import { createIndexEstimate, rewriteEstimate } from './estimate.js';
+import { indexVerdict } from './index-verdict.js';
+import { findIndex, hasIndex, hasTable, tableBytes, tableColumns, updateTriggers } from './inspect.js';
+import { checkKey, checkKeyValues, keyKind } from './keys.js';
+import { planRows, sampleRows } from './planned.js';
+import { verificationSql } from './print-sql.js';
+import { rehearseDown, rehearseUp } from './rehearse.js';
+import { prepareRevert, revertCells } from './revert.js';
+import { scanRows } from './scan.js';
+import { countFound, hasGrowingKeys, keyRange } from './scope.js';
+import { surroundings } from './surroundings.js';
+
+/** What is SQLite's own. */
+export const SQLITE: Dialect = {
+  engine: 'SQLite',
+  ledgerDdl: LEDGER_DDL,
+  ledgerDrop: LEDGER_DROP,
+  ledgerKeyOrder: 'key',
+  pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
+  hasTable,
+  hasIndex,
+  tableColumns,
+  updateTriggers,
+  findIndex,
+  tableBytes,
+  dropColumnEstimate: (store, table, columns) => rewriteEstimate(tableBytes(store, table), columns),
+  createIndexEstimate,
+  rehearseUp,
+  rehearseDown,
+  makeIndex(store, { sql }, isDue, note, done) {
+    store.write(() => {
+      if (isDue()) {
+        store.exec(sql);
+        note();
+      }
+      done();
+    });
+  },
+  dropIndex(store, { sql }, forget) {
+    store.write(() => {
+      store.exec(sql);
+      forget();
+    });
+  },
+  indexVerdict,
+  keyKind,
+  checkKey,
+  checkKeyValues,
+  hasGrowingKeys,
+  keyRange,
+  rangeEnds: (_store, _backfill, _start, end) => [end],
+  keySql: (_, { key }) => `t.${identifier(key)}`,
+  toLedger: (key) => key,
+  fromLedger: (cell) => cell as bigint | string | null,
+  ledgerKeySql: (_, { key }) => `t.${identifier(key)}`,
+  prepareFill,
+  fillBatch,
+  prepareRevert,
+  revertCells,
+  countFound,
+  scanRows,
+  planRows,
+  sampleRows,
+  verificationSql,
+  isBusy,
+  surroundings,
+};

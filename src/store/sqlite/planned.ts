@@ -1,0 +1,51 @@
+import type { Backfill } from '../../backfill/define.js';
+import type { Key } from '../../ledger/keys.js';
+import type { PlannedRows, PlannedScope, SampleRow, Store } from '../port.js';
+import { anyNullSql, behindSql, isSkippedSql, scopeSql } from '../rows.js';
+import { identifier } from '../sql.js';
+import { derivationSql } from './derive.js';
+
+const whereSql = (store: Store, backfill: Backfill, { absent, after, leavesSkips }: PlannedScope): string =>
+  `WHERE ${behindSql(store, backfill, after)} AND ${scopeSql(backfill, store.dialect)}
+    AND ${anyNullSql(backfill, 't', absent)}${leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}`;
+
+/** Counts what a fill would find, reading only. */
+export function planRows(store: Store, backfill: Backfill, scope: PlannedScope): PlannedRows {
+  const perColumn = backfill.columns.flatMap((_, i) => [
+    `total(c${i} IS NULL AND v${i} IS NOT NULL) AS fill${i}`,
+    `total(failure IS NULL AND c${i} IS NULL AND v${i} IS NULL) AS none${i}`,
+    `total(CASE WHEN c${i} IS NULL THEN octet_length(v${i}) END) AS bytes${i}`,
+  ]);
+  const tail = `${whereSql(store, backfill, scope)} LIMIT -1`;
+  const groups = store.all<Record<string, number> & { failure: string | null; rows: number }>(
+    `SELECT failure, count(*) AS rows, ${perColumn.join(', ')}
+    FROM (${derivationSql(store, backfill, { absent: scope.absent, tail })}) GROUP BY failure`,
+  );
+  const total = (name: string): number => groups.reduce((sum, group) => sum + (group[name] ?? 0), 0);
+  return {
+    rows: total('rows'),
+    columns: backfill.columns.map((_, i) => ({
+      fill: total(`fill${i}`),
+      none: total(`none${i}`),
+      bytes: total(`bytes${i}`),
+    })),
+    failures: Object.fromEntries(
+      groups.flatMap(({ failure, rows }) => (failure === null ? [] : [[failure, rows]])),
+    ),
+  };
+}
+
+/** The first rows that a fill would find. */
+export function sampleRows(
+  store: Store,
+  backfill: Backfill,
+  scope: PlannedScope,
+  limit: number,
+): SampleRow[] {
+  const tail = `${whereSql(store, backfill, scope)} ORDER BY t.${identifier(backfill.key)} LIMIT ${limit}`;
+  return store
+    .allExact<Record<string, unknown> & { k: Key }>(
+      derivationSql(store, backfill, { absent: scope.absent, tail }),
+    )
+    .map((row) => ({ key: row.k, values: backfill.columns.map((_, i) => row[`c${i}`] ?? row[`v${i}`]) }));
+}

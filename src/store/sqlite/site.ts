@@ -1,0 +1,27 @@
+import { lookAtLock, RunLock } from '../../ledger/run-lock.js';
+import { networkWarnings } from '../disk.js';
+import { locateStore, requireWritable, type StoreFiles } from '../path.js';
+import type { StoreSite } from '../site.js';
+import { SqliteStore } from './store.js';
+
+/**
+ * The site of a store that is a file.
+ *
+ * @param files where they were found already. Default: they are looked for each time, as another process may have made some
+ */
+export function sqliteSite(path: string, files?: StoreFiles): StoreSite {
+  const locate = (): StoreFiles => files ?? locateStore(path);
+  return {
+    get name() {
+      return locate().path;
+    },
+    open: (options) => new SqliteStore(locate(), options),
+    async lock(options) {
+      const found = locate();
+      requireWritable(found);
+      return await RunLock.acquire(found, options);
+    },
+    lookAtLock: () => lookAtLock(locate()),
+    warnings: () => networkWarnings(locate().folder),
+  };
+}

@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Backfill } from '../../backfill/define.js';
+import { DEFAULT_WAL_LIMIT_MIB, type RunOptions } from '../../backfill/run-options.js';
+import { throwIfStopped } from '../../backfill/stop.js';
+import { BackfillError } from '../../errors.js';
+import type { Store, Surroundings } from '../port.js';
+import { Checkpointer } from './checkpointer.js';
+import { CHECKPOINT_PAGES } from './open.js';
+import { requireSqlite } from './store.js';
+import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from './wal.js';
+
+/** How long a run waits for whoever pins the WAL, and between two looks whether it is free, in milliseconds. */
+const [WAL_WAIT_MS, WAL_LOOK_MS] = [60_000, 250];
+
+/**
+ * Looks after what surrounds a loop of batches: sees whether others write, and moves the WAL into the main file between two
+ * batches, when nobody waits for the lock.
+ */
+export function surroundings(store: Store, backfill: Backfill, options: RunOptions): Surroundings {
+  const sqlite = requireSqlite(store);
+  // In rollback mode even a look at the WAL would wait for a writer.
+  const checkpointer =
+    sqlite.journalMode === 'wal' ? new Checkpointer(sqlite, options.threadFromBytes) : undefined;
+  const { pageBytes } = store.size();
+  // In a commit its time would count as the lock's, though SQLite has let go of that by then.
+  setAutoCheckpoint(store, 0);
+  let version: number | undefined;
+  return {
+    hasCompany() {
+      const found = dataVersion(store);
+      const hasCompany = version !== undefined && found !== version;
+      version = found;
+      return hasCompany;
+    },
+    async settle() {
+      if (!checkpointer) return;
+      const { pages, checkpointed } = checkpoint(store, 'NOOP');
+      await checkpointer.move(pages, checkpointed);
+      const walBytes = pages * pageBytes;
+      if (walBytes < (options.walLimitBytes ?? DEFAULT_WAL_LIMIT_MIB * 2 ** 20)) return;
+      await checkpointer.rest(); // two at a time would be in each other's way
+      await waitForWal(store, backfill, options, walBytes);
+    },
+    async close() {
+      await checkpointer?.close();
+      setAutoCheckpoint(store, CHECKPOINT_PAGES);
+    },
+  };
+}
+
+async function waitForWal(
+  store: Store,
+  { name }: Backfill,
+  { onEvent, signal, walWaitMs = WAL_WAIT_MS }: RunOptions,
+  walBytes: number,
+): Promise<void> {
+  if (restartWal(store)) return;
+  onEvent?.({ event: 'wal_pinned', backfill: name, walBytes });
+  const giveUpAt = performance.now() + walWaitMs;
+  while (!restartWal(store)) {
+    throwIfStopped(signal, `while the WAL of ${name} was pinned`);
+    if (performance.now() >= giveUpAt) throw walPinned(walBytes);
+    await sleep(WAL_LOOK_MS);
+  }
+}
+
+const walPinned = (walBytes: number): BackfillError =>
+  new BackfillError(
+    'WAL_PINNED',
+    `The WAL has grown to ${Math.round(walBytes / 2 ** 20)} MiB, since another program keeps a read transaction open; every committed batch is kept`,
+    'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL',
+  );
