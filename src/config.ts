@@ -15,10 +15,32 @@ export interface StoreRequirements {
   readonly version?: { readonly table: string; readonly column: string; readonly atLeast: string };
 }
 
+/** Names of environment variables that say where a database of PostgreSQL is. */
+export interface PostgresEnv {
+  /** The variable that says `postgresql` where the store is one; anything else leaves it a file. */
+  readonly type: string;
+  readonly host: string;
+  readonly port: string;
+  /** The variable with the name of the database. */
+  readonly name: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** Where a store is. */
+export interface DatabaseOptions {
+  /** Path of its file, where nothing else is said. */
+  readonly path: string;
+  /** Environment variable with the path of its file. Default: none. */
+  readonly env?: string;
+  /** Environment variables with a database of PostgreSQL. Default: none; `--database-url` names one. */
+  readonly postgres?: PostgresEnv;
+}
+
 /** What {@link defineConfig} takes. */
 export interface ConfigOptions {
-  /** Where the store is. `--db-path` comes first, then the environment variable `env`, then `path`. */
-  readonly database: { readonly path: string; readonly env?: string };
+  /** Where the store is. `--db-path` and `--database-url` come first, then the environment, then `path`. */
+  readonly database: DatabaseOptions;
   /** Folders with step files, relative to the config file. */
   readonly steps: readonly string[];
   /** Checks on the store before every command that reads or changes it. Default: none. */
@@ -28,7 +50,7 @@ export interface ConfigOptions {
 /** A validated config. */
 export interface Config {
   readonly kind: 'config';
-  readonly database: { readonly path: string; readonly env?: string };
+  readonly database: DatabaseOptions;
   readonly steps: readonly string[];
   readonly requires: StoreRequirements;
 }
@@ -49,7 +71,13 @@ export interface Config {
 export function defineConfig(options: ConfigOptions): Config {
   const what = 'defineConfig()';
   refuseUnknown(options, ['database', 'steps', 'requires'], what, 'CONFIG_INVALID');
-  refuseUnknown(options.database ?? {}, ['path', 'env'], `\`database\` of ${what}`, 'CONFIG_INVALID');
+  refuseUnknown(
+    options.database ?? {},
+    ['path', 'env', 'postgres'],
+    `\`database\` of ${what}`,
+    'CONFIG_INVALID',
+  );
+  if (options.database?.postgres) checkPostgresEnv(options.database.postgres, what);
   refuseUnknown(options.requires ?? {}, ['tables', 'version'], `\`requires\` of ${what}`, 'CONFIG_INVALID');
   requireText(options.database?.path, 'database.path', what, 'CONFIG_INVALID');
   if (!Array.isArray(options.steps) || options.steps.length === 0) {
@@ -65,6 +93,12 @@ export function defineConfig(options: ConfigOptions): Config {
     steps: options.steps,
     requires: options.requires ?? {},
   };
+}
+
+function checkPostgresEnv(names: PostgresEnv, what: string): void {
+  const all = ['type', 'host', 'port', 'name', 'user', 'password'] as const;
+  refuseUnknown(names, all, `\`database.postgres\` of ${what}`, 'CONFIG_INVALID');
+  for (const name of all) requireText(names[name], `database.postgres.${name}`, what, 'CONFIG_INVALID');
 }
 
 /** A config with its steps, loaded. */
@@ -146,14 +180,4 @@ export async function loadConfig(folder: string): Promise<LoadedConfig> {
     );
   }
   return { config: config as Config, file };
-}
-
-/**
- * The path of the store: the one given, else the config's environment variable, else the config's default.
- *
- * @param given the value of `--db-path`, if any
- */
-export function storePath(config: Config, given: string | undefined, env: NodeJS.ProcessEnv): string {
-  const fromEnv = config.database.env === undefined ? undefined : env[config.database.env];
-  return given ?? (fromEnv === undefined || fromEnv === '' ? config.database.path : fromEnv);
 }

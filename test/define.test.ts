@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { storeAddress } from '../src/address.js';
 import { type BackfillOptions, defineBackfill } from '../src/backfill/define.js';
 import { firstOf } from '../src/backfill/values.js';
-import { type ConfigOptions, defineConfig, storePath } from '../src/config.js';
+import { type ConfigOptions, defineConfig } from '../src/config.js';
 import type { ErrorCode } from '../src/errors.js';
 import { defineSchemaStep, type SchemaStepOptions } from '../src/steps/schema-step.js';
 import { defineSqlStep, type SqlStepOptions } from '../src/steps/sql-step.js';
@@ -180,12 +181,14 @@ describe('defineConfig', () => {
 
   it('names the store: the path given, then the environment, then its own', () => {
     const project = defineConfig({ ...config, database: { path: 'store.db', env: 'APP_DB' } });
-    expect(storePath(project, 'given.db', { APP_DB: 'env.db' })).to.equal('given.db');
-    expect(storePath(project, undefined, { APP_DB: 'env.db' })).to.equal('env.db');
+    const path = (from: typeof project, dbPath: string | undefined, env: NodeJS.ProcessEnv): string =>
+      storeAddress(from, { dbPath }, env).path;
+    expect(path(project, 'given.db', { APP_DB: 'env.db' })).to.equal('given.db');
+    expect(path(project, undefined, { APP_DB: 'env.db' })).to.equal('env.db');
     // A variable that is set to nothing is as good as none; a shell can't always unset it.
-    expect(storePath(project, undefined, { APP_DB: '' })).to.equal('store.db');
-    expect(storePath(project, undefined, {})).to.equal('store.db');
-    expect(storePath(defineConfig(config), undefined, { undefined: 'env.db' })).to.equal('store.db');
+    expect(path(project, undefined, { APP_DB: '' })).to.equal('store.db');
+    expect(path(project, undefined, {})).to.equal('store.db');
+    expect(path(defineConfig(config), undefined, { undefined: 'env.db' })).to.equal('store.db');
   });
 });
 

@@ -1,18 +1,25 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { type StoreAddress, storeAddress } from '../address.js';
 import type { StopSignal } from '../backfill/run-options.js';
-import { loadProject, storePath } from '../config.js';
-import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
+import { loadProject } from '../config.js';
+import { BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { givenStores } from '../fleet/stores.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import { expandHome, locateStore } from '../store/path.js';
 import { type Lang, localeLang, type Say, sayIn } from '../words/lang.js';
+import type { Helpers } from '../workers/helpers.js';
 import { isAgreed } from './confirm.js';
 import { runnable, type TakenOver } from './hints.js';
 import { eventLog, isInfoLogged, isLogged } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
-import { type Embedding, type MigratorDefaults, migratorOptions } from './migrator-options.js';
+import {
+  type Embedding,
+  type MigratorDefaults,
+  migratorOptions,
+  refuseFileOptions,
+} from './migrator-options.js';
 import type { CommonOptions, ReaderOptions } from './options.js';
 import { progressView } from './progress.js';
 import { errorText } from './text.js';
@@ -146,26 +153,26 @@ export function makeCli(surroundings: Surroundings, listener: Listener, argv: re
           })
         : undefined;
       if (!surroundings.logFields) for (const text of project.stale ?? []) log({ event: 'warning', text });
-      const path = storePath(project.config, options.dbPath, env);
-      // Who runs a hint may not have this environment, and would run it on another store.
-      const isDefault = path === project.config.database.path;
-      const dbPath = options.dbPath ?? (isDefault ? undefined : resolve(expandHome(path)));
-      const store = dbPath ?? expandHome(path);
-      const taken = { dbPath, backupDir: options.backupDir, store };
+      const address = storeAddress(project.config, options, env);
+      if (address.postgres) refuseFileOptions(options);
+      const taken = takenOver(options, address, project.config.database.path);
       listener.takeOver(taken);
       const reader = await readerOf(options, taken);
       const metrics =
-        options.metricsFile === undefined ? undefined : openMetrics(options.metricsFile, path, log);
+        options.metricsFile === undefined ? undefined : openMetrics(options.metricsFile, address, log);
+      const helpers = await helpersOf(options, address, folder, embedding !== undefined);
       const stopper = new AbortController();
       const stop = (name: NodeJS.Signals): void => {
         deafen(stop); // so that a second signal, of either kind, ends the process at once
+        helpers?.stop(name);
         stopper.abort(name);
       };
       const migrator: MigratorOptions = {
-        ...migratorOptions(options, path, loaded),
+        ...migratorOptions(options, address, loaded),
         signal: signal ? either(signal, stopper.signal) : stopper.signal,
         onEvent: (event) => {
           listenInBatches(event, stop);
+          if (event.event === 'run_started') helpers?.start((options.workers ?? 1) - 1);
           onEvent?.(event);
           if (isLogged(options.logLevel, event)) view?.giveWay();
           log(event);
@@ -188,6 +195,37 @@ export function makeCli(surroundings: Surroundings, listener: Listener, argv: re
   };
 }
 
+/** The processes that `--workers` asks for. They are loaded with the first batch. */
+async function helpersOf(
+  options: CommonOptions,
+  { path, postgres }: StoreAddress,
+  folder: string,
+  isEmbedded: boolean,
+): Promise<Helpers | undefined> {
+  const { workers, batchSize: batchRows, targetBatchMs, pace, allowTriggers: allowsTriggers } = options;
+  if (workers === undefined) return undefined;
+  if (!postgres || isEmbedded) {
+    throw new BackfillError(
+      'USAGE',
+      isEmbedded
+        ? '--workers needs a config file, which other processes can load'
+        : '--workers is for a database of PostgreSQL',
+      'Leave it out: one process at a time writes to a file, and --concurrency is for several files',
+    );
+  }
+  const { Helpers: Workers } = await import('../workers/helpers.js');
+  return new Workers({ folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers });
+}
+
+/** What the commands in hints take over: who runs one may not have this environment, and would run it on another store. */
+function takenOver(options: CommonOptions, { path, postgres }: StoreAddress, usual: string): TakenOver {
+  const { backupDir } = options;
+  if (postgres)
+    return { databaseUrl: options.postgres ? undefined : path, isPostgres: options.postgres, store: path };
+  const dbPath = options.dbPath ?? (path === usual ? undefined : resolve(expandHome(path)));
+  return { dbPath, backupDir, store: dbPath ?? expandHome(path) };
+}
+
 /** A signal that stops when one of two does. */
 const either = (a: StopSignal, b: StopSignal): StopSignal => ({
   get aborted() {
@@ -201,8 +239,8 @@ const either = (a: StopSignal, b: StopSignal): StopSignal => ({
 const exitCodeOf = ({ error, exitCode }: Output): number => error?.exitCode ?? exitCode ?? EXIT.done;
 
 /** Metrics that go into a file. Where that can't be written in the end, the log says so: the store is what counts. */
-function openMetrics(given: string, store: string, log: (event: MigratorEvent) => void): Metrics {
-  const path = findTarget(METRICS_FILE, given, locateStore(store));
+function openMetrics(given: string, store: StoreAddress, log: (event: MigratorEvent) => void): Metrics {
+  const path = findTarget(METRICS_FILE, given, store.postgres ? undefined : locateStore(store.path));
   return collectMetrics((text) => {
     try {
       writeOut(METRICS_FILE, path, text);

@@ -15,7 +15,7 @@ import { errorText, table } from './text.js';
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
 
 /** Options that are about one file, which many stores can not share. */
-const ONE_FILE = ['--report', '--metrics-file', '--print-sql'];
+const ONE_FILE = ['--report', '--metrics-file', '--print-sql', '--database-url', '--postgres', '--workers'];
 
 /** At most this many stores that are not done are shown. */
 const MAX_SHOWN = 50;

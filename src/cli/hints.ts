@@ -5,6 +5,10 @@ export interface TakenOver {
   /** The store, where it is not the one that the config names. */
   readonly dbPath?: string | undefined;
   readonly backupDir?: string | undefined;
+  /** The database without its password, where it is one of PostgreSQL. */
+  readonly databaseUrl?: string | undefined;
+  /** Whether it is the one of `DATABASE_URL`. */
+  readonly isPostgres?: boolean | undefined;
   /** The store, whichever way it was named: it takes the place of STORE in hints. */
   readonly store?: string | undefined;
   /** How the program is called, where it is another's. Default: as this one was. */
@@ -38,9 +42,16 @@ function programOf(env: NodeJS.ProcessEnv, own: string | undefined): string {
  * the same store, with backups in the same folder. A quoted word, as a path that holds such words, stays as it is.
  */
 export function runnable(text: string, env: NodeJS.ProcessEnv, taken: TakenOver): string {
-  const { dbPath, backupDir } = taken;
+  const { dbPath, backupDir, databaseUrl, isPostgres } = taken;
   const program = programOf(env, taken.program);
-  const store = dbPath === undefined ? '' : ` --db-path ${shellWord(dbPath)}`;
+  const store =
+    databaseUrl !== undefined
+      ? ` --database-url ${shellWord(databaseUrl)}`
+      : isPostgres
+        ? ' --postgres'
+        : dbPath === undefined
+          ? ''
+          : ` --db-path ${shellWord(dbPath)}`;
   const copies = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
   // Not within a code, as STORE_BUSY.
   const named = taken.store === undefined ? text : text.replace(/\bSTORE\b/g, shellWord(taken.store));

@@ -1,3 +1,5 @@
+import type { StoreAddress } from '../address.js';
+import { BackfillError } from '../errors.js';
 import type { BackupOptions, MigratorOptions } from '../migrator/session.js';
 import type { CommonOptions } from './options.js';
 
@@ -15,12 +17,12 @@ export type MigratorDefaults = Pick<MigratorOptions, 'project'> & Partial<Migrat
 /** What the arguments of a command ask of a migrator; events and signals are the caller's to add. */
 export function migratorOptions(
   options: CommonOptions,
-  path: string,
+  address: StoreAddress,
   defaults: MigratorDefaults,
 ): MigratorOptions {
   return {
     ...defaults,
-    path,
+    ...address,
     batchRows: options.batchSize ?? defaults.batchRows,
     targetBatchMs: options.targetBatchMs ?? defaults.targetBatchMs,
     pace: options.pace ?? defaults.pace,
@@ -42,4 +44,24 @@ function backupOptions(
   if ((backupDir ?? checkBackup ?? keepBackups) === undefined) return defaults;
   const { folder, check, keep } = defaults || {};
   return { folder: backupDir ?? folder, check: checkBackup ?? check, keep: keepBackups ?? keep };
+}
+
+/** Options that are about a file, by their name in `CommonOptions`. */
+const FILE_OPTIONS = {
+  backupDir: '--backup-dir',
+  checkBackup: '--check-backup',
+  keepBackups: '--keep-backups',
+  walLimit: '--wal-limit',
+} as const;
+
+/** Refuses, for a database of a server, what is about a file. */
+export function refuseFileOptions(options: CommonOptions): void {
+  for (const [name, option] of Object.entries(FILE_OPTIONS)) {
+    if (options[name as keyof typeof FILE_OPTIONS] === undefined) continue;
+    throw new BackfillError(
+      'USAGE',
+      `${option} is for a store that is a file`,
+      'Leave it out: a database of a server is backed up and kept by its own means',
+    );
+  }
 }

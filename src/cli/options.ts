@@ -19,6 +19,9 @@ export interface ReaderOptions {
 
 /** Options of every command that is about a store. */
 export interface CommonOptions extends ReaderOptions {
+  readonly databaseUrl?: string;
+  readonly postgres?: boolean;
+  readonly workers?: number;
   readonly concurrency?: number;
   readonly batchSize?: number;
   readonly dryRun?: boolean;
@@ -75,6 +78,8 @@ export function withCommonOptions(command: Command): Command {
       '--db-path <path>',
       'the store (default: the environment variable or the path that the config names); again, or a pattern: several',
     )
+    .option('--database-url <url>', 'a database of PostgreSQL as the store (default: what the config names)')
+    .option('--postgres', 'take the database from DATABASE_URL (default: off)')
     .option(
       '--concurrency <processes>',
       'processes that work on several stores at once (default: one a core)',
@@ -141,6 +146,11 @@ function withBackupOptions(command: Command, defaults?: ChangeDefaults): Command
 /** Adds the options of commands that update rows. */
 export function withUpdateOptions(command: Command, defaults?: ChangeDefaults): Command {
   return withBackupOptions(command, defaults)
+    .option(
+      '--workers <processes>',
+      'processes on this machine that fill one database of PostgreSQL together (default: 1)',
+      positiveInteger,
+    )
     .option('--allow-triggers', 'let updates fire the triggers of the table (default: refuse it)')
     .addOption(
       new Option('--pace <name>', 'whether to pause for other writers (default: courteous)').choices([

@@ -77,6 +77,10 @@ export function verificationText(
 /** How the file changed, and whether VACUUM would pay: it never runs by itself, as it rewrites the whole store. */
 export function sizeText({ before, after }: SizeChange, say: Say = asIs): string {
   const change = after.bytes - before.bytes;
+  if (after.pageBytes === 0)
+    return say(
+      `The database ${change < 0 ? 'shrank' : 'grew'} by ${bytes(Math.abs(change))} to ${bytes(after.bytes)}; autovacuum frees the earlier versions of the rows that were updated.`,
+    );
   const [size, free] = [bytes(after.bytes), bytes(after.freeBytes)];
   const isWorth = after.freeBytes > after.bytes / 5;
   return [

@@ -1,5 +1,6 @@
+import { storeAddress } from '../address.js';
 import type { PaceOptions, StopSignal } from '../backfill/run-options.js';
-import { loadProject, storePath } from '../config.js';
+import { loadProject } from '../config.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import type { UpOutcome } from '../migrator/up.js';
 
@@ -10,7 +11,7 @@ export const DEPLOY_LOCK_TIMEOUT_MS = 600_000;
 export interface DeployOptions extends PaceOptions {
   /** Folder of the config file. Default: the current one. */
   readonly folder?: string;
-  /** Path of the store. Default: what the config's environment variable or the config names. */
+  /** Path of the store, or a URL of PostgreSQL. Default: what the environment or the config names. */
   readonly path?: string;
   /** Whether to run backfills, or to leave them to `startBackfills()` or another process. Default `wait`. */
   readonly backfills?: 'wait' | 'background';
@@ -52,7 +53,7 @@ export async function migrateOnDeploy({
   const project = await loadProject(folder);
   const { up } = await import('../migrator/up.js'); // late: every step file imports this package
   const { error, ...outcome } = await up(
-    { ...rest, project, path: storePath(project.config, path, process.env), lockTimeoutMs },
+    { ...rest, project, ...storeAddress(project.config, { dbPath: path }, process.env), lockTimeoutMs },
     { leavesBackfills: backfills === 'background' },
   );
   if (error) throw error;

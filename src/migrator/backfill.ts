@@ -24,7 +24,8 @@ export async function backfill(
 ): Promise<BackfillOutcome> {
   const wanted = backfillsOf(options.project, name);
   const ran: string[] = [];
-  const { found, outcome } = await changeStore(options, {
+  const { found, outcome, joined } = await changeStore(options, {
+    joins: !isRescan,
     command: isRescan ? 'rescan' : 'backfill',
     find: (session, onEvent) => {
       const { ledger } = session;
@@ -43,9 +44,15 @@ export async function backfill(
         if (isRescan) await runAgain(store, ledger, step, 'rescan', options);
         const hasRun = isRescan || (await catchUp(store, ledger, step, options));
         if (hasRun) ran.push(step.name);
-        await verifyAndRecord(session, step, options, verifications);
+        if (isUnverified(session, step)) await verifyAndRecord(session, step, options, verifications);
       }
     },
   });
-  return { verifications: [], warnings: [], drifts: found.drifts, ran, ...outcome };
+  return {
+    verifications: [],
+    warnings: [],
+    drifts: found.drifts,
+    ran: [...new Set([...joined, ...ran])],
+    ...outcome,
+  };
 }

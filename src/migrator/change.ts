@@ -1,8 +1,9 @@
-import { isWaiting } from '../backfill/runner.js';
+import { isWaiting, joinRuns } from '../backfill/runner.js';
 import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
 import { updateTriggers } from '../schema/inspect.js';
+import { fingerprint } from '../steps/step.js';
 import { GIVE_UP_MS } from '../store/busy.js';
 import { requireSpace, type SpaceNeed } from '../store/disk.js';
 import type { SiteLockOptions, StoreSite } from '../store/site.js';
@@ -13,6 +14,7 @@ import { begin, clearUp, dueBackup } from './backing-up.js';
 import { missingColumns } from './prechecks.js';
 import {
   type BackfillStep,
+  backfillsOf,
   type MigratorOptions,
   type RunOutcome,
   type Session,
@@ -42,12 +44,16 @@ export interface Change<Found> {
   /** Bytes of the largest transaction, if it is larger than a batch. Default: none is. */
   readonly largestTransaction?: (session: Session, found: Found) => number;
   readonly act: (session: Session, found: Found, verifications: Verification[]) => Promise<void>;
+  /** Whether to take part in a run of the same backfills that another process lets others share. Default: it waits for its end. */
+  readonly joins?: boolean;
 }
 
 /** What was found, and what was done about it: nothing when there was nothing to do. */
 export interface Changed<Found> {
   readonly found: Found;
   readonly outcome?: Pick<RunOutcome, 'verifications' | 'size' | 'error' | 'backup' | 'removedBackups'>;
+  /** Backfills of another process's run that this one took part in. */
+  readonly joined: readonly string[];
 }
 
 /**
@@ -67,24 +73,49 @@ export async function changeStore<Found>(
     if (error instanceof BackfillError && error.code === 'STORE_HOT_JOURNAL') return undefined;
     throw error;
   });
-  if (first !== undefined && stepsOf(first).length === 0) return { found: first };
-  return await withLock(options, async () => {
+  const joined: string[] = [];
+  if (first !== undefined && stepsOf(first).length === 0) return { found: first, joined };
+  const act = async (): Promise<Changed<Found>> => {
     if (first === undefined) rollBackJournal(options);
     const found = await lookWith((session) => {
       const again = find(session, options.onEvent);
       if (stepsOf(again).length > 0) requireRoom(options, session, change, again);
       return again;
     });
-    if (stepsOf(found).length === 0) return { found };
+    if (stepsOf(found).length === 0) return { found, joined };
     const outcome = await writeToStore(
       options,
       (session) => begin(options, session, { command: change.command, steps: stepsOf(found) }),
       (session, verifications) => change.act(session, found, verifications),
     );
-    if (outcome.error || change.command === 'down') return { found, outcome };
+    if (outcome.error || change.command === 'down') return { found, outcome, joined };
     const { removed, error } = await clearUp(options);
     const removedBackups = removed.length > 0 ? { removedBackups: removed } : {};
-    return { found, outcome: { ...outcome, ...removedBackups, ...(error ? { error } : {}) } };
+    return { found, outcome: { ...outcome, ...removedBackups, ...(error ? { error } : {}) }, joined };
+  };
+  return await withLock(options, act, change.joins ? { join: () => takePart(options, joined) } : {});
+}
+
+/**
+ * Takes part in the runs that another process shares, of backfills that are declared as they are there.
+ *
+ * @param joined names are added here
+ * @returns whether there was any
+ */
+export async function takePart(options: MigratorOptions, joined: string[]): Promise<boolean> {
+  return await withSession(options, 'write', async (session) => {
+    const { store, ledger } = session;
+    let hasJoined = false;
+    for (const step of backfillsOf(options.project)) {
+      if (ledger.step(step.name)?.fingerprint !== fingerprint(step)) continue;
+      if (!ledger.runs(step.name).some(({ status, share = 0 }) => status === 'running' && share < 1))
+        continue;
+      refuseTriggers(session, [step], options);
+      if (!(await joinRuns(store, ledger, step, options))) continue;
+      hasJoined = true;
+      if (!joined.includes(step.name)) joined.push(step.name);
+    }
+    return hasJoined;
   });
 }
 

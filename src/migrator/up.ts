@@ -39,6 +39,8 @@ export interface UpOutcome extends RunOutcome {
   readonly remade: readonly string[];
   /** Backfills that were left to a later run: to be filled, caught up or verified. */
   readonly left: readonly string[];
+  /** Backfills of which another process had begun a run that this one took part in: of PostgreSQL only. */
+  readonly joined: readonly string[];
 }
 
 /** What `up` would have to do on this store. */
@@ -122,8 +124,9 @@ export function unknownStep(name: string, steps: readonly Step[]): BackfillError
  */
 export async function up(options: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
   const done: Done = { applied: [], caughtUp: [], remade: [], completed: [] };
-  const { found, outcome } = await changeStore(options, {
+  const { found, outcome, joined } = await changeStore(options, {
     command: 'up',
+    joins: !target.leavesBackfills,
     find: (session, onEvent) => {
       refuseNewerPackage(session.ledger.steps());
       const drifts = checkDrift(options, session.ledger.steps());
@@ -149,7 +152,7 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
   const { drifts, warnings } = found;
   const { completed, ...rest } = done;
   const left = found.left.filter((name) => !completed.includes(name));
-  return { verifications: [], drifts, warnings, ...rest, left, ...outcome };
+  return { verifications: [], drifts, warnings, ...rest, left, joined, ...outcome };
 }
 
 /** What `up` has done so far. */
@@ -208,7 +211,10 @@ async function applyWork(
 ): Promise<void> {
   const { store, ledger } = session;
   const verify = async (step: Step): Promise<void> => {
-    if (step.kind === 'backfill') await verifyAndRecord(session, step, options, verifications);
+    if (step.kind !== 'backfill') return;
+    // Another process that shared the run may have verified it by now.
+    if (work.incomplete.length === 0 && !isUnverified(session, step)) return;
+    await verifyAndRecord(session, step, options, verifications);
   };
   for (const step of work.incomplete) {
     if (step.kind !== 'schema') continue;

@@ -84,8 +84,9 @@ export function lagSeries(store: Store, backfill: Backfill): LagSeries | undefin
 /** The rows where both columns are timestamps, one at a time. */
 function* lags(store: Store, backfill: Backfill): Generator<{ seconds: number; endMs: number }> {
   const [from, to] = [backfill.checks.lag?.from ?? '', backfill.checks.lag?.to ?? ''].map(identifier);
-  // By an index each row would be looked up in the table by itself, for its scope.
-  const sql = `SELECT t.${from}, t.${to} FROM ${identifier(backfill.table)} AS t NOT INDEXED
+  // By an index SQLite would look each row up in the table by itself, for its scope.
+  const whole = store.dialect.engine === 'SQLite' ? ' NOT INDEXED' : '';
+  const sql = `SELECT t.${from}, t.${to} FROM ${identifier(backfill.table)} AS t${whole}
     WHERE t.${from} IS NOT NULL AND t.${to} IS NOT NULL AND ${scopeSql(backfill, store.dialect)}`;
   for (const [start, end] of store.iterateExact<readonly [unknown, unknown]>(sql)) {
     const [startMs, endMs] = [epochMs(start), epochMs(end)];

@@ -85,8 +85,8 @@ export async function report(
  *
  * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`, or when there is no store
  */
-export const checkTarget = ({ path: store }: MigratorOptions, path: string): string =>
-  findTarget(REPORT_FILE, path, locateStore(store));
+export const checkTarget = ({ path: store, postgres }: MigratorOptions, path: string): string =>
+  findTarget(REPORT_FILE, path, postgres ? undefined : locateStore(store));
 
 /**
  * Writes a report after a command, which may have failed: with the verifications that it has made. A run that was stopped by a

@@ -36,14 +36,14 @@ const BESIDE = /^-(?:wal|shm|journal)$|^\.(?:lock|backup-.*|before-restore-.*)$/
  * @returns the absolute path, with symbolic links resolved so that a link stays one
  * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`
  */
-export function findTarget({ what, head }: OutFile, given: string, store: StoreFiles): string {
+export function findTarget({ what, head }: OutFile, given: string, store: StoreFiles | undefined): string {
   const asked = resolve(expandHome(given));
   const found = attempt(what, asked, () => statOf(asked));
   const path = attempt(what, asked, () =>
     found ? realpathSync(asked) : join(realpathSync(dirname(asked)), basename(asked)),
   );
   // Looked at before it is opened: to close the store, by whichever of its names, would drop SQLite's locks on it.
-  refuseStore(what, path, found, store);
+  if (store) refuseStore(what, path, found, store);
   if (!found) return path;
   if (!found.isFile()) {
     throw new BackfillError(

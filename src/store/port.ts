@@ -16,7 +16,7 @@ export type SqlValue = string | number | bigint | Buffer | null;
 export interface StoreSize {
   readonly bytes: number;
   readonly freeBytes: number;
-  /** Of one page. */
+  /** Of one page of a file; 0 of a database of a server, whose free space is its own affair. */
   readonly pageBytes: number;
 }
 

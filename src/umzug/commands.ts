@@ -1,5 +1,6 @@
 import { isAbsolute, relative } from 'node:path';
 import type { MigrateDownOptions, MigrateUpOptions, MigrationMeta, Umzug } from 'umzug';
+import type { StoreAddress } from '../address.js';
 import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
 import type { SkipRecord, StepRecord } from '../ledger/records.js';
@@ -25,7 +26,7 @@ export interface MigratorParts {
   /** Loads the project, once. */
   readonly load: () => Promise<Project>;
   /** Where the store is now: its environment variable may change. */
-  readonly path: () => string;
+  readonly address: () => StoreAddress;
 }
 
 /** umzug's name and path of a step; one that is given by name, or whose file is gone, has no path. */
@@ -71,14 +72,15 @@ export interface BackfillSkips {
 }
 
 /** The options of a command, with the listeners of the Umzug told. */
-async function migratorOptions({ umzug, context, settings, load, path }: MigratorParts) {
-  refuseSecondSqlite();
+async function migratorOptions({ umzug, context, settings, load, address }: MigratorParts) {
+  const store = address();
+  if (!store.postgres) refuseSecondSqlite();
   const project = await load();
   const onUmzugEvent: MigratorOptions['onUmzugEvent'] = async (event, name) => {
     const file = project.steps.find((step) => step.name === name)?.path;
     await umzug.emit(event, { ...metaOf(name, file), context });
   };
-  return { ...settings, onUmzugEvent, project, path: path() } satisfies MigratorOptions;
+  return { ...settings, onUmzugEvent, project, ...store } satisfies MigratorOptions;
 }
 
 /** Runs one of umzug's own commands between the events that umzug has around it. */

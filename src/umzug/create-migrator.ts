@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type { Umzug, UmzugStorage } from 'umzug';
-import { type Project, type StoreRequirements, storePath } from '../config.js';
+import { isPostgresUrl, type StoreAddress, storeAddress } from '../address.js';
+import type { Project, StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { furtherCommands, type MigratorCommands, metaOf, umzugCommands } from './commands.js';
@@ -11,7 +12,10 @@ import { checkSources, loadSources, type StepSource } from './step-sources.js';
 
 /** What {@link createMigrator} takes, beside the settings of its runs. */
 export interface CreateMigratorOptions extends RunSettings {
-  /** The store: its path, or a path with the environment variable that overrides it. `~/` is the home folder. */
+  /**
+   * The store: its path, with the environment variable that overrides it if there is one, or a URL of PostgreSQL. `~/` is the home
+   * folder.
+   */
   readonly database: string | { readonly path: string; readonly env?: string };
   /** Steps: folders of step files, or definitions by name, or a list of both. */
   readonly steps?: StepSource | readonly StepSource[];
@@ -65,11 +69,11 @@ const SOURCES = ['steps', 'migrations', 'backfills'] as const;
  * await migrator.up();
  */
 export function createMigrator(options: CreateMigratorOptions): Migrator {
-  const { load, path, settings } = check(options);
+  const { load, address, settings } = check(options);
   // umzug is loaded here, and not with this module: every file of a step imports this package, and it takes its time.
   const { Umzug: UmzugClass } = createRequire(import.meta.url)('umzug') as typeof import('umzug');
   const context = {};
-  const storage = (): UmzugStorage => ledgerStorage(path());
+  const storage = (): UmzugStorage => ledgerStorage(address().path);
   const umzug: Umzug<object> = new UmzugClass<object>({
     migrations: async () =>
       (await load()).steps.map(({ name, path: file }) => ({
@@ -85,7 +89,7 @@ export function createMigrator(options: CreateMigratorOptions): Migrator {
     },
     logger: undefined,
   });
-  const parts = { umzug, context, settings, load, path };
+  const parts = { umzug, context, settings, load, address };
   return Object.assign(umzug, umzugCommands(parts), furtherCommands(parts)) as unknown as Migrator;
 }
 
@@ -114,5 +118,9 @@ function check(options: CreateMigratorOptions) {
     project ??= loadSources(sources, base).then((loaded) => ({ config, steps: loaded }));
     return project;
   };
-  return { load, path: () => storePath(config, undefined, process.env), settings };
+  const address = (): StoreAddress => {
+    const isUrl = isPostgresUrl(database.path) && (database.env === undefined || !process.env[database.env]);
+    return storeAddress(config, isUrl ? { databaseUrl: database.path } : {}, process.env);
+  };
+  return { load, address, settings };
 }

@@ -1,3 +1,4 @@
+import { BackfillError } from '../../errors.js';
 import { bytes } from '../../format.js';
 import type { RestoreOutcome } from '../../migrator/restore.js';
 import { shellWord } from '../../shell.js';
@@ -37,6 +38,7 @@ export const registerRestore: Register = (program, cli) => {
     .addHelpText('after', '\nExample:\n  umzug-backfill restore store.db.backup-20261125T013152Z')
     .action(async (file: string | undefined, options: CommonOptions) =>
       cli.run(options, async (migrator, { say }) => {
+        if (migrator.postgres) throw noFile();
         const { restore } = await import('../../migrator/restore.js');
         const outcome = await restore(migrator, file, options.dryRun);
         return {
@@ -46,3 +48,10 @@ export const registerRestore: Register = (program, cli) => {
       }),
     );
 };
+
+const noFile = (): BackfillError =>
+  new BackfillError(
+    'USAGE',
+    'The command restore is for a store that is a file',
+    'Restore a database of a server by its own means, as pg_restore',
+  );

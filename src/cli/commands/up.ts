@@ -11,9 +11,10 @@ import { reportLines, reportResult } from './report.js';
 export const NOTHING_TO_DO = 'Nothing to do: every step is applied and verified.';
 
 /** What an `up` has done, a line each. */
-export function upLines({ applied, caughtUp, remade, left, size }: UpOutcome, say: Say): string[] {
-  if (!size && left.length === 0) return [say(NOTHING_TO_DO)];
+export function upLines({ applied, caughtUp, remade, left, joined, size }: UpOutcome, say: Say): string[] {
+  if (!size && left.length + joined.length === 0) return [say(NOTHING_TO_DO)];
   return [
+    ...joined.map((name) => say(`took part in filling ${name}`)),
     ...remade.map((name) => say(`made again what was missing of ${name}`)),
     ...caughtUp.map((name) => say(`caught up ${name}`)),
     ...applied.map((name) => say(`applied ${name}`)),

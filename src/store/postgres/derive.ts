@@ -3,7 +3,7 @@ import { sqlFor } from '../../backfill/values.js';
 import type { SqlValue, Store } from '../port.js';
 import { foldCase, identifier, literal } from '../sql.js';
 import { firstOfParts } from './first-of.js';
-import { columnTypes } from './inspect.js';
+import { typesOf } from './key-type.js';
 import { keySql } from './keys.js';
 
 /**
@@ -42,7 +42,7 @@ export interface Parts {
 
 /** Types of the columns of a backfill, by its order: what a value is made of before it is compared or written. */
 export function targetTypes(store: Store, backfill: Backfill): string[] {
-  const types = columnTypes(store, backfill.table);
+  const types = typesOf(store, backfill.table);
   return backfill.columns.map(({ name }) => types.get(foldCase(name)) ?? 'text');
 }
 

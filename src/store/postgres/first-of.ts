@@ -4,7 +4,7 @@ import type { Store } from '../port.js';
 import { foldCase, identifier, literal } from '../sql.js';
 import type { Connection } from './connection.js';
 import type { Parts } from './derive.js';
-import { columnTypes } from './inspect.js';
+import { typesOf } from './key-type.js';
 import { requirePostgres } from './store.js';
 import { needsTryJson, TRY_JSON } from './try-json.js';
 
@@ -29,7 +29,7 @@ const MAX_DEPTH = 1000;
 export function firstOfParts(store: Store, backfill: Backfill): Parts {
   const ours = backfill.columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
   if (ours.length === 0) return { inner: [], values: new Map() };
-  const types = columnTypes(store, backfill.table);
+  const types = typesOf(store, backfill.table);
   const documents = [...new Set(ours.map(({ value }) => value.document))];
   const isBinary = documents.map((name) => types.get(foldCase(name)) === 'jsonb');
   const tried = triedSql(requirePostgres(store).connection);

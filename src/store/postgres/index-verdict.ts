@@ -15,7 +15,6 @@ const WITHOUT: readonly (readonly string[])[] = [
   ['enable_seqscan'],
   ['enable_seqscan', 'enable_sort'],
   ['enable_seqscan', 'enable_bitmapscan'],
-  ['enable_seqscan', 'enable_bitmapscan', 'enable_indexscan'],
   ['enable_seqscan', 'enable_indexscan', 'enable_indexonlyscan'],
 ];
 
@@ -30,12 +29,13 @@ export function indexVerdict(store: Store, query: string, table: string, index: 
     const names = namesOf(store, table, index);
     const plan = indexesIn(store, query);
     if (plan.some((name) => names.get(name) === 1)) return 'used';
-    const canBeUsed = WITHOUT.some((settings) =>
-      indexesWithout(store, settings, query).some((name) => names.get(name) === 1),
-    );
-    if (!canBeUsed) return 'unused';
-    // What it prefers depends on its statistics, and on which pages a vacuum has seen since: neither is a fault.
-    return isSmall(store, table) && !plan.some((name) => names.has(name)) ? 'used' : 'passed over';
+    const others = WITHOUT.map((settings) => indexesWithout(store, settings, query));
+    const canBeUsed = others.some((found) => found.some((name) => names.get(name) === 1));
+    const isServed = [plan, ...others].some((found) => found.some((name) => names.has(name)));
+    // What it prefers depends on its statistics, and on which pages a vacuum has seen since: neither is a fault. That it could not
+    // use the index can be told only where it uses none: one can't be taken from it alone.
+    if (canBeUsed && isSmall(store, table)) return 'used';
+    return canBeUsed || isServed ? 'passed over' : 'unused';
   });
 }
 

@@ -26,6 +26,15 @@ export const hasIndex = (store: Store, name: string): boolean =>
     name,
   ) !== undefined;
 
+/** Whether the table has an index of this name that a run has left incomplete, as it was killed. */
+export const hasUnfinishedIndex = (store: Store, table: string, name: string): boolean =>
+  store.get(
+    `SELECT 1 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+    WHERE i.indrelid = ${NAMED} AND c.relname = ? AND NOT i.indisvalid`,
+    table,
+    name,
+  ) !== undefined;
+
 /** By the catalog. A type is written as PostgreSQL writes it: `character varying(40)`. */
 export function tableColumns(store: Store, table: string): ColumnInfo[] {
   return store

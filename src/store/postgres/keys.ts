@@ -97,10 +97,13 @@ export function keySql(store: Store, backfill: KeyOf): string {
 const isCollated = ([facts]: readonly KeyFacts[]): boolean =>
   facts !== undefined && facts.type !== 'uuid' && KINDS[facts.type] === 'text';
 
-/** SQL that makes of the key of a row, as `t`, what the ledger has: see {@link toLedger}. */
+/**
+ * SQL that makes of the key of a row, as `t`, what the ledger has: see {@link toLedger}. In the collation of the ledger's columns, as two
+ * others could not be compared, or not by the ledger's index.
+ */
 export function ledgerKeySql(store: Store, backfill: KeyOf): string {
   const key = `(${keySql(store, backfill)})::text`;
-  return keyKind(store, backfill) === 'text' ? `('''' || ${key})` : key;
+  return keyKind(store, backfill) === 'text' ? `('''' || ${key}) COLLATE "default"` : key;
 }
 
 /** A key as the ledger has it: an integer in digits, a text behind an apostrophe. */

@@ -59,6 +59,20 @@ export async function acquireLock(
   }
 }
 
+/**
+ * Acts with a share of the lock, if whoever holds it shares it.
+ *
+ * @returns whether there was anything to do
+ */
+export async function withShare(address: PostgresAddress, act: () => Promise<boolean>): Promise<boolean> {
+  const connection = connect(address);
+  try {
+    return await joined(connection, act);
+  } finally {
+    disconnect(connection);
+  }
+}
+
 /** Takes part in what others do, if they let others; returns whether there was anything to do. */
 async function joined(connection: Connection, join: () => Promise<boolean>): Promise<boolean> {
   if (!tryShared(connection)) return false;

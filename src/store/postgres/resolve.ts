@@ -5,8 +5,7 @@ import { keyLiteral } from '../keys.js';
 import type { Store } from '../port.js';
 import { foldCase, identifier } from '../sql.js';
 import { targetTypes, valueLiteral } from './derive.js';
-import { columnTypes } from './inspect.js';
-import { keyTypeOf } from './key-type.js';
+import { keyTypeOf, typesOf } from './key-type.js';
 import { keySql } from './keys.js';
 import { deriveRaw } from './raw.js';
 
@@ -18,7 +17,7 @@ export interface RawRow {
 
 /** Derives such rows. */
 export function resolveRaw(store: Store, backfill: Backfill, rows: readonly RawRow[]): readonly Derived[] {
-  const types = columnTypes(store, backfill.table);
+  const types = typesOf(store, backfill.table);
   const kinds = [backfill.key, ...(backfill.process?.reads ?? [])].map(
     (name) => types.get(foldCase(name)) ?? 'text',
   );

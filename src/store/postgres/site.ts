@@ -24,7 +24,7 @@ export function postgresSite(address: PostgresAddress): StoreSite {
       }
     },
     lookAtLock: () => explained(() => lookAtLock(address)),
-    warnings: () => [],
+    warnings: () => ['No backup is made of a database: its server has its own, as pg_dump makes one'],
   };
 }
 

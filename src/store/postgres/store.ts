@@ -19,8 +19,6 @@ const LOOK_WAIT_MS = 5000;
 /** Rows that are fetched at once of a result that does not fit in memory. */
 const FETCH_ROWS = 5000;
 
-const PAGE_BYTES = 8192;
-
 /** Of SQL: text in quotes, and comments, in which a question mark is none of ours. */
 const PLACEHOLDERS = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\?/g;
 
@@ -85,7 +83,7 @@ export class PostgresStore implements Store {
 
   size(): StoreSize {
     const row = this.get<{ bytes: number }>('SELECT pg_database_size(current_database()) AS bytes');
-    return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: PAGE_BYTES };
+    return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: 0 };
   }
 
   #query(sql: string, parameters: readonly SqlValue[]): Result {
@@ -146,14 +144,23 @@ export class PostgresStore implements Store {
   }
   #nextCursor = 0;
 
+  /** What is known of the schema, until this connection changes it: batches ask again and again. */
+  remember<Known>(what: string, ask: () => Known): Known {
+    if (!this.#known.has(what)) this.#known.set(what, ask());
+    return this.#known.get(what) as Known;
+  }
+  readonly #known = new Map<string, unknown>();
+
   run(sql: string, ...parameters: readonly SqlValue[]): number {
     const { count } = this.#query(sql, parameters);
+    if (/^\s*(?:alter|create|drop)\b/i.test(sql)) this.#known.clear();
     failpoint('statement', sql);
     return count;
   }
 
   exec(sql: string): void {
     this.#connection.client.script(sql);
+    this.#known.clear();
     failpoint('statement', sql);
   }
 

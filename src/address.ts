@@ -1,0 +1,98 @@
+import type { Config, PostgresEnv } from './config.js';
+import { BackfillError } from './errors.js';
+import { type PostgresAddress, shownAddress } from './store/postgres/address.js';
+
+/** What a call says of its store. */
+export interface GivenStore {
+  /** Value of `--db-path`; a URL of PostgreSQL where a program gives one. */
+  readonly dbPath?: string | undefined;
+  /** Value of `--database-url`. */
+  readonly databaseUrl?: string | undefined;
+  /** Whether `--postgres` was given: the environment's `DATABASE_URL` counts. */
+  readonly postgres?: boolean | undefined;
+}
+
+/** Where a store is. */
+export interface StoreAddress {
+  /** The path of its file; of a database what a person knows it by. */
+  readonly path: string;
+  readonly postgres?: PostgresAddress;
+}
+
+/** Whether a text is a URL of PostgreSQL. */
+export const isPostgresUrl = (text: string): boolean => /^postgres(?:ql)?:\/\//i.test(text);
+
+/**
+ * Finds the store of a call: the one it names, else the one that the environment names, else the config's default. An option comes before
+ * the environment where both name a file; a file and a database, or two databases, are refused.
+ *
+ * @throws {BackfillError} `USAGE` when two stores are named, or none where there should be one
+ */
+export function storeAddress(config: Config, given: GivenStore, env: NodeJS.ProcessEnv): StoreAddress {
+  const { path, env: variable, postgres: names } = config.database;
+  const named = (name: string | undefined): string | undefined =>
+    name === undefined || env[name] === '' ? undefined : env[name];
+  const file = given.dbPath === undefined || isPostgresUrl(given.dbPath) ? undefined : given.dbPath;
+  const url = given.databaseUrl ?? (file === undefined ? given.dbPath : undefined);
+  const fromEnv = names && /^postgres(?:ql)?$/i.test(named(names.type) ?? '') ? names : undefined;
+  const sources = [
+    ...(file === undefined ? [] : ['--db-path']),
+    ...(file === undefined && named(variable) !== undefined ? [String(variable)] : []),
+    ...(url === undefined ? [] : ['--database-url']),
+    ...(given.postgres ? ['--postgres'] : []),
+    ...(fromEnv ? [`${fromEnv.type}=postgresql`] : []),
+  ];
+  if (sources.length > 1) {
+    throw new BackfillError(
+      'USAGE',
+      `Two stores are named, by ${sources.join(' and ')}`,
+      'Name one: leave one of the options out, or unset the variable',
+    );
+  }
+  if (given.postgres) return atUrl(named('DATABASE_URL') ?? missingUrl());
+  if (url !== undefined) return atUrl(url);
+  if (fromEnv) return atUrl(urlOf(fromEnv, named));
+  return { path: file ?? named(variable) ?? path };
+}
+
+function atUrl(url: string): StoreAddress {
+  if (!isPostgresUrl(url)) {
+    throw new BackfillError(
+      'USAGE',
+      'The URL of the database is none of PostgreSQL',
+      'Write it as postgres://USER@HOST:5432/DATABASE',
+    );
+  }
+  const postgres = { url };
+  return { path: shownAddress(postgres), postgres };
+}
+
+/** The URL that variables of the environment make up. */
+function urlOf(names: PostgresEnv, named: (name: string | undefined) => string | undefined): string {
+  const database = named(names.name);
+  if (database === undefined) {
+    throw new BackfillError(
+      'USAGE',
+      `${names.type} says that the store is a database of PostgreSQL, and ${names.name} does not say which`,
+      `Set ${names.name}, ${names.host} and ${names.user}, or give --database-url`,
+    );
+  }
+  const url = new URL('postgres://localhost');
+  const host = named(names.host) ?? 'localhost';
+  // A folder of a socket is no host of a URL.
+  if (host.startsWith('/')) url.searchParams.set('host', host);
+  else url.hostname = host;
+  url.port = named(names.port) ?? '5432';
+  url.username = encodeURIComponent(named(names.user) ?? '');
+  url.password = encodeURIComponent(named(names.password) ?? '');
+  url.pathname = `/${encodeURIComponent(database)}`;
+  return url.toString();
+}
+
+function missingUrl(): never {
+  throw new BackfillError(
+    'USAGE',
+    '--postgres takes the URL of the database from DATABASE_URL, which is not set',
+    'Set it, or give --database-url postgres://USER@HOST:5432/DATABASE',
+  );
+}

@@ -1,0 +1,25 @@
+import { loadProject } from '../config.js';
+import { rootBackfillError } from '../errors.js';
+import { takePart } from '../migrator/change.js';
+import type { HelperTask } from './helpers.js';
+
+/** A process that takes part in a run which another one leads, and ends with it. */
+
+const stopper = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopper.abort(name));
+process.on('disconnect', () => stopper.abort('SIGTERM')); // who leads it has died: what is left is for the next `up`
+
+process.once('message', async ({ folder, postgres, ...options }: HelperTask) => {
+  try {
+    const migrator = { ...options, project: await loadProject(folder), signal: stopper.signal };
+    const { withShare } = await import('../store/postgres/lock.js');
+    await withShare(postgres, () => takePart({ ...migrator, postgres }, []));
+  } catch (error) {
+    const { code, message } = rootBackfillError(error);
+    // The others go on, and whoever leads tells what they can't: this one only says why it is not among them any more.
+    if (!stopper.signal.aborted) process.stderr.write(`${code}: ${message}.\n`);
+    process.exitCode = 1;
+  } finally {
+    process.disconnect?.();
+  }
+});
