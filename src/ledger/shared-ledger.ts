@@ -18,6 +18,11 @@ interface RangeRow {
   readonly isDone: number;
 }
 
+/** Of a batch that is taken back. */
+interface TakenBatch extends Pick<BatchRecord, 'run' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped'> {
+  readonly range: number | null;
+}
+
 const RANGE_COLUMNS = `number, start_key AS "startKey", end_key AS "endKey", cursor, is_done AS "isDone"`;
 
 /**
@@ -87,15 +92,21 @@ export class SharedLedger extends Ledger {
     return { ...keys, number: Number(row.number), isDone: Number(row.isDone) };
   }
 
+  /** The range that this process was at work on last: nobody else's is looked at while it is open, and so none is waited for. */
+  #last = 0;
+
   override claim(backfill: string, run: RunRecord, _cursor: Key | null): Claim | 'done' | 'taken' {
     const free = this.store.getExact<RangeRow>(
       `SELECT ${RANGE_COLUMNS} FROM ${RANGES_TABLE}
-      WHERE backfill = ? AND run = ? AND is_done = 0 ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED`,
+      WHERE backfill = ? AND run = ? AND is_done = 0
+      ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1 FOR UPDATE SKIP LOCKED`,
       backfill,
       run.run,
+      this.#last,
     );
     if (!free) return this.#hasOpenRange(backfill, run.run) ? 'taken' : 'done';
     const { number, cursor, endKey } = this.#range(free);
+    this.#last = number;
     return { range: number, cursor, end: endKey };
   }
 
@@ -162,13 +173,13 @@ export class SharedLedger extends Ledger {
   }
 
   override removeBatch(backfill: string, number: number): void {
-    const batch = this.batches(backfill).find((record) => record.number === number);
-    const range = this.store.get<{ range: number | null }>(
-      `SELECT range_number AS range FROM ${T.batches} WHERE backfill = ? AND number = ?`,
+    const batch = this.store.get<TakenBatch>(
+      `SELECT run, range_number AS range, rows_scanned AS "rowsScanned", cells_filled AS "cellsFilled",
+        cells_skipped AS "cellsSkipped" FROM ${T.batches} WHERE backfill = ? AND number = ?`,
       backfill,
       number,
-    )?.range;
-    if (batch && range !== undefined && range !== null) this.#takeBack(backfill, batch, range);
+    );
+    if (batch && batch.range !== null) this.#takeBack(backfill, number, batch);
     for (const [table, column] of [
       [T.cells, 'batch'],
       [T.skips, 'batch'],
@@ -178,7 +189,7 @@ export class SharedLedger extends Ledger {
   }
 
   /** Puts a range back to where it was before its last batch, so that an `up` after a stopped `down` fills again from there. */
-  #takeBack(backfill: string, batch: BatchRecord, range: number): void {
+  #takeBack(backfill: string, number: number, batch: TakenBatch): void {
     this.store.run(
       `UPDATE ${T.runs} SET status = 'running', filled_at = NULL WHERE backfill = ? AND run = ?`,
       backfill,
@@ -195,11 +206,11 @@ export class SharedLedger extends Ledger {
       batch.cellsSkipped,
       backfill,
       batch.run,
-      range,
-      batch.number,
+      batch.range,
+      number,
       backfill,
       batch.run,
-      range,
+      batch.range,
     );
   }
 

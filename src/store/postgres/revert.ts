@@ -3,10 +3,9 @@ import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import type { Key } from '../../ledger/keys.js';
 import { type FilledCells, type RevertResult, updateIgnored } from '../batch.js';
-import { keyLiteral } from '../keys.js';
 import type { Store } from '../port.js';
-import { foldCase, identifier } from '../sql.js';
-import { derivationSql } from './derive.js';
+import { foldCase, identifier, literal } from '../sql.js';
+import { derivationSql, targetTypes } from './derive.js';
 import { keyTypeOf } from './key-type.js';
 import { keySql } from './keys.js';
 import { type RawRow, resolveRaw, valuesSql } from './resolve.js';
@@ -36,20 +35,26 @@ export function revertCells(
       'Put the step file back as it was applied, then run the same command again',
     );
   }
-  const { type } = keyTypeOf(store, backfill);
-  const ranges = runs.map(([first, last]) => `(${keyLiteral(first)}::${type}, ${keyLiteral(last)}::${type})`);
   const key = keySql(store, backfill);
   const rows = derivationSql(store, backfill, {
     absent,
-    from: `(VALUES ${ranges.join(', ')}) AS r(umzug_first, umzug_last) JOIN ${identifier(backfill.table)} AS t
-      ON ${key} BETWEEN r.umzug_first AND r.umzug_last`,
-    tail: `WHERE ${key} BETWEEN ${keyLiteral(runs[0]?.[0] ?? 0n)} AND ${keyLiteral(runs.at(-1)?.[1] ?? 0n)}`,
+    from: `unnest(${keyArray(store, backfill, runs)}) AS r(umzug_key) JOIN ${identifier(backfill.table)} AS t ON ${key} = r.umzug_key`,
+    tail: '',
   });
   const plain = undo(store, backfill, columns, `SELECT * FROM (${rows}) AS derived WHERE raw IS NULL`);
   const left = rawRows(store, backfill, rows);
   if (left.length === 0) return plain;
-  const own = undo(store, backfill, columns, rawSql(store, backfill, left));
+  const own = undo(store, backfill, columns, rawSql(store, backfill, left, absent));
   return { reverted: plain.reverted + own.reverted, kept: plain.kept + own.kept };
+}
+
+/** The keys of some runs, each of them: the planner knows how many there are, and looks each up by itself. */
+function keyArray(store: Store, backfill: Backfill, runs: FilledCells['runs']): string {
+  const keys = runs.flatMap(([first, last]) => {
+    if (typeof first === 'string' || typeof last === 'string') return [literal(String(first))];
+    return Array.from({ length: Number(last - first) + 1 }, (_, i) => String(first + BigInt(i)));
+  });
+  return `ARRAY[${keys.join(', ')}]::${keyTypeOf(store, backfill).type}[]`;
 }
 
 /** The rows that are left to this program; an update in between has changed none of what they are derived from. */
@@ -58,14 +63,22 @@ const rawRows = (store: Store, _backfill: Backfill, rows: string): RawRow[] =>
     .allExact<{ k: Key; raw: string }>(`SELECT k, raw FROM (${rows}) AS derived WHERE raw IS NOT NULL`)
     .map(({ k, raw }) => ({ key: k, raw }));
 
-function rawSql(store: Store, backfill: Backfill, rows: readonly RawRow[]): string {
+function rawSql(
+  store: Store,
+  backfill: Backfill,
+  rows: readonly RawRow[],
+  absent: ReadonlySet<string>,
+): string {
   const derived = resolveRaw(store, backfill, rows);
   const given = valuesSql(
     store,
     backfill,
     rows.map(({ key }, i) => ({ key, values: derived[i]?.values ?? [] })),
   );
-  const present = backfill.columns.map(({ name }, i) => `t.${identifier(name)} AS c${i}`);
+  const types = targetTypes(store, backfill);
+  const present = backfill.columns.map(({ name }, i) =>
+    absent.has(foldCase(name)) ? `NULL::${types[i]} AS c${i}` : `t.${identifier(name)} AS c${i}`,
+  );
   return `SELECT given.k, ${present.join(', ')}, ${backfill.columns.map((_, i) => `given.v${i}`).join(', ')}
     FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} = given.k`;
 }

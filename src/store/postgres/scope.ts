@@ -10,38 +10,37 @@ import { identifier, literal } from '../sql.js';
 import { judgedRows } from './judged.js';
 import { keySql } from './keys.js';
 
-/** Into how many ranges the keys of a run are cut at least, for several processes to take in turn. */
-const RANGES = 64;
-
-/** Rows below which a run is one range: one process fills them sooner than a second one is there. */
-const FEW_ROWS = 20_000;
+/** From so many rows on a run is cut into so many ranges, for several processes to take in turn. */
+const RANGES: readonly (readonly [rows: number, ranges: number])[] = [
+  [100_000, 64],
+  [2000, 8],
+  [0, 1],
+];
 
 /** Last keys of the ranges of a run: of integers by their value, of texts by their number. */
 export function rangeEnds(store: Store, backfill: Backfill, start: Key | null, end: Key): readonly Key[] {
   const key = keySql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
   const where = `${behindSql(store, backfill, start)} AND ${key} <= ${keyLiteral(end)}`;
-  const [first, many] = [0, FEW_ROWS].map(
-    (offset) =>
-      store.getExact<{ k: Key }>(
-        `SELECT ${key} AS k FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT 1 OFFSET ${offset}`,
-      )?.k,
-  );
+  const keyAt = (row: number): Key | undefined =>
+    store.getExact<{ k: Key }>(
+      `SELECT ${key} AS k FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT 1 OFFSET ${row}`,
+    )?.k;
+  const first = keyAt(0);
+  const [, ranges = 1] = RANGES.find(([rows]) => rows === 0 || keyAt(rows) !== undefined) ?? [];
   if (first === undefined) return [end];
-  if (typeof first === 'bigint' && typeof end === 'bigint')
-    return integerEnds(first, end, many !== undefined);
-  if (many === undefined) return [end];
+  if (typeof first === 'bigint' && typeof end === 'bigint') return integerEnds(first, end, ranges);
+  if (ranges === 1) return [end];
   const ends = store.allExact<{ k: Key }>(
     `SELECT k FROM (SELECT ${key} AS k, row_number() OVER w AS n, count(*) OVER () AS rows FROM ${table} WHERE ${where}
-      WINDOW w AS (ORDER BY ${key})) AS numbered WHERE n % greatest(1, rows / ${RANGES}) = 0 AND k < ${keyLiteral(end)} ORDER BY k`,
+      WINDOW w AS (ORDER BY ${key})) AS numbered WHERE n % greatest(1, rows / ${ranges}) = 0 AND k < ${keyLiteral(end)} ORDER BY k`,
   );
   return [...ends.map(({ k }) => k), end];
 }
 
 /** A batch's keys are kept as offsets from its first, which have to be exact. */
-function integerEnds(first: bigint, last: bigint, isMany: boolean): bigint[] {
-  const span = last - first + 1n;
-  const wanted = isMany ? span / BigInt(RANGES) + 1n : span;
+function integerEnds(first: bigint, last: bigint, ranges: number): bigint[] {
+  const wanted = (last - first) / BigInt(ranges) + 1n;
   const width = wanted < BigInt(MAX_OFFSET) ? wanted : BigInt(MAX_OFFSET);
   const ends: bigint[] = [];
   for (let end = first + width - 1n; end < last; end += width) ends.push(end);
