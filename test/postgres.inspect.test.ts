@@ -6,6 +6,7 @@ import {
   findIndex,
   hasIndex,
   hasTable,
+  hasUnfinishedIndex,
   tableBytes,
   tableColumns,
   updateTriggers,
@@ -81,6 +82,10 @@ describe('hasIndex of PostgreSQL', () => {
         expect(
           ['whole', 'events_pkey', 'begun', 'events', 'Whole'].map((name) => hasIndex(store, name)),
         ).to.deep.equal([true, true, false, false, false]);
+        expect(
+          ['begun', 'whole', 'nothing'].map((name) => hasUnfinishedIndex(store, 'events', name)),
+        ).to.deep.equal([true, false, false]);
+        expect(hasUnfinishedIndex(store, 'others', 'begun')).to.equal(false);
       } finally {
         store.close();
       }
@@ -242,12 +247,12 @@ describe('findIndex of PostgreSQL', () => {
 
   it('keeps apart conditions that one index serves alike', () =>
     withStore(
-      `${EVENTS} CREATE INDEX both ON events (a) WHERE n = 1 AND b = 'x'; CREATE INDEX theirs ON events (a) WHERE n = 1;
+      `${EVENTS} CREATE INDEX narrow ON events (a) WHERE n = 1 AND b = 'x'; CREATE INDEX theirs ON events (a) WHERE n = 1;
       INSERT INTO events (a, n, b) SELECT i, i, 'x' FROM generate_series(1, 9999) AS i; ANALYZE events`,
       (store) => {
         const found = (where: string): unknown =>
           findIndex(store, step, { name: 'ours', columns: ['a'], where });
-        expect(found(`n = 1 AND b = 'x'`)).to.equal('both');
+        expect(found(`n = 1 AND b = 'x'`)).to.equal('narrow');
         expect(found('n = 1')).to.equal('theirs');
         expect(found(`b = 'x'`)).to.equal(undefined);
       },

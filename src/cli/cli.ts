@@ -3,13 +3,12 @@ import type { Command } from 'commander';
 import { type StoreAddress, storeAddress } from '../address.js';
 import type { StopSignal } from '../backfill/run-options.js';
 import { loadProject } from '../config.js';
-import { BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
+import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { givenStores } from '../fleet/stores.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import { expandHome, locateStore } from '../store/path.js';
 import { type Lang, localeLang, type Say, sayIn } from '../words/lang.js';
-import type { Helpers } from '../workers/helpers.js';
 import { isAgreed } from './confirm.js';
 import { runnable, type TakenOver } from './hints.js';
 import { eventLog, isInfoLogged, isLogged } from './log.js';
@@ -23,6 +22,7 @@ import {
 import type { CommonOptions, ReaderOptions } from './options.js';
 import { progressView } from './progress.js';
 import { errorText } from './text.js';
+import { helpersOf } from './workers.js';
 
 /** What the command line runs in: the process's own, or a test's. */
 export interface Surroundings {
@@ -137,8 +137,8 @@ export function makeCli(surroundings: Surroundings, listener: Listener, argv: re
       const given = givenStores(argv);
       if (given) {
         const { runFleet } = await import('./fleet.js');
-        const { say } = await readerOf(options, {});
-        listener.exit(await runFleet({ command, options, argv, given, say }, surroundings));
+        const { lang, say } = await readerOf(options, {});
+        listener.exit(await runFleet({ command, options, argv, given, lang, say }, surroundings));
         return;
       }
       const loaded = await (embedding?.loadMigrator() ??
@@ -193,28 +193,6 @@ export function makeCli(surroundings: Surroundings, listener: Listener, argv: re
       tellOutput(output, options, reader);
     },
   };
-}
-
-/** The processes that `--workers` asks for. They are loaded with the first batch. */
-async function helpersOf(
-  options: CommonOptions,
-  { path, postgres }: StoreAddress,
-  folder: string,
-  isEmbedded: boolean,
-): Promise<Helpers | undefined> {
-  const { workers, batchSize: batchRows, targetBatchMs, pace, allowTriggers: allowsTriggers } = options;
-  if (workers === undefined) return undefined;
-  if (!postgres || isEmbedded) {
-    throw new BackfillError(
-      'USAGE',
-      isEmbedded
-        ? '--workers needs a config file, which other processes can load'
-        : '--workers is for a database of PostgreSQL',
-      'Leave it out: one process at a time writes to a file, and --concurrency is for several files',
-    );
-  }
-  const { Helpers: Workers } = await import('../workers/helpers.js');
-  return new Workers({ folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers });
 }
 
 /** What the commands in hints take over: who runs one may not have this environment, and would run it on another store. */

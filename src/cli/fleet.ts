@@ -2,10 +2,14 @@ import { availableParallelism } from 'node:os';
 import { BackfillError, EXIT } from '../errors.js';
 import { runPool, type StoreResult } from '../fleet/pool.js';
 import { findStores } from '../fleet/stores.js';
-import { countByExit, worstExit } from '../fleet/summary.js';
+import { countByExit, outcomeOf, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
-import type { Say } from '../words/lang.js';
+import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
+import type { ReportOutcome } from '../report/report.js';
+import { findTarget, writeOut } from '../store/out-file.js';
+import type { Lang, Say } from '../words/lang.js';
 import type { Surroundings } from './cli.js';
+import { reportLines } from './commands/report.js';
 import { runnable } from './hints.js';
 import { eventLog } from './log.js';
 import type { CommonOptions } from './options.js';
@@ -15,7 +19,7 @@ import { errorText, table } from './text.js';
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
 
 /** Options that are about one file, which many stores can not share. */
-const ONE_FILE = ['--report', '--metrics-file', '--print-sql', '--database-url', '--postgres', '--workers'];
+const ONE_FILE = ['--metrics-file', '--print-sql', '--database-url', '--postgres', '--workers'];
 
 /** At most this many stores that are not done are shown. */
 const MAX_SHOWN = 50;
@@ -24,22 +28,30 @@ const MAX_SHOWN = 50;
 const LOG_EVERY_MS = 5000;
 
 /** The arguments without those that name stores, how many processes there are, and the form of the result. */
-function withoutStores(argv: readonly string[]): string[] {
+function withoutStores(argv: readonly string[], report: FleetOptions['report']): string[] {
   const left: string[] = [];
   for (let i = 0; i < argv.length; i += 1) {
     const word = argv[i] as string;
     if (word === '--db-path' || word === '--concurrency') i += 1;
-    else if (word !== '--json' && !/^--(?:db-path|concurrency)=/.test(word)) left.push(word);
+    else if (word === '--report') i += argv[i + 1] === report ? 1 : 0;
+    else if (word !== '--json' && !/^--(?:db-path|concurrency|report)=/.test(word)) left.push(word);
   }
   return left;
+}
+
+/** What a fleet asks of the options. */
+interface FleetOptions extends CommonOptions {
+  /** Of `up`: where the report goes. */
+  readonly report?: string | true;
 }
 
 /** What a fleet is run with. */
 export interface FleetCall {
   readonly command: string;
-  readonly options: CommonOptions;
+  readonly options: FleetOptions;
   readonly argv: readonly string[];
   readonly given: readonly string[];
+  readonly lang: Lang;
   readonly say: Say;
 }
 
@@ -55,13 +67,14 @@ export async function runFleet(
 ): Promise<number> {
   const { command, options, argv, given, say } = call;
   refuseForFleet(command, argv, embedding !== undefined);
+  const target = options.report === undefined ? undefined : reportTarget(options.report);
   const paths = await findStores(given);
   const log = eventLog(options.logLevel);
   const startedAt = performance.now();
   let done = 0;
   let lastMs = startedAt;
   const results = await runPool({
-    argv: withoutStores(argv),
+    argv: withoutStores(argv, options.report),
     paths,
     concurrency: options.concurrency ?? availableParallelism(),
     folder,
@@ -84,9 +97,32 @@ export async function runFleet(
   const stores = results.map(({ error: _, ...result }) => result); // it is part of the output
   const tell = (path: string, text: string): string =>
     runnable(text, env, { dbPath: path, backupDir: options.backupDir, store: path });
-  if (options.json) print(JSON.stringify({ command, exitCode, durationMs, stores }, undefined, 2));
-  else print(fleetText(results, durationMs, say, tell));
+  const report = target === undefined ? {} : await writeReport(target, call, results, durationMs, tell);
+  if (options.json) print(JSON.stringify({ command, exitCode, durationMs, stores, ...report }, undefined, 2));
+  else {
+    print(fleetText(results, durationMs, say, tell));
+    if (report.report) print(reportLines(report.report, say).join('\n'));
+  }
   return exitCode;
+}
+
+const reportTarget = (given: string | true): string =>
+  findTarget(REPORT_FILE, given === true ? DEFAULT_REPORT : given, undefined);
+
+/** Writes one page about all stores. */
+async function writeReport(
+  target: string,
+  { command, lang, say }: FleetCall,
+  results: readonly StoreResult[],
+  durationMs: number,
+  tell: (path: string, text: string) => string,
+): Promise<{ readonly report?: ReportOutcome }> {
+  const { fleetPage } = await import('../report/fleet-page.js');
+  const { WORDS } = await import('../report/words.js');
+  const facts = { command, results, durationMs, madeAt: new Date() };
+  const text = fleetPage(facts, { words: WORDS[lang], say }, (path) => (words) => tell(path, words));
+  writeOut(REPORT_FILE, target, text);
+  return { report: { path: target, bytes: Buffer.byteLength(text) } };
 }
 
 function refuseForFleet(command: string, argv: readonly string[], isEmbedded: boolean): void {
@@ -107,7 +143,7 @@ function fleetText(
   say: Say,
   tell: (path: string, text: string) => string,
 ): string {
-  const outcome = (code: number): string => say(MEANING[code] ?? 'failed');
+  const outcome = (code: number): string => say(outcomeOf(code));
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
   const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }) => {
     const told = error ? tell(path, errorText(error, say)).replaceAll(/^(?! {2})/gm, '  ') : '';
@@ -123,15 +159,3 @@ function fleetText(
     say(`${count(results.length)} stores in ${duration(durationMs)}`),
   ].join('\n');
 }
-
-/** What an exit code says of a store. */
-const MEANING: Readonly<Record<number, string>> = {
-  [EXIT.done]: 'done',
-  [EXIT.failed]: 'failed',
-  [EXIT.usage]: 'failed',
-  [EXIT.pending]: 'work pending',
-  [EXIT.locked]: 'locked',
-  [EXIT.unverified]: 'unverified',
-  [EXIT.interrupted]: 'stopped',
-  [EXIT.terminated]: 'stopped',
-};

@@ -26,3 +26,18 @@ export function countByExit(
     (code) => [code, results.filter(({ exitCode }) => exitCode === code).length] as const,
   ).filter(([, stores]) => stores > 0);
 }
+
+/** What an exit code says of a store. */
+const OUTCOMES: Readonly<Record<number, string>> = {
+  [EXIT.done]: 'done',
+  [EXIT.failed]: 'failed',
+  [EXIT.usage]: 'failed',
+  [EXIT.pending]: 'work pending',
+  [EXIT.locked]: 'locked',
+  [EXIT.unverified]: 'unverified',
+  [EXIT.interrupted]: 'stopped',
+  [EXIT.terminated]: 'stopped',
+};
+
+/** How a store ended, in a word or two. */
+export const outcomeOf = (exitCode: number): string => OUTCOMES[exitCode] ?? 'failed';

@@ -1,6 +1,6 @@
 import { bytes, instant } from '../format.js';
 import { gravest, type Verdict } from '../verification/check.js';
-import { REPORT_FILE } from './default-file.js';
+import { page } from './document.js';
 import type { BackfillFacts, ReportFacts } from './gather.js';
 import { type Html, html, storeText } from './html.js';
 import { checksSection } from './sections/checks.js';
@@ -10,36 +10,18 @@ import { runsSection } from './sections/runs.js';
 import { badge, type Making } from './sections/section.js';
 import { skipsSection } from './sections/skips.js';
 import { timelineSection } from './sections/timeline.js';
-import { STYLE } from './style.js';
 
-/** Forbids the page everything but its own style: it loads nothing and runs nothing, whatever a store may hold. */
-const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-
-/** The whole page: it needs no other file, no network and no script. */
-export function page(facts: ReportFacts, making: Making): string {
+/** The page about one store. */
+export function storePage(facts: ReportFacts, making: Making): string {
   const { words } = making;
-  const body = html`<html lang="${words.locale}">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="umzug-backfill ${facts.packageVersion}">
-<meta name="robots" content="noindex">
-<title>${words.title}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<main>
-${header(facts, making)}
+  return page(
+    words.title,
+    html`${header(facts, making)}
 ${facts.backfills.length === 0 ? html`<p>${words.noBackfills}</p>` : undefined}
 ${facts.backfills.map((backfill) => backfillSection(backfill, making))}
-${timelineSection(facts, making)}
-</main>
-</body>
-</html>
-`;
-  return REPORT_FILE.head + body.text;
+${timelineSection(facts, making)}`,
+    words,
+  );
 }
 
 function header(facts: ReportFacts, { words }: Making): Html {

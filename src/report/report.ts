@@ -40,10 +40,10 @@ export interface MadeReport {
 export async function makeReport(options: MigratorOptions, how: ReportOptions = {}): Promise<MadeReport> {
   const { lang = 'en', tell = (command) => command, ...gathering } = how;
   const facts = await gather(options, gathering);
-  const { page } = await import('./page.js'); // with the library for charts, which nothing else needs
+  const { storePage } = await import('./page.js'); // with the library for charts, which nothing else needs
   const failed = facts.backfills.find(({ verification }) => verification?.verdict === 'fail')?.verification;
   return {
-    text: page(facts, { words: WORDS[lang], say: await sayIn(lang), tell }),
+    text: storePage(facts, { words: WORDS[lang], say: await sayIn(lang), tell }),
     ...(failed ? { error: verificationFailed(failed) } : {}),
     backfills: facts.backfills.map(({ step, verification }) => ({
       name: step.name,

@@ -51,7 +51,7 @@ export const en: Words = {
   ruleKept: (title) => `${title}: no row breaks it`,
   ruleBroken: (title, rows) => `${title}: ${rows} rows break it`,
   indexUsed: (index) => `${index} is used for its query`,
-  indexPreferred: (index) => `${index} could be used, but SQLite prefers another index`,
+  indexPreferred: (index) => `${index} could be used, but another way is preferred`,
   indexUnused: (index) => `${index} is not there, or not used for its query`,
   noIndexes: 'No index is asked for',
   timeRange: (column, from, to) => `${column}: ${from} to ${to}`,

@@ -50,7 +50,7 @@ export const zh: Words = {
   ruleKept: (title) => `${title}：没有行违反`,
   ruleBroken: (title, rows) => `${title}：有 ${rows} 行违反`,
   indexUsed: (index) => `${index} 已用于对应的查询`,
-  indexPreferred: (index) => `${index} 可以使用，但 SQLite 选择了另一个索引`,
+  indexPreferred: (index) => `${index} 可以使用，但优先选择了另一种方式`,
   indexUnused: (index) => `${index} 不存在，或未用于对应的查询`,
   noIndexes: '未要求检查索引',
   timeRange: (column, from, to) => `${column}：${from} 至 ${to}`,

@@ -139,6 +139,7 @@ export function standingObjects(store: Store, ledger: Ledger, step: SchemaStep):
     if (kind === 'column') return columns.some((column) => isSameName(column.name, name));
     if (kind === 'index') {
       const declared = step.indexes.find((index) => index.name === name);
+      if (store.dialect.hasUnfinishedIndex(store, step.table, name)) return true;
       return hasIndex(store, name) && (!declared || findIndex(store, step, declared) !== undefined);
     }
     return true;

@@ -158,6 +158,8 @@ export interface Dialect {
   // Its schema
   hasTable(store: Store, name: string): boolean;
   hasIndex(store: Store, name: string): boolean;
+  /** Whether an index of a table stands that a killed run has left incomplete. */
+  hasUnfinishedIndex(store: Store, table: string, name: string): boolean;
   /** All columns of a table, generated and hidden ones too; empty when there is no such table. */
   tableColumns(store: Store, table: string): ColumnInfo[];
   /** Triggers of a table that an UPDATE of one of `columns` fires. */

@@ -50,13 +50,13 @@ export const zhChecks: Catalog = {
     'umzug-backfill skips {name} 列出没有可推导的值的行；请用 --min-coverage 要求更低的覆盖率',
   'no index is asked for': '未要求检查索引',
   '{index} does not exist': '{index} 不存在',
-  '{index} is used': '{index} 已用于对应的查询',
-  '{index} (as {name}) is used': '{index}（现名 {name}）已用于对应的查询',
-  '{index} could be used, but SQLite prefers another index': '{index} 可以使用，但 SQLite 选择了另一个索引',
-  '{index} (as {name}) could be used, but SQLite prefers another index':
-    '{index}（现名 {name}）可以使用，但 SQLite 选择了另一个索引',
-  '{index} is not used for its query': '{index} 未用于对应的查询',
-  '{index} (as {name}) is not used for its query': '{index}（现名 {name}）未用于对应的查询',
+  '{index} (as {name})': '{index}（现名 {name}）',
+  '{~index} is used': '{index} 已用于对应的查询',
+  '{~index} could be used, but {engine} prefers another index':
+    '{index} 可以使用，但 {engine} 选择了另一个索引',
+  '{~index} could be used, but {engine} prefers another way':
+    '{index} 可以使用，但 {engine} 选择了另一种方式',
+  '{~index} is not used for its query': '{index} 未用于对应的查询',
   '{column}: {from} to {to}; {#without} of {#valid} without offset, read as UTC':
     '{column}：{from} 至 {to}；{valid} 个值中有 {without} 个未注明时区偏移，按 UTC 读取',
   '{column}: none; {#without} of {#valid} without offset, read as UTC':
@@ -95,5 +95,5 @@ export const zhChecks: Catalog = {
     'umzug-backfill backfill {name} --rescan 以表的现状为准：账本丢失记录的单元格视为应用程序自己的值，`down` 会保留它们',
   'umzug-backfill up (it makes again what {steps} made and somebody dropped), or ANALYZE where the index stands but is not used':
     'umzug-backfill up （重新创建 {steps} 创建后被删除的内容）；如果索引存在但未被使用，则运行 ANALYZE',
-  'ANALYZE, so that SQLite knows the index pays': '运行 ANALYZE，让 SQLite 知道该索引值得使用',
+  'ANALYZE, so that {engine} knows the index pays': '运行 ANALYZE，让 {engine} 知道该索引值得使用',
 };

@@ -12,6 +12,13 @@ export const zhFleet: Catalog = {
     '请给出路径，或加引号的模式： --db-path "stores/*.db"',
   'The process that worked on this store has ended ({how}); every committed batch is kept':
     '处理该存储的进程已结束（{how}）；所有已提交的批次均予保留',
+  Command: '命令',
+  Stores: '存储数',
+  Outcome: '结果',
+  Done: '完成',
+  Took: '用时',
+  'Many stores': '多个存储',
+  'Not done': '未完成',
   outcome: '结果',
   stores: '存储数',
   done: '完成',

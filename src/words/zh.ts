@@ -4,6 +4,7 @@ import { zhErrors } from './zh.errors.js';
 import { zhFleet } from './zh.fleet.js';
 import { zhHints } from './zh.hints.js';
 import { zhLint } from './zh.lint.js';
+import { zhPostgres } from './zh.postgres.js';
 import { zhResults } from './zh.results.js';
 import { zhUmzug } from './zh.umzug.js';
 
@@ -16,4 +17,5 @@ export const zh: Catalog = {
   ...zhLint,
   ...zhUmzug,
   ...zhFleet,
+  ...zhPostgres,
 };

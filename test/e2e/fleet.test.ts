@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
@@ -53,6 +53,21 @@ describe('several stores', () => {
   }
 
   const small = ['--no-backup', '--batch-size', '2', '--log-level', 'debug'];
+
+  it('are told of in one report, with what each failed with, which is written over no store', async () => {
+    const { name, paths, run } = fleet(3);
+    writeFileSync(paths[1] as string, 'no database');
+    const page = folder.file(`${name}.html`);
+    const { stdout, code } = await run(['up', '--no-backup', '--report', page]);
+    expect([code, stdout.includes(`Report: ${page}`)]).to.deep.equal([1, true]);
+    const text = readFileSync(page, 'utf8');
+    for (const path of paths) expect(text).to.include(path);
+    expect(text).to.include('STORE_NOT_A_DATABASE').and.to.include('v021-2-decision-fields');
+    const over = await run(['up', '--report', paths[0] as string]);
+    expect([over.code, over.stderr]).to.satisfy(
+      ([exit, told]: [number, string]) => exit === 1 && told.includes('OUTPUT_FILE_TAKEN'),
+    );
+  });
 
   it('are brought to v21 by one command, taken back by another, and looked at by a third', async () => {
     const { paths, run } = fleet(5);
@@ -193,7 +208,7 @@ describe('several stores', () => {
       ['report'],
       ['restore'],
       ['skips'],
-      ['up', '--report'],
+      ['up', '--workers', '2'],
       ['up', '--metrics-file', folder.file('x.prom')],
       ['verify', '--print-sql'],
     ])

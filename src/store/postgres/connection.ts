@@ -60,7 +60,7 @@ function open(address: PostgresAddress): Connection {
   try {
     client.script(`SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
       SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_min_messages = 'error';
-      SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0`);
+      SET row_security = off; SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0`);
     const [[version, encoding, schema] = []] = client.query(
       `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding'), current_schema()`,
     ).rows;

@@ -22,7 +22,7 @@ const MAX_DEPTH = 1000;
  *
  * Left to this program (`is_rare`) is what jsonb would read otherwise than it says, or not at all: escapes of half a character, of U+0000
  * and of ASCII (in a name they hide what it is), a name that is looked for and stands there twice (jsonb keeps the last), texts nested too
- * deep for the server's stack, and Python's NaN and Infinity. All are told by plain searches, which cost little beside the reading.
+ * deep for the server's stack, Python's NaN and Infinity, and numbers that `numeric` can't hold. All are told by plain searches, which cost little beside the reading.
  *
  * @see https://www.postgresql.org/docs/current/datatype-json.html
  */
@@ -60,7 +60,7 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
     ),
     ...(unread.length > 0
       ? {
-          isRaw: unread.map((n) => `rare${n} OR (d${n} IS NULL AND x${n} ~ 'NaN|Infinity')`).join(' OR '),
+          isRaw: unread.map((n) => `rare${n} OR (d${n} IS NULL AND ${beyondSql(`x${n}`)})`).join(' OR '),
           failure: `CASE WHEN ${unread.map((n) => `d${n} IS NULL`).join(' OR ')} THEN ${literal('DOCUMENT_UNREADABLE')} END`,
         }
       : { failure: 'NULL::text' }),
@@ -86,6 +86,10 @@ function rareSql(text: string, names: readonly string[]): string {
       ELSE ${twice.join(' OR ')} END)`;
 }
 
+/** SQL that is true for a text that may be readable though it is no jsonb: `numeric` has up to 16,383 digits behind the point. */
+const beyondSql = (text: string): string =>
+  `(${text} ~ 'NaN|Infinity|[eE][-+]?[0-9]{4}' OR length(${text}) > 15000)`;
+
 const documentSql = (n: number, tried: (text: string) => string): string =>
   `CASE WHEN x${n} IS NULL OR x${n} = '' THEN '{}'::jsonb WHEN rare${n} THEN NULL ELSE ${tried(`x${n}`)} END`;
 
@@ -105,9 +109,12 @@ function valueSql(document: string, names: readonly string[], fallback: string):
   return `coalesce(${names.map((name) => usableSql(document, literal(name))).join(',\n      ')}, nullif(${fallback}, ''))`;
 }
 
-/** The usable value of one member, or NULL: a double could not hold a number beyond these. */
+/** What a double makes of a number: no more than the first is 0, and from the second on it is infinite. */
+const [ZERO_UP_TO, INFINITE_FROM] = ['2.4703282292062327e-324', '1.797693134862315808e308'];
+
+/** The usable value of one member, or NULL. */
 function usableSql(document: string, name: string): string {
   return `CASE jsonb_typeof(${document} -> ${name}) WHEN 'string' THEN nullif(${document} ->> ${name}, '')
-        WHEN 'number' THEN CASE WHEN abs((${document} ->> ${name})::numeric) BETWEEN 5e-324 AND 1.7976931348623157e308
+        WHEN 'number' THEN CASE WHEN abs((${document} ->> ${name})::numeric) > ${ZERO_UP_TO} AND abs((${document} ->> ${name})::numeric) < ${INFINITE_FROM}
           THEN ${document} ->> ${name} END END`;
 }

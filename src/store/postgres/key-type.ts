@@ -21,4 +21,4 @@ export function keyTypeOf(
 
 /** SQL that makes of a key what the ledger has: an integer's digits, a text behind an apostrophe. */
 export const ledgerKeyOf = (kind: KeyKind, sql: string): string =>
-  kind === 'integer' ? `${sql}::text` : `('''' || ${sql}::text)`;
+  kind === 'integer' ? `${sql}::text` : `(('''' || ${sql}::text) COLLATE "default")`;

@@ -25,6 +25,7 @@ export const SQLITE: Dialect = {
   pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
   hasTable,
   hasIndex,
+  hasUnfinishedIndex: () => false, // it is made in one transaction
   tableColumns,
   updateTriggers,
   findIndex,

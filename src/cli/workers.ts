@@ -1,0 +1,26 @@
+import type { StoreAddress } from '../address.js';
+import { BackfillError } from '../errors.js';
+import type { Helpers } from '../workers/helpers.js';
+import type { CommonOptions } from './options.js';
+
+/** The processes that `--workers` asks for. They are loaded with the first batch. */
+export async function helpersOf(
+  options: CommonOptions,
+  { path, postgres }: StoreAddress,
+  folder: string,
+  isEmbedded: boolean,
+): Promise<Helpers | undefined> {
+  const { workers, batchSize: batchRows, targetBatchMs, pace, allowTriggers: allowsTriggers } = options;
+  if (workers === undefined) return undefined;
+  if (!postgres || isEmbedded) {
+    throw new BackfillError(
+      'USAGE',
+      isEmbedded
+        ? '--workers needs a config file, which other processes can load'
+        : '--workers is for a database of PostgreSQL',
+      'Leave it out: one process at a time writes to a file, and --concurrency is for several files',
+    );
+  }
+  const { Helpers: Workers } = await import('../workers/helpers.js');
+  return new Workers({ folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers });
+}

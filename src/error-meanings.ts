@@ -1,0 +1,186 @@
+import type { ErrorCode } from './errors.js';
+
+// What the codes of the engines and of the operating system mean to a person: a code of ours, a sentence, a hint.
+
+/** SQLite's result codes by their leading part, longest first, and what each means to a person. */
+export const SQLITE_MEANINGS: readonly (readonly [
+  prefix: string,
+  code: ErrorCode,
+  message: string,
+  hint: string,
+])[] = [
+  [
+    'SQLITE_READONLY_ROLLBACK',
+    'STORE_HOT_JOURNAL',
+    'The store has a hot journal: a writer died in the middle of a transaction',
+    'Let SQLite roll it back by opening the store for writing once: sqlite3 STORE "SELECT 1 FROM sqlite_schema"',
+  ],
+  [
+    'SQLITE_READONLY_DIRECTORY',
+    'STORE_FOLDER_READONLY',
+    'The folder of the store can not be written, and SQLite keeps its journal there',
+    'Give this user write permission on the folder of the store',
+  ],
+  [
+    'SQLITE_CANTOPEN',
+    'STORE_FOLDER_READONLY',
+    'SQLite can not open the store or make its -wal and -shm files beside it',
+    'Give this user read and write permission on the store and its folder',
+  ],
+  [
+    'SQLITE_READONLY_DBMOVED',
+    'STORE_IO',
+    'The store was moved or replaced while it was in use',
+    'Run the same command again on the file that stands there now',
+  ],
+  [
+    'SQLITE_PROTOCOL',
+    'STORE_BUSY',
+    'Other processes kept the index of the WAL locked for longer than the wait',
+    'Run the same command again; nothing done so far is lost',
+  ],
+  [
+    'SQLITE_READONLY',
+    'STORE_READONLY',
+    'The store can not be written by this user',
+    'Give this user write permission on the store: chmod u+w STORE',
+  ],
+  [
+    'SQLITE_BUSY',
+    'STORE_BUSY',
+    'Another process kept the store locked for longer than the wait',
+    'End or pause the other writer, then run the same command again; nothing done so far is lost',
+  ],
+  [
+    'SQLITE_LOCKED',
+    'STORE_BUSY',
+    'The store is locked by another connection of this process',
+    'Close the other connection, then run the same command again',
+  ],
+  [
+    'SQLITE_FULL',
+    'STORE_FULL',
+    'The disk is full, or the store has reached its page limit',
+    'Make room, then run the same command again; it resumes where it stopped',
+  ],
+  [
+    'SQLITE_IOERR_SHMSIZE',
+    'STORE_FULL',
+    'The disk has no room for the index of the WAL, the -shm beside the store',
+    'Make room, then run the same command again; it resumes where it stopped',
+  ],
+  [
+    'SQLITE_IOERR',
+    'STORE_IO',
+    'Reading or writing the store failed in the operating system',
+    'Check the disk (dmesg), then run the same command again; it resumes where it stopped',
+  ],
+  [
+    'SQLITE_NOTADB',
+    'STORE_NOT_A_DATABASE',
+    'The file is not an SQLite database',
+    'Give the path of the store with --db-path; if this is the right one, it is damaged, and goes back to its newest backup with umzug-backfill restore',
+  ],
+  [
+    'SQLITE_CORRUPT',
+    'STORE_CORRUPT',
+    'SQLite reports that the store is damaged',
+    'Check it with: sqlite3 STORE "PRAGMA integrity_check", and if that fails go back to a backup: umzug-backfill restore',
+  ],
+];
+
+/** What PostgreSQL's codes mean to a person, by their leading part, longest first. */
+export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
+  [
+    'POSTGRES_55P03',
+    'STORE_BUSY',
+    'Another connection kept a lock for longer than the wait',
+    'End or pause the other one, then run the same command again; nothing done so far is lost',
+  ],
+  [
+    'POSTGRES_40',
+    'STORE_BUSY',
+    'Other transactions wrote the same rows again and again',
+    'Run the same command again; nothing done so far is lost',
+  ],
+  [
+    'POSTGRES_28',
+    'STORE_UNREACHABLE',
+    'The server does not let this user in',
+    'Check the user and the password, and the rules of pg_hba.conf',
+  ],
+  [
+    'POSTGRES_3D000',
+    'STORE_MISSING',
+    'The server has no database of this name',
+    'Name one that the application has made: --database-url postgres://HOST/DATABASE; none is ever created',
+  ],
+  [
+    'POSTGRES_42501',
+    'STORE_READONLY',
+    'This user may not do it',
+    'Run the command as the owner of the tables, or give this user the right',
+  ],
+  [
+    'POSTGRES_25006',
+    'STORE_READONLY',
+    'The server takes no writes: it is a replica, or set to be read only',
+    'Name the primary in --database-url',
+  ],
+  [
+    'POSTGRES_53100',
+    'STORE_FULL',
+    'The disk of the server is full',
+    'Make room there, then run the same command again; it resumes where it stopped',
+  ],
+  [
+    'POSTGRES_53',
+    'STORE_BUSY',
+    'The server has no room for another connection, or for the work of this one',
+    'Run the same command again when fewer are at work there',
+  ],
+  [
+    'POSTGRES_XX001',
+    'STORE_CORRUPT',
+    'The server reports that the data are damaged',
+    'Look at the log of the server; restore the database from its own backup if that says so',
+  ],
+  [
+    'POSTGRES_XX002',
+    'STORE_CORRUPT',
+    'The server reports that an index is damaged',
+    'Make it again: REINDEX DATABASE, then run the same command again',
+  ],
+  [
+    'POSTGRES_57P',
+    'STORE_UNREACHABLE',
+    'The server has ended the connection, or is not up yet',
+    'Run the same command again when it is up; it resumes where it stopped',
+  ],
+  [
+    'POSTGRES_08',
+    'STORE_UNREACHABLE',
+    'The connection to the server was lost',
+    'Run the same command again when it is up; it resumes where it stopped',
+  ],
+];
+
+/** What the operating system's refusals mean where a file beside the store is made. */
+export const SYSTEM_MEANINGS: Readonly<
+  Record<string, readonly [code: ErrorCode, message: string, hint: string]>
+> = {
+  ENOSPC: ['STORE_FULL', 'The disk is full', 'Make room, then run the same command again'],
+  EDQUOT: [
+    'STORE_FULL',
+    "This user's share of the disk is full",
+    'Make room, then run the same command again',
+  ],
+  EIO: ['STORE_IO', 'Reading or writing a file failed in the operating system', 'Check the disk (dmesg)'],
+  EACCES: [
+    'STORE_FOLDER_READONLY',
+    'This user may not write a file',
+    'Give this user write permission on its folder',
+  ],
+  EPERM: ['STORE_FOLDER_READONLY', 'This user may not change a file', 'Run it as the owner of the store'],
+  EROFS: ['STORE_FOLDER_READONLY', 'The disk is mounted for reading only', 'Mount it for writing'],
+};

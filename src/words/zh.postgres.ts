@@ -1,0 +1,143 @@
+import type { Catalog } from './translate.js';
+
+/** What is told of a store that is a database of PostgreSQL. */
+export const zhPostgres: Catalog = {
+  // how it is named
+  'Two stores are named, by {sources}': '指定了两个存储：{sources}',
+  'Name one: leave one of the options out, or unset the variable':
+    '请只指定一个：去掉其中一个选项，或取消设置该环境变量',
+  'The URL of the database is none of PostgreSQL': '数据库的 URL 不是 PostgreSQL 的 URL',
+  'Write it as postgres://USER@HOST:5432/DATABASE': '请写成 postgres://USER@HOST:5432/DATABASE',
+  '{type} says that the store is a database of PostgreSQL, and {name} does not say which':
+    '{type} 表明存储是 PostgreSQL 数据库，但 {name} 没有说明是哪一个',
+  'Set {name}, {host} and {user}, or give --database-url':
+    '请设置 {name}、{host} 和 {user} ，或给出 --database-url',
+  '--postgres takes the URL of the database from DATABASE_URL, which is not set':
+    '--postgres 从 DATABASE_URL 取得数据库的 URL，但该环境变量未设置',
+  'Set it, or give --database-url postgres://USER@HOST:5432/DATABASE':
+    '请设置它，或给出 --database-url postgres://USER@HOST:5432/DATABASE',
+  '--workers needs a config file, which other processes can load': '--workers 需要其他进程可以加载的配置文件',
+  '--workers is for a database of PostgreSQL': '--workers 只能用于 PostgreSQL 数据库',
+  'Leave it out: one process at a time writes to a file, and --concurrency is for several files':
+    '请去掉它：同一时间只有一个进程写入文件；多个文件请用 --concurrency',
+  '{option} is for a store that is a file': '{option} 只能用于文件形式的存储',
+  'Leave it out: a database of a server is backed up and kept by its own means':
+    '请去掉它：服务器上的数据库用其自身的工具备份和维护',
+  'The command restore is for a store that is a file': '命令 restore 只能用于文件形式的存储',
+  'Restore a database of a server by its own means, as pg_restore':
+    '请用服务器自身的工具恢复数据库，例如 pg_restore',
+  '--print-sql is for the sqlite3 shell, and this store is one of {engine}':
+    '--print-sql 用于 sqlite3 命令行，而该存储属于 {engine}',
+  'Run it without: umzug-backfill verify': '请不带该选项运行： umzug-backfill verify',
+  '`database.postgres` of {what}': '{what} 的 `database.postgres`',
+  '`{option}` of {what}': '{what} 的 `{option}`',
+
+  // the server
+  'The driver of PostgreSQL is not installed': '未安装 PostgreSQL 的驱动程序',
+  'Install it beside this package: npm install pg': '请在本软件包旁安装它： npm install pg',
+  'The server can not be reached, or the connection was lost': '无法连接服务器，或连接已断开',
+  'Check the address, and that the server is up; then run the same command again':
+    '请检查地址，并确认服务器正在运行；然后再次运行同一命令',
+  'The server has ended the connection, or is not up yet': '服务器已结束连接，或尚未启动完成',
+  'The connection to the server was lost': '与服务器的连接已断开',
+  'Run the same command again when it is up; it resumes where it stopped':
+    '请在服务器运行之后再次运行同一命令；它会从停止处继续',
+  'The server does not let this user in': '服务器不允许该用户登录',
+  'Check the user and the password, and the rules of pg_hba.conf':
+    '请检查用户名和密码，以及 pg_hba.conf 中的规则',
+  'The server has no database of this name': '服务器上没有该名称的数据库',
+  'Name one that the application has made: --database-url postgres://HOST/DATABASE; none is ever created':
+    '请指定由应用程序创建的数据库： --database-url postgres://HOST/DATABASE ；本程序从不新建数据库',
+  'This user may not do it': '该用户没有相应的权限',
+  'Run the command as the owner of the tables, or give this user the right':
+    '请以表的所有者身份运行命令，或授予该用户相应的权限',
+  'The server takes no writes: it is a replica, or set to be read only':
+    '服务器不接受写入：它是副本，或被设置为只读',
+  'The server is a replica, which can only be read': '服务器是副本，只能读取',
+  'Name the primary in --database-url': '请在 --database-url 中指定主服务器',
+  'The disk of the server is full': '服务器的磁盘已满',
+  'Make room there, then run the same command again; it resumes where it stopped':
+    '请在服务器上腾出空间，再次运行同一命令；它会从停止处继续',
+  'The server has no room for another connection, or for the work of this one':
+    '服务器没有余力接受新的连接，或完成当前连接的工作',
+  'Run the same command again when fewer are at work there': '请在服务器较空闲时再次运行同一命令',
+  'The server reports that the data are damaged': '服务器报告数据已损坏',
+  'Look at the log of the server; restore the database from its own backup if that says so':
+    '请查看服务器的日志；如果日志确认损坏，请从服务器自身的备份恢复数据库',
+  'The server reports that an index is damaged': '服务器报告某个索引已损坏',
+  'Make it again: REINDEX DATABASE, then run the same command again':
+    '请重建索引： REINDEX DATABASE ，然后再次运行同一命令',
+  'Another connection kept a lock for longer than the wait': '另一个连接持有锁的时间超过了等待时间',
+  'End or pause the other one, then run the same command again; nothing done so far is lost':
+    '请结束或暂停另一个连接，再次运行同一命令；已完成的部分不会丢失',
+  'Other transactions wrote the same rows again and again': '其他事务反复写入相同的行',
+  'PostgreSQL refused a statement': 'PostgreSQL 拒绝了一条语句',
+  'Look the code up in the appendix "PostgreSQL Error Codes" of its manual, and compare the schema with what the steps expect':
+    '请在 PostgreSQL 手册的附录 "PostgreSQL Error Codes" 中查找该代码，并将模式与步骤所期望的对比',
+  'The server is PostgreSQL {version}, and 13 is the oldest supported':
+    '服务器为 PostgreSQL {version}，而所支持的最低版本为 13',
+  'Update the server': '请升级服务器',
+  'The database is in {encoding}, and only UTF8 holds every text':
+    '数据库的编码为 {encoding}，而只有 UTF8 能保存所有文本',
+  'Use a database that was created with ENCODING UTF8': '请使用以 ENCODING UTF8 创建的数据库',
+  'No schema of the search_path exists': 'search_path 中的模式都不存在',
+  'Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"':
+    '请指定一个： --database-url "postgres://…?options=-csearch_path%3DNAME"',
+  'The connection goes through a pooler that gives each transaction another session':
+    '连接经过连接池，而该连接池为每个事务分配不同的会话',
+  'Name the server itself in --database-url, or a pool in session mode':
+    '请在 --database-url 中直接指定服务器，或使用会话模式的连接池',
+  'This user may not make a temporary function, without which PostgreSQL before 16 can not tell which texts are JSON':
+    '该用户不能创建临时函数；没有它，PostgreSQL 16 之前的版本无法判断哪些文本是 JSON',
+  'Let it: GRANT TEMPORARY ON DATABASE … TO …; a replica has none':
+    '请授予权限： GRANT TEMPORARY ON DATABASE … TO … ；副本上无法创建',
+  'No backup is made of a database: its server has its own, as pg_dump makes one':
+    '本程序不备份数据库：请使用服务器自身的备份，例如用 pg_dump',
+
+  // its schema
+  'PostgreSQL did not complete the index {name}': 'PostgreSQL 没有完成索引 {name} 的创建',
+  'Run the same command again: it makes the index anew': '请再次运行同一命令：它会重新创建该索引',
+  'other tables inherit from this one, and rows of theirs may have the same key':
+    '有其他表继承自此表，它们的行可能具有相同的键',
+  'its collation is not C': '其排序规则不是 C',
+  'the missing right {~right}': '缺少的权限（{right}）',
+  'to own the table': '表的所有者',
+  'CREATE on its schema': '其模式上的 CREATE',
+  'BYPASSRLS, without which policies hide rows': 'BYPASSRLS，没有它，行级安全策略会隐藏行',
+  'Grant it to this role, or run the same command as the owner of {table}; nothing was changed':
+    '请将其授予该角色，或以 {table} 的所有者身份运行同一命令；未做任何更改',
+  'table {name}, of which it is a partition': '表 {name}（它是其分区）',
+  'Declare the step for {table}; nothing was changed': '请为 {table} 声明该步骤；未做任何更改',
+  'Making column {name}': '创建列 {name} ',
+  'another column named {name}': '另一个名为 {name} 的列',
+  'its declaration': '其声明',
+  'its name of more than {#bytes} bytes': '其超过 {bytes} 字节的名称',
+  'invalid index {name}': '无效的索引 {name}',
+  object: '对象',
+  'materialized view': '物化视图',
+  'foreign table': '外部表',
+  sequence: '序列',
+  type: '类型',
+  'materialized view {name}': '物化视图 {name}',
+  'foreign table {name}': '外部表 {name}',
+  'sequence {name}': '序列 {name}',
+  'type {name}': '类型 {name}',
+  'rule {name}': '规则 {name}',
+  'constraint {name}': '约束 {name}',
+  'policy {name}': '行级安全策略 {name}',
+  'function {name}': '函数 {name}',
+  'statistics {name}': '扩展统计信息 {name}',
+  'publication {name}': '发布 {name}',
+
+  // the run
+  'Stopped by {signal} while a replica was behind the batches of {backfill}; every committed batch is kept':
+    '在等待副本跟上 {backfill} 的批次时被 {signal} 停止；所有已提交的批次均予保留',
+  'took part in filling {name}': '已参与填充 {name}',
+  'The database grew by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
+    '数据库增大了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
+  'The database shrank by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
+    '数据库减小了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
+  'A store of another engine was given to PostgreSQL': '把另一种引擎的存储传给了 PostgreSQL',
+  'A store of another engine was given to SQLite': '把另一种引擎的存储传给了 SQLite',
+  'Report it': '请报告此问题',
+};
