@@ -20,9 +20,10 @@ const MAX_DEPTH = 1000;
  * 2. `d`, the document as jsonb: `{}` for NULL and `''`, NULL where it can't be read, or is left to this program;
  * 3. values: of each column the first usable member.
  *
- * Left to this program (`is_rare`) is what jsonb would read otherwise than it says, or not at all: escapes of half a character, of U+0000
+ * Left to this program is what jsonb would read otherwise than it says, or not at all: escapes of half a character, of U+0000
  * and of ASCII (in a name they hide what it is), a name that is looked for and stands there twice (jsonb keeps the last), texts nested too
- * deep for the server's stack, Python's NaN and Infinity, and numbers that `numeric` can't hold. All are told by plain searches, which cost little beside the reading.
+ * deep for the server's stack, Python's NaN and Infinity, and numbers that `numeric` can't hold. All are told by plain searches, which
+ * cost little beside the reading.
  *
  * @see https://www.postgresql.org/docs/current/datatype-json.html
  */
@@ -47,7 +48,7 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
   return {
     inner,
     levels: [
-      documents.map((name, n) => `${isBinary[n] ? 'false' : rareSql(`x${n}`, namesOf(name))} AS rare${n}`),
+      documents.map((_, n) => `${isBinary[n] ? 'false' : oddSql(`x${n}`)} AS odd${n}`),
       documents.map(
         (_, n) => `${isBinary[n] ? `coalesce(x${n}, '{}'::jsonb)` : documentSql(n, tried)} AS d${n}`,
       ),
@@ -60,7 +61,7 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
     ),
     ...(unread.length > 0
       ? {
-          isRaw: unread.map((n) => `rare${n} OR (d${n} IS NULL AND ${beyondSql(`x${n}`)})`).join(' OR '),
+          isRaw: unread.map((n) => isRareSql(n, namesOf(documents[n] ?? ''))).join(' OR '),
           failure: `CASE WHEN ${unread.map((n) => `d${n} IS NULL`).join(' OR ')} THEN ${literal('DOCUMENT_UNREADABLE')} END`,
         }
       : { failure: 'NULL::text' }),
@@ -78,20 +79,25 @@ function textSql(column: string, type = 'text'): string {
   return `${column}::text`;
 }
 
-function rareSql(text: string, names: readonly string[]): string {
-  const twice = names.map((name) => `split_part(${text}, ${literal(`"${name}"`)}, 3) <> ''`);
-  return `(CASE WHEN ${text} IS NULL OR ${text} = '' THEN false
-      WHEN strpos(${text}, '\\u') > 0 AND ${text} ~ '\\\\u(00[0-7]|[dD][89a-fA-F])' THEN true
-      WHEN length(${text}) > ${SHALLOW_LENGTH} AND length(${text}) - length(translate(${text}, '[{', '')) > ${MAX_DEPTH} THEN true
-      ELSE ${twice.join(' OR ')} END)`;
-}
+/** What is not to be read as jsonb at all. */
+const oddSql = (text: string): string =>
+  `(strpos(${text}, '\\u') > 0 AND ${text} ~ '\\\\u(00[0-7]|[dD][89a-fA-F])'
+      OR length(${text}) > ${SHALLOW_LENGTH} AND length(${text}) - length(translate(${text}, '[{', '')) > ${MAX_DEPTH})`;
 
 /** SQL that is true for a text that may be readable though it is no jsonb: `numeric` has up to 16,383 digits behind the point. */
 const beyondSql = (text: string): string =>
   `(${text} ~ 'NaN|Infinity|[eE][-+]?[0-9]{4}' OR length(${text}) > 15000)`;
 
+/** What is left to this program: also what has become known by reading it, or by its being unreadable. */
+function isRareSql(n: number, names: readonly string[]): string {
+  const twice = names.map(
+    (name) => `(d${n} ? ${literal(name)} AND split_part(x${n}, ${literal(`"${name}"`)}, 3) <> '')`,
+  );
+  return `odd${n} OR CASE WHEN d${n} IS NULL THEN ${beyondSql(`x${n}`)} ELSE ${twice.join(' OR ')} END`;
+}
+
 const documentSql = (n: number, tried: (text: string) => string): string =>
-  `CASE WHEN x${n} IS NULL OR x${n} = '' THEN '{}'::jsonb WHEN rare${n} THEN NULL ELSE ${tried(`x${n}`)} END`;
+  `CASE WHEN x${n} IS NULL OR x${n} = '' THEN '{}'::jsonb WHEN odd${n} THEN NULL ELSE ${tried(`x${n}`)} END`;
 
 /** SQL that makes jsonb of a text, or NULL where it is none. */
 function triedSql({ version, canMakeFunctions }: Connection): (text: string) => string {
