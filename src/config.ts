@@ -19,11 +19,15 @@ export interface StoreRequirements {
 export interface PostgresEnv {
   /** The variable that says `postgresql` where the store is one; anything else leaves it a file. */
   readonly type: string;
+  /** The variable with the host, or the folder of a socket. Where it is not set: `localhost`. */
   readonly host: string;
+  /** The variable with the port. Where it is not set: 5432. */
   readonly port: string;
-  /** The variable with the name of the database. */
+  /** The variable with the name of the database, which has to be set. */
   readonly name: string;
+  /** The variable with the user. */
   readonly user: string;
+  /** The variable with the password, which is never shown. */
   readonly password: string;
 }
 

@@ -11,6 +11,7 @@ export {
   type CellValue,
   type Changes,
   type ColumnValue,
+  type EngineSql,
   type FirstOf,
   firstOf,
   type ProcessContext,
@@ -20,7 +21,14 @@ export {
   type SqlExpression,
   sql,
 } from './backfill/values.js';
-export { type Config, type ConfigOptions, defineConfig, type StoreRequirements } from './config.js';
+export {
+  type Config,
+  type ConfigOptions,
+  type DatabaseOptions,
+  defineConfig,
+  type PostgresEnv,
+  type StoreRequirements,
+} from './config.js';
 export { type BackgroundOptions, type RunningBackfills, startBackfills } from './deploy/background.js';
 export { type DeployOptions, type DeployOutcome, migrateOnDeploy } from './deploy/deploy.js';
 export { BackfillError, type ErrorCode } from './errors.js';

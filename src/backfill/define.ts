@@ -23,7 +23,7 @@ interface CommonOptions<Key extends string> {
   readonly scope?: EngineSql;
 }
 
-/** A backfill whose values SQLite derives, in sets. */
+/** A backfill whose values the store derives, in sets. */
 export interface SetOptions<Column extends string = string, Key extends string = string>
   extends CommonOptions<Key> {
   /** Columns to fill where they are NULL, with what fills each. A value that stands is never overwritten. */

@@ -72,7 +72,7 @@ export type RunEvent =
       readonly reason: string;
     }
   | {
-      /** SQLite refused to update a row: it is recorded as a skip, with SQLite's result code as its reason. */
+      /** The store refused to update a row: it is recorded as a skip, with SQLite's result code or an SQLSTATE as its reason. */
       readonly event: 'row_refused';
       readonly backfill: string;
       readonly key: string;

@@ -12,7 +12,7 @@ export interface FirstOf {
   readonly fallback: string;
 }
 
-/** SQL that is the same for every engine, or each engine's own. */
+/** SQL: a text that SQLite and PostgreSQL read alike, or one for each. */
 export type EngineSql = string | { readonly sqlite: string; readonly postgres: string };
 
 /** A column's value: what an SQL expression gives on the row. */
@@ -33,7 +33,7 @@ export type ColumnValue = FirstOf | SqlExpression | Processed;
  * Says that a column takes the first usable of some top-level members of a JSON document, else another column.
  *
  * Usable is a non-empty string (copied verbatim) or a finite number other than zero (its text, as SQLite's
- * `CAST(… AS TEXT)` gives it). A row whose document can not be read is skipped, with its reason.
+ * `CAST(… AS TEXT)` gives it; on PostgreSQL as `numeric` prints it). A row whose document can not be read is skipped, with its reason.
  *
  * @param document column that holds the JSON text; NULL and `''` count as a document without members
  * @param names member names, tried in this order
@@ -114,7 +114,7 @@ export function requireEngineSql(value: EngineSql, option: string, what: string)
   return { sqlite: value.sqlite, postgres: value.postgres };
 }
 
-/** A value that SQLite can hold. */
+/** A value that a store can hold. */
 export type CellValue = string | number | bigint | Uint8Array | null;
 
 /** A row as `process` gets it: the key and the columns of `reads`. Integers beyond 2^53 are bigint. */

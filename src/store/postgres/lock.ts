@@ -87,21 +87,23 @@ async function joined(connection: Connection, join: () => Promise<boolean>): Pro
 
 /**
  * Acts with the lock shared, and holds it alone again behind it, if it was so before: whoever else takes part has then come to an end,
- * or died.
+ * or died. After a failure, as a signal is one, nobody is waited for, and the lock is not held any more.
  */
 export async function shareLock<Result>(connection: Connection, act: () => Promise<Result>): Promise<Result> {
   if (connection.lock !== 'exclusive') return await act();
   while (!tryShared(connection)) await pollPause(); // at once: this session may hold both
   unlockExclusive(connection);
   connection.lock = 'shared';
+  let result: Result;
   try {
-    return await act();
+    result = await act();
   } finally {
-    unlockShared(connection);
     connection.lock = 'none';
-    while (!tryExclusive(connection)) await pollPause();
-    connection.lock = 'exclusive';
+    unlockShared(connection);
   }
+  while (!tryExclusive(connection)) await pollPause();
+  connection.lock = 'exclusive';
+  return result;
 }
 
 /** Who holds the lock, or undefined when it is free by now. */

@@ -26,9 +26,15 @@ export function deriveRaw(
 
 /** The elements of a JSON array, numbers as their text: beyond 2^53 JavaScript would round them. */
 function cellsOf(raw: string): (string | null)[] {
-  const exact = raw.replace(/"(?:[^"\\]|\\.)*"|(-?\d[\d.eE+-]*)/g, (part, number?: string) =>
-    number === undefined ? part : `"${number}"`,
-  );
+  const quoted = (json: string): string => json.replace(/-?\d[\d.eE+-]*/g, '"$&"');
+  let exact = '';
+  let at = 0;
+  for (let quote = raw.indexOf('"'); quote >= 0; quote = raw.indexOf('"', at)) {
+    const end = stringEnd(raw, quote);
+    exact += quoted(raw.slice(at, quote)) + raw.slice(quote, end);
+    at = end;
+  }
+  exact += quoted(raw.slice(at));
   return (JSON.parse(exact) as unknown[]).map((cell) =>
     cell === null ? null : typeof cell === 'object' ? JSON.stringify(cell) : String(cell),
   );
@@ -67,13 +73,28 @@ function membersOf(document: string | null): ReadonlyMap<string, string> | undef
   const plain = readJson(Buffer.from(document))?.toString('utf8');
   if (plain === undefined) return undefined;
   const members = new Map<string, string>();
-  // Of our reader's making: one flat object, whose names have no escapes.
-  for (const [, name = '', json = ''] of plain.matchAll(MEMBER))
-    if (!members.has(name)) members.set(name, json);
+  // Of our reader's making: one flat object without white space, whose names have no escapes.
+  for (let at = 1; plain[at] === '"'; ) {
+    const colon = plain.indexOf('":', at);
+    const [name, from] = [plain.slice(at + 1, colon), colon + 2];
+    SCALAR.lastIndex = from;
+    const end = plain[from] === '"' ? stringEnd(plain, from) : from + (SCALAR.exec(plain)?.[0].length ?? 0);
+    if (!members.has(name)) members.set(name, plain.slice(from, end));
+    at = end + 1;
+  }
   return members;
 }
 
-const MEMBER = /[{,]\s*"([^"\\]*)"\s*:\s*("(?:[^"\\]|\\.)*"|\[\]|[^,}\s"]+)\s*(?=[,}])/gs;
+const SCALAR = /[^,}]*/y;
+
+/** Where the JSON string that opens at `from` ends. No pattern: one that looks at each character overflows the stack on some megabytes. */
+function stringEnd(json: string, from: number): number {
+  for (let quote = json.indexOf('"', from + 1); ; quote = json.indexOf('"', quote + 1)) {
+    let start = quote;
+    while (json[start - 1] === '\\') start -= 1;
+    if ((quote - start) % 2 === 0) return quote + 1;
+  }
+}
 
 function firstUsable(members: ReadonlyMap<string, string>, names: readonly string[]): string | undefined {
   for (const name of names) {

@@ -132,14 +132,17 @@ export class PostgresStore implements Store {
     });
     const cursor = `umzug_backfill_cursor_${this.#nextCursor++}`;
     this.#query(`DECLARE ${cursor} NO SCROLL CURSOR FOR ${whole}`, []);
+    let isOpen = true;
     try {
       for (;;) {
+        isOpen = false; // a failure ends the snapshot, and the cursor with it
         const { rows } = this.#query(`FETCH ${FETCH_ROWS} FROM ${cursor}`, []);
+        isOpen = true;
         for (const row of rows) yield row.map(exact) as unknown as Row;
         if (rows.length < FETCH_ROWS) return;
       }
     } finally {
-      if (this.#transaction !== 'none') this.#connection.client.script(`CLOSE ${cursor}`);
+      if (isOpen && this.#transaction !== 'none') this.#connection.client.script(`CLOSE ${cursor}`);
     }
   }
   #nextCursor = 0;
@@ -215,9 +218,12 @@ export class PostgresStore implements Store {
   async snapshotAcross<Result>(act: () => Promise<Result>): Promise<Result> {
     this.#begin('reading', BEGIN_READING);
     try {
-      return await act();
-    } finally {
+      const result = await act();
       this.#end('ROLLBACK'); // nothing was written
+      return result;
+    } catch (error) {
+      if (!isGone(error)) this.#end('ROLLBACK');
+      throw error;
     }
   }
 
