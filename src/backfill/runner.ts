@@ -1,4 +1,4 @@
-import type { Ledger } from '../ledger/ledger.js';
+import { type Ledger, runConflict } from '../ledger/ledger.js';
 import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
@@ -118,6 +118,9 @@ async function resumeRuns(
     // A process that took part may have died meanwhile, and left what it had claimed.
     for (let isSettled = false; !isSettled; ) {
       await store.share(() => fillRun(store, ledger, backfill, run, options));
+      // Or a `down` has had its turn before this process held the lock alone again.
+      if (!ledger.runs(backfill.name).some((record) => record.run === run.run))
+        throw runConflict(backfill.name);
       isSettled = !ledger.isShared || store.write(() => ledger.settleRun(backfill.name, run.run));
     }
   }

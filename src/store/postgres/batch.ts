@@ -2,7 +2,7 @@ import type { Backfill } from '../../backfill/define.js';
 import type { Derived } from '../../backfill/process.js';
 import { isPostgresError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { packKeys } from '../../ledger/key-runs.js';
+import { MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
 import { packTexts } from '../../ledger/key-texts.js';
 import { compareKeys, type Key } from '../../ledger/keys.js';
 import type { CellsRecord } from '../../ledger/records.js';
@@ -47,16 +47,28 @@ const maskSql = (backfill: Backfill, condition: (i: number) => string): string =
  *
  * @throws {RefusedUpdate} when a row, or one of several, can not be updated: the transaction is to be rolled back
  */
-export function fillBatch(store: Store, backfill: Backfill, take: FillOptions): BatchResult | undefined {
+export function fillBatch(store: Store, backfill: Backfill, asked: FillOptions): BatchResult | undefined {
+  const take = { ...asked, watermark: lastWithin(store, backfill, asked) };
   const where = whereSql(store, backfill, take);
   // Alone, it is to be known which row it is: an error of the server's names none.
   const alone = take.limit === 1 ? nextKey(store, backfill, where) : undefined;
   try {
-    return filled(store, backfill, take, where);
+    const batch = filled(store, backfill, take, where);
+    return batch && { ...batch, isLast: batch.isLast && take.watermark === asked.watermark };
   } catch (error) {
     if (!isPostgresError(error) || !isRowsFault(error.code)) throw error;
     throw new RefusedUpdate(take.limit, { key: alone ?? 0n, code: error.code }, error);
   }
+}
+
+/** A batch's keys are kept as offsets from its first, which have to be exact: where keys lie so far apart, it ends sooner. */
+function lastWithin(store: Store, backfill: Backfill, take: FillOptions): Key {
+  const { cursor, watermark } = take;
+  if (typeof watermark !== 'bigint') return watermark;
+  const isNear = typeof cursor === 'bigint' && watermark - cursor <= BigInt(MAX_OFFSET);
+  const first = isNear ? undefined : nextKey(store, backfill, whereSql(store, backfill, take));
+  const end = typeof first === 'bigint' ? first + BigInt(MAX_OFFSET) : watermark;
+  return end < watermark ? end : watermark;
 }
 
 const whereSql = (

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { BackfillError } from '../../errors.js';
 import type { PostgresAddress } from './address.js';
 import { PostgresClient, PostgresError } from './client.js';
+import { refusePooler } from './pooler.js';
 import { needsTryJson, TRY_JSON_DDL } from './try-json.js';
 
 /** Oldest server that is supported, as `server_version_num` has it. */
@@ -58,6 +59,7 @@ export const connectionName = (): string => `umzug-backfill ${process.pid}@${hos
 function open(address: PostgresAddress): Connection {
   const client = new PostgresClient(address, connectionName());
   try {
+    refusePooler(client, connectionName());
     client.script(`SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
       SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_min_messages = 'error';
       SET row_security = off; SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0`);

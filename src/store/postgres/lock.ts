@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from '../../errors.js';
+import { failpoint } from '../../failpoint.js';
 import type { LockHolder, LockState } from '../../ledger/run-lock.js';
 import { holderText } from '../../ledger/run-lock.js';
 import type { HeldLock, SiteLockOptions } from '../site.js';
 import type { PostgresAddress } from './address.js';
 import { type Connection, connect, disconnect } from './connection.js';
-import { refusePooler } from './pooler.js';
 
 /** Pause between two tries, in milliseconds: by chance, so that rivals do not meet again and again. */
 const POLL_MS = { least: 30, most: 120 };
@@ -33,7 +33,6 @@ export async function acquireLock(
 ): Promise<HeldLock> {
   const connection = connect(address);
   try {
-    refusePooler(connection);
     let giveUpAt = performance.now() + timeoutMs;
     let hasTold = false;
     while (!tryExclusive(connection)) {
@@ -46,11 +45,13 @@ export async function acquireLock(
       await pollPause();
     }
     connection.lock = 'exclusive';
+    failpoint('lock', 'taken');
     return {
       release: () => {
         if (connection.lock === 'exclusive') unlockExclusive(connection);
         connection.lock = 'none';
         disconnect(connection);
+        failpoint('lock', 'released');
       },
     };
   } catch (error) {
@@ -94,6 +95,7 @@ export async function shareLock<Result>(connection: Connection, act: () => Promi
   while (!tryShared(connection)) await pollPause(); // at once: this session may hold both
   unlockExclusive(connection);
   connection.lock = 'shared';
+  failpoint('lock', 'shared');
   let result: Result;
   try {
     result = await act();
@@ -101,8 +103,10 @@ export async function shareLock<Result>(connection: Connection, act: () => Promi
     connection.lock = 'none';
     unlockShared(connection);
   }
+  failpoint('lock', 'left');
   while (!tryExclusive(connection)) await pollPause();
   connection.lock = 'exclusive';
+  failpoint('lock', 'taken again');
   return result;
 }
 

@@ -1,6 +1,5 @@
 import { BackfillError } from '../../errors.js';
 import { PostgresClient } from './client.js';
-import { type Connection, connectionName } from './connection.js';
 
 /** Pairs of looks at the two sessions: other clients of a pooler may take a session in between. */
 const LOOKS = 3;
@@ -9,13 +8,15 @@ const sessionOf = (client: PostgresClient): unknown => client.query('SELECT pg_b
 
 /**
  * Refuses a pooler that gives each transaction another session: locks of a session, and what is set in it, would not be this process's.
- * Seen by two connections at once that have one session, or by one that has two.
+ * Seen by two connections at once that have one session, or by one that has two. To be called before anything is set: another client of
+ * the pool would get a session with that.
  *
+ * @param name what the server calls the second connection
  * @throws {BackfillError} `POOLER_REFUSED`
  * @see https://www.pgbouncer.org/features.html
  */
-export function refusePooler({ client }: Connection): void {
-  const other = new PostgresClient(client.address, connectionName());
+export function refusePooler(client: PostgresClient, name: string): void {
+  const other = new PostgresClient(client.address, name);
   try {
     const [first, second] = [new Set<unknown>(), new Set<unknown>()];
     for (let i = 0; i < LOOKS; i += 1) {

@@ -1,5 +1,4 @@
 import type { Backfill } from '../../backfill/define.js';
-import { MAX_OFFSET } from '../../ledger/key-runs.js';
 import type { Key } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { explained } from '../expressions.js';
@@ -38,10 +37,8 @@ export function rangeEnds(store: Store, backfill: Backfill, start: Key | null, e
   return [...ends.map(({ k }) => k), end];
 }
 
-/** A batch's keys are kept as offsets from its first, which have to be exact. */
 function integerEnds(first: bigint, last: bigint, ranges: number): bigint[] {
-  const wanted = (last - first) / BigInt(ranges) + 1n;
-  const width = wanted < BigInt(MAX_OFFSET) ? wanted : BigInt(MAX_OFFSET);
+  const width = (last - first) / BigInt(ranges) + 1n;
   const ends: bigint[] = [];
   for (let end = first + width - 1n; end < last; end += width) ends.push(end);
   return [...ends, last];

@@ -181,11 +181,13 @@ export class PostgresStore implements Store {
       client.script('DEALLOCATE umzug_backfill_check');
       return undefined;
     } catch (error) {
-      if (!isPostgresError(error)) throw error;
-      if (isWithin) client.script('ROLLBACK TO SAVEPOINT umzug_backfill_check');
+      // A lock that was waited for in vain, or a server that is gone, tells nothing of the statement.
+      if (!isPostgresError(error) || this.dialect.isBusy(error) || isGone(error)) throw error;
       return error;
     } finally {
-      if (isWithin) client.script('RELEASE SAVEPOINT umzug_backfill_check');
+      // Compiling an UPDATE takes a lock of its table, which goes with it.
+      if (isWithin)
+        client.script('ROLLBACK TO SAVEPOINT umzug_backfill_check; RELEASE SAVEPOINT umzug_backfill_check');
     }
   }
 
