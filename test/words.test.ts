@@ -24,15 +24,15 @@ const holesOf = (text: string): string[] =>
  * tells, which a test runner prints.
  */
 const OTHER_FILES =
-  /^src\/(?:words\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|steps\/stale\.ts|verification\/(?:print-sql|scan|helper-thread)\.ts|schema\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
+  /^src\/(?:words\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|steps\/stale\.ts|store\/sqlite\/print-sql\.ts|verification\/(?:scan|helper-thread)\.ts|schema\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
 
 /** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
 const OTHER_CALLS =
-  /^(?:description|option|addHelpText|Option|argument|sequence|hasSequence|indexOfSequence|isIn|registerList|HELP|METRICS_FILE|Histogram|verdict|ends|failpoint|exec|all|allExact|get|pluck|RangeError|RegExp|script|writeFileSync|shellWord|program|store|copies|barText)$/;
+  /^(?:description|option|addHelpText|Option|argument|sequence|hasSequence|indexOfSequence|isIn|registerList|HELP|METRICS_FILE|Histogram|verdict|ends|failpoint|exec|all|allExact|get|pluck|RangeError|RegExp|script|writeFileSync|shellWord|program|store|copies|barText|remember|connectionName|endsWith|OBJECTS|REFUSED_SQL)$/;
 
 /** Parts of statements and of commands. */
 const SQL =
-  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER)|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|BETWEEN \?)/;
+  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER|SEQUENCE)|DECLARE \{|FETCH \{|SET LOCAL|OR length\(|split_part\(|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|BETWEEN \?)/;
 const COMMAND =
   /^(?:sudo \{\} |npx umzug-backfill$|npm (?:run|exec|install) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
 
@@ -41,14 +41,30 @@ const EXCEPTIONS: ReadonlySet<string> = new Set([
   'any word', // a sample for options
   'no such column', // looked for in SQLite's words
   'NOT readable', // SQL
+  'passed over', // a verdict on an index: the finding says more
+  'Index Name', // looked for in PostgreSQL's plans
   'The thread of the backfills has ended', // a defect: its kind is told, not its words
-  'SQLite refused an update ({})', // for a debugger: the row is recorded with the code
+  'The store refused an update ({})', // for a debugger: the row is recorded with the code
   'Stopped by {} {}; every committed batch is kept', // the texts of `where` are, each with this around it
   '<!doctype html>\n<!-- A report of umzug-backfill -->\n',
 ]);
 
 /** What SQLite names an object in its way, each with or without its name. */
 const FROM_SQLITE = ['view', 'trigger', 'index', 'table'].flatMap((kind) => [kind, `${kind} {}`]);
+
+/** Objects that the catalog of PostgreSQL names, by what `dependents` and `rehearseUp` call them. */
+const FROM_POSTGRES = [
+  'materialized view',
+  'foreign table',
+  'sequence',
+  'type',
+  'rule',
+  'constraint',
+  'policy',
+  'function',
+  'statistics',
+  'publication',
+].map((kind) => `${kind} {}`);
 
 /** States of a step that only statements of SQL write. */
 const FROM_LEDGER = ['applying'];
@@ -63,7 +79,8 @@ function sentenceOf({ text, within, at }: SourceText): string {
     return `Stopped by {} ${text}; every committed batch is kept`;
   if (last === 'InvalidArgumentError') return text.replace(/^Expected (.*)\.$/, '$1');
   if (within.includes('usageError')) return text.charAt(0).toUpperCase() + text.slice(1);
-  if (within.includes('toBackfillError')) return text.replace(/^(.+)\{\} \(\{\}\)$/, '$1');
+  if (within.includes('toBackfillError') || within.includes('fromPostgres'))
+    return text.replace(/^(.+)\{\} \(\{\}\)$/, '$1');
   return text;
 }
 
@@ -116,6 +133,7 @@ describe('the words of Simplified Chinese', () => {
   const sentences = new Set([
     ...texts.filter(({ at }) => !at.startsWith('src/words/')).map(sentenceOf),
     ...FROM_SQLITE,
+    ...FROM_POSTGRES,
     ...FROM_LEDGER,
   ]);
   const keys = new Set(Object.keys(zh).map(withoutNames));
@@ -133,7 +151,8 @@ describe('the words of Simplified Chinese', () => {
     const found = texts.filter(
       ({ text, at, within }) =>
         !at.startsWith('src/testing/') &&
-        (within.at(-1) === 'BackfillError' || /^S(?:QLITE|YSTEM)_MEANINGS$/.test(within.at(-1) ?? '')) &&
+        (within.at(-1) === 'BackfillError' ||
+          /^(?:SQLITE|SYSTEM|POSTGRES)_MEANINGS$/.test(within.at(-1) ?? '')) &&
         /[a-z]{2}/.test(text) &&
         !COMMAND.test(text) &&
         !EXCEPTIONS.has(text),

@@ -79,7 +79,7 @@ export function withCommonOptions(command: Command): Command {
       'the store (default: the environment variable or the path that the config names); again, or a pattern: several',
     )
     .option('--database-url <url>', 'a database of PostgreSQL as the store (default: what the config names)')
-    .option('--postgres', 'take the database from DATABASE_URL (default: off)')
+    .option('--postgres', 'take the URL of that database from DATABASE_URL (default: off)')
     .option(
       '--concurrency <processes>',
       'processes that work on several stores at once (default: one a core)',
@@ -135,7 +135,7 @@ export function withChangeOptions(
 /** Adds the options of commands that make a backup first. */
 function withBackupOptions(command: Command, defaults?: ChangeDefaults): Command {
   return withChangeOptions(command, defaults)
-    .option('--no-backup', 'change the store without a backup (default: one is made first)')
+    .option('--no-backup', 'change the store without a backup (default: of a file, one is made first)')
     .option(
       '--keep-backups <count>',
       'backups that are kept once a run is verified (default: 3)',
@@ -160,7 +160,7 @@ export function withUpdateOptions(command: Command, defaults?: ChangeDefaults): 
     )
     .option(
       '--target-batch-ms <ms>',
-      `how long a batch should hold the write lock (default: ${DEFAULT_TARGET_BATCH_MS})`,
+      `how long a batch should take (default: ${DEFAULT_TARGET_BATCH_MS} for a file, 200 for a server)`,
       positiveInteger,
     )
     .option(

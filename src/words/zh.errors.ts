@@ -205,6 +205,7 @@ export const zhErrors: Catalog = {
   // the run
   'Another run holds the lock of this store: {~who}': '另一个运行持有该存储的锁：{who}',
   'process {#pid} on {host}, since {since}': '{host} 上的进程 {pid}，自 {since} 起',
+  'process {#pid} on {host}': '{host} 上的进程 {pid}',
   'a process that has just begun': '刚刚启动的进程',
   'The lock of this store, {path}, can not be opened ({code})': '无法打开该存储的锁 {path}（{code}）',
   'Another process has changed the ledger row of {name} meanwhile': '其间另一个进程修改了 {name} 的账本行',
