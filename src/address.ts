@@ -52,7 +52,8 @@ export function storeAddress(config: Config, given: GivenStore, env: NodeJS.Proc
   if (given.postgres) return atUrl(named('DATABASE_URL') ?? missingUrl());
   if (url !== undefined) return atUrl(url);
   if (fromEnv) return atUrl(urlOf(fromEnv, named));
-  return { path: file ?? named(variable) ?? path };
+  const found = file ?? named(variable) ?? path;
+  return isPostgresUrl(found) ? atUrl(found) : { path: found };
 }
 
 function atUrl(url: string): StoreAddress {

@@ -59,7 +59,9 @@ export function refuseTooMany(
   if (!isTooMany(rows, rowsScanned)) return;
   throw new BackfillError(
     'ROW_REJECTED_REPEATEDLY',
-    `SQLite refused to update ${rows} rows of ${backfill.table} with ${code}, the last of them with key ${key}`,
+    `${engineOf(code)} refused to update ${rows} rows of ${backfill.table} with ${code}, the last of them with key ${key}`,
     `Look for the trigger or constraint that refuses them: sqlite3 STORE ${shellWord(`.schema ${backfill.table}`)}; run the same command again when it is gone, then umzug-backfill backfill ${shellWord(backfill.name)} --rescan for those that were skipped`,
   );
 }
+
+const engineOf = (code: string): string => (code.startsWith('SQLITE_') ? 'SQLite' : 'PostgreSQL');

@@ -23,7 +23,7 @@ export interface StopSignal {
 export interface PaceOptions {
   /** Rows of a batch at most. Default 5,000. */
   readonly batchRows?: number | undefined;
-  /** How long a batch should hold the write lock, in milliseconds. Default 40. */
+  /** How long a batch should hold its locks, in milliseconds. Default 40 for a file, 200 for a server. */
   readonly targetBatchMs?: number | undefined;
   /** Whether to pause for other writers. Default `courteous`. */
   readonly pace?: PaceName | undefined;

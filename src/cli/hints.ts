@@ -54,10 +54,25 @@ export function runnable(text: string, env: NodeJS.ProcessEnv, taken: TakenOver)
           : ` --db-path ${shellWord(dbPath)}`;
   const copies = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
   // Not within a code, as STORE_BUSY.
-  const named = taken.store === undefined ? text : text.replace(/\bSTORE\b/g, shellWord(taken.store));
+  const meant = databaseUrl !== undefined || isPostgres ? onPostgres(text) : text;
+  const named = taken.store === undefined ? meant : meant.replace(/\bSTORE\b/g, shellWord(taken.store));
   return named.replace(HINTED, (found, command?: string) => {
     if (command === undefined) return found;
     const changes = /^(?:up|deploy|down|backfill|restore)$/.test(command);
     return `${program} ${command}${command === 'create' ? '' : store}${changes ? copies : ''}`;
   });
 }
+
+/** A command of SQLite's shell, with what it is asked. */
+const SQLITE_SHELL = /\bsqlite3 STORE ('(?:[^']|'\\'')*'|"[^"]*"|\.\w+)/g;
+
+/** The same words for a database of PostgreSQL: its shell, and the option that names one. */
+const onPostgres = (text: string): string =>
+  text
+    .replace(
+      SQLITE_SHELL,
+      (_, asked: string) =>
+        `psql STORE -c ${asked.replace(/^(['"]?)\.schema\b/, '$1\\d').replace(/^\\d$/, "'\\d'")}`,
+    )
+    .replace(/--db-path \/path\/to\/store\.db/g, '--database-url postgres://USER@HOST:5432/DATABASE')
+    .replace(/ with --db-path\b/g, ' with --database-url');

@@ -14,7 +14,7 @@ const HELP = {
   cells_filled: 'Cells that the last command has filled',
   cells_skipped: 'Cells that the last command has left alone',
   cells_reverted: 'Cells that the last command has taken back',
-  rows_refused: 'Rows of the last command that SQLite refused to update',
+  rows_refused: 'Rows of the last command that the store refused to update',
   batches: 'Batches that the last command has committed',
   verification_duration_seconds: 'How long the last verification took',
 } as const;

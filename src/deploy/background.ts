@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { isPostgresUrl } from '../address.js';
 import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
 import type { MigratorEvent } from '../migrator/session.js';
 import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
@@ -45,7 +46,7 @@ export interface RunningBackfills {
  * await backfills.done;
  */
 export function startBackfills({ onEvent, ...data }: BackgroundOptions = {}): RunningBackfills {
-  refuseSecondSqlite();
+  if (!isPostgresUrl(data.path ?? '')) refuseSecondSqlite();
   const worker = new Worker(new URL('./background-thread.js', import.meta.url), {
     workerData: data satisfies ThreadData,
   });

@@ -13,8 +13,8 @@ import { isBusy } from '../store/sqlite/busy.js';
 export interface LockHolder {
   readonly pid: number;
   readonly host: string;
-  /** ISO-8601 in UTC. */
-  readonly since: string;
+  /** ISO-8601 in UTC. Absent where a server does not let this user see it. */
+  readonly since?: string;
 }
 
 /** Whether a run holds the lock; `unknown` to a user who may not write the lock's file. */
@@ -185,7 +185,7 @@ function readHolder(path: string): LockHolder | undefined {
 
 /** Who holds the lock, for a person. */
 export const holderText = ({ pid, host, since }: LockHolder): string =>
-  `process ${pid} on ${host}, since ${since}`;
+  `process ${pid} on ${host}${since === undefined ? '' : `, since ${since}`}`;
 
 function runLocked(holder: LockHolder | undefined): BackfillError {
   const who = holder ? holderText(holder) : 'a process that has just begun';

@@ -203,7 +203,9 @@ function planFill(
     },
     batches: Math.ceil(found.rows / limit),
     expectedMs: Math.round(readMs * FILL_OVER_READ),
-    diskBytes: diskNeed(options.project.steps, step, cellsToFill, cell('bytes')),
+    diskBytes:
+      diskNeed(options.project.steps, step, cellsToFill, cell('bytes')) +
+      store.dialect.updateBytes(store, step.table, found.rows),
     triggers: updateTriggers(
       store,
       step.table,

@@ -77,7 +77,7 @@ export const en: Words = {
     coverage: 'This command fills them:',
     consistency: 'This command takes those cells as the application’s own; look at them first:',
     indexRemake: 'This command makes again what somebody dropped:',
-    indexAnalyze: 'Run ANALYZE in the store, so that SQLite knows that the index pays.',
+    indexAnalyze: 'Run ANALYZE in the store, so that it knows that the index pays.',
     integrity:
       'This command takes the table as it is; cells that the ledger has lost count as the application’s own:',
   },
@@ -147,7 +147,7 @@ export const en: Words = {
     DOCUMENT_UNREADABLE: 'the document can not be read as JSON',
     NO_USABLE_VALUE: 'the document has no usable value, and the fallback has none either',
     UPDATE_IGNORED: 'a trigger kept the cell from being filled',
-    SQLITE: 'SQLite refused the update with this result code',
+    REFUSED: 'the store refused the update with this code',
   },
   count: 'Count',
   keysOfReason: 'Keys',

@@ -75,7 +75,7 @@ export const zh: Words = {
     coverage: '以下命令会填充它们：',
     consistency: '以下命令会把这些单元格视为应用程序自己的值；请先查看：',
     indexRemake: '以下命令会重新创建被删除的内容：',
-    indexAnalyze: '请在该存储中运行 ANALYZE，让 SQLite 知道该索引值得使用。',
+    indexAnalyze: '请在该存储中运行 ANALYZE，让它知道该索引值得使用。',
     integrity: '以下命令以表的现状为准；账本丢失记录的单元格视为应用程序自己的值：',
   },
 
@@ -140,7 +140,7 @@ export const zh: Words = {
     DOCUMENT_UNREADABLE: '文档无法作为 JSON 读取',
     NO_USABLE_VALUE: '文档中没有可用的值，后备列也没有',
     UPDATE_IGNORED: '触发器阻止了填充',
-    SQLITE: 'SQLite 以此结果码拒绝了更新',
+    REFUSED: '存储以此代码拒绝了更新',
   },
   count: '数量',
   keysOfReason: '键',

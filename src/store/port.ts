@@ -168,6 +168,8 @@ export interface Dialect {
   findIndex(store: Store, step: SchemaStepDefinition, index: IndexDefinition): string | undefined;
   /** Bytes of a table, without its indexes. */
   tableBytes(store: Store, table: string): number;
+  /** Bytes that updating so many rows takes beside their new values: the rows again, where an engine writes new versions of them. */
+  updateBytes(store: Store, table: string, rows: number): number;
   /** What dropping columns is expected to cost. */
   dropColumnEstimate(store: Store, table: string, columns: number): Estimate;
   /** What an index on columns that are still NULL is expected to cost, in a table of so many bytes. */

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { isPostgresUrl } from '../address.js';
 import { BackfillError, type ErrorCode } from '../errors.js';
 import { requireText } from '../options.js';
 
@@ -27,7 +28,13 @@ export type StoreDatabase = string | Connection;
  */
 export function databasePath(database: StoreDatabase, what: string, code: ErrorCode): string {
   if (typeof database !== 'object' || database === null) {
-    return requireText(database, 'database', what, code);
+    const path = requireText(database, 'database', what, code);
+    if (!isPostgresUrl(path)) return path;
+    throw new BackfillError(
+      code,
+      `${what} is for a store that is a file, and got a URL`,
+      'Use createMigrator() for a database of PostgreSQL',
+    );
   }
   const { name, memory } = database;
   if (typeof name !== 'string' || typeof memory !== 'boolean') {

@@ -212,8 +212,8 @@ export const zhErrors: Catalog = {
   'Another process works on the backfill {name} in the same store': '另一个进程正在同一存储中处理回填 {name}',
   'Each update of {table} fires the trigger {name}': '{table} 的每次更新都会触发触发器 {name}',
   'Each update of {table} fires the triggers {names}': '{table} 的每次更新都会触发触发器 {names}',
-  'SQLite refused to update {#rows} rows of {table} with {code}, the last of them with key {key}':
-    'SQLite 拒绝更新 {table} 的 {rows} 行（{code}），其中最后一行的键为 {key}',
+  '{engine} refused to update {#rows} rows of {table} with {code}, the last of them with key {key}':
+    '{engine} 拒绝更新 {table} 的 {rows} 行（{code}），其中最后一行的键为 {key}',
   'A trigger on {table} ignored the update of {#rows} rows': '{table} 上的触发器忽略了 {rows} 行的更新',
   'The WAL has grown to {#size} MiB, since another program keeps a read transaction open; every committed batch is kept':
     '由于另一个程序一直开着读事务，WAL 已增长到 {size} MiB；所有已提交的批次均予保留',

@@ -140,4 +140,6 @@ export const zhPostgres: Catalog = {
   'A store of another engine was given to PostgreSQL': '把另一种引擎的存储传给了 PostgreSQL',
   'A store of another engine was given to SQLite': '把另一种引擎的存储传给了 SQLite',
   'Report it': '请报告此问题',
+  '{what} is for a store that is a file, and got a URL': '{what} 用于文件形式的存储，而得到的是 URL',
+  'Use createMigrator() for a database of PostgreSQL': 'PostgreSQL 数据库请使用 createMigrator()',
 };

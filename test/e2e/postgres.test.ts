@@ -110,6 +110,14 @@ describe('the command line on a database of PostgreSQL', () => {
       expect(bare.stderr).to.include('STORE_MISSING').and.to.include('.agentos');
     }));
 
+  it('names in its hints what its own shell takes', () =>
+    withAudits(5, async ({ url, client }) => {
+      await client.query(`CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER told BEFORE UPDATE ON task_audits FOR EACH ROW EXECUTE FUNCTION tell()`);
+      const { stderr } = await run(url, 'up');
+      expect(stderr).to.include('TRIGGERS_FIRE').and.to.include(`psql ${url} -c '\\d'`);
+    }));
+
   it('names in its hints the database that it was called with, without the password', () =>
     withAudits(5, async ({ url, secret }) => {
       const { stderr } = await run(secret, 'verify');
@@ -148,6 +156,17 @@ describe('a store that is named twice, or not as it should be', () => {
       expect(stderr).to.match(/USAGE: .*(?:is for a store that is a file|is for the sqlite3 shell)/);
     });
   }
+
+  it('is a database where a path is a URL, and no part of a path is its password', async () => {
+    for (const call of [
+      runCli(['status', '--json'], { env: { AGENTOS_DB_PATH: url } }),
+      runCli(['status', '--json', '--db-path', url]),
+    ]) {
+      const result = await call;
+      expect(result.json().error.code).to.equal('STORE_UNREACHABLE');
+      expect(result.stdout + result.stderr).not.to.include(PASSWORD);
+    }
+  });
 
   it('is unreachable where no server listens', async () => {
     const result = await run(url, 'up', '--json');

@@ -30,5 +30,5 @@ ${table(
 function meaning(reason: string, { reasons }: Words): string {
   if (reason === 'DOCUMENT_UNREADABLE' || reason === 'NO_USABLE_VALUE' || reason === 'UPDATE_IGNORED')
     return reasons[reason];
-  return reason.startsWith('SQLITE_') ? reasons.SQLITE : '';
+  return /^(?:SQLITE|POSTGRES)_/.test(reason) ? reasons.REFUSED : '';
 }

@@ -43,8 +43,12 @@ export interface Parts {
 /** Types of the columns of a backfill, by its order: what a value is made of before it is compared or written. */
 export function targetTypes(store: Store, backfill: Backfill): string[] {
   const types = typesOf(store, backfill.table);
-  return backfill.columns.map(({ name }) => types.get(foldCase(name)) ?? 'text');
+  return backfill.columns.map(({ name }) => ofAnyLength(types.get(foldCase(name)) ?? 'text'));
 }
+
+/** A cast to a text's type with its length would cut a value without a word; an UPDATE refuses it instead. */
+const ofAnyLength = (type: string): string =>
+  type.replace(/^character varying\(\d+\)/, 'character varying').replace(/^character\(\d+\)/, 'bpchar');
 
 /**
  * A SELECT that yields, for each row: `k` the key; for the i-th column `c<i>` its present value and `v<i>`

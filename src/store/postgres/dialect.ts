@@ -12,6 +12,7 @@ import {
   hasUnfinishedIndex,
   tableBytes,
   tableColumns,
+  updateBytes,
   updateTriggers,
 } from './inspect.js';
 import { scanRows } from './judged.js';
@@ -50,6 +51,7 @@ export const POSTGRES: Dialect = {
   updateTriggers,
   findIndex,
   tableBytes,
+  updateBytes,
   dropColumnEstimate,
   createIndexEstimate,
   rehearseUp,

@@ -151,3 +151,12 @@ export const dropColumnEstimate = (): Estimate => ({ lockMs: CATALOG_ONLY_MS, di
 
 /** What an index on columns that are still NULL is expected to cost: made concurrently, it keeps no writer waiting. */
 export const createIndexEstimate = (): Estimate => ({ lockMs: CATALOG_ONLY_MS, diskBytes: 0 });
+
+/** Each update writes its row anew: by the size of the others, as the last ANALYZE has counted them. */
+export function updateBytes(store: Store, table: string, rows: number): number {
+  const known = store.get<{ rows: number }>(
+    `SELECT greatest(1, reltuples)::bigint AS rows FROM pg_class WHERE oid = ${NAMED}`,
+    table,
+  );
+  return Math.round(tableBytes(store, table) * Math.min(1, rows / Math.max(1, known?.rows ?? rows)));
+}

@@ -120,7 +120,8 @@ function holderOf({ client, lockKey }: Connection): LockHolder | undefined {
     ORDER BY a.backend_start LIMIT 1`,
   ).rows;
   const [, pid = '0', host = ''] = /(\d+)@(.*)$/.exec(String(name ?? '')) ?? [];
-  return since === undefined ? undefined : { pid: Number(pid), host, since: String(since) };
+  if (since === undefined) return undefined;
+  return { pid: Number(pid), host, ...(since === null ? {} : { since: String(since) }) }; // null: to another role
 }
 
 /** Looks whether a run is under way. */

@@ -30,6 +30,7 @@ export const SQLITE: Dialect = {
   updateTriggers,
   findIndex,
   tableBytes,
+  updateBytes: () => 0,
   dropColumnEstimate: (store, table, columns) => rewriteEstimate(tableBytes(store, table), columns),
   createIndexEstimate,
   rehearseUp,
