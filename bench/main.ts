@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util';
 import { ddlRows } from './ddl.js';
 import { fleetRow } from './fleet.js';
 import { dropStore, freshStore, has, type Kind, median, migrate, type Run, root, time } from './measure.js';
-import { printRows, type Row, writeResults } from './report.js';
+import { postgresRows } from './postgres.js';
+import { compared, missing, printRows, type Row, writeResults } from './report.js';
 import { writerRows } from './writers.js';
 
 /** Compares the command line with what people would run by hand. It measures; it never asserts. */
@@ -13,6 +14,7 @@ const { values: given } = parseArgs({
   options: {
     short: { type: 'boolean', default: false },
     large: { type: 'boolean', default: false },
+    postgres: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '3' },
   },
 });
@@ -45,24 +47,6 @@ async function inTurn(kind: Kind, acts: readonly Act[]): Promise<{ seconds: numb
     peakMib: Math.max(...own.map(({ peakMib }) => peakMib ?? Number.NaN)),
   }));
 }
-
-function compared(what: string, ours: number, rival: number, atMost: number, note = ''): Row {
-  return {
-    what,
-    ours: `${ours.toFixed(2)} s`,
-    rival: `${rival.toFixed(2)} s${note}`,
-    ratio: ours / rival,
-    atMost,
-    target: `≤ ${atMost} ×`,
-  };
-}
-
-const missing = (what: string, program: string): Row => ({
-  what,
-  ours: `not measured: ${program} is not installed`,
-  rival: '',
-  target: '',
-});
 
 async function rivalRows(): Promise<{ rows: Row[]; full: number }> {
   const kind = { audits: AUDITS };
@@ -247,6 +231,7 @@ add('Down, verify, and nothing to do', await doneRows());
 add('Locks of the schema step', ddlRows(AUDITS));
 add('An application that serves meanwhile', await servingRows());
 add('Beside another writer', await writerRows(AUDITS, rounds));
+if (given.postgres) add('PostgreSQL', await postgresRows(AUDITS, rounds));
 rmSync(join(root, 'bench/.work'), { recursive: true, force: true });
 const flags = process.argv.slice(2).join(' ');
 if (!given.short) writeResults(`npm run bench${flags === '' ? '' : ` -- ${flags}`}`, sections);

@@ -17,6 +17,8 @@ export interface Run {
   /** Peak of its resident memory, in MiB, or undefined where the system does not tell. */
   readonly peakMib: number | undefined;
   readonly output: string;
+  /** What it wrote to stderr. */
+  readonly log: string;
 }
 
 /** Which store. */
@@ -85,7 +87,7 @@ export async function time(command: string, args: readonly string[], input = '')
   clearInterval(look);
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}: ${errors.slice(-2000)}`);
   const seconds = (performance.now() - startedAt) / 1000;
-  return { seconds, peakMib: peakKib > 0 ? peakKib / 1024 : undefined, output };
+  return { seconds, peakMib: peakKib > 0 ? peakKib / 1024 : undefined, output, log: errors };
 }
 
 /** The high-water mark of a process's resident memory, which the kernel keeps, in KiB; 0 where it does not tell. */

@@ -18,6 +18,26 @@ export interface Row {
   readonly isMet?: boolean;
 }
 
+/** A row of two times, of which the first is to be at most so many times the second. */
+export function compared(what: string, ours: number, rival: number, atMost: number, note = ''): Row {
+  return {
+    what,
+    ours: `${ours.toFixed(2)} s`,
+    rival: `${rival.toFixed(2)} s${note}`,
+    ratio: ours / rival,
+    atMost,
+    target: `≤ ${atMost} ×`,
+  };
+}
+
+/** A row that a missing program leaves empty. */
+export const missing = (what: string, program: string): Row => ({
+  what,
+  ours: `not measured: ${program} is not installed`,
+  rival: '',
+  target: '',
+});
+
 const HEAD = ['what', 'ours', 'rival', 'ratio', 'target', ''];
 
 function cells({ what, ours, rival, ratio, target, atMost, isMet }: Row): string[] {

@@ -61,8 +61,8 @@ export async function verify(path: string, minCoverage?: number, extra?: Extra):
 }
 
 /** What `status` says of the backfill. */
-export async function backfillStatus(path: string) {
-  const { steps, isPending } = await status(optionsFor(path));
+export async function backfillStatus(path: string, extra?: Extra) {
+  const { steps, isPending } = await status(optionsFor(path, extra));
   const found = steps.find((step) => step.name === name)?.backfill;
   if (!found) throw new Error('Expected the backfill to have been begun');
   return { ...found, isPending };

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeServerFolder, onFreePort, startByScript, whyNoUser } from './ends-with-us.js';
+import { makeServerFolder, onFreePort, startByScript, whyNoUser } from '../../demo/ends-with-us.js';
 import { type PostgresServer, sharedServer } from './postgres-server.js';
 
 // A real PgBouncer before a PostgreSQL server.

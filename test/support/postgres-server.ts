@@ -1,92 +1,22 @@
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, existsSync, readdirSync, realpathSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
 import pg from 'pg';
-import { makeServerFolder, onFreePort, startByScript, whyNoUser } from './ends-with-us.js';
+import {
+  connect,
+  type PostgresServer,
+  startServer,
+  whyNoServer,
+  withClient,
+} from '../../demo/postgres-server.js';
 
-// A real PostgreSQL server for tests. It trusts whoever connects, and its files are gone when it ends.
+export {
+  type PostgresServer,
+  type ServerOptions,
+  startServer,
+  whyNoServer,
+  withClient,
+} from '../../demo/postgres-server.js';
 
-/** A running server. */
-export interface PostgresServer {
-  readonly host: string;
-  readonly port: number;
-  /** Folder of its unix socket. */
-  readonly socketFolder: string;
-  /** Its data folder. */
-  readonly dataFolder: string;
-  /** Folder of its programs: `psql`, `pg_ctl` and others. */
-  readonly bin: string;
-  /** As `server_version_num` has it: 150018 is 15.18. */
-  readonly version: number;
-  /** URL of one of its databases, for its superuser `postgres`. */
-  url(database: string): string;
-  /** Ends it at once and removes its files. */
-  stop(): Promise<void>;
-}
-
-export interface ServerOptions {
-  /** Settings of `postgresql.conf` by name, over those that tests have by default. */
-  readonly settings?: Readonly<Record<string, string>>;
-}
-
-const defaultSettings = {
-  listen_addresses: '127.0.0.1',
-  max_connections: '200',
-  timezone: 'UTC',
-  fsync: 'off', // nothing of it outlives its machine
-  autovacuum_naptime: '1d', // plans and locks are to be the same in each run
-  log_min_messages: 'fatal',
-};
-
-const programs = ['initdb', 'postgres', 'pg_ctl'];
-const debianFolder = '/usr/lib/postgresql';
-
-/** Makes a server, says `ready`, and waits for the end of its standard input. */
-const SCRIPT = `
-  trap '' PIPE # nobody may be left to read that it is ready
-  folder=$1 bin=$2 settings=$3 data=$1/data
-  if {
-    "$bin/initdb" -D "$data" -U postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync &&
-      printf '%s' "$settings" >> "$data/postgresql.conf" &&
-      "$bin/pg_ctl" -w -D "$data" -l "$folder/log" start
-  } > "$folder/made" 2>&1; then
-    echo ready
-    cat > /dev/null
-  else
-    cat "$folder/made" "$folder/log"
-  fi
-  "$bin/pg_ctl" -D "$data" -m immediate stop > /dev/null 2>&1
-  cd / && rm -rf "$folder"`;
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false; // missing, or no program for this user: either way not one to start
-  }
-}
-
-function findBin(): string | undefined {
-  const hasAll = (folder: string) => programs.every((program) => isExecutable(join(folder, program)));
-  const chosen = process.env.UMZUG_BACKFILL_PG_BIN;
-  if (chosen) {
-    if (hasAll(chosen)) return chosen;
-    throw new Error(`Expected ${programs.join(', ')} in UMZUG_BACKFILL_PG_BIN, got \`${chosen}\``);
-  }
-  const onPath = (process.env.PATH ?? '').split(delimiter).find(hasAll);
-  // Links on the PATH need not have psql beside them.
-  if (onPath) return dirname(realpathSync(join(onPath, 'initdb')));
-  const versions = existsSync(debianFolder) ? readdirSync(debianFolder) : [];
-  const newestFirst = versions.sort((a, b) => Number(b) - Number(a));
-  return newestFirst.map((version) => join(debianFolder, version, 'bin')).find(hasAll);
-}
-
-/** Why no server can be started here; undefined when one can. */
-export function whyNoServer(): string | undefined {
-  if (findBin() === undefined) return `without PostgreSQL (${programs.join(', ')}) there is no server`;
-  return whyNoUser();
-}
+// What tests do with a server: one for all of them, with a database of its own for each.
 
 /** Skips a test, or with `before` a whole `describe`, where no server can be started. */
 export function needServer(test: Mocha.Context): void {
@@ -94,31 +24,6 @@ export function needServer(test: Mocha.Context): void {
   if (trouble === undefined) return;
   console.log(`    skipped: ${trouble}`);
   test.skip();
-}
-
-/** Starts a server of its own, which ends with this process at the latest. */
-export async function startServer({ settings = {} }: ServerOptions = {}): Promise<PostgresServer> {
-  const trouble = whyNoServer();
-  const bin = findBin();
-  if (trouble !== undefined || bin === undefined) throw new Error(trouble);
-  return await onFreePort(async (port) => {
-    const folder = makeServerFolder('postgres');
-    const all = {
-      ...defaultSettings,
-      port: String(port),
-      unix_socket_directories: folder,
-      ...settings,
-    };
-    const lines = Object.entries(all).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
-    const stop = await startByScript(SCRIPT, folder, { ready: /^ready$/m, args: [bin, lines.join('')] });
-    const url = (database: string) => `postgres://postgres@127.0.0.1:${port}/${encodeURIComponent(database)}`;
-    const version = await withClient(url('postgres'), async (client) => {
-      const { rows } = await client.query('SHOW server_version_num');
-      return Number(rows[0].server_version_num);
-    });
-    const [host, dataFolder] = ['127.0.0.1', join(folder, 'data')];
-    return { host, port, socketFolder: folder, dataFolder, bin, version, url, stop };
-  });
 }
 
 // On the process, since test files may load this module twice: by `require` and by `import`.
@@ -129,27 +34,6 @@ const sharedKey = Symbol.for('umzug-backfill.test.postgres-server');
 export function sharedServer(): Promise<PostgresServer> {
   shared[sharedKey] ??= startServer();
   return shared[sharedKey];
-}
-
-async function connect(url: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: url });
-  // Tests end connections and servers; who has lost one learns it from the next query.
-  client.on('error', () => undefined);
-  await client.connect();
-  return client;
-}
-
-/** Runs `act` with a connection, and ends it whatever happens. */
-export async function withClient<Result>(
-  url: string,
-  act: (client: pg.Client) => Promise<Result> | Result,
-): Promise<Result> {
-  const client = await connect(url);
-  try {
-    return await act(client);
-  } finally {
-    await client.end();
-  }
 }
 
 /** A database of its own. */

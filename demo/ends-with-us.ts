@@ -27,9 +27,13 @@ function filesRoot(): string {
   return bavail * bsize > 4 * 2 ** 30 ? memory : tmpdir();
 }
 
-/** A new folder for a server's files; everybody may reach a socket in it. */
-export function makeServerFolder(name: string): string {
-  const folder = mkdtempSync(join(filesRoot(), `umzug-backfill-${name}-`));
+/**
+ * A new folder for a server's files; everybody may reach a socket in it.
+ *
+ * @param parent where it is made; default: in memory where that has room
+ */
+export function makeServerFolder(name: string, parent: string = filesRoot()): string {
+  const folder = mkdtempSync(join(parent, `umzug-backfill-${name}-`));
   chmodSync(folder, 0o755);
   if (isRoot) chownSync(folder, idOf('-u'), idOf('-g'));
   return folder;
