@@ -70,7 +70,7 @@ interface Beat {
  * - some: a writer that waits for 80 ms tries every 25;
  * - busy: a writer that waits for 8 ms tries again at 18, and at 33 after a batch that took longer.
  *
- * On a server others are not kept waiting, but slowed down: a run that is alone goes on, and one among many takes a sixth of the time.
+ * On a server others are not kept waiting, but slowed down: a run that is alone goes on, and one among many takes a quarter of the time.
  */
 const RHYTHM: Readonly<Record<RhythmName, Readonly<Record<Company, Beat>>>> = {
   lock: {
@@ -80,8 +80,8 @@ const RHYTHM: Readonly<Record<RhythmName, Readonly<Record<Company, Beat>>>> = {
   },
   load: {
     none: { heldMs: 1000, pauseMs: 10 },
-    some: { heldMs: 60, pauseMs: 120 },
-    busy: { heldMs: 40, pauseMs: 200 },
+    some: { heldMs: 80, pauseMs: 120 },
+    busy: { heldMs: 60, pauseMs: 180 },
   },
 };
 
