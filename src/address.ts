@@ -56,8 +56,11 @@ export function storeAddress(config: Config, given: GivenStore, env: NodeJS.Proc
   return isPostgresUrl(found) ? atUrl(found) : { path: found };
 }
 
+/** The driver takes one without a host, whose parameters name the folder of a socket. */
+const canBeRead = (url: string): boolean => URL.canParse(url.replace(/^(\w+:\/\/[^/]*@)\//, '$1localhost/'));
+
 function atUrl(url: string): StoreAddress {
-  if (!isPostgresUrl(url)) {
+  if (!isPostgresUrl(url) || !canBeRead(url)) {
     throw new BackfillError(
       'USAGE',
       'The URL of the database is none of PostgreSQL',

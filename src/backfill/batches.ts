@@ -181,13 +181,18 @@ function fillOne(
     const durationMs = performance.now() - startedAt;
     ledger.addBatch(backfill.name, claim, { ...filled, number, run: run.run, durationMs }, filled.cells);
     // Here, so that the batch that is one too many is rolled back: a retry would go on behind it, row by row, to the end.
-    const rowsScanned = take.rowsScanned + filled.rowsScanned;
-    if (backfill.process && filled.skips > 0) refuseFailures(ledger, backfill, run, rowsScanned);
-    if (take.refused) refuseTooMany(ledger, backfill, run, rowsScanned, take.refused);
+    const rowsScanned = (): number =>
+      scannedBy(ledger, backfill, run) ?? take.rowsScanned + filled.rowsScanned;
+    if (backfill.process && filled.skips > 0) refuseFailures(ledger, backfill, run, rowsScanned());
+    if (take.refused) refuseTooMany(ledger, backfill, run, rowsScanned(), take.refused);
   }
   const isDone = (!filled || filled.isLast) && ledger.finishClaim(backfill.name, run, claim);
   return { ...(filled ? { batch: { ...filled, number } } : {}), isDone };
 }
+
+/** Rows that all processes have read that share a run: what is refused is counted of all of them as well. Undefined where it is one's. */
+const scannedBy = (ledger: Ledger, { name }: Backfill, { run }: RunRecord): number | undefined =>
+  ledger.isShared ? ledger.runs(name).find((record) => record.run === run)?.rowsScanned : undefined;
 
 function tellBatch(
   ledger: Ledger,

@@ -18,8 +18,10 @@ export function refusalOf(
   tried: BatchResult | undefined,
 ): { readonly rows: number; readonly refused: RefusedRow } | undefined {
   if (error instanceof RefusedUpdate) return error;
-  // A constraint that is checked at COMMIT names no row: only halving finds it.
-  const isDeferred = isStoreError(error) && /^(?:SQLITE_CONSTRAINT_FOREIGNKEY|POSTGRES_23)/.test(error.code);
+  // A constraint that is checked at COMMIT, or its trigger, names no row: only halving finds it.
+  const isDeferred =
+    isStoreError(error) &&
+    /^(?:SQLITE_CONSTRAINT_FOREIGNKEY|POSTGRES_(?:22|23|44|P0|09|38|39))/.test(error.code);
   return isDeferred && tried
     ? { rows: tried.rowsScanned, refused: { key: tried.firstKey, code: error.code } }
     : undefined;

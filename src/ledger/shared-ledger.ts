@@ -221,6 +221,13 @@ export class SharedLedger extends Ledger {
       const last = batches.findLast((batch) => batch.run === run)?.lastKey ?? null;
       if (!known.has(run)) super.beginRun(backfill, { run, kind: 'first', startKey: null, watermark: last });
     }
+    // Ranges whose rows are lost, as far as their batches tell: those of a range are numbered in the order of its keys.
+    this.store.run(
+      `INSERT INTO ${RANGES_TABLE} (backfill, run, number, end_key, cursor, is_done)
+      SELECT DISTINCT ON (run, range_number) backfill, run, range_number, last_key, last_key, 1 FROM ${T.batches}
+      WHERE backfill = ? AND range_number IS NOT NULL ORDER BY run, range_number, number DESC ON CONFLICT DO NOTHING`,
+      backfill,
+    );
     const total = (sql: string): string =>
       `(SELECT coalesce(sum(${sql}), 0) FROM ${T.batches} AS b
         WHERE b.backfill = g.backfill AND b.run = g.run AND b.range_number = g.number)`;

@@ -1,0 +1,124 @@
+import { randomInt } from 'node:crypto';
+import { expect } from 'chai';
+import { before, describe, it } from 'mocha';
+import { runCli } from '../support/cli.js';
+import { isLong, randomNumbers } from '../support/crash.js';
+import { differences, expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
+import {
+  argsOn,
+  type Copy,
+  column,
+  downOn,
+  holdBack,
+  isAlive,
+  MANY,
+  type Running,
+  runOn,
+  start,
+  until,
+  untilAlone,
+  useCopies,
+  V21,
+} from '../support/postgres-runs.js';
+import { needServer } from '../support/postgres-server.js';
+import { actualPgCells } from '../support/postgres-stores.js';
+import type { Cells } from '../support/reference.js';
+
+// Three of four processes that fill one database together are killed, each at a moment of its own: by the number of batches that
+// are done by then. What is left goes on, or the next `up` does. UMZUG_BACKFILL_SEED repeats the moments of an earlier run.
+
+const seed = Number(process.env.UMZUG_BACKFILL_SEED ?? randomInt(1_000_000));
+/** Of each of two ways to start them. */
+const rounds = isLong ? 10 : 1;
+
+/** Batches of a run that nobody disturbs. */
+const BATCHES = 130;
+
+describe('three of four workers killed', function () {
+  this.timeout(0);
+  const onV20 = useCopies(MANY);
+  const onCopy = useCopies({ ...MANY, ...V21 });
+  const random = randomNumbers(seed);
+  let whole: Awaited<ReturnType<typeof lasting>> = {};
+  let v20: Awaited<ReturnType<typeof wholePgStore>> = {};
+  let cells: Map<string, Cells> = new Map();
+
+  before(async function () {
+    needServer(this);
+    console.log(`    UMZUG_BACKFILL_SEED=${seed}`);
+    await onV20(async ({ client }) => {
+      v20 = await wholePgStore(client);
+    });
+    await onCopy(async ({ url, client }) => {
+      cells = await actualPgCells(client);
+      await runOn(url, 'up');
+      whole = await lasting(client);
+    });
+  });
+
+  const batchesIn = async ({ client }: Copy): Promise<number> =>
+    (await column(client, 'SELECT 1 FROM umzug_backfill_batches')).length;
+
+  /** Kills all of these processes but one, in a random order; returns which is left. */
+  async function killMost(copy: Copy, pids: readonly number[]): Promise<number> {
+    const victims = pids.map((pid) => ({ pid, at: random() })).sort((a, b) => a.at - b.at);
+    const [survivor] = victims.splice(Math.floor(random() * victims.length), 1);
+    const moments = victims.map(() => Math.floor(random() * BATCHES * 0.6)).sort((a, b) => a - b);
+    for (const [i, { pid }] of victims.entries()) {
+      const moment = moments[i] ?? 0;
+      // Helpers end by themselves when whoever leads them is dead.
+      await until(`batch ${moment}`, async () => (await batchesIn(copy)) >= moment || !isAlive(pid));
+      if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+    }
+    return survivor?.pid ?? 0;
+  }
+
+  /** Insists that all is as if nobody had been killed, and that it can be taken back. */
+  async function expectMended({ url, client }: Copy): Promise<void> {
+    expect(differences(await lasting(client), whole)).to.deep.equal([]);
+    await expectPgLedger(url, client, cells);
+    const verified = await runCli(['verify', '--database-url', url]);
+    expect(verified.code, verified.stdout + verified.stderr).to.equal(0);
+    await downOn(url);
+    expect(differences(await wholePgStore(client), v20)).to.deep.equal([]);
+  }
+
+  /** Starts, kills, and waits until nobody is left; returns what those that were started have ended with. */
+  async function round(copy: Copy, commands: readonly (readonly string[])[]) {
+    const release = await holdBack(copy);
+    const running: Running[] = commands.map((more) => start(argsOn(copy.url, 'up', ...more)));
+    const pids = await release(4);
+    const leaders = await Promise.all(running.map((one) => one.pid()));
+    const survivor = await killMost(copy, pids);
+    const results = await Promise.all(running.map(({ result }) => result));
+    await untilAlone(copy.client);
+    await until('the survivor to end', () => !isAlive(survivor));
+    await expectPgLedger(copy.url, copy.client, cells);
+    return { results, leaders, survivor };
+  }
+
+  for (let i = 1; i <= rounds; i += 1) {
+    it(`the next \`up\` mends what the workers of one command have left (${i})`, () =>
+      onCopy(async (copy) => {
+        const { results, leaders, survivor } = await round(copy, [['--workers', '4']]);
+        const [result] = results;
+        // Whoever leads does the rest alone; a helper whose leader is dead leaves it to the next.
+        if (survivor === leaders[0]) expect(result?.code, result?.stderr).to.equal(0);
+        else {
+          expect(result?.signal).to.equal('SIGKILL');
+          await runOn(copy.url, 'up');
+        }
+        await expectMended(copy);
+      }));
+
+    it(`the fourth of four commands does the rest (${i})`, () =>
+      onCopy(async (copy) => {
+        const { results, leaders, survivor } = await round(copy, [[], [], [], []]);
+        results.forEach(({ code, signal, stderr }, n) => {
+          if (leaders[n] === survivor) expect(code, stderr).to.equal(0);
+          else expect(signal, stderr).to.equal('SIGKILL');
+        });
+        await expectMended(copy);
+      }));
+  }
+});

@@ -1,0 +1,140 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import type pg from 'pg';
+import { openLedger } from '../../src/ledger/open.js';
+import { shownAddress } from '../../src/store/postgres/address.js';
+import { openPostgresStore } from '../../src/store/postgres/site.js';
+import { COLUMNS, derivedCells, oracle } from './oracle-words.js';
+import { jsonbHasRead, numbersAreNumeric, timesAreIso } from './postgres-exceptions.js';
+import { type TestDatabase, whyNoServer, withDatabase } from './postgres-server.js';
+import { deleteKeys, dumpPgStore, insertPgAudits, loadFromSqlite, type PgForm } from './postgres-stores.js';
+import { actualCells, type Cells } from './reference.js';
+import { withFolder } from './stores.js';
+import { generateTestStore, type TestEngine, type TestStore } from './test-store.js';
+
+/** Stores that are databases of a server, where one can be started. */
+export const postgresEngine: TestEngine = {
+  name: 'PostgreSQL',
+  whyNot: whyNoServer,
+  knowsGrowingKeys: false,
+  withStore: (options, act) =>
+    withFolder((folder) =>
+      withDatabase(async (database) => {
+        const generated = join(folder, 'generated.db');
+        generateTestStore(generated, options);
+        deleteKeys(generated, await loadFromSqlite(generated, database.client, options.form));
+        // Opened in TypeScript, a connection takes a quarter of a second: this one is shared with all that are opened meanwhile.
+        const kept = openPostgresStore({ url: database.url }, { access: 'look' });
+        try {
+          return await act(postgresStore(database, folder, options.form ?? {}));
+        } finally {
+          kept.close();
+        }
+      }),
+    ),
+};
+
+/** The twin of a database is the SQLite store that its rows came from, or, once they have been changed, a copy of them as text. */
+function postgresStore({ server, client, url }: TestDatabase, folder: string, form: PgForm): TestStore {
+  let twins = 0;
+  let isChanged = false;
+  const makeTwin = async (): Promise<string> => {
+    twins += 1;
+    const twin = join(folder, `twin-${twins}.db`);
+    if (isChanged) await copyRows(client, twin, form);
+    else copyFileSync(join(folder, 'generated.db'), twin);
+    await timesAreIso(twin, client, form);
+    await jsonbHasRead(twin, client, form);
+    return twin;
+  };
+  const inNumeric = (twin: string, cells: Map<string, Cells>, from = new Map<string, Cells>()) =>
+    numbersAreNumeric(twin, client, cells, (key, i) => {
+      const cell = cells.get(key)?.[i] ?? null;
+      return cell !== null && cell !== (from.get(key)?.[i] ?? null);
+    });
+  return {
+    address: { path: shownAddress({ url }), postgres: { url } },
+    async opened(act) {
+      const store = openPostgresStore({ url }, { access: 'write' });
+      try {
+        return await act({ store, ledger: openLedger(store) });
+      } finally {
+        store.close();
+      }
+    },
+    async change(sql) {
+      isChanged = true;
+      await client.query(sql);
+    },
+    changeNow(sql) {
+      isChanged = true;
+      execFileSync(join(server.bin, 'psql'), ['-qX', '-v', 'ON_ERROR_STOP=1', '-d', url, '-c', sql]);
+    },
+    query: async (text) =>
+      (await client.query({ text, rowMode: 'array' })).rows.map(([value]) => textOf(value)),
+    async insert(...audits) {
+      isChanged = true;
+      await insertPgAudits(client, audits);
+    },
+    cells: async () => new Map((await rowsOf(client)).map(([key, , , , ...cells]) => [key, cells])),
+    dump: () => dumpPgStore(client),
+    traces: () => versionsOf(client),
+    async expected() {
+      const twin = await makeTwin();
+      const { cells, skips } = oracle(twin);
+      return { cells: await inNumeric(twin, cells, actualCells(twin)), skips };
+    },
+    async derived() {
+      const twin = await makeTwin();
+      return await inNumeric(twin, derivedCells(twin));
+    },
+    damages: async () => [],
+  };
+}
+
+const textOf = (value: unknown): string | null => (value === null ? null : String(value));
+
+type Row = [key: string, eventType: string, payload: string | null, createdAt: string | null, ...Cells];
+
+/** The rows as text; NULL where there is no column. */
+async function rowsOf(client: pg.ClientBase): Promise<Row[]> {
+  const there = await client.query<{ attname: string }>(
+    `SELECT attname FROM pg_attribute WHERE attrelid = 'task_audits'::regclass AND NOT attisdropped`,
+  );
+  const names = there.rows.map(({ attname }) => attname);
+  const cells = COLUMNS.map((column) => (names.includes(column) ? `${column}::text` : 'NULL::text'));
+  const text = `SELECT audit_id::text, event_type, payload::text, created_at::text, ${cells.join(', ')}
+    FROM task_audits ORDER BY task_audits.audit_id`;
+  return (await client.query<Row>({ text, rowMode: 'array' })).rows;
+}
+
+async function copyRows(client: pg.ClientBase, path: string, form: PgForm): Promise<void> {
+  if ((form.payload ?? 'text') !== 'text' || (form.createdAt ?? 'text') !== 'text')
+    throw new Error('Expected columns of text: what others hold by now can not be told from their texts');
+  const rows = await rowsOf(client);
+  const twin = new Database(path);
+  try {
+    twin.exec(
+      `CREATE TABLE task_audits (audit_id INTEGER PRIMARY KEY, event_type TEXT, payload TEXT, created_at TEXT, ${COLUMNS.map((name) => `${name} TEXT`)})`,
+    );
+    const insert = twin.prepare('INSERT INTO task_audits VALUES (?, ?, ?, ?, ?, ?)');
+    twin.transaction(() => {
+      for (const [key, ...texts] of rows) insert.run(BigInt(key), ...texts);
+    })();
+  } finally {
+    twin.close();
+  }
+}
+
+/** Where each row of each table stands, and which transaction has written it; what is rolled back leaves nothing. */
+async function versionsOf(client: pg.ClientBase): Promise<unknown> {
+  const { schema, tables } = await dumpPgStore(client);
+  const versions: unknown[] = [schema, tables];
+  for (const name of Object.keys(tables)) {
+    const text = `SELECT ctid::text, xmin::text FROM ${name} ORDER BY ctid`;
+    versions.push((await client.query({ text, rowMode: 'array' })).rows);
+  }
+  return versions;
+}
