@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { planSchemaStep } from '../src/schema/plan.js';
-import { rehearseUp } from '../src/store/sqlite/rehearse.js';
 import { applySchemaStep, checkRevertible, revertSchemaStep } from '../src/schema/run.js';
+import { rehearseUp } from '../src/store/sqlite/rehearse.js';
 import { asAgentOs, dumpSchema, schemaStep, withStore } from './support/stores.js';
 
 // What the rehearsal refuses must be what SQLite refuses: every case here is applied and taken back for real.
