@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import {
-  backfillStatus,
   change,
   checkOf,
   expectIdle,
@@ -15,21 +14,6 @@ import {
 import { applyBoth, failureOf, schemaStep, withOpened } from './support/stores.js';
 
 describe('verification, indexes', () => {
-  for (const { name: index } of schemaStep.indexes) {
-    it(`fails when ${index} was dropped, and the next \`up\` makes it again`, () =>
-      withAppliedStore(async (path) => {
-        change(path, `DROP INDEX ${index}`);
-        const check = checkOf(await verify(path), 'index-use');
-        expect(check.verdict).to.equal('fail');
-        expect(check.hint).to.match(/^umzug-backfill up /);
-        expect(await backfillStatus(path)).to.include({ isPending: true });
-        const outcome = await up(path);
-        expect(outcome).to.deep.include({ applied: [], remade: [schemaStep.name], warnings: [] });
-        expect(troubles(await verify(path))).to.deep.equal({});
-        await expectIdle(path);
-      }));
-  }
-
   it('makes dropped indexes again before it verifies', () =>
     withPlainStore(async (path) => {
       await withOpened(path, (opened) => applyBoth(opened));

@@ -15,7 +15,6 @@ import {
   name,
   only,
   plain,
-  processed,
   project,
   query,
   rescan,
@@ -45,65 +44,7 @@ const odd: readonly Audit[] = [
 const filled = 97; // of 100 cells
 const quiet = { coverage: 'warn' };
 
-const lastBatch = '(SELECT max(number) FROM umzug_backfill_batches)';
-
-/** What is removed from the ledger, and how many of the cells that it knew are then nobody's. */
-const losses: readonly (readonly [what: string, sql: string, cells: number])[] = [
-  ['the row of the first batch', 'DELETE FROM umzug_backfill_batches WHERE number = 1', 17],
-  ['the row of a batch in the middle', 'DELETE FROM umzug_backfill_batches WHERE number = 3', 20],
-  ['the row of the last batch', `DELETE FROM umzug_backfill_batches WHERE number = ${lastBatch}`, 20],
-  ['the rows of every batch', 'DELETE FROM umzug_backfill_batches', filled],
-  ['a row of cells', 'DELETE FROM umzug_backfill_cells WHERE batch = 2', 20],
-  ['the row of cells of the last batch', `DELETE FROM umzug_backfill_cells WHERE batch = ${lastBatch}`, 20],
-  ['every row of cells', 'DELETE FROM umzug_backfill_cells', filled],
-  [
-    'the end of a row of cells',
-    'UPDATE umzug_backfill_cells SET keys = substr(keys, 1, 1) WHERE batch = 2',
-    20,
-  ],
-  ['a row of skips', 'DELETE FROM umzug_backfill_skips WHERE key = 1', 0],
-  ['every row of skips', 'DELETE FROM umzug_backfill_skips', 0],
-  ['the row of the run', 'DELETE FROM umzug_backfill_runs', 0],
-  ['a row of what the schema step made', `DELETE FROM umzug_backfill_objects WHERE kind = 'version'`, 0],
-];
-
 describe('verification, ledger rows removed', () => {
-  for (const [what, sql, cells] of losses) {
-    it(`fails without ${what}, until a rescan takes the table as it is; \`down\` leaves what the ledger lost`, () =>
-      withAppliedStore(async (path) => {
-        change(path, sql);
-        const verification = await verify(path);
-        expect(troubles(verification)).to.include({ integrity: 'fail' });
-        const integrity = checkOf(verification, 'integrity');
-        expect(integrity.hint).to.match(new RegExp(`^umzug-backfill backfill ${name} --rescan`));
-        expect(integrity.figures.contradictions).to.be.greaterThan(0);
-
-        const mended = await rescan(path);
-        expect(codeOf(mended), mended.error?.message).to.equal(undefined);
-        expect(troubles(only(mended.verifications))).to.deep.equal(quiet);
-        expect(troubles(await verify(path))).to.deep.equal(quiet);
-        await expectIdle(path);
-        const reverted = await down(path);
-        expect(codeOf(reverted)).to.equal(undefined);
-        expect(reverted.cells).to.deep.equal([{ backfill: name, reverted: filled - cells, kept: 0 }]);
-        const left = 'SELECT count(source_event_ts) + count(supervisor_processed_at) FROM task_audits';
-        expect(query(path, left)).to.deep.equal([cells]);
-      }, odd));
-
-    it(`goes on with rows written since without ${what}`, () =>
-      withAppliedStore(async (path) => {
-        change(path, sql);
-        asAgentOs(path, (db) => insertAudits(db, [plain]));
-        // The verification may fail, but nothing that was removed may stop a run on the way.
-        for (const run of [catchUp, rescan])
-          expect(codeOf(await run(path))).to.be.oneOf([undefined, 'VERIFICATION_FAILED']);
-        expect(
-          query(path, 'SELECT supervisor_processed_at FROM task_audits WHERE audit_id = 51'),
-        ).to.deep.equal([processed]);
-        expect(codeOf(await down(path))).to.equal(undefined);
-      }, odd));
-  }
-
   it('takes what the application filled in rows that were skipped as its own', () =>
     withAppliedStore(async (path) => {
       // The first row could not be read: now the application has mended it, with the value that it gives.

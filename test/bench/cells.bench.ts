@@ -4,7 +4,7 @@ import { describe, it } from 'mocha';
 import { dropStore, freshStore, migrate } from '../../bench/measure.js';
 import { actualCells, expectedCells, expectedSkips } from '../support/reference.js';
 
-// The cell-by-cell test of `test/fill.test.ts`, on the store that the benchmarks run on: 1,000,000 audits.
+// The cell-by-cell test of `test/acceptance.fill.test.ts`, on the store that the benchmarks run on: 1,000,000 audits.
 
 describe('the benchmark’s store of 1,000,000 audits', () => {
   it('holds in every cell what the oracle derives, records every skip, and is as before when taken back', async () => {

@@ -6,9 +6,10 @@ import type pg from 'pg';
 import { openLedger } from '../../src/ledger/open.js';
 import { shownAddress } from '../../src/store/postgres/address.js';
 import { openPostgresStore } from '../../src/store/postgres/site.js';
+import { type EmptiedDatabase, withEmptiedDatabase } from './emptied-database.js';
 import { COLUMNS, derivedCells, oracle } from './oracle-words.js';
 import { jsonbHasRead, numbersAreNumeric, timesAreIso } from './postgres-exceptions.js';
-import { type TestDatabase, whyNoServer, withDatabase } from './postgres-server.js';
+import { whyNoServer } from './postgres-server.js';
 import { deleteKeys, dumpPgStore, insertPgAudits, loadFromSqlite, type PgForm } from './postgres-stores.js';
 import { actualCells, type Cells } from './reference.js';
 import { withFolder } from './stores.js';
@@ -21,23 +22,17 @@ export const postgresEngine: TestEngine = {
   knowsGrowingKeys: false,
   withStore: (options, act) =>
     withFolder((folder) =>
-      withDatabase(async (database) => {
+      withEmptiedDatabase(async (database) => {
         const generated = join(folder, 'generated.db');
         generateTestStore(generated, options);
         deleteKeys(generated, await loadFromSqlite(generated, database.client, options.form));
-        // Opened in TypeScript, a connection takes a quarter of a second: this one is shared with all that are opened meanwhile.
-        const kept = openPostgresStore({ url: database.url }, { access: 'look' });
-        try {
-          return await act(postgresStore(database, folder, options.form ?? {}));
-        } finally {
-          kept.close();
-        }
+        return await act(postgresStore(database, folder, options.form ?? {}));
       }),
     ),
 };
 
 /** The twin of a database is the SQLite store that its rows came from, or, once they have been changed, a copy of them as text. */
-function postgresStore({ server, client, url }: TestDatabase, folder: string, form: PgForm): TestStore {
+function postgresStore({ server, client, url }: EmptiedDatabase, folder: string, form: PgForm): TestStore {
   let twins = 0;
   let isChanged = false;
   const makeTwin = async (): Promise<string> => {
