@@ -1,6 +1,6 @@
 import type { Config, PostgresEnv } from './config.js';
 import { BackfillError } from './errors.js';
-import { type PostgresAddress, shownAddress } from './store/postgres/address.js';
+import { type PostgresAddress, readAddress, shownAddress } from './store/postgres/address.js';
 
 /** What a call says of its store. */
 export interface GivenStore {
@@ -56,11 +56,8 @@ export function storeAddress(config: Config, given: GivenStore, env: NodeJS.Proc
   return isPostgresUrl(found) ? atUrl(found) : { path: found };
 }
 
-/** The driver takes one without a host, whose parameters name the folder of a socket. */
-const canBeRead = (url: string): boolean => URL.canParse(url.replace(/^(\w+:\/\/[^/]*@)\//, '$1localhost/'));
-
 function atUrl(url: string): StoreAddress {
-  if (!isPostgresUrl(url) || !canBeRead(url)) {
+  if (!isPostgresUrl(url) || !readAddress(url)) {
     throw new BackfillError(
       'USAGE',
       'The URL of the database is none of PostgreSQL',

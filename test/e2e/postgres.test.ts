@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
+import { shownAddress } from '../../src/store/postgres/address.js';
 import { type CliResult, runCli, useFolder } from '../support/cli.js';
 import { needServer, type TestDatabase, withDatabase } from '../support/postgres-server.js';
 import { dumpPgStore, insertPgAudits, loadFromSqlite } from '../support/postgres-stores.js';
@@ -156,6 +157,15 @@ describe('a store that is named twice, or not as it should be', () => {
       expect(stderr).to.match(/USAGE: .*(?:is for a store that is a file|is for the sqlite3 shell)/);
     });
   }
+
+  for (const [address, shown] of [
+    [`postgres://app:${PASSWORD}@/agentos?host=/run/pg`, 'postgres://app@/agentos?host=/run/pg'],
+    [`postgres://db/agentos?user=app&password=${PASSWORD}`, 'postgres://db/agentos?user=app'],
+    [`postgresql://app:${PASSWORD}@db:5433/agentos`, 'postgresql://app@db:5433/agentos'],
+  ] as const)
+    it(`is shown without its password: ${shown}`, () => {
+      expect(shownAddress({ url: address })).to.equal(shown);
+    });
 
   it('is a database where a path is a URL, and no part of a path is its password', async () => {
     for (const call of [

@@ -43,11 +43,19 @@ const types = { getTypeParser: (oid: number) => PARSERS.get(oid) ?? asIs } as un
   QueryArrayConfig['types']
 >;
 
+/** A server that is gone without a word is found out by the operating system, which begins to ask after so long. */
+const KEEP_ALIVE_MS = 10_000;
+
 let client: Client | undefined;
 
 async function connect(): Promise<Client> {
   const { default: pg } = await import('pg');
-  const made = new pg.Client({ connectionString: url, application_name: name, keepAlive: true });
+  const made = new pg.Client({
+    connectionString: url,
+    application_name: name,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+  });
   made.on('error', () => undefined); // the next question is told of it
   await made.connect();
   return made;
