@@ -12,7 +12,7 @@ import { dirname, join, posix } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { root, useFolder } from './support/cli.js';
+import { root, runCommand, useFolder } from './support/cli.js';
 import {
   emptyProject,
   installedPackages,
@@ -126,6 +126,16 @@ describe('the package', () => {
 
   it('runs a backfill of one’s own table, resumes after kill -9, verifies, takes it back', () =>
     useBackfill(app));
+
+  it('says what is to be installed where a database is named, and its driver is not there', async () => {
+    const bin = installed(manifest.bin['umzug-backfill'] ?? '');
+    const url = 'postgres://app@127.0.0.1:1/agentos';
+    const { code, stderr } = await runCommand([process.execPath, bin, 'status', '--database-url', url], {
+      cwd: app,
+    });
+    expect(code).to.equal(1);
+    expect(stderr).to.include('DRIVER_MISSING').and.to.include('npm install pg');
+  });
 
   it('is as large as its README says', () => {
     const [, packages, megabytes] =
