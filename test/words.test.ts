@@ -41,6 +41,7 @@ const EXCEPTIONS: ReadonlySet<string> = new Set([
   'any word', // a sample for options
   'no such column', // looked for in SQLite's words
   'NOT readable', // SQL
+  'character varying', // a type of PostgreSQL's
   'passed over', // a verdict on an index: the finding says more
   'Index Name', // looked for in PostgreSQL's plans
   'The thread of the backfills has ended', // a defect: its kind is told, not its words

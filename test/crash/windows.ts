@@ -10,7 +10,7 @@ const copy = ['made', 'begun', 'copied', 'checked', 'synced', 'renamed', 'done']
   (step) => `copy ${step}`,
 );
 const note = ['statement INSERT INTO umzug_backfill_commands', 'commit'];
-const made = ['statement INSERT OR IGNORE INTO umzug_backfill_objects'];
+const made = ['statement INSERT INTO umzug_backfill_objects'];
 const batch = [
   'statement UPDATE "task_audits"',
   'statement INSERT INTO umzug_backfill_skips',
