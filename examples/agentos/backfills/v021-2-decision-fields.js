@@ -4,7 +4,11 @@ import { defineBackfill, firstOf } from 'umzug-backfill';
 export default defineBackfill({
   table: 'task_audits',
   key: 'audit_id',
-  scope: `event_type LIKE '%SUPERVISOR%'`,
+  // LIKE ignores the case of ASCII letters in SQLite alone; in the collation C, ILIKE ignores that of no others.
+  scope: {
+    sqlite: `event_type LIKE '%SUPERVISOR%'`,
+    postgres: `event_type ILIKE '%SUPERVISOR%' COLLATE "C"`,
+  },
   columns: {
     source_event_ts: firstOf(
       'payload',
