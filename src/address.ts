@@ -80,10 +80,20 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
   }
   const url = new URL('postgres://localhost');
   const host = named(names.host) ?? 'localhost';
-  // A folder of a socket is no host of a URL.
+  const port = named(names.port) ?? '5432';
+  // A folder of a socket is no host of a URL, and an address of IPv6 stands in brackets.
   if (host.startsWith('/')) url.searchParams.set('host', host);
-  else url.hostname = host;
-  url.port = named(names.port) ?? '5432';
+  else url.hostname = host.split(':').length > 2 && !host.startsWith('[') ? `[${host}]` : host;
+  url.port = port;
+  // URL passes over what it can't take: the store of another server would be taken for the one that is meant.
+  const isTaken = host.startsWith('/') || host === 'localhost' || url.hostname !== 'localhost';
+  if (!isTaken || !/^\d+$/.test(port) || (url.port || '5432') !== String(Number(port))) {
+    throw new BackfillError(
+      'USAGE',
+      `${names.host} and ${names.port} do not name a server`,
+      `Set ${names.host} to a name or an address, and ${names.port} to a number`,
+    );
+  }
   url.username = encodeURIComponent(named(names.user) ?? '');
   url.password = encodeURIComponent(named(names.password) ?? '');
   url.pathname = `/${encodeURIComponent(database)}`;

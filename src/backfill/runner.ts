@@ -109,12 +109,11 @@ async function resumeRuns(
   options: RunOptions = {},
 ): Promise<boolean> {
   const running = runningRuns(ledger, backfill);
-  for (const run of running) {
-    if (run.startKey === null && run.watermark !== null && run.batches === 0) {
-      // Only now: a run before this one, resumed with it, may just have filled some of them.
-      const found = store.dialect.countFound(store, backfill, run.watermark);
-      store.write(() => ledger.setFoundCells(backfill.name, run.run, found));
-    }
+  for (const { run: number } of running) {
+    const run = runningRuns(ledger, backfill).find((record) => record.run === number);
+    if (!run) continue; // another process has ended it
+    // Only now: a run before this one, resumed with it, may just have filled some of them.
+    countFoundCells(store, ledger, backfill, run);
     // A process that took part may have died meanwhile, and left what it had claimed.
     for (let isSettled = false; !isSettled; ) {
       await store.share(() => fillRun(store, ledger, backfill, run, options));
@@ -125,6 +124,15 @@ async function resumeRuns(
     }
   }
   return running.length > 0;
+}
+
+/** Counts what stands already before a run's first batch. */
+function countFoundCells(store: Store, ledger: Ledger, backfill: Backfill, run: RunRecord): void {
+  const isBegun = run.isCounted ?? run.batches > 0;
+  const isFromFirst = run.startKey === null && run.watermark !== null;
+  if (isBegun || (run.isCounted === undefined && !isFromFirst)) return;
+  const found = isFromFirst ? store.dialect.countFound(store, backfill, run.watermark) : 0;
+  store.write(() => ledger.setFoundCells(backfill.name, run.run, found));
 }
 
 const runningRuns = (ledger: Ledger, { name }: Backfill): RunRecord[] =>
@@ -144,7 +152,7 @@ async function fillRun(
 }
 
 /**
- * Takes part in the runs of a backfill that another process has begun. Throws as {@link applyBackfillStep}.
+ * Takes part in the first run of a backfill that another process has begun, and does not go ahead of it into the next. Throws as {@link applyBackfillStep}.
  *
  * @returns whether there was one
  */
@@ -154,9 +162,10 @@ export async function joinRuns(
   backfill: Backfill,
   options: RunOptions = {},
 ): Promise<boolean> {
-  const running = runningRuns(ledger, backfill);
-  for (const run of running) await fillRun(store, ledger, backfill, run, options);
-  return running.length > 0;
+  const [first] = runningRuns(ledger, backfill);
+  if (!first || first.isCounted === false) return false;
+  await fillRun(store, ledger, backfill, first, options);
+  return true;
 }
 
 /**

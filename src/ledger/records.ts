@@ -58,6 +58,8 @@ export interface RunRecord {
   readonly cellsSkipped: number;
   readonly startedAt: string;
   readonly filledAt: string | null;
+  /** Whether `foundCells` has been counted: others take part only then. Absent where there are no others. */
+  readonly isCounted?: boolean;
   /** How much of it is done, 0 to 1, where its ranges tell; else its keys do. */
   readonly share?: number;
 }

@@ -41,6 +41,12 @@ export class SharedLedger extends Ledger {
     ends: readonly Key[] = [],
   ): void {
     super.beginRun(backfill, run);
+    // Whoever takes part waits until what stands already has been counted.
+    this.store.run(
+      `UPDATE ${T.runs} SET found_cells = NULL WHERE backfill = ? AND run = ?`,
+      backfill,
+      run.run,
+    );
     let start: SqlValue = this.store.dialect.toLedger(run.startKey);
     ends.forEach((key, i) => {
       const end = this.store.dialect.toLedger(key);
@@ -73,7 +79,8 @@ export class SharedLedger extends Ledger {
       const share =
         ranges.length === 0 ? 1 : ranges.filter(({ isDone }) => isDone === 1).length / ranges.length;
       const cursor = open ? open.cursor : (ranges.at(-1)?.cursor ?? run.cursor);
-      return { ...run, ...sums.find((sum) => sum.run === run.run), cursor, share };
+      const counted = { foundCells: run.foundCells ?? 0, isCounted: run.foundCells !== null };
+      return { ...run, ...counted, ...sums.find((sum) => sum.run === run.run), cursor, share };
     });
   }
 

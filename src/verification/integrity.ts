@@ -49,7 +49,8 @@ export function integrity(store: Store, ledger: Ledger, backfill: Backfill, fact
     findings.push({ verdict: 'pass', text: `${batches.length} batches agree with their runs` });
   if (held > recorded) {
     findings.push({
-      verdict: 'fail',
+      // Where several write, rows appear below the watermark that the application has filled itself.
+      verdict: ledger.isShared ? 'warn' : 'fail',
       text: `the table holds ${held - recorded} derived cells more than the ledger records`,
     });
   } else if (held < recorded) {

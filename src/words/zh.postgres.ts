@@ -142,4 +142,7 @@ export const zhPostgres: Catalog = {
   'Report it': '请报告此问题',
   '{what} is for a store that is a file, and got a URL': '{what} 用于文件形式的存储，而得到的是 URL',
   'Use createMigrator() for a database of PostgreSQL': 'PostgreSQL 数据库请使用 createMigrator()',
+  '{host} and {port} do not name a server': '{host} 与 {port} 没有指明一台服务器',
+  'Set {host} to a name or an address, and {port} to a number':
+    '请将 {host} 设为名称或地址，将 {port} 设为数字',
 };

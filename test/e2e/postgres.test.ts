@@ -138,6 +138,22 @@ describe('a store that is named twice, or not as it should be', () => {
     [['--postgres'], {}, 'DATABASE_URL, which is not set'],
     [[], { ...variables(url), DATABASE_NAME: '' }, 'DATABASE_NAME does not say which'],
     [['--database-url', 'mysql://127.0.0.1/agentos'], {}, 'none of PostgreSQL'],
+    [
+      [],
+      { ...variables(url), DATABASE_HOST: 'my host' },
+      'DATABASE_HOST and DATABASE_PORT do not name a server',
+    ],
+    [
+      [],
+      { ...variables(url), DATABASE_HOST: 'db:5433' },
+      'DATABASE_HOST and DATABASE_PORT do not name a server',
+    ],
+    [
+      [],
+      { ...variables(url), DATABASE_PORT: '70000' },
+      'DATABASE_HOST and DATABASE_PORT do not name a server',
+    ],
+    [[], { ...variables(url), DATABASE_PORT: 'abc' }, 'DATABASE_HOST and DATABASE_PORT do not name a server'],
     [['--database-url', url, '--backup-dir', '/tmp'], {}, '--backup-dir is for a store that is a file'],
     [['--workers', '2'], { AGENTOS_DB_PATH: 'x.db' }, '--workers is for a database of PostgreSQL'],
   ];

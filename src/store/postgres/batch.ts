@@ -137,6 +137,7 @@ function fillSql(
   const key = keySql(store, backfill);
   const { kind } = keyTypeOf(store, backfill);
   const tail = `WHERE ${where} ORDER BY ${key} LIMIT ${limit}`;
+  const except = range.refused === undefined ? {} : { except: `k = ${keyLiteral(range.refused)}` };
   const offered = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
   const assignments = backfill.columns.map(
     ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, r.v${i})`,
@@ -146,7 +147,7 @@ function fillSql(
   return `WITH read_rows AS MATERIALIZED (
     SELECT k, failure, raw, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS wanted,
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END AS v${i}`).join(', ')}
-    FROM (${derivationSql(store, backfill, { tail })}) AS derived
+    FROM (${derivationSql(store, backfill, { tail, isStrict: true, ...except })}) AS derived
   ), updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM read_rows AS r
     WHERE ${key} = r.k AND ${behindSql(store, backfill, range.cursor)} AND ${key} <= ${keyLiteral(range.watermark)}
@@ -220,7 +221,7 @@ function updateRaw(
   const assignments = backfill.columns.map(
     ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, given.v${i})`,
   );
-  const sql = `UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${valuesSql(store, backfill, rows)}
+  const sql = `UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${valuesSql(store, backfill, rows, { isStrict: true })}
     WHERE ${keySql(store, backfill)} = given.k
     RETURNING given.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled`;
   const now = store.allExact<{ k: Key; filled: bigint }>(sql);
@@ -263,7 +264,7 @@ function skippedRows(
   return groups.flatMap(({ keys, failure, wanted, offered, filled: mask }) => {
     if (failure !== null) return keys.map((key) => ({ key, target: '*', reason: failure }));
     return keys.flatMap((key): SkippedRow[] => {
-      if (key === refused?.key && offered !== 0) return [{ key, target: '*', reason: refused.code }];
+      if (key === refused?.key) return [{ key, target: '*', reason: refused.code }];
       return backfill.columns.flatMap(({ name }, i) => {
         if (!((wanted >> i) & 1) || (mask >> i) & 1) return [];
         return [{ key, target: name, reason: (offered >> i) & 1 ? 'UPDATE_IGNORED' : 'NO_USABLE_VALUE' }];

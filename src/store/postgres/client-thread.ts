@@ -97,9 +97,16 @@ function told(error: unknown): NonNullable<Answer['error']> {
   return { message: error.message, ...(typeof code === 'string' ? { code } : {}) };
 }
 
-port.on('message', async (question: Question) => {
-  port.postMessage(await answer(question));
+function reply(given: Answer): void {
+  port.postMessage(given);
   Atomics.store(signal, PENDING, READY);
   Atomics.notify(signal, PENDING);
+}
+
+// Whoever asks waits for an answer, whatever happens here; the connection is of no use any more.
+process.on('uncaughtException', (error) => reply({ error: { message: String(error), code: 'CONNECTION' } }));
+
+port.on('message', async (question: Question) => {
+  reply(await answer(question));
   if (question.kind === 'close') port.close();
 });

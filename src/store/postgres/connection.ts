@@ -4,7 +4,7 @@ import { BackfillError } from '../../errors.js';
 import type { PostgresAddress } from './address.js';
 import { PostgresClient, PostgresError } from './client.js';
 import { refusePooler } from './pooler.js';
-import { needsTryJson, TRY_JSON_DDL } from './try-json.js';
+import { HOLDS_DDL, needsTryJson, TRY_JSON_DDL } from './try-json.js';
 
 /** Oldest server that is supported, as `server_version_num` has it. */
 const OLDEST = 130_000;
@@ -86,7 +86,7 @@ function open(address: PostgresAddress): Connection {
 /** Makes what an older server needs; not every user may, nor can a replica. */
 function makesFunctions(client: PostgresClient): boolean {
   try {
-    client.script(TRY_JSON_DDL);
+    client.script(`${TRY_JSON_DDL}; ${HOLDS_DDL}`);
     return true;
   } catch (error) {
     if (error instanceof PostgresError && /^POSTGRES_(?:42501|25006|0A000)$/.test(error.code)) return false;

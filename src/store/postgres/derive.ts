@@ -5,6 +5,8 @@ import { foldCase, identifier, literal } from '../sql.js';
 import { firstOfParts } from './first-of.js';
 import { typesOf } from './key-type.js';
 import { keySql } from './keys.js';
+import { requirePostgres } from './store.js';
+import { HOLDS, needsTryJson } from './try-json.js';
 
 /**
  * The SQL that derives a backfill's values, for batches, rollback, verification and dry run alike: each row is read once, in a subquery
@@ -22,6 +24,10 @@ export interface DerivationOptions {
   readonly extra?: Readonly<Record<string, string>>;
   /** Columns of the backfill that the table does not have yet, in folded case: they count as NULL. */
   readonly absent?: ReadonlySet<string>;
+  /** Whether a value that its column can't hold is an error. Default: there is none then. */
+  readonly isStrict?: boolean;
+  /** SQL condition on `k` for rows that no value is derived for. Default: none. */
+  readonly except?: string;
 }
 
 /** What one way to derive values adds. */
@@ -56,7 +62,7 @@ const ofAnyLength = (type: string): string =>
  * else NULL; `raw`, a JSON array of texts where this program has to derive it, else NULL; and the extra columns.
  */
 export function derivationSql(store: Store, backfill: Backfill, options: DerivationOptions): string {
-  const { from = `${identifier(backfill.table)} AS t`, tail, extra = {}, absent } = options;
+  const { from = `${identifier(backfill.table)} AS t`, tail, extra = {}, absent, except } = options;
   const types = targetTypes(store, backfill);
   const ways = [firstOfParts(store, backfill), expressionParts(backfill), processParts(backfill)];
   const extras = Object.entries(extra);
@@ -74,10 +80,15 @@ export function derivationSql(store: Store, backfill: Backfill, options: Derivat
   const isRaw = raws.length === 0 ? 'false' : raws.map((way) => `coalesce(${way.isRaw}, false)`).join(' OR ');
   const failure = failures.length === 0 ? 'NULL::text' : `coalesce(${failures.join(', ')})`;
   const raw = raws.flatMap((way) => way.raw ?? []);
-  const isWell = `NOT is_raw AND failure IS NULL`;
+  const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
+  const valueSql = (i: number): string => {
+    const [value, type] = [values.get(i) ?? 'NULL', types[i] ?? 'text'];
+    const isText = backfill.columns[i]?.value.kind === 'first-of' && !options.isStrict;
+    return isText ? heldSql(store, value, type) : `(${value})::${type}`;
+  };
   const columns = backfill.columns.map((_, i) => i);
   return `SELECT k, ${columns.map((i) => `c${i}`).join(', ')},
-    ${columns.map((i) => `CASE WHEN ${isWell} THEN (${values.get(i) ?? 'NULL'})::${types[i]} END AS v${i}`).join(',\n    ')},
+    ${columns.map((i) => `CASE WHEN ${isWell} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
     CASE WHEN NOT is_raw THEN failure END AS failure,
     ${raw.length === 0 ? 'NULL::text' : `CASE WHEN is_raw THEN json_build_array(${raw.join(', ')})::text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
   FROM (SELECT *, (${isRaw}) AS is_raw, ${failure} AS failure
@@ -112,14 +123,31 @@ function processParts({ process, key }: Backfill): Parts {
     inner: names.map((name, i) => `t.${identifier(name)} AS p${i}`),
     values: new Map(),
     isRaw: 'true',
-    raw: names.map((_, i) => `p${i}`),
+    raw: names.map((_, i) => `p${i}::text`), // JSON would make another text of a document, and of a number
   };
 }
 
-/** A value as SQL text of a column's type. */
+/** A value as SQL of a column's type. */
 export function valueLiteral(value: SqlValue | Uint8Array, type: string): string {
-  if (value === null) return `NULL::${type}`;
-  if (typeof value === 'string') return `${literal(value)}::${type}`;
-  if (value instanceof Uint8Array) return `'\\x${Buffer.from(value).toString('hex')}'::bytea::${type}`;
-  return `${value}::${type}`;
+  const text = value === null ? undefined : textOf(value);
+  return text === undefined ? `NULL::${type}` : `${literal(text)}::${type}`;
+}
+
+/** A value as the text that a column's type reads. */
+export const textOf = (value: Exclude<SqlValue, null> | Uint8Array): string =>
+  value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : String(value);
+
+/**
+ * SQL that makes of a text what a column holds, or NULL where its type can't: what is looked at, or taken back, may have been refused, or
+ * its row changed since. Only a fill insists, so that the refusal is recorded.
+ */
+export function heldSql(store: Store, text: string, type: string): string {
+  if (/^(?:text|character varying|bpchar)$/.test(type)) return `(${text})::${type}`;
+  const { version, canMakeFunctions } = requirePostgres(store).connection;
+  const isHeld = needsTryJson(version)
+    ? canMakeFunctions
+      ? `${HOLDS}(${text}, ${literal(type)})`
+      : 'true'
+    : `pg_input_is_valid(${text}, ${literal(type)})`;
+  return `CASE WHEN ${isHeld} THEN (${text})::${type} END`;
 }

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS ${T.runs} (
   start_key text,
   watermark text,
   cursor text,
-  found_cells bigint NOT NULL,
+  found_cells bigint,              -- NULL until they are counted
   batches bigint NOT NULL DEFAULT 0,
   rows_scanned bigint NOT NULL DEFAULT 0,
   cells_filled bigint NOT NULL DEFAULT 0,

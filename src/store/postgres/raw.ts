@@ -18,26 +18,12 @@ export function deriveRaw(
   kinds: readonly string[],
 ): readonly Derived[] {
   if (backfill.process) {
-    const rows = raws.map((raw) => cellsOf(raw).map((cell, i) => cellOf(cell, kinds[i] ?? 'text')));
+    const rows = raws.map((raw) =>
+      (JSON.parse(raw) as (string | null)[]).map((cell, i) => cellOf(cell, kinds[i] ?? 'text')),
+    );
     return deriveRows(backfill, backfill.process, rows);
   }
   return raws.map((raw) => deriveDocuments(backfill, JSON.parse(raw) as (string | null)[]));
-}
-
-/** The elements of a JSON array, numbers as their text: beyond 2^53 JavaScript would round them. */
-function cellsOf(raw: string): (string | null)[] {
-  const quoted = (json: string): string => json.replace(/-?\d[\d.eE+-]*/g, '"$&"');
-  let exact = '';
-  let at = 0;
-  for (let quote = raw.indexOf('"'); quote >= 0; quote = raw.indexOf('"', at)) {
-    const end = stringEnd(raw, quote);
-    exact += quoted(raw.slice(at, quote)) + raw.slice(quote, end);
-    at = end;
-  }
-  exact += quoted(raw.slice(at));
-  return (JSON.parse(exact) as unknown[]).map((cell) =>
-    cell === null ? null : typeof cell === 'object' ? JSON.stringify(cell) : String(cell),
-  );
 }
 
 /** A cell as `process` gets it: numbers where the column has numbers, bytes of a bytea, all else as text. */

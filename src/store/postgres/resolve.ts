@@ -2,9 +2,9 @@ import type { Backfill } from '../../backfill/define.js';
 import type { Derived } from '../../backfill/process.js';
 import type { Key } from '../../ledger/keys.js';
 import { keyLiteral } from '../keys.js';
-import type { Store } from '../port.js';
-import { foldCase, identifier } from '../sql.js';
-import { targetTypes, valueLiteral } from './derive.js';
+import type { SqlValue, Store } from '../port.js';
+import { foldCase, identifier, literal } from '../sql.js';
+import { heldSql, targetTypes, textOf, valueLiteral } from './derive.js';
 import { keyTypeOf, typesOf } from './key-type.js';
 import { keySql } from './keys.js';
 import { deriveRaw } from './raw.js';
@@ -28,19 +28,26 @@ export function resolveRaw(store: Store, backfill: Backfill, rows: readonly RawR
   );
 }
 
-/** Values of rows as a table of SQL with the columns `k` and `v0` and on, each of its column's type. */
+/**
+ * Values of rows as a table of SQL with the columns `k` and `v0` and on, each of its column's type.
+ *
+ * @param options `isStrict`: whether a value that its column can't hold is an error. Default: it is NULL then
+ */
 export function valuesSql(
   store: Store,
   backfill: Backfill,
   rows: readonly { readonly key: Key; readonly values: Derived['values'] }[],
+  { isStrict = false } = {},
 ): string {
   const types = targetTypes(store, backfill);
   const { type } = keyTypeOf(store, backfill);
   const lines = rows.map(({ key, values }) => {
-    const cells = backfill.columns.map((_, i) =>
-      valueLiteral((values[i] ?? null) as never, types[i] ?? 'text'),
-    );
-    return `(${keyLiteral(key)}::${type}, ${cells.join(', ')})`;
+    const cells = backfill.columns.map((_, i) => {
+      const [value, held] = [values[i] ?? null, types[i] ?? 'text'];
+      if (value === null || isStrict) return valueLiteral(value as SqlValue, held);
+      return heldSql(store, `${literal(textOf(value))}::text`, held);
+    });
+    return `((${keyLiteral(key)})::${type}, ${cells.join(', ')})`;
   });
   return `(VALUES ${lines.join(', ')}) AS given(k, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})`;
 }
@@ -77,6 +84,10 @@ export const stateSql = (
     .map(
       (_, i) =>
         `(CASE WHEN ${cell(i)} IS NULL THEN CASE WHEN ${value(i)} IS NULL THEN 0 ELSE 1 END
-          WHEN ${cell(i)} IS NOT DISTINCT FROM ${value(i)} THEN 2 ELSE 3 END)::int8 * ${4 ** i}`,
+          WHEN ${isSameSql(cell(i), value(i))} THEN 2 ELSE 3 END)::int8 * ${4 ** i}`,
     )
     .join(' + ');
+
+/** SQL condition for two values that are the same, by their texts: a type may take others for equal, and some can't be compared. */
+export const isSameSql = (a: string, b: string): string =>
+  `((${a})::text COLLATE "C" IS NOT DISTINCT FROM (${b})::text COLLATE "C")`;

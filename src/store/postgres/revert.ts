@@ -8,7 +8,7 @@ import { foldCase, identifier, literal } from '../sql.js';
 import { derivationSql, targetTypes } from './derive.js';
 import { keyTypeOf } from './key-type.js';
 import { keySql } from './keys.js';
-import { type RawRow, resolveRaw, valuesSql } from './resolve.js';
+import { isSameSql, type RawRow, resolveRaw, valuesSql } from './resolve.js';
 
 interface Target {
   readonly name: string;
@@ -88,8 +88,8 @@ function undo(store: Store, backfill: Backfill, columns: readonly Target[], rows
   const each = (sql: (i: number) => string, separator: string): string =>
     columns.map(({ i }) => sql(i)).join(separator);
   const sql = `WITH judged AS MATERIALIZED (
-    SELECT k, ${each((i) => `(c${i} IS NOT NULL AND c${i} IS NOT DISTINCT FROM v${i}) AS is_ours${i}`, ', ')},
-      ${each((i) => `CASE WHEN c${i} IS NOT NULL AND c${i} IS DISTINCT FROM v${i} THEN 1 ELSE 0 END`, ' + ')} AS kept
+    SELECT k, ${each((i) => `(c${i} IS NOT NULL AND ${isSameSql(`c${i}`, `v${i}`)}) AS is_ours${i}`, ', ')},
+      ${each((i) => `CASE WHEN c${i} IS NOT NULL AND NOT ${isSameSql(`c${i}`, `v${i}`)} THEN 1 ELSE 0 END`, ' + ')} AS kept
     FROM (${rows}) AS found
   ), undone AS (
     UPDATE ${identifier(backfill.table)} AS t

@@ -12,5 +12,17 @@ export const TRY_JSON_DDL = `CREATE OR REPLACE FUNCTION ${TRY_JSON}(document tex
     RETURN NULL;
   END $$`;
 
-/** Whether a server needs that function. */
+/** SQL name of a function of the session that tells whether a text is one of a type. */
+export const HOLDS = 'pg_temp.umzug_backfill_holds';
+
+/** Makes that function. */
+export const HOLDS_DDL = `CREATE OR REPLACE FUNCTION ${HOLDS}(value text, type text) RETURNS boolean LANGUAGE plpgsql AS $$
+  BEGIN
+    EXECUTE format('SELECT %L::%s', value, type);
+    RETURN true;
+  EXCEPTION WHEN OTHERS THEN
+    RETURN false;
+  END $$`;
+
+/** Whether a server needs these functions. */
 export const needsTryJson = (version: number): boolean => version < TRIES_JSON;

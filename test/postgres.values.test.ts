@@ -1,0 +1,120 @@
+import { expect } from 'chai';
+import { before, describe, it } from 'mocha';
+import { createMigrator, defineBackfill, firstOf, type Migrator, sql } from '../src/index.js';
+import { needServer, type TestDatabase, withDatabase } from './support/postgres-server.js';
+import { dumpPgTable } from './support/postgres-stores.js';
+
+/** Runs `act` with a table and a backfill of it. */
+const withBackfill = (
+  table: string,
+  backfill: ReturnType<typeof defineBackfill>,
+  act: (migrator: Migrator, at: TestDatabase) => Promise<void>,
+): Promise<void> =>
+  withDatabase(async (at) => {
+    await at.client.query(table);
+    await act(createMigrator({ database: at.url, steps: { '001-fill': backfill } }), at);
+  });
+
+const verdict = async (migrator: Migrator): Promise<string | undefined> =>
+  (await migrator.verify())[0]?.verdict;
+
+describe('values of many types on PostgreSQL', () => {
+  before(function () {
+    needServer(this);
+  });
+
+  it('reach `process` as they are, and numbers below zero come back', () =>
+    withBackfill(
+      `CREATE TABLE t (id int PRIMARY KEY, doc jsonb, list int[], n smallint, b text);
+      INSERT INTO t VALUES (-2147483648, '{"x": 1, "y": [2, "3"]}', '{4,-5}', -32768), (1, '"text"', NULL, 7)`,
+      defineBackfill({
+        table: 't',
+        key: 'id',
+        reads: ['doc', 'list', 'n'],
+        columns: ['b'],
+        process: (rows) =>
+          rows.map(({ doc, list, n }) => ({ b: `${JSON.stringify(JSON.parse(String(doc)))} ${list} ${n}` })),
+      }),
+      async (migrator, { client }) => {
+        await migrator.up();
+        const { rows } = await client.query('SELECT b FROM t ORDER BY id');
+        expect(rows).to.deep.equal([{ b: '{"x":1,"y":[2,"3"]} {4,-5} -32768' }, { b: '"text" null 7' }]);
+        expect(await verdict(migrator)).to.equal('pass');
+      },
+    ));
+
+  it('of `process` fill columns of numbers, the least of them too', () =>
+    withBackfill(
+      `CREATE TABLE t (id bigint PRIMARY KEY, n smallint, b smallint, c text);
+      INSERT INTO t SELECT i, CASE i WHEN 1 THEN -32768 ELSE -i END FROM generate_series(1, 5) AS i`,
+      defineBackfill({
+        table: 't',
+        key: 'id',
+        reads: ['n'],
+        columns: ['b', 'c'],
+        process: (rows) => rows.map(({ n = null }) => ({ b: n, c: n })),
+      }),
+      async (migrator, { client }) => {
+        await migrator.up();
+        const { rows } = await client.query('SELECT count(*)::int AS n FROM t WHERE b = n AND c = n::text');
+        expect(rows).to.deep.equal([{ n: 5 }]);
+        expect(await verdict(migrator)).to.equal('pass');
+      },
+    ));
+
+  it('that a column can not hold are recorded, and end neither the run nor its verification nor `down`', () =>
+    withBackfill(
+      `CREATE TABLE t (id int PRIMARY KEY, doc text, made timestamptz, at timestamptz);
+      INSERT INTO t SELECT i, CASE WHEN i IN (7, 30) THEN '{"ts": "soon"}' ELSE '{"ts": "2026-01-20T10:00:00Z"}' END, now()
+      FROM generate_series(1, 40) AS i`,
+      defineBackfill({ table: 't', key: 'id', columns: { at: firstOf('doc', ['ts'], 'made') } }),
+      async (migrator, { client }) => {
+        const before = await dumpPgTable(client, 't');
+        await migrator.up();
+        const [found] = await migrator.skips();
+        expect(found?.skips).to.deep.equal(
+          [7n, 30n].map((key) => ({ key, target: '*', reason: 'POSTGRES_22007' })),
+        );
+        expect(await verdict(migrator)).to.equal('warn');
+        await client.query(`UPDATE t SET doc = '{"ts": "no time any more"}' WHERE id = 3`);
+        await migrator.down();
+        const { rows } = await client.query('SELECT id FROM t WHERE at IS NOT NULL');
+        expect(rows, 'what its row does not say any more').to.deep.equal([{ id: 3 }]);
+        await client.query(`UPDATE t SET at = NULL, doc = '{"ts": "2026-01-20T10:00:00Z"}' WHERE id = 3`);
+        expect((await dumpPgTable(client, 't')).toSorted()).to.deep.equal(before.toSorted());
+      },
+    ));
+
+  for (const [type, ours, theirs] of [
+    ['numeric', '1.0', '1.00'],
+    ['interval', "interval '1 day'", "interval '24:00:00'"],
+    ['json', `'{"a":1}'::json`, `'{"a": 1}'::json`],
+  ] as const) {
+    it(`are the application's own where it has written others that count as equal: ${type}`, () =>
+      withBackfill(
+        `CREATE TABLE t (id int PRIMARY KEY, b ${type}); INSERT INTO t VALUES (1), (2)`,
+        defineBackfill({ table: 't', key: 'id', columns: { b: sql({ sqlite: 'NULL', postgres: ours }) } }),
+        async (migrator, { client }) => {
+          await migrator.up();
+          expect(await verdict(migrator)).to.equal('pass');
+          await client.query(`UPDATE t SET b = ${theirs} WHERE id = 2`);
+          await migrator.down();
+          const { rows } = await client.query('SELECT id FROM t WHERE b IS NOT NULL');
+          expect(rows).to.deep.equal([{ id: 2 }]);
+        },
+      ));
+  }
+
+  it('that the application has filled itself below the watermark are no failure', () =>
+    withBackfill(
+      `CREATE TABLE t (id uuid PRIMARY KEY, a text, b text);
+      INSERT INTO t SELECT gen_random_uuid(), i::text FROM generate_series(1, 20) AS i`,
+      defineBackfill({ table: 't', key: 'id', columns: { b: sql('a') } }),
+      async (migrator, { client }) => {
+        await migrator.up();
+        await client.query(`INSERT INTO t VALUES ('00000000-0000-0000-0000-000000000001', 'x', 'x')`);
+        expect(await verdict(migrator)).to.equal('warn');
+        await migrator.up();
+      },
+    ));
+});
