@@ -13,8 +13,8 @@ import type { BatchResult, Store } from '../port.js';
 import { anyNullSql, behindSql, isSkippedSql, scopeSql } from '../rows.js';
 import { identifier, literal } from '../sql.js';
 import { derivationSql } from './derive.js';
-import { keyTypeOf, ledgerKeyOf } from './key-type.js';
-import { keySql } from './keys.js';
+import { keyTypeOf } from './key-type.js';
+import { keySql, ledgerKeyOf } from './keys.js';
 import { type RawRow, resolveRaw, valuesSql } from './resolve.js';
 import { recordSkips, type SkippedRow } from './skips.js';
 

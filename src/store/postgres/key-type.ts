@@ -18,7 +18,3 @@ export function keyTypeOf(
   const type = typesOf(store, backfill.table).get(foldCase(backfill.key)) ?? 'text';
   return { kind: keyKind(store, backfill) ?? 'text', type };
 }
-
-/** SQL that makes of a key what the ledger has: an integer's digits, a text behind an apostrophe. */
-export const ledgerKeyOf = (kind: KeyKind, sql: string): string =>
-  kind === 'integer' ? `${sql}::text` : `(('''' || ${sql}::text) COLLATE "default")`;

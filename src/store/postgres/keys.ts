@@ -97,14 +97,16 @@ export function keySql(store: Store, backfill: KeyOf): string {
 const isCollated = ([facts]: readonly KeyFacts[]): boolean =>
   facts !== undefined && facts.type !== 'uuid' && KINDS[facts.type] === 'text';
 
+/** SQL that makes of the key of a row, as `t`, what the ledger has: see {@link toLedger}. */
+export const ledgerKeySql = (store: Store, backfill: KeyOf): string =>
+  ledgerKeyOf(keyKind(store, backfill), `(${keySql(store, backfill)})`);
+
 /**
- * SQL that makes of the key of a row, as `t`, what the ledger has: see {@link toLedger}. In the collation of the ledger's columns, as two
- * others could not be compared, or not by the ledger's index.
+ * SQL that makes of a key's SQL what the ledger has. A text is in the collation of the ledger's columns, as two others could not be
+ * compared, or not by the ledger's index.
  */
-export function ledgerKeySql(store: Store, backfill: KeyOf): string {
-  const key = `(${keySql(store, backfill)})::text`;
-  return keyKind(store, backfill) === 'text' ? `('''' || ${key}) COLLATE "default"` : key;
-}
+export const ledgerKeyOf = (kind: KeyKind | undefined, sql: string): string =>
+  kind === 'text' ? `(('''' || ${sql}::text) COLLATE "default")` : `${sql}::text`;
 
 /** A key as the ledger has it: an integer in digits, a text behind an apostrophe. */
 export const toLedger = (key: Key | null): SqlValue =>

@@ -42,7 +42,7 @@ export function revertCells(
     tail: '',
   });
   const plain = undo(store, backfill, columns, `SELECT * FROM (${rows}) AS derived WHERE raw IS NULL`);
-  const left = rawRows(store, backfill, rows);
+  const left = rawRows(store, rows);
   if (left.length === 0) return plain;
   const own = undo(store, backfill, columns, rawSql(store, backfill, left, absent));
   return { reverted: plain.reverted + own.reverted, kept: plain.kept + own.kept };
@@ -58,7 +58,7 @@ function keyArray(store: Store, backfill: Backfill, runs: FilledCells['runs']): 
 }
 
 /** The rows that are left to this program; an update in between has changed none of what they are derived from. */
-const rawRows = (store: Store, _backfill: Backfill, rows: string): RawRow[] =>
+const rawRows = (store: Store, rows: string): RawRow[] =>
   store
     .allExact<{ k: Key; raw: string }>(`SELECT k, raw FROM (${rows}) AS derived WHERE raw IS NOT NULL`)
     .map(({ k, raw }) => ({ key: k, raw }));
