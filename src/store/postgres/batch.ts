@@ -118,11 +118,8 @@ function filled(
   };
 }
 
-interface FoundGroup {
-  readonly wanted: number;
-  readonly offered: number;
-  readonly filled: number;
-  readonly failure: string | null;
+/** The same as the server tells it: keys as a list, and in JSON what this program has to derive of each. */
+interface FoundGroup extends Omit<Group, 'keys'> {
   readonly keys: string;
   readonly raw: string | null;
 }
@@ -151,7 +148,7 @@ function fillSql(
   ), updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM read_rows AS r
     WHERE ${key} = r.k AND ${behindSql(store, backfill, range.cursor)} AND ${key} <= ${keyLiteral(range.watermark)}
-      AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})${range.refused === undefined ? '' : ` AND r.k <> ${keyLiteral(range.refused)}`}
+      AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})
     RETURNING r.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled
   ), forgotten AS (
     DELETE FROM ${LEDGER_TABLES.skips} AS s USING read_rows AS r
