@@ -89,6 +89,10 @@ export function whyNoServer(): string | undefined {
   return whyNoUser();
 }
 
+/** URL of each database of the server at a port, for its superuser. */
+export const urlsOf = (port: number) => (database: string) =>
+  `postgres://postgres@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+
 /** Starts a server of its own, which ends with this process at the latest. */
 export async function startServer({ settings = {}, parent }: ServerOptions = {}): Promise<PostgresServer> {
   const trouble = whyNoServer();
@@ -104,7 +108,7 @@ export async function startServer({ settings = {}, parent }: ServerOptions = {})
     };
     const lines = Object.entries(all).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
     const stop = await startByScript(SCRIPT, folder, { ready: /^ready$/m, args: [bin, lines.join('')] });
-    const url = (database: string) => `postgres://postgres@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+    const url = urlsOf(port);
     const version = await withClient(url('postgres'), async (client) => {
       const { rows } = await client.query('SHOW server_version_num');
       return Number(rows[0].server_version_num);

@@ -199,9 +199,9 @@ describe('backfillStep', () => {
 });
 
 describe('an Umzug with a backfill, killed', () => {
-  const script = fileURLToPath(new URL('support/run-adopted.ts', import.meta.url));
+  const script = fileURLToPath(new URL('support/run-adopted.js', import.meta.url));
   const killed = (...args: readonly string[]): void => {
-    const options = ['--import', './test/support/typescript.mjs', script, ...args];
+    const options = [script, ...args];
     const { signal, stderr } = spawnSync(process.execPath, options, { encoding: 'utf8' });
     expect(signal, stderr).to.equal('SIGKILL');
   };

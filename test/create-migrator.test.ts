@@ -162,7 +162,7 @@ describe('createMigrator', () => {
     withShop(async (path) => {
       const umzug = createMigrator({
         database: path,
-        folder: root,
+        folder: join(root, 'dist'),
         migrations: ['migrations', { 'a-first': defineSqlStep({ up: ['SELECT 1'] }) }],
         backfills: 'backfills',
       });
@@ -170,7 +170,7 @@ describe('createMigrator', () => {
       const [first, second, third] = await umzug.pending();
       expect(first).to.deep.equal({ name: 'a-first' });
       expect(second?.name).to.equal('v021-1-decision-columns');
-      expect(third?.path).to.equal(join(root, 'backfills/v021-2-decision-fields.ts'));
+      expect(third?.path).to.equal(join(root, 'dist/backfills/v021-2-decision-fields.js'));
     }));
 
   it('names what is executed though nobody has its definition any more', () =>

@@ -11,7 +11,7 @@ import {
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { expectRefusal, on, runCli, snapshotFiles } from './support/cli.js';
+import { expectRefusal, on, runCli, snapshotFiles, spawnCli } from './support/cli.js';
 import { asAgentOs, insertAudits, withGeneratedStore } from './support/stores.js';
 
 const backfill = 'backfill="v021-2-decision-fields"';
@@ -103,7 +103,7 @@ describe('--metrics-file', () => {
     withGeneratedStore({ audits: 3000 }, async (path) => {
       const folder = join(dirname(path), 'metrics');
       mkdirSync(folder);
-      const result = await runCli(
+      const result = await spawnCli(
         [
           'up',
           '--db-path',

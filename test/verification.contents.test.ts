@@ -51,7 +51,7 @@ describe('verification, contents', () => {
       const verification = await verify(path, 100);
       told.push(
         planText('backfill', await planBackfill(options, { isRescan: true })),
-        verificationText(verification),
+        verificationText(verification, { say: (text: string) => text, columns: undefined }),
         verification,
       );
       outcomes.push(await up(path, listening()), await down(path, {}, listening()));
@@ -65,7 +65,7 @@ describe('verification, contents', () => {
       for (const outcome of outcomes) {
         told.push(
           outcomeJson('up', outcome),
-          outcomeText([], outcome),
+          outcomeText([], outcome, { say: (text: string) => text, columns: undefined }),
           outcome.error && errorText(outcome.error),
         );
       }

@@ -4,7 +4,7 @@ import { main } from '../src/cli/main.js';
 import { sayIn } from '../src/words/lang.js';
 import { translator } from '../src/words/translate.js';
 import { zh } from '../src/words/zh.js';
-import { root } from './support/cli.js';
+import { collector, root } from './support/cli.js';
 import { type SourceText, textsIn } from './support/source-texts.js';
 
 /** A hole of a text of the catalog. */
@@ -99,12 +99,9 @@ function isTold({ text, at, within }: SourceText): boolean {
 
 /** What the command line says of a call. */
 async function told(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
-  let said = '';
-  const take = (text: string): void => {
-    said += `${text}\n`;
-  };
-  await main(args, { env, folder: root, print: take, printError: take });
-  return said;
+  const output = collector();
+  await main(args, { env, folder: root, stdout: output, stderr: output });
+  return output.text;
 }
 
 /** Wrong calls, for every sentence that commander has of one, and that this program makes of it. */

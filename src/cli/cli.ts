@@ -24,15 +24,19 @@ import { progressView } from './progress.js';
 import { errorText } from './text.js';
 import { helpersOf } from './workers.js';
 
-/** What the command line runs in: the process's own, or a test's. */
-export interface Surroundings {
+/** What the command line runs in: the process's own environment and streams, or a test's. */
+export interface CliContext {
   readonly env: NodeJS.ProcessEnv;
   /** Folder in which the config file is looked for. */
   readonly folder: string;
-  /** Takes the result: whole lines. */
-  readonly print: (text: string) => void;
-  /** Takes an error's text: whole lines. */
-  readonly printError: (text: string) => void;
+  /** Where a person may answer a question. Default: nobody is there. */
+  readonly stdin?: InputStream;
+  /** Takes the result. */
+  readonly stdout: OutputStream;
+  /** Takes the log, the progress and an error's text. */
+  readonly stderr: OutputStream;
+  /** The clock that records go by. Default: the system's. */
+  readonly now?: () => Date;
   /** Told the error that ends a command, beside its being printed: in English, its commands not made to run as they stand. */
   readonly onError?: (error: BackfillError) => void;
   /** Further fields of every line of the log. Default: none. */
@@ -40,6 +44,11 @@ export interface Surroundings {
   /** What an embedding program brings instead of a config file. Default: the config file of the folder counts. */
   readonly embedding?: Embedding;
 }
+
+export type InputStream = NodeJS.ReadableStream & { readonly isTTY?: boolean };
+
+/** A stream that may be a terminal, so many columns wide. */
+export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
 
 /** A result in its two forms. */
 export interface Output {
@@ -60,10 +69,15 @@ export interface Reader {
   readonly say: Say;
   /** Makes of the commands that a text names such that run as they stand. */
   readonly tell: (text: string) => string;
+  /** Width of the terminal that the result goes to, in characters; undefined where it goes elsewhere. */
+  readonly columns: number | undefined;
 }
 
 /** What a command does with its store. */
 export type Act = (migrator: MigratorOptions, reader: Reader) => Promise<Output>;
+
+/** What a command does with the files of a folder, at a time. */
+export type LocalAct = (folder: string, reader: Reader, now: Date) => Promise<Output>;
 
 /** Runs commands: loads the project, finds the store, listens to signals, prints the result. */
 export interface Cli {
@@ -72,11 +86,14 @@ export interface Cli {
   /** Runs one command and keeps its exit code. */
   run(options: CommonOptions, act: Act): Promise<void>;
   /** Runs one command on the files of the current folder, without a store, and keeps its exit code. */
-  runHere(options: ReaderOptions, act: (folder: string, reader: Reader) => Promise<Output>): Promise<void>;
+  runHere(options: ReaderOptions, act: LocalAct): Promise<void>;
 }
 
 /** Registers one command. */
 export type Register = (program: Command, cli: Cli) => void;
+
+/** Writes whole lines. */
+export const printLine = (stream: OutputStream, text: string): void => void stream.write(`${text}\n`);
 
 /**
  * JSON of a result. A bigint is a string in it.
@@ -109,20 +126,20 @@ export interface Listener {
  *
  * @param argv the arguments of the call, which may name several stores
  */
-export function makeCli(surroundings: Surroundings, listener: Listener, argv: readonly string[]): Cli {
-  const { env, folder, print, printError, embedding } = surroundings;
+export function makeCli(context: CliContext, listener: Listener, argv: readonly string[]): Cli {
+  const { env, folder, stdout, stderr, now = () => new Date(), embedding } = context;
   let command = '';
   const readerOf = async (options: ReaderOptions, taken: TakenOver): Promise<Reader> => {
     const lang = options.lang ?? localeLang(env);
     const tell = (words: string): string => runnable(words, env, { ...taken, program: embedding?.program });
-    return { lang, say: await sayIn(lang), tell };
+    return { lang, say: await sayIn(lang), tell, columns: stdout.columns };
   };
   const tellOutput = (output: Output, { json: isJson }: ReaderOptions, { say, tell }: Reader): void => {
     const { json, text, error } = output;
-    if (error) surroundings.onError?.(error);
-    if (isJson) print(toJson(json, tell));
-    else if (text !== '') print(tell(text));
-    if (error && !isJson) printError(tell(errorText(error, say)));
+    if (error) context.onError?.(error);
+    if (isJson) printLine(stdout, toJson(json, tell));
+    else if (text !== '') printLine(stdout, tell(text));
+    if (error && !isJson) printLine(stderr, tell(errorText(error, say)));
     listener.exit(exitCodeOf(output));
   };
   return {
@@ -131,28 +148,28 @@ export function makeCli(surroundings: Surroundings, listener: Listener, argv: re
     },
     async runHere(options, act) {
       const reader = await readerOf(options, options);
-      tellOutput(await act(folder, reader), options, reader);
+      tellOutput(await act(folder, reader, now()), options, reader);
     },
     async run(options, act) {
       const given = givenStores(argv);
       if (given) {
         const { runFleet } = await import('./fleet.js');
         const { lang, say } = await readerOf(options, {});
-        listener.exit(await runFleet({ command, options, argv, given, lang, say }, surroundings));
+        listener.exit(await runFleet({ command, options, argv, given, lang, say }, context));
         return;
       }
       const loaded = await (embedding?.loadMigrator() ??
         loadProject(folder).then((project) => ({ project })));
       const { project, signal, onEvent }: MigratorDefaults = loaded;
-      const log = eventLog(options.logLevel, surroundings.logFields);
+      const log = eventLog(options.logLevel, stderr, context.logFields);
       const view = isInfoLogged(options.logLevel)
         ? progressView({
-            stream: process.stderr,
+            stream: stderr,
             env,
             log: (progress) => log({ event: 'progress', ...progress }),
           })
         : undefined;
-      if (!surroundings.logFields) for (const text of project.stale ?? []) log({ event: 'warning', text });
+      if (!context.logFields) for (const text of project.stale ?? []) log({ event: 'warning', text });
       const address = storeAddress(project.config, options, env);
       if (address.postgres) refuseFileOptions(options);
       const taken = takenOver(options, address, project.config.database.path);
@@ -169,6 +186,7 @@ export function makeCli(surroundings: Surroundings, listener: Listener, argv: re
       };
       const migrator: MigratorOptions = {
         ...migratorOptions(options, address, loaded),
+        now,
         signal: signal ? either(signal, stopper.signal) : stopper.signal,
         onEvent: (event) => {
           listenInBatches(event, stop);
@@ -182,7 +200,7 @@ export function makeCli(surroundings: Surroundings, listener: Listener, argv: re
       };
       const output = await act(migrator, reader)
         .catch(async (thrown: unknown) => {
-          if (!(await isAgreed(rootBackfillError(thrown), options, env, reader.say))) throw thrown;
+          if (!(await isAgreed(rootBackfillError(thrown), options, context, reader.say))) throw thrown;
           return await act({ ...migrator, isConfirmed: true }, reader);
         })
         .catch(async (thrown: unknown) => {

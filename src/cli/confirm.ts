@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import type { BackfillError, ErrorCode } from '../errors.js';
 import type { Say } from '../words/lang.js';
+import type { CliContext } from './cli.js';
 import type { CommonOptions } from './options.js';
 import { errorText } from './text.js';
 
@@ -16,14 +17,14 @@ const ASKED: readonly ErrorCode[] = ['CONFIRMATION_REQUIRED', 'COLUMN_HAS_VALUES
 export async function isAgreed(
   error: BackfillError,
   { json, yes }: CommonOptions,
-  env: NodeJS.ProcessEnv,
+  { env, stdin, stderr }: Pick<CliContext, 'env' | 'stdin' | 'stderr'>,
   say: Say,
 ): Promise<boolean> {
   const isLifted = ASKED.includes(error.code) && error.hint.includes('--yes') && !yes;
-  const isSomebodyThere = process.stdin.isTTY && process.stderr.isTTY && !json && !env.CI;
+  const isSomebodyThere = stdin?.isTTY && stderr.isTTY && !json && !env.CI;
   if (!isLifted || !isSomebodyThere) return false;
   // The terminal keeps its own line editing, in which Ctrl-C ends the process as ever.
-  const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
+  const lines = createInterface({ input: stdin, output: stderr, terminal: false });
   const end = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
   const question = `${errorText(error, say)}\n${say('Go on all the same? [y/N]')} `;
   const answer = await Promise.race([lines.question(question), end]);

@@ -5,10 +5,11 @@ import { findStores } from '../fleet/stores.js';
 import { countByExit, outcomeOf, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
 import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
+import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportOutcome } from '../report/report.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import type { Lang, Say } from '../words/lang.js';
-import type { Surroundings } from './cli.js';
+import { type CliContext, printLine } from './cli.js';
 import { reportLines } from './commands/report.js';
 import { runnable } from './hints.js';
 import { eventLog } from './log.js';
@@ -63,13 +64,13 @@ export interface FleetCall {
  */
 export async function runFleet(
   call: FleetCall,
-  { env, folder, print, embedding }: Surroundings,
+  { env, folder, stdout, stderr, now = () => new Date(), embedding }: CliContext,
 ): Promise<number> {
   const { command, options, argv, given, say } = call;
   refuseForFleet(command, argv, embedding !== undefined);
   const target = options.report === undefined ? undefined : reportTarget(options.report);
   const paths = await findStores(given);
-  const log = eventLog(options.logLevel);
+  const log = eventLog(options.logLevel, stderr);
   const startedAt = performance.now();
   let done = 0;
   let lastMs = startedAt;
@@ -97,11 +98,13 @@ export async function runFleet(
   const stores = results.map(({ error: _, ...result }) => result); // it is part of the output
   const tell = (path: string, text: string): string =>
     runnable(text, env, { dbPath: path, backupDir: options.backupDir, store: path });
-  const report = target === undefined ? {} : await writeReport(target, call, results, durationMs, tell);
-  if (options.json) print(JSON.stringify({ command, exitCode, durationMs, stores, ...report }, undefined, 2));
+  const facts = { results, durationMs, madeAt: now() };
+  const report = target === undefined ? {} : await writeReport(target, call, facts, tell);
+  if (options.json)
+    printLine(stdout, JSON.stringify({ command, exitCode, durationMs, stores, ...report }, undefined, 2));
   else {
-    print(fleetText(results, durationMs, say, tell));
-    if (report.report) print(reportLines(report.report, say).join('\n'));
+    printLine(stdout, fleetText(results, durationMs, say, tell));
+    if (report.report) printLine(stdout, reportLines(report.report, say).join('\n'));
   }
   return exitCode;
 }
@@ -113,14 +116,16 @@ const reportTarget = (given: string | true): string =>
 async function writeReport(
   target: string,
   { command, lang, say }: FleetCall,
-  results: readonly StoreResult[],
-  durationMs: number,
+  facts: Omit<FleetFacts, 'command'>,
   tell: (path: string, text: string) => string,
 ): Promise<{ readonly report?: ReportOutcome }> {
   const { fleetPage } = await import('../report/fleet-page.js');
   const { WORDS } = await import('../report/words.js');
-  const facts = { command, results, durationMs, madeAt: new Date() };
-  const text = fleetPage(facts, { words: WORDS[lang], say }, (path) => (words) => tell(path, words));
+  const text = fleetPage(
+    { command, ...facts },
+    { words: WORDS[lang], say },
+    (path) => (words) => tell(path, words),
+  );
   writeOut(REPORT_FILE, target, text);
   return { report: { path: target, bytes: Buffer.byteLength(text) } };
 }

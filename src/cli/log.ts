@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import type pino from 'pino';
 import type { Progress } from '../migrator/progress.js';
 import type { MigratorEvent } from '../migrator/session.js';
+import type { OutputStream } from './cli.js';
 import { type CommonOptions, LOG_LEVELS } from './options.js';
 
 /** What the log tells of: what the migrator does, and how far it is. */
@@ -45,21 +46,23 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
 };
 
 /**
- * Makes the log of events: JSON lines on stderr, or readable ones where a person reads them. pino is loaded with the
+ * Makes the log of events: JSON lines, or readable ones on a terminal. pino is loaded with the
  * first event, since a command that has nothing to do should not wait for it.
  *
+ * @param stream where the lines go
  * @param fields put before those of every event
  *
  * The fields are the event's own: names, numbers and keys, never a value of the store.
  */
 export function eventLog(
   level: CommonOptions['logLevel'],
+  stream: OutputStream,
   fields: Readonly<Record<string, string>> = {},
 ): (event: LoggedEvent) => void {
   let logger: pino.Logger | undefined;
   return (event) => {
     if (level === 'silent') return;
-    logger ??= makeLogger(level);
+    logger ??= makeLogger(level, stream);
     logger[LEVEL_BY_EVENT[event.event]]({ ...fields, ...event });
   };
 }
@@ -74,17 +77,16 @@ export const isLogged = (level: CommonOptions['logLevel'], { event }: LoggedEven
 const letsThrough = (level: CommonOptions['logLevel'], of: 'debug' | 'info' | 'warn'): boolean =>
   LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf(of);
 
-function makeLogger(level: string): pino.Logger {
+function makeLogger(level: string, stream: OutputStream): pino.Logger {
   const require = createRequire(import.meta.url);
   const makePino = require('pino') as typeof pino;
-  const stream = process.stderr.isTTY
+  const lines = stream.isTTY
     ? (require('pino-pretty') as (options: object) => pino.DestinationStream)({
-        destination: 2,
-        sync: true,
+        destination: stream,
         ignore: 'pid,hostname',
         messageKey: 'event',
         singleLine: true,
       })
-    : makePino.destination({ fd: 2, sync: true });
-  return makePino({ level, base: null, timestamp: makePino.stdTimeFunctions.isoTime }, stream);
+    : stream;
+  return makePino({ level, base: null, timestamp: makePino.stdTimeFunctions.isoTime }, lines);
 }

@@ -2,7 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, type Option } from 'comm
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
 import { LANGS, type Lang, localeLang, sayIn } from '../words/lang.js';
-import { type Listener, makeCli, type Surroundings, toJson } from './cli.js';
+import { type CliContext, type Listener, makeCli, printLine, toJson } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
 import { registerCreate } from './commands/create.js';
 import { registerDeploy } from './commands/deploy.js';
@@ -21,9 +21,9 @@ import { errorJson, errorText } from './text.js';
 
 const NAME = 'umzug-backfill';
 
-function buildProgram(surroundings: Surroundings, listener: Listener, argv: readonly string[]): Command {
-  const cli = makeCli(surroundings, listener, argv);
-  const name = surroundings.embedding?.program ?? NAME;
+function buildProgram(context: CliContext, listener: Listener, argv: readonly string[]): Command {
+  const cli = makeCli(context, listener, argv);
+  const name = context.embedding?.program ?? NAME;
   const program = new Command(name)
     .description('Resumable, verified, exactly reversible data backfills as steps of umzug')
     .version(PACKAGE_VERSION)
@@ -52,7 +52,8 @@ function buildProgram(surroundings: Surroundings, listener: Listener, argv: read
   }
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
-      writeOut: (text) => surroundings.print(text.trimEnd().replace(/\bumzug-backfill(?![\w.-])/g, name)),
+      writeOut: (text) =>
+        printLine(context.stdout, text.trimEnd().replace(/\bumzug-backfill(?![\w.-])/g, name)),
       writeErr: () => undefined, // commander's words come back as an error, and are printed as ours
       getOutHelpWidth: () => 100,
     });
@@ -134,13 +135,13 @@ function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
  * @param argv the arguments behind the program's name
  * @returns the exit code; never throws
  */
-export async function main(argv: readonly string[], surroundings: Surroundings): Promise<number> {
+export async function main(argv: readonly string[], context: CliContext): Promise<number> {
   let exitCode: number = EXIT.done;
   const dbPath = given(argv, '--db-path');
   let taken: TakenOver = { dbPath, backupDir: given(argv, '--backup-dir'), store: dbPath };
   try {
     const program = buildProgram(
-      surroundings,
+      context,
       {
         exit: (code) => {
           exitCode = code;
@@ -152,17 +153,17 @@ export async function main(argv: readonly string[], surroundings: Surroundings):
       argv,
     );
     const names = program.commands.map((command) => command.name());
-    refuseNpmKeptOptions(argv, surroundings.env, trappedOptions(program), names);
+    refuseNpmKeptOptions(argv, context.env, trappedOptions(program), names);
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
     const known = error instanceof CommanderError ? usageError(error, argv) : rootBackfillError(error);
-    surroundings.onError?.(known);
-    const program = surroundings.embedding?.program;
-    const tell = (words: string): string => runnable(words, surroundings.env, { ...taken, program });
-    if (argv.includes('--json')) surroundings.print(toJson({ error: errorJson(known) }, tell));
-    else surroundings.printError(tell(errorText(known, await sayIn(langOf(argv, surroundings.env)))));
+    context.onError?.(known);
+    const program = context.embedding?.program;
+    const tell = (words: string): string => runnable(words, context.env, { ...taken, program });
+    if (argv.includes('--json')) printLine(context.stdout, toJson({ error: errorJson(known) }, tell));
+    else printLine(context.stderr, tell(errorText(known, await sayIn(langOf(argv, context.env)))));
     return known.exitCode;
   }
 }

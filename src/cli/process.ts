@@ -18,8 +18,9 @@ export async function runInProcess(argv: readonly string[], embedding?: Embeddin
   return await main(argv, {
     env: process.env,
     folder: process.cwd(),
-    print: (text) => process.stdout.write(`${text}\n`),
-    printError: (text) => process.stderr.write(`${text}\n`),
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
     ...(embedding ? { embedding } : {}),
   });
 }

@@ -3,6 +3,7 @@ import type { SingleBar } from 'cli-progress';
 import { count, duration } from '../format.js';
 import { type Progress, ProgressTracker } from '../migrator/progress.js';
 import type { MigratorEvent } from '../migrator/session.js';
+import type { OutputStream } from './cli.js';
 
 /** How often the log tells of progress where there is no terminal, in milliseconds. */
 const LOG_EVERY_MS = 5000;
@@ -12,7 +13,7 @@ const [BAR_MOST, BAR_LEAST, BAR_FROM] = [30, 10, 60];
 
 /** Where progress is shown. */
 export interface ProgressOptions {
-  readonly stream: NodeJS.WriteStream;
+  readonly stream: OutputStream;
   readonly env: NodeJS.ProcessEnv;
   /** Takes a line of the log, where there is no terminal. */
   readonly log: (progress: Progress) => void;
@@ -50,7 +51,7 @@ function logView(tracker: ProgressTracker, log: (progress: Progress) => void): P
   };
 }
 
-function barView(tracker: ProgressTracker, stream: NodeJS.WriteStream): ProgressView {
+function barView(tracker: ProgressTracker, stream: OutputStream): ProgressView {
   let bar: SingleBar | undefined;
   return {
     giveWay() {
@@ -69,7 +70,7 @@ function barView(tracker: ProgressTracker, stream: NodeJS.WriteStream): Progress
   };
 }
 
-function startBar(stream: NodeJS.WriteStream): SingleBar {
+function startBar(stream: OutputStream): SingleBar {
   // Late: a command that has nothing to do should not wait for it.
   const { SingleBar } = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress');
   const bar = new SingleBar({

@@ -7,6 +7,7 @@ import { shellWord } from '../shell.js';
 import type { Backup } from '../store/sqlite/backup.js';
 import type { Verification } from '../verification/verify.js';
 import { asIs, type Say } from '../words/lang.js';
+import type { Reader } from './cli.js';
 import { wrapWide } from './wide.js';
 
 /** Characters of a column that are no text: a space on each side. */
@@ -48,13 +49,13 @@ export function errorJson({ code, message, hint, exitCode }: BackfillError): Rec
 }
 
 /** Width of a column: what a terminal leaves beside so many characters, from 30 to 90; 90 where there is none. */
-export const widthBeside = (taken: number): number =>
-  Math.max(30, Math.min(90, (process.stdout.columns || 200) - taken));
+export const widthBeside = (taken: number, columns = 200): number =>
+  Math.max(30, Math.min(90, columns - taken));
 
 /** A verification as a table: a row a finding. */
 export function verificationText(
   { backfill, verdict, checks, durationMs }: Verification,
-  say: Say = asIs,
+  { say, columns }: Pick<Reader, 'say' | 'columns'>,
 ): string {
   const rows = checks.flatMap(({ title, findings }, number) =>
     findings.map(({ verdict: found, text, sampleKeys }, i) => [
@@ -69,7 +70,7 @@ export function verificationText(
   );
   return [
     say(`Verification of ${backfill}: ${verdict} (${duration(durationMs)})`),
-    table([say('check'), say('verdict'), say('finding')], rows, [17, 9, widthBeside(30)]),
+    table([say('check'), say('verdict'), say('finding')], rows, [17, 9, widthBeside(30, columns)]),
     ...hints,
   ].join('\n');
 }
@@ -106,12 +107,17 @@ export function backupText({ path, bytes: size, isChecked }: Backup, say: Say = 
 }
 
 /** An outcome for a person: drift, warnings, what was done, verdicts, size. */
-export function outcomeText(lines: readonly string[], outcome: RunOutcome, say: Say = asIs): string {
+export function outcomeText(
+  lines: readonly string[],
+  outcome: RunOutcome,
+  reader: Pick<Reader, 'say' | 'columns'>,
+): string {
+  const { say } = reader;
   return [
     ...warningLines(outcome, say),
     ...(outcome.backup ? [backupText(outcome.backup, say)] : []),
     ...lines,
-    ...outcome.verifications.map((made) => verificationText(made, say)),
+    ...outcome.verifications.map((made) => verificationText(made, reader)),
     ...(outcome.removedBackups ?? []).map((path) => say(`Removed an old backup: ${path}`)),
     ...(outcome.size ? [sizeText(outcome.size, say)] : []),
   ].join('\n');

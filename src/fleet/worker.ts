@@ -1,3 +1,4 @@
+import { Writable } from 'node:stream';
 import { main } from '../cli/main.js';
 import type { StoreError, StoreResult, StoreTask } from './pool.js';
 
@@ -13,15 +14,18 @@ process.on('message', async ({ argv, path }: StoreTask) => {
   const startedAt = performance.now();
   let printed = '';
   let error: StoreError | undefined;
+  const output = new Writable({
+    decodeStrings: false,
+    write(text: string, _encoding, done) {
+      printed += text;
+      done();
+    },
+  });
   const exitCode = await main([...argv, '--json', '--db-path', path], {
     env: { ...process.env, CI: 'fleet' }, // nobody sits at this one: no bar, no question
     folder: process.cwd(),
-    print: (text) => {
-      printed += text;
-    },
-    printError: (text) => {
-      printed += text;
-    },
+    stdout: output,
+    stderr: process.stderr,
     onError: ({ code, message, hint }) => {
       error = { code, message, hint };
     },

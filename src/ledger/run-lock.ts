@@ -31,7 +31,7 @@ export interface LockOptions {
   /** Told once, when there is something to wait for; the holder is undefined in the moment before it has signed. */
   readonly onWait?: ((holder: LockHolder | undefined) => void) | undefined;
   /** The present. Default: the system's clock. */
-  readonly now?: () => Date;
+  readonly now?: (() => Date) | undefined;
 }
 
 /** Pause between two tries, in milliseconds: by chance, so that rivals do not meet again and again. */

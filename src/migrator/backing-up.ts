@@ -81,7 +81,7 @@ export async function begin(
   }
   store.write(() => undefined); // a store that others keep locked is not copied in vain
   const check = options.backup ? options.backup.check : undefined;
-  const made = await backUp(requireSqlite(store), { folder: due.folder, check });
+  const made = await backUp(requireSqlite(store), { folder: due.folder, check, now: options.now });
   try {
     note(made.path);
   } catch (error) {

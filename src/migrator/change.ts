@@ -132,7 +132,7 @@ export async function withLock<Result>(
   const { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onEvent } = options;
   const site = how.site ?? (await siteOf(options));
   const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
-  const lock = await site.lock({ timeoutMs: lockTimeoutMs, onWait, join: how.join });
+  const lock = await site.lock({ timeoutMs: lockTimeoutMs, onWait, join: how.join, now: options.now });
   try {
     for (const text of site.warnings()) onEvent?.({ event: 'warning', text });
     return await act();

@@ -78,6 +78,8 @@ export interface MigratorOptions extends PaceOptions {
   readonly signal?: StopSignal | undefined;
   /** Told what happens. */
   readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
+  /** The clock that records go by. Default: the system's. */
+  readonly now?: (() => Date) | undefined;
   /** Told of each step what umzug tells its listeners, and waited for; what it throws ends the command, as with umzug. */
   readonly onUmzugEvent?: ((event: StepEvent, step: string) => Promise<void>) | undefined;
 }
@@ -133,7 +135,7 @@ export async function withStore<Result>(
   const site = await siteOf(options);
   const store = site.open({ access, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
   try {
-    return await act({ store, ledger: openLedger(store) });
+    return await act({ store, ledger: openLedger(store, options.now) });
   } finally {
     store.close();
   }

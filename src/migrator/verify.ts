@@ -13,7 +13,7 @@ export async function verify(
   options: MigratorOptions,
   { minCoverage }: { readonly minCoverage?: number | undefined } = {},
 ): Promise<readonly Verification[]> {
-  const { project, threadFromBytes } = options;
+  const { project, threadFromBytes, now } = options;
   const steps = backfillsOf(project);
   return await withStore(options, 'look', async (session) => {
     session.store.snapshot(() => {
@@ -26,6 +26,7 @@ export async function verify(
         await verifyBackfill(session.store, session.ledger, step, project.steps, {
           minCoverage,
           threadFromBytes,
+          now,
         }),
       );
     return verifications;

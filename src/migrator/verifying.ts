@@ -11,10 +11,13 @@ import type { BackfillStep, MigratorOptions, Session } from './session.js';
 export async function verifyAndRecord(
   { store, ledger }: Session,
   step: BackfillStep,
-  { project, onEvent, threadFromBytes }: MigratorOptions,
+  { project, onEvent, threadFromBytes, now }: MigratorOptions,
   into: Verification[],
 ): Promise<void> {
-  const verification = await verifyBackfill(store, ledger, step, project.steps, { threadFromBytes });
+  const verification = await verifyBackfill(store, ledger, step, project.steps, {
+    threadFromBytes,
+    now,
+  });
   into.push(verification);
   const { verdict, run, threads, durationMs } = verification;
   store.write(() => {

@@ -64,8 +64,6 @@ export interface ReportFacts {
 export interface GatherOptions {
   /** Verifications that were made just now; backfills without one are verified. Default: none. */
   readonly verifications?: readonly Verification[] | undefined;
-  /** The present. Default: the system's clock. */
-  readonly now?: (() => Date) | undefined;
 }
 
 /** At most this many runs, verdicts and commands are told. */
@@ -82,9 +80,9 @@ export const MAX_SKIP_KEYS = 300;
  */
 export async function gather(
   options: MigratorOptions,
-  { verifications = [], now = () => new Date() }: GatherOptions = {},
+  { verifications = [] }: GatherOptions = {},
 ): Promise<ReportFacts> {
-  const { project } = options;
+  const { project, now = () => new Date() } = options;
   const backfills = backfillsOf(project);
   return await withStore(options, 'look', async (session) => {
     const { store } = session;

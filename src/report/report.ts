@@ -18,8 +18,6 @@ export interface ReportOptions {
   readonly verifications?: readonly Verification[] | undefined;
   /** Makes of a command that it names one that runs as it stands. Default: as it is. */
   readonly tell?: ((command: string) => string) | undefined;
-  /** The present. Default: the system's clock. */
-  readonly now?: (() => Date) | undefined;
 }
 
 /** A report that was made. */

@@ -27,7 +27,7 @@ export interface VerifyOptions {
   /** Coverage below this many percent fails. Default: it doesn't. */
   readonly minCoverage?: number | undefined;
   /** The present. Default: the system's clock. */
-  readonly now?: () => Date;
+  readonly now?: (() => Date) | undefined;
   /** Size of the store, in bytes, from which on a second thread helps. Default 64 MiB. */
   readonly threadFromBytes?: number | undefined;
 }

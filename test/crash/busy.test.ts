@@ -39,7 +39,7 @@ describe('a store that another program keeps locked', () => {
       { at: 'commit', nth },
       () => other.run(sql),
       {
-        onStderr: (text) => {
+        onStderr: (text: string) => {
           if (text.includes('"event":"store_busy"')) released ??= other.end();
         },
       },

@@ -5,7 +5,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { useAuditWriters } from '../support/audit-writer.js';
-import { type CliResult, type Mode, modes, on, runCli, useFolder, useStores } from '../support/cli.js';
+import {
+  type CliResult,
+  type Mode,
+  modes,
+  on,
+  runCli,
+  spawnCli,
+  useFolder,
+  useStores,
+} from '../support/cli.js';
 import { expectIntact, expectLedger } from '../support/expect-ledger.js';
 import { ended, pausedAt } from '../support/pause.js';
 import { actualCells, expectedCells } from '../support/reference.js';
@@ -91,7 +100,7 @@ describe('eight processes that start `up` on one store at once', () => {
               waits += 1;
               if (waits === rivals - 1) resolve();
             };
-            return runCli(upOn(store), { onStderr });
+            return spawnCli(upOn(store), { onStderr });
           });
           Promise.all(waiting).then(() => reject(new Error('Expected every rival to wait')), reject);
         });

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { runCli, useFolder } from '../support/cli.js';
+import { spawnCli, useFolder } from '../support/cli.js';
 import { copyOf, inPairs, isLong, leftoverIn, mend, randomNumbers, type Wreck } from '../support/crash.js';
 import { makeScenes, type Scene, storeIn } from '../support/crash-scenes.js';
 import { straceTrouble } from '../support/forms.js';
@@ -23,7 +23,7 @@ const traced = (folder: string, options: readonly string[]): string[] => [
 async function countWrites(scene: Scene): Promise<number> {
   const folder = copyOf(scene.folder);
   const log = `${folder}-writes`;
-  const result = await runCli(scene.argsIn(folder), { prefix: traced(folder, ['-o', log]) });
+  const result = await spawnCli(scene.argsIn(folder), { prefix: traced(folder, ['-o', log]) });
   expect(result.code, result.stderr).to.equal(0);
   rmSync(folder, { recursive: true });
   return readFileSync(log, 'utf8').trimEnd().split('\n').length;
@@ -33,7 +33,7 @@ async function countWrites(scene: Scene): Promise<number> {
 async function killInWrite(scene: Scene, nth: number): Promise<Wreck> {
   const folder = copyOf(scene.folder);
   const inject = ['-o', '/dev/null', '-e', `inject=pwrite64:signal=SIGKILL:when=${nth}`];
-  const { signal, code, stderr } = await runCli(scene.argsIn(folder), { prefix: traced(folder, inject) });
+  const { signal, code, stderr } = await spawnCli(scene.argsIn(folder), { prefix: traced(folder, inject) });
   expect(signal ?? code, stderr).to.equal('SIGKILL');
   return { scene, folder, moment: `write ${nth}`, wasUnderWay: true, leftover: leftoverIn(folder) };
 }

@@ -3,15 +3,17 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { after, before } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
+import { main } from '../../src/cli/main.js';
 
-// Runs the compiled command line in processes of its own, as a person or a deploy does.
+// Runs the command line: in this process, through `main()`, or in processes of its own, as a person or a deploy does.
 
-/** The folder of the project. */
-export const root = fileURLToPath(new URL('../../', import.meta.url));
+/** The folder of the project; this file is `dist/test/support/cli.js` when it runs. */
+export const root = fileURLToPath(new URL('../../../', import.meta.url));
 export const bin = join(root, 'dist/src/cli/bin.js');
 
 /** How a command ended. */
@@ -31,6 +33,9 @@ export interface CliOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Default: the folder of the project. */
   readonly cwd?: string;
+}
+
+export interface SpawnOptions extends CliOptions {
   /** Put before the command, as `setpriv …`. */
   readonly prefix?: readonly string[];
   /** Told what arrives on stderr. */
@@ -49,9 +54,8 @@ export function cleanEnv(home: string, env: NodeJS.ProcessEnv = {}): NodeJS.Proc
  * Runs any command to its end, with an empty home folder of its own, and insists that it stays empty: the default store
  * lies there, so that a command that goes for it by mistake is found out.
  */
-export async function runCommand(command: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  const home = mkdtempSync(join(tmpdir(), 'umzug-backfill-home-'));
-  try {
+export function runCommand(command: readonly string[], options: SpawnOptions = {}): Promise<CliResult> {
+  return inEmptyHome(async (home) => {
     const [file = '', ...args] = [...(options.prefix ?? []), ...command];
     const child = spawn(file, args, {
       cwd: options.cwd ?? root,
@@ -70,20 +74,75 @@ export async function runCommand(command: readonly string[], options: CliOptions
       child.once('error', reject);
       child.once('close', (...ended) => resolve(ended));
     });
-    // npm keeps its cache and its log there.
-    expect(
-      readdirSync(home).filter((name) => name !== '.npm'),
-      'files in the home folder',
-    ).to.deep.equal([]);
     return { code, signal, stdout, stderr, json: () => JSON.parse(stdout) };
+  });
+}
+
+async function inEmptyHome<Result>(act: (home: string) => Promise<Result>): Promise<Result> {
+  const home = mkdtempSync(join(tmpdir(), 'umzug-backfill-home-'));
+  try {
+    const result = await act(home);
+    // npm keeps its cache and its log there.
+    const left = readdirSync(home).filter((name) => name !== '.npm');
+    expect(left, 'files in the home folder').to.deep.equal([]);
+    return result;
   } finally {
     rmSync(home, { recursive: true, force: true });
   }
 }
 
-/** Runs the command line with these arguments. */
-export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+/** Runs the command line with these arguments in a process of its own. */
+export function spawnCli(args: readonly string[], options: SpawnOptions = {}): Promise<CliResult> {
   return runCommand([process.execPath, bin, ...args], options);
+}
+
+/** What `main()` runs in. */
+export type Context = Parameters<typeof main>[1];
+
+/** What `main()` takes beside its streams, environment and folder. */
+export type ContextOptions = Partial<Pick<Context, 'embedding' | 'now' | 'onError'>>;
+
+/** A stream that keeps what is written to it. */
+export function collector(): Writable & { text: string } {
+  const stream = new Writable({
+    decodeStrings: false,
+    write(text: string, _encoding, done) {
+      collected.text += text;
+      done();
+    },
+  });
+  const collected = Object.assign(stream, { text: '' });
+  return collected;
+}
+
+let isRunning = false;
+
+/**
+ * Runs the command line with these arguments in this process. Its current and its home folder are the process's meanwhile, so
+ * that one call ends before the next begins.
+ */
+export function runCli(
+  args: readonly string[],
+  { env = {}, cwd = root, ...more }: CliOptions & ContextOptions = {},
+): Promise<CliResult> {
+  if (isRunning) throw new Error('Two commands at a time need processes: use spawnCli()');
+  isRunning = true;
+  const before = { cwd: process.cwd(), home: process.env.HOME };
+  return inEmptyHome(async (home) => {
+    const [stdout, stderr] = [collector(), collector()];
+    try {
+      process.chdir(cwd);
+      process.env.HOME = home;
+      const code = await main(args, { env: cleanEnv(home, env), folder: cwd, stdout, stderr, ...more });
+      const text = stdout.text;
+      return { code, signal: null, stdout: text, stderr: stderr.text, json: () => JSON.parse(text) };
+    } finally {
+      process.chdir(before.cwd);
+      if (before.home === undefined) delete process.env.HOME;
+      else process.env.HOME = before.home;
+      isRunning = false;
+    }
+  });
 }
 
 /**
@@ -250,9 +309,10 @@ export function useStores() {
 }
 
 /** Runs one command, and insists that it leaves the store and what stands beside it as it was. */
-export async function look(store: string, command: readonly string[], prefix: readonly string[] = []) {
+export async function look(store: string, command: readonly string[], prefix?: readonly string[]) {
   const before = snapshotFiles(store);
-  const result = await runCli([...command, '--db-path', store], { prefix });
+  const args = [...command, '--db-path', store];
+  const result = await (prefix ? spawnCli(args, { prefix }) : runCli(args));
   expect(snapshotFiles(store), `${command.join(' ')}: ${result.stderr}`).to.deep.equal(before);
   return result;
 }

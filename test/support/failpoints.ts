@@ -1,11 +1,11 @@
 import { readFileSync, rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { expect } from 'chai';
-import { type CliOptions, type CliResult, runCli } from './cli.js';
+import { type CliResult, root, type SpawnOptions, spawnCli } from './cli.js';
 
 // Ends or disturbs a command right where it is between two durable effects: see failpoint-hook.mjs.
 
-const hook = fileURLToPath(new URL('failpoint-hook.mjs', import.meta.url));
+const hook = join(root, 'test/support/failpoint-hook.mjs');
 
 /** Which point: the nth of those that match. */
 export interface Point {
@@ -17,7 +17,7 @@ export interface Point {
 }
 
 /** Options under which a command runs with a listener on its failpoints. */
-export const listening = (spec: object, options: CliOptions = {}): CliOptions => ({
+export const listening = (spec: object, options: SpawnOptions = {}): SpawnOptions => ({
   ...options,
   env: {
     ...options.env,
@@ -30,9 +30,9 @@ export const listening = (spec: object, options: CliOptions = {}): CliOptions =>
 export async function killedAt(
   args: readonly string[],
   point: Point,
-  options?: CliOptions,
+  options?: SpawnOptions,
 ): Promise<CliResult> {
-  const result = await runCli(args, listening(point, options));
+  const result = await spawnCli(args, listening(point, options));
   expect(result.signal, `${JSON.stringify(point)}\n${result.stdout}${result.stderr}`).to.equal('SIGKILL');
   return result;
 }
@@ -42,17 +42,17 @@ export const interruptedAt = (
   args: readonly string[],
   point: Point,
   run: readonly string[],
-  options?: CliOptions,
-): Promise<CliResult> => runCli(args, listening({ ...point, run }, options));
+  options?: SpawnOptions,
+): Promise<CliResult> => spawnCli(args, listening({ ...point, run }, options));
 
 /** Runs a command to its end, and returns every point that it passed, in order. */
 export async function pointsOf(
   args: readonly string[],
   file: string,
-  options?: CliOptions,
+  options?: SpawnOptions,
 ): Promise<{ readonly at: string; readonly detail: string }[]> {
   rmSync(file, { force: true });
-  const result = await runCli(args, listening({ record: file }, options));
+  const result = await spawnCli(args, listening({ record: file }, options));
   expect(result.code, result.stdout + result.stderr).to.equal(0);
   return readFileSync(file, 'utf8')
     .trimEnd()

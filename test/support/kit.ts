@@ -1,10 +1,11 @@
-// The testing kit as users have it, compiled: it starts processes of its own, which need no loader then.
+// The testing kit, and what its tests declare: they use it as users do.
 
-const compiled = (path: string): string => new URL(`../../dist/src/${path}`, import.meta.url).href;
-
-export const { testBackfill, BackfillTestError } = (await import(
-  compiled('testing/index.js')
-)) as typeof import('../../src/testing/index.js');
-export const { BackfillError, defineBackfill, defineSchemaStep, defineSqlStep, firstOf, sql } = (await import(
-  compiled('index.js')
-)) as typeof import('../../src/index.js');
+export {
+  BackfillError,
+  defineBackfill,
+  defineSchemaStep,
+  defineSqlStep,
+  firstOf,
+  sql,
+} from '../../src/index.js';
+export { BackfillTestError, testBackfill } from '../../src/testing/index.js';

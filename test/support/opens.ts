@@ -1,11 +1,11 @@
 import { readFileSync, realpathSync, rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { expect } from 'chai';
-import { bin, type CliOptions, runCommand } from './cli.js';
+import { bin, type CliOptions, root, runCommand } from './cli.js';
 
 // Which files a command opens: by `fs`, as a listener in its process sees it, and altogether, as the kernel does.
 
-const hook = fileURLToPath(new URL('opens-hook.mjs', import.meta.url));
+const hook = join(root, 'test/support/opens-hook.mjs');
 
 /** Runs a command under the listener, and insists that it ends well; returns the real paths that it opened by `fs`. */
 export async function openedByFs(

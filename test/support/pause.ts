@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import type { CliOptions, CliResult } from './cli.js';
+import type { CliResult, SpawnOptions } from './cli.js';
 import { interruptedAt, type Point } from './failpoints.js';
 
 // Commands that stand still at a point, while a test does to their store, or to them, what it likes.
@@ -17,7 +17,7 @@ export async function pausedAt(
   args: readonly string[],
   point: Point,
   act: (child: ChildProcess) => Promise<unknown>,
-  options: CliOptions = {},
+  options: SpawnOptions = {},
 ): Promise<CliResult> {
   const folder = mkdtempSync(join(tmpdir(), 'umzug-backfill-pause-'));
   const goOn = join(folder, 'go-on');

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { before } from 'mocha';
 import pg from 'pg';
-import { type CliOptions, type CliResult, runCli } from './cli.js';
+import { type CliResult, type SpawnOptions, spawnCli } from './cli.js';
 import { type PostgresServer, sharedServer, whyNoServer, withClient } from './postgres-server.js';
 import { loadFromSqlite } from './postgres-stores.js';
 import { schemaStep, withGeneratedStore } from './stores.js';
@@ -112,7 +112,7 @@ export const argsOn = (url: string, command: string, ...more: readonly string[])
 
 /** Runs a command as {@link argsOn} gives it; it must end with 0. */
 export async function runOn(url: string, command: string, ...more: readonly string[]): Promise<CliResult> {
-  const result = await runCli(argsOn(url, command, ...more));
+  const result = await spawnCli(argsOn(url, command, ...more));
   expect(result.code, `${command} ${more.join(' ')}\n${result.stdout}${result.stderr}`).to.equal(0);
   return result;
 }
@@ -130,13 +130,13 @@ export interface Running {
 }
 
 /** Starts a command that tells all that it does. */
-export function start(args: readonly string[], options: CliOptions = {}): Running {
+export function start(args: readonly string[], options: SpawnOptions = {}): Running {
   let [stderr, pid, hasEnded] = ['', 0, false];
-  const onStderr: CliOptions['onStderr'] = (text, child) => {
+  const onStderr: SpawnOptions['onStderr'] = (text, child) => {
     [stderr, pid] = [text, child.pid ?? 0];
     options.onStderr?.(text, child);
   };
-  const result = runCli([...args, '--log-level', 'debug'], { ...options, onStderr }).finally(() => {
+  const result = spawnCli([...args, '--log-level', 'debug'], { ...options, onStderr }).finally(() => {
     hasEnded = true;
   });
   result.catch(() => undefined); // whoever waits for it is told

@@ -4,6 +4,7 @@ import {
   connect,
   type PostgresServer,
   startServer,
+  urlsOf,
   whyNoServer,
   withClient,
 } from '../../demo/postgres-server.js';
@@ -26,14 +27,22 @@ export function needServer(test: Mocha.Context): void {
   test.skip();
 }
 
-// On the process, since test files may load this module twice: by `require` and by `import`.
-const shared: { [key: symbol]: Promise<PostgresServer> | undefined } = globalThis as never;
-const sharedKey = Symbol.for('umzug-backfill.test.postgres-server');
+let shared: Promise<PostgresServer> | undefined;
 
-/** The one server of this process, started when it is first asked for. Nobody stops it. */
+/** The one server of this run of tests (fixtures.ts), or of this process, started when it is first asked for. Nobody stops it. */
 export function sharedServer(): Promise<PostgresServer> {
-  shared[sharedKey] ??= startServer();
-  return shared[sharedKey];
+  shared ??= serverOfRun() ?? startServer();
+  return shared;
+}
+
+function serverOfRun(): Promise<PostgresServer> | undefined {
+  const facts = process.env.UMZUG_BACKFILL_TEST_SERVER;
+  if (!facts) return undefined;
+  const server = JSON.parse(facts) as Omit<PostgresServer, 'url' | 'stop'>;
+  const stop = (): never => {
+    throw new Error('Expected a test to leave the server of all tests running');
+  };
+  return Promise.resolve({ ...server, url: urlsOf(server.port), stop });
 }
 
 /** A database of its own. */

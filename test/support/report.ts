@@ -25,9 +25,13 @@ export interface Page {
 /** Makes a report and reads it. */
 export async function reportOf(
   path: string,
-  { project = agentOsProject, ...how }: ReportOptions & { readonly project?: Project } = {},
+  {
+    project = agentOsProject,
+    now,
+    ...how
+  }: ReportOptions & { readonly project?: Project; readonly now?: () => Date } = {},
 ): Promise<Page> {
-  const { text } = await makeReport({ project, path }, how);
+  const { text } = await makeReport({ project, path, now }, how);
   return pageOf(text);
 }
 

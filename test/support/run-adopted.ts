@@ -67,7 +67,7 @@ export const ledgerRows = (path: string): string[] =>
   column(path, `SELECT name || ' ' || kind || ' ' || status FROM umzug_backfill_steps ORDER BY name`);
 
 const [, script = '', path = '', direction, storage, count] = process.argv;
-if (script.endsWith('run-adopted.ts') && (storage === 'ledger' || storage === 'json')) {
+if (script.endsWith('run-adopted.js') && (storage === 'ledger' || storage === 'json')) {
   let batches = 0;
   const umzug = adopted(new Database(path), storage, {
     onEvent: ({ event }) => {

@@ -13,7 +13,8 @@ export const registerBackfill: Register = (program, cli) => {
     .option('--rescan', 'begin at the first key and try skips again (default: behind the last watermark)')
     .addHelpText('after', '\nExample:\n  umzug-backfill backfill 002-order-times --rescan')
     .action(async (name: string | undefined, options: CommonOptions & { readonly rescan?: boolean }) =>
-      cli.run(options, async (migrator, { say }) => {
+      cli.run(options, async (migrator, reader) => {
+        const { say } = reader;
         const target = { name, isRescan: options.rescan ?? false };
         if (options.dryRun) {
           const { planBackfill } = await import('../../migrator/plan.js');
@@ -31,7 +32,7 @@ export const registerBackfill: Register = (program, cli) => {
           : outcome.ran.map((ran) => say(`ran ${ran} again`));
         return {
           json: outcomeJson('backfill', outcome),
-          text: outcomeText(lines, outcome, say),
+          text: outcomeText(lines, outcome, reader),
           error: outcome.error,
         };
       }),

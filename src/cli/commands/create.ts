@@ -28,11 +28,11 @@ export const registerCreate: Register = (program, cli) => {
           readonly dryRun?: boolean;
         },
       ) =>
-        cli.runHere(options, async (folder, { say }) => {
+        cli.runHere(options, async (folder, { say }, now) => {
           const { createStep } = await import('../../scaffold/create.js');
           const { backfill, sql, dryRun } = options;
           const kind = backfill ? 'backfill' : sql ? 'sql' : 'schema';
-          const result = await createStep(folder, name, { kind, isDryRun: dryRun });
+          const result = await createStep(folder, name, { kind, isDryRun: dryRun, now });
           return {
             json: { command: 'create', dryRun: dryRun ?? false, ...result },
             text: dryRun

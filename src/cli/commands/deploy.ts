@@ -48,7 +48,8 @@ export const registerDeploy: Register = (program, cli) => {
     )
     .addHelpText('after', '\nExample:\n  umzug-backfill deploy --backfills background && exec node server.js')
     .action(async (options: DeployFlags) =>
-      cli.run(options, async (migrator, { say }) => {
+      cli.run(options, async (migrator, reader) => {
+        const { say } = reader;
         if (options.check) {
           const { status } = await import('../../migrator/status.js');
           return checked(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }), say);
@@ -68,7 +69,7 @@ export const registerDeploy: Register = (program, cli) => {
         );
         return {
           json: outcomeJson('deploy', outcome),
-          text: outcomeText([...upLines(outcome, say), ...left], outcome, say),
+          text: outcomeText([...upLines(outcome, say), ...left], outcome, reader),
           error: outcome.error,
         };
       }),

@@ -30,18 +30,21 @@ export const registerDown: Register = (program, cli) => {
     .option('--step <count>', 'revert this many steps (default: 1)', positiveInteger)
     .addHelpText('after', '\nExample:\n  umzug-backfill down --to 0 --yes')
     .action(async (options: CommonOptions & { readonly to?: string; readonly step?: number }) =>
-      cli.run(options, async (migrator, { say }) => {
+      cli.run(options, async (migrator, reader) => {
         const target = { to: options.to === '0' ? (0 as const) : options.to, step: options.step };
         if (options.dryRun) {
           const { planDown } = await import('../../migrator/plan.js');
           const plan = await planDown(migrator, target);
-          return { json: { command: 'down', dryRun: true, ...plan }, text: planText('down', plan, say) };
+          return {
+            json: { command: 'down', dryRun: true, ...plan },
+            text: planText('down', plan, reader.say),
+          };
         }
         const { down } = await import('../../migrator/down.js');
         const outcome = await down(migrator, target);
         return {
           json: outcomeJson('down', outcome),
-          text: outcomeText(lines(outcome, say), outcome, say),
+          text: outcomeText(lines(outcome, reader.say), outcome, reader),
           error: outcome.error,
         };
       }),

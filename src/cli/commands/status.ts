@@ -3,7 +3,7 @@ import { count, duration } from '../../format.js';
 import { holderText } from '../../ledger/run-lock.js';
 import type { Status, StepStatus } from '../../migrator/status.js';
 import type { Say } from '../../words/lang.js';
-import type { Cli, Register } from '../cli.js';
+import type { Cli, Reader, Register } from '../cli.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import { table, widthBeside } from '../text.js';
 import { widthOf } from '../wide.js';
@@ -40,14 +40,18 @@ function runLines({ lock: { state, holder }, steps }: Status, say: Say): string[
   return state === 'free' && isHalfDone ? [say('No run is under way: the last one was stopped.')] : [];
 }
 
-function statusText(status: Status, say: Say): string {
+function statusText(status: Status, { say, columns }: Pick<Reader, 'say' | 'columns'>): string {
   const { path, steps, drifts, isPending } = status;
   const rows = steps.map((step) => [step.name, say(step.state), detail(step, say)]);
   const nameWidth = Math.max(6, ...steps.map(({ name }) => widthOf(name) + 2));
   return [
     say(`Store: ${path}`),
     ...runLines(status, say),
-    table([say('step'), say('state'), say('detail')], rows, [nameWidth, 11, widthBeside(nameWidth + 15)]),
+    table([say('step'), say('state'), say('detail')], rows, [
+      nameWidth,
+      11,
+      widthBeside(nameWidth + 15, columns),
+    ]),
     ...drifts.map(({ text }) => say(`warning: ${text}.`)),
     say(
       isPending === 'unknown'
@@ -67,13 +71,13 @@ export const registerStatus: Register = (program, cli) => {
     .option('--check', 'exit 3 when `up` would have something to do (default: exit 0)')
     .addHelpText('after', '\nExample:\n  umzug-backfill status --check && echo "up to date"')
     .action(async (options: CommonOptions & { readonly check?: boolean }) =>
-      cli.run(options, async (migrator, { say }) => {
+      cli.run(options, async (migrator, reader) => {
         const { status } = await import('../../migrator/status.js');
         // An exit code has no third answer: every row is read that it takes.
         const found = await status(migrator, options.check ? { probeRows: Number.POSITIVE_INFINITY } : {});
         return {
           json: { command: 'status', ...found },
-          text: statusText(found, say),
+          text: statusText(found, reader),
           exitCode: options.check && found.isPending !== false ? EXIT.pending : EXIT.done,
         };
       }),

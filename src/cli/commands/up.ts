@@ -36,7 +36,8 @@ export const registerUp: Register = (program, cli) => {
     )
     .addHelpText('after', '\nExample:\n  umzug-backfill up --db-path data/store.db --dry-run')
     .action(async (options: CommonOptions & UpTarget & { readonly report?: string | true }) =>
-      cli.run(options, async (migrator, { lang, say, tell }) => {
+      cli.run(options, async (migrator, reader) => {
+        const { lang, say, tell } = reader;
         if (options.dryRun) {
           const { planUp } = await import('../../migrator/plan.js');
           const plan = await planUp(migrator, options);
@@ -47,7 +48,7 @@ export const registerUp: Register = (program, cli) => {
           const outcome = await up(migrator, options);
           return {
             json: outcomeJson('up', outcome),
-            text: outcomeText(upLines(outcome, say), outcome, say),
+            text: outcomeText(upLines(outcome, say), outcome, reader),
             error: outcome.error,
           };
         }
@@ -60,7 +61,7 @@ export const registerUp: Register = (program, cli) => {
         const all = { ...outcome, ...(error ? { error } : {}) };
         return {
           json: { ...outcomeJson('up', all), report: reportResult(report) },
-          text: [outcomeText(upLines(outcome, say), outcome, say), ...reportLines(report, say)].join('\n'),
+          text: [outcomeText(upLines(outcome, say), outcome, reader), ...reportLines(report, say)].join('\n'),
           error,
         };
       }),

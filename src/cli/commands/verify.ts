@@ -12,7 +12,7 @@ export const registerVerify: Register = (program, cli) => {
     .option('--print-sql', 'print the checks as SQL for the sqlite3 shell instead (default: off)')
     .addHelpText('after', '\nExample:\n  umzug-backfill verify --min-coverage 99.5 --json')
     .action(async (options: CommonOptions & { readonly minCoverage?: number; readonly printSql?: boolean }) =>
-      cli.run(options, async (migrator, { say }) => {
+      cli.run(options, async (migrator, reader) => {
         if (options.printSql) {
           const { backfillsOf, dialectOf } = await import('../../migrator/session.js');
           const { engine, verificationSql } = await dialectOf(migrator);
@@ -27,7 +27,7 @@ export const registerVerify: Register = (program, cli) => {
         const error = failed && verificationFailed(failed);
         return {
           json: { command: 'verify', verifications, ...(error ? { error: errorJson(error) } : {}) },
-          text: verifications.map((made) => verificationText(made, say)).join('\n'),
+          text: verifications.map((made) => verificationText(made, reader)).join('\n'),
           error,
         };
       }),

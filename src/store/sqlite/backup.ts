@@ -96,7 +96,7 @@ export async function backUp(
     kind = 'backup',
     check = 'quick',
     now = () => new Date(),
-  }: { folder: string; kind?: CopyKind; check?: CheckDepth | undefined; now?: () => Date },
+  }: { folder: string; kind?: CopyKind; check?: CheckDepth | undefined; now?: (() => Date) | undefined },
 ): Promise<Backup> {
   const startedAt = performance.now();
   const { files } = store;

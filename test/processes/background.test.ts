@@ -1,0 +1,168 @@
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { startBackfills } from '../../src/deploy/background.js';
+import { type DeployOptions, migrateOnDeploy } from '../../src/deploy/deploy.js';
+import { RunLock } from '../../src/ledger/run-lock.js';
+import type { MigratorEvent } from '../../src/migrator/session.js';
+import { locateStore } from '../../src/store/path.js';
+import { root, runCommand, snapshotFiles } from '../support/cli.js';
+import { actualCells, expectedCells } from '../support/reference.js';
+import { asAgentOs, insertAudits, withFolder, withGeneratedStore } from '../support/stores.js';
+
+const schemaStep = 'v021-1-decision-columns';
+const backfillStep = 'v021-2-decision-fields';
+
+const columnsOf = (path: string): unknown[] =>
+  asAgentOs(path, (db) => db.prepare(`SELECT name FROM pragma_table_info('task_audits')`).pluck().all());
+
+/** What a deploy of the repository's own project is told. */
+const deployed = (path: string): DeployOptions & { readonly path: string } => ({
+  folder: root,
+  path,
+  backup: false,
+  batchRows: 20,
+});
+
+const filled = (path: string): unknown =>
+  asAgentOs(path, (db) => db.prepare('SELECT count(source_event_ts) FROM task_audits').pluck().get());
+
+function expectFilled(path: string): void {
+  expect(actualCells(path)).to.deep.equal(expectedCells(path));
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const thrown = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  return (thrown as { code?: string } | undefined)?.code ?? String(thrown);
+}
+
+describe('a deploy', () => {
+  it('does everything before it returns, and nothing the next time', () =>
+    withGeneratedStore({ audits: 300 }, async (path) => {
+      const first = await migrateOnDeploy(deployed(path));
+      expect(first.applied).to.deep.equal([schemaStep, backfillStep]);
+      expect(first.left).to.deep.equal([]);
+      expectFilled(path);
+      const before = snapshotFiles(path);
+      const second = await migrateOnDeploy(deployed(path));
+      expect([...second.applied, ...second.caughtUp, ...second.verifications]).to.deep.equal([]);
+      expect(snapshotFiles(path)).to.deep.equal(before);
+    }));
+
+  it('throws what ended it, with its code', () =>
+    withGeneratedStore({ audits: 30 }, async (path) => {
+      expect(await codeOf(migrateOnDeploy(deployed(`${path}-not`)))).to.equal('STORE_MISSING');
+      const stopped = { ...deployed(path), signal: AbortSignal.abort('SIGTERM') };
+      expect(await codeOf(migrateOnDeploy(stopped))).to.equal('TERMINATED');
+    }));
+
+  it('leaves backfills to the background, which fills, catches up and verifies', () =>
+    withGeneratedStore({ audits: 300 }, async (path) => {
+      const deploy = await migrateOnDeploy({ ...deployed(path), backfills: 'background' });
+      expect(deploy.applied).to.deep.equal([schemaStep]);
+      expect(deploy.left).to.deep.equal([backfillStep]);
+      expect(columnsOf(path)).to.include('source_event_ts');
+      expect(filled(path)).to.equal(0);
+      asAgentOs(path, (db) => insertAudits(db, [{}, {}])); // by the application, which runs by now
+      const events: MigratorEvent['event'][] = [];
+      const backfills = startBackfills({
+        ...deployed(path),
+        onEvent: ({ event }) => void events.push(event),
+      });
+      const { applied, left, verifications } = await backfills.done;
+      expect(applied).to.deep.equal([backfillStep]);
+      expect(left).to.deep.equal([]);
+      expect(verifications.map(({ verdict }) => verdict)).not.to.include('fail');
+      expect(events).to.include.members(['run_started', 'batch_committed', 'verified']);
+      expectFilled(path);
+    }));
+
+  it('writes nothing when it leaves again what was left already', () =>
+    withGeneratedStore({ audits: 60 }, async (path) => {
+      const background = { ...deployed(path), backfills: 'background' } as const;
+      await migrateOnDeploy(background);
+      const before = snapshotFiles(path);
+      const again = await migrateOnDeploy(background);
+      expect(again.left).to.deep.equal([backfillStep]);
+      expect(again.applied).to.deep.equal([]);
+      expect(snapshotFiles(path)).to.deep.equal(before);
+    }));
+
+  it('does not even wait for another run when what is left was left already', () =>
+    withGeneratedStore({ audits: 60 }, async (path) => {
+      const background = { ...deployed(path), backfills: 'background', lockTimeoutMs: 0 } as const;
+      await migrateOnDeploy(background);
+      const lock = await RunLock.acquire(locateStore(path), { timeoutMs: 0 });
+      try {
+        expect((await migrateOnDeploy(background)).left).to.deep.equal([backfillStep]);
+        expect(await codeOf(migrateOnDeploy({ ...background, backfills: 'wait' }))).to.equal('RUN_LOCKED');
+      } finally {
+        lock.release();
+      }
+    }));
+
+  it('goes on in the background where it was stopped', () =>
+    withGeneratedStore({ audits: 2000 }, async (path) => {
+      const options = deployed(path);
+      const stopped = startBackfills({
+        ...options,
+        onEvent: ({ event }) => {
+          if (event === 'batch_committed') void stopped.stop();
+        },
+      });
+      expect(await codeOf(stopped.done)).to.equal('TERMINATED');
+      await stopped.stop(); // once it has ended, at once
+      const done = (): number =>
+        asAgentOs(path, (db) =>
+          Number(db.prepare('SELECT count(*) FROM umzug_backfill_batches').pluck().get()),
+        );
+      const batches = done();
+      expect(batches).to.be.within(1, 69);
+      await startBackfills(options).done;
+      expect(done()).to.be.above(batches);
+      expectFilled(path);
+    }));
+
+  it('tells what ended it in the background, with its code and hint', () =>
+    withGeneratedStore({ audits: 0 }, async (path) => {
+      const { done } = startBackfills({ ...deployed(path), path: `${path}-not` });
+      const thrown = await done.catch((error: unknown) => error);
+      expect(thrown).to.include({ name: 'BackfillError', code: 'STORE_MISSING' });
+      expect((thrown as { hint: string }).hint).to.match(/\S/);
+    }));
+
+  // As better-sqlite3 12 names its addon, and as 13 does.
+  for (const addon of ['better_sqlite3.node', 'better-sqlite3/prebuilds/linux-x64.node']) {
+    it(`refuses the background where the process has loaded another copy of SQLite, ${addon}`, () =>
+      withFolder(async (folder) => {
+        const copy = join(folder, addon);
+        mkdirSync(dirname(copy), { recursive: true });
+        copyFileSync(join(root, 'node_modules/better-sqlite3/build/Release/better_sqlite3.node'), copy);
+        const script = `
+        const { startBackfills } = await import(${JSON.stringify(pathToFileURL(join(root, 'dist/src/index.js')).href)});
+        process.dlopen({ exports: {} }, ${JSON.stringify(copy)});
+        try { startBackfills({ path: 'none' }); } catch ({ code, message }) { console.log(code, message); }`;
+        const { stdout } = await runCommand([process.execPath, '--input-type=module', '-e', script]);
+        expect(stdout).to.match(/^SQLITE_TWICE /);
+        expect(stdout).to.include(copy);
+      }));
+  }
+
+  it('refuses a store on which a newer version of the package has worked', () =>
+    withGeneratedStore({ audits: 30 }, async (path) => {
+      await migrateOnDeploy(deployed(path));
+      const setVersion = (version: string): unknown =>
+        asAgentOs(path, (db) => db.exec(`UPDATE umzug_backfill_steps SET package_version = '${version}'`));
+      setVersion('99.0.0');
+      const before = snapshotFiles(path);
+      expect(await codeOf(migrateOnDeploy(deployed(path)))).to.equal('PACKAGE_TOO_OLD');
+      expect(snapshotFiles(path)).to.deep.equal(before);
+      setVersion('0.0.1');
+      await migrateOnDeploy(deployed(path));
+    }));
+});

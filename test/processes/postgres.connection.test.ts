@@ -1,0 +1,233 @@
+import { spawnSync } from 'node:child_process';
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import { type CliResult, type ErrorJson, expectRefusal, runCli } from '../support/cli.js';
+import { differences, expectPgLedger, lasting } from '../support/postgres-ledger.js';
+import {
+  argsOn,
+  type Copy,
+  column,
+  holdBack,
+  MANY,
+  OURS,
+  runOn,
+  start,
+  untilAlone,
+  untilFound,
+  useCopies,
+  V21,
+} from '../support/postgres-runs.js';
+import { needServer, type PostgresServer, startServer, withClient } from '../support/postgres-server.js';
+import { actualPgCells } from '../support/postgres-stores.js';
+import type { Cells } from '../support/reference.js';
+
+// The way to the server, and its end in the middle of a run.
+
+const SECRET = 's3cret p@ss';
+const password = encodeURIComponent(SECRET);
+
+/** Insists that nothing that a command has said holds the password. */
+function expectNoSecret({ stdout, stderr }: CliResult): void {
+  for (const secret of [SECRET, password]) expect(stdout + stderr).not.to.include(secret);
+}
+
+let server: PostgresServer | undefined;
+
+/** A server of its own, for all that is done to it. */
+async function own(): Promise<PostgresServer> {
+  server ??= await startServer();
+  return server;
+}
+
+describe('a server that goes away in the middle of a run', () => {
+  const onCopy = useCopies({ ...MANY, ...V21, server: own });
+  let whole: Awaited<ReturnType<typeof lasting>> = {};
+  let cells: Map<string, Cells> = new Map();
+  before(async function () {
+    needServer(this);
+    await onCopy(async ({ url, client }) => {
+      cells = await actualPgCells(client);
+      await runOn(url, 'up');
+      whole = await lasting(client);
+    });
+  });
+
+  const withPassword = (url: string): string => url.replace('postgres@', `postgres:${password}@`);
+  const END_OURS = `SELECT pg_terminate_backend(pid) ${OURS}`;
+
+  /** Starts a command and waits until it has done some of its work. */
+  async function startSome({ url, client }: Copy, command: string, ...more: readonly string[]) {
+    // Batches so small that there are many, and none is the last by then.
+    const running = start(argsOn(withPassword(url), command, ...more, '--batch-size', '4'));
+    await running.told(command === 'down' ? '"event":"batch_reverted"' : '"event":"batch_committed"');
+    if (command === 'up') await untilFound(client, 'SELECT 1 FROM umzug_backfill_batches OFFSET 10');
+    return running;
+  }
+
+  function expectLost(result: CliResult): ErrorJson {
+    expectNoSecret(result);
+    const error = expectRefusal(result, 'STORE_UNREACHABLE', 1);
+    expect(error.hint).to.match(/run the same command again/);
+    return error;
+  }
+
+  async function expectResumed({ url, client }: Copy): Promise<void> {
+    await expectPgLedger(url, client, cells);
+    await runOn(url, 'up');
+    expect(differences(await lasting(client), whole)).to.deep.equal([]);
+    await expectPgLedger(url, client, cells);
+  }
+
+  it('is told in one sentence when it ends the connection, and `up` resumes', () =>
+    onCopy(async (copy) => {
+      const running = await startSome(copy, 'up');
+      await copy.client.query(END_OURS);
+      expectLost(await running.result);
+      await expectResumed(copy);
+    }));
+
+  it('is told as JSON, too', () =>
+    onCopy(async (copy) => {
+      const running = await startSome(copy, 'up', '--json');
+      await copy.client.query(END_OURS);
+      const result = await running.result;
+      expectNoSecret(result);
+      expect(result.code).to.equal(1);
+      expect(result.json().error).to.deep.include({ code: 'STORE_UNREACHABLE', exitCode: 1 });
+    }));
+
+  it('is told when it ends the connections of all workers, and `up` resumes', () =>
+    onCopy(async (copy) => {
+      const release = await holdBack(copy);
+      const running = start(argsOn(withPassword(copy.url), 'up', '--workers', '3'));
+      await release(3);
+      await untilFound(copy.client, 'SELECT 1 FROM umzug_backfill_batches OFFSET 10');
+      await copy.client.query(END_OURS);
+      const result = await running.result;
+      expectNoSecret(result);
+      expect(result.code, result.stderr).to.equal(1);
+      expect(result.stderr).to.match(/^STORE_UNREACHABLE: /m);
+      expect(result.stderr).not.to.match(/\n\s+at /);
+      await untilAlone(copy.client);
+      await expectResumed(copy);
+    }));
+
+  it('does no harm when only helpers lose their connections', () =>
+    onCopy(async (copy) => {
+      const release = await holdBack(copy);
+      const running = start(argsOn(withPassword(copy.url), 'up', '--workers', '3'));
+      await release(3);
+      await copy.client.query(`${END_OURS} AND application_name NOT LIKE '% ${await running.pid()}@%'`);
+      const result = await running.result;
+      expectNoSecret(result);
+      expect(result.code, result.stderr).to.equal(0);
+      expect(differences(await lasting(copy.client), whole)).to.deep.equal([]);
+      await expectPgLedger(copy.url, copy.client, cells);
+    }));
+
+  it('is told when it ends the connection of a `down`, which resumes', () =>
+    onCopy(async (copy) => {
+      await runOn(copy.url, 'up');
+      const running = await startSome(copy, 'down');
+      await copy.client.query(END_OURS);
+      expectLost(await running.result);
+      await expectPgLedger(copy.url, copy.client, cells);
+      await runOn(copy.url, 'down');
+      expect(await actualPgCells(copy.client)).to.deep.equal(cells);
+      expect(await column(copy.client, 'SELECT name FROM umzug_backfill_steps')).to.have.length(1);
+    }));
+
+  it('is told while it is stopped, and `up` resumes when it is there again', () =>
+    onCopy(async (copy) => {
+      const running = await startSome(copy, 'up', '--workers', '2');
+      controlServer(await own(), 'stop');
+      try {
+        const result = await running.result;
+        expectNoSecret(result);
+        expect(result.code, result.stderr).to.equal(1);
+        expect(result.stderr).to.match(/^STORE_UNREACHABLE: .*\n {2}→ .*$/m);
+        expect(result.stderr).not.to.match(/\n\s+at /);
+        expectLost(await runCli(argsOn(withPassword(copy.url), 'up')));
+      } finally {
+        controlServer(await own(), 'start');
+      }
+      await withClient(copy.url, (client) => expectResumed({ ...copy, client }));
+    }));
+});
+
+/** Ends a server at once, as a crash would, or starts it again on its files. */
+function controlServer({ bin, dataFolder }: PostgresServer, command: 'stop' | 'start'): void {
+  const asPostgres = ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'];
+  const args = ['-w', '-D', dataFolder, '-l', join(dataFolder, '../log'), '-m', 'immediate', command];
+  const [program = '', ...rest] = [
+    ...(process.getuid?.() === 0 ? asPostgres : []),
+    join(bin, 'pg_ctl'),
+    ...args.filter((arg, i) => command === 'stop' || !(arg === '-m' || args[i - 1] === '-m')),
+  ];
+  expect(spawnSync(program, rest, { cwd: '/', stdio: 'ignore' }).status).to.equal(0);
+}
+
+describe('a server that lets nobody in', () => {
+  const onCopy = useCopies({ audits: 10, server: own });
+  after(async () => server?.stop());
+  before(async function () {
+    needServer(this);
+    const { dataFolder, url } = await own();
+    const rules = join(dataFolder, 'pg_hba.conf');
+    writeFileSync(rules, `host all guarded 127.0.0.1/32 scram-sha-256\n${readFileSync(rules, 'utf8')}`);
+    await withClient(url('postgres'), async (client) => {
+      await client.query(`CREATE ROLE guarded LOGIN PASSWORD 'another'`);
+      await client.query('SELECT pg_reload_conf()');
+    });
+  });
+
+  const by = (url: URL, change: Partial<URL>): string => Object.assign(new URL(url), change).toString();
+
+  /** What is wrong with a URL, and what is told of it. */
+  const wrong: readonly (readonly [what: string, url: (right: URL) => string, code: string, hint: RegExp])[] =
+    [
+      [
+        'nothing listens on the port',
+        (url) => by(url, { port: '1' }),
+        'STORE_UNREACHABLE',
+        /Check the address/,
+      ],
+      [
+        'there is no such host',
+        (url) => by(url, { hostname: 'nowhere.invalid' }),
+        'STORE_UNREACHABLE',
+        /address/,
+      ],
+      [
+        'there is no such database',
+        (url) => by(url, { pathname: '/nothing' }),
+        'STORE_MISSING',
+        /--database-url/,
+      ],
+      ['it has no encryption', (url) => `${url}?sslmode=verify-full`, 'STORE_UNREACHABLE', /./],
+      ['the password is wrong', (url) => by(url, { username: 'guarded' }), 'STORE_UNREACHABLE', /password/],
+      ['the user is unknown', (url) => by(url, { username: 'nobody' }), 'STORE_UNREACHABLE', /user/],
+      [
+        'it is of another engine',
+        (url) => by(url, { href: `mysql${String(url).slice(8)}` }),
+        'USAGE',
+        /postgres:\/\//,
+      ],
+      ['it is no URL', (url) => String(url).replace(`:${url.port}/`, ':99999/'), 'USAGE', /postgres:\/\//],
+    ];
+
+  for (const [what, change, code, hint] of wrong)
+    it(`is told with a hint and without the password: ${what}`, () =>
+      onCopy(async ({ url }) => {
+        const given = change(new URL(url.replace('postgres@', `postgres:${password}@`)));
+        for (const command of [['up'], ['status', '--json']]) {
+          const result = await runCli([...command, '--database-url', given]);
+          expectNoSecret(result);
+          const error = expectRefusal(result, code, code === 'USAGE' ? 2 : 1);
+          expect(error.hint).to.match(hint);
+        }
+      }));
+});

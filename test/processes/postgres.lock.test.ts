@@ -1,0 +1,225 @@
+import { hostname } from 'node:os';
+import { expect } from 'chai';
+import { before, describe, it } from 'mocha';
+import type pg from 'pg';
+import { type CliResult, expectRefusal, runCli } from '../support/cli.js';
+import type { Point } from '../support/failpoints.js';
+import { ended, pausedAt } from '../support/pause.js';
+import { needPgbouncer, startPgbouncer } from '../support/pgbouncer.js';
+import { differences, wholePgStore } from '../support/postgres-ledger.js';
+import {
+  argsOn,
+  column,
+  downOn,
+  type Running,
+  runOn,
+  start,
+  untilAlone,
+  useCopies,
+} from '../support/postgres-runs.js';
+import { needServer, withClient } from '../support/postgres-server.js';
+import { backfillStep } from '../support/stores.js';
+
+// The run lock of a database: an advisory lock of the session, alone for DDL, shared while rows are filled.
+
+/** Where an `up` is when it stands still. */
+const places: readonly (readonly [where: string, point: Point])[] = [
+  ['begins', { at: 'lock', detail: 'taken' }],
+  ['makes indexes', { at: 'statement', detail: 'CREATE INDEX CONCURRENTLY' }],
+];
+const FILLING: Point = { at: 'statement', detail: 'WITH read_rows', nth: 2 };
+const REVERTING: Point = { at: 'statement', detail: 'WITH judged', nth: 2 };
+const AT_ONCE = ['--lock-timeout', '0'];
+
+/** Whether the server has a role for whoever reads all tables: 14 and later. */
+const hasReaders = async (client: pg.ClientBase): Promise<boolean> =>
+  (await column(client, `SELECT 1 FROM pg_roles WHERE rolname = 'pg_read_all_data'`)).length > 0;
+
+describe('the run lock of a database', () => {
+  const onCopy = useCopies({ audits: 60 });
+  before(function () {
+    needServer(this);
+  });
+
+  /** Insists that a command was refused since this process holds the lock. */
+  function expectLocked(result: CliResult, pid: number | undefined): void {
+    const { message, hint } = expectRefusal(result, 'RUN_LOCKED', 4);
+    expect(message).to.match(
+      new RegExp(`: process ${pid} on ${hostname()}, since 20\\d\\d-\\d\\d-\\d\\dT[\\d:.]+Z$`),
+    );
+    expect(hint).to.match(/--lock-timeout \d+$/);
+  }
+
+  const expectDone = ({ code, stdout, stderr }: CliResult): void =>
+    expect(code, stdout + stderr).to.equal(0) as never;
+
+  for (const [where, point] of places) {
+    it(`is one process's alone while it ${where}`, () =>
+      onCopy(async ({ url, client }) => {
+        let waiting: Running | undefined;
+        const result = await pausedAt(argsOn(url, 'up'), point, async (child) => {
+          for (const command of [['up'], ['deploy']])
+            expectLocked(await runCli([...command, '--database-url', url, ...AT_ONCE]), child.pid);
+          waiting = start(argsOn(url, 'up'));
+          await waiting.told(`"event":"lock_waiting","pid":${child.pid},"host":"${hostname()}"`);
+        });
+        expectDone(result);
+        expectDone((await waiting?.result) as CliResult);
+        expect(await column(client, 'SELECT 1 FROM umzug_backfill_verifications')).to.have.length(1);
+      }));
+  }
+
+  it('makes `down` wait for whoever fills, and refuses it when it is not to wait', () =>
+    onCopy(async ({ url, client }) => {
+      const v20 = await wholePgStore(client);
+      let waiting: Running | undefined;
+      const result = await pausedAt(argsOn(url, 'up'), FILLING, async (child) => {
+        const args = argsOn(url, 'down', '--to', '0', '--yes');
+        expectLocked(await runCli([...args, ...AT_ONCE]), child.pid);
+        waiting = start(args);
+        await waiting.told('"event":"lock_waiting"');
+      });
+      expectDone(result);
+      expectDone((await waiting?.result) as CliResult);
+      expect(differences(await wholePgStore(client), v20)).to.deep.equal([]);
+    }));
+
+  it('makes `up` wait for a `down`, and refuses it when it is not to wait', () =>
+    onCopy(async ({ url, client }) => {
+      await runOn(url, 'up');
+      let waiting: Running | undefined;
+      const result = await pausedAt(argsOn(url, 'down', '--to', '0', '--yes'), REVERTING, async (child) => {
+        expectLocked(await runCli(argsOn(url, 'up', ...AT_ONCE)), child.pid);
+        waiting = start(argsOn(url, 'up', '--json'));
+        await waiting.told('"event":"lock_waiting"');
+      });
+      expectDone(result);
+      const second = (await waiting?.result) as CliResult;
+      expectDone(second);
+      expect(second.json().applied, 'it did all of it again').to.have.length(2);
+      expect(await column(client, 'SELECT status FROM umzug_backfill_steps')).to.deep.equal([
+        'applied',
+        'applied',
+      ]);
+    }));
+
+  for (const [where, point] of [...places.slice(0, 1), ['fills', FILLING] as const]) {
+    it(`is free as soon as its holder is killed, while it ${where}`, () =>
+      onCopy(async ({ url, client }) => {
+        await pausedAt(argsOn(url, 'up'), point, async (child) => {
+          const gone = ended(child);
+          child.kill('SIGKILL');
+          await gone;
+          await untilAlone(client);
+          expectDone(await runCli(argsOn(url, 'up', ...AT_ONCE)));
+        });
+      }));
+  }
+
+  it('is told of by `status`, whether it is shared or not', () =>
+    onCopy(async ({ url, client }) => {
+      const status = async (): Promise<CliResult> => runCli(['status', '--database-url', url]);
+      expect((await status()).stdout).not.to.include('under way');
+      for (const [point, state] of [
+        [places[0]?.[1], 'pending'],
+        [FILLING, 'applying'],
+      ] as const) {
+        await pausedAt(argsOn(url, 'up'), point as Point, async (child) => {
+          const { code, stdout, stderr } = await status();
+          expect(code, stderr).to.equal(0);
+          expect(stdout).to.match(
+            new RegExp(`^A run is under way: process ${child.pid} on ${hostname()}, since `, 'm'),
+          );
+          expect(stdout).to.match(new RegExp(`${backfillStep.name} +│ ${state}`));
+          const gone = ended(child);
+          child.kill('SIGKILL');
+          await gone;
+        });
+        await untilAlone(client);
+      }
+      expect((await status()).stdout).to.include('No run is under way: the last one was stopped.');
+    }));
+
+  it('is told of to another role, which may not see all that there is of a session', function () {
+    return onCopy(async ({ url, client }) => {
+      if (!(await hasReaders(client))) this.skip();
+      const role = `other_${Math.random().toString(36).slice(2)}`;
+      await client.query(`CREATE ROLE ${role} LOGIN; GRANT pg_read_all_data TO ${role}`);
+      try {
+        await pausedAt(argsOn(url, 'up'), places[0]?.[1] as Point, async (child) => {
+          const { stdout, stderr } = await runCli([
+            'status',
+            '--database-url',
+            url.replace('postgres@', `${role}@`),
+          ]);
+          expect(stdout, stderr).to.include(`A run is under way: process ${child.pid} on ${hostname()}`);
+          expect(stdout).not.to.include('null');
+        });
+      } finally {
+        await client.query(`DROP ROLE ${role}`);
+      }
+    });
+  });
+
+  it('is not lost to a `down` that gets it before whoever has led the fill', () =>
+    onCopy(async ({ url, client }) => {
+      const v20 = await wholePgStore(client);
+      const point = { at: 'lock', detail: 'left' };
+      const result = await pausedAt(argsOn(url, 'up'), point, () => downOn(url));
+      // It finds that its work is gone, and does not take it for done.
+      expectRefusal(result, 'RUN_CONFLICT', 1);
+      expect(differences(await wholePgStore(client), v20)).to.deep.equal([]);
+      await runOn(url, 'up');
+    }));
+
+  it('is one for each schema', () =>
+    onCopy(async ({ url, client }) => {
+      await client.query(
+        'CREATE SCHEMA other; CREATE TABLE other.task_audits (LIKE public.task_audits INCLUDING ALL); CREATE TABLE other.schema_version (LIKE public.schema_version INCLUDING ALL); INSERT INTO other.schema_version SELECT * FROM public.schema_version',
+      );
+      await pausedAt(argsOn(url, 'up'), places[0]?.[1] as Point, async () => {
+        expectDone(await runCli(argsOn(`${url}?options=-csearch_path%3Dother`, 'up', ...AT_ONCE)));
+      });
+    }));
+});
+
+describe('a pooler before a database', () => {
+  const onCopy = useCopies({ audits: 60 });
+  before(function () {
+    needServer(this);
+    needPgbouncer(this);
+  });
+  const nameOf = (url: string): string => new URL(url).pathname.slice(1);
+
+  for (const poolMode of ['transaction', 'statement'] as const) {
+    it(`is refused in ${poolMode} mode, before anything is written`, () =>
+      onCopy(async ({ url, client }) => {
+        const before = await wholePgStore(client);
+        const pooler = await startPgbouncer({ poolMode });
+        const through = pooler.url(nameOf(url));
+        for (const command of [['up'], ['up', '--workers', '2'], ['down', '--to', '0'], ['status']])
+          expectRefusal(await runCli([...command, '--database-url', through]), 'POOLER_REFUSED', 1);
+        expect(differences(await wholePgStore(client), before)).to.deep.equal([]);
+        // What another client gets of the pool is a session as it was.
+        const settings = await withClient(through, (other) =>
+          column(
+            other,
+            `SELECT name || ' = ' || setting FROM pg_settings WHERE source = 'session' AND name NOT IN ('client_encoding', 'application_name')`,
+          ),
+        );
+        expect(settings, 'settings that are left in a session of the pool').to.deep.equal([]);
+        await pooler.stop();
+      }));
+  }
+
+  it('is used in session mode, also by several workers', () =>
+    onCopy(async ({ url, client }) => {
+      const before = await wholePgStore(client);
+      const pooler = await startPgbouncer({ poolMode: 'session' });
+      const through = pooler.url(nameOf(url));
+      await runOn(through, 'up', '--workers', '2');
+      await downOn(through);
+      expect(differences(await wholePgStore(client), before)).to.deep.equal([]);
+      await pooler.stop();
+    }));
+});

@@ -1,0 +1,165 @@
+import { expect } from 'chai';
+import { before, describe, it } from 'mocha';
+import { type CliResult, expectRefusal, runCli } from '../support/cli.js';
+import { differences, expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
+import {
+  argsOn,
+  type Copy,
+  column,
+  holdBack,
+  isAlive,
+  MANY,
+  runOn,
+  start,
+  until,
+  untilAlone,
+  untilFound,
+  useCopies,
+  V21,
+} from '../support/postgres-runs.js';
+import { needServer } from '../support/postgres-server.js';
+import { actualPgCells } from '../support/postgres-stores.js';
+import type { Cells } from '../support/reference.js';
+
+// A signal between two batches waits for the commit; what is committed is kept, and the next run goes on behind it.
+
+const signals = [
+  ['SIGTERM', 'TERMINATED', 143],
+  ['SIGINT', 'INTERRUPTED', 130],
+] as const;
+
+/** How long it may take from the signal to the end; nothing waits for that long, a busy machine aside. */
+const SOON_MS = 2000;
+
+/** Batches so small that there are many, and none is the last when the signal comes. */
+const SMALL = ['--batch-size', '4'];
+
+describe('a signal to a run on PostgreSQL', () => {
+  const onCopy = useCopies({ ...MANY, ...V21 });
+  let whole: Awaited<ReturnType<typeof lasting>> = {};
+  let cells: Map<string, Cells> = new Map();
+
+  before(async function () {
+    needServer(this);
+    await onCopy(async ({ url, client }) => {
+      cells = await actualPgCells(client);
+      await runOn(url, 'up');
+      whole = await lasting(client);
+    });
+  });
+
+  const countBatches = async ({ client }: Copy): Promise<number> =>
+    (await column(client, 'SELECT 1 FROM umzug_backfill_batches')).length;
+
+  /** Waits for some batches, sends the signal, and insists that all ends soon; returns the result. */
+  async function stop(
+    copy: Copy,
+    running: ReturnType<typeof start>,
+    signal: NodeJS.Signals,
+    pids: readonly number[] = [],
+  ): Promise<CliResult> {
+    await running.told('"event":"batch_committed"');
+    await untilFound(copy.client, 'SELECT 1 FROM umzug_backfill_batches OFFSET 20');
+    const sentAt = performance.now();
+    // A terminal sends SIGINT to all of them, and whoever leads them passes it on.
+    for (const pid of new Set([...(signal === 'SIGINT' ? pids : []), await running.pid()]))
+      process.kill(pid, signal);
+    const result = await running.result;
+    expect(performance.now() - sentAt, 'milliseconds until it has ended').to.be.below(SOON_MS);
+    await until('every worker to have ended', () => !pids.some(isAlive));
+    return result;
+  }
+
+  async function expectResumed(copy: Copy): Promise<void> {
+    await untilAlone(copy.client);
+    await expectPgLedger(copy.url, copy.client, cells);
+    const kept = await countBatches(copy);
+    expect(kept).to.be.within(20, 240);
+    await runOn(copy.url, 'up');
+    expect(differences(await lasting(copy.client), whole)).to.deep.equal([]);
+    await expectPgLedger(copy.url, copy.client, cells);
+  }
+
+  for (const [signal, code, exitCode] of signals) {
+    it(`stops \`up\` between two batches, which are kept: ${signal}`, () =>
+      onCopy(async (copy) => {
+        const running = start(argsOn(copy.url, 'up', ...SMALL));
+        const result = await stop(copy, running, signal);
+        const { message } = expectRefusal(result, code, exitCode);
+        expect(message).to.match(new RegExp(`^Stopped by ${signal} .*; every committed batch is kept$`));
+        if (signal === 'SIGTERM') await expectResumed(copy);
+      }));
+
+    it(`stops all workers of a run, and it resumes: ${signal}`, () =>
+      onCopy(async (copy) => {
+        const release = await holdBack(copy);
+        const running = start(argsOn(copy.url, 'up', '--workers', '3', ...SMALL));
+        const pids = await release(3);
+        const result = await stop(copy, running, signal, pids);
+        expectRefusal(result, code, exitCode);
+        await expectResumed(copy);
+      }));
+  }
+
+  it('stops `down` between two batches, and it resumes', () =>
+    onCopy(async (copy) => {
+      const v21 = await wholePgStore(copy.client);
+      await runOn(copy.url, 'up');
+      const running = start(argsOn(copy.url, 'down'));
+      await until('some batches to be taken back', async () => (await countBatches(copy)) < 100);
+      process.kill(await running.pid(), 'SIGTERM');
+      expectRefusal(await running.result, 'TERMINATED', 143);
+      await untilAlone(copy.client);
+      await expectPgLedger(copy.url, copy.client, cells);
+      expect(await countBatches(copy)).to.be.within(1, 100);
+      await runOn(copy.url, 'down');
+      const now = await wholePgStore(copy.client);
+      const others = ({ umzug_backfill_commands: _, ...rest }: typeof now) => rest;
+      expect(differences(others(now), others(v21))).to.deep.equal([]);
+    }));
+
+  it('stops one of several commands, and the others do the rest', () =>
+    onCopy(async (copy) => {
+      const release = await holdBack(copy);
+      const running = [1, 2, 3].map(() => start(argsOn(copy.url, 'up', ...SMALL)));
+      await release(3);
+      const [first, ...others] = running;
+      if (first) expectRefusal(await stop(copy, first, 'SIGTERM'), 'TERMINATED', 143);
+      for (const { result } of others) {
+        const { code, stdout, stderr } = await result;
+        expect(code, stdout + stderr).to.equal(0);
+      }
+      expect(differences(await lasting(copy.client), whole)).to.deep.equal([]);
+      await expectPgLedger(copy.url, copy.client, cells);
+    }));
+
+  it('ends a run at once in which a batch waits for another program, and takes nothing of it', () =>
+    onCopy(async (copy) => {
+      await holdBack(copy); // never released
+      const running = start(argsOn(copy.url, 'up', '--workers', '2'));
+      await running.told('"event":"store_busy"');
+      const sentAt = performance.now();
+      process.kill(await running.pid(), 'SIGTERM');
+      expectRefusal(await running.result, 'TERMINATED', 143);
+      // A statement waits for a second at most, and then it is seen.
+      expect(performance.now() - sentAt).to.be.below(SOON_MS + 1000);
+      await untilAlone(copy.client);
+      expect(await countBatches(copy)).to.equal(0);
+    }));
+
+  it('ends workers whose leader is killed', () =>
+    onCopy(async (copy) => {
+      const release = await holdBack(copy);
+      const running = start(argsOn(copy.url, 'up', '--workers', '3', ...SMALL));
+      const pids = await release(3);
+      process.kill(await running.pid(), 'SIGKILL');
+      expect((await running.result).signal).to.equal('SIGKILL');
+      await until('every worker to have ended', () => !pids.some(isAlive));
+      await untilAlone(copy.client);
+      const open = await column(copy.client, 'SELECT 1 FROM umzug_backfill_ranges WHERE is_done = 0');
+      expect(open.length, 'ranges that are left to the next `up`').to.be.above(0);
+      await expectPgLedger(copy.url, copy.client, cells);
+      const { stdout } = await runCli(['status', '--database-url', copy.url]);
+      expect(stdout).not.to.include('A run is under way');
+    }));
+});

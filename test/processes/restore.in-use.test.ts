@@ -1,0 +1,57 @@
+import { copyFileSync } from 'node:fs';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { expectRefusal, type Mode, on, runCli, useStores } from '../support/cli.js';
+import { useConnections } from '../support/connection.js';
+import { filesOf, overwrite, stateOf } from '../support/copies.js';
+
+// A damaged store can only be replaced, and never under a program that has it open: what that writes would be lost, or what
+// its -wal or its -journal holds be applied to the new file.
+
+describe('restore, of a damaged store that another process has open', () => {
+  const copy = useStores();
+  const connect = useConnections();
+
+  const uses: readonly (readonly [mode: Mode, title: string, sql: string])[] = [
+    ['wal', 'that has written', "UPDATE tasks SET title = 'new'"],
+    ['wal', 'that has only read', 'SELECT count(*) FROM tasks'],
+    ['wal', 'that reads', 'BEGIN; SELECT count(*) FROM tasks'],
+    ['wal', 'that writes', "BEGIN IMMEDIATE; UPDATE tasks SET title = 'new'"],
+    ['delete', 'that reads', 'BEGIN; SELECT * FROM tasks'],
+    ['delete', 'that writes', "BEGIN IMMEDIATE; UPDATE tasks SET title = 'new'"],
+  ];
+  for (const [mode, title, sql] of uses) {
+    it(`is refused with STORE_IN_USE, and done once that has ended (${mode}, one ${title})`, async () => {
+      const store = copy(mode);
+      copyFileSync(store, `${store}.backup-20260101T000000Z`);
+      const was = stateOf(`${store}.backup-20260101T000000Z`);
+      const other = await connect(store);
+      await other.run(sql);
+      overwrite(store, 0, Buffer.alloc(100, 0xa5));
+      const before = filesOf(store);
+      const refused = await runCli(['restore', '--db-path', store]);
+      const after = filesOf(store);
+      expectRefusal(refused, 'STORE_IN_USE', 1);
+      expect({ ...after, sidecars: [] }).to.deep.equal({ ...before, sidecars: [] });
+      const added = after.sidecars.filter((name) => !before.sidecars.includes(name));
+      for (const name of added) expect(name).to.match(/^store\.db\.before-restore-\w+(?:-wal|-journal)?$/);
+      await other.end();
+      const { isReplaced } = (await on(store).run(['restore', '--json'])).json();
+      expect(isReplaced).to.equal(true);
+      expect(stateOf(store)).to.deep.equal(was);
+    });
+  }
+
+  it('can not be known of an idle one in rollback mode: it is told to restart', async () => {
+    const store = copy('delete');
+    copyFileSync(store, `${store}.backup-20260101T000000Z`);
+    const was = stateOf(store);
+    const idle = await connect(store);
+    await idle.run('SELECT count(*) FROM tasks');
+    overwrite(store, 0, Buffer.alloc(100, 0xa5));
+    const { stdout } = await on(store).run(['restore']);
+    expect(stdout).to.match(/replaced: restart every program that may have had the store open/);
+    await idle.end();
+    expect(stateOf(store)).to.deep.equal(was);
+  });
+});
