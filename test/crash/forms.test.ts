@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { after, before, describe, it } from 'mocha';
+import { before, describe, it } from 'mocha';
 import { bin, on, runCommand, snapshotFiles, startScript, useFolder, WRITER } from '../support/cli.js';
 import { killedAt } from '../support/failpoints.js';
 import {
@@ -111,29 +111,14 @@ const cases: readonly Case[] = [
 ];
 
 describe('stores of every form', () => {
-  const outcomes = new Map<number, Promise<void>>();
-  after(() => Promise.allSettled(outcomes.values())); // before the folder is removed
   const folder = useFolder();
   const noStrace = straceTrouble();
   before(() => {
     if (noStrace) console.log(`    skipped: kills within a copy, as ${noStrace}`);
   });
 
-  function start(i: number): Promise<void> {
-    const form = cases[i];
-    const outcome =
-      outcomes.get(i) ?? (form ? live(folder.file(`form-${i}`), form, noStrace) : Promise.resolve());
-    outcomes.set(i, outcome);
-    outcome.catch(() => undefined); // its own test tells
-    return outcome;
-  }
-
-  cases.forEach(({ title, journalMode }, i) => {
-    it(`works on ${title} (${journalMode})`, async () => {
-      const outcome = start(i);
-      start(i + 1); // two at a time
-      await outcome;
-    });
+  cases.forEach((form, i) => {
+    it(`works on ${form.title} (${form.journalMode})`, () => live(folder.file(`form-${i}`), form, noStrace));
   });
 });
 

@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'mocha';
 import { useFolder } from '../support/cli.js';
 import {
   copyOf,
-  inPairs,
+  each,
   isLong,
   killAfter,
   killAt,
@@ -91,7 +91,7 @@ describe('a command killed at a failpoint', function () {
       figures.points.set(command, Math.max(...own.map(({ points }) => points.length)));
       const kills = own.flatMap((scene) => chosenPoints(scene).map((nth) => ({ scene, nth })));
       expect(kills).not.to.deep.equal([]);
-      await inPairs(kills, async ({ scene, nth }) => {
+      await each(kills, async ({ scene, nth }) => {
         const wreck = await killAt(scene, nth);
         figures.kills += 1;
         await mendAndCount(wreck);
@@ -100,7 +100,7 @@ describe('a command killed at a failpoint', function () {
 
     it(`is not worn out by being killed again and again: ${command}`, async () => {
       const own = scenes.filter((scene) => scene.command === command && scene.variant === '');
-      await inPairs(own, async (scene) => {
+      await each(own, async (scene) => {
         figures.again += await killUntilDone(scene, isLong ? 1 : Math.ceil(scene.points.length / 8));
       });
     });
@@ -148,7 +148,7 @@ describe('a command killed at random instants', function () {
     it(`is mended by running it again: ${command}`, async () => {
       const own = scenes.filter((scene) => scene.command === command && scene.variant === '');
       const durations = new Map<Scene, number>();
-      await inPairs(own, async (scene) => void durations.set(scene, await windowOf(scene)));
+      await each(own, async (scene) => void durations.set(scene, await windowOf(scene)));
       const instants = Array.from({ length: instantsEach }, (_, i) => {
         const scene = own[i % own.length] as Scene;
         return { scene, delayMs: Math.round(random() * (durations.get(scene) ?? 0)) };
@@ -156,12 +156,12 @@ describe('a command killed at random instants', function () {
       // All kills of a handful first: looking at a store keeps this process too busy to kill on time.
       for (let i = 0; i < instants.length; i += 10) {
         const wrecks: Wreck[] = [];
-        await inPairs(instants.slice(i, i + 10), async ({ scene, delayMs }) => {
+        await each(instants.slice(i, i + 10), async ({ scene, delayMs }) => {
           wrecks.push(await killAfter(scene, delayMs));
         });
         figures.instants += wrecks.length;
         figures.underWay += wrecks.filter(({ wasUnderWay }) => wasUnderWay).length;
-        await inPairs(wrecks, mendAndCount);
+        await each(wrecks, mendAndCount);
       }
     });
   }

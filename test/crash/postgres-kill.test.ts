@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { runCli, useFolder } from '../support/cli.js';
-import { inPairs, isLong } from '../support/crash.js';
+import { each, isLong } from '../support/crash.js';
 import { killedAt, pointsOf } from '../support/failpoints.js';
 import { differences, expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
 import { argsOn, type Copy, runOn, untilAlone, useCopies } from '../support/postgres-runs.js';
@@ -153,7 +153,7 @@ describe('a command on PostgreSQL that is killed at a failpoint', function () {
   }
 
   it('is mended by running it again: up', async () => {
-    await inPairs(chosen(points.up), (nth) =>
+    await each(chosen(points.up), (nth) =>
       labelled('up', nth, () =>
         onCopy(async (copy) => {
           await kill(copy, up(copy.url), nth);
@@ -170,7 +170,7 @@ describe('a command on PostgreSQL that is killed at a failpoint', function () {
     const first = points.up.findIndex(({ detail }) => detail.startsWith('INSERT INTO umzug_backfill_steps'));
     const begun = points.up.findIndex(({ at }, i) => i > first && at === 'commit') + 1;
     const some = chosen(points.up).filter((nth, i) => nth >= begun && (isLong || i % 3 === 1));
-    await inPairs(some, (nth) =>
+    await each(some, (nth) =>
       labelled('up', nth, () =>
         onCopy(async (copy) => {
           await kill(copy, up(copy.url), nth);
@@ -182,7 +182,7 @@ describe('a command on PostgreSQL that is killed at a failpoint', function () {
   });
 
   it('is mended by running it again, or by `up`: down', async () => {
-    await inPairs(chosen(points.down), (nth) =>
+    await each(chosen(points.down), (nth) =>
       labelled('down', nth, () =>
         onFilled(async (copy) => {
           await kill(copy, down(copy.url), nth);

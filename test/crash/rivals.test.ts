@@ -5,16 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { useAuditWriters } from '../support/audit-writer.js';
-import {
-  type CliResult,
-  type Mode,
-  modes,
-  on,
-  runCli,
-  spawnCli,
-  useFolder,
-  useStores,
-} from '../support/cli.js';
+import { type CliResult, type Mode, modes, on, spawnCli, useFolder, useStores } from '../support/cli.js';
 import { expectIntact, expectLedger } from '../support/expect-ledger.js';
 import { ended, pausedAt } from '../support/pause.js';
 import { actualCells, expectedCells } from '../support/reference.js';
@@ -29,7 +20,7 @@ const rounds = process.env.UMZUG_BACKFILL_CRASH === 'long' ? 10 : 3;
 const upOn = (store: string): readonly string[] => ['up', '--json', '--batch-size', '10', '--db-path', store];
 
 const startAll = (store: string, count = rivals): Promise<CliResult>[] =>
-  Array.from({ length: count }, () => runCli(upOn(store)));
+  Array.from({ length: count }, () => spawnCli(upOn(store)));
 
 /** Insists that each process ended well, and returns what each says that it did. */
 const doneBy = (

@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { spawnCli, useFolder } from '../support/cli.js';
-import { copyOf, inPairs, isLong, leftoverIn, mend, randomNumbers, type Wreck } from '../support/crash.js';
+import { copyOf, each, isLong, leftoverIn, mend, randomNumbers, type Wreck } from '../support/crash.js';
 import { makeScenes, type Scene, storeIn } from '../support/crash-scenes.js';
 import { straceTrouble } from '../support/forms.js';
 
@@ -61,7 +61,7 @@ describe('a command killed as it writes', function () {
         figures.writes += writes;
         for (let i = 0; i < killsEach; i += 1) kills.push({ scene, nth: 1 + Math.floor(random() * writes) });
       }
-      await inPairs(kills, async ({ scene, nth }) => {
+      await each(kills, async ({ scene, nth }) => {
         const wreck = await killInWrite(scene, nth);
         figures.kills += 1;
         if (wreck.leftover === 'a hot journal') figures.hot += 1;

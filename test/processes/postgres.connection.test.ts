@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { type CliResult, type ErrorJson, expectRefusal, runCli } from '../support/cli.js';
+import { type CliResult, type ErrorJson, expectRefusal, spawnCli } from '../support/cli.js';
 import { differences, expectPgLedger, lasting } from '../support/postgres-ledger.js';
 import {
   argsOn,
@@ -150,7 +150,7 @@ describe('a server that goes away in the middle of a run', () => {
         expect(result.code, result.stderr).to.equal(1);
         expect(result.stderr).to.match(/^STORE_UNREACHABLE: .*\n {2}→ .*$/m);
         expect(result.stderr).not.to.match(/\n\s+at /);
-        expectLost(await runCli(argsOn(withPassword(copy.url), 'up')));
+        expectLost(await spawnCli(argsOn(withPassword(copy.url), 'up')));
       } finally {
         controlServer(await own(), 'start');
       }
@@ -224,7 +224,7 @@ describe('a server that lets nobody in', () => {
       onCopy(async ({ url }) => {
         const given = change(new URL(url.replace('postgres@', `postgres:${password}@`)));
         for (const command of [['up'], ['status', '--json']]) {
-          const result = await runCli([...command, '--database-url', given]);
+          const result = await spawnCli([...command, '--database-url', given]);
           expectNoSecret(result);
           const error = expectRefusal(result, code, code === 'USAGE' ? 2 : 1);
           expect(error.hint).to.match(hint);

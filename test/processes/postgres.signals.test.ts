@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { type CliResult, expectRefusal, runCli } from '../support/cli.js';
+import { type CliResult, expectRefusal, spawnCli } from '../support/cli.js';
 import { differences, expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
 import {
   argsOn,
@@ -159,7 +159,7 @@ describe('a signal to a run on PostgreSQL', () => {
       const open = await column(copy.client, 'SELECT 1 FROM umzug_backfill_ranges WHERE is_done = 0');
       expect(open.length, 'ranges that are left to the next `up`').to.be.above(0);
       await expectPgLedger(copy.url, copy.client, cells);
-      const { stdout } = await runCli(['status', '--database-url', copy.url]);
+      const { stdout } = await spawnCli(['status', '--database-url', copy.url]);
       expect(stdout).not.to.include('A run is under way');
     }));
 });

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { shownAddress } from '../../src/store/postgres/address.js';
-import { type CliResult, runCli, useFolder } from '../support/cli.js';
+import { type CliResult, runCli, spawnCli, useFolder } from '../support/cli.js';
 import { needServer, type TestDatabase, withDatabase } from '../support/postgres-server.js';
 import { dumpPgStore, insertPgAudits, loadFromSqlite } from '../support/postgres-stores.js';
 import { withGeneratedStore } from '../support/stores.js';
@@ -185,8 +185,8 @@ describe('a store that is named twice, or not as it should be', () => {
 
   it('is a database where a path is a URL, and no part of a path is its password', async () => {
     for (const call of [
-      runCli(['status', '--json'], { env: { AGENTOS_DB_PATH: url } }),
-      runCli(['status', '--json', '--db-path', url]),
+      spawnCli(['status', '--json'], { env: { AGENTOS_DB_PATH: url } }),
+      spawnCli(['status', '--json', '--db-path', url]),
     ]) {
       const result = await call;
       expect(result.json().error.code).to.equal('STORE_UNREACHABLE');

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { type CliResult, runCli } from '../support/cli.js';
+import { type CliResult, spawnCli } from '../support/cli.js';
 import { randomNumbers } from '../support/crash.js';
 import { expectPgLedger } from '../support/postgres-ledger.js';
 import {
@@ -128,7 +128,7 @@ describe('rows that another program writes while they are filled', () => {
           if (rowCount === 1) anew.set(key, time);
         }),
       ];
-      const result = await runCli(argsOn(url, 'up', '--workers', '2', '--json'));
+      const result = await spawnCli(argsOn(url, 'up', '--workers', '2', '--json'));
       isOver = true;
       await Promise.all(writers);
       expect(own.size).to.be.above(20);

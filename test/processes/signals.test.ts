@@ -2,7 +2,7 @@ import { copyFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
-import { expectRefusal, on, runCli, type SpawnOptions, useFolder } from '../support/cli.js';
+import { expectRefusal, on, type SpawnOptions, spawnCli, useFolder } from '../support/cli.js';
 import { dumpTable } from '../support/stores.js';
 
 describe('a signal between two batches', () => {
@@ -36,7 +36,7 @@ describe('a signal between two batches', () => {
       copyFileSync(folder.file('v20.db'), store());
       const { run, look } = on(store());
       const args = ['up', '--db-path', store(), ...talkative];
-      const stopped = await runCli(args, interruptedBy(signal, 'batch_committed'));
+      const stopped = await spawnCli(args, interruptedBy(signal, 'batch_committed'));
       expect(stopped.signal).to.equal(null);
       const { message, hint } = expectRefusal(stopped, code, exitCode);
       expect(hint).to.match(/same command again.*resumes/);
@@ -50,7 +50,7 @@ describe('a signal between two batches', () => {
         .and.to.include(` at key ${cursor} of ${watermark};`);
       await look(['status', '--check'], 3);
 
-      const again = await runCli([...args, '--json'], interruptedBy(signal, 'batch_committed'));
+      const again = await spawnCli([...args, '--json'], interruptedBy(signal, 'batch_committed'));
       expectRefusal(again, code, exitCode);
       expect(again.json()).to.include({ command: 'up' });
       expect((await run(['up', '--json'])).json().verifications[0].verdict).not.to.equal('fail');
@@ -63,7 +63,7 @@ describe('a signal between two batches', () => {
     copyFileSync(folder.file('v20.db'), store());
     const { run } = on(store());
     await run(['up', '--batch-size', '50']);
-    const stopped = await runCli(
+    const stopped = await spawnCli(
       ['down', '--db-path', store(), '--log-level', 'debug'],
       interruptedBy('SIGTERM', 'batch_reverted'),
     );

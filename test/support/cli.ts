@@ -125,6 +125,9 @@ export function runCli(
   args: readonly string[],
   { env = {}, cwd = root, ...more }: CliOptions & ContextOptions = {},
 ): Promise<CliResult> {
+  const own = ['NODE_OPTIONS', 'NODE_V8_COVERAGE', 'UMZUG_BACKFILL_FAILPOINT'].find((name) => name in env);
+  if (own || 'onStderr' in more || 'prefix' in more)
+    throw new Error(`${own ?? 'onStderr and prefix'} needs a process of its own: use spawnCli()`);
   if (isRunning) throw new Error('Two commands at a time need processes: use spawnCli()');
   isRunning = true;
   const before = { cwd: process.cwd(), home: process.env.HOME };

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { runCli } from './cli.js';
+import { runCli, spawnCli } from './cli.js';
 import { type Scene, storeIn } from './crash-scenes.js';
 import { expectIntact, expectLedger } from './expect-ledger.js';
 import { killedAt, listening } from './failpoints.js';
@@ -64,7 +64,7 @@ export async function windowOf(scene: Scene): Promise<number> {
 async function timed(scene: Scene, folder: string, delayMs?: number) {
   let begunAt = 0;
   const says = { nth: 1, run: ['sh', '-c', 'echo begun >&2'] };
-  const result = await runCli(
+  const result = await spawnCli(
     scene.argsIn(folder),
     listening(says, {
       onStderr: (text, child) => {
@@ -96,7 +96,7 @@ export async function killUntilDone(scene: Scene, step: number): Promise<number>
   const folder = copyOf(scene.folder);
   for (let kills = 0; ; kills += 1) {
     const nth = 1 + kills * step;
-    const { signal, code, stdout, stderr } = await runCli(scene.argsIn(folder), listening({ nth }));
+    const { signal, code, stdout, stderr } = await spawnCli(scene.argsIn(folder), listening({ nth }));
     const wreck: Wreck = { scene, folder, moment: `kill ${kills}`, wasUnderWay: true, leftover: 'nothing' };
     await labelled(wreck, async () => {
       if (signal === 'SIGKILL') return void (await expectSound(wreck));
@@ -174,7 +174,6 @@ async function expectMended({ scene, folder }: Wreck): Promise<void> {
   if (!isFilled) return;
   await connected(path, (at) => expectLedger(at, scene.original, command === 'backfill' ? 2 : 1));
   expect((await verify(path)).verdict).not.to.equal('fail');
-  if (!isLong) return; // a process for each case takes its time
   const verified = await runCli(['verify', '--db-path', path]);
   expect(verified.code, verified.stdout + verified.stderr).to.equal(0);
 }
@@ -225,17 +224,10 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** Acts on each item, on two at a time, to the end whatever fails; then fails with what failed first. */
-export async function inPairs<Item>(
-  items: readonly Item[],
-  act: (item: Item) => Promise<void>,
-): Promise<void> {
-  const queue = items.values();
+/** Acts on each item, to the end whatever fails; then fails with what failed first. */
+export async function each<Item>(items: readonly Item[], act: (item: Item) => Promise<void>): Promise<void> {
   const failures: unknown[] = [];
-  const lane = async (): Promise<void> => {
-    for (const item of queue) await act(item).catch((error) => failures.push(error));
-  };
-  await Promise.all([lane(), lane()]);
+  for (const item of items) await act(item).catch((error) => failures.push(error));
   if (failures.length > 1) console.log(`    ${failures.length} of ${items.length} failed; the first:`);
   if (failures.length > 0) throw failures[0];
 }
