@@ -7,6 +7,7 @@ import { openLedger } from '../../src/ledger/open.js';
 import { shownAddress } from '../../src/store/postgres/address.js';
 import { openPostgresStore } from '../../src/store/postgres/site.js';
 import { type EmptiedDatabase, withEmptiedDatabase } from './emptied-database.js';
+import { readPgLedger } from './ledger.js';
 import { COLUMNS, derivedCells, oracle } from './oracle-words.js';
 import { jsonbHasRead, numbersAreNumeric, timesAreIso } from './postgres-exceptions.js';
 import { whyNoServer } from './postgres-server.js';
@@ -75,6 +76,7 @@ function postgresStore({ server, client, url }: EmptiedDatabase, folder: string,
     },
     cells: async () => new Map((await rowsOf(client)).map(([key, , , , ...cells]) => [key, cells])),
     dump: () => dumpPgStore(client),
+    ledger: () => readPgLedger(client),
     traces: () => versionsOf(client),
     async expected() {
       const twin = await makeTwin();

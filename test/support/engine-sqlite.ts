@@ -3,6 +3,7 @@ import { openLedger } from '../../src/ledger/open.js';
 import { locateStore } from '../../src/store/path.js';
 import { SqliteStore } from '../../src/store/sqlite/store.js';
 import { snapshotFiles } from './cli.js';
+import { readLedger } from './ledger.js';
 import { derivedCells, oracle } from './oracle-words.js';
 import { actualCells } from './reference.js';
 import { asAgentOs, dumpStore, insertAudits, withFolder } from './stores.js';
@@ -41,6 +42,7 @@ export const sqliteStore = (path: string): TestStore => ({
   insert: async (...audits) => asAgentOs(path, (db) => insertAudits(db, audits)),
   cells: async () => actualCells(path),
   dump: async () => dumpStore(path),
+  ledger: async () => readLedger(path),
   async traces() {
     const { main, wal, journal } = snapshotFiles(path);
     return { main, wal: wal === 'none' ? EMPTY : wal, journal };

@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { StoreOptions } from '../../demo/store-generator.js';
-import type { RunEvent } from '../../src/backfill/run-options.js';
-import type { Project } from '../../src/config.js';
-import type { DownTarget } from '../../src/migrator/down.js';
-import type { MigratorEvent, MigratorOptions, RunOutcome } from '../../src/migrator/session.js';
-import type { CheckResult } from '../../src/verification/check.js';
-import type { Verification } from '../../src/verification/verify.js';
+import type { MigratorEvent, Verification } from '../../src/index.js';
 import config from '../../umzug-backfill.config.js';
+import {
+  commandsOf,
+  type Outcome,
+  type Project,
+  type Extra as ProjectExtra,
+  projectOf,
+  type Target,
+} from './project.js';
 import {
   type Audit,
   asAgentOs,
@@ -17,52 +20,44 @@ import {
   withGeneratedStore,
 } from './stores.js';
 
-// The migrator's commands on the repository's own project, as the command line calls them. Each opens the store and closes
-// it again, so that between two of them no connection stands, and reading the files drops nobody's locks.
+// The commands on the repository's own project. Each opens the store and closes it again, so that between two of them no
+// connection stands, and reading the files drops nobody's locks.
 
-// Test files are loaded by `require`, unless a file of theirs awaits at its top level. The migrator imports umzug when it needs
-// it, and would get a second copy of every module then, whose errors are not `instanceof` ours.
-const backfillCommand = await import('../../src/migrator/backfill.js');
-const downCommand = await import('../../src/migrator/down.js');
-const { status } = await import('../../src/migrator/status.js');
-const upCommand = await import('../../src/migrator/up.js');
-const verifyCommand = await import('../../src/migrator/verify.js');
+/** One check of a verification. */
+export type CheckResult = Verification['checks'][number];
 
-/** The project as `loadProject` would find it, from source instead of its compiled form. */
-export const project: Project = { config, steps: [schemaStep, backfillStep] };
+/** The project as its config file has it. */
+export const project: Project = { ...projectOf([schemaStep, backfillStep]), config };
 
 /** Name of its backfill. */
 export const name = backfillStep.name;
 
-/** What a test may set of a command's options. */
-export type Extra = Partial<Omit<MigratorOptions, 'path'>>;
+/** What a test may set of a command's options, and of the project. */
+export type Extra = ProjectExtra & { readonly project?: Project };
 
-/** Small batches, so that small stores have several. */
-export const optionsFor = (path: string, extra: Extra = {}): MigratorOptions => ({
-  project,
-  path,
-  batchRows: 10,
-  ...extra,
-});
+/** Options of a command. */
+export const optionsFor = (path: string, extra: Extra = {}) => ({ project, path, batchRows: 10, ...extra });
 
-export const up = (path: string, extra?: Extra) => upCommand.up(optionsFor(path, extra));
+/** The commands on one store. */
+const at = (path: string, { project: own = project, ...extra }: Extra = {}) =>
+  commandsOf(own, { path, postgres: extra.postgres }, extra);
 
-export const down = (path: string, target: DownTarget = {}, extra?: Extra) =>
-  downCommand.down(optionsFor(path, extra), target);
+export const up = (path: string, extra?: Extra, target?: Target) => at(path, extra).up(target);
 
-export const catchUp = (path: string, extra?: Extra) => backfillCommand.backfill(optionsFor(path, extra), {});
+export const down = (path: string, target: Target = {}, extra?: Extra) => at(path, extra).down(target);
 
-export const rescan = (path: string, extra?: Extra) =>
-  backfillCommand.backfill(optionsFor(path, extra), { name, isRescan: true });
+export const catchUp = (path: string, extra?: Extra) => at(path, extra).backfill();
+
+export const rescan = (path: string, extra?: Extra) => at(path, extra).rescan(name);
 
 /** The one backfill's verification, which records nothing. */
 export async function verify(path: string, minCoverage?: number, extra?: Extra): Promise<Verification> {
-  return only(await verifyCommand.verify(optionsFor(path, extra), { minCoverage }));
+  return only(await at(path, extra).verify(minCoverage));
 }
 
 /** What `status` says of the backfill. */
 export async function backfillStatus(path: string, extra?: Extra) {
-  const { steps, isPending } = await status(optionsFor(path, extra));
+  const { steps, isPending } = await at(path, extra).status();
   const found = steps.find((step) => step.name === name)?.backfill;
   if (!found) throw new Error('Expected the backfill to have been begun');
   return { ...found, isPending };
@@ -76,7 +71,7 @@ export function only<Item>(items: readonly Item[]): Item {
 }
 
 /** One check of a verification. */
-export function checkOf(verification: Verification, id: CheckResult['id']): CheckResult {
+export function checkOf(verification: Verification, id: string): CheckResult {
   return only(verification.checks.filter((check) => check.id === id));
 }
 
@@ -85,7 +80,7 @@ export const troubles = ({ checks }: Verification): Record<string, string> =>
   Object.fromEntries(checks.flatMap(({ id, verdict }) => (verdict === 'pass' ? [] : [[id, verdict]])));
 
 /** Options under which a command calls `act` right after its k-th event of a kind. */
-export function after(k: number, event: RunEvent['event'], act: (event: MigratorEvent) => void): Extra {
+export function after(k: number, event: MigratorEvent['event'], act: (event: MigratorEvent) => void): Extra {
   let count = 0;
   return {
     onEvent: (happened) => {
@@ -150,7 +145,7 @@ export const withAppliedStore: typeof withPlainStore = (act, audits, options) =>
   );
 
 /** Code of the error that ended a command early. */
-export const codeOf = ({ error }: RunOutcome): string | undefined => error?.code;
+export const codeOf = ({ error }: Pick<Outcome, 'error'>): string | undefined => error?.code;
 
 /** Insists that `up` has nothing to do, and writes nothing. */
 export async function expectIdle(path: string): Promise<void> {

@@ -1,18 +1,18 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
-import type { Backfill, BackfillDefinition } from '../../src/backfill/define.js';
-import { defineConfig, type Project } from '../../src/config.js';
-import { Ledger } from '../../src/ledger/ledger.js';
-import { locateStore } from '../../src/store/path.js';
-import { SqliteStore } from '../../src/store/sqlite/store.js';
+import type { BackfillDefinition, BackfillOutcome, Verification } from '../../src/index.js';
+import { type Ledger, readLedger } from './ledger.js';
+import {
+  commandsOf,
+  type DownOutcome,
+  type Extra,
+  named,
+  type PlanJson,
+  projectOf,
+  type UpOutcome,
+} from './project.js';
 import { asAgentOs, withFolder } from './stores.js';
-
-const downCommand = await import('../../src/migrator/down.js');
-const backfillCommand = await import('../../src/migrator/backfill.js');
-const planCommand = await import('../../src/migrator/plan.js');
-const upCommand = await import('../../src/migrator/up.js');
-const verifyCommand = await import('../../src/migrator/verify.js');
 
 // A project that is not AgentOS: one table of its own, one backfill.
 
@@ -23,12 +23,12 @@ export const NAME = '001-own';
 export interface OwnTable {
   readonly path: string;
   /** The backfill, with the name of its step. */
-  readonly step: Backfill & { readonly path: string };
-  readonly up: (extra?: object) => ReturnType<typeof upCommand.up>;
-  readonly down: (extra?: object) => ReturnType<typeof downCommand.down>;
-  readonly verify: () => ReturnType<typeof verifyCommand.verify>;
-  readonly rescan: () => ReturnType<typeof backfillCommand.backfill>;
-  readonly plan: () => ReturnType<typeof planCommand.planUp>;
+  readonly step: BackfillDefinition & { readonly name: string; readonly path: string };
+  readonly up: (extra?: Extra) => Promise<UpOutcome>;
+  readonly down: (extra?: Extra) => Promise<DownOutcome>;
+  readonly verify: () => Promise<readonly Verification[]>;
+  readonly rescan: () => Promise<BackfillOutcome>;
+  readonly plan: () => Promise<PlanJson>;
   /** Runs SQL, as the application would. */
   readonly exec: (sql: string) => void;
   /** The rows of a query, as arrays. */
@@ -49,28 +49,19 @@ export const withOwnTable = (
     db.exec(ddl);
     if (db.pragma('encoding', { simple: true }) === 'UTF-8') db.pragma('journal_mode = WAL');
     db.close();
-    const step = { ...definition, name: NAME, path: `${NAME}.ts` };
-    const config = defineConfig({ database: { path }, steps: ['.'] });
-    const project: Project = { config, steps: [step] };
-    const options = { project, path, batchRows: 10, backup: false } as const;
+    const step = named(NAME, definition);
+    const commands = commandsOf(projectOf([step]), { path }, { backup: false });
     await act({
       path,
       step,
-      up: (extra) => upCommand.up({ ...options, ...extra }),
-      down: (extra) => downCommand.down({ ...options, ...extra }),
-      verify: () => verifyCommand.verify(options, {}),
-      rescan: () => backfillCommand.backfill(options, { name: NAME, isRescan: true }),
-      plan: () => planCommand.planUp(options),
+      up: (extra) => commands.up({}, extra),
+      down: (extra) => commands.down({}, extra),
+      verify: () => commands.verify(),
+      rescan: () => commands.rescan(NAME),
+      plan: () => commands.plan(['up']),
       exec: (sql) => asAgentOs(path, (opened) => void opened.exec(sql)),
       rows: (sql) => asAgentOs(path, (opened) => opened.prepare(sql).raw().all() as unknown[][]),
-      ledger: (look) => {
-        const store = new SqliteStore(locateStore(path), { access: 'look' });
-        try {
-          return look(new Ledger(store));
-        } finally {
-          store.close();
-        }
-      },
+      ledger: (look) => look(readLedger(path)),
     });
   });
 

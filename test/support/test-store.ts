@@ -1,9 +1,10 @@
 import type Database from 'better-sqlite3';
 import { generateStore, type StoreOptions } from '../../demo/store-generator.js';
 import type { Ledger } from '../../src/ledger/ledger.js';
-import type { MigratorOptions } from '../../src/migrator/session.js';
 import type { Store } from '../../src/store/port.js';
+import type { Ledger as LedgerView } from './ledger.js';
 import type { PgForm } from './postgres-stores.js';
+import type { Address } from './project.js';
 import type { Cells } from './reference.js';
 import { type Audit, asAgentOs, insertAudits } from './stores.js';
 
@@ -32,7 +33,7 @@ export interface Expected {
 /** A store of AgentOS. */
 export interface TestStore {
   /** What leads a command to it. */
-  readonly address: Pick<MigratorOptions, 'path' | 'postgres'>;
+  readonly address: Address;
   /** Opens it for writing as a new process would, and closes it whatever happens. */
   opened<Result>(act: (opened: Opened) => Promise<Result> | Result): Promise<Result>;
   /** Runs SQL that both engines take, as AgentOS would. */
@@ -46,6 +47,8 @@ export interface TestStore {
   /** What both columns of every row hold; NULL where there is no column. */
   cells(): Promise<Map<string, Cells>>;
   dump(): Promise<Dump>;
+  /** What the ledger says. */
+  ledger(): Promise<LedgerView>;
   /** What is another after any write to the store, be it of what stood there. */
   traces(): Promise<unknown>;
   /** What a fill of the store as it is must lead to. */

@@ -1,0 +1,223 @@
+import type pg from 'pg';
+import { compareKeys, type Key, type KeyRun, unpackKeys, unpackTexts } from './pure.js';
+import { asAgentOs } from './stores.js';
+
+// The ledger as its tables show it to anybody with a connection: the one place in which tests know its format.
+
+type Value = string | number | bigint | Buffer | null;
+type Row = Readonly<Record<string, Value>>;
+
+/** Rows of the ledger's tables, with keys as bigint or text and counts as numbers. */
+export interface Ledger {
+  exists(): boolean;
+  steps(): readonly StepRow[];
+  step(name: string): StepRow | undefined;
+  objects(step: string): readonly ObjectRow[];
+  runs(backfill: string): readonly RunRow[];
+  batches(backfill: string): readonly BatchRow[];
+  /** The cells of one batch that share their columns. */
+  cells(backfill: string, batch: number): readonly CellsRow[];
+  skips(backfill: string): readonly SkipRow[];
+  /** How many skips there are of each reason. */
+  skipCounts(backfill: string): Readonly<Record<string, number>>;
+  verdicts(backfill: string): readonly string[];
+  commands(): readonly CommandRow[];
+}
+
+export interface StepRow {
+  readonly name: string;
+  readonly kind: string;
+  readonly status: string;
+  readonly fingerprint: string;
+  readonly packageVersion: string;
+  readonly appliedAt: string | null;
+}
+
+export interface RunRow {
+  readonly run: number;
+  readonly kind: string;
+  readonly status: string;
+  readonly startKey: Key | null;
+  readonly watermark: Key | null;
+  readonly cursor: Key | null;
+  readonly foundCells: number;
+  readonly batches: number;
+  readonly rowsScanned: number;
+  readonly cellsFilled: number;
+  readonly cellsSkipped: number;
+}
+
+export interface BatchRow {
+  readonly number: number;
+  readonly run: number;
+  readonly firstKey: Key;
+  readonly lastKey: Key;
+  readonly rowsScanned: number;
+  readonly cellsFilled: number;
+  readonly cellsSkipped: number;
+  readonly skips: number;
+}
+
+export interface CellsRow {
+  readonly columns: readonly string[];
+  readonly runs: readonly KeyRun[];
+}
+
+export interface ObjectRow {
+  readonly kind: string;
+  readonly name: string;
+}
+
+export interface SkipRow {
+  readonly key: Key;
+  /** A column, or `*` for the whole row. */
+  readonly target: string;
+  readonly reason: string;
+}
+
+interface VerdictRow {
+  readonly number: number;
+  readonly verdict: string;
+}
+
+export interface CommandRow {
+  readonly number: number;
+  readonly command: string;
+  readonly backup: string | null;
+}
+
+const TABLES = [
+  'steps',
+  'objects',
+  'runs',
+  'batches',
+  'cells',
+  'skips',
+  'verifications',
+  'commands',
+] as const;
+type Tables = Record<(typeof TABLES)[number], readonly Row[]>;
+
+/** Names of the ledger's tables. */
+export const LEDGER_TABLES: readonly string[] = TABLES.map((name) => `umzug_backfill_${name}`);
+
+const KEYS = ['start_key', 'watermark', 'cursor', 'first_key', 'last_key', 'end_key', 'key'];
+const NUMBERS = [
+  ...['run', 'number', 'batch', 'range_number', 'found_cells', 'batches', 'rows_scanned', 'cells_filled'],
+  ...['cells_skipped', 'skips', 'objects', 'reverted_cells', 'kept_cells', 'duration_ms', 'is_done'],
+];
+
+/** Reads the ledger of a SQLite store. */
+export const readLedger = (path: string): Ledger =>
+  asAgentOs(path, (db) => {
+    const exists = (table: string) =>
+      db.prepare(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?`).get(table) !== undefined;
+    const rowsOf = (table: string): Row[] =>
+      exists(table) ? (db.prepare(`SELECT * FROM ${table}`).safeIntegers().all() as Row[]) : [];
+    const entries = TABLES.map((name) => [name, rowsOf(`umzug_backfill_${name}`)]);
+    return view(Object.fromEntries(entries) as Tables, exists('umzug_backfill_steps'));
+  });
+
+/** Reads the ledger of a database of PostgreSQL, where the cursor and the counts of a run stand in its ranges. */
+export async function readPgLedger(client: pg.ClientBase): Promise<Ledger> {
+  const rowsOf = async (table: string): Promise<Row[]> => {
+    const there = await client.query('SELECT to_regclass($1) AS found', [table]);
+    return there.rows[0].found === null
+      ? []
+      : (await client.query(`SELECT * FROM ${table}`)).rows.map(fromPg);
+  };
+  const tables = Object.fromEntries(TABLES.map((name) => [name, [] as readonly Row[]])) as Tables;
+  for (const name of TABLES) tables[name] = await rowsOf(`umzug_backfill_${name}`);
+  const ranges = await rowsOf('umzug_backfill_ranges');
+  tables.runs = tables.runs.map((run) => {
+    const own = ranges.filter((range) => range.backfill === run.backfill && range.run === run.run);
+    own.sort((a, b) => Number(a.number) - Number(b.number));
+    const sum = (name: string): number => own.reduce((total, range) => total + Number(range[name]), 0);
+    const counts = ['batches', 'rows_scanned', 'cells_filled', 'cells_skipped'].map((name) => [
+      name,
+      sum(name),
+    ]);
+    const at = own.find(({ is_done: isDone }) => isDone === 0) ?? own.at(-1);
+    return { ...run, ...Object.fromEntries(counts), cursor: at ? (at.cursor ?? null) : (run.cursor ?? null) };
+  });
+  return view(tables, tables.steps.length > 0);
+}
+
+/** A row as SQLite would have it: of a key, an apostrophe says that it is a text. */
+function fromPg(row: Readonly<Record<string, string | number | Buffer | null>>): Row {
+  const read = (name: string, value: string | number | Buffer | null): Value => {
+    if (typeof value !== 'string') return value;
+    if (KEYS.includes(name)) return value.startsWith("'") ? value.slice(1) : BigInt(value);
+    return NUMBERS.includes(name) ? Number(value) : value;
+  };
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, read(name, value)]));
+}
+
+const camel = (name: string): string => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+/** A row with the names that tests have, and numbers but for keys. */
+const read = (row: Row): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [
+      camel(name),
+      typeof value === 'bigint' && !KEYS.includes(name) ? Number(value) : value,
+    ]),
+  );
+
+function view(tables: Tables, exists: boolean): Ledger {
+  const of = <Kind>(name: keyof Tables, where: Readonly<Record<string, Value>> = {}): Kind[] =>
+    tables[name]
+      .map(read)
+      .filter((row) => Object.entries(where).every(([column, value]) => row[column] === value)) as Kind[];
+  const numbered = <Kind extends { readonly number: number }>(rows: Kind[]): Kind[] =>
+    rows.sort((a, b) => a.number - b.number);
+  const steps = (): StepRow[] => of<StepRow>('steps').sort((a, b) => (a.name < b.name ? -1 : 1));
+  const skips = (backfill: string): SkipRow[] =>
+    of<SkipRow>('skips', { backfill })
+      .map(({ key, target, reason }) => ({ key, target, reason }))
+      .sort((a, b) => compareKeys(a.key, b.key) || (a.target < b.target ? -1 : 1));
+  return {
+    exists: () => exists,
+    steps,
+    step: (name) => steps().find((step) => step.name === name),
+    objects: (step) =>
+      of<ObjectRow>('objects', { step })
+        .map(({ kind, name }) => ({ kind, name }))
+        .sort((a, b) => (`${a.kind} ${a.name}` < `${b.kind} ${b.name}` ? -1 : 1)),
+    runs: (backfill) => of<RunRow>('runs', { backfill }).sort((a, b) => a.run - b.run),
+    batches: (backfill) => numbered(of<BatchRow>('batches', { backfill })),
+    cells: (backfill, batch) =>
+      of<{ columns: string; firstKey: Key; keys: Buffer }>('cells', { backfill, batch }).map(
+        ({ columns, firstKey, keys }) => ({
+          columns: JSON.parse(columns) as string[],
+          runs: typeof firstKey === 'bigint' ? unpackKeys(firstKey, keys) : unpackTexts(keys),
+        }),
+      ),
+    skips,
+    skipCounts(backfill) {
+      const counts: Record<string, number> = {};
+      for (const { reason } of skips(backfill)) counts[reason] = (counts[reason] ?? 0) + 1;
+      return counts;
+    },
+    verdicts: (backfill) =>
+      numbered(of<VerdictRow>('verifications', { backfill })).map(({ verdict }) => verdict),
+    commands: () => numbered(of<CommandRow>('commands')),
+  };
+}
+
+/** The cells that the ledger says were filled, as `key column`, in the order of the batches. */
+export const ledgeredCells = (ledger: Ledger, backfill: string): string[] =>
+  ledger
+    .batches(backfill)
+    .flatMap(({ number }) =>
+      ledger
+        .cells(backfill, number)
+        .flatMap(({ columns, runs }) =>
+          runs.flatMap((run) => keysOf(run).flatMap((key) => columns.map((column) => `${key} ${column}`))),
+        ),
+    );
+
+function keysOf([first, last]: KeyRun): Key[] {
+  if (typeof first !== 'bigint' || typeof last !== 'bigint') return [first];
+  return Array.from({ length: Number(last - first) + 1 }, (_, i) => first + BigInt(i));
+}

@@ -1,0 +1,138 @@
+import { main } from '../../src/cli/main.js';
+import type { BackfillError, BackfillOutcome, Status, Verification } from '../../src/index.js';
+import { defineConfig, type StoreRequirements } from '../../src/index.js';
+import { type Context, cleanEnv, collector, root } from './cli.js';
+
+// The commands of a project whose steps are declared in the test, through the command line's `main()` and its JSON.
+
+type Embedding = NonNullable<Context['embedding']>;
+
+/** What a command may be told beside its arguments: the options of createMigrator()'s runs, and a clock. */
+export type MigratorOptions = Awaited<ReturnType<Embedding['loadMigrator']>>;
+export type Project = MigratorOptions['project'];
+export type Step = Project['steps'][number];
+export type MigratorEvent = Parameters<NonNullable<MigratorOptions['onEvent']>>[0];
+
+/** What a test may set of a command's options. */
+export type Extra = Partial<Omit<MigratorOptions, 'path' | 'project'>>;
+
+/** A step's definition, without its name. */
+type Definition<Kind extends Step = Step> = Kind extends Step ? Omit<Kind, 'name' | 'path'> : never;
+
+/** Gives a definition the name that its file would. */
+export const named = <Kind extends Definition>(name: string, definition: Kind) => ({
+  ...definition,
+  name,
+  path: `${name}.ts`,
+});
+
+/** A project of these steps, which need no files. */
+export const projectOf = (steps: readonly Step[], requires: StoreRequirements = {}): Project => ({
+  config: defineConfig({ database: { path: 'store.db' }, steps: ['steps'], requires }),
+  steps,
+});
+
+/** What leads a command to its store. */
+export type Address = Pick<MigratorOptions, 'path' | 'postgres'>;
+
+/** What `up`, `down` and `backfill` say that they did; `error` ended them after they had begun. */
+export type Outcome = Omit<BackfillOutcome, 'ran'>;
+export interface UpOutcome extends Outcome {
+  readonly applied: readonly string[];
+  readonly caughtUp: readonly string[];
+  readonly remade: readonly string[];
+  readonly left: readonly string[];
+  readonly joined: readonly string[];
+}
+export interface DownOutcome extends Outcome {
+  readonly reverted: readonly string[];
+  readonly cells: readonly { readonly backfill: string; readonly reverted: number; readonly kept: number }[];
+}
+
+/** What a dry run says. */
+// biome-ignore lint/suspicious/noExplicitAny: each test says by its assertions what shape it expects
+export type PlanJson = any;
+
+/** Which steps. */
+export interface Target {
+  readonly to?: string | 0;
+  readonly step?: number;
+}
+
+const targetArgs = ({ to, step }: Target): string[] => [
+  ...(to === undefined ? [] : ['--to', String(to)]),
+  ...(step === undefined ? [] : ['--step', String(step)]),
+];
+
+/**
+ * Runs a command of a project and reads its JSON.
+ *
+ * @returns the result; its `error`, if it has one, as the object that was thrown
+ * @throws the error that ended the command before it had anything to tell
+ */
+export async function run<Result>(
+  project: Project,
+  { path, postgres }: Address,
+  args: readonly string[],
+  extra: Extra = {},
+): Promise<Result> {
+  let error: BackfillError | undefined;
+  const [stdout, stderr] = [collector(), collector()];
+  const target = postgres ? ['--database-url', postgres.url] : ['--db-path', path];
+  await main([...args, '--json', '--log-level', 'silent', ...target], {
+    env: cleanEnv('/nonexistent', { CI: 'test' }),
+    folder: root,
+    stdout,
+    stderr,
+    ...(extra.now ? { now: extra.now } : {}),
+    onError: (told) => {
+      error = told;
+    },
+    embedding: {
+      program: 'umzug-backfill',
+      loadMigrator: async () => ({ batchRows: 10, ...extra, project, path }),
+    },
+  });
+  // Hints name the store, which each test has another of.
+  const result = JSON.parse(stdout.text.replaceAll(` ${target.join(' ')}`, '')) as object;
+  if (error && !('command' in result)) throw error;
+  return { ...result, ...(error ? { error } : {}) } as Result;
+}
+
+/** The commands of a project on one store. Batches have ten rows unless `extra` says otherwise. */
+export const commandsOf = (project: Project, address: Address, usual: Extra = {}) => {
+  const call = <Result>(args: readonly string[], extra: Extra = {}): Promise<Result> =>
+    run<Result>(project, address, args, { ...usual, ...extra });
+  return {
+    up: (target: Target = {}, extra?: Extra) => call<UpOutcome>(['up', ...targetArgs(target)], extra),
+    deploy: (args: readonly string[] = [], extra?: Extra) => call<UpOutcome>(['deploy', ...args], extra),
+    down: (target: Target = {}, extra?: Extra) => call<DownOutcome>(['down', ...targetArgs(target)], extra),
+    backfill: (name?: string, extra?: Extra) =>
+      call<BackfillOutcome>(['backfill', ...(name === undefined ? [] : [name])], extra),
+    rescan: (name?: string, extra?: Extra) =>
+      call<BackfillOutcome>(['backfill', ...(name === undefined ? [] : [name]), '--rescan'], extra),
+    /** What a dry run of these words says. */
+    plan: (args: readonly string[], extra?: Extra) => call<PlanJson>([...args, '--dry-run'], extra),
+    /** Verifies without recording anything; a failed check is no error here. */
+    async verify(minCoverage?: number, extra?: Extra): Promise<readonly Verification[]> {
+      const args = minCoverage === undefined ? [] : ['--min-coverage', String(minCoverage)];
+      const { verifications } = await call<{ readonly verifications: readonly Verification[] }>(
+        ['verify', ...args],
+        extra,
+      );
+      return verifications;
+    },
+    status: (extra?: Extra) => call<Status>(['status'], extra),
+    async skips(name?: string, extra?: Extra): Promise<readonly BackfillSkips[]> {
+      const args = name === undefined ? [] : [name];
+      return (await call<{ readonly backfills: readonly BackfillSkips[] }>(['skips', ...args], extra))
+        .backfills;
+    },
+  };
+};
+
+/** What a backfill has left alone. In JSON a bigint is a string. */
+export interface BackfillSkips {
+  readonly backfill: string;
+  readonly skips: readonly { readonly key: string; readonly target: string; readonly reason: string }[];
+}

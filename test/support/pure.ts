@@ -1,0 +1,13 @@
+// Private modules that tests look at by themselves: the lint lets this file alone import them, and nothing else of `src/` but the
+// public entries and `main()`. Each is pure, values in and values out, and has more cases than a store could show one by one.
+
+/** Throttle: series of timings in, sizes of batches and pauses out. */
+export * from '../../src/backfill/pace.js';
+/** Keys of the ledger, packed and unpacked, and their order. */
+export * from '../../src/ledger/key-runs.js';
+export * from '../../src/ledger/key-texts.js';
+export * from '../../src/ledger/keys.js';
+/** JSON as Python writes it, read once more where the database's own reader differs. */
+export * from '../../src/store/json-text.js';
+/** Timestamps, and what percentiles are made of them. */
+export * from '../../src/verification/timestamps.js';
