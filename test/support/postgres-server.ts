@@ -19,12 +19,9 @@ export {
 
 // What tests do with a server: one for all of them, with a database of its own for each.
 
-/** Skips a test, or with `before` a whole `describe`, where no server can be started. */
+/** Skips a test, or with `before` a whole `describe`, where no server can be started; the end of the run says why (fixtures.ts). */
 export function needServer(test: Mocha.Context): void {
-  const trouble = whyNoServer();
-  if (trouble === undefined) return;
-  console.log(`    skipped: ${trouble}`);
-  test.skip();
+  if (whyNoServer() !== undefined) test.skip();
 }
 
 let shared: Promise<PostgresServer> | undefined;
