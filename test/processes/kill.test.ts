@@ -162,7 +162,7 @@ describe('one kill', () => {
   });
 
   // Killed from outside, at whatever it is doing by then: often in the middle of a batch.
-  describe('at any instant, killed', () => {
+  describe('the command line, killed', () => {
     const kill = (args: readonly string[], path: string, event: string, k: number) =>
       spawnCli([...args, path, '--log-level', 'debug'], {
         onStderr: (text, child) => {
