@@ -23,16 +23,24 @@ async function expectTakenBack(path: string): Promise<void> {
   expect([...actualCells(path).values()].flat().every((cell) => cell === null)).to.equal(true);
 }
 
-for (const [what, reason, targets, code, text] of [
-  [
-    ...['IGNORE', 'UPDATE_IGNORED', ['source_event_ts', 'supervisor_processed_at']],
-    ...['UPDATE_IGNORED', /task_audits.* 1 rows/],
-  ],
-  [
-    ...[`ABORT, 'audits are never changed'`, 'SQLITE_CONSTRAINT_TRIGGER', ['*']],
-    ...['STORE_REFUSED', /SQLITE_CONSTRAINT_TRIGGER/],
-  ],
-] as const) {
+const TRIGGERS = [
+  {
+    what: 'IGNORE',
+    reason: 'UPDATE_IGNORED',
+    targets: ['source_event_ts', 'supervisor_processed_at'],
+    code: 'UPDATE_IGNORED',
+    text: /task_audits.* 1 rows/,
+  },
+  {
+    what: `ABORT, 'audits are never changed'`,
+    reason: 'SQLITE_CONSTRAINT_TRIGGER',
+    targets: ['*'],
+    code: 'STORE_REFUSED',
+    text: /SQLITE_CONSTRAINT_TRIGGER/,
+  },
+] as const;
+
+for (const { what, reason, targets, code, text } of TRIGGERS) {
   describe(`a trigger with RAISE(${what})`, () => {
     it('keeps up from filling its row, which is recorded, and a rescan fills it when it is gone', () =>
       withGeneratedStore(options, async (path) => {
