@@ -63,7 +63,7 @@ for (const engine of ENGINES) {
           const outcome = await up(store);
           expect(codeOf(outcome), outcome.error?.message).to.equal(undefined);
           expect(outcome.applied).to.deep.equal([schemaStep.name, name]);
-          expect(await store.opened(({ ledger }) => ledger.objects(schemaStep.name))).to.deep.equal(made);
+          expect((await store.ledger()).objects(schemaStep.name)).to.deep.equal(made);
           expectSameMap(await store.cells(), expected.cells);
           expectSameTables(theirTables(await store.dump()), theirTables(dump));
           await expectIdle(store);

@@ -1,25 +1,27 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
+import { catchUp } from './support/acceptance-commands.js';
 import { ENGINES, needEngine, type TestStore, type TestStoreOptions } from './support/engines.js';
 import { expectSameMap } from './support/expect-same.js';
+import { stoppedAfter } from './support/migrate.js';
 import {
-  batchRows,
   caughtUp,
   expectOnce,
   filled,
-  ledgerOf,
+  type Left,
+  leftIn,
+  options,
   rescanned,
   smallStore,
   written,
   writtenCells,
 } from './support/resumable.js';
-import { refusal, stoppedAfter } from './support/run-up.js';
 
 for (const engine of ENGINES) {
   const withStore = (act: (store: TestStore) => Promise<void>, changed: TestStoreOptions = {}) =>
     engine.withStore({ ...smallStore, ...changed }, act);
 
-  describe(`${engine.name}: catchUp`, () => {
+  describe(`${engine.name}: backfill`, () => {
     before(function () {
       needEngine(this, engine);
     });
@@ -36,7 +38,7 @@ for (const engine of ENGINES) {
         // The skips of the first run are not read again, be they behind its cursor or known.
         expect(ledger.runs.at(-1)).to.include({
           kind: 'catch-up',
-          status: 'filled',
+          status: 'verified',
           startKey: engine.knowsGrowingKeys ? 60n : null,
           watermark: 101n,
           rowsScanned: 3,
@@ -64,9 +66,13 @@ for (const engine of ENGINES) {
         const cells = await store.cells();
         await filled(store);
         await store.insert(...written(...Array(20).fill(null)));
-        expect(await refusal(() => caughtUp(store, stoppedAfter(1, batchRows)))).to.match(/^TERMINATED/);
-        const stopped = await store.opened(ledgerOf);
-        expect(stopped.runs.at(-1)).to.include({ kind: 'catch-up', status: 'running', batches: 1 });
+        const { error } = await catchUp(store, { ...options, ...stoppedAfter(1) });
+        expect(error).to.include({ code: 'TERMINATED' });
+        expect((await leftIn(store)).ledger.runs.at(-1)).to.include({
+          kind: 'catch-up',
+          status: 'running',
+          batches: 1,
+        });
         await store.insert(...written(null));
         const expected = await store.expected();
 
@@ -74,8 +80,8 @@ for (const engine of ENGINES) {
         expect(end.hasRun).to.equal(true);
         const runs = end.ledger.runs.map(({ kind, status, rowsScanned }) => [kind, status, rowsScanned]);
         expect(runs.slice(1)).to.deep.equal([
-          ['catch-up', 'filled', 20],
-          ['catch-up', 'filled', 1],
+          ['catch-up', 'verified', 20],
+          ['catch-up', 'verified', 1],
         ]);
         expectSameMap(end.cells, expected.cells);
         expectOnce(end, cells);
@@ -111,7 +117,7 @@ for (const engine of ENGINES) {
     }
   });
 
-  describe(`${engine.name}: runAgain`, () => {
+  describe(`${engine.name}: backfill --rescan`, () => {
     before(function () {
       needEngine(this, engine);
     });
@@ -120,7 +126,7 @@ for (const engine of ENGINES) {
       withStore(async (store) => {
         const { skips: wanted } = await store.expected();
         const first = await filled(store);
-        const keysOf = ({ skips }: ReturnType<typeof ledgerOf>): string[] => [
+        const keysOf = ({ skips }: Left['ledger']): string[] => [
           ...new Set(skips.map(({ key }) => String(key))),
         ];
         expect(keysOf(first.ledger)).to.have.members([...wanted.keys()]);

@@ -1,13 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { before, describe, it } from 'mocha';
-import { applyBackfillStep } from '../src/backfill/runner.js';
-import { applySchemaStep } from '../src/schema/run.js';
+import { fill, recordedSkips } from './support/compare-fill.js';
 import { ENGINES, needEngine, type TestEngine, type TestStore } from './support/engines.js';
 import { type HostileRow, hostileRow, insertHostileRows } from './support/hostile-rows.js';
 import { COLUMNS } from './support/oracle-words.js';
 import type { PgForm } from './support/postgres-stores.js';
-import { backfillStep, schemaStep } from './support/stores.js';
 
 /** Rows of a store. A database takes long to make, and has few of the rows that only SQLite can hold. */
 const ROWS = { SQLite: 110, PostgreSQL: 600 } as const;
@@ -59,16 +57,9 @@ async function fillHostile(
   };
   return await engine.withStore(options, async (store) => {
     const [expected, before] = [await store.expected(), await standing(store)];
-    const recorded = await store.opened(async (opened) => {
-      applySchemaStep(opened.store, opened.ledger, schemaStep);
-      await applyBackfillStep(opened.store, opened.ledger, backfillStep, { batchRows, pace: 'full' });
-      return opened.ledger.skips(backfillStep.name);
-    });
+    const ledger = await fill(store, { batchRows });
     await expectSame(store, expected.cells, await store.cells());
-    const skips = new Map<string, string[]>();
-    for (const { key, target, reason } of recorded)
-      skips.set(String(key), [...(skips.get(String(key)) ?? []), `${target}: ${reason}`].sort());
-    await expectSame(store, expected.skips, skips);
+    await expectSame(store, expected.skips, recordedSkips(ledger));
     const after = await standing(store);
     before.forEach((cells, i) => {
       expect(after[i], `row ${i}`).to.include.members(cells);
@@ -90,7 +81,7 @@ for (const engine of ENGINES) {
   const rows = ROWS[engine.name];
   const least = engine.name === 'SQLite' ? [1, 2, 7, 50] : [11, 50, 110];
 
-  describe(`${engine.name}: applyBackfillStep, with hostile rows`, () => {
+  describe(`${engine.name}: up, with hostile rows`, () => {
     before(function () {
       needEngine(this, engine);
     });

@@ -1,13 +1,12 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { catchUp } from '../src/backfill/runner.js';
+import { catchUp } from './support/acceptance-commands.js';
 import { fill, fillAndCompare } from './support/compare-fill.js';
 import { ENGINES, needEngine, type TestStoreOptions } from './support/engines.js';
+import { codeOf, name as NAME } from './support/migrate.js';
 import { COLUMNS } from './support/oracle-words.js';
 import type { PgForm } from './support/postgres-stores.js';
-import { type Audit, backfillStep } from './support/stores.js';
-
-const NAME = backfillStep.name;
+import type { Audit } from './support/stores.js';
 
 const stores: readonly (readonly [what: string, options: TestStoreOptions, batchRows?: number])[] = [
   ['a usual store', { audits: 3000, rareShare: 0.2 }],
@@ -45,7 +44,7 @@ const farApart: Audit[] = [
 ].map((key, i) => ({ key, payload: i % 3 === 2 ? '{' : `{"source_ts":"s${key}"}` }));
 
 for (const engine of ENGINES) {
-  describe(`${engine.name}: applyBackfillStep`, () => {
+  describe(`${engine.name}: up`, () => {
     before(function () {
       needEngine(this, engine);
     });
@@ -95,12 +94,11 @@ for (const engine of ENGINES) {
 
     it('writes nothing when it is applied again', () =>
       engine.withStore({ audits: 400, rareShare: 0.3 }, async (store) => {
-        await fill(store, ({ ledger }) => expect(ledger.skips(NAME)).not.to.deep.equal([]));
+        expect((await fill(store)).skips(NAME)).not.to.deep.equal([]);
         const traces = await store.traces();
         // Unreadable rows are still NULL: they must not be read again for that.
-        await store.opened(async (opened) => {
-          expect(await catchUp(opened.store, opened.ledger, backfillStep)).to.equal(false);
-        });
+        const again = await catchUp(store);
+        expect({ code: codeOf(again), ran: again.ran }).to.deep.equal({ code: undefined, ran: [] });
         expect(await store.traces()).to.deep.equal(traces);
       }));
 
@@ -117,7 +115,7 @@ for (const engine of ENGINES) {
       // With an escape in a name: PostgreSQL leaves it to this program.
       const payload = `{"reason":"${'x'.repeat(2e7)}","source_\\u0074s":"s","timestamp":"t"}`;
       return engine.withStore({ audits: 0, smallSchema: true, rows: [{ payload }] }, async (store) => {
-        await fill(store, ({ ledger }) => expect(ledger.skips(NAME)).to.deep.equal([]));
+        expect((await fill(store)).skips(NAME)).to.deep.equal([]);
         expect([...(await store.cells()).values()]).to.deep.equal([['s', 't']]);
       });
     });

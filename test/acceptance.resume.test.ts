@@ -1,26 +1,28 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import type { RunOptions } from '../src/backfill/run-options.js';
 import { ENGINES, needEngine, type TestStore, type TestStoreOptions } from './support/engines.js';
 import { expectSameMap } from './support/expect-same.js';
+import { after as behind, stoppedAfter } from './support/migrate.js';
 import {
-  batchRows,
   expectOnce,
   filled,
-  type Outcome,
+  type Left,
   smallStore,
   stopped,
   written,
   writtenCells,
 } from './support/resumable.js';
-import { afterBatch, stoppedAfter } from './support/run-up.js';
+
+/** What an error was caused by. */
+const rootOf = (error: unknown): unknown =>
+  error instanceof Error && error.cause !== undefined ? rootOf(error.cause) : error;
 
 for (const engine of ENGINES) {
   const withStore = (act: (store: TestStore) => Promise<void>, changed: TestStoreOptions = {}) =>
     engine.withStore({ ...smallStore, ...changed }, act);
 
-  describe(`${engine.name}: applyBackfillStep, stopped`, () => {
-    let whole: Outcome;
+  describe(`${engine.name}: up, stopped`, () => {
+    let whole: Left;
 
     before(async function () {
       needEngine(this, engine);
@@ -39,7 +41,7 @@ for (const engine of ENGINES) {
       for (let k = 1; k < whole.ledger.batches.length; k += 1) {
         await withStore(async (store) => {
           const [cells, expected] = [await store.cells(), await store.expected()];
-          const half = await stopped(store, stoppedAfter(k, batchRows));
+          const half = await stopped(store, stoppedAfter(k));
           expect(half.error).to.include({ code: 'TERMINATED' });
           expect(half.ledger.batches).to.have.length(k);
           expect(half.ledger.status).to.equal('applying');
@@ -59,10 +61,10 @@ for (const engine of ENGINES) {
       for (const k of engine.name === 'SQLite' ? every : [1, length - 1, length]) {
         await withStore(async (store) => {
           const thrown = new Error('thrown by the caller');
-          const throwing = afterBatch(k, batchRows, () => {
+          const throwing = behind(k, 'batch_committed', () => {
             throw thrown;
           });
-          expect((await stopped(store, throwing)).error).to.equal(thrown);
+          expect(rootOf((await stopped(store, throwing)).error)).to.equal(thrown);
           expect(await filled(store)).to.deep.equal(whole);
         });
       }
@@ -71,7 +73,7 @@ for (const engine of ENGINES) {
     it('names the signal that has stopped it, and does no batch when it is stopped already', () =>
       withStore(async (store) => {
         const signal = AbortSignal.abort('SIGINT');
-        const { error, ledger } = await stopped(store, { batchRows, signal });
+        const { error, ledger } = await stopped(store, { signal });
         expect(error).to.include({ code: 'INTERRUPTED' });
         expect(error)
           .to.have.property('message')
@@ -86,7 +88,9 @@ for (const engine of ENGINES) {
       return withStore(
         async (store) => {
           const [cells, expected] = [await store.cells(), await store.expected()];
-          expect((await stopped(store, stoppedAfter(2, 1))).error).to.include({ code: 'TERMINATED' });
+          expect((await stopped(store, { ...stoppedAfter(2), batchRows: 1 })).error).to.include({
+            code: 'TERMINATED',
+          });
           const end = await filled(store, { batchRows: 4 });
           expectSameMap(end.cells, expected.cells);
           expect(new Set(end.cells.values())).to.have.lengthOf(rows.length);
@@ -100,7 +104,7 @@ for (const engine of ENGINES) {
     if (engine.name === 'SQLite')
       it('refuses to go on when another process has moved the cursor, and rolls its batch back', () =>
         withStore(async (store) => {
-          const rivalled = afterBatch(2, batchRows, () =>
+          const rivalled = behind(2, 'batch_committed', () =>
             store.changeNow('UPDATE umzug_backfill_runs SET cursor = cursor + 1'),
           );
           const half = await stopped(store, rivalled);
@@ -118,8 +122,7 @@ for (const engine of ENGINES) {
               ('task_000000', 'SUPERVISOR_PAUSED', '{"source_ts":"s"}', '2026-02-01 10:00:00'),
               ('task_000000', 'SUPERVISOR_PAUSED', '{"source_ts":"s"}', '2026-02-01 10:00:00')`,
           );
-        const run: RunOptions = afterBatch(3, batchRows, write);
-        const { ledger, cells } = await filled(store, run);
+        const { ledger, cells } = await filled(store, behind(3, 'batch_committed', write));
         expect(ledger.runs.map(({ kind, watermark }) => [kind, watermark])).to.deep.equal([
           ['first', 60n],
           ['catch-up', 62n],

@@ -1,17 +1,14 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { before, describe, it } from 'mocha';
-import { revertBackfillStep } from '../src/backfill/runner.js';
-import { revertSchemaStep } from '../src/schema/run.js';
-import type { RevertResult } from '../src/store/batch.js';
+import { down } from './support/acceptance-commands.js';
 import { changedCells, theirTables } from './support/compare-fill.js';
-import { ENGINES, needEngine, type Opened, type TestEngine, type TestStore } from './support/engines.js';
+import { ENGINES, needEngine, type TestEngine, type TestStore } from './support/engines.js';
 import { expectSameMap, expectSameTables } from './support/expect-same.js';
+import { codeOf } from './support/migrate.js';
 import { COLUMNS } from './support/oracle-words.js';
 import type { Cells } from './support/reference.js';
-import { filled } from './support/resumable.js';
-import { failure, stoppedAfter } from './support/run-up.js';
-import { backfillStep, schemaStep } from './support/stores.js';
+import { emptied, filled, leftIn, options, stoppedEmptying } from './support/resumable.js';
 
 // ---- what stands in the columns before the step --------------------------------------------------------------------
 
@@ -120,7 +117,7 @@ async function apply(store: TestStore, changes: readonly Change[], smallSchema: 
 async function afterDown(
   store: TestStore,
   ours: ReadonlySet<string>,
-): Promise<RevertResult & { readonly cells: Map<string, Cells> }> {
+): Promise<{ readonly reverted: number; readonly kept: number; readonly cells: Map<string, Cells> }> {
   const derived = await store.derived();
   let [reverted, kept] = [0, 0];
   const cells = [...(await store.cells())].map(([key, row]) => {
@@ -136,17 +133,11 @@ async function afterDown(
   return { reverted, kept, cells: new Map(cells) };
 }
 
-const empty = ({ store, ledger }: Opened, run = {}) =>
-  revertBackfillStep(store, ledger, backfillStep, { pace: 'full', ...run });
-
 /** Takes everything back, over stops. */
-const takenBack = (store: TestStore, stops: readonly number[]): Promise<RevertResult> =>
-  store.opened(async (opened) => {
-    for (const k of stops)
-      if (k < opened.ledger.batches(backfillStep.name).length)
-        expect(await failure(() => empty(opened, stoppedAfter(k, 1)))).to.include({ code: 'TERMINATED' });
-    return await empty(opened);
-  });
+async function takenBack(store: TestStore, stops: readonly number[]): Promise<object> {
+  for (const k of stops) if (k < (await leftIn(store)).ledger.batches.length) await stoppedEmptying(store, k);
+  return await emptied(store);
+}
 
 interface Scene {
   readonly store: { readonly smallSchema: boolean };
@@ -164,15 +155,13 @@ async function upAndDown(store: TestStore, { store: { smallSchema }, ...scene }:
   if (scene.meanwhile.length > 0) await apply(store, scene.meanwhile, smallSchema);
   const [expected, others] = [await afterDown(store, new Set(ours)), theirTables(await store.dump())];
 
-  const { reverted, kept } = await takenBack(store, scene.stops);
-  expect({ reverted, kept }).to.deep.equal({ reverted: expected.reverted, kept: expected.kept });
+  const { reverted, kept } = expected;
+  expect(await takenBack(store, scene.stops)).to.deep.equal({ reverted, kept });
   const left = await store.cells();
   expectSameMap(left, expected.cells);
   expectSameTables(theirTables(await store.dump()), others);
 
-  await store.opened(({ store: opened, ledger }) => {
-    revertSchemaStep(opened, ledger, schemaStep, { isConfirmed: true });
-  });
+  expect(codeOf(await down(store, {}, { ...options, isConfirmed: true }))).to.equal(undefined);
   const after = await store.dump();
   expect(after.schema).to.deep.equal(before.schema);
   const isThere = COLUMNS.map((column) => scene.earlier.includes(`ADD COLUMN ${column}`));

@@ -1,27 +1,25 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { revertBackfillStep, runAgain } from '../src/backfill/runner.js';
-import { checkLosses, revertSchemaStep } from '../src/schema/run.js';
+import { createMigrator } from '../src/index.js';
+import { down } from './support/acceptance-commands.js';
 import { changedCells } from './support/compare-fill.js';
-import {
-  ENGINES,
-  needEngine,
-  type Opened,
-  type TestStore,
-  type TestStoreOptions,
-} from './support/engines.js';
+import { ENGINES, needEngine, type TestStore, type TestStoreOptions } from './support/engines.js';
 import { expectSameMap, expectSameTables } from './support/expect-same.js';
-import { batchRows, filled, smallStore, written } from './support/resumable.js';
-import { failure, refusal, stoppedAfter } from './support/run-up.js';
-import { backfillStep, ledgeredCells, schemaStep } from './support/stores.js';
+import { codeOf, name as NAME } from './support/migrate.js';
+import {
+  emptied,
+  filled,
+  leftIn,
+  options,
+  rescanned,
+  smallStore,
+  stoppedEmptying,
+  written,
+} from './support/resumable.js';
+import { backfillStep, failureOf, schemaStep } from './support/stores.js';
 
-const NAME = backfillStep.name;
 const plain: TestStoreOptions = { ...smallStore, rareShare: 0 };
 
-const empty = ({ store, ledger }: Opened, run = {}) =>
-  revertBackfillStep(store, ledger, backfillStep, { pace: 'full', ...run });
-const revertSchema = ({ store, ledger }: Opened): void =>
-  revertSchemaStep(store, ledger, schemaStep, { isConfirmed: true });
 const keysOf = (cells: readonly string[], column: string): string[] =>
   cells.filter((cell) => cell.endsWith(` ${column}`)).map((cell) => cell.split(' ')[0] ?? '');
 
@@ -65,12 +63,10 @@ for (const engine of ENGINES) {
           async (store) => {
             const [before, expected] = [await store.dump(), await store.expected()];
             for (let i = 0; i < 2; i += 1) {
-              expectSameMap((await filled(store)).cells, expected.cells);
-              await store.opened(async (opened) => {
-                const cells = ledgeredCells(opened.ledger).length;
-                expect(await empty(opened)).to.deep.equal({ reverted: cells, kept: 0 });
-                revertSchema(opened);
-              });
+              const { ledger, cells } = await filled(store);
+              expectSameMap(cells, expected.cells);
+              expect(await emptied(store)).to.deep.equal({ reverted: ledger.cells.length, kept: 0 });
+              expect(codeOf(await down(store, {}, options))).to.equal(undefined);
               await expectAsBefore(store, before);
             }
           },
@@ -80,24 +76,24 @@ for (const engine of ENGINES) {
 
     it('refuses to drop a column that has values, and counts them', () =>
       withStore(async (store) => {
-        const losses = (isConfirmed = false) =>
-          store.opened(({ store: opened, ledger }) =>
-            checkLosses(opened, ledger, schemaStep, { isConfirmed }),
-          );
+        // Alone, as an Umzug may be asked to: the command takes the backfill back before.
+        const { path, postgres } = store.address;
+        const migrator = createMigrator({
+          database: postgres?.url ?? path,
+          steps: { [schemaStep.name]: schemaStep, [NAME]: backfillStep },
+          backup: false,
+        });
+        const losses = () =>
+          failureOf('COLUMN_HAS_VALUES', () => migrator.down({ migrations: [schemaStep.name] }));
         const counts = (cells: readonly string[]): string =>
           schemaStep.columns.map(({ name }) => `${keysOf(cells, name).length} in ${name}`).join(', ');
         const { ledger } = await filled(store);
-        expect(await refusal(() => losses())).to.match(
-          new RegExp(`^COLUMN_HAS_VALUES: .*: ${counts(ledger.cells)}$`),
-        );
-        expect(await losses(true)).to.equal(undefined);
-        await store.opened(empty);
-        expect(await losses()).to.equal(undefined);
+        expect((await losses()).message).to.match(new RegExp(`: ${counts(ledger.cells)}$`));
+        await emptied(store);
         // An empty text is a value, too.
         await store.change(`UPDATE task_audits SET source_event_ts = '' WHERE audit_id <= 3`);
-        expect(await refusal(() => losses())).to.include(
-          '3 in source_event_ts, 0 in supervisor_processed_at',
-        );
+        expect((await losses()).message).to.match(/: 3 in source_event_ts, 0 in supervisor_processed_at$/);
+        expect(codeOf(await down(store, {}, { ...options, isConfirmed: true }))).to.equal(undefined);
       }));
 
     it('stopped after any batch, and followed by up, fills again what it had taken back', () =>
@@ -105,14 +101,10 @@ for (const engine of ENGINES) {
         const [before, expected] = [await store.cells(), await store.expected()];
         const { ledger: whole } = await filled(store);
         for (let k = 1; k < whole.batches.length; k += 1) {
-          const taken = await store.opened(async (opened) => {
-            const error = await failure(() => empty(opened, stoppedAfter(k, batchRows)));
-            expect(error).to.include({ code: 'TERMINATED' });
-            expect(opened.ledger.step(NAME)?.status).to.equal('reverting');
-            expect(opened.ledger.batches(NAME)).to.have.length(whole.batches.length - k);
-            return ledgeredCells(opened.ledger).sort();
-          });
-          expect(changedCells(before, await store.cells())).to.deep.equal(taken);
+          const left = await stoppedEmptying(store, k);
+          expect(left.ledger.status).to.equal('reverting');
+          expect(left.ledger.batches).to.have.length(whole.batches.length - k);
+          expect(changedCells(before, left.cells)).to.deep.equal([...left.ledger.cells].sort());
           const again = await filled(store);
           expectSameMap(again.cells, expected.cells);
           // The run that was taken back goes on from there: its cells are not left to a catch-up.
@@ -129,22 +121,17 @@ for (const engine of ENGINES) {
         // On SQLite a catch-up does not look for them.
         await store.insert(...written(-1), { key: -2, payload: '' });
         const expected = await store.expected();
-        await store.opened(async ({ store: opened, ledger }) => {
-          await runAgain(opened, ledger, backfillStep, 'rescan', { batchRows, pace: 'full' });
-          expect(ledger.runs(NAME).map(({ kind }) => kind)).to.deep.equal(['first', 'catch-up', 'rescan']);
-        });
-        const batches = (): Promise<number> => store.opened(({ ledger }) => ledger.batches(NAME).length);
+        const { runs } = (await rescanned(store)).ledger;
+        expect(runs.map(({ kind }) => kind)).to.deep.equal(['first', 'catch-up', 'rescan']);
+        const batches = async (): Promise<number> => (await leftIn(store)).ledger.batches.length;
         const count = await batches();
         for (let k = 1; k < count && (await batches()) > k; k += 1) {
-          await store.opened(async (opened) => {
-            const error = await failure(() => empty(opened, stoppedAfter(k, batchRows)));
-            expect(error).to.include({ code: 'TERMINATED' });
-          });
+          await stoppedEmptying(store, k);
           const { ledger, cells } = await filled(store);
           expectSameMap(cells, expected.cells);
           expect([...ledger.cells].sort()).to.deep.equal(changedCells(before, cells));
         }
-        expect(await store.opened((opened) => empty(opened))).to.include({ kept: 0 });
+        expect(await emptied(store)).to.include({ kept: 0 });
         expect(changedCells(before, await store.cells())).to.deep.equal([]);
       }));
 
@@ -158,20 +145,17 @@ for (const engine of ENGINES) {
           UPDATE task_audits SET supervisor_processed_at = 'theirs' WHERE audit_id = ${last};
           UPDATE task_audits SET source_event_ts = NULL WHERE audit_id = ${second}`,
         );
-        await store.opened(async (opened) => {
-          await failure(() => empty(opened, stoppedAfter(1, batchRows)));
-          expect(opened.ledger.step(NAME)?.keptCells).to.equal(2);
-          await failure(() => empty(opened, stoppedAfter(whole.batches.length - 2, batchRows)));
-        });
+        await stoppedEmptying(store, 1);
+        expect((await store.ledger()).step(NAME)?.keptCells).to.equal(2);
+        await stoppedEmptying(store, whole.batches.length - 2);
         // A cell that is NULL already is neither taken back nor kept.
-        const result = await store.opened((opened) => empty(opened));
-        expect(result).to.deep.equal({ reverted: whole.cells.length - 4, kept: 3 });
+        expect(await emptied(store)).to.deep.equal({ reverted: whole.cells.length - 4, kept: 3 });
         const left = [...(await store.cells())].filter(([, cells]) => cells.some((cell) => cell !== null));
         expect(left).to.deep.equal([
           [first, ['theirs', null]],
           [last, ['theirs', 'theirs']],
         ]);
-        expect(await store.opened(({ ledger }) => ledger.step(NAME))).to.equal(undefined);
+        expect((await store.ledger()).step(NAME)).to.equal(undefined);
       }, plain));
 
     it('leaves cells whose payload can not be read any more, or says something else', () =>
@@ -186,7 +170,7 @@ for (const engine of ENGINES) {
         const isBlob = engine.name === 'SQLite';
         if (isBlob)
           await store.change(`UPDATE task_audits SET payload = CAST(payload AS BLOB) WHERE audit_id = ${d}`);
-        expect(await store.opened((opened) => empty(opened))).to.include({ kept: isBlob ? 6 : 4 });
+        expect(await emptied(store)).to.include({ kept: isBlob ? 6 : 4 });
         const cells = await store.cells();
         for (const key of isBlob ? [a, b, d] : [a, b]) expect(cells.get(key)).to.deep.equal(full.get(key));
         // It was NULL before up, and in scope or not it can be told from its payload.

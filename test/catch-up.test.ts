@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { withSession } from '../src/migrator/session.js';
+import { readLedger } from './support/ledger.js';
 import {
   after,
   backfillStatus,
@@ -13,7 +13,6 @@ import {
   name,
   only,
   plain,
-  project,
   rescan,
   stoppedAfter,
   troubles,
@@ -31,12 +30,10 @@ const unreadable: Audit = { payload: '{' };
 const valueless: Audit = { payload: null, createdAt: null };
 
 /** Where each run began, how far it goes and what it read. */
-const runs = (path: string): Promise<unknown[]> =>
-  withSession({ project, path }, 'look', ({ ledger }) =>
-    ledger
-      .runs(name)
-      .map(({ kind, startKey, watermark, rowsScanned }) => [kind, startKey, watermark, rowsScanned]),
-  );
+const runs = (path: string): unknown[][] =>
+  readLedger(path)
+    .runs(name)
+    .map(({ kind, startKey, watermark, rowsScanned }) => [kind, startKey, watermark, rowsScanned]);
 
 /** What brings rows up to date: `up`, or `backfill` alone. */
 const commands: readonly (readonly [
@@ -87,7 +84,7 @@ for (const [command, run] of commands) {
             expect(outcome.names).to.deep.equal([name]);
             expect(only(outcome.verifications).verdict).to.equal('warn');
             expect(actualCells(path)).to.deep.equal(expected);
-            expect(await runs(path)).to.deep.equal([
+            expect(runs(path)).to.deep.equal([
               ['first', null, 50n, 50],
               // Behind the watermark where keys grow, else from the first key: 15 rows in scope have a NULL.
               ['catch-up', smallSchema ? null : 50n, 68n, 15],
@@ -130,7 +127,7 @@ for (const [command, run] of commands) {
             expect(outcome.names).to.deep.equal([name]);
             for (const key of ['1', '2'])
               expect(actualCells(path).get(key), key).to.deep.equal(before.get(key));
-            expect((await runs(path)).at(-1)).to.deep.equal(['catch-up', smallSchema ? null : 50n, 51n, 1]);
+            expect(runs(path).at(-1)).to.deep.equal(['catch-up', smallSchema ? null : 50n, 51n, 1]);
             // What stays NULL though it can be filled is a failure, which the rescan mends.
             expect(codeOf(outcome)).to.equal('VERIFICATION_FAILED');
             const mended = await rescan(path);
@@ -157,7 +154,7 @@ for (const [command, run] of commands) {
         expect(outcome.names).to.deep.equal([name]);
         expect(troubles(only(outcome.verifications))).to.deep.equal({});
         expect(actualCells(path)).to.deep.equal(expected);
-        expect(await runs(path)).to.have.length(2);
+        expect(runs(path)).to.have.length(2);
         await expectIdle(path);
       }));
 
@@ -205,7 +202,7 @@ describe('up, while AgentOS writes', () => {
           expect(outcome.applied).to.include(name);
           expect(troubles(only(outcome.verifications))).to.deep.equal({ coverage: 'warn' });
           expect(actualCells(path)).to.deep.equal(expectedCells(path));
-          expect((await runs(path)).map((run) => (run as unknown[])[2])).to.deep.equal([50n, 53n]);
+          expect(runs(path).map(([, , watermark]) => watermark)).to.deep.equal([50n, 53n]);
           expect(await backfillStatus(path)).to.include({
             isWaiting: false,
             watermark: '53',
@@ -225,7 +222,7 @@ describe('up, while AgentOS writes', () => {
       };
       const outcome = await up(path, { onEvent });
       expect(codeOf(outcome)).to.equal(undefined);
-      expect(await runs(path)).to.have.length(2);
+      expect(runs(path)).to.have.length(2);
       expect(troubles(only(outcome.verifications))).to.deep.equal({ coverage: 'warn' });
       expect(await backfillStatus(path)).to.include({ isWaiting: true, isPending: true, watermark: '51' });
       expect((await up(path)).caughtUp).to.deep.equal([name]);

@@ -1,74 +1,64 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { applyBackfillStep, revertBackfillStep } from '../src/backfill/runner.js';
-import { Ledger } from '../src/ledger/ledger.js';
-import { absentColumns } from '../src/schema/inspect.js';
-import { applySchemaStep, revertSchemaStep } from '../src/schema/run.js';
-import { applySqlStep } from '../src/schema/run-sql.js';
-import { defineSqlStep } from '../src/steps/sql-step.js';
-import { backfillStep, failureOf, schemaStep, withGeneratedStore, withOpened } from './support/stores.js';
+import { defineSqlStep } from '../src/index.js';
+import { passing } from './support/failpoints.js';
+import { readLedger } from './support/ledger.js';
+import { change, codeOf, down, name, query, stoppedAfter, up } from './support/migrate.js';
+import { commandsOf, named, projectOf } from './support/project.js';
+import { schemaStep, withGeneratedStore } from './support/stores.js';
 
 describe('a signal in the last batch', () => {
   it('stops what comes behind it, in both directions', () =>
-    withGeneratedStore({ audits: 100 }, (path) =>
-      withOpened(path, async ({ store, ledger }) => {
-        applySchemaStep(store, ledger, schemaStep);
-        for (const [act, event] of [
-          [applyBackfillStep, 'batch_committed'],
-          [revertBackfillStep, 'batch_reverted'],
-        ] as const) {
-          const stopper = new AbortController();
-          const onEvent = (told: { readonly event: string }): void => {
-            if (told.event === event) stopper.abort('SIGTERM');
-          };
-          // All rows are in one batch, so that it is the last.
-          await failureOf('TERMINATED', () =>
-            act(store, ledger, backfillStep, { signal: stopper.signal, onEvent }),
-          );
-          if (act === applyBackfillStep) await act(store, ledger, backfillStep);
-        }
-        await revertBackfillStep(store, ledger, backfillStep);
-        expect(ledger.step(backfillStep.name)).to.equal(undefined);
-      }),
-    ));
+    withGeneratedStore({ audits: 100 }, async (path) => {
+      // All rows are in one batch, so that it is the last.
+      const one = { batchRows: 5000, backup: false } as const;
+      expect(codeOf(await up(path, { ...one, ...stoppedAfter(1) }))).to.equal('TERMINATED');
+      expect(readLedger(path).step(name)?.status).to.equal('applying');
+      expect(codeOf(await up(path, one))).to.equal(undefined);
+      const stop = stoppedAfter(1, 'batch_reverted');
+      expect(codeOf(await down(path, {}, { ...one, ...stop }))).to.equal('TERMINATED');
+      expect(readLedger(path).step(name)?.status).to.equal('reverting');
+      expect(codeOf(await down(path, {}, one))).to.equal(undefined);
+      expect(readLedger(path).step(name)).to.equal(undefined);
+    }));
 });
 
-describe('revertSchemaStep', () => {
+describe('down of a schema step', () => {
   for (const [code, sql] of [
     ['COLUMN_HAS_VALUES', `UPDATE task_audits SET source_event_ts = 'own' WHERE audit_id = 1`],
     ['VERSION_TOO_NEW', `INSERT INTO schema_version (version) VALUES ('0.22.0')`],
   ] as const) {
     it(`refuses with ${code} what was written after its checks, and drops no column`, () =>
-      withGeneratedStore({ audits: 20 }, (path) =>
-        withOpened(path, async ({ store, ledger }) => {
-          applySchemaStep(store, ledger, schemaStep);
-          // What another writer commits between the first transaction of a `down` and its last.
-          class Late extends Ledger {
-            override beginRevert(name: string): void {
-              super.beginRevert(name);
-              store.run(sql);
-            }
-          }
-          await failureOf(code, () =>
-            revertSchemaStep(store, new Late(store), schemaStep, { isConfirmed: false }),
-          );
-          expect(
-            absentColumns(store, 'task_audits', ['source_event_ts', 'supervisor_processed_at']).size,
-          ).to.equal(0);
-          expect(ledger.step(schemaStep.name)?.status).to.equal('reverting');
-        }),
-      ));
+      withGeneratedStore({ audits: 20 }, async (path) => {
+        expect(codeOf(await up(path, { backup: false }, { step: 1 }))).to.equal(undefined);
+        // What another writer commits between the first transaction of a `down` and its last.
+        let hasBegun = false;
+        let isLate = false;
+        const outcome = await passing(
+          ({ at, detail }) => {
+            if (detail.includes(`SET status = 'reverting'`)) hasBegun = true;
+            if (at !== 'commit' || !hasBegun || isLate) return;
+            isLate = true;
+            change(path, sql);
+          },
+          () => down(path, {}, { backup: false }),
+        );
+        expect(isLate).to.equal(true);
+        expect(codeOf(outcome)).to.equal(code);
+        const columns = query<string>(path, `SELECT name FROM pragma_table_xinfo('task_audits')`);
+        expect(columns).to.include.members(['source_event_ts', 'supervisor_processed_at']);
+        expect(readLedger(path).step(schemaStep.name)?.status).to.equal('reverting');
+      }));
   }
 });
 
-describe('applySqlStep', () => {
-  it('refuses a string of several statements, which could end its transaction', () =>
-    withGeneratedStore({ audits: 20 }, (path) =>
-      withOpened(path, ({ store, ledger }) => {
-        const step = defineSqlStep({ up: ['CREATE TABLE q (a); COMMIT; CREATE TABLE r (a)'] });
-        expect(() => applySqlStep(store, ledger, { ...step, name: 'x', path: 'x.ts' })).to.throw();
-        expect(store.get(`SELECT 1 FROM sqlite_schema WHERE name IN ('q', 'r')`)).to.equal(undefined);
-        expect(ledger.step('x')).to.equal(undefined);
-      }),
-    ));
+describe('an SQL step', () => {
+  it('of one string with several statements is refused, as it could end its transaction', () =>
+    withGeneratedStore({ audits: 20 }, async (path) => {
+      const step = named('x', defineSqlStep({ up: ['CREATE TABLE q (a); COMMIT; CREATE TABLE r (a)'] }));
+      const { error } = await commandsOf(projectOf([step]), { path }, { backup: false }).up();
+      expect(error?.code).to.be.a('string');
+      expect(query(path, `SELECT 1 FROM sqlite_schema WHERE name IN ('q', 'r')`)).to.deep.equal([]);
+      expect(readLedger(path).step('x')).to.equal(undefined);
+    }));
 });

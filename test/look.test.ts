@@ -1,35 +1,52 @@
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { withSession } from '../src/migrator/session.js';
-import { planSchemaStep } from '../src/schema/plan.js';
+import { defineBackfill, defineSchemaStep } from '../src/index.js';
 import { change, project, withPlainStore } from './support/migrate.js';
-import { asAgentOs, schemaStep } from './support/stores.js';
+import { commandsOf, named, projectOf } from './support/project.js';
+import { asAgentOs, failureOf, withFolder } from './support/stores.js';
 
 describe('a look at a store that another run changes meanwhile', () => {
   it('sees the store as it was at its beginning, from its first statement to its last', () =>
-    withPlainStore(async (path) => {
-      await withSession({ project, path }, 'look', ({ store, ledger }) => {
-        const see = () => ({ plan: planSchemaStep(store, schemaStep), steps: ledger.steps() });
-        const first = see();
-        expect(first.plan.indexes.map(({ makes }) => makes.name)).to.have.length(3);
-        change(path, first.plan.first.map(({ sql }) => sql).join(';'));
-        change(path, first.plan.indexes.map(({ sql }) => sql).join(';'));
-        // Half of each would look as if somebody else had made the index of that name.
-        expect(see()).to.deep.equal(first);
+    withFolder(async (folder) => {
+      const path = join(folder, 'store.db');
+      change(path, 'PRAGMA journal_mode = WAL; CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT)');
+      change(path, `INSERT INTO t (a) VALUES ('one')`);
+      let meanwhile: readonly string[] = [];
+      const filling = defineBackfill({
+        table: 't',
+        key: 'id',
+        columns: ['b'],
+        reads: ['a'],
+        process: (rows) => {
+          for (const sql of meanwhile) change(path, sql);
+          meanwhile = [];
+          return rows.map(({ a }) => ({ b: String(a) }));
+        },
       });
-      await withSession({ project, path }, 'look', ({ store }) =>
-        expect(planSchemaStep(store, schemaStep)).to.deep.equal({ first: [], indexes: [] }),
-      );
+      const making = defineSchemaStep({
+        table: 't',
+        columns: { c: 'TEXT' },
+        indexes: { t_by_c: { columns: ['c'] } },
+      });
+      const { plan } = commandsOf(projectOf([named('1-fill', filling), named('2-make', making)]), { path });
+      const statements = async (): Promise<string[]> =>
+        (await plan(['up'])).steps[1].statements.map(({ sql }: { sql: string }) => sql);
+      const first = await statements();
+      expect(first).to.have.length(2);
+      // The backfill is looked at before the schema step. Half of it would look as if somebody else had made the index.
+      meanwhile = first;
+      expect(await statements()).to.deep.equal(first);
+      expect(meanwhile).to.deep.equal([]);
+      expect(await statements()).to.deep.equal([]);
     }));
 
   it('keeps nobody from writing when it is over', () =>
     withPlainStore(
       async (path) => {
-        const failed = await withSession({ project, path }, 'look', () => {
-          throw new RangeError('of a test');
-        }).catch((error: unknown) => error);
-        expect(failed).to.be.instanceOf(RangeError);
-        await withSession({ project, path }, 'look', () => undefined);
+        const { plan, status } = commandsOf(project, { path });
+        await failureOf('STEP_UNKNOWN', () => plan(['up', '--to', 'none']));
+        await status();
         asAgentOs(path, (db) => {
           db.pragma('busy_timeout = 0');
           db.exec('BEGIN EXCLUSIVE; COMMIT');

@@ -1,13 +1,12 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { generateStore } from '../demo/store-generator.js';
-import type { RunOptions } from '../src/backfill/run-options.js';
 import { expectRefusal, on, runCli, useFolder } from './support/cli.js';
-import { change, query } from './support/migrate.js';
+import { readLedger } from './support/ledger.js';
+import { change, codeOf, type Extra, name, query, up } from './support/migrate.js';
 import { actualCells, expectedCells } from './support/reference.js';
 import { cellsAround, expectAround, refusing, rows } from './support/refusals.js';
-import { type Connected, fill, name, refusal, withV21 } from './support/run-up.js';
-import { asAgentOs, dumpTable, insertAudits } from './support/stores.js';
+import { asAgentOs, dumpTable, insertAudits, withGeneratedStore } from './support/stores.js';
 
 // When so many rows are refused that the run stops; and what is never told of them.
 
@@ -58,83 +57,97 @@ describe('a table that is append-only', () => {
 });
 
 describe('the number of refused rows', () => {
-  const runs = (audits: number, keys: readonly number[], act: (at: Connected) => Promise<void>) =>
-    withV21({ ...plain, audits }, act, refusing(keys, `ABORT, ''`));
-  const fills = (at: Connected) => fill(at, { batchRows: 64 });
-  const stops = (at: Connected) => refusal(() => fills(at));
-  /** Options that stop a run once it has come so far. */
-  const stoppedAtKey = ({ ledger }: Connected, key: bigint): RunOptions => {
-    const controller = new AbortController();
-    const onEvent = (): void => {
-      if (BigInt(ledger.lastRun(name)?.cursor ?? 0n) > key) controller.abort('SIGTERM');
-    };
-    return { batchRows: 64, signal: controller.signal, onEvent };
+  /** Runs `act` on a store of so many rows, of which those with these keys are refused. */
+  const runs = (audits: number, keys: readonly number[], act: (path: string) => Promise<void>) =>
+    withGeneratedStore({ ...plain, audits }, (path) => {
+      change(path, refusing(keys, `ABORT, ''`));
+      return act(path);
+    });
+  const fill = (path: string, extra: Extra = {}) =>
+    up(path, { batchRows: 64, allowsTriggers: true, backup: false, ...extra });
+  const fills = async (path: string): Promise<void> => {
+    const outcome = await fill(path);
+    expect(codeOf(outcome), outcome.error?.message).to.equal(undefined);
   };
-  const skipped = ({ ledger }: Connected): number[] => ledger.skips(name).map(({ key }) => Number(key));
+  const stops = async (path: string): Promise<string> => {
+    const { error } = await fill(path);
+    return `${error?.code}: ${error?.message}`;
+  };
+  /** Options that stop a run once it has come so far. */
+  const stoppedAtKey = (key: number): Extra => {
+    const controller = new AbortController();
+    const onEvent: Extra['onEvent'] = (event) => {
+      if (event.event === 'batch_committed' && Number(event.lastKey) > key) controller.abort('SIGTERM');
+    };
+    return { signal: controller.signal, onEvent };
+  };
+  const skipped = (path: string): number[] =>
+    readLedger(path)
+      .skips(name)
+      .map(({ key }) => Number(key));
 
   it('may be 1% of the rows read', () =>
-    runs(1500, range(100, 1500, 100), async (at) => {
-      await fills(at);
-      expect(skipped(at)).to.deep.equal(range(100, 1500, 100));
+    runs(1500, range(100, 1500, 100), async (path) => {
+      await fills(path);
+      expect(skipped(path)).to.deep.equal(range(100, 1500, 100));
     }));
 
   it('is counted against all rows that its run has read, those before it was stopped too', () =>
-    runs(1500, range(100, 1500, 100), async (at) => {
-      const code = await refusal(() => fill(at, stoppedAtKey(at, 1250n)));
-      expect(code).to.match(/^TERMINATED/);
-      expect(skipped(at)).to.deep.equal(range(100, 1200, 100));
-      await fills(at);
-      expect(skipped(at)).to.deep.equal(range(100, 1500, 100));
+    runs(1500, range(100, 1500, 100), async (path) => {
+      expect(codeOf(await fill(path, stoppedAtKey(1250)))).to.equal('TERMINATED');
+      expect(skipped(path)).to.deep.equal(range(100, 1200, 100));
+      await fills(path);
+      expect(skipped(path)).to.deep.equal(range(100, 1500, 100));
     }));
 
   it('may not be more, once it is more than ten', () =>
-    runs(1500, range(90, 1500, 90), async (at) => {
-      expect(await stops(at)).to.match(/^ROW_REJECTED_REPEATEDLY: .* 11 rows .* key 990$/);
-      expect(skipped(at)).to.deep.equal(range(90, 900, 90));
+    runs(1500, range(90, 1500, 90), async (path) => {
+      expect(await stops(path)).to.match(/^ROW_REJECTED_REPEATEDLY: .* 11 rows .* key 990$/);
+      expect(skipped(path)).to.deep.equal(range(90, 900, 90));
     }));
 
   it('may never be more than a hundred', () =>
-    runs(12_000, range(100, 12_000, 100), async (at) => {
-      expect(await stops(at)).to.match(/^ROW_REJECTED_REPEATEDLY: .* 101 rows .* key 10100$/);
-      expect(skipped(at)).to.deep.equal(range(100, 10_000, 100));
-      expect(at.ledger.lastRun(name)).to.include({
+    runs(12_000, range(100, 12_000, 100), async (path) => {
+      expect(await stops(path)).to.match(/^ROW_REJECTED_REPEATEDLY: .* 101 rows .* key 10100$/);
+      expect(skipped(path)).to.deep.equal(range(100, 10_000, 100));
+      expect(readLedger(path).runs(name).at(-1)).to.include({
         status: 'running',
         cursor: 10_099n,
         cellsFilled: 2 * 9999,
       });
-      expect(await stops(at)).to.match(/ 101 rows .* key 10100$/);
+      expect(await stops(path)).to.match(/ 101 rows .* key 10100$/);
     }));
 
   it('may be a hundred', () =>
-    runs(12_000, range(120, 12_000, 120), async (at) => {
-      await fills(at);
-      expect(skipped(at)).to.have.lengthOf(100);
+    runs(12_000, range(120, 12_000, 120), async (path) => {
+      await fills(path);
+      expect(skipped(path)).to.have.lengthOf(100);
     }));
 
   it('is counted for each run alone', () =>
-    runs(100, [...range(1, 9), ...range(101, 109)], async (at) => {
+    runs(100, [...range(1, 9), ...range(101, 109)], async (path) => {
       for (const expected of [9, 18]) {
-        await fills(at);
-        expect(skipped(at)).to.have.lengthOf(expected);
-        asAgentOs(at.path, (db) => insertAudits(db, Array(100).fill({})));
+        await fills(path);
+        expect(skipped(path)).to.have.lengthOf(expected);
+        asAgentOs(path, (db) => insertAudits(db, Array(100).fill({})));
       }
     }));
 
   it('is counted for each result code alone, and not for rows that a trigger ignores', () =>
-    withV21(
-      { ...plain, audits: 200 },
-      async (at) => {
-        await fills(at);
-        expect(at.ledger.skipCounts(name)).to.deep.equal({
-          [TRIGGER]: 9,
-          SQLITE_MISMATCH: 9,
-          UPDATE_IGNORED: 200,
-        });
-      },
-      `${refusing(range(1, 9), `ABORT, ''`)}; CREATE TABLE l (a INTEGER PRIMARY KEY);
-      CREATE TRIGGER mismatching AFTER UPDATE ON task_audits WHEN new.audit_id BETWEEN 11 AND 19 BEGIN INSERT INTO l VALUES ('a'); END;
-      ${refusing(range(101, 200), 'IGNORE', { trigger: 'ignoring' })}`,
-    ));
+    runs(200, range(1, 9), async (path) => {
+      change(
+        path,
+        `CREATE TABLE l (a INTEGER PRIMARY KEY);
+        CREATE TRIGGER mismatching AFTER UPDATE ON task_audits WHEN new.audit_id BETWEEN 11 AND 19 BEGIN INSERT INTO l VALUES ('a'); END;
+        ${refusing(range(101, 200), 'IGNORE', { trigger: 'ignoring' })}`,
+      );
+      await fills(path);
+      expect(readLedger(path).skipCounts(name)).to.deep.equal({
+        [TRIGGER]: 9,
+        SQLITE_MISMATCH: 9,
+        UPDATE_IGNORED: 200,
+      });
+    }));
 });
 
 describe('what a trigger or a payload says', () => {

@@ -1,92 +1,104 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { revertBackfillStep, runAgain } from '../src/backfill/runner.js';
+import { ledgeredCells, readLedger } from './support/ledger.js';
+import { change, codeOf, down, name, only, project, rescan, up } from './support/migrate.js';
+import type { Project } from './support/project.js';
 import { actualCells, expectedCells } from './support/reference.js';
-import {
-  applyBoth,
-  asAgentOs,
-  backfillStep,
-  dumpTable,
-  failureOf,
-  ledgeredCells,
-  type Opened,
-  withStore,
-} from './support/stores.js';
+import { dumpTable, failureOf, withGeneratedStore } from './support/stores.js';
 
 // An append-only audit log may refuse updates, or swallow them: then no batch may count what it did not write. See also
 // refused-rows.test.ts.
 
 const options = { audits: 20, supervisorShare: 1, rareShare: 0 };
-const { name } = backfillStep;
+const extra = { batchRows: 5, allowsTriggers: true, backup: false } as const;
 
 const freeze = (what: string): string =>
   `CREATE TRIGGER frozen BEFORE UPDATE ON task_audits WHEN old.audit_id = 7 BEGIN SELECT RAISE(${what}); END`;
-const down = ({ store, ledger }: Opened) => revertBackfillStep(store, ledger, backfillStep);
 
-for (const [what, code, isWholeRow] of [
-  ['IGNORE', 'UPDATE_IGNORED', false],
-  [`ABORT, 'audits are never changed'`, 'SQLITE_CONSTRAINT_TRIGGER', true],
-] as const) {
-  const refused = async (act: () => unknown): Promise<void> => {
-    if (!isWholeRow) {
-      const error = await failureOf(code, act);
-      expect(error.message).to.contain('1 rows').and.contain('task_audits');
-      return;
-    }
-    const [result] = await Promise.allSettled([(async () => act())()]);
-    expect(result).to.have.nested.property('reason.code', code);
-  };
+/** Insists that `down` takes every cell back. */
+async function expectTakenBack(path: string): Promise<void> {
+  const outcome = await down(path, {}, extra);
+  expect(codeOf(outcome), outcome.error?.message).to.equal(undefined);
+  expect(only(outcome.cells)).to.include({ reverted: 40, kept: 0 });
+  expect([...actualCells(path).values()].flat().every((cell) => cell === null)).to.equal(true);
+}
 
+const TRIGGERS = [
+  {
+    what: 'IGNORE',
+    reason: 'UPDATE_IGNORED',
+    targets: ['source_event_ts', 'supervisor_processed_at'],
+    code: 'UPDATE_IGNORED',
+    text: /task_audits.* 1 rows/,
+  },
+  {
+    what: `ABORT, 'audits are never changed'`,
+    reason: 'SQLITE_CONSTRAINT_TRIGGER',
+    targets: ['*'],
+    code: 'STORE_REFUSED',
+    text: /SQLITE_CONSTRAINT_TRIGGER/,
+  },
+] as const;
+
+for (const { what, reason, targets, code, text } of TRIGGERS) {
   describe(`a trigger with RAISE(${what})`, () => {
     it('keeps up from filling its row, which is recorded, and a rescan fills it when it is gone', () =>
-      withStore({ ...options, prepare: (db) => db.exec(freeze(what)) }, async (opened) => {
-        const { path, store, ledger } = opened;
+      withGeneratedStore(options, async (path) => {
+        change(path, freeze(what));
         const whole = expectedCells(path);
-        await applyBoth(opened, { batchRows: 5 });
+        expect(codeOf(await up(path, extra))).to.equal(undefined);
         expect(actualCells(path)).to.deep.equal(new Map(whole).set('7', [null, null]));
-        const targets = isWholeRow ? ['*'] : ['source_event_ts', 'supervisor_processed_at'];
-        expect(ledger.skips(name)).to.deep.equal(
-          targets.map((target) => ({ key: 7n, target, reason: code })),
-        );
-        expect(ledgeredCells(ledger)).to.have.lengthOf(38);
-        expect(ledger.lastRun(name)).to.include({ status: 'filled', rowsScanned: 20, cellsSkipped: 2 });
+        const ledger = readLedger(path);
+        expect(ledger.skips(name)).to.deep.equal(targets.map((target) => ({ key: 7n, target, reason })));
+        expect(ledgeredCells(ledger, name)).to.have.lengthOf(38);
+        expect(ledger.runs(name).at(-1)).to.include({
+          status: 'verified',
+          rowsScanned: 20,
+          cellsSkipped: 2,
+        });
 
-        asAgentOs(path, (db) => db.exec('DROP TRIGGER frozen'));
-        await runAgain(store, ledger, backfillStep, 'rescan');
+        change(path, 'DROP TRIGGER frozen');
+        expect(codeOf(await rescan(path, extra))).to.equal(undefined);
         expect(actualCells(path)).to.deep.equal(whole);
-        expect(ledger.skips(name)).to.deep.equal([]);
-        expect(ledger.lastRun(name)).to.include({ kind: 'rescan', rowsScanned: 1, cellsFilled: 2 });
+        expect(readLedger(path).skips(name)).to.deep.equal([]);
+        const last = readLedger(path).runs(name).at(-1);
+        expect(last).to.include({ kind: 'rescan', rowsScanned: 1, cellsFilled: 2 });
       }));
 
     it('stops down before its batch commits, and down goes on when it is gone', () =>
-      withStore(options, async (opened) => {
-        const { path, ledger } = opened;
-        await applyBoth(opened, { batchRows: 5 });
+      withGeneratedStore(options, async (path) => {
+        expect(codeOf(await up(path, extra))).to.equal(undefined);
         const before = dumpTable(path);
-        asAgentOs(path, (db) => db.exec(freeze(what)));
-        await refused(() => down(opened));
+        change(path, freeze(what));
+        const { error } = await down(path, {}, extra);
+        expect(error).to.include({ code });
+        expect(error?.message).to.match(text);
         // Batches go from the last: the two behind row 7's are taken back, row 7's is whole.
         expect(dumpTable(path).slice(0, 10)).to.deep.equal(before.slice(0, 10));
+        const ledger = readLedger(path);
         expect(ledger.batches(name).map(({ number }) => number)).to.deep.equal([1, 2]);
         expect(ledger.step(name)).to.include({ status: 'reverting', revertedCells: 20 });
 
-        asAgentOs(path, (db) => db.exec('DROP TRIGGER frozen'));
-        expect(await down(opened)).to.deep.equal({ reverted: 40, kept: 0 });
-        expect([...actualCells(path).values()].flat().every((cell) => cell === null)).to.equal(true);
+        change(path, 'DROP TRIGGER frozen');
+        await expectTakenBack(path);
       }));
   });
 }
 
 describe('a declaration that has lost a column', () => {
-  it('is refused by down before it takes anything back', () =>
-    withStore(options, async (opened) => {
-      const { path, store, ledger } = opened;
-      await applyBoth(opened);
+  it('is refused by down before it takes anything back, also where changed declarations are agreed to', () =>
+    withGeneratedStore(options, async (path) => {
+      expect(codeOf(await up(path, extra))).to.equal(undefined);
       const before = dumpTable(path);
-      const lost = { ...backfillStep, columns: backfillStep.columns.slice(0, 1) };
-      const error = await failureOf('STEP_DRIFTED', () => revertBackfillStep(store, ledger, lost));
-      expect(error.message).to.contain('supervisor_processed_at');
+      const steps = project.steps.map((step) =>
+        step.kind === 'backfill' ? { ...step, columns: step.columns.slice(0, 1) } : step,
+      );
+      const lost: Project = { ...project, steps };
+      await failureOf('STEP_DRIFTED', () => down(path, {}, { ...extra, project: lost }));
+      const { error } = await down(path, {}, { ...extra, project: lost, isConfirmed: true });
+      expect(error).to.include({ code: 'STEP_DRIFTED' });
+      expect(error?.message).to.contain('supervisor_processed_at');
       expect(dumpTable(path)).to.deep.equal(before);
-      expect(await down(opened)).to.deep.equal({ reverted: 40, kept: 0 });
+      await expectTakenBack(path);
     }));
 });

@@ -4,7 +4,8 @@ import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
 import { on, useFolder } from '../support/cli.js';
 import { killedAt, pointsOf } from '../support/failpoints.js';
-import { change, checkOf, codeOf, down, query, rescan, up, verify } from '../support/migrate.js';
+import { readLedger } from '../support/ledger.js';
+import { change, checkOf, codeOf, down, name, query, rescan, up, verify } from '../support/migrate.js';
 import { actualCells, expectedCells } from '../support/reference.js';
 import {
   cells,
@@ -18,7 +19,6 @@ import {
   skipTexts,
   toV21,
 } from '../support/refusals.js';
-import { fill, name, withV21 } from '../support/run-up.js';
 import { asAgentOs, dumpTable, insertAudits, withGeneratedStore } from '../support/stores.js';
 
 // What rows that are refused cost, and what becomes of them when a run is killed, caught up, or meets worse.
@@ -31,25 +31,24 @@ describe('one refused row', () => {
   // Batches of 256 rows, which is two to the power of 8.
   for (const key of [1, 2, 128, 129, 255, 256, 257, 1000]) {
     it(`with key ${key} of 2,048 costs few batches, which grow back`, () =>
-      withV21(
-        { ...plain, audits: 2048 },
-        async (at) => {
-          let tries = 0;
-          await counting(
-            () => fill(at, { batchRows: 256 }),
-            (count) => {
-              tries = count;
-            },
-          );
-          const batches = at.ledger.batches(name);
-          expect(batches.length).to.be.within(8 + 1, 8 + 2 * 8 + 2);
-          expect(tries).to.be.at.most(8 + 5 * 8);
-          const behind = batches.filter(({ firstKey }) => Number(firstKey) > key);
-          expect(behind.filter(({ rowsScanned }) => rowsScanned === 256)).to.have.length.at.least(2);
-          expect(skipTexts(at.ledger.skips(name))).to.deep.equal([`${key} * ${TRIGGER}`]);
-        },
-        refusing([key], `ABORT, ''`),
-      ));
+      withGeneratedStore({ ...plain, audits: 2048 }, async (path) => {
+        change(path, refusing([key], `ABORT, ''`));
+        let tries = 0;
+        const outcome = await counting(
+          () => up(path, { ...extra, batchRows: 256 }),
+          (count) => {
+            tries = count;
+          },
+        );
+        expect(codeOf(outcome)).to.equal(undefined);
+        const ledger = readLedger(path);
+        const batches = ledger.batches(name);
+        expect(batches.length).to.be.within(8 + 1, 8 + 2 * 8 + 2);
+        expect(tries).to.be.at.most(8 + 5 * 8);
+        const behind = batches.filter(({ firstKey }) => Number(firstKey) > key);
+        expect(behind.filter(({ rowsScanned }) => rowsScanned === 256)).to.have.length.at.least(2);
+        expect(skipTexts(ledger.skips(name))).to.deep.equal([`${key} * ${TRIGGER}`]);
+      }));
   }
 });
 

@@ -1,27 +1,18 @@
 import { expect } from 'chai';
-import type { RunOptions } from '../../src/backfill/run-options.js';
-import { applyBackfillStep } from '../../src/backfill/runner.js';
-import type { Ledger } from '../../src/ledger/ledger.js';
-import { applySchemaStep } from '../../src/schema/run.js';
+import { up } from './acceptance-commands.js';
 import { expectSameList, expectSameMap, expectSameTables } from './expect-same.js';
+import { type Ledger, ledgeredCells } from './ledger.js';
+import { codeOf, type Extra, name as NAME } from './migrate.js';
 import { COLUMNS } from './oracle-words.js';
 import type { Cells } from './reference.js';
-import { backfillStep, ledgeredCells, schemaStep } from './stores.js';
-import type { Dump, Opened, TestStore } from './test-store.js';
+import type { Dump, TestStore } from './test-store.js';
 
-const NAME = backfillStep.name;
-
-/** Applies both steps, as `up` does, and then looks at the ledger. */
-export const fill = <Result>(
-  store: TestStore,
-  look: (opened: Opened) => Result,
-  options: RunOptions = {},
-): Promise<Result> =>
-  store.opened(async (opened) => {
-    applySchemaStep(opened.store, opened.ledger, schemaStep);
-    await applyBackfillStep(opened.store, opened.ledger, backfillStep, { pace: 'full', ...options });
-    return look(opened);
-  });
+/** Applies both steps, and says what the ledger holds then. */
+export async function fill(store: TestStore, extra: Extra = {}): Promise<Ledger> {
+  const outcome = await up(store, { backup: false, batchRows: undefined, ...extra });
+  expect(codeOf(outcome), outcome.error?.message).to.equal(undefined);
+  return await store.ledger();
+}
 
 /** The recorded skips in the oracle's words. */
 export function recordedSkips(ledger: Ledger): Map<string, string[]> {
@@ -76,30 +67,21 @@ export async function fillAndCompare(store: TestStore, batchRows?: number): Prom
   const told: string[] = [];
   const [expected, before] = [await store.expected(), await store.cells()];
   const [rest, inScope] = [theirTables(await store.dump()), await keysInScope(store)];
-  const onEvent: RunOptions['onEvent'] = (event) => {
+  const onEvent: Extra['onEvent'] = (event) => {
     if (event.event === 'row_skipped') told.push(`${event.key} ${event.target} ${event.reason}`);
   };
-  const found = await fill(
-    store,
-    ({ ledger }) => ({
-      skips: recordedSkips(ledger),
-      skipRecords: ledger.skips(NAME).map(({ key, target, reason }) => `${key} ${target} ${reason}`),
-      cells: ledgeredCells(ledger).sort(),
-      runs: ledger.runs(NAME),
-      batches: ledger.batches(NAME),
-    }),
-    { batchRows, onEvent },
-  );
+  const ledger = await fill(store, { batchRows, onEvent });
   const actual = await store.cells();
   expectSameMap(actual, expected.cells);
   expectSameTables(theirTables(await store.dump()), rest);
-  expectSameMap(found.skips, expected.skips);
-  expectSameList(told.sort(), found.skipRecords.sort());
+  expectSameMap(recordedSkips(ledger), expected.skips);
+  const skips = ledger.skips(NAME).map(({ key, target, reason }) => `${key} ${target} ${reason}`);
+  expectSameList(told.sort(), skips.sort());
 
   const changed = changedCells(before, actual);
-  expectSameList(found.cells, changed);
-  const { runs, batches } = found;
-  expect(runs.map(({ kind, status }) => `${kind} ${status}`)).to.deep.equal(['first filled']);
+  expectSameList(ledgeredCells(ledger, NAME).sort(), changed);
+  const [runs, batches] = [ledger.runs(NAME), ledger.batches(NAME)];
+  expect(runs.map(({ kind, status }) => `${kind} ${status}`)).to.deep.equal(['first verified']);
   const open = [...before].filter(([key, cells]) => inScope.has(key) && cells.includes(null)).length;
   expect(total(runs, (run) => run.rowsScanned)).to.equal(open);
   expect(total(runs, (run) => run.cellsFilled)).to.equal(changed.length);

@@ -3,9 +3,6 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type pg from 'pg';
-import { openLedger } from '../../src/ledger/open.js';
-import { shownAddress } from '../../src/store/postgres/address.js';
-import { openPostgresStore } from '../../src/store/postgres/site.js';
 import { type EmptiedDatabase, withEmptiedDatabase } from './emptied-database.js';
 import { readPgLedger } from './ledger.js';
 import { COLUMNS, derivedCells, oracle } from './oracle-words.js';
@@ -51,15 +48,7 @@ function postgresStore({ server, client, url }: EmptiedDatabase, folder: string,
       return cell !== null && cell !== (from.get(key)?.[i] ?? null);
     });
   return {
-    address: { path: shownAddress({ url }), postgres: { url } },
-    async opened(act) {
-      const store = openPostgresStore({ url }, { access: 'write' });
-      try {
-        return await act({ store, ledger: openLedger(store) });
-      } finally {
-        store.close();
-      }
-    },
+    address: { path: 'a database', postgres: { url } },
     async change(sql) {
       isChanged = true;
       await client.query(sql);

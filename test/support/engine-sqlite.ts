@@ -1,7 +1,4 @@
 import { join } from 'node:path';
-import { openLedger } from '../../src/ledger/open.js';
-import { locateStore } from '../../src/store/path.js';
-import { SqliteStore } from '../../src/store/sqlite/store.js';
 import { snapshotFiles } from './cli.js';
 import { readLedger } from './ledger.js';
 import { derivedCells, oracle } from './oracle-words.js';
@@ -25,14 +22,6 @@ export const sqliteEngine: TestEngine = {
 /** The store at a path. */
 export const sqliteStore = (path: string): TestStore => ({
   address: { path },
-  async opened(act) {
-    const store = new SqliteStore(locateStore(path), { access: 'write' });
-    try {
-      return await act({ store, ledger: openLedger(store) });
-    } finally {
-      store.close();
-    }
-  },
   change: async (sql) => asAgentOs(path, (db) => void db.exec(sql)),
   changeNow: (sql) => asAgentOs(path, (db) => void db.exec(sql)),
   query: async (sql) =>

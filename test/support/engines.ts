@@ -2,7 +2,7 @@ import { postgresEngine } from './engine-postgres.js';
 import { sqliteEngine } from './engine-sqlite.js';
 import type { TestEngine } from './test-store.js';
 
-export type { Dump, Expected, Opened, TestEngine, TestStore, TestStoreOptions } from './test-store.js';
+export type { Dump, Expected, TestEngine, TestStore, TestStoreOptions } from './test-store.js';
 
 /** The engines that a store can be of: the same tests run on each. */
 export const ENGINES: readonly TestEngine[] = [sqliteEngine, postgresEngine];

@@ -1,12 +1,16 @@
 import { expect } from 'chai';
+import { changedCells } from './compare-fill.js';
+import { ledgeredCells, readLedger } from './ledger.js';
 import { actualCells, type Cells } from './reference.js';
-import { agentOs, type Connected, changedCells, ledgerCells, name } from './run-up.js';
+import { asAgentOs, backfillStep } from './stores.js';
 
 // What must hold of a store at any instant, a run killed or ended.
 
+const { name } = backfillStep;
+
 /** Insists that SQLite finds nothing wrong with the file. */
 export function expectIntact(path: string): void {
-  agentOs(path, (db) => expect(db.pragma('integrity_check', { simple: true })).to.equal('ok'));
+  asAgentOs(path, (db) => expect(db.pragma('integrity_check', { simple: true })).to.equal('ok'));
 }
 
 /**
@@ -16,12 +20,13 @@ export function expectIntact(path: string): void {
  * @param before what the table held before anything was filled
  * @param mostRuns how many runs there are at most
  */
-export function expectLedger({ path, ledger }: Connected, before: Map<string, Cells>, mostRuns = 1): void {
+export function expectLedger(path: string, before: Map<string, Cells>, mostRuns = 1): void {
+  const ledger = readLedger(path);
   const batches = ledger.batches(name);
   expect(batches.map(({ number }) => number)).to.deep.equal(batches.map((_, i) => i + 1));
-  const cells = ledgerCells(ledger);
+  const cells = ledgeredCells(ledger, name);
   expect(new Set(cells).size, 'each cell once').to.equal(cells.length);
-  expect(cells.sort()).to.deep.equal(changedCells(before, actualCells(path)).sort());
+  expect(cells.sort()).to.deep.equal(changedCells(before, actualCells(path)));
   expect(batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0)).to.equal(cells.length);
   const runs = ledger.runs(name);
   expect(runs).to.have.length.at.most(mostRuns);

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -6,6 +7,23 @@ import { type CliResult, root, type SpawnOptions, spawnCli } from './cli.js';
 // Ends or disturbs a command right where it is between two durable effects: see failpoint-hook.mjs.
 
 const hook = join(root, 'test/support/failpoint-hook.mjs');
+
+/** Calls `tell` at every failpoint that this process passes while `act` runs. */
+export async function passing<Result>(
+  tell: (point: { readonly at: string; readonly detail: string }) => void,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  const listener = (point: unknown): void => {
+    if (typeof point === 'object' && point !== null && 'at' in point && 'detail' in point)
+      tell({ at: String(point.at), detail: String(point.detail) });
+  };
+  subscribe('umzug-backfill:failpoint', listener);
+  try {
+    return await act();
+  } finally {
+    unsubscribe('umzug-backfill:failpoint', listener);
+  }
+}
 
 /** Which point: the nth of those that match. */
 export interface Point {

@@ -18,6 +18,8 @@ export interface Ledger {
   /** The cells of one batch that share their columns. */
   cells(backfill: string, batch: number): readonly CellsRow[];
   skips(backfill: string): readonly SkipRow[];
+  /** How many skips each batch has put there that stand. */
+  skipsByBatch(backfill: string): ReadonlyMap<number, number>;
   /** How many skips there are of each reason. */
   skipCounts(backfill: string): Readonly<Record<string, number>>;
   verdicts(backfill: string): readonly string[];
@@ -31,6 +33,9 @@ export interface StepRow {
   readonly fingerprint: string;
   readonly packageVersion: string;
   readonly appliedAt: string | null;
+  /** What a `down` under way has taken back, and left. */
+  readonly revertedCells: number;
+  readonly keptCells: number;
 }
 
 export interface RunRow {
@@ -41,6 +46,7 @@ export interface RunRow {
   readonly watermark: Key | null;
   readonly cursor: Key | null;
   readonly foundCells: number;
+  readonly filledAt: string | null;
   readonly batches: number;
   readonly rowsScanned: number;
   readonly cellsFilled: number;
@@ -194,6 +200,12 @@ function view(tables: Tables, exists: boolean): Ledger {
         }),
       ),
     skips,
+    skipsByBatch(backfill) {
+      const counts = new Map<number, number>();
+      for (const { batch } of of<{ batch: number }>('skips', { backfill }))
+        counts.set(batch, (counts.get(batch) ?? 0) + 1);
+      return counts;
+    },
     skipCounts(backfill) {
       const counts: Record<string, number> = {};
       for (const { reason } of skips(backfill)) counts[reason] = (counts[reason] ?? 0) + 1;

@@ -91,10 +91,13 @@ export function after(k: number, event: MigratorEvent['event'], act: (event: Mig
   };
 }
 
-/** Options under which a command is stopped after its k-th batch. */
-export function stoppedAfter(k: number): Extra {
+/** Options under which a command is stopped after its k-th batch, filled or reverted. */
+export function stoppedAfter(
+  k: number,
+  event: 'batch_committed' | 'batch_reverted' = 'batch_committed',
+): Extra {
   const controller = new AbortController();
-  return { ...after(k, 'batch_committed', () => controller.abort('SIGTERM')), signal: controller.signal };
+  return { ...after(k, event, () => controller.abort('SIGTERM')), signal: controller.signal };
 }
 
 /** Runs SQL on the store, as AgentOS or a person with the sqlite3 shell would. */

@@ -1,11 +1,8 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { copyFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { FAILPOINT_CHANNEL, type Failpoint } from '../../src/failpoint.js';
-import type { SkipRecord } from '../../src/ledger/records.js';
-import { skips } from '../../src/migrator/status.js';
-import { applySchemaStep } from '../../src/schema/run.js';
 import { expectIntact, expectLedger } from './expect-ledger.js';
+import { passing } from './failpoints.js';
+import { readLedger } from './ledger.js';
 import {
   bytesOf,
   catchUp,
@@ -22,9 +19,9 @@ import {
   up,
   verify,
 } from './migrate.js';
+import { commandsOf } from './project.js';
 import { actualCells, type Cells, expectedCells, expectedSkips, targets } from './reference.js';
-import { connected } from './run-up.js';
-import { dumpTable, schemaStep } from './stores.js';
+import { dumpTable } from './stores.js';
 
 // Stores in which SQLite refuses to update some rows: what must hold from `up` to `down`, whatever it is that refuses.
 
@@ -92,12 +89,12 @@ export function skipsAround(path: string, blocked: readonly Blocked[]): string[]
 
 /** The same of what a list of skips says. */
 export const skipTexts = (
-  found: readonly { key: SkipRecord['key'] | string; target: string; reason: string }[],
+  found: readonly { key: string | bigint; target: string; reason: string }[],
 ): string[] => found.map(({ key, target, reason }) => `${key} ${target} ${reason}`).sort();
 
 /** The skips as the command lists them. */
 export async function recordedSkips(path: string): Promise<string[]> {
-  return skipTexts(only(await skips({ project, path }, name)).skips);
+  return skipTexts(only(await commandsOf(project, { path }).skips(name)).skips);
 }
 
 /** How many cells of each column the verification counts as refused. */
@@ -115,10 +112,8 @@ export async function expectAround(
   expected: { readonly cells: Map<string, Cells>; readonly skips: readonly string[]; readonly runs: number },
 ): Promise<void> {
   expect(actualCells(path)).to.deep.equal(expected.cells);
-  await connected(path, (at) => {
-    expectLedger(at, before, expected.runs);
-    expect(at.ledger.runs(name)).to.have.lengthOf(expected.runs);
-  });
+  expectLedger(path, before, expected.runs);
+  expect(readLedger(path).runs(name)).to.have.lengthOf(expected.runs);
   expectIntact(path);
   expect(await recordedSkips(path)).to.deep.equal(expected.skips);
 }
@@ -129,22 +124,17 @@ export async function counting<Result>(
   each: (tries: number) => unknown,
 ): Promise<Result> {
   let tries = 0;
-  const listener = (point: unknown): void => {
-    if (!(point as Failpoint).detail.startsWith('INSERT INTO temp.umzug_backfill_batch')) return;
+  return await passing(({ detail }) => {
+    if (!detail.startsWith('INSERT INTO temp.umzug_backfill_batch')) return;
     tries += 1;
     each(tries);
-  };
-  subscribe(FAILPOINT_CHANNEL, listener);
-  try {
-    return await act();
-  } finally {
-    unsubscribe(FAILPOINT_CHANNEL, listener);
-  }
+  }, act);
 }
 
 /** Applies the schema step alone. */
-export const toV21 = (path: string): Promise<void> =>
-  connected(path, ({ store, ledger }) => applySchemaStep(store, ledger, schemaStep));
+export async function toV21(path: string): Promise<void> {
+  expect(codeOf(await up(path, { backup: false }, { step: 1 }))).to.equal(undefined);
+}
 
 /**
  * Takes a v20 store through everything: `up` around the obstacle, commands that leave the skips alone,

@@ -6,17 +6,20 @@ import { expect } from 'chai';
 import backfillDefinition from '../../backfills/v021-2-decision-fields.js';
 import { generateStore, type StoreOptions } from '../../demo/store-generator.js';
 import schemaDefinition from '../../migrations/v021-1-decision-columns.js';
-import type { BackfillDefinition } from '../../src/backfill/define.js';
 import type { RunOptions } from '../../src/backfill/run-options.js';
 import { applyBackfillStep } from '../../src/backfill/runner.js';
-import { BackfillError, type ErrorCode } from '../../src/errors.js';
+import {
+  type BackfillDefinition,
+  BackfillError,
+  type ErrorCode,
+  type SchemaStepDefinition,
+} from '../../src/index.js';
 import { Ledger } from '../../src/ledger/ledger.js';
 import { applySchemaStep } from '../../src/schema/run.js';
-import type { SchemaStepDefinition } from '../../src/steps/schema-step.js';
-import type { Step } from '../../src/steps/step.js';
 import { locateStore } from '../../src/store/path.js';
 import type { Store } from '../../src/store/port.js';
 import { SqliteStore } from '../../src/store/sqlite/store.js';
+import type { Step } from './project.js';
 
 /** The project's own steps, named as their files are. */
 export const schemaStep: Step & SchemaStepDefinition = {

@@ -1,20 +1,12 @@
 import type Database from 'better-sqlite3';
 import { generateStore, type StoreOptions } from '../../demo/store-generator.js';
-import type { Ledger } from '../../src/ledger/ledger.js';
-import type { Store } from '../../src/store/port.js';
-import type { Ledger as LedgerView } from './ledger.js';
+import type { Ledger } from './ledger.js';
 import type { PgForm } from './postgres-stores.js';
 import type { Address } from './project.js';
 import type { Cells } from './reference.js';
 import { type Audit, asAgentOs, insertAudits } from './stores.js';
 
 // What a test needs of a store, whatever engine it is of.
-
-/** A store in use, with its ledger. */
-export interface Opened {
-  readonly store: Store;
-  readonly ledger: Ledger;
-}
 
 /** Schema and every cell of every table. */
 export interface Dump {
@@ -34,8 +26,6 @@ export interface Expected {
 export interface TestStore {
   /** What leads a command to it. */
   readonly address: Address;
-  /** Opens it for writing as a new process would, and closes it whatever happens. */
-  opened<Result>(act: (opened: Opened) => Promise<Result> | Result): Promise<Result>;
   /** Runs SQL that both engines take, as AgentOS would. */
   change(sql: string): Promise<void>;
   /** The same from within a callback: it is done when this returns. */
@@ -48,7 +38,7 @@ export interface TestStore {
   cells(): Promise<Map<string, Cells>>;
   dump(): Promise<Dump>;
   /** What the ledger says. */
-  ledger(): Promise<LedgerView>;
+  ledger(): Promise<Ledger>;
   /** What is another after any write to the store, be it of what stood there. */
   traces(): Promise<unknown>;
   /** What a fill of the store as it is must lead to. */
