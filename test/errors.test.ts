@@ -119,7 +119,9 @@ describe('the error codes', () => {
 
   it('each end a command with a code of their kind', () => {
     for (const [code, exit] of declared)
-      expect(new BackfillError(code, 'It failed', 'Mend it').exitCode, code).to.equal(exit).and.above(0);
+      expect(new BackfillError(code, 'It failed', 'Mend it').exitCode, code)
+        .to.equal(exit)
+        .and.above(0);
     const usage = ['USAGE', 'NPM_KEPT_OPTION', 'CONFIG_MISSING', 'STEP_UNKNOWN', 'BACKFILL_UNKNOWN'] as const;
     for (const code of usage) expect(declared.get(code), code).to.equal(2);
     expect(declared.get('VERIFICATION_FAILED')).to.equal(5);
