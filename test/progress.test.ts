@@ -27,7 +27,9 @@ function makeStore(path: string, rows: readonly Id[], bad: readonly Id[] = []): 
   const db = new Database(path);
   db.exec('CREATE TABLE events (id INTEGER PRIMARY KEY, body TEXT, created TEXT, one TEXT, two TEXT)');
   const insert = db.prepare(`INSERT INTO events (id, body) VALUES (?, ?)`);
-  for (const id of rows) insert.run(id, bad.includes(id) ? '{' : '{"ts":"2026-01-20T10:00:00Z"}');
+  db.transaction(() => {
+    for (const id of rows) insert.run(id, bad.includes(id) ? '{' : '{"ts":"2026-01-20T10:00:00Z"}');
+  })();
   db.close();
   return path;
 }

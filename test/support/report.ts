@@ -85,7 +85,9 @@ export function makeEvents(path: string, columns: readonly string[], rows: numbe
   const insert = db.prepare(
     `INSERT INTO events (kind, body, created) VALUES (?, '{}', '2026-01-20 10:00:00')`,
   );
-  for (let i = 0; i < rows; i += 1) insert.run(`kind ${i % 3}`);
+  db.transaction(() => {
+    for (let i = 0; i < rows; i += 1) insert.run(`kind ${i % 3}`);
+  })();
   db.close();
 }
 
