@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
+import { Umzug } from 'umzug';
 import { generateStore } from '../demo/store-generator.js';
 import { BackfillError, type ErrorCode } from '../src/index.js';
 import { expectRefusal, root, runCli, useFolder } from './support/cli.js';
@@ -39,22 +40,39 @@ describe('what is thrown', () => {
   const folder = useFolder();
   before(() => generateStore({ path: folder.file('store.db'), audits: 5 }));
 
-  /** How a command ends when the program that it is part of throws: before there is a store, and under umzug. */
+  /** What umzug rejects with when a migration throws. */
+  const wrapped = async (up: () => Promise<unknown>): Promise<void> => {
+    const storage = {
+      logMigration: async () => undefined,
+      unlogMigration: async () => undefined,
+      executed: async () => [],
+    };
+    const umzug = new Umzug({ migrations: [{ name: 'one', up }], context: {}, storage, logger: undefined });
+    await umzug.up();
+  };
+
+  /**
+   * How a command ends when the program that it is part of throws: before there is a store, there from a migration of an Umzug of its
+   * own, and in the middle of a run.
+   */
   async function ends(act: () => unknown): Promise<readonly BackfillError[]> {
     const told: BackfillError[] = [];
-    const loadMigrator = async (): Promise<never> => {
-      act();
-      throw new Error('Expected it to throw');
-    };
-    const result = await runCli(['status'], {
-      embedding: { program: 'umzug-backfill', loadMigrator },
-      onError: (error) => told.push(error),
-    });
-    expectRefusal(result, told[0]?.code ?? '', told[0]?.exitCode ?? 0);
+    const acting = async (): Promise<unknown> => act();
+    for (const loading of [acting, () => wrapped(acting)]) {
+      const loadMigrator = async (): Promise<never> => {
+        await loading();
+        throw new Error('Expected it to throw');
+      };
+      const result = await runCli(['status'], {
+        embedding: { program: 'umzug-backfill', loadMigrator },
+        onError: (error) => told.push(error),
+      });
+      expectRefusal(result, told.at(-1)?.code ?? '', told.at(-1)?.exitCode ?? 0);
+    }
     const outcome = await up(folder.file('store.db'), { ...after(1, 'step_started', act), backup: false });
     expect(outcome.applied).to.deep.equal([]);
     if (outcome.error) told.push(outcome.error);
-    expect(told).to.have.length(2);
+    expect(told).to.have.length(3);
     for (const error of told) {
       expect(error).to.be.instanceOf(BackfillError);
       expect(`${error.message} ${error.hint}`).not.to.include(SECRET);

@@ -77,7 +77,7 @@ export const rows: Readonly<Record<string, Row>> = {
     fine: [
       up("UPDATE t SET a = 'new' WHERE id = 1"),
       up("UPDATE t SET a = 'new' WHERE b = 'x' AND id IN (1, 2)"),
-      up('UPDATE t SET a = (SELECT (code) FROM p) WHERE id = 1'),
+      up("UPDATE t SET a = (SELECT (code) FROM p WHERE code = 'x') WHERE id = 1"),
       up('DELETE FROM t WHERE rowid = 1'),
       up("INSERT INTO t (a) VALUES ('x'), ('y')"),
       up("INSERT INTO t (a) SELECT value FROM json_each('[1, 2]')"),
