@@ -3,8 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import type { BackfillError } from '../src/errors.js';
-import type { BackfillStepOptions } from '../src/index.js';
+import type { BackfillError, BackfillStepOptions } from '../src/index.js';
 import { adopted, call, connected, ledgerRows, name, step, withColumn } from './support/run-adopted.js';
 import {
   api,

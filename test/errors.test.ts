@@ -2,18 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
-import { describe, it } from 'mocha';
+import { before, describe, it } from 'mocha';
 import { Umzug } from 'umzug';
-import {
-  BackfillError,
-  ERROR_CODES,
-  type ErrorCode,
-  EXIT,
-  isSqliteError,
-  rootBackfillError,
-  toBackfillError,
-} from '../src/errors.js';
-import { expectRefusal, root, runCli } from './support/cli.js';
+import { generateStore } from '../demo/store-generator.js';
+import { BackfillError, type ErrorCode } from '../src/index.js';
+import { expectRefusal, root, runCli, useFolder } from './support/cli.js';
+import { after, up } from './support/migrate.js';
 import { asAgentOs, insertAudits, withGeneratedStore } from './support/stores.js';
 
 const { SqliteError } = Database;
@@ -42,42 +36,78 @@ const meanings: readonly (readonly [result: string, code: ErrorCode])[] = [
   ['SQLITE_TOOBIG', 'STORE_REFUSED'],
 ];
 
-function thrownBy(act: () => unknown): unknown {
-  try {
-    act();
-  } catch (error) {
-    return error;
-  }
-  throw new Error('Expected an error');
-}
+describe('what is thrown', () => {
+  const folder = useFolder();
+  before(() => generateStore({ path: folder.file('store.db'), audits: 5 }));
 
-describe('toBackfillError', () => {
-  for (const [result, code] of meanings) {
-    it(`makes ${code} of ${result}, with the result code and not with SQLite's words`, () => {
-      const cause = new SqliteError(`${SECRET} at row 7`, result);
-      const error = toBackfillError(cause, 'in batch 3');
+  /** What umzug rejects with when a migration throws. */
+  const wrapped = async (up: () => Promise<unknown>): Promise<void> => {
+    const storage = {
+      logMigration: async () => undefined,
+      unlogMigration: async () => undefined,
+      executed: async () => [],
+    };
+    const umzug = new Umzug({ migrations: [{ name: 'one', up }], context: {}, storage, logger: undefined });
+    await umzug.up();
+  };
+
+  /**
+   * How a command ends when the program that it is part of throws: before there is a store, there from a migration of an Umzug of its
+   * own, and in the middle of a run.
+   */
+  async function ends(act: () => unknown): Promise<readonly BackfillError[]> {
+    const told: BackfillError[] = [];
+    const acting = async (): Promise<unknown> => act();
+    for (const loading of [acting, () => wrapped(acting)]) {
+      const loadMigrator = async (): Promise<never> => {
+        await loading();
+        throw new Error('Expected it to throw');
+      };
+      const result = await runCli(['status'], {
+        embedding: { program: 'umzug-backfill', loadMigrator },
+        onError: (error) => told.push(error),
+      });
+      expectRefusal(result, told.at(-1)?.code ?? '', told.at(-1)?.exitCode ?? 0);
+    }
+    const outcome = await up(folder.file('store.db'), { ...after(1, 'step_started', act), backup: false });
+    expect(outcome.applied).to.deep.equal([]);
+    if (outcome.error) told.push(outcome.error);
+    expect(told).to.have.length(3);
+    for (const error of told) {
       expect(error).to.be.instanceOf(BackfillError);
-      expect(error.code).to.equal(code);
-      expect(error.exitCode).to.equal(EXIT.failed);
-      expect(error.message).to.include(`in batch 3 (${result})`).and.not.include(SECRET);
-      expect(error.hint).to.match(/\S/).and.not.include(SECRET);
-      expect(error.cause).to.equal(cause);
+      expect(`${error.message} ${error.hint}`).not.to.include(SECRET);
+      expect(error.hint).to.match(/\S/);
+    }
+    return told;
+  }
+  const throwing = (thrown: unknown) => (): never => {
+    throw thrown;
+  };
+
+  for (const [result, code] of meanings) {
+    it(`is told as ${code} for ${result}, with the result code and not with SQLite's words`, async () => {
+      const cause = new SqliteError(`${SECRET} at row 7`, result);
+      for (const error of await ends(throwing(cause))) {
+        expect(error.code).to.equal(code);
+        expect(error.exitCode).to.equal(1);
+        expect(error.message.endsWith(` (${result})`), error.message).to.equal(true);
+        expect(error.cause).to.equal(cause);
+      }
     });
   }
 
-  it('knows an error that SQLite raised', () => {
+  it('is known where SQLite raised it', async () => {
     const db = new Database(':memory:');
-    const error = thrownBy(() => db.exec('SELECT * FROM nowhere'));
+    for (const error of await ends(() => db.exec('SELECT * FROM nowhere'))) {
+      expect(error.code).to.equal('STORE_REFUSED');
+      expect(error.message).not.to.include('nowhere');
+    }
     db.close();
-    expect(isSqliteError(error)).to.equal(true);
-    expect(toBackfillError(error).code).to.equal('STORE_REFUSED');
-    expect(toBackfillError(error).message).not.to.include('nowhere');
   });
 
-  it('returns an error of ours as it is', () => {
-    const ours = new BackfillError('STEP_UNKNOWN', 'There is no step named x', 'See status');
-    expect(toBackfillError(ours)).to.equal(ours);
-    expect(rootBackfillError(ours)).to.equal(ours);
+  it('is told as it is where it is an error of ours', async () => {
+    const ours = new BackfillError('UPDATE_IGNORED', 'A trigger ignored an update', 'Drop it');
+    for (const error of await ends(throwing(ours))) expect(error).to.equal(ours);
   });
 
   for (const [title, thrown] of [
@@ -87,71 +117,41 @@ describe('toBackfillError', () => {
     ['nothing', undefined],
     ['null', null],
   ] as const) {
-    it(`makes INTERNAL of ${title}, without its words`, () => {
-      for (const error of [toBackfillError(thrown), rootBackfillError(thrown)]) {
-        expect(error.code).to.equal('INTERNAL');
-        expect(`${error.message} ${error.hint}`).not.to.include(SECRET);
-        expect(error.cause).to.equal(thrown);
-      }
+    it(`is told as INTERNAL where it is ${title}, without its words`, async () => {
+      const told = await ends(throwing(thrown));
+      for (const { code, exitCode } of told) expect([code, exitCode]).to.deep.equal(['INTERNAL', 1]);
+      expect(told[0]?.cause).to.equal(thrown);
     });
   }
 });
 
-describe('rootBackfillError', () => {
-  /** What umzug rejects with when a migration throws. */
-  async function wrapped(thrown: unknown): Promise<unknown> {
-    const up = async (): Promise<void> => {
-      throw thrown;
-    };
-    const storage = {
-      logMigration: async () => undefined,
-      unlogMigration: async () => undefined,
-      executed: async () => [],
-    };
-    const umzug = new Umzug({ migrations: [{ name: 'one', up }], context: {}, storage, logger: undefined });
-    return await umzug.up().then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-  }
-
-  it('finds our error under umzug’s', async () => {
-    const ours = new BackfillError('UPDATE_IGNORED', 'A trigger ignored an update', 'Drop it');
-    const error = await wrapped(ours);
-    expect(error).to.be.instanceOf(Error).and.not.equal(ours);
-    expect(rootBackfillError(error)).to.equal(ours);
-  });
-
-  it('finds SQLite’s error under umzug’s', async () => {
-    const error = await wrapped(new SqliteError(SECRET, 'SQLITE_FULL'));
-    expect(rootBackfillError(error).code).to.equal('STORE_FULL');
-  });
-
-  it('makes INTERNAL of a chain that holds neither', async () => {
-    const error = rootBackfillError(await wrapped(new TypeError(SECRET)));
-    expect(error.code).to.equal('INTERNAL');
-    expect(error.message).not.to.include(SECRET);
-  });
-});
-
 describe('the error codes', () => {
+  // As the declarations that users get have them.
+  const declared = new Map(
+    [
+      ...readFileSync(join(root, 'dist/types/index.d.ts'), 'utf8').matchAll(
+        /^ {2}readonly ([A-Z_]+): (\d+);$/gm,
+      ),
+    ].map(([, code, exit]) => [code as ErrorCode, Number(exit)]),
+  );
+
   it('each end a command with a code of their kind', () => {
-    const exits = new Map(
-      ERROR_CODES.map((code) => [code, new BackfillError(code, 'It failed', 'Mend it').exitCode]),
-    );
-    expect([...exits.values()]).not.to.include(0);
-    const usage = ['USAGE', 'NPM_KEPT_OPTION', 'CONFIG_MISSING', 'STEP_UNKNOWN', 'BACKFILL_UNKNOWN'];
-    for (const code of usage) expect(exits.get(code as ErrorCode), code).to.equal(2);
-    expect(exits.get('VERIFICATION_FAILED')).to.equal(5);
-    expect(exits.get('INTERRUPTED')).to.equal(130);
-    expect(exits.get('TERMINATED')).to.equal(143);
+    for (const [code, exit] of declared)
+      expect(new BackfillError(code, 'It failed', 'Mend it').exitCode, code)
+        .to.equal(exit)
+        .and.above(0);
+    const usage = ['USAGE', 'NPM_KEPT_OPTION', 'CONFIG_MISSING', 'STEP_UNKNOWN', 'BACKFILL_UNKNOWN'] as const;
+    for (const code of usage) expect(declared.get(code), code).to.equal(2);
+    expect(declared.get('VERIFICATION_FAILED')).to.equal(5);
+    expect(declared.get('INTERRUPTED')).to.equal(130);
+    expect(declared.get('TERMINATED')).to.equal(143);
   });
 
   it('are each documented exactly once, and no other is', () => {
     const page = readFileSync(join(root, 'docs/troubleshooting.md'), 'utf8');
     const table = page.slice(page.indexOf('## By code'));
     const documented = [...table.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code);
-    expect(documented.toSorted()).to.deep.equal(ERROR_CODES.toSorted());
+    expect(documented.toSorted()).to.deep.equal([...declared.keys()].sort());
   });
 });
 

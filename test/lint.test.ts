@@ -1,28 +1,36 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
-import { describe, it } from 'mocha';
-import { type Finding, type LintOptions, lint } from '../src/lint/lint.js';
-import { RULES } from '../src/lint/rules.js';
-import { defineSqlStep } from '../src/steps/sql-step.js';
-import type { Step } from '../src/steps/step.js';
-import { root, useFolder } from './support/cli.js';
+import { before, describe, it } from 'mocha';
+import { root } from './support/cli.js';
+import { type Finding, type LintJson, sqlFile, useLinted } from './support/linted.js';
 import { rows, SCHEMA, type Sql } from './support/unsafe-steps.js';
 
 describe('lint', () => {
-  const folder = useFolder();
+  const project = useLinted();
+  const stepOf = new Map<Sql, string>();
+  /** What is said of all steps, by the oldest SQLite that they are for. */
+  const said = new Map<string | undefined, LintJson>();
 
-  /** Findings of one step of SQL, in a file with these comments. */
-  function findings({ up, down }: Sql, options: LintOptions = {}, comments = ''): readonly Finding[] {
-    const path = join(folder.path, '001-step.js');
-    writeFileSync(path, comments);
-    const definition = defineSqlStep({ up, ...(down ? { down } : {}) });
-    const step: Step = { ...definition, name: '001-step', path };
-    return lint([step], options).findings;
-  }
-  const rulesOf = (found: readonly Finding[]): string[] => found.map(({ rule }) => rule);
-  const withDown = (sql: Sql): Sql => ('down' in sql ? sql : { ...sql, down: ['SELECT 1'] });
+  before(async () => {
+    for (const [rule, { bad, fine }] of Object.entries(rows)) {
+      [...bad, ...fine].forEach((sql, i) => {
+        const { up, down } = 'down' in sql ? sql : { ...sql, down: ['SELECT 1'] };
+        stepOf.set(sql, `${rule}-${i}`);
+        project.write(`${rule}-${i}`, sqlFile(up, down));
+      });
+    }
+    for (const { sqlite } of Object.values(rows))
+      if (!said.has(sqlite))
+        said.set(sqlite, await project.lint(...(sqlite === undefined ? [] : ['--sqlite', sqlite])));
+  });
+
+  const findings = (sql: Sql, sqlite?: string): readonly Finding[] => {
+    const { steps, findings: all } = said.get(sqlite) as LintJson;
+    expect(steps).to.include(stepOf.get(sql));
+    return all.filter(({ step }) => step === stepOf.get(sql));
+  };
 
   /** What SQLite itself says to a step where the tables have rows; undefined when it takes it. */
   function refusal({ up }: Sql): string | undefined {
@@ -39,17 +47,22 @@ describe('lint', () => {
   }
 
   it('has a test of every rule, and a section of every one in docs/lint.md', () => {
-    const names = RULES.map(({ name }) => name);
+    // No command lists the rules: they are read where they stand.
+    const folder = join(root, 'src/lint/rules');
+    const sources = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+    const names = sources.flatMap((text) =>
+      [...text.matchAll(/^ {2}name: '([\w-]+)',$/gm)].map(([, name]) => name),
+    );
     expect(Object.keys(rows)).to.have.members(names);
     const page = readFileSync(join(root, 'docs/lint.md'), 'utf8');
     const sections = [...page.matchAll(/^### `([\w-]+)`$/gm)].map(([, name]) => name);
     expect(sections).to.have.members(names);
   });
 
-  for (const [rule, { bad, fine, isRefused, options }] of Object.entries(rows)) {
+  for (const [rule, { bad, fine, isRefused, sqlite }] of Object.entries(rows)) {
     for (const sql of bad) {
       it(`${rule}: finds ${sql.up.join('; ')}`, () => {
-        const found = findings(withDown(sql), options).filter((one) => one.rule === rule);
+        const found = findings(sql, sqlite).filter((one) => one.rule === rule);
         expect(found).not.to.have.length(0);
         for (const { message, instead } of found) {
           expect(message).to.match(/^[A-Z].*[^.]$/);
@@ -61,7 +74,7 @@ describe('lint', () => {
     }
     for (const sql of fine) {
       it(`${rule}: takes ${sql.up.join('; ')}`, () => {
-        expect(rulesOf(findings(withDown(sql), options))).not.to.include(rule);
+        expect(findings(sql, sqlite).map((found) => found.rule)).not.to.include(rule);
         expect(refusal(sql)).to.equal(undefined);
       });
     }

@@ -12,6 +12,7 @@ import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { expectRefusal, on, runCli, snapshotFiles, spawnCli } from './support/cli.js';
+import { project } from './support/migrate.js';
 import { asAgentOs, insertAudits, withGeneratedStore } from './support/stores.js';
 
 const backfill = 'backfill="v021-2-decision-fields"';
@@ -97,6 +98,21 @@ describe('--metrics-file', () => {
         expect(snapshotFiles(path)).to.deep.equal(before);
       }
       expect(readFileSync(join(folder, 'notes.txt'), 'utf8')).to.equal('mine');
+    }));
+
+  it('leaves nothing half written where a folder has taken its place meanwhile', () =>
+    withGeneratedStore({ audits: 20 }, async (path) => {
+      const folder = dirname(path);
+      const file = join(folder, 'backfill.prom');
+      const onEvent = () => void mkdirSync(file, { recursive: true });
+      const loadMigrator = async () => ({ project, path, onEvent });
+      const result = await runCli(['up', '--db-path', path, '--no-backup', '--metrics-file', file], {
+        embedding: { program: 'umzug-backfill', loadMigrator },
+      });
+      expect(result.code).to.equal(0);
+      expect(result.stderr).to.match(/"event":"warning".*metrics file.*is a folder/);
+      expect(readdirSync(folder).filter((name) => name.includes('prom'))).to.deep.equal(['backfill.prom']);
+      expect(readdirSync(file)).to.deep.equal([]);
     }));
 
   it('migrates all the same when its folder is gone in the end, and says so', () =>

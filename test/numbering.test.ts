@@ -1,9 +1,26 @@
 import { expect } from 'chai';
-import { describe, it } from 'mocha';
-import { bareName, nextName } from '../src/scaffold/numbering.js';
+import { beforeEach, describe, it } from 'mocha';
+import { expectRefusal, runCli } from './support/cli.js';
+import { useNewProject } from './support/new-project.js';
 
-describe('nextName', () => {
-  const now = new Date('2026-11-25T14:03:09.123Z');
+const project = useNewProject();
+const now = new Date('2026-11-25T14:03:09.123Z');
+
+beforeEach(() =>
+  project.write(
+    'umzug-backfill.config.mjs',
+    `import { defineConfig } from 'umzug-backfill';
+export default defineConfig({ database: { path: 'store.db' }, steps: ['steps'] });`,
+  ),
+);
+
+/** Says what `create` would write beside these steps. */
+function create(steps: readonly string[], name: string) {
+  for (const step of steps) project.write(`steps/${step}.mjs`, '');
+  return runCli(['create', name, '--dry-run', '--json'], { cwd: project.path, now: () => now });
+}
+
+describe('the name of a new step', () => {
   for (const [steps, expected] of [
     [[], '001-x'],
     [['003-a', '001-b'], '004-x'],
@@ -23,15 +40,15 @@ describe('nextName', () => {
     [['2026.12.01T12.00.00.a'], '2026.12.01T12.00.01.x'],
     [['orders'], 'x'],
   ] as const) {
-    it(`makes ${expected} after ${steps.join(', ') || 'none'}`, () => {
-      const name = nextName(steps, 'x', now);
-      expect(name).to.equal(expected);
-      if (steps[0] !== 'orders') expect(name > ([...steps].sort().at(-1) ?? '')).to.equal(true);
+    it(`is ${expected} after ${steps.join(', ') || 'none'}`, async () => {
+      const { step } = (await create(steps, 'x')).json();
+      expect(step).to.equal(expected);
+      expect(step > ([...steps].sort().at(-1) ?? '')).to.equal(true);
     });
   }
 });
 
-describe('bareName', () => {
+describe('the name of a step without its number', () => {
   for (const [step, expected] of [
     ['001-order-times', 'order-times'],
     ['v021-2-decision-fields', 'decision-fields'],
@@ -41,6 +58,9 @@ describe('bareName', () => {
     ['v2-orders', 'orders'],
     ['views', 'views'],
   ] as const) {
-    it(`is ${expected} of ${step}`, () => expect(bareName(step)).to.equal(expected));
+    it(`is ${expected} of ${step}: there is no second one`, async () => {
+      const { message } = expectRefusal(await create([step], expected), 'FILE_EXISTS', 1);
+      expect(message).to.include(`${step}.mjs`);
+    });
   }
 });

@@ -3,22 +3,11 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { MAX_SKIP_KEYS } from '../src/report/gather.js';
-import { html } from '../src/report/html.js';
 import { bytesOf, change, up, withPlainStore } from './support/migrate.js';
 import { reportOf, texts } from './support/report.js';
 import { type Audit, asAgentOs, insertAudits, withGeneratedStore } from './support/stores.js';
 
 const SCRIPT = '<script>alert(1)</script>';
-
-describe('html', () => {
-  it('escapes what is put into it, and nothing twice', () => {
-    const name = `<b title="x">'&amp;\u0000\ud800</b>`;
-    const inner = html`<i>${name}</i>`;
-    expect(inner.text).to.equal('<i>&lt;b title=&quot;x&quot;&gt;&#39;&amp;amp;\ufffd\ufffd&lt;/b&gt;</i>');
-    expect(html`${inner}${[1, 'a<', undefined]}`.text).to.equal(`${inner.text}1a&lt;`);
-  });
-});
 
 describe('what the report tells of a store’s contents', () => {
   const types = [
@@ -26,6 +15,7 @@ describe('what the report tells of a store’s contents', () => {
     `SUPERVISOR_" onload="alert(1)`,
     `SUPERVISOR_' --> ]]> &lt; &`,
     `supervisor </title></style></svg><img src=x onerror=alert(1)>`,
+    `SUPERVISOR_<b title="x">'&amp;</b>`,
     `SUPERVISOR_\n\u0000\u202e\ud83d\ude00`,
   ];
   const audits: Audit[] = types.map((eventType, i) => ({
@@ -51,7 +41,8 @@ describe('what the report tells of a store’s contents', () => {
         expect(attributes.filter(({ name }: { name: string }) => name.startsWith('on'))).to.deep.equal([]);
         expect(page.words).to.include(path);
         const named = texts(page, 'bdi');
-        for (const type of types.slice(0, 4)) expect(named).to.include(type);
+        // HTML has no place for a NUL.
+        for (const type of types) expect(named).to.include(type.replace('\u0000', '\ufffd'));
         // In the chart as well, as far as there is room.
         expect(texts(page, 'svg.wide text').join('\n')).to.include(`SUPERVISOR_${SCRIPT}`.slice(0, 30));
       }
@@ -81,7 +72,7 @@ describe('what the report tells of a store’s contents', () => {
 
   it('has so many keys of each reason for skips at most, and says how many there are', () =>
     withGeneratedStore({ audits: 0 }, async (path) => {
-      const bad = MAX_SKIP_KEYS + 1234;
+      const bad = 300 + 1234;
       asAgentOs(path, (db) => insertAudits(db, [...Array<Audit>(bad).fill({ payload: '{' }), {}]));
       await up(path, { batchRows: 500 });
       const page = await reportOf(path);

@@ -1,4 +1,5 @@
 import {
+  copyFileSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -11,136 +12,166 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { describe, it } from 'mocha';
-import { REPORT_FILE } from '../src/report/default-file.js';
-import { findTarget, writeOut } from '../src/store/out-file.js';
-import { locateStore, type StoreFiles } from '../src/store/path.js';
-import { optionsFor, stoppedAfter, up } from './support/migrate.js';
-import { failureOf, withFolder, withGeneratedStore } from './support/stores.js';
+import { before, describe, it } from 'mocha';
+import { generateStore } from '../demo/store-generator.js';
+import { expectRefusal, on, runCli, useFolder } from './support/cli.js';
+import { project, stoppedAfter } from './support/migrate.js';
+import { type Outcome, run } from './support/project.js';
+import { withFolder, withGeneratedStore } from './support/stores.js';
 
-const { reportAfter } = await import('../src/report/report.js');
+/** How every report begins. */
+const HEAD = '<!doctype html>\n<!-- A report of umzug-backfill -->\n';
 
-/** Runs `act` with a folder that has a file of some bytes in the place of a store. */
-const withStoreFile = (act: (folder: string, store: StoreFiles) => Promise<void> | void): Promise<void> =>
+const template = useFolder();
+before(() => generateStore({ path: template.file('store.db'), audits: 20 }));
+
+/** Runs `act` with a folder that has a store. */
+const withStore = (act: (folder: string, store: string) => Promise<void>): Promise<void> =>
   withFolder((given) => {
     const folder = realpathSync(given);
-    writeFileSync(join(folder, 'store.db'), 'the store');
-    return act(folder, locateStore(join(folder, 'store.db')));
+    const store = join(folder, 'store.db');
+    copyFileSync(template.file('store.db'), store);
+    return act(folder, store);
   });
 
-describe('findTarget', () => {
-  it('takes a new file, an empty one, and an earlier report', () =>
-    withStoreFile((folder, store) => {
+/** Writes a report; returns where it went. */
+const reportTo = async (store: string, file: string): Promise<string> =>
+  (await on(store).look(['report', '--out', file, '--json'])).json().path;
+
+/** Where a report would go. */
+const targetOf = async (store: string, file: string): Promise<string> =>
+  (await on(store).look(['report', '--out', file, '--dry-run', '--json'])).json().path;
+
+/** Insists that a report to each file is refused, in a dry run as well. */
+async function expectRefused(code: string, store: string, files: readonly string[]) {
+  const told = [];
+  for (const file of files) {
+    for (const more of [[], ['--dry-run']]) {
+      const args = ['report', '--out', file, '--db-path', store, ...more];
+      told.push({ file, ...expectRefusal(await runCli(args), code, 1) });
+    }
+  }
+  return told;
+}
+
+describe('the file of a report', () => {
+  it('may be a new one, an empty one, and an earlier report', () =>
+    withStore(async (folder, store) => {
       const file = join(folder, 'report.html');
-      expect(findTarget(REPORT_FILE, file, store)).to.equal(file);
-      writeFileSync(file, '');
-      expect(findTarget(REPORT_FILE, file, store)).to.equal(file);
-      writeOut(REPORT_FILE, file, `${REPORT_FILE.head}<p>`);
-      expect(findTarget(REPORT_FILE, file, store)).to.equal(file);
+      for (const text of [undefined, '', `${HEAD}<p>`]) {
+        if (text !== undefined) writeFileSync(file, text);
+        expect(await targetOf(store, file)).to.equal(file);
+        expect(await reportTo(store, file)).to.equal(file);
+        expect(readFileSync(file, 'utf8')).to.match(/<\/html>\n$/);
+      }
     }));
 
-  it('refuses a file that is no report', () =>
-    withStoreFile(async (folder, store) => {
+  it('is refused where it is no report', () =>
+    withStore(async (folder, store) => {
       const file = join(folder, 'index.html');
-      for (const text of ['<!doctype html>\n<p>Mine</p>', 'x', ` ${REPORT_FILE.head}`]) {
+      for (const text of ['<!doctype html>\n<p>Mine</p>', 'x', ` ${HEAD}`]) {
         writeFileSync(file, text);
-        await failureOf('OUTPUT_FILE_TAKEN', () => findTarget(REPORT_FILE, file, store));
+        await expectRefused('OUTPUT_FILE_TAKEN', store, [file]);
         expect(readFileSync(file, 'utf8')).to.equal(text);
       }
     }));
 
-  it('refuses the store and what belongs to it, whether it is there or not', () =>
-    withStoreFile(async (folder, store) => {
-      const endings = [
-        '',
-        '-wal',
-        '-shm',
-        '-journal',
-        '.lock',
-        '.backup-20260101T000000Z',
-        '.before-restore-1',
-      ];
-      for (const ending of endings)
-        await failureOf('OUTPUT_OVER_STORE', () => findTarget(REPORT_FILE, `${store.path}${ending}`, store));
-      writeFileSync(`${store.path}-wal`, REPORT_FILE.head);
-      await failureOf('OUTPUT_OVER_STORE', () => findTarget(REPORT_FILE, `${store.path}-wal`, store));
-      expect(findTarget(REPORT_FILE, `${store.path}.html`, store)).to.equal(`${store.path}.html`);
-      expect(findTarget(REPORT_FILE, join(folder, 'other-wal'), store)).to.equal(join(folder, 'other-wal'));
+  it('is not the store nor what belongs to it, whether it is there or not', () =>
+    withStore(async (folder, store) => {
+      const backups = ['.backup-20260101T000000Z', '.before-restore-1'];
+      const endings = ['', '-wal', '-shm', '-journal', '.lock', ...backups];
+      await expectRefused(
+        'OUTPUT_OVER_STORE',
+        store,
+        endings.map((ending) => `${store}${ending}`),
+      );
+      writeFileSync(`${store}.lock`, HEAD);
+      await expectRefused('OUTPUT_OVER_STORE', store, [`${store}.lock`]);
+      expect(await targetOf(store, `${store}.html`)).to.equal(`${store}.html`);
+      expect(await targetOf(store, join(folder, 'other-wal'))).to.equal(join(folder, 'other-wal'));
     }));
 
-  it('refuses the store under another name: a link, a symbolic link, a folder that is one', () =>
-    withStoreFile(async (folder, store) => {
-      writeFileSync(store.path, REPORT_FILE.head); // whatever it holds
-      linkSync(store.path, join(folder, 'hard.html'));
-      symlinkSync(store.path, join(folder, 'soft.html'));
+  it('is not the store under another name: a link, a symbolic link, a folder that is one', () =>
+    withStore(async (folder, store) => {
+      linkSync(store, join(folder, 'hard.html'));
+      symlinkSync(store, join(folder, 'soft.html'));
       symlinkSync(folder, join(folder, 'elsewhere'));
-      for (const name of ['hard.html', 'soft.html', 'elsewhere/store.db', 'elsewhere/store.db-wal'])
-        await failureOf('OUTPUT_OVER_STORE', () => findTarget(REPORT_FILE, join(folder, name), store));
+      const names = ['hard.html', 'soft.html', 'elsewhere/store.db', 'elsewhere/store.db-wal'];
+      await expectRefused(
+        'OUTPUT_OVER_STORE',
+        store,
+        names.map((name) => join(folder, name)),
+      );
     }));
 
-  it('refuses what is no file, and a folder that is not there', () =>
-    withStoreFile(async (folder, store) => {
+  it('is refused where it is no file, and where its folder is not there', () =>
+    withStore(async (folder, store) => {
       mkdirSync(join(folder, 'reports'));
-      for (const path of [
-        join(folder, 'reports'),
-        '/dev/null',
-        join(folder, 'none/report.html'),
-        `${store.path}/x`,
-      ]) {
-        const { message, hint } = await failureOf('OUTPUT_UNWRITABLE', () =>
-          findTarget(REPORT_FILE, path, store),
-        );
-        expect(message).to.include(path);
-        expect(hint).to.match(/\S/);
-      }
+      const files = [join(folder, 'reports'), '/dev/null', join(folder, 'none/report.html'), `${store}/x`];
+      for (const { file, message } of await expectRefused('OUTPUT_UNWRITABLE', store, files))
+        expect(message).to.include(file);
+      expect(readdirSync(folder).sort()).to.deep.equal(['reports', 'store.db']);
     }));
-});
 
-describe('writeOut', () => {
-  it('writes for this user alone, whoever could read the report before', () =>
-    withStoreFile((folder) => {
+  it('is for this user alone, whoever could read the report before, and nothing is left beside it', () =>
+    withStore(async (folder, store) => {
       const file = join(folder, 'report.html');
-      writeFileSync(file, REPORT_FILE.head, { mode: 0o644 });
-      writeOut(REPORT_FILE, file, 'new');
-      expect(readFileSync(file, 'utf8')).to.equal('new');
+      writeFileSync(file, HEAD, { mode: 0o644 });
+      await reportTo(store, file);
+      expect(statSync(file).size).to.be.greaterThan(HEAD.length);
       expect(statSync(file).mode & 0o777).to.equal(0o600);
       expect(readdirSync(folder).sort()).to.deep.equal(['report.html', 'store.db']);
     }));
 
-  it('keeps a symbolic link, and writes where it leads', () =>
-    withStoreFile((folder, store) => {
+  it('stays a symbolic link, and is written where that leads', () =>
+    withStore(async (folder, store) => {
       const [link, real] = [join(folder, 'latest.html'), join(folder, 'real.html')];
-      writeFileSync(real, REPORT_FILE.head);
+      writeFileSync(real, HEAD);
       symlinkSync(real, link);
-      writeOut(REPORT_FILE, findTarget(REPORT_FILE, link, store), 'new');
-      expect(readFileSync(real, 'utf8')).to.equal('new');
+      expect(await reportTo(store, link)).to.equal(real);
+      expect(statSync(real).size).to.be.greaterThan(HEAD.length);
       expect(realpathSync(link)).to.equal(real);
     }));
 
-  it('leaves nothing half written', () =>
-    withStoreFile(async (folder) => {
-      mkdirSync(join(folder, 'report.html'));
-      await failureOf('OUTPUT_UNWRITABLE', () => writeOut(REPORT_FILE, join(folder, 'report.html'), 'new'));
-      expect(readdirSync(folder).sort()).to.deep.equal(['report.html', 'store.db']);
+  it('is left out where a folder has taken its place meanwhile, and nothing is half written', () =>
+    withStore(async (folder, store) => {
+      const file = join(folder, 'report.html');
+      const { report } = await upTo(store, file, { onEvent: () => mkdirSync(file, { recursive: true }) });
+      expect(report.error?.code).to.equal('OUTPUT_UNWRITABLE');
+      expect(readdirSync(folder).filter((name) => name.includes('report'))).to.deep.equal(['report.html']);
+      expect(readdirSync(file)).to.deep.equal([]);
     }));
 });
 
-describe('reportAfter', () => {
+interface Reported extends Outcome {
+  readonly applied: readonly string[];
+  readonly report: { readonly path?: string; readonly error?: { readonly code: string } };
+}
+
+const upTo = (store: string, file: string, extra?: Parameters<typeof run>[3]): Promise<Reported> =>
+  run<Reported>(project, { path: store }, ['up', '--no-backup', '--report', file], extra);
+
+describe('up --report', () => {
   it('writes none of a run that was stopped: that would take as long as a verification', () =>
     withGeneratedStore({ audits: 200 }, async (path) => {
       const file = join(path, '../report.html');
-      const outcome = await up(path, stoppedAfter(2));
-      expect(await reportAfter(optionsFor(path), file, outcome)).to.deep.equal({});
+      const stopped = await upTo(path, file, stoppedAfter(2));
+      expect(stopped.report).to.deep.equal({});
+      expect(stopped.error?.code).to.equal('TERMINATED');
       expect(existsSync(file)).to.equal(false);
-      const finished = await up(path);
-      expect(await reportAfter(optionsFor(path), file, finished)).to.include({ path: realpathSync(file) });
+      expect((await upTo(path, file)).report).to.include({ path: realpathSync(file) });
     }));
 
-  it('returns what kept it from being written, so that what was done is told', () =>
-    withGeneratedStore({ audits: 50 }, async (path) => {
-      const outcome = await up(path);
-      const { error, ...rest } = await reportAfter(optionsFor(path), `${path}-wal`, outcome);
-      expect(error?.code).to.equal('OUTPUT_OVER_STORE');
-      expect(rest).to.deep.equal({});
+  it('tells what kept it from being written, and what was done all the same', () =>
+    withStore(async (folder, store) => {
+      const file = join(folder, 'report.html');
+      const { report, applied, error } = await upTo(store, file, {
+        onEvent: () => writeFileSync(file, 'mine'),
+      });
+      expect(report.error?.code).to.equal('OUTPUT_FILE_TAKEN');
+      expect(report).to.have.all.keys('error');
+      expect(applied).to.have.length(2);
+      expect(error?.code).to.equal('OUTPUT_FILE_TAKEN');
+      expect(readFileSync(file, 'utf8')).to.equal('mine');
     }));
 });

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { WORDS, type Words } from '../src/report/words.js';
-import { requireBackfill } from '../src/steps/require-step.js';
-import type { Step } from '../src/steps/step.js';
-import { change, down, name, stoppedAfter, up, withPlainStore } from './support/migrate.js';
-import { apply, backfillOf, makeEvents, projectOf, reportOf, texts } from './support/report.js';
+import { requireBackfill } from '../src/index.js';
+import { expectChinese } from './support/chinese.js';
+import { after, change, down, name, project, stoppedAfter, up, withPlainStore } from './support/migrate.js';
+import { named, projectOf, run, type Step } from './support/project.js';
+import { apply, backfillOf, makeEvents, type Page, readPage, reportOf, texts } from './support/report.js';
 import { asAgentOs, insertAudits, withFolder, withGeneratedStore } from './support/stores.js';
 
 const CHARTS = 'figure svg.wide';
@@ -93,49 +93,63 @@ describe('the report', () => {
           .and.include('1 cells of source_event_ts are NULL though a value can be derived (keys 7)')
           .and.include('1 cells of source_event_ts wait for a catch-up (keys 52)')
           .and.include('2 cells of source_event_ts have no value to derive (keys 1, 51)')
-          .and.include(`umzug-backfill backfill ${name} --rescan`)
+          .and.include(`umzug-backfill backfill --db-path ${path} ${name} --rescan`)
           .and.include('48 rows: p50 1 s, p95 1 s, p99 1 s, longest 1 s');
       },
       [{ payload: '{"a' }],
     ));
 
-  it('takes the verifications that it is given, and makes none of its own then', () =>
+  it('takes the verification that `up` has just made, and makes none of its own then', () =>
     withPlainStore(async (path) => {
-      const { verifications } = await up(path);
-      change(path, `UPDATE task_audits SET source_event_ts = NULL WHERE audit_id = 7`);
-      expect(texts(await reportOf(path, { verifications }), 'h2 .badge')).to.deep.equal(['pass']);
+      const file = join(path, '../report.html');
+      const changed = after(1, 'verified', () =>
+        change(path, `UPDATE task_audits SET source_event_ts = NULL WHERE audit_id = 7`),
+      );
+      await run(project, { path }, ['up', '--report', file], changed);
+      expect(texts(readPage(file), 'h2 .badge')).to.deep.equal(['pass']);
       expect(texts(await reportOf(path), 'h2 .badge')).to.deep.equal(['fail']);
     }));
 
   it('is told in Chinese as well, without a word in English', () =>
-    withPlainStore(
-      async (path) => {
-        await up(path);
-        const words = (language: Words): string[] =>
-          Object.values(language).flatMap((value) =>
-            typeof value === 'string' ? [value] : typeof value === 'object' ? Object.values(value) : [],
-          );
-        const english = words(WORDS.en).filter(
-          (word) => typeof word === 'string' && /^[a-z ,’.]{6,}$/i.test(word),
-        );
-        expect(english.length).to.be.greaterThan(60);
+    withGeneratedStore({ audits: 200, rareShare: 0.05 }, async (path) => {
+      const english = new Set<string>();
+      const compare = async (): Promise<Page> => {
+        for (const text of toldBy(await reportOf(path))) if (/^[a-z ,’.]{4,}$/i.test(text)) english.add(text);
         const page = await reportOf(path, { lang: 'zh' });
         expect(page.document.documentElement.getAttribute('lang')).to.equal('zh-Hans');
-        expect(page.words)
-          .to.include('回填报告')
-          .and.include('首次')
-          .and.include('source_event_ts：50 行中已填充 49 行（98%）');
-        const labels = [...page.document.querySelectorAll('[aria-label]')].map((e) =>
-          e.getAttribute('aria-label'),
-        );
-        const told = `${page.words} ${labels.join(' ')} ${page.document.title}`;
+        const told = toldBy(page).join('\n');
+        expectChinese({ stdout: told, stderr: '' });
         // `up` and `backfill` are names of commands.
         for (const word of english)
-          if (word !== 'backfill') expect(told).not.to.match(new RegExp(`\\b${word}`));
-      },
-      [{ payload: '{"a' }],
-    ));
+          if (word !== 'backfill') expect(told).not.to.match(new RegExp(`\\b${word}\\b`));
+        return page;
+      };
+      await compare();
+      await up(path, stoppedAfter(3));
+      await compare();
+      await up(path);
+      change(path, `UPDATE task_audits SET source_event_ts = NULL WHERE audit_id % 5 = 0`);
+      asAgentOs(path, (db) => insertAudits(db, [{ payload: '{' }, {}]));
+      const page = await compare();
+      expect(english.size).to.be.greaterThan(60);
+      expect(page.words)
+        .to.include('回填报告')
+        .and.include('首次')
+        .and.match(/source_event_ts：\d+ 行中已填充 \d+ 行（[\d.]+%）/);
+    }));
 });
+
+/** All that a page tells: its texts, one by one, its title, and what is read out of its charts. */
+const toldBy = ({ document }: Page): string[] => {
+  const told: string[] = [document.title];
+  for (const element of document.querySelectorAll('body, body *:not(style)')) {
+    // Parts of a chart have labels of the library's, which nobody is read.
+    const label = element.parentElement.closest('svg') ? null : element.getAttribute('aria-label');
+    const own = [...element.childNodes].filter(({ nodeType }) => nodeType === 3);
+    told.push(...[label, ...own.map(({ textContent }) => textContent.trim())].filter(Boolean));
+  }
+  return told;
+};
 
 describe('the report of any project', () => {
   const lane = backfillOf('001-lane', 'lane');
@@ -145,7 +159,7 @@ describe('the report of any project', () => {
   const reportOn = (rows: number, ...steps: readonly Step[]) =>
     withFolder(async (folder) => {
       const path = join(folder, 'store.db');
-      const project = projectOf(...steps);
+      const project = projectOf(steps);
       makeEvents(path, ['lane', 'seen'], rows);
       await apply(path, project);
       return reportOf(path, { project });
@@ -164,8 +178,7 @@ describe('the report of any project', () => {
   });
 
   it('names each kind of step', async () => {
-    const required: Step = { ...requireBackfill('001-lane'), name: '002-required', path: '002-required.ts' };
-    const page = await reportOn(5, lane, required);
+    const page = await reportOn(5, lane, named('002-required', requireBackfill('001-lane')));
     expect(page.words)
       .to.match(/001-lane ?backfill/)
       .and.match(/002-required ?requirement/);

@@ -1,48 +1,44 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { asIs, localeLang, sayIn } from '../src/words/lang.js';
-import { translator } from '../src/words/translate.js';
+import { HAN } from './support/chinese.js';
+import { said, toldOf } from './support/said.js';
 
-describe('translator', () => {
-  const say = translator({
-    '{what} of {~whole}': '{whole} 的 {what}',
-    '{#count} of {~whole}': '{whole} 的 {count} 个',
-    'The whole': '整体',
-    'part: {*names}': '部分：{names}',
-    'Index use': '索引使用',
-    'index {name}': '索引 {name}',
-    a: '甲',
+describe('a text in another language', () => {
+  const tells = async (text: string, expected: string): Promise<void> => {
+    expect(await said(text)).to.equal(expected);
+  };
+
+  it('has its holes turned round, and those said as well that are texts', () =>
+    tells('5 MB for the backup', '备份 5 MB'));
+
+  it('takes the form with a number for a number', async () => {
+    await tells('x: 1,234 of 2,000 filled (61.7%)', 'x：2,000 行中已填充 1,234 行（61.7%）');
+    await tells('x: some of 2,000 filled (61.7%)', 'x: some of 2,000 filled（61.7%）');
   });
 
-  it('turns holes round, and translates what stands in those that say so', () => {
-    expect(say('a of the whole')).to.equal('整体 的 a');
+  it('takes a text that is known whole before a form, also one that has lost its capital', () =>
+    tells('The verification of b failed: index use', 'b 的校验失败：索引使用'));
+
+  it('takes the form with most words of its own', () =>
+    tells('Expected `--x` to be one of a, b, got `c`', '`--x` 应为 a, b 之一，实际为 `c`'));
+
+  it('has each item of a list said', () =>
+    tells('The verification of b failed: coverage, b', 'b 的校验失败：覆盖率、b'));
+
+  it('keeps lines, and signs that mean something in a pattern or in a replacement', () =>
+    tells('The verification of $& $1 (.*)\nb failed: coverage', '$& $1 (.*)\nb 的校验失败：覆盖率'));
+
+  it('stays as it is where it has no translation', async () => {
+    for (const text of ['nothing like it', 'constructor', 'toString']) await tells(text, text);
   });
 
-  it('takes the form with a number for a number', () => {
-    const counted = translator({ '{a} is': '{a} 是', '{#n} rows is': '{n} 行是' });
-    expect(counted('1,000 rows is')).to.equal('1,000 行是');
-    expect(counted('x rows is')).to.equal('x rows 是');
-  });
-
-  it('takes a text that is known whole before a form, also one that has lost its capital', () => {
-    expect(say('part: index use, index a')).to.equal('部分：索引使用、索引 a');
-  });
-
-  it('translates each item of a list', () => {
-    expect(say('part: a, b')).to.equal('部分：甲、b');
-  });
-
-  it('keeps lines, and signs that mean something in a pattern or in a replacement', () => {
-    expect(say('$& $1 (.*)\nb of c')).to.equal('c 的 $& $1 (.*)\nb');
-  });
-
-  it('leaves what has no translation as it is', () => {
-    expect(say('nothing like it')).to.equal('nothing like it');
-    expect(say('constructor')).to.equal('constructor');
+  it('is said as it is in English', async () => {
+    for (const text of ['5 MB for the backup', 'Coverage', '{a} $&\nb'])
+      expect(await said(text, 'en')).to.equal(text);
   });
 });
 
-describe('localeLang', () => {
+describe('the language of a locale', () => {
   const cases: readonly (readonly [env: NodeJS.ProcessEnv, lang: 'en' | 'zh'])[] = [
     [{}, 'en'],
     [{ LANG: 'zh_CN.UTF-8' }, 'zh'],
@@ -56,8 +52,8 @@ describe('localeLang', () => {
     [{ LANG: 'de_DE.zh', LANGUAGE: 'zh' }, 'en'],
   ];
   for (const [env, lang] of cases) {
-    it(`is ${lang} of ${JSON.stringify(env)}`, () => expect(localeLang(env)).to.equal(lang));
+    it(`is ${lang} of ${JSON.stringify(env)}`, async () => {
+      expect(HAN.test(await toldOf(['status', '--frobnicate'], env))).to.equal(lang === 'zh');
+    });
   }
-
-  it('has English said as it is', async () => expect(await sayIn('en')).to.equal(asIs));
 });

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { HAN } from '../support/chinese.js';
-import { runCli, runCommand, useFolder } from '../support/cli.js';
+import { bin, runCli, runCommand, useFolder } from '../support/cli.js';
 import { asAgentOs, withGeneratedStore } from '../support/stores.js';
 
 /** Times and what they make of a text. */
@@ -56,10 +56,14 @@ describe('the language', () => {
 
   it('of an English run does not load the other words', async () => {
     const loads = async (lang: string): Promise<boolean> => {
+      const hook = `export async function load(url, context, next) {
+        const result = await next(url, context);
+        if (!url.includes('/node_modules/') && /\\p{Script=Han}/u.test(String(result.source))) console.error('LOADED');
+        return result;
+      }`;
       const script = `process.argv.splice(1, 0, 'node');
-        require('node:module').register('data:text/javascript,' + encodeURIComponent(
-          "export async function load(url, context, next) { if (url.endsWith('/words/zh.js')) console.error('LOADED'); return next(url, context); }"));
-        import(process.cwd() + '/dist/src/cli/bin.js');`;
+        require('node:module').register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hook)}));
+        import(${JSON.stringify(bin)});`;
       const { stderr } = await runCommand([
         process.execPath,
         '-e',

@@ -1,16 +1,13 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { generateStore } from '../../demo/store-generator.js';
-import { useFolder } from '../support/cli.js';
+import { on, useFolder } from '../support/cli.js';
 import { stoppedAfter, up } from '../support/migrate.js';
 import { asAgentOs, insertAudits } from '../support/stores.js';
-
-const { makeReport } = await import('../../src/report/report.js');
-const { project } = await import('../support/migrate.js');
 
 const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
 const WIDTHS = [400, 1280] as const;
@@ -75,7 +72,7 @@ describe('the report in a browser', () => {
     );
     await up(store, { batchRows: 700 });
     for (const lang of ['en', 'zh'] as const)
-      writeFileSync(folder.file(`${lang}.html`), (await makeReport({ project, path: store }, { lang })).text);
+      await on(store).run(['report', '--lang', lang, '--out', folder.file(`${lang}.html`)]);
     browser = await chromium.launch({
       executablePath,
       // A browser run by root has no sandbox; it opens a file that this test made.

@@ -1,15 +1,12 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import type { ProcessFunction } from '../../src/index.js';
-import { loaderOptions } from '../../src/testing/children.js';
-import { HINT_BY_CODE } from '../../src/testing/failure.js';
 import type { TestBackfillOptions } from '../../src/testing/index.js';
-import { root, runCommand, useFolder } from '../support/cli.js';
+import { root, useFolder } from '../support/cli.js';
 import * as kit from '../support/kit.js';
 
 const { defineBackfill, defineSchemaStep, defineSqlStep, firstOf, sql, testBackfill } = kit;
@@ -249,58 +246,9 @@ describe('testBackfill', () => {
     );
   });
 
-  it('refuses what can not be run as `up` does', async () => {
-    for (const [code, backfill] of [
-      ['STEP_INVALID', defineBackfill({ ...sized, columns: { size: sql('nowhere') } })],
-      ['COLUMN_MISSING', defineBackfill({ ...sized, columns: { sise: sql('1') } })],
-      ['KEY_UNSUITABLE', defineBackfill({ ...sized, key: 'name', columns: { size: sql('1') } })],
-      ['TABLE_MISSING', defineBackfill({ ...sized, table: 'none', columns: { size: sql('1') } })],
-      ['USAGE', defineBackfill({ ...sized, scope: 'id > 99', columns: { size: sql('1') } })],
-    ] as const) {
-      const error = await testBackfill({ ...people, backfill }).catch((thrown: unknown) => thrown);
-      expect(error).to.be.instanceOf(kit.BackfillError).and.to.have.property('code', code);
-    }
-  });
-
-  const backfill = defineBackfill({ ...sized, columns: { size: firstOf('name', ['x'], 'name') } });
-  for (const [told, options] of [
-    ['Unknown option `row` in testBackfill()', { backfill, row: [] }],
-    ['testBackfill() takes either `file` or `backfill`', {}],
-    ['testBackfill() takes either `file` or `backfill`', { backfill, file: 'x.js' }],
-    ['Expected `backfill` in testBackfill() to be made by defineBackfill()', { backfill: {} }],
-    ['Expected `file` in testBackfill() to be a non-empty string', { file: 7 }],
-    ['Expected `rows` in testBackfill() to be a list of rows', { backfill, rows: 'x' }],
-    ['Expected `rows` in testBackfill() to be a list of rows, one at least', { backfill, rows: [] }],
-    ['Expected `rows[0].name` in testBackfill() to be a string', { backfill, rows: [{ name: true }] }],
-    ['Expected `schema` in testBackfill() to be SQL, or steps', { backfill, schema: [''] }],
-    ['Expected `schema` in testBackfill() to be SQL, or steps', { backfill, schema: [backfill] }],
-    ['Expected `batchRows` in testBackfill() to be a positive integer', { backfill, batchRows: 0 }],
-    ['Expected `allowsTriggers` in testBackfill() to be true or false', { backfill, allowsTriggers: 1 }],
-    [
-      'Unknown option `frist` in `expected` of testBackfill()',
-      { backfill, expected: [{ id: 1, frist: 'x' }] },
-    ],
-    [
-      'Expected `expected` in testBackfill() to be rows that have their key, id',
-      { backfill, expected: [{ size: 1 }] },
-    ],
-    ['`expected` of testBackfill() has a row 99, which `rows` has not', { backfill, expected: [{ id: 99 }] }],
-    [
-      '`schema` of testBackfill() puts rows into people',
-      { backfill, schema: `${people.schema}; INSERT INTO people (id) VALUES (50)` },
-    ],
-  ] as const) {
-    it(`refuses: ${told}`, async () => {
-      const given = { ...people, ...options } as unknown as TestBackfillOptions;
-      const error = await testBackfill(given).catch((thrown: unknown) => thrown);
-      expect(error).to.be.instanceOf(kit.BackfillError);
-      expect((error as Error).message.startsWith(told), (error as Error).message).to.equal(true);
-      expect((error as Error).message).not.to.include(SECRET);
-    });
-  }
-
   it('names a row that SQLite refuses, and a file that is no backfill', async () => {
     const rows = [{ id: 1 }, { id: 1 }];
+    const backfill = defineBackfill({ ...sized, columns: { size: firstOf('name', ['x'], 'name') } });
     const doubled = await testBackfill({ ...people, backfill, rows }).catch((thrown: Error) => thrown);
     expect((doubled as Error).message).to.equal(
       'SQLite refused a statement in row 2 of `rows` of testBackfill() (SQLITE_CONSTRAINT_PRIMARYKEY)',
@@ -311,46 +259,5 @@ describe('testBackfill', () => {
     );
     const other = await testBackfill({ ...people, file: path }).catch((thrown: Error) => thrown);
     expect((other as Error).message).to.equal(`The step file ${path} holds no backfill`);
-  });
-
-  it('starts its processes with the loaders of the test alone', () => {
-    const given = [
-      '--import',
-      'tsx',
-      '--test',
-      '--inspect=0',
-      '-r',
-      './a.js',
-      '--experimental-strip-types',
-      '-e',
-      'x',
-      '--loader=y',
-    ];
-    expect(loaderOptions(given)).to.deep.equal([
-      ...['--import', 'tsx', '-r', './a.js', '--experimental-strip-types', '--loader=y'],
-    ]);
-  });
-});
-
-describe('docs/testing.md', () => {
-  const folder = useFolder();
-
-  it('shows a test that passes, of the steps of examples/app', async () => {
-    const page = readFileSync(join(root, 'docs/testing.md'), 'utf8');
-    const [, test = ''] = /```js\n(.*?)```/s.exec(page) ?? [];
-    cpSync(join(root, 'examples/app'), folder.file('app'), { recursive: true });
-    for (const name of ['node_modules', 'test']) mkdirSync(folder.file(`app/${name}`));
-    symlinkSync(root, folder.file('app/node_modules/umzug-backfill'));
-    writeFileSync(folder.file('app/test/002-fill-order-times.test.js'), test);
-    const options = { cwd: folder.file('app') };
-    const { code, stdout, stderr } = await runCommand([process.execPath, '--test'], options);
-    expect(code, stdout + stderr).to.equal(0);
-    expect(stdout).to.match(/pass 1\b/);
-  });
-
-  it('says what to do about each code', () => {
-    const page = readFileSync(join(root, 'docs/testing.md'), 'utf8');
-    const documented = [...page.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code);
-    expect(documented).to.deep.equal(Object.keys(HINT_BY_CODE));
   });
 });

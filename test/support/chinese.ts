@@ -25,7 +25,7 @@ function englishIn(text: string): string[] {
 }
 
 /** Insists that all that is told is Chinese. */
-export function expectChinese({ stdout, stderr }: CliResult): void {
+export function expectChinese({ stdout, stderr }: Pick<CliResult, 'stdout' | 'stderr'>): void {
   const told = `${stdout}${stderr.replace(/^\{.*\}$/gm, '')}`;
   expect(told).to.match(HAN);
   expect(englishIn(told), told).to.deep.equal([]);

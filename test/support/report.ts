@@ -1,17 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { parseHTML } from 'linkedom';
-import type { BackfillChecks } from '../../src/backfill/checks.js';
-import type { BackfillDefinition } from '../../src/backfill/define.js';
-import type { Project } from '../../src/config.js';
-import type { ReportOptions } from '../../src/report/report.js';
-import type { Step } from '../../src/steps/step.js';
-import { project as agentOsProject } from './migrate.js';
-
-// As the migrator's commands: loaded late, so that they share their modules with what they load late.
-const { makeReport } = await import('../../src/report/report.js');
-const { up } = await import('../../src/migrator/up.js');
-const { defineBackfill, firstOf } = await import('../../src/index.js');
-const { defineConfig } = await import('../../src/config.js');
+import { type BackfillDefinition, defineBackfill, firstOf } from '../../src/index.js';
+import { project as agentOsProject, codeOf, type Extra } from './migrate.js';
+import { commandsOf, named, type Project, run } from './project.js';
+import { withFolder } from './stores.js';
 
 /** A report, to be looked at. */
 export interface Page {
@@ -22,21 +16,23 @@ export interface Page {
   readonly words: string;
 }
 
+/** What a test may ask of a report. */
+export type ReportExtra = Extra & { readonly lang?: 'en' | 'zh' };
+
 /** Makes a report and reads it. */
-export async function reportOf(
+export const reportOf = (
   path: string,
-  {
-    project = agentOsProject,
-    now,
-    ...how
-  }: ReportOptions & { readonly project?: Project; readonly now?: () => Date } = {},
-): Promise<Page> {
-  const { text } = await makeReport({ project, path, now }, how);
-  return pageOf(text);
-}
+  { project = agentOsProject, lang = 'en', ...extra }: ReportExtra = {},
+): Promise<Page> =>
+  withFolder(async (folder) => {
+    const file = join(folder, 'report.html');
+    await run(project, { path }, ['report', '--out', file, '--lang', lang], extra);
+    return readPage(file);
+  });
 
 /** Reads a report. */
-export function pageOf(text: string): Page {
+export function readPage(file: string): Page {
+  const text = readFileSync(file, 'utf8');
   // biome-ignore lint/suspicious/noExplicitAny: as above
   const { document } = parseHTML(text) as any;
   return { text, document, words: document.querySelector('body').textContent.replace(/\s+/g, ' ') };
@@ -46,27 +42,39 @@ export function pageOf(text: string): Page {
 export const texts = ({ document }: Page, selector: string): string[] =>
   [...document.querySelectorAll(selector)].map((element) => element.textContent.trim());
 
+/** A chart's caption, and the cells of the table of its figures. */
+export interface Figure {
+  readonly caption: string;
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** The chart of this title; undefined where there is none. */
+export function figureOf({ document }: Page, title: string): Figure | undefined {
+  for (const figure of document.querySelectorAll('figure')) {
+    if (figure.querySelector('figcaption strong').textContent !== title) continue;
+    const rows: Figure['rows'] = [...figure.querySelectorAll('tbody tr')].map((row) =>
+      [...row.querySelectorAll('td')].map((cell) => cell.textContent),
+    );
+    return { caption: figure.querySelector('figcaption').textContent, rows };
+  }
+  return undefined;
+}
+
 /** A backfill of the table `events`, that makes its column itself. */
 export const backfillOf = (
   name: string,
   column: string,
-  checks: BackfillChecks = {},
-): Step & BackfillDefinition => ({
-  ...defineBackfill({
-    table: 'events',
-    key: 'id',
-    columns: { [column]: firstOf('body', [column], 'created') },
-    checks,
-  }),
-  name,
-  path: `${name}.ts`,
-});
-
-/** A project of these steps. */
-export const projectOf = (...steps: readonly Step[]): Project => ({
-  config: defineConfig({ database: { path: 'store.db' }, steps: ['steps'] }),
-  steps,
-});
+  checks: NonNullable<BackfillDefinition['checks']> = {},
+) =>
+  named(
+    name,
+    defineBackfill({
+      table: 'events',
+      key: 'id',
+      columns: { [column]: firstOf('body', [column], 'created') },
+      checks,
+    }),
+  );
 
 /** Makes a store with a table `events`, that has the columns and so many rows. */
 export function makeEvents(path: string, columns: readonly string[], rows: number): void {
@@ -77,9 +85,14 @@ export function makeEvents(path: string, columns: readonly string[], rows: numbe
   const insert = db.prepare(
     `INSERT INTO events (kind, body, created) VALUES (?, '{}', '2026-01-20 10:00:00')`,
   );
-  for (let i = 0; i < rows; i += 1) insert.run(`kind ${i % 3}`);
+  db.transaction(() => {
+    for (let i = 0; i < rows; i += 1) insert.run(`kind ${i % 3}`);
+  })();
   db.close();
 }
 
 /** Applies a project's steps, without a backup. */
-export const apply = (path: string, project: Project) => up({ project, path, backup: false });
+export async function apply(path: string, project: Project, extra: Extra = {}): Promise<void> {
+  const code = codeOf(await commandsOf(project, { path }).up({}, { backup: false, ...extra }));
+  if (code !== undefined) throw new Error(`Expected \`up\` to succeed, got ${code}`);
+}

@@ -1,5 +1,4 @@
 import Database from 'better-sqlite3';
-import type { Umzug as UmzugOf } from 'umzug';
 import type { BackfillStepOptions } from '../../src/index.js';
 import { api, column, JSONStorage, orderTimes, Umzug } from './shop.js';
 
@@ -14,7 +13,7 @@ export function adopted(
   db: Database.Database,
   storage: 'ledger' | 'json',
   extra: Partial<BackfillStepOptions> = {},
-): UmzugOf<Database.Database> {
+): Umzug<Database.Database> {
   return new Umzug<Database.Database>({
     context: db,
     storage: storage === 'ledger' ? api.ledgerStorage(db) : new JSONStorage({ path: jsonOf(db.name) }),

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import * as api from '../../src/index.js';
 import { withFolder } from './stores.js';
 
-// A shop's store, as a project of another domain has it, and what it fills. Loaded by `import`, as the package itself loads its
-// parts: see migrate.ts.
+// A shop's store, as a project of another domain has it, and what it fills.
 
-export const api = await import('../../src/index.js');
-export const { Umzug, JSONStorage, memoryStorage } = await import('umzug');
+export { JSONStorage, memoryStorage, Umzug } from 'umzug';
+export { api };
 
 /** Rows of a shop's table of events. */
 export const EVENTS = 50;

@@ -21,16 +21,36 @@ const isNode = (value: unknown): value is Node & Record<string, unknown> =>
   typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
 
 /** Every text in the files of a folder, itself or below it. */
-export function textsIn(folder: string): SourceText[] {
+export const textsIn = (folder: string): SourceText[] => sourcesIn(folder).flatMap(textsOfFile);
+
+function sourcesIn(folder: string): string[] {
   const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).sort();
-  return files
-    .filter((name) => name.endsWith('.ts'))
-    .flatMap((name) => textsOfFile(join(root, folder, name)));
+  return files.filter((name) => name.endsWith('.ts')).map((name) => join(root, folder, name));
+}
+
+const parseFile = (path: string): ParseResult['program'] =>
+  parse(readFileSync(path, 'utf8'), { sourceType: 'module', plugins: ['typescript'] }).program;
+
+/** Every pair of a text and another in the objects of a folder's sources, as a catalog has them. */
+export function pairsIn(folder: string): (readonly [key: string, text: string])[] {
+  const found: (readonly [string, string])[] = [];
+  const visit = (node: unknown): void => {
+    if (Array.isArray(node)) for (const part of node) visit(part);
+    if (!isNode(node)) return;
+    if (node.type === 'ObjectProperty') {
+      const { key, value } = node as Record<string, unknown>;
+      const [name] = isNode(key) ? [...textsOf(key), ...namesIn(key)] : [];
+      const [text] = isNode(value) ? textsOf(value) : [];
+      if (name !== undefined && text !== undefined) found.push([name, text]);
+    }
+    for (const [field, part] of Object.entries(node)) if (field !== 'loc') visit(part);
+  };
+  for (const path of sourcesIn(folder)) visit(parseFile(path));
+  return found;
 }
 
 /** Every text in a file. */
-export function textsOfFile(path: string): SourceText[] {
-  const program = parse(readFileSync(path, 'utf8'), { sourceType: 'module', plugins: ['typescript'] });
+function textsOfFile(path: string): SourceText[] {
   const found: SourceText[] = [];
   const visit = (node: unknown, within: readonly string[]): void => {
     if (Array.isArray(node)) {
@@ -48,7 +68,7 @@ export function textsOfFile(path: string): SourceText[] {
     for (const [field, part] of own)
       if (!/^(?:loc|comments|source|key)$|Comments$/.test(field)) visit(part, inner);
   };
-  visit(program.program, []);
+  visit(parseFile(path), []);
   return found;
 }
 

@@ -1,5 +1,3 @@
-import type { LintOptions } from '../../src/lint/lint.js';
-
 /** What each step of SQL below is run on, with a row in each table. */
 export const SCHEMA = `
   CREATE TABLE p (id INTEGER PRIMARY KEY, code TEXT UNIQUE);
@@ -22,7 +20,8 @@ export interface Row {
   readonly fine: readonly Sql[];
   /** Whether SQLite refuses what triggers it. */
   readonly isRefused?: boolean;
-  readonly options?: LintOptions;
+  /** Oldest SQLite that they are for. Default: the one of this process. */
+  readonly sqlite?: string;
 }
 
 /** A step that does this, and has some `down`. */
@@ -67,6 +66,7 @@ export const rows: Readonly<Record<string, Row>> = {
       up("UPDATE OR IGNORE t SET a = 'new' WHERE a = 'x'"),
       up("UPDATE t SET a = 'new' WHERE id = 1 OR a = 'x'"),
       up("UPDATE t SET a = 'new' WHERE id IN (SELECT id FROM p)"),
+      up('UPDATE t SET a = (SELECT (code) FROM p WHERE id = 1)'),
       up("WITH c (x) AS (SELECT 1) UPDATE t SET a = 'new' WHERE b IN (SELECT x FROM c)"),
       up('DELETE FROM t'),
       up("DELETE FROM t WHERE a = 'y'"),
@@ -77,6 +77,7 @@ export const rows: Readonly<Record<string, Row>> = {
     fine: [
       up("UPDATE t SET a = 'new' WHERE id = 1"),
       up("UPDATE t SET a = 'new' WHERE b = 'x' AND id IN (1, 2)"),
+      up("UPDATE t SET a = (SELECT (code) FROM p WHERE code = 'x') WHERE id = 1"),
       up('DELETE FROM t WHERE rowid = 1'),
       up("INSERT INTO t (a) VALUES ('x'), ('y')"),
       up("INSERT INTO t (a) SELECT value FROM json_each('[1, 2]')"),
@@ -119,6 +120,9 @@ export const rows: Readonly<Record<string, Row>> = {
     fine: [
       up('ALTER TABLE t ADD COLUMN c INTEGER DEFAULT -1'),
       up('ALTER TABLE t ADD COLUMN c INTEGER DEFAULT (-1.5)'),
+      up('ALTER TABLE t ADD COLUMN c REAL DEFAULT 1.5e3'),
+      up('ALTER TABLE t ADD COLUMN c REAL DEFAULT -.5'),
+      up("ALTER TABLE t ADD COLUMN c BLOB DEFAULT x'ab'"),
       up(`ALTER TABLE t ADD COLUMN c TEXT DEFAULT ('CURRENT_TIMESTAMP')`),
       up('ALTER TABLE t ADD COLUMN c TEXT DEFAULT TRUE'),
       up('ALTER TABLE t ADD COLUMN c INTEGER DEFAULT NULL REFERENCES p'),
@@ -222,7 +226,7 @@ export const rows: Readonly<Record<string, Row>> = {
     ],
   },
   'newer-sqlite': {
-    options: { sqlite: '3.23' },
+    sqlite: '3.23',
     bad: [
       up('INSERT INTO t (id) VALUES (1) ON CONFLICT (id) DO NOTHING'),
       up('ALTER TABLE t RENAME COLUMN a TO c'),
