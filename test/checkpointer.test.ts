@@ -63,6 +63,26 @@ function expectMoved(sizes: readonly Sizes[]): void {
   expect((last?.main ?? 0) - (first?.main ?? 0)).to.be.above(2 * DUE);
 }
 
+/** Does something to each thread that `act` begins, which must be so many. */
+async function withThreads(
+  count: number,
+  disturb: (worker: Worker) => void,
+  act: () => Promise<void>,
+): Promise<void> {
+  let threads = 0;
+  const listen = (worker: Worker): void => {
+    threads += 1;
+    disturb(worker);
+  };
+  process.on('worker', listen);
+  try {
+    await act();
+  } finally {
+    process.off('worker', listen);
+  }
+  expect(threads, 'threads begun').to.equal(count);
+}
+
 describe('the WAL of a run', () => {
   for (const [how, threadFromBytes] of [
     ['one thread', Number.POSITIVE_INFINITY],
@@ -98,22 +118,29 @@ describe('the WAL of a run', () => {
       expectMoved(sizes);
     }));
 
+  it('is nothing to begin a thread for while less than is worth it waits', () =>
+    withRows(800, (own) =>
+      // The one is the verification's.
+      withThreads(
+        1,
+        () => undefined,
+        async () => {
+          expect(largest(await fill(own, { threadFromBytes: 0 }), 'wal')).to.be.within(DUE / 2, DUE - 1);
+        },
+      ),
+    ));
+
   it('is moved by the first thread when the other has ended', () =>
-    withRows(6000, async (own) => {
-      let threads = 0;
-      const end = (worker: Worker): void => {
-        threads += 1;
-        void worker.terminate();
-      };
-      process.on('worker', end);
-      try {
-        // The verification's thread ends as well, and its work is done all the same.
-        const sizes = await fill(own, { threadFromBytes: 0 });
-        expectMoved(sizes);
-        expect(largest(sizes, 'wal')).to.be.within(DUE, FAR + 1500);
-      } finally {
-        process.off('worker', end);
-      }
-      expect(threads, 'threads begun').to.equal(2);
-    }));
+    withRows(6000, (own) =>
+      // The verification's ends as well, and its work is done all the same.
+      withThreads(
+        2,
+        (worker) => void worker.terminate(),
+        async () => {
+          const sizes = await fill(own, { threadFromBytes: 0 });
+          expectMoved(sizes);
+          expect(largest(sizes, 'wal')).to.be.within(DUE, FAR + 1500);
+        },
+      ),
+    ));
 });
