@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import type { CheckResult } from '../src/verification/check.js';
 import {
   backfillStatus,
   down,
@@ -14,6 +13,7 @@ import {
 import { ENGINES, needEngine, type TestStore } from './support/engines.js';
 import {
   after,
+  type CheckResult,
   checkOf,
   codeOf,
   name,

@@ -1,107 +1,146 @@
-import { renameSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import type { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { Checkpointer } from '../src/store/sqlite/checkpointer.js';
-import { CHECKPOINT_PAGES } from '../src/store/sqlite/open.js';
-import { requireSqlite } from '../src/store/sqlite/store.js';
-import { checkpoint, setAutoCheckpoint } from '../src/store/sqlite/wal.js';
-import { asAgentOs, insertAudits, type Opened, withGeneratedStore, withOpened } from './support/stores.js';
+import { defineBackfill, sql } from '../src/index.js';
+import { numbers } from './support/customers.js';
+import { type OwnTable, withOwnTable } from './support/own-table.js';
+import type { Extra } from './support/project.js';
 
-/** Pages that wait, by far more than it takes for a move to be due. */
-const MANY = CHECKPOINT_PAGES + 500;
+// A run moves the WAL into the main file by the way: seen by the sizes of both while it goes on. Pages are the smallest that there are,
+// so that many of them are written soon.
 
-/** Runs `act` with a checkpointer, and closes that whatever happens: its thread would keep the process. */
-async function withCheckpointer(
-  { store }: Opened,
-  threadFromBytes: number,
-  act: (checkpointer: Checkpointer) => Promise<void>,
-): Promise<void> {
-  const checkpointer = new Checkpointer(requireSqlite(store), threadFromBytes);
-  try {
-    await act(checkpointer);
-  } finally {
-    await checkpointer.close();
-  }
-}
+const PAGE = 512;
 
-/** Runs `act` with a store of which `MANY` pages stand in the WAL. */
-async function withFullWal(act: (opened: Opened) => Promise<void>): Promise<void> {
-  await withGeneratedStore({ audits: 10 }, (path) =>
-    withOpened(path, async (opened) => {
-      setAutoCheckpoint(opened.store, 0);
-      opened.store.exec('CREATE TABLE filler (bytes)');
-      opened.store.run(
-        `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ?)
-        INSERT INTO filler SELECT zeroblob(4000) FROM n`,
-        MANY,
-      );
-      expect(checkpoint(opened.store, 'NOOP').pages).to.be.at.least(MANY);
-      await act(opened);
-    }),
+/** Pages that wait when a move is due, and those at which the run waits for the thread that moves. */
+const [DUE, FAR] = [4000, 16_000];
+
+/** A batch writes some 450 pages: each value takes four. */
+const definition = defineBackfill({
+  table: 'items',
+  key: 'id',
+  columns: { value: sql(`printf('%.*c', 1900, 'x')`) },
+});
+
+const withRows = (count: number, act: (own: OwnTable) => Promise<void>): Promise<void> =>
+  withOwnTable(
+    `PRAGMA page_size = ${PAGE}; CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT);
+    ${numbers(count)} INSERT INTO items (id) SELECT i FROM n`,
+    definition,
+    act,
   );
+
+/** Sizes of a store's files after each batch, in pages. */
+interface Sizes {
+  readonly wal: number;
+  readonly main: number;
 }
 
-describe('Checkpointer', () => {
+/** Fills at full pace, and looks at the sizes meanwhile. */
+async function fill({ path, up }: OwnTable, extra: Extra = {}): Promise<Sizes[]> {
+  const sizes: Sizes[] = [];
+  const { error, verifications } = await up({
+    batchRows: 100,
+    pace: 'full',
+    ...extra,
+    onEvent: ({ event }) => {
+      if (event !== 'batch_committed') return;
+      const [wal = 0, main = 0] = [`${path}-wal`, path].map((file) => statSync(file).size / PAGE);
+      sizes.push({ wal, main });
+    },
+  });
+  expect(error).to.equal(undefined);
+  expect(verifications.map(({ verdict }) => verdict)).to.deep.equal(['pass']);
+  return sizes;
+}
+
+const largest = (sizes: readonly Sizes[], of: keyof Sizes): number =>
+  Math.max(...sizes.map((size) => size[of]));
+
+/** Insists that the main file has got most of the pages before the run is over. */
+function expectMoved(sizes: readonly Sizes[]): void {
+  const [first, last] = [sizes[0], sizes.at(-1)];
+  expect((last?.main ?? 0) - (first?.main ?? 0)).to.be.above(2 * DUE);
+}
+
+/** Does something to each thread that `act` begins, which must be so many. */
+async function withThreads(
+  count: number,
+  disturb: (worker: Worker) => void,
+  act: () => Promise<void>,
+): Promise<void> {
+  let threads = 0;
+  const listen = (worker: Worker): void => {
+    threads += 1;
+    disturb(worker);
+  };
+  process.on('worker', listen);
+  try {
+    await act();
+  } finally {
+    process.off('worker', listen);
+  }
+  expect(threads, 'threads begun').to.equal(count);
+}
+
+describe('the WAL of a run', () => {
   for (const [how, threadFromBytes] of [
     ['one thread', Number.POSITIVE_INFINITY],
     ['two threads', 0],
   ] as const) {
-    it(`moves the WAL into the main file (${how})`, () =>
-      withFullWal((opened) =>
-        withCheckpointer(opened, threadFromBytes, async (checkpointer) => {
-          await checkpointer.move(MANY, 0);
-          await checkpointer.rest();
-          const { pages, checkpointed } = checkpoint(opened.store, 'NOOP');
-          expect(checkpointed).to.equal(pages);
-        }),
-      ));
+    it(`is moved into the main file, but less than is worth it waits (${how})`, () =>
+      withRows(6000, async (own) => {
+        const sizes = await fill(own, { threadFromBytes });
+        const early = sizes.filter(({ wal }, i) => wal < DUE && i < 8);
+        expect(early).to.have.length(8);
+        expect(new Set(early.map(({ main }) => main)).size, 'sizes of the main file').to.equal(1);
+        expectMoved(sizes);
+      }));
 
-    it(`lets less than is worth it wait (${how})`, () =>
-      withFullWal((opened) =>
-        withCheckpointer(opened, threadFromBytes, async (checkpointer) => {
-          await checkpointer.move(CHECKPOINT_PAGES - 1, 0);
-          await checkpointer.rest();
-          expect(checkpoint(opened.store, 'NOOP').checkpointed).to.equal(0);
-        }),
-      ));
+    it(`is gone with the last connection (${how})`, () =>
+      withRows(1500, async (own) => {
+        const sizes = await fill(own, { threadFromBytes });
+        expect(largest(sizes, 'wal')).to.be.above(DUE);
+        for (const suffix of ['-wal', '-shm']) expect(existsSync(own.path + suffix), suffix).to.equal(false);
+      }));
   }
 
-  it('moves it on this thread when the other has ended', () =>
-    withFullWal((opened) =>
-      withCheckpointer(opened, 0, async (checkpointer) => {
-        const { path, store } = opened;
-        renameSync(path, `${path}-away`);
-        await checkpointer.move(MANY, 0);
-        await checkpointer.rest();
-        renameSync(`${path}-away`, path);
-        expect(checkpoint(store, 'NOOP').checkpointed, 'the other thread found no store').to.equal(0);
-        await checkpointer.move(MANY, 0);
-        const { pages, checkpointed } = checkpoint(store, 'NOOP');
-        expect(checkpointed).to.equal(pages);
-      }),
-    ));
-
-  it('waits for the other thread when the WAL has grown far, so that it begins anew', () =>
-    withFullWal((opened) =>
-      withCheckpointer(opened, 0, async (checkpointer) => {
-        const { path, store } = opened;
-        await checkpointer.move(20_000, 0);
-        expect(checkpoint(store, 'NOOP').checkpointed).to.be.at.least(MANY);
-        asAgentOs(path, (db) => insertAudits(db, [{}]));
-        expect(checkpoint(store, 'NOOP').pages).to.be.below(100);
-      }),
-    ));
-
-  it('leaves the store closed behind it: the last connection clears the WAL away', () =>
-    withGeneratedStore({ audits: 10 }, async (path) => {
-      await withOpened(path, (opened) =>
-        withCheckpointer(opened, 0, async (checkpointer) => {
-          await checkpointer.move(MANY, 0);
-        }),
-      );
-      await withOpened(path, ({ store }) => {
-        expect(store.files?.walBytes).to.equal(0);
-        expect(store.files?.hasShm).to.equal(false);
-      });
+  it('begins anew as soon as one thread has moved it', () =>
+    withRows(6000, async (own) => {
+      const sizes = await fill(own, { threadFromBytes: Number.POSITIVE_INFINITY });
+      expect(largest(sizes, 'wal')).to.be.within(DUE, DUE + 1000);
     }));
+
+  it('is waited for when it has grown far beside the other thread, so that it begins anew', () =>
+    withRows(10_000, async (own) => {
+      const sizes = await fill(own, { threadFromBytes: 0 });
+      expect(largest(sizes, 'wal')).to.be.within(DUE, FAR + 1500);
+      expectMoved(sizes);
+    }));
+
+  it('is nothing to begin a thread for while less than is worth it waits', () =>
+    withRows(800, (own) =>
+      // The one is the verification's.
+      withThreads(
+        1,
+        () => undefined,
+        async () => {
+          expect(largest(await fill(own, { threadFromBytes: 0 }), 'wal')).to.be.within(DUE / 2, DUE - 1);
+        },
+      ),
+    ));
+
+  it('is moved by the first thread when the other has ended', () =>
+    withRows(6000, (own) =>
+      // The verification's ends as well, and its work is done all the same.
+      withThreads(
+        2,
+        (worker) => void worker.terminate(),
+        async () => {
+          const sizes = await fill(own, { threadFromBytes: 0 });
+          expectMoved(sizes);
+          expect(largest(sizes, 'wal')).to.be.within(DUE, FAR + 1500);
+        },
+      ),
+    ));
 });

@@ -1,39 +1,54 @@
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import {
-  absentColumns,
-  findIndex,
-  hasIndex,
-  hasTable,
-  tableBytes,
-  tableColumns,
-  updateTriggers,
-} from '../src/schema/inspect.js';
-import { defineSchemaStep, type IndexOptions } from '../src/steps/schema-step.js';
-import type { Store } from '../src/store/port.js';
-import { withFolder, withOpened } from './support/stores.js';
+  defineBackfill,
+  defineSchemaStep,
+  type IndexOptions,
+  type SchemaStepOptions,
+  sql,
+} from '../src/index.js';
+import { readLedger } from './support/ledger.js';
+import { commandsOf, named, projectOf } from './support/project.js';
+import { asAgentOs, failureOf, withFolder } from './support/stores.js';
+
+// What the commands find in a schema, as their dry runs tell it.
 
 const TABLE = 'CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT, ts TEXT, "order" TEXT, seen TEXT)';
 
-/** Runs `act` on a store with the table `events` and what `sql` adds. */
-const withSchema = <Result>(sql: string, act: (store: Store) => Result): Promise<Result> =>
+/** Runs `act` on a store with the table `events` and what `made` adds. */
+const withSchema = <Result>(made: string, act: (path: string) => Promise<Result>): Promise<Result> =>
   withFolder((folder) => {
     const path = join(folder, 'store.db');
-    const db = new Database(path);
-    db.exec(`${TABLE}; ${sql}`);
-    db.close();
-    return withOpened(path, ({ store }) => act(store));
+    asAgentOs(path, (db) => db.exec(`${TABLE}; ${made}`));
+    return act(path);
   });
 
-const find = (sql: string, index: IndexOptions): Promise<string | undefined> =>
-  withSchema(sql, (store) => {
-    const step = defineSchemaStep({ table: 'events', indexes: { idx_wanted: index } });
-    return findIndex(store, step, { name: 'idx_wanted', ...index });
+const commands = (path: string, step: SchemaStepOptions) =>
+  commandsOf(projectOf([named('1-schema', defineSchemaStep(step))]), { path }, { backup: false });
+
+/** What a schema step would run there. */
+const statements = async (path: string, step: SchemaStepOptions): Promise<string[]> => {
+  const { steps } = await commands(path, step).plan(['up']);
+  return steps[0].statements.map(({ sql }: { readonly sql: string }) => sql);
+};
+
+/** Whether an index stands already that a step would otherwise make. */
+const stands = (made: string, index: IndexOptions, table = 'events'): Promise<boolean> =>
+  withSchema(made, async (path) => {
+    const found = await statements(path, { table, indexes: { idx_wanted: index } });
+    expect(found.join()).to.match(/^(?:CREATE INDEX "idx_wanted" .*)?$/);
+    return found.length === 0;
   });
 
-describe('findIndex', () => {
+/** What a backfill of these columns would do there. */
+const planOf = async (path: string, table: string, columns: readonly string[]) => {
+  const values = Object.fromEntries(columns.map((name) => [name, sql(`'x'`)]));
+  const step = named('1-fill', defineBackfill({ table, key: 'id', columns: values }));
+  return (await commandsOf(projectOf([step]), { path }).plan(['up'])).steps[0].fill;
+};
+
+describe('an index that a step would make', () => {
   const partial: IndexOptions = { columns: ['kind', 'ts'], where: 'ts IS NOT NULL' };
 
   const found: readonly (readonly [what: string, sql: string, index: IndexOptions])[] = [
@@ -59,8 +74,8 @@ describe('findIndex', () => {
     ],
   ];
   for (const [what, sql, index] of found) {
-    it(`finds an index under another name: ${what}`, async () => {
-      expect(await find(sql, index)).to.equal('i');
+    it(`is found under another name: ${what}`, async () => {
+      expect(await stands(sql, index)).to.equal(true);
     });
   }
 
@@ -85,47 +100,64 @@ describe('findIndex', () => {
       `CREATE INDEX i ON events (ts) WHERE kind = 'A'`,
       { columns: ['ts'], where: `kind = 'a'` },
     ],
-    [
-      'the wanted name on another table',
-      'CREATE TABLE other (kind, ts); CREATE INDEX idx_wanted ON other (kind, ts) WHERE ts IS NOT NULL',
-    ],
     ['a key that the table itself has', 'CREATE TABLE other (a PRIMARY KEY)', { columns: ['id'] }],
   ];
   for (const [what, sql, index] of notFound) {
-    it(`finds none: ${what}`, async () => {
-      expect(await find(sql, index ?? partial)).to.equal(undefined);
+    it(`is not found: ${what}`, async () => {
+      expect(await stands(sql, index ?? partial)).to.equal(false);
     });
   }
 
-  it('knows the index that the step itself would make, whatever the table collates', async () => {
-    await withSchema('CREATE TABLE other (a TEXT COLLATE NOCASE); CREATE INDEX i ON other (a)', (store) => {
-      const step = defineSchemaStep({ table: 'other' });
-      // Otherwise the step would make it again and again.
-      expect(findIndex(store, step, { name: 'w', columns: ['a'] })).to.equal('i');
-    });
+  it('is not found where another table has one of its name, which is in its way', () =>
+    withSchema(
+      'CREATE TABLE other (kind, ts); CREATE INDEX idx_wanted ON other (kind, ts) WHERE ts IS NOT NULL',
+      async (path) => {
+        const { message } = await failureOf('SCHEMA_BLOCKED', () =>
+          statements(path, { table: 'events', indexes: { idx_wanted: partial } }),
+        );
+        expect(message).to.match(/blocked by another index named idx_wanted$/);
+      },
+    ));
+
+  it('is known as the one that the step itself would make, whatever the table collates', async () => {
+    // Otherwise the step would make it again and again.
+    const sql = 'CREATE TABLE other (a TEXT COLLATE NOCASE); CREATE INDEX i ON other (a)';
+    expect(await stands(sql, { columns: ['a'] }, 'other')).to.equal(true);
   });
+
+  it('is found under a name that has a parenthesis', async () => {
+    const sql = 'CREATE INDEX "odd (name" ON events (ts) WHERE ts IS NOT NULL';
+    expect(await stands(sql, { columns: ['ts'], where: 'ts IS NOT NULL' })).to.equal(true);
+  });
+
+  it('is dropped by `down` though somebody has written its name in another case', () =>
+    withSchema('', async (path) => {
+      const { up, down } = commands(path, { table: 'events', indexes: { idx_wanted: partial } });
+      await up();
+      asAgentOs(path, (db) =>
+        db.exec(`DROP INDEX idx_wanted; CREATE INDEX IDX_WANTED ON events (kind, ts) WHERE ts IS NOT NULL`),
+      );
+      expect((await down()).error).to.equal(undefined);
+      const left = asAgentOs(path, (db) =>
+        db.prepare(`SELECT name FROM sqlite_schema WHERE type = 'index'`).pluck().all(),
+      );
+      expect(left).to.deep.equal([]);
+    }));
 });
 
-describe('findIndex, by odd names', () => {
-  it('finds an index whose name has a parenthesis', async () => {
-    await withSchema('CREATE INDEX "odd (name" ON events (ts) WHERE ts IS NOT NULL', (store) => {
-      const step = defineSchemaStep({ table: 'events' });
-      const index = { name: 'w', columns: ['ts'], where: 'ts IS NOT NULL' };
-      expect(findIndex(store, step, index)).to.equal('odd (name');
-    });
-  });
+describe('the lock that an index will take', () => {
+  it('is foretold by the pages of the table, named in any case', () =>
+    withSchema(`CREATE TABLE large (ts); INSERT INTO large VALUES (zeroblob(20000000))`, async (path) => {
+      const lockMs = async (table: string): Promise<number> =>
+        (await commands(path, { table, indexes: { idx_wanted: { columns: ['ts'] } } }).plan(['up'])).steps[0]
+          .statements[0].lockMs;
+      expect(await lockMs('events')).to.be.above(0);
+      expect(await lockMs('large')).to.be.above(await lockMs('events'));
+      expect(await lockMs('LARGE')).to.equal(await lockMs('large'));
+    }));
 });
 
-describe('tableBytes', () => {
-  it('counts the pages of the table, named in any case', async () => {
-    await withSchema('', (store) => {
-      expect(tableBytes(store, 'events')).to.be.greaterThan(0);
-      expect(tableBytes(store, 'EVENTS')).to.equal(tableBytes(store, 'events'));
-    });
-  });
-});
-
-describe('updateTriggers', () => {
+describe('triggers that the updates of a backfill fire', () => {
   const body = 'BEGIN SELECT 1; END';
   const cases: readonly (readonly [what: string, head: string, fires: boolean])[] = [
     ['AFTER UPDATE', 'CREATE TRIGGER x AFTER UPDATE ON events', true],
@@ -144,65 +176,58 @@ describe('updateTriggers', () => {
     ['no space between quoted names', 'CREATE TRIGGER x AFTER UPDATE OF"ts"ON"events"', true],
   ];
   for (const [what, head, fires] of cases) {
-    it(`${fires ? 'names' : 'leaves out'} a trigger: ${what}`, async () => {
-      const names = await withSchema(`${head} ${body}`, (store) => updateTriggers(store, 'Events', ['ts']));
-      expect(names).to.have.lengthOf(fires ? 1 : 0);
-    });
+    it(`are told ${fires ? 'with' : 'without'} one: ${what}`, () =>
+      withSchema(`${head} ${body}`, async (path) => {
+        expect((await planOf(path, 'Events', ['ts'])).triggers).to.have.lengthOf(fires ? 1 : 0);
+      }));
   }
 
-  it('looks at statements in the body of an INSERT trigger as no heads', async () => {
-    const sql = `CREATE TRIGGER x AFTER INSERT ON events BEGIN UPDATE events SET ts = 1 WHERE id = new.id; END;
+  it('are found by their heads, not by statements in the body of an INSERT trigger', () => {
+    const made = `CREATE TRIGGER x AFTER INSERT ON events BEGIN UPDATE events SET ts = 1 WHERE id = new.id; END;
       CREATE TABLE other (ts); CREATE TRIGGER y AFTER UPDATE ON other ${body}`;
-    expect(await withSchema(sql, (store) => updateTriggers(store, 'events', ['ts']))).to.deep.equal([]);
-  });
-
-  it('gives all of them, by name', async () => {
-    const sql = ['b', 'c', 'a']
-      .map((name) => `CREATE TRIGGER ${name} AFTER UPDATE ON events ${body}`)
-      .join(';');
-    expect(await withSchema(sql, (store) => updateTriggers(store, 'events', ['ts']))).to.deep.equal([
-      'a',
-      'b',
-      'c',
-    ]);
-  });
-});
-
-describe('absentColumns', () => {
-  it('folds the case of ASCII letters, and of no others', async () => {
-    await withSchema('CREATE TABLE other (Ts, "Ä")', (store) => {
-      const names = ['TS', 'ts', 'NEW', 'ä', 'Ä'];
-      expect([...absentColumns(store, 'OTHER', names)]).to.deep.equal(['new', 'ä']);
+    return withSchema(made, async (path) => {
+      expect((await planOf(path, 'events', ['ts'])).triggers).to.deep.equal([]);
     });
   });
 
-  it('takes every column of a table that is not there for absent', async () => {
-    expect(await withSchema('', (store) => [...absentColumns(store, 'none', ['ts'])])).to.deep.equal(['ts']);
+  it('are all told, by name', () => {
+    const made = ['b', 'c', 'a'].map((name) => `CREATE TRIGGER ${name} AFTER UPDATE ON events ${body}`);
+    return withSchema(made.join(';'), async (path) => {
+      expect((await planOf(path, 'events', ['ts'])).triggers).to.deep.equal(['a', 'b', 'c']);
+    });
   });
 });
 
-describe('tableColumns', () => {
-  it('gives generated columns too, and the place in the key', async () => {
-    const sql = 'CREATE TABLE other (a, B TEXT, c AS (a + 1), d AS (a) STORED, PRIMARY KEY (B, a))';
-    const columns = await withSchema(sql, (store) => tableColumns(store, 'other'));
-    expect(columns.map(({ name, pk, isGenerated }) => [name, pk, isGenerated])).to.deep.equal([
-      ['a', 2, false],
-      ['B', 1, false],
-      ['c', 0, true],
-      ['d', 0, true],
-    ]);
-  });
-});
+describe('columns that are missing', () => {
+  it('are told by folding the case of ASCII letters, and of no others', () =>
+    withSchema('CREATE TABLE other (id INTEGER PRIMARY KEY, Ts, "Ä")', async (path) => {
+      const { message } = await failureOf('COLUMN_MISSING', () =>
+        planOf(path, 'OTHER', ['TS', 'NEW', 'ä', 'Ä']),
+      );
+      expect(message).to.equal('The table OTHER has no column new, ä, which 1-fill needs');
+      expect(
+        await statements(path, { table: 'other', columns: { TS: 'TEXT', NEW: 'TEXT', ä: 'TEXT' } }),
+      ).to.deep.equal(['NEW', 'ä'].map((name) => `ALTER TABLE "other" ADD COLUMN "${name}" TEXT`));
+    }));
 
-describe('hasTable and hasIndex', () => {
-  it('find by name in any case, and keep to their kind', async () => {
-    await withSchema('CREATE VIEW v AS SELECT 1; CREATE INDEX i ON events (ts)', (store) => {
-      expect([hasTable(store, 'EVENTS'), hasTable(store, 'v'), hasTable(store, 'i')]).to.deep.equal([
-        true,
-        false,
-        false,
-      ]);
-      expect([hasIndex(store, 'I'), hasIndex(store, 'events')]).to.deep.equal([true, false]);
+  it('are not the generated ones, which a backfill may read', () => {
+    const made = `CREATE TABLE other (id INTEGER PRIMARY KEY, a, b, c AS (a + 1), d AS (a + 2) STORED);
+      INSERT INTO other (a) VALUES (1)`;
+    return withSchema(made, async (path) => {
+      const step = named(
+        '1-fill',
+        defineBackfill({
+          table: 'other',
+          key: 'id',
+          reads: ['c', 'd'],
+          columns: ['b'],
+          process: (rows) => rows.map(({ c, d }) => ({ b: `${c} ${d}` })),
+        }),
+      );
+      const { error } = await commandsOf(projectOf([step]), { path }, { backup: false }).up();
+      expect(error).to.equal(undefined);
+      expect(readLedger(path).skips('1-fill')).to.deep.equal([]);
+      expect(asAgentOs(path, (db) => db.prepare('SELECT b FROM other').pluck().all())).to.deep.equal(['2 3']);
     });
   });
 });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { readJson, usableString } from '../src/store/json-text.js';
+import { readJson, usableString } from './support/pure.js';
 
 const raw = String.raw;
 

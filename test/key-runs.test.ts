@@ -1,8 +1,17 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { MAX_OFFSET, packKeys, unpackKeys } from '../src/ledger/key-runs.js';
-import { countKeys, type KeyRun } from '../src/ledger/keys.js';
+import { TEXTS } from './support/odd-texts.js';
+import {
+  compareKeys,
+  countKeys,
+  type KeyRun,
+  MAX_OFFSET,
+  packKeys,
+  packTexts,
+  unpackKeys,
+  unpackTexts,
+} from './support/pure.js';
 
 const expand = (runs: readonly KeyRun[]): bigint[] =>
   runs.flatMap((run) => {
@@ -96,5 +105,45 @@ describe('unpackKeys', () => {
       if (length === firstRun) continue;
       expect(() => unpackKeys(0n, packed.subarray(0, length)), `${length} bytes`).to.throw(RangeError);
     }
+  });
+});
+
+describe('compareKeys', () => {
+  it('orders texts as SQLite does, by their bytes', () => {
+    const any = fc.string({ unit: 'binary', maxLength: 6 }).filter((text) => text.isWellFormed());
+    fc.assert(
+      fc.property(any, any, (a, b) => {
+        expect(Math.sign(compareKeys(a, b))).to.equal(Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      }),
+      { numRuns: 2000 },
+    );
+    for (const a of TEXTS)
+      for (const b of TEXTS)
+        expect(Math.sign(compareKeys(a, b))).to.equal(Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  });
+
+  it('orders integers by value', () => {
+    expect([10n, -1n, 9n, 2n ** 62n].sort(compareKeys)).to.deep.equal([-1n, 9n, 10n, 2n ** 62n]);
+  });
+});
+
+describe('packTexts', () => {
+  it('packs what unpackTexts unpacks', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed())), (keys) => {
+        expect(unpackTexts(packTexts(keys))).to.deep.equal(keys.map((key) => [key, key]));
+      }),
+    );
+  });
+
+  it('takes some 20 bytes for an identifier of 36 characters', () => {
+    const keys = Array.from({ length: 5000 }, () => crypto.randomUUID()).sort();
+    expect(packTexts(keys).length / keys.length).to.be.below(25);
+  });
+
+  it('says when it is damaged', () => {
+    const bytes = packTexts(Array.from({ length: 64 }, (_, i) => `${(i * 7919) % 1009}-${i}`).sort());
+    expect(() => unpackTexts(bytes.subarray(0, 20))).to.throw(RangeError);
+    expect(() => unpackTexts(Buffer.from('nonsense'))).to.throw(RangeError);
   });
 });

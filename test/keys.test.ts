@@ -1,12 +1,9 @@
 import { expect } from 'chai';
-import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { type BackfillDefinition, defineBackfill } from '../src/backfill/define.js';
-import { sql } from '../src/backfill/values.js';
-import { packTexts, unpackTexts } from '../src/ledger/key-texts.js';
-import { compareKeys } from '../src/ledger/keys.js';
-import { shareOfKeys } from '../src/migrator/progress.js';
+import { type BackfillDefinition, defineBackfill, sql } from '../src/index.js';
+import { TEXTS } from './support/odd-texts.js';
 import { expectRoundTrip, NAME, type OwnTable, withOwnTable } from './support/own-table.js';
+import { compareKeys } from './support/pure.js';
 import { failureOf } from './support/stores.js';
 
 const fillUpper: BackfillDefinition = defineBackfill({
@@ -15,27 +12,6 @@ const fillUpper: BackfillDefinition = defineBackfill({
   scope: `a <> 'out'`,
   columns: { b: sql('upper(a)') },
 });
-
-/** Texts that sort otherwise in UTF-16, by case, by length, or as numbers. */
-const TEXTS = [
-  '',
-  ' ',
-  '0',
-  '00',
-  '10',
-  '9',
-  'A',
-  'Z',
-  'a',
-  'a ',
-  'aa',
-  'é',
-  '\u{ff5e}',
-  '\u{1f600}',
-  "it's",
-  '"',
-  '\\',
-];
 
 const insert = (keys: readonly (string | bigint)[]): string =>
   keys
@@ -274,53 +250,22 @@ async function stoppedAfter(batches: number, command: OwnTable['up'] | OwnTable[
   expect(error?.code).to.equal('TERMINATED');
 }
 
-describe('compareKeys', () => {
-  it('orders texts as SQLite does, by their bytes', () => {
-    const any = fc.string({ unit: 'binary', maxLength: 6 }).filter((text) => text.isWellFormed());
-    fc.assert(
-      fc.property(any, any, (a, b) => {
-        expect(Math.sign(compareKeys(a, b))).to.equal(Buffer.compare(Buffer.from(a), Buffer.from(b)));
-      }),
-      { numRuns: 2000 },
-    );
-    for (const a of TEXTS)
-      for (const b of TEXTS)
-        expect(Math.sign(compareKeys(a, b))).to.equal(Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  });
-
-  it('orders integers by value', () => {
-    expect([10n, -1n, 9n, 2n ** 62n].sort(compareKeys)).to.deep.equal([-1n, 9n, 10n, 2n ** 62n]);
-  });
-});
-
-describe('packTexts', () => {
-  it('packs what unpackTexts unpacks', () => {
-    fc.assert(
-      fc.property(fc.array(fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed())), (keys) => {
-        expect(unpackTexts(packTexts(keys))).to.deep.equal(keys.map((key) => [key, key]));
-      }),
-    );
-  });
-
-  it('takes some 20 bytes for an identifier of 36 characters', () => {
-    const keys = Array.from({ length: 5000 }, () => crypto.randomUUID()).sort();
-    expect(packTexts(keys).length / keys.length).to.be.below(25);
-  });
-
-  it('says when it is damaged', () => {
-    const bytes = packTexts(identifiers);
-    expect(() => unpackTexts(bytes.subarray(0, 20))).to.throw(RangeError);
-    expect(() => unpackTexts(Buffer.from('nonsense'))).to.throw(RangeError);
-  });
-});
-
-describe('shareOfKeys', () => {
-  it('goes by what follows on the common beginning of texts', () => {
-    expect(shareOfKeys('user-00', 'user-ff', 'user-80')).to.be.within(0.1, 0.9);
-    expect(shareOfKeys('a', 'z', 'a')).to.equal(0);
-    expect(shareOfKeys('a', 'z', 'z')).to.equal(1);
-    expect(shareOfKeys('same', 'same', 'same')).to.equal(1);
-    const [early, late] = ['3fffffff', 'bfffffff'].map((key) => shareOfKeys('00000000', 'ffffffff', key));
-    expect(early).to.be.below(late as number);
+describe('status', () => {
+  it('says how far a run over texts is by what follows on their common beginning', () => {
+    const keys = Array.from({ length: 100 }, (_, i) => `user-${String(i).padStart(2, '0')}`);
+    const ddl = `CREATE TABLE items (k TEXT PRIMARY KEY, a, b); ${insert(keys)}`;
+    return withOwnTable(ddl, { ...fillUpper, scope: 'true' }, async (own) => {
+      const percent = async () => (await own.status()).steps[0]?.backfill?.percent ?? -1;
+      const found: number[] = [];
+      for (let i = 0; i < 4; i += 1) {
+        await stoppedAfter(2, own.up);
+        found.push(await percent());
+      }
+      expect(found).to.deep.equal([...new Set(found)].sort((a, b) => a - b));
+      expect(found[0]).to.be.within(1, 40);
+      expect(found[2]).to.be.within(40, 90);
+      expect((await own.up()).error).to.equal(undefined);
+      expect(await percent()).to.equal(100);
+    });
   });
 });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type BatchTiming, firstPace, nextPace, type Pace, type PaceSettings } from '../src/backfill/pace.js';
+import { type BatchTiming, firstPace, nextPace, type Pace, type PaceSettings } from './support/pure.js';
 
 const settings: PaceSettings = { name: 'courteous', maxRows: 5000, targetBatchMs: 40, rhythm: 'lock' };
 

@@ -1,20 +1,38 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import type { RunEvent } from '../src/backfill/run-options.js';
 import { useConnections } from './support/connection.js';
+import { readLedger } from './support/ledger.js';
+import { codeOf, type Extra, name, up } from './support/migrate.js';
+import type { MigratorEvent } from './support/project.js';
 import { actualCells, expectedCells } from './support/reference.js';
-import { type Connected, connected, fill, name, refusal, withV21 } from './support/run-up.js';
+import { schemaStep, withGeneratedStore } from './support/stores.js';
 
 // A reader with an open transaction keeps the WAL from beginning anew: it grows with each batch.
 
-const options = { audits: 3000 };
-const tight = { batchRows: 100, walLimitBytes: 300_000 } as const;
+const tight = { batchRows: 100, walLimitBytes: 300_000, backup: false } as const;
+
+/** Runs `act` on a store whose columns are there and empty. */
+const withColumns = (act: (path: string) => Promise<void>): Promise<void> =>
+  withGeneratedStore({ audits: 3000 }, async (path) => {
+    expect(codeOf(await up(path, { backup: false }, { to: schemaStep.name }))).to.equal(undefined);
+    await act(path);
+  });
+
+/** Keeps the kinds of events that a command tells, and acts on each. */
+function heard(act: (event: MigratorEvent['event']) => void = () => undefined) {
+  const events: MigratorEvent['event'][] = [];
+  const onEvent: NonNullable<Extra['onEvent']> = ({ event }) => {
+    events.push(event);
+    act(event);
+  };
+  return { events, onEvent };
+}
 
 function expectFilled(path: string): void {
   expect(actualCells(path)).to.deep.equal(expectedCells(path));
 }
 
-describe('Pacer', () => {
+describe('a run beside others', () => {
   const connect = useConnections();
 
   /** What pins the WAL: a snapshot that another process holds. */
@@ -31,73 +49,67 @@ describe('Pacer', () => {
     ['two threads', 0],
   ] as const) {
     it(`stops with WAL_PINNED when a reader pins the WAL at its limit, and keeps what is committed (${how})`, () =>
-      withV21(options, async (at: Connected) => {
-        const reader = await pinned(at.path);
-        const events: RunEvent['event'][] = [];
-        const onEvent = ({ event }: RunEvent): void => void events.push(event);
-        expect(await refusal(() => fill(at, { ...tight, threadFromBytes, walWaitMs: 0, onEvent }))).to.match(
-          /^WAL_PINNED/,
-        );
+      withColumns(async (path) => {
+        const reader = await pinned(path);
+        const { events, onEvent } = heard();
+        const { error } = await up(path, { ...tight, threadFromBytes, walWaitMs: 0, onEvent });
+        expect(error?.code).to.equal('WAL_PINNED');
         expect(events.filter((event) => event === 'wal_pinned')).to.have.length(1);
-        const done = at.ledger.batches(name).length;
+        const done = readLedger(path).batches(name).length;
         expect(done).to.be.within(1, 20);
         await reader.end();
-        await connected(at.path, async (next) => {
-          await fill(next, { ...tight, threadFromBytes });
-          expect(next.ledger.batches(name).length).to.be.above(done);
-          expect(next.ledger.runs(name)).to.have.length(1);
-        });
-        expectFilled(at.path);
+        expect(codeOf(await up(path, { ...tight, threadFromBytes }))).to.equal(undefined);
+        expect(readLedger(path).batches(name).length).to.be.above(done);
+        expect(readLedger(path).runs(name)).to.have.length(1);
+        expectFilled(path);
       }));
 
     it(`goes on as soon as the reader has ended (${how})`, () =>
-      withV21(options, async (at: Connected) => {
-        const reader = await pinned(at.path);
-        const onEvent = ({ event }: RunEvent): void => {
+      withColumns(async (path) => {
+        const reader = await pinned(path);
+        const { events, onEvent } = heard((event) => {
           if (event === 'wal_pinned') void reader.end();
-        };
-        await fill(at, { ...tight, threadFromBytes, onEvent });
-        expectFilled(at.path);
+        });
+        expect(codeOf(await up(path, { ...tight, threadFromBytes, onEvent }))).to.equal(undefined);
+        expect(events).to.include('wal_pinned');
+        expectFilled(path);
       }));
 
     it(`does not stop for a WAL that is large, but free (${how})`, () =>
-      withV21(options, async (at: Connected) => {
-        const events: RunEvent['event'][] = [];
-        await fill(at, {
-          ...tight,
-          threadFromBytes,
-          walLimitBytes: 1,
-          onEvent: ({ event }) => void events.push(event),
-        });
+      withColumns(async (path) => {
+        const { events, onEvent } = heard();
+        const extra = { ...tight, threadFromBytes, walLimitBytes: 1, onEvent };
+        expect(codeOf(await up(path, extra))).to.equal(undefined);
         expect(events).not.to.include('wal_pinned');
-        expectFilled(at.path);
+        expectFilled(path);
       }));
 
     it(`hears a signal while it waits for the reader (${how})`, () =>
-      withV21(options, async (at: Connected) => {
-        await pinned(at.path);
+      withColumns(async (path) => {
+        await pinned(path);
         const stopper = new AbortController();
-        const onEvent = ({ event }: RunEvent): void => {
+        const { onEvent } = heard((event) => {
           if (event === 'wal_pinned') stopper.abort('SIGTERM');
-        };
-        expect(
-          await refusal(() => fill(at, { ...tight, threadFromBytes, signal: stopper.signal, onEvent })),
-        ).to.match(/^TERMINATED/);
+        });
+        const extra = { ...tight, threadFromBytes, signal: stopper.signal, onEvent };
+        expect(codeOf(await up(path, extra))).to.equal('TERMINATED');
       }));
   }
 
   for (const pace of ['courteous', 'full'] as const) {
     it(`fills every row beside a writer at ${pace} pace`, () =>
-      withV21(options, async (at: Connected) => {
-        const writer = await connect(at.path);
+      withColumns(async (path) => {
+        const writer = await connect(path);
         await writer.repeat(
           `INSERT INTO task_audits (task_id, event_type) VALUES ('task_000000', 'repo_commit')`,
           1,
         );
-        await fill(at, { batchRows: 100, pace });
+        const { events, onEvent } = heard();
+        expect(codeOf(await up(path, { batchRows: 100, pace, backup: false, onEvent }))).to.equal(undefined);
         expect(await writer.repeat('')).to.be.above(0);
         await writer.end();
-        expectFilled(at.path);
+        if (pace === 'full') expect(events).not.to.include('paused');
+        expectFilled(path);
       }));
   }
 });

@@ -1,10 +1,9 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { type BackfillDefinition, defineBackfill, type ProcessOptions } from '../src/backfill/define.js';
-import { sql } from '../src/backfill/values.js';
-import { fingerprint } from '../src/steps/step.js';
+import { type BackfillDefinition, defineBackfill, type ProcessOptions, sql } from '../src/index.js';
 import { customers } from './support/customers.js';
 import { expectRoundTrip, NAME, withOwnTable } from './support/own-table.js';
+import { commandsOf, named, projectOf } from './support/project.js';
 import { failureOf } from './support/stores.js';
 
 const split = {
@@ -209,13 +208,16 @@ describe('process()', () => {
     await failureOf('STEP_INVALID', () => defineBackfill({ ...split, processVersion: 1.5 }));
   });
 
-  it('counts as changed by its version, its columns and what it reads, not by its text', () => {
-    const print = (change: Partial<ProcessOptions>): string =>
-      fingerprint(defineBackfill({ ...split, ...change } as ProcessOptions));
-    expect(print({ process: (rows) => rows.map(() => ({})) })).to.equal(print({}));
-    expect(print({ processVersion: 1 })).to.equal(print({}));
-    expect(
-      new Set([{}, { processVersion: 2 }, { reads: ['price'] }, { columns: ['first'] }].map(print)).size,
-    ).to.equal(4);
-  });
+  it('counts as changed by its version, its columns and what it reads, not by its text', () =>
+    withOwnTable(customers(3), defineBackfill(split), async (own) => {
+      await own.up();
+      const driftsOf = async (change: Partial<ProcessOptions>): Promise<number> => {
+        const changed = named(NAME, defineBackfill({ ...split, ...change }));
+        return (await commandsOf(projectOf([changed]), own).status()).drifts.length;
+      };
+      expect(await driftsOf({ process: (rows) => rows.map(() => ({})) })).to.equal(0);
+      expect(await driftsOf({ processVersion: 1 })).to.equal(0);
+      for (const change of [{ processVersion: 2 }, { reads: ['price'] }, { columns: ['first'] }])
+        expect(await driftsOf(change), JSON.stringify(change)).to.equal(1);
+    }));
 });

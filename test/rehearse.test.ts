@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { planSchemaStep } from '../src/schema/plan.js';
-import { applySchemaStep, checkRevertible, revertSchemaStep } from '../src/schema/run.js';
-import { rehearseUp } from '../src/store/sqlite/rehearse.js';
-import { asAgentOs, dumpSchema, schemaStep, withStore } from './support/stores.js';
+import { readLedger } from './support/ledger.js';
+import { codeOf, down, up, withPlainStore } from './support/migrate.js';
+import { asAgentOs, dumpSchema, schemaStep } from './support/stores.js';
 
 // What the rehearsal refuses must be what SQLite refuses: every case here is applied and taken back for real.
 
@@ -48,40 +47,32 @@ describe('rehearsal', () => {
     for (const isVacuumed of [false, true]) {
       if (isVacuumed && (!sql.startsWith(search) || sql.includes('DROP'))) continue;
       it(`is not disturbed by ${what}${isVacuumed ? ', after VACUUM' : ''}`, () =>
-        withStore(
-          {
-            audits: 20,
-            prepare: (db) => {
-              db.unsafeMode(true);
-              db.exec(sql);
-              if (isVacuumed) db.exec('VACUUM');
-            },
-          },
-          ({ path, store, ledger }) => {
-            const before = dumpSchema(path);
-            expect(rehearseUp(store, schemaStep, planSchemaStep(store, schemaStep), [])).to.deep.equal([]);
-            applySchemaStep(store, ledger, schemaStep);
-            // What the batches do to the table, as far as triggers go.
-            store.write(() =>
-              store.run('UPDATE task_audits SET source_event_ts = source_event_ts WHERE audit_id < 9'),
-            );
-            checkRevertible(store, ledger, schemaStep);
-            revertSchemaStep(store, ledger, schemaStep, { isConfirmed: true });
-            expect(dumpSchema(path)).to.deep.equal(before);
-          },
-        ));
+        withPlainStore(async (path) => {
+          asAgentOs(path, (db) => {
+            db.unsafeMode(true);
+            db.exec(sql);
+            if (isVacuumed) db.exec('VACUUM');
+          });
+          const before = dumpSchema(path);
+          const extra = { backup: false, allowsTriggers: true } as const;
+          const outcome = await up(path, extra);
+          expect(outcome).to.deep.include({ warnings: [] });
+          expect(codeOf(outcome)).to.equal(undefined);
+          expect(readLedger(path).objects(schemaStep.name)).to.have.length(6);
+          expect(codeOf(await down(path, { to: 0 }, extra))).to.equal(undefined);
+          expect(dumpSchema(path)).to.deep.equal(before);
+        }));
     }
   }
 });
 
-describe('revertSchemaStep', () => {
+describe('`down` of a schema step', () => {
   it('leaves an index alone that somebody has made under one of its names', () =>
-    withStore({ audits: 5 }, ({ path, store, ledger }) => {
-      applySchemaStep(store, ledger, schemaStep);
+    withPlainStore(async (path) => {
+      expect(codeOf(await up(path, {}, { to: schemaStep.name }))).to.equal(undefined);
       const sql = 'CREATE INDEX idx_task_audits_decision_lag ON task_audits (level, payload)';
       asAgentOs(path, (db) => db.exec(`DROP INDEX idx_task_audits_decision_lag; ${sql}`));
-      checkRevertible(store, ledger, schemaStep);
-      revertSchemaStep(store, ledger, schemaStep, { isConfirmed: true });
+      expect(codeOf(await down(path))).to.equal(undefined);
       expect(dumpSchema(path)).to.deep.include({
         type: 'index',
         name: 'idx_task_audits_decision_lag',

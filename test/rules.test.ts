@@ -1,10 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import type { Rule } from '../src/backfill/checks.js';
-import { type BackfillDefinition, defineBackfill } from '../src/backfill/define.js';
-import { sql } from '../src/backfill/values.js';
-import { verificationSql } from '../src/store/sqlite/print-sql.js';
+import { type BackfillDefinition, defineBackfill, type Rule, sql } from '../src/index.js';
 import { NAME, withOwnTable } from './support/own-table.js';
+import { projectOf, run } from './support/project.js';
 import { failureOf } from './support/stores.js';
 
 const DDL = `CREATE TABLE parcels (id INTEGER PRIMARY KEY, grams INTEGER, kilos REAL);
@@ -101,7 +99,11 @@ describe('a rule of a project’s own', () => {
 
   it('is part of what is printed as SQL', () =>
     withOwnTable(DDL, withRules([light]), async (own) => {
-      expect(verificationSql(own.step)).to.match(
+      const printed = await run<{ readonly sql: readonly string[] }>(projectOf([own.step]), own, [
+        'verify',
+        '--print-sql',
+      ]);
+      expect(printed.sql.join()).to.match(
         /^-- \d+\. Rule: no parcel is heavy\n.*\nSELECT id FROM parcels WHERE kilos > 1\.8 ORDER BY id;$/m,
       );
     }));

@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { defineBackfill } from '../src/backfill/define.js';
-import { firstOf, sql } from '../src/backfill/values.js';
+import { defineBackfill, firstOf, sql } from '../src/index.js';
 import { customers, numbers } from './support/customers.js';
 import { expectRoundTrip, NAME, withOwnTable } from './support/own-table.js';
 import { failureOf } from './support/stores.js';

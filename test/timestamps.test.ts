@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { parseTimestamp, showValue } from '../src/verification/timestamps.js';
+import { parseTimestamp, showValue } from './support/pure.js';
 
 /** A text, the same instant as Date reads it, and whether the text states its offset. */
 const timestamps: readonly (readonly [text: string, instant: string, hasOffset: boolean])[] = [

@@ -1,20 +1,14 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { errorText, outcomeJson, outcomeText, planText, verificationText } from '../src/cli/text.js';
-import { LEDGER_TABLES } from '../src/ledger/tables.js';
-import { planBackfill, planUp } from '../src/migrator/plan.js';
-import type { RunOutcome } from '../src/migrator/session.js';
+import { runCli } from './support/cli.js';
+import { LEDGER_TABLES } from './support/ledger.js';
 import {
   change,
-  codeOf,
-  down,
   type Extra,
-  project,
+  name,
+  optionsFor,
   query,
-  rescan,
   stoppedAfter,
-  up,
-  verify,
   withAppliedStore,
   withPlainStore,
 } from './support/migrate.js';
@@ -32,50 +26,59 @@ describe('verification, contents', () => {
     { payload: `{"source_ts":"0000${secret}","timestamp":"9999${secret}"}` },
   ];
 
-  it('never tells a payload’s contents, but timestamps', () =>
-    withPlainStore(async (path) => {
-      const told: unknown[] = [];
-      const listening = (extra: Extra = {}): Extra => ({
-        ...extra,
-        onEvent: (event) => {
-          told.push(event);
-          extra.onEvent?.(event);
-        },
-      });
-      const options = { project, path };
-      told.push(planText('up', await planUp(options)));
-      const outcomes: RunOutcome[] = [await up(path, listening(stoppedAfter(2)))];
-      change(path, `UPDATE task_audits SET source_event_ts = '${secret} again' WHERE audit_id IN (1, 9)`);
-      outcomes.push(await up(path, listening()), await rescan(path, listening()));
-      asAgentOs(path, (db) => insertAudits(db, secretive));
-      const verification = await verify(path, 100);
-      told.push(
-        planText('backfill', await planBackfill(options, { isRescan: true })),
-        verificationText(verification, { say: (text: string) => text, columns: undefined }),
-        verification,
-      );
-      outcomes.push(await up(path, listening()), await down(path, {}, listening()));
-      expect(outcomes.map(codeOf)).to.deep.equal([
-        'TERMINATED',
-        'VERIFICATION_FAILED',
-        undefined,
-        undefined,
-        undefined,
-      ]);
-      for (const outcome of outcomes) {
-        told.push(
-          outcomeJson('up', outcome),
-          outcomeText([], outcome, { say: (text: string) => text, columns: undefined }),
-          outcome.error && errorText(outcome.error),
-        );
-      }
-      expect(JSON.stringify(told)).to.include('not a timestamp').and.not.to.include(secret);
-    }, secretive));
+  for (const form of [[], ['--json']]) {
+    it(`never tells a payload’s contents, but timestamps (${form[0] ?? 'text'})`, () =>
+      withPlainStore(async (path) => {
+        const [told, codes]: [unknown[], (string | undefined)[]] = [[], []];
+        /** Runs a command as a person would, with all that the log can tell. */
+        const run = async (args: readonly string[], extra: Extra = {}): Promise<void> => {
+          let code: string | undefined;
+          const { stdout, stderr } = await runCli(
+            [...args, ...form, '--log-level', 'debug', '--db-path', path],
+            {
+              onError: (error) => {
+                code = error.code;
+                told.push({ ...error, message: error.message });
+              },
+              embedding: {
+                program: 'umzug-backfill',
+                loadMigrator: async () =>
+                  optionsFor(path, {
+                    ...extra,
+                    onEvent: (event) => {
+                      told.push(event);
+                      extra.onEvent?.(event);
+                    },
+                  }),
+              },
+            },
+          );
+          told.push(stdout, stderr);
+          codes.push(code);
+        };
+        await run(['up', '--dry-run']);
+        await run(['up'], stoppedAfter(2));
+        change(path, `UPDATE task_audits SET source_event_ts = '${secret} again' WHERE audit_id IN (1, 9)`);
+        await run(['up']);
+        await run(['backfill', name, '--rescan']);
+        asAgentOs(path, (db) => insertAudits(db, secretive));
+        await run(['verify', '--min-coverage', '100']);
+        await run(['backfill', name, '--rescan', '--dry-run']);
+        await run(['up']);
+        await run(['down']);
+        expect(codes).to.deep.equal([
+          ...[undefined, 'TERMINATED', 'VERIFICATION_FAILED', undefined, 'VERIFICATION_FAILED'],
+          ...[undefined, undefined, undefined],
+        ]);
+        expect(JSON.stringify(told)).to.include('not a timestamp').and.include('row_skipped');
+        expect(JSON.stringify(told)).not.to.include(secret);
+      }, secretive));
+  }
 
   it('leaves none of it in the ledger', () =>
     withAppliedStore(async (path) => {
       expect(query<string>(path, 'SELECT payload FROM task_audits').join()).to.include(secret);
-      for (const table of Object.values(LEDGER_TABLES)) {
+      for (const table of LEDGER_TABLES) {
         const rows = asAgentOs(path, (db) => db.prepare(`SELECT * FROM ${table}`).all());
         expect(rows, table).not.to.have.length(0);
         expect(JSON.stringify(rows), table).not.to.include(secret);

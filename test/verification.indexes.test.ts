@@ -4,6 +4,7 @@ import {
   change,
   checkOf,
   expectIdle,
+  fillOnly,
   only,
   troubles,
   up,
@@ -11,12 +12,12 @@ import {
   withAppliedStore,
   withPlainStore,
 } from './support/migrate.js';
-import { applyBoth, failureOf, schemaStep, withOpened } from './support/stores.js';
+import { failureOf, schemaStep } from './support/stores.js';
 
 describe('verification, indexes', () => {
   it('makes dropped indexes again before it verifies', () =>
     withPlainStore(async (path) => {
-      await withOpened(path, (opened) => applyBoth(opened));
+      await fillOnly(path);
       for (const { name: index } of schemaStep.indexes) change(path, `DROP INDEX ${index}`);
       const outcome = await up(path);
       expect(outcome.remade).to.deep.equal([schemaStep.name]);

@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { defineSqlStep } from '../src/index.js';
-import type { Step } from '../src/steps/step.js';
 import {
   after,
   backfillStatus,
@@ -12,6 +11,7 @@ import {
   down,
   type Extra,
   expectIdle,
+  fillOnly,
   name,
   only,
   plain,
@@ -25,15 +25,8 @@ import {
   withAppliedStore,
   withPlainStore,
 } from './support/migrate.js';
-import {
-  type Audit,
-  applyBoth,
-  asAgentOs,
-  failureOf,
-  insertAudits,
-  schemaStep,
-  withOpened,
-} from './support/stores.js';
+import { named } from './support/project.js';
+import { type Audit, asAgentOs, failureOf, insertAudits, schemaStep } from './support/stores.js';
 
 // One row that can't be read and one without a value: the ledger has skips, too.
 const odd: readonly Audit[] = [
@@ -112,19 +105,17 @@ describe('verification, ledger rows removed', () => {
 });
 
 describe('verification, not reached', () => {
-  const third: Step = {
-    ...defineSqlStep({ up: ['CREATE VIEW late AS SELECT 1'], down: ['DROP VIEW late'] }),
-    name: 'v021-3-late',
-    path: 'migrations/v021-3-late.ts',
-  };
+  const third = named(
+    'v021-3-late',
+    defineSqlStep({ up: ['CREATE VIEW late AS SELECT 1'], down: ['DROP VIEW late'] }),
+  );
   const withThird = { project: { ...project, steps: [...project.steps, third] } };
   const hasView = (path: string): boolean =>
     query(path, `SELECT 1 FROM sqlite_schema WHERE name = 'late'`).length > 0;
 
   it('is made up for by the next `up`, though nothing is pending', () =>
     withPlainStore(async (path) => {
-      // As a kill between the last batch and the verdict leaves it.
-      await withOpened(path, (opened) => applyBoth(opened, { batchRows: 10 }));
+      await fillOnly(path);
       expect(await backfillStatus(path)).to.include({ verdict: 'unverified', isPending: true });
       const outcome = await up(path);
       expect(outcome).to.deep.include({ applied: [], caughtUp: [] });
@@ -135,7 +126,7 @@ describe('verification, not reached', () => {
 
   it('comes before a later step, which it stops when it fails', () =>
     withPlainStore(async (path) => {
-      await withOpened(path, (opened) => applyBoth(opened, { batchRows: 10 }));
+      await fillOnly(path);
       change(path, `UPDATE task_audits SET source_event_ts = 'x' WHERE audit_id = 3`);
       const outcome = await up(path, withThird);
       expect(outcome.error).to.include({ code: 'VERIFICATION_FAILED', exitCode: 5 });

@@ -1,33 +1,28 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { LEDGER_DROP } from '../src/ledger/tables.js';
-import { percent } from '../src/verification/check.js';
-import { type Verification, verifyBackfill } from '../src/verification/verify.js';
+import { defineBackfill, sql, type Verification } from '../src/index.js';
+import { numbers } from './support/customers.js';
+import { LEDGER_TABLES } from './support/ledger.js';
 import {
   backfillStatus,
   bytesOf,
   change,
   checkOf,
+  codeOf,
+  fillOnly,
   name,
   only,
-  project,
   query,
   stoppedAfter,
   troubles,
   up,
   verify,
 } from './support/migrate.js';
+import { withOwnTable } from './support/own-table.js';
+import { commandsOf, projectOf } from './support/project.js';
 import { applyAndObserve, type History, life, microseconds, naive, readRows } from './support/row-by-row.js';
-import {
-  applyBoth,
-  asAgentOs,
-  backfillStep,
-  failureOf,
-  insertAudits,
-  withGeneratedStore,
-  withOpened,
-} from './support/stores.js';
+import { asAgentOs, backfillStep, failureOf, insertAudits, withGeneratedStore } from './support/stores.js';
 
 function expectNaive(verification: Verification, path: string, history: History): void {
   const expected = naive(readRows(path), history);
@@ -51,7 +46,7 @@ function deleteOddTimes(path: string): void {
 const allFilled = (count: number): Record<string, number> =>
   Object.fromEntries(backfillStep.columns.map((column) => [column.name, count]));
 
-describe('verifyBackfill', () => {
+describe('verification', () => {
   for (const seed of [1, 2, 3]) {
     it(`counts what a row by row computation counts, before and after AgentOS goes on (store ${seed})`, () =>
       withGeneratedStore({ audits: 700, rareShare: 0.25, seed, smallSchema: seed === 2 }, async (path) => {
@@ -74,7 +69,7 @@ describe('verifyBackfill', () => {
     withGeneratedStore({ audits: 400, rareShare: 0.2, journalMode: 'delete' }, async (path) => {
       await up(path);
       // A store in which every third row has its own value, as ours would be, and every fifth another one; no ledger.
-      change(path, LEDGER_DROP);
+      for (const table of LEDGER_TABLES) change(path, `DROP TABLE ${table}`);
       change(
         path,
         `UPDATE task_audits SET source_event_ts = NULL WHERE audit_id % 3 <> 0;
@@ -175,9 +170,7 @@ describe('verifyBackfill', () => {
       const rows = [...times, '1780358400', '1780358401'].map((time) => ({ cells: [time, time] as const }));
       asAgentOs(path, (db) => insertAudits(db, rows));
       const now = (): Date => new Date('2026-06-01T00:00:00Z');
-      const verification = await withOpened(path, ({ store, ledger }) =>
-        verifyBackfill(store, ledger, backfillStep, project.steps, { now }),
-      );
+      const verification = await verify(path, undefined, { now });
       const future = checkOf(verification, 'timestamps').findings.filter(({ text }) =>
         text.includes('future'),
       );
@@ -208,8 +201,7 @@ describe('verifyBackfill', () => {
   for (const journalMode of ['wal', 'delete'] as const) {
     it(`writes nothing and records no verdict (journal mode ${journalMode})`, () =>
       withGeneratedStore({ audits: 100, journalMode }, async (path) => {
-        // Filled, and killed before its verification.
-        await withOpened(path, (opened) => applyBoth(opened));
+        await fillOnly(path);
         const before = bytesOf(path);
         expect((await verify(path)).verdict).not.to.equal('fail');
         expect(bytesOf(path)).to.deep.equal(before);
@@ -227,17 +219,47 @@ describe('verifyBackfill', () => {
     }));
 });
 
-describe('percent', () => {
-  it('rounds down to hundredths, exactly', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 3000 }), fc.nat(3000), (whole, some) => {
-        const part = some % (whole + 1);
-        expect(percent(part, whole), `${part} of ${whole}`).to.equal(
-          Number((BigInt(part) * 10_000n) / BigInt(whole)) / 100,
-        );
-      }),
+describe('a share in percent', () => {
+  it('is rounded down to hundredths, exactly', async () => {
+    // Each group is one share: every one of 100, and some of other wholes.
+    const random = fc.sample(fc.tuple(fc.integer({ min: 1, max: 400 }), fc.nat()), { numRuns: 90, seed: 7 });
+    const shares = [
+      ...Array.from({ length: 101 }, (_, part) => [part, 100] as const),
+      ...random.map(([whole, some]) => [some % (whole + 1), whole] as const),
+    ];
+    const rows = shares.map(
+      ([part, whole], group) =>
+        `${numbers(whole)} INSERT INTO items (part, value) SELECT ${group}, iif(i <= ${part}, 'x', NULL) FROM n;`,
     );
-    // `--min-coverage 57` must take 57 of 100.
-    for (let part = 0; part <= 100; part += 1) expect(percent(part, 100)).to.equal(part);
+    const definition = defineBackfill({
+      table: 'items',
+      key: 'id',
+      columns: { value: sql(`iif(value IS NULL, NULL, 'x')`) },
+      checks: { groupBy: 'part' },
+    });
+    await withOwnTable(
+      `CREATE TABLE items (id INTEGER PRIMARY KEY, part INTEGER, value TEXT); ${rows.join('\n')}`,
+      definition,
+      async ({ path, step, up, verify }) => {
+        expect(codeOf(await up({ batchRows: 5000 }))).to.equal(undefined);
+        const { groups } = checkOf(only(await verify()), 'groups').figures as {
+          groups: { name: string; total: number; percent: { value: number } }[];
+        };
+        expect(groups).to.have.length(shares.length);
+        for (const { name: group, percent } of groups) {
+          const [part, whole] = shares[Number(group)] ?? [0, 0];
+          const exact = Number((BigInt(part) * 10_000n) / BigInt(whole)) / 100;
+          expect(percent.value, `${part} of ${whole}`).to.equal(exact);
+        }
+        // `--min-coverage 57` must take 57 of 100.
+        asAgentOs(path, (db) => db.exec('DELETE FROM items WHERE part <> 57'));
+        const commands = commandsOf(projectOf([step]), { path });
+        for (const [asked, verdict] of [
+          [57, 'warn'],
+          [57.01, 'fail'],
+        ] as const)
+          expect(checkOf(only(await commands.verify(asked)), 'coverage').verdict).to.equal(verdict);
+      },
+    );
   });
 });

@@ -100,6 +100,17 @@ export function stoppedAfter(
   return { ...after(k, event, () => controller.abort('SIGTERM')), signal: controller.signal };
 }
 
+/** Fills, and ends before the verification, as a kill between the last batch and the verdict would. */
+export async function fillOnly(path: string): Promise<void> {
+  const outcome = await up(path, {
+    onUmzugEvent: async (event, step) => {
+      if (event === 'migrated' && step === name) throw new Error('ended by the test');
+    },
+  });
+  expect(codeOf(outcome)).to.equal('INTERNAL');
+  expect(outcome).to.deep.include({ applied: project.steps.map((step) => step.name), verifications: [] });
+}
+
 /** Runs SQL on the store, as AgentOS or a person with the sqlite3 shell would. */
 export const change = (path: string, sql: string): void => asAgentOs(path, (db) => void db.exec(sql));
 

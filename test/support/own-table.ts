@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
-import type { BackfillDefinition, BackfillOutcome, Verification } from '../../src/index.js';
+import type { BackfillDefinition, BackfillOutcome, Status, Verification } from '../../src/index.js';
 import { type Ledger, readLedger } from './ledger.js';
 import {
   commandsOf,
@@ -26,9 +26,10 @@ export interface OwnTable {
   readonly step: BackfillDefinition & { readonly name: string; readonly path: string };
   readonly up: (extra?: Extra) => Promise<UpOutcome>;
   readonly down: (extra?: Extra) => Promise<DownOutcome>;
-  readonly verify: () => Promise<readonly Verification[]>;
+  readonly verify: (extra?: Extra) => Promise<readonly Verification[]>;
   readonly rescan: () => Promise<BackfillOutcome>;
   readonly plan: () => Promise<PlanJson>;
+  readonly status: () => Promise<Status>;
   /** Runs SQL, as the application would. */
   readonly exec: (sql: string) => void;
   /** The rows of a query, as arrays. */
@@ -56,9 +57,10 @@ export const withOwnTable = (
       step,
       up: (extra) => commands.up({}, extra),
       down: (extra) => commands.down({}, extra),
-      verify: () => commands.verify(),
+      verify: (extra) => commands.verify(undefined, extra),
       rescan: () => commands.rescan(NAME),
       plan: () => commands.plan(['up']),
+      status: () => commands.status(),
       exec: (sql) => asAgentOs(path, (opened) => void opened.exec(sql)),
       rows: (sql) => asAgentOs(path, (opened) => opened.prepare(sql).raw().all() as unknown[][]),
       ledger: (look) => look(readLedger(path)),

@@ -1,0 +1,20 @@
+/** Texts that sort otherwise in UTF-16, by case, by length, or as numbers. */
+export const TEXTS: readonly string[] = [
+  '',
+  ' ',
+  '0',
+  '00',
+  '10',
+  '9',
+  'A',
+  'Z',
+  'a',
+  'a ',
+  'aa',
+  'é',
+  '\u{ff5e}',
+  '\u{1f600}',
+  "it's",
+  '"',
+  '\\',
+];
