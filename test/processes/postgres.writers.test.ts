@@ -81,7 +81,7 @@ describe('rows that another program writes while they are filled', () => {
         [three]: undefined,
         [four]: [null, null],
       });
-      await expectPgLedger(copy.url, copy.client, new Map(before).set(one, [OWN, null]));
+      await expectPgLedger(copy.client, new Map(before).set(one, [OWN, null]));
       await runOn(copy.url, 'down');
     }));
 
