@@ -10,7 +10,6 @@ import {
   firstOf,
   sql,
 } from '../src/index.js';
-import type { StepDefinition } from '../src/steps/step.js';
 import { needServer, withDatabase } from './support/postgres-server.js';
 import { dumpPgSchema, dumpPgTable } from './support/postgres-stores.js';
 
@@ -54,7 +53,7 @@ const odd = defineBackfill({
   columns: { 'a ts': firstOf('payload', ['ts'], 'made') },
 });
 
-const steps: Readonly<Record<string, StepDefinition>> = {
+const steps = {
   '001-names': defineSchemaStep({ table: 'people', columns: { surname: 'text', label: 'text' } }),
   '002-people': people,
   '003-orders': defineSchemaStep({

@@ -1,115 +1,110 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { indexVerdict } from '../src/store/postgres/index-verdict.js';
-import { openPostgresStore } from '../src/store/postgres/site.js';
-import type { PostgresStore } from '../src/store/postgres/store.js';
-import { whyNoServer, withDatabase } from './support/postgres-server.js';
+import { defineBackfill, sql, type Verification } from '../src/index.js';
+import { needServer } from './support/postgres-server.js';
+import { withPgTables } from './support/postgres-tables.js';
+import { named } from './support/project.js';
 
-const withStore = (ddl: string, act: (store: PostgresStore) => void): Promise<void> =>
-  withDatabase(async ({ url, client }) => {
-    await client.query(ddl);
-    const store = openPostgresStore({ url }, { access: 'look' });
-    try {
-      act(store);
-    } finally {
-      store.close();
-    }
-  });
+// What the verification says of an index and the query that it is for.
 
-const rows = (count: number): string => `CREATE TABLE events (id serial PRIMARY KEY, a int, b int, c text);
+const rows = (
+  count: number,
+): string => `CREATE TABLE events (id serial PRIMARY KEY, a int, b int, c text, d text);
   INSERT INTO events (a, b, c) SELECT i, i, repeat('x', 100) FROM generate_series(1, ${count}) AS i;`;
 const [FEW, MANY] = [rows(50), rows(100_000)];
 const INDEX = 'CREATE INDEX ours ON events (a) WHERE a IS NOT NULL; ANALYZE events;';
 const ONE = 'SELECT id FROM events WHERE a = 7';
 
+type Verdict = 'used' | 'passed over' | 'unused';
+
+const FINDINGS: Readonly<Record<Verdict, (index: string) => { verdict: string; text: string }>> = {
+  used: (index) => ({ verdict: 'pass', text: `${index} is used` }),
+  'passed over': (index) => ({
+    verdict: 'warn',
+    text: `${index} could be used, but PostgreSQL prefers another way`,
+  }),
+  unused: (index) => ({ verdict: 'fail', text: `${index} is not used for its query` }),
+};
+
+const findingsOf = ([verification]: readonly Verification[], id: string) =>
+  verification?.checks.find((check) => check.id === id)?.findings;
+
+/** Insists on what is said of an index for each query; and that no way to read is taken from what is read behind that. */
+async function expectVerdicts(
+  ddl: string,
+  queries: readonly (readonly [verdict: Verdict, query: string, index?: string])[],
+): Promise<void> {
+  const isOff = `SELECT name FROM pg_settings WHERE name LIKE 'enable%' AND setting <> boot_val`;
+  const backfill = defineBackfill({
+    table: 'events',
+    key: 'id',
+    scope: 'false',
+    columns: { d: sql(`'x'`) },
+    checks: {
+      indexes: queries.map(([, query, index = 'ours']) => ({ index, query })),
+      rules: [{ title: 'nothing is off', query: isOff }],
+    },
+  });
+  await withPgTables(ddl, async ({ of }) => {
+    const commands = of([named('001-own', backfill)]);
+    const { verifications } = await commands.up();
+    const expected = queries.map(([verdict, , index = 'ours']) => FINDINGS[verdict](index));
+    for (const found of [verifications, await commands.verify()]) {
+      expect(findingsOf(found, 'index-use')).to.deep.equal(expected);
+      expect(findingsOf(found, 'rules')?.map(({ verdict }) => verdict)).to.deep.equal(['pass']);
+    }
+  });
+}
+
 before(function () {
-  const why = whyNoServer();
-  if (!why) return;
-  console.log(`    skipped: ${why}`);
-  this.skip();
+  needServer(this);
 });
 
-describe('indexVerdict of PostgreSQL', () => {
-  for (const [verdict, what, ddl, query] of [
-    ['used', 'an index that finds a row', `${MANY} ${INDEX}`, ONE],
-    [
-      'used',
-      'an index that gives the order',
-      `${MANY} ${INDEX}`,
-      'SELECT a FROM events WHERE a IS NOT NULL ORDER BY a LIMIT 9',
-    ],
-    [
-      'used',
-      'an index that is read as a bitmap',
-      `${MANY} ${INDEX}`,
-      'SELECT id FROM events WHERE a = 7 OR a > 99990',
-    ],
-    [
-      'used',
-      'an index within a subquery',
-      `${MANY} ${INDEX}`,
-      `SELECT (SELECT max(c) FROM events WHERE a = 7), 1`,
-    ],
-    ['used', 'an index that would serve, were the table not small', `${FEW} ${INDEX}`, ONE],
-    ['used', 'an index of an empty table', `CREATE TABLE events (id int, a int); ${INDEX}`, ONE],
-    [
-      'passed over',
-      'an index while another serves',
-      `${MANY} ${INDEX} CREATE INDEX better ON events (a, b); ANALYZE events`,
-      'SELECT id FROM events WHERE a < 50000 AND b = 7',
-    ],
-    [
-      'unused',
-      'an index on a column that is not asked for',
-      `${MANY} ${INDEX}`,
-      'SELECT id FROM events WHERE b = 7',
-    ],
-    ['unused', 'the same, of a small table', `${FEW} ${INDEX}`, 'SELECT id FROM events WHERE b = 7'],
-    [
-      'unused',
-      'an index whose condition the query does not have',
-      `${FEW} ${INDEX}`,
-      'SELECT id FROM events WHERE a IS NULL',
-    ],
-    [
-      'passed over',
-      'an index that would read more than the table has',
-      `${MANY} ${INDEX}`,
-      'SELECT c FROM events WHERE a IS NOT NULL',
-    ],
-  ] as const) {
-    it(`calls ${verdict} ${what}`, () =>
-      withStore(ddl, (store) => {
-        expect(indexVerdict(store, query, 'events', 'ours')).to.equal(verdict);
-        expect(store.snapshot(() => indexVerdict(store, `${query}; `, 'events', 'ours'))).to.equal(verdict);
-      }));
-  }
+describe('the verification on PostgreSQL', () => {
+  it('calls used an index that finds a row, gives the order, is read as a bitmap or within a subquery', () =>
+    expectVerdicts(`${MANY} ${INDEX}`, [
+      ['used', ONE],
+      ['used', `${ONE}; `],
+      ['used', 'SELECT a FROM events WHERE a IS NOT NULL ORDER BY a LIMIT 9'],
+      ['used', 'SELECT id FROM events WHERE a = 7 OR a > 99990'],
+      ['used', 'SELECT (SELECT max(c) FROM events WHERE a = 7), 1'],
+    ]));
+
+  it('calls used an index that would serve, were the table not small', () =>
+    expectVerdicts(`${FEW} ${INDEX}`, [['used', ONE]]));
+
+  it('calls used an index of an empty table', () =>
+    expectVerdicts(`CREATE TABLE events (id int PRIMARY KEY, a int, d text); ${INDEX}`, [['used', ONE]]));
+
+  it('calls passed over an index while another serves', () =>
+    expectVerdicts(`${MANY} ${INDEX} CREATE INDEX better ON events (a, b); ANALYZE events`, [
+      ['passed over', 'SELECT id FROM events WHERE a < 50000 AND b = 7'],
+    ]));
+
+  it('calls passed over an index that would read more than the table has', () =>
+    expectVerdicts(`${MANY} ${INDEX}`, [['passed over', 'SELECT c FROM events WHERE a IS NOT NULL']]));
+
+  it('calls unused an index on a column that is not asked for', () =>
+    expectVerdicts(`${MANY} ${INDEX}`, [
+      ['unused', 'SELECT id FROM events WHERE b = 7'],
+      ['used', ONE],
+    ]));
+
+  it('calls unused, of a small table, one on another column, and one whose condition the query does not have', () =>
+    expectVerdicts(`${FEW} ${INDEX}`, [
+      ['unused', 'SELECT id FROM events WHERE b = 7'],
+      ['unused', 'SELECT id FROM events WHERE a IS NULL'],
+    ]));
 
   it('calls used what is used in a partition', () =>
-    withStore(
-      `CREATE TABLE events (id int, a int) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF events FOR VALUES FROM (0) TO (99999999);
+    expectVerdicts(
+      `CREATE TABLE events (id int PRIMARY KEY, a int, d text) PARTITION BY RANGE (id);
+      CREATE TABLE part PARTITION OF events FOR VALUES FROM (0) TO (99999999);
       INSERT INTO events SELECT i, i FROM generate_series(1, 100000) AS i; CREATE INDEX ours ON events (a); CREATE INDEX of_id ON events (id);
       ANALYZE events`,
-      (store) => {
-        expect(indexVerdict(store, ONE, 'events', 'ours')).to.equal('used');
-        expect(indexVerdict(store, ONE, 'events', 'of_id')).to.equal('passed over');
-      },
+      [
+        ['used', ONE],
+        ['passed over', ONE, 'of_id'],
+      ],
     ));
-
-  it('leaves the settings and the snapshot as they were', () =>
-    withStore(`${FEW} ${INDEX}`, (store) => {
-      store.exec('SET enable_sort = off');
-      const settings = (): unknown =>
-        store.all(`SELECT name, setting FROM pg_settings WHERE name LIKE 'enable%' ORDER BY name`);
-      const before = settings();
-      store.snapshot(() => {
-        const taken = store.pluck('SELECT pg_current_snapshot()::text');
-        expect(indexVerdict(store, 'SELECT id FROM events WHERE b = 7', 'events', 'ours')).to.equal('unused');
-        expect(settings()).to.deep.equal(before);
-        expect(() => indexVerdict(store, 'SELECT nothing FROM events', 'events', 'ours')).to.throw();
-        expect(settings()).to.deep.equal(before);
-        expect(taken).to.have.lengthOf(1);
-      });
-      expect(settings()).to.deep.equal(before);
-    }));
 });

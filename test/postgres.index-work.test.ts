@@ -1,273 +1,225 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import type pg from 'pg';
-import { BackfillError } from '../src/errors.js';
-import { dropIndex, makeIndex } from '../src/store/postgres/index-work.js';
-import { hasIndex } from '../src/store/postgres/inspect.js';
-import { openPostgresStore } from '../src/store/postgres/site.js';
-import type { PostgresStore } from '../src/store/postgres/store.js';
-import { type TestDatabase, whyNoServer, withDatabase } from './support/postgres-server.js';
+import { defineSchemaStep, type SchemaStepOptions } from '../src/index.js';
+import { needServer } from './support/postgres-server.js';
+import { refusalOf, sqlState, succeed, type Tables, withPgTables } from './support/postgres-tables.js';
+import { named } from './support/project.js';
 
-const INDEX = {
-  name: 'ours',
-  table: 'events',
-  sql: 'CREATE INDEX "ours" ON "events" ("a") WHERE a IS NOT NULL',
-};
+// Indexes that a schema step makes and drops; with others at work meanwhile: processes/postgres.index.test.ts, and killed:
+// crash/postgres-index.test.ts.
 
-const TABLE = `CREATE TABLE events (id serial PRIMARY KEY, a text, b text); INSERT INTO events (a) SELECT i FROM generate_series(1, 999) AS i;
-  CREATE TABLE noted (name text PRIMARY KEY)`;
+const TABLE = 'CREATE TABLE events (id int PRIMARY KEY, a text); INSERT INTO events VALUES (0);';
 
-interface Scene extends TestDatabase {
-  readonly store: PostgresStore;
-  /** What was called, in order. */
-  readonly calls: string[];
-  readonly make: (waitMs?: number) => void;
-  readonly drop: (waitMs?: number) => void;
-  /** Names in a table that stands for the ledger. */
-  readonly noted: () => string[];
-}
+const stepOf = (changes: Partial<SchemaStepOptions> = {}) =>
+  named(
+    '001-own',
+    defineSchemaStep({
+      table: 'events',
+      columns: { b: 'text' },
+      indexes: { ours: { columns: ['a'] } },
+      ...changes,
+    }),
+  );
 
-const scene = (ddl: string, act: (scene: Scene) => Promise<void> | void): Promise<void> =>
-  withDatabase(async (database) => {
-    await database.client.query(ddl);
-    const store = openPostgresStore({ url: database.url }, { access: 'write' });
-    const calls: string[] = [];
-    const isDue = (): boolean => {
-      calls.push('isDue');
-      return !hasIndex(store, 'ours');
-    };
-    const note = (): void => {
-      calls.push('note');
-      store.run('INSERT INTO noted VALUES (?) ON CONFLICT DO NOTHING', 'ours');
-    };
-    const forget = (): void => void store.run('DELETE FROM noted');
-    const noted = (): string[] => store.pluck('SELECT name FROM noted');
-    const done = (): void => void calls.push(`done: noted ${noted()}, there ${hasIndex(store, 'ours')}`);
-    try {
-      await act({
-        ...database,
-        store,
-        calls,
-        noted,
-        make: (waitMs) => makeIndex(store, INDEX, isDue, note, done, waitMs),
-        drop: (waitMs) => dropIndex(store, { ...INDEX, sql: 'DROP INDEX "ours"' }, forget, waitMs),
-      });
-    } finally {
-      store.close();
-    }
-  });
+const OURS = { kind: 'index', name: 'ours' };
+const COLUMN = { kind: 'column', name: 'b' };
+
+/** A step with an index for whose rows a condition is asked. */
+const asking = (where: string) => stepOf({ indexes: { ours: { columns: ['a'], where } } });
+
+/** It can be made only when no row has the id 0. */
+const stuck = asking('1 / id > 0');
+const MEND = 'DELETE FROM events WHERE id = 0';
 
 /** Of the indexes called `ours`: schema, and whether it is complete. */
-const standing = (store: PostgresStore): { schema: string; valid: number }[] =>
-  store.all(`SELECT n.nspname AS schema, i.indisvalid AS valid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+const standing = ({ rows }: Tables): Promise<unknown[][]> =>
+  rows(`SELECT n.nspname, i.indisvalid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relname = 'ours' ORDER BY 1`);
 
-const isWaiting = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX CONCURRENTLY%'`;
-
-async function until(client: pg.Client, sql: string): Promise<void> {
-  while ((await client.query(sql)).rowCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+/** What the ledger knows as made by the step, and whether it is applied. */
+async function known({ ledger }: Tables): Promise<unknown> {
+  const { objects, step } = await ledger();
+  return { objects: objects('001-own'), status: step('001-own')?.status };
 }
 
-/** Keeps a table for itself for a while, in a script that the server runs to its end while this thread waits. */
-async function holdFor(
-  seconds: number,
-  { client, connect }: TestDatabase,
-): Promise<{ ended: Promise<unknown> }> {
-  const holder = await connect();
-  const ended = holder.query(
-    `BEGIN; LOCK TABLE events IN ROW EXCLUSIVE MODE; SELECT pg_sleep(${seconds}); COMMIT`,
-  );
-  await until(
-    client,
-    `SELECT 1 FROM pg_locks WHERE relation = 'events'::regclass AND mode = 'RowExclusiveLock' AND granted`,
-  );
-  return { ended };
+/** Makes what a killed run leaves of an index. */
+async function begin({ client, exec }: Tables, table = 'events'): Promise<void> {
+  await exec(`INSERT INTO ${table} (id, a) VALUES (8, 'twice'), (9, 'twice')`);
+  expect(await sqlState(client, `CREATE UNIQUE INDEX CONCURRENTLY ours ON ${table} (a)`)).to.equal('23505');
 }
 
-/** Leaves what a run leaves that was killed while it made the index. */
-async function leaveInvalid({ client, connect }: TestDatabase): Promise<void> {
-  const [holder, killed] = [await connect(), await connect()];
-  await holder.query('BEGIN; LOCK TABLE events IN ROW EXCLUSIVE MODE');
-  const building = killed
-    .query(INDEX.sql.replace('INDEX', 'INDEX CONCURRENTLY'))
-    .catch((error) => error.code);
-  await until(client, isWaiting);
-  await client.query(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONC%' AND pid <> pg_backend_pid()`,
-  );
-  expect(await building).to.equal('57P01');
-  await holder.query('COMMIT');
-}
+/** SQL that says, so many times, what whoever waits for a lock in vain is told. */
+const busy = (times: number): string => `IF nextval('tries') <= ${times + 1} THEN
+  RAISE EXCEPTION 'another has the lock' USING ERRCODE = 'lock_not_available'; END IF;`;
+const TRIES = `CREATE SEQUENCE tries; SELECT nextval('tries');`;
+const BUSY_ROW = (
+  times: number,
+): string => `${TRIES} CREATE FUNCTION is_free(id int) RETURNS bool IMMUTABLE LANGUAGE plpgsql
+  AS $$ BEGIN ${busy(times)} RETURN true; END $$;`;
+
+/** SQL that lets the server act at an event of DDL. */
+const at = (
+  event: string,
+  tag: string,
+  act: string,
+): string => `CREATE FUNCTION act() RETURNS event_trigger LANGUAGE plpgsql
+  AS $$ BEGIN ${act} END $$; CREATE EVENT TRIGGER acting ON ${event} WHEN TAG IN ('${tag}') EXECUTE FUNCTION act();`;
 
 before(function () {
-  const why = whyNoServer();
-  if (!why) return;
-  console.log(`    skipped: ${why}`);
-  this.skip();
+  needServer(this);
 });
 
-describe('makeIndex of PostgreSQL', () => {
-  it('notes the index before it is there, and is done behind it', () =>
-    scene(TABLE, ({ store, calls, make, noted }) => {
-      make();
-      expect(calls).to.deep.equal(['isDue', 'note', 'done: noted ours, there true']);
-      expect(noted()).to.deep.equal(['ours']);
-      expect(store.pluck('SHOW lock_timeout')).to.deep.equal(['15s']);
+describe('an index that a step makes on PostgreSQL', () => {
+  it('is known and complete when the step is applied', () =>
+    withPgTables(TABLE, async (tables) => {
+      await succeed(tables.of([stepOf()]).up());
+      expect(await standing(tables)).to.deep.equal([['public', true]]);
+      expect(await known(tables)).to.deep.equal({ objects: [COLUMN, OURS], status: 'applied' });
     }));
 
-  it('makes and notes nothing where another has made it meanwhile', () =>
-    scene(`${TABLE}; CREATE INDEX ours ON events (a)`, ({ calls, make, noted }) => {
-      make();
-      expect(calls).to.deep.equal(['isDue', 'done: noted , there true']);
-      expect(noted()).to.deep.equal([]);
+  it('is not made, nor known as ours, where another has made it meanwhile', () =>
+    withPgTables(
+      `${TABLE} ${at('ddl_command_end', 'ALTER TABLE', 'CREATE INDEX IF NOT EXISTS ours ON events (a);')}`,
+      async (tables) => {
+        const commands = tables.of([stepOf()]);
+        expect((await commands.plan(['up'])).steps[0].statements).to.have.length(2);
+        await succeed(commands.up());
+        expect(await known(tables)).to.deep.equal({ objects: [COLUMN], status: 'applied' });
+        await succeed(commands.down());
+        expect(await standing(tables)).to.deep.equal([['public', true]]);
+      },
+    ));
+
+  it('leaves nothing behind when it can not be made, and is known', () =>
+    withPgTables(TABLE, async (tables) => {
+      const { error } = await tables.of([stuck]).up();
+      expect(error?.message).to.include('22012');
+      expect(await standing(tables)).to.deep.equal([]);
+      expect(await known(tables))
+        .to.deep.include({ objects: [COLUMN, OURS] })
+        .and.not.include({ status: 'applied' });
     }));
 
-  it('makes anew what a killed run has left', () =>
-    scene(TABLE, async (all) => {
-      await leaveInvalid(all);
-      expect(standing(all.store)).to.deep.equal([{ schema: 'public', valid: 0 }]);
-      all.make();
-      expect(standing(all.store)).to.deep.equal([{ schema: 'public', valid: 1 }]);
-      expect(all.calls).to.deep.equal(['isDue', 'note', 'done: noted ours, there true']);
+  it('is made anew where a run that was killed has left it', () =>
+    withPgTables(TABLE, async (tables) => {
+      const commands = tables.of([stuck]);
+      expect((await commands.up()).error?.message).to.include('22012');
+      await begin(tables);
+      await tables.exec(MEND);
+      expect(await standing(tables)).to.deep.equal([['public', false]]);
+      await succeed(commands.up());
+      expect(await standing(tables)).to.deep.equal([['public', true]]);
+      expect(await known(tables)).to.deep.equal({ objects: [COLUMN, OURS], status: 'applied' });
     }));
 
-  it('lets others write meanwhile', () =>
-    scene(TABLE, async ({ store, client, connect, make }) => {
-      const [holder, writer] = [await connect(), await connect()];
-      // The server runs this to its end while this thread waits: a writer begins while the index waits, and is not kept.
-      const held = holder.query(
-        `BEGIN; LOCK TABLE events IN ROW EXCLUSIVE MODE; SELECT pg_sleep(0.7); COMMIT`,
-      );
-      const wrote = writer.query(`SET lock_timeout = '200ms'; SELECT pg_sleep(0.3);
-        INSERT INTO events (a, b) SELECT 'new', EXISTS (${isWaiting})::text`);
-      await until(
-        client,
-        `SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SET lock%' AND wait_event = 'PgSleep'`,
-      );
-      make();
-      await Promise.all([held, wrote]);
-      expect(store.pluck(`SELECT b FROM events WHERE a = 'new'`)).to.deep.equal(['true']);
+  it('is tried again while another keeps a lock, and leaves nothing behind', () =>
+    withPgTables(`${TABLE} ${BUSY_ROW(2)}`, async (tables) => {
+      await succeed(tables.of([asking('is_free(id)')]).up());
+      expect(await standing(tables)).to.deep.equal([['public', true]]);
+      expect(await known(tables)).to.deep.equal({ objects: [COLUMN, OURS], status: 'applied' });
+      expect(await tables.rows('SELECT last_value::int >= 4 FROM tries'), 'two tries failed').to.deep.equal([
+        [true],
+      ]);
     }));
 
-  it('tries again while another keeps a lock for longer than it waits, and leaves nothing behind', () =>
-    scene(TABLE, async (all) => {
-      const held = await holdFor(1.2, all);
-      const startedAt = performance.now();
-      all.make(300);
-      expect(performance.now() - startedAt).to.be.greaterThan(600); // two tries have failed
-      await held.ended;
-      expect(standing(all.store)).to.deep.equal([{ schema: 'public', valid: 1 }]);
-      expect(all.calls, 'noted once').to.deep.equal(['isDue', 'note', 'done: noted ours, there true']);
-      expect(all.store.pluck('SHOW lock_timeout')).to.deep.equal(['15s']);
+  it('is given up after a bounded time, known and not there', () =>
+    withPgTables(`${TABLE} ${BUSY_ROW(1e9)}`, async (tables) => {
+      const commands = tables.of([asking('is_free(id)')]);
+      expect((await commands.up()).error?.code).to.equal('STORE_BUSY');
+      expect(await standing(tables)).to.deep.equal([]);
+      expect(await known(tables)).to.deep.include({ objects: [COLUMN, OURS] });
+      await tables.exec(`SELECT setval('tries', 2000000000)`);
+      await succeed(commands.up());
+      expect(await standing(tables)).to.deep.equal([['public', true]]);
     }));
 
-  it('gives up after a bounded time, with the index known and not there', function () {
-    this.timeout(60_000);
-    return scene(TABLE, async ({ store, connect, make, noted, calls }) => {
-      const holder = await connect();
-      await holder.query('BEGIN; LOCK TABLE events IN ROW EXCLUSIVE MODE');
-      const startedAt = performance.now();
-      expect(() => make(1000))
-        .to.throw()
-        .that.has.property('code', 'POSTGRES_55P03');
-      expect(performance.now() - startedAt).to.be.lessThan(45_000);
-      expect(noted()).to.deep.equal(['ours']);
-      expect(calls).to.deep.equal(['isDue', 'note']);
-      await holder.query('COMMIT');
-      make();
-      expect(standing(store)).to.deep.equal([{ schema: 'public', valid: 1 }]);
-    });
-  });
-
-  it('leaves nothing behind when the index can not be made', () =>
-    scene(`${TABLE}; INSERT INTO events (a) VALUES ('no number')`, ({ store, calls }) => {
-      const sql = 'CREATE INDEX "ours" ON "events" ((a::int))';
-      const make = (): void =>
-        makeIndex(
-          store,
-          { ...INDEX, sql },
-          () => true,
-          () => calls.push('note'),
-          () => calls.push('done'),
-        );
-      expect(make).to.throw().that.has.property('code', 'POSTGRES_22P02');
-      expect(standing(store)).to.deep.equal([]);
-      expect(calls).to.deep.equal(['note']);
-    }));
-
-  it('refuses what PostgreSQL leaves incomplete', () =>
-    scene(TABLE, ({ store, calls }) => {
-      // A statement that succeeds and makes nothing of the name.
-      const sql = 'CREATE INDEX "theirs" ON "events" ("a")';
-      const make = (): void =>
-        makeIndex(
-          store,
-          { ...INDEX, sql },
-          () => true,
-          () => undefined,
-          () => calls.push('done'),
-        );
-      expect(make).to.throw(BackfillError).that.has.property('code', 'STORE_REFUSED');
-      expect(calls).to.deep.equal([]);
-    }));
+  it('is refused where PostgreSQL leaves it incomplete', () =>
+    withPgTables(
+      `${TABLE} ${at('ddl_command_end', 'CREATE INDEX', `ALTER INDEX IF EXISTS ours RENAME TO theirs;`)}`,
+      async (tables) => {
+        const { error } = await tables.of([stepOf()]).up();
+        expect(error).to.include({
+          code: 'STORE_REFUSED',
+          message: 'PostgreSQL did not complete the index ours',
+        });
+        expect(await known(tables)).to.not.deep.include({ status: 'applied' });
+      },
+    ));
 
   it('leaves an incomplete index of the name alone that belongs to another table', () =>
-    scene(TABLE, async ({ client, store, make }) => {
-      await client.query(`CREATE TABLE others (a int); INSERT INTO others VALUES (1), (1)`);
-      await client.query('CREATE UNIQUE INDEX CONCURRENTLY ours ON others (a)').catch(() => undefined);
-      expect(make).to.throw().that.has.property('code', 'POSTGRES_42P07');
-      expect(standing(store)).to.deep.equal([{ schema: 'public', valid: 0 }]);
+    withPgTables(`${TABLE} CREATE TABLE others (id int, a text)`, async (tables) => {
+      const commands = tables.of([stuck]);
+      expect((await commands.up()).error?.message).to.include('22012');
+      await begin(tables, 'others');
+      await tables.exec(MEND);
+      const { message } = await refusalOf('SCHEMA_BLOCKED', commands.up());
+      expect(message).to.include('another index named ours');
+      expect(await standing(tables)).to.deep.equal([['public', false]]);
     }));
 
-  it('makes the index of a table with partitions in one transaction', () =>
-    scene(
+  it('is made in one transaction, and dropped, where the table has partitions', () =>
+    withPgTables(
       `CREATE TABLE events (id int, a text) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF events DEFAULT;
-      CREATE TABLE noted (name text PRIMARY KEY)`,
-      ({ store, calls, make, drop, noted }) => {
-        make();
-        expect(calls).to.deep.equal(['isDue', 'note', 'done: noted ours, there true']);
-        expect(store.pluck(`SELECT count(*) FROM pg_indexes WHERE tablename = 'part'`)).to.deep.equal([1]);
-        drop();
-        expect(
-          store.pluck('SELECT count(*) FROM pg_indexes WHERE tablename IN (?, ?)', 'part', 'events'),
-        ).to.deep.equal([0]);
-        expect(noted()).to.deep.equal([]);
+      INSERT INTO events VALUES (0, 'x')`,
+      async (tables) => {
+        const commands = tables.of([stuck]);
+        const count = `SELECT count(*)::int FROM pg_indexes WHERE tablename IN ('part', 'events')`;
+        expect((await commands.up()).error?.message).to.include('22012');
+        expect(await known(tables)).to.deep.include({ objects: [COLUMN] });
+        await tables.exec(MEND);
+        await succeed(commands.up());
+        expect(await known(tables)).to.deep.equal({ objects: [COLUMN, OURS], status: 'applied' });
+        expect(await tables.rows(count)).to.deep.equal([[2]]);
+        await succeed(commands.down());
+        expect(await tables.rows(count)).to.deep.equal([[0]]);
+        expect(await known(tables)).to.deep.equal({ objects: [], status: undefined });
       },
     ));
 });
 
-describe('dropIndex of PostgreSQL', () => {
-  it('drops the index and forgets it, complete or not, there or not', () =>
-    scene(TABLE, async (all) => {
-      all.make();
-      all.drop();
-      expect([standing(all.store), all.noted()]).to.deep.equal([[], []]);
-      await leaveInvalid(all);
-      all.store.run('INSERT INTO noted VALUES (?)', 'ours');
-      all.drop();
-      expect([standing(all.store), all.noted()]).to.deep.equal([[], []]);
-      all.store.run('INSERT INTO noted VALUES (?)', 'ours');
-      all.drop();
-      expect(all.noted()).to.deep.equal([]);
+describe('an index that `down` drops on PostgreSQL', () => {
+  it('is dropped and forgotten, complete or not, there or not', () =>
+    withPgTables(TABLE, async (tables) => {
+      const commands = tables.of([stuck]);
+      const expectGone = async (): Promise<void> => {
+        await succeed(commands.down());
+        expect(await standing(tables)).to.deep.equal([]);
+        expect(await known(tables)).to.deep.equal({ objects: [], status: undefined });
+      };
+      expect((await commands.up()).error?.message).to.include('22012');
+      await expectGone();
+      expect((await commands.up()).error?.message).to.include('22012');
+      await begin(tables);
+      expect(await standing(tables)).to.deep.equal([['public', false]]);
+      await expectGone();
+      await tables.exec(MEND);
+      await succeed(commands.up());
+      await expectGone();
     }));
 
-  it('drops that of the table, where the search path finds another of the name first', () =>
-    scene(
+  it('is that of the table, where the search path finds another of the name first', () =>
+    withPgTables(
       `CREATE SCHEMA ahead; CREATE TABLE ahead.others (a text); CREATE INDEX ours ON ahead.others (a); ${TABLE}`,
-      ({ store, make, drop }) => {
-        make();
-        store.exec('SET search_path = ahead, public');
-        drop();
-        expect(standing(store)).to.deep.equal([{ schema: 'ahead', valid: 1 }]);
+      async (tables) => {
+        const commands = tables.of([stepOf()], `${tables.url}?options=-csearch_path%3Dahead,public`);
+        await succeed(commands.up());
+        expect(await standing(tables)).to.deep.equal([
+          ['ahead', true],
+          ['public', true],
+        ]);
+        await succeed(commands.down());
+        expect(await standing(tables)).to.deep.equal([['ahead', true]]);
       },
+      {},
     ));
 
-  it('tries again while another keeps a lock for longer than it waits', () =>
-    scene(TABLE, async (all) => {
-      all.make();
-      const held = await holdFor(1, all);
-      all.drop(300);
-      await held.ended;
-      expect([standing(all.store), all.noted()]).to.deep.equal([[], []]);
+  it('is tried again while another keeps a lock', () =>
+    withPgTables(`${TABLE} ${TRIES} ${at('ddl_command_start', 'DROP INDEX', busy(2))}`, async (tables) => {
+      const commands = tables.of([stepOf()]);
+      await succeed(commands.up());
+      await succeed(commands.down());
+      expect(await standing(tables)).to.deep.equal([]);
+      expect(await known(tables)).to.deep.equal({ objects: [], status: undefined });
+      expect(await tables.rows('SELECT last_value::int FROM tries')).to.deep.equal([[4]]);
     }));
 });

@@ -1,43 +1,35 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { defineBackfill } from '../src/backfill/define.js';
-import { sql } from '../src/backfill/values.js';
-import { compareKeys, type Key } from '../src/ledger/keys.js';
-import { keyLiteral } from '../src/store/keys.js';
+import { defineBackfill, defineSqlStep, sql } from '../src/index.js';
+import { ledgeredCells } from './support/ledger.js';
+import { type DatabaseOptions, needServer } from './support/postgres-server.js';
 import {
-  checkKey,
-  checkKeyValues,
-  fromLedger,
-  keyKind,
-  keyRange,
-  keySql,
-  ledgerKeySql,
-  toLedger,
-} from '../src/store/postgres/keys.js';
-import { openPostgresStore } from '../src/store/postgres/site.js';
-import type { PostgresStore } from '../src/store/postgres/store.js';
-import { type DatabaseOptions, sharedServer, whyNoServer, withDatabase } from './support/postgres-server.js';
-import { failureOf } from './support/stores.js';
+  needVersion,
+  refusalOf,
+  sqlState,
+  succeed,
+  type Tables,
+  withPgTables,
+} from './support/postgres-tables.js';
+import { named } from './support/project.js';
+import { compareKeys, type Key } from './support/pure.js';
 
-const backfill = {
-  ...defineBackfill({ table: 'items', key: 'k', scope: 'true', columns: { b: sql('a') } }),
-  name: '001-own',
-};
+const NAME = '001-own';
+const BACKFILL = { table: 'items', key: 'k' };
+const filling = named(NAME, defineBackfill({ ...BACKFILL, columns: { b: sql(`'x'`) } }));
+const skipping = named(
+  NAME,
+  defineBackfill({
+    ...BACKFILL,
+    reads: ['b'],
+    columns: ['b'],
+    process: (rows, { skip }) => rows.map(() => skip('NONE')),
+  }),
+);
 
-const withStore = (
-  ddl: string,
-  act: (store: PostgresStore) => void | Promise<void>,
-  options?: DatabaseOptions,
-): Promise<void> =>
-  withDatabase(async ({ url, client }) => {
-    await client.query(ddl);
-    const store = openPostgresStore({ url }, { access: 'write' });
-    try {
-      await act(store);
-    } finally {
-      store.close();
-    }
-  }, options);
+/** A batch is so small that there are several. */
+const SMALL_BATCHES = { batchRows: 2 };
 
 /** Texts that sort otherwise in UTF-16, by case, by length, or in a language. */
 const TEXTS = [
@@ -71,7 +63,7 @@ const UUIDS = [
 ].map((text) => text.toLowerCase());
 
 const insert = (keys: readonly Key[]): string =>
-  `INSERT INTO items (k) VALUES ${keys.map((key) => `(${keyLiteral(key)})`).join(', ')};`;
+  `INSERT INTO items (k) VALUES ${keys.map((key) => `('${String(key).replaceAll("'", "''")}')`).join(', ')};`;
 
 const suited: readonly (readonly [
   what: string,
@@ -120,89 +112,107 @@ const suited: readonly (readonly [
   ['of uuid', 'CREATE TABLE items (k uuid PRIMARY KEY);', UUIDS],
 ];
 
-/** Whether the server has these options of a database: in version 15 ICU, in 17 locales of its own. */
-async function knows({ template0 }: DatabaseOptions = {}): Promise<boolean> {
+/** Needs a server that has these options of a database: in version 15 ICU, in 17 locales of its own. */
+async function needOptions(test: Mocha.Context, { template0 }: DatabaseOptions = {}): Promise<void> {
   const provider = template0?.LOCALE_PROVIDER;
-  const since = provider === 'icu' ? 150_000 : provider === 'builtin' ? 170_000 : 0;
-  return (await sharedServer()).version >= since;
+  await needVersion(test, provider === 'icu' ? 150_000 : provider === 'builtin' ? 170_000 : 0);
 }
 
-/** The plan must need no sort: the key's order is that of an index. */
-const SCAN_ONLY = 'SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off';
+/** The statements by which the batches of a command are filled, as the server gets them. */
+async function batchesOf(act: () => Promise<unknown>): Promise<string[]> {
+  const found: string[] = [];
+  const listen = (message: unknown): void => {
+    const { at, detail } = message as { readonly at: string; readonly detail: string };
+    if (at === 'statement' && detail.startsWith('WITH read_rows')) found.push(detail);
+  };
+  subscribe('umzug-backfill:failpoint', listen);
+  try {
+    await act();
+  } finally {
+    unsubscribe('umzug-backfill:failpoint', listen);
+  }
+  return found;
+}
+
+/** How the server reads the rows of a batch where an index is to be had. */
+async function planOf({ exec, rows }: Tables, statement: string): Promise<string> {
+  const ways = ['seqscan', 'bitmapscan', 'sort', 'hashjoin', 'mergejoin', 'hashagg'];
+  await exec(ways.map((way) => `SET enable_${way} = off`).join(';'));
+  const plan = await rows(`EXPLAIN ${statement}`);
+  await exec(ways.map((way) => `RESET enable_${way}`).join(';'));
+  return plan.join('\n').split('CTE updated')[0] ?? '';
+}
+
+/** So many skips that an index is worth it. */
+const MANY_SKIPS = `INSERT INTO umzug_backfill_skips
+    SELECT r.* FROM (SELECT * FROM umzug_backfill_skips LIMIT 1) AS s CROSS JOIN generate_series(1, 5000) AS n
+      CROSS JOIN LATERAL jsonb_populate_record(NULL::umzug_backfill_skips, to_jsonb(s) || jsonb_build_object('key', 'x' || n)) AS r;
+  ANALYZE umzug_backfill_skips`;
+
+const withItems = (ddl: string, act: (tables: Tables) => Promise<void>, options?: DatabaseOptions) =>
+  withPgTables(`${ddl}; ALTER TABLE items ADD COLUMN b text`, act, options);
 
 before(function () {
-  const why = whyNoServer();
-  if (!why) return;
-  console.log(`    skipped: ${why}`);
-  this.skip();
+  needServer(this);
 });
 
 describe('a key in PostgreSQL', () => {
   for (const [what, ddl, keys, options] of suited) {
+    const ordered = keys.toSorted(compareKeys);
+
     it(`${what} is ordered as this program orders, by an index`, async function () {
-      if (!(await knows(options))) this.skip();
-      await withStore(
+      await needOptions(this, options);
+      await withItems(
         `${ddl} ${insert(keys)}`,
-        (store) => {
-          checkKey(store, backfill);
-          checkKeyValues(store, backfill);
-          expect(keyKind(store, backfill)).to.equal(typeof keys[0] === 'bigint' ? 'integer' : 'text');
-          const key = keySql(store, backfill);
-          const ordered = keys.toSorted(compareKeys);
-          const select = `SELECT ${key} AS k FROM items AS t`;
-          expect(store.allExact<{ k: Key }>(`${select} ORDER BY ${key}`).map(({ k }) => k)).to.deep.equal(
-            ordered,
+        async (tables) => {
+          const commands = tables.of([filling], tables.url, SMALL_BATCHES);
+          const batches = await batchesOf(() => succeed(commands.up()));
+          const ledger = await tables.ledger();
+          expect(ledgeredCells(ledger, NAME)).to.deep.equal(ordered.map((key) => `${key} b`));
+          // Of a batch of two rows, the first and the last are all.
+          const passed = ledger.batches(NAME).flatMap(({ firstKey, lastKey }) => [firstKey, lastKey]);
+          expect([...new Set(passed)]).to.deep.equal(ordered);
+          expect(ledger.runs(NAME)[0]?.watermark).to.equal(ordered.at(-1));
+          expect(await planOf(tables, batches[1] ?? '')).to.match(
+            /Limit.*\n\s*->\s+Index (?:Only )?Scan using .* on \w+ t .*\n\s*Index Cond: /,
           );
-          expect(keyRange(store, backfill)).to.deep.equal([ordered[0], ordered.at(-1)]);
-          store.exec(SCAN_ONLY);
-          const middle = ordered[1] as Key;
-          const behind = `${select} WHERE ${key} > ${keyLiteral(middle)} ORDER BY ${key}`;
-          expect(store.allExact<{ k: Key }>(behind).map(({ k }) => k)).to.deep.equal(ordered.slice(2));
-          expect(store.pluck<string>(`EXPLAIN ${behind}`).join('\n'))
-            .to.match(/Index.* Cond: /)
-            .and.not.contain('Sort');
+          await succeed(commands.down());
+          expect(await tables.rows('SELECT 1 FROM items WHERE b IS NOT NULL')).to.deep.equal([]);
         },
         options,
       );
     });
 
     it(`${what} goes into the ledger and comes back`, async function () {
-      if (!(await knows(options))) this.skip();
-      await withStore(
-        `${ddl} ${insert(keys)}`,
-        (store) => {
-          const pairs = store.allExact<{ k: Key; cell: string }>(
-            `SELECT ${keySql(store, backfill)} AS k, ${ledgerKeySql(store, backfill)} AS cell FROM items AS t`,
+      await needOptions(this, options);
+      await withItems(
+        `${ddl} ${insert(ordered.slice(0, -1))}`,
+        async (tables) => {
+          const commands = tables.of([skipping], tables.url, SMALL_BATCHES);
+          await succeed(commands.up());
+          const skipped = async () => (await tables.ledger()).skips(NAME).map(({ key }) => key);
+          expect(await skipped()).to.deep.equal(ordered.slice(0, -1));
+          const [told] = await commands.skips();
+          expect(told?.skips.map(({ key }) => key)).to.have.members(ordered.slice(0, -1).map(String));
+          expect((await commands.plan(['up'])).steps, 'what was skipped is left').to.deep.equal([]);
+          await tables.exec(insert(ordered.slice(-1)));
+          const [first = ''] = await batchesOf(() => succeed(commands.backfill()));
+          expect(await skipped()).to.deep.equal(ordered);
+          await tables.exec(MANY_SKIPS);
+          expect(await planOf(tables, first), "by the ledger's index").to.match(
+            /umzug_backfill_skips.*\n\s*Index Cond: .*key = /,
           );
-          expect(pairs).to.have.lengthOf(keys.length);
-          for (const { k, cell } of pairs) {
-            expect(cell).to.equal(toLedger(k));
-            expect(fromLedger(cell)).to.equal(k);
-          }
-          store.exec('CREATE TEMP TABLE skips (key text PRIMARY KEY, other text COLLATE "C")');
-          for (const key of keys) store.run('INSERT INTO skips VALUES (?, ?)', toLedger(key), toLedger(key));
-          store.exec(
-            `${SCAN_ONLY}; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_hashagg = off`,
-          );
-          for (const column of ['key', 'other']) {
-            const count = `SELECT count(*) AS n FROM items AS t
-              WHERE EXISTS (SELECT 1 FROM skips AS s WHERE s.${column} = ${ledgerKeySql(store, backfill)})`;
-            expect(store.get(count), column).to.deep.equal({ n: keys.length });
-            if (column === 'other') continue;
-            expect(store.pluck<string>(`EXPLAIN ${count}`).join('\n'), "by the ledger's index").to.contain(
-              'Index Cond: (key = ',
-            );
-          }
         },
         options,
       );
     });
   }
 
-  it('of no row has no range', () =>
-    withStore('CREATE TABLE items (k bigint UNIQUE); INSERT INTO items VALUES (NULL)', (store) => {
-      expect(keyRange(store, backfill)).to.equal(undefined);
-      expect([toLedger(null), fromLedger(null)]).to.deep.equal([null, null]);
+  it('of no row is of no batch', () =>
+    withItems('CREATE TABLE items (k bigint PRIMARY KEY)', async (tables) => {
+      await succeed(tables.of([filling]).up());
+      const ledger = await tables.ledger();
+      expect([ledger.step(NAME)?.status, ledger.batches(NAME)]).to.deep.equal(['applied', []]);
     }));
 
   for (const [reason, ddl, options] of [
@@ -250,15 +260,12 @@ describe('a key in PostgreSQL', () => {
     ],
   ] as readonly (readonly [reason: string, ddl: string, options?: DatabaseOptions])[]) {
     it(`is refused: ${reason} (${ddl.replace(/;.*/, '')})`, async function () {
-      if (!(await knows(options))) this.skip();
-      await withStore(
+      await needOptions(this, options);
+      await withItems(
         `CREATE TABLE items (${ddl})`,
-        async (store) => {
-          const error = await failureOf('KEY_UNSUITABLE', () => {
-            checkKey(store, backfill);
-            checkKeyValues(store, backfill);
-          });
-          expect(error.message).to.equal(`k of items can not be the key of 001-own: ${reason}`);
+        async ({ of }) => {
+          const { message } = await refusalOf('KEY_UNSUITABLE', of([filling]).up());
+          expect(message).to.equal(`k of items can not be the key of 001-own: ${reason}`);
         },
         options,
       );
@@ -266,23 +273,22 @@ describe('a key in PostgreSQL', () => {
   }
 
   it('in an index that was begun is refused', () =>
-    withDatabase(async ({ url, client }) => {
-      await client.query('CREATE TABLE items (k int); INSERT INTO items VALUES (1), (1)');
-      await client.query('CREATE UNIQUE INDEX CONCURRENTLY begun ON items (k)').catch(() => undefined);
-      const store = openPostgresStore({ url }, { access: 'look' });
-      try {
-        await failureOf('KEY_UNSUITABLE', () => checkKey(store, backfill));
-      } finally {
-        store.close();
-      }
+    withItems('CREATE TABLE items (k int); INSERT INTO items VALUES (1), (1)', async ({ client, of }) => {
+      expect(await sqlState(client, 'CREATE UNIQUE INDEX CONCURRENTLY begun ON items (k)')).to.equal('23505');
+      await refusalOf('KEY_UNSUITABLE', of([filling]).up());
     }));
 
   it('is looked at anew when a step before has changed its type', () =>
-    withStore('CREATE TABLE items (k int PRIMARY KEY)', (store) => {
-      checkKey(store, backfill);
-      expect(keyKind(store, backfill)).to.equal('integer');
-      store.exec('ALTER TABLE items ALTER COLUMN k TYPE text COLLATE "C"');
-      checkKey(store, backfill);
-      expect(keyKind(store, backfill)).to.equal('text');
-    }));
+    withItems(
+      'CREATE TABLE items (k int PRIMARY KEY, c text); INSERT INTO items VALUES (9), (10)',
+      async (tables) => {
+        const change = defineSqlStep({ up: ['ALTER TABLE items ALTER COLUMN k TYPE text COLLATE "C"'] });
+        const again = defineBackfill({ ...BACKFILL, columns: { c: sql(`'x'`) } });
+        await succeed(tables.of([filling, named('002-type', change), named('003-again', again)]).up());
+        const ledger = await tables.ledger();
+        expect(ledgeredCells(ledger, NAME)).to.deep.equal(['9 b', '10 b']);
+        expect(ledgeredCells(ledger, '003-again')).to.deep.equal(['10 c', '9 c']);
+        expect(ledger.runs('003-again')[0]?.watermark).to.equal('9');
+      },
+    ));
 });

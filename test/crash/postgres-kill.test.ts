@@ -104,10 +104,10 @@ describe('a command on PostgreSQL that is killed at a failpoint', function () {
   });
 
   /** Kills a command and insists that what is left is sound. */
-  async function kill({ url, client }: Copy, args: readonly string[], nth: number): Promise<void> {
+  async function kill({ client }: Copy, args: readonly string[], nth: number): Promise<void> {
     await killedAt(args, { nth });
     await untilAlone(client);
-    await expectPgLedger(url, client, states.cells);
+    await expectPgLedger(client, states.cells);
   }
 
   async function again(args: readonly string[]): Promise<void> {
@@ -115,9 +115,9 @@ describe('a command on PostgreSQL that is killed at a failpoint', function () {
     expect(code, stdout + stderr).to.equal(0);
   }
 
-  async function expectUp({ url, client }: Copy): Promise<void> {
+  async function expectUp({ client }: Copy): Promise<void> {
     expect(differences(await lasting(client), states.whole)).to.deep.equal([]);
-    await expectPgLedger(url, client, states.cells);
+    await expectPgLedger(client, states.cells);
   }
 
   const expectDown = async ({ client }: Copy): Promise<void> => {

@@ -76,7 +76,7 @@ describe('three of four workers killed', function () {
   /** Insists that all is as if nobody had been killed, and that it can be taken back. */
   async function expectMended({ url, client }: Copy): Promise<void> {
     expect(differences(await lasting(client), whole)).to.deep.equal([]);
-    await expectPgLedger(url, client, cells);
+    await expectPgLedger(client, cells);
     const verified = await runCli(['verify', '--database-url', url]);
     expect(verified.code, verified.stdout + verified.stderr).to.equal(0);
     await downOn(url);
@@ -93,7 +93,7 @@ describe('three of four workers killed', function () {
     const results = await Promise.all(running.map(({ result }) => result));
     await untilAlone(copy.client);
     await until('the survivor to end', () => !isAlive(survivor));
-    await expectPgLedger(copy.url, copy.client, cells);
+    await expectPgLedger(copy.client, cells);
     return { results, leaders, survivor };
   }
 

@@ -72,12 +72,12 @@ describe('a signal to a run on PostgreSQL', () => {
 
   async function expectResumed(copy: Copy): Promise<void> {
     await untilAlone(copy.client);
-    await expectPgLedger(copy.url, copy.client, cells);
+    await expectPgLedger(copy.client, cells);
     const kept = await countBatches(copy);
     expect(kept).to.be.within(20, 240);
     await runOn(copy.url, 'up');
     expect(differences(await lasting(copy.client), whole)).to.deep.equal([]);
-    await expectPgLedger(copy.url, copy.client, cells);
+    await expectPgLedger(copy.client, cells);
   }
 
   for (const [signal, code, exitCode] of signals) {
@@ -110,7 +110,7 @@ describe('a signal to a run on PostgreSQL', () => {
       process.kill(await running.pid(), 'SIGTERM');
       expectRefusal(await running.result, 'TERMINATED', 143);
       await untilAlone(copy.client);
-      await expectPgLedger(copy.url, copy.client, cells);
+      await expectPgLedger(copy.client, cells);
       expect(await countBatches(copy)).to.be.within(1, 100);
       await runOn(copy.url, 'down');
       const now = await wholePgStore(copy.client);
@@ -130,7 +130,7 @@ describe('a signal to a run on PostgreSQL', () => {
         expect(code, stdout + stderr).to.equal(0);
       }
       expect(differences(await lasting(copy.client), whole)).to.deep.equal([]);
-      await expectPgLedger(copy.url, copy.client, cells);
+      await expectPgLedger(copy.client, cells);
     }));
 
   it('ends a run at once in which a batch waits for another program, and takes nothing of it', () =>
@@ -158,7 +158,7 @@ describe('a signal to a run on PostgreSQL', () => {
       await untilAlone(copy.client);
       const open = await column(copy.client, 'SELECT 1 FROM umzug_backfill_ranges WHERE is_done = 0');
       expect(open.length, 'ranges that are left to the next `up`').to.be.above(0);
-      await expectPgLedger(copy.url, copy.client, cells);
+      await expectPgLedger(copy.client, cells);
       const { stdout } = await spawnCli(['status', '--database-url', copy.url]);
       expect(stdout).not.to.include('A run is under way');
     }));

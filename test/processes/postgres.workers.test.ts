@@ -45,9 +45,9 @@ describe('a run of PostgreSQL that several processes share', () => {
   });
 
   /** Insists that the database is as an uninterrupted `up` of one process leaves it, and verified once. */
-  async function expectWhole({ url, client }: Copy): Promise<void> {
+  async function expectWhole({ client }: Copy): Promise<void> {
     expect(differences(await lasting(client), whole)).to.deep.equal([]);
-    await expectPgLedger(url, client, original);
+    await expectPgLedger(client, original);
     expect(await column(client, OPEN_RANGES)).to.deep.equal([]);
     expect(await column(client, 'SELECT verdict FROM umzug_backfill_verifications')).to.deep.equal(['warn']);
     expect(await column(client, `SELECT 1 ${OURS}`), 'connections that are left').to.deep.equal([]);

@@ -1,29 +1,27 @@
 import { after } from 'mocha';
 import pg from 'pg';
-import { openPostgresStore } from '../../src/store/postgres/site.js';
-import type { PostgresStore } from '../../src/store/postgres/store.js';
-import { type PostgresServer, sharedServer } from './postgres-server.js';
+import { createMigrator, defineSqlStep } from '../../src/index.js';
+import { sharedServer } from './postgres-server.js';
 
-// One database for many stores in turn, each of which begins with an empty one: to make a database, and to open a connection in
-// TypeScript, takes longer than most of what is done with a store.
+// One database for many stores in turn, each of which begins with an empty one: to make a database, and to connect a command to it,
+// takes longer than most of what is done with a store.
 
 /** A database that is empty. */
 export interface EmptiedDatabase {
-  readonly server: PostgresServer;
   readonly url: string;
   /** A connection of another program. */
   readonly client: pg.Client;
 }
 
 interface Held extends EmptiedDatabase {
-  /** Keeps a connection of ours open, which those that are opened meanwhile share. */
-  readonly kept: PostgresStore;
+  /** Ends the command whose connection those of this process share. */
+  readonly end: () => Promise<void>;
 }
 
 let held: Held | undefined;
 
 async function close(): Promise<void> {
-  held?.kept.close();
+  await held?.end();
   await held?.client.end();
   held = undefined;
 }
@@ -40,7 +38,31 @@ async function make(): Promise<Held> {
   const url = server.url(name);
   const client = new pg.Client({ connectionString: url });
   await client.connect();
-  return { server, url, client, kept: openPostgresStore({ url }, { access: 'look' }) };
+  return { url, client, end: await keepConnected(url) };
+}
+
+/** Leaves a command under way: what this process does with the database meanwhile needs no connection of its own. It has no lock. */
+async function keepConnected(url: string): Promise<() => Promise<void>> {
+  const migrator = createMigrator({
+    database: url,
+    steps: { keep: defineSqlStep({ up: ['SELECT pg_advisory_unlock_all()'] }) },
+  });
+  let end = (): void => undefined;
+  const ended = new Promise<never>((_, reject) => {
+    end = () => reject(new Error('The tests have ended'));
+  });
+  const begun = new Promise<void>((resolve) => {
+    migrator.on('migrated', () => {
+      resolve();
+      return ended;
+    });
+  });
+  const command = migrator.up();
+  await Promise.race([begun, command]);
+  return async () => {
+    end();
+    await command.catch(() => undefined);
+  };
 }
 
 /** Runs `act` with an empty database. One in which it fails is not used again. */

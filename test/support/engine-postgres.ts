@@ -3,6 +3,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type pg from 'pg';
+import { root } from './cli.js';
 import { type EmptiedDatabase, withEmptiedDatabase } from './emptied-database.js';
 import { readPgLedger } from './ledger.js';
 import { COLUMNS, derivedCells, oracle } from './oracle-words.js';
@@ -12,6 +13,15 @@ import { deleteKeys, dumpPgStore, insertPgAudits, loadFromSqlite, type PgForm } 
 import { actualCells, type Cells } from './reference.js';
 import { withFolder } from './stores.js';
 import { generateTestStore, type TestEngine, type TestStore } from './test-store.js';
+
+/** A program that runs SQL on a database while this thread waits for it. */
+const RUN_SQL = `
+  import pg from 'pg';
+  const [connectionString, sql] = process.argv.slice(1);
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  await client.query(sql);
+  await client.end();`;
 
 /** Stores that are databases of a server, where one can be started. */
 export const postgresEngine: TestEngine = {
@@ -30,7 +40,7 @@ export const postgresEngine: TestEngine = {
 };
 
 /** The twin of a database is the SQLite store that its rows came from, or, once they have been changed, a copy of them as text. */
-function postgresStore({ server, client, url }: EmptiedDatabase, folder: string, form: PgForm): TestStore {
+function postgresStore({ client, url }: EmptiedDatabase, folder: string, form: PgForm): TestStore {
   let twins = 0;
   let isChanged = false;
   const makeTwin = async (): Promise<string> => {
@@ -48,14 +58,14 @@ function postgresStore({ server, client, url }: EmptiedDatabase, folder: string,
       return cell !== null && cell !== (from.get(key)?.[i] ?? null);
     });
   return {
-    address: { path: 'a database', postgres: { url } },
+    address: { path: url, postgres: { url } },
     async change(sql) {
       isChanged = true;
       await client.query(sql);
     },
     changeNow(sql) {
       isChanged = true;
-      execFileSync(join(server.bin, 'psql'), ['-qX', '-v', 'ON_ERROR_STOP=1', '-d', url, '-c', sql]);
+      execFileSync(process.execPath, ['--input-type=module', '-e', RUN_SQL, url, sql], { cwd: root });
     },
     query: async (text) =>
       (await client.query({ text, rowMode: 'array' })).rows.map(([value]) => textOf(value)),

@@ -1,11 +1,10 @@
 import { expect } from 'chai';
 import type pg from 'pg';
-import { openLedger } from '../../src/ledger/open.js';
-import { openPostgresStore } from '../../src/store/postgres/site.js';
+import { ledgeredCells, readPgLedger } from './ledger.js';
 import { column } from './postgres-runs.js';
 import { dumpPgStore } from './postgres-stores.js';
 import { type Cells, targets } from './reference.js';
-import { backfillStep, ledgeredCells } from './stores.js';
+import { backfillStep } from './stores.js';
 
 // What must hold of a database at any instant at which no process of ours is connected, a run killed or ended.
 
@@ -64,29 +63,23 @@ export function differences(
  * @param mostRuns how many runs there are at most
  */
 export async function expectPgLedger(
-  url: string,
   client: pg.ClientBase,
   before: Map<string, Cells>,
   mostRuns = 1,
 ): Promise<void> {
-  const store = openPostgresStore({ url }, { access: 'look' });
-  try {
-    const ledger = openLedger(store);
-    if (!ledger.exists()) {
-      expect(await filledCells(client, before)).to.deep.equal([]);
-      return;
-    }
-    const cells = ledgeredCells(ledger);
-    expect(new Set(cells).size, 'each cell once').to.equal(cells.length);
-    expect(cells.sort()).to.deep.equal((await filledCells(client, before)).sort());
-    const batches = ledger.batches(name);
-    expect(batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0)).to.equal(cells.length);
-    const runs = ledger.runs(name);
-    expect(runs).to.have.length.at.most(mostRuns);
-    expect(runs.map(({ run }) => run)).to.include.members(batches.map(({ run }) => run));
-  } finally {
-    store.close();
+  const ledger = await readPgLedger(client);
+  if (!ledger.exists()) {
+    expect(await filledCells(client, before)).to.deep.equal([]);
+    return;
   }
+  const cells = ledgeredCells(ledger, name);
+  expect(new Set(cells).size, 'each cell once').to.equal(cells.length);
+  expect(cells.sort()).to.deep.equal((await filledCells(client, before)).sort());
+  const batches = ledger.batches(name);
+  expect(batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0)).to.equal(cells.length);
+  const runs = ledger.runs(name);
+  expect(runs).to.have.length.at.most(mostRuns);
+  expect(runs.map(({ run }) => run)).to.include.members(batches.map(({ run }) => run));
   await expectRanges(client);
 }
 
