@@ -8,7 +8,6 @@ import { copiesOf, copyOf, filesOf, overwrite } from '../support/copies.js';
 import { expectIntact, expectLedger } from '../support/expect-ledger.js';
 import { interruptedAt, killedAt, type Point } from '../support/failpoints.js';
 import { actualCells, type Cells } from '../support/reference.js';
-import { connected } from '../support/run-up.js';
 import { type SmallDisk, useSmallDisks } from '../support/small-disk.js';
 import { differences, lasting, type State, stateOf } from '../support/store-state.js';
 
@@ -64,7 +63,7 @@ describe('a full disk', () => {
         await on(store).look(['status', '--check'], 3);
         disk.clear();
         expectIntact(store);
-        await connected(store, (now) => expectLedger(now, cells));
+        expectLedger({ path: store }, cells);
         const { verifications } = (await on(store).run(['up', '--json', ...batches])).json();
         expect(verifications).to.have.length(1);
         expect(differences(lasting(stateOf(store)), whole[mode] as State)).to.deep.equal([]);

@@ -16,7 +16,7 @@ import {
 } from '../support/crash.js';
 import { makeScenes, type Scene, storeIn } from '../support/crash-scenes.js';
 import { interruptedAt } from '../support/failpoints.js';
-import { agentOs } from '../support/run-up.js';
+import { asAgentOs } from '../support/stores.js';
 import { windows } from './windows.js';
 
 // SIGKILL wherever a run can be, then the same command line again: nothing may be lost, nothing done twice. The short form kills
@@ -127,7 +127,7 @@ describe('a command killed at a failpoint', function () {
     const point = { at: 'restore', detail: 'renamed' };
     const result = await interruptedAt(scene?.argsIn(copy) ?? [], point, rival);
     expect(result.code, result.stderr).to.equal(0);
-    const versions = agentOs(storeIn(copy), (db) =>
+    const versions = asAgentOs(storeIn(copy), (db) =>
       db.prepare('SELECT version FROM schema_version').pluck().all(),
     );
     expect(versions).to.include('0.20.1');

@@ -7,10 +7,11 @@ import { after, before, describe, it } from 'mocha';
 import { useAuditWriters } from '../support/audit-writer.js';
 import { type CliResult, type Mode, modes, on, spawnCli, useFolder, useStores } from '../support/cli.js';
 import { expectIntact, expectLedger } from '../support/expect-ledger.js';
+import { name } from '../support/migrate.js';
 import { ended, pausedAt } from '../support/pause.js';
 import { actualCells, expectedCells } from '../support/reference.js';
-import { agentOs, connected, name } from '../support/run-up.js';
 import { differences, lasting, type State, stateOf } from '../support/store-state.js';
+import { asAgentOs } from '../support/stores.js';
 
 // Eight processes start on one store at once, as every pod of a deploy does.
 
@@ -72,7 +73,7 @@ describe('eight processes that start `up` on one store at once', () => {
         expect(done.filter(({ backup }) => backup !== undefined)).to.have.length(1);
         expect(done.flatMap(({ caughtUp }) => caughtUp)).to.deep.equal([]);
         expectWhole(store, mode);
-        await connected(store, (at) => expectLedger(at, original));
+        expectLedger({ path: store }, original);
       });
     }
 
@@ -127,14 +128,14 @@ describe('eight processes that start `up` while another program writes', () => {
   };
 
   const countAudits = (store: string): number =>
-    agentOs(store, (db) => db.prepare('SELECT count(*) FROM task_audits').pluck().get() as number);
+    asAgentOs(store, (db) => db.prepare('SELECT count(*) FROM task_audits').pluck().get() as number);
 
   /** What every row must hold, worked out from a copy on which nothing was filled. */
   function expectedOf(store: string): ReturnType<typeof expectedCells> {
     copies += 1;
     const unfilled = folder.file(`unfilled-${copies}.db`);
-    agentOs(store, (db) => db.prepare('VACUUM INTO ?').run(unfilled));
-    agentOs(unfilled, (db) =>
+    asAgentOs(store, (db) => db.prepare('VACUUM INTO ?').run(unfilled));
+    asAgentOs(unfilled, (db) =>
       db.exec('UPDATE task_audits SET source_event_ts = NULL, supervisor_processed_at = NULL'),
     );
     return expectedCells(unfilled);
@@ -167,7 +168,7 @@ describe('eight processes that start `up` while another program writes', () => {
         expectIntact(store);
         expectNoLitter(store);
         const none = new Map([...cells.keys()].map((key) => [key, [null, null] as const]));
-        await connected(store, (at) => expectLedger(at, new Map([...none, ...original]), rivals + 2));
+        expectLedger({ path: store }, new Map([...none, ...original]), rivals + 2);
       });
     }
   }

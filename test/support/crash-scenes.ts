@@ -5,8 +5,8 @@ import { generateStore } from '../../demo/store-generator.js';
 import { type Mode, modes, on } from './cli.js';
 import { pointsOf } from './failpoints.js';
 import { actualCells, type Cells, expectedCells } from './reference.js';
-import { agentOs } from './run-up.js';
 import { differences, type State, stateOf } from './store-state.js';
+import { asAgentOs } from './stores.js';
 
 // What the crash test kills: each command on a store that has something for it to do, made once and copied for each kill.
 
@@ -68,7 +68,7 @@ async function makeMode(folder: string, mode: Mode, size: SceneSize): Promise<Sc
   const plan = { mode, size, original };
   const late = make('late');
   copyFileSync(storeIn(v21), storeIn(late));
-  agentOs(storeIn(late), (db) => db.exec(lateRows(size.audits * 0.4)));
+  asAgentOs(storeIn(late), (db) => db.exec(lateRows(size.audits * 0.4)));
 
   const from = (source: string, name: string): string => {
     const to = make(name);
@@ -78,7 +78,7 @@ async function makeMode(folder: string, mode: Mode, size: SceneSize): Promise<Sc
   const restoring = (name: string, file: string, prepare = ''): string => {
     const to = from(v21, name);
     copyFileSync(join(v21, backup), join(to, file));
-    agentOs(join(to, file), (db) => db.exec(prepare));
+    asAgentOs(join(to, file), (db) => db.exec(prepare));
     return to;
   };
   const given = 'given.db';

@@ -6,8 +6,8 @@ import { type Scene, storeIn } from './crash-scenes.js';
 import { expectIntact, expectLedger } from './expect-ledger.js';
 import { killedAt, listening } from './failpoints.js';
 import { verify } from './migrate.js';
-import { agentOs, connected } from './run-up.js';
 import { differences, journalMode, lasting, type State, stateOf } from './store-state.js';
+import { asAgentOs } from './stores.js';
 
 // Kills a scene's command, looks at what is left, runs the very same command line again, and looks at the end.
 
@@ -142,7 +142,7 @@ async function expectSound({ scene, folder }: Wreck): Promise<boolean> {
   expectIntact(path);
   expect(journalMode(path)).to.equal(scene.mode);
   if (scene.command === 'restore') expectOneOf(stateOf(path), [scene.before, scene.after]);
-  else await connected(path, (at) => expectLedger(at, scene.original, scene.command === 'backfill' ? 2 : 1));
+  else expectLedger({ path }, scene.original, scene.command === 'backfill' ? 2 : 1);
   const isNoted = isNotedIn(path, scene);
   rmSync(copy, { recursive: true });
   return isNoted;
@@ -155,7 +155,7 @@ function expectOneOf(now: State, states: readonly State[]): void {
 
 /** Whether the command stands in the ledger; once a `down` has reverted everything there is none any more. */
 const isNotedIn = (path: string, { command }: Scene): boolean =>
-  agentOs(path, (db) => {
+  asAgentOs(path, (db) => {
     const table = 'umzug_backfill_commands';
     const hasLedger = db.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(table) !== undefined;
     if (!hasLedger) return command === 'down';
@@ -172,7 +172,7 @@ async function expectMended({ scene, folder }: Wreck): Promise<void> {
   const same = (state: State): State => (isFilled ? lasting(state) : state);
   expect(differences(same(stateOf(path)), same(scene.after))).to.deep.equal([]);
   if (!isFilled) return;
-  await connected(path, (at) => expectLedger(at, scene.original, command === 'backfill' ? 2 : 1));
+  expectLedger({ path }, scene.original, command === 'backfill' ? 2 : 1);
   expect((await verify(path)).verdict).not.to.equal('fail');
   const verified = await runCli(['verify', '--db-path', path]);
   expect(verified.code, verified.stdout + verified.stderr).to.equal(0);

@@ -1,13 +1,12 @@
-import { LEDGER_TABLES } from '../../src/ledger/tables.js';
-import { agentOs } from './run-up.js';
-import { dumpStore } from './stores.js';
+import { LEDGER_TABLES } from './ledger.js';
+import { asAgentOs, dumpStore } from './stores.js';
 
 /** All that a store holds, by table, and under names of their own its journal mode and its schema. */
 export type State = Readonly<Record<string, readonly string[]>>;
 
 /** Journal mode of a store. */
 export const journalMode = (path: string): string =>
-  agentOs(path, (db) => String(db.pragma('journal_mode', { simple: true })));
+  asAgentOs(path, (db) => String(db.pragma('journal_mode', { simple: true })));
 
 /** Reads everything, the ledger included, exact to type and bytes. */
 export function stateOf(path: string): State {
@@ -27,11 +26,10 @@ const NEW_VERSION = `version=text:${Buffer.from('0.21.0').toString('hex').toUppe
 
 /** The same without the times of a run, so that two runs can be compared. */
 export function lasting(state: State): State {
-  const ledger: readonly string[] = Object.values(LEDGER_TABLES);
   return Object.fromEntries(
     Object.entries(state).map(([table, rows]) => {
       const isMomentary = (row: string): boolean =>
-        ledger.includes(table) || (table === 'schema_version' && row.includes(NEW_VERSION));
+        LEDGER_TABLES.includes(table) || (table === 'schema_version' && row.includes(NEW_VERSION));
       const strip = (row: string): string =>
         row
           .split(' ')
