@@ -111,7 +111,11 @@ describe('bad input: a store that another process has locked for longer than the
     sidecars: files.sidecars.filter((name) => !name.endsWith('.lock')),
   });
 
-  it('refuses to write with STORE_BUSY, looks where SQLite lets it, and goes on afterwards', async () => {
+  // All of these wait side by side.
+  it('refuses to write with STORE_BUSY, looks where SQLite lets it, keeps what is applied, and goes on afterwards', () =>
+    Promise.all([refuseUp(), refuseOthers()]));
+
+  async function refuseUp(): Promise<void> {
     const cases = modes.flatMap((mode) => ['IMMEDIATE', 'EXCLUSIVE'].map((lock) => ({ mode, lock })));
     await Promise.all(
       cases.map(async ({ mode, lock }) => {
@@ -139,9 +143,9 @@ describe('bad input: a store that another process has locked for longer than the
         expect(again.code, `${mode} ${lock}: ${again.stderr}`).to.equal(0);
       }),
     );
-  });
+  }
 
-  it('refuses down and backfill with STORE_BUSY, and keeps what is applied', async () => {
+  async function refuseOthers(): Promise<void> {
     await Promise.all(
       modes.map(async (mode) => {
         const store = copy(mode);
@@ -157,5 +161,5 @@ describe('bad input: a store that another process has locked for longer than the
         expect((await spawnCli(['status', '--check', '--db-path', store])).code).to.equal(0);
       }),
     );
-  });
+  }
 });
