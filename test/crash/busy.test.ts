@@ -45,25 +45,33 @@ describe('a store that another program keeps locked', () => {
       },
     );
     await other.end();
-    expect(result.code, result.stderr).to.equal(0);
+    expect(result.code, `${sql}: ${result.stderr}`).to.equal(0);
     expect(released, 'whether it was told that the store is busy').not.to.equal(undefined);
     expectIntact(store);
   }
 
-  for (const [mode, title, sql] of locks) {
-    it(`is waited for in the middle of \`up\`: ${title} (${mode})`, async () => {
-      const store = copy(mode);
-      await runLocked(store, ['up', '--batch-size', '10'], 12, sql);
-      expect(differences(lasting(stateOf(store)), lasting(states[mode]?.whole ?? {}))).to.deep.equal([]);
+  // Each waits for about as long, side by side.
+  it('is waited for in the middle of `up`', async () => {
+    const stores = locks.map(([mode]) => copy(mode));
+    const upTo = ['up', '--batch-size', '10'];
+    await Promise.all(locks.map(({ 2: sql }, i) => runLocked(stores[i] ?? '', upTo, 12, sql)));
+    locks.forEach(([mode, title], i) => {
+      const found = differences(lasting(stateOf(stores[i] ?? '')), lasting(states[mode]?.whole ?? {}));
+      expect(found, `${title} (${mode})`).to.deep.equal([]);
     });
+  });
 
-    it(`is waited for in the middle of \`down\`: ${title} (${mode})`, async () => {
-      const store = copy(mode);
-      await on(store).run(['up', '--batch-size', '10']);
-      await runLocked(store, ['down', '--to', '0'], 6, sql);
-      expect(differences(stateOf(store), states[mode]?.original ?? {})).to.deep.equal([]);
+  it('is waited for in the middle of `down`', async () => {
+    const stores = locks.map(([mode]) => copy(mode));
+    for (const store of stores) await on(store).run(['up', '--batch-size', '10']);
+    await Promise.all(
+      locks.map(({ 2: sql }, i) => runLocked(stores[i] ?? '', ['down', '--to', '0'], 6, sql)),
+    );
+    locks.forEach(([mode, title], i) => {
+      const found = differences(stateOf(stores[i] ?? ''), states[mode]?.original ?? {});
+      expect(found, `${title} (${mode})`).to.deep.equal([]);
     });
-  }
+  });
 
   it('is waited for between two steps, too, where nothing tells of it', async () => {
     const store = copy('delete');

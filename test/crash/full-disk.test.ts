@@ -155,7 +155,9 @@ describe('a full disk', () => {
       const [file = '', ...args] = disk.fill;
       spawnSync(file, args);
       for (const command of [['up'], ['up', '--no-backup']])
-        expectRefusal(await runCli([...command, '--db-path', store]), 'STORE_FULL', 1);
+        expect(expectRefusal(await runCli([...command, '--db-path', store]), 'STORE_FULL', 1).hint).to.match(
+          /^Make room/,
+        );
       disk.clear();
       expect(filesOf(store)).to.include({ main: was.main, journal: was.journal });
       await on(store).run(['up']);

@@ -20,11 +20,11 @@ import { asAgentOs } from '../support/stores.js';
 import { windows } from './windows.js';
 
 // SIGKILL wherever a run can be, then the same command line again: nothing may be lost, nothing done twice. The short form kills
-// at the first and the last failpoint of each kind and at a few random instants; UMZUG_BACKFILL_CRASH=long at every failpoint in
-// both journal modes and at 200 instants. UMZUG_BACKFILL_SEED repeats the instants of an earlier run, as far as time can be.
+// at one failpoint of each kind, the first or the last, in one journal mode, and at a few random instants;
+// UMZUG_BACKFILL_CRASH=long at every failpoint in both journal modes and at 200 instants. UMZUG_BACKFILL_SEED repeats the instants of an earlier run, as far as time can be.
 
 const seed = Number(process.env.UMZUG_BACKFILL_SEED ?? randomInt(1_000_000));
-const instantsEach = isLong ? 50 : 5;
+const instantsEach = isLong ? 50 : 3;
 const commands = ['up', 'down', 'backfill', 'restore'] as const;
 
 const figures = {
@@ -51,13 +51,14 @@ function chosenPoints({ points, mode, variant }: Scene): number[] {
   const all = points.map((_, i) => i + 1);
   if (isLong) return all;
   const kinds = points.map((point) => nameOf(point).split(' ', 3).join(' '));
-  const ends = all.filter((n) => {
-    const own = kinds[n - 1] ?? '';
-    return n - 1 === kinds.indexOf(own) || n - 1 === kinds.lastIndexOf(own);
+  // Of each kind either the first or the last: a mode has both sorts, and the other mode has the other kinds.
+  const chosen = [...new Set(kinds)].flatMap((kind, i) => {
+    const n = 1 + (i % 4 < 2 ? kinds.indexOf(kind) : kinds.lastIndexOf(kind));
+    return [{ n, isOwn: (i % 2 === 0) === (mode === 'wal') }];
   });
   // What is special about a variant comes after the lock and the copy of the present store.
-  if (variant !== '') return ends.filter((n) => n > kinds.indexOf('copy done') + 1);
-  return ends.filter((_, i) => i % 2 === (mode === 'wal' ? 0 : 1));
+  const behind = variant === '' ? 0 : kinds.indexOf('copy done') + 1;
+  return chosen.filter(({ n, isOwn }) => isOwn && n > behind).map(({ n }) => n);
 }
 
 /** Another program that leaves a WAL with a committed row. */
@@ -100,7 +101,11 @@ describe('a command killed at a failpoint', function () {
 
     it(`is not worn out by being killed again and again: ${command}`, async () => {
       const own = scenes.filter((scene) => scene.command === command && scene.variant === '');
-      await each(own, async (scene) => {
+      const some = own.filter(
+        ({ mode }) => isLong || (mode === 'wal') === (commands.indexOf(command) % 2 === 0),
+      );
+      expect(some).not.to.deep.equal([]);
+      await each(some, async (scene) => {
         figures.again += await killUntilDone(scene, isLong ? 1 : Math.ceil(scene.points.length / 8));
       });
     });
@@ -141,7 +146,7 @@ describe('a command killed at random instants', function () {
   let scenes: Scene[] = [];
   before(async () => {
     console.log(`    UMZUG_BACKFILL_SEED=${seed}`);
-    scenes = await makeScenes(folder.path, { audits: 1500, batchRows: 10, isPlain: true });
+    scenes = await makeScenes(folder.path, { audits: 500, batchRows: 5, isPlain: true });
   });
 
   for (const command of commands) {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { bin, on, startScript, useFolder } from '../support/cli.js';
+import { isLong } from '../support/crash.js';
 import { type Form, makeForm, straceTrouble } from '../support/forms.js';
 import { filesOf, openedByFs, openedByProcess } from '../support/opens.js';
 
@@ -62,7 +63,9 @@ describe('the files of a live store', () => {
     }
   }
 
-  for (const journalMode of ['wal', 'delete', 'persist'] as const) {
+  // In the other modes the kernel is asked, below, who sees this too: UMZUG_BACKFILL_CRASH=long asks both in each.
+  const isSeenBelow = straceTrouble() === undefined && !isLong;
+  for (const journalMode of isSeenBelow ? (['delete'] as const) : (['wal', 'delete', 'persist'] as const)) {
     it(`are never opened by fs (${journalMode})`, () =>
       withLiveStore(journalMode, async (store, scratch) => {
         for (const command of commands) {

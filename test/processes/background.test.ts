@@ -3,12 +3,9 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { startBackfills } from '../../src/deploy/background.js';
-import { type DeployOptions, migrateOnDeploy } from '../../src/deploy/deploy.js';
-import { RunLock } from '../../src/ledger/run-lock.js';
-import type { MigratorEvent } from '../../src/migrator/session.js';
-import { locateStore } from '../../src/store/path.js';
+import { type DeployOptions, type MigratorEvent, migrateOnDeploy, startBackfills } from '../../src/index.js';
 import { root, runCommand, snapshotFiles } from '../support/cli.js';
+import { useHolders } from '../support/lock.js';
 import { actualCells, expectedCells } from '../support/reference.js';
 import { asAgentOs, insertAudits, withFolder, withGeneratedStore } from '../support/stores.js';
 
@@ -42,6 +39,8 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe('a deploy', () => {
+  const startHolder = useHolders();
+
   it('does everything before it returns, and nothing the next time', () =>
     withGeneratedStore({ audits: 300 }, async (path) => {
       const first = await migrateOnDeploy(deployed(path));
@@ -97,13 +96,10 @@ describe('a deploy', () => {
     withGeneratedStore({ audits: 60 }, async (path) => {
       const background = { ...deployed(path), backfills: 'background', lockTimeoutMs: 0 } as const;
       await migrateOnDeploy(background);
-      const lock = await RunLock.acquire(locateStore(path), { timeoutMs: 0 });
-      try {
-        expect((await migrateOnDeploy(background)).left).to.deep.equal([backfillStep]);
-        expect(await codeOf(migrateOnDeploy({ ...background, backfills: 'wait' }))).to.equal('RUN_LOCKED');
-      } finally {
-        lock.release();
-      }
+      const holder = await startHolder(path);
+      expect((await migrateOnDeploy(background)).left).to.deep.equal([backfillStep]);
+      expect(await codeOf(migrateOnDeploy({ ...background, backfills: 'wait' }))).to.equal('RUN_LOCKED');
+      await holder.end();
     }));
 
   it('goes on in the background where it was stopped', () =>

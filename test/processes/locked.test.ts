@@ -8,7 +8,6 @@ import {
   readdirSync,
   rmSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
@@ -160,22 +159,6 @@ describe('a store that another run works on', () => {
     const holder = await startHolder(store);
     for (const command of [['up'], ['backfill']]) await looksAt([...command, '--lock-timeout', '0']);
     await holder.end();
-  });
-
-  it('is the same store through a link to it, and through a link to its folder', async () => {
-    const store = copy('wal');
-    const [link, elsewhere] = [join(dirname(store), 'link.db'), folder.file('elsewhere')];
-    symlinkSync(store, link);
-    symlinkSync(dirname(store), elsewhere);
-    const paths = [link, join(elsewhere, 'store.db'), join(elsewhere, 'link.db')];
-    const holder = await startHolder(link);
-    const results = await Promise.all(paths.map((path) => spawnCli(up(path, '--lock-timeout', '0'))));
-    for (const result of results) expectLocked(result, holder.pid);
-    await holder.end();
-    await on(link).run(['up']);
-    expect(readdirSync(dirname(store)).filter((name) => name.endsWith('.lock'))).to.deep.equal([
-      'store.db.lock',
-    ]);
   });
 
   it('is free at once when that run was killed around its taking and its giving back of the lock', async () => {

@@ -39,7 +39,8 @@ describe('a project of its own', () => {
   let count = 0;
   let project = '';
 
-  beforeEach(() => {
+  /** Begins another project. */
+  function begin(): void {
     count += 1;
     project = folder.file(`project-${count}`);
     mkdirSync(join(project, 'steps'), { recursive: true });
@@ -52,17 +53,20 @@ describe('a project of its own', () => {
         ('order', '{"ts":"2026-01-20T10:00:00Z"}', '2026-01-21'), ('visit', '{"ts":"2026"}', '2026-01-21'),
         ('order', '{"price":', '2026-01-21'), ('order', NULL, '2026-01-21');`);
     db.close();
-  });
+  }
+  beforeEach(begin);
 
   const store = (): string => join(project, 'shop.db');
   const write = (name: string, text: string): void => writeFileSync(join(project, 'steps', name), text);
-  const cli = (...args: readonly string[]): Promise<CliResult> => spawnCli(args, { cwd: project });
-
-  async function run(...args: readonly string[]): Promise<CliResult> {
-    const result = await cli(...args);
-    expect(result.code, `${args.join(' ')}\n${result.stdout}${result.stderr}`).to.equal(0);
+  const cli = (...args: readonly string[]): Promise<CliResult> => runCli(args, { cwd: project });
+  function expectDone(result: CliResult): CliResult {
+    expect(result.code, `${result.stdout}${result.stderr}`).to.equal(0);
     return result;
   }
+  const run = async (...args: readonly string[]): Promise<CliResult> => expectDone(await cli(...args));
+  /** In a process of its own, as before a step is written again: one process loads a file once. */
+  const runApart = async (...args: readonly string[]): Promise<CliResult> =>
+    expectDone(await spawnCli(args, { cwd: project }));
 
   /** A command that must be refused, with the store as it was. */
   async function refused(code: string, ...args: readonly string[]): Promise<ErrorJson> {
@@ -120,7 +124,7 @@ describe('a project of its own', () => {
 
   it('warns of a step that has changed since it was applied, and refuses it with --strict', async () => {
     write('001-one.js', view('one'));
-    await run('up');
+    await runApart('up');
     write('001-one.js', view('one', { select: 'SELECT 2 AS one' }));
     const result = await run('up');
     expect(result.stdout).to.include('warning: The step 001-one has changed since it was applied.');
@@ -135,7 +139,7 @@ describe('a project of its own', () => {
 
   it('takes no other layout, and no other extension, for a change', async () => {
     write('001-one.js', view('one', { select: 'SELECT 1 AS one' }));
-    await run('up');
+    await runApart('up');
     write('001-one.js', `// Why it is so.\n${view('one', { select: ' SELECT  1   AS one ' })}`);
     expect(await kinds('up', '--strict')).to.deep.equal([]);
     renameSync(join(project, 'steps/001-one.js'), join(project, 'steps/001-one.mjs'));
@@ -187,7 +191,7 @@ describe('a project of its own', () => {
       writeFileSync(join(project, name), text);
       await refused(code, 'up');
       await refused(code, 'status', '--json');
-      writeFileSync(join(project, 'umzug-backfill.config.js'), config);
+      begin();
     }
     write('001-one.js', view('one'));
     write('001-one.mjs', view('two'));

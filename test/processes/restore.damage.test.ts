@@ -8,7 +8,7 @@ import {
   type Mode,
   modes,
   on,
-  runCli,
+  spawnCli,
   startScript,
   useStores,
   WRITER,
@@ -71,20 +71,28 @@ describe('restore, from a backup of another page size', () => {
   }
 
   it('is refused with STORE_IN_USE while another process has the store open in WAL mode', async () => {
-    for (const idle of ['SELECT count(*) FROM task_audits', 'BEGIN; SELECT count(*) FROM task_audits']) {
+    const uses = ['SELECT count(*) FROM task_audits', 'BEGIN; SELECT count(*) FROM task_audits'];
+    const cases: { idle: string; store: string; v20: StoreState; v21: StoreState }[] = [];
+    for (const idle of uses) {
       const { store, v20 } = await upgraded('wal', 'wal');
-      const v21 = stateOf(store);
-      const other = await connect(store);
-      await other.run(idle);
-      const { main, wal } = filesOf(store);
-      const refused = await runCli(['restore', '--db-path', store]);
-      expectRefusal(refused, 'STORE_IN_USE', 1);
-      expect(filesOf(store)).to.include({ main, wal });
-      await other.run('UPDATE schema_version SET applied_at = applied_at');
-      await other.end();
-      expect(stateOf(store)).to.deep.equal(v21);
+      cases.push({ idle, store, v20, v21: stateOf(store) });
+    }
+    await Promise.all(
+      cases.map(async ({ idle, store }) => {
+        const other = await connect(store);
+        await other.run(idle);
+        const { main, wal } = filesOf(store);
+        const refused = await spawnCli(['restore', '--db-path', store]);
+        expectRefusal(refused, 'STORE_IN_USE', 1);
+        expect(filesOf(store), idle).to.include({ main, wal });
+        await other.run('UPDATE schema_version SET applied_at = applied_at');
+        await other.end();
+      }),
+    );
+    for (const { idle, store, v20, v21 } of cases) {
+      expect(stateOf(store), idle).to.deep.equal(v21);
       await on(store).run(['restore']);
-      expect(stateOf(store)).to.deep.equal(v20);
+      expect(stateOf(store), idle).to.deep.equal(v20);
     }
   });
 

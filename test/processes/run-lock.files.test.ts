@@ -1,34 +1,39 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import fs, {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
-import { beforeEach, describe, it } from 'mocha';
-import { RunLock } from '../../src/ledger/run-lock.js';
-import { networkFileSystem, networkWarnings } from '../../src/store/disk.js';
-import { createFollowing, follow } from '../../src/store/file.js';
-import { locateStore } from '../../src/store/path.js';
-import { root, useFolder } from '../support/cli.js';
-import { failureOf } from '../support/stores.js';
+import { afterEach, before, beforeEach, describe, it } from 'mocha';
+import type { BackfillError, MigratorEvent } from '../../src/index.js';
+import { spawnCli, useFolder, useStores } from '../support/cli.js';
+import { changing, commandsOn, makeStore, refused, useRuns } from '../support/lock-runs.js';
 
 const isRoot = process.getuid?.() === 0;
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
 const ownersOf = (path: string): readonly number[] => [statSync(path).uid, statSync(path).gid];
 
-/** Runs a script on `src/store/file.ts` in a process of its own, behind `prefix`. */
-function fileScript(prefix: readonly string[], script: string, ...args: readonly string[]): void {
-  const code = `(async () => { const file = await import(process.cwd() + '/dist/src/store/file.js');
-    const [path, ...rest] = process.argv.slice(1); ${script} })();`;
-  const [command = '', ...words] = [...prefix, process.execPath, '-e', code, ...args];
-  const { status, stderr } = spawnSync(command, words, { cwd: root, encoding: 'utf8' });
-  expect(status, stderr).to.equal(0);
+/** What `act` is refused with. */
+async function failureOf(code: string, act: () => Promise<unknown>): Promise<BackfillError> {
+  const thrown: unknown = await act().catch((error: unknown) => error);
+  expect(thrown).to.include({ name: 'BackfillError', code });
+  return thrown as BackfillError;
 }
 
 const hasTool = (name: string): boolean => spawnSync(name, ['--version']).status === 0;
 
 describe('the file of the run lock', () => {
   const folder = useFolder();
+  const begin = useRuns();
   let count = 0;
   let store = '';
   beforeEach(() => {
@@ -36,22 +41,18 @@ describe('the file of the run lock', () => {
     const own = folder.file(`it's number ${count}`);
     mkdirSync(own);
     store = join(own, 'store.db');
-    writeFileSync(store, 'x');
+    makeStore(store);
   });
 
-  const hold = async (act: () => unknown = () => undefined): Promise<void> => {
-    const lock = await RunLock.acquire(locateStore(store), { timeoutMs: 0 });
-    try {
-      await act();
-    } finally {
-      lock.release();
-    }
-  };
+  /** Runs a command that takes it and gives it back. */
+  const hold = (): Promise<unknown> => commandsOn(store)[changing(store)]();
 
   for (const mode of [0o600, 0o640, 0o660, 0o644, 0o666]) {
     it(`has the mode ${mode.toString(8)} of its store, and nothing else stays beside it`, async () => {
       chmodSync(store, mode);
-      await hold(() => expect(modeOf(`${store}.lock`).toString(8)).to.equal(mode.toString(8)));
+      const end = await begin(store);
+      expect(modeOf(`${store}.lock`).toString(8)).to.equal(mode.toString(8));
+      await end();
       expect(readdirSync(join(store, '..'))).to.have.members(['store.db', 'store.db.lock']);
     });
   }
@@ -103,7 +104,7 @@ describe('the file of the run lock', () => {
     it(`is mended by what LOCK_UNUSABLE tells to do: ${title}`, async () => {
       await hold();
       damage(`${store}.lock`);
-      const { message, hint } = await failureOf('LOCK_UNUSABLE', () => hold());
+      const { message, hint } = await failureOf('LOCK_UNUSABLE', hold);
       expect(message).to.match(
         /^The lock of this store, .*\/store\.db\.lock, can not be opened \(SQLITE_[A-Z]+\)$/,
       );
@@ -115,34 +116,15 @@ describe('the file of the run lock', () => {
 
   it('is taken when it is empty, as a run that was killed at once may leave it', async () => {
     writeFileSync(`${store}.lock`, '');
-    await hold(() => failureOf('RUN_LOCKED', () => hold()));
-  });
-
-  it('is no lock that can not be opened when the disk is full', async function () {
-    const disk = join(store, '..', 'disk');
-    mkdirSync(disk);
-    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk]).status !== 0) {
-      console.log('    skipped: this user may not mount a small disk');
-      this.skip();
-    }
-    try {
-      store = join(disk, 'store.db');
-      writeFileSync(store, 'x');
-      spawnSync('dd', ['if=/dev/zero', `of=${disk}/full`, 'bs=1k']);
-      const { hint } = await failureOf('STORE_FULL', () => hold());
-      expect(hint).to.match(/^Make room/);
-      spawnSync('rm', [`${disk}/full`]);
-      await hold();
-    } finally {
-      expect(spawnSync('umount', [disk]).status).to.equal(0);
-    }
+    await begin(store);
+    await refused(store);
   });
 });
 
-describe('follow', () => {
-  const folder = useFolder();
+describe('the file of the run lock of another user', () => {
+  const copy = useStores();
   const [user, group] = [65534, 4242];
-  /** As a user who owns the file but not the store, in these groups besides an own one. */
+  /** As a user who is in these groups besides an own one. */
   const asUser = (groups: string): readonly string[] => [
     'setpriv',
     `--reuid=${user}`,
@@ -150,75 +132,63 @@ describe('follow', () => {
     groups,
   ];
   const cases = [
-    ['gives a group that this user is in', `--groups=${group}`, 0o660, group, 0o660],
-    ['gives a group that this user is in', `--groups=${group}`, 0o640, group, 0o640],
-    ['lets no group in when it can not give that of the store', '--clear-groups', 0o660, user, 0o600],
-    ['lets no group in when it can not give that of the store', '--clear-groups', 0o666, user, 0o606],
-    ['lets no group in when it can not give that of the store', '--clear-groups', 0o640, user, 0o600],
+    ['gets a group that this user is in', `--groups=${group}`, 0, 0o660, group, 0o660],
+    ['gets a group that this user is in', `--groups=${group}`, user, 0o640, group, 0o640],
+    ['lets no group in when it can not get that of the store', '--clear-groups', user, 0o660, user, 0o600],
+    ['lets no group in when it can not get that of the store', '--clear-groups', 0, 0o666, user, 0o606],
+    ['lets no group in when it can not get that of the store', '--clear-groups', user, 0o640, user, 0o600],
   ] as const;
-  for (const [title, groups, mode, gid, given] of cases) {
-    it(`${title} (${mode.toString(8)})`, function () {
+  for (const [title, groups, owner, mode, gid, given] of cases) {
+    it(`${title} (${mode.toString(8)})`, async function () {
       if (!isRoot || !hasTool('setpriv')) {
         console.log('    skipped: it takes root and setpriv to be another user');
         this.skip();
       }
-      const path = folder.file(`${groups}-${mode}`);
-      writeFileSync(path, '', { mode: 0o600 });
-      chownSync(path, user, user);
-      chmodSync(folder.path, 0o755);
-      const script = 'file.follow(path, { uid: 0, gid: Number(rest[0]), mode: Number(rest[1]) });';
-      fileScript(asUser(groups), script, path, String(group), String(mode));
-      expect(ownersOf(path)).to.deep.equal([user, gid]);
-      expect(modeOf(path).toString(8)).to.equal(given.toString(8));
+      const store = copy('delete');
+      chmodSync(join(store, '../..'), 0o755);
+      chmodSync(join(store, '..'), 0o777);
+      chownSync(store, owner, group);
+      chmodSync(store, mode);
+      const args = ['up', '--step', '1', '--no-backup', '--db-path', store];
+      const { code, stderr } = await spawnCli(args, { prefix: asUser(groups) });
+      expect(code, stderr).to.equal(0);
+      expect(ownersOf(`${store}.lock`)).to.deep.equal([user, gid]);
+      expect(modeOf(`${store}.lock`).toString(8)).to.equal(given.toString(8));
     });
   }
+});
 
-  it('leaves a file alone that is as it should be', () => {
-    const path = folder.file('same');
-    writeFileSync(path, 'x', { mode: 0o600 });
-    const { uid, gid, ctimeMs } = statSync(path);
-    follow(path, { uid, gid, mode: 0o600 });
-    expect(statSync(path).ctimeMs).to.equal(ctimeMs);
+describe('the file of the run lock, as the system sees it', () => {
+  const copy = useStores();
+  before(function () {
+    if (hasTool('strace')) return;
+    console.log('    skipped: without strace no system call can be seen, or made to fail');
+    this.skip();
+  });
+
+  it('is made on a file system without links, too, and left alone where it is as it should be', async () => {
+    const store = copy('delete');
+    chmodSync(store, 0o640);
+    const run = async (command: readonly string[], strace: readonly string[]): Promise<void> => {
+      const prefix = ['strace', '-f', '-qq', ...strace];
+      const result = await spawnCli([...command, '--no-backup', '--db-path', store], { prefix });
+      expect(result.code, result.stderr).to.equal(0);
+    };
+    const [links, log] = ['link,linkat', join(store, '../strace.log')];
+    const inject = ['-e', `trace=${links}`, '-e', `inject=${links}:error=EPERM`];
+    await run(['up', '--step', '1'], ['-o', log, ...inject]);
+    expect(readFileSync(log, 'utf8')).to.match(/\.lock".* = -1 EPERM .*\(INJECTED\)/);
+    expect(modeOf(`${store}.lock`)).to.equal(0o640);
+    const changes = 'trace=chmod,fchmodat,chown,lchown,fchownat';
+    await run(['down'], ['-o', log, '-e', changes, '-P', `${store}.lock`]);
+    expect(readFileSync(log, 'utf8')).to.equal('');
+    expect(readdirSync(join(store, '..'))).to.have.members(['store.db', 'store.db.lock', 'strace.log']);
   });
 });
 
-describe('createFollowing', () => {
+describe('a store on a file system of a network', () => {
   const folder = useFolder();
-  const ownership = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, mode: 0o640 };
-
-  it('makes an empty file with the mode of the store, and leaves one that is there', () => {
-    const path = folder.file('made');
-    createFollowing(path, ownership);
-    expect([statSync(path).size, modeOf(path)]).to.deep.equal([0, 0o640]);
-    writeFileSync(path, 'kept');
-    createFollowing(path, { ...ownership, mode: 0o600 });
-    expect([readFileSync(path, 'utf8'), modeOf(path)]).to.deep.equal(['kept', 0o640]);
-    expect(readdirSync(folder.path)).to.deep.equal(['made']);
-  });
-
-  it('makes it on a file system without links, too', function () {
-    if (!hasTool('strace')) {
-      console.log('    skipped: without strace no system call can be made to fail');
-      this.skip();
-    }
-    const prefix = [
-      'strace',
-      '-f',
-      '-o',
-      '/dev/null',
-      '-e',
-      'trace=link,linkat',
-      '-e',
-      'inject=link,linkat:error=EPERM',
-    ];
-    const path = folder.file('without-links');
-    fileScript(prefix, 'file.createFollowing(path, JSON.parse(rest[0]));', path, JSON.stringify(ownership));
-    expect([statSync(path).size, modeOf(path)]).to.deep.equal([0, 0o640]);
-    expect(readdirSync(folder.path).filter((name) => name.startsWith('without-links'))).to.have.length(1);
-  });
-});
-
-describe('networkFileSystem', () => {
+  let count = 0;
   // The numbers are those of statfs(2), as Node gives them.
   const numbers: readonly (readonly [type: number, name: string | undefined])[] = [
     [0x6969, 'NFS'],
@@ -231,11 +201,40 @@ describe('networkFileSystem', () => {
     [0x9123683e, undefined], // btrfs
     [0x58465342, undefined], // xfs
   ];
-  for (const [type, name] of numbers) {
-    it(`knows 0x${type.toString(16)} as ${name ?? 'no network'}`, () =>
-      expect(networkFileSystem(type)).to.equal(name));
+  const { statfsSync } = fs;
+  afterEach(() => {
+    fs.statfsSync = statfsSync;
+    syncBuiltinESMExports();
+  });
+  /** What a run warns of, on a store of its own in the folder. */
+  async function warnings(): Promise<readonly string[]> {
+    count += 1;
+    const store = folder.file(`store-${count}.db`);
+    makeStore(store);
+    const told: string[] = [];
+    const onEvent = (event: MigratorEvent): void => {
+      if (event.event === 'warning') told.push(event.text);
+    };
+    expect((await commandsOn(store).up({}, { onEvent })).applied).to.have.length(1);
+    return told;
   }
 
-  it('is what a folder on a disk of this machine is not warned of', () =>
-    expect(networkWarnings(tmpdir())).to.deep.equal([]));
+  for (const [type, name] of numbers) {
+    it(`is warned of where the system says 0x${type.toString(16)}: ${name ?? 'no network'}`, async () => {
+      // No other than a disk of this machine can be had here.
+      fs.statfsSync = ((path: string) => Object.assign(statfsSync(path), { type })) as typeof statfsSync;
+      syncBuiltinESMExports();
+      expect(await warnings()).to.deep.equal(
+        name === undefined
+          ? []
+          : [
+              `${realpathSync(folder.path)} lies on ${name}: locks of SQLite and of runs may not hold between machines, so let one machine at a time use the store`,
+            ],
+      );
+    });
+  }
+
+  it('is not warned of on a disk of this machine', async () => {
+    expect(await warnings()).to.deep.equal([]);
+  });
 });

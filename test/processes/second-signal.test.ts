@@ -1,4 +1,4 @@
-import { type ChildProcess, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
@@ -9,7 +9,7 @@ import {
   type Mode,
   modes,
   on,
-  root,
+  runCommand,
   spawnCli,
   useStores,
 } from '../support/cli.js';
@@ -19,6 +19,7 @@ import type { Point } from '../support/failpoints.js';
 import { useHolders } from '../support/lock.js';
 import { ended, pausedAt } from '../support/pause.js';
 import { differences, lasting, type State, stateOf } from '../support/store-state.js';
+import { asAgentOs } from '../support/stores.js';
 
 const upOn = (store: string): readonly string[] => [
   ...['up', '--db-path', store, '--batch-size', '10', '--log-level', 'debug'],
@@ -34,29 +35,38 @@ const onEvent = (event: string, signal: NodeJS.Signals) => {
 };
 
 /**
- * Counts who listens to the second signal: before the batches, in them, behind them, in the next ones, when the first has come;
- * then sends itself the second.
+ * Applies two backfills to the store that is its first argument, and counts who listens to the second signal: before the batches,
+ * in them, behind them, in the next ones, where it sends itself the first; once that is heard it counts again, and sends the second.
  */
 const LISTENER = `
-  const { once } = require('node:events');
-  const [first, second] = process.argv.slice(1);
+  const load = (module) => import(process.cwd() + '/dist/src/' + module);
+  const [path, first, second] = process.argv.slice(1);
   const count = () => process.stdout.write(process.listenerCount(second) + ' ');
   (async () => {
-    const { makeCli } = await import(process.cwd() + '/dist/src/cli/cli.js');
-    const cli = makeCli({ env: {}, folder: process.cwd(), stdout: process.stdout, stderr: process.stderr }, { exit() {}, takeOver() {} }, []);
-    await cli.run({ logLevel: 'silent', dbPath: '/no/store' }, async ({ onEvent, signal }) => {
-      setTimeout(() => process.exit(1), 20000); // nothing else keeps the process alive
-      count();
-      for (const event of ['batches_started', 'batches_ended', 'batches_started']) {
-        onEvent({ event });
-        count();
-      }
-      process.kill(process.pid, first);
-      await once(signal, 'abort');
-      process.stdout.write(process.listenerCount(second) + ' ' + signal.reason + ' ' + process.listenerCount(first));
-      process.kill(process.pid, second);
-      await new Promise(() => {});
+    const [{ main }, { defineBackfill, defineConfig, sql }] = await Promise.all([load('cli/main.js'), load('index.js')]);
+    const step = (name) => ({
+      ...defineBackfill({ table: 'rows', key: 'id', columns: { [name]: sql('1') } }),
+      name,
+      path: name + '.js',
     });
+    let batches = 0;
+    function onEvent({ event }) {
+      if (event === 'step_started' && batches === 0) count();
+      if (event !== 'batches_started' && event !== 'batches_ended') return;
+      count();
+      batches += 1;
+      if (batches !== 3) return;
+      process.once(first, () => {
+        process.stdout.write(process.listenerCount(second) + ' ' + process.listenerCount(first));
+        process.kill(process.pid, second);
+      });
+      process.kill(process.pid, first);
+    }
+    const config = defineConfig({ database: { path }, steps: ['steps'] });
+    const loadMigrator = async () => ({ project: { config, steps: [step('one'), step('two')] }, path, batchRows: 1, onEvent });
+    const { stdout, stderr } = process;
+    const context = { env: {}, folder: process.cwd(), stdout, stderr, embedding: { program: 'listener', loadMigrator } };
+    await main(['up', '--no-backup', '--log-level', 'silent', '--db-path', path], context);
   })();`;
 
 describe('a signal', () => {
@@ -107,15 +117,23 @@ describe('a signal', () => {
   }
 
   it('is listened to in the batches alone, and only until the first has come', async () => {
-    for (const [first, second] of [
+    const pairs = [
       ['SIGINT', 'SIGINT'],
       ['SIGTERM', 'SIGINT'],
       ['SIGINT', 'SIGTERM'],
-    ] as const) {
-      const [file, ...args] = [process.execPath, '-e', LISTENER, first, second] as const;
-      const { signal, stdout, stderr } = spawnSync(file, args, { cwd: root, encoding: 'utf8' });
-      expect({ signal, stdout }, stderr).to.deep.equal({ signal: second, stdout: `0 1 0 1 0 ${first} 0` });
-    }
+    ] as const;
+    await Promise.all(
+      pairs.map(async ([first, second]) => {
+        const store = copy('wal');
+        asAgentOs(store, (db) =>
+          db.exec(`CREATE TABLE rows (id INTEGER PRIMARY KEY, one, two);
+            INSERT INTO rows (id) VALUES (1), (2), (3)`),
+        );
+        const command = [process.execPath, '-e', LISTENER, store, first, second];
+        const { signal, stdout, stderr } = await runCommand(command);
+        expect({ signal, stdout }, stderr).to.deep.equal({ signal: second, stdout: '0 1 0 1 0 0' });
+      }),
+    );
   });
 
   for (const mode of modes) {

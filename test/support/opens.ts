@@ -39,7 +39,7 @@ export async function openedByProcess(
   prefix: readonly string[] = [],
 ): Promise<Open[]> {
   const calls = 'trace=open,openat,creat,clone,clone3,fork,vfork';
-  const strace = ['strace', '-f', '-qq', '-s', '4096', '-o', file, '-e', calls];
+  const strace = ['strace', '-f', '--seccomp-bpf', '-qq', '-s', '4096', '-o', file, '-e', calls];
   const result = await runCommand([...prefix, ...strace, process.execPath, bin, ...args]);
   expect(result.code, `${args.join(' ')}\n${result.stdout}${result.stderr}`).to.equal(0);
   const lines = readFileSync(file, 'utf8')
