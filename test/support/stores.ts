@@ -6,19 +6,12 @@ import { expect } from 'chai';
 import backfillDefinition from '../../backfills/v021-2-decision-fields.js';
 import { generateStore, type StoreOptions } from '../../demo/store-generator.js';
 import schemaDefinition from '../../migrations/v021-1-decision-columns.js';
-import type { RunOptions } from '../../src/backfill/run-options.js';
-import { applyBackfillStep } from '../../src/backfill/runner.js';
 import {
   type BackfillDefinition,
   BackfillError,
   type ErrorCode,
   type SchemaStepDefinition,
 } from '../../src/index.js';
-import { Ledger } from '../../src/ledger/ledger.js';
-import { applySchemaStep } from '../../src/schema/run.js';
-import { locateStore } from '../../src/store/path.js';
-import type { Store } from '../../src/store/port.js';
-import { SqliteStore } from '../../src/store/sqlite/store.js';
 import type { Step } from './project.js';
 
 /** The project's own steps, named as their files are. */
@@ -53,26 +46,6 @@ export async function withGeneratedStore<Result>(
     generateStore({ ...options, path });
     return act(path);
   });
-}
-
-/** An open store with its ledger. */
-export interface Opened {
-  readonly path: string;
-  readonly store: Store;
-  readonly ledger: Ledger;
-}
-
-/** Opens a store for writing, runs `act`, closes it whatever happens. */
-export async function withOpened<Result>(
-  path: string,
-  act: (opened: Opened) => Promise<Result> | Result,
-): Promise<Result> {
-  const store = new SqliteStore(locateStore(path), { access: 'write' });
-  try {
-    return await act({ path, store, ledger: new Ledger(store) });
-  } finally {
-    store.close();
-  }
 }
 
 /** Runs `act` with a plain connection of another program, as AgentOS would have one. */
@@ -117,26 +90,6 @@ export function dumpStore(path: string): { schema: unknown[]; tables: Record<str
   return { schema: dumpSchema(path), tables };
 }
 
-/** Runs `act` with a generated v20 store that is open; `prepare` changes it before, as AgentOS or a user would. */
-export async function withStore<Result>(
-  {
-    prepare,
-    ...options
-  }: Partial<Omit<StoreOptions, 'path'>> & { readonly prepare?: (db: Database.Database) => void },
-  act: (opened: Opened) => Promise<Result> | Result,
-): Promise<Result> {
-  return withGeneratedStore({ audits: 200, ...options }, (path) => {
-    if (prepare) asAgentOs(path, prepare);
-    return withOpened(path, act);
-  });
-}
-
-/** Applies both steps. */
-export async function applyBoth({ store, ledger }: Opened, options: RunOptions = {}): Promise<void> {
-  applySchemaStep(store, ledger, schemaStep);
-  await applyBackfillStep(store, ledger, backfillStep, options);
-}
-
 /** One row of `task_audits`. */
 export interface Audit {
   /** Default: the next one. */
@@ -174,20 +127,6 @@ export function insertAudits(db: Database.Database, audits: readonly Audit[]): v
     );
   };
   db.transaction(() => audits.forEach(insert))();
-}
-
-/** The cells that the ledger says were filled, as `key column`, in the order of the batches. */
-export function ledgeredCells(ledger: Ledger): string[] {
-  const { name } = backfillStep;
-  return ledger.batches(name).flatMap(({ number }) =>
-    ledger.cells(name, number).flatMap(({ columns, runs }) =>
-      runs.flatMap((run) => {
-        const [first, last] = run as readonly [bigint, bigint];
-        const keys = Array.from({ length: Number(last - first) + 1 }, (_, i) => first + BigInt(i));
-        return keys.flatMap((key) => columns.map((column) => `${key} ${column}`));
-      }),
-    ),
-  );
 }
 
 /** What `act` fails with, which must be an error of ours with this code. */
