@@ -5,10 +5,10 @@ import { down } from './support/acceptance-commands.js';
 import { changedCells, theirTables } from './support/compare-fill.js';
 import { ENGINES, needEngine, type TestEngine, type TestStore } from './support/engines.js';
 import { expectSameMap, expectSameTables } from './support/expect-same.js';
-import { codeOf } from './support/migrate.js';
+import { codeOf, name } from './support/migrate.js';
 import { COLUMNS } from './support/oracle-words.js';
 import type { Cells } from './support/reference.js';
-import { emptied, filled, leftIn, options, stoppedEmptying } from './support/resumable.js';
+import { emptied, filled, options, stoppedEmptying } from './support/resumable.js';
 
 // ---- what stands in the columns before the step --------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ async function afterDown(
 
 /** Takes everything back, over stops. */
 async function takenBack(store: TestStore, stops: readonly number[]): Promise<object> {
-  for (const k of stops) if (k < (await leftIn(store)).ledger.batches.length) await stoppedEmptying(store, k);
+  for (const k of stops) if (k < (await store.ledger()).batches(name).length) await stoppedEmptying(store, k);
   return await emptied(store);
 }
 
@@ -191,6 +191,7 @@ for (const engine of ENGINES) {
         engine.withStore({ ...drawn.store, prepare: drawn.earlier }, (store) => upAndDown(store, drawn)),
       );
       await fc.assert(property, { numRuns: engine.name === 'SQLite' ? 100 : 12 });
-    });
+      // Each run is three commands at least, and each of their commits is synced: a busy disk takes its time.
+    }).timeout(240_000);
   });
 }
