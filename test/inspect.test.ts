@@ -178,7 +178,7 @@ describe('triggers that the updates of a backfill fire', () => {
   for (const [what, head, fires] of cases) {
     it(`are told ${fires ? 'with' : 'without'} one: ${what}`, () =>
       withSchema(`${head} ${body}`, async (path) => {
-        expect((await planOf(path, 'Events', ['ts'])).triggers).to.have.lengthOf(fires ? 1 : 0);
+        expect((await planOf(path, 'Events', ['Ts'])).triggers).to.have.lengthOf(fires ? 1 : 0);
       }));
   }
 

@@ -252,7 +252,7 @@ async function stoppedAfter(batches: number, command: OwnTable['up'] | OwnTable[
 
 describe('status', () => {
   it('says how far a run over texts is by what follows on their common beginning', () => {
-    const keys = Array.from({ length: 100 }, (_, i) => `user-${String(i).padStart(2, '0')}`);
+    const keys = Array.from({ length: 100 }, (_, i) => `some-user-${String(i).padStart(2, '0')}`);
     const ddl = `CREATE TABLE items (k TEXT PRIMARY KEY, a, b); ${insert(keys)}`;
     return withOwnTable(ddl, { ...fillUpper, scope: 'true' }, async (own) => {
       const percent = async () => (await own.status()).steps[0]?.backfill?.percent ?? -1;
