@@ -15,7 +15,7 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../demo/store-generator.js';
 import { expectRefusal, on, runCli, useFolder } from './support/cli.js';
-import { project, stoppedAfter } from './support/migrate.js';
+import { after, project } from './support/migrate.js';
 import { type Outcome, run } from './support/project.js';
 import { withFolder, withGeneratedStore } from './support/stores.js';
 
@@ -155,10 +155,19 @@ describe('up --report', () => {
   it('writes none of a run that was stopped: that would take as long as a verification', () =>
     withGeneratedStore({ audits: 200 }, async (path) => {
       const file = join(path, '../report.html');
-      const stopped = await upTo(path, file, stoppedAfter(2));
-      expect(stopped.report).to.deep.equal({});
-      expect(stopped.error?.code).to.equal('TERMINATED');
-      expect(existsSync(file)).to.equal(false);
+      for (const [signal, code] of [
+        ['SIGTERM', 'TERMINATED'],
+        ['SIGINT', 'INTERRUPTED'],
+      ]) {
+        const controller = new AbortController();
+        const stopped = await upTo(path, file, {
+          ...after(2, 'batch_committed', () => controller.abort(signal)),
+          signal: controller.signal,
+        });
+        expect(stopped.report).to.deep.equal({});
+        expect(stopped.error?.code).to.equal(code);
+        expect(existsSync(file)).to.equal(false);
+      }
       expect((await upTo(path, file)).report).to.include({ path: realpathSync(file) });
     }));
 
