@@ -166,7 +166,7 @@ describe('an index that a step makes on PostgreSQL', () => {
         const count = `SELECT count(*)::int FROM pg_indexes WHERE tablename IN ('part', 'events')`;
         expect((await commands.up()).error?.message).to.include('22012');
         expect(await known(tables)).to.deep.include({ objects: [COLUMN] });
-        await tables.exec(MEND);
+        await tables.exec('TRUNCATE events'); // what is deleted may be looked at for as long as anybody could see it
         await succeed(commands.up());
         expect(await known(tables)).to.deep.equal({ objects: [COLUMN, OURS], status: 'applied' });
         expect(await tables.rows(count)).to.deep.equal([[2]]);
