@@ -83,7 +83,7 @@ describe('a command killed at a failpoint', function () {
   const folder = useFolder();
   let scenes: Scene[] = [];
   before(async () => {
-    scenes = await makeScenes(folder.path, { audits: 300, batchRows: 60 });
+    scenes = await makeScenes(folder.path, { audits: 150, batchRows: 30 });
   });
 
   for (const command of commands) {

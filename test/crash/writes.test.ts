@@ -50,7 +50,7 @@ describe('a command killed as it writes', function () {
       console.log(`    skipped: ${trouble}`);
       this.skip();
     }
-    scenes = await makeScenes(folder.path, { audits: 300, batchRows: 60, isPlain: true });
+    scenes = await makeScenes(folder.path, { audits: 150, batchRows: 30, isPlain: true });
   });
 
   for (const command of ['up', 'down', 'backfill', 'restore'] as const) {

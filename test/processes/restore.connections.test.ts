@@ -1,6 +1,16 @@
 import { expect } from 'chai';
-import { describe, it } from 'mocha';
-import { expectRefusal, type Mode, modes, on, root, spawnCli, useStores } from '../support/cli.js';
+import { before, describe, it } from 'mocha';
+import {
+  expectRefusal,
+  type Mode,
+  modes,
+  on,
+  root,
+  spawnCli,
+  startScript,
+  useStores,
+  WRITER,
+} from '../support/cli.js';
 import { leastPauseMs, useConnections } from '../support/connection.js';
 import { copiesOf, filesOf, stateOf } from '../support/copies.js';
 import { interruptedAt } from '../support/failpoints.js';
@@ -23,6 +33,33 @@ describe('restore, while others are connected', () => {
     asAgentOs(store, (db) => db.exec('UPDATE state SET name = 21; CREATE TABLE late (x)'));
     return { store, v20 };
   }
+
+  const locked: { begin: string; store: string; v20: State; v21: State }[] = [];
+  let refusing: Promise<unknown> | undefined;
+  before(async () => {
+    for (const [mode, begin] of [
+      ['wal', 'BEGIN IMMEDIATE'],
+      ['delete', 'BEGIN IMMEDIATE'],
+      ['delete', 'BEGIN; SELECT * FROM state'], // this reader would see the copy half done
+    ] as const) {
+      const { store, v20 } = await upgraded(mode);
+      locked.push({ begin, store, v20, v21: stateOf(store) });
+    }
+    // Each is refused after the same bounded time, while the tests below go on.
+    refusing = Promise.all(
+      locked.map(async ({ begin, store }) => {
+        const release = await startScript(WRITER, store, begin);
+        const { main, wal } = filesOf(store);
+        const refused = await spawnCli(['restore', '--db-path', store]);
+        const after = filesOf(store);
+        await release();
+        expectRefusal(refused, 'STORE_BUSY', 1);
+        expect(after, begin).to.include({ main, wal });
+        expect(after.sidecars.filter((name) => /partial|before-restore/.test(name))).to.deep.equal([]);
+      }),
+    );
+    refusing.catch(() => undefined); // it is awaited in the end
+  });
 
   for (const mode of modes) {
     it(`is seen by an idle connection, which goes on with it (${mode})`, async () => {
@@ -54,6 +91,9 @@ describe('restore, while others are connected', () => {
         INSERT INTO log SELECT n, (SELECT count(*) FROM main.state) FROM temp.counter; COMMIT`;
       await writer.repeat(write, leastPauseMs(mode));
       const { saved } = (await on(store).run(['restore', backup, '--json'])).json();
+      const commits = () => writer.repeat(write, leastPauseMs(mode));
+      const behind = await commits();
+      while ((await commits()) === behind); // until it has written into the restored store
       const last = await writer.repeat('');
       const count = async (sql: string): Promise<unknown> => (await writer.run(sql))[0]?.[0];
       const rows = Number(await count('SELECT count(*) FROM log'));
@@ -126,35 +166,14 @@ describe('restore, while others are connected', () => {
     }
   });
 
-  it('is refused with STORE_BUSY when the lock is kept, and nothing is changed', async () => {
-    const keepers = [
-      ['wal', 'BEGIN IMMEDIATE'],
-      ['delete', 'BEGIN IMMEDIATE'],
-      ['delete', 'BEGIN; SELECT * FROM state'], // this reader would see the copy half done
-    ] as const;
-    const cases: { begin: string; store: string; v20: State; v21: State }[] = [];
-    for (const [mode, begin] of keepers) {
-      const { store, v20 } = await upgraded(mode);
-      cases.push({ begin, store, v20, v21: stateOf(store) });
-    }
-    // Waits side by side: each is refused after the same bounded time.
-    await Promise.all(
-      cases.map(async ({ begin, store }) => {
-        const keeper = await connect(store);
-        await keeper.run(begin);
-        const { main, wal } = filesOf(store);
-        const refused = await spawnCli(['restore', '--db-path', store]);
-        const after = filesOf(store);
-        expectRefusal(refused, 'STORE_BUSY', 1);
-        expect(after, begin).to.include({ main, wal });
-        await keeper.end();
-        expect(after.sidecars.filter((name) => /partial|before-restore/.test(name))).to.deep.equal([]);
-      }),
-    );
-    for (const { begin, store, v20, v21 } of cases) {
-      expect(stateOf(store), begin).to.deep.equal(v21);
-      await on(store).run(['restore']);
-      expect(stateOf(store), begin).to.deep.equal(v20);
-    }
+  describe('that keep it locked', () => {
+    it('is refused with STORE_BUSY, and nothing is changed', async () => {
+      await refusing;
+      for (const { begin, store, v20, v21 } of locked) {
+        expect(stateOf(store), begin).to.deep.equal(v21);
+        await on(store).run(['restore']);
+        expect(stateOf(store), begin).to.deep.equal(v20);
+      }
+    });
   });
 });
