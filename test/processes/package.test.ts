@@ -89,7 +89,7 @@ describe('the package', () => {
 
   it('holds what users need, and nothing else', () => {
     const expected =
-      /^(?:dist\/src\/.*\.js|dist\/types\/.*\.d\.ts|docs\/[\w-]+\.md|examples\/.*|bench\/RESULTS\.md|(?:README|CHANGELOG|SECURITY)\.md|LICENSE|package\.json)$/;
+      /^(?:dist\/src\/.*\.js|dist\/types\/.*\.d\.ts|docs\/[\w-]+\.md|examples\/.*|bench\/RESULTS\.md|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|package\.json)$/;
     expect(files.filter((file) => !expected.test(file))).to.deep.equal([]);
     expect(files).to.include.members([
       'README.md',

@@ -213,14 +213,17 @@ describe('create', () => {
   const fileOf = async (...args: readonly string[]): Promise<string> =>
     (await project.run('create', ...args, '--dry-run', '--json')).json().file;
 
-  it('takes the first folder, for a backfill the one named backfills, else the last', async () => {
+  it('takes the first folder, for a backfill the one named backfills', async () => {
     config(['schema', 'backfills', 'views']);
     expect(await fileOf('one')).to.equal('schema/001-one.mjs');
     expect(await fileOf('one', '--sql')).to.equal('schema/001-one.mjs');
     expect(await fileOf('one', '--backfill')).to.equal('backfills/001-one.mjs');
+    expect(project.filesIn()).to.deep.equal(['umzug-backfill.config.mjs']);
+  });
+
+  it('takes the last folder for a backfill where none is named so', async () => {
     config(['schema', 'data']);
     expect(await fileOf('one', '--backfill')).to.equal('data/001-one.mjs');
-    expect(project.filesIn()).to.deep.equal(['umzug-backfill.config.mjs']);
   });
 
   it('goes on with the numbers of all folders, and the extension of its own; a broken step is no hindrance', async () => {

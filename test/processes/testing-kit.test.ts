@@ -170,7 +170,7 @@ describe('testBackfill', () => {
     expect(await failing('NOT_RESUMED', { file: file('002-pid.js', step('process.pid')) })).to.equal(
       'size of row 1 is ‹not a timestamp, a number› after an uninterrupted `up`, and another after one that was interrupted and resumed',
     );
-    const exiting = `process.send ? process.exit(7) : 1`;
+    const exiting = `process.pid === ${process.pid} ? 1 : process.exit(7)`;
     expect(await failing('PROCESS_ENDED', { file: file('003-exit.js', step(exiting)) })).to.equal(
       'The process that was to run `up` ended by itself, with exit code 7',
     );

@@ -1,5 +1,5 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { type CliResult, root, runCommand } from './cli.js';
@@ -29,12 +29,18 @@ export async function runIn(
 }
 
 /**
- * Packs what the last build has left.
+ * Builds and packs a copy of the project as a release does: what the tests have compiled is no part of it.
  *
  * @returns the path of the tarball, in `folder`
  */
 export async function packInto(folder: string): Promise<string> {
-  await runIn(root, ['npm', 'pack', '--ignore-scripts', '--pack-destination', folder]);
+  const copy = mkdtempSync(join(folder, 'packed-'));
+  const filter = (file: string): boolean =>
+    !/^(?:node_modules|dist|coverage|\.git|\.demo)$|^bench\/\./.test(relative(root, file));
+  cpSync(root, copy, { recursive: true, filter });
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  await runIn(copy, ['npm', 'pack', '--pack-destination', folder]);
+  rmSync(copy, { recursive: true });
   return join(folder, `umzug-backfill-${manifest.version}.tgz`);
 }
 

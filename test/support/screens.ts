@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { generateStore } from '../../demo/store-generator.js';
-import { runCli } from './cli.js';
+import { runCli, spawnCli } from './cli.js';
 import { listening, type Point } from './failpoints.js';
 import { asAgentOs } from './stores.js';
 import { onTerminal, screenOf, terminalCommand } from './terminal.js';
@@ -42,8 +42,10 @@ class Scene {
 
   /** Runs a command whose screen does not matter. */
   async run(args: readonly string[], { code = 0, at, act }: Run = {}): Promise<void> {
-    const options = at ? listening({ ...at, ...(act ? { run: act } : {}) }) : {};
-    const result = await runCli([...args, '--db-path', this.store], options);
+    const words = [...args, '--db-path', this.store];
+    const result = await (at
+      ? spawnCli(words, listening({ ...at, ...(act ? { run: act } : {}) }))
+      : runCli(words));
     expect(result.code, result.stderr).to.equal(code);
   }
 
