@@ -49,9 +49,10 @@ async function begin({ client, exec }: Tables, table = 'events'): Promise<void> 
 }
 
 /** SQL that says, so many times, what whoever waits for a lock in vain is told. */
-const busy = (times: number): string => `IF nextval('tries') <= ${times + 1} THEN
+const busy = (times: number): string => `IF nextval('public.tries') <= ${times + 1} THEN
   RAISE EXCEPTION 'another has the lock' USING ERRCODE = 'lock_not_available'; END IF;`;
-const TRIES = `CREATE SEQUENCE tries; SELECT nextval('tries');`;
+// From PostgreSQL 17 on an index is made under a search path of its own.
+const TRIES = `CREATE SEQUENCE tries; SELECT nextval('public.tries');`;
 const BUSY_ROW = (
   times: number,
 ): string => `${TRIES} CREATE FUNCTION is_free(id int) RETURNS bool IMMUTABLE LANGUAGE plpgsql
