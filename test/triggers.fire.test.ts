@@ -2,10 +2,12 @@ import { copyFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { before, beforeEach, describe, it } from 'mocha';
 import { generateStore } from '../demo/store-generator.js';
+import { defineBackfill, sql } from '../src/index.js';
 import { type CliResult, expectRefusal, on, useFolder } from './support/cli.js';
 import { killedAt } from './support/failpoints.js';
+import { commandsOf, named, projectOf } from './support/project.js';
 import { actualCells, expectedCells } from './support/reference.js';
-import { asAgentOs, backfillStep, dumpTable, insertAudits } from './support/stores.js';
+import { asAgentOs, backfillStep, dumpTable, failureOf, insertAudits } from './support/stores.js';
 
 // Triggers that each update of a row would fire are listed before anything is changed, and agreed to with --allow-triggers.
 
@@ -160,6 +162,21 @@ describe('triggers that updates fire', () => {
       await run(['down', '--to', '0', '--yes', '--no-backup', '--allow-triggers']);
       expect(dumpTable(store())).to.deep.equal(dumpTable(folder.file('v20.db')));
     });
+  });
+
+  it('are refused of every backfill, though the table of the first has none', async () => {
+    const path = folder.file('two-tables.db');
+    asAgentOs(path, (db) =>
+      db.exec(`CREATE TABLE quiet (id INTEGER PRIMARY KEY, filled); INSERT INTO quiet (id) VALUES (1);
+        CREATE TABLE loud (id INTEGER PRIMARY KEY, filled); INSERT INTO loud (id) VALUES (1);
+        CREATE TRIGGER logging AFTER UPDATE ON loud BEGIN SELECT 1; END`),
+    );
+    const fill = (table: string) =>
+      named(`fill-${table}`, defineBackfill({ table, key: 'id', columns: { filled: sql('id') } }));
+    const { up } = commandsOf(projectOf([fill('quiet'), fill('loud')]), { path });
+    const { message } = await failureOf('TRIGGERS_FIRE', () => up());
+    expect(message).to.equal('Each update of loud fires the trigger logging');
+    expect(dumpTable(path, 'quiet')).to.deep.equal(['id=integer:31 filled=null:']);
   });
 
   it('are refused where a lost column would be made again and filled', async () => {

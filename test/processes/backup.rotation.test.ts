@@ -96,6 +96,22 @@ describe('rotation', () => {
     }
   });
 
+  it('takes nothing that the store’s ledger does not know out of a folder that other machines may use', async () => {
+    const store = copy('wal');
+    const folder = `${dirname(store)}/backups`;
+    mkdirSync(folder);
+    const options = ['--backup-dir', folder, '--keep-backups', '1', '--json'];
+    const { backup } = (await on(store).run(['up', ...options])).json();
+    const theirs = backup.path.replace(/\d{8}T\d{6}Z/, '20240101T000000Z');
+    copyFileSync(backup.path, theirs);
+    const again = (await on(store).run(['backfill', step, '--rescan', ...options])).json();
+    expect(again.removedBackups).to.deep.equal([backup.path]);
+    expect(readdirSync(folder).map((name) => `${folder}/${name}`)).to.have.members([
+      theirs,
+      again.backup.path,
+    ]);
+  });
+
   it('does not begin without a backup of the run’s own', async () => {
     const store = copy('wal');
     const planted = plantBackups(store, old);
