@@ -105,6 +105,27 @@ describe('values of many types on PostgreSQL', () => {
       ));
   }
 
+  it('of `process` that the table refuses are a skip, and the rows around are filled', () =>
+    withBackfill(
+      `CREATE TABLE t (id int PRIMARY KEY, a text, b text CHECK (b <> 'three'));
+      INSERT INTO t VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, 'four')`,
+      defineBackfill({
+        table: 't',
+        key: 'id',
+        reads: ['a'],
+        columns: ['b'],
+        process: (rows) => rows.map(({ a = null }) => ({ b: a })),
+      }),
+      async (migrator, { client }) => {
+        await migrator.up();
+        const { rows } = await client.query('SELECT b FROM t ORDER BY id');
+        expect(rows.map(({ b }) => b)).to.deep.equal(['one', 'two', null, 'four']);
+        const [found] = await migrator.skips();
+        expect(found?.skips).to.deep.equal([{ key: 3n, target: '*', reason: 'POSTGRES_23514' }]);
+        expect(await verdict(migrator)).to.equal('warn');
+      },
+    ));
+
   it('that the application has filled itself below the watermark are no failure', () =>
     withBackfill(
       `CREATE TABLE t (id uuid PRIMARY KEY, a text, b text);
