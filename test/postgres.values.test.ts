@@ -126,6 +126,21 @@ describe('values of many types on PostgreSQL', () => {
       },
     ));
 
+  for (const type of ['char(3)', 'varchar(3)']) {
+    it(`are not cut to fit a column: ${type}`, () =>
+      withBackfill(
+        `CREATE TABLE t (id int PRIMARY KEY, a text, b ${type}); INSERT INTO t VALUES (1, 'abc'), (2, 'abcd')`,
+        defineBackfill({ table: 't', key: 'id', columns: { b: sql('a') } }),
+        async (migrator, { client }) => {
+          await migrator.up();
+          const { rows } = await client.query('SELECT b FROM t ORDER BY id');
+          expect(rows.map(({ b }) => b)).to.deep.equal(['abc', null]);
+          const [found] = await migrator.skips();
+          expect(found?.skips).to.deep.equal([{ key: 2n, target: '*', reason: 'POSTGRES_22001' }]);
+        },
+      ));
+  }
+
   it('that the application has filled itself below the watermark are no failure', () =>
     withBackfill(
       `CREATE TABLE t (id uuid PRIMARY KEY, a text, b text);
