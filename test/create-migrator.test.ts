@@ -85,6 +85,18 @@ describe('createMigrator', () => {
       expect(hasLedger(path)).to.equal(false);
     }));
 
+  it('goes on by its name with a step that was stopped half way', () =>
+    withShop(async (path) => {
+      const controller = new AbortController();
+      const onEvent: CreateMigratorOptions['onEvent'] = ({ event }) => {
+        if (event === 'batch_committed') controller.abort('SIGTERM');
+      };
+      await failureOf('TERMINATED', () => shopMigrator(path, { signal: controller.signal, onEvent }).up());
+      expect(filled(path)).to.equal(10);
+      expect(names(await shopMigrator(path).up({ migrations: [backfill] }))).to.deep.equal([backfill]);
+      expect(filled(path)).to.equal(EVENTS);
+    }));
+
   it('refuses what would lose something, or that it does not have', () =>
     withShop(async (path) => {
       const umzug = shopMigrator(path);

@@ -3,6 +3,8 @@ import { before, describe, it } from 'mocha';
 import { createMigrator, defineBackfill, firstOf, type Migrator, sql } from '../src/index.js';
 import { needServer, type TestDatabase, withDatabase } from './support/postgres-server.js';
 import { dumpPgTable } from './support/postgres-stores.js';
+import { refusalOf, succeed, withPgTables } from './support/postgres-tables.js';
+import { named } from './support/project.js';
 
 /** Runs `act` with a table and a backfill of it. */
 const withBackfill = (
@@ -140,6 +142,25 @@ describe('values of many types on PostgreSQL', () => {
         },
       ));
   }
+
+  it('that a trigger keeps from being taken back stay the ledger’s, until it is gone', () =>
+    withPgTables(
+      `CREATE TABLE t (id int PRIMARY KEY, a text, b text); INSERT INTO t VALUES (1, 'one'), (2, 'two');
+      CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RETURN CASE WHEN NEW.b IS NULL AND NEW.id = 2 THEN NULL ELSE NEW END; END $$;
+      CREATE TRIGGER keeping BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION keep()`,
+      async (tables) => {
+        const fill = named('001-fill', defineBackfill({ table: 't', key: 'id', columns: { b: sql('a') } }));
+        const { up, down } = tables.of([fill], tables.url, { allowsTriggers: true });
+        await succeed(up());
+        expect((await refusalOf('UPDATE_IGNORED', down())).message).to.match(/\b1\b/);
+        expect(await tables.rows('SELECT b FROM t ORDER BY id')).to.deep.equal([['one'], ['two']]);
+        expect((await tables.ledger()).step('001-fill')?.status).to.equal('reverting');
+        await tables.exec('DROP TRIGGER keeping ON t');
+        expect((await succeed(down())).cells).to.deep.equal([{ backfill: '001-fill', reverted: 2, kept: 0 }]);
+        expect(await tables.rows('SELECT b FROM t ORDER BY id')).to.deep.equal([[null], [null]]);
+      },
+    ));
 
   it('that the application has filled itself below the watermark are no failure', () =>
     withBackfill(
