@@ -1,8 +1,7 @@
 import { expect } from 'chai';
-import { up } from './acceptance-commands.js';
 import { expectSameList, expectSameMap, expectSameTables } from './expect-same.js';
 import { type Ledger, ledgeredCells } from './ledger.js';
-import { codeOf, type Extra, name as NAME } from './migrate.js';
+import { codeOf, type Extra, name as NAME, up } from './migrate.js';
 import { COLUMNS } from './oracle-words.js';
 import type { Cells } from './reference.js';
 import type { Dump, TestStore } from './test-store.js';

@@ -6,7 +6,6 @@ import { readLedger } from './ledger.js';
 import {
   bytesOf,
   catchUp,
-  change,
   checkOf,
   codeOf,
   down,
@@ -21,7 +20,7 @@ import {
 } from './migrate.js';
 import { commandsOf } from './project.js';
 import { actualCells, type Cells, expectedCells, expectedSkips, targets } from './reference.js';
-import { dumpTable } from './stores.js';
+import { change, dumpTable } from './stores.js';
 
 // Stores in which SQLite refuses to update some rows: what must hold from `up` to `down`, whatever it is that refuses.
 

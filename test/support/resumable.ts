@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import type { BackfillError } from '../../src/index.js';
-import * as command from './acceptance-commands.js';
 import { changedCells } from './compare-fill.js';
 import { type Ledger, ledgeredCells } from './ledger.js';
+import * as command from './migrate.js';
 import { codeOf, type Extra, name as NAME, only, stoppedAfter } from './migrate.js';
 
 import type { Cells } from './reference.js';

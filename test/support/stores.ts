@@ -59,6 +59,13 @@ export function asAgentOs<Result>(path: string, act: (db: Database.Database) => 
   }
 }
 
+/** Runs SQL on the store, as AgentOS or a person with the sqlite3 shell would. */
+export const change = (path: string, sql: string): void => asAgentOs(path, (db) => void db.exec(sql));
+
+/** The first column of a query. */
+export const query = <Value = string>(path: string, sql: string): Value[] =>
+  asAgentOs(path, (db) => db.prepare(sql).pluck().all() as Value[]);
+
 /** Every cell of a table, exact to type and bytes, by key. */
 export function dumpTable(path: string, table = 'task_audits'): string[] {
   return asAgentOs(path, (db) => {
