@@ -1,10 +1,10 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { bytesOf } from './support/cli.js';
 import { readLedger } from './support/ledger.js';
 import {
   after,
   backfillStatus,
-  bytesOf,
   catchUp,
   codeOf,
   type Extra,

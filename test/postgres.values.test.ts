@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { createMigrator, defineBackfill, firstOf, type Migrator, sql } from '../src/index.js';
+import { dumpPgTable } from './support/postgres-dump.js';
 import { needServer, type TestDatabase, withDatabase } from './support/postgres-server.js';
-import { dumpPgTable } from './support/postgres-stores.js';
 
 /** Runs `act` with a table and a backfill of it. */
 const withBackfill = (

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { bytesOf, up, withPlainStore } from './support/migrate.js';
+import { bytesOf } from './support/cli.js';
+import { up, withPlainStore } from './support/migrate.js';
 import { reportOf, texts } from './support/report.js';
 import { type Audit, asAgentOs, change, insertAudits, withGeneratedStore } from './support/stores.js';
 

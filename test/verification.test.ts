@@ -2,11 +2,11 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { defineBackfill, sql, type Verification } from '../src/index.js';
+import { bytesOf } from './support/cli.js';
 import { numbers } from './support/customers.js';
 import { LEDGER_TABLES } from './support/ledger.js';
 import {
   backfillStatus,
-  bytesOf,
   checkOf,
   codeOf,
   fillOnly,

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import type { MigratorEvent, Verification } from '../../src/index.js';
 import config from '../../umzug-backfill.config.js';
-import { snapshotFiles } from './cli.js';
+import { bytesOf } from './cli.js';
+import type { TestEngine, TestStore, TestStoreOptions } from './engine-sqlite.js';
 import { sqliteEngine } from './engine-sqlite.js';
 import {
   commandsOf,
@@ -12,7 +13,6 @@ import {
   type Target,
 } from './project.js';
 import { type Audit, backfillStep, schemaStep } from './stores.js';
-import type { TestEngine, TestStore, TestStoreOptions } from './test-store.js';
 
 // The commands on the repository's own project. Each opens the store and closes it again, so that between two of them no
 // connection stands, and reading the files drops nobody's locks.
@@ -48,8 +48,8 @@ export async function verify(store: Store, minCoverage?: number, extra?: Extra):
 }
 
 /** What `status` says of the backfill. */
-export async function backfillStatus(store: Store, extra?: Extra) {
-  const { steps, isPending } = await at(store, extra).status();
+export async function backfillStatus(store: Store) {
+  const { steps, isPending } = await at(store).status();
   const found = steps.find((step) => step.name === name)?.backfill;
   if (!found) throw new Error('Expected the backfill to have been begun');
   return { ...found, isPending };
@@ -84,10 +84,7 @@ export function after(k: number, event: MigratorEvent['event'], act: (event: Mig
 }
 
 /** Options under which a command is stopped after its k-th batch, filled or reverted. */
-export function stoppedAfter(
-  k: number,
-  event: 'batch_committed' | 'batch_reverted' = 'batch_committed',
-): Extra {
+export function stoppedAfter(k: number, event: MigratorEvent['event'] = 'batch_committed'): Extra {
   const controller = new AbortController();
   return { ...after(k, event, () => controller.abort('SIGTERM')), signal: controller.signal };
 }
@@ -101,12 +98,6 @@ export async function fillOnly(path: string): Promise<void> {
   });
   expect(codeOf(outcome)).to.equal('INTERNAL');
   expect(outcome).to.deep.include({ applied: project.steps.map((step) => step.name), verifications: [] });
-}
-
-/** The bytes of every file of a store that must not change. Only while no connection stands in this process. */
-export function bytesOf(path: string) {
-  const { sidecars: _, ...files } = snapshotFiles(path);
-  return files;
 }
 
 const source = '2026-01-20T10:00:00Z';

@@ -36,10 +36,7 @@ export const name = '002-order-times';
 export const withColumn = 'ALTER TABLE events ADD COLUMN ordered_at TEXT;';
 
 /** Runs `act` with a connection of the project's. */
-export async function connected<Result>(
-  path: string,
-  act: (db: Database.Database) => Promise<Result>,
-): Promise<Result> {
+export async function connected<Result>(path: string, act: (db: Database.Database) => Promise<Result>) {
   const db = new Database(path);
   try {
     return await act(db);
