@@ -1,10 +1,19 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { down, expectIdle, up, withAppliedStore } from './support/acceptance-commands.js';
 import { theirTables } from './support/compare-fill.js';
 import { ENGINES, needEngine } from './support/engines.js';
 import { expectSameMap, expectSameTables } from './support/expect-same.js';
-import { codeOf, name, only, plain, troubles } from './support/migrate.js';
+import {
+  codeOf,
+  down,
+  expectIdle,
+  name,
+  onAppliedStore,
+  only,
+  plain,
+  troubles,
+  up,
+} from './support/migrate.js';
 import { COLUMNS } from './support/oracle-words.js';
 import { failureOf, schemaStep } from './support/stores.js';
 
@@ -137,7 +146,7 @@ for (const engine of ENGINES) {
       }));
 
     it('ends a store that up has made v21 where it began', () =>
-      withAppliedStore(engine, async (store) => {
+      onAppliedStore(engine, async (store) => {
         await expectIdle(store);
         for (let i = 0; i < 2; i += 1) expect(codeOf(await down(store))).to.equal(undefined);
         const versions = `SELECT count(*) FROM schema_version WHERE version = '0.21.0'`;

@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { catchUp } from './support/acceptance-commands.js';
 import { ENGINES, needEngine, type TestStore, type TestStoreOptions } from './support/engines.js';
 import { expectSameMap } from './support/expect-same.js';
-import { stoppedAfter } from './support/migrate.js';
+import { catchUp, stoppedAfter } from './support/migrate.js';
 import {
   caughtUp,
   expectOnce,

@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { catchUp } from './support/acceptance-commands.js';
 import { fill, fillAndCompare } from './support/compare-fill.js';
 import { ENGINES, needEngine, type TestStoreOptions } from './support/engines.js';
-import { codeOf, name as NAME } from './support/migrate.js';
+import { catchUp, codeOf, name as NAME } from './support/migrate.js';
 import { COLUMNS } from './support/oracle-words.js';
 import type { PgForm } from './support/postgres-stores.js';
 import type { Audit } from './support/stores.js';

@@ -1,11 +1,10 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { before, describe, it } from 'mocha';
-import { down } from './support/acceptance-commands.js';
 import { changedCells, theirTables } from './support/compare-fill.js';
 import { ENGINES, needEngine, type TestEngine, type TestStore } from './support/engines.js';
 import { expectSameMap, expectSameTables } from './support/expect-same.js';
-import { codeOf, name } from './support/migrate.js';
+import { codeOf, down, name } from './support/migrate.js';
 import { COLUMNS } from './support/oracle-words.js';
 import type { Cells } from './support/reference.js';
 import { emptied, filled, options, stoppedEmptying } from './support/resumable.js';

@@ -1,11 +1,10 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { createMigrator } from '../src/index.js';
-import { down } from './support/acceptance-commands.js';
 import { changedCells } from './support/compare-fill.js';
 import { ENGINES, needEngine, type TestStore, type TestStoreOptions } from './support/engines.js';
 import { expectSameMap, expectSameTables } from './support/expect-same.js';
-import { codeOf, name as NAME } from './support/migrate.js';
+import { codeOf, down, name as NAME } from './support/migrate.js';
 import {
   emptied,
   filled,

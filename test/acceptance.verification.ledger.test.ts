@@ -1,17 +1,23 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
+import { ENGINES, needEngine } from './support/engines.js';
 import {
   backfillStatus,
   catchUp,
+  checkOf,
+  codeOf,
   down,
   expectIdle,
+  name,
+  onAppliedStore,
+  only,
+  plain,
+  processed,
   rescan,
+  troubles,
   up,
   verify,
-  withAppliedStore,
-} from './support/acceptance-commands.js';
-import { ENGINES, needEngine } from './support/engines.js';
-import { checkOf, codeOf, name, only, plain, processed, troubles } from './support/migrate.js';
+} from './support/migrate.js';
 import { type Audit, schemaStep } from './support/stores.js';
 
 // One row that can't be read and one without a value: the ledger has skips, too.
@@ -67,7 +73,7 @@ for (const engine of ENGINES) {
 
     for (const [what, sql, cells] of all) {
       it(`fails without ${what}, until a rescan takes the table as it is; \`down\` leaves what the ledger lost`, () =>
-        withAppliedStore(
+        onAppliedStore(
           engine,
           async (store) => {
             await store.change(sql);
@@ -95,7 +101,7 @@ for (const engine of ENGINES) {
       ([, text]) => engine.name === 'SQLite' || /^DELETE FROM \w+$/.test(text),
     )) {
       it(`goes on with rows written since without ${what}`, () =>
-        withAppliedStore(
+        onAppliedStore(
           engine,
           async (store) => {
             await store.change(sql);
@@ -119,7 +125,7 @@ for (const engine of ENGINES) {
 
     for (const { name: index } of schemaStep.indexes) {
       it(`fails when ${index} was dropped, and the next \`up\` makes it again`, () =>
-        withAppliedStore(engine, async (store) => {
+        onAppliedStore(engine, async (store) => {
           await store.change(`DROP INDEX ${index}`);
           const check = checkOf(await verify(store), 'index-use');
           expect(check.verdict).to.equal('fail');

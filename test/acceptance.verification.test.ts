@@ -1,27 +1,25 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import {
-  backfillStatus,
-  down,
-  expectIdle,
-  rescan,
-  up,
-  verify,
-  withAppliedStore,
-  withPlainStore,
-} from './support/acceptance-commands.js';
 import { ENGINES, needEngine, type TestStore } from './support/engines.js';
 import {
   after,
+  backfillStatus,
   type CheckResult,
   checkOf,
   codeOf,
+  down,
+  expectIdle,
   name,
+  onAppliedStore,
   only,
+  onPlainStore,
   plain,
   processed,
+  rescan,
   stoppedAfter,
   troubles,
+  up,
+  verify,
 } from './support/migrate.js';
 
 /** What a check has to say beyond passes: each verdict with its sample keys. */
@@ -41,7 +39,7 @@ for (const engine of ENGINES) {
     }
 
     it('fails within the run being verified, again and again, until a rescan takes it as AgentOS’s own', () =>
-      withPlainStore(engine, async (store) => {
+      onPlainStore(engine, async (store) => {
         await changeWithinRun(
           store,
           `UPDATE task_audits SET source_event_ts = '2026-01-20 09:00:00' WHERE audit_id = 3`,
@@ -75,7 +73,7 @@ for (const engine of ENGINES) {
       }));
 
     it('fails when it was set to NULL within the run being verified, and a rescan fills it again', () =>
-      withPlainStore(engine, async (store) => {
+      onPlainStore(engine, async (store) => {
         const cell = 'SELECT supervisor_processed_at FROM task_audits WHERE audit_id = 4';
         await changeWithinRun(
           store,
@@ -102,7 +100,7 @@ for (const engine of ENGINES) {
       }));
 
     it('fails within a rescan that had filled the cell again', () =>
-      withAppliedStore(engine, async (store) => {
+      onAppliedStore(engine, async (store) => {
         await store.change('UPDATE task_audits SET source_event_ts = NULL WHERE audit_id IN (3, 5)');
         const soon = () =>
           store.changeNow(`UPDATE task_audits SET source_event_ts = 'x' WHERE audit_id <= 3`);
@@ -118,7 +116,7 @@ for (const engine of ENGINES) {
       }));
 
     it('is a warning after the run was verified', () =>
-      withAppliedStore(engine, async (store) => {
+      onAppliedStore(engine, async (store) => {
         await store.change(`UPDATE task_audits SET source_event_ts = 'hm' WHERE audit_id % 4 = 0`);
         // A payload that changes makes the column wrong just as well.
         await store.change(`UPDATE task_audits SET payload = '{}' WHERE audit_id = 1`);
@@ -139,7 +137,7 @@ for (const engine of ENGINES) {
       }));
 
     it('is a warning where AgentOS had written the cell itself, before the backfill or later', () =>
-      withPlainStore(
+      onPlainStore(
         engine,
         async (store) => {
           await store.change(`ALTER TABLE task_audits ADD COLUMN source_event_ts TEXT;
@@ -174,7 +172,7 @@ for (const engine of ENGINES) {
     });
 
     it('fails for NULLs below the watermark that can be filled, until a rescan fills them', () =>
-      withAppliedStore(engine, async (store) => {
+      onAppliedStore(engine, async (store) => {
         await store.change(
           'UPDATE task_audits SET source_event_ts = NULL WHERE audit_id BETWEEN 5 AND 30 OR audit_id = 50',
         );
@@ -205,7 +203,7 @@ for (const engine of ENGINES) {
       ['every row', 'true'],
     ]) {
       it(`warns when ${rows} were deleted by retention`, () =>
-        withAppliedStore(engine, async (store) => {
+        onAppliedStore(engine, async (store) => {
           await store.change(`DELETE FROM task_audits WHERE ${where}`);
           expect(troubles(await verify(store))).to.deep.equal({ integrity: 'warn' });
           await expectIdle(store);

@@ -14,7 +14,6 @@ import {
 } from './support/run-adopted.js';
 import {
   api,
-  column,
   hasLedger,
   JSONStorage,
   memoryStorage,
@@ -23,7 +22,7 @@ import {
   Umzug,
   withShop,
 } from './support/shop.js';
-import { dumpSchema, dumpTable, failureOf } from './support/stores.js';
+import { dumpSchema, dumpTable, failureOf, query } from './support/stores.js';
 
 const { backfillStep, createMigrator, importExecuted, ledgerStorage } = api;
 describe('ledgerStorage', () => {
@@ -83,7 +82,7 @@ describe('ledgerStorage', () => {
       await failureOf('RUN_CONFLICT', () => storage.unlogMigration(at(name)));
       const controller = new AbortController();
       await failureOf('TERMINATED', () => {
-        column(path, `INSERT INTO events (kind, body) SELECT kind, body FROM events RETURNING id`);
+        query(path, `INSERT INTO events (kind, body) SELECT kind, body FROM events RETURNING id`);
         const onEvent = (): void => controller.abort('SIGTERM');
         return call(
           backfillStep({
@@ -153,7 +152,7 @@ describe('importExecuted', () => {
       const rows = dumpTable(path, 'umzug_backfill_steps');
       expect(await importExecuted({ from, to: path })).to.deep.equal({ imported: [], present: imported });
       expect(dumpTable(path, 'umzug_backfill_steps')).to.deep.equal(rows);
-      expect(column(path, 'SELECT name FROM SequelizeMeta')).to.deep.equal(['001-users.js', '002-orders.js']);
+      expect(query(path, 'SELECT name FROM SequelizeMeta')).to.deep.equal(['001-users.js', '002-orders.js']);
     }, meta));
 
   it('takes over umzug’s own storages, and a backfill that was among them', () =>

@@ -7,7 +7,6 @@ import type { BackfillError, BackfillStepOptions } from '../src/index.js';
 import { adopted, call, connected, ledgerRows, name, step, withColumn } from './support/run-adopted.js';
 import {
   api,
-  column,
   EVENTS,
   filled,
   hasLedger,
@@ -17,7 +16,7 @@ import {
   Umzug,
   withShop,
 } from './support/shop.js';
-import { dumpSchema, dumpTable, failureOf } from './support/stores.js';
+import { dumpSchema, dumpTable, failureOf, query } from './support/stores.js';
 
 const { backfillStep, createMigrator, ledgerStorage } = api;
 
@@ -52,12 +51,12 @@ describe('backfillStep', () => {
         });
         expect((await umzug.up()).map((done) => done.name)).to.deep.equal(['001', name]);
         expect(filled(path)).to.equal(EVENTS);
-        expect(column(path, 'SELECT verdict FROM umzug_backfill_verifications')).to.deep.equal(['pass']);
-        expect(column(path, 'SELECT count(*) FROM umzug_backfill_batches')).to.deep.equal([EVENTS / 10]);
+        expect(query(path, 'SELECT verdict FROM umzug_backfill_verifications')).to.deep.equal(['pass']);
+        expect(query(path, 'SELECT count(*) FROM umzug_backfill_batches')).to.deep.equal([EVENTS / 10]);
         expect(existsSync(`${path}.lock`)).to.equal(true);
         db.exec(`UPDATE events SET ordered_at = 'mine' WHERE id = 3`);
         await umzug.down();
-        expect(column(path, 'SELECT ordered_at FROM events WHERE ordered_at IS NOT NULL')).to.deep.equal([
+        expect(query(path, 'SELECT ordered_at FROM events WHERE ordered_at IS NOT NULL')).to.deep.equal([
           'mine',
         ]);
         expect(hasLedger(path)).to.equal(false);
@@ -216,8 +215,8 @@ describe('an Umzug with a backfill, killed', () => {
           expect((await umzug.up()).map((done) => done.name)).to.deep.equal([name]);
         });
         expect(filled(path)).to.equal(EVENTS);
-        expect(column(path, 'SELECT count(*) FROM umzug_backfill_batches')).to.deep.equal([EVENTS / 10]);
-        expect(column(path, 'SELECT verdict FROM umzug_backfill_verifications')).to.deep.equal(['pass']);
+        expect(query(path, 'SELECT count(*) FROM umzug_backfill_batches')).to.deep.equal([EVENTS / 10]);
+        expect(query(path, 'SELECT verdict FROM umzug_backfill_verifications')).to.deep.equal(['pass']);
         killed(path, 'down', storage, '3');
         expect(filled(path)).to.equal(20);
         await connected(path, async (db) => {

@@ -1,12 +1,11 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { bytesOf } from './support/cli.js';
 import { readLedger } from './support/ledger.js';
 import {
   after,
   backfillStatus,
-  bytesOf,
   catchUp,
-  change,
   codeOf,
   type Extra,
   expectIdle,
@@ -21,7 +20,7 @@ import {
   withPlainStore,
 } from './support/migrate.js';
 import { actualCells, expectedCells } from './support/reference.js';
-import { type Audit, asAgentOs, insertAudits } from './support/stores.js';
+import { type Audit, asAgentOs, change, insertAudits } from './support/stores.js';
 
 const write = (path: string, ...audits: readonly Audit[]): void =>
   asAgentOs(path, (db) => insertAudits(db, audits));

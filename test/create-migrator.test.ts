@@ -5,18 +5,8 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { CreateMigratorOptions, Migrator } from '../src/index.js';
 import { cleanEnv, root } from './support/cli.js';
-import {
-  api,
-  column,
-  EVENTS,
-  filled,
-  hasLedger,
-  orderColumn,
-  orderTimes,
-  Umzug,
-  withShop,
-} from './support/shop.js';
-import { dumpSchema, failureOf } from './support/stores.js';
+import { api, EVENTS, filled, hasLedger, orderColumn, orderTimes, Umzug, withShop } from './support/shop.js';
+import { dumpSchema, failureOf, query } from './support/stores.js';
 
 const { createMigrator, defineSqlStep } = api;
 
@@ -122,7 +112,7 @@ describe('createMigrator', () => {
       const told: string[] = [];
       umzug.on('migrating', async ({ name }) => {
         await new Promise(setImmediate);
-        told.push(`${name}, indexes ${column(path, INDEXES)}`);
+        told.push(`${name}, indexes ${query(path, INDEXES)}`);
       });
       const failing = umzug.on('migrated', async ({ name }) => {
         await new Promise(setImmediate);
@@ -140,7 +130,7 @@ describe('createMigrator', () => {
     withShop(async (path) => {
       const umzug = shopMigrator(path);
       const off = umzug.on('migrated', ({ name }) => {
-        if (name === backfill) column(path, `UPDATE events SET ordered_at = NULL WHERE id = 7 RETURNING id`);
+        if (name === backfill) query(path, `UPDATE events SET ordered_at = NULL WHERE id = 7 RETURNING id`);
       });
       const error = await failureOf('VERIFICATION_FAILED', () => umzug.up());
       expect(error).to.be.instanceOf(api.BackfillError);
@@ -155,7 +145,7 @@ describe('createMigrator', () => {
     withShop(async (path, folder) => {
       const umzug = shopMigrator(path);
       await umzug.up();
-      column(path, `INSERT INTO events (kind, body) VALUES ('order', 'not JSON') RETURNING id`);
+      query(path, `INSERT INTO events (kind, body) VALUES ('order', 'not JSON') RETURNING id`);
       expect((await umzug.status()).isPending).to.equal(true);
       expect((await umzug.backfill()).ran).to.deep.equal([backfill]);
       expect(await umzug.skips(backfill)).to.deep.equal([
@@ -280,7 +270,7 @@ describe('runAsCLI', () => {
       expect(JSON.parse(up.stdout)).to.deep.include({ applied: [schema, backfill] });
       expect(JSON.parse(up.stdout).backup).to.equal(undefined);
       expect(up.stderr).to.include(`told ${backfill}`).and.to.include('done true');
-      const batches = column<number>(path, 'SELECT count(*) FROM umzug_backfill_batches');
+      const batches = query<number>(path, 'SELECT count(*) FROM umzug_backfill_batches');
       expect(batches[0]).to.equal(EVENTS / 10);
       const down = asCli(path, folder, ['down', '--backup-dir', folder, '--json']);
       expect(JSON.parse(down.stdout).backup.path).to.include(folder);

@@ -3,9 +3,9 @@ import { describe, it } from 'mocha';
 import { defineSqlStep } from '../src/index.js';
 import { passing } from './support/failpoints.js';
 import { readLedger } from './support/ledger.js';
-import { change, codeOf, down, name, query, stoppedAfter, up } from './support/migrate.js';
+import { codeOf, down, name, stoppedAfter, up } from './support/migrate.js';
 import { commandsOf, named, projectOf } from './support/project.js';
-import { schemaStep, withGeneratedStore } from './support/stores.js';
+import { change, query, schemaStep, withGeneratedStore } from './support/stores.js';
 
 describe('a signal in the last batch', () => {
   it('stops what comes behind it, in both directions', () =>

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { defineBackfill, defineSchemaStep } from '../src/index.js';
-import { change, project, withPlainStore } from './support/migrate.js';
+import { project, withPlainStore } from './support/migrate.js';
 import { commandsOf, named, projectOf } from './support/project.js';
-import { asAgentOs, failureOf, withFolder } from './support/stores.js';
+import { asAgentOs, change, failureOf, withFolder } from './support/stores.js';
 
 describe('a look at a store that another run changes meanwhile', () => {
   it('sees the store as it was at its beginning, from its first statement to its last', () =>

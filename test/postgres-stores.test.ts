@@ -1,13 +1,11 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import type pg from 'pg';
+import { dumpPgSchema, dumpPgStore, dumpPgTable } from './support/postgres-dump.js';
 import { needServer, withDatabase } from './support/postgres-server.js';
 import {
   actualPgCells,
   deleteKeys,
-  dumpPgSchema,
-  dumpPgStore,
-  dumpPgTable,
   insertPgAudits,
   type LeftOut,
   loadFromSqlite,

@@ -10,8 +10,8 @@ import {
   firstOf,
   sql,
 } from '../src/index.js';
+import { dumpPgSchema, dumpPgTable } from './support/postgres-dump.js';
 import { needServer, withDatabase } from './support/postgres-server.js';
-import { dumpPgSchema, dumpPgTable } from './support/postgres-stores.js';
 
 /** Tables of somebody's own, each with another kind of key. */
 const TABLES = `

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { defineSchemaStep } from '../src/index.js';
+import { dumpPgSchema } from './support/postgres-dump.js';
 import { needServer } from './support/postgres-server.js';
-import { dumpPgSchema } from './support/postgres-stores.js';
 import {
   needVersion,
   refusalOf,

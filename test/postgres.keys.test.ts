@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { defineBackfill, defineSqlStep, sql } from '../src/index.js';
 import { ledgeredCells } from './support/ledger.js';
+import { TEXTS } from './support/odd-texts.js';
 import { type DatabaseOptions, needServer } from './support/postgres-server.js';
 import {
   needVersion,
@@ -31,28 +32,6 @@ const skipping = named(
 /** A batch is so small that there are several. */
 const SMALL_BATCHES = { batchRows: 2 };
 
-/** Texts that sort otherwise in UTF-16, by case, by length, or in a language. */
-const TEXTS = [
-  '',
-  ' ',
-  '0',
-  '00',
-  '10',
-  '9',
-  'A',
-  'Z',
-  'a',
-  'a ',
-  'aa',
-  '-a',
-  'é',
-  'z',
-  '\u{ff5e}',
-  '\u{1f600}',
-  "it's",
-  "'",
-  '\\',
-];
 const INTEGERS = [-(2n ** 63n), -5n, 0n, 3n, 2n ** 53n + 1n, 2n ** 63n - 1n];
 const SMALL = [-32768n, 0n, 32767n];
 const UUIDS = [

@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import type pg from 'pg';
 import { defineSchemaStep, type SchemaStepOptions } from '../src/index.js';
+import { dumpPgSchema } from './support/postgres-dump.js';
 import { needServer } from './support/postgres-server.js';
-import { dumpPgSchema } from './support/postgres-stores.js';
 import { refusalOf, sqlState, succeed, type Tables, withPgTables } from './support/postgres-tables.js';
 import { named } from './support/project.js';
 

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { createMigrator, defineBackfill, firstOf, type Migrator, sql } from '../src/index.js';
+import { dumpPgTable } from './support/postgres-dump.js';
 import { needServer, type TestDatabase, withDatabase } from './support/postgres-server.js';
-import { dumpPgTable } from './support/postgres-stores.js';
 import { refusalOf, succeed, withPgTables } from './support/postgres-tables.js';
 import { named } from './support/project.js';
 

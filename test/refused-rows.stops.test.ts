@@ -3,10 +3,10 @@ import { describe, it } from 'mocha';
 import { generateStore } from '../demo/store-generator.js';
 import { expectRefusal, on, runCli, useFolder } from './support/cli.js';
 import { readLedger } from './support/ledger.js';
-import { change, codeOf, type Extra, name, query, up } from './support/migrate.js';
+import { codeOf, type Extra, name, up } from './support/migrate.js';
 import { actualCells, expectedCells } from './support/reference.js';
 import { cellsAround, expectAround, refusing, rows } from './support/refusals.js';
-import { asAgentOs, dumpTable, insertAudits, withGeneratedStore } from './support/stores.js';
+import { asAgentOs, change, dumpTable, insertAudits, query, withGeneratedStore } from './support/stores.js';
 
 // When so many rows are refused that the run stops; and what is never told of them.
 

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { bytesOf, change, up, withPlainStore } from './support/migrate.js';
+import { bytesOf } from './support/cli.js';
+import { up, withPlainStore } from './support/migrate.js';
 import { reportOf, texts } from './support/report.js';
-import { type Audit, asAgentOs, insertAudits, withGeneratedStore } from './support/stores.js';
+import { type Audit, asAgentOs, change, insertAudits, withGeneratedStore } from './support/stores.js';
 
 const SCRIPT = '<script>alert(1)</script>';
 

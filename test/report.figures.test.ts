@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { change, only, up } from './support/migrate.js';
+import { only, up } from './support/migrate.js';
 import { projectOf } from './support/project.js';
 import {
   apply,
@@ -18,6 +18,7 @@ import {
   type Audit,
   asAgentOs,
   backfillStep,
+  change,
   insertAudits,
   schemaStep,
   withFolder,

@@ -3,10 +3,10 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { requireBackfill } from '../src/index.js';
 import { expectChinese } from './support/chinese.js';
-import { after, change, down, name, project, stoppedAfter, up, withPlainStore } from './support/migrate.js';
+import { after, down, name, project, stoppedAfter, up, withPlainStore } from './support/migrate.js';
 import { named, projectOf, run, type Step } from './support/project.js';
 import { apply, backfillOf, makeEvents, type Page, readPage, reportOf, texts } from './support/report.js';
-import { asAgentOs, insertAudits, withFolder, withGeneratedStore } from './support/stores.js';
+import { asAgentOs, change, insertAudits, withFolder, withGeneratedStore } from './support/stores.js';
 
 const CHARTS = 'figure svg.wide';
 

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { ledgeredCells, readLedger } from './support/ledger.js';
-import { change, codeOf, down, name, only, up } from './support/migrate.js';
+import { codeOf, down, name, only, up } from './support/migrate.js';
 import { actualCells } from './support/reference.js';
-import { dumpSchema, failureOf, withGeneratedStore } from './support/stores.js';
+import { change, dumpSchema, failureOf, withGeneratedStore } from './support/stores.js';
 
 const generated = { audits: 60, rareShare: 0.3 };
 const extra = { batchRows: 7, backup: false } as const;

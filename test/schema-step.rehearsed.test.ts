@@ -5,9 +5,9 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { generateStore } from '../demo/store-generator.js';
 import { runCli, type StoreSnapshot, snapshotFiles } from './support/cli.js';
-import { change, codeOf, query, up } from './support/migrate.js';
+import { codeOf, up } from './support/migrate.js';
 import { apply, plan, quick, revert, state, withV20 } from './support/schema-step.js';
-import { asAgentOs, dumpTable, failureOf, withFolder } from './support/stores.js';
+import { asAgentOs, change, dumpTable, failureOf, query, withFolder } from './support/stores.js';
 
 const [source, lag] = ['idx_task_audits_source_event_ts', 'idx_task_audits_decision_lag'] as const;
 

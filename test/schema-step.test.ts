@@ -2,9 +2,9 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { readLedger } from './support/ledger.js';
-import { change, codeOf, type Extra, expectIdle, up } from './support/migrate.js';
+import { codeOf, type Extra, expectIdle, up } from './support/migrate.js';
 import { apply, made, plan, quick, revert, state, versions, withV20 } from './support/schema-step.js';
-import { asAgentOs, dumpSchema, failureOf, schemaStep } from './support/stores.js';
+import { asAgentOs, change, dumpSchema, failureOf, schemaStep } from './support/stores.js';
 
 const [source, lag, event] = [
   'idx_task_audits_source_event_ts',

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { backfillStatus, change, query, stoppedAfter, up } from './support/migrate.js';
-import { withGeneratedStore } from './support/stores.js';
+import { backfillStatus, stoppedAfter, up } from './support/migrate.js';
+import { change, query, withGeneratedStore } from './support/stores.js';
 
 /** Rows that are read at most to find out whether some wait. */
 const MOST_ROWS = 50_000;

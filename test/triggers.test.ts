@@ -1,10 +1,10 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { ledgeredCells, readLedger } from './support/ledger.js';
-import { change, codeOf, down, name, only, project, rescan, up } from './support/migrate.js';
+import { codeOf, down, name, only, project, rescan, up } from './support/migrate.js';
 import type { Project } from './support/project.js';
 import { actualCells, expectedCells } from './support/reference.js';
-import { dumpTable, failureOf, withGeneratedStore } from './support/stores.js';
+import { change, dumpTable, failureOf, withGeneratedStore } from './support/stores.js';
 
 // An append-only audit log may refuse updates, or swallow them: then no batch may count what it did not write. See also
 // refused-rows.test.ts.

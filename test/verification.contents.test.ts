@@ -3,16 +3,14 @@ import { describe, it } from 'mocha';
 import { runCli } from './support/cli.js';
 import { LEDGER_TABLES } from './support/ledger.js';
 import {
-  change,
   type Extra,
   name,
-  optionsFor,
-  query,
+  project,
   stoppedAfter,
   withAppliedStore,
   withPlainStore,
 } from './support/migrate.js';
-import { type Audit, asAgentOs, insertAudits } from './support/stores.js';
+import { type Audit, asAgentOs, change, insertAudits, query } from './support/stores.js';
 
 describe('verification, contents', () => {
   const secret = 'hunter2';
@@ -42,14 +40,13 @@ describe('verification, contents', () => {
               },
               embedding: {
                 program: 'umzug-backfill',
-                loadMigrator: async () =>
-                  optionsFor(path, {
-                    ...extra,
-                    onEvent: (event) => {
-                      told.push(event);
-                      extra.onEvent?.(event);
-                    },
-                  }),
+                loadMigrator: async () => ({
+                  ...{ project, path, batchRows: 10, ...extra },
+                  onEvent: (event) => {
+                    told.push(event);
+                    extra.onEvent?.(event);
+                  },
+                }),
               },
             },
           );

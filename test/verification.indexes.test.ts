@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import {
-  change,
   checkOf,
   expectIdle,
   fillOnly,
@@ -12,7 +11,7 @@ import {
   withAppliedStore,
   withPlainStore,
 } from './support/migrate.js';
-import { failureOf, schemaStep } from './support/stores.js';
+import { change, failureOf, schemaStep } from './support/stores.js';
 
 describe('verification, indexes', () => {
   it('makes dropped indexes again before it verifies', () =>

@@ -5,7 +5,6 @@ import {
   after,
   backfillStatus,
   catchUp,
-  change,
   checkOf,
   codeOf,
   down,
@@ -16,7 +15,6 @@ import {
   only,
   plain,
   project,
-  query,
   rescan,
   stoppedAfter,
   troubles,
@@ -26,7 +24,15 @@ import {
   withPlainStore,
 } from './support/migrate.js';
 import { named } from './support/project.js';
-import { type Audit, asAgentOs, failureOf, insertAudits, schemaStep } from './support/stores.js';
+import {
+  type Audit,
+  asAgentOs,
+  change,
+  failureOf,
+  insertAudits,
+  query,
+  schemaStep,
+} from './support/stores.js';
 
 // One row that can't be read and one without a value: the ledger has skips, too.
 const odd: readonly Audit[] = [

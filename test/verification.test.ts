@@ -2,18 +2,16 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { defineBackfill, sql, type Verification } from '../src/index.js';
+import { bytesOf } from './support/cli.js';
 import { numbers } from './support/customers.js';
 import { LEDGER_TABLES } from './support/ledger.js';
 import {
   backfillStatus,
-  bytesOf,
-  change,
   checkOf,
   codeOf,
   fillOnly,
   name,
   only,
-  query,
   stoppedAfter,
   troubles,
   up,
@@ -22,7 +20,15 @@ import {
 import { withOwnTable } from './support/own-table.js';
 import { commandsOf, projectOf } from './support/project.js';
 import { applyAndObserve, type History, life, microseconds, naive, readRows } from './support/row-by-row.js';
-import { asAgentOs, backfillStep, failureOf, insertAudits, withGeneratedStore } from './support/stores.js';
+import {
+  asAgentOs,
+  backfillStep,
+  change,
+  failureOf,
+  insertAudits,
+  query,
+  withGeneratedStore,
+} from './support/stores.js';
 
 function expectNaive(verification: Verification, path: string, history: History): void {
   const expected = naive(readRows(path), history);

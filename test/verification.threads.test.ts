@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { defineBackfill, sql, type Verification } from '../src/index.js';
 import { numbers } from './support/customers.js';
-import { change, checkOf, only, up, verify } from './support/migrate.js';
+import { checkOf, only, up, verify } from './support/migrate.js';
 import { withOwnTable } from './support/own-table.js';
 import type { Extra } from './support/project.js';
 import { life } from './support/row-by-row.js';
-import { asAgentOs, insertAudits, withGeneratedStore } from './support/stores.js';
+import { asAgentOs, change, insertAudits, withGeneratedStore } from './support/stores.js';
 
 const now = (): Date => new Date('2026-06-01T00:00:00Z');
 const alone: Extra = { now, threadFromBytes: Number.POSITIVE_INFINITY };

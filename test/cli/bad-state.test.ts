@@ -15,7 +15,7 @@ import {
   useStores,
   WRITER,
 } from '../support/cli.js';
-import { SPILLER } from '../support/forms.js';
+import { SPILL } from '../support/forms.js';
 import { dumpTable } from '../support/stores.js';
 
 // Stores in which a writer has died, or is at work.
@@ -25,7 +25,7 @@ describe('bad input: a WAL that a killed writer has left', () => {
 
   async function leftBehind(statement: string): Promise<string> {
     const store = copy('wal');
-    await (await startScript(WRITER, store, statement))();
+    await (await startScript(WRITER, store, statement)).end();
     expect(snapshotFiles(store).sidecars).to.deep.equal(['store.db-shm', 'store.db-wal']);
     return store;
   }
@@ -64,7 +64,7 @@ describe('bad input: a hot journal', () => {
   async function torn(): Promise<string> {
     const store = copy('delete');
     const { main } = snapshotFiles(store);
-    await (await startScript(SPILLER, store))();
+    await (await startScript(WRITER, store, SPILL)).end();
     expect(snapshotFiles(store).main, 'half of the transaction is in the file').not.to.equal(main);
     expect(readFileSync(`${store}-journal`)[0], 'the journal counts').not.to.equal(0);
     return store;
@@ -81,7 +81,7 @@ describe('bad input: a hot journal', () => {
       const untouched = dumpTable(store);
       const backup = `${store}.backup-20260101T000000Z`;
       copyFileSync(store, backup);
-      await (await startScript(SPILLER, store))();
+      await (await startScript(WRITER, store, SPILL)).end();
       const result = await runCli([...command, '--db-path', store]);
       expect(result.code, result.stderr).to.equal(0);
       if (command[0] === 'up') await on(store).run(['down', '--to', '0']);
@@ -106,7 +106,7 @@ describe('bad input: a hot journal', () => {
   it('is not seen in the journal of a writer that lives', async () => {
     const store = copy('delete');
     const statement = "BEGIN; UPDATE task_audits SET level = 'new' WHERE audit_id = 1";
-    const release = await startScript(WRITER, store, statement);
+    const { end: release } = await startScript(WRITER, store, statement);
     try {
       expect(snapshotFiles(store).sidecars).to.deep.equal(['store.db-journal']);
       for (const command of looks) expectLooked(command, await look(store, command));

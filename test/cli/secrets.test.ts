@@ -4,8 +4,7 @@ import { beforeEach, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
 import { type CliResult, runCli, useFolder } from '../support/cli.js';
 import { copiesOf } from '../support/copies.js';
-import { query } from '../support/migrate.js';
-import { type Audit, asAgentOs, dumpTable, insertAudits } from '../support/stores.js';
+import { type Audit, asAgentOs, dumpTable, insertAudits, query } from '../support/stores.js';
 
 // What a store holds stays in it: every command, in every form of its output, at the most talkative level of the log.
 

@@ -3,8 +3,9 @@ import { before, describe, it } from 'mocha';
 import { expectRefusal, type Mode, modes, on, startScript, useStores, WRITER } from '../support/cli.js';
 import { useConnections } from '../support/connection.js';
 import { expectIntact } from '../support/expect-ledger.js';
+import { differences, type State } from '../support/expect-same.js';
 import { pausedAt } from '../support/pause.js';
-import { differences, lasting, type State, stateOf } from '../support/store-state.js';
+import { lasting, stateOf } from '../support/store-state.js';
 
 // Another program keeps the store locked for longer than SQLite is told to wait for it.
 

@@ -11,7 +11,7 @@ import {
   makeForm,
   oracleCells,
   REWRITE,
-  SPILLER,
+  SPILL,
   straceTrouble,
   theirs,
 } from '../support/forms.js';
@@ -95,7 +95,7 @@ const short: readonly Case[] = [
     journalMode: 'delete',
     encoding: 'UTF-16le',
     autoVacuum: 'incremental',
-    killed: [SPILLER],
+    killed: [WRITER, SPILL],
   },
 ];
 
@@ -147,7 +147,7 @@ async function live(own: string, form: Case, noStrace: string | undefined): Prom
   if (given !== real) symlinkSync(real, given);
   if (form.journalMode === 'persist' || form.journalMode === 'truncate')
     await leaveJournal(real, form.journalMode);
-  if (form.killed) await (await startScript(form.killed[0], real, ...form.killed.slice(1)))();
+  if (form.killed) await (await startScript(form.killed[0], real, ...form.killed.slice(1))).end();
   else await on(given).look(['status']);
 
   const expectFilled = (): void => {
@@ -210,7 +210,7 @@ async function fill(given: string, expectFilled: () => void, expectUntouched: ()
 
 /** Leaves behind what a program leaves that uses this journal mode. */
 async function leaveJournal(path: string, mode: 'persist' | 'truncate'): Promise<void> {
-  await (await startScript(WRITER, path, `PRAGMA journal_mode = ${mode}; ${REWRITE}`))();
+  await (await startScript(WRITER, path, `PRAGMA journal_mode = ${mode}; ${REWRITE}`)).end();
   expect(statSync(`${path}-journal`).size > 0).to.equal(mode === 'persist');
 }
 

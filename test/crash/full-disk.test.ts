@@ -6,10 +6,11 @@ import { before, describe, it } from 'mocha';
 import { expectRefusal, type Mode, modes, on, runCli, useFolder, useStores } from '../support/cli.js';
 import { copiesOf, copyOf, filesOf, overwrite } from '../support/copies.js';
 import { expectIntact, expectLedger } from '../support/expect-ledger.js';
+import { differences, type State } from '../support/expect-same.js';
 import { interruptedAt, killedAt, type Point } from '../support/failpoints.js';
 import { actualCells, type Cells } from '../support/reference.js';
 import { type SmallDisk, useSmallDisks } from '../support/small-disk.js';
-import { differences, lasting, type State, stateOf } from '../support/store-state.js';
+import { lasting, stateOf } from '../support/store-state.js';
 
 const batches = ['--batch-size', '50'];
 

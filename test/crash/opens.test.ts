@@ -54,7 +54,7 @@ describe('the files of a live store', () => {
     mkdirSync(own);
     const store = join(own, 'store.db');
     makeForm(store, { journalMode });
-    const release = await startScript(LIVELY, store, journalMode);
+    const { end: release } = await startScript(LIVELY, store, journalMode);
     try {
       if (journalMode === 'persist') expect(statSync(`${store}-journal`).size).to.be.greaterThan(0);
       await act(store, folder.file('scratch'));

@@ -1,18 +1,9 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { differences, lasting, wholePgStore } from '../support/postgres-ledger.js';
-import {
-  argsOn,
-  type Copy,
-  column,
-  downOn,
-  runOn,
-  start,
-  untilAlone,
-  untilFound,
-  useCopies,
-} from '../support/postgres-runs.js';
-import { needServer } from '../support/postgres-server.js';
+import { differences } from '../support/expect-same.js';
+import { lasting, wholePgStore } from '../support/postgres-ledger.js';
+import { argsOn, downOn, runOn, start, untilAlone, untilFound, useCopies } from '../support/postgres-runs.js';
+import { column, needServer, type TestDatabase } from '../support/postgres-server.js';
 
 // An index is made concurrently, outside of a transaction: whoever is killed meanwhile leaves one behind that is invalid.
 
@@ -23,7 +14,7 @@ const OWN_COLUMNS =
   'ALTER TABLE task_audits ADD COLUMN source_event_ts text, ADD COLUMN supervisor_processed_at text';
 
 /** Kills an `up` that makes an index, and waits for a transaction that is older; that is ended behind it. */
-async function killAtIndex({ url, client, connect }: Copy, name: string): Promise<void> {
+async function killAtIndex({ url, client, connect }: TestDatabase, name: string): Promise<void> {
   const older = await connect();
   // Only in what the building of this index waits for: the columns are there by then, and the indexes before it.
   await older.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');

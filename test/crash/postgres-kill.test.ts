@@ -2,10 +2,11 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { runCli, useFolder } from '../support/cli.js';
 import { each, isLong } from '../support/crash.js';
+import { differences } from '../support/expect-same.js';
 import { killedAt, pointsOf } from '../support/failpoints.js';
-import { differences, expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
-import { argsOn, type Copy, runOn, untilAlone, useCopies } from '../support/postgres-runs.js';
-import { needServer } from '../support/postgres-server.js';
+import { expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
+import { argsOn, runOn, untilAlone, useCopies } from '../support/postgres-runs.js';
+import { needServer, type TestDatabase } from '../support/postgres-server.js';
 import { actualPgCells } from '../support/postgres-stores.js';
 import type { Cells } from '../support/reference.js';
 import { schemaStep } from '../support/stores.js';
@@ -104,7 +105,7 @@ describe('a command on PostgreSQL that is killed at a failpoint', function () {
   });
 
   /** Kills a command and insists that what is left is sound. */
-  async function kill({ client }: Copy, args: readonly string[], nth: number): Promise<void> {
+  async function kill({ client }: TestDatabase, args: readonly string[], nth: number): Promise<void> {
     await killedAt(args, { nth });
     await untilAlone(client);
     await expectPgLedger(client, states.cells);
@@ -115,12 +116,12 @@ describe('a command on PostgreSQL that is killed at a failpoint', function () {
     expect(code, stdout + stderr).to.equal(0);
   }
 
-  async function expectUp({ client }: Copy): Promise<void> {
+  async function expectUp({ client }: TestDatabase): Promise<void> {
     expect(differences(await lasting(client), states.whole)).to.deep.equal([]);
     await expectPgLedger(client, states.cells);
   }
 
-  const expectDown = async ({ client }: Copy): Promise<void> => {
+  const expectDown = async ({ client }: TestDatabase): Promise<void> => {
     expect(differences(await wholePgStore(client), states.v20)).to.deep.equal([]);
   };
 

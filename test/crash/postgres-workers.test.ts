@@ -3,11 +3,10 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { runCli } from '../support/cli.js';
 import { isLong, randomNumbers } from '../support/crash.js';
-import { differences, expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
+import { differences } from '../support/expect-same.js';
+import { expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
 import {
   argsOn,
-  type Copy,
-  column,
   downOn,
   holdBack,
   isAlive,
@@ -20,7 +19,7 @@ import {
   useCopies,
   V21,
 } from '../support/postgres-runs.js';
-import { needServer } from '../support/postgres-server.js';
+import { column, needServer, type TestDatabase } from '../support/postgres-server.js';
 import { actualPgCells } from '../support/postgres-stores.js';
 import type { Cells } from '../support/reference.js';
 
@@ -56,11 +55,11 @@ describe('three of four workers killed', function () {
     });
   });
 
-  const batchesIn = async ({ client }: Copy): Promise<number> =>
+  const batchesIn = async ({ client }: TestDatabase): Promise<number> =>
     (await column(client, 'SELECT 1 FROM umzug_backfill_batches')).length;
 
   /** Kills all of these processes but one, in a random order; returns which is left. */
-  async function killMost(copy: Copy, pids: readonly number[]): Promise<number> {
+  async function killMost(copy: TestDatabase, pids: readonly number[]): Promise<number> {
     const victims = pids.map((pid) => ({ pid, at: random() })).sort((a, b) => a.at - b.at);
     const [survivor] = victims.splice(Math.floor(random() * victims.length), 1);
     const moments = victims.map(() => Math.floor(random() * BATCHES * 0.6)).sort((a, b) => a - b);
@@ -74,7 +73,7 @@ describe('three of four workers killed', function () {
   }
 
   /** Insists that all is as if nobody had been killed, and that it can be taken back. */
-  async function expectMended({ url, client }: Copy): Promise<void> {
+  async function expectMended({ url, client }: TestDatabase): Promise<void> {
     expect(differences(await lasting(client), whole)).to.deep.equal([]);
     await expectPgLedger(client, cells);
     const verified = await runCli(['verify', '--database-url', url]);
@@ -84,7 +83,7 @@ describe('three of four workers killed', function () {
   }
 
   /** Starts, kills, and waits until nobody is left; returns what those that were started have ended with. */
-  async function round(copy: Copy, commands: readonly (readonly string[])[]) {
+  async function round(copy: TestDatabase, commands: readonly (readonly string[])[]) {
     const release = await holdBack(copy);
     const running: Running[] = commands.map((more) => start(argsOn(copy.url, 'up', ...more)));
     const pids = await release(4);

@@ -7,10 +7,11 @@ import { after, before, describe, it } from 'mocha';
 import { useAuditWriters } from '../support/audit-writer.js';
 import { type CliResult, type Mode, modes, on, spawnCli, useFolder, useStores } from '../support/cli.js';
 import { expectIntact, expectLedger } from '../support/expect-ledger.js';
+import { differences, type State } from '../support/expect-same.js';
 import { name } from '../support/migrate.js';
 import { ended, pausedAt } from '../support/pause.js';
 import { actualCells, expectedCells } from '../support/reference.js';
-import { differences, lasting, type State, stateOf } from '../support/store-state.js';
+import { lasting, stateOf } from '../support/store-state.js';
 import { asAgentOs } from '../support/stores.js';
 
 // Eight processes start on one store at once, as every pod of a deploy does.
@@ -146,7 +147,7 @@ describe('eight processes that start `up` while another program writes', () => {
       it(`loses none of its rows and keeps it from none (${mode}, ${round})`, async () => {
         const store = copy(mode);
         const [before, original] = [countAudits(store), actualCells(store)];
-        const stop = startAuditWriter(store);
+        const { stop } = await startAuditWriter(store);
         const done = doneBy(await Promise.all(startAll(store)));
         expect(done.filter(({ applied }) => applied.length > 0)).to.have.length(1);
         const during = countAudits(store);

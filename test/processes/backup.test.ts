@@ -196,7 +196,9 @@ describe('backup, what', () => {
 
   it('has what a killed writer has left in the WAL', async () => {
     const store = copy('wal');
-    await (await startScript(WRITER, store, "UPDATE task_audits SET level = 'left' WHERE audit_id <= 50"))();
+    await (
+      await startScript(WRITER, store, "UPDATE task_audits SET level = 'left' WHERE audit_id <= 50")
+    ).end();
     await on(store).run(['up']);
     const left = asAgentOs(copyOf(store), (db) =>
       db.prepare("SELECT count(*) FROM task_audits WHERE level = 'left'").pluck().get(),

@@ -5,8 +5,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { bin, type CliResult, root, runCommand } from '../support/cli.js';
 import { listening } from '../support/failpoints.js';
-import { column } from '../support/shop.js';
-import { dumpSchema, dumpTable, withFolder } from '../support/stores.js';
+import { dumpSchema, dumpTable, query, withFolder } from '../support/stores.js';
 
 // examples/adopt as it stands: the state before, the adoption, a backfill that is killed, resumed, verified and taken back.
 
@@ -41,10 +40,10 @@ describe('examples/adopt', () => {
         expect(result.code, `${command}\n${result.stdout}${result.stderr}`).to.equal(0);
         return result;
       };
-      const placed = (): number => column<number>(store, 'SELECT count(placed_at) FROM orders')[0] ?? 0;
+      const placed = (): number => query<number>(store, 'SELECT count(placed_at) FROM orders')[0] ?? 0;
 
       await done('migrate.before.js up');
-      expect(column(store, 'SELECT name FROM SequelizeMeta')).to.deep.equal([
+      expect(query(store, 'SELECT name FROM SequelizeMeta')).to.deep.equal([
         '001-orders.js',
         '002-placed-at.js',
       ]);
@@ -67,7 +66,7 @@ describe('examples/adopt', () => {
 
       const third = { at: 'statement', detail: 'INSERT INTO umzug_backfill_batches', nth: 3 };
       expect((await run('migrate.js up', third)).signal).to.equal('SIGKILL');
-      const [batches = 0, rows = 0] = column<number>(
+      const [batches = 0, rows = 0] = query<number>(
         store,
         'SELECT count(*) FROM umzug_backfill_batches UNION ALL SELECT sum(rows_scanned) FROM umzug_backfill_batches',
       );
@@ -89,7 +88,7 @@ describe('examples/adopt', () => {
 
       await done('migrate.js down');
       expect(dumpTable(store, 'orders')).to.deep.equal(before.orders);
-      expect(column(store, 'SELECT name FROM umzug_backfill_steps ORDER BY name')).to.deep.equal([
+      expect(query(store, 'SELECT name FROM umzug_backfill_steps ORDER BY name')).to.deep.equal([
         '001-orders',
         '002-placed-at',
       ]);
@@ -111,7 +110,7 @@ describe('examples/adopt', () => {
         env: { ORDERS_DB: store },
       });
       expect(code, stderr).to.equal(0);
-      expect(column(store, 'SELECT name FROM SequelizeMeta')).to.have.length(3);
+      expect(query(store, 'SELECT name FROM SequelizeMeta')).to.have.length(3);
       expect((await run('umzug-backfill status --check')).code).to.equal(0);
     }));
 });

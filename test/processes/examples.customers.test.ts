@@ -5,8 +5,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { bin, type CliResult, root, runCommand } from '../support/cli.js';
 import { listening } from '../support/failpoints.js';
-import { column } from '../support/shop.js';
-import { dumpSchema, dumpTable, withFolder } from '../support/stores.js';
+import { dumpSchema, dumpTable, query, withFolder } from '../support/stores.js';
 
 // examples/customers as it stands: its own test, and its steps on a store, killed, resumed, verified and taken back.
 
@@ -52,7 +51,7 @@ describe('examples/customers', () => {
       new Database(store).exec(STORE).close();
       const before = { schema: dumpSchema(store), customers: dumpTable(store, 'customers') };
       const counts = (): string[] =>
-        column(
+        query(
           store,
           `SELECT count(first_name) || ' ' || count(last_name) || ' ' || count(normal_email) FROM customers
           WHERE first_name = 'Ada' AND last_name = 'Love lace' AND normal_email = lower(trim(email))`,

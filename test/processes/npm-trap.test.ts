@@ -13,7 +13,8 @@ import {
   snapshotFiles,
   useFolder,
 } from '../support/cli.js';
-import { rows, schemaStep } from '../support/npm-rows.js';
+import { rows } from '../support/npm-rows.js';
+import { schemaStep } from '../support/stores.js';
 import { type HandedOver, throughNpm, wordsOf } from '../support/through-npm.js';
 
 // What npm keeps of a command line is its own affair: the npm that is installed is asked about each kind of option, and the rest is
@@ -133,7 +134,7 @@ describe('npm run migrate', () => {
   it('lets options behind -- through', async () => {
     const store = copy();
     const before = snapshotFiles(store);
-    const words = ['--', 'up', '--dry-run', '--json', '--to', schemaStep, '--batch-size=7', '--yes'];
+    const words = ['--', 'up', '--dry-run', '--json', '--to', schemaStep.name, '--batch-size=7', '--yes'];
     const result = await npm([...words, '--db-path', store], { npm_config_all: 'true' }); // no option of ours
     expect(result.code, result.stderr).to.equal(0);
     expect(result.stdout).to.include('"dryRun": true');

@@ -96,7 +96,7 @@ describe('a PostgreSQL server for tests', () => {
     needPgbouncer(this);
     const pidsThrough = (poolMode: 'transaction' | 'session') =>
       withDatabase(async ({ name }) => {
-        const pooler = await startPgbouncer({ poolMode });
+        const pooler = await startPgbouncer(poolMode);
         const pid = 'SELECT pg_backend_pid()';
         const pids = await withClient(pooler.url(name), (one) =>
           withClient(pooler.url(name), async (other) => [

@@ -1,15 +1,13 @@
 import { spawnSync } from 'node:child_process';
-
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { type CliResult, type ErrorJson, expectRefusal, spawnCli } from '../support/cli.js';
-import { differences, expectPgLedger, lasting } from '../support/postgres-ledger.js';
+import { differences } from '../support/expect-same.js';
+import { expectPgLedger, lasting } from '../support/postgres-ledger.js';
 import {
   argsOn,
-  type Copy,
-  column,
   holdBack,
   MANY,
   OURS,
@@ -20,7 +18,14 @@ import {
   useCopies,
   V21,
 } from '../support/postgres-runs.js';
-import { needServer, type PostgresServer, startServer, withClient } from '../support/postgres-server.js';
+import {
+  column,
+  needServer,
+  type PostgresServer,
+  startServer,
+  type TestDatabase,
+  withClient,
+} from '../support/postgres-server.js';
 import { actualPgCells } from '../support/postgres-stores.js';
 import type { Cells } from '../support/reference.js';
 
@@ -59,7 +64,7 @@ describe('a server that goes away in the middle of a run', () => {
   const END_OURS = `SELECT pg_terminate_backend(pid) ${OURS}`;
 
   /** Starts a command and waits until it has done some of its work. */
-  async function startSome({ url, client }: Copy, command: string, ...more: readonly string[]) {
+  async function startSome({ url, client }: TestDatabase, command: string, ...more: readonly string[]) {
     // Batches so small that there are many, and none is the last by then.
     const running = start(argsOn(withPassword(url), command, ...more, '--batch-size', '4'));
     await running.told(command === 'down' ? '"event":"batch_reverted"' : '"event":"batch_committed"');
@@ -74,7 +79,7 @@ describe('a server that goes away in the middle of a run', () => {
     return error;
   }
 
-  async function expectResumed({ url, client }: Copy): Promise<void> {
+  async function expectResumed({ url, client }: TestDatabase): Promise<void> {
     await expectPgLedger(client, cells);
     await runOn(url, 'up');
     expect(differences(await lasting(client), whole)).to.deep.equal([]);

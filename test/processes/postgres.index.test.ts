@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { argsOn, column, start, untilFound, useCopies } from '../support/postgres-runs.js';
-import { needServer } from '../support/postgres-server.js';
+import { argsOn, start, untilFound, useCopies } from '../support/postgres-runs.js';
+import { column, needServer } from '../support/postgres-server.js';
 import { insertPgAudits } from '../support/postgres-stores.js';
 
 describe('an `up` that makes an index on PostgreSQL', () => {

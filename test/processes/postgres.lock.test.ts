@@ -3,13 +3,13 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import type pg from 'pg';
 import { type CliResult, expectRefusal, runCli } from '../support/cli.js';
+import { differences } from '../support/expect-same.js';
 import type { Point } from '../support/failpoints.js';
 import { ended, pausedAt } from '../support/pause.js';
 import { needPgbouncer, startPgbouncer } from '../support/pgbouncer.js';
-import { differences, wholePgStore } from '../support/postgres-ledger.js';
+import { wholePgStore } from '../support/postgres-ledger.js';
 import {
   argsOn,
-  column,
   downOn,
   type Running,
   runOn,
@@ -17,7 +17,7 @@ import {
   untilAlone,
   useCopies,
 } from '../support/postgres-runs.js';
-import { needServer, withClient } from '../support/postgres-server.js';
+import { column, needServer, withClient } from '../support/postgres-server.js';
 import { backfillStep } from '../support/stores.js';
 
 // The run lock of a database: an advisory lock of the session, alone for DDL, shared while rows are filled.
@@ -195,7 +195,7 @@ describe('a pooler before a database', () => {
     it(`is refused in ${poolMode} mode, before anything is written`, () =>
       onCopy(async ({ url, client }) => {
         const before = await wholePgStore(client);
-        const pooler = await startPgbouncer({ poolMode });
+        const pooler = await startPgbouncer(poolMode);
         const through = pooler.url(nameOf(url));
         for (const command of [['up'], ['up', '--workers', '2'], ['down', '--to', '0'], ['status']])
           expectRefusal(await runCli([...command, '--database-url', through]), 'POOLER_REFUSED', 1);
@@ -215,7 +215,7 @@ describe('a pooler before a database', () => {
   it('is used in session mode, also by several workers', () =>
     onCopy(async ({ url, client }) => {
       const before = await wholePgStore(client);
-      const pooler = await startPgbouncer({ poolMode: 'session' });
+      const pooler = await startPgbouncer('session');
       const through = pooler.url(nameOf(url));
       await runOn(through, 'up', '--workers', '2');
       await downOn(through);

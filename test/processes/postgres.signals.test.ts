@@ -1,11 +1,10 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { type CliResult, expectRefusal, spawnCli } from '../support/cli.js';
-import { differences, expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
+import { differences } from '../support/expect-same.js';
+import { expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
 import {
   argsOn,
-  type Copy,
-  column,
   holdBack,
   isAlive,
   MANY,
@@ -17,7 +16,7 @@ import {
   useCopies,
   V21,
 } from '../support/postgres-runs.js';
-import { needServer } from '../support/postgres-server.js';
+import { column, needServer, type TestDatabase } from '../support/postgres-server.js';
 import { actualPgCells } from '../support/postgres-stores.js';
 import type { Cells } from '../support/reference.js';
 
@@ -48,12 +47,12 @@ describe('a signal to a run on PostgreSQL', () => {
     });
   });
 
-  const countBatches = async ({ client }: Copy): Promise<number> =>
+  const countBatches = async ({ client }: TestDatabase): Promise<number> =>
     (await column(client, 'SELECT 1 FROM umzug_backfill_batches')).length;
 
   /** Waits for some batches, sends the signal, and insists that all ends soon; returns the result. */
   async function stop(
-    copy: Copy,
+    copy: TestDatabase,
     running: ReturnType<typeof start>,
     signal: NodeJS.Signals,
     pids: readonly number[] = [],
@@ -70,7 +69,7 @@ describe('a signal to a run on PostgreSQL', () => {
     return result;
   }
 
-  async function expectResumed(copy: Copy): Promise<void> {
+  async function expectResumed(copy: TestDatabase): Promise<void> {
     await untilAlone(copy.client);
     await expectPgLedger(copy.client, cells);
     const kept = await countBatches(copy);

@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { type CliResult, runCli, spawnCli, useFolder } from '../support/cli.js';
+import { dumpPgStore } from '../support/postgres-dump.js';
 import { needServer, type TestDatabase, withDatabase } from '../support/postgres-server.js';
-import { dumpPgStore, insertPgAudits, loadFromSqlite } from '../support/postgres-stores.js';
+import { insertPgAudits, loadFromSqlite } from '../support/postgres-stores.js';
 import { withGeneratedStore } from '../support/stores.js';
 
 /** Stands in every URL here, and must stand in nothing that is told. */

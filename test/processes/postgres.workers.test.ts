@@ -1,12 +1,11 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import type { CliResult } from '../support/cli.js';
+import { differences } from '../support/expect-same.js';
 import { ended, pausedAt } from '../support/pause.js';
-import { differences, expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
+import { expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
 import {
   argsOn,
-  type Copy,
-  column,
   downOn,
   holdBack,
   MANY,
@@ -18,7 +17,7 @@ import {
   useCopies,
   V21,
 } from '../support/postgres-runs.js';
-import { needServer } from '../support/postgres-server.js';
+import { column, needServer, type TestDatabase } from '../support/postgres-server.js';
 import { actualPgCells } from '../support/postgres-stores.js';
 import type { Cells } from '../support/reference.js';
 import { backfillStep, schemaStep } from '../support/stores.js';
@@ -45,7 +44,7 @@ describe('a run of PostgreSQL that several processes share', () => {
   });
 
   /** Insists that the database is as an uninterrupted `up` of one process leaves it, and verified once. */
-  async function expectWhole({ client }: Copy): Promise<void> {
+  async function expectWhole({ client }: TestDatabase): Promise<void> {
     expect(differences(await lasting(client), whole)).to.deep.equal([]);
     await expectPgLedger(client, original);
     expect(await column(client, OPEN_RANGES)).to.deep.equal([]);

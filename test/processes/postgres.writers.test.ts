@@ -3,19 +3,8 @@ import { before, describe, it } from 'mocha';
 import { type CliResult, spawnCli } from '../support/cli.js';
 import { randomNumbers } from '../support/crash.js';
 import { expectPgLedger } from '../support/postgres-ledger.js';
-import {
-  argsOn,
-  type Copy,
-  column,
-  MANY,
-  OURS,
-  runOn,
-  start,
-  untilFound,
-  useCopies,
-  V21,
-} from '../support/postgres-runs.js';
-import { needServer } from '../support/postgres-server.js';
+import { argsOn, MANY, OURS, runOn, start, untilFound, useCopies, V21 } from '../support/postgres-runs.js';
+import { column, needServer, type TestDatabase } from '../support/postgres-server.js';
 import { actualPgCells } from '../support/postgres-stores.js';
 import type { Cells } from '../support/reference.js';
 
@@ -41,7 +30,10 @@ describe('rows that another program writes while they are filled', () => {
   /** Keys of rows that a run fills in both columns, first to last. */
   const filled = (): string[] => [...whole].filter(([, cells]) => !cells.includes(null)).map(([key]) => key);
 
-  async function expectCells({ client }: Copy, other: Record<string, Cells | undefined>): Promise<void> {
+  async function expectCells(
+    { client }: TestDatabase,
+    other: Record<string, Cells | undefined>,
+  ): Promise<void> {
     const expected = new Map(whole);
     for (const [key, cells] of Object.entries(other)) {
       if (cells) expected.set(key, cells);
@@ -51,7 +43,7 @@ describe('rows that another program writes while they are filled', () => {
   }
 
   /** Lets the run meet rows that another transaction has changed, and does not have them before it has committed. */
-  async function runInto(copy: Copy, ...changes: readonly string[]): Promise<CliResult> {
+  async function runInto(copy: TestDatabase, ...changes: readonly string[]): Promise<CliResult> {
     const other = await copy.connect();
     await other.query('BEGIN');
     for (const sql of changes) await other.query(sql);
@@ -233,7 +225,7 @@ describe('a row that the database refuses to update', () => {
     }));
 });
 
-const actualPgCellsOf = async ({ client }: Copy): Promise<Map<string, Cells>> => {
+const actualPgCellsOf = async ({ client }: TestDatabase): Promise<Map<string, Cells>> => {
   const keys = await column(client, 'SELECT audit_id FROM task_audits');
   return new Map(keys.map((key) => [key, [null, null]]));
 };

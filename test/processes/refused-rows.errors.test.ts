@@ -6,11 +6,11 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
 import { expectRefusal, on, spawnCli, useFolder } from '../support/cli.js';
-import { after, change, codeOf, type Extra, query, up } from '../support/migrate.js';
+import { after, codeOf, type Extra, up } from '../support/migrate.js';
 import { actualCells, expectedCells } from '../support/reference.js';
 import { counting, expectAround, recordedSkips } from '../support/refusals.js';
 import { useSmallDisks } from '../support/small-disk.js';
-import { withGeneratedStore } from '../support/stores.js';
+import { change, query, withGeneratedStore } from '../support/stores.js';
 
 // An error that would be no other with fewer rows stops the run at once: nothing is halved, nothing recorded as a skip.
 

@@ -5,7 +5,7 @@ import { generateStore } from '../../demo/store-generator.js';
 import { on, useFolder } from '../support/cli.js';
 import { killedAt, pointsOf } from '../support/failpoints.js';
 import { readLedger } from '../support/ledger.js';
-import { change, checkOf, codeOf, down, name, query, rescan, up, verify } from '../support/migrate.js';
+import { checkOf, codeOf, down, name, rescan, up, verify } from '../support/migrate.js';
 import { actualCells, expectedCells } from '../support/reference.js';
 import {
   cells,
@@ -19,7 +19,7 @@ import {
   skipTexts,
   toV21,
 } from '../support/refusals.js';
-import { asAgentOs, dumpTable, insertAudits, withGeneratedStore } from '../support/stores.js';
+import { asAgentOs, change, dumpTable, insertAudits, query, withGeneratedStore } from '../support/stores.js';
 
 // What rows that are refused cost, and what becomes of them when a run is killed, caught up, or meets worse.
 

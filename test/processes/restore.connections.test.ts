@@ -48,7 +48,7 @@ describe('restore, while others are connected', () => {
     // Each is refused after the same bounded time, while the tests below go on.
     refusing = Promise.all(
       locked.map(async ({ begin, store }) => {
-        const release = await startScript(WRITER, store, begin);
+        const { end: release } = await startScript(WRITER, store, begin);
         const { main, wal } = filesOf(store);
         const refused = await spawnCli(['restore', '--db-path', store]);
         const after = filesOf(store);

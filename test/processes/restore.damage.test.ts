@@ -174,7 +174,7 @@ describe('restore, of a damaged store', () => {
 
     it(`brings it back and keeps its files, with a -wal that was left behind: ${what}`, async () => {
       const { store, v20 } = upgraded('wal');
-      await (await startScript(WRITER, store, "UPDATE tasks SET title = 'left'"))();
+      await (await startScript(WRITER, store, "UPDATE tasks SET title = 'left'")).end();
       damage(store);
       await expectRestored(store, v20, ['', '-wal']);
     });
@@ -191,7 +191,7 @@ describe('restore, of a damaged store', () => {
 
   it('can be done after a look at it, which leaves the -wal of a file that was cut to nothing', async () => {
     const { store, v20 } = upgraded('wal');
-    await (await startScript(WRITER, store, "UPDATE tasks SET title = 'left'"))();
+    await (await startScript(WRITER, store, "UPDATE tasks SET title = 'left'")).end();
     truncateSync(store, 0);
     for (const command of [['status'], ['up', '--dry-run'], ['up']])
       expectRefusal(await look(store, command), 'STORE_EMPTY', 1);

@@ -50,7 +50,7 @@ describe('the file of the run lock', () => {
   for (const mode of [0o600, 0o640, 0o660, 0o644, 0o666]) {
     it(`has the mode ${mode.toString(8)} of its store, and nothing else stays beside it`, async () => {
       chmodSync(store, mode);
-      const end = await begin(store);
+      const { end } = await begin(store);
       expect(modeOf(`${store}.lock`).toString(8)).to.equal(mode.toString(8));
       await end();
       expect(readdirSync(join(store, '..'))).to.have.members(['store.db', 'store.db.lock']);

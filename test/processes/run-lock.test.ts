@@ -33,7 +33,7 @@ describe('the run lock', () => {
   });
 
   it('is held by one at a time, in one process too', async () => {
-    const end = await begin(store);
+    const { end } = await begin(store);
     await refused(store);
     await refused(store, { lockTimeoutMs: 1 });
     await end();
@@ -54,7 +54,7 @@ describe('the run lock', () => {
   });
 
   it('is waited for, told once by whom it is held, and had as soon as it is free', async () => {
-    const end = await begin(store, at('2026-01-20T10:00:00Z'));
+    const { end } = await begin(store, at('2026-01-20T10:00:00Z'));
     const { told, onEvent } = waits();
     let isHeld = true;
     const waiting = commandsOn(store)
@@ -88,7 +88,7 @@ describe('the run lock', () => {
       [link, join(elsewhere, 'link.db')],
     ] as const;
     for (const [path, other] of pairs) {
-      const end = await begin(path);
+      const { end } = await begin(path);
       await refused(other);
       await end();
     }
@@ -158,7 +158,7 @@ describe('the run lock', () => {
     const look = async () => (await commandsOn(store).status()).lock;
     expect(await look()).to.deep.equal({ state: 'free' });
     expect(existsSync(`${store}.lock`), 'a look makes no file').to.equal(false);
-    const end = await begin(store, at('2026-01-20T10:00:00Z'));
+    const { end } = await begin(store, at('2026-01-20T10:00:00Z'));
     const holder = heldSince('2026-01-20T10:00:00.000Z');
     expect(await look()).to.deep.equal({ state: 'held', holder });
     await refused(store); // a look lets nobody in

@@ -15,10 +15,11 @@ import {
 } from '../support/cli.js';
 import { useConnections } from '../support/connection.js';
 import { expectIntact } from '../support/expect-ledger.js';
+import { differences, type State } from '../support/expect-same.js';
 import type { Point } from '../support/failpoints.js';
 import { useHolders } from '../support/lock.js';
 import { ended, pausedAt } from '../support/pause.js';
-import { differences, lasting, type State, stateOf } from '../support/store-state.js';
+import { lasting, stateOf } from '../support/store-state.js';
 import { asAgentOs } from '../support/stores.js';
 
 const upOn = (store: string): readonly string[] => [

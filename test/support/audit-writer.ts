@@ -1,8 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect } from 'chai';
-import { afterEach } from 'mocha';
-import { root } from './cli.js';
+import { endedAfterEach, root } from './cli.js';
 
 // Another program that writes audits while commands run, as AgentOS does during a deploy: it knows of no new columns, and waits
 // 5 seconds for a lock.
@@ -35,41 +34,23 @@ const PROGRAM = `
     console.log(JSON.stringify({ keys, failures }));
   });`;
 
-/** What another program wrote. */
-export interface Written {
-  /** Keys of the rows, in order. */
-  readonly keys: readonly string[];
-  /** Codes of SQLite's for what it could not write. */
-  readonly failures: readonly string[];
-}
-
-/** What starts the other program, and gives what ends it; after each test it is ended by force if it still lives. */
-export function useAuditWriters(): (store: string) => () => Promise<Written> {
-  const started: ChildProcess[] = [];
-  afterEach(() => {
-    for (const child of started.splice(0)) child.kill('SIGKILL');
+/** What starts the other program; after each test it is ended by force if it still lives. */
+export const useAuditWriters = () =>
+  endedAfterEach(async (store: string) => {
+    const child = spawn(process.execPath, ['-e', PROGRAM, store], {
+      cwd: root,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    let stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    const closed = once(child, 'close');
+    /** Ends it: gives the keys of the rows that it wrote, in order, and SQLite's codes for what it could not. */
+    const stop = async () => {
+      child.stdin.end();
+      expect(await closed).to.deep.equal([0, null]);
+      return JSON.parse(stdout) as { readonly keys: readonly string[]; readonly failures: readonly string[] };
+    };
+    return { stop, end: async () => void child.kill('SIGKILL') };
   });
-  return (store) => {
-    const { child, stop } = startAuditWriter(store);
-    started.push(child);
-    return stop;
-  };
-}
-
-function startAuditWriter(store: string): { child: ChildProcess; stop: () => Promise<Written> } {
-  const child: ChildProcess = spawn(process.execPath, ['-e', PROGRAM, store], {
-    cwd: root,
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  let stdout = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  const closed = once(child, 'close');
-  const stop = async (): Promise<Written> => {
-    child.stdin?.end();
-    expect(await closed).to.deep.equal([0, null]);
-    return JSON.parse(stdout) as Written;
-  };
-  return { child, stop };
-}

@@ -1,11 +1,10 @@
 import { expect } from 'chai';
-import { up } from './acceptance-commands.js';
-import { expectSameList, expectSameMap, expectSameTables } from './expect-same.js';
+import type { TestStore } from './engine-sqlite.js';
+import { expectSameMap, expectSameTables, type State } from './expect-same.js';
 import { type Ledger, ledgeredCells } from './ledger.js';
-import { codeOf, type Extra, name as NAME } from './migrate.js';
+import { codeOf, type Extra, name as NAME, up } from './migrate.js';
 import { COLUMNS } from './oracle-words.js';
 import type { Cells } from './reference.js';
-import type { Dump, TestStore } from './test-store.js';
 
 /** Applies both steps, and says what the ledger holds then. */
 export async function fill(store: TestStore, extra: Extra = {}): Promise<Ledger> {
@@ -23,10 +22,7 @@ export function recordedSkips(ledger: Ledger): Map<string, string[]> {
 }
 
 /** Cells that hold something else than before, as `key column`, sorted. */
-export const changedCells = (
-  before: ReadonlyMap<string, Cells>,
-  after: ReadonlyMap<string, Cells>,
-): string[] =>
+export const changedCells = (before: ReadonlyMap<string, Cells>, after: ReadonlyMap<string, Cells>) =>
   [...after]
     .flatMap(([key, cells]) =>
       COLUMNS.flatMap((name, i) => (cells[i] === (before.get(key)?.[i] ?? null) ? [] : [`${key} ${name}`])),
@@ -40,7 +36,7 @@ const OURS = new RegExp(` ?(?:${COLUMNS.join('|')})=(?:E?'(?:[^']|'')*'|\\S*)`, 
 const NEW_VERSION = /^version=(?:'0\.21\.0'|text:302E32312E30) /;
 
 /** Every table of a dump that is not ours, without the columns that are filled and the version that the schema step writes. */
-export const theirTables = ({ tables }: Dump): Dump['tables'] =>
+export const theirTables = ({ tables }: { readonly tables: State }): State =>
   Object.fromEntries(
     Object.entries(tables)
       .filter(([name]) => !name.startsWith('umzug_backfill_') && name !== 'sqlite_sequence')
@@ -54,12 +50,9 @@ const total = <Item>(items: readonly Item[], count: (item: Item) => number): num
   items.reduce((sum, item) => sum + count(item), 0);
 
 /** Keys of the rows in scope: ASCII letters in either case, up to the first NUL. */
-async function keysInScope(store: TestStore): Promise<Set<string | null>> {
-  const types = await store.query('SELECT event_type FROM task_audits ORDER BY task_audits.audit_id');
-  const keys = await store.query(
-    'SELECT CAST(audit_id AS TEXT) FROM task_audits ORDER BY task_audits.audit_id',
-  );
-  return new Set(keys.filter((_, i) => /SUPERVISOR/i.test(types[i]?.split('\0')[0] ?? '')));
+async function keysInScope(store: TestStore): Promise<Set<string>> {
+  const rows = await store.query(`SELECT CAST(audit_id AS TEXT) || ' ' || event_type FROM task_audits`);
+  return new Set(rows.flatMap((row) => /^(\S+) [^\0]*SUPERVISOR/i.exec(row ?? '')?.[1] ?? []));
 }
 
 /** Fills a store and compares everything that can be compared with the oracle, which looks at it before. */
@@ -76,10 +69,10 @@ export async function fillAndCompare(store: TestStore, batchRows?: number): Prom
   expectSameTables(theirTables(await store.dump()), rest);
   expectSameMap(recordedSkips(ledger), expected.skips);
   const skips = ledger.skips(NAME).map(({ key, target, reason }) => `${key} ${target} ${reason}`);
-  expectSameList(told.sort(), skips.sort());
+  expectSameTables({ skips: told.sort() }, { skips: skips.sort() });
 
   const changed = changedCells(before, actual);
-  expectSameList(ledgeredCells(ledger, NAME).sort(), changed);
+  expectSameTables({ cells: ledgeredCells(ledger, NAME).sort() }, { cells: changed });
   const [runs, batches] = [ledger.runs(NAME), ledger.batches(NAME)];
   expect(runs.map(({ kind, status }) => `${kind} ${status}`)).to.deep.equal(['first verified']);
   const open = [...before].filter(([key, cells]) => inScope.has(key) && cells.includes(null)).length;

@@ -1,16 +1,13 @@
-import { fork } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterEach } from 'mocha';
-import { type Mode, root, useFolder } from './cli.js';
+import { spawn } from 'node:child_process';
+import { endedAfterEach, type Mode, root } from './cli.js';
 
 // Connections of other programs, each in a process of its own: SQLite's locks belong to processes, so that one in the
 // process of the tests would prove nothing.
 
 /** Runs the SQL that it is sent; between that it repeats a transaction if it was told one, as fast as it can. */
 const PROGRAM = `
-  const Database = require(process.argv[3]);
-  const db = new Database(process.argv[2], { timeout: 60000 });
+  const Database = require('better-sqlite3');
+  const db = new Database(process.argv[1], { timeout: 60000 });
   let [repeated, pauseMs, commits] = ['', 0, 0];
   function repeat() {
     if (repeated === '') return;
@@ -37,25 +34,6 @@ const PROGRAM = `
   });
   process.send({ rows: [] });`;
 
-/** A connection that another process holds open. */
-export interface Connection {
-  /**
-   * Runs one query or a script.
-   *
-   * @returns the rows of a query, as arrays; rejects with SQLite's code as the message
-   */
-  run(sql: string): Promise<unknown[][]>;
-  /**
-   * Repeats a script from now on; '' ends that.
-   *
-   * @param pauseMs between two times. Default 0
-   * @returns how often it has been run
-   */
-  repeat(sql: string, pauseMs?: number): Promise<number>;
-  /** Ends the process by SIGKILL and waits for that; nothing happens when it has been ended. */
-  end(): Promise<void>;
-}
-
 /**
  * Pause of a writer that writes as fast as it can and lets others have a turn, in milliseconds: locks of SQLite have no
  * queue, and in rollback mode a loop without any pause keeps everybody out, readers too.
@@ -63,23 +41,16 @@ export interface Connection {
 export const leastPauseMs = (mode: Mode): number => (mode === 'wal' ? 0 : 1);
 
 /** What opens connections, all of which are ended after each test. */
-export function useConnections(): (store: string) => Promise<Connection> {
-  const folder = useFolder();
-  const opened: Connection[] = [];
-  afterEach(() => Promise.all(opened.splice(0).map((connection) => connection.end())));
-  return async (store) => {
-    const program = folder.file('program.cjs');
-    writeFileSync(program, PROGRAM);
-    const connection = await open(program, store);
-    opened.push(connection);
-    return connection;
-  };
-}
+export const useConnections = () => endedAfterEach(open);
 
 type Answer = { readonly rows: unknown[][] } | { readonly code: string };
 
-async function open(program: string, store: string): Promise<Connection> {
-  const child = fork(program, [store, join(root, 'node_modules/better-sqlite3')], { execArgv: [] });
+/** A connection that another process holds open. */
+async function open(store: string) {
+  const child = spawn(process.execPath, ['-e', PROGRAM, store], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const answer = (): Promise<unknown[][]> =>
     new Promise((resolve, reject) => {
@@ -98,8 +69,11 @@ async function open(program: string, store: string): Promise<Connection> {
   };
   await answer();
   return {
-    run: (sql) => ask({ sql }),
-    repeat: async (sql, pauseMs = 0) => Number((await ask({ loop: sql, pause: pauseMs }))[0]?.[0]),
+    /** Runs one query or a script: gives the rows of a query, as arrays; rejects with SQLite's code as the message. */
+    run: (sql: string) => ask({ sql }),
+    /** Repeats a script from now on, with a pause between; '' ends that. Gives how often it has been run. */
+    repeat: async (sql: string, pauseMs = 0) => Number((await ask({ loop: sql, pause: pauseMs }))[0]?.[0]),
+    /** Ends the process by SIGKILL and waits for that; nothing happens when it has been ended. */
     end: async () => {
       child.kill('SIGKILL');
       await closed;

@@ -1,25 +1,22 @@
 import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { type StoreSnapshot, snapshotFiles } from './cli.js';
-import { asAgentOs, dumpStore } from './stores.js';
-
-/** All that a store is: schema, every cell of every table, and what its header says. */
-export interface StoreState extends ReturnType<typeof dumpStore> {
-  readonly header: Record<string, unknown>;
-}
+import { snapshotFiles } from './cli.js';
+import { numbers } from './customers.js';
+import { asAgentOs, change, dumpStore } from './stores.js';
 
 const HEADER = [
   ...['page_size', 'encoding', 'auto_vacuum', 'user_version', 'application_id', 'journal_mode'],
   'integrity_check',
 ];
 
-/** Reads the whole store. Not while another connection of this process stands. */
-export function stateOf(store: string): StoreState {
-  const header = asAgentOs(store, (db) =>
+/** All that a store is: schema, every cell of every table, its header. Not while another connection of this process stands. */
+export function stateOf(store: string) {
+  const header: Record<string, unknown> = asAgentOs(store, (db) =>
     Object.fromEntries(HEADER.map((name) => [name, db.pragma(name, { simple: true })])),
   );
   return { ...dumpStore(store), header };
 }
+export type StoreState = ReturnType<typeof stateOf>;
 
 /** What a copy was made for. */
 type Kind = 'backup' | 'before-restore';
@@ -41,7 +38,7 @@ export function copyOf(store: string, kind?: Kind, folder?: string): string {
 }
 
 /** What stands on disk of a store, without the lock of runs, which is none of its files and stays. */
-export function filesOf(store: string): StoreSnapshot {
+export function filesOf(store: string) {
   const { sidecars, ...files } = snapshotFiles(store);
   return { ...files, sidecars: sidecars.filter((name) => !name.endsWith('.lock')) };
 }
@@ -55,13 +52,11 @@ export function overwrite(path: string, offset: number, bytes: Uint8Array): void
 
 /** Makes a table that no command of ours reads. */
 export const addNotes = (store: string): void =>
-  asAgentOs(store, (db) => {
-    db.exec('CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)');
-    const insert = db.prepare('INSERT INTO notes (text) VALUES (?)');
-    db.transaction(() => {
-      for (let i = 0; i < 500; i += 1) insert.run(`note ${i} `.repeat(5));
-    })();
-  });
+  change(
+    store,
+    `CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT);
+    ${numbers(500)} INSERT INTO notes (text) SELECT replace(hex(zeroblob(5)), '00', 'note ' || (i - 1) || ' ') FROM n`,
+  );
 
 /** Overwrites the root page of a table: an inner one, as the table has several. */
 export function damageTable(store: string, table: string): void {

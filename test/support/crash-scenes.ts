@@ -3,35 +3,16 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { generateStore } from '../../demo/store-generator.js';
 import { type Mode, modes, on } from './cli.js';
+import { differences } from './expect-same.js';
 import { pointsOf } from './failpoints.js';
 import { actualCells, type Cells, expectedCells } from './reference.js';
-import { differences, type State, stateOf } from './store-state.js';
+import { stateOf } from './store-state.js';
 import { asAgentOs } from './stores.js';
 
 // What the crash test kills: each command on a store that has something for it to do, made once and copied for each kill.
 
-/** One command on one store. */
-export interface Scene {
-  readonly command: 'up' | 'down' | 'backfill' | 'restore';
-  /** What is special about it; empty for the plain command. */
-  readonly variant: string;
-  readonly mode: Mode;
-  /** Holds the store and what stands beside it: to be copied. */
-  readonly folder: string;
-  /** The command line on a copy of that folder. */
-  readonly argsIn: (folder: string) => string[];
-  /** What the store holds before the command. */
-  readonly before: State;
-  /** What it holds after one that nobody interrupted. */
-  readonly after: State;
-  /** What the columns held before anything was filled. */
-  readonly original: Map<string, Cells>;
-  /** The failpoints that the uninterrupted one passed, in order. */
-  readonly points: readonly { readonly at: string; readonly detail: string }[];
-}
-
 /** How large the stores are. */
-export interface SceneSize {
+interface SceneSize {
   readonly audits: number;
   readonly batchRows: number;
   /** Whether to make no variants. Default false. */
@@ -104,14 +85,15 @@ async function makeMode(folder: string, mode: Mode, size: SceneSize): Promise<Sc
   return scenes;
 }
 
-/** Runs a command to its end on a copy of its store, and insists that what it did is right. */
+/** Runs a command to its end on a copy of its store, which stands in `folder`, and insists that what it did is right. */
 async function rehearse(
   { mode, size, original }: { mode: Mode; size: SceneSize; original: Map<string, Cells> },
-  command: Scene['command'],
+  command: 'up' | 'down' | 'backfill' | 'restore',
   folder: string,
   extra: readonly string[] = [],
   variant = '',
-): Promise<Scene> {
+) {
+  /** The command line on a copy of the folder. */
   const argsIn = (copy: string): string[] => [
     command,
     ...extra.map((word) => (word.endsWith('.db') ? join(copy, word) : word)),
@@ -133,3 +115,6 @@ async function rehearse(
   }
   return { command, variant, mode, folder, argsIn, before, after, original, points };
 }
+
+/** One command on one store, what that holds before and after it, and the failpoints that it passes. */
+export type Scene = Awaited<ReturnType<typeof rehearse>>;

@@ -2,11 +2,13 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from
 import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { runCli, spawnCli } from './cli.js';
+import { copiesOf } from './copies.js';
 import { type Scene, storeIn } from './crash-scenes.js';
 import { expectIntact, expectLedger } from './expect-ledger.js';
+import { differences, type State } from './expect-same.js';
 import { killedAt, listening } from './failpoints.js';
-import { differences, journalMode, lasting, type State, stateOf } from './store-state.js';
-import { asAgentOs } from './stores.js';
+import { readLedger } from './ledger.js';
+import { journalMode, lasting, stateOf } from './store-state.js';
 
 // Kills a scene's command, looks at what is left, runs the very same command line again, and looks at the end.
 
@@ -86,11 +88,7 @@ export function leftoverIn(folder: string): Wreck['leftover'] {
   return isHot ? 'a hot journal' : 'nothing';
 }
 
-/**
- * Kills the command ever later, running it again on what the kill before left, until it ends by itself.
- *
- * @returns how often it was killed
- */
+/** Kills the command ever later, running it again on what is left, until it ends by itself; returns how often it was killed. */
 export async function killUntilDone(scene: Scene, step: number): Promise<number> {
   const folder = copyOf(scene.folder);
   for (let kills = 0; ; kills += 1) {
@@ -153,13 +151,10 @@ function expectOneOf(now: State, states: readonly State[]): void {
 }
 
 /** Whether the command stands in the ledger; once a `down` has reverted everything there is none any more. */
-const isNotedIn = (path: string, { command }: Scene): boolean =>
-  asAgentOs(path, (db) => {
-    const table = 'umzug_backfill_commands';
-    const hasLedger = db.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(table) !== undefined;
-    if (!hasLedger) return command === 'down';
-    return db.prepare(`SELECT 1 FROM ${table} WHERE command = ?`).get(command) !== undefined;
-  });
+function isNotedIn(path: string, { command }: Scene): boolean {
+  const ledger = readLedger(path);
+  return ledger.exists() ? ledger.commands().some((noted) => noted.command === command) : command === 'down';
+}
 
 /** After the second run. */
 async function expectMended({ scene, folder }: Wreck): Promise<void> {
@@ -177,14 +172,11 @@ async function expectMended({ scene, folder }: Wreck): Promise<void> {
 }
 
 /** Names of the copies of the store that the command made. */
-const copiesIn = (
-  { folder: template }: Scene,
-  folder: string,
-  kind: 'backup' | 'before-restore',
-): string[] => {
-  const already = readdirSync(template);
-  const name = new RegExp(`^store\\.db\\.${kind}-\\d{8}T\\d{6}Z(?:-\\d+)?$`);
-  return readdirSync(folder).filter((file) => name.test(file) && !already.includes(file));
+const copiesIn = (scene: Scene, folder: string, kind: 'backup' | 'before-restore'): string[] => {
+  const already = readdirSync(scene.folder);
+  return copiesOf(storeIn(folder), kind)
+    .map((path) => basename(path))
+    .filter((name) => name.startsWith('store.db.') && !already.includes(name));
 };
 
 /** Every copy is whole; nothing else is left beside the store but its lock. */

@@ -6,50 +6,11 @@ import { manifest } from './package.js';
 
 // Reads the declarations that users get, with their docstrings: dist/types, as the last build has left it.
 
-/** What a docstring says. */
-export interface Doc {
-  /** The text before the tags. */
-  readonly text: string;
-  readonly params: readonly { readonly name: string; readonly text: string }[];
-  readonly returns: string;
-  readonly throws: readonly { readonly error: string; readonly text: string }[];
-  readonly examples: readonly string[];
-}
-
-/** A member of an interface or a class. */
-export interface Member {
-  readonly name: string;
-  readonly isOptional: boolean;
-  readonly type: string;
-  readonly doc: Doc | undefined;
-}
-
-/** A function, class, interface or type. */
-export interface Declaration {
-  readonly name: string;
-  readonly kind: 'function' | 'class' | 'interface' | 'type';
-  /** Without its docstrings. */
-  readonly code: string;
-  readonly doc: Doc | undefined;
-  /** Of an interface or a class. */
-  readonly members: readonly Member[];
-  /** Names of what it extends. */
-  readonly parents: readonly string[];
-}
-
-/** What one entry of package.json's `exports` gives. */
-export interface Entry {
-  /** As it is imported: `umzug-backfill`. */
-  readonly module: string;
-  readonly exported: readonly Declaration[];
-  /** What the exported ones are made of. */
-  readonly others: readonly Declaration[];
-}
-
 // biome-ignore lint/suspicious/noExplicitAny: a syntax tree, of which each function says what it expects
 type Node = any;
 
-const KINDS: Readonly<Record<string, Declaration['kind']>> = {
+type Kind = 'function' | 'class' | 'interface' | 'type';
+const KINDS: Readonly<Record<string, Kind>> = {
   TSDeclareFunction: 'function',
   ClassDeclaration: 'class',
   TSInterfaceDeclaration: 'interface',
@@ -57,7 +18,7 @@ const KINDS: Readonly<Record<string, Declaration['kind']>> = {
 };
 
 /** Every entry that has declarations. */
-export function readEntries(): Entry[] {
+export function readEntries() {
   return Object.entries(manifest.exports).flatMap(([path, target]) =>
     typeof target === 'string'
       ? []
@@ -65,7 +26,8 @@ export function readEntries(): Entry[] {
   );
 }
 
-function readEntry(module: string, source: string): Entry {
+/** What one entry gives, and in `others` what that is made of; `module` is as it is imported. */
+function readEntry(module: string, source: string) {
   const { body } = parse(source, { sourceType: 'module', plugins: [['typescript', { dts: true }]] }).program;
   const exported = new Set(
     body.flatMap((node: Node) =>
@@ -83,11 +45,12 @@ function readEntry(module: string, source: string): Entry {
   };
 }
 
-function readDeclaration(node: Node, kind: Declaration['kind'], source: string): Declaration {
+/** A function, class, interface or type; `code` is without docstrings, `parents` are names of what it extends. */
+function readDeclaration(node: Node, kind: Kind, source: string) {
   const body: Node[] = kind === 'interface' ? node.body.body : kind === 'class' ? node.body.body : [];
   const parents = [...(node.extends ?? []), ...(node.superClass ? [{ expression: node.superClass }] : [])];
   return {
-    name: node.id.name,
+    name: String(node.id.name),
     kind,
     code: codeOf(node, source),
     doc: docOf(node),
@@ -96,7 +59,8 @@ function readDeclaration(node: Node, kind: Declaration['kind'], source: string):
   };
 }
 
-function readMember(node: Node, source: string): Member {
+/** A member of an interface or a class. */
+function readMember(node: Node, source: string) {
   const isMethod = !node.typeAnnotation;
   const code = codeOf(node, source).replace(/;$/, '');
   const name = String(node.key?.name ?? node.kind ?? 'constructor');
@@ -117,7 +81,8 @@ const codeOf = (node: Node, source: string): string =>
 
 const oneLine = (code: string): string => code.replaceAll(/\s+/g, ' ').replaceAll(/; }/g, ' }');
 
-function docOf(node: Node): Doc | undefined {
+/** What a docstring says: its text before the tags, and them. */
+function docOf(node: Node) {
   const comment = node.leadingComments?.findLast((each: Node) => each.value.startsWith('*'));
   if (comment === undefined) return undefined;
   const lines = String(comment.value)
@@ -151,3 +116,8 @@ const prose = (text: string): string =>
     .split(/\n{2,}/)
     .map((paragraph) => paragraph.replaceAll(/\s+/g, ' ').replaceAll(/\{@link (\w+)\}/g, '`$1`'))
     .join('\n\n');
+
+export type Doc = NonNullable<ReturnType<typeof docOf>>;
+export type Member = ReturnType<typeof readMember>;
+export type Declaration = ReturnType<typeof readDeclaration>;
+export type Entry = ReturnType<typeof readEntry>;

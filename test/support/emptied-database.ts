@@ -1,24 +1,11 @@
 import { after } from 'mocha';
-import pg from 'pg';
 import { createMigrator, defineSqlStep } from '../../src/index.js';
-import { sharedServer } from './postgres-server.js';
+import { connect, sharedServer, withClient } from './postgres-server.js';
 
 // One database for many stores in turn, each of which begins with an empty one: to make a database, and to connect a command to it,
 // takes longer than most of what is done with a store.
 
-/** A database that is empty. */
-export interface EmptiedDatabase {
-  readonly url: string;
-  /** A connection of another program. */
-  readonly client: pg.Client;
-}
-
-interface Held extends EmptiedDatabase {
-  /** Ends the command whose connection those of this process share. */
-  readonly end: () => Promise<void>;
-}
-
-let held: Held | undefined;
+let held: Awaited<ReturnType<typeof make>> | undefined;
 
 async function close(): Promise<void> {
   await held?.end();
@@ -28,16 +15,13 @@ async function close(): Promise<void> {
 
 after(close); // at the end of all files; the server ends with this process
 
-async function make(): Promise<Held> {
+/** The database, a connection of another program, and the end of the command whose connection those of this process share. */
+async function make() {
   const server = await sharedServer();
   const name = `test_emptied_${process.pid}_${Date.now()}`;
-  const admin = new pg.Client({ connectionString: server.url('postgres') });
-  await admin.connect();
-  await admin.query(`CREATE DATABASE ${name}`);
-  await admin.end();
+  await withClient(server.url('postgres'), (admin) => admin.query(`CREATE DATABASE ${name}`));
   const url = server.url(name);
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
+  const client = await connect(url);
   return { url, client, end: await keepConnected(url) };
 }
 
@@ -65,10 +49,10 @@ async function keepConnected(url: string): Promise<() => Promise<void>> {
   };
 }
 
+export type EmptiedDatabase = Pick<Awaited<ReturnType<typeof make>>, 'url' | 'client'>;
+
 /** Runs `act` with an empty database. One in which it fails is not used again. */
-export async function withEmptiedDatabase<Result>(
-  act: (database: EmptiedDatabase) => Promise<Result>,
-): Promise<Result> {
+export async function withEmptiedDatabase<Result>(act: (database: EmptiedDatabase) => Promise<Result>) {
   held ??= await make();
   await held.client.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
   try {

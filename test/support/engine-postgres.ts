@@ -1,18 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import type pg from 'pg';
 import { root } from './cli.js';
 import { type EmptiedDatabase, withEmptiedDatabase } from './emptied-database.js';
+import { generateTestStore, type TestEngine, type TestStore } from './engine-sqlite.js';
 import { readPgLedger } from './ledger.js';
 import { COLUMNS, derivedCells, oracle } from './oracle-words.js';
+import { dumpPgStore } from './postgres-dump.js';
 import { jsonbHasRead, numbersAreNumeric, timesAreIso } from './postgres-exceptions.js';
 import { whyNoServer } from './postgres-server.js';
-import { deleteKeys, dumpPgStore, insertPgAudits, loadFromSqlite, type PgForm } from './postgres-stores.js';
+import { actualPgCells, deleteKeys, insertPgAudits, loadFromSqlite, type PgForm } from './postgres-stores.js';
 import { actualCells, type Cells } from './reference.js';
-import { withFolder } from './stores.js';
-import { generateTestStore, type TestEngine, type TestStore } from './test-store.js';
+import { type Audit, asAgentOs, insertAudits, withFolder } from './stores.js';
 
 /** A program that runs SQL on a database while this thread waits for it. */
 const RUN_SQL = `
@@ -68,12 +68,14 @@ function postgresStore({ client, url }: EmptiedDatabase, folder: string, form: P
       execFileSync(process.execPath, ['--input-type=module', '-e', RUN_SQL, url, sql], { cwd: root });
     },
     query: async (text) =>
-      (await client.query({ text, rowMode: 'array' })).rows.map(([value]) => textOf(value)),
+      (await client.query({ text, rowMode: 'array' })).rows.map(([value]) =>
+        value === null ? null : String(value),
+      ),
     async insert(...audits) {
       isChanged = true;
       await insertPgAudits(client, audits);
     },
-    cells: async () => new Map((await rowsOf(client)).map(([key, , , , ...cells]) => [key, cells])),
+    cells: () => actualPgCells(client),
     dump: () => dumpPgStore(client),
     ledger: () => readPgLedger(client),
     traces: () => versionsOf(client),
@@ -90,38 +92,25 @@ function postgresStore({ client, url }: EmptiedDatabase, folder: string, form: P
   };
 }
 
-const textOf = (value: unknown): string | null => (value === null ? null : String(value));
-
-type Row = [key: string, eventType: string, payload: string | null, createdAt: string | null, ...Cells];
-
-/** The rows as text; NULL where there is no column. */
-async function rowsOf(client: pg.ClientBase): Promise<Row[]> {
-  const there = await client.query<{ attname: string }>(
-    `SELECT attname FROM pg_attribute WHERE attrelid = 'task_audits'::regclass AND NOT attisdropped`,
-  );
-  const names = there.rows.map(({ attname }) => attname);
-  const cells = COLUMNS.map((column) => (names.includes(column) ? `${column}::text` : 'NULL::text'));
-  const text = `SELECT audit_id::text, event_type, payload::text, created_at::text, ${cells.join(', ')}
-    FROM task_audits ORDER BY task_audits.audit_id`;
-  return (await client.query<Row>({ text, rowMode: 'array' })).rows;
-}
-
 async function copyRows(client: pg.ClientBase, path: string, form: PgForm): Promise<void> {
   if ((form.payload ?? 'text') !== 'text' || (form.createdAt ?? 'text') !== 'text')
     throw new Error('Expected columns of text: what others hold by now can not be told from their texts');
-  const rows = await rowsOf(client);
-  const twin = new Database(path);
-  try {
-    twin.exec(
+  const cells = await actualPgCells(client);
+  const text = 'SELECT audit_id::text, event_type, payload, created_at FROM task_audits';
+  const { rows } = await client.query<[string, string, string | null, string | null]>({
+    text,
+    rowMode: 'array',
+  });
+  asAgentOs(path, (db) => {
+    db.exec(
       `CREATE TABLE task_audits (audit_id INTEGER PRIMARY KEY, event_type TEXT, payload TEXT, created_at TEXT, ${COLUMNS.map((name) => `${name} TEXT`)})`,
     );
-    const insert = twin.prepare('INSERT INTO task_audits VALUES (?, ?, ?, ?, ?, ?)');
-    twin.transaction(() => {
-      for (const [key, ...texts] of rows) insert.run(BigInt(key), ...texts);
-    })();
-  } finally {
-    twin.close();
-  }
+    const audits = rows.map(([key, eventType, payload, createdAt]): Audit => {
+      const own = cells.get(key);
+      return { key: BigInt(key), eventType, payload, createdAt, ...(own ? { cells: own } : {}) };
+    });
+    insertAudits(db, audits);
+  });
 }
 
 /** Where each row of each table stands, and which transaction has written it; what is rolled back leaves nothing. */

@@ -1,8 +1,8 @@
 import { postgresEngine } from './engine-postgres.js';
+import type { TestEngine } from './engine-sqlite.js';
 import { sqliteEngine } from './engine-sqlite.js';
-import type { TestEngine } from './test-store.js';
 
-export type { Dump, Expected, TestEngine, TestStore, TestStoreOptions } from './test-store.js';
+export type { TestEngine, TestStore, TestStoreOptions } from './engine-sqlite.js';
 
 /** The engines that a store can be of: the same tests run on each. */
 export const ENGINES: readonly TestEngine[] = [sqliteEngine, postgresEngine];

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { changedCells } from './compare-fill.js';
-import { ledgeredCells, readLedger } from './ledger.js';
+import { type Ledger, ledgeredCells, readLedger } from './ledger.js';
 import { actualCells, type Cells } from './reference.js';
 import { asAgentOs, backfillStep } from './stores.js';
 
@@ -13,24 +13,23 @@ export function expectIntact(path: string): void {
   asAgentOs(path, (db) => expect(db.pragma('integrity_check', { simple: true })).to.equal('ok'));
 }
 
-/**
- * Insists that batches are numbered 1 to n, and that the ledger, the totals of its runs and the table tell of the same
- * cells.
- *
- * @param before what the table held before anything was filled
- * @param mostRuns how many runs there are at most
- */
-export function expectLedger(path: string, before: Map<string, Cells>, mostRuns = 1): void {
-  const ledger = readLedger(path);
-  const batches = ledger.batches(name);
-  expect(batches.map(({ number }) => number)).to.deep.equal(batches.map((_, i) => i + 1));
+/** Insists that the ledger, the totals of its batches and the table, in which these cells have changed, tell of the same cells. */
+export function expectSameCells(ledger: Ledger, changed: readonly string[], mostRuns: number) {
   const cells = ledgeredCells(ledger, name);
   expect(new Set(cells).size, 'each cell once').to.equal(cells.length);
-  expect(cells.sort()).to.deep.equal(changedCells(before, actualCells(path)));
+  expect(cells.sort()).to.deep.equal(changed);
+  const [batches, runs] = [ledger.batches(name), ledger.runs(name)];
   expect(batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0)).to.equal(cells.length);
-  const runs = ledger.runs(name);
   expect(runs).to.have.length.at.most(mostRuns);
   expect(runs.map(({ run }) => run)).to.include.members(batches.map(({ run }) => run));
+  return { batches, runs };
+}
+
+/** The same of a store that held `before` before anything was filled; its batches are numbered 1 to n, and its runs have totals. */
+export function expectLedger(path: string, before: Map<string, Cells>, mostRuns = 1): void {
+  const changed = changedCells(before, actualCells(path));
+  const { batches, runs } = expectSameCells(readLedger(path), changed, mostRuns);
+  expect(batches.map(({ number }) => number)).to.deep.equal(batches.map((_, i) => i + 1));
   for (const run of runs) {
     const own = batches.filter((batch) => batch.run === run.run);
     const total = (of: 'rowsScanned' | 'cellsFilled' | 'cellsSkipped') =>

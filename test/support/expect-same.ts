@@ -1,41 +1,35 @@
+import { expect } from 'chai';
+
 // Comparisons of whole tables: an assertion's own difference of two would take minutes, and print both.
 
-/** Differences that are named. */
-const SHOWN = 5;
-
 /** Insists that two maps hold the same under each key, and names the first that differ. */
-export function expectSameMap(
-  actual: ReadonlyMap<string, unknown>,
-  expected: ReadonlyMap<string, unknown>,
-  what = 'row',
-): void {
-  const show = (value: unknown): string | undefined => JSON.stringify(value);
+export function expectSameMap(actual: ReadonlyMap<string, unknown>, expected: ReadonlyMap<string, unknown>) {
+  const show = (value: unknown): string => JSON.stringify(value) ?? 'none';
   const keys = [...new Set([...expected.keys(), ...actual.keys()])];
-  const wrong = keys.filter((key) => show(actual.get(key)) !== show(expected.get(key)));
-  if (wrong.length === 0) return;
-  const short = (value: unknown): string => (show(value) ?? 'none').slice(0, 400);
-  const lines = wrong
-    .slice(0, SHOWN)
-    .map((key) => `${what} ${key}: expected ${short(expected.get(key))}, got ${short(actual.get(key))}`);
-  throw new Error([`${wrong.length} of ${keys.length} differ`, ...lines].join('\n'));
+  const wrong = keys.flatMap((key) => {
+    const [got, wanted] = [show(actual.get(key)), show(expected.get(key))];
+    return got === wanted ? [] : [`row ${key}: ${got.slice(0, 400)}, not ${wanted.slice(0, 400)}`];
+  });
+  expect(wrong.slice(0, 5), `${wrong.length} of ${keys.length} differ`).to.deep.equal([]);
 }
 
-/** Insists that two lists are the same. */
-export const expectSameList = (
-  actual: readonly unknown[],
-  expected: readonly unknown[],
-  what?: string,
-): void => expectSameMap(numbered(actual), numbered(expected), what);
+/** Lines by the name of what they are of, as the rows of a table. */
+export type State = Readonly<Record<string, readonly string[]>>;
 
-const numbered = (items: readonly unknown[]): Map<string, unknown> =>
-  new Map(items.map((item, i) => [String(i), item]));
-
-/** Insists that two sets of tables hold the same rows. */
-export function expectSameTables(
-  actual: Readonly<Record<string, readonly string[]>>,
-  expected: Readonly<Record<string, readonly string[]>>,
-): void {
+/** Where two states differ, a line for each name. */
+export function differences(actual: State, expected: State): string[] {
   const names = [...new Set([...Object.keys(actual), ...Object.keys(expected)])];
-  for (const name of names)
-    expectSameList(actual[name] ?? ['no table'], expected[name] ?? ['no table'], `row of ${name}`);
+  return names.flatMap((name) => {
+    const [rows, wanted] = [actual[name] ?? ['(absent)'], expected[name] ?? ['(absent)']];
+    const length = Math.max(rows.length, wanted.length);
+    const at = Array.from({ length }, (_, i) => i).find((i) => rows[i] !== wanted[i]);
+    if (at === undefined) return [];
+    const short = (row = '(none)'): string => (row.length > 400 ? `${row.slice(0, 400)} …` : row);
+    return [`${name}, row ${at + 1}: ${short(rows[at])}, not ${short(wanted[at])}`];
+  });
+}
+
+/** Insists that two states are the same. */
+export function expectSameTables(actual: State, expected: State): void {
+  expect(differences(actual, expected)).to.deep.equal([]);
 }

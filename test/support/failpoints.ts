@@ -45,11 +45,7 @@ export const listening = (spec: object, options: SpawnOptions = {}): SpawnOption
 });
 
 /** Runs a command that kills itself at a point, and insists that it does. */
-export async function killedAt(
-  args: readonly string[],
-  point: Point,
-  options?: SpawnOptions,
-): Promise<CliResult> {
+export async function killedAt(args: readonly string[], point: Point, options?: SpawnOptions) {
   const result = await spawnCli(args, listening(point, options));
   expect(result.signal, `${JSON.stringify(point)}\n${result.stdout}${result.stderr}`).to.equal('SIGKILL');
   return result;
@@ -64,13 +60,9 @@ export const interruptedAt = (
 ): Promise<CliResult> => spawnCli(args, listening({ ...point, run }, options));
 
 /** Runs a command to its end, and returns every point that it passed, in order. */
-export async function pointsOf(
-  args: readonly string[],
-  file: string,
-  options?: SpawnOptions,
-): Promise<{ readonly at: string; readonly detail: string }[]> {
+export async function pointsOf(args: readonly string[], file: string) {
   rmSync(file, { force: true });
-  const result = await spawnCli(args, listening({ record: file }, options));
+  const result = await spawnCli(args, listening({ record: file }));
   expect(result.code, result.stdout + result.stderr).to.equal(0);
   return readFileSync(file, 'utf8')
     .trimEnd()

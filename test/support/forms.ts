@@ -61,11 +61,7 @@ function copyRows(source: string, path: string, form: Form): void {
   }
 }
 
-/**
- * What the backfill must fill in, by the oracle, which reads UTF-8: of a store in another encoding it is given a copy.
- *
- * @param scratch path at which a copy may be made
- */
+/** What the backfill must fill in, by the oracle: it reads UTF-8, and is given a copy, made at `scratch`. */
 export function oracleCells(path: string, scratch: string): Map<string, Cells> {
   rmSync(scratch, { force: true });
   copyRows(path, scratch, { journalMode: 'delete' });
@@ -86,9 +82,7 @@ export function cellsOf(path: string): Map<string, Cells> {
   );
 }
 
-/**
- * The store without what is ours: header, schema, other tables, and the audits without the columns of v21.
- */
+/** The store without what is ours: header, schema, other tables, and the audits without the columns of v21. */
 export function theirs(path: string) {
   const { header, schema, tables } = stateOf(path);
   const isOurs = (name: string): boolean => name.startsWith('umzug_backfill_');
@@ -106,14 +100,8 @@ export function theirs(path: string) {
 }
 
 /** Changes so much in one transaction, with so small a cache, that pages reach the main file before the commit. */
-export const SPILLER = `
-  const Database = require('better-sqlite3');
-  const db = new Database(process.argv[1]);
-  db.pragma('cache_size = 5');
-  db.pragma('foreign_keys = OFF');
-  db.exec("BEGIN; UPDATE task_audits SET payload = replace(payload, 'e', 'E'), level = 'torn'");
-  console.log('ready');
-  setInterval(() => db.inTransaction, 1e6);`;
+export const SPILL = `PRAGMA cache_size = 5; PRAGMA foreign_keys = OFF;
+  BEGIN; UPDATE task_audits SET payload = replace(payload, 'e', 'E'), level = 'torn'`;
 
 /** Writes, and leaves every cell as it was: what changes nothing SQLite does not write at all. */
 export const REWRITE =

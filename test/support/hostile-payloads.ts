@@ -5,6 +5,7 @@ import { targets } from './reference.js';
 // as what is.
 
 export const utf8 = (text: string): string => Buffer.from(text).toString('latin1');
+const words = (text: string): string[] => text.split(' ');
 const names = targets.flatMap(({ names }) => [...names]);
 
 /** JSON text that hides characters behind escapes, in either case of the hexadecimal digits. */
@@ -23,88 +24,50 @@ const highBytes = fc
       fc.constantFrom('\x80', '\xc0', '\xc0\xa1', '\xff', '\xc0\x80', '\xed\xa0\x80', '\xe2\x82', '\xc1\xb3'),
       anyBytes,
     ),
-    {
-      maxLength: 3,
-    },
+    { maxLength: 3 },
   )
   .map((pieces) => pieces.join('').replace(/[\x00-\x1f"\\]/g, '\x80'));
 export const text = fc.string({ unit: 'binary', maxLength: 12 });
 const spaces = fc.constantFrom('', '', '', ' ', '\n', '\t ', '\r\n');
 
-const memberName = fc.oneof(
-  { weight: 12, arbitrary: fc.constantFrom(...names) },
-  {
-    weight: 3,
-    arbitrary: fc
-      .tuple(fc.constantFrom(...names), fc.nat(0xffff))
-      .map(([name, which]) => escaped(name, which)),
-  },
-  {
-    // Near misses: what a comparison that stops at U+0000, folds case or decodes badly would take for the name.
-    weight: 2,
-    arbitrary: fc
+/** One of these, each as often as its number says. */
+const weighted = (...choices: readonly (readonly [weight: number, arbitrary: fc.Arbitrary<string>])[]) =>
+  fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })));
+
+const memberName = weighted(
+  [12, fc.constantFrom(...names)],
+  [3, fc.tuple(fc.constantFrom(...names), fc.nat(0xffff)).map(([name, which]) => escaped(name, which))],
+  // Near misses: what a comparison that stops at U+0000, folds case or decodes badly would take for the name.
+  [
+    2,
+    fc
       .tuple(
         fc.constantFrom(...names),
         fc.constantFrom('\\u0000', '\\ud800', '\\u0000x', ' ', '\xff', '\xc0\x80', '\\n', 's', '\\"'),
         fc.boolean(),
       )
       .map(([name, extra, isBefore]) => (isBefore ? extra + name : name + extra)),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom('', 'SOURCE_TS', 'a', '\\ud83d\\ude00', '$', '"'.padStart(2, '\\')),
-  },
-  { weight: 1, arbitrary: text.map((name) => utf8(JSON.stringify(name)).slice(1, -1)) },
+  ],
+  [1, fc.constantFrom('', 'SOURCE_TS', 'a', '\\ud83d\\ude00', '$', '"'.padStart(2, '\\'))],
+  [1, text.map((name) => utf8(JSON.stringify(name)).slice(1, -1))],
 );
 
 const numberText = fc.oneof(
   fc.constantFrom(
-    ...[
-      ...['1', '1.0', '2', '1e300', '1.1e300', '1.5'],
-      '0',
-      '-0',
-      '0.0',
-      '-0e9',
-      '1e400',
-      '-1e400',
-      '1e-400',
-      '5e-324',
-      '-5e-324',
-      '2.2250738585072014e-308',
-    ],
-    ...['9223372036854775807', '9223372036854775808', '-9223372036854775808', '-9223372036854775809'],
-    ...[
-      '1.7976931348623157e308',
-      '-1.7976931348623157e308',
-      '1.7976931348623158e308',
-      '1.7976931348623159e308',
-      '4.9406564584124654e-324',
-      '2.5e-324',
-      '2.4e-324',
-      '9007199254740993',
-      '1E+2',
-    ],
-    ...[
-      '0.1',
-      '1.50',
-      '100000000000000000000',
-      '1e15',
-      '1e16',
-      '123456789012345678.5',
-      '-1',
-      '1768903200.25',
-    ],
+    ...words(
+      '1 1.0 2 1e300 1.1e300 1.5 0 -0 0.0 -0e9 1e400 -1e400 1e-400 5e-324 -5e-324 2.2250738585072014e-308',
+    ),
+    ...words('9223372036854775807 9223372036854775808 -9223372036854775808 -9223372036854775809'),
+    ...words('1.7976931348623157e308 -1.7976931348623157e308 1.7976931348623158e308 1.7976931348623159e308'),
+    ...words(
+      '4.9406564584124654e-324 2.5e-324 2.4e-324 9007199254740993 1E+2 0.1 1.50 100000000000000000000',
+    ),
+    ...words('1e15 1e16 123456789012345678.5 -1 1768903200.25'),
     `${'9'.repeat(400)}`,
     `0.${'0'.repeat(400)}1`,
     // Beyond what a decimal of PostgreSQL's holds, and beyond what an exponent of its does.
-    ...['1e131071', '1e131072', '-1e200000', '1e-16383', '1e-16384', '1E-20000', '1e0000000001', '1e-00000'],
-    ...[
-      '1e2147483648',
-      '1e-2147483648',
-      '1e99999999999999999999',
-      '-1E-99999999999999999999',
-      '0e99999999999',
-    ],
+    ...words('1e131071 1e131072 -1e200000 1e-16383 1e-16384 1E-20000 1e0000000001 1e-00000 1e2147483648'),
+    ...words('1e-2147483648 1e99999999999999999999 -1E-99999999999999999999 0e99999999999'),
     `0.${'0'.repeat(17_000)}1`,
     `1${'0'.repeat(17_000)}.5`,
   ),
@@ -117,29 +80,8 @@ const numberText = fc.oneof(
 
 const stringText = fc.oneof(
   fc.constantFrom(
-    '""',
-    '" "',
-    '"0"',
-    '"2026-01-20T10:00:00Z"',
-    '"null"',
-    '"\x7f"',
-    '"~"',
-    '"#"',
-    '"-]^"',
-    ...[
-      '"["',
-      '"[1]"',
-      '"{}"',
-      '"]"',
-      `"${'[{'.repeat(1_100)}"`,
-      '"\\"source_ts\\":"',
-      '"z~"',
-      '"z~~"',
-      '"\\\\"',
-      '"now"',
-      '"2026-01-20 "',
-      '"\\n2026-01-20"',
-    ],
+    ...words('"" "0" "2026-01-20T10:00:00Z" "null" "\x7f" "~" "#" "-]^" "[" "[1]" "{}" "]" "z~" "z~~" "now"'),
+    ...[`"${'[{'.repeat(1_100)}"`, '" "', '"\\"source_ts\\":"', '"\\\\"', '"2026-01-20 "', '"\\n2026-01-20"'],
   ),
   text.map((value) => utf8(JSON.stringify(value))),
   // Raw, where JSON.stringify would have escaped; lone surrogates as escapes, in pairs and halves.
@@ -147,9 +89,7 @@ const stringText = fc.oneof(
   fc
     .array(
       fc.constantFrom('\\ud83d', '\\ude00', '\\uD800', '\\u0000', '\\n', '\\/', 'a', '\\u00e9', '\xc3\xa9'),
-      {
-        maxLength: 4,
-      },
+      { maxLength: 4 },
     )
     .map((pieces) => `"${pieces.join('')}"`),
   fc
@@ -167,15 +107,12 @@ const nested = fc
   )
   .map(([depth, open]) => `${open.repeat(depth)}1${(open === '[' ? ']' : '}').repeat(depth)}`);
 
-const memberValue = fc.oneof(
-  { weight: 6, arbitrary: stringText },
-  { weight: 4, arbitrary: numberText },
-  {
-    weight: 3,
-    arbitrary: fc.constantFrom('null', 'true', 'false', '[]', '{}', 'NaN', 'Infinity', '-Infinity'),
-  },
-  { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 2 }).map((value) => utf8(JSON.stringify(value))) },
-  { weight: 1, arbitrary: nested },
+const memberValue = weighted(
+  [6, stringText],
+  [4, numberText],
+  [3, fc.constantFrom('null', 'true', 'false', '[]', '{}', 'NaN', 'Infinity', '-Infinity')],
+  [1, fc.jsonValue({ maxDepth: 2 }).map((value) => utf8(JSON.stringify(value)))],
+  [1, nested],
 );
 
 const object = fc
@@ -193,22 +130,8 @@ const mutated = fc
     fc.nat(2),
     fc.oneof(
       fc.constantFrom(
-        '',
-        ',',
-        '}',
-        '"',
-        '\\',
-        '\0',
-        '\x01',
-        '\x1f',
-        '\t',
-        '\xef\xbb\xbf',
-        '/**/',
-        '//',
-        "'",
-        '+',
-        '0',
-        '.',
+        ...['', '\\', '\0', '\x01', '\x1f', '\t', '\xef\xbb\xbf'],
+        ...words(`, } " /**/ // ' + 0 .`),
       ),
       anyBytes,
     ),
@@ -219,19 +142,13 @@ const mutated = fc
   });
 
 /** A payload: JSON, what is nearly JSON, and what is none. */
-export const payloadBytes = fc.oneof(
-  { weight: 10, arbitrary: object },
-  { weight: 4, arbitrary: mutated },
-  { weight: 1, arbitrary: object.map((json) => json.slice(0, -1)) },
-  {
-    weight: 1,
-    arbitrary: fc.tuple(object, fc.constantFrom('\0', '\x0b', '{}', ' x')).map((parts) => parts.join('')),
-  },
-  { weight: 1, arbitrary: memberValue },
-  { weight: 1, arbitrary: anyBytes },
-  { weight: 1, arbitrary: text.map(utf8) },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom('', ' ', '{', '\xef\xbb\xbf{}', "{'source_ts':'x'}", '{source_ts:1}'),
-  },
+export const payloadBytes = weighted(
+  [10, object],
+  [4, mutated],
+  [1, object.map((json) => json.slice(0, -1))],
+  [1, fc.tuple(object, fc.constantFrom('\0', '\x0b', '{}', ' x')).map((parts) => parts.join(''))],
+  [1, memberValue],
+  [1, anyBytes],
+  [1, text.map(utf8)],
+  [1, fc.constantFrom('', ' ', '{', '\xef\xbb\xbf{}', "{'source_ts':'x'}", '{source_ts:1}')],
 );

@@ -53,11 +53,7 @@ export const hostileRow = fc.record({
 export type HostileRow = typeof hostileRow extends fc.Arbitrary<infer Value> ? Value : never;
 
 /** Writes rows from a key on, with gaps, into a table that has both columns. */
-export function insertHostileRows(
-  db: Database.Database,
-  rows: readonly HostileRow[],
-  firstKey: number,
-): void {
+export function insertHostileRows(db: Database.Database, rows: readonly HostileRow[], firstKey: number) {
   const into = `INSERT INTO task_audits (audit_id, event_type, created_at, ${targets[0].column}, ${targets[1].column}, payload)`;
   const asText = db.prepare(`${into} VALUES (?, ?, ?, ?, ?, CAST(? AS TEXT))`);
   const asBlob = db.prepare(`${into} VALUES (?, ?, ?, ?, ?, ?)`);

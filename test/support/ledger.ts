@@ -7,101 +7,32 @@ import { asAgentOs } from './stores.js';
 type Value = string | number | bigint | Buffer | null;
 type Row = Readonly<Record<string, Value>>;
 
-/** Rows of the ledger's tables, with keys as bigint or text and counts as numbers. */
-export interface Ledger {
-  exists(): boolean;
-  steps(): readonly StepRow[];
-  step(name: string): StepRow | undefined;
-  objects(step: string): readonly ObjectRow[];
-  runs(backfill: string): readonly RunRow[];
-  batches(backfill: string): readonly BatchRow[];
-  /** The cells of one batch that share their columns. */
-  cells(backfill: string, batch: number): readonly CellsRow[];
-  skips(backfill: string): readonly SkipRow[];
-  /** How many skips each batch has put there that stand. */
-  skipsByBatch(backfill: string): ReadonlyMap<number, number>;
-  /** How many skips there are of each reason. */
-  skipCounts(backfill: string): Readonly<Record<string, number>>;
-  verdicts(backfill: string): readonly string[];
-  commands(): readonly CommandRow[];
-}
+type Texts<Name extends string> = Readonly<Record<Name, string>>;
+type Numbers<Name extends string> = Readonly<Record<Name, number>>;
+type Keys<Name extends string> = Readonly<Record<Name, Key>>;
 
-export interface StepRow {
-  readonly name: string;
-  readonly kind: string;
-  readonly status: string;
-  readonly fingerprint: string;
-  readonly packageVersion: string;
+export interface StepRow
+  extends Texts<'name' | 'kind' | 'status' | 'fingerprint' | 'packageVersion'>,
+    // What a `down` under way has taken back, and left.
+    Numbers<'revertedCells' | 'keptCells'> {
   readonly appliedAt: string | null;
-  /** What a `down` under way has taken back, and left. */
-  readonly revertedCells: number;
-  readonly keptCells: number;
 }
 
-export interface RunRow {
-  readonly run: number;
-  readonly kind: string;
-  readonly status: string;
+type Counts = Numbers<'run' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped'>;
+export interface RunRow extends Counts, Texts<'kind' | 'status'>, Numbers<'foundCells' | 'batches'> {
   readonly startKey: Key | null;
   readonly watermark: Key | null;
   readonly cursor: Key | null;
-  readonly foundCells: number;
   readonly filledAt: string | null;
-  readonly batches: number;
-  readonly rowsScanned: number;
-  readonly cellsFilled: number;
-  readonly cellsSkipped: number;
 }
+export interface BatchRow extends Counts, Keys<'firstKey' | 'lastKey'>, Numbers<'number' | 'skips'> {}
 
-export interface BatchRow {
-  readonly number: number;
-  readonly run: number;
-  readonly firstKey: Key;
-  readonly lastKey: Key;
-  readonly rowsScanned: number;
-  readonly cellsFilled: number;
-  readonly cellsSkipped: number;
-  readonly skips: number;
-}
-
-export interface CellsRow {
-  readonly columns: readonly string[];
-  readonly runs: readonly KeyRun[];
-}
-
-export interface ObjectRow {
-  readonly kind: string;
-  readonly name: string;
-}
-
-export interface SkipRow {
-  readonly key: Key;
-  /** A column, or `*` for the whole row. */
-  readonly target: string;
-  readonly reason: string;
-}
-
-interface VerdictRow {
-  readonly number: number;
-  readonly verdict: string;
-}
-
-export interface CommandRow {
-  readonly number: number;
-  readonly command: string;
-  readonly backup: string | null;
-}
+/** Its target is a column, or `*` for the whole row. */
+type SkipRow = Texts<'target' | 'reason'> & Keys<'key'> & Numbers<'batch'>;
 
 const TABLES = [
-  'steps',
-  'objects',
-  'runs',
-  'batches',
-  'cells',
-  'skips',
-  'verifications',
-  'commands',
-] as const;
+  ...(['steps', 'objects', 'runs', 'batches', 'cells', 'skips', 'verifications', 'commands'] as const),
+];
 type Tables = Record<(typeof TABLES)[number], readonly Row[]>;
 
 /** Names of the ledger's tables. */
@@ -170,50 +101,61 @@ const read = (row: Row): Record<string, unknown> =>
     ]),
   );
 
-function view(tables: Tables, exists: boolean): Ledger {
+/** Rows of the ledger's tables, with keys as bigint or text and counts as numbers. */
+export type Ledger = ReturnType<typeof view>;
+
+const by =
+  <Row>(of: (row: Row) => string | number) =>
+  (a: Row, b: Row): number =>
+    of(a) < of(b) ? -1 : 1;
+
+function view(tables: Tables, exists: boolean) {
   const of = <Kind>(name: keyof Tables, where: Readonly<Record<string, Value>> = {}): Kind[] =>
     tables[name]
       .map(read)
       .filter((row) => Object.entries(where).every(([column, value]) => row[column] === value)) as Kind[];
-  const numbered = <Kind extends { readonly number: number }>(rows: Kind[]): Kind[] =>
-    rows.sort((a, b) => a.number - b.number);
-  const steps = (): StepRow[] => of<StepRow>('steps').sort((a, b) => (a.name < b.name ? -1 : 1));
-  const skips = (backfill: string): SkipRow[] =>
-    of<SkipRow>('skips', { backfill })
-      .map(({ key, target, reason }) => ({ key, target, reason }))
-      .sort((a, b) => compareKeys(a.key, b.key) || (a.target < b.target ? -1 : 1));
+  const steps = () => of<StepRow>('steps').sort(by(({ name }) => name));
+  const skipRows = (backfill: string) => of<SkipRow>('skips', { backfill });
+  const counted = <Of extends string | number>(items: readonly Of[]): Map<Of, number> => {
+    const counts = new Map<Of, number>();
+    for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1);
+    return counts;
+  };
   return {
     exists: () => exists,
     steps,
-    step: (name) => steps().find((step) => step.name === name),
-    objects: (step) =>
-      of<ObjectRow>('objects', { step })
+    step: (name: string) => steps().find((step) => step.name === name),
+    objects: (step: string) =>
+      of<{ readonly kind: string; readonly name: string }>('objects', { step })
         .map(({ kind, name }) => ({ kind, name }))
-        .sort((a, b) => (`${a.kind} ${a.name}` < `${b.kind} ${b.name}` ? -1 : 1)),
-    runs: (backfill) => of<RunRow>('runs', { backfill }).sort((a, b) => a.run - b.run),
-    batches: (backfill) => numbered(of<BatchRow>('batches', { backfill })),
-    cells: (backfill, batch) =>
+        .sort(by(({ kind, name }) => `${kind} ${name}`)),
+    runs: (backfill: string) => of<RunRow>('runs', { backfill }).sort(by(({ run }) => run)),
+    batches: (backfill: string) => of<BatchRow>('batches', { backfill }).sort(by(({ number }) => number)),
+    /** The cells of one batch that share their columns. */
+    cells: (backfill: string, batch: number) =>
       of<{ columns: string; firstKey: Key; keys: Buffer }>('cells', { backfill, batch }).map(
         ({ columns, firstKey, keys }) => ({
-          columns: JSON.parse(columns) as string[],
+          columns: JSON.parse(columns) as readonly string[],
           runs: typeof firstKey === 'bigint' ? unpackKeys(firstKey, keys) : unpackTexts(keys),
         }),
       ),
-    skips,
-    skipsByBatch(backfill) {
-      const counts = new Map<number, number>();
-      for (const { batch } of of<{ batch: number }>('skips', { backfill }))
-        counts.set(batch, (counts.get(batch) ?? 0) + 1);
-      return counts;
-    },
-    skipCounts(backfill) {
-      const counts: Record<string, number> = {};
-      for (const { reason } of skips(backfill)) counts[reason] = (counts[reason] ?? 0) + 1;
-      return counts;
-    },
-    verdicts: (backfill) =>
-      numbered(of<VerdictRow>('verifications', { backfill })).map(({ verdict }) => verdict),
-    commands: () => numbered(of<CommandRow>('commands')),
+    skips: (backfill: string) =>
+      skipRows(backfill)
+        .map(({ key, target, reason }) => ({ key, target, reason }))
+        .sort((a, b) => compareKeys(a.key, b.key) || (a.target < b.target ? -1 : 1)),
+    /** How many skips each batch has put there that stand. */
+    skipsByBatch: (backfill: string) => counted(skipRows(backfill).map(({ batch }) => batch)),
+    /** How many skips there are of each reason. */
+    skipCounts: (backfill: string): Readonly<Record<string, number>> =>
+      Object.fromEntries(counted(skipRows(backfill).map(({ reason }) => reason))),
+    verdicts: (backfill: string) =>
+      of<{ readonly number: number; readonly verdict: string }>('verifications', { backfill })
+        .sort(by(({ number }) => number))
+        .map(({ verdict }) => verdict),
+    commands: () =>
+      of<{ readonly number: number; readonly command: string; readonly backup: string | null }>(
+        'commands',
+      ).sort(by(({ number }) => number)),
   };
 }
 

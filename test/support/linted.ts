@@ -3,22 +3,15 @@ import { expect } from 'chai';
 import { before } from 'mocha';
 import { type ErrorJson, root, runCli, useFolder } from './cli.js';
 
-/** One unsafe thing in a step, as `lint --json` tells it. */
-export interface Finding {
-  readonly step: string;
-  readonly file: string;
-  readonly rule: string;
-  readonly message: string;
-  readonly instead: string;
-  readonly statement: string | null;
-}
-
-/** What `lint --json` says. */
+/** What `lint --json` says: each unsafe thing in a step, or an error. */
 export interface LintJson {
   readonly steps: readonly string[];
-  readonly findings: readonly Finding[];
+  readonly findings: readonly (Readonly<Record<'step' | 'file' | 'rule' | 'message' | 'instead', string>> & {
+    readonly statement: string | null;
+  })[];
   readonly error?: ErrorJson;
 }
+export type Finding = LintJson['findings'][number];
 
 /** A step of SQL, as a file has it behind these comments. */
 export const sqlFile = (up: readonly string[], down?: readonly string[], comments = ''): string =>

@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
-import { afterEach } from 'mocha';
 import { type BackfillError, defineSqlStep } from '../../src/index.js';
+import { endedAfterEach } from './cli.js';
 import { readLedger } from './ledger.js';
 import { commandsOf, type Extra, type MigratorEvent, named, projectOf } from './project.js';
 
@@ -32,12 +32,8 @@ export const at = (time: string) => ({ now: () => new Date(time) });
 export const heldSince = (since: string) => ({ pid: process.pid, host: hostname(), since });
 
 /** What begins runs that keep the lock until they are told to go on to their end; after each test all are. */
-export function useRuns(): (path: string, extra?: Extra) => Promise<() => Promise<void>> {
-  const ends: (() => Promise<void>)[] = [];
-  afterEach(async () => {
-    for (const end of ends.splice(0)) await end();
-  });
-  return async (path, extra = {}) => {
+export const useRuns = () =>
+  endedAfterEach(async (path: string, extra: Extra = {}) => {
     let goOn = (): void => undefined;
     const gate = new Promise<void>((resolve) => {
       goOn = resolve;
@@ -55,10 +51,8 @@ export function useRuns(): (path: string, extra?: Extra) => Promise<() => Promis
       goOn();
       expect(await run).not.to.have.property('error');
     };
-    ends.push(end);
-    return end;
-  };
-}
+    return { end };
+  });
 
 /** Insists that another run has the lock. */
 export async function refused(path: string, extra: Extra = {}): Promise<BackfillError> {

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
-import { afterEach } from 'mocha';
-import { root } from './cli.js';
+import { endedAfterEach, root, startScript } from './cli.js';
 
 // Processes that hold the run lock of a store.
 
@@ -49,56 +48,11 @@ const RIVAL = `
     }
   })();`;
 
-/** A process that holds the lock. */
-export interface HolderProcess {
-  readonly pid: number;
-  /** Ends it by SIGKILL and waits for that. */
-  end(): Promise<void>;
-}
+/** What starts processes that hold the lock of a store, and waits until they do; all of them are ended after each test. */
+export const useHolders = () => endedAfterEach((store: string) => startScript(HOLDER, store));
 
-/**
- * What starts processes that hold the lock of a store, and waits until they do. All of them are ended after each test, so
- * that one that fails leaves none behind.
- */
-export function useHolders(): (store: string) => Promise<HolderProcess> {
-  const started: HolderProcess[] = [];
-  afterEach(() => Promise.all(started.splice(0).map((holder) => holder.end())));
-  return async (store) => {
-    const holder = await startHolder(store);
-    started.push(holder);
-    return holder;
-  };
-}
-
-async function startHolder(store: string): Promise<HolderProcess> {
-  const child = spawn(process.execPath, ['-e', HOLDER, store], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  await new Promise<void>((resolve, reject) => {
-    child.once('close', () => reject(new Error('Expected the process to take the lock')));
-    child.stdout.once('data', () => resolve());
-  });
-  return {
-    pid: child.pid ?? 0,
-    end: async () => {
-      child.kill('SIGKILL');
-      await closed;
-    },
-  };
-}
-
-/**
- * Starts a process that runs a command on a store `rounds` times, each of which takes and gives back the lock; resolves with its
- * exit code.
- */
-export function runRival(
-  store: string,
-  file: string,
-  command: 'up' | 'backfill',
-  rounds = 1,
-): Promise<number | null> {
+/** Starts a process that runs a command on a store so many times, taking and giving back the lock; resolves with its exit code. */
+export function runRival(store: string, file: string, command: 'up' | 'backfill', rounds = 1) {
   const child = spawn(process.execPath, ['-e', RIVAL, store, file, command, String(rounds)], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],

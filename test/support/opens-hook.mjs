@@ -33,22 +33,20 @@ function note(paths) {
 }
 
 /** How many of the first arguments are paths, of everything in `fs` that opens. */
-const OPENING = {
-  ...{ open: 1, readFile: 1, writeFile: 1, appendFile: 1, truncate: 1, copyFile: 2, cp: 2 },
-  ...{
-    openSync: 1,
-    readFileSync: 1,
-    writeFileSync: 1,
-    appendFileSync: 1,
-    truncateSync: 1,
-    copyFileSync: 2,
-    cpSync: 2,
-  },
-  ...{ createReadStream: 1, createWriteStream: 1, openAsBlob: 1 },
-};
+const OPENING = Object.entries({
+  open: 1,
+  readFile: 1,
+  writeFile: 1,
+  appendFile: 1,
+  truncate: 1,
+  copyFile: 2,
+  cp: 2,
+});
+OPENING.push(...OPENING.map(([name, paths]) => [`${name}Sync`, paths]));
+OPENING.push(...['createReadStream', 'createWriteStream', 'openAsBlob'].map((name) => [name, 1]));
 
 for (const module of [fs, fs.promises]) {
-  for (const [name, paths] of Object.entries(OPENING)) {
+  for (const [name, paths] of OPENING) {
     const original = module[name];
     if (original === undefined) continue;
     module[name] = (...args) => {

@@ -1,43 +1,26 @@
 import { readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { bin, type CliOptions, root, runCommand } from './cli.js';
+import { bin, root, runCommand } from './cli.js';
 
 // Which files a command opens: by `fs`, as a listener in its process sees it, and altogether, as the kernel does.
 
 const hook = join(root, 'test/support/opens-hook.mjs');
 
 /** Runs a command under the listener, and insists that it ends well; returns the real paths that it opened by `fs`. */
-export async function openedByFs(
-  command: readonly string[],
-  file: string,
-  options: CliOptions = {},
-): Promise<string[]> {
+export async function openedByFs(command: readonly string[], file: string) {
   rmSync(file, { force: true });
-  const env = { ...options.env, NODE_OPTIONS: `--import ${hook}`, UMZUG_BACKFILL_OPENS: file };
-  const result = await runCommand([process.execPath, ...command], { ...options, env });
+  const env = { NODE_OPTIONS: `--import ${hook}`, UMZUG_BACKFILL_OPENS: file };
+  const result = await runCommand([process.execPath, ...command], { env });
   expect(result.code, `${command.join(' ')}\n${result.stdout}${result.stderr}`).to.equal(0);
   return readFileSync(file, 'utf8').split('\n');
 }
 
-/** One file that a process opened. */
-export interface Open {
-  readonly path: string;
-  /** As `O_RDONLY|O_CLOEXEC`. */
-  readonly flags: string;
-  /** Permissions that it is made with, where it is made. */
-  readonly mode: number | undefined;
-}
-
 /**
  * Runs the command line under strace, and insists that it ends well; returns what its own process opened, with all its
- * threads but without the processes that it started.
+ * threads but without the processes that it started; with flags as `O_RDONLY|O_CLOEXEC`, and the mode of what it made.
  */
-export async function openedByProcess(
-  args: readonly string[],
-  file: string,
-  prefix: readonly string[] = [],
-): Promise<Open[]> {
+export async function openedByProcess(args: readonly string[], file: string, prefix: readonly string[] = []) {
   const calls = 'trace=open,openat,creat,clone,clone3,fork,vfork';
   const strace = ['strace', '-f', '--seccomp-bpf', '-qq', '-s', '4096', '-o', file, '-e', calls];
   const result = await runCommand([...prefix, ...strace, process.execPath, bin, ...args]);
@@ -53,13 +36,8 @@ export async function openedByProcess(
   return lines.filter(({ pid }) => processes(pid) === own).flatMap(({ call }) => openOf(call));
 }
 
-interface Line {
-  readonly pid: string;
-  readonly call: string;
-}
-
 /** Which process a thread belongs to. */
-function processesOf(lines: readonly Line[]): (pid: string) => string {
+function processesOf(lines: readonly { readonly pid: string; readonly call: string }[]) {
   const creators = new Map<string, string>();
   const begun = new Map<string, string>();
   for (const { pid, call } of lines) {
@@ -68,14 +46,13 @@ function processesOf(lines: readonly Line[]): (pid: string) => string {
       /^(?:clone3?\(|v?fork\(|<\.\.\. (?:clone3?|v?fork) resumed>).* = (\d+)$/.exec(call) ?? [];
     if (created !== undefined && begun.get(pid)?.includes('CLONE_THREAD')) creators.set(created, pid);
   }
-  const find = (pid: string): string => {
+  return function find(pid: string): string {
     const creator = creators.get(pid);
     return creator === undefined ? pid : find(creator);
   };
-  return find;
 }
 
-function openOf(call: string): Open[] {
+function openOf(call: string) {
   const [, quoted, flags, mode] =
     /^open(?:at)?\((?:[^",]+, )?("(?:[^"\\]|\\.)*"), (\w+(?:\|\w+)*)(?:, (0\d*))?/.exec(call) ?? [];
   if (quoted === undefined || flags === undefined) return [];

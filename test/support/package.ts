@@ -3,36 +3,26 @@ import { join, relative } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { type CliResult, root, runCommand } from './cli.js';
-import { asAgentOs } from './stores.js';
+import { asAgentOs, query } from './stores.js';
 
 // The package as users get it: packed, installed in an empty folder, used on a table that is not AgentOS's.
 
 /** What of package.json the tests ask for. */
-export interface Manifest {
+export const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   readonly version: string;
   readonly bin: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>>;
   readonly engines: { readonly node: string };
-}
-
-export const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
+};
 
 /** Runs a command in a folder, and insists that it ends well. */
-export async function runIn(
-  folder: string,
-  command: readonly string[],
-  env: NodeJS.ProcessEnv = {},
-): Promise<CliResult> {
+export async function runIn(folder: string, command: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const result = await runCommand(command, { cwd: folder, env });
   expect(result.code, `${command.join(' ')}\n${result.stdout}${result.stderr}`).to.equal(0);
   return result;
 }
 
-/**
- * Builds and packs a copy of the project as a release does: what the tests have compiled is no part of it.
- *
- * @returns the path of the tarball, in `folder`
- */
+/** Builds and packs a copy of the project as a release does, without what the tests have compiled; returns the tarball's path. */
 export async function packInto(folder: string): Promise<string> {
   const copy = mkdtempSync(join(folder, 'packed-'));
   const filter = (file: string): boolean =>
@@ -99,19 +89,12 @@ const contents = (path: string): unknown =>
     schema: db.prepare(`SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'`).pluck().all(),
   }));
 
-const filled = (path: string): unknown =>
-  asAgentOs(path, (db) =>
-    db
-      .prepare(`SELECT count(*) FROM orders WHERE (paid_at IS '2026-01-20T10:00:00Z') = (state = 'paid')`)
-      .pluck()
-      .get(),
-  );
+const filled = (path: string) =>
+  query(path, `SELECT count(*) FROM orders WHERE (paid_at IS '2026-01-20T10:00:00Z') = (state = 'paid')`)[0];
 
 /**
- * In a folder in which the package is installed: a backfill of one's own table runs, is killed by SIGKILL in the middle,
- * resumes, is verified, and is taken back exactly.
- *
- * @param env the environment of each command, as a PATH with another Node before this one
+ * In a folder in which the package is installed: a backfill of one's own table runs, is killed by SIGKILL in the middle, resumes, is
+ * verified, and is taken back exactly. In `env` a PATH may have another Node before this one.
  */
 export async function useBackfill(folder: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
   mkdirSync(join(folder, 'backfills'));

@@ -1,10 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { CliResult, SpawnOptions } from './cli.js';
 import { interruptedAt, type Point } from './failpoints.js';
+import { withFolder } from './stores.js';
 
 // Commands that stand still at a point, while a test does to their store, or to them, what it likes.
 
@@ -19,26 +19,22 @@ export async function pausedAt(
   act: (child: ChildProcess) => Promise<unknown>,
   options: SpawnOptions = {},
 ): Promise<CliResult> {
-  const folder = mkdtempSync(join(tmpdir(), 'umzug-backfill-pause-'));
-  const goOn = join(folder, 'go-on');
-  let acting: Promise<unknown> | undefined;
-  const onStderr = (text: string, child: ChildProcess): void => {
-    if (!acting && text.includes('standing still')) {
-      acting = act(child).finally(() => writeFileSync(goOn, ''));
-      acting.catch(() => undefined); // it is awaited below
-    }
-    options.onStderr?.(text, child);
-  };
-  try {
+  return await withFolder(async (folder) => {
+    const goOn = join(folder, 'go-on');
+    let acting: Promise<unknown> | undefined;
+    const onStderr = (text: string, child: ChildProcess): void => {
+      if (!acting && text.includes('standing still')) {
+        acting = act(child).finally(() => writeFileSync(goOn, ''));
+        acting.catch(() => undefined); // it is awaited below
+      }
+      options.onStderr?.(text, child);
+    };
     const result = await interruptedAt(args, point, ['sh', '-c', WAIT, goOn], { ...options, onStderr });
-    expect(acting, `the command never came to ${JSON.stringify(point)}: ${result.stderr}`).not.to.equal(
-      undefined,
-    );
+    const missed = `the command never came to ${JSON.stringify(point)}: ${result.stderr}`;
+    expect(acting, missed).not.to.equal(undefined);
     await acting;
     return result;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Where a command has just taken the run lock, and has not looked at the store again. */

@@ -1,16 +1,17 @@
 import pg from 'pg';
+import { column } from './postgres-server.js';
 
 // What a PostgreSQL database holds, as lines of text that two looks at it can be compared by.
 
 /** Every cell of a table, exact as text, by key. */
 export async function dumpPgTable(client: pg.ClientBase, table: string): Promise<string[]> {
   const regclass = pg.escapeIdentifier(table);
-  const columns = await texts(
+  const columns = await column(
     client,
     'SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum',
     [regclass],
   );
-  const key = await texts(
+  const key = await column(
     client,
     `SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
      WHERE indrelid = $1::regclass AND indisprimary ORDER BY array_position(indkey::int2[], attnum)`,
@@ -20,7 +21,7 @@ export async function dumpPgTable(client: pg.ClientBase, table: string): Promise
     (name) => `${pg.escapeLiteral(`${name}=`)} || quote_nullable(${pg.escapeIdentifier(name)}::text)`,
   );
   const order = key.length > 0 ? key.map((name) => pg.escapeIdentifier(name)) : ['1'];
-  return await texts(
+  return await column(
     client,
     `SELECT concat_ws(' ', ${cells.join(', ')}) FROM ${regclass} ORDER BY ${order.join(', ')}`,
   );
@@ -61,30 +62,22 @@ const schemaQueries = [
  * sequences, functions. Also the names of all schemas.
  */
 export async function dumpPgSchema(client: pg.ClientBase, schema = 'public'): Promise<string[]> {
-  const lines = await texts(
+  const lines = await column(
     client,
     `SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'`,
   );
   for (const query of schemaQueries)
-    lines.push(...(await texts(client, query, [pg.escapeIdentifier(schema)])));
+    lines.push(...(await column(client, query, [pg.escapeIdentifier(schema)])));
   return lines.sort();
 }
 
 /** Schema and every cell of every table of the schema `public`, ours included. */
-export async function dumpPgStore(
-  client: pg.ClientBase,
-): Promise<{ schema: string[]; tables: Record<string, string[]> }> {
+export async function dumpPgStore(client: pg.ClientBase) {
   const tables: Record<string, string[]> = {};
-  const names = await texts(
+  const names = await column(
     client,
     `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') ORDER BY relname`,
   );
   for (const name of names) tables[name] = await dumpPgTable(client, name);
   return { schema: await dumpPgSchema(client), tables };
-}
-
-/** The first column of a query. */
-async function texts(client: pg.ClientBase, sql: string, values: unknown[] = []): Promise<string[]> {
-  const { rows } = await client.query<[string]>({ text: sql, values, rowMode: 'array' });
-  return rows.map(([text]) => text);
 }

@@ -1,17 +1,17 @@
 import { expect } from 'chai';
 import type pg from 'pg';
-import { oracleRows } from './oracle-words.js';
 import type { PgForm } from './postgres-stores.js';
 import {
   type Cells,
   deriveRow,
   type JsonValue,
+  readAudits,
   readJson,
   type StoredValue,
   storedValue,
   targets,
 } from './reference.js';
-import { asAgentOs } from './stores.js';
+import { asAgentOs, query } from './stores.js';
 
 /**
  * Where PostgreSQL's stores have another answer than a SQLite store with the same rows, one function for each. Everything else is the
@@ -42,7 +42,9 @@ export async function timesAreIso(twin: string, client: pg.ClientBase, { created
 export async function jsonbHasRead(twin: string, client: pg.ClientBase, { payload }: PgForm): Promise<void> {
   if (payload !== 'jsonb') return;
   const twice = twiceNamed(twin);
-  const suspects = oracleRows(twin).filter(({ key, payload: text }) => twice.has(key) || isTooDeep(text));
+  const suspects = [...readAudits(twin)].filter(
+    ({ key, payload: text }) => twice.has(key) || isTooDeep(text),
+  );
   const { rows } = await client.query<{ key: string; flat: string }>(
     // What of it can matter: the top level.
     `SELECT audit_id::text AS key, CASE jsonb_typeof(payload) WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(name,
@@ -59,29 +61,21 @@ const isTooDeep = ({ bytes }: StoredValue): boolean => bytes.length > 0 && readJ
 /** Keys of the rows whose document has a name twice at its top level. */
 const twiceNamed = (twin: string): Set<string> =>
   new Set(
-    asAgentOs(twin, (db) =>
-      db
-        .prepare(
-          `SELECT CAST(audit_id AS TEXT) FROM task_audits WHERE CASE WHEN json_valid(payload) AND json_type(payload) = 'object'
-            THEN (SELECT count(*) <> count(DISTINCT key) FROM json_each(payload)) END`,
-        )
-        .pluck()
-        .all(),
-    ) as string[],
+    query(
+      twin,
+      `SELECT CAST(audit_id AS TEXT) FROM task_audits WHERE CASE WHEN json_valid(payload) AND json_type(payload) = 'object'
+        THEN (SELECT count(*) <> count(DISTINCT key) FROM json_each(payload)) END`,
+    ),
   );
 
-/**
- * A number's text is PostgreSQL's own, as on SQLite it is SQLite's: `1.50` stays, and `1e5` is 100000.
- *
- * @param isDerived which cells the oracle has derived
- */
+/** A number's text, in cells that the oracle has derived, is PostgreSQL's own: `1.50` stays, and `1e5` is 100000. */
 export async function numbersAreNumeric(
   twin: string,
   client: pg.ClientBase,
   cells: ReadonlyMap<string, Cells>,
   isDerived: (key: string, i: number) => boolean,
 ): Promise<Map<string, Cells>> {
-  const found = oracleRows(twin).flatMap(({ key, payload }) =>
+  const found = [...readAudits(twin)].flatMap(({ key, payload }) =>
     targets.flatMap(({ names }, i) => {
       const token = isDerived(key, i) ? decidingNumber(payload, names) : undefined;
       return token === undefined ? [] : [{ key, i, token }];

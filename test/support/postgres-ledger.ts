@@ -1,103 +1,62 @@
 import { expect } from 'chai';
 import type pg from 'pg';
-import { ledgeredCells, readPgLedger } from './ledger.js';
-import { column } from './postgres-runs.js';
-import { dumpPgStore } from './postgres-stores.js';
-import { type Cells, targets } from './reference.js';
-import { backfillStep } from './stores.js';
+import { expectSameCells } from './expect-ledger.js';
+import type { State } from './expect-same.js';
+import { readPgLedger } from './ledger.js';
+import { COLUMNS } from './oracle-words.js';
+import { dumpPgStore } from './postgres-dump.js';
+import { column } from './postgres-server.js';
+import { actualPgCells } from './postgres-stores.js';
+import type { Cells } from './reference.js';
 
 // What must hold of a database at any instant at which no process of ours is connected, a run killed or ended.
 
-const { name } = backfillStep;
-
 /** What a database holds for good: all but times, numbers of batches, and who did what. */
-export async function lasting(client: pg.Client): Promise<Record<string, readonly string[]>> {
+export async function lasting(client: pg.Client): Promise<State> {
   const { schema, tables } = await dumpPgStore(client);
   const own = Object.entries(tables).filter(([table]) => !table.startsWith('umzug_backfill_'));
   const versions = tables.schema_version?.map((line) => line.replace(/^(version='0\.21\.0').*/, '$1')) ?? [];
-  const ledger = async (sql: string): Promise<string[]> =>
-    schema.some((line) => line.includes('umzug_backfill_steps')) ? await column(client, sql) : [];
+  const isKnown = schema.some((line) => line.includes('umzug_backfill_steps'));
+  const lines = async (table: string, columns: string, order = '1'): Promise<string[]> =>
+    isKnown
+      ? await column(
+          client,
+          `SELECT concat_ws(' ', ${columns}) FROM umzug_backfill_${table} ORDER BY ${order}`,
+        )
+      : [];
   return {
     schema,
     ...Object.fromEntries(own),
     schema_version: versions,
-    steps: await ledger(
-      `SELECT concat_ws(' ', name, kind, status, fingerprint) FROM umzug_backfill_steps ORDER BY 1`,
-    ),
-    objects: await ledger(`SELECT concat_ws(' ', step, kind, name) FROM umzug_backfill_objects ORDER BY 1`),
-    skips: await ledger(
-      `SELECT concat_ws(' ', backfill, key, target, reason) FROM umzug_backfill_skips ORDER BY 1`,
-    ),
-    runs: await ledger(
-      `SELECT concat_ws(' ', run, kind, status, start_key, watermark, found_cells) FROM umzug_backfill_runs ORDER BY 1`,
-    ),
-    verdict: await ledger('SELECT verdict FROM umzug_backfill_verifications ORDER BY number DESC LIMIT 1'),
+    steps: await lines('steps', 'name, kind, status, fingerprint'),
+    objects: await lines('objects', 'step, kind, name'),
+    skips: await lines('skips', 'backfill, key, target, reason'),
+    runs: await lines('runs', 'run, kind, status, start_key, watermark, found_cells'),
+    verdict: await lines('verifications', 'verdict', 'number DESC LIMIT 1'),
   };
 }
 
 /** A database that can be taken back to this: everything in it counts. */
-export async function wholePgStore(client: pg.Client): Promise<Record<string, readonly string[]>> {
+export async function wholePgStore(client: pg.Client): Promise<State> {
   const { schema, tables } = await dumpPgStore(client);
   return { schema, ...tables };
 }
 
-/** Tables in which two states of a database differ, with some of the lines that only one has. */
-export function differences(
-  now: Record<string, readonly string[]>,
-  then: Record<string, readonly string[]>,
-): string[] {
-  const names = [...new Set([...Object.keys(now), ...Object.keys(then)])];
-  return names.flatMap((table) => {
-    const [has, had] = [new Set(now[table] ?? []), new Set(then[table] ?? [])];
-    const only = (sign: string, lines: Set<string>, others: Set<string>): string[] =>
-      [...lines].filter((line) => !others.has(line)).map((line) => `${table} ${sign} ${line.slice(0, 300)}`);
-    return [...only('+', has, had).slice(0, 5), ...only('-', had, has).slice(0, 5)];
-  });
-}
-
 /**
  * Insists that no two batches of a run overlap, that each lies in its range, and that the ledger, the totals of its ranges and the
- * table tell of the same cells.
- *
- * @param before what the table held before anything was filled
- * @param mostRuns how many runs there are at most
+ * table tell of the same cells; `before` is what the table held before anything was filled.
  */
-export async function expectPgLedger(
-  client: pg.ClientBase,
-  before: Map<string, Cells>,
-  mostRuns = 1,
-): Promise<void> {
+export async function expectPgLedger(client: pg.ClientBase, before: Map<string, Cells>, mostRuns = 1) {
+  const now = await actualPgCells(client);
+  const isNew = (key: string, i: number) => (before.get(key)?.[i] ?? null) === null;
+  const filled = [...now].flatMap(([key, cells]) =>
+    COLUMNS.flatMap((name, i) => (cells[i] != null && isNew(key, i) ? [`${key} ${name}`] : [])),
+  );
   const ledger = await readPgLedger(client);
-  if (!ledger.exists()) {
-    expect(await filledCells(client, before)).to.deep.equal([]);
-    return;
-  }
-  const cells = ledgeredCells(ledger, name);
-  expect(new Set(cells).size, 'each cell once').to.equal(cells.length);
-  expect(cells.sort()).to.deep.equal((await filledCells(client, before)).sort());
-  const batches = ledger.batches(name);
-  expect(batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0)).to.equal(cells.length);
-  const runs = ledger.runs(name);
-  expect(runs).to.have.length.at.most(mostRuns);
-  expect(runs.map(({ run }) => run)).to.include.members(batches.map(({ run }) => run));
-  await expectRanges(client);
-}
-
-/** Cells that the table holds and did not hold before, as `ledgeredCells` writes them. */
-async function filledCells(client: pg.ClientBase, before: Map<string, Cells>): Promise<string[]> {
-  const found: string[] = [];
-  for (const [i, { column: target }] of targets.entries()) {
-    const has = await column(
-      client,
-      `SELECT 1 FROM pg_attribute WHERE attrelid = 'task_audits'::regclass AND attname = '${target}'`,
-    );
-    if (has.length === 0) continue;
-    const keys = await column(client, `SELECT audit_id FROM task_audits WHERE ${target} IS NOT NULL`);
-    found.push(
-      ...keys.filter((key) => (before.get(key)?.[i] ?? null) === null).map((key) => `${key} ${target}`),
-    );
-  }
-  return found;
+  expectSameCells(ledger, filled.sort(), mostRuns);
+  if (!ledger.exists()) return;
+  for (const [what, sql] of Object.entries(CONTRADICTIONS))
+    expect(await column(client, sql), what).to.deep.equal([]);
 }
 
 /** Each query finds what contradicts; none may find anything. */
@@ -122,8 +81,3 @@ const CONTRADICTIONS: Readonly<Record<string, string>> = {
   'a skip is of no batch': `SELECT key FROM umzug_backfill_skips AS s
     WHERE NOT EXISTS (SELECT 1 FROM umzug_backfill_batches AS b WHERE b.backfill = s.backfill AND b.number = s.batch)`,
 };
-
-async function expectRanges(client: pg.ClientBase): Promise<void> {
-  for (const [what, sql] of Object.entries(CONTRADICTIONS))
-    expect(await column(client, sql), what).to.deep.equal([]);
-}

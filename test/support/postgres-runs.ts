@@ -2,22 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { before } from 'mocha';
-import pg from 'pg';
+import type pg from 'pg';
 import { type CliResult, type SpawnOptions, spawnCli } from './cli.js';
-import { type PostgresServer, sharedServer, whyNoServer, withClient } from './postgres-server.js';
+import {
+  column,
+  type PostgresServer,
+  sharedServer,
+  type TestDatabase,
+  whyNoServer,
+  withClient,
+  withDatabase,
+} from './postgres-server.js';
 import { loadFromSqlite } from './postgres-stores.js';
 import { schemaStep, withGeneratedStore } from './stores.js';
 
 // Runs of the command line on copies of one database of PostgreSQL.
-
-/** A copy of the database. */
-export interface Copy {
-  readonly url: string;
-  /** A connection of another program. */
-  readonly client: pg.Client;
-  /** Another such connection, ended with the first. */
-  readonly connect: () => Promise<pg.Client>;
-}
 
 export interface CopyOptions {
   readonly audits: number;
@@ -34,31 +33,12 @@ export interface CopyOptions {
 
 /** The database of the enclosing `describe`, and what acts on a copy of it. Without a server its tests are to be skipped. */
 export function useCopies({ server = sharedServer, ...options }: CopyOptions) {
-  const administer = async (sql: string) =>
-    withClient((await server()).url('postgres'), (client) => client.query(sql));
   let template = '';
   before(async () => {
     if (whyNoServer() === undefined) template = await templateOn(await server(), options);
   });
-  return async <Result>(act: (copy: Copy) => Promise<Result> | Result): Promise<Result> => {
-    const name = `copy_${randomBytes(6).toString('hex')}`;
-    const url = (await server()).url(name);
-    const clients: pg.Client[] = [];
-    const connect = async (): Promise<pg.Client> => {
-      const client = new pg.Client({ connectionString: url });
-      client.on('error', () => undefined); // a test may end it
-      await client.connect();
-      clients.push(client);
-      return client;
-    };
-    await administer(`CREATE DATABASE ${name} TEMPLATE ${template}`);
-    try {
-      return await act({ url, client: await connect(), connect });
-    } finally {
-      await Promise.allSettled(clients.map((client) => client.end()));
-      await administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-    }
-  };
+  return async <Result>(act: (copy: TestDatabase) => Promise<Result> | Result): Promise<Result> =>
+    withDatabase(act, { server: await server(), template });
 }
 
 const templates = new Map<string, Promise<string>>();
@@ -120,17 +100,8 @@ export async function runOn(url: string, command: string, ...more: readonly stri
 /** Takes everything back. */
 export const downOn = (url: string): Promise<CliResult> => runOn(url, 'down', '--to', '0', '--yes');
 
-/** A command under way. */
-export interface Running {
-  readonly result: Promise<CliResult>;
-  /** Waits until its log holds a text; fails when it has ended before. */
-  told(text: string): Promise<void>;
-  /** Its process, as soon as it has told anything. */
-  pid(): Promise<number>;
-}
-
 /** Starts a command that tells all that it does. */
-export function start(args: readonly string[], options: SpawnOptions = {}): Running {
+export function start(args: readonly string[], options: SpawnOptions = {}) {
   let [stderr, pid, hasEnded] = ['', 0, false];
   const onStderr: SpawnOptions['onStderr'] = (text, child) => {
     [stderr, pid] = [text, child.pid ?? 0];
@@ -140,13 +111,17 @@ export function start(args: readonly string[], options: SpawnOptions = {}): Runn
     hasEnded = true;
   });
   result.catch(() => undefined); // whoever waits for it is told
+  /** Waits until the log holds a text; fails when it has ended before. */
   const told = (text: string): Promise<void> =>
     until(`the log to hold ${text}`, () => {
       if (!stderr.includes(text) && hasEnded) throw new Error(`Expected ${text} in the log:\n${stderr}`);
       return stderr.includes(text);
     });
-  return { result, told, pid: async () => told('"').then(() => pid) };
+  return { result, told, pid: async (): Promise<number> => told('"').then(() => pid) };
 }
+
+/** A command under way. */
+export type Running = ReturnType<typeof start>;
 
 /** Waits until a condition holds; not for ever. */
 export async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
@@ -157,12 +132,6 @@ export async function until(what: string, holds: () => Promise<boolean> | boolea
   }
 }
 
-/** The first column of a query, as text. */
-export async function column(client: pg.ClientBase, sql: string): Promise<string[]> {
-  const { rows } = await client.query<unknown[]>({ text: sql, rowMode: 'array' });
-  return rows.map(([value]) => String(value));
-}
-
 /** Waits until a query gives a row. */
 export const untilFound = (client: pg.ClientBase, sql: string): Promise<void> =>
   until(sql, async () => ((await client.query(sql)).rowCount ?? 0) > 0);
@@ -170,15 +139,9 @@ export const untilFound = (client: pg.ClientBase, sql: string): Promise<void> =>
 /** Connections of ours to the database of `client`. */
 export const OURS = `FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'umzug-backfill %'`;
 
-/** Processes of ours that are connected. */
-export const pidsOf = async (client: pg.ClientBase): Promise<number[]> =>
-  (await column(client, `SELECT DISTINCT substring(application_name FROM '(\\d+)@') AS pid ${OURS}`)).map(
-    Number,
-  );
-
 /** Waits until no process of ours is connected any more: the server has rolled back what a killed one had begun. */
 export const untilAlone = (client: pg.ClientBase): Promise<void> =>
-  until('all connections to be gone', async () => (await pidsOf(client)).length === 0);
+  until('all connections to be gone', async () => (await column(client, `SELECT pid ${OURS}`)).length === 0);
 
 /** Whether a process is there. */
 export function isAlive(pid: number): boolean {
@@ -196,7 +159,10 @@ export function isAlive(pid: number): boolean {
  *
  * @returns what waits for them, lets them go on, and gives their processes
  */
-export async function holdBack({ client, connect }: Copy): Promise<(count: number) => Promise<number[]>> {
+export async function holdBack({
+  client,
+  connect,
+}: TestDatabase): Promise<(count: number) => Promise<number[]>> {
   const holder = await connect();
   await holder.query('BEGIN; SELECT FROM task_audits FOR UPDATE');
   return async (count) => {

@@ -9,13 +9,7 @@ import {
   withClient,
 } from '../../demo/postgres-server.js';
 
-export {
-  type PostgresServer,
-  type ServerOptions,
-  startServer,
-  whyNoServer,
-  withClient,
-} from '../../demo/postgres-server.js';
+export * from '../../demo/postgres-server.js';
 
 // What tests do with a server: one for all of them, with a database of its own for each.
 
@@ -42,6 +36,15 @@ function serverOfRun(): Promise<PostgresServer> | undefined {
   return Promise.resolve({ ...server, url: urlsOf(server.port), stop });
 }
 
+export interface DatabaseOptions {
+  /** Default: the shared one. */
+  readonly server?: PostgresServer;
+  /** The database that it is a copy of. */
+  readonly template?: string;
+  /** What it has otherwise than `template0`, as CREATE DATABASE names it: `{ LC_COLLATE: 'C' }`. */
+  readonly template0?: Readonly<Record<string, string>>;
+}
+
 /** A database of its own. */
 export interface TestDatabase {
   readonly server: PostgresServer;
@@ -53,25 +56,18 @@ export interface TestDatabase {
   connect(): Promise<pg.Client>;
 }
 
-export interface DatabaseOptions {
-  /** Default: the shared one. */
-  readonly server?: PostgresServer;
-  /** What it has otherwise than `template0`, as CREATE DATABASE names it: `{ LC_COLLATE: 'C' }`. */
-  readonly template0?: Readonly<Record<string, string>>;
-}
-
 /** Runs `act` with a new database, and drops it whatever happens. */
 export async function withDatabase<Result>(
   act: (database: TestDatabase) => Promise<Result> | Result,
-  { server: given, template0 }: DatabaseOptions = {},
+  { server: given, template0, template = template0 ? 'template0' : 'template1' }: DatabaseOptions = {},
 ): Promise<Result> {
   const server = given ?? (await sharedServer());
   const name = `test_${randomBytes(6).toString('hex')}`;
-  const differences = Object.entries(template0 ?? {}).map(
+  const differing = Object.entries(template0 ?? {}).map(
     ([key, value]) => ` ${key} ${pg.escapeLiteral(value)}`,
   );
   const administer = (sql: string) => withClient(server.url('postgres'), (client) => client.query(sql));
-  await administer(`CREATE DATABASE ${name}${template0 ? ' TEMPLATE template0' : ''}${differences.join('')}`);
+  await administer(`CREATE DATABASE ${name} TEMPLATE ${template}${differing.join('')}`);
   const clients: pg.Client[] = [];
   const url = server.url(name);
   const another = async () => {
@@ -85,4 +81,10 @@ export async function withDatabase<Result>(
     await Promise.allSettled(clients.map((client) => client.end()));
     await administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
   }
+}
+
+/** The first column of a query, as text. */
+export async function column(client: pg.ClientBase, sql: string, values: unknown[] = []): Promise<string[]> {
+  const { rows } = await client.query<unknown[]>({ text: sql, values, rowMode: 'array' });
+  return rows.map(([value]) => String(value));
 }

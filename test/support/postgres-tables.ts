@@ -2,26 +2,28 @@ import { expect } from 'chai';
 import type pg from 'pg';
 import { BackfillError } from '../../src/index.js';
 import { withEmptiedDatabase } from './emptied-database.js';
-import { type Ledger, readPgLedger } from './ledger.js';
+import { readPgLedger } from './ledger.js';
 import { type DatabaseOptions, sharedServer, withDatabase } from './postgres-server.js';
 import { commandsOf, type Extra, type Outcome, type PlanJson, projectOf, type Step } from './project.js';
 
 // Tables of a test's own on PostgreSQL, made by SQL, and the commands of a project on them.
 
-/** A database that holds them. */
-export interface Tables {
-  readonly url: string;
-  /** A connection of another program. */
-  readonly client: pg.Client;
+const tablesOf = (url: string, client: pg.Client) => ({
+  url,
+  client,
   /** Runs SQL, as the application would. */
-  readonly exec: (sql: string) => Promise<unknown>;
+  exec: (sql: string): Promise<unknown> => client.query(sql),
   /** The rows of a query, as arrays. */
-  readonly rows: (sql: string, parameters?: readonly unknown[]) => Promise<unknown[][]>;
-  /** What the ledger holds. */
-  readonly ledger: () => Promise<Ledger>;
-  /** The commands of a project of these steps; `url` leads to the database by another way. */
-  readonly of: (steps: readonly Step[], url?: string, extra?: Extra) => ReturnType<typeof commandsOf>;
-}
+  rows: async (text: string, parameters: readonly unknown[] = []): Promise<unknown[][]> =>
+    (await client.query({ text, values: [...parameters], rowMode: 'array' })).rows,
+  ledger: () => readPgLedger(client),
+  /** The commands of a project of these steps; `to` leads to the database by another way. */
+  of: (steps: readonly Step[], to = url, extra?: Extra) =>
+    commandsOf(projectOf(steps), { path: to, postgres: { url: to } }, extra),
+});
+
+/** A database that holds them. */
+export type Tables = ReturnType<typeof tablesOf>;
 
 /** Runs `act` with tables in a database that is empty else; with options, in one of its own. */
 export async function withPgTables(
@@ -31,16 +33,7 @@ export async function withPgTables(
 ): Promise<void> {
   const on = async ({ url, client }: Pick<Tables, 'url' | 'client'>): Promise<void> => {
     await client.query(ddl);
-    await act({
-      url,
-      client,
-      exec: (sql) => client.query(sql),
-      rows: async (text, parameters = []) =>
-        (await client.query({ text, values: [...parameters], rowMode: 'array' })).rows,
-      ledger: () => readPgLedger(client),
-      of: (steps, to = url, extra) =>
-        commandsOf(projectOf(steps), { path: to, postgres: { url: to } }, extra),
-    });
+    await act(tablesOf(url, client));
   };
   await (options ? withDatabase(on, options) : withEmptiedDatabase(on));
 }

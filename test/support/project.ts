@@ -37,16 +37,17 @@ export type Address = Pick<MigratorOptions, 'path' | 'postgres'>;
 
 /** What `up`, `down` and `backfill` say that they did; `error` ended them after they had begun. */
 export type Outcome = Omit<BackfillOutcome, 'ran'>;
-export interface UpOutcome extends Outcome {
-  readonly applied: readonly string[];
-  readonly caughtUp: readonly string[];
-  readonly remade: readonly string[];
-  readonly left: readonly string[];
-  readonly joined: readonly string[];
-}
+type Did = 'applied' | 'caughtUp' | 'remade' | 'left' | 'joined';
+export type UpOutcome = Outcome & Readonly<Record<Did, readonly string[]>>;
 export interface DownOutcome extends Outcome {
   readonly reverted: readonly string[];
   readonly cells: readonly { readonly backfill: string; readonly reverted: number; readonly kept: number }[];
+}
+
+/** What a backfill has left alone. In JSON a bigint is a string. */
+export interface BackfillSkips {
+  readonly backfill: string;
+  readonly skips: readonly { readonly key: string; readonly target: string; readonly reason: string }[];
 }
 
 /** What a dry run says. */
@@ -59,16 +60,12 @@ export interface Target {
   readonly step?: number;
 }
 
-const targetArgs = ({ to, step }: Target): string[] => [
-  ...(to === undefined ? [] : ['--to', String(to)]),
-  ...(step === undefined ? [] : ['--step', String(step)]),
-];
+const option = (name: string, value: unknown): string[] => (value === undefined ? [] : [name, String(value)]);
+const targetArgs = ({ to, step }: Target): string[] => [...option('--to', to), ...option('--step', step)];
 
 /**
- * Runs a command of a project and reads its JSON.
- *
- * @returns the result; its `error`, if it has one, as the object that was thrown
- * @throws the error that ended the command before it had anything to tell
+ * Runs a command of a project and reads its JSON, with the error that ended it as the object that was thrown; one before the command
+ * had anything to tell is thrown here.
  */
 export async function run<Result>(
   project: Project,
@@ -107,32 +104,25 @@ export const commandsOf = (project: Project, address: Address, usual: Extra = {}
     up: (target: Target = {}, extra?: Extra) => call<UpOutcome>(['up', ...targetArgs(target)], extra),
     deploy: (args: readonly string[] = [], extra?: Extra) => call<UpOutcome>(['deploy', ...args], extra),
     down: (target: Target = {}, extra?: Extra) => call<DownOutcome>(['down', ...targetArgs(target)], extra),
-    backfill: (name?: string, extra?: Extra) =>
-      call<BackfillOutcome>(['backfill', ...(name === undefined ? [] : [name])], extra),
-    rescan: (name?: string, extra?: Extra) =>
-      call<BackfillOutcome>(['backfill', ...(name === undefined ? [] : [name]), '--rescan'], extra),
+    backfill: (extra?: Extra) => call<BackfillOutcome>(['backfill'], extra),
+    rescan: (name: string, extra?: Extra) => call<BackfillOutcome>(['backfill', name, '--rescan'], extra),
     /** What a dry run of these words says. */
     plan: (args: readonly string[], extra?: Extra) => call<PlanJson>([...args, '--dry-run'], extra),
     /** Verifies without recording anything; a failed check is no error here. */
-    async verify(minCoverage?: number, extra?: Extra): Promise<readonly Verification[]> {
-      const args = minCoverage === undefined ? [] : ['--min-coverage', String(minCoverage)];
-      const { verifications } = await call<{ readonly verifications: readonly Verification[] }>(
-        ['verify', ...args],
-        extra,
-      );
-      return verifications;
-    },
+    verify: async (minCoverage?: number, extra?: Extra) =>
+      (
+        await call<{ readonly verifications: readonly Verification[] }>(
+          ['verify', ...option('--min-coverage', minCoverage)],
+          extra,
+        )
+      ).verifications,
     status: (extra?: Extra) => call<Status>(['status'], extra),
-    async skips(name?: string, extra?: Extra): Promise<readonly BackfillSkips[]> {
-      const args = name === undefined ? [] : [name];
-      return (await call<{ readonly backfills: readonly BackfillSkips[] }>(['skips', ...args], extra))
-        .backfills;
-    },
+    skips: async (name?: string, extra?: Extra) =>
+      (
+        await call<{ readonly backfills: readonly BackfillSkips[] }>(
+          ['skips', ...(name ? [name] : [])],
+          extra,
+        )
+      ).backfills,
   };
 };
-
-/** What a backfill has left alone. In JSON a bigint is a string. */
-export interface BackfillSkips {
-  readonly backfill: string;
-  readonly skips: readonly { readonly key: string; readonly target: string; readonly reason: string }[];
-}

@@ -151,13 +151,8 @@ function readScalar(cursor: Cursor): JsonValue {
 
 function readDigits(cursor: Cursor): void {
   const start = cursor.at;
-  for (
-    let byte = cursor.bytes[cursor.at];
-    byte !== undefined && byte >= 0x30 && byte <= 0x39;
-    byte = cursor.bytes[cursor.at]
-  ) {
-    cursor.at += 1;
-  }
+  const isDigit = (byte = 0): boolean => byte >= 0x30 && byte <= 0x39;
+  while (isDigit(cursor.bytes[cursor.at])) cursor.at += 1;
   if (cursor.at === start) throw new Unreadable();
 }
 
@@ -276,7 +271,7 @@ export function storedValue(literal: string | Buffer | null, asText = false): St
 
 // ---- a store -------------------------------------------------------------------------------------------------------
 
-interface AuditRow {
+export interface AuditRow {
   readonly key: string;
   readonly isInScope: boolean;
   readonly payload: StoredValue;
@@ -285,11 +280,17 @@ interface AuditRow {
 }
 
 /** What both columns of every row must hold after the backfill, by key, read from the store as it is before it. */
-export function expectedCells(databasePath: string): Map<string, Cells> {
-  const expected = new Map<string, Cells>();
-  for (const row of readAudits(databasePath))
-    expected.set(row.key, row.isInScope ? filledCells(row) : row.cells);
-  return expected;
+export const expectedCells = (databasePath: string): Map<string, Cells> =>
+  cellsOf(databasePath, (row) => (row.isInScope ? filledCells(row) : row.cells));
+
+/** What both columns of every row hold now, in the same words. */
+export const actualCells = (databasePath: string): Map<string, Cells> =>
+  cellsOf(databasePath, ({ cells }) => cells);
+
+function cellsOf(databasePath: string, of: (row: AuditRow) => Cells): Map<string, Cells> {
+  const cells = new Map<string, Cells>();
+  for (const row of readAudits(databasePath)) cells.set(row.key, of(row));
+  return cells;
 }
 
 function filledCells(row: AuditRow): Cells {
@@ -297,13 +298,6 @@ function filledCells(row: AuditRow): Cells {
     stands ?? (derived.kind === 'text' ? derived.text : null);
   const derived = deriveRow(row);
   return [fill(row.cells[0], derived[0]), fill(row.cells[1], derived[1])];
-}
-
-/** What both columns of every row hold now, in the same words as `expectedCells`. */
-export function actualCells(databasePath: string): Map<string, Cells> {
-  const cells = new Map<string, Cells>();
-  for (const row of readAudits(databasePath)) cells.set(row.key, row.cells);
-  return cells;
 }
 
 /** Which rows the backfill must record as skipped, by key; a row that both columns are filled in is never looked at. */
@@ -325,7 +319,8 @@ export function expectedSkips(databasePath: string): Map<string, readonly Skip[]
 
 type Raw = readonly [type: StoredValue['type'], bytes: Buffer | null];
 
-function* readAudits(databasePath: string): Generator<AuditRow> {
+/** Every row as it is stored. */
+export function* readAudits(databasePath: string): Generator<AuditRow> {
   const database = openToLook(databasePath);
   try {
     const columns = database.pragma('table_xinfo("task_audits")') as readonly { readonly name: string }[];

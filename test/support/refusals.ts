@@ -1,12 +1,11 @@
 import { copyFileSync } from 'node:fs';
 import { expect } from 'chai';
+import { bytesOf } from './cli.js';
 import { expectIntact, expectLedger } from './expect-ledger.js';
 import { passing } from './failpoints.js';
 import { readLedger } from './ledger.js';
 import {
-  bytesOf,
   catchUp,
-  change,
   checkOf,
   codeOf,
   down,
@@ -19,9 +18,10 @@ import {
   up,
   verify,
 } from './migrate.js';
+import { oracle } from './oracle-words.js';
 import { commandsOf } from './project.js';
-import { actualCells, type Cells, expectedCells, expectedSkips, targets } from './reference.js';
-import { dumpTable } from './stores.js';
+import { actualCells, type Cells, expectedCells, targets } from './reference.js';
+import { change, dumpTable } from './stores.js';
 
 // Stores in which SQLite refuses to update some rows: what must hold from `up` to `down`, whatever it is that refuses.
 
@@ -63,8 +63,6 @@ export const rows = (keys: readonly Blocked['key'][], reason: string): Blocked[]
 export const cells = (keys: readonly Blocked['key'][], reason: string): Blocked[] =>
   keys.flatMap((key) => targets.map(({ column }) => ({ key, target: column, reason })));
 
-const REASONS = { unreadable: 'DOCUMENT_UNREADABLE', 'no-value': 'NO_USABLE_VALUE' } as const;
-
 /** What the oracle says each cell must hold, but that blocked ones stay as they are. */
 export function cellsAround(path: string, blocked: readonly Blocked[]): Map<string, Cells> {
   const before = actualCells(path);
@@ -78,19 +76,19 @@ export function cellsAround(path: string, blocked: readonly Blocked[]): Map<stri
   return expected;
 }
 
-/** What must be recorded as skipped: what the oracle says, and the blocked rows. As `key target reason`, sorted. */
+/** A list of skips as `key target reason`, sorted. */
+export const skipTexts = (
+  found: readonly { key: string | number | bigint; target: string; reason: string }[],
+): string[] => found.map(({ key, target, reason }) => `${key} ${target} ${reason}`).sort();
+
+/** The same of what must be recorded as skipped: what the oracle says, and the blocked rows. */
 export function skipsAround(path: string, blocked: readonly Blocked[]): string[] {
   const isBlocked = new Set(blocked.map(({ key }) => String(key)));
-  const own = [...expectedSkips(path)].flatMap(([key, found]) =>
-    isBlocked.has(key) ? [] : found.map(({ column, kind }) => `${key} ${column ?? '*'} ${REASONS[kind]}`),
+  const own = [...oracle(path).skips].flatMap(([key, found]) =>
+    isBlocked.has(key) ? [] : found.map((skip) => `${key} ${skip.replace(':', '')}`),
   );
-  return [...own, ...blocked.map(({ key, target, reason }) => `${key} ${target} ${reason}`)].sort();
+  return [...own, ...skipTexts(blocked)].sort();
 }
-
-/** The same of what a list of skips says. */
-export const skipTexts = (
-  found: readonly { key: string | bigint; target: string; reason: string }[],
-): string[] => found.map(({ key, target, reason }) => `${key} ${target} ${reason}`).sort();
 
 /** The skips as the command lists them. */
 export async function recordedSkips(path: string): Promise<string[]> {
@@ -119,10 +117,7 @@ export async function expectAround(
 }
 
 /** Calls `act`, and tells `each` how often a batch was begun meanwhile, rolled back or not. */
-export async function counting<Result>(
-  act: () => Promise<Result>,
-  each: (tries: number) => unknown,
-): Promise<Result> {
+export async function counting<Result>(act: () => Promise<Result>, each: (tries: number) => unknown) {
   let tries = 0;
   return await passing(({ detail }) => {
     if (!detail.startsWith('INSERT INTO temp.umzug_backfill_batch')) return;

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { up } from './migrate.js';
 import { cellText, deriveRow, expectedSkips, storedValue, targets } from './reference.js';
-import { asAgentOs, backfillStep } from './stores.js';
+import { asAgentOs, backfillStep, query } from './stores.js';
 
 // The verification's figures, worked out a second time: by filters over rows in memory, and from what the table held before
 // and after the backfill, never from the ledger.
@@ -61,30 +61,12 @@ const share = (part: number, whole: number): number =>
 const byColumn = <Value>(of: (i: number) => Value): Record<string, Value> =>
   Object.fromEntries(targets.map(({ column }, i) => [column, of(i)]));
 
-/** What a store's history has to say, beyond what stands in it now. */
-export interface History {
-  /** Greatest key when the run began. */
-  readonly watermark: bigint;
-  /** Cells that the backfill filled, as "key column-number". */
-  readonly ours: ReadonlySet<string>;
-  readonly skips: Readonly<Record<string, number>>;
-  readonly batches: number;
-  /** Cells that held their derived value up to the watermark before the run, and those that it filled. */
-  readonly recorded: number;
-}
-
-/** A cell of a row in scope. */
-interface Cell {
-  readonly key: string;
-  readonly i: number;
-  readonly value: string | null;
-  readonly own: string | null;
-}
-
-const cellsOf = (rows: readonly Row[]): Cell[] =>
+/** The cells of rows in scope. */
+const cellsOf = (rows: readonly Row[]) =>
   rows.flatMap(({ key, cells, derived }) =>
     cells.map((value, i) => ({ key, i, value, own: derived[i] ?? null })),
   );
+type Cell = ReturnType<typeof cellsOf>[number];
 
 /** Figures and lists of cells of one column. */
 function naiveColumn(cells: readonly Cell[], i: number, isUpTo: (cell: Cell) => boolean) {
@@ -226,12 +208,10 @@ export function naive(rows: readonly Row[], { watermark, ours, skips, batches, r
   return { figures, samples };
 }
 
-/** Applies both steps, and tells from the table alone what that has done. */
-export async function applyAndObserve(path: string): Promise<History> {
+/** Applies both steps, and tells from the table alone what that has done: the history of what stands there now. */
+export async function applyAndObserve(path: string) {
   const [before, skips] = [readRows(path), [...expectedSkips(path).values()].flat()];
-  const watermark = asAgentOs(path, (db) =>
-    db.prepare('SELECT max(audit_id) FROM task_audits').pluck().get(),
-  );
+  const [watermark = 0] = query<number>(path, 'SELECT max(audit_id) FROM task_audits');
   const { error } = await up(path);
   expect(error).to.equal(undefined);
   const ours = readRows(path).flatMap(({ key, cells }, n) =>
@@ -243,13 +223,17 @@ export async function applyAndObserve(path: string): Promise<History> {
     cells.filter((value, i) => value !== null && value === derived[i]),
   );
   return {
-    watermark: BigInt(watermark as number),
+    /** Greatest key when the run began. */
+    watermark: BigInt(watermark),
+    /** Cells that the backfill filled, as "key column-number". */
     ours: new Set(ours),
     skips: Object.fromEntries(Object.entries(reasons).filter(([, number]) => number > 0)),
     batches: Math.ceil(before.filter(({ cells }) => cells.includes(null)).length / 10),
+    /** Cells that held their derived value up to the watermark before the run, and those that it filled. */
     recorded: found.length + ours.length,
   };
 }
+export type History = Awaited<ReturnType<typeof applyAndObserve>>;
 
 /** What AgentOS does to a store after the backfill: some of everything that a check counts. */
 export const life = `

@@ -1,6 +1,7 @@
 import Database from 'better-sqlite3';
 import type { BackfillStepOptions } from '../../src/index.js';
-import { api, column, JSONStorage, orderTimes, Umzug } from './shop.js';
+import { api, JSONStorage, orderTimes, Umzug } from './shop.js';
+import { query } from './stores.js';
 
 // An Umzug that was there before this package, with one migration of its own and a backfill of ours; with this file as its
 // script in a process that kills itself on the way: PATH up|down ledger|json COUNT, after so many batches.
@@ -21,16 +22,10 @@ export function adopted(
     migrations: [
       {
         name: '001-order-column.js',
-        up: async ({ context }) => context.exec('ALTER TABLE events ADD COLUMN ordered_at TEXT'),
+        up: async ({ context }) => context.exec(withColumn),
         down: async ({ context }) => context.exec('ALTER TABLE events DROP COLUMN ordered_at'),
       },
-      api.backfillStep({
-        name,
-        database: db,
-        backfill: orderTimes,
-        batchRows: 10,
-        ...extra,
-      }),
+      step(db, extra),
     ],
   });
 }
@@ -41,10 +36,7 @@ export const name = '002-order-times';
 export const withColumn = 'ALTER TABLE events ADD COLUMN ordered_at TEXT;';
 
 /** Runs `act` with a connection of the project's. */
-export async function connected<Result>(
-  path: string,
-  act: (db: Database.Database) => Promise<Result>,
-): Promise<Result> {
+export async function connected<Result>(path: string, act: (db: Database.Database) => Promise<Result>) {
   const db = new Database(path);
   try {
     return await act(db);
@@ -63,7 +55,7 @@ export const call = (migration: ReturnType<typeof step>, direction: 'up' | 'down
 
 /** The names in the ledger, with their kinds. */
 export const ledgerRows = (path: string): string[] =>
-  column(path, `SELECT name || ' ' || kind || ' ' || status FROM umzug_backfill_steps ORDER BY name`);
+  query(path, `SELECT name || ' ' || kind || ' ' || status FROM umzug_backfill_steps ORDER BY name`);
 
 const [, script = '', path = '', direction, storage, count] = process.argv;
 if (script.endsWith('run-adopted.js') && (storage === 'ledger' || storage === 'json')) {

@@ -3,11 +3,7 @@ import { BackfillError } from '../../src/index.js';
 import { collector, root } from './cli.js';
 
 /** What the command line tells of a call, in an environment of these variables alone. */
-export async function toldOf(
-  args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
-  error?: BackfillError,
-): Promise<string> {
+export async function toldOf(args: readonly string[], env: NodeJS.ProcessEnv = {}, error?: BackfillError) {
   const output = collector();
   const loadMigrator = async (): Promise<never> => {
     throw error;

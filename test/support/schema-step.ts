@@ -1,7 +1,7 @@
 import { readLedger } from './ledger.js';
-import { change, down, type Extra, project, query, up } from './migrate.js';
+import { down, type Extra, project, up } from './migrate.js';
 import { commandsOf } from './project.js';
-import { dumpSchema, dumpTable, schemaStep, withGeneratedStore } from './stores.js';
+import { change, dumpSchema, dumpTable, query, schemaStep, withGeneratedStore } from './stores.js';
 
 // The repository's schema step by itself: v20 to v21 and back.
 

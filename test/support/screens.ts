@@ -11,11 +11,8 @@ import { onTerminal, screenOf, terminalCommand } from './terminal.js';
 
 const COLUMNS = 80;
 
-const aBatch = (nth: number): Point => ({
-  at: 'statement',
-  detail: 'INSERT INTO temp.umzug_backfill_batch',
-  nth,
-});
+const aBatch = (nth: number): Point => ({ ...BATCH, nth });
+const BATCH: Point = { at: 'statement', detail: 'INSERT INTO temp.umzug_backfill_batch' };
 const VERDICT: Point = { at: 'statement', detail: 'INSERT INTO umzug_backfill_verifications' };
 
 /** How a command of a scene is run. */
@@ -43,19 +40,15 @@ class Scene {
   /** Runs a command whose screen does not matter. */
   async run(args: readonly string[], { code = 0, at, act }: Run = {}): Promise<void> {
     const words = [...args, '--db-path', this.store];
-    const result = await (at
-      ? spawnCli(words, listening({ ...at, ...(act ? { run: act } : {}) }))
-      : runCli(words));
+    const result = await (at ? spawnCli(words, listening({ ...at, run: act })) : runCli(words));
     expect(result.code, result.stderr).to.equal(code);
   }
 
   /** What stands on the screen when a command has ended, with the command above it and its exit code below. */
   screen(args: readonly string[], { code = 0, at, act }: Run = {}): string {
-    const { env } = at ? listening({ ...at, ...(act ? { run: act } : {}) }) : { env: {} };
-    const ended = onTerminal([...args, '--db-path', this.store], this.#home, {
-      columns: COLUMNS,
-      env: { ...env },
-    });
+    const { env } = at ? listening({ ...at, run: act }) : {};
+    const words = [...args, '--db-path', this.store];
+    const ended = onTerminal(words, this.#home, { columns: COLUMNS, env: { ...env } });
     expect(ended.code, ended.output).to.equal(code);
     return this.#shown(args, ended.output, code);
   }

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import * as api from '../../src/index.js';
-import { withFolder } from './stores.js';
+import { numbers } from './customers.js';
+import { query, withFolder } from './stores.js';
 
 // A shop's store, as a project of another domain has it, and what it fills.
 
@@ -10,7 +11,6 @@ export { api };
 
 /** Rows of a shop's table of events. */
 export const EVENTS = 50;
-export const ORDERED_AT = '2026-01-20T10:00:00Z';
 
 /** What the shop fills, and the column that it is filled into. */
 export const orderTimes = api.defineBackfill({
@@ -25,38 +25,25 @@ export const orderColumn = api.defineSchemaStep({
   indexes: { idx_events_ordered_at: { columns: ['ordered_at'], where: 'ordered_at IS NOT NULL' } },
 });
 
-/** Makes the shop's table with its rows. */
-export const SHOP = `
-  CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT, body TEXT, created_at TEXT);
-  WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ${EVENTS})
-  INSERT INTO events (kind, body, created_at)
-  SELECT 'order', '{"ts":"${ORDERED_AT}"}', '2026-01-21' FROM n;`;
-
 /** Runs `act` on the path of a shop's store, in WAL mode; `sql` is run on it first. */
 export const withShop = (act: (path: string, folder: string) => Promise<void>, sql = ''): Promise<void> =>
   withFolder(async (folder) => {
     const path = join(folder, 'shop.db');
     const db = new Database(path);
     db.pragma('journal_mode = WAL');
-    db.exec(SHOP + sql);
+    db.exec(`
+      CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT, body TEXT, created_at TEXT);
+      ${numbers(EVENTS)} INSERT INTO events (kind, body, created_at)
+      SELECT 'order', '{"ts":"2026-01-20T10:00:00Z"}', '2026-01-21' FROM n;
+      ${sql}`);
     db.close();
     await act(path, folder);
   });
 
-/** The first column of a query, on a connection of its own. */
-export function column<Value = string>(path: string, sql: string): Value[] {
-  const db = new Database(path);
-  try {
-    return db.prepare(sql).pluck().all() as Value[];
-  } finally {
-    db.close();
-  }
-}
-
 /** How many events have their time. */
 export const filled = (path: string): number =>
-  column<number>(path, 'SELECT count(ordered_at) FROM events')[0] ?? 0;
+  query<number>(path, 'SELECT count(ordered_at) FROM events')[0] ?? 0;
 
 /** Whether the store has a ledger. */
 export const hasLedger = (path: string): boolean =>
-  column(path, `SELECT name FROM sqlite_schema WHERE name LIKE 'umzug_backfill%'`).length > 0;
+  query(path, `SELECT name FROM sqlite_schema WHERE name LIKE 'umzug_backfill%'`).length > 0;

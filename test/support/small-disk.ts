@@ -4,22 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before } from 'mocha';
 
-/** A disk of its own, in memory. */
-export interface SmallDisk {
-  readonly path: string;
-  /** Bytes that are free. */
-  free(): number;
-  /** A command that takes up every byte that is free. */
-  readonly fill: readonly string[];
-  /** Gives them back. */
-  clear(): void;
-}
-
 /**
  * What mounts small disks, which are unmounted after each test. Where this user may not mount, or there is no tmpfs, the tests
  * of the enclosing `describe` are skipped: a page limit would do no better, since it is a connection's own.
  */
-export function useSmallDisks(): (kilobytes: number) => SmallDisk {
+export function useSmallDisks() {
   const mounted: string[] = [];
   const unmount = (): void => {
     for (const path of mounted.splice(0)) {
@@ -44,21 +33,27 @@ export function useSmallDisks(): (kilobytes: number) => SmallDisk {
   });
   afterEach(unmount);
   after(() => process.removeListener('exit', unmount));
-  return (kilobytes) => {
+  return (kilobytes: number) => {
     const path = mount(kilobytes);
     if (path === undefined) throw new Error('Expected to be able to mount another tmpfs');
     const filler = join(path, 'filler');
     return {
       path,
-      free: () => {
+      /** Bytes that are free. */
+      free: (): number => {
         const { bavail, bsize } = statfsSync(path);
         return bavail * bsize;
       },
+      /** A command that takes up every byte that is free. */
       fill: ['sh', '-c', 'head -c 1G /dev/zero > "$0" 2> /dev/null; true', filler],
-      clear: () => {
+      /** Gives them back. */
+      clear: (): void => {
         if (!existsSync(filler)) throw new Error('Expected the disk to have been filled');
         rmSync(filler);
       },
     };
   };
 }
+
+/** A disk of its own, in memory. */
+export type SmallDisk = ReturnType<ReturnType<typeof useSmallDisks>>;

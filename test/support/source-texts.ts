@@ -5,23 +5,14 @@ import { root } from './cli.js';
 
 // Reads the sources for the texts that stand in them: each literal, and each template with its holes as `{}`.
 
-/** A text that stands in a source. */
-export interface SourceText {
-  /** With `{}` for each hole. A hole that is one of two literals gives two texts. */
-  readonly text: string;
-  /** Path within the project and line. */
-  readonly at: string;
-  /** The call or member that it stands in, outermost first, as `throw`, `BackfillError`, `option`. */
-  readonly within: readonly string[];
-}
-
 type Node = ParseResult | { readonly type: string; readonly [field: string]: unknown };
 
 const isNode = (value: unknown): value is Node & Record<string, unknown> =>
   typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
 
 /** Every text in the files of a folder, itself or below it. */
-export const textsIn = (folder: string): SourceText[] => sourcesIn(folder).flatMap(textsOfFile);
+export const textsIn = (folder: string) => sourcesIn(folder).flatMap(textsOfFile);
+export type SourceText = ReturnType<typeof textsIn>[number];
 
 function sourcesIn(folder: string): string[] {
   const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).sort();
@@ -49,9 +40,12 @@ export function pairsIn(folder: string): (readonly [key: string, text: string])[
   return found;
 }
 
-/** Every text in a file. */
-function textsOfFile(path: string): SourceText[] {
-  const found: SourceText[] = [];
+/**
+ * Every text in a file, with `{}` for each hole (one that is one of two literals gives two texts), its place, and the calls and
+ * members that it stands in, outermost first, as `throw`, `BackfillError`, `option`.
+ */
+function textsOfFile(path: string) {
+  const found: { readonly text: string; readonly at: string; readonly within: readonly string[] }[] = [];
   const visit = (node: unknown, within: readonly string[]): void => {
     if (Array.isArray(node)) {
       for (const part of node) visit(part, within);

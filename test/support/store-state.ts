@@ -1,14 +1,12 @@
+import type { State } from './expect-same.js';
 import { LEDGER_TABLES } from './ledger.js';
 import { asAgentOs, dumpStore } from './stores.js';
-
-/** All that a store holds, by table, and under names of their own its journal mode and its schema. */
-export type State = Readonly<Record<string, readonly string[]>>;
 
 /** Journal mode of a store. */
 export const journalMode = (path: string): string =>
   asAgentOs(path, (db) => String(db.pragma('journal_mode', { simple: true })));
 
-/** Reads everything, the ledger included, exact to type and bytes. */
+/** All that a store holds, exact to type and bytes, the ledger, its schema and its journal mode included. */
 export function stateOf(path: string): State {
   const { schema, tables } = dumpStore(path);
   return {
@@ -38,17 +36,4 @@ export function lasting(state: State): State {
       return [table, rows.map((row) => (isMomentary(row) ? strip(row) : row))];
     }),
   );
-}
-
-/** Where two states differ, a line for each table: an assertion on the whole would print both. */
-export function differences(actual: State, expected: State): string[] {
-  const names = [...new Set([...Object.keys(actual), ...Object.keys(expected)])];
-  return names.flatMap((name) => {
-    const [rows, wanted] = [actual[name] ?? ['(absent)'], expected[name] ?? ['(absent)']];
-    const length = Math.max(rows.length, wanted.length);
-    const at = Array.from({ length }, (_, i) => i).find((i) => rows[i] !== wanted[i]);
-    if (at === undefined) return [];
-    const short = (row = '(none)'): string => (row.length > 400 ? `${row.slice(0, 400)} …` : row);
-    return [`${name}, row ${at + 1}: ${short(rows[at])}, not ${short(wanted[at])}`];
-  });
 }

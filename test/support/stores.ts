@@ -59,36 +59,38 @@ export function asAgentOs<Result>(path: string, act: (db: Database.Database) => 
   }
 }
 
+/** Runs SQL on the store, as AgentOS or a person with the sqlite3 shell would. */
+export const change = (path: string, sql: string): void => asAgentOs(path, (db) => void db.exec(sql));
+
+/** The first column of a query. */
+export const query = <Value = string>(path: string, sql: string): Value[] =>
+  asAgentOs(path, (db) => db.prepare(sql).pluck().all() as Value[]);
+
 /** Every cell of a table, exact to type and bytes, by key. */
 export function dumpTable(path: string, table = 'task_audits'): string[] {
-  return asAgentOs(path, (db) => {
-    const columns = db.prepare('SELECT name FROM pragma_table_xinfo(?)').pluck().all(table) as string[];
-    const cells = columns.map(
-      (name) => `'${name}=' || typeof("${name}") || ':' || hex(CAST("${name}" AS BLOB))`,
-    );
-    const isRowid = db.prepare('SELECT 1 FROM pragma_table_list(?) WHERE wr = 0').get(table) !== undefined;
-    return db
-      .prepare(`SELECT ${cells.join(` || ' ' || `)} FROM "${table}" ORDER BY ${isRowid ? 'rowid' : 1}`)
-      .pluck()
-      .all() as string[];
-  });
+  const cells = query(path, `SELECT name FROM pragma_table_xinfo('${table}')`).map(
+    (name) => `'${name}=' || typeof("${name}") || ':' || hex(CAST("${name}" AS BLOB))`,
+  );
+  const isRowid = query(path, `SELECT 1 FROM pragma_table_list('${table}') WHERE wr = 0`).length > 0;
+  const order = isRowid ? 'rowid' : 1;
+  return query(path, `SELECT ${cells.join(` || ' ' || `)} FROM "${table}" ORDER BY ${order}`);
 }
 
 /** The whole schema, without root pages: those may move. */
-export function dumpSchema(path: string): unknown[] {
-  return asAgentOs(path, (db) =>
+export const dumpSchema = (path: string): unknown[] =>
+  asAgentOs(path, (db) =>
     db.prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name').all(),
   );
-}
 
 /** Schema and every cell of every table, ours included. */
-export function dumpStore(path: string): { schema: unknown[]; tables: Record<string, string[]> } {
-  const names = asAgentOs(path, (db) =>
-    db.prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`).pluck().all(),
-  ) as string[];
-  const tables = Object.fromEntries(names.map((name) => [name, dumpTable(path, name)]));
+export function dumpStore(path: string) {
+  const names = query(path, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`);
+  const tables: Record<string, string[]> = {};
+  for (const name of names) tables[name] = dumpTable(path, name);
   return { schema: dumpSchema(path), tables };
 }
+
+type Value = string | number | bigint | Buffer | null;
 
 /** One row of `task_audits`. */
 export interface Audit {
@@ -100,30 +102,33 @@ export interface Audit {
   readonly payload?: string | Buffer | null;
   readonly asText?: boolean;
   /** Default '2026-01-20 10:00:00'. */
-  readonly createdAt?: string | number | bigint | Buffer | null;
+  readonly createdAt?: Value;
   /** What stands in the v21 columns. Default: NULL, and the columns need not be there. */
   readonly cells?: readonly [source: string | null, processed: string | null];
 }
+
+/** The values of an audit by column, those of v21 where it has some. */
+export const valuesOf = ({
+  key = null,
+  eventType = 'SUPERVISOR_DECISION',
+  payload = '{}',
+  createdAt = '2026-01-20 10:00:00',
+  cells,
+}: Audit): Readonly<Record<string, Value>> => ({
+  ...{ audit_id: key, event_type: eventType, payload, created_at: createdAt },
+  ...Object.fromEntries(cells ? backfillStep.columns.map(({ name }, i) => [name, cells[i] ?? null]) : []),
+});
 
 /** Writes audits in one transaction, into a table of either schema. */
 export function insertAudits(db: Database.Database, audits: readonly Audit[]): void {
   const hasTask = db.prepare(`SELECT 1 FROM pragma_table_xinfo('task_audits') WHERE name = 'task_id'`).get();
   const insert = (audit: Audit): void => {
-    const values = new Map<string, unknown>([
-      ['audit_id', audit.key ?? null],
-      ['event_type', audit.eventType ?? 'SUPERVISOR_DECISION'],
-      ['payload', audit.payload === undefined ? '{}' : audit.payload],
-      ['created_at', audit.createdAt === undefined ? '2026-01-20 10:00:00' : audit.createdAt],
-    ]);
-    if (hasTask) values.set('task_id', 'task_000000');
-    backfillStep.columns.forEach(({ name }, i) => {
-      if (audit.cells) values.set(name, audit.cells[i]);
-    });
-    const names = [...values.keys()];
+    const values = { ...valuesOf(audit), ...(hasTask ? { task_id: 'task_000000' } : {}) };
+    const names = Object.keys(values);
     // A bound Buffer is a BLOB, and a bound string always UTF-8: TEXT that is not takes a cast.
     const marks = names.map((name) => (name === 'payload' && audit.asText ? 'CAST(? AS TEXT)' : '?'));
     db.prepare(`INSERT INTO task_audits (${names.join(', ')}) VALUES (${marks.join(', ')})`).run(
-      ...values.values(),
+      ...Object.values(values),
     );
   };
   db.transaction(() => audits.forEach(insert))();

@@ -4,13 +4,6 @@ import { bin, cleanEnv, root } from './cli.js';
 /** Exit code with which the terminal ends when its command was killed: Python's -9. */
 const KILLED = 247;
 
-/** How a command on a terminal ended. */
-export interface TerminalResult {
-  readonly code: number | null;
-  /** Everything that was written to the terminal, escapes included. */
-  readonly output: string;
-}
-
 const PYTHON = `
 import fcntl, os, pty, struct, sys, termios
 columns, answer = int(sys.argv[1]), sys.argv[2].encode()
@@ -39,10 +32,8 @@ export function hasTerminal(): boolean {
 }
 
 /**
- * Runs the command line on a terminal of its own.
- *
- * @param home an empty folder
- * @param options `columns`: its width, default 80; `answer`: what a person types
+ * Runs the command line on a terminal of its own, in a home folder that is empty; `answer` is what a person types. Its output has
+ * the escapes, too.
  */
 export function onTerminal(
   args: readonly string[],
@@ -52,7 +43,7 @@ export function onTerminal(
     answer = '',
     env = {},
   }: { columns?: number; answer?: string; env?: NodeJS.ProcessEnv } = {},
-): TerminalResult {
+) {
   const [file = '', ...rest] = terminalCommand(args, columns, answer);
   const { stdout, status, signal } = spawnSync(file, rest, {
     cwd: root,
@@ -65,13 +56,7 @@ export function onTerminal(
 
 /** What runs the command line on a terminal of its own, and writes to stdout what that shows. */
 export const terminalCommand = (args: readonly string[], columns: number, answer = ''): readonly string[] => [
-  'python3',
-  '-c',
-  PYTHON,
-  String(columns),
-  answer,
-  process.execPath,
-  bin,
+  ...['python3', '-c', PYTHON, String(columns), answer, process.execPath, bin],
   ...args,
 ];
 

@@ -2,12 +2,6 @@ import { execFileSync } from 'node:child_process';
 
 // What npm makes of a command line: test/processes/npm-trap.test.ts holds it to the npm that is installed.
 
-/** How a call reaches a script through npm. */
-export interface HandedOver {
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-}
-
 /** npm completes an option to the only setting of its own that begins so. */
 const COMPLETED: Readonly<Record<string, string>> = { to: 'token_description', dry: 'dry_run' };
 /** An option of which every letter is a short one of npm's is all of these. */
@@ -17,7 +11,7 @@ const LETTERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What npm makes of the words behind `npm run migrate`. */
-export function throughNpm(words: readonly string[]): HandedOver {
+export function throughNpm(words: readonly string[]) {
   const [argv, env, rest]: [string[], Record<string, string>, string[]] = [[], {}, [...words]];
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
     const [, no, name, given] = /^--(no-)?([\w-]+)(?:=(.*))?$/.exec(word) ?? [];
@@ -33,9 +27,14 @@ export function throughNpm(words: readonly string[]): HandedOver {
       env[`npm_config_${setting}`] = no !== undefined || value === 'false' ? '' : value;
     }
   }
-  const script = { npm_command: 'run', npm_lifecycle_event: 'migrate', npm_lifecycle_script: 'node show.js' };
+  const script: Record<string, string> = {
+    npm_command: 'run',
+    npm_lifecycle_event: 'migrate',
+    npm_lifecycle_script: 'node show.js',
+  };
   return { argv, env: { ...script, ...env } };
 }
+export type HandedOver = ReturnType<typeof throughNpm>;
 
 /** The words of a command, as a shell has them. */
 export const wordsOf = (command: string): string[] =>

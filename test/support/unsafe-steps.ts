@@ -5,18 +5,15 @@ export const SCHEMA = `
   INSERT INTO p VALUES (1, 'x');
   INSERT INTO t VALUES (1, 'x', 'y', 1), (2, 'x', 'z', 1);`;
 
-/** What a step of SQL does. */
+/** What a step of SQL does; without `down` it has some. */
 export interface Sql {
   readonly up: readonly string[];
-  /** Default: something, so that it is there. */
   readonly down?: readonly string[] | undefined;
 }
 
-/** Steps that a rule is about. */
+/** Steps that trigger a rule, and steps that come near and do not. */
 export interface Row {
-  /** Steps that trigger the rule. */
   readonly bad: readonly Sql[];
-  /** Steps that come near and do not. */
   readonly fine: readonly Sql[];
   /** Whether SQLite refuses what triggers it. */
   readonly isRefused?: boolean;
