@@ -36,7 +36,7 @@ function makeStore(path: string, rows: readonly Id[], bad: readonly Id[] = []): 
 
 /** Runs `act` while the clock stands still, but for the milliseconds that are added. */
 async function withClock<Result>(act: (tick: (ms: number) => void) => Promise<Result>): Promise<Result> {
-  let now = performance.now();
+  let now = Math.round(performance.now()); // whole milliseconds add up exactly
   performance.now = () => now;
   try {
     return await act((ms) => {
