@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { on, root } from './support/cli.js';
+import { root } from './support/cli.js';
+import { on } from './support/on-store.js';
 import { withGeneratedStore } from './support/stores.js';
 
 // The documentation names the test behind each promise: a renamed or removed one must not leave a promise without.

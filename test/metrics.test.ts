@@ -11,8 +11,9 @@ import {
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { expectRefusal, on, runCli, snapshotFiles, spawnCli } from './support/cli.js';
+import { expectRefusal, runCli, snapshotFiles, spawnCli } from './support/cli.js';
 import { project } from './support/migrate.js';
+import { on } from './support/on-store.js';
 import { asAgentOs, insertAudits, withGeneratedStore } from './support/stores.js';
 
 const backfill = 'backfill="v021-2-decision-fields"';

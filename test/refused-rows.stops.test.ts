@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { generateStore } from '../demo/store-generator.js';
-import { expectRefusal, on, runCli, useFolder } from './support/cli.js';
+import { expectRefusal, runCli, useFolder } from './support/cli.js';
 import { readLedger } from './support/ledger.js';
 import { codeOf, type Extra, name, up } from './support/migrate.js';
+import { on } from './support/on-store.js';
 import { actualCells, expectedCells } from './support/reference.js';
 import { cellsAround, expectAround, refusing, rows } from './support/refusals.js';
 import { asAgentOs, change, dumpTable, insertAudits, query, withGeneratedStore } from './support/stores.js';

@@ -14,8 +14,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../demo/store-generator.js';
-import { expectRefusal, on, runCli, useFolder } from './support/cli.js';
+import { expectRefusal, runCli, useFolder } from './support/cli.js';
 import { after, project } from './support/migrate.js';
+import { on } from './support/on-store.js';
 import { type Outcome, run } from './support/project.js';
 import { withFolder, withGeneratedStore } from './support/stores.js';
 

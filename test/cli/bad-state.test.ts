@@ -2,20 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, readFileSync, rmSync } from 'node:fs';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import {
-  expectLooked,
-  expectRefusal,
-  look,
-  lookFirst,
-  looks,
-  on,
-  runCli,
-  snapshotFiles,
-  startScript,
-  useStores,
-  WRITER,
-} from '../support/cli.js';
+import { expectRefusal, runCli, snapshotFiles, startScript } from '../support/cli.js';
 import { SPILL } from '../support/forms.js';
+import { expectLooked, look, lookFirst, looks, on, useStores, WRITER } from '../support/on-store.js';
 import { dumpTable } from '../support/stores.js';
 
 // Stores in which a writer has died, or is at work.

@@ -3,7 +3,8 @@ import { copyFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
-import { cleanEnv, expectRefusal, on, useFolder } from '../support/cli.js';
+import { cleanEnv, expectRefusal, useFolder } from '../support/cli.js';
+import { on } from '../support/on-store.js';
 import { asAgentOs, insertAudits } from '../support/stores.js';
 
 const schemaStep = 'v021-1-decision-columns';

@@ -12,7 +12,8 @@ import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
-import { expectRefusal, on, root, runCli, snapshotFiles, spawnCli, useFolder } from '../support/cli.js';
+import { expectRefusal, root, runCli, snapshotFiles, spawnCli, useFolder } from '../support/cli.js';
+import { on } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
 
 const backfillStep = 'v021-2-decision-fields';

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { on } from '../support/cli.js';
+import { on } from '../support/on-store.js';
 import { withGeneratedStore } from '../support/stores.js';
 
 const threads = availableParallelism() > 1 ? 2 : 1;

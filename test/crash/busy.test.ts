@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { expectRefusal, type Mode, modes, on, startScript, useStores, WRITER } from '../support/cli.js';
+import { expectRefusal, startScript } from '../support/cli.js';
 import { useConnections } from '../support/connection.js';
 import { expectIntact } from '../support/expect-ledger.js';
 import { differences, type State } from '../support/expect-same.js';
+import { type Mode, modes, on, useStores, WRITER } from '../support/on-store.js';
 import { pausedAt } from '../support/pause.js';
 import { lasting, stateOf } from '../support/store-state.js';
 

@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:f
 import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { bin, on, runCommand, snapshotFiles, startScript, useFolder, WRITER } from '../support/cli.js';
+import { bin, runCommand, snapshotFiles, startScript, useFolder } from '../support/cli.js';
 import { isLong } from '../support/crash.js';
 import { killedAt } from '../support/failpoints.js';
 import {
@@ -15,6 +15,7 @@ import {
   straceTrouble,
   theirs,
 } from '../support/forms.js';
+import { on, WRITER } from '../support/on-store.js';
 
 type Theirs = ReturnType<typeof theirs>;
 

@@ -2,9 +2,10 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { bin, on, startScript, useFolder } from '../support/cli.js';
+import { bin, startScript, useFolder } from '../support/cli.js';
 import { isLong } from '../support/crash.js';
 import { type Form, makeForm, straceTrouble } from '../support/forms.js';
+import { on } from '../support/on-store.js';
 import { filesOf, openedByFs, openedByProcess } from '../support/opens.js';
 
 // Any open and close of a file drops every lock that SQLite holds on it in this process. So no file of a live store is

@@ -13,18 +13,10 @@ import {
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import {
-  bin,
-  expectRefusal,
-  on,
-  runCli,
-  runCommand,
-  spawnCli,
-  useFolder,
-  useStores,
-} from '../support/cli.js';
+import { bin, expectRefusal, runCli, runCommand, spawnCli, useFolder } from '../support/cli.js';
 import { addNotes, copiesOf, copyOf, damageTable, filesOf, stateOf } from '../support/copies.js';
 import { interruptedAt } from '../support/failpoints.js';
+import { on, useStores } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
 
 const isRoot = process.getuid?.() === 0;

@@ -2,9 +2,10 @@ import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { expectRefusal, on, root, useStores } from '../support/cli.js';
+import { expectRefusal, root } from '../support/cli.js';
 import { copiesOf, stateOf } from '../support/copies.js';
 import { interruptedAt, killedAt } from '../support/failpoints.js';
+import { on, useStores } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
 
 const schemaStep = 'v021-1-decision-columns';

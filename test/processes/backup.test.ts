@@ -2,10 +2,11 @@ import { rmSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { modes, on, snapshotFiles, startScript, useFolder, useStores, WRITER } from '../support/cli.js';
+import { snapshotFiles, startScript, useFolder } from '../support/cli.js';
 import { leastPauseMs, useConnections } from '../support/connection.js';
 import { copiesOf, copyOf, stateOf } from '../support/copies.js';
 import { killedAt } from '../support/failpoints.js';
+import { modes, on, useStores, WRITER } from '../support/on-store.js';
 import { asAgentOs, insertAudits } from '../support/stores.js';
 
 /** Names of what stands in the store's folder beside it. */

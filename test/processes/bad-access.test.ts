@@ -5,19 +5,13 @@ import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import {
   type CliResult,
-  expectLooked,
   expectRefusal,
-  look,
-  looks,
-  type Mode,
-  modes,
   type StoreSnapshot,
   snapshotFiles,
   spawnCli,
   startScript,
-  useStores,
-  WRITER,
 } from '../support/cli.js';
+import { expectLooked, look, looks, type Mode, modes, useStores, WRITER } from '../support/on-store.js';
 
 // Stores that are sound, but can not be had: permissions and locks.
 

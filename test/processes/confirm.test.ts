@@ -2,7 +2,8 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { on, snapshotFiles } from '../support/cli.js';
+import { snapshotFiles } from '../support/cli.js';
+import { on } from '../support/on-store.js';
 import { asAgentOs, withGeneratedStore } from '../support/stores.js';
 import { hasTerminal, onTerminal, screenOf } from '../support/terminal.js';
 

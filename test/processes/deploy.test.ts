@@ -4,7 +4,8 @@ import { pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
-import { expectRefusal, on, root, runCli, snapshotFiles, useFolder } from '../support/cli.js';
+import { expectRefusal, root, runCli, snapshotFiles, useFolder } from '../support/cli.js';
+import { on } from '../support/on-store.js';
 import { actualCells, expectedCells } from '../support/reference.js';
 import { asAgentOs, insertAudits, withGeneratedStore } from '../support/stores.js';
 

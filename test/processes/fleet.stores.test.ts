@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
-import { type CliOptions, expectRefusal, on, runCli, spawnCli, useFolder } from '../support/cli.js';
+import { type CliOptions, expectRefusal, runCli, spawnCli, useFolder } from '../support/cli.js';
 import { useHolders } from '../support/lock.js';
+import { on } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
 
 describe('the stores of a fleet', () => {

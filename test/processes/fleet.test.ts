@@ -4,9 +4,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
-import { expectRefusal, on, runCli, type SpawnOptions, spawnCli, useFolder } from '../support/cli.js';
+import { expectRefusal, runCli, type SpawnOptions, spawnCli, useFolder } from '../support/cli.js';
 import { interruptedAt, listening } from '../support/failpoints.js';
 import { useHolders } from '../support/lock.js';
+import { on } from '../support/on-store.js';
 import { asAgentOs, dumpTable } from '../support/stores.js';
 
 interface FleetJson {

@@ -2,11 +2,12 @@ import { copyFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
-import { on, spawnCli, useFolder } from '../support/cli.js';
+import { spawnCli, useFolder } from '../support/cli.js';
 import { expectIntact, expectLedger } from '../support/expect-ledger.js';
 import { killedAt, pointsOf } from '../support/failpoints.js';
 import { readLedger } from '../support/ledger.js';
 import { name } from '../support/migrate.js';
+import { on } from '../support/on-store.js';
 import { actualCells, expectedCells } from '../support/reference.js';
 import { dumpSchema, dumpTable } from '../support/stores.js';
 

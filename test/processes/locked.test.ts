@@ -14,21 +14,10 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import {
-  type CliResult,
-  expectLooked,
-  expectRefusal,
-  look,
-  looks,
-  modes,
-  on,
-  runCli,
-  spawnCli,
-  useFolder,
-  useStores,
-} from '../support/cli.js';
+import { type CliResult, expectRefusal, runCli, spawnCli, useFolder } from '../support/cli.js';
 import { killedAt } from '../support/failpoints.js';
 import { useHolders } from '../support/lock.js';
+import { expectLooked, look, looks, modes, on, useStores } from '../support/on-store.js';
 import { LOCKED, pausedAt } from '../support/pause.js';
 
 const up = (store: string, ...more: string[]): readonly string[] => ['up', '--db-path', store, ...more];

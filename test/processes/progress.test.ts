@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { on } from '../support/cli.js';
+import { on } from '../support/on-store.js';
 import { withGeneratedStore } from '../support/stores.js';
 import { hasTerminal, onTerminal, screenOf } from '../support/terminal.js';
 

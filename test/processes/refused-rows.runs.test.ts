@@ -2,10 +2,11 @@ import { copyFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
-import { on, useFolder } from '../support/cli.js';
+import { useFolder } from '../support/cli.js';
 import { killedAt, pointsOf } from '../support/failpoints.js';
 import { readLedger } from '../support/ledger.js';
 import { checkOf, codeOf, down, name, rescan, up, verify } from '../support/migrate.js';
+import { on } from '../support/on-store.js';
 import { actualCells, expectedCells } from '../support/reference.js';
 import {
   cells,

@@ -5,8 +5,9 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { generateStore } from '../../demo/store-generator.js';
-import { on, useFolder } from '../support/cli.js';
+import { useFolder } from '../support/cli.js';
 import { stoppedAfter, up } from '../support/migrate.js';
+import { on } from '../support/on-store.js';
 import { asAgentOs, insertAudits } from '../support/stores.js';
 
 const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';

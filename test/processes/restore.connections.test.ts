@@ -1,19 +1,10 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import {
-  expectRefusal,
-  type Mode,
-  modes,
-  on,
-  root,
-  spawnCli,
-  startScript,
-  useStores,
-  WRITER,
-} from '../support/cli.js';
+import { expectRefusal, root, spawnCli, startScript } from '../support/cli.js';
 import { leastPauseMs, useConnections } from '../support/connection.js';
 import { copiesOf, filesOf, stateOf } from '../support/copies.js';
 import { interruptedAt } from '../support/failpoints.js';
+import { type Mode, modes, on, useStores, WRITER } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
 
 // Restoring a store that other processes have open.

@@ -2,17 +2,7 @@ import { chmodSync, copyFileSync, readFileSync, statSync, truncateSync, writeFil
 import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import {
-  expectRefusal,
-  look,
-  type Mode,
-  modes,
-  on,
-  spawnCli,
-  startScript,
-  useStores,
-  WRITER,
-} from '../support/cli.js';
+import { expectRefusal, spawnCli, startScript } from '../support/cli.js';
 import { useConnections } from '../support/connection.js';
 import {
   addNotes,
@@ -23,6 +13,7 @@ import {
   type StoreState,
   stateOf,
 } from '../support/copies.js';
+import { look, type Mode, modes, on, useStores, WRITER } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
 
 // Stores that a backup can not simply be written into.

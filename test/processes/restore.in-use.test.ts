@@ -1,9 +1,10 @@
 import { copyFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { expectRefusal, type Mode, on, spawnCli, useStores } from '../support/cli.js';
+import { expectRefusal, spawnCli } from '../support/cli.js';
 import { useConnections } from '../support/connection.js';
 import { filesOf, overwrite, stateOf } from '../support/copies.js';
+import { type Mode, on, useStores } from '../support/on-store.js';
 
 // A damaged store can only be replaced, and never under a program that has it open: what that writes would be lost, or what
 // its -wal or its -journal holds be applied to the new file.

@@ -12,9 +12,10 @@ import { basename, dirname, join, relative } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { bin, expectRefusal, modes, on, root, runCli, useStores } from '../support/cli.js';
+import { bin, expectRefusal, root, runCli } from '../support/cli.js';
 import { addNotes, copiesOf, copyOf, damageTable, filesOf, stateOf } from '../support/copies.js';
 import { interruptedAt, killedAt } from '../support/failpoints.js';
+import { modes, on, useStores } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
 
 function withNote(store: string, table: string): void {

@@ -15,8 +15,9 @@ import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { afterEach, before, beforeEach, describe, it } from 'mocha';
 import type { BackfillError, MigratorEvent } from '../../src/index.js';
-import { spawnCli, useFolder, useStores } from '../support/cli.js';
+import { spawnCli, useFolder } from '../support/cli.js';
 import { changing, commandsOn, makeStore, refused, useRuns } from '../support/lock-runs.js';
+import { useStores } from '../support/on-store.js';
 
 const isRoot = process.getuid?.() === 0;
 const modeOf = (path: string): number => statSync(path).mode & 0o777;

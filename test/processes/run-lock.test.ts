@@ -12,9 +12,10 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
-import { useFolder, useStores } from '../support/cli.js';
+import { useFolder } from '../support/cli.js';
 import { runRival, useHolders } from '../support/lock.js';
 import { at, commandsOn, heldSince, makeStore, refused, useRuns, waits } from '../support/lock-runs.js';
+import { useStores } from '../support/on-store.js';
 import { ended, LOCKED, pausedAt } from '../support/pause.js';
 
 describe('the run lock', () => {

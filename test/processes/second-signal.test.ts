@@ -3,21 +3,13 @@ import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import {
-  type CliResult,
-  expectRefusal,
-  type Mode,
-  modes,
-  on,
-  runCommand,
-  spawnCli,
-  useStores,
-} from '../support/cli.js';
+import { type CliResult, expectRefusal, runCommand, spawnCli } from '../support/cli.js';
 import { useConnections } from '../support/connection.js';
 import { expectIntact } from '../support/expect-ledger.js';
 import { differences, type State } from '../support/expect-same.js';
 import type { Point } from '../support/failpoints.js';
 import { useHolders } from '../support/lock.js';
+import { type Mode, modes, on, useStores } from '../support/on-store.js';
 import { ended, pausedAt } from '../support/pause.js';
 import { lasting, stateOf } from '../support/store-state.js';
 import { asAgentOs } from '../support/stores.js';

@@ -2,7 +2,8 @@ import { copyFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
-import { expectRefusal, on, type SpawnOptions, spawnCli, useFolder } from '../support/cli.js';
+import { expectRefusal, type SpawnOptions, spawnCli, useFolder } from '../support/cli.js';
+import { on } from '../support/on-store.js';
 import { dumpTable } from '../support/stores.js';
 
 describe('a signal between two batches', () => {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { endedAfterEach, type Mode, root } from './cli.js';
+import { endedAfterEach, root } from './cli.js';
+import type { Mode } from './on-store.js';
 
 // Connections of other programs, each in a process of its own: SQLite's locks belong to processes, so that one in the
 // process of the tests would prove nothing.
