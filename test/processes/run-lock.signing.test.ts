@@ -33,14 +33,18 @@ describe('the run lock, between being signed and being held', () => {
     return rival;
   }
 
-  /** Calls `act` when the lock has been signed for the first time, and is held by nobody. */
-  async function whenSigned<Result>(act: () => void, during: () => Promise<Result>): Promise<Result> {
-    let hasActed = false;
+  /** Calls `act` when the lock has been signed, the first times, and is held by nobody. */
+  async function whenSigned<Result>(
+    act: () => void,
+    during: () => Promise<Result>,
+    times = 1,
+  ): Promise<Result> {
+    let acted = 0;
     const listener = (point: unknown): void => {
       expect(point).to.include.keys('at', 'detail');
       const { at, detail } = point as { readonly at: string; readonly detail: string };
-      if (hasActed || at !== 'lock' || detail !== 'signed') return;
-      hasActed = true;
+      if (acted === times || at !== 'lock' || detail !== 'signed') return;
+      acted += 1;
       act();
     };
     subscribe('umzug-backfill:failpoint', listener);
@@ -48,7 +52,7 @@ describe('the run lock, between being signed and being held', () => {
       return await during();
     } finally {
       unsubscribe('umzug-backfill:failpoint', listener);
-      expect(hasActed).to.equal(true);
+      expect(acted).to.equal(times);
     }
   }
 
@@ -73,6 +77,14 @@ describe('the run lock, between being signed and being held', () => {
       () => void sign(false),
       () => begin(store, at('2026-01-20T10:00:00Z')),
     );
+    await expectHeld();
+  });
+
+  it('is not had where rivals sign over it time and again, and is once they let it be', async () => {
+    const over = (): void => void sign(false);
+    const { message } = await whenSigned(over, () => refused(store), 5);
+    expect(message).to.include(': process 1 on elsewhere');
+    await begin(store, at('2026-01-20T10:00:00Z'));
     await expectHeld();
   });
 

@@ -12,10 +12,10 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
-import { useFolder } from '../support/cli.js';
+import { expectRefusal, runCli, startScript, useFolder } from '../support/cli.js';
 import { runRival, useHolders } from '../support/lock.js';
 import { at, commandsOn, heldSince, makeStore, refused, useRuns, waits } from '../support/lock-runs.js';
-import { useStores } from '../support/on-store.js';
+import { on, useStores, WRITER } from '../support/on-store.js';
 import { ended, LOCKED, pausedAt } from '../support/pause.js';
 
 describe('the run lock', () => {
@@ -52,6 +52,22 @@ describe('the run lock', () => {
       `Another run holds the lock of this store: process ${process.pid} on ${hostname()}, since 2026-01-20T10:00:00.000Z`,
     );
     expect(hint).to.match(/--lock-timeout \d+$/);
+  });
+
+  it('names nobody when its holder has not signed it yet', async () => {
+    const own = copy('wal');
+    writeFileSync(`${own}.lock`, '', { mode: 0o644 });
+    const { end } = await startScript(WRITER, `${own}.lock`, 'BEGIN IMMEDIATE');
+    for (const json of [[], ['--json']]) {
+      const result = await runCli(['up', '--lock-timeout', '0', '--db-path', own, ...json]);
+      expect(expectRefusal(result, 'RUN_LOCKED', 4).message).to.equal(
+        'Another run holds the lock of this store: a process that has just begun',
+      );
+    }
+    const { stdout } = await runCli(['status', '--db-path', own]);
+    expect(stdout).to.include('A run is under way: it has just begun');
+    await end();
+    await on(own).run(['up']);
   });
 
   it('is waited for, told once by whom it is held, and had as soon as it is free', async () => {

@@ -55,11 +55,9 @@ export function cleanEnv(home: string, env: NodeJS.ProcessEnv = {}): NodeJS.Proc
 export function runCommand(command: readonly string[], options: SpawnOptions = {}): Promise<CliResult> {
   return inEmptyHome(async (home) => {
     const [file = '', ...args] = [...(options.prefix ?? []), ...command];
-    const env = cleanEnv(home, options.env);
-    if (options.prefix) delete env.NODE_V8_COVERAGE; // another user may not write there, and would say so
     const child = spawn(file, args, {
       cwd: options.cwd ?? root,
-      env,
+      env: cleanEnv(home, options.env),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let [stdout, stderr] = ['', ''];
