@@ -18,7 +18,9 @@ export async function runInProcess(argv: readonly string[], embedding?: Embeddin
   return await main(argv, {
     env: process.env,
     folder: process.cwd(),
-    stdin: process.stdin,
+    get stdin() {
+      return process.stdin; // opened only for a question
+    },
     stdout: process.stdout,
     stderr: process.stderr,
     ...(embedding ? { embedding } : {}),

@@ -49,8 +49,8 @@ export function errorJson({ code, message, hint, exitCode }: BackfillError): Rec
 }
 
 /** Width of a column: what a terminal leaves beside so many characters, from 30 to 90; 90 where there is none. */
-export const widthBeside = (taken: number, columns = 200): number =>
-  Math.max(30, Math.min(90, columns - taken));
+export const widthBeside = (taken: number, columns?: number): number =>
+  Math.max(30, Math.min(90, (columns || 200) - taken)); // some terminals say 0
 
 /** A verification as a table: a row a finding. */
 export function verificationText(

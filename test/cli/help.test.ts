@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { bin, runCli, runCommand } from '../support/cli.js';
+import { generateStore } from '../../demo/store-generator.js';
+import { main } from '../../src/cli/main.js';
+import { bin, cleanEnv, collector, root, runCli, runCommand, useFolder } from '../support/cli.js';
 
 describe('the help', () => {
   const ofStore = ['up', 'down', 'status', 'pending', 'executed', 'verify', 'report', 'backfill', 'skips'];
@@ -38,5 +40,21 @@ describe('the help', () => {
   it('ends quietly when nobody reads on', async () => {
     const { stderr } = await runCommand(['sh', '-c', `"$0" "$1" up --help | true`, process.execPath, bin]);
     expect(stderr).to.equal('');
+  });
+});
+
+describe('a table', () => {
+  const folder = useFolder();
+
+  it('is as wide on a terminal that does not know its width as where there is none', async () => {
+    generateStore({ path: folder.file('store.db'), audits: 10 });
+    const shown = async (columns?: number): Promise<string> => {
+      const stdout = Object.assign(collector(), columns === undefined ? {} : { columns });
+      const context = { env: cleanEnv(folder.path), folder: root, stdout, stderr: collector() };
+      await main(['status', '--db-path', folder.file('store.db')], context);
+      return stdout.text;
+    };
+    expect(await shown(0)).to.equal(await shown());
+    expect(await shown(80)).not.to.equal(await shown());
   });
 });
