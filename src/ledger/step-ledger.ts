@@ -105,6 +105,8 @@ export class StepLedger {
       [T.cells, 'backfill'],
       [T.batches, 'backfill'],
       [T.runs, 'backfill'],
+      [T.declarations, 'backfill'],
+      [T.kept, 'backfill'],
       [T.objects, 'step'],
       [T.steps, 'name'],
     ];

@@ -3,6 +3,7 @@ import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.
 import type { Project } from '../config.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
+import { refuseNewerLedger, upgradeLedger } from '../ledger/format.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { openLedger } from '../ledger/open.js';
 import { isOpen, type StepRecord } from '../ledger/records.js';
@@ -125,7 +126,11 @@ export async function withSession<Result>(
   );
 }
 
-/** Opens the store, acts, and closes it whatever happens. Checks nothing. */
+/**
+ * Opens the store, acts, and closes it whatever happens. Checks nothing but the ledger's format.
+ *
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`, a `STORE_…` code
+ */
 export async function withStore<Result>(
   options: MigratorOptions,
   access: 'look' | 'write',
@@ -135,6 +140,7 @@ export async function withStore<Result>(
   const site = await siteOf(options);
   const store = site.open({ access, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
   try {
+    refuseNewerLedger(store);
     return await act({ store, ledger: openLedger(store, options.now) });
   } finally {
     store.close();
@@ -216,6 +222,7 @@ export async function writeToStore(
     const verifications: Verification[] = [];
     const before = session.store.size();
     const backup = await prepare(session);
+    upgradeLedger(session.store);
     let error: BackfillError | undefined;
     let after = before;
     try {

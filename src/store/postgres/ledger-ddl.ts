@@ -1,5 +1,5 @@
 import { BATCH_NUMBERS, RANGES_TABLE } from '../../ledger/shared-ledger.js';
-import { LEDGER_TABLES as T } from '../../ledger/tables.js';
+import { STAMP_FORMAT, LEDGER_TABLES as T } from '../../ledger/tables.js';
 
 /**
  * The ledger's tables, as `src/ledger/tables.ts` describes them for SQLite. Keys stand as text, of which each backfill knows what it is:
@@ -104,6 +104,24 @@ CREATE TABLE IF NOT EXISTS ${T.commands} (
   backup text,
   begun_at text NOT NULL
 );
+CREATE TABLE IF NOT EXISTS ${T.declarations} (
+  backfill text NOT NULL,
+  first_batch bigint NOT NULL,
+  fingerprint text NOT NULL,
+  declaration text NOT NULL,
+  process text,
+  PRIMARY KEY (backfill, first_batch)
+);
+CREATE TABLE IF NOT EXISTS ${T.kept} (
+  backfill text NOT NULL,
+  reason text NOT NULL,
+  cells bigint NOT NULL,
+  PRIMARY KEY (backfill, reason)
+);
+CREATE TABLE IF NOT EXISTS ${T.format} (
+  version bigint NOT NULL
+);
+${STAMP_FORMAT}
 CREATE SEQUENCE IF NOT EXISTS ${BATCH_NUMBERS};
 `;
 
