@@ -48,7 +48,9 @@ for (const engine of ENGINES) {
           const outcome = await up(store);
           expect(outcome.applied).to.deep.equal(applied);
           expect(outcome.error).to.include({ code: 'VERIFICATION_FAILED', exitCode: 5 });
-          expect(outcome.error?.hint).to.match(new RegExp(`^umzug-backfill backfill ${name} --rescan`));
+          expect(outcome.error?.hint).to.match(
+            new RegExp(`^umzug-backfill down --to ${name}, then umzug-backfill up`),
+          );
           const verification = only(outcome.verifications);
           expect(troubles(verification)).to.deep.equal({ consistency: 'fail', integrity: 'warn' });
           expect(found(checkOf(verification, 'consistency'))).to.deep.equal([['fail', ['3']]]);
@@ -66,7 +68,9 @@ for (const engine of ENGINES) {
         expect(troubles(only(mended.verifications))).to.deep.equal({ consistency: 'warn' });
         expect(await backfillStatus(store)).to.include({ verdict: 'warn', isPending: false });
         await expectIdle(store);
-        expect((await down(store)).cells).to.deep.equal([{ backfill: name, reverted: 99, kept: 1 }]);
+        expect((await down(store)).cells).to.deep.equal([
+          { backfill: name, reverted: 99, kept: 1, gone: 0, underivable: 0 },
+        ]);
         expect(
           await store.query('SELECT source_event_ts FROM task_audits WHERE source_event_ts IS NOT NULL'),
         ).to.deep.equal(['2026-01-20 09:00:00']);
@@ -193,7 +197,9 @@ for (const engine of ENGINES) {
         expect(troubles(only(mended.verifications))).to.deep.equal({});
         expect(await verify(store, 100)).to.include({ verdict: 'pass' });
         // Filled twice, taken back once.
-        expect((await down(store)).cells).to.deep.equal([{ backfill: name, reverted: 100, kept: 0 }]);
+        expect((await down(store)).cells).to.deep.equal([
+          { backfill: name, reverted: 100, kept: 0, gone: 0, underivable: 0 },
+        ]);
       }));
 
     for (const [rows, where] of [
@@ -210,7 +216,9 @@ for (const engine of ENGINES) {
           const accepted = await rescan(store);
           expect(troubles(only(accepted.verifications))).to.deep.equal({});
           const left = Number((await store.query('SELECT count(*) FROM task_audits'))[0]);
-          expect((await down(store)).cells).to.deep.equal([{ backfill: name, reverted: 2 * left, kept: 0 }]);
+          expect((await down(store)).cells).to.deep.equal([
+            { backfill: name, reverted: 2 * left, kept: 0, gone: 100 - 2 * left, underivable: 0 },
+          ]);
         }));
     }
   });

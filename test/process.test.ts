@@ -59,7 +59,9 @@ describe('process()', () => {
         written: 1,
         changedSince: 3,
       });
-      expect((await own.down()).cells).to.deep.equal([{ backfill: NAME, reverted: 48, kept: 3 }]);
+      expect((await own.down()).cells).to.deep.equal([
+        { backfill: NAME, reverted: 48, kept: 3, gone: 0, underivable: 0 },
+      ]);
       expect(
         own.rows('SELECT id, first, last FROM customers WHERE first IS NOT NULL OR last IS NOT NULL'),
       ).to.deep.equal([

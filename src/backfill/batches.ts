@@ -1,13 +1,15 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { countKept } from '../ledger/declarations.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentColumns, updateTriggers } from '../schema/inspect.js';
-import type { RefusedRow } from '../store/batch.js';
+import type { FoundCells, RefusedRow, RevertResult } from '../store/batch.js';
 import { busyPauses } from '../store/busy.js';
 import { explained, explanation } from '../store/expressions.js';
 import type { BatchResult, Store } from '../store/port.js';
 import type { Backfill } from './define.js';
+import { type Filler, fillersOf } from './filled-by.js';
 import { Pacer } from './pacer.js';
 import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';
 import type { RunOptions } from './run-options.js';
@@ -219,7 +221,7 @@ function tellBatch(
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }
 
-/** Takes back every batch, from the last. */
+/** Takes back every batch, from the last, each by what filled it. */
 export async function revertBatches(
   store: Store,
   ledger: Ledger,
@@ -227,28 +229,45 @@ export async function revertBatches(
   pacer: Pacer,
   options: RunOptions,
 ): Promise<void> {
-  const absent = absentColumns(
-    store,
-    backfill.table,
-    backfill.columns.map(({ name }) => name),
-  );
-  const numbers = ledger.batchNumbers(backfill.name);
+  const { name } = backfill;
+  const fillerOf = fillersOf(store, backfill);
+  const numbers = ledger.batchNumbers(name);
+  let prepared: Filler | undefined;
+  let absent: ReadonlySet<string> = new Set();
   for (const [i, number] of numbers.entries()) {
     const where = (): string =>
-      `between two batches of ${backfill.name}, with ${numbers.length - i} still to be taken back`;
-    const act = () => {
-      let [reverted, kept] = [0, 0];
-      for (const { columns, runs } of ledger.cells(backfill.name, number)) {
-        const part = store.dialect.revertCells(store, backfill, { columns, runs, absent });
-        reverted += part.reverted;
-        kept += part.kept;
-      }
-      ledger.countReverted(backfill.name, reverted, kept);
-      ledger.removeBatch(backfill.name, number);
-      return { reverted, kept };
+      `between two batches of ${name}, with ${numbers.length - i} still to be taken back`;
+    const filler = fillerOf(number);
+    if (filler !== prepared) {
+      const { table, columns } = filler.backfill;
+      absent = absentColumns(
+        store,
+        table,
+        columns.map((column) => column.name),
+      );
+      if (absent.size < columns.length) store.dialect.prepareRevert(store, filler.backfill);
+      prepared = filler;
+    }
+    const act = (): RevertResult => {
+      const parts = ledger
+        .cells(name, number)
+        .map(({ columns, runs }) =>
+          store.dialect.revertCells(store, filler.backfill, { columns, runs, absent }),
+        );
+      const sum = (of: (part: FoundCells) => number): number =>
+        parts.reduce((total, part) => total + of(part), 0);
+      const reverted = sum((part) => part.reverted);
+      const others = sum((part) => part.others);
+      const gone = sum((part) => part.gone);
+      const [kept, underivable] = filler.certainty === 'exact' ? [others, 0] : [0, others];
+      ledger.countReverted(name, reverted, kept);
+      countKept(store, name, 'gone', gone);
+      countKept(store, name, 'underivable', underivable);
+      ledger.removeBatch(name, number);
+      return { reverted, kept, gone, underivable };
     };
-    const result = await commit(store, pacer, act, backfill, where, options);
-    options.onEvent?.({ event: 'batch_reverted', backfill: backfill.name, batch: number, ...result });
+    const result = await commit(store, pacer, act, filler.backfill, where, options);
+    options.onEvent?.({ event: 'batch_reverted', backfill: name, batch: number, ...result });
     await pacer.committed(pacer.rows); // how many rows it took is the ledger's to say; the pauses go by its time
     await nextTurn();
   }

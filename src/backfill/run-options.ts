@@ -89,6 +89,8 @@ export type RunEvent =
 export interface RunOptions extends PaceOptions {
   /** Stops the run between two batches; its `reason` is the signal's name. */
   readonly signal?: StopSignal | undefined;
+  /** Whether a person has agreed to what asks for `--yes`. Default false. */
+  readonly isConfirmed?: boolean | undefined;
   /** Called after each commit. */
   readonly onEvent?: ((event: RunEvent) => void) | undefined;
 }

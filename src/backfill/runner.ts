@@ -1,3 +1,4 @@
+import { readKept } from '../ledger/declarations.js';
 import { type Ledger, runConflict } from '../ledger/ledger.js';
 import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
@@ -7,6 +8,7 @@ import type { Store } from '../store/port.js';
 import { hasWaitingRows } from '../store/rows.js';
 import { fillBatches, inBatches, revertBatches } from './batches.js';
 import type { Backfill } from './define.js';
+import { isFilledBy, noteFiller, requireSameDeclaration } from './filled-by.js';
 import type { RunOptions } from './run-options.js';
 
 type BackfillStep = Step & Backfill;
@@ -24,14 +26,20 @@ export async function applyBackfillStep(
   options: RunOptions = {},
 ): Promise<void> {
   const startedAt = performance.now();
-  beginBackfillStep(store, ledger, step);
+  beginBackfillStep(store, ledger, step, options);
   await catchUp(store, ledger, step, options);
   store.write(() => ledger.finishStep(step.name, performance.now() - startedAt));
 }
 
 /** Begins a backfill step without filling anything: whoever applies it later goes on with it. */
-export function beginBackfillStep(store: Store, ledger: Ledger, step: BackfillStep): void {
+export function beginBackfillStep(
+  store: Store,
+  ledger: Ledger,
+  step: BackfillStep,
+  { isConfirmed }: RunOptions = {},
+): void {
   store.write(() => {
+    requireSameDeclaration(store, ledger, step, isConfirmed);
     ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
     if (ledger.runs(step.name).length === 0) beginRun(store, ledger, step, 'first');
   });
@@ -99,6 +107,21 @@ function beginRun(store: Store, ledger: Ledger, backfill: Backfill, kind: RunRec
   const watermark = store.dialect.keyRange(store, backfill)?.[1] ?? null;
   const ends = watermark === null ? [] : store.dialect.rangeEnds(store, backfill, startKey, watermark);
   ledger.beginRun(backfill.name, { run: (last?.run ?? 0) + 1, kind, startKey, watermark }, ends);
+  noteFiller(store, ledger, backfill);
+}
+
+/** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */
+function takeUp(store: Store, ledger: Ledger, backfill: Backfill, { isConfirmed }: RunOptions): void {
+  requireSameDeclaration(store, ledger, backfill, isConfirmed);
+  if (isFilledBy(store, ledger, backfill)) return;
+  store.write(() => {
+    for (const { run, kind, batches } of runningRuns(ledger, backfill)) {
+      if (batches > 0) continue;
+      ledger.dropRun(backfill.name, run);
+      beginRun(store, ledger, backfill, kind);
+    }
+    noteFiller(store, ledger, backfill);
+  });
 }
 
 /** Works off every run that has not reached its watermark, in order. Returns whether there was one. */
@@ -109,6 +132,7 @@ async function resumeRuns(
   options: RunOptions = {},
 ): Promise<boolean> {
   const running = runningRuns(ledger, backfill);
+  if (running.length > 0) takeUp(store, ledger, backfill, options);
   for (const { run: number } of running) {
     const run = runningRuns(ledger, backfill).find((record) => record.run === number);
     if (!run) continue; // another process has ended it
@@ -170,7 +194,7 @@ export async function joinRuns(
 
 /**
  * Takes a backfill back, batch by batch from the last: a cell that the ledger says was filled becomes NULL if it still
- * holds what its row derives. Each batch's cells and its ledger rows go in one transaction. Safe to kill.
+ * holds what its row derives, by the declaration that filled it. Each batch's cells and its ledger rows go in one transaction. Safe to kill.
  *
  * @returns what was taken back and kept, a stopped `down` before this one included
  * @throws {BackfillError} as {@link applyBackfillStep}
@@ -182,13 +206,13 @@ export async function revertBackfillStep(
   options: RunOptions = {},
 ): Promise<RevertResult> {
   store.write(() => ledger.beginRevert(backfill.name));
-  store.dialect.prepareRevert(store, backfill);
   await inBatches(store, backfill, options, (pacer) =>
     revertBatches(store, ledger, backfill, pacer, options),
   );
   return store.write(() => {
     const record = ledger.step(backfill.name);
+    const kept = readKept(store, backfill.name);
     ledger.forgetStep(backfill.name);
-    return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0 };
+    return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0, ...kept };
   });
 }

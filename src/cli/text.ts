@@ -4,6 +4,7 @@ import { bytes, count, duration } from '../format.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrator/plan.js';
 import type { RunOutcome, SizeChange } from '../migrator/session.js';
 import { shellWord } from '../shell.js';
+import type { RevertResult } from '../store/batch.js';
 import type { Backup } from '../store/sqlite/backup.js';
 import type { Verification } from '../verification/verify.js';
 import { asIs, type Say } from '../words/lang.js';
@@ -151,13 +152,10 @@ export function planText(command: string, plan: Plan, say: Say = asIs): string {
 }
 
 function plannedStepLines(planned: PlannedStep, say: Say): string[] {
-  const { step, statements, fill, cellsToRevert, awaits } = planned;
+  const { step, statements, fill, cells, awaits } = planned;
   const lines = statements.map(({ sql, lockMs }) => `${sql}   (write lock: about ${duration(lockMs)})`);
   if (awaits !== undefined) lines.push(`known once ${awaits} is applied, which may make what it needs`);
-  if (cellsToRevert !== undefined)
-    lines.push(
-      `set to NULL again up to ${count(cellsToRevert)} cells that still hold what their row derives`,
-    );
+  if (cells) lines.push(...revertLines(cells, say));
   if (fill) {
     const toFill = Object.entries(fill.cellsToFill).map(([column, cells]) => `${count(cells)} in ${column}`);
     const skipped = Object.entries(fill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
@@ -173,6 +171,21 @@ function plannedStepLines(planned: PlannedStep, say: Say): string[] {
     step,
     ...lines.map((line) => `  ${say(line)}`),
     ...(fill && fill.samples.length > 0 ? [sampleTable(fill, say)] : []),
+  ];
+}
+
+/** What a `down` did, or would do, with the cells that were filled: how many, and why not all. */
+export function revertLines({ reverted, kept, underivable, gone }: RevertResult, say: Say): string[] {
+  return [
+    say(
+      `${count(reverted)} cells taken back, ${count(kept)} kept since they, or what they derive from, were changed meanwhile`,
+    ),
+    ...(underivable > 0
+      ? [say(`${count(underivable)} cells kept since what filled them can not be asked any more`)]
+      : []),
+    ...(gone > 0
+      ? [say(`${count(gone)} cells of rows that are gone: deleted, or their key was changed`)]
+      : []),
   ];
 }
 

@@ -63,6 +63,11 @@ export class SharedLedger extends Ledger {
     });
   }
 
+  override dropRun(backfill: string, run: number): void {
+    this.store.run(`DELETE FROM ${RANGES_TABLE} WHERE backfill = ? AND run = ?`, backfill, run);
+    super.dropRun(backfill, run);
+  }
+
   override runs(backfill: string): RunRecord[] {
     const runs = super.runs(backfill);
     if (runs.length === 0) return runs;

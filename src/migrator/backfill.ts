@@ -1,5 +1,6 @@
 import { catchUp, runAgain } from '../backfill/runner.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
+import { checkDeclarations } from './declared.js';
 import { requireApplied } from './prechecks.js';
 import { backfillsOf, checkDrift, isUnverified, type MigratorOptions, type RunOutcome } from './session.js';
 import { verifyAndRecord } from './verifying.js';
@@ -35,7 +36,9 @@ export async function backfill(
         if (isDue) refuseTriggers(session, [step], { ...options, onEvent });
         return isDue || isUnverified(session, step);
       });
-      return { drifts: checkDrift(options, ledger.steps()), due };
+      const warnings = checkDeclarations(session, options, due);
+      for (const text of warnings) onEvent?.({ event: 'warning', text });
+      return { drifts: checkDrift(options, ledger.steps()), due, warnings };
     },
     stepsOf: ({ due }) => due.map((step) => step.name),
     act: async (session, { due }, verifications) => {
@@ -50,7 +53,7 @@ export async function backfill(
   });
   return {
     verifications: [],
-    warnings: [],
+    warnings: found.warnings,
     drifts: found.drifts,
     ran: [...new Set([...joined, ...ran])],
     ...outcome,

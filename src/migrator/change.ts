@@ -1,9 +1,9 @@
+import { isFilledBy } from '../backfill/filled-by.js';
 import { isWaiting, joinRuns } from '../backfill/runner.js';
 import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
 import { updateTriggers } from '../schema/inspect.js';
-import { fingerprint } from '../steps/step.js';
 import { GIVE_UP_MS } from '../store/busy.js';
 import { requireSpace, type SpaceNeed } from '../store/disk.js';
 import type { SiteLockOptions, StoreSite } from '../store/site.js';
@@ -107,7 +107,7 @@ export async function takePart(options: MigratorOptions, joined: string[]): Prom
     const { store, ledger } = session;
     let hasJoined = false;
     for (const step of backfillsOf(options.project)) {
-      if (ledger.step(step.name)?.fingerprint !== fingerprint(step)) continue;
+      if (!isFilledBy(store, ledger, step)) continue;
       if (!ledger.runs(step.name).some(({ status, share = 0 }) => status === 'running' && share < 1))
         continue;
       refuseTriggers(session, [step], options);

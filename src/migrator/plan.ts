@@ -6,13 +6,16 @@ import { reverseStatements } from '../schema/reverse.js';
 import { deleteVersionSql, standingObjects } from '../schema/run.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
+import type { RevertResult } from '../store/batch.js';
 import { explained } from '../store/expressions.js';
 import type { PlannedScope } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
 import { showValue } from '../verification/timestamps.js';
 import { dueBackup, type PlannedBackup } from './backing-up.js';
+import { checkDeclarations, withRecalled } from './declared.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
 import { checkPendingSteps, missingColumns, requireApplied } from './prechecks.js';
+import { planRevert } from './revert-plan.js';
 import {
   type BackfillStep,
   backfillsOf,
@@ -21,7 +24,7 @@ import {
   type Session,
   withSession,
 } from './session.js';
-import { findWork, namesOf, type UpTarget } from './up.js';
+import { fillsOf, findWork, namesOf, type UpTarget } from './up.js';
 
 /** A fill takes about this many times as long as reading and deriving alone: the rest is writing. Measured on 100,000 rows. */
 const FILL_OVER_READ = 3;
@@ -64,8 +67,8 @@ export interface PlannedStep {
   readonly step: string;
   readonly statements: readonly PlannedDdl[];
   readonly fill?: PlannedFill;
-  /** Cells that the ledger says a `down` would take back. */
-  readonly cellsToRevert?: number;
+  /** What a `down` would do with the cells that the ledger says were filled. */
+  readonly cells?: RevertResult;
   /** The step of plain SQL that may make what this one needs: what it will do is known once that is applied. */
   readonly awaits?: string;
 }
@@ -90,6 +93,7 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
     const work = findWork(session, options, target);
     const pending = [...work.incomplete, ...work.pending];
     const { warnings, awaiting } = checkPendingSteps(session, options.project.steps, pending);
+    warnings.push(...checkDeclarations(session, options, fillsOf(session, options, work)));
     const steps = [...work.incomplete, ...work.waiting, ...work.pending].map((step): PlannedStep => {
       const awaits = awaiting.get(step.name);
       if (awaits !== undefined) return { step: step.name, statements: [], awaits };
@@ -118,7 +122,7 @@ export async function planBackfill(
     const command = isRescan ? 'rescan' : 'backfill';
     const backup = dueBackup(options, session, { command, steps: wanted.map((step) => step.name) });
     const drifts = checkDrift(options, session.ledger.steps());
-    return { steps, unverified: [], backup, drifts, warnings: [] };
+    return { steps, unverified: [], backup, drifts, warnings: checkDeclarations(session, options, wanted) };
   });
 }
 
@@ -126,13 +130,16 @@ export async function planBackfill(
 export async function planDown(options: MigratorOptions, target: DownTarget = {}): Promise<Plan> {
   return await withSession(options, 'look', (session) => {
     const records = session.ledger.steps();
-    const reverts = findReverts(records, options.project.steps, target);
+    const { steps: known } = withRecalled(session, options.project);
+    const reverts = findReverts(records, known, target);
     checkReverts(session, reverts, { isConfirmed: true });
     const steps = reverts.map((step): PlannedStep => {
-      const runs = session.ledger.runs(step.name);
-      const cells = runs.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);
       const statements = reverseDdl(session, step);
-      return { step: step.name, statements, ...(step.kind === 'backfill' ? { cellsToRevert: cells } : {}) };
+      return {
+        step: step.name,
+        statements,
+        ...(step.kind === 'backfill' ? { cells: planRevert(session, step) } : {}),
+      };
     });
     const backup = dueBackup(options, session, { command: 'down', steps: reverts.map(({ name }) => name) });
     return { steps, unverified: [], backup, drifts: checkDrift(options, records), warnings: [] };

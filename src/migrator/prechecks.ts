@@ -14,7 +14,7 @@ import type { BackfillStep, Session } from './session.js';
 
 /** What a look at pending steps says. */
 export interface PendingChecks {
-  readonly warnings: readonly string[];
+  readonly warnings: string[];
   /** Steps that can't be judged yet, each with the step of plain SQL before it that may make what they need. */
   readonly awaiting: ReadonlyMap<string, string>;
 }

@@ -6,6 +6,7 @@ import { applySchemaStep, type SchemaStep } from '../schema/run.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
+import { checkDeclarations } from './declared.js';
 import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
 import { requiredBackfill } from './requiring.js';
 import {
@@ -137,9 +138,13 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
         ...work.incomplete,
         ...work.pending,
       ]);
+      const fills = fillsOf(session, options, work);
+      warnings.push(
+        ...checkDeclarations(session, options, [...fills, ...work.unverified.filter(isBackfill)]),
+      );
       for (const text of [...drifts.map((drift) => drift.text), ...warnings])
         onEvent?.({ event: 'warning', text });
-      refuseTriggers(session, fillsOf(session, options, work), { ...options, onEvent });
+      refuseTriggers(session, fills, { ...options, onEvent });
       const isBegun = session.ledger.steps().some(({ status }) => status === 'applying');
       return { drifts, work, left, warnings, isBegun };
     },
@@ -177,7 +182,7 @@ const backfillsIn = ({ pending, waiting, unverified }: UpWork): string[] => [
 ];
 
 /** The backfills that will fill rows: pending ones, those with rows that wait, and what of the others a pending step requires. */
-function fillsOf(session: Session, { project }: MigratorOptions, work: UpWork): BackfillStep[] {
+export function fillsOf(session: Session, { project }: MigratorOptions, work: UpWork): BackfillStep[] {
   const required = work.pending.flatMap((step) =>
     step.kind === 'require' ? requiredBackfill(project.steps, step) : [],
   );
@@ -248,7 +253,7 @@ async function applyWork(
       if (isBackfill(step)) refuseTriggers(session, [step], options);
     }
     hasRunSql ||= step.kind === 'sql';
-    if (leavesBackfills && isBackfill(step)) beginBackfillStep(store, ledger, step);
+    if (leavesBackfills && isBackfill(step)) beginBackfillStep(store, ledger, step, options);
     else await umzug.up({ migrations: [step.name] });
   }
   if (!leavesBackfills) return;

@@ -121,13 +121,15 @@ function coverageLines(check: CheckResult, words: Words): CheckLine[] {
 }
 
 function consistencyLines(check: CheckResult, words: Words): CheckLine[] {
-  const found =
-    figuresOf<Record<'cellsFilled' | 'equal' | 'changedInRun' | 'changedSince' | 'written', number>>(check);
+  type Figure = 'cellsFilled' | 'equal' | 'changedInRun' | 'changedSince' | 'written';
+  const found = figuresOf<Record<Figure | 'declaredOtherwise' | 'underivable', number>>(check);
   const line = counted(check);
   return [
     pass(words.equal(count(found.equal), count(found.cellsFilled))),
     ...line('fail', found.changedInRun, words.changedInRun),
     ...line('warn', found.changedSince, words.changedSince),
+    ...line('warn', found.declaredOtherwise, words.declaredOtherwise),
+    ...line('warn', found.underivable, words.underivable),
     ...line('warn', found.written, words.written),
   ];
 }
@@ -199,7 +201,12 @@ function ruleLines(check: CheckResult, { checks }: BackfillStep, words: Words): 
 function mendOf({ id, hint }: CheckResult, { name }: BackfillStep, words: Words): CheckText['mend'] {
   const { mends } = words;
   const command = `umzug-backfill backfill ${shellWord(name)} --rescan`;
-  if (id === 'coverage' || id === 'consistency' || id === 'integrity') return { text: mends[id], command };
+  if (id === 'coverage' || id === 'integrity') return { text: mends[id], command };
+  if (id === 'consistency')
+    return {
+      text: mends.consistency,
+      command: `umzug-backfill down --to ${shellWord(name)} && umzug-backfill up`,
+    };
   if (id === 'rules') return { text: mends.rules, command: 'umzug-backfill up' };
   if (id !== 'index-use') return undefined;
   return hint?.startsWith('umzug-backfill up')

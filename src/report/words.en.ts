@@ -46,6 +46,9 @@ export const en: Words = {
   changedInRun: (cells) =>
     `${cells} cells filled by the run being verified do not hold what their row derives`,
   changedSince: (cells) => `${cells} cells filled by an earlier run were changed since`,
+  declaredOtherwise: (cells) => `${cells} cells hold what an earlier declaration derived, which filled them`,
+  underivable: (cells) =>
+    `${cells} cells were filled by what can not be asked any more, and are not compared`,
   written: (cells) => `${cells} cells written by the application hold a value of its own`,
   groupCount: (groups) => `${groups} different values; the coverage of each is shown below`,
   ruleKept: (title) => `${title}: no row breaks it`,
@@ -75,7 +78,7 @@ export const en: Words = {
   mends: {
     rules: 'Mend the rows that break it; this command then verifies again:',
     coverage: 'This command fills them:',
-    consistency: 'This command takes those cells as the application’s own; look at them first:',
+    consistency: 'This command fills them anew; look at them first:',
     indexRemake: 'This command makes again what somebody dropped:',
     indexAnalyze: 'Run ANALYZE in the store, so that it knows that the index pays.',
     integrity:

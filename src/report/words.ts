@@ -55,6 +55,8 @@ export interface Words {
   readonly equal: (equal: Shown, filled: Shown) => string;
   readonly changedInRun: (cells: Shown) => string;
   readonly changedSince: (cells: Shown) => string;
+  readonly declaredOtherwise: (cells: Shown) => string;
+  readonly underivable: (cells: Shown) => string;
   readonly written: (cells: Shown) => string;
   readonly groupCount: (groups: Shown) => string;
   readonly ruleKept: (title: Shown) => string;

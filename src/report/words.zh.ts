@@ -45,6 +45,8 @@ export const zh: Words = {
   equal: (equal, filled) => `${filled} 个已填充的单元格中，${equal} 个与所在行推导的值相同`,
   changedInRun: (cells) => `本次校验的运行所填充的 ${cells} 个单元格与所在行推导的值不同`,
   changedSince: (cells) => `较早的运行所填充的 ${cells} 个单元格后来被修改`,
+  declaredOtherwise: (cells) => `${cells} 个单元格保存着较早的声明所推导并填充的值`,
+  underivable: (cells) => `${cells} 个单元格当初的填充来源已无法再询问，未作比较`,
   written: (cells) => `应用程序写入的 ${cells} 个单元格保存着它自己的值`,
   groupCount: (groups) => `共 ${groups} 个不同的值，各自的覆盖率见下文`,
   ruleKept: (title) => `${title}：没有行违反`,
@@ -73,7 +75,7 @@ export const zh: Words = {
   mends: {
     rules: '请修正违反规则的行；以下命令会再次校验：',
     coverage: '以下命令会填充它们：',
-    consistency: '以下命令会把这些单元格视为应用程序自己的值；请先查看：',
+    consistency: '以下命令会重新填充这些单元格；请先查看：',
     indexRemake: '以下命令会重新创建被删除的内容：',
     indexAnalyze: '请在该存储中运行 ANALYZE，让它知道该索引值得使用。',
     integrity: '以下命令以表的现状为准；账本丢失记录的单元格视为应用程序自己的值：',

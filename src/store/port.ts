@@ -5,7 +5,7 @@ import type { Key } from '../ledger/keys.js';
 import type { BatchRecord, CellsRecord, CreatedObject } from '../ledger/records.js';
 import type { SchemaPlan } from '../schema/plan.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
-import type { FilledCells, FillOptions, RevertResult } from './batch.js';
+import type { FilledCells, FillOptions, FoundCells } from './batch.js';
 import type { KeyKind } from './keys.js';
 import type { StoreFiles } from './path.js';
 
@@ -241,7 +241,7 @@ export interface Dialect {
    *
    * @throws {BackfillError} `STEP_DRIFTED` when the declaration has one of the columns no more, `UPDATE_IGNORED`
    */
-  revertCells(store: Store, backfill: Backfill, cells: FilledCells): RevertResult;
+  revertCells(store: Store, backfill: Backfill, cells: FilledCells): FoundCells;
   /** Cells in scope up to `watermark` that hold their derived value; only of recorded skips, if asked so. */
   countFound(
     store: Store,

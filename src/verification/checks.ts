@@ -81,8 +81,8 @@ export function coverage(
 /** Check 2: whether each filled cell holds what its row derives. */
 export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
   const filled = facts.columns.reduce((sum, column) => sum + column.filled, 0);
-  const { thisRun, earlierRun, foreign } = facts.mismatches;
-  const equal = filled - thisRun.count - earlierRun.count - foreign.count;
+  const { thisRun, earlierRun, foreign, declaredOtherwise, underivable } = facts.mismatches;
+  const equal = Object.values(facts.mismatches).reduce((rest, { count }) => rest - count, filled);
   const findings: CheckFinding[] = [
     { verdict: 'pass', text: `${equal} of ${filled} filled cells hold what their row derives` },
     ...cells(
@@ -91,6 +91,16 @@ export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
       (n) => `${n} cells filled by the run being verified do not hold what their row derives`,
     ),
     ...cells('warn', earlierRun, (n) => `${n} cells filled by an earlier run were changed since`),
+    ...cells(
+      'warn',
+      declaredOtherwise,
+      (n) => `${n} cells hold what an earlier declaration of the backfill derived, which filled them`,
+    ),
+    ...cells(
+      'warn',
+      underivable,
+      (n) => `${n} cells were filled by what can not be asked any more, and are not compared`,
+    ),
     ...cells('warn', foreign, (n) => `${n} cells written by the application hold a value of its own`),
   ];
   const figures = {
@@ -99,8 +109,10 @@ export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
     changedInRun: thisRun.count,
     changedSince: earlierRun.count,
     written: foreign.count,
+    declaredOtherwise: declaredOtherwise.count,
+    underivable: underivable.count,
   };
-  const hint = `umzug-backfill backfill ${shellWord(backfill.name)} --rescan takes those cells as the application's own; umzug-backfill verify --print-sql shows how to look at them first`;
+  const hint = `umzug-backfill down --to ${shellWord(backfill.name)}, then umzug-backfill up, fills them anew; umzug-backfill verify --print-sql shows how to look at them first`;
   return checkResult('consistency', 'Consistency', findings, figures, hint);
 }
 

@@ -57,7 +57,20 @@ export interface MismatchFacts {
   readonly earlierRun: Finding;
   /** Not filled by the backfill. */
   readonly foreign: Finding;
+  /** Filled by a declaration that was another then, and holding what that derives. */
+  readonly declaredOtherwise: Finding;
+  /** Filled by what can't be asked any more. */
+  readonly underivable: Finding;
 }
+
+/** Each of them. */
+const MISMATCHES = [
+  'thisRun',
+  'earlierRun',
+  'foreign',
+  'declaredOtherwise',
+  'underivable',
+] as const satisfies readonly (keyof MismatchFacts)[];
 
 /** What a pass over rows in scope finds: plain data, so that it can be handed from thread to thread. */
 export interface ScanFacts {
@@ -115,7 +128,13 @@ export function noFacts(columns: readonly string[]): ScanFacts {
     nulls: new Map(),
     toBefore: noFinding(),
     lag: noLags(),
-    mismatches: { thisRun: noFinding(), earlierRun: noFinding(), foreign: noFinding() },
+    mismatches: {
+      thisRun: noFinding(),
+      earlierRun: noFinding(),
+      foreign: noFinding(),
+      declaredOtherwise: noFinding(),
+      underivable: noFinding(),
+    },
   };
 }
 
@@ -130,8 +149,7 @@ export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
   for (const [mask, count] of from.nulls) into.nulls.set(mask, (into.nulls.get(mask) ?? 0) + count);
   mergeFinding(into.toBefore, from.toBefore);
   mergeLags(into.lag, from.lag);
-  for (const kind of ['thisRun', 'earlierRun', 'foreign'] as const)
-    mergeFinding(into.mismatches[kind], from.mismatches[kind]);
+  for (const kind of MISMATCHES) mergeFinding(into.mismatches[kind], from.mismatches[kind]);
 }
 
 function mergeColumn(into: ColumnFacts, from: ColumnFacts): void {

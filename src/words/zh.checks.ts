@@ -89,8 +89,12 @@ export const zhChecks: Catalog = {
   'the skips of batch {#number} do not match its count': '批次 {number} 的跳过记录与其计数不符',
   'what {step} made does not match its row': '{step} 创建的内容与其记录行不符',
 
-  "umzug-backfill backfill {name} --rescan takes those cells as the application's own; umzug-backfill verify --print-sql shows how to look at them first":
-    'umzug-backfill backfill {name} --rescan 会把这些单元格视为应用程序自己的值；可先用 umzug-backfill verify --print-sql 得到查看它们的 SQL',
+  'umzug-backfill down --to {name}, then umzug-backfill up, fills them anew; umzug-backfill verify --print-sql shows how to look at them first':
+    '先运行 umzug-backfill down --to {name}，再运行 umzug-backfill up，即可重新填充；可先用 umzug-backfill verify --print-sql 得到查看它们的 SQL',
+  '{#cells} cells hold what an earlier declaration of the backfill derived, which filled them':
+    '{cells} 个单元格保存着该回填较早的声明所推导并填充的值',
+  '{#cells} cells were filled by what can not be asked any more, and are not compared':
+    '{cells} 个单元格当初的填充来源已无法再询问，未作比较',
   "umzug-backfill backfill {name} --rescan takes the table as it is: cells the ledger has lost count as the application's own, and `down` leaves them":
     'umzug-backfill backfill {name} --rescan 以表的现状为准：账本丢失记录的单元格视为应用程序自己的值，`down` 会保留它们',
   'umzug-backfill up (it makes again what {steps} made and somebody dropped), or ANALYZE where the index stands but is not used':

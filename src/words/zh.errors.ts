@@ -98,6 +98,16 @@ export const zhErrors: Catalog = {
   'There is no step named {name}': '没有名为 {name} 的步骤',
   'There is no backfill named {name}': '没有名为 {name} 的回填',
   'The step {step} has changed since it was applied': '步骤 {step} 在应用之后有改动',
+  'The declaration of {name} has changed since it began to fill, and it is not finished':
+    '{name} 的声明在开始填充之后有改动，而它尚未完成',
+  'The function `process` of {name} reads otherwise than when it began to fill, and the backfill is not finished':
+    '{name} 的函数 `process` 与开始填充时的文本不同，而该回填尚未完成',
+  'The function `process` of {name} reads otherwise than when it filled: if it derives other values, raise processVersion':
+    '{name} 的函数 `process` 与填充时的文本不同：如果它推导出不同的值，请提高 processVersion',
+  'The ledger of this store has format {#found}, and this version of the package knows the formats up to {#known}':
+    '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
+  '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
+    '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
   'The step {step} is new, but sorts before {other}, which is applied':
     '步骤 {step} 是新的，却排在已应用的 {other} 之前',
   'The step {step} is applied, but its file is gone': '步骤 {step} 已应用，但其文件已不存在',

@@ -195,4 +195,12 @@ export const zhHints: Catalog = {
   'Name another file for the {~what}, or move that one away first':
     '请为{what}指定另一个文件，或先移走该文件',
   'Name a file in a folder that this user may write': '请指定当前用户可写的文件夹中的文件',
+  'Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to {name}, then umzug-backfill up; or put the step file back as it was and finish it first':
+    '先撤回它已填充的内容，再按现在的声明应用：umzug-backfill down --to {name}，然后 umzug-backfill up；或把步骤文件改回原样，先将其完成',
+  'If it derives the same values, run it again with --yes; if not, raise processVersion, then umzug-backfill down --to {name}, then umzug-backfill up':
+    '如果它推导出相同的值，请加 --yes 重新运行；否则请提高 processVersion，然后运行 umzug-backfill down --to {name}，再运行 umzug-backfill up',
+  'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest':
+    '请部署写入该账本的版本或更新的版本：npm install umzug-backfill@latest',
+  'Put the step file back with processVersion {#version}, or run it again with --yes: those cells then stay as they are':
+    '请把步骤文件改回 processVersion {version}，或加 --yes 重新运行：这些单元格将保持原样',
 };

@@ -18,8 +18,12 @@ export const zhResults: Catalog = {
   'There is work for: umzug-backfill deploy ({names})':
     '有待处理的工作，请运行：umzug-backfill deploy （{names}）',
   'Nothing to do: no step is applied.': '无事可做：没有已应用的步骤。',
-  '{backfill}: {#taken} cells taken back, {#kept} kept since they were changed meanwhile':
-    '{backfill}：已撤回 {taken} 个单元格，{kept} 个因其间被修改而保留',
+  '{#taken} cells taken back, {#kept} kept since they, or what they derive from, were changed meanwhile':
+    '撤回 {taken} 个单元格，{kept} 个因其自身或推导来源其间被修改而保留',
+  '{#cells} cells kept since what filled them can not be asked any more':
+    '{cells} 个单元格保留，因为已无法再询问当初填充它们的内容',
+  '{#cells} cells of rows that are gone: deleted, or their key was changed':
+    '{cells} 个单元格所在的行已不存在：行被删除，或其键被修改',
   'reverted {name}': '已撤销 {name}',
   'Nothing to do: no row waits.': '无事可做：没有等待补跑的行。',
   'ran {name} again': '已再次运行 {name}',
@@ -49,8 +53,6 @@ export const zhResults: Catalog = {
   'a backup first: {size} in {folder}': '先做备份：{size}，位于 {folder}',
   '{name}: verify what an earlier run has filled': '{name}：校验较早的运行所填充的内容',
   '{sql}   (write lock: about {duration})': '{sql}   （写锁：约 {duration}）',
-  'set to NULL again up to {#cells} cells that still hold what their row derives':
-    '将至多 {cells} 个仍保存着所在行推导值的单元格重新设为 NULL',
   '{~kind} run: {#rows} rows in scope with a NULL, in {#batches} batches, about {duration}':
     '{kind}运行：范围内有 {rows} 行含 NULL，分 {batches} 个批次，约需 {duration}',
   first: '首次',

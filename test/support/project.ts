@@ -41,7 +41,9 @@ type Did = 'applied' | 'caughtUp' | 'remade' | 'left' | 'joined';
 export type UpOutcome = Outcome & Readonly<Record<Did, readonly string[]>>;
 export interface DownOutcome extends Outcome {
   readonly reverted: readonly string[];
-  readonly cells: readonly { readonly backfill: string; readonly reverted: number; readonly kept: number }[];
+  readonly cells: readonly ({ readonly backfill: string } & Readonly<
+    Record<'reverted' | 'kept' | 'gone' | 'underivable', number>
+  >)[];
 }
 
 /** What a backfill has left alone. In JSON a bigint is a string. */

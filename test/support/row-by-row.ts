@@ -172,6 +172,8 @@ export function naive(rows: readonly Row[], { watermark, ours, skips, batches, r
       equal: filled.length - wrong.length,
       changedInRun: 0,
       changedSince: changed.length,
+      declaredOtherwise: 0,
+      underivable: 0,
       written: written.length,
     },
     groups: { column: 'event_type', groups: naiveGroups(rows) },
