@@ -141,7 +141,7 @@ async function resumeRuns(
     // A process that took part may have died meanwhile, and left what it had claimed.
     for (let isSettled = false; !isSettled; ) {
       await store.share(() => fillRun(store, ledger, backfill, run, options));
-      // Or a `down` has had its turn before this process held the lock alone again.
+      // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
       if (!ledger.runs(backfill.name).some((record) => record.run === run.run))
         throw runConflict(backfill.name);
       isSettled = !ledger.isShared || store.write(() => ledger.settleRun(backfill.name, run.run));

@@ -93,7 +93,10 @@ export async function changeStore<Found>(
     const removedBackups = removed.length > 0 ? { removedBackups: removed } : {};
     return { found, outcome: { ...outcome, ...removedBackups, ...(error ? { error } : {}) }, joined };
   };
-  return await withLock(options, act, change.joins ? { join: () => takePart(options, joined) } : {});
+  return await withLock(options, act, {
+    isAlone: change.command === 'down',
+    ...(change.joins ? { join: () => takePart(options, joined) } : {}),
+  });
 }
 
 /**
@@ -122,17 +125,18 @@ export async function takePart(options: MigratorOptions, joined: string[]): Prom
 /**
  * Acts under the run lock of the store.
  *
- * @param how `site`: where the store is, by default as the options say; `join`: see {@link SiteLockOptions}
+ * @param how `site`: where the store is, by default as the options say; `join`, `isAlone`: see {@link SiteLockOptions}
  */
 export async function withLock<Result>(
   options: MigratorOptions,
   act: () => Promise<Result>,
-  how: { readonly site?: StoreSite; readonly join?: SiteLockOptions['join'] } = {},
+  how: { readonly site?: StoreSite } & Pick<SiteLockOptions, 'join' | 'isAlone'> = {},
 ): Promise<Result> {
   const { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onEvent } = options;
   const site = how.site ?? (await siteOf(options));
   const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
-  const lock = await site.lock({ timeoutMs: lockTimeoutMs, onWait, join: how.join, now: options.now });
+  const { join, isAlone } = how;
+  const lock = await site.lock({ timeoutMs: lockTimeoutMs, onWait, join, isAlone, now: options.now });
   try {
     for (const text of site.warnings()) onEvent?.({ event: 'warning', text });
     return await act();

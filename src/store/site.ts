@@ -23,6 +23,8 @@ export interface SiteLockOptions extends LockOptions {
    * @returns whether there was anything to do
    */
   readonly join?: (() => Promise<boolean>) | undefined;
+  /** Whether it must wait until no command that shares its work has begun and not ended. Where no run is shared, each does so. Default false. */
+  readonly isAlone?: boolean | undefined;
 }
 
 /** Where a store is: what can be done before it is open, and around it. */

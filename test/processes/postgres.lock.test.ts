@@ -161,15 +161,58 @@ describe('the run lock of a database', () => {
     });
   });
 
-  it('is not lost to a `down` that gets it before whoever has led the fill', () =>
+  /** Insists that a `down` is refused at once since this process has not ended, and starts one that waits. */
+  async function startWaitingDown(url: string, pid: number | undefined): Promise<Running> {
+    const args = argsOn(url, 'down', '--to', '0', '--yes');
+    expectLocked(await runCli([...args, ...AT_ONCE]), pid);
+    const { stdout } = await runCli(['status', '--database-url', url]);
+    expect(stdout).to.include(`A run is under way: process ${pid} on ${hostname()}`);
+    const waiting = start(args);
+    await waiting.told(`"event":"lock_waiting","pid":${pid},`);
+    return waiting;
+  }
+  const LEFT: Point = { at: 'lock', detail: 'left' };
+
+  for (const [where, point] of [
+    ['is between its fill and its verification', LEFT],
+    ['is about to verify', { at: 'lock', detail: 'taken again' }],
+  ] as const) {
+    it(`makes \`down\` wait while an \`up\` ${where}`, () =>
+      onCopy(async ({ url, client }) => {
+        const v20 = await wholePgStore(client);
+        let waiting: Running | undefined;
+        const result = await pausedAt(argsOn(url, 'up'), point, async ({ pid }) => {
+          waiting = await startWaitingDown(url, pid);
+        });
+        expectDone(result);
+        expectDone((await waiting?.result) as CliResult);
+        expect(differences(await wholePgStore(client), v20)).to.deep.equal([]);
+      }));
+  }
+
+  it('makes `down` wait while two `up`s are between fill and verification, and keeps neither of them waiting for the other', () =>
     onCopy(async ({ url, client }) => {
       const v20 = await wholePgStore(client);
-      const point = { at: 'lock', detail: 'left' };
-      const result = await pausedAt(argsOn(url, 'up'), point, () => downOn(url));
-      // It finds that its work is gone, and does not take it for done.
-      expectRefusal(result, 'RUN_CONFLICT', 1);
+      let waiting: Running | undefined;
+      const first = await pausedAt(argsOn(url, 'up'), LEFT, async ({ pid }) => {
+        const second = await pausedAt(argsOn(url, 'up'), LEFT, async () => {
+          waiting = await startWaitingDown(url, pid);
+        });
+        expectDone(second);
+        expectLocked(await runCli(argsOn(url, 'down', '--to', '0', ...AT_ONCE)), pid);
+        expect(await column(client, 'SELECT 1 FROM umzug_backfill_verifications')).to.have.length(1);
+      });
+      expectDone(first);
+      expectDone((await waiting?.result) as CliResult);
       expect(differences(await wholePgStore(client), v20)).to.deep.equal([]);
-      await runOn(url, 'up');
+    }));
+
+  it('is not held over a run that is gone from the ledger: `up` stops', () =>
+    onCopy(async ({ url, client }) => {
+      const result = await pausedAt(argsOn(url, 'up'), LEFT, () =>
+        client.query('DELETE FROM umzug_backfill_runs'),
+      );
+      expectRefusal(result, 'RUN_CONFLICT', 1);
     }));
 
   it('is one for each schema', () =>

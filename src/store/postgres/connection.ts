@@ -15,6 +15,12 @@ const CHECKS_CLIENT = 140_000;
 /** First half of the keys of our advisory locks: `umzg` in ASCII. */
 const LOCK_CLASS = 0x756d7a67;
 
+/** The same of the locks that tell whose turn it is: greater, so that it comes second where both are listed. */
+const TURN_CLASS = LOCK_CLASS + 1;
+
+/** Key of an advisory lock, in its two halves. */
+export type LockKey = readonly [number, number];
+
 /**
  * What this thread has with one database: one connection for the run lock and for the stores that are opened under it, so that a lock
  * that is lost ends the work as well.
@@ -26,7 +32,9 @@ export interface Connection {
   /** Whether this user could make the temporary functions that an older server needs. */
   readonly canMakeFunctions: boolean;
   /** Both halves of the key of the run lock: one for each schema. */
-  readonly lockKey: readonly [number, number];
+  readonly lockKey: LockKey;
+  /** The same of the turn, which a command has from before it takes the run lock until its end. */
+  readonly turnKey: LockKey;
   /** How the run lock is held. */
   lock: 'none' | 'shared' | 'exclusive';
   users: number;
@@ -74,6 +82,7 @@ function open(address: PostgresAddress): Connection {
       version: Number(version),
       canMakeFunctions: needsTryJson(Number(version)) && makesFunctions(client),
       lockKey: [LOCK_CLASS, schemaKey],
+      turnKey: [TURN_CLASS, schemaKey],
       lock: 'none',
       users: 0,
     };
