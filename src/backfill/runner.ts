@@ -7,7 +7,9 @@ import type { Store } from '../store/port.js';
 import { hasWaitingRows } from '../store/rows.js';
 import { fillBatches, inBatches, revertBatches } from './batches.js';
 import type { Backfill } from './define.js';
+import { tellNothingFilled, tellValuesLeft } from './first-run.js';
 import type { RunOptions } from './run-options.js';
+import { requireSteadiness } from './steadiness.js';
 
 type BackfillStep = Step & Backfill;
 
@@ -114,6 +116,7 @@ async function resumeRuns(
     if (!run) continue; // another process has ended it
     // Only now: a run before this one, resumed with it, may just have filled some of them.
     countFoundCells(store, ledger, backfill, run);
+    tellValuesLeft(store, ledger, backfill, run, options);
     // A process that took part may have died meanwhile, and left what it had claimed.
     for (let isSettled = false; !isSettled; ) {
       await store.share(() => fillRun(store, ledger, backfill, run, options));
@@ -122,6 +125,7 @@ async function resumeRuns(
         throw runConflict(backfill.name);
       isSettled = !ledger.isShared || store.write(() => ledger.settleRun(backfill.name, run.run));
     }
+    tellNothingFilled(ledger, backfill, run.run, options);
   }
   return running.length > 0;
 }
@@ -145,6 +149,8 @@ async function fillRun(
   run: RunRecord,
   options: RunOptions,
 ): Promise<void> {
+  const after = run.cursor ?? run.startKey;
+  requireSteadiness(store, backfill, { absent: new Set(), after, leavesSkips: run.kind === 'catch-up' });
   store.dialect.prepareFill(store, backfill);
   await inBatches(store, backfill, options, (pacer) =>
     fillBatches(store, ledger, backfill, run, pacer, options),

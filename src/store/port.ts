@@ -129,6 +129,8 @@ export interface PlannedScope {
   /** Behind this key; null for all. */
   readonly after: Key | null;
   readonly leavesSkips: boolean;
+  /** Only rows with these keys. Default: all. */
+  readonly keys?: readonly Key[];
 }
 
 /** Whether a query uses an index. */

@@ -68,6 +68,12 @@ export const zhErrors: Catalog = {
   '`process` of {name} is to return {~what} and returned something else':
     '{name} 的 `process` 应返回{what}，实际返回了其他内容',
   'an array with an object for each row': '数组，其中每行对应一个对象',
+  'The first run of {name} found {#cells} cells to fill and filled none of them: {reasons}':
+    '{name} 的首次运行找到 {cells} 个待填充的单元格，但一个也没有填充：{reasons}',
+  '`process` of {name} returned a promise, and is to be synchronous':
+    '{name} 的 `process` 返回了 promise，它必须是同步的',
+  '`process` of {name} gave another value of {column} when it was asked again for the row with key {key}':
+    '对键为 {key} 的行再次调用时，{name} 的 `process` 为 {column} 给出了不同的值',
   'only its `columns`, not {name},': '其 `columns` 中的列，而不是 {name}',
   'strings, finite numbers, bigints, bytes and null': '字符串、有限数、bigint、字节或 null',
   '`process` of {name} threw on {#rows} rows': '{name} 的 `process` 在 {rows} 行上抛出了异常',

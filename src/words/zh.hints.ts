@@ -48,6 +48,8 @@ export const zhHints: Catalog = {
   'List the columns that `process` gives values for': '请列出 `process` 给出值的列',
   'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait':
     '请事先在外部准备好需要等待的内容：一个批次是一个事务，不会等待',
+  'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing':
+    '请让它只根据该行推导值，不依赖时间、随机数或先前的调用，然后重新运行同一命令；它没有填充任何内容',
   'List the columns that `process` reads, beside the key': '请列出 `process` 除键以外读取的列',
   'Leave it out: a rule that is broken fails': '请省略它：被违反的规则即为失败',
   'Mend `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
