@@ -3,6 +3,7 @@ import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
+import { explained } from '../store/expressions.js';
 import type { Store } from '../store/port.js';
 import { hasWaitingRows } from '../store/rows.js';
 import { fillBatches, inBatches, revertBatches } from './batches.js';
@@ -91,7 +92,7 @@ export function probeWaiting(
   const last = ledger.lastRun(backfill.name);
   if (!last) return false;
   const after = store.dialect.hasGrowingKeys(store, backfill) ? last.watermark : null;
-  return hasWaitingRows(store, backfill, after, probeRows);
+  return explained(store, backfill, () => hasWaitingRows(store, backfill, after, probeRows));
 }
 
 function beginRun(store: Store, ledger: Ledger, backfill: Backfill, kind: RunRecord['kind']): void {

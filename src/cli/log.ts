@@ -45,6 +45,7 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
   store_busy: 'warn',
   wal_pinned: 'warn',
   warning: 'warn',
+  background_failed: 'warn',
 };
 
 /**
