@@ -41,7 +41,7 @@ const processed = (derive: Process, processVersion = 1): Step => {
   );
 };
 
-const amounts = (own: OwnTables) => own.rows('SELECT id, amount FROM sales ORDER BY id');
+const amounts = (own: OwnTables) => own.texts('SELECT id, amount FROM sales ORDER BY id');
 const expected = (divisor: number, rows = ROWS) =>
   Array.from({ length: rows }, (_, i) => [String(i + 1), String(((i + 1) * 10) / divisor)]);
 const NULLS = (rows = ROWS) => Array.from({ length: rows }, (_, i) => [String(i + 1), null]);
@@ -275,7 +275,7 @@ for (const engine of OWN_ENGINES) {
       engine.withTables(DDL + insert(1, 20), async (own) => {
         const { up, down, backfill, plan, verify, status, skips, deploy } = own.of([tens]);
         await up();
-        expect(await own.rows('SELECT version FROM umzug_backfill_format')).to.deep.equal([['2']]);
+        expect(await own.texts('SELECT version FROM umzug_backfill_format')).to.deep.equal([['2']]);
         await own.exec('UPDATE umzug_backfill_format SET version = 3');
         for (const command of [
           up,
@@ -303,7 +303,7 @@ for (const engine of OWN_ENGINES) {
         expect((await status()).steps.map(({ state }) => state)).to.deep.equal(['applied']);
         expect((await verify()).map(({ verdict }) => verdict)).to.deep.equal(['warn']);
         expect((await up()).error).to.equal(undefined);
-        expect(await own.rows('SELECT version FROM umzug_backfill_format')).to.deep.equal([['2']]);
+        expect(await own.texts('SELECT version FROM umzug_backfill_format')).to.deep.equal([['2']]);
         await own.exec(LATER);
         expect((await down()).cells).to.deep.equal([
           { backfill: NAME, reverted: 30, kept: 0, gone: 0, underivable: 0 },
