@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { BackfillError } from './errors.js';
 import { refuseUnknown, requireText } from './options.js';
+import { importDefault } from './steps/import-default.js';
 import { loadSteps } from './steps/load.js';
 import { staleSteps } from './steps/stale.js';
 import type { Step } from './steps/step.js';
+import { loadFailureText, placed } from './thrown.js';
 
 /** What a store must have before anything is tried. */
 export interface StoreRequirements {
@@ -181,12 +182,12 @@ export async function loadConfig(folder: string): Promise<LoadedConfig> {
   }
   let config: unknown;
   try {
-    config = ((await import(pathToFileURL(file).href)) as { readonly default?: unknown }).default;
+    config = await importDefault(file);
   } catch (error) {
-    if (error instanceof BackfillError) throw error;
+    if (error instanceof BackfillError) throw placed(error, file);
     throw new BackfillError(
       'CONFIG_INVALID',
-      `The config file ${file} can not be loaded`,
+      `The config file ${file} can not be loaded (${loadFailureText(error, file)})`,
       file.endsWith('.ts')
         ? 'Compile it first: npx tsc, or what builds your project'
         : 'Run it alone with node to see why',

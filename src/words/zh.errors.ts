@@ -32,7 +32,8 @@ export const zhErrors: Catalog = {
   // the project
   'There is no umzug-backfill.config.js in {folder}, nor a compiled one in its dist folder':
     '{folder} 中没有 umzug-backfill.config.js，其 dist 文件夹中也没有编译后的配置文件',
-  'The config file {file} can not be loaded': '无法加载配置文件 {file}',
+  'The config file {file} can not be loaded ({thrown})': '无法加载配置文件 {file} （{thrown}）',
+  '{~message} (at {place})': '{message}（位于 {place}）',
   'The config file {file} has no config as its default export': '配置文件 {file} 的默认导出不是配置',
   'Unknown option `{option}` in {~what}': '{what} 中有未知的选项 `{option}`',
   '`database` of {what}': '{what} 的 `database`',
@@ -88,7 +89,7 @@ export const zhErrors: Catalog = {
   '`{version}` is no version': '`{version}` 不是版本号',
   'Two step files are both named {name}': '有两个步骤文件都名为 {name}',
   'The step folder {folder} can not be read': '无法读取步骤文件夹 {folder}',
-  'The step file {file} can not be loaded': '无法加载步骤文件 {file}',
+  'The step file {file} can not be loaded ({thrown})': '无法加载步骤文件 {file} （{thrown}）',
   'The name of the step file {file} holds a control character': '步骤文件名 {file} 含有控制字符',
   'The step file {file} has no step as its default export': '步骤文件 {file} 的默认导出不是步骤',
   'The step {step} requires {backfill}, which sorts behind it':
