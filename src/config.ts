@@ -6,7 +6,7 @@ import { importDefault } from './steps/import-default.js';
 import { loadSteps } from './steps/load.js';
 import { staleSteps } from './steps/stale.js';
 import type { Step } from './steps/step.js';
-import { loadFailureText, placed } from './thrown.js';
+import { loadFailureText, placed, placeOf } from './thrown.js';
 
 /** What a store must have before anything is tried. */
 export interface StoreRequirements {
@@ -184,7 +184,7 @@ export async function loadConfig(folder: string): Promise<LoadedConfig> {
   try {
     config = await importDefault(file);
   } catch (error) {
-    if (error instanceof BackfillError) throw placed(error, file);
+    if (error instanceof BackfillError) throw placed(error, file, placeOf(error));
     throw new BackfillError(
       'CONFIG_INVALID',
       `The config file ${file} can not be loaded (${loadFailureText(error, file)})`,

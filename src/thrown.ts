@@ -41,6 +41,9 @@ export function classOf(error: unknown): string {
   return code ? `${error.constructor.name} ${(error as NodeJS.ErrnoException).code}` : error.constructor.name;
 }
 
+/** The message of an error, which may quote a row; the text of anything else that was thrown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 /**
  * Where the project's own code raised an error: the topmost of its frames, as `/app/backfills/002-names.js:12`.
  *
@@ -72,9 +75,13 @@ function syntaxErrorIn(path: string): string | undefined {
   return line === undefined ? undefined : `${path}:${line}`;
 }
 
-/** An error about a declaration with the place of the declaration: where it was raised in `file`, or that file. The error itself if it names the file. */
-export function placed(error: BackfillError, file: string): BackfillError {
+/**
+ * Adds the place of a declaration to an error about it.
+ *
+ * @returns the error itself if it names the file
+ */
+export function placed(error: BackfillError, file: string, place = file): BackfillError {
   const { code, message, hint } = error;
   if (`${message} ${hint}`.includes(file)) return error;
-  return new BackfillError(code, `${message} (at ${placeOf(error) ?? file})`, hint, { cause: error });
+  return new BackfillError(code, `${message} (at ${place})`, hint, { cause: error });
 }

@@ -1,5 +1,6 @@
 import { BackfillError } from '../errors.js';
 import type { SqlValue } from '../store/port.js';
+import { messageOf, thrownText } from '../thrown.js';
 import type { Backfill } from './define.js';
 import type { CellValue, ProcessContext, Skip } from './values.js';
 
@@ -12,6 +13,37 @@ export const PROCESS_FAILED = 'PROCESS_FAILED';
 export interface Derived {
   readonly values: readonly CellValue[];
   readonly failure: string | null;
+}
+
+/** Errors kept of one function: enough to tell each of its places. */
+const MAX_THROWN = 20;
+
+const thrown = new WeakMap<Process['derive'], unknown[]>();
+
+function remember(derive: Process['derive'], error: unknown): void {
+  const kept = thrown.get(derive) ?? [];
+  if (kept.length < MAX_THROWN) thrown.set(derive, [...kept, error]);
+}
+
+/** Returns some of the errors that the `process` of a backfill threw since the last call, and forgets them. */
+export function takeThrown({ process }: Backfill): readonly unknown[] {
+  const kept = (process && thrown.get(process.derive)) ?? [];
+  if (process) thrown.delete(process.derive);
+  return kept;
+}
+
+/**
+ * Says what the `process` of a backfill threw, each place once.
+ *
+ * @param showsValues whether to add the errors' messages, which may quote rows
+ */
+export function thrownWarnings(
+  { name }: Backfill,
+  errors: readonly unknown[],
+  showsValues = false,
+): string[] {
+  const texts = errors.map((error) => thrownText(error) + (showsValues ? `: ${messageOf(error)}` : ''));
+  return [...new Set(texts)].map((text) => `\`process\` of ${name} threw: ${text}`);
 }
 
 /** Integers as numbers, as far as those are exact. */
@@ -60,6 +92,7 @@ export function deriveRows(
     );
   } catch (error) {
     if (error instanceof BackfillError) throw error;
+    remember(ask, error);
     return rows.map(() => ({ values: [], failure: PROCESS_FAILED })); // recorded with the keys; too many of them end the run
   }
   if (!Array.isArray(given) || given.length !== rows.length)

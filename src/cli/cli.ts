@@ -10,6 +10,7 @@ import { withKnownPlaces } from '../places.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import { expandHome, locateStore } from '../store/path.js';
 import { type Lang, localeLang, type Say, sayIn } from '../words/lang.js';
+import { printCauses, requireTerminal } from './causes.js';
 import { isAgreed } from './confirm.js';
 import { runnable, type TakenOver } from './hints.js';
 import { eventLog, isInfoLogged, isLogged } from './log.js';
@@ -141,6 +142,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
     if (isJson) printLine(stdout, toJson(json, tell));
     else if (text !== '') printLine(stdout, tell(text));
     if (error && !isJson) printLine(stderr, tell(errorText(error, say)));
+    if (error) printCauses(error, argv, context);
     listener.exit(exitCodeOf(output));
   };
   return {
@@ -152,6 +154,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
       tellOutput(await act(folder, reader, now()), options, reader);
     },
     async run(options, act) {
+      if (options.showValues) requireTerminal(context);
       const given = givenStores(argv);
       if (given) {
         const { runFleet } = await import('./fleet.js');

@@ -4,6 +4,7 @@ import { absentColumns, hasTable } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { standingObjects } from '../schema/run.js';
 import { shellWord } from '../shell.js';
+import { atStep, inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import type { Store } from '../store/port.js';
@@ -49,7 +50,7 @@ export function checkPendingSteps(
         store.dialect.checkKeyValues(store, step);
       }
     } catch (error) {
-      if (sqlStep === undefined || !(error instanceof BackfillError)) throw error;
+      if (sqlStep === undefined || !(error instanceof BackfillError)) throw atStep(error, step);
       awaiting.set(step.name, sqlStep);
     }
     if (step.kind === 'schema') for (const name of comingColumns([step])) coming.add(name);
@@ -182,5 +183,5 @@ export function requireApplied({ store, ledger }: Session, step: BackfillStep): 
       'Apply it first: umzug-backfill up',
     );
   }
-  checkBackfill(store, step);
+  inStep(step, () => checkBackfill(store, step));
 }

@@ -3,6 +3,7 @@ import { BackfillError } from '../errors.js';
 import { refuseNewerPackage } from '../ledger/drift.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
+import { inStep } from '../steps/in-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
@@ -87,7 +88,7 @@ export function findWork(
     (step): step is SchemaStep => step.kind === 'schema' && isIncomplete(session, step),
   );
   const coming = comingColumns(incomplete);
-  for (const step of done) checkBackfill(store, step, coming);
+  for (const step of done) inStep(step, () => checkBackfill(store, step, coming));
   return {
     pending: eligible.slice(0, count),
     incomplete,
@@ -214,7 +215,7 @@ async function applyWork(
     if (step.kind !== 'backfill') return;
     // Another process that shared the run may have verified it by now.
     if (work.incomplete.length === 0 && !isUnverified(session, step)) return;
-    await verifyAndRecord(session, step, options, verifications);
+    await inStep(step, () => verifyAndRecord(session, step, options, verifications));
   };
   for (const step of work.incomplete) {
     if (step.kind !== 'schema') continue;
@@ -224,7 +225,7 @@ async function applyWork(
   // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
   for (const step of backfillsOf(options.project)) {
     if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
-    if (await catchUp(store, ledger, step, options)) done.caughtUp.push(step.name);
+    if (await inStep(step, () => catchUp(store, ledger, step, options))) done.caughtUp.push(step.name);
     await verify(step);
   }
   if (work.pending.length === 0) return;

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { BackfillError } from '../errors.js';
-import { loadFailureText, placed } from '../thrown.js';
+import { loadFailureText, placed, placeOf } from '../thrown.js';
 import { importDefault } from './import-default.js';
 import type { Step, StepDefinition } from './step.js';
 
@@ -62,7 +62,7 @@ export async function loadStep(path: string): Promise<Step> {
   try {
     definition = await importDefault(path);
   } catch (error) {
-    if (error instanceof BackfillError) throw placed(error, path);
+    if (error instanceof BackfillError) throw placed(error, path, placeOf(error));
     const isTypeScript = /ts$/.test(path);
     throw new BackfillError(
       'STEP_INVALID',
