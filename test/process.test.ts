@@ -148,7 +148,6 @@ describe('process()', () => {
   for (const [what, process, expected] of [
     ['no array', () => ({}) as never, 'an array with an object for each row'],
     ['too few entries', () => [], 'an array with an object for each row'],
-    ['a promise', () => Promise.resolve([{}]) as never, 'an array with an object for each row'],
     ['another column', () => [{ price: 1 }] as never, 'only its `columns`, not price,'],
     ['a boolean', () => [{ first: true }] as never, 'strings, finite numbers, bigints, bytes and null'],
     ['NaN', () => [{ first: Number.NaN }], 'strings, finite numbers, bigints, bytes and null'],

@@ -56,6 +56,9 @@ const isTaken = (reason: string): boolean => /^(?:SQLITE_|UPDATE_IGNORED$|PROCES
 /** What `skip()` has made: another object with such a member is not checked, and may be meant as a column. */
 const skips = new WeakSet<object>();
 
+/** What `skip()` has thrown. Any other error out of `process` is about a row, whatever its class. */
+const refusals = new WeakSet<object>();
+
 const context: ProcessContext = {
   skip: (reason) => {
     if (/^[A-Z][A-Z0-9_]{0,63}$/.test(reason) && !isTaken(reason)) {
@@ -63,16 +66,22 @@ const context: ProcessContext = {
       skips.add(skip);
       return skip;
     }
-    throw new BackfillError(
+    const refusal = new BackfillError(
       'STEP_INVALID',
       'Expected the reason of skip() to be a code in capitals, and none of the codes of this package',
       'Name it like NO_SURNAME: it is recorded and shown, and must not hold contents',
     );
+    refusals.add(refusal);
+    throw refusal;
   },
 };
 
+/** What is recorded of a row on which `process` threw. */
+const FAILED: Derived = { values: [], failure: PROCESS_FAILED };
+
 /**
- * Asks `process` for rows.
+ * Asks `process` for rows. Where it throws for several, it is asked for each alone, so that only those on which it throws
+ * are left alone.
  *
  * @param rows of each the key, and the columns of `reads`
  * @returns an entry for each row
@@ -80,38 +89,79 @@ const context: ProcessContext = {
  */
 export function deriveRows(
   backfill: Backfill,
-  { reads, derive: ask }: Process,
+  process: Process,
   rows: readonly (readonly SqlValue[])[],
 ): readonly Derived[] {
+  const entries = ask(backfill, process, rows);
+  if (entries === undefined)
+    return rows.length === 1 ? [FAILED] : rows.flatMap((row) => deriveRows(backfill, process, [row]));
+  if (entries.some(isPromise)) throw promised(backfill, entries);
+  if (entries.length !== rows.length) throw misshapen(backfill, 'an array with an object for each row');
+  return entries.map((entry) => readEntry(backfill, entry));
+}
+
+/** The entries that `process` returns; undefined when it throws. Too many rows on which it does end the run. */
+function ask(
+  backfill: Backfill,
+  { reads, derive }: Process,
+  rows: readonly (readonly SqlValue[])[],
+): readonly unknown[] | undefined {
   const names = [backfill.key, ...reads];
-  let given: unknown;
+  const given = rows.map((cells) =>
+    Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)])),
+  );
+  let returned: unknown;
   try {
-    given = ask(
-      rows.map((cells) => Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)]))),
-      context,
-    );
+    returned = derive(given, context);
+    if (Array.isArray(returned)) return Array.from(returned); // one with holes has undefined there
   } catch (error) {
-    if (error instanceof BackfillError) throw error;
-    remember(ask, error);
-    return rows.map(() => ({ values: [], failure: PROCESS_FAILED })); // recorded with the keys; too many of them end the run
+    if (typeof error === 'object' && error !== null && refusals.has(error)) throw error;
+    if (rows.length === 1) remember(derive, error);
+    return undefined;
   }
-  if (!Array.isArray(given) || given.length !== rows.length)
-    throw misshapen(backfill, 'an array with an object for each row');
-  return given.map((entry: unknown) => readEntry(backfill, entry));
+  throw isPromise(returned)
+    ? promised(backfill, [returned])
+    : misshapen(backfill, 'an array with an object for each row');
 }
 
 function readEntry(backfill: Backfill, entry: unknown): Derived {
   if (typeof entry !== 'object' || entry === null)
     throw misshapen(backfill, 'an array with an object for each row');
   if (skips.has(entry)) return { values: [], failure: (entry as Skip).skip };
-  const changes = entry as Readonly<Record<string, unknown>>;
-  for (const name of Object.keys(changes))
+  let names: readonly string[];
+  let cells: readonly unknown[];
+  try {
+    names = Object.keys(entry);
+    cells = backfill.columns.map(({ name }) => (entry as Readonly<Record<string, unknown>>)[name] ?? null);
+  } catch (error) {
+    if (backfill.process) remember(backfill.process.derive, error);
+    return FAILED; // a getter threw, as `process` itself may
+  }
+  for (const name of names)
     if (!backfill.columns.some((column) => column.name === name))
       throw misshapen(backfill, `only its \`columns\`, not ${name},`);
-  return {
-    values: backfill.columns.map(({ name }) => checked(backfill, changes[name] ?? null)),
-    failure: null,
-  };
+  // A Map or an empty array would leave every cell alone.
+  if (cells.every((cell) => cell === null) && Object.prototype.toString.call(entry) !== '[object Object]')
+    throw misshapen(backfill, 'an array with an object for each row');
+  return { values: cells.map((cell) => checked(backfill, cell)), failure: null };
+}
+
+const isPromise = (value: unknown): boolean => {
+  try {
+    return typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function';
+  } catch {
+    return false; // a getter threw: the entry is read, and left alone, as any other
+  }
+};
+
+/** The error for promises. One that is rejected would end the process before this is told. */
+function promised({ name }: Backfill, returned: readonly unknown[]): BackfillError {
+  for (const promise of returned) if (promise instanceof Promise) promise.catch(() => undefined);
+  return new BackfillError(
+    'STEP_INVALID',
+    `\`process\` of ${name} returned a promise, and is to be synchronous`,
+    'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait',
+  );
 }
 
 function checked(backfill: Backfill, value: unknown): CellValue {

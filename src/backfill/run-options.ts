@@ -1,5 +1,6 @@
 import type { RunRecord } from '../ledger/records.js';
 import type { RevertResult } from '../store/batch.js';
+import type { ValuesLeft } from './first-run.js';
 import type { PaceName } from './pace.js';
 
 /** Rows of a batch at most when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
@@ -50,6 +51,16 @@ export type RunEvent =
       /** The key behind which it begins, and the last one that it goes to; null where there is none. */
       readonly cursor: string | null;
       readonly watermark: string | null;
+    }
+  /** Rows in scope of a first run hold a value already: only NULLs are filled. */
+  | ({ readonly event: 'values_left'; readonly backfill: string } & ValuesLeft)
+  /** A first run has found cells to fill, and filled none of them. */
+  | {
+      readonly event: 'nothing_filled';
+      readonly backfill: string;
+      readonly cells: number;
+      /** Rows and cells that were left alone, by reason. */
+      readonly skips: Readonly<Record<string, number>>;
     }
   | {
       readonly event: 'batch_committed';

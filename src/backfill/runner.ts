@@ -3,11 +3,14 @@ import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
+import { explained } from '../store/expressions.js';
 import type { Store } from '../store/port.js';
 import { hasWaitingRows } from '../store/rows.js';
 import { fillBatches, inBatches, revertBatches } from './batches.js';
 import type { Backfill } from './define.js';
+import { tellNothingFilled, tellValuesLeft } from './first-run.js';
 import type { RunOptions } from './run-options.js';
+import { requireSteadiness } from './steadiness.js';
 
 type BackfillStep = Step & Backfill;
 
@@ -89,7 +92,7 @@ export function probeWaiting(
   const last = ledger.lastRun(backfill.name);
   if (!last) return false;
   const after = store.dialect.hasGrowingKeys(store, backfill) ? last.watermark : null;
-  return hasWaitingRows(store, backfill, after, probeRows);
+  return explained(store, backfill, () => hasWaitingRows(store, backfill, after, probeRows));
 }
 
 function beginRun(store: Store, ledger: Ledger, backfill: Backfill, kind: RunRecord['kind']): void {
@@ -114,6 +117,7 @@ async function resumeRuns(
     if (!run) continue; // another process has ended it
     // Only now: a run before this one, resumed with it, may just have filled some of them.
     countFoundCells(store, ledger, backfill, run);
+    tellValuesLeft(store, ledger, backfill, run, options);
     // A process that took part may have died meanwhile, and left what it had claimed.
     for (let isSettled = false; !isSettled; ) {
       await store.share(() => fillRun(store, ledger, backfill, run, options));
@@ -122,6 +126,7 @@ async function resumeRuns(
         throw runConflict(backfill.name);
       isSettled = !ledger.isShared || store.write(() => ledger.settleRun(backfill.name, run.run));
     }
+    tellNothingFilled(ledger, backfill, run.run, options);
   }
   return running.length > 0;
 }
@@ -145,6 +150,8 @@ async function fillRun(
   run: RunRecord,
   options: RunOptions,
 ): Promise<void> {
+  const after = run.cursor ?? run.startKey;
+  requireSteadiness(store, backfill, { absent: new Set(), after, leavesSkips: run.kind === 'catch-up' });
   store.dialect.prepareFill(store, backfill);
   await inBatches(store, backfill, options, (pacer) =>
     fillBatches(store, ledger, backfill, run, pacer, options),

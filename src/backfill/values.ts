@@ -68,14 +68,14 @@ export function firstOf(document: string, names: readonly string[], fallback: st
 
 /** What gives another value each time it is asked: it could neither be verified nor taken back. */
 const UNSTEADY =
-  /\b(random(?:blob)?|changes|total_changes|last_insert_rowid|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|nextval|gen_random_uuid)\s*\(|\b(current_(?:time|date|timestamp)|localtime(?:stamp)?)\b|'\s*(now)\s*'|\b((?:date|time|datetime|julianday|unixepoch|strftime)\s*\(\s*\))/i;
+  /\b(random(?:blob)?|changes|total_changes|last_insert_rowid|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|nextval|gen_random_(?:uuid|bytes)|uuid_generate_v[14]\w*|uuidv[47]|random_normal|txid_current|pg_current_xact_id|pg_backend_pid)\s*\(|\b(current_(?:time|date|timestamp)|localtime(?:stamp)?)\b|'\s*(now)\s*'|\b((?:date|time|datetime|julianday|unixepoch|strftime)\s*\(\s*\))/i;
 
 /**
  * Says that a column takes what an SQL expression gives on the row. Where that is NULL the cell is skipped
  * (`NO_USABLE_VALUE`).
  *
  * It is asked again by the verification and by `down`, so that it must give the same for the same row: what depends on
- * chance or on the time is refused. It must not fail on any row: guard `json_extract` and its like by CASE.
+ * chance or on the time is refused. It is of one row: aggregates and window functions belong into a subquery. It must not fail on any row: guard `json_extract` and its like by CASE.
  *
  * @param expression on the columns of the table, as the store reads it; `{ sqlite, postgres }` where the two differ
  * @throws {BackfillError} `STEP_INVALID` when it is empty, or depends on chance or on the time

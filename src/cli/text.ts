@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import type { ValuesLeft } from '../backfill/first-run.js';
 import type { BackfillError } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrator/plan.js';
@@ -124,7 +125,7 @@ export function outcomeText(
 }
 
 const warningLines = ({ drifts, warnings }: Pick<Plan, 'drifts' | 'warnings'>, say: Say): string[] =>
-  [...drifts.map(({ text }) => text), ...warnings].map((text) => say(`warning: ${text}.`));
+  [...warnings, ...drifts.map(({ text }) => text)].map((text) => say(`warning: ${text}.`));
 
 /** What a program gets of an outcome. */
 export function outcomeJson<Outcome extends RunOutcome>(
@@ -150,6 +151,15 @@ export function planText(command: string, plan: Plan, say: Say = asIs): string {
   ].join('\n');
 }
 
+/** Values that a first run leaves as they are. */
+export const valuesLeftText = ({ rows, cells }: ValuesLeft): string =>
+  `${count(rows)} rows hold a value already and are left as they are: ${inColumns(cells)}`;
+
+const inColumns = (cells: Readonly<Record<string, number>>): string =>
+  Object.entries(cells)
+    .map(([column, found]) => `${count(found)} in ${column}`)
+    .join(', ');
+
 function plannedStepLines(planned: PlannedStep, say: Say): string[] {
   const { step, statements, fill, cellsToRevert, awaits } = planned;
   const lines = statements.map(({ sql, lockMs }) => `${sql}   (write lock: about ${duration(lockMs)})`);
@@ -159,11 +169,11 @@ function plannedStepLines(planned: PlannedStep, say: Say): string[] {
       `set to NULL again up to ${count(cellsToRevert)} cells that still hold what their row derives`,
     );
   if (fill) {
-    const toFill = Object.entries(fill.cellsToFill).map(([column, cells]) => `${count(cells)} in ${column}`);
     const skipped = Object.entries(fill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
     lines.push(
       `${fill.kind} run: ${count(fill.rows)} rows in scope with a NULL, in ${count(fill.batches)} batches, about ${duration(fill.expectedMs)}`,
-      `cells to fill: ${toFill.join(', ')}`,
+      `cells to fill: ${inColumns(fill.cellsToFill)}`,
+      ...(fill.valuesLeft ? [valuesLeftText(fill.valuesLeft)] : []),
       `to skip: ${skipped.length > 0 ? skipped.join(', ') : 'none'}`,
       `disk needed: about ${bytes(fill.diskBytes)}, and as much for a moment in the journal`,
       `triggers that each update fires: ${fill.triggers.length > 0 ? fill.triggers.join(', ') : 'none'}`,

@@ -1,5 +1,7 @@
+import { countValuesLeft, type ValuesLeft } from '../backfill/first-run.js';
 import { takeThrown, thrownWarnings } from '../backfill/process.js';
 import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
+import { requireSteadiness } from '../backfill/steadiness.js';
 import type { Drift } from '../ledger/drift.js';
 import { tableBytes, updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
@@ -52,6 +54,8 @@ export interface PlannedFill {
   readonly cellsToFill: Readonly<Record<string, number>>;
   /** Cells or rows that would be skipped, by reason. */
   readonly skips: Readonly<Record<string, number>>;
+  /** Of a first run: rows that hold a value already, if there are any. */
+  readonly valuesLeft?: ValuesLeft;
   readonly batches: number;
   readonly expectedMs: number;
   /** Growth of the file and its journal, in bytes. */
@@ -189,6 +193,7 @@ function planFill(
       ? (last?.watermark ?? null)
       : null;
   const scope: PlannedScope = { absent, after, leavesSkips: kind === 'catch-up' };
+  inStep(step, () => requireSteadiness(store, step, scope));
   const startedAt = performance.now();
   takeThrown(step);
   const found = inStep(step, () => explained(store, step, () => store.dialect.planRows(store, step, scope)));
@@ -203,6 +208,9 @@ function planFill(
   const cellsToFill = cell('fill');
   const noValue = found.columns.reduce((sum, { none }) => sum + none, 0);
   const limit = options.batchRows ?? DEFAULT_BATCH_ROWS;
+  const isFresh = !last || (resumed?.kind === 'first' && !(ledger.isShared && resumed.batches > 0));
+  const isCounted = kind === 'first' && isFresh;
+  const valuesLeft = isCounted ? countValuesLeft(store, step, after, absent) : undefined;
   return {
     backfill: step.name,
     kind,
@@ -212,6 +220,7 @@ function planFill(
       ...found.failures,
       ...(noValue > 0 ? { NO_USABLE_VALUE: noValue } : {}),
     },
+    ...(valuesLeft && valuesLeft.rows > 0 ? { valuesLeft } : {}),
     batches: Math.ceil(found.rows / limit),
     expectedMs: Math.round(readMs * FILL_OVER_READ),
     diskBytes:

@@ -1,7 +1,7 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
 import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.js';
 import type { Project } from '../config.js';
-import { BackfillError, rootBackfillError } from '../errors.js';
+import { BackfillError, type ErrorCode, rootBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { openLedger } from '../ledger/open.js';
@@ -45,7 +45,14 @@ export type MigratorEvent =
   | { readonly event: 'backup_removed' | 'store_saved'; readonly path: string }
   /** Another run is waited for; its holder is not known in the moment in which it begins. */
   | ({ readonly event: 'lock_waiting' } & Partial<LockHolder>)
-  | { readonly event: 'warning'; readonly text: string };
+  | { readonly event: 'warning'; readonly text: string }
+  /** Backfills in the background have ended before their end; `TERMINATED` where they were stopped. */
+  | {
+      readonly event: 'background_failed';
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly hint: string;
+    };
 
 /** Where backups go, how they are checked, how many are kept. */
 export interface BackupOptions {

@@ -1,5 +1,7 @@
+import type { ValuesLeft } from '../backfill/first-run.js';
 import { beginBackfillStep, catchUp, isWaiting } from '../backfill/runner.js';
 import { BackfillError } from '../errors.js';
+import { count } from '../format.js';
 import { refuseNewerPackage } from '../ledger/drift.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
@@ -14,6 +16,7 @@ import {
   backfillsOf,
   checkDrift,
   isUnverified,
+  type MigratorEvent,
   type MigratorOptions,
   type RunOutcome,
   type Session,
@@ -42,6 +45,8 @@ export interface UpOutcome extends RunOutcome {
   readonly left: readonly string[];
   /** Backfills of which another process had begun a run that this one took part in: of PostgreSQL only. */
   readonly joined: readonly string[];
+  /** First runs that found rows with a value already, which they left as they are. */
+  readonly valuesLeft: readonly (ValuesLeft & { readonly backfill: string })[];
 }
 
 /** What `up` would have to do on this store. */
@@ -123,8 +128,15 @@ export function unknownStep(name: string, steps: readonly Step[]): BackfillError
  * @returns what was done; `error` says what ended it early
  * @throws {BackfillError} when the store or the project is refused before anything is written
  */
-export async function up(options: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
-  const done: Done = { applied: [], caughtUp: [], remade: [], completed: [] };
+export async function up(given: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
+  const done: Done = { applied: [], caughtUp: [], remade: [], completed: [], valuesLeft: [], unfilled: [] };
+  const options: MigratorOptions = {
+    ...given,
+    onEvent: (event) => {
+      noteFirstRun(event, done);
+      given.onEvent?.(event);
+    },
+  };
   const { found, outcome, joined } = await changeStore(options, {
     command: 'up',
     joins: !target.leavesBackfills,
@@ -150,9 +162,10 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
     act: (session, { work }, verifications) =>
       applyWork(session, options, work, target.leavesBackfills ?? false, done, verifications),
   });
-  const { drifts, warnings } = found;
-  const { completed, ...rest } = done;
+  const { drifts } = found;
+  const { completed, unfilled, ...rest } = done;
   const left = found.left.filter((name) => !completed.includes(name));
+  const warnings = [...unfilled, ...found.warnings];
   return { verifications: [], drifts, warnings, ...rest, left, joined, ...outcome };
 }
 
@@ -163,6 +176,22 @@ interface Done {
   readonly remade: string[];
   /** Backfills that a step behind them required, when they were to be left. */
   readonly completed: string[];
+  readonly valuesLeft: (ValuesLeft & { readonly backfill: string })[];
+  /** A warning for each first run that filled none of the cells that it found. */
+  readonly unfilled: string[];
+}
+
+/** Keeps what a first run tells beside its batches. */
+function noteFirstRun(event: MigratorEvent, { valuesLeft, unfilled }: Done): void {
+  if (event.event === 'values_left') {
+    const { backfill, rows, cells } = event;
+    valuesLeft.push({ backfill, rows, cells });
+  }
+  if (event.event !== 'nothing_filled') return;
+  const reasons = Object.entries(event.skips).map(([reason, skips]) => `${count(skips)} ${reason}`);
+  unfilled.push(
+    `The first run of ${event.backfill} found ${count(event.cells)} cells to fill and filled none of them: ${reasons.join(', ')}`,
+  );
 }
 
 const isBackfill = (step: Step): step is BackfillStep => step.kind === 'backfill';

@@ -11,6 +11,7 @@ const DECLARED: ReadonlySet<ErrorCode> = new Set([
   'SCHEMA_BLOCKED',
   'STORE_REFUSED',
   'PROCESS_FAILED',
+  'NOT_DETERMINISTIC',
   'INTERNAL',
 ]);
 

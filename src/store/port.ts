@@ -53,9 +53,9 @@ export interface Store {
   run(sql: string, ...parameters: readonly SqlValue[]): number;
   /** Runs a script of statements without parameters: DDL. */
   exec(sql: string): void;
-  /** Whether this is one statement that compiles here, returns rows, and only reads. */
+  /** Whether this is one statement without parameters that compiles here, returns rows, and only reads. */
   isReading(sql: string): boolean;
-  /** Why this is no statement that compiles here, or undefined when it is one. */
+  /** Why this is no statement without parameters that compiles here, or undefined when it is one. */
   compileError(sql: string): Error | undefined;
   /**
    * Runs `act` in one transaction that writes. While another process keeps a lock it is tried again, for a bounded time, and this
@@ -129,6 +129,8 @@ export interface PlannedScope {
   /** Behind this key; null for all. */
   readonly after: Key | null;
   readonly leavesSkips: boolean;
+  /** Only rows with these keys. Default: all. */
+  readonly keys?: readonly Key[];
 }
 
 /** Whether a query uses an index. */

@@ -1,17 +1,21 @@
 import type { Backfill } from '../backfill/define.js';
-import { sqlFor } from '../backfill/values.js';
+import { type SqlExpression, sqlFor } from '../backfill/values.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { keyLiteral } from './keys.js';
 import type { Dialect, Store } from './port.js';
-import { foldCase, identifier, literal } from './sql.js';
+import { endedSql, foldCase, identifier, literal } from './sql.js';
 
 // Which rows of a table a backfill is about, in SQL that every engine takes. The table's alias is `t`.
 
 /** SQL condition for the rows in scope. */
 export function scopeSql({ scope }: Backfill, { engine }: Pick<Dialect, 'engine'>): string {
-  return `(${sqlFor(scope, engine)})`;
+  return `(${endedSql(sqlFor(scope, engine))})`;
 }
+
+/** SQL for the value of an expression on a row. */
+export const expressionSql = ({ expression }: SqlExpression, engine: Dialect['engine']): string =>
+  `(${endedSql(sqlFor(expression, engine))})`;
 
 /** SQL condition for rows with at least one column to fill. */
 export function anyNullSql(backfill: Backfill, alias = 't', absent?: ReadonlySet<string>): string {

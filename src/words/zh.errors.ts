@@ -69,6 +69,25 @@ export const zhErrors: Catalog = {
   '`process` of {name} is to return {~what} and returned something else':
     '{name} 的 `process` 应返回{what}，实际返回了其他内容',
   'an array with an object for each row': '数组，其中每行对应一个对象',
+  'The first run of {name} found {#cells} cells to fill and filled none of them: {reasons}':
+    '{name} 的首次运行找到 {cells} 个待填充的单元格，但一个也没有填充：{reasons}',
+  'The scope of {name} fails on the row with key {key} ({code})':
+    '{name} 的 scope 在键为 {key} 的行上失败（{code}）',
+  'The expression of {column} in {name} is none on a single row of {table}: it has an aggregate, a window function, or another function of several rows':
+    '{name} 中 {column} 的表达式不能用于 {table} 的单独一行：它含有聚合函数、窗口函数或其他涉及多行的函数',
+  'Expected `down` in defineSqlStep() to be a list of statements':
+    'defineSqlStep() 中的 `down` 应为语句的列表',
+  'Expected each text in {what} to be one statement, got {~found}: {text}':
+    '{what} 中的每个文本应为一条语句，实际为{found}：{text}',
+  'no statement': '没有语句',
+  'several statements': '多条语句',
+  'a parameter': '含参数',
+  'A text of the step {name} is not one statement without parameters: {text}':
+    '步骤 {name} 的一个文本不是一条不含参数的语句：{text}',
+  '`process` of {name} returned a promise, and is to be synchronous':
+    '{name} 的 `process` 返回了 promise，它必须是同步的',
+  '`process` of {name} gave another value of {column} when it was asked again for the row with key {key}':
+    '对键为 {key} 的行再次调用时，{name} 的 `process` 为 {column} 给出了不同的值',
   'only its `columns`, not {name},': '其 `columns` 中的列，而不是 {name}',
   'strings, finite numbers, bigints, bytes and null': '字符串、有限数、bigint、字节或 null',
   '--show-values may show contents of rows, and {~why}': '--show-values 可能显示行的内容，而{why}',

@@ -48,6 +48,8 @@ export const zhHints: Catalog = {
   'List the columns that `process` gives values for': '请列出 `process` 给出值的列',
   'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait':
     '请事先在外部准备好需要等待的内容：一个批次是一个事务，不会等待',
+  'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing':
+    '请让它只根据该行推导值，不依赖时间、随机数或先前的调用，然后重新运行同一命令；它没有填充任何内容',
   'List the columns that `process` reads, beside the key': '请列出 `process` 除键以外读取的列',
   'Leave it out: a rule that is broken fails': '请省略它：被违反的规则即为失败',
   'Mend `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
@@ -103,6 +105,19 @@ export const zhHints: Catalog = {
     '请给出存储文件本身的路径： --db-path /path/to/store.db',
   'Give the path of a store that the application has made with --db-path, or mend the declaration':
     '请用 --db-path 给出由应用程序创建的存储的路径，或修正声明',
+  "Declare table: '{name}', without a schema": "请声明 table: '{name}'，不带模式名",
+  "Declare table: '{name}', without a schema, and add ?options=-csearch_path%3D{schema} to the URL: tables are looked for in the search path":
+    "请声明 table: '{name}'，不带模式名，并在 URL 后加上 ?options=-csearch_path%3D{schema}：表在 search_path 中查找",
+  'Give the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL where the table is in another schema, or mend the declaration':
+    '请用 --database-url 给出应用程序的数据库；若表在另一个模式中，请在 URL 后加上 ?options=-csearch_path%3DNAME；或修正声明',
+  'Mend sql() in {path}: put what is of several rows into a subquery, as in (SELECT max(n) FROM other)':
+    '请修正 {path} 中的 sql()：把涉及多行的部分放入子查询，例如 (SELECT max(n) FROM other)',
+  'Give each statement a text of its own in the list, with the values written into it':
+    '请让列表中的每个文本只含一条语句，并把值直接写入其中',
+  'Give each of them a text of its own in the list': '请让列表中的每个文本只含一条语句',
+  'Write its value into the statement: nothing is bound to it': '请把值直接写入语句：不会为它绑定任何值',
+  'Leave it out': '请去掉它',
+  'Name one, or leave it out: the step can not be reverted then': '请给出一条，或去掉它：此时该步骤无法撤销',
   'Give the path of a store that the application has made: --db-path /path/to/store.db':
     '请给出由应用程序创建的存储的路径： --db-path /path/to/store.db',
   'Give it without: --db-path /path/to/store.db': '请给出不含首尾空白的路径： --db-path /path/to/store.db',

@@ -58,6 +58,8 @@ export const zhResults: Catalog = {
   rescan: '重新扫描',
   'cells to fill: {*cells}': '待填充的单元格：{cells}',
   '{#count} in {column}': '{column} 有 {count} 个',
+  '{#rows} rows hold a value already and are left as they are: {*cells}':
+    '{rows} 行已有值，保持原样：{cells}',
   'to skip: {skips}': '将跳过：{skips}',
   'to skip: none': '将跳过：无',
   'disk needed: about {size}, and as much for a moment in the journal':

@@ -1,6 +1,6 @@
 import type { Backfill } from '../../backfill/define.js';
-import { sqlFor } from '../../backfill/values.js';
 import type { SqlValue, Store } from '../port.js';
+import { expressionSql } from '../rows.js';
 import { foldCase, identifier, literal } from '../sql.js';
 import { firstOfParts } from './first-of.js';
 import { typesOf } from './key-type.js';
@@ -110,7 +110,7 @@ function nested(inner: string, ways: readonly Parts[]): string {
 function expressionParts({ columns }: Backfill): Parts {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
   return {
-    inner: ours.map(({ value, i }) => `(${sqlFor(value.expression, 'PostgreSQL')}) AS e${i}`),
+    inner: ours.map(({ value, i }) => `${expressionSql(value, 'PostgreSQL')} AS e${i}`),
     values: new Map(ours.map(({ i }) => [i, `e${i}`])),
   };
 }

@@ -178,8 +178,9 @@ export class PostgresStore implements Store {
     try {
       // One statement by itself: the protocol takes no second one.
       client.query(`PREPARE umzug_backfill_check AS ${sql}`);
+      const parameters = /\$\d/.test(sql) ? client.query(PARAMETERS).rows[0]?.[0] : 0n;
       client.script('DEALLOCATE umzug_backfill_check');
-      return undefined;
+      return parameters === 0n ? undefined : new RangeError('The statement has a parameter');
     } catch (error) {
       // A lock that was waited for in vain, or a server that is gone, tells nothing of the statement.
       if (!isPostgresError(error) || this.dialect.isBusy(error) || isGone(error)) throw error;
@@ -275,6 +276,9 @@ export class PostgresStore implements Store {
  */
 const BEGIN_WRITING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE';
 const BEGIN_READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
+
+/** How many parameters a statement has that is looked at. */
+const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'umzug_backfill_check'`;
 
 /** Whether the connection is lost, and with it the transaction. */
 const isGone = (error: unknown): boolean =>

@@ -1,6 +1,6 @@
 import type { Backfill } from '../../backfill/define.js';
 import { LEDGER_TABLES as T } from '../../ledger/tables.js';
-import { identifier, literal } from '../sql.js';
+import { endedSql, identifier, literal } from '../sql.js';
 import { plainDerivationSql } from './derive.js';
 
 /**
@@ -39,7 +39,7 @@ FROM umzug_backfill_rows GROUP BY g ORDER BY g;`,
           ] as const,
         ]),
     ...(checks.indexes ?? []).map(
-      ({ index, query }) => [`Index use: ${index}`, `EXPLAIN QUERY PLAN ${query};`] as const,
+      ({ index, query }) => [`Index use: ${index}`, `EXPLAIN QUERY PLAN ${endedSql(query)};`] as const,
     ),
     ...(checks.areTimestamps
       ? [
@@ -64,7 +64,9 @@ WHERE r.backfill = ${literal(name)} GROUP BY r.run
 HAVING r.batches <> count(b.number) OR r.cells_filled <> total(b.cells_filled);`,
     ],
   ];
-  const own = (checks.rules ?? []).map(({ title, query }) => [`Rule: ${title}`, `${query};`] as const);
+  const own = (checks.rules ?? []).map(
+    ({ title, query }) => [`Rule: ${title}`, `${endedSql(query)};`] as const,
+  );
   const view = `CREATE TEMP VIEW umzug_backfill_rows AS
 ${plainDerivationSql(backfill, { extra })};`;
   return [

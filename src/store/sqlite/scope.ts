@@ -55,7 +55,9 @@ export function countFound(
   const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
   const skipped = onlySkipped ? ` AND ${isSkippedSql(store, backfill)}` : '';
   const where = `WHERE t.${identifier(backfill.key)} <= ? AND ${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
-  const any = store.get(`SELECT 1 FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`, watermark);
+  const any = explained(store, backfill, () =>
+    store.get(`SELECT 1 FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`, watermark),
+  );
   if (any === undefined) return 0;
   const matches = backfill.columns.map(({ name }, i) => {
     const isSkip = `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
