@@ -11,6 +11,7 @@ import type { BatchResult, Store } from '../store/port.js';
 import type { Backfill } from './define.js';
 import { type Filler, fillersOf } from './filled-by.js';
 import { Pacer } from './pacer.js';
+import { takeThrown, thrownWarnings } from './process.js';
 import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';
 import type { RunOptions } from './run-options.js';
 import { throwIfStopped } from './stop.js';
@@ -91,6 +92,7 @@ export async function fillBatches(
     cursor: run.cursor === null ? null : String(run.cursor),
     watermark: run.watermark === null ? null : String(run.watermark),
   });
+  takeThrown(backfill); // of a look before it, which has told them, or had no need to
   let { cursor, rowsScanned } = run;
   let limit = pacer.rows;
   let refused: RefusedRow | undefined;
@@ -198,12 +200,13 @@ const scannedBy = (ledger: Ledger, { name }: Backfill, { run }: RunRecord): numb
 
 function tellBatch(
   ledger: Ledger,
-  { name: backfill }: Backfill,
+  of: Backfill,
   batch: BatchResult & { readonly number: number },
   durationMs: number,
-  { onEvent }: RunOptions,
+  { onEvent, showsValues }: RunOptions,
 ): void {
   if (!onEvent) return;
+  const { name: backfill } = of;
   const { number, firstKey, lastKey, rowsScanned, cellsFilled, cellsSkipped, skips } = batch;
   onEvent({
     event: 'batch_committed',
@@ -217,6 +220,7 @@ function tellBatch(
     durationMs,
   });
   if (skips === 0) return;
+  for (const text of thrownWarnings(of, takeThrown(of), showsValues)) onEvent({ event: 'warning', text });
   for (const { key, target, reason } of ledger.skipsOfBatch(backfill, batch))
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }

@@ -1,5 +1,6 @@
 import { BackfillError } from '../errors.js';
 import type { SqlValue } from '../store/port.js';
+import { messageOf, thrownText } from '../thrown.js';
 import type { Backfill } from './define.js';
 import type { CellValue, ProcessContext, Skip } from './values.js';
 
@@ -12,6 +13,37 @@ export const PROCESS_FAILED = 'PROCESS_FAILED';
 export interface Derived {
   readonly values: readonly CellValue[];
   readonly failure: string | null;
+}
+
+/** Errors kept of one function: enough to tell each of its places. */
+const MAX_THROWN = 20;
+
+const thrown = new WeakMap<Process['derive'], unknown[]>();
+
+function remember(derive: Process['derive'], error: unknown): void {
+  const kept = thrown.get(derive) ?? [];
+  if (kept.length < MAX_THROWN) thrown.set(derive, [...kept, error]);
+}
+
+/** Returns some of the errors that the `process` of a backfill threw since the last call, and forgets them. */
+export function takeThrown({ process }: Backfill): readonly unknown[] {
+  const kept = (process && thrown.get(process.derive)) ?? [];
+  if (process) thrown.delete(process.derive);
+  return kept;
+}
+
+/**
+ * Says what the `process` of a backfill threw, each place once.
+ *
+ * @param showsValues whether to add the errors' messages, which may quote rows
+ */
+export function thrownWarnings(
+  { name }: Backfill,
+  errors: readonly unknown[],
+  showsValues = false,
+): string[] {
+  const texts = errors.map((error) => thrownText(error) + (showsValues ? `: ${messageOf(error)}` : ''));
+  return [...new Set(texts)].map((text) => `\`process\` of ${name} threw: ${text}`);
 }
 
 /** Integers as numbers, as far as those are exact. */
@@ -84,6 +116,7 @@ function ask(
     if (Array.isArray(returned)) return Array.from(returned); // one with holes has undefined there
   } catch (error) {
     if (typeof error === 'object' && error !== null && refusals.has(error)) throw error;
+    if (rows.length === 1) remember(derive, error);
     return undefined;
   }
   throw isPromise(returned)
@@ -100,7 +133,8 @@ function readEntry(backfill: Backfill, entry: unknown): Derived {
   try {
     names = Object.keys(entry);
     cells = backfill.columns.map(({ name }) => (entry as Readonly<Record<string, unknown>>)[name] ?? null);
-  } catch {
+  } catch (error) {
+    if (backfill.process) remember(backfill.process.derive, error);
     return FAILED; // a getter threw, as `process` itself may
   }
   for (const name of names)

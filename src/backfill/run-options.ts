@@ -89,6 +89,7 @@ export type RunEvent =
       readonly key: string;
       readonly reason: string;
     }
+  | { readonly event: 'warning'; readonly text: string }
   /** Other writers are left room before the next batch. */
   | { readonly event: 'paused'; readonly backfill: string; readonly pauseMs: number }
   | { readonly event: 'store_busy'; readonly backfill: string; readonly pauseMs: number }
@@ -102,6 +103,8 @@ export interface RunOptions extends PaceOptions {
   readonly signal?: StopSignal | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
   readonly isConfirmed?: boolean | undefined;
+  /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
+  readonly showsValues?: boolean | undefined;
   /** Called after each commit. */
   readonly onEvent?: ((event: RunEvent) => void) | undefined;
 }

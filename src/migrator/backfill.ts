@@ -1,4 +1,5 @@
 import { catchUp, runAgain } from '../backfill/runner.js';
+import { inStep } from '../steps/in-step.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { checkDeclarations } from './declared.js';
 import { requireApplied } from './prechecks.js';
@@ -44,10 +45,12 @@ export async function backfill(
     act: async (session, { due }, verifications) => {
       const { store, ledger } = session;
       for (const step of due) {
-        if (isRescan) await runAgain(store, ledger, step, 'rescan', options);
-        const hasRun = isRescan || (await catchUp(store, ledger, step, options));
-        if (hasRun) ran.push(step.name);
-        if (isUnverified(session, step)) await verifyAndRecord(session, step, options, verifications);
+        await inStep(step, async () => {
+          if (isRescan) await runAgain(store, ledger, step, 'rescan', options);
+          const hasRun = isRescan || (await catchUp(store, ledger, step, options));
+          if (hasRun) ran.push(step.name);
+          if (isUnverified(session, step)) await verifyAndRecord(session, step, options, verifications);
+        });
       }
     },
   });

@@ -4,6 +4,7 @@ import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
 import { updateTriggers } from '../schema/inspect.js';
+import { inStep } from '../steps/in-step.js';
 import { GIVE_UP_MS } from '../store/busy.js';
 import { requireSpace, type SpaceNeed } from '../store/disk.js';
 import type { SiteLockOptions, StoreSite } from '../store/site.js';
@@ -114,7 +115,7 @@ export async function takePart(options: MigratorOptions, joined: string[]): Prom
       if (!ledger.runs(step.name).some(({ status, share = 0 }) => status === 'running' && share < 1))
         continue;
       refuseTriggers(session, [step], options);
-      if (!(await joinRuns(store, ledger, step, options))) continue;
+      if (!(await inStep(step, () => joinRuns(store, ledger, step, options)))) continue;
       hasJoined = true;
       if (!joined.includes(step.name)) joined.push(step.name);
     }

@@ -1,4 +1,5 @@
 import { countValuesLeft, type ValuesLeft } from '../backfill/first-run.js';
+import { takeThrown, thrownWarnings } from '../backfill/process.js';
 import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
 import { requireSteadiness } from '../backfill/steadiness.js';
 import type { Drift } from '../ledger/drift.js';
@@ -6,6 +7,7 @@ import { tableBytes, updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { reverseStatements } from '../schema/reverse.js';
 import { deleteVersionSql, standingObjects } from '../schema/run.js';
+import { inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
@@ -26,7 +28,7 @@ import {
   type Session,
   withSession,
 } from './session.js';
-import { fillsOf, findWork, namesOf, type UpTarget } from './up.js';
+import { dueIn, findWork, namesOf, type UpTarget } from './up.js';
 
 /** A fill takes about this many times as long as reading and deriving alone: the rest is writing. Measured on 100,000 rows. */
 const FILL_OVER_READ = 3;
@@ -96,15 +98,15 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
     const drifts = checkDrift(options, session.ledger.steps());
     const work = findWork(session, options, target);
     const pending = [...work.incomplete, ...work.pending];
-    const { warnings, awaiting } = checkPendingSteps(session, options.project.steps, pending);
-    warnings.push(...checkDeclarations(session, options, fillsOf(session, options, work)));
+    const { warnings: found, awaiting } = checkPendingSteps(session, options.project.steps, pending);
+    const warnings = [...found, ...checkDeclarations(session, options, dueIn(session, options, work))];
     const steps = [...work.incomplete, ...work.waiting, ...work.pending].map((step): PlannedStep => {
       const awaits = awaiting.get(step.name);
       if (awaits !== undefined) return { step: step.name, statements: [], awaits };
       const statements = plannedStatements(session, step);
       if (step.kind !== 'backfill') return { step: step.name, statements };
       const kind = work.waiting.includes(step) ? 'catch-up' : 'first';
-      return { step: step.name, statements, fill: planFill(session, options, step, kind) };
+      return { step: step.name, statements, fill: planFill(session, options, step, kind, warnings) };
     });
     const backup = dueBackup(options, session, { command: 'up', steps: namesOf(work) });
     return { steps, unverified: work.unverified.map(({ name }) => name), backup, drifts, warnings };
@@ -117,16 +119,18 @@ export async function planBackfill(
   { name, isRescan = false }: { readonly name?: string | undefined; readonly isRescan?: boolean },
 ): Promise<Plan> {
   const wanted = backfillsOf(options.project, name);
+  const warnings: string[] = [];
   return await withSession(options, 'look', (session) => {
     const steps = wanted.map((step): PlannedStep => {
       requireApplied(session, step);
-      const fill = planFill(session, options, step, isRescan ? 'rescan' : 'catch-up');
+      const fill = planFill(session, options, step, isRescan ? 'rescan' : 'catch-up', warnings);
       return { step: step.name, statements: [], fill };
     });
     const command = isRescan ? 'rescan' : 'backfill';
     const backup = dueBackup(options, session, { command, steps: wanted.map((step) => step.name) });
     const drifts = checkDrift(options, session.ledger.steps());
-    return { steps, unverified: [], backup, drifts, warnings: checkDeclarations(session, options, wanted) };
+    warnings.push(...checkDeclarations(session, options, wanted));
+    return { steps, unverified: [], backup, drifts, warnings };
   });
 }
 
@@ -183,6 +187,7 @@ function planFill(
   options: MigratorOptions,
   step: BackfillStep,
   kind: PlannedFill['kind'],
+  warnings: string[],
 ): PlannedFill {
   const { store, ledger } = session;
   const absent = missingColumns(store, step);
@@ -195,9 +200,15 @@ function planFill(
       ? (last?.watermark ?? null)
       : null;
   const scope: PlannedScope = { absent, after, leavesSkips: kind === 'catch-up' };
-  requireSteadiness(store, step, scope);
+  inStep(step, () => requireSteadiness(store, step, scope));
   const startedAt = performance.now();
-  const found = explained(store, step, () => store.dialect.planRows(store, step, scope));
+  takeThrown(step);
+  const found = inStep(step, () => explained(store, step, () => store.dialect.planRows(store, step, scope)));
+  const thrown = takeThrown(step);
+  warnings.push(...thrownWarnings(step, thrown));
+  if (options.showsValues)
+    // on the log alone: what a dry run prints may be kept
+    for (const text of thrownWarnings(step, thrown, true)) options.onEvent?.({ event: 'warning', text });
   const readMs = performance.now() - startedAt;
   const cell = (of: 'fill' | 'bytes'): Record<string, number> =>
     Object.fromEntries(step.columns.map(({ name }, i) => [name, found.columns[i]?.[of] ?? 0]));

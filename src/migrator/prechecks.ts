@@ -4,6 +4,7 @@ import { planSchemaStep } from '../schema/plan.js';
 import { standingObjects } from '../schema/run.js';
 import { noStatement } from '../schema/run-sql.js';
 import { shellWord } from '../shell.js';
+import { atStep, inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { SqlStepDefinition } from '../steps/sql-step.js';
 import type { Step } from '../steps/step.js';
@@ -53,7 +54,7 @@ export function checkPendingSteps(
         store.dialect.checkKeyValues(store, step);
       }
     } catch (error) {
-      if (sqlStep === undefined || !(error instanceof BackfillError)) throw error;
+      if (sqlStep === undefined || !(error instanceof BackfillError)) throw atStep(error, step);
       awaiting.set(step.name, sqlStep);
     }
     if (step.kind === 'schema') for (const name of comingColumns([step])) coming.add(name);
@@ -210,5 +211,5 @@ export function requireApplied({ store, ledger }: Session, step: BackfillStep): 
       'Apply it first: umzug-backfill up',
     );
   }
-  checkBackfill(store, step);
+  inStep(step, () => checkBackfill(store, step));
 }

@@ -1,5 +1,6 @@
 import { applyBackfillStep, catchUp } from '../backfill/runner.js';
 import { BackfillError } from '../errors.js';
+import { inStep } from '../steps/in-step.js';
 import type { RequireStepDefinition } from '../steps/require-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
@@ -46,9 +47,11 @@ export async function applyRequireStep(
   const startedAt = performance.now();
   const { store, ledger } = session;
   const wanted = requiredBackfill(options.project.steps, step);
-  if (ledger.step(wanted.name)?.status === 'applied') await catchUp(store, ledger, wanted, options);
-  else await applyBackfillStep(store, ledger, wanted, options);
-  if (isUnverified(session, wanted)) await verifyAndRecord(session, wanted, options, into);
+  await inStep(wanted, async () => {
+    if (ledger.step(wanted.name)?.status === 'applied') await catchUp(store, ledger, wanted, options);
+    else await applyBackfillStep(store, ledger, wanted, options);
+    if (isUnverified(session, wanted)) await verifyAndRecord(session, wanted, options, into);
+  });
   store.write(() => {
     ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
     ledger.finishStep(step.name, performance.now() - startedAt);

@@ -82,6 +82,8 @@ export interface MigratorOptions extends PaceOptions {
   readonly allowsTriggers?: boolean | undefined;
   /** Whether drift is refused rather than reported. Default false. */
   readonly isStrict?: boolean | undefined;
+  /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
+  readonly showsValues?: boolean | undefined;
   /** Stops a run between two batches. */
   readonly signal?: StopSignal | undefined;
   /** Told what happens. */

@@ -3,6 +3,7 @@ import { applyBackfillStep, revertBackfillStep } from '../backfill/runner.js';
 import { stepStorage } from '../ledger/storage.js';
 import { applySchemaStep, revertSchemaStep } from '../schema/run.js';
 import { applySqlStep, revertSqlStep } from '../schema/run-sql.js';
+import { inStep } from '../steps/in-step.js';
 import type { Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
 import type { Verification } from '../verification/verify.js';
@@ -29,12 +30,22 @@ export function buildUmzug(
   results: Results,
 ): Umzug<Session> {
   return new Umzug<Session>({
-    migrations: options.project.steps.map((step) => runnable(step, options, results)),
+    migrations: options.project.steps.map((step) => named(step, runnable(step, options, results))),
     context: session,
     storage: stepStorage(session.ledger, direction),
     logger: undefined,
   });
 }
+
+/** Makes errors about a step's declaration name its file. */
+const named = (
+  step: Step,
+  { up, down, ...rest }: RunnableMigration<Session>,
+): RunnableMigration<Session> => ({
+  ...rest,
+  up: (params) => inStep(step, () => up(params)),
+  ...(down ? { down: (params) => inStep(step, () => down(params)) } : {}),
+});
 
 function runnable(
   step: Step,

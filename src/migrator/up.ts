@@ -5,6 +5,7 @@ import { count } from '../format.js';
 import { refuseNewerPackage } from '../ledger/drift.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
+import { inStep } from '../steps/in-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
@@ -93,7 +94,7 @@ export function findWork(
     (step): step is SchemaStep => step.kind === 'schema' && isIncomplete(session, step),
   );
   const coming = comingColumns(incomplete);
-  for (const step of done) checkBackfill(store, step, coming);
+  for (const step of done) inStep(step, () => checkBackfill(store, step, coming));
   return {
     pending: eligible.slice(0, count),
     incomplete,
@@ -151,9 +152,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
         ...work.pending,
       ]);
       const fills = fillsOf(session, options, work);
-      warnings.push(
-        ...checkDeclarations(session, options, [...fills, ...work.unverified.filter(isBackfill)]),
-      );
+      warnings.push(...checkDeclarations(session, options, dueIn(session, options, work)));
       for (const text of [...drifts.map((drift) => drift.text), ...warnings])
         onEvent?.({ event: 'warning', text });
       refuseTriggers(session, fills, { ...options, onEvent });
@@ -211,7 +210,7 @@ const backfillsIn = ({ pending, waiting, unverified }: UpWork): string[] => [
 ];
 
 /** The backfills that will fill rows: pending ones, those with rows that wait, and what of the others a pending step requires. */
-export function fillsOf(session: Session, { project }: MigratorOptions, work: UpWork): BackfillStep[] {
+function fillsOf(session: Session, { project }: MigratorOptions, work: UpWork): BackfillStep[] {
   const required = work.pending.flatMap((step) =>
     step.kind === 'require' ? requiredBackfill(project.steps, step) : [],
   );
@@ -220,6 +219,11 @@ export function fillsOf(session: Session, { project }: MigratorOptions, work: Up
     session.ledger.step(step.name)?.status !== 'applied' || hasRowsToFill(session, step);
   return [...new Set([...done.filter(isOpen), ...work.pending.filter(isBackfill)])];
 }
+
+/** The backfills that will fill rows or be verified. */
+export const dueIn = (session: Session, options: MigratorOptions, work: UpWork): BackfillStep[] => [
+  ...new Set([...fillsOf(session, options, work), ...work.unverified.filter(isBackfill)]),
+];
 
 /** The same work without what backfills do: a pending one is only begun, if it has not been. */
 const withoutBackfills = ({ ledger }: Session, work: UpWork): UpWork => ({
@@ -248,7 +252,7 @@ async function applyWork(
     if (step.kind !== 'backfill') return;
     // Another process that shared the run may have verified it by now.
     if (work.incomplete.length === 0 && !isUnverified(session, step)) return;
-    await verifyAndRecord(session, step, options, verifications);
+    await inStep(step, () => verifyAndRecord(session, step, options, verifications));
   };
   for (const step of work.incomplete) {
     if (step.kind !== 'schema') continue;
@@ -258,7 +262,7 @@ async function applyWork(
   // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
   for (const step of backfillsOf(options.project)) {
     if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
-    if (await catchUp(store, ledger, step, options)) done.caughtUp.push(step.name);
+    if (await inStep(step, () => catchUp(store, ledger, step, options))) done.caughtUp.push(step.name);
     await verify(step);
   }
   if (work.pending.length === 0) return;

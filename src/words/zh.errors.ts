@@ -32,7 +32,8 @@ export const zhErrors: Catalog = {
   // the project
   'There is no umzug-backfill.config.js in {folder}, nor a compiled one in its dist folder':
     '{folder} 中没有 umzug-backfill.config.js，其 dist 文件夹中也没有编译后的配置文件',
-  'The config file {file} can not be loaded': '无法加载配置文件 {file}',
+  'The config file {file} can not be loaded ({thrown})': '无法加载配置文件 {file} （{thrown}）',
+  '{~message} (at {place})': '{message}（位于 {place}）',
   'The config file {file} has no config as its default export': '配置文件 {file} 的默认导出不是配置',
   'Unknown option `{option}` in {~what}': '{what} 中有未知的选项 `{option}`',
   '`database` of {what}': '{what} 的 `database`',
@@ -89,7 +90,24 @@ export const zhErrors: Catalog = {
     '对键为 {key} 的行再次调用时，{name} 的 `process` 为 {column} 给出了不同的值',
   'only its `columns`, not {name},': '其 `columns` 中的列，而不是 {name}',
   'strings, finite numbers, bigints, bytes and null': '字符串、有限数、bigint、字节或 null',
-  '`process` of {name} threw on {#rows} rows': '{name} 的 `process` 在 {rows} 行上抛出了异常',
+  '--show-values may show contents of rows, and {~why}': '--show-values 可能显示行的内容，而{why}',
+  'CI is set': '环境变量 CI 已设置',
+  'the log goes to no terminal': '日志没有输出到终端',
+  'Run the command at a terminal, or leave the option out; testBackfill() shows them of its own rows':
+    '请在终端中运行该命令，或去掉该选项； testBackfill() 会显示它自己的行的内容',
+  'better-sqlite3 can not be loaded by Node {node}: it is not compiled for it':
+    'Node {node} 无法加载 better-sqlite3 ：它没有为此版本编译',
+  'better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION {its}) than this one, {node} ({own})':
+    'better-sqlite3 是为另一个 Node（NODE_MODULE_VERSION {its}）编译的，而当前的是 {node}（{own}）',
+  'Compile it for this one: npm rebuild better-sqlite3; or run the Node that it was installed with':
+    '请为当前版本编译： npm rebuild better-sqlite3 ；或使用安装时所用的 Node',
+  'Node {node} is too old: this program needs {versions}': 'Node {node} 太旧：本程序需要 {versions}',
+  'Install such a Node, then compile the driver of SQLite for it: npm rebuild better-sqlite3':
+    '请安装这样的 Node，然后为它编译 SQLite 的驱动： npm rebuild better-sqlite3',
+  '`process` of {name} threw on {#rows} rows ({~thrown})':
+    '{name} 的 `process` 在 {rows} 行上抛出了异常（{thrown}）',
+  'in other processes': '在其他进程中',
+  '`process` of {name} threw: {thrown}': '{name} 的 `process` 抛出了异常：{thrown}',
   'Expected `columns.{column}` in {what} to be a type name, got `{type}`':
     '{what} 中的 `columns.{column}` 应为类型名，实际为 `{type}`',
   'Expected `indexes.{index}.columns` in {what} to be a list of column names':
@@ -107,7 +125,7 @@ export const zhErrors: Catalog = {
   '`{version}` is no version': '`{version}` 不是版本号',
   'Two step files are both named {name}': '有两个步骤文件都名为 {name}',
   'The step folder {folder} can not be read': '无法读取步骤文件夹 {folder}',
-  'The step file {file} can not be loaded': '无法加载步骤文件 {file}',
+  'The step file {file} can not be loaded ({thrown})': '无法加载步骤文件 {file} （{thrown}）',
   'The name of the step file {file} holds a control character': '步骤文件名 {file} 含有控制字符',
   'The step file {file} has no step as its default export': '步骤文件 {file} 的默认导出不是步骤',
   'The step {step} requires {backfill}, which sorts behind it':

@@ -95,6 +95,10 @@ export const zhHints: Catalog = {
   'Make the function synchronous': '请将该函数改为同步函数',
 
   // the store
+  '{~hint}; there is a file at {paths}: pass --db-path if it is the store':
+    '{hint} ；{paths} 处有文件：若它就是该存储，请用 --db-path 给出',
+  '{~hint}; DATABASE_URL names a database: pass --postgres to use it':
+    '{hint} ； DATABASE_URL 指定了数据库：要使用它，请传入 --postgres',
   'Give the path of an existing store: --db-path /path/to/store.db; none is ever created':
     '请给出现有存储的路径： --db-path /path/to/store.db ；本程序从不新建存储',
   'Give the path of the store file itself: --db-path /path/to/store.db':

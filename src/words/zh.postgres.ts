@@ -12,6 +12,9 @@ export const zhPostgres: Catalog = {
     '{type} 表明存储是 PostgreSQL 数据库，但 {name} 没有说明是哪一个',
   'Set {name}, {host} and {user}, or give --database-url':
     '请设置 {name}、{host} 和 {user} ，或给出 --database-url',
+  'No store is named: the config has no `database.path`': '没有指定存储：配置文件中没有 `database.path`',
+  'Pass --db-path PATH, --database-url URL, or --postgres with DATABASE_URL set; or set `database.path` in the config file':
+    '请传入 --db-path PATH 、 --database-url URL ，或在设置 DATABASE_URL 后传入 --postgres ；或在配置文件中设置 `database.path`',
   '--postgres takes the URL of the database from DATABASE_URL, which is not set':
     '--postgres 从 DATABASE_URL 取得数据库的 URL，但该环境变量未设置',
   'Set it, or give --database-url postgres://USER@HOST:5432/DATABASE':
@@ -30,6 +33,7 @@ export const zhPostgres: Catalog = {
     '--print-sql 用于 sqlite3 命令行，而该存储属于 {engine}',
   'Run it without: umzug-backfill verify': '请不带该选项运行： umzug-backfill verify',
   '`database.postgres` of {what}': '{what} 的 `database.postgres`',
+  '`database.postgres.defaults` of {what}': '{what} 的 `database.postgres.defaults`',
   '`{option}` of {what}': '{what} 的 `{option}`',
 
   // the server

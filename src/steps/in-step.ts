@@ -1,0 +1,36 @@
+import { type ErrorCode, rootBackfillError } from '../errors.js';
+import { placed } from '../thrown.js';
+import type { Step } from './step.js';
+
+/** Codes of errors that a step's declaration may be the cause of. */
+const DECLARED: ReadonlySet<ErrorCode> = new Set([
+  'STEP_INVALID',
+  'TABLE_MISSING',
+  'COLUMN_MISSING',
+  'KEY_UNSUITABLE',
+  'SCHEMA_BLOCKED',
+  'STORE_REFUSED',
+  'PROCESS_FAILED',
+  'NOT_DETERMINISTIC',
+  'INTERNAL',
+]);
+
+/** Runs a part of a step's work; an error about its declaration then names its file. */
+export function inStep<Result>(step: Pick<Step, 'path'>, act: () => Result): Result {
+  try {
+    const result = act();
+    return result instanceof Promise
+      ? (result.catch((error: unknown) => {
+          throw atStep(error, step);
+        }) as Result)
+      : result;
+  } catch (error) {
+    throw atStep(error, step);
+  }
+}
+
+/** The error with the step's file, if it may be about its declaration. */
+export function atStep(error: unknown, { path }: Pick<Step, 'path'>): unknown {
+  const known = rootBackfillError(error);
+  return DECLARED.has(known.code) ? placed(known, path) : error;
+}
