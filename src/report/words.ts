@@ -66,9 +66,12 @@ export interface Words {
   readonly timeRange: (column: Shown, from: Shown, to: Shown) => string;
   readonly noTimes: (column: Shown) => string;
   readonly withoutOffset: (column: Shown, without: Shown, valid: Shown) => string;
+  readonly fromFallback: (column: Shown, rows: Shown, valid: Shown, fallback: Shown) => string;
   readonly invalidTimes: (values: Shown, column: Shown) => string;
   readonly futureTimes: (values: Shown, column: Shown) => string;
   readonly endBeforeStart: (rows: Shown, to: Shown, from: Shown) => string;
+  readonly endBeforeFallback: (rows: Shown, from: Shown, fallback: Shown) => string;
+  readonly mixedOffsets: (rows: Shown, from: Shown, to: Shown) => string;
   readonly noNulls: string;
   readonly nullIn: (rows: Shown, columns: Shown) => string;
   readonly lagFigures: (rows: Shown, p50: Shown, p95: Shown, p99: Shown, max: Shown) => string;

@@ -57,9 +57,14 @@ export const zh: Words = {
   noTimes: (column) => `${column}：没有时间戳`,
   withoutOffset: (column, without, valid) =>
     `${column}：${valid} 个值中有 ${without} 个未注明时区偏移，按 UTC 读取`,
+  fromFallback: (column, rows, valid, fallback) =>
+    `${column}：${valid} 个值中有 ${rows} 个取自后备列 ${fallback}`,
   invalidTimes: (values, column) => `${column} 有 ${values} 个值不是时间戳`,
   futureTimes: (values, column) => `${column} 有 ${values} 个值在将来`,
   endBeforeStart: (rows, to, from) => `${rows} 行的 ${to} 早于 ${from}`,
+  endBeforeFallback: (rows, from, fallback) =>
+    `其中 ${rows} 行的 ${from} 取自后备列 ${fallback}：应用程序在事件之后片刻才写入该行，因此延迟略为负值，无需修正`,
+  mixedOffsets: (rows, from, to) => `${rows} 行的 ${from} 与 ${to} 中只有一个注明了时区偏移`,
   noNulls: '范围内没有含 NULL 的行',
   nullIn: (rows, columns) => `${rows} 行的以下列为 NULL：${columns}`,
   lagFigures: (rows, p50, p95, p99, max) =>

@@ -109,9 +109,15 @@ export type KeyRange = readonly [first: Key, last: Key];
 
 /**
  * A row that is looked at: for each column two bits of `state`, what it holds against what its row derives (0 NULL without a value to
- * derive, 1 NULL though there is one, 2 the derived value, 3 another).
+ * derive, 1 NULL though there is one, 2 the derived value, 3 another), and one bit of `fallbacks`, whether it holds what its fallback does.
  */
-export type ScanRow = readonly [key: Key, state: number, group: unknown, ...values: unknown[]];
+export type ScanRow = readonly [
+  key: Key,
+  state: number,
+  group: unknown,
+  fallbacks: number,
+  ...values: unknown[],
+];
 
 /** What rows a fill would find. */
 export interface PlannedRows {
