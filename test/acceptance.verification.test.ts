@@ -33,10 +33,17 @@ for (const engine of ENGINES) {
       needEngine(this, engine);
     });
 
+    /**
+     * Of a change within a run. On PostgreSQL rows tell that another transaction has written them, and it is only a warning, unless the
+     * ledger is of a version that did not note its own (see postgres.row-versions.test.ts).
+     */
+    const within = (sql: string): string =>
+      engine.name === 'PostgreSQL' ? `${sql}; DELETE FROM umzug_backfill_xids` : sql;
+
     /** A run that is stopped, and whose work is changed before it goes on. */
     async function changeWithinRun(store: TestStore, sql: string): Promise<void> {
       expect(codeOf(await up(store, stoppedAfter(2)))).to.equal('TERMINATED');
-      await store.change(sql);
+      await store.change(within(sql));
     }
 
     it('fails within the run being verified, again and again, until a rescan takes it as AgentOS’s own', () =>
@@ -104,7 +111,7 @@ for (const engine of ENGINES) {
       onAppliedStore(engine, async (store) => {
         await store.change('UPDATE task_audits SET source_event_ts = NULL WHERE audit_id IN (3, 5)');
         const soon = () =>
-          store.changeNow(`UPDATE task_audits SET source_event_ts = 'x' WHERE audit_id <= 3`);
+          store.changeNow(within(`UPDATE task_audits SET source_event_ts = 'x' WHERE audit_id <= 3`));
         const outcome = await rescan(store, after(1, 'batch_committed', soon));
         expect(codeOf(outcome)).to.equal('VERIFICATION_FAILED');
         // The cells of rows 1 and 2 were filled by the run before, which was verified.

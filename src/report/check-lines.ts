@@ -119,11 +119,17 @@ function coverageLines(check: CheckResult, words: Words): CheckLine[] {
 
 function consistencyLines(check: CheckResult, words: Words): CheckLine[] {
   const found =
-    figuresOf<Record<'cellsFilled' | 'equal' | 'changedInRun' | 'changedSince' | 'written', number>>(check);
+    figuresOf<
+      Record<
+        'cellsFilled' | 'equal' | 'changedInRun' | 'changedMeanwhile' | 'changedSince' | 'written',
+        number
+      >
+    >(check);
   const line = counted(check);
   return [
     pass(words.equal(count(found.equal), count(found.cellsFilled))),
     ...line(found.changedInRun, words.changedInRun),
+    ...line(found.changedMeanwhile, words.changedMeanwhile),
     ...line(found.changedSince, words.changedSince),
     ...line(found.written, words.written),
   ];

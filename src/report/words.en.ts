@@ -45,6 +45,8 @@ export const en: Words = {
   equal: (equal, filled) => `${equal} of ${filled} filled cells hold what their row derives`,
   changedInRun: (cells) =>
     `${cells} cells filled by the run being verified do not hold what their row derives`,
+  changedMeanwhile: (cells) =>
+    `${cells} cells filled by the run being verified were changed since by other transactions`,
   changedSince: (cells) => `${cells} cells filled by an earlier run were changed since`,
   written: (cells) => `${cells} cells written by the application hold a value of its own`,
   groupCount: (groups) => `${groups} different values; the coverage of each is shown below`,

@@ -54,6 +54,7 @@ export interface Words {
   readonly skipped: (reasons: Shown) => string;
   readonly equal: (equal: Shown, filled: Shown) => string;
   readonly changedInRun: (cells: Shown) => string;
+  readonly changedMeanwhile: (cells: Shown) => string;
   readonly changedSince: (cells: Shown) => string;
   readonly written: (cells: Shown) => string;
   readonly groupCount: (groups: Shown) => string;

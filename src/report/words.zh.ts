@@ -44,6 +44,7 @@ export const zh: Words = {
   skipped: (reasons) => `已跳过：${reasons}`,
   equal: (equal, filled) => `${filled} 个已填充的单元格中，${equal} 个与所在行推导的值相同`,
   changedInRun: (cells) => `本次校验的运行所填充的 ${cells} 个单元格与所在行推导的值不同`,
+  changedMeanwhile: (cells) => `本次校验的运行所填充的 ${cells} 个单元格后来被其他事务修改`,
   changedSince: (cells) => `较早的运行所填充的 ${cells} 个单元格后来被修改`,
   written: (cells) => `应用程序写入的 ${cells} 个单元格保存着它自己的值`,
   groupCount: (groups) => `共 ${groups} 个不同的值，各自的覆盖率见下文`,

@@ -119,6 +119,12 @@ export type ScanRow = readonly [
   ...values: unknown[],
 ];
 
+/** A cell that a batch filled, by its row. */
+export interface FilledCell {
+  readonly key: Key;
+  readonly batch: number;
+}
+
 /** What rows a fill would find. */
 export interface PlannedRows {
   readonly rows: number;
@@ -257,6 +263,13 @@ export interface Dialect {
   ): number;
   /** The rows in scope of a range of keys, one at a time. In a snapshot. */
   scanRows(store: Store, backfill: Backfill): (range: KeyRange) => Iterable<ScanRow>;
+  /**
+   * Finds cells whose rows somebody else has written since a batch filled them, and returns their positions in `cells`; undefined where rows
+   * don't tell.
+   */
+  readonly rewrittenSince:
+    | ((store: Store, backfill: Backfill, cells: readonly FilledCell[]) => ReadonlySet<number>)
+    | undefined;
   /** Counts what a fill would find, reading only. */
   planRows(store: Store, backfill: Backfill, scope: PlannedScope): PlannedRows;
   /** The first rows that a fill would find: of each its key, and the value that each column would hold. */

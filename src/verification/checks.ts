@@ -81,14 +81,19 @@ export function coverage(
 /** Check 2: whether each filled cell holds what its row derives. */
 export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
   const filled = facts.columns.reduce((sum, column) => sum + column.filled, 0);
-  const { thisRun, earlierRun, foreign } = facts.mismatches;
-  const equal = filled - thisRun.count - earlierRun.count - foreign.count;
+  const { thisRun, rewritten, earlierRun, foreign } = facts.mismatches;
+  const equal = filled - thisRun.count - rewritten.count - earlierRun.count - foreign.count;
   const findings: CheckFinding[] = [
     { verdict: 'pass', text: `${equal} of ${filled} filled cells hold what their row derives` },
     ...cells(
       'fail',
       thisRun,
       (n) => `${n} cells filled by the run being verified do not hold what their row derives`,
+    ),
+    ...cells(
+      'warn',
+      rewritten,
+      (n) => `${n} cells filled by the run being verified were changed since by other transactions`,
     ),
     ...cells('warn', earlierRun, (n) => `${n} cells filled by an earlier run were changed since`),
     ...cells('warn', foreign, (n) => `${n} cells written by the application hold a value of its own`),
@@ -97,6 +102,7 @@ export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
     cellsFilled: filled,
     equal,
     changedInRun: thisRun.count,
+    changedMeanwhile: rewritten.count,
     changedSince: earlierRun.count,
     written: foreign.count,
   };

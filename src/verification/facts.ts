@@ -55,6 +55,8 @@ export interface GroupFacts {
 export interface MismatchFacts {
   /** Filled by a run that no verification has passed yet. */
   readonly thisRun: Finding;
+  /** Filled by such a run, in a row that another transaction has written since. */
+  readonly rewritten: Finding;
   /** Filled by a run that was verified. */
   readonly earlierRun: Finding;
   /** Not filled by the backfill. */
@@ -124,7 +126,12 @@ export function noFacts(columns: readonly string[]): ScanFacts {
     toBeforeFallback: 0,
     mixedOffsets: noFinding(),
     lag: noLags(),
-    mismatches: { thisRun: noFinding(), earlierRun: noFinding(), foreign: noFinding() },
+    mismatches: {
+      thisRun: noFinding(),
+      rewritten: noFinding(),
+      earlierRun: noFinding(),
+      foreign: noFinding(),
+    },
   };
 }
 
@@ -141,7 +148,7 @@ export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
   into.toBeforeFallback += from.toBeforeFallback;
   mergeFinding(into.mixedOffsets, from.mixedOffsets);
   mergeLags(into.lag, from.lag);
-  for (const kind of ['thisRun', 'earlierRun', 'foreign'] as const)
+  for (const kind of ['thisRun', 'rewritten', 'earlierRun', 'foreign'] as const)
     mergeFinding(into.mismatches[kind], from.mismatches[kind]);
 }
 

@@ -3,7 +3,7 @@ import { compareKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
 import { explained } from '../store/expressions.js';
-import type { KeyRange, ScanRow, Store } from '../store/port.js';
+import type { FilledCell, KeyRange, ScanRow, Store } from '../store/port.js';
 import { cellAttribution } from './attribution.js';
 import {
   type ColumnFacts,
@@ -27,6 +27,9 @@ export const OTHER_GROUPS = '(others)';
 /** A timestamp further ahead than this is in the future, in milliseconds: clocks and offsets may be off by a day. */
 const FUTURE_MS = 24 * 3600 * 1000;
 
+/** At most this many cells wait for it to be asked whether somebody else has written their rows. */
+const PUT_OFF = 1000;
+
 /** State of a cell, two bits: what it holds against what its row derives. */
 const [EMPTY, FILLABLE, CONSISTENT] = [0, 1, 2];
 
@@ -49,7 +52,7 @@ export function scan(
 ): ScanFacts {
   const columns = backfill.columns.map(({ name }) => name);
   const facts = noFacts(columns);
-  const judgeCells = cellJudge(ledger, backfill, facts);
+  const { judgeCells, settle } = cellJudge(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
   const rowsOf = store.dialect.scanRows(store, backfill);
   explained(store, backfill, () => {
@@ -61,6 +64,7 @@ export function scan(
         judgeTimes?.(key, row);
       }
     }
+    settle();
   });
   return facts;
 }
@@ -80,16 +84,19 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): G
   return group;
 }
 
-/** Makes the judge of a row's cells: which are filled, with what, by whom; which are not, and why. */
+/**
+ * Makes the judge of a row's cells: which are filled, with what, by whom; which are not, and why. `settle` judges those that it has put off.
+ */
 function cellJudge(
+  store: Store,
   ledger: Ledger,
   backfill: Backfill,
   facts: ScanFacts,
-): (key: Key, state: number, group: GroupFacts) => void {
+): { judgeCells: (key: Key, state: number, group: GroupFacts) => void; settle: () => void } {
   const runs = ledger.runs(backfill.name);
   const watermark = runs.at(-1)?.watermark ?? null;
   const compareUpTo = comparedRun(runs)?.watermark ?? null;
-  const runOf = cellAttribution(ledger, backfill);
+  const attributionOf = cellAttribution(ledger, backfill);
   const { columns, mismatches } = facts;
 
   const judgeNull = (column: ColumnFacts, key: Key, isFillable: boolean): void => {
@@ -97,12 +104,21 @@ function cellJudge(
     else if (ledger.isRefused(backfill.name, key, column.name)) note(column.refused, key);
     else note(watermark !== null && compareKeys(key, watermark) <= 0 ? column.fillable : column.waiting, key);
   };
-  const judgeMismatch = (column: ColumnFacts, key: Key): void => {
-    const status = runOf(key, column.name)?.status;
-    const kind = status === undefined ? 'foreign' : isOpen(status) ? 'thisRun' : 'earlierRun';
-    note(mismatches[kind], key);
+  const { rewrittenSince } = store.dialect;
+  let putOff: FilledCell[] = [];
+  const settle = (): void => {
+    const rewritten = putOff.length > 0 ? rewrittenSince?.(store, backfill, putOff) : undefined;
+    for (const [i, { key }] of putOff.entries())
+      note(rewritten?.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
+    putOff = [];
   };
-  return (key, state, group) => {
+  const judgeMismatch = (column: ColumnFacts, key: Key): void => {
+    const found = attributionOf(key, column.name);
+    if (found && isOpen(found.run.status)) putOff.push({ key, batch: found.batch });
+    else note(found ? mismatches.earlierRun : mismatches.foreign, key);
+    if (putOff.length === PUT_OFF) settle();
+  };
+  const judgeCells = (key: Key, state: number, group: GroupFacts): void => {
     let nullMask = 0;
     for (let i = 0; i < columns.length; i += 1) {
       const column = columns[i] as ColumnFacts;
@@ -119,6 +135,7 @@ function cellJudge(
     }
     if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
   };
+  return { judgeCells, settle };
 }
 
 function timestampJudge(

@@ -40,6 +40,8 @@ export const zhChecks: Catalog = {
     '{filled} 个已填充的单元格中，{equal} 个与所在行推导的值相同',
   '{#cells} cells filled by the run being verified do not hold what their row derives':
     '本次校验的运行所填充的 {cells} 个单元格与所在行推导的值不同',
+  '{#cells} cells filled by the run being verified were changed since by other transactions':
+    '本次校验的运行所填充的 {cells} 个单元格后来被其他事务修改',
   '{#cells} cells filled by an earlier run were changed since':
     '较早的运行所填充的 {cells} 个单元格后来被修改',
   '{#cells} cells written by the application hold a value of its own':

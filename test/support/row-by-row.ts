@@ -184,6 +184,7 @@ export function naive(rows: readonly Row[], { watermark, ours, skips, batches, r
       cellsFilled: filled.length,
       equal: filled.length - wrong.length,
       changedInRun: 0,
+      changedMeanwhile: 0,
       changedSince: changed.length,
       written: written.length,
     },
