@@ -67,8 +67,8 @@ export function verificationText(
     ]),
   );
   // Below the table: with the store's path in it, a command may be longer than a line.
-  const hints = checks.flatMap(({ title, verdict: whole, hint }, number) =>
-    whole === 'fail' && hint ? [`${number + 1} ${say(title)} → ${say(hint)}`] : [],
+  const hints = checks.flatMap(({ title, hint }, number) =>
+    hint ? [`${number + 1} ${say(title)} → ${say(hint)}`] : [],
   );
   return [
     say(`Verification of ${backfill}: ${verdict} (${duration(durationMs)})`),

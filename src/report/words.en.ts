@@ -45,6 +45,8 @@ export const en: Words = {
   equal: (equal, filled) => `${equal} of ${filled} filled cells hold what their row derives`,
   changedInRun: (cells) =>
     `${cells} cells filled by the run being verified do not hold what their row derives`,
+  changedMeanwhile: (cells) =>
+    `${cells} cells filled by the run being verified were changed since by other transactions`,
   changedSince: (cells) => `${cells} cells filled by an earlier run were changed since`,
   declaredOtherwise: (cells) => `${cells} cells hold what an earlier declaration derived, which filled them`,
   underivable: (cells) =>
@@ -61,9 +63,15 @@ export const en: Words = {
   noTimes: (column) => `${column}: no timestamp`,
   withoutOffset: (column, without, valid) =>
     `${column}: ${without} of ${valid} state no offset and are read as UTC`,
+  fromFallback: (column, rows, valid, fallback) =>
+    `${column}: ${rows} of ${valid} hold the value of ${fallback}, its fallback`,
   invalidTimes: (values, column) => `${values} values of ${column} are no timestamps`,
   futureTimes: (values, column) => `${values} values of ${column} lie in the future`,
   endBeforeStart: (rows, to, from) => `${rows} rows have ${to} before ${from}`,
+  endBeforeFallback: (rows, from, fallback) =>
+    `In ${rows} of these rows, ${from} is ${fallback}, its fallback: an application that writes the row a moment after the event makes that lag slightly negative, and nothing is to be mended`,
+  mixedOffsets: (rows, from, to) =>
+    `${rows} rows have an offset in one of ${from} and ${to}, and none in the other`,
   noNulls: 'No row in scope has a NULL',
   nullIn: (rows, columns) => `${rows} rows have NULL in: ${columns}`,
   lagFigures: (rows, p50, p95, p99, max) =>

@@ -54,6 +54,7 @@ export interface Words {
   readonly skipped: (reasons: Shown) => string;
   readonly equal: (equal: Shown, filled: Shown) => string;
   readonly changedInRun: (cells: Shown) => string;
+  readonly changedMeanwhile: (cells: Shown) => string;
   readonly changedSince: (cells: Shown) => string;
   readonly declaredOtherwise: (cells: Shown) => string;
   readonly underivable: (cells: Shown) => string;
@@ -68,9 +69,12 @@ export interface Words {
   readonly timeRange: (column: Shown, from: Shown, to: Shown) => string;
   readonly noTimes: (column: Shown) => string;
   readonly withoutOffset: (column: Shown, without: Shown, valid: Shown) => string;
+  readonly fromFallback: (column: Shown, rows: Shown, valid: Shown, fallback: Shown) => string;
   readonly invalidTimes: (values: Shown, column: Shown) => string;
   readonly futureTimes: (values: Shown, column: Shown) => string;
   readonly endBeforeStart: (rows: Shown, to: Shown, from: Shown) => string;
+  readonly endBeforeFallback: (rows: Shown, from: Shown, fallback: Shown) => string;
+  readonly mixedOffsets: (rows: Shown, from: Shown, to: Shown) => string;
   readonly noNulls: string;
   readonly nullIn: (rows: Shown, columns: Shown) => string;
   readonly lagFigures: (rows: Shown, p50: Shown, p95: Shown, p99: Shown, max: Shown) => string;

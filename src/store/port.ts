@@ -109,9 +109,21 @@ export type KeyRange = readonly [first: Key, last: Key];
 
 /**
  * A row that is looked at: for each column two bits of `state`, what it holds against what its row derives (0 NULL without a value to
- * derive, 1 NULL though there is one, 2 the derived value, 3 another).
+ * derive, 1 NULL though there is one, 2 the derived value, 3 another), and one bit of `fallbacks`, whether it holds what its fallback does.
  */
-export type ScanRow = readonly [key: Key, state: number, group: unknown, ...values: unknown[]];
+export type ScanRow = readonly [
+  key: Key,
+  state: number,
+  group: unknown,
+  fallbacks: number,
+  ...values: unknown[],
+];
+
+/** A cell that a batch filled, by its row. */
+export interface FilledCell {
+  readonly key: Key;
+  readonly batch: number;
+}
 
 /** What rows a fill would find. */
 export interface PlannedRows {
@@ -253,6 +265,13 @@ export interface Dialect {
   ): number;
   /** The rows in scope of a range of keys, one at a time. In a snapshot. */
   scanRows(store: Store, backfill: Backfill): (range: KeyRange) => Iterable<ScanRow>;
+  /**
+   * Finds cells whose rows somebody else has written since a batch filled them, and returns their positions in `cells`; undefined where rows
+   * don't tell.
+   */
+  readonly rewrittenSince:
+    | ((store: Store, backfill: Backfill, cells: readonly FilledCell[]) => ReadonlySet<number>)
+    | undefined;
   /** Counts what a fill would find, reading only. */
   planRows(store: Store, backfill: Backfill, scope: PlannedScope): PlannedRows;
   /** The first rows that a fill would find: of each its key, and the value that each column would hold. */

@@ -2,26 +2,27 @@ import type { Backfill } from '../backfill/define.js';
 import { type Filler, fillersOf } from '../backfill/filled-by.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { isOpen, type RunRecord } from '../ledger/records.js';
+import { isOpen } from '../ledger/records.js';
 import { absentColumns } from '../schema/inspect.js';
 import type { Store } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
-import { cellAttribution } from './attribution.js';
+import { type Attribution, cellAttribution } from './attribution.js';
 import { type ColumnFacts, note, type ScanFacts } from './facts.js';
 
-/** A cell that does not hold what its row derives by the step's file, and the run that filled it. */
-interface Cell {
+/** At most this many cells wait to be judged together. */
+const MAX_PENDING = 1000;
+
+/** A cell that does not hold what its row derives by the step's file, and what filled it. */
+interface Cell extends Attribution {
   readonly key: Key;
   readonly column: ColumnFacts;
-  readonly run: RunRecord;
 }
 
 /**
  * Judges cells that do not hold what their row derives as the backfill is declared now: by who filled them, and by what.
  *
  * @param isCompared whether a cell of this row that this run filled is compared with the ledger's counts
- * @returns `judge`, called for each of them in key order; and `settle`, called when no row is being read, which judges those that
- *   another declaration filled
+ * @returns `judge`, called for each of them in key order; and `settle`, called behind the last, which judges those that wait
  */
 export function mismatchJudge(
   store: Store,
@@ -31,45 +32,56 @@ export function mismatchJudge(
   isCompared: (key: Key, run: number) => boolean,
 ): { readonly judge: (key: Key, column: ColumnFacts) => void; readonly settle: () => void } {
   const filledBy = cellAttribution(ledger, backfill);
-  const pending = new Map<number, Cell[]>(); // by the batch that filled them
-  const noteByRun = ({ key, run }: Cell): void =>
-    note(isOpen(run.status) ? mismatches.thisRun : mismatches.earlierRun, key);
-
-  const judgeBy = ({ backfill: filler, certainty }: Filler, cells: readonly Cell[]): void => {
-    const holding = certainty === 'lost' ? new Set<string>() : heldCells(store, filler, cells);
-    for (const cell of cells) {
-      if (certainty === 'lost') note(mismatches.underivable, cell.key);
-      else if (holding.has(cellId(cell.key, cell.column.name))) {
-        note(mismatches.declaredOtherwise, cell.key);
-        if (isCompared(cell.key, cell.run.run)) cell.column.consistentUpTo += 1;
-      } else noteByRun(cell);
-    }
+  let pending: Cell[] = [];
+  let fillerOf: ReturnType<typeof fillersOf> | undefined;
+  /** Cells that hold what no declaration derives: of the run being verified, and of earlier ones. */
+  const noteByRun = (cells: readonly Cell[]): void => {
+    const open = cells.filter(({ run }) => isOpen(run.status));
+    for (const { key, run } of cells) if (!isOpen(run.status)) note(mismatches.earlierRun, key);
+    const rewritten = open.length > 0 ? store.dialect.rewrittenSince?.(store, backfill, open) : undefined;
+    for (const [i, { key }] of open.entries())
+      note(rewritten?.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
   };
 
+  const judgeBy = ({ backfill: filler, certainty }: Filler, cells: readonly Cell[]): void => {
+    if (certainty === 'lost') {
+      for (const { key } of cells) note(mismatches.underivable, key);
+      return;
+    }
+    const holding = heldCells(store, filler, cells);
+    const isHeld = ({ key, column }: Cell): boolean => holding.has(cellId(key, column.name));
+    for (const { key, column, run } of cells.filter(isHeld)) {
+      note(mismatches.declaredOtherwise, key);
+      if (isCompared(key, run.run)) column.consistentUpTo += 1;
+    }
+    noteByRun(cells.filter((cell) => !isHeld(cell)));
+  };
+
+  const settle = (): void => {
+    if (pending.length === 0) return;
+    fillerOf ??= fillersOf(store, backfill);
+    const byFiller = new Map<Filler, Cell[]>();
+    for (const cell of pending) {
+      const filler = fillerOf(cell.batch);
+      const cells = byFiller.get(filler) ?? [];
+      byFiller.set(filler, cells);
+      cells.push(cell);
+    }
+    pending = [];
+    for (const [filler, cells] of byFiller) {
+      // What the file itself says has been compared already.
+      if (filler.backfill === backfill) noteByRun(cells);
+      else judgeBy(filler, cells);
+    }
+  };
   return {
     judge: (key, column) => {
       const found = filledBy(key, column.name);
-      if (!found) {
-        note(mismatches.foreign, key);
-        return;
-      }
-      const cells = pending.get(found.batch) ?? [];
-      pending.set(found.batch, cells);
-      cells.push({ key, column, run: found.run });
+      if (found) pending.push({ key, column, ...found });
+      else note(mismatches.foreign, key);
+      if (pending.length === MAX_PENDING) settle();
     },
-    settle: () => {
-      if (pending.size === 0) return;
-      const fillerOf = fillersOf(store, backfill);
-      const byFiller = new Map<Filler, Cell[]>();
-      for (const [batch, cells] of pending) {
-        const filler = fillerOf(batch);
-        // What the file itself says has been compared already.
-        if (filler.backfill === backfill) cells.forEach(noteByRun);
-        else byFiller.set(filler, [...(byFiller.get(filler) ?? []), ...cells]);
-      }
-      pending.clear();
-      for (const [filler, cells] of byFiller) judgeBy(filler, cells);
-    },
+    settle,
   };
 }
 

@@ -30,7 +30,7 @@ const FUTURE_MS = 24 * 3600 * 1000;
 const [EMPTY, FILLABLE, CONSISTENT] = [0, 1, 2];
 
 /** Where the values begin in a row. */
-const FIRST_VALUE = 3;
+const FIRST_VALUE = 4;
 
 /**
  * Reads the rows in scope of some ranges of keys, each once, and counts what the checks judge. The store derives and
@@ -80,7 +80,9 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): G
   return group;
 }
 
-/** Makes the judge of a row's cells: which are filled, with what, by whom; which are not, and why. */
+/**
+ * Makes the judge of a row's cells: which are filled, with what, by whom; which are not, and why. `settle` judges those that it has put off.
+ */
 function cellJudge(
   store: Store,
   ledger: Ledger,
@@ -135,15 +137,21 @@ function timestampJudge(
   const indexOf = (name: string | undefined): number => columns.findIndex((column) => column.name === name);
   const [from, to] = [indexOf(checks.lag?.from), indexOf(checks.lag?.to)];
   return (key, row) => {
+    const [, , , fallbacks] = row;
     let [start, end]: (Instant | undefined)[] = [];
     for (let i = 0; i < facts.columns.length; i += 1) {
       const { timestamps } = facts.columns[i] as ColumnFacts;
       const instant = judgeTimestamp(timestamps, key, row[FIRST_VALUE + i], nowMs);
+      if (instant && (fallbacks >> i) & 1) timestamps.fromFallback += 1;
       if (i === from) start = instant;
       if (i === to) end = instant;
     }
     if (!start || !end) return;
-    if (end.epochMs < start.epochMs) note(facts.toBefore, key);
+    if (start.hasOffset !== end.hasOffset) note(facts.mixedOffsets, key);
+    if (end.epochMs < start.epochMs) {
+      note(facts.toBefore, key);
+      facts.toBeforeFallback += (fallbacks >> from) & 1;
+    }
     addLag(facts.lag, (end.epochMs - start.epochMs) / 1000, key);
   };
 }

@@ -40,6 +40,8 @@ export const zhChecks: Catalog = {
     '{filled} 个已填充的单元格中，{equal} 个与所在行推导的值相同',
   '{#cells} cells filled by the run being verified do not hold what their row derives':
     '本次校验的运行所填充的 {cells} 个单元格与所在行推导的值不同',
+  '{#cells} cells filled by the run being verified were changed since by other transactions':
+    '本次校验的运行所填充的 {cells} 个单元格后来被其他事务修改',
   '{#cells} cells filled by an earlier run were changed since':
     '较早的运行所填充的 {cells} 个单元格后来被修改',
   '{#cells} cells written by the application hold a value of its own':
@@ -64,6 +66,12 @@ export const zhChecks: Catalog = {
   '{#values} values of {column} are no timestamps': '{column} 有 {values} 个值不是时间戳',
   '{#values} values of {column} lie in the future': '{column} 有 {values} 个值在将来',
   '{#rows} rows have {to} before {from}': '{rows} 行的 {to} 早于 {from}',
+  '{column}: {#rows} of {#valid} hold the value of {fallback}, its fallback':
+    '{column}：{valid} 个值中有 {rows} 个取自后备列 {fallback}',
+  '{#rows} rows have an offset in one of {from} and {to}, and none in the other':
+    '{rows} 行的 {from} 与 {to} 中只有一个注明了时区偏移',
+  'in {#rows} of the rows that end before they start, {from} is {fallback}, its fallback: an application that writes the row a moment after the event makes that lag slightly negative, and nothing is to be mended':
+    '在先于起点结束的行中，有 {rows} 行的 {from} 取自后备列 {fallback}：应用程序在事件之后片刻才写入该行，因此延迟略为负值，无需修正',
   'no row in scope has a NULL': '范围内没有含 NULL 的行',
   '{#rows} rows have NULL in all of {columns}': '{rows} 行的以下各列均为 NULL：{columns}',
   '{#rows} rows have NULL in only {columns}': '{rows} 行仅以下列为 NULL：{columns}',

@@ -159,6 +159,8 @@ describe('the commands', () => {
     expect(verdict).to.equal('warn'); // the rare payloads hold values that are no timestamps
     const { stdout } = await look(['verify']);
     for (const [i, { title }] of checks.entries()) expect(stdout).to.include(`│ ${i + 1} ${title}`);
+    const { hint } = checks.find(({ id }: { id: string }) => id === 'timestamps');
+    expect(stdout).to.include(`\n5 Timestamps → ${hint}`); // a warning's, which explains it
     const failed = await look(['verify', '--min-coverage', '99.99'], 5);
     expectRefusal(failed, 'VERIFICATION_FAILED', 5);
     expect(failed.stdout).to.include('fail');

@@ -31,6 +31,7 @@ import { LEDGER_DDL, LEDGER_DROP } from './ledger-ddl.js';
 import { planRows, sampleRows } from './planned.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
 import { revertCells } from './revert.js';
+import { rewrittenSince } from './row-versions.js';
 import { countFound, rangeEnds } from './scope.js';
 import { surroundings } from './surroundings.js';
 
@@ -75,6 +76,7 @@ export const POSTGRES: Dialect = {
   revertCells,
   countFound,
   scanRows,
+  rewrittenSince,
   planRows,
   sampleRows,
   verificationSql: undefined,

@@ -1,4 +1,5 @@
 import type { Backfill } from '../../backfill/define.js';
+import type { FirstOf } from '../../backfill/values.js';
 import { BackfillError } from '../../errors.js';
 import type { Store } from '../port.js';
 import { foldCase, identifier, literal } from '../sql.js';
@@ -68,6 +69,10 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
     raw: [...documents.map((_, n) => `x${n}${isBinary[n] ? '::text' : ''}`), ...ours.map(({ i }) => `f${i}`)],
   };
 }
+
+/** SQL for what a column falls back to, on `t`. */
+export const fallbackSql = (store: Store, { table }: Backfill, { fallback }: FirstOf): string =>
+  textSql(`t.${identifier(fallback)}`, typesOf(store, table).get(foldCase(fallback)));
 
 /** A column's value as text; a time as ISO-8601, in UTC where it knows its offset. */
 function textSql(column: string, type = 'text'): string {

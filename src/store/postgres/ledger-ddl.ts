@@ -1,4 +1,4 @@
-import { BATCH_NUMBERS, RANGES_TABLE } from '../../ledger/shared-ledger.js';
+import { BATCH_NUMBERS, RANGES_TABLE, XIDS_TABLE } from '../../ledger/shared-ledger.js';
 import { STAMP_FORMAT, LEDGER_TABLES as T } from '../../ledger/tables.js';
 
 /**
@@ -79,6 +79,15 @@ CREATE TABLE IF NOT EXISTS ${T.cells} (
   keys bytea NOT NULL,
   PRIMARY KEY (backfill, batch, columns)
 );
+CREATE TABLE IF NOT EXISTS ${XIDS_TABLE} (  -- who wrote a batch's rows: a row of another's is not as the batch left it
+  backfill text NOT NULL,
+  batch bigint NOT NULL,
+  xid bigint NOT NULL,             -- xmin of rows, with its epoch
+  relation bigint NOT NULL,        -- OID of their table, or of its partition
+  filenode bigint NOT NULL,        -- file that it was in
+  PRIMARY KEY (backfill, batch, xid, relation)
+);
+CREATE INDEX IF NOT EXISTS ${XIDS_TABLE}_xmin ON ${XIDS_TABLE} ((xid & 4294967295));
 CREATE TABLE IF NOT EXISTS ${T.skips} (
   backfill text NOT NULL,
   key text NOT NULL,
@@ -126,7 +135,7 @@ CREATE SEQUENCE IF NOT EXISTS ${BATCH_NUMBERS};
 `;
 
 /** Drops the ledger. */
-export const LEDGER_DROP = `${[...Object.values(T), RANGES_TABLE]
+export const LEDGER_DROP = `${[...Object.values(T), RANGES_TABLE, XIDS_TABLE]
   .map((name) => `DROP TABLE IF EXISTS ${name};`)
   .join('\n')}
 DROP SEQUENCE IF EXISTS ${BATCH_NUMBERS};`;

@@ -67,6 +67,7 @@ export const SQLITE: Dialect = {
   revertCells,
   countFound,
   scanRows,
+  rewrittenSince: undefined,
   planRows,
   sampleRows,
   verificationSql,
