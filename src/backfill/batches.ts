@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { earlierCells } from '../ledger/overlaps.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentColumns, updateTriggers } from '../schema/inspect.js';
 import type { RefusedRow } from '../store/batch.js';
@@ -233,15 +234,16 @@ export async function revertBatches(
     backfill.columns.map(({ name }) => name),
   );
   const numbers = ledger.batchNumbers(backfill.name);
+  const partsOf = earlierCells(ledger, backfill.name);
   for (const [i, number] of numbers.entries()) {
     const where = (): string =>
       `between two batches of ${backfill.name}, with ${numbers.length - i} still to be taken back`;
     const act = () => {
       let [reverted, kept] = [0, 0];
-      for (const { columns, runs } of ledger.cells(backfill.name, number)) {
+      for (const { columns, runs, isInEarlier } of partsOf(number)) {
         const part = store.dialect.revertCells(store, backfill, { columns, runs, absent });
         reverted += part.reverted;
-        kept += part.kept;
+        if (!isInEarlier) kept += part.kept; // counted with the batch of that run
       }
       ledger.countReverted(backfill.name, reverted, kept);
       ledger.removeBatch(backfill.name, number);

@@ -13,6 +13,7 @@ export const LEDGER_TABLES = {
   skips: 'umzug_backfill_skips',
   verifications: 'umzug_backfill_verifications',
   commands: 'umzug_backfill_commands',
+  tables: 'umzug_backfill_tables',
 } as const;
 
 const T = LEDGER_TABLES;
@@ -100,6 +101,13 @@ CREATE TABLE IF NOT EXISTS ${T.commands} (  -- what changed the store, and the b
   steps TEXT NOT NULL,             -- JSON array: the steps that it was to work on
   backup TEXT,                     -- path; NULL where none was wanted
   begun_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS ${T.tables} (    -- the table of a backfill, when its rows were last looked for from the first key
+  backfill TEXT PRIMARY KEY NOT NULL,
+  identity TEXT NOT NULL,          -- its root page and its SQL
+  run INTEGER NOT NULL,            -- the last run that was begun by then
+  watermark,                       -- last key up to which rows were looked for, NULL when the table was empty
+  probes TEXT NOT NULL             -- JSON array: a few cells that were filled, [column, key] each
 );
 `;
 

@@ -1,4 +1,4 @@
-import { catchUp, runAgain } from '../backfill/runner.js';
+import { bringUpToDate, emptyLooks, rescan } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { requireApplied } from './prechecks.js';
 import { backfillsOf, checkDrift, isUnverified, type MigratorOptions, type RunOutcome } from './session.js';
@@ -24,6 +24,7 @@ export async function backfill(
 ): Promise<BackfillOutcome> {
   const wanted = backfillsOf(options.project, name);
   const ran: string[] = [];
+  const warnings: string[] = [];
   const { found, outcome, joined } = await changeStore(options, {
     joins: !isRescan,
     command: isRescan ? 'rescan' : 'backfill',
@@ -35,14 +36,18 @@ export async function backfill(
         if (isDue) refuseTriggers(session, [step], { ...options, onEvent });
         return isDue || isUnverified(session, step);
       });
-      return { drifts: checkDrift(options, ledger.steps()), due };
+      const looks = emptyLooks(
+        session,
+        wanted.filter((step) => !due.includes(step)),
+      );
+      return { drifts: checkDrift(options, ledger.steps()), due, looks };
     },
     stepsOf: ({ due }) => due.map((step) => step.name),
+    looksOf: ({ looks }) => looks,
     act: async (session, { due }, verifications) => {
-      const { store, ledger } = session;
       for (const step of due) {
-        if (isRescan) await runAgain(store, ledger, step, 'rescan', options);
-        const hasRun = isRescan || (await catchUp(store, ledger, step, options));
+        if (isRescan) await rescan(session, step, options, warnings);
+        const hasRun = isRescan || (await bringUpToDate(session, step, options, warnings));
         if (hasRun) ran.push(step.name);
         if (isUnverified(session, step)) await verifyAndRecord(session, step, options, verifications);
       }
@@ -50,7 +55,7 @@ export async function backfill(
   });
   return {
     verifications: [],
-    warnings: [],
+    warnings,
     drifts: found.drifts,
     ran: [...new Set([...joined, ...ran])],
     ...outcome,

@@ -1,5 +1,7 @@
 import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
+import { lookOf } from '../backfill/waiting.js';
 import type { Drift } from '../ledger/drift.js';
+import { countFilledCells } from '../ledger/overlaps.js';
 import { tableBytes, updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { reverseStatements } from '../schema/reverse.js';
@@ -129,10 +131,9 @@ export async function planDown(options: MigratorOptions, target: DownTarget = {}
     const reverts = findReverts(records, options.project.steps, target);
     checkReverts(session, reverts, { isConfirmed: true });
     const steps = reverts.map((step): PlannedStep => {
-      const runs = session.ledger.runs(step.name);
-      const cells = runs.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);
       const statements = reverseDdl(session, step);
-      return { step: step.name, statements, ...(step.kind === 'backfill' ? { cellsToRevert: cells } : {}) };
+      if (step.kind !== 'backfill') return { step: step.name, statements };
+      return { step: step.name, statements, cellsToRevert: countFilledCells(session.ledger, step.name) };
     });
     const backup = dueBackup(options, session, { command: 'down', steps: reverts.map(({ name }) => name) });
     return { steps, unverified: [], backup, drifts: checkDrift(options, records), warnings: [] };
@@ -178,12 +179,12 @@ function planFill(
   const last = ledger.lastRun(step.name);
   // A run under way goes on behind its cursor; a catch-up begins behind the last watermark where keys only grow.
   const resumed = last?.status === 'running' ? last : undefined;
-  const after = resumed
-    ? resumed.cursor
-    : kind === 'catch-up' && store.dialect.hasGrowingKeys(store, step)
-      ? (last?.watermark ?? null)
-      : null;
-  const scope: PlannedScope = { absent, after, leavesSkips: kind === 'catch-up' };
+  const look = kind === 'catch-up' ? lookOf(store, ledger, step) : { after: null, leavesSkips: false };
+  const scope: PlannedScope = {
+    absent,
+    after: resumed ? resumed.cursor : look.after,
+    leavesSkips: look.leavesSkips,
+  };
   const startedAt = performance.now();
   const found = explained(store, step, () => store.dialect.planRows(store, step, scope));
   const readMs = performance.now() - startedAt;

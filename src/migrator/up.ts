@@ -1,10 +1,12 @@
-import { beginBackfillStep, catchUp, isWaiting } from '../backfill/runner.js';
+import { beginBackfillStep } from '../backfill/runner.js';
+import { isWaiting } from '../backfill/waiting.js';
 import { BackfillError } from '../errors.js';
 import { refuseNewerPackage } from '../ledger/drift.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
+import { bringUpToDate, emptyLooks } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
 import { requiredBackfill } from './requiring.js';
@@ -123,7 +125,7 @@ export function unknownStep(name: string, steps: readonly Step[]): BackfillError
  * @throws {BackfillError} when the store or the project is refused before anything is written
  */
 export async function up(options: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
-  const done: Done = { applied: [], caughtUp: [], remade: [], completed: [] };
+  const done: Done = { applied: [], caughtUp: [], remade: [], completed: [], warnings: [] };
   const { found, outcome, joined } = await changeStore(options, {
     command: 'up',
     joins: !target.leavesBackfills,
@@ -141,18 +143,21 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
         onEvent?.({ event: 'warning', text });
       refuseTriggers(session, fillsOf(session, options, work), { ...options, onEvent });
       const isBegun = session.ledger.steps().some(({ status }) => status === 'applying');
-      return { drifts, work, left, warnings, isBegun };
+      const looks = emptyLooks(session, withoutWork(options.project, all));
+      return { drifts, work, left, warnings, isBegun, looks };
     },
     stepsOf: ({ work }) => namesOf(work),
+    looksOf: ({ looks }) => looks,
     // What an earlier `up` has begun has taken most of its room already.
     grows: ({ work, isBegun }) => work.pending.length > 0 && !isBegun,
     act: (session, { work }, verifications) =>
       applyWork(session, options, work, target.leavesBackfills ?? false, done, verifications),
   });
-  const { drifts, warnings } = found;
+  const { drifts } = found;
   const { completed, ...rest } = done;
+  const warnings = [...found.warnings, ...done.warnings];
   const left = found.left.filter((name) => !completed.includes(name));
-  return { verifications: [], drifts, warnings, ...rest, left, joined, ...outcome };
+  return { verifications: [], drifts, ...rest, warnings, left, joined, ...outcome };
 }
 
 /** What `up` has done so far. */
@@ -162,6 +167,7 @@ interface Done {
   readonly remade: string[];
   /** Backfills that a step behind them required, when they were to be left. */
   readonly completed: string[];
+  readonly warnings: string[];
 }
 
 const isBackfill = (step: Step): step is BackfillStep => step.kind === 'backfill';
@@ -175,6 +181,12 @@ export const namesOf = (work: UpWork): string[] => [
 const backfillsIn = ({ pending, waiting, unverified }: UpWork): string[] => [
   ...new Set([...pending, ...waiting, ...unverified].filter(isBackfill).map(({ name }) => name)),
 ];
+
+/** The backfills for which there is nothing to do; none while a column may be missing. */
+const withoutWork = (project: MigratorOptions['project'], work: UpWork): BackfillStep[] =>
+  work.incomplete.length > 0
+    ? []
+    : backfillsOf(project).filter((step) => !Object.values(work).some((steps) => steps.includes(step)));
 
 /** The backfills that will fill rows: pending ones, those with rows that wait, and what of the others a pending step requires. */
 function fillsOf(session: Session, { project }: MigratorOptions, work: UpWork): BackfillStep[] {
@@ -224,12 +236,12 @@ async function applyWork(
   // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
   for (const step of backfillsOf(options.project)) {
     if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
-    if (await catchUp(store, ledger, step, options)) done.caughtUp.push(step.name);
+    if (await bringUpToDate(session, step, options, done.warnings)) done.caughtUp.push(step.name);
     await verify(step);
   }
   if (work.pending.length === 0) return;
   const { buildUmzug } = await import('./umzug.js');
-  const umzug = buildUmzug(session, options, 'up', { verifications });
+  const umzug = buildUmzug(session, options, 'up', { verifications, warnings: done.warnings });
   umzug.on('migrating', async ({ name }) => {
     options.onEvent?.({ event: 'step_started', step: name, direction: 'up' });
     await options.onUmzugEvent?.('migrating', name);

@@ -31,9 +31,31 @@ export function isSkippedSql(store: Store, backfill: Backfill): string {
     WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${store.dialect.ledgerKeySql(store, backfill)})`;
 }
 
+/** Whether one of these cells is NULL, in a row in scope that is not recorded as a skip. Reads the rows by their keys. */
+export function hasEmptyCell(
+  store: Store,
+  backfill: Backfill,
+  cells: readonly (readonly [column: string, key: Key])[],
+): boolean {
+  if (cells.length === 0) return false;
+  const key = store.dialect.keySql(store, backfill);
+  const keys = (of: readonly (readonly [string, Key])[]): string =>
+    `${key} IN (${of.map(([, value]) => keyLiteral(value)).join(', ')})`;
+  const isEmpty = [...new Set(cells.map(([column]) => column))].map((column) => {
+    const own = cells.filter(([name]) => name === column);
+    return `(t.${identifier(column)} IS NULL AND ${keys(own)})`;
+  });
+  const row = store.get(
+    `SELECT 1 FROM ${identifier(backfill.table)} AS t
+    WHERE ${keys(cells)} AND (${isEmpty.join(' OR ')}) AND ${scopeSql(backfill, store.dialect)} AND NOT ${isSkippedSql(store, backfill)}
+    LIMIT 1`,
+  );
+  return row !== undefined;
+}
+
 /**
  * Whether rows wait for a catch-up: rows in scope with a column to fill behind `after`. Where `after` is null, from
- * the first key on, those left out that are recorded as skips.
+ * the first key on, without recorded skips if they are left alone.
  *
  * @param probeRows how many rows of the table are read at most. Default: as many as it takes
  * @returns undefined when none of those that were read waits, and there are more
@@ -41,7 +63,7 @@ export function isSkippedSql(store: Store, backfill: Backfill): string {
 export function hasWaitingRows(
   store: Store,
   backfill: Backfill,
-  after: Key | null,
+  { after, leavesSkips }: { readonly after: Key | null; readonly leavesSkips: boolean },
   probeRows = Number.POSITIVE_INFINITY,
 ): boolean | undefined {
   const key = store.dialect.keySql(store, backfill);
@@ -55,7 +77,7 @@ export function hasWaitingRows(
         );
   const row = store.get(
     `SELECT 1 FROM ${table}
-    WHERE ${behind}${last ? ` AND ${key} <= ${keyLiteral(last.key)}` : ''} AND ${scopeSql(backfill, store.dialect)} AND ${anyNullSql(backfill)}${after === null ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}
+    WHERE ${behind}${last ? ` AND ${key} <= ${keyLiteral(last.key)}` : ''} AND ${scopeSql(backfill, store.dialect)} AND ${anyNullSql(backfill)}${after === null && leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}
     LIMIT 1`,
   );
   if (row !== undefined) return true;

@@ -1,4 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
+import { lookedUpTo } from '../ledger/filled-table.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
@@ -49,7 +50,7 @@ export function scan(
 ): ScanFacts {
   const columns = backfill.columns.map(({ name }) => name);
   const facts = noFacts(columns);
-  const judgeCells = cellJudge(ledger, backfill, facts);
+  const judgeCells = cellJudge(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
   const rowsOf = store.dialect.scanRows(store, backfill);
   explained(store, backfill, () => {
@@ -82,12 +83,13 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): G
 
 /** Makes the judge of a row's cells: which are filled, with what, by whom; which are not, and why. */
 function cellJudge(
+  store: Store,
   ledger: Ledger,
   backfill: Backfill,
   facts: ScanFacts,
 ): (key: Key, state: number, group: GroupFacts) => void {
   const runs = ledger.runs(backfill.name);
-  const watermark = runs.at(-1)?.watermark ?? null;
+  const watermark = lookedUpTo(store, ledger, backfill.name);
   const compareUpTo = comparedRun(runs)?.watermark ?? null;
   const runOf = cellAttribution(ledger, backfill);
   const { columns, mismatches } = facts;

@@ -104,6 +104,13 @@ CREATE TABLE IF NOT EXISTS ${T.commands} (
   backup text,
   begun_at text NOT NULL
 );
+CREATE TABLE IF NOT EXISTS ${T.tables} (
+  backfill text PRIMARY KEY,
+  identity text NOT NULL,          -- its OID and its relfilenode
+  run bigint NOT NULL,
+  watermark text,
+  probes text NOT NULL
+);
 CREATE SEQUENCE IF NOT EXISTS ${BATCH_NUMBERS};
 `;
 
