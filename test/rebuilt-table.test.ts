@@ -60,7 +60,7 @@ for (const engine of ENGINES) {
       ['up', up],
       ['deploy', deploy],
     ] as const) {
-      it(`is filled again by \`${command}\`, which says so; \`down\` is exact, and counts each cell once`, () =>
+      it(`is filled again by \`${command}\`, which says so, and \`down\` counts each cell once`, () =>
         onPlainStore(engine, async (store) => {
           const empty = await store.cells();
           expect(codeOf(await up(store))).to.equal(undefined);
@@ -96,7 +96,7 @@ for (const engine of ENGINES) {
         await store.change(`${NULLS} WHERE audit_id BETWEEN 11 AND 30`);
         const [{ fill }] = (await at(store).plan(['up'])).steps;
         expect(fill).to.deep.include({
-          kind: 'catch-up',
+          kind: 'rescan',
           rows: 20,
           cellsToFill: { source_event_ts: 20, supervisor_processed_at: 20 },
         });
@@ -150,7 +150,7 @@ for (const engine of ENGINES) {
         await expectMended(store, cells, await up(store), 100);
       }));
 
-    it('is noticed by a ledger of an older version, which knows no table; `down` leaves nothing of it', () =>
+    it('is noticed by a ledger of an older version, which knows no table, and `down` leaves nothing of it', () =>
       onPlainStore(engine, async (store) => {
         const before = await store.dump();
         expect(codeOf(await up(store))).to.equal(undefined);

@@ -94,7 +94,7 @@ export async function runAgain(
     return beginRun(store, ledger, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
-  return endOfRuns(store, ledger, backfill, since ?? begun.run, begun.kind !== kind);
+  return endOfRuns(store, ledger, backfill, since ?? begun.run, begun.haveKeysRestarted);
 }
 
 /** Records which cells to probe from now on, and counts those that runs from `since` on have filled again. */
@@ -109,25 +109,21 @@ function endOfRuns(
   return { hasRun: true, filledAgain: countFilledAgain(ledger, backfill.name, since), haveKeysRestarted };
 }
 
-/**
- * A catch-up begins at the first key, too, where the table may be another than the one that was filled; where keys have begun again
- * it is a rescan, as recorded skips may be of rows that are gone.
- */
+/** A catch-up is a rescan where the table may be another than the one that was filled: see {@link lookOf}. */
 function beginRun(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   wanted: RunRecord['kind'],
-): Pick<RunRecord, 'run' | 'kind'> {
+): { readonly run: number; readonly haveKeysRestarted: boolean } {
   const look = wanted === 'catch-up' ? lookOf(store, ledger, backfill) : undefined;
   const startKey = look?.after ?? null;
   const watermark = store.dialect.keyRange(store, backfill)?.[1] ?? null;
   const ends = watermark === null ? [] : store.dialect.rangeEnds(store, backfill, startKey, watermark);
   const run = (ledger.lastRun(backfill.name)?.run ?? 0) + 1;
-  const kind = look?.leavesSkips === false ? 'rescan' : wanted;
-  ledger.beginRun(backfill.name, { run, kind, startKey, watermark }, ends);
+  ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
   recordRun(store, backfill, { run, watermark });
-  return { run, kind };
+  return { run, haveKeysRestarted: look?.haveKeysRestarted ?? false };
 }
 
 /** Works off every run that has not reached its watermark, in order. Returns whether there was one. */

@@ -3,7 +3,7 @@ import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { absentColumns } from '../schema/inspect.js';
 import type { Store } from '../store/port.js';
-import { hasEmptyCell, hasWaitingRows } from '../store/rows.js';
+import { hasEmptyCell, hasWaitingRows, type WaitingSkips } from '../store/rows.js';
 import { foldCase } from '../store/sql.js';
 import type { Backfill } from './define.js';
 
@@ -14,8 +14,12 @@ import type { Backfill } from './define.js';
 export interface Look {
   /** Last key that need not be looked at; null: none. */
   readonly after: Key | null;
-  /** Whether recorded skips are left alone. */
-  readonly leavesSkips: boolean;
+  /** Kind of the run that fills what is found: a rescan tries recorded skips again. */
+  readonly kind: 'catch-up' | 'rescan';
+  /** What recorded skips keep from waiting. */
+  readonly skips: WaitingSkips;
+  /** Whether keys begin again. */
+  readonly haveKeysRestarted: boolean;
   /** Whether a cell that was filled is known to be NULL. */
   readonly hasEmptyCell: boolean;
   /** The table's identity. */
@@ -40,10 +44,14 @@ export function lookOf(store: Store, ledger: Ledger, backfill: Backfill): Look {
   const isOther = known?.identity !== identity;
   const beginsAgain = looked !== null && dialect.hasRestartedKeys(store, backfill, looked);
   const isEmptied = hasEmptyCell(store, backfill, probesOf(store, backfill, known?.probes ?? []));
+  const isSuspect = isOther || beginsAgain || isEmptied;
   return {
-    after: grows && !isOther && !beginsAgain && !isEmptied ? looked : null,
-    // A recorded skip may be of a row that is gone, and whose key another has by now.
-    leavesSkips: !beginsAgain,
+    after: grows && !isSuspect ? looked : null,
+    // A row with a skip may have lost its other cells: a catch-up would leave it alone.
+    kind: isSuspect ? 'rescan' : 'catch-up',
+    // A skip may be of a row that is gone, and whose key another has by now.
+    skips: beginsAgain ? 'nothing' : isSuspect ? 'cells' : 'rows',
+    haveKeysRestarted: beginsAgain,
     hasEmptyCell: isEmptied,
     identity,
     watermark: beginsAgain ? (dialect.keyRange(store, backfill)?.[1] ?? null) : looked,

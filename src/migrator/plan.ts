@@ -172,18 +172,19 @@ function planFill(
   session: Session,
   options: MigratorOptions,
   step: BackfillStep,
-  kind: PlannedFill['kind'],
+  wanted: PlannedFill['kind'],
 ): PlannedFill {
   const { store, ledger } = session;
   const absent = missingColumns(store, step);
   const last = ledger.lastRun(step.name);
   // A run under way goes on behind its cursor; a catch-up begins behind the last watermark where keys only grow.
   const resumed = last?.status === 'running' ? last : undefined;
-  const look = kind === 'catch-up' ? lookOf(store, ledger, step) : { after: null, leavesSkips: false };
+  const look = wanted === 'catch-up' ? lookOf(store, ledger, step) : { after: null, kind: wanted };
+  const { kind } = look;
   const scope: PlannedScope = {
     absent,
     after: resumed ? resumed.cursor : look.after,
-    leavesSkips: look.leavesSkips,
+    leavesSkips: kind === 'catch-up',
   };
   const startedAt = performance.now();
   const found = explained(store, step, () => store.dialect.planRows(store, step, scope));
