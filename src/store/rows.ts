@@ -26,15 +26,15 @@ export const behindSql = (store: Store, backfill: Backfill, after: Key | null): 
   after === null ? 'true' : `${store.dialect.keySql(store, backfill)} > ${keyLiteral(after)}`;
 
 /** SQL condition for a row that is recorded as a skip, in whole or for a column. */
-export const isSkippedSql = (store: Store, backfill: Backfill): string => skippedSql(store, backfill, '');
+export const isSkippedSql = (store: Store, backfill: Backfill): string =>
+  `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
+    WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${store.dialect.ledgerKeySql(store, backfill)})`;
 
 /** SQL condition for a row of which a cell is recorded as a skip, or the whole row. */
 const isCellSkippedSql = (store: Store, backfill: Backfill, column: string): string =>
-  skippedSql(store, backfill, ` AND s.target IN ('*', ${literal(column)})`);
-
-const skippedSql = (store: Store, backfill: Backfill, target: string): string =>
   `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
-    WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${store.dialect.ledgerKeySql(store, backfill)}${target})`;
+    WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${store.dialect.ledgerKeySql(store, backfill)}
+      AND s.target IN ('*', ${literal(column)}))`;
 
 /** Whether one of these cells is NULL, in a row in scope, and not recorded as a skip. Reads the rows by their keys. */
 export function hasEmptyCell(
@@ -45,14 +45,14 @@ export function hasEmptyCell(
   if (cells.length === 0) return false;
   const key = store.dialect.keySql(store, backfill);
   const keys = (of: readonly (readonly [string, Key])[]): string =>
-    `${key} IN (${of.map(([, value]) => keyLiteral(value)).join(', ')})`;
+    of.map(([, value]) => keyLiteral(value)).join(', ');
   const isEmpty = [...new Set(cells.map(([column]) => column))].map((column) => {
     const own = cells.filter(([name]) => name === column);
-    return `(t.${identifier(column)} IS NULL AND ${keys(own)} AND NOT ${isCellSkippedSql(store, backfill, column)})`;
+    return `(t.${identifier(column)} IS NULL AND ${key} IN (${keys(own)}) AND NOT ${isCellSkippedSql(store, backfill, column)})`;
   });
   const row = store.get(
     `SELECT 1 FROM ${identifier(backfill.table)} AS t
-    WHERE ${keys(cells)} AND (${isEmpty.join(' OR ')}) AND ${scopeSql(backfill, store.dialect)}
+    WHERE ${key} IN (${keys(cells)}) AND (${isEmpty.join(' OR ')}) AND ${scopeSql(backfill, store.dialect)}
     LIMIT 1`,
   );
   return row !== undefined;
@@ -95,7 +95,7 @@ export function hasWaitingRows(
 /** SQL condition for a row with a column to fill, but for what is recorded as a skip. */
 function waitsSql(store: Store, backfill: Backfill, skips: WaitingSkips): string {
   if (skips === 'nothing') return anyNullSql(backfill);
-  if (skips === 'rows') return `${anyNullSql(backfill)} AND NOT ${isSkippedSql(store, backfill)}`;
+  if (skips === 'rows') return `NOT ${isSkippedSql(store, backfill)} AND ${anyNullSql(backfill)}`;
   const cells = backfill.columns.map(
     ({ name }) => `(t.${identifier(name)} IS NULL AND NOT ${isCellSkippedSql(store, backfill, name)})`,
   );
