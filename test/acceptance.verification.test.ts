@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
+import type { Rule } from '../src/index.js';
 import { ENGINES, needEngine, type TestStore } from './support/engines.js';
 import {
   after,
@@ -15,19 +16,61 @@ import {
   onPlainStore,
   plain,
   processed,
+  project,
   rescan,
   stoppedAfter,
   troubles,
   up,
   verify,
 } from './support/migrate.js';
-import type { Audit } from './support/stores.js';
+import { commandsOf } from './support/project.js';
+import { type Audit, backfillStep, schemaStep } from './support/stores.js';
 
 /** What a check has to say beyond passes: each verdict with its sample keys. */
 const found = (check: CheckResult): unknown[] =>
   check.findings.flatMap(({ verdict, sampleKeys }) => (verdict === 'pass' ? [] : [[verdict, sampleKeys]]));
 
+/** A rule that a row can break without a change of a filled cell. */
+const isTimely: Rule = {
+  title: 'each is timely',
+  query: `SELECT audit_id FROM task_audits WHERE created_at = 'late'`,
+};
+const ruled = {
+  ...project,
+  steps: [schemaStep, { ...backfillStep, checks: { ...backfillStep.checks, rules: [isTimely] } }],
+};
+
 for (const engine of ENGINES) {
+  describe(`${engine.name}: verification, failed after one that passed`, () => {
+    before(function () {
+      needEngine(this, engine);
+    });
+
+    it('keeps the backfill unverified until one passes, for `up`, `deploy` and `backfill`', () =>
+      onPlainStore(engine, async (store) => {
+        const { deploy, backfill, status } = commandsOf(ruled, store.address, { pace: 'full' });
+        const upRuled = () => up(store, { project: ruled });
+        expect(codeOf(await upRuled())).to.equal(undefined);
+        await store.change(`UPDATE task_audits SET created_at = 'late' WHERE audit_id = 3;
+          DROP INDEX idx_task_audits_event_source_ts`);
+        expect((await upRuled()).remade).to.deep.equal([schemaStep.name]);
+        for (const again of [upRuled, upRuled, deploy, backfill]) {
+          const outcome = await again();
+          expect(codeOf(outcome)).to.equal('VERIFICATION_FAILED');
+          expect(troubles(only(outcome.verifications))).to.deep.equal({ rules: 'fail' });
+          const { isPending, steps } = await status();
+          expect(isPending).to.equal(true);
+          expect(steps.at(-1)?.backfill?.verdict).to.equal('fail');
+        }
+        await store.change(`UPDATE task_audits SET created_at = '2026-01-20 10:00:00' WHERE audit_id = 3`);
+        const mended = await upRuled();
+        expect(codeOf(mended)).to.equal(undefined);
+        expect(troubles(only(mended.verifications))).to.deep.equal({});
+        expect((await status()).isPending).to.equal(false);
+        expect(await upRuled()).to.deep.include({ remade: [], verifications: [] });
+      }));
+  });
+
   describe(`${engine.name}: verification, a value changed`, () => {
     before(function () {
       needEngine(this, engine);

@@ -144,7 +144,7 @@ for (const engine of OWN_ENGINES) {
             );
             expect(JSON.stringify(outcome)).not.to.include('secret');
             expect((await commands.down()).cells).to.deep.equal([
-              { backfill: '001-own', reverted: 22, kept: 0 },
+              { backfill: '001-own', reverted: 22, kept: 0, gone: 0, underivable: 0 },
             ]);
             expect(await filled(own)).to.deep.equal([]);
           },

@@ -66,7 +66,9 @@ for (const engine of OWN_ENGINES) {
         await own.exec(`INSERT INTO t (id, a) VALUES (30, 'a30')`);
         await succeed(commands.up());
         expect((await commands.status()).isPending).to.equal(false);
-        expect((await commands.down()).cells).to.deep.equal([{ backfill: '001-own', reverted: 21, kept: 0 }]);
+        expect((await commands.down()).cells).to.deep.equal([
+          { backfill: '001-own', reverted: 21, kept: 0, gone: 0, underivable: 0 },
+        ]);
       }));
 
     for (const text of ['a -- b\n)', 'a /* b', '-- b', 'a; SELECT 1'])

@@ -2,9 +2,10 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { countKept } from '../ledger/declarations.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { earlierCells } from '../ledger/overlaps.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentColumns, updateTriggers } from '../schema/inspect.js';
-import type { FoundCells, RefusedRow, RevertResult } from '../store/batch.js';
+import type { RefusedRow, RevertResult } from '../store/batch.js';
 import { busyPauses } from '../store/busy.js';
 import { explained, explanation } from '../store/expressions.js';
 import type { BatchResult, Store } from '../store/port.js';
@@ -235,6 +236,7 @@ export async function revertBatches(
 ): Promise<void> {
   const { name } = backfill;
   const fillerOf = fillersOf(store, backfill);
+  const partsOf = earlierCells(ledger, name);
   const numbers = ledger.batchNumbers(name);
   let prepared: Filler | undefined;
   let absent: ReadonlySet<string> = new Set();
@@ -253,22 +255,19 @@ export async function revertBatches(
       prepared = filler;
     }
     const act = (): RevertResult => {
-      const parts = ledger
-        .cells(name, number)
-        .map(({ columns, runs }) =>
-          store.dialect.revertCells(store, filler.backfill, { columns, runs, absent }),
-        );
-      const sum = (of: (part: FoundCells) => number): number =>
-        parts.reduce((total, part) => total + of(part), 0);
-      const reverted = sum((part) => part.reverted);
-      const others = sum((part) => part.others);
-      const gone = sum((part) => part.gone);
-      const [kept, underivable] = filler.certainty === 'exact' ? [others, 0] : [0, others];
-      ledger.countReverted(name, reverted, kept);
-      countKept(store, name, 'gone', gone);
-      countKept(store, name, 'underivable', underivable);
+      const found = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
+      for (const { columns, runs, isInEarlier } of partsOf(number)) {
+        const part = store.dialect.revertCells(store, filler.backfill, { columns, runs, absent });
+        found.reverted += part.reverted;
+        if (isInEarlier) continue; // what is left is counted with the batch of that run
+        found.gone += part.gone;
+        found[filler.certainty === 'exact' ? 'kept' : 'underivable'] += part.others;
+      }
+      ledger.countReverted(name, found.reverted, found.kept);
+      countKept(store, name, 'gone', found.gone);
+      countKept(store, name, 'underivable', found.underivable);
       ledger.removeBatch(name, number);
-      return { reverted, kept, gone, underivable };
+      return found;
     };
     const result = await commit(store, pacer, act, filler.backfill, where, options);
     options.onEvent?.({ event: 'batch_reverted', backfill: name, batch: number, ...result });

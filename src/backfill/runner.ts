@@ -1,18 +1,18 @@
 import { readKept } from '../ledger/declarations.js';
 import { type Ledger, runConflict } from '../ledger/ledger.js';
+import { countFilledAgain } from '../ledger/overlaps.js';
 import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
-import { explained } from '../store/expressions.js';
 import type { Store } from '../store/port.js';
-import { hasWaitingRows } from '../store/rows.js';
 import { fillBatches, inBatches, revertBatches } from './batches.js';
 import type { Backfill } from './define.js';
 import { isFilledBy, noteFiller, requireSameDeclaration } from './filled-by.js';
 import { tellNothingFilled, tellValuesLeft } from './first-run.js';
 import type { RunOptions } from './run-options.js';
 import { requireSteadiness } from './steadiness.js';
+import { findsWaiting, lookOf, recordLook, recordProbes, recordRun } from './waiting.js';
 
 type BackfillStep = Step & Backfill;
 
@@ -20,6 +20,7 @@ type BackfillStep = Step & Backfill;
  * Applies a backfill step: its first run, or what is left of it, then a catch-up of the rows that were written
  * meanwhile. Each batch's updates, its ledger row and the cursor commit in one transaction.
  *
+ * @returns what was done
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED`, `RUN_CONFLICT`, `ROW_REJECTED_REPEATEDLY` or a `STORE_…` code
  */
 export async function applyBackfillStep(
@@ -27,11 +28,22 @@ export async function applyBackfillStep(
   ledger: Ledger,
   step: BackfillStep,
   options: RunOptions = {},
-): Promise<void> {
+): Promise<FillOutcome> {
   const startedAt = performance.now();
   beginBackfillStep(store, ledger, step, options);
-  await catchUp(store, ledger, step, options);
+  const outcome = await catchUp(store, ledger, step, options);
   store.write(() => ledger.finishStep(step.name, performance.now() - startedAt));
+  return outcome;
+}
+
+/** What runs of a backfill have done. */
+export interface FillOutcome {
+  /** Whether there was anything to do. */
+  readonly hasRun: boolean;
+  /** Cells that an earlier run had filled, and that were NULL again. */
+  readonly filledAgain: number;
+  /** Whether keys had begun again, so that such cells may be of other rows. */
+  readonly haveKeysRestarted: boolean;
 }
 
 /** Begins a backfill step without filling anything: whoever applies it later goes on with it. */
@@ -52,23 +64,31 @@ export function beginBackfillStep(
  * Brings a backfill up to date: goes on with runs that were stopped, then, when rows wait, runs a catch-up.
  * Throws as {@link applyBackfillStep}.
  *
- * @returns whether there was anything to do
+ * @returns what was done
  */
 export async function catchUp(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   options: RunOptions = {},
-): Promise<boolean> {
+): Promise<FillOutcome> {
+  const open = runningRuns(ledger, backfill)[0]?.run;
   const hasResumed = await resumeRuns(store, ledger, backfill, options);
-  const hasWaited = isWaiting(store, ledger, backfill);
-  if (hasWaited) await runAgain(store, ledger, backfill, 'catch-up', options);
-  return hasResumed || hasWaited;
+  const look = lookOf(store, ledger, backfill);
+  const hasWaited = findsWaiting(store, backfill, look) === true;
+  if (hasWaited) return await runAgain(store, ledger, backfill, 'catch-up', options, open);
+  if (look.isNews) store.write(() => recordLook(store, ledger, backfill, look));
+  return hasResumed
+    ? endOfRuns(store, ledger, backfill, open)
+    : { hasRun: false, filledAgain: 0, haveKeysRestarted: false };
 }
 
 /**
  * Runs a backfill again: a catch-up behind the last watermark, or a rescan from the first key that tries skips again.
  * Throws as {@link applyBackfillStep}.
+ *
+ * @param since the first of the runs to tell of. Default: the first that is open
+ * @returns what was done
  */
 export async function runAgain(
   store: Store,
@@ -76,41 +96,45 @@ export async function runAgain(
   backfill: Backfill,
   kind: 'catch-up' | 'rescan',
   options: RunOptions = {},
-): Promise<void> {
+  since: number | undefined = runningRuns(ledger, backfill)[0]?.run,
+): Promise<FillOutcome> {
   await resumeRuns(store, ledger, backfill, options);
-  store.write(() => {
+  const begun = store.write(() => {
     if (kind === 'rescan') reconcile(store, ledger, backfill.name);
-    beginRun(store, ledger, backfill, kind);
+    return beginRun(store, ledger, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
+  return endOfRuns(store, ledger, backfill, since ?? begun.run, begun.haveKeysRestarted);
 }
 
-/** Whether rows wait for a catch-up. */
-export function isWaiting(store: Store, ledger: Ledger, backfill: Backfill): boolean {
-  return probeWaiting(store, ledger, backfill) === true;
-}
-
-/** Whether rows wait for a catch-up, reading so many rows at most; undefined when those do not tell. */
-export function probeWaiting(
+/** Records which cells to probe from now on, and counts those that runs from `since` on have filled again. */
+function endOfRuns(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
-  probeRows?: number,
-): boolean | undefined {
-  const last = ledger.lastRun(backfill.name);
-  if (!last) return false;
-  const after = store.dialect.hasGrowingKeys(store, backfill) ? last.watermark : null;
-  return explained(store, backfill, () => hasWaitingRows(store, backfill, after, probeRows));
+  since = 1,
+  haveKeysRestarted = false,
+): FillOutcome {
+  store.write(() => recordProbes(store, ledger, backfill));
+  return { hasRun: true, filledAgain: countFilledAgain(ledger, backfill.name, since), haveKeysRestarted };
 }
 
-function beginRun(store: Store, ledger: Ledger, backfill: Backfill, kind: RunRecord['kind']): void {
-  const last = ledger.lastRun(backfill.name);
-  const startKey =
-    kind === 'catch-up' && store.dialect.hasGrowingKeys(store, backfill) ? (last?.watermark ?? null) : null;
+/** A catch-up is a rescan where the table may be another than the one that was filled: see {@link lookOf}. */
+function beginRun(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  wanted: RunRecord['kind'],
+): { readonly run: number; readonly haveKeysRestarted: boolean } {
+  const look = wanted === 'catch-up' ? lookOf(store, ledger, backfill) : undefined;
+  const startKey = look?.after ?? null;
   const watermark = store.dialect.keyRange(store, backfill)?.[1] ?? null;
   const ends = watermark === null ? [] : store.dialect.rangeEnds(store, backfill, startKey, watermark);
-  ledger.beginRun(backfill.name, { run: (last?.run ?? 0) + 1, kind, startKey, watermark }, ends);
+  const run = (ledger.lastRun(backfill.name)?.run ?? 0) + 1;
+  ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
+  recordRun(store, backfill, { run, watermark });
   noteFiller(store, ledger, backfill);
+  return { run, haveKeysRestarted: look?.haveKeysRestarted ?? false };
 }
 
 /** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */

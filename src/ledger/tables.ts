@@ -16,6 +16,7 @@ export const LEDGER_TABLES = {
   declarations: 'umzug_backfill_declarations',
   kept: 'umzug_backfill_kept',
   format: 'umzug_backfill_format',
+  tables: 'umzug_backfill_tables',
 } as const;
 
 const T = LEDGER_TABLES;
@@ -132,6 +133,13 @@ CREATE TABLE IF NOT EXISTS ${T.format} (    -- one row
   version INTEGER NOT NULL
 );
 ${STAMP_FORMAT}
+CREATE TABLE IF NOT EXISTS ${T.tables} (    -- the table of a backfill, when its rows were last looked for from the first key
+  backfill TEXT PRIMARY KEY NOT NULL,
+  identity TEXT NOT NULL,          -- its root page and its SQL
+  run INTEGER NOT NULL,            -- the last run that was begun by then
+  watermark,                       -- last key up to which rows were looked for, NULL when the table was empty
+  probes TEXT NOT NULL             -- JSON array: a few cells that were filled, [column, key] each
+);
 `;
 
 /** Drops the ledger; done when its last step is reverted, so that `down --to 0` leaves the schema as it was. */

@@ -1,5 +1,6 @@
 import { isFilledBy } from '../backfill/filled-by.js';
-import { isWaiting, joinRuns } from '../backfill/runner.js';
+import { joinRuns } from '../backfill/runner.js';
+import { isWaiting } from '../backfill/waiting.js';
 import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
@@ -12,6 +13,7 @@ import { CHECKPOINT_PAGES } from '../store/sqlite/open.js';
 import { sqliteSite } from '../store/sqlite/site.js';
 import type { Verification } from '../verification/verify.js';
 import { begin, clearUp, dueBackup } from './backing-up.js';
+import { type EmptyLook, recordLooks } from './catching-up.js';
 import { missingColumns } from './prechecks.js';
 import {
   type BackfillStep,
@@ -40,6 +42,8 @@ export interface Change<Found> {
   readonly find: (session: Session, tell: MigratorOptions['onEvent']) => Found;
   /** Names of the steps that it is to work on; none when there is nothing to do. */
   readonly stepsOf: (found: Found) => readonly string[];
+  /** Looks at tables that have found nothing, to be recorded. Default: none. */
+  readonly looksOf?: (found: Found) => readonly EmptyLook[];
   /** Whether it may make the store a good deal larger. Default: it doesn't. */
   readonly grows?: (found: Found) => boolean;
   /** Bytes of the largest transaction, if it is larger than a batch. Default: none is. */
@@ -67,7 +71,7 @@ export async function changeStore<Found>(
   options: MigratorOptions,
   change: Change<Found>,
 ): Promise<Changed<Found>> {
-  const { find, stepsOf } = change;
+  const { find, stepsOf, looksOf = () => [] } = change;
   const lookWith = (look: (session: Session) => Found): Promise<Found> =>
     withSession(options, 'look', look, GIVE_UP_MS);
   const first = await lookWith((session) => find(session, undefined)).catch((error: unknown) => {
@@ -75,7 +79,8 @@ export async function changeStore<Found>(
     throw error;
   });
   const joined: string[] = [];
-  if (first !== undefined && stepsOf(first).length === 0) return { found: first, joined };
+  const isIdle = (found: Found): boolean => stepsOf(found).length + looksOf(found).length === 0;
+  if (first !== undefined && isIdle(first)) return { found: first, joined };
   const act = async (): Promise<Changed<Found>> => {
     if (first === undefined) rollBackJournal(options);
     const found = await lookWith((session) => {
@@ -83,11 +88,19 @@ export async function changeStore<Found>(
       if (stepsOf(again).length > 0) requireRoom(options, session, change, again);
       return again;
     });
-    if (stepsOf(found).length === 0) return { found, joined };
+    if (isIdle(found)) return { found, joined };
+    const note = (session: Session): void => recordLooks(session, looksOf(found));
+    if (stepsOf(found).length === 0) {
+      await withSession(options, 'write', note);
+      return { found, joined };
+    }
     const outcome = await writeToStore(
       options,
       (session) => begin(options, session, { command: change.command, steps: stepsOf(found) }),
-      (session, verifications) => change.act(session, found, verifications),
+      async (session, verifications) => {
+        note(session);
+        await change.act(session, found, verifications);
+      },
     );
     if (outcome.error || change.command === 'down') return { found, outcome, joined };
     const { removed, error } = await clearUp(options);

@@ -129,7 +129,11 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
       const { buildUmzug } = await import('./umzug.js');
       const onReverted = (backfill: string, result: RevertResult): void =>
         void cells.push({ backfill, ...result });
-      const umzug = buildUmzug(session, { ...options, project }, 'down', { verifications, onReverted });
+      const umzug = buildUmzug(session, { ...options, project }, 'down', {
+        verifications,
+        warnings: [],
+        onReverted,
+      });
       umzug.on('reverting', async ({ name }) => {
         options.onEvent?.({ event: 'step_started', step: name, direction: 'down' });
         await options.onUmzugEvent?.('reverting', name);

@@ -2,6 +2,7 @@ import { countValuesLeft, type ValuesLeft } from '../backfill/first-run.js';
 import { takeThrown, thrownWarnings } from '../backfill/process.js';
 import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
 import { requireSteadiness } from '../backfill/steadiness.js';
+import { lookOf } from '../backfill/waiting.js';
 import type { Drift } from '../ledger/drift.js';
 import { tableBytes, updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
@@ -186,7 +187,7 @@ function planFill(
   session: Session,
   options: MigratorOptions,
   step: BackfillStep,
-  kind: PlannedFill['kind'],
+  wanted: PlannedFill['kind'],
   warnings: string[],
 ): PlannedFill {
   const { store, ledger } = session;
@@ -194,12 +195,13 @@ function planFill(
   const last = ledger.lastRun(step.name);
   // A run under way goes on behind its cursor; a catch-up begins behind the last watermark where keys only grow.
   const resumed = last?.status === 'running' ? last : undefined;
-  const after = resumed
-    ? resumed.cursor
-    : kind === 'catch-up' && store.dialect.hasGrowingKeys(store, step)
-      ? (last?.watermark ?? null)
-      : null;
-  const scope: PlannedScope = { absent, after, leavesSkips: kind === 'catch-up' };
+  const look = wanted === 'catch-up' ? lookOf(store, ledger, step) : { after: null, kind: wanted };
+  const { kind } = look;
+  const scope: PlannedScope = {
+    absent,
+    after: resumed ? resumed.cursor : look.after,
+    leavesSkips: kind === 'catch-up',
+  };
   inStep(step, () => requireSteadiness(store, step, scope));
   const startedAt = performance.now();
   takeThrown(step);
@@ -217,7 +219,7 @@ function planFill(
   const limit = options.batchRows ?? DEFAULT_BATCH_ROWS;
   const isFresh = !last || (resumed?.kind === 'first' && !(ledger.isShared && resumed.batches > 0));
   const isCounted = kind === 'first' && isFresh;
-  const valuesLeft = isCounted ? countValuesLeft(store, step, after, absent) : undefined;
+  const valuesLeft = isCounted ? countValuesLeft(store, step, scope.after, absent) : undefined;
   return {
     backfill: step.name,
     kind,

@@ -6,8 +6,9 @@ import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
 import { refuseNewerLedger, upgradeLedger } from '../ledger/format.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { openLedger } from '../ledger/open.js';
-import { isOpen, type StepRecord } from '../ledger/records.js';
+import type { StepRecord } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
+import { isUnverified as isLedgerUnverified } from '../ledger/unverified.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
 import type { Dialect, Store, StoreSize } from '../store/port.js';
@@ -249,7 +250,8 @@ export async function writeToStore(
   });
 }
 
-/** Whether the backfill has a run that no verification has passed yet. */
-export function isUnverified({ ledger }: Pick<Session, 'ledger'>, backfill: Pick<Backfill, 'name'>): boolean {
-  return ledger.runs(backfill.name).some(({ status }) => isOpen(status));
-}
+/** Whether a backfill must be verified. */
+export const isUnverified = (
+  { ledger }: Pick<Session, 'ledger'>,
+  { name }: Pick<Backfill, 'name'>,
+): boolean => isLedgerUnverified(ledger, name);

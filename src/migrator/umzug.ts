@@ -7,6 +7,7 @@ import { inStep } from '../steps/in-step.js';
 import type { Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
 import type { Verification } from '../verification/verify.js';
+import { type Warnings, warnOfFilledAgain } from './catching-up.js';
 import { applyRequireStep } from './requiring.js';
 import type { MigratorOptions, Session } from './session.js';
 
@@ -14,6 +15,8 @@ import type { MigratorOptions, Session } from './session.js';
 export interface Results {
   /** Verdicts that steps reached. */
   readonly verifications: Verification[];
+  /** Warnings of steps. */
+  readonly warnings: Warnings;
   /** Told what a backfill's `down` took back. */
   readonly onReverted?: (step: string, result: RevertResult) => void;
 }
@@ -50,7 +53,7 @@ const named = (
 function runnable(
   step: Step,
   options: MigratorOptions,
-  { verifications, onReverted }: Results,
+  { verifications, warnings, onReverted }: Results,
 ): RunnableMigration<Session> {
   const { name, path } = step;
   switch (step.kind) {
@@ -67,7 +70,8 @@ function runnable(
       return {
         name,
         path,
-        up: async ({ context: { store, ledger } }) => applyBackfillStep(store, ledger, step, options),
+        up: async ({ context: { store, ledger } }) =>
+          warnOfFilledAgain(step, await applyBackfillStep(store, ledger, step, options), options, warnings),
         down: async ({ context: { store, ledger } }) => {
           onReverted?.(name, await revertBackfillStep(store, ledger, step, options));
         },
@@ -83,7 +87,7 @@ function runnable(
       return {
         name,
         path,
-        up: async ({ context }) => applyRequireStep(context, options, step, verifications),
+        up: async ({ context }) => applyRequireStep(context, options, step, verifications, warnings),
         down: async ({ context: { store, ledger } }) => store.write(() => ledger.forgetStep(name)),
       };
   }

@@ -1,5 +1,6 @@
 import type { ValuesLeft } from '../backfill/first-run.js';
-import { beginBackfillStep, catchUp, isWaiting } from '../backfill/runner.js';
+import { beginBackfillStep } from '../backfill/runner.js';
+import { isWaiting } from '../backfill/waiting.js';
 import { BackfillError } from '../errors.js';
 import { count } from '../format.js';
 import { refuseNewerPackage } from '../ledger/drift.js';
@@ -8,6 +9,7 @@ import { applySchemaStep, type SchemaStep } from '../schema/run.js';
 import { inStep } from '../steps/in-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
+import { bringUpToDate, emptyLooks } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { checkDeclarations } from './declared.js';
 import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
@@ -130,7 +132,15 @@ export function unknownStep(name: string, steps: readonly Step[]): BackfillError
  * @throws {BackfillError} when the store or the project is refused before anything is written
  */
 export async function up(given: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
-  const done: Done = { applied: [], caughtUp: [], remade: [], completed: [], valuesLeft: [], unfilled: [] };
+  const done: Done = {
+    applied: [],
+    caughtUp: [],
+    remade: [],
+    completed: [],
+    valuesLeft: [],
+    unfilled: [],
+    warnings: [],
+  };
   const options: MigratorOptions = {
     ...given,
     onEvent: (event) => {
@@ -157,9 +167,11 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
         onEvent?.({ event: 'warning', text });
       refuseTriggers(session, fills, { ...options, onEvent });
       const isBegun = session.ledger.steps().some(({ status }) => status === 'applying');
-      return { drifts, work, left, warnings, isBegun };
+      const looks = emptyLooks(session, withoutWork(options.project, all));
+      return { drifts, work, left, warnings, isBegun, looks };
     },
     stepsOf: ({ work }) => namesOf(work),
+    looksOf: ({ looks }) => looks,
     // What an earlier `up` has begun has taken most of its room already.
     grows: ({ work, isBegun }) => work.pending.length > 0 && !isBegun,
     act: (session, { work }, verifications) =>
@@ -167,9 +179,9 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
   });
   const { drifts } = found;
   const { completed, unfilled, ...rest } = done;
+  const warnings = [...unfilled, ...found.warnings, ...done.warnings];
   const left = found.left.filter((name) => !completed.includes(name));
-  const warnings = [...unfilled, ...found.warnings];
-  return { verifications: [], drifts, warnings, ...rest, left, joined, ...outcome };
+  return { verifications: [], drifts, ...rest, warnings, left, joined, ...outcome };
 }
 
 /** What `up` has done so far. */
@@ -182,6 +194,7 @@ interface Done {
   readonly valuesLeft: (ValuesLeft & { readonly backfill: string })[];
   /** A warning for each first run that filled none of the cells that it found. */
   readonly unfilled: string[];
+  readonly warnings: string[];
 }
 
 /** Keeps what a first run tells beside its batches. */
@@ -208,6 +221,12 @@ export const namesOf = (work: UpWork): string[] => [
 const backfillsIn = ({ pending, waiting, unverified }: UpWork): string[] => [
   ...new Set([...pending, ...waiting, ...unverified].filter(isBackfill).map(({ name }) => name)),
 ];
+
+/** The backfills for which there is nothing to do; none while a column may be missing. */
+const withoutWork = (project: MigratorOptions['project'], work: UpWork): BackfillStep[] =>
+  work.incomplete.length > 0
+    ? []
+    : backfillsOf(project).filter((step) => !Object.values(work).some((steps) => steps.includes(step)));
 
 /** The backfills that will fill rows: pending ones, those with rows that wait, and what of the others a pending step requires. */
 function fillsOf(session: Session, { project }: MigratorOptions, work: UpWork): BackfillStep[] {
@@ -262,12 +281,13 @@ async function applyWork(
   // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
   for (const step of backfillsOf(options.project)) {
     if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
-    if (await inStep(step, () => catchUp(store, ledger, step, options))) done.caughtUp.push(step.name);
+    if (await inStep(step, () => bringUpToDate(session, step, options, done.warnings)))
+      done.caughtUp.push(step.name);
     await verify(step);
   }
   if (work.pending.length === 0) return;
   const { buildUmzug } = await import('./umzug.js');
-  const umzug = buildUmzug(session, options, 'up', { verifications });
+  const umzug = buildUmzug(session, options, 'up', { verifications, warnings: done.warnings });
   umzug.on('migrating', async ({ name }) => {
     options.onEvent?.({ event: 'step_started', step: name, direction: 'up' });
     await options.onUmzugEvent?.('migrating', name);

@@ -180,6 +180,8 @@ export interface Dialect {
   updateTriggers(store: Store, table: string, columns: readonly string[]): string[];
   /** Name of an index with this table and definition, whatever it is called, or undefined. */
   findIndex(store: Store, step: SchemaStepDefinition, index: IndexDefinition): string | undefined;
+  /** A text that is another once the table was made anew, and may be after a VACUUM or DDL; empty if there is no such table. */
+  tableIdentity(store: Store, table: string): string;
   /** Bytes of a table, without its indexes. */
   tableBytes(store: Store, table: string): number;
   /** Bytes that updating so many rows takes beside their new values: the rows again, where an engine writes new versions of them. */
@@ -225,6 +227,8 @@ export interface Dialect {
   checkKeyValues(store: Store, backfill: Backfill): void;
   /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
   hasGrowingKeys(store: Store, backfill: Backfill): boolean;
+  /** Whether keys that a sequence gives begin again: the next one may be `watermark` or less. */
+  hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): boolean;
   /** First and last key of the table, or undefined when it is empty. */
   keyRange(store: Store, backfill: Backfill): KeyRange | undefined;
   /** Last keys of the ranges into which the keys behind `start`, up to `end`, are cut for several processes; the last is `end`. */

@@ -1,4 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
+import { lookedUpTo } from '../ledger/filled-table.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { explained } from '../store/expressions.js';
@@ -90,7 +91,7 @@ function cellJudge(
   facts: ScanFacts,
 ): { readonly judge: (key: Key, state: number, group: GroupFacts) => void; readonly settle: () => void } {
   const runs = ledger.runs(backfill.name);
-  const watermark = runs.at(-1)?.watermark ?? null;
+  const watermark = lookedUpTo(store, ledger, backfill.name);
   const compared = comparedRun(runs);
   const compareUpTo = compared?.watermark ?? null;
   const isCompared = (key: Key): boolean => compareUpTo !== null && compareKeys(key, compareUpTo) <= 0;

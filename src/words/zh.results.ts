@@ -10,6 +10,10 @@ export const zhResults: Catalog = {
   // up, deploy, down, backfill
   'Nothing to do: every step is applied and verified.': '无事可做：所有步骤均已应用并通过校验。',
   'made again what was missing of {name}': '已重新创建 {name} 缺失的内容',
+  '{#cells} cells that {name} had filled were NULL again, and were filled again':
+    '{name} 曾填充的 {cells} 个单元格又变为 NULL，现已重新填充',
+  'The keys of {table} begin again: {#cells} cells were filled in rows with keys that {name} had filled before':
+    '{table} 的键重新开始：已在 {name} 先前填充过其键的行中填充了 {cells} 个单元格',
   'caught up {name}': '已补跑 {name}',
   'applied {name}': '已应用 {name}',
   'left to the background: {name} (umzug-backfill up does it)':

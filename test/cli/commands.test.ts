@@ -225,4 +225,52 @@ describe('the commands', () => {
     const cells = ['2026-01-20T10:00:00Z', '2026-01-20T10:00:01Z'];
     expect(filled).to.deep.equal([cells, cells, cells]);
   });
+
+  it('verifies again and again what failed, and says so with its exit code', async () => {
+    const store = copy('v21');
+    const { run, look } = on(store);
+    asAgentOs(store, (db) =>
+      db.exec(`UPDATE task_audits SET source_event_ts = NULL WHERE audit_id = (SELECT min(audit_id) FROM task_audits
+        WHERE event_type LIKE '%SUPERVISOR%'); DROP INDEX idx_task_audits_event_source_ts`),
+    );
+    await look(['status', '--check'], 3);
+    for (const command of ['up', 'up', 'deploy', 'backfill']) {
+      expectRefusal(await run([command], 5), 'VERIFICATION_FAILED', 5);
+      await look(['status', '--check'], 3);
+      await look(['deploy', '--check'], 3);
+    }
+    await run(['backfill', '--rescan']);
+    await look(['status', '--check']);
+    await look(['deploy', '--check']);
+  });
+
+  it('fills again what a table that was made anew has lost, and says so', async () => {
+    const store = copy('v21');
+    const { run, look } = on(store);
+    const cells = (): number =>
+      asAgentOs(
+        store,
+        (db) =>
+          db
+            .prepare('SELECT count(source_event_ts) + count(supervisor_processed_at) FROM task_audits')
+            .pluck()
+            .get() as number,
+      );
+    const filled = cells();
+    asAgentOs(store, (db) =>
+      db.exec('UPDATE task_audits SET source_event_ts = NULL, supervisor_processed_at = NULL'),
+    );
+    expect((await look(['status'])).stdout).to.include('rows wait for a catch-up');
+    await look(['status', '--check'], 3);
+    await look(['deploy', '--check'], 3);
+    const { stdout } = await run(['up']);
+    expect(stdout).to.include(
+      `warning: ${filled.toLocaleString('en')} cells that ${backfillStep} had filled were NULL again, and were filled again.`,
+    );
+    expect(cells()).to.equal(filled);
+    await look(['status', '--check']);
+    expect((await look(['down', '--dry-run'])).stdout).to.include(
+      `set to NULL again up to ${filled.toLocaleString('en')} cells`,
+    );
+  });
 });

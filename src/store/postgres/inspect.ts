@@ -134,6 +134,15 @@ function planBy(store: Store, table: string, condition: string): string | undefi
   return store.pluck<string>(`EXPLAIN (VERBOSE, COSTS OFF) ${query}`).join('\n');
 }
 
+/** OID and relfilenode of a table: TRUNCATE, VACUUM FULL, and whatever else writes its rows anew, change the second. */
+export function tableIdentity(store: Store, table: string): string {
+  const [identity = ''] = store.pluck<string>(
+    `SELECT oid::text || ' ' || relfilenode::text FROM pg_class WHERE oid = ${NAMED}`,
+    table,
+  );
+  return identity;
+}
+
 /** Bytes of the pages that a table and its partitions occupy, without their indexes. */
 export function tableBytes(store: Store, table: string): number {
   const row = store.get<{ bytes: number }>(

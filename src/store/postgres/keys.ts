@@ -174,3 +174,17 @@ export function keyRange(store: Store, backfill: Backfill): KeyRange | undefined
   const last = end('DESC');
   return last === undefined ? undefined : [asKey(end('ASC'), backfill), asKey(last, backfill)];
 }
+
+/** Whether both the greatest key and the sequence that gives the next one are below `watermark`; false where there is none. */
+export function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): boolean {
+  const sequence = store.getExact<{ last: bigint | null }>(
+    `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(quote_ident(?), ?)::regclass AS oid) AS s
+    WHERE s.oid IS NOT NULL AND has_sequence_privilege(s.oid, 'SELECT, USAGE')`,
+    backfill.table,
+    backfill.key,
+  );
+  if (!sequence) return false;
+  return [keyRange(store, backfill)?.[1], sequence.last ?? undefined].every(
+    (key) => key === undefined || key < watermark,
+  );
+}

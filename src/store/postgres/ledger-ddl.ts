@@ -131,6 +131,13 @@ CREATE TABLE IF NOT EXISTS ${T.format} (
   version bigint NOT NULL
 );
 ${STAMP_FORMAT}
+CREATE TABLE IF NOT EXISTS ${T.tables} (
+  backfill text PRIMARY KEY,
+  identity text NOT NULL,          -- its OID and its relfilenode
+  run bigint NOT NULL,
+  watermark text,
+  probes text NOT NULL
+);
 CREATE SEQUENCE IF NOT EXISTS ${BATCH_NUMBERS};
 `;
 

@@ -108,6 +108,15 @@ function indexCondition(sql: string): string {
   return '';
 }
 
+/** Root page and SQL of a table: another root page is that of another table, or of the same behind a VACUUM. */
+export function tableIdentity(store: Store, table: string): string {
+  const row = store.get<{ root: number; sql: string }>(
+    `SELECT rootpage AS root, sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
+    table,
+  );
+  return row ? `${row.root} ${row.sql}` : '';
+}
+
 /** Bytes of the pages that a table occupies, without its indexes. */
 export function tableBytes(store: Store, table: string): number {
   const row = store.get<{ bytes: number | null }>(
