@@ -5,7 +5,12 @@ import type { CommonOptions } from './options.js';
 import { errorText } from './text.js';
 
 /** What is refused before anything is written, until a person agrees to it. */
-const ASKED: readonly ErrorCode[] = ['CONFIRMATION_REQUIRED', 'COLUMN_HAS_VALUES', 'STEP_DRIFTED'];
+const ASKED: readonly ErrorCode[] = [
+  'CONFIRMATION_REQUIRED',
+  'COLUMN_HAS_VALUES',
+  'STEP_DRIFTED',
+  'PROCESS_CHANGED',
+];
 
 /**
  * Asks on the terminal whether to go on in spite of a refusal that `--yes` would lift. Where no person can answer, as without a
