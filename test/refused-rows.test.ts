@@ -3,7 +3,15 @@ import { describe, it } from 'mocha';
 import { codeOf, down, up } from './support/migrate.js';
 import { targets } from './support/reference.js';
 import { cells, expectAroundObstacle, type Obstacle, refusing, rows } from './support/refusals.js';
-import { type Audit, asAgentOs, change, dumpTable, insertAudits, query, withGeneratedStore } from './support/stores.js';
+import {
+  type Audit,
+  asAgentOs,
+  change,
+  dumpTable,
+  insertAudits,
+  query,
+  withGeneratedStore,
+} from './support/stores.js';
 
 // A row that SQLite refuses to update, or that a trigger keeps NULL, is left alone and recorded: every other row is filled
 // as if it were not there.
