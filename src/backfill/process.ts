@@ -8,6 +8,12 @@ type Process = NonNullable<Backfill['process']>;
 /** Reason of a skip on which `process` threw. What it threw is not told: it may quote the row. */
 export const PROCESS_FAILED = 'PROCESS_FAILED';
 
+/**
+ * Reason of a skip for which `process` gave a text that the store can't hold: half of a surrogate pair, which would be written as
+ * another character, and on PostgreSQL U+0000.
+ */
+export const TEXT_INVALID = 'TEXT_INVALID';
+
 /** What `process` gave for a row. */
 export interface Derived {
   readonly values: readonly CellValue[];
@@ -19,7 +25,8 @@ const shown = (cell: SqlValue): CellValue =>
   typeof cell === 'bigint' && Number.isSafeInteger(Number(cell)) ? Number(cell) : cell;
 
 /** Reasons that say something else already: a verification goes by them. */
-const isTaken = (reason: string): boolean => /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$)/.test(reason);
+const isTaken = (reason: string): boolean =>
+  /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$|TEXT_INVALID$)/.test(reason);
 
 /** What `skip()` has made: another object with such a member is not checked, and may be meant as a column. */
 const skips = new WeakSet<object>();
@@ -75,11 +82,15 @@ function readEntry(backfill: Backfill, entry: unknown): Derived {
   for (const name of Object.keys(changes))
     if (!backfill.columns.some((column) => column.name === name))
       throw misshapen(backfill, `only its \`columns\`, not ${name},`);
-  return {
-    values: backfill.columns.map(({ name }) => checked(backfill, changes[name] ?? null)),
-    failure: null,
-  };
+  const values = backfill.columns.map(({ name }) => checked(backfill, changes[name] ?? null));
+  return withoutInvalid(values, (text) => !text.isWellFormed());
 }
+
+/** The values of a row, or a skip where one is a text that the store can't hold. */
+export const withoutInvalid = (values: Derived['values'], isInvalid: (text: string) => boolean): Derived =>
+  values.some((value) => typeof value === 'string' && isInvalid(value))
+    ? { values: [], failure: TEXT_INVALID }
+    : { values, failure: null };
 
 function checked(backfill: Backfill, value: unknown): CellValue {
   if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;

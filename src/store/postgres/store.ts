@@ -276,9 +276,9 @@ export class PostgresStore implements Store {
 const BEGIN_WRITING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE';
 const BEGIN_READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
-/** Whether the connection is lost, and with it the transaction. */
+/** Whether the connection is lost, and with it the transaction. 08P01 is about one message, such as a text with U+0000. */
 const isGone = (error: unknown): boolean =>
-  isPostgresError(error) && !/^POSTGRES_(?!57P0|08)[0-9A-Z]{5}$/.test(error.code);
+  isPostgresError(error) && !/^POSTGRES_(?!57P0|08(?!P01))[0-9A-Z]{5}$/.test(error.code);
 
 function reached(address: PostgresAddress): Connection {
   try {
