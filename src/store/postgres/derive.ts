@@ -51,12 +51,26 @@ export interface Parts {
 /** Types of the columns of a backfill, by its order: what a value is made of before it is compared or written. */
 export function targetTypes(store: Store, backfill: Backfill): string[] {
   const types = typesOf(store, backfill.table);
-  return backfill.columns.map(({ name }) => ofAnyLength(types.get(foldCase(name)) ?? 'text'));
+  return backfill.columns.map(({ name }) => {
+    const type = types.get(foldCase(name)) ?? 'text';
+    const base = baseType(store, type);
+    return ofAnyLength(base) === base ? type : ofAnyLength(base);
+  });
 }
 
-/** A cast to a text's type with its length would cut a value without a word; an UPDATE refuses it instead. */
+/** A cast to a type with a length would cut a value without a word; an UPDATE refuses it instead. */
 const ofAnyLength = (type: string): string =>
-  type.replace(/^character varying\(\d+\)/, 'character varying').replace(/^character\(\d+\)/, 'bpchar');
+  type
+    .replace(/^character varying\(\d+\)/, 'character varying')
+    .replace(/^character\(\d+\)/, 'bpchar')
+    .replace(/^bit(?: varying)?\(\d+\)/, 'bit varying');
+
+/** What a domain is made of; any other type itself. */
+function baseType(store: Store, type: string): string {
+  const sql = `SELECT format_type(typbasetype, typtypmod) AS type FROM pg_type WHERE oid = to_regtype(${literal(type)}) AND typtype = 'd'`;
+  const base = requirePostgres(store).remember(sql, () => store.get<{ type: string }>(sql)?.type);
+  return base === undefined ? type : baseType(store, base);
+}
 
 /**
  * A SELECT that yields, for each row: `k` the key; for the i-th column `c<i>` its present value and `v<i>`

@@ -181,8 +181,9 @@ export class PostgresStore implements Store {
       client.script('DEALLOCATE umzug_backfill_check');
       return undefined;
     } catch (error) {
-      // A lock that was waited for in vain, or a server that is gone, tells nothing of the statement.
+      // A lock that was waited for in vain, or a server that is gone or short of memory or stack, tells nothing of the statement.
       if (!isPostgresError(error) || this.dialect.isBusy(error) || isGone(error)) throw error;
+      if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
       return error;
     } finally {
       // Compiling an UPDATE takes a lock of its table, which goes with it.
