@@ -11,9 +11,10 @@ import { absentColumns } from '../schema/inspect.js';
 import { shellWord } from '../shell.js';
 import { fingerprint } from '../steps/step.js';
 import type { Store } from '../store/port.js';
+import { expressionSql } from '../store/rows.js';
 import { identifier } from '../store/sql.js';
 import type { Backfill, BackfillDefinition } from './define.js';
-import { type ColumnValue, firstOf, requireEngineSql, sql, sqlFor } from './values.js';
+import { type ColumnValue, firstOf, requireEngineSql, sql } from './values.js';
 
 // The file of a backfill may be changed once it has filled something. What it filled is judged by what filled it, which the
 // ledger keeps: the declaration as data, of a function its version and its text.
@@ -147,7 +148,7 @@ function isDerivable(store: Store, { table, key, columns, process }: Backfill): 
   return columns.every(({ value }) => {
     if (value.kind !== 'sql') return true;
     // By itself: a text that the ledger hands back must not be more than an expression.
-    const query = `SELECT (${sqlFor(value.expression, store.dialect.engine)}) FROM ${identifier(table)} AS t`;
+    const query = `SELECT ${expressionSql(value, store.dialect.engine)} FROM ${identifier(table)} AS t`;
     return store.compileError(query) === undefined;
   });
 }

@@ -9,6 +9,12 @@ type Process = NonNullable<Backfill['process']>;
 /** Reason of a skip on which `process` threw. What it threw is not told: it may quote the row. */
 export const PROCESS_FAILED = 'PROCESS_FAILED';
 
+/**
+ * Reason of a skip for which `process` gave a text that the store can't hold: half of a surrogate pair, which would be written as
+ * another character, and on PostgreSQL U+0000.
+ */
+export const TEXT_INVALID = 'TEXT_INVALID';
+
 /** What `process` gave for a row. */
 export interface Derived {
   readonly values: readonly CellValue[];
@@ -51,7 +57,8 @@ const shown = (cell: SqlValue): CellValue =>
   typeof cell === 'bigint' && Number.isSafeInteger(Number(cell)) ? Number(cell) : cell;
 
 /** Reasons that say something else already: a verification goes by them. */
-const isTaken = (reason: string): boolean => /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$)/.test(reason);
+const isTaken = (reason: string): boolean =>
+  /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$|TEXT_INVALID$)/.test(reason);
 
 /** What `skip()` has made: another object with such a member is not checked, and may be meant as a column. */
 const skips = new WeakSet<object>();
@@ -143,7 +150,10 @@ function readEntry(backfill: Backfill, entry: unknown): Derived {
   // A Map or an empty array would leave every cell alone.
   if (cells.every((cell) => cell === null) && Object.prototype.toString.call(entry) !== '[object Object]')
     throw misshapen(backfill, 'an array with an object for each row');
-  return { values: cells.map((cell) => checked(backfill, cell)), failure: null };
+  return withoutInvalid(
+    cells.map((cell) => checked(backfill, cell)),
+    (text) => !text.isWellFormed(),
+  );
 }
 
 const isPromise = (value: unknown): boolean => {
@@ -163,6 +173,12 @@ function promised({ name }: Backfill, returned: readonly unknown[]): BackfillErr
     'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait',
   );
 }
+
+/** The values of a row, or a skip where one is a text that the store can't hold. */
+export const withoutInvalid = (values: Derived['values'], isInvalid: (text: string) => boolean): Derived =>
+  values.some((value) => typeof value === 'string' && isInvalid(value))
+    ? { values: [], failure: TEXT_INVALID }
+    : { values, failure: null };
 
 function checked(backfill: Backfill, value: unknown): CellValue {
   if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;

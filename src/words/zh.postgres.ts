@@ -39,6 +39,12 @@ export const zhPostgres: Catalog = {
   // the server
   'The driver of PostgreSQL is not installed': '未安装 PostgreSQL 的驱动程序',
   'Install it beside this package: npm install pg': '请在本软件包旁安装它： npm install pg',
+  'The server can not read a statement': '服务器无法读取一条语句',
+  'Remove U+0000 from the SQL of the steps: PostgreSQL has no text with it':
+    '请从步骤的 SQL 中去掉 U+0000：PostgreSQL 的文本不能包含它',
+  'A statement needs a deeper stack than the server has': '一条语句需要的栈深度超过了服务器的栈深度',
+  'Raise max_stack_depth of the server, then run the same command again; it resumes where it stopped':
+    '请调高服务器的 max_stack_depth，然后再次运行同一命令；将从停下的地方继续',
   'The server can not be reached, or the connection was lost': '无法连接服务器，或连接已断开',
   'Check the address, and that the server is up; then run the same command again':
     '请检查地址，并确认服务器正在运行；然后再次运行同一命令',

@@ -5,6 +5,7 @@ import { type FilledCells, type FoundCells, updateIgnored } from '../batch.js';
 import type { Store } from '../port.js';
 import { foldCase, identifier } from '../sql.js';
 import { derivationSql } from './derive.js';
+import { updateOf } from './inspect.js';
 import { keyColumn, keyKind } from './keys.js';
 
 const RANGES = 'temp.umzug_backfill_ranges';
@@ -68,7 +69,7 @@ export function revertCells(
     FROM ${REVERT}`,
   );
   const updated = store.run(
-    `UPDATE ${identifier(backfill.table)} AS t
+    `${updateOf(store, backfill.table)} AS t
     SET ${columns.map(({ name, i }) => `${name} = CASE WHEN r.is_ours${i} THEN NULL ELSE t.${name} END`).join(', ')}
     FROM ${REVERT} AS r WHERE r.k = t.${key} AND t.${key} BETWEEN ? AND ? AND (${anyOurs})`,
     runs[0]?.[0] ?? null,
