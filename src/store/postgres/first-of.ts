@@ -37,8 +37,8 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
   const inner = [
     ...documents.map((name, n) => `t.${identifier(name)}${isBinary[n] ? '' : '::text'} AS x${n}`),
     ...ours.map(
-      ({ value, i }) =>
-        `${textSql(`t.${identifier(value.fallback)}`, types.get(foldCase(value.fallback)))} AS f${i}`,
+      ({ value: { fallback }, i }) =>
+        `${fallback === undefined ? 'NULL::text' : textSql(`t.${identifier(fallback)}`, types.get(foldCase(fallback)))} AS f${i}`,
     ),
   ];
   const namesOf = (document: string): string[] => [
