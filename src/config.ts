@@ -3,10 +3,11 @@ import { dirname, join, resolve } from 'node:path';
 import { BackfillError } from './errors.js';
 import { refuseUnknown, requireText } from './options.js';
 import { importDefault } from './steps/import-default.js';
+import { atCall } from './steps/in-step.js';
 import { loadSteps } from './steps/load.js';
 import { staleSteps } from './steps/stale.js';
 import type { Step } from './steps/step.js';
-import { loadFailureText, placed, placeOf } from './thrown.js';
+import { loadFailureText } from './thrown.js';
 
 /** What a store must have before anything is tried. */
 export interface StoreRequirements {
@@ -184,7 +185,7 @@ export async function loadConfig(folder: string): Promise<LoadedConfig> {
   try {
     config = await importDefault(file);
   } catch (error) {
-    if (error instanceof BackfillError) throw placed(error, file, placeOf(error));
+    if (error instanceof BackfillError) throw atCall(error, file);
     throw new BackfillError(
       'CONFIG_INVALID',
       `The config file ${file} can not be loaded (${loadFailureText(error, file)})`,

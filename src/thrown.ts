@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BackfillError } from './errors.js';
 
 /** An error of a project's own code, as it may be told: without its message, which may quote a row. */
 
@@ -73,15 +72,4 @@ function syntaxErrorIn(path: string): string | undefined {
   const { stderr } = spawnSync(process.execPath, ['--check', path], { encoding: 'utf8', env: {} });
   const line = /^.*?:(\d+)$/m.exec(stderr)?.[1];
   return line === undefined ? undefined : `${path}:${line}`;
-}
-
-/**
- * Adds the place of a declaration to an error about it.
- *
- * @returns the error itself if it names the file
- */
-export function placed(error: BackfillError, file: string, place = file): BackfillError {
-  const { code, message, hint } = error;
-  if (`${message} ${hint}`.includes(file)) return error;
-  return new BackfillError(code, `${message} (at ${place})`, hint, { cause: error });
 }

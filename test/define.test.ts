@@ -68,6 +68,10 @@ describe('firstOf', () => {
     });
   });
 
+  it('has no fallback unless one is named', () => {
+    expect(firstOf('body', ['a'])).to.deep.equal({ kind: 'first-of', document: 'body', names: ['a'] });
+  });
+
   const define = (changed: object) => {
     const { document, names, fallback } = { document: 'body', names: ['a'], fallback: 'c', ...changed };
     return firstOf(document, names, fallback);
@@ -76,6 +80,7 @@ describe('firstOf', () => {
     [{ document: '' }, '`document`'],
     [{ document: 7 }, '`document`'],
     [{ fallback: ' ' }, '`fallback`'],
+    [{ fallback: null }, '`fallback`'],
     [{ names: [] }, 'member name'],
     [{ names: ['a', ''] }, '`names`'],
     [{ names: [null] }, '`names`'],

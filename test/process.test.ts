@@ -132,7 +132,9 @@ describe('process()', () => {
       async (own) => {
         const { error } = await own.up();
         expect(error?.code).to.equal('PROCESS_FAILED');
-        expect(error?.message).to.equal(`\`process\` of ${NAME} threw on 15 rows`);
+        expect(error?.message).to.match(
+          /^`process` of \S+ threw on 15 rows \(Error at \S+process\.test\.[jt]s:\d+\)$/,
+        );
         expect(own.rows('SELECT count(*) FROM customers WHERE first IS NOT NULL')).to.deep.equal([[5]]);
         // A deploy that tries again and again gets the same answer, and nothing is recorded as done.
         for (let time = 0; time < 3; time += 1)

@@ -129,14 +129,14 @@ for (const engine of OWN_ENGINES) {
         const missing = async (table: string) =>
           (await refusalOf('TABLE_MISSING', own.of({ '001-own': { ...by('a'), table } }).up())).hint;
         if (engine.name === 'SQLite') {
-          expect(await missing('app.e')).to.equal(`Declare table: 'e', without a schema`);
+          expect(await missing('app.e')).to.match(/^Declare table: 'e', without a schema;/);
           return;
         }
         await own.exec(
           'CREATE SCHEMA IF NOT EXISTS app; CREATE TABLE app.e (id int PRIMARY KEY, a text, b text)',
         );
         try {
-          expect(await missing('app.e')).to.equal(
+          expect(await missing('app.e')).to.include(
             `Declare table: 'e', without a schema, and add ?options=-csearch_path%3Dapp to the URL: tables are looked for in the search path`,
           );
           expect(await missing('e')).to.include('?options=-csearch_path%3DNAME');

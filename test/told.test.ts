@@ -208,7 +208,7 @@ return { first: 'x' };`);
         expect(hint).not.to.include(SECRET);
 
         const shown = await atTerminal('up', '--show-values', '--json', ...named);
-        expect(shown.stderr).to.include(`caused by RangeError: ${SECRET}-1\n`);
+        expect(shown.stderr).to.include(`\nRangeError: ${SECRET}-1\n`);
         expect(shown.stdout).to.include('PROCESS_FAILED').and.not.to.include(SECRET);
         const plain = await atTerminal('up', ...named);
         expect(plain.stderr).not.to.include(SECRET);

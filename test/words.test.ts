@@ -36,7 +36,7 @@ const COMMAND =
 const EXCEPTIONS: ReadonlySet<string> = new Set([
   'any word', // a sample for options
   '{} at {}', // the class of an error and the place of it
-  'caused by {}{}', // with --log-level debug or --show-values: for a developer, as the stack below it
+  'caused by ', // with --log-level debug or --show-values: for a developer, as the stack below it
   '    at {}:{}',
   'no such column', // looked for in SQLite's words
   'NOT readable', // SQL

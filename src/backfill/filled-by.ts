@@ -142,7 +142,7 @@ function readValue(value: ColumnValue): ColumnValue {
 /** Whether the table still has what the values are derived from: a later step may have dropped some of it. */
 function isDerivable(store: Store, { table, key, columns, process }: Backfill): boolean {
   const needed = columns.flatMap(({ value }) =>
-    value.kind === 'first-of' ? [value.document, value.fallback] : [],
+    value.kind === 'first-of' ? [value.document, value.fallback ?? value.document] : [],
   );
   if (absentColumns(store, table, [key, ...needed, ...(process?.reads ?? [])]).size > 0) return false;
   return columns.every(({ value }) => {

@@ -25,7 +25,7 @@ export function requireTerminal(context: CliContext): void {
 }
 
 /**
- * Prints an error's causes to stderr: with `--log-level debug` the class and the stack of the error and each cause, with `--show-values` messages of
+ * Prints an error's causes to stderr, before the error itself, whose hint comes last: with `--log-level debug` the class and the stack of the error and each cause, with `--show-values` messages of
  * those that are not this package's own.
  */
 export function printCauses(error: unknown, argv: readonly string[], context: CliContext): void {
@@ -38,11 +38,13 @@ export function printCauses(error: unknown, argv: readonly string[], context: Cl
     at = at instanceof Error ? at.cause : undefined
   )
     chain.push(at);
-  chain.forEach((each, i) => {
+  let before = '';
+  for (const each of chain) {
     const message = showsValues && !(each instanceof BackfillError) ? `: ${messageOf(each)}` : '';
-    if (!isDebug && message === '') return;
-    printLine(context.stderr, `${i === 0 ? '' : 'caused by '}${classOf(each)}${message}`);
+    if (!isDebug && message === '') continue;
+    printLine(context.stderr, `${before}${classOf(each)}${message}`);
     if (isDebug)
       for (const { path, line } of framesOf(each)) printLine(context.stderr, `    at ${path}:${line}`);
-  });
+    before = 'caused by ';
+  }
 }

@@ -141,8 +141,8 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
     if (error) context.onError?.(error);
     if (isJson) printLine(stdout, toJson(json, tell));
     else if (text !== '') printLine(stdout, tell(text));
-    if (error && !isJson) printLine(stderr, tell(errorText(error, say)));
     if (error) printCauses(error, argv, context);
+    if (error && !isJson) printLine(stderr, tell(errorText(error, say)));
     listener.exit(exitCodeOf(output));
   };
   return {

@@ -158,9 +158,9 @@ export async function main(argv: readonly string[], context: CliContext): Promis
     context.onError?.(known);
     const program = context.embedding?.program;
     const tell = (words: string): string => runnable(words, context.env, { ...taken, program });
+    printCauses(known, argv, context);
     if (argv.includes('--json')) printLine(context.stdout, toJson({ error: errorJson(known) }, tell));
     else printLine(context.stderr, tell(errorText(known, await sayIn(langOf(argv, context.env)))));
-    printCauses(known, argv, context);
     return known.exitCode;
   }
 }

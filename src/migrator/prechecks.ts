@@ -118,7 +118,9 @@ export function checkBackfill(
   const { table, key, columns, checks } = step;
   const needed = [
     key,
-    ...columns.flatMap(({ value }) => (value.kind === 'first-of' ? [value.document, value.fallback] : [])),
+    ...columns.flatMap(({ value }) =>
+      value.kind === 'first-of' ? [value.document, value.fallback ?? []].flat() : [],
+    ),
     ...(step.process?.reads ?? []),
     ...(checks.groupBy === undefined ? [] : [checks.groupBy]),
   ];

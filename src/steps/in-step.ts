@@ -1,5 +1,5 @@
-import { type ErrorCode, rootBackfillError } from '../errors.js';
-import { placed } from '../thrown.js';
+import { BackfillError, type ErrorCode, rootBackfillError } from '../errors.js';
+import { placeOf } from '../thrown.js';
 import type { Step } from './step.js';
 
 /** Codes of errors that a step's declaration may be the cause of. */
@@ -29,8 +29,15 @@ export function inStep<Result>(step: Pick<Step, 'path'>, act: () => Result): Res
   }
 }
 
-/** The error with the step's file, if it may be about its declaration. */
+/** The error with the step's file in its hint, if it may be about its declaration and does not name it yet. */
 export function atStep(error: unknown, { path }: Pick<Step, 'path'>): unknown {
-  const known = rootBackfillError(error);
-  return DECLARED.has(known.code) ? placed(known, path) : error;
+  const { code, message, hint, cause = error } = rootBackfillError(error);
+  if (!DECLARED.has(code) || `${message} ${hint}`.includes(path)) return error;
+  return new BackfillError(code, message, `${hint}; the step is declared in ${path}`, { cause });
+}
+
+/** An error of a define function, thrown while its file was loaded, with the place of the call. */
+export function atCall(error: BackfillError, file: string): BackfillError {
+  const { code, message, hint } = error;
+  return new BackfillError(code, `${message} (at ${placeOf(error) ?? file})`, hint, { cause: error });
 }

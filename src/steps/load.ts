@@ -1,8 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { BackfillError } from '../errors.js';
-import { loadFailureText, placed, placeOf } from '../thrown.js';
+import { loadFailureText } from '../thrown.js';
 import { importDefault } from './import-default.js';
+import { atCall } from './in-step.js';
 import type { Step, StepDefinition } from './step.js';
 
 /** Whether a file of this name in a step folder is a step. */
@@ -62,7 +63,7 @@ export async function loadStep(path: string): Promise<Step> {
   try {
     definition = await importDefault(path);
   } catch (error) {
-    if (error instanceof BackfillError) throw placed(error, path, placeOf(error));
+    if (error instanceof BackfillError) throw atCall(error, path);
     const isTypeScript = /ts$/.test(path);
     throw new BackfillError(
       'STEP_INVALID',

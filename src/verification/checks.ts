@@ -1,4 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
+import { fallbackOf } from '../backfill/values.js';
 import { compareKeys } from '../ledger/keys.js';
 import { shellWord } from '../shell.js';
 import { type CheckFinding, type CheckResult, checkResult, percent } from './check.js';
@@ -163,13 +164,11 @@ function shownGroups({ groups: found, columns }: ScanFacts): [name: string, Grou
 
 /** Check 5: whether the filled columns hold timestamps, and plausible ones. */
 export function timestamps({ checks, columns }: Backfill, facts: ScanFacts): CheckResult {
-  const fallbackOf = (name: string): string | undefined => {
-    const value = columns.find((column) => column.name === name)?.value;
-    return value?.kind === 'first-of' ? value.fallback : undefined;
-  };
+  const fallbackFor = (name: string): string | undefined =>
+    fallbackOf(columns.find((column) => column.name === name)?.value);
   const judged = checks.areTimestamps ? facts.columns : [];
   const findings = judged.flatMap(({ name, timestamps: found }): CheckFinding[] => {
-    const fallback = fallbackOf(name);
+    const fallback = fallbackFor(name);
     return [
       {
         verdict: 'pass',
@@ -214,7 +213,7 @@ export function timestamps({ checks, columns }: Backfill, facts: ScanFacts): Che
   };
   const result = checkResult('timestamps', 'Timestamps', findings, figures, '');
   if (facts.toBeforeFallback === 0) return result;
-  const hint = `in ${facts.toBeforeFallback} of the rows that end before they start, ${from} is ${fallbackOf(from)}, its fallback: an application that writes the row a moment after the event makes that lag slightly negative, and nothing is to be mended`;
+  const hint = `in ${facts.toBeforeFallback} of the rows that end before they start, ${from} is ${fallbackFor(from)}, its fallback: an application that writes the row a moment after the event makes that lag slightly negative, and nothing is to be mended`;
   return { ...result, hint };
 }
 

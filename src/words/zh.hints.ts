@@ -95,6 +95,7 @@ export const zhHints: Catalog = {
   'Make the function synchronous': '请将该函数改为同步函数',
 
   // the store
+  '{~hint}; the step is declared in {file}': '{hint} ；该步骤声明于 {file}',
   '{~hint}; there is a file at {paths}: pass --db-path if it is the store':
     '{hint} ；{paths} 处有文件：若它就是该存储，请用 --db-path 给出',
   '{~hint}; DATABASE_URL names a database: pass --postgres to use it':
@@ -158,6 +159,8 @@ export const zhHints: Catalog = {
   'Take the store back to {version} with the application first': '请先用应用程序将存储退回到 {version}',
   'Add it in a step that sorts before {step}, or mend the declaration':
     '请在排在 {step} 之前的步骤中添加它，或修正声明',
+  'Make the index that batches can go by: {statement}; or name another column as `key`':
+    '请创建批次可以依照的索引： {statement} ；或将另一列设为 `key`',
   'Name a column of integers or texts as `key`, alone in the primary key or in a unique index':
     '请将 `key` 设为整数或文本列，且它是主键或唯一索引中唯一的列',
   'Mend `scope` in {file}: it may name columns of {table} only':

@@ -1,5 +1,4 @@
 import type { Backfill } from '../../backfill/define.js';
-import type { FirstOf } from '../../backfill/values.js';
 import { BackfillError } from '../../errors.js';
 import type { Store } from '../port.js';
 import { foldCase, identifier, literal } from '../sql.js';
@@ -38,8 +37,8 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
   const inner = [
     ...documents.map((name, n) => `t.${identifier(name)}${isBinary[n] ? '' : '::text'} AS x${n}`),
     ...ours.map(
-      ({ value, i }) =>
-        `${textSql(`t.${identifier(value.fallback)}`, types.get(foldCase(value.fallback)))} AS f${i}`,
+      ({ value: { fallback }, i }) =>
+        `${fallback === undefined ? 'NULL::text' : textSql(`t.${identifier(fallback)}`, types.get(foldCase(fallback)))} AS f${i}`,
     ),
   ];
   const namesOf = (document: string): string[] => [
@@ -72,7 +71,7 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
 }
 
 /** SQL for what a column falls back to, on `t`. */
-export const fallbackSql = (store: Store, { table }: Backfill, { fallback }: FirstOf): string =>
+export const fallbackSql = (store: Store, { table }: Backfill, fallback: string): string =>
   textSql(`t.${identifier(fallback)}`, typesOf(store, table).get(foldCase(fallback)));
 
 /** A column's value as text; a time as ISO-8601, in UTC where it knows its offset, and with `BC` where it is before the year 1. */

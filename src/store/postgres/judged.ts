@@ -1,4 +1,5 @@
 import type { Backfill } from '../../backfill/define.js';
+import { fallbackOf } from '../../backfill/values.js';
 import type { Key } from '../../ledger/keys.js';
 import { keyLiteral } from '../keys.js';
 import type { KeyRange, ScanRow, Store } from '../port.js';
@@ -61,9 +62,10 @@ export function scanRows(store: Store, backfill: Backfill): (range: KeyRange) =>
     : [];
   const types = targetTypes(store, backfill);
   const fallbacks = columns.map(({ name, value }, i) => {
-    if (value.kind !== 'first-of' || !checks.areTimestamps) return '0';
+    const column = fallbackOf(value);
+    if (column === undefined || !checks.areTimestamps) return '0';
     const [cell, type] = [`t.${identifier(name)}`, types[i] ?? 'text'];
-    const fallback = heldSql(store, fallbackSql(store, backfill, value), type);
+    const fallback = heldSql(store, fallbackSql(store, backfill, column), type);
     return `CASE WHEN ${cell} IS NOT NULL AND ${isSameSql(cell, fallback)} THEN ${2 ** i} ELSE 0 END`;
   });
   const extra = Object.fromEntries([['g', group], ['same', `(${fallbacks.join(' + ')})::float8`], ...values]);

@@ -1,6 +1,6 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
-import { asKey, type KeyKind, unsuitable } from '../keys.js';
+import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
 import type { KeyRange, SqlValue, Store } from '../port.js';
 import { identifier } from '../sql.js';
 import { NAMED } from './inspect.js';
@@ -138,7 +138,14 @@ export function checkKey(store: Store, backfill: Backfill): void {
     );
   if (keyKind(store, backfill) === undefined)
     throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
-  if (isCollated(facts) && collationOf(facts) === null) throw unsuitable(backfill, 'its collation is not C');
+  if (isCollated(facts) && collationOf(facts) === null) {
+    const on = `${identifier(backfill.table)} (${identifier(backfill.key)} COLLATE "C")`;
+    throw unsuitable(
+      backfill,
+      'its collation is not C',
+      indexHint(`CREATE UNIQUE INDEX CONCURRENTLY ON ${on}`),
+    );
+  }
 }
 
 /** Whether a table without partitions has heirs: their rows are read with its own, and its indexes know nothing of them. */

@@ -1,4 +1,5 @@
 import type { Backfill } from '../../backfill/define.js';
+import { fallbackOf } from '../../backfill/values.js';
 import { LEDGER_TABLES as T } from '../../ledger/tables.js';
 import { endedSql, identifier, literal } from '../sql.js';
 import { plainDerivationSql } from './derive.js';
@@ -10,9 +11,10 @@ import { plainDerivationSql } from './derive.js';
  */
 export function verificationSql(backfill: Backfill): string {
   const { checks, columns, name } = backfill;
-  const fallbacks = columns.flatMap(({ name: column, value }, i) =>
-    value.kind === 'first-of' && checks.areTimestamps ? [{ column, i, fallback: value.fallback }] : [],
-  );
+  const fallbacks = columns.flatMap(({ name: column, value }, i) => {
+    const fallback = fallbackOf(value);
+    return fallback !== undefined && checks.areTimestamps ? [{ column, i, fallback }] : [];
+  });
   const extra = Object.fromEntries([
     ...(checks.groupBy === undefined ? [] : [['g', `t.${identifier(checks.groupBy)}`]]),
     ...fallbacks.map(({ column, i, fallback }) => [
