@@ -33,7 +33,9 @@ export function explanation(store: Store, backfill: Backfill, error: unknown): B
   )
     return undefined;
   const hint =
-    "Guard what may fail, as in CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END, then run the same command again";
+    store.dialect.engine === 'PostgreSQL'
+      ? "Guard what may fail, as in CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END, then run the same command again"
+      : "Guard what may fail, as in CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END, then run the same command again";
   const scope = scopeSql(backfill, store.dialect);
   // First: whether a row is in scope has to be known before an expression is tried on it.
   const outside = firstFailure(store, backfill, scope, 'true');
