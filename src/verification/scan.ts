@@ -90,7 +90,10 @@ function cellJudge(
 ): (key: Key, state: number, group: GroupFacts) => void {
   const runs = ledger.runs(backfill.name);
   const watermark = lookedUpTo(store, ledger, backfill.name);
-  const compareUpTo = comparedRun(runs)?.watermark ?? null;
+  const compared = comparedRun(runs)?.watermark ?? null;
+  // Where keys begin again, those behind the new watermark are of rows that the run has not seen.
+  const isBefore = compared !== null && watermark !== null && compareKeys(watermark, compared) < 0;
+  const compareUpTo = isBefore ? watermark : compared;
   const runOf = cellAttribution(ledger, backfill);
   const { columns, mismatches } = facts;
 
