@@ -105,6 +105,19 @@ for (const engine of ENGINES) {
         expect((await at(store).plan(['backfill'])).steps[0].fill).to.deep.include({ rows: 20 });
       }));
 
+    it('is filled again where a column was dropped, which `up` makes again', () =>
+      onAppliedStore(engine, async (store) => {
+        const cells = await store.cells();
+        await store.change(`DROP INDEX idx_task_audits_source_event_ts; DROP INDEX idx_task_audits_decision_lag;
+          DROP INDEX idx_task_audits_event_source_ts; ALTER TABLE task_audits DROP COLUMN source_event_ts`);
+        expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+        const outcome = await up(store);
+        expect(outcome.remade).to.deep.equal([schemaStep.name]);
+        await expectMended(store, cells, outcome, 50);
+        expect(await cellsToRevert(store)).to.equal(100);
+        expect((await down(store)).cells).to.deep.equal([{ backfill: name, reverted: 100, kept: 0 }]);
+      }));
+
     it('is looked at once from the first key on, and a cell that no probe is of is found', () =>
       onAppliedStore(engine, async (store) => {
         const cells = await store.cells();
