@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
+import { defineBackfill, sql } from '../src/index.js';
 import { ENGINES, needEngine, type TestStore } from './support/engines.js';
 import { makeAnew, restartKeys } from './support/made-anew.js';
 import {
@@ -21,7 +22,8 @@ import {
   up,
   verify,
 } from './support/migrate.js';
-import { commandsOf, type Outcome } from './support/project.js';
+import { NAME, withOwnTable } from './support/own-table.js';
+import { commandsOf, type Outcome, projectOf } from './support/project.js';
 import { schemaStep } from './support/stores.js';
 
 const NULLS = 'UPDATE task_audits SET source_event_ts = NULL, supervisor_processed_at = NULL';
@@ -103,6 +105,19 @@ for (const engine of ENGINES) {
           cellsToFill: { source_event_ts: 20, supervisor_processed_at: 20 },
         });
         expect((await at(store).plan(['backfill'])).steps[0].fill).to.deep.include({ rows: 20 });
+      }));
+
+    it('is filled again where a column was dropped, which `up` makes again', () =>
+      onAppliedStore(engine, async (store) => {
+        const cells = await store.cells();
+        await store.change(`DROP INDEX idx_task_audits_source_event_ts; DROP INDEX idx_task_audits_decision_lag;
+          DROP INDEX idx_task_audits_event_source_ts; ALTER TABLE task_audits DROP COLUMN source_event_ts`);
+        expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+        const outcome = await up(store);
+        expect(outcome.remade).to.deep.equal([schemaStep.name]);
+        await expectMended(store, cells, outcome, 50);
+        expect(await cellsToRevert(store)).to.equal(100);
+        expect((await down(store)).cells).to.deep.equal([{ backfill: name, reverted: 100, kept: 0 }]);
       }));
 
     it('is looked at once from the first key on, and a cell that no probe is of is found', () =>
@@ -259,3 +274,28 @@ for (const engine of ENGINES) {
       ));
   });
 }
+
+describe('cells that were filled again, with text keys', () => {
+  it('are each counted once by `down` and its dry run', () =>
+    withOwnTable(
+      `CREATE TABLE words (word TEXT PRIMARY KEY, upper TEXT, size INTEGER);
+      WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 40)
+      INSERT INTO words (word) SELECT printf('w%02d', i) FROM n`,
+      defineBackfill({
+        table: 'words',
+        key: 'word',
+        columns: { upper: sql('upper(word)'), size: sql('length(word)') },
+      }),
+      async (own) => {
+        await own.up();
+        own.exec(`UPDATE words SET upper = NULL WHERE word BETWEEN 'w05' AND 'w34'`);
+        expect((await own.up()).warnings).to.deep.equal([
+          `30 cells that ${NAME} had filled were NULL again, and were filled again`,
+        ]);
+        own.exec(`UPDATE words SET upper = 'x', size = 0 WHERE word IN ('w04', 'w05', 'w20', 'w34', 'w35')`);
+        const { steps } = await commandsOf(projectOf([own.step]), own).plan(['down']);
+        expect(steps[0].cellsToRevert).to.equal(80);
+        expect((await own.down()).cells).to.deep.equal([{ backfill: NAME, reverted: 70, kept: 10 }]);
+      },
+    ));
+});

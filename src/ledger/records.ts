@@ -45,7 +45,7 @@ export interface CreatedObject {
 export interface RunRecord {
   readonly run: number;
   readonly kind: 'first' | 'catch-up' | 'rescan';
-  /** `superseded`: a rescan began after it. */
+  /** `superseded`: `backfill --rescan` began after it. */
   readonly status: 'running' | 'filled' | 'verified' | 'superseded';
   /** The cursor it began with. */
   readonly startKey: Key | null;

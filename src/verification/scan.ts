@@ -93,7 +93,10 @@ function cellJudge(
   const runs = ledger.runs(backfill.name);
   const watermark = lookedUpTo(store, ledger, backfill.name);
   const compared = comparedRun(runs);
-  const compareUpTo = compared?.watermark ?? null;
+  const comparedUpTo = compared?.watermark ?? null;
+  // Where keys begin again, those behind the new watermark are of rows that the run has not seen.
+  const isBefore = comparedUpTo !== null && watermark !== null && compareKeys(watermark, comparedUpTo) < 0;
+  const compareUpTo = isBefore ? watermark : comparedUpTo;
   const isCompared = (key: Key): boolean => compareUpTo !== null && compareKeys(key, compareUpTo) <= 0;
   // What other declarations had filled before that run was not found when it began.
   const mismatch = mismatchJudge(

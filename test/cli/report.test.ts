@@ -131,7 +131,7 @@ describe('up --report', () => {
 
   it('writes it when the verification failed, and tells of that', async () => {
     asAgentOs(store(), (db) =>
-      db.exec(`UPDATE task_audits SET source_event_ts = NULL;
+      db.exec(`UPDATE task_audits SET source_event_ts = 'x' WHERE source_event_ts IS NOT NULL;
         UPDATE umzug_backfill_runs SET status = 'filled'`),
     );
     const result = await runCli(['up', '--report', file(), '--json', '--db-path', store()]);

@@ -76,7 +76,7 @@ describe('the exit code of a fleet', () => {
     copyFileSync(folder.file('done.db'), folder.file('unverified.db'));
     asAgentOs(folder.file('unverified.db'), (db) =>
       db.exec(`UPDATE umzug_backfill_runs SET status = 'filled';
-        UPDATE task_audits SET source_event_ts = NULL WHERE source_event_ts IS NOT NULL`),
+        UPDATE task_audits SET source_event_ts = 'x' WHERE source_event_ts IS NOT NULL`),
     );
     writeFileSync(folder.file('broken.db'), 'no database');
   });

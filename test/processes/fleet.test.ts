@@ -95,7 +95,7 @@ describe('several stores', () => {
     writeFileSync(damaged, 'no database at all, but long enough to be looked at as one'.repeat(20));
     await on(locked).run(['down', '--no-backup']);
     asAgentOs(failing, (db) =>
-      db.exec(`UPDATE umzug_backfill_runs SET status = 'filled'; UPDATE task_audits SET source_event_ts = NULL WHERE audit_id =
+      db.exec(`UPDATE umzug_backfill_runs SET status = 'filled'; UPDATE task_audits SET source_event_ts = 'x' WHERE audit_id =
         (SELECT min(audit_id) FROM task_audits WHERE source_event_ts IS NOT NULL)`),
     );
     asAgentOs(paths[3] as string, (db) => db.exec('DELETE FROM umzug_backfill_verifications'));
