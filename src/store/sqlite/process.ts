@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Backfill } from '../../backfill/define.js';
 import { type Derived, deriveRows } from '../../backfill/process.js';
+import type { CellValue } from '../../backfill/values.js';
 import type { SqlValue, Store } from '../port.js';
-import { identifier } from '../sql.js';
+import { identifier, literal } from '../sql.js';
+import type { Affinity } from './affinity.js';
 import type { Derivation } from './derive.js';
 import { requireSqlite } from './store.js';
 
@@ -21,13 +23,18 @@ const nameOf = ({ name }: Backfill): string =>
   `umzug_backfill_process_${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
 
 /** The SQL of `process()`. */
-export function processSql(backfill: Backfill, { reads }: Process, isPlain: boolean): Derivation {
+export function processSql(
+  backfill: Backfill,
+  { reads }: Process,
+  stored: readonly Affinity[] | undefined,
+): Derivation {
   const columns = backfill.columns.map((_, i) => i);
-  if (isPlain) return { inner: [], values: new Map(columns.map((i) => [i, 'NULL'])) };
+  if (!stored) return { inner: [], values: new Map(columns.map((i) => [i, 'NULL'])) };
   const row = [backfill.key, ...reads].map((name) => `t.${identifier(name)}`).join(', ');
   return {
     inner: [FAILURE, ...columns].map(
-      (i) => `${nameOf(backfill)}(${i}, ${row}) AS ${i === FAILURE ? 'p' : `e${i}`}`,
+      (i) =>
+        `${nameOf(backfill)}(${i}, ${literal(stored[i] ?? 'OTHER')}, ${row}) AS ${i === FAILURE ? 'p' : `e${i}`}`,
     ),
     values: new Map(columns.map((i) => [i, `e${i}`])),
     isWell: 'p IS NULL',
@@ -41,13 +48,23 @@ export function registerProcess(store: Store, backfill: Backfill): void {
   if (!process) return;
   let last: readonly SqlValue[] = [];
   let derived: Derived | undefined;
-  requireSqlite(store).define(nameOf(backfill), (i, ...cells) => {
+  requireSqlite(store).define(nameOf(backfill), (i, affinity, ...cells) => {
     if (!derived || !cells.every((cell, at) => isSame(cell, last[at]))) {
       [derived] = deriveRows(backfill, process, [cells]) as [Derived];
       last = cells;
     }
-    return Number(i) === FAILURE ? derived.failure : (derived.values[Number(i)] ?? null);
+    return Number(i) === FAILURE
+      ? derived.failure
+      : cellOf(derived.values[Number(i)] ?? null, affinity as Affinity);
   });
+}
+
+/** A number in the form that JavaScript, and PostgreSQL, would give it: SQLite would take each for floating point. */
+function cellOf(value: CellValue, affinity: Affinity): CellValue {
+  if (typeof value !== 'number' && typeof value !== 'bigint') return value;
+  if (affinity === 'TEXT') return String(value);
+  if (affinity === 'REAL') return Number(value);
+  return Number.isSafeInteger(value) ? BigInt(value) : value;
 }
 
 const isSame = (a: SqlValue, b: SqlValue | undefined): boolean =>
