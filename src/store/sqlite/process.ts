@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Backfill } from '../../backfill/define.js';
-import { type Derived, deriveRows } from '../../backfill/process.js';
+import { type Derived, deriveRows, withoutInvalid } from '../../backfill/process.js';
 import type { CellValue } from '../../backfill/values.js';
 import type { SqlValue, Store } from '../port.js';
 import { identifier, literal } from '../sql.js';
@@ -34,7 +34,7 @@ export function processSql(
   return {
     inner: [FAILURE, ...columns].map(
       (i) =>
-        `${nameOf(backfill)}(${i}, ${literal(stored[i] ?? 'OTHER')}, ${row}) AS ${i === FAILURE ? 'p' : `e${i}`}`,
+        `${nameOf(backfill)}(${i}, ${literal(stored.join())}, ${row}) AS ${i === FAILURE ? 'p' : `e${i}`}`,
     ),
     values: new Map(columns.map((i) => [i, `e${i}`])),
     isWell: 'p IS NULL',
@@ -48,24 +48,29 @@ export function registerProcess(store: Store, backfill: Backfill): void {
   if (!process) return;
   let last: readonly SqlValue[] = [];
   let derived: Derived | undefined;
-  requireSqlite(store).define(nameOf(backfill), (i, affinity, ...cells) => {
-    if (!derived || !cells.every((cell, at) => isSame(cell, last[at]))) {
-      [derived] = deriveRows(backfill, process, [cells]) as [Derived];
-      last = cells;
+  requireSqlite(store).define(nameOf(backfill), (i, ...given) => {
+    if (!derived || !given.every((cell, at) => isSame(cell, last[at]))) {
+      const [stored, ...cells] = given;
+      const affinities = String(stored).split(',') as Affinity[];
+      const [{ values, failure }] = deriveRows(backfill, process, [cells]) as [Derived];
+      const held = values.map((value, at) => heldBy(affinities[at], value));
+      derived = withoutInvalid({ values: held, failure }, isTooLarge);
+      last = given;
     }
-    return Number(i) === FAILURE
-      ? derived.failure
-      : cellOf(derived.values[Number(i)] ?? null, affinity as Affinity);
+    return Number(i) === FAILURE ? derived.failure : (derived.values[Number(i)] ?? null);
   });
 }
 
 /** A number in the form that JavaScript, and PostgreSQL, would give it: SQLite would take each for floating point. */
-function cellOf(value: CellValue, affinity: Affinity): CellValue {
+function heldBy(affinity: Affinity | undefined, value: CellValue): CellValue {
   if (typeof value !== 'number' && typeof value !== 'bigint') return value;
   if (affinity === 'TEXT') return String(value);
   if (affinity === 'REAL') return Number(value);
   return Number.isSafeInteger(value) ? BigInt(value) : value;
 }
+
+const isTooLarge = (value: CellValue): boolean =>
+  typeof value === 'bigint' && BigInt.asIntN(64, value) !== value;
 
 const isSame = (a: SqlValue, b: SqlValue | undefined): boolean =>
   Buffer.isBuffer(a) ? Buffer.isBuffer(b) && a.equals(b) : a === b;
