@@ -252,6 +252,31 @@ for (const engine of OWN_ENGINES) {
           expect(await amounts(own)).to.deep.equal(expected(10));
         }));
 
+      it('is asked again for what it filled where only the columns and the scope are others by now', () =>
+        on(async (own) => {
+          const fill = (columns: readonly string[], scope: string): Step =>
+            named(
+              NAME,
+              defineBackfill({
+                table: 'sales',
+                key: 'id',
+                scope,
+                reads: ['cents'],
+                columns,
+                process: (rows) =>
+                  rows.map((row) => ({ [columns.at(-1) as string]: Number(row.cents) / 10 })),
+              }) as BackfillDefinition,
+            );
+          await succeed(own.of([fill(['amount'], 'id <= 60')]).up());
+          const other = own.of([fill(['note', 'amount'], 'id <= 70')]);
+          await own.exec('UPDATE sales SET amount = 7 WHERE id = 3');
+          await succeed(other.rescan(NAME));
+          expect((await other.plan(['down'])).steps[0].cells).to.deep.include({ kept: 1 });
+          const { cells } = await succeed(other.down());
+          expect(cells).to.deep.equal([{ backfill: NAME, reverted: 69, kept: 1, gone: 0, underivable: 0 }]);
+          expect((await amounts(own)).filter(([, amount]) => amount !== null)).to.deep.equal([['3', '7']]);
+        }));
+
       it('is not compared by the verification once its version is another', () =>
         on(async (own) => {
           await succeed(own.of([processed(tenths)]).up());

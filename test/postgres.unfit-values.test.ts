@@ -152,7 +152,7 @@ describe('a value that a column of PostgreSQL can not hold is one skip', () => {
         await expectOneSkip(
           tables,
           named('001-process', step),
-          new RegExp(`^${ODD} \\* TEXT_INVALID$`),
+          new RegExp(`^${ODD} \\* VALUE_INVALID$`),
           true,
         );
       }));

@@ -181,8 +181,40 @@ describe('process()', () => {
     );
   });
 
+  for (const [what, value] of [
+    ['an integer beyond 64 bits', 2n ** 63n],
+    ['half of a surrogate pair', 'a\ud83d'],
+  ] as const)
+    it(`leaves a row alone for which it gives ${what}`, () =>
+      withOwnTable(
+        'CREATE TABLE rows (id INTEGER PRIMARY KEY, v, w TEXT); INSERT INTO rows (id) VALUES (1), (2), (3)',
+        defineBackfill({
+          table: 'rows',
+          key: 'id',
+          reads: [],
+          columns: ['v', 'w'],
+          process: (rows) => rows.map(({ id }) => ({ v: id === 2 ? value : 7, w: 'w' })),
+        }),
+        async (own) => {
+          expect((await own.plan()).steps[0]?.fill.skips).to.deep.equal({ VALUE_INVALID: 1 });
+          await expectRoundTrip(
+            own,
+            [
+              [7, 'w'],
+              [null, null],
+              [7, 'w'],
+            ],
+            'SELECT v, w FROM rows ORDER BY id',
+          );
+          await own.up();
+          expect(own.ledger((ledger) => ledger.skips(NAME))).to.deep.equal([
+            { key: 2n, target: '*', reason: 'VALUE_INVALID' },
+          ]);
+        },
+      ));
+
   it('refuses a reason that means something else already', async () => {
-    for (const reason of ['SQLITE_FULL', 'UPDATE_IGNORED', 'PROCESS_FAILED'])
+    for (const reason of ['SQLITE_FULL', 'UPDATE_IGNORED', 'PROCESS_FAILED', 'VALUE_INVALID'])
       await withOwnTable(
         customers(5),
         defineBackfill({ ...split, process: (rows, { skip }) => rows.map(() => skip(reason)) }),

@@ -10,10 +10,10 @@ type Process = NonNullable<Backfill['process']>;
 export const PROCESS_FAILED = 'PROCESS_FAILED';
 
 /**
- * Reason of a skip for which `process` gave a text that the store can't hold: half of a surrogate pair, which would be written as
- * another character, and on PostgreSQL U+0000.
+ * Reason of a skip for which `process` gave a value that the store can't hold: a text with half of a surrogate pair, which would be written
+ * as another character; on PostgreSQL one with U+0000; on SQLite an integer beyond 64 bits.
  */
-export const TEXT_INVALID = 'TEXT_INVALID';
+export const VALUE_INVALID = 'VALUE_INVALID';
 
 /** What `process` gave for a row. */
 export interface Derived {
@@ -58,7 +58,7 @@ const shown = (cell: SqlValue): CellValue =>
 
 /** Reasons that say something else already: a verification goes by them. */
 const isTaken = (reason: string): boolean =>
-  /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$|TEXT_INVALID$)/.test(reason);
+  /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$|VALUE_INVALID$)/.test(reason);
 
 /** What `skip()` has made: another object with such a member is not checked, and may be meant as a column. */
 const skips = new WeakSet<object>();
@@ -150,10 +150,8 @@ function readEntry(backfill: Backfill, entry: unknown): Derived {
   // A Map or an empty array would leave every cell alone.
   if (cells.every((cell) => cell === null) && Object.prototype.toString.call(entry) !== '[object Object]')
     throw misshapen(backfill, 'an array with an object for each row');
-  return withoutInvalid(
-    cells.map((cell) => checked(backfill, cell)),
-    (text) => !text.isWellFormed(),
-  );
+  const derived = { values: cells.map((cell) => checked(backfill, cell)), failure: null };
+  return withoutInvalid(derived, (value) => typeof value === 'string' && !value.isWellFormed());
 }
 
 const isPromise = (value: unknown): boolean => {
@@ -174,11 +172,9 @@ function promised({ name }: Backfill, returned: readonly unknown[]): BackfillErr
   );
 }
 
-/** The values of a row, or a skip where one is a text that the store can't hold. */
-export const withoutInvalid = (values: Derived['values'], isInvalid: (text: string) => boolean): Derived =>
-  values.some((value) => typeof value === 'string' && isInvalid(value))
-    ? { values: [], failure: TEXT_INVALID }
-    : { values, failure: null };
+/** What was derived of a row; a skip where one of the values is none that the store can hold. */
+export const withoutInvalid = (derived: Derived, isInvalid: (value: CellValue) => boolean): Derived =>
+  derived.values.some(isInvalid) ? { values: [], failure: VALUE_INVALID } : derived;
 
 function checked(backfill: Backfill, value: unknown): CellValue {
   if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;

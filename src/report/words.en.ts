@@ -158,7 +158,7 @@ export const en: Words = {
     DOCUMENT_UNREADABLE: 'the document can not be read as JSON',
     NO_USABLE_VALUE: 'the document has no usable value, and the fallback has none either',
     UPDATE_IGNORED: 'a trigger kept the cell from being filled',
-    TEXT_INVALID: 'the value is a text that the store can not hold',
+    VALUE_INVALID: 'the value is none that the store can hold',
     REFUSED: 'the store refused the update with this code',
   },
   count: 'Count',

@@ -140,7 +140,7 @@ export interface Words {
   readonly noSkips: string;
   readonly reason: string;
   readonly reasons: Readonly<
-    Record<'DOCUMENT_UNREADABLE' | 'NO_USABLE_VALUE' | 'UPDATE_IGNORED' | 'TEXT_INVALID' | 'REFUSED', string>
+    Record<'DOCUMENT_UNREADABLE' | 'NO_USABLE_VALUE' | 'UPDATE_IGNORED' | 'VALUE_INVALID' | 'REFUSED', string>
   >;
   readonly count: string;
   readonly keysOfReason: string;

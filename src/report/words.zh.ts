@@ -148,7 +148,7 @@ export const zh: Words = {
     DOCUMENT_UNREADABLE: '文档无法作为 JSON 读取',
     NO_USABLE_VALUE: '文档中没有可用的值，后备列也没有',
     UPDATE_IGNORED: '触发器阻止了填充',
-    TEXT_INVALID: '派生的值是存储无法保存的文本',
+    VALUE_INVALID: '派生的值无法保存到存储中',
     REFUSED: '存储以此代码拒绝了更新',
   },
   count: '数量',

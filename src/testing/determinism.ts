@@ -77,29 +77,35 @@ export function requireDeterminism(path: string, backfill: Backfill): Derived {
   };
   insist(deriveAll(path, backfill), 'when it is asked again');
   insist(deriveAll(path, backfill, first.keys()), 'of the row alone');
-  if (backfill.process) insist(deriveTogether(path, backfill, first), 'of the row among others');
+  const [alone, together] = deriveTogether(path, backfill, first);
+  const error = otherwise(backfill, alone, together, 'of the row among others');
+  if (error) throw error;
   return first;
 }
 
-/** Asks `process` for many rows at once, in the other order. Rows on which it throws alone would keep it from the others. */
-function deriveTogether(path: string, backfill: Backfill, first: Derived): Derived {
+/**
+ * Asks `process` for rows one by one, and for all at once in the other order. Rows on which it throws alone would keep it from the
+ * others.
+ */
+function deriveTogether(
+  path: string,
+  backfill: Backfill,
+  first: Derived,
+): [alone: Derived, together: Derived] {
   const { process, columns } = backfill;
   const keys = [...first]
     .filter(([, values]) => values[columns.length] !== PROCESS_FAILED)
     .map(([key]) => key);
-  if (!process || keys.length === 0) return first;
-  keys.reverse();
+  if (!process || keys.length === 0) return [new Map(), new Map()];
   const names = [backfill.key, ...process.reads].map((name) => identifier(name)).join(', ');
   const sql = `SELECT ${names} FROM ${identifier(backfill.table)} WHERE ${identifier(backfill.key)} = ?`;
   const rows = lookAt(path, (store) =>
-    keys.flatMap((key) => [...store.iterateExact<readonly SqlValue[]>(sql, key)]),
+    keys.flatMap((key) => [...store.iterateExact<readonly [Key, ...SqlValue[]]>(sql, key)]),
   );
-  const together = deriveRows(backfill, process, rows).map(({ values, failure }, i): [Key, unknown[]] => [
-    keys[i] as Key,
-    [...columns.map((_, at) => stored(values[at] ?? null)), failure],
-  ]);
-  return new Map([...first, ...together]);
+  const derived = (given: typeof rows): [Key, unknown[]][] =>
+    deriveRows(backfill, process, given).map(({ values, failure }, i) => [
+      given[i]?.[0] as Key,
+      [...columns.map((_, at) => values[at] ?? null), failure],
+    ]);
+  return [new Map(rows.flatMap((row) => derived([row]))), new Map(derived(rows.toReversed()))];
 }
-
-/** A text as SQLite gives it back: halves of surrogate pairs are no characters. */
-const stored = (value: unknown): unknown => (typeof value === 'string' ? value.toWellFormed() : value);

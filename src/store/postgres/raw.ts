@@ -22,7 +22,7 @@ export function deriveRaw(
       (JSON.parse(raw) as (string | null)[]).map((cell, i) => cellOf(cell, kinds[i] ?? 'text')),
     );
     return deriveRows(backfill, backfill.process, rows).map((derived) =>
-      derived.failure === null ? withoutInvalid(derived.values, (text) => text.includes('\0')) : derived,
+      withoutInvalid(derived, (value) => typeof value === 'string' && value.includes('\0')),
     );
   }
   return raws.map((raw) => deriveDocuments(backfill, JSON.parse(raw) as (string | null)[]));

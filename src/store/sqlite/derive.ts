@@ -2,6 +2,7 @@ import type { Backfill } from '../../backfill/define.js';
 import type { Store } from '../port.js';
 import { expressionSql, scopeSql } from '../rows.js';
 import { foldCase, identifier } from '../sql.js';
+import { type Affinity, affinities, storedSql } from './affinity.js';
 import { firstOfSql } from './first-of.js';
 import { processSql, registerProcess } from './process.js';
 
@@ -45,24 +46,25 @@ export interface Derivation {
  */
 export function derivationSql(store: Store, backfill: Backfill, options: DerivationOptions = {}): string {
   registerProcess(store, backfill);
-  return selectSql(backfill, options, false);
+  return selectSql(backfill, options, affinities(store, backfill));
 }
 
 /** The same for a shell that lacks our functions: rare texts count as unreadable there, and `process` gives nothing. */
 export const plainDerivationSql = (backfill: Backfill, options: DerivationOptions = {}): string =>
-  selectSql(backfill, options, true);
+  selectSql(backfill, options);
 
 function selectSql(
   backfill: Backfill,
   { absent, extra = {}, ...options }: DerivationOptions,
-  isPlain: boolean,
+  stored?: readonly Affinity[],
 ): string {
+  const isPlain = stored === undefined;
   const from = options.from ?? `${identifier(backfill.table)} AS t`;
   const tail = options.tail ?? `WHERE ${scopeSql(backfill, SQLITE_ENGINE)} LIMIT -1`;
   const ways = [
     firstOfSql(backfill, isPlain),
     expressionsSql(backfill),
-    ...(backfill.process ? [processSql(backfill, backfill.process, isPlain)] : []),
+    ...(backfill.process ? [processSql(backfill, backfill.process, stored)] : []),
   ];
   const inner = [
     `t.${identifier(backfill.key)} AS k`,
@@ -73,7 +75,9 @@ function selectSql(
     ...Object.entries(extra).map(([alias, sql]) => `${sql} AS ${alias}`),
   ];
   const { isWell, failure } = ways.find((way) => way.isWell !== undefined) ?? {};
-  const values = new Map(ways.flatMap((way) => [...way.values]));
+  const values = new Map(
+    ways.flatMap((way) => [...way.values].map(([i, value]) => [i, storedSql(value, stored?.[i])] as const)),
+  );
   const outer = [
     'k',
     ...backfill.columns.map((_, i) => `c${i}`),
@@ -94,6 +98,6 @@ function expressionsSql({ columns }: Backfill): Derivation {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
   return {
     inner: ours.map(({ value, i }) => `${expressionSql(value, 'SQLite')} AS e${i}`),
-    values: new Map(ours.map(({ i }) => [i, `e${i}`])),
+    values: new Map(ours.map(({ i }) => [i, `+e${i}`])), // without the affinity of a column that it names
   };
 }
