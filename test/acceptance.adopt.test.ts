@@ -15,7 +15,7 @@ import {
   up,
 } from './support/migrate.js';
 import { COLUMNS } from './support/oracle-words.js';
-import { failureOf, schemaStep } from './support/stores.js';
+import { failureOf, query, schemaStep } from './support/stores.js';
 
 const [byEvent, byLag, bySource] = [
   'idx_task_audits_event_source_ts',
@@ -86,10 +86,49 @@ for (const engine of ENGINES) {
     }
 
     it('takes back no columns under a version above theirs, which may build on them', () =>
-      engine.withStore({ prepare: ours + at('0.22.0') }, async (store) => {
+      engine.withStore({ prepare: at('0.22.0') }, async (store) => {
         expect(codeOf(await up(store))).to.equal(undefined);
         expect(codeOf(await down(store))).to.equal(undefined);
         await failureOf('VERSION_TOO_NEW', () => down(store));
+      }));
+
+    for (const [what, prepare, later, made] of [
+      ['nothing', ours + underOthers + at('0.30.0'), '', []],
+      ['indexes alone', ours + at('0.30.0'), '', indexes],
+      ['nothing, and the application went on since', ours + underOurNames + at('0.21.0'), at('0.30.0'), []],
+    ] as const)
+      it(`is reverted under a later version where it made ${what}`, () =>
+        engine.withStore({ prepare }, async (store) => {
+          expect(codeOf(await up(store))).to.equal(undefined);
+          expect((await store.ledger()).objects(schemaStep.name)).to.deep.equal(made);
+          if (later) await store.change(later);
+          const reverted = await down(store, { to: 0 });
+          expect(codeOf(reverted), reverted.error?.message).to.equal(undefined);
+          expect((await store.ledger()).exists()).to.equal(false);
+        }));
+
+    it('names all that it made where a later version may rest on it, and the backup from before it', () =>
+      engine.withStore({}, async (store) => {
+        expect(codeOf(await up(store, { backup: {} }))).to.equal(undefined);
+        await store.change(`DROP INDEX ${byEvent}`);
+        expect(codeOf(await up(store, { backup: {} }))).to.equal(undefined); // its backup is no way back
+        await store.change(at('0.30.0'));
+        const traces = await store.traces();
+        const { message, hint } = await failureOf('VERSION_TOO_NEW', () => down(store, { to: 0 }));
+        expect(await store.traces()).to.deep.equal(traces);
+        expect(message).to.equal(
+          `The store is at version 0.30.0, above 0.21.0, and may rest on what this step made: ${[...columns, ...indexes, version].map((made) => made.name).join(', ')}`,
+        );
+        if (engine.name === 'PostgreSQL') {
+          expect(hint).to.match(/^Leave what it made, or bring back a backup from before the step/);
+          return;
+        }
+        const [backup = ''] = /\S+\.backup\S*|\/\S+\.db\S*/.exec(hint) ?? [];
+        expect(hint).to.equal(
+          `umzug-backfill restore ${backup} brings back the store as it was before the step, without all that was written since`,
+        );
+        const kept = query(backup, `SELECT name FROM pragma_table_xinfo('task_audits')`);
+        expect(kept).to.include('payload').and.not.include('source_event_ts');
       }));
 
     for (const [what, sql, code] of [

@@ -147,7 +147,12 @@ export function planText(command: string, plan: Plan, say: Say = asIs): string {
     ...warnings,
     say(`Dry run of \`${command}\`: nothing was written. It would do this:`),
     ...(plan.backup ? [say(`a backup first: ${bytes(plan.backup.bytes)} in ${plan.backup.folder}`)] : []),
-    ...plan.steps.flatMap((step) => plannedStepLines(step, say)),
+    ...plan.steps.flatMap((step) => [
+      ...plannedStepLines(step, say),
+      ...(command === 'down' && step.statements.length === 0 && step.cellsToRevert === undefined
+        ? [`  ${say('nothing: it made nothing')}`]
+        : []),
+    ]),
     ...plan.unverified.map((name) => say(`${name}: verify what an earlier run has filled`)),
   ].join('\n');
 }

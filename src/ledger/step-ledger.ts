@@ -131,6 +131,16 @@ export class StepLedger {
     return this.store.pluck(`SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`);
   }
 
+  /** Path of the backup of the `up` that began a step; undefined where it made none. */
+  backupBefore(step: string): string | undefined {
+    const commands = this.store.all<{ steps: string; backup: string | null }>(
+      `SELECT steps, backup FROM ${T.commands}
+      WHERE command = 'up' AND begun_at <= (SELECT started_at FROM ${T.steps} WHERE name = ?) ORDER BY number DESC`,
+      step,
+    );
+    return commands.find(({ steps }) => (JSON.parse(steps) as string[]).includes(step))?.backup ?? undefined;
+  }
+
   /** Notes that a command begins, making the ledger where there is none. */
   beginCommand({ command, steps, backup }: CommandRecord): void {
     this.store.exec(this.store.dialect.ledgerDdl);

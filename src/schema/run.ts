@@ -1,8 +1,10 @@
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CreatedObject } from '../ledger/records.js';
+import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
+import { isThere } from '../store/file.js';
 import type { Estimate, Store } from '../store/port.js';
 import { identifier, isSameName, literal } from '../store/sql.js';
 import { compareVersions } from '../version.js';
@@ -65,19 +67,23 @@ const LONG_LOCK_MS = 2000;
  * @throws {BackfillError} `VERSION_TOO_NEW`, `SCHEMA_BLOCKED`
  */
 export function checkRevertible(store: Store, ledger: Ledger, step: SchemaStep): void {
-  const objects = standingObjects(store, ledger, step);
-  refuseNewerVersion(store, step);
-  store.dialect.rehearseDown(store, step, objects);
+  refuseNewerVersion(store, ledger, step);
+  store.dialect.rehearseDown(store, step, standingObjects(store, ledger, step));
 }
 
-function refuseNewerVersion(store: Store, step: SchemaStep): void {
-  if (!step.version) return;
+/** What a later version takes for granted, a column or its own predecessor, must stay. An index is nobody's condition. */
+function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep): void {
+  const objects = standingObjects(store, ledger, step);
+  if (!step.version || objects.every(({ kind }) => kind === 'index')) return;
   const { text, version } = storeVersion(store, step.version);
   if (compareVersions(version, declaredVersion(step.version.becomes)) <= 0) return;
+  const backup = ledger.backupBefore(step.name);
   throw new BackfillError(
     'VERSION_TOO_NEW',
-    `The store is at version ${text}, above the ${step.version.becomes} that this step made`,
-    `Take the store back to ${step.version.becomes} with the application first`,
+    `The store is at version ${text}, above ${step.version.becomes}, and may rest on what this step made: ${objects.map(({ name }) => name).join(', ')}`,
+    backup !== undefined && isThere(backup)
+      ? `umzug-backfill restore ${shellWord(backup)} brings back the store as it was before the step, without all that was written since`
+      : 'Leave what it made, or bring back a backup from before the step; none that this program made is known any more',
   );
 }
 
@@ -178,7 +184,7 @@ export function revertSchemaStep(
   checkLosses(store, ledger, step, options);
   // Another writer may have been waited for since a check: what can't be taken back is checked inside the transaction.
   store.write(() => {
-    refuseNewerVersion(store, step);
+    refuseNewerVersion(store, ledger, step);
     ledger.beginRevert(step.name);
   });
   for (const index of objects.filter(({ kind }) => kind === 'index')) {
@@ -188,7 +194,7 @@ export function revertSchemaStep(
     );
   }
   store.write(() => {
-    refuseNewerVersion(store, step);
+    refuseNewerVersion(store, ledger, step);
     checkLosses(store, ledger, step, options);
     for (const sql of reverseStatements(step, rest)) store.exec(sql);
     const version = rest.find(({ kind }) => kind === 'version');

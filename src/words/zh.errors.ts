@@ -217,8 +217,8 @@ export const zhErrors: Catalog = {
     '表 {table} 为空，因此无法得知存储的版本',
   'The table {table} holds a row that is no version': '表 {table} 中有一行不是版本号',
   'The store is at version {version}; at least {least} is needed': '存储的版本为 {version}，至少需要 {least}',
-  'The store is at version {version}, above the {made} that this step made':
-    '存储的版本为 {version}，高于此步骤生成的 {made}',
+  'The store is at version {version}, above {made}, and may rest on what this step made: {objects}':
+    '存储的版本为 {version}，高于 {made}，可能依赖此步骤创建的内容：{objects}',
   '{key} of {table} can not be the key of {name}: {~reason}':
     '{table} 的 {key} 不能作为 {name} 的键：{reason}',
   'it is not the only column of the primary key or of a unique index': '它不是主键或唯一索引中唯一的列',

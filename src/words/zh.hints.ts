@@ -160,7 +160,10 @@ export const zhHints: Catalog = {
   'Open the store with the application once, so that it states its version':
     '请用应用程序打开一次该存储，使其写入自己的版本',
   'Bring it to {version} with the application first': '请先用应用程序将其升级到 {version}',
-  'Take the store back to {version} with the application first': '请先用应用程序将存储退回到 {version}',
+  'umzug-backfill restore {backup} brings back the store as it was before the step, without all that was written since':
+    'umzug-backfill restore {backup} 将存储恢复到该步骤之前的状态，此后写入的内容都会丢失',
+  'Leave what it made, or bring back a backup from before the step; none that this program made is known any more':
+    '请保留它创建的内容，或恢复该步骤之前的备份；本程序已不知道自己做过这样的备份',
   'Add it in a step that sorts before {step}, or mend the declaration':
     '请在排在 {step} 之前的步骤中添加它，或修正声明',
   'Make the index that batches can go by: {statement}; or name another column as `key`':

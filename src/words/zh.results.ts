@@ -94,6 +94,7 @@ export const zhResults: Catalog = {
   '{#rows} rows read, {#cells} cells filled in {#batches} batches':
     '已读取 {rows} 行，在 {batches} 个批次中填充 {cells} 个单元格',
   'skipped {skips}': '已跳过 {skips}',
+  'nothing: it made nothing': '无需操作：它没有创建任何内容',
   'verification: {~verdict}': '校验：{verdict}',
   'whether rows wait: unknown, beyond 50,000 rows': '是否有行等待补跑：未知，仅查看了 50,000 行',
   'rows wait for a catch-up': '有行等待补跑',

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
 import { expectRefusal, useFolder } from '../support/cli.js';
+import { LEDGER_TABLES } from '../support/ledger.js';
 import { on } from '../support/on-store.js';
 import { asAgentOs, dumpSchema, dumpTable } from '../support/stores.js';
 
@@ -49,6 +50,20 @@ describe('the command down', () => {
     expect(dump(store)).to.deep.equal(original);
     expect((await look(['down'])).stdout).to.equal('Nothing to do: no step is applied.\n');
     expect((await look(['down', '--json'])).json()).to.deep.include({ command: 'down', reverted: [] });
+  });
+
+  it('says of a step that made nothing that it does nothing', async () => {
+    const store = copy('v21');
+    asAgentOs(store, (db) => {
+      for (const table of LEDGER_TABLES) db.exec(`DROP TABLE ${table}`); // as if the application had made it all
+      db.exec(`INSERT INTO schema_version (version) VALUES ('0.30.0')`);
+    });
+    const { run, look } = on(store);
+    await run(['up']);
+    expect((await look(['down', '--to', '0', '--dry-run'])).stdout).to.include(
+      `${schemaStep}\n  nothing: it made nothing\n`,
+    );
+    expect((await run(['down', '--to', '0'])).stdout).to.include(`reverted ${schemaStep}`);
   });
 
   it('reverts all with --to 0, and as many or as far as it is told', async () => {
