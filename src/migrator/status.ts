@@ -2,6 +2,7 @@ import { probeWaiting } from '../backfill/runner.js';
 import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
 import type { LockState } from '../ledger/run-lock.js';
+import { inStep } from '../steps/in-step.js';
 import { percentOf, shareOfKeys } from './progress.js';
 import {
   type BackfillStep,
@@ -75,7 +76,10 @@ export async function status(
     const records = ledger.steps();
     const probed = new Map<string, boolean | 'unknown'>();
     const probe = (step: BackfillStep): boolean | 'unknown' => {
-      const found = probed.get(step.name) ?? probeWaiting(store, ledger, step, probeRows) ?? 'unknown';
+      const found =
+        probed.get(step.name) ??
+        inStep(step, () => probeWaiting(store, ledger, step, probeRows)) ??
+        'unknown';
       probed.set(step.name, found);
       return found;
     };
