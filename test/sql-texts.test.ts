@@ -26,6 +26,9 @@ for (const engine of OWN_ENGINES) {
       ['an aggregate within an expression', `coalesce(min(a), 'none')`],
       ['an aggregate of the row in a subquery', '(SELECT max(t.a))'],
       ['a window function', `first_value(a) OVER (ORDER BY id)`],
+      ...(engine.name === 'PostgreSQL'
+        ? [['a function of several rows', 'unnest(ARRAY[a, a])'] as const]
+        : []),
     ] as const) {
       it(`refuses ${what} in sql() before it fills anything, also by a dry run`, () =>
         engine.withTables(numbered(25), async (own) => {
@@ -77,13 +80,14 @@ for (const engine of OWN_ENGINES) {
         }));
 
     for (const parameter of engine.name === 'SQLite' ? ['?', '?1', ':a', '@a', '$a'] : ['$1'])
-      it(`refuses the parameter ${parameter} in an expression, a scope and a rule`, () =>
+      it(`refuses the parameter ${parameter} in an expression, a scope and the query of a check`, () =>
         engine.withTables(numbered(5), async (own) => {
           await refusalOf('STEP_INVALID', own.of({ '001-own': by(`a || ${parameter}`) }).up());
           await refusalOf('STEP_INVALID', own.of({ '001-own': by('a', `a = ${parameter}`) }).up());
           const rules = [{ title: 'none', query: `SELECT id FROM t WHERE a = ${parameter}` }];
-          const ruled = { ...by('a'), checks: { rules } };
-          await refusalOf('STEP_INVALID', own.of({ '001-own': ruled }).up());
+          const indexes = [{ index: 'i', query: `SELECT id FROM t WHERE a = ${parameter}` }];
+          for (const checks of [{ rules }, { indexes }])
+            await refusalOf('STEP_INVALID', own.of({ '001-own': { ...by('a'), checks } }).up());
           expect(await own.rows('SELECT id FROM t WHERE b IS NOT NULL')).to.deep.equal([]);
         }));
 

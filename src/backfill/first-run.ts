@@ -47,18 +47,23 @@ export function countValuesLeft(
   };
 }
 
-/** Tells of values that a first run leaves, before its first batch or behind the last one. */
+/**
+ * Tells of values that a first run leaves, before its first batch or behind the last one.
+ *
+ * @returns the same; undefined for a run of which they are not counted
+ */
 export function tellValuesLeft(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
   { onEvent }: RunOptions,
-): void {
+): ValuesLeft | undefined {
   // Behind the cursor of one range, other ranges may hold cells that this run has filled.
-  if (run.kind !== 'first' || (ledger.isShared && run.batches > 0)) return;
+  if (run.kind !== 'first' || (ledger.isShared && run.batches > 0)) return undefined;
   const left = countValuesLeft(store, backfill, run.cursor);
   if (left.rows > 0) onEvent?.({ event: 'values_left', backfill: backfill.name, ...left });
+  return left;
 }
 
 /** Tells of a first run that has found cells to fill, and filled none of them. */

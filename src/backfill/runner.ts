@@ -116,8 +116,8 @@ async function resumeRuns(
     const run = runningRuns(ledger, backfill).find((record) => record.run === number);
     if (!run) continue; // another process has ended it
     // Only now: a run before this one, resumed with it, may just have filled some of them.
-    countFoundCells(store, ledger, backfill, run);
-    tellValuesLeft(store, ledger, backfill, run, options);
+    const left = tellValuesLeft(store, ledger, backfill, run, options);
+    countFoundCells(store, ledger, backfill, run, left?.rows !== 0);
     // A process that took part may have died meanwhile, and left what it had claimed.
     for (let isSettled = false; !isSettled; ) {
       await store.share(() => fillRun(store, ledger, backfill, run, options));
@@ -131,12 +131,18 @@ async function resumeRuns(
   return running.length > 0;
 }
 
-/** Counts what stands already before a run's first batch. */
-function countFoundCells(store: Store, ledger: Ledger, backfill: Backfill, run: RunRecord): void {
+/** Counts what stands already before a run's first batch: nothing where no cell is known to hold a value. */
+function countFoundCells(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  run: RunRecord,
+  mayHoldValues: boolean,
+): void {
   const isBegun = run.isCounted ?? run.batches > 0;
   const isFromFirst = run.startKey === null && run.watermark !== null;
   if (isBegun || (run.isCounted === undefined && !isFromFirst)) return;
-  const found = isFromFirst ? store.dialect.countFound(store, backfill, run.watermark) : 0;
+  const found = isFromFirst && mayHoldValues ? store.dialect.countFound(store, backfill, run.watermark) : 0;
   store.write(() => ledger.setFoundCells(backfill.name, run.run, found));
 }
 

@@ -145,17 +145,28 @@ export function checkBackfill(
   }
   checkExpressions(store, step);
   checkUpdatable(store, step, coming);
-  if (missingColumns(store, step).size === 0) checkRules(store, step);
+  if (missingColumns(store, step).size === 0) checkQueries(store, step);
 }
 
-/** A rule may speak of columns that are still to be made: it is looked at once they are there. */
-function checkRules(store: Store, { name, path, checks }: BackfillStep): void {
+/** The queries of checks may speak of columns that are still to be made: they are looked at once those are there. */
+function checkQueries(store: Store, { name, path, checks }: BackfillStep): void {
   for (const { title, query } of checks.rules ?? []) {
     if (store.isReading(query)) continue;
     throw new BackfillError(
       'STEP_INVALID',
       `The query of the rule "${title}" of ${name} is no SELECT that this store can run`,
       `Mend \`checks.rules\` in ${path}`,
+    );
+  }
+  for (const { index, query } of checks.indexes ?? []) {
+    // One that insists on an index does not compile where that is to be made again.
+    const error = /\bINDEXED\s+BY\b/i.test(query) ? undefined : store.compileError(query);
+    if (!error) continue;
+    throw new BackfillError(
+      'STEP_INVALID',
+      `The query for the index ${index} of ${name} is none that this store can run`,
+      `Mend \`checks.indexes\` in ${path}: one statement, without parameters`,
+      { cause: error },
     );
   }
 }

@@ -2,6 +2,7 @@ import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { identifier, normaliseSql } from '../store/sql.js';
 import { parseVersion } from '../version.js';
+import { requireOneStatement } from './one-statement.js';
 
 /** An index that a schema step makes. */
 export interface IndexOptions {
@@ -85,6 +86,10 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
       );
     }
     for (const column of names) requireText(column, `indexes.${name}.columns`, what, 'STEP_INVALID');
+    if (index.where !== undefined) {
+      requireText(index.where, `indexes.${name}.where`, what, 'STEP_INVALID');
+      requireOneStatement(`SELECT 1 WHERE ${index.where}`, `\`indexes.${name}.where\` of ${what}`);
+    }
     return { name, ...index };
   });
   if (options.version) {

@@ -25,7 +25,11 @@ export interface Filled {
 export async function requireRoundTrip(subject: Subject, seed: string, path: string): Promise<Filled> {
   const { step } = subject;
   copyStore(seed, path);
-  const verification = await runUp(subject, path);
+  const verification = await runUp(subject, path).catch((error: unknown) => {
+    // Found here as well, it is told with its row and column, as any other failure of a test.
+    if (error instanceof BackfillError && error.code === 'NOT_DETERMINISTIC') requireDeterminism(seed, step);
+    throw error;
+  });
   const derived = requireDeterminism(seed, step);
   if (derived.size === 0) {
     throw new BackfillError(

@@ -41,6 +41,7 @@ export const zhErrors: Catalog = {
   '`checks` of {what}': '{what} 的 `checks`',
   '`version` of {what}': '{what} 的 `version`',
   '`indexes.{index}` of {what}': '{what} 的 `indexes.{index}`',
+  '`indexes.{index}.where` of {what}': '{what} 的 `indexes.{index}.where`',
   'Expected `{option}` in {~what} to be a non-empty string, got `{value}`':
     '{what} 中的 `{option}` 应为非空字符串，实际为 `{value}`',
   'Expected `steps` in {what} to be a list of folders': '{what} 中的 `steps` 应为文件夹的列表',
@@ -77,8 +78,10 @@ export const zhErrors: Catalog = {
     '{name} 中 {column} 的表达式不能用于 {table} 的单独一行：它含有聚合函数、窗口函数或其他涉及多行的函数',
   'Expected `down` in defineSqlStep() to be a list of statements':
     'defineSqlStep() 中的 `down` 应为语句的列表',
-  'Expected each text in {what} to be one statement, got {~found}: {text}':
+  'Expected each text in {~what} to be one statement, got {~found}: {text}':
     '{what} 中的每个文本应为一条语句，实际为{found}：{text}',
+  'The query for the index {index} of {name} is none that this store can run':
+    '{name} 中针对索引 {index} 的查询不是该存储可以运行的查询',
   'no statement': '没有语句',
   'several statements': '多条语句',
   'a parameter': '含参数',

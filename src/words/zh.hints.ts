@@ -117,6 +117,8 @@ export const zhHints: Catalog = {
     '请让列表中的每个文本只含一条语句，并把值直接写入其中',
   'Give each of them a text of its own in the list': '请让列表中的每个文本只含一条语句',
   'Write its value into the statement: nothing is bound to it': '请把值直接写入语句：不会为它绑定任何值',
+  'Mend `checks.indexes` in {path}: one statement, without parameters':
+    '请修正 {path} 中的 `checks.indexes`：一条语句，不含参数',
   'Leave it out': '请去掉它',
   'Name one, or leave it out: the step can not be reverted then': '请给出一条，或去掉它：此时该步骤无法撤销',
   'Give the path of a store that the application has made: --db-path /path/to/store.db':
