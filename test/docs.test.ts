@@ -42,6 +42,28 @@ describe('docs/promises.md', () => {
   });
 });
 
+describe('package.json', () => {
+  it('says whose the package is and where its source and its issues are, which SECURITY.md relies on', () => {
+    const { author, repository, bugs, homepage } = JSON.parse(read('package.json'));
+    expect(read('LICENSE')).to.include(author);
+    expect(repository).to.deep.equal({ type: 'git', url: `git+${homepage.replace('#readme', '')}.git` });
+    expect(bugs).to.equal(homepage.replace('#readme', '/issues'));
+    expect(read('SECURITY.md')).to.include("`package.json`'s repository");
+  });
+});
+
+describe('docs/scale.md', () => {
+  it('names different files in its example of several', () => {
+    const several = /^umzug-backfill up (--db-path .*--db-path .*)$/m.exec(read('docs/scale.md'))?.[1] ?? '';
+    const paths = several
+      .split('--db-path ')
+      .slice(1)
+      .map((path) => path.trim());
+    expect(paths).to.have.length.above(1);
+    expect(new Set(paths)).to.have.length(paths.length);
+  });
+});
+
 describe('docs/operations.md', () => {
   /** Rows of the table whose first heading is `head`, as cells. */
   const tableOf = (head: string): string[][] => {

@@ -197,7 +197,7 @@ export function hasRowsToFill({ store, ledger }: Session, step: BackfillStep): b
   return (
     ledger.runs(step.name).some(({ status }) => status === 'running') ||
     missingColumns(store, step).size > 0 ||
-    isWaiting(store, ledger, step)
+    inStep(step, () => isWaiting(store, ledger, step))
   );
 }
 

@@ -2,6 +2,7 @@ import { probeWaiting } from '../backfill/waiting.js';
 import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
 import type { LockState } from '../ledger/run-lock.js';
+import { inStep } from '../steps/in-step.js';
 import { missingColumns } from './prechecks.js';
 import { percentOf, shareOfKeys } from './progress.js';
 import {
@@ -78,7 +79,8 @@ export async function status(
     const probe = (step: BackfillStep): boolean | 'unknown' => {
       const hasLost = missingColumns(store, step).size > 0; // a column that somebody has dropped is filled again
       const found =
-        probed.get(step.name) ?? (hasLost || (probeWaiting(store, ledger, step, probeRows) ?? 'unknown'));
+        probed.get(step.name) ??
+        (hasLost || (inStep(step, () => probeWaiting(store, ledger, step, probeRows)) ?? 'unknown'));
       probed.set(step.name, found);
       return found;
     };

@@ -73,7 +73,8 @@ export function findWork(
   session: Session,
   { project }: MigratorOptions,
   { to, step: count, names }: UpTarget = {},
-  hasWaiting = (step: BackfillStep): boolean => isWaiting(session.store, session.ledger, step),
+  hasWaiting = (step: BackfillStep): boolean =>
+    inStep(step, () => isWaiting(session.store, session.ledger, step)),
 ): UpWork {
   const { store, ledger } = session;
   const { steps } = project;

@@ -19,6 +19,7 @@ import {
   withStore,
 } from '../migrator/session.js';
 import { checkRequirements } from '../schema/requirements.js';
+import { inStep } from '../steps/in-step.js';
 import { type Verification, verifyBackfill } from '../verification/verify.js';
 import { type BatchPoint, batchPoints } from './batch-points.js';
 import { type LagSeries, lagSeries } from './lag-series.js';
@@ -127,7 +128,9 @@ async function verifyOrRefuse(
     if (error instanceof BackfillError && REFUSALS.has(error.code)) return error;
     throw error;
   }
-  return await verifyBackfill(store, ledger, step, project.steps, { threadFromBytes, now });
+  return await inStep(step, () =>
+    verifyBackfill(store, ledger, step, project.steps, { threadFromBytes, now }),
+  );
 }
 
 /** Codes that say of a backfill that it can't be verified as it is; all others say that the store can't be read. */

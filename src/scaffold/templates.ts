@@ -12,6 +12,7 @@ export const configTemplate = (store: string, folder: string): string =>
 
 export default defineConfig({
   // The store. --db-path goes before it; so does an environment variable with: env: 'ITS_NAME'
+  // For databases of PostgreSQL leave it out: --database-url URL names one, or --postgres the one of DATABASE_URL.
   database: { path: ${quoted(store)} },
   // Folders of steps, beside this file. All steps together run in the order of their names.
   steps: [${quoted(folder)}],

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
-import { type CliResult, root, runCli, spawnCli, useFolder } from '../support/cli.js';
+import { type CliResult, expectRefusal, root, runCli, spawnCli, useFolder } from '../support/cli.js';
+import { manifest } from '../support/package.js';
 
 // Most tests call main() in their own process. The bin does the same: one call a command, and each way that it can end.
 
@@ -63,6 +64,61 @@ describe('the bin', () => {
       expect(await said(spawnCli, `bin-${i}`, state, args)).to.deep.equal(inside);
     });
   });
+
+  /** Code that Node runs before the bin. */
+  const preload = (code: string): NodeJS.ProcessEnv => ({
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}`,
+  });
+
+  for (const [version, isTaken] of [
+    ['16.20.2', false],
+    ['18.20.8', false],
+    ['20.18.3', false],
+    ['22.13.1', false],
+    ['21.7.3', true],
+    ['99.0.0', true],
+  ] as const) {
+    it(`${isTaken ? 'runs' : 'is refused'} on Node ${version}`, async () => {
+      const env = preload(
+        `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`,
+      );
+      const result = await spawnCli(['status', '--db-path', folder.file('v21.db')], { env });
+      if (isTaken) return expect(result.code, result.stderr).to.equal(0);
+      const { message, hint } = expectRefusal(result, 'NODE_TOO_OLD', 1);
+      expect(message).to.equal(`Node ${version} is too old: this program needs ${manifest.engines.node}`);
+      expect(hint).to.include('npm rebuild better-sqlite3');
+      return undefined;
+    });
+  }
+
+  for (const [title, message, told] of [
+    [
+      'is compiled for another Node',
+      `The module was compiled against a different Node.js version using
+NODE_MODULE_VERSION 42. This version of Node.js requires
+NODE_MODULE_VERSION ${process.versions.modules}.`,
+      'better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION 42) than this one, ',
+    ],
+    [
+      'can not be loaded',
+      '/lib/libc.so.6: version GLIBC_9.9 not found',
+      'better-sqlite3 can not be loaded by Node ',
+    ],
+  ] as const) {
+    it(`says so where better-sqlite3 ${title}, and what a debugger needs`, async () => {
+      const env = preload(
+        `process.dlopen = () => { throw Object.assign(new Error(${JSON.stringify(message)}), { code: 'ERR_DLOPEN_FAILED' }); };`,
+      );
+      const args = ['status', '--db-path', folder.file('v21.db'), '--log-level', 'debug'];
+      const result = await spawnCli(args, { env });
+      const error = expectRefusal(result, 'DRIVER_UNUSABLE', 1);
+      expect(error.message).to.include(told).and.include(process.versions.node);
+      expect(error.hint).to.include('npm rebuild better-sqlite3');
+      expect(result.stderr).to.match(
+        /^BackfillError DRIVER_UNUSABLE\n(?: {4}at \S+:\d+\n)+caused by Error ERR_DLOPEN_FAILED\n(?: {4}at \S+:\d+\n)+/,
+      );
+    });
+  }
 
   it('writes new steps where it is called', async () => {
     const made = async (cli: typeof spawnCli, own: string) => {
