@@ -294,7 +294,7 @@ describe('cells that were filled again, with text keys', () => {
         ]);
         own.exec(`UPDATE words SET upper = 'x', size = 0 WHERE word IN ('w04', 'w05', 'w20', 'w34', 'w35')`);
         const { steps } = await commandsOf(projectOf([own.step]), own).plan(['down']);
-        expect(steps[0].cellsToRevert).to.equal(80);
+        expect(steps[0].cells.reverted).to.equal(80);
         expect((await own.down()).cells).to.deep.equal([{ backfill: NAME, reverted: 70, kept: 10 }]);
       },
     ));

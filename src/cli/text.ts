@@ -149,7 +149,7 @@ export function planText(command: string, plan: Plan, say: Say = asIs): string {
     ...(plan.backup ? [say(`a backup first: ${bytes(plan.backup.bytes)} in ${plan.backup.folder}`)] : []),
     ...plan.steps.flatMap((step) => [
       ...plannedStepLines(step, say),
-      ...(command === 'down' && step.statements.length === 0 && step.cellsToRevert === undefined
+      ...(command === 'down' && step.statements.length === 0 && step.cells === undefined
         ? [`  ${say('nothing: it made nothing')}`]
         : []),
     ]),
