@@ -4,36 +4,6 @@ import type { BatchRecord, CellSet, RunRecord } from './records.js';
 
 // Cells that are in the ledger more than once: a run from the first key has filled again what became NULL after an earlier run.
 
-/** The keys of some cells, by column; unsorted. */
-type KeysByColumn = Map<string, KeyRun[]>;
-
-function addTo(keys: KeysByColumn, sets: readonly CellSet[]): void {
-  for (const { columns, runs } of sets) {
-    for (const column of columns) {
-      const own = keys.get(column) ?? [];
-      for (const run of runs) own.push(run);
-      keys.set(column, own);
-    }
-  }
-}
-
-/** Returns the same keys as runs in rising order that do not overlap. */
-function united(runs: readonly KeyRun[]): KeyRun[] {
-  const all: KeyRun[] = [];
-  for (const run of [...runs].sort(([a], [b]) => compareKeys(a, b))) {
-    const last = all.at(-1);
-    if (last === undefined || compareKeys(run[0], last[1]) > 0) all.push(run);
-    else if (compareKeys(run[1], last[1]) > 0) all[all.length - 1] = [last[0], run[1]];
-  }
-  return all;
-}
-
-function countDistinct(keys: KeysByColumn): number {
-  let cells = 0;
-  for (const runs of keys.values()) cells += countKeys(united(runs));
-  return cells;
-}
-
 /** The runs that may have filled cells which an earlier run had filled: they began at or below its last key. */
 const refills = (runs: readonly RunRecord[]): RunRecord[] =>
   runs.filter(
@@ -49,18 +19,16 @@ const refills = (runs: readonly RunRecord[]): RunRecord[] =>
 
 /** Counts the cells that runs from `first` on have filled though an earlier run had filled them. */
 export function countFilledAgain(ledger: Ledger, backfill: string, first: number): number {
-  if (!refills(ledger.runs(backfill)).some(({ run }) => run >= first)) return 0;
-  const keys: KeysByColumn = new Map();
-  const batches = ledger.batches(backfill);
-  for (const { number, run } of batches) if (run < first) addTo(keys, ledger.cells(backfill, number));
-  const before = countDistinct(keys);
-  let filled = 0;
-  for (const { number, run, cellsFilled } of batches) {
-    if (run < first) continue;
-    addTo(keys, ledger.cells(backfill, number));
-    filled += cellsFilled;
+  const runs = refills(ledger.runs(backfill)).filter(({ run }) => run >= first);
+  if (runs.length === 0) return 0;
+  const partsOf = earlierCells(ledger, backfill);
+  let cells = 0;
+  for (const { number, run } of ledger.batches(backfill)) {
+    if (!runs.some((refill) => refill.run === run)) continue;
+    for (const part of partsOf(number))
+      if (part.isInEarlier) cells += part.columns.length * countKeys(part.runs);
   }
-  return before + filled - countDistinct(keys);
+  return cells;
 }
 
 /** A part of a batch's cells. */
@@ -84,13 +52,18 @@ export function earlierCells(ledger: Ledger, backfill: string): (batch: number) 
   for (const own of byRun.values()) own.sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const byNumber = new Map(batches.map((batch) => [batch.number, batch]));
   return (number) => {
-    const earlier: KeysByColumn = new Map();
+    const sets = ledger.cells(backfill, number);
     const batch = byNumber.get(number);
+    const earlier = new Map<string, KeyRun[]>(); // of these cells, by column
     for (const [run, others] of batch ? byRun : []) {
       if (!batch || run >= batch.run) continue;
-      for (const other of overlapping(others, batch)) addTo(earlier, ledger.cells(backfill, other.number));
+      for (const other of overlapping(others, batch)) {
+        // The ledger of a large table does not fit in memory: one batch of it at a time.
+        if (sets.some(({ runs }) => hasKeyIn(runs, other)))
+          addShared(earlier, sets, ledger.cells(backfill, other.number));
+      }
     }
-    return ledger.cells(backfill, number).flatMap(({ columns, runs }): CellPart[] => {
+    return sets.flatMap(({ columns, runs }): CellPart[] => {
       if (!columns.some((column) => earlier.has(column))) return [{ columns, runs, isInEarlier: false }];
       return columns.flatMap((column): CellPart[] => {
         const { shared, others } = split(runs, united(earlier.get(column) ?? []));
@@ -101,6 +74,32 @@ export function earlierCells(ledger: Ledger, backfill: string): (batch: number) 
       });
     });
   };
+}
+
+/** Adds the cells of `sets` that are in another batch, too, by column. */
+function addShared(to: Map<string, KeyRun[]>, sets: readonly CellSet[], others: readonly CellSet[]): void {
+  for (const { columns, runs } of sets) {
+    for (const other of others) {
+      const { shared } = split(runs, other.runs);
+      for (const column of columns)
+        if (shared.length > 0 && other.columns.includes(column))
+          to.set(column, [...(to.get(column) ?? []), ...shared]);
+    }
+  }
+}
+
+const hasKeyIn = (runs: readonly KeyRun[], { firstKey, lastKey }: BatchRecord): boolean =>
+  runs.some(([first, last]) => compareKeys(last, firstKey) >= 0 && compareKeys(first, lastKey) <= 0);
+
+/** Returns the same keys as runs in rising order that do not overlap. */
+function united(runs: readonly KeyRun[]): KeyRun[] {
+  const all: KeyRun[] = [];
+  for (const run of [...runs].sort(([a], [b]) => compareKeys(a, b))) {
+    const last = all.at(-1);
+    if (last === undefined || compareKeys(run[0], last[1]) > 0) all.push(run);
+    else if (compareKeys(run[1], last[1]) > 0) all[all.length - 1] = [last[0], run[1]];
+  }
+  return all;
 }
 
 /** The batches of a run, in the order of their keys, whose keys may be those of another batch. */
