@@ -120,19 +120,17 @@ function isSameCondition(
 ): boolean {
   if (standing === undefined || wanted === undefined) return standing === wanted;
   if (normaliseSql(standing) === normaliseSql(`(${wanted})`)) return true;
-  const plan = planBy(store, table, wanted);
-  return plan !== undefined && plan === planBy(store, table, standing);
+  // PostgreSQL itself takes the casts, parentheses and quotes away in which two may differ. Both in one statement: what it makes of them
+  // may depend on indexes that another run makes meanwhile. Each may end in a comment.
+  const query = `SELECT (\n${wanted}\n), (\n${standing}\n) FROM ${identifier(table)}`;
+  if (store.compileError(query)) return false;
+  const [plan = '[]'] = store.pluck<string>(`EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) ${query}`);
+  const [first, second] = (JSON.parse(plan) as Explained)[0]?.Plan.Output ?? [];
+  return first !== undefined && first === second;
 }
 
-/**
- * How a table is read by a condition: PostgreSQL itself takes the casts, parentheses and quotes away in which two may differ. Where
- * it leaves a condition out, as an index has it already, the two are equal by that index.
- */
-function planBy(store: Store, table: string, condition: string): string | undefined {
-  const query = `SELECT 1 FROM ${identifier(table)} WHERE (\n${condition}\n)`; // it may end in a comment
-  if (store.compileError(query)) return undefined;
-  return store.pluck<string>(`EXPLAIN (VERBOSE, COSTS OFF) ${query}`).join('\n');
-}
+/** What EXPLAIN answers as JSON. */
+type Explained = readonly { readonly Plan: { readonly Output?: readonly string[] } }[];
 
 /** Bytes of the pages that a table and its partitions occupy, without their indexes. */
 export function tableBytes(store: Store, table: string): number {

@@ -91,7 +91,10 @@ export class PostgresStore implements Store {
       return this.#connection.client.query(parameters.length > 0 ? withNumbers(sql) : sql, parameters);
     } catch (error) {
       // Nothing was written in a snapshot: another one lets a look go on that has to tell what went wrong.
-      if (this.#transaction === 'reading' && isPostgresError(error)) this.#restartSnapshot();
+      if (this.#transaction === 'reading' && isPostgresError(error)) {
+        this.#hasNotCompiled ||= isUncompiled(error);
+        this.#restartSnapshot();
+      }
       throw error;
     }
   }
@@ -183,6 +186,7 @@ export class PostgresStore implements Store {
     } catch (error) {
       // A lock that was waited for in vain, or a server that is gone, tells nothing of the statement.
       if (!isPostgresError(error) || this.dialect.isBusy(error) || isGone(error)) throw error;
+      this.#hasNotCompiled = true;
       return error;
     } finally {
       // Compiling an UPDATE takes a lock of its table, which goes with it.
@@ -214,8 +218,18 @@ export class PostgresStore implements Store {
   }
 
   snapshot<Result>(act: () => Result): Result {
-    return this.#transaction === 'none' ? this.#within('reading', BEGIN_READING, act) : act();
+    if (this.#transaction !== 'none') return act();
+    this.#hasNotCompiled = false;
+    try {
+      return this.#within('reading', BEGIN_READING, act);
+    } catch (error) {
+      // A statement is compiled by the catalog of its moment, not by the snapshot's: DDL that another has committed in between is seen
+      // by half. A second look sees the whole of it.
+      if (!this.#hasNotCompiled || isGone(error)) throw error;
+      return this.#within('reading', BEGIN_READING, act);
+    }
   }
+  #hasNotCompiled = false;
 
   async snapshotAcross<Result>(act: () => Promise<Result>): Promise<Result> {
     this.#begin('reading', BEGIN_READING);
@@ -275,6 +289,9 @@ export class PostgresStore implements Store {
  */
 const BEGIN_WRITING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE';
 const BEGIN_READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
+
+/** Whether a statement speaks of what is not there, or not as it says. */
+const isUncompiled = ({ code }: { readonly code: string }): boolean => code.startsWith('POSTGRES_42');
 
 /** Whether the connection is lost, and with it the transaction. */
 const isGone = (error: unknown): boolean =>
