@@ -263,6 +263,8 @@ export interface Dialect {
   readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'rhythm'>;
   /** Whether another process kept a lock for longer than was waited: trying again may do. */
   isBusy(error: unknown): boolean;
+  /** Whether another transaction wrote the same rows meanwhile. Such an error is one of {@link isBusy}, too. */
+  isConflict(error: unknown): boolean;
   /** Looks after what surrounds a loop of batches. */
   surroundings(store: Store, backfill: Backfill, options: RunOptions): Surroundings;
 }

@@ -37,6 +37,9 @@ import { surroundings } from './surroundings.js';
 /** Another's lock was waited for too long; two transactions waited for each other, or wrote the same row. */
 const BUSY = /^POSTGRES_(?:55P03|40P01|40001)$/;
 
+/** Those of them that tell of rows which another transaction has written. */
+const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
+
 /** What is PostgreSQL's own. */
 export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
@@ -79,5 +82,6 @@ export const POSTGRES: Dialect = {
   sampleRows,
   verificationSql: undefined,
   isBusy: (error) => isPostgresError(error) && BUSY.test(error.code),
+  isConflict: (error) => isPostgresError(error) && CONFLICT.test(error.code),
   surroundings,
 };

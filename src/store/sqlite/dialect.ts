@@ -71,5 +71,6 @@ export const SQLITE: Dialect = {
   sampleRows,
   verificationSql,
   isBusy,
+  isConflict: () => false, // one transaction writes at a time
   surroundings,
 };
