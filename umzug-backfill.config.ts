@@ -4,7 +4,13 @@ import { defineConfig } from './src/index.js';
 export default defineConfig({
   database: {
     path: '~/.agentos/store.db',
-    env: 'AGENTOS_DB_PATH',
+    env: ['SQLITE_PATH', 'AGENTOS_DB_PATH', 'OCTOPUSOS_DB_PATH'],
+    // Where its other releases keep the store: 0.1 to 0.3, 2.1 to 3.0, 3.6.
+    otherPaths: [
+      'store/registry.sqlite',
+      '~/.agentos/store/agentos/db.sqlite',
+      '~/.octopusos/store/octopusos/db.sqlite',
+    ],
     postgres: {
       type: 'DATABASE_TYPE',
       host: 'DATABASE_HOST',
@@ -12,6 +18,7 @@ export default defineConfig({
       name: 'DATABASE_NAME',
       user: 'DATABASE_USER',
       password: 'DATABASE_PASSWORD',
+      defaults: { name: 'agentos', user: 'postgres' },
     },
   },
   steps: ['migrations', 'backfills'],

@@ -29,15 +29,16 @@ export const isPostgresUrl = (text: string): boolean => /^postgres(?:ql)?:\/\//i
  * @throws {BackfillError} `USAGE` when two stores are named, or none where there should be one
  */
 export function storeAddress(config: Config, given: GivenStore, env: NodeJS.ProcessEnv): StoreAddress {
-  const { path, env: variable, postgres: names } = config.database;
+  const { path, postgres: names } = config.database;
   const named = (name: string | undefined): string | undefined =>
     name === undefined || env[name] === '' ? undefined : env[name];
+  const variable = variablesOf(config).find((name) => named(name) !== undefined);
   const file = given.dbPath === undefined || isPostgresUrl(given.dbPath) ? undefined : given.dbPath;
   const url = given.databaseUrl ?? (file === undefined ? given.dbPath : undefined);
   const fromEnv = names && /^postgres(?:ql)?$/i.test(named(names.type) ?? '') ? names : undefined;
   const sources = [
     ...(file === undefined ? [] : ['--db-path']),
-    ...(file === undefined && named(variable) !== undefined ? [String(variable)] : []),
+    ...(file === undefined && variable !== undefined ? [variable] : []),
     ...(url === undefined ? [] : ['--database-url']),
     ...(given.postgres ? ['--postgres'] : []),
     ...(fromEnv ? [`${fromEnv.type}=postgresql`] : []),
@@ -52,9 +53,13 @@ export function storeAddress(config: Config, given: GivenStore, env: NodeJS.Proc
   if (given.postgres) return atUrl(named('DATABASE_URL') ?? missingUrl());
   if (url !== undefined) return atUrl(url);
   if (fromEnv) return atUrl(urlOf(fromEnv, named));
-  const found = file ?? named(variable) ?? path;
+  const found = file ?? named(variable) ?? path ?? missingStore();
   return isPostgresUrl(found) ? atUrl(found) : { path: found };
 }
+
+/** Names of the environment variables that may hold the path of the store, in their order. */
+export const variablesOf = ({ database: { env } }: Config): readonly string[] =>
+  env === undefined ? [] : [env].flat();
 
 function atUrl(url: string): StoreAddress {
   if (!isPostgresUrl(url) || !readAddress(url)) {
@@ -70,7 +75,7 @@ function atUrl(url: string): StoreAddress {
 
 /** The URL that variables of the environment make up. */
 function urlOf(names: PostgresEnv, named: (name: string | undefined) => string | undefined): string {
-  const database = named(names.name);
+  const database = named(names.name) ?? names.defaults?.name;
   if (database === undefined) {
     throw new BackfillError(
       'USAGE',
@@ -94,10 +99,18 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
       `Set ${names.host} to a name or an address, and ${names.port} to a number`,
     );
   }
-  url.username = encodeURIComponent(named(names.user) ?? '');
+  url.username = encodeURIComponent(named(names.user) ?? names.defaults?.user ?? '');
   url.password = encodeURIComponent(named(names.password) ?? '');
   url.pathname = `/${encodeURIComponent(database)}`;
   return url.toString();
+}
+
+function missingStore(): never {
+  throw new BackfillError(
+    'USAGE',
+    'No store is named: the config has no `database.path`',
+    'Pass --db-path PATH, --database-url URL, or --postgres with DATABASE_URL set; or set `database.path` in the config file',
+  );
 }
 
 function missingUrl(): never {

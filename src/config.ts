@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { BackfillError } from './errors.js';
 import { refuseUnknown, requireText } from './options.js';
+import { importDefault } from './steps/import-default.js';
+import { atCall } from './steps/in-step.js';
 import { loadSteps } from './steps/load.js';
 import { staleSteps } from './steps/stale.js';
 import type { Step } from './steps/step.js';
+import { loadFailureText } from './thrown.js';
 
 /** What a store must have before anything is tried. */
 export interface StoreRequirements {
@@ -23,28 +25,35 @@ export interface PostgresEnv {
   readonly host: string;
   /** The variable with the port. Where it is not set: 5432. */
   readonly port: string;
-  /** The variable with the name of the database, which has to be set. */
+  /** The variable with the name of the database, which has to be set unless `defaults` has one. */
   readonly name: string;
   /** The variable with the user. */
   readonly user: string;
   /** The variable with the password, which is never shown. */
   readonly password: string;
+  /** Database and user, where the variables name none. Default: none. */
+  readonly defaults?: { readonly name?: string; readonly user?: string };
 }
 
 /** Where a store is. */
 export interface DatabaseOptions {
-  /** Path of its file, where nothing else is said. */
-  readonly path: string;
-  /** Environment variable with the path of its file. Default: none. */
-  readonly env?: string;
+  /** Path of its file, if neither an option nor a variable names a store. Default: none, as for a project of PostgreSQL alone. */
+  readonly path?: string;
+  /** Environment variable with the path of its file; of several, the first that is set counts. Default: none. */
+  readonly env?: string | readonly string[];
+  /**
+   * Other paths where the application may keep its store, such as those of its other releases. If the store is missing or states no version,
+   * the hint names those that exist; none is ever used by itself. Default: none.
+   */
+  readonly otherPaths?: readonly string[];
   /** Environment variables with a database of PostgreSQL. Default: none; `--database-url` names one. */
   readonly postgres?: PostgresEnv;
 }
 
 /** What {@link defineConfig} takes. */
 export interface ConfigOptions {
-  /** Where the store is. `--db-path` and `--database-url` come first, then the environment, then `path`. */
-  readonly database: DatabaseOptions;
+  /** Where the store is. `--db-path` and `--database-url` come first, then the environment, then `path`. Default: each call names it. */
+  readonly database?: DatabaseOptions;
   /** Folders with step files, relative to the config file. */
   readonly steps: readonly string[];
   /** Checks on the store before every command that reads or changes it. Default: none. */
@@ -75,34 +84,44 @@ export interface Config {
 export function defineConfig(options: ConfigOptions): Config {
   const what = 'defineConfig()';
   refuseUnknown(options, ['database', 'steps', 'requires'], what, 'CONFIG_INVALID');
+  const { database = {}, steps, requires = {} } = options;
   refuseUnknown(
-    options.database ?? {},
-    ['path', 'env', 'postgres'],
+    database,
+    ['path', 'env', 'otherPaths', 'postgres'],
     `\`database\` of ${what}`,
     'CONFIG_INVALID',
   );
-  if (options.database?.postgres) checkPostgresEnv(options.database.postgres, what);
-  refuseUnknown(options.requires ?? {}, ['tables', 'version'], `\`requires\` of ${what}`, 'CONFIG_INVALID');
-  requireText(options.database?.path, 'database.path', what, 'CONFIG_INVALID');
-  if (!Array.isArray(options.steps) || options.steps.length === 0) {
+  if (database.path !== undefined) requireText(database.path, 'database.path', what, 'CONFIG_INVALID');
+  checkNames(database.env ?? [], 'database.env', what);
+  checkNames(database.otherPaths ?? [], 'database.otherPaths', what);
+  if (database.postgres) checkPostgresEnv(database.postgres, what);
+  refuseUnknown(requires, ['tables', 'version'], `\`requires\` of ${what}`, 'CONFIG_INVALID');
+  if (!Array.isArray(steps) || steps.length === 0) {
     throw new BackfillError(
       'CONFIG_INVALID',
       `Expected \`steps\` in ${what} to be a list of folders`,
       'Name one',
     );
   }
-  return {
-    kind: 'config',
-    database: options.database,
-    steps: options.steps,
-    requires: options.requires ?? {},
-  };
+  return { kind: 'config', database, steps, requires };
 }
 
-function checkPostgresEnv(names: PostgresEnv, what: string): void {
+/**
+ * Refuses what is neither a non-empty string nor a list of such.
+ *
+ * @throws {BackfillError} `CONFIG_INVALID`
+ */
+export function checkNames(names: string | readonly string[], option: string, what: string): void {
+  for (const name of [names].flat()) requireText(name, option, what, 'CONFIG_INVALID');
+}
+
+function checkPostgresEnv({ defaults = {}, ...names }: PostgresEnv, what: string): void {
   const all = ['type', 'host', 'port', 'name', 'user', 'password'] as const;
-  refuseUnknown(names, all, `\`database.postgres\` of ${what}`, 'CONFIG_INVALID');
+  refuseUnknown(names, [...all, 'defaults'], `\`database.postgres\` of ${what}`, 'CONFIG_INVALID');
   for (const name of all) requireText(names[name], `database.postgres.${name}`, what, 'CONFIG_INVALID');
+  refuseUnknown(defaults, ['name', 'user'], `\`database.postgres.defaults\` of ${what}`, 'CONFIG_INVALID');
+  for (const [name, value] of Object.entries(defaults))
+    requireText(value, `database.postgres.defaults.${name}`, what, 'CONFIG_INVALID');
 }
 
 /** A config with its steps, loaded. */
@@ -164,12 +183,12 @@ export async function loadConfig(folder: string): Promise<LoadedConfig> {
   }
   let config: unknown;
   try {
-    config = ((await import(pathToFileURL(file).href)) as { readonly default?: unknown }).default;
+    config = await importDefault(file);
   } catch (error) {
-    if (error instanceof BackfillError) throw error;
+    if (error instanceof BackfillError) throw atCall(error, file);
     throw new BackfillError(
       'CONFIG_INVALID',
-      `The config file ${file} can not be loaded`,
+      `The config file ${file} can not be loaded (${loadFailureText(error, file)})`,
       file.endsWith('.ts')
         ? 'Compile it first: npx tsc, or what builds your project'
         : 'Run it alone with node to see why',

@@ -140,6 +140,12 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
     'Run the same command again when fewer are at work there',
   ],
   [
+    'POSTGRES_54001',
+    'STORE_REFUSED',
+    'A statement needs a deeper stack than the server has',
+    'Raise max_stack_depth of the server, then run the same command again; it resumes where it stopped',
+  ],
+  [
     'POSTGRES_XX001',
     'STORE_CORRUPT',
     'The server reports that the data are damaged',
@@ -156,6 +162,12 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
     'STORE_UNREACHABLE',
     'The server has ended the connection, or is not up yet',
     'Run the same command again when it is up; it resumes where it stopped',
+  ],
+  [
+    'POSTGRES_08P01',
+    'STORE_REFUSED',
+    'The server can not read a statement',
+    'Remove U+0000 from the SQL of the steps: PostgreSQL has no text with it',
   ],
   [
     'POSTGRES_08',

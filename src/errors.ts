@@ -55,6 +55,9 @@ const EXIT_BY_CODE = {
   BACKUP_MISSING: EXIT.failed,
   BACKUP_UNUSABLE: EXIT.failed,
   STORE_IN_USE: EXIT.failed,
+  // what it runs on
+  NODE_TOO_OLD: EXIT.failed,
+  DRIVER_UNUSABLE: EXIT.failed,
   // a server
   DRIVER_MISSING: EXIT.failed,
   STORE_UNREACHABLE: EXIT.failed,
@@ -78,6 +81,8 @@ const EXIT_BY_CODE = {
   TRIGGERS_FIRE: EXIT.failed,
   ROW_REJECTED_REPEATEDLY: EXIT.failed,
   PROCESS_FAILED: EXIT.failed,
+  PROCESS_CHANGED: EXIT.failed,
+  NOT_DETERMINISTIC: EXIT.failed,
   WORKER_LOST: EXIT.failed,
   UPDATE_IGNORED: EXIT.failed,
   RUN_CONFLICT: EXIT.failed,
@@ -175,6 +180,7 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
   const where = doing === undefined ? '' : ` ${doing}`;
   if (isPostgresError(error)) return fromPostgres(error, where);
   if (!isSqliteError(error)) {
+    if (isAddonError(error)) return addonUnusable(error);
     const system = SYSTEM_MEANINGS[errnoOf(error) ?? ''];
     if (system) {
       const [code, message, hint] = system;
@@ -198,6 +204,23 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
     error.code.startsWith('SQLITE_CONSTRAINT')
       ? 'Look for a trigger or a constraint that stands in the way: sqlite3 STORE .schema'
       : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
+    { cause: error },
+  );
+}
+
+/** Whether a compiled part of better-sqlite3 can't be loaded: it is for another Node, or was never compiled. */
+const isAddonError = (error: unknown): error is Error =>
+  error instanceof Error && (('code' in error && error.code === 'ERR_DLOPEN_FAILED') || 'tries' in error);
+
+function addonUnusable(error: Error): BackfillError {
+  const [, its] = /NODE_MODULE_VERSION (\d+)/.exec(error.message) ?? [];
+  const { node, modules } = process.versions;
+  return new BackfillError(
+    'DRIVER_UNUSABLE',
+    its === undefined
+      ? `better-sqlite3 can not be loaded by Node ${node}: it is not compiled for it`
+      : `better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION ${its}) than this one, ${node} (${modules})`,
+    'Compile it for this one: npm rebuild better-sqlite3; or run the Node that it was installed with',
     { cause: error },
   );
 }

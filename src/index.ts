@@ -59,6 +59,7 @@ export type {
   RunnableStep,
   StepEvent,
   UmzugCommands,
+  UmzugEvents,
 } from './umzug/contract.js';
 export { type CreateMigratorOptions, createMigrator, type Migrator } from './umzug/create-migrator.js';
 export type { Connection, StoreDatabase } from './umzug/database.js';

@@ -116,10 +116,11 @@ async function apply(store: TestStore, changes: readonly Change[], smallSchema: 
 async function afterDown(
   store: TestStore,
   ours: ReadonlySet<string>,
-): Promise<{ readonly reverted: number; readonly kept: number; readonly cells: Map<string, Cells> }> {
+): Promise<{ readonly counts: object; readonly cells: Map<string, Cells> }> {
   const derived = await store.derived();
   let [reverted, kept] = [0, 0];
-  const cells = [...(await store.cells())].map(([key, row]) => {
+  const present = await store.cells();
+  const cells = [...present].map(([key, row]) => {
     const left = row.map((value, i) => {
       if (value === null || !ours.has(`${key} ${COLUMNS[i]}`)) return value;
       const isDerived = value === derived.get(key)?.[i];
@@ -129,7 +130,8 @@ async function afterDown(
     });
     return [key, left as unknown as Cells] as const;
   });
-  return { reverted, kept, cells: new Map(cells) };
+  const gone = [...ours].filter((cell) => !present.has(cell.slice(0, cell.lastIndexOf(' ')))).length;
+  return { counts: { reverted, kept, gone, underivable: 0 }, cells: new Map(cells) };
 }
 
 /** Takes everything back, over stops. */
@@ -154,8 +156,7 @@ async function upAndDown(store: TestStore, { store: { smallSchema }, ...scene }:
   if (scene.meanwhile.length > 0) await apply(store, scene.meanwhile, smallSchema);
   const [expected, others] = [await afterDown(store, new Set(ours)), theirTables(await store.dump())];
 
-  const { reverted, kept } = expected;
-  expect(await takenBack(store, scene.stops)).to.deep.equal({ reverted, kept });
+  expect(await takenBack(store, scene.stops)).to.deep.equal(expected.counts);
   const left = await store.cells();
   expectSameMap(left, expected.cells);
   expectSameTables(theirTables(await store.dump()), others);

@@ -64,7 +64,12 @@ for (const engine of ENGINES) {
             for (let i = 0; i < 2; i += 1) {
               const { ledger, cells } = await filled(store);
               expectSameMap(cells, expected.cells);
-              expect(await emptied(store)).to.deep.equal({ reverted: ledger.cells.length, kept: 0 });
+              expect(await emptied(store)).to.deep.equal({
+                reverted: ledger.cells.length,
+                kept: 0,
+                gone: 0,
+                underivable: 0,
+              });
               expect(codeOf(await down(store, {}, options))).to.equal(undefined);
               await expectAsBefore(store, before);
             }
@@ -148,7 +153,12 @@ for (const engine of ENGINES) {
         expect((await store.ledger()).step(NAME)?.keptCells).to.equal(2);
         await stoppedEmptying(store, whole.batches.length - 2);
         // A cell that is NULL already is neither taken back nor kept.
-        expect(await emptied(store)).to.deep.equal({ reverted: whole.cells.length - 4, kept: 3 });
+        expect(await emptied(store)).to.deep.equal({
+          reverted: whole.cells.length - 4,
+          kept: 3,
+          gone: 0,
+          underivable: 0,
+        });
         const left = [...(await store.cells())].filter(([, cells]) => cells.some((cell) => cell !== null));
         expect(left).to.deep.equal([
           [first, ['theirs', null]],

@@ -89,7 +89,9 @@ for (const engine of ENGINES) {
             await expectIdle(store);
             const reverted = await down(store);
             expect(codeOf(reverted)).to.equal(undefined);
-            expect(reverted.cells).to.deep.equal([{ backfill: name, reverted: filled - cells, kept: 0 }]);
+            expect(reverted.cells).to.deep.equal([
+              { backfill: name, reverted: filled - cells, kept: 0, gone: 0, underivable: 0 },
+            ]);
             const left = 'SELECT count(source_event_ts) + count(supervisor_processed_at) FROM task_audits';
             expect(await store.query(left)).to.deep.equal([String(cells)]);
           },

@@ -20,6 +20,9 @@ import { dumpSchema, dumpTable, failureOf, query } from './support/stores.js';
 
 const { backfillStep, createMigrator, ledgerStorage } = api;
 
+/** Empties a filled cell. */
+const SPOIL = 'UPDATE events SET ordered_at = NULL WHERE id = 7 RETURNING id';
+
 /** umzug wraps what a migration throws. */
 const causeOf = async (act: () => Promise<unknown>): Promise<BackfillError> => {
   try {
@@ -95,6 +98,49 @@ describe('backfillStep', () => {
           await umzug.down({ to: 0 });
         });
       }
+    }));
+
+  it('is pending for `up` and executed for `down` until it is verified, in an attached ledger', () =>
+    withShop(async (path) => {
+      const unfinished: readonly (readonly [string, BackfillStepOptions['onEvent'], number])[] = [
+        ['VERIFICATION_FAILED', ({ event }) => event === 'batches_ended' && query(path, SPOIL), EVENTS - 1],
+        ['TERMINATED', ({ event }) => event === 'batch_committed' && stop.abort('SIGTERM'), 10],
+      ];
+      const stop = new AbortController();
+      for (const [code, onEvent, cells] of unfinished) {
+        await connected(path, async (db) => {
+          const before = dumpTable(path, 'events');
+          const signal = code === 'TERMINATED' ? { signal: stop.signal } : {};
+          const failing = adopted(db, 'attached', { onEvent, ...signal });
+          expect((await causeOf(() => failing.up())).code).to.equal(code);
+          expect(filled(path)).to.equal(cells);
+
+          const umzug = adopted(db, 'attached');
+          expect((await umzug.pending()).map((left) => left.name)).to.deep.equal([name]);
+          expect((await umzug.executed()).map((done) => done.name)).to.deep.equal(['001-order-column.js']);
+          expect((await umzug.down()).map((done) => done.name)).to.deep.equal([name]);
+          expect(filled(path)).to.equal(0);
+          expect((await umzug.down()).map((done) => done.name)).to.deep.equal(['001-order-column.js']);
+          expect(dumpTable(path, 'events')).to.deep.equal(before);
+          expect(hasLedger(path)).to.equal(false);
+        });
+      }
+    }));
+
+  it('is passed over by `down` until it is verified in a ledger that is not attached, and filled again by `up`', () =>
+    withShop(async (path) => {
+      await connected(path, async (db) => {
+        const spoil: BackfillStepOptions['onEvent'] = ({ event }) =>
+          event === 'batches_ended' && query(path, SPOIL);
+        await causeOf(() => adopted(db, 'ledger', { onEvent: spoil }).up());
+        const umzug = adopted(db, 'ledger');
+        expect((await umzug.down()).map((done) => done.name)).to.deep.equal(['001-order-column.js']);
+        expect((await umzug.up()).map((done) => done.name)).to.deep.equal(['001-order-column.js', name]);
+        expect(filled(path)).to.equal(EVENTS);
+        expect(await umzug.pending()).to.deep.equal([]);
+        await umzug.down({ to: 0 });
+        expect(hasLedger(path)).to.equal(false);
+      });
     }));
 
   it('is taken back though it is pending, where umzug is told to', () =>

@@ -180,7 +180,9 @@ describe('createMigrator', () => {
       await shopMigrator(path).up();
       const other = createMigrator({ database: path, steps: { [schema]: orderColumn } });
       expect(names(await other.executed())).to.deep.equal([schema, backfill]);
-      await failureOf('STEP_FILE_GONE', () => other.down());
+      await other.down(); // by what the ledger has of the backfill
+      expect(names(await other.executed())).to.deep.equal([schema]);
+      await failureOf('STEP_FILE_GONE', () => createMigrator({ database: path, steps: {} }).down());
     }));
 
   it('goes to the store that the environment names', () =>

@@ -1,19 +1,24 @@
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import {
   type BackfillOptions,
   type ConfigOptions,
+  type DatabaseOptions,
   defineBackfill,
   defineConfig,
   defineSchemaStep,
   defineSqlStep,
   type ErrorCode,
   firstOf,
+  type PostgresEnv,
   type SchemaStepOptions,
   type SqlStepOptions,
 } from '../src/index.js';
 import { expectRefusal, runCli } from './support/cli.js';
 import { useNewProject } from './support/new-project.js';
+import { needServer, withDatabase } from './support/postgres-server.js';
 import { failureOf } from './support/stores.js';
 
 const value = firstOf('body', ['ts', 'time'], 'created_at');
@@ -25,6 +30,14 @@ const schema: SchemaStepOptions = {
   version: { table: 'schema_version', column: 'version', becomes: '2.0.0' },
 };
 const sql: SqlStepOptions = { up: ['CREATE VIEW v AS SELECT 1'], down: ['DROP VIEW v'] };
+const postgres: PostgresEnv = {
+  type: 'APP_TYPE',
+  host: 'APP_HOST',
+  port: 'APP_PORT',
+  name: 'APP_NAME',
+  user: 'APP_USER',
+  password: 'APP_PASSWORD',
+};
 const config: ConfigOptions = { database: { path: 'store.db' }, steps: ['steps'] };
 
 /** A refusal: what is changed in a good declaration, and what the message must name. */
@@ -55,6 +68,10 @@ describe('firstOf', () => {
     });
   });
 
+  it('has no fallback unless one is named', () => {
+    expect(firstOf('body', ['a'])).to.deep.equal({ kind: 'first-of', document: 'body', names: ['a'] });
+  });
+
   const define = (changed: object) => {
     const { document, names, fallback } = { document: 'body', names: ['a'], fallback: 'c', ...changed };
     return firstOf(document, names, fallback);
@@ -63,6 +80,7 @@ describe('firstOf', () => {
     [{ document: '' }, '`document`'],
     [{ document: 7 }, '`document`'],
     [{ fallback: ' ' }, '`fallback`'],
+    [{ fallback: null }, '`fallback`'],
     [{ names: [] }, 'member name'],
     [{ names: ['a', ''] }, '`names`'],
     [{ names: [null] }, '`names`'],
@@ -169,9 +187,17 @@ describe('defineConfig', () => {
 
   refuses('CONFIG_INVALID', (changed: object) => defineConfig({ ...config, ...changed }), [
     [{ folders: [] }, '`folders`'],
-    [{ database: undefined }, '`database.path`'],
     [{ database: { path: '' } }, '`database.path`'],
     [{ database: { path: 'a', url: 'b' } }, '`url`'],
+    [{ database: { path: 'a', env: '' } }, '`database.env`'],
+    [{ database: { path: 'a', env: ['A', ''] } }, '`database.env`'],
+    [{ database: { path: 'a', otherPaths: [''] } }, '`database.otherPaths`'],
+    [{ database: { postgres: { ...postgres, host: '' } } }, '`database.postgres.host`'],
+    [{ database: { postgres: { ...postgres, defaults: { host: 'a' } } } }, '`host`'],
+    [
+      { database: { postgres: { ...postgres, defaults: { user: '' } } } },
+      '`database.postgres.defaults.user`',
+    ],
     [{ steps: undefined }, '`steps`'],
     [{ steps: [] }, '`steps`'],
     [{ steps: 'steps' }, '`steps`'],
@@ -181,17 +207,29 @@ describe('defineConfig', () => {
   describe('of a project', () => {
     const project = useNewProject();
 
+    let folders = 0;
+
+    /** Runs `status` in a project whose config has this `database`. */
+    const statusOf = (
+      { requires, ...database }: DatabaseOptions & Pick<ConfigOptions, 'requires'>,
+      env: NodeJS.ProcessEnv,
+      ...args: string[]
+    ) => {
+      folders += 1; // a process loads a config once
+      const folder = `of-${folders}`;
+      project.write(`${folder}/steps/001-none.sql`, 'SELECT 1');
+      project.write(
+        `${folder}/umzug-backfill.config.mjs`,
+        `import { defineConfig } from 'umzug-backfill';
+        export default defineConfig(${JSON.stringify({ ...config, database, requires })});`,
+      );
+      return runCli(['status', ...args], { cwd: join(project.path, folder), env });
+    };
+    /** The store of the error that says it is missing. */
+    const pathOf = async (...call: Parameters<typeof statusOf>): Promise<string> =>
+      /(\w+\.db)$/.exec(expectRefusal(await statusOf(...call), 'STORE_MISSING', 1).message)?.[1] ?? '';
+
     it('names the store: the path given, then the environment, then its own', async () => {
-      project.write('steps/001-none.sql', 'SELECT 1');
-      const pathOf = async (database: object, env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> => {
-        const written = JSON.stringify({ ...config, database });
-        project.write(
-          'umzug-backfill.config.mjs',
-          `import { defineConfig } from 'umzug-backfill'; export default defineConfig(${written});`,
-        );
-        const result = await runCli(['status', ...args], { cwd: project.path, env });
-        return /(\w+\.db)$/.exec(expectRefusal(result, 'STORE_MISSING', 1).message)?.[1] ?? '';
-      };
       const database = { path: 'store.db', env: 'APP_DB' };
       expect(await pathOf(database, { APP_DB: 'env.db' }, '--db-path', 'given.db')).to.equal('given.db');
       expect(await pathOf(database, { APP_DB: 'env.db' })).to.equal('env.db');
@@ -199,6 +237,76 @@ describe('defineConfig', () => {
       expect(await pathOf(database, { APP_DB: '' })).to.equal('store.db');
       expect(await pathOf(database, {})).to.equal('store.db');
       expect(await pathOf({ path: 'store.db' }, { undefined: 'env.db' })).to.equal('store.db');
+    });
+
+    it('takes the first variable that is set of several', async () => {
+      const database = { path: 'store.db', env: ['FIRST_DB', 'SECOND_DB'] };
+      expect(await pathOf(database, { FIRST_DB: 'first.db', SECOND_DB: 'second.db' })).to.equal('first.db');
+      expect(await pathOf(database, { FIRST_DB: '', SECOND_DB: 'second.db' })).to.equal('second.db');
+      expect(await pathOf(database, {})).to.equal('store.db');
+      const url = 'postgres://app@127.0.0.1:1/app';
+      const twice = await statusOf(database, { SECOND_DB: 'second.db' }, '--database-url', url);
+      expect(expectRefusal(twice, 'USAGE', 2).message).to.include('SECOND_DB and --database-url');
+    });
+
+    it('names other files that exist where the store may be, and takes none of them', async () => {
+      const requires = { version: { table: 'schema_version', column: 'version', atLeast: '1.0.0' } };
+      const at = (name: string): string => join(project.path, name);
+      const database = {
+        path: at('store.db'),
+        env: ['FIRST_DB', 'SECOND_DB'],
+        otherPaths: [at('old.db'), at('gone.db')],
+      };
+      for (const name of ['old.db', 'second.db']) new Database(at(name)).exec('CREATE TABLE t (a)').close();
+      const env = { FIRST_DB: 'first.db', SECOND_DB: at('second.db') };
+      const hintOf = async (code: string, ...call: Parameters<typeof statusOf>): Promise<string> =>
+        expectRefusal(await statusOf(...call), code, 1).hint;
+      expect(await hintOf('STORE_MISSING', database, env)).to.equal(
+        `Give the path of an existing store: --db-path /path/to/store.db; none is ever created; there is a file at ${at('second.db')}, ${at('old.db')}: pass --db-path if it is the store`,
+      );
+      // Of a table that is not there, and of one without rows. The store itself is no other.
+      for (const sql of ['SELECT 1', 'CREATE TABLE schema_version (version)']) {
+        const db = new Database(at('store.db'));
+        db.exec(`CREATE TABLE IF NOT EXISTS t (a); ${sql}`).close();
+        const hint = await hintOf('VERSION_MISSING', { ...database, requires }, {});
+        expect(hint).to.match(/; there is a file at \S+\/old\.db: pass --db-path if it is the store$/);
+      }
+      expect(await hintOf('STORE_MISSING', { path: 'none.db' }, {})).to.match(/none is ever created$/);
+    });
+
+    it('names --postgres where DATABASE_URL is set and the file is missing', async () => {
+      const of = async (url: string): Promise<string> =>
+        expectRefusal(await statusOf({ path: 'none.db' }, { DATABASE_URL: url }), 'STORE_MISSING', 1).hint;
+      expect(await of('postgres://app@127.0.0.1:1/app')).to.match(
+        /; DATABASE_URL names a database: pass --postgres to use it$/,
+      );
+      expect(await of('mysql://app@127.0.0.1:1/app')).not.to.include('--postgres');
+    });
+
+    it('needs no path where a call names its database', async () => {
+      const url = 'postgres://app@127.0.0.1:1/app';
+      const named = await statusOf({ postgres }, {}, '--database-url', url);
+      expectRefusal(named, 'STORE_UNREACHABLE', 1);
+      expectRefusal(await statusOf({}, { DATABASE_URL: url }, '--postgres'), 'STORE_UNREACHABLE', 1);
+      const { message, hint } = expectRefusal(await statusOf({}, { DATABASE_URL: url }), 'USAGE', 2);
+      expect(message).to.equal('No store is named: the config has no `database.path`');
+      expect(hint).to.include('--postgres');
+    });
+
+    it('takes database and user of the server from its defaults where the variables name none', async function () {
+      needServer(this);
+      await withDatabase(async ({ url, name }) => {
+        const { hostname: APP_HOST, port: APP_PORT, username: user } = new URL(url);
+        const env = { APP_TYPE: 'postgresql', APP_HOST, APP_PORT };
+        expect((await statusOf({ postgres: { ...postgres, defaults: { name, user } } }, env)).code).to.equal(
+          0,
+        );
+        const other = { ...env, APP_NAME: `${name}-not` };
+        const result = await statusOf({ postgres: { ...postgres, defaults: { name, user } } }, other);
+        expectRefusal(result, 'STORE_MISSING', 1);
+        const none = await statusOf({ postgres: { ...postgres, defaults: { user } } }, env);
+        expect(expectRefusal(none, 'USAGE', 2).message).to.include('APP_NAME does not say which');
+      });
     });
   });
 });

@@ -191,6 +191,28 @@ describe('a key', () => {
       }));
   }
 
+  it('of texts whose index ignores case is refused with the index that does', () =>
+    withOwnTable(
+      `CREATE TABLE items (k TEXT, a, b); CREATE UNIQUE INDEX u ON items (k COLLATE NOCASE); INSERT INTO items (k, a) VALUES ('x', 'x'), ('y', 'y')`,
+      fillUpper,
+      async (own) => {
+        const { hint } = await failureOf('KEY_UNSUITABLE', () => own.up());
+        const [, statement = ''] =
+          /: (CREATE UNIQUE INDEX .*); or name another column as `key`/.exec(hint) ?? [];
+        own.exec(statement);
+        expect((await own.up()).error).to.equal(undefined);
+        expect(own.rows('SELECT k, b FROM items ORDER BY k')).to.deep.equal([
+          ['x', 'X'],
+          ['y', 'Y'],
+        ]);
+      },
+    ));
+
+  it('of texts that are compared without case is offered no index, as none would do', () =>
+    withOwnTable('CREATE TABLE items (k TEXT PRIMARY KEY COLLATE NOCASE, a, b)', fillUpper, async (own) => {
+      expect((await failureOf('KEY_UNSUITABLE', () => own.up())).hint).not.to.include('CREATE');
+    }));
+
   it('of texts is refused in a store of UTF-16', () =>
     withOwnTable(
       `PRAGMA encoding = 'UTF-16'; CREATE TABLE items (k TEXT PRIMARY KEY, a, b)`,

@@ -251,6 +251,22 @@ describe('a key in PostgreSQL', () => {
     });
   }
 
+  it('of another collation is refused with the index that would do', () =>
+    withItems(
+      `CREATE TABLE items (k text COLLATE "en-x-icu" PRIMARY KEY); INSERT INTO items VALUES ('x'), ('y')`,
+      async ({ client, of, rows }) => {
+        const { hint } = await refusalOf('KEY_UNSUITABLE', of([filling]).up());
+        const [, statement = ''] =
+          /: (CREATE UNIQUE INDEX .*); or name another column as `key`/.exec(hint) ?? [];
+        await client.query(statement);
+        await succeed(of([filling]).up());
+        expect(await rows('SELECT k, b FROM items ORDER BY k')).to.deep.equal([
+          ['x', 'x'],
+          ['y', 'x'],
+        ]);
+      },
+    ));
+
   it('in an index that was begun is refused', () =>
     withItems('CREATE TABLE items (k int); INSERT INTO items VALUES (1), (1)', async ({ client, of }) => {
       expect(await sqlState(client, 'CREATE UNIQUE INDEX CONCURRENTLY begun ON items (k)')).to.equal('23505');

@@ -157,10 +157,40 @@ describe('values of many types on PostgreSQL', () => {
         expect(await tables.rows('SELECT b FROM t ORDER BY id')).to.deep.equal([['one'], ['two']]);
         expect((await tables.ledger()).step('001-fill')?.status).to.equal('reverting');
         await tables.exec('DROP TRIGGER keeping ON t');
-        expect((await succeed(down())).cells).to.deep.equal([{ backfill: '001-fill', reverted: 2, kept: 0 }]);
+        expect((await succeed(down())).cells).to.deep.equal([
+          { backfill: '001-fill', reverted: 2, kept: 0, gone: 0, underivable: 0 },
+        ]);
         expect(await tables.rows('SELECT b FROM t ORDER BY id')).to.deep.equal([[null], [null]]);
       },
     ));
+
+  for (const type of ['timestamp', 'timestamptz', 'date'])
+    it(`of times before the year 1 keep their BC as a fallback: ${type}`, () =>
+      withBackfill(
+        `CREATE TABLE t (id int PRIMARY KEY, doc text, made ${type}, a text, b ${type});
+        INSERT INTO t (id, made) VALUES (1, '0044-03-15 BC'), (2, '0001-12-31 BC'), (3, '0001-01-01'), (4, '2026-01-20')`,
+        defineBackfill({
+          table: 't',
+          key: 'id',
+          columns: { a: firstOf('doc', ['ts'], 'made'), b: firstOf('doc', ['ts'], 'made') },
+        }),
+        async (migrator, { client }) => {
+          await migrator.up();
+          const { rows } = await client.query('SELECT a, b = made AS same FROM t ORDER BY id');
+          const time = { timestamp: 'T00:00:00.000000', timestamptz: 'T00:00:00.000000Z', date: '' }[type];
+          expect(rows).to.deep.equal([
+            { a: `0044-03-15${time} BC`, same: true },
+            { a: `0001-12-31${time} BC`, same: true },
+            { a: `0001-01-01${time}`, same: true },
+            { a: `2026-01-20${time}`, same: true },
+          ]);
+          expect(await verdict(migrator)).to.equal('pass');
+          await migrator.down();
+          expect((await client.query('SELECT count(a) + count(b) AS cells FROM t')).rows).to.deep.equal([
+            { cells: '0' },
+          ]);
+        },
+      ));
 
   it('that the application has filled itself below the watermark are no failure', () =>
     withBackfill(

@@ -1,8 +1,17 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { codeOf, down, up } from './support/migrate.js';
 import { targets } from './support/reference.js';
 import { cells, expectAroundObstacle, type Obstacle, refusing, rows } from './support/refusals.js';
-import { type Audit, asAgentOs, change, insertAudits, query, withGeneratedStore } from './support/stores.js';
+import {
+  type Audit,
+  asAgentOs,
+  change,
+  dumpTable,
+  insertAudits,
+  query,
+  withGeneratedStore,
+} from './support/stores.js';
 
 // A row that SQLite refuses to update, or that a trigger keeps NULL, is left alone and recorded: every other row is filled
 // as if it were not there.
@@ -25,6 +34,11 @@ const timed = (other: Readonly<Record<number, object>> = {}): Audit[] =>
   Array.from({ length: 40 }, (_, i) => ({
     payload: JSON.stringify({ source_ts: 1_768_903_200 + i, timestamp: 1_768_903_300 + i, ...other[i + 1] }),
   }));
+
+/** The table of audits, made by SQL, at v21. */
+const ownTable = (key: string, source: string, rest: string): string =>
+  `DROP TABLE IF EXISTS task_audits; CREATE TABLE task_audits (audit_id ${key}, event_type TEXT, payload TEXT,
+    created_at TIMESTAMP, source_event_ts ${source}, supervisor_processed_at TEXT${rest})`;
 
 const TRIGGER = 'SQLITE_CONSTRAINT_TRIGGER';
 const unblock = 'DROP TRIGGER refusing';
@@ -205,17 +219,71 @@ describe('a constraint', () => {
       'ALTER TABLE task_audits ADD COLUMN source_event_ts TEXT CHECK (length(source_event_ts) > 2)',
     ));
 
-  it('that ignores what it does not allow', () =>
+  for (const clause of ['REPLACE', 'IGNORE', 'FAIL', 'ROLLBACK', 'ABORT'])
+    for (const [what, column, rest] of [
+      ['UNIQUE on a column', `TEXT UNIQUE ON CONFLICT ${clause}`, ''],
+      ['UNIQUE of a table', 'TEXT', `, UNIQUE (source_event_ts) ON CONFLICT ${clause}`],
+      ['PRIMARY KEY', `TEXT PRIMARY KEY ON CONFLICT ${clause}`, ''],
+    ] as const)
+      it(`${what} with ON CONFLICT ${clause} keeps every row`, () =>
+        inserted(
+          timed({ 20: { source_ts: 1_768_903_205 }, 33: { source_ts: 1_768_903_202 } }).map((audit, i) => ({
+            ...audit,
+            key: i + 1,
+          })),
+          {
+            block: '',
+            unblock: `UPDATE task_audits SET payload = replace(payload, '"source_ts":17689032', '"source_ts":17689029')
+              WHERE audit_id IN (20, 33)`,
+            blocked: rows([20, 33], `SQLITE_CONSTRAINT_${what === 'PRIMARY KEY' ? 'PRIMARYKEY' : 'UNIQUE'}`),
+          },
+          ownTable(what === 'PRIMARY KEY' ? 'INTEGER UNIQUE' : 'INTEGER PRIMARY KEY', column, rest),
+        ));
+
+  it('of CHECK with ON CONFLICT keeps every row', () =>
     inserted(
-      timed({ 20: { source_ts: 1_768_903_205 } }),
+      timed({ 16: { source_ts: 1 } }),
       {
         block: '',
-        unblock: `UPDATE task_audits SET payload = replace(payload, '1768903205', '1768903299') WHERE audit_id = 20`,
-        blocked: cells([20], 'UPDATE_IGNORED'),
+        unblock: `UPDATE task_audits SET payload = replace(payload, '"source_ts":', '"source_ts":176890320')
+          WHERE audit_id = 16`,
+        blocked: rows([16], 'SQLITE_CONSTRAINT_CHECK'),
       },
-      `DROP TABLE task_audits; CREATE TABLE task_audits (audit_id INTEGER PRIMARY KEY, event_type TEXT, payload TEXT,
-        created_at TIMESTAMP, source_event_ts TEXT UNIQUE ON CONFLICT IGNORE, supervisor_processed_at TEXT)`,
+      ownTable('INTEGER PRIMARY KEY', 'TEXT', ', CHECK (length(source_event_ts) > 2) ON CONFLICT IGNORE'),
     ));
+
+  for (const clause of ['REPLACE', 'IGNORE'])
+    it(`of NOT NULL with ON CONFLICT ${clause}, made behind the fill, ends \`down\` and changes no cell`, () =>
+      withGeneratedStore({ audits: 0 }, async (path) => {
+        change(path, ownTable('INTEGER PRIMARY KEY', 'TEXT', ''));
+        asAgentOs(path, (db) => insertAudits(db, timed()));
+        expect(codeOf(await up(path, { backup: false }))).to.equal(undefined);
+        change(
+          path,
+          `ALTER TABLE task_audits RENAME TO old;
+          ${ownTable('INTEGER PRIMARY KEY', `TEXT NOT NULL ON CONFLICT ${clause} DEFAULT 'none'`, '')};
+          INSERT INTO task_audits SELECT * FROM old; DROP TABLE old`,
+        );
+        const before = dumpTable(path);
+        expect(codeOf(await down(path, {}, { backup: false }))).to.equal('STORE_REFUSED');
+        expect(dumpTable(path)).to.deep.equal(before);
+      }));
+
+  it('with ON CONFLICT leaves the conflict clauses of triggers as they are in a table without one', () =>
+    withGeneratedStore({ audits: 0 }, async (path) => {
+      asAgentOs(path, (db) => insertAudits(db, timed()));
+      change(
+        path,
+        `CREATE TABLE latest (event_type PRIMARY KEY, audit_id);
+        CREATE TRIGGER keeping AFTER UPDATE ON task_audits BEGIN
+          INSERT OR REPLACE INTO latest VALUES (new.event_type, new.audit_id);
+        END`,
+      );
+      const outcome = await up(path, { allowsTriggers: true, backup: false });
+      expect(codeOf(outcome)).to.equal(undefined);
+      expect(query(path, 'SELECT count(source_event_ts) FROM task_audits')).to.deep.equal([40]);
+      expect(query(path, 'SELECT count(*) FROM latest')).to.deep.equal([1]);
+    }));
 });
 
 describe('an index on an expression', () => {

@@ -1,14 +1,86 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { describe, it } from 'mocha';
+import { before, describe, it } from 'mocha';
 import { requireBackfill } from '../src/index.js';
 import { expectChinese } from './support/chinese.js';
-import { after, down, name, project, stoppedAfter, up, withPlainStore } from './support/migrate.js';
+import { ENGINES, needEngine, type TestStore } from './support/engines.js';
+import {
+  after,
+  down,
+  name,
+  onAppliedStore,
+  plain,
+  processed,
+  project,
+  stoppedAfter,
+  troubles,
+  up,
+  verify,
+  withPlainStore,
+} from './support/migrate.js';
 import { named, projectOf, run, type Step } from './support/project.js';
 import { apply, backfillOf, makeEvents, type Page, readPage, reportOf, texts } from './support/report.js';
 import { asAgentOs, change, insertAudits, withFolder, withGeneratedStore } from './support/stores.js';
 
 const CHARTS = 'figure svg.wide';
+
+const GRAVITY = ['pass', 'warn', 'fail'];
+
+for (const engine of ENGINES) {
+  describe(`${engine.name}: the verdicts of a report`, () => {
+    before(function () {
+      needEngine(this, engine);
+    });
+
+    it('are those of the verification, of each check, and of the gravest of its lines', () =>
+      onAppliedStore(
+        engine,
+        async (store) => {
+          const source = '2026-01-20T10:00:00Z';
+          // Derived cells below the watermark that the application has written: on a server others may do so.
+          await store.insert({ ...plain, key: 0n, cells: [source, processed] });
+          await expectSameVerdicts(store, { integrity: engine.name === 'SQLite' ? 'fail' : 'warn' });
+          await store.change(
+            `UPDATE task_audits SET source_event_ts = 'hm' WHERE audit_id = 9;
+            UPDATE task_audits SET source_event_ts = '2026-01-20 10:00:02' WHERE audit_id = 8;
+            UPDATE task_audits SET source_event_ts = NULL WHERE audit_id = 7`,
+          );
+          await store.insert({ payload: '{' }, plain);
+          await expectSameVerdicts(store, {
+            coverage: 'fail',
+            consistency: 'warn',
+            timestamps: 'warn',
+            integrity: 'warn',
+          });
+        },
+        [{ payload: '{' }, { createdAt: null }],
+      ));
+  });
+}
+
+/** Insists that a report tells what the verification finds; `expected` has each verdict that is not `pass`. */
+const expectSameVerdicts = (store: TestStore, expected: Readonly<Record<string, string>>) =>
+  withFolder(async (folder) => {
+    const { 'index-use': _, ...found } = troubles(await verify(store)); // on a server a matter of its statistics
+    expect(found).to.deep.include(expected);
+    const file = join(folder, 'report.html');
+    await run(project, store.address, ['report', '--out', file]);
+    const items = [...readPage(file).document.querySelectorAll('li.check')];
+    const checks = (await verify(store)).checks;
+    expect(items).to.have.length(checks.length);
+    for (const [i, { id, verdict, findings }] of checks.entries()) {
+      const badges = [...items[i].querySelectorAll('.badge')].map(({ textContent }) => textContent);
+      const [whole, ...lines] = badges as string[];
+      expect(whole, id).to.equal(verdict);
+      expect(lines, id).to.deep.equal(
+        findings.filter((finding) => finding.verdict !== 'pass').map((finding) => finding.verdict),
+      );
+      expect(gravestOf(lines), id).to.equal(verdict);
+    }
+  });
+
+const gravestOf = (verdicts: readonly string[]): string | undefined =>
+  GRAVITY[Math.max(0, ...verdicts.map((verdict) => GRAVITY.indexOf(verdict)))];
 
 describe('the report', () => {
   it('tells of a store that was brought from v20 to v21', () =>

@@ -106,6 +106,9 @@ describe('sql()', () => {
       'datetime()',
       'JULIANDAY ( )',
       `date( 'NOW' )`,
+      'uuid_generate_v4()',
+      'gen_random_bytes(8)',
+      'txid_current()',
     ])
       await failureOf('STEP_INVALID', () => sql(unsteady));
     expect(sql(`randomness || 'current' || 'known'`)).to.have.property('kind', 'sql');

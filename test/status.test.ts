@@ -40,6 +40,16 @@ describe('status', () => {
       }));
   }
 
+  it('knows of a table whose filled cells are NULL again, however many rows come before them', () =>
+    withGeneratedStore({ audits: AUDITS, smallSchema: true }, async (path) => {
+      write(path, MOST_ROWS + 1, true);
+      change(path, `DELETE FROM task_audits WHERE audit_id <= ${AUDITS}`);
+      await up(path);
+      expect(await look(path)).to.deep.equal(['unknown', 'unknown']);
+      change(path, 'UPDATE task_audits SET source_event_ts = NULL, supervisor_processed_at = NULL');
+      expect(await look(path)).to.deep.equal([true, true]);
+    }));
+
   it('says that something is pending for another reason, though it does not know of rows that wait', () =>
     withGeneratedStore({ audits: AUDITS, smallSchema: true }, async (path) => {
       await up(path);

@@ -40,6 +40,7 @@ describe('testBackfill, before it runs anything', () => {
     ['Expected `schema` in testBackfill() to be SQL, or steps', { backfill, schema: [''] }],
     ['Expected `schema` in testBackfill() to be SQL, or steps', { backfill, schema: [backfill] }],
     ['Expected `batchRows` in testBackfill() to be a positive integer', { backfill, batchRows: 0 }],
+    ['Expected `showsValues` in testBackfill() to be true or false', { backfill, showsValues: 'no' }],
     ['Expected `allowsTriggers` in testBackfill() to be true or false', { backfill, allowsTriggers: 1 }],
     [
       'Unknown option `frist` in `expected` of testBackfill()',

@@ -77,7 +77,7 @@ describe('verification, contents', () => {
       expect(query<string>(path, 'SELECT payload FROM task_audits').join()).to.include(secret);
       for (const table of LEDGER_TABLES) {
         const rows = asAgentOs(path, (db) => db.prepare(`SELECT * FROM ${table}`).all());
-        expect(rows, table).not.to.have.length(0);
+        if (table !== 'umzug_backfill_kept') expect(rows, table).not.to.have.length(0); // of a `down` in progress
         expect(JSON.stringify(rows), table).not.to.include(secret);
         // Packed keys, byte by byte.
         expect(rows.flatMap((row) => Object.values(row as object)).join(), table).not.to.include(secret);

@@ -58,7 +58,9 @@ describe('verification, ledger rows removed', () => {
   it('takes back cells whose batch is no longer recorded', () =>
     withAppliedStore(async (path) => {
       change(path, 'DELETE FROM umzug_backfill_batches');
-      expect((await down(path)).cells).to.deep.equal([{ backfill: name, reverted: filled, kept: 0 }]);
+      expect((await down(path)).cells).to.deep.equal([
+        { backfill: name, reverted: filled, kept: 0, gone: 0, underivable: 0 },
+      ]);
     }, odd));
 
   it('fails when the table shows more of ours than the ledger, which agrees with itself', () =>
@@ -74,7 +76,9 @@ describe('verification, ledger rows removed', () => {
         figures: { batches: 4, contradictions: 0, held: filled, recorded: filled - 20 },
       });
       expect(troubles(only((await rescan(path)).verifications))).to.deep.equal(quiet);
-      expect((await down(path)).cells).to.deep.equal([{ backfill: name, reverted: filled - 20, kept: 0 }]);
+      expect((await down(path)).cells).to.deep.equal([
+        { backfill: name, reverted: filled - 20, kept: 0, gone: 0, underivable: 0 },
+      ]);
     }, odd));
 
   it('fails without the row of a run that had nothing to do, until a rescan makes one', () =>
@@ -177,7 +181,9 @@ describe('verification, after a `down` that was stopped', () => {
             const outcome = await up(path);
             expect(troubles(only(outcome.verifications))).to.deep.equal({});
             await expectIdle(path);
-            expect((await down(path)).cells).to.deep.equal([{ backfill: name, reverted: 102, kept: 0 }]);
+            expect((await down(path)).cells).to.deep.equal([
+              { backfill: name, reverted: 102, kept: 0, gone: 0, underivable: 0 },
+            ]);
           },
           [],
           { smallSchema },

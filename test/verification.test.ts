@@ -19,7 +19,15 @@ import {
 } from './support/migrate.js';
 import { withOwnTable } from './support/own-table.js';
 import { commandsOf, projectOf } from './support/project.js';
-import { applyAndObserve, type History, life, microseconds, naive, readRows } from './support/row-by-row.js';
+import {
+  applyAndObserve,
+  type History,
+  isNaive,
+  life,
+  microseconds,
+  naive,
+  readRows,
+} from './support/row-by-row.js';
 import {
   asAgentOs,
   backfillStep,
@@ -42,9 +50,10 @@ function expectNaive(verification: Verification, path: string, history: History)
 
 /** Leaves only rows in scope whose values will be past timestamps, in their order. */
 function deleteOddTimes(path: string): void {
-  const odd = readRows(path).filter(({ derived: [source, processed] }) => {
-    const [from, to] = [microseconds(source ?? null), microseconds(processed ?? null)];
-    return from === undefined || to === undefined || to < from;
+  const odd = readRows(path).filter(({ derived: [source = null, processed = null] }) => {
+    const [from, to] = [microseconds(source), microseconds(processed)];
+    if (from === undefined || to === undefined) return true;
+    return to < from || isNaive(String(source)) !== isNaive(String(processed));
   });
   change(path, `DELETE FROM task_audits WHERE audit_id IN (${odd.map(({ key }) => key).join(', ')})`);
 }

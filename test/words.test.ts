@@ -28,16 +28,21 @@ const OTHER_CALLS =
 
 /** Parts of statements and of commands. */
 const SQL =
-  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER|SEQUENCE)|DECLARE \{|FETCH \{|SET LOCAL|OR length\(|split_part\(|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|BETWEEN \?)/;
+  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER|SEQUENCE)|DECLARE \{|FETCH \{|SET LOCAL|OR length\(|split_part\(|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|AT TIME ZONE|UPDATE (?:OR ABORT )?\{|BETWEEN \?)/;
 const COMMAND =
   /^(?:sudo \{\} |psql STORE -c |--database-url postgres:|npx umzug-backfill$|npm (?:run|exec|install) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
 
 /** Texts that are told to nobody, or only within others. */
 const EXCEPTIONS: ReadonlySet<string> = new Set([
   'any word', // a sample for options
+  '{} at {}', // the class of an error and the place of it
+  'caused by ', // with --log-level debug or --show-values: for a developer, as the stack below it
+  '    at {}:{}',
   'no such column', // looked for in SQLite's words
   'NOT readable', // SQL
   'character varying', // a type of PostgreSQL's
+  'bit varying',
+  'double precision',
   'passed over', // a verdict on an index: the finding says more
   'Index Name', // looked for in PostgreSQL's plans
   'The thread of the backfills has ended', // a defect: its kind is told, not its words

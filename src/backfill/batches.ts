@@ -1,14 +1,18 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { countKept } from '../ledger/declarations.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { earlierCells } from '../ledger/overlaps.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentColumns, updateTriggers } from '../schema/inspect.js';
-import type { RefusedRow } from '../store/batch.js';
+import type { RefusedRow, RevertResult } from '../store/batch.js';
 import { busyPauses } from '../store/busy.js';
 import { explained, explanation } from '../store/expressions.js';
 import type { BatchResult, Store } from '../store/port.js';
 import type { Backfill } from './define.js';
+import { type Filler, fillersOf } from './filled-by.js';
 import { Pacer } from './pacer.js';
+import { takeThrown, thrownWarnings } from './process.js';
 import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';
 import type { RunOptions } from './run-options.js';
 import { throwIfStopped } from './stop.js';
@@ -100,6 +104,7 @@ export async function fillBatches(
     cursor: run.cursor === null ? null : String(run.cursor),
     watermark: run.watermark === null ? null : String(run.watermark),
   });
+  takeThrown(backfill); // of a look before it, which has told them, or had no need to
   let { cursor, rowsScanned } = run;
   let limit = pacer.rows;
   let refused: RefusedRow | undefined;
@@ -211,12 +216,13 @@ const scannedBy = (ledger: Ledger, { name }: Backfill, { run }: RunRecord): numb
 
 function tellBatch(
   ledger: Ledger,
-  { name: backfill }: Backfill,
+  of: Backfill,
   batch: BatchResult & { readonly number: number },
   durationMs: number,
-  { onEvent }: RunOptions,
+  { onEvent, showsValues }: RunOptions,
 ): void {
   if (!onEvent) return;
+  const { name: backfill } = of;
   const { number, firstKey, lastKey, rowsScanned, cellsFilled, cellsSkipped, skips } = batch;
   onEvent({
     event: 'batch_committed',
@@ -230,11 +236,12 @@ function tellBatch(
     durationMs,
   });
   if (skips === 0) return;
+  for (const text of thrownWarnings(of, takeThrown(of), showsValues)) onEvent({ event: 'warning', text });
   for (const { key, target, reason } of ledger.skipsOfBatch(backfill, batch))
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }
 
-/** Takes back every batch, from the last. */
+/** Takes back every batch, from the last, each by what filled it. */
 export async function revertBatches(
   store: Store,
   ledger: Ledger,
@@ -242,28 +249,43 @@ export async function revertBatches(
   pacer: Pacer,
   options: RunOptions,
 ): Promise<void> {
-  const absent = absentColumns(
-    store,
-    backfill.table,
-    backfill.columns.map(({ name }) => name),
-  );
-  const numbers = ledger.batchNumbers(backfill.name);
+  const { name } = backfill;
+  const fillerOf = fillersOf(store, backfill);
+  const partsOf = earlierCells(ledger, name);
+  const numbers = ledger.batchNumbers(name);
+  let prepared: Filler | undefined;
+  let absent: ReadonlySet<string> = new Set();
   for (const [i, number] of numbers.entries()) {
     const where = (): string =>
-      `between two batches of ${backfill.name}, with ${numbers.length - i} still to be taken back`;
-    const act = () => {
-      let [reverted, kept] = [0, 0];
-      for (const { columns, runs } of ledger.cells(backfill.name, number)) {
-        const part = store.dialect.revertCells(store, backfill, { columns, runs, absent });
-        reverted += part.reverted;
-        kept += part.kept;
+      `between two batches of ${name}, with ${numbers.length - i} still to be taken back`;
+    const filler = fillerOf(number);
+    if (filler !== prepared) {
+      const { table, columns } = filler.backfill;
+      absent = absentColumns(
+        store,
+        table,
+        columns.map((column) => column.name),
+      );
+      if (absent.size < columns.length) store.dialect.prepareRevert(store, filler.backfill);
+      prepared = filler;
+    }
+    const act = (): RevertResult => {
+      const found = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
+      for (const { columns, runs, isInEarlier } of partsOf(number)) {
+        const part = store.dialect.revertCells(store, filler.backfill, { columns, runs, absent });
+        found.reverted += part.reverted;
+        if (isInEarlier) continue; // what is left is counted with the batch of that run
+        found.gone += part.gone;
+        found[filler.certainty === 'exact' ? 'kept' : 'underivable'] += part.others;
       }
-      ledger.countReverted(backfill.name, reverted, kept);
-      ledger.removeBatch(backfill.name, number);
-      return { reverted, kept };
+      ledger.countReverted(name, found.reverted, found.kept);
+      countKept(store, name, 'gone', found.gone);
+      countKept(store, name, 'underivable', found.underivable);
+      ledger.removeBatch(name, number);
+      return found;
     };
-    const result = await commit(store, pacer, act, backfill, where, options);
-    options.onEvent?.({ event: 'batch_reverted', backfill: backfill.name, batch: number, ...result });
+    const result = await commit(store, pacer, act, filler.backfill, where, options);
+    options.onEvent?.({ event: 'batch_reverted', backfill: name, batch: number, ...result });
     await pacer.committed(pacer.rows); // how many rows it took is the ledger's to say; the pauses go by its time
     await nextTurn();
   }

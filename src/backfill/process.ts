@@ -1,5 +1,6 @@
 import { BackfillError } from '../errors.js';
 import type { SqlValue } from '../store/port.js';
+import { messageOf, thrownText } from '../thrown.js';
 import type { Backfill } from './define.js';
 import type { CellValue, ProcessContext, Skip } from './values.js';
 
@@ -8,10 +9,47 @@ type Process = NonNullable<Backfill['process']>;
 /** Reason of a skip on which `process` threw. What it threw is not told: it may quote the row. */
 export const PROCESS_FAILED = 'PROCESS_FAILED';
 
+/**
+ * Reason of a skip for which `process` gave a text that the store can't hold: half of a surrogate pair, which would be written as
+ * another character, and on PostgreSQL U+0000.
+ */
+export const TEXT_INVALID = 'TEXT_INVALID';
+
 /** What `process` gave for a row. */
 export interface Derived {
   readonly values: readonly CellValue[];
   readonly failure: string | null;
+}
+
+/** Errors kept of one function: enough to tell each of its places. */
+const MAX_THROWN = 20;
+
+const thrown = new WeakMap<Process['derive'], unknown[]>();
+
+function remember(derive: Process['derive'], error: unknown): void {
+  const kept = thrown.get(derive) ?? [];
+  if (kept.length < MAX_THROWN) thrown.set(derive, [...kept, error]);
+}
+
+/** Returns some of the errors that the `process` of a backfill threw since the last call, and forgets them. */
+export function takeThrown({ process }: Backfill): readonly unknown[] {
+  const kept = (process && thrown.get(process.derive)) ?? [];
+  if (process) thrown.delete(process.derive);
+  return kept;
+}
+
+/**
+ * Says what the `process` of a backfill threw, each place once.
+ *
+ * @param showsValues whether to add the errors' messages, which may quote rows
+ */
+export function thrownWarnings(
+  { name }: Backfill,
+  errors: readonly unknown[],
+  showsValues = false,
+): string[] {
+  const texts = errors.map((error) => thrownText(error) + (showsValues ? `: ${messageOf(error)}` : ''));
+  return [...new Set(texts)].map((text) => `\`process\` of ${name} threw: ${text}`);
 }
 
 /** Integers as numbers, as far as those are exact. */
@@ -19,10 +57,14 @@ const shown = (cell: SqlValue): CellValue =>
   typeof cell === 'bigint' && Number.isSafeInteger(Number(cell)) ? Number(cell) : cell;
 
 /** Reasons that say something else already: a verification goes by them. */
-const isTaken = (reason: string): boolean => /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$)/.test(reason);
+const isTaken = (reason: string): boolean =>
+  /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$|TEXT_INVALID$)/.test(reason);
 
 /** What `skip()` has made: another object with such a member is not checked, and may be meant as a column. */
 const skips = new WeakSet<object>();
+
+/** What `skip()` has thrown. Any other error out of `process` is about a row, whatever its class. */
+const refusals = new WeakSet<object>();
 
 const context: ProcessContext = {
   skip: (reason) => {
@@ -31,16 +73,22 @@ const context: ProcessContext = {
       skips.add(skip);
       return skip;
     }
-    throw new BackfillError(
+    const refusal = new BackfillError(
       'STEP_INVALID',
       'Expected the reason of skip() to be a code in capitals, and none of the codes of this package',
       'Name it like NO_SURNAME: it is recorded and shown, and must not hold contents',
     );
+    refusals.add(refusal);
+    throw refusal;
   },
 };
 
+/** What is recorded of a row on which `process` threw. */
+const FAILED: Derived = { values: [], failure: PROCESS_FAILED };
+
 /**
- * Asks `process` for rows.
+ * Asks `process` for rows. Where it throws for several, it is asked for each alone, so that only those on which it throws
+ * are left alone.
  *
  * @param rows of each the key, and the columns of `reads`
  * @returns an entry for each row
@@ -48,38 +96,89 @@ const context: ProcessContext = {
  */
 export function deriveRows(
   backfill: Backfill,
-  { reads, derive: ask }: Process,
+  process: Process,
   rows: readonly (readonly SqlValue[])[],
 ): readonly Derived[] {
+  const entries = ask(backfill, process, rows);
+  if (entries === undefined)
+    return rows.length === 1 ? [FAILED] : rows.flatMap((row) => deriveRows(backfill, process, [row]));
+  if (entries.some(isPromise)) throw promised(backfill, entries);
+  if (entries.length !== rows.length) throw misshapen(backfill, 'an array with an object for each row');
+  return entries.map((entry) => readEntry(backfill, entry));
+}
+
+/** The entries that `process` returns; undefined when it throws. Too many rows on which it does end the run. */
+function ask(
+  backfill: Backfill,
+  { reads, derive }: Process,
+  rows: readonly (readonly SqlValue[])[],
+): readonly unknown[] | undefined {
   const names = [backfill.key, ...reads];
-  let given: unknown;
+  const given = rows.map((cells) =>
+    Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)])),
+  );
+  let returned: unknown;
   try {
-    given = ask(
-      rows.map((cells) => Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)]))),
-      context,
-    );
+    returned = derive(given, context);
+    if (Array.isArray(returned)) return Array.from(returned); // one with holes has undefined there
   } catch (error) {
-    if (error instanceof BackfillError) throw error;
-    return rows.map(() => ({ values: [], failure: PROCESS_FAILED })); // recorded with the keys; too many of them end the run
+    if (typeof error === 'object' && error !== null && refusals.has(error)) throw error;
+    if (rows.length === 1) remember(derive, error);
+    return undefined;
   }
-  if (!Array.isArray(given) || given.length !== rows.length)
-    throw misshapen(backfill, 'an array with an object for each row');
-  return given.map((entry: unknown) => readEntry(backfill, entry));
+  throw isPromise(returned)
+    ? promised(backfill, [returned])
+    : misshapen(backfill, 'an array with an object for each row');
 }
 
 function readEntry(backfill: Backfill, entry: unknown): Derived {
   if (typeof entry !== 'object' || entry === null)
     throw misshapen(backfill, 'an array with an object for each row');
   if (skips.has(entry)) return { values: [], failure: (entry as Skip).skip };
-  const changes = entry as Readonly<Record<string, unknown>>;
-  for (const name of Object.keys(changes))
+  let names: readonly string[];
+  let cells: readonly unknown[];
+  try {
+    names = Object.keys(entry);
+    cells = backfill.columns.map(({ name }) => (entry as Readonly<Record<string, unknown>>)[name] ?? null);
+  } catch (error) {
+    if (backfill.process) remember(backfill.process.derive, error);
+    return FAILED; // a getter threw, as `process` itself may
+  }
+  for (const name of names)
     if (!backfill.columns.some((column) => column.name === name))
       throw misshapen(backfill, `only its \`columns\`, not ${name},`);
-  return {
-    values: backfill.columns.map(({ name }) => checked(backfill, changes[name] ?? null)),
-    failure: null,
-  };
+  // A Map or an empty array would leave every cell alone.
+  if (cells.every((cell) => cell === null) && Object.prototype.toString.call(entry) !== '[object Object]')
+    throw misshapen(backfill, 'an array with an object for each row');
+  return withoutInvalid(
+    cells.map((cell) => checked(backfill, cell)),
+    (text) => !text.isWellFormed(),
+  );
 }
+
+const isPromise = (value: unknown): boolean => {
+  try {
+    return typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function';
+  } catch {
+    return false; // a getter threw: the entry is read, and left alone, as any other
+  }
+};
+
+/** The error for promises. One that is rejected would end the process before this is told. */
+function promised({ name }: Backfill, returned: readonly unknown[]): BackfillError {
+  for (const promise of returned) if (promise instanceof Promise) promise.catch(() => undefined);
+  return new BackfillError(
+    'STEP_INVALID',
+    `\`process\` of ${name} returned a promise, and is to be synchronous`,
+    'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait',
+  );
+}
+
+/** The values of a row, or a skip where one is a text that the store can't hold. */
+export const withoutInvalid = (values: Derived['values'], isInvalid: (text: string) => boolean): Derived =>
+  values.some((value) => typeof value === 'string' && isInvalid(value))
+    ? { values: [], failure: TEXT_INVALID }
+    : { values, failure: null };
 
 function checked(backfill: Backfill, value: unknown): CellValue {
   if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;

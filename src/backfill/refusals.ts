@@ -4,8 +4,9 @@ import type { RunRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
 import { type RefusedRow, RefusedUpdate } from '../store/batch.js';
 import type { BatchResult } from '../store/port.js';
+import { thrownText } from '../thrown.js';
 import type { Backfill } from './define.js';
-import { PROCESS_FAILED } from './process.js';
+import { PROCESS_FAILED, takeThrown } from './process.js';
 
 /** Rows that can't be filled: which of a batch is to blame, and how many a run may have. */
 
@@ -36,16 +37,20 @@ function isTooMany(rows: number, rowsScanned: number): boolean {
 /** Stops a run in which `process` throws on more than some odd rows: it is the function that is to be mended. */
 export function refuseFailures(
   ledger: Ledger,
-  { name }: Backfill,
+  backfill: Backfill,
   { run }: RunRecord,
   rowsScanned: number,
 ): void {
+  const { name } = backfill;
   const rows = ledger.rejectedRows(name, run, PROCESS_FAILED);
   if (!isTooMany(rows, rowsScanned)) return;
+  const [cause] = takeThrown(backfill); // none if other processes that share the run met all of them
+  const what = cause === undefined ? 'in other processes' : thrownText(cause);
   throw new BackfillError(
     'PROCESS_FAILED',
-    `\`process\` of ${name} threw on ${rows} rows`,
+    `\`process\` of ${name} threw on ${rows} rows (${what})`,
     `Call it with rows like those that umzug-backfill skips ${shellWord(name)} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill ${shellWord(name)} --rescan`,
+    { cause },
   );
 }
 

@@ -1,5 +1,6 @@
 import type { RunRecord } from '../ledger/records.js';
 import type { RevertResult } from '../store/batch.js';
+import type { ValuesLeft } from './first-run.js';
 import type { PaceName } from './pace.js';
 
 /** Rows of a batch at most when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
@@ -51,6 +52,16 @@ export type RunEvent =
       readonly cursor: string | null;
       readonly watermark: string | null;
     }
+  /** Rows in scope of a first run hold a value already: only NULLs are filled. */
+  | ({ readonly event: 'values_left'; readonly backfill: string } & ValuesLeft)
+  /** A first run has found cells to fill, and filled none of them. */
+  | {
+      readonly event: 'nothing_filled';
+      readonly backfill: string;
+      readonly cells: number;
+      /** Rows and cells that were left alone, by reason. */
+      readonly skips: Readonly<Record<string, number>>;
+    }
   | {
       readonly event: 'batch_committed';
       readonly backfill: string;
@@ -78,6 +89,7 @@ export type RunEvent =
       readonly key: string;
       readonly reason: string;
     }
+  | { readonly event: 'warning'; readonly text: string }
   /** Other writers are left room before the next batch. */
   | { readonly event: 'paused'; readonly backfill: string; readonly pauseMs: number }
   | { readonly event: 'store_busy'; readonly backfill: string; readonly pauseMs: number }
@@ -89,6 +101,10 @@ export type RunEvent =
 export interface RunOptions extends PaceOptions {
   /** Stops the run between two batches; its `reason` is the signal's name. */
   readonly signal?: StopSignal | undefined;
+  /** Whether a person has agreed to what asks for `--yes`. Default false. */
+  readonly isConfirmed?: boolean | undefined;
+  /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
+  readonly showsValues?: boolean | undefined;
   /** Called after each commit. */
   readonly onEvent?: ((event: RunEvent) => void) | undefined;
 }

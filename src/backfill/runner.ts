@@ -1,13 +1,18 @@
+import { readKept } from '../ledger/declarations.js';
 import { type Ledger, runConflict } from '../ledger/ledger.js';
+import { countFilledAgain } from '../ledger/overlaps.js';
 import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
 import type { Store } from '../store/port.js';
-import { hasWaitingRows } from '../store/rows.js';
 import { fillBatches, inBatches, revertBatches } from './batches.js';
 import type { Backfill } from './define.js';
+import { isFilledBy, noteFiller, requireSameDeclaration } from './filled-by.js';
+import { tellNothingFilled, tellValuesLeft } from './first-run.js';
 import type { RunOptions } from './run-options.js';
+import { requireSteadiness } from './steadiness.js';
+import { findsWaiting, lookOf, recordLook, recordProbes, recordRun } from './waiting.js';
 
 type BackfillStep = Step & Backfill;
 
@@ -15,6 +20,7 @@ type BackfillStep = Step & Backfill;
  * Applies a backfill step: its first run, or what is left of it, then a catch-up of the rows that were written
  * meanwhile. Each batch's updates, its ledger row and the cursor commit in one transaction.
  *
+ * @returns what was done
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED`, `RUN_CONFLICT`, `ROW_REJECTED_REPEATEDLY` or a `STORE_…` code
  */
 export async function applyBackfillStep(
@@ -22,16 +28,33 @@ export async function applyBackfillStep(
   ledger: Ledger,
   step: BackfillStep,
   options: RunOptions = {},
-): Promise<void> {
+): Promise<FillOutcome> {
   const startedAt = performance.now();
-  beginBackfillStep(store, ledger, step);
-  await catchUp(store, ledger, step, options);
+  beginBackfillStep(store, ledger, step, options);
+  const outcome = await catchUp(store, ledger, step, options);
   store.write(() => ledger.finishStep(step.name, performance.now() - startedAt));
+  return outcome;
+}
+
+/** What runs of a backfill have done. */
+export interface FillOutcome {
+  /** Whether there was anything to do. */
+  readonly hasRun: boolean;
+  /** Cells that an earlier run had filled, and that were NULL again. */
+  readonly filledAgain: number;
+  /** Whether keys had begun again, so that such cells may be of other rows. */
+  readonly haveKeysRestarted: boolean;
 }
 
 /** Begins a backfill step without filling anything: whoever applies it later goes on with it. */
-export function beginBackfillStep(store: Store, ledger: Ledger, step: BackfillStep): void {
+export function beginBackfillStep(
+  store: Store,
+  ledger: Ledger,
+  step: BackfillStep,
+  { isConfirmed }: RunOptions = {},
+): void {
   store.write(() => {
+    requireSameDeclaration(store, ledger, step, isConfirmed);
     ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
     if (ledger.runs(step.name).length === 0) beginRun(store, ledger, step, 'first');
   });
@@ -41,23 +64,31 @@ export function beginBackfillStep(store: Store, ledger: Ledger, step: BackfillSt
  * Brings a backfill up to date: goes on with runs that were stopped, then, when rows wait, runs a catch-up.
  * Throws as {@link applyBackfillStep}.
  *
- * @returns whether there was anything to do
+ * @returns what was done
  */
 export async function catchUp(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   options: RunOptions = {},
-): Promise<boolean> {
+): Promise<FillOutcome> {
+  const open = runningRuns(ledger, backfill)[0]?.run;
   const hasResumed = await resumeRuns(store, ledger, backfill, options);
-  const hasWaited = isWaiting(store, ledger, backfill);
-  if (hasWaited) await runAgain(store, ledger, backfill, 'catch-up', options);
-  return hasResumed || hasWaited;
+  const look = lookOf(store, ledger, backfill);
+  const hasWaited = findsWaiting(store, backfill, look) === true;
+  if (hasWaited) return await runAgain(store, ledger, backfill, 'catch-up', options, open);
+  if (look.isNews) store.write(() => recordLook(store, ledger, backfill, look));
+  return hasResumed
+    ? endOfRuns(store, ledger, backfill, open)
+    : { hasRun: false, filledAgain: 0, haveKeysRestarted: false };
 }
 
 /**
  * Runs a backfill again: a catch-up behind the last watermark, or a rescan from the first key that tries skips again.
  * Throws as {@link applyBackfillStep}.
+ *
+ * @param since the first of the runs to tell of. Default: the first that is open
+ * @returns what was done
  */
 export async function runAgain(
   store: Store,
@@ -65,40 +96,59 @@ export async function runAgain(
   backfill: Backfill,
   kind: 'catch-up' | 'rescan',
   options: RunOptions = {},
-): Promise<void> {
+  since: number | undefined = runningRuns(ledger, backfill)[0]?.run,
+): Promise<FillOutcome> {
   await resumeRuns(store, ledger, backfill, options);
-  store.write(() => {
+  const begun = store.write(() => {
     if (kind === 'rescan') reconcile(store, ledger, backfill.name);
-    beginRun(store, ledger, backfill, kind);
+    return beginRun(store, ledger, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
+  return endOfRuns(store, ledger, backfill, since ?? begun.run, begun.haveKeysRestarted);
 }
 
-/** Whether rows wait for a catch-up. */
-export function isWaiting(store: Store, ledger: Ledger, backfill: Backfill): boolean {
-  return probeWaiting(store, ledger, backfill) === true;
-}
-
-/** Whether rows wait for a catch-up, reading so many rows at most; undefined when those do not tell. */
-export function probeWaiting(
+/** Records which cells to probe from now on, and counts those that runs from `since` on have filled again. */
+function endOfRuns(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
-  probeRows?: number,
-): boolean | undefined {
-  const last = ledger.lastRun(backfill.name);
-  if (!last) return false;
-  const after = store.dialect.hasGrowingKeys(store, backfill) ? last.watermark : null;
-  return hasWaitingRows(store, backfill, after, probeRows);
+  since = 1,
+  haveKeysRestarted = false,
+): FillOutcome {
+  store.write(() => recordProbes(store, ledger, backfill));
+  return { hasRun: true, filledAgain: countFilledAgain(ledger, backfill.name, since), haveKeysRestarted };
 }
 
-function beginRun(store: Store, ledger: Ledger, backfill: Backfill, kind: RunRecord['kind']): void {
-  const last = ledger.lastRun(backfill.name);
-  const startKey =
-    kind === 'catch-up' && store.dialect.hasGrowingKeys(store, backfill) ? (last?.watermark ?? null) : null;
+/** A catch-up is a rescan where the table may be another than the one that was filled: see {@link lookOf}. */
+function beginRun(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  wanted: RunRecord['kind'],
+): { readonly run: number; readonly haveKeysRestarted: boolean } {
+  const look = wanted === 'catch-up' ? lookOf(store, ledger, backfill) : undefined;
+  const startKey = look?.after ?? null;
   const watermark = store.dialect.keyRange(store, backfill)?.[1] ?? null;
   const ends = watermark === null ? [] : store.dialect.rangeEnds(store, backfill, startKey, watermark);
-  ledger.beginRun(backfill.name, { run: (last?.run ?? 0) + 1, kind, startKey, watermark }, ends);
+  const run = (ledger.lastRun(backfill.name)?.run ?? 0) + 1;
+  ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
+  recordRun(store, backfill, { run, watermark });
+  noteFiller(store, ledger, backfill);
+  return { run, haveKeysRestarted: look?.haveKeysRestarted ?? false };
+}
+
+/** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */
+function takeUp(store: Store, ledger: Ledger, backfill: Backfill, { isConfirmed }: RunOptions): void {
+  requireSameDeclaration(store, ledger, backfill, isConfirmed);
+  if (isFilledBy(store, ledger, backfill)) return;
+  store.write(() => {
+    for (const { run, kind, batches } of runningRuns(ledger, backfill)) {
+      if (batches > 0) continue;
+      ledger.dropRun(backfill.name, run);
+      beginRun(store, ledger, backfill, kind);
+    }
+    noteFiller(store, ledger, backfill);
+  });
 }
 
 /** Works off every run that has not reached its watermark, in order. Returns whether there was one. */
@@ -109,11 +159,13 @@ async function resumeRuns(
   options: RunOptions = {},
 ): Promise<boolean> {
   const running = runningRuns(ledger, backfill);
+  if (running.length > 0) takeUp(store, ledger, backfill, options);
   for (const { run: number } of running) {
     const run = runningRuns(ledger, backfill).find((record) => record.run === number);
     if (!run) continue; // another process has ended it
     // Only now: a run before this one, resumed with it, may just have filled some of them.
     countFoundCells(store, ledger, backfill, run);
+    tellValuesLeft(store, ledger, backfill, run, options);
     // A process that took part may have died meanwhile, and left what it had claimed.
     for (let isSettled = false; !isSettled; ) {
       await store.share(() => fillRun(store, ledger, backfill, run, options));
@@ -122,6 +174,7 @@ async function resumeRuns(
         throw runConflict(backfill.name);
       isSettled = !ledger.isShared || store.write(() => ledger.settleRun(backfill.name, run.run));
     }
+    tellNothingFilled(ledger, backfill, run.run, options);
   }
   return running.length > 0;
 }
@@ -145,6 +198,8 @@ async function fillRun(
   run: RunRecord,
   options: RunOptions,
 ): Promise<void> {
+  const after = run.cursor ?? run.startKey;
+  requireSteadiness(store, backfill, { absent: new Set(), after, leavesSkips: run.kind === 'catch-up' });
   store.dialect.prepareFill(store, backfill);
   await inBatches(store, backfill, options, (pacer) =>
     fillBatches(store, ledger, backfill, run, pacer, options),
@@ -170,7 +225,7 @@ export async function joinRuns(
 
 /**
  * Takes a backfill back, batch by batch from the last: a cell that the ledger says was filled becomes NULL if it still
- * holds what its row derives. Each batch's cells and its ledger rows go in one transaction. Safe to kill.
+ * holds what its row derives, by the declaration that filled it. Each batch's cells and its ledger rows go in one transaction. Safe to kill.
  *
  * @returns what was taken back and kept, a stopped `down` before this one included
  * @throws {BackfillError} as {@link applyBackfillStep}
@@ -182,13 +237,13 @@ export async function revertBackfillStep(
   options: RunOptions = {},
 ): Promise<RevertResult> {
   store.write(() => ledger.beginRevert(backfill.name));
-  store.dialect.prepareRevert(store, backfill);
   await inBatches(store, backfill, options, (pacer) =>
     revertBatches(store, ledger, backfill, pacer, options),
   );
   return store.write(() => {
     const record = ledger.step(backfill.name);
+    const kept = readKept(store, backfill.name);
     ledger.forgetStep(backfill.name);
-    return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0 };
+    return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0, ...kept };
   });
 }

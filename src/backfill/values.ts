@@ -8,8 +8,8 @@ export interface FirstOf {
   readonly document: string;
   /** Top-level member names, tried in this order. */
   readonly names: readonly string[];
-  /** Column whose value is taken when no member is usable. */
-  readonly fallback: string;
+  /** Column whose value is taken when no member is usable. Absent where there is none. */
+  readonly fallback?: string;
 }
 
 /** SQL: a text that SQLite and PostgreSQL read alike, or one for each. */
@@ -30,22 +30,22 @@ export interface Processed {
 export type ColumnValue = FirstOf | SqlExpression | Processed;
 
 /**
- * Says that a column takes the first usable of some top-level members of a JSON document, else another column.
+ * Says that a column takes the first usable of some top-level members of a JSON document, else another column, if one is named.
  *
  * Usable is a non-empty string (copied verbatim) or a finite number other than zero (its text, as SQLite's
  * `CAST(… AS TEXT)` gives it; on PostgreSQL as `numeric` prints it). A row whose document can not be read is skipped, with its reason.
  *
  * @param document column that holds the JSON text; NULL and `''` count as a document without members
  * @param names member names, tried in this order
- * @param fallback column to copy when no member is usable; where it is NULL or `''` the cell is skipped
+ * @param fallback column to copy when no member is usable. Default: none. Without it, or where it is NULL or `''`, the cell is skipped (`NO_USABLE_VALUE`)
  * @throws {BackfillError} `STEP_INVALID` when a name is empty or holds a quote or a backslash
  *
  * @example
  * firstOf('payload', ['source_ts', 'event_timestamp'], 'created_at');
  */
-export function firstOf(document: string, names: readonly string[], fallback: string): FirstOf {
+export function firstOf(document: string, names: readonly string[], fallback?: string): FirstOf {
   requireText(document, 'document', 'firstOf()', 'STEP_INVALID');
-  requireText(fallback, 'fallback', 'firstOf()', 'STEP_INVALID');
+  if (fallback !== undefined) requireText(fallback, 'fallback', 'firstOf()', 'STEP_INVALID');
   if (!Array.isArray(names) || names.length === 0) {
     throw new BackfillError(
       'STEP_INVALID',
@@ -63,19 +63,19 @@ export function firstOf(document: string, names: readonly string[], fallback: st
       );
     }
   }
-  return { kind: 'first-of', document, names: [...names], fallback };
+  return { kind: 'first-of', document, names: [...names], ...(fallback === undefined ? {} : { fallback }) };
 }
 
 /** What gives another value each time it is asked: it could neither be verified nor taken back. */
 const UNSTEADY =
-  /\b(random(?:blob)?|changes|total_changes|last_insert_rowid|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|nextval|gen_random_uuid)\s*\(|\b(current_(?:time|date|timestamp)|localtime(?:stamp)?)\b|'\s*(now)\s*'|\b((?:date|time|datetime|julianday|unixepoch|strftime)\s*\(\s*\))/i;
+  /\b(random(?:blob)?|changes|total_changes|last_insert_rowid|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|nextval|gen_random_(?:uuid|bytes)|uuid_generate_v[14]\w*|uuidv[47]|random_normal|txid_current|pg_current_xact_id|pg_backend_pid)\s*\(|\b(current_(?:time|date|timestamp)|localtime(?:stamp)?)\b|'\s*(now)\s*'|\b((?:date|time|datetime|julianday|unixepoch|strftime)\s*\(\s*\))/i;
 
 /**
  * Says that a column takes what an SQL expression gives on the row. Where that is NULL the cell is skipped
  * (`NO_USABLE_VALUE`).
  *
  * It is asked again by the verification and by `down`, so that it must give the same for the same row: what depends on
- * chance or on the time is refused. It must not fail on any row: guard `json_extract` and its like by CASE.
+ * chance or on the time is refused. It is of one row: aggregates and window functions belong into a subquery. It must not fail on any row: guard `json_extract` and its like by CASE.
  *
  * @param expression on the columns of the table, as the store reads it; `{ sqlite, postgres }` where the two differ
  * @throws {BackfillError} `STEP_INVALID` when it is empty, or depends on chance or on the time
@@ -96,6 +96,10 @@ export function sql(expression: EngineSql): SqlExpression {
   }
   return { kind: 'sql', expression: given };
 }
+
+/** The column that a value falls back to, if there is one. */
+export const fallbackOf = (value: ColumnValue | undefined): string | undefined =>
+  value?.kind === 'first-of' ? value.fallback : undefined;
 
 /** The texts of SQL, whichever engine they are for. */
 export const engineTexts = (sqlText: EngineSql): string[] =>

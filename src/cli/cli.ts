@@ -6,9 +6,11 @@ import { loadProject } from '../config.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { givenStores } from '../fleet/stores.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
+import { withKnownPlaces } from '../places.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import { expandHome, locateStore } from '../store/path.js';
 import { type Lang, localeLang, type Say, sayIn } from '../words/lang.js';
+import { printCauses, requireTerminal } from './causes.js';
 import { isAgreed } from './confirm.js';
 import { runnable, type TakenOver } from './hints.js';
 import { eventLog, isInfoLogged, isLogged } from './log.js';
@@ -139,6 +141,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
     if (error) context.onError?.(error);
     if (isJson) printLine(stdout, toJson(json, tell));
     else if (text !== '') printLine(stdout, tell(text));
+    if (error) printCauses(error, argv, context);
     if (error && !isJson) printLine(stderr, tell(errorText(error, say)));
     listener.exit(exitCodeOf(output));
   };
@@ -151,6 +154,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
       tellOutput(await act(folder, reader, now()), options, reader);
     },
     async run(options, act) {
+      if (options.showValues) requireTerminal(context);
       const given = givenStores(argv);
       if (given) {
         const { runFleet } = await import('./fleet.js');
@@ -175,8 +179,13 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
       const taken = takenOver(options, address, project.config.database.path);
       listener.takeOver(taken);
       const reader = await readerOf(options, taken);
+      const finding = <Result>(find: () => Promise<Result>): Promise<Result> =>
+        withKnownPlaces(project.config, address, env, find);
+      const { metricsFile } = options;
       const metrics =
-        options.metricsFile === undefined ? undefined : openMetrics(options.metricsFile, address, log);
+        metricsFile === undefined
+          ? undefined
+          : await finding(async () => openMetrics(metricsFile, address, log));
       const warn = (text: string): void => log({ event: 'warning', text });
       const helpers = await helpersOf(options, address, folder, embedding !== undefined, warn);
       const stopper = new AbortController();
@@ -199,7 +208,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
           metrics?.take(event);
         },
       };
-      const output = await act(migrator, reader)
+      const output = await finding(() => act(migrator, reader))
         .catch(async (thrown: unknown) => {
           if (!(await isAgreed(rootBackfillError(thrown), options, context, reader.say))) throw thrown;
           return await act({ ...migrator, isConfirmed: true }, reader);
@@ -215,7 +224,11 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
 }
 
 /** What the commands in hints take over: who runs one may not have this environment, and would run it on another store. */
-function takenOver(options: CommonOptions, { path, postgres }: StoreAddress, usual: string): TakenOver {
+function takenOver(
+  options: CommonOptions,
+  { path, postgres }: StoreAddress,
+  usual: string | undefined,
+): TakenOver {
   const { backupDir } = options;
   if (postgres)
     return { databaseUrl: options.postgres ? undefined : path, isPostgres: options.postgres, store: path };

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises';
 import type { BackfillError, ErrorCode } from '../errors.js';
 import type { Say } from '../words/lang.js';
 import type { CliContext } from './cli.js';
@@ -6,7 +5,12 @@ import type { CommonOptions } from './options.js';
 import { errorText } from './text.js';
 
 /** What is refused before anything is written, until a person agrees to it. */
-const ASKED: readonly ErrorCode[] = ['CONFIRMATION_REQUIRED', 'COLUMN_HAS_VALUES', 'STEP_DRIFTED'];
+const ASKED: readonly ErrorCode[] = [
+  'CONFIRMATION_REQUIRED',
+  'COLUMN_HAS_VALUES',
+  'STEP_DRIFTED',
+  'PROCESS_CHANGED',
+];
 
 /**
  * Asks on the terminal whether to go on in spite of a refusal that `--yes` would lift. Where no person can answer, as without a
@@ -23,6 +27,7 @@ export async function isAgreed(
   const isLifted = ASKED.includes(error.code) && error.hint.includes('--yes') && !yes;
   const isSomebodyThere = stdin?.isTTY && stderr.isTTY && !json && !env.CI;
   if (!isLifted || !isSomebodyThere) return false;
+  const { createInterface } = await import('node:readline/promises'); // late: a Node without it is to be told that it is too old
   // The terminal keeps its own line editing, in which Ctrl-C ends the process as ever.
   const lines = createInterface({ input: stdin, output: stderr, terminal: false });
   const end = new Promise<string>((resolve) => lines.once('close', () => resolve('')));

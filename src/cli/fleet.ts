@@ -20,7 +20,14 @@ import { errorText, table } from './text.js';
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
 
 /** Options that are about one file, which many stores can not share. */
-const ONE_FILE = ['--metrics-file', '--print-sql', '--database-url', '--postgres', '--workers'];
+const ONE_FILE = [
+  '--metrics-file',
+  '--print-sql',
+  '--database-url',
+  '--postgres',
+  '--workers',
+  '--show-values',
+];
 
 /** At most this many stores that are not done are shown. */
 const MAX_SHOWN = 50;

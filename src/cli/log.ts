@@ -25,6 +25,8 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
   step_finished: 'info',
   run_started: 'info',
   batches_started: 'debug',
+  values_left: 'info',
+  nothing_filled: 'warn',
   batch_committed: 'debug',
   batch_reverted: 'debug',
   batches_ended: 'debug',
@@ -43,6 +45,7 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
   store_busy: 'warn',
   wal_pinned: 'warn',
   warning: 'warn',
+  background_failed: 'warn',
 };
 
 /**

@@ -1,7 +1,9 @@
 import { Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
+import { requireNode } from '../node.js';
 import { LANGS, type Lang, localeLang, sayIn } from '../words/lang.js';
+import { printCauses } from './causes.js';
 import { type CliContext, type Listener, makeCli, printLine, toJson } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
 import { registerCreate } from './commands/create.js';
@@ -17,6 +19,7 @@ import { registerUp } from './commands/up.js';
 import { registerVerify } from './commands/verify.js';
 import { runnable, type TakenOver } from './hints.js';
 import { refuseNpmKeptOptions, type TrappedOption } from './npm-trap.js';
+import { given } from './options.js';
 import { errorJson, errorText } from './text.js';
 
 const NAME = 'umzug-backfill';
@@ -115,14 +118,6 @@ function usageError(error: CommanderError, argv: readonly string[]): BackfillErr
   );
 }
 
-/** The value of an option, read from the arguments without commander, which may be what failed. */
-function given(argv: readonly string[], option: string): string | undefined {
-  const at = argv.indexOf(option);
-  return at >= 0
-    ? argv[at + 1]
-    : argv.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1);
-}
-
 /** The language that is asked for, or else that of the locale. */
 function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
   const asked = given(argv, '--lang');
@@ -140,6 +135,7 @@ export async function main(argv: readonly string[], context: CliContext): Promis
   const dbPath = given(argv, '--db-path');
   let taken: TakenOver = { dbPath, backupDir: given(argv, '--backup-dir'), store: dbPath };
   try {
+    requireNode();
     const program = buildProgram(
       context,
       {
@@ -162,6 +158,7 @@ export async function main(argv: readonly string[], context: CliContext): Promis
     context.onError?.(known);
     const program = context.embedding?.program;
     const tell = (words: string): string => runnable(words, context.env, { ...taken, program });
+    printCauses(known, argv, context);
     if (argv.includes('--json')) printLine(context.stdout, toJson({ error: errorJson(known) }, tell));
     else printLine(context.stderr, tell(errorText(known, await sayIn(langOf(argv, context.env)))));
     return known.exitCode;

@@ -28,6 +28,7 @@ export function migratorOptions(
     pace: options.pace ?? defaults.pace,
     walLimitBytes: options.walLimit === undefined ? defaults.walLimitBytes : options.walLimit * 2 ** 20,
     isConfirmed: options.yes ?? defaults.isConfirmed,
+    showsValues: options.showValues,
     isStrict: options.strict ?? defaults.isStrict,
     backup: backupOptions(options, defaults.backup),
     lockTimeoutMs: options.lockTimeout === undefined ? defaults.lockTimeoutMs : options.lockTimeout * 1000,

@@ -26,6 +26,7 @@ export interface CommonOptions extends ReaderOptions {
   readonly batchSize?: number;
   readonly dryRun?: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly showValues?: boolean;
   readonly strict?: boolean;
   readonly yes?: boolean;
   // Of commands that change the store:
@@ -38,6 +39,14 @@ export interface CommonOptions extends ReaderOptions {
   readonly pace?: 'courteous' | 'full';
   readonly walLimit?: number;
   readonly metricsFile?: string;
+}
+
+/** The value of an option, read from the arguments without commander, which may be what failed. */
+export function given(argv: readonly string[], option: string): string | undefined {
+  const at = argv.indexOf(option);
+  return at >= 0
+    ? argv[at + 1]
+    : argv.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1);
 }
 
 /** Reads a whole number of 1 or more. */
@@ -93,6 +102,10 @@ export function withCommonOptions(command: Command): Command {
     .option('--dry-run', 'say what would happen, write nothing (default: off)')
     .addOption(
       new Option('--log-level <level>', 'what is logged to stderr').choices(LOG_LEVELS).default('info'),
+    )
+    .option(
+      '--show-values',
+      "show messages of a project's and the database's errors, which may quote rows; at a terminal alone (default: off)",
     )
     .option('--strict', 'refuse steps that have changed since they were applied (default: warn)')
     .option('--yes', 'agree to what would lose values or lock for long (default: refuse it)');

@@ -1,9 +1,11 @@
 import Table from 'cli-table3';
+import type { ValuesLeft } from '../backfill/first-run.js';
 import type { BackfillError } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrator/plan.js';
 import type { RunOutcome, SizeChange } from '../migrator/session.js';
 import { shellWord } from '../shell.js';
+import type { RevertResult } from '../store/batch.js';
 import type { Backup } from '../store/sqlite/backup.js';
 import type { Verification } from '../verification/verify.js';
 import { asIs, type Say } from '../words/lang.js';
@@ -65,8 +67,8 @@ export function verificationText(
     ]),
   );
   // Below the table: with the store's path in it, a command may be longer than a line.
-  const hints = checks.flatMap(({ title, verdict: whole, hint }, number) =>
-    whole === 'fail' && hint ? [`${number + 1} ${say(title)} → ${say(hint)}`] : [],
+  const hints = checks.flatMap(({ title, hint }, number) =>
+    hint ? [`${number + 1} ${say(title)} → ${say(hint)}`] : [],
   );
   return [
     say(`Verification of ${backfill}: ${verdict} (${duration(durationMs)})`),
@@ -124,7 +126,7 @@ export function outcomeText(
 }
 
 const warningLines = ({ drifts, warnings }: Pick<Plan, 'drifts' | 'warnings'>, say: Say): string[] =>
-  [...drifts.map(({ text }) => text), ...warnings].map((text) => say(`warning: ${text}.`));
+  [...warnings, ...drifts.map(({ text }) => text)].map((text) => say(`warning: ${text}.`));
 
 /** What a program gets of an outcome. */
 export function outcomeJson<Outcome extends RunOutcome>(
@@ -150,20 +152,26 @@ export function planText(command: string, plan: Plan, say: Say = asIs): string {
   ].join('\n');
 }
 
+/** Values that a first run leaves as they are. */
+export const valuesLeftText = ({ rows, cells }: ValuesLeft): string =>
+  `${count(rows)} rows hold a value already and are left as they are: ${inColumns(cells)}`;
+
+const inColumns = (cells: Readonly<Record<string, number>>): string =>
+  Object.entries(cells)
+    .map(([column, found]) => `${count(found)} in ${column}`)
+    .join(', ');
+
 function plannedStepLines(planned: PlannedStep, say: Say): string[] {
-  const { step, statements, fill, cellsToRevert, awaits } = planned;
+  const { step, statements, fill, cells, awaits } = planned;
   const lines = statements.map(({ sql, lockMs }) => `${sql}   (write lock: about ${duration(lockMs)})`);
   if (awaits !== undefined) lines.push(`known once ${awaits} is applied, which may make what it needs`);
-  if (cellsToRevert !== undefined)
-    lines.push(
-      `set to NULL again up to ${count(cellsToRevert)} cells that still hold what their row derives`,
-    );
+  if (cells) lines.push(...revertLines(cells, say));
   if (fill) {
-    const toFill = Object.entries(fill.cellsToFill).map(([column, cells]) => `${count(cells)} in ${column}`);
     const skipped = Object.entries(fill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
     lines.push(
       `${fill.kind} run: ${count(fill.rows)} rows in scope with a NULL, in ${count(fill.batches)} batches, about ${duration(fill.expectedMs)}`,
-      `cells to fill: ${toFill.join(', ')}`,
+      `cells to fill: ${inColumns(fill.cellsToFill)}`,
+      ...(fill.valuesLeft ? [valuesLeftText(fill.valuesLeft)] : []),
       `to skip: ${skipped.length > 0 ? skipped.join(', ') : 'none'}`,
       `disk needed: about ${bytes(fill.diskBytes)}, and as much for a moment in the journal`,
       `triggers that each update fires: ${fill.triggers.length > 0 ? fill.triggers.join(', ') : 'none'}`,
@@ -173,6 +181,21 @@ function plannedStepLines(planned: PlannedStep, say: Say): string[] {
     step,
     ...lines.map((line) => `  ${say(line)}`),
     ...(fill && fill.samples.length > 0 ? [sampleTable(fill, say)] : []),
+  ];
+}
+
+/** What a `down` did, or would do, with the cells that were filled: how many, and why not all. */
+export function revertLines({ reverted, kept, underivable, gone }: RevertResult, say: Say): string[] {
+  return [
+    say(
+      `${count(reverted)} cells taken back, ${count(kept)} kept since they, or what they derive from, were changed meanwhile`,
+    ),
+    ...(underivable > 0
+      ? [say(`${count(underivable)} cells kept since what filled them can not be asked any more`)]
+      : []),
+    ...(gone > 0
+      ? [say(`${count(gone)} cells of rows that are gone: deleted, or their key was changed`)]
+      : []),
   ];
 }
 

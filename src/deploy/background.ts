@@ -21,7 +21,8 @@ export type ThreadMessage =
 export interface RunningBackfills {
   /**
    * Settles when everything is filled and verified, or rejects with a {@link BackfillError}: `TERMINATED` when it was
-   * stopped, `VERIFICATION_FAILED`, `RUN_LOCKED` and the others of the command `up`.
+   * stopped, `VERIFICATION_FAILED`, `RUN_LOCKED` and the others of the command `up`. Nobody has to handle that: `onEvent` is told of
+   * it (`background_failed`), and without one the process prints a warning.
    */
   readonly done: Promise<DeployOutcome>;
   /** Stops behind the batch under way, and waits for that. What is committed is kept; the next start goes on there. */
@@ -41,9 +42,12 @@ export interface RunningBackfills {
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
  *
  * @example
- * const backfills = startBackfills({ onEvent: ({ event }) => console.log(event) });
+ * const backfills = startBackfills({
+ *   onEvent: (event) => {
+ *     if (event.event === 'background_failed') console.error(event.code, event.hint);
+ *   },
+ * });
  * process.once('SIGTERM', () => backfills.stop());
- * await backfills.done;
  */
 export function startBackfills({ onEvent, ...data }: BackgroundOptions = {}): RunningBackfills {
   if (!isPostgresUrl(data.path ?? '')) refuseSecondSqlite();
@@ -59,6 +63,7 @@ export function startBackfills({ onEvent, ...data }: BackgroundOptions = {}): Ru
     worker.on('error', (error) => reject(toBackfillError(error, 'in the thread of the backfills')));
     worker.on('exit', () => reject(toBackfillError(new Error('The thread of the backfills has ended'))));
   });
+  done.catch((error: BackfillError) => tellFailure(error, onEvent));
   return {
     done,
     async stop() {
@@ -69,4 +74,11 @@ export function startBackfills({ onEvent, ...data }: BackgroundOptions = {}): Ru
       );
     },
   };
+}
+
+/** Tells why the backfills have ended before their end: an application that does not look at `done` goes on serving. */
+function tellFailure({ code, message, hint }: BackfillError, onEvent: BackgroundOptions['onEvent']): void {
+  if (onEvent) onEvent({ event: 'background_failed', code, message, hint });
+  else if (code !== 'TERMINATED')
+    process.emitWarning(`${message}. ${hint}`, { type: 'BackfillWarning', code });
 }

@@ -1,20 +1,25 @@
 import type { Ledger } from './ledger.js';
-import { FOREIGN, isOpen } from './records.js';
+import { FOREIGN } from './records.js';
 import { requireState } from './storage.js';
+import { isUnverified } from './unverified.js';
 
 // The ledger as the storage of somebody's own Umzug. What writes runs inside its caller's transaction.
 
 /**
- * Names of what counts as executed: foreign migrations, and steps of ours as any storage would have them. One that is half
- * applied, or not verified, is not, so that `up` goes on with it; one that is half reverted still is, so that `down` does.
+ * Names of what counts as executed: foreign migrations, and steps of ours. A step that is half applied, or not verified, is pending
+ * for `up` and executed for `down`, so that either continues with it; one that is half reverted is executed for both, so that `down`
+ * finishes first.
+ *
+ * @param direction what umzug is about to do
  */
-export function executedNames(ledger: Ledger): string[] {
+export function executedNames(ledger: Ledger, direction: 'up' | 'down'): string[] {
   return ledger
     .steps()
     .filter(
       ({ name, status }) =>
+        direction === 'down' ||
         status === 'reverting' ||
-        (status === 'applied' && !ledger.runs(name).some((run) => isOpen(run.status))),
+        (status === 'applied' && !isUnverified(ledger, name)),
     )
     .map(({ name }) => name);
 }

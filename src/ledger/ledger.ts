@@ -88,6 +88,11 @@ export class Ledger extends SkipLedger {
     );
   }
 
+  /** Forgets a run without batches. */
+  dropRun(backfill: string, run: number): void {
+    this.store.run(`DELETE FROM ${T.runs} WHERE backfill = ? AND run = ?`, backfill, run);
+  }
+
   /** Notes how many cells held their derived value before a run filled its first. */
   setFoundCells(backfill: string, run: number, cells: number): void {
     this.store.run(
@@ -209,6 +214,11 @@ export class Ledger extends SkipLedger {
 
   /** The number of the next batch: behind every one that the ledger knows of, be it only by its cells. */
   nextBatch(backfill: string): number {
+    return this.lastBatch(backfill) + 1;
+  }
+
+  /** The greatest number of a batch that the ledger knows of, 0 before the first. */
+  lastBatch(backfill: string): number {
     const row = this.store.get<{ last: number | null }>(
       `SELECT max(number) AS last FROM (
         SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
@@ -216,7 +226,7 @@ export class Ledger extends SkipLedger {
       backfill,
       backfill,
     );
-    return (row?.last ?? 0) + 1;
+    return row?.last ?? 0;
   }
 
   /** Which cells a batch filled: each set of columns with its keys. */

@@ -116,7 +116,8 @@ export interface SkipRecord {
 
 /**
  * Why a row or a cell was left alone: `DOCUMENT_UNREADABLE`, its document can't be read; `NO_USABLE_VALUE`, nothing to fill
- * it with; `PROCESS_FAILED`, the backfill's function threw; `UPDATE_IGNORED`, a trigger kept it from being filled;
+ * it with; `PROCESS_FAILED`, the backfill's function threw; `TEXT_INVALID`, it gave a text
+ * that the store can't hold; `UPDATE_IGNORED`, a trigger kept it from being filled;
  * `SQLITE_…` or `POSTGRES_…`, the store refused the update, with SQLite's result code or an SQLSTATE; any other code is the
  * backfill's own.
  */

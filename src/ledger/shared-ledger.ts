@@ -7,6 +7,9 @@ import { LEDGER_TABLES as T } from './tables.js';
 /** Ranges of the runs that several processes share. */
 export const RANGES_TABLE = 'umzug_backfill_ranges';
 
+/** Transactions that wrote the rows of each batch, with the table that they wrote into. */
+export const XIDS_TABLE = 'umzug_backfill_xids';
+
 /** Gives each batch its number. */
 export const BATCH_NUMBERS = 'umzug_backfill_batch_numbers';
 
@@ -61,6 +64,11 @@ export class SharedLedger extends Ledger {
       );
       start = end;
     });
+  }
+
+  override dropRun(backfill: string, run: number): void {
+    this.store.run(`DELETE FROM ${RANGES_TABLE} WHERE backfill = ? AND run = ?`, backfill, run);
+    super.dropRun(backfill, run);
   }
 
   override runs(backfill: string): RunRecord[] {
@@ -188,6 +196,7 @@ export class SharedLedger extends Ledger {
     );
     if (batch && batch.range !== null) this.#takeBack(backfill, number, batch);
     for (const [table, column] of [
+      [XIDS_TABLE, 'batch'],
       [T.cells, 'batch'],
       [T.skips, 'batch'],
       [T.batches, 'number'],
@@ -248,6 +257,6 @@ export class SharedLedger extends Ledger {
   }
 
   protected override tables(): readonly (readonly [string, string])[] {
-    return [[RANGES_TABLE, 'backfill'], ...super.tables()];
+    return [[RANGES_TABLE, 'backfill'], [XIDS_TABLE, 'backfill'], ...super.tables()];
   }
 }

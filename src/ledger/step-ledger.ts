@@ -92,6 +92,7 @@ export class StepLedger {
   /** Forgets a step and all that belongs to it; with the last step the ledger itself goes. */
   forgetStep(name: string): void {
     for (const [table, column] of this.tables()) {
+      if (!this.store.dialect.hasTable(this.store, table)) continue; // an older ledger has not all of them
       this.store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
     }
     if (this.steps().length === 0) this.store.exec(this.store.dialect.ledgerDrop);
@@ -100,11 +101,14 @@ export class StepLedger {
   /** Tables with rows of a step, each with the column of its name. */
   protected tables(): readonly (readonly [table: string, column: string])[] {
     return [
+      [T.tables, 'backfill'],
       [T.verifications, 'backfill'],
       [T.skips, 'backfill'],
       [T.cells, 'backfill'],
       [T.batches, 'backfill'],
       [T.runs, 'backfill'],
+      [T.declarations, 'backfill'],
+      [T.kept, 'backfill'],
       [T.objects, 'step'],
       [T.steps, 'name'],
     ];

@@ -13,9 +13,23 @@ export const LEDGER_TABLES = {
   skips: 'umzug_backfill_skips',
   verifications: 'umzug_backfill_verifications',
   commands: 'umzug_backfill_commands',
+  declarations: 'umzug_backfill_declarations',
+  kept: 'umzug_backfill_kept',
+  format: 'umzug_backfill_format',
+  tables: 'umzug_backfill_tables',
 } as const;
 
 const T = LEDGER_TABLES;
+
+/**
+ * The format of the ledger that this package writes. 1 had no table to say so; each of its tables is in 2 as it was, so that
+ * a command that writes only adds what is missing.
+ */
+export const LEDGER_FORMAT = 2;
+
+/** Notes the format, behind the DDL. */
+export const STAMP_FORMAT = `INSERT INTO ${T.format} (version) SELECT ${LEDGER_FORMAT} WHERE NOT EXISTS (SELECT 1 FROM ${T.format});
+UPDATE ${T.format} SET version = ${LEDGER_FORMAT} WHERE version < ${LEDGER_FORMAT};`;
 
 /** Times are ISO-8601 in UTC, keys stand as the table has them, booleans do not occur. */
 export const LEDGER_DDL = `
@@ -100,6 +114,31 @@ CREATE TABLE IF NOT EXISTS ${T.commands} (  -- what changed the store, and the b
   steps TEXT NOT NULL,             -- JSON array: the steps that it was to work on
   backup TEXT,                     -- path; NULL where none was wanted
   begun_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS ${T.declarations} (  -- what batches were filled by, from the first that was
+  backfill TEXT NOT NULL,
+  first_batch INTEGER NOT NULL,
+  fingerprint TEXT NOT NULL,
+  declaration TEXT NOT NULL,       -- JSON: table, key, scope, columns with what fills each; of a function its version
+  process TEXT,                    -- text of the function; NULL where there is none
+  PRIMARY KEY (backfill, first_batch)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ${T.kept} (      -- cells that a \`down\` under way has left alone for another reason than a change
+  backfill TEXT NOT NULL,
+  reason TEXT NOT NULL,            -- gone | underivable
+  cells INTEGER NOT NULL,
+  PRIMARY KEY (backfill, reason)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ${T.format} (    -- one row
+  version INTEGER NOT NULL
+);
+${STAMP_FORMAT}
+CREATE TABLE IF NOT EXISTS ${T.tables} (    -- the table of a backfill, when its rows were last looked for from the first key
+  backfill TEXT PRIMARY KEY NOT NULL,
+  identity TEXT NOT NULL,          -- its root page and its SQL
+  run INTEGER NOT NULL,            -- the last run that was begun by then
+  watermark,                       -- last key up to which rows were looked for, NULL when the table was empty
+  probes TEXT NOT NULL             -- JSON array: a few cells that were filled, [column, key] each
 );
 `;
 

@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 
-const manifest: unknown = JSON.parse(readFileSync(findManifest(), 'utf8'));
+const manifest = JSON.parse(readFileSync(findManifest(), 'utf8')) as {
+  readonly version: string;
+  readonly engines: { readonly node: string };
+};
 
 /** Version of this package, by its package.json: the ledger keeps it with each step. */
-export const PACKAGE_VERSION: string =
-  typeof manifest === 'object' && manifest !== null && 'version' in manifest
-    ? String(manifest.version)
-    : 'unknown';
+export const PACKAGE_VERSION = manifest.version;
+
+/** Versions of Node that this package is for, as `^20.19.0 || ^22.14.0`. */
+export const NODE_VERSIONS = manifest.engines.node;
 
 /** package.json stands two folders above the source, and three above its compiled form in `dist/src/`. */
 function findManifest(): URL {

@@ -1,5 +1,7 @@
-import { catchUp, runAgain } from '../backfill/runner.js';
+import { inStep } from '../steps/in-step.js';
+import { bringUpToDate, emptyLooks, rescan } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
+import { checkDeclarations } from './declared.js';
 import { requireApplied } from './prechecks.js';
 import { backfillsOf, checkDrift, isUnverified, type MigratorOptions, type RunOutcome } from './session.js';
 import { verifyAndRecord } from './verifying.js';
@@ -24,6 +26,7 @@ export async function backfill(
 ): Promise<BackfillOutcome> {
   const wanted = backfillsOf(options.project, name);
   const ran: string[] = [];
+  const warnings: string[] = [];
   const { found, outcome, joined } = await changeStore(options, {
     joins: !isRescan,
     command: isRescan ? 'rescan' : 'backfill',
@@ -35,22 +38,30 @@ export async function backfill(
         if (isDue) refuseTriggers(session, [step], { ...options, onEvent });
         return isDue || isUnverified(session, step);
       });
-      return { drifts: checkDrift(options, ledger.steps()), due };
+      const changed = checkDeclarations(session, options, due);
+      for (const text of changed) onEvent?.({ event: 'warning', text });
+      const looks = emptyLooks(
+        session,
+        wanted.filter((step) => !due.includes(step)),
+      );
+      return { drifts: checkDrift(options, ledger.steps()), due, changed, looks };
     },
     stepsOf: ({ due }) => due.map((step) => step.name),
+    looksOf: ({ looks }) => looks,
     act: async (session, { due }, verifications) => {
-      const { store, ledger } = session;
       for (const step of due) {
-        if (isRescan) await runAgain(store, ledger, step, 'rescan', options);
-        const hasRun = isRescan || (await catchUp(store, ledger, step, options));
-        if (hasRun) ran.push(step.name);
-        if (isUnverified(session, step)) await verifyAndRecord(session, step, options, verifications);
+        await inStep(step, async () => {
+          if (isRescan) await rescan(session, step, options, warnings);
+          const hasRun = isRescan || (await bringUpToDate(session, step, options, warnings));
+          if (hasRun) ran.push(step.name);
+          if (isUnverified(session, step)) await verifyAndRecord(session, step, options, verifications);
+        });
       }
     },
   });
   return {
     verifications: [],
-    warnings: [],
+    warnings: [...found.changed, ...warnings],
     drifts: found.drifts,
     ran: [...new Set([...joined, ...ran])],
     ...outcome,

@@ -1,9 +1,11 @@
-import { isWaiting, joinRuns } from '../backfill/runner.js';
+import { isFilledBy } from '../backfill/filled-by.js';
+import { joinRuns } from '../backfill/runner.js';
+import { isWaiting } from '../backfill/waiting.js';
 import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
 import { updateTriggers } from '../schema/inspect.js';
-import { fingerprint } from '../steps/step.js';
+import { inStep } from '../steps/in-step.js';
 import { GIVE_UP_MS } from '../store/busy.js';
 import { requireSpace, type SpaceNeed } from '../store/disk.js';
 import type { SiteLockOptions, StoreSite } from '../store/site.js';
@@ -11,6 +13,7 @@ import { CHECKPOINT_PAGES } from '../store/sqlite/open.js';
 import { sqliteSite } from '../store/sqlite/site.js';
 import type { Verification } from '../verification/verify.js';
 import { begin, clearUp, dueBackup } from './backing-up.js';
+import { type EmptyLook, recordLooks } from './catching-up.js';
 import { missingColumns } from './prechecks.js';
 import {
   type BackfillStep,
@@ -39,6 +42,8 @@ export interface Change<Found> {
   readonly find: (session: Session, tell: MigratorOptions['onEvent']) => Found;
   /** Names of the steps that it is to work on; none when there is nothing to do. */
   readonly stepsOf: (found: Found) => readonly string[];
+  /** Looks at tables that have found nothing, to be recorded. Default: none. */
+  readonly looksOf?: (found: Found) => readonly EmptyLook[];
   /** Whether it may make the store a good deal larger. Default: it doesn't. */
   readonly grows?: (found: Found) => boolean;
   /** Bytes of the largest transaction, if it is larger than a batch. Default: none is. */
@@ -66,7 +71,7 @@ export async function changeStore<Found>(
   options: MigratorOptions,
   change: Change<Found>,
 ): Promise<Changed<Found>> {
-  const { find, stepsOf } = change;
+  const { find, stepsOf, looksOf = () => [] } = change;
   const lookWith = (look: (session: Session) => Found): Promise<Found> =>
     withSession(options, 'look', look, GIVE_UP_MS);
   const first = await lookWith((session) => find(session, undefined)).catch((error: unknown) => {
@@ -74,7 +79,8 @@ export async function changeStore<Found>(
     throw error;
   });
   const joined: string[] = [];
-  if (first !== undefined && stepsOf(first).length === 0) return { found: first, joined };
+  const isIdle = (found: Found): boolean => stepsOf(found).length + looksOf(found).length === 0;
+  if (first !== undefined && isIdle(first)) return { found: first, joined };
   const act = async (): Promise<Changed<Found>> => {
     if (first === undefined) rollBackJournal(options);
     const found = await lookWith((session) => {
@@ -82,11 +88,19 @@ export async function changeStore<Found>(
       if (stepsOf(again).length > 0) requireRoom(options, session, change, again);
       return again;
     });
-    if (stepsOf(found).length === 0) return { found, joined };
+    if (isIdle(found)) return { found, joined };
+    const note = (session: Session): void => recordLooks(session, looksOf(found));
+    if (stepsOf(found).length === 0) {
+      await withSession(options, 'write', note);
+      return { found, joined };
+    }
     const outcome = await writeToStore(
       options,
       (session) => begin(options, session, { command: change.command, steps: stepsOf(found) }),
-      (session, verifications) => change.act(session, found, verifications),
+      async (session, verifications) => {
+        note(session);
+        await change.act(session, found, verifications);
+      },
     );
     if (outcome.error || change.command === 'down') return { found, outcome, joined };
     const { removed, error } = await clearUp(options);
@@ -110,11 +124,11 @@ export async function takePart(options: MigratorOptions, joined: string[]): Prom
     const { store, ledger } = session;
     let hasJoined = false;
     for (const step of backfillsOf(options.project)) {
-      if (ledger.step(step.name)?.fingerprint !== fingerprint(step)) continue;
+      if (!isFilledBy(store, ledger, step)) continue;
       if (!ledger.runs(step.name).some(({ status, share = 0 }) => status === 'running' && share < 1))
         continue;
       refuseTriggers(session, [step], options);
-      if (!(await joinRuns(store, ledger, step, options))) continue;
+      if (!(await inStep(step, () => joinRuns(store, ledger, step, options)))) continue;
       hasJoined = true;
       if (!joined.includes(step.name)) joined.push(step.name);
     }

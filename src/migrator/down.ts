@@ -1,11 +1,11 @@
 import { BackfillError } from '../errors.js';
-import { type Drift, refuseDrift } from '../ledger/drift.js';
 import { FOREIGN, type StepRecord } from '../ledger/records.js';
 import { tableBytes } from '../schema/inspect.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
 import { hasDown, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
 import { changeStore, refuseTriggers } from './change.js';
+import { refuseLostFillers, withRecalled } from './declared.js';
 import {
   type BackfillStep,
   checkDrift,
@@ -75,17 +75,6 @@ export function findReverts(
   });
 }
 
-/** A backfill that would derive otherwise than it did when it filled could not tell its cells from the application's. */
-function refuseChangedBackfills(reverts: readonly Step[], drifts: readonly Drift[]): void {
-  refuseDrift(
-    drifts.filter(
-      ({ kind, step: name }) =>
-        kind === 'changed' && reverts.some((step) => step.kind === 'backfill' && step.name === name),
-    ),
-    'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay',
-  );
-}
-
 /**
  * Refuses what can be known before anything is reverted, and tells how long the write lock will be held. Columns' values
  * are looked at again later, after their backfill's `down`.
@@ -123,23 +112,28 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
     command: 'down',
     find: (session, onEvent) => {
       const records = session.ledger.steps();
-      const reverts = findReverts(records, options.project.steps, target);
+      const project = withRecalled(session, options.project);
+      const reverts = findReverts(records, project.steps, target);
       const drifts = checkDrift(options, records);
-      if (!options.isConfirmed) refuseChangedBackfills(reverts, drifts);
       const backfills = reverts.filter((step): step is BackfillStep => step.kind === 'backfill');
+      if (!options.isConfirmed) refuseLostFillers(session, backfills, drifts);
       refuseTriggers(session, backfills, { ...options, onEvent });
       checkReverts(session, reverts, { ...options, onEvent });
       for (const { text } of drifts) onEvent?.({ event: 'warning', text });
-      return { drifts, reverts };
+      return { drifts, reverts, project };
     },
     stepsOf: ({ reverts }) => reverts.map(({ name }) => name),
     largestTransaction: ({ store }, { reverts }) =>
       Math.max(0, ...reverts.map((step) => (step.kind === 'schema' ? tableBytes(store, step.table) : 0))),
-    act: async (session, { reverts }, verifications) => {
+    act: async (session, { reverts, project }, verifications) => {
       const { buildUmzug } = await import('./umzug.js');
       const onReverted = (backfill: string, result: RevertResult): void =>
         void cells.push({ backfill, ...result });
-      const umzug = buildUmzug(session, options, 'down', { verifications, onReverted });
+      const umzug = buildUmzug(session, { ...options, project }, 'down', {
+        verifications,
+        warnings: [],
+        onReverted,
+      });
       umzug.on('reverting', async ({ name }) => {
         options.onEvent?.({ event: 'step_started', step: name, direction: 'down' });
         await options.onUmzugEvent?.('reverting', name);

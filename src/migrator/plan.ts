@@ -1,18 +1,26 @@
+import { countValuesLeft, type ValuesLeft } from '../backfill/first-run.js';
+import { takeThrown, thrownWarnings } from '../backfill/process.js';
 import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
+import { requireSteadiness } from '../backfill/steadiness.js';
+import { lookOf } from '../backfill/waiting.js';
 import type { Drift } from '../ledger/drift.js';
 import { tableBytes, updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { reverseStatements } from '../schema/reverse.js';
 import { deleteVersionSql, standingObjects } from '../schema/run.js';
+import { inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
+import type { RevertResult } from '../store/batch.js';
 import { explained } from '../store/expressions.js';
 import type { PlannedScope } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
 import { showValue } from '../verification/timestamps.js';
 import { dueBackup, type PlannedBackup } from './backing-up.js';
+import { checkDeclarations, withRecalled } from './declared.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
 import { checkPendingSteps, missingColumns, requireApplied } from './prechecks.js';
+import { planRevert } from './revert-plan.js';
 import {
   type BackfillStep,
   backfillsOf,
@@ -21,7 +29,7 @@ import {
   type Session,
   withSession,
 } from './session.js';
-import { findWork, namesOf, type UpTarget } from './up.js';
+import { dueIn, findWork, namesOf, type UpTarget } from './up.js';
 
 /** A fill takes about this many times as long as reading and deriving alone: the rest is writing. Measured on 100,000 rows. */
 const FILL_OVER_READ = 3;
@@ -50,6 +58,8 @@ export interface PlannedFill {
   readonly cellsToFill: Readonly<Record<string, number>>;
   /** Cells or rows that would be skipped, by reason. */
   readonly skips: Readonly<Record<string, number>>;
+  /** Of a first run: rows that hold a value already, if there are any. */
+  readonly valuesLeft?: ValuesLeft;
   readonly batches: number;
   readonly expectedMs: number;
   /** Growth of the file and its journal, in bytes. */
@@ -64,8 +74,8 @@ export interface PlannedStep {
   readonly step: string;
   readonly statements: readonly PlannedDdl[];
   readonly fill?: PlannedFill;
-  /** Cells that the ledger says a `down` would take back. */
-  readonly cellsToRevert?: number;
+  /** What a `down` would do with the cells that the ledger says were filled. */
+  readonly cells?: RevertResult;
   /** The step of plain SQL that may make what this one needs: what it will do is known once that is applied. */
   readonly awaits?: string;
 }
@@ -89,14 +99,15 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
     const drifts = checkDrift(options, session.ledger.steps());
     const work = findWork(session, options, target);
     const pending = [...work.incomplete, ...work.pending];
-    const { warnings, awaiting } = checkPendingSteps(session, options.project.steps, pending);
+    const { warnings: found, awaiting } = checkPendingSteps(session, options.project.steps, pending);
+    const warnings = [...found, ...checkDeclarations(session, options, dueIn(session, options, work))];
     const steps = [...work.incomplete, ...work.waiting, ...work.pending].map((step): PlannedStep => {
       const awaits = awaiting.get(step.name);
       if (awaits !== undefined) return { step: step.name, statements: [], awaits };
       const statements = plannedStatements(session, step);
       if (step.kind !== 'backfill') return { step: step.name, statements };
       const kind = work.waiting.includes(step) ? 'catch-up' : 'first';
-      return { step: step.name, statements, fill: planFill(session, options, step, kind) };
+      return { step: step.name, statements, fill: planFill(session, options, step, kind, warnings) };
     });
     const backup = dueBackup(options, session, { command: 'up', steps: namesOf(work) });
     return { steps, unverified: work.unverified.map(({ name }) => name), backup, drifts, warnings };
@@ -109,16 +120,18 @@ export async function planBackfill(
   { name, isRescan = false }: { readonly name?: string | undefined; readonly isRescan?: boolean },
 ): Promise<Plan> {
   const wanted = backfillsOf(options.project, name);
+  const warnings: string[] = [];
   return await withSession(options, 'look', (session) => {
     const steps = wanted.map((step): PlannedStep => {
       requireApplied(session, step);
-      const fill = planFill(session, options, step, isRescan ? 'rescan' : 'catch-up');
+      const fill = planFill(session, options, step, isRescan ? 'rescan' : 'catch-up', warnings);
       return { step: step.name, statements: [], fill };
     });
     const command = isRescan ? 'rescan' : 'backfill';
     const backup = dueBackup(options, session, { command, steps: wanted.map((step) => step.name) });
     const drifts = checkDrift(options, session.ledger.steps());
-    return { steps, unverified: [], backup, drifts, warnings: [] };
+    warnings.push(...checkDeclarations(session, options, wanted));
+    return { steps, unverified: [], backup, drifts, warnings };
   });
 }
 
@@ -126,13 +139,16 @@ export async function planBackfill(
 export async function planDown(options: MigratorOptions, target: DownTarget = {}): Promise<Plan> {
   return await withSession(options, 'look', (session) => {
     const records = session.ledger.steps();
-    const reverts = findReverts(records, options.project.steps, target);
+    const { steps: known } = withRecalled(session, options.project);
+    const reverts = findReverts(records, known, target);
     checkReverts(session, reverts, { isConfirmed: true });
     const steps = reverts.map((step): PlannedStep => {
-      const runs = session.ledger.runs(step.name);
-      const cells = runs.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);
       const statements = reverseDdl(session, step);
-      return { step: step.name, statements, ...(step.kind === 'backfill' ? { cellsToRevert: cells } : {}) };
+      return {
+        step: step.name,
+        statements,
+        ...(step.kind === 'backfill' ? { cells: planRevert(session, step) } : {}),
+      };
     });
     const backup = dueBackup(options, session, { command: 'down', steps: reverts.map(({ name }) => name) });
     return { steps, unverified: [], backup, drifts: checkDrift(options, records), warnings: [] };
@@ -171,27 +187,39 @@ function planFill(
   session: Session,
   options: MigratorOptions,
   step: BackfillStep,
-  kind: PlannedFill['kind'],
+  wanted: PlannedFill['kind'],
+  warnings: string[],
 ): PlannedFill {
   const { store, ledger } = session;
   const absent = missingColumns(store, step);
   const last = ledger.lastRun(step.name);
   // A run under way goes on behind its cursor; a catch-up begins behind the last watermark where keys only grow.
   const resumed = last?.status === 'running' ? last : undefined;
-  const after = resumed
-    ? resumed.cursor
-    : kind === 'catch-up' && store.dialect.hasGrowingKeys(store, step)
-      ? (last?.watermark ?? null)
-      : null;
-  const scope: PlannedScope = { absent, after, leavesSkips: kind === 'catch-up' };
+  const look = wanted === 'catch-up' ? lookOf(store, ledger, step) : { after: null, kind: wanted };
+  const { kind } = look;
+  const scope: PlannedScope = {
+    absent,
+    after: resumed ? resumed.cursor : look.after,
+    leavesSkips: kind === 'catch-up',
+  };
+  inStep(step, () => requireSteadiness(store, step, scope));
   const startedAt = performance.now();
-  const found = explained(store, step, () => store.dialect.planRows(store, step, scope));
+  takeThrown(step);
+  const found = inStep(step, () => explained(store, step, () => store.dialect.planRows(store, step, scope)));
+  const thrown = takeThrown(step);
+  warnings.push(...thrownWarnings(step, thrown));
+  if (options.showsValues)
+    // on the log alone: what a dry run prints may be kept
+    for (const text of thrownWarnings(step, thrown, true)) options.onEvent?.({ event: 'warning', text });
   const readMs = performance.now() - startedAt;
   const cell = (of: 'fill' | 'bytes'): Record<string, number> =>
     Object.fromEntries(step.columns.map(({ name }, i) => [name, found.columns[i]?.[of] ?? 0]));
   const cellsToFill = cell('fill');
   const noValue = found.columns.reduce((sum, { none }) => sum + none, 0);
   const limit = options.batchRows ?? DEFAULT_BATCH_ROWS;
+  const isFresh = !last || (resumed?.kind === 'first' && !(ledger.isShared && resumed.batches > 0));
+  const isCounted = kind === 'first' && isFresh;
+  const valuesLeft = isCounted ? countValuesLeft(store, step, scope.after, absent) : undefined;
   return {
     backfill: step.name,
     kind,
@@ -201,6 +229,7 @@ function planFill(
       ...found.failures,
       ...(noValue > 0 ? { NO_USABLE_VALUE: noValue } : {}),
     },
+    ...(valuesLeft && valuesLeft.rows > 0 ? { valuesLeft } : {}),
     batches: Math.ceil(found.rows / limit),
     expectedMs: Math.round(readMs * FILL_OVER_READ),
     diskBytes:

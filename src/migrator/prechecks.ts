@@ -1,20 +1,22 @@
-import { sqlFor } from '../backfill/values.js';
 import { BackfillError } from '../errors.js';
 import { absentColumns, hasTable } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { standingObjects } from '../schema/run.js';
+import { noStatement } from '../schema/run-sql.js';
 import { shellWord } from '../shell.js';
+import { atStep, inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
+import type { SqlStepDefinition } from '../steps/sql-step.js';
 import type { Step } from '../steps/step.js';
 import type { Store } from '../store/port.js';
-import { scopeSql } from '../store/rows.js';
+import { expressionSql, scopeSql } from '../store/rows.js';
 import { foldCase, identifier } from '../store/sql.js';
 import { requiredBackfill } from './requiring.js';
 import type { BackfillStep, Session } from './session.js';
 
 /** What a look at pending steps says. */
 export interface PendingChecks {
-  readonly warnings: readonly string[];
+  readonly warnings: string[];
   /** Steps that can't be judged yet, each with the step of plain SQL before it that may make what they need. */
   readonly awaiting: ReadonlyMap<string, string>;
 }
@@ -37,7 +39,10 @@ export function checkPendingSteps(
   const coming = new Set<string>(); // columns that a pending step before will have made: `table.column`
   for (const step of pending) {
     if (step.kind === 'require') requiredBackfill(steps, step);
-    if (step.kind === 'sql') sqlStep = step.name;
+    if (step.kind === 'sql') {
+      sqlStep = step.name;
+      checkStatements(store, step);
+    }
     if (step.kind !== 'schema' && step.kind !== 'backfill') continue;
     try {
       requireTable(store, step.table);
@@ -49,7 +54,7 @@ export function checkPendingSteps(
         store.dialect.checkKeyValues(store, step);
       }
     } catch (error) {
-      if (sqlStep === undefined || !(error instanceof BackfillError)) throw error;
+      if (sqlStep === undefined || !(error instanceof BackfillError)) throw atStep(error, step);
       awaiting.set(step.name, sqlStep);
     }
     if (step.kind === 'schema') for (const name of comingColumns([step])) coming.add(name);
@@ -57,13 +62,30 @@ export function checkPendingSteps(
   return { warnings, awaiting };
 }
 
+/** A text that is no statement is found here where a declaration could not tell. PostgreSQL compiles no DDL alone. */
+function checkStatements(store: Store, { name, up, down = [] }: Step & SqlStepDefinition): void {
+  if (store.dialect.engine !== 'SQLite') return;
+  for (const sql of [...up, ...down]) {
+    const error = store.compileError(sql);
+    if (error instanceof RangeError) throw noStatement(name, sql, error);
+  }
+}
+
 function requireTable(store: Store, table: string): void {
   if (hasTable(store, table)) return;
-  throw new BackfillError(
-    'TABLE_MISSING',
-    `The store has no table ${table}`,
-    'Give the path of a store that the application has made with --db-path, or mend the declaration',
-  );
+  throw new BackfillError('TABLE_MISSING', `The store has no table ${table}`, missingTableHint(store, table));
+}
+
+function missingTableHint(store: Store, table: string): string {
+  const isPostgres = store.dialect.engine === 'PostgreSQL';
+  const [, schema, name] = /^([^.]+)\.([^.]+)$/.exec(table) ?? [];
+  if (schema !== undefined && name !== undefined)
+    return isPostgres
+      ? `Declare table: '${name}', without a schema, and add ?options=-csearch_path%3D${schema} to the URL: tables are looked for in the search path`
+      : `Declare table: '${name}', without a schema`;
+  return isPostgres
+    ? 'Give the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL where the table is in another schema, or mend the declaration'
+    : 'Give the path of a store that the application has made with --db-path, or mend the declaration';
 }
 
 /** Columns of a backfill that the store does not have yet. */
@@ -96,7 +118,9 @@ export function checkBackfill(
   const { table, key, columns, checks } = step;
   const needed = [
     key,
-    ...columns.flatMap(({ value }) => (value.kind === 'first-of' ? [value.document, value.fallback] : [])),
+    ...columns.flatMap(({ value }) =>
+      value.kind === 'first-of' ? [value.document, value.fallback ?? []].flat() : [],
+    ),
     ...(step.process?.reads ?? []),
     ...(checks.groupBy === undefined ? [] : [checks.groupBy]),
   ];
@@ -140,16 +164,23 @@ function checkRules(store: Store, { name, path, checks }: BackfillStep): void {
 function checkExpressions(store: Store, { name, table, path, columns }: BackfillStep): void {
   for (const { name: column, value } of columns) {
     if (value.kind !== 'sql') continue;
-    const error = store.compileError(
-      `SELECT (${sqlFor(value.expression, store.dialect.engine)}) FROM ${identifier(table)} AS t`,
-    );
-    if (!error) continue;
-    throw new BackfillError(
-      'STEP_INVALID',
-      `The expression of ${column} in ${name} is none on ${table}`,
-      `Mend sql() in ${path}: it may name columns of ${table}, which the store has or an earlier step makes`,
-      { cause: error },
-    );
+    const [expression, from] = [expressionSql(value, store.dialect.engine), `FROM ${identifier(table)} AS t`];
+    const error = store.compileError(`SELECT ${expression} ${from}`);
+    if (error)
+      throw new BackfillError(
+        'STEP_INVALID',
+        `The expression of ${column} in ${name} is none on ${table}`,
+        `Mend sql() in ${path}: it may name columns of ${table}, which the store has or an earlier step makes`,
+        { cause: error },
+      );
+    const cause = store.compileError(`SELECT 1 ${from} WHERE ${expression} IS NULL`);
+    if (cause)
+      throw new BackfillError(
+        'STEP_INVALID',
+        `The expression of ${column} in ${name} is none on a single row of ${table}: it has an aggregate, a window function, or another function of several rows`,
+        `Mend sql() in ${path}: put what is of several rows into a subquery, as in (SELECT max(n) FROM other)`,
+        { cause },
+      );
   }
 }
 
@@ -182,5 +213,5 @@ export function requireApplied({ store, ledger }: Session, step: BackfillStep): 
       'Apply it first: umzug-backfill up',
     );
   }
-  checkBackfill(store, step);
+  inStep(step, () => checkBackfill(store, step));
 }

@@ -1,8 +1,10 @@
-import { applyBackfillStep, catchUp } from '../backfill/runner.js';
+import { applyBackfillStep } from '../backfill/runner.js';
 import { BackfillError } from '../errors.js';
+import { inStep } from '../steps/in-step.js';
 import type { RequireStepDefinition } from '../steps/require-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
+import { bringUpToDate, type Warnings, warnOfFilledAgain } from './catching-up.js';
 import { type BackfillStep, isUnverified, type MigratorOptions, type Session } from './session.js';
 import { verifyAndRecord } from './verifying.js';
 
@@ -34,7 +36,7 @@ export function requiredBackfill(
  * Applies a step that requires a backfill: runs what is left of that one, verifies it where no verification has passed
  * yet, then marks the step as applied.
  *
- * @param into verdicts are added here
+ * @param into verdicts are added here, warnings to `warnings`
  * @throws {BackfillError} `VERIFICATION_FAILED`, and as `applyBackfillStep`
  */
 export async function applyRequireStep(
@@ -42,13 +44,18 @@ export async function applyRequireStep(
   options: MigratorOptions,
   step: RequireStep,
   into: Verification[],
+  warnings: Warnings,
 ): Promise<void> {
   const startedAt = performance.now();
   const { store, ledger } = session;
   const wanted = requiredBackfill(options.project.steps, step);
-  if (ledger.step(wanted.name)?.status === 'applied') await catchUp(store, ledger, wanted, options);
-  else await applyBackfillStep(store, ledger, wanted, options);
-  if (isUnverified(session, wanted)) await verifyAndRecord(session, wanted, options, into);
+  await inStep(wanted, async () => {
+    if (ledger.step(wanted.name)?.status === 'applied')
+      await bringUpToDate(session, wanted, options, warnings);
+    else
+      warnOfFilledAgain(wanted, await applyBackfillStep(store, ledger, wanted, options), options, warnings);
+    if (isUnverified(session, wanted)) await verifyAndRecord(session, wanted, options, into);
+  });
   store.write(() => {
     ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
     ledger.finishStep(step.name, performance.now() - startedAt);

@@ -1,12 +1,14 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
 import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.js';
 import type { Project } from '../config.js';
-import { BackfillError, rootBackfillError } from '../errors.js';
+import { BackfillError, type ErrorCode, rootBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
+import { refuseNewerLedger, upgradeLedger } from '../ledger/format.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { openLedger } from '../ledger/open.js';
-import { isOpen, type StepRecord } from '../ledger/records.js';
+import type { StepRecord } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
+import { isUnverified as isLedgerUnverified } from '../ledger/unverified.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
 import type { Dialect, Store, StoreSize } from '../store/port.js';
@@ -45,7 +47,14 @@ export type MigratorEvent =
   | { readonly event: 'backup_removed' | 'store_saved'; readonly path: string }
   /** Another run is waited for; its holder is not known in the moment in which it begins. */
   | ({ readonly event: 'lock_waiting' } & Partial<LockHolder>)
-  | { readonly event: 'warning'; readonly text: string };
+  | { readonly event: 'warning'; readonly text: string }
+  /** Backfills in the background have ended before their end; `TERMINATED` where they were stopped. */
+  | {
+      readonly event: 'background_failed';
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly hint: string;
+    };
 
 /** Where backups go, how they are checked, how many are kept. */
 export interface BackupOptions {
@@ -74,6 +83,8 @@ export interface MigratorOptions extends PaceOptions {
   readonly allowsTriggers?: boolean | undefined;
   /** Whether drift is refused rather than reported. Default false. */
   readonly isStrict?: boolean | undefined;
+  /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
+  readonly showsValues?: boolean | undefined;
   /** Stops a run between two batches. */
   readonly signal?: StopSignal | undefined;
   /** Told what happens. */
@@ -125,7 +136,11 @@ export async function withSession<Result>(
   );
 }
 
-/** Opens the store, acts, and closes it whatever happens. Checks nothing. */
+/**
+ * Opens the store, acts, and closes it whatever happens. Checks nothing but the ledger's format.
+ *
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`, a `STORE_…` code
+ */
 export async function withStore<Result>(
   options: MigratorOptions,
   access: 'look' | 'write',
@@ -135,6 +150,7 @@ export async function withStore<Result>(
   const site = await siteOf(options);
   const store = site.open({ access, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
   try {
+    refuseNewerLedger(store);
     return await act({ store, ledger: openLedger(store, options.now) });
   } finally {
     store.close();
@@ -216,6 +232,7 @@ export async function writeToStore(
     const verifications: Verification[] = [];
     const before = session.store.size();
     const backup = await prepare(session);
+    upgradeLedger(session.store);
     let error: BackfillError | undefined;
     let after = before;
     try {
@@ -233,7 +250,8 @@ export async function writeToStore(
   });
 }
 
-/** Whether the backfill has a run that no verification has passed yet. */
-export function isUnverified({ ledger }: Pick<Session, 'ledger'>, backfill: Pick<Backfill, 'name'>): boolean {
-  return ledger.runs(backfill.name).some(({ status }) => isOpen(status));
-}
+/** Whether a backfill must be verified. */
+export const isUnverified = (
+  { ledger }: Pick<Session, 'ledger'>,
+  { name }: Pick<Backfill, 'name'>,
+): boolean => isLedgerUnverified(ledger, name);

@@ -1,4 +1,4 @@
-import { probeWaiting } from '../backfill/runner.js';
+import { probeWaiting } from '../backfill/waiting.js';
 import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
 import type { LockState } from '../ledger/run-lock.js';

@@ -3,9 +3,11 @@ import { applyBackfillStep, revertBackfillStep } from '../backfill/runner.js';
 import { stepStorage } from '../ledger/storage.js';
 import { applySchemaStep, revertSchemaStep } from '../schema/run.js';
 import { applySqlStep, revertSqlStep } from '../schema/run-sql.js';
+import { inStep } from '../steps/in-step.js';
 import type { Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
 import type { Verification } from '../verification/verify.js';
+import { type Warnings, warnOfFilledAgain } from './catching-up.js';
 import { applyRequireStep } from './requiring.js';
 import type { MigratorOptions, Session } from './session.js';
 
@@ -13,6 +15,8 @@ import type { MigratorOptions, Session } from './session.js';
 export interface Results {
   /** Verdicts that steps reached. */
   readonly verifications: Verification[];
+  /** Warnings of steps. */
+  readonly warnings: Warnings;
   /** Told what a backfill's `down` took back. */
   readonly onReverted?: (step: string, result: RevertResult) => void;
 }
@@ -29,17 +33,27 @@ export function buildUmzug(
   results: Results,
 ): Umzug<Session> {
   return new Umzug<Session>({
-    migrations: options.project.steps.map((step) => runnable(step, options, results)),
+    migrations: options.project.steps.map((step) => named(step, runnable(step, options, results))),
     context: session,
     storage: stepStorage(session.ledger, direction),
     logger: undefined,
   });
 }
 
+/** Makes errors about a step's declaration name its file. */
+const named = (
+  step: Step,
+  { up, down, ...rest }: RunnableMigration<Session>,
+): RunnableMigration<Session> => ({
+  ...rest,
+  up: (params) => inStep(step, () => up(params)),
+  ...(down ? { down: (params) => inStep(step, () => down(params)) } : {}),
+});
+
 function runnable(
   step: Step,
   options: MigratorOptions,
-  { verifications, onReverted }: Results,
+  { verifications, warnings, onReverted }: Results,
 ): RunnableMigration<Session> {
   const { name, path } = step;
   switch (step.kind) {
@@ -56,7 +70,8 @@ function runnable(
       return {
         name,
         path,
-        up: async ({ context: { store, ledger } }) => applyBackfillStep(store, ledger, step, options),
+        up: async ({ context: { store, ledger } }) =>
+          warnOfFilledAgain(step, await applyBackfillStep(store, ledger, step, options), options, warnings),
         down: async ({ context: { store, ledger } }) => {
           onReverted?.(name, await revertBackfillStep(store, ledger, step, options));
         },
@@ -72,7 +87,7 @@ function runnable(
       return {
         name,
         path,
-        up: async ({ context }) => applyRequireStep(context, options, step, verifications),
+        up: async ({ context }) => applyRequireStep(context, options, step, verifications, warnings),
         down: async ({ context: { store, ledger } }) => store.write(() => ledger.forgetStep(name)),
       };
   }

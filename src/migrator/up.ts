@@ -1,11 +1,17 @@
-import { beginBackfillStep, catchUp, isWaiting } from '../backfill/runner.js';
+import type { ValuesLeft } from '../backfill/first-run.js';
+import { beginBackfillStep } from '../backfill/runner.js';
+import { isWaiting } from '../backfill/waiting.js';
 import { BackfillError } from '../errors.js';
+import { count } from '../format.js';
 import { refuseNewerPackage } from '../ledger/drift.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { applySchemaStep, type SchemaStep } from '../schema/run.js';
+import { inStep } from '../steps/in-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
+import { bringUpToDate, emptyLooks } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
+import { checkDeclarations } from './declared.js';
 import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
 import { requiredBackfill } from './requiring.js';
 import {
@@ -13,6 +19,7 @@ import {
   backfillsOf,
   checkDrift,
   isUnverified,
+  type MigratorEvent,
   type MigratorOptions,
   type RunOutcome,
   type Session,
@@ -41,6 +48,8 @@ export interface UpOutcome extends RunOutcome {
   readonly left: readonly string[];
   /** Backfills of which another process had begun a run that this one took part in: of PostgreSQL only. */
   readonly joined: readonly string[];
+  /** First runs that found rows with a value already, which they left as they are. */
+  readonly valuesLeft: readonly (ValuesLeft & { readonly backfill: string })[];
 }
 
 /** What `up` would have to do on this store. */
@@ -87,7 +96,7 @@ export function findWork(
     (step): step is SchemaStep => step.kind === 'schema' && isIncomplete(session, step),
   );
   const coming = comingColumns(incomplete);
-  for (const step of done) checkBackfill(store, step, coming);
+  for (const step of done) inStep(step, () => checkBackfill(store, step, coming));
   return {
     pending: eligible.slice(0, count),
     incomplete,
@@ -122,8 +131,23 @@ export function unknownStep(name: string, steps: readonly Step[]): BackfillError
  * @returns what was done; `error` says what ended it early
  * @throws {BackfillError} when the store or the project is refused before anything is written
  */
-export async function up(options: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
-  const done: Done = { applied: [], caughtUp: [], remade: [], completed: [] };
+export async function up(given: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
+  const done: Done = {
+    applied: [],
+    caughtUp: [],
+    remade: [],
+    completed: [],
+    valuesLeft: [],
+    unfilled: [],
+    warnings: [],
+  };
+  const options: MigratorOptions = {
+    ...given,
+    onEvent: (event) => {
+      noteFirstRun(event, done);
+      given.onEvent?.(event);
+    },
+  };
   const { found, outcome, joined } = await changeStore(options, {
     command: 'up',
     joins: !target.leavesBackfills,
@@ -137,22 +161,27 @@ export async function up(options: MigratorOptions, target: UpTarget = {}): Promi
         ...work.incomplete,
         ...work.pending,
       ]);
+      const fills = fillsOf(session, options, work);
+      warnings.push(...checkDeclarations(session, options, dueIn(session, options, work)));
       for (const text of [...drifts.map((drift) => drift.text), ...warnings])
         onEvent?.({ event: 'warning', text });
-      refuseTriggers(session, fillsOf(session, options, work), { ...options, onEvent });
+      refuseTriggers(session, fills, { ...options, onEvent });
       const isBegun = session.ledger.steps().some(({ status }) => status === 'applying');
-      return { drifts, work, left, warnings, isBegun };
+      const looks = emptyLooks(session, withoutWork(options.project, all));
+      return { drifts, work, left, warnings, isBegun, looks };
     },
     stepsOf: ({ work }) => namesOf(work),
+    looksOf: ({ looks }) => looks,
     // What an earlier `up` has begun has taken most of its room already.
     grows: ({ work, isBegun }) => work.pending.length > 0 && !isBegun,
     act: (session, { work }, verifications) =>
       applyWork(session, options, work, target.leavesBackfills ?? false, done, verifications),
   });
-  const { drifts, warnings } = found;
-  const { completed, ...rest } = done;
+  const { drifts } = found;
+  const { completed, unfilled, ...rest } = done;
+  const warnings = [...unfilled, ...found.warnings, ...done.warnings];
   const left = found.left.filter((name) => !completed.includes(name));
-  return { verifications: [], drifts, warnings, ...rest, left, joined, ...outcome };
+  return { verifications: [], drifts, ...rest, warnings, left, joined, ...outcome };
 }
 
 /** What `up` has done so far. */
@@ -162,6 +191,23 @@ interface Done {
   readonly remade: string[];
   /** Backfills that a step behind them required, when they were to be left. */
   readonly completed: string[];
+  readonly valuesLeft: (ValuesLeft & { readonly backfill: string })[];
+  /** A warning for each first run that filled none of the cells that it found. */
+  readonly unfilled: string[];
+  readonly warnings: string[];
+}
+
+/** Keeps what a first run tells beside its batches. */
+function noteFirstRun(event: MigratorEvent, { valuesLeft, unfilled }: Done): void {
+  if (event.event === 'values_left') {
+    const { backfill, rows, cells } = event;
+    valuesLeft.push({ backfill, rows, cells });
+  }
+  if (event.event !== 'nothing_filled') return;
+  const reasons = Object.entries(event.skips).map(([reason, skips]) => `${count(skips)} ${reason}`);
+  unfilled.push(
+    `The first run of ${event.backfill} found ${count(event.cells)} cells to fill and filled none of them: ${reasons.join(', ')}`,
+  );
 }
 
 const isBackfill = (step: Step): step is BackfillStep => step.kind === 'backfill';
@@ -176,6 +222,12 @@ const backfillsIn = ({ pending, waiting, unverified }: UpWork): string[] => [
   ...new Set([...pending, ...waiting, ...unverified].filter(isBackfill).map(({ name }) => name)),
 ];
 
+/** The backfills for which there is nothing to do; none while a column may be missing. */
+const withoutWork = (project: MigratorOptions['project'], work: UpWork): BackfillStep[] =>
+  work.incomplete.length > 0
+    ? []
+    : backfillsOf(project).filter((step) => !Object.values(work).some((steps) => steps.includes(step)));
+
 /** The backfills that will fill rows: pending ones, those with rows that wait, and what of the others a pending step requires. */
 function fillsOf(session: Session, { project }: MigratorOptions, work: UpWork): BackfillStep[] {
   const required = work.pending.flatMap((step) =>
@@ -186,6 +238,11 @@ function fillsOf(session: Session, { project }: MigratorOptions, work: UpWork): 
     session.ledger.step(step.name)?.status !== 'applied' || hasRowsToFill(session, step);
   return [...new Set([...done.filter(isOpen), ...work.pending.filter(isBackfill)])];
 }
+
+/** The backfills that will fill rows or be verified. */
+export const dueIn = (session: Session, options: MigratorOptions, work: UpWork): BackfillStep[] => [
+  ...new Set([...fillsOf(session, options, work), ...work.unverified.filter(isBackfill)]),
+];
 
 /** The same work without what backfills do: a pending one is only begun, if it has not been. */
 const withoutBackfills = ({ ledger }: Session, work: UpWork): UpWork => ({
@@ -214,7 +271,7 @@ async function applyWork(
     if (step.kind !== 'backfill') return;
     // Another process that shared the run may have verified it by now.
     if (work.incomplete.length === 0 && !isUnverified(session, step)) return;
-    await verifyAndRecord(session, step, options, verifications);
+    await inStep(step, () => verifyAndRecord(session, step, options, verifications));
   };
   for (const step of work.incomplete) {
     if (step.kind !== 'schema') continue;
@@ -224,12 +281,13 @@ async function applyWork(
   // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
   for (const step of backfillsOf(options.project)) {
     if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
-    if (await catchUp(store, ledger, step, options)) done.caughtUp.push(step.name);
+    if (await inStep(step, () => bringUpToDate(session, step, options, done.warnings)))
+      done.caughtUp.push(step.name);
     await verify(step);
   }
   if (work.pending.length === 0) return;
   const { buildUmzug } = await import('./umzug.js');
-  const umzug = buildUmzug(session, options, 'up', { verifications });
+  const umzug = buildUmzug(session, options, 'up', { verifications, warnings: done.warnings });
   umzug.on('migrating', async ({ name }) => {
     options.onEvent?.({ event: 'step_started', step: name, direction: 'up' });
     await options.onUmzugEvent?.('migrating', name);
@@ -248,7 +306,7 @@ async function applyWork(
       if (isBackfill(step)) refuseTriggers(session, [step], options);
     }
     hasRunSql ||= step.kind === 'sql';
-    if (leavesBackfills && isBackfill(step)) beginBackfillStep(store, ledger, step);
+    if (leavesBackfills && isBackfill(step)) beginBackfillStep(store, ledger, step, options);
     else await umzug.up({ migrations: [step.name] });
   }
   if (!leavesBackfills) return;

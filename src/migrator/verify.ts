@@ -1,4 +1,5 @@
 import { checkRequirements } from '../schema/requirements.js';
+import { inStep } from '../steps/in-step.js';
 import { type Verification, verifyBackfill } from '../verification/verify.js';
 import { requireApplied } from './prechecks.js';
 import { backfillsOf, type MigratorOptions, withStore } from './session.js';
@@ -23,11 +24,13 @@ export async function verify(
     const verifications: Verification[] = [];
     for (const step of steps)
       verifications.push(
-        await verifyBackfill(session.store, session.ledger, step, project.steps, {
-          minCoverage,
-          threadFromBytes,
-          now,
-        }),
+        await inStep(step, () =>
+          verifyBackfill(session.store, session.ledger, step, project.steps, {
+            minCoverage,
+            threadFromBytes,
+            now,
+          }),
+        ),
       );
     return verifications;
   });

@@ -41,10 +41,13 @@ interface TimestampFigures {
     readonly max: string | null;
     readonly valid: number;
     readonly withoutOffset: number;
+    readonly fromFallback: number;
     readonly invalid: number;
     readonly future: number;
   }[];
   readonly endBeforeStart: number;
+  readonly endBeforeFallback: number;
+  readonly mixedOffsets: number;
 }
 
 const NULL_KINDS = ['fillable', 'waiting', 'refused', 'withoutValue'] as const;
@@ -83,26 +86,22 @@ function linesOf(check: CheckResult, step: BackfillStep, words: Words): CheckLin
     case 'integrity':
       return integrityLines(check, words);
     case 'rules':
-      return ruleLines(check, step, words);
+      return ruleLines(check, words);
   }
 }
 
 const pass = (text: string): CheckLine => ({ verdict: 'pass', text });
 
-/** The sample keys of a check, finding by finding: those that count rows have them, in the order of the figures. */
-function sampleKeys({ findings }: CheckResult): Iterator<readonly string[]> {
-  return findings.flatMap((finding) => (finding.sampleKeys ? [finding.sampleKeys] : [])).values();
-}
-
-/** Makes lines of counts: none of a count of zero. */
-function counted(
-  check: CheckResult,
-): (verdict: Verdict, rows: number, text: (rows: string) => string) => CheckLine[] {
-  const samples = sampleKeys(check);
-  return (verdict, rows, text) => {
+/**
+ * Makes lines of counts: none of a count of zero. Verdict and sample keys are the finding's own: findings that count rows have keys, in the
+ * order of the figures.
+ */
+function counted({ findings }: CheckResult): (rows: number, text: (rows: string) => string) => CheckLine[] {
+  const found = findings.filter(({ sampleKeys }) => sampleKeys !== undefined).values();
+  return (rows, text) => {
     if (rows === 0) return [];
-    const { value } = samples.next();
-    return [{ verdict, text: text(count(rows)), ...(value ? { keys: value } : {}) }];
+    const { verdict = 'warn', sampleKeys: keys } = found.next().value ?? {};
+    return [{ verdict, text: text(count(rows)), ...(keys ? { keys } : {}) }];
   };
 }
 
@@ -111,9 +110,7 @@ function coverageLines(check: CheckResult, words: Words): CheckLine[] {
   const line = counted(check);
   const lines = columns.flatMap((column): CheckLine[] => [
     pass(words.filledOf(column.name, count(column.filled), count(rowsInScope), `${column.percent}%`)),
-    ...NULL_KINDS.flatMap((kind) =>
-      line(kind === 'fillable' ? 'fail' : 'warn', column[kind], (cells) => words[kind](cells, column.name)),
-    ),
+    ...NULL_KINDS.flatMap((kind) => line(column[kind], (cells) => words[kind](cells, column.name))),
   ]);
   const reasons = Object.entries(skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
   if (reasons.length > 0) lines.push({ verdict: 'warn', text: words.skipped(reasons.join(words.comma)) });
@@ -121,14 +118,17 @@ function coverageLines(check: CheckResult, words: Words): CheckLine[] {
 }
 
 function consistencyLines(check: CheckResult, words: Words): CheckLine[] {
-  const found =
-    figuresOf<Record<'cellsFilled' | 'equal' | 'changedInRun' | 'changedSince' | 'written', number>>(check);
+  type Figure = 'cellsFilled' | 'equal' | 'changedInRun' | 'changedMeanwhile' | 'changedSince' | 'written';
+  const found = figuresOf<Record<Figure | 'declaredOtherwise' | 'underivable', number>>(check);
   const line = counted(check);
   return [
     pass(words.equal(count(found.equal), count(found.cellsFilled))),
-    ...line('fail', found.changedInRun, words.changedInRun),
-    ...line('warn', found.changedSince, words.changedSince),
-    ...line('warn', found.written, words.written),
+    ...line(found.changedInRun, words.changedInRun),
+    ...line(found.changedMeanwhile, words.changedMeanwhile),
+    ...line(found.changedSince, words.changedSince),
+    ...line(found.declaredOtherwise, words.declaredOtherwise),
+    ...line(found.underivable, words.underivable),
+    ...line(found.written, words.written),
   ];
 }
 
@@ -139,21 +139,39 @@ function indexLines(check: CheckResult, words: Words): CheckLine[] {
   return indexes.map(({ index, verdict }) => ({ verdict, text: say[verdict](index) }));
 }
 
-function timestampLines(check: CheckResult, { checks }: BackfillStep, words: Words): CheckLine[] {
-  const { columns, endBeforeStart } = figuresOf<TimestampFigures>(check);
+function timestampLines(check: CheckResult, step: BackfillStep, words: Words): CheckLine[] {
+  const { columns, endBeforeStart, endBeforeFallback, mixedOffsets } = figuresOf<TimestampFigures>(check);
+  const fallbackOf = (name: string): string | undefined => {
+    const value = step.columns.find((column) => column.name === name)?.value;
+    return value?.kind === 'first-of' ? value.fallback : undefined;
+  };
   const line = counted(check);
-  const lines = columns.flatMap(({ name, min, max, ...found }): CheckLine[] => [
-    min === null || max === null
-      ? pass(words.noTimes(name))
-      : pass(words.timeRange(name, showValue(min), showValue(max))),
-    ...(found.valid > 0
-      ? [pass(words.withoutOffset(name, count(found.withoutOffset), count(found.valid)))]
+  const lines = columns.flatMap(({ name, min, max, ...found }): CheckLine[] => {
+    const fallback = fallbackOf(name);
+    return [
+      min === null || max === null
+        ? pass(words.noTimes(name))
+        : pass(words.timeRange(name, showValue(min), showValue(max))),
+      ...(found.valid > 0
+        ? [pass(words.withoutOffset(name, count(found.withoutOffset), count(found.valid)))]
+        : []),
+      ...(fallback !== undefined && found.fromFallback > 0
+        ? [pass(words.fromFallback(name, count(found.fromFallback), count(found.valid), fallback))]
+        : []),
+      ...line(found.invalid, (values) => words.invalidTimes(values, name)),
+      ...line(found.future, (values) => words.futureTimes(values, name)),
+    ];
+  });
+  const { from = '', to = '' } = step.checks.lag ?? {};
+  const fallback = fallbackOf(from);
+  return [
+    ...lines,
+    ...line(endBeforeStart, (rows) => words.endBeforeStart(rows, to, from)),
+    ...(fallback !== undefined && endBeforeFallback > 0
+      ? [pass(words.endBeforeFallback(count(endBeforeFallback), from, fallback))]
       : []),
-    ...line('warn', found.invalid, (values) => words.invalidTimes(values, name)),
-    ...line('warn', found.future, (values) => words.futureTimes(values, name)),
-  ]);
-  const { from = '', to = '' } = checks.lag ?? {};
-  return [...lines, ...line('warn', endBeforeStart, (rows) => words.endBeforeStart(rows, to, from))];
+    ...line(mixedOffsets, (rows) => words.mixedOffsets(rows, from, to)),
+  ];
 }
 
 function nullLines(check: CheckResult, words: Words): CheckLine[] {
@@ -181,25 +199,29 @@ function integrityLines(check: CheckResult, words: Words): CheckLine[] {
     contradictions > 0
       ? [{ verdict: 'fail', text: words.contradictions(count(contradictions)) }]
       : [pass(words.batchesAgree(count(batches)))];
-  if (held > recorded) lines.push({ verdict: 'fail', text: words.cellsMore(count(held - recorded)) });
-  if (held < recorded) lines.push({ verdict: 'warn', text: words.cellsFewer(count(recorded - held)) });
+  const { verdict = 'warn' } = check.findings.at(-1) ?? {}; // cells that are more or fewer are its last finding
+  if (held > recorded) lines.push({ verdict, text: words.cellsMore(count(held - recorded)) });
+  if (held < recorded) lines.push({ verdict, text: words.cellsFewer(count(recorded - held)) });
   return lines;
 }
 
-function ruleLines(check: CheckResult, { checks }: BackfillStep, words: Words): CheckLine[] {
+function ruleLines(check: CheckResult, words: Words): CheckLine[] {
   const line = counted(check);
   const { rules } = figuresOf<{ rules: readonly { title: string; rows: number }[] }>(check);
-  return rules.flatMap(({ title, rows }, i) =>
-    rows === 0
-      ? [pass(words.ruleKept(title))]
-      : line(checks.rules?.[i]?.verdict ?? 'fail', rows, (broken) => words.ruleBroken(title, broken)),
+  return rules.flatMap(({ title, rows }) =>
+    rows === 0 ? [pass(words.ruleKept(title))] : line(rows, (broken) => words.ruleBroken(title, broken)),
   );
 }
 
 function mendOf({ id, hint }: CheckResult, { name }: BackfillStep, words: Words): CheckText['mend'] {
   const { mends } = words;
   const command = `umzug-backfill backfill ${shellWord(name)} --rescan`;
-  if (id === 'coverage' || id === 'consistency' || id === 'integrity') return { text: mends[id], command };
+  if (id === 'coverage' || id === 'integrity') return { text: mends[id], command };
+  if (id === 'consistency')
+    return {
+      text: mends.consistency,
+      command: `umzug-backfill down --to ${shellWord(name)} && umzug-backfill up`,
+    };
   if (id === 'rules') return { text: mends.rules, command: 'umzug-backfill up' };
   if (id !== 'index-use') return undefined;
   return hint?.startsWith('umzug-backfill up')

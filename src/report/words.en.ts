@@ -45,7 +45,12 @@ export const en: Words = {
   equal: (equal, filled) => `${equal} of ${filled} filled cells hold what their row derives`,
   changedInRun: (cells) =>
     `${cells} cells filled by the run being verified do not hold what their row derives`,
+  changedMeanwhile: (cells) =>
+    `${cells} cells filled by the run being verified were changed since by other transactions`,
   changedSince: (cells) => `${cells} cells filled by an earlier run were changed since`,
+  declaredOtherwise: (cells) => `${cells} cells hold what an earlier declaration derived, which filled them`,
+  underivable: (cells) =>
+    `${cells} cells were filled by what can not be asked any more, and are not compared`,
   written: (cells) => `${cells} cells written by the application hold a value of its own`,
   groupCount: (groups) => `${groups} different values; the coverage of each is shown below`,
   ruleKept: (title) => `${title}: no row breaks it`,
@@ -58,9 +63,15 @@ export const en: Words = {
   noTimes: (column) => `${column}: no timestamp`,
   withoutOffset: (column, without, valid) =>
     `${column}: ${without} of ${valid} state no offset and are read as UTC`,
+  fromFallback: (column, rows, valid, fallback) =>
+    `${column}: ${rows} of ${valid} hold the value of ${fallback}, its fallback`,
   invalidTimes: (values, column) => `${values} values of ${column} are no timestamps`,
   futureTimes: (values, column) => `${values} values of ${column} lie in the future`,
   endBeforeStart: (rows, to, from) => `${rows} rows have ${to} before ${from}`,
+  endBeforeFallback: (rows, from, fallback) =>
+    `In ${rows} of these rows, ${from} is ${fallback}, its fallback: an application that writes the row a moment after the event makes that lag slightly negative, and nothing is to be mended`,
+  mixedOffsets: (rows, from, to) =>
+    `${rows} rows have an offset in one of ${from} and ${to}, and none in the other`,
   noNulls: 'No row in scope has a NULL',
   nullIn: (rows, columns) => `${rows} rows have NULL in: ${columns}`,
   lagFigures: (rows, p50, p95, p99, max) =>
@@ -75,7 +86,7 @@ export const en: Words = {
   mends: {
     rules: 'Mend the rows that break it; this command then verifies again:',
     coverage: 'This command fills them:',
-    consistency: 'This command takes those cells as the application’s own; look at them first:',
+    consistency: 'This command fills them anew; look at them first:',
     indexRemake: 'This command makes again what somebody dropped:',
     indexAnalyze: 'Run ANALYZE in the store, so that it knows that the index pays.',
     integrity:
@@ -147,6 +158,7 @@ export const en: Words = {
     DOCUMENT_UNREADABLE: 'the document can not be read as JSON',
     NO_USABLE_VALUE: 'the document has no usable value, and the fallback has none either',
     UPDATE_IGNORED: 'a trigger kept the cell from being filled',
+    TEXT_INVALID: 'the value is a text that the store can not hold',
     REFUSED: 'the store refused the update with this code',
   },
   count: 'Count',

@@ -54,7 +54,10 @@ export interface Words {
   readonly skipped: (reasons: Shown) => string;
   readonly equal: (equal: Shown, filled: Shown) => string;
   readonly changedInRun: (cells: Shown) => string;
+  readonly changedMeanwhile: (cells: Shown) => string;
   readonly changedSince: (cells: Shown) => string;
+  readonly declaredOtherwise: (cells: Shown) => string;
+  readonly underivable: (cells: Shown) => string;
   readonly written: (cells: Shown) => string;
   readonly groupCount: (groups: Shown) => string;
   readonly ruleKept: (title: Shown) => string;
@@ -66,9 +69,12 @@ export interface Words {
   readonly timeRange: (column: Shown, from: Shown, to: Shown) => string;
   readonly noTimes: (column: Shown) => string;
   readonly withoutOffset: (column: Shown, without: Shown, valid: Shown) => string;
+  readonly fromFallback: (column: Shown, rows: Shown, valid: Shown, fallback: Shown) => string;
   readonly invalidTimes: (values: Shown, column: Shown) => string;
   readonly futureTimes: (values: Shown, column: Shown) => string;
   readonly endBeforeStart: (rows: Shown, to: Shown, from: Shown) => string;
+  readonly endBeforeFallback: (rows: Shown, from: Shown, fallback: Shown) => string;
+  readonly mixedOffsets: (rows: Shown, from: Shown, to: Shown) => string;
   readonly noNulls: string;
   readonly nullIn: (rows: Shown, columns: Shown) => string;
   readonly lagFigures: (rows: Shown, p50: Shown, p95: Shown, p99: Shown, max: Shown) => string;
@@ -134,7 +140,7 @@ export interface Words {
   readonly noSkips: string;
   readonly reason: string;
   readonly reasons: Readonly<
-    Record<'DOCUMENT_UNREADABLE' | 'NO_USABLE_VALUE' | 'UPDATE_IGNORED' | 'REFUSED', string>
+    Record<'DOCUMENT_UNREADABLE' | 'NO_USABLE_VALUE' | 'UPDATE_IGNORED' | 'TEXT_INVALID' | 'REFUSED', string>
   >;
   readonly count: string;
   readonly keysOfReason: string;

@@ -44,7 +44,10 @@ export const zh: Words = {
   skipped: (reasons) => `已跳过：${reasons}`,
   equal: (equal, filled) => `${filled} 个已填充的单元格中，${equal} 个与所在行推导的值相同`,
   changedInRun: (cells) => `本次校验的运行所填充的 ${cells} 个单元格与所在行推导的值不同`,
+  changedMeanwhile: (cells) => `本次校验的运行所填充的 ${cells} 个单元格后来被其他事务修改`,
   changedSince: (cells) => `较早的运行所填充的 ${cells} 个单元格后来被修改`,
+  declaredOtherwise: (cells) => `${cells} 个单元格保存着较早的声明所推导并填充的值`,
+  underivable: (cells) => `${cells} 个单元格当初的填充来源已无法再询问，未作比较`,
   written: (cells) => `应用程序写入的 ${cells} 个单元格保存着它自己的值`,
   groupCount: (groups) => `共 ${groups} 个不同的值，各自的覆盖率见下文`,
   ruleKept: (title) => `${title}：没有行违反`,
@@ -57,9 +60,14 @@ export const zh: Words = {
   noTimes: (column) => `${column}：没有时间戳`,
   withoutOffset: (column, without, valid) =>
     `${column}：${valid} 个值中有 ${without} 个未注明时区偏移，按 UTC 读取`,
+  fromFallback: (column, rows, valid, fallback) =>
+    `${column}：${valid} 个值中有 ${rows} 个取自后备列 ${fallback}`,
   invalidTimes: (values, column) => `${column} 有 ${values} 个值不是时间戳`,
   futureTimes: (values, column) => `${column} 有 ${values} 个值在将来`,
   endBeforeStart: (rows, to, from) => `${rows} 行的 ${to} 早于 ${from}`,
+  endBeforeFallback: (rows, from, fallback) =>
+    `其中 ${rows} 行的 ${from} 取自后备列 ${fallback}：应用程序在事件之后片刻才写入该行，因此延迟略为负值，无需修正`,
+  mixedOffsets: (rows, from, to) => `${rows} 行的 ${from} 与 ${to} 中只有一个注明了时区偏移`,
   noNulls: '范围内没有含 NULL 的行',
   nullIn: (rows, columns) => `${rows} 行的以下列为 NULL：${columns}`,
   lagFigures: (rows, p50, p95, p99, max) =>
@@ -73,7 +81,7 @@ export const zh: Words = {
   mends: {
     rules: '请修正违反规则的行；以下命令会再次校验：',
     coverage: '以下命令会填充它们：',
-    consistency: '以下命令会把这些单元格视为应用程序自己的值；请先查看：',
+    consistency: '以下命令会重新填充这些单元格；请先查看：',
     indexRemake: '以下命令会重新创建被删除的内容：',
     indexAnalyze: '请在该存储中运行 ANALYZE，让它知道该索引值得使用。',
     integrity: '以下命令以表的现状为准；账本丢失记录的单元格视为应用程序自己的值：',
@@ -140,6 +148,7 @@ export const zh: Words = {
     DOCUMENT_UNREADABLE: '文档无法作为 JSON 读取',
     NO_USABLE_VALUE: '文档中没有可用的值，后备列也没有',
     UPDATE_IGNORED: '触发器阻止了填充',
+    TEXT_INVALID: '派生的值是存储无法保存的文本',
     REFUSED: '存储以此代码拒绝了更新',
   },
   count: '数量',

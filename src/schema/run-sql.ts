@@ -1,3 +1,4 @@
+import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { SqlStepDefinition } from '../steps/sql-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
@@ -10,7 +11,7 @@ export function applySqlStep(store: Store, ledger: Ledger, step: SqlStep): void 
   const startedAt = performance.now();
   store.write(() => {
     ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    for (const statement of step.up) store.run(statement);
+    for (const statement of step.up) run(store, step, statement);
     ledger.finishStep(step.name, performance.now() - startedAt);
   });
 }
@@ -18,7 +19,26 @@ export function applySqlStep(store: Store, ledger: Ledger, step: SqlStep): void 
 /** Reverts a step of plain SQL in one transaction with its ledger row. */
 export function revertSqlStep(store: Store, ledger: Ledger, step: SqlStep): void {
   store.write(() => {
-    for (const statement of step.down ?? []) store.run(statement);
+    for (const statement of step.down ?? []) run(store, step, statement);
     ledger.forgetStep(step.name);
   });
 }
+
+function run(store: Store, { name }: SqlStep, sql: string): void {
+  try {
+    store.run(sql);
+  } catch (error) {
+    // Of SQLite's driver: it refuses a text of several statements, and one with parameters.
+    if (error instanceof RangeError || error instanceof TypeError) throw noStatement(name, sql, error);
+    throw error;
+  }
+}
+
+/** The error for a text of a step that is not one statement without parameters. */
+export const noStatement = (step: string, sql: string, cause: Error): BackfillError =>
+  new BackfillError(
+    'STEP_INVALID',
+    `A text of the step ${step} is not one statement without parameters: ${JSON.stringify(sql.slice(0, 40))}`,
+    'Give each statement a text of its own in the list, with the values written into it',
+    { cause },
+  );

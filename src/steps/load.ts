@@ -1,7 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { BackfillError } from '../errors.js';
+import { loadFailureText } from '../thrown.js';
+import { importDefault } from './import-default.js';
+import { atCall } from './in-step.js';
 import type { Step, StepDefinition } from './step.js';
 
 /** Whether a file of this name in a step folder is a step. */
@@ -57,22 +59,21 @@ function stepFiles(folder: string): string[] {
 
 /** Loads one step file. Throws as {@link loadSteps}. */
 export async function loadStep(path: string): Promise<Step> {
-  let module: { readonly default?: unknown };
+  let definition: unknown;
   try {
-    module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
+    definition = await importDefault(path);
   } catch (error) {
-    if (error instanceof BackfillError) throw error;
+    if (error instanceof BackfillError) throw atCall(error, path);
     const isTypeScript = /ts$/.test(path);
     throw new BackfillError(
       'STEP_INVALID',
-      `The step file ${path} can not be loaded`,
+      `The step file ${path} can not be loaded (${loadFailureText(error, path)})`,
       isTypeScript
         ? 'Compile the steps to JavaScript first (tsc), and name that folder'
         : 'Run it alone with node to see why',
       { cause: error },
     );
   }
-  const definition = module.default;
   const name = basename(path, extname(path));
   if (hasControlCharacter(name)) {
     throw new BackfillError(

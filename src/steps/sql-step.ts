@@ -1,10 +1,11 @@
 import { BackfillError } from '../errors.js';
-import { refuseUnknown } from '../options.js';
+import { refuseUnknown, requireText } from '../options.js';
 import { normaliseSql } from '../store/sql.js';
+import { requireOneStatement } from './one-statement.js';
 
 /** What {@link defineSqlStep} takes. */
 export interface SqlStepOptions {
-  /** Statements that apply the step, run in order in one transaction with its ledger row. */
+  /** Statements that apply the step, run in order in one transaction with its ledger row: one in each text, without parameters. */
   readonly up: readonly string[];
   /** Statements that revert it, likewise. Without them the step can not be reverted. */
   readonly down?: readonly string[];
@@ -17,12 +18,14 @@ export interface SqlStepDefinition {
   readonly down: readonly string[] | undefined;
 }
 
+const WHAT = 'defineSqlStep()';
+
 /**
  * Declares a step of plain SQL statements.
  *
  * @param options see {@link SqlStepOptions}
  * @returns a step to be the default export of a file in one of the project's step folders
- * @throws {BackfillError} `STEP_INVALID` when there is no statement, or one ends the transaction it runs in
+ * @throws {BackfillError} `STEP_INVALID` when there is no statement, a text holds none or several, has a parameter, or ends the transaction it runs in
  *
  * @example
  * export default defineSqlStep({
@@ -31,7 +34,7 @@ export interface SqlStepDefinition {
  * });
  */
 export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
-  refuseUnknown(options, ['up', 'down'], 'defineSqlStep()', 'STEP_INVALID');
+  refuseUnknown(options, ['up', 'down'], WHAT, 'STEP_INVALID');
   if (!Array.isArray(options.up) || options.up.length === 0) {
     throw new BackfillError(
       'STEP_INVALID',
@@ -39,7 +42,16 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
       'Name one',
     );
   }
-  for (const statement of [...options.up, ...(options.down ?? [])]) {
+  if (options.down !== undefined && !Array.isArray(options.down)) {
+    throw new BackfillError(
+      'STEP_INVALID',
+      'Expected `down` in defineSqlStep() to be a list of statements',
+      'Name one, or leave it out: the step can not be reverted then',
+    );
+  }
+  const inUp = options.up.length;
+  for (const [i, statement] of [...options.up, ...(options.down ?? [])].entries()) {
+    requireText(statement, i < inUp ? 'up' : 'down', WHAT, 'STEP_INVALID');
     if (
       /^(?:begin|commit|end|rollback|savepoint|release|vacuum|attach|detach|pragma)\b/.test(
         normaliseSql(statement),
@@ -51,6 +63,7 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
         'Leave it out: each step runs in a transaction of its own',
       );
     }
+    requireOneStatement(statement, WHAT);
   }
   return { kind: 'sql', up: [...options.up], down: options.down && [...options.down] };
 }

@@ -51,12 +51,23 @@ export function updateIgnored({ table }: Backfill, rows: number): BackfillError 
   );
 }
 
-/** What was taken back, in cells. */
+/** What a `down` did with the cells that the ledger says were filled. A cell that somebody has set to NULL is in none of these. */
 export interface RevertResult {
   /** Set to NULL again. */
   readonly reverted: number;
-  /** Left alone, since they hold something else than what the row derives. */
+  /** Left alone, since they hold something else than what their row derives: they, or what they derive from, were changed. */
   readonly kept: number;
+  /** Of rows that are not there any more under their key: deleted, or the key was changed. */
+  readonly gone: number;
+  /** Left alone, since what filled them can't be asked any more whether they hold what it derived. */
+  readonly underivable: number;
+}
+
+/** What a batch's cells were found to be, in cells: set to NULL again, holding something else, or of rows that are gone. */
+export interface FoundCells {
+  readonly reverted: number;
+  readonly others: number;
+  readonly gone: number;
 }
 
 /** Cells that a batch filled. */

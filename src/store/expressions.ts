@@ -1,19 +1,18 @@
 import type { Backfill } from '../backfill/define.js';
-import { sqlFor } from '../backfill/values.js';
 import { BackfillError, isStoreError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
 import { keyLiteral } from './keys.js';
 import type { Store } from './port.js';
-import { behindSql, scopeSql } from './rows.js';
+import { behindSql, expressionSql, scopeSql } from './rows.js';
 import { identifier } from './sql.js';
 
 /** Rows that are tried at once, before one by one. */
 const PAGE = 1000;
 
 /**
- * Acts; where an expression of the backfill fails on a row, as `json_extract` does on what is no JSON, says on which.
+ * Acts; where an expression of the backfill, or its scope, fails on a row, as `json_extract` does on what is no JSON, says on which.
  *
- * @throws {BackfillError} `STEP_INVALID` naming the column and the row's key, and what `act` throws
+ * @throws {BackfillError} `STEP_INVALID` naming the column or the scope, and the row's key, and what `act` throws
  */
 export function explained<Result>(store: Store, backfill: Backfill, act: () => Result): Result {
   try {
@@ -24,7 +23,7 @@ export function explained<Result>(store: Store, backfill: Backfill, act: () => R
 }
 
 /**
- * Says on which row an expression failed, if that is what the store's error is about. Reads rows until it is found: not while a
+ * Says on which row the scope or an expression failed, if that is what the store's error is about. Reads rows until it is found: not while a
  * transaction keeps others out.
  */
 export function explanation(store: Store, backfill: Backfill, error: unknown): BackfillError | undefined {
@@ -33,27 +32,39 @@ export function explanation(store: Store, backfill: Backfill, error: unknown): B
     !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
   )
     return undefined;
+  const hint =
+    "Guard what may fail, as in CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END, then run the same command again";
+  const scope = scopeSql(backfill, store.dialect);
+  // First: whether a row is in scope has to be known before an expression is tried on it.
+  const outside = firstFailure(store, backfill, scope, 'true');
+  if (outside !== undefined)
+    return new BackfillError(
+      'STEP_INVALID',
+      `The scope of ${backfill.name} fails on the row with key ${outside} (${error.code})`,
+      hint,
+      { cause: error },
+    );
   for (const { name: column, value } of backfill.columns) {
     if (value.kind !== 'sql') continue;
-    const key = firstFailure(store, backfill, sqlFor(value.expression, store.dialect.engine));
+    const key = firstFailure(store, backfill, expressionSql(value, store.dialect.engine), scope);
     if (key === undefined) continue;
     return new BackfillError(
       'STEP_INVALID',
       `The expression of ${column} in ${backfill.name} fails on the row with key ${key} (${error.code})`,
-      "Guard what may fail, as in CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END, then run the same command again",
+      hint,
       { cause: error },
     );
   }
   return undefined;
 }
 
-/** The first key in scope on whose row an expression fails. */
-function firstFailure(store: Store, backfill: Backfill, expression: string): Key | undefined {
+/** The first key on whose row an expression fails, of the rows for which `scope` holds. */
+function firstFailure(store: Store, backfill: Backfill, expression: string, scope: string): Key | undefined {
   const table = `${identifier(backfill.table)} AS t`;
   const key = store.dialect.keySql(store, backfill);
   const fails = (where: string): boolean => {
     try {
-      store.get(`SELECT count((${expression})) FROM ${table} WHERE ${where}`);
+      store.get(`SELECT count(${expression}) FROM ${table} WHERE ${where}`);
       return false;
     } catch (error) {
       if (isStoreError(error)) return true;
@@ -63,15 +74,11 @@ function firstFailure(store: Store, backfill: Backfill, expression: string): Key
   for (let cursor: Key | null = null; ; ) {
     const behind = behindSql(store, backfill, cursor);
     const page: { key: Key }[] = store.allExact(
-      `SELECT ${key} AS key FROM ${table} WHERE ${behind} AND ${scopeSql(backfill, store.dialect)} ORDER BY ${key} LIMIT ${PAGE}`,
+      `SELECT ${key} AS key FROM ${table} WHERE ${behind} AND ${scope} ORDER BY ${key} LIMIT ${PAGE}`,
     );
     const [first, last] = [page[0]?.key, page.at(-1)?.key];
     if (first === undefined || last === undefined) return undefined;
-    if (
-      fails(
-        `${key} BETWEEN ${keyLiteral(first)} AND ${keyLiteral(last)} AND ${scopeSql(backfill, store.dialect)}`,
-      )
-    ) {
+    if (fails(`${key} BETWEEN ${keyLiteral(first)} AND ${keyLiteral(last)} AND ${scope}`)) {
       const found = page.find((row) => fails(`${key} = ${keyLiteral(row.key)}`));
       if (found) return found.key;
     }

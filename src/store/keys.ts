@@ -19,11 +19,19 @@ export function asKey(value: unknown, backfill: Backfill): Key {
   throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
 }
 
+/** A hint that offers the index by which batches could go. */
+export const indexHint = (statement: string): string =>
+  `Make the index that batches can go by: ${statement}; or name another column as \`key\``;
+
 /** The error for a key by which batches can not go. */
-export function unsuitable({ name, table, key }: Backfill, reason: string): BackfillError {
+export function unsuitable(
+  { name, table, key }: Backfill,
+  reason: string,
+  hint = 'Name a column of integers or texts as `key`, alone in the primary key or in a unique index',
+): BackfillError {
   return new BackfillError(
     'KEY_UNSUITABLE',
     `${key} of ${table} can not be the key of ${name}: ${reason}`,
-    'Name a column of integers or texts as `key`, alone in the primary key or in a unique index',
+    hint,
   );
 }

@@ -5,7 +5,7 @@ import type { Key } from '../ledger/keys.js';
 import type { BatchRecord, CellsRecord, CreatedObject } from '../ledger/records.js';
 import type { SchemaPlan } from '../schema/plan.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
-import type { FilledCells, FillOptions, RevertResult } from './batch.js';
+import type { FilledCells, FillOptions, FoundCells } from './batch.js';
 import type { KeyKind } from './keys.js';
 import type { StoreFiles } from './path.js';
 
@@ -53,9 +53,9 @@ export interface Store {
   run(sql: string, ...parameters: readonly SqlValue[]): number;
   /** Runs a script of statements without parameters: DDL. */
   exec(sql: string): void;
-  /** Whether this is one statement that compiles here, returns rows, and only reads. */
+  /** Whether this is one statement without parameters that compiles here, returns rows, and only reads. */
   isReading(sql: string): boolean;
-  /** Why this is no statement that compiles here, or undefined when it is one. */
+  /** Why this is no statement without parameters that compiles here, or undefined when it is one. */
   compileError(sql: string): Error | undefined;
   /**
    * Runs `act` in one transaction that writes. While another process keeps a lock it is tried again, for a bounded time, and this
@@ -109,9 +109,21 @@ export type KeyRange = readonly [first: Key, last: Key];
 
 /**
  * A row that is looked at: for each column two bits of `state`, what it holds against what its row derives (0 NULL without a value to
- * derive, 1 NULL though there is one, 2 the derived value, 3 another).
+ * derive, 1 NULL though there is one, 2 the derived value, 3 another), and one bit of `fallbacks`, whether it holds what its fallback does.
  */
-export type ScanRow = readonly [key: Key, state: number, group: unknown, ...values: unknown[]];
+export type ScanRow = readonly [
+  key: Key,
+  state: number,
+  group: unknown,
+  fallbacks: number,
+  ...values: unknown[],
+];
+
+/** A cell that a batch filled, by its row. */
+export interface FilledCell {
+  readonly key: Key;
+  readonly batch: number;
+}
 
 /** What rows a fill would find. */
 export interface PlannedRows {
@@ -129,6 +141,8 @@ export interface PlannedScope {
   /** Behind this key; null for all. */
   readonly after: Key | null;
   readonly leavesSkips: boolean;
+  /** Only rows with these keys. Default: all. */
+  readonly keys?: readonly Key[];
 }
 
 /** Whether a query uses an index. */
@@ -166,6 +180,8 @@ export interface Dialect {
   updateTriggers(store: Store, table: string, columns: readonly string[]): string[];
   /** Name of an index with this table and definition, whatever it is called, or undefined. */
   findIndex(store: Store, step: SchemaStepDefinition, index: IndexDefinition): string | undefined;
+  /** A text that is another once the table was made anew, and may be after a VACUUM or DDL; empty if there is no such table. */
+  tableIdentity(store: Store, table: string): string;
   /** Bytes of a table, without its indexes. */
   tableBytes(store: Store, table: string): number;
   /** Bytes that updating so many rows takes beside their new values: the rows again, where an engine writes new versions of them. */
@@ -211,6 +227,8 @@ export interface Dialect {
   checkKeyValues(store: Store, backfill: Backfill): void;
   /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
   hasGrowingKeys(store: Store, backfill: Backfill): boolean;
+  /** Whether keys that a sequence gives begin again: the next one may be `watermark` or less. */
+  hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): boolean;
   /** First and last key of the table, or undefined when it is empty. */
   keyRange(store: Store, backfill: Backfill): KeyRange | undefined;
   /** Last keys of the ranges into which the keys behind `start`, up to `end`, are cut for several processes; the last is `end`. */
@@ -241,7 +259,7 @@ export interface Dialect {
    *
    * @throws {BackfillError} `STEP_DRIFTED` when the declaration has one of the columns no more, `UPDATE_IGNORED`
    */
-  revertCells(store: Store, backfill: Backfill, cells: FilledCells): RevertResult;
+  revertCells(store: Store, backfill: Backfill, cells: FilledCells): FoundCells;
   /** Cells in scope up to `watermark` that hold their derived value; only of recorded skips, if asked so. */
   countFound(
     store: Store,
@@ -251,6 +269,13 @@ export interface Dialect {
   ): number;
   /** The rows in scope of a range of keys, one at a time. In a snapshot. */
   scanRows(store: Store, backfill: Backfill): (range: KeyRange) => Iterable<ScanRow>;
+  /**
+   * Finds cells whose rows somebody else has written since a batch filled them, and returns their positions in `cells`; undefined where rows
+   * don't tell.
+   */
+  readonly rewrittenSince:
+    | ((store: Store, backfill: Backfill, cells: readonly FilledCell[]) => ReadonlySet<number>)
+    | undefined;
   /** Counts what a fill would find, reading only. */
   planRows(store: Store, backfill: Backfill, scope: PlannedScope): PlannedRows;
   /** The first rows that a fill would find: of each its key, and the value that each column would hold. */

@@ -1,17 +1,21 @@
 import type { Backfill } from '../backfill/define.js';
-import { sqlFor } from '../backfill/values.js';
+import { type SqlExpression, sqlFor } from '../backfill/values.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { keyLiteral } from './keys.js';
 import type { Dialect, Store } from './port.js';
-import { foldCase, identifier, literal } from './sql.js';
+import { endedSql, foldCase, identifier, literal } from './sql.js';
 
 // Which rows of a table a backfill is about, in SQL that every engine takes. The table's alias is `t`.
 
 /** SQL condition for the rows in scope. */
 export function scopeSql({ scope }: Backfill, { engine }: Pick<Dialect, 'engine'>): string {
-  return `(${sqlFor(scope, engine)})`;
+  return `(${endedSql(sqlFor(scope, engine))})`;
 }
+
+/** SQL for the value of an expression on a row. */
+export const expressionSql = ({ expression }: SqlExpression, engine: Dialect['engine']): string =>
+  `(${endedSql(sqlFor(expression, engine))})`;
 
 /** SQL condition for rows with at least one column to fill. */
 export function anyNullSql(backfill: Backfill, alias = 't', absent?: ReadonlySet<string>): string {
@@ -25,15 +29,45 @@ export function anyNullSql(backfill: Backfill, alias = 't', absent?: ReadonlySet
 export const behindSql = (store: Store, backfill: Backfill, after: Key | null): string =>
   after === null ? 'true' : `${store.dialect.keySql(store, backfill)} > ${keyLiteral(after)}`;
 
-/** SQL condition for a row that is recorded as a skip. */
-export function isSkippedSql(store: Store, backfill: Backfill): string {
-  return `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
+/** SQL condition for a row that is recorded as a skip, in whole or for a column. */
+export const isSkippedSql = (store: Store, backfill: Backfill): string =>
+  `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
     WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${store.dialect.ledgerKeySql(store, backfill)})`;
+
+/** SQL condition for a row of which a cell is recorded as a skip, or the whole row. */
+const isCellSkippedSql = (store: Store, backfill: Backfill, column: string): string =>
+  `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
+    WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${store.dialect.ledgerKeySql(store, backfill)}
+      AND s.target IN ('*', ${literal(column)}))`;
+
+/** Whether one of these cells is NULL, in a row in scope, and not recorded as a skip. Reads the rows by their keys. */
+export function hasEmptyCell(
+  store: Store,
+  backfill: Backfill,
+  cells: readonly (readonly [column: string, key: Key])[],
+): boolean {
+  if (cells.length === 0) return false;
+  const key = store.dialect.keySql(store, backfill);
+  const keys = (of: readonly (readonly [string, Key])[]): string =>
+    of.map(([, value]) => keyLiteral(value)).join(', ');
+  const isEmpty = [...new Set(cells.map(([column]) => column))].map((column) => {
+    const own = cells.filter(([name]) => name === column);
+    return `(t.${identifier(column)} IS NULL AND ${key} IN (${keys(own)}) AND NOT ${isCellSkippedSql(store, backfill, column)})`;
+  });
+  const row = store.get(
+    `SELECT 1 FROM ${identifier(backfill.table)} AS t
+    WHERE ${key} IN (${keys(cells)}) AND (${isEmpty.join(' OR ')}) AND ${scopeSql(backfill, store.dialect)}
+    LIMIT 1`,
+  );
+  return row !== undefined;
 }
+
+/** What recorded skips keep from waiting: their rows, whatever else is NULL in them, only their own cells, or nothing. */
+export type WaitingSkips = 'rows' | 'cells' | 'nothing';
 
 /**
  * Whether rows wait for a catch-up: rows in scope with a column to fill behind `after`. Where `after` is null, from
- * the first key on, those left out that are recorded as skips.
+ * the first key on, without what is recorded as a skip.
  *
  * @param probeRows how many rows of the table are read at most. Default: as many as it takes
  * @returns undefined when none of those that were read waits, and there are more
@@ -41,7 +75,7 @@ export function isSkippedSql(store: Store, backfill: Backfill): string {
 export function hasWaitingRows(
   store: Store,
   backfill: Backfill,
-  after: Key | null,
+  { after, skips }: { readonly after: Key | null; readonly skips: WaitingSkips },
   probeRows = Number.POSITIVE_INFINITY,
 ): boolean | undefined {
   const key = store.dialect.keySql(store, backfill);
@@ -55,9 +89,19 @@ export function hasWaitingRows(
         );
   const row = store.get(
     `SELECT 1 FROM ${table}
-    WHERE ${behind}${last ? ` AND ${key} <= ${keyLiteral(last.key)}` : ''} AND ${scopeSql(backfill, store.dialect)} AND ${anyNullSql(backfill)}${after === null ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}
+    WHERE ${behind}${last ? ` AND ${key} <= ${keyLiteral(last.key)}` : ''} AND ${scopeSql(backfill, store.dialect)} AND ${waitsSql(store, backfill, after === null ? skips : 'nothing')}
     LIMIT 1`,
   );
   if (row !== undefined) return true;
   return last ? undefined : false;
+}
+
+/** SQL condition for a row with a column to fill, but for what is recorded as a skip. */
+function waitsSql(store: Store, backfill: Backfill, skips: WaitingSkips): string {
+  if (skips === 'nothing') return anyNullSql(backfill);
+  if (skips === 'rows') return `NOT ${isSkippedSql(store, backfill)} AND ${anyNullSql(backfill)}`;
+  const cells = backfill.columns.map(
+    ({ name }) => `(t.${identifier(name)} IS NULL AND NOT ${isCellSkippedSql(store, backfill, name)})`,
+  );
+  return `(${cells.join(' OR ')})`;
 }

@@ -8,6 +8,9 @@ export function literal(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }
 
+/** SQL of a project's, ready for more behind it: a comment at its end would take that with it. */
+export const endedSql = (sql: string): string => (sql.includes('--') ? `${sql}\n` : sql);
+
 /** SQLite folds the case of ASCII letters in names, and of no others. */
 export const foldCase = (name: string): string =>
   /[A-Z]/.test(name) ? name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) : name;

@@ -23,7 +23,7 @@ const TRIGGER = 'Look for a trigger that changes other cells than the backfill f
 /** What to look for, by code. docs/testing.md says more about each; a test holds the two together. */
 export const HINT_BY_CODE: Readonly<Record<BackfillTestCode, string>> = {
   NOT_DETERMINISTIC: ROW_ALONE,
-  PROCESS_THREW: 'Call it with a row of `rows` by itself, to see what it throws',
+  PROCESS_THREW: 'Call it with a row of `rows` by itself',
   NOT_EXPECTED: 'Mend the backfill, or what `expected` says',
   NOT_KEPT: TRIGGER,
   SKIP_NOT_RECORDED: 'Let `scope` look at the row alone, and not at what has been filled',
@@ -38,7 +38,7 @@ export const HINT_BY_CODE: Readonly<Record<BackfillTestCode, string>> = {
  * A backfill does not do what it should: the first difference that the test found, in one sentence.
  *
  * It names a key and a column, and never holds the contents of a column that the backfill read. Of the columns that it fills only timestamps
- * are shown.
+ * are shown. What `process` threw is told with its message, unless `showsValues` is false.
  *
  * @example
  * await testBackfill({ file: 'backfills/002-names.js', schema: 'CREATE TABLE …', rows: [{ name: 'Ada' }] }).catch((error: unknown) => {

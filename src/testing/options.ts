@@ -30,6 +30,8 @@ export interface SeedOptions {
   readonly batchRows?: number;
   /** Whether updates may fire triggers. Default false. */
   readonly allowsTriggers?: boolean;
+  /** Whether errors hold what `process`, the step's file or the database said, which may quote these rows. Default true. */
+  readonly showsValues?: boolean;
 }
 
 /** A backfill in a file of its own. */
@@ -60,10 +62,20 @@ export interface Subject {
   readonly expected: readonly TestRow[];
   readonly batchRows: number;
   readonly allowsTriggers: boolean;
+  readonly showsValues: boolean;
 }
 
 const WHAT = 'testBackfill()';
-const KNOWN = ['file', 'backfill', 'schema', 'rows', 'expected', 'batchRows', 'allowsTriggers'];
+const KNOWN = [
+  'file',
+  'backfill',
+  'schema',
+  'rows',
+  'expected',
+  'batchRows',
+  'allowsTriggers',
+  'showsValues',
+];
 
 const wrong = (name: string, expected: string, value: unknown): BackfillError =>
   new BackfillError(
@@ -79,19 +91,20 @@ const wrong = (name: string, expected: string, value: unknown): BackfillError =>
  */
 export async function readOptions(options: TestBackfillOptions): Promise<Subject> {
   refuseUnknown(options, KNOWN, WHAT, 'USAGE');
-  const { rows, expected = [], batchRows, allowsTriggers = false } = options;
+  const { rows, expected = [], batchRows, allowsTriggers = false, showsValues = true } = options;
   checkRows('rows', rows);
   checkRows('expected', expected);
   if (rows.length === 0) throw wrong('rows', 'a list of rows, one at least', '[]');
   if (batchRows !== undefined && !(Number.isSafeInteger(batchRows) && batchRows > 0))
     throw wrong('batchRows', 'a positive integer', batchRows);
   if (typeof allowsTriggers !== 'boolean') throw wrong('allowsTriggers', 'true or false', allowsTriggers);
+  if (typeof showsValues !== 'boolean') throw wrong('showsValues', 'true or false', showsValues);
   const schema = checkedSchema(options.schema);
   const { step, file } = await readStep(options);
   const names = [step.key, ...step.columns.map(({ name }) => name)];
   for (const row of expected) refuseOtherCells(row, names);
   return {
-    ...{ step, file, schema, rows, expected, allowsTriggers },
+    ...{ step, file, schema, rows, expected, allowsTriggers, showsValues },
     batchRows: batchRows ?? Math.ceil(rows.length / 5),
   };
 }

@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PROCESS_FAILED } from '../backfill/process.js';
+import { PROCESS_FAILED, takeThrown } from '../backfill/process.js';
+import { BackfillError } from '../errors.js';
 import type { BackfillSkips } from '../index.js';
+import { messageOf, thrownText } from '../thrown.js';
 import { byKilling, isData } from './children.js';
 import { BackfillTestError } from './failure.js';
 import { requireResumption } from './interrupted.js';
@@ -65,13 +67,25 @@ export interface TestBackfillOutcome {
  * });
  */
 export async function testBackfill(options: TestBackfillOptions): Promise<TestBackfillOutcome> {
-  const subject = await readOptions(options);
-  const folder = mkdtempSync(join(tmpdir(), 'umzug-backfill-test-'));
   try {
-    return await testIn(folder, subject);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+    const subject = await readOptions(options);
+    const folder = mkdtempSync(join(tmpdir(), 'umzug-backfill-test-'));
+    try {
+      return await testIn(folder, subject);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw options.showsValues === false ? error : withItsCause(error);
   }
+}
+
+/** An error of this package with the message of what caused it: an error of the project's own code, or of the database. */
+function withItsCause(error: unknown): unknown {
+  let cause = error;
+  while (cause instanceof BackfillError) cause = cause.cause;
+  if (!(error instanceof BackfillError) || cause === undefined) return error;
+  return new BackfillError(error.code, `${error.message}: ${messageOf(cause)}`, error.hint, { cause: error });
 }
 
 async function testIn(folder: string, subject: Subject): Promise<TestBackfillOutcome> {
@@ -80,7 +94,7 @@ async function testIn(folder: string, subject: Subject): Promise<TestBackfillOut
   ) as [string, string, string, string, string];
   makeStore(seed, subject, subject.rows);
   const filled = await requireRoundTrip(subject, seed, paths[0]);
-  requireSomeDerived(filled);
+  requireSomeDerived(subject, filled);
   const rowsWrittenMeanwhile = await requireCatchUp(subject, seed, paths[2], filled);
   const valuesKept = await requireStanding(subject, seed, paths[3], filled);
   const interrupter = interrupterOf(subject);
@@ -104,12 +118,17 @@ async function testIn(folder: string, subject: Subject): Promise<TestBackfillOut
 }
 
 /** Up to ten rows on which `process` throws are exceptions to a run; when they are all there are, nothing was tested. */
-function requireSomeDerived({ account: { skips }, rowsInScope }: Filled): void {
+function requireSomeDerived(
+  { step, showsValues }: Subject,
+  { account: { skips }, rowsInScope }: Filled,
+): void {
   const failed = skips.filter(({ reason }) => reason === PROCESS_FAILED).length;
   if (rowsInScope === 0 || failed < rowsInScope) return;
+  const [cause] = takeThrown(step);
+  const what = showsValues ? `${thrownText(cause)}: ${messageOf(cause)}` : thrownText(cause);
   throw new BackfillTestError(
     'PROCESS_THREW',
-    `\`process\` threw on each of the ${rowsInScope} rows in scope`,
+    `\`process\` threw on each of the ${rowsInScope} rows in scope (${what})`,
   );
 }
 

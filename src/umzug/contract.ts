@@ -43,6 +43,11 @@ export type StepEvent = 'migrating' | 'migrated' | 'reverting' | 'reverted';
 /** As {@link StepEvent}, around a command. */
 export type CommandEvent = 'beforeCommand' | 'afterCommand';
 
+/** Events of an Umzug around its commands. */
+export interface UmzugEvents {
+  on(event: CommandEvent, listener: (command: { readonly command: string }) => void): unknown;
+}
+
 /** What a migrator shares with every Umzug. */
 export interface UmzugCommands {
   /** Applies pending steps; without any it still catches up rows that wait, and verifies. */

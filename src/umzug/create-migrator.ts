@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { Umzug, UmzugStorage } from 'umzug';
-import { isPostgresUrl, type StoreAddress, storeAddress } from '../address.js';
-import type { Project, StoreRequirements } from '../config.js';
+import { type StoreAddress, storeAddress } from '../address.js';
+import { checkNames, type Project, type StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { furtherCommands, type MigratorCommands, metaOf, umzugCommands } from './commands.js';
@@ -13,10 +13,10 @@ import { checkSources, loadSources, type StepSource } from './step-sources.js';
 /** What {@link createMigrator} takes, beside the settings of its runs. */
 export interface CreateMigratorOptions extends RunSettings {
   /**
-   * The store: its path, with the environment variable that overrides it if there is one, or a URL of PostgreSQL. `~/` is the home
+   * The store: its path, with the environment variable that overrides it if there is one (of several, the first that is set), or a URL of PostgreSQL. `~/` is the home
    * folder.
    */
-  readonly database: string | { readonly path: string; readonly env?: string };
+  readonly database: string | { readonly path: string; readonly env?: string | readonly string[] };
   /** Steps: folders of step files, or definitions by name, or a list of both. */
   readonly steps?: StepSource | readonly StepSource[];
   /** More steps, as `steps`: all together are one list, ordered by name (code units). At least one of the three is given. */
@@ -102,6 +102,7 @@ function check(options: CreateMigratorOptions) {
   const database = typeof given === 'string' ? { path: given } : given;
   refuseUnknown(database ?? {}, ['path', 'env'], `\`database\` of ${WHAT}`, 'CONFIG_INVALID');
   requireText(database?.path, 'database', WHAT, 'CONFIG_INVALID');
+  checkNames(database.env ?? [], 'database.env', WHAT);
   refuseUnknown(requires, ['tables', 'version'], `\`requires\` of ${WHAT}`, 'CONFIG_INVALID');
   const base = folder === undefined ? process.cwd() : requireText(folder, 'folder', WHAT, 'CONFIG_INVALID');
   const sources = SOURCES.flatMap((name) => checkSources({ steps, migrations, backfills }[name], name, WHAT));
@@ -118,9 +119,6 @@ function check(options: CreateMigratorOptions) {
     project ??= loadSources(sources, base).then((loaded) => ({ config, steps: loaded }));
     return project;
   };
-  const address = (): StoreAddress => {
-    const isUrl = isPostgresUrl(database.path) && (database.env === undefined || !process.env[database.env]);
-    return storeAddress(config, isUrl ? { databaseUrl: database.path } : {}, process.env);
-  };
+  const address = (): StoreAddress => storeAddress(config, {}, process.env);
   return { load, address, settings };
 }

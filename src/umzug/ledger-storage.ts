@@ -1,5 +1,5 @@
 import type { Ledger } from '../ledger/ledger.js';
-import type { MigrationStorage } from './contract.js';
+import type { MigrationStorage, UmzugEvents } from './contract.js';
 import { databasePath, type StoreDatabase } from './database.js';
 import { inLedger } from './open-ledger.js';
 
@@ -7,6 +7,15 @@ import { inLedger } from './open-ledger.js';
 export interface LedgerStorage extends MigrationStorage {
   /** Path of the store. */
   readonly path: string;
+  /**
+   * Attaches the storage to the Umzug that uses it, and returns that Umzug. umzug asks one `executed()` for both directions: an
+   * attached storage learns from the event `beforeCommand` which of them it is for.
+   *
+   * Attached, a backfill that was stopped, or whose last verification failed, is pending for `up` and executed for `down`. Not
+   * attached, it is pending for both: `down()` passes over it and reverts the migration before it, unless it is named with
+   * `down({ migrations: [NAME], rerun: 'ALLOW' })`.
+   */
+  attach<Instance extends UmzugEvents>(umzug: Instance): Instance;
 }
 
 /** Endings under which one migration runs: `001.ts` in development is `001.js` once it is built. */
@@ -21,7 +30,8 @@ export const nameWithoutEnding = (name: string): string => name.replace(/(?<=.)\
  *
  * Names are kept without the ending of a file of code, and `executed()` lists each with and without: `001.js` is executed
  * where `001.ts` was. It lists names whose file is gone, too; umzug itself then passes them over. Logging a name twice is no
- * error. A backfill counts as executed once it is verified, so that the next `up` goes on with one that was stopped or failed.
+ * error. A backfill counts as executed once it is verified, so that the next `up` goes on with one that was stopped or failed. For `down`
+ * it counts as executed as soon as it has begun, if the storage is attached to its Umzug: see {@link LedgerStorage}.
  *
  * @param database the path of the store, or a connection of better-sqlite3 to it; nothing is run on the connection
  * @returns what to pass to `new Umzug({ storage })`. Its functions reject with a `BackfillError`: `STORE_MISSING`, `STORE_BUSY`
@@ -33,23 +43,28 @@ export const nameWithoutEnding = (name: string): string => name.replace(/(?<=.)\
  * import Database from 'better-sqlite3';
  *
  * const db = new Database('shop.db');
- * const umzug = new Umzug({
- *   migrations: { glob: 'migrations/*.js' },
- *   context: db,
- *   storage: ledgerStorage(db),
- *   logger: undefined,
- * });
+ * const storage = ledgerStorage(db);
+ * const umzug = storage.attach(
+ *   new Umzug({ migrations: { glob: 'migrations/*.js' }, context: db, storage, logger: undefined }),
+ * );
  */
 export function ledgerStorage(database: StoreDatabase): LedgerStorage {
   const path = databasePath(database, 'ledgerStorage()', 'USAGE');
   const foreign = () => import('../ledger/foreign.js');
   const write = (act: (ledger: Ledger) => void): Promise<void> =>
     inLedger(path, 'write', ({ ledger }) => act(ledger));
+  const commands: string[] = []; // in progress: a migration may ask umzug for its pending ones
   return {
     path,
+    attach(umzug) {
+      umzug.on('beforeCommand', ({ command }) => void commands.push(command));
+      umzug.on('afterCommand', ({ command }) => void commands.splice(commands.lastIndexOf(command), 1));
+      return umzug;
+    },
     async executed() {
+      const direction = commands.at(-1) === 'down' ? 'down' : 'up';
       const { executedNames } = await foreign();
-      const names = await inLedger(path, 'look', ({ ledger }) => executedNames(ledger));
+      const names = await inLedger(path, 'look', ({ ledger }) => executedNames(ledger, direction));
       return names.flatMap((name) => [name, ...CODE_ENDINGS.map((ending) => name + ending)]);
     },
     async logMigration({ name }) {

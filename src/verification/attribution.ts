@@ -19,28 +19,37 @@ const isIn = (runs: readonly KeyRun[], key: Key): boolean => {
   return run !== undefined && compareKeys(key, run[1]) <= 0;
 };
 
+/** The last run that filled a cell, and its batch. */
+export interface Attribution {
+  readonly run: RunRecord;
+  readonly batch: number;
+}
+
 /**
- * Finds the run that filled a cell, by the ledger. Asked for in key order it unpacks each batch once.
+ * Finds the run that filled a cell, and its batch, by the ledger. Asked for in key order it unpacks each batch once.
  *
- * @returns a function from a cell to the last run that filled it, or undefined when none did
+ * @returns a function from a cell to the last that filled it, or undefined when none did
  */
 export function cellAttribution(
   ledger: Ledger,
   backfill: Backfill,
-): (key: Key, column: string) => RunRecord | undefined {
+): (key: Key, column: string) => Attribution | undefined {
   const runs = ledger.runs(backfill.name).reverse();
   const batches = ledger.batches(backfill.name).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
   const unpacked = new Map<number, { batch: BatchRecord; sets: readonly CellSet[] }>(); // the last of each run
-  return (key, column) =>
-    runs.find(({ run }) => {
-      const batch = lastFrom(batchesOf.get(run) ?? [], key, ({ firstKey }) => firstKey);
-      if (!batch || compareKeys(key, batch.lastKey) > 0) return false;
-      let known = unpacked.get(run);
+  return (key, column) => {
+    for (const run of runs) {
+      const batch = lastFrom(batchesOf.get(run.run) ?? [], key, ({ firstKey }) => firstKey);
+      if (!batch || compareKeys(key, batch.lastKey) > 0) continue;
+      let known = unpacked.get(run.run);
       if (known?.batch !== batch) {
         known = { batch, sets: ledger.cells(backfill.name, batch.number) };
-        unpacked.set(run, known);
+        unpacked.set(run.run, known);
       }
-      return known.sets.some((set) => set.columns.includes(column) && isIn(set.runs, key));
-    });
+      if (known.sets.some((set) => set.columns.includes(column) && isIn(set.runs, key)))
+        return { run, batch: batch.number };
+    }
+    return undefined;
+  };
 }

@@ -31,7 +31,7 @@ export interface CheckResult {
   readonly findings: readonly CheckFinding[];
   /** The figures behind the findings, for programs. */
   readonly figures: Readonly<Record<string, unknown>>;
-  /** The command that mends it; there is one whenever the verdict is `fail`. */
+  /** The command that mends it; there is one whenever the verdict is `fail`. Of a warning: what explains it. */
   readonly hint?: string;
 }
 

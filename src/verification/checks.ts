@@ -1,4 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
+import { fallbackOf } from '../backfill/values.js';
 import { compareKeys } from '../ledger/keys.js';
 import { shellWord } from '../shell.js';
 import { type CheckFinding, type CheckResult, checkResult, percent } from './check.js';
@@ -81,8 +82,8 @@ export function coverage(
 /** Check 2: whether each filled cell holds what its row derives. */
 export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
   const filled = facts.columns.reduce((sum, column) => sum + column.filled, 0);
-  const { thisRun, earlierRun, foreign } = facts.mismatches;
-  const equal = filled - thisRun.count - earlierRun.count - foreign.count;
+  const { thisRun, rewritten, earlierRun, foreign, declaredOtherwise, underivable } = facts.mismatches;
+  const equal = Object.values(facts.mismatches).reduce((rest, { count }) => rest - count, filled);
   const findings: CheckFinding[] = [
     { verdict: 'pass', text: `${equal} of ${filled} filled cells hold what their row derives` },
     ...cells(
@@ -90,17 +91,35 @@ export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
       thisRun,
       (n) => `${n} cells filled by the run being verified do not hold what their row derives`,
     ),
+    ...cells(
+      'warn',
+      rewritten,
+      (n) => `${n} cells filled by the run being verified were changed since by other transactions`,
+    ),
     ...cells('warn', earlierRun, (n) => `${n} cells filled by an earlier run were changed since`),
+    ...cells(
+      'warn',
+      declaredOtherwise,
+      (n) => `${n} cells hold what an earlier declaration of the backfill derived, which filled them`,
+    ),
+    ...cells(
+      'warn',
+      underivable,
+      (n) => `${n} cells were filled by what can not be asked any more, and are not compared`,
+    ),
     ...cells('warn', foreign, (n) => `${n} cells written by the application hold a value of its own`),
   ];
   const figures = {
     cellsFilled: filled,
     equal,
     changedInRun: thisRun.count,
+    changedMeanwhile: rewritten.count,
     changedSince: earlierRun.count,
     written: foreign.count,
+    declaredOtherwise: declaredOtherwise.count,
+    underivable: underivable.count,
   };
-  const hint = `umzug-backfill backfill ${shellWord(backfill.name)} --rescan takes those cells as the application's own; umzug-backfill verify --print-sql shows how to look at them first`;
+  const hint = `umzug-backfill down --to ${shellWord(backfill.name)}, then umzug-backfill up, fills them anew; umzug-backfill verify --print-sql shows how to look at them first`;
   return checkResult('consistency', 'Consistency', findings, figures, hint);
 }
 
@@ -144,23 +163,39 @@ function shownGroups({ groups: found, columns }: ScanFacts): [name: string, Grou
 }
 
 /** Check 5: whether the filled columns hold timestamps, and plausible ones. */
-export function timestamps({ checks }: Backfill, facts: ScanFacts): CheckResult {
+export function timestamps({ checks, columns }: Backfill, facts: ScanFacts): CheckResult {
+  const fallbackFor = (name: string): string | undefined =>
+    fallbackOf(columns.find((column) => column.name === name)?.value);
   const judged = checks.areTimestamps ? facts.columns : [];
   const findings = judged.flatMap(({ name, timestamps: found }): CheckFinding[] => {
+    const fallback = fallbackFor(name);
     return [
       {
         verdict: 'pass',
         text: `${name}: ${found.min && found.max ? `${showValue(found.min.text)} to ${showValue(found.max.text)}` : 'none'}; ${found.withoutOffset} of ${found.valid} without offset, read as UTC`,
       },
+      ...(fallback === undefined
+        ? []
+        : [
+            {
+              verdict: 'pass' as const,
+              text: `${name}: ${found.fromFallback} of ${found.valid} hold the value of ${fallback}, its fallback`,
+            },
+          ]),
       ...cells('warn', found.invalid, (n) => `${n} values of ${name} are no timestamps`),
       ...cells('warn', found.future, (n) => `${n} values of ${name} lie in the future`),
     ];
   });
   if (!checks.areTimestamps) findings.push({ verdict: 'pass', text: 'not asked for' });
-  if (checks.lag) {
-    const { from, to } = checks.lag;
-    findings.push(...cells('warn', facts.toBefore, (n) => `${n} rows have ${to} before ${from}`));
-  }
+  const { from = '', to = '' } = checks.lag ?? {};
+  findings.push(
+    ...cells('warn', facts.toBefore, (n) => `${n} rows have ${to} before ${from}`),
+    ...cells(
+      'warn',
+      facts.mixedOffsets,
+      (n) => `${n} rows have an offset in one of ${from} and ${to}, and none in the other`,
+    ),
+  );
   const figures = {
     columns: facts.columns.map(({ name, timestamps: found }) => ({
       name,
@@ -168,12 +203,18 @@ export function timestamps({ checks }: Backfill, facts: ScanFacts): CheckResult 
       max: found.max?.text ?? null,
       valid: found.valid,
       withoutOffset: found.withoutOffset,
+      fromFallback: found.fromFallback,
       invalid: found.invalid.count,
       future: found.future.count,
     })),
     endBeforeStart: facts.toBefore.count,
+    endBeforeFallback: facts.toBeforeFallback,
+    mixedOffsets: facts.mixedOffsets.count,
   };
-  return checkResult('timestamps', 'Timestamps', findings, figures, '');
+  const result = checkResult('timestamps', 'Timestamps', findings, figures, '');
+  if (facts.toBeforeFallback === 0) return result;
+  const hint = `in ${facts.toBeforeFallback} of the rows that end before they start, ${from} is ${fallbackFor(from)}, its fallback: an application that writes the row a moment after the event makes that lag slightly negative, and nothing is to be mended`;
+  return { ...result, hint };
 }
 
 /** Check 6: rows with NULLs, by which columns are NULL. */

@@ -34,6 +34,8 @@ export interface ColumnFacts {
   readonly timestamps: {
     valid: number;
     withoutOffset: number;
+    /** Those whose text is that of their fallback. */
+    fromFallback: number;
     readonly invalid: Finding;
     readonly future: Finding;
     min: Extreme | undefined;
@@ -53,11 +55,27 @@ export interface GroupFacts {
 export interface MismatchFacts {
   /** Filled by a run that no verification has passed yet. */
   readonly thisRun: Finding;
+  /** Filled by such a run, in a row that another transaction has written since. */
+  readonly rewritten: Finding;
   /** Filled by a run that was verified. */
   readonly earlierRun: Finding;
   /** Not filled by the backfill. */
   readonly foreign: Finding;
+  /** Filled by a declaration that was another then, and holding what that derives. */
+  readonly declaredOtherwise: Finding;
+  /** Filled by what can't be asked any more. */
+  readonly underivable: Finding;
 }
+
+/** Each of them. */
+const MISMATCHES = [
+  'thisRun',
+  'rewritten',
+  'earlierRun',
+  'foreign',
+  'declaredOtherwise',
+  'underivable',
+] as const satisfies readonly (keyof MismatchFacts)[];
 
 /** What a pass over rows in scope finds: plain data, so that it can be handed from thread to thread. */
 export interface ScanFacts {
@@ -69,6 +87,10 @@ export interface ScanFacts {
   /** Rows with NULLs, by which columns are NULL: a bit for each column. */
   readonly nulls: Map<number, number>;
   readonly toBefore: Finding;
+  /** How many of those have the first time from its fallback. */
+  toBeforeFallback: number;
+  /** Rows of which one of the two times states its offset, and the other none. */
+  readonly mixedOffsets: Finding;
   readonly lag: LagFacts;
   readonly mismatches: MismatchFacts;
 }
@@ -104,6 +126,7 @@ export function noFacts(columns: readonly string[]): ScanFacts {
       timestamps: {
         valid: 0,
         withoutOffset: 0,
+        fromFallback: 0,
         invalid: noFinding(),
         future: noFinding(),
         min: undefined,
@@ -114,8 +137,17 @@ export function noFacts(columns: readonly string[]): ScanFacts {
     hasOtherGroups: false,
     nulls: new Map(),
     toBefore: noFinding(),
+    toBeforeFallback: 0,
+    mixedOffsets: noFinding(),
     lag: noLags(),
-    mismatches: { thisRun: noFinding(), earlierRun: noFinding(), foreign: noFinding() },
+    mismatches: {
+      thisRun: noFinding(),
+      rewritten: noFinding(),
+      earlierRun: noFinding(),
+      foreign: noFinding(),
+      declaredOtherwise: noFinding(),
+      underivable: noFinding(),
+    },
   };
 }
 
@@ -129,9 +161,10 @@ export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
   into.hasOtherGroups ||= from.hasOtherGroups;
   for (const [mask, count] of from.nulls) into.nulls.set(mask, (into.nulls.get(mask) ?? 0) + count);
   mergeFinding(into.toBefore, from.toBefore);
+  into.toBeforeFallback += from.toBeforeFallback;
+  mergeFinding(into.mixedOffsets, from.mixedOffsets);
   mergeLags(into.lag, from.lag);
-  for (const kind of ['thisRun', 'earlierRun', 'foreign'] as const)
-    mergeFinding(into.mismatches[kind], from.mismatches[kind]);
+  for (const kind of MISMATCHES) mergeFinding(into.mismatches[kind], from.mismatches[kind]);
 }
 
 function mergeColumn(into: ColumnFacts, from: ColumnFacts): void {
@@ -142,6 +175,7 @@ function mergeColumn(into: ColumnFacts, from: ColumnFacts): void {
   const [ours, theirs] = [into.timestamps, from.timestamps];
   ours.valid += theirs.valid;
   ours.withoutOffset += theirs.withoutOffset;
+  ours.fromFallback += theirs.fromFallback;
   mergeFinding(ours.invalid, theirs.invalid);
   mergeFinding(ours.future, theirs.future);
   if (theirs.min) noteMin(ours, theirs.min);

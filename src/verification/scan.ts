@@ -1,10 +1,9 @@
 import type { Backfill } from '../backfill/define.js';
+import { lookedUpTo } from '../ledger/filled-table.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { isOpen } from '../ledger/records.js';
 import { explained } from '../store/expressions.js';
 import type { KeyRange, ScanRow, Store } from '../store/port.js';
-import { cellAttribution } from './attribution.js';
 import {
   type ColumnFacts,
   type GroupFacts,
@@ -16,6 +15,7 @@ import {
 } from './facts.js';
 import { comparedRun } from './integrity.js';
 import { addLag } from './lag.js';
+import { mismatchJudge } from './mismatches.js';
 import { type Instant, parseTimestamp } from './timestamps.js';
 
 /** At most this many values of the grouping column are told apart while rows are read. */
@@ -31,7 +31,7 @@ const FUTURE_MS = 24 * 3600 * 1000;
 const [EMPTY, FILLABLE, CONSISTENT] = [0, 1, 2];
 
 /** Where the values begin in a row. */
-const FIRST_VALUE = 3;
+const FIRST_VALUE = 4;
 
 /**
  * Reads the rows in scope of some ranges of keys, each once, and counts what the checks judge. The store derives and
@@ -49,7 +49,7 @@ export function scan(
 ): ScanFacts {
   const columns = backfill.columns.map(({ name }) => name);
   const facts = noFacts(columns);
-  const judgeCells = cellJudge(ledger, backfill, facts);
+  const { judge: judgeCells, settle } = cellJudge(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
   const rowsOf = store.dialect.scanRows(store, backfill);
   explained(store, backfill, () => {
@@ -60,6 +60,7 @@ export function scan(
         judgeCells(key, state, groupOf(facts, value, key, columns.length));
         judgeTimes?.(key, row);
       }
+      settle();
     }
   });
   return facts;
@@ -80,29 +81,36 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): G
   return group;
 }
 
-/** Makes the judge of a row's cells: which are filled, with what, by whom; which are not, and why. */
+/**
+ * Makes the judge of a row's cells: which are filled, with what, by whom; which are not, and why. `settle` judges those that it has put off.
+ */
 function cellJudge(
+  store: Store,
   ledger: Ledger,
   backfill: Backfill,
   facts: ScanFacts,
-): (key: Key, state: number, group: GroupFacts) => void {
+): { readonly judge: (key: Key, state: number, group: GroupFacts) => void; readonly settle: () => void } {
   const runs = ledger.runs(backfill.name);
-  const watermark = runs.at(-1)?.watermark ?? null;
-  const compareUpTo = comparedRun(runs)?.watermark ?? null;
-  const runOf = cellAttribution(ledger, backfill);
-  const { columns, mismatches } = facts;
+  const watermark = lookedUpTo(store, ledger, backfill.name);
+  const compared = comparedRun(runs);
+  const compareUpTo = compared?.watermark ?? null;
+  const isCompared = (key: Key): boolean => compareUpTo !== null && compareKeys(key, compareUpTo) <= 0;
+  // What other declarations had filled before that run was not found when it began.
+  const mismatch = mismatchJudge(
+    store,
+    ledger,
+    backfill,
+    facts,
+    (key, run) => run === compared?.run && isCompared(key),
+  );
+  const { columns } = facts;
 
   const judgeNull = (column: ColumnFacts, key: Key, isFillable: boolean): void => {
     if (!isFillable) note(column.withoutValue, key);
     else if (ledger.isRefused(backfill.name, key, column.name)) note(column.refused, key);
     else note(watermark !== null && compareKeys(key, watermark) <= 0 ? column.fillable : column.waiting, key);
   };
-  const judgeMismatch = (column: ColumnFacts, key: Key): void => {
-    const status = runOf(key, column.name)?.status;
-    const kind = status === undefined ? 'foreign' : isOpen(status) ? 'thisRun' : 'earlierRun';
-    note(mismatches[kind], key);
-  };
-  return (key, state, group) => {
+  const judge = (key: Key, state: number, group: GroupFacts): void => {
     let nullMask = 0;
     for (let i = 0; i < columns.length; i += 1) {
       const column = columns[i] as ColumnFacts;
@@ -114,11 +122,12 @@ function cellJudge(
       }
       column.filled += 1;
       group.filled[i] = (group.filled[i] ?? 0) + 1;
-      if (cell !== CONSISTENT) judgeMismatch(column, key);
-      else if (compareUpTo !== null && compareKeys(key, compareUpTo) <= 0) column.consistentUpTo += 1;
+      if (cell !== CONSISTENT) mismatch.judge(key, column);
+      else if (isCompared(key)) column.consistentUpTo += 1;
     }
     if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
   };
+  return { judge, settle: mismatch.settle };
 }
 
 function timestampJudge(
@@ -129,15 +138,21 @@ function timestampJudge(
   const indexOf = (name: string | undefined): number => columns.findIndex((column) => column.name === name);
   const [from, to] = [indexOf(checks.lag?.from), indexOf(checks.lag?.to)];
   return (key, row) => {
+    const [, , , fallbacks] = row;
     let [start, end]: (Instant | undefined)[] = [];
     for (let i = 0; i < facts.columns.length; i += 1) {
       const { timestamps } = facts.columns[i] as ColumnFacts;
       const instant = judgeTimestamp(timestamps, key, row[FIRST_VALUE + i], nowMs);
+      if (instant && (fallbacks >> i) & 1) timestamps.fromFallback += 1;
       if (i === from) start = instant;
       if (i === to) end = instant;
     }
     if (!start || !end) return;
-    if (end.epochMs < start.epochMs) note(facts.toBefore, key);
+    if (start.hasOffset !== end.hasOffset) note(facts.mixedOffsets, key);
+    if (end.epochMs < start.epochMs) {
+      note(facts.toBefore, key);
+      facts.toBeforeFallback += (fallbacks >> from) & 1;
+    }
     addLag(facts.lag, (end.epochMs - start.epochMs) / 1000, key);
   };
 }

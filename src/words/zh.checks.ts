@@ -40,6 +40,8 @@ export const zhChecks: Catalog = {
     '{filled} 个已填充的单元格中，{equal} 个与所在行推导的值相同',
   '{#cells} cells filled by the run being verified do not hold what their row derives':
     '本次校验的运行所填充的 {cells} 个单元格与所在行推导的值不同',
+  '{#cells} cells filled by the run being verified were changed since by other transactions':
+    '本次校验的运行所填充的 {cells} 个单元格后来被其他事务修改',
   '{#cells} cells filled by an earlier run were changed since':
     '较早的运行所填充的 {cells} 个单元格后来被修改',
   '{#cells} cells written by the application hold a value of its own':
@@ -64,6 +66,12 @@ export const zhChecks: Catalog = {
   '{#values} values of {column} are no timestamps': '{column} 有 {values} 个值不是时间戳',
   '{#values} values of {column} lie in the future': '{column} 有 {values} 个值在将来',
   '{#rows} rows have {to} before {from}': '{rows} 行的 {to} 早于 {from}',
+  '{column}: {#rows} of {#valid} hold the value of {fallback}, its fallback':
+    '{column}：{valid} 个值中有 {rows} 个取自后备列 {fallback}',
+  '{#rows} rows have an offset in one of {from} and {to}, and none in the other':
+    '{rows} 行的 {from} 与 {to} 中只有一个注明了时区偏移',
+  'in {#rows} of the rows that end before they start, {from} is {fallback}, its fallback: an application that writes the row a moment after the event makes that lag slightly negative, and nothing is to be mended':
+    '在先于起点结束的行中，有 {rows} 行的 {from} 取自后备列 {fallback}：应用程序在事件之后片刻才写入该行，因此延迟略为负值，无需修正',
   'no row in scope has a NULL': '范围内没有含 NULL 的行',
   '{#rows} rows have NULL in all of {columns}': '{rows} 行的以下各列均为 NULL：{columns}',
   '{#rows} rows have NULL in only {columns}': '{rows} 行仅以下列为 NULL：{columns}',
@@ -89,8 +97,12 @@ export const zhChecks: Catalog = {
   'the skips of batch {#number} do not match its count': '批次 {number} 的跳过记录与其计数不符',
   'what {step} made does not match its row': '{step} 创建的内容与其记录行不符',
 
-  "umzug-backfill backfill {name} --rescan takes those cells as the application's own; umzug-backfill verify --print-sql shows how to look at them first":
-    'umzug-backfill backfill {name} --rescan 会把这些单元格视为应用程序自己的值；可先用 umzug-backfill verify --print-sql 得到查看它们的 SQL',
+  'umzug-backfill down --to {name}, then umzug-backfill up, fills them anew; umzug-backfill verify --print-sql shows how to look at them first':
+    '先运行 umzug-backfill down --to {name}，再运行 umzug-backfill up，即可重新填充；可先用 umzug-backfill verify --print-sql 得到查看它们的 SQL',
+  '{#cells} cells hold what an earlier declaration of the backfill derived, which filled them':
+    '{cells} 个单元格保存着该回填较早的声明所推导并填充的值',
+  '{#cells} cells were filled by what can not be asked any more, and are not compared':
+    '{cells} 个单元格当初的填充来源已无法再询问，未作比较',
   "umzug-backfill backfill {name} --rescan takes the table as it is: cells the ledger has lost count as the application's own, and `down` leaves them":
     'umzug-backfill backfill {name} --rescan 以表的现状为准：账本丢失记录的单元格视为应用程序自己的值，`down` 会保留它们',
   'umzug-backfill up (it makes again what {steps} made and somebody dropped), or ANALYZE where the index stands but is not used':

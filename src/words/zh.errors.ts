@@ -32,7 +32,8 @@ export const zhErrors: Catalog = {
   // the project
   'There is no umzug-backfill.config.js in {folder}, nor a compiled one in its dist folder':
     '{folder} 中没有 umzug-backfill.config.js，其 dist 文件夹中也没有编译后的配置文件',
-  'The config file {file} can not be loaded': '无法加载配置文件 {file}',
+  'The config file {file} can not be loaded ({thrown})': '无法加载配置文件 {file} （{thrown}）',
+  '{~message} (at {place})': '{message}（位于 {place}）',
   'The config file {file} has no config as its default export': '配置文件 {file} 的默认导出不是配置',
   'Unknown option `{option}` in {~what}': '{what} 中有未知的选项 `{option}`',
   '`database` of {what}': '{what} 的 `database`',
@@ -68,9 +69,45 @@ export const zhErrors: Catalog = {
   '`process` of {name} is to return {~what} and returned something else':
     '{name} 的 `process` 应返回{what}，实际返回了其他内容',
   'an array with an object for each row': '数组，其中每行对应一个对象',
+  'The first run of {name} found {#cells} cells to fill and filled none of them: {reasons}':
+    '{name} 的首次运行找到 {cells} 个待填充的单元格，但一个也没有填充：{reasons}',
+  'The scope of {name} fails on the row with key {key} ({code})':
+    '{name} 的 scope 在键为 {key} 的行上失败（{code}）',
+  'The expression of {column} in {name} is none on a single row of {table}: it has an aggregate, a window function, or another function of several rows':
+    '{name} 中 {column} 的表达式不能用于 {table} 的单独一行：它含有聚合函数、窗口函数或其他涉及多行的函数',
+  'Expected `down` in defineSqlStep() to be a list of statements':
+    'defineSqlStep() 中的 `down` 应为语句的列表',
+  'Expected each text in {what} to be one statement, got {~found}: {text}':
+    '{what} 中的每个文本应为一条语句，实际为{found}：{text}',
+  'no statement': '没有语句',
+  'several statements': '多条语句',
+  'a parameter': '含参数',
+  'A text of the step {name} is not one statement without parameters: {text}':
+    '步骤 {name} 的一个文本不是一条不含参数的语句：{text}',
+  '`process` of {name} returned a promise, and is to be synchronous':
+    '{name} 的 `process` 返回了 promise，它必须是同步的',
+  '`process` of {name} gave another value of {column} when it was asked again for the row with key {key}':
+    '对键为 {key} 的行再次调用时，{name} 的 `process` 为 {column} 给出了不同的值',
   'only its `columns`, not {name},': '其 `columns` 中的列，而不是 {name}',
   'strings, finite numbers, bigints, bytes and null': '字符串、有限数、bigint、字节或 null',
-  '`process` of {name} threw on {#rows} rows': '{name} 的 `process` 在 {rows} 行上抛出了异常',
+  '--show-values may show contents of rows, and {~why}': '--show-values 可能显示行的内容，而{why}',
+  'CI is set': '环境变量 CI 已设置',
+  'the log goes to no terminal': '日志没有输出到终端',
+  'Run the command at a terminal, or leave the option out; testBackfill() shows them of its own rows':
+    '请在终端中运行该命令，或去掉该选项； testBackfill() 会显示它自己的行的内容',
+  'better-sqlite3 can not be loaded by Node {node}: it is not compiled for it':
+    'Node {node} 无法加载 better-sqlite3 ：它没有为此版本编译',
+  'better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION {its}) than this one, {node} ({own})':
+    'better-sqlite3 是为另一个 Node（NODE_MODULE_VERSION {its}）编译的，而当前的是 {node}（{own}）',
+  'Compile it for this one: npm rebuild better-sqlite3; or run the Node that it was installed with':
+    '请为当前版本编译： npm rebuild better-sqlite3 ；或使用安装时所用的 Node',
+  'Node {node} is too old: this program needs {versions}': 'Node {node} 太旧：本程序需要 {versions}',
+  'Install such a Node, then compile the driver of SQLite for it: npm rebuild better-sqlite3':
+    '请安装这样的 Node，然后为它编译 SQLite 的驱动： npm rebuild better-sqlite3',
+  '`process` of {name} threw on {#rows} rows ({~thrown})':
+    '{name} 的 `process` 在 {rows} 行上抛出了异常（{thrown}）',
+  'in other processes': '在其他进程中',
+  '`process` of {name} threw: {thrown}': '{name} 的 `process` 抛出了异常：{thrown}',
   'Expected `columns.{column}` in {what} to be a type name, got `{type}`':
     '{what} 中的 `columns.{column}` 应为类型名，实际为 `{type}`',
   'Expected `indexes.{index}.columns` in {what} to be a list of column names':
@@ -88,7 +125,7 @@ export const zhErrors: Catalog = {
   '`{version}` is no version': '`{version}` 不是版本号',
   'Two step files are both named {name}': '有两个步骤文件都名为 {name}',
   'The step folder {folder} can not be read': '无法读取步骤文件夹 {folder}',
-  'The step file {file} can not be loaded': '无法加载步骤文件 {file}',
+  'The step file {file} can not be loaded ({thrown})': '无法加载步骤文件 {file} （{thrown}）',
   'The name of the step file {file} holds a control character': '步骤文件名 {file} 含有控制字符',
   'The step file {file} has no step as its default export': '步骤文件 {file} 的默认导出不是步骤',
   'The step {step} requires {backfill}, which sorts behind it':
@@ -98,6 +135,16 @@ export const zhErrors: Catalog = {
   'There is no step named {name}': '没有名为 {name} 的步骤',
   'There is no backfill named {name}': '没有名为 {name} 的回填',
   'The step {step} has changed since it was applied': '步骤 {step} 在应用之后有改动',
+  'The declaration of {name} has changed since it began to fill, and it is not finished':
+    '{name} 的声明在开始填充之后有改动，而它尚未完成',
+  'The function `process` of {name} reads otherwise than when it began to fill, and the backfill is not finished':
+    '{name} 的函数 `process` 与开始填充时的文本不同，而该回填尚未完成',
+  'The function `process` of {name} reads otherwise than when it filled: if it derives other values, raise processVersion':
+    '{name} 的函数 `process` 与填充时的文本不同：如果它推导出不同的值，请提高 processVersion',
+  'The ledger of this store has format {#found}, and this version of the package knows the formats up to {#known}':
+    '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
+  '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
+    '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
   'The step {step} is new, but sorts before {other}, which is applied':
     '步骤 {step} 是新的，却排在已应用的 {other} 之前',
   'The step {step} is applied, but its file is gone': '步骤 {step} 已应用，但其文件已不存在',

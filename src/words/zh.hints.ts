@@ -48,6 +48,8 @@ export const zhHints: Catalog = {
   'List the columns that `process` gives values for': '请列出 `process` 给出值的列',
   'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait':
     '请事先在外部准备好需要等待的内容：一个批次是一个事务，不会等待',
+  'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing':
+    '请让它只根据该行推导值，不依赖时间、随机数或先前的调用，然后重新运行同一命令；它没有填充任何内容',
   'List the columns that `process` reads, beside the key': '请列出 `process` 除键以外读取的列',
   'Leave it out: a rule that is broken fails': '请省略它：被违反的规则即为失败',
   'Mend `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
@@ -93,12 +95,30 @@ export const zhHints: Catalog = {
   'Make the function synchronous': '请将该函数改为同步函数',
 
   // the store
+  '{~hint}; the step is declared in {file}': '{hint} ；该步骤声明于 {file}',
+  '{~hint}; there is a file at {paths}: pass --db-path if it is the store':
+    '{hint} ；{paths} 处有文件：若它就是该存储，请用 --db-path 给出',
+  '{~hint}; DATABASE_URL names a database: pass --postgres to use it':
+    '{hint} ； DATABASE_URL 指定了数据库：要使用它，请传入 --postgres',
   'Give the path of an existing store: --db-path /path/to/store.db; none is ever created':
     '请给出现有存储的路径： --db-path /path/to/store.db ；本程序从不新建存储',
   'Give the path of the store file itself: --db-path /path/to/store.db':
     '请给出存储文件本身的路径： --db-path /path/to/store.db',
   'Give the path of a store that the application has made with --db-path, or mend the declaration':
     '请用 --db-path 给出由应用程序创建的存储的路径，或修正声明',
+  "Declare table: '{name}', without a schema": "请声明 table: '{name}'，不带模式名",
+  "Declare table: '{name}', without a schema, and add ?options=-csearch_path%3D{schema} to the URL: tables are looked for in the search path":
+    "请声明 table: '{name}'，不带模式名，并在 URL 后加上 ?options=-csearch_path%3D{schema}：表在 search_path 中查找",
+  'Give the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL where the table is in another schema, or mend the declaration':
+    '请用 --database-url 给出应用程序的数据库；若表在另一个模式中，请在 URL 后加上 ?options=-csearch_path%3DNAME；或修正声明',
+  'Mend sql() in {path}: put what is of several rows into a subquery, as in (SELECT max(n) FROM other)':
+    '请修正 {path} 中的 sql()：把涉及多行的部分放入子查询，例如 (SELECT max(n) FROM other)',
+  'Give each statement a text of its own in the list, with the values written into it':
+    '请让列表中的每个文本只含一条语句，并把值直接写入其中',
+  'Give each of them a text of its own in the list': '请让列表中的每个文本只含一条语句',
+  'Write its value into the statement: nothing is bound to it': '请把值直接写入语句：不会为它绑定任何值',
+  'Leave it out': '请去掉它',
+  'Name one, or leave it out: the step can not be reverted then': '请给出一条，或去掉它：此时该步骤无法撤销',
   'Give the path of a store that the application has made: --db-path /path/to/store.db':
     '请给出由应用程序创建的存储的路径： --db-path /path/to/store.db',
   'Give it without: --db-path /path/to/store.db': '请给出不含首尾空白的路径： --db-path /path/to/store.db',
@@ -139,6 +159,8 @@ export const zhHints: Catalog = {
   'Take the store back to {version} with the application first': '请先用应用程序将存储退回到 {version}',
   'Add it in a step that sorts before {step}, or mend the declaration':
     '请在排在 {step} 之前的步骤中添加它，或修正声明',
+  'Make the index that batches can go by: {statement}; or name another column as `key`':
+    '请创建批次可以依照的索引： {statement} ；或将另一列设为 `key`',
   'Name a column of integers or texts as `key`, alone in the primary key or in a unique index':
     '请将 `key` 设为整数或文本列，且它是主键或唯一索引中唯一的列',
   'Mend `scope` in {file}: it may name columns of {table} only':
@@ -195,4 +217,12 @@ export const zhHints: Catalog = {
   'Name another file for the {~what}, or move that one away first':
     '请为{what}指定另一个文件，或先移走该文件',
   'Name a file in a folder that this user may write': '请指定当前用户可写的文件夹中的文件',
+  'Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to {name}, then umzug-backfill up; or put the step file back as it was and finish it first':
+    '先撤回它已填充的内容，再按现在的声明应用：umzug-backfill down --to {name}，然后 umzug-backfill up；或把步骤文件改回原样，先将其完成',
+  'If it derives the same values, run it again with --yes; if not, raise processVersion, then umzug-backfill down --to {name}, then umzug-backfill up':
+    '如果它推导出相同的值，请加 --yes 重新运行；否则请提高 processVersion，然后运行 umzug-backfill down --to {name}，再运行 umzug-backfill up',
+  'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest':
+    '请部署写入该账本的版本或更新的版本：npm install umzug-backfill@latest',
+  'Put the step file back with processVersion {#version}, or run it again with --yes: those cells then stay as they are':
+    '请把步骤文件改回 processVersion {version}，或加 --yes 重新运行：这些单元格将保持原样',
 };

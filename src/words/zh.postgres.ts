@@ -12,6 +12,9 @@ export const zhPostgres: Catalog = {
     '{type} 表明存储是 PostgreSQL 数据库，但 {name} 没有说明是哪一个',
   'Set {name}, {host} and {user}, or give --database-url':
     '请设置 {name}、{host} 和 {user} ，或给出 --database-url',
+  'No store is named: the config has no `database.path`': '没有指定存储：配置文件中没有 `database.path`',
+  'Pass --db-path PATH, --database-url URL, or --postgres with DATABASE_URL set; or set `database.path` in the config file':
+    '请传入 --db-path PATH 、 --database-url URL ，或在设置 DATABASE_URL 后传入 --postgres ；或在配置文件中设置 `database.path`',
   '--postgres takes the URL of the database from DATABASE_URL, which is not set':
     '--postgres 从 DATABASE_URL 取得数据库的 URL，但该环境变量未设置',
   'Set it, or give --database-url postgres://USER@HOST:5432/DATABASE':
@@ -30,11 +33,18 @@ export const zhPostgres: Catalog = {
     '--print-sql 用于 sqlite3 命令行，而该存储属于 {engine}',
   'Run it without: umzug-backfill verify': '请不带该选项运行： umzug-backfill verify',
   '`database.postgres` of {what}': '{what} 的 `database.postgres`',
+  '`database.postgres.defaults` of {what}': '{what} 的 `database.postgres.defaults`',
   '`{option}` of {what}': '{what} 的 `{option}`',
 
   // the server
   'The driver of PostgreSQL is not installed': '未安装 PostgreSQL 的驱动程序',
   'Install it beside this package: npm install pg': '请在本软件包旁安装它： npm install pg',
+  'The server can not read a statement': '服务器无法读取一条语句',
+  'Remove U+0000 from the SQL of the steps: PostgreSQL has no text with it':
+    '请从步骤的 SQL 中去掉 U+0000：PostgreSQL 的文本不能包含它',
+  'A statement needs a deeper stack than the server has': '一条语句需要的栈深度超过了服务器的栈深度',
+  'Raise max_stack_depth of the server, then run the same command again; it resumes where it stopped':
+    '请调高服务器的 max_stack_depth，然后再次运行同一命令；将从停下的地方继续',
   'The server can not be reached, or the connection was lost': '无法连接服务器，或连接已断开',
   'Check the address, and that the server is up; then run the same command again':
     '请检查地址，并确认服务器正在运行；然后再次运行同一命令',

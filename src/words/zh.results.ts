@@ -10,6 +10,10 @@ export const zhResults: Catalog = {
   // up, deploy, down, backfill
   'Nothing to do: every step is applied and verified.': '无事可做：所有步骤均已应用并通过校验。',
   'made again what was missing of {name}': '已重新创建 {name} 缺失的内容',
+  '{#cells} cells that {name} had filled were NULL again, and were filled again':
+    '{name} 曾填充的 {cells} 个单元格又变为 NULL，现已重新填充',
+  'The keys of {table} begin again: {#cells} cells were filled in rows with keys that {name} had filled before':
+    '{table} 的键重新开始：已在 {name} 先前填充过其键的行中填充了 {cells} 个单元格',
   'caught up {name}': '已补跑 {name}',
   'applied {name}': '已应用 {name}',
   'left to the background: {name} (umzug-backfill up does it)':
@@ -18,8 +22,12 @@ export const zhResults: Catalog = {
   'There is work for: umzug-backfill deploy ({names})':
     '有待处理的工作，请运行：umzug-backfill deploy （{names}）',
   'Nothing to do: no step is applied.': '无事可做：没有已应用的步骤。',
-  '{backfill}: {#taken} cells taken back, {#kept} kept since they were changed meanwhile':
-    '{backfill}：已撤回 {taken} 个单元格，{kept} 个因其间被修改而保留',
+  '{#taken} cells taken back, {#kept} kept since they, or what they derive from, were changed meanwhile':
+    '撤回 {taken} 个单元格，{kept} 个因其自身或推导来源其间被修改而保留',
+  '{#cells} cells kept since what filled them can not be asked any more':
+    '{cells} 个单元格保留，因为已无法再询问当初填充它们的内容',
+  '{#cells} cells of rows that are gone: deleted, or their key was changed':
+    '{cells} 个单元格所在的行已不存在：行被删除，或其键被修改',
   'reverted {name}': '已撤销 {name}',
   'Nothing to do: no row waits.': '无事可做：没有等待补跑的行。',
   'ran {name} again': '已再次运行 {name}',
@@ -49,8 +57,6 @@ export const zhResults: Catalog = {
   'a backup first: {size} in {folder}': '先做备份：{size}，位于 {folder}',
   '{name}: verify what an earlier run has filled': '{name}：校验较早的运行所填充的内容',
   '{sql}   (write lock: about {duration})': '{sql}   （写锁：约 {duration}）',
-  'set to NULL again up to {#cells} cells that still hold what their row derives':
-    '将至多 {cells} 个仍保存着所在行推导值的单元格重新设为 NULL',
   '{~kind} run: {#rows} rows in scope with a NULL, in {#batches} batches, about {duration}':
     '{kind}运行：范围内有 {rows} 行含 NULL，分 {batches} 个批次，约需 {duration}',
   first: '首次',
@@ -58,6 +64,8 @@ export const zhResults: Catalog = {
   rescan: '重新扫描',
   'cells to fill: {*cells}': '待填充的单元格：{cells}',
   '{#count} in {column}': '{column} 有 {count} 个',
+  '{#rows} rows hold a value already and are left as they are: {*cells}':
+    '{rows} 行已有值，保持原样：{cells}',
   'to skip: {skips}': '将跳过：{skips}',
   'to skip: none': '将跳过：无',
   'disk needed: about {size}, and as much for a moment in the journal':

@@ -151,6 +151,15 @@ describe('bad input: the store', () => {
     expect(given.code).to.equal(0);
   });
 
+  it('takes SQLITE_PATH before AGENTOS_DB_PATH, and that before OCTOPUSOS_DB_PATH, as AgentOS does', async () => {
+    const all = ['SQLITE_PATH', 'AGENTOS_DB_PATH', 'OCTOPUSOS_DB_PATH'];
+    for (const [i, first] of all.entries()) {
+      const env = Object.fromEntries(all.slice(i).map((name) => [name, folder.file(`${name}.db`)]));
+      const { message } = expectRefusal(await runCli(['status'], { env }), 'STORE_MISSING', 1);
+      expect(message).to.include(`${first}.db`);
+    }
+  });
+
   it('looks for the default store in the home folder, and creates none there', async () => {
     const error = expectRefusal(await runCli(['up']), 'STORE_MISSING', 1);
     expect(error.message).to.match(/\/\.agentos\/store\.db$/);

@@ -35,7 +35,9 @@ describe('the command down', () => {
   it('reverts the backfill, then the schema step, then nothing', async () => {
     const [store, original] = [copy('v21'), dump(folder.file('v20.db'))];
     const { run, look } = on(store);
-    expect((await look(['down', '--dry-run'])).stdout).to.include(`${backfillStep}\n  set to NULL again`);
+    expect((await look(['down', '--dry-run'])).stdout).to.match(
+      new RegExp(`${backfillStep}\n  [\\d,]+ cells taken back, 0 kept`),
+    );
     const first = await run(['down']);
     expect(first.stdout)
       .to.match(/\d+ cells taken back, 0 kept/)

@@ -159,6 +159,8 @@ describe('the commands', () => {
     expect(verdict).to.equal('warn'); // the rare payloads hold values that are no timestamps
     const { stdout } = await look(['verify']);
     for (const [i, { title }] of checks.entries()) expect(stdout).to.include(`│ ${i + 1} ${title}`);
+    const { hint } = checks.find(({ id }: { id: string }) => id === 'timestamps');
+    expect(stdout).to.include(`\n5 Timestamps → ${hint}`); // a warning's, which explains it
     const failed = await look(['verify', '--min-coverage', '99.99'], 5);
     expectRefusal(failed, 'VERIFICATION_FAILED', 5);
     expect(failed.stdout).to.include('fail');
@@ -222,5 +224,53 @@ describe('the commands', () => {
     );
     const cells = ['2026-01-20T10:00:00Z', '2026-01-20T10:00:01Z'];
     expect(filled).to.deep.equal([cells, cells, cells]);
+  });
+
+  it('verifies again and again what failed, and says so with its exit code', async () => {
+    const store = copy('v21');
+    const { run, look } = on(store);
+    asAgentOs(store, (db) =>
+      db.exec(`UPDATE task_audits SET source_event_ts = NULL WHERE audit_id = (SELECT min(audit_id) FROM task_audits
+        WHERE event_type LIKE '%SUPERVISOR%'); DROP INDEX idx_task_audits_event_source_ts`),
+    );
+    await look(['status', '--check'], 3);
+    for (const command of ['up', 'up', 'deploy', 'backfill']) {
+      expectRefusal(await run([command], 5), 'VERIFICATION_FAILED', 5);
+      await look(['status', '--check'], 3);
+      await look(['deploy', '--check'], 3);
+    }
+    await run(['backfill', '--rescan']);
+    await look(['status', '--check']);
+    await look(['deploy', '--check']);
+  });
+
+  it('fills again what a table that was made anew has lost, and says so', async () => {
+    const store = copy('v21');
+    const { run, look } = on(store);
+    const cells = (): number =>
+      asAgentOs(
+        store,
+        (db) =>
+          db
+            .prepare('SELECT count(source_event_ts) + count(supervisor_processed_at) FROM task_audits')
+            .pluck()
+            .get() as number,
+      );
+    const filled = cells();
+    asAgentOs(store, (db) =>
+      db.exec('UPDATE task_audits SET source_event_ts = NULL, supervisor_processed_at = NULL'),
+    );
+    expect((await look(['status'])).stdout).to.include('rows wait for a catch-up');
+    await look(['status', '--check'], 3);
+    await look(['deploy', '--check'], 3);
+    const { stdout } = await run(['up']);
+    expect(stdout).to.include(
+      `warning: ${filled.toLocaleString('en')} cells that ${backfillStep} had filled were NULL again, and were filled again.`,
+    );
+    expect(cells()).to.equal(filled);
+    await look(['status', '--check']);
+    expect((await look(['down', '--dry-run'])).stdout).to.include(
+      `set to NULL again up to ${filled.toLocaleString('en')} cells`,
+    );
   });
 });

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
@@ -126,10 +126,53 @@ describe('a deploy', () => {
 
   it('tells what ended it in the background, with its code and hint', () =>
     withGeneratedStore({ audits: 0 }, async (path) => {
-      const { done } = startBackfills({ ...deployed(path), path: `${path}-not` });
+      const { done } = startBackfills({ ...deployed(path), path: `${path}-not`, onEvent: () => undefined });
       const thrown = await done.catch((error: unknown) => error);
       expect(thrown).to.include({ name: 'BackfillError', code: 'STORE_MISSING' });
       expect((thrown as { hint: string }).hint).to.match(/\S/);
+    }));
+
+  for (const [what, options, expected] of [
+    [
+      'is told to onEvent',
+      `onEvent: ({ event, code }) => console.log(event, code)`,
+      /^background_failed STORE_MISSING\n$/,
+    ],
+    ['is a warning where there is no onEvent', '', /^$/],
+  ] as const)
+    it(`fails without ending the application when nobody handles that: it ${what}`, () =>
+      withFolder(async (folder) => {
+        const script = `
+        const { startBackfills } = await import(${JSON.stringify(pathToFileURL(join(root, 'dist/src/index.js')).href)});
+        const { done } = startBackfills({
+          folder: ${JSON.stringify(root)}, path: ${JSON.stringify(join(folder, 'none.db'))}, ${options}
+        });
+        // Only what ends by itself ends this: an unhandled rejection would have been told before.
+        process.once('beforeExit', () => console.error('goes on'));`;
+        const file = join(folder, 'application.mjs');
+        writeFileSync(file, script);
+        const { code, stdout, stderr } = await runCommand([process.execPath, file]);
+        expect(stdout).to.match(expected);
+        if (options === '')
+          expect(stderr).to.match(/\[STORE_MISSING\] BackfillWarning: There is no store at .*\. \S/);
+        expect(stderr).to.match(/goes on\n$/);
+        expect(code).to.equal(0);
+      }));
+
+  it('is told to onEvent as TERMINATED when it is stopped, and warns of nothing', () =>
+    withGeneratedStore({ audits: 300 }, async (path) => {
+      const failures: MigratorEvent[] = [];
+      const backfills = startBackfills({
+        ...deployed(path),
+        onEvent: (event) => {
+          if (event.event === 'batch_committed') void backfills.stop();
+          if (event.event === 'background_failed') failures.push(event);
+        },
+      });
+      await backfills.done.catch(() => undefined);
+      expect(failures.map((event) => ({ ...event, message: '', hint: '' }))).to.deep.equal([
+        { event: 'background_failed', code: 'TERMINATED', message: '', hint: '' },
+      ]);
     }));
 
   // As better-sqlite3 12 names its addon, and as 13 does.

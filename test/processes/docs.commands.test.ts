@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
@@ -58,10 +58,13 @@ describe('commands in the documentation', () => {
         const project = join(folder, 'project');
         mkdirSync(join(project, 'node_modules'), { recursive: true });
         symlinkSync(root, join(project, 'node_modules/umzug-backfill'));
+        const second = join(dirname(path), 'second.db');
+        copyFileSync(path, second);
         const env = { AGENTOS_DB_PATH: path, PATH: `${folder}${delimiter}${process.env.PATH}` };
         const run = (command: string): Promise<CliResult> => {
           const line = command
             .replaceAll('~/.agentos/store.db', path)
+            .replaceAll('~/.agentos/second.db', second)
             .replaceAll('~/.agentos/*.db', join(dirname(path), '*.db'))
             .replace('backfill.prom', join(folder, 'backfill.prom'))
             .replace(/--out \S+/, `--out ${join(folder, 'report.html')}`)

@@ -150,7 +150,6 @@ describe('a store that is named twice, or not as it should be', () => {
     [[], { ...variables(url), AGENTOS_DB_PATH: 'x.db' }, 'AGENTOS_DB_PATH and DATABASE_TYPE=postgresql'],
     [['--postgres', '--db-path', 'x.db'], { DATABASE_URL: url }, '--db-path and --postgres'],
     [['--postgres'], {}, 'DATABASE_URL, which is not set'],
-    [[], { ...variables(url), DATABASE_NAME: '' }, 'DATABASE_NAME does not say which'],
     [['--database-url', 'mysql://127.0.0.1/agentos'], {}, 'none of PostgreSQL'],
     [
       [],

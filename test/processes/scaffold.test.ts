@@ -90,37 +90,41 @@ describe('a new project', () => {
     expect(stdout).to.include('Checked 4 files');
   });
 
-  it('is TypeScript where there is a tsconfig.json, and compiles', async () => {
-    project.write('package.json', '{ "type": "module" }');
-    project.write(
-      'tsconfig.json',
-      JSON.stringify({
-        compilerOptions: {
-          module: 'nodenext',
-          outDir: 'dist',
-          rootDir: '.',
-          strict: true,
-          types: [],
-          skipLibCheck: true,
-        },
-        include: ['*.ts', 'migrations'],
-      }),
-    );
-    makeStore(join(project.path, 'store.db'));
-    const { stdout } = await project.run('init');
-    expect(stdout).to.include('umzug-backfill.config.ts').and.include('npx tsc');
-    const tsc = async (): Promise<void> => {
-      const result = await runCommand([join(root, 'node_modules/.bin/tsc')], { cwd: project.path });
-      expect(result.code, result.stdout).to.equal(0);
-    };
-    await tsc();
-    await project.run('create', 'order-times');
-    await project.run('create', 'fill', '--backfill');
-    expect(project.filesIn('migrations')).to.deep.equal(['001-order-times.ts', '002-fill.ts']);
-    await tsc();
-    await project.run('lint');
-    await project.run('up', '--no-backup');
-  });
+  for (const type of ['module', 'commonjs', undefined])
+    it(`of type ${type} is TypeScript where there is a tsconfig.json, compiles and runs`, async () => {
+      project.write('package.json', JSON.stringify({ type }));
+      project.write(
+        'tsconfig.json',
+        JSON.stringify({
+          compilerOptions: {
+            module: 'nodenext',
+            outDir: 'dist',
+            rootDir: '.',
+            strict: true,
+            types: [],
+            skipLibCheck: true,
+          },
+          include: ['*.ts', 'migrations'],
+        }),
+      );
+      makeStore(join(project.path, 'store.db'));
+      const { stdout } = await project.run('init');
+      expect(stdout).to.include('umzug-backfill.config.ts').and.include('npx tsc');
+      const tsc = async (): Promise<void> => {
+        const result = await runCommand([join(root, 'node_modules/.bin/tsc')], { cwd: project.path });
+        expect(result.code, result.stdout).to.equal(0);
+      };
+      await tsc();
+      await project.run('create', 'order-times');
+      await project.run('create', 'fill', '--backfill');
+      expect(project.filesIn('migrations')).to.deep.equal(['001-order-times.ts', '002-fill.ts']);
+      await tsc();
+      const compiled = project.read('dist/migrations/002-fill.js');
+      expect(compiled).to.include(type === 'module' ? 'export default' : 'exports.default =');
+      await project.run('lint');
+      await project.run('up', '--no-backup');
+      await project.run('status', '--check');
+    });
 });
 
 describe('init', () => {

@@ -25,7 +25,7 @@ const splitNames: ProcessFunction<'name', 'first' | 'last'> = (rows, { skip }) =
 const split = { table: 'people', key: 'id', reads: ['name'], columns: ['first', 'last'] } as const;
 const sized = { table: 'people', key: 'id' } as const;
 
-/** What a test of a backfill fails with; nothing of it may tell what the rows hold. */
+/** What a test of a backfill fails with; nothing of it may tell what the rows hold, unless what was thrown is shown. */
 async function failing(code: string, options: Partial<TestBackfillOptions>): Promise<string> {
   const error = await testBackfill({ ...people, ...options } as TestBackfillOptions).then(
     () => undefined,
@@ -33,7 +33,8 @@ async function failing(code: string, options: Partial<TestBackfillOptions>): Pro
   );
   if (!(error instanceof kit.BackfillTestError)) throw error ?? new Error('Expected a failure');
   expect(error.code, error.message).to.equal(code);
-  expect(inspect(error)).not.to.include(SECRET);
+  if (code !== 'PROCESS_THREW' || options.showsValues === false)
+    expect(inspect(error)).not.to.include(SECRET);
   expect(error.hint).to.match(/\S/);
   return error.message;
 }
@@ -229,9 +230,15 @@ describe('testBackfill', () => {
         throw new Error(`no ${row?.name}`);
       },
     });
-    expect(await failing('PROCESS_THREW', { backfill, rows: people.rows.slice(0, 6) })).to.equal(
-      '`process` threw on each of the 6 rows in scope',
-    );
+    const rows = people.rows.slice(0, 6);
+    const threw =
+      /^`process` threw on each of the 6 rows in scope \(Error at \S*testing-kit\.test\.[jt]s:\d+/;
+    expect(await failing('PROCESS_THREW', { backfill, rows }))
+      .to.match(threw)
+      .and.match(/: no \S.*\)$/);
+    expect(await failing('PROCESS_THREW', { backfill, rows, showsValues: false }))
+      .to.match(threw)
+      .and.match(/:\d+\)$/);
   });
 
   it('finds a check that fails', async () => {
@@ -251,7 +258,7 @@ describe('testBackfill', () => {
     const backfill = defineBackfill({ ...sized, columns: { size: firstOf('name', ['x'], 'name') } });
     const doubled = await testBackfill({ ...people, backfill, rows }).catch((thrown: Error) => thrown);
     expect((doubled as Error).message).to.equal(
-      'SQLite refused a statement in row 2 of `rows` of testBackfill() (SQLITE_CONSTRAINT_PRIMARYKEY)',
+      'SQLite refused a statement in row 2 of `rows` of testBackfill() (SQLITE_CONSTRAINT_PRIMARYKEY): UNIQUE constraint failed: people.id',
     );
     const path = file(
       '004-column.js',

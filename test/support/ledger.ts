@@ -32,6 +32,7 @@ type SkipRow = Texts<'target' | 'reason'> & Keys<'key'> & Numbers<'batch'>;
 
 const TABLES = [
   ...(['steps', 'objects', 'runs', 'batches', 'cells', 'skips', 'verifications', 'commands'] as const),
+  ...(['declarations', 'kept', 'format', 'tables'] as const),
 ];
 type Tables = Record<(typeof TABLES)[number], readonly Row[]>;
 

@@ -18,6 +18,7 @@ function ownTable(path: string, definition: BackfillDefinition) {
   return {
     path,
     step,
+    commands,
     up: (extra?: Extra) => commands.up({}, extra),
     down: (extra?: Extra) => commands.down({}, extra),
     verify: (extra?: Extra) => commands.verify(undefined, extra),

@@ -17,7 +17,7 @@ export type MigratorEvent = Parameters<NonNullable<MigratorOptions['onEvent']>>[
 export type Extra = Partial<Omit<MigratorOptions, 'path' | 'project'>>;
 
 /** A step's definition, without its name. */
-type Definition<Kind extends Step = Step> = Kind extends Step ? Omit<Kind, 'name' | 'path'> : never;
+export type Definition<Kind extends Step = Step> = Kind extends Step ? Omit<Kind, 'name' | 'path'> : never;
 
 /** Gives a definition the name that its file would. */
 export const named = <Kind extends Definition>(name: string, definition: Kind) => ({
@@ -38,10 +38,15 @@ export type Address = Pick<MigratorOptions, 'path' | 'postgres'>;
 /** What `up`, `down` and `backfill` say that they did; `error` ended them after they had begun. */
 export type Outcome = Omit<BackfillOutcome, 'ran'>;
 type Did = 'applied' | 'caughtUp' | 'remade' | 'left' | 'joined';
-export type UpOutcome = Outcome & Readonly<Record<Did, readonly string[]>>;
+export type UpOutcome = Outcome &
+  Readonly<Record<Did, readonly string[]>> & {
+    readonly valuesLeft: readonly { readonly backfill: string }[];
+  };
 export interface DownOutcome extends Outcome {
   readonly reverted: readonly string[];
-  readonly cells: readonly { readonly backfill: string; readonly reverted: number; readonly kept: number }[];
+  readonly cells: readonly ({ readonly backfill: string } & Readonly<
+    Record<'reverted' | 'kept' | 'gone' | 'underivable', number>
+  >)[];
 }
 
 /** What a backfill has left alone. In JSON a bigint is a string. */

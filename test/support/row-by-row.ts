@@ -12,6 +12,8 @@ export interface Row {
   readonly group: string;
   readonly cells: readonly (string | null)[];
   readonly derived: readonly (string | null)[];
+  /** What both columns fall back to. */
+  readonly createdAt: string | null;
 }
 
 /** Reads the rows in scope in the order of their keys, and works out each for itself. */
@@ -37,7 +39,7 @@ export const readRows = (path: string): Row[] =>
       const derived = deriveRow({ payload, createdAt }).map((cell) =>
         cell.kind === 'text' ? cell.text : null,
       );
-      return [{ key, group, cells: cells.map(cellText), derived }];
+      return [{ key, group, cells: cells.map(cellText), derived, createdAt: cellText(createdAt) }];
     });
   });
 
@@ -55,6 +57,9 @@ export function microseconds(text: string | null): bigint | undefined {
   return BigInt(date.getTime()) * 1000n + BigInt((parts?.[3] ?? '').slice(0, 6).padEnd(6, '0')) - offset;
 }
 
+/** Whether a timestamp states no offset. */
+export const isNaive = (time: string): boolean => !/^\d+$|Z$|[+-]\d\d:\d\d$/.test(time);
+
 const share = (part: number, whole: number): number =>
   whole === 0 ? 100 : Number((BigInt(part) * 10_000n) / BigInt(whole)) / 100;
 
@@ -63,8 +68,8 @@ const byColumn = <Value>(of: (i: number) => Value): Record<string, Value> =>
 
 /** The cells of rows in scope. */
 const cellsOf = (rows: readonly Row[]) =>
-  rows.flatMap(({ key, cells, derived }) =>
-    cells.map((value, i) => ({ key, i, value, own: derived[i] ?? null })),
+  rows.flatMap(({ key, cells, derived, createdAt }) =>
+    cells.map((value, i) => ({ key, i, value, own: derived[i] ?? null, createdAt })),
   );
 type Cell = ReturnType<typeof cellsOf>[number];
 
@@ -76,8 +81,12 @@ function naiveColumn(cells: readonly Cell[], i: number, isUpTo: (cell: Cell) => 
   const filled = mine.filter(({ value }) => value !== null);
   const dayAhead = BigInt(Date.now()) * 1000n + 86_400_000_000n;
   const valid = filled
-    .map(({ value }) => ({ text: value, at: microseconds(value) }))
-    .filter((time): time is { text: string; at: bigint } => time.at !== undefined)
+    .map(({ value, createdAt }) => ({
+      text: value,
+      at: microseconds(value),
+      isFallback: value === createdAt,
+    }))
+    .filter((time): time is { text: string; at: bigint; isFallback: boolean } => time.at !== undefined)
     .sort((a, b) => Number(a.at - b.at));
   return {
     name: targets[i]?.column ?? '',
@@ -90,7 +99,8 @@ function naiveColumn(cells: readonly Cell[], i: number, isUpTo: (cell: Cell) => 
       min: valid[0]?.text ?? null,
       max: valid.find(({ at }) => at === valid.at(-1)?.at)?.text ?? null,
       valid: valid.length,
-      withoutOffset: valid.filter(({ text }) => !/^\d+$|Z$|[+-]\d\d:\d\d$/.test(text)).length,
+      withoutOffset: valid.filter(({ text }) => isNaive(text)).length,
+      fromFallback: valid.filter(({ isFallback }) => isFallback).length,
     },
     invalid: filled.filter(({ value }) => microseconds(value) === undefined),
     future: filled.filter(({ value }) => (microseconds(value) ?? 0n) > dayAhead),
@@ -98,10 +108,12 @@ function naiveColumn(cells: readonly Cell[], i: number, isUpTo: (cell: Cell) => 
 }
 
 /** Seconds between the two columns of each row that has both times. */
-const lagsOf = (rows: readonly Row[]): { key: string; seconds: number }[] =>
-  rows.flatMap(({ key, cells: [from, to] }) => {
-    const [start, end] = [microseconds(from ?? null), microseconds(to ?? null)];
-    return start === undefined || end === undefined ? [] : [{ key, seconds: Number(end - start) / 1e6 }];
+const lagsOf = (rows: readonly Row[]) =>
+  rows.flatMap(({ key, cells: [from = null, to = null], createdAt }) => {
+    const [start, end] = [microseconds(from), microseconds(to)];
+    if (start === undefined || end === undefined) return [];
+    const isMixed = isNaive(String(from)) !== isNaive(String(to));
+    return [{ key, seconds: Number(end - start) / 1e6, isMixed, isFallback: from === createdAt }];
   });
 
 function naiveLag(rows: readonly Row[]): object {
@@ -115,7 +127,7 @@ function naiveLag(rows: readonly Row[]): object {
     p95Seconds: rank(95),
     p99Seconds: rank(99),
     maxSeconds: rank(100),
-    slowest: slowestFirst.slice(0, 10),
+    slowest: slowestFirst.slice(0, 10).map(({ key, seconds }) => ({ key, seconds })),
   };
 }
 
@@ -153,6 +165,7 @@ export function naive(rows: readonly Row[], { watermark, ours, skips, batches, r
   const wrong = filled.filter(({ value, own }) => value !== own);
   const [changed, written] = [wrong.filter(isOurs), wrong.filter((cell) => !isOurs(cell))];
   const backwards = lagsOf(rows).filter(({ seconds }) => seconds < 0);
+  const mixed = lagsOf(rows).filter(({ isMixed }) => isMixed);
   const figures = {
     coverage: {
       rowsInScope: rows.length,
@@ -171,7 +184,10 @@ export function naive(rows: readonly Row[], { watermark, ours, skips, batches, r
       cellsFilled: filled.length,
       equal: filled.length - wrong.length,
       changedInRun: 0,
+      changedMeanwhile: 0,
       changedSince: changed.length,
+      declaredOtherwise: 0,
+      underivable: 0,
       written: written.length,
     },
     groups: { column: 'event_type', groups: naiveGroups(rows) },
@@ -186,6 +202,8 @@ export function naive(rows: readonly Row[], { watermark, ours, skips, batches, r
         future: future.length,
       })),
       endBeforeStart: backwards.length,
+      endBeforeFallback: backwards.filter(({ isFallback }) => isFallback).length,
+      mixedOffsets: mixed.length,
     },
     nulls: { rows: naiveNulls(rows) },
     lag: naiveLag(rows),
@@ -201,6 +219,7 @@ export function naive(rows: readonly Row[], { watermark, ours, skips, batches, r
     ...[changed, written],
     ...columns.flatMap(({ invalid, future }) => [invalid, future]),
     backwards,
+    mixed,
   ];
   const samples = found
     .filter((list) => list.length > 0)

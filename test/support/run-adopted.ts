@@ -12,12 +12,13 @@ export const jsonOf = (path: string): string => `${path}.json`;
 /** The project's Umzug, on a connection of its own. */
 export function adopted(
   db: Database.Database,
-  storage: 'ledger' | 'json',
+  storage: 'ledger' | 'attached' | 'json',
   extra: Partial<BackfillStepOptions> = {},
 ): Umzug<Database.Database> {
-  return new Umzug<Database.Database>({
+  const inLedger = api.ledgerStorage(db);
+  const umzug = new Umzug<Database.Database>({
     context: db,
-    storage: storage === 'ledger' ? api.ledgerStorage(db) : new JSONStorage({ path: jsonOf(db.name) }),
+    storage: storage === 'json' ? new JSONStorage({ path: jsonOf(db.name) }) : inLedger,
     logger: undefined,
     migrations: [
       {
@@ -28,6 +29,7 @@ export function adopted(
       step(db, extra),
     ],
   });
+  return storage === 'attached' ? inLedger.attach(umzug) : umzug;
 }
 
 /** Name of the shop's backfill. */

@@ -103,8 +103,8 @@ export const refused = [
   () => defineBackfill({ ...paid, checks: { areTimestamps: 'yes' } }),
   // @ts-expect-error: a list of names
   () => firstOf('details', 'paid_at', 'created_at'),
-  // @ts-expect-error: no fallback
-  () => firstOf('details', ['paid_at']),
+  // @ts-expect-error: a name
+  () => firstOf('details', ['paid_at'], ['created_at']),
   // @ts-expect-error: no such option
   () => defineSchemaStep({ table: 'orders', column: { paid_at: 'TEXT' } }),
   // @ts-expect-error: no such option

@@ -1,18 +1,15 @@
 import { Option } from 'commander';
-import { count } from '../../format.js';
 import type { DownOutcome } from '../../migrator/down.js';
 import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
-import { outcomeJson, outcomeText, planText } from '../text.js';
+import { outcomeJson, outcomeText, planText, revertLines } from '../text.js';
 
 function lines({ reverted, cells, size }: DownOutcome, say: Say): string[] {
   if (!size) return [say('Nothing to do: no step is applied.')];
   return [
-    ...cells.map(({ backfill, reverted: taken, kept }) =>
-      say(
-        `${backfill}: ${count(taken)} cells taken back, ${count(kept)} kept since they were changed meanwhile`,
-      ),
+    ...cells.flatMap(({ backfill, ...found }) =>
+      revertLines(found, say).map((line) => `${backfill}${say(': ')}${line}`),
     ),
     ...reverted.map((name) => say(`reverted ${name}`)),
   ];

@@ -4,19 +4,23 @@ import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
-import { outcomeJson, outcomeText, planText } from '../text.js';
+import { outcomeJson, outcomeText, planText, valuesLeftText } from '../text.js';
 import { reportLines, reportResult } from './report.js';
 
 /** What is said where there is no work. */
 export const NOTHING_TO_DO = 'Nothing to do: every step is applied and verified.';
 
 /** What an `up` has done, a line each. */
-export function upLines({ applied, caughtUp, remade, left, joined, size }: UpOutcome, say: Say): string[] {
+export function upLines(
+  { applied, caughtUp, remade, left, joined, valuesLeft, size }: UpOutcome,
+  say: Say,
+): string[] {
   if (!size && left.length + joined.length === 0) return [say(NOTHING_TO_DO)];
   return [
     ...joined.map((name) => say(`took part in filling ${name}`)),
     ...remade.map((name) => say(`made again what was missing of ${name}`)),
     ...caughtUp.map((name) => say(`caught up ${name}`)),
+    ...valuesLeft.map(({ backfill, ...found }) => `${backfill}${say(': ')}${say(valuesLeftText(found))}`),
     ...applied.map((name) => say(`applied ${name}`)),
   ];
 }

@@ -28,7 +28,6 @@ ${table(
 }
 
 function meaning(reason: string, { reasons }: Words): string {
-  if (reason === 'DOCUMENT_UNREADABLE' || reason === 'NO_USABLE_VALUE' || reason === 'UPDATE_IGNORED')
-    return reasons[reason];
-  return /^(?:SQLITE|POSTGRES)_/.test(reason) ? reasons.REFUSED : '';
+  if (/^(?:SQLITE|POSTGRES)_/.test(reason)) return reasons.REFUSED;
+  return reason in reasons ? reasons[reason as keyof Words['reasons']] : '';
 }

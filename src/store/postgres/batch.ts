@@ -16,6 +16,7 @@ import { derivationSql } from './derive.js';
 import { keyTypeOf } from './key-type.js';
 import { keySql, ledgerKeyOf } from './keys.js';
 import { type RawRow, resolveRaw, valuesSql } from './resolve.js';
+import { notedSql, noteTriggered } from './row-versions.js';
 import { recordSkips, type SkippedRow } from './skips.js';
 
 /**
@@ -92,15 +93,15 @@ function filled(
   { watermark, cursor, limit, batch, hasTriggers, refused }: FillOptions,
   where: string,
 ): BatchResult | undefined {
-  const sql = fillSql(store, backfill, where, limit, { cursor, watermark, refused: refused?.key });
+  const sql = fillSql(store, backfill, where, limit, { cursor, watermark, batch, refused: refused?.key });
   const found = store.all<FoundGroup>(sql);
   failpoint('statement', sql);
   if (found.length === 0) return undefined;
   const isText = keyTypeOf(store, backfill).kind === 'text';
   const groups = found.filter(({ raw }) => raw === null).map((row) => groupOf(row, isText));
   const raws = found.flatMap((row) => rawRows(row, isText));
-  groups.push(...fillRaw(store, backfill, raws, refused?.key));
-  const seen = hasTriggers ? standing(store, backfill, groups) : groups;
+  groups.push(...fillRaw(store, backfill, batch, raws, refused?.key));
+  const seen = hasTriggers ? standing(store, backfill, batch, groups) : groups;
   const keys = seen.flatMap((group) => group.keys).sort(compareKeys);
   const [firstKey, lastKey] = [keys[0] as Key, keys.at(-1) as Key];
   const skips = recordSkips(store, backfill, batch, skippedRows(backfill, seen, refused));
@@ -129,7 +130,7 @@ function fillSql(
   backfill: Backfill,
   where: string,
   limit: number,
-  range: { readonly cursor: Key | null; readonly watermark: Key; readonly refused: Key | undefined },
+  range: Pick<FillOptions, 'cursor' | 'watermark' | 'batch'> & { readonly refused: Key | undefined },
 ): string {
   const key = keySql(store, backfill);
   const { kind } = keyTypeOf(store, backfill);
@@ -149,7 +150,9 @@ function fillSql(
     UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM read_rows AS r
     WHERE ${key} = r.k AND ${behindSql(store, backfill, range.cursor)} AND ${key} <= ${keyLiteral(range.watermark)}
       AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})
-    RETURNING r.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled
+    RETURNING r.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled, t.xmin AS x, t.tableoid AS o
+  ), noted AS (
+    ${notedSql(backfill, range.batch, 'SELECT x, o FROM updated')}
   ), forgotten AS (
     DELETE FROM ${LEDGER_TABLES.skips} AS s USING read_rows AS r
     WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${ledgerKeyOf(kind, 'r.k')}
@@ -187,6 +190,7 @@ function rawRows({ raw, keys, wanted }: FoundGroup, isText: boolean): WantedRaw[
 function fillRaw(
   store: Store,
   backfill: Backfill,
+  batch: number,
   rows: readonly WantedRaw[],
   refused: Key | undefined,
 ): Group[] {
@@ -194,7 +198,7 @@ function fillRaw(
   const derived = resolveRaw(store, backfill, rows);
   const offers = rows.map(({ key, wanted }, i) => ({ key, wanted, ...offerOf(derived[i], wanted) }));
   const due = offers.filter(({ key, offered }) => offered !== 0 && key !== refused);
-  const now = due.length === 0 ? new Map<Key, number>() : updateRaw(store, backfill, due);
+  const now = due.length === 0 ? new Map<Key, number>() : updateRaw(store, backfill, batch, due);
   return offers.map(({ key, wanted, offered, failure }) => ({
     wanted,
     offered,
@@ -213,32 +217,38 @@ function offerOf(derived: Derived | undefined, wanted: number) {
 function updateRaw(
   store: Store,
   backfill: Backfill,
+  batch: number,
   rows: readonly { readonly key: Key; readonly values: Derived['values'] }[],
 ): Map<Key, number> {
   const assignments = backfill.columns.map(
     ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, given.v${i})`,
   );
-  const sql = `UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${valuesSql(store, backfill, rows, { isStrict: true })}
+  const sql = `WITH updated AS (
+    UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${valuesSql(store, backfill, rows, { isStrict: true })}
     WHERE ${keySql(store, backfill)} = given.k
-    RETURNING given.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled`;
+    RETURNING given.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled, t.xmin AS x, t.tableoid AS o
+  ), noted AS (${notedSql(backfill, batch, 'SELECT x, o FROM updated')})
+  SELECT k, filled FROM updated`;
   const now = store.allExact<{ k: Key; filled: bigint }>(sql);
   failpoint('statement', sql);
   return new Map(now.map(({ k, filled: mask }) => [k, Number(mask)]));
 }
 
 /** The same groups by what stands in the table now: a trigger behind the update may have changed it. */
-function standing(store: Store, backfill: Backfill, groups: readonly Group[]): Group[] {
+function standing(store: Store, backfill: Backfill, batch: number, groups: readonly Group[]): Group[] {
   const keys = groups
     .filter(({ offered }) => offered !== 0)
     .flatMap((group) => group.keys)
     .sort(compareKeys);
   if (keys.length === 0) return [...groups];
   const key = keySql(store, backfill);
+  const [first, last] = [keyLiteral(keys[0] as Key), keyLiteral(keys.at(-1) as Key)];
+  noteTriggered(store, backfill, batch, [first, last]);
   const now = new Map(
     store
       .allExact<{ k: Key; mask: bigint }>(
         `SELECT ${key} AS k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS mask
-        FROM ${identifier(backfill.table)} AS t WHERE ${key} BETWEEN ${keyLiteral(keys[0] as Key)} AND ${keyLiteral(keys.at(-1) as Key)}`,
+        FROM ${identifier(backfill.table)} AS t WHERE ${key} BETWEEN ${first} AND ${last}`,
       )
       .map(({ k, mask }) => [k, Number(mask)] as const),
   );

@@ -29,7 +29,7 @@ export interface Connection {
   readonly client: PostgresClient;
   /** Version of the server, as `server_version_num` has it: 150018 is 15.18. */
   readonly version: number;
-  /** Whether this user could make the temporary functions that an older server needs. */
+  /** Whether this user could make the temporary functions of this package. */
   readonly canMakeFunctions: boolean;
   /** Both halves of the key of the run lock: one for each schema. */
   readonly lockKey: LockKey;
@@ -80,7 +80,7 @@ function open(address: PostgresAddress): Connection {
     return {
       client,
       version: Number(version),
-      canMakeFunctions: needsTryJson(Number(version)) && makesFunctions(client),
+      canMakeFunctions: makesFunctions(client, Number(version)),
       lockKey: [LOCK_CLASS, schemaKey],
       turnKey: [TURN_CLASS, schemaKey],
       lock: 'none',
@@ -92,10 +92,10 @@ function open(address: PostgresAddress): Connection {
   }
 }
 
-/** Makes what an older server needs; not every user may, nor can a replica. */
-function makesFunctions(client: PostgresClient): boolean {
+/** Makes the temporary functions; not every user may, nor can a replica. */
+function makesFunctions(client: PostgresClient, version: number): boolean {
   try {
-    client.script(`${TRY_JSON_DDL}; ${HOLDS_DDL}`);
+    client.script(needsTryJson(version) ? `${TRY_JSON_DDL}; ${HOLDS_DDL}` : HOLDS_DDL);
     return true;
   } catch (error) {
     if (error instanceof PostgresError && /^POSTGRES_(?:42501|25006|0A000)$/.test(error.code)) return false;

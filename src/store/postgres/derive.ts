@@ -1,6 +1,6 @@
 import type { Backfill } from '../../backfill/define.js';
-import { sqlFor } from '../../backfill/values.js';
 import type { SqlValue, Store } from '../port.js';
+import { expressionSql } from '../rows.js';
 import { foldCase, identifier, literal } from '../sql.js';
 import { firstOfParts } from './first-of.js';
 import { typesOf } from './key-type.js';
@@ -42,6 +42,8 @@ export interface Parts {
   readonly isRaw?: string;
   /** What it needs of that: texts. */
   readonly raw?: readonly string[];
+  /** Numbers of columns whose values it is given as well, as texts behind those: the server has derived them. */
+  readonly rawBeside?: readonly number[];
   /** SQL for the reason of a skip of the whole row, or NULL. */
   readonly failure?: string;
 }
@@ -49,12 +51,26 @@ export interface Parts {
 /** Types of the columns of a backfill, by its order: what a value is made of before it is compared or written. */
 export function targetTypes(store: Store, backfill: Backfill): string[] {
   const types = typesOf(store, backfill.table);
-  return backfill.columns.map(({ name }) => ofAnyLength(types.get(foldCase(name)) ?? 'text'));
+  return backfill.columns.map(({ name }) => {
+    const type = types.get(foldCase(name)) ?? 'text';
+    const base = baseType(store, type);
+    return ofAnyLength(base) === base ? type : ofAnyLength(base);
+  });
 }
 
-/** A cast to a text's type with its length would cut a value without a word; an UPDATE refuses it instead. */
+/** A cast to a type with a length would cut a value without a word; an UPDATE refuses it instead. */
 const ofAnyLength = (type: string): string =>
-  type.replace(/^character varying\(\d+\)/, 'character varying').replace(/^character\(\d+\)/, 'bpchar');
+  type
+    .replace(/^character varying\(\d+\)/, 'character varying')
+    .replace(/^character\(\d+\)/, 'bpchar')
+    .replace(/^bit(?: varying)?\(\d+\)/, 'bit varying');
+
+/** What a domain is made of; any other type itself. */
+function baseType(store: Store, type: string): string {
+  const sql = `SELECT format_type(typbasetype, typtypmod) AS type FROM pg_type WHERE oid = to_regtype(${literal(type)}) AND typtype = 'd'`;
+  const base = requirePostgres(store).remember(sql, () => store.get<{ type: string }>(sql)?.type);
+  return base === undefined ? type : baseType(store, base);
+}
 
 /**
  * A SELECT that yields, for each row: `k` the key; for the i-th column `c<i>` its present value and `v<i>`
@@ -79,14 +95,21 @@ export function derivationSql(store: Store, backfill: Backfill, options: Derivat
   const raws = ways.flatMap((way) => (way.isRaw === undefined ? [] : [way]));
   const isRaw = raws.length === 0 ? 'false' : raws.map((way) => `coalesce(${way.isRaw}, false)`).join(' OR ');
   const failure = failures.length === 0 ? 'NULL::text' : `coalesce(${failures.join(', ')})`;
-  const raw = raws.flatMap((way) => way.raw ?? []);
   const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
   const valueSql = (i: number): string => {
-    const [value, type] = [values.get(i) ?? 'NULL', types[i] ?? 'text'];
-    const isText = backfill.columns[i]?.value.kind === 'first-of' && !options.isStrict;
-    return isText ? heldSql(store, value, type) : `(${value})::${type}`;
+    const [value, type] = [values.get(i), types[i] ?? 'text'];
+    if (value === undefined) return `NULL::${type}`;
+    return options.isStrict
+      ? `(${value})::${type}`
+      : heldSql(store, value, type, valueType(store, backfill, i));
   };
   const columns = backfill.columns.map((_, i) => i);
+  const unless = (sql: string): string =>
+    except === undefined ? sql : `CASE WHEN NOT (${except}) THEN ${sql} END`;
+  const raw = raws.flatMap((way) => [
+    ...(way.raw ?? []),
+    ...(way.rawBeside ?? []).map((i) => unless(`(${valueSql(i)})::text`)),
+  ]);
   return `SELECT k, ${columns.map((i) => `c${i}`).join(', ')},
     ${columns.map((i) => `CASE WHEN ${isWell} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
     CASE WHEN NOT is_raw THEN failure END AS failure,
@@ -110,7 +133,7 @@ function nested(inner: string, ways: readonly Parts[]): string {
 function expressionParts({ columns }: Backfill): Parts {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
   return {
-    inner: ours.map(({ value, i }) => `(${sqlFor(value.expression, 'PostgreSQL')}) AS e${i}`),
+    inner: ours.map(({ value, i }) => `${expressionSql(value, 'PostgreSQL')} AS e${i}`),
     values: new Map(ours.map(({ i }) => [i, `e${i}`])),
   };
 }
@@ -137,17 +160,36 @@ export function valueLiteral(value: SqlValue | Uint8Array, type: string): string
 export const textOf = (value: Exclude<SqlValue, null> | Uint8Array): string =>
   value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : String(value);
 
+/** Type of a column's value before it becomes the column's own. */
+function valueType(store: Store, { table, columns }: Backfill, i: number): string {
+  const value = columns[i]?.value;
+  if (value?.kind !== 'sql') return 'text';
+  const sql = `SELECT pg_typeof((SELECT ${expressionSql(value, 'PostgreSQL')} FROM ${identifier(table)} AS t LIMIT 0))::text AS type`;
+  return requirePostgres(store).remember(sql, () => store.get<{ type: string }>(sql)?.type ?? 'text');
+}
+
+const isText = (type: string): boolean => /^(?:text|character varying|bpchar)$/.test(type);
+
+/** Types that hold every value of another. */
+const WIDER: Readonly<Record<string, readonly string[]>> = {
+  smallint: ['integer', 'bigint', 'numeric', 'real', 'double precision'],
+  integer: ['bigint', 'numeric', 'real', 'double precision'],
+  bigint: ['numeric', 'real', 'double precision'],
+  real: ['double precision'],
+};
+
 /**
- * SQL that makes of a text what a column holds, or NULL where its type can't: what is looked at, or taken back, may have been refused, or
+ * SQL that makes of a value what a column holds, or NULL where its type can't: what is looked at, or taken back, may have been refused, or
  * its row changed since. Only a fill insists, so that the refusal is recorded.
+ *
+ * @param value must not be a constant: the server computes those before it asks a condition
+ * @param from its type
  */
-export function heldSql(store: Store, text: string, type: string): string {
-  if (/^(?:text|character varying|bpchar)$/.test(type)) return `(${text})::${type}`;
+export function heldSql(store: Store, value: string, type: string, from = 'text'): string {
+  const cast = `(${value})::${type}`;
+  if (from === type || isText(type) || WIDER[from]?.includes(type)) return cast;
   const { version, canMakeFunctions } = requirePostgres(store).connection;
-  const isHeld = needsTryJson(version)
-    ? canMakeFunctions
-      ? `${HOLDS}(${text}, ${literal(type)})`
-      : 'true'
-    : `pg_input_is_valid(${text}, ${literal(type)})`;
-  return `CASE WHEN ${isHeld} THEN (${text})::${type} END`;
+  if (isText(from) && !needsTryJson(version))
+    return `CASE WHEN pg_input_is_valid((${value})::text, ${literal(type)}) THEN ${cast} END`;
+  return canMakeFunctions ? `CASE WHEN ${HOLDS}(${value}, ${literal(type)}) THEN ${cast} END` : cast;
 }

@@ -12,6 +12,7 @@ import {
   hasUnfinishedIndex,
   tableBytes,
   tableColumns,
+  tableIdentity,
   updateBytes,
   updateTriggers,
 } from './inspect.js';
@@ -21,6 +22,7 @@ import {
   checkKeyValues,
   fromLedger,
   hasGrowingKeys,
+  hasRestartedKeys,
   keyKind,
   keyRange,
   keySql,
@@ -31,6 +33,7 @@ import { LEDGER_DDL, LEDGER_DROP } from './ledger-ddl.js';
 import { planRows, sampleRows } from './planned.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
 import { revertCells } from './revert.js';
+import { rewrittenSince } from './row-versions.js';
 import { countFound, rangeEnds } from './scope.js';
 import { surroundings } from './surroundings.js';
 
@@ -53,6 +56,7 @@ export const POSTGRES: Dialect = {
   tableColumns,
   updateTriggers,
   findIndex,
+  tableIdentity,
   tableBytes,
   updateBytes,
   dropColumnEstimate,
@@ -66,6 +70,7 @@ export const POSTGRES: Dialect = {
   checkKey,
   checkKeyValues,
   hasGrowingKeys,
+  hasRestartedKeys,
   keyRange,
   rangeEnds,
   keySql,
@@ -78,6 +83,7 @@ export const POSTGRES: Dialect = {
   revertCells,
   countFound,
   scanRows,
+  rewrittenSince,
   planRows,
   sampleRows,
   verificationSql: undefined,

@@ -37,8 +37,8 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
   const inner = [
     ...documents.map((name, n) => `t.${identifier(name)}${isBinary[n] ? '' : '::text'} AS x${n}`),
     ...ours.map(
-      ({ value, i }) =>
-        `${textSql(`t.${identifier(value.fallback)}`, types.get(foldCase(value.fallback)))} AS f${i}`,
+      ({ value: { fallback }, i }) =>
+        `${fallback === undefined ? 'NULL::text' : textSql(`t.${identifier(fallback)}`, types.get(foldCase(fallback)))} AS f${i}`,
     ),
   ];
   const namesOf = (document: string): string[] => [
@@ -66,17 +66,21 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
         }
       : { failure: 'NULL::text' }),
     raw: [...documents.map((_, n) => `x${n}${isBinary[n] ? '::text' : ''}`), ...ours.map(({ i }) => `f${i}`)],
+    rawBeside: backfill.columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [i] : [])),
   };
 }
 
-/** A column's value as text; a time as ISO-8601, in UTC where it knows its offset. */
+/** SQL for what a column falls back to, on `t`. */
+export const fallbackSql = (store: Store, { table }: Backfill, fallback: string): string =>
+  textSql(`t.${identifier(fallback)}`, typesOf(store, table).get(foldCase(fallback)));
+
+/** A column's value as text; a time as ISO-8601, in UTC where it knows its offset, and with `BC` where it is before the year 1. */
 function textSql(column: string, type = 'text'): string {
-  const time = `'YYYY-MM-DD"T"HH24:MI:SS.US`;
-  if (type.startsWith('timestamp') && type.endsWith('with time zone'))
-    return `CASE WHEN isfinite(${column}) THEN to_char(${column} AT TIME ZONE 'UTC', ${time}"Z"') END`;
-  if (type.startsWith('timestamp'))
-    return `CASE WHEN isfinite(${column}) THEN to_char(${column}, ${time}') END`;
-  return `${column}::text`;
+  const isZoned = type.endsWith('with time zone');
+  if (!type.startsWith('timestamp')) return `${column}::text`;
+  const time = isZoned ? `(${column} AT TIME ZONE 'UTC')` : column;
+  const format = `YYYY-MM-DD"T"HH24:MI:SS.US${isZoned ? '"Z"' : ''}`;
+  return `CASE WHEN isfinite(${column}) THEN to_char(${time}, CASE WHEN ${time} < '0001-01-01' THEN '${format} BC' ELSE '${format}' END) END`;
 }
 
 /** What is not to be read as jsonb at all. */

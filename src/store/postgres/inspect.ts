@@ -132,6 +132,15 @@ function isSameCondition(
 /** What EXPLAIN answers as JSON. */
 type Explained = readonly { readonly Plan: { readonly Output?: readonly string[] } }[];
 
+/** OID and relfilenode of a table: TRUNCATE, VACUUM FULL, and whatever else writes its rows anew, change the second. */
+export function tableIdentity(store: Store, table: string): string {
+  const [identity = ''] = store.pluck<string>(
+    `SELECT oid::text || ' ' || relfilenode::text FROM pg_class WHERE oid = ${NAMED}`,
+    table,
+  );
+  return identity;
+}
+
 /** Bytes of the pages that a table and its partitions occupy, without their indexes. */
 export function tableBytes(store: Store, table: string): number {
   const row = store.get<{ bytes: number }>(

@@ -1,12 +1,14 @@
 import type { Backfill } from '../../backfill/define.js';
+import { fallbackOf } from '../../backfill/values.js';
 import type { Key } from '../../ledger/keys.js';
 import { keyLiteral } from '../keys.js';
 import type { KeyRange, ScanRow, Store } from '../port.js';
 import { scopeSql } from '../rows.js';
 import { identifier } from '../sql.js';
-import { derivationSql } from './derive.js';
+import { derivationSql, heldSql, targetTypes } from './derive.js';
+import { fallbackSql } from './first-of.js';
 import { keySql } from './keys.js';
-import { stateSql, statesOf } from './resolve.js';
+import { isSameSql, stateSql, statesOf } from './resolve.js';
 
 /** Rows that wait, at most, before those among them that are left to this program are judged. */
 const PAGE = 1000;
@@ -58,7 +60,15 @@ export function scanRows(store: Store, backfill: Backfill): (range: KeyRange) =>
   const values = checks.areTimestamps
     ? columns.map(({ name }, i) => [`u${i}`, `t.${identifier(name)}::text`] as const)
     : [];
-  const extra = Object.fromEntries([['g', group], ...values]);
+  const types = targetTypes(store, backfill);
+  const fallbacks = columns.map(({ name, value }, i) => {
+    const column = fallbackOf(value);
+    if (column === undefined || !checks.areTimestamps) return '0';
+    const [cell, type] = [`t.${identifier(name)}`, types[i] ?? 'text'];
+    const fallback = heldSql(store, fallbackSql(store, backfill, column), type);
+    return `CASE WHEN ${cell} IS NOT NULL AND ${isSameSql(cell, fallback)} THEN ${2 ** i} ELSE 0 END`;
+  });
+  const extra = Object.fromEntries([['g', group], ['same', `(${fallbacks.join(' + ')})::float8`], ...values]);
   const key = keySql(store, backfill);
   return ([first, last]) =>
     judgedRows(

@@ -1,6 +1,6 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
-import { asKey, type KeyKind, unsuitable } from '../keys.js';
+import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
 import type { KeyRange, SqlValue, Store } from '../port.js';
 import { identifier } from '../sql.js';
 import { NAMED } from './inspect.js';
@@ -138,7 +138,14 @@ export function checkKey(store: Store, backfill: Backfill): void {
     );
   if (keyKind(store, backfill) === undefined)
     throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
-  if (isCollated(facts) && collationOf(facts) === null) throw unsuitable(backfill, 'its collation is not C');
+  if (isCollated(facts) && collationOf(facts) === null) {
+    const on = `${identifier(backfill.table)} (${identifier(backfill.key)} COLLATE "C")`;
+    throw unsuitable(
+      backfill,
+      'its collation is not C',
+      indexHint(`CREATE UNIQUE INDEX CONCURRENTLY ON ${on}`),
+    );
+  }
 }
 
 /** Whether a table without partitions has heirs: their rows are read with its own, and its indexes know nothing of them. */
@@ -173,4 +180,18 @@ export function keyRange(store: Store, backfill: Backfill): KeyRange | undefined
     )?.key;
   const last = end('DESC');
   return last === undefined ? undefined : [asKey(end('ASC'), backfill), asKey(last, backfill)];
+}
+
+/** Whether both the greatest key and the sequence that gives the next one are below `watermark`; false where there is none. */
+export function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): boolean {
+  const sequence = store.getExact<{ last: bigint | null }>(
+    `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(quote_ident(?), ?)::regclass AS oid) AS s
+    WHERE s.oid IS NOT NULL AND has_sequence_privilege(s.oid, 'SELECT, USAGE')`,
+    backfill.table,
+    backfill.key,
+  );
+  if (!sequence) return false;
+  return [keyRange(store, backfill)?.[1], sequence.last ?? undefined].every(
+    (key) => key === undefined || key < watermark,
+  );
 }

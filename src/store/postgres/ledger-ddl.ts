@@ -1,5 +1,5 @@
-import { BATCH_NUMBERS, RANGES_TABLE } from '../../ledger/shared-ledger.js';
-import { LEDGER_TABLES as T } from '../../ledger/tables.js';
+import { BATCH_NUMBERS, RANGES_TABLE, XIDS_TABLE } from '../../ledger/shared-ledger.js';
+import { STAMP_FORMAT, LEDGER_TABLES as T } from '../../ledger/tables.js';
 
 /**
  * The ledger's tables, as `src/ledger/tables.ts` describes them for SQLite. Keys stand as text, of which each backfill knows what it is:
@@ -79,6 +79,15 @@ CREATE TABLE IF NOT EXISTS ${T.cells} (
   keys bytea NOT NULL,
   PRIMARY KEY (backfill, batch, columns)
 );
+CREATE TABLE IF NOT EXISTS ${XIDS_TABLE} (  -- who wrote a batch's rows: a row of another's is not as the batch left it
+  backfill text NOT NULL,
+  batch bigint NOT NULL,
+  xid bigint NOT NULL,             -- xmin of rows, with its epoch
+  relation bigint NOT NULL,        -- OID of their table, or of its partition
+  filenode bigint NOT NULL,        -- file that it was in
+  PRIMARY KEY (backfill, batch, xid, relation)
+);
+CREATE INDEX IF NOT EXISTS ${XIDS_TABLE}_xmin ON ${XIDS_TABLE} ((xid & 4294967295));
 CREATE TABLE IF NOT EXISTS ${T.skips} (
   backfill text NOT NULL,
   key text NOT NULL,
@@ -104,11 +113,36 @@ CREATE TABLE IF NOT EXISTS ${T.commands} (
   backup text,
   begun_at text NOT NULL
 );
+CREATE TABLE IF NOT EXISTS ${T.declarations} (
+  backfill text NOT NULL,
+  first_batch bigint NOT NULL,
+  fingerprint text NOT NULL,
+  declaration text NOT NULL,
+  process text,
+  PRIMARY KEY (backfill, first_batch)
+);
+CREATE TABLE IF NOT EXISTS ${T.kept} (
+  backfill text NOT NULL,
+  reason text NOT NULL,
+  cells bigint NOT NULL,
+  PRIMARY KEY (backfill, reason)
+);
+CREATE TABLE IF NOT EXISTS ${T.format} (
+  version bigint NOT NULL
+);
+${STAMP_FORMAT}
+CREATE TABLE IF NOT EXISTS ${T.tables} (
+  backfill text PRIMARY KEY,
+  identity text NOT NULL,          -- its OID and its relfilenode
+  run bigint NOT NULL,
+  watermark text,
+  probes text NOT NULL
+);
 CREATE SEQUENCE IF NOT EXISTS ${BATCH_NUMBERS};
 `;
 
 /** Drops the ledger. */
-export const LEDGER_DROP = `${[...Object.values(T), RANGES_TABLE]
+export const LEDGER_DROP = `${[...Object.values(T), RANGES_TABLE, XIDS_TABLE]
   .map((name) => `DROP TABLE IF EXISTS ${name};`)
   .join('\n')}
 DROP SEQUENCE IF EXISTS ${BATCH_NUMBERS};`;

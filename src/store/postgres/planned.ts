@@ -1,14 +1,19 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
+import { keyLiteral } from '../keys.js';
 import type { PlannedRows, PlannedScope, SampleRow, Store } from '../port.js';
 import { anyNullSql, behindSql, isSkippedSql, scopeSql } from '../rows.js';
 import { derivationSql } from './derive.js';
 import { keySql } from './keys.js';
 import { resolveRaw } from './resolve.js';
 
-const plannedSql = (store: Store, backfill: Backfill, { absent, after, leavesSkips }: PlannedScope): string =>
+const plannedSql = (
+  store: Store,
+  backfill: Backfill,
+  { absent, after, leavesSkips, keys }: PlannedScope,
+): string =>
   `WHERE ${behindSql(store, backfill, after)} AND ${scopeSql(backfill, store.dialect)}
-    AND ${anyNullSql(backfill, 't', absent)}${leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}`;
+    AND ${anyNullSql(backfill, 't', absent)}${leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}${keys ? ` AND ${keySql(store, backfill)} IN (${keys.map(keyLiteral).join(', ')})` : ''}`;
 
 /** Rows that are read at once of those that this program has to derive. */
 const PAGE = 1000;

@@ -1,6 +1,6 @@
 import type { Backfill } from '../../backfill/define.js';
-import { type Derived, deriveRows } from '../../backfill/process.js';
-import type { CellValue, FirstOf } from '../../backfill/values.js';
+import { type Derived, deriveRows, withoutInvalid } from '../../backfill/process.js';
+import type { CellValue } from '../../backfill/values.js';
 import { readJson } from '../json-text.js';
 import type { SqlValue } from '../port.js';
 
@@ -21,7 +21,9 @@ export function deriveRaw(
     const rows = raws.map((raw) =>
       (JSON.parse(raw) as (string | null)[]).map((cell, i) => cellOf(cell, kinds[i] ?? 'text')),
     );
-    return deriveRows(backfill, backfill.process, rows);
+    return deriveRows(backfill, backfill.process, rows).map((derived) =>
+      derived.failure === null ? withoutInvalid(derived.values, (text) => text.includes('\0')) : derived,
+    );
   }
   return raws.map((raw) => deriveDocuments(backfill, JSON.parse(raw) as (string | null)[]));
 }
@@ -35,21 +37,23 @@ function cellOf(cell: string | null, type: string): SqlValue {
   return type === 'bytea' ? Buffer.from(cell.slice(2), 'hex') : cell;
 }
 
+/** @param cells as `firstOfParts` lists them: documents, fallbacks, values of `sql()` */
 function deriveDocuments(backfill: Backfill, cells: readonly (string | null)[]): Derived {
-  const ours = backfill.columns.filter(({ value }) => value.kind === 'first-of');
-  const documents = [...new Set(ours.map(({ value }) => (value as FirstOf).document))];
+  const ours = backfill.columns.flatMap(({ value }) => (value.kind === 'first-of' ? [value] : []));
+  const documents = [...new Set(ours.map(({ document }) => document))];
   const read = new Map(documents.map((name, n) => [name, membersOf(cells[n] ?? null)]));
-  const values: CellValue[] = [];
-  for (const { value } of backfill.columns) {
-    if (value.kind !== 'first-of') {
-      values.push(null);
-      continue;
-    }
-    const members = read.get(value.document);
-    if (!members) return { values: [], failure: 'DOCUMENT_UNREADABLE' };
-    const fallback = cells[documents.length + ours.findIndex((column) => column.value === value)] ?? null;
-    values.push(firstUsable(members, value.names) ?? (fallback === '' ? null : fallback));
-  }
+  if ([...read.values()].includes(undefined)) return { values: [], failure: 'DOCUMENT_UNREADABLE' };
+  const fallbacks = cells.slice(documents.length, documents.length + ours.length).values();
+  const others = cells.slice(documents.length + ours.length).values();
+  const next = (of: Iterator<string | null>): string | null =>
+    (of.next().value as string | null | undefined) ?? null;
+  const values = backfill.columns.map(({ value }): CellValue => {
+    if (value.kind !== 'first-of') return next(others);
+    const fallback = next(fallbacks);
+    return (
+      firstUsable(read.get(value.document) ?? new Map(), value.names) ?? (fallback === '' ? null : fallback)
+    );
+  });
   return { values, failure: null };
 }
 

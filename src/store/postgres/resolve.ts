@@ -3,8 +3,8 @@ import type { Derived } from '../../backfill/process.js';
 import type { Key } from '../../ledger/keys.js';
 import { keyLiteral } from '../keys.js';
 import type { SqlValue, Store } from '../port.js';
-import { foldCase, identifier, literal } from '../sql.js';
-import { heldSql, targetTypes, textOf, valueLiteral } from './derive.js';
+import { foldCase, identifier } from '../sql.js';
+import { heldSql, targetTypes, valueLiteral } from './derive.js';
 import { keyTypeOf, typesOf } from './key-type.js';
 import { keySql } from './keys.js';
 import { deriveRaw } from './raw.js';
@@ -41,15 +41,19 @@ export function valuesSql(
 ): string {
   const types = targetTypes(store, backfill);
   const { type } = keyTypeOf(store, backfill);
+  const textLiteral = (value: SqlValue): string => valueLiteral(value, 'text');
   const lines = rows.map(({ key, values }) => {
-    const cells = backfill.columns.map((_, i) => {
-      const [value, held] = [values[i] ?? null, types[i] ?? 'text'];
-      if (value === null || isStrict) return valueLiteral(value as SqlValue, held);
-      return heldSql(store, `${literal(textOf(value))}::text`, held);
+    const cells = types.map((held, i) => {
+      const value = (values[i] ?? null) as SqlValue;
+      return isStrict ? valueLiteral(value, held) : textLiteral(value);
     });
     return `((${keyLiteral(key)})::${type}, ${cells.join(', ')})`;
   });
-  return `(VALUES ${lines.join(', ')}) AS given(k, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})`;
+  const given = `(VALUES ${lines.join(', ')}) AS given(k, ${types.map((_, i) => `v${i}`).join(', ')})`;
+  if (isStrict) return given;
+  // OFFSET 0: the server computes what it knows to be a constant, such as the only row of VALUES, before it asks a condition.
+  return `(SELECT k, ${types.map((held, i) => `${heldSql(store, `v${i}`, held)} AS v${i}`).join(', ')}
+    FROM (SELECT * FROM ${given} OFFSET 0) AS given) AS given`;
 }
 
 /**

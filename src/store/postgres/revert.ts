@@ -1,8 +1,8 @@
 import type { Backfill } from '../../backfill/define.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import type { Key } from '../../ledger/keys.js';
-import { type FilledCells, type RevertResult, updateIgnored } from '../batch.js';
+import { countKeys, type Key } from '../../ledger/keys.js';
+import { type FilledCells, type FoundCells, updateIgnored } from '../batch.js';
 import type { Store } from '../port.js';
 import { foldCase, identifier, literal } from '../sql.js';
 import { derivationSql, targetTypes } from './derive.js';
@@ -21,9 +21,9 @@ export function revertCells(
   store: Store,
   backfill: Backfill,
   { columns: filled, runs, absent }: FilledCells,
-): RevertResult {
+): FoundCells {
   const names = filled.filter((name) => !absent.has(foldCase(name)));
-  if (names.length === 0 || runs.length === 0) return { reverted: 0, kept: 0 };
+  if (names.length === 0 || runs.length === 0) return { reverted: 0, others: 0, gone: 0 };
   const columns = names.map((name) => ({
     name: identifier(name),
     i: backfill.columns.findIndex((column) => column.name === name),
@@ -43,9 +43,16 @@ export function revertCells(
   });
   const plain = undo(store, backfill, columns, `SELECT * FROM (${rows}) AS derived WHERE raw IS NULL`);
   const left = rawRows(store, rows);
-  if (left.length === 0) return plain;
-  const own = undo(store, backfill, columns, rawSql(store, backfill, left, absent));
-  return { reverted: plain.reverted + own.reverted, kept: plain.kept + own.kept };
+  const own =
+    left.length === 0
+      ? { rows: 0, reverted: 0, others: 0 }
+      : undo(store, backfill, columns, rawSql(store, backfill, left, absent));
+  const found = plain.rows + own.rows;
+  return {
+    reverted: plain.reverted + own.reverted,
+    others: plain.others + own.others,
+    gone: (countKeys(runs) - found) * names.length,
+  };
 }
 
 /** The keys of some runs, each of them: the planner knows how many there are, and looks each up by itself. */
@@ -83,13 +90,21 @@ function rawSql(
     FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} = given.k`;
 }
 
+interface Undone {
+  /** Rows that are there. */
+  readonly rows: number;
+  /** Cells, as in {@link FoundCells}. */
+  readonly reverted: number;
+  readonly others: number;
+}
+
 /** Takes back the cells of rows that hold what is derived: `k`, `c<i>` and `v<i>` of a SELECT. */
-function undo(store: Store, backfill: Backfill, columns: readonly Target[], rows: string): RevertResult {
+function undo(store: Store, backfill: Backfill, columns: readonly Target[], rows: string): Undone {
   const each = (sql: (i: number) => string, separator: string): string =>
     columns.map(({ i }) => sql(i)).join(separator);
   const sql = `WITH judged AS MATERIALIZED (
     SELECT k, ${each((i) => `(c${i} IS NOT NULL AND ${isSameSql(`c${i}`, `v${i}`)}) AS is_ours${i}`, ', ')},
-      ${each((i) => `CASE WHEN c${i} IS NOT NULL AND NOT ${isSameSql(`c${i}`, `v${i}`)} THEN 1 ELSE 0 END`, ' + ')} AS kept
+      ${each((i) => `CASE WHEN c${i} IS NOT NULL AND NOT ${isSameSql(`c${i}`, `v${i}`)} THEN 1 ELSE 0 END`, ' + ')} AS others
     FROM (${rows}) AS found
   ), undone AS (
     UPDATE ${identifier(backfill.table)} AS t
@@ -98,11 +113,11 @@ function undo(store: Store, backfill: Backfill, columns: readonly Target[], rows
     RETURNING 1
   )
   SELECT coalesce(sum(${each((i) => `CASE WHEN is_ours${i} THEN 1 ELSE 0 END`, ' + ')}), 0) AS reverted,
-    coalesce(sum(kept), 0) AS kept, count(*) FILTER (WHERE ${each((i) => `is_ours${i}`, ' OR ')}) AS due,
+    coalesce(sum(others), 0) AS others, count(*) AS rows, count(*) FILTER (WHERE ${each((i) => `is_ours${i}`, ' OR ')}) AS due,
     (SELECT count(*) FROM undone) AS done FROM judged`;
-  const counts = store.get<{ reverted: number; kept: number; due: number; done: number }>(sql);
+  const counts = store.get<Undone & { due: number; done: number }>(sql);
   failpoint('statement', sql);
-  const { reverted = 0, kept = 0, due = 0, done = 0 } = counts ?? {};
+  const { rows: found = 0, reverted = 0, others = 0, due = 0, done = 0 } = counts ?? {};
   if (done !== due) throw updateIgnored(backfill, due - done);
-  return { reverted, kept };
+  return { rows: found, reverted, others };
 }

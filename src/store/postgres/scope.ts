@@ -54,9 +54,10 @@ export function countFound(
   const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
   const skipped = onlySkipped ? ` AND ${isSkippedSql(store, backfill)}` : '';
   const where = `WHERE ${keySql(store, backfill)} <= ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
-  const isAny =
-    store.get(`SELECT 1 AS found FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`) !== undefined;
-  if (!isAny) return 0;
+  const any = explained(store, backfill, () =>
+    store.get(`SELECT 1 AS found FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`),
+  );
+  if (any === undefined) return 0;
   const isSkip = (
     name: string,
   ): string => `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s WHERE s.backfill = ${literal(backfill.name)}

@@ -181,11 +181,13 @@ export class PostgresStore implements Store {
     try {
       // One statement by itself: the protocol takes no second one.
       client.query(`PREPARE umzug_backfill_check AS ${sql}`);
+      const parameters = /\$\d/.test(sql) ? client.query(PARAMETERS).rows[0]?.[0] : 0n;
       client.script('DEALLOCATE umzug_backfill_check');
-      return undefined;
+      return parameters === 0n ? undefined : new RangeError('The statement has a parameter');
     } catch (error) {
-      // A lock that was waited for in vain, or a server that is gone, tells nothing of the statement.
+      // A lock that was waited for in vain, or a server that is gone or short of memory or stack, tells nothing of the statement.
       if (!isPostgresError(error) || this.dialect.isBusy(error) || isGone(error)) throw error;
+      if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
       this.#hasNotCompiled = true;
       return error;
     } finally {
@@ -293,9 +295,12 @@ const BEGIN_READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 /** Whether a statement speaks of what is not there, or not as it says. */
 const isUncompiled = ({ code }: { readonly code: string }): boolean => code.startsWith('POSTGRES_42');
 
-/** Whether the connection is lost, and with it the transaction. */
+/** How many parameters a statement has that is looked at. */
+const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'umzug_backfill_check'`;
+
+/** Whether the connection is lost, and with it the transaction. 08P01 is about one message, such as a text with U+0000. */
 const isGone = (error: unknown): boolean =>
-  isPostgresError(error) && !/^POSTGRES_(?!57P0|08)[0-9A-Z]{5}$/.test(error.code);
+  isPostgresError(error) && !/^POSTGRES_(?!57P0|08(?!P01))[0-9A-Z]{5}$/.test(error.code);
 
 function reached(address: PostgresAddress): Connection {
   try {

@@ -4,25 +4,30 @@ const TRIES_JSON = 160_000;
 /** SQL name of a function of the session that tries it on an older server. */
 export const TRY_JSON = 'pg_temp.umzug_backfill_jsonb';
 
-/** Makes that function; once a connection, before any snapshot. */
+/**
+ * Makes that function; once a connection, before any snapshot. It gives NULL only where the error is about the text: not JSON, or
+ * too much for jsonb. Errors of the server, such as a stack or a memory that does not suffice, end the run.
+ */
 export const TRY_JSON_DDL = `CREATE OR REPLACE FUNCTION ${TRY_JSON}(document text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
   BEGIN
     RETURN document::jsonb;
-  EXCEPTION WHEN OTHERS THEN
-    RETURN NULL;
+  EXCEPTION
+    WHEN statement_too_complex THEN RAISE;
+    WHEN data_exception OR program_limit_exceeded THEN RETURN NULL;
   END $$`;
 
-/** SQL name of a function of the session that tells whether a text is one of a type. */
+/** SQL name of a function of the session that tells whether a type can hold a value. */
 export const HOLDS = 'pg_temp.umzug_backfill_holds';
 
-/** Makes that function. */
-export const HOLDS_DDL = `CREATE OR REPLACE FUNCTION ${HOLDS}(value text, type text) RETURNS boolean LANGUAGE plpgsql AS $$
+/** Makes that function. It says no where the UPDATE would reject the row: see `isRowsFault` in batch.ts. */
+export const HOLDS_DDL = `CREATE OR REPLACE FUNCTION ${HOLDS}(value anyelement, type text) RETURNS boolean LANGUAGE plpgsql AS $$
   BEGIN
-    EXECUTE format('SELECT %L::%s', value, type);
+    EXECUTE format('SELECT ($1)::%s', type) USING value;
     RETURN true;
-  EXCEPTION WHEN OTHERS THEN
-    RETURN false;
+  EXCEPTION
+    WHEN data_exception OR integrity_constraint_violation OR plpgsql_error
+      OR external_routine_exception OR external_routine_invocation_exception THEN RETURN false;
   END $$`;
 
-/** Whether a server needs these functions. */
+/** Whether a server needs the first of these functions, and the second for texts. */
 export const needsTryJson = (version: number): boolean => version < TRIES_JSON;

@@ -10,6 +10,7 @@ import type { BatchResult, Store } from '../port.js';
 import { anyNullSql, isSkippedSql, scopeSql } from '../rows.js';
 import { identifier, literal } from '../sql.js';
 import { derivationSql } from './derive.js';
+import { updateOf } from './inspect.js';
 import { behindSql, checkTexts, keyColumn, keyKind } from './keys.js';
 
 /**
@@ -126,7 +127,7 @@ function updateRows(
   try {
     // The range is for the planner: whichever side it reads first, it reads no more than the batch.
     return store.run(
-      `UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${BATCH} AS b
+      `${updateOf(store, backfill.table)} AS t SET ${assignments.join(', ')} FROM ${BATCH} AS b
       WHERE b.k = t.${key} AND t.${key} BETWEEN ? AND ? AND ${anyValueSql(backfill)}`,
       span.firstKey,
       span.lastKey,

@@ -1,7 +1,6 @@
 import type { Backfill } from '../../backfill/define.js';
-import { sqlFor } from '../../backfill/values.js';
 import type { Store } from '../port.js';
-import { scopeSql } from '../rows.js';
+import { expressionSql, scopeSql } from '../rows.js';
 import { foldCase, identifier } from '../sql.js';
 import { firstOfSql } from './first-of.js';
 import { processSql, registerProcess } from './process.js';
@@ -62,7 +61,7 @@ function selectSql(
   const tail = options.tail ?? `WHERE ${scopeSql(backfill, SQLITE_ENGINE)} LIMIT -1`;
   const ways = [
     firstOfSql(backfill, isPlain),
-    expressionSql(backfill),
+    expressionsSql(backfill),
     ...(backfill.process ? [processSql(backfill, backfill.process, isPlain)] : []),
   ];
   const inner = [
@@ -91,10 +90,10 @@ const onlyIf = (isWell: string | undefined, value: string): string =>
   isWell === undefined ? value : `CASE WHEN ${isWell} THEN ${value} END`;
 
 /** The SQL of `sql()`: the expression itself, read with the row. */
-function expressionSql({ columns }: Backfill): Derivation {
+function expressionsSql({ columns }: Backfill): Derivation {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
   return {
-    inner: ours.map(({ value, i }) => `(${sqlFor(value.expression, 'SQLite')}) AS e${i}`),
+    inner: ours.map(({ value, i }) => `${expressionSql(value, 'SQLite')} AS e${i}`),
     values: new Map(ours.map(({ i }) => [i, `e${i}`])),
   };
 }

@@ -6,14 +6,22 @@ import { fillBatch, prepareFill } from './batch.js';
 import { isBusy } from './busy.js';
 import { createIndexEstimate, rewriteEstimate } from './estimate.js';
 import { indexVerdict } from './index-verdict.js';
-import { findIndex, hasIndex, hasTable, tableBytes, tableColumns, updateTriggers } from './inspect.js';
+import {
+  findIndex,
+  hasIndex,
+  hasTable,
+  tableBytes,
+  tableColumns,
+  tableIdentity,
+  updateTriggers,
+} from './inspect.js';
 import { checkKey, checkKeyValues, keyKind } from './keys.js';
 import { planRows, sampleRows } from './planned.js';
 import { verificationSql } from './print-sql.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
 import { prepareRevert, revertCells } from './revert.js';
 import { scanRows } from './scan.js';
-import { countFound, hasGrowingKeys, keyRange } from './scope.js';
+import { countFound, hasGrowingKeys, hasRestartedKeys, keyRange } from './scope.js';
 import { surroundings } from './surroundings.js';
 
 /** What is SQLite's own. */
@@ -29,6 +37,7 @@ export const SQLITE: Dialect = {
   tableColumns,
   updateTriggers,
   findIndex,
+  tableIdentity,
   tableBytes,
   updateBytes: () => 0,
   dropColumnEstimate: (store, table, columns) => rewriteEstimate(tableBytes(store, table), columns),
@@ -55,6 +64,7 @@ export const SQLITE: Dialect = {
   checkKey,
   checkKeyValues,
   hasGrowingKeys,
+  hasRestartedKeys,
   keyRange,
   rangeEnds: (_store, _backfill, _start, end) => [end],
   keySql: (_, { key }) => `t.${identifier(key)}`,
@@ -67,6 +77,7 @@ export const SQLITE: Dialect = {
   revertCells,
   countFound,
   scanRows,
+  rewrittenSince: undefined,
   planRows,
   sampleRows,
   verificationSql,

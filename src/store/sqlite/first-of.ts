@@ -18,7 +18,10 @@ export function firstOfSql({ columns }: Backfill, isPlain: boolean): Derivation 
   const documents = [...new Set(ours.map(({ value }) => value.document))];
   const documentOf = (name: string): string => `d${documents.indexOf(name)}`;
   const inner = [
-    ...ours.map(({ value, i }) => `t.${identifier(value.fallback)} AS f${i}`),
+    ...ours.map(
+      ({ value, i }) =>
+        `${value.fallback === undefined ? 'NULL' : `t.${identifier(value.fallback)}`} AS f${i}`,
+    ),
     ...documents.map((name) => {
       const names = ours.filter(({ value }) => value.document === name).flatMap(({ value }) => value.names);
       return `${documentSql(`t.${identifier(name)}`, names, isPlain)} AS ${documentOf(name)}`;

@@ -1,6 +1,6 @@
 import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { ColumnInfo, Store } from '../port.js';
-import { foldCase, isSameName, normaliseSql } from '../sql.js';
+import { foldCase, identifier, isSameName, normaliseSql } from '../sql.js';
 
 const hasObject = (store: Store, type: string, name: string): boolean =>
   store.get('SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE', type, name) !==
@@ -46,6 +46,22 @@ export function updateTriggers(store: Store, table: string, columns: readonly st
       return named === undefined || columns.some((column) => named.includes(foldCase(column)));
     })
     .map(({ name }) => name);
+}
+
+/**
+ * Returns the first words of an UPDATE that fails where a row violates a constraint. A constraint with a conflict clause would
+ * delete other rows (`REPLACE`) or keep this one as it was (`IGNORE`), which `OR ABORT` prevents. Other tables are updated
+ * without `OR ABORT`, because it also overrides the conflict clauses of statements in triggers.
+ *
+ * @see https://www.sqlite.org/lang_createtrigger.html
+ */
+export function updateOf(store: Store, table: string): string {
+  const definition = store.get<{ sql: string }>(
+    `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
+    table,
+  );
+  const hasConflictClause = /\bon conflict\b/.test(normaliseSql(definition?.sql ?? ''));
+  return `UPDATE ${hasConflictClause ? 'OR ABORT ' : ''}${identifier(table)}`;
 }
 
 /** Name of an index with this table and definition, whatever it is called, or undefined. */
@@ -106,6 +122,15 @@ function indexCondition(sql: string): string {
     if (depth === 0) return withoutParentheses(text.slice(at + 1).replace(/^ ?where ?/, ''));
   }
   return '';
+}
+
+/** Root page and SQL of a table: another root page is that of another table, or of the same behind a VACUUM. */
+export function tableIdentity(store: Store, table: string): string {
+  const row = store.get<{ root: number; sql: string }>(
+    `SELECT rootpage AS root, sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
+    table,
+  );
+  return row ? `${row.root} ${row.sql}` : '';
 }
 
 /** Bytes of the pages that a table occupies, without its indexes. */

@@ -1,6 +1,6 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
-import { type KeyKind, unsuitable } from '../keys.js';
+import { indexHint, type KeyKind, unsuitable } from '../keys.js';
 import type { Store } from '../port.js';
 import { identifier, isSameName } from '../sql.js';
 import { tableColumns } from './inspect.js';
@@ -68,8 +68,11 @@ export function checkKey(store: Store, backfill: Backfill): void {
   const kind = keyKind(store, backfill);
   if (kind === undefined) throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
   if (kind === 'integer') return;
-  if (!own.some(([part]) => part?.coll === 'BINARY') || ignoresCase(store, backfill))
-    throw unsuitable(backfill, 'its collation is not BINARY');
+  if (ignoresCase(store, backfill)) throw unsuitable(backfill, 'its collation is not BINARY');
+  if (!own.some(([part]) => part?.coll === 'BINARY')) {
+    const index = `${identifier(`${table}_${key}_binary`)} ON ${identifier(table)} (${identifier(key)} COLLATE BINARY)`;
+    throw unsuitable(backfill, 'its collation is not BINARY', indexHint(`CREATE UNIQUE INDEX ${index}`));
+  }
   const encoding = store.get<{ encoding: string }>('SELECT encoding FROM pragma_encoding')?.encoding;
   if (encoding !== 'UTF-8') throw unsuitable(backfill, 'texts of this store are in UTF-16');
 }

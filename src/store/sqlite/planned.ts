@@ -1,13 +1,18 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
+import { keyLiteral } from '../keys.js';
 import type { PlannedRows, PlannedScope, SampleRow, Store } from '../port.js';
 import { anyNullSql, behindSql, isSkippedSql, scopeSql } from '../rows.js';
 import { identifier } from '../sql.js';
 import { derivationSql } from './derive.js';
 
-const whereSql = (store: Store, backfill: Backfill, { absent, after, leavesSkips }: PlannedScope): string =>
+const whereSql = (
+  store: Store,
+  backfill: Backfill,
+  { absent, after, leavesSkips, keys }: PlannedScope,
+): string =>
   `WHERE ${behindSql(store, backfill, after)} AND ${scopeSql(backfill, store.dialect)}
-    AND ${anyNullSql(backfill, 't', absent)}${leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}`;
+    AND ${anyNullSql(backfill, 't', absent)}${leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}${keys ? ` AND t.${identifier(backfill.key)} IN (${keys.map(keyLiteral).join(', ')})` : ''}`;
 
 /** Counts what a fill would find, reading only. */
 export function planRows(store: Store, backfill: Backfill, scope: PlannedScope): PlannedRows {

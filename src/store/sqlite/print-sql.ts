@@ -1,6 +1,7 @@
 import type { Backfill } from '../../backfill/define.js';
+import { fallbackOf } from '../../backfill/values.js';
 import { LEDGER_TABLES as T } from '../../ledger/tables.js';
-import { identifier, literal } from '../sql.js';
+import { endedSql, identifier, literal } from '../sql.js';
 import { plainDerivationSql } from './derive.js';
 
 /**
@@ -10,7 +11,17 @@ import { plainDerivationSql } from './derive.js';
  */
 export function verificationSql(backfill: Backfill): string {
   const { checks, columns, name } = backfill;
-  const extra = checks.groupBy === undefined ? {} : { g: `t.${identifier(checks.groupBy)}` };
+  const fallbacks = columns.flatMap(({ name: column, value }, i) => {
+    const fallback = fallbackOf(value);
+    return fallback !== undefined && checks.areTimestamps ? [{ column, i, fallback }] : [];
+  });
+  const extra = Object.fromEntries([
+    ...(checks.groupBy === undefined ? [] : [['g', `t.${identifier(checks.groupBy)}`]]),
+    ...fallbacks.map(({ column, i, fallback }) => [
+      `same${i}`,
+      `t.${identifier(column)} IS NOT NULL AND t.${identifier(column)} IS t.${identifier(fallback)} COLLATE BINARY`,
+    ]),
+  ]);
   const each = (sql: (column: string, i: number) => string): string =>
     columns.map((column, i) => sql(column.name, i)).join(',\n  ');
   const label = (text: string): string => identifier(text);
@@ -39,7 +50,7 @@ FROM umzug_backfill_rows GROUP BY g ORDER BY g;`,
           ] as const,
         ]),
     ...(checks.indexes ?? []).map(
-      ({ index, query }) => [`Index use: ${index}`, `EXPLAIN QUERY PLAN ${query};`] as const,
+      ({ index, query }) => [`Index use: ${index}`, `EXPLAIN QUERY PLAN ${endedSql(query)};`] as const,
     ),
     ...(checks.areTimestamps
       ? [
@@ -50,6 +61,16 @@ FROM umzug_backfill_rows;`,
           ] as const,
         ]
       : []),
+    ...(fallbacks.length === 0
+      ? []
+      : [
+          [
+            'Timestamps: values that are those of their fallback',
+            `SELECT ${fallbacks.map(({ column, i, fallback }) => `total(same${i} AND ${julianDay(i)} IS NOT NULL) AS ${label(`${column} from ${fallback}`)}`).join(', ')}
+FROM umzug_backfill_rows;`,
+          ] as const,
+        ]),
+    ...offsetsSql(backfill),
     [
       'NULLs',
       `SELECT ${columns.map(({ name: column }, i) => `c${i} IS NULL AS ${label(`${column} is NULL`)}`).join(', ')}, count(*) AS rows
@@ -64,7 +85,9 @@ WHERE r.backfill = ${literal(name)} GROUP BY r.run
 HAVING r.batches <> count(b.number) OR r.cells_filled <> total(b.cells_filled);`,
     ],
   ];
-  const own = (checks.rules ?? []).map(({ title, query }) => [`Rule: ${title}`, `${query};`] as const);
+  const own = (checks.rules ?? []).map(
+    ({ title, query }) => [`Rule: ${title}`, `${endedSql(query)};`] as const,
+  );
   const view = `CREATE TEMP VIEW umzug_backfill_rows AS
 ${plainDerivationSql(backfill, { extra })};`;
   return [
@@ -83,6 +106,23 @@ ${plainDerivationSql(backfill, { extra })};`;
 
 /** julianday() would read a bare number as a Julian day. */
 const julianDay = (i: number): string => `CASE WHEN c${i} LIKE '____-__-__%' THEN julianday(c${i}) END`;
+
+/** A `T`, or a space, stands before the sign of an offset. */
+const hasOffset = (i: number): string => `(substr(c${i}, 12) GLOB '*[-+Z]*')`;
+
+function offsetsSql({ checks, columns }: Backfill): (readonly [string, string])[] {
+  if (!checks.lag) return [];
+  const [from, to] = [checks.lag.from, checks.lag.to].map((name) =>
+    columns.findIndex((column) => column.name === name),
+  ) as [number, number];
+  return [
+    [
+      `Timestamps: rows with an offset in one of ${checks.lag.from} and ${checks.lag.to}, and none in the other`,
+      `SELECT total(${hasOffset(from)} <> ${hasOffset(to)}) AS mixed
+FROM umzug_backfill_rows WHERE ${julianDay(from)} IS NOT NULL AND ${julianDay(to)} IS NOT NULL;`,
+    ],
+  ];
+}
 
 function lagSql({ checks, columns }: Backfill): (readonly [string, string])[] {
   if (!checks.lag) return [];

@@ -42,7 +42,8 @@ export function registerProcess(store: Store, backfill: Backfill): void {
   let last: readonly SqlValue[] = [];
   let derived: Derived | undefined;
   requireSqlite(store).define(nameOf(backfill), (i, ...cells) => {
-    if (!derived || !cells.every((cell, at) => isSame(cell, last[at]))) {
+    // A row begins with its reason: it is derived again, even where the same one was derived last.
+    if (Number(i) === FAILURE || !derived || !cells.every((cell, at) => isSame(cell, last[at]))) {
       [derived] = deriveRows(backfill, process, [cells]) as [Derived];
       last = cells;
     }

@@ -1,10 +1,11 @@
 import type { Backfill } from '../../backfill/define.js';
 import { BackfillError } from '../../errors.js';
-import type { Key } from '../../ledger/keys.js';
-import { type FilledCells, type RevertResult, updateIgnored } from '../batch.js';
+import { countKeys, type Key } from '../../ledger/keys.js';
+import { type FilledCells, type FoundCells, updateIgnored } from '../batch.js';
 import type { Store } from '../port.js';
 import { foldCase, identifier } from '../sql.js';
 import { derivationSql } from './derive.js';
+import { updateOf } from './inspect.js';
 import { keyColumn, keyKind } from './keys.js';
 
 const RANGES = 'temp.umzug_backfill_ranges';
@@ -16,7 +17,7 @@ export function prepareRevert(store: Store, backfill: Backfill): void {
   store.exec(`DROP TABLE IF EXISTS ${RANGES};
     CREATE TEMP TABLE umzug_backfill_ranges (umzug_first, umzug_last);
     DROP TABLE IF EXISTS ${REVERT};
-    CREATE TEMP TABLE umzug_backfill_revert (${keyColumn(keyKind(store, backfill))}, kept, ${flags});`);
+    CREATE TEMP TABLE umzug_backfill_revert (${keyColumn(keyKind(store, backfill))}, others, ${flags});`);
 }
 
 /**
@@ -29,9 +30,9 @@ export function revertCells(
   store: Store,
   backfill: Backfill,
   { columns: filled, runs, absent }: FilledCells,
-): RevertResult {
+): FoundCells {
   const names = filled.filter((name) => !absent.has(foldCase(name)));
-  if (names.length === 0) return { reverted: 0, kept: 0 };
+  if (names.length === 0) return { reverted: 0, others: 0, gone: 0 };
   const columns = names.map((name) => ({
     name: identifier(name),
     i: backfill.columns.findIndex((column) => column.name === name),
@@ -58,24 +59,25 @@ export function revertCells(
   const each = (sql: (i: number) => string, separator: string): string =>
     columns.map(({ i }) => sql(i)).join(separator);
   store.run(
-    `INSERT INTO ${REVERT} (k, kept, ${each((i) => `is_ours${i}`, ', ')})
+    `INSERT INTO ${REVERT} (k, others, ${each((i) => `is_ours${i}`, ', ')})
     SELECT k, ${each((i) => `(c${i} IS NOT NULL AND c${i} IS NOT v${i} COLLATE BINARY)`, ' + ')},
       ${each((i) => `(c${i} IS NOT NULL AND c${i} IS v${i} COLLATE BINARY)`, ', ')} FROM (${rows})`,
   );
   const anyOurs = each((i) => `is_ours${i}`, ' OR ');
-  const counts = store.get<{ reverted: number; kept: number; toUpdate: number }>(
-    `SELECT total(${each((i) => `is_ours${i}`, ' + ')}) AS reverted, total(kept) AS kept, total(${anyOurs}) AS toUpdate
+  const counts = store.get<{ rows: number; reverted: number; others: number; toUpdate: number }>(
+    `SELECT total(${each((i) => `is_ours${i}`, ' + ')}) AS reverted, total(others) AS others, count(*) AS rows, total(${anyOurs}) AS toUpdate
     FROM ${REVERT}`,
   );
   const updated = store.run(
-    `UPDATE ${identifier(backfill.table)} AS t
+    `${updateOf(store, backfill.table)} AS t
     SET ${columns.map(({ name, i }) => `${name} = CASE WHEN r.is_ours${i} THEN NULL ELSE t.${name} END`).join(', ')}
     FROM ${REVERT} AS r WHERE r.k = t.${key} AND t.${key} BETWEEN ? AND ? AND (${anyOurs})`,
     runs[0]?.[0] ?? null,
     runs.at(-1)?.[1] ?? null,
   );
   if (updated !== counts?.toUpdate) throw updateIgnored(backfill, (counts?.toUpdate ?? 0) - updated);
-  return { reverted: counts.reverted, kept: counts.kept };
+  const { rows: found, reverted, others } = counts;
+  return { reverted, others, gone: (countKeys(runs) - found) * names.length };
 }
 
 const keyJson = (key: Key): string => (typeof key === 'string' ? JSON.stringify(key) : String(key));

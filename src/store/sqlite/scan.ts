@@ -1,4 +1,5 @@
 import type { Backfill } from '../../backfill/define.js';
+import { fallbackOf } from '../../backfill/values.js';
 import type { KeyRange, ScanRow, Store } from '../port.js';
 import { scopeSql } from '../rows.js';
 import { identifier } from '../sql.js';
@@ -18,8 +19,14 @@ function scanSql(store: Store, backfill: Backfill): string {
       `(CASE WHEN c${i} IS NULL THEN v${i} IS NOT NULL WHEN c${i} IS v${i} COLLATE BINARY THEN 2 ELSE 3 END) * ${4 ** i}`,
   );
   const values = checks.areTimestamps ? columns.map((_, i) => `c${i}`) : [];
+  const fallbacks = columns.map(({ name, value }, i) => {
+    const fallback = fallbackOf(value);
+    return fallback !== undefined && checks.areTimestamps
+      ? `(t.${identifier(name)} IS NOT NULL AND t.${identifier(name)} IS t.${identifier(fallback)} COLLATE BINARY) * ${2 ** i}`
+      : '0';
+  });
   const tail = `WHERE ${scopeSql(backfill, store.dialect)} AND t.${identifier(backfill.key)} BETWEEN ? AND ? LIMIT -1`;
-  // The state as a real: among exact integers, which come as bigint, it stays a number.
-  return `SELECT k, ${states.join(' + ')} + 0.0, g${values.map((value) => `, ${value}`).join('')}
-    FROM (${derivationSql(store, backfill, { tail, extra: { g: group } })})`;
+  // Bits as a real: among exact integers, which come as bigint, they stay a number.
+  return `SELECT k, ${states.join(' + ')} + 0.0, g, same${values.map((value) => `, ${value}`).join('')}
+    FROM (${derivationSql(store, backfill, { tail, extra: { g: group, same: `${fallbacks.join(' + ')} + 0.0` } })})`;
 }

@@ -41,6 +41,21 @@ export function hasGrowingKeys(store: Store, backfill: Backfill): boolean {
 }
 
 /**
+ * Whether the next key of a table with AUTOINCREMENT may be `watermark` or less: it is one more than the greatest of the keys in the
+ * table and of `sqlite_sequence`, which is lost when the table is made anew.
+ *
+ * @see https://www.sqlite.org/autoinc.html
+ */
+export function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): boolean {
+  if (!hasGrowingKeys(store, backfill)) return false;
+  const sequence = store.getExact<{ seq: bigint }>(
+    'SELECT seq FROM sqlite_sequence WHERE name = ? COLLATE NOCASE',
+    backfill.table,
+  );
+  return [keyRange(store, backfill)?.[1], sequence?.seq].every((key) => key === undefined || key < watermark);
+}
+
+/**
  * How many cells in scope up to `watermark` hold their derived value already, before a run: with what the run fills,
  * as many must hold it afterwards.
  *
@@ -55,7 +70,9 @@ export function countFound(
   const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
   const skipped = onlySkipped ? ` AND ${isSkippedSql(store, backfill)}` : '';
   const where = `WHERE t.${identifier(backfill.key)} <= ? AND ${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
-  const any = store.get(`SELECT 1 FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`, watermark);
+  const any = explained(store, backfill, () =>
+    store.get(`SELECT 1 FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`, watermark),
+  );
   if (any === undefined) return 0;
   const matches = backfill.columns.map(({ name }, i) => {
     const isSkip = `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s

@@ -155,11 +155,17 @@ export class SqliteStore implements Store {
   }
 
   #compile(sql: string): Database.Statement | Error {
+    let statement: Database.Statement;
     try {
-      return this.#db.prepare(sql);
+      statement = this.#db.prepare(sql);
     } catch (error) {
       if (isSqliteError(error) || error instanceof RangeError) return error; // the latter: not one statement
       throw error;
+    }
+    try {
+      return statement.bind();
+    } catch (error) {
+      return new RangeError('The statement has a parameter', { cause: error }); // nothing is bound to it
     }
   }
 

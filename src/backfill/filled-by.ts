@@ -1,0 +1,241 @@
+import { BackfillError } from '../errors.js';
+import {
+  type DeclarationRecord,
+  declarationOf,
+  noteDeclaration,
+  readDeclarations,
+} from '../ledger/declarations.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { isOpen } from '../ledger/records.js';
+import { absentColumns } from '../schema/inspect.js';
+import { shellWord } from '../shell.js';
+import { fingerprint } from '../steps/step.js';
+import type { Store } from '../store/port.js';
+import { expressionSql } from '../store/rows.js';
+import { identifier } from '../store/sql.js';
+import type { Backfill, BackfillDefinition } from './define.js';
+import { type ColumnValue, firstOf, requireEngineSql, sql } from './values.js';
+
+// The file of a backfill may be changed once it has filled something. What it filled is judged by what filled it, which the
+// ledger keeps: the declaration as data, of a function its version and its text.
+
+/** How cells are derived again that some batches have filled. */
+export interface Filler {
+  /** Derives them; nothing where they can't be. */
+  readonly backfill: Backfill;
+  /**
+   * `exact`: as they were. `unsure`: by a function whose version is the same, and whose text is another.
+   * `lost`: by a function that is not in the file any more.
+   */
+  readonly certainty: 'exact' | 'unsure' | 'lost';
+  /** Version of the function that filled them, where it is another than the file's. */
+  readonly lostVersion?: number;
+}
+
+/** What of a declaration is data. */
+interface Kept {
+  readonly table: string;
+  readonly key: string;
+  readonly columns: readonly { readonly name: string; readonly value: ColumnValue }[];
+  readonly process?: { readonly reads: readonly string[]; readonly version: number };
+}
+
+/** A declaration as the ledger keeps it. */
+function recordOf(definition: BackfillDefinition, firstBatch: number): DeclarationRecord {
+  const { table, key, scope, columns, process } = definition;
+  const kept = {
+    table,
+    key,
+    scope,
+    columns,
+    ...(process ? { process: { reads: process.reads, version: process.version } } : {}),
+  };
+  return {
+    firstBatch,
+    fingerprint: fingerprint(definition),
+    declaration: JSON.stringify(kept),
+    process: process ? String(process.derive) : null,
+  };
+}
+
+/** Whether a function's text is another than the one that filled; never of a declaration without one. */
+const hasOtherText = (record: DeclarationRecord, { process }: BackfillDefinition): boolean =>
+  record.process !== null && process !== undefined && record.process !== String(process.derive);
+
+/**
+ * Says by what each batch of a backfill was filled.
+ *
+ * @param current the declaration of the step's file
+ * @returns a function from the number of a batch; the same object for batches that were filled by the same
+ */
+export function fillersOf(store: Store, current: Backfill): (batch: number) => Filler {
+  const records = readDeclarations(store, current.name);
+  const known = new Map<DeclarationRecord | undefined, Filler>();
+  return (batch) => {
+    const record = declarationOf(records, batch);
+    const filler = known.get(record) ?? fillerOf(store, record, current);
+    known.set(record, filler);
+    return filler;
+  };
+}
+
+function fillerOf(store: Store, record: DeclarationRecord | undefined, current: Backfill): Filler {
+  // Without a record, all that an earlier version of this package left to go by is the file.
+  const isCurrent = !record || record.fingerprint === fingerprint(current);
+  const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
+  if (!backfill || lostVersion !== undefined || !isDerivable(store, backfill)) {
+    const cells = withoutValues(backfill ?? current);
+    return { backfill: cells, certainty: 'lost', ...(lostVersion === undefined ? {} : { lostVersion }) };
+  }
+  const isUnsure = record !== undefined && hasOtherText(record, backfill);
+  return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
+}
+
+/** A declaration that is not the file's any more; of a function that is not in the file only its version. */
+function earlier(
+  record: DeclarationRecord,
+  { name, process: own }: Backfill,
+): { readonly backfill?: Backfill; readonly lostVersion?: number } {
+  const kept = readKept(record.declaration);
+  if (!kept) return {};
+  const { process, ...data } = kept;
+  const backfill = { ...data, name, kind: 'backfill', scope: 'true', checks: {} } as const;
+  if (!process) return { backfill };
+  const isSame =
+    own?.version === process.version && JSON.stringify(own.reads) === JSON.stringify(process.reads);
+  return own && isSame
+    ? { backfill: { ...backfill, process: own } }
+    : { backfill, lostVersion: process.version };
+}
+
+/** The same cells, for which nothing can be derived. */
+function withoutValues({ process: _process, ...backfill }: Backfill): Backfill {
+  return {
+    ...backfill,
+    columns: backfill.columns.map(({ name }) => ({ name, value: { kind: 'sql', expression: 'NULL' } })),
+  };
+}
+
+/** Reads a declaration by what declares one: what those refuse, somebody else has written into the ledger. */
+function readKept(text: string): Kept | undefined {
+  try {
+    const { table, key, columns, process } = JSON.parse(text) as Kept;
+    return {
+      table: String(table),
+      key: String(key),
+      columns: columns.map(({ name, value }) => ({ name: String(name), value: readValue(value) })),
+      ...(process ? { process: { reads: process.reads.map(String), version: Number(process.version) } } : {}),
+    };
+  } catch (error) {
+    if (error instanceof BackfillError || error instanceof SyntaxError || error instanceof TypeError)
+      return undefined;
+    throw error;
+  }
+}
+
+function readValue(value: ColumnValue): ColumnValue {
+  if (value.kind === 'first-of') return firstOf(value.document, value.names, value.fallback);
+  if (value.kind === 'sql') return sql(requireEngineSql(value.expression, 'expression', 'sql()'));
+  return { kind: 'process' };
+}
+
+/** Whether the table still has what the values are derived from: a later step may have dropped some of it. */
+function isDerivable(store: Store, { table, key, columns, process }: Backfill): boolean {
+  const needed = columns.flatMap(({ value }) =>
+    value.kind === 'first-of' ? [value.document, value.fallback ?? value.document] : [],
+  );
+  if (absentColumns(store, table, [key, ...needed, ...(process?.reads ?? [])]).size > 0) return false;
+  return columns.every(({ value }) => {
+    if (value.kind !== 'sql') return true;
+    // By itself: a text that the ledger hands back must not be more than an expression.
+    const query = `SELECT ${expressionSql(value, store.dialect.engine)} FROM ${identifier(table)} AS t`;
+    return store.compileError(query) === undefined;
+  });
+}
+
+/**
+ * Refuses to go on with a backfill that has filled something, is not finished, and is declared otherwise than it was then.
+ *
+ * @param isConfirmed whether a function whose text alone has changed may go on
+ * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
+ */
+export function requireSameDeclaration(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  isConfirmed = false,
+): void {
+  const { name } = backfill;
+  const record = ledger.step(name);
+  const isFinished = record?.status === 'applied' && !ledger.runs(name).some(({ status }) => isOpen(status));
+  if (!record || isFinished) return;
+  const last = readDeclarations(store, name).at(-1);
+  if (ledger.lastBatch(name) < (last?.firstBatch ?? 1)) return; // nothing was filled by it
+  if ((last?.fingerprint ?? record.fingerprint) !== fingerprint(backfill)) {
+    throw new BackfillError(
+      'STEP_DRIFTED',
+      `The declaration of ${name} has changed since it began to fill, and it is not finished`,
+      `Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up; or put the step file back as it was and finish it first`,
+    );
+  }
+  if (isConfirmed || !last || !hasOtherText(last, backfill)) return;
+  throw new BackfillError(
+    'PROCESS_CHANGED',
+    `The function \`process\` of ${name} reads otherwise than when it began to fill, and the backfill is not finished`,
+    `If it derives the same values, run it again with --yes; if not, raise processVersion, then umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up`,
+  );
+}
+
+/** A warning for a function whose text is another than the one that filled last, though its version is the same. */
+export function processWarning(store: Store, backfill: Backfill): string | undefined {
+  const last = readDeclarations(store, backfill.name).at(-1);
+  if (!last || last.fingerprint !== fingerprint(backfill) || !hasOtherText(last, backfill)) return undefined;
+  return `The function \`process\` of ${backfill.name} reads otherwise than when it filled: if it derives other values, raise processVersion`;
+}
+
+/** Notes what the next batch is filled by, where that is another than the last. Inside its caller's transaction. */
+export function noteFiller(store: Store, ledger: Ledger, backfill: Backfill): void {
+  const last = readDeclarations(store, backfill.name).at(-1);
+  const next = recordOf(backfill, ledger.lastBatch(backfill.name) + 1);
+  if (last?.fingerprint === next.fingerprint && last.process === next.process) return;
+  noteDeclaration(store, backfill.name, next);
+}
+
+/** Whether a run that is under way is filled by just this declaration. */
+export function isFilledBy(store: Store, ledger: Ledger, backfill: Backfill): boolean {
+  const last = readDeclarations(store, backfill.name).at(-1);
+  const known = last?.fingerprint ?? ledger.step(backfill.name)?.fingerprint;
+  return known === fingerprint(backfill) && !(last && hasOtherText(last, backfill));
+}
+
+/** Cells that were filled by a version of `process` which is not in the step's file any more. */
+export function lostCells(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+): { readonly version: number; readonly cells: number } | undefined {
+  const fillerOf = fillersOf(store, backfill);
+  const lost = ledger.batches(backfill.name).flatMap(({ number, cellsFilled }) => {
+    const { lostVersion } = fillerOf(number);
+    return lostVersion === undefined || cellsFilled === 0
+      ? []
+      : [{ version: lostVersion, cells: cellsFilled }];
+  });
+  const [first] = lost;
+  return first && { version: first.version, cells: lost.reduce((sum, { cells }) => sum + cells, 0) };
+}
+
+/** Whether the ledger knows by what each batch of a backfill was filled: an earlier version of this package did not note it. */
+export function isFillerKnown(store: Store, ledger: Ledger, name: string): boolean {
+  const records = readDeclarations(store, name);
+  return ledger.batchNumbers(name).every((number) => declarationOf(records, number) !== undefined);
+}
+
+/** A backfill as it was declared when it filled last, for one whose file is gone; its function is lost. */
+export function recallBackfill(store: Store, name: string): Backfill | undefined {
+  const last = readDeclarations(store, name).at(-1);
+  const kept = last && readKept(last.declaration);
+  if (!kept) return undefined;
+  const { process: _process, ...data } = kept;
+  return { ...data, name, kind: 'backfill', scope: 'true', checks: {} };
+}

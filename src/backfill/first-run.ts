@@ -1,0 +1,79 @@
+import type { Key } from '../ledger/keys.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { RunRecord } from '../ledger/records.js';
+import { explained } from '../store/expressions.js';
+import type { Store } from '../store/port.js';
+import { behindSql, scopeSql } from '../store/rows.js';
+import { foldCase, identifier } from '../store/sql.js';
+import type { Backfill } from './define.js';
+import type { RunOptions } from './run-options.js';
+
+/** What a first run says beside its batches: a declaration may be mistaken where it finds values, or makes none. */
+
+/** Rows in scope that hold a value already: only NULLs are filled. */
+export interface ValuesLeft {
+  /** Rows with a value in at least one of the columns. */
+  readonly rows: number;
+  /** Values by column. */
+  readonly cells: Readonly<Record<string, number>>;
+}
+
+/**
+ * Counts values in scope that a first run leaves as they are.
+ *
+ * @param after behind this key; null for all
+ * @param absent columns that the table does not have yet, in folded case. Default: none
+ */
+export function countValuesLeft(
+  store: Store,
+  backfill: Backfill,
+  after: Key | null,
+  absent: ReadonlySet<string> = new Set(),
+): ValuesLeft {
+  const present = backfill.columns.filter(({ name }) => !absent.has(foldCase(name)));
+  if (present.length === 0) return { rows: 0, cells: {} };
+  const columns = present.map(({ name }) => `t.${identifier(name)}`);
+  const row = explained(store, backfill, () =>
+    store.get<Record<string, number>>(
+      `SELECT count(*) AS rows, ${columns.map((column, i) => `count(${column}) AS n${i}`).join(', ')}
+      FROM ${identifier(backfill.table)} AS t
+      WHERE ${behindSql(store, backfill, after)} AND ${scopeSql(backfill, store.dialect)}
+        AND (${columns.map((column) => `${column} IS NOT NULL`).join(' OR ')})`,
+    ),
+  );
+  return {
+    rows: row?.rows ?? 0,
+    cells: Object.fromEntries(present.map(({ name }, i) => [name, row?.[`n${i}`] ?? 0])),
+  };
+}
+
+/** Tells of values that a first run leaves, before its first batch or behind the last one. */
+export function tellValuesLeft(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  run: RunRecord,
+  { onEvent }: RunOptions,
+): void {
+  // Behind the cursor of one range, other ranges may hold cells that this run has filled.
+  if (run.kind !== 'first' || (ledger.isShared && run.batches > 0)) return;
+  const left = countValuesLeft(store, backfill, run.cursor);
+  if (left.rows > 0) onEvent?.({ event: 'values_left', backfill: backfill.name, ...left });
+}
+
+/** Tells of a first run that has found cells to fill, and filled none of them. */
+export function tellNothingFilled(
+  ledger: Ledger,
+  { name }: Backfill,
+  number: number,
+  { onEvent }: RunOptions,
+): void {
+  const run = ledger.runs(name).find((record) => record.run === number);
+  if (run?.kind !== 'first' || run.cellsFilled > 0 || run.cellsSkipped === 0) return;
+  onEvent?.({
+    event: 'nothing_filled',
+    backfill: name,
+    cells: run.cellsSkipped,
+    skips: ledger.skipCounts(name),
+  });
+}

@@ -1,0 +1,48 @@
+import { BackfillError } from '../errors.js';
+import { pause } from '../store/busy.js';
+import { explained } from '../store/expressions.js';
+import type { PlannedScope, SampleRow, Store } from '../store/port.js';
+import type { Backfill } from './define.js';
+
+/** Rows that `process` is asked for twice. */
+const ROWS = 16;
+
+/** Time between the two, in milliseconds: a clock has moved on by then. */
+const PAUSE_MS = 2;
+
+/**
+ * Asks `process` twice for the first rows that a run would fill, before it fills any: values that depend on the time, on chance or
+ * on earlier calls can neither be verified nor taken back.
+ *
+ * @throws {BackfillError} `NOT_DETERMINISTIC` naming the column and the row's key
+ */
+export function requireSteadiness(store: Store, backfill: Backfill, scope: PlannedScope): void {
+  if (!backfill.process) return;
+  const first = explained(store, backfill, () => store.dialect.sampleRows(store, backfill, scope, ROWS));
+  if (first.length === 0) return;
+  pause(PAUSE_MS);
+  const keys = first.map(({ key }) => key);
+  const second = new Map(
+    store.dialect.sampleRows(store, backfill, { ...scope, keys }, ROWS).map((row) => [row.key, row]),
+  );
+  for (const row of first) {
+    const column = otherColumn(backfill, row, second.get(row.key));
+    if (column === undefined) continue;
+    throw new BackfillError(
+      'NOT_DETERMINISTIC',
+      `\`process\` of ${backfill.name} gave another value of ${column} when it was asked again for the row with key ${row.key}`,
+      'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing',
+    );
+  }
+}
+
+/** A column of which another value was derived; none where the row is gone meanwhile. */
+const otherColumn = (
+  { columns }: Backfill,
+  { values }: SampleRow,
+  again: SampleRow | undefined,
+): string | undefined =>
+  again && columns.find((_, i) => !isSame(values[i] ?? null, again.values[i] ?? null))?.name;
+
+const isSame = (a: unknown, b: unknown): boolean =>
+  a instanceof Uint8Array && b instanceof Uint8Array ? Buffer.compare(a, b) === 0 : a === b;

@@ -1,0 +1,70 @@
+import type { Store } from '../store/port.js';
+import { LEDGER_TABLES as T } from './tables.js';
+
+/** What the batches of a backfill were filled by, from one of them on. */
+export interface DeclarationRecord {
+  readonly firstBatch: number;
+  /** Of the step as it was declared then. */
+  readonly fingerprint: string;
+  /** JSON: the declaration itself, as far as it is data. */
+  readonly declaration: string;
+  /** Text of its function, or null where it has none. */
+  readonly process: string | null;
+}
+
+/** What a backfill was filled by, first to last. None where an earlier version of this package, which did not note it, filled all of it. */
+export function readDeclarations(store: Store, backfill: string): DeclarationRecord[] {
+  if (!store.dialect.hasTable(store, T.declarations)) return [];
+  return store.all(
+    `SELECT first_batch AS "firstBatch", fingerprint, declaration, process FROM ${T.declarations}
+    WHERE backfill = ? ORDER BY first_batch`,
+    backfill,
+  );
+}
+
+/** Notes what the batches from `firstBatch` on are filled by. Inside its caller's transaction. */
+export function noteDeclaration(store: Store, backfill: string, record: DeclarationRecord): void {
+  store.run(
+    `INSERT INTO ${T.declarations} (backfill, first_batch, fingerprint, declaration, process) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (backfill, first_batch) DO UPDATE SET fingerprint = excluded.fingerprint,
+      declaration = excluded.declaration, process = excluded.process`,
+    backfill,
+    record.firstBatch,
+    record.fingerprint,
+    record.declaration,
+    record.process,
+  );
+}
+
+/** What a batch was filled by, or undefined where that is not known. */
+export const declarationOf = (
+  records: readonly DeclarationRecord[],
+  batch: number,
+): DeclarationRecord | undefined => records.findLast(({ firstBatch }) => firstBatch <= batch);
+
+/** Why a `down` leaves a cell alone that nobody is known to have changed. */
+export type KeptReason = 'gone' | 'underivable';
+
+/** Adds to what a `down` under way has left alone. */
+export function countKept(store: Store, backfill: string, reason: KeptReason, cells: number): void {
+  if (cells === 0) return;
+  store.run(
+    `INSERT INTO ${T.kept} AS k (backfill, reason, cells) VALUES (?, ?, ?)
+    ON CONFLICT (backfill, reason) DO UPDATE SET cells = k.cells + excluded.cells`,
+    backfill,
+    reason,
+    cells,
+  );
+}
+
+/** What a `down` under way has left alone so far, by reason. */
+export function readKept(store: Store, backfill: string): Readonly<Record<KeptReason, number>> {
+  const rows = store.dialect.hasTable(store, T.kept)
+    ? store.all<{ reason: KeptReason; cells: number }>(
+        `SELECT reason, cells FROM ${T.kept} WHERE backfill = ?`,
+        backfill,
+      )
+    : [];
+  const of = (wanted: KeptReason): number => rows.find(({ reason }) => reason === wanted)?.cells ?? 0;
+  return { gone: of('gone'), underivable: of('underivable') };
+}

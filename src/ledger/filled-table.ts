@@ -1,0 +1,120 @@
+import type { SqlValue, Store } from '../store/port.js';
+import { compareKeys, countKeys, type Key, type KeyRun } from './keys.js';
+import type { Ledger } from './ledger.js';
+import { LEDGER_TABLES as T } from './tables.js';
+
+/** A cell: a column of a row. */
+export type Cell = readonly [column: string, key: Key];
+
+/** The ledger's record of the table that a backfill has filled. */
+export interface FilledTable {
+  /** The table's identity, when its rows were last looked for from the first key. */
+  readonly identity: string;
+  /** The last run that was begun by then. */
+  readonly run: number;
+  /** Last key up to which rows were looked for; null when the table was empty. */
+  readonly watermark: Key | null;
+  /** A few filled cells, spread over the keys. */
+  readonly probes: readonly Cell[];
+}
+
+/** Number of cells that are probed. */
+const PROBES = 16;
+
+/** Returns the record of a backfill's table; undefined where the ledger has none, as one of an older version. */
+export function filledTable(store: Store, backfill: string): FilledTable | undefined {
+  const { dialect } = store;
+  if (!dialect.hasTable(store, T.tables)) return undefined;
+  const row = store.getExact<{ identity: string; run: bigint; watermark: SqlValue; probes: string }>(
+    `SELECT identity, run, watermark, probes FROM ${T.tables} WHERE backfill = ?`,
+    backfill,
+  );
+  if (!row) return undefined;
+  const probes = (JSON.parse(row.probes) as [string, string][]).map(
+    ([column, key]): Cell => [column, key.startsWith("'") ? key.slice(1) : BigInt(key)],
+  );
+  return {
+    identity: row.identity,
+    run: Number(row.run),
+    watermark: dialect.fromLedger(row.watermark),
+    probes,
+  };
+}
+
+/** Records a backfill's table; cells behind its watermark, of rows that are gone, are not probed. Runs inside its caller's transaction. */
+export function recordTable(store: Store, backfill: string, table: FilledTable): void {
+  const { dialect } = store;
+  if (!dialect.hasTable(store, T.tables)) store.exec(dialect.ledgerDdl);
+  const probes = table.probes
+    .filter(([, key]) => table.watermark !== null && compareKeys(key, table.watermark) <= 0)
+    .map(([column, key]) => [column, typeof key === 'string' ? `'${key}` : String(key)]);
+  store.run(
+    `INSERT INTO ${T.tables} (backfill, identity, run, watermark, probes) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (backfill) DO UPDATE SET identity = excluded.identity, run = excluded.run,
+      watermark = excluded.watermark, probes = excluded.probes`,
+    backfill,
+    table.identity,
+    table.run,
+    dialect.toLedger(table.watermark),
+    JSON.stringify(probes),
+  );
+}
+
+/**
+ * Returns the last key up to which a backfill's rows were looked for: the watermark of its last run, unless a later look from the
+ * first key has found that keys begin again.
+ */
+export function lookedUpTo(store: Store, ledger: Ledger, backfill: string): Key | null {
+  const last = ledger.lastRun(backfill);
+  const table = filledTable(store, backfill);
+  return (table && table.run === last?.run ? table.watermark : last?.watermark) ?? null;
+}
+
+/** Picks filled cells that are spread evenly over all that the ledger has. */
+export function pickProbes(ledger: Ledger, backfill: string): Cell[] {
+  const batches = ledger
+    .batches(backfill)
+    .filter(({ cellsFilled }) => cellsFilled > 0)
+    .sort((a, b) => compareKeys(a.firstKey, b.firstKey));
+  const total = batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);
+  const count = Math.min(PROBES, total);
+  const probes: Cell[] = [];
+  let before = 0; // cells of the batches passed
+  for (const { number, cellsFilled } of batches) {
+    for (const place of placesIn(before, cellsFilled, total, count)) {
+      const cell = cellAt(ledger, backfill, number, place);
+      if (cell) probes.push(cell);
+    }
+    before += cellsFilled;
+  }
+  return probes;
+}
+
+/** Places within a batch of the cells to pick: of `count` equal parts of all cells, the middles. */
+function placesIn(before: number, cells: number, total: number, count: number): number[] {
+  const middles = Array.from({ length: count }, (_, i) => Math.floor(((2 * i + 1) * total) / (2 * count)));
+  return middles.filter((place) => place >= before && place < before + cells).map((place) => place - before);
+}
+
+function cellAt(ledger: Ledger, backfill: string, batch: number, place: number): Cell | undefined {
+  let left = place;
+  for (const { columns, runs } of ledger.cells(backfill, batch)) {
+    const cells = columns.length * countKeys(runs);
+    if (left < cells) {
+      const key = keyAt(runs, Math.floor(left / columns.length));
+      return key === undefined ? undefined : [columns[left % columns.length] as string, key];
+    }
+    left -= cells;
+  }
+  return undefined; // a damaged batch has fewer than it counts
+}
+
+function keyAt(runs: readonly KeyRun[], place: number): Key | undefined {
+  let left = place;
+  for (const run of runs) {
+    const keys = countKeys([run]);
+    if (left < keys) return typeof run[0] === 'bigint' ? run[0] + BigInt(left) : run[0];
+    left -= keys;
+  }
+  return undefined;
+}

@@ -1,0 +1,32 @@
+import { BackfillError } from '../errors.js';
+import type { Store } from '../store/port.js';
+import { LEDGER_FORMAT, LEDGER_TABLES as T } from './tables.js';
+
+/** The format of a store's ledger; undefined where there is none. */
+function formatOf(store: Store): number | undefined {
+  if (store.dialect.hasTable(store, T.format))
+    return store.get<{ version: number }>(`SELECT max(version) AS version FROM ${T.format}`)?.version ?? 1;
+  return store.dialect.hasTable(store, T.steps) ? 1 : undefined;
+}
+
+/**
+ * Refuses a store whose ledger a later version of this package has written: it may say what this one does not know.
+ *
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`
+ */
+export function refuseNewerLedger(store: Store): void {
+  const found = formatOf(store);
+  if (found === undefined || found <= LEDGER_FORMAT) return;
+  throw new BackfillError(
+    'PACKAGE_TOO_OLD',
+    `The ledger of this store has format ${found}, and this version of the package knows the formats up to ${LEDGER_FORMAT}`,
+    'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest',
+  );
+}
+
+/** Brings the ledger of an earlier format to this one. Writes nothing where that is done, or where there is no ledger. */
+export function upgradeLedger(store: Store): void {
+  const found = formatOf(store);
+  if (found === undefined || found >= LEDGER_FORMAT) return;
+  store.write(() => store.exec(store.dialect.ledgerDdl));
+}

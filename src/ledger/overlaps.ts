@@ -1,0 +1,143 @@
+import { compareKeys, countKeys, type Key, type KeyRun } from './keys.js';
+import type { Ledger } from './ledger.js';
+import type { BatchRecord, CellSet, RunRecord } from './records.js';
+
+// Cells that are in the ledger more than once: a run from the first key has filled again what became NULL after an earlier run.
+
+/** The keys of some cells, by column; unsorted. */
+type KeysByColumn = Map<string, KeyRun[]>;
+
+function addTo(keys: KeysByColumn, sets: readonly CellSet[]): void {
+  for (const { columns, runs } of sets) {
+    for (const column of columns) {
+      const own = keys.get(column) ?? [];
+      for (const run of runs) own.push(run);
+      keys.set(column, own);
+    }
+  }
+}
+
+/** Returns the same keys as runs in rising order that do not overlap. */
+function united(runs: readonly KeyRun[]): KeyRun[] {
+  const all: KeyRun[] = [];
+  for (const run of [...runs].sort(([a], [b]) => compareKeys(a, b))) {
+    const last = all.at(-1);
+    if (last === undefined || compareKeys(run[0], last[1]) > 0) all.push(run);
+    else if (compareKeys(run[1], last[1]) > 0) all[all.length - 1] = [last[0], run[1]];
+  }
+  return all;
+}
+
+function countDistinct(keys: KeysByColumn): number {
+  let cells = 0;
+  for (const runs of keys.values()) cells += countKeys(united(runs));
+  return cells;
+}
+
+/** The runs that may have filled cells which an earlier run had filled: they began at or below its last key. */
+const refills = (runs: readonly RunRecord[]): RunRecord[] =>
+  runs.filter(
+    ({ startKey, cellsFilled }, i) =>
+      cellsFilled > 0 &&
+      runs
+        .slice(0, i)
+        .some(
+          ({ watermark }) =>
+            watermark !== null && (startKey === null || compareKeys(startKey, watermark) < 0),
+        ),
+  );
+
+/** Counts the cells that runs from `first` on have filled though an earlier run had filled them. */
+export function countFilledAgain(ledger: Ledger, backfill: string, first: number): number {
+  if (!refills(ledger.runs(backfill)).some(({ run }) => run >= first)) return 0;
+  const keys: KeysByColumn = new Map();
+  const batches = ledger.batches(backfill);
+  for (const { number, run } of batches) if (run < first) addTo(keys, ledger.cells(backfill, number));
+  const before = countDistinct(keys);
+  let filled = 0;
+  for (const { number, run, cellsFilled } of batches) {
+    if (run < first) continue;
+    addTo(keys, ledger.cells(backfill, number));
+    filled += cellsFilled;
+  }
+  return before + filled - countDistinct(keys);
+}
+
+/** A part of a batch's cells. */
+export interface CellPart extends Pick<CellSet, 'columns' | 'runs'> {
+  /** Whether an earlier run has filled them, too. */
+  readonly isInEarlier: boolean;
+}
+
+/**
+ * Returns a function that divides the cells of a batch into those that an earlier run has, too, and the others. It reads the
+ * ledger's batches once: later ones may be gone by the time of a call, earlier ones must not.
+ */
+export function earlierCells(ledger: Ledger, backfill: string): (batch: number) => CellPart[] {
+  const batches = refills(ledger.runs(backfill)).length > 0 ? ledger.batches(backfill) : [];
+  const byRun = new Map<number, BatchRecord[]>();
+  for (const batch of batches) {
+    const own = byRun.get(batch.run);
+    if (own) own.push(batch);
+    else byRun.set(batch.run, [batch]);
+  }
+  for (const own of byRun.values()) own.sort((a, b) => compareKeys(a.firstKey, b.firstKey));
+  const byNumber = new Map(batches.map((batch) => [batch.number, batch]));
+  return (number) => {
+    const earlier: KeysByColumn = new Map();
+    const batch = byNumber.get(number);
+    for (const [run, others] of batch ? byRun : []) {
+      if (!batch || run >= batch.run) continue;
+      for (const other of overlapping(others, batch)) addTo(earlier, ledger.cells(backfill, other.number));
+    }
+    return ledger.cells(backfill, number).flatMap(({ columns, runs }): CellPart[] => {
+      if (!columns.some((column) => earlier.has(column))) return [{ columns, runs, isInEarlier: false }];
+      return columns.flatMap((column): CellPart[] => {
+        const { shared, others } = split(runs, united(earlier.get(column) ?? []));
+        return [
+          { columns: [column], runs: shared, isInEarlier: true },
+          { columns: [column], runs: others, isInEarlier: false },
+        ].filter((part) => part.runs.length > 0);
+      });
+    });
+  };
+}
+
+/** The batches of a run, in the order of their keys, whose keys may be those of another batch. */
+function overlapping(batches: readonly BatchRecord[], { firstKey, lastKey }: BatchRecord): BatchRecord[] {
+  let [low, high] = [0, batches.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (compareKeys((batches[middle] as BatchRecord).lastKey, firstKey) < 0) low = middle + 1;
+    else high = middle;
+  }
+  const found: BatchRecord[] = [];
+  for (let i = low; i < batches.length; i += 1) {
+    const batch = batches[i] as BatchRecord;
+    if (compareKeys(batch.firstKey, lastKey) > 0) break;
+    found.push(batch);
+  }
+  return found;
+}
+
+/** Splits keys by whether `from` has them; both in rising order, without overlaps of their own. */
+function split(keys: readonly KeyRun[], from: readonly KeyRun[]): { shared: KeyRun[]; others: KeyRun[] } {
+  const [shared, others]: [KeyRun[], KeyRun[]] = [[], []];
+  let next = 0;
+  for (const [first, last] of keys) {
+    let rest: Key | undefined = first;
+    for (; next < from.length; next += 1) {
+      const [start, end] = from[next] as KeyRun;
+      if (compareKeys(end, rest) < 0) continue;
+      if (compareKeys(start, last) > 0) break;
+      // Texts are runs of one key each: only integers have keys before and after.
+      if (compareKeys(start, rest) > 0) others.push([rest, (start as bigint) - 1n]);
+      const isWithin: boolean = compareKeys(end, last) < 0;
+      shared.push([compareKeys(start, rest) > 0 ? start : rest, isWithin ? end : last]);
+      rest = isWithin ? (end as bigint) + 1n : undefined;
+      if (rest === undefined) break;
+    }
+    if (rest !== undefined) others.push([rest, last]);
+  }
+  return { shared, others };
+}

@@ -1,0 +1,10 @@
+import type { Ledger } from './ledger.js';
+import { isOpen } from './records.js';
+
+/** Whether a backfill has a run that no verification has passed yet, or its last verification failed, whatever passed before. */
+export function isUnverified(ledger: Ledger, backfill: string): boolean {
+  return (
+    ledger.runs(backfill).some(({ status }) => isOpen(status)) ||
+    ledger.lastVerification(backfill)?.verdict === 'fail'
+  );
+}

@@ -1,0 +1,68 @@
+import { catchUp, type FillOutcome, runAgain } from '../backfill/runner.js';
+import { findsWaiting, type Look, lookOf, recordLook } from '../backfill/waiting.js';
+import { count } from '../format.js';
+import type { BackfillStep, MigratorOptions, Session } from './session.js';
+
+/** Where warnings of a command are added. */
+export type Warnings = string[];
+
+/** Brings an applied backfill up to date, and warns of cells that were filled again; returns whether there was anything to do. */
+export async function bringUpToDate(
+  { store, ledger }: Session,
+  step: BackfillStep,
+  options: MigratorOptions,
+  warnings: Warnings,
+): Promise<boolean> {
+  const outcome = await catchUp(store, ledger, step, options);
+  warnOfFilledAgain(step, outcome, options, warnings);
+  return outcome.hasRun;
+}
+
+/** Runs a backfill from the first key, and warns of cells that were filled again. */
+export async function rescan(
+  { store, ledger }: Session,
+  step: BackfillStep,
+  options: MigratorOptions,
+  warnings: Warnings,
+): Promise<void> {
+  warnOfFilledAgain(step, await runAgain(store, ledger, step, 'rescan', options), options, warnings);
+}
+
+/** Warns of cells that an earlier run had filled, and that were NULL again. */
+export function warnOfFilledAgain(
+  { name, table }: Pick<BackfillStep, 'name' | 'table'>,
+  { filledAgain, haveKeysRestarted }: FillOutcome,
+  { onEvent }: Pick<MigratorOptions, 'onEvent'>,
+  warnings: Warnings,
+): void {
+  if (filledAgain === 0) return;
+  const cells = count(filledAgain);
+  const text = haveKeysRestarted
+    ? `The keys of ${table} begin again: ${cells} cells were filled in rows with keys that ${name} had filled before`
+    : `${cells} cells that ${name} had filled were NULL again, and were filled again`;
+  warnings.push(text);
+  onEvent?.({ event: 'warning', text });
+}
+
+/** A look at a backfill's table that has found nothing, for the ledger to record. */
+export interface EmptyLook {
+  readonly step: BackfillStep;
+  readonly look: Look;
+}
+
+/** Returns the looks at applied backfills that have found nothing, and that the ledger does not know of yet. */
+export function emptyLooks({ store, ledger }: Session, steps: readonly BackfillStep[]): EmptyLook[] {
+  return steps.flatMap((step) => {
+    if (ledger.step(step.name)?.status !== 'applied' || !ledger.lastRun(step.name)) return [];
+    const look = lookOf(store, ledger, step);
+    return look.isNews && findsWaiting(store, step, look) === false ? [{ step, look }] : [];
+  });
+}
+
+/** Records looks that have found nothing, so that the next ones are cheap again. */
+export function recordLooks({ store, ledger }: Session, looks: readonly EmptyLook[]): void {
+  if (looks.length === 0) return;
+  store.write(() => {
+    for (const { step, look } of looks) recordLook(store, ledger, step, look);
+  });
+}

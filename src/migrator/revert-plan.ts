@@ -1,0 +1,79 @@
+import { fillersOf } from '../backfill/filled-by.js';
+import type { Key } from '../ledger/keys.js';
+import { type CellPart, earlierCells } from '../ledger/overlaps.js';
+import { absentColumns } from '../schema/inspect.js';
+import type { RevertResult } from '../store/batch.js';
+import type { KeyRange, Store } from '../store/port.js';
+import { foldCase } from '../store/sql.js';
+import type { BackfillStep, Session } from './session.js';
+
+type Part = Pick<CellPart, 'columns' | 'runs'>;
+
+/** From so many runs of keys on, a batch is read from its first key to its last at once. */
+const MAX_RANGES = 64;
+
+/** State of a cell, two bits: see `ScanRow`. */
+const [CONSISTENT, OTHER] = [2, 3];
+
+/** What `down` would do with the cells of a backfill, reading only: as `revertBatches`, from the last batch to the first. */
+export function planRevert({ store, ledger }: Session, step: BackfillStep): RevertResult {
+  const fillerOf = fillersOf(store, step);
+  const partsOf = earlierCells(ledger, step.name);
+  const taken = new Set<string>(); // cells that an earlier batch will find NULL
+  const total = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
+  for (const number of ledger.batchNumbers(step.name)) {
+    const { backfill, certainty } = fillerOf(number);
+    const names = backfill.columns.map(({ name }) => name);
+    const absent = absentColumns(store, backfill.table, names);
+    const columns = backfill.columns.filter(({ name }) => !absent.has(foldCase(name)));
+    if (columns.length === 0) continue;
+    const parts = partsOf(number);
+    const states = statesOf(store, { ...backfill, scope: 'true', checks: {}, columns }, parts);
+    const others = certainty === 'exact' ? 'kept' : 'underivable';
+    for (const { isInEarlier, ...part } of parts) {
+      for (const [name, key] of cellsOf(part)) {
+        const at = columns.findIndex((column) => column.name === name);
+        const cell = `${name}\u0000${key}`;
+        if (at < 0 || taken.has(cell)) continue;
+        const row = states.get(key);
+        const state = row === undefined ? undefined : (row >> (2 * at)) & 3;
+        if (state === CONSISTENT) {
+          total.reverted += 1;
+          if (isInEarlier) taken.add(cell);
+        } else if (isInEarlier) continue;
+        else if (state === undefined) total.gone += 1;
+        else if (state === OTHER) total[others] += 1;
+      }
+    }
+  }
+  return total;
+}
+
+/** How the rows of some cells stand that are there. */
+function statesOf(
+  store: Store,
+  backfill: Parameters<Store['dialect']['scanRows']>[1],
+  sets: readonly Part[],
+): Map<Key, number> {
+  const runs = sets.flatMap((set) => set.runs);
+  const states = new Map<Key, number>();
+  const rowsOf = store.dialect.scanRows(store, backfill);
+  for (const range of runs.length > MAX_RANGES ? whole(sets) : runs)
+    for (const [key, state] of rowsOf(range)) states.set(key, state);
+  return states;
+}
+
+/** From the first key of each set to its last. */
+const whole = (sets: readonly Part[]): KeyRange[] =>
+  sets.flatMap(({ runs }): KeyRange[] => {
+    const [first, last] = [runs[0]?.[0], runs.at(-1)?.[1]];
+    return first === undefined || last === undefined ? [] : [[first, last]];
+  });
+
+function* cellsOf({ columns, runs }: Part): Generator<readonly [column: string, key: Key]> {
+  for (const [first, last] of runs) {
+    if (typeof first === 'string' || typeof last === 'string')
+      for (const name of columns) yield [name, first];
+    else for (let key = first; key <= last; key += 1n) for (const name of columns) yield [name, key];
+  }
+}

@@ -1,0 +1,24 @@
+import { BackfillError } from './errors.js';
+import { NODE_VERSIONS } from './ledger/version.js';
+import { compareVersions, parseVersion, type Version } from './version.js';
+
+/**
+ * Refuses a Node that is older than the oldest of its line that this package is for. A line that is not named, such as one that is newer than this
+ * package, is tried.
+ *
+ * @throws {BackfillError} `NODE_TOO_OLD`
+ */
+export function requireNode(): void {
+  const own = numbersOf(process.versions.node);
+  const oldest = NODE_VERSIONS.split('||').map(numbersOf);
+  const [first = own] = oldest;
+  const least = oldest.find(([line]) => line === own[0]) ?? first;
+  if (compareVersions(own, least) >= 0) return;
+  throw new BackfillError(
+    'NODE_TOO_OLD',
+    `Node ${process.versions.node} is too old: this program needs ${NODE_VERSIONS}`,
+    'Install such a Node, then compile the driver of SQLite for it: npm rebuild better-sqlite3',
+  );
+}
+
+const numbersOf = (text: string): Version => parseVersion(text.trim().replace('^', '')) ?? [];

@@ -1,0 +1,43 @@
+import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { isPostgresUrl, type StoreAddress, variablesOf } from './address.js';
+import type { Config } from './config.js';
+import { BackfillError, rootBackfillError } from './errors.js';
+import { shellWord } from './shell.js';
+import { expandHome } from './store/path.js';
+
+/**
+ * Runs `act`. If the store is missing or states no version, the hint of the error also names the stores that exist at the places that the config
+ * knows, and `--postgres` if `DATABASE_URL` is set.
+ */
+export async function withKnownPlaces<Result>(
+  config: Config,
+  { path, postgres }: StoreAddress,
+  env: NodeJS.ProcessEnv,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await act();
+  } catch (thrown) {
+    const { code, message, hint } = rootBackfillError(thrown);
+    if (postgres || (code !== 'STORE_MISSING' && code !== 'VERSION_MISSING')) throw thrown;
+    const others = otherStores(config, path, env).map(shellWord).join(', ');
+    const isUrl = isPostgresUrl(env.DATABASE_URL ?? '');
+    if (others === '' && !isUrl) throw thrown;
+    const named =
+      others === '' ? hint : `${hint}; there is a file at ${others}: pass --db-path if it is the store`;
+    const whole = isUrl ? `${named}; DATABASE_URL names a database: pass --postgres to use it` : named;
+    throw new BackfillError(code, message, whole, { cause: thrown });
+  }
+}
+
+/** Files that exist at the places that the config knows, except the store itself; absolute, each once. */
+function otherStores(config: Config, path: string, env: NodeJS.ProcessEnv): string[] {
+  const { path: usual, otherPaths = [] } = config.database;
+  const known = [...variablesOf(config).map((name) => env[name]), usual, ...otherPaths];
+  const paths = new Set(known.filter((known) => known).map((known) => resolve(expandHome(String(known)))));
+  paths.delete(resolve(expandHome(path)));
+  return [...paths].filter(isFile);
+}
+
+const isFile = (path: string): boolean => existsSync(path) && statSync(path).isFile();

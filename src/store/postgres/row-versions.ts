@@ -1,0 +1,73 @@
+import type { Backfill } from '../../backfill/define.js';
+import { XIDS_TABLE } from '../../ledger/shared-ledger.js';
+import { keyLiteral } from '../keys.js';
+import type { FilledCell, Store } from '../port.js';
+import { identifier, literal } from '../sql.js';
+import { hasTable } from './inspect.js';
+import { keyTypeOf } from './key-type.js';
+import { keySql } from './keys.js';
+
+/**
+ * Which version of a row is the ledger's: each row has in `xmin` the transaction that wrote it, and a batch notes those of the rows that it
+ * wrote. A subtransaction has a number of its own, so that the rows are asked, not the transaction.
+ */
+
+/** The lower 32 bits of a transaction's number, which is all that a row has of it. */
+const XID = '4294967295';
+
+/**
+ * SQL for a part of a WITH that notes which transactions wrote a batch's rows.
+ *
+ * @param updated SELECT of the rows' `xmin` as `x` and `tableoid` as `o`
+ */
+export const notedSql = (
+  { name }: Backfill,
+  batch: number,
+  updated: string,
+): string => `INSERT INTO ${XIDS_TABLE}
+    (backfill, batch, xid, relation, filenode)
+    SELECT ${literal(name)}, ${batch}, x + (own & ~${XID}::int8) + CASE WHEN x < (own & ${XID}) THEN ${XID} + 1 ELSE 0 END,
+      o, pg_relation_filenode(o::oid)
+    FROM (SELECT DISTINCT x::text::int8 AS x, o::int8 AS o, pg_current_xact_id()::text::int8 AS own FROM (${updated}) AS u) AS d
+    ON CONFLICT DO NOTHING`;
+
+/**
+ * Notes rows that a trigger has written once more behind the update, each in the subtransaction of its EXCEPTION block if it has one. No other
+ * transaction that this one sees is as young as it.
+ */
+export function noteTriggered(
+  store: Store,
+  backfill: Backfill,
+  batch: number,
+  [first, last]: readonly [first: string, last: string],
+): void {
+  const rows = `SELECT t.xmin AS x, t.tableoid AS o FROM ${identifier(backfill.table)} AS t
+    WHERE ${keySql(store, backfill)} BETWEEN ${first} AND ${last} AND age(t.xmin) <= 0`;
+  store.run(notedSql(backfill, batch, rows));
+}
+
+/**
+ * Finds cells whose rows somebody else has written since a batch filled them: by a transaction that is none of the ledger's, in the table
+ * that was filled. ALTER TYPE writes a table anew into another file; a restored dump has another table, and in the ledger rows of another
+ * transaction than the one that they name.
+ *
+ * @returns their positions in `cells`
+ */
+export function rewrittenSince(
+  store: Store,
+  backfill: Backfill,
+  cells: readonly FilledCell[],
+): ReadonlySet<number> {
+  if (!hasTable(store, XIDS_TABLE)) return new Set();
+  const { type } = keyTypeOf(store, backfill);
+  const asked = cells.map(({ key, batch }, i) => `(${i}, (${keyLiteral(key)})::${type}, ${batch})`);
+  const found = store.pluck<number>(
+    `SELECT a.i FROM (VALUES ${asked.join(', ')}) AS a(i, k, batch)
+      JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} = a.k
+    WHERE NOT EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n WHERE (n.xid & ${XID}) = t.xmin::text::int8)
+      AND EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n
+        WHERE n.backfill = ${literal(backfill.name)} AND n.batch = a.batch AND n.relation = t.tableoid::int8
+          AND n.filenode = pg_relation_filenode(t.tableoid)::int8 AND n.xmin::text::int8 = (n.xid & ${XID}))`,
+  );
+  return new Set(found);
+}

@@ -1,0 +1,110 @@
+import type { Backfill } from '../backfill/define.js';
+import { type Filler, fillersOf } from '../backfill/filled-by.js';
+import { compareKeys, type Key } from '../ledger/keys.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { isOpen } from '../ledger/records.js';
+import { absentColumns } from '../schema/inspect.js';
+import type { Store } from '../store/port.js';
+import { foldCase } from '../store/sql.js';
+import { type Attribution, cellAttribution } from './attribution.js';
+import { type ColumnFacts, note, type ScanFacts } from './facts.js';
+
+/** At most this many cells wait to be judged together. */
+const MAX_PENDING = 1000;
+
+/** A cell that does not hold what its row derives by the step's file, and what filled it. */
+interface Cell extends Attribution {
+  readonly key: Key;
+  readonly column: ColumnFacts;
+}
+
+/**
+ * Judges cells that do not hold what their row derives as the backfill is declared now: by who filled them, and by what.
+ *
+ * @param isCompared whether a cell of this row that this run filled is compared with the ledger's counts
+ * @returns `judge`, called for each of them in key order; and `settle`, called behind the last, which judges those that wait
+ */
+export function mismatchJudge(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  { mismatches }: ScanFacts,
+  isCompared: (key: Key, run: number) => boolean,
+): { readonly judge: (key: Key, column: ColumnFacts) => void; readonly settle: () => void } {
+  const filledBy = cellAttribution(ledger, backfill);
+  let pending: Cell[] = [];
+  let fillerOf: ReturnType<typeof fillersOf> | undefined;
+  /** Cells that hold what no declaration derives: of the run being verified, and of earlier ones. */
+  const noteByRun = (cells: readonly Cell[]): void => {
+    const open = cells.filter(({ run }) => isOpen(run.status));
+    for (const { key, run } of cells) if (!isOpen(run.status)) note(mismatches.earlierRun, key);
+    const rewritten = open.length > 0 ? store.dialect.rewrittenSince?.(store, backfill, open) : undefined;
+    for (const [i, { key }] of open.entries())
+      note(rewritten?.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
+  };
+
+  const judgeBy = ({ backfill: filler, certainty }: Filler, cells: readonly Cell[]): void => {
+    if (certainty === 'lost') {
+      for (const { key } of cells) note(mismatches.underivable, key);
+      return;
+    }
+    const holding = heldCells(store, filler, cells);
+    const isHeld = ({ key, column }: Cell): boolean => holding.has(cellId(key, column.name));
+    for (const { key, column, run } of cells.filter(isHeld)) {
+      note(mismatches.declaredOtherwise, key);
+      if (isCompared(key, run.run)) column.consistentUpTo += 1;
+    }
+    noteByRun(cells.filter((cell) => !isHeld(cell)));
+  };
+
+  const settle = (): void => {
+    if (pending.length === 0) return;
+    fillerOf ??= fillersOf(store, backfill);
+    const byFiller = new Map<Filler, Cell[]>();
+    for (const cell of pending) {
+      const filler = fillerOf(cell.batch);
+      const cells = byFiller.get(filler) ?? [];
+      byFiller.set(filler, cells);
+      cells.push(cell);
+    }
+    pending = [];
+    for (const [filler, cells] of byFiller) {
+      // What the file itself says has been compared already.
+      if (filler.backfill === backfill) noteByRun(cells);
+      else judgeBy(filler, cells);
+    }
+  };
+  return {
+    judge: (key, column) => {
+      const found = filledBy(key, column.name);
+      if (found) pending.push({ key, column, ...found });
+      else note(mismatches.foreign, key);
+      if (pending.length === MAX_PENDING) settle();
+    },
+    settle,
+  };
+}
+
+const cellId = (key: Key, column: string): string => `${column}\u0000${typeof key} ${key}`;
+
+/** Which of some cells hold what a declaration derives for them. */
+function heldCells(store: Store, filler: Backfill, cells: readonly Cell[]): Set<string> {
+  const keys = cells.map(({ key }) => key).sort(compareKeys);
+  const wanted = new Set(cells.map(({ key, column }) => cellId(key, column.name)));
+  const names = filler.columns.map(({ name }) => name);
+  const absent = absentColumns(store, filler.table, names);
+  const present = { ...filler, columns: filler.columns.filter(({ name }) => !absent.has(foldCase(name))) };
+  const held = new Set<string>();
+  const [first, last] = [keys[0], keys.at(-1)];
+  if (first === undefined || last === undefined || present.columns.length === 0) return held;
+  for (const [key, state] of store.dialect.scanRows(store, present)([first, last])) {
+    present.columns.forEach(({ name }, i) => {
+      const id = cellId(key, name);
+      if (((state >> (2 * i)) & 3) === CONSISTENT && wanted.has(id)) held.add(id);
+    });
+  }
+  return held;
+}
+
+/** State of a cell that holds what its row derives: see `ScanRow`. */
+const CONSISTENT = 2;

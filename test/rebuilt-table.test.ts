@@ -1,0 +1,261 @@
+import { expect } from 'chai';
+import { before, describe, it } from 'mocha';
+import { ENGINES, needEngine, type TestStore } from './support/engines.js';
+import { makeAnew, restartKeys } from './support/made-anew.js';
+import {
+  backfillStatus,
+  catchUp,
+  codeOf,
+  down,
+  type Extra,
+  expectIdle,
+  name,
+  onAppliedStore,
+  only,
+  onPlainStore,
+  plain,
+  project,
+  rescan,
+  stoppedAfter,
+  troubles,
+  up,
+  verify,
+} from './support/migrate.js';
+import { commandsOf, type Outcome } from './support/project.js';
+import { schemaStep } from './support/stores.js';
+
+const NULLS = 'UPDATE task_audits SET source_event_ts = NULL, supervisor_processed_at = NULL';
+const again = (cells: number): string =>
+  `${cells} cells that ${name} had filled were NULL again, and were filled again`;
+
+const at = (store: TestStore) => commandsOf(project, store.address, { pace: 'full' });
+const deploy = (store: TestStore, extra?: Extra) => at(store).deploy([], extra);
+
+/** What a dry run of `down` says of the backfill: cells to revert. */
+const cellsToRevert = async (store: TestStore): Promise<unknown> =>
+  only((await at(store).plan(['down'])).steps as { cells: { reverted: number } }[]).cells.reverted;
+
+/** Insists that a command has filled again what was lost, says so, and that nothing is left to do. */
+async function expectMended(
+  store: TestStore,
+  cells: Awaited<ReturnType<TestStore['cells']>>,
+  outcome: Outcome,
+  lost: number,
+): Promise<void> {
+  expect(codeOf(outcome), outcome.error?.message).to.equal(undefined);
+  expect(outcome.warnings).to.deep.equal([again(lost)]);
+  expect(troubles(only(outcome.verifications))).to.deep.equal({});
+  expect(await store.cells()).to.deep.equal(cells);
+  expect(await backfillStatus(store)).to.include({ isWaiting: false, isPending: false, verdict: 'pass' });
+  await expectIdle(store);
+}
+
+for (const engine of ENGINES) {
+  describe(`${engine.name}: a table that the application has made anew`, () => {
+    before(function () {
+      needEngine(this, engine);
+    });
+
+    for (const [command, run] of [
+      ['up', up],
+      ['deploy', deploy],
+    ] as const) {
+      it(`is filled again by \`${command}\`, which says so, and \`down\` counts each cell once`, () =>
+        onPlainStore(engine, async (store) => {
+          const empty = await store.cells();
+          expect(codeOf(await up(store))).to.equal(undefined);
+          const cells = await store.cells();
+          await makeAnew(store);
+          expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+          const outcome = await run(store);
+          expect(outcome.remade).to.deep.equal([schemaStep.name]);
+          expect(outcome.caughtUp).to.deep.equal([name]);
+          await expectMended(store, cells, outcome, 100);
+          expect(await cellsToRevert(store)).to.equal(100);
+          expect((await down(store)).cells).to.deep.equal([
+            { backfill: name, reverted: 100, kept: 0, gone: 0, underivable: 0 },
+          ]);
+          expect(await store.cells()).to.deep.equal(empty);
+        }));
+    }
+
+    for (const [command, run] of [
+      ['up', up],
+      ['deploy', deploy],
+      ['backfill', catchUp],
+    ] as const) {
+      it(`is noticed in place by a few cells of those that were filled, by \`${command}\``, () =>
+        onAppliedStore(engine, async (store) => {
+          const cells = await store.cells();
+          await store.change(`${NULLS} WHERE audit_id BETWEEN 11 AND 30`);
+          expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+          await expectMended(store, cells, await run(store), 40);
+        }));
+    }
+
+    it('is shown by a dry run, from the first key on', () =>
+      onAppliedStore(engine, async (store) => {
+        await store.change(`${NULLS} WHERE audit_id BETWEEN 11 AND 30`);
+        const [{ fill }] = (await at(store).plan(['up'])).steps;
+        expect(fill).to.deep.include({
+          kind: 'rescan',
+          rows: 20,
+          cellsToFill: { source_event_ts: 20, supervisor_processed_at: 20 },
+        });
+        expect((await at(store).plan(['backfill'])).steps[0].fill).to.deep.include({ rows: 20 });
+      }));
+
+    it('is looked at once from the first key on, and a cell that no probe is of is found', () =>
+      onAppliedStore(engine, async (store) => {
+        const cells = await store.cells();
+        await makeAnew(store, 'audit_id = 1');
+        await expectMended(store, cells, await up(store), 2);
+      }));
+
+    it('is nothing to do where nothing was lost: no run, no backup, and recorded once', () =>
+      onAppliedStore(engine, async (store) => {
+        await makeAnew(store, 'false');
+        await up(store); // makes the indexes
+        await (engine.name === 'SQLite'
+          ? store.change(
+              'CREATE TABLE other (i); DROP TABLE other; ALTER TABLE task_audits ADD COLUMN more TEXT',
+            )
+          : store.change('CLUSTER task_audits USING task_audits_pkey'));
+        const { runs, commands } = await store.ledger();
+        const before = [runs(name), commands()];
+        for (const run of [up, deploy, catchUp]) {
+          expect(await backfillStatus(store)).to.include({ isWaiting: false, isPending: false });
+          const outcome = await run(store);
+          expect(outcome).to.deep.include({ warnings: [], verifications: [] });
+          expect(outcome.size).to.equal(undefined);
+        }
+        const now = await store.ledger();
+        expect([now.runs(name), now.commands()]).to.deep.equal(before);
+        await expectIdle(store);
+      }));
+
+    it('is filled whole by a run that it was made anew under, and that was stopped', () =>
+      onPlainStore(engine, async (store) => {
+        expect(codeOf(await up(store, stoppedAfter(3)))).to.equal('TERMINATED');
+        const { cells } = await store.expected();
+        await makeAnew(store);
+        const outcome = await up(store);
+        expect(outcome.applied).to.deep.equal([name]);
+        await expectMended(store, cells, outcome, 60);
+      }));
+
+    it('is counted whole by a catch-up that was stopped', () =>
+      onAppliedStore(engine, async (store) => {
+        const cells = await store.cells();
+        await makeAnew(store);
+        expect(codeOf(await up(store, stoppedAfter(2)))).to.equal('TERMINATED');
+        await expectMended(store, cells, await up(store), 100);
+      }));
+
+    it('is noticed by a ledger of an older version, which knows no table, and `down` leaves nothing of it', () =>
+      onPlainStore(engine, async (store) => {
+        const before = await store.dump();
+        expect(codeOf(await up(store))).to.equal(undefined);
+        const cells = await store.cells();
+        await store.change(`DROP TABLE umzug_backfill_tables; ${NULLS}`);
+        expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+        await expectMended(store, cells, await up(store), 100);
+        await store.change('DROP TABLE umzug_backfill_tables');
+        expect(codeOf(await down(store, { to: 0 }))).to.equal(undefined);
+        expect((await store.dump()).schema).to.deep.equal(before.schema);
+      }));
+  });
+
+  describe(`${engine.name}: cells that were filled again and changed since`, () => {
+    before(function () {
+      needEngine(this, engine);
+    });
+
+    it('are each counted once by `down`, also by one that was stopped', () =>
+      onAppliedStore(engine, async (store) => {
+        await store.change('UPDATE task_audits SET source_event_ts = NULL WHERE audit_id BETWEEN 5 AND 30');
+        const { warnings } = await rescan(store);
+        expect(warnings).to.deep.equal([again(26)]);
+        expect(await cellsToRevert(store)).to.equal(100);
+        await store.change(
+          `UPDATE task_audits SET source_event_ts = 'own', supervisor_processed_at = 'own' WHERE audit_id IN (4, 7, 30)`,
+        );
+        expect(codeOf(await down(store, {}, stoppedAfter(2, 'batch_reverted')))).to.equal('TERMINATED');
+        expect((await down(store)).cells).to.deep.equal([
+          { backfill: name, reverted: 94, kept: 6, gone: 0, underivable: 0 },
+        ]);
+      }));
+  });
+
+  describe(`${engine.name}: keys that begin again`, () => {
+    before(function () {
+      needEngine(this, engine);
+    });
+
+    for (const [command, run] of [
+      ['up', up],
+      ['deploy', deploy],
+      ['backfill', catchUp],
+    ] as const) {
+      it(`are found at and below the watermark by \`${command}\``, () =>
+        onAppliedStore(engine, async (store) => {
+          await restartKeys(store, 25);
+          await store.insert(...Array(20).fill(plain));
+          expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+          const { cells } = await store.expected();
+          const outcome = await run(store);
+          expect(codeOf(outcome), outcome.error?.message).to.equal(undefined);
+          expect(troubles(only(outcome.verifications))).to.deep.equal({});
+          expect(outcome.warnings).to.deep.equal([
+            `The keys of task_audits begin again: 40 cells were filled in rows with keys that ${name} had filled before`,
+          ]);
+          expect(await store.cells()).to.deep.equal(cells);
+          await expectIdle(store);
+          // From here on the watermark is the new one.
+          await store.insert(...Array(20).fill(plain));
+          expect(codeOf(await run(store))).to.equal(undefined);
+          const last = (await store.ledger()).runs(name).at(-1);
+          expect(last).to.include({
+            startKey: engine.knowsGrowingKeys ? 45n : null,
+            watermark: 65n,
+            cellsFilled: 40,
+          });
+          expect(troubles(await verify(store))).to.deep.equal({});
+          // 50 rows of the first run, of which 5 are gone for good, and 15 behind them.
+          expect(await cellsToRevert(store)).to.equal(130);
+          expect((await down(store)).cells).to.deep.equal([
+            { backfill: name, reverted: 130, kept: 0, gone: 0, underivable: 0 },
+          ]);
+        }));
+    }
+
+    it('are looked at once where none is written yet, and the next ones wait', () =>
+      onAppliedStore(engine, async (store) => {
+        await restartKeys(store, 25);
+        expect(await up(store)).to.deep.include({ caughtUp: [], verifications: [] });
+        await expectIdle(store);
+        await store.insert(...Array(20).fill(plain));
+        const coverage = (await verify(store)).checks.find(({ id }) => id === 'coverage');
+        expect(coverage?.verdict).to.equal('warn'); // they wait
+        expect((await up(store)).caughtUp).to.deep.equal([name]);
+        const last = (await store.ledger()).runs(name).at(-1);
+        expect(last).to.include({ startKey: engine.knowsGrowingKeys ? 25n : null, rowsScanned: 20 });
+        expect((await verify(store)).verdict).not.to.equal('fail');
+      }));
+
+    it('are tried again at a key that was skipped, as the skip was of another row', () =>
+      onAppliedStore(
+        engine,
+        async (store) => {
+          await restartKeys(store, 0);
+          await store.insert(plain, plain);
+          const { cells } = await store.expected();
+          expect((await up(store)).caughtUp).to.deep.equal([name]);
+          expect(await store.cells()).to.deep.equal(cells);
+          expect((await store.ledger()).skips(name)).to.deep.equal([]);
+          await expectIdle(store);
+        },
+        [{ payload: '{' }, { payload: '{' }],
+      ));
+  });
+}
