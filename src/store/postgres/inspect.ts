@@ -11,6 +11,14 @@ export const NAMED = 'to_regclass(quote_ident(?))';
 export const TREE = `WITH RECURSIVE tree (oid) AS (
   SELECT ${NAMED}::oid UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
 
+/** Tables that a table is a partition of, from the nearest. */
+export const parentTables = (store: Store, table: string): string[] =>
+  store.pluck<string>(
+    `SELECT c.relname FROM pg_class AS t CROSS JOIN LATERAL pg_partition_ancestors(t.oid) WITH ORDINALITY AS a (id, n)
+      JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${NAMED} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
+    table,
+  );
+
 /** Places for a list of values in SQL; for an empty one a list that holds nothing. */
 export const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ') || 'NULL';
 
