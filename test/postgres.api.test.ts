@@ -8,8 +8,11 @@ import {
   defineSchemaStep,
   defineSqlStep,
   firstOf,
+  type Migrator,
   sql,
+  startBackfills,
 } from '../src/index.js';
+import { useNewProject } from './support/new-project.js';
 import { dumpPgSchema, dumpPgTable } from './support/postgres-dump.js';
 import { needServer, withDatabase } from './support/postgres-server.js';
 
@@ -194,4 +197,58 @@ describe('createMigrator() on a database of PostgreSQL', () => {
         expect(await dumpPgSchema(client)).to.deep.equal(fresh);
       }));
   }
+
+  for (const [what, other] of [
+    ['takes back', (migrator) => migrator.down({ to: 0 })],
+    ['fills', (migrator) => migrator.up()],
+  ] as const satisfies readonly (readonly [string, (migrator: Migrator) => Promise<unknown>])[]) {
+    it(`refuses another migrator of this process that ${what} while it fills`, () =>
+      withDatabase(async ({ url, client }) => {
+        await client.query(TABLES);
+        let answer: Promise<unknown> | undefined;
+        const settings = { database: url, steps, batchRows: 40 };
+        const onEvent = ({ event }: { readonly event: string }): void => {
+          if (event === 'batch_committed')
+            answer ??= other(createMigrator({ ...settings, lockTimeoutMs: 0 })).catch((error) => error);
+        };
+        await createMigrator({ ...settings, onEvent }).up();
+        expect(await answer).to.include({ code: 'RUN_LOCKED' });
+        expect(String((await answer) as Error)).to.include(`process ${process.pid} on `);
+        const { rows } = await client.query(
+          `SELECT count(*)::int AS named FROM people WHERE surname = 'Byron'`,
+        );
+        expect(rows).to.deep.equal([{ named: 258 }]);
+        await createMigrator(settings).down({ to: 0 });
+      }));
+  }
+
+  const project = useNewProject();
+
+  it('refuses `startBackfills()` in this process while it is under way', () =>
+    withDatabase(async ({ url, client }) => {
+      await client.query('CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes VALUES (1)');
+      project.write('package.json', '{"type":"module"}');
+      project.write(
+        'umzug-backfill.config.mjs',
+        `import { defineConfig } from 'umzug-backfill';
+        export default defineConfig({ database: { path: 'none.db' }, steps: ['steps'] });`,
+      );
+      for (const [name, call] of [
+        ['001-first', `defineSqlStep({ up: ['SELECT 1'], down: ['SELECT 1'] })`],
+        ['002-notes', `defineBackfill({ table: 'notes', key: 'id', columns: { a: sql("'x'") } })`],
+      ])
+        project.write(
+          `steps/${name}.mjs`,
+          `import { defineBackfill, defineSqlStep, sql } from 'umzug-backfill'; export default ${call};`,
+        );
+      const migrator = createMigrator({ database: url, steps: 'steps', folder: project.path });
+      const answers: unknown[] = [];
+      migrator.on('migrated', async () => {
+        const { done } = startBackfills({ folder: project.path, path: url, lockTimeoutMs: 0 });
+        answers.push(await done.catch((error) => error));
+      });
+      await migrator.up();
+      expect(answers[0]).to.include({ code: 'RUN_LOCKED' });
+      expect((await client.query('SELECT a FROM notes')).rows).to.deep.equal([{ a: 'x' }]);
+    }));
 });

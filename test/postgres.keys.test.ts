@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { defineBackfill, defineSqlStep, sql } from '../src/index.js';
+import { defineBackfill, defineSchemaStep, defineSqlStep, sql } from '../src/index.js';
 import { ledgeredCells } from './support/ledger.js';
 import { TEXTS } from './support/odd-texts.js';
 import { type DatabaseOptions, needServer } from './support/postgres-server.js';
@@ -272,6 +272,44 @@ describe('a key in PostgreSQL', () => {
       expect(await sqlState(client, 'CREATE UNIQUE INDEX CONCURRENTLY begun ON items (k)')).to.equal('23505');
       await refusalOf('KEY_UNSUITABLE', of([filling]).up());
     }));
+
+  it('of a table with partitions that go by another column is refused with what does: a backfill for each partition', () =>
+    withPgTables(
+      `CREATE TABLE whole (id bigint, day date, a text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+      CREATE TABLE older PARTITION OF whole FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+      CREATE TABLE newer PARTITION OF whole FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+      INSERT INTO whole SELECT n, '2026-01-15'::date + n, 'x' || n FROM generate_series(1, 30) AS n`,
+      async ({ client, of, rows }) => {
+        const columns = named(
+          '001-columns',
+          defineSchemaStep({ table: 'whole', columns: { b: 'text' }, indexes: { i_b: { columns: ['b'] } } }),
+        );
+        const fill = (table: string) =>
+          named(`002-${table}`, defineBackfill({ table, key: 'id', columns: { b: sql('upper(a)') } }));
+        const hintFor = async (...tables: string[]): Promise<string> =>
+          (await refusalOf('KEY_UNSUITABLE', of([columns, ...tables.map(fill)]).up())).hint;
+        expect(await hintFor('whole')).to.match(
+          /^Declare a backfill for each partition of whole, and a schema step for whole itself; .*ON PARTITION \("id"\)/,
+        );
+        for (const table of ['newer', 'older']) {
+          const [, statement = ''] =
+            /: (CREATE UNIQUE INDEX .*); or name another column as `key`/.exec(
+              await hintFor('newer', 'older'),
+            ) ?? [];
+          expect(statement).to.include(` ON "${table}" `);
+          await client.query(statement);
+        }
+        const commands = of([columns, fill('newer'), fill('older')]);
+        const { applied, verifications } = await succeed(commands.up());
+        expect(applied).to.deep.equal(['001-columns', '002-newer', '002-older']);
+        expect(verifications.map(({ verdict }) => verdict)).to.deep.equal(['pass', 'pass']);
+        expect(await rows('SELECT count(*)::int FROM whole WHERE b = upper(a)')).to.deep.equal([[30]]);
+        await succeed(commands.down({ to: 0 }));
+        expect(
+          await rows(`SELECT 1 FROM pg_attribute WHERE attname = 'b' AND attrelid = 'whole'::regclass`),
+        ).to.deep.equal([]);
+      },
+    ));
 
   it('is looked at anew when a step before has changed its type', () =>
     withItems(

@@ -193,7 +193,7 @@ describe('a schema step on PostgreSQL, before it is applied', () => {
         await refusalOf('TABLE_MISSING', tables.of([stepOf()]).up());
         expect(await blocked(tables, stepOf({ table: 'part' }))).to.deep.equal({
           message: 'Making column at on the table part is blocked by table whole, of which it is a partition',
-          hint: 'Declare the step for whole; nothing was changed',
+          hint: 'Declare the step for whole, whose columns are those of its partitions, and backfills for the partitions; nothing was changed',
         });
         expect(await sqlState(tables.client, 'ALTER TABLE part ADD COLUMN at text')).to.equal('42809');
         await expectRoundTrip(tables, stepOf({ table: 'whole' }));

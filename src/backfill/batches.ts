@@ -42,7 +42,14 @@ export async function inBatches(
   }
 }
 
-/** Commits one transaction, trying again while another process keeps the lock: the event loop turns between two tries. */
+/** Maximum pause after a conflict, in milliseconds. Random, so that processes that conflict do not conflict again. */
+const CONFLICT_PAUSE_MS = 50;
+
+/**
+ * Commits one transaction, trying again while another process keeps the lock: the event loop turns between two tries.
+ *
+ * @param onConflict called before another try if another transaction has written the same rows
+ */
 async function commit<Result>(
   store: Store,
   pacer: Pacer,
@@ -50,18 +57,22 @@ async function commit<Result>(
   backfill: Backfill,
   where: () => string,
   { signal, onEvent }: RunOptions,
+  onConflict?: () => void,
 ): Promise<Result> {
   await pacer.pause();
   const lockedAct = (): Result => {
     pacer.locked();
     return act();
   };
-  for (const pauseMs of busyPauses()) {
+  for (const usualMs of busyPauses()) {
     throwIfStopped(signal, where());
     try {
       return store.tryWrite(lockedAct);
     } catch (error) {
       if (!store.dialect.isBusy(error)) throw explanation(store, backfill, error) ?? error; // rolled back by now
+      const isConflict = store.dialect.isConflict(error);
+      if (isConflict) onConflict?.();
+      const pauseMs = isConflict ? Math.ceil(Math.random() * CONFLICT_PAUSE_MS) : usualMs;
       onEvent?.({ event: 'store_busy', backfill: backfill.name, pauseMs });
       await sleep(pauseMs);
     }
@@ -108,8 +119,12 @@ export async function fillBatches(
       tried = one.batch;
       return one;
     };
+    // Halved, down to the row: the longer a batch takes, the surer one of its rows is written meanwhile.
+    const halve = (): void => {
+      take.limit = Math.ceil(take.limit / 2);
+    };
     try {
-      const { batch: committed, ...one } = await commit(store, pacer, act, backfill, where, options);
+      const { batch: committed, ...one } = await commit(store, pacer, act, backfill, where, options, halve);
       isDone = one.isDone;
       if (one.isTaken) await sleep(TAKEN_MS);
       if (committed) {
@@ -126,7 +141,7 @@ export async function fillBatches(
           reason: refused.code,
         });
       refused = undefined;
-      limit = Math.min(pacer.rows, limit * 2);
+      limit = Math.min(pacer.rows, take.limit * 2);
     } catch (error) {
       const failed = refusalOf(error, tried);
       // A row that was left out is not to blame: with it or without, no update is possible.

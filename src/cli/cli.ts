@@ -186,7 +186,8 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
         metricsFile === undefined
           ? undefined
           : await finding(async () => openMetrics(metricsFile, address, log));
-      const helpers = await helpersOf(options, address, folder, embedding !== undefined);
+      const warn = (text: string): void => log({ event: 'warning', text });
+      const helpers = await helpersOf(options, address, folder, embedding !== undefined, warn);
       const stopper = new AbortController();
       const stop = (name: NodeJS.Signals): void => {
         deafen(stop); // so that a second signal, of either kind, ends the process at once

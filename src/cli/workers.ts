@@ -3,12 +3,17 @@ import { BackfillError } from '../errors.js';
 import type { Helpers } from '../workers/helpers.js';
 import type { CommonOptions } from './options.js';
 
-/** The processes that `--workers` asks for. They are loaded with the first batch. */
+/**
+ * The processes that `--workers` asks for. They are loaded with the first batch.
+ *
+ * @param warn told of each that is killed
+ */
 export async function helpersOf(
   options: CommonOptions,
   { path, postgres }: StoreAddress,
   folder: string,
   isEmbedded: boolean,
+  warn: (text: string) => void,
 ): Promise<Helpers | undefined> {
   const { workers, batchSize: batchRows, targetBatchMs, pace, allowTriggers: allowsTriggers } = options;
   if (workers === undefined) return undefined;
@@ -22,5 +27,5 @@ export async function helpersOf(
     );
   }
   const { Helpers: Workers } = await import('../workers/helpers.js');
-  return new Workers({ folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers });
+  return new Workers({ folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers }, warn);
 }

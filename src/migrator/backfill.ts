@@ -2,6 +2,7 @@ import { inStep } from '../steps/in-step.js';
 import { bringUpToDate, emptyLooks, rescan } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { checkDeclarations } from './declared.js';
+import { besideRun } from './in-progress.js';
 import { requireApplied } from './prechecks.js';
 import { backfillsOf, checkDrift, isUnverified, type MigratorOptions, type RunOutcome } from './session.js';
 import { verifyAndRecord } from './verifying.js';
@@ -58,6 +59,8 @@ export async function backfill(
         });
       }
     },
+  }).catch(async (error: unknown) => {
+    throw await besideRun(options, error);
   });
   return {
     verifications: [],

@@ -19,6 +19,7 @@ import { showValue } from '../verification/timestamps.js';
 import { dueBackup, type PlannedBackup } from './backing-up.js';
 import { checkDeclarations, withRecalled } from './declared.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
+import { besideRun } from './in-progress.js';
 import { checkPendingSteps, missingColumns, requireApplied } from './prechecks.js';
 import { planRevert } from './revert-plan.js';
 import {
@@ -132,6 +133,8 @@ export async function planBackfill(
     const drifts = checkDrift(options, session.ledger.steps());
     warnings.push(...checkDeclarations(session, options, wanted));
     return { steps, unverified: [], backup, drifts, warnings };
+  }).catch(async (error: unknown) => {
+    throw await besideRun(options, error);
   });
 }
 

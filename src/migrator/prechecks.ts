@@ -104,6 +104,13 @@ export function comingColumns(steps: readonly SchemaStepDefinition[]): Set<strin
   );
 }
 
+/** Whether a pending step makes a column of the table, or of one that it is a partition of. */
+const isComing = (store: Store, table: string, column: string, coming: ReadonlySet<string>): boolean =>
+  coming.size > 0 &&
+  [table, ...store.dialect.parentTables(store, table)].some((name) =>
+    coming.has(foldCase(`${name}.${column}`)),
+  );
+
 /**
  * Checks that a backfill can run on this store.
  *
@@ -126,7 +133,7 @@ export function checkBackfill(
   ];
   const missing = [
     ...absentColumns(store, table, needed),
-    ...[...missingColumns(store, step)].filter((name) => !coming.has(foldCase(`${table}.${name}`))),
+    ...[...missingColumns(store, step)].filter((name) => !isComing(store, table, name, coming)),
   ];
   if (missing.length > 0) {
     throw new BackfillError(
@@ -197,7 +204,7 @@ function checkExpressions(store: Store, { name, table, path, columns }: Backfill
 
 /** A generated column, or a trigger that no longer compiles, stands in the way of every batch: say so before the first. */
 function checkUpdatable(store: Store, { table, columns }: BackfillStep, coming: ReadonlySet<string>): void {
-  const present = columns.filter(({ name }) => !coming.has(foldCase(`${table}.${name}`)));
+  const present = columns.filter(({ name }) => !isComing(store, table, name, coming));
   if (present.length === 0) return;
   const assignments = present.map(({ name }) => `${identifier(name)} = ${identifier(name)}`).join(', ');
   const error = store.compileError(`UPDATE ${identifier(table)} SET ${assignments} WHERE false`);

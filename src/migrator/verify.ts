@@ -1,6 +1,7 @@
 import { checkRequirements } from '../schema/requirements.js';
 import { inStep } from '../steps/in-step.js';
 import { type Verification, verifyBackfill } from '../verification/verify.js';
+import { besideRun } from './in-progress.js';
 import { requireApplied } from './prechecks.js';
 import { backfillsOf, type MigratorOptions, withStore } from './session.js';
 
@@ -33,5 +34,7 @@ export async function verify(
         ),
       );
     return verifications;
+  }).catch(async (error: unknown) => {
+    throw await besideRun(options, error);
   });
 }

@@ -10,6 +10,7 @@ import {
 } from '../ledger/history.js';
 import type { RunRecord, StepRecord, VerificationRecord } from '../ledger/records.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
+import { besideRun } from '../migrator/in-progress.js';
 import { requireApplied } from '../migrator/prechecks.js';
 import {
   type BackfillStep,
@@ -118,15 +119,17 @@ export async function gather(
 async function verifyOrRefuse(
   session: Session,
   step: BackfillStep,
-  { project, threadFromBytes }: MigratorOptions,
+  options: MigratorOptions,
   now: () => Date,
 ): Promise<Verification | BackfillError> {
+  const { project, threadFromBytes } = options;
   const { store, ledger } = session;
   try {
     store.snapshot(() => requireApplied(session, step));
   } catch (error) {
-    if (error instanceof BackfillError && REFUSALS.has(error.code)) return error;
-    throw error;
+    const told = await besideRun(options, error);
+    if (told instanceof BackfillError && REFUSALS.has(told.code)) return told;
+    throw told;
   }
   return await inStep(step, () =>
     verifyBackfill(store, ledger, step, project.steps, { threadFromBytes, now }),

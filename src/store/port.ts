@@ -286,8 +286,12 @@ export interface Dialect {
   // Its neighbours
   /** What a pace goes by. */
   readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'rhythm'>;
+  /** Tables that a table is a partition of, at any remove: columns that are added to one of them are its own, too. */
+  parentTables(store: Store, table: string): string[];
   /** Whether another process kept a lock for longer than was waited: trying again may do. */
   isBusy(error: unknown): boolean;
+  /** Whether another transaction wrote the same rows meanwhile. Such an error is one of {@link isBusy}, too. */
+  isConflict(error: unknown): boolean;
   /** Looks after what surrounds a loop of batches. */
   surroundings(store: Store, backfill: Backfill, options: RunOptions): Surroundings;
 }

@@ -117,7 +117,13 @@ export const zhPostgres: Catalog = {
   'Grant it to this role, or run the same command as the owner of {table}; nothing was changed':
     '请将其授予该角色，或以 {table} 的所有者身份运行同一命令；未做任何更改',
   'table {name}, of which it is a partition': '表 {name}（它是其分区）',
-  'Declare the step for {table}; nothing was changed': '请为 {table} 声明该步骤；未做任何更改',
+  'Declare the step for {table}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed':
+    '请为 {table} 声明该步骤（其列即各分区的列），并为各分区声明回填；未做任何更改',
+  'Declare a backfill for each partition of {table}, and a schema step for {table} itself; a partition can have the index that batches go by: CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION ({key})':
+    '请为 {table} 的每个分区声明一个回填，并为 {table} 本身声明结构步骤；分区可以拥有批次所依据的索引：CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION ({key})',
+  '{~message}, and a run is in progress: {~who}': '{message}，且有运行正在进行：{who}',
+  'Wait until it has ended, then run the same command again; umzug-backfill status says how far it is':
+    '请等待其结束，然后重新运行同一命令；umzug-backfill status 会显示进度',
   'Making column {name}': '创建列 {name} ',
   'another column named {name}': '另一个名为 {name} 的列',
   'its declaration': '其声明',
@@ -142,6 +148,10 @@ export const zhPostgres: Catalog = {
   // the run
   'Stopped by {signal} while a replica was behind the batches of {backfill}; every committed batch is kept':
     '在等待副本跟上 {backfill} 的批次时被 {signal} 停止；所有已提交的批次均予保留',
+  'The worker {#pid} was killed by {signal}; the other processes do its part':
+    '工作进程 {pid} 被 {signal} 终止；由其他进程完成其部分',
+  'The process that leads the run has ended; what is left is for the next `up`':
+    '主导此次运行的进程已结束；剩余部分留待下一次 `up`',
   'took part in filling {name}': '已参与填充 {name}',
   'The database grew by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
     '数据库增大了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',

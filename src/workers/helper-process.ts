@@ -7,7 +7,14 @@ import type { HelperTask } from './helpers.js';
 
 const stopper = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopper.abort(name));
-process.on('disconnect', () => stopper.abort('SIGTERM')); // who leads it has died: what is left is for the next `up`
+
+let isDone = false;
+process.on('disconnect', () => {
+  if (isDone) return;
+  const text = 'The process that leads the run has ended; what is left is for the next `up`';
+  process.stderr.write(`${text}.\n`);
+  stopper.abort('SIGTERM');
+});
 
 process.once('message', async ({ folder, postgres, ...options }: HelperTask) => {
   try {
@@ -20,6 +27,7 @@ process.once('message', async ({ folder, postgres, ...options }: HelperTask) => 
     if (!stopper.signal.aborted) process.stderr.write(`${code}: ${message}.\n`);
     process.exitCode = 1;
   } finally {
-    process.disconnect?.();
+    isDone = true;
+    if (process.connected) process.disconnect();
   }
 });

@@ -18,9 +18,13 @@ export interface HelperTask
 export class Helpers {
   readonly #task: HelperTask;
   readonly #children = new Set<ChildProcess>();
+  readonly #warn: (text: string) => void;
+  #isStopped = false;
 
-  constructor(task: HelperTask) {
+  /** @param warn told of each that is killed, but by {@link stop} */
+  constructor(task: HelperTask, warn: (text: string) => void) {
     this.#task = task;
+    this.#warn = warn;
   }
 
   /** Starts so many, unless there are some already. */
@@ -33,13 +37,18 @@ export class Helpers {
       });
       this.#children.add(child);
       child.on('error', () => this.#children.delete(child)); // it could not be started: the others take its share
-      child.once('exit', () => this.#children.delete(child));
+      child.once('exit', (_code, signal) => {
+        this.#children.delete(child);
+        if (signal !== null && !this.#isStopped)
+          this.#warn(`The worker ${child.pid} was killed by ${signal}; the other processes do its part`);
+      });
       child.send(this.#task);
     }
   }
 
   /** Lets those that are still at work stop behind their batch. */
   stop(signal: NodeJS.Signals): void {
+    this.#isStopped = true;
     for (const child of this.#children) child.kill(signal);
   }
 }

@@ -126,6 +126,29 @@ describe('a store that another run works on', () => {
     expect(await line(), 'all done').to.match(/^┌/);
   });
 
+  it('is told of by commands that need what is being applied', async () => {
+    const store = copy('wal');
+    const filling = { at: 'statement', detail: 'INSERT INTO temp.umzug_backfill_batch', nth: 2 };
+    const args = up(store, '--no-backup', '--batch-size', '50');
+    const done = await pausedAt(args, filling, async ({ pid }) => {
+      for (const command of [['verify'], ['backfill'], ['backfill', '--dry-run']]) {
+        const { message, hint } = expectRefusal(
+          await runCli([...command, '--db-path', store]),
+          'STEP_NOT_APPLIED',
+          1,
+        );
+        expect(message).to.match(
+          new RegExp(
+            `is only partly applied, and a run is in progress: process ${pid} on ${hostname()}, since `,
+          ),
+        );
+        expect(hint).to.match(/^Wait until it has ended, /);
+      }
+    });
+    expect(done.code, done.stderr).to.equal(0);
+    await on(store).run(['verify']);
+  });
+
   it('is refused to every command that would change it', async () => {
     const store = copy('wal');
     const { run } = on(store);

@@ -140,6 +140,24 @@ describe('the run lock of a database', () => {
       expect((await status()).stdout).to.include('No run is under way: the last one was stopped.');
     }));
 
+  it('is told of by commands that need what is being applied', () =>
+    onCopy(async ({ url }) => {
+      const done = await pausedAt(argsOn(url, 'up'), FILLING, async ({ pid }) => {
+        for (const command of [['verify'], ['backfill'], ['backfill', '--dry-run']]) {
+          const result = await runCli([...command, '--database-url', url]);
+          const { message, hint } = expectRefusal(result, 'STEP_NOT_APPLIED', 1);
+          expect(message).to.match(
+            new RegExp(
+              `^The step ${backfillStep.name} is only partly applied, and a run is in progress: process ${pid} on `,
+            ),
+          );
+          expect(hint).to.match(/^Wait until it has ended, /);
+        }
+      });
+      expectDone(done);
+      expectDone(await runCli(['verify', '--database-url', url]));
+    }));
+
   it('is told of to another role, which may not see all that there is of a session', function () {
     return onCopy(async ({ url, client }) => {
       if (!(await hasReaders(client))) this.skip();

@@ -152,7 +152,11 @@ describe('a signal to a run on PostgreSQL', () => {
       const running = start(argsOn(copy.url, 'up', '--workers', '3', ...SMALL));
       const pids = await release(3);
       process.kill(await running.pid(), 'SIGKILL');
-      expect((await running.result).signal).to.equal('SIGKILL');
+      const { signal, stderr } = await running.result;
+      expect(signal).to.equal('SIGKILL');
+      const told = stderr.match(/^The process that leads the run has ended; .*$/gm);
+      expect(told, stderr).to.have.length(2);
+      expect(stderr).not.to.match(/ERR_IPC|\n\s+at /);
       await until('every worker to have ended', () => !pids.some(isAlive));
       await untilAlone(copy.client);
       const open = await column(copy.client, 'SELECT 1 FROM umzug_backfill_ranges WHERE is_done = 0');
@@ -160,5 +164,22 @@ describe('a signal to a run on PostgreSQL', () => {
       await expectPgLedger(copy.client, cells);
       const { stdout } = await spawnCli(['status', '--database-url', copy.url]);
       expect(stdout).not.to.include('A run is under way');
+    }));
+
+  it('to a worker is told in one warning, and the others do its part', () =>
+    onCopy(async (copy) => {
+      const release = await holdBack(copy);
+      const running = start(argsOn(copy.url, 'up', '--workers', '3', ...SMALL));
+      const leader = await running.pid();
+      const [worker = 0] = (await release(3)).filter((pid) => pid !== leader);
+      process.kill(worker, 'SIGKILL');
+      const { code, stdout, stderr } = await running.result;
+      expect(code, stdout + stderr).to.equal(0);
+      const told = stderr
+        .split('\n')
+        .filter((line) => line.includes(`"text":"The worker ${worker} was killed by SIGKILL; `));
+      expect(told, stderr).to.have.length(1);
+      expect(differences(await lasting(copy.client), whole)).to.deep.equal([]);
+      await expectPgLedger(copy.client, cells);
     }));
 });

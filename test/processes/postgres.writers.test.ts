@@ -42,6 +42,14 @@ describe('rows that another program writes while they are filled', () => {
     expect(await actualPgCells(client)).to.deep.equal(expected);
   }
 
+  /** The same of the larger store. */
+  const filledInMany = (): Promise<string[]> =>
+    onMany(async ({ url, client }) => {
+      await runOn(url, 'up');
+      const hasBoth = 'source_event_ts IS NOT NULL AND supervisor_processed_at IS NOT NULL';
+      return await column(client, `SELECT audit_id FROM task_audits WHERE ${hasBoth} ORDER BY audit_id`);
+    });
+
   /** Lets the run meet rows that another transaction has changed, and does not have them before it has committed. */
   async function runInto(copy: TestDatabase, ...changes: readonly string[]): Promise<CliResult> {
     const other = await copy.connect();
@@ -92,11 +100,7 @@ describe('rows that another program writes while they are filled', () => {
     onMany(async (copy) => {
       const { url, client, connect } = copy;
       // A row without a value is skipped: what is written to it behind that waits for a rescan.
-      const keys = await onMany(async (other) => {
-        await runOn(other.url, 'up');
-        const hasBoth = 'source_event_ts IS NOT NULL AND supervisor_processed_at IS NOT NULL';
-        return await column(other.client, `SELECT audit_id FROM task_audits WHERE ${hasBoth}`);
-      });
+      const keys = await filledInMany();
       const random = randomNumbers(7);
       const [own, anew] = [new Set<string>(), new Map<string, string>()];
       let isOver = false;
@@ -144,6 +148,35 @@ describe('rows that another program writes while they are filled', () => {
       expect(failed.map(({ id }: { id: string }) => id)).to.deep.equal(
         result.code === 5 ? ['consistency'] : [],
       );
+    }));
+
+  it('halve a batch, down to the row, for as long as they are written before it ends', () =>
+    onCopy(async ({ url, client, connect }) => {
+      const [first = ''] = filled();
+      await client.query(`DELETE FROM task_audits WHERE audit_id < ${first}`);
+      const others = [await connect(), await connect()];
+      const write = (i: number) =>
+        others[i % 2]?.query(
+          `BEGIN; UPDATE task_audits SET event_type = event_type WHERE audit_id = ${first}`,
+        );
+      await write(0);
+      const running = start(argsOn(url, 'up'));
+      let since = '-infinity';
+      // Batches of 10, 5, 3 and 2 rows, each of which finds at its end that another has written its first row.
+      for (const i of [0, 1, 2, 3]) {
+        await untilFound(client, `${IS_WAITING} AND xact_start > '${since}'`);
+        const next = i < 3 ? write(i + 1) : undefined; // it waits for the one before, and has the row before our next try
+        since = (await column(client, 'SELECT clock_timestamp()::text'))[0] ?? '';
+        await others[i % 2]?.query('COMMIT');
+        await next;
+      }
+      const { code, stdout, stderr } = await running.result;
+      expect(code, stdout + stderr).to.equal(0);
+      const sizes = [...stderr.matchAll(/"event":"batch_committed".*"rowsScanned":(\d+)/g)].map(([, rows]) =>
+        Number(rows),
+      );
+      expect(sizes.slice(0, 5)).to.deep.equal([1, 2, 4, 8, 10]);
+      expect(stderr.match(/"event":"store_busy"/g)).to.have.length(4);
     }));
 });
 

@@ -10,6 +10,7 @@ import {
   hasIndex,
   hasTable,
   hasUnfinishedIndex,
+  parentTables,
   tableBytes,
   tableColumns,
   tableIdentity,
@@ -39,6 +40,9 @@ import { surroundings } from './surroundings.js';
 
 /** Another's lock was waited for too long; two transactions waited for each other, or wrote the same row. */
 const BUSY = /^POSTGRES_(?:55P03|40P01|40001)$/;
+
+/** Those of them that tell of rows which another transaction has written. */
+const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
 
 /** What is PostgreSQL's own. */
 export const POSTGRES: Dialect = {
@@ -84,6 +88,8 @@ export const POSTGRES: Dialect = {
   planRows,
   sampleRows,
   verificationSql: undefined,
+  parentTables,
   isBusy: (error) => isPostgresError(error) && BUSY.test(error.code),
+  isConflict: (error) => isPostgresError(error) && CONFLICT.test(error.code),
   surroundings,
 };

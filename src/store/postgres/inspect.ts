@@ -11,6 +11,14 @@ export const NAMED = 'to_regclass(quote_ident(?))';
 export const TREE = `WITH RECURSIVE tree (oid) AS (
   SELECT ${NAMED}::oid UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
 
+/** Tables that a table is a partition of, from the nearest. */
+export const parentTables = (store: Store, table: string): string[] =>
+  store.pluck<string>(
+    `SELECT c.relname FROM pg_class AS t CROSS JOIN LATERAL pg_partition_ancestors(t.oid) WITH ORDINALITY AS a (id, n)
+      JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${NAMED} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
+    table,
+  );
+
 /** Places for a list of values in SQL; for an empty one a list that holds nothing. */
 export const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ') || 'NULL';
 
@@ -120,19 +128,17 @@ function isSameCondition(
 ): boolean {
   if (standing === undefined || wanted === undefined) return standing === wanted;
   if (normaliseSql(standing) === normaliseSql(`(${wanted})`)) return true;
-  const plan = planBy(store, table, wanted);
-  return plan !== undefined && plan === planBy(store, table, standing);
+  // PostgreSQL itself takes the casts, parentheses and quotes away in which two may differ. Both in one statement: what it makes of them
+  // may depend on indexes that another run makes meanwhile. Each may end in a comment.
+  const query = `SELECT (\n${wanted}\n), (\n${standing}\n) FROM ${identifier(table)}`;
+  if (store.compileError(query)) return false;
+  const [plan = '[]'] = store.pluck<string>(`EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) ${query}`);
+  const [first, second] = (JSON.parse(plan) as Explained)[0]?.Plan.Output ?? [];
+  return first !== undefined && first === second;
 }
 
-/**
- * How a table is read by a condition: PostgreSQL itself takes the casts, parentheses and quotes away in which two may differ. Where
- * it leaves a condition out, as an index has it already, the two are equal by that index.
- */
-function planBy(store: Store, table: string, condition: string): string | undefined {
-  const query = `SELECT 1 FROM ${identifier(table)} WHERE (\n${condition}\n)`; // it may end in a comment
-  if (store.compileError(query)) return undefined;
-  return store.pluck<string>(`EXPLAIN (VERBOSE, COSTS OFF) ${query}`).join('\n');
-}
+/** What EXPLAIN answers as JSON. */
+type Explained = readonly { readonly Plan: { readonly Output?: readonly string[] } }[];
 
 /** OID and relfilenode of a table: TRUNCATE, VACUUM FULL, and whatever else writes its rows anew, change the second. */
 export function tableIdentity(store: Store, table: string): string {

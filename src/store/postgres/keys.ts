@@ -130,7 +130,11 @@ export function checkKey(store: Store, backfill: Backfill): void {
   known.delete(store);
   const facts = factsOf(store, backfill);
   if (!facts.some(({ isUnique }) => isUnique === 1))
-    throw unsuitable(backfill, 'it is not the only column of the primary key or of a unique index');
+    throw unsuitable(
+      backfill,
+      'it is not the only column of the primary key or of a unique index',
+      partitionHint(store, backfill),
+    );
   if (isInherited(store, backfill))
     throw unsuitable(
       backfill,
@@ -146,6 +150,19 @@ export function checkKey(store: Store, backfill: Backfill): void {
       indexHint(`CREATE UNIQUE INDEX CONCURRENTLY ON ${on}`),
     );
   }
+}
+
+/** The key of a table with partitions has the columns that these go by: one that is unique alone is that of a partition. */
+function partitionHint(store: Store, { table, key }: Backfill): string | undefined {
+  const [kind] = store.pluck<string>(
+    `SELECT CASE WHEN relispartition THEN 'part' WHEN relkind = 'p' THEN 'whole' END FROM pg_class WHERE oid = ${NAMED}`,
+    table,
+  );
+  if (kind === 'whole')
+    return `Declare a backfill for each partition of ${table}, and a schema step for ${table} itself; a partition can have the index that batches go by: CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION (${identifier(key)})`;
+  if (kind === 'part')
+    return indexHint(`CREATE UNIQUE INDEX CONCURRENTLY ON ${identifier(table)} (${identifier(key)})`);
+  return undefined;
 }
 
 /** Whether a table without partitions has heirs: their rows are read with its own, and its indexes know nothing of them. */

@@ -50,7 +50,7 @@ export async function acquireLock(
     hasTurn = false;
   };
   const tryBoth = (): boolean => {
-    hasTurn ||= (isAlone ? tryExclusive : tryShared)(connection, turnKey);
+    hasTurn ||= !isUsed(connection) && (isAlone ? tryExclusive : tryShared)(connection, turnKey);
     if (hasTurn && tryExclusive(connection)) return true;
     if (isAlone) leaveTurn(); // a worker may be left of a run whose leader is gone, and others may go on with that
     return false;
@@ -61,7 +61,7 @@ export async function acquireLock(
     let giveUpAt = performance.now() + timeoutMs;
     let hasTold = false;
     while (!tryBoth()) {
-      if (join && (await joined(connection, join))) giveUpAt = performance.now() + timeoutMs;
+      if (join && hasTurn && (await joined(connection, join))) giveUpAt = performance.now() + timeoutMs;
       else {
         if (performance.now() >= giveUpAt) throw runLocked(whoHasIt());
         if (!hasTold) onWait?.(whoHasIt());
@@ -86,6 +86,13 @@ export async function acquireLock(
     throw error;
   }
 }
+
+/** Whether another command of this process has its turn by the same session, which the server would give every lock again. */
+const isUsed = ({ client, turnKey: [lockClass, schemaKey] }: Connection): boolean =>
+  client.query(
+    `SELECT 1 FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
+      AND classid = ${lockClass} AND objid = (${schemaKey}::int8 & 4294967295)::oid AND objsubid = 2`,
+  ).rows.length > 0;
 
 /**
  * Acts with a share of the lock, if whoever holds it shares it.

@@ -108,7 +108,7 @@ function checkTable(store: Store, step: SchemaStepDefinition, { first, indexes }
   if (facts.kind !== 'r' && facts.kind !== 'p')
     throw blocked(step, what, `${RELATIONS[facts.kind] ?? 'another object'} ${step.table}`);
   if (facts.parent !== null && columns.length > 0) {
-    const hint = `Declare the step for ${facts.parent}; nothing was changed`;
+    const hint = `Declare the step for ${facts.parent}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed`;
     throw blocked(step, what, `table ${facts.parent}, of which it is a partition`, hint);
   }
   if (change && facts.isOwned === 0) throw missingRight(step, what, 'to own the table');

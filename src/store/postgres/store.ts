@@ -91,7 +91,10 @@ export class PostgresStore implements Store {
       return this.#connection.client.query(parameters.length > 0 ? withNumbers(sql) : sql, parameters);
     } catch (error) {
       // Nothing was written in a snapshot: another one lets a look go on that has to tell what went wrong.
-      if (this.#transaction === 'reading' && isPostgresError(error)) this.#restartSnapshot();
+      if (this.#transaction === 'reading' && isPostgresError(error)) {
+        this.#hasNotCompiled ||= isUncompiled(error);
+        this.#restartSnapshot();
+      }
       throw error;
     }
   }
@@ -185,6 +188,7 @@ export class PostgresStore implements Store {
       // A lock that was waited for in vain, or a server that is gone or short of memory or stack, tells nothing of the statement.
       if (!isPostgresError(error) || this.dialect.isBusy(error) || isGone(error)) throw error;
       if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
+      this.#hasNotCompiled = true;
       return error;
     } finally {
       // Compiling an UPDATE takes a lock of its table, which goes with it.
@@ -216,8 +220,18 @@ export class PostgresStore implements Store {
   }
 
   snapshot<Result>(act: () => Result): Result {
-    return this.#transaction === 'none' ? this.#within('reading', BEGIN_READING, act) : act();
+    if (this.#transaction !== 'none') return act();
+    this.#hasNotCompiled = false;
+    try {
+      return this.#within('reading', BEGIN_READING, act);
+    } catch (error) {
+      // A statement is compiled by the catalog of its moment, not by the snapshot's: DDL that another has committed in between is seen
+      // by half. A second look sees the whole of it.
+      if (!this.#hasNotCompiled || isGone(error)) throw error;
+      return this.#within('reading', BEGIN_READING, act);
+    }
   }
+  #hasNotCompiled = false;
 
   async snapshotAcross<Result>(act: () => Promise<Result>): Promise<Result> {
     this.#begin('reading', BEGIN_READING);
@@ -277,6 +291,9 @@ export class PostgresStore implements Store {
  */
 const BEGIN_WRITING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE';
 const BEGIN_READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
+
+/** Whether a statement speaks of what is not there, or not as it says. */
+const isUncompiled = ({ code }: { readonly code: string }): boolean => code.startsWith('POSTGRES_42');
 
 /** How many parameters a statement has that is looked at. */
 const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'umzug_backfill_check'`;

@@ -81,6 +81,8 @@ export const SQLITE: Dialect = {
   planRows,
   sampleRows,
   verificationSql,
+  parentTables: () => [],
   isBusy,
+  isConflict: () => false, // one transaction writes at a time
   surroundings,
 };

@@ -1,0 +1,20 @@
+import { BackfillError } from '../errors.js';
+import { holderText } from '../ledger/run-lock.js';
+import { type MigratorOptions, siteOf } from './session.js';
+
+/** Returns what a command rejects with: where a step is not applied because a run is in progress, an error that says so. */
+export async function besideRun(
+  options: Pick<MigratorOptions, 'path' | 'postgres'>,
+  error: unknown,
+): Promise<unknown> {
+  if (!(error instanceof BackfillError) || error.code !== 'STEP_NOT_APPLIED') return error;
+  const { state, holder } = (await siteOf(options)).lookAtLock();
+  if (state !== 'held') return error;
+  const who = holder ? holderText(holder) : 'a process that has just begun';
+  return new BackfillError(
+    error.code,
+    `${error.message}, and a run is in progress: ${who}`,
+    'Wait until it has ended, then run the same command again; umzug-backfill status says how far it is',
+    { cause: error },
+  );
+}
