@@ -3,6 +3,7 @@ import type { PaceOptions, StopSignal } from '../backfill/run-options.js';
 import { loadProject } from '../config.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import type { UpOutcome } from '../migrator/up.js';
+import { withServerHints } from '../server-hints.js';
 
 /** How long a deploy waits for another run, in milliseconds, when nobody says otherwise: that may be a long backfill. */
 export const DEPLOY_LOCK_TIMEOUT_MS = 600_000;
@@ -52,10 +53,13 @@ export async function migrateOnDeploy({
 }: DeployOptions = {}): Promise<DeployOutcome> {
   const project = await loadProject(folder);
   const { up } = await import('../migrator/up.js'); // late: every step file imports this package
-  const { error, ...outcome } = await up(
-    { ...rest, project, ...storeAddress(project.config, { dbPath: path }, process.env), lockTimeoutMs },
-    { leavesBackfills: backfills === 'background' },
-  );
-  if (error) throw error;
-  return outcome;
+  const address = storeAddress(project.config, { dbPath: path }, process.env);
+  return await withServerHints(address, async () => {
+    const { error, ...outcome } = await up(
+      { ...rest, project, ...address, lockTimeoutMs },
+      { leavesBackfills: backfills === 'background' },
+    );
+    if (error) throw error;
+    return outcome;
+  });
 }

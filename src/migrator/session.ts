@@ -1,7 +1,7 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
 import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.js';
 import type { Project } from '../config.js';
-import { BackfillError, rootBackfillError } from '../errors.js';
+import { BackfillError, isStoreError, rootBackfillError, toBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { openLedger } from '../ledger/open.js';
@@ -136,6 +136,8 @@ export async function withStore<Result>(
   const store = site.open({ access, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
   try {
     return await act({ store, ledger: openLedger(store, options.now) });
+  } catch (error) {
+    throw isStoreError(error) ? toBackfillError(error) : error;
   } finally {
     store.close();
   }

@@ -10,7 +10,7 @@ export function applySqlStep(store: Store, ledger: Ledger, step: SqlStep): void 
   const startedAt = performance.now();
   store.write(() => {
     ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    for (const statement of step.up) store.run(statement);
+    store.runStep(step.up);
     ledger.finishStep(step.name, performance.now() - startedAt);
   });
 }
@@ -18,7 +18,7 @@ export function applySqlStep(store: Store, ledger: Ledger, step: SqlStep): void 
 /** Reverts a step of plain SQL in one transaction with its ledger row. */
 export function revertSqlStep(store: Store, ledger: Ledger, step: SqlStep): void {
   store.write(() => {
-    for (const statement of step.down ?? []) store.run(statement);
+    store.runStep(step.down ?? []);
     ledger.forgetStep(step.name);
   });
 }

@@ -31,6 +31,7 @@ import { LEDGER_DDL, LEDGER_DROP } from './ledger-ddl.js';
 import { planRows, sampleRows } from './planned.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
 import { revertCells } from './revert.js';
+import { checkRights } from './rights.js';
 import { countFound, rangeEnds } from './scope.js';
 import { surroundings } from './surroundings.js';
 
@@ -54,6 +55,7 @@ export const POSTGRES: Dialect = {
   updateBytes,
   dropColumnEstimate,
   createIndexEstimate,
+  checkRights,
   rehearseUp,
   rehearseDown,
   makeIndex,

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BackfillError } from '../../errors.js';
+import { BackfillError, isPostgresError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import type { LockHolder, LockState } from '../../ledger/run-lock.js';
 import { holderText } from '../../ledger/run-lock.js';
 import type { HeldLock, SiteLockOptions } from '../site.js';
 import type { PostgresAddress } from './address.js';
 import { type Connection, connect, disconnect } from './connection.js';
+import { holderNamed, instantSql } from './session-name.js';
 
 /** Pause between two tries, in milliseconds: by chance, so that rivals do not meet again and again. */
 const POLL_MS = { least: 30, most: 120 };
@@ -15,8 +16,18 @@ const call = ({ client, lockKey }: Connection, name: string): boolean =>
 
 const tryExclusive = (connection: Connection): boolean => call(connection, 'pg_try_advisory_lock');
 const tryShared = (connection: Connection): boolean => call(connection, 'pg_try_advisory_lock_shared');
-const unlockExclusive = (connection: Connection): boolean => call(connection, 'pg_advisory_unlock');
-const unlockShared = (connection: Connection): boolean => call(connection, 'pg_advisory_unlock_shared');
+const unlockExclusive = (connection: Connection): void => unlock(connection, 'pg_advisory_unlock');
+const unlockShared = (connection: Connection): void => unlock(connection, 'pg_advisory_unlock_shared');
+
+/** Releases the lock, also after a failure, which stays the one that is told. A session that cannot is ended, and its locks with it. */
+function unlock(connection: Connection, name: string): void {
+  try {
+    call(connection, name);
+  } catch (error) {
+    if (!isPostgresError(error)) throw error;
+    connection.client.close();
+  }
+}
 
 const pollPause = (): Promise<void> => sleep(POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least));
 
@@ -48,8 +59,9 @@ export async function acquireLock(
     failpoint('lock', 'taken');
     return {
       release: () => {
-        if (connection.lock === 'exclusive') unlockExclusive(connection);
+        const isHeld = connection.lock === 'exclusive';
         connection.lock = 'none';
+        if (isHeld) unlockExclusive(connection);
         disconnect(connection);
         failpoint('lock', 'released');
       },
@@ -110,26 +122,48 @@ export async function shareLock<Result>(connection: Connection, act: () => Promi
   return result;
 }
 
-/** Who holds the lock, or undefined when it is free by now. */
-function holderOf({ client, lockKey }: Connection): LockHolder | undefined {
-  const [[name, since] = []] = client.query(
-    `SELECT a.application_name, to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-    FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
-    WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND l.classid = ${lockKey[0]} AND l.objid = (${lockKey[1]}::int8 & 4294967295)::oid AND l.objsubid = 2
+/** SQL of the sessions that hold the lock, in `pg_locks` as `l` and `pg_stat_activity` as `a`. */
+const holdersSql = ({
+  lockKey,
+}: Connection): string => `FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+  WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.classid = ${lockKey[0]} AND l.objid = (${lockKey[1]}::int8 & 4294967295)::oid AND l.objsubid = 2`;
+
+/** Whether a session holds the lock, and which process has it, where its name says so. */
+function stateOf(connection: Connection): LockState {
+  const [found] = connection.client.query(
+    `SELECT a.application_name, ${instantSql('a.backend_start')} ${holdersSql(connection)}
     ORDER BY a.backend_start LIMIT 1`,
   ).rows;
-  const [, pid = '0', host = ''] = /(\d+)@(.*)$/.exec(String(name ?? '')) ?? [];
-  if (since === undefined) return undefined;
-  return { pid: Number(pid), host, ...(since === null ? {} : { since: String(since) }) }; // null: to another role
+  if (!found) return { state: 'free' };
+  const holder = holderNamed(...(found as [unknown, unknown]));
+  return { state: 'held', ...(holder ? { holder } : {}) };
+}
+
+/** Returns the lock holder, or undefined if the lock has since been released. */
+const holderOf = (connection: Connection): LockHolder | undefined => stateOf(connection).holder;
+
+/**
+ * Refuses to go on without the run lock that this session took: a statement of a step may have released it.
+ *
+ * @throws {BackfillError} `STEP_INVALID`
+ */
+export function requireHeld(connection: Connection): void {
+  if (connection.lock === 'none') return;
+  const held = connection.client.query(`SELECT 1 ${holdersSql(connection)} AND l.pid = pg_backend_pid()`);
+  if (held.count > 0) return;
+  throw new BackfillError(
+    'STEP_INVALID',
+    'A statement of the step has released the run lock of the store',
+    'Remove pg_advisory_unlock_all() and its kind from the step; nothing of it was kept',
+  );
 }
 
 /** Looks whether a run is under way. */
 export function lookAtLock(address: PostgresAddress): LockState {
   const connection = connect(address);
   try {
-    const holder = holderOf(connection);
-    return holder ? { state: 'held', holder } : { state: 'free' };
+    return stateOf(connection);
   } finally {
     disconnect(connection);
   }
