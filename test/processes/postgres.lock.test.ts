@@ -161,6 +161,22 @@ describe('the run lock of a database', () => {
     });
   });
 
+  it('names its holder also where the URL has an `application_name` of its own', () =>
+    onCopy(async ({ url, client }) => {
+      const named = `${url}?application_name=agentos`;
+      const result = await pausedAt(argsOn(named, 'up', '--workers', '2'), FILLING, async (child) => {
+        expectLocked(await runCli(['down', '--database-url', named, ...AT_ONCE]), child.pid);
+        const { stdout } = await runCli(['status', '--database-url', url]);
+        expect(stdout).to.include(`A run is under way: process ${child.pid} on ${hostname()}, since 20`);
+        const names = await column(
+          client,
+          `SELECT DISTINCT application_name FROM pg_stat_activity WHERE application_name LIKE '%umzug-backfill ${child.pid}@%'`,
+        );
+        expect(names).to.deep.equal([`agentos umzug-backfill ${child.pid}@${hostname()}`.slice(0, 63)]);
+      });
+      expectDone(result);
+    }));
+
   it('is not lost to a `down` that gets it before whoever has led the fill', () =>
     onCopy(async ({ url, client }) => {
       const v20 = await wholePgStore(client);

@@ -146,6 +146,9 @@ describe('a signal to a run on PostgreSQL', () => {
       expect(await countBatches(copy)).to.equal(0);
     }));
 
+  // The thread that hears signals waits for the driver's: until they are one, a server that is silent is waited for without an ear.
+  it('ends within a second a command that waits for a server that has become silent');
+
   it('ends workers whose leader is killed', () =>
     onCopy(async (copy) => {
       const release = await holdBack(copy);
