@@ -5,19 +5,19 @@ import type { PostgresClient } from './client.js';
  * sessions whose client is gone. TCP settings find a dead client within 30 seconds, but end at a pooler. The end of an idle
  * transaction holds behind one as well; the thread of the client keeps it from a batch that this program takes longer for.
  */
-const OURS = `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
+const SESSION_SETTINGS = `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
   SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_min_messages = 'error';
   SET row_security = off; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s';
   SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4; SET tcp_user_timeout = '30s'`;
 
 /** The same, where the server knows the setting: 14 and later, and 17 and later. */
-const OURS_IF_KNOWN = `SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '500' ELSE '0' END, false)
+const SETTINGS_IF_KNOWN = `SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '500' ELSE '0' END, false)
   FROM pg_settings WHERE name IN ('client_connection_check_interval', 'idle_session_timeout', 'transaction_timeout')`;
 
 /** Sets up a session. */
 export function applySettings(client: PostgresClient): void {
-  client.script(OURS);
-  client.query(OURS_IF_KNOWN);
+  client.script(SESSION_SETTINGS);
+  client.query(SETTINGS_IF_KNOWN);
 }
 
 /** Settings that a statement may change and that outlive its transaction. */
