@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { expect } from 'chai';
@@ -94,6 +95,32 @@ describe('a run that waits for what others have claimed', () => {
     needServer(this);
   });
 
+  const steps = { '001-told': told };
+  const OTHER = `SET application_name = 'agentos umzug-backfill 4711@elsewhere'`;
+
+  /** Runs `up` until it says for whom it waits, and then lets it go on. */
+  async function expectTold(
+    url: string,
+    release: () => unknown,
+    before: () => Promise<void> = async () => undefined,
+  ): Promise<void> {
+    const waits: object[] = [];
+    const migrator = migratorOn(url, steps, {
+      onEvent: (event: { readonly event: string }) => {
+        if (event.event !== 'range_waiting') return;
+        waits.push(event);
+        release();
+      },
+    });
+    migrator.on('migrating', before);
+    await migrator.up();
+    expect(waits).to.have.length(1);
+    expect(waits[0]).to.include({ backfill: '001-told', pid: 4711, host: 'elsewhere' });
+    expect(waits[0])
+      .to.have.property('since')
+      .that.matches(/^20\d\d-\d\d-\d\dT[\d:.]+Z$/);
+  }
+
   it('says so, and which process has it since when', () =>
     withDatabase(async ({ url, client }) => {
       await client.query(TABLE);
@@ -101,22 +128,23 @@ describe('a run that waits for what others have claimed', () => {
       const onEvent = ({ event }: { readonly event: string }): void => {
         if (event === 'batch_committed') stopper.abort('SIGTERM');
       };
-      const steps = { '001-told': told };
       await errorOf(migratorOn(url, steps, { signal: stopper.signal, onEvent }).up());
-      await client.query(`SET application_name = 'agentos umzug-backfill 4711@elsewhere';
-        BEGIN; SELECT FROM umzug_backfill_ranges FOR UPDATE`);
-      const waits: object[] = [];
-      await migratorOn(url, steps, {
-        onEvent: (event: { readonly event: string }) => {
-          if (event.event !== 'range_waiting') return;
-          waits.push(event);
-          void client.query('ROLLBACK');
-        },
-      }).up();
-      expect(waits).to.have.length(1);
-      expect(waits[0]).to.include({ backfill: '001-told', pid: 4711, host: 'elsewhere' });
-      expect(waits[0])
-        .to.have.property('since')
-        .that.matches(/^20\d\d-\d\d-\d\dT[\d:.]+Z$/);
+      await client.query(`${OTHER}; BEGIN; SELECT FROM umzug_backfill_ranges FOR UPDATE`);
+      await expectTold(url, () => client.query('ROLLBACK'));
+    }));
+
+  it('says so also of one that takes part in it still when nothing is left', () =>
+    withDatabase(async ({ url, client, connect }) => {
+      await client.query(TABLE);
+      const other = await connect();
+      await other.query(OTHER);
+      // It waits for the lock while the command has it alone, and has its share as soon as that is shared.
+      const key = `1970109031, ${createHash('sha256').update('public').digest().readInt32BE(0)}`;
+      const takePart = async (): Promise<void> => {
+        other.query(`SELECT pg_advisory_lock_shared(${key})`).catch(() => undefined); // it ends with the test
+        const waiting = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`;
+        while ((await column(client, waiting)).length === 0);
+      };
+      await expectTold(url, () => other.query(`SELECT pg_advisory_unlock_shared(${key})`), takePart);
     }));
 });

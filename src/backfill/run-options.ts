@@ -79,7 +79,7 @@ export type RunEvent =
       readonly key: string;
       readonly reason: string;
     }
-  /** Other processes have claimed all that is left, and are waited for; which one, since when, where the server tells. */
+  /** Others have claimed all that is left of a run, or still take part in it, and are waited for; which one, since when, where the server tells. */
   | ({ readonly event: 'range_waiting'; readonly backfill: string } & Partial<LockHolder>)
   /** Other writers are left room before the next batch. */
   | { readonly event: 'paused'; readonly backfill: string; readonly pauseMs: number }

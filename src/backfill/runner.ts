@@ -116,7 +116,10 @@ async function resumeRuns(
     countFoundCells(store, ledger, backfill, run);
     // A process that took part may have died meanwhile, and left what it had claimed.
     for (let isSettled = false; !isSettled; ) {
-      await store.share(() => fillRun(store, ledger, backfill, run, options));
+      await store.share(
+        () => fillRun(store, ledger, backfill, run, options),
+        (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
+      );
       // Or a `down` has had its turn before this process held the lock alone again.
       if (!ledger.runs(backfill.name).some((record) => record.run === run.run))
         throw runConflict(backfill.name);

@@ -3,6 +3,7 @@ import type { PaceSettings } from '../backfill/pace.js';
 import type { RunOptions } from '../backfill/run-options.js';
 import type { Key } from '../ledger/keys.js';
 import type { BatchRecord, CellsRecord, CreatedObject } from '../ledger/records.js';
+import type { LockHolder } from '../ledger/run-lock.js';
 import type { SchemaPlan } from '../schema/plan.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
@@ -80,8 +81,13 @@ export interface Store {
   /**
    * Acts while other processes may take part in the same run, where the engine lets them; else simply acts. A run lock that is held
    * is shared meanwhile, and held alone again behind it.
+   *
+   * @param onWait told every five seconds while other processes that take part are waited for
    */
-  share<Result>(act: () => Promise<Result>): Promise<Result>;
+  share<Result>(
+    act: () => Promise<Result>,
+    onWait: (holder: LockHolder | undefined) => void,
+  ): Promise<Result>;
   /** Closes the connection. */
   close(): void;
 }

@@ -11,6 +11,9 @@ import { holderNamed, instantSql } from './session-name.js';
 /** Pause between two tries, in milliseconds: by chance, so that rivals do not meet again and again. */
 const POLL_MS = { least: 30, most: 120 };
 
+/** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
+const TELL_WAIT_MS = 5000;
+
 const call = ({ client, lockKey }: Connection, name: string): boolean =>
   client.query(`SELECT ${name}(${lockKey.join(', ')})`).rows[0]?.[0] === 1n;
 
@@ -101,8 +104,14 @@ async function joined(connection: Connection, join: () => Promise<boolean>): Pro
 /**
  * Acts with the lock shared, and holds it alone again behind it, if it was so before: whoever else takes part has then come to an end,
  * or died. After a failure, as a signal is one, nobody is waited for, and the lock is not held any more.
+ *
+ * @param onWait told every five seconds while others are waited for
  */
-export async function shareLock<Result>(connection: Connection, act: () => Promise<Result>): Promise<Result> {
+export async function shareLock<Result>(
+  connection: Connection,
+  act: () => Promise<Result>,
+  onWait: (holder: LockHolder | undefined) => void,
+): Promise<Result> {
   if (connection.lock !== 'exclusive') return await act();
   while (!tryShared(connection)) await pollPause(); // at once: this session may hold both
   unlockExclusive(connection);
@@ -116,7 +125,13 @@ export async function shareLock<Result>(connection: Connection, act: () => Promi
     unlockShared(connection);
   }
   failpoint('lock', 'left');
-  while (!tryExclusive(connection)) await pollPause();
+  let tellAt = performance.now() + TELL_WAIT_MS;
+  while (!tryExclusive(connection)) {
+    await pollPause();
+    if (performance.now() < tellAt) continue;
+    onWait(holderOf(connection));
+    tellAt = performance.now() + TELL_WAIT_MS;
+  }
   connection.lock = 'exclusive';
   failpoint('lock', 'taken again');
   return result;

@@ -1,5 +1,6 @@
 import { BackfillError, isPostgresError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import type { LockHolder } from '../../ledger/run-lock.js';
 import { busyPauses, GIVE_UP_MS, pause } from '../busy.js';
 import type { SqlValue, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
@@ -269,8 +270,11 @@ export class PostgresStore implements Store {
     }
   }
 
-  async share<Result>(act: () => Promise<Result>): Promise<Result> {
-    return await shareLock(this.#connection, act);
+  async share<Result>(
+    act: () => Promise<Result>,
+    onWait: (holder: LockHolder | undefined) => void,
+  ): Promise<Result> {
+    return await shareLock(this.#connection, act, onWait);
   }
 
   close(): void {
