@@ -125,10 +125,13 @@ export class PostgresClient {
   /** Ends the connection. */
   close(): void {
     if (this.#isClosed) return;
-    if (this.#hasThread) this.#ask({ kind: 'close', sql: '', parameters: [] });
-    this.#isClosed = true;
-    this.#port.close();
-    void this.#worker.terminate();
+    try {
+      if (this.#hasThread) this.#ask({ kind: 'close', sql: '', parameters: [] });
+    } finally {
+      this.#isClosed = true;
+      this.#port.close();
+      void this.#worker.terminate();
+    }
   }
 
   #ask(question: Question): Answer {
