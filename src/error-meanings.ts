@@ -128,6 +128,30 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
     'Name the primary in --database-url',
   ],
   [
+    'POSTGRES_25P03', // for idle_in_transaction_session_timeout
+    'STORE_UNREACHABLE',
+    'The server has ended the connection, or is not up yet',
+    'Run the same command again when it is up; it resumes where it stopped',
+  ],
+  [
+    'POSTGRES_25P04', // for transaction_timeout
+    'STORE_UNREACHABLE',
+    'The server has ended the connection, or is not up yet',
+    'Run the same command again when it is up; it resumes where it stopped',
+  ],
+  [
+    'POSTGRES_CONNECT_TIMEOUT',
+    'STORE_UNREACHABLE',
+    'The server did not let the connection in within the time for that',
+    'Check the address, and that the server is up; then run the same command again, with more time where it is slow: PGCONNECT_TIMEOUT=60',
+  ],
+  [
+    'POSTGRES_THREAD_ENDED',
+    'STORE_UNREACHABLE',
+    'The thread of the connection has ended, as it does when an answer is too large for the memory of this process',
+    'Run the same command again with more memory or smaller batches: NODE_OPTIONS=--max-old-space-size=4096, or --batch-size 500',
+  ],
+  [
     'POSTGRES_53100',
     'STORE_FULL',
     'The disk of the server is full',

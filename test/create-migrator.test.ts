@@ -6,7 +6,7 @@ import { describe, it } from 'mocha';
 import type { CreateMigratorOptions, Migrator } from '../src/index.js';
 import { cleanEnv, root } from './support/cli.js';
 import { api, EVENTS, filled, hasLedger, orderColumn, orderTimes, Umzug, withShop } from './support/shop.js';
-import { dumpSchema, failureOf, query } from './support/stores.js';
+import { change, dumpSchema, failureOf, query } from './support/stores.js';
 
 const { createMigrator, defineSqlStep } = api;
 
@@ -139,6 +139,16 @@ describe('createMigrator', () => {
       const [verification] = await umzug.verify();
       expect(verification?.verdict).not.to.equal('fail');
       expect(filled(path)).to.equal(EVENTS);
+    }));
+
+  it('rejects with one of our errors where its ledger can not be read', () =>
+    withShop(async (path) => {
+      const umzug = shopMigrator(path);
+      await umzug.up();
+      change(path, 'ALTER TABLE umzug_backfill_steps RENAME COLUMN status TO state');
+      for (const command of ['up', 'down', 'pending', 'executed', 'status', 'verify', 'backfill'] as const)
+        await failureOf('STORE_REFUSED', () => umzug[command]());
+      await failureOf('STORE_REFUSED', () => api.ledgerStorage(path).executed({ context: {} }));
     }));
 
   it('tells its status, verifies, runs again, lists skips and reports', () =>

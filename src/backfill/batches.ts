@@ -108,6 +108,7 @@ export async function fillBatches(
   let { cursor, rowsScanned } = run;
   let limit = pacer.rows;
   let refused: RefusedRow | undefined;
+  let tellWaitAt = performance.now() + TELL_WAIT_MS;
   const where = (): string =>
     `between two batches of ${name}, at key ${cursor ?? 'none'} of ${run.watermark ?? 'none'}`;
   for (let isDone = false; !isDone; ) {
@@ -126,7 +127,13 @@ export async function fillBatches(
     try {
       const { batch: committed, ...one } = await commit(store, pacer, act, backfill, where, options, halve);
       isDone = one.isDone;
-      if (one.isTaken) await sleep(TAKEN_MS);
+      if (one.isTaken) {
+        await sleep(TAKEN_MS);
+        if (performance.now() >= tellWaitAt) {
+          options.onEvent?.({ event: 'range_waiting', backfill: name, ...ledger.claimHolder() });
+          tellWaitAt = performance.now() + TELL_WAIT_MS;
+        }
+      } else tellWaitAt = performance.now() + TELL_WAIT_MS;
       if (committed) {
         cursor = committed.lastKey;
         rowsScanned += committed.rowsScanned;
@@ -162,6 +169,9 @@ const hasTriggers = (store: Store, { table, columns }: Backfill): boolean =>
 
 /** How long a process waits when others are at work on all that is left, in milliseconds. */
 const TAKEN_MS = 50;
+
+/** How often it says for whom it waits then, in milliseconds. */
+const TELL_WAIT_MS = 5000;
 
 /** What became of a claim. */
 interface Filled {

@@ -1,4 +1,5 @@
 import type { RunRecord } from '../ledger/records.js';
+import type { LockHolder } from '../ledger/run-lock.js';
 import type { RevertResult } from '../store/batch.js';
 import type { ValuesLeft } from './first-run.js';
 import type { PaceName } from './pace.js';
@@ -90,6 +91,8 @@ export type RunEvent =
       readonly reason: string;
     }
   | { readonly event: 'warning'; readonly text: string }
+  /** Others have claimed all that is left of a run, or still take part in it, and are waited for; which one, since when, where the server tells. */
+  | ({ readonly event: 'range_waiting'; readonly backfill: string } & Partial<LockHolder>)
   /** Other writers are left room before the next batch. */
   | { readonly event: 'paused'; readonly backfill: string; readonly pauseMs: number }
   | { readonly event: 'store_busy'; readonly backfill: string; readonly pauseMs: number }

@@ -168,7 +168,10 @@ async function resumeRuns(
     countFoundCells(store, ledger, backfill, run, left?.rows !== 0);
     // A process that took part may have died meanwhile, and left what it had claimed.
     for (let isSettled = false; !isSettled; ) {
-      await store.share(() => fillRun(store, ledger, backfill, run, options));
+      await store.share(
+        () => fillRun(store, ledger, backfill, run, options),
+        (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
+      );
       // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
       if (!ledger.runs(backfill.name).some((record) => record.run === run.run))
         throw runConflict(backfill.name);

@@ -1,3 +1,4 @@
+import { onPostgres } from '../server-hints.js';
 import { shellWord } from '../shell.js';
 
 /** What of a call the commands in its hints take over. */
@@ -62,17 +63,3 @@ export function runnable(text: string, env: NodeJS.ProcessEnv, taken: TakenOver)
     return `${program} ${command}${command === 'create' ? '' : store}${changes ? copies : ''}`;
   });
 }
-
-/** A command of SQLite's shell, with what it is asked. */
-const SQLITE_SHELL = /\bsqlite3 STORE ('(?:[^']|'\\'')*'|"[^"]*"|\.\w+)/g;
-
-/** The same words for a database of PostgreSQL: its shell, and the option that names one. */
-const onPostgres = (text: string): string =>
-  text
-    .replace(
-      SQLITE_SHELL,
-      (_, asked: string) =>
-        `psql STORE -c ${asked.replace(/^(['"]?)\.schema\b/, '$1\\d').replace(/^\\d$/, "'\\d'")}`,
-    )
-    .replace(/--db-path \/path\/to\/store\.db/g, '--database-url postgres://USER@HOST:5432/DATABASE')
-    .replace(/ with --db-path\b/g, ' with --database-url');

@@ -37,6 +37,7 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
   verified: 'info',
   lock_expected: 'info',
   lock_waiting: 'info',
+  range_waiting: 'warn',
   backup_made: 'info',
   backup_removed: 'info',
   store_saved: 'info',

@@ -4,6 +4,7 @@ import { loadProject } from '../config.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import type { UpOutcome } from '../migrator/up.js';
 import { withKnownPlaces } from '../places.js';
+import { withServerHints } from '../server-hints.js';
 
 /** How long a deploy waits for another run, in milliseconds, when nobody says otherwise: that may be a long backfill. */
 export const DEPLOY_LOCK_TIMEOUT_MS = 600_000;
@@ -54,9 +55,14 @@ export async function migrateOnDeploy({
   const project = await loadProject(folder);
   const { up } = await import('../migrator/up.js'); // late: every step file imports this package
   const address = storeAddress(project.config, { dbPath: path }, process.env);
-  const { error, ...outcome } = await withKnownPlaces(project.config, address, process.env, () =>
-    up({ ...rest, project, ...address, lockTimeoutMs }, { leavesBackfills: backfills === 'background' }),
+  return await withServerHints(address, () =>
+    withKnownPlaces(project.config, address, process.env, async () => {
+      const { error, ...outcome } = await up(
+        { ...rest, project, ...address, lockTimeoutMs },
+        { leavesBackfills: backfills === 'background' },
+      );
+      if (error) throw error;
+      return outcome;
+    }),
   );
-  if (error) throw error;
-  return outcome;
 }

@@ -4,6 +4,7 @@ import { unpackKeys } from './key-runs.js';
 import { unpackTexts } from './key-texts.js';
 import type { Key, KeyRun } from './keys.js';
 import type { BatchRecord, CellSet, CellsRecord, Claim, RunRecord, VerificationRecord } from './records.js';
+import type { LockHolder } from './run-lock.js';
 import { SkipLedger } from './skip-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
@@ -121,6 +122,11 @@ export class Ledger extends SkipLedger {
    */
   claim(_backfill: string, run: RunRecord, cursor: Key | null): Claim | 'done' | 'taken' {
     return run.watermark === null ? 'done' : { range: null, cursor, end: run.watermark };
+  }
+
+  /** Returns the process whose claim is the oldest, where others claim parts of a run as well and one does. */
+  claimHolder(): LockHolder | undefined {
+    return undefined;
   }
 
   /** Notes that a claim is worked off, inside the batch's transaction; returns whether its run is. */

@@ -1,7 +1,9 @@
 import type { SqlValue } from '../store/port.js';
+import { holderNamed, instantSql } from '../store/postgres/session-name.js';
 import { compareKeys, type Key } from './keys.js';
 import { Ledger, runConflict } from './ledger.js';
 import type { BatchRecord, Claim, RunRecord, SkipRecord } from './records.js';
+import type { LockHolder } from './run-lock.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 /** Ranges of the runs that several processes share. */
@@ -123,6 +125,18 @@ export class SharedLedger extends Ledger {
     const { number, cursor, endKey } = this.#range(free);
     this.#last = number;
     return { range: number, cursor, end: endKey };
+  }
+
+  /** Whoever has claimed a range has locked its row, and for that the table. */
+  override claimHolder(): LockHolder | undefined {
+    const holder = this.store.get<{ name: string; since: string | null }>(
+      `SELECT a.application_name AS name, ${instantSql('a.xact_start')} AS since
+      FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+      WHERE l.relation = '${RANGES_TABLE}'::regclass AND l.mode IN ('RowShareLock', 'RowExclusiveLock') AND l.granted
+        AND l.pid <> pg_backend_pid()
+      ORDER BY a.xact_start LIMIT 1`,
+    );
+    return holder && holderNamed(holder.name, holder.since);
   }
 
   #hasOpenRange(backfill: string, run: number): boolean {

@@ -26,7 +26,7 @@ export interface PendingChecks {
  * looked at again when that has run: it may make the table.
  *
  * @param steps the project's
- * @throws {BackfillError} `STEP_INVALID`, `TABLE_MISSING`, `COLUMN_MISSING`, `KEY_UNSUITABLE`, `SCHEMA_BLOCKED` or a `VERSION_…` code
+ * @throws {BackfillError} `STEP_INVALID`, `TABLE_MISSING`, `COLUMN_MISSING`, `KEY_UNSUITABLE`, `SCHEMA_BLOCKED`, a `VERSION_…` or a `STORE_…` code
  */
 export function checkPendingSteps(
   { store, ledger }: Session,
@@ -38,6 +38,7 @@ export function checkPendingSteps(
   let sqlStep: string | undefined;
   const coming = new Set<string>(); // columns that a pending step before will have made: `table.column`
   for (const step of pending) {
+    store.dialect.checkRights(store, step);
     if (step.kind === 'require') requiredBackfill(steps, step);
     if (step.kind === 'sql') {
       sqlStep = step.name;

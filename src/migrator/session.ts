@@ -1,7 +1,13 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
 import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.js';
 import type { Project } from '../config.js';
-import { BackfillError, type ErrorCode, rootBackfillError } from '../errors.js';
+import {
+  BackfillError,
+  type ErrorCode,
+  isStoreError,
+  rootBackfillError,
+  toBackfillError,
+} from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
 import { refuseNewerLedger, upgradeLedger } from '../ledger/format.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -152,6 +158,8 @@ export async function withStore<Result>(
   try {
     refuseNewerLedger(store);
     return await act({ store, ledger: openLedger(store, options.now) });
+  } catch (error) {
+    throw isStoreError(error) ? toBackfillError(error) : error;
   } finally {
     store.close();
   }

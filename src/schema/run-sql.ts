@@ -11,7 +11,9 @@ export function applySqlStep(store: Store, ledger: Ledger, step: SqlStep): void 
   const startedAt = performance.now();
   store.write(() => {
     ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    for (const statement of step.up) run(store, step, statement);
+    store.runStep(() => {
+      for (const statement of step.up) run(store, step, statement);
+    });
     ledger.finishStep(step.name, performance.now() - startedAt);
   });
 }
@@ -19,7 +21,9 @@ export function applySqlStep(store: Store, ledger: Ledger, step: SqlStep): void 
 /** Reverts a step of plain SQL in one transaction with its ledger row. */
 export function revertSqlStep(store: Store, ledger: Ledger, step: SqlStep): void {
   store.write(() => {
-    for (const statement of step.down ?? []) run(store, step, statement);
+    store.runStep(() => {
+      for (const statement of step.down ?? []) run(store, step, statement);
+    });
     ledger.forgetStep(step.name);
   });
 }

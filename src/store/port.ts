@@ -3,8 +3,10 @@ import type { PaceSettings } from '../backfill/pace.js';
 import type { RunOptions } from '../backfill/run-options.js';
 import type { Key } from '../ledger/keys.js';
 import type { BatchRecord, CellsRecord, CreatedObject } from '../ledger/records.js';
+import type { LockHolder } from '../ledger/run-lock.js';
 import type { SchemaPlan } from '../schema/plan.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
+import type { Step } from '../steps/step.js';
 import type { FilledCells, FillOptions, FoundCells } from './batch.js';
 import type { KeyKind } from './keys.js';
 import type { StoreFiles } from './path.js';
@@ -53,6 +55,12 @@ export interface Store {
   run(sql: string, ...parameters: readonly SqlValue[]): number;
   /** Runs a script of statements without parameters: DDL. */
   exec(sql: string): void;
+  /**
+   * Runs the statements of a SQL step in the transaction that it is called in. What they set of the session is undone behind them.
+   *
+   * @throws {BackfillError} `STEP_INVALID` when they have released the run lock
+   */
+  runStep(act: () => void): void;
   /** Whether this is one statement without parameters that compiles here, returns rows, and only reads. */
   isReading(sql: string): boolean;
   /** Why this is no statement without parameters that compiles here, or undefined when it is one. */
@@ -73,8 +81,13 @@ export interface Store {
   /**
    * Acts while other processes may take part in the same run, where the engine lets them; else simply acts. A run lock that is held
    * is shared meanwhile, and held alone again behind it.
+   *
+   * @param onWait told every five seconds while other processes that take part are waited for
    */
-  share<Result>(act: () => Promise<Result>): Promise<Result>;
+  share<Result>(
+    act: () => Promise<Result>,
+    onWait: (holder: LockHolder | undefined) => void,
+  ): Promise<Result>;
   /** Closes the connection. */
   close(): void;
 }
@@ -190,6 +203,8 @@ export interface Dialect {
   dropColumnEstimate(store: Store, table: string, columns: number): Estimate;
   /** What an index on columns that are still NULL is expected to cost, in a table of so many bytes. */
   createIndexEstimate(bytes: number): Estimate;
+  /** Refuses a step for which this user, or the server as it is set, lacks a right; throws a `STORE_…` code. Reads only. */
+  checkRights(store: Store, step: Step): void;
   /**
    * Tries a schema step: forward, an UPDATE that changes nothing, and back. Nothing stays of it.
    *

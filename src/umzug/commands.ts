@@ -10,6 +10,7 @@ import type { Status } from '../migrator/status.js';
 import { refuseUnknown } from '../options.js';
 import { DEFAULT_REPORT } from '../report/default-file.js';
 import type { ReportOutcome } from '../report/report.js';
+import { withServerHints } from '../server-hints.js';
 import { shellWord } from '../shell.js';
 import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
 import type { Verification } from '../verification/verify.js';
@@ -83,6 +84,15 @@ async function migratorOptions({ umzug, context, settings, load, address }: Migr
   return { ...settings, onUmzugEvent, project, ...store } satisfies MigratorOptions;
 }
 
+/** Runs a command that umzug does not know. */
+async function withOptions<Result>(
+  parts: MigratorParts,
+  act: (options: MigratorOptions) => Promise<Result>,
+): Promise<Result> {
+  const options = await migratorOptions(parts);
+  return await withServerHints(options, () => act(options));
+}
+
 /** Runs one of umzug's own commands between the events that umzug has around it. */
 async function run(
   parts: MigratorParts,
@@ -94,7 +104,9 @@ async function run(
   try {
     const options = await migratorOptions(parts);
     const { steps } = options.project;
-    return (await act(options)).map((name) => metaOf(name, steps.find((step) => step.name === name)?.path));
+    return (await withServerHints(options, () => act(options))).map((name) =>
+      metaOf(name, steps.find((step) => step.name === name)?.path),
+    );
   } finally {
     await umzug.emit('afterCommand', { command, context });
   }
@@ -155,27 +167,29 @@ async function appliedNames(options: MigratorOptions): Promise<string[]> {
 export const furtherCommands = (parts: MigratorParts): MigratorCommands => ({
   async status() {
     const { status } = await import('../migrator/status.js');
-    return await status(await migratorOptions(parts));
+    return await withOptions(parts, (options) => status(options));
   },
   async verify(options = {}) {
     refuseUnknown(options, ['minCoverage'], 'verify()', 'USAGE');
     const { verify } = await import('../migrator/verify.js');
-    return await verify(await migratorOptions(parts), options);
+    return await withOptions(parts, (migrator) => verify(migrator, options));
   },
   async backfill(name, options = {}) {
     refuseUnknown(options, ['isRescan'], 'backfill()', 'USAGE');
     const { backfill } = await import('../migrator/backfill.js');
-    const { error, ...outcome } = await backfill(await migratorOptions(parts), { name, ...options });
-    if (error) throw error;
-    return outcome;
+    return await withOptions(parts, async (migrator) => {
+      const { error, ...outcome } = await backfill(migrator, { name, ...options });
+      if (error) throw error;
+      return outcome;
+    });
   },
   async skips(name) {
     const { skips } = await import('../migrator/status.js');
-    return await skips(await migratorOptions(parts), name);
+    return await withOptions(parts, (options) => skips(options, name));
   },
   async report(file = DEFAULT_REPORT, options = {}) {
     refuseUnknown(options, ['lang'], 'report()', 'USAGE');
     const { report } = await import('../report/report.js');
-    return await report(await migratorOptions(parts), file, options);
+    return await withOptions(parts, (migrator) => report(migrator, file, options));
   },
 });

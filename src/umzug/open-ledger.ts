@@ -1,4 +1,4 @@
-import { BackfillError } from '../errors.js';
+import { BackfillError, isStoreError, toBackfillError } from '../errors.js';
 import type { Session } from '../migrator/session.js';
 import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
 
@@ -35,6 +35,8 @@ export async function inLedger<Result>(
     refuseNewerLedger(store);
     const session = { store, ledger: new Ledger(store) };
     return access === 'look' ? store.snapshot(() => act(session)) : store.write(() => act(session));
+  } catch (error) {
+    throw isStoreError(error) ? toBackfillError(error) : error;
   } finally {
     store.close();
   }

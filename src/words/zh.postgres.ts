@@ -64,6 +64,20 @@ export const zhPostgres: Catalog = {
   'The server takes no writes: it is a replica, or set to be read only':
     '服务器不接受写入：它是副本，或被设置为只读',
   'The server is a replica, which can only be read': '服务器是副本，只能读取',
+  'The server is set to take no writes: default_transaction_read_only is on':
+    '服务器被设置为不接受写入：default_transaction_read_only 为 on',
+  'Find out why first: some servers set it when their disk is full. Then reset it for the server, the database or the role, and run the same command again':
+    '请先查明原因：有些服务器在磁盘已满时会设置它。然后在服务器、数据库或角色上重置它，再次运行同一命令',
+  'The server did not let the connection in within the time for that': '服务器未在规定时间内接受连接',
+  'Check the address, and that the server is up; then run the same command again, with more time where it is slow: PGCONNECT_TIMEOUT=60':
+    '请检查地址以及服务器是否已启动，然后再次运行同一命令；如果服务器较慢，请给予更多时间： PGCONNECT_TIMEOUT=60',
+  'The thread of the connection has ended, as it does when an answer is too large for the memory of this process':
+    '连接的线程已结束；当应答超出此进程的内存时会如此',
+  'Run the same command again with more memory or smaller batches: NODE_OPTIONS=--max-old-space-size=4096, or --batch-size 500':
+    '请以更多内存或更小的批次再次运行同一命令： NODE_OPTIONS=--max-old-space-size=4096 ，或 --batch-size 500',
+  'A statement of the step has released the run lock of the store': '该步骤中的语句释放了存储的运行锁',
+  'Remove pg_advisory_unlock_all() and its kind from the step; nothing of it was kept':
+    '请从该步骤中删除 pg_advisory_unlock_all() 之类的语句；该步骤的任何内容都未保留',
   'Name the primary in --database-url': '请在 --database-url 中指定主服务器',
   'The disk of the server is full': '服务器的磁盘已满',
   'Make room there, then run the same command again; it resumes where it stopped':

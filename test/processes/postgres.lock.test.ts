@@ -179,6 +179,22 @@ describe('the run lock of a database', () => {
     });
   });
 
+  it('names its holder also where the URL has an `application_name` of its own', () =>
+    onCopy(async ({ url, client }) => {
+      const named = `${url}?application_name=agentos`;
+      const result = await pausedAt(argsOn(named, 'up', '--workers', '2'), FILLING, async (child) => {
+        expectLocked(await runCli(['down', '--database-url', named, ...AT_ONCE]), child.pid);
+        const { stdout } = await runCli(['status', '--database-url', url]);
+        expect(stdout).to.include(`A run is under way: process ${child.pid} on ${hostname()}, since 20`);
+        const names = await column(
+          client,
+          `SELECT DISTINCT application_name FROM pg_stat_activity WHERE application_name LIKE '%umzug-backfill ${child.pid}@%'`,
+        );
+        expect(names).to.deep.equal([`agentos umzug-backfill ${child.pid}@${hostname()}`.slice(0, 63)]);
+      });
+      expectDone(result);
+    }));
+
   /** Insists that a `down` is refused at once since this process has not ended, and starts one that waits. */
   async function startWaitingDown(url: string, pid: number | undefined): Promise<Running> {
     const args = argsOn(url, 'down', '--to', '0', '--yes');

@@ -1,3 +1,6 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { type CliResult, expectRefusal, spawnCli } from '../support/cli.js';
@@ -145,6 +148,31 @@ describe('a signal to a run on PostgreSQL', () => {
       await untilAlone(copy.client);
       expect(await countBatches(copy)).to.equal(0);
     }));
+
+  it('ends at once a command that waits for a silent server to let it in', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const url = `postgres://nobody@127.0.0.1:${port}/nothing?connect_timeout=0`;
+    let isAsked = false;
+    silent.once('connection', () => {
+      isAsked = true;
+    });
+    const command: { child?: ChildProcess } = {};
+    const running = spawnCli(['up', '--database-url', url, '--log-level', 'debug'], {
+      prefix: ['sh', '-c', 'echo begun >&2; exec "$0" "$@"'],
+      onStderr: (_, child) => {
+        command.child = child;
+      },
+    });
+    await until('the server to be asked', () => isAsked);
+    command.child?.kill('SIGTERM');
+    expect((await running).signal).to.equal('SIGTERM');
+    silent.close();
+  });
+
+  // The thread that hears signals waits for the driver's: until they are one, a server that is silent is waited for without an ear.
+  it('ends within a second a command that waits for a server that has become silent');
 
   it('ends workers whose leader is killed', () =>
     onCopy(async (copy) => {

@@ -25,11 +25,20 @@ async function make() {
   return { url, client, end: await keepConnected(url) };
 }
 
+/** Releases the run lock at the end of the transaction: until then a step that has none is refused. */
+const UNLOCKED = [
+  'CREATE TABLE kept (id integer)',
+  `CREATE FUNCTION unlock() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_advisory_unlock_all(); RETURN NULL; END $$`,
+  'CREATE CONSTRAINT TRIGGER unlock AFTER INSERT ON kept INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION unlock()',
+  'INSERT INTO kept VALUES (1)',
+];
+
 /** Leaves a command under way: what this process does with the database meanwhile needs no connection of its own. It has no lock. */
 async function keepConnected(url: string): Promise<() => Promise<void>> {
   const migrator = createMigrator({
     database: url,
-    steps: { keep: defineSqlStep({ up: ['SELECT pg_advisory_unlock_all()'] }) },
+    steps: { keep: defineSqlStep({ up: UNLOCKED }) },
   });
   let end = (): void => undefined;
   const ended = new Promise<never>((_, reject) => {

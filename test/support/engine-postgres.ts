@@ -23,6 +23,10 @@ const RUN_SQL = `
   await client.query(sql);
   await client.end();`;
 
+/** Runs SQL on a database from within a callback: it is done when this returns. */
+export const runSqlNow = (url: string, sql: string): void =>
+  void execFileSync(process.execPath, ['--input-type=module', '-e', RUN_SQL, url, sql], { cwd: root });
+
 /** Stores that are databases of a server, where one can be started. */
 export const postgresEngine: TestEngine = {
   name: 'PostgreSQL',
@@ -65,7 +69,7 @@ function postgresStore({ client, url }: EmptiedDatabase, folder: string, form: P
     },
     changeNow(sql) {
       isChanged = true;
-      execFileSync(process.execPath, ['--input-type=module', '-e', RUN_SQL, url, sql], { cwd: root });
+      runSqlNow(url, sql);
     },
     query: async (text) =>
       (await client.query({ text, rowMode: 'array' })).rows.map(([value]) =>

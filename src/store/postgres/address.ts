@@ -13,6 +13,32 @@ export function readAddress(url: string): URL | undefined {
   return URL.canParse(full) ? new URL(full) : undefined;
 }
 
+/** Returns a parameter of a URL, or undefined. */
+export const urlParameter = (url: string, name: string): string | undefined =>
+  readAddress(url)?.searchParams.get(name) ?? undefined;
+
+/** The URL without a parameter. */
+export function withoutParameter(url: string, name: string): string {
+  if (urlParameter(url, name) === undefined) return url;
+  const [start = '', ...rest] = url.split('?');
+  const parameters = new URLSearchParams(rest.join('?'));
+  parameters.delete(name);
+  return `${start}?${parameters}`;
+}
+
+/** How long the server is waited for when a connection is made, in seconds, when nobody says otherwise. */
+const DEFAULT_CONNECT_TIMEOUT_S = 10;
+
+/**
+ * Returns how long the server may take to let a connection in, in milliseconds; 0: as long as it takes. As for libpq, the URL's
+ * `connect_timeout` comes before the environment's `PGCONNECT_TIMEOUT`, both in seconds.
+ */
+export function connectTimeoutMs({ url }: PostgresAddress): number {
+  const given = Number(urlParameter(url, 'connect_timeout') ?? (process.env.PGCONNECT_TIMEOUT || Number.NaN));
+  const seconds = Number.isFinite(given) ? Math.max(0, given) : DEFAULT_CONNECT_TIMEOUT_S;
+  return seconds * 1000;
+}
+
 /** The address without its password: for people, and for logs. */
 export function shownAddress({ url }: PostgresAddress): string {
   const shown = readAddress(url);

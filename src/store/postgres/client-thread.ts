@@ -1,13 +1,17 @@
+import type { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, workerData } from 'node:worker_threads';
 import type { Client, QueryArrayConfig } from 'pg';
-import { type Answer, type ClientData, PENDING, type Question, READY } from './client.js';
+import { type Answer, BEAT_MS, BEATS, type ClientData, PENDING, type Question, READY } from './client.js';
 
 /**
  * The thread of a `PostgresClient`: runs its questions on one connection and answers each, waking the thread that waits for it. The
  * driver is loaded here, so that a project without PostgreSQL need not have it.
  */
 
-const { port, signal, url, name } = workerData as ClientData & { readonly port: MessagePort };
+const { port, signal, url, name, connectTimeoutMs } = workerData as ClientData & {
+  readonly port: MessagePort;
+};
 
 /** Types of columns by their OID, as `SELECT oid, typname FROM pg_type` tells: those that do not come as text. */
 const OID = {
@@ -46,7 +50,21 @@ const types = { getTypeParser: (oid: number) => PARSERS.get(oid) ?? asIs } as un
 /** A server that is gone without a word is found out by the operating system, which begins to ask after so long. */
 const KEEP_ALIVE_MS = 10_000;
 
+/** How long the server is waited for when a connection ends, in milliseconds: one that is silent does not keep the program. */
+const END_MS = 1000;
+
 let client: Client | undefined;
+let [isAsked, isInTransaction] = [false, false];
+
+/**
+ * Shows that this thread lives, to the one that waits for it, and to the server: that ends a session whose transaction is idle for
+ * long, as of a client that is gone, and the program may take longer between two statements.
+ */
+function beat(): void {
+  Atomics.add(signal, BEATS, 1);
+  if (isInTransaction && !isAsked) client?.query('').catch(() => undefined); // the next question is told of it
+}
+setInterval(beat, BEAT_MS).unref();
 
 async function connect(): Promise<Client> {
   const { default: pg } = await import('pg');
@@ -55,16 +73,32 @@ async function connect(): Promise<Client> {
     application_name: name,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+    connectionTimeoutMillis: connectTimeoutMs,
   });
   made.on('error', () => undefined); // the next question is told of it
-  await made.connect();
+  (made as unknown as { readonly connection: EventEmitter }).connection.on(
+    'readyForQuery',
+    ({ status }: { readonly status: string }) => {
+      isInTransaction = status !== 'I';
+    },
+  );
+  const startedAt = performance.now();
+  try {
+    await made.connect();
+  } catch (error) {
+    // The driver's own error has no code.
+    const isOver = connectTimeoutMs > 0 && performance.now() - startedAt >= connectTimeoutMs - 1;
+    if (isOver && error instanceof Error && !('code' in error))
+      Object.assign(error, { code: 'CONNECT_TIMEOUT' });
+    throw error;
+  }
   return made;
 }
 
 async function answer({ kind, sql, parameters }: Question): Promise<Answer> {
   try {
     if (kind === 'close') {
-      await client?.end();
+      await Promise.race([client?.end(), sleep(END_MS)]);
       return { rows: [], fields: [], count: 0 };
     }
     client ??= await connect();
@@ -107,6 +141,9 @@ function reply(given: Answer): void {
 process.on('uncaughtException', (error) => reply({ error: { message: String(error), code: 'CONNECTION' } }));
 
 port.on('message', async (question: Question) => {
-  reply(await answer(question));
+  isAsked = true;
+  const given = await answer(question);
+  isAsked = false;
+  reply(given);
   if (question.kind === 'close') port.close();
 });

@@ -1,7 +1,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { BackfillError } from '../../errors.js';
 import type { SqlValue } from '../port.js';
-import { type PostgresAddress, shownAddress } from './address.js';
+import { connectTimeoutMs, type PostgresAddress, shownAddress, withoutParameter } from './address.js';
 
 /** Place of the word that says whether an answer is there. */
 export const PENDING = 0;
@@ -9,12 +9,23 @@ export const PENDING = 0;
 /** What that word says then. */
 export const READY = 1;
 
+/** Place of the word that the thread counts its beats in. */
+export const BEATS = 1;
+
+/** Time between two beats of the thread, in milliseconds. */
+export const BEAT_MS = 1000;
+
+/** How many beats may be missing while an answer is waited for: a thread that has ended, as without memory, answers no more. */
+const MISSING_BEATS = 30;
+
 /** What the thread is told when it starts. */
 export interface ClientData {
   readonly signal: Int32Array<SharedArrayBuffer>;
   readonly url: string;
   /** What the server calls the connection. */
   readonly name: string;
+  /** How long the server may take to let the connection in, in milliseconds; 0: as long as it takes. */
+  readonly connectTimeoutMs: number;
 }
 
 /** What the thread is asked. */
@@ -51,6 +62,14 @@ export class PostgresError extends Error {
     super(message);
     this.code = code;
   }
+
+  /**
+   * Whether the connection is lost, and with it the transaction, the locks and the settings of its session. 08P01 is about one message,
+   * such as a text with U+0000.
+   */
+  get isLoss(): boolean {
+    return !/^POSTGRES_(?!57P0|08(?!P01)|25P0[34])[0-9A-Z]{5}$/.test(this.code);
+  }
 }
 
 /**
@@ -63,21 +82,36 @@ export class PostgresClient {
   readonly address: PostgresAddress;
   readonly #worker: Worker;
   readonly #port: MessagePort;
-  readonly #signal = new Int32Array(new SharedArrayBuffer(4));
+  readonly #signal = new Int32Array(new SharedArrayBuffer(8));
   #isClosed = false;
+  #isLost = false;
+  #hasThread = true;
 
   /** @param name what the server calls the connection: it tells others whose it is, in 63 bytes */
   constructor(address: PostgresAddress, name: string) {
     this.address = address;
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    const data: ClientData = { signal: this.#signal, url: address.url, name };
+    const data: ClientData = {
+      signal: this.#signal,
+      url: withoutParameter(address.url, 'application_name'), // it would take the place of the name
+      name,
+      connectTimeoutMs: connectTimeoutMs(address),
+    };
     this.#worker = new Worker(new URL('./client-thread.js', import.meta.url), {
       workerData: { ...data, port: port2 },
       transferList: [port2],
     });
     this.#worker.unref();
     this.#worker.on('error', () => undefined); // whoever waits for an answer is told
+    this.#worker.on('exit', () => {
+      this.#hasThread = false;
+    });
+  }
+
+  /** Whether it is known to be lost: then no question will be answered any more. */
+  get isLost(): boolean {
+    return this.#isLost || this.#isClosed || !this.#hasThread;
   }
 
   /** Runs one statement; `$1` and on stand for the parameters. */
@@ -94,21 +128,30 @@ export class PostgresClient {
   /** Ends the connection. */
   close(): void {
     if (this.#isClosed) return;
-    this.#ask({ kind: 'close', sql: '', parameters: [] });
-    this.#isClosed = true;
-    this.#port.close();
-    void this.#worker.terminate();
+    try {
+      if (this.#hasThread) this.#ask({ kind: 'close', sql: '', parameters: [] });
+    } finally {
+      this.#isClosed = true;
+      this.#port.close();
+      void this.#worker.terminate();
+    }
   }
 
   #ask(question: Question): Answer {
-    if (this.#isClosed) throw new RangeError('The connection is closed');
+    if (this.#isClosed) throw new PostgresError('The connection is closed', 'POSTGRES_CONNECTION');
     Atomics.store(this.#signal, PENDING, 0);
     this.#port.postMessage(question);
-    for (;;) {
+    let [beats, missing] = [Atomics.load(this.#signal, BEATS), 0];
+    while (this.#hasThread) {
       const answered = receiveMessageOnPort(this.#port) as { readonly message: Answer } | undefined;
       if (answered) return this.#checked(answered.message);
-      Atomics.wait(this.#signal, PENDING, 0);
+      if (Atomics.wait(this.#signal, PENDING, 0, BEAT_MS) !== 'timed-out') continue;
+      const now = Atomics.load(this.#signal, BEATS);
+      missing = now === beats ? missing + 1 : 0;
+      beats = now;
+      if (missing > MISSING_BEATS) this.#hasThread = false;
     }
+    throw new PostgresError('The thread of the connection has ended', 'POSTGRES_THREAD_ENDED');
   }
 
   #checked(answer: Answer): Answer {
@@ -117,10 +160,12 @@ export class PostgresClient {
     if (error.code === 'ERR_MODULE_NOT_FOUND') throw driverMissing();
     const isSqlState = error.code !== undefined && /^[0-9A-Z]{5}$/.test(error.code);
     // Without a code: the driver says so when the connection is gone.
-    throw new PostgresError(
+    const failure = new PostgresError(
       error.message,
       `POSTGRES_${isSqlState ? error.code : (error.code ?? 'CONNECTION')}`,
     );
+    this.#isLost ||= failure.isLoss;
+    throw failure;
   }
 
   /** What a person knows the database by. */

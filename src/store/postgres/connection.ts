@@ -1,16 +1,14 @@
 import { createHash } from 'node:crypto';
-import { hostname } from 'node:os';
 import { BackfillError } from '../../errors.js';
 import type { PostgresAddress } from './address.js';
 import { PostgresClient, PostgresError } from './client.js';
 import { refusePooler } from './pooler.js';
+import { sessionName } from './session-name.js';
+import { applySettings } from './settings.js';
 import { HOLDS_DDL, needsTryJson, TRY_JSON_DDL } from './try-json.js';
 
 /** Oldest server that is supported, as `server_version_num` has it. */
 const OLDEST = 130_000;
-
-/** A server from which on a statement ends soon after its client: 14. */
-const CHECKS_CLIENT = 140_000;
 
 /** First half of the keys of our advisory locks: `umzg` in ASCII. */
 const LOCK_CLASS = 0x756d7a67;
@@ -45,7 +43,8 @@ const connections = new Map<string, Connection>();
 /** The connection to a database, made where there is none. To be given back by {@link disconnect}. */
 export function connect(address: PostgresAddress): Connection {
   let connection = connections.get(address.url);
-  if (!connection) {
+  // A lock that is lost with its session is never replaced in silence: what was done under it ends first.
+  if (!connection || (connection.client.isLost && connection.lock === 'none')) {
     connection = open(address);
     connections.set(address.url, connection);
   }
@@ -57,25 +56,21 @@ export function connect(address: PostgresAddress): Connection {
 export function disconnect(connection: Connection): void {
   connection.users -= 1;
   if (connection.users > 0) return;
-  connections.delete(connection.client.address.url);
+  const { url } = connection.client.address;
+  if (connections.get(url) === connection) connections.delete(url);
   connection.client.close();
 }
 
-/** What a server calls a connection of this process. */
-export const connectionName = (): string => `umzug-backfill ${process.pid}@${hostname()}`.slice(0, 63);
-
 function open(address: PostgresAddress): Connection {
-  const client = new PostgresClient(address, connectionName());
+  const name = sessionName(address);
+  const client = new PostgresClient(address, name);
   try {
-    refusePooler(client, connectionName());
-    client.script(`SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
-      SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_min_messages = 'error';
-      SET row_security = off; SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0`);
+    refusePooler(client, name);
+    applySettings(client);
     const [[version, encoding, schema] = []] = client.query(
       `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding'), current_schema()`,
     ).rows;
     checkServer(Number(version), String(encoding), schema);
-    if (Number(version) >= CHECKS_CLIENT) client.script('SET client_connection_check_interval = 500');
     const schemaKey = createHash('sha256').update(String(schema)).digest().readInt32BE(0);
     return {
       client,
@@ -92,10 +87,14 @@ function open(address: PostgresAddress): Connection {
   }
 }
 
+/** Creates the temporary functions, where they are missing. */
+export const makeFunctions = (client: PostgresClient, version: number): void =>
+  client.script(needsTryJson(version) ? `${TRY_JSON_DDL}; ${HOLDS_DDL}` : HOLDS_DDL);
+
 /** Makes the temporary functions; not every user may, nor can a replica. */
 function makesFunctions(client: PostgresClient, version: number): boolean {
   try {
-    client.script(needsTryJson(version) ? `${TRY_JSON_DDL}; ${HOLDS_DDL}` : HOLDS_DDL);
+    makeFunctions(client, version);
     return true;
   } catch (error) {
     if (error instanceof PostgresError && /^POSTGRES_(?:42501|25006|0A000)$/.test(error.code)) return false;

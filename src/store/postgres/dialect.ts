@@ -34,6 +34,7 @@ import { LEDGER_DDL, LEDGER_DROP } from './ledger-ddl.js';
 import { planRows, sampleRows } from './planned.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
 import { revertCells } from './revert.js';
+import { checkRights } from './rights.js';
 import { rewrittenSince } from './row-versions.js';
 import { countFound, rangeEnds } from './scope.js';
 import { surroundings } from './surroundings.js';
@@ -62,6 +63,7 @@ export const POSTGRES: Dialect = {
   updateBytes,
   dropColumnEstimate,
   createIndexEstimate,
+  checkRights,
   rehearseUp,
   rehearseDown,
   makeIndex,

@@ -1,10 +1,10 @@
 import type { Backfill } from '../../backfill/define.js';
-import { BackfillError } from '../../errors.js';
 import type { Store } from '../port.js';
 import { foldCase, identifier, literal } from '../sql.js';
 import type { Connection } from './connection.js';
 import type { Parts } from './derive.js';
 import { typesOf } from './key-type.js';
+import { temporaryMissing } from './rights.js';
 import { requirePostgres } from './store.js';
 import { needsTryJson, TRY_JSON } from './try-json.js';
 
@@ -108,11 +108,7 @@ function triedSql({ version, canMakeFunctions }: Connection): (text: string) => 
   if (!needsTryJson(version))
     return (text) => `CASE WHEN pg_input_is_valid(${text}, 'jsonb') THEN ${text}::jsonb END`;
   if (canMakeFunctions) return (text) => `${TRY_JSON}(${text})`;
-  throw new BackfillError(
-    'STORE_REFUSED',
-    'This user may not make a temporary function, without which PostgreSQL before 16 can not tell which texts are JSON',
-    'Let it: GRANT TEMPORARY ON DATABASE … TO …; a replica has none',
-  );
+  throw temporaryMissing();
 }
 
 function valueSql(document: string, names: readonly string[], fallback: string): string {

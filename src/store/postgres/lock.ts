@@ -6,9 +6,13 @@ import { holderText } from '../../ledger/run-lock.js';
 import type { HeldLock, SiteLockOptions } from '../site.js';
 import type { PostgresAddress } from './address.js';
 import { type Connection, connect, disconnect, type LockKey } from './connection.js';
+import { holderNamed, instantSql } from './session-name.js';
 
 /** Pause between two tries, in milliseconds: by chance, so that rivals do not meet again and again. */
 const POLL_MS = { least: 30, most: 120 };
+
+/** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
+const TELL_WAIT_MS = 5000;
 
 const call = ({ client }: Connection, name: string, key: LockKey): boolean =>
   client.query(`SELECT ${name}(${key.join(', ')})`).rows[0]?.[0] === 1n;
@@ -17,10 +21,20 @@ const tryExclusive = (connection: Connection, key = connection.lockKey): boolean
   call(connection, 'pg_try_advisory_lock', key);
 const tryShared = (connection: Connection, key = connection.lockKey): boolean =>
   call(connection, 'pg_try_advisory_lock_shared', key);
-const unlockExclusive = (connection: Connection, key = connection.lockKey): boolean =>
-  call(connection, 'pg_advisory_unlock', key);
-const unlockShared = (connection: Connection, key = connection.lockKey): boolean =>
-  call(connection, 'pg_advisory_unlock_shared', key);
+const unlockExclusive = (connection: Connection, key = connection.lockKey): void =>
+  unlock(connection, 'pg_advisory_unlock', key);
+const unlockShared = (connection: Connection, key = connection.lockKey): void =>
+  unlock(connection, 'pg_advisory_unlock_shared', key);
+
+/** Releases a lock, also after a failure, which stays the one that is told. A session that cannot is ended, and its locks with it. */
+function unlock(connection: Connection, name: string, key: LockKey): void {
+  try {
+    call(connection, name, key);
+  } catch (error) {
+    if (!isPostgresError(error)) throw error;
+    connection.client.close();
+  }
+}
 
 const pollPause = (): Promise<void> => sleep(POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least));
 
@@ -42,11 +56,7 @@ export async function acquireLock(
   const { lockKey, turnKey } = connection;
   let hasTurn = false;
   const leaveTurn = (): void => {
-    try {
-      if (hasTurn) (isAlone ? unlockExclusive : unlockShared)(connection, turnKey);
-    } catch (error) {
-      if (!isPostgresError(error)) throw error; // a session that fails here is lost, and its turn with it
-    }
+    if (hasTurn) (isAlone ? unlockExclusive : unlockShared)(connection, turnKey);
     hasTurn = false;
   };
   const tryBoth = (): boolean => {
@@ -73,8 +83,9 @@ export async function acquireLock(
     failpoint('lock', 'taken');
     return {
       release: () => {
-        if (connection.lock === 'exclusive') unlockExclusive(connection);
+        const isHeld = connection.lock === 'exclusive';
         connection.lock = 'none';
+        if (isHeld) unlockExclusive(connection);
         leaveTurn();
         disconnect(connection);
         failpoint('lock', 'released');
@@ -122,9 +133,16 @@ async function joined(connection: Connection, join: () => Promise<boolean>): Pro
 
 /**
  * Acts with the lock shared, and holds it alone again behind it, if it was so before: whoever else takes part has then come to an end,
- * or died. Its turn keeps out whoever would not go on with its work meanwhile. After a failure, as a signal is one, nobody is waited for, and the lock is not held any more.
+ * or died. Its turn keeps out whoever would not go on with its work meanwhile. After a failure, as a signal is one, nobody is waited for, and the lock is
+ * not held any more.
+ *
+ * @param onWait told every five seconds while others are waited for
  */
-export async function shareLock<Result>(connection: Connection, act: () => Promise<Result>): Promise<Result> {
+export async function shareLock<Result>(
+  connection: Connection,
+  act: () => Promise<Result>,
+  onWait: (holder: LockHolder | undefined) => void,
+): Promise<Result> {
   if (connection.lock !== 'exclusive') return await act();
   while (!tryShared(connection)) await pollPause(); // at once: this session may hold both
   unlockExclusive(connection);
@@ -138,36 +156,67 @@ export async function shareLock<Result>(connection: Connection, act: () => Promi
     unlockShared(connection);
   }
   failpoint('lock', 'left');
-  while (!tryExclusive(connection)) await pollPause();
+  let tellAt = performance.now() + TELL_WAIT_MS;
+  while (!tryExclusive(connection)) {
+    await pollPause();
+    if (performance.now() < tellAt) continue;
+    onWait(holderOf(connection, [connection.lockKey]));
+    tellAt = performance.now() + TELL_WAIT_MS;
+  }
   connection.lock = 'exclusive';
   failpoint('lock', 'taken again');
   return result;
 }
 
-/** Who holds the lock, else whoever has its turn, or undefined when it is free by now. */
-function holderOf(
+/** SQL of the sessions that hold one of these locks, in `pg_locks` as `l` and `pg_stat_activity` as `a`. */
+const holdersSql = (
+  [, schemaKey]: LockKey,
+  keys: readonly LockKey[],
+): string => `FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+  WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.classid IN (${keys.map(([lockClass]) => lockClass).join(', ')})
+    AND l.objid = (${schemaKey}::int8 & 4294967295)::oid AND l.objsubid = 2`;
+
+/** Whether a session holds the lock, else has its turn, and which process has it, where its name says so. */
+function stateOf(
   { client, lockKey, turnKey }: Connection,
   keys: readonly LockKey[] = [lockKey, turnKey],
-): LockHolder | undefined {
-  const [[name, since] = []] = client.query(
-    `SELECT a.application_name, to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-    FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
-    WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND l.classid IN (${keys.map(([lockClass]) => lockClass).join(', ')})
-      AND l.objid = (${lockKey[1]}::int8 & 4294967295)::oid AND l.objsubid = 2
+): LockState {
+  const [found] = client.query(
+    `SELECT a.application_name, ${instantSql('a.backend_start')} ${holdersSql(lockKey, keys)}
     ORDER BY l.classid, a.backend_start LIMIT 1`,
   ).rows;
-  const [, pid = '0', host = ''] = /(\d+)@(.*)$/.exec(String(name ?? '')) ?? [];
-  if (since === undefined) return undefined;
-  return { pid: Number(pid), host, ...(since === null ? {} : { since: String(since) }) }; // null: to another role
+  if (!found) return { state: 'free' };
+  const holder = holderNamed(...(found as [unknown, unknown]));
+  return { state: 'held', ...(holder ? { holder } : {}) };
+}
+
+/** Returns the lock holder, or undefined if the lock has since been released. */
+const holderOf = (connection: Connection, keys?: readonly LockKey[]): LockHolder | undefined =>
+  stateOf(connection, keys).holder;
+
+/**
+ * Refuses to go on without the run lock that this session took: a statement of a step may have released it.
+ *
+ * @throws {BackfillError} `STEP_INVALID`
+ */
+export function requireHeld(connection: Connection): void {
+  if (connection.lock === 'none') return;
+  const { client, lockKey } = connection;
+  const held = client.query(`SELECT 1 ${holdersSql(lockKey, [lockKey])} AND l.pid = pg_backend_pid()`);
+  if (held.count > 0) return;
+  throw new BackfillError(
+    'STEP_INVALID',
+    'A statement of the step has released the run lock of the store',
+    'Remove pg_advisory_unlock_all() and its kind from the step; nothing of it was kept',
+  );
 }
 
 /** Looks whether a run is under way. */
 export function lookAtLock(address: PostgresAddress): LockState {
   const connection = connect(address);
   try {
-    const holder = holderOf(connection);
-    return holder ? { state: 'held', holder } : { state: 'free' };
+    return stateOf(connection);
   } finally {
     disconnect(connection);
   }

@@ -1,14 +1,17 @@
 import { BackfillError, isPostgresError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import type { LockHolder } from '../../ledger/run-lock.js';
 import { busyPauses, GIVE_UP_MS, pause } from '../busy.js';
 import type { SqlValue, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { literal, normaliseSql } from '../sql.js';
 import { type PostgresAddress, shownAddress } from './address.js';
-import type { Result } from './client.js';
-import { type Connection, connect, disconnect } from './connection.js';
+import { PostgresError, type Result } from './client.js';
+import { type Connection, connect, disconnect, makeFunctions } from './connection.js';
 import { POSTGRES } from './dialect.js';
-import { shareLock } from './lock.js';
+import { requireHeld, shareLock } from './lock.js';
+import { refuseReadOnly } from './rights.js';
+import { readSettings, restoreSettings } from './settings.js';
 
 /** How long a statement of a transaction that writes waits for another's lock, in milliseconds, before it is tried again. */
 const WRITE_WAIT_MS = 1000;
@@ -64,8 +67,7 @@ export class PostgresStore implements Store {
     this.#waitMs = busyWaitMs ?? (access === 'look' ? LOOK_WAIT_MS : GIVE_UP_MS);
     try {
       this.exec(`SET lock_timeout = ${this.#waitMs}`);
-      if (access === 'write' && this.get<{ r: number }>('SELECT pg_is_in_recovery() AS r')?.r === 1)
-        throw isReplica();
+      if (access === 'write') refuseReadOnly(this);
     } catch (error) {
       disconnect(this.#connection);
       throw error;
@@ -168,6 +170,16 @@ export class PostgresStore implements Store {
     this.#connection.client.script(sql);
     this.#known.clear();
     failpoint('statement', sql);
+  }
+
+  runStep(act: () => void): void {
+    const { client, canMakeFunctions, version } = this.#connection;
+    const settings = readSettings(client);
+    act();
+    restoreSettings(client, settings);
+    client.script(`SET lock_timeout = ${this.#waitMs}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
+    if (canMakeFunctions) makeFunctions(client, version); // DISCARD TEMP has dropped them
+    requireHeld(this.#connection);
   }
 
   isReading(sql: string): boolean {
@@ -274,8 +286,11 @@ export class PostgresStore implements Store {
     }
   }
 
-  async share<Result>(act: () => Promise<Result>): Promise<Result> {
-    return await shareLock(this.#connection, act);
+  async share<Result>(
+    act: () => Promise<Result>,
+    onWait: (holder: LockHolder | undefined) => void,
+  ): Promise<Result> {
+    return await shareLock(this.#connection, act, onWait);
   }
 
   close(): void {
@@ -285,11 +300,12 @@ export class PostgresStore implements Store {
 
 /**
  * Every transaction has one snapshot from its first statement on: a row that somebody changes between the statements of a batch
- * ends it by an error, and it is tried again.
+ * ends it by an error, and it is tried again. One that writes does not say so: a server that is set to be read only, as when its
+ * disk is full, refuses it.
  *
  * @see https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ
  */
-const BEGIN_WRITING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE';
+const BEGIN_WRITING = 'BEGIN ISOLATION LEVEL REPEATABLE READ';
 const BEGIN_READING = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
 /** Whether a statement speaks of what is not there, or not as it says. */
@@ -298,9 +314,8 @@ const isUncompiled = ({ code }: { readonly code: string }): boolean => code.star
 /** How many parameters a statement has that is looked at. */
 const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'umzug_backfill_check'`;
 
-/** Whether the connection is lost, and with it the transaction. 08P01 is about one message, such as a text with U+0000. */
-const isGone = (error: unknown): boolean =>
-  isPostgresError(error) && !/^POSTGRES_(?!57P0|08(?!P01))[0-9A-Z]{5}$/.test(error.code);
+/** Whether the connection is lost, and with it the transaction. */
+const isGone = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;
 
 function reached(address: PostgresAddress): Connection {
   try {
@@ -309,13 +324,6 @@ function reached(address: PostgresAddress): Connection {
     throw toBackfillError(error);
   }
 }
-
-const isReplica = (): BackfillError =>
-  new BackfillError(
-    'STORE_READONLY',
-    'The server is a replica, which can only be read',
-    'Name the primary in --database-url',
-  );
 
 /** A store of this engine's: its dialect is never given another. */
 export function requirePostgres(store: Store): PostgresStore {

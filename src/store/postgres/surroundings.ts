@@ -3,6 +3,7 @@ import type { Backfill } from '../../backfill/define.js';
 import type { RunOptions } from '../../backfill/run-options.js';
 import { throwIfStopped } from '../../backfill/stop.js';
 import type { Store, Surroundings } from '../port.js';
+import { isOurs } from './session-name.js';
 
 /** How often the server is asked who is at work, at most, in milliseconds. */
 const LOOK_EVERY_MS = 200;
@@ -39,7 +40,7 @@ export function surroundings(store: Store, { name }: Backfill, options: RunOptio
 function look(store: Store): { readonly others: number; readonly lagMs: number } {
   const found = store.get<{ others: number; lagMs: number }>(
     `SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-        AND backend_type = 'client backend' AND application_name NOT LIKE 'umzug-backfill %'
+        AND backend_type = 'client backend' AND NOT ${isOurs('application_name')}
         AND (state = 'active' OR wait_event_type = 'Lock')) AS others,
       (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0) * 1000 FROM pg_stat_replication) AS "lagMs"`,
   );

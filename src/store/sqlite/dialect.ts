@@ -42,6 +42,7 @@ export const SQLITE: Dialect = {
   updateBytes: () => 0,
   dropColumnEstimate: (store, table, columns) => rewriteEstimate(tableBytes(store, table), columns),
   createIndexEstimate,
+  checkRights: () => undefined, // a file that can't be written is refused when it is opened
   rehearseUp,
   rehearseDown,
   makeIndex(store, { sql }, isDue, note, done) {

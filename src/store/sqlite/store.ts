@@ -128,6 +128,11 @@ export class SqliteStore implements Store {
     return changes;
   }
 
+  /** Runs the statements of a SQL step; those that would set something of the connection are refused where they are declared. */
+  runStep(act: () => void): void {
+    act();
+  }
+
   /** Runs a script of statements without parameters: DDL. */
   exec(sql: string): void {
     this.#db.exec(sql);
