@@ -95,6 +95,22 @@ for (const engine of ENGINES) {
         }));
     }
 
+    it('is filled again also in a row of which another cell is recorded as a skip', () =>
+      onAppliedStore(
+        engine,
+        async (store) => {
+          const cells = await store.cells();
+          expect(cells.get('1')).to.deep.equal(['2026-01-20T10:00:00Z', null]);
+          await store.change(`${NULLS} WHERE audit_id <= 30`);
+          const outcome = await up(store);
+          expect(codeOf(outcome), outcome.error?.message).to.equal(undefined);
+          expect(outcome.warnings).to.deep.equal([again(59)]);
+          expect(await store.cells()).to.deep.equal(cells);
+          await expectIdle(store);
+        },
+        [{ payload: '{"source_ts":"2026-01-20T10:00:00Z"}', createdAt: null }],
+      ));
+
     it('is shown by a dry run, from the first key on', () =>
       onAppliedStore(engine, async (store) => {
         await store.change(`${NULLS} WHERE audit_id BETWEEN 11 AND 30`);

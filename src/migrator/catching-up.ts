@@ -1,5 +1,5 @@
 import { catchUp, type FillOutcome, runAgain } from '../backfill/runner.js';
-import { findsWaiting, type Look, lookOf, recordLook } from '../backfill/waiting.js';
+import { type Look, lookOf, recordLook } from '../backfill/waiting.js';
 import { count } from '../format.js';
 import type { BackfillStep, MigratorOptions, Session } from './session.js';
 
@@ -50,12 +50,16 @@ export interface EmptyLook {
   readonly look: Look;
 }
 
-/** Returns the looks at applied backfills that have found nothing, and that the ledger does not know of yet. */
+/**
+ * Returns the looks that have found nothing, and that the ledger does not know of yet.
+ *
+ * @param steps backfills for which no row waits, as the same snapshot has shown
+ */
 export function emptyLooks({ store, ledger }: Session, steps: readonly BackfillStep[]): EmptyLook[] {
   return steps.flatMap((step) => {
     if (ledger.step(step.name)?.status !== 'applied' || !ledger.lastRun(step.name)) return [];
     const look = lookOf(store, ledger, step);
-    return look.isNews && findsWaiting(store, step, look) === false ? [{ step, look }] : [];
+    return look.isNews ? [{ step, look }] : [];
   });
 }
 
