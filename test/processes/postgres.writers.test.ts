@@ -140,14 +140,8 @@ describe('rows that another program writes while they are filled', () => {
         ([key, time]) => !own.has(key) && now.get(key)?.join() !== `${time},${time}`,
       );
       expect(stale, 'derived from a payload that was gone').to.deep.equal([]);
-      // A cell that was filled and then changed within one run is what a verification fails for.
-      expect(result.code, result.stdout + result.stderr).to.be.oneOf([0, 5]);
-      const failed = result
-        .json()
-        .verifications[0].checks.filter(({ verdict }: { verdict: string }) => verdict === 'fail');
-      expect(failed.map(({ id }: { id: string }) => id)).to.deep.equal(
-        result.code === 5 ? ['consistency'] : [],
-      );
+      // A cell that was filled and then changed within one run is another transaction's, and no fault of the run.
+      expect(result.code, result.stdout + result.stderr).to.equal(0);
     }));
 
   it('halve a batch, down to the row, for as long as they are written before it ends', () =>

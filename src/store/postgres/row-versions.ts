@@ -8,15 +8,15 @@ import { keyTypeOf } from './key-type.js';
 import { keySql } from './keys.js';
 
 /**
- * Which version of a row is the ledger's: each row has in `xmin` the transaction that wrote it, and a batch notes those of the rows that it
- * wrote. A subtransaction has a number of its own, so that the rows are asked, not the transaction.
+ * Whose version of a row stands: each row has in `xmin` the transaction that wrote it, and a batch notes those of the rows that it wrote. A
+ * subtransaction has a number of its own, so that the rows are asked, not the transaction.
  */
 
 /** The lower 32 bits of a transaction's number, which is all that a row has of it. */
 const XID = '4294967295';
 
 /**
- * SQL for a part of a WITH that notes which transactions wrote a batch's rows.
+ * Returns the INSERT that notes which transactions wrote a batch's rows: a statement, or a part of a WITH.
  *
  * @param updated SELECT of the rows' `xmin` as `x` and `tableoid` as `o`
  */
