@@ -166,7 +166,13 @@ for (const engine of ENGINES) {
           expect(verification?.verdict).to.equal(expected.skips.length > 0 ? 'warn' : 'pass');
 
           expect((await commands.down()).cells).to.deep.equal([
-            { backfill: NAME, reverted: filled.reduce((sum, cells) => sum + cells, 0), kept: 0 },
+            {
+              backfill: NAME,
+              reverted: filled.reduce((sum, cells) => sum + cells, 0),
+              kept: 0,
+              gone: 0,
+              underivable: 0,
+            },
           ]);
           expect(await cellsOf(store, names)).to.deep.equal(untouched);
         }));

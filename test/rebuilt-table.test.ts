@@ -133,7 +133,9 @@ for (const engine of ENGINES) {
         expect(outcome.remade).to.deep.equal([schemaStep.name]);
         await expectMended(store, cells, outcome, 50);
         expect(await cellsToRevert(store)).to.equal(100);
-        expect((await down(store)).cells).to.deep.equal([{ backfill: name, reverted: 100, kept: 0 }]);
+        expect((await down(store)).cells).to.deep.equal([
+          { backfill: name, reverted: 100, kept: 0, gone: 0, underivable: 0 },
+        ]);
       }));
 
     it('is looked at once from the first key on, and a cell that no probe is of is found', () =>

@@ -44,7 +44,8 @@ export function lookOf(store: Store, ledger: Ledger, backfill: Backfill): Look {
   const grows = dialect.hasGrowingKeys(store, backfill);
   const isOther = known?.identity !== identity;
   const beginsAgain = looked !== null && dialect.hasRestartedKeys(store, backfill, looked);
-  const isEmptied = hasEmptyCell(store, backfill, probesOf(store, backfill, known?.probes ?? []));
+  const probes = probesOf(store, backfill, known?.probes ?? []);
+  const isEmptied = explained(store, backfill, () => hasEmptyCell(store, backfill, probes));
   const isSuspect = isOther || beginsAgain || isEmptied;
   return {
     after: grows && !isSuspect ? looked : null,

@@ -270,7 +270,7 @@ describe('the commands', () => {
     expect(cells()).to.equal(filled);
     await look(['status', '--check']);
     expect((await look(['down', '--dry-run'])).stdout).to.include(
-      `set to NULL again up to ${filled.toLocaleString('en')} cells`,
+      `${filled.toLocaleString('en')} cells taken back`,
     );
   });
 });
