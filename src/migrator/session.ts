@@ -156,7 +156,7 @@ export async function withStore<Result>(
   const site = await siteOf(options);
   const store = site.open({ access, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
   try {
-    refuseNewerLedger(store);
+    store.snapshot(() => refuseNewerLedger(store)); // a `down` may be dropping it
     return await act({ store, ledger: openLedger(store, options.now) });
   } catch (error) {
     throw isStoreError(error) ? toBackfillError(error) : error;
