@@ -92,6 +92,27 @@ for (const engine of OWN_ENGINES) {
         expect(await amounts(own)).to.deep.equal(expected(100));
       }));
 
+    it('is refused where a stopped `down` has taken back all that it filled, and some of what an earlier one did', () =>
+      on(async (own) => {
+        await succeed(own.of([tens]).up());
+        await own.exec(insert(ROWS + 1, ROWS + 20));
+        await succeed(own.of([hundreds]).up());
+        const five = stoppedAfter(5, 'batch_reverted');
+        expect((await failed(own.of([hundreds]).down({}, five))).code).to.equal('TERMINATED');
+        const before = await amounts(own);
+        for (const step of [hundreds, by('cents / 1000.0')])
+          expect((await failed(own.of([step]).up())).code).to.equal('STEP_DRIFTED');
+        expect(await amounts(own)).to.deep.equal(before);
+        await succeed(own.of([tens]).up());
+        expect(await amounts(own)).to.deep.equal(expected(10, ROWS + 20));
+        const found = { reverted: ROWS + 20, kept: 0, gone: 0, underivable: 0 };
+        expect((await own.of([tens]).plan(['down'])).steps[0].cells).to.deep.equal(found);
+        expect((await succeed(own.of([hundreds]).down())).cells).to.deep.equal([
+          { backfill: NAME, ...found },
+        ]);
+        expect(await amounts(own)).to.deep.equal(NULLS(ROWS + 20));
+      }));
+
     it('is taken as it is while nothing was filled', () =>
       on(async (own) => {
         const stopped: Extra = { signal: AbortSignal.abort('SIGTERM') };

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { countKept } from '../ledger/declarations.js';
+import { countKept, forgetDeclarations } from '../ledger/declarations.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { earlierCells } from '../ledger/overlaps.js';
@@ -292,6 +292,7 @@ export async function revertBatches(
       countKept(store, name, 'gone', found.gone);
       countKept(store, name, 'underivable', found.underivable);
       ledger.removeBatch(name, number);
+      forgetDeclarations(store, name, ledger.lastBatch(name));
       return found;
     };
     const result = await commit(store, pacer, act, filler.backfill, where, options);

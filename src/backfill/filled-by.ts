@@ -167,10 +167,9 @@ export function requireSameDeclaration(
 ): void {
   const { name } = backfill;
   const record = ledger.step(name);
-  const isFinished = record?.status === 'applied' && !ledger.runs(name).some(({ status }) => isOpen(status));
-  if (!record || isFinished) return;
-  const last = readDeclarations(store, name).at(-1);
-  if (ledger.lastBatch(name) < (last?.firstBatch ?? 1)) return; // nothing was filled by it
+  const hasFilled = ledger.runs(name).some(({ status, batches }) => isOpen(status) && batches > 0);
+  if (!record || !hasFilled) return;
+  const last = declarationOf(readDeclarations(store, name), ledger.lastBatch(name));
   if ((last?.fingerprint ?? record.fingerprint) !== fingerprint(backfill)) {
     throw new BackfillError(
       'STEP_DRIFTED',
