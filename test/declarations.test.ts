@@ -113,6 +113,19 @@ for (const engine of OWN_ENGINES) {
         expect(await amounts(own)).to.deep.equal(NULLS(ROWS + 20));
       }));
 
+    it('leaves no count of a stopped `down` to one behind the next `up`', () =>
+      on(async (own) => {
+        await succeed(own.of([tens]).up());
+        await own.exec(`DELETE FROM sales WHERE id > ${ROWS - 10}`);
+        expect((await failed(own.of([tens]).down({}, stoppedAfter(2, 'batch_reverted')))).code).to.equal(
+          'TERMINATED',
+        );
+        await succeed(own.of([tens]).up());
+        const found = { reverted: ROWS - 10, kept: 0, gone: 0, underivable: 0 };
+        expect((await own.of([tens]).plan(['down'])).steps[0].cells).to.deep.equal(found);
+        expect((await succeed(own.of([tens]).down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
+      }));
+
     it('is taken as it is while nothing was filled', () =>
       on(async (own) => {
         const stopped: Extra = { signal: AbortSignal.abort('SIGTERM') };
