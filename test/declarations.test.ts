@@ -126,6 +126,27 @@ for (const engine of OWN_ENGINES) {
         expect((await succeed(own.of([tens]).down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
       }));
 
+    it('is not failed for what the application wrote before, and the new one derives', () =>
+      on(async (own) => {
+        await own.exec(`UPDATE sales SET amount = cents / 100.0 WHERE id <= 10;
+          UPDATE sales SET amount = cents / 10.0 WHERE id BETWEEN 91 AND 95; UPDATE sales SET note = 'n'`);
+        const first = { scope: 'id <= 90 OR id = 100', columns: { amount: sql('cents / 10.0') } };
+        const step = (definition: object): Step =>
+          named(NAME, defineBackfill({ table: 'sales', key: 'id', ...first, ...definition }));
+        await succeed(own.of([step({})]).up());
+        for (const other of [
+          { columns: { amount: sql('cents / 100.0') } },
+          { scope: 'true' },
+          { columns: { amount: sql('cents / 10.0'), note: sql(`'n'`) } },
+        ]) {
+          const [verification] = await own.of([step(other)]).verify();
+          expect(checkOf(verification as never, 'integrity').verdict).to.equal('warn');
+        }
+        expect(checkOf((await own.of([step({})]).verify())[0] as never, 'integrity').verdict).to.equal(
+          'pass',
+        );
+      }));
+
     it('is taken as it is while nothing was filled', () =>
       on(async (own) => {
         const stopped: Extra = { signal: AbortSignal.abort('SIGTERM') };

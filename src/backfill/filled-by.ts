@@ -207,7 +207,18 @@ export function isFilledBy(store: Store, ledger: Ledger, backfill: Backfill): bo
   return known === fingerprint(backfill) && !(last && hasOtherText(last, backfill));
 }
 
-/** Cells that were filled by a version of `process` which is not in the step's file any more. */
+/** Whether a run went by the declaration as it is now. */
+export function isRunOf(store: Store, ledger: Ledger, backfill: Backfill, run: number): boolean {
+  const records = readDeclarations(store, backfill.name);
+  const batch = ledger.batches(backfill.name).findLast((record) => record.run === run);
+  const record = batch ? declarationOf(records, batch.number) : records.at(-1);
+  return (record ?? ledger.step(backfill.name))?.fingerprint === fingerprint(backfill);
+}
+
+/**
+ * Cells that were filled by a version of `process` which is not in the step's file any more, or, without a version, by a declaration
+ * that can't be read.
+ */
 export function lostCells(
   store: Store,
   ledger: Ledger,
