@@ -262,6 +262,63 @@ for (const engine of OWN_ENGINES) {
         expect(await amounts(own)).to.deep.equal(expected(10));
       }));
 
+    describe('damaged in the ledger', () => {
+      const withRecord = (declaration: string, act: (own: OwnTables) => Promise<void>) =>
+        on(async (own) => {
+          await succeed(own.of([tens]).up());
+          await own.exec(
+            `UPDATE umzug_backfill_declarations SET fingerprint = 'x', declaration = '${declaration.replaceAll("'", "''")}'`,
+          );
+          await act(own);
+        });
+      const record = (columns: unknown): string =>
+        JSON.stringify({ table: 'sales', key: 'id', scope: 'true', columns });
+      const amount = (value: unknown): string => record([{ name: 'amount', value }]);
+
+      for (const [what, declaration] of [
+        ['is no JSON', '{'],
+        ['is no declaration', 'null'],
+        ['has no columns', record([])],
+        [
+          'has a column twice',
+          record(Array(2).fill({ name: 'amount', value: { kind: 'sql', expression: '1' } })),
+        ],
+        ['asks a function that it does not have', amount({ kind: 'process' })],
+        ['has a value of no kind', amount({ kind: 'other' })],
+      ] as const)
+        it(`keeps its cells only with --yes where it ${what}`, () =>
+          withRecord(declaration, async (own) => {
+            const { code, message, hint } = await failed(own.of([tens]).down());
+            expect([code, message]).to.deep.equal([
+              'STEP_DRIFTED',
+              `The declaration by which ${NAME} has filled ${ROWS} cells can not be read in the ledger any more`,
+            ]);
+            expect(hint).to.match(/--yes: those cells then stay as they are$/);
+            expect(await amounts(own)).to.deep.equal(expected(10));
+            const { cells } = await succeed(own.of([tens]).down({}, { isConfirmed: true }));
+            expect(cells).to.deep.equal([
+              { backfill: NAME, reverted: 0, kept: 0, gone: 0, underivable: ROWS },
+            ]);
+            expect(await amounts(own)).to.deep.equal(expected(10));
+          }));
+
+      for (const expression of [
+        'cents / 10.0), (1',
+        'amount) FROM sales AS t --',
+        '(SELECT 1); DELETE FROM sales; --',
+        'max(cents)',
+      ])
+        it(`derives nothing by what is no expression of a row: ${expression}`, () =>
+          withRecord(amount({ kind: 'sql', expression }), async (own) => {
+            const found = { reverted: 0, kept: 0, gone: 0, underivable: ROWS };
+            expect((await own.of([tens]).plan(['down'])).steps[0].cells).to.deep.equal(found);
+            expect((await succeed(own.of([tens]).down())).cells).to.deep.equal([
+              { backfill: NAME, ...found },
+            ]);
+            expect(await amounts(own)).to.deep.equal(expected(10));
+          }));
+    });
+
     describe('of a function', () => {
       const hundredths: Process = (cents) => cents / 100;
 

@@ -30,6 +30,8 @@ export interface Filler {
   readonly certainty: 'exact' | 'unsure' | 'lost';
   /** Version of the function that filled them, where it is another than the file's. */
   readonly lostVersion?: number;
+  /** Whether the ledger's declaration can't be read. */
+  readonly isUnreadable?: boolean;
 }
 
 /** What of a declaration is data. */
@@ -85,7 +87,8 @@ function fillerOf(store: Store, record: DeclarationRecord | undefined, current: 
   const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
   if (!backfill || lostVersion !== undefined || !isDerivable(store, backfill)) {
     const cells = withoutValues(backfill ?? current);
-    return { backfill: cells, certainty: 'lost', ...(lostVersion === undefined ? {} : { lostVersion }) };
+    const version = lostVersion === undefined ? {} : { lostVersion };
+    return { backfill: cells, certainty: 'lost', isUnreadable: !backfill, ...version };
   }
   const isUnsure = record !== undefined && hasOtherText(record, backfill);
   return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
@@ -120,6 +123,10 @@ function withoutValues({ process: _process, ...backfill }: Backfill): Backfill {
 function readKept(text: string): Kept | undefined {
   try {
     const { table, key, columns, process } = JSON.parse(text) as Kept;
+    const names = new Set(columns.map(({ name }) => String(name)));
+    const kinds = process ? ['first-of', 'sql', 'process'] : ['first-of', 'sql'];
+    const isKnown = columns.every(({ value }) => kinds.includes(value.kind));
+    if (names.size === 0 || names.size < columns.length || !isKnown) return undefined;
     return {
       table: String(table),
       key: String(key),
@@ -147,9 +154,11 @@ function isDerivable(store: Store, { table, key, columns, process }: Backfill): 
   if (absentColumns(store, table, [key, ...needed, ...(process?.reads ?? [])]).size > 0) return false;
   return columns.every(({ value }) => {
     if (value.kind !== 'sql') return true;
-    // By itself: a text that the ledger hands back must not be more than an expression.
-    const query = `SELECT ${expressionSql(value, store.dialect.engine)} FROM ${identifier(table)} AS t`;
-    return store.compileError(query) === undefined;
+    // A text that the ledger hands back must not be more than an expression of a row: as a condition neither a list nor an aggregate is.
+    const [expression, from] = [expressionSql(value, store.dialect.engine), `FROM ${identifier(table)} AS t`];
+    return [`SELECT ${expression} ${from}`, `SELECT 1 ${from} WHERE ${expression} IS NULL`].every(
+      (query) => store.compileError(query) === undefined,
+    );
   });
 }
 
@@ -223,16 +232,18 @@ export function lostCells(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
-): { readonly version: number; readonly cells: number } | undefined {
+): { readonly version: number | undefined; readonly cells: number } | undefined {
   const fillerOf = fillersOf(store, backfill);
   const lost = ledger.batches(backfill.name).flatMap(({ number, cellsFilled }) => {
-    const { lostVersion } = fillerOf(number);
-    return lostVersion === undefined || cellsFilled === 0
+    const { lostVersion, isUnreadable } = fillerOf(number);
+    return (lostVersion === undefined && !isUnreadable) || cellsFilled === 0
       ? []
       : [{ version: lostVersion, cells: cellsFilled }];
   });
   const [first] = lost;
-  return first && { version: first.version, cells: lost.reduce((sum, { cells }) => sum + cells, 0) };
+  if (!first) return undefined;
+  const same = lost.filter(({ version }) => version === first.version);
+  return { version: first.version, cells: same.reduce((sum, { cells }) => sum + cells, 0) };
 }
 
 /** Whether the ledger knows by what each batch of a backfill was filled: an earlier version of this package did not note it. */
