@@ -319,6 +319,24 @@ for (const engine of OWN_ENGINES) {
           }));
     });
 
+    it('counts as gone what was in a table, a key or a column that is not there any more', () =>
+      on(async (own) => {
+        for (const [from, to] of [
+          ['ALTER TABLE sales RENAME TO others', 'ALTER TABLE others RENAME TO sales'],
+          ['ALTER TABLE sales RENAME COLUMN id TO nr', 'ALTER TABLE sales RENAME COLUMN nr TO id'],
+          ['ALTER TABLE sales RENAME COLUMN amount TO sum', 'ALTER TABLE sales RENAME COLUMN sum TO amount'],
+        ] as const) {
+          await succeed(own.of([tens]).up());
+          await own.exec(from);
+          const found = { reverted: 0, kept: 0, gone: ROWS, underivable: 0 };
+          expect((await own.of([tens]).plan(['down'])).steps[0].cells).to.deep.equal(found);
+          expect((await succeed(own.of([tens]).down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
+          await own.exec(to);
+          expect(await amounts(own)).to.deep.equal(expected(10));
+          await own.exec('UPDATE sales SET amount = NULL');
+        }
+      }));
+
     describe('of a function', () => {
       const hundredths: Process = (cents) => cents / 100;
 

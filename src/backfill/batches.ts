@@ -4,7 +4,7 @@ import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { earlierCells } from '../ledger/overlaps.js';
 import type { RunRecord } from '../ledger/records.js';
-import { absentColumns, updateTriggers } from '../schema/inspect.js';
+import { absentCells, updateTriggers } from '../schema/inspect.js';
 import type { RefusedRow, RevertResult } from '../store/batch.js';
 import { busyPauses } from '../store/busy.js';
 import { explained, explanation } from '../store/expressions.js';
@@ -270,13 +270,8 @@ export async function revertBatches(
       `between two batches of ${name}, with ${numbers.length - i} still to be taken back`;
     const filler = fillerOf(number);
     if (filler !== prepared) {
-      const { table, columns } = filler.backfill;
-      absent = absentColumns(
-        store,
-        table,
-        columns.map((column) => column.name),
-      );
-      if (absent.size < columns.length) store.dialect.prepareRevert(store, filler.backfill);
+      absent = absentCells(store, filler.backfill);
+      if (absent.size < filler.backfill.columns.length) store.dialect.prepareRevert(store, filler.backfill);
       prepared = filler;
     }
     const act = (): RevertResult => {

@@ -1,8 +1,9 @@
 import { fillersOf } from '../backfill/filled-by.js';
 import type { Key } from '../ledger/keys.js';
 import { type CellPart, earlierCells } from '../ledger/overlaps.js';
-import { absentColumns } from '../schema/inspect.js';
+import { absentCells } from '../schema/inspect.js';
 import type { RevertResult } from '../store/batch.js';
+import { explained } from '../store/expressions.js';
 import type { KeyRange, Store } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
 import type { BackfillStep, Session } from './session.js';
@@ -23,19 +24,21 @@ export function planRevert({ store, ledger }: Session, step: BackfillStep): Reve
   const total = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
   for (const number of ledger.batchNumbers(step.name)) {
     const { backfill, certainty } = fillerOf(number);
-    const names = backfill.columns.map(({ name }) => name);
-    const absent = absentColumns(store, backfill.table, names);
+    const absent = absentCells(store, backfill);
     const columns = backfill.columns.filter(({ name }) => !absent.has(foldCase(name)));
-    if (columns.length === 0) continue;
     const parts = partsOf(number);
-    const states = statesOf(store, { ...backfill, scope: 'true', checks: {}, columns }, parts);
+    const present = { ...backfill, scope: 'true', checks: {}, columns };
+    const states =
+      columns.length === 0
+        ? new Map<Key, number>()
+        : explained(store, present, () => statesOf(store, present, parts));
     const others = certainty === 'exact' ? 'kept' : 'underivable';
     for (const { isInEarlier, ...part } of parts) {
       for (const [name, key] of cellsOf(part)) {
         const at = columns.findIndex((column) => column.name === name);
         const cell = `${name}\u0000${key}`;
-        if (at < 0 || taken.has(cell)) continue;
-        const row = states.get(key);
+        if (taken.has(cell)) continue;
+        const row = at < 0 ? undefined : states.get(key);
         const state = row === undefined ? undefined : (row >> (2 * at)) & 3;
         if (state === CONSISTENT) {
           total.reverted += 1;
