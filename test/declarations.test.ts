@@ -407,6 +407,27 @@ for (const engine of OWN_ENGINES) {
           expect((await amounts(own)).filter(([, amount]) => amount !== null)).to.deep.equal([['3', '7']]);
         }));
 
+      it('is not in the file any more for a column that it no longer fills', () =>
+        on(async (own) => {
+          const fill = (columns: readonly string[]): Step =>
+            named(
+              NAME,
+              defineBackfill({
+                table: 'sales',
+                key: 'id',
+                reads: ['cents'],
+                columns,
+                process: (rows) => rows.map(() => Object.fromEntries(columns.map((column) => [column, 7]))),
+              }) as BackfillDefinition,
+            );
+          await succeed(own.of([fill(['amount', 'note'])]).up());
+          const fewer = own.of([fill(['note'])]);
+          expect((await failed(fewer.down())).code).to.equal('STEP_DRIFTED');
+          expect((await own.of([fill(['amount', 'note'])]).down()).cells).to.deep.equal([
+            { backfill: NAME, reverted: 2 * ROWS, kept: 0, gone: 0, underivable: 0 },
+          ]);
+        }));
+
       it('is not compared by the verification once its version is another', () =>
         on(async (own) => {
           await succeed(own.of([processed(tenths)]).up());

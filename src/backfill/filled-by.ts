@@ -97,7 +97,7 @@ function fillerOf(store: Store, record: DeclarationRecord | undefined, current: 
 /** A declaration that is not the file's any more; of a function that is not in the file only its version. */
 function earlier(
   record: DeclarationRecord,
-  { name, process: own }: Backfill,
+  { name, process: own, columns }: Backfill,
 ): { readonly backfill?: Backfill; readonly lostVersion?: number } {
   const kept = readKept(record.declaration);
   if (!kept) return {};
@@ -105,7 +105,9 @@ function earlier(
   const backfill = { ...data, name, kind: 'backfill', scope: 'true', checks: {} } as const;
   if (!process) return { backfill };
   const isSame =
-    own?.version === process.version && JSON.stringify(own.reads) === JSON.stringify(process.reads);
+    own?.version === process.version &&
+    JSON.stringify(own.reads) === JSON.stringify(process.reads) &&
+    data.columns.every(({ name: filled }) => columns.some((column) => column.name === filled)); // else it gives no value
   return own && isSame
     ? { backfill: { ...backfill, process: own } }
     : { backfill, lostVersion: process.version };
