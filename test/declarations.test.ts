@@ -407,6 +407,37 @@ for (const engine of OWN_ENGINES) {
           expect((await amounts(own)).filter(([, amount]) => amount !== null)).to.deep.equal([['3', '7']]);
         }));
 
+      it('is asked for some of the columns that it fills, where the others came later, or are gone', () =>
+        on(async (own) => {
+          const fill = (columns: readonly string[]): Step =>
+            named(
+              NAME,
+              defineBackfill({
+                table: 'sales',
+                key: 'id',
+                reads: ['cents'],
+                columns,
+                process: (rows) => rows.map(() => Object.fromEntries(columns.map((column) => [column, 7]))),
+              }) as BackfillDefinition,
+            );
+          const found = { reverted: ROWS, kept: 0, gone: 0, underivable: 0 };
+          const more = own.of([fill(['amount', 'note'])]);
+          await succeed(own.of([fill(['amount'])]).up());
+          await own.exec('UPDATE sales SET amount = 8 WHERE id = 1');
+          const [verification] = await more.verify();
+          expect(checkOf(verification as never, 'consistency').figures).to.deep.include({ changedSince: 1 });
+          await own.exec('UPDATE sales SET amount = 7 WHERE id = 1');
+          expect((await more.plan(['down'])).steps[0].cells).to.deep.equal(found);
+          expect((await succeed(more.down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
+
+          await succeed(more.up());
+          await own.exec('ALTER TABLE sales DROP COLUMN note');
+          expect((await more.plan(['down'])).steps[0].cells).to.deep.equal({ ...found, gone: ROWS });
+          expect((await succeed(more.down())).cells).to.deep.equal([
+            { backfill: NAME, ...found, gone: ROWS },
+          ]);
+        }));
+
       it('is not in the file any more for a column that it no longer fills', () =>
         on(async (own) => {
           const fill = (columns: readonly string[]): Step =>

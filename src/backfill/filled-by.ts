@@ -14,6 +14,7 @@ import type { Store } from '../store/port.js';
 import { expressionSql } from '../store/rows.js';
 import { identifier } from '../store/sql.js';
 import type { Backfill, BackfillDefinition } from './define.js';
+import { forColumns } from './process.js';
 import { type ColumnValue, firstOf, requireEngineSql, sql } from './values.js';
 
 // The file of a backfill may be changed once it has filled something. What it filled is judged by what filled it, which the
@@ -90,7 +91,7 @@ function fillerOf(store: Store, record: DeclarationRecord | undefined, current: 
     const version = lostVersion === undefined ? {} : { lostVersion };
     return { backfill: cells, certainty: 'lost', isUnreadable: !backfill, ...version };
   }
-  const isUnsure = record !== undefined && hasOtherText(record, backfill);
+  const isUnsure = record !== undefined && hasOtherText(record, current);
   return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
 }
 
@@ -109,7 +110,7 @@ function earlier(
     JSON.stringify(own.reads) === JSON.stringify(process.reads) &&
     data.columns.every(({ name: filled }) => columns.some((column) => column.name === filled)); // else it gives no value
   return own && isSame
-    ? { backfill: { ...backfill, process: own } }
+    ? { backfill: forColumns({ ...backfill, process: own }, data.columns, columns) }
     : { backfill, lostVersion: process.version };
 }
 

@@ -1,4 +1,5 @@
 import { fillersOf } from '../backfill/filled-by.js';
+import { forColumns } from '../backfill/process.js';
 import type { Key } from '../ledger/keys.js';
 import { type CellPart, earlierCells } from '../ledger/overlaps.js';
 import { absentCells } from '../schema/inspect.js';
@@ -27,7 +28,7 @@ export function planRevert({ store, ledger }: Session, step: BackfillStep): Reve
     const absent = absentCells(store, backfill);
     const columns = backfill.columns.filter(({ name }) => !absent.has(foldCase(name)));
     const parts = partsOf(number);
-    const present = { ...backfill, scope: 'true', checks: {}, columns };
+    const present = forColumns({ ...backfill, scope: 'true', checks: {} }, columns);
     const states =
       columns.length === 0
         ? new Map<Key, number>()

@@ -1,5 +1,6 @@
 import type { Backfill } from '../backfill/define.js';
 import { type Filler, fillersOf } from '../backfill/filled-by.js';
+import { forColumns } from '../backfill/process.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
@@ -93,7 +94,10 @@ function heldCells(store: Store, filler: Backfill, cells: readonly Cell[]): Set<
   const wanted = new Set(cells.map(({ key, column }) => cellId(key, column.name)));
   const names = filler.columns.map(({ name }) => name);
   const absent = absentColumns(store, filler.table, names);
-  const present = { ...filler, columns: filler.columns.filter(({ name }) => !absent.has(foldCase(name))) };
+  const present = forColumns(
+    filler,
+    filler.columns.filter(({ name }) => !absent.has(foldCase(name))),
+  );
   const held = new Set<string>();
   const [first, last] = [keys[0], keys.at(-1)];
   if (first === undefined || last === undefined || present.columns.length === 0) return held;
