@@ -115,7 +115,7 @@ function earlier(
 }
 
 /** The same cells, for which nothing can be derived. */
-function withoutValues({ process: _process, ...backfill }: Backfill): Backfill {
+export function withoutValues({ process: _process, ...backfill }: Backfill): Backfill {
   return {
     ...backfill,
     columns: backfill.columns.map(({ name }) => ({ name, value: { kind: 'sql', expression: 'NULL' } })),
