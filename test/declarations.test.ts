@@ -92,6 +92,61 @@ for (const engine of OWN_ENGINES) {
         expect(await amounts(own)).to.deep.equal(expected(100));
       }));
 
+    it('is refused where a stopped `down` has taken back all that it filled, and some of what an earlier one did', () =>
+      on(async (own) => {
+        await succeed(own.of([tens]).up());
+        await own.exec(insert(ROWS + 1, ROWS + 20));
+        await succeed(own.of([hundreds]).up());
+        const five = stoppedAfter(5, 'batch_reverted');
+        expect((await failed(own.of([hundreds]).down({}, five))).code).to.equal('TERMINATED');
+        const before = await amounts(own);
+        for (const step of [hundreds, by('cents / 1000.0')])
+          expect((await failed(own.of([step]).up())).code).to.equal('STEP_DRIFTED');
+        expect(await amounts(own)).to.deep.equal(before);
+        await succeed(own.of([tens]).up());
+        expect(await amounts(own)).to.deep.equal(expected(10, ROWS + 20));
+        const found = { reverted: ROWS + 20, kept: 0, gone: 0, underivable: 0 };
+        expect((await own.of([tens]).plan(['down'])).steps[0].cells).to.deep.equal(found);
+        expect((await succeed(own.of([hundreds]).down())).cells).to.deep.equal([
+          { backfill: NAME, ...found },
+        ]);
+        expect(await amounts(own)).to.deep.equal(NULLS(ROWS + 20));
+      }));
+
+    it('leaves no count of a stopped `down` to one behind the next `up`', () =>
+      on(async (own) => {
+        await succeed(own.of([tens]).up());
+        await own.exec(`DELETE FROM sales WHERE id > ${ROWS - 10}`);
+        expect((await failed(own.of([tens]).down({}, stoppedAfter(2, 'batch_reverted')))).code).to.equal(
+          'TERMINATED',
+        );
+        await succeed(own.of([tens]).up());
+        const found = { reverted: ROWS - 10, kept: 0, gone: 0, underivable: 0 };
+        expect((await own.of([tens]).plan(['down'])).steps[0].cells).to.deep.equal(found);
+        expect((await succeed(own.of([tens]).down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
+      }));
+
+    it('is not failed for what the application wrote before, and the new one derives', () =>
+      on(async (own) => {
+        await own.exec(`UPDATE sales SET amount = cents / 100.0 WHERE id <= 10;
+          UPDATE sales SET amount = cents / 10.0 WHERE id BETWEEN 91 AND 95; UPDATE sales SET note = 'n'`);
+        const first = { scope: 'id <= 90 OR id = 100', columns: { amount: sql('cents / 10.0') } };
+        const step = (definition: object): Step =>
+          named(NAME, defineBackfill({ table: 'sales', key: 'id', ...first, ...definition }));
+        await succeed(own.of([step({})]).up());
+        for (const other of [
+          { columns: { amount: sql('cents / 100.0') } },
+          { scope: 'true' },
+          { columns: { amount: sql('cents / 10.0'), note: sql(`'n'`) } },
+        ]) {
+          const [verification] = await own.of([step(other)]).verify();
+          expect(checkOf(verification as never, 'integrity').verdict).to.equal('warn');
+        }
+        expect(checkOf((await own.of([step({})]).verify())[0] as never, 'integrity').verdict).to.equal(
+          'pass',
+        );
+      }));
+
     it('is taken as it is while nothing was filled', () =>
       on(async (own) => {
         const stopped: Extra = { signal: AbortSignal.abort('SIGTERM') };
@@ -207,6 +262,106 @@ for (const engine of OWN_ENGINES) {
         expect(await amounts(own)).to.deep.equal(expected(10));
       }));
 
+    it('keeps the cells of rows on which what filled them fails by now, once the file guards against it', () =>
+      on(async (own) => {
+        const text = engine.name === 'SQLite' ? "json_extract(note, '$.a')" : "note::json ->> 'a'";
+        const one = own.of([by(`CAST(${text} AS REAL)`)]);
+        const guarded = own.of([by(`CASE WHEN note LIKE '{%' THEN CAST(${text} AS REAL) END`)]);
+        await own.exec(`UPDATE sales SET note = '{"a":1}'`);
+        await succeed(one.up());
+        await own.exec(
+          `UPDATE sales SET note = 'x' WHERE id IN (7, 50); UPDATE sales SET amount = 2 WHERE id = 8`,
+        );
+        expect((await failed(one.plan(['down']))).code).to.equal('STEP_INVALID');
+        await own.exec(`INSERT INTO sales (id, note) VALUES (${ROWS + 1}, '{"a":1}')`);
+        const { verifications } = await succeed(guarded.up());
+        const { figures } = checkOf(verifications[0] as never, 'consistency');
+        expect(figures).to.deep.include({ underivable: 2, changedSince: 1, changedInRun: 0 });
+        const found = { reverted: ROWS - 2, kept: 1, gone: 0, underivable: 2 };
+        expect((await guarded.plan(['down'])).steps[0].cells).to.deep.equal(found);
+        expect((await succeed(guarded.down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
+        expect((await amounts(own)).filter(([, amount]) => amount !== null).map(([id]) => id)).to.deep.equal([
+          '7',
+          '8',
+          '50',
+        ]);
+      }));
+
+    describe('damaged in the ledger', () => {
+      const withRecord = (declaration: string, act: (own: OwnTables) => Promise<void>) =>
+        on(async (own) => {
+          await succeed(own.of([tens]).up());
+          await own.exec(
+            `UPDATE umzug_backfill_declarations SET fingerprint = 'x', declaration = '${declaration.replaceAll("'", "''")}'`,
+          );
+          await act(own);
+        });
+      const record = (columns: unknown): string =>
+        JSON.stringify({ table: 'sales', key: 'id', scope: 'true', columns });
+      const amount = (value: unknown): string => record([{ name: 'amount', value }]);
+
+      for (const [what, declaration] of [
+        ['is no JSON', '{'],
+        ['is no declaration', 'null'],
+        ['has no columns', record([])],
+        [
+          'has a column twice',
+          record(Array(2).fill({ name: 'amount', value: { kind: 'sql', expression: '1' } })),
+        ],
+        ['asks a function that it does not have', amount({ kind: 'process' })],
+        ['has a value of no kind', amount({ kind: 'other' })],
+      ] as const)
+        it(`keeps its cells only with --yes where it ${what}`, () =>
+          withRecord(declaration, async (own) => {
+            const { code, message, hint } = await failed(own.of([tens]).down());
+            expect([code, message]).to.deep.equal([
+              'STEP_DRIFTED',
+              `The declaration by which ${NAME} has filled ${ROWS} cells can not be read in the ledger any more`,
+            ]);
+            expect(hint).to.match(/--yes: those cells then stay as they are$/);
+            expect(await amounts(own)).to.deep.equal(expected(10));
+            const { cells } = await succeed(own.of([tens]).down({}, { isConfirmed: true }));
+            expect(cells).to.deep.equal([
+              { backfill: NAME, reverted: 0, kept: 0, gone: 0, underivable: ROWS },
+            ]);
+            expect(await amounts(own)).to.deep.equal(expected(10));
+          }));
+
+      for (const expression of [
+        'cents / 10.0), (1',
+        'amount) FROM sales AS t --',
+        '(SELECT 1); DELETE FROM sales; --',
+        'max(cents)',
+      ])
+        it(`derives nothing by what is no expression of a row: ${expression}`, () =>
+          withRecord(amount({ kind: 'sql', expression }), async (own) => {
+            const found = { reverted: 0, kept: 0, gone: 0, underivable: ROWS };
+            expect((await own.of([tens]).plan(['down'])).steps[0].cells).to.deep.equal(found);
+            expect((await succeed(own.of([tens]).down())).cells).to.deep.equal([
+              { backfill: NAME, ...found },
+            ]);
+            expect(await amounts(own)).to.deep.equal(expected(10));
+          }));
+    });
+
+    it('counts as gone what was in a table, a key or a column that is not there any more', () =>
+      on(async (own) => {
+        for (const [from, to] of [
+          ['ALTER TABLE sales RENAME TO others', 'ALTER TABLE others RENAME TO sales'],
+          ['ALTER TABLE sales RENAME COLUMN id TO nr', 'ALTER TABLE sales RENAME COLUMN nr TO id'],
+          ['ALTER TABLE sales RENAME COLUMN amount TO sum', 'ALTER TABLE sales RENAME COLUMN sum TO amount'],
+        ] as const) {
+          await succeed(own.of([tens]).up());
+          await own.exec(from);
+          const found = { reverted: 0, kept: 0, gone: ROWS, underivable: 0 };
+          expect((await own.of([tens]).plan(['down'])).steps[0].cells).to.deep.equal(found);
+          expect((await succeed(own.of([tens]).down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
+          await own.exec(to);
+          expect(await amounts(own)).to.deep.equal(expected(10));
+          await own.exec('UPDATE sales SET amount = NULL');
+        }
+      }));
+
     describe('of a function', () => {
       const hundredths: Process = (cents) => cents / 100;
 
@@ -275,6 +430,58 @@ for (const engine of OWN_ENGINES) {
           const { cells } = await succeed(other.down());
           expect(cells).to.deep.equal([{ backfill: NAME, reverted: 69, kept: 1, gone: 0, underivable: 0 }]);
           expect((await amounts(own)).filter(([, amount]) => amount !== null)).to.deep.equal([['3', '7']]);
+        }));
+
+      it('is asked for some of the columns that it fills, where the others came later, or are gone', () =>
+        on(async (own) => {
+          const fill = (columns: readonly string[]): Step =>
+            named(
+              NAME,
+              defineBackfill({
+                table: 'sales',
+                key: 'id',
+                reads: ['cents'],
+                columns,
+                process: (rows) => rows.map(() => Object.fromEntries(columns.map((column) => [column, 7]))),
+              }) as BackfillDefinition,
+            );
+          const found = { reverted: ROWS, kept: 0, gone: 0, underivable: 0 };
+          const more = own.of([fill(['amount', 'note'])]);
+          await succeed(own.of([fill(['amount'])]).up());
+          await own.exec('UPDATE sales SET amount = 8 WHERE id = 1');
+          const [verification] = await more.verify();
+          expect(checkOf(verification as never, 'consistency').figures).to.deep.include({ changedSince: 1 });
+          await own.exec('UPDATE sales SET amount = 7 WHERE id = 1');
+          expect((await more.plan(['down'])).steps[0].cells).to.deep.equal(found);
+          expect((await succeed(more.down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
+
+          await succeed(more.up());
+          await own.exec('ALTER TABLE sales DROP COLUMN note');
+          expect((await more.plan(['down'])).steps[0].cells).to.deep.equal({ ...found, gone: ROWS });
+          expect((await succeed(more.down())).cells).to.deep.equal([
+            { backfill: NAME, ...found, gone: ROWS },
+          ]);
+        }));
+
+      it('is not in the file any more for a column that it no longer fills', () =>
+        on(async (own) => {
+          const fill = (columns: readonly string[]): Step =>
+            named(
+              NAME,
+              defineBackfill({
+                table: 'sales',
+                key: 'id',
+                reads: ['cents'],
+                columns,
+                process: (rows) => rows.map(() => Object.fromEntries(columns.map((column) => [column, 7]))),
+              }) as BackfillDefinition,
+            );
+          await succeed(own.of([fill(['amount', 'note'])]).up());
+          const fewer = own.of([fill(['note'])]);
+          expect((await failed(fewer.down())).code).to.equal('STEP_DRIFTED');
+          expect((await own.of([fill(['amount', 'note'])]).down()).cells).to.deep.equal([
+            { backfill: NAME, reverted: 2 * ROWS, kept: 0, gone: 0, underivable: 0 },
+          ]);
         }));
 
       it('is not compared by the verification once its version is another', () =>

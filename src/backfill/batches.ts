@@ -1,16 +1,16 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { countKept } from '../ledger/declarations.js';
-import type { Key } from '../ledger/keys.js';
+import { countKept, forgetDeclarations } from '../ledger/declarations.js';
+import type { Key, KeyRun } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { earlierCells } from '../ledger/overlaps.js';
 import type { RunRecord } from '../ledger/records.js';
-import { absentColumns, updateTriggers } from '../schema/inspect.js';
+import { absentCells, updateTriggers } from '../schema/inspect.js';
 import type { RefusedRow, RevertResult } from '../store/batch.js';
 import { busyPauses } from '../store/busy.js';
-import { explained, explanation } from '../store/expressions.js';
+import { explained, explanation, rowByRow } from '../store/expressions.js';
 import type { BatchResult, Store } from '../store/port.js';
 import type { Backfill } from './define.js';
-import { type Filler, fillersOf } from './filled-by.js';
+import { type Filler, fillersOf, withoutValues } from './filled-by.js';
 import { Pacer } from './pacer.js';
 import { takeThrown, thrownWarnings } from './process.js';
 import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';
@@ -270,28 +270,30 @@ export async function revertBatches(
       `between two batches of ${name}, with ${numbers.length - i} still to be taken back`;
     const filler = fillerOf(number);
     if (filler !== prepared) {
-      const { table, columns } = filler.backfill;
-      absent = absentColumns(
-        store,
-        table,
-        columns.map((column) => column.name),
-      );
-      if (absent.size < columns.length) store.dialect.prepareRevert(store, filler.backfill);
+      absent = absentCells(store, filler.backfill);
+      if (absent.size < filler.backfill.columns.length) store.dialect.prepareRevert(store, filler.backfill);
       prepared = filler;
     }
     const act = (): RevertResult => {
       const found = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
       for (const { columns, runs, isInEarlier } of partsOf(number)) {
-        const part = store.dialect.revertCells(store, filler.backfill, { columns, runs, absent });
-        found.reverted += part.reverted;
-        if (isInEarlier) continue; // what is left is counted with the batch of that run
-        found.gone += part.gone;
-        found[filler.certainty === 'exact' ? 'kept' : 'underivable'] += part.others;
+        const revert = (some: readonly KeyRun[], isDerivable = true): void => {
+          const by = isDerivable ? filler.backfill : withoutValues(filler.backfill);
+          const part = store.dialect.revertCells(store, by, { columns, runs: some, absent });
+          found.reverted += part.reverted;
+          if (isInEarlier) return; // what is left is counted with the batch of that run
+          found.gone += part.gone;
+          found[filler.certainty === 'exact' && isDerivable ? 'kept' : 'underivable'] += part.others;
+        };
+        // The file can be mended where it fails on a row; what the ledger has can't.
+        if (filler.backfill === backfill) revert(runs);
+        else rowByRow(store, runs, revert, (run) => revert([run], false));
       }
       ledger.countReverted(name, found.reverted, found.kept);
       countKept(store, name, 'gone', found.gone);
       countKept(store, name, 'underivable', found.underivable);
       ledger.removeBatch(name, number);
+      forgetDeclarations(store, name, ledger.lastBatch(name));
       return found;
     };
     const result = await commit(store, pacer, act, filler.backfill, where, options);

@@ -14,6 +14,7 @@ import type { Store } from '../store/port.js';
 import { expressionSql } from '../store/rows.js';
 import { identifier } from '../store/sql.js';
 import type { Backfill, BackfillDefinition } from './define.js';
+import { forColumns } from './process.js';
 import { type ColumnValue, firstOf, requireEngineSql, sql } from './values.js';
 
 // The file of a backfill may be changed once it has filled something. What it filled is judged by what filled it, which the
@@ -30,6 +31,8 @@ export interface Filler {
   readonly certainty: 'exact' | 'unsure' | 'lost';
   /** Version of the function that filled them, where it is another than the file's. */
   readonly lostVersion?: number;
+  /** Whether the ledger's declaration can't be read. */
+  readonly isUnreadable?: boolean;
 }
 
 /** What of a declaration is data. */
@@ -85,16 +88,17 @@ function fillerOf(store: Store, record: DeclarationRecord | undefined, current: 
   const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
   if (!backfill || lostVersion !== undefined || !isDerivable(store, backfill)) {
     const cells = withoutValues(backfill ?? current);
-    return { backfill: cells, certainty: 'lost', ...(lostVersion === undefined ? {} : { lostVersion }) };
+    const version = lostVersion === undefined ? {} : { lostVersion };
+    return { backfill: cells, certainty: 'lost', isUnreadable: !backfill, ...version };
   }
-  const isUnsure = record !== undefined && hasOtherText(record, backfill);
+  const isUnsure = record !== undefined && hasOtherText(record, current);
   return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
 }
 
 /** A declaration that is not the file's any more; of a function that is not in the file only its version. */
 function earlier(
   record: DeclarationRecord,
-  { name, process: own }: Backfill,
+  { name, process: own, columns }: Backfill,
 ): { readonly backfill?: Backfill; readonly lostVersion?: number } {
   const kept = readKept(record.declaration);
   if (!kept) return {};
@@ -102,14 +106,16 @@ function earlier(
   const backfill = { ...data, name, kind: 'backfill', scope: 'true', checks: {} } as const;
   if (!process) return { backfill };
   const isSame =
-    own?.version === process.version && JSON.stringify(own.reads) === JSON.stringify(process.reads);
+    own?.version === process.version &&
+    JSON.stringify(own.reads) === JSON.stringify(process.reads) &&
+    data.columns.every(({ name: filled }) => columns.some((column) => column.name === filled)); // else it gives no value
   return own && isSame
-    ? { backfill: { ...backfill, process: own } }
+    ? { backfill: forColumns({ ...backfill, process: own }, data.columns, columns) }
     : { backfill, lostVersion: process.version };
 }
 
 /** The same cells, for which nothing can be derived. */
-function withoutValues({ process: _process, ...backfill }: Backfill): Backfill {
+export function withoutValues({ process: _process, ...backfill }: Backfill): Backfill {
   return {
     ...backfill,
     columns: backfill.columns.map(({ name }) => ({ name, value: { kind: 'sql', expression: 'NULL' } })),
@@ -120,6 +126,10 @@ function withoutValues({ process: _process, ...backfill }: Backfill): Backfill {
 function readKept(text: string): Kept | undefined {
   try {
     const { table, key, columns, process } = JSON.parse(text) as Kept;
+    const names = new Set(columns.map(({ name }) => String(name)));
+    const kinds = process ? ['first-of', 'sql', 'process'] : ['first-of', 'sql'];
+    const isKnown = columns.every(({ value }) => kinds.includes(value.kind));
+    if (names.size === 0 || names.size < columns.length || !isKnown) return undefined;
     return {
       table: String(table),
       key: String(key),
@@ -147,9 +157,11 @@ function isDerivable(store: Store, { table, key, columns, process }: Backfill): 
   if (absentColumns(store, table, [key, ...needed, ...(process?.reads ?? [])]).size > 0) return false;
   return columns.every(({ value }) => {
     if (value.kind !== 'sql') return true;
-    // By itself: a text that the ledger hands back must not be more than an expression.
-    const query = `SELECT ${expressionSql(value, store.dialect.engine)} FROM ${identifier(table)} AS t`;
-    return store.compileError(query) === undefined;
+    // A text that the ledger hands back must not be more than an expression of a row: as a condition neither a list nor an aggregate is.
+    const [expression, from] = [expressionSql(value, store.dialect.engine), `FROM ${identifier(table)} AS t`];
+    return [`SELECT ${expression} ${from}`, `SELECT 1 ${from} WHERE ${expression} IS NULL`].every(
+      (query) => store.compileError(query) === undefined,
+    );
   });
 }
 
@@ -167,10 +179,9 @@ export function requireSameDeclaration(
 ): void {
   const { name } = backfill;
   const record = ledger.step(name);
-  const isFinished = record?.status === 'applied' && !ledger.runs(name).some(({ status }) => isOpen(status));
-  if (!record || isFinished) return;
-  const last = readDeclarations(store, name).at(-1);
-  if (ledger.lastBatch(name) < (last?.firstBatch ?? 1)) return; // nothing was filled by it
+  const hasFilled = ledger.runs(name).some(({ status, batches }) => isOpen(status) && batches > 0);
+  if (!record || !hasFilled) return;
+  const last = declarationOf(readDeclarations(store, name), ledger.lastBatch(name));
   if ((last?.fingerprint ?? record.fingerprint) !== fingerprint(backfill)) {
     throw new BackfillError(
       'STEP_DRIFTED',
@@ -208,21 +219,34 @@ export function isFilledBy(store: Store, ledger: Ledger, backfill: Backfill): bo
   return known === fingerprint(backfill) && !(last && hasOtherText(last, backfill));
 }
 
-/** Cells that were filled by a version of `process` which is not in the step's file any more. */
+/** Whether a run went by the declaration as it is now. */
+export function isRunOf(store: Store, ledger: Ledger, backfill: Backfill, run: number): boolean {
+  const records = readDeclarations(store, backfill.name);
+  const batch = ledger.batches(backfill.name).findLast((record) => record.run === run);
+  const record = batch ? declarationOf(records, batch.number) : records.at(-1);
+  return (record ?? ledger.step(backfill.name))?.fingerprint === fingerprint(backfill);
+}
+
+/**
+ * Cells that were filled by a version of `process` which is not in the step's file any more, or, without a version, by a declaration
+ * that can't be read.
+ */
 export function lostCells(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
-): { readonly version: number; readonly cells: number } | undefined {
+): { readonly version: number | undefined; readonly cells: number } | undefined {
   const fillerOf = fillersOf(store, backfill);
   const lost = ledger.batches(backfill.name).flatMap(({ number, cellsFilled }) => {
-    const { lostVersion } = fillerOf(number);
-    return lostVersion === undefined || cellsFilled === 0
+    const { lostVersion, isUnreadable } = fillerOf(number);
+    return (lostVersion === undefined && !isUnreadable) || cellsFilled === 0
       ? []
       : [{ version: lostVersion, cells: cellsFilled }];
   });
   const [first] = lost;
-  return first && { version: first.version, cells: lost.reduce((sum, { cells }) => sum + cells, 0) };
+  if (!first) return undefined;
+  const same = lost.filter(({ version }) => version === first.version);
+  return { version: first.version, cells: same.reduce((sum, { cells }) => sum + cells, 0) };
 }
 
 /** Whether the ledger knows by what each batch of a backfill was filled: an earlier version of this package did not note it. */

@@ -2,7 +2,7 @@ import { BackfillError } from '../errors.js';
 import type { SqlValue } from '../store/port.js';
 import { messageOf, thrownText } from '../thrown.js';
 import type { Backfill } from './define.js';
-import type { CellValue, ProcessContext, Skip } from './values.js';
+import type { CellValue, Changes, ProcessContext, Skip } from './values.js';
 
 type Process = NonNullable<Backfill['process']>;
 
@@ -105,6 +105,26 @@ export function deriveRows(
   if (entries.some(isPromise)) throw promised(backfill, entries);
   if (entries.length !== rows.length) throw misshapen(backfill, 'an array with an object for each row');
   return entries.map((entry) => readEntry(backfill, entry));
+}
+
+/** The same backfill for some of its columns, or of those that its function gives values for. */
+export function forColumns<Of extends Backfill>(
+  backfill: Of,
+  columns: Backfill['columns'],
+  given: Backfill['columns'] = backfill.columns,
+): Of {
+  const others = given.map(({ name }) => name).filter((name) => !columns.some((own) => own.name === name));
+  const { process } = backfill;
+  if (!process || others.length === 0) return { ...backfill, columns };
+  const without = (entry: Changes | Skip): Changes | Skip =>
+    Object.prototype.toString.call(entry) !== '[object Object]' || skips.has(entry)
+      ? entry
+      : Object.fromEntries(Object.entries(entry).filter(([name]) => !others.includes(name)));
+  const derive: Process['derive'] = (rows, how) => {
+    const entries = process.derive(rows, how);
+    return Array.isArray(entries) ? Array.from(entries, without) : entries;
+  };
+  return { ...backfill, columns, process: { ...process, derive } };
 }
 
 /** The entries that `process` returns; undefined when it throws. Too many rows on which it does end the run. */

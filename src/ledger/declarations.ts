@@ -36,6 +36,16 @@ export function noteDeclaration(store: Store, backfill: string, record: Declarat
   );
 }
 
+/** Forgets declarations by which no batch is filled any more, so that they do not count for batches to come with their numbers. */
+export function forgetDeclarations(store: Store, backfill: string, lastBatch: number): void {
+  if (!store.dialect.hasTable(store, T.declarations)) return;
+  store.run(
+    `DELETE FROM ${T.declarations} WHERE backfill = ? AND first_batch > ?`,
+    backfill,
+    lastBatch + 1, // noted before the first batch of its run
+  );
+}
+
 /** What a batch was filled by, or undefined where that is not known. */
 export const declarationOf = (
   records: readonly DeclarationRecord[],

@@ -61,6 +61,7 @@ export class StepLedger {
       this.timestamp(),
       step.name,
     );
+    this.store.run(`DELETE FROM ${T.kept} WHERE backfill = ?`, step.name); // of a `down` that was stopped
   }
 
   /** Notes that a step is applied. */

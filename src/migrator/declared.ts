@@ -47,6 +47,13 @@ export function refuseLostFillers(
       );
     const lost = lostCells(store, ledger, step);
     if (!lost) continue;
+    if (lost.version === undefined) {
+      throw new BackfillError(
+        'STEP_DRIFTED',
+        `The declaration by which ${step.name} has filled ${lost.cells} cells can not be read in the ledger any more`,
+        'Restore the ledger, or run it again with --yes: those cells then stay as they are',
+      );
+    }
     throw new BackfillError(
       'STEP_DRIFTED',
       `${lost.cells} cells of ${step.name} were filled by version ${lost.version} of \`process\`, which is not in its file any more`,

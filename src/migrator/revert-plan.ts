@@ -1,8 +1,11 @@
-import { fillersOf } from '../backfill/filled-by.js';
+import type { Backfill } from '../backfill/define.js';
+import { fillersOf, withoutValues } from '../backfill/filled-by.js';
+import { forColumns } from '../backfill/process.js';
 import type { Key } from '../ledger/keys.js';
 import { type CellPart, earlierCells } from '../ledger/overlaps.js';
-import { absentColumns } from '../schema/inspect.js';
+import { absentCells } from '../schema/inspect.js';
 import type { RevertResult } from '../store/batch.js';
+import { explained, rowByRow } from '../store/expressions.js';
 import type { KeyRange, Store } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
 import type { BackfillStep, Session } from './session.js';
@@ -23,43 +26,63 @@ export function planRevert({ store, ledger }: Session, step: BackfillStep): Reve
   const total = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
   for (const number of ledger.batchNumbers(step.name)) {
     const { backfill, certainty } = fillerOf(number);
-    const names = backfill.columns.map(({ name }) => name);
-    const absent = absentColumns(store, backfill.table, names);
+    const absent = absentCells(store, backfill);
     const columns = backfill.columns.filter(({ name }) => !absent.has(foldCase(name)));
-    if (columns.length === 0) continue;
     const parts = partsOf(number);
-    const states = statesOf(store, { ...backfill, scope: 'true', checks: {}, columns }, parts);
+    const present = forColumns({ ...backfill, scope: 'true', checks: {} }, columns);
+    const states =
+      columns.length === 0
+        ? NO_STATES
+        : explained(store, present, () => statesOf(store, present, parts, backfill !== step));
     const others = certainty === 'exact' ? 'kept' : 'underivable';
     for (const { isInEarlier, ...part } of parts) {
       for (const [name, key] of cellsOf(part)) {
         const at = columns.findIndex((column) => column.name === name);
         const cell = `${name}\u0000${key}`;
-        if (at < 0 || taken.has(cell)) continue;
-        const row = states.get(key);
+        if (taken.has(cell)) continue;
+        const row = at < 0 ? undefined : states.found.get(key);
         const state = row === undefined ? undefined : (row >> (2 * at)) & 3;
         if (state === CONSISTENT) {
           total.reverted += 1;
           if (isInEarlier) taken.add(cell);
         } else if (isInEarlier) continue;
         else if (state === undefined) total.gone += 1;
-        else if (state === OTHER) total[others] += 1;
+        else if (state === OTHER) total[states.failing.has(key) ? 'underivable' : others] += 1;
       }
     }
   }
   return total;
 }
 
-/** How the rows of some cells stand that are there. */
-function statesOf(
-  store: Store,
-  backfill: Parameters<Store['dialect']['scanRows']>[1],
-  sets: readonly Part[],
-): Map<Key, number> {
+interface States {
+  readonly found: Map<Key, number>;
+  /** Keys of rows on which what filled them fails by now. */
+  readonly failing: Set<Key>;
+}
+
+const NO_STATES: States = { found: new Map(), failing: new Set() };
+
+/**
+ * How the rows of some cells stand that are there.
+ *
+ * @param isEarlier whether what filled them is not in the file any more, where it could be mended
+ */
+function statesOf(store: Store, backfill: Backfill, sets: readonly Part[], isEarlier: boolean): States {
   const runs = sets.flatMap((set) => set.runs);
-  const states = new Map<Key, number>();
-  const rowsOf = store.dialect.scanRows(store, backfill);
-  for (const range of runs.length > MAX_RANGES ? whole(sets) : runs)
-    for (const [key, state] of rowsOf(range)) states.set(key, state);
+  const states: States = { found: new Map(), failing: new Set() };
+  const read =
+    (by: Backfill) =>
+    (ranges: readonly KeyRange[]): void => {
+      const rowsOf = store.dialect.scanRows(store, by);
+      for (const range of ranges) for (const [key, state] of rowsOf(range)) states.found.set(key, state);
+    };
+  const ranges = runs.length > MAX_RANGES ? whole(sets) : runs;
+  if (!isEarlier) read(backfill)(ranges);
+  else
+    rowByRow(store, ranges, read(backfill), (run) => {
+      states.failing.add(run[0]);
+      read(withoutValues(backfill))([run]);
+    });
   return states;
 }
 

@@ -1,3 +1,4 @@
+import type { Backfill } from '../backfill/define.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
 import type { ColumnInfo, Store } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
@@ -18,6 +19,16 @@ export const tableColumns = (store: Store, table: string): ColumnInfo[] =>
 export function absentColumns(store: Store, table: string, names: readonly string[]): Set<string> {
   const present = new Set(tableColumns(store, table).map(({ name }) => foldCase(name)));
   return new Set(names.map(foldCase).filter((name) => !present.has(name)));
+}
+
+/** Columns of a backfill of which no cell is there any more, in folded case: all of them where the table or its key is gone. */
+export function absentCells(
+  store: Store,
+  { table, key, columns }: Pick<Backfill, 'table' | 'key' | 'columns'>,
+): Set<string> {
+  const names = columns.map(({ name }) => name);
+  const isGone = absentColumns(store, table, [key]).size > 0;
+  return isGone ? new Set(names.map(foldCase)) : absentColumns(store, table, names);
 }
 
 /** Triggers of a table that an UPDATE of one of `columns` fires. */

@@ -1,6 +1,6 @@
 import type { Backfill } from '../backfill/define.js';
 import { BackfillError, isStoreError } from '../errors.js';
-import type { Key } from '../ledger/keys.js';
+import type { Key, KeyRun } from '../ledger/keys.js';
 import { keyLiteral } from './keys.js';
 import type { Store } from './port.js';
 import { behindSql, expressionSql, scopeSql } from './rows.js';
@@ -20,6 +20,40 @@ export function explained<Result>(store: Store, backfill: Backfill, act: () => R
   } catch (error) {
     throw explanation(store, backfill, error) ?? error;
   }
+}
+
+/** Whether an error may be about what a row holds, and not about the statement. */
+export const isAboutRow = (error: unknown): boolean =>
+  isStoreError(error) && /^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_22[0-9A-Z]{3})$/.test(error.code);
+
+/**
+ * Acts on the rows of some keys; where that fails on what one of them holds, on each half of them, down to the row.
+ *
+ * @param act what it has done of rows before it fails must do no harm
+ * @param onFailing called with each key on whose row it fails
+ */
+export function rowByRow(
+  store: Store,
+  runs: readonly KeyRun[],
+  act: (runs: readonly KeyRun[]) => void,
+  onFailing: (run: KeyRun) => void,
+): void {
+  const [first] = runs;
+  if (!first || store.attempt(() => act(runs))) return;
+  const half = Math.ceil(runs.length / 2);
+  if (runs.length > 1) {
+    rowByRow(store, runs.slice(0, half), act, onFailing);
+    rowByRow(store, runs.slice(half), act, onFailing);
+    return;
+  }
+  const [from, to] = first;
+  if (typeof from !== 'bigint' || typeof to !== 'bigint' || from === to) {
+    onFailing(first);
+    return;
+  }
+  const middle = (from + to) >> 1n;
+  rowByRow(store, [[from, middle]], act, onFailing);
+  rowByRow(store, [[middle + 1n, to]], act, onFailing);
 }
 
 /**

@@ -65,6 +65,8 @@ export interface Store {
   isReading(sql: string): boolean;
   /** Why this is no statement without parameters that compiles here, or undefined when it is one. */
   compileError(sql: string): Error | undefined;
+  /** Runs `act`, which may fail on what a row holds: returns false then, and leaves what the transaction has done before as it is. */
+  attempt(act: () => void): boolean;
   /**
    * Runs `act` in one transaction that writes. While another process keeps a lock it is tried again, for a bounded time, and this
    * thread waits.

@@ -1,9 +1,11 @@
 import type { Backfill } from '../backfill/define.js';
 import { type Filler, fillersOf } from '../backfill/filled-by.js';
-import { compareKeys, type Key } from '../ledger/keys.js';
+import { forColumns } from '../backfill/process.js';
+import { compareKeys, type Key, type KeyRun } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
 import { absentColumns } from '../schema/inspect.js';
+import { rowByRow } from '../store/expressions.js';
 import type { Store } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
 import { type Attribution, cellAttribution } from './attribution.js';
@@ -48,13 +50,14 @@ export function mismatchJudge(
       for (const { key } of cells) note(mismatches.underivable, key);
       return;
     }
-    const holding = heldCells(store, filler, cells);
-    const isHeld = ({ key, column }: Cell): boolean => holding.has(cellId(key, column.name));
+    const { held, failing } = heldCells(store, filler, cells);
+    for (const { key } of cells) if (failing.has(key)) note(mismatches.underivable, key);
+    const isHeld = ({ key, column }: Cell): boolean => held.has(cellId(key, column.name));
     for (const { key, column, run } of cells.filter(isHeld)) {
       note(mismatches.declaredOtherwise, key);
       if (isCompared(key, run.run)) column.consistentUpTo += 1;
     }
-    noteByRun(cells.filter((cell) => !isHeld(cell)));
+    noteByRun(cells.filter((cell) => !isHeld(cell) && !failing.has(cell.key)));
   };
 
   const settle = (): void => {
@@ -87,23 +90,42 @@ export function mismatchJudge(
 
 const cellId = (key: Key, column: string): string => `${column}\u0000${typeof key} ${key}`;
 
-/** Which of some cells hold what a declaration derives for them. */
-function heldCells(store: Store, filler: Backfill, cells: readonly Cell[]): Set<string> {
+/** Which of some cells hold what a declaration derives for them, and on the rows of which keys it fails by now. */
+function heldCells(
+  store: Store,
+  filler: Backfill,
+  cells: readonly Cell[],
+): { readonly held: ReadonlySet<string>; readonly failing: ReadonlySet<Key> } {
   const keys = cells.map(({ key }) => key).sort(compareKeys);
   const wanted = new Set(cells.map(({ key, column }) => cellId(key, column.name)));
   const names = filler.columns.map(({ name }) => name);
   const absent = absentColumns(store, filler.table, names);
-  const present = { ...filler, columns: filler.columns.filter(({ name }) => !absent.has(foldCase(name))) };
+  const present = forColumns(
+    filler,
+    filler.columns.filter(({ name }) => !absent.has(foldCase(name))),
+  );
   const held = new Set<string>();
+  const failing = new Set<Key>();
   const [first, last] = [keys[0], keys.at(-1)];
-  if (first === undefined || last === undefined || present.columns.length === 0) return held;
-  for (const [key, state] of store.dialect.scanRows(store, present)([first, last])) {
-    present.columns.forEach(({ name }, i) => {
-      const id = cellId(key, name);
-      if (((state >> (2 * i)) & 3) === CONSISTENT && wanted.has(id)) held.add(id);
-    });
-  }
-  return held;
+  if (first === undefined || last === undefined || present.columns.length === 0) return { held, failing };
+  const read = (ranges: readonly KeyRun[]): void => {
+    const rowsOf = store.dialect.scanRows(store, present);
+    for (const range of ranges)
+      for (const [key, state] of rowsOf(range))
+        present.columns.forEach(({ name }, i) => {
+          const id = cellId(key, name);
+          if (((state >> (2 * i)) & 3) === CONSISTENT && wanted.has(id)) held.add(id);
+        });
+  };
+  const isRead = store.attempt(() => read([[first, last]]));
+  if (!isRead)
+    rowByRow(
+      store,
+      keys.map((key): KeyRun => [key, key]),
+      read,
+      ([key]) => failing.add(key),
+    );
+  return { held, failing };
 }
 
 /** State of a cell that holds what its row derives: see `ScanRow`. */

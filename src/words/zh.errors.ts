@@ -148,6 +148,8 @@ export const zhErrors: Catalog = {
     '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
   '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
     '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
+  'The declaration by which {name} has filled {#cells} cells can not be read in the ledger any more':
+    '{name} 填充 {cells} 个单元格所依据的声明，在账本中已无法读取',
   'The step {step} is new, but sorts before {other}, which is applied':
     '步骤 {step} 是新的，却排在已应用的 {other} 之前',
   'The step {step} is applied, but its file is gone': '步骤 {step} 已应用，但其文件已不存在',

@@ -230,6 +230,8 @@ export const zhHints: Catalog = {
     '如果它推导出相同的值，请加 --yes 重新运行；否则请提高 processVersion，然后运行 umzug-backfill down --to {name}，再运行 umzug-backfill up',
   'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest':
     '请部署写入该账本的版本或更新的版本：npm install umzug-backfill@latest',
+  'Restore the ledger, or run it again with --yes: those cells then stay as they are':
+    '请恢复账本，或加 --yes 重新运行：那些单元格将保持原样',
   'Put the step file back with processVersion {#version}, or run it again with --yes: those cells then stay as they are':
     '请把步骤文件改回 processVersion {version}，或加 --yes 重新运行：这些单元格将保持原样',
 };

@@ -23,7 +23,8 @@ export function revertCells(
   { columns: filled, runs, absent }: FilledCells,
 ): FoundCells {
   const names = filled.filter((name) => !absent.has(foldCase(name)));
-  if (names.length === 0 || runs.length === 0) return { reverted: 0, others: 0, gone: 0 };
+  const gone = countKeys(runs) * (filled.length - names.length);
+  if (names.length === 0 || runs.length === 0) return { reverted: 0, others: 0, gone };
   const columns = names.map((name) => ({
     name: identifier(name),
     i: backfill.columns.findIndex((column) => column.name === name),
@@ -51,7 +52,7 @@ export function revertCells(
   return {
     reverted: plain.reverted + own.reverted,
     others: plain.others + own.others,
-    gone: (countKeys(runs) - found) * names.length,
+    gone: gone + (countKeys(runs) - found) * names.length,
   };
 }
 

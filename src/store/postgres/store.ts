@@ -2,6 +2,7 @@ import { BackfillError, isPostgresError, toBackfillError } from '../../errors.js
 import { failpoint } from '../../failpoint.js';
 import type { LockHolder } from '../../ledger/run-lock.js';
 import { busyPauses, GIVE_UP_MS, pause } from '../busy.js';
+import { isAboutRow } from '../expressions.js';
 import type { SqlValue, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { literal, normaliseSql } from '../sql.js';
@@ -93,7 +94,11 @@ export class PostgresStore implements Store {
       return this.#connection.client.query(parameters.length > 0 ? withNumbers(sql) : sql, parameters);
     } catch (error) {
       // Nothing was written in a snapshot: another one lets a look go on that has to tell what went wrong.
-      if (this.#transaction === 'reading' && isPostgresError(error)) {
+      if (
+        this.#transaction === 'reading' &&
+        isPostgresError(error) &&
+        !(this.#isAttempt && isAboutRow(error))
+      ) {
         this.#hasNotCompiled ||= isUncompiled(error);
         this.#restartSnapshot();
       }
@@ -185,6 +190,28 @@ export class PostgresStore implements Store {
   isReading(sql: string): boolean {
     return /^(?:select|with|values|table)\b/.test(normaliseSql(sql)) && this.compileError(sql) === undefined;
   }
+
+  attempt(act: () => void): boolean {
+    const isWithin = this.#transaction !== 'none';
+    const { client } = this.#connection;
+    if (isWithin) client.script('SAVEPOINT umzug_backfill_attempt');
+    this.#isAttempt = isWithin;
+    try {
+      act();
+      if (isWithin) client.script('RELEASE SAVEPOINT umzug_backfill_attempt');
+      return true;
+    } catch (error) {
+      if (!isAboutRow(error)) throw error;
+      if (isWithin)
+        client.script(
+          'ROLLBACK TO SAVEPOINT umzug_backfill_attempt; RELEASE SAVEPOINT umzug_backfill_attempt',
+        );
+      return false;
+    } finally {
+      this.#isAttempt = false;
+    }
+  }
+  #isAttempt = false;
 
   compileError(sql: string): Error | undefined {
     const { client } = this.#connection;

@@ -32,7 +32,8 @@ export function revertCells(
   { columns: filled, runs, absent }: FilledCells,
 ): FoundCells {
   const names = filled.filter((name) => !absent.has(foldCase(name)));
-  if (names.length === 0) return { reverted: 0, others: 0, gone: 0 };
+  const gone = countKeys(runs) * (filled.length - names.length);
+  if (names.length === 0) return { reverted: 0, others: 0, gone };
   const columns = names.map((name) => ({
     name: identifier(name),
     i: backfill.columns.findIndex((column) => column.name === name),
@@ -77,7 +78,7 @@ export function revertCells(
   );
   if (updated !== counts?.toUpdate) throw updateIgnored(backfill, (counts?.toUpdate ?? 0) - updated);
   const { rows: found, reverted, others } = counts;
-  return { reverted, others, gone: (countKeys(runs) - found) * names.length };
+  return { reverted, others, gone: gone + (countKeys(runs) - found) * names.length };
 }
 
 const keyJson = (key: Key): string => (typeof key === 'string' ? JSON.stringify(key) : String(key));

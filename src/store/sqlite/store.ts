@@ -2,6 +2,7 @@ import type Database from 'better-sqlite3';
 import { BackfillError, isSqliteError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { busyPauses, pause } from '../busy.js';
+import { isAboutRow } from '../expressions.js';
 import type { StoreFiles } from '../path.js';
 import type { SqlValue, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
@@ -154,6 +155,16 @@ export class SqliteStore implements Store {
   }
 
   /** Whether this is one statement that compiles here; the refusal is returned, not thrown. */
+  attempt(act: () => void): boolean {
+    try {
+      act(); // a statement that fails leaves the transaction as it was
+      return true;
+    } catch (error) {
+      if (isAboutRow(error)) return false;
+      throw error;
+    }
+  }
+
   compileError(sql: string): Error | undefined {
     const compiled = this.#compile(sql);
     return compiled instanceof Error ? compiled : undefined;
