@@ -4,6 +4,7 @@ import {
   processWarning,
   recallBackfill,
   requireSameDeclaration,
+  requireSameProcess,
 } from '../backfill/filled-by.js';
 import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
@@ -32,7 +33,7 @@ export function checkDeclarations(
 /**
  * Refuses to take back cells of which nothing can tell any more whether they hold what was filled.
  *
- * @throws {BackfillError} `STEP_DRIFTED`
+ * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
  */
 export function refuseLostFillers(
   { store, ledger }: Session,
@@ -46,12 +47,13 @@ export function refuseLostFillers(
         'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay',
       );
     const lost = lostCells(store, ledger, step);
-    if (!lost) continue;
-    throw new BackfillError(
-      'STEP_DRIFTED',
-      `${lost.cells} cells of ${step.name} were filled by version ${lost.version} of \`process\`, which is not in its file any more`,
-      `Put the step file back with processVersion ${lost.version}, or run it again with --yes: those cells then stay as they are`,
-    );
+    if (lost)
+      throw new BackfillError(
+        'STEP_DRIFTED',
+        `${lost.cells} cells of ${step.name} were filled by version ${lost.version} of \`process\`, which is not in its file any more`,
+        `Put the step file back with processVersion ${lost.version}, or run it again with --yes: those cells then stay as they are`,
+      );
+    if (ledger.step(step.name)?.status === 'applying') requireSameProcess(store, ledger, step);
   }
 }
 
