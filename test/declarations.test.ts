@@ -371,10 +371,22 @@ for (const engine of OWN_ENGINES) {
           const changed = own.of([processed(hundredths)]);
           const { code, hint } = await failed(changed.up());
           expect(code).to.equal('PROCESS_CHANGED');
-          expect(hint).to.match(/--yes; if not, raise processVersion/);
+          expect(hint).to.match(/--yes; if not, put it back as it was and take back what it has filled: /);
           const { warnings, drifts } = await changed.up({}, { isConfirmed: true, isStrict: true });
           expect(drifts).to.deep.equal([]);
           expect(warnings.join()).to.match(/raise processVersion$/);
+        }));
+
+      it('is mended half way with the old text: by the new one `down` would leave cells that nobody has changed', () =>
+        on(async (own) => {
+          await stop(own, processed(tenths));
+          const changed = own.of([processed(hundredths)]);
+          expect((await failed(changed.down())).code).to.equal('PROCESS_CHANGED');
+          const { cells } = await succeed(own.of([processed(tenths)]).down());
+          expect(cells).to.deep.equal([{ backfill: NAME, reverted: 30, kept: 0, gone: 0, underivable: 0 }]);
+          const { verifications } = await succeed(changed.up());
+          expect(verifications.map(({ verdict }) => verdict)).to.deep.equal(['pass']);
+          expect(await amounts(own)).to.deep.equal(expected(100));
         }));
 
       it('warns of it once the backfill is done, and goes on', () =>

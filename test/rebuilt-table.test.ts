@@ -123,6 +123,29 @@ for (const engine of ENGINES) {
         expect((await at(store).plan(['backfill'])).steps[0].fill).to.deep.include({ rows: 20 });
       }));
 
+    it('is shown by a dry run that would make an index or a column again, too', () =>
+      onAppliedStore(engine, async (store) => {
+        await makeAnew(store);
+        const shown = async () => {
+          const { steps, unverified } = await at(store).plan(['up']);
+          expect(steps.map(({ step }: { step: string }) => step)).to.deep.equal([schemaStep.name, name]);
+          expect(unverified).to.deep.equal([]);
+          return steps[1].fill;
+        };
+        expect(await shown()).to.deep.include({
+          kind: 'rescan',
+          rows: 50,
+          cellsToFill: { source_event_ts: 50, supervisor_processed_at: 50 },
+        });
+        expect(codeOf(await up(store))).to.equal(undefined);
+        await store.change(`DROP INDEX idx_task_audits_source_event_ts; DROP INDEX idx_task_audits_decision_lag;
+          DROP INDEX idx_task_audits_event_source_ts; ALTER TABLE task_audits DROP COLUMN source_event_ts`);
+        expect(await shown()).to.deep.include({
+          rows: 50,
+          cellsToFill: { source_event_ts: 50, supervisor_processed_at: 0 },
+        });
+      }));
+
     it('is filled again where a column was dropped, which `up` makes again', () =>
       onAppliedStore(engine, async (store) => {
         const cells = await store.cells();

@@ -5,7 +5,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import { earlierCells } from '../ledger/overlaps.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentCells, updateTriggers } from '../schema/inspect.js';
-import type { RefusedRow, RevertResult } from '../store/batch.js';
+import { type RefusedRow, RefusedUpdate, type RevertResult } from '../store/batch.js';
 import { busyPauses } from '../store/busy.js';
 import { explained, explanation, rowByRow } from '../store/expressions.js';
 import type { BatchResult, Store } from '../store/port.js';
@@ -152,7 +152,8 @@ export async function fillBatches(
     } catch (error) {
       const failed = refusalOf(error, tried);
       // A row that was left out is not to blame: with it or without, no update is possible.
-      if (!failed || failed.refused.key === refused?.key) throw error;
+      if (!failed || failed.refused.key === refused?.key)
+        throw explanation(store, backfill, error instanceof RefusedUpdate ? error.cause : error) ?? error;
       refused = failed.rows === 1 ? failed.refused : undefined;
       limit = Math.ceil(failed.rows / 2);
     }

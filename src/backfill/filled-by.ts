@@ -189,11 +189,22 @@ export function requireSameDeclaration(
       `Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up; or put the step file back as it was and finish it first`,
     );
   }
-  if (isConfirmed || !last || !hasOtherText(last, backfill)) return;
+  if (!isConfirmed) requireSameProcess(store, ledger, backfill);
+}
+
+/**
+ * Refuses a function whose text is another than that of the one that has begun to fill: what that filled could not be told from other values.
+ *
+ * @throws {BackfillError} `PROCESS_CHANGED`
+ */
+export function requireSameProcess(store: Store, ledger: Ledger, backfill: Backfill): void {
+  const { name } = backfill;
+  const last = readDeclarations(store, name).at(-1);
+  if (!last || !hasOtherText(last, backfill) || ledger.lastBatch(name) < last.firstBatch) return;
   throw new BackfillError(
     'PROCESS_CHANGED',
     `The function \`process\` of ${name} reads otherwise than when it began to fill, and the backfill is not finished`,
-    `If it derives the same values, run it again with --yes; if not, raise processVersion, then umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up`,
+    `If it derives the same values, run it again with --yes; if not, put it back as it was and take back what it has filled: umzug-backfill down --to ${shellWord(name)}; then put in the new one: umzug-backfill up`,
   );
 }
 

@@ -9,6 +9,7 @@ import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { type Drift, refuseDrift } from '../ledger/drift.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
+import { planRevert } from './revert-plan.js';
 import { type BackfillStep, backfillsOf, type MigratorOptions, type Session } from './session.js';
 
 // How backfills are declared now, against what they were filled by.
@@ -32,13 +33,14 @@ export function checkDeclarations(
 /**
  * Refuses to take back cells of which nothing can tell any more whether they hold what was filled.
  *
- * @throws {BackfillError} `STEP_DRIFTED`
+ * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
  */
 export function refuseLostFillers(
-  { store, ledger }: Session,
+  session: Session,
   reverts: readonly BackfillStep[],
   drifts: readonly Drift[],
 ): void {
+  const { store, ledger } = session;
   for (const step of reverts) {
     if (!isFillerKnown(store, ledger, step.name))
       refuseDrift(
@@ -46,20 +48,51 @@ export function refuseLostFillers(
         'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay',
       );
     const lost = lostCells(store, ledger, step);
-    if (!lost) continue;
-    if (lost.version === undefined) {
-      throw new BackfillError(
-        'STEP_DRIFTED',
-        `The declaration by which ${step.name} has filled ${lost.cells} cells can not be read in the ledger any more`,
-        'Restore the ledger, or run it again with --yes: those cells then stay as they are',
-      );
-    }
-    throw new BackfillError(
-      'STEP_DRIFTED',
-      `${lost.cells} cells of ${step.name} were filled by version ${lost.version} of \`process\`, which is not in its file any more`,
-      `Put the step file back with processVersion ${lost.version}, or run it again with --yes: those cells then stay as they are`,
-    );
+    if (lost) throw lostFiller(step.name, lost);
+    refuseUndone(session, step);
   }
+}
+
+function lostFiller(
+  name: string,
+  { cells, version }: { readonly cells: number; readonly version: number | undefined },
+): BackfillError {
+  if (version === undefined)
+    return new BackfillError(
+      'STEP_DRIFTED',
+      `The declaration by which ${name} has filled ${cells} cells can not be read in the ledger any more`,
+      'Restore the ledger, or run it again with --yes: those cells then stay as they are',
+    );
+  return new BackfillError(
+    'STEP_DRIFTED',
+    `${cells} cells of ${name} were filled by version ${version} of \`process\`, which is not in its file any more`,
+    `Put the step file back with processVersion ${version}, or run it again with --yes: those cells then stay as they are`,
+  );
+}
+
+/**
+ * Refuses a `down` that would leave cells of ours as nobody's: those of a function whose text has changed and which it does not derive, and those
+ * that made the verification fail. Each of them is looked at only where there may be some.
+ */
+function refuseUndone(session: Session, step: BackfillStep): void {
+  const { store, ledger } = session;
+  const { name } = step;
+  const hasOtherText = processWarning(store, step) !== undefined;
+  const hasFailed = ledger.lastVerification(name)?.verdict === 'fail';
+  if (!hasOtherText && !hasFailed) return;
+  const { kept, underivable } = planRevert(session, step);
+  if (hasOtherText && underivable > 0)
+    throw new BackfillError(
+      'PROCESS_CHANGED',
+      `The function \`process\` of ${name} reads otherwise than when it filled, and derives other values than ${underivable} cells hold`,
+      'Put the function back as it was, run the same command again, and only then put in the new one; or run it again with --yes: those cells then stay as they are',
+    );
+  if (hasFailed && kept > 0)
+    throw new BackfillError(
+      'CONFIRMATION_REQUIRED',
+      `The verification of ${name} has failed, and ${kept} cells that it filled do not hold what their row derives: \`down\` would leave them`,
+      'Put back what has changed since it filled them, be it the rows or what `process` goes by, and run the same command again; or run it again with --yes: those cells then stay as they are',
+    );
 }
 
 /** The project, with the backfills whose file is gone as the ledger has them. */

@@ -17,6 +17,7 @@ import type { PlannedScope } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
 import { showValue } from '../verification/timestamps.js';
 import { dueBackup, type PlannedBackup } from './backing-up.js';
+import { hasRowsToFill } from './change.js';
 import { checkDeclarations, withRecalled } from './declared.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
 import { besideRun } from './in-progress.js';
@@ -102,16 +103,21 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
     const pending = [...work.incomplete, ...work.pending];
     const { warnings: found, awaiting } = checkPendingSteps(session, options.project.steps, pending);
     const warnings = [...found, ...checkDeclarations(session, options, dueIn(session, options, work))];
-    const steps = [...work.incomplete, ...work.waiting, ...work.pending].map((step): PlannedStep => {
+    // Where a column or an index is made again first, what was lost with it counts as unverified, and is filled before it is verified.
+    const unverified = work.unverified.filter((step) => !work.waiting.includes(step));
+    const emptied = unverified.filter((step) => step.kind === 'backfill' && hasRowsToFill(session, step));
+    const caughtUp = [...work.waiting, ...emptied];
+    const steps = [...work.incomplete, ...caughtUp, ...work.pending].map((step): PlannedStep => {
       const awaits = awaiting.get(step.name);
       if (awaits !== undefined) return { step: step.name, statements: [], awaits };
       const statements = plannedStatements(session, step);
       if (step.kind !== 'backfill') return { step: step.name, statements };
-      const kind = work.waiting.includes(step) ? 'catch-up' : 'first';
+      const kind = caughtUp.includes(step) ? 'catch-up' : 'first';
       return { step: step.name, statements, fill: planFill(session, options, step, kind, warnings) };
     });
     const backup = dueBackup(options, session, { command: 'up', steps: namesOf(work) });
-    return { steps, unverified: work.unverified.map(({ name }) => name), backup, drifts, warnings };
+    const verified = work.unverified.filter((step) => !emptied.includes(step));
+    return { steps, unverified: verified.map(({ name }) => name), backup, drifts, warnings };
   });
 }
 

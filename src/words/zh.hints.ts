@@ -226,8 +226,8 @@ export const zhHints: Catalog = {
   'Name a file in a folder that this user may write': '请指定当前用户可写的文件夹中的文件',
   'Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to {name}, then umzug-backfill up; or put the step file back as it was and finish it first':
     '先撤回它已填充的内容，再按现在的声明应用：umzug-backfill down --to {name}，然后 umzug-backfill up；或把步骤文件改回原样，先将其完成',
-  'If it derives the same values, run it again with --yes; if not, raise processVersion, then umzug-backfill down --to {name}, then umzug-backfill up':
-    '如果它推导出相同的值，请加 --yes 重新运行；否则请提高 processVersion，然后运行 umzug-backfill down --to {name}，再运行 umzug-backfill up',
+  'If it derives the same values, run it again with --yes; if not, put it back as it was and take back what it has filled: umzug-backfill down --to {name}; then put in the new one: umzug-backfill up':
+    '如果它推导出相同的值，请加 --yes 重新运行；否则请先改回原样，撤回它已填充的内容：umzug-backfill down --to {name}；再换上新的函数：umzug-backfill up',
   'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest':
     '请部署写入该账本的版本或更新的版本：npm install umzug-backfill@latest',
   'Restore the ledger, or run it again with --yes: those cells then stay as they are':
