@@ -15,6 +15,7 @@ import { Pacer } from './pacer.js';
 import { takeThrown, thrownWarnings } from './process.js';
 import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';
 import type { RunOptions } from './run-options.js';
+import { requireFixedPoint } from './steadiness.js';
 import { throwIfStopped } from './stop.js';
 
 /** The loops over batches. Each batch is one transaction; between two the event loop turns, so that signals are heard. */
@@ -199,14 +200,15 @@ function fillOne(
     return { isDone: true };
   }
   const number = ledger.nextBatch(backfill.name);
+  // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
+  const isTriggering = hasTriggers(store, backfill);
   const filled = store.dialect.fillBatch(store, backfill, {
     ...take,
     cursor: claim.cursor,
     watermark: claim.end,
     batch: number,
     leavesSkips: run.kind === 'catch-up',
-    // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
-    hasTriggers: hasTriggers(store, backfill),
+    hasTriggers: isTriggering,
   });
   if (filled) {
     const durationMs = performance.now() - startedAt;
@@ -215,6 +217,7 @@ function fillOne(
     const rowsScanned = (): number =>
       scannedBy(ledger, backfill, run) ?? take.rowsScanned + filled.rowsScanned;
     if (backfill.process && filled.skips > 0) refuseFailures(ledger, backfill, run, rowsScanned());
+    if (take.cursor === run.cursor && !isTriggering) requireFixedPoint(store, ledger, backfill, number);
     if (take.refused) refuseTooMany(ledger, backfill, run, rowsScanned(), take.refused);
   }
   const isDone = (!filled || filled.isLast) && ledger.finishClaim(backfill.name, run, claim);

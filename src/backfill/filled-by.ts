@@ -179,7 +179,7 @@ export function requireSameDeclaration(
 ): void {
   const { name } = backfill;
   const record = ledger.step(name);
-  const hasFilled = ledger.runs(name).some(({ status, batches }) => isOpen(status) && batches > 0);
+  const hasFilled = ledger.runs(name).some(({ status, cellsFilled }) => isOpen(status) && cellsFilled > 0);
   if (!record || !hasFilled) return;
   const last = declarationOf(readDeclarations(store, name), ledger.lastBatch(name));
   if ((last?.fingerprint ?? record.fingerprint) !== fingerprint(backfill)) {
@@ -189,18 +189,7 @@ export function requireSameDeclaration(
       `Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up; or put the step file back as it was and finish it first`,
     );
   }
-  if (!isConfirmed) requireSameProcess(store, ledger, backfill);
-}
-
-/**
- * Refuses a function whose text is another than that of the one that has begun to fill: what that filled could not be told from other values.
- *
- * @throws {BackfillError} `PROCESS_CHANGED`
- */
-export function requireSameProcess(store: Store, ledger: Ledger, backfill: Backfill): void {
-  const { name } = backfill;
-  const last = readDeclarations(store, name).at(-1);
-  if (!last || !hasOtherText(last, backfill) || ledger.lastBatch(name) < last.firstBatch) return;
+  if (isConfirmed || !last || !hasOtherText(last, backfill)) return;
   throw new BackfillError(
     'PROCESS_CHANGED',
     `The function \`process\` of ${name} reads otherwise than when it began to fill, and the backfill is not finished`,
@@ -209,9 +198,13 @@ export function requireSameProcess(store: Store, ledger: Ledger, backfill: Backf
 }
 
 /** A warning for a function whose text is another than the one that filled last, though its version is the same. */
-export function processWarning(store: Store, backfill: Backfill): string | undefined {
+export function processWarning(store: Store, ledger: Ledger, backfill: Backfill): string | undefined {
   const last = readDeclarations(store, backfill.name).at(-1);
   if (!last || last.fingerprint !== fingerprint(backfill) || !hasOtherText(last, backfill)) return undefined;
+  const hasFilled = ledger
+    .batches(backfill.name)
+    .some(({ number, cellsFilled }) => number >= last.firstBatch && cellsFilled > 0);
+  if (!hasFilled) return undefined;
   return `The function \`process\` of ${backfill.name} reads otherwise than when it filled: if it derives other values, raise processVersion`;
 }
 
@@ -258,6 +251,12 @@ export function lostCells(
   if (!first) return undefined;
   const same = lost.filter(({ version }) => version === first.version);
   return { version: first.version, cells: same.reduce((sum, { cells }) => sum + cells, 0) };
+}
+
+/** Whether cells were filled by a function whose text is another by now, though its version is the same. */
+export function hasUnsureCells(store: Store, ledger: Ledger, backfill: Backfill): boolean {
+  const fillerOf = fillersOf(store, backfill);
+  return ledger.batchNumbers(backfill.name).some((number) => fillerOf(number).certainty === 'unsure');
 }
 
 /** Whether the ledger knows by what each batch of a backfill was filled: an earlier version of this package did not note it. */

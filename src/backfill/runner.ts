@@ -142,8 +142,10 @@ function takeUp(store: Store, ledger: Ledger, backfill: Backfill, { isConfirmed 
   requireSameDeclaration(store, ledger, backfill, isConfirmed);
   if (isFilledBy(store, ledger, backfill)) return;
   store.write(() => {
-    for (const { run, kind, batches } of runningRuns(ledger, backfill)) {
-      if (batches > 0) continue;
+    const batches = ledger.batches(backfill.name);
+    for (const { run, kind, cellsFilled } of runningRuns(ledger, backfill)) {
+      if (cellsFilled > 0) continue;
+      for (const batch of batches) if (batch.run === run) ledger.removeBatch(backfill.name, batch.number);
       ledger.dropRun(backfill.name, run);
       beginRun(store, ledger, backfill, kind);
     }

@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import type { Ledger } from '../ledger/ledger.js';
 import { pause } from '../store/busy.js';
 import { explained } from '../store/expressions.js';
 import type { PlannedScope, SampleRow, Store } from '../store/port.js';
@@ -46,3 +47,32 @@ const otherColumn = (
 
 const isSame = (a: unknown, b: unknown): boolean =>
   a instanceof Uint8Array && b instanceof Uint8Array ? Buffer.compare(a, b) === 0 : a === b;
+
+/** State of a cell that holds another value than its row derives: see `ScanRow`. */
+const OTHER = 3;
+
+/**
+ * Looks whether a batch's first rows derive the same once they are filled: a value that depends on what it fills can neither be verified
+ * nor taken back. Inside the batch's transaction, which is rolled back when it throws.
+ *
+ * @throws {BackfillError} `NOT_DETERMINISTIC` naming the column
+ */
+export function requireFixedPoint(store: Store, ledger: Ledger, backfill: Backfill, batch: number): void {
+  const rowsOf = store.dialect.scanRows(store, { ...backfill, scope: 'true', checks: {} });
+  for (const { columns, runs } of ledger.cells(backfill.name, batch)) {
+    const [first] = runs[0] ?? [];
+    if (first === undefined) continue;
+    for (const [, state] of rowsOf([first, first])) {
+      const column = columns.find((name) => {
+        const at = backfill.columns.findIndex((declared) => declared.name === name);
+        return ((state >> (2 * at)) & 3) === OTHER;
+      });
+      if (column === undefined) continue;
+      throw new BackfillError(
+        'NOT_DETERMINISTIC',
+        `The value of ${column} that ${backfill.name} derives for the row with key ${first} is another one once the row is filled`,
+        'Derive it from columns that the backfill does not fill, then run the same command again; it has filled nothing of this batch',
+      );
+    }
+  }
+}

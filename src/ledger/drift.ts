@@ -24,7 +24,10 @@ export function findDrift(steps: readonly Step[], records: readonly StepRecord[]
   for (const step of steps) {
     const record = known.get(step.name);
     if (record && record.fingerprint !== fingerprint(step)) {
-      const text = `The step ${step.name} has changed since it was applied`;
+      const text =
+        record.status === 'applying'
+          ? `The step ${step.name} has changed since it was begun`
+          : `The step ${step.name} has changed since it was applied`;
       drifts.push({ step: step.name, kind: 'changed', text });
     }
     if (!record && lastApplied !== undefined && step.name < lastApplied) {
@@ -32,10 +35,13 @@ export function findDrift(steps: readonly Step[], records: readonly StepRecord[]
       drifts.push({ step: step.name, kind: 'inserted', text });
     }
   }
-  for (const { name } of own) {
-    if (!steps.some((step) => step.name === name)) {
-      drifts.push({ step: name, kind: 'gone', text: `The step ${name} is applied, but its file is gone` });
-    }
+  for (const { name, status } of own) {
+    if (steps.some((step) => step.name === name)) continue;
+    const text =
+      status === 'applied'
+        ? `The step ${name} is applied, but its file is gone`
+        : `The step ${name} is not finished, and its file is gone`;
+    drifts.push({ step: name, kind: 'gone', text });
   }
   return drifts;
 }

@@ -1,4 +1,5 @@
 import {
+  hasUnsureCells,
   isFillerKnown,
   lostCells,
   processWarning,
@@ -8,9 +9,18 @@ import {
 import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { type Drift, refuseDrift } from '../ledger/drift.js';
+import type { Ledger } from '../ledger/ledger.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
+import { shellWord } from '../shell.js';
+import { fingerprint } from '../steps/step.js';
 import { planRevert } from './revert-plan.js';
-import { type BackfillStep, backfillsOf, type MigratorOptions, type Session } from './session.js';
+import {
+  type BackfillStep,
+  backfillsOf,
+  isUnverified,
+  type MigratorOptions,
+  type Session,
+} from './session.js';
 
 // How backfills are declared now, against what they were filled by.
 
@@ -27,7 +37,42 @@ export function checkDeclarations(
   due: readonly BackfillStep[],
 ): string[] {
   for (const step of due) requireSameDeclaration(store, ledger, step, isConfirmed);
-  return backfillsOf(project).flatMap((step) => processWarning(store, step) ?? []);
+  return backfillsOf(project)
+    .flatMap((step) => [processWarning(store, ledger, step), declarationWarning(ledger, step)])
+    .filter((text) => text !== undefined);
+}
+
+/**
+ * Refuses to pass over a backfill that is not finished, and whose file is gone: renamed, it would be begun a second time.
+ *
+ * @throws {BackfillError} `STEP_FILE_GONE`
+ */
+export function refuseOrphans({ ledger }: Session, { steps, isPart }: Project): void {
+  const orphan = orphansOf(ledger, steps, isPart)[0];
+  if (orphan === undefined) return;
+  throw new BackfillError(
+    'STEP_FILE_GONE',
+    `The step ${orphan} is not finished, and its file is gone`,
+    `Put the file back, then run the same command again; or take back what it has done: umzug-backfill down --to ${shellWord(orphan)}`,
+  );
+}
+
+/** Backfills that were begun and are not finished, of which the project has no file any more. */
+export const orphansOf = (ledger: Ledger, steps: Project['steps'], isPart = false): string[] =>
+  ledger
+    .steps()
+    .filter(({ name, kind, status }) => {
+      if (isPart || kind !== 'backfill' || steps.some((step) => step.name === name)) return false;
+      return status !== 'applied' || isUnverified({ ledger }, { name });
+    })
+    .map(({ name }) => name);
+
+/** What to do about cells of a finished backfill that an earlier declaration filled, or left. */
+function declarationWarning(ledger: Ledger, step: BackfillStep): string | undefined {
+  const { name } = step;
+  const record = ledger.step(name);
+  if (record?.status !== 'applied' || record.fingerprint === fingerprint(step)) return undefined;
+  return `The present declaration of ${name} fills rows that are still to come: umzug-backfill backfill ${shellWord(name)} --rescan fills by it what is NULL, and umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up, all of it`;
 }
 
 /**
@@ -77,7 +122,7 @@ function lostFiller(
 function refuseUndone(session: Session, step: BackfillStep): void {
   const { store, ledger } = session;
   const { name } = step;
-  const hasOtherText = processWarning(store, step) !== undefined;
+  const hasOtherText = hasUnsureCells(store, ledger, step);
   const hasFailed = ledger.lastVerification(name)?.verdict === 'fail';
   if (!hasOtherText && !hasFailed) return;
   const { kept, underivable } = planRevert(session, step);

@@ -3,6 +3,7 @@ import { takeThrown, thrownWarnings } from '../backfill/process.js';
 import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
 import { requireSteadiness } from '../backfill/steadiness.js';
 import { lookOf } from '../backfill/waiting.js';
+import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/drift.js';
 import { tableBytes, updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
@@ -18,7 +19,7 @@ import { foldCase } from '../store/sql.js';
 import { showValue } from '../verification/timestamps.js';
 import { dueBackup, type PlannedBackup } from './backing-up.js';
 import { hasRowsToFill } from './change.js';
-import { checkDeclarations, withRecalled } from './declared.js';
+import { checkDeclarations, refuseLostFillers, refuseOrphans, withRecalled } from './declared.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
 import { besideRun } from './in-progress.js';
 import { checkPendingSteps, missingColumns, requireApplied } from './prechecks.js';
@@ -98,6 +99,7 @@ export interface Plan {
  */
 export async function planUp(options: MigratorOptions, target: UpTarget = {}): Promise<Plan> {
   return await withSession(options, 'look', (session) => {
+    refuseOrphans(session, options.project);
     const drifts = checkDrift(options, session.ledger.steps());
     const work = findWork(session, options, target);
     const pending = [...work.incomplete, ...work.pending];
@@ -160,8 +162,27 @@ export async function planDown(options: MigratorOptions, target: DownTarget = {}
       };
     });
     const backup = dueBackup(options, session, { command: 'down', steps: reverts.map(({ name }) => name) });
-    return { steps, unverified: [], backup, drifts: checkDrift(options, records), warnings: [] };
+    const drifts = checkDrift(options, records);
+    const warnings = wantingConsent(() =>
+      refuseLostFillers(
+        session,
+        reverts.filter((step) => step.kind === 'backfill'),
+        drifts,
+      ),
+    );
+    return { steps, unverified: [], backup, drifts, warnings };
   });
+}
+
+/** What is refused without `--yes`, as a warning. */
+function wantingConsent(check: () => void): string[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    if (error instanceof BackfillError && error.hint.includes('--yes')) return [error.message];
+    throw error;
+  }
 }
 
 function plannedStatements({ store }: Session, step: Step): PlannedDdl[] {

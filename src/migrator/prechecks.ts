@@ -151,6 +151,7 @@ export function checkBackfill(
       `Mend \`scope\` in ${step.path}: it may name columns of ${table} only`,
     );
   }
+  checkScope(store, step);
   checkExpressions(store, step);
   checkUpdatable(store, step, coming);
   if (missingColumns(store, step).size === 0) checkQueries(store, step);
@@ -177,6 +178,25 @@ function checkQueries(store: Store, { name, path, checks }: BackfillStep): void 
       { cause: error },
     );
   }
+}
+
+/** A row that is out of scope once it is filled would be verified by nobody: only columns that are not filled may decide. */
+function checkScope(store: Store, step: BackfillStep): void {
+  const { name, table, path, columns } = step;
+  const scope = scopeSql(step, store.dialect);
+  const filled = columns.filter((column) => foldCase(scope).includes(foldCase(column.name)));
+  if (filled.length === 0) return;
+  const isFilled = (other: string): boolean =>
+    columns.some((column) => foldCase(column.name) === foldCase(other));
+  const others = store.dialect.tableColumns(store, table).filter((column) => !isFilled(column.name));
+  const rows = `SELECT ${others.map((column) => identifier(column.name)).join(', ')} FROM ${identifier(table)}`;
+  if (!store.compileError(`SELECT 1 FROM (${rows}) AS t WHERE ${scope}`)) return;
+  const names = filled.map((column) => column.name).join(', ');
+  throw new BackfillError(
+    'STEP_INVALID',
+    `The scope of ${name} reads ${names}, which it fills: a row that is filled would be out of scope, and never be verified`,
+    `Leave ${names} out of \`scope\` in ${path}: only cells that are NULL are filled in any case`,
+  );
 }
 
 /** An expression that does not compile here would fail with the first batch. */

@@ -3,6 +3,7 @@ import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
 import type { LockState } from '../ledger/run-lock.js';
 import { inStep } from '../steps/in-step.js';
+import { orphansOf } from './declared.js';
 import { missingColumns } from './prechecks.js';
 import { percentOf, shareOfKeys } from './progress.js';
 import {
@@ -119,7 +120,9 @@ export async function status(
       return { ...common, backfill };
     });
     const work = findWork(session, options, {}, (step) => probe(step) === true);
-    const isPending = Object.values(work).some((found) => found.length > 0);
+    const { steps: declared, isPart } = options.project;
+    const isPending =
+      Object.values(work).some((found) => found.length > 0) || orphansOf(ledger, declared, isPart).length > 0;
     return {
       path: store.name,
       // A run that has begun between the two looks is one, too.

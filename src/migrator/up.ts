@@ -11,7 +11,7 @@ import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
 import { bringUpToDate, emptyLooks } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
-import { checkDeclarations } from './declared.js';
+import { checkDeclarations, refuseOrphans } from './declared.js';
 import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
 import { requiredBackfill } from './requiring.js';
 import {
@@ -154,6 +154,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
     joins: !target.leavesBackfills,
     find: (session, onEvent) => {
       refuseNewerPackage(session.ledger.steps());
+      refuseOrphans(session, options.project);
       const drifts = checkDrift(options, session.ledger.steps());
       const all = findWork(session, options, target);
       const work = target.leavesBackfills ? withoutBackfills(session, all) : all;
@@ -163,7 +164,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
         ...work.pending,
       ]);
       const fills = fillsOf(session, options, work);
-      warnings.push(...checkDeclarations(session, options, dueIn(session, options, work)));
+      warnings.push(...checkDeclarations(session, options, dueIn(session, options, all)));
       for (const text of [...drifts.map((drift) => drift.text), ...warnings])
         onEvent?.({ event: 'warning', text });
       refuseTriggers(session, fills, { ...options, onEvent });

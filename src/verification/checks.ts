@@ -119,7 +119,7 @@ export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
     declaredOtherwise: declaredOtherwise.count,
     underivable: underivable.count,
   };
-  const hint = `umzug-backfill down --to ${shellWord(backfill.name)}, then umzug-backfill up, fills them anew; umzug-backfill verify --print-sql shows how to look at them first`;
+  const hint = `umzug-backfill down --to ${shellWord(backfill.name)}, then umzug-backfill up, fills them anew, once what they are derived from, rows or function, is as it was when they were filled`;
   return checkResult('consistency', 'Consistency', findings, figures, hint);
 }
 

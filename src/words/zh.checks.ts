@@ -97,8 +97,8 @@ export const zhChecks: Catalog = {
   'the skips of batch {#number} do not match its count': '批次 {number} 的跳过记录与其计数不符',
   'what {step} made does not match its row': '{step} 创建的内容与其记录行不符',
 
-  'umzug-backfill down --to {name}, then umzug-backfill up, fills them anew; umzug-backfill verify --print-sql shows how to look at them first':
-    '先运行 umzug-backfill down --to {name}，再运行 umzug-backfill up，即可重新填充；可先用 umzug-backfill verify --print-sql 得到查看它们的 SQL',
+  'umzug-backfill down --to {name}, then umzug-backfill up, fills them anew, once what they are derived from, rows or function, is as it was when they were filled':
+    '待其推导来源（行或函数）恢复为填充时的样子后，先运行 umzug-backfill down --to {name}，再运行 umzug-backfill up，即可重新填充',
   '{#cells} cells hold what an earlier declaration of the backfill derived, which filled them':
     '{cells} 个单元格保存着该回填较早的声明所推导并填充的值',
   '{#cells} cells were filled by what can not be asked any more, and are not compared':

@@ -138,6 +138,18 @@ export const zhErrors: Catalog = {
   'There is no step named {name}': '没有名为 {name} 的步骤',
   'There is no backfill named {name}': '没有名为 {name} 的回填',
   'The step {step} has changed since it was applied': '步骤 {step} 在应用之后有改动',
+  'The scope of {name} reads {columns}, which it fills: a row that is filled would be out of scope, and never be verified':
+    '{name} 的 scope 读取了它所填充的 {columns}：已填充的行将不在范围内，永远不会被校验',
+  'The value of {column} that {name} derives for the row with key {key} is another one once the row is filled':
+    '{name} 为键为 {key} 的行推导的 {column} 的值，在该行填充之后变成了另一个值',
+  'The step {step} has changed since it was begun': '步骤 {step} 在开始之后有改动',
+  'The step {name} is not finished, and its file is gone': '步骤 {name} 尚未完成，而其文件已不存在',
+  'The function `process` of {name} reads otherwise than when it filled, and derives other values than {#cells} cells hold':
+    '{name} 的函数 `process` 与填充时的文本不同，且推导出的值与 {cells} 个单元格所保存的不同',
+  'The verification of {name} has failed, and {#cells} cells that it filled do not hold what their row derives: `down` would leave them':
+    '{name} 的校验未通过，它填充的 {cells} 个单元格与所在行推导的值不符：`down` 会将它们保留下来',
+  'The present declaration of {name} fills rows that are still to come: umzug-backfill backfill {scan} --rescan fills by it what is NULL, and umzug-backfill down --to {down}, then umzug-backfill up, all of it':
+    '{name} 现在的声明只填充之后到来的行：umzug-backfill backfill {scan} --rescan 按它填充为 NULL 的单元格；umzug-backfill down --to {down}，再运行 umzug-backfill up，则全部重新填充',
   'The declaration of {name} has changed since it began to fill, and it is not finished':
     '{name} 的声明在开始填充之后有改动，而它尚未完成',
   'The function `process` of {name} reads otherwise than when it began to fill, and the backfill is not finished':

@@ -234,4 +234,14 @@ export const zhHints: Catalog = {
     '请恢复账本，或加 --yes 重新运行：那些单元格将保持原样',
   'Put the step file back with processVersion {#version}, or run it again with --yes: those cells then stay as they are':
     '请把步骤文件改回 processVersion {version}，或加 --yes 重新运行：这些单元格将保持原样',
+  'Put the file back, then run the same command again; or take back what it has done: umzug-backfill down --to {name}':
+    '请把文件放回原处，然后重新运行同一命令；或撤回它已做的事：umzug-backfill down --to {name}',
+  'Put the function back as it was, run the same command again, and only then put in the new one; or run it again with --yes: those cells then stay as they are':
+    '请先把函数改回原样并重新运行同一命令，之后再换上新的函数；或加 --yes 重新运行：这些单元格将保持原样',
+  'Put back what has changed since it filled them, be it the rows or what `process` goes by, and run the same command again; or run it again with --yes: those cells then stay as they are':
+    '请把填充之后改动的内容（行，或 `process` 所依据的内容）改回原样，然后重新运行同一命令；或加 --yes 重新运行：这些单元格将保持原样',
+  'Leave {columns} out of `scope` in {path}: only cells that are NULL are filled in any case':
+    '请从 {path} 的 `scope` 中去掉 {columns}：无论如何只会填充为 NULL 的单元格',
+  'Derive it from columns that the backfill does not fill, then run the same command again; it has filled nothing of this batch':
+    '请从该回填不填充的列推导它，然后重新运行同一命令；此批次未填充任何内容',
 };
