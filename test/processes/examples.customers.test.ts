@@ -64,9 +64,7 @@ describe('examples/customers', () => {
 
       await done('umzug-backfill up');
       expect(counts()).to.deep.equal(['4500 4500 4500']);
-      expect(dumpTable(store, 'umzug_backfill_batches').slice(0, 2), 'none was done twice').to.deep.equal(
-        kept,
-      );
+      expect(dumpTable(store, 'umzug_backfill_batches'), 'none was done twice').to.include.members(kept);
       expect((await done('umzug-backfill verify')).stdout).to.match(/Verification of 002-split-names: warn/);
       expect((await done('umzug-backfill skips')).stdout).to.include('NO_NAME');
       await done('umzug-backfill lint');
