@@ -397,10 +397,15 @@ for (const engine of OWN_ENGINES) {
           expect(warnings.join()).to.match(/raise processVersion$/);
         }));
 
-      it('keeps, and counts as its own, what the changed text does not derive', () =>
+      it('wants the old text back for `down` where the changed one derives otherwise, or --yes, which keeps its cells', () =>
         on(async (own) => {
           await succeed(own.of([processed(tenths)]).up());
-          const { cells } = await succeed(own.of([processed(hundredths)]).down());
+          const changed = own.of([processed(hundredths)]);
+          const { code, message } = await failed(changed.down());
+          expect(code).to.equal('PROCESS_CHANGED');
+          expect((await changed.plan(['down'])).warnings).to.deep.equal([message]);
+          expect((await own.ledger()).step(NAME)?.status).to.equal('applied');
+          const { cells } = await succeed(changed.down({}, { isConfirmed: true }));
           expect(cells).to.deep.equal([{ backfill: NAME, reverted: 0, kept: 0, gone: 0, underivable: ROWS }]);
           expect(await amounts(own)).to.deep.equal(expected(10));
         }));

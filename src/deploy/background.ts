@@ -78,7 +78,14 @@ export function startBackfills({ onEvent, ...data }: BackgroundOptions = {}): Ru
 
 /** Tells why the backfills have ended before their end: an application that does not look at `done` goes on serving. */
 function tellFailure({ code, message, hint }: BackfillError, onEvent: BackgroundOptions['onEvent']): void {
-  if (onEvent) onEvent({ event: 'background_failed', code, message, hint });
-  else if (code !== 'TERMINATED')
-    process.emitWarning(`${message}. ${hint}`, { type: 'BackfillWarning', code });
+  const warn = (): void => process.emitWarning(`${message}. ${hint}`, { type: 'BackfillWarning', code });
+  if (!onEvent) {
+    if (code !== 'TERMINATED') warn();
+    return;
+  }
+  try {
+    onEvent({ event: 'background_failed', code, message, hint });
+  } catch {
+    warn(); // a listener that fails ends the application no more than the backfills do
+  }
 }
