@@ -9,10 +9,7 @@ import { named, type Outcome, type Step } from './support/project.js';
 
 const NAME = '1-fill';
 const fill = (b: string, scope?: string, name = NAME): Step =>
-  named(
-    name,
-    defineBackfill({ table: 't', key: 'id', columns: { b: sql(b) }, ...(scope ? { scope } : {}) }),
-  );
+  named(name, defineBackfill({ table: 't', key: 'id', columns: { b: sql(b) }, ...(scope ? { scope } : {}) }));
 /** A function that goes by what is beside it, which its text does not show. */
 let suffix = 'x';
 const processed = named(
@@ -62,14 +59,13 @@ for (const engine of OWN_ENGINES) {
 
     it('is a value that depends on what is filled: the first batch is rolled back', () =>
       on(async (own) => {
-        const { up, plan } = own.of([fill(`coalesce(b, '') || 'x'`)]);
+        const { up } = own.of([fill(`coalesce(b, '') || 'x'`)]);
         const { code, message } = await failed(up());
         expect(code).to.equal('NOT_DETERMINISTIC');
         expect(message).to.match(/^The value of b .* row with key 1 is another one once the row is filled/);
         expect(await filled(own)).to.equal(0);
         const mended = own.of([fill(`coalesce(b, a)`)]);
         expect((await mended.up()).error).to.equal(undefined);
-        expect((await plan(['down'])).steps[0].cells).to.deep.include({ reverted: 0 });
         expect((await mended.down()).cells[0]).to.include({ reverted: 50 });
       }));
 
