@@ -287,6 +287,21 @@ for (const engine of OWN_ENGINES) {
         ]);
       }));
 
+    it('fails on no more than its rows in a dry run of `down` for many keys that are texts', () =>
+      engine.withTables(
+        `CREATE TABLE sales (id TEXT PRIMARY KEY, cents INTEGER, amount TEXT, note TEXT);
+        INSERT INTO sales (id, note) VALUES ${Array.from({ length: 100 }, (_, i) => `('k${100 + i}', '{"a":"b"}')`).join(', ')}`,
+        async (own) => {
+          const text = engine.name === 'SQLite' ? "json_extract(note, '$.a')" : "note::json ->> 'a'";
+          await succeed(own.of([by(text)]).up({}, { batchRows: 100 }));
+          await own.exec(`UPDATE sales SET note = 'x' WHERE id = 'k150'`);
+          const guarded = own.of([by(`CASE WHEN note LIKE '{%' THEN ${text} END`)]);
+          const found = { reverted: 99, kept: 0, gone: 0, underivable: 1 };
+          expect((await guarded.plan(['down'])).steps[0].cells).to.deep.equal(found);
+          expect((await succeed(guarded.down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
+        },
+      ));
+
     describe('damaged in the ledger', () => {
       const withRecord = (declaration: string, act: (own: OwnTables) => Promise<void>) =>
         on(async (own) => {

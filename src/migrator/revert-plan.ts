@@ -78,8 +78,8 @@ function statesOf(store: Store, backfill: Backfill, sets: readonly Part[], isEar
     };
   const ranges = runs.length > MAX_RANGES ? whole(sets) : runs;
   if (!isEarlier) read(backfill)(ranges);
-  else
-    rowByRow(store, ranges, read(backfill), (run) => {
+  else if (!store.attempt(() => read(backfill)(ranges)))
+    rowByRow(store, runs, read(backfill), (run) => {
       states.failing.add(run[0]);
       read(withoutValues(backfill))([run]);
     });
