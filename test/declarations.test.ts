@@ -170,6 +170,21 @@ for (const engine of OWN_ENGINES) {
         expect((await amounts(own)).filter(([, amount]) => amount !== null)).to.have.length(95);
       }));
 
+    it('begins a catch-up anew that has filled nothing, from where it was to begin', () =>
+      engine.withTables(
+        engine.name === 'SQLite'
+          ? DDL.replace('PRIMARY KEY', 'PRIMARY KEY AUTOINCREMENT') + insert(1, 20)
+          : DDL + insert(1, 20),
+        async (own) => {
+          await succeed(own.of([tens]).up());
+          await own.exec(insert(21, 30));
+          const stopped: Extra = { signal: AbortSignal.abort('SIGTERM') };
+          expect((await failed(own.of([tens]).up({}, stopped))).code).to.equal('TERMINATED');
+          await succeed(own.of([hundreds]).up());
+          expect(await amounts(own)).to.deep.equal([...expected(10, 20), ...expected(100, 30).slice(20)]);
+        },
+      ));
+
     it('fills new rows once the backfill is done; `down` takes back what each has filled', () =>
       on(async (own) => {
         await succeed(own.of([tens]).up());
