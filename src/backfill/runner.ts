@@ -12,7 +12,7 @@ import { isFilledBy, noteFiller, requireSameDeclaration } from './filled-by.js';
 import { tellNothingFilled, tellValuesLeft } from './first-run.js';
 import type { RunOptions } from './run-options.js';
 import { requireSteadiness } from './steadiness.js';
-import { findsWaiting, lookOf, recordLook, recordProbes, recordRun } from './waiting.js';
+import { findsWaiting, lookOf, recordLook, recordRun } from './waiting.js';
 
 type BackfillStep = Step & Backfill;
 
@@ -79,7 +79,7 @@ export async function catchUp(
   if (hasWaited) return await runAgain(store, ledger, backfill, 'catch-up', options, open);
   if (look.isNews) store.write(() => recordLook(store, ledger, backfill, look));
   return hasResumed
-    ? endOfRuns(store, ledger, backfill, open)
+    ? endOfRuns(ledger, backfill, open)
     : { hasRun: false, filledAgain: 0, haveKeysRestarted: false };
 }
 
@@ -104,18 +104,11 @@ export async function runAgain(
     return beginRun(store, ledger, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
-  return endOfRuns(store, ledger, backfill, since ?? begun.run, begun.haveKeysRestarted);
+  return endOfRuns(ledger, backfill, since ?? begun.run, begun.haveKeysRestarted);
 }
 
-/** Records which cells to probe from now on, and counts those that runs from `since` on have filled again. */
-function endOfRuns(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-  since = 1,
-  haveKeysRestarted = false,
-): FillOutcome {
-  store.write(() => recordProbes(store, ledger, backfill));
+/** Counts the cells that runs from `since` on have filled again. */
+function endOfRuns(ledger: Ledger, backfill: Backfill, since = 1, haveKeysRestarted = false): FillOutcome {
   return { hasRun: true, filledAgain: countFilledAgain(ledger, backfill.name, since), haveKeysRestarted };
 }
 

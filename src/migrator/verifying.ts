@@ -1,3 +1,4 @@
+import { recordProbes } from '../backfill/waiting.js';
 import { BackfillError } from '../errors.js';
 import { type Verification, verifyBackfill } from '../verification/verify.js';
 import type { BackfillStep, MigratorOptions, Session } from './session.js';
@@ -27,6 +28,7 @@ export async function verifyAndRecord(
       figures,
     }));
     ledger.addVerification(step.name, run, verdict, summary);
+    recordProbes(store, ledger, step); // here, where a kill behind the last batch can not come between
   });
   onEvent?.({ event: 'verified', backfill: step.name, verdict, threads, durationMs });
   if (verdict === 'fail') throw verificationFailed(verification);
