@@ -27,8 +27,9 @@ export async function requireRoundTrip(subject: Subject, seed: string, path: str
   copyStore(seed, path);
   const verification = await runUp(subject, path).catch((error: unknown) => {
     // Found here as well, it is told with its row and column, as any other failure of a test.
-    if (error instanceof BackfillError && error.code === 'NOT_DETERMINISTIC') requireDeterminism(seed, step);
-    throw error;
+    if (!(error instanceof BackfillError) || error.code !== 'NOT_DETERMINISTIC') throw error;
+    requireDeterminism(seed, step);
+    throw new BackfillTestError('NOT_DETERMINISTIC', error.message, {});
   });
   const derived = requireDeterminism(seed, step);
   if (derived.size === 0) {

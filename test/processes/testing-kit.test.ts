@@ -161,7 +161,7 @@ describe('testBackfill', () => {
       await failing('NOT_DETERMINISTIC', {
         backfill: defineBackfill({ ...sized, columns: { size: filled } }),
       }),
-    ).to.match(/^size of row 1 .* once the table is filled$/);
+    ).to.match(/^The value of size .* with key 1 is another one once the row is filled/);
   });
 
   it('finds a value that depends on the process, and a process that ends by itself', async () => {
