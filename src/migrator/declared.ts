@@ -28,7 +28,7 @@ import {
  * Refuses backfills that are to go on, and were begun by another declaration.
  *
  * @param due those that are to fill or to be verified
- * @returns a warning for each of the project whose function alone has changed
+ * @returns warnings: of functions whose text alone has changed, and of finished backfills that are declared otherwise by now
  * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
  */
 export function checkDeclarations(
