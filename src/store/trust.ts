@@ -1,0 +1,88 @@
+import { lstatSync, readlinkSync, type Stats } from 'node:fs';
+import { dirname, isAbsolute, join, parse, resolve, sep } from 'node:path';
+import { errnoOf } from '../errors.js';
+
+/** A place at which a user who is not trusted may replace a file, or what a path leads to. */
+export interface Opening {
+  /** Absolute path of the link, folder or file. */
+  readonly path: string;
+  /** Who may: its owner, its group, or every user. */
+  readonly by: 'owner' | 'group' | 'everyone';
+  /** User id of its owner. */
+  readonly owner: number;
+}
+
+/** Options of {@link findOpening}. */
+export interface TrustOptions {
+  /** User ids besides root and this user. */
+  readonly owners?: readonly number[];
+  /** Whether a folder's group is trusted as its owner is. Default: unless this user is root. */
+  readonly groups?: boolean;
+  /** Whether the file's own mode counts, because its contents will be run or believed. Default false. */
+  readonly contents?: boolean;
+}
+
+/** Links followed on one path, as many as Linux follows. */
+const MAX_LINKS = 40;
+
+/**
+ * Finds the first place on a path at which a user who is not trusted could put another file. Follows links as the system does and
+ * looks at each link, folder and the file itself: its owner must be trusted, and a folder must not let others rename. In a sticky folder
+ * only the owner of an entry may rename it.
+ *
+ * @param path a file or folder; what is missing on the way is not an opening
+ * @returns undefined if there is none, and where the system has no user ids
+ * @see https://man7.org/linux/man-pages/man7/path_resolution.7.html
+ */
+export function findOpening(
+  path: string,
+  { owners = [], groups = process.geteuid?.() !== 0, contents = false }: TrustOptions = {},
+): Opening | undefined {
+  const self = process.geteuid?.();
+  if (self === undefined) return undefined;
+  const trusted = new Set([0, self, ...owners]);
+  const absolute = resolve(path);
+  const names = absolute.slice(parse(absolute).root.length).split(sep);
+  let at = parse(absolute).root;
+  for (let links = 0; ; ) {
+    const stat = lstatOf(at);
+    if (stat === undefined) return undefined;
+    const opening = openingOf(at, stat, { trusted, groups, contents });
+    if (opening) return opening;
+    if (stat.isSymbolicLink()) {
+      links += 1;
+      if (links > MAX_LINKS) return undefined;
+      const target = readlinkSync(at);
+      const next = isAbsolute(target) ? target : join(dirname(at), target);
+      names.unshift(...next.slice(parse(next).root.length).split(sep));
+      at = parse(next).root;
+      continue;
+    }
+    const name = names.shift();
+    if (name === undefined) return undefined;
+    at = join(at, name);
+  }
+}
+
+function openingOf(
+  path: string,
+  stat: Stats,
+  { trusted, groups, contents }: { trusted: ReadonlySet<number>; groups: boolean; contents: boolean },
+): Opening | undefined {
+  const opening = (by: Opening['by']): Opening => ({ path, by, owner: stat.uid });
+  if (!trusted.has(stat.uid)) return opening('owner');
+  const isChangeable = stat.isDirectory() ? (stat.mode & 0o1000) === 0 : stat.isFile() && contents;
+  if (!isChangeable) return undefined;
+  if ((stat.mode & 0o002) !== 0) return opening('everyone');
+  return (stat.mode & 0o020) !== 0 && !groups && stat.gid !== 0 ? opening('group') : undefined;
+}
+
+/** `lstat`, or undefined if there is nothing, or it is not for this user to see. */
+function lstatOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    if (/^(?:ENOENT|ENOTDIR|EACCES|ENAMETOOLONG)$/.test(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
