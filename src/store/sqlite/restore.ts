@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { createPrivate, follow, statOf, sync, tryLink } from '../file.js';
 import { locateStore, type StoreFiles } from '../path.js';
 import { copyPath, PARTIAL, partialPath } from './backup.js';
 import { isBusy } from './busy.js';
+import { connect } from './connection.js';
 import { copyInto, isDamage, removeWithSidecars, SIDECARS } from './copy.js';
 import { SqliteStore } from './store.js';
 
@@ -100,7 +101,7 @@ async function writeInto(source: SqliteStore, files: StoreFiles, onLocked: () =>
 }
 
 function setMode(path: string, isWal: boolean): void {
-  const db = new Database(path, { fileMustExist: true });
+  const db = connect(path, { fileMustExist: true });
   try {
     db.pragma(`journal_mode = ${isWal ? 'WAL' : 'DELETE'}`);
   } finally {
@@ -164,7 +165,7 @@ function openAlone(path: string, onLocked: () => void): Database.Database {
 
 /** Opens a store for nobody else, and says whether it could be read. */
 function openExclusive(path: string): readonly [db: Database.Database, isSound: boolean] {
-  const db = new Database(path, { fileMustExist: true, timeout: 1000 });
+  const db = connect(path, { fileMustExist: true, timeout: 1000 });
   try {
     db.pragma('locking_mode = EXCLUSIVE'); // see https://www.sqlite.org/pragma.html#pragma_locking_mode
     return [db, isReadable(db)];
