@@ -89,6 +89,7 @@ const EXIT_BY_CODE = {
   SQLITE_TWICE: EXIT.failed,
   IMPORT_REFUSED: EXIT.failed,
   PACKAGE_TOO_OLD: EXIT.failed,
+  LEDGER_DAMAGED: EXIT.failed,
   VERIFICATION_FAILED: EXIT.unverified,
   // its report
   INTERRUPTED: EXIT.interrupted,

@@ -1,7 +1,23 @@
 import type { Store } from '../store/port.js';
+import { checked, readTexts } from './checked.js';
 import type { CommandRecord, CreatedObject, StepRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 import { PACKAGE_VERSION } from './version.js';
+
+const STEP_FORMS = {
+  name: 'text',
+  kind: 'text',
+  status: ['applying', 'applied', 'reverting'],
+  fingerprint: 'text',
+  packageVersion: 'text',
+  startedAt: 'text',
+  appliedAt: ['text', null],
+  durationMs: 'count',
+  revertedCells: 'count',
+  keptCells: 'count',
+} as const;
+const BACKUP_FORMS = { steps: 'text', backup: ['text', null] } as const;
+const COMMAND_FORMS = { ...BACKUP_FORMS, command: 'text' } as const;
 
 /** The ledger's steps, and what they made. Every write happens inside its caller's transaction. */
 export class StepLedger {
@@ -38,6 +54,7 @@ export class StepLedger {
           applied_at AS "appliedAt", duration_ms AS "durationMs", reverted_cells AS "revertedCells", kept_cells AS "keptCells"
         FROM ${T.steps}`,
       )
+      .map((row) => checked<StepRecord>(T.steps, row, STEP_FORMS))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -123,13 +140,20 @@ export class StepLedger {
     const row = this.store.get<{ command: CommandRecord['command']; steps: string; backup: string | null }>(
       `SELECT command, steps, backup FROM ${T.commands} ORDER BY number DESC LIMIT 1`,
     );
-    return row && { ...row, steps: JSON.parse(row.steps) as string[] };
+    return (
+      row && {
+        ...row,
+        steps: readTexts(T.commands, 'steps', checked<typeof row>(T.commands, row, COMMAND_FORMS).steps),
+      }
+    );
   }
 
   /** Paths of every backup that was made of this store, as far as the ledger goes back. */
   backups(): string[] {
     if (!this.exists()) return [];
-    return this.store.pluck(`SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`);
+    return this.store
+      .all<{ backup: string }>(`SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`)
+      .map((row) => checked<typeof row>(T.commands, row, { backup: 'text' }).backup);
   }
 
   /** Path of the backup of the `up` that began a step; undefined where it made none. */
@@ -139,7 +163,10 @@ export class StepLedger {
       WHERE command = 'up' AND begun_at <= (SELECT started_at FROM ${T.steps} WHERE name = ?) ORDER BY number DESC`,
       step,
     );
-    return commands.find(({ steps }) => (JSON.parse(steps) as string[]).includes(step))?.backup ?? undefined;
+    const command = commands.find((row) =>
+      readTexts(T.commands, 'steps', checked<typeof row>(T.commands, row, BACKUP_FORMS).steps).includes(step),
+    );
+    return command?.backup ?? undefined;
   }
 
   /** Notes that a command begins, making the ledger where there is none. */
@@ -159,7 +186,11 @@ export class StepLedger {
   /** What a schema step made. */
   objects(step: string): CreatedObject[] {
     if (!this.exists()) return [];
-    return this.store.all(`SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`, step);
+    return this.store
+      .all<CreatedObject>(`SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`, step)
+      .map((row) =>
+        checked<CreatedObject>(T.objects, row, { kind: ['column', 'index', 'version'], name: 'text' }),
+      );
   }
 
   /** Notes that a step made an object. */
