@@ -1,5 +1,5 @@
 import type { Store } from '../store/port.js';
-import type { CommandRecord, CreatedObject, StepRecord } from './records.js';
+import type { BackupRecord, CommandRecord, CreatedObject, StepRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 import { PACKAGE_VERSION } from './version.js';
 
@@ -132,6 +132,16 @@ export class StepLedger {
     return this.store.pluck(`SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`);
   }
 
+  /** Every backup that was made of this store, by its path; without its size and hash if an earlier version made it. */
+  knownBackups(): ReadonlyMap<string, BackupRecord | undefined> {
+    const known = new Map<string, BackupRecord | undefined>();
+    for (const path of this.backups()) known.set(path, undefined);
+    if (!this.store.dialect.hasTable(this.store, T.backups)) return known;
+    for (const record of this.store.all<BackupRecord>(`SELECT path, bytes, sha256 FROM ${T.backups}`))
+      known.set(record.path, record);
+    return known;
+  }
+
   /** Path of the backup of the `up` that began a step; undefined where it made none. */
   backupBefore(step: string): string | undefined {
     const commands = this.store.all<{ steps: string; backup: string | null }>(
@@ -142,15 +152,26 @@ export class StepLedger {
     return commands.find(({ steps }) => (JSON.parse(steps) as string[]).includes(step))?.backup ?? undefined;
   }
 
-  /** Notes that a command begins, making the ledger where there is none. */
-  beginCommand({ command, steps, backup }: CommandRecord): void {
+  /** Notes that a command begins, and the backup made before it. Makes the ledger where there is none. */
+  beginCommand(
+    { command, steps }: Pick<CommandRecord, 'command' | 'steps'>,
+    backup: BackupRecord | null,
+  ): void {
     this.store.exec(this.store.dialect.ledgerDdl);
     this.store.run(
       `INSERT INTO ${T.commands} (command, steps, backup, begun_at) VALUES (?, ?, ?, ?)`,
       command,
       JSON.stringify(steps),
-      backup,
+      backup?.path ?? null,
       this.timestamp(),
+    );
+    if (!backup) return;
+    this.store.run(
+      `INSERT INTO ${T.backups} (path, bytes, sha256) VALUES (?, ?, ?)
+      ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256`,
+      backup.path,
+      backup.bytes,
+      backup.sha256,
     );
   }
 
