@@ -154,8 +154,7 @@ function view(tables: Tables, exists: boolean) {
         .sort(by(({ number }) => number))
         .map(({ verdict }) => verdict),
     /** Size and hash of each backup, as it was when it was made. */
-    backups: () =>
-      of<{ readonly path: string; readonly bytes: number; readonly sha256: string }>('backups'),
+    backups: () => of<{ readonly path: string; readonly bytes: number; readonly sha256: string }>('backups'),
     commands: () =>
       of<{ readonly number: number; readonly command: string; readonly backup: string | null }>(
         'commands',
