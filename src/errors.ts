@@ -54,6 +54,9 @@ const EXIT_BY_CODE = {
   BACKUP_FOLDER_UNUSABLE: EXIT.failed,
   BACKUP_MISSING: EXIT.failed,
   BACKUP_UNUSABLE: EXIT.failed,
+  BACKUP_UNKNOWN: EXIT.failed,
+  BACKUP_CHANGED: EXIT.failed,
+  BACKUP_UNTRUSTED: EXIT.failed,
   STORE_IN_USE: EXIT.failed,
   // what it runs on
   NODE_TOO_OLD: EXIT.failed,
