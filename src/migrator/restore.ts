@@ -174,7 +174,7 @@ function refuseForeign(backup: string, files: StoreFiles): void {
 function openBackup({ project, backup }: MigratorOptions, path: string, live: StoreFiles): SqliteStore {
   let source: SqliteStore | undefined;
   try {
-    const files = locateStore(path);
+    const files = locateStore(path, { isCopy: true });
     if (isSameFile(files.path, live.path)) throw unusable(`${path} is the store itself`);
     source = new SqliteStore(files, { access: 'look' });
     if (checkDamage(source, (backup ? backup.check : undefined) ?? 'quick') === false)

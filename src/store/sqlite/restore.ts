@@ -54,7 +54,7 @@ export async function writeBack(
     if (isWal !== undefined) setMode(prepared, isWal);
     failpoint('restore', 'prepared');
     if (!isSameMode) {
-      const other = new SqliteStore(locateStore(prepared), { access: 'look' });
+      const other = new SqliteStore(locateStore(prepared, { isCopy: true }), { access: 'look' });
       try {
         if (await writeInto(other, files, onLocked)) return false;
       } finally {
