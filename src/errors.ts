@@ -25,6 +25,7 @@ const EXIT_BY_CODE = {
   BACKFILL_UNKNOWN: EXIT.usage,
   // the project
   CONFIG_INVALID: EXIT.failed,
+  CONFIG_UNTRUSTED: EXIT.failed,
   STEP_INVALID: EXIT.failed,
   STEP_UNSAFE: EXIT.failed,
   FILE_EXISTS: EXIT.failed,
@@ -48,6 +49,8 @@ const EXIT_BY_CODE = {
   WAL_PINNED: EXIT.failed,
   STORE_REFUSED: EXIT.failed,
   // its safety
+  ROOT_REFUSED: EXIT.failed,
+  STORE_UNTRUSTED: EXIT.failed,
   RUN_LOCKED: EXIT.locked,
   LOCK_UNUSABLE: EXIT.failed,
   DISK_SPACE_LOW: EXIT.failed,
@@ -69,6 +72,7 @@ const EXIT_BY_CODE = {
   OUTPUT_OVER_STORE: EXIT.failed,
   OUTPUT_FILE_TAKEN: EXIT.failed,
   OUTPUT_UNWRITABLE: EXIT.failed,
+  OUTPUT_UNTRUSTED: EXIT.failed,
   // its schema
   TABLE_MISSING: EXIT.failed,
   COLUMN_MISSING: EXIT.failed,

@@ -95,7 +95,7 @@ function requireFile(fd: number, path: string): number {
  */
 export async function writeBack(prepared: string, files: StoreFiles, onLocked: () => void): Promise<boolean> {
   try {
-    const source = new SqliteStore(locateStore(prepared), { access: 'look' });
+    const source = new SqliteStore(locateStore(prepared, { isCopy: true }), { access: 'look' });
     try {
       if (await writeInto(source, files, onLocked)) return false;
     } finally {
