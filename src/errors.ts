@@ -68,6 +68,9 @@ const EXIT_BY_CODE = {
   DRIVER_MISSING: EXIT.failed,
   STORE_UNREACHABLE: EXIT.failed,
   POOLER_REFUSED: EXIT.failed,
+  SEARCH_PATH_UNSAFE: EXIT.failed,
+  LEDGER_UNSAFE: EXIT.failed,
+  SUPERUSER_REFUSED: EXIT.failed,
   // what is written beside it
   OUTPUT_OVER_STORE: EXIT.failed,
   OUTPUT_FILE_TAKEN: EXIT.failed,

@@ -65,7 +65,7 @@ export class StepLedger {
 
   /** Notes that a step is being applied, making the ledger where there is none. */
   beginStep(step: { readonly name: string; readonly kind: string; readonly fingerprint: string }): void {
-    this.store.exec(this.store.dialect.ledgerDdl);
+    this.store.dialect.makeLedger(this.store);
     this.store.run(
       `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at, objects)
       VALUES (?, ?, 'applying', ?, ?, ?, (SELECT count(*) FROM ${T.objects} WHERE step = ?))
@@ -113,7 +113,7 @@ export class StepLedger {
       if (!this.store.dialect.hasTable(this.store, table)) continue; // an older ledger has not all of them
       this.store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
     }
-    if (this.steps().length === 0) this.store.exec(this.store.dialect.ledgerDrop);
+    if (this.steps().length === 0) this.store.dialect.dropLedger(this.store);
   }
 
   /** Tables with rows of a step, each with the column of its name. */
@@ -186,7 +186,7 @@ export class StepLedger {
     { command, steps }: Pick<CommandRecord, 'command' | 'steps'>,
     backup: BackupRecord | null,
   ): void {
-    this.store.exec(this.store.dialect.ledgerDdl);
+    this.store.dialect.makeLedger(this.store);
     this.store.run(
       `INSERT INTO ${T.commands} (command, steps, backup, begun_at) VALUES (?, ?, ?, ?)`,
       command,
