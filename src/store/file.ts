@@ -1,12 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
   closeSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
   fsyncSync,
   linkSync,
   openSync,
-  rmSync,
   type Stats,
   statSync,
 } from 'node:fs';
@@ -39,6 +40,17 @@ export function follow(path: string, { uid, gid, mode }: Ownership): void {
   if ((own.mode & 0o777) !== wanted) tryChange(() => chmodSync(path, wanted));
 }
 
+/**
+ * Does the same to an open file that this process has just made: by its descriptor, so that no other file can be meant.
+ *
+ * @param fd descriptor of a file that this user owns
+ */
+export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
+  const owner = process.geteuid?.() === 0 ? uid : fstatSync(fd).uid;
+  const hasGroup = tryChange(() => fchownSync(fd, owner, gid));
+  tryChange(() => fchmodSync(fd, hasGroup ? mode : mode & 0o606));
+}
+
 /** Whether this user was allowed to do it. */
 function tryChange(act: () => void): boolean {
   try {
@@ -47,27 +59,6 @@ function tryChange(act: () => void): boolean {
   } catch (error) {
     if (errnoOf(error) === 'EPERM') return false;
     throw error;
-  }
-}
-
-/**
- * Makes an empty file with the owner and mode of the store, at once or not at all: a process that is killed half way
- * leaves none that the store's owner can not open. Does nothing where there is one already.
- */
-export function createFollowing(path: string, ownership: Ownership): void {
-  if (isThere(path)) return;
-  const fresh = `${path}.${randomBytes(6).toString('hex')}`;
-  try {
-    createPrivate(fresh);
-    follow(fresh, ownership);
-    if (!tryLink(fresh, path)) {
-      createPrivate(path);
-      follow(path, ownership);
-    }
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-  } finally {
-    rmSync(fresh, { force: true });
   }
 }
 
