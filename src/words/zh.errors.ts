@@ -299,6 +299,18 @@ export const zhErrors: Catalog = {
   'process {#pid} on {host}': '{host} 上的进程 {pid}',
   'a process that has just begun': '刚刚启动的进程',
   'The lock of this store, {path}, can not be opened ({code})': '无法打开该存储的锁 {path}（{code}）',
+  'The lock of this store, {path}, is a symbolic link': '该存储的锁 {path} 是符号链接',
+  'The lock of this store, {path}, is not a file': '该存储的锁 {path} 不是文件',
+  'The lock of this store, {path}, is a file that has a second name':
+    '该存储的锁 {path} 是有另一个名称的文件',
+  'The lock of this store, {path}, belongs to the user {owner}, who is neither this user nor the owner of the store':
+    '该存储的锁 {path} 属于用户 {owner}，既不是当前用户，也不是存储的所有者',
+  'The lock of this store, {path}, is not a file that this program has made':
+    '该存储的锁 {path} 不是本程序创建的文件',
+  'The lock of this store, {path}, was replaced by another file while it was opened':
+    '该存储的锁 {path} 在打开时被另一个文件替换',
+  'The lock of this store has {path} next to it, which SQLite would apply to it and this program never makes':
+    '该存储的锁旁边有 {path}，SQLite 会应用它，而本程序从不创建它',
   'Another process has changed the ledger row of {name} meanwhile': '其间另一个进程修改了 {name} 的账本行',
   'Another process works on the backfill {name} in the same store': '另一个进程正在同一存储中处理回填 {name}',
   'Each update of {table} fires the trigger {name}': '{table} 的每次更新都会触发触发器 {name}',

@@ -209,6 +209,10 @@ export const zhHints: Catalog = {
     '请在 umzug-backfill up --dry-run 列出的触发器中查找 RAISE(IGNORE)',
   'End every run on this store, then remove the file: rm {path}':
     '请结束该存储上的所有运行，再删除该文件： rm {path}',
+  'End every run on this store, then remove it: {commands}':
+    '请结束该存储上的所有运行，再删除它： {commands}',
+  'Check who may write in its folder, then run the same command again: ls -ld {path}':
+    '请检查谁可以写入其所在文件夹，然后重新运行同一命令： ls -ld {path}',
   'Give it the owner and mode of the store: {commands}': '请让它的所有者和权限与存储一致： {commands}',
 
   // backups, and what is written beside the store
