@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
@@ -142,6 +142,25 @@ describe('a config or step of another user, run by root', () => {
       expect(existsSync(at('step-ran'))).to.equal(false);
     });
   }
+
+  it('is not made in a folder of another user, nor behind their link, by create and init', async () => {
+    give(OTHER, at('steps'));
+    await project.refused('CONFIG_UNTRUSTED', 1, 'create', 'order-times');
+    renameSync(at('steps'), at('real'));
+    plant('real', at('steps'));
+    await project.refused('CONFIG_UNTRUSTED', 1, 'create', 'order-times');
+    await project.refused('OUTPUT_UNTRUSTED', 1, 'create', 'order-times', '--trust-config');
+    expect(project.filesIn('real')).to.deep.equal(['001-a.mjs']);
+    rmSync(at(CONFIG));
+    mkdirSync(at('private'));
+    plant('private', at('migrations'));
+    plant(at('private/x'), at('umzug-backfill.config.js'));
+    await project.refused('OUTPUT_UNTRUSTED', 1, 'init');
+    rmSync(at('migrations'));
+    project.write('package.json', '{ "type": "module" }');
+    await project.refused('OUTPUT_UNTRUSTED', 1, 'init');
+    expect(project.filesIn('private')).to.deep.equal([]);
+  });
 
   it('is run where --trust-config says so', async () => {
     give(OTHER, at(CONFIG), at('steps'), at(STEP));

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { before, beforeEach, describe, it } from 'mocha';
@@ -117,6 +117,15 @@ describe('a store of another user, used by root within a program', () => {
     ],
     'its -journal is another user’s': [
       () => plant('/nonexistent', `${store}-journal`),
+      'ROOT_REFUSED',
+      () => `user id ${OTHER}`,
+    ],
+    'its -wal is another user’s, where a link of root’s leads': [
+      () => {
+        renameSync(store, at('real.db'));
+        symlinkSync('real.db', store);
+        plant('/nonexistent', at('real.db-wal'));
+      },
       'ROOT_REFUSED',
       () => `user id ${OTHER}`,
     ],
