@@ -44,7 +44,7 @@ export function storeVersions(
       'Name a column that the application writes as `version.column`',
     );
   }
-  const texts = store.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
+  const texts = store.project.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
   if (texts.length === 0) {
     throw new BackfillError(
       'VERSION_MISSING',

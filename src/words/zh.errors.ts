@@ -156,6 +156,12 @@ export const zhErrors: Catalog = {
     '{name} 的函数 `process` 与开始填充时的文本不同，而该回填尚未完成',
   'The function `process` of {name} reads otherwise than when it filled: if it derives other values, raise processVersion':
     '{name} 的函数 `process` 与填充时的文本不同：如果它推导出不同的值，请提高 processVersion',
+  'The ledger of this store is damaged: a row of {table} holds in {column} what this package never writes':
+    '此存储的账本已损坏：{table} 有一行的 {column} 列含有本包从不写入的内容',
+  'The ledger of this store is damaged: it does not tell any more which cells batch {#number} of {name} has filled':
+    '此存储的账本已损坏：已无法得知 {name} 的批次 {number} 填充了哪些单元格',
+  'The keys of {#rows} rows are {#bytes} bytes long, and the ledger takes {#most} of one batch':
+    '{rows} 行的键共长 {bytes} 字节，而账本的一个批次只容纳 {most} 字节',
   'The ledger of this store has format {#found}, and this version of the package knows the formats up to {#known}':
     '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
   '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
@@ -293,6 +299,18 @@ export const zhErrors: Catalog = {
   'process {#pid} on {host}': '{host} 上的进程 {pid}',
   'a process that has just begun': '刚刚启动的进程',
   'The lock of this store, {path}, can not be opened ({code})': '无法打开该存储的锁 {path}（{code}）',
+  'The lock of this store, {path}, is a symbolic link': '该存储的锁 {path} 是符号链接',
+  'The lock of this store, {path}, is not a file': '该存储的锁 {path} 不是文件',
+  'The lock of this store, {path}, is a file that has a second name':
+    '该存储的锁 {path} 是有另一个名称的文件',
+  'The lock of this store, {path}, belongs to the user {owner}, who is neither this user nor the owner of the store':
+    '该存储的锁 {path} 属于用户 {owner}，既不是当前用户，也不是存储的所有者',
+  'The lock of this store, {path}, is not a file that this program has made':
+    '该存储的锁 {path} 不是本程序创建的文件',
+  'The lock of this store, {path}, was replaced by another file while it was opened':
+    '该存储的锁 {path} 在打开时被另一个文件替换',
+  'The lock of this store has {path} next to it, which SQLite would apply to it and this program never makes':
+    '该存储的锁旁边有 {path}，SQLite 会应用它，而本程序从不创建它',
   'Another process has changed the ledger row of {name} meanwhile': '其间另一个进程修改了 {name} 的账本行',
   'Another process works on the backfill {name} in the same store': '另一个进程正在同一存储中处理回填 {name}',
   'Each update of {table} fires the trigger {name}': '{table} 的每次更新都会触发触发器 {name}',
