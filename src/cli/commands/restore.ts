@@ -5,13 +5,16 @@ import { shellWord } from '../../shell.js';
 import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
+import type { Lines } from '../print.js';
 
-function text(outcome: RestoreOutcome, say: Say): string {
+function text(outcome: RestoreOutcome, say: Say): Lines {
   const { from, bytes: size, path, saved, wasDamaged, isReplaced, isCopyBehind } = outcome;
   if (saved === undefined) {
-    return say(
-      `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`,
-    );
+    return [
+      say(
+        `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`,
+      ),
+    ];
   }
   return [
     `Restored ${path} from ${from} (${bytes(size)}).`,
@@ -24,9 +27,7 @@ function text(outcome: RestoreOutcome, say: Say): string {
         ]
       : []),
     ...(isReplaced ? ['The file was replaced: restart every program that may have had the store open.'] : []),
-  ]
-    .map(say)
-    .join('\n');
+  ].map(say);
 }
 
 /** `restore`: bring the store back to a backup. */
