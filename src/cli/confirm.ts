@@ -11,6 +11,7 @@ const ASKED: readonly ErrorCode[] = [
   'COLUMN_HAS_VALUES',
   'STEP_DRIFTED',
   'PROCESS_CHANGED',
+  'BACKUP_CHANGED',
 ];
 
 /**

@@ -1,11 +1,16 @@
 import { BackfillError } from '../errors.js';
 import type { Store } from '../store/port.js';
+import { checked } from './checked.js';
 import { LEDGER_FORMAT, LEDGER_TABLES as T } from './tables.js';
 
 /** The format of a store's ledger; undefined where there is none. */
 function formatOf(store: Store): number | undefined {
-  if (store.dialect.hasTable(store, T.format))
-    return store.get<{ version: number }>(`SELECT max(version) AS version FROM ${T.format}`)?.version ?? 1;
+  if (store.dialect.hasTable(store, T.format)) {
+    const row = store.get<{ version: number }>(`SELECT max(version) AS version FROM ${T.format}`);
+    return row
+      ? (checked<{ version: number | null }>(T.format, row, { version: ['count', null] }).version ?? 1)
+      : 1;
+  }
   return store.dialect.hasTable(store, T.steps) ? 1 : undefined;
 }
 
@@ -28,5 +33,5 @@ export function refuseNewerLedger(store: Store): void {
 export function upgradeLedger(store: Store): void {
   const found = formatOf(store);
   if (found === undefined || found >= LEDGER_FORMAT) return;
-  store.write(() => store.exec(store.dialect.ledgerDdl));
+  store.write(() => store.dialect.makeLedger(store));
 }

@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import { refuseDamagedCells } from '../ledger/packed-cells.js';
 import { FOREIGN, type StepRecord } from '../ledger/records.js';
 import { tableBytes } from '../schema/inspect.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
@@ -85,6 +86,7 @@ export function checkReverts(
   { isConfirmed = false, onEvent }: Pick<MigratorOptions, 'isConfirmed' | 'onEvent'>,
 ): void {
   reverts.forEach((step, i) => {
+    if (step.kind === 'backfill') refuseDamagedCells(ledger, step.name);
     if (step.kind !== 'schema') return;
     checkRevertible(store, ledger, step);
     if (i === 0) checkLosses(store, ledger, step, { isConfirmed });

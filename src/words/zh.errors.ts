@@ -156,6 +156,12 @@ export const zhErrors: Catalog = {
     '{name} 的函数 `process` 与开始填充时的文本不同，而该回填尚未完成',
   'The function `process` of {name} reads otherwise than when it filled: if it derives other values, raise processVersion':
     '{name} 的函数 `process` 与填充时的文本不同：如果它推导出不同的值，请提高 processVersion',
+  'The ledger of this store is damaged: a row of {table} holds in {column} what this package never writes':
+    '此存储的账本已损坏：{table} 有一行的 {column} 列含有本包从不写入的内容',
+  'The ledger of this store is damaged: it does not tell any more which cells batch {#number} of {name} has filled':
+    '此存储的账本已损坏：已无法得知 {name} 的批次 {number} 填充了哪些单元格',
+  'The keys of {#rows} rows are {#bytes} bytes long, and the ledger takes {#most} of one batch':
+    '{rows} 行的键共长 {bytes} 字节，而账本的一个批次只容纳 {most} 字节',
   'The ledger of this store has format {#found}, and this version of the package knows the formats up to {#known}':
     '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
   '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
