@@ -25,6 +25,7 @@ const EXIT_BY_CODE = {
   BACKFILL_UNKNOWN: EXIT.usage,
   // the project
   CONFIG_INVALID: EXIT.failed,
+  CONFIG_UNTRUSTED: EXIT.failed,
   STEP_INVALID: EXIT.failed,
   STEP_UNSAFE: EXIT.failed,
   FILE_EXISTS: EXIT.failed,
@@ -48,12 +49,17 @@ const EXIT_BY_CODE = {
   WAL_PINNED: EXIT.failed,
   STORE_REFUSED: EXIT.failed,
   // its safety
+  ROOT_REFUSED: EXIT.failed,
+  STORE_UNTRUSTED: EXIT.failed,
   RUN_LOCKED: EXIT.locked,
   LOCK_UNUSABLE: EXIT.failed,
   DISK_SPACE_LOW: EXIT.failed,
   BACKUP_FOLDER_UNUSABLE: EXIT.failed,
   BACKUP_MISSING: EXIT.failed,
   BACKUP_UNUSABLE: EXIT.failed,
+  BACKUP_UNKNOWN: EXIT.failed,
+  BACKUP_CHANGED: EXIT.failed,
+  BACKUP_UNTRUSTED: EXIT.failed,
   STORE_IN_USE: EXIT.failed,
   // what it runs on
   NODE_TOO_OLD: EXIT.failed,
@@ -62,10 +68,14 @@ const EXIT_BY_CODE = {
   DRIVER_MISSING: EXIT.failed,
   STORE_UNREACHABLE: EXIT.failed,
   POOLER_REFUSED: EXIT.failed,
+  SEARCH_PATH_UNSAFE: EXIT.failed,
+  LEDGER_UNSAFE: EXIT.failed,
+  SUPERUSER_REFUSED: EXIT.failed,
   // what is written beside it
   OUTPUT_OVER_STORE: EXIT.failed,
   OUTPUT_FILE_TAKEN: EXIT.failed,
   OUTPUT_UNWRITABLE: EXIT.failed,
+  OUTPUT_UNTRUSTED: EXIT.failed,
   // its schema
   TABLE_MISSING: EXIT.failed,
   COLUMN_MISSING: EXIT.failed,

@@ -57,7 +57,7 @@ function readProbe(cell: unknown): Cell | undefined {
 /** Records a backfill's table; cells behind its watermark, of rows that are gone, are not probed. Runs inside its caller's transaction. */
 export function recordTable(store: Store, backfill: string, table: FilledTable): void {
   const { dialect } = store;
-  if (!dialect.hasTable(store, T.tables)) store.exec(dialect.ledgerDdl);
+  if (!dialect.hasTable(store, T.tables)) dialect.makeLedger(store);
   const probes = table.probes
     .filter(([, key]) => table.watermark !== null && compareKeys(key, table.watermark) <= 0)
     .map(([column, key]) => [column, typeof key === 'string' ? `'${key}` : String(key)]);

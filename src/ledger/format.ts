@@ -33,5 +33,5 @@ export function refuseNewerLedger(store: Store): void {
 export function upgradeLedger(store: Store): void {
   const found = formatOf(store);
   if (found === undefined || found >= LEDGER_FORMAT) return;
-  store.write(() => store.exec(store.dialect.ledgerDdl));
+  store.write(() => store.dialect.makeLedger(store));
 }

@@ -1,5 +1,6 @@
 /** What the ledger's rows say, as the rest of the program sees them. */
 
+import type { Digest } from '../store/digest.js';
 import type { Key, KeyRun } from './keys.js';
 
 /**
@@ -136,6 +137,11 @@ export interface CommandRecord {
   readonly steps: readonly string[];
   /** Path of the backup made before it, or null. */
   readonly backup: string | null;
+}
+
+/** A backup that was made before a command. */
+export interface BackupRecord extends Digest {
+  readonly path: string;
 }
 
 /** Commands that change a store; before all but a plain `backfill` a backup is made. */

@@ -138,7 +138,8 @@ export class SharedLedger extends Ledger {
     const holder = this.store.get<{ name: string; since: string | null }>(
       `SELECT a.application_name AS name, ${instantSql('a.xact_start')} AS since
       FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
-      WHERE l.relation = '${RANGES_TABLE}'::regclass AND l.mode IN ('RowShareLock', 'RowExclusiveLock') AND l.granted
+        JOIN pg_class AS c ON c.oid = l.relation JOIN pg_class AS s ON s.relnamespace = c.relnamespace
+      WHERE c.relname = '${RANGES_TABLE}' AND s.oid = (SELECT tableoid FROM ${BATCH_NUMBERS}) AND l.mode IN ('RowShareLock', 'RowExclusiveLock') AND l.granted
         AND l.pid <> pg_backend_pid()
       ORDER BY a.xact_start LIMIT 1`,
     );
@@ -196,7 +197,7 @@ export class SharedLedger extends Ledger {
   }
 
   override nextBatch(_backfill: string): number {
-    return this.store.get<{ number: number }>(`SELECT nextval('${BATCH_NUMBERS}') AS number`)?.number ?? 0;
+    return this.store.get<{ number: number }>(`SELECT nextval(tableoid::regclass) AS number FROM ${BATCH_NUMBERS}`)?.number ?? 0;
   }
 
   override skipsOfBatch(backfill: string, { number }: Pick<BatchRecord, 'number'>): SkipRecord[] {

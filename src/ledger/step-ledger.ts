@@ -1,6 +1,6 @@
 import type { Store } from '../store/port.js';
 import { checked, readTexts } from './checked.js';
-import type { CommandRecord, CreatedObject, StepRecord } from './records.js';
+import type { BackupRecord, CommandRecord, CreatedObject, StepRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 import { PACKAGE_VERSION } from './version.js';
 
@@ -65,7 +65,7 @@ export class StepLedger {
 
   /** Notes that a step is being applied, making the ledger where there is none. */
   beginStep(step: { readonly name: string; readonly kind: string; readonly fingerprint: string }): void {
-    this.store.exec(this.store.dialect.ledgerDdl);
+    this.store.dialect.makeLedger(this.store);
     this.store.run(
       `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at, objects)
       VALUES (?, ?, 'applying', ?, ?, ?, (SELECT count(*) FROM ${T.objects} WHERE step = ?))
@@ -113,7 +113,7 @@ export class StepLedger {
       if (!this.store.dialect.hasTable(this.store, table)) continue; // an older ledger has not all of them
       this.store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
     }
-    if (this.steps().length === 0) this.store.exec(this.store.dialect.ledgerDrop);
+    if (this.steps().length === 0) this.store.dialect.dropLedger(this.store);
   }
 
   /** Tables with rows of a step, each with the column of its name. */
@@ -156,6 +156,18 @@ export class StepLedger {
       .map((row) => checked<typeof row>(T.commands, row, { backup: 'text' }).backup);
   }
 
+  /** Every backup that was made of this store, by its path; without its size and hash if an earlier version made it. */
+  knownBackups(): ReadonlyMap<string, BackupRecord | undefined> {
+    const known = new Map<string, BackupRecord | undefined>();
+    for (const path of this.backups()) known.set(path, undefined);
+    if (!this.store.dialect.hasTable(this.store, T.backups)) return known;
+    for (const row of this.store.all<BackupRecord>(`SELECT path, bytes, sha256 FROM ${T.backups}`)) {
+      const record = checked<BackupRecord>(T.backups, row, { path: 'text', bytes: 'count', sha256: 'text' });
+      known.set(record.path, record);
+    }
+    return known;
+  }
+
   /** Path of the backup of the `up` that began a step; undefined where it made none. */
   backupBefore(step: string): string | undefined {
     const commands = this.store.all<{ steps: string; backup: string | null }>(
@@ -169,15 +181,26 @@ export class StepLedger {
     return command?.backup ?? undefined;
   }
 
-  /** Notes that a command begins, making the ledger where there is none. */
-  beginCommand({ command, steps, backup }: CommandRecord): void {
-    this.store.exec(this.store.dialect.ledgerDdl);
+  /** Notes that a command begins, and the backup made before it. Makes the ledger where there is none. */
+  beginCommand(
+    { command, steps }: Pick<CommandRecord, 'command' | 'steps'>,
+    backup: BackupRecord | null,
+  ): void {
+    this.store.dialect.makeLedger(this.store);
     this.store.run(
       `INSERT INTO ${T.commands} (command, steps, backup, begun_at) VALUES (?, ?, ?, ?)`,
       command,
       JSON.stringify(steps),
-      backup,
+      backup?.path ?? null,
       this.timestamp(),
+    );
+    if (!backup) return;
+    this.store.run(
+      `INSERT INTO ${T.backups} (path, bytes, sha256) VALUES (?, ?, ?)
+      ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256`,
+      backup.path,
+      backup.bytes,
+      backup.sha256,
     );
   }
 

@@ -154,7 +154,9 @@ export async function withStore<Result>(
   busyWaitMs?: number,
 ): Promise<Result> {
   const site = await siteOf(options);
-  const store = site.open({ access, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
+  const tables = options.project.steps.flatMap((step) => ('table' in step ? [step.table] : []));
+  const { isConfirmed } = options;
+  const store = site.open({ access, isConfirmed, tables, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
   try {
     store.snapshot(() => refuseNewerLedger(store)); // a `down` may be dropping it
     return await act({ store, ledger: openLedger(store, options.now) });

@@ -34,7 +34,7 @@ export function storeVersions(
       `Look at it with: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
     );
   }
-  const texts = store.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
+  const texts = store.project.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
   if (texts.length === 0) {
     throw new BackfillError(
       'VERSION_MISSING',

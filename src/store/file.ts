@@ -3,9 +3,15 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   openSync,
+  renameSync,
   rmSync,
   type Stats,
   statSync,
@@ -37,6 +43,57 @@ export function follow(path: string, { uid, gid, mode }: Ownership): void {
   const hasGroup = isSame || tryChange(() => chownSync(path, owner, gid));
   const wanted = hasGroup ? mode : mode & 0o606;
   if ((own.mode & 0o777) !== wanted) tryChange(() => chmodSync(path, wanted));
+}
+
+/** As {@link follow}, for a file that is open, whatever its name leads to by now. */
+export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
+  const own = fstatSync(fd);
+  const owner = process.geteuid?.() === 0 ? uid : own.uid;
+  const isSame = own.uid === owner && own.gid === gid;
+  const hasGroup = isSame || tryChange(() => fchownSync(fd, owner, gid));
+  const wanted = hasGroup ? mode : mode & 0o606;
+  if ((own.mode & 0o777) !== wanted) tryChange(() => fchmodSync(fd, wanted));
+}
+
+/**
+ * Opens a file, not through a symbolic link, acts on its descriptor and closes it. Not for a file that SQLite has open at the end: closing
+ * it would drop SQLite's locks.
+ *
+ * @param write whether to write to it. Default false
+ */
+export async function withOpen<Result>(
+  path: string,
+  act: (fd: number) => Promise<Result> | Result,
+  { write = false } = {},
+): Promise<Result> {
+  // Without O_NONBLOCK a pipe would be waited for.
+  const { O_RDONLY, O_RDWR, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+  const fd = openSync(path, (write ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    return await act(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Gives a finished file its name, on the same file system. Whatever has that name is neither followed nor replaced.
+ *
+ * @returns whether the name was free
+ */
+export function nameFinished(path: string, name: string): boolean {
+  try {
+    if (tryLink(path, name)) {
+      rmSync(path);
+      return true;
+    }
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    return false;
+  }
+  if (isNamed(name)) return false;
+  renameSync(path, name);
+  return true;
 }
 
 /** Whether this user was allowed to do it. */
@@ -84,6 +141,12 @@ export function tryLink(path: string, name: string): boolean {
 
 /** Whether something stands at the path. */
 export const isThere = (path: string): boolean => statOf(path) !== undefined;
+
+/** Whether the name is in use, if only by a link that leads nowhere. */
+export const isNamed = (path: string): boolean => lstatOf(path) !== undefined;
+
+/** `lstat`, or undefined when there is nothing. */
+export const lstatOf = (path: string): Stats | undefined => lstatSync(path, { throwIfNoEntry: false });
 
 /** `stat`, or undefined when there is nothing. */
 export const statOf = (path: string): Stats | undefined => statSync(path, { throwIfNoEntry: false });

@@ -27,8 +27,10 @@ import { surroundings } from './surroundings.js';
 /** What is SQLite's own. */
 export const SQLITE: Dialect = {
   engine: 'SQLite',
-  ledgerDdl: LEDGER_DDL,
-  ledgerDrop: LEDGER_DROP,
+  makeLedger: (store) => store.exec(LEDGER_DDL),
+  dropLedger: (store) => store.exec(LEDGER_DROP),
+  operator: (sign) => sign,
+  builtIn: (name) => name,
   ledgerKeyOrder: 'key',
   pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
   hasTable,

@@ -4,7 +4,7 @@ import { failpoint } from '../../failpoint.js';
 import { busyPauses, pause } from '../busy.js';
 import { isAboutRow } from '../expressions.js';
 import type { StoreFiles } from '../path.js';
-import type { SqlValue, Store, StoreSize } from '../port.js';
+import type { SqlValue, Statements, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { isBusy } from './busy.js';
 import { SQLITE } from './dialect.js';
@@ -34,6 +34,8 @@ export class SqliteStore implements Store {
   readonly #statements = new Map<string, Database.Statement>();
   readonly #functions = new Set<string>();
   readonly #busyWaitMs: number;
+  /** Names have one meaning in a file. */
+  readonly project: Statements = this;
 
   /**
    * Opens the store at `files`, as {@link openDatabase} does.
