@@ -25,6 +25,7 @@ const EXIT_BY_CODE = {
   BACKFILL_UNKNOWN: EXIT.usage,
   // the project
   CONFIG_INVALID: EXIT.failed,
+  CONFIG_UNTRUSTED: EXIT.failed,
   STEP_INVALID: EXIT.failed,
   STEP_UNSAFE: EXIT.failed,
   FILE_EXISTS: EXIT.failed,
@@ -48,12 +49,17 @@ const EXIT_BY_CODE = {
   WAL_PINNED: EXIT.failed,
   STORE_REFUSED: EXIT.failed,
   // its safety
+  ROOT_REFUSED: EXIT.failed,
+  STORE_UNTRUSTED: EXIT.failed,
   RUN_LOCKED: EXIT.locked,
   LOCK_UNUSABLE: EXIT.failed,
   DISK_SPACE_LOW: EXIT.failed,
   BACKUP_FOLDER_UNUSABLE: EXIT.failed,
   BACKUP_MISSING: EXIT.failed,
   BACKUP_UNUSABLE: EXIT.failed,
+  BACKUP_UNKNOWN: EXIT.failed,
+  BACKUP_CHANGED: EXIT.failed,
+  BACKUP_UNTRUSTED: EXIT.failed,
   STORE_IN_USE: EXIT.failed,
   // what it runs on
   NODE_TOO_OLD: EXIT.failed,
@@ -62,10 +68,14 @@ const EXIT_BY_CODE = {
   DRIVER_MISSING: EXIT.failed,
   STORE_UNREACHABLE: EXIT.failed,
   POOLER_REFUSED: EXIT.failed,
+  SEARCH_PATH_UNSAFE: EXIT.failed,
+  LEDGER_UNSAFE: EXIT.failed,
+  SUPERUSER_REFUSED: EXIT.failed,
   // what is written beside it
   OUTPUT_OVER_STORE: EXIT.failed,
   OUTPUT_FILE_TAKEN: EXIT.failed,
   OUTPUT_UNWRITABLE: EXIT.failed,
+  OUTPUT_UNTRUSTED: EXIT.failed,
   // its schema
   TABLE_MISSING: EXIT.failed,
   COLUMN_MISSING: EXIT.failed,
@@ -75,6 +85,8 @@ const EXIT_BY_CODE = {
   VERSION_TOO_OLD: EXIT.failed,
   VERSION_TOO_NEW: EXIT.failed,
   SCHEMA_BLOCKED: EXIT.failed,
+  SCHEMA_TAMPERED: EXIT.failed,
+  SCHEMA_TRIAL_FAILED: EXIT.failed,
   COLUMN_HAS_VALUES: EXIT.failed,
   CONFIRMATION_REQUIRED: EXIT.failed,
   // the run
@@ -89,6 +101,8 @@ const EXIT_BY_CODE = {
   SQLITE_TWICE: EXIT.failed,
   IMPORT_REFUSED: EXIT.failed,
   PACKAGE_TOO_OLD: EXIT.failed,
+  LEDGER_DAMAGED: EXIT.failed,
+  LEDGER_UNTRUSTED: EXIT.failed,
   VERIFICATION_FAILED: EXIT.unverified,
   // its report
   INTERRUPTED: EXIT.interrupted,
@@ -193,6 +207,18 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
       { cause: error },
     );
   }
+  const unsafe = unsafeUse(error.message);
+  if (unsafe) {
+    const { object, used } = unsafe;
+    return new BackfillError(
+      'SCHEMA_BLOCKED',
+      object === undefined
+        ? `SQLite refuses ${used} in the schema of a file, and a trigger or a view uses it${where} (${error.code})`
+        : `SQLite refuses ${used} in the schema of a file, and it is used by ${object}${where} (${error.code})`,
+      'Find what uses it with: sqlite3 STORE .schema, drop that, run the same command again, then create it anew',
+      { cause: error },
+    );
+  }
   const known = SQLITE_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
   if (known) {
     const [, code, message, hint] = known;
@@ -206,6 +232,19 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
       : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
     { cause: error },
   );
+}
+
+/** SQLite's words for what a schema may not use, as it is not trusted. Of a whole schema that it refuses to read it names the object. */
+const UNSAFE_USE =
+  /^(?:malformed database schema \((?<object>.*)\) - )?(?:error in .*: )?unsafe use of (?:virtual table "(?<table>.*)"|(?<call>.*))$/s;
+
+/** The function or virtual table that a schema uses though it may not, by SQLite's message; undefined for any other message. */
+export function unsafeUse(
+  message: string,
+): { readonly object: string | undefined; readonly used: string } | undefined {
+  const { object, table, call } = UNSAFE_USE.exec(message)?.groups ?? {};
+  const used = table === undefined ? call : `the virtual table ${table}`;
+  return used === undefined ? undefined : { object, used };
 }
 
 /** Whether a compiled part of better-sqlite3 can't be loaded: it is for another Node, or was never compiled. */

@@ -10,6 +10,7 @@ const ASKED: readonly ErrorCode[] = [
   'COLUMN_HAS_VALUES',
   'STEP_DRIFTED',
   'PROCESS_CHANGED',
+  'BACKUP_CHANGED',
 ];
 
 /**

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { BackfillError, EXIT } from '../errors.js';
 import { runPool, type StoreResult } from '../fleet/pool.js';
-import { findStores } from '../fleet/stores.js';
+import { findStores, ownerOf } from '../fleet/stores.js';
 import { countByExit, outcomeOf, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
 import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
@@ -76,17 +76,19 @@ export async function runFleet(
   const { command, options, argv, given, say } = call;
   refuseForFleet(command, argv, embedding !== undefined);
   const target = options.report === undefined ? undefined : reportTarget(options.report);
-  const paths = await findStores(given);
+  const { paths, refused } = await findStores(given);
+  const owners = new Map(paths.map((path) => [path, ownerOf(path)]));
   const log = eventLog(options.logLevel, stderr);
   const startedAt = performance.now();
   let done = 0;
   let lastMs = startedAt;
-  const results = await runPool({
+  const ran = await runPool({
     argv: withoutStores(argv, options.report),
-    paths,
+    paths: paths.filter((path) => !refused.has(path)),
     concurrency: options.concurrency ?? availableParallelism(),
     folder,
     env,
+    ownerOf: (path) => owners.get(path),
     onResult: (result) => {
       done += 1;
       log({
@@ -100,6 +102,9 @@ export async function runFleet(
       log({ event: 'fleet_progress', done, stores: paths.length });
     },
   });
+  const results = [...ran, ...[...refused].map(([path, error]) => refusedStore(path, error))].sort((a, b) =>
+    a.path < b.path ? -1 : 1,
+  );
   const exitCode = worstExit(results);
   const durationMs = Math.round(performance.now() - startedAt);
   const stores = results.map(({ error: _, ...result }) => result); // it is part of the output
@@ -114,6 +119,12 @@ export async function runFleet(
     if (report.report) printLine(stdout, reportLines(report.report, say).join('\n'));
   }
   return exitCode;
+}
+
+/** The result of a store that was not opened. */
+function refusedStore(path: string, { code, message, hint, exitCode }: BackfillError): StoreResult {
+  const error = { code, message, hint };
+  return { path, exitCode, durationMs: 0, output: { error: { ...error, exitCode } }, error };
 }
 
 const reportTarget = (given: string | true): string =>

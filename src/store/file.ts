@@ -1,13 +1,15 @@
 import {
-  chmodSync,
-  chownSync,
   closeSync,
+  constants,
   fchmodSync,
   fchownSync,
   fstatSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   openSync,
+  renameSync,
+  rmSync,
   type Stats,
   statSync,
 } from 'node:fs';
@@ -27,28 +29,58 @@ export function createPrivate(path: string): void {
 }
 
 /**
- * Gives a file the owner and mode of the store, as far as this user may. A group that can not be given gets no access,
- * since this user's own group may be a wider one.
+ * Gives an open file the owner and mode of the store, as far as this user may, whatever its name leads to by now. A group that can not be
+ * given gets no access, since this user's own group may be a wider one.
  */
-export function follow(path: string, { uid, gid, mode }: Ownership): void {
-  const own = statSync(path);
+export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
+  const own = fstatSync(fd);
   // Only root gives files away; anybody else may give them to a group that they are in.
   const owner = process.geteuid?.() === 0 ? uid : own.uid;
   const isSame = own.uid === owner && own.gid === gid;
-  const hasGroup = isSame || tryChange(() => chownSync(path, owner, gid));
+  const hasGroup = isSame || tryChange(() => fchownSync(fd, owner, gid));
   const wanted = hasGroup ? mode : mode & 0o606;
-  if ((own.mode & 0o777) !== wanted) tryChange(() => chmodSync(path, wanted));
+  if ((own.mode & 0o777) !== wanted) tryChange(() => fchmodSync(fd, wanted));
 }
 
 /**
- * Does the same to an open file that this process has just made: by its descriptor, so that no other file can be meant.
+ * Opens a file, not through a symbolic link, acts on its descriptor and closes it. Not for a file that SQLite has open at the end: closing
+ * it would drop SQLite's locks.
  *
- * @param fd descriptor of a file that this user owns
+ * @param write whether to write to it. Default false
  */
-export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
-  const owner = process.geteuid?.() === 0 ? uid : fstatSync(fd).uid;
-  const hasGroup = tryChange(() => fchownSync(fd, owner, gid));
-  tryChange(() => fchmodSync(fd, hasGroup ? mode : mode & 0o606));
+export async function withOpen<Result>(
+  path: string,
+  act: (fd: number) => Promise<Result> | Result,
+  { write = false } = {},
+): Promise<Result> {
+  // Without O_NONBLOCK a pipe would be waited for.
+  const { O_RDONLY, O_RDWR, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+  const fd = openSync(path, (write ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    return await act(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Gives a finished file its name, on the same file system. Whatever has that name is neither followed nor replaced.
+ *
+ * @returns whether the name was free
+ */
+export function nameFinished(path: string, name: string): boolean {
+  try {
+    if (tryLink(path, name)) {
+      rmSync(path);
+      return true;
+    }
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    return false;
+  }
+  if (isNamed(name)) return false;
+  renameSync(path, name);
+  return true;
 }
 
 /** Whether this user was allowed to do it. */
@@ -75,6 +107,12 @@ export function tryLink(path: string, name: string): boolean {
 
 /** Whether something stands at the path. */
 export const isThere = (path: string): boolean => statOf(path) !== undefined;
+
+/** Whether the name is in use, if only by a link that leads nowhere. */
+export const isNamed = (path: string): boolean => lstatOf(path) !== undefined;
+
+/** `lstat`, or undefined when there is nothing. */
+export const lstatOf = (path: string): Stats | undefined => lstatSync(path, { throwIfNoEntry: false });
 
 /** `stat`, or undefined when there is nothing. */
 export const statOf = (path: string): Stats | undefined => statSync(path, { throwIfNoEntry: false });

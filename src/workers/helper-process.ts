@@ -16,9 +16,13 @@ process.on('disconnect', () => {
   stopper.abort('SIGTERM');
 });
 
-process.once('message', async ({ folder, postgres, ...options }: HelperTask) => {
+process.once('message', async ({ folder, postgres, trustsConfig, ...options }: HelperTask) => {
   try {
-    const migrator = { ...options, project: await loadProject(folder), signal: stopper.signal };
+    const migrator = {
+      ...options,
+      project: await loadProject(folder, { trustsConfig }),
+      signal: stopper.signal,
+    };
     const { withShare } = await import('../store/postgres/lock.js');
     await withShare(postgres, () => takePart({ ...migrator, postgres }, []));
   } catch (error) {

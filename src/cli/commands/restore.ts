@@ -7,14 +7,21 @@ import type { Register } from '../cli.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
 
 function text(outcome: RestoreOutcome, say: Say): string {
-  const { from, bytes: size, path, saved, wasDamaged, isReplaced, isCopyBehind } = outcome;
+  const { from, bytes: size, path, isVerified, saved, wasDamaged, isReplaced, isCopyBehind } = outcome;
+  const unknown = isVerified
+    ? []
+    : ['The ledger of the store does not know this file: it is taken as it is.'];
   if (saved === undefined) {
-    return say(
+    return [
       `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`,
-    );
+      ...unknown,
+    ]
+      .map(say)
+      .join('\n');
   }
   return [
     `Restored ${path} from ${from} (${bytes(size)}).`,
+    ...unknown,
     wasDamaged
       ? `The store was damaged; its files as they were: ${saved}.`
       : `As it was before: ${saved}. To go back to that: umzug-backfill restore ${shellWord(saved)}`,
@@ -34,7 +41,7 @@ export const registerRestore: Register = (program, cli) => {
   withChangeOptions(
     program.command('restore').description('bring the store back to a backup, saving the present one first'),
   )
-    .argument('[file]', 'the backup (default: the newest)')
+    .argument('[file]', 'the backup (default: the newest, if the ledger knows it)')
     .addHelpText('after', '\nExample:\n  umzug-backfill restore store.db.backup-20261125T013152Z')
     .action(async (file: string | undefined, options: CommonOptions) =>
       cli.run(options, async (migrator, { say }) => {
