@@ -137,7 +137,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
   const { env, folder, stdout, stderr, now = () => new Date(), embedding, ownsProcess = false } = context;
   let command = '';
   const enter = (path: string, project: Project, log: (event: LoggedEvent) => void): void => {
-    const user = ownsProcess && !embedding ? becomeOwner(path, project) : undefined;
+    const user = ownsProcess ? becomeOwner(path, project) : undefined;
     if (user) log({ event: 'user_changed', ...user, store: path });
   };
   const readerOf = async (options: ReaderOptions, taken: TakenOver): Promise<Reader> => {
