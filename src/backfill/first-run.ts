@@ -33,9 +33,10 @@ export function countValuesLeft(
   const present = backfill.columns.filter(({ name }) => !absent.has(foldCase(name)));
   if (present.length === 0) return { rows: 0, cells: {} };
   const columns = present.map(({ name }) => `t.${identifier(name)}`);
+  const count = store.dialect.builtIn('count');
   const row = explained(store, backfill, () =>
-    store.get<Record<string, number>>(
-      `SELECT count(*) AS rows, ${columns.map((column, i) => `count(${column}) AS n${i}`).join(', ')}
+    store.project.get<Record<string, number>>(
+      `SELECT ${count}(*) AS rows, ${columns.map((column, i) => `${count}(${column}) AS n${i}`).join(', ')}
       FROM ${identifier(backfill.table)} AS t
       WHERE ${behindSql(store, backfill, after)} AND ${scopeSql(backfill, store.dialect)}
         AND (${columns.map((column) => `${column} IS NOT NULL`).join(' OR ')})`,

@@ -16,6 +16,7 @@ export async function helpersOf(
   warn: (text: string) => void,
 ): Promise<Helpers | undefined> {
   const { workers, batchSize: batchRows, targetBatchMs, pace, allowTriggers: allowsTriggers } = options;
+  const trustsConfig = options.trustConfig;
   if (workers === undefined) return undefined;
   if (!postgres || isEmbedded) {
     throw new BackfillError(
@@ -27,5 +28,8 @@ export async function helpersOf(
     );
   }
   const { Helpers: Workers } = await import('../workers/helpers.js');
-  return new Workers({ folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers }, warn);
+  return new Workers(
+    { folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers, trustsConfig },
+    warn,
+  );
 }

@@ -78,6 +78,9 @@ export interface Claim {
 /** Whether a run of this status still waits for its verification. */
 export const isOpen = (status: RunRecord['status']): boolean => status === 'running' || status === 'filled';
 
+/** Rows that a batch has at most, whatever is asked for: what the ledger says of one can then be read, whoever wrote it. */
+export const MAX_BATCH_ROWS = 1_000_000;
+
 /** One committed batch. */
 export interface BatchRecord {
   readonly number: number;
@@ -103,7 +106,7 @@ export interface CellsRecord {
 export interface CellSet {
   readonly columns: readonly string[];
   readonly runs: readonly KeyRun[];
-  /** Whether the packed keys could not be read, so that there are none. */
+  /** Whether columns or packed keys could not be read, so that there are none. */
   readonly isDamaged: boolean;
 }
 
@@ -151,3 +154,11 @@ export interface VerificationRecord {
   readonly verdict: 'pass' | 'warn' | 'fail';
   readonly verifiedAt: string;
 }
+
+/** The forms of its columns. */
+export const VERIFICATION_FORMS = {
+  number: 'count',
+  run: 'count',
+  verdict: ['pass', 'warn', 'fail'],
+  verifiedAt: 'text',
+} as const;

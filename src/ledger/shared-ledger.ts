@@ -1,5 +1,6 @@
 import type { SqlValue } from '../store/port.js';
 import { holderNamed, instantSql } from '../store/postgres/session-name.js';
+import { checked } from './checked.js';
 import { compareKeys, type Key } from './keys.js';
 import { Ledger, runConflict } from './ledger.js';
 import type { BatchRecord, Claim, RunRecord, SkipRecord } from './records.js';
@@ -105,8 +106,13 @@ export class SharedLedger extends Ledger {
   }
 
   #range(row: RangeRow): RangeRow {
-    const keys = this.keys(row, ['startKey', 'endKey', 'cursor']);
-    return { ...keys, number: Number(row.number), isDone: Number(row.isDone) };
+    return checked<RangeRow>(RANGES_TABLE, this.keys(row, ['startKey', 'endKey', 'cursor']), {
+      number: 'count',
+      startKey: ['key', null],
+      endKey: 'key',
+      cursor: ['key', null],
+      isDone: 'count',
+    });
   }
 
   /** The range that this process was at work on last: nobody else's is looked at while it is open, and so none is waited for. */
@@ -132,7 +138,8 @@ export class SharedLedger extends Ledger {
     const holder = this.store.get<{ name: string; since: string | null }>(
       `SELECT a.application_name AS name, ${instantSql('a.xact_start')} AS since
       FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
-      WHERE l.relation = '${RANGES_TABLE}'::regclass AND l.mode IN ('RowShareLock', 'RowExclusiveLock') AND l.granted
+        JOIN pg_class AS c ON c.oid = l.relation JOIN pg_class AS s ON s.relnamespace = c.relnamespace
+      WHERE c.relname = '${RANGES_TABLE}' AND s.oid = (SELECT tableoid FROM ${BATCH_NUMBERS}) AND l.mode IN ('RowShareLock', 'RowExclusiveLock') AND l.granted
         AND l.pid <> pg_backend_pid()
       ORDER BY a.xact_start LIMIT 1`,
     );
@@ -190,7 +197,10 @@ export class SharedLedger extends Ledger {
   }
 
   override nextBatch(_backfill: string): number {
-    return this.store.get<{ number: number }>(`SELECT nextval('${BATCH_NUMBERS}') AS number`)?.number ?? 0;
+    return (
+      this.store.get<{ number: number }>(`SELECT nextval(tableoid::regclass) AS number FROM ${BATCH_NUMBERS}`)
+        ?.number ?? 0
+    );
   }
 
   override skipsOfBatch(backfill: string, { number }: Pick<BatchRecord, 'number'>): SkipRecord[] {

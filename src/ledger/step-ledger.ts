@@ -1,7 +1,23 @@
 import type { Store } from '../store/port.js';
+import { checked, readTexts } from './checked.js';
 import type { BackupRecord, CommandRecord, CreatedObject, StepRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 import { PACKAGE_VERSION } from './version.js';
+
+const STEP_FORMS = {
+  name: 'text',
+  kind: 'text',
+  status: ['applying', 'applied', 'reverting'],
+  fingerprint: 'text',
+  packageVersion: 'text',
+  startedAt: 'text',
+  appliedAt: ['text', null],
+  durationMs: 'count',
+  revertedCells: 'count',
+  keptCells: 'count',
+} as const;
+const BACKUP_FORMS = { steps: 'text', backup: ['text', null] } as const;
+const COMMAND_FORMS = { ...BACKUP_FORMS, command: 'text' } as const;
 
 /** The ledger's steps, and what they made. Every write happens inside its caller's transaction. */
 export class StepLedger {
@@ -38,6 +54,7 @@ export class StepLedger {
           applied_at AS "appliedAt", duration_ms AS "durationMs", reverted_cells AS "revertedCells", kept_cells AS "keptCells"
         FROM ${T.steps}`,
       )
+      .map((row) => checked<StepRecord>(T.steps, row, STEP_FORMS))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -48,7 +65,7 @@ export class StepLedger {
 
   /** Notes that a step is being applied, making the ledger where there is none. */
   beginStep(step: { readonly name: string; readonly kind: string; readonly fingerprint: string }): void {
-    this.store.exec(this.store.dialect.ledgerDdl);
+    this.store.dialect.makeLedger(this.store);
     this.store.run(
       `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at, objects)
       VALUES (?, ?, 'applying', ?, ?, ?, (SELECT count(*) FROM ${T.objects} WHERE step = ?))
@@ -96,7 +113,7 @@ export class StepLedger {
       if (!this.store.dialect.hasTable(this.store, table)) continue; // an older ledger has not all of them
       this.store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
     }
-    if (this.steps().length === 0) this.store.exec(this.store.dialect.ledgerDrop);
+    if (this.steps().length === 0) this.store.dialect.dropLedger(this.store);
   }
 
   /** Tables with rows of a step, each with the column of its name. */
@@ -123,13 +140,20 @@ export class StepLedger {
     const row = this.store.get<{ command: CommandRecord['command']; steps: string; backup: string | null }>(
       `SELECT command, steps, backup FROM ${T.commands} ORDER BY number DESC LIMIT 1`,
     );
-    return row && { ...row, steps: JSON.parse(row.steps) as string[] };
+    return (
+      row && {
+        ...row,
+        steps: readTexts(T.commands, 'steps', checked<typeof row>(T.commands, row, COMMAND_FORMS).steps),
+      }
+    );
   }
 
   /** Paths of every backup that was made of this store, as far as the ledger goes back. */
   backups(): string[] {
     if (!this.exists()) return [];
-    return this.store.pluck(`SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`);
+    return this.store
+      .all<{ backup: string }>(`SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`)
+      .map((row) => checked<typeof row>(T.commands, row, { backup: 'text' }).backup);
   }
 
   /** Every backup that was made of this store, by its path; without its size and hash if an earlier version made it. */
@@ -137,8 +161,10 @@ export class StepLedger {
     const known = new Map<string, BackupRecord | undefined>();
     for (const path of this.backups()) known.set(path, undefined);
     if (!this.store.dialect.hasTable(this.store, T.backups)) return known;
-    for (const record of this.store.all<BackupRecord>(`SELECT path, bytes, sha256 FROM ${T.backups}`))
+    for (const row of this.store.all<BackupRecord>(`SELECT path, bytes, sha256 FROM ${T.backups}`)) {
+      const record = checked<BackupRecord>(T.backups, row, { path: 'text', bytes: 'count', sha256: 'text' });
       known.set(record.path, record);
+    }
     return known;
   }
 
@@ -149,7 +175,10 @@ export class StepLedger {
       WHERE command = 'up' AND begun_at <= (SELECT started_at FROM ${T.steps} WHERE name = ?) ORDER BY number DESC`,
       step,
     );
-    return commands.find(({ steps }) => (JSON.parse(steps) as string[]).includes(step))?.backup ?? undefined;
+    const command = commands.find((row) =>
+      readTexts(T.commands, 'steps', checked<typeof row>(T.commands, row, BACKUP_FORMS).steps).includes(step),
+    );
+    return command?.backup ?? undefined;
   }
 
   /** Notes that a command begins, and the backup made before it. Makes the ledger where there is none. */
@@ -157,7 +186,7 @@ export class StepLedger {
     { command, steps }: Pick<CommandRecord, 'command' | 'steps'>,
     backup: BackupRecord | null,
   ): void {
-    this.store.exec(this.store.dialect.ledgerDdl);
+    this.store.dialect.makeLedger(this.store);
     this.store.run(
       `INSERT INTO ${T.commands} (command, steps, backup, begun_at) VALUES (?, ?, ?, ?)`,
       command,
@@ -180,7 +209,11 @@ export class StepLedger {
   /** What a schema step made. */
   objects(step: string): CreatedObject[] {
     if (!this.exists()) return [];
-    return this.store.all(`SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`, step);
+    return this.store
+      .all<CreatedObject>(`SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`, step)
+      .map((row) =>
+        checked<CreatedObject>(T.objects, row, { kind: ['column', 'index', 'version'], name: 'text' }),
+      );
   }
 
   /** Notes that a step made an object. */

@@ -23,7 +23,7 @@ export interface StoreFacts {
 export function storeFacts(store: Store): StoreFacts {
   const hasMoreRows = (table: string, than: number): boolean =>
     hasTable(store, table) &&
-    store.get(`SELECT 1 FROM ${identifier(table)} LIMIT 1 OFFSET ${than}`) !== undefined;
+    store.project.get(`SELECT 1 FROM ${identifier(table)} LIMIT 1 OFFSET ${than}`) !== undefined;
   return {
     hasRows: (table) => hasMoreRows(table, 0),
     hasManyRows: (table) => hasMoreRows(table, FEW_ROWS),

@@ -35,7 +35,10 @@ export function readKnownBackups(files: StoreFiles, access: 'look' | 'write'): K
     return ledger.exists() ? ledger.knownBackups() : undefined;
   } catch (error) {
     // A ledger that somebody has changed is as good as none.
-    if (isDamage(error) || (isSqliteError(error) && error.code.startsWith('SQLITE_ERROR'))) return undefined;
+    const isChanged =
+      (isSqliteError(error) && error.code.startsWith('SQLITE_ERROR')) ||
+      (error instanceof BackfillError && error.code === 'LEDGER_DAMAGED');
+    if (isDamage(error) || isChanged) return undefined;
     throw toBackfillError(error, 'while reading its ledger');
   } finally {
     store?.close();

@@ -211,7 +211,7 @@ function refuseForeign(backup: string, files: StoreFiles): void {
 /** Finds the files of a backup. */
 function locateBackup(path: string): StoreFiles {
   try {
-    return locateStore(path);
+    return locateStore(path, { isCopy: true });
   } catch (error) {
     if (!(error instanceof BackfillError)) throw error;
     if (error.code !== 'STORE_MISSING') throw notRestorable(path, error);
@@ -233,7 +233,7 @@ function checkBackup(
   const check = (options ? options.check : undefined) ?? 'quick';
   let source: SqliteStore | undefined;
   try {
-    source = new SqliteStore(locateStore(at), { access: 'look' });
+    source = new SqliteStore(locateStore(at, { isCopy: true }), { access: 'look' });
     if (checkDamage(source, check) === false) throw unusable(`${path} is damaged`);
     checkRequirements(source, project.config.requires);
   } catch (error) {

@@ -133,6 +133,7 @@ export async function withSession<Result>(
     access,
     (session) => {
       const checkAndAct = (): Promise<Result> | Result => {
+        if (access === 'look') session.store.dialect.checkLedger(session.store); // on the snapshot that is read
         checkRequirements(session.store, options.project.config.requires);
         return act(session);
       };
@@ -154,7 +155,9 @@ export async function withStore<Result>(
   busyWaitMs?: number,
 ): Promise<Result> {
   const site = await siteOf(options);
-  const store = site.open({ access, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
+  const tables = options.project.steps.flatMap((step) => ('table' in step ? [step.table] : []));
+  const { isConfirmed } = options;
+  const store = site.open({ access, isConfirmed, tables, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
   try {
     store.snapshot(() => refuseNewerLedger(store)); // a `down` may be dropping it
     return await act({ store, ledger: openLedger(store, options.now) });

@@ -88,7 +88,7 @@ function* lags(store: Store, backfill: Backfill): Generator<{ seconds: number; e
   const whole = store.dialect.engine === 'SQLite' ? ' NOT INDEXED' : '';
   const sql = `SELECT t.${from}, t.${to} FROM ${identifier(backfill.table)} AS t${whole}
     WHERE t.${from} IS NOT NULL AND t.${to} IS NOT NULL AND ${scopeSql(backfill, store.dialect)}`;
-  for (const [start, end] of store.iterateExact<readonly [unknown, unknown]>(sql)) {
+  for (const [start, end] of store.project.iterateExact<readonly [unknown, unknown]>(sql)) {
     const [startMs, endMs] = [epochMs(start), epochMs(end)];
     if (startMs !== undefined && endMs !== undefined) yield { seconds: (endMs - startMs) / 1000, endMs };
   }

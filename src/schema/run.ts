@@ -25,7 +25,7 @@ export type SchemaStep = Step & SchemaStepDefinition;
 export function applySchemaStep(store: Store, ledger: Ledger, step: SchemaStep): void {
   const startedAt = performance.now();
   const make = ({ sql, makes }: PlannedStatement): void => {
-    store.exec(sql);
+    store.project.exec(sql);
     ledger.addObject(step.name, makes);
   };
   const finish = (): void => ledger.finishStep(step.name, performance.now() - startedAt);
@@ -157,14 +157,16 @@ function columnValues(
   step: SchemaStep,
   columns: readonly string[],
 ): { name: string; values: number }[] {
-  const counts = columns.map((name, i) => `count(${identifier(name)}) AS n${i}`).join(', ');
-  const row = store.get<Record<string, number>>(`SELECT ${counts} FROM ${identifier(step.table)}`);
+  const counts = columns
+    .map((name, i) => `${store.dialect.builtIn('count')}(${identifier(name)}) AS n${i}`)
+    .join(', ');
+  const row = store.project.get<Record<string, number>>(`SELECT ${counts} FROM ${identifier(step.table)}`);
   return columns.map((name, i) => ({ name, values: row?.[`n${i}`] ?? 0 }));
 }
 
 /** The statement that removes a version row. */
-export function deleteVersionSql({ table, column }: VersionOptions, version: string): string {
-  return `DELETE FROM ${identifier(table)} WHERE ${identifier(column)} = ${literal(version)}`;
+export function deleteVersionSql({ table, column }: VersionOptions, version: string, equals = '='): string {
+  return `DELETE FROM ${identifier(table)} WHERE ${identifier(column)} ${equals} ${literal(version)}`;
 }
 
 /**
@@ -196,10 +198,10 @@ export function revertSchemaStep(
   store.write(() => {
     refuseNewerVersion(store, ledger, step);
     checkLosses(store, ledger, step, options);
-    for (const sql of reverseStatements(step, rest)) store.exec(sql);
+    for (const sql of reverseStatements(step, rest)) store.project.exec(sql);
     const version = rest.find(({ kind }) => kind === 'version');
     if (version && step.version) {
-      store.run(deleteVersionSql(step.version, version.name));
+      store.project.run(deleteVersionSql(step.version, version.name, store.dialect.operator('=')));
     }
     ledger.forgetStep(step.name);
   });

@@ -98,9 +98,12 @@ export function explanation(store: Store, backfill: Backfill, error: unknown): B
 function firstFailure(store: Store, backfill: Backfill, expression: string, scope: string): Key | undefined {
   const table = `${identifier(backfill.table)} AS t`;
   const key = store.dialect.keySql(store, backfill);
+  const { operator } = store.dialect;
   const fails = (where: string): boolean => {
     try {
-      store.get(`SELECT count(${expression}) FROM ${table} WHERE ${where}`);
+      store.project.get(
+        `SELECT ${store.dialect.builtIn('count')}(${expression}) FROM ${table} WHERE ${where}`,
+      );
       return false;
     } catch (error) {
       if (isStoreError(error)) return true;
@@ -109,13 +112,17 @@ function firstFailure(store: Store, backfill: Backfill, expression: string, scop
   };
   for (let cursor: Key | null = null; ; ) {
     const behind = behindSql(store, backfill, cursor);
-    const page: { key: Key }[] = store.allExact(
+    const page: { key: Key }[] = store.project.allExact(
       `SELECT ${key} AS key FROM ${table} WHERE ${behind} AND ${scope} ORDER BY ${key} LIMIT ${PAGE}`,
     );
     const [first, last] = [page[0]?.key, page.at(-1)?.key];
     if (first === undefined || last === undefined) return undefined;
-    if (fails(`${key} BETWEEN ${keyLiteral(first)} AND ${keyLiteral(last)} AND ${scope}`)) {
-      const found = page.find((row) => fails(`${key} = ${keyLiteral(row.key)}`));
+    if (
+      fails(
+        `${key} ${operator('>=')} ${keyLiteral(first)} AND ${key} ${operator('<=')} ${keyLiteral(last)} AND ${scope}`,
+      )
+    ) {
+      const found = page.find((row) => fails(`${key} ${operator('=')} ${keyLiteral(row.key)}`));
       if (found) return found.key;
     }
     cursor = last;

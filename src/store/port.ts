@@ -22,20 +22,8 @@ export interface StoreSize {
   readonly pageBytes: number;
 }
 
-/**
- * An open store: statements, transactions, and by its dialect what differs from engine to engine. All of it is synchronous, with a
- * server as well: between the statements of a transaction nothing else can slip in. Its lifetime is a command's.
- *
- * Placeholders are `?`. A statement that holds SQL of a project's, as a scope, has none: its operators may look the same.
- */
-export interface Store {
-  /** What a person knows it by: the path of its file, or a URL without its password. */
-  readonly name: string;
-  readonly dialect: Dialect;
-  /** Its files; undefined where a server keeps them. */
-  readonly files: StoreFiles | undefined;
-  /** How large it is. */
-  size(): StoreSize;
+/** Statements of one store. */
+export interface Statements {
   /** First row as an object, or undefined. Integers are numbers. */
   get<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined;
   /** All rows as objects. Integers are numbers. */
@@ -55,6 +43,27 @@ export interface Store {
   run(sql: string, ...parameters: readonly SqlValue[]): number;
   /** Runs a script of statements without parameters: DDL. */
   exec(sql: string): void;
+}
+
+/**
+ * An open store: statements, transactions, and by its dialect what differs from engine to engine. All of it is synchronous, with a
+ * server as well: between the statements of a transaction nothing else can slip in. Its lifetime is a command's.
+ *
+ * Placeholders are `?`. A statement that holds SQL of a project's, as a scope, has none: its operators may look the same.
+ */
+export interface Store extends Statements {
+  /** What a person knows it by: the path of its file, or a URL without its password. */
+  readonly name: string;
+  readonly dialect: Dialect;
+  /** Its files; undefined where a server keeps them. */
+  readonly files: StoreFiles | undefined;
+  /** How large it is. */
+  size(): StoreSize;
+  /**
+   * The same for statements that name what is the project's: its tables, its expressions and queries, its DDL. They see the search path
+   * that the project's user has, as triggers and functions do that they fire; all others see none but the engine's own names.
+   */
+  readonly project: Statements;
   /**
    * Runs the statements of a SQL step in the transaction that it is called in. What they set of the session is undone behind them.
    *
@@ -177,10 +186,14 @@ export interface Surroundings {
 export interface Dialect {
   /** What people call the engine. */
   readonly engine: 'SQLite' | 'PostgreSQL';
-  /** Makes the ledger's tables where they are missing. */
-  readonly ledgerDdl: string;
-  /** Drops them. */
-  readonly ledgerDrop: string;
+  /** Makes the ledger's tables where they are missing, in a transaction of its caller's. */
+  makeLedger(store: Store): void;
+  /** Drops them, likewise. */
+  dropLedger(store: Store): void;
+  /** SQL for one of the engine's own operators, whatever of its name a search path has. It binds as `||` does: its operands want parentheses. */
+  operator(sign: string): string;
+  /** SQL for the name of one of the engine's own functions, likewise. */
+  builtIn(name: string): string;
   /** What to order the ledger's `key` by. */
   readonly ledgerKeyOrder: string;
 
@@ -208,6 +221,13 @@ export interface Dialect {
   /** Refuses a step for which this user, or the server as it is set, lacks a right; throws a `STORE_…` code. Reads only. */
   checkRights(store: Store, step: Step): void;
   /**
+   * Refuses a ledger of which a table is another object than this program makes, or one that acts when it is read or written; throws
+   * `LEDGER_UNTRUSTED`.
+   *
+   * @param tables those to look at. Default: all
+   */
+  checkLedger(store: Store, tables?: readonly string[]): void;
+  /**
    * Tries a schema step: forward, an UPDATE that changes nothing, and back. Nothing stays of it.
    *
    * @param made what it has made already, when it resumes
@@ -222,6 +242,8 @@ export interface Dialect {
   ): string[];
   /** Tries the way back; throws `SCHEMA_BLOCKED` naming the object that stands in the way. */
   rehearseDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): void;
+  /** Returns why columns of a table can not be updated, or undefined. Throws `SCHEMA_BLOCKED` where it can name what stands in the way. */
+  updateError(store: Store, table: string, columns: readonly string[]): Error | undefined;
   /**
    * Makes an index. Not inside a transaction.
    *

@@ -27,18 +27,25 @@ export function anyNullSql(backfill: Backfill, alias = 't', absent?: ReadonlySet
 
 /** SQL condition for the rows behind a key: all of them, where there is none. */
 export const behindSql = (store: Store, backfill: Backfill, after: Key | null): string =>
-  after === null ? 'true' : `${store.dialect.keySql(store, backfill)} > ${keyLiteral(after)}`;
+  after === null
+    ? 'true'
+    : `${store.dialect.keySql(store, backfill)} ${store.dialect.operator('>')} ${keyLiteral(after)}`;
 
 /** SQL condition for a row that is recorded as a skip, in whole or for a column. */
 export const isSkippedSql = (store: Store, backfill: Backfill): string =>
-  `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
-    WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${store.dialect.ledgerKeySql(store, backfill)})`;
+  `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s WHERE ${isSkipOfSql(store, backfill)})`;
+
+function isSkipOfSql(store: Store, backfill: Backfill): string {
+  const equals = store.dialect.operator('=');
+  return `s.backfill ${equals} ${literal(backfill.name)} AND s.key ${equals} ${store.dialect.ledgerKeySql(store, backfill)}`;
+}
 
 /** SQL condition for a row of which a cell is recorded as a skip, or the whole row. */
-const isCellSkippedSql = (store: Store, backfill: Backfill, column: string): string =>
-  `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
-    WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${store.dialect.ledgerKeySql(store, backfill)}
-      AND s.target IN ('*', ${literal(column)}))`;
+export function isCellSkippedSql(store: Store, backfill: Backfill, column: string): string {
+  const equals = store.dialect.operator('=');
+  return `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
+    WHERE ${isSkipOfSql(store, backfill)} AND (s.target ${equals} '*' OR s.target ${equals} ${literal(column)}))`;
+}
 
 /** Whether one of these cells is NULL, in a row in scope, and not recorded as a skip. Reads the rows by their keys. */
 export function hasEmptyCell(
@@ -48,15 +55,15 @@ export function hasEmptyCell(
 ): boolean {
   if (cells.length === 0) return false;
   const key = store.dialect.keySql(store, backfill);
-  const keys = (of: readonly (readonly [string, Key])[]): string =>
-    of.map(([, value]) => keyLiteral(value)).join(', ');
+  const isOneOf = (of: readonly (readonly [string, Key])[]): string =>
+    `(${of.map(([, value]) => `${key} ${store.dialect.operator('=')} ${keyLiteral(value)}`).join(' OR ')})`;
   const isEmpty = [...new Set(cells.map(([column]) => column))].map((column) => {
     const own = cells.filter(([name]) => name === column);
-    return `(t.${identifier(column)} IS NULL AND ${key} IN (${keys(own)}) AND NOT ${isCellSkippedSql(store, backfill, column)})`;
+    return `(t.${identifier(column)} IS NULL AND ${isOneOf(own)} AND NOT ${isCellSkippedSql(store, backfill, column)})`;
   });
-  const row = store.get(
+  const row = store.project.get(
     `SELECT 1 FROM ${identifier(backfill.table)} AS t
-    WHERE ${key} IN (${keys(cells)}) AND (${isEmpty.join(' OR ')}) AND ${scopeSql(backfill, store.dialect)}
+    WHERE ${isOneOf(cells)} AND (${isEmpty.join(' OR ')}) AND ${scopeSql(backfill, store.dialect)}
     LIMIT 1`,
   );
   return row !== undefined;
@@ -84,12 +91,12 @@ export function hasWaitingRows(
   const last =
     probeRows === Number.POSITIVE_INFINITY
       ? undefined
-      : store.getExact<{ key: Key }>(
+      : store.project.getExact<{ key: Key }>(
           `SELECT ${key} AS key FROM ${table} WHERE ${behind} ORDER BY ${key} LIMIT 1 OFFSET ${probeRows}`,
         );
-  const row = store.get(
+  const row = store.project.get(
     `SELECT 1 FROM ${table}
-    WHERE ${behind}${last ? ` AND ${key} <= ${keyLiteral(last.key)}` : ''} AND ${scopeSql(backfill, store.dialect)} AND ${waitsSql(store, backfill, after === null ? skips : 'nothing')}
+    WHERE ${behind}${last ? ` AND ${key} ${store.dialect.operator('<=')} ${keyLiteral(last.key)}` : ''} AND ${scopeSql(backfill, store.dialect)} AND ${waitsSql(store, backfill, after === null ? skips : 'nothing')}
     LIMIT 1`,
   );
   if (row !== undefined) return true;

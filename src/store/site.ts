@@ -7,6 +7,10 @@ export interface OpenOptions {
   readonly access: 'look' | 'write';
   /** How long a statement waits for another writer, in milliseconds. Default 5,000 to look, 15,000 to write. */
   readonly busyWaitMs?: number;
+  /** Whether a person has agreed that others may make objects where a server looks for names, and own its tables. Default false. */
+  readonly isConfirmed?: boolean | undefined;
+  /** Tables that the project is about: who owns one may own the ledger. Default: none. */
+  readonly tables?: readonly string[];
 }
 
 /** A run lock that is held. */

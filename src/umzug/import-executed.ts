@@ -107,7 +107,7 @@ async function reader(from: ImportOptions['from']): Promise<(store: Store) => re
         'Name the column with the names of migrations as `from.column`',
       );
     }
-    return store.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
+    return store.project.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
   };
 }
 

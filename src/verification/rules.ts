@@ -25,7 +25,7 @@ export function rules(store: Store, { checks }: Backfill): CheckResult[] {
 function rowsOf(store: Store, { query }: Rule): { rows: number; sampleKeys: string[] } {
   let rows = 0;
   const sampleKeys: string[] = [];
-  for (const [key] of store.iterateExact<readonly unknown[]>(query)) {
+  for (const [key] of store.project.iterateExact<readonly unknown[]>(query)) {
     rows += 1;
     if (sampleKeys.length < MAX_SAMPLES) sampleKeys.push(String(key));
   }

@@ -13,14 +13,15 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { describe, it } from 'mocha';
+import { before, describe, it } from 'mocha';
 import { expectRefusal, runCli, spawnCli } from '../support/cli.js';
 import { copiesOf, copyOf, filesOf } from '../support/copies.js';
 import { interruptedAt, killedAt } from '../support/failpoints.js';
 import { readLedger } from '../support/ledger.js';
 import { modes, on, useStores } from '../support/on-store.js';
 import { pausedAt } from '../support/pause.js';
-import { asUser, needUsers, SERVICE, STRANGER, stranger, useService } from '../support/users.js';
+import { SERVICE, STRANGER, stranger, useService } from '../support/service.js';
+import { as, needUsers } from '../support/users.js';
 
 const sha256 = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
 
@@ -78,7 +79,9 @@ describe('security, a backup', () => {
 });
 
 describe('security, a backup beside other users', () => {
-  needUsers();
+  before(function () {
+    needUsers(this);
+  });
   const serve = useService();
 
   const swap = (folder: string, target: string): string =>
@@ -98,7 +101,7 @@ describe('security, a backup beside other users', () => {
         await interruptedAt(['up', '--db-path', store], { at: 'copy', detail: point }, [
           'sh',
           '-c',
-          `if [ "$(id -u)" = 0 ]; then exec ${asUser(SERVICE).join(' ')} sh -c '${swap(home, target)}'; fi; ${swap(home, target)}`,
+          `if [ "$(id -u)" = 0 ]; then exec ${as(SERVICE).join(' ')} sh -c '${swap(home, target)}'; fi; ${swap(home, target)}`,
         ]);
         expect(readFileSync(secret, 'utf8')).to.equal('of root');
         expect([statSync(secret).uid, statSync(secret).mode, readdirSync(secrets)]).to.deep.equal(was);
@@ -139,7 +142,7 @@ describe('security, a backup beside other users', () => {
       ['up', '--json', ...args],
       { at: 'copy', detail: 'naming' },
       () => stranger(plant),
-      { prefix: asUser(SERVICE) },
+      { prefix: as(SERVICE) },
     );
     expect(result.code, result.stderr).to.equal(0);
     expect(readFileSync(precious, 'utf8')).to.equal('precious');
@@ -155,7 +158,7 @@ describe('security, a backup beside other users', () => {
   it('leaves a private folder when it is killed, which the next run of the same user removes', async () => {
     const { shared, args, run } = serve();
     for (const detail of ['made', 'copied', 'checked', 'synced', 'renamed']) {
-      await killedAt(['up', ...args], { at: 'copy', detail }, { prefix: asUser(SERVICE) });
+      await killedAt(['up', ...args], { at: 'copy', detail }, { prefix: as(SERVICE) });
       const [left = '', ...more] = readdirSync(shared).filter((name) => name.includes('.partial'));
       expect(more, detail).to.deep.equal([]);
       expect(lstatSync(join(shared, left)).mode & 0o7777, detail).to.equal(0o700);

@@ -18,8 +18,9 @@ import { bin, expectRefusal, runCli, runCommand, startScript, useFolder } from '
 import { copiesOf, copyOf, filesOf, overwrite, stateOf } from '../support/copies.js';
 import { interruptedAt } from '../support/failpoints.js';
 import { modes, on, useStores, WRITER } from '../support/on-store.js';
+import { SERVICE, type Service, STRANGER, stranger, useService } from '../support/service.js';
 import { asAgentOs } from '../support/stores.js';
-import { needUsers, SERVICE, type Service, STRANGER, stranger, useService } from '../support/users.js';
+import { needUsers } from '../support/users.js';
 
 /** The words of a hint that are a command, up to a semicolon. */
 const commandsIn = (hint: string): string[] =>
@@ -254,7 +255,9 @@ describe('security, restore', () => {
 });
 
 describe('security, restore beside other users', () => {
-  needUsers();
+  before(function () {
+    needUsers(this);
+  });
   const serve = useService();
 
   const rowsOf = (store: string) => stateOf(store).tables.task_audits;

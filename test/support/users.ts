@@ -1,79 +1,46 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
-import { expect } from 'chai';
-import { before } from 'mocha';
-import { generateStore } from '../../demo/store-generator.js';
-import { bin, type CliResult, root, runCommand, spawnCli, useFolder } from './cli.js';
+import { chmodSync, lchownSync, symlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
 
-// A service with a store of its own, and a stranger who shares nothing with it but a sticky folder.
+// Attacks by another user: files, links and folders of theirs, which it takes root to make.
 
-export const [SERVICE, STRANGER] = [12_345, 65_534];
+/** `nobody`, who attacks. */
+export const OTHER = 65_534;
+/** Users without an entry in the system's list. */
+export const [SECOND, GROUP] = [4243, 4242];
 
-/** Runs what follows it as another user, who is in no other group. */
-export const asUser = (uid: number): string[] => [
+/** Put before a command that such a user runs. */
+export const as = (uid: number, gid = uid): string[] => [
   'setpriv',
   `--reuid=${uid}`,
-  `--regid=${uid}`,
+  `--regid=${gid}`,
   '--clear-groups',
 ];
 
-/** Skips all tests of a suite where no other user can be had. */
-export function needUsers(): void {
-  before(function () {
-    if (process.getuid?.() === 0 && spawnSync('setpriv', ['--version']).status === 0) return;
-    console.log('    skipped: it takes root, and setpriv, to be another user');
-    this.skip();
-  });
+/** Skips what takes several users, where they can't be had. */
+export function needUsers(test: Mocha.Context): void {
+  const trouble =
+    process.getuid?.() !== 0
+      ? 'it takes root to be attacked by another user'
+      : spawnSync('setpriv', ['--version']).error && 'there is no setpriv to be another user';
+  if (!trouble) return;
+  console.log(`    skipped: ${trouble}`);
+  test.skip();
 }
 
-/** Runs a line of shell as a user, with the program on the path. */
-export const shellAs = (uid: number, line: string, path = ''): Promise<CliResult> =>
-  runCommand(['sh', '-c', line], {
-    prefix: asUser(uid),
-    env: { PATH: `${path}:${process.env.PATH}` },
-    cwd: root,
-  });
-
-/** What the stranger does, and must be able to do. */
-export async function stranger(line: string): Promise<void> {
-  const { code, stderr } = await shellAs(STRANGER, line);
-  expect(code, `${line}\n${stderr}`).to.equal(0);
+/** Gives files, folders and links themselves to a user. */
+export function give(uid: number, ...paths: readonly string[]): void {
+  for (const path of paths) lchownSync(path, uid, uid);
 }
 
-/** Stores of the service, each with a sticky folder that every user may write. */
-export function useService() {
-  const folder = useFolder();
-  let count = 0;
-  before(() => {
-    chmodSync(folder.path, 0o755);
-    mkdirSync(folder.file('bin'));
-    symlinkSync(bin, join(folder.file('bin'), 'umzug-backfill'));
-  });
-  return (journalMode: 'wal' | 'delete' = 'delete') => {
-    count += 1;
-    const home = folder.file(`service-${count}`);
-    const shared = folder.file(`shared-${count}`);
-    const store = join(home, 'store.db');
-    for (const path of [home, shared]) mkdirSync(path);
-    chmodSync(shared, 0o1777);
-    generateStore({ path: store, audits: 60, journalMode });
-    for (const path of [home, store]) chownSync(path, SERVICE, SERVICE);
-    chmodSync(home, 0o700);
-    chmodSync(store, 0o600);
-    const args = ['--db-path', store, '--backup-dir', shared];
-    return {
-      home,
-      shared,
-      store,
-      args,
-      /** Runs a command as the service, with its copies in the shared folder. */
-      run: (...words: string[]) => spawnCli([...words, ...args], { prefix: asUser(SERVICE) }),
-      /** Runs a command that was printed, as the service. */
-      typed: (line: string) => shellAs(SERVICE, line, folder.file('bin')),
-      /** Paths of what is in the shared folder. */
-      inShared: () => readdirSync(shared).map((name) => join(shared, name)),
-    };
-  };
+/** Makes a link that belongs to another user. */
+export function plant(target: string, path: string, uid = OTHER): void {
+  symlinkSync(target, path);
+  give(uid, path);
 }
-export type Service = ReturnType<ReturnType<typeof useService>>;
+
+/** Lets every user into the folder that holds a test's files. */
+export const open = (path: string): void => {
+  chmodSync(path, 0o755);
+  if (dirname(path).includes('umzug-backfill-')) chmodSync(dirname(path), 0o755);
+};

@@ -18,6 +18,7 @@ import { keySql, ledgerKeyOf } from './keys.js';
 import { type RawRow, resolveRaw, valuesSql } from './resolve.js';
 import { notedSql, noteTriggered } from './row-versions.js';
 import { recordSkips, type SkippedRow } from './skips.js';
+import { EQ, GE, LE, operator } from './texts.js';
 
 /**
  * One batch, in one statement: rows are read and derived, the table is updated, and what became of each row comes back, grouped, as
@@ -41,7 +42,9 @@ const isRowsFault = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|3
 
 /** SQL for a mask of the columns for which `condition(i)` holds. */
 const maskSql = (backfill: Backfill, condition: (i: number) => string): string =>
-  backfill.columns.map((_, i) => `CASE WHEN ${condition(i)} THEN ${1 << i} ELSE 0 END`).join(' + ');
+  backfill.columns
+    .map((_, i) => `CASE WHEN ${condition(i)} THEN ${1 << i} ELSE 0 END`)
+    .join(` ${operator('+')} `);
 
 /**
  * Fills the next rows behind the cursor. Runs inside its caller's transaction.
@@ -77,12 +80,12 @@ const whereSql = (
   backfill: Backfill,
   { cursor, watermark, leavesSkips }: FillOptions,
 ): string =>
-  `${behindSql(store, backfill, cursor)} AND ${keySql(store, backfill)} <= ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)}
+  `${behindSql(store, backfill, cursor)} AND ${keySql(store, backfill)} ${LE} ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)}
     AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}`;
 
 function nextKey(store: Store, backfill: Backfill, where: string): Key | undefined {
   const key = keySql(store, backfill);
-  return store.getExact<{ k: Key }>(
+  return store.project.getExact<{ k: Key }>(
     `SELECT ${key} AS k FROM ${identifier(backfill.table)} AS t WHERE ${where} ORDER BY ${key} LIMIT 1`,
   )?.k;
 }
@@ -94,7 +97,7 @@ function filled(
   where: string,
 ): BatchResult | undefined {
   const sql = fillSql(store, backfill, where, limit, { cursor, watermark, batch, refused: refused?.key });
-  const found = store.all<FoundGroup>(sql);
+  const found = store.project.all<FoundGroup>(sql);
   failpoint('statement', sql);
   if (found.length === 0) return undefined;
   const isText = keyTypeOf(store, backfill).kind === 'text';
@@ -135,32 +138,34 @@ function fillSql(
   const key = keySql(store, backfill);
   const { kind } = keyTypeOf(store, backfill);
   const tail = `WHERE ${where} ORDER BY ${key} LIMIT ${limit}`;
-  const except = range.refused === undefined ? {} : { except: `k = ${keyLiteral(range.refused)}` };
+  const except = range.refused === undefined ? {} : { except: `k ${EQ} ${keyLiteral(range.refused)}` };
   const offered = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
   const assignments = backfill.columns.map(
     ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, r.v${i})`,
   );
   const list =
-    kind === 'integer' ? `string_agg(r.k::text, ',' ORDER BY r.k)` : `json_agg(r.k ORDER BY r.k)::text`;
+    kind === 'integer'
+      ? `pg_catalog.string_agg(r.k::pg_catalog.text, ',' ORDER BY r.k)`
+      : `pg_catalog.json_agg(r.k ORDER BY r.k)::pg_catalog.text`;
   return `WITH read_rows AS MATERIALIZED (
     SELECT k, failure, raw, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS wanted,
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END AS v${i}`).join(', ')}
     FROM (${derivationSql(store, backfill, { tail, isStrict: true, ...except })}) AS derived
   ), updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM read_rows AS r
-    WHERE ${key} = r.k AND ${behindSql(store, backfill, range.cursor)} AND ${key} <= ${keyLiteral(range.watermark)}
+    WHERE ${key} ${EQ} r.k AND ${behindSql(store, backfill, range.cursor)} AND ${key} ${LE} ${keyLiteral(range.watermark)}
       AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})
     RETURNING r.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled, t.xmin AS x, t.tableoid AS o
   ), noted AS (
     ${notedSql(backfill, range.batch, 'SELECT x, o FROM updated')}
   ), forgotten AS (
     DELETE FROM ${LEDGER_TABLES.skips} AS s USING read_rows AS r
-    WHERE s.backfill = ${literal(backfill.name)} AND s.key = ${ledgerKeyOf(kind, 'r.k')}
+    WHERE s.backfill ${EQ} ${literal(backfill.name)} AND s.key ${EQ} ${ledgerKeyOf(kind, 'r.k')}
   )
   SELECT r.wanted, r.offered, coalesce(u.filled, 0) AS filled, r.failure, ${list} AS keys,
-    CASE WHEN r.is_raw THEN json_agg(r.raw ORDER BY r.k)::text END AS raw
+    CASE WHEN r.is_raw THEN pg_catalog.json_agg(r.raw ORDER BY r.k)::pg_catalog.text END AS raw
   FROM (SELECT k, wanted, failure, raw, raw IS NOT NULL AS is_raw, ${offered} AS offered FROM read_rows) AS r
-  LEFT JOIN updated AS u ON u.k = r.k
+  LEFT JOIN updated AS u ON u.k ${EQ} r.k
   GROUP BY r.wanted, r.offered, coalesce(u.filled, 0), r.failure, r.is_raw`;
 }
 
@@ -225,11 +230,11 @@ function updateRaw(
   );
   const sql = `WITH updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${valuesSql(store, backfill, rows, { isStrict: true })}
-    WHERE ${keySql(store, backfill)} = given.k
+    WHERE ${keySql(store, backfill)} ${EQ} given.k
     RETURNING given.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled, t.xmin AS x, t.tableoid AS o
   ), noted AS (${notedSql(backfill, batch, 'SELECT x, o FROM updated')})
   SELECT k, filled FROM updated`;
-  const now = store.allExact<{ k: Key; filled: bigint }>(sql);
+  const now = store.project.allExact<{ k: Key; filled: bigint }>(sql);
   failpoint('statement', sql);
   return new Map(now.map(({ k, filled: mask }) => [k, Number(mask)]));
 }
@@ -245,10 +250,10 @@ function standing(store: Store, backfill: Backfill, batch: number, groups: reado
   const [first, last] = [keyLiteral(keys[0] as Key), keyLiteral(keys.at(-1) as Key)];
   noteTriggered(store, backfill, batch, [first, last]);
   const now = new Map(
-    store
+    store.project
       .allExact<{ k: Key; mask: bigint }>(
         `SELECT ${key} AS k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS mask
-        FROM ${identifier(backfill.table)} AS t WHERE ${key} BETWEEN ${first} AND ${last}`,
+        FROM ${identifier(backfill.table)} AS t WHERE ${key} ${GE} ${first} AND ${key} ${LE} ${last}`,
       )
       .map(({ k, mask }) => [k, Number(mask)] as const),
   );

@@ -2,7 +2,16 @@ import type { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, workerData } from 'node:worker_threads';
 import type { Client, QueryArrayConfig } from 'pg';
-import { type Answer, BEAT_MS, BEATS, type ClientData, PENDING, type Question, READY } from './client.js';
+import {
+  type Answer,
+  BEAT_MS,
+  BEATS,
+  type ClientData,
+  PENDING,
+  type Question,
+  READY,
+  SAFE_PATH,
+} from './client.js';
 
 /**
  * The thread of a `PostgresClient`: runs its questions on one connection and answers each, waking the thread that waits for it. The
@@ -95,7 +104,17 @@ async function connect(): Promise<Client> {
   return made;
 }
 
-async function answer({ kind, sql, parameters }: Question): Promise<Answer> {
+async function answer({ path, ...question }: Question): Promise<Answer> {
+  if (path === undefined) return await answerAsIs(question);
+  const set = await answerAsIs({ kind: 'script', sql: `SET search_path = ${path}`, parameters: [] });
+  if (set.error) return set;
+  const given = await answerAsIs(question);
+  if (given.error && isInTransaction) return given; // it has failed, and with its end the path is what it was before
+  const reset = await answerAsIs({ kind: 'script', sql: `SET search_path = ${SAFE_PATH}`, parameters: [] });
+  return given.error ? given : reset.error ? reset : given;
+}
+
+async function answerAsIs({ kind, sql, parameters }: Question): Promise<Answer> {
   try {
     if (kind === 'close') {
       await Promise.race([client?.end(), sleep(END_MS)]);

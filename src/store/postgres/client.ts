@@ -34,7 +34,12 @@ export interface Question {
   readonly kind: 'statement' | 'script' | 'close';
   readonly sql: string;
   readonly parameters: readonly SqlValue[];
+  /** The search path that it sees, as SET has it. Default: that of the session, which has no names but PostgreSQL's own. */
+  readonly path?: string | undefined;
 }
+
+/** The search path of our sessions: nobody but a superuser makes anything there. What sees another is asked with that. */
+export const SAFE_PATH = 'pg_catalog, pg_temp';
 
 /** What it answers. */
 export interface Answer {
@@ -114,15 +119,15 @@ export class PostgresClient {
     return this.#isLost || this.#isClosed || !this.#hasThread;
   }
 
-  /** Runs one statement; `$1` and on stand for the parameters. */
-  query(sql: string, parameters: readonly SqlValue[] = []): Result {
-    const { rows = [], fields = [], count = 0 } = this.#ask({ kind: 'statement', sql, parameters });
+  /** Runs one statement, which sees `path`; `$1` and on stand for the parameters. */
+  query(sql: string, parameters: readonly SqlValue[] = [], path?: string): Result {
+    const { rows = [], fields = [], count = 0 } = this.#ask({ kind: 'statement', sql, parameters, path });
     return { rows, fields, count };
   }
 
-  /** Runs statements without parameters. */
-  script(sql: string): void {
-    this.#ask({ kind: 'script', sql, parameters: [] });
+  /** Runs statements without parameters, which see `path`. */
+  script(sql: string, path?: string): void {
+    this.#ask({ kind: 'script', sql, parameters: [], path });
   }
 
   /** Ends the connection. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { BackfillError } from '../../errors.js';
+import { identifier } from '../sql.js';
 import type { PostgresAddress } from './address.js';
 import { PostgresClient, PostgresError } from './client.js';
 import { refusePooler } from './pooler.js';
@@ -36,6 +37,12 @@ export interface Connection {
   /** How the run lock is held. */
   lock: 'none' | 'shared' | 'exclusive';
   users: number;
+  /** The search path as this user has it, as SET has it. */
+  readonly declaredPath: string;
+  /** The schemas of it that there are, in their order. */
+  schemas: readonly string[];
+  /** These as a path: a schema that somebody makes meanwhile is not in it. */
+  path: string;
 }
 
 const connections = new Map<string, Connection>();
@@ -66,14 +73,18 @@ function open(address: PostgresAddress): Connection {
   const client = new PostgresClient(address, name);
   try {
     refusePooler(client, name);
+    const declaredPath = String(client.query('SHOW search_path').rows[0]?.[0]);
+    const schema = client.query('SELECT pg_catalog.current_schema()').rows[0]?.[0];
     applySettings(client);
-    const [[version, encoding, schema] = []] = client.query(
-      `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding'), current_schema()`,
+    const [[version, encoding] = []] = client.query(
+      `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding')`,
     ).rows;
     checkServer(Number(version), String(encoding), schema);
     const schemaKey = createHash('sha256').update(String(schema)).digest().readInt32BE(0);
     return {
       client,
+      declaredPath,
+      ...pathOf(client, declaredPath),
       version: Number(version),
       canMakeFunctions: makesFunctions(client, Number(version)),
       lockKey: [LOCK_CLASS, schemaKey],
@@ -86,6 +97,19 @@ function open(address: PostgresAddress): Connection {
     throw error;
   }
 }
+
+/** Reads the search path again. */
+export const readPath = (connection: Connection): void =>
+  void Object.assign(connection, pathOf(connection.client, connection.declaredPath));
+
+function pathOf(client: PostgresClient, declaredPath: string): Pick<Connection, 'schemas' | 'path'> {
+  const [[list] = []] = client.query(SCHEMAS, [], declaredPath).rows;
+  const schemas = (JSON.parse(String(list)) as string[]).filter((name) => !name.startsWith('pg_temp_'));
+  return { schemas, path: schemas.map(identifier).join(', ') };
+}
+
+/** The schemas of the search path that there are and this user may use. */
+const SCHEMAS = 'SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text';
 
 /** Creates the temporary functions, where they are missing. */
 export const makeFunctions = (client: PostgresClient, version: number): void =>

@@ -1,5 +1,5 @@
 import type { Store } from '../port.js';
-import { places, TREE } from './inspect.js';
+import { places, tree } from './inspect.js';
 
 /** Something that hangs on a column: DROP COLUMN fails on it, or drops it as well without a word. */
 export interface Dependent {
@@ -57,7 +57,7 @@ export function dependents(store: Store, table: string, columns: readonly string
       JOIN ${catalog} AS x ON h.classid = '${catalog}'::regclass AND x.oid = h.objid ${rest}`,
   );
   return store.all(
-    `${TREE}, hanging AS (
+    `${tree(store)}, hanging AS (
       SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
         JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
       WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${places(columns)}))

@@ -94,7 +94,7 @@ export function derivationSql(store: Store, backfill: Backfill, options: Derivat
   const failures = ways.flatMap((way) => way.failure ?? []);
   const raws = ways.flatMap((way) => (way.isRaw === undefined ? [] : [way]));
   const isRaw = raws.length === 0 ? 'false' : raws.map((way) => `coalesce(${way.isRaw}, false)`).join(' OR ');
-  const failure = failures.length === 0 ? 'NULL::text' : `coalesce(${failures.join(', ')})`;
+  const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
   const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
   const valueSql = (i: number): string => {
     const [value, type] = [values.get(i), types[i] ?? 'text'];
@@ -108,12 +108,12 @@ export function derivationSql(store: Store, backfill: Backfill, options: Derivat
     except === undefined ? sql : `CASE WHEN NOT (${except}) THEN ${sql} END`;
   const raw = raws.flatMap((way) => [
     ...(way.raw ?? []),
-    ...(way.rawBeside ?? []).map((i) => unless(`(${valueSql(i)})::text`)),
+    ...(way.rawBeside ?? []).map((i) => unless(`(${valueSql(i)})::pg_catalog.text`)),
   ]);
   return `SELECT k, ${columns.map((i) => `c${i}`).join(', ')},
     ${columns.map((i) => `CASE WHEN ${isWell} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
     CASE WHEN NOT is_raw THEN failure END AS failure,
-    ${raw.length === 0 ? 'NULL::text' : `CASE WHEN is_raw THEN json_build_array(${raw.join(', ')})::text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
+    ${raw.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN is_raw THEN pg_catalog.json_build_array(${raw.join(', ')})::pg_catalog.text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
   FROM (SELECT *, (${isRaw}) AS is_raw, ${failure} AS failure
     FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} ${tail}`, ways)}) AS looked_at OFFSET 0) AS judged`;
 }
@@ -146,7 +146,7 @@ function processParts({ process, key }: Backfill): Parts {
     inner: names.map((name, i) => `t.${identifier(name)} AS p${i}`),
     values: new Map(),
     isRaw: 'true',
-    raw: names.map((_, i) => `p${i}::text`), // JSON would make another text of a document, and of a number
+    raw: names.map((_, i) => `p${i}::pg_catalog.text`), // JSON would make another text of a document, and of a number
   };
 }
 
@@ -164,8 +164,11 @@ export const textOf = (value: Exclude<SqlValue, null> | Uint8Array): string =>
 function valueType(store: Store, { table, columns }: Backfill, i: number): string {
   const value = columns[i]?.value;
   if (value?.kind !== 'sql') return 'text';
-  const sql = `SELECT pg_typeof((SELECT ${expressionSql(value, 'PostgreSQL')} FROM ${identifier(table)} AS t LIMIT 0))::text AS type`;
-  return requirePostgres(store).remember(sql, () => store.get<{ type: string }>(sql)?.type ?? 'text');
+  const sql = `SELECT pg_catalog.pg_typeof((SELECT ${expressionSql(value, 'PostgreSQL')} FROM ${identifier(table)} AS t LIMIT 0))::pg_catalog.oid AS type`;
+  return requirePostgres(store).remember(sql, () => {
+    const oid = store.project.get<{ type: number }>(sql)?.type ?? null;
+    return store.get<{ type: string }>('SELECT format_type(?, NULL) AS type', oid)?.type ?? 'text';
+  });
 }
 
 const isText = (type: string): boolean => /^(?:text|character varying|bpchar)$/.test(type);
@@ -190,6 +193,6 @@ export function heldSql(store: Store, value: string, type: string, from = 'text'
   if (from === type || isText(type) || WIDER[from]?.includes(type)) return cast;
   const { version, canMakeFunctions } = requirePostgres(store).connection;
   if (isText(from) && !needsTryJson(version))
-    return `CASE WHEN pg_input_is_valid((${value})::text, ${literal(type)}) THEN ${cast} END`;
+    return `CASE WHEN pg_catalog.pg_input_is_valid((${value})::pg_catalog.text, ${literal(type)}) THEN ${cast} END`;
   return canMakeFunctions ? `CASE WHEN ${HOLDS}(${value}, ${literal(type)}) THEN ${cast} END` : cast;
 }

@@ -1,5 +1,6 @@
 import { isPostgresError } from '../../errors.js';
 import type { Dialect } from '../port.js';
+import { noUpdateSql } from '../sql.js';
 import { fillBatch } from './batch.js';
 import { indexVerdict } from './index-verdict.js';
 import { dropIndex, makeIndex } from './index-work.js';
@@ -30,7 +31,7 @@ import {
   ledgerKeySql,
   toLedger,
 } from './keys.js';
-import { LEDGER_DDL, LEDGER_DROP } from './ledger-ddl.js';
+import { dropLedger, makeLedger } from './ledger-ddl.js';
 import { planRows, sampleRows } from './planned.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
 import { revertCells } from './revert.js';
@@ -38,6 +39,7 @@ import { checkRights } from './rights.js';
 import { rewrittenSince } from './row-versions.js';
 import { countFound, rangeEnds } from './scope.js';
 import { surroundings } from './surroundings.js';
+import { builtIn, operator } from './texts.js';
 
 /** Another's lock was waited for too long; two transactions waited for each other, or wrote the same row. */
 const BUSY = /^POSTGRES_(?:55P03|40P01|40001)$/;
@@ -48,8 +50,10 @@ const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
 /** What is PostgreSQL's own. */
 export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
-  ledgerDdl: LEDGER_DDL,
-  ledgerDrop: LEDGER_DROP,
+  makeLedger,
+  dropLedger,
+  operator,
+  builtIn,
   ledgerKeyOrder: 'length(key), key',
   pacing: { targetBatchMs: 200, rhythm: 'load' },
   hasTable,
@@ -63,9 +67,11 @@ export const POSTGRES: Dialect = {
   updateBytes,
   dropColumnEstimate,
   createIndexEstimate,
+  checkLedger: () => undefined,
   checkRights,
   rehearseUp,
   rehearseDown,
+  updateError: (store, table, columns) => store.compileError(noUpdateSql(table, columns)),
   makeIndex,
   dropIndex,
   indexVerdict,

@@ -6,6 +6,7 @@ import type { Parts } from './derive.js';
 import { typesOf } from './key-type.js';
 import { temporaryMissing } from './rights.js';
 import { requirePostgres } from './store.js';
+import { EQ, GT, LT, NE, operator } from './texts.js';
 import { needsTryJson, TRY_JSON } from './try-json.js';
 
 /** Texts up to this length can't be nested too deep, in characters; longer ones have their brackets counted. */
@@ -35,10 +36,10 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
   const isBinary = documents.map((name) => types.get(foldCase(name)) === 'jsonb');
   const tried = triedSql(requirePostgres(store).connection);
   const inner = [
-    ...documents.map((name, n) => `t.${identifier(name)}${isBinary[n] ? '' : '::text'} AS x${n}`),
+    ...documents.map((name, n) => `t.${identifier(name)}${isBinary[n] ? '' : '::pg_catalog.text'} AS x${n}`),
     ...ours.map(
       ({ value: { fallback }, i }) =>
-        `${fallback === undefined ? 'NULL::text' : textSql(`t.${identifier(fallback)}`, types.get(foldCase(fallback)))} AS f${i}`,
+        `${fallback === undefined ? 'NULL::pg_catalog.text' : textSql(`t.${identifier(fallback)}`, types.get(foldCase(fallback)))} AS f${i}`,
     ),
   ];
   const namesOf = (document: string): string[] => [
@@ -50,7 +51,8 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
     levels: [
       documents.map((_, n) => `${isBinary[n] ? 'false' : oddSql(`x${n}`)} AS odd${n}`),
       documents.map(
-        (_, n) => `${isBinary[n] ? `coalesce(x${n}, '{}'::jsonb)` : documentSql(n, tried)} AS d${n}`,
+        (_, n) =>
+          `${isBinary[n] ? `coalesce(x${n}, '{}'::pg_catalog.jsonb)` : documentSql(n, tried)} AS d${n}`,
       ),
     ],
     values: new Map(
@@ -64,8 +66,11 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
           isRaw: unread.map((n) => isRareSql(n, namesOf(documents[n] ?? ''))).join(' OR '),
           failure: `CASE WHEN ${unread.map((n) => `d${n} IS NULL`).join(' OR ')} THEN ${literal('DOCUMENT_UNREADABLE')} END`,
         }
-      : { failure: 'NULL::text' }),
-    raw: [...documents.map((_, n) => `x${n}${isBinary[n] ? '::text' : ''}`), ...ours.map(({ i }) => `f${i}`)],
+      : { failure: 'NULL::pg_catalog.text' }),
+    raw: [
+      ...documents.map((_, n) => `x${n}${isBinary[n] ? '::pg_catalog.text' : ''}`),
+      ...ours.map(({ i }) => `f${i}`),
+    ],
     rawBeside: backfill.columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [i] : [])),
   };
 }
@@ -77,42 +82,47 @@ export const fallbackSql = (store: Store, { table }: Backfill, fallback: string)
 /** A column's value as text; a time as ISO-8601, in UTC where it knows its offset, and with `BC` where it is before the year 1. */
 function textSql(column: string, type = 'text'): string {
   const isZoned = type.endsWith('with time zone');
-  if (!type.startsWith('timestamp')) return `${column}::text`;
+  if (!type.startsWith('timestamp')) return `${column}::pg_catalog.text`;
   const time = isZoned ? `(${column} AT TIME ZONE 'UTC')` : column;
   const format = `YYYY-MM-DD"T"HH24:MI:SS.US${isZoned ? '"Z"' : ''}`;
-  return `CASE WHEN isfinite(${column}) THEN to_char(${time}, CASE WHEN ${time} < '0001-01-01' THEN '${format} BC' ELSE '${format}' END) END`;
+  return `CASE WHEN pg_catalog.isfinite(${column}) THEN pg_catalog.to_char(${time}, CASE WHEN ${time} ${LT} '0001-01-01' THEN '${format} BC' ELSE '${format}' END) END`;
 }
 
 /** What is not to be read as jsonb at all. */
 const oddSql = (text: string): string =>
-  `(strpos(${text}, '\\u') > 0 AND ${text} ~ '\\\\u(00[0-7]|[dD][89a-fA-F])'
-      OR length(${text}) > ${SHALLOW_LENGTH} AND length(${text}) - length(translate(${text}, '[{', '')) > ${MAX_DEPTH})`;
+  `(pg_catalog.strpos(${text}, '\\u') ${GT} 0 AND ${text} ${operator('~')} '\\\\u(00[0-7]|[dD][89a-fA-F])'
+      OR ${lengthSql(text)} ${GT} ${SHALLOW_LENGTH}
+        AND (${lengthSql(text)} ${operator('-')} ${lengthSql(`pg_catalog.translate(${text}, '[{', '')`)}) ${GT} ${MAX_DEPTH})`;
+
+const lengthSql = (text: string): string => `pg_catalog.length(${text})`;
 
 /** SQL that is true for a text that may be readable though it is no jsonb: `numeric` has up to 16,383 digits behind the point. */
 const beyondSql = (text: string): string =>
-  `(${text} ~ 'NaN|Infinity|[eE][-+]?[0-9]{4}' OR length(${text}) > 15000)`;
+  `(${text} ${operator('~')} 'NaN|Infinity|[eE][-+]?[0-9]{4}' OR ${lengthSql(text)} ${GT} 15000)`;
 
 /** What is left to this program: also what has become known by reading it, or by its being unreadable. */
 function isRareSql(n: number, names: readonly string[]): string {
   const twice = names.map(
-    (name) => `(d${n} ? ${literal(name)} AND split_part(x${n}, ${literal(`"${name}"`)}, 3) <> '')`,
+    (name) =>
+      `(d${n} ${operator('?')} ${literal(name)} AND pg_catalog.split_part(x${n}, ${literal(`"${name}"`)}, 3) ${NE} '')`,
   );
   return `odd${n} OR CASE WHEN d${n} IS NULL THEN ${beyondSql(`x${n}`)} ELSE ${twice.join(' OR ')} END`;
 }
 
 const documentSql = (n: number, tried: (text: string) => string): string =>
-  `CASE WHEN x${n} IS NULL OR x${n} = '' THEN '{}'::jsonb WHEN odd${n} THEN NULL ELSE ${tried(`x${n}`)} END`;
+  `CASE WHEN x${n} IS NULL OR x${n} ${EQ} '' THEN '{}'::pg_catalog.jsonb WHEN odd${n} THEN NULL ELSE ${tried(`x${n}`)} END`;
 
 /** SQL that makes jsonb of a text, or NULL where it is none. */
 function triedSql({ version, canMakeFunctions }: Connection): (text: string) => string {
   if (!needsTryJson(version))
-    return (text) => `CASE WHEN pg_input_is_valid(${text}, 'jsonb') THEN ${text}::jsonb END`;
+    return (text) =>
+      `CASE WHEN pg_catalog.pg_input_is_valid(${text}, 'pg_catalog.jsonb') THEN ${text}::pg_catalog.jsonb END`;
   if (canMakeFunctions) return (text) => `${TRY_JSON}(${text})`;
   throw temporaryMissing();
 }
 
 function valueSql(document: string, names: readonly string[], fallback: string): string {
-  return `coalesce(${names.map((name) => usableSql(document, literal(name))).join(',\n      ')}, nullif(${fallback}, ''))`;
+  return `coalesce(${names.map((name) => usableSql(document, literal(name))).join(',\n      ')}, CASE WHEN ${fallback} ${NE} '' THEN ${fallback} END)`;
 }
 
 /** What a double makes of a number: no more than the first is 0, and from the second on it is infinite. */
@@ -120,7 +130,9 @@ const [ZERO_UP_TO, INFINITE_FROM] = ['2.4703282292062327e-324', '1.7976931348623
 
 /** The usable value of one member, or NULL. */
 function usableSql(document: string, name: string): string {
-  return `CASE jsonb_typeof(${document} -> ${name}) WHEN 'string' THEN nullif(${document} ->> ${name}, '')
-        WHEN 'number' THEN CASE WHEN abs((${document} ->> ${name})::numeric) > ${ZERO_UP_TO} AND abs((${document} ->> ${name})::numeric) < ${INFINITE_FROM}
-          THEN ${document} ->> ${name} END END`;
+  const kind = `pg_catalog.jsonb_typeof(${document} ${operator('->')} ${name})`;
+  const text = `(${document} ${operator('->>')} ${name})`;
+  const size = `pg_catalog.abs(${text}::pg_catalog.numeric)`;
+  return `CASE WHEN ${kind} ${EQ} 'string' THEN CASE WHEN ${text} ${NE} '' THEN ${text} END
+        WHEN ${kind} ${EQ} 'number' THEN CASE WHEN ${size} ${GT} ${ZERO_UP_TO} AND ${size} ${LT} ${INFINITE_FROM} THEN ${text} END END`;
 }

@@ -1,5 +1,5 @@
 import type { IndexVerdict, Store } from '../port.js';
-import { NAMED, TREE } from './inspect.js';
+import { relationSql, tree } from './inspect.js';
 
 /** A table of fewer pages is read whole with good reason: 8 MB. */
 const SMALL_PAGES = 1000;
@@ -42,9 +42,9 @@ export function indexVerdict(store: Store, query: string, table: string, index: 
 /** The indexes of a table and its partitions, each with whether it is the one of this name, or its part in a partition. */
 function namesOf(store: Store, table: string, index: string): Map<string, number> {
   const rows = store.all<{ name: string; isIt: number }>(
-    `${TREE}, parts (oid) AS (
+    `${tree(store)}, parts (oid) AS (
       SELECT i.indexrelid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
-      WHERE i.indrelid = ${NAMED} AND c.relname = ?
+      WHERE i.indrelid = ${relationSql(store)} AND c.relname = ?
       UNION SELECT h.inhrelid FROM pg_inherits AS h JOIN parts ON parts.oid = h.inhparent)
     SELECT c.relname AS name, c.oid IN (SELECT oid FROM parts) AS "isIt"
     FROM tree JOIN pg_index AS i ON i.indrelid = tree.oid JOIN pg_class AS c ON c.oid = i.indexrelid`,
@@ -67,7 +67,7 @@ function indexesWithout(store: Store, settings: readonly string[], query: string
 
 /** Names of the indexes in the plan of a query. */
 function indexesIn(store: Store, query: string): string[] {
-  const [text = '[]'] = store.pluck<string>(`EXPLAIN (FORMAT JSON) ${query}`);
+  const [text = '[]'] = store.project.pluck<string>(`EXPLAIN (FORMAT JSON) ${query}`);
   const plans = JSON.parse(text) as readonly { readonly Plan?: PlanNode }[];
   return plans.flatMap(({ Plan }) => (Plan ? indexesOf(Plan) : []));
 }
@@ -79,7 +79,7 @@ function indexesOf(node: PlanNode): string[] {
 
 function isSmall(store: Store, table: string): boolean {
   const row = store.get<{ pages: number }>(
-    `${TREE} SELECT coalesce(sum(pg_relation_size(tree.oid)), 0)::bigint / current_setting('block_size')::int AS pages
+    `${tree(store)} SELECT coalesce(sum(pg_relation_size(tree.oid)), 0)::bigint / current_setting('block_size')::int AS pages
     FROM tree WHERE tree.oid IS NOT NULL`,
     table,
   );

@@ -2,7 +2,7 @@ import { BackfillError, isStoreError } from '../../errors.js';
 import { busyPauses, pause } from '../busy.js';
 import type { IndexWork, Store } from '../port.js';
 import { identifier } from '../sql.js';
-import { NAMED } from './inspect.js';
+import { relationSql } from './inspect.js';
 
 // Concurrently, an index keeps no writer waiting, but it is no part of a transaction: whoever is killed leaves one behind that is
 // invalid. So the ledger knows it as ours before it is there, and forgets it when it is gone.
@@ -41,7 +41,7 @@ export function makeIndex(
     const isToBeMade = isDue();
     if (isToBeMade) {
       note();
-      if (!isConcurrent) store.exec(index.sql);
+      if (!isConcurrent) store.project.exec(index.sql);
     }
     if (!isConcurrent) done();
     return isToBeMade;
@@ -71,7 +71,7 @@ export function dropIndex(store: Store, index: IndexWork, forget: () => void, wa
 function build(store: Store, index: IndexWork): void {
   dropInvalid(store, index);
   try {
-    store.exec(index.sql.replace(/^CREATE INDEX /, 'CREATE INDEX CONCURRENTLY '));
+    store.project.exec(index.sql.replace(/^CREATE INDEX /, 'CREATE INDEX CONCURRENTLY '));
   } catch (error) {
     cleanUp(store, index);
     throw error;
@@ -101,14 +101,14 @@ function dropInvalid(store: Store, index: IndexWork): void {
 /** In the schema of its table: the search path may find another index of the name. */
 function drop(store: Store, index: IndexWork, command = 'DROP INDEX CONCURRENTLY'): void {
   const found = standing(store, index);
-  if (found) store.exec(`${command} IF EXISTS ${identifier(found.schema)}.${identifier(index.name)}`);
+  if (found) store.project.exec(`${command} IF EXISTS ${identifier(found.schema)}.${identifier(index.name)}`);
 }
 
 function standing(store: Store, { table, name }: IndexWork): StandingIndex | undefined {
   return store.get<StandingIndex>(
     `SELECT n.nspname AS schema, i.indisvalid AS "isValid"
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE i.indrelid = ${NAMED} AND c.relname = ?`,
+    WHERE i.indrelid = ${relationSql(store)} AND c.relname = ?`,
     table,
     name,
   );
@@ -116,7 +116,10 @@ function standing(store: Store, { table, name }: IndexWork): StandingIndex | und
 
 /** The index of a table with partitions can't be made concurrently. */
 function isPartitioned(store: Store, { table }: IndexWork): boolean {
-  return store.get(`SELECT 1 FROM pg_class WHERE oid = ${NAMED} AND relkind = 'p'`, table) !== undefined;
+  return (
+    store.get(`SELECT 1 FROM pg_class WHERE oid = ${relationSql(store)} AND relkind = 'p'`, table) !==
+    undefined
+  );
 }
 
 /** Acts, and again for a bounded time while other transactions keep a lock for longer than `waitMs`. */

@@ -1,21 +1,27 @@
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { ColumnInfo, Estimate, Store } from '../port.js';
-import { foldCase, identifier, normaliseSql } from '../sql.js';
+import { foldCase, identifier, literal, normaliseSql } from '../sql.js';
+import { type PostgresStore, requirePostgres } from './store.js';
+import { OUR_TABLES } from './texts.js';
+import { refuseForeignTable } from './trust.js';
 
 // A name is the table that the search path finds first: what an unqualified name in a statement means.
 
 /** The relation that an unqualified name means, as SQL; takes the name. */
-export const NAMED = 'to_regclass(quote_ident(?))';
+export const relationSql = (store: Store): string =>
+  `(SELECT c.oid FROM unnest(ARRAY[${requirePostgres(store).connection.schemas.map(literal).join(', ')}]) WITH ORDINALITY AS p (name, at)
+    JOIN pg_namespace AS n ON n.nspname = p.name JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = ?
+    ORDER BY p.at LIMIT 1)`;
 
 /** A table with its partitions and whatever inherits from it: an UPDATE of the table reaches them all. Takes the table's name. */
-export const TREE = `WITH RECURSIVE tree (oid) AS (
-  SELECT ${NAMED}::oid UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
+export const tree = (store: Store): string => `WITH RECURSIVE tree (oid) AS (
+  SELECT ${relationSql(store)}::oid UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
 
 /** Tables that a table is a partition of, from the nearest. */
 export const parentTables = (store: Store, table: string): string[] =>
   store.pluck<string>(
     `SELECT c.relname FROM pg_class AS t CROSS JOIN LATERAL pg_partition_ancestors(t.oid) WITH ORDINALITY AS a (id, n)
-      JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${NAMED} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
+      JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${relationSql(store)} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
     table,
   );
 
@@ -23,34 +29,50 @@ export const parentTables = (store: Store, table: string): string[] =>
 export const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ') || 'NULL';
 
 /** Whether the store has a table (not a view) of this name. */
-export const hasTable = (store: Store, name: string): boolean =>
-  store.get(`SELECT 1 FROM pg_class WHERE oid = ${NAMED} AND relkind IN ('r', 'p')`, name) !== undefined;
+export function hasTable(store: Store, name: string): boolean {
+  if (OUR_TABLES.includes(name)) return hasLedgerTable(requirePostgres(store), name);
+  refuseForeignTable(requirePostgres(store), name);
+  return (
+    store.get(`SELECT 1 FROM pg_class WHERE oid = ${relationSql(store)} AND relkind IN ('r', 'p')`, name) !==
+    undefined
+  );
+}
 
-/** Whether the store has an index of this name that is complete. */
-export const hasIndex = (store: Store, name: string): boolean =>
+/** The ledger's own are looked for in its schema alone. */
+const hasLedgerTable = (store: PostgresStore, name: string): boolean =>
   store.get(
-    `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indexrelid = c.oid
-    WHERE c.relname = ? AND n.nspname = ANY (current_schemas(true)) AND i.indisvalid`,
+    `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = ? AND c.relname = ? AND c.relkind = 'r'`,
+    store.ledgerSchema,
     name,
   ) !== undefined;
+
+/** Whether the store has an index of this name that is complete. */
+export function hasIndex(store: Store, name: string): boolean {
+  const schemas = requirePostgres(store).connection.schemas.map(literal).join(', ');
+  const sql = `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indexrelid = c.oid
+    WHERE c.relname = ? AND n.nspname IN (${schemas}) AND i.indisvalid`;
+  return store.get(sql, name) !== undefined;
+}
 
 /** Whether the table has an index of this name that a run has left incomplete, as it was killed. */
 export const hasUnfinishedIndex = (store: Store, table: string, name: string): boolean =>
   store.get(
     `SELECT 1 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
-    WHERE i.indrelid = ${NAMED} AND c.relname = ? AND NOT i.indisvalid`,
+    WHERE i.indrelid = ${relationSql(store)} AND c.relname = ? AND NOT i.indisvalid`,
     table,
     name,
   ) !== undefined;
 
 /** By the catalog. A type is written as PostgreSQL writes it: `character varying(40)`. */
 export function tableColumns(store: Store, table: string): ColumnInfo[] {
+  refuseForeignTable(requirePostgres(store), table);
   return store
     .all<{ name: string; type: string; pk: number; isGenerated: number }>(
       `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, (a.attgenerated <> '') AS "isGenerated",
         coalesce((SELECT array_position(k.conkey, a.attnum) FROM pg_constraint AS k
           WHERE k.conrelid = a.attrelid AND k.contype = 'p'), 0) AS pk
-      FROM pg_attribute AS a WHERE a.attrelid = ${NAMED} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
+      FROM pg_attribute AS a WHERE a.attrelid = ${relationSql(store)} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
       table,
     )
     .map(({ isGenerated, ...column }) => ({ ...column, isGenerated: Boolean(isGenerated) }));
@@ -66,14 +88,14 @@ export const columnTypes = (store: Store, table: string): Map<string, string> =>
  */
 export function updateTriggers(store: Store, table: string, columns: readonly string[]): string[] {
   return store.pluck<string>(
-    `${TREE}
+    `${tree(store)}
     SELECT t.tgname AS name FROM pg_trigger AS t JOIN tree ON tree.oid = t.tgrelid
     WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 16) <> 0
       AND (t.tgattr::text = '' OR EXISTS (SELECT 1 FROM pg_attribute AS a
         WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr) AND a.attname IN (${places(columns)})))
     UNION
     SELECT r.rulename FROM pg_rewrite AS r
-    WHERE r.ev_class = ${NAMED} AND r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')
+    WHERE r.ev_class = ${relationSql(store)} AND r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')
     ORDER BY name`,
     table,
     ...columns,
@@ -106,7 +128,7 @@ export function findIndex(
       CROSS JOIN LATERAL generate_series(0, i.indnatts - 1) AS k (at)
       LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.at]
       LEFT JOIN pg_opclass AS o ON o.oid = i.indclass[k.at]
-    WHERE i.indrelid = ${NAMED} AND i.indisvalid AND NOT i.indisunique AND NOT i.indisexclusion
+    WHERE i.indrelid = ${relationSql(store)} AND i.indisvalid AND NOT i.indisunique AND NOT i.indisexclusion
       AND m.amname IN ('btree', 'lsm') ORDER BY c.relname, k.at`,
     table,
   );
@@ -132,7 +154,7 @@ function isSameCondition(
   // may depend on indexes that another run makes meanwhile. Each may end in a comment.
   const query = `SELECT (\n${wanted}\n), (\n${standing}\n) FROM ${identifier(table)}`;
   if (store.compileError(query)) return false;
-  const [plan = '[]'] = store.pluck<string>(`EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) ${query}`);
+  const [plan = '[]'] = store.project.pluck<string>(`EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) ${query}`);
   const [first, second] = (JSON.parse(plan) as Explained)[0]?.Plan.Output ?? [];
   return first !== undefined && first === second;
 }
@@ -143,7 +165,7 @@ type Explained = readonly { readonly Plan: { readonly Output?: readonly string[]
 /** OID and relfilenode of a table: TRUNCATE, VACUUM FULL, and whatever else writes its rows anew, change the second. */
 export function tableIdentity(store: Store, table: string): string {
   const [identity = ''] = store.pluck<string>(
-    `SELECT oid::text || ' ' || relfilenode::text FROM pg_class WHERE oid = ${NAMED}`,
+    `SELECT oid::text || ' ' || relfilenode::text FROM pg_class WHERE oid = ${relationSql(store)}`,
     table,
   );
   return identity;
@@ -152,7 +174,7 @@ export function tableIdentity(store: Store, table: string): string {
 /** Bytes of the pages that a table and its partitions occupy, without their indexes. */
 export function tableBytes(store: Store, table: string): number {
   const row = store.get<{ bytes: number }>(
-    `${TREE} SELECT coalesce(sum(pg_table_size(tree.oid)), 0)::bigint AS bytes FROM tree WHERE tree.oid IS NOT NULL`,
+    `${tree(store)} SELECT coalesce(sum(pg_table_size(tree.oid)), 0)::bigint AS bytes FROM tree WHERE tree.oid IS NOT NULL`,
     table,
   );
   return Number(row?.bytes ?? 0);
@@ -170,7 +192,7 @@ export const createIndexEstimate = (): Estimate => ({ lockMs: CATALOG_ONLY_MS, d
 /** Each update writes its row anew: by the size of the others, as the last ANALYZE has counted them. */
 export function updateBytes(store: Store, table: string, rows: number): number {
   const known = store.get<{ rows: number }>(
-    `SELECT greatest(1, reltuples)::bigint AS rows FROM pg_class WHERE oid = ${NAMED}`,
+    `SELECT greatest(1, reltuples)::bigint AS rows FROM pg_class WHERE oid = ${relationSql(store)}`,
     table,
   );
   return Math.round(tableBytes(store, table) * Math.min(1, rows / Math.max(1, known?.rows ?? rows)));

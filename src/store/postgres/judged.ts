@@ -9,6 +9,7 @@ import { derivationSql, heldSql, targetTypes } from './derive.js';
 import { fallbackSql } from './first-of.js';
 import { keySql } from './keys.js';
 import { isSameSql, stateSql, statesOf } from './resolve.js';
+import { GE, LE, operator } from './texts.js';
 
 /** Rows that wait, at most, before those among them that are left to this program are judged. */
 const PAGE = 1000;
@@ -34,7 +35,7 @@ export function* judgedRows(
   )}, raw${names.map((name) => `, ${name}`).join('')}
     FROM (${derivationSql(store, backfill, { tail: where, extra })}) AS derived`;
   let page: Found[] = [];
-  for (const row of store.iterateExact<Found>(sql)) {
+  for (const row of store.project.iterateExact<Found>(sql)) {
     page.push(row);
     if (page.length < PAGE) continue;
     yield* judged(store, backfill, page);
@@ -56,9 +57,12 @@ function* judged(
 /** The rows in scope of a range of keys, derived and compared by the server, so that only what it can't judge leaves it. */
 export function scanRows(store: Store, backfill: Backfill): (range: KeyRange) => Iterable<ScanRow> {
   const { checks, columns } = backfill;
-  const group = checks.groupBy === undefined ? 'NULL::text' : `t.${identifier(checks.groupBy)}::text`;
+  const group =
+    checks.groupBy === undefined
+      ? 'NULL::pg_catalog.text'
+      : `t.${identifier(checks.groupBy)}::pg_catalog.text`;
   const values = checks.areTimestamps
-    ? columns.map(({ name }, i) => [`u${i}`, `t.${identifier(name)}::text`] as const)
+    ? columns.map(({ name }, i) => [`u${i}`, `t.${identifier(name)}::pg_catalog.text`] as const)
     : [];
   const types = targetTypes(store, backfill);
   const fallbacks = columns.map(({ name, value }, i) => {
@@ -68,13 +72,17 @@ export function scanRows(store: Store, backfill: Backfill): (range: KeyRange) =>
     const fallback = heldSql(store, fallbackSql(store, backfill, column), type);
     return `CASE WHEN ${cell} IS NOT NULL AND ${isSameSql(cell, fallback)} THEN ${2 ** i} ELSE 0 END`;
   });
-  const extra = Object.fromEntries([['g', group], ['same', `(${fallbacks.join(' + ')})::float8`], ...values]);
+  const extra = Object.fromEntries([
+    ['g', group],
+    ['same', `(${fallbacks.join(` ${operator('+')} `)})::pg_catalog.float8`],
+    ...values,
+  ]);
   const key = keySql(store, backfill);
   return ([first, last]) =>
     judgedRows(
       store,
       backfill,
-      `WHERE ${scopeSql(backfill, store.dialect)} AND ${key} BETWEEN ${keyLiteral(first)} AND ${keyLiteral(last)}`,
+      `WHERE ${scopeSql(backfill, store.dialect)} AND ${key} ${GE} ${keyLiteral(first)} AND ${key} ${LE} ${keyLiteral(last)}`,
       extra,
     ) as Iterable<ScanRow>;
 }

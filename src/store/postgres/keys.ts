@@ -3,7 +3,8 @@ import type { Key } from '../../ledger/keys.js';
 import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
 import type { KeyRange, SqlValue, Store } from '../port.js';
 import { identifier } from '../sql.js';
-import { NAMED } from './inspect.js';
+import { relationSql } from './inspect.js';
+import { operator } from './texts.js';
 
 type KeyOf = Pick<Backfill, 'table' | 'key'>;
 
@@ -65,7 +66,7 @@ const ask = (store: Store, table: string, key: string): KeyFacts[] =>
       LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
         AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
       LEFT JOIN collations AS x ON x.oid = i.indcollation[0]
-    WHERE a.attrelid = ${NAMED} AND a.attname = ? AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE a.attrelid = ${relationSql(store)} AND a.attname = ? AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY i.indisprimary DESC NULLS LAST, i.indexrelid`,
     table,
     key,
@@ -90,7 +91,7 @@ export function keySql(store: Store, backfill: KeyOf): string {
   const facts = factsOf(store, backfill);
   if (!isCollated(facts)) return column;
   const collation = collationOf(facts);
-  return collation === undefined ? column : `${column} COLLATE ${identifier(collation ?? 'C')}`;
+  return collation === undefined ? column : `${column} COLLATE pg_catalog.${identifier(collation ?? 'C')}`;
 }
 
 /** Whether a key's order hangs on a collation. */
@@ -106,7 +107,9 @@ export const ledgerKeySql = (store: Store, backfill: KeyOf): string =>
  * compared, or not by the ledger's index.
  */
 export const ledgerKeyOf = (kind: KeyKind | undefined, sql: string): string =>
-  kind === 'text' ? `(('''' || ${sql}::text) COLLATE "default")` : `${sql}::text`;
+  kind === 'text'
+    ? `(('''' ${operator('||')} ${sql}::pg_catalog.text) COLLATE pg_catalog."default")`
+    : `${sql}::pg_catalog.text`;
 
 /** A key as the ledger has it: an integer in digits, a text behind an apostrophe. */
 export const toLedger = (key: Key | null): SqlValue =>
@@ -155,7 +158,7 @@ export function checkKey(store: Store, backfill: Backfill): void {
 /** The key of a table with partitions has the columns that these go by: one that is unique alone is that of a partition. */
 function partitionHint(store: Store, { table, key }: Backfill): string | undefined {
   const [kind] = store.pluck<string>(
-    `SELECT CASE WHEN relispartition THEN 'part' WHEN relkind = 'p' THEN 'whole' END FROM pg_class WHERE oid = ${NAMED}`,
+    `SELECT CASE WHEN relispartition THEN 'part' WHEN relkind = 'p' THEN 'whole' END FROM pg_class WHERE oid = ${relationSql(store)}`,
     table,
   );
   if (kind === 'whole')
@@ -168,7 +171,7 @@ function partitionHint(store: Store, { table, key }: Backfill): string | undefin
 /** Whether a table without partitions has heirs: their rows are read with its own, and its indexes know nothing of them. */
 const isInherited = (store: Store, { table }: KeyOf): boolean =>
   store.get(
-    `SELECT 1 FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE c.oid = ${NAMED} AND c.relkind = 'r' LIMIT 1`,
+    `SELECT 1 FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE c.oid = ${relationSql(store)} AND c.relkind = 'r' LIMIT 1`,
     table,
   ) !== undefined;
 
@@ -180,7 +183,7 @@ const isInherited = (store: Store, { table }: KeyOf): boolean =>
 export function checkKeyValues(store: Store, backfill: Backfill): void {
   const { table, key } = backfill;
   const sql = `SELECT 1 FROM ${identifier(table)} WHERE ${identifier(key)} IS NULL LIMIT 1`;
-  if (store.get(sql) !== undefined)
+  if (store.project.get(sql) !== undefined)
     throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
 }
 
@@ -191,7 +194,7 @@ export const hasGrowingKeys = (): boolean => false;
 export function keyRange(store: Store, backfill: Backfill): KeyRange | undefined {
   const key = keySql(store, backfill);
   const end = (direction: 'ASC' | 'DESC'): unknown =>
-    store.getExact<{ key: unknown }>(
+    store.project.getExact<{ key: unknown }>(
       `SELECT ${key} AS key FROM ${identifier(backfill.table)} AS t
       WHERE t.${identifier(backfill.key)} IS NOT NULL ORDER BY ${key} ${direction} LIMIT 1`,
     )?.key;
@@ -202,7 +205,7 @@ export function keyRange(store: Store, backfill: Backfill): KeyRange | undefined
 /** Whether both the greatest key and the sequence that gives the next one are below `watermark`; false where there is none. */
 export function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): boolean {
   const sequence = store.getExact<{ last: bigint | null }>(
-    `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(quote_ident(?), ?)::regclass AS oid) AS s
+    `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(${relationSql(store)}::regclass::text, ?)::regclass AS oid) AS s
     WHERE s.oid IS NOT NULL AND has_sequence_privilege(s.oid, 'SELECT, USAGE')`,
     backfill.table,
     backfill.key,

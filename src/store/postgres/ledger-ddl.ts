@@ -1,11 +1,15 @@
 import { BATCH_NUMBERS, RANGES_TABLE, XIDS_TABLE } from '../../ledger/shared-ledger.js';
-import { STAMP_FORMAT, LEDGER_TABLES as T } from '../../ledger/tables.js';
+import { LEDGER_FORMAT, LEDGER_TABLES as T } from '../../ledger/tables.js';
+import type { Store } from '../port.js';
+import { requirePostgres } from './store.js';
+import { LT, OUR_TABLES, operator } from './texts.js';
+import { ledgerTables, refuseUnsafeLedger, withdrawGrants } from './trust.js';
 
 /**
  * The ledger's tables, as `src/ledger/tables.ts` describes them for SQLite. Keys stand as text, of which each backfill knows what it is:
  * integers in decimals, texts behind an apostrophe. Several processes share a run: its cursor and its counts are in its ranges.
  */
-export const LEDGER_DDL = `
+const LEDGER_DDL = `
 CREATE TABLE IF NOT EXISTS ${T.steps} (
   name text PRIMARY KEY,
   kind text NOT NULL,
@@ -87,7 +91,7 @@ CREATE TABLE IF NOT EXISTS ${XIDS_TABLE} (  -- who wrote a batch's rows: a row o
   filenode bigint NOT NULL,        -- file that it was in
   PRIMARY KEY (backfill, batch, xid, relation)
 );
-CREATE INDEX IF NOT EXISTS ${XIDS_TABLE}_xmin ON ${XIDS_TABLE} ((xid & 4294967295));
+CREATE INDEX IF NOT EXISTS ${XIDS_TABLE}_xmin ON ${XIDS_TABLE} ((xid ${operator('&')} 4294967295));
 CREATE TABLE IF NOT EXISTS ${T.skips} (
   backfill text NOT NULL,
   key text NOT NULL,
@@ -130,7 +134,8 @@ CREATE TABLE IF NOT EXISTS ${T.kept} (
 CREATE TABLE IF NOT EXISTS ${T.format} (
   version bigint NOT NULL
 );
-${STAMP_FORMAT}
+INSERT INTO ${T.format} (version) SELECT ${LEDGER_FORMAT} WHERE NOT EXISTS (SELECT 1 FROM ${T.format});
+UPDATE ${T.format} SET version = ${LEDGER_FORMAT} WHERE version ${LT} ${LEDGER_FORMAT};
 CREATE TABLE IF NOT EXISTS ${T.tables} (
   backfill text PRIMARY KEY,
   identity text NOT NULL,          -- its OID and its relfilenode
@@ -141,8 +146,21 @@ CREATE TABLE IF NOT EXISTS ${T.tables} (
 CREATE SEQUENCE IF NOT EXISTS ${BATCH_NUMBERS};
 `;
 
-/** Drops the ledger. */
-export const LEDGER_DROP = `${[...Object.values(T), RANGES_TABLE, XIDS_TABLE]
-  .map((name) => `DROP TABLE IF EXISTS ${name};`)
-  .join('\n')}
+const LEDGER_DROP = `${OUR_TABLES.map((name) => `DROP TABLE IF EXISTS ${name};`).join('\n')}
 DROP SEQUENCE IF EXISTS ${BATCH_NUMBERS};`;
+
+/** Makes the ledger's tables where they are missing. Event triggers of the database's see the project's path, as with all DDL. */
+export function makeLedger(store: Store): void {
+  const postgres = requirePostgres(store);
+  const before = ledgerTables(postgres);
+  store.project.exec(LEDGER_DDL);
+  if (before.length === OUR_TABLES.length) return;
+  withdrawGrants(
+    postgres,
+    OUR_TABLES.filter((name) => !before.includes(name)),
+  );
+  refuseUnsafeLedger(postgres); // somebody may have been faster
+}
+
+/** Drops them. */
+export const dropLedger = (store: Store): void => store.project.exec(LEDGER_DROP);

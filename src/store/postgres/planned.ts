@@ -6,6 +6,7 @@ import { anyNullSql, behindSql, isSkippedSql, scopeSql } from '../rows.js';
 import { derivationSql } from './derive.js';
 import { keySql } from './keys.js';
 import { resolveRaw } from './resolve.js';
+import { EQ } from './texts.js';
 
 const plannedSql = (
   store: Store,
@@ -13,7 +14,7 @@ const plannedSql = (
   { absent, after, leavesSkips, keys }: PlannedScope,
 ): string =>
   `WHERE ${behindSql(store, backfill, after)} AND ${scopeSql(backfill, store.dialect)}
-    AND ${anyNullSql(backfill, 't', absent)}${leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}${keys ? ` AND ${keySql(store, backfill)} IN (${keys.map(keyLiteral).join(', ')})` : ''}`;
+    AND ${anyNullSql(backfill, 't', absent)}${leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}${keys ? ` AND (${keys.map((key) => `${keySql(store, backfill)} ${EQ} ${keyLiteral(key)}`).join(' OR ')})` : ''}`;
 
 /** Rows that are read at once of those that this program has to derive. */
 const PAGE = 1000;
@@ -25,12 +26,12 @@ export function planRows(store: Store, backfill: Backfill, scope: PlannedScope):
     tail: plannedSql(store, backfill, scope),
   });
   const sums = backfill.columns.map(
-    (_, i) => `count(*) FILTER (WHERE c${i} IS NULL AND v${i} IS NOT NULL) AS fill${i},
-      count(*) FILTER (WHERE failure IS NULL AND c${i} IS NULL AND v${i} IS NULL) AS none${i},
-      coalesce(sum(octet_length(v${i}::text)) FILTER (WHERE c${i} IS NULL), 0) AS bytes${i}`,
+    (_, i) => `pg_catalog.count(*) FILTER (WHERE c${i} IS NULL AND v${i} IS NOT NULL) AS fill${i},
+      pg_catalog.count(*) FILTER (WHERE failure IS NULL AND c${i} IS NULL AND v${i} IS NULL) AS none${i},
+      coalesce(pg_catalog.sum(pg_catalog.octet_length(v${i}::pg_catalog.text)) FILTER (WHERE c${i} IS NULL), 0) AS bytes${i}`,
   );
-  const groups = store.all<Record<string, number> & { failure: string | null; rows: number }>(
-    `SELECT failure, count(*) AS rows, ${sums.join(', ')} FROM (${rows}) AS derived WHERE raw IS NULL GROUP BY failure`,
+  const groups = store.project.all<Record<string, number> & { failure: string | null; rows: number }>(
+    `SELECT failure, pg_catalog.count(*) AS rows, ${sums.join(', ')} FROM (${rows}) AS derived WHERE raw IS NULL GROUP BY failure`,
   );
   const total = (name: string): number => groups.reduce((sum, group) => sum + (group[name] ?? 0), 0);
   const columns = backfill.columns.map((_, i) => ({
@@ -53,7 +54,7 @@ function addRaw(
   failures: Record<string, number>,
 ): number {
   const isNull = backfill.columns.map((_, i) => `c${i} IS NULL`);
-  const found = store.iterateExact<readonly [Key, string, ...bigint[]]>(
+  const found = store.project.iterateExact<readonly [Key, string, ...bigint[]]>(
     `SELECT k, raw, ${isNull.join(', ')} FROM (${rows}) AS derived WHERE raw IS NOT NULL`,
   );
   let count = 0;
@@ -95,7 +96,7 @@ export function sampleRows(
   limit: number,
 ): SampleRow[] {
   const tail = `${plannedSql(store, backfill, scope)} ORDER BY ${keySql(store, backfill)} LIMIT ${limit}`;
-  const rows = store.allExact<Record<string, unknown> & { k: Key; raw: string | null }>(
+  const rows = store.project.allExact<Record<string, unknown> & { k: Key; raw: string | null }>(
     derivationSql(store, backfill, { absent: scope.absent, tail }),
   );
   return rows.map((row) => {

@@ -5,7 +5,7 @@ import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { Store } from '../port.js';
 import { identifier, isSameName } from '../sql.js';
 import { dependents } from './dependents.js';
-import { NAMED, tableColumns } from './inspect.js';
+import { relationSql, tableColumns } from './inspect.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back keeps others waiting meanwhile. So the catalog is
 // asked for whatever is known to stand in the way; a trigger's function is not looked into.
@@ -67,7 +67,7 @@ function factsOf(store: Store, { table }: SchemaStepDefinition): TableFacts | un
       row_security_active(c.oid) AS "hidesRows",
       (SELECT p.relname FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhparent
         WHERE i.inhrelid = c.oid AND c.relispartition) AS parent
-    FROM pg_class AS c WHERE c.oid = ${NAMED}`,
+    FROM pg_class AS c WHERE c.oid = ${relationSql(store)}`,
     table,
   );
 }
@@ -165,7 +165,7 @@ function clashing(
   const found = store.get<{ kind: string; isUnfinished: number }>(
     `SELECT c.relkind AS kind, coalesce(NOT i.indisvalid AND i.indrelid = t.oid, false) AS "isUnfinished"
     FROM pg_class AS t JOIN pg_class AS c ON c.relnamespace = t.relnamespace LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
-    WHERE t.oid = ${NAMED} AND c.relname = ?`,
+    WHERE t.oid = ${relationSql(store)} AND c.relname = ?`,
     table,
     makes.name,
   );

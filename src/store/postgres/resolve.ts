@@ -8,6 +8,7 @@ import { heldSql, targetTypes, valueLiteral } from './derive.js';
 import { keyTypeOf, typesOf } from './key-type.js';
 import { keySql } from './keys.js';
 import { deriveRaw } from './raw.js';
+import { EQ, operator } from './texts.js';
 
 /** A row that PostgreSQL leaves to this program, with what it needs to derive it. */
 export interface RawRow {
@@ -67,13 +68,13 @@ export function statesOf(store: Store, backfill: Backfill, rows: readonly RawRow
     backfill,
     rows.map(({ key }, i) => ({ key, values: derived[i]?.values ?? [] })),
   );
-  const found = store.allExact<{ k: Key; state: bigint }>(
+  const found = store.project.allExact<{ k: Key; state: bigint }>(
     `SELECT given.k, ${stateSql(
       backfill,
       (i) => `t.${identifier(backfill.columns[i]?.name ?? '')}`,
       (i) => `given.v${i}`,
     )} AS state
-    FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} = given.k`,
+    FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} ${EQ} given.k`,
   );
   return new Map(found.map(({ k, state }) => [k, Number(state)]));
 }
@@ -87,11 +88,13 @@ export const stateSql = (
   backfill.columns
     .map(
       (_, i) =>
-        `(CASE WHEN ${cell(i)} IS NULL THEN CASE WHEN ${value(i)} IS NULL THEN 0 ELSE 1 END
-          WHEN ${isSameSql(cell(i), value(i))} THEN 2 ELSE 3 END)::int8 * ${4 ** i}`,
+        `((CASE WHEN ${cell(i)} IS NULL THEN CASE WHEN ${value(i)} IS NULL THEN 0 ELSE 1 END
+          WHEN ${isSameSql(cell(i), value(i))} THEN 2 ELSE 3 END)::pg_catalog.int8 ${operator('*')} ${4 ** i})`,
     )
-    .join(' + ');
+    .join(` ${operator('+')} `);
 
 /** SQL condition for two values that are the same, by their texts: a type may take others for equal, and some can't be compared. */
-export const isSameSql = (a: string, b: string): string =>
-  `((${a})::text COLLATE "C" IS NOT DISTINCT FROM (${b})::text COLLATE "C")`;
+export function isSameSql(a: string, b: string): string {
+  const [one, other] = [a, b].map((value) => `(${value})::pg_catalog.text`);
+  return `coalesce(${one} COLLATE pg_catalog."C" ${EQ} ${other} COLLATE pg_catalog."C", ${one} IS NULL AND ${other} IS NULL)`;
+}

@@ -9,6 +9,7 @@ import { derivationSql, targetTypes } from './derive.js';
 import { keyTypeOf } from './key-type.js';
 import { keySql } from './keys.js';
 import { isSameSql, type RawRow, resolveRaw, valuesSql } from './resolve.js';
+import { EQ, operator } from './texts.js';
 
 interface Target {
   readonly name: string;
@@ -39,7 +40,7 @@ export function revertCells(
   const key = keySql(store, backfill);
   const rows = derivationSql(store, backfill, {
     absent,
-    from: `unnest(${keyArray(store, backfill, runs)}) AS r(umzug_key) JOIN ${identifier(backfill.table)} AS t ON ${key} = r.umzug_key`,
+    from: `pg_catalog.unnest(${keyArray(store, backfill, runs)}) AS r(umzug_key) JOIN ${identifier(backfill.table)} AS t ON ${key} ${EQ} r.umzug_key`,
     tail: '',
   });
   const plain = undo(store, backfill, columns, `SELECT * FROM (${rows}) AS derived WHERE raw IS NULL`);
@@ -67,7 +68,7 @@ function keyArray(store: Store, backfill: Backfill, runs: FilledCells['runs']): 
 
 /** The rows that are left to this program; an update in between has changed none of what they are derived from. */
 const rawRows = (store: Store, rows: string): RawRow[] =>
-  store
+  store.project
     .allExact<{ k: Key; raw: string }>(`SELECT k, raw FROM (${rows}) AS derived WHERE raw IS NOT NULL`)
     .map(({ k, raw }) => ({ key: k, raw }));
 
@@ -88,7 +89,7 @@ function rawSql(
     absent.has(foldCase(name)) ? `NULL::${types[i]} AS c${i}` : `t.${identifier(name)} AS c${i}`,
   );
   return `SELECT given.k, ${present.join(', ')}, ${backfill.columns.map((_, i) => `given.v${i}`).join(', ')}
-    FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} = given.k`;
+    FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} ${EQ} given.k`;
 }
 
 interface Undone {
@@ -105,18 +106,19 @@ function undo(store: Store, backfill: Backfill, columns: readonly Target[], rows
     columns.map(({ i }) => sql(i)).join(separator);
   const sql = `WITH judged AS MATERIALIZED (
     SELECT k, ${each((i) => `(c${i} IS NOT NULL AND ${isSameSql(`c${i}`, `v${i}`)}) AS is_ours${i}`, ', ')},
-      ${each((i) => `CASE WHEN c${i} IS NOT NULL AND NOT ${isSameSql(`c${i}`, `v${i}`)} THEN 1 ELSE 0 END`, ' + ')} AS others
+      ${each((i) => `CASE WHEN c${i} IS NOT NULL AND NOT ${isSameSql(`c${i}`, `v${i}`)} THEN 1 ELSE 0 END`, ` ${operator('+')} `)} AS others
     FROM (${rows}) AS found
   ), undone AS (
     UPDATE ${identifier(backfill.table)} AS t
     SET ${columns.map(({ name, i }) => `${name} = CASE WHEN j.is_ours${i} THEN NULL ELSE t.${name} END`).join(', ')}
-    FROM judged AS j WHERE ${keySql(store, backfill)} = j.k AND (${each((i) => `j.is_ours${i}`, ' OR ')})
+    FROM judged AS j WHERE ${keySql(store, backfill)} ${EQ} j.k AND (${each((i) => `j.is_ours${i}`, ' OR ')})
     RETURNING 1
   )
-  SELECT coalesce(sum(${each((i) => `CASE WHEN is_ours${i} THEN 1 ELSE 0 END`, ' + ')}), 0) AS reverted,
-    coalesce(sum(others), 0) AS others, count(*) AS rows, count(*) FILTER (WHERE ${each((i) => `is_ours${i}`, ' OR ')}) AS due,
-    (SELECT count(*) FROM undone) AS done FROM judged`;
-  const counts = store.get<Undone & { due: number; done: number }>(sql);
+  SELECT coalesce(pg_catalog.sum(${each((i) => `CASE WHEN is_ours${i} THEN 1 ELSE 0 END`, ` ${operator('+')} `)}), 0) AS reverted,
+    coalesce(pg_catalog.sum(others), 0) AS others, pg_catalog.count(*) AS rows,
+    pg_catalog.count(*) FILTER (WHERE ${each((i) => `is_ours${i}`, ' OR ')}) AS due,
+    (SELECT pg_catalog.count(*) FROM undone) AS done FROM judged`;
+  const counts = store.project.get<Undone & { due: number; done: number }>(sql);
   failpoint('statement', sql);
   const { rows: found = 0, reverted = 0, others = 0, due = 0, done = 0 } = counts ?? {};
   if (done !== due) throw updateIgnored(backfill, due - done);

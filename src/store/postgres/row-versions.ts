@@ -6,6 +6,7 @@ import { identifier, literal } from '../sql.js';
 import { hasTable } from './inspect.js';
 import { keyTypeOf } from './key-type.js';
 import { keySql } from './keys.js';
+import { EQ, GE, LE, LT, operator } from './texts.js';
 
 /**
  * Whose version of a row stands: each row has in `xmin` the transaction that wrote it, and a batch notes those of the rows that it wrote. A
@@ -14,6 +15,8 @@ import { keySql } from './keys.js';
 
 /** The lower 32 bits of a transaction's number, which is all that a row has of it. */
 const XID = '4294967295';
+
+const [PLUS, MASK] = [operator('+'), operator('&')];
 
 /**
  * Returns the INSERT that notes which transactions wrote a batch's rows: a statement, or a part of a WITH.
@@ -26,9 +29,10 @@ export const notedSql = (
   updated: string,
 ): string => `INSERT INTO ${XIDS_TABLE}
     (backfill, batch, xid, relation, filenode)
-    SELECT ${literal(name)}, ${batch}, x + (own & ~${XID}::int8) + CASE WHEN x < (own & ${XID}) THEN ${XID} + 1 ELSE 0 END,
-      o, pg_relation_filenode(o::oid)
-    FROM (SELECT DISTINCT x::text::int8 AS x, o::int8 AS o, pg_current_xact_id()::text::int8 AS own FROM (${updated}) AS u) AS d
+    SELECT ${literal(name)}, ${batch}, (x ${PLUS} (own ${MASK} -4294967296)) ${PLUS} CASE WHEN x ${LT} (own ${MASK} ${XID}) THEN 4294967296 ELSE 0 END,
+      o, pg_catalog.pg_relation_filenode(o::pg_catalog.oid)
+    FROM (SELECT DISTINCT x::pg_catalog.text::pg_catalog.int8 AS x, o::pg_catalog.int8 AS o,
+      pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 AS own FROM (${updated}) AS u) AS d
     ON CONFLICT DO NOTHING`;
 
 /**
@@ -42,8 +46,8 @@ export function noteTriggered(
   [first, last]: readonly [first: string, last: string],
 ): void {
   const rows = `SELECT t.xmin AS x, t.tableoid AS o FROM ${identifier(backfill.table)} AS t
-    WHERE ${keySql(store, backfill)} BETWEEN ${first} AND ${last} AND age(t.xmin) <= 0`;
-  store.run(notedSql(backfill, batch, rows));
+    WHERE ${keySql(store, backfill)} ${GE} ${first} AND ${keySql(store, backfill)} ${LE} ${last} AND pg_catalog.age(t.xmin) ${LE} 0`;
+  store.project.run(notedSql(backfill, batch, rows));
 }
 
 /**
@@ -60,14 +64,15 @@ export function rewrittenSince(
 ): ReadonlySet<number> {
   if (!hasTable(store, XIDS_TABLE)) return new Set();
   const { type } = keyTypeOf(store, backfill);
+  const number = (xid: string): string => `${xid}::pg_catalog.text::pg_catalog.int8`;
   const asked = cells.map(({ key, batch }, i) => `(${i}, (${keyLiteral(key)})::${type}, ${batch})`);
-  const found = store.pluck<number>(
+  const found = store.project.pluck<number>(
     `SELECT a.i FROM (VALUES ${asked.join(', ')}) AS a(i, k, batch)
-      JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} = a.k
-    WHERE NOT EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n WHERE (n.xid & ${XID}) = t.xmin::text::int8)
+      JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} ${EQ} a.k
+    WHERE NOT EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n WHERE (n.xid ${MASK} ${XID}) ${EQ} ${number('t.xmin')})
       AND EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n
-        WHERE n.backfill = ${literal(backfill.name)} AND n.batch = a.batch AND n.relation = t.tableoid::int8
-          AND n.filenode = pg_relation_filenode(t.tableoid)::int8 AND n.xmin::text::int8 = (n.xid & ${XID}))`,
+        WHERE n.backfill ${EQ} ${literal(backfill.name)} AND n.batch ${EQ} a.batch AND n.relation ${EQ} t.tableoid::pg_catalog.int8
+          AND n.filenode ${EQ} pg_catalog.pg_relation_filenode(t.tableoid)::pg_catalog.int8 AND ${number('n.xmin')} ${EQ} (n.xid ${MASK} ${XID}))`,
   );
   return new Set(found);
 }

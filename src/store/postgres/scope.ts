@@ -1,13 +1,13 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
-import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { explained } from '../expressions.js';
 import { keyLiteral } from '../keys.js';
 import type { Store } from '../port.js';
-import { behindSql, isSkippedSql, scopeSql } from '../rows.js';
-import { identifier, literal } from '../sql.js';
+import { behindSql, isCellSkippedSql, isSkippedSql, scopeSql } from '../rows.js';
+import { identifier } from '../sql.js';
 import { judgedRows } from './judged.js';
 import { keySql } from './keys.js';
+import { EQ, LE, LT, operator } from './texts.js';
 
 /** From so many rows on a run is cut into so many ranges, for several processes to take in turn. */
 const RANGES: readonly (readonly [rows: number, ranges: number])[] = [
@@ -20,9 +20,9 @@ const RANGES: readonly (readonly [rows: number, ranges: number])[] = [
 export function rangeEnds(store: Store, backfill: Backfill, start: Key | null, end: Key): readonly Key[] {
   const key = keySql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
-  const where = `${behindSql(store, backfill, start)} AND ${key} <= ${keyLiteral(end)}`;
+  const where = `${behindSql(store, backfill, start)} AND ${key} ${LE} ${keyLiteral(end)}`;
   const keyAt = (row: number): Key | undefined =>
-    store.getExact<{ k: Key }>(
+    store.project.getExact<{ k: Key }>(
       `SELECT ${key} AS k FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT 1 OFFSET ${row}`,
     )?.k;
   const first = keyAt(0);
@@ -30,9 +30,9 @@ export function rangeEnds(store: Store, backfill: Backfill, start: Key | null, e
   if (first === undefined) return [end];
   if (typeof first === 'bigint' && typeof end === 'bigint') return integerEnds(first, end, ranges);
   if (ranges === 1) return [end];
-  const ends = store.allExact<{ k: Key }>(
-    `SELECT k FROM (SELECT ${key} AS k, row_number() OVER w AS n, count(*) OVER () AS rows FROM ${table} WHERE ${where}
-      WINDOW w AS (ORDER BY ${key})) AS numbered WHERE n % greatest(1, rows / ${ranges}) = 0 AND k < ${keyLiteral(end)} ORDER BY k`,
+  const ends = store.project.allExact<{ k: Key }>(
+    `SELECT k FROM (SELECT ${key} AS k, pg_catalog.row_number() OVER w AS n, pg_catalog.count(*) OVER () AS rows FROM ${table} WHERE ${where}
+      WINDOW w AS (ORDER BY ${key})) AS numbered WHERE (n ${operator('%')} greatest(1, rows ${operator('/')} ${ranges})) ${EQ} 0 AND k ${LT} ${keyLiteral(end)} ORDER BY k`,
   );
   return [...ends.map(({ k }) => k), end];
 }
@@ -53,17 +53,15 @@ export function countFound(
 ): number {
   const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
   const skipped = onlySkipped ? ` AND ${isSkippedSql(store, backfill)}` : '';
-  const where = `WHERE ${keySql(store, backfill)} <= ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
+  const where = `WHERE ${keySql(store, backfill)} ${LE} ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
   const any = explained(store, backfill, () =>
-    store.get(`SELECT 1 AS found FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`),
+    store.project.get(`SELECT 1 AS found FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`),
   );
   if (any === undefined) return 0;
-  const isSkip = (
-    name: string,
-  ): string => `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s WHERE s.backfill = ${literal(backfill.name)}
-    AND s.key = ${store.dialect.ledgerKeySql(store, backfill)} AND s.target IN ('*', ${literal(name)}))`;
   const extra = onlySkipped
-    ? Object.fromEntries(backfill.columns.map(({ name }, i) => [`s${i}`, isSkip(name)]))
+    ? Object.fromEntries(
+        backfill.columns.map(({ name }, i) => [`s${i}`, isCellSkippedSql(store, backfill, name)]),
+      )
     : {};
   let cells = 0;
   explained(store, backfill, () =>

@@ -1,11 +1,11 @@
-import type { PostgresClient } from './client.js';
+import { type PostgresClient, SAFE_PATH } from './client.js';
 
 /**
  * Settings of every session of ours: texts that mean the same whatever the role, the database or the server sets, and an end of
  * sessions whose client is gone. TCP settings find a dead client within 30 seconds, but end at a pooler. The end of an idle
  * transaction holds behind one as well; the thread of the client keeps it from a batch that this program takes longer for.
  */
-const SESSION_SETTINGS = `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
+const SESSION_SETTINGS = `SET search_path = ${SAFE_PATH}; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
   SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_min_messages = 'error';
   SET row_security = off; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s';
   SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4; SET tcp_user_timeout = '30s'`;
@@ -33,7 +33,9 @@ export const readSettings = (client: PostgresClient): Settings =>
 
 /** Puts the settings of a session back to what they were, and its role; settings that no server knows go. */
 export function restoreSettings(client: PostgresClient, settings: Settings): void {
-  client.script('SET statement_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL');
+  client.script(
+    `SET statement_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SET search_path = ${SAFE_PATH}`,
+  );
   client.query(
     `SELECT set_config(was.name, was.setting, false)
     FROM json_each_text($1) AS was (name, setting) JOIN (SELECT name, setting ${CHANGEABLE}) AS is_now USING (name)

@@ -3,16 +3,19 @@ import { failpoint } from '../../failpoint.js';
 import type { LockHolder } from '../../ledger/run-lock.js';
 import { busyPauses, GIVE_UP_MS, pause } from '../busy.js';
 import { isAboutRow } from '../expressions.js';
-import type { SqlValue, Store, StoreSize } from '../port.js';
+import type { SqlValue, Statements, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
-import { literal, normaliseSql } from '../sql.js';
+import { normaliseSql } from '../sql.js';
 import { type PostgresAddress, shownAddress } from './address.js';
 import { PostgresError, type Result } from './client.js';
-import { type Connection, connect, disconnect, makeFunctions } from './connection.js';
+import { type Connection, connect, disconnect, makeFunctions, readPath } from './connection.js';
 import { POSTGRES } from './dialect.js';
 import { requireHeld, shareLock } from './lock.js';
 import { refuseReadOnly } from './rights.js';
 import { readSettings, restoreSettings } from './settings.js';
+import { PostgresStatements, type Runner } from './statements.js';
+import { asked } from './texts.js';
+import { findLedgerSchema, refuseUnsafeLedger, refuseUnsafePath } from './trust.js';
 
 /** How long a statement of a transaction that writes waits for another's lock, in milliseconds, before it is tried again. */
 const WRITE_WAIT_MS = 1000;
@@ -20,58 +23,47 @@ const WRITE_WAIT_MS = 1000;
 /** How long a look waits for another's lock, by default, in milliseconds. */
 const LOOK_WAIT_MS = 5000;
 
-/** Rows that are fetched at once of a result that does not fit in memory. */
-const FETCH_ROWS = 5000;
-
-/** Of SQL: text in quotes, and comments, in which a question mark is none of ours. */
-const PLACEHOLDERS = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\?/g;
-
-const numbered = new Map<string, string>();
-
-/** The same with PostgreSQL's placeholders. */
-function withNumbers(sql: string): string {
-  let found = numbered.get(sql);
-  if (found === undefined) {
-    let n = 0;
-    found = sql.replace(PLACEHOLDERS, (part) => {
-      if (part !== '?') return part;
-      n += 1;
-      return `$${n}`;
-    });
-    if (numbered.size >= 500) numbered.clear();
-    numbered.set(sql, found);
-  }
-  return found;
-}
-
-const plain = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
-
-const exact = (value: unknown): unknown =>
-  value instanceof Uint8Array && !Buffer.isBuffer(value)
-    ? Buffer.from(value.buffer, value.byteOffset, value.length)
-    : value;
-
-const toObjects = <Row>({ rows, fields }: Result, cell: (value: unknown) => unknown): Row[] =>
-  rows.map((row) => Object.fromEntries(fields.map((name, i) => [name, cell(exact(row[i]))])) as Row);
+/** At most this many texts of ours are remembered as the server is asked them, none longer than so many characters. */
+const [MAX_ASKED, LONGEST_ASKED] = [500, 5000];
 
 /** One open database of PostgreSQL. Its lifetime is a command's. */
-export class PostgresStore implements Store {
+export class PostgresStore extends PostgresStatements implements Store {
   readonly dialect = POSTGRES;
   readonly files = undefined;
+  readonly project: Statements;
+  /** Whether a person has agreed to what the roles of others may do. */
+  readonly trustsOthers: boolean;
+  /** The project's tables. */
+  readonly tables: readonly string[];
   readonly #connection: Connection;
   readonly #waitMs: number;
   #transaction: 'none' | 'reading' | 'writing' = 'none';
 
   /** @throws {BackfillError} a `STORE_…` code: no server, wrong password, no such database, a replica */
-  constructor(address: PostgresAddress, { access, busyWaitMs }: OpenOptions) {
+  constructor(
+    address: PostgresAddress,
+    { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions,
+  ) {
+    const runner = (path: () => string | undefined): Runner => ({
+      query: (sql, parameters) => this.#query(sql, parameters, path()),
+      script: (sql) => this.#script(sql, path()),
+      isWithin: () => this.#transaction !== 'none',
+      changed: () => this.#known.clear(),
+    });
+    super(runner(() => undefined));
+    this.project = new PostgresStatements(runner(() => this.#connection.path));
+    this.trustsOthers = isConfirmed;
+    this.tables = tables;
     this.#connection = reached(address);
     this.#waitMs = busyWaitMs ?? (access === 'look' ? LOOK_WAIT_MS : GIVE_UP_MS);
     try {
       this.exec(`SET lock_timeout = ${this.#waitMs}`);
       if (access === 'write') refuseReadOnly(this);
+      if (!isConfirmed) refuseUnsafePath(this);
+      refuseUnsafeLedger(this);
     } catch (error) {
       disconnect(this.#connection);
-      throw error;
+      throw toBackfillError(error);
     }
   }
 
@@ -89,9 +81,31 @@ export class PostgresStore implements Store {
     return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: 0 };
   }
 
-  #query(sql: string, parameters: readonly SqlValue[]): Result {
+  /** The schema of the ledger: where the search path finds one, else where it makes a table. */
+  get ledgerSchema(): string {
+    return this.remember('schema of the ledger', () => findLedgerSchema(this));
+  }
+
+  #asked(sql: string, hasParameters: boolean): string {
+    if (this.#isStep || (!hasParameters && !sql.includes('umzug_backfill_'))) return sql;
+    const name = `${hasParameters} ${sql}`;
+    let text = this.#askedTexts.get(name);
+    if (text === undefined) {
+      text = asked(sql, () => this.ledgerSchema, hasParameters);
+      if (this.#askedTexts.size >= MAX_ASKED) this.#askedTexts.clear();
+      if (sql.length <= LONGEST_ASKED) this.#askedTexts.set(name, text);
+    }
+    return text;
+  }
+  readonly #askedTexts = new Map<string, string>();
+
+  #query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Result {
     try {
-      return this.#connection.client.query(parameters.length > 0 ? withNumbers(sql) : sql, parameters);
+      return this.#connection.client.query(
+        this.#asked(sql, parameters.length > 0),
+        parameters,
+        this.#isStep ? undefined : path,
+      );
     } catch (error) {
       // Nothing was written in a snapshot: another one lets a look go on that has to tell what went wrong.
       if (
@@ -106,56 +120,13 @@ export class PostgresStore implements Store {
     }
   }
 
+  #script(sql: string, path: string | undefined): void {
+    this.#connection.client.script(this.#asked(sql, false), this.#isStep ? undefined : path);
+  }
+
   #restartSnapshot(): void {
     this.#connection.client.script(`ROLLBACK; ${BEGIN_READING}`);
   }
-
-  get<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined {
-    return toObjects<Row>(this.#query(sql, parameters), plain)[0];
-  }
-
-  all<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[] {
-    return toObjects(this.#query(sql, parameters), plain);
-  }
-
-  allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[] {
-    return toObjects(this.#query(sql, parameters), (value) => value);
-  }
-
-  getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined {
-    return this.allExact<Row>(sql, ...parameters)[0];
-  }
-
-  pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Value[] {
-    return this.#query(sql, parameters).rows.map((row) => plain(exact(row[0])) as Value);
-  }
-
-  *iterateExact<Row extends readonly unknown[]>(
-    sql: string,
-    ...parameters: readonly SqlValue[]
-  ): IterableIterator<Row> {
-    let at = 0;
-    const whole = sql.replace(PLACEHOLDERS, (part) => {
-      if (part !== '?' || parameters.length === 0) return part;
-      const value = parameters[at++];
-      return typeof value === 'string' ? literal(value) : String(value);
-    });
-    const cursor = `umzug_backfill_cursor_${this.#nextCursor++}`;
-    this.#query(`DECLARE ${cursor} NO SCROLL CURSOR FOR ${whole}`, []);
-    let isOpen = true;
-    try {
-      for (;;) {
-        isOpen = false; // a failure ends the snapshot, and the cursor with it
-        const { rows } = this.#query(`FETCH ${FETCH_ROWS} FROM ${cursor}`, []);
-        isOpen = true;
-        for (const row of rows) yield row.map(exact) as unknown as Row;
-        if (rows.length < FETCH_ROWS) return;
-      }
-    } finally {
-      if (isOpen && this.#transaction !== 'none') this.#connection.client.script(`CLOSE ${cursor}`);
-    }
-  }
-  #nextCursor = 0;
 
   /** What is known of the schema, until this connection changes it: batches ask again and again. */
   remember<Known>(what: string, ask: () => Known): Known {
@@ -164,28 +135,24 @@ export class PostgresStore implements Store {
   }
   readonly #known = new Map<string, unknown>();
 
-  run(sql: string, ...parameters: readonly SqlValue[]): number {
-    const { count } = this.#query(sql, parameters);
-    if (/^\s*(?:alter|create|drop)\b/i.test(sql)) this.#known.clear();
-    failpoint('statement', sql);
-    return count;
-  }
-
-  exec(sql: string): void {
-    this.#connection.client.script(sql);
-    this.#known.clear();
-    failpoint('statement', sql);
-  }
-
   runStep(act: () => void): void {
     const { client, canMakeFunctions, version } = this.#connection;
     const settings = readSettings(client);
-    act();
+    this.#isStep = true;
+    try {
+      client.script(`SET search_path = ${this.#connection.declaredPath}`);
+      act();
+    } finally {
+      this.#isStep = false; // a failure ends the transaction, and with it what was set
+    }
     restoreSettings(client, settings);
     client.script(`SET lock_timeout = ${this.#waitMs}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
     if (canMakeFunctions) makeFunctions(client, version); // DISCARD TEMP has dropped them
     requireHeld(this.#connection);
+    readPath(this.#connection); // it may have made a schema
+    this.#known.clear();
   }
+  #isStep = false;
 
   isReading(sql: string): boolean {
     return /^(?:select|with|values|table)\b/.test(normaliseSql(sql)) && this.compileError(sql) === undefined;
@@ -219,7 +186,7 @@ export class PostgresStore implements Store {
     if (isWithin) client.script('SAVEPOINT umzug_backfill_check');
     try {
       // One statement by itself: the protocol takes no second one.
-      client.query(`PREPARE umzug_backfill_check AS ${sql}`);
+      client.query(`PREPARE umzug_backfill_check AS ${sql}`, [], this.#connection.path);
       const parameters = /\$\d/.test(sql) ? client.query(PARAMETERS).rows[0]?.[0] : 0n;
       client.script('DEALLOCATE umzug_backfill_check');
       return parameters === 0n ? undefined : new RangeError('The statement has a parameter');
@@ -290,8 +257,11 @@ export class PostgresStore implements Store {
   }
 
   #end(sql: 'COMMIT' | 'ROLLBACK'): void {
+    const isWriting = this.#transaction === 'writing';
     this.#transaction = 'none';
-    this.#connection.client.script(sql);
+    // Constraint triggers that are deferred fire now, and see the project's path.
+    const path = `SET LOCAL search_path = ${this.#connection.path}; `;
+    this.#connection.client.script(sql === 'COMMIT' && isWriting ? `${path}COMMIT` : sql);
   }
 
   #within<Result>(kind: 'reading' | 'writing', begin: string, act: () => Result): Result {

@@ -8,9 +8,9 @@ export const TRY_JSON = 'pg_temp.umzug_backfill_jsonb';
  * Makes that function; once a connection, before any snapshot. It gives NULL only where the error is about the text: not JSON, or
  * too much for jsonb. Errors of the server, such as a stack or a memory that does not suffice, end the run.
  */
-export const TRY_JSON_DDL = `CREATE OR REPLACE FUNCTION ${TRY_JSON}(document text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+export const TRY_JSON_DDL = `CREATE OR REPLACE FUNCTION ${TRY_JSON}(document pg_catalog.text) RETURNS pg_catalog.jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
   BEGIN
-    RETURN document::jsonb;
+    RETURN document::pg_catalog.jsonb;
   EXCEPTION
     WHEN statement_too_complex THEN RAISE;
     WHEN data_exception OR program_limit_exceeded THEN RETURN NULL;
@@ -20,9 +20,9 @@ export const TRY_JSON_DDL = `CREATE OR REPLACE FUNCTION ${TRY_JSON}(document tex
 export const HOLDS = 'pg_temp.umzug_backfill_holds';
 
 /** Makes that function. It says no where the UPDATE would reject the row: see `isRowsFault` in batch.ts. */
-export const HOLDS_DDL = `CREATE OR REPLACE FUNCTION ${HOLDS}(value anyelement, type text) RETURNS boolean LANGUAGE plpgsql AS $$
+export const HOLDS_DDL = `CREATE OR REPLACE FUNCTION ${HOLDS}(value pg_catalog.anyelement, type pg_catalog.text) RETURNS pg_catalog.bool LANGUAGE plpgsql AS $$
   BEGIN
-    EXECUTE format('SELECT ($1)::%s', type) USING value;
+    EXECUTE pg_catalog.format('SELECT ($1)::%s', type) USING value;
     RETURN true;
   EXCEPTION
     WHEN data_exception OR integrity_constraint_violation OR plpgsql_error

@@ -193,7 +193,7 @@ export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time
 
 /** Whether the copy could be checked; throws when it is damaged. */
 function checkCopy(path: string, depth: CheckDepth): boolean {
-  const copy = new SqliteStore(locateStore(path, { mayBeEmpty: true }), { access: 'look' });
+  const copy = new SqliteStore(locateStore(path, { mayBeEmpty: true, isCopy: true }), { access: 'look' });
   try {
     const isSound = checkDamage(copy, depth);
     if (isSound !== false) return isSound !== undefined;

@@ -1,0 +1,48 @@
+import { BATCH_NUMBERS, RANGES_TABLE, XIDS_TABLE } from '../../ledger/shared-ledger.js';
+import { LEDGER_TABLES } from '../../ledger/tables.js';
+import { identifier } from '../sql.js';
+
+// Our SQL, as it stands in the source, becomes what the server is asked.
+
+/** Of SQL: text in quotes, and comments, in which a question mark is none of ours. */
+export const PLACEHOLDERS = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\?/g;
+
+/** The tables of the ledger. */
+export const OUR_TABLES: readonly string[] = [...Object.values(LEDGER_TABLES), RANGES_TABLE, XIDS_TABLE];
+
+const OURS = new Set([...OUR_TABLES, BATCH_NUMBERS]);
+
+const TOKENS = new RegExp(`${PLACEHOLDERS.source}|(?<![\\w$.])umzug_backfill_[a-z_]+`, 'g');
+
+/**
+ * SQL with PostgreSQL's placeholders, and the ledger's tables in their schema: found by a search path, each could be another's.
+ *
+ * @param schema asked for where the SQL names a table of the ledger
+ * @param hasParameters whether a question mark is a placeholder
+ */
+export function asked(sql: string, schema: () => string, hasParameters: boolean): string {
+  let n = 0;
+  return sql.replace(TOKENS, (part) => {
+    if (part === '?' && hasParameters) {
+      n += 1;
+      return `$${n}`;
+    }
+    return OURS.has(part) ? `${identifier(schema())}.${part}` : part;
+  });
+}
+
+/** SQL for an operator of PostgreSQL's own. */
+export const operator = (sign: string): string => `OPERATOR(pg_catalog.${sign})`;
+
+/** SQL for the name of a function of PostgreSQL's own. */
+export const builtIn = (name: string): string => `pg_catalog.${name}`;
+
+/** Some of them, by what they are called. */
+export const [EQ, NE, LT, LE, GT, GE] = ['=', '<>', '<', '<=', '>', '>='].map(operator) as [
+  string,
+  string,
+  string,
+  string,
+  string,
+  string,
+];
