@@ -10,6 +10,9 @@ const ASKED: readonly ErrorCode[] = [
   'COLUMN_HAS_VALUES',
   'STEP_DRIFTED',
   'PROCESS_CHANGED',
+  'SEARCH_PATH_UNSAFE',
+  'SUPERUSER_REFUSED',
+  'LEDGER_UNSAFE',
 ];
 
 /**

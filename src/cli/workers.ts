@@ -15,7 +15,8 @@ export async function helpersOf(
   isEmbedded: boolean,
   warn: (text: string) => void,
 ): Promise<Helpers | undefined> {
-  const { workers, batchSize: batchRows, targetBatchMs, pace, allowTriggers: allowsTriggers } = options;
+  const { workers, batchSize: batchRows, targetBatchMs, pace } = options;
+  const { allowTriggers: allowsTriggers, yes: isConfirmed } = options;
   if (workers === undefined) return undefined;
   if (!postgres || isEmbedded) {
     throw new BackfillError(
@@ -27,5 +28,6 @@ export async function helpersOf(
     );
   }
   const { Helpers: Workers } = await import('../workers/helpers.js');
-  return new Workers({ folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers }, warn);
+  const task = { folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers, isConfirmed };
+  return new Workers(task, warn);
 }
