@@ -7,6 +7,7 @@ import { atCall } from './steps/in-step.js';
 import { loadSteps } from './steps/load.js';
 import { staleSteps } from './steps/stale.js';
 import type { Step } from './steps/step.js';
+import { refuseOthersCode, type TrustsCode } from './steps/trusted.js';
 import { loadFailureText } from './thrown.js';
 
 /** What a store must have before anything is tried. */
@@ -132,6 +133,8 @@ export interface Project {
   readonly isPart?: boolean;
   /** Where the steps that run are not what their sources say, a sentence each. Default: nowhere. */
   readonly stale?: readonly string[];
+  /** The config file; absent where a program declares the project. */
+  readonly file?: string;
 }
 
 /** A config with the file that it was loaded from. */
@@ -160,19 +163,20 @@ export function findConfig(folder: string): string | undefined {
  * @param folder where to look for the config file, plain or compiled to `dist/`
  * @throws {BackfillError} what `loadConfig` and `loadSteps` throw
  */
-export async function loadProject(folder: string): Promise<Project> {
-  const { config, file } = await loadConfig(folder);
+export async function loadProject(folder: string, trust: TrustsCode = {}): Promise<Project> {
+  const { config, file } = await loadConfig(folder, trust);
   const folders = config.steps.map((name) => resolve(dirname(file), name));
-  return { config, steps: await loadSteps(folders), stale: staleSteps(file, config.steps) };
+  return { config, steps: await loadSteps(folders, trust), stale: staleSteps(file, config.steps), file };
 }
 
 /**
  * Loads the config of a folder, without its steps.
  *
  * @param folder where to look for the config file, plain or compiled to `dist/`
- * @throws {BackfillError} `CONFIG_MISSING` when there is none, `CONFIG_INVALID` when it exports no config
+ * @throws {BackfillError} `CONFIG_MISSING` when there is none, `CONFIG_INVALID` when it exports no config, `CONFIG_UNTRUSTED` if root would
+ *   run what others may write
  */
-export async function loadConfig(folder: string): Promise<LoadedConfig> {
+export async function loadConfig(folder: string, trust: TrustsCode = {}): Promise<LoadedConfig> {
   const file = findConfig(folder);
   if (file === undefined) {
     throw new BackfillError(
@@ -181,6 +185,7 @@ export async function loadConfig(folder: string): Promise<LoadedConfig> {
       'Run the command in the folder of your project, or make this folder one: umzug-backfill init',
     );
   }
+  refuseOthersCode(file, trust);
   let config: unknown;
   try {
     config = await importDefault(file);

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
+import { BackfillError } from '../src/index.js';
 import { TEXTS } from './support/odd-texts.js';
 import {
   compareKeys,
@@ -130,10 +131,24 @@ describe('compareKeys', () => {
 describe('packTexts', () => {
   it('packs what unpackTexts unpacks', () => {
     fc.assert(
-      fc.property(fc.array(fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed())), (keys) => {
-        expect(unpackTexts(packTexts(keys))).to.deep.equal(keys.map((key) => [key, key]));
-      }),
+      fc.property(
+        fc.uniqueArray(fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed())),
+        (texts) => {
+          const keys = texts.sort(compareKeys);
+          expect(unpackTexts(packTexts(keys), keys.length)).to.deep.equal(keys.map((key) => [key, key]));
+          if (keys.length > 0)
+            expect(() => unpackTexts(packTexts(keys), keys.length - 1)).to.throw(RangeError);
+        },
+      ),
     );
+  });
+
+  it('refuses keys that are longer than it would read again', () => {
+    const long = 'x'.repeat(8 * 1024 * 1024);
+    expect(unpackTexts(packTexts(['1', '2', '3'].map((key) => key + long)))).to.have.lengthOf(3);
+    expect(() => packTexts(['1', '2', '3', '4'].map((key) => key + long)))
+      .to.throw(BackfillError)
+      .with.property('code', 'KEY_UNSUITABLE');
   });
 
   it('takes some 20 bytes for an identifier of 36 characters', () => {

@@ -1,166 +1,192 @@
 import { expect } from 'chai';
-import { before, describe, it } from 'mocha';
-import { expectRefusal, runCli, useFolder } from './support/cli.js';
-import { type AttackedDatabase, useAttacked } from './support/postgres-attacks.js';
-import { column, needServer, withClient } from './support/postgres-server.js';
+import { describe, it } from 'mocha';
+import { ledgerStorage } from '../src/index.js';
+import { runCli } from './support/cli.js';
+import { craft, ENDLESS, refusesStore, retext } from './support/crafted.js';
+import { LEDGER_TABLES } from './support/ledger.js';
+import { codeOf, down, up } from './support/migrate.js';
+import { quick, withV20 } from './support/schema-step.js';
+import { change, dumpSchema, failureOf, query } from './support/stores.js';
 
-// The ledger says what was filled, and by what SQL it is judged and taken back: one that others have made or may write is theirs to say.
+// The ledger is in the store, so that whoever wrote the file can put something else in its place: it would be read or written with the
+// rights of whoever runs a command.
 
-const OPEN = 'GRANT CREATE, USAGE ON SCHEMA public TO low';
+const LOOKS = [
+  ['status'],
+  ['verify'],
+  ['skips'],
+  ['pending'],
+  ['up', '--dry-run'],
+  ['down', '--dry-run', '--to', '0'],
+];
+const WRITES = [
+  ['up', '--no-backup'],
+  ['down', '--to', '0', '--yes', '--no-backup'],
+  ['backfill', '--no-backup'],
+];
 
-/** The first table of a ledger, as it has to be. */
-const STEPS = `CREATE TABLE umzug_backfill_steps (name text PRIMARY KEY, kind text NOT NULL, status text NOT NULL, fingerprint text NOT NULL,
-  package_version text NOT NULL, started_at text NOT NULL, applied_at text, duration_ms bigint NOT NULL DEFAULT 0,
-  objects bigint NOT NULL DEFAULT 0, reverted_cells bigint NOT NULL DEFAULT 0, kept_cells bigint NOT NULL DEFAULT 0);
-  GRANT ALL ON umzug_backfill_steps TO public`;
-const FIRED = `CREATE FUNCTION public.fired() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM loot.boom('trigger'); RETURN new; END $$`;
-const CHECKED = `CREATE FUNCTION public.checked(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM loot.boom('check'); RETURN true; END $$`;
-const MADE = `CREATE FUNCTION public.made(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM loot.boom('made'); RETURN $1; END $$`;
+describe('a ledger that is not this program’s work', () => {
+  const withApplied = (act: (path: string) => Promise<void>): Promise<void> =>
+    withV20(async (path) => {
+      expect(codeOf(await up(path, quick))).to.equal(undefined);
+      await act(path);
+    });
 
-/** What the owner of a table may hang on it, by what is said of it. */
-const HUNG: Readonly<Record<string, readonly [table: string, sql: string]>> = {
-  'has triggers': [
-    'umzug_backfill_steps',
-    `${FIRED}; CREATE TRIGGER fired BEFORE INSERT OR UPDATE ON umzug_backfill_steps FOR EACH ROW EXECUTE FUNCTION public.fired()`,
-  ],
-  'has rules': [
-    'umzug_backfill_steps',
-    `CREATE RULE ruled AS ON UPDATE TO umzug_backfill_steps DO ALSO SELECT loot.boom('rule')`,
-  ],
-  'has row security': [
-    'umzug_backfill_steps',
-    `${CHECKED}; ALTER TABLE umzug_backfill_steps ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON umzug_backfill_steps USING (checked(name))`,
-  ],
-  'has constraints': [
-    'umzug_backfill_runs',
-    `${CHECKED}; ALTER TABLE umzug_backfill_runs ADD CHECK (checked(kind))`,
-  ],
-  'has defaults': [
-    'umzug_backfill_steps',
-    `${MADE}; ALTER TABLE umzug_backfill_steps ALTER fingerprint SET DEFAULT made('x')`,
-  ],
-  'has other types': [
-    'umzug_backfill_steps',
-    `${CHECKED}; CREATE DOMAIN public.odd AS text CHECK (checked(VALUE)); ALTER TABLE umzug_backfill_steps ALTER kind TYPE odd`,
-  ],
-  'has indexes on expressions': [
-    'umzug_backfill_steps',
-    `${MADE}; CREATE INDEX ON umzug_backfill_steps (made(kind))`,
-  ],
-  'has heirs or partitions': ['umzug_backfill_steps', `CREATE TABLE heir () INHERITS (umzug_backfill_steps)`],
-};
-
-describe('a ledger of another', () => {
-  before(function () {
-    needServer(this);
-  });
-  const attacked = useAttacked();
-  const folder = useFolder();
-
-  const commands = [
-    ['status'],
-    ['verify'],
-    ['up', '--dry-run'],
-    ['up'],
-    ['down', '--to', '0'],
-    ['skips', 'v021-2-decision-fields'],
-    ['backfill', '--rescan', 'v021-2-decision-fields'],
-  ];
-  const run = (db: AttackedDatabase, role: string, args: readonly string[]) =>
-    runCli([...args, '--database-url', db.url(role)]);
-
-  /** Insists that commands refuse the ledger, also where a person has agreed to whoever may make objects. */
-  async function expectRefused(
-    db: AttackedDatabase,
-    says: string,
-    table: string,
-    which: readonly (readonly string[])[],
-  ): Promise<void> {
-    for (const args of which) {
-      const { message, hint } = expectRefusal(
-        await run(db, 'app_owner', [...args, '--yes']),
-        'LEDGER_UNSAFE',
-        1,
-      );
-      expect(message, args.join(' ')).to.include(says).and.to.include(table);
-      expect(hint).to.match(/\S/);
-      expect(await db.loot(), args.join(' ')).to.deep.equal([]);
-    }
+  for (const table of LEDGER_TABLES) {
+    it(`is refused where ${table} is a view`, () =>
+      withApplied(async (path) => {
+        const columns = query(path, `SELECT name FROM pragma_table_info('${table}')`);
+        const view = `CREATE VIEW ${table} AS SELECT ${columns.map((name) => `1 AS "${name}"`).join(', ')} FROM (${ENDLESS})`;
+        change(path, `DROP TABLE ${table}; ${view}`);
+        for (const args of [['status'], ['up', '--no-backup']]) {
+          const { message } = await refusesStore(path, args, 'LEDGER_UNTRUSTED');
+          expect(message).to.include(`view ${table} `);
+        }
+      }));
   }
 
-  it('that was planted before there is one is refused, be it a table or a view', () =>
-    attacked(async (db) => {
-      await db.as('app_owner', OPEN);
-      await db.as('low', STEPS);
-      const all = [...commands, ['report', '--out', folder.file('report.html')]];
-      await expectRefused(db, 'belongs to low', 'umzug_backfill_steps', all);
-      await db.as(
-        'low',
-        `DROP TABLE umzug_backfill_steps; CREATE VIEW umzug_backfill_steps AS SELECT 'zz'::text AS name, 'foreign'::text AS kind,
-          'applied'::text AS status, ''::text AS fingerprint, coalesce(loot.boom('view')::text, '') AS package_version, ''::text AS started_at,
-          ''::text AS applied_at, 0::bigint AS duration_ms, 0::bigint AS objects, 0::bigint AS reverted_cells, 0::bigint AS kept_cells;
-        GRANT ALL ON umzug_backfill_steps TO public`,
-      );
-      await expectRefused(db, 'belongs to low', 'umzug_backfill_steps', all);
-    }));
-
-  it('of which one table was planted is refused', () =>
-    attacked(async (db) => {
-      await db.as('app_owner', OPEN);
-      await db.as(
-        'low',
-        `${CHECKED}; CREATE TABLE umzug_backfill_runs (backfill text, run bigint, kind text CHECK (checked(kind))); GRANT ALL ON umzug_backfill_runs TO public`,
-      );
-      await expectRefused(db, 'belongs to low', 'umzug_backfill_runs', commands);
-    }));
-
-  for (const [says, [table, sql]] of Object.entries(HUNG))
-    it(`that ${says} is refused, whoever hung them on it`, () =>
-      attacked(async (db) => {
-        expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);
-        await db.as('app_owner', sql);
-        await withClient(db.url('postgres'), (client) =>
-          client.query('TRUNCATE loot.taken; ALTER SEQUENCE loot.times RESTART'),
-        );
-        await expectRefused(db, says, table, [['status'], ['down', '--to', '0']]);
+  const strange: readonly (readonly [what: string, object: string, sql: string])[] = [
+    [
+      'a trigger',
+      'trigger mine',
+      `CREATE TRIGGER mine AFTER INSERT ON umzug_backfill_commands BEGIN ${ENDLESS}; END`,
+    ],
+    [
+      'a trigger on its other tables, in other letters',
+      'trigger mine',
+      `CREATE TRIGGER mine BEFORE DELETE ON "UMZUG_backfill_Batches" BEGIN ${ENDLESS}; END`,
+    ],
+    ['an index', 'index mine', `CREATE INDEX mine ON umzug_backfill_steps (printf('%.*c', 1000, name))`],
+    [
+      'a foreign key to it, whose actions fire triggers',
+      'table mine',
+      `CREATE TABLE mine (step REFERENCES [umzug_backfill_steps] (name) ON DELETE CASCADE ON UPDATE CASCADE);
+      CREATE TRIGGER theirs AFTER DELETE ON mine BEGIN ${ENDLESS}; END`,
+    ],
+    [
+      'a virtual table in its place',
+      'table umzug_backfill_kept',
+      'DROP TABLE umzug_backfill_kept; CREATE VIRTUAL TABLE umzug_backfill_kept USING fts5(backfill, reason, cells)',
+    ],
+    [
+      'a generated column',
+      'table umzug_backfill_format',
+      `DROP TABLE umzug_backfill_format; CREATE TABLE umzug_backfill_format (x, version AS (length(printf('%.*c', 1000, 'x'))));
+      INSERT INTO umzug_backfill_format VALUES (1)`,
+    ],
+    [
+      'a check',
+      'table umzug_backfill_tables',
+      `DROP TABLE umzug_backfill_tables; CREATE TABLE umzug_backfill_tables (backfill TEXT PRIMARY KEY NOT NULL, identity TEXT NOT NULL,
+        run INTEGER NOT NULL, watermark, probes TEXT NOT NULL CHECK (printf('%.*c', 1000, 'x') > probes))`,
+    ],
+    [
+      'a table of an index’s',
+      'index umzug_backfill_kept',
+      'DROP TABLE umzug_backfill_kept; CREATE INDEX umzug_backfill_kept ON tasks (task_id)',
+    ],
+  ];
+  for (const [what, object, sql] of strange) {
+    it(`is refused by name, by every command and the API, and stays as it is: ${what}`, () =>
+      withApplied(async (path) => {
+        change(path, sql);
+        for (const args of [...LOOKS, ...WRITES]) {
+          const { message, hint } = await refusesStore(path, args, 'LEDGER_UNTRUSTED');
+          expect(message).to.include(object);
+          expect(hint).to.include('umzug-backfill restore');
+        }
+        await failureOf('LEDGER_UNTRUSTED', () => ledgerStorage(path).executed());
       }));
+  }
 
-  it('is refused where another may write it, until a person agrees, with the command that takes that right away', () =>
-    attacked(async (db) => {
-      expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);
-      await db.as('app_owner', 'GRANT INSERT ON umzug_backfill_declarations TO low');
-      for (const args of [['status'], ['verify'], ['up', '--dry-run'], ['down', '--to', '0']]) {
-        const { message, hint } = expectRefusal(await run(db, 'app_owner', args), 'LEDGER_UNSAFE', 1);
-        expect(message).to.include('role low').and.to.include('umzug_backfill_declarations');
-        const [revoke = ''] = /REVOKE .* FROM "low"/.exec(hint) ?? [];
-        expect(revoke).to.include('INSERT');
-      }
-      expect((await run(db, 'app_owner', ['verify', '--yes'])).code).to.equal(0);
-      const { hint } = expectRefusal(await run(db, 'app_owner', ['status']), 'LEDGER_UNSAFE', 1);
-      await db.as('app_owner', /REVOKE .* FROM "low"/.exec(hint)?.[0] ?? '');
-      expect((await run(db, 'app_owner', ['status'])).code).to.equal(0);
+  it('is refused where there is no ledger yet, too', () =>
+    withV20(async (path) => {
+      change(path, `CREATE VIEW umzug_backfill_steps AS ${ENDLESS}`);
+      for (const args of [['status'], ['up', '--no-backup'], ['up', '--dry-run']])
+        await refusesStore(path, args, 'LEDGER_UNTRUSTED');
+      change(path, 'DROP VIEW umzug_backfill_steps');
+      expect(codeOf(await up(path, quick))).to.equal(undefined);
     }));
 
-  it('may be read by others, and is by default granted to nobody to write', () =>
-    attacked(async (db) => {
-      await db.as('app_owner', 'ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO app');
-      expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);
-      await withClient(db.url('app'), async (client) => {
-        expect(await column(client, 'SELECT count(*) FROM umzug_backfill_steps')).to.deep.equal(['2']);
-        const error = await client.query('DELETE FROM umzug_backfill_steps').catch((thrown: Error) => thrown);
-        expect(error).to.have.property('code', '42501');
-      });
-      expect((await run(db, 'app_owner', ['verify'])).code).to.equal(0);
-      expect((await run(db, 'app_owner', ['down', '--to', '0', '--yes'])).code).to.equal(0);
+  it('can be mended as the hint says: the trigger is dropped', () =>
+    withApplied(async (path) => {
+      change(path, 'CREATE TRIGGER "my trigger" AFTER DELETE ON umzug_backfill_steps BEGIN SELECT 1; END');
+      const { hint } = await refusesStore(path, ['status'], 'LEDGER_UNTRUSTED');
+      const [, sql = ''] = /'(DROP .*?)'/.exec(hint) ?? [];
+      change(path, sql);
+      expect(codeOf(await down(path, { to: 0 }, quick))).to.equal(undefined);
     }));
 
-  it('of a role that this user is a member of, or of the owner of its tables, is accepted', () =>
-    attacked(async (db) => {
-      expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);
-      expect((await run(db, 'deployer', ['verify'])).code).to.equal(0);
-      await db.as('app_owner', 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO app');
-      expect((await run(db, 'app', ['verify'])).code).to.equal(0);
-      await db.as('postgres', `ALTER DATABASE ${db.name} OWNER TO postgres`);
-      expect((await run(db, 'app', ['status'])).code).to.equal(0);
+  it('can be gone back from: a backup is restored over it', () =>
+    withV20(async (path) => {
+      expect((await runCli(['up', '--db-path', path])).code).to.equal(0);
+      change(path, `DROP TABLE umzug_backfill_runs; CREATE VIEW umzug_backfill_runs AS ${ENDLESS}`);
+      const result = await runCli(['restore', '--db-path', path]);
+      expect(result.code, result.stderr).to.equal(0);
+      expect((await runCli(['status', '--db-path', path])).code).to.equal(0);
     }));
+
+  it('is not one that only differs in layout', () =>
+    withApplied(async (path) => {
+      const [sql = ''] = query(path, `SELECT sql FROM sqlite_schema WHERE name = 'umzug_backfill_kept'`);
+      retext(path, 'umzug_backfill_kept', sql.replace(/--.*/g, '').replace(/\s+/g, ' '));
+      expect(codeOf(await down(path, { to: 0 }, quick))).to.equal(undefined);
+    }));
+});
+
+describe('a table that is none', () => {
+  const audits = `ALTER TABLE task_audits RENAME TO t2;`;
+  for (const [what, code, sql] of [
+    [
+      'a view as the version table',
+      'VERSION_MISSING',
+      `DROP TABLE schema_version; CREATE VIEW schema_version AS SELECT 'x' AS version, * FROM (${ENDLESS})`,
+    ],
+    [
+      'a view as a table of the project',
+      'TABLE_MISSING',
+      `${audits} CREATE VIEW task_audits AS SELECT * FROM t2, (${ENDLESS})`,
+    ],
+    [
+      'a virtual table as the version table',
+      'VERSION_MISSING',
+      'DROP TABLE schema_version; CREATE VIRTUAL TABLE schema_version USING fts5(version)',
+    ],
+    [
+      'a virtual table as a table of the project',
+      'TABLE_MISSING',
+      `${audits} CREATE VIRTUAL TABLE task_audits USING fts5(audit_id, event_type, payload, created_at)`,
+    ],
+    [
+      'a generated column as the version',
+      'VERSION_UNREADABLE',
+      `DROP TABLE schema_version; CREATE TABLE schema_version (x, version TEXT AS (printf('%.*c', 1000, 'x')));
+      INSERT INTO schema_version VALUES (1)`,
+    ],
+  ] as const) {
+    it(`is refused before it is read: ${what}`, () =>
+      withV20(async (path) => {
+        if (sql.includes('VIRTUAL'))
+          craft(path, (db) => {
+            const name = code === 'TABLE_MISSING' ? 'task_audits' : 'schema_version';
+            db.exec(`DROP TABLE ${name}_config; INSERT INTO sqlite_schema VALUES ('view', '${name}_config', '${name}_config', 0,
+              'CREATE VIEW ${name}_config AS ${ENDLESS.replace('count(*)', 'count(*) AS k, 1 AS v')}')`);
+          });
+        for (const args of [...LOOKS.slice(0, 5), ['up', '--no-backup']])
+          await refusesStore(path, args, code);
+      }, sql));
+  }
+
+  it('fires no trigger of the version table that nobody has agreed to', () =>
+    withV20(async (path) => {
+      const before = dumpSchema(path);
+      const { message } = await refusesStore(path, ['up', '--no-backup'], 'TRIGGERS_FIRE');
+      expect(message).to.include('schema_version').and.include('the trigger noted');
+      const result = await runCli(['up', '--no-backup', '--allow-triggers', '--db-path', path]);
+      expect(result.code, result.stderr).to.equal(0);
+      const args = ['down', '--to', '0', '--yes', '--no-backup'];
+      expect((await refusesStore(path, args, 'TRIGGERS_FIRE')).message).to.include('the trigger noted');
+      expect((await runCli([...args, '--allow-triggers', '--db-path', path])).code).to.equal(0);
+      expect(dumpSchema(path)).to.deep.equal(before);
+    }, 'CREATE TABLE notes (x); CREATE TRIGGER noted AFTER INSERT ON schema_version BEGIN INSERT INTO notes VALUES (new.version); END'));
 });

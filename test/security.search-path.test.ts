@@ -253,7 +253,7 @@ describe('a superuser', () => {
         'ALTER TABLE task_audits OWNER TO postgres; ALTER TABLE schema_version OWNER TO postgres',
       );
       const error = await errorOf(migratorOn(db.url('postgres'), {}).status());
-      expect(error.code).to.equal('LEDGER_UNSAFE');
+      expect(error.code).to.equal('LEDGER_UNTRUSTED');
       expect(error.message).to.include('belongs to app_owner');
     }));
 });

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MAX_BATCH_ROWS } from '../ledger/records.js';
 import type { Store, Surroundings } from '../store/port.js';
 import type { Backfill } from './define.js';
 import { firstPace, nextPace, type Pace, type PaceSettings } from './pace.js';
@@ -22,7 +23,7 @@ export class Pacer {
     this.#options = options;
     this.#settings = {
       name: options.pace ?? 'courteous',
-      maxRows: options.batchRows ?? DEFAULT_BATCH_ROWS,
+      maxRows: Math.min(options.batchRows ?? DEFAULT_BATCH_ROWS, MAX_BATCH_ROWS),
       targetBatchMs: options.targetBatchMs ?? store.dialect.pacing.targetBatchMs,
       rhythm: store.dialect.pacing.rhythm,
     };

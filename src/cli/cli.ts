@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type StoreAddress, storeAddress } from '../address.js';
 import type { StopSignal } from '../backfill/run-options.js';
-import { loadProject } from '../config.js';
+import { loadProject, type Project } from '../config.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { givenStores } from '../fleet/stores.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
@@ -10,10 +10,11 @@ import { withKnownPlaces } from '../places.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import { expandHome, locateStore } from '../store/path.js';
 import { type Lang, localeLang, type Say, sayIn } from '../words/lang.js';
+import { becomeOwner } from './become-owner.js';
 import { printCauses, requireTerminal } from './causes.js';
 import { isAgreed } from './confirm.js';
 import { runnable, type TakenOver } from './hints.js';
-import { eventLog, isInfoLogged, isLogged } from './log.js';
+import { eventLog, isInfoLogged, isLogged, type LoggedEvent } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
 import {
   type Embedding,
@@ -22,8 +23,9 @@ import {
   refuseFileOptions,
 } from './migrator-options.js';
 import type { CommonOptions, ReaderOptions } from './options.js';
+import { type Lines, printLines } from './print.js';
 import { progressView } from './progress.js';
-import { errorText } from './text.js';
+import { errorLines } from './text.js';
 import { helpersOf } from './workers.js';
 
 /** What the command line runs in: the process's own environment and streams, or a test's. */
@@ -43,6 +45,8 @@ export interface CliContext {
   readonly onError?: (error: BackfillError) => void;
   /** Further fields of every line of the log. Default: none. */
   readonly logFields?: Readonly<Record<string, string>>;
+  /** Whether the process serves this command alone, so that root may be given up for good. Default false: root is refused on a store of others. */
+  readonly ownsProcess?: boolean;
   /** What an embedding program brings instead of a config file. Default: the config file of the folder counts. */
   readonly embedding?: Embedding;
 }
@@ -57,7 +61,7 @@ export interface Output {
   /** For programs. */
   readonly json: unknown;
   /** For people. */
-  readonly text: string;
+  readonly text: Lines;
   /** Default 0, or that of `error`. */
   readonly exitCode?: number;
   /** What ended the command, after it may have done something. Part of `json`, not of `text`. */
@@ -78,8 +82,11 @@ export interface Reader {
 /** What a command does with its store. */
 export type Act = (migrator: MigratorOptions, reader: Reader) => Promise<Output>;
 
-/** What a command does with the files of a folder, at a time. */
-export type LocalAct = (folder: string, reader: Reader, now: Date) => Promise<Output>;
+/** What a command does with the files of a folder, at a time. `enter` must be called before a store's files are touched. */
+export type LocalAct = (folder: string, reader: Reader, now: Date, enter: Enter) => Promise<Output>;
+
+/** Gives up root for the owner of the store at `path`. */
+export type Enter = (path: string, project: Project) => void;
 
 /** Runs commands: loads the project, finds the store, listens to signals, prints the result. */
 export interface Cli {
@@ -94,16 +101,13 @@ export interface Cli {
 /** Registers one command. */
 export type Register = (program: Command, cli: Cli) => void;
 
-/** Writes whole lines. */
-export const printLine = (stream: OutputStream, text: string): void => void stream.write(`${text}\n`);
-
 /**
- * JSON of a result. A bigint is a string in it.
+ * JSON of a result, ended by a line break. A bigint is a string in it.
  *
  * @param tell makes of a hint what can be run
  */
 export function toJson(value: unknown, tell: (hint: string) => string): string {
-  return JSON.stringify(
+  const json = JSON.stringify(
     value,
     (key, part: unknown) =>
       typeof part === 'bigint'
@@ -113,6 +117,7 @@ export function toJson(value: unknown, tell: (hint: string) => string): string {
           : part,
     2,
   );
+  return `${json}\n`;
 }
 
 /** Told what comes of a call. */
@@ -129,8 +134,12 @@ export interface Listener {
  * @param argv the arguments of the call, which may name several stores
  */
 export function makeCli(context: CliContext, listener: Listener, argv: readonly string[]): Cli {
-  const { env, folder, stdout, stderr, now = () => new Date(), embedding } = context;
+  const { env, folder, stdout, stderr, now = () => new Date(), embedding, ownsProcess = false } = context;
   let command = '';
+  const enter = (path: string, project: Project, log: (event: LoggedEvent) => void): void => {
+    const user = ownsProcess ? becomeOwner(path, project) : undefined;
+    if (user) log({ event: 'user_changed', ...user, store: path });
+  };
   const readerOf = async (options: ReaderOptions, taken: TakenOver): Promise<Reader> => {
     const lang = options.lang ?? localeLang(env);
     const tell = (words: string): string => runnable(words, env, { ...taken, program: embedding?.program });
@@ -139,10 +148,10 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
   const tellOutput = (output: Output, { json: isJson }: ReaderOptions, { say, tell }: Reader): void => {
     const { json, text, error } = output;
     if (error) context.onError?.(error);
-    if (isJson) printLine(stdout, toJson(json, tell));
-    else if (text !== '') printLine(stdout, tell(text));
+    if (isJson) stdout.write(toJson(json, tell));
+    else printLines(stdout, text.map(tell));
     if (error) printCauses(error, argv, context);
-    if (error && !isJson) printLine(stderr, tell(errorText(error, say)));
+    if (error && !isJson) printLines(stderr, errorLines(error, say).map(tell));
     listener.exit(exitCodeOf(output));
   };
   return {
@@ -151,7 +160,9 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
     },
     async runHere(options, act) {
       const reader = await readerOf(options, options);
-      tellOutput(await act(folder, reader, now()), options, reader);
+      const log = eventLog('info', stderr, context.logFields);
+      const output = await act(folder, reader, now(), (path, project) => enter(path, project, log));
+      tellOutput(output, options, reader);
     },
     async run(options, act) {
       if (options.showValues) requireTerminal(context);
@@ -162,8 +173,9 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
         listener.exit(await runFleet({ command, options, argv, given, lang, say }, context));
         return;
       }
-      const loaded = await (embedding?.loadMigrator() ??
-        loadProject(folder).then((project) => ({ project })));
+      const trust = { trustsConfig: options.trustConfig };
+      const loaded = await (embedding?.loadMigrator(trust) ??
+        loadProject(folder, trust).then((project) => ({ project })));
       const { project, signal, onEvent }: MigratorDefaults = loaded;
       const log = eventLog(options.logLevel, stderr, context.logFields);
       const view = isInfoLogged(options.logLevel)
@@ -176,6 +188,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
       if (!context.logFields) for (const text of project.stale ?? []) log({ event: 'warning', text });
       const address = storeAddress(project.config, options, env);
       if (address.postgres) refuseFileOptions(options);
+      else enter(address.path, project, log);
       const taken = takenOver(options, address, project.config.database.path);
       listener.takeOver(taken);
       const reader = await readerOf(options, taken);

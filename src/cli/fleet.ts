@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { BackfillError, EXIT } from '../errors.js';
 import { runPool, type StoreResult } from '../fleet/pool.js';
-import { findStores } from '../fleet/stores.js';
+import { findStores, ownerOf } from '../fleet/stores.js';
 import { countByExit, outcomeOf, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
 import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
@@ -9,12 +9,13 @@ import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportOutcome } from '../report/report.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import type { Lang, Say } from '../words/lang.js';
-import { type CliContext, printLine } from './cli.js';
+import { type CliContext, toJson } from './cli.js';
 import { reportLines } from './commands/report.js';
 import { runnable } from './hints.js';
 import { eventLog } from './log.js';
 import type { CommonOptions } from './options.js';
-import { errorText, table } from './text.js';
+import { type Lines, printLines } from './print.js';
+import { errorLines, table } from './text.js';
 
 /** Commands that can be run on many stores. */
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
@@ -76,17 +77,19 @@ export async function runFleet(
   const { command, options, argv, given, say } = call;
   refuseForFleet(command, argv, embedding !== undefined);
   const target = options.report === undefined ? undefined : reportTarget(options.report);
-  const paths = await findStores(given);
+  const { paths, refused } = await findStores(given);
+  const owners = new Map(paths.map((path) => [path, ownerOf(path)]));
   const log = eventLog(options.logLevel, stderr);
   const startedAt = performance.now();
   let done = 0;
   let lastMs = startedAt;
-  const results = await runPool({
+  const ran = await runPool({
     argv: withoutStores(argv, options.report),
-    paths,
+    paths: paths.filter((path) => !refused.has(path)),
     concurrency: options.concurrency ?? availableParallelism(),
     folder,
     env,
+    ownerOf: (path) => owners.get(path),
     onResult: (result) => {
       done += 1;
       log({
@@ -100,6 +103,9 @@ export async function runFleet(
       log({ event: 'fleet_progress', done, stores: paths.length });
     },
   });
+  const results = [...ran, ...[...refused].map(([path, error]) => refusedStore(path, error))].sort((a, b) =>
+    a.path < b.path ? -1 : 1,
+  );
   const exitCode = worstExit(results);
   const durationMs = Math.round(performance.now() - startedAt);
   const stores = results.map(({ error: _, ...result }) => result); // it is part of the output
@@ -108,12 +114,18 @@ export async function runFleet(
   const facts = { results, durationMs, madeAt: now() };
   const report = target === undefined ? {} : await writeReport(target, call, facts, tell);
   if (options.json)
-    printLine(stdout, JSON.stringify({ command, exitCode, durationMs, stores, ...report }, undefined, 2));
+    stdout.write(toJson({ command, exitCode, durationMs, stores, ...report }, (hint) => hint));
   else {
-    printLine(stdout, fleetText(results, durationMs, say, tell));
-    if (report.report) printLine(stdout, reportLines(report.report, say).join('\n'));
+    printLines(stdout, fleetText(results, durationMs, say, tell));
+    if (report.report) printLines(stdout, reportLines(report.report, say));
   }
   return exitCode;
+}
+
+/** The result of a store that was not opened. */
+function refusedStore(path: string, { code, message, hint, exitCode }: BackfillError): StoreResult {
+  const error = { code, message, hint };
+  return { path, exitCode, durationMs: 0, output: { error: { ...error, exitCode } }, error };
 }
 
 const reportTarget = (given: string | true): string =>
@@ -154,12 +166,14 @@ function fleetText(
   durationMs: number,
   say: Say,
   tell: (path: string, text: string) => string,
-): string {
+): Lines {
   const outcome = (code: number): string => say(outcomeOf(code));
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
   const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }) => {
-    const told = error ? tell(path, errorText(error, say)).replaceAll(/^(?! {2})/gm, '  ') : '';
-    return [`${path}${say(': ')}${outcome(exitCode)}`, ...(error ? [told] : [])];
+    const told = error
+      ? errorLines(error, say).map((line) => tell(path, line).replace(/^(?! {2})/, '  '))
+      : [];
+    return [`${path}${say(': ')}${outcome(exitCode)}`, ...told];
   });
   const counts = countByExit(results).map(([code, stores]) => [outcome(code), count(stores)]);
   return [
@@ -167,7 +181,7 @@ function fleetText(
     ...(others.length > MAX_SHOWN
       ? [say(`… and ${count(others.length - MAX_SHOWN)} more: --json lists all`)]
       : []),
-    table([say('outcome'), say('stores')], counts),
+    ...table([say('outcome'), say('stores')], counts),
     say(`${count(results.length)} stores in ${duration(durationMs)}`),
-  ].join('\n');
+  ];
 }

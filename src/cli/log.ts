@@ -16,11 +16,14 @@ export type LoggedEvent =
       readonly exitCode: number;
       readonly durationMs: number;
     }
+  /** Root was given up for the owner of the store. */
+  | { readonly event: 'user_changed'; readonly uid: number; readonly gid: number; readonly store: string }
   /** How many of them are. */
   | { readonly event: 'fleet_progress'; readonly done: number; readonly stores: number };
 
 /** The level of each event. */
 export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'info' | 'warn'>> = {
+  user_changed: 'info',
   step_started: 'info',
   step_finished: 'info',
   run_started: 'info',

@@ -1,12 +1,13 @@
 import type { StoreAddress } from '../address.js';
 import { BackfillError } from '../errors.js';
 import type { BackupOptions, MigratorOptions } from '../migrator/session.js';
+import type { TrustsCode } from '../steps/trusted.js';
 import type { CommonOptions } from './options.js';
 
 /** What a program brings with it that embeds the command line, instead of a config file. */
 export interface Embedding {
   /** Loads its project, with the options of runs that count where the arguments say nothing. */
-  readonly loadMigrator: () => Promise<MigratorOptions>;
+  readonly loadMigrator: (trust: TrustsCode) => Promise<MigratorOptions>;
   /** How that program is called, as `node migrate.js`: for help and hints. */
   readonly program: string;
 }

@@ -15,6 +15,7 @@ export interface ReaderOptions {
   readonly backupDir?: string;
   readonly json?: boolean;
   readonly lang?: Lang;
+  readonly trustConfig?: boolean;
 }
 
 /** Options of every command that is about a store. */
@@ -80,6 +81,13 @@ export function withReaderOptions(command: Command): Command {
     );
 }
 
+/** Adds the option of every command that loads a config file or steps. */
+export const withConfigOptions = (command: Command): Command =>
+  command.option(
+    '--trust-config',
+    'let root run a config and steps that others own or may write (default: refuse it)',
+  );
+
 /** Adds the options of every command that is about a store. */
 export function withCommonOptions(command: Command): Command {
   command
@@ -112,7 +120,7 @@ export function withCommonOptions(command: Command): Command {
       '--yes',
       'agree to what would lose values, lock for long, or trust other roles of a server (default: refuse it)',
     );
-  return withReaderOptions(command);
+  return withReaderOptions(withConfigOptions(command));
 }
 
 /** Reads a version, as 3.35 or 3.35.0. */

@@ -23,6 +23,6 @@ export async function runInProcess(argv: readonly string[], embedding?: Embeddin
     },
     stdout: process.stdout,
     stderr: process.stderr,
-    ...(embedding ? { embedding } : {}),
+    ...(embedding ? { embedding } : { ownsProcess: true }),
   });
 }

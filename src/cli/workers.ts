@@ -17,6 +17,7 @@ export async function helpersOf(
 ): Promise<Helpers | undefined> {
   const { workers, batchSize: batchRows, targetBatchMs, pace } = options;
   const { allowTriggers: allowsTriggers, yes: isConfirmed } = options;
+  const trustsConfig = options.trustConfig;
   if (workers === undefined) return undefined;
   if (!postgres || isEmbedded) {
     throw new BackfillError(
@@ -28,6 +29,6 @@ export async function helpersOf(
     );
   }
   const { Helpers: Workers } = await import('../workers/helpers.js');
-  const task = { folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers, isConfirmed };
-  return new Workers(task, warn);
+  const consent = { allowsTriggers, isConfirmed, trustsConfig };
+  return new Workers({ folder, path, postgres, batchRows, targetBatchMs, pace, ...consent }, warn);
 }

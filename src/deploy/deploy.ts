@@ -5,12 +5,13 @@ import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import type { UpOutcome } from '../migrator/up.js';
 import { withKnownPlaces } from '../places.js';
 import { withServerHints } from '../server-hints.js';
+import type { TrustsCode } from '../steps/trusted.js';
 
 /** How long a deploy waits for another run, in milliseconds, when nobody says otherwise: that may be a long backfill. */
 export const DEPLOY_LOCK_TIMEOUT_MS = 600_000;
 
 /** What {@link migrateOnDeploy} takes, beside the pace. */
-export interface DeployOptions extends PaceOptions {
+export interface DeployOptions extends PaceOptions, TrustsCode {
   /** Folder of the config file. Default: the current one. */
   readonly folder?: string;
   /** Path of the store, or a URL of PostgreSQL. Default: what the environment or the config names. */
@@ -52,9 +53,10 @@ export async function migrateOnDeploy({
   path,
   backfills,
   lockTimeoutMs = DEPLOY_LOCK_TIMEOUT_MS,
+  trustsConfig,
   ...rest
 }: DeployOptions = {}): Promise<DeployOutcome> {
-  const project = await loadProject(folder);
+  const project = await loadProject(folder, { trustsConfig });
   const { up } = await import('../migrator/up.js'); // late: every step file imports this package
   const address = storeAddress(project.config, { dbPath: path }, process.env);
   return await withServerHints(address, () =>

@@ -36,6 +36,8 @@ export interface PoolOptions {
   /** Folder of the project. */
   readonly folder: string;
   readonly env: NodeJS.ProcessEnv;
+  /** The user whose store it is, for a process of root that becomes that user for good; undefined if it does not. */
+  readonly ownerOf: (path: string) => number | undefined;
   /** Told as soon as a store is done. */
   readonly onResult: (result: StoreResult) => void;
 }
@@ -57,6 +59,7 @@ export async function runPool({
   concurrency,
   folder,
   env,
+  ownerOf,
   onResult,
 }: PoolOptions): Promise<StoreResult[]> {
   const results = new Map<string, StoreResult>();
@@ -90,9 +93,15 @@ export async function runPool({
       running.add(child);
       let current: string | undefined;
       let startedAt = 0;
+      let owner: number | undefined;
+      let isRetired = false;
       const next = (): void => {
-        current = stoppedBy ? undefined : queue.shift();
+        // A process that has become a user serves that user's stores alone.
+        const at = owner === undefined ? 0 : queue.findIndex((path) => ownerOf(path) === owner);
+        current = stoppedBy || at < 0 ? undefined : queue.splice(at, 1)[0];
+        owner ??= current === undefined ? undefined : ownerOf(current);
         startedAt = performance.now();
+        isRetired = current === undefined && at < 0;
         if (current === undefined)
           child.disconnect(); // it ends by itself
         else child.send({ argv, path: current } satisfies StoreTask);
@@ -106,7 +115,8 @@ export async function runPool({
         running.delete(child);
         if (current !== undefined)
           note(lost(current, stoppedBy, signal, Math.round(performance.now() - startedAt)));
-        resolve(current === undefined || stoppedBy || queue.length === 0 ? undefined : work());
+        const isEnd = current === undefined && !isRetired;
+        resolve(isEnd || stoppedBy || queue.length === 0 ? undefined : work());
       });
     });
 

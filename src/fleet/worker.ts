@@ -30,6 +30,7 @@ process.on('message', async ({ argv, path }: StoreTask) => {
       error = { code, message, hint };
     },
     logFields: { store: path },
+    ownsProcess: true,
   });
   const result: StoreResult = {
     path,

@@ -1,4 +1,5 @@
 import type { Store } from '../store/port.js';
+import { checked } from './checked.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 /** What the batches of a backfill were filled by, from one of them on. */
@@ -12,14 +13,23 @@ export interface DeclarationRecord {
   readonly process: string | null;
 }
 
+const DECLARATION_FORMS = {
+  firstBatch: 'count',
+  fingerprint: 'text',
+  declaration: 'text',
+  process: ['text', null],
+} as const;
+
 /** What a backfill was filled by, first to last. None where an earlier version of this package, which did not note it, filled all of it. */
 export function readDeclarations(store: Store, backfill: string): DeclarationRecord[] {
   if (!store.dialect.hasTable(store, T.declarations)) return [];
-  return store.all(
-    `SELECT first_batch AS "firstBatch", fingerprint, declaration, process FROM ${T.declarations}
-    WHERE backfill = ? ORDER BY first_batch`,
-    backfill,
-  );
+  return store
+    .all<DeclarationRecord>(
+      `SELECT first_batch AS "firstBatch", fingerprint, declaration, process FROM ${T.declarations}
+      WHERE backfill = ? ORDER BY first_batch`,
+      backfill,
+    )
+    .map((row) => checked<DeclarationRecord>(T.declarations, row, DECLARATION_FORMS));
 }
 
 /** Notes what the batches from `firstBatch` on are filled by. Inside its caller's transaction. */
@@ -75,6 +85,7 @@ export function readKept(store: Store, backfill: string): Readonly<Record<KeptRe
         backfill,
       )
     : [];
-  const of = (wanted: KeptReason): number => rows.find(({ reason }) => reason === wanted)?.cells ?? 0;
+  const known = rows.map((row) => checked<typeof row>(T.kept, row, { reason: 'text', cells: 'count' }));
+  const of = (wanted: KeptReason): number => known.find(({ reason }) => reason === wanted)?.cells ?? 0;
   return { gone: of('gone'), underivable: of('underivable') };
 }

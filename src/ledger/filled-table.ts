@@ -1,4 +1,5 @@
 import type { SqlValue, Store } from '../store/port.js';
+import { checked, ledgerDamaged, parseJson } from './checked.js';
 import { compareKeys, countKeys, type Key, type KeyRun } from './keys.js';
 import type { Ledger } from './ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
@@ -30,15 +31,27 @@ export function filledTable(store: Store, backfill: string): FilledTable | undef
     backfill,
   );
   if (!row) return undefined;
-  const probes = (JSON.parse(row.probes) as [string, string][]).map(
-    ([column, key]): Cell => [column, key.startsWith("'") ? key.slice(1) : BigInt(key)],
+  const { probes, ...table } = checked<Omit<FilledTable, 'probes'> & { readonly probes: string }>(
+    T.tables,
+    { ...row, watermark: dialect.fromLedger(row.watermark) },
+    { identity: 'text', run: 'count', watermark: ['key', null], probes: 'text' },
   );
-  return {
-    identity: row.identity,
-    run: Number(row.run),
-    watermark: dialect.fromLedger(row.watermark),
-    probes,
-  };
+  return { ...table, probes: readProbes(probes) };
+}
+
+/** No more than are picked: the ledger may be somebody else's. */
+function readProbes(json: string): Cell[] {
+  const list = parseJson(json);
+  const cells = Array.isArray(list) && list.length <= PROBES ? list.map(readProbe) : [undefined];
+  if (cells.includes(undefined)) throw ledgerDamaged(T.tables, 'probes');
+  return cells as Cell[];
+}
+
+function readProbe(cell: unknown): Cell | undefined {
+  const [column, key] = Array.isArray(cell) ? (cell as unknown[]) : [];
+  if (typeof column !== 'string' || typeof key !== 'string') return undefined;
+  if (key.startsWith("'")) return [column, key.slice(1)];
+  return /^-?\d{1,19}$/.test(key) ? [column, BigInt.asIntN(64, BigInt(key))] : undefined;
 }
 
 /** Records a backfill's table; cells behind its watermark, of rows that are gone, are not probed. Runs inside its caller's transaction. */

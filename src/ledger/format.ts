@@ -1,22 +1,32 @@
 import { BackfillError } from '../errors.js';
 import type { Store } from '../store/port.js';
+import { checked } from './checked.js';
 import { LEDGER_FORMAT, LEDGER_TABLES as T } from './tables.js';
 
 /** The format of a store's ledger; undefined where there is none. */
 function formatOf(store: Store): number | undefined {
-  if (store.dialect.hasTable(store, T.format))
-    return store.get<{ version: number }>(`SELECT max(version) AS version FROM ${T.format}`)?.version ?? 1;
+  if (store.dialect.hasTable(store, T.format)) {
+    const row = store.get<{ version: number }>(`SELECT max(version) AS version FROM ${T.format}`);
+    return row
+      ? (checked<{ version: number | null }>(T.format, row, { version: ['count', null] }).version ?? 1)
+      : 1;
+  }
   return store.dialect.hasTable(store, T.steps) ? 1 : undefined;
 }
 
 /**
- * Refuses a store whose ledger a later version of this package has written: it may say what this one does not know.
+ * Refuses a store whose ledger a later version of this package has written, as it may say what this one does not know, and one whose
+ * ledger is not this program's work.
  *
- * @throws {BackfillError} `PACKAGE_TOO_OLD`
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_UNTRUSTED`
  */
 export function refuseNewerLedger(store: Store): void {
+  store.dialect.checkLedger(store, [T.format]);
   const found = formatOf(store);
-  if (found === undefined || found <= LEDGER_FORMAT) return;
+  if (found === undefined || found <= LEDGER_FORMAT) {
+    store.dialect.checkLedger(store); // those of a later format may be other ones
+    return;
+  }
   throw new BackfillError(
     'PACKAGE_TOO_OLD',
     `The ledger of this store has format ${found}, and this version of the package knows the formats up to ${LEDGER_FORMAT}`,

@@ -1,6 +1,7 @@
 import type { SqlValue, Store } from '../store/port.js';
+import { checked, readTexts } from './checked.js';
 import type { Key } from './keys.js';
-import type { ChangingCommand, VerificationRecord } from './records.js';
+import { type ChangingCommand, VERIFICATION_FORMS, type VerificationRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 // What the ledger tells of the past, for a report. A store without a ledger has none: the caller looks for that.
@@ -14,6 +15,14 @@ export interface BatchTime {
   readonly committedAt: string;
 }
 
+const BATCH_TIME_FORMS = {
+  number: 'count',
+  run: 'count',
+  rowsScanned: 'count',
+  durationMs: 'number',
+  committedAt: 'text',
+} as const;
+
 /** How many batches of a backfill there are. */
 export function countBatches(store: Store, backfill: string): number {
   const sql = `SELECT count(*) AS count FROM ${T.batches} WHERE backfill = ?`;
@@ -24,18 +33,13 @@ export function countBatches(store: Store, backfill: string): number {
 export function* batchTimes(store: Store, backfill: string): Generator<BatchTime> {
   const sql = `SELECT number, run, rows_scanned, duration_ms, committed_at FROM ${T.batches}
     WHERE backfill = ? ORDER BY number`;
-  for (const row of store.iterateExact<readonly [bigint, bigint, bigint, number | bigint, string]>(
-    sql,
-    backfill,
-  )) {
+  for (const row of store.iterateExact<readonly unknown[]>(sql, backfill)) {
     const [number, run, rowsScanned, durationMs, committedAt] = row;
-    yield {
-      number: Number(number),
-      run: Number(run),
-      rowsScanned: Number(rowsScanned),
-      durationMs: Number(durationMs),
-      committedAt,
-    };
+    yield checked<BatchTime>(
+      T.batches,
+      { number, run, rowsScanned, durationMs, committedAt },
+      BATCH_TIME_FORMS,
+    );
   }
 }
 
@@ -48,8 +52,11 @@ export function verdicts(store: Store, backfill: string, limit: number): Verific
       backfill,
       limit,
     )
+    .map((row) => checked<VerificationRecord>(T.verifications, row, VERIFICATION_FORMS))
     .reverse();
 }
+
+const COMMAND_FORMS = { number: 'count', command: 'text', steps: 'text', begunAt: 'text' } as const;
 
 /** A command that was begun. */
 export interface CommandTime {
@@ -66,7 +73,8 @@ export function commandTimes(store: Store, limit: number): CommandTime[] {
       `SELECT number, command, steps, begun_at AS "begunAt" FROM ${T.commands} ORDER BY number DESC LIMIT ?`,
       limit,
     )
-    .map((row) => ({ ...row, steps: JSON.parse(row.steps) as string[] }))
+    .map((row) => checked<typeof row>(T.commands, row, COMMAND_FORMS))
+    .map((row) => ({ ...row, steps: readTexts(T.commands, 'steps', row.steps) }))
     .reverse();
 }
 
@@ -95,6 +103,12 @@ export function skipGroups(
         reason,
         limit,
       )
-      .map(({ key, target }) => ({ key: store.dialect.fromLedger(key) ?? '', target })),
+      .map(({ key, target }) =>
+        checked<SkipGroup['first'][number]>(
+          T.skips,
+          { key: store.dialect.fromLedger(key) ?? '', target },
+          { key: 'key', target: 'text' },
+        ),
+      ),
   }));
 }

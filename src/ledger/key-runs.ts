@@ -11,6 +11,12 @@ import type { KeyRun } from './keys.js';
 /** Largest offset that can be packed: beyond it JavaScript's numbers have gaps. */
 export const MAX_OFFSET = Number.MAX_SAFE_INTEGER;
 
+/** Bytes that the runs of so many keys take at most: two numbers of up to 53 bits, 7 of them a byte, for each key. */
+export const mostBytes = (keys: number): number => 16 * keys;
+
+/** The largest integer that a key can be. */
+const MAX_KEY = 2n ** 63n - 1n;
+
 /**
  * Packs keys.
  *
@@ -47,9 +53,11 @@ export function packKeys(offsets: readonly number[]): Buffer {
  *
  * @param firstKey the key of offset 0
  * @param bytes the packed runs
+ * @param most how many keys there can be
  * @returns the runs in rising order
+ * @throws {RangeError} when they are damaged, or more keys than there can be
  */
-export function unpackKeys(firstKey: bigint, bytes: Buffer): KeyRun[] {
+export function unpackKeys(firstKey: bigint, bytes: Buffer, most = Number.POSITIVE_INFINITY): KeyRun[] {
   const runs: KeyRun[] = [];
   let at = 0;
   const take = (): number => {
@@ -60,14 +68,21 @@ export function unpackKeys(firstKey: bigint, bytes: Buffer): KeyRun[] {
       if (byte === undefined) throw new RangeError('A packed key set ends in the middle of a number');
       at += 1;
       value += (byte & 0x7f) * scale;
+      if (value > MAX_OFFSET) break;
       if (byte < 0x80) return value;
       scale *= 0x80;
+      if (scale > MAX_OFFSET) break;
     }
+    throw new RangeError('A packed key set holds a number that is no offset');
   };
   let next = 0;
+  let left = most;
   while (at < bytes.length) {
     const first = next + take();
     const last = first + take();
+    left -= last - first + 1;
+    if (left < 0 || last > MAX_OFFSET || firstKey + BigInt(last) > MAX_KEY)
+      throw new RangeError('A packed key set holds more keys than there can be');
     runs.push([firstKey + BigInt(first), firstKey + BigInt(last)]);
     next = last + 1;
   }

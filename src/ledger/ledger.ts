@@ -1,36 +1,52 @@
 import { BackfillError } from '../errors.js';
 import type { SqlValue } from '../store/port.js';
-import { unpackKeys } from './key-runs.js';
-import { unpackTexts } from './key-texts.js';
-import type { Key, KeyRun } from './keys.js';
-import type { BatchRecord, CellSet, CellsRecord, Claim, RunRecord, VerificationRecord } from './records.js';
+import { checked } from './checked.js';
+import type { Key } from './keys.js';
+import { readCells } from './packed-cells.js';
+import {
+  type BatchRecord,
+  type CellSet,
+  type CellsRecord,
+  type Claim,
+  type RunRecord,
+  VERIFICATION_FORMS,
+  type VerificationRecord,
+} from './records.js';
 import type { LockHolder } from './run-lock.js';
 import { SkipLedger } from './skip-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-/** A row in which some integers that SQLite gave as bigint are numbers: counts, as opposed to keys. */
-const numbers = <Row extends object>(row: Row, names: readonly string[]): Row => {
-  const out = { ...row } as Record<string, unknown>;
-  for (const name of names) if (typeof out[name] === 'bigint') out[name] = Number(out[name]);
-  return out as Row;
-};
-
 const RUN_COLUMNS = `run, kind, status, start_key AS "startKey", watermark, cursor, found_cells AS "foundCells", batches,
   rows_scanned AS "rowsScanned", cells_filled AS "cellsFilled", cells_skipped AS "cellsSkipped",
   started_at AS "startedAt", filled_at AS "filledAt"`;
-const RUN_NUMBERS = ['run', 'foundCells', 'batches', 'rowsScanned', 'cellsFilled', 'cellsSkipped'];
+const RUN_FORMS = {
+  run: 'count',
+  kind: ['first', 'catch-up', 'rescan'],
+  status: ['running', 'filled', 'verified', 'superseded'],
+  startKey: ['key', null],
+  watermark: ['key', null],
+  cursor: ['key', null],
+  foundCells: ['count', null], // of a shared run until they are counted
+  batches: 'count',
+  rowsScanned: 'count',
+  cellsFilled: 'count',
+  cellsSkipped: 'count',
+  startedAt: 'text',
+  filledAt: ['text', null],
+} as const;
 const BATCH_COLUMNS = `number, run, first_key AS "firstKey", last_key AS "lastKey", rows_scanned AS "rowsScanned",
   cells_filled AS "cellsFilled", cells_skipped AS "cellsSkipped", skips, duration_ms AS "durationMs"`;
-const BATCH_NUMBERS = ['number', 'run', 'rowsScanned', 'cellsFilled', 'cellsSkipped', 'skips', 'durationMs'];
-
-function unpackOrNothing(firstKey: Key, keys: Buffer): KeyRun[] | undefined {
-  try {
-    return typeof firstKey === 'bigint' ? unpackKeys(firstKey, keys) : unpackTexts(keys);
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
-}
+const BATCH_FORMS = {
+  number: 'count',
+  run: 'count',
+  firstKey: 'key',
+  lastKey: 'key',
+  rowsScanned: 'count',
+  cellsFilled: 'count',
+  cellsSkipped: 'count',
+  skips: 'count',
+  durationMs: 'number',
+} as const;
 
 /** The error where somebody else has moved on what this process works on. */
 export const runConflict = (backfill: string): BackfillError =>
@@ -60,7 +76,9 @@ export class Ledger extends SkipLedger {
     if (!this.exists()) return [];
     return this.store
       .allExact<RunRecord>(`SELECT ${RUN_COLUMNS} FROM ${T.runs} WHERE backfill = ? ORDER BY run`, backfill)
-      .map((row) => this.keys(numbers(row, RUN_NUMBERS), ['startKey', 'watermark', 'cursor']));
+      .map((row) =>
+        checked<RunRecord>(T.runs, this.keys(row, ['startKey', 'watermark', 'cursor']), RUN_FORMS),
+      );
   }
 
   /** The last run of a backfill, or undefined when it never ran. */
@@ -205,17 +223,19 @@ export class Ledger extends SkipLedger {
         `SELECT ${BATCH_COLUMNS} FROM ${T.batches} WHERE backfill = ? ORDER BY number`,
         backfill,
       )
-      .map((row) => this.keys(numbers(row, BATCH_NUMBERS), ['firstKey', 'lastKey']));
+      .map((row) => checked<BatchRecord>(T.batches, this.keys(row, ['firstKey', 'lastKey']), BATCH_FORMS));
   }
 
   /** Numbers of all batches of a backfill, last to first, be they known only by their cells. */
   batchNumbers(backfill: string): number[] {
-    return this.store.pluck<number>(
-      `SELECT number FROM ${T.batches} WHERE backfill = ?
-      UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC`,
-      backfill,
-      backfill,
-    );
+    return this.store
+      .all<{ number: number }>(
+        `SELECT number FROM ${T.batches} WHERE backfill = ?
+        UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC`,
+        backfill,
+        backfill,
+      )
+      .map((row) => checked<typeof row>(T.cells, row, { number: 'count' }).number);
   }
 
   /** The number of the next batch: behind every one that the ledger knows of, be it only by its cells. */
@@ -232,30 +252,28 @@ export class Ledger extends SkipLedger {
       backfill,
       backfill,
     );
-    return row?.last ?? 0;
+    return row ? (checked<typeof row>(T.cells, row, { last: ['count', null] }).last ?? 0) : 0;
   }
 
-  /** Which cells a batch filled: each set of columns with its keys. */
+  /**
+   * Which cells a batch filled: each set of columns with its keys. A ledger may come from anybody: what is read of it, and how many
+   * keys that can be, is bounded before it is read.
+   */
   cells(backfill: string, batch: number): CellSet[] {
-    return this.store
-      .allExact<{ columns: string; firstKey: SqlValue; keys: Buffer }>(
-        `SELECT columns, first_key AS "firstKey", keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
-        backfill,
-        batch,
-      )
-      .map(({ columns, firstKey, keys }) => {
-        const runs = unpackOrNothing(this.store.dialect.fromLedger(firstKey) ?? 0n, keys);
-        return { columns: JSON.parse(columns) as string[], runs: runs ?? [], isDamaged: runs === undefined };
-      });
+    return readCells(this.store, backfill, batch);
   }
 
-  /** Forgets one set of a batch's cells. */
-  removeCells(backfill: string, batch: number, columns: readonly string[]): void {
+  /** Forgets what of a batch's cells can't be read, if there is any. */
+  removeDamagedCells(backfill: string, batch: number): void {
+    const sets = this.cells(backfill, batch);
+    if (!sets.some(({ isDamaged }) => isDamaged)) return;
+    const readable = sets.filter(({ isDamaged }) => !isDamaged).map(({ columns }) => JSON.stringify(columns));
+    const kept = ['', ...readable]; // a list is never empty in SQL
     this.store.run(
-      `DELETE FROM ${T.cells} WHERE backfill = ? AND batch = ? AND columns = ?`,
+      `DELETE FROM ${T.cells} WHERE backfill = ? AND batch = ? AND columns NOT IN (${kept.map(() => '?').join(', ')})`,
       backfill,
       batch,
-      JSON.stringify(columns),
+      ...kept,
     );
   }
 
@@ -311,11 +329,12 @@ export class Ledger extends SkipLedger {
   /** The last verification of a backfill, or undefined. */
   lastVerification(backfill: string): VerificationRecord | undefined {
     if (!this.exists()) return undefined;
-    return this.store.get(
+    const row = this.store.get<VerificationRecord>(
       `SELECT number, run, verdict, verified_at AS "verifiedAt" FROM ${T.verifications}
       WHERE backfill = ? ORDER BY number DESC LIMIT 1`,
       backfill,
     );
+    return row && checked<VerificationRecord>(T.verifications, row, VERIFICATION_FORMS);
   }
 
   /**

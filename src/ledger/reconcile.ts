@@ -20,10 +20,8 @@ export function reconcile(store: Store, ledger: Ledger, backfill: string): void 
     );
   }
   for (const { number, cellsFilled } of batches) {
+    ledger.removeDamagedCells(backfill, number);
     const sets = ledger.cells(backfill, number);
-    for (const { columns, isDamaged } of sets) {
-      if (isDamaged) ledger.removeCells(backfill, number, columns);
-    }
     const held = sets.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
     if (held !== cellsFilled) {
       const sql = `UPDATE ${T.batches} SET cells_filled = ? WHERE backfill = ? AND number = ?`;

@@ -1,5 +1,6 @@
 /** What the ledger's rows say, as the rest of the program sees them. */
 
+import type { Digest } from '../store/digest.js';
 import type { Key, KeyRun } from './keys.js';
 
 /**
@@ -77,6 +78,9 @@ export interface Claim {
 /** Whether a run of this status still waits for its verification. */
 export const isOpen = (status: RunRecord['status']): boolean => status === 'running' || status === 'filled';
 
+/** Rows that a batch has at most, whatever is asked for: what the ledger says of one can then be read, whoever wrote it. */
+export const MAX_BATCH_ROWS = 1_000_000;
+
 /** One committed batch. */
 export interface BatchRecord {
   readonly number: number;
@@ -102,7 +106,7 @@ export interface CellsRecord {
 export interface CellSet {
   readonly columns: readonly string[];
   readonly runs: readonly KeyRun[];
-  /** Whether the packed keys could not be read, so that there are none. */
+  /** Whether columns or packed keys could not be read, so that there are none. */
   readonly isDamaged: boolean;
 }
 
@@ -135,6 +139,11 @@ export interface CommandRecord {
   readonly backup: string | null;
 }
 
+/** A backup that was made before a command. */
+export interface BackupRecord extends Digest {
+  readonly path: string;
+}
+
 /** Commands that change a store; before all but a plain `backfill` a backup is made. */
 export type ChangingCommand = 'up' | 'down' | 'rescan' | 'backfill';
 
@@ -145,3 +154,11 @@ export interface VerificationRecord {
   readonly verdict: 'pass' | 'warn' | 'fail';
   readonly verifiedAt: string;
 }
+
+/** The forms of its columns. */
+export const VERIFICATION_FORMS = {
+  number: 'count',
+  run: 'count',
+  verdict: ['pass', 'warn', 'fail'],
+  verifiedAt: 'text',
+} as const;

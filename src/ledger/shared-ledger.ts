@@ -1,5 +1,6 @@
 import type { SqlValue } from '../store/port.js';
 import { holderNamed, instantSql } from '../store/postgres/session-name.js';
+import { checked } from './checked.js';
 import { compareKeys, type Key } from './keys.js';
 import { Ledger, runConflict } from './ledger.js';
 import type { BatchRecord, Claim, RunRecord, SkipRecord } from './records.js';
@@ -105,8 +106,13 @@ export class SharedLedger extends Ledger {
   }
 
   #range(row: RangeRow): RangeRow {
-    const keys = this.keys(row, ['startKey', 'endKey', 'cursor']);
-    return { ...keys, number: Number(row.number), isDone: Number(row.isDone) };
+    return checked<RangeRow>(RANGES_TABLE, this.keys(row, ['startKey', 'endKey', 'cursor']), {
+      number: 'count',
+      startKey: ['key', null],
+      endKey: 'key',
+      cursor: ['key', null],
+      isDone: 'count',
+    });
   }
 
   /** The range that this process was at work on last: nobody else's is looked at while it is open, and so none is waited for. */

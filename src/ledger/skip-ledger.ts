@@ -1,8 +1,11 @@
 import type { SqlValue } from '../store/port.js';
+import { checked } from './checked.js';
 import { compareKeys, type Key } from './keys.js';
 import { type BatchRecord, REFUSED_SQL, type SkipRecord } from './records.js';
 import { StepLedger } from './step-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
+
+const SKIP_FORMS = { key: 'key', target: 'text', reason: 'text' } as const;
 
 /** The ledger's skips: rows and cells that were left alone. Batches write them; see store/sqlite/batch.ts. */
 export class SkipLedger extends StepLedger {
@@ -30,7 +33,13 @@ export class SkipLedger extends StepLedger {
   protected decoded(sql: string, ...parameters: readonly SqlValue[]): SkipRecord[] {
     return this.store
       .allExact<Omit<SkipRecord, 'key'> & { readonly key: SqlValue }>(sql, ...parameters)
-      .map((row) => ({ ...row, key: this.store.dialect.fromLedger(row.key) ?? '' }))
+      .map((row) =>
+        checked<SkipRecord>(
+          T.skips,
+          { ...row, key: this.store.dialect.fromLedger(row.key) ?? '' },
+          SKIP_FORMS,
+        ),
+      )
       .sort((a, b) => compareKeys(a.key, b.key) || (a.target < b.target ? -1 : 1));
   }
 
@@ -41,7 +50,8 @@ export class SkipLedger extends StepLedger {
       `SELECT reason, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY reason ORDER BY reason`,
       backfill,
     );
-    return Object.fromEntries(rows.map(({ reason, count }) => [reason, count]));
+    const known = rows.map((row) => checked<typeof row>(T.skips, row, { reason: 'text', count: 'count' }));
+    return Object.fromEntries(known.map(({ reason, count }) => [reason, count]));
   }
 
   /** How many rows SQLite refused to update in one run with this result code. */

@@ -1,7 +1,23 @@
 import type { Store } from '../store/port.js';
-import type { CommandRecord, CreatedObject, StepRecord } from './records.js';
+import { checked, readTexts } from './checked.js';
+import type { BackupRecord, CommandRecord, CreatedObject, StepRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 import { PACKAGE_VERSION } from './version.js';
+
+const STEP_FORMS = {
+  name: 'text',
+  kind: 'text',
+  status: ['applying', 'applied', 'reverting'],
+  fingerprint: 'text',
+  packageVersion: 'text',
+  startedAt: 'text',
+  appliedAt: ['text', null],
+  durationMs: 'count',
+  revertedCells: 'count',
+  keptCells: 'count',
+} as const;
+const BACKUP_FORMS = { steps: 'text', backup: ['text', null] } as const;
+const COMMAND_FORMS = { ...BACKUP_FORMS, command: 'text' } as const;
 
 /** The ledger's steps, and what they made. Every write happens inside its caller's transaction. */
 export class StepLedger {
@@ -38,6 +54,7 @@ export class StepLedger {
           applied_at AS "appliedAt", duration_ms AS "durationMs", reverted_cells AS "revertedCells", kept_cells AS "keptCells"
         FROM ${T.steps}`,
       )
+      .map((row) => checked<StepRecord>(T.steps, row, STEP_FORMS))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -123,13 +140,32 @@ export class StepLedger {
     const row = this.store.get<{ command: CommandRecord['command']; steps: string; backup: string | null }>(
       `SELECT command, steps, backup FROM ${T.commands} ORDER BY number DESC LIMIT 1`,
     );
-    return row && { ...row, steps: JSON.parse(row.steps) as string[] };
+    return (
+      row && {
+        ...row,
+        steps: readTexts(T.commands, 'steps', checked<typeof row>(T.commands, row, COMMAND_FORMS).steps),
+      }
+    );
   }
 
   /** Paths of every backup that was made of this store, as far as the ledger goes back. */
   backups(): string[] {
     if (!this.exists()) return [];
-    return this.store.pluck(`SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`);
+    return this.store
+      .all<{ backup: string }>(`SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`)
+      .map((row) => checked<typeof row>(T.commands, row, { backup: 'text' }).backup);
+  }
+
+  /** Every backup that was made of this store, by its path; without its size and hash if an earlier version made it. */
+  knownBackups(): ReadonlyMap<string, BackupRecord | undefined> {
+    const known = new Map<string, BackupRecord | undefined>();
+    for (const path of this.backups()) known.set(path, undefined);
+    if (!this.store.dialect.hasTable(this.store, T.backups)) return known;
+    for (const row of this.store.all<BackupRecord>(`SELECT path, bytes, sha256 FROM ${T.backups}`)) {
+      const record = checked<BackupRecord>(T.backups, row, { path: 'text', bytes: 'count', sha256: 'text' });
+      known.set(record.path, record);
+    }
+    return known;
   }
 
   /** Path of the backup of the `up` that began a step; undefined where it made none. */
@@ -139,18 +175,32 @@ export class StepLedger {
       WHERE command = 'up' AND begun_at <= (SELECT started_at FROM ${T.steps} WHERE name = ?) ORDER BY number DESC`,
       step,
     );
-    return commands.find(({ steps }) => (JSON.parse(steps) as string[]).includes(step))?.backup ?? undefined;
+    const command = commands.find((row) =>
+      readTexts(T.commands, 'steps', checked<typeof row>(T.commands, row, BACKUP_FORMS).steps).includes(step),
+    );
+    return command?.backup ?? undefined;
   }
 
-  /** Notes that a command begins, making the ledger where there is none. */
-  beginCommand({ command, steps, backup }: CommandRecord): void {
+  /** Notes that a command begins, and the backup made before it. Makes the ledger where there is none. */
+  beginCommand(
+    { command, steps }: Pick<CommandRecord, 'command' | 'steps'>,
+    backup: BackupRecord | null,
+  ): void {
     this.store.dialect.makeLedger(this.store);
     this.store.run(
       `INSERT INTO ${T.commands} (command, steps, backup, begun_at) VALUES (?, ?, ?, ?)`,
       command,
       JSON.stringify(steps),
-      backup,
+      backup?.path ?? null,
       this.timestamp(),
+    );
+    if (!backup) return;
+    this.store.run(
+      `INSERT INTO ${T.backups} (path, bytes, sha256) VALUES (?, ?, ?)
+      ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256`,
+      backup.path,
+      backup.bytes,
+      backup.sha256,
     );
   }
 
@@ -159,7 +209,11 @@ export class StepLedger {
   /** What a schema step made. */
   objects(step: string): CreatedObject[] {
     if (!this.exists()) return [];
-    return this.store.all(`SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`, step);
+    return this.store
+      .all<CreatedObject>(`SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`, step)
+      .map((row) =>
+        checked<CreatedObject>(T.objects, row, { kind: ['column', 'index', 'version'], name: 'text' }),
+      );
   }
 
   /** Notes that a step made an object. */

@@ -17,6 +17,7 @@ export const LEDGER_TABLES = {
   kept: 'umzug_backfill_kept',
   format: 'umzug_backfill_format',
   tables: 'umzug_backfill_tables',
+  backups: 'umzug_backfill_backups',
 } as const;
 
 const T = LEDGER_TABLES;
@@ -139,6 +140,11 @@ CREATE TABLE IF NOT EXISTS ${T.tables} (    -- the table of a backfill, when its
   run INTEGER NOT NULL,            -- the last run that was begun by then
   watermark,                       -- last key up to which rows were looked for, NULL when the table was empty
   probes TEXT NOT NULL             -- JSON array: a few cells that were filled, [column, key] each
+);
+CREATE TABLE IF NOT EXISTS ${T.backups} (   -- what a backup was when it was made: a restore compares it
+  path TEXT PRIMARY KEY NOT NULL,
+  bytes INTEGER NOT NULL,
+  sha256 TEXT NOT NULL             -- in hexadecimal
 );
 `;
 

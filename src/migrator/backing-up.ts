@@ -72,8 +72,8 @@ export async function begin(
   const { store, ledger } = session;
   const { command, steps } = undertaking;
   if (isResumed(options, session, undertaking)) return undefined;
-  const note = (backup: string | null): void =>
-    store.write(() => ledger.beginCommand({ command, steps, backup }));
+  const note = (backup: Backup | null): void =>
+    store.write(() => ledger.beginCommand({ command, steps }, backup));
   const due = dueBackup(options, session, undertaking);
   if (!due) {
     note(null);
@@ -83,7 +83,7 @@ export async function begin(
   const check = options.backup ? options.backup.check : undefined;
   const made = await backUp(requireSqlite(store), { folder: due.folder, check, now: options.now });
   try {
-    note(made.path);
+    note(made);
   } catch (error) {
     removeWithSidecars(made.path);
     throw error;

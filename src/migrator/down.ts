@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import { refuseDamagedCells } from '../ledger/packed-cells.js';
 import { FOREIGN, type StepRecord } from '../ledger/records.js';
 import { tableBytes } from '../schema/inspect.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
@@ -14,6 +15,7 @@ import {
   type Session,
 } from './session.js';
 import { unknownStep } from './up.js';
+import { refuseVersionTriggers } from './version-triggers.js';
 
 /** Which steps to revert: the last, down to and including a name, all (`0`), or a number of them. */
 export interface DownTarget {
@@ -85,6 +87,7 @@ export function checkReverts(
   { isConfirmed = false, onEvent }: Pick<MigratorOptions, 'isConfirmed' | 'onEvent'>,
 ): void {
   reverts.forEach((step, i) => {
+    if (step.kind === 'backfill') refuseDamagedCells(ledger, step.name);
     if (step.kind !== 'schema') return;
     checkRevertible(store, ledger, step);
     if (i === 0) checkLosses(store, ledger, step, { isConfirmed });
@@ -118,6 +121,7 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
       const backfills = reverts.filter((step): step is BackfillStep => step.kind === 'backfill');
       if (!options.isConfirmed) refuseLostFillers(session, backfills, drifts);
       refuseTriggers(session, backfills, { ...options, onEvent });
+      refuseVersionTriggers(session, reverts, 'down', { ...options, onEvent });
       checkReverts(session, reverts, { ...options, onEvent });
       for (const { text } of drifts) onEvent?.({ event: 'warning', text });
       return { drifts, reverts, project };

@@ -1,15 +1,32 @@
-import { join } from 'node:path';
-import { BackfillError } from '../errors.js';
+import { dirname, join } from 'node:path';
+import { BackfillError, toBackfillError } from '../errors.js';
 import { checkRequirements } from '../schema/requirements.js';
+import { digestOf } from '../store/digest.js';
 import { requireSpace } from '../store/disk.js';
-import { isThere } from '../store/file.js';
-import { locateStore, type StoreFiles } from '../store/path.js';
-import { backUp, copyFolder, findBackups, isOthersCopy, isSameFile } from '../store/sqlite/backup.js';
-import { checkDamage, isDamage, removeWithSidecars } from '../store/sqlite/copy.js';
-import { CopyBehind, saveFiles, writeBack, writtenAt } from '../store/sqlite/restore.js';
+import { isThere, withOpen } from '../store/file.js';
+import { hasJournalHeader, locateStore, type StoreFiles } from '../store/path.js';
+import { withPrivateFolder } from '../store/private-folder.js';
+import {
+  backUp,
+  copyFolder,
+  isOthersCopy,
+  isSameFile,
+  restorePrefix,
+  unguessable,
+} from '../store/sqlite/backup.js';
+import { checkDamage, isDamage, removeWithSidecars, SIDECARS } from '../store/sqlite/copy.js';
+import { isShared, refuseUnsafeCopy } from '../store/sqlite/copy-trust.js';
+import { CopyBehind, saveFiles, takeIn, writeBack, writtenAt } from '../store/sqlite/restore.js';
 import { sqliteSite } from '../store/sqlite/site.js';
 import { SqliteStore } from '../store/sqlite/store.js';
 import { withLock } from './change.js';
+import {
+  type ChosenBackup,
+  chooseBackup,
+  compareBackup,
+  type KnownBackups,
+  readKnownBackups,
+} from './chosen-backup.js';
 import type { MigratorOptions } from './session.js';
 
 /** What `restore` did, or would do. */
@@ -20,6 +37,8 @@ export interface RestoreOutcome {
   readonly bytes: number;
   /** The store. */
   readonly path: string;
+  /** Whether the ledger knows it by its size and SHA-256. */
+  readonly isVerified: boolean;
   /** A copy of the store as it was before; absent in a dry run. */
   readonly saved?: string;
   /** Whether the store was too damaged to be read: its copy is of its files as they were. */
@@ -34,9 +53,9 @@ export interface RestoreOutcome {
  * Brings the store back to a backup: checks that, takes the run lock, saves the present store, then writes the backup into
  * the live file. Killed at any instant it leaves the store as it was or restored, and can be run again.
  *
- * @param given the backup. Default: the store's newest
+ * @param given the backup. Default: the store's newest, if its ledger knows that
  * @param isDryRun whether only to look
- * @throws {BackfillError} `BACKUP_MISSING`, `BACKUP_UNUSABLE`, `CONFIRMATION_REQUIRED`, `RUN_LOCKED`, `DISK_SPACE_LOW`, `STORE_BUSY`, `STORE_IN_USE`
+ * @throws {BackfillError} a `BACKUP_…` code, `CONFIRMATION_REQUIRED`, `RUN_LOCKED`, `DISK_SPACE_LOW`, `STORE_BUSY`, `STORE_IN_USE`
  */
 export async function restore(
   options: MigratorOptions,
@@ -44,32 +63,58 @@ export async function restore(
   isDryRun = false,
 ): Promise<RestoreOutcome> {
   // Looked at first for what can be refused at once, and again under the lock: another run may make a newer backup meanwhile.
-  const { files, source, outcome } = look(options, given);
-  source.close();
-  if (isDryRun) return outcome;
+  const files = locateLive(options.path);
+  if (isDryRun || !hasJournalHeader(files)) {
+    const outlook = choose(options, files, given, 'look');
+    // SQLite may write to what it opens, if another user puts a journal beside it.
+    if (!isShared(dirname(outlook.backup.path))) checkBackup(options, outlook, outlook.backup.path);
+    if (isDryRun) return await foretell(options, outlook);
+  }
   return await withLock(options, () => restoreAlone(options, given), {
     site: sqliteSite(options.path, files),
   });
 }
 
-type Outlook = ReturnType<typeof look>;
+/** The store, the backup that it can be restored from, and what its ledger knows of backups. */
+interface Outlook {
+  readonly files: StoreFiles;
+  /** Folder of the store's copies. */
+  readonly copies: string;
+  readonly backup: ChosenBackup;
+  readonly known: KnownBackups | undefined;
+}
 
-/** Finds the store and the backup, and looks whether the one can be restored from the other. */
-function look(options: MigratorOptions, given: string | undefined) {
-  const files = locateLive(options.path);
+/** Finds the store and the backup, and looks whether the one may be restored from the other, without opening that. */
+function choose(
+  options: MigratorOptions,
+  files: StoreFiles,
+  given: string | undefined,
+  access: 'look' | 'write',
+): Outlook {
+  copyFolder(files, undefined); // here too copies are made
   const copies = copyFolder(files, options.backup ? options.backup.folder : undefined);
-  const found = findBackup(files, copies, given);
-  if (!options.isConfirmed) refuseForeign(found, files);
-  const source = openBackup(options, found, files);
-  try {
-    const { bytes } = source.size();
-    requireRoom(files, copies, bytes);
-    const outcome: RestoreOutcome = { from: source.name, bytes, path: files.path };
-    return { files, copies, source, outcome };
-  } catch (error) {
-    source.close();
-    throw error;
-  }
+  const known = readKnownBackups(files, access);
+  const backup = chooseBackup(files, copies, given, known);
+  if (!options.isConfirmed) refuseForeign(backup.path, files);
+  const found = locateBackup(backup.path);
+  if (
+    ['', ...SIDECARS, '.lock'].some(
+      (end) => isThere(files.path + end) && isSameFile(found.path, files.path + end),
+    )
+  )
+    throw unusable(`${backup.path} is the store itself, or belongs to it`);
+  refuseUnsafeCopy(files, backup.path, { backup: found, isKnown: backup.record !== undefined });
+  requireRoom(files, copies, found.mainBytes);
+  return { files, copies, backup: { ...backup, path: found.path }, known };
+}
+
+async function foretell(
+  { isConfirmed = false }: MigratorOptions,
+  { files, backup, known }: Outlook,
+): Promise<RestoreOutcome> {
+  const digest = await withOpen(backup.path, (fd) => digestOf(fd));
+  const isVerified = compareBackup(backup, digest, known, isConfirmed);
+  return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified };
 }
 
 /** An empty store may be restored too; for a missing one its file has to be made first, as it says whose it is to be. */
@@ -91,17 +136,24 @@ function locateLive(path: string): StoreFiles {
 const TRIES = 3;
 
 async function restoreAlone(options: MigratorOptions, given: string | undefined): Promise<RestoreOutcome> {
-  const outlook = look(options, given);
-  try {
+  const files = locateLive(options.path);
+  const outlook = choose(options, files, given, hasJournalHeader(files) ? 'write' : 'look');
+  const { backup, known } = outlook;
+  const act = withPrivateFolder(restorePrefix(files), async (work) => {
+    const prepared = join(work, unguessable());
+    const digest = await takeIn(backup.path, prepared, files);
+    const isVerified = compareBackup(backup, digest, known, options.isConfirmed ?? false);
+    checkBackup(options, outlook, prepared);
     for (let tries = 1; ; tries += 1) {
-      const done = await saveAndWrite(outlook, tries < TRIES, options.onEvent);
+      const done = await saveAndWrite(outlook, prepared, tries < TRIES, options.onEvent);
       if (!done) continue;
-      new SqliteStore(locateStore(outlook.files.path), { access: 'look' }).close(); // can it be read?
-      return { ...outlook.outcome, ...done };
+      new SqliteStore(locateStore(files.path), { access: 'look' }).close(); // can it be read?
+      return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified, ...done };
     }
-  } finally {
-    outlook.source.close();
-  }
+  });
+  return await act.catch((error: unknown) => {
+    throw toBackfillError(error, 'while restoring it');
+  });
 }
 
 /**
@@ -112,7 +164,8 @@ async function restoreAlone(options: MigratorOptions, given: string | undefined)
  * @returns undefined when it gave up
  */
 async function saveAndWrite(
-  { files: { path }, copies, source }: Outlook,
+  { files: { path }, copies }: Outlook,
+  prepared: string,
   givesUp: boolean,
   onEvent: MigratorOptions['onEvent'],
 ): Promise<Pick<RestoreOutcome, 'saved' | 'wasDamaged' | 'isReplaced' | 'isCopyBehind'> | undefined> {
@@ -127,7 +180,7 @@ async function saveAndWrite(
     if (isCopyBehind && givesUp) throw new CopyBehind();
   };
   try {
-    const isReplaced = await writeBack(source, files, onLocked);
+    const isReplaced = await writeBack(prepared, files, onLocked);
     return { saved, wasDamaged, isReplaced, isCopyBehind };
   } catch (error) {
     // Nothing was changed: tries would pile up copies.
@@ -140,21 +193,6 @@ async function saveAndWrite(
 /** Whether the store was not written, since others use it. */
 const isRefused = (error: unknown): boolean =>
   error instanceof BackfillError && (error.code === 'STORE_BUSY' || error.code === 'STORE_IN_USE');
-
-function findBackup(files: StoreFiles, copies: string, given: string | undefined): string {
-  // A bare name, as a listing of the backups shows it, is looked for among them too.
-  const named =
-    given !== undefined && !given.includes('/') && !isThere(given) && isThere(join(copies, given))
-      ? join(copies, given)
-      : given;
-  const path = named ?? findBackups(files, copies).at(-1);
-  if (path !== undefined) return path;
-  throw new BackfillError(
-    'BACKUP_MISSING',
-    `There is no backup of ${files.path} in ${copies}`,
-    'Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir',
-  );
-}
 
 /**
  * A path from an environment that is another today, or a hint of another shell, must not bring one store into another.
@@ -170,29 +208,37 @@ function refuseForeign(backup: string, files: StoreFiles): void {
   );
 }
 
-/** Opens a backup to look, and looks whether it is one. */
-function openBackup({ project, backup }: MigratorOptions, path: string, live: StoreFiles): SqliteStore {
+/** Finds the files of a backup. */
+function locateBackup(path: string): StoreFiles {
+  try {
+    return locateStore(path, { isCopy: true });
+  } catch (error) {
+    if (!(error instanceof BackfillError)) throw error;
+    if (error.code !== 'STORE_MISSING') throw notRestorable(path, error);
+    throw new BackfillError(
+      'BACKUP_MISSING',
+      `There is no backup at ${path}`,
+      'Name one that is there, or none for the newest: umzug-backfill restore',
+      { cause: error },
+    );
+  }
+}
+
+/** Opens a backup to look whether it is a sound store of this project. */
+function checkBackup(
+  { project, backup: options }: MigratorOptions,
+  { backup: { path } }: Outlook,
+  at: string,
+): void {
+  const check = (options ? options.check : undefined) ?? 'quick';
   let source: SqliteStore | undefined;
   try {
-    const files = locateStore(path);
-    if (isSameFile(files.path, live.path)) throw unusable(`${path} is the store itself`);
-    source = new SqliteStore(files, { access: 'look' });
-    if (checkDamage(source, (backup ? backup.check : undefined) ?? 'quick') === false)
-      throw unusable(`${path} is damaged`);
+    source = new SqliteStore(locateStore(at, { isCopy: true }), { access: 'look' });
+    if (checkDamage(source, check) === false) throw unusable(`${path} is damaged`);
     checkRequirements(source, project.config.requires);
-    return source;
   } catch (error) {
-    source?.close();
     if (!(error instanceof BackfillError)) throw error;
     if (/^(?:BACKUP_UNUSABLE|STORE_(?:BUSY|FULL|IO))$/.test(error.code)) throw error;
-    if (error.code === 'STORE_MISSING') {
-      throw new BackfillError(
-        'BACKUP_MISSING',
-        `There is no backup at ${path}`,
-        'Name one that is there, or none for the newest: umzug-backfill restore',
-        { cause: error },
-      );
-    }
     if (error.code === 'STORE_READONLY' || error.code === 'STORE_FOLDER_READONLY') {
       throw new BackfillError(
         'BACKUP_UNUSABLE',
@@ -201,9 +247,14 @@ function openBackup({ project, backup }: MigratorOptions, path: string, live: St
         { cause: error },
       );
     }
-    throw unusable(`${path} can not be restored: ${lower(error.message)}`, error);
+    throw notRestorable(path, error);
+  } finally {
+    source?.close();
   }
 }
+
+const notRestorable = (path: string, error: BackfillError): BackfillError =>
+  unusable(`${path} can not be restored: ${lower(error.message)}`, error);
 
 const lower = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
@@ -216,12 +267,17 @@ function unusable(message: string, cause?: unknown): BackfillError {
   );
 }
 
-/** The copy of the present store; its growth; and in its journal the old pages or in its WAL the new ones. */
+/** The copies of the present store and of the backup; its growth; and in its journal the old pages or in its WAL the new ones. */
 function requireRoom({ folder, mainBytes, walBytes }: StoreFiles, copies: string, bytes: number): void {
   requireSpace(
     [
       { what: 'a copy of the present store', bytes: mainBytes + walBytes, folder: copies },
-      { what: 'the restored store and its journal', bytes: Math.max(bytes, mainBytes) + bytes, folder },
+      { what: 'a private copy of the backup', bytes, folder },
+      {
+        what: 'the restored store and its journal',
+        bytes: Math.max(bytes, mainBytes) + Math.max(0, bytes - mainBytes),
+        folder,
+      },
     ],
     'Make room, or name another disk for the copy with --backup-dir, then run the same command again; nothing was changed',
   );
@@ -230,7 +286,7 @@ function requireRoom({ folder, mainBytes, walBytes }: StoreFiles, copies: string
 /** Saves the present store, readable or not. */
 async function save(files: StoreFiles, copies: string): Promise<{ saved: string; wasDamaged: boolean }> {
   // SQLite removes the WAL of an empty file when it opens that.
-  if (files.mainBytes === 0) return { saved: saveFiles(files, copies), wasDamaged: true };
+  if (files.mainBytes === 0) return { saved: await saveFiles(files, copies), wasDamaged: true };
   let live: SqliteStore | undefined;
   try {
     // Closing a connection that writes would move what waits in the WAL into a file that turns out to be damaged.
@@ -239,7 +295,7 @@ async function save(files: StoreFiles, copies: string): Promise<{ saved: string;
     return { saved: path, wasDamaged: false };
   } catch (error) {
     if (!isDamage(error)) throw error;
-    return { saved: saveFiles(files, copies), wasDamaged: true };
+    return { saved: await saveFiles(files, copies), wasDamaged: true };
   } finally {
     live?.close();
   }

@@ -3,12 +3,13 @@ import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import { loadConfig } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { isStepFile } from '../steps/load.js';
+import { refuseOthersCode, type TrustsCode } from '../steps/trusted.js';
 import { fileExists, writeNew } from './new-file.js';
 import { bareName, nextName } from './numbering.js';
 import { STEP_TEMPLATES, type TemplateKind } from './templates.js';
 
 /** What step to write. */
-export interface CreateOptions {
+export interface CreateOptions extends TrustsCode {
   readonly kind: TemplateKind;
   /** Whether to write nothing. Default false. */
   readonly isDryRun?: boolean | undefined;
@@ -38,7 +39,7 @@ export interface CreateResult {
 export async function createStep(
   folder: string,
   name: string,
-  { kind, isDryRun, now = new Date() }: CreateOptions,
+  { kind, isDryRun, now = new Date(), trustsConfig }: CreateOptions,
 ): Promise<CreateResult> {
   if (!/^[A-Za-z][\w-]*$/.test(name) || name.length > 100) {
     throw new BackfillError(
@@ -47,7 +48,7 @@ export async function createStep(
       'Name what it does, as order-times: its number is put before it',
     );
   }
-  const { config, file: configFile } = await loadConfig(folder);
+  const { config, file: configFile } = await loadConfig(folder, { trustsConfig });
   // A config in dist was compiled: the steps to write are those that it is compiled with.
   const base = basename(dirname(configFile)) === 'dist' ? folder : dirname(configFile);
   const folders = config.steps.map((path) => resolve(base, path));
@@ -66,6 +67,7 @@ export async function createStep(
   }
   const target = targetFolder(folders, kind);
   const path = join(target, `${step}${extensionOf(target, files, configFile, base)}`);
+  refuseOthersCode(target, { trustsConfig });
   if (!isDryRun) writeNew(path, STEP_TEMPLATES[kind]);
   return { step, kind, file: relative(folder, path) };
 }

@@ -5,6 +5,7 @@ import { loadFailureText } from '../thrown.js';
 import { importDefault } from './import-default.js';
 import { atCall } from './in-step.js';
 import type { Step, StepDefinition } from './step.js';
+import { refuseOthersCode, type TrustsCode } from './trusted.js';
 
 /** Whether a file of this name in a step folder is a step. */
 export const isStepFile = (name: string): boolean =>
@@ -15,10 +16,11 @@ export const isStepFile = (name: string): boolean =>
  *
  * @param folders absolute paths
  * @throws {BackfillError} `CONFIG_INVALID` when a folder can not be read, `STEP_INVALID` when a file holds no step or
- *   two files have one name
+ *   two files have one name, `CONFIG_UNTRUSTED` if root would run what others may write
  */
-export async function loadSteps(folders: readonly string[]): Promise<Step[]> {
+export async function loadSteps(folders: readonly string[], trust: TrustsCode = {}): Promise<Step[]> {
   const paths = folders.flatMap((folder) => stepFiles(folder));
+  for (const path of paths) refuseOthersCode(path, trust);
   return orderSteps(await Promise.all(paths.map(loadStep)));
 }
 

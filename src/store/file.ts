@@ -1,11 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import {
-  chmodSync,
-  chownSync,
   closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   openSync,
+  renameSync,
   rmSync,
   type Stats,
   statSync,
@@ -26,17 +29,58 @@ export function createPrivate(path: string): void {
 }
 
 /**
- * Gives a file the owner and mode of the store, as far as this user may. A group that can not be given gets no access,
- * since this user's own group may be a wider one.
+ * Gives an open file that this process has just made the owner and mode of the store, as far as this user may: by its descriptor, so that no
+ * other file can be meant. A group that cannot be given gets no access, since this user's own group may be a wider one.
  */
-export function follow(path: string, { uid, gid, mode }: Ownership): void {
-  const own = statSync(path);
+export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
+  const own = fstatSync(fd);
   // Only root gives files away; anybody else may give them to a group that they are in.
   const owner = process.geteuid?.() === 0 ? uid : own.uid;
   const isSame = own.uid === owner && own.gid === gid;
-  const hasGroup = isSame || tryChange(() => chownSync(path, owner, gid));
+  const hasGroup = isSame || tryChange(() => fchownSync(fd, owner, gid));
   const wanted = hasGroup ? mode : mode & 0o606;
-  if ((own.mode & 0o777) !== wanted) tryChange(() => chmodSync(path, wanted));
+  if ((own.mode & 0o777) !== wanted) tryChange(() => fchmodSync(fd, wanted));
+}
+
+/**
+ * Opens a file, not through a symbolic link, acts on its descriptor and closes it. Not for a file that SQLite has open at the end: closing
+ * it would drop SQLite's locks.
+ *
+ * @param write whether to write to it. Default false
+ */
+export async function withOpen<Result>(
+  path: string,
+  act: (fd: number) => Promise<Result> | Result,
+  { write = false } = {},
+): Promise<Result> {
+  // Without O_NONBLOCK a pipe would be waited for.
+  const { O_RDONLY, O_RDWR, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+  const fd = openSync(path, (write ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    return await act(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Gives a finished file its name, on the same file system. Whatever has that name is neither followed nor replaced.
+ *
+ * @returns whether the name was free
+ */
+export function nameFinished(path: string, name: string): boolean {
+  try {
+    if (tryLink(path, name)) {
+      rmSync(path);
+      return true;
+    }
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    return false;
+  }
+  if (isNamed(name)) return false;
+  renameSync(path, name);
+  return true;
 }
 
 /** Whether this user was allowed to do it. */
@@ -47,27 +91,6 @@ function tryChange(act: () => void): boolean {
   } catch (error) {
     if (errnoOf(error) === 'EPERM') return false;
     throw error;
-  }
-}
-
-/**
- * Makes an empty file with the owner and mode of the store, at once or not at all: a process that is killed half way
- * leaves none that the store's owner can not open. Does nothing where there is one already.
- */
-export function createFollowing(path: string, ownership: Ownership): void {
-  if (isThere(path)) return;
-  const fresh = `${path}.${randomBytes(6).toString('hex')}`;
-  try {
-    createPrivate(fresh);
-    follow(fresh, ownership);
-    if (!tryLink(fresh, path)) {
-      createPrivate(path);
-      follow(path, ownership);
-    }
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-  } finally {
-    rmSync(fresh, { force: true });
   }
 }
 
@@ -84,6 +107,12 @@ export function tryLink(path: string, name: string): boolean {
 
 /** Whether something stands at the path. */
 export const isThere = (path: string): boolean => statOf(path) !== undefined;
+
+/** Whether the name is in use, if only by a link that leads nowhere. */
+export const isNamed = (path: string): boolean => lstatOf(path) !== undefined;
+
+/** `lstat`, or undefined when there is nothing. */
+export const lstatOf = (path: string): Stats | undefined => lstatSync(path, { throwIfNoEntry: false });
 
 /** `stat`, or undefined when there is nothing. */
 export const statOf = (path: string): Stats | undefined => statSync(path, { throwIfNoEntry: false });

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  constants,
   fsyncSync,
+  lstatSync,
   openSync,
   readSync,
   realpathSync,
@@ -13,7 +15,9 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { BackfillError, errnoOf } from '../errors.js';
 import { statOf } from './file.js';
+import { isRoot } from './owner.js';
 import { expandHome, type StoreFiles } from './path.js';
+import { entriesOf, findOpening } from './trust.js';
 
 /** A kind of file that is written for its user. */
 export interface OutFile {
@@ -30,18 +34,20 @@ const BESIDE = /^-(?:wal|shm|journal)$|^\.(?:lock|backup-.*|before-restore-.*)$/
 
 /**
  * Finds where a file is to go, and refuses what must not be written over: the store, what belongs to it, and any file that
- * is not of the same kind.
+ * is not of the same kind. Links of other users are not followed, nor does root write where they may replace the folder.
  *
  * @param given the path; its folder must be there
  * @returns the absolute path, with symbolic links resolved so that a link stays one
- * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`
+ * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`, `OUTPUT_UNTRUSTED`
  */
 export function findTarget({ what, head }: OutFile, given: string, store: StoreFiles | undefined): string {
   const asked = resolve(expandHome(given));
+  refuseOthersLinks(what, asked);
   const found = attempt(what, asked, () => statOf(asked));
   const path = attempt(what, asked, () =>
     found ? realpathSync(asked) : join(realpathSync(dirname(asked)), basename(asked)),
   );
+  if (isRoot()) refuseOthersFolders(what, asked, dirname(path));
   // Looked at before it is opened: to close the store, by whichever of its names, would drop SQLite's locks on it.
   if (store) refuseStore(what, path, found, store);
   if (!found) return path;
@@ -60,6 +66,43 @@ export function findTarget({ what, head }: OutFile, given: string, store: StoreF
     );
   }
   return path;
+}
+
+/**
+ * Refuses a path with a link that another user owns, as `fs.protected_symlinks` of Linux does in sticky folders.
+ *
+ * @throws {BackfillError} `OUTPUT_UNTRUSTED`
+ * @see https://www.kernel.org/doc/html/latest/admin-guide/sysctl/fs.html#protected-symlinks
+ */
+export function refuseOthersLinks(what: string, asked: string): void {
+  const self = process.geteuid?.();
+  if (self === undefined) return;
+  for (const { path, stat } of entriesOf(asked)) {
+    if (!stat.isSymbolicLink() || stat.uid === 0 || stat.uid === self) continue;
+    throw new BackfillError(
+      'OUTPUT_UNTRUSTED',
+      `The ${what} can not be written to ${asked}: the link ${path} belongs to user id ${stat.uid}`,
+      `Remove the link, or pass another file for the ${what}`,
+    );
+  }
+}
+
+/**
+ * Refuses, for root, a folder that another user may replace by a link between two calls of the system. What that user does within
+ * the folder is harmless: the file is made under a random name, and a link in its place is replaced itself.
+ */
+function refuseOthersFolders(what: string, asked: string, folder: string): void {
+  const parent = dirname(folder);
+  const { mode } = lstatSync(parent);
+  const { uid } = lstatSync(folder);
+  const isOthers = (mode & 0o1002) === 0o1002 && uid !== 0; // a sticky folder lets the owner of an entry rename it
+  const at = findOpening(parent)?.path ?? (isOthers ? folder : undefined);
+  if (at === undefined) return;
+  throw new BackfillError(
+    'OUTPUT_UNTRUSTED',
+    `The ${what} can not be written to ${asked} as root: other users may replace folders in or at ${at}`,
+    `Pass a file in a folder of root's for the ${what}, or run the command as the user of that folder`,
+  );
 }
 
 function refuseStore(what: string, path: string, found: Stats | undefined, store: StoreFiles): void {
@@ -81,7 +124,8 @@ function refuseStore(what: string, path: string, found: Stats | undefined, store
 /** Whether a file begins as those of its kind do. */
 function beginsWith(path: string, head: string): boolean {
   const begin = Buffer.alloc(Buffer.byteLength(head));
-  const fd = openSync(path, 'r');
+  // By now it may be a link, or a pipe that nobody writes to.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     readSync(fd, begin, 0, begin.length, 0);
   } finally {

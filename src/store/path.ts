@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import type { Ownership } from './file.js';
+import { refuseOtherOwner } from './owner.js';
 
 /** What stands on disk at the path of a store, found by `stat` alone. */
 export interface StoreFiles {
@@ -54,11 +55,13 @@ export function expandHome(path: string): string {
  * process, so only `stat` is used.
  *
  * @param given the path; `~/` is the home folder
- * @param options `mayBeEmpty`: whether a file without bytes is no error, since it is to be restored. Default false
- * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY` or `USAGE` (white space around the path)
+ * @param options `mayBeEmpty`: whether a file without bytes is no error, since it is to be restored. Default false. `isCopy`: whether it is
+ *   a copy of a store, which may be of another user than root. Default false
+ * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY` or `USAGE` (white space around the path); `ROOT_REFUSED` or
+ *   `STORE_UNTRUSTED` if this user is root and the store is not
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
-export function locateStore(given: string, { mayBeEmpty = false } = {}): StoreFiles {
+export function locateStore(given: string, { mayBeEmpty = false, isCopy = false } = {}): StoreFiles {
   if (given !== given.trim() || given === '') {
     // The driver trims its argument: it would open, or create, another file than the one named.
     throw new BackfillError(
@@ -83,6 +86,7 @@ export function locateStore(given: string, { mayBeEmpty = false } = {}): StoreFi
       'Give the path of the store file itself: --db-path /path/to/store.db',
     );
   }
+  if (!isCopy) refuseOtherOwner(absolute);
   const path = realpathSync(absolute);
   const files: StoreFiles = {
     path,

@@ -41,25 +41,40 @@ export function findOpening(
   const self = process.geteuid?.();
   if (self === undefined) return undefined;
   const trusted = new Set([0, self, ...owners]);
+  for (const { path: at, stat } of entriesOf(path)) {
+    const opening = openingOf(at, stat, { trusted, groups, contents });
+    if (opening) return opening;
+  }
+  return undefined;
+}
+
+/** A link, folder or file on a path. */
+export interface Entry {
+  /** Absolute path. */
+  readonly path: string;
+  readonly stat: Stats;
+}
+
+/** Yields every link, folder and file that leads to a path, in the order in which the system follows them, up to what is missing. */
+export function* entriesOf(path: string): Generator<Entry> {
   const absolute = resolve(path);
   const names = absolute.slice(parse(absolute).root.length).split(sep);
   let at = parse(absolute).root;
   for (let links = 0; ; ) {
     const stat = lstatOf(at);
-    if (stat === undefined) return undefined;
-    const opening = openingOf(at, stat, { trusted, groups, contents });
-    if (opening) return opening;
+    if (stat === undefined) return;
+    yield { path: at, stat };
     if (stat.isSymbolicLink()) {
       links += 1;
-      if (links > MAX_LINKS) return undefined;
+      if (links > MAX_LINKS) return;
+      // Name by name: `..` behind a link leads out of the folder that the link points to.
       const target = readlinkSync(at);
-      const next = isAbsolute(target) ? target : join(dirname(at), target);
-      names.unshift(...next.slice(parse(next).root.length).split(sep));
-      at = parse(next).root;
+      names.unshift(...target.split(sep));
+      at = isAbsolute(target) ? parse(target).root : dirname(at);
       continue;
     }
     const name = names.shift();
-    if (name === undefined) return undefined;
+    if (name === undefined) return;
     at = join(at, name);
   }
 }

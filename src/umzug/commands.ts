@@ -12,6 +12,7 @@ import { DEFAULT_REPORT } from '../report/default-file.js';
 import type { ReportOutcome } from '../report/report.js';
 import { withServerHints } from '../server-hints.js';
 import { shellWord } from '../shell.js';
+import type { TrustsCode } from '../steps/trusted.js';
 import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
 import type { Verification } from '../verification/verify.js';
 import type { Lang } from '../words/lang.js';
@@ -25,7 +26,7 @@ export interface MigratorParts {
   readonly context: object;
   readonly settings: RunSettings;
   /** Loads the project, once. */
-  readonly load: () => Promise<Project>;
+  readonly load: (trust?: TrustsCode) => Promise<Project>;
   /** Where the store is now: its environment variable may change. */
   readonly address: () => StoreAddress;
 }
@@ -73,10 +74,13 @@ export interface BackfillSkips {
 }
 
 /** The options of a command, with the listeners of the Umzug told. */
-async function migratorOptions({ umzug, context, settings, load, address }: MigratorParts) {
+async function migratorOptions(
+  { umzug, context, settings, load, address }: MigratorParts,
+  trust: TrustsCode = {},
+) {
   const store = address();
   if (!store.postgres) refuseSecondSqlite();
-  const project = await load();
+  const project = await load(trust);
   const onUmzugEvent: MigratorOptions['onUmzugEvent'] = async (event, name) => {
     const file = project.steps.find((step) => step.name === name)?.path;
     await umzug.emit(event, { ...metaOf(name, file), context });
@@ -150,7 +154,7 @@ export const umzugCommands = (parts: MigratorParts) => ({
   },
   async runAsCLI(argv: string[] = process.argv.slice(2)): Promise<boolean> {
     const { runInProcess } = await import('../cli/process.js');
-    const loadMigrator = async () => await migratorOptions(parts);
+    const loadMigrator = async (trust: TrustsCode) => await migratorOptions(parts, trust);
     const program = `node ${shellWord(relative(process.cwd(), process.argv[1] ?? ''))}`;
     const exitCode = await runInProcess(argv, { loadMigrator, program });
     process.exitCode = exitCode;

@@ -4,6 +4,7 @@ import { type StoreAddress, storeAddress } from '../address.js';
 import { checkNames, type Project, type StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
+import type { TrustsCode } from '../steps/trusted.js';
 import { furtherCommands, type MigratorCommands, metaOf, umzugCommands } from './commands.js';
 import type { UmzugCommands } from './contract.js';
 import { ledgerStorage } from './ledger-storage.js';
@@ -11,7 +12,7 @@ import { checkRunSettings, RUN_SETTINGS, type RunSettings } from './run-settings
 import { checkSources, loadSources, type StepSource } from './step-sources.js';
 
 /** What {@link createMigrator} takes, beside the settings of its runs. */
-export interface CreateMigratorOptions extends RunSettings {
+export interface CreateMigratorOptions extends RunSettings, TrustsCode {
   /**
    * The store: its path, with the environment variable that overrides it if there is one (of several, the first that is set), or a URL of PostgreSQL. `~/` is the home
    * folder.
@@ -95,9 +96,10 @@ export function createMigrator(options: CreateMigratorOptions): Migrator {
 
 /** Validates the options, and says how the project is loaded, once, and where the store is now. */
 function check(options: CreateMigratorOptions) {
-  const known = ['database', ...SOURCES, 'folder', 'requires', ...RUN_SETTINGS];
+  const known = ['database', ...SOURCES, 'folder', 'requires', 'trustsConfig', ...RUN_SETTINGS];
   refuseUnknown(options, known, WHAT, 'CONFIG_INVALID');
-  const { database: given, steps, migrations, backfills, folder, requires = {}, ...settings } = options;
+  const { database: given, steps, migrations, backfills, folder, requires = {}, ...others } = options;
+  const { trustsConfig, ...settings } = others;
   checkRunSettings(settings, WHAT, 'CONFIG_INVALID');
   const database = typeof given === 'string' ? { path: given } : given;
   refuseUnknown(database ?? {}, ['path', 'env'], `\`database\` of ${WHAT}`, 'CONFIG_INVALID');
@@ -115,8 +117,10 @@ function check(options: CreateMigratorOptions) {
   }
   const config = { kind: 'config', database, steps: [], requires } as const;
   let project: Promise<Project> | undefined;
-  const load = (): Promise<Project> => {
-    project ??= loadSources(sources, base).then((loaded) => ({ config, steps: loaded }));
+  const load = (trust: TrustsCode = {}): Promise<Project> => {
+    project ??= loadSources(sources, base, { trustsConfig: trust.trustsConfig ?? trustsConfig }).then(
+      (loaded) => ({ config, steps: loaded }),
+    );
     return project;
   };
   const address = (): StoreAddress => storeAddress(config, {}, process.env);

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { hasControlCharacter, isDefinition, loadSteps, orderSteps } from '../steps/load.js';
 import type { Step, StepDefinition } from '../steps/step.js';
+import type { TrustsCode } from '../steps/trusted.js';
 
 /** Where steps come from: a folder with a file for each, or the definitions themselves by name. */
 export type StepSource = string | Readonly<Record<string, StepDefinition>>;
@@ -41,11 +42,18 @@ function checkStep(name: string, definition: unknown, option: string, what: stri
 }
 
 /** Loads the steps of all sources, in one list by name. Throws as `loadSteps`. */
-export async function loadSources(sources: readonly StepSource[], folder: string): Promise<Step[]> {
+export async function loadSources(
+  sources: readonly StepSource[],
+  folder: string,
+  trust: TrustsCode,
+): Promise<Step[]> {
   const folders = sources.filter((source) => typeof source === 'string');
   const named = sources.flatMap((source) => (typeof source === 'string' ? [] : Object.entries(source)));
   return orderSteps([
-    ...(await loadSteps(folders.map((name) => resolve(folder, name)))),
+    ...(await loadSteps(
+      folders.map((name) => resolve(folder, name)),
+      trust,
+    )),
     ...named.map(([name, definition]) => ({ ...definition, name, path: 'createMigrator()' })),
   ]);
 }

@@ -106,6 +106,10 @@ function cellContradictions(ledger: Ledger, backfill: Backfill, batches: readonl
   const found: string[] = [];
   for (const { number, firstKey, lastKey, cellsFilled } of batches) {
     const sets = ledger.cells(backfill.name, number);
+    if (sets.some(({ isDamaged }) => isDamaged)) {
+      found.push(`the cells of batch ${number} can not be read`);
+      continue;
+    }
     const cells = sets.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
     const isInside = sets.every(
       ({ runs }) =>

@@ -156,6 +156,12 @@ export const zhErrors: Catalog = {
     '{name} 的函数 `process` 与开始填充时的文本不同，而该回填尚未完成',
   'The function `process` of {name} reads otherwise than when it filled: if it derives other values, raise processVersion':
     '{name} 的函数 `process` 与填充时的文本不同：如果它推导出不同的值，请提高 processVersion',
+  'The ledger of this store is damaged: a row of {table} holds in {column} what this package never writes':
+    '此存储的账本已损坏：{table} 有一行的 {column} 列含有本包从不写入的内容',
+  'The ledger of this store is damaged: it does not tell any more which cells batch {#number} of {name} has filled':
+    '此存储的账本已损坏：已无法得知 {name} 的批次 {number} 填充了哪些单元格',
+  'The keys of {#rows} rows are {#bytes} bytes long, and the ledger takes {#most} of one batch':
+    '{rows} 行的键共长 {bytes} 字节，而账本的一个批次只容纳 {most} 字节',
   'The ledger of this store has format {#found}, and this version of the package knows the formats up to {#known}':
     '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
   '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
@@ -244,6 +250,27 @@ export const zhErrors: Catalog = {
   'The scope of {backfill} is no condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
   'The columns {columns} of {table} can not be updated': '无法更新 {table} 的列 {columns}',
   '{~what} on the table {table} is blocked by {~object}': '在表 {table} 上{what}时被 {object} 阻挡',
+  '{~what} on the table {table} is blocked by {~object}: it uses {~used}, which SQLite refuses in the schema of a file':
+    '在表 {table} 上{what}时被 {object} 阻挡：它使用了 {used}，而 SQLite 不允许文件的模式使用它',
+  'SQLite refuses {~used} in the schema of a file, and a trigger or a view uses it':
+    'SQLite 不允许文件的模式使用 {used}，而某个触发器或视图使用了它',
+  'SQLite refuses {~used} in the schema of a file, and it is used by {*objects}':
+    'SQLite 不允许文件的模式使用 {used}，而以下对象使用了它：{objects}',
+  'the virtual table {name}': '虚拟表 {name}',
+  "The text of the {~type} {name} in the store's schema is not one CREATE {word} statement":
+    '存储的模式中{type} {name} 的文本不是单独一条 CREATE {word} 语句',
+  "Trying the step on a copy of the store's schema took longer than {#seconds} s":
+    '在存储模式的副本上试运行该步骤超过了 {seconds} 秒',
+  "The process that tries the step on a copy of the store's schema ended early ({code})":
+    '在存储模式的副本上试运行该步骤的进程提前结束（{code}）',
+  'The {~type} {name} is not part of the ledger as this program makes it, and would act when that is read or written':
+    '{type} {name} 不属于本程序所建的账本，会在读写账本时起作用',
+  'The column {column} of {table} is generated: reading it would run what the author of the file has written':
+    '{table} 的列 {column} 是生成列：读取它会运行文件作者所写的内容',
+  'Each version that is written to {table} or removed from it may fire the trigger {triggers}':
+    '每次向 {table} 写入或从中删除版本都可能触发触发器 {triggers}',
+  'Each version that is written to {table} or removed from it may fire the triggers {triggers}':
+    '每次向 {table} 写入或从中删除版本都可能触发以下触发器：{triggers}',
   '`down` will be blocked by {~object}': '`down` 将被 {object} 阻挡',
   Filling: '填充',
   'An UPDATE': '执行 UPDATE',
@@ -272,6 +299,18 @@ export const zhErrors: Catalog = {
   'process {#pid} on {host}': '{host} 上的进程 {pid}',
   'a process that has just begun': '刚刚启动的进程',
   'The lock of this store, {path}, can not be opened ({code})': '无法打开该存储的锁 {path}（{code}）',
+  'The lock of this store, {path}, is a symbolic link': '该存储的锁 {path} 是符号链接',
+  'The lock of this store, {path}, is not a file': '该存储的锁 {path} 不是文件',
+  'The lock of this store, {path}, is a file that has a second name':
+    '该存储的锁 {path} 是有另一个名称的文件',
+  'The lock of this store, {path}, belongs to the user {owner}, who is neither this user nor the owner of the store':
+    '该存储的锁 {path} 属于用户 {owner}，既不是当前用户，也不是存储的所有者',
+  'The lock of this store, {path}, is not a file that this program has made':
+    '该存储的锁 {path} 不是本程序创建的文件',
+  'The lock of this store, {path}, was replaced by another file while it was opened':
+    '该存储的锁 {path} 在打开时被另一个文件替换',
+  'The lock of this store has {path} next to it, which SQLite would apply to it and this program never makes':
+    '该存储的锁旁边有 {path}，SQLite 会应用它，而本程序从不创建它',
   'Another process has changed the ledger row of {name} meanwhile': '其间另一个进程修改了 {name} 的账本行',
   'Another process works on the backfill {name} in the same store': '另一个进程正在同一存储中处理回填 {name}',
   'Each update of {table} fires the trigger {name}': '{table} 的每次更新都会触发触发器 {name}',
@@ -313,7 +352,35 @@ export const zhErrors: Catalog = {
   'There is no backup at {path}': '{path} 处没有备份',
   '{path} can not be opened where it is: SQLite needs to write beside it':
     '无法在原处打开 {path}：SQLite 需要在其旁边写入文件',
-  '{path} is the store itself': '{path} 就是存储本身',
+  '{path} is the store itself, or belongs to it': '{path} 就是存储本身，或属于存储的文件',
+  'A copy of the store is not safe in {folder}: every user may replace what is in {path}':
+    '存储的副本放在 {folder} 中不安全：任何用户都可以替换 {path} 中的内容',
+  'A copy of the store is not safe in {folder}: the group of {path} may replace what is in it':
+    '存储的副本放在 {folder} 中不安全：{path} 的用户组可以替换其中的内容',
+  'A copy of the store is not safe in {folder}: user id {owner} owns {path}':
+    '存储的副本放在 {folder} 中不安全：{path} 属于用户 ID {owner}',
+  '{path} is a symbolic link': '{path} 是符号链接',
+  '{path} has another name, through which it can be changed': '{path} 另有一个名称，可以通过它修改该文件',
+  '{path} may be the work of another user: user id {owner} owns {at}':
+    '{path} 可能出自其他用户之手：{at} 属于用户 ID {owner}',
+  '{path} may be the work of another user: the group of {at} may write it':
+    '{path} 可能出自其他用户之手：{at} 的用户组可以写入它',
+  '{path} may be the work of another user: every user may write {at}':
+    '{path} 可能出自其他用户之手：任何用户都可以写入 {at}',
+  '{path}-wal exists, and SQLite would read it as a part of the backup':
+    '{path}-wal 存在，SQLite 会把它当作备份的一部分来读取',
+  '{path}-journal exists, and SQLite would read it as a part of the backup':
+    '{path}-journal 存在，SQLite 会把它当作备份的一部分来读取',
+  'Another file took the place of {path} during the command': '命令执行期间，{path} 被另一个文件取代',
+  'The ledger of {store} does not know its newest backup, {path}': '{store} 的账本不认识其最新的备份 {path}',
+  'There is no ledger to read in {store} that would know its newest backup, {path}':
+    '{store} 中没有可读的账本，无法确认其最新的备份 {path}',
+  '{path} is not as it was made: its SHA-256 is not the one in the ledger':
+    '{path} 与创建时不同：其 SHA-256 与账本中的不一致',
+  '{path} is not as it was made: its size is not the one in the ledger':
+    '{path} 与创建时不同：其大小与账本中的不一致',
+  '{~message} while reading its ledger ({code})': '读取其账本时{message}（{code}）',
+  'a private copy of the backup': '备份的私有副本',
   '{path} is damaged': '{path} 已损坏',
   '{path} can not be restored: {~reason}': '无法恢复 {path}：{reason}',
   'Another process kept {path} or the file that it is copied from locked for longer than the wait':

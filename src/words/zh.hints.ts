@@ -176,6 +176,22 @@ export const zhHints: Catalog = {
     '请查找生成列或失效的触发器： sqlite3 STORE {sql}',
   'Drop or mend {~object}, then run the same command again; nothing was changed':
     '请删除或修正 {object}，再次运行同一命令；未做任何更改',
+  'Drop {~object}, run the same command again, then create it anew; nothing was changed':
+    '请删除 {object}，再次运行同一命令，然后重新创建它；未做任何更改',
+  'Find what uses it with: sqlite3 STORE .schema, drop that, run the same command again, then create it anew':
+    '请用 sqlite3 STORE .schema 查找使用它的对象，将其删除，再次运行同一命令，然后重新创建',
+  'Drop what stands in the way, run the same command again, then create it anew':
+    '请删除阻挡的对象，再次运行同一命令，然后重新创建',
+  'SQLite does not write such a text: look at it with sqlite3 -safe STORE {sql}, and restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
+    'SQLite 不会写出这样的文本：请用 sqlite3 -safe STORE {sql} 查看，并恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
+  'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed':
+    '若不信任该文件的作者，请用 sqlite3 -safe STORE .schema 查看其模式；否则请在机器不忙时再次运行同一命令；未做任何更改',
+  'Restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
+    '请恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
+  'If you know it, drop it: sqlite3 STORE {sql}; else restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
+    '若您认识它，请将其删除： sqlite3 STORE {sql} ；否则请恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
+  'Name a column that the application writes as `version.column`':
+    '请将 `version.column` 设为由应用程序写入的列',
   'If they may be lost, run it again with --yes': '如果可以丢失这些值，请加上 --yes 再次运行',
   'If other writers can wait that long, run it again with --yes':
     '如果其他写入者可以等待这么久，请加上 --yes 再次运行',
@@ -193,6 +209,10 @@ export const zhHints: Catalog = {
     '请在 umzug-backfill up --dry-run 列出的触发器中查找 RAISE(IGNORE)',
   'End every run on this store, then remove the file: rm {path}':
     '请结束该存储上的所有运行，再删除该文件： rm {path}',
+  'End every run on this store, then remove it: {commands}':
+    '请结束该存储上的所有运行，再删除它： {commands}',
+  'Check who may write in its folder, then run the same command again: ls -ld {path}':
+    '请检查谁可以写入其所在文件夹，然后重新运行同一命令： ls -ld {path}',
   'Give it the owner and mode of the store: {commands}': '请让它的所有者和权限与存储一致： {commands}',
 
   // backups, and what is written beside the store
@@ -217,6 +237,28 @@ export const zhHints: Catalog = {
     '请将它复制到当前用户可写的文件夹，再指定该副本： umzug-backfill restore COPY',
   'Name another backup: umzug-backfill restore FILE; nothing was changed':
     '请指定另一个备份： umzug-backfill restore FILE ；未做任何更改',
+  'Remove that permission: chmod o-w {path}; or pass another folder: --backup-dir /path/to/folder':
+    '请取消该权限： chmod o-w {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
+  'Remove that permission: chmod g-w {path}; or pass another folder: --backup-dir /path/to/folder':
+    '请取消该权限： chmod g-w {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
+  "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass another folder: --backup-dir /path/to/folder":
+    "请在命令前加上 sudo -u '#{owner}' ，由该用户运行；或指定另一个文件夹： --backup-dir /path/to/folder",
+  'Change its owner: sudo chown {self} {path}; or pass another folder: --backup-dir /path/to/folder':
+    '请更改其所有者： sudo chown {self} {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
+  'If it leads to the backup that you want, pass that: umzug-backfill restore {target}':
+    '如果它指向所需的备份，请指定该备份： umzug-backfill restore {target}',
+  'If you are sure that it is the backup that you want, pass a copy of your own: install -m 600 {file} {copy} && umzug-backfill restore {again}':
+    '如果确定它就是所需的备份，请指定自己的副本： install -m 600 {file} {copy} && umzug-backfill restore {again}',
+  'If it is not, pass a copy of the backup alone: install -m 600 {file} {copy} && umzug-backfill restore {again}; if it is, write it into the backup first: sqlite3 {path} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"':
+    '如果不是，请只指定备份本身的副本： install -m 600 {file} {copy} && umzug-backfill restore {again} ；如果是，请先将其写入备份： sqlite3 {path} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"',
+  'If it is the one that you want, pass it: umzug-backfill restore {newest}':
+    '如果它就是所需的备份，请指定它： umzug-backfill restore {newest}',
+  'If it is the one that you want, pass it: umzug-backfill restore {newest}; the newest that the ledger knows: umzug-backfill restore {known}':
+    '如果它就是所需的备份，请指定它： umzug-backfill restore {newest} ；账本认识的最新备份： umzug-backfill restore {known}',
+  'Pass an earlier backup: umzug-backfill restore FILE; if you want what this one contains, pass it with --yes: umzug-backfill restore {path} --yes':
+    '请指定更早的备份： umzug-backfill restore FILE ；如果需要此备份的内容，请加上 --yes 指定它： umzug-backfill restore {path} --yes',
+  'Find out which program does that, then run the same command again; nothing was changed':
+    '请查明是哪个程序所为，再次运行同一命令；未做任何更改',
   'If it is lost, make an empty file in its place, as its owner, and run the same command again: touch STORE':
     '如果它已丢失，请以其所有者身份在原处创建空文件，再次运行同一命令： touch STORE',
   'Name a file': '请指定一个文件',
@@ -228,6 +270,11 @@ export const zhHints: Catalog = {
     '先撤回它已填充的内容，再按现在的声明应用：umzug-backfill down --to {name}，然后 umzug-backfill up；或把步骤文件改回原样，先将其完成',
   'If it derives the same values, run it again with --yes; if not, put it back as it was and take back what it has filled: umzug-backfill down --to {name}; then put in the new one: umzug-backfill up':
     '如果它推导出相同的值，请加 --yes 重新运行；否则请先改回原样，撤回它已填充的内容：umzug-backfill down --to {name}；再换上新的函数：umzug-backfill up',
+  'Put back what somebody else has changed in that table, or go back to the newest backup: umzug-backfill restore':
+    '请恢复他人在该表中所作的更改，或恢复到最新的备份：umzug-backfill restore',
+  "Go back to a backup: umzug-backfill restore; or give those cells up: umzug-backfill backfill {name} --rescan counts them as the application's own, and `down` then leaves them":
+    '请恢复到某个备份：umzug-backfill restore；或放弃这些单元格：umzug-backfill backfill {name} --rescan 会将它们视为应用程序自己的值，此后 `down` 会保留它们',
+  'Make the batches smaller: --batch-size {rows}': '请减小批次：--batch-size {rows}',
   'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest':
     '请部署写入该账本的版本或更新的版本：npm install umzug-backfill@latest',
   'Restore the ledger, or run it again with --yes: those cells then stay as they are':

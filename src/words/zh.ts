@@ -6,6 +6,7 @@ import { zhHints } from './zh.hints.js';
 import { zhLint } from './zh.lint.js';
 import { zhPostgres } from './zh.postgres.js';
 import { zhResults } from './zh.results.js';
+import { zhTrust } from './zh.trust.js';
 import { zhUmzug } from './zh.umzug.js';
 
 /** What a person reads, in Simplified Chinese, by the English text of the sources. A test holds the two together. */
@@ -18,4 +19,5 @@ export const zh: Catalog = {
   ...zhUmzug,
   ...zhFleet,
   ...zhPostgres,
+  ...zhTrust,
 };

@@ -1,14 +1,16 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { MigratorOptions } from '../migrator/session.js';
+import type { TrustsCode } from '../steps/trusted.js';
 import type { PostgresAddress } from '../store/postgres/address.js';
 
 /** What a helper is told: it loads the project itself, and gets no password by its arguments. */
 export interface HelperTask
   extends Pick<
-    MigratorOptions,
-    'path' | 'batchRows' | 'targetBatchMs' | 'pace' | 'allowsTriggers' | 'isConfirmed'
-  > {
+      MigratorOptions,
+      'path' | 'batchRows' | 'targetBatchMs' | 'pace' | 'allowsTriggers' | 'isConfirmed'
+    >,
+    TrustsCode {
   readonly postgres: PostgresAddress;
   /** Folder of the config file. */
   readonly folder: string;

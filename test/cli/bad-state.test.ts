@@ -65,15 +65,16 @@ describe('bad input: a hot journal', () => {
   });
 
   it('is rolled back by commands that write, which then go on', async () => {
-    for (const command of [['up'], ['restore']]) {
+    for (const command of ['up', 'restore']) {
       const store = copy('delete');
       const untouched = dumpTable(store);
       const backup = `${store}.backup-20260101T000000Z`;
       copyFileSync(store, backup);
       await (await startScript(WRITER, store, SPILL)).end();
-      const result = await runCli([...command, '--db-path', store]);
+      const given = command === 'restore' ? [backup] : [];
+      const result = await runCli([command, ...given, '--db-path', store]);
       expect(result.code, result.stderr).to.equal(0);
-      if (command[0] === 'up') await on(store).run(['down', '--to', '0']);
+      if (command === 'up') await on(store).run(['down', '--to', '0']);
       expect(dumpTable(store)).to.deep.equal(untouched);
     }
   });

@@ -136,14 +136,15 @@ describe('what a store holds', () => {
     writeFileSync(damaged, bytes);
     await tell(1, 'restore', damaged);
     await tell(0, 'restore');
+    await tell(1, 'restore'); // it has no ledger any more
     // The store itself, damaged in a page of it, then as a whole.
     writeFileSync(store, bytes);
     await tell(1, 'up', '--allow-triggers');
-    await tell(0, 'restore');
+    await tell(0, 'restore', backup);
     writeFileSync(store, `${SECRET} `.repeat(1000));
     await tell(1, 'status');
     await tell(1, 'up');
-    await tell(0, 'restore');
+    await tell(0, 'restore', backup);
     expect(readdirSync(folder.path).join()).not.to.include(SECRET);
   });
 });

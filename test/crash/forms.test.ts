@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { bin, runCommand, snapshotFiles, startScript, useFolder } from '../support/cli.js';
+import { copiesOf } from '../support/copies.js';
 import { isLong } from '../support/crash.js';
 import { killedAt } from '../support/failpoints.js';
 import {
@@ -167,10 +168,11 @@ async function live(own: string, form: Case, noStrace: string | undefined): Prom
   await fill(given, expectFilled, expectUntouched);
   await run(['down', '--to', '0', '--yes', ...SMALL]);
   expectUntouched();
-  await killedAt(['restore', '--db-path', given], { at: 'copy', detail: 'begun', nth: 2 });
+  const newest = copiesOf(real).sort().at(-1) ?? ''; // the backup that `down` has made, whose ledger is gone
+  await killedAt(['restore', newest, '--db-path', given], { at: 'copy', detail: 'begun', nth: 2 });
   expectUntouched();
-  if (noStrace === undefined) await killedInCopy(real, given);
-  await run(['restore']); // the backup that `down` has made
+  if (noStrace === undefined) await killedInCopy(real, given, newest);
+  await run(['restore', newest]);
   expectFilled();
   await look(['verify']);
   await run(['down', '--to', '0', '--yes', ...SMALL]);
@@ -216,11 +218,11 @@ async function leaveJournal(path: string, mode: 'persist' | 'truncate'): Promise
 }
 
 /** Ends `restore` within the copy into the live store, when it writes the third of the pages. */
-async function killedInCopy(real: string, given: string): Promise<void> {
+async function killedInCopy(real: string, given: string, backup: string): Promise<void> {
   const { main, wal } = snapshotFiles(real);
   const options = ['-f', '-qq', '-o', '/dev/null', '-P', real, '-P', `${real}-wal`, '-e', 'trace=pwrite64'];
   const strace = ['strace', ...options, '-e', 'inject=pwrite64:signal=SIGKILL:when=3'];
-  const result = await runCommand([...strace, process.execPath, bin, 'restore', '--db-path', given]);
+  const result = await runCommand([...strace, process.execPath, bin, 'restore', backup, '--db-path', given]);
   expect(result.signal, result.stdout + result.stderr).to.equal('SIGKILL');
   expect(snapshotFiles(real), 'half of the copy is there').not.to.deep.include({ main, wal });
 }

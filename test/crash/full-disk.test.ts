@@ -132,20 +132,21 @@ describe('a full disk', () => {
     const disk = mountDisk(4000);
     const store = storeOn(disk, copy('wal'));
     const v20 = stateOf(store);
-    copyFileSync(store, `${store}.backup-20260101T000000Z`);
+    const backup = `${store}.backup-20260101T000000Z`;
+    copyFileSync(store, backup);
     overwrite(store, 0, Buffer.alloc(100, 0xa5));
     const damaged = filesOf(store);
     for (const point of [
       { at: 'lock', detail: 'taken' },
       { at: 'restore', detail: 'files saved' },
     ]) {
-      const full = await interruptedAt(['restore', '--db-path', store], point, disk.fill);
+      const full = await interruptedAt(['restore', backup, '--db-path', store], point, disk.fill);
       disk.clear();
       expectRefusal(full, 'STORE_FULL', 1);
       expect(filesOf(store)).to.include({ main: damaged.main, wal: damaged.wal });
       expect(readdirSync(disk.path).filter((name) => name.includes('partial'))).to.deep.equal([]);
     }
-    await on(store).run(['restore']);
+    await on(store).run(['restore', backup]);
     expect(differences(stateOf(store), v20)).to.deep.equal([]);
   });
 

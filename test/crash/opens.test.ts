@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { bin, startScript, useFolder } from '../support/cli.js';
+import { copyOf } from '../support/copies.js';
 import { isLong } from '../support/crash.js';
 import { type Form, makeForm, straceTrouble } from '../support/forms.js';
 import { on } from '../support/on-store.js';
@@ -37,7 +38,7 @@ const commands: readonly (readonly string[])[] = [
 
 /** Commands that make a copy, of which a part is opened by `fs`: to have it on the disk. */
 const copying = new Set(['up', 'down', 'restore', 'backfill']);
-const isPartial = (path: string): boolean => path.endsWith('.partial');
+const isPartial = (path: string): boolean => /\.partial-\w{6}\/[0-9a-f]+$/.test(path);
 const makesCopy = ([name = '', option]: readonly string[]): boolean =>
   copying.has(name) && option !== '--dry-run';
 
@@ -85,7 +86,7 @@ describe('the files of a live store', () => {
     makeForm(store, { journalMode: 'wal' });
     await on(store).run(['up']);
     writeFileSync(store, 'no database any more');
-    const restore = ['restore', '--db-path', store];
+    const restore = ['restore', copyOf(store), '--db-path', store];
     const opened = await openedByFs([bin, ...restore], folder.file('scratch'));
     expect(opened.filter((path) => filesOf(store).includes(path))).to.deep.equal([]);
     expect(opened.some(isPartial)).to.equal(true);

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { expectRefusal, root } from '../support/cli.js';
-import { copiesOf, stateOf } from '../support/copies.js';
+import { asBackup, copiesOf, type StoreState, stateOf } from '../support/copies.js';
 import { interruptedAt, killedAt } from '../support/failpoints.js';
 import { on, useStores } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
@@ -92,7 +92,7 @@ describe('rotation', () => {
       await on(store).run(['down', '--to', '0', ...options]);
       await on(store).run(['up', ...options]);
       const { from } = (await on(store).run(['restore', '--json', '--backup-dir', folder])).json();
-      expect(stateOf(from).header).to.deep.equal(were[i]?.header);
+      expect(stateOf(from).header).to.deep.equal(asBackup(were[i] as StoreState).header);
       await on(store).run(['status', '--check', '--json'], 3);
     }
   });
@@ -145,7 +145,7 @@ describe('rotation, after runs that fail', () => {
       expectRefusal(await on(store).run(['up', ...keepOne], 5), 'VERIFICATION_FAILED', 5);
       expect(copiesOf(store), `run ${run}`).to.have.members([planted, first]);
     }
-    expect(stateOf(first)).to.deep.equal(was);
+    expect(stateOf(first)).to.deep.equal(asBackup(was));
     // Once it is mended and verified, the older ones may go.
     const { backup } = (await on(store).run(['backfill', step, '--rescan', '--json', ...keepOne])).json();
     expect(copiesOf(store)).to.deep.equal([backup.path]);

@@ -6,6 +6,7 @@ import { expectRefusal, spawnCli, startScript } from '../support/cli.js';
 import { useConnections } from '../support/connection.js';
 import {
   addNotes,
+  asBackup,
   copyOf,
   damageTable,
   filesOf,
@@ -50,10 +51,10 @@ describe('restore, from a backup of another page size', () => {
     it(`replaces a store in WAL mode to which nobody is connected (backup: ${backupMode})`, async () => {
       const { store, v20 } = await upgraded('wal', backupMode);
       const v21 = stateOf(store);
-      const result = await on(store).run(['restore']);
+      const result = await on(store).run(['restore', '--yes']);
       expect(result.stdout).to.match(/replaced: restart every program/);
       expect(stateOf(store)).to.deep.equal(inMode(v20, 'wal'));
-      expect(stateOf(copyOf(store, 'before-restore'))).to.deep.equal(v21);
+      expect(stateOf(copyOf(store, 'before-restore'))).to.deep.equal(asBackup(v21));
       expect(filesOf(store).sidecars).to.have.length(2);
       await on(store).run(['up']);
       await on(store).run(['down', '--to', '0']);
@@ -73,7 +74,7 @@ describe('restore, from a backup of another page size', () => {
         const other = await connect(store);
         await other.run(idle);
         const { main, wal } = filesOf(store);
-        const refused = await spawnCli(['restore', '--db-path', store]);
+        const refused = await spawnCli(['restore', '--yes', '--db-path', store]);
         expectRefusal(refused, 'STORE_IN_USE', 1);
         expect(filesOf(store), idle).to.include({ main, wal });
         await other.run('UPDATE schema_version SET applied_at = applied_at');
@@ -82,7 +83,7 @@ describe('restore, from a backup of another page size', () => {
     );
     for (const { idle, store, v20, v21 } of cases) {
       expect(stateOf(store), idle).to.deep.equal(v21);
-      await on(store).run(['restore']);
+      await on(store).run(['restore', '--yes']);
       expect(stateOf(store), idle).to.deep.equal(v20);
     }
   });
@@ -91,7 +92,7 @@ describe('restore, from a backup of another page size', () => {
     const { store, v20 } = await upgraded('delete', 'wal');
     const idle = await connect(store);
     await idle.run('SELECT count(*) FROM task_audits');
-    const { isReplaced } = (await on(store).run(['restore', '--json'])).json();
+    const { isReplaced } = (await on(store).run(['restore', '--json', '--yes'])).json();
     expect(isReplaced).to.equal(false);
     expect(await idle.run("SELECT count(*) FROM pragma_table_info('task_audits')")).to.deep.equal([[9]]);
     expect(await idle.run('PRAGMA integrity_check')).to.deep.equal([['ok']]);
@@ -138,7 +139,7 @@ describe('restore, of a damaged store', () => {
   async function expectRestored(store: string, v20: StoreState, suffixes: readonly string[]): Promise<void> {
     const were = suffixes.map((suffix) => readFileSync(store + suffix));
     const [backup, modeBits] = [copyOf(store), statSync(store).mode];
-    const { saved, wasDamaged } = (await on(store).run(['restore', '--json'])).json();
+    const { saved, wasDamaged } = (await on(store).run(['restore', backup, '--json'])).json();
     expect(wasDamaged).to.equal(true);
     expect(statSync(store).mode).to.equal(modeBits);
     expect(filesOf(store).sidecars).to.have.members(

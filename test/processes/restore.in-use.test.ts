@@ -34,7 +34,7 @@ describe('restore, of a damaged store that another process has open', () => {
         await other.run(sql);
         overwrite(store, 0, Buffer.alloc(100, 0xa5));
         const before = filesOf(store);
-        const refused = await spawnCli(['restore', '--db-path', store]);
+        const refused = await spawnCli(['restore', `${store}.backup-20260101T000000Z`, '--db-path', store]);
         const after = filesOf(store);
         expectRefusal(refused, 'STORE_IN_USE', 1);
         expect({ ...after, sidecars: [] }, title).to.deep.equal({ ...before, sidecars: [] });
@@ -45,7 +45,9 @@ describe('restore, of a damaged store that another process has open', () => {
       }),
     );
     for (const { store, title, was } of cases) {
-      const { isReplaced } = (await on(store).run(['restore', '--json'])).json();
+      const { isReplaced } = (
+        await on(store).run(['restore', `${store}.backup-20260101T000000Z`, '--json'])
+      ).json();
       expect(isReplaced, title).to.equal(true);
       expect(stateOf(store), title).to.deep.equal(was);
     }
@@ -58,7 +60,7 @@ describe('restore, of a damaged store that another process has open', () => {
     const idle = await connect(store);
     await idle.run('SELECT count(*) FROM tasks');
     overwrite(store, 0, Buffer.alloc(100, 0xa5));
-    const { stdout } = await on(store).run(['restore']);
+    const { stdout } = await on(store).run(['restore', `${store}.backup-20260101T000000Z`]);
     expect(stdout).to.match(/replaced: restart every program that may have had the store open/);
     await idle.end();
     expect(stateOf(store)).to.deep.equal(was);

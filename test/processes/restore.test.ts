@@ -13,13 +13,27 @@ import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { bin, expectRefusal, root, runCli } from '../support/cli.js';
-import { addNotes, copiesOf, copyOf, damageTable, filesOf, stateOf } from '../support/copies.js';
+import { addNotes, asBackup, copiesOf, copyOf, damageTable, filesOf, stateOf } from '../support/copies.js';
 import { interruptedAt, killedAt } from '../support/failpoints.js';
 import { modes, on, useStores } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
 
 function withNote(store: string, table: string): void {
   asAgentOs(store, (db) => db.exec(`CREATE TABLE ${table} (x); INSERT INTO ${table} VALUES ('here')`));
+}
+
+/** Makes a backup known to the ledger of a store, as if a command had made it: the store, the backup, another with the same bytes. */
+const MAKE_KNOWN = `
+  const [store, path, from = path] = process.argv.slice(1);
+  const bytes = require('node:fs').readFileSync(from);
+  const db = new (require('better-sqlite3'))(store);
+  db.prepare('INSERT INTO umzug_backfill_backups VALUES (?, ?, ?)')
+    .run(path, bytes.length, require('node:crypto').createHash('sha256').update(bytes).digest('hex'));
+  db.close();`;
+
+function makeKnown(store: string, backup: string): void {
+  const { status, stderr } = spawnSync(process.execPath, ['-e', MAKE_KNOWN, store, backup], { cwd: root });
+  expect(status, String(stderr)).to.equal(0);
 }
 
 describe('restore', () => {
@@ -40,11 +54,12 @@ describe('restore', () => {
         bytes: statSync(copyOf(store)).size,
         path: store,
         saved: copyOf(store, 'before-restore'),
+        isVerified: true,
         wasDamaged: false,
         isReplaced: false,
       });
       expect(stateOf(store)).to.deep.equal(v20);
-      expect(stateOf(outcome.saved)).to.deep.equal(v21);
+      expect(stateOf(outcome.saved)).to.deep.equal(asBackup(v21));
       expect(filesOf(store).sidecars).to.have.members(
         [outcome.from, outcome.saved].map((path) => basename(path)),
       );
@@ -98,17 +113,19 @@ describe('restore', () => {
     await on(store).run(['restore']);
     expect(stateOf(store)).to.deep.equal(v20);
     const { backup } = (await on(store).run(['up', '--json'])).json();
-    expect(stateOf(backup.path)).to.deep.equal(v20);
+    expect(stateOf(backup.path)).to.deep.equal(asBackup(v20));
     await on(store).run(['status', '--check']);
   });
 
   it('takes the newest when none is named: by time, then by number', async () => {
     const store = copy('wal');
+    await on(store).run(['up', '--no-backup']);
     const names = ['20250101T000000Z', '20260101T000000Z', '20260101T000000Z-2', '20260101T000000Z-10'];
     for (const [i, name] of names.entries()) {
       asAgentOs(store, (db) => db.pragma(`user_version = ${i}`));
       copyFileSync(store, `${store}.backup-${name}`);
     }
+    for (const name of names) makeKnown(store, `${store}.backup-${name}`);
     asAgentOs(store, (db) => db.pragma('user_version = 99'));
     const { from } = (await on(store).run(['restore', '--json'])).json();
     expect(basename(from)).to.equal('store.db.backup-20260101T000000Z-10');
@@ -123,7 +140,20 @@ describe('restore', () => {
     const restored = await interruptedAt(
       ['restore', '--json', '--db-path', store],
       { at: 'lock', detail: 'taken' },
-      ['cp', made, newer],
+      [
+        'sh',
+        '-c',
+        'cp "$1" "$2"; shift 2; "$@"',
+        'sh',
+        made,
+        newer,
+        process.execPath,
+        '-e',
+        MAKE_KNOWN,
+        store,
+        newer,
+        made,
+      ],
     );
     expect(restored.json().from).to.equal(newer);
   });
@@ -146,10 +176,11 @@ describe('restore', () => {
   it('writes nothing in a dry run, nor makes a lock', async () => {
     for (const mode of modes) {
       const store = copy(mode);
-      copyFileSync(store, `${store}.backup-20260101T000000Z`);
-      const { stdout } = await on(store).look(['restore', '--dry-run']);
+      const backup = `${store}.backup-20260101T000000Z`;
+      copyFileSync(store, backup);
+      const { stdout } = await on(store).look(['restore', backup, '--dry-run']);
       expect(stdout).to.include('nothing was written').and.to.include('.backup-20260101T000000Z');
-      const outcome = (await on(store).look(['restore', '--dry-run', '--json'])).json();
+      const outcome = (await on(store).look(['restore', backup, '--dry-run', '--json'])).json();
       expect(outcome).to.include({ dryRun: true }).and.not.to.have.property('saved');
     }
   });

@@ -18,6 +18,12 @@ export function stateOf(store: string) {
 }
 export type StoreState = ReturnType<typeof stateOf>;
 
+/** The state of a store, as its backups have it: those are in rollback mode. */
+export const asBackup = ({ header, ...state }: StoreState): StoreState => ({
+  ...state,
+  header: { ...header, journal_mode: 'delete' },
+});
+
 /** What a copy was made for. */
 type Kind = 'backup' | 'before-restore';
 

@@ -67,9 +67,8 @@ async function makeMode(folder: string, mode: Mode, size: SceneSize): Promise<Sc
     await rehearse(plan, 'up', from(v20, 'up')),
     await rehearse(plan, 'down', from(v21, 'down'), ['--to', '0', '--yes']),
     await rehearse(plan, 'backfill', late),
-    mode === 'wal'
-      ? await rehearse(plan, 'restore', restoring('restore', backup))
-      : await rehearse(plan, 'restore', restoring('restore', given), [given]),
+    // By its name: a restore that was killed may have brought back a store that has no ledger to know it by.
+    await rehearse(plan, 'restore', restoring('restore', given), [given]),
   ];
   if (size.isPlain) return scenes;
   for (const [variant, prepare] of [

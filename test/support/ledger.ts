@@ -32,7 +32,7 @@ type SkipRow = Texts<'target' | 'reason'> & Keys<'key'> & Numbers<'batch'>;
 
 const TABLES = [
   ...(['steps', 'objects', 'runs', 'batches', 'cells', 'skips', 'verifications', 'commands'] as const),
-  ...(['declarations', 'kept', 'format', 'tables'] as const),
+  ...(['declarations', 'kept', 'format', 'tables', 'backups'] as const),
 ];
 type Tables = Record<(typeof TABLES)[number], readonly Row[]>;
 
@@ -42,7 +42,7 @@ export const LEDGER_TABLES: readonly string[] = TABLES.map((name) => `umzug_back
 const KEYS = ['start_key', 'watermark', 'cursor', 'first_key', 'last_key', 'end_key', 'key'];
 const NUMBERS = [
   ...['run', 'number', 'batch', 'range_number', 'found_cells', 'batches', 'rows_scanned', 'cells_filled'],
-  ...['cells_skipped', 'skips', 'objects', 'reverted_cells', 'kept_cells', 'duration_ms', 'is_done'],
+  ...['cells_skipped', 'skips', 'objects', 'reverted_cells', 'kept_cells', 'duration_ms', 'is_done', 'bytes'],
 ];
 
 /** Reads the ledger of a SQLite store. */
@@ -153,6 +153,8 @@ function view(tables: Tables, exists: boolean) {
       of<{ readonly number: number; readonly verdict: string }>('verifications', { backfill })
         .sort(by(({ number }) => number))
         .map(({ verdict }) => verdict),
+    /** Size and hash of each backup, as it was when it was made. */
+    backups: () => of<{ readonly path: string; readonly bytes: number; readonly sha256: string }>('backups'),
     commands: () =>
       of<{ readonly number: number; readonly command: string; readonly backup: string | null }>(
         'commands',

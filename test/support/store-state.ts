@@ -16,8 +16,12 @@ export function stateOf(path: string): State {
   };
 }
 
+/** The same, as a backup has it: those are in rollback mode. */
+export const asBackup = (state: State): State => ({ ...state, 'the journal mode': ['delete'] });
+
 /** Columns of the ledger that no two runs write alike. */
-const MOMENTARY = /^(?:duration_ms|backup|(?:started|applied|filled|committed|verified|begun)_at)=/;
+const MOMENTARY =
+  /^(?:duration_ms|backup|path|sha256|(?:started|applied|filled|committed|verified|begun)_at)=/;
 
 /** The version that the schema step writes, as a dump has it. */
 const NEW_VERSION = `version=text:${Buffer.from('0.21.0').toString('hex').toUpperCase()} `;

@@ -1,43 +1,46 @@
 import { BackfillError } from '../../errors.js';
 import { shellWord } from '../../shell.js';
 import type { Register } from '../cli.js';
-import { type ReaderOptions, version, withReaderOptions } from '../options.js';
+import { type ReaderOptions, version, withConfigOptions, withReaderOptions } from '../options.js';
 import { errorJson } from '../text.js';
 
 /** `lint`: name what is unsafe in the steps. */
 export const registerLint: Register = (program, cli) => {
-  withReaderOptions(
-    program
-      .command('lint')
-      .description('name what is unsafe in the steps: long locks, lost values, what fails on a filled table')
-      .argument('[files...]', 'steps, by file or by name (default: all)')
-      .option('--db-path <path>', 'a store whose sizes are taken into account (default: none)')
-      .option(
-        '--sqlite <version>',
-        'oldest SQLite that is to run the steps or to read the store (default: the one of this program)',
-        version,
-      ),
+  withConfigOptions(
+    withReaderOptions(
+      program
+        .command('lint')
+        .description(
+          'name what is unsafe in the steps: long locks, lost values, what fails on a filled table',
+        )
+        .argument('[files...]', 'steps, by file or by name (default: all)')
+        .option('--db-path <path>', 'a store whose sizes are taken into account (default: none)')
+        .option(
+          '--sqlite <version>',
+          'oldest SQLite that is to run the steps or to read the store (default: the one of this program)',
+          version,
+        ),
+    ),
   )
     .addHelpText('after', '\nExample:\n  umzug-backfill lint --db-path copy-of-production.db --sqlite 3.35')
     .action(async (files: string[], options: ReaderOptions & { readonly sqlite?: string }) =>
-      cli.runHere(options, async (folder, { say }) => {
+      cli.runHere(options, async (folder, { say }, _now, enter) => {
         const { loadProject } = await import('../../config.js');
         const { lint } = await import('../../lint/lint.js');
-        const { steps } = await loadProject(folder);
-        const { dbPath: path, sqlite } = options;
-        const result = lint(steps, { only: files, path, sqlite, folder });
+        const { dbPath: path, sqlite, trustConfig: trustsConfig } = options;
+        const project = await loadProject(folder, { trustsConfig });
+        if (path !== undefined) enter(path, project);
+        const result = lint(project.steps, { only: files, path, sqlite, folder });
         const { findings } = result;
         const error = findings.length > 0 ? unsafe(findings) : undefined;
         return {
           json: { command: 'lint', ...result, ...(error ? { error: errorJson(error) } : {}) },
           text: error
-            ? findings
-                .map(
-                  ({ file, rule, message, instead }) =>
-                    `${shellWord(file)}: ${rule}: ${say(message)} → ${say(instead)}`,
-                )
-                .join('\n')
-            : say(`Nothing unsafe was found. Steps looked at: ${result.steps.length}.`),
+            ? findings.map(
+                ({ file, rule, message, instead }) =>
+                  `${shellWord(file)}: ${rule}: ${say(message)} → ${say(instead)}`,
+              )
+            : [say(`Nothing unsafe was found. Steps looked at: ${result.steps.length}.`)],
           error,
         };
       }),

@@ -5,16 +5,22 @@ import { shellWord } from '../../shell.js';
 import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
+import type { Lines } from '../print.js';
 
-function text(outcome: RestoreOutcome, say: Say): string {
-  const { from, bytes: size, path, saved, wasDamaged, isReplaced, isCopyBehind } = outcome;
+function text(outcome: RestoreOutcome, say: Say): Lines {
+  const { from, bytes: size, path, isVerified, saved, wasDamaged, isReplaced, isCopyBehind } = outcome;
+  const unknown = isVerified
+    ? []
+    : ['The ledger does not know this file, so its contents were not compared.'];
   if (saved === undefined) {
-    return say(
+    return [
       `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`,
-    );
+      ...unknown,
+    ].map(say);
   }
   return [
     `Restored ${path} from ${from} (${bytes(size)}).`,
+    ...unknown,
     wasDamaged
       ? `The store was damaged; its files as they were: ${saved}.`
       : `As it was before: ${saved}. To go back to that: umzug-backfill restore ${shellWord(saved)}`,
@@ -24,9 +30,7 @@ function text(outcome: RestoreOutcome, say: Say): string {
         ]
       : []),
     ...(isReplaced ? ['The file was replaced: restart every program that may have had the store open.'] : []),
-  ]
-    .map(say)
-    .join('\n');
+  ].map(say);
 }
 
 /** `restore`: bring the store back to a backup. */
@@ -34,7 +38,7 @@ export const registerRestore: Register = (program, cli) => {
   withChangeOptions(
     program.command('restore').description('bring the store back to a backup, saving the present one first'),
   )
-    .argument('[file]', 'the backup (default: the newest)')
+    .argument('[file]', 'the backup (default: the newest, if the ledger knows it)')
     .addHelpText('after', '\nExample:\n  umzug-backfill restore store.db.backup-20261125T013152Z')
     .action(async (file: string | undefined, options: CommonOptions) =>
       cli.run(options, async (migrator, { say }) => {

@@ -132,7 +132,7 @@ const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
  * what SQL a `down` runs. It may belong to this user or a role that it is a member of, a superuser, the owner of the database or that of
  * one of the project's tables; to a superuser, only to superusers, unless a person has agreed.
  *
- * @throws {BackfillError} `LEDGER_UNSAFE`
+ * @throws {BackfillError} `LEDGER_UNTRUSTED`
  */
 export function refuseUnsafeLedger(store: PostgresStore): void {
   const names = [...OUR_TABLES, BATCH_NUMBERS].map(literal).join(', ');
@@ -171,13 +171,13 @@ export function refuseUnsafeLedger(store: PostgresStore): void {
   const table = `${identifier(store.ledgerSchema)}.${name}`;
   if (what !== null)
     throw new BackfillError(
-      'LEDGER_UNSAFE',
+      'LEDGER_UNTRUSTED',
       `The ledger's table ${table} is not as this program makes it: it ${what === '' ? `belongs to ${owner}` : what}`,
       `If it is the ledger of ${owner}, connect as that role and take off what was added to it; if it was planted, drop it: DROP TABLE ${table}`,
     );
   if (store.trustsOthers) return;
   throw new BackfillError(
-    'LEDGER_UNSAFE',
+    'LEDGER_UNTRUSTED',
     `The role ${role} may write the ledger's table ${table}, which says what SQL this user runs`,
     `Take that right away: REVOKE ${WRITING.replaceAll("'", '')} ON ${table} FROM ${roleSql(grantee ?? '')}; if ${role} may do whatever this user may, run it again with --yes`,
   );

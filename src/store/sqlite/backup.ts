@@ -1,19 +1,30 @@
-import { createHash } from 'node:crypto';
-import { readdirSync, realpathSync, renameSync, statSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { fstatSync, fsyncSync, readdirSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BackfillError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { shellWord } from '../../shell.js';
-import { createPrivate, follow, isThere, statOf, sync } from '../file.js';
+import { type Digest, digestOf } from '../digest.js';
+import {
+  createPrivate,
+  followOpen,
+  isNamed,
+  isThere,
+  nameFinished,
+  statOf,
+  sync,
+  withOpen,
+} from '../file.js';
 import { expandHome, isWritable, locateStore, type StoreFiles } from '../path.js';
-import { type CheckDepth, checkDamage, copyInto, removeWithSidecars } from './copy.js';
+import { removeLeftovers, withPrivateFolder } from '../private-folder.js';
+import { type CheckDepth, checkDamage, copyInto, removeWithSidecars, SIDECARS } from './copy.js';
+import { isTrustedCopy, refuseUnsafeFolder } from './copy-trust.js';
 import { SqliteStore } from './store.js';
 
-/** A finished backup. */
-export interface Backup {
+/** A finished backup, with its size and its SHA-256. */
+export interface Backup extends Digest {
   /** Absolute path of the file. */
   readonly path: string;
-  readonly bytes: number;
   readonly durationMs: number;
   /** Whether it could be looked at for damage: not when its schema uses what only the application has. */
   readonly isChecked: boolean;
@@ -57,10 +68,15 @@ export function isSameFile(a: string, b: string): boolean {
  * The folder for a store's copies, absolute, with links resolved.
  *
  * @param given a folder. Default: the store's own
- * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE` when there is none, or this user may not write it
+ * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE` when there is none, this user may not write it, or others may rename in it
  */
 export function copyFolder(files: StoreFiles, given: string | undefined): string {
-  if (given === undefined) return files.folder;
+  const folder = given === undefined ? files.folder : namedFolder(given);
+  refuseUnsafeFolder(files, folder);
+  return folder;
+}
+
+function namedFolder(given: string): string {
   if (given.trim() === '') {
     throw new BackfillError(
       'BACKUP_FOLDER_UNUSABLE',
@@ -82,9 +98,9 @@ export function copyFolder(files: StoreFiles, given: string | undefined): string
 }
 
 /**
- * Backs the store up: as one snapshot, into a file that only this user may read until it is whole, has been looked at
- * for damage and is on the disk. Killed half way it leaves a `.partial`, which the next one removes. The run lock must be
- * held.
+ * Backs the store up: as one snapshot, into a private folder within `folder`. It gets its name when it is whole, has been looked at for
+ * damage, is as readable as the store and is on the disk. Killed half way it leaves that folder, which the next one removes. The run lock
+ * must be held.
  *
  * @param folder where to, from {@link copyFolder}
  * @throws {BackfillError} `STORE_CORRUPT` when the copy is damaged as the store is, `STORE_FULL`, `STORE_BUSY` …
@@ -100,36 +116,61 @@ export async function backUp(
 ): Promise<Backup> {
   const startedAt = performance.now();
   const { files } = store;
-  const path = copyPath(files, folder, kind, now());
-  const partial = partialPath(files, folder, kind);
   try {
-    removeWithSidecars(partial); // of a run that was killed
-    createPrivate(partial);
-    failpoint('copy', 'made');
-    await copyInto(store, partial);
-    failpoint('copy', 'copied');
-    const isChecked = checkCopy(partial, check);
-    failpoint('copy', 'checked');
-    follow(partial, files.ownership);
-    sync(partial);
-    failpoint('copy', 'synced');
-    renameSync(partial, path);
-    failpoint('copy', 'renamed');
-    sync(folder);
-    failpoint('copy', 'done');
-    return { path, bytes: statOf(path)?.size ?? 0, durationMs: performance.now() - startedAt, isChecked };
+    if (kind === 'backup') removeLeftovers(restorePrefix(files));
+    return await withPrivateFolder(copyPrefix(files, folder, kind), async (work) => {
+      const copy = join(work, unguessable());
+      createPrivate(copy);
+      failpoint('copy', 'made');
+      await copyInto(store, copy);
+      failpoint('copy', 'copied');
+      const finish = (fd: number): { isChecked: boolean } & Digest => {
+        leaveWal(fd);
+        const isChecked = checkCopy(copy, check);
+        failpoint('copy', 'checked');
+        followOpen(fd, files.ownership);
+        fsyncSync(fd);
+        failpoint('copy', 'synced');
+        return { isChecked, ...digestOf(fd) };
+      };
+      const finished = await withOpen(copy, finish, { write: true });
+      let path: string;
+      do {
+        path = copyPath(files, folder, kind, now());
+        failpoint('copy', 'naming');
+      } while (!nameFinished(copy, path));
+      failpoint('copy', 'renamed');
+      sync(folder);
+      failpoint('copy', 'done');
+      return { path, durationMs: performance.now() - startedAt, ...finished };
+    });
   } catch (error) {
-    removeWithSidecars(partial);
     throw toBackfillError(error, 'while backing it up');
   }
 }
 
-/** Ending of a copy that is not whole yet. */
-export const PARTIAL = '.partial';
+/** A name for a file in a private folder that another user could not have prepared for, wherever the folder's own name led. */
+export const unguessable = (): string => randomBytes(12).toString('hex');
 
-/** Where a copy is while it is made. */
-export const partialPath = (files: StoreFiles, folder: string, kind: CopyKind): string =>
-  join(folder, `${nameOf(files, folder)}.${kind}${PARTIAL}`);
+/** Offset in a file's header of its version for writing; that for reading follows. 1 is rollback mode, 2 is WAL mode. */
+export const VERSIONS_OFFSET = 18;
+
+/**
+ * Takes a copy out of WAL mode, so that no connection to it makes sidecars. SQLite goes by the version for reading alone: that for writing
+ * stays, and tells a restore the mode of a store that is lost.
+ *
+ * @see https://www.sqlite.org/fileformat2.html section 1.3.3
+ */
+function leaveWal(fd: number): void {
+  if (fstatSync(fd).size > 0) writeSync(fd, Buffer.of(1), 0, 1, VERSIONS_OFFSET + 1);
+}
+
+/** How the path of a copy begins. */
+export const copyPrefix = (files: StoreFiles, folder: string, kind: CopyKind): string =>
+  join(folder, `${nameOf(files, folder)}.${kind}`);
+
+/** How the path of the private folder of a restore begins. */
+export const restorePrefix = ({ path }: StoreFiles): string => `${path}.restore`;
 
 /** A time as part of a name, to the second: names sort by it. */
 const stamp = (time: Date): string => time.toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '');
@@ -139,20 +180,20 @@ const stamp = (time: Date): string => time.toISOString().replace(/\.\d+/, '').re
  * newest is the one made last.
  */
 export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time = new Date()): string {
-  const name = `${nameOf(files, folder)}.${kind}-`;
-  const newest = kind === 'backup' ? basename(findBackups(files, folder).at(-1) ?? '') : '';
-  const [latest = '', n = '1'] = newest.slice(name.length).split('-');
+  const prefix = `${copyPrefix(files, folder, kind)}-`;
+  const newest = kind === 'backup' ? (findBackups(files, folder).at(-1) ?? '') : '';
+  const [latest = '', n = '1'] = newest.slice(prefix.length).split('-');
   const now = stamp(time);
-  const wanted = join(folder, `${name}${latest < now ? now : `${latest}-${Number(n) + 1}`}`);
+  const wanted = `${prefix}${latest < now ? now : `${latest}-${Number(n) + 1}`}`;
   let path = wanted;
-  for (let again = 2; isThere(path); again += 1) path = `${wanted}-${again}`;
+  for (let again = 2; ['', ...SIDECARS].some((suffix) => isNamed(path + suffix)); again += 1)
+    path = `${wanted}-${again}`;
   return path;
 }
 
 /** Whether the copy could be checked; throws when it is damaged. */
 function checkCopy(path: string, depth: CheckDepth): boolean {
-  // It may be in WAL mode: closed as the last connection to it, this one takes its sidecars away again.
-  const copy = new SqliteStore(locateStore(path, { mayBeEmpty: true }), { access: 'look' });
+  const copy = new SqliteStore(locateStore(path, { mayBeEmpty: true, isCopy: true }), { access: 'look' });
   try {
     const isSound = checkDamage(copy, depth);
     if (isSound !== false) return isSound !== undefined;
@@ -167,7 +208,7 @@ function checkCopy(path: string, depth: CheckDepth): boolean {
 }
 
 /**
- * The store's backups, oldest first.
+ * The store's backups, oldest first. What another user has put there under such a name is passed over.
  *
  * @param folder where they are, from {@link copyFolder}
  */
@@ -179,6 +220,7 @@ export function findBackups(files: StoreFiles, folder: string): string[] {
   };
   return readdirSync(folder)
     .filter((file) => file.startsWith(name) && /^\d{8}T\d{6}Z(?:-\d+)?$/.test(file.slice(name.length)))
+    .filter((file) => isTrustedCopy(files, join(folder, file)))
     .sort((a, b) => {
       const [[timeA, nA], [timeB, nB]] = [order(a), order(b)];
       return timeA === timeB ? nA - nB : timeA < timeB ? -1 : 1;

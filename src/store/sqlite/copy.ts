@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError, isSqliteError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { busyPauses } from '../busy.js';
+import { lstatOf } from '../file.js';
 import type { SqliteStore } from './store.js';
 
 /** How thoroughly a copy is looked at: every page, or each index against its table too. */
@@ -69,9 +70,14 @@ export function checkDamage(store: SqliteStore, depth: CheckDepth): boolean | un
   }
 }
 
-/** Removes a file with what SQLite may have left beside it. */
+/** Removes a file with what SQLite may have left beside it. In a shared folder, what another user has put there is none of that. */
 export function removeWithSidecars(path: string): void {
-  for (const suffix of ['', ...SIDECARS]) rmSync(path + suffix, { force: true });
+  const self = process.geteuid?.() ?? 0;
+  for (const file of SIDECARS.map((suffix) => path + suffix)) {
+    const owner = lstatOf(file)?.uid;
+    if (owner !== undefined && (self === 0 || owner === self)) rmSync(file, { force: true });
+  }
+  rmSync(path, { force: true });
 }
 
 /** Whether an error says that the file that was read is damaged or no database at all. */

@@ -1,13 +1,35 @@
 import { spawnSync } from 'node:child_process';
-import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import Database from 'better-sqlite3';
+import {
+  fstatSync,
+  fsyncSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import type Database from 'better-sqlite3';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { createPrivate, follow, statOf, sync, tryLink } from '../file.js';
+import { type Digest, digestOf } from '../digest.js';
+import {
+  createPrivate,
+  followOpen,
+  nameFinished,
+  type Ownership,
+  statOf,
+  sync,
+  tryLink,
+  withOpen,
+} from '../file.js';
 import { locateStore, type StoreFiles } from '../path.js';
-import { copyPath, PARTIAL, partialPath } from './backup.js';
+import { withPrivateFolder } from '../private-folder.js';
+import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js';
 import { isBusy } from './busy.js';
-import { copyInto, isDamage, removeWithSidecars, SIDECARS } from './copy.js';
+import { connect } from './connection.js';
+import { copyInto, isDamage, SIDECARS } from './copy.js';
 import { SqliteStore } from './store.js';
 
 /** Others have written since the store was copied. */
@@ -26,48 +48,66 @@ export function writtenAt({ path }: StoreFiles): string {
 }
 
 /**
+ * Takes a backup into a private folder, so that what is checked is what is restored, and gives it the journal mode of the store.
+ *
+ * @param path the backup
+ * @param copy path of the copy, which must not exist
+ * @returns size and SHA-256 of the backup
+ */
+export async function takeIn(path: string, copy: string, files: StoreFiles): Promise<Digest> {
+  createPrivate(copy);
+  const digest = await withOpen(path, (from) =>
+    withOpen(copy, (to) => digestOf(requireFile(from, path), to), { write: true }),
+  );
+  failpoint('restore', 'taken in');
+  const isWal = liveMode(files);
+  const setMode = (fd: number): void => {
+    const versions = Buffer.alloc(2);
+    readSync(fd, versions, 0, 2, VERSIONS_OFFSET);
+    versions.fill(isWal === undefined ? (versions[0] ?? 1) : isWal ? 2 : 1);
+    writeSync(fd, versions, 0, 2, VERSIONS_OFFSET);
+  };
+  if (digest.bytes > 0) await withOpen(copy, setMode, { write: true });
+  return digest;
+}
+
+/** The descriptor, if it is still that of a file with one name. */
+function requireFile(fd: number, path: string): number {
+  const found = fstatSync(fd);
+  if (found.isFile() && found.nlink === 1) return fd;
+  throw new BackfillError(
+    'BACKUP_UNTRUSTED',
+    `Another file took the place of ${path} during the command`,
+    'Find out which program does that, then run the same command again; nothing was changed',
+  );
+}
+
+/**
  * Writes a backup into the store.
  *
  * Through SQLite, as one transaction, so that open connections see it and a killed one is rolled back. Where SQLite can't,
  * since the store is damaged, or in WAL mode and of another page size, its file is replaced: only when nobody has it open.
  *
- * @param source the backup, opened to look
+ * @param prepared the copy of the backup in its private folder beside the store, from {@link takeIn}; it may be used up
  * @param onLocked called when nobody else can write any more and nothing is written yet; what it throws ends it there
  * @returns whether the file was replaced: an idle connection in rollback mode can't be detected, and goes on with the old one
  * @throws {BackfillError} `STORE_BUSY`, `STORE_IN_USE`, `STORE_FULL` …
  * @see https://www.sqlite.org/c3ref/backup_finish.html
  */
-export async function writeBack(
-  source: SqliteStore,
-  files: StoreFiles,
-  onLocked: () => void,
-): Promise<boolean> {
-  const prepared = `${files.path}.restore${PARTIAL}`;
-  const clearUp = (): void => [prepared, secondName(files.path)].forEach(removeWithSidecars);
-  clearUp(); // of a restore that was killed
+export async function writeBack(prepared: string, files: StoreFiles, onLocked: () => void): Promise<boolean> {
   try {
-    const isWal = liveMode(files);
-    const isSameMode = isWal === undefined || isWal === (source.journalMode === 'wal');
-    if (isSameMode && (await writeInto(source, files, onLocked))) return false;
-    createPrivate(prepared);
-    await copyInto(source, prepared);
-    if (isWal !== undefined) setMode(prepared, isWal);
-    failpoint('restore', 'prepared');
-    if (!isSameMode) {
-      const other = new SqliteStore(locateStore(prepared), { access: 'look' });
-      try {
-        if (await writeInto(other, files, onLocked)) return false;
-      } finally {
-        other.close();
-      }
+    const source = new SqliteStore(locateStore(prepared, { isCopy: true }), { access: 'look' });
+    try {
+      if (await writeInto(source, files, onLocked)) return false;
+    } finally {
+      source.close();
     }
-    replace(prepared, files, onLocked);
+    failpoint('restore', 'prepared');
+    await replace(prepared, files, onLocked);
     return true;
   } catch (error) {
     if (error instanceof CopyBehind) throw error;
     throw toBackfillError(error, 'while restoring it');
-  } finally {
-    clearUp();
   }
 }
 
@@ -99,26 +139,16 @@ async function writeInto(source: SqliteStore, files: StoreFiles, onLocked: () =>
   }
 }
 
-function setMode(path: string, isWal: boolean): void {
-  const db = new Database(path, { fileMustExist: true });
-  try {
-    db.pragma(`journal_mode = ${isWal ? 'WAL' : 'DELETE'}`);
-  } finally {
-    db.close();
-  }
-}
-
 /**
  * Puts a file in the place of the store's, alone with it under an exclusive lock. What a `-wal` or a `-journal` holds would
  * be applied to the new file, so they go first.
  */
-function replace(prepared: string, files: StoreFiles, onLocked: () => void): void {
+async function replace(prepared: string, files: StoreFiles, onLocked: () => void): Promise<void> {
   const { path, folder, ownership } = files;
-  follow(prepared, ownership);
-  sync(prepared);
+  await withOpen(prepared, (fd) => settle(fd, ownership));
   let alone: Database.Database | undefined;
   try {
-    alone = openAlone(path, onLocked);
+    alone = openAlone(path, join(dirname(prepared), unguessable()), onLocked);
     for (const suffix of SIDECARS) rmSync(path + suffix, { force: true });
     failpoint('restore', 'sidecars removed');
     renameSync(prepared, path);
@@ -137,8 +167,11 @@ function replace(prepared: string, files: StoreFiles, onLocked: () => void): voi
   }
 }
 
-/** A second name of the store's file. */
-const secondName = (path: string): string => `${path}.restore${PARTIAL}-lock`;
+/** Makes a file that is open as readable as the store, and waits until it is on the disk. */
+function settle(fd: number, ownership: Ownership): void {
+  followOpen(fd, ownership);
+  fsyncSync(fd);
+}
 
 /**
  * A connection that keeps others out until it is closed. A sound store takes its WAL up. The journal mode stays: a kill may
@@ -146,8 +179,10 @@ const secondName = (path: string): string => `${path}.restore${PARTIAL}-lock`;
  *
  * Of a damaged store SQLite reads a page before it asks for that lock, and so never gets to it, unless a `-wal` stands
  * there. A lock is the file's, whatever its name: by a second name, beside which one stands, it is locked all the same.
+ *
+ * @param name the second name, in a private folder
  */
-function openAlone(path: string, onLocked: () => void): Database.Database {
+function openAlone(path: string, name: string, onLocked: () => void): Database.Database {
   const [db, isSound] = openExclusive(path);
   if (isSound) {
     onLocked();
@@ -155,7 +190,6 @@ function openAlone(path: string, onLocked: () => void): Database.Database {
     return db;
   }
   db.close();
-  const name = secondName(path);
   if (!tryLink(path, name)) return db; // a file system without links: nobody can tell
   createPrivate(`${name}-wal`);
   writeFileSync(`${name}-wal`, 'no header, and so no frames');
@@ -164,7 +198,7 @@ function openAlone(path: string, onLocked: () => void): Database.Database {
 
 /** Opens a store for nobody else, and says whether it could be read. */
 function openExclusive(path: string): readonly [db: Database.Database, isSound: boolean] {
-  const db = new Database(path, { fileMustExist: true, timeout: 1000 });
+  const db = connect(path, { fileMustExist: true, timeout: 1000 });
   try {
     db.pragma('locking_mode = EXCLUSIVE'); // see https://www.sqlite.org/pragma.html#pragma_locking_mode
     return [db, isReadable(db)];
@@ -191,34 +225,46 @@ function isReadable(db: Database.Database): boolean {
  * @param folder where to
  * @returns path of the main file's copy
  */
-export function saveFiles(files: StoreFiles, folder: string): string {
-  const path = copyPath(files, folder, 'before-restore');
-  const partial = partialPath(files, folder, 'before-restore');
+export async function saveFiles(files: StoreFiles, folder: string): Promise<string> {
+  // The main file comes last: a copy without it is none.
   const suffixes = ['-wal', '-journal', ''].filter(
     (suffix) => suffix === '' || statOf(files.path + suffix)?.size,
   );
-  try {
-    removeWithSidecars(partial); // of a restore that was killed
+  return await withPrivateFolder(copyPrefix(files, folder, 'before-restore'), async (work) => {
+    const copy = join(work, unguessable());
     for (const suffix of suffixes) {
-      createPrivate(partial + suffix);
-      copyFile(files.path + suffix, partial + suffix);
-      follow(partial + suffix, files.ownership);
-      sync(partial + suffix);
+      createPrivate(copy + suffix);
+      const fill = (fd: number): void => {
+        copyFile(files.path + suffix, fd);
+        settle(fd, files.ownership);
+      };
+      await withOpen(copy + suffix, fill, { write: true });
     }
-    for (const suffix of suffixes) renameSync(partial + suffix, path + suffix);
-  } finally {
-    removeWithSidecars(partial);
-  }
-  sync(folder);
-  failpoint('restore', 'files saved');
-  return path;
+    const path = nameAll(copy, suffixes, () => copyPath(files, folder, 'before-restore'));
+    sync(folder);
+    failpoint('restore', 'files saved');
+    return path;
+  });
 }
 
-/** Unlike fs.copyFile it leaves the mode of the new file as it is. */
-function copyFile(from: string, to: string): void {
-  const script = `const fs = require('node:fs'); const [from, to] = process.argv.slice(1);
-    fs.createReadStream(from).pipe(fs.createWriteStream(to, { flags: 'r+' }));`;
-  const { status, stderr } = spawnSync(process.execPath, ['-e', script, from, to], { encoding: 'utf8' });
+/** Gives finished files of one copy their names: all, or none of them where one was taken meanwhile. */
+function nameAll(copy: string, suffixes: readonly string[], pick: () => string): string {
+  for (;;) {
+    const path = pick();
+    const taken = suffixes.findIndex((suffix) => !nameFinished(copy + suffix, path + suffix));
+    if (taken < 0) return path;
+    for (const suffix of suffixes.slice(0, taken)) renameSync(path + suffix, copy + suffix);
+  }
+}
+
+/** @param to descriptor of the new file */
+function copyFile(from: string, to: number): void {
+  const script = `const fs = require('node:fs'); const flags = fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0);
+    fs.createReadStream(process.argv[1], { flags }).pipe(fs.createWriteStream('', { fd: 3 }));`;
+  const { status, stderr } = spawnSync(process.execPath, ['-e', script, from], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'ignore', 'pipe', to],
+  });
   if (status !== 0) throw notSaved(from, stderr);
 }
 

@@ -1,0 +1,118 @@
+import { basename, join, resolve } from 'node:path';
+import { BackfillError, isSqliteError, toBackfillError } from '../errors.js';
+import { openLedger } from '../ledger/open.js';
+import type { BackupRecord } from '../ledger/records.js';
+import { shellWord } from '../shell.js';
+import type { Digest } from '../store/digest.js';
+import { isThere } from '../store/file.js';
+import { expandHome, type StoreFiles } from '../store/path.js';
+import { findBackups } from '../store/sqlite/backup.js';
+import { isDamage } from '../store/sqlite/copy.js';
+import { isShared } from '../store/sqlite/copy-trust.js';
+import { SqliteStore } from '../store/sqlite/store.js';
+
+/** The backups that a store's own ledger knows, by their paths: without size and hash those of earlier versions. */
+export type KnownBackups = ReadonlyMap<string, BackupRecord | undefined>;
+
+/** A backup to go back to. */
+export interface ChosenBackup {
+  readonly path: string;
+  /** What the ledger knows of the backup of this name; undefined if it knows nothing. */
+  readonly record: BackupRecord | undefined;
+}
+
+/**
+ * Reads which backups the store's ledger knows.
+ *
+ * @returns undefined if there is no ledger, or if it is lost with the store
+ */
+export function readKnownBackups(files: StoreFiles, access: 'look' | 'write'): KnownBackups | undefined {
+  if (files.mainBytes === 0) return undefined;
+  let store: SqliteStore | undefined;
+  try {
+    store = new SqliteStore(files, { access });
+    const ledger = openLedger(store);
+    return ledger.exists() ? ledger.knownBackups() : undefined;
+  } catch (error) {
+    // A ledger that somebody has changed is as good as none.
+    const isChanged =
+      (isSqliteError(error) && error.code.startsWith('SQLITE_ERROR')) ||
+      (error instanceof BackfillError && error.code === 'LEDGER_DAMAGED');
+    if (isDamage(error) || isChanged) return undefined;
+    throw toBackfillError(error, 'while reading its ledger');
+  } finally {
+    store?.close();
+  }
+}
+
+/**
+ * Chooses the backup to restore: the one that is named, or else the newest, which the ledger must know. In a folder that others share,
+ * it must know its hash too.
+ *
+ * @param copies the folder of the store's backups
+ * @throws {BackfillError} `BACKUP_MISSING`, `BACKUP_UNKNOWN`
+ */
+export function chooseBackup(
+  files: StoreFiles,
+  copies: string,
+  given: string | undefined,
+  known: KnownBackups | undefined,
+): ChosenBackup {
+  if (given !== undefined) {
+    // A bare name, as a listing of the backups shows it, is looked for among them too.
+    const isBare = !given.includes('/') && !isThere(given) && isThere(join(copies, given));
+    const path = isBare ? join(copies, given) : resolve(expandHome(given));
+    return { path, record: recordOf(path, known) };
+  }
+  const found = findBackups(files, copies).reverse();
+  const [newest] = found;
+  if (newest === undefined)
+    throw new BackfillError(
+      'BACKUP_MISSING',
+      `There is no backup of ${files.path} in ${copies}`,
+      'Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir',
+    );
+  const record = recordOf(newest, known);
+  if (record || (known?.has(newest) && !isShared(copies))) return { path: newest, record };
+  const older = found.find((path) => recordOf(path, known));
+  throw new BackfillError(
+    'BACKUP_UNKNOWN',
+    known
+      ? `The ledger of ${files.path} does not know its newest backup, ${newest}`
+      : `There is no ledger to read in ${files.path} that would know its newest backup, ${newest}`,
+    older === undefined
+      ? `If it is the one that you want, pass it: umzug-backfill restore ${shellWord(newest)}`
+      : `If it is the one that you want, pass it: umzug-backfill restore ${shellWord(newest)}; the newest that the ledger knows: umzug-backfill restore ${shellWord(older)}`,
+  );
+}
+
+/** What the ledger knows of a backup of this name: the store may have been moved with its backups. */
+function recordOf(path: string, known: KnownBackups | undefined): BackupRecord | undefined {
+  const name = basename(path);
+  return known?.get(path) ?? [...(known?.values() ?? [])].find((it) => it && basename(it.path) === name);
+}
+
+/**
+ * Compares a backup with what the ledger knows.
+ *
+ * @param isConfirmed whether it may be another than the ledger knows under its name
+ * @returns whether the ledger knows it, under whatever name
+ * @throws {BackfillError} `BACKUP_CHANGED`
+ */
+export function compareBackup(
+  { path, record }: ChosenBackup,
+  { bytes, sha256 }: Digest,
+  known: KnownBackups | undefined,
+  isConfirmed: boolean,
+): boolean {
+  const isSame = (it: BackupRecord | undefined): boolean => it?.bytes === bytes && it.sha256 === sha256;
+  if ([...(known?.values() ?? [])].some(isSame)) return true;
+  if (!record || isConfirmed) return false;
+  throw new BackfillError(
+    'BACKUP_CHANGED',
+    record.bytes === bytes
+      ? `${path} is not as it was made: its SHA-256 is not the one in the ledger`
+      : `${path} is not as it was made: its size is not the one in the ledger`,
+    `Pass an earlier backup: umzug-backfill restore FILE; if you want what this one contains, pass it with --yes: umzug-backfill restore ${shellWord(path)} --yes`,
+  );
+}

@@ -1,0 +1,72 @@
+import { existsSync, realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { BackfillError } from '../errors.js';
+import { shellWord } from '../shell.js';
+import { findOpening, type Opening } from './trust.js';
+
+/** Files that SQLite opens by name: a store, and what lies beside it. */
+function openedWith(store: string): string[] {
+  const path = existsSync(store) ? realpathSync(store) : store;
+  return [store, ...['-wal', '-shm', '-journal'].map((end) => path + end)];
+}
+
+/** Whether this process is root's: the only user who can lose more than a store. */
+export const isRoot = (): boolean => process.geteuid?.() === 0;
+
+/**
+ * Finds the user whose store root was asked to use: the one who owns the file, or a link or folder on the way to it.
+ *
+ * @returns their id; undefined if the store and its path are root's own, or if this user is not root
+ * @throws {BackfillError} `STORE_UNTRUSTED` if several users own parts of the path, or if others may replace the store
+ */
+export function otherOwner(given: string): number | undefined {
+  if (!isRoot()) return undefined;
+  const path = resolve(given);
+  // The group of a folder of root's can harm root alone, and no longer does once this process belongs to the store's owner.
+  const files = openedWith(path);
+  const first = files.map((file) => findOpening(file, { groups: true })).find((found) => found);
+  const owner = first?.by === 'owner' ? first.owner : undefined;
+  const trust = owner === undefined ? {} : { owners: [owner], groups: true };
+  for (const file of files) {
+    const opening = findOpening(file, trust);
+    if (opening) throw untrusted(path, opening, owner);
+  }
+  return owner;
+}
+
+function untrusted(path: string, { by, path: at, owner: second }: Opening, first: number | undefined) {
+  if (by === 'owner') {
+    return new BackfillError(
+      'STORE_UNTRUSTED',
+      `Root does not use the store at ${path}: user id ${first} owns a part of its path, and user id ${second} owns ${at}`,
+      `Put sudo -u '#${first}' before the command, so that this user runs it`,
+    );
+  }
+  return by === 'group'
+    ? new BackfillError(
+        'STORE_UNTRUSTED',
+        `Root does not use the store at ${path}: the group of ${at} may replace it`,
+        `Remove that permission: chmod g-w ${shellWord(at)}; or let the user of the application own the store`,
+      )
+    : new BackfillError(
+        'STORE_UNTRUSTED',
+        `Root does not use the store at ${path}: every user may replace what is in ${at}`,
+        `Remove that permission: chmod o-w ${shellWord(at)}`,
+      );
+}
+
+/**
+ * Refuses to use another user's store as root. SQLite opens files by name and creates more of them later, so that user could
+ * lead root to any other file.
+ *
+ * @throws {BackfillError} `ROOT_REFUSED`, `STORE_UNTRUSTED`
+ */
+export function refuseOtherOwner(path: string): void {
+  const owner = otherOwner(path);
+  if (owner === undefined) return;
+  throw new BackfillError(
+    'ROOT_REFUSED',
+    `Root does not use the store at ${path} from within a program: it belongs to user id ${owner}`,
+    `Put sudo -u '#${owner}' before the program; the command line, run as a process of its own, becomes that user by itself`,
+  );
+}

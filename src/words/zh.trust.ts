@@ -1,0 +1,53 @@
+import type { Catalog } from './translate.js';
+
+/** Refusals of what other users could lead this one to. */
+export const zhTrust: Catalog = {
+  'Root does not use the store at {path}: user id {first} owns a part of its path, and user id {second} owns {at}':
+    'root 不使用 {path} 处的存储：用户 ID {first} 拥有其路径的一部分，而用户 ID {second} 拥有 {at}',
+  'Root does not use the store at {path}: the group of {at} may replace it':
+    'root 不使用 {path} 处的存储：{at} 的用户组可以替换它',
+  'Root does not use the store at {path}: every user may replace what is in {at}':
+    'root 不使用 {path} 处的存储：任何用户都可以替换 {at} 中的内容',
+  'Root does not use the store at {path} from within a program: it belongs to user id {owner}':
+    'root 不在程序内部使用 {path} 处的存储：它属于用户 ID {owner}',
+  'Root does not use the store at {path}, which belongs to user id {uid}, and {~reason}':
+    'root 不使用 {path} 处的存储，它属于用户 ID {uid}，而且{reason}',
+  'that user may not read {file}': '该用户无权读取 {file}',
+  'this process may not become that user ({code})': '此进程无法变为该用户（{code}）',
+  'the system let this process keep rights of root': '系统让此进程保留了 root 的权限',
+  "Put sudo -u '#{uid}' before the command, so that this user runs it":
+    "请在命令前加上 sudo -u '#{uid}' ，以该用户身份运行",
+  'Remove that permission: chmod g-w {path}; or let the user of the application own the store':
+    '请取消该权限： chmod g-w {path} ；或让应用程序的用户拥有该存储',
+  'Remove that permission: chmod o-w {path}': '请取消该权限： chmod o-w {path}',
+  "Put sudo -u '#{owner}' before the program; the command line, run as a process of its own, becomes that user by itself":
+    "请在程序前加上 sudo -u '#{owner}' ；命令行作为独立进程运行时会自动变为该用户",
+  "Let that user read the project and its node_modules, as in a folder of mode 755; or put sudo -u '#{uid}' before the command in a project of theirs":
+    "请让该用户能读取项目及其 node_modules，例如放在权限为 755 的文件夹中；或在该用户自己的项目中，在命令前加上 sudo -u '#{uid}' ",
+  "Put sudo -u '#{uid}' before the command, or start the container as that user":
+    "请在命令前加上 sudo -u '#{uid}' ，或以该用户身份启动容器",
+
+  'Root does not run {file}: user id {owner} owns {path}': 'root 不运行 {file}：用户 ID {owner} 拥有 {path}',
+  'Root does not run {file}: the group of {path} may change it':
+    'root 不运行 {file}：{path} 的用户组可以修改它',
+  'Root does not run {file}: every user may change {path}': 'root 不运行 {file}：任何用户都可以修改 {path}',
+  "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass --trust-config if root may run what they write":
+    "请在命令前加上 sudo -u '#{owner}' ，以该用户身份运行；如果允许 root 运行他们编写的内容，请使用 --trust-config ",
+  'Remove that permission: chmod go-w {path}; or pass --trust-config if root may run what they write':
+    '请取消该权限： chmod go-w {path} ；如果允许 root 运行他们编写的内容，请使用 --trust-config ',
+
+  'The link {path} belongs to user id {owner}, and a pattern does not follow links of other users':
+    '链接 {path} 属于用户 ID {owner}，而模式不跟随其他用户的链接',
+  'Pass the path of the store itself: --db-path /path/to/store.db; or remove the link':
+    '请给出存储本身的路径： --db-path /path/to/store.db ；或删除该链接',
+
+  'The {~what} can not be written to {asked}: the link {path} belongs to user id {uid}':
+    '无法将{what}写入 {asked}：链接 {path} 属于用户 ID {uid}',
+  file: '文件',
+  folder: '文件夹',
+  'Remove the link, or pass another file for the {~what}': '请删除该链接，或为{what}指定另一个文件',
+  'The {~what} can not be written to {asked} as root: other users may replace folders in or at {at}':
+    '无法以 root 身份将{what}写入 {asked}：其他用户可以替换 {at} 或其中的文件夹',
+  "Pass a file in a folder of root's for the {~what}, or run the command as the user of that folder":
+    '请为{what}指定 root 的文件夹中的文件，或以该文件夹的用户身份运行命令',
+};

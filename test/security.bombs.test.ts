@@ -1,0 +1,107 @@
+import { deflateRawSync } from 'node:zlib';
+import { expect } from 'chai';
+import { before, describe, it } from 'mocha';
+import { BackfillError, defineBackfill, sql } from '../src/index.js';
+import { needEngine } from './support/engines.js';
+import { OWN_ENGINES, type OwnTables } from './support/own-tables.js';
+
+// What a few bytes in the ledger, or in a row, can stand for: keys without end, texts without end. All of it is read within bounds, and
+// what can't be read is told, not passed over.
+
+const NAME = '001-own';
+const KEYS = { integer: 'BIGINT', text: 'VARCHAR(40)' } as const;
+
+const tableOf = (
+  kind: keyof typeof KEYS,
+): string => `CREATE TABLE t (id ${KEYS[kind]} PRIMARY KEY NOT NULL, a TEXT, b TEXT);
+  INSERT INTO t (id, a) VALUES ${Array.from({ length: 25 }, (_, i) => (kind === 'text' ? `('k${i + 10}', 'a')` : `(${i + 1}, 'a')`)).join(', ')}`;
+
+/** Bytes as each engine writes them. */
+const bytes = (engine: string, value: Buffer): string =>
+  engine === 'PostgreSQL' ? `'\\x${value.toString('hex')}'::bytea` : `x'${value.toString('hex')}'`;
+
+const deflated = (json: string | Buffer): Buffer => deflateRawSync(json, { level: 9 });
+
+const INTEGER_BOMBS: Readonly<Record<string, Buffer>> = {
+  'a run of every key that there can be': Buffer.from('00ffffffffffffffff7f', 'hex'),
+  'a run that ends behind the last number': Buffer.from('00ffffffffffffffffffffffffff7f', 'hex'),
+  'a number without end': Buffer.alloc(2_000, 0xff),
+  'a number that is cut off': Buffer.from('0080', 'hex'),
+  'more keys than its rows': Buffer.from('000b', 'hex'),
+  'a million runs': Buffer.alloc(2_000_000),
+  'more bytes than a batch can have': Buffer.alloc(40_000_000),
+};
+
+const TEXT_BOMBS: Readonly<Record<string, Buffer>> = {
+  '400 MB of spaces': deflated(Buffer.alloc(400_000_000, 0x20)),
+  'one text of 400 MB': deflated(
+    Buffer.concat([Buffer.from('["'), Buffer.alloc(400_000_000, 0x61), Buffer.from('"]')]),
+  ),
+  'ten million lists': deflated(
+    Buffer.concat([Buffer.alloc(10_000_000, 0x5b), Buffer.alloc(10_000_000, 0x5d)]),
+  ),
+  'ten million texts': deflated(`["a"${',"a"'.repeat(5_000_000)}]`),
+  'texts that are not in order': deflated('["k12","k11"]'),
+  numbers: deflated('[1,2]'),
+  'an object': deflated('{"k11":1}'),
+  'what is not deflated': Buffer.from('nonsense'),
+};
+
+for (const engine of OWN_ENGINES) {
+  describe(`packed keys that are bombs, on ${engine.name}`, function () {
+    this.timeout(120_000);
+    before(function () {
+      needEngine(this, engine);
+    });
+
+    for (const [kind, bombs] of [
+      ['integer', INTEGER_BOMBS],
+      ['text', TEXT_BOMBS],
+    ] as const) {
+      for (const [what, bomb] of Object.entries(bombs)) {
+        it(`${kind} keys: ${what}`, () =>
+          engine.withTables(tableOf(kind), async (tables) => {
+            const commands = tables.of({
+              [NAME]: defineBackfill({ table: 't', key: 'id', columns: { b: sql('a') } }),
+            });
+            await commands.up();
+            await tables.exec(
+              `UPDATE umzug_backfill_cells SET keys = ${bytes(engine.name, bomb)} WHERE batch = 2`,
+            );
+            const before = await everything(tables);
+
+            const [verification] = await commands.verify();
+            const integrity = verification?.checks.find(({ id }) => id === 'integrity');
+            expect(integrity?.findings.map(({ text }) => text)).to.include(
+              'the cells of batch 2 can not be read',
+            );
+            expect(verification?.verdict).to.equal('fail');
+
+            const refusal = await commands.plan(['down']).catch((error: unknown) => error);
+            expect(refusal).to.be.instanceOf(BackfillError).with.property('code', 'LEDGER_DAMAGED');
+            const refused = await commands.text('down', '--yes', '--to', '0');
+            expect(refused.stderr).to.include(
+              `LEDGER_DAMAGED: The ledger of this store is damaged: it does not tell any more which cells batch 2 of ${NAME} has filled`,
+            );
+            expect(refused.stderr).to.match(/umzug-backfill backfill .*001-own --rescan/);
+            expect(refused.code).to.equal(1);
+            expect(await everything(tables)).to.deep.equal(before);
+
+            // As the hint says: what the ledger has lost counts as the application's own.
+            const { verifications } = await commands.rescan(NAME);
+            expect(verifications.map(({ verdict }) => verdict)).to.deep.equal(['pass']);
+            const { error, cells } = await commands.down();
+            expect(error).to.equal(undefined);
+            expect(cells).to.deep.equal([{ backfill: NAME, reverted: 15, kept: 0, gone: 0, underivable: 0 }]);
+          }));
+      }
+    }
+  });
+}
+
+/** The table, and what of the ledger a `down` changes. */
+const everything = async ({ rows }: OwnTables): Promise<unknown> => [
+  await rows('SELECT id, a, b FROM t ORDER BY id'),
+  await rows('SELECT name, status FROM umzug_backfill_steps'),
+  await rows('SELECT number, cells_filled FROM umzug_backfill_batches ORDER BY number'),
+];
