@@ -12,6 +12,19 @@ import { column, needServer, withClient } from './support/postgres-server.js';
 /** Lets `low` make objects where everybody may up to PostgreSQL 14. */
 const OPEN = 'GRANT CREATE, USAGE ON SCHEMA public TO low';
 
+/** A table with keys and documents of several types. */
+const EVENTS = `CREATE TABLE events (k varchar(20) COLLATE "C" PRIMARY KEY, n smallint UNIQUE, doc varchar, bin jsonb, made timestamptz,
+    short varchar(12), one text, two text, three varchar);
+  INSERT INTO events SELECT 'k' || g, g, '{"a": "x' || g || '"}', jsonb_build_object('a', g), now(), 's', NULL, NULL, NULL
+    FROM generate_series(1, 90) AS g;
+  UPDATE events SET doc = '{"a": "half \\ud800"}' WHERE n % 7 = 0`;
+
+const columns = {
+  one: firstOf('doc', ['a', 'b'], 'made'),
+  two: firstOf('bin', ['a'], 'short'),
+  three: sql('short'),
+};
+
 describe('what others plant in the search path', () => {
   before(function () {
     needServer(this);
@@ -52,19 +65,8 @@ describe('what others plant in the search path', () => {
 
   it('runs for no key and no document of another type either', () =>
     attacked(async (db) => {
-      await db.as(
-        'app_owner',
-        `${OPEN};
-        CREATE TABLE events (k varchar(20) COLLATE "C" PRIMARY KEY, n smallint UNIQUE, doc varchar, bin jsonb, made timestamptz, short varchar(12), one text, two text, three varchar);
-        INSERT INTO events SELECT 'k' || g, g, '{"a": "x' || g || '"}', jsonb_build_object('a', g), now(), 's', NULL, NULL, NULL FROM generate_series(1, 90) AS g;
-        UPDATE events SET doc = '{"a": "half \\ud800"}' WHERE n % 7 = 0;`,
-      );
+      await db.as('app_owner', `${OPEN}; ${EVENTS}`);
       await db.as('low', TRAPS);
-      const columns = {
-        one: firstOf('doc', ['a', 'b'], 'made'),
-        two: firstOf('bin', ['a'], 'short'),
-        three: sql('short'),
-      };
       for (const key of ['k', 'n']) {
         const migrator = migratorOn(
           db.url('app_owner'),
@@ -76,6 +78,40 @@ describe('what others plant in the search path', () => {
         await migrator.down({ to: 0 });
         expect(await db.loot(), key).to.deep.equal([]);
       }
+    }));
+
+  it('runs for no row that is refused, emptied, written again or by a trigger, and for none on which an expression fails', () =>
+    attacked(async (db) => {
+      await db.as(
+        'app_owner',
+        `${OPEN}; ${EVENTS};
+        CREATE FUNCTION public.stamped() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          UPDATE public.events SET made = pg_catalog.now() WHERE n OPERATOR(pg_catalog.=) OLD.n; RETURN NULL; END $$;
+        CREATE TRIGGER stamped AFTER UPDATE OF one ON events FOR EACH ROW EXECUTE FUNCTION public.stamped();
+        ALTER TABLE events ADD CHECK (k <> 'k13' OR one IS NULL)`,
+      );
+      await db.as('low', TRAPS);
+      const on = (step: ReturnType<typeof defineBackfill>) =>
+        migratorOn(db.url('app_owner'), { '001-told': step }, { isConfirmed: true, allowsTriggers: true });
+      const table = { table: 'events', key: 'k' };
+      const migrator = on(defineBackfill({ ...table, columns }));
+      const failed = (error: unknown) => expect(error).to.have.property('code', 'VERIFICATION_FAILED');
+      await migrator.up().catch(failed); // the trigger changes what values derive from
+      expect(await db.loot(), 'first').to.deep.equal([]);
+      await db.as(
+        'app_owner',
+        `UPDATE events SET one = NULL, two = 'changed' WHERE k OPERATOR(pg_catalog.~) '5$'; UPDATE events SET made = pg_catalog.now(), doc = '{}'`,
+      );
+      for (const act of ['verify', 'up', 'down'] as const) {
+        if (act === 'down') await migrator.down({ to: 0 });
+        else await migrator[act]().catch(failed);
+        expect(await db.loot(), act).to.deep.equal([]);
+      }
+      const one = sql('CASE WHEN n OPERATOR(pg_catalog.=) 17 THEN pg_catalog.int4div(1, 0)::text END');
+      expect((await errorOf(on(defineBackfill({ ...table, columns: { one } })).up())).code).to.equal(
+        'STEP_INVALID',
+      );
+      expect(await db.loot(), 'a failing expression').to.deep.equal([]);
     }));
 
   it('is no view in place of a table', () =>
