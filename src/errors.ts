@@ -72,7 +72,6 @@ const EXIT_BY_CODE = {
   TLS_FAILED: EXIT.failed,
   POOLER_REFUSED: EXIT.failed,
   SEARCH_PATH_UNSAFE: EXIT.failed,
-  LEDGER_UNSAFE: EXIT.failed,
   SUPERUSER_REFUSED: EXIT.failed,
   // what is written beside it
   OUTPUT_OVER_STORE: EXIT.failed,
