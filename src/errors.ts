@@ -1,4 +1,6 @@
 import { POSTGRES_MEANINGS, SQLITE_MEANINGS, SYSTEM_MEANINGS } from './error-meanings.js';
+import { scrub, scrubError } from './secrets.js';
+import { visible } from './visible.js';
 
 /** Exit codes of the command line. A caller in a shell decides by these; people and programs read `code`. */
 export const EXIT = {
@@ -85,6 +87,8 @@ const EXIT_BY_CODE = {
   VERSION_TOO_OLD: EXIT.failed,
   VERSION_TOO_NEW: EXIT.failed,
   SCHEMA_BLOCKED: EXIT.failed,
+  SCHEMA_TAMPERED: EXIT.failed,
+  SCHEMA_TRIAL_FAILED: EXIT.failed,
   COLUMN_HAS_VALUES: EXIT.failed,
   CONFIRMATION_REQUIRED: EXIT.failed,
   // the run
@@ -100,6 +104,7 @@ const EXIT_BY_CODE = {
   IMPORT_REFUSED: EXIT.failed,
   PACKAGE_TOO_OLD: EXIT.failed,
   LEDGER_DAMAGED: EXIT.failed,
+  LEDGER_UNTRUSTED: EXIT.failed,
   VERIFICATION_FAILED: EXIT.unverified,
   // its report
   INTERRUPTED: EXIT.interrupted,
@@ -117,7 +122,7 @@ export const ERROR_CODES = Object.keys(EXIT_BY_CODE) as readonly ErrorCode[];
  * An error of this package: what is wrong in one sentence, and the command that mends it.
  *
  * Neither text ever holds a payload's contents or SQLite's own message (a trigger's `RAISE` can quote a payload);
- * `cause` may, so it is for a debugger, never for a log.
+ * `cause` may, so it is for a debugger, never for a log. No password is in any of the three, and both texts are one line without control characters.
  *
  * @example
  * await migrateOnDeploy().catch((error: unknown) => {
@@ -140,9 +145,10 @@ export class BackfillError extends Error {
    * @param options `cause`: the error this one explains
    */
   constructor(code: ErrorCode, message: string, hint: string, options?: { readonly cause?: unknown }) {
-    super(message, options);
+    scrubError(options?.cause);
+    super(visible(scrub(message)), options);
     this.code = code;
-    this.hint = hint;
+    this.hint = visible(scrub(hint));
   }
 
   /** The exit code that a command ends with after this error. */
@@ -204,6 +210,18 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
       { cause: error },
     );
   }
+  const unsafe = unsafeUse(error.message);
+  if (unsafe) {
+    const { object, used } = unsafe;
+    return new BackfillError(
+      'SCHEMA_BLOCKED',
+      object === undefined
+        ? `SQLite refuses ${used} in the schema of a file, and a trigger or a view uses it${where} (${error.code})`
+        : `SQLite refuses ${used} in the schema of a file, and it is used by ${object}${where} (${error.code})`,
+      'Find what uses it with: sqlite3 STORE .schema, drop that, run the same command again, then create it anew',
+      { cause: error },
+    );
+  }
   const known = SQLITE_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
   if (known) {
     const [, code, message, hint] = known;
@@ -217,6 +235,19 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
       : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
     { cause: error },
   );
+}
+
+/** SQLite's words for what a schema may not use, as it is not trusted. Of a whole schema that it refuses to read it names the object. */
+const UNSAFE_USE =
+  /^(?:malformed database schema \((?<object>.*)\) - )?(?:error in .*: )?unsafe use of (?:virtual table "(?<table>.*)"|(?<call>.*))$/s;
+
+/** The function or virtual table that a schema uses though it may not, by SQLite's message; undefined for any other message. */
+export function unsafeUse(
+  message: string,
+): { readonly object: string | undefined; readonly used: string } | undefined {
+  const { object, table, call } = UNSAFE_USE.exec(message)?.groups ?? {};
+  const used = table === undefined ? call : `the virtual table ${table}`;
+  return used === undefined ? undefined : { object, used };
 }
 
 /** Whether a compiled part of better-sqlite3 can't be loaded: it is for another Node, or was never compiled. */

@@ -15,13 +15,18 @@ function formatOf(store: Store): number | undefined {
 }
 
 /**
- * Refuses a store whose ledger a later version of this package has written: it may say what this one does not know.
+ * Refuses a store whose ledger a later version of this package has written, as it may say what this one does not know, and one whose
+ * ledger is not this program's work.
  *
- * @throws {BackfillError} `PACKAGE_TOO_OLD`
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_UNTRUSTED`
  */
 export function refuseNewerLedger(store: Store): void {
+  store.dialect.checkLedger(store, [T.format]);
   const found = formatOf(store);
-  if (found === undefined || found <= LEDGER_FORMAT) return;
+  if (found === undefined || found <= LEDGER_FORMAT) {
+    store.dialect.checkLedger(store); // those of a later format may be other ones
+    return;
+  }
   throw new BackfillError(
     'PACKAGE_TOO_OLD',
     `The ledger of this store has format ${found}, and this version of the package knows the formats up to ${LEDGER_FORMAT}`,

@@ -1,13 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import Database from 'better-sqlite3';
-import { BackfillError, errnoOf, isSqliteError, toBackfillError } from '../errors.js';
+import type Database from 'better-sqlite3';
+import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
-import { shellWord } from '../shell.js';
-import { createFollowing, follow, isThere } from '../store/file.js';
 import { isWritable, type StoreFiles } from '../store/path.js';
 import { isBusy } from '../store/sqlite/busy.js';
+import {
+  createLockFile,
+  hasLockFile,
+  lockPath,
+  lockUnusable,
+  openLockFile,
+  prepareLockFile,
+  readSignature,
+  writeSignature,
+} from './lock-file.js';
 
 /** Who holds the lock. */
 export interface LockHolder {
@@ -66,25 +74,24 @@ export class RunLock {
    * Takes the lock, waiting for another run to end.
    *
    * @param files the store; links to it are resolved, so that one store has one lock
-   * @throws {BackfillError} `RUN_LOCKED` naming the holder when the wait is over, `LOCK_UNUSABLE` when the lock's file can
-   *   not be opened, `STORE_FULL`, `STORE_IO` …
+   * @throws {BackfillError} `RUN_LOCKED` naming the holder when the wait is over, `LOCK_UNUSABLE` when the lock's file must
+   *   not or can not be opened, `STORE_FULL`, `STORE_IO` …
    */
   static async acquire(
     files: StoreFiles,
     { timeoutMs, onWait, now = () => new Date() }: LockOptions,
   ): Promise<RunLock> {
-    const path = lockPath(files);
     const giveUpAt = performance.now() + timeoutMs;
     let hasTold = false;
     for (;;) {
-      const db = tryLock(path, files, now);
+      const db = explained(files, () => tryLock(files, now));
       if (db) {
         failpoint('lock', 'taken');
         return new RunLock(db);
       }
       const leftMs = giveUpAt - performance.now();
-      if (leftMs <= 0) throw runLocked(readHolder(path));
-      if (!hasTold) onWait?.(readHolder(path));
+      if (leftMs <= 0) throw runLocked(explained(files, () => findHolder(files)));
+      if (!hasTold) onWait?.(explained(files, () => findHolder(files)));
       hasTold = true;
       await sleep(Math.min(leftMs, POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least)));
     }
@@ -101,85 +108,89 @@ export class RunLock {
  * Looks whether a run is under way. Makes no file, and holds the lock itself for no longer than a moment, which a run that
  * begins then waits for.
  *
- * @throws {BackfillError} `LOCK_UNUSABLE` when the lock's file is damaged
+ * @throws {BackfillError} `LOCK_UNUSABLE` when the lock's file is damaged, or must not be opened
  */
 export function lookAtLock(files: StoreFiles): LockState {
-  const path = lockPath(files);
-  if (!isThere(path)) return { state: 'free' };
-  if (!isWritable(path)) return { state: 'unknown' }; // SQLite would read it without asking for the lock
-  let db: Database.Database | undefined;
-  try {
-    db = new Database(path, { fileMustExist: true, timeout: LOOK_WAIT_MS });
-    db.exec('BEGIN IMMEDIATE; ROLLBACK');
-    return { state: 'free' };
-  } catch (error) {
-    if (!isBusy(error)) throw lockUnusable(path, files.path, error);
-    const holder = readHolder(path);
-    return { state: 'held', ...(holder ? { holder } : {}) };
-  } finally {
-    db?.close();
-  }
-}
-
-const lockPath = ({ path }: StoreFiles): string => `${path}.lock`;
-
-/** A connection that holds the lock, signed, or undefined when a rival has it. */
-function tryLock(path: string, files: StoreFiles, now: () => Date): Database.Database | undefined {
-  const token = randomBytes(8).toString('hex');
-  return withLockFile(path, files, (db) => {
-    for (let tries = 0; tries < SIGN_TRIES; tries += 1) {
+  return explained(files, () => {
+    if (!hasLockFile(files)) return { state: 'free' };
+    if (!isWritable(lockPath(files))) return { state: 'unknown' }; // SQLite would read it without asking for the lock
+    const db = openLockFile(files, LOOK_WAIT_MS);
+    try {
+      prepareLockFile(db);
       db.exec('BEGIN IMMEDIATE');
-      if (tries > 0 && db.prepare('SELECT 1 FROM holder WHERE token = ?').get(token)) return true;
-      // Signing takes a commit, and that the lock: a rival may take it before this process has it again.
-      db.exec(`CREATE TABLE IF NOT EXISTS holder (token TEXT, pid INTEGER, host TEXT, since TEXT);
-        DELETE FROM holder`);
-      db.prepare('INSERT INTO holder VALUES (?, ?, ?, ?)').run(
-        token,
-        process.pid,
-        hostname(),
-        now().toISOString(),
-      );
-      db.exec('COMMIT');
-      failpoint('lock', 'signed');
+      readSignature(db);
+      return { state: 'free' };
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      const holder = readHolder(db);
+      return { state: 'held', ...(holder ? { holder } : {}) };
+    } finally {
+      db.close(); // rolls back
     }
-    return false;
   });
 }
 
-/** Opens the lock's file and keeps it open if `act` says so; a rival's lock is no error. */
-function withLockFile(
-  path: string,
-  files: StoreFiles,
-  act: (db: Database.Database) => boolean,
-): Database.Database | undefined {
-  let db: Database.Database | undefined;
+/** A connection that holds the lock, signed, or undefined when a rival has it. */
+function tryLock(files: StoreFiles, now: () => Date): Database.Database | undefined {
+  createLockFile(files);
+  const db = openLockFile(files, BUSY_WAIT_MS);
   try {
-    createFollowing(path, files.ownership);
-    db = new Database(path, { fileMustExist: true, timeout: BUSY_WAIT_MS });
-    if (act(db)) {
-      follow(path, files.ownership); // the store may have got another owner since
-      return db;
-    }
+    if (sign(db, now)) return db;
   } catch (error) {
     if (!isBusy(error)) {
-      db?.close();
-      throw lockUnusable(path, files.path, error);
+      db.close();
+      throw error;
     }
   }
-  db?.close();
+  db.close();
   return undefined;
 }
 
-/** Who signed last, or undefined when nobody has, or a rival signs right now. */
-function readHolder(path: string): LockHolder | undefined {
-  const db = new Database(path, { fileMustExist: true, timeout: BUSY_WAIT_MS });
+/** Signs the lock and takes it; false when rivals sign over it time and again. */
+function sign(db: Database.Database, now: () => Date): boolean {
+  const token = randomBytes(8).toString('hex');
+  prepareLockFile(db);
+  for (let tries = 0; tries < SIGN_TRIES; tries += 1) {
+    db.exec('BEGIN IMMEDIATE');
+    const last = readSignature(db);
+    if (tries > 0 && last?.token === token) return true;
+    // Signing takes a commit, and that the lock: a rival may take it before this process has it again.
+    writeSignature(db, { token, pid: process.pid, host: hostname(), since: now().toISOString() });
+    db.exec('COMMIT');
+    failpoint('lock', 'signed');
+  }
+  return false;
+}
+
+/** Who signed last, or undefined when nobody has, or a rival signs right now. On a connection without a transaction. */
+function readHolder(db: Database.Database): LockHolder | undefined {
   try {
-    return db.prepare('SELECT pid, host, since FROM holder').get() as LockHolder | undefined;
+    prepareLockFile(db);
+    db.exec('BEGIN');
+    const { token: _, ...holder } = readSignature(db) ?? {};
+    return 'pid' in holder ? (holder as LockHolder) : undefined;
   } catch (error) {
-    if (isSqliteError(error)) return undefined;
+    if (isBusy(error)) return undefined;
     throw error;
+  }
+}
+
+/** The same for a lock that is not open. */
+function findHolder(files: StoreFiles): LockHolder | undefined {
+  const db = openLockFile(files, BUSY_WAIT_MS);
+  try {
+    return readHolder(db);
   } finally {
     db.close();
+  }
+}
+
+/** Runs `act`; an error of the lock's file is told as one. */
+function explained<Result>(files: StoreFiles, act: () => Result): Result {
+  try {
+    return act();
+  } catch (error) {
+    throw error instanceof BackfillError ? error : lockUnusable(files, error);
   }
 }
 
@@ -193,21 +204,5 @@ function runLocked(holder: LockHolder | undefined): BackfillError {
     'RUN_LOCKED',
     `Another run holds the lock of this store: ${who}`,
     'Wait until it has ended and run the same command again, or let it wait for longer: --lock-timeout 600',
-  );
-}
-
-/** Damage, and an owner or mode that keeps this user out, are mended at the file itself; a full disk is not. */
-function lockUnusable(path: string, store: string, cause: unknown): BackfillError {
-  const code = isSqliteError(cause) ? cause.code : (errnoOf(cause) ?? '');
-  const isDamaged = /^SQLITE_(?:CORRUPT|NOTADB|ERROR)/.test(code); // the last: another program's database
-  const isKeptOut = /^(?:SQLITE_(?:CANTOPEN|READONLY|PERM)|EACCES$|EPERM$)/.test(code);
-  if (!isDamaged && !isKeptOut) return toBackfillError(cause, 'while taking its lock');
-  return new BackfillError(
-    'LOCK_UNUSABLE',
-    `The lock of this store, ${path}, can not be opened (${code})`,
-    isDamaged
-      ? `End every run on this store, then remove the file: rm ${shellWord(path)}`
-      : `Give it the owner and mode of the store: ${['chown', 'chmod'].map((change) => `sudo ${change} --reference=${shellWord(store)} ${shellWord(path)}`).join('; ')}`,
-    { cause },
   );
 }

@@ -15,6 +15,7 @@ import {
   type Session,
 } from './session.js';
 import { unknownStep } from './up.js';
+import { refuseVersionTriggers } from './version-triggers.js';
 
 /** Which steps to revert: the last, down to and including a name, all (`0`), or a number of them. */
 export interface DownTarget {
@@ -120,6 +121,7 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
       const backfills = reverts.filter((step): step is BackfillStep => step.kind === 'backfill');
       if (!options.isConfirmed) refuseLostFillers(session, backfills, drifts);
       refuseTriggers(session, backfills, { ...options, onEvent });
+      refuseVersionTriggers(session, reverts, 'down', { ...options, onEvent });
       checkReverts(session, reverts, { ...options, onEvent });
       for (const { text } of drifts) onEvent?.({ event: 'warning', text });
       return { drifts, reverts, project };

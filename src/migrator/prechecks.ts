@@ -227,8 +227,11 @@ function checkExpressions(store: Store, { name, table, path, columns }: Backfill
 function checkUpdatable(store: Store, { table, columns }: BackfillStep, coming: ReadonlySet<string>): void {
   const present = columns.filter(({ name }) => !isComing(store, table, name, coming));
   if (present.length === 0) return;
-  const assignments = present.map(({ name }) => `${identifier(name)} = ${identifier(name)}`).join(', ');
-  const error = store.compileError(`UPDATE ${identifier(table)} SET ${assignments} WHERE false`);
+  const error = store.dialect.updateError(
+    store,
+    table,
+    present.map(({ name }) => name),
+  );
   if (!error) return;
   throw new BackfillError(
     'SCHEMA_BLOCKED',

@@ -133,6 +133,7 @@ export async function withSession<Result>(
     access,
     (session) => {
       const checkAndAct = (): Promise<Result> | Result => {
+        if (access === 'look') session.store.dialect.checkLedger(session.store); // on the snapshot that is read
         checkRequirements(session.store, options.project.config.requires);
         return act(session);
       };

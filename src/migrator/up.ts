@@ -25,6 +25,7 @@ import {
   type Session,
 } from './session.js';
 import { verifyAndRecord } from './verifying.js';
+import { refuseVersionTriggers } from './version-triggers.js';
 
 /** Which steps to apply: all pending ones, those up to a name, or a number of them. */
 export interface UpTarget {
@@ -168,6 +169,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
       for (const text of [...drifts.map((drift) => drift.text), ...warnings])
         onEvent?.({ event: 'warning', text });
       refuseTriggers(session, fills, { ...options, onEvent });
+      refuseVersionTriggers(session, work.pending, 'up', { ...options, onEvent });
       const isBegun = session.ledger.steps().some(({ status }) => status === 'applying');
       const looks = emptyLooks(session, withoutWork(options.project, all));
       return { drifts, work, left, warnings, isBegun, looks };

@@ -1,9 +1,9 @@
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import type { Store } from '../store/port.js';
-import { identifier } from '../store/sql.js';
+import { identifier, isSameName } from '../store/sql.js';
 import { compareVersions, parseVersion, type Version } from '../version.js';
-import { absentColumns, hasTable } from './inspect.js';
+import { absentColumns, hasTable, tableColumns } from './inspect.js';
 
 /** Where a store keeps its versions. */
 export interface VersionTable {
@@ -32,6 +32,16 @@ export function storeVersions(
       'COLUMN_MISSING',
       `The table ${table} has no column ${column}`,
       `Look at it with: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
+    );
+  }
+  const isComputed = tableColumns(store, table).some(
+    ({ name, isGenerated }) => isGenerated && isSameName(name, column),
+  );
+  if (isComputed && store.dialect.engine === 'SQLite') {
+    throw new BackfillError(
+      'VERSION_UNREADABLE',
+      `The column ${column} of ${table} is generated: reading it would run what the author of the file has written`,
+      'Name a column that the application writes as `version.column`',
     );
   }
   const texts = store.project.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);

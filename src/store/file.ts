@@ -1,7 +1,4 @@
-import { randomBytes } from 'node:crypto';
 import {
-  chmodSync,
-  chownSync,
   closeSync,
   constants,
   fchmodSync,
@@ -32,22 +29,12 @@ export function createPrivate(path: string): void {
 }
 
 /**
- * Gives a file the owner and mode of the store, as far as this user may. A group that can not be given gets no access,
- * since this user's own group may be a wider one.
+ * Gives an open file that this process has just made the owner and mode of the store, as far as this user may: by its descriptor, so that no
+ * other file can be meant. A group that cannot be given gets no access, since this user's own group may be a wider one.
  */
-export function follow(path: string, { uid, gid, mode }: Ownership): void {
-  const own = statSync(path);
-  // Only root gives files away; anybody else may give them to a group that they are in.
-  const owner = process.geteuid?.() === 0 ? uid : own.uid;
-  const isSame = own.uid === owner && own.gid === gid;
-  const hasGroup = isSame || tryChange(() => chownSync(path, owner, gid));
-  const wanted = hasGroup ? mode : mode & 0o606;
-  if ((own.mode & 0o777) !== wanted) tryChange(() => chmodSync(path, wanted));
-}
-
-/** As {@link follow}, for a file that is open, whatever its name leads to by now. */
 export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
   const own = fstatSync(fd);
+  // Only root gives files away; anybody else may give them to a group that they are in.
   const owner = process.geteuid?.() === 0 ? uid : own.uid;
   const isSame = own.uid === owner && own.gid === gid;
   const hasGroup = isSame || tryChange(() => fchownSync(fd, owner, gid));
@@ -104,27 +91,6 @@ function tryChange(act: () => void): boolean {
   } catch (error) {
     if (errnoOf(error) === 'EPERM') return false;
     throw error;
-  }
-}
-
-/**
- * Makes an empty file with the owner and mode of the store, at once or not at all: a process that is killed half way
- * leaves none that the store's owner can not open. Does nothing where there is one already.
- */
-export function createFollowing(path: string, ownership: Ownership): void {
-  if (isThere(path)) return;
-  const fresh = `${path}.${randomBytes(6).toString('hex')}`;
-  try {
-    createPrivate(fresh);
-    follow(fresh, ownership);
-    if (!tryLink(fresh, path)) {
-      createPrivate(path);
-      follow(path, ownership);
-    }
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-  } finally {
-    rmSync(fresh, { force: true });
   }
 }
 

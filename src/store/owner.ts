@@ -1,10 +1,14 @@
+import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import { findOpening, type Opening } from './trust.js';
 
-/** Files of a store that SQLite opens by name, by their endings. */
-const OPENED = ['', '-wal', '-shm', '-journal'] as const;
+/** Files that SQLite opens by name: a store, and what lies beside it. */
+function openedWith(store: string): string[] {
+  const path = existsSync(store) ? realpathSync(store) : store;
+  return [store, ...['-wal', '-shm', '-journal'].map((end) => path + end)];
+}
 
 /** Whether this process is root's: the only user who can lose more than a store. */
 export const isRoot = (): boolean => process.geteuid?.() === 0;
@@ -19,11 +23,12 @@ export function otherOwner(given: string): number | undefined {
   if (!isRoot()) return undefined;
   const path = resolve(given);
   // The group of a folder of root's can harm root alone, and no longer does once this process belongs to the store's owner.
-  const first = OPENED.map((end) => findOpening(path + end, { groups: true })).find((found) => found);
+  const files = openedWith(path);
+  const first = files.map((file) => findOpening(file, { groups: true })).find((found) => found);
   const owner = first?.by === 'owner' ? first.owner : undefined;
   const trust = owner === undefined ? {} : { owners: [owner], groups: true };
-  for (const end of OPENED) {
-    const opening = findOpening(path + end, trust);
+  for (const file of files) {
+    const opening = findOpening(file, trust);
     if (opening) throw untrusted(path, opening, owner);
   }
   return owner;
@@ -62,6 +67,6 @@ export function refuseOtherOwner(path: string): void {
   throw new BackfillError(
     'ROOT_REFUSED',
     `Root does not use the store at ${path} from within a program: it belongs to user id ${owner}`,
-    `Run the program as that user: put sudo -u '#${owner}' before it; umzug-backfill as a command of its own becomes that user by itself`,
+    `Put sudo -u '#${owner}' before the program; the command line, run as a process of its own, becomes that user by itself`,
   );
 }

@@ -221,6 +221,13 @@ export interface Dialect {
   /** Refuses a step for which this user, or the server as it is set, lacks a right; throws a `STORE_…` code. Reads only. */
   checkRights(store: Store, step: Step): void;
   /**
+   * Refuses a ledger of which a table is another object than this program makes, or one that acts when it is read or written; throws
+   * `LEDGER_UNTRUSTED`.
+   *
+   * @param tables those to look at. Default: all
+   */
+  checkLedger(store: Store, tables?: readonly string[]): void;
+  /**
    * Tries a schema step: forward, an UPDATE that changes nothing, and back. Nothing stays of it.
    *
    * @param made what it has made already, when it resumes
@@ -235,6 +242,8 @@ export interface Dialect {
   ): string[];
   /** Tries the way back; throws `SCHEMA_BLOCKED` naming the object that stands in the way. */
   rehearseDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): void;
+  /** Returns why columns of a table can not be updated, or undefined. Throws `SCHEMA_BLOCKED` where it can name what stands in the way. */
+  updateError(store: Store, table: string, columns: readonly string[]): Error | undefined;
   /**
    * Makes an index. Not inside a transaction.
    *

@@ -1,5 +1,5 @@
 import { copyFileSync } from 'node:fs';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { BackfillError, toBackfillError } from '../errors.js';
 import type { CellValue } from '../index.js';
 import { Ledger } from '../ledger/ledger.js';
@@ -9,6 +9,7 @@ import { applySqlStep } from '../schema/run-sql.js';
 import type { Step } from '../steps/step.js';
 import { locateStore } from '../store/path.js';
 import { identifier } from '../store/sql.js';
+import { connect } from '../store/sqlite/connection.js';
 import { SqliteStore } from '../store/sqlite/store.js';
 import type { Subject, TestRow } from './options.js';
 
@@ -108,7 +109,7 @@ function doing(where: string, act: () => unknown): void {
 
 /** Changes a store by a connection of its own, as the application does, and closes it. */
 export function edit(path: string, act: (db: Database.Database) => void): void {
-  const db = new Database(path);
+  const db = connect(path);
   try {
     db.pragma('foreign_keys = OFF');
     db.pragma('synchronous = OFF');

@@ -22,6 +22,8 @@ export const zhChecks: Catalog = {
   Rules: '规则',
   '{title}: no row breaks it': '{title}：没有行违反',
   '{title}: {#rows} rows break it': '{title}：有 {rows} 行违反',
+  'The SQL of {name} can not be printed: a name in it holds a character that can not be seen':
+    '{name} 的 SQL 无法打印：其中有名称含有不可见字符',
   'umzug-backfill verify --print-sql shows the query of each rule; mend the rows that it gives, then run umzug-backfill up':
     'umzug-backfill verify --print-sql 显示每条规则的查询；请修正它给出的行，然后运行 umzug-backfill up',
 

@@ -250,6 +250,27 @@ export const zhErrors: Catalog = {
   'The scope of {backfill} is no condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
   'The columns {columns} of {table} can not be updated': '无法更新 {table} 的列 {columns}',
   '{~what} on the table {table} is blocked by {~object}': '在表 {table} 上{what}时被 {object} 阻挡',
+  '{~what} on the table {table} is blocked by {~object}: it uses {~used}, which SQLite refuses in the schema of a file':
+    '在表 {table} 上{what}时被 {object} 阻挡：它使用了 {used}，而 SQLite 不允许文件的模式使用它',
+  'SQLite refuses {~used} in the schema of a file, and a trigger or a view uses it':
+    'SQLite 不允许文件的模式使用 {used}，而某个触发器或视图使用了它',
+  'SQLite refuses {~used} in the schema of a file, and it is used by {*objects}':
+    'SQLite 不允许文件的模式使用 {used}，而以下对象使用了它：{objects}',
+  'the virtual table {name}': '虚拟表 {name}',
+  "The text of the {~type} {name} in the store's schema is not one CREATE {word} statement":
+    '存储的模式中{type} {name} 的文本不是单独一条 CREATE {word} 语句',
+  "Trying the step on a copy of the store's schema took longer than {#seconds} s":
+    '在存储模式的副本上试运行该步骤超过了 {seconds} 秒',
+  "The process that tries the step on a copy of the store's schema ended early ({code})":
+    '在存储模式的副本上试运行该步骤的进程提前结束（{code}）',
+  'The {~type} {name} is not part of the ledger as this program makes it, and would act when that is read or written':
+    '{type} {name} 不属于本程序所建的账本，会在读写账本时起作用',
+  'The column {column} of {table} is generated: reading it would run what the author of the file has written':
+    '{table} 的列 {column} 是生成列：读取它会运行文件作者所写的内容',
+  'Each version that is written to {table} or removed from it may fire the trigger {triggers}':
+    '每次向 {table} 写入或从中删除版本都可能触发触发器 {triggers}',
+  'Each version that is written to {table} or removed from it may fire the triggers {triggers}':
+    '每次向 {table} 写入或从中删除版本都可能触发以下触发器：{triggers}',
   '`down` will be blocked by {~object}': '`down` 将被 {object} 阻挡',
   Filling: '填充',
   'An UPDATE': '执行 UPDATE',
@@ -278,6 +299,18 @@ export const zhErrors: Catalog = {
   'process {#pid} on {host}': '{host} 上的进程 {pid}',
   'a process that has just begun': '刚刚启动的进程',
   'The lock of this store, {path}, can not be opened ({code})': '无法打开该存储的锁 {path}（{code}）',
+  'The lock of this store, {path}, is a symbolic link': '该存储的锁 {path} 是符号链接',
+  'The lock of this store, {path}, is not a file': '该存储的锁 {path} 不是文件',
+  'The lock of this store, {path}, is a file that has a second name':
+    '该存储的锁 {path} 是有另一个名称的文件',
+  'The lock of this store, {path}, belongs to the user {owner}, who is neither this user nor the owner of the store':
+    '该存储的锁 {path} 属于用户 {owner}，既不是当前用户，也不是存储的所有者',
+  'The lock of this store, {path}, is not a file that this program has made':
+    '该存储的锁 {path} 不是本程序创建的文件',
+  'The lock of this store, {path}, was replaced by another file while it was opened':
+    '该存储的锁 {path} 在打开时被另一个文件替换',
+  'The lock of this store has {path} next to it, which SQLite would apply to it and this program never makes':
+    '该存储的锁旁边有 {path}，SQLite 会应用它，而本程序从不创建它',
   'Another process has changed the ledger row of {name} meanwhile': '其间另一个进程修改了 {name} 的账本行',
   'Another process works on the backfill {name} in the same store': '另一个进程正在同一存储中处理回填 {name}',
   'Each update of {table} fires the trigger {name}': '{table} 的每次更新都会触发触发器 {name}',

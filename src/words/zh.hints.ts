@@ -176,6 +176,22 @@ export const zhHints: Catalog = {
     '请查找生成列或失效的触发器： sqlite3 STORE {sql}',
   'Drop or mend {~object}, then run the same command again; nothing was changed':
     '请删除或修正 {object}，再次运行同一命令；未做任何更改',
+  'Drop {~object}, run the same command again, then create it anew; nothing was changed':
+    '请删除 {object}，再次运行同一命令，然后重新创建它；未做任何更改',
+  'Find what uses it with: sqlite3 STORE .schema, drop that, run the same command again, then create it anew':
+    '请用 sqlite3 STORE .schema 查找使用它的对象，将其删除，再次运行同一命令，然后重新创建',
+  'Drop what stands in the way, run the same command again, then create it anew':
+    '请删除阻挡的对象，再次运行同一命令，然后重新创建',
+  'SQLite does not write such a text: look at it with sqlite3 -safe STORE {sql}, and restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
+    'SQLite 不会写出这样的文本：请用 sqlite3 -safe STORE {sql} 查看，并恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
+  'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed':
+    '若不信任该文件的作者，请用 sqlite3 -safe STORE .schema 查看其模式；否则请在机器不忙时再次运行同一命令；未做任何更改',
+  'Restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
+    '请恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
+  'If you know it, drop it: sqlite3 STORE {sql}; else restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
+    '若您认识它，请将其删除： sqlite3 STORE {sql} ；否则请恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
+  'Name a column that the application writes as `version.column`':
+    '请将 `version.column` 设为由应用程序写入的列',
   'If they may be lost, run it again with --yes': '如果可以丢失这些值，请加上 --yes 再次运行',
   'If other writers can wait that long, run it again with --yes':
     '如果其他写入者可以等待这么久，请加上 --yes 再次运行',
@@ -193,6 +209,10 @@ export const zhHints: Catalog = {
     '请在 umzug-backfill up --dry-run 列出的触发器中查找 RAISE(IGNORE)',
   'End every run on this store, then remove the file: rm {path}':
     '请结束该存储上的所有运行，再删除该文件： rm {path}',
+  'End every run on this store, then remove it: {commands}':
+    '请结束该存储上的所有运行，再删除它： {commands}',
+  'Check who may write in its folder, then run the same command again: ls -ld {path}':
+    '请检查谁可以写入其所在文件夹，然后重新运行同一命令： ls -ld {path}',
   'Give it the owner and mode of the store: {commands}': '请让它的所有者和权限与存储一致： {commands}',
 
   // backups, and what is written beside the store

@@ -56,8 +56,8 @@ describe('the run lock', () => {
 
   it('names nobody when its holder has not signed it yet', async () => {
     const own = copy('wal');
-    writeFileSync(`${own}.lock`, '', { mode: 0o644 });
-    const { end } = await startScript(WRITER, `${own}.lock`, 'BEGIN IMMEDIATE');
+    await on(own).run(['up', '--step', '1']);
+    const { end } = await startScript(WRITER, `${own}.lock`, 'DELETE FROM holder; BEGIN IMMEDIATE');
     for (const json of [[], ['--json']]) {
       const result = await runCli(['up', '--lock-timeout', '0', '--db-path', own, ...json]);
       expect(expectRefusal(result, 'RUN_LOCKED', 4).message).to.equal(

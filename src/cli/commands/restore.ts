@@ -5,8 +5,9 @@ import { shellWord } from '../../shell.js';
 import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
+import type { Lines } from '../print.js';
 
-function text(outcome: RestoreOutcome, say: Say): string {
+function text(outcome: RestoreOutcome, say: Say): Lines {
   const { from, bytes: size, path, isVerified, saved, wasDamaged, isReplaced, isCopyBehind } = outcome;
   const unknown = isVerified
     ? []
@@ -15,9 +16,7 @@ function text(outcome: RestoreOutcome, say: Say): string {
     return [
       `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`,
       ...unknown,
-    ]
-      .map(say)
-      .join('\n');
+    ].map(say);
   }
   return [
     `Restored ${path} from ${from} (${bytes(size)}).`,
@@ -31,9 +30,7 @@ function text(outcome: RestoreOutcome, say: Say): string {
         ]
       : []),
     ...(isReplaced ? ['The file was replaced: restart every program that may have had the store open.'] : []),
-  ]
-    .map(say)
-    .join('\n');
+  ].map(say);
 }
 
 /** `restore`: bring the store back to a backup. */

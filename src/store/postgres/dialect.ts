@@ -1,5 +1,6 @@
 import { isPostgresError } from '../../errors.js';
 import type { Dialect } from '../port.js';
+import { noUpdateSql } from '../sql.js';
 import { fillBatch } from './batch.js';
 import { indexVerdict } from './index-verdict.js';
 import { dropIndex, makeIndex } from './index-work.js';
@@ -66,9 +67,11 @@ export const POSTGRES: Dialect = {
   updateBytes,
   dropColumnEstimate,
   createIndexEstimate,
+  checkLedger: () => undefined,
   checkRights,
   rehearseUp,
   rehearseDown,
+  updateError: (store, table, columns) => store.compileError(noUpdateSql(table, columns)),
   makeIndex,
   dropIndex,
   indexVerdict,

@@ -40,7 +40,10 @@ export class PostgresStore extends PostgresStatements implements Store {
   #transaction: 'none' | 'reading' | 'writing' = 'none';
 
   /** @throws {BackfillError} a `STORE_…` code: no server, wrong password, no such database, a replica */
-  constructor(address: PostgresAddress, { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions) {
+  constructor(
+    address: PostgresAddress,
+    { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions,
+  ) {
     const runner = (path: () => string | undefined): Runner => ({
       query: (sql, parameters) => this.#query(sql, parameters, path()),
       script: (sql) => this.#script(sql, path()),

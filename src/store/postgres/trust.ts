@@ -93,7 +93,10 @@ export function findLedgerSchema(store: PostgresStore): string {
 }
 
 /** What the ledger's columns are of, and their only default beside none. */
-const [OUR_TYPES, OUR_DEFAULT] = [`'text'::regtype, 'bigint'::regtype, 'double precision'::regtype, 'bytea'::regtype`, '0'];
+const [OUR_TYPES, OUR_DEFAULT] = [
+  `'text'::regtype, 'bigint'::regtype, 'double precision'::regtype, 'bytea'::regtype`,
+  '0',
+];
 
 /** Whatever of the ledger's tables this program does not make, each by a condition on `c`, from `pg_class`. */
 const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
@@ -101,7 +104,10 @@ const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
   ['EXISTS (SELECT 1 FROM pg_trigger AS x WHERE x.tgrelid = c.oid)', 'has triggers'],
   ['EXISTS (SELECT 1 FROM pg_rewrite AS x WHERE x.ev_class = c.oid)', 'has rules'],
   ['c.relrowsecurity OR EXISTS (SELECT 1 FROM pg_policy AS x WHERE x.polrelid = c.oid)', 'has row security'],
-  [`EXISTS (SELECT 1 FROM pg_constraint AS x WHERE x.conrelid = c.oid AND x.contype NOT IN ('p', 'n'))`, 'has constraints'],
+  [
+    `EXISTS (SELECT 1 FROM pg_constraint AS x WHERE x.conrelid = c.oid AND x.contype NOT IN ('p', 'n'))`,
+    'has constraints',
+  ],
   [
     `EXISTS (SELECT 1 FROM pg_attrdef AS x WHERE x.adrelid = c.oid AND pg_get_expr(x.adbin, x.adrelid) <> ${literal(OUR_DEFAULT)})
       OR EXISTS (SELECT 1 FROM pg_attribute AS x WHERE x.attrelid = c.oid AND x.attgenerated <> '')`,
@@ -117,7 +123,10 @@ const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
       AND (x.indpred IS NOT NULL OR x.indexprs IS NOT NULL AND c.relname <> ${literal(XIDS_TABLE)}))`,
     'has indexes on expressions',
   ],
-  ['EXISTS (SELECT 1 FROM pg_inherits AS x WHERE c.oid IN (x.inhparent, x.inhrelid))', 'has heirs or partitions'],
+  [
+    'EXISTS (SELECT 1 FROM pg_inherits AS x WHERE c.oid IN (x.inhparent, x.inhrelid))',
+    'has heirs or partitions',
+  ],
 ];
 
 /**
@@ -130,10 +139,22 @@ const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
 export function refuseUnsafeLedger(store: PostgresStore): void {
   const names = [...OUR_TABLES, BATCH_NUMBERS].map(literal).join(', ');
   const odd = ODDITIES.map(([condition, what]) => `WHEN ${condition} THEN ${literal(what)}`);
-  const owners = store.tables.map((table) => `c.relowner = (SELECT t.relowner FROM pg_class AS t WHERE t.oid = ${namedSql(store, table)})`);
-  const isOwners = ["NOT me.rolsuper AND pg_has_role(me.oid, c.relowner, 'MEMBER')", 'c.relowner = d.datdba', ...owners];
+  const owners = store.tables.map(
+    (table) => `c.relowner = (SELECT t.relowner FROM pg_class AS t WHERE t.oid = ${namedSql(store, table)})`,
+  );
+  const isOwners = [
+    "NOT me.rolsuper AND pg_has_role(me.oid, c.relowner, 'MEMBER')",
+    'c.relowner = d.datdba',
+    ...owners,
+  ];
   const isOwned = `o.rolsuper OR ${store.trustsOthers ? '' : 'NOT me.rolsuper AND '}(${isOwners.join(' OR ')})`;
-  const found = store.get<{ name: string; owner: string; what: string | null; grantee: string | null; role: string | null }>(
+  const found = store.get<{
+    name: string;
+    owner: string;
+    what: string | null;
+    grantee: string | null;
+    role: string | null;
+  }>(
     `SELECT l.* FROM (
       SELECT c.relname AS name, o.rolname AS owner,
         CASE WHEN NOT (${isOwned}) THEN 'belongs to ' || o.rolname ${odd.join(' ')} END AS what, g.grantee, g.role
@@ -168,7 +189,8 @@ export function refuseUnsafeLedger(store: PostgresStore): void {
 const WRITING = `'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'`;
 
 /** The relation that an unqualified name means, as SQL. */
-const namedSql = (store: PostgresStore, name: string): string => relationSql(store).replace('?', literal(name));
+const namedSql = (store: PostgresStore, name: string): string =>
+  relationSql(store).replace('?', literal(name));
 
 /** The ledger's tables that there are. */
 export const ledgerTables = (store: PostgresStore): string[] =>

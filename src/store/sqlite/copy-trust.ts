@@ -1,10 +1,9 @@
 import { realpathSync, type Stats, statSync } from 'node:fs';
 import { BackfillError } from '../../errors.js';
 import { shellWord } from '../../shell.js';
-import { isNamed, lstatOf } from '../file.js';
-import type { StoreFiles } from '../path.js';
+import { lstatOf } from '../file.js';
+import { hasJournalHeader, type StoreFiles } from '../path.js';
 import { findOpening } from '../trust.js';
-import { SIDECARS } from './copy.js';
 
 /** This user's id; undefined where the system has none. */
 const selfId = (): number | undefined => process.geteuid?.();
@@ -63,10 +62,16 @@ const isTrustedOwner = ({ uid }: Stats, storeOwner: number): boolean =>
 /**
  * Refuses to restore what another user could have put there, or could still change.
  *
+ * @param path as it was given
+ * @param backup its files
  * @param isKnown whether its contents will be compared with what the ledger knows, so that its mode does not matter
  * @throws {BackfillError} `BACKUP_UNTRUSTED`
  */
-export function refuseUnsafeCopy(files: StoreFiles, path: string, isKnown: boolean): void {
+export function refuseUnsafeCopy(
+  files: StoreFiles,
+  path: string,
+  { backup, isKnown }: { readonly backup: StoreFiles; readonly isKnown: boolean },
+): void {
   const found = lstatOf(path);
   if (!found) return;
   if (found.isSymbolicLink())
@@ -91,7 +96,8 @@ export function refuseUnsafeCopy(files: StoreFiles, path: string, isKnown: boole
       hint,
     );
   }
-  const beside = SIDECARS.map((suffix) => path + suffix).find(isNamed);
+  const beside =
+    backup.walBytes > 0 ? `${path}-wal` : hasJournalHeader(backup) ? `${path}-journal` : undefined;
   if (beside !== undefined)
     throw untrusted(
       `${beside} lies beside the backup: SQLite would take it for the last writes to that`,

@@ -16,9 +16,10 @@ import {
   updateTriggers,
 } from './inspect.js';
 import { checkKey, checkKeyValues, keyKind } from './keys.js';
+import { checkLedger } from './plain-ledger.js';
 import { planRows, sampleRows } from './planned.js';
 import { verificationSql } from './print-sql.js';
-import { rehearseDown, rehearseUp } from './rehearse.js';
+import { rehearseDown, rehearseUp, updateError } from './rehearse.js';
 import { prepareRevert, revertCells } from './revert.js';
 import { scanRows } from './scan.js';
 import { countFound, hasGrowingKeys, hasRestartedKeys, keyRange } from './scope.js';
@@ -44,9 +45,11 @@ export const SQLITE: Dialect = {
   updateBytes: () => 0,
   dropColumnEstimate: (store, table, columns) => rewriteEstimate(tableBytes(store, table), columns),
   createIndexEstimate,
+  checkLedger,
   checkRights: () => undefined, // a file that can't be written is refused when it is opened
   rehearseUp,
   rehearseDown,
+  updateError,
   makeIndex(store, { sql }, isDue, note, done) {
     store.write(() => {
       if (isDue()) {

@@ -1,16 +1,21 @@
 import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { ColumnInfo, Store } from '../port.js';
 import { foldCase, identifier, isSameName, normaliseSql } from '../sql.js';
+import { isVirtual } from './schema-text.js';
 
-const hasObject = (store: Store, type: string, name: string): boolean =>
-  store.get('SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE', type, name) !==
-  undefined;
-
-/** Whether the store has a table (not a view) of this name. */
-export const hasTable = (store: Store, name: string): boolean => hasObject(store, 'table', name);
+/** Whether the store has a table of this name: no view and no virtual table, of which reading would run what the file's author wrote. */
+export function hasTable(store: Store, name: string): boolean {
+  const table = store.get<{ sql: string | null }>(
+    `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
+    name,
+  );
+  return table !== undefined && !isVirtual(table.sql ?? '');
+}
 
 /** Whether the store has an index of this name. */
-export const hasIndex = (store: Store, name: string): boolean => hasObject(store, 'index', name);
+export const hasIndex = (store: Store, name: string): boolean =>
+  store.get(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE`, name) !==
+  undefined;
 
 /** By `PRAGMA table_xinfo`. */
 export function tableColumns(store: Store, table: string): ColumnInfo[] {
@@ -95,16 +100,17 @@ export function findIndex(
   })?.name;
 }
 
-/** A condition without parentheses around the whole of it. */
+/** A condition without the parentheses around the whole of it, however many. */
 function withoutParentheses(condition: string): string {
-  if (!condition.startsWith('(') || !condition.endsWith(')')) return condition;
-  let depth = 0;
-  for (let at = 0; at < condition.length - 1; at += 1) {
-    if (condition[at] === '(') depth += 1;
-    if (condition[at] === ')') depth -= 1;
-    if (depth === 0) return condition;
+  const open: number[] = [];
+  const closing = new Map<number, number>();
+  for (let at = 0; at < condition.length; at += 1) {
+    if (condition[at] === '(') open.push(at);
+    if (condition[at] === ')') closing.set(open.pop() ?? -1, at);
   }
-  return withoutParentheses(condition.slice(1, -1));
+  let outer = 0;
+  while (closing.get(outer) === condition.length - 1 - outer) outer += 1;
+  return condition.slice(outer, condition.length - outer);
 }
 
 /** The normalised condition of a partial index, or '' when it has none. */

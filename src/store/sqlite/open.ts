@@ -1,8 +1,9 @@
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { toBackfillError } from '../../errors.js';
 import { GIVE_UP_MS } from '../busy.js';
 import { hasJournalHeader, isWal, isWritable, requireWritable, type StoreFiles } from '../path.js';
 import type { OpenOptions } from '../site.js';
+import { connect } from './connection.js';
 import { registerJsonFunctions } from './json-functions.js';
 
 /** How long a look waits for another writer, by default, in milliseconds. */
@@ -37,7 +38,7 @@ export function openDatabase(files: StoreFiles, options: OpenOptions): Database.
   if (!isLook || leavesSidecars) requireWritable(files);
   let db: Database.Database | undefined;
   try {
-    db = new Database(files.path, {
+    db = connect(files.path, {
       fileMustExist: true,
       readonly: isLook && (files.walBytes > 0 || mayBeHot),
       timeout: busyWaitOf(options),

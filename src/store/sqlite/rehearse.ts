@@ -1,129 +1,87 @@
-import Database from 'better-sqlite3';
-import { BackfillError, isSqliteError } from '../../errors.js';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { BackfillError, unsafeUse } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import type { SchemaPlan } from '../../schema/plan.js';
 import { reverseStatements } from '../../schema/reverse.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { Store } from '../port.js';
-import { identifier, isSameName, normaliseSql } from '../sql.js';
-import { tableColumns } from './inspect.js';
+import { isSameName, noUpdateSql } from '../sql.js';
+import { tableColumns, updateTriggers } from './inspect.js';
+import { schemaObjects, tampered } from './schema-text.js';
+import type { Trial, TrialResult } from './trial.js';
 
-/** A copy of a store's schema in memory, without rows. */
-type SchemaCopy = Database.Database;
+/** Maximum time of a trial, in milliseconds. A schema of 3,000 triggers takes a second. */
+const LIMIT_MS = 10_000;
 
-interface SchemaObject {
-  readonly type: string;
-  readonly name: string;
-  readonly tbl_name: string;
-  readonly sql: string;
-}
+/** Results of this process's trials, by a hash of what was tried: many stores have one schema, and a command tries it before and under the lock. */
+const RESULTS = new Map<string, TrialResult>();
 
-/**
- * Copies the schema of a store into memory.
- *
- * Tables and indexes are made; views and triggers are written into the schema table as they stand, since making them
- * would check what they refer to. A virtual table becomes a plain one with its columns: without its contents, or the
- * module that only the application has, it could not be opened, and a trigger that writes to it could not be tried.
- */
-function copySchema(store: Store): SchemaCopy {
-  const copy = new Database(':memory:');
-  copy.unsafeMode(true);
-  const objects = store.all<SchemaObject>(
-    `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-    ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid`,
-  );
-  const shadows = store.pluck<string>(
-    `SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'`,
-  );
-  for (const object of objects) {
-    if (shadows.includes(object.name)) continue; // its virtual table makes it
-    if (object.type === 'table') copyTable(store, copy, object);
-    else if (object.type === 'index') copyIndex(copy, object);
-    else writeSchema(copy, 'INSERT INTO sqlite_schema VALUES (:type, :name, :tbl_name, 0, :sql)', object);
-  }
-  copy.pragma('writable_schema = RESET');
-  return copy;
-}
-
-/** A table that uses what only the application has can not be tried, the others can. */
-function copyTable(store: Store, copy: SchemaCopy, { name, sql }: SchemaObject): void {
-  if (tryOn(copy, sql) === undefined || !/^create virtual\b/.test(normaliseSql(sql))) return;
-  try {
-    const columns = tableColumns(store, name).map((column) => identifier(column.name));
-    tryOn(copy, `CREATE TABLE ${identifier(name)} (${columns.join(', ')})`);
-  } catch (error) {
-    if (!isSqliteError(error)) throw error; // its module is not there, or can't open it
-  }
-}
+/** Maximum number of remembered results. */
+const MAX_RESULTS = 100;
 
 /**
- * An index whose condition has text in double quotes loads with the schema, but can't be made any more: another index is
- * made in its place, and gets its definition.
+ * Tries statements on a copy of the store's schema, in another process, which can be killed.
  *
- * @see https://www.sqlite.org/quirks.html#dblquote
+ * @throws {BackfillError} `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
-function copyIndex(copy: SchemaCopy, object: SchemaObject): void {
-  const error = tryOn(copy, object.sql);
-  if (!error?.message.startsWith('no such column')) return;
-  const first = copy.prepare('SELECT name FROM pragma_table_info(?) LIMIT 1').pluck().get(object.tbl_name);
-  tryOn(
-    copy,
-    `CREATE INDEX ${identifier(object.name)} ON ${identifier(object.tbl_name)} (${identifier(String(first))})`,
-  );
-  writeSchema(
-    copy,
-    `UPDATE sqlite_schema SET sql = :sql WHERE type = :type AND name = :name AND tbl_name = :tbl_name`,
-    object,
-  );
+function tryOut(store: Store, statements: Omit<Trial, 'objects'>): TrialResult {
+  const trial: Trial = { objects: schemaObjects(store), ...statements };
+  const input = JSON.stringify(trial);
+  const hash = createHash('sha256').update(input).digest('base64');
+  const result = RESULTS.get(hash) ?? tryInProcess(input);
+  if (result.ended === 'tampered') throw tampered(result.object);
+  if (RESULTS.size >= MAX_RESULTS) RESULTS.clear();
+  RESULTS.set(hash, result);
+  return result;
 }
 
-function writeSchema(copy: SchemaCopy, sql: string, object: SchemaObject): void {
-  copy.pragma('writable_schema = ON');
-  copy.prepare(sql).run(object);
-  copy.pragma('writable_schema = OFF');
+function tryInProcess(input: string): TrialResult {
+  const script = fileURLToPath(new URL('./trial-process.js', import.meta.url));
+  const { error, status, signal, stdout } = spawnSync(process.execPath, [script, String(LIMIT_MS + 1000)], {
+    input,
+    encoding: 'utf8',
+    timeout: LIMIT_MS,
+    killSignal: 'SIGKILL',
+    stdio: ['pipe', 'pipe', 'ignore'],
+    maxBuffer: 2 ** 28,
+    windowsHide: true,
+  });
+  if (status === 0) return JSON.parse(stdout) as TrialResult;
+  const isOver = error !== undefined && 'code' in error && error.code === 'ETIMEDOUT';
+  throw new BackfillError(
+    'SCHEMA_TRIAL_FAILED',
+    isOver
+      ? `Trying the step on a copy of the store's schema took longer than ${LIMIT_MS / 1000} s`
+      : `The process that tries the step on a copy of the store's schema ended early (${signal ?? status ?? error?.name})`,
+    'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed',
+    { cause: error },
+  );
 }
 
 /** SQLite names the view, trigger or index in which a change of the schema leaves an error. */
 const ERROR_IN = /^error in (view|trigger|index|table) (.+?)(?: after .*)?: /;
 
-function tryOn(copy: SchemaCopy, sql: string): Error | undefined {
-  try {
-    copy.exec(sql);
-    return undefined;
-  } catch (error) {
-    if (isSqliteError(error)) return error;
-    throw error;
-  }
-}
-
 /** The object that stands in the way, as "view late_events", or undefined when SQLite doesn't name it. */
-function namedIn(error: Error): string | undefined {
-  const match = ERROR_IN.exec(error.message);
+function namedIn(message: string): string | undefined {
+  const match = ERROR_IN.exec(message);
   return match ? `${match[1]} ${match[2]}` : undefined;
 }
 
-/** The first trigger of the table without which the statement compiles. */
-function guiltyTrigger(copy: SchemaCopy, table: string, sql: string): string | undefined {
-  const triggers = copy
-    .prepare(`SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE`)
-    .pluck()
-    .all(table) as string[];
-  return triggers.find((name) => {
-    copy.exec('SAVEPOINT without_trigger');
-    const isGuilty =
-      tryOn(copy, `DROP TRIGGER ${identifier(name)}`) === undefined && tryOn(copy, sql) === undefined;
-    copy.exec('ROLLBACK TO without_trigger; RELEASE without_trigger');
-    return isGuilty;
-  });
-}
-
-const blocked = (step: SchemaStepDefinition, what: string, object: string, cause: unknown): BackfillError =>
-  new BackfillError(
+function blocked(table: string, what: string, object: string, message = ''): BackfillError {
+  const used = unsafeUse(message)?.used;
+  return new BackfillError(
     'SCHEMA_BLOCKED',
-    `${what} on the table ${step.table} is blocked by ${object}`,
-    `Drop or mend ${object}, then run the same command again; nothing was changed`,
-    { cause },
+    used === undefined
+      ? `${what} on the table ${table} is blocked by ${object}`
+      : `${what} on the table ${table} is blocked by ${object}: it uses ${used}, which SQLite refuses in the schema of a file`,
+    used === undefined
+      ? `Drop or mend ${object}, then run the same command again; nothing was changed`
+      : `Drop ${object}, run the same command again, then create it anew; nothing was changed`,
+    message === '' ? {} : { cause: new Error(message) },
   );
+}
 
 /**
  * Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back.
@@ -131,7 +89,7 @@ const blocked = (step: SchemaStepDefinition, what: string, object: string, cause
  * @param plan what the step would run
  * @param made what it has made already, when it resumes
  * @returns warnings: names of objects that will block `down`
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
 export function rehearseUp(
   store: Store,
@@ -141,76 +99,60 @@ export function rehearseUp(
 ): string[] {
   for (const column of tableColumns(store, step.table)) {
     if (column.isGenerated && step.columns.some(({ name }) => isSameName(name, column.name))) {
-      throw blocked(step, 'Filling', `generated column ${column.name}`, undefined);
+      throw blocked(step.table, 'Filling', `generated column ${column.name}`);
     }
   }
-  const copy = copySchema(store);
-  try {
-    const statements = [...plan.first, ...plan.indexes];
-    for (const { sql, makes } of statements) {
-      if (makes.kind === 'version') continue;
-      const error = tryOn(copy, sql);
-      if (error) {
-        throw blocked(
-          step,
-          `Making ${makes.kind} ${makes.name}`,
-          namedIn(error) ?? clashing(copy, makes),
-          error,
-        );
-      }
-    }
-    checkUpdate(copy, step);
-    const error = reverse(copy, step, [...made, ...statements.map(({ makes }) => makes)]);
-    return error ? [`\`down\` will be blocked by ${namedIn(error) ?? 'another object'}`] : [];
-  } finally {
-    copy.close();
+  const statements = [...plan.first, ...plan.indexes];
+  const forward = statements
+    .filter(({ makes }) => makes.kind !== 'version')
+    .map(({ sql, makes }) => ({ sql, ...makes }));
+  const result = tryOut(store, {
+    table: step.table,
+    forward,
+    columns: step.columns.map(({ name }) => name),
+    reverse: reverseStatements(step, [...made, ...statements.map(({ makes }) => makes)]),
+  });
+  if (result.ended === 'forward') {
+    const { kind, name } = forward[result.at] ?? { kind: 'column', name: '' };
+    const clash = result.clash === undefined ? 'another object' : `another ${result.clash} named ${name}`;
+    throw blocked(step.table, `Making ${kind} ${name}`, namedIn(result.message) ?? clash, result.message);
   }
+  refuseUpdate(step.table, result);
+  if (result.ended !== 'reverse') return [];
+  return [`\`down\` will be blocked by ${namedIn(result.message) ?? 'another object'}`];
 }
 
-/** Another object that has the name already. */
-function clashing(copy: SchemaCopy, { name }: CreatedObject): string {
-  const type = copy.prepare('SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE').pluck().get(name);
-  return typeof type === 'string' ? `another ${type} named ${name}` : 'another object';
+function refuseUpdate(table: string, result: TrialResult): void {
+  if (result.ended !== 'update') return;
+  const { trigger, message } = result;
+  throw blocked(table, 'An UPDATE', trigger === undefined ? 'another object' : `trigger ${trigger}`, message);
 }
 
-function checkUpdate(copy: SchemaCopy, step: SchemaStepDefinition): void {
-  if (step.columns.length === 0) return;
-  const assignments = step.columns.map(({ name }) => `${identifier(name)} = ${identifier(name)}`).join(', ');
-  const sql = `UPDATE ${identifier(step.table)} SET ${assignments} WHERE false`;
-  const error = tryOn(copy, sql);
-  if (!error) return;
-  const trigger = guiltyTrigger(copy, step.table, sql);
-  throw blocked(step, 'An UPDATE', trigger === undefined ? 'another object' : `trigger ${trigger}`, error);
-}
-
-function reverse(
-  copy: SchemaCopy,
-  step: SchemaStepDefinition,
-  objects: readonly CreatedObject[],
-): Error | undefined {
-  for (const sql of reverseStatements(step, objects)) {
-    const error = tryOn(copy, sql);
-    if (error) return error;
-  }
-  return undefined;
+/**
+ * Returns why columns of a table can not be updated, or undefined. Where that compiles triggers it is tried on a copy of the schema
+ * first: how long it takes is up to whoever wrote them.
+ *
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming a trigger, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
+ */
+export function updateError(store: Store, table: string, columns: readonly string[]): Error | undefined {
+  if (updateTriggers(store, table, columns).length > 0)
+    refuseUpdate(table, tryOut(store, { table, forward: [], columns, reverse: [] }));
+  return store.compileError(noUpdateSql(table, columns));
 }
 
 /**
  * Tries the way back on a copy of the schema.
  *
  * @param objects what `down` would remove
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
 export function rehearseDown(
   store: Store,
   step: SchemaStepDefinition,
   objects: readonly CreatedObject[],
 ): void {
-  const copy = copySchema(store);
-  try {
-    const error = reverse(copy, step, objects);
-    if (error) throw blocked(step, '`down`', namedIn(error) ?? 'another object', error);
-  } finally {
-    copy.close();
-  }
+  const reverse = reverseStatements(step, objects);
+  const result = tryOut(store, { table: step.table, forward: [], columns: [], reverse });
+  if (result.ended === 'reverse')
+    throw blocked(step.table, '`down`', namedIn(result.message) ?? 'another object', result.message);
 }

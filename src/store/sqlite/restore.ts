@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { BackfillError, isSqliteError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { type Digest, digestOf } from '../digest.js';
@@ -28,6 +28,7 @@ import { locateStore, type StoreFiles } from '../path.js';
 import { withPrivateFolder } from '../private-folder.js';
 import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js';
 import { isBusy } from './busy.js';
+import { connect } from './connection.js';
 import { copyInto, isDamage, SIDECARS } from './copy.js';
 import { SqliteStore } from './store.js';
 
@@ -197,7 +198,7 @@ function openAlone(path: string, name: string, onLocked: () => void): Database.D
 
 /** Opens a store for nobody else, and says whether it could be read. */
 function openExclusive(path: string): readonly [db: Database.Database, isSound: boolean] {
-  const db = new Database(path, { fileMustExist: true, timeout: 1000 });
+  const db = connect(path, { fileMustExist: true, timeout: 1000 });
   try {
     db.pragma('locking_mode = EXCLUSIVE'); // see https://www.sqlite.org/pragma.html#pragma_locking_mode
     return [db, isReadable(db)];

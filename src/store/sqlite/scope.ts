@@ -5,7 +5,7 @@ import { explained } from '../expressions.js';
 import { asKey } from '../keys.js';
 import type { KeyRange, Store } from '../port.js';
 import { isSkippedSql, scopeSql } from '../rows.js';
-import { identifier, isSameName, literal } from '../sql.js';
+import { identifier, isSameName, literal, tokensOf } from '../sql.js';
 import { derivationSql } from './derive.js';
 import { tableColumns } from './inspect.js';
 import { checkTexts } from './keys.js';
@@ -33,11 +33,7 @@ export function hasGrowingKeys(store: Store, backfill: Backfill): boolean {
     `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
     backfill.table,
   );
-  return /\bautoincrement\b/.test(
-    row?.sql
-      .replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?\*\//g, ' ')
-      .toLowerCase() ?? '',
-  );
+  return [...tokensOf(row?.sql ?? '')].includes('autoincrement');
 }
 
 /**

@@ -7,8 +7,10 @@ import type { StoreFiles } from '../path.js';
 import type { SqlValue, Statements, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { isBusy } from './busy.js';
+import { altering } from './connection.js';
 import { SQLITE } from './dialect.js';
 import { busyWaitOf, CACHE_KIB, openDatabase } from './open.js';
+import { prepare } from './unsafe-use.js';
 
 /**
  * How long a statement of a transaction that writes waits for another writer, in milliseconds, before the transaction is rolled
@@ -69,7 +71,7 @@ export class SqliteStore implements Store {
   #prepare(sql: string): Database.Statement {
     let statement = this.#statements.get(sql);
     if (!statement) {
-      statement = this.#db.prepare(sql);
+      statement = prepare(this.#db, sql);
       this.#statements.set(sql, statement);
     }
     return statement;
@@ -126,7 +128,7 @@ export class SqliteStore implements Store {
 
   /** Runs one statement and returns how many rows it changed. */
   run(sql: string, ...parameters: readonly SqlValue[]): number {
-    const { changes } = this.#prepare(sql).run(...parameters);
+    const { changes } = altering(this.#db, sql, () => this.#prepare(sql).run(...parameters));
     failpoint('statement', sql);
     return changes;
   }
@@ -138,7 +140,7 @@ export class SqliteStore implements Store {
 
   /** Runs a script of statements without parameters: DDL. */
   exec(sql: string): void {
-    this.#db.exec(sql);
+    altering(this.#db, sql, () => this.#db.exec(sql));
     failpoint('statement', sql);
   }
 
@@ -175,7 +177,7 @@ export class SqliteStore implements Store {
   #compile(sql: string): Database.Statement | Error {
     let statement: Database.Statement;
     try {
-      statement = this.#db.prepare(sql);
+      statement = prepare(this.#db, sql);
     } catch (error) {
       if (isSqliteError(error) || error instanceof RangeError) return error; // the latter: not one statement
       throw error;

@@ -1,0 +1,42 @@
+import { BackfillError } from '../errors.js';
+import { planSchemaStep } from '../schema/plan.js';
+import type { SchemaStepDefinition } from '../steps/schema-step.js';
+import type { Step } from '../steps/step.js';
+import type { MigratorOptions, Session } from './session.js';
+
+/**
+ * Refuses schema steps that would write the version table of a file, where that fires triggers that nobody has agreed to.
+ *
+ * @throws {BackfillError} `TRIGGERS_FIRE` listing them
+ */
+export function refuseVersionTriggers(
+  { store, ledger }: Session,
+  steps: readonly Step[],
+  direction: 'up' | 'down',
+  { allowsTriggers = false, onEvent }: Pick<MigratorOptions, 'allowsTriggers' | 'onEvent'>,
+): void {
+  if (store.dialect.engine !== 'SQLite') return;
+  for (const step of steps) {
+    if (step.kind !== 'schema' || !step.version) continue;
+    const { table } = step.version;
+    const triggers = store.pluck<string>(
+      `SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name`,
+      table,
+    );
+    const writes = (schema: Step & SchemaStepDefinition): boolean =>
+      (direction === 'up'
+        ? planSchemaStep(store, schema).first.map(({ makes }) => makes)
+        : ledger.objects(schema.name)
+      ).some(({ kind }) => kind === 'version');
+    if (triggers.length === 0 || !writes(step)) continue;
+    const text = `Each version that is written to ${table} or removed from it may fire ${triggers.length > 1 ? 'the triggers' : 'the trigger'} ${triggers.join(', ')}`;
+    if (!allowsTriggers) {
+      throw new BackfillError(
+        'TRIGGERS_FIRE',
+        text,
+        'Look at what they do: sqlite3 STORE .schema; if they may run for every row that is updated, run it again with --allow-triggers',
+      );
+    }
+    onEvent?.({ event: 'warning', text });
+  }
+}

@@ -1,0 +1,71 @@
+import { BackfillError } from '../../errors.js';
+import { shellWord } from '../../shell.js';
+import type { Store } from '../port.js';
+import { literal, tokensOf } from '../sql.js';
+
+// A schema is stored as text. SQLite compiles the first statement of each text and ignores the rest, which anyone who can write the
+// file can add.
+
+/** An object of a store's schema that has a text. */
+export interface SchemaObject {
+  readonly type: string;
+  readonly name: string;
+  readonly tbl_name: string;
+  readonly sql: string;
+}
+
+/** First words of the text of each type of object. */
+const BEGINNINGS: Readonly<Record<string, RegExp>> = {
+  table: /^create (?:virtual )?table\b/,
+  index: /^create (?:unique )?index\b/,
+  view: /^create view\b/,
+  trigger: /^create trigger\b/,
+};
+
+/** The first words of a text. */
+function firstWords(sql: string): string {
+  const words: string[] = [];
+  for (const token of tokensOf(sql)) if (words.push(token) === 3) break;
+  return words.join(' ');
+}
+
+/** Whether the text is that of a virtual table, whose contents a module decides. */
+export const isVirtual = (sql: string): boolean => /^create virtual\b/.test(firstWords(sql));
+
+/**
+ * Returns the objects of a store's schema that have a text, in the order in which they can be made.
+ *
+ * @throws {BackfillError} `SCHEMA_TAMPERED` naming an object whose text is not exactly one CREATE statement for its type
+ */
+export function schemaObjects(store: Store): SchemaObject[] {
+  const objects = store.all<SchemaObject>(
+    `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`,
+  );
+  const found = objects.find((object) => !isOneCreate(object));
+  if (found) throw tampered(found);
+  return objects;
+}
+
+function isOneCreate({ type, sql }: SchemaObject): boolean {
+  if (!BEGINNINGS[type]?.test(firstWords(sql))) return false;
+  let depth = 0;
+  let last = '';
+  let hasEnded = false;
+  for (const token of tokensOf(sql)) {
+    if (token === '(') depth += 1;
+    if (token === ')') depth -= 1;
+    if (token === ';') hasEnded ||= depth === 0;
+    else if (hasEnded && type !== 'trigger') return false;
+    else last = token;
+  }
+  return type !== 'trigger' || last === 'end'; // the driver judges the statements of a trigger
+}
+
+/** The error for an object whose text SQLite has not written. */
+export const tampered = ({ type, name }: Pick<SchemaObject, 'type' | 'name'>): BackfillError =>
+  new BackfillError(
+    'SCHEMA_TAMPERED',
+    `The text of the ${type} ${name} in the store's schema is not one CREATE ${type.toUpperCase()} statement`,
+    `SQLite does not write such a text: look at it with sqlite3 -safe STORE ${shellWord(`SELECT sql FROM sqlite_schema WHERE name = ${literal(name)}`)}, and restore a backup that you trust: umzug-backfill restore FILE; nothing was changed`,
+  );
