@@ -149,6 +149,29 @@ for (const engine of OWN_ENGINES) {
     }
   });
 
+  describe(`a ledger that contradicts itself everywhere, on ${engine.name}`, () => {
+    before(function () {
+      needEngine(this, engine);
+    });
+
+    it('is told in twenty lines, and how many more there are', () =>
+      engine.withTables(tableOf('integer'), async (tables) => {
+        const commands = tables.of({
+          [NAME]: defineBackfill({ table: 't', key: 'id', columns: { b: sql('a') } }),
+        });
+        await commands.up();
+        const numbers = Array.from({ length: 300 }, (_, i) => `(${i})`).join(', ');
+        await tables.exec(`INSERT INTO umzug_backfill_batches (backfill, number, run, first_key, last_key, rows_scanned,
+            cells_filled, cells_skipped, skips, duration_ms, committed_at)
+          SELECT b.backfill, 100 + n.column1, 1000 + n.column1, b.first_key, b.last_key, 0, 0, 0, 0, 0, b.committed_at
+          FROM umzug_backfill_batches AS b, (VALUES ${numbers}) AS n WHERE b.number = 1`);
+        const check = (await commands.verify())[0]?.checks.find(({ id }) => id === 'integrity');
+        expect(check?.findings.filter(({ verdict }) => verdict === 'fail')).to.have.lengthOf(21);
+        expect(check?.findings[20]?.text).to.equal('280 more of them');
+        expect(check?.figures).to.include({ contradictions: 300 });
+      }));
+  });
+
   describe(`values of the grouping column that are long, on ${engine.name}`, function () {
     this.timeout(120_000);
     before(function () {

@@ -197,7 +197,10 @@ export class SharedLedger extends Ledger {
   }
 
   override nextBatch(_backfill: string): number {
-    return this.store.get<{ number: number }>(`SELECT nextval(tableoid::regclass) AS number FROM ${BATCH_NUMBERS}`)?.number ?? 0;
+    return (
+      this.store.get<{ number: number }>(`SELECT nextval(tableoid::regclass) AS number FROM ${BATCH_NUMBERS}`)
+        ?.number ?? 0
+    );
   }
 
   override skipsOfBatch(backfill: string, { number }: Pick<BatchRecord, 'number'>): SkipRecord[] {
