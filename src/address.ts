@@ -1,5 +1,6 @@
 import type { Config, PostgresEnv } from './config.js';
 import { BackfillError } from './errors.js';
+import { learnPassword, learnSecrets } from './secrets.js';
 import { type PostgresAddress, readAddress, shownAddress } from './store/postgres/address.js';
 import { refuseUnknownParameters } from './store/postgres/parameters.js';
 import { requireSslMode, tlsSettings } from './store/postgres/tls.js';
@@ -34,6 +35,8 @@ export function storeAddress(config: Config, given: GivenStore, env: NodeJS.Proc
   const { path, postgres: names } = config.database;
   const named = (name: string | undefined): string | undefined =>
     name === undefined || env[name] === '' ? undefined : env[name];
+  learnSecrets([given.dbPath, given.databaseUrl, path], env);
+  learnPassword(named(names?.password) ?? '');
   const variable = variablesOf(config).find((name) => named(name) !== undefined);
   const file = given.dbPath === undefined || isPostgresUrl(given.dbPath) ? undefined : given.dbPath;
   const url = given.databaseUrl ?? (file === undefined ? given.dbPath : undefined);

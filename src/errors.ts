@@ -1,4 +1,6 @@
 import { POSTGRES_MEANINGS, SQLITE_MEANINGS, SYSTEM_MEANINGS } from './error-meanings.js';
+import { scrub, scrubError } from './secrets.js';
+import { visible } from './visible.js';
 
 /** Exit codes of the command line. A caller in a shell decides by these; people and programs read `code`. */
 export const EXIT = {
@@ -70,7 +72,6 @@ const EXIT_BY_CODE = {
   TLS_FAILED: EXIT.failed,
   POOLER_REFUSED: EXIT.failed,
   SEARCH_PATH_UNSAFE: EXIT.failed,
-  LEDGER_UNSAFE: EXIT.failed,
   SUPERUSER_REFUSED: EXIT.failed,
   // what is written beside it
   OUTPUT_OVER_STORE: EXIT.failed,
@@ -121,7 +122,7 @@ export const ERROR_CODES = Object.keys(EXIT_BY_CODE) as readonly ErrorCode[];
  * An error of this package: what is wrong in one sentence, and the command that mends it.
  *
  * Neither text ever holds a payload's contents or SQLite's own message (a trigger's `RAISE` can quote a payload);
- * `cause` may, so it is for a debugger, never for a log.
+ * `cause` may, so it is for a debugger, never for a log. No password is in any of the three, and both texts are one line without control characters.
  *
  * @example
  * await migrateOnDeploy().catch((error: unknown) => {
@@ -144,9 +145,10 @@ export class BackfillError extends Error {
    * @param options `cause`: the error this one explains
    */
   constructor(code: ErrorCode, message: string, hint: string, options?: { readonly cause?: unknown }) {
-    super(message, options);
+    scrubError(options?.cause);
+    super(visible(scrub(message)), options);
     this.code = code;
-    this.hint = hint;
+    this.hint = visible(scrub(hint));
   }
 
   /** The exit code that a command ends with after this error. */

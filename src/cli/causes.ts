@@ -1,7 +1,8 @@
 import { BackfillError } from '../errors.js';
 import { classOf, framesOf, messageOf } from '../thrown.js';
-import { type CliContext, printLine } from './cli.js';
+import type { CliContext } from './cli.js';
 import { given } from './options.js';
+import { printLines } from './print.js';
 
 /** What is told of an error beside itself: what caused it. */
 
@@ -42,9 +43,8 @@ export function printCauses(error: unknown, argv: readonly string[], context: Cl
   for (const each of chain) {
     const message = showsValues && !(each instanceof BackfillError) ? `: ${messageOf(each)}` : '';
     if (!isDebug && message === '') continue;
-    printLine(context.stderr, `${before}${classOf(each)}${message}`);
-    if (isDebug)
-      for (const { path, line } of framesOf(each)) printLine(context.stderr, `    at ${path}:${line}`);
+    const places = isDebug ? framesOf(each).map(({ path, line }) => `    at ${path}:${line}`) : [];
+    printLines(context.stderr, [`${before}${classOf(each)}${message}`, ...places]);
     before = 'caused by ';
   }
 }

@@ -24,8 +24,9 @@ import {
   refuseFileOptions,
 } from './migrator-options.js';
 import type { CommonOptions, ReaderOptions } from './options.js';
+import { type Lines, printLines } from './print.js';
 import { progressView } from './progress.js';
-import { errorText } from './text.js';
+import { errorLines } from './text.js';
 import { helpersOf } from './workers.js';
 
 /** What the command line runs in: the process's own environment and streams, or a test's. */
@@ -61,7 +62,7 @@ export interface Output {
   /** For programs. */
   readonly json: unknown;
   /** For people. */
-  readonly text: string;
+  readonly text: Lines;
   /** Default 0, or that of `error`. */
   readonly exitCode?: number;
   /** What ended the command, after it may have done something. Part of `json`, not of `text`. */
@@ -101,16 +102,13 @@ export interface Cli {
 /** Registers one command. */
 export type Register = (program: Command, cli: Cli) => void;
 
-/** Writes whole lines. */
-export const printLine = (stream: OutputStream, text: string): void => void stream.write(`${text}\n`);
-
 /**
- * JSON of a result. A bigint is a string in it.
+ * JSON of a result, ended by a line break. A bigint is a string in it.
  *
  * @param tell makes of a hint what can be run
  */
 export function toJson(value: unknown, tell: (hint: string) => string): string {
-  return JSON.stringify(
+  const json = JSON.stringify(
     value,
     (key, part: unknown) =>
       typeof part === 'bigint'
@@ -120,6 +118,7 @@ export function toJson(value: unknown, tell: (hint: string) => string): string {
           : part,
     2,
   );
+  return `${json}\n`;
 }
 
 /** Told what comes of a call. */
@@ -139,7 +138,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
   const { env, folder, stdout, stderr, now = () => new Date(), embedding, ownsProcess = false } = context;
   let command = '';
   const enter = (path: string, project: Project, log: (event: LoggedEvent) => void): void => {
-    const user = ownsProcess && !embedding ? becomeOwner(path, project) : undefined;
+    const user = ownsProcess ? becomeOwner(path, project) : undefined;
     if (user) log({ event: 'user_changed', ...user, store: path });
   };
   const readerOf = async (options: ReaderOptions, taken: TakenOver): Promise<Reader> => {
@@ -150,10 +149,10 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
   const tellOutput = (output: Output, { json: isJson }: ReaderOptions, { say, tell }: Reader): void => {
     const { json, text, error } = output;
     if (error) context.onError?.(error);
-    if (isJson) printLine(stdout, toJson(json, tell));
-    else if (text !== '') printLine(stdout, tell(text));
+    if (isJson) stdout.write(toJson(json, tell));
+    else printLines(stdout, text.map(tell));
     if (error) printCauses(error, argv, context);
-    if (error && !isJson) printLine(stderr, tell(errorText(error, say)));
+    if (error && !isJson) printLines(stderr, errorLines(error, say).map(tell));
     listener.exit(exitCodeOf(output));
   };
   return {

@@ -1,8 +1,9 @@
 import type { BackfillError, ErrorCode } from '../errors.js';
+import { visible } from '../visible.js';
 import type { Say } from '../words/lang.js';
 import type { CliContext } from './cli.js';
 import type { CommonOptions } from './options.js';
-import { errorText } from './text.js';
+import { errorLines } from './text.js';
 
 /** What is refused before anything is written, until a person agrees to it. */
 const ASKED: readonly ErrorCode[] = [
@@ -10,6 +11,9 @@ const ASKED: readonly ErrorCode[] = [
   'COLUMN_HAS_VALUES',
   'STEP_DRIFTED',
   'PROCESS_CHANGED',
+  'SEARCH_PATH_UNSAFE',
+  'SUPERUSER_REFUSED',
+  'LEDGER_UNTRUSTED',
   'BACKUP_CHANGED',
 ];
 
@@ -32,7 +36,9 @@ export async function isAgreed(
   // The terminal keeps its own line editing, in which Ctrl-C ends the process as ever.
   const lines = createInterface({ input: stdin, output: stderr, terminal: false });
   const end = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
-  const question = `${errorText(error, say)}\n${say('Go on all the same? [y/N]')} `;
+  const question = [...errorLines(error, say), `${say('Go on all the same? [y/N]')} `]
+    .map(visible)
+    .join('\n');
   const answer = await Promise.race([lines.question(question), end]);
   lines.close();
   return /^y(?:es)?$/i.test(answer.trim());

@@ -9,12 +9,13 @@ import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportOutcome } from '../report/report.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import type { Lang, Say } from '../words/lang.js';
-import { type CliContext, printLine } from './cli.js';
+import { type CliContext, toJson } from './cli.js';
 import { reportLines } from './commands/report.js';
 import { runnable } from './hints.js';
 import { eventLog } from './log.js';
 import type { CommonOptions } from './options.js';
-import { errorText, table } from './text.js';
+import { type Lines, printLines } from './print.js';
+import { errorLines, table } from './text.js';
 
 /** Commands that can be run on many stores. */
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
@@ -113,10 +114,10 @@ export async function runFleet(
   const facts = { results, durationMs, madeAt: now() };
   const report = target === undefined ? {} : await writeReport(target, call, facts, tell);
   if (options.json)
-    printLine(stdout, JSON.stringify({ command, exitCode, durationMs, stores, ...report }, undefined, 2));
+    stdout.write(toJson({ command, exitCode, durationMs, stores, ...report }, (hint) => hint));
   else {
-    printLine(stdout, fleetText(results, durationMs, say, tell));
-    if (report.report) printLine(stdout, reportLines(report.report, say).join('\n'));
+    printLines(stdout, fleetText(results, durationMs, say, tell));
+    if (report.report) printLines(stdout, reportLines(report.report, say));
   }
   return exitCode;
 }
@@ -165,12 +166,14 @@ function fleetText(
   durationMs: number,
   say: Say,
   tell: (path: string, text: string) => string,
-): string {
+): Lines {
   const outcome = (code: number): string => say(outcomeOf(code));
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
   const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }) => {
-    const told = error ? tell(path, errorText(error, say)).replaceAll(/^(?! {2})/gm, '  ') : '';
-    return [`${path}${say(': ')}${outcome(exitCode)}`, ...(error ? [told] : [])];
+    const told = error
+      ? errorLines(error, say).map((line) => tell(path, line).replace(/^(?! {2})/, '  '))
+      : [];
+    return [`${path}${say(': ')}${outcome(exitCode)}`, ...told];
   });
   const counts = countByExit(results).map(([code, stores]) => [outcome(code), count(stores)]);
   return [
@@ -178,7 +181,7 @@ function fleetText(
     ...(others.length > MAX_SHOWN
       ? [say(`… and ${count(others.length - MAX_SHOWN)} more: --json lists all`)]
       : []),
-    table([say('outcome'), say('stores')], counts),
+    ...table([say('outcome'), say('stores')], counts),
     say(`${count(results.length)} stores in ${duration(durationMs)}`),
-  ].join('\n');
+  ];
 }

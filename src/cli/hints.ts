@@ -56,7 +56,8 @@ export function runnable(text: string, env: NodeJS.ProcessEnv, taken: TakenOver)
   const copies = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
   // Not within a code, as STORE_BUSY.
   const meant = databaseUrl !== undefined || isPostgres ? onPostgres(text) : text;
-  const named = taken.store === undefined ? meant : meant.replace(/\bSTORE\b/g, shellWord(taken.store));
+  const own = taken.store;
+  const named = own === undefined ? meant : meant.replace(/\bSTORE\b/g, () => shellWord(own));
   return named.replace(HINTED, (found, command?: string) => {
     if (command === undefined) return found;
     const changes = /^(?:up|deploy|down|backfill|restore)$/.test(command);

@@ -2,9 +2,10 @@ import { Command, CommanderError, InvalidArgumentError, type Option } from 'comm
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
 import { requireNode } from '../node.js';
+import { learnSecrets } from '../secrets.js';
 import { LANGS, type Lang, localeLang, sayIn } from '../words/lang.js';
 import { printCauses } from './causes.js';
-import { type CliContext, type Listener, makeCli, printLine, toJson } from './cli.js';
+import { type CliContext, type Listener, makeCli, toJson } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
 import { registerCreate } from './commands/create.js';
 import { registerDeploy } from './commands/deploy.js';
@@ -20,7 +21,8 @@ import { registerVerify } from './commands/verify.js';
 import { runnable, type TakenOver } from './hints.js';
 import { refuseNpmKeptOptions, type TrappedOption } from './npm-trap.js';
 import { given } from './options.js';
-import { errorJson, errorText } from './text.js';
+import { printLines, withSafeStreams } from './print.js';
+import { errorJson, errorLines } from './text.js';
 
 const NAME = 'umzug-backfill';
 
@@ -56,7 +58,13 @@ function buildProgram(context: CliContext, listener: Listener, argv: readonly st
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       writeOut: (text) =>
-        printLine(context.stdout, text.trimEnd().replace(/\bumzug-backfill(?![\w.-])/g, name)),
+        printLines(
+          context.stdout,
+          text
+            .trimEnd()
+            .replace(/\bumzug-backfill(?![\w.-])/g, () => name)
+            .split('\n'),
+        ),
       writeErr: () => undefined, // commander's words come back as an error, and are printed as ours
       getOutHelpWidth: () => 100,
     });
@@ -130,7 +138,9 @@ function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
  * @param argv the arguments behind the program's name
  * @returns the exit code; never throws
  */
-export async function main(argv: readonly string[], context: CliContext): Promise<number> {
+export async function main(argv: readonly string[], streams: CliContext): Promise<number> {
+  learnSecrets(argv, streams.env);
+  const context = withSafeStreams(streams);
   let exitCode: number = EXIT.done;
   const dbPath = given(argv, '--db-path');
   let taken: TakenOver = { dbPath, backupDir: given(argv, '--backup-dir'), store: dbPath };
@@ -159,8 +169,11 @@ export async function main(argv: readonly string[], context: CliContext): Promis
     const program = context.embedding?.program;
     const tell = (words: string): string => runnable(words, context.env, { ...taken, program });
     printCauses(known, argv, context);
-    if (argv.includes('--json')) printLine(context.stdout, toJson({ error: errorJson(known) }, tell));
-    else printLine(context.stderr, tell(errorText(known, await sayIn(langOf(argv, context.env)))));
+    if (argv.includes('--json')) context.stdout.write(toJson({ error: errorJson(known) }, tell));
+    else {
+      const say = await sayIn(langOf(argv, context.env));
+      printLines(context.stderr, errorLines(known, say).map(tell));
+    }
     return known.exitCode;
   }
 }

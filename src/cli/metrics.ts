@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module';
 import type { Gauge, Histogram } from 'prom-client';
 import type { MigratorEvent } from '../migrator/session.js';
+import { scrub } from '../secrets.js';
 import type { OutFile } from '../store/out-file.js';
+import { visible } from '../visible.js';
 
 /** How often the file is written while batches go on, in milliseconds. */
 const WRITE_EVERY_MS = 15_000;
@@ -18,6 +20,9 @@ const HELP = {
   batches: 'Batches that the last command has committed',
   verification_duration_seconds: 'How long the last verification took',
 } as const;
+
+/** The value of a label, without passwords and hidden characters: the format has no escape for these. */
+const label = (name: string): string => visible(scrub(name));
 
 /** Collects what a command does, and writes it as Prometheus text. */
 export interface Metrics {
@@ -78,7 +83,7 @@ export function collectMetrics(write: (text: string) => void): Metrics {
   const count = (event: MigratorEvent): void => {
     switch (event.event) {
       case 'batch_committed': {
-        const labels = { backfill: event.backfill };
+        const labels = { backfill: label(event.backfill) };
         gauges.batches.inc(labels);
         gauges.rows_scanned.inc(labels, event.rowsScanned);
         gauges.cells_filled.inc(labels, event.cellsFilled);
@@ -87,13 +92,13 @@ export function collectMetrics(write: (text: string) => void): Metrics {
         return;
       }
       case 'batch_reverted':
-        gauges.cells_reverted.inc({ backfill: event.backfill }, event.reverted);
+        gauges.cells_reverted.inc({ backfill: label(event.backfill) }, event.reverted);
         return;
       case 'row_refused':
-        gauges.rows_refused.inc({ backfill: event.backfill });
+        gauges.rows_refused.inc({ backfill: label(event.backfill) });
         return;
       case 'verified': {
-        const { backfill } = event;
+        const backfill = label(event.backfill);
         for (const name of ['pass', 'warn', 'fail'])
           verdict.set({ backfill, verdict: name }, name === event.verdict ? 1 : 0);
         gauges.verification_duration_seconds.set({ backfill }, event.durationMs / 1000);

@@ -4,16 +4,22 @@ import type { BackfillError } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrator/plan.js';
 import type { RunOutcome, SizeChange } from '../migrator/session.js';
+import { scrub } from '../secrets.js';
 import { shellWord } from '../shell.js';
 import type { RevertResult } from '../store/batch.js';
 import type { Backup } from '../store/sqlite/backup.js';
 import type { Verification } from '../verification/verify.js';
+import { visible } from '../visible.js';
 import { asIs, type Say } from '../words/lang.js';
 import type { Reader } from './cli.js';
+import type { Lines } from './print.js';
 import { wrapWide } from './wide.js';
 
 /** Characters of a column that are no text: a space on each side. */
 const PADDING = 2;
+
+/** A cell of a table: a text, or several lines. */
+export type Cell = string | Lines;
 
 /**
  * A table with a header row.
@@ -22,27 +28,34 @@ const PADDING = 2;
  */
 export function table(
   head: readonly string[],
-  rows: readonly (readonly string[])[],
+  rows: readonly (readonly Cell[])[],
   widths?: readonly number[],
-): string {
-  const texts = widths
-    ? rows.map((row) => row.map((text, i) => wrapWide(text, (widths[i] ?? 0) - PADDING)))
-    : rows;
+): Lines {
+  const fitted = (text: string, i: number): string =>
+    widths ? wrapWide(text, (widths[i] ?? 0) - PADDING) : text;
+  const texts = rows.map((row) => row.map((cell, i) => fitted(cellText(cell), i)));
   const drawn = new Table({
-    head: [...head],
+    head: head.map(cellText),
     style: { head: [], border: [], compact: true },
     ...(widths ? { colWidths: [...widths], wordWrap: true } : {}),
   });
-  drawn.push(...texts.map((row) => [...row]));
-  return drawn.toString();
+  drawn.push(...texts);
+  return drawn.toString().split('\n');
 }
 
+/** The text of a cell. It is drawn as it will be printed, since lines may break anywhere in it. */
+const cellText = (cell: Cell): string =>
+  [cell]
+    .flat()
+    .map((line) => visible(scrub(line)))
+    .join('\n');
+
 /** An error for a person: what is wrong, what mends it. */
-export function errorText(
+export function errorLines(
   error: { readonly code: string; readonly message: string; readonly hint: string },
   say: Say = asIs,
-): string {
-  return `${error.code}: ${say(error.message)}${say('.')}\n  → ${say(error.hint)}`;
+): Lines {
+  return [`${error.code}: ${say(error.message)}${say('.')}`, `  → ${say(error.hint)}`];
 }
 
 /** An error for a program. */
@@ -58,7 +71,7 @@ export const widthBeside = (taken: number, columns?: number): number =>
 export function verificationText(
   { backfill, verdict, checks, durationMs }: Verification,
   { say, columns }: Pick<Reader, 'say' | 'columns'>,
-): string {
+): Lines {
   const rows = checks.flatMap(({ title, findings }, number) =>
     findings.map(({ verdict: found, text, sampleKeys }, i) => [
       i === 0 ? `${number + 1} ${say(title)}` : '',
@@ -72,9 +85,9 @@ export function verificationText(
   );
   return [
     say(`Verification of ${backfill}: ${verdict} (${duration(durationMs)})`),
-    table([say('check'), say('verdict'), say('finding')], rows, [17, 9, widthBeside(30, columns)]),
+    ...table([say('check'), say('verdict'), say('finding')], rows, [17, 9, widthBeside(30, columns)]),
     ...hints,
-  ].join('\n');
+  ];
 }
 
 /** How the file changed, and whether VACUUM would pay: it never runs by itself, as it rewrites the whole store. */
@@ -99,30 +112,33 @@ export function sizeText({ before, after }: SizeChange, say: Say = asIs): string
 }
 
 /** Where the backup is, and how to go back to it. */
-export function backupText({ path, bytes: size, isChecked }: Backup, say: Say = asIs): string {
+export function backupText({ path, bytes: size, isChecked }: Backup, say: Say = asIs): Lines {
   const where = say(
     `Backup: ${path} (${bytes(size)}). To go back to it: umzug-backfill restore ${shellWord(path)}`,
   );
   return isChecked
-    ? where
-    : `${where}\n  ${say('It could not be looked at for damage: the schema uses what only the application has.')}`;
+    ? [where]
+    : [
+        where,
+        `  ${say('It could not be looked at for damage: the schema uses what only the application has.')}`,
+      ];
 }
 
 /** An outcome for a person: drift, warnings, what was done, verdicts, size. */
 export function outcomeText(
-  lines: readonly string[],
+  lines: Lines,
   outcome: RunOutcome,
   reader: Pick<Reader, 'say' | 'columns'>,
-): string {
+): Lines {
   const { say } = reader;
   return [
     ...warningLines(outcome, say),
-    ...(outcome.backup ? [backupText(outcome.backup, say)] : []),
+    ...(outcome.backup ? backupText(outcome.backup, say) : []),
     ...lines,
-    ...outcome.verifications.map((made) => verificationText(made, reader)),
+    ...outcome.verifications.flatMap((made) => verificationText(made, reader)),
     ...(outcome.removedBackups ?? []).map((path) => say(`Removed an old backup: ${path}`)),
     ...(outcome.size ? [sizeText(outcome.size, say)] : []),
-  ].join('\n');
+  ];
 }
 
 const warningLines = ({ drifts, warnings }: Pick<Plan, 'drifts' | 'warnings'>, say: Say): string[] =>
@@ -138,10 +154,10 @@ export function outcomeJson<Outcome extends RunOutcome>(
 }
 
 /** A dry run for a person. */
-export function planText(command: string, plan: Plan, say: Say = asIs): string {
+export function planText(command: string, plan: Plan, say: Say = asIs): Lines {
   const warnings = warningLines(plan, say);
   if (plan.steps.length === 0 && plan.unverified.length === 0) {
-    return [...warnings, say(`Dry run of \`${command}\`: nothing to do.`)].join('\n');
+    return [...warnings, say(`Dry run of \`${command}\`: nothing to do.`)];
   }
   return [
     ...warnings,
@@ -154,7 +170,7 @@ export function planText(command: string, plan: Plan, say: Say = asIs): string {
         : []),
     ]),
     ...plan.unverified.map((name) => say(`${name}: verify what an earlier run has filled`)),
-  ].join('\n');
+  ];
 }
 
 /** Values that a first run leaves as they are. */
@@ -168,7 +184,9 @@ const inColumns = (cells: Readonly<Record<string, number>>): string =>
 
 function plannedStepLines(planned: PlannedStep, say: Say): string[] {
   const { step, statements, fill, cells, awaits } = planned;
-  const lines = statements.map(({ sql, lockMs }) => `${sql}   (write lock: about ${duration(lockMs)})`);
+  const lines = statements.map(
+    ({ sql, lockMs }) => `${inOneLine(sql)}   (write lock: about ${duration(lockMs)})`,
+  );
   if (awaits !== undefined) lines.push(`known once ${awaits} is applied, which may make what it needs`);
   if (cells) lines.push(...revertLines(cells, say));
   if (fill) {
@@ -185,9 +203,11 @@ function plannedStepLines(planned: PlannedStep, say: Say): string[] {
   return [
     step,
     ...lines.map((line) => `  ${say(line)}`),
-    ...(fill && fill.samples.length > 0 ? [sampleTable(fill, say)] : []),
+    ...(fill && fill.samples.length > 0 ? sampleTable(fill, say) : []),
   ];
 }
+
+const inOneLine = (sql: string): string => sql.trim().replace(/\s*\n\s*/g, ' ');
 
 /** What a `down` did, or would do, with the cells that were filled: how many, and why not all. */
 export function revertLines({ reverted, kept, underivable, gone }: RevertResult, say: Say): string[] {
@@ -204,7 +224,7 @@ export function revertLines({ reverted, kept, underivable, gone }: RevertResult,
   ];
 }
 
-function sampleTable({ samples, cellsToFill }: PlannedFill, say: Say): string {
+function sampleTable({ samples, cellsToFill }: PlannedFill, say: Say): Lines {
   const columns = Object.keys(cellsToFill);
   return table(
     [say('key'), ...columns],

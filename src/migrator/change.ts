@@ -74,7 +74,12 @@ export async function changeStore<Found>(
   const { find, stepsOf, looksOf = () => [] } = change;
   const lookWith = (look: (session: Session) => Found): Promise<Found> =>
     withSession(options, 'look', look, GIVE_UP_MS);
-  const first = await lookWith((session) => find(session, undefined)).catch((error: unknown) => {
+  const lookFirst = (session: Session): Found => {
+    const found = find(session, undefined);
+    dueBackup(options, session, { command: change.command, steps: stepsOf(found) }); // its folder may be refused
+    return found;
+  };
+  const first = await lookWith(lookFirst).catch((error: unknown) => {
     if (error instanceof BackfillError && error.code === 'STORE_HOT_JOURNAL') return undefined;
     throw error;
   });

@@ -96,14 +96,16 @@ function choose(
   const known = readKnownBackups(files, access);
   const backup = chooseBackup(files, copies, given, known);
   if (!options.isConfirmed) refuseForeign(backup.path, files);
-  const { mainBytes, path } = locateBackup(backup.path);
+  const found = locateBackup(backup.path);
   if (
-    ['', ...SIDECARS, '.lock'].some((end) => isThere(files.path + end) && isSameFile(path, files.path + end))
+    ['', ...SIDECARS, '.lock'].some(
+      (end) => isThere(files.path + end) && isSameFile(found.path, files.path + end),
+    )
   )
     throw unusable(`${backup.path} is the store itself, or belongs to it`);
-  refuseUnsafeCopy(files, backup.path, backup.record !== undefined);
-  requireRoom(files, copies, mainBytes);
-  return { files, copies, backup: { ...backup, path }, known };
+  refuseUnsafeCopy(files, backup.path, { backup: found, isKnown: backup.record !== undefined });
+  requireRoom(files, copies, found.mainBytes);
+  return { files, copies, backup: { ...backup, path: found.path }, known };
 }
 
 async function foretell(

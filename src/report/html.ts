@@ -1,3 +1,6 @@
+import { scrub } from '../secrets.js';
+import { visibleInMarkup } from '../visible.js';
+
 /** Markup that is safe as it stands: made by {@link html}, or by a library that escapes. */
 export class Html {
   readonly text: string;
@@ -19,11 +22,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Characters that HTML has no place for. */
-const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffe\uffff]/g;
-
-/** Text with what HTML has no place for replaced: control characters, and halves of characters. */
-export const cleanText = (text: string): string => text.toWellFormed().replace(CONTROLS, '\ufffd');
+/** Text without passwords, and with escapes for what HTML has no place for and for what a reader would not see. */
+export const cleanText = (text: string): string => visibleInMarkup(scrub(text));
 
 /** Text as it may stand between tags and in a quoted attribute. */
 export function escapeText(text: string): string {

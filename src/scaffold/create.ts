@@ -3,7 +3,7 @@ import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import { loadConfig } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { isStepFile } from '../steps/load.js';
-import type { TrustsCode } from '../steps/trusted.js';
+import { refuseOthersCode, type TrustsCode } from '../steps/trusted.js';
 import { fileExists, writeNew } from './new-file.js';
 import { bareName, nextName } from './numbering.js';
 import { STEP_TEMPLATES, type TemplateKind } from './templates.js';
@@ -67,6 +67,7 @@ export async function createStep(
   }
   const target = targetFolder(folders, kind);
   const path = join(target, `${step}${extensionOf(target, files, configFile, base)}`);
+  refuseOthersCode(target, { trustsConfig });
   if (!isDryRun) writeNew(path, STEP_TEMPLATES[kind]);
   return { step, kind, file: relative(folder, path) };
 }

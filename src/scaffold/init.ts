@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { findConfig } from '../config.js';
 import { errnoOf } from '../errors.js';
+import { refuseOthersLinks } from '../store/out-file.js';
 import { fileExists, unwritable, writeNew } from './new-file.js';
 import { configTemplate } from './templates.js';
 
@@ -34,7 +35,7 @@ export interface InitResult {
  *
  * The config is TypeScript where there is a tsconfig.json, else JavaScript, named so that Node takes it for a module.
  *
- * @throws {BackfillError} `FILE_EXISTS` when there is a config, `FOLDER_UNWRITABLE`
+ * @throws {BackfillError} `FILE_EXISTS` when there is a config, `FOLDER_UNWRITABLE`, `OUTPUT_UNTRUSTED`
  */
 export function initProject(folder: string, { store = 'store.db', isDryRun }: InitOptions = {}): InitResult {
   const standing = findConfig(folder);
@@ -43,6 +44,7 @@ export function initProject(folder: string, { store = 'store.db', isDryRun }: In
   const config = `umzug-backfill.config.${isCompiled ? 'ts' : isModule(folder) ? 'js' : 'mjs'}`;
   if (!isDryRun) {
     const steps = join(folder, STEP_FOLDER);
+    refuseOthersLinks('folder', steps);
     try {
       mkdirSync(steps, { recursive: true });
     } catch (error) {

@@ -1,13 +1,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BackfillError, errnoOf } from '../errors.js';
+import { refuseOthersLinks } from '../store/out-file.js';
 
 /**
  * Writes a file that is not there yet; its folder is made.
  *
- * @throws {BackfillError} `FILE_EXISTS` when something stands there, `FOLDER_UNWRITABLE` when this user may not write there
+ * @throws {BackfillError} `FILE_EXISTS` when something stands there, `FOLDER_UNWRITABLE` when this user may not write there,
+ *   `OUTPUT_UNTRUSTED` if a link of another user leads there
  */
 export function writeNew(path: string, text: string): void {
+  refuseOthersLinks('file', path);
   try {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text, { flag: 'wx' });

@@ -157,7 +157,9 @@ function columnValues(
   step: SchemaStep,
   columns: readonly string[],
 ): { name: string; values: number }[] {
-  const counts = columns.map((name, i) => `${store.dialect.builtIn('count')}(${identifier(name)}) AS n${i}`).join(', ');
+  const counts = columns
+    .map((name, i) => `${store.dialect.builtIn('count')}(${identifier(name)}) AS n${i}`)
+    .join(', ');
   const row = store.project.get<Record<string, number>>(`SELECT ${counts} FROM ${identifier(step.table)}`);
   return columns.map((name, i) => ({ name, values: row?.[`n${i}`] ?? 0 }));
 }

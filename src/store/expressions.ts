@@ -101,7 +101,9 @@ function firstFailure(store: Store, backfill: Backfill, expression: string, scop
   const { operator } = store.dialect;
   const fails = (where: string): boolean => {
     try {
-      store.project.get(`SELECT ${store.dialect.builtIn('count')}(${expression}) FROM ${table} WHERE ${where}`);
+      store.project.get(
+        `SELECT ${store.dialect.builtIn('count')}(${expression}) FROM ${table} WHERE ${where}`,
+      );
       return false;
     } catch (error) {
       if (isStoreError(error)) return true;
@@ -115,7 +117,11 @@ function firstFailure(store: Store, backfill: Backfill, expression: string, scop
     );
     const [first, last] = [page[0]?.key, page.at(-1)?.key];
     if (first === undefined || last === undefined) return undefined;
-    if (fails(`${key} ${operator('>=')} ${keyLiteral(first)} AND ${key} ${operator('<=')} ${keyLiteral(last)} AND ${scope}`)) {
+    if (
+      fails(
+        `${key} ${operator('>=')} ${keyLiteral(first)} AND ${key} ${operator('<=')} ${keyLiteral(last)} AND ${scope}`,
+      )
+    ) {
       const found = page.find((row) => fails(`${key} ${operator('=')} ${keyLiteral(row.key)}`));
       if (found) return found.key;
     }

@@ -29,8 +29,8 @@ export function createPrivate(path: string): void {
 }
 
 /**
- * Gives an open file the owner and mode of the store, as far as this user may, whatever its name leads to by now. A group that can not be
- * given gets no access, since this user's own group may be a wider one.
+ * Gives an open file that this process has just made the owner and mode of the store, as far as this user may: by its descriptor, so that no
+ * other file can be meant. A group that cannot be given gets no access, since this user's own group may be a wider one.
  */
 export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
   const own = fstatSync(fd);

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /**
  * Reads what SQLite's JSON functions can not be asked about: RFC 8259 texts plus the bare tokens `NaN`, `Infinity`
  * and `-Infinity` that Python's json module writes. Everything works on UTF-8 bytes.
@@ -16,6 +18,9 @@ const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const WORD = /true|false|null/y;
 const PYTHON_TOKEN = /NaN|-?Infinity/y;
+
+/** A name that needs no other form: ASCII, without escapes. */
+const PLAIN_NAME = /^"[ !#-[\]-~]+"$/;
 
 /** Where a match of a sticky pattern ends, or -1. */
 function endOf(pattern: RegExp, text: string, at: number): number {
@@ -107,40 +112,44 @@ export function readJson(bytes: Buffer): Buffer | null {
     const end = valueEnd(bytes, text, at, 0);
     return end >= 0 && skipSpace(bytes, end) === bytes.length ? Buffer.from('{}') : null;
   }
-  const members: Buffer[] = [];
+  // A member grows by a byte at most, and takes six: NaN becomes null. What a list of millions would take is spared.
+  const out = Buffer.allocUnsafe(Math.ceil((bytes.length * 7) / 6) + 2);
+  let length = out.write('{', 'latin1');
   at = skipSpace(bytes, at + 1);
   const isEmpty = bytes[at] === CLOSE_OBJECT;
   while (!isEmpty) {
     const value = memberValue(bytes, text, at);
     const end = value < 0 ? -1 : valueEnd(bytes, text, value, 1);
     if (end < 0) return null;
-    const name = plainName(bytes.subarray(at, stringEnd(bytes, text, at)));
-    if (name !== null)
-      members.push(Buffer.from(`${members.length ? ',' : ''}${name}:`), plainValue(bytes, value, end));
+    const name = plainName(bytes, text, at, stringEnd(bytes, text, at));
+    if (name !== null) {
+      if (length > 1) length += out.write(',', length, 'latin1');
+      length += out.write(`${name}:${plainValue(bytes, text, value, end)}`, length, 'latin1');
+    }
     at = skipSpace(bytes, end);
     if (bytes[at] === CLOSE_OBJECT) break;
     if (bytes[at] !== COMMA) return null;
     at = skipSpace(bytes, at + 1);
   }
   if (skipSpace(bytes, at + 1) !== bytes.length) return null;
-  return Buffer.concat([Buffer.from('{'), ...members, Buffer.from('}')]);
+  length += out.write('}', length, 'latin1');
+  return out.subarray(0, length);
 }
 
-/** A member's name as JSON without escapes, or null when it has no such form. */
-function plainName(json: Buffer): string | null {
-  const name = usableString(json);
+/** A member's name as JSON without escapes, one character a byte, or null when it has no such form. */
+function plainName(bytes: Buffer, text: string, from: number, to: number): string | null {
+  const json = text.slice(from, to);
+  if (PLAIN_NAME.test(json)) return json; // nearly every one
+  const name = usableString(bytes.subarray(from, to));
   const plain = name === null ? null : JSON.stringify(name);
-  return plain === null || plain.includes('\\') ? null : plain;
+  return plain === null || plain.includes('\\') ? null : Buffer.from(plain).toString('latin1');
 }
 
-function plainValue(bytes: Buffer, from: number, to: number): Buffer {
+function plainValue(bytes: Buffer, text: string, from: number, to: number): string {
   const first = bytes[from];
-  if (first === OPEN_ARRAY || first === OPEN_OBJECT) return Buffer.from('[]');
-  const value = bytes.subarray(from, to);
-  return endOf(PYTHON_TOKEN, value.toString('latin1'), 0) === value.length ? Buffer.from('null') : value;
+  if (first === OPEN_ARRAY || first === OPEN_OBJECT) return '[]';
+  return first !== QUOTE && endOf(PYTHON_TOKEN, text, from) === to ? 'null' : text.slice(from, to);
 }
-
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * The text of a JSON string, if it is usable as a value.
@@ -150,14 +159,8 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  *   an escape that is half of a surrogate pair)
  */
 export function usableString(bytes: Buffer): string | null {
-  let json: string;
-  try {
-    json = UTF8.decode(bytes);
-  } catch (error) {
-    if (error instanceof TypeError) return null; // what a fatal TextDecoder throws for invalid UTF-8
-    throw error;
-  }
-  const text: unknown = JSON.parse(json);
+  if (!isUtf8(bytes)) return null;
+  const text: unknown = JSON.parse(bytes.toString('utf8'));
   const isUsable = typeof text === 'string' && text !== '' && !text.includes('\u0000') && text.isWellFormed();
   return isUsable ? text : null;
 }

@@ -71,9 +71,10 @@ export function findTarget({ what, head }: OutFile, given: string, store: StoreF
 /**
  * Refuses a path with a link that another user owns, as `fs.protected_symlinks` of Linux does in sticky folders.
  *
+ * @throws {BackfillError} `OUTPUT_UNTRUSTED`
  * @see https://www.kernel.org/doc/html/latest/admin-guide/sysctl/fs.html#protected-symlinks
  */
-function refuseOthersLinks(what: string, asked: string): void {
+export function refuseOthersLinks(what: string, asked: string): void {
   const self = process.geteuid?.();
   if (self === undefined) return;
   for (const { path, stat } of entriesOf(asked)) {

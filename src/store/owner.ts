@@ -1,10 +1,8 @@
+import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import { findOpening, type Opening } from './trust.js';
-
-/** Files of a store that SQLite opens by name, by their endings. */
-const OPENED = ['', '-wal', '-shm', '-journal'] as const;
 
 /** Whether this process is root's: the only user who can lose more than a store. */
 export const isRoot = (): boolean => process.geteuid?.() === 0;
@@ -19,12 +17,16 @@ export function otherOwner(given: string): number | undefined {
   if (!isRoot()) return undefined;
   const path = resolve(given);
   // The group of a folder of root's can harm root alone, and no longer does once this process belongs to the store's owner.
-  const first = OPENED.map((end) => findOpening(path + end, { groups: true })).find((found) => found);
+  const first = findOpening(path, { groups: true });
   const owner = first?.by === 'owner' ? first.owner : undefined;
   const trust = owner === undefined ? {} : { owners: [owner], groups: true };
-  for (const end of OPENED) {
-    const opening = findOpening(path + end, trust);
-    if (opening) throw untrusted(path, opening, owner);
+  const opening = findOpening(path, trust);
+  if (opening) throw untrusted(path, opening, owner);
+  if (!existsSync(path)) return owner;
+  const store = realpathSync(path); // SQLite opens what lies beside it by name
+  for (const end of ['-wal', '-shm', '-journal']) {
+    const beside = findOpening(store + end, trust);
+    if (beside) throw besideUntrusted(path, beside);
   }
   return owner;
 }
@@ -50,6 +52,13 @@ function untrusted(path: string, { by, path: at, owner: second }: Opening, first
       );
 }
 
+const besideUntrusted = (path: string, { path: at, owner }: Opening): BackfillError =>
+  new BackfillError(
+    'STORE_UNTRUSTED',
+    `Root does not use the store at ${path}: the file beside it, ${at}, belongs to user id ${owner}`,
+    `Run ls -l ${shellWord(at)}, and move that file away if no program of yours has made it`,
+  );
+
 /**
  * Refuses to use another user's store as root. SQLite opens files by name and creates more of them later, so that user could
  * lead root to any other file.
@@ -62,6 +71,6 @@ export function refuseOtherOwner(path: string): void {
   throw new BackfillError(
     'ROOT_REFUSED',
     `Root does not use the store at ${path} from within a program: it belongs to user id ${owner}`,
-    `Run the program as that user: put sudo -u '#${owner}' before it; umzug-backfill as a command of its own becomes that user by itself`,
+    `Put sudo -u '#${owner}' before the program; the command line, run as a process of its own, becomes that user by itself`,
   );
 }

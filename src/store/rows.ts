@@ -27,7 +27,9 @@ export function anyNullSql(backfill: Backfill, alias = 't', absent?: ReadonlySet
 
 /** SQL condition for the rows behind a key: all of them, where there is none. */
 export const behindSql = (store: Store, backfill: Backfill, after: Key | null): string =>
-  after === null ? 'true' : `${store.dialect.keySql(store, backfill)} ${store.dialect.operator('>')} ${keyLiteral(after)}`;
+  after === null
+    ? 'true'
+    : `${store.dialect.keySql(store, backfill)} ${store.dialect.operator('>')} ${keyLiteral(after)}`;
 
 /** SQL condition for a row that is recorded as a skip, in whole or for a column. */
 export const isSkippedSql = (store: Store, backfill: Backfill): string =>

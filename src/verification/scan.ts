@@ -21,6 +21,9 @@ import { type Instant, parseTimestamp } from './timestamps.js';
 /** At most this many values of the grouping column are told apart while rows are read. */
 const MAX_GROUPS = 5000;
 
+/** Characters of such a value that are kept. */
+const MAX_GROUP_LENGTH = 100;
+
 /** What values of the grouping column are counted as that are not told apart. */
 export const OTHER_GROUPS = '(others)';
 
@@ -66,8 +69,12 @@ export function scan(
   return facts;
 }
 
+/** A value of the grouping column as it is told apart and shown: of a long one the beginning, with its length. */
+const shortened = (text: string): string =>
+  text.length <= MAX_GROUP_LENGTH ? text : `${text.slice(0, MAX_GROUP_LENGTH)}… (${text.length} characters)`;
+
 function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): GroupFacts {
-  const wanted = value === null ? '(NULL)' : String(value);
+  const wanted = value === null ? '(NULL)' : shortened(String(value));
   let group = facts.groups.get(wanted);
   if (!group) {
     const isOther = facts.groups.size >= MAX_GROUPS;

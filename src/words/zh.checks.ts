@@ -22,6 +22,8 @@ export const zhChecks: Catalog = {
   Rules: '规则',
   '{title}: no row breaks it': '{title}：没有行违反',
   '{title}: {#rows} rows break it': '{title}：有 {rows} 行违反',
+  'The SQL of {name} can not be printed: a name in it holds a character that can not be seen':
+    '{name} 的 SQL 无法打印：其中有名称含有不可见字符',
   'umzug-backfill verify --print-sql shows the query of each rule; mend the rows that it gives, then run umzug-backfill up':
     'umzug-backfill verify --print-sql 显示每条规则的查询；请修正它给出的行，然后运行 umzug-backfill up',
 
@@ -93,6 +95,7 @@ export const zhChecks: Catalog = {
     '运行 {run} 的计数不符：它计有 {counted} 个批次，账本记录了 {recorded} 个',
   'batch {#number} overlaps the one before': '批次 {number} 与前一个批次重叠',
   'run {#run} has a batch behind its cursor or its watermark': '运行 {run} 有批次超出其游标或水位线',
+  '{#count} more of them': '另有 {count} 处',
   'the cells of batch {#number} can not be read': '批次 {number} 的单元格无法读取',
   'the cells of batch {#number} do not match its counts': '批次 {number} 的单元格与其计数不符',
   'the skips of batch {#number} do not match its count': '批次 {number} 的跳过记录与其计数不符',

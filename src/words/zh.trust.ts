@@ -8,6 +8,10 @@ export const zhTrust: Catalog = {
     'root 不使用 {path} 处的存储：{at} 的用户组可以替换它',
   'Root does not use the store at {path}: every user may replace what is in {at}':
     'root 不使用 {path} 处的存储：任何用户都可以替换 {at} 中的内容',
+  'Root does not use the store at {path}: the file beside it, {at}, belongs to user id {owner}':
+    'root 不使用 {path} 处的存储：其旁边的文件 {at} 属于用户 ID {owner}',
+  'Run ls -l {at}, and move that file away if no program of yours has made it':
+    '请运行 ls -l {at} ，如果该文件不是您的程序创建的，请将其移走',
   'Root does not use the store at {path} from within a program: it belongs to user id {owner}':
     'root 不在程序内部使用 {path} 处的存储：它属于用户 ID {owner}',
   'Root does not use the store at {path}, which belongs to user id {uid}, and {~reason}':
@@ -20,8 +24,8 @@ export const zhTrust: Catalog = {
   'Remove that permission: chmod g-w {path}; or let the user of the application own the store':
     '请取消该权限： chmod g-w {path} ；或让应用程序的用户拥有该存储',
   'Remove that permission: chmod o-w {path}': '请取消该权限： chmod o-w {path}',
-  "Run the program as that user: put sudo -u '#{owner}' before it; umzug-backfill as a command of its own becomes that user by itself":
-    "请以该用户身份运行程序：在其前面加上 sudo -u '#{owner}' ； umzug-backfill 作为独立命令运行时会自动变为该用户",
+  "Put sudo -u '#{owner}' before the program; the command line, run as a process of its own, becomes that user by itself":
+    "请在程序前加上 sudo -u '#{owner}' ；命令行作为独立进程运行时会自动变为该用户",
   "Let that user read the project and its node_modules, as in a folder of mode 755; or put sudo -u '#{uid}' before the command in a project of theirs":
     "请让该用户能读取项目及其 node_modules，例如放在权限为 755 的文件夹中；或在该用户自己的项目中，在命令前加上 sudo -u '#{uid}' ",
   "Put sudo -u '#{uid}' before the command, or start the container as that user":
@@ -43,6 +47,8 @@ export const zhTrust: Catalog = {
 
   'The {~what} can not be written to {asked}: the link {path} belongs to user id {uid}':
     '无法将{what}写入 {asked}：链接 {path} 属于用户 ID {uid}',
+  file: '文件',
+  folder: '文件夹',
   'Remove the link, or pass another file for the {~what}': '请删除该链接，或为{what}指定另一个文件',
   'The {~what} can not be written to {asked} as root: other users may replace folders in or at {at}':
     '无法以 root 身份将{what}写入 {asked}：其他用户可以替换 {at} 或其中的文件夹',

@@ -1,10 +1,13 @@
+import { printLines, safeStream } from '../cli/print.js';
 import { loadProject } from '../config.js';
 import { rootBackfillError } from '../errors.js';
 import { takePart } from '../migrator/change.js';
+import { learnSecrets } from '../secrets.js';
 import type { HelperTask } from './helpers.js';
 
 /** A process that takes part in a run which another one leads, and ends with it. */
 
+const stderr = safeStream(process.stderr);
 const stopper = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopper.abort(name));
 
@@ -12,11 +15,12 @@ let isDone = false;
 process.on('disconnect', () => {
   if (isDone) return;
   const text = 'The process that leads the run has ended; what is left is for the next `up`';
-  process.stderr.write(`${text}.\n`);
+  printLines(stderr, [`${text}.`]);
   stopper.abort('SIGTERM');
 });
 
 process.once('message', async ({ folder, postgres, trustsConfig, ...options }: HelperTask) => {
+  learnSecrets([postgres.url], process.env);
   try {
     const migrator = {
       ...options,
@@ -28,7 +32,7 @@ process.once('message', async ({ folder, postgres, trustsConfig, ...options }: H
   } catch (error) {
     const { code, message } = rootBackfillError(error);
     // The others go on, and whoever leads tells what they can't: this one only says why it is not among them any more.
-    if (!stopper.signal.aborted) process.stderr.write(`${code}: ${message}.\n`);
+    if (!stopper.signal.aborted) printLines(stderr, [`${code}: ${message}.`]);
     process.exitCode = 1;
   } finally {
     isDone = true;

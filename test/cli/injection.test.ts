@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
 import { bin, type CliResult, expectRefusal, runCli, runCommand, useFolder } from '../support/cli.js';
+import { copiesOf } from '../support/copies.js';
 import {
   BACKFILL,
   COLUMNS,
@@ -174,7 +175,9 @@ describe('names that would mean something elsewhere', () => {
       await paste(command);
     };
     await pasted(['up'], 0, /To go back to it: (.*)$/m);
-    await pasted(['restore'], 0, /To go back to that: (.*)$/m);
+    await pasted(['restore'], 1, /pass it: (.*)$/m);
+    const [backup = ''] = copiesOf(path).sort().reverse();
+    await pasted(['restore', backup], 0, /To go back to that: (.*)$/m);
     await pasted(['up', '--backup-dir', join(odd, 'a; touch pwned')], 1, /→ .*: (mkdir -p .*)$/m);
     writeFileSync(`${path}.lock`, 'no database');
     await pasted(['up'], 1, /→ .*: (rm .*)$/m);

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { CliResult, SpawnOptions } from './cli.js';
@@ -21,6 +21,7 @@ export async function pausedAt(
 ): Promise<CliResult> {
   return await withFolder(async (folder) => {
     const goOn = join(folder, 'go-on');
+    chmodSync(folder, 0o755); // the command may be another user's
     let acting: Promise<unknown> | undefined;
     const onStderr = (text: string, child: ChildProcess): void => {
       if (!acting && text.includes('standing still')) {

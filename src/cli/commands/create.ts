@@ -38,7 +38,7 @@ export const registerCreate: Register = (program, cli) => {
           return {
             json: { command: 'create', dryRun: dryRun ?? false, ...result },
             text: dryRun
-              ? say(`Dry run of \`create\`: nothing was written. It would write ${result.file}.`)
+              ? [say(`Dry run of \`create\`: nothing was written. It would write ${result.file}.`)]
               : [
                   say(`Wrote ${result.file}.`),
                   ...(/ts$/.test(result.file)
@@ -47,7 +47,7 @@ export const registerCreate: Register = (program, cli) => {
                   say(
                     'Put your own names into it; umzug-backfill lint names what is unsafe, umzug-backfill up --dry-run says what it would do.',
                   ),
-                ].join('\n'),
+                ],
           };
         }),
     );

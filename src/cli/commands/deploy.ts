@@ -22,7 +22,7 @@ function checked({ steps, isPending }: Status, say: Say): Output {
       : `There is work for: umzug-backfill deploy${pending.length > 0 ? ` (${pending.join(', ')})` : ''}`;
   return {
     json: { command: 'deploy', check: true, isPending, pending },
-    text: say(text),
+    text: [say(text)],
     exitCode: isPending === false ? EXIT.done : EXIT.pending,
   };
 }

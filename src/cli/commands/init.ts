@@ -32,7 +32,7 @@ export const registerInit: Register = (program, cli) => {
         ];
         return {
           json: { command: 'init', dryRun: options.dryRun ?? false, ...result },
-          text: lines.join('\n'),
+          text: lines,
         };
       }),
     );

@@ -36,13 +36,11 @@ export const registerLint: Register = (program, cli) => {
         return {
           json: { command: 'lint', ...result, ...(error ? { error: errorJson(error) } : {}) },
           text: error
-            ? findings
-                .map(
-                  ({ file, rule, message, instead }) =>
-                    `${shellWord(file)}: ${rule}: ${say(message)} → ${say(instead)}`,
-                )
-                .join('\n')
-            : say(`Nothing unsafe was found. Steps looked at: ${result.steps.length}.`),
+            ? findings.map(
+                ({ file, rule, message, instead }) =>
+                  `${shellWord(file)}: ${rule}: ${say(message)} → ${say(instead)}`,
+              )
+            : [say(`Nothing unsafe was found. Steps looked at: ${result.steps.length}.`)],
           error,
         };
       }),

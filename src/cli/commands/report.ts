@@ -49,13 +49,13 @@ export const registerReport: Register = (program, cli) => {
           const path = checkTarget(migrator, file);
           return {
             json: { command: 'report', dryRun: true, path },
-            text: say(`Dry run of \`report\`: nothing was written. It would write ${path}.`),
+            text: [say(`Dry run of \`report\`: nothing was written. It would write ${path}.`)],
           };
         }
         const outcome = await report(migrator, file, { lang, tell });
         return {
           json: { command: 'report', ...reportResult(outcome) },
-          text: reportLines(outcome, say).join('\n'),
+          text: reportLines(outcome, say),
           error: outcome.error,
         };
       }),

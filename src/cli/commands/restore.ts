@@ -5,19 +5,18 @@ import { shellWord } from '../../shell.js';
 import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
+import type { Lines } from '../print.js';
 
-function text(outcome: RestoreOutcome, say: Say): string {
+function text(outcome: RestoreOutcome, say: Say): Lines {
   const { from, bytes: size, path, isVerified, saved, wasDamaged, isReplaced, isCopyBehind } = outcome;
   const unknown = isVerified
     ? []
-    : ['The ledger of the store does not know this file: it is taken as it is.'];
+    : ['The ledger does not know this file, so its contents were not compared.'];
   if (saved === undefined) {
     return [
       `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`,
       ...unknown,
-    ]
-      .map(say)
-      .join('\n');
+    ].map(say);
   }
   return [
     `Restored ${path} from ${from} (${bytes(size)}).`,
@@ -31,9 +30,7 @@ function text(outcome: RestoreOutcome, say: Say): string {
         ]
       : []),
     ...(isReplaced ? ['The file was replaced: restart every program that may have had the store open.'] : []),
-  ]
-    .map(say)
-    .join('\n');
+  ].map(say);
 }
 
 /** `restore`: bring the store back to a backup. */

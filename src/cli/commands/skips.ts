@@ -26,7 +26,7 @@ export const registerSkips: Register = (program, cli) => {
           text:
             rows.length > 0
               ? table([say('backfill'), say('key'), say('what'), say('reason')], rows)
-              : say('Nothing was skipped.'),
+              : [say('Nothing was skipped.')],
         };
       }),
     );

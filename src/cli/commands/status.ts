@@ -2,20 +2,22 @@ import { EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
 import { holderText } from '../../ledger/run-lock.js';
 import type { Status, StepStatus } from '../../migrator/status.js';
+import { visible } from '../../visible.js';
 import type { Say } from '../../words/lang.js';
 import type { Cli, Reader, Register } from '../cli.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
+import type { Lines } from '../print.js';
 import { table, widthBeside } from '../text.js';
 import { widthOf } from '../wide.js';
 
-function detail({ backfill, durationMs, state, appliedAt, packageVersion }: StepStatus, say: Say): string {
-  if (state === 'pending') return '';
+function detail({ backfill, durationMs, state, appliedAt, packageVersion }: StepStatus, say: Say): Lines {
+  if (state === 'pending') return [];
   const when = say(
     appliedAt === null
       ? `not finished, by version ${packageVersion}`
       : `${appliedAt}, ${duration(durationMs)}, by version ${packageVersion}`,
   );
-  if (!backfill) return when;
+  if (!backfill) return [when];
   const skipped = Object.entries(backfill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
   return [
     when,
@@ -27,7 +29,7 @@ function detail({ backfill, durationMs, state, appliedAt, packageVersion }: Step
     say(`verification: ${backfill.verdict}`),
     ...(backfill.isWaiting === 'unknown' ? [say('whether rows wait: unknown, beyond 50,000 rows')] : []),
     ...(backfill.isWaiting === true ? [say('rows wait for a catch-up')] : []),
-  ].join('\n');
+  ];
 }
 
 /** Whether what is half done is being done, or was stopped. */
@@ -40,14 +42,14 @@ function runLines({ lock: { state, holder }, steps }: Status, say: Say): string[
   return state === 'free' && isHalfDone ? [say('No run is under way: the last one was stopped.')] : [];
 }
 
-function statusText(status: Status, { say, columns }: Pick<Reader, 'say' | 'columns'>): string {
+function statusText(status: Status, { say, columns }: Pick<Reader, 'say' | 'columns'>): Lines {
   const { path, steps, drifts, isPending } = status;
   const rows = steps.map((step) => [step.name, say(step.state), detail(step, say)]);
-  const nameWidth = Math.max(6, ...steps.map(({ name }) => widthOf(name) + 2));
+  const nameWidth = Math.max(6, ...steps.map(({ name }) => widthOf(visible(name)) + 2));
   return [
     say(`Store: ${path}`),
     ...runLines(status, say),
-    table([say('step'), say('state'), say('detail')], rows, [
+    ...table([say('step'), say('state'), say('detail')], rows, [
       nameWidth,
       11,
       widthBeside(nameWidth + 15, columns),
@@ -62,7 +64,7 @@ function statusText(status: Status, { say, columns }: Pick<Reader, 'say' | 'colu
             : 'There is work for: umzug-backfill up'
           : 'Nothing to do.',
     ),
-  ].join('\n');
+  ];
 }
 
 /** `status`: where the store stands. */
@@ -99,7 +101,7 @@ function registerList(
         const names = steps
           .filter(({ state }) => (state === 'applied') === (name === 'executed'))
           .map((step) => step.name);
-        return { json: { command: name, steps: names }, text: names.join('\n') };
+        return { json: { command: name, steps: names }, text: names };
       }),
     );
 }

@@ -65,7 +65,7 @@ export const registerUp: Register = (program, cli) => {
         const all = { ...outcome, ...(error ? { error } : {}) };
         return {
           json: { ...outcomeJson('up', all), report: reportResult(report) },
-          text: [outcomeText(upLines(outcome, say), outcome, reader), ...reportLines(report, say)].join('\n'),
+          text: [...outcomeText(upLines(outcome, say), outcome, reader), ...reportLines(report, say)],
           error,
         };
       }),

@@ -18,7 +18,7 @@ export const registerVerify: Register = (program, cli) => {
           const { engine, verificationSql } = await dialectOf(migrator);
           if (!verificationSql) throw noPlainSql(engine);
           const sql = backfillsOf(migrator.project).map(verificationSql);
-          return { json: { command: 'verify', sql }, text: sql.join('\n\n') };
+          return { json: { command: 'verify', sql }, text: sql.join('\n\n').split('\n') };
         }
         const { verify } = await import('../../migrator/verify.js');
         const { verificationFailed } = await import('../../migrator/verifying.js');
@@ -27,7 +27,7 @@ export const registerVerify: Register = (program, cli) => {
         const error = failed && verificationFailed(failed);
         return {
           json: { command: 'verify', verifications, ...(error ? { error: errorJson(error) } : {}) },
-          text: verifications.map((made) => verificationText(made, reader)).join('\n'),
+          text: verifications.flatMap((made) => verificationText(made, reader)),
           error,
         };
       }),

@@ -1,3 +1,5 @@
+import { scrub } from '../../secrets.js';
+
 /** A database of PostgreSQL: how to reach it, and what to call it. */
 export interface PostgresAddress {
   /** `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, as libpq takes it. */
@@ -60,6 +62,11 @@ export function shownAddress({ url }: PostgresAddress): string {
   const shown = readAddress(url);
   if (!shown) return 'postgres://'; // no URL: nothing of it is safe to show
   shown.password = '';
-  for (const name of [...shown.searchParams.keys()]) if (/pass/i.test(name)) shown.searchParams.delete(name);
-  return HOSTLESS.test(url) ? shown.toString().replace('@localhost/', '@/') : shown.toString();
+  for (const name of [...shown.searchParams.keys()])
+    if (/pass|pwd|secret|token|^(?!ssl).*key/i.test(name)) shown.searchParams.delete(name);
+  // Behind the host an `@` would look like the end of a password.
+  for (const part of ['pathname', 'search', 'hash'] as const)
+    shown[part] = shown[part].replaceAll('@', '%40');
+  const text = scrub(shown.toString());
+  return HOSTLESS.test(url) ? text.replace('@localhost/', '@/') : text;
 }

@@ -51,7 +51,8 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
     levels: [
       documents.map((_, n) => `${isBinary[n] ? 'false' : oddSql(`x${n}`)} AS odd${n}`),
       documents.map(
-        (_, n) => `${isBinary[n] ? `coalesce(x${n}, '{}'::pg_catalog.jsonb)` : documentSql(n, tried)} AS d${n}`,
+        (_, n) =>
+          `${isBinary[n] ? `coalesce(x${n}, '{}'::pg_catalog.jsonb)` : documentSql(n, tried)} AS d${n}`,
       ),
     ],
     values: new Map(
@@ -66,7 +67,10 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
           failure: `CASE WHEN ${unread.map((n) => `d${n} IS NULL`).join(' OR ')} THEN ${literal('DOCUMENT_UNREADABLE')} END`,
         }
       : { failure: 'NULL::pg_catalog.text' }),
-    raw: [...documents.map((_, n) => `x${n}${isBinary[n] ? '::pg_catalog.text' : ''}`), ...ours.map(({ i }) => `f${i}`)],
+    raw: [
+      ...documents.map((_, n) => `x${n}${isBinary[n] ? '::pg_catalog.text' : ''}`),
+      ...ours.map(({ i }) => `f${i}`),
+    ],
     rawBeside: backfill.columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [i] : [])),
   };
 }
@@ -99,7 +103,8 @@ const beyondSql = (text: string): string =>
 /** What is left to this program: also what has become known by reading it, or by its being unreadable. */
 function isRareSql(n: number, names: readonly string[]): string {
   const twice = names.map(
-    (name) => `(d${n} ${operator('?')} ${literal(name)} AND pg_catalog.split_part(x${n}, ${literal(`"${name}"`)}, 3) ${NE} '')`,
+    (name) =>
+      `(d${n} ${operator('?')} ${literal(name)} AND pg_catalog.split_part(x${n}, ${literal(`"${name}"`)}, 3) ${NE} '')`,
   );
   return `odd${n} OR CASE WHEN d${n} IS NULL THEN ${beyondSql(`x${n}`)} ELSE ${twice.join(' OR ')} END`;
 }
@@ -110,7 +115,8 @@ const documentSql = (n: number, tried: (text: string) => string): string =>
 /** SQL that makes jsonb of a text, or NULL where it is none. */
 function triedSql({ version, canMakeFunctions }: Connection): (text: string) => string {
   if (!needsTryJson(version))
-    return (text) => `CASE WHEN pg_catalog.pg_input_is_valid(${text}, 'pg_catalog.jsonb') THEN ${text}::pg_catalog.jsonb END`;
+    return (text) =>
+      `CASE WHEN pg_catalog.pg_input_is_valid(${text}, 'pg_catalog.jsonb') THEN ${text}::pg_catalog.jsonb END`;
   if (canMakeFunctions) return (text) => `${TRY_JSON}(${text})`;
   throw temporaryMissing();
 }

@@ -116,7 +116,10 @@ function standing(store: Store, { table, name }: IndexWork): StandingIndex | und
 
 /** The index of a table with partitions can't be made concurrently. */
 function isPartitioned(store: Store, { table }: IndexWork): boolean {
-  return store.get(`SELECT 1 FROM pg_class WHERE oid = ${relationSql(store)} AND relkind = 'p'`, table) !== undefined;
+  return (
+    store.get(`SELECT 1 FROM pg_class WHERE oid = ${relationSql(store)} AND relkind = 'p'`, table) !==
+    undefined
+  );
 }
 
 /** Acts, and again for a bounded time while other transactions keep a lock for longer than `waitMs`. */

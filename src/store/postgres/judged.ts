@@ -57,7 +57,10 @@ function* judged(
 /** The rows in scope of a range of keys, derived and compared by the server, so that only what it can't judge leaves it. */
 export function scanRows(store: Store, backfill: Backfill): (range: KeyRange) => Iterable<ScanRow> {
   const { checks, columns } = backfill;
-  const group = checks.groupBy === undefined ? 'NULL::pg_catalog.text' : `t.${identifier(checks.groupBy)}::pg_catalog.text`;
+  const group =
+    checks.groupBy === undefined
+      ? 'NULL::pg_catalog.text'
+      : `t.${identifier(checks.groupBy)}::pg_catalog.text`;
   const values = checks.areTimestamps
     ? columns.map(({ name }, i) => [`u${i}`, `t.${identifier(name)}::pg_catalog.text`] as const)
     : [];
@@ -69,7 +72,11 @@ export function scanRows(store: Store, backfill: Backfill): (range: KeyRange) =>
     const fallback = heldSql(store, fallbackSql(store, backfill, column), type);
     return `CASE WHEN ${cell} IS NOT NULL AND ${isSameSql(cell, fallback)} THEN ${2 ** i} ELSE 0 END`;
   });
-  const extra = Object.fromEntries([['g', group], ['same', `(${fallbacks.join(` ${operator('+')} `)})::pg_catalog.float8`], ...values]);
+  const extra = Object.fromEntries([
+    ['g', group],
+    ['same', `(${fallbacks.join(` ${operator('+')} `)})::pg_catalog.float8`],
+    ...values,
+  ]);
   const key = keySql(store, backfill);
   return ([first, last]) =>
     judgedRows(

@@ -107,7 +107,9 @@ export const ledgerKeySql = (store: Store, backfill: KeyOf): string =>
  * compared, or not by the ledger's index.
  */
 export const ledgerKeyOf = (kind: KeyKind | undefined, sql: string): string =>
-  kind === 'text' ? `(('''' ${operator('||')} ${sql}::pg_catalog.text) COLLATE pg_catalog."default")` : `${sql}::pg_catalog.text`;
+  kind === 'text'
+    ? `(('''' ${operator('||')} ${sql}::pg_catalog.text) COLLATE pg_catalog."default")`
+    : `${sql}::pg_catalog.text`;
 
 /** A key as the ledger has it: an integer in digits, a text behind an apostrophe. */
 export const toLedger = (key: Key | null): SqlValue =>

@@ -4,7 +4,8 @@ import { PostgresClient } from './client.js';
 /** Pairs of looks at the two sessions: other clients of a pooler may take a session in between. */
 const LOOKS = 3;
 
-const sessionOf = (client: PostgresClient): unknown => client.query('SELECT pg_catalog.pg_backend_pid()').rows[0]?.[0];
+const sessionOf = (client: PostgresClient): unknown =>
+  client.query('SELECT pg_catalog.pg_backend_pid()').rows[0]?.[0];
 
 /**
  * Refuses a pooler that gives each transaction another session: locks of a session, and what is set in it, would not be this process's.

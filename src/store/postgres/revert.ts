@@ -68,8 +68,8 @@ function keyArray(store: Store, backfill: Backfill, runs: FilledCells['runs']): 
 
 /** The rows that are left to this program; an update in between has changed none of what they are derived from. */
 const rawRows = (store: Store, rows: string): RawRow[] =>
-  store
-    .project.allExact<{ k: Key; raw: string }>(`SELECT k, raw FROM (${rows}) AS derived WHERE raw IS NOT NULL`)
+  store.project
+    .allExact<{ k: Key; raw: string }>(`SELECT k, raw FROM (${rows}) AS derived WHERE raw IS NOT NULL`)
     .map(({ k, raw }) => ({ key: k, raw }));
 
 function rawSql(

@@ -33,7 +33,9 @@ export const readSettings = (client: PostgresClient): Settings =>
 
 /** Puts the settings of a session back to what they were, and its role; settings that no server knows go. */
 export function restoreSettings(client: PostgresClient, settings: Settings): void {
-  client.script(`SET statement_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SET search_path = ${SAFE_PATH}`);
+  client.script(
+    `SET statement_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SET search_path = ${SAFE_PATH}`,
+  );
   client.query(
     `SELECT set_config(was.name, was.setting, false)
     FROM json_each_text($1) AS was (name, setting) JOIN (SELECT name, setting ${CHANGEABLE}) AS is_now USING (name)

@@ -40,7 +40,10 @@ export class PostgresStore extends PostgresStatements implements Store {
   #transaction: 'none' | 'reading' | 'writing' = 'none';
 
   /** @throws {BackfillError} a `STORE_…` code: no server, wrong password, no such database, a replica */
-  constructor(address: PostgresAddress, { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions) {
+  constructor(
+    address: PostgresAddress,
+    { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions,
+  ) {
     const runner = (path: () => string | undefined): Runner => ({
       query: (sql, parameters) => this.#query(sql, parameters, path()),
       script: (sql) => this.#script(sql, path()),
@@ -144,9 +147,9 @@ export class PostgresStore extends PostgresStatements implements Store {
     }
     restoreSettings(client, settings);
     client.script(`SET lock_timeout = ${this.#waitMs}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
-    if (canMakeFunctions) makeFunctions(client, version); // DISCARD TEMP has dropped them
-    requireHeld(this.#connection);
     readPath(this.#connection); // it may have made a schema
+    if (canMakeFunctions) makeFunctions(client, version, this.#connection.path); // DISCARD TEMP has dropped them
+    requireHeld(this.#connection);
     this.#known.clear();
   }
   #isStep = false;

@@ -135,8 +135,10 @@ export async function backUp(
       };
       const finished = await withOpen(copy, finish, { write: true });
       let path: string;
-      do path = copyPath(files, folder, kind, now());
-      while (!nameFinished(copy, path));
+      do {
+        path = copyPath(files, folder, kind, now());
+        failpoint('copy', 'naming');
+      } while (!nameFinished(copy, path));
       failpoint('copy', 'renamed');
       sync(folder);
       failpoint('copy', 'done');

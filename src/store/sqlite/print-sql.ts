@@ -1,6 +1,8 @@
 import type { Backfill } from '../../backfill/define.js';
 import { fallbackOf } from '../../backfill/values.js';
+import { BackfillError } from '../../errors.js';
 import { LEDGER_TABLES as T } from '../../ledger/tables.js';
+import { hasHidden, replaceHidden, visible } from '../../visible.js';
 import { endedSql, identifier, literal } from '../sql.js';
 import { plainDerivationSql } from './derive.js';
 
@@ -8,6 +10,8 @@ import { plainDerivationSql } from './derive.js';
  * The checks as plain SQL for the sqlite3 shell (3.38 or newer), without our functions: texts that only our reader can
  * judge count as unreadable there, and are counted apart. Strings beyond plain ASCII and the text of fractions are judged
  * less strictly, since they depend on the shell's version.
+ *
+ * @throws {BackfillError} `USAGE` if a name holds a control character or another that cannot be seen: SQL has no escape for it
  */
 export function verificationSql(backfill: Backfill): string {
   const { checks, columns, name } = backfill;
@@ -90,7 +94,7 @@ HAVING r.batches <> count(b.number) OR r.cells_filled <> total(b.cells_filled);`
   );
   const view = `CREATE TEMP VIEW umzug_backfill_rows AS
 ${plainDerivationSql(backfill, { extra })};`;
-  return [
+  const sql = [
     `-- Verification of ${name.replaceAll(/\s+/g, ' ')}. Run it with: sqlite3 -readonly -header -column STORE < FILE
 -- Texts that only umzug-backfill itself can judge count as unreadable here, and a few of their values as differing:
 -- where these figures are not those of \`umzug-backfill verify\`, it is right.`,
@@ -102,6 +106,32 @@ ${plainDerivationSql(backfill, { extra })};`;
     }),
     'DROP VIEW temp.umzug_backfill_rows;',
   ].join('\n\n');
+  return printable(sql, name);
+}
+
+const PIECES =
+  /(?<text>'(?:[^']|'')*')|(?<name>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])|(?<comment>--[^\n]*|\/\*[\s\S]*?\*\/)|[^'"`[/-]+|./gs;
+
+/** SQL that means the same and has no hidden characters but line breaks: those of a text become calls of char(). */
+function printable(sql: string, backfill: string): string {
+  if (!hasHidden(sql.replaceAll('\n', ''))) return sql;
+  return sql.replace(PIECES, (piece, ...found) => {
+    const { text, name, comment } = found.at(-1) as Partial<Record<'text' | 'name' | 'comment', string>>;
+    const lines = piece.split('\n');
+    if (!lines.some(hasHidden)) return piece;
+    if (comment !== undefined) return lines.map(visible).join('\n');
+    if (text !== undefined) {
+      const codes = (run: string): string => Array.from(run, (sign) => sign.codePointAt(0)).join();
+      return `(${replaceHidden(text, (run) => `'||char(${codes(run)})||'`)})`;
+    }
+    const spaced = name === undefined ? lines.map((line) => line.replace(/[\t\f\r]/g, ' ')) : lines;
+    if (!spaced.some(hasHidden)) return spaced.join('\n');
+    throw new BackfillError(
+      'USAGE',
+      `The SQL of ${backfill} can not be printed: a name in it holds a character that can not be seen`,
+      'Run it without: umzug-backfill verify',
+    );
+  });
 }
 
 /** julianday() would read a bare number as a Julian day. */

@@ -1,0 +1,181 @@
+import { shellWord } from './shell.js';
+import { visible } from './visible.js';
+
+/**
+ * Passwords, and how they are kept out of everything that this program prints, writes or throws. Two means together: what this process was given
+ * (arguments, environment, URLs) is known and removed wherever it occurs; URLs, connection strings and assignments are recognised by their form.
+ */
+
+/** Takes the place of a password; in a URL nothing does, as wherever a database is named. */
+const MASK = '***';
+
+/** Names of options, variables and parameters whose value is a secret. */
+const SECRET = '(?:pas+(?!s*file)|pwd|pswd|secret|token|credential|(?:api|app|access|auth|private)[._-]?key)';
+
+/** `NAME=VALUE`, also percent-encoded, where the name is one of a secret. */
+const ASSIGNMENT = new RegExp(
+  `([\\w.-]{0,40}${SECRET}[\\w.-]{0,40}(?:\\s{0,3}=\\s{0,3}|%3d))('(?:[^'\\\\]|\\\\.)*'|"[^"]*"|(?:(?!%26|%20)[^&\\s;])+)`,
+  'gi',
+);
+
+/** Variables of the environment that hold a secret, and nothing else. */
+const SECRET_VARIABLE = /(?:password|passwd|passphrase|secret|token)$|_pwd$/i;
+
+/** Variables of the environment that hold a name, which is no secret even if a password is the same. */
+const NAME_VARIABLE = /(?:user|logname|host|hostname|database|db_name|database_name)$/i;
+
+/** An option whose next argument is a secret. */
+const SECRET_OPTION = new RegExp(`^--?[\\w-]{0,40}${SECRET}[\\w-]{0,40}$`, 'i');
+
+/** User and password of a URL, and of what a person takes for one; its password may hold any character. */
+const USER_INFO = /\/\/([^:/?#@\s]*):(.*)@([^:/?#\s]*)[^/?#]*\/?([^?#\s]*)/s;
+const BARE_USER_INFO = /(?:^|=)([^:/?#@\s=]*):(?!\\)(.*)@([^:/?#\s]*)()/s;
+
+/** What is replaced by what, as learned; names that are no secrets. */
+const replacements = new Map<string, string>();
+const names = new Set<string>();
+
+/** The same, longest first; undefined when something was learned since. */
+let sorted: readonly (readonly [found: string, put: string])[] | undefined;
+
+/**
+ * Learns the secrets that a call holds. They are removed from then on from all that this process prints, writes or throws.
+ *
+ * @param argv arguments of the command line, or URLs
+ */
+export function learnSecrets(argv: readonly (string | undefined)[], env: NodeJS.ProcessEnv = {}): void {
+  argv.forEach((word, i) => {
+    if (word === undefined) return;
+    learnWord(word);
+    const option = argv[i - 1] ?? '';
+    if (!SECRET_OPTION.test(option)) return;
+    learnPassword(word);
+    for (const form of [word, shellWord(word)]) learn(`${option} ${form}`, `${option} ${MASK}`);
+  });
+  for (const [name, value] of Object.entries(env)) {
+    if (!value) continue;
+    if (NAME_VARIABLE.test(name)) names.add(value);
+    if (SECRET_VARIABLE.test(name)) {
+      learn(`${name}=${value}`, `${name}=${MASK}`);
+      learnPassword(value);
+    } else if (/^\s*[\w+.-]+:?\/\//.test(value)) learnWord(value);
+    else {
+      learnAssignments(value);
+      for (const word of value.split(/\s+/)) learnUserInfo(word);
+    }
+  }
+  sorted = undefined;
+}
+
+/** Learns a password by itself, such as that of a variable that a config names. */
+export function learnPassword(password: string): void {
+  for (const form of formsOf(password)) if (isDistinctive(form)) learn(form, MASK);
+}
+
+function learnWord(word: string): void {
+  learnUserInfo(word);
+  learnAssignments(word);
+}
+
+function learnUserInfo(word: string): void {
+  if (!word.includes('@')) return;
+  const found = (word.includes('//') ? USER_INFO : BARE_USER_INFO).exec(word);
+  if (!found) return;
+  const [, user = '', password = '', host = '', database = ''] = found;
+  for (const name of [user, host, database]) names.add(name).add(decoded(name));
+  if (password === '') return;
+  for (const form of formsOf(password)) learn(`:${form}@`, '@');
+  learnPassword(password);
+}
+
+function learnAssignments(word: string): void {
+  for (const [whole, name = '', value = ''] of word.matchAll(ASSIGNMENT)) {
+    for (const form of wordForms(whole)) learn(form, `${name}${MASK}`);
+    learnPassword(value.replace(/^(['"])(.*)\1$/s, '$2'));
+  }
+}
+
+function learn(found: string, put: string): void {
+  if (replacements.get(found) === put) return;
+  replacements.set(found, put);
+  sorted = undefined;
+}
+
+/** A text as it may occur in output: as it is, in JSON, in single quotes of a shell, with escapes. */
+const wordForms = (text: string): string[] => [
+  ...new Set([text, JSON.stringify(text).slice(1, -1), text.replaceAll("'", `'\\''`), visible(text)]),
+];
+
+/** The same of a password, decoded and percent-encoded. */
+const formsOf = (password: string): string[] => {
+  const plain = decoded(password);
+  const encoded = encodeURIComponent(plain.toWellFormed());
+  return [...new Set([password, plain, encoded, encodeURIComponent(encoded)].flatMap(wordForms))];
+};
+
+/** A percent-encoded text decoded; what is not well encoded stays. */
+const decoded = (text: string): string =>
+  text.replace(/(?:%[\da-f]{2})+/gi, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8'));
+
+/** Whether a password is told from words and numbers that occur in output anyway: `up` or `postgres` is not. */
+const isDistinctive = (text: string): boolean =>
+  /^(?:[a-z]+(?:[-_./][a-z]+)*|[\d.:-]+)$/i.test(text) ? text.length >= 16 : text.length >= 6;
+
+/** Returns a text without passwords. */
+export function scrub(text: string): string {
+  sorted ??= [...replacements].filter(([found]) => !names.has(found)).sort(([a], [b]) => b.length - a.length);
+  let left = text;
+  for (const [found, put] of sorted) left = left.replaceAll(found, () => put);
+  const named = left.includes('://') ? left.replace(WORD, scrubbedWord) : left;
+  return named
+    .replace(VARIABLE, `$1${MASK}`)
+    .replace(CONNECTION_STRING, (found, name: string, offset: number, whole: string) =>
+      !found.endsWith(',') && isConnectionString(whole, offset, offset + found.length)
+        ? `${name}${MASK}`
+        : found,
+    );
+}
+
+const WORD = /[^\s'"`<>]+/g;
+const VARIABLE = /\b([A-Z][A-Z0-9_]{0,40}(?:PASSWORD|PASSWD|SECRET|TOKEN)=)[^\s'"&;]+/g;
+const CONNECTION_STRING =
+  /\b((?:ssl)?(?:password|passwd|passphrase|pwd)\s{0,3}=\s{0,3})(?:'(?:[^'\\]|\\.)*'|[^\s;&'"]+)/gi;
+
+function scrubbedWord(word: string): string {
+  const at = word.indexOf('://');
+  if (at < 0) return word;
+  const bare = withoutPassword(word, at + '://'.length);
+  return /[=%]/.test(bare) ? bare.replace(ASSIGNMENT, `$1${MASK}`) : bare;
+}
+
+/** A URL without its password, which ends at the last `@`. */
+function withoutPassword(word: string, from: number): string {
+  const end = word.lastIndexOf('@');
+  const colon = word.indexOf(':', from);
+  if (colon < 0 || end < colon || /[/?#@]/.test(word.slice(from, colon))) return word;
+  return word.slice(0, colon) + word.slice(end);
+}
+
+/** Whether another parameter is next to the one from `start` to `end`: in SQL, as `SET password = x`, none is. */
+function isConnectionString(text: string, start: number, end: number): boolean {
+  const before = text.slice(Math.max(0, start - 100), start);
+  return (
+    /\w\s{0,3}=\s{0,3}(?:'[^']*'|[^\s;,'"]*)[\s;]+$/.test(before) ||
+    /^[\s;]+\w+\s{0,3}=/.test(text.slice(end, end + 100))
+  );
+}
+
+/** Removes passwords from an error and its causes: from every text of it, the stack included. */
+export function scrubError(error: unknown, done = new Set<unknown>()): void {
+  if (!(error instanceof Error) || done.has(error)) return;
+  done.add(error);
+  for (const [name, { value = name === 'stack' ? error.stack : undefined }] of Object.entries(
+    Object.getOwnPropertyDescriptors(error),
+  )) {
+    if (typeof value === 'string') {
+      const clean = scrub(value);
+      if (clean !== value)
+        Reflect.defineProperty(error, name, { value: clean, configurable: true, writable: true });
+    } else for (const each of [value].flat()) scrubError(each, done);
+  }
+}

@@ -1,0 +1,244 @@
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expect } from 'chai';
+import { before, beforeEach, describe, it } from 'mocha';
+import { generateStore } from '../../demo/store-generator.js';
+import {
+  bin,
+  expectRefusal,
+  root,
+  runCommand,
+  type SpawnOptions,
+  spawnCli,
+  useFolder,
+} from '../support/cli.js';
+import { interruptedAt } from '../support/failpoints.js';
+import { straceTrouble } from '../support/forms.js';
+import { give, needUsers, OTHER, plant, SECOND } from '../support/users.js';
+
+// Root runs the command line on a store in a folder of another user, who may replace any file there at any time.
+
+describe('root on a store of another user', () => {
+  const folder = useFolder();
+  let count = 0;
+  let own = '';
+  let store = '';
+  const at = (name: string): string => join(own, name);
+  const secret = (): string => folder.file('secret');
+  before(function () {
+    needUsers(this);
+    chmodSync(folder.path, 0o755);
+    generateStore({ path: folder.file('v20.db'), audits: 50 });
+  });
+  beforeEach(() => {
+    count += 1;
+    own = folder.file(`case-${count}`);
+    mkdirSync(own);
+    store = at('store.db');
+    copyFileSync(folder.file('v20.db'), store);
+    give(OTHER, own, store);
+    writeFileSync(secret(), 'root:x:0', { mode: 0o600 });
+  });
+
+  const cli = (args: readonly string[], options?: SpawnOptions) =>
+    spawnCli([...args, '--db-path', store], options);
+  async function run(...args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await cli(args);
+    expect(code, `${stdout}${stderr}`).to.equal(0);
+    return stderr;
+  }
+
+  /** The ids of the process that runs a command, where it passes its first point. */
+  async function idsIn(args: readonly string[], at: string): Promise<readonly string[]> {
+    const file = folder.file('status');
+    writeFileSync(file, '');
+    chmodSync(file, 0o666);
+    const point = { at };
+    const record = ['sh', '-c', 'cat /proc/$PPID/status > "$0"', file];
+    const { code, stderr } = await interruptedAt([...args, '--db-path', store], point, record);
+    expect(code, stderr).to.equal(0);
+    return ['Uid', 'Gid', 'Groups', 'CapEff', 'CapPrm'].map(
+      (name) => new RegExp(`^${name}:\\s*(.*?)\\s*$`, 'm').exec(readFileSync(file, 'utf8'))?.[1] ?? '',
+    );
+  }
+
+  it('gives up user, group, groups and capabilities for good, before the lock and the backup', async () => {
+    const four = Array(4).fill(OTHER).join('\t');
+    const none = '0000000000000000';
+    for (const [command, point] of [
+      ['up', 'lock'],
+      ['down', 'copy'],
+      ['up', 'statement'],
+    ] as const)
+      expect(await idsIn([command], point), point).to.deep.equal([four, four, String(OTHER), none, none]);
+  });
+
+  it('takes the store’s group for a user whom the system does not list, and none of root’s', async () => {
+    const idsOf = (uid: number, gid: number): readonly string[] =>
+      [uid, gid].map((id) => Array(4).fill(id).join('\t'));
+    for (const [command, gid, taken] of [
+      ['up', 4242, 4242],
+      ['down', 0, 65_534],
+    ] as const) {
+      for (const path of [own, store]) chownSync(path, SECOND, gid);
+      const ids = await idsIn([command], 'lock');
+      expect(ids.slice(0, 3)).to.deep.equal([...idsOf(SECOND, taken), String(taken)]);
+    }
+  });
+
+  it('makes every file as that user, and says whom it has become', async () => {
+    mkdirSync(at('out'));
+    give(OTHER, at('out'));
+    const told = JSON.stringify({ event: 'user_changed', uid: OTHER, gid: OTHER, store }).slice(1);
+    const commands = [
+      ['status'],
+      ['verify', '--print-sql'],
+      ['up', '--dry-run'],
+      ['lint'],
+      ['up', '--metrics-file', at('out/up.prom'), '--report', at('out/up.html')],
+      ['verify'],
+      ['report', '--out', at('out/report.html')],
+      ['backfill', '--rescan', '--backup-dir', at('out')],
+      ['skips'],
+      ['down'],
+      ['deploy'],
+      ['restore'],
+    ];
+    for (const command of commands) expect(await run(...command), command.join(' ')).to.include(told);
+    expect(await run('status', '--log-level', 'warn')).not.to.include('user_changed');
+    const files = readdirSync(own, { recursive: true }).map(String);
+    expect(files).to.include.members(['store.db.lock', 'out/up.prom', 'out/up.html', 'out/report.html']);
+    for (const file of files) expect(lstatSync(at(file)).uid, file).to.equal(OTHER);
+  });
+
+  it('opens no file of the store before it has become that user', async function () {
+    const trouble = straceTrouble();
+    if (trouble !== undefined) {
+      console.log(`    skipped: ${trouble}`);
+      this.skip();
+    }
+    for (const command of [['status'], ['up'], ['verify'], ['restore', '--dry-run']]) {
+      const log = folder.file('strace.log');
+      const calls = 'trace=open,openat,creat,setuid,setresuid';
+      const strace = ['strace', '-f', '--seccomp-bpf', '-qq', '-s', '4096', '-o', log, '-e', calls];
+      const result = await runCommand([...strace, process.execPath, bin, ...command, '--db-path', store]);
+      expect(result.code, result.stderr).to.equal(0);
+      const lines = readFileSync(log, 'utf8').split('\n');
+      const changed = lines.findLastIndex((line) => line.includes(` setuid(${OTHER}`)); // of every thread
+      const opened = lines.findIndex((line) => line.includes(`"${store}`) && line.includes('open'));
+      expect(changed, command.join(' ')).to.be.above(0);
+      expect(opened, command.join(' ')).to.be.above(changed);
+    }
+  });
+
+  it('leads nowhere that the user may not go, however they swap what is in their folder', async () => {
+    // At each step of the copy every file in the folder but the store becomes a link to a file of root's.
+    const swap = `for f in ${own}/*partial* ${own}/store.db.lock; do [ -e "$f" ] && ln -sf ${secret()} "$f"; done; exit 0`;
+    for (const detail of ['made', 'begun', 'copied', 'checked', 'synced']) {
+      const point = { at: 'copy', detail };
+      await interruptedAt(['up', '--db-path', store], point, ['sh', '-c', swap]);
+      await interruptedAt(['restore', '--db-path', store], point, ['sh', '-c', swap]);
+      const { uid, mode, nlink } = lstatSync(secret());
+      expect([uid, mode & 0o777, nlink, readFileSync(secret(), 'utf8')], detail).to.deep.equal([
+        0,
+        0o600,
+        1,
+        'root:x:0',
+      ]);
+      for (const name of readdirSync(own))
+        if (name !== 'store.db') renameSync(at(name), folder.file(`${count}-${detail}-${name}`));
+    }
+  });
+
+  it('does not become a user whom a link points at, nor open root’s file through one of theirs', async () => {
+    const roots = folder.file('roots.db');
+    if (!existsSync(roots)) copyFileSync(folder.file('v20.db'), roots);
+    chmodSync(roots, 0o600);
+    renameSync(store, at('real.db'));
+    plant(roots, store);
+    const bytes = readFileSync(roots);
+    expectRefusal(await cli(['up']), /^STORE_/, 1);
+    expect(readFileSync(roots).equals(bytes)).to.equal(true);
+    plant(store, at('second.db'), SECOND);
+    const refused = await spawnCli(['status', '--db-path', at('second.db')]);
+    expectRefusal(refused, 'STORE_UNTRUSTED', 1);
+  });
+
+  it('is refused where several users own the path, with what the hint puts right', async () => {
+    give(SECOND, store);
+    const { message, hint } = expectRefusal(await cli(['up']), 'STORE_UNTRUSTED', 1);
+    expect(message).to.include(
+      `user id ${OTHER} owns a part of its path, and user id ${SECOND} owns ${store}`,
+    );
+    expect(hint).to.include(`sudo -u '#${OTHER}'`);
+    expect(readdirSync(own)).to.deep.equal(['store.db']);
+  });
+
+  it('is refused, with nothing done, to a process that may not become another user', async () => {
+    const prefix = ['setpriv', '--bounding-set=-setuid,-setgid', '--inh-caps=-setuid,-setgid'];
+    const { message } = expectRefusal(await cli(['up'], { prefix }), 'ROOT_REFUSED', 1);
+    expect(message).to.include('this process may not become that user (EPERM)');
+    expect(readdirSync(own)).to.deep.equal(['store.db']);
+  });
+
+  it('is refused where that user could not read the project, in whichever language', async () => {
+    const project = folder.file(`project-${count}`);
+    mkdirSync(join(project, 'steps'), { recursive: true });
+    mkdirSync(join(project, 'node_modules'));
+    symlinkSync(root, join(project, 'node_modules/umzug-backfill'));
+    writeFileSync(
+      join(project, 'umzug-backfill.config.mjs'),
+      `import { defineConfig } from ${JSON.stringify(pathToFileURL(join(root, 'dist/src/index.js')).href)};
+       export default defineConfig({ database: { path: 'store.db' }, steps: ['steps'] });`,
+    );
+    await spawnCli(['create', 'view', '--sql'], { cwd: project });
+    chmodSync(project, 0o700);
+    const file = join(project, 'umzug-backfill.config.mjs');
+    const refused = expectRefusal(await cli(['up'], { cwd: project }), 'ROOT_REFUSED', 1);
+    expect(refused.message).to.include(`that user may not read ${file}`);
+    expect(refused.hint).to.include('mode 755').and.to.include(`sudo -u '#${OTHER}'`);
+    const chinese = await cli(['up', '--lang', 'zh'], { cwd: project });
+    expect(chinese.stderr).to.include(`该用户无权读取 ${file}`);
+    expect(readdirSync(own)).to.deep.equal(['store.db']);
+    chmodSync(project, 0o755);
+    expect((await cli(['status'], { cwd: project })).code).to.equal(0);
+  });
+
+  it('is not touched where it does not exist, and root stays root on its own', async () => {
+    const missing = await spawnCli(['status', '--db-path', at('none.db')]);
+    expectRefusal(missing, 'STORE_MISSING', 1);
+    expect(missing.stderr).not.to.include('user_changed');
+    const roots = await spawnCli(['status', '--db-path', folder.file('v20.db')]);
+    expect(roots.stderr).not.to.include('user_changed');
+    expect(roots.code).to.equal(0);
+  });
+
+  it('is found by `~` in the home folder of root, where no HOME is set', async () => {
+    const command = [
+      process.execPath,
+      bin,
+      'up',
+      '--no-backup',
+      '--metrics-file',
+      '~/nowhere/x',
+      '--db-path',
+      store,
+    ];
+    const result = await runCommand(['env', '-u', 'HOME', ...command]);
+    const { message } = expectRefusal(result, 'OUTPUT_UNWRITABLE', 1);
+    expect(message).to.match(/ to \/root\/nowhere\/x: this user may not write there$/);
+  });
+});
