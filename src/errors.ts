@@ -69,6 +69,7 @@ const EXIT_BY_CODE = {
   // a server
   DRIVER_MISSING: EXIT.failed,
   STORE_UNREACHABLE: EXIT.failed,
+  TLS_FAILED: EXIT.failed,
   POOLER_REFUSED: EXIT.failed,
   SEARCH_PATH_UNSAFE: EXIT.failed,
   SUPERUSER_REFUSED: EXIT.failed,
