@@ -269,6 +269,7 @@ export async function fuzz(
         const number = only ?? next;
         next = only === undefined ? next + 1 : cases;
         const random = Random.of(seed, part, number);
+        if (number > 0 && number % 250 === 0) console.log(`      ${part}: ${number} of ${cases}`);
         const find = (argv: readonly string[], what: string): void => {
           findings.push({ part, case: number, argv: argv.join(' ').slice(0, 300), what });
           console.log(`      ${part}:${number} ${what.slice(0, 300)}`);
