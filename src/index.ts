@@ -49,6 +49,7 @@ export {
   type VersionOptions,
 } from './steps/schema-step.js';
 export { defineSqlStep, type SqlStepDefinition, type SqlStepOptions } from './steps/sql-step.js';
+export type { TrustsCode } from './steps/trusted.js';
 export { type BackfillStepOptions, backfillStep } from './umzug/backfill-step.js';
 export type { BackfillSkips, MigratorCommands } from './umzug/commands.js';
 export type {

@@ -12,12 +12,13 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { BackfillError, errnoOf, isSqliteError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { shellWord } from '../shell.js';
 import { followOpen, type Ownership, tryLink } from '../store/file.js';
 import type { StoreFiles } from '../store/path.js';
+import { connect } from '../store/sqlite/connection.js';
 
 // The file of the run lock. Another user may own the folder that it is in, so neither its name nor its contents are trusted: only a
 // plain file of a trusted owner is opened, and only one with exactly our table is read.
@@ -76,7 +77,7 @@ export function createLockFile(files: StoreFiles): void {
 function writeNew(path: string, ownership: Ownership): void {
   const fd = openSync(path, 'wx', 0o600); // O_EXCL: it follows no link
   try {
-    const made = new Database(':memory:');
+    const made = connect(':memory:');
     writeSync(fd, made.exec(`PRAGMA page_size = ${PAGE_BYTES}; ${TABLE}`).serialize());
     made.close();
     followOpen(fd, ownership);
@@ -96,7 +97,7 @@ export function openLockFile(files: StoreFiles, busyTimeoutMs: number): Database
   const path = lockPath(files);
   const found = findLockFile(files);
   failpoint('lock', 'found');
-  const db = new Database(path, { fileMustExist: true, timeout: busyTimeoutMs });
+  const db = connect(path, { fileMustExist: true, timeout: busyTimeoutMs });
   try {
     failpoint('lock', 'opened');
     // SQLite follows no link in the last part of the path that it reports here.
@@ -104,8 +105,6 @@ export function openLockFile(files: StoreFiles, busyTimeoutMs: number): Database
     const now = lstatOf(path);
     const isSame = found && now?.ino === found.ino && now.dev === found.dev && isOpenHere(found);
     if (!isSame || (process.geteuid !== undefined && file !== path)) throw lockReplaced(path);
-    db.pragma('trusted_schema = OFF');
-    db.pragma('cell_size_check = ON');
     return db;
   } catch (error) {
     db.close();

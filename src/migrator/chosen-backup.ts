@@ -74,16 +74,15 @@ export function chooseBackup(
     );
   const record = recordOf(newest, known);
   if (record || (known?.has(newest) && !isShared(copies))) return { path: newest, record };
-  const name = `If it is the one to go back to, name it: umzug-backfill restore ${shellWord(newest)}`;
   const older = found.find((path) => recordOf(path, known));
   throw new BackfillError(
     'BACKUP_UNKNOWN',
     known
-      ? `The ledger of ${files.path} does not know its newest backup, ${newest}, as after a restore`
-      : `The newest backup is ${newest}, and ${files.path} has no ledger that can be read to know it by`,
+      ? `The ledger of ${files.path} does not know its newest backup, ${newest}`
+      : `There is no ledger to read in ${files.path} that would know its newest backup, ${newest}`,
     older === undefined
-      ? name
-      : `${name}; the newest that the ledger knows: umzug-backfill restore ${shellWord(older)}`,
+      ? `If it is the one that you want, pass it: umzug-backfill restore ${shellWord(newest)}`
+      : `If it is the one that you want, pass it: umzug-backfill restore ${shellWord(newest)}; the newest that the ledger knows: umzug-backfill restore ${shellWord(older)}`,
   );
 }
 
@@ -111,7 +110,9 @@ export function compareBackup(
   if (!record || isConfirmed) return false;
   throw new BackfillError(
     'BACKUP_CHANGED',
-    `${path} is not the backup that was made: its ${record.bytes === bytes ? 'SHA-256' : 'size'} is another than the ledger has`,
-    `Name an earlier backup: umzug-backfill restore FILE; if what is in this one is wanted, take it with --yes: umzug-backfill restore ${shellWord(path)} --yes`,
+    record.bytes === bytes
+      ? `${path} is not as it was made: its SHA-256 is not the one in the ledger`
+      : `${path} is not as it was made: its size is not the one in the ledger`,
+    `Pass an earlier backup: umzug-backfill restore FILE; if you want what this one contains, pass it with --yes: umzug-backfill restore ${shellWord(path)} --yes`,
   );
 }

@@ -352,7 +352,35 @@ export const zhErrors: Catalog = {
   'There is no backup at {path}': '{path} 处没有备份',
   '{path} can not be opened where it is: SQLite needs to write beside it':
     '无法在原处打开 {path}：SQLite 需要在其旁边写入文件',
-  '{path} is the store itself': '{path} 就是存储本身',
+  '{path} is the store itself, or belongs to it': '{path} 就是存储本身，或属于存储的文件',
+  'A copy of the store is not safe in {folder}: every user may replace what is in {path}':
+    '存储的副本放在 {folder} 中不安全：任何用户都可以替换 {path} 中的内容',
+  'A copy of the store is not safe in {folder}: the group of {path} may replace what is in it':
+    '存储的副本放在 {folder} 中不安全：{path} 的用户组可以替换其中的内容',
+  'A copy of the store is not safe in {folder}: user id {owner} owns {path}':
+    '存储的副本放在 {folder} 中不安全：{path} 属于用户 ID {owner}',
+  '{path} is a symbolic link': '{path} 是符号链接',
+  '{path} has another name, through which it can be changed': '{path} 另有一个名称，可以通过它修改该文件',
+  '{path} may be the work of another user: user id {owner} owns {at}':
+    '{path} 可能出自其他用户之手：{at} 属于用户 ID {owner}',
+  '{path} may be the work of another user: the group of {at} may write it':
+    '{path} 可能出自其他用户之手：{at} 的用户组可以写入它',
+  '{path} may be the work of another user: every user may write {at}':
+    '{path} 可能出自其他用户之手：任何用户都可以写入 {at}',
+  '{path}-wal exists, and SQLite would read it as a part of the backup':
+    '{path}-wal 存在，SQLite 会把它当作备份的一部分来读取',
+  '{path}-journal exists, and SQLite would read it as a part of the backup':
+    '{path}-journal 存在，SQLite 会把它当作备份的一部分来读取',
+  'Another file took the place of {path} during the command': '命令执行期间，{path} 被另一个文件取代',
+  'The ledger of {store} does not know its newest backup, {path}': '{store} 的账本不认识其最新的备份 {path}',
+  'There is no ledger to read in {store} that would know its newest backup, {path}':
+    '{store} 中没有可读的账本，无法确认其最新的备份 {path}',
+  '{path} is not as it was made: its SHA-256 is not the one in the ledger':
+    '{path} 与创建时不同：其 SHA-256 与账本中的不一致',
+  '{path} is not as it was made: its size is not the one in the ledger':
+    '{path} 与创建时不同：其大小与账本中的不一致',
+  '{~message} while reading its ledger ({code})': '读取其账本时{message}（{code}）',
+  'a private copy of the backup': '备份的私有副本',
   '{path} is damaged': '{path} 已损坏',
   '{path} can not be restored: {~reason}': '无法恢复 {path}：{reason}',
   'Another process kept {path} or the file that it is copied from locked for longer than the wait':

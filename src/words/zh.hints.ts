@@ -237,6 +237,28 @@ export const zhHints: Catalog = {
     '请将它复制到当前用户可写的文件夹，再指定该副本： umzug-backfill restore COPY',
   'Name another backup: umzug-backfill restore FILE; nothing was changed':
     '请指定另一个备份： umzug-backfill restore FILE ；未做任何更改',
+  'Remove that permission: chmod o-w {path}; or pass another folder: --backup-dir /path/to/folder':
+    '请取消该权限： chmod o-w {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
+  'Remove that permission: chmod g-w {path}; or pass another folder: --backup-dir /path/to/folder':
+    '请取消该权限： chmod g-w {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
+  "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass another folder: --backup-dir /path/to/folder":
+    "请在命令前加上 sudo -u '#{owner}' ，由该用户运行；或指定另一个文件夹： --backup-dir /path/to/folder",
+  'Change its owner: sudo chown {self} {path}; or pass another folder: --backup-dir /path/to/folder':
+    '请更改其所有者： sudo chown {self} {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
+  'If it leads to the backup that you want, pass that: umzug-backfill restore {target}':
+    '如果它指向所需的备份，请指定该备份： umzug-backfill restore {target}',
+  'If you are sure that it is the backup that you want, pass a copy of your own: install -m 600 {file} {copy} && umzug-backfill restore {again}':
+    '如果确定它就是所需的备份，请指定自己的副本： install -m 600 {file} {copy} && umzug-backfill restore {again}',
+  'If it is not, pass a copy of the backup alone: install -m 600 {file} {copy} && umzug-backfill restore {again}; if it is, write it into the backup first: sqlite3 {path} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"':
+    '如果不是，请只指定备份本身的副本： install -m 600 {file} {copy} && umzug-backfill restore {again} ；如果是，请先将其写入备份： sqlite3 {path} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"',
+  'If it is the one that you want, pass it: umzug-backfill restore {newest}':
+    '如果它就是所需的备份，请指定它： umzug-backfill restore {newest}',
+  'If it is the one that you want, pass it: umzug-backfill restore {newest}; the newest that the ledger knows: umzug-backfill restore {known}':
+    '如果它就是所需的备份，请指定它： umzug-backfill restore {newest} ；账本认识的最新备份： umzug-backfill restore {known}',
+  'Pass an earlier backup: umzug-backfill restore FILE; if you want what this one contains, pass it with --yes: umzug-backfill restore {path} --yes':
+    '请指定更早的备份： umzug-backfill restore FILE ；如果需要此备份的内容，请加上 --yes 指定它： umzug-backfill restore {path} --yes',
+  'Find out which program does that, then run the same command again; nothing was changed':
+    '请查明是哪个程序所为，再次运行同一命令；未做任何更改',
   'If it is lost, make an empty file in its place, as its owner, and run the same command again: touch STORE':
     '如果它已丢失，请以其所有者身份在原处创建空文件，再次运行同一命令： touch STORE',
   'Name a file': '请指定一个文件',

@@ -115,6 +115,8 @@ export const zhResults: Catalog = {
   // restore
   'Dry run of `restore`: nothing was written. It would write {from} ({size}) into {path}.':
     '试运行 `restore`：未写入任何内容。实际运行会将 {from}（{size}）写入 {path}。',
+  'The ledger does not know this file, so its contents were not compared.':
+    '账本不认识该文件，因此未比对其内容。',
   'Restored {path} from {from} ({size}).': '已从 {from}（{size}）恢复 {path}。',
   'The store was damaged; its files as they were: {saved}.': '存储已损坏；其文件原样保存在：{saved}。',
   'As it was before: {saved}. To go back to that: umzug-backfill restore {file}':

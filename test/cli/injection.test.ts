@@ -175,7 +175,7 @@ describe('names that would mean something elsewhere', () => {
       await paste(command);
     };
     await pasted(['up'], 0, /To go back to it: (.*)$/m);
-    await pasted(['restore'], 1, /name it: (.*)$/m);
+    await pasted(['restore'], 1, /pass it: (.*)$/m);
     const [backup = ''] = copiesOf(path).sort().reverse();
     await pasted(['restore', backup], 0, /To go back to that: (.*)$/m);
     await pasted(['up', '--backup-dir', join(odd, 'a; touch pwned')], 1, /→ .*: (mkdir -p .*)$/m);

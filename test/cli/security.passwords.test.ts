@@ -227,8 +227,8 @@ describe('a password that is given where it should not be', () => {
       ['up', '--dry-run'],
       ['up', ...files, '--log-level', 'trace'],
       ['verify'],
-      ['down', '--to', '0', '--log-level', 'trace', '--yes'],
       ['restore', '--dry-run'],
+      ['down', '--to', '0', '--log-level', 'trace', '--yes'],
     ])
       for (const form of [[], ['--json']]) {
         const result = await runCli([...args, ...form, '--db-path', store]);

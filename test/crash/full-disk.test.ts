@@ -136,13 +136,14 @@ describe('a full disk', () => {
     copyFileSync(store, backup);
     overwrite(store, 0, Buffer.alloc(100, 0xa5));
     const damaged = filesOf(store);
-    for (const point of [
-      { at: 'lock', detail: 'taken' },
-      { at: 'restore', detail: 'files saved' },
+    for (const { code, ...point } of [
+      { at: 'lock', detail: 'taken', code: 'DISK_SPACE_LOW' },
+      { at: 'restore', detail: 'taken in', code: 'STORE_FULL' },
+      { at: 'restore', detail: 'files saved', code: 'STORE_FULL' },
     ]) {
       const full = await interruptedAt(['restore', backup, '--db-path', store], point, disk.fill);
       disk.clear();
-      expectRefusal(full, 'STORE_FULL', 1);
+      expectRefusal(full, code, 1);
       expect(filesOf(store)).to.include({ main: damaged.main, wal: damaged.wal });
       expect(readdirSync(disk.path).filter((name) => name.includes('partial'))).to.deep.equal([]);
     }

@@ -25,6 +25,7 @@ const ALLOWED: Readonly<Record<string, readonly number[]>> = {
   'umzug-backfill status --check': [0, 3],
   'umzug-backfill verify --min-coverage 99': [0, 5],
   "umzug-backfill status --check --db-path '~/.agentos/*.db'": [0, 3],
+  'npm run migrate -- restore': [1], // behind a `down` that has dropped the ledger, as the page says
 };
 
 /** The demo is run below, `npm test` is this, and test/processes/package.test.ts packs, installs and uses the tarball. */

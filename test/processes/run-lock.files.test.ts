@@ -186,7 +186,7 @@ describe('the file of the run lock, as the system sees it', () => {
     const store = copy('delete');
     chmodSync(store, 0o640);
     const run = async (command: readonly string[], strace: readonly string[]): Promise<void> => {
-      const prefix = ['strace', '-f', '-qq', ...strace];
+      const prefix = ['strace', '-f', '-qq', '-e', 'signal=none', ...strace];
       const result = await spawnCli([...command, '--no-backup', '--db-path', store], { prefix });
       expect(result.code, result.stderr).to.equal(0);
     };

@@ -11,7 +11,7 @@ function text(outcome: RestoreOutcome, say: Say): Lines {
   const { from, bytes: size, path, isVerified, saved, wasDamaged, isReplaced, isCopyBehind } = outcome;
   const unknown = isVerified
     ? []
-    : ['The ledger of the store does not know this file: it is taken as it is.'];
+    : ['The ledger does not know this file, so its contents were not compared.'];
   if (saved === undefined) {
     return [
       `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`,

@@ -147,9 +147,9 @@ export class PostgresStore extends PostgresStatements implements Store {
     }
     restoreSettings(client, settings);
     client.script(`SET lock_timeout = ${this.#waitMs}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
-    if (canMakeFunctions) makeFunctions(client, version); // DISCARD TEMP has dropped them
-    requireHeld(this.#connection);
     readPath(this.#connection); // it may have made a schema
+    if (canMakeFunctions) makeFunctions(client, version, this.#connection.path); // DISCARD TEMP has dropped them
+    requireHeld(this.#connection);
     this.#known.clear();
   }
   #isStep = false;

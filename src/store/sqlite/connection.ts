@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 
 /**
- * Opens a connection. Every connection of this package to SQLite comes from here, except to the run lock's own file.
+ * Opens a connection. Every connection of this package to SQLite comes from here.
  *
  * A schema is the work of whoever wrote the file. Its triggers, views, defaults and expressions may therefore use only functions and
  * virtual tables that SQLite calls innocuous, and pages are checked when they are read. The driver opens connections in defensive

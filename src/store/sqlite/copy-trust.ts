@@ -1,4 +1,4 @@
-import { realpathSync, type Stats, statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { BackfillError } from '../../errors.js';
 import { shellWord } from '../../shell.js';
 import { lstatOf } from '../file.js';
@@ -9,8 +9,8 @@ import { findOpening } from '../trust.js';
 const selfId = (): number | undefined => process.geteuid?.();
 
 /**
- * Refuses a folder for copies in which a user who is not trusted may rename: a private folder within it, or the copy itself, could be
- * replaced. Root trusts nobody else, since it would follow wherever that user leads.
+ * Refuses a folder for copies in which a user who is not trusted may rename: the private folder or the copy itself could be replaced.
+ * Root trusts nobody else, because that user could lead it anywhere.
  *
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
@@ -20,24 +20,23 @@ export function refuseUnsafeFolder({ ownership }: StoreFiles, folder: string): v
   if (!opening) return;
   const { path, by, owner } = opening;
   const where = shellWord(path);
-  const other = 'or name another folder: --backup-dir /path/to/folder';
   const refuse = (message: string, hint: string): BackfillError =>
     new BackfillError('BACKUP_FOLDER_UNUSABLE', message, hint);
   if (by === 'everyone')
     throw refuse(
-      `Copies of the store are not safe in ${folder}: every user may rename what is in ${path}`,
-      `Take that permission away: chmod o-w ${where}; ${other}`,
+      `A copy of the store is not safe in ${folder}: every user may replace what is in ${path}`,
+      `Remove that permission: chmod o-w ${where}; or pass another folder: --backup-dir /path/to/folder`,
     );
   if (by === 'group')
     throw refuse(
-      `Copies of the store are not safe in ${folder}: the group of ${path} may rename what is in it`,
-      `Take that permission away: chmod g-w ${where}; ${other}`,
+      `A copy of the store is not safe in ${folder}: the group of ${path} may replace what is in it`,
+      `Remove that permission: chmod g-w ${where}; or pass another folder: --backup-dir /path/to/folder`,
     );
   throw refuse(
-    `Copies of the store are not safe in ${folder}: user id ${owner} owns ${path}, and may rename what is in it`,
+    `A copy of the store is not safe in ${folder}: user id ${owner} owns ${path}`,
     owner === ownership.uid
-      ? `Put sudo -u '#${owner}' before the command, so that this user runs it; ${other}`
-      : `Let this user own it: sudo chown ${self} ${where}; ${other}`,
+      ? `Put sudo -u '#${owner}' before the command, so that this user runs it; or pass another folder: --backup-dir /path/to/folder`
+      : `Change its owner: sudo chown ${self} ${where}; or pass another folder: --backup-dir /path/to/folder`,
   );
 }
 
@@ -77,32 +76,26 @@ export function refuseUnsafeCopy(
   if (found.isSymbolicLink())
     throw untrusted(
       `${path} is a symbolic link`,
-      `If it leads to the backup that you want, name that: umzug-backfill restore ${shellWord(realpathSync(path))}`,
+      `If it leads to the backup that you want, pass that: umzug-backfill restore ${shellWord(backup.path)}`,
     );
-  const copy = shellWord(`${files.path}.to-restore`);
-  const mend = `install -m 600 ${shellWord(path)} ${copy} && umzug-backfill restore ${copy}`;
-  const hint = `If you know that it is the backup that you want, make a copy of your own and name that: ${mend}`;
-  if (found.isFile() && found.nlink > 1)
-    throw untrusted(`${path} has another name, by which it may be changed`, hint);
+  const [file, copy] = [path, `${files.path}.to-restore`].map(shellWord);
+  const hint = `If you are sure that it is the backup that you want, pass a copy of your own: install -m 600 ${file} ${copy} && umzug-backfill restore ${copy}`;
+  if (found.nlink > 1) throw untrusted(`${path} has another name, through which it can be changed`, hint);
   const opening = findOpening(path, { owners: [files.ownership.uid], contents: !isKnown });
   if (opening) {
     const { path: at, by, owner } = opening;
-    throw untrusted(
-      by === 'owner'
-        ? `${path} may be another user's work: user id ${owner} owns ${at}`
-        : by === 'group'
-          ? `${path} may be another user's work: the group of ${at} may change it`
-          : `${path} may be another user's work: every user may change ${at}`,
-      hint,
-    );
+    if (by === 'owner')
+      throw untrusted(`${path} may be the work of another user: user id ${owner} owns ${at}`, hint);
+    if (by === 'group')
+      throw untrusted(`${path} may be the work of another user: the group of ${at} may write it`, hint);
+    throw untrusted(`${path} may be the work of another user: every user may write ${at}`, hint);
   }
-  const beside =
-    backup.walBytes > 0 ? `${path}-wal` : hasJournalHeader(backup) ? `${path}-journal` : undefined;
-  if (beside !== undefined)
-    throw untrusted(
-      `${beside} lies beside the backup: SQLite would take it for the last writes to that`,
-      `To go back to the backup without it: ${mend}; if it belongs to the backup, write it into that first: sqlite3 ${shellWord(path)} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"`,
-    );
+  const isJournal = backup.walBytes === 0;
+  if (isJournal && !hasJournalHeader(backup)) return;
+  throw untrusted(
+    `${path}${isJournal ? '-journal' : '-wal'} exists, and SQLite would read it as a part of the backup`,
+    `If it is not, pass a copy of the backup alone: install -m 600 ${file} ${copy} && umzug-backfill restore ${copy}; if it is, write it into the backup first: sqlite3 ${file} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"`,
+  );
 }
 
 const untrusted = (message: string, hint: string): BackfillError =>

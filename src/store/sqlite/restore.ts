@@ -77,8 +77,8 @@ function requireFile(fd: number, path: string): number {
   if (found.isFile() && found.nlink === 1) return fd;
   throw new BackfillError(
     'BACKUP_UNTRUSTED',
-    `${path} was replaced while it was being looked at`,
-    'Find out who did so, then run the same command again; nothing was changed',
+    `Another file took the place of ${path} during the command`,
+    'Find out which program does that, then run the same command again; nothing was changed',
   );
 }
 
