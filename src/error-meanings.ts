@@ -253,3 +253,16 @@ export const SYSTEM_MEANINGS: Readonly<
   EPERM: ['STORE_FOLDER_READONLY', 'This user may not change a file', 'Run it as the owner of the store'],
   EROFS: ['STORE_FOLDER_READONLY', 'The disk is mounted for reading only', 'Mount it for writing'],
 };
+
+/** SQLite's words for what a schema may not use, as it is not trusted. Of a whole schema that it refuses to read it names the object. */
+const UNSAFE_USE =
+  /^(?:malformed database schema \((?<object>.*)\) - )?(?:error in .*: )?unsafe use of (?:virtual table "(?<table>.*)"|(?<call>.*))$/s;
+
+/** The function or virtual table that a schema uses though it may not, by SQLite's message; undefined for any other message. */
+export function unsafeUse(
+  message: string,
+): { readonly object: string | undefined; readonly used: string } | undefined {
+  const { object, table, call } = UNSAFE_USE.exec(message)?.groups ?? {};
+  const used = table === undefined ? call : `the virtual table ${table}`;
+  return used === undefined ? undefined : { object, used };
+}

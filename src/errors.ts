@@ -1,4 +1,4 @@
-import { POSTGRES_MEANINGS, SQLITE_MEANINGS, SYSTEM_MEANINGS } from './error-meanings.js';
+import { POSTGRES_MEANINGS, SQLITE_MEANINGS, SYSTEM_MEANINGS, unsafeUse } from './error-meanings.js';
 import { scrub, scrubError } from './secrets.js';
 import { visible } from './visible.js';
 
@@ -235,19 +235,6 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
       : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
     { cause: error },
   );
-}
-
-/** SQLite's words for what a schema may not use, as it is not trusted. Of a whole schema that it refuses to read it names the object. */
-const UNSAFE_USE =
-  /^(?:malformed database schema \((?<object>.*)\) - )?(?:error in .*: )?unsafe use of (?:virtual table "(?<table>.*)"|(?<call>.*))$/s;
-
-/** The function or virtual table that a schema uses though it may not, by SQLite's message; undefined for any other message. */
-export function unsafeUse(
-  message: string,
-): { readonly object: string | undefined; readonly used: string } | undefined {
-  const { object, table, call } = UNSAFE_USE.exec(message)?.groups ?? {};
-  const used = table === undefined ? call : `the virtual table ${table}`;
-  return used === undefined ? undefined : { object, used };
 }
 
 /** Whether a compiled part of better-sqlite3 can't be loaded: it is for another Node, or was never compiled. */

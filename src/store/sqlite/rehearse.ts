@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { BackfillError, unsafeUse } from '../../errors.js';
+import { unsafeUse } from '../../error-meanings.js';
+import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import type { SchemaPlan } from '../../schema/plan.js';
 import { reverseStatements } from '../../schema/reverse.js';

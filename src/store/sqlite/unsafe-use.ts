@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
-import { BackfillError, isSqliteError, unsafeUse } from '../../errors.js';
+import { unsafeUse } from '../../error-meanings.js';
+import { BackfillError, isSqliteError } from '../../errors.js';
 import { tokensOf } from '../sql.js';
 
 /**
