@@ -18,6 +18,8 @@ export default defineConfig({
       name: 'DATABASE_NAME',
       user: 'DATABASE_USER',
       password: 'DATABASE_PASSWORD',
+      sslmode: 'DATABASE_SSLMODE',
+      sslrootcert: 'DATABASE_SSLROOTCERT',
       defaults: { name: 'agentos', user: 'postgres' },
     },
   },

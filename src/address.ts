@@ -2,6 +2,8 @@ import type { Config, PostgresEnv } from './config.js';
 import { BackfillError } from './errors.js';
 import { learnPassword, learnSecrets } from './secrets.js';
 import { type PostgresAddress, readAddress, shownAddress } from './store/postgres/address.js';
+import { refuseUnknownParameters } from './store/postgres/parameters.js';
+import { requireSslMode, tlsSettings } from './store/postgres/tls.js';
 
 /** What a call says of its store. */
 export interface GivenStore {
@@ -72,7 +74,9 @@ function atUrl(url: string): StoreAddress {
       'Write it as postgres://USER@HOST:5432/DATABASE',
     );
   }
+  refuseUnknownParameters(url);
   const postgres = { url };
+  tlsSettings(postgres); // refuses contradictions before anything is done
   return { path: shownAddress(postgres), postgres };
 }
 
@@ -105,6 +109,10 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
   url.username = encodeURIComponent(named(names.user) ?? names.defaults?.user ?? '');
   url.password = encodeURIComponent(named(names.password) ?? '');
   url.pathname = `/${encodeURIComponent(database)}`;
+  const mode = named(names.sslmode);
+  if (mode !== undefined) url.searchParams.set('sslmode', requireSslMode(mode, names.sslmode ?? ''));
+  const authority = named(names.sslrootcert);
+  if (authority !== undefined) url.searchParams.set('sslrootcert', authority);
   return url.toString();
 }
 

@@ -32,6 +32,10 @@ export interface PostgresEnv {
   readonly user: string;
   /** The variable with the password, which is never shown. */
   readonly password: string;
+  /** The variable with libpq's `sslmode`, such as `verify-full`. Default: none, and `PGSSLMODE` counts. */
+  readonly sslmode?: string;
+  /** The variable with libpq's `sslrootcert`: the file with the authority that has signed the server's certificate. Default: none. */
+  readonly sslrootcert?: string;
   /** Database and user, where the variables name none. Default: none. */
   readonly defaults?: { readonly name?: string; readonly user?: string };
 }
@@ -118,8 +122,15 @@ export function checkNames(names: string | readonly string[], option: string, wh
 
 function checkPostgresEnv({ defaults = {}, ...names }: PostgresEnv, what: string): void {
   const all = ['type', 'host', 'port', 'name', 'user', 'password'] as const;
-  refuseUnknown(names, [...all, 'defaults'], `\`database.postgres\` of ${what}`, 'CONFIG_INVALID');
-  for (const name of all) requireText(names[name], `database.postgres.${name}`, what, 'CONFIG_INVALID');
+  const optional = ['sslmode', 'sslrootcert'] as const;
+  refuseUnknown(
+    names,
+    [...all, ...optional, 'defaults'],
+    `\`database.postgres\` of ${what}`,
+    'CONFIG_INVALID',
+  );
+  for (const name of [...all, ...optional.filter((each) => names[each] !== undefined)])
+    requireText(names[name], `database.postgres.${name}`, what, 'CONFIG_INVALID');
   refuseUnknown(defaults, ['name', 'user'], `\`database.postgres.defaults\` of ${what}`, 'CONFIG_INVALID');
   for (const [name, value] of Object.entries(defaults))
     requireText(value, `database.postgres.defaults.${name}`, what, 'CONFIG_INVALID');

@@ -146,6 +146,39 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
     'Check the address, and that the server is up; then run the same command again, with more time where it is slow: PGCONNECT_TIMEOUT=60',
   ],
   [
+    'POSTGRES_TLS_UNSUPPORTED',
+    'TLS_FAILED',
+    'The server offers no encryption, and sslmode asks for it',
+    'Turn it on at the server (ssl = on); or, if nobody else is on the way to it, write sslmode=disable',
+  ],
+  [
+    'POSTGRES_TLS_ERR_TLS_CERT_ALTNAME_INVALID',
+    'TLS_FAILED',
+    'The certificate of the server is for another host',
+    'Name the server by a name that its certificate has; or let any host count that the authority has signed: sslmode=verify-ca with sslrootcert=FILE',
+  ],
+  [
+    'POSTGRES_TLS_CERT_',
+    'TLS_FAILED',
+    'The certificate of the server does not count, or not at this time',
+    'Renew it at the server, and check the clocks of both machines',
+  ],
+  ...['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_'].map(
+    (name) =>
+      [
+        `POSTGRES_TLS_${name}`,
+        'TLS_FAILED',
+        'No authority that this program trusts has signed the certificate of the server',
+        'Name the file with the certificate of the authority that has: sslrootcert=FILE in the URL, or PGSSLROOTCERT',
+      ] as const,
+  ),
+  [
+    'POSTGRES_TLS_',
+    'TLS_FAILED',
+    'The server and this program could not begin to encrypt the connection',
+    'Check the files of sslrootcert, sslcert and sslkey, and the log of the server',
+  ],
+  [
     'POSTGRES_THREAD_ENDED',
     'STORE_UNREACHABLE',
     'The thread of the connection has ended, as it does when an answer is too large for the memory of this process',

@@ -69,9 +69,9 @@ const EXIT_BY_CODE = {
   // a server
   DRIVER_MISSING: EXIT.failed,
   STORE_UNREACHABLE: EXIT.failed,
+  TLS_FAILED: EXIT.failed,
   POOLER_REFUSED: EXIT.failed,
   SEARCH_PATH_UNSAFE: EXIT.failed,
-  LEDGER_UNSAFE: EXIT.failed,
   SUPERUSER_REFUSED: EXIT.failed,
   // what is written beside it
   OUTPUT_OVER_STORE: EXIT.failed,

@@ -147,8 +147,8 @@ describe('createMigrator', () => {
       await umzug.up();
       change(path, 'ALTER TABLE umzug_backfill_steps RENAME COLUMN status TO state');
       for (const command of ['up', 'down', 'pending', 'executed', 'status', 'verify', 'backfill'] as const)
-        await failureOf('STORE_REFUSED', () => umzug[command]());
-      await failureOf('STORE_REFUSED', () => api.ledgerStorage(path).executed({ context: {} }));
+        await failureOf('LEDGER_UNTRUSTED', () => umzug[command]());
+      await failureOf('LEDGER_UNTRUSTED', () => api.ledgerStorage(path).executed({ context: {} }));
     }));
 
   it('tells its status, verifies, runs again, lists skips and reports', () =>

@@ -99,6 +99,107 @@ for (const engine of OWN_ENGINES) {
   });
 }
 
+// What the ledger's tables hold that no version of this package writes.
+const FORGED: Readonly<Record<string, string>> = {
+  'umzug_backfill_tables.probes': `'[["b","1x"]]'`,
+  'umzug_backfill_runs.status': "'done'",
+};
+const FORGED_ON_A_SERVER: Readonly<Record<string, string>> = {
+  'umzug_backfill_runs.watermark': "'99999999999999999999'",
+};
+const FORGED_IN_A_FILE: Readonly<Record<string, string>> = {
+  'umzug_backfill_steps.started_at': "x'00'",
+  'umzug_backfill_runs.batches': "'many'",
+  'umzug_backfill_batches.number': '1e300',
+  'umzug_backfill_batches.last_key': '1.5',
+  'umzug_backfill_declarations.first_batch': "x'01'",
+  'umzug_backfill_verifications.verdict': '7',
+  'umzug_backfill_format.version': "'two'",
+};
+
+for (const engine of OWN_ENGINES) {
+  describe(`a ledger that this package has not written, on ${engine.name}`, () => {
+    before(function () {
+      needEngine(this, engine);
+    });
+
+    const forged =
+      engine.name === 'SQLite' ? { ...FORGED, ...FORGED_IN_A_FILE } : { ...FORGED, ...FORGED_ON_A_SERVER };
+    for (const [place, value] of Object.entries(forged)) {
+      const [table = '', column = ''] = place.split('.');
+      it(`is told by table and column: ${place}`, () =>
+        engine.withTables(tableOf('integer'), async (tables) => {
+          const commands = tables.of({
+            [NAME]: defineBackfill({ table: 't', key: 'id', columns: { b: sql('a') } }),
+          });
+          await commands.up();
+          await tables.exec(
+            engine.name === 'SQLite'
+              ? `UPDATE OR IGNORE ${table} SET ${column} = ${value}`
+              : `UPDATE ${table} SET ${column} = ${value}`,
+          );
+          const { code, stderr, stdout } = await commands.text('down', '--dry-run');
+          const report = code === 0 ? await commands.text('status') : { code, stderr, stdout };
+          const told = report.code === 0 ? await commands.text('verify') : report;
+          expect(told.stderr).to.include(
+            `LEDGER_DAMAGED: The ledger of this store is damaged: a row of ${table} holds in ${column} what this package never writes`,
+          );
+          expect(told.code).to.equal(1);
+        }));
+    }
+  });
+
+  describe(`a ledger that contradicts itself everywhere, on ${engine.name}`, () => {
+    before(function () {
+      needEngine(this, engine);
+    });
+
+    it('is told in twenty lines, and how many more there are', () =>
+      engine.withTables(tableOf('integer'), async (tables) => {
+        const commands = tables.of({
+          [NAME]: defineBackfill({ table: 't', key: 'id', columns: { b: sql('a') } }),
+        });
+        await commands.up();
+        const numbers = Array.from({ length: 300 }, (_, i) => `(${i})`).join(', ');
+        await tables.exec(`INSERT INTO umzug_backfill_batches (backfill, number, run, first_key, last_key, rows_scanned,
+            cells_filled, cells_skipped, skips, duration_ms, committed_at)
+          SELECT b.backfill, 100 + n.column1, 1000 + n.column1, b.first_key, b.last_key, 0, 0, 0, 0, 0, b.committed_at
+          FROM umzug_backfill_batches AS b, (VALUES ${numbers}) AS n WHERE b.number = 1`);
+        const check = (await commands.verify())[0]?.checks.find(({ id }) => id === 'integrity');
+        expect(check?.findings.filter(({ verdict }) => verdict === 'fail')).to.have.lengthOf(21);
+        expect(check?.findings[20]?.text).to.equal('280 more of them');
+        expect(check?.figures).to.include({ contradictions: 300 });
+      }));
+  });
+
+  describe(`values of the grouping column that are long, on ${engine.name}`, function () {
+    this.timeout(120_000);
+    before(function () {
+      needEngine(this, engine);
+    });
+
+    it('are shown by their beginning and their length', () =>
+      engine.withTables(tableOf('integer'), async (tables) => {
+        const long =
+          engine.name === 'SQLite' ? "replace(printf('%03000001d', 0), '0', 'x')" : "repeat('x', 3000001)";
+        await tables.exec(`UPDATE t SET a = ${long} WHERE id = 1`);
+        const commands = tables.of({
+          [NAME]: defineBackfill({
+            table: 't',
+            key: 'id',
+            columns: { b: sql("'b'") },
+            checks: { groupBy: 'a' },
+          }),
+        });
+        const { stdout } = await commands.text('up');
+        expect(stdout).to.include('(3000001 characters): 1 rows');
+        const figures = (await commands.verify())[0]?.checks.find(({ id }) => id === 'groups')?.figures;
+        expect(figures).to.deep.include({ column: 'a' });
+        expect(JSON.stringify(figures).length).to.be.below(1000);
+      }));
+  });
+}
+
 /** The table, and what of the ledger a `down` changes. */
 const everything = async ({ rows }: OwnTables): Promise<unknown> => [
   await rows('SELECT id, a, b FROM t ORDER BY id'),

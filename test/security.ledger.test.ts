@@ -172,8 +172,10 @@ describe('a table that is none', () => {
             db.exec(`DROP TABLE ${name}_config; INSERT INTO sqlite_schema VALUES ('view', '${name}_config', '${name}_config', 0,
               'CREATE VIEW ${name}_config AS ${ENDLESS.replace('count(*)', 'count(*) AS k, 1 AS v')}')`);
           });
-        for (const args of [...LOOKS.slice(0, 5), ['up', '--no-backup']])
-          await refusesStore(path, args, code);
+        for (const args of [...LOOKS.slice(0, 5), ['up', '--no-backup']]) {
+          const { message } = await refusesStore(path, args, code);
+          if (code === 'VERSION_UNREADABLE') expect(message).to.include('is generated');
+        }
       }, sql));
   }
 

@@ -112,13 +112,21 @@ describe('a store of another user, used by root within a program', () => {
     ],
     'its -wal is another user’s': [
       () => plant('/nonexistent', `${store}-wal`),
-      'ROOT_REFUSED',
-      () => `user id ${OTHER}`,
+      'STORE_UNTRUSTED',
+      () => `the file beside it, ${store}-wal, belongs to user id ${OTHER}`,
+    ],
+    'its -shm is a third user’s': [
+      () => {
+        give(OTHER, store, own);
+        plant('/nonexistent', `${store}-shm`, SECOND);
+      },
+      'STORE_UNTRUSTED',
+      () => `the file beside it, ${store}-shm, belongs to user id ${SECOND}`,
     ],
     'its -journal is another user’s': [
       () => plant('/nonexistent', `${store}-journal`),
-      'ROOT_REFUSED',
-      () => `user id ${OTHER}`,
+      'STORE_UNTRUSTED',
+      () => `the file beside it, ${store}-journal, belongs to user id ${OTHER}`,
     ],
     'its -wal is another user’s, where a link of root’s leads': [
       () => {
@@ -126,8 +134,8 @@ describe('a store of another user, used by root within a program', () => {
         symlinkSync('real.db', store);
         plant('/nonexistent', at('real.db-wal'));
       },
-      'ROOT_REFUSED',
-      () => `user id ${OTHER}`,
+      'STORE_UNTRUSTED',
+      () => `the file beside it, ${at('real.db-wal')}, belongs to user id ${OTHER}`,
     ],
     'several users own its path': [
       () => {

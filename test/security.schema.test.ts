@@ -4,11 +4,13 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { globSync } from 'tinyglobby';
 import { generateStore } from '../demo/store-generator.js';
+import { defineBackfill, sql } from '../src/index.js';
 import { expectRefusal, root, runCli } from './support/cli.js';
 import { craft, ENDLESS, refusesStore, retext } from './support/crafted.js';
 import { codeOf, down, up } from './support/migrate.js';
+import { commandsOf, projectOf } from './support/project.js';
 import { quick, withV20 } from './support/schema-step.js';
-import { change, dumpSchema, query, withFolder } from './support/stores.js';
+import { change, dumpSchema, failureOf, query, withFolder } from './support/stores.js';
 
 // A store's schema is text that whoever wrote the file has chosen. SQLite compiles the first statement of each and runs none.
 
@@ -162,6 +164,26 @@ describe('a schema that is not trusted', () => {
         expect(dumpSchema(path)).to.deep.equal(before);
       }, sql));
   }
+
+  it('is named where SQLite then can not read it at all', () =>
+    withV20(async (path) => {
+      for (const args of [['status'], ['up', '--dry-run'], ['up', '--no-backup']]) {
+        const { message } = await refusesStore(path, args, 'SCHEMA_BLOCKED');
+        expect(message).to.include('it is used by marks').and.include('match()');
+      }
+    }, `CREATE TABLE marks (x CHECK (match('a', x)))`));
+
+  it('tells what stands in the way of a SELECT of the project', () =>
+    withV20(async (path) => {
+      const bySearch = defineBackfill({
+        table: 'task_audits',
+        key: 'audit_id',
+        columns: { level: sql('(SELECT max(score) FROM found)') },
+      });
+      const project = projectOf([{ ...bySearch, name: '001-found', path: '001-found.ts' }]);
+      const { message } = await failureOf('SCHEMA_BLOCKED', () => commandsOf(project, { path }).plan(['up']));
+      expect(message).to.equal('SQLite refuses bm25() in the schema of a file, and it is used by view found');
+    }, `${search}; CREATE VIEW found AS SELECT bm25(search) AS score FROM search('a')`));
 
   it('may have full-text tables kept by triggers, of each module and with contents of their own or not', () =>
     withV20(

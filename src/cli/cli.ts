@@ -9,6 +9,7 @@ import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { withKnownPlaces } from '../places.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import { expandHome, locateStore } from '../store/path.js';
+import { plaintextWarnings } from '../store/postgres/tls.js';
 import { type Lang, localeLang, type Say, sayIn } from '../words/lang.js';
 import { becomeOwner } from './become-owner.js';
 import { printCauses, requireTerminal } from './causes.js';
@@ -187,6 +188,8 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
         : undefined;
       if (!context.logFields) for (const text of project.stale ?? []) log({ event: 'warning', text });
       const address = storeAddress(project.config, options, env);
+      const unencrypted = address.postgres ? plaintextWarnings(address.postgres) : [];
+      if (!context.logFields) for (const text of unencrypted) log({ event: 'warning', text });
       if (address.postgres) refuseFileOptions(options);
       else enter(address.path, project, log);
       const taken = takenOver(options, address, project.config.database.path);
@@ -216,7 +219,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
           if (event.event === 'run_started') helpers?.start((options.workers ?? 1) - 1);
           onEvent?.(event);
           if (isLogged(options.logLevel, event)) view?.giveWay();
-          log(event);
+          if (event.event !== 'warning' || !unencrypted.includes(event.text)) log(event); // it has been told
           view?.take(event);
           metrics?.take(event);
         },

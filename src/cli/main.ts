@@ -21,7 +21,7 @@ import { registerVerify } from './commands/verify.js';
 import { runnable, type TakenOver } from './hints.js';
 import { refuseNpmKeptOptions, type TrappedOption } from './npm-trap.js';
 import { given } from './options.js';
-import { printLines, safeStream } from './print.js';
+import { printLines, withSafeStreams } from './print.js';
 import { errorJson, errorLines } from './text.js';
 
 const NAME = 'umzug-backfill';
@@ -140,11 +140,7 @@ function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
  */
 export async function main(argv: readonly string[], streams: CliContext): Promise<number> {
   learnSecrets(argv, streams.env);
-  const context = {
-    ...streams,
-    stdout: safeStream(streams.stdout),
-    stderr: safeStream(streams.stderr),
-  };
+  const context = withSafeStreams(streams);
   let exitCode: number = EXIT.done;
   const dbPath = given(argv, '--db-path');
   let taken: TakenOver = { dbPath, backupDir: given(argv, '--backup-dir'), store: dbPath };

@@ -116,7 +116,10 @@ export function withCommonOptions(command: Command): Command {
       "show messages of a project's and the database's errors, which may quote rows; at a terminal alone (default: off)",
     )
     .option('--strict', 'refuse steps that have changed since they were applied (default: warn)')
-    .option('--yes', 'agree to what would lose values or lock for long (default: refuse it)');
+    .option(
+      '--yes',
+      'agree to what would lose values, lock for long, or trust other roles of a server (default: refuse it)',
+    );
   return withReaderOptions(withConfigOptions(command));
 }
 

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { scrub } from '../secrets.js';
 import { visible, visibleOutput } from '../visible.js';
-import type { OutputStream } from './cli.js';
+import type { CliContext, OutputStream } from './cli.js';
 
 /**
  * Text for people, a line each. A line may hold text from anywhere: its line breaks and control characters are printed as escapes, so that it
@@ -31,3 +31,10 @@ export function safeStream(stream: OutputStream): OutputStream {
     columns: { get: () => stream.columns },
   });
 }
+
+/** Returns a context whose output goes through {@link safeStream}. Its `stdin` stays a getter, which opens it only for a question. */
+export const withSafeStreams = (context: CliContext): CliContext =>
+  Object.create(context, {
+    stdout: { value: safeStream(context.stdout) },
+    stderr: { value: safeStream(context.stderr) },
+  });

@@ -15,7 +15,8 @@ export async function helpersOf(
   isEmbedded: boolean,
   warn: (text: string) => void,
 ): Promise<Helpers | undefined> {
-  const { workers, batchSize: batchRows, targetBatchMs, pace, allowTriggers: allowsTriggers } = options;
+  const { workers, batchSize: batchRows, targetBatchMs, pace } = options;
+  const { allowTriggers: allowsTriggers, yes: isConfirmed } = options;
   const trustsConfig = options.trustConfig;
   if (workers === undefined) return undefined;
   if (!postgres || isEmbedded) {
@@ -28,8 +29,6 @@ export async function helpersOf(
     );
   }
   const { Helpers: Workers } = await import('../workers/helpers.js');
-  return new Workers(
-    { folder, path, postgres, batchRows, targetBatchMs, pace, allowsTriggers, trustsConfig },
-    warn,
-  );
+  const consent = { allowsTriggers, isConfirmed, trustsConfig };
+  return new Workers({ folder, path, postgres, batchRows, targetBatchMs, pace, ...consent }, warn);
 }

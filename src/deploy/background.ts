@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { isPostgresUrl } from '../address.js';
 import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
 import type { MigratorEvent } from '../migrator/session.js';
+import { learnSecrets } from '../secrets.js';
 import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
 import type { DeployOptions, DeployOutcome } from './deploy.js';
 
@@ -50,6 +51,7 @@ export interface RunningBackfills {
  * process.once('SIGTERM', () => backfills.stop());
  */
 export function startBackfills({ onEvent, ...data }: BackgroundOptions = {}): RunningBackfills {
+  learnSecrets([data.path], process.env);
   if (!isPostgresUrl(data.path ?? '')) refuseSecondSqlite();
   const worker = new Worker(new URL('./background-thread.js', import.meta.url), {
     workerData: data satisfies ThreadData,

@@ -24,6 +24,8 @@ export interface DeployOptions extends PaceOptions, TrustsCode {
   readonly lockTimeoutMs?: number;
   /** Whether updates may fire triggers. Default false. */
   readonly allowsTriggers?: boolean;
+  /** Whether a person has agreed to what the command line asks `--yes` for. Default false. */
+  readonly isConfirmed?: boolean;
   /** Stops between two batches; its `reason` is a signal's name. */
   readonly signal?: StopSignal;
   /** Told what happens. */

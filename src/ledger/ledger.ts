@@ -235,7 +235,7 @@ export class Ledger extends SkipLedger {
         backfill,
         backfill,
       )
-      .map((row) => checked<typeof row>(T.cells, row, { number: 'count' }).number);
+      .map((row) => checked<typeof row>(T.batches, row, { number: 'count' }).number);
   }
 
   /** The number of the next batch: behind every one that the ledger knows of, be it only by its cells. */
@@ -245,14 +245,14 @@ export class Ledger extends SkipLedger {
 
   /** The greatest number of a batch that the ledger knows of, 0 before the first. */
   lastBatch(backfill: string): number {
-    const row = this.store.get<{ last: number | null }>(
-      `SELECT max(number) AS last FROM (
+    const row = this.store.get<{ number: number | null }>(
+      `SELECT max(number) AS number FROM (
         SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
         UNION ALL SELECT max(batch) FROM ${T.cells} WHERE backfill = ?) AS numbers`,
       backfill,
       backfill,
     );
-    return row ? (checked<typeof row>(T.cells, row, { last: ['count', null] }).last ?? 0) : 0;
+    return row ? (checked<typeof row>(T.batches, row, { number: ['count', null] }).number ?? 0) : 0;
   }
 
   /**

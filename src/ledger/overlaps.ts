@@ -5,26 +5,24 @@ import type { BatchRecord, CellSet, RunRecord } from './records.js';
 // Cells that are in the ledger more than once: a run from the first key has filled again what became NULL after an earlier run.
 
 /** The runs that may have filled cells which an earlier run had filled: they began at or below its last key. */
-const refills = (runs: readonly RunRecord[]): RunRecord[] =>
-  runs.filter(
-    ({ startKey, cellsFilled }, i) =>
-      cellsFilled > 0 &&
-      runs
-        .slice(0, i)
-        .some(
-          ({ watermark }) =>
-            watermark !== null && (startKey === null || compareKeys(startKey, watermark) < 0),
-        ),
-  );
+function refills(runs: readonly RunRecord[]): RunRecord[] {
+  let last: Key | null = null; // of all keys of the runs before
+  return runs.filter(({ startKey, cellsFilled, watermark }) => {
+    const before = last;
+    if (watermark !== null && (last === null || compareKeys(watermark, last) > 0)) last = watermark;
+    return cellsFilled > 0 && before !== null && (startKey === null || compareKeys(startKey, before) < 0);
+  });
+}
 
 /** Counts the cells that runs from `first` on have filled though an earlier run had filled them. */
 export function countFilledAgain(ledger: Ledger, backfill: string, first: number): number {
   const runs = refills(ledger.runs(backfill)).filter(({ run }) => run >= first);
   if (runs.length === 0) return 0;
+  const numbers = new Set(runs.map(({ run }) => run));
   const partsOf = earlierCells(ledger, backfill);
   let cells = 0;
   for (const { number, run } of ledger.batches(backfill)) {
-    if (!runs.some((refill) => refill.run === run)) continue;
+    if (!numbers.has(run)) continue;
     for (const part of partsOf(number))
       if (part.isInEarlier) cells += part.columns.length * countKeys(part.runs);
   }

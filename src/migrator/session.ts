@@ -157,7 +157,12 @@ export async function withStore<Result>(
   const site = await siteOf(options);
   const tables = options.project.steps.flatMap((step) => ('table' in step ? [step.table] : []));
   const { isConfirmed } = options;
-  const store = site.open({ access, isConfirmed, tables, ...(busyWaitMs === undefined ? {} : { busyWaitMs }) });
+  const store = site.open({
+    access,
+    isConfirmed,
+    tables,
+    ...(busyWaitMs === undefined ? {} : { busyWaitMs }),
+  });
   try {
     store.snapshot(() => refuseNewerLedger(store)); // a `down` may be dropping it
     return await act({ store, ledger: openLedger(store, options.now) });

@@ -4,12 +4,6 @@ import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import { findOpening, type Opening } from './trust.js';
 
-/** Files that SQLite opens by name: a store, and what lies beside it. */
-function openedWith(store: string): string[] {
-  const path = existsSync(store) ? realpathSync(store) : store;
-  return [store, ...['-wal', '-shm', '-journal'].map((end) => path + end)];
-}
-
 /** Whether this process is root's: the only user who can lose more than a store. */
 export const isRoot = (): boolean => process.geteuid?.() === 0;
 
@@ -23,13 +17,16 @@ export function otherOwner(given: string): number | undefined {
   if (!isRoot()) return undefined;
   const path = resolve(given);
   // The group of a folder of root's can harm root alone, and no longer does once this process belongs to the store's owner.
-  const files = openedWith(path);
-  const first = files.map((file) => findOpening(file, { groups: true })).find((found) => found);
+  const first = findOpening(path, { groups: true });
   const owner = first?.by === 'owner' ? first.owner : undefined;
   const trust = owner === undefined ? {} : { owners: [owner], groups: true };
-  for (const file of files) {
-    const opening = findOpening(file, trust);
-    if (opening) throw untrusted(path, opening, owner);
+  const opening = findOpening(path, trust);
+  if (opening) throw untrusted(path, opening, owner);
+  if (!existsSync(path)) return owner;
+  const store = realpathSync(path); // SQLite opens what lies beside it by name
+  for (const end of ['-wal', '-shm', '-journal']) {
+    const beside = findOpening(store + end, trust);
+    if (beside) throw besideUntrusted(path, beside);
   }
   return owner;
 }
@@ -54,6 +51,13 @@ function untrusted(path: string, { by, path: at, owner: second }: Opening, first
         `Remove that permission: chmod o-w ${shellWord(at)}`,
       );
 }
+
+const besideUntrusted = (path: string, { path: at, owner }: Opening): BackfillError =>
+  new BackfillError(
+    'STORE_UNTRUSTED',
+    `Root does not use the store at ${path}: the file beside it, ${at}, belongs to user id ${owner}`,
+    `Run ls -l ${shellWord(at)}, and move that file away if no program of yours has made it`,
+  );
 
 /**
  * Refuses to use another user's store as root. SQLite opens files by name and creates more of them later, so that user could

@@ -87,3 +87,13 @@ function normalise(sql: string): string {
 export function* tokensOf(sql: string): Generator<string> {
   for (const [token] of sql.matchAll(TOKENS)) if (!/^(?:\s|--|\/\*)/.test(token)) yield foldCase(token);
 }
+
+/** The first three words or signs of SQL, in lower case. */
+export function firstWords(sql: string): string {
+  const words: string[] = [];
+  for (const token of tokensOf(sql)) if (words.push(token) === 3) break;
+  return words.join(' ');
+}
+
+/** Whether SQL makes a virtual table, whose contents a module decides. */
+export const isVirtual = (sql: string): boolean => /^create virtual\b/.test(firstWords(sql));

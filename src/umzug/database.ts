@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { isPostgresUrl } from '../address.js';
 import { BackfillError, type ErrorCode } from '../errors.js';
 import { requireText } from '../options.js';
+import { learnSecrets } from '../secrets.js';
 
 /** Of an open connection of better-sqlite3, what is looked at. Nothing is run on it: steps open one of their own. */
 export interface Connection {
@@ -29,6 +30,7 @@ export type StoreDatabase = string | Connection;
 export function databasePath(database: StoreDatabase, what: string, code: ErrorCode): string {
   if (typeof database !== 'object' || database === null) {
     const path = requireText(database, 'database', what, code);
+    learnSecrets([path]);
     if (!isPostgresUrl(path)) return path;
     throw new BackfillError(
       code,

@@ -95,6 +95,7 @@ export const zhChecks: Catalog = {
     '运行 {run} 的计数不符：它计有 {counted} 个批次，账本记录了 {recorded} 个',
   'batch {#number} overlaps the one before': '批次 {number} 与前一个批次重叠',
   'run {#run} has a batch behind its cursor or its watermark': '运行 {run} 有批次超出其游标或水位线',
+  '{#count} more of them': '另有 {count} 处',
   'the cells of batch {#number} can not be read': '批次 {number} 的单元格无法读取',
   'the cells of batch {#number} do not match its counts': '批次 {number} 的单元格与其计数不符',
   'the skips of batch {#number} do not match its count': '批次 {number} 的跳过记录与其计数不符',

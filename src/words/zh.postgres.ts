@@ -107,6 +107,35 @@ export const zhPostgres: Catalog = {
   'No schema of the search_path exists': 'search_path 中的模式都不存在',
   'Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"':
     '请指定一个： --database-url "postgres://…?options=-csearch_path%3DNAME"',
+  'The role {role} may create objects in the schema {schema} of the search path, and what it plants there could run as this user':
+    '角色 {role} 可以在 search_path 中的模式 {schema} 里创建对象，它在那里植入的代码可能以当前用户的身份运行',
+  'Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if {role} may do whatever this user may, run it again with --yes':
+    '请从 search_path 中去掉该模式： ALTER ROLE … SET search_path = … ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
+  'Take that right away: REVOKE CREATE ON SCHEMA {schema} FROM {grantee}; if {role} may do whatever this user may, run it again with --yes':
+    '请收回该权限： REVOKE CREATE ON SCHEMA {schema} FROM {grantee} ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
+  'The table {table} belongs to {owner}, and this user is a superuser, as which triggers and indexes of that owner could run code':
+    '表 {table} 属于 {owner} ，而当前用户是超级用户，该所有者的触发器和索引可能以超级用户的身份运行代码',
+  'Connect as {owner}, since a trigger can undo SET ROLE; if {role} may do whatever a superuser may, run it again with --yes':
+    '请以 {owner} 的身份连接（触发器可以撤销 SET ROLE）；如果 {role} 可以做超级用户能做的一切，请加上 --yes 再次运行',
+  "The ledger's table {table} is not as this program makes it: it belongs to {owner}":
+    '账本的表 {table} 与本程序所建的不同：它属于 {owner}',
+  "The ledger's table {table} is not as this program makes it: it {~what}":
+    '账本的表 {table} 与本程序所建的不同：{what}',
+  'is no plain table': '它不是普通的表',
+  'has triggers': '它带有触发器',
+  'has rules': '它带有规则',
+  'has row security': '它启用了行级安全',
+  'has constraints': '它带有其他约束',
+  'has defaults': '它带有其他默认值',
+  'has other types': '它的列类型不同',
+  'has indexes on expressions': '它带有表达式索引',
+  'has heirs or partitions': '它带有继承表或分区',
+  'If it is the ledger of {owner}, connect as that role and take off what was added to it; if it was planted, drop it: DROP TABLE {table}':
+    '如果它是 {owner} 的账本，请以该角色连接并去掉附加的内容；如果它是被植入的，请删除它： DROP TABLE {table}',
+  "The role {role} may write the ledger's table {table}, which says what SQL this user runs":
+    '角色 {role} 可以写入账本的表 {table} ，而该表决定当前用户运行哪些 SQL',
+  'Take that right away: REVOKE {rights} ON {table} FROM {grantee}; if {role} may do whatever this user may, run it again with --yes':
+    '请收回该权限： REVOKE {rights} ON {table} FROM {grantee} ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
   'The connection goes through a pooler that gives each transaction another session':
     '连接经过连接池，而该连接池为每个事务分配不同的会话',
   'Name the server itself in --database-url, or a pool in session mode':

@@ -6,6 +6,7 @@ import { zhHints } from './zh.hints.js';
 import { zhLint } from './zh.lint.js';
 import { zhPostgres } from './zh.postgres.js';
 import { zhResults } from './zh.results.js';
+import { zhTls } from './zh.tls.js';
 import { zhTrust } from './zh.trust.js';
 import { zhUmzug } from './zh.umzug.js';
 
@@ -19,5 +20,6 @@ export const zh: Catalog = {
   ...zhUmzug,
   ...zhFleet,
   ...zhPostgres,
+  ...zhTls,
   ...zhTrust,
 };

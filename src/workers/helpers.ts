@@ -6,7 +6,10 @@ import type { PostgresAddress } from '../store/postgres/address.js';
 
 /** What a helper is told: it loads the project itself, and gets no password by its arguments. */
 export interface HelperTask
-  extends Pick<MigratorOptions, 'path' | 'batchRows' | 'targetBatchMs' | 'pace' | 'allowsTriggers'>,
+  extends Pick<
+      MigratorOptions,
+      'path' | 'batchRows' | 'targetBatchMs' | 'pace' | 'allowsTriggers' | 'isConfirmed'
+    >,
     TrustsCode {
   readonly postgres: PostgresAddress;
   /** Folder of the config file. */

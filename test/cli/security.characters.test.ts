@@ -6,8 +6,9 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { before, describe, it } from 'mocha';
 import { generateStore } from '../../demo/store-generator.js';
+import { main } from '../../src/cli/main.js';
 import { BackfillError, createMigrator, defineBackfill, sql } from '../../src/index.js';
-import { bin, expectRefusal, root, runCli, runCommand, useFolder } from '../support/cli.js';
+import { bin, collector, expectRefusal, root, runCli, runCommand, useFolder } from '../support/cli.js';
 import { holdLock } from '../support/held-lock.js';
 import { expectSafe, FAKE, HIDDEN, hostileTexts } from '../support/hostile-texts.js';
 import { projectOf, run } from '../support/project.js';
@@ -235,6 +236,21 @@ describe('characters that a terminal acts on, or that a reader does not see', ()
       expectRefusal(refused, 'USAGE', 2);
       expectSafe(refused.stderr, '--print-sql');
     }));
+
+  it('are kept off a terminal without reading from it before there is a question', async () => {
+    let isOpened = false;
+    const code = await main(['pending', '--db-path', base()], {
+      env: {},
+      folder: root,
+      get stdin() {
+        isOpened = true;
+        return process.stdin;
+      },
+      stdout: collector(),
+      stderr: collector(),
+    });
+    expect([code, isOpened]).to.deep.equal([0, false]);
+  });
 
   it('leave the help, and what this program prints itself, as they are', async () => {
     for (const args of [

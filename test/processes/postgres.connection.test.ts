@@ -270,7 +270,7 @@ describe('a server that lets nobody in', () => {
         'STORE_MISSING',
         /--database-url/,
       ],
-      ['it has no encryption', (url) => `${url}?sslmode=verify-full`, 'STORE_UNREACHABLE', /./],
+      ['it has no encryption', (url) => `${url}?sslmode=verify-full`, 'TLS_FAILED', /ssl = on/],
       ['the password is wrong', (url) => by(url, { username: 'guarded' }), 'STORE_UNREACHABLE', /password/],
       ['the user is unknown', (url) => by(url, { username: 'nobody' }), 'STORE_UNREACHABLE', /user/],
       [

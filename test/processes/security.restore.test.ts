@@ -275,6 +275,19 @@ describe('security, restore beside other users', () => {
     return { ...service, v20, backup: copyOf(service.store, 'backup', service.shared) };
   }
 
+  it('is refused where every user may rename beside the store, until the hint is followed', async () => {
+    const { store, home, v20, run } = await upgraded();
+    chmodSync(home, 0o777);
+    const was = filesOf(store);
+    const { hint } = expectRefusal(await run('restore'), 'BACKUP_FOLDER_UNUSABLE', 1);
+    expect(filesOf(store)).to.deep.equal(was);
+    const [, mend = ''] = /(chmod o-w [^;]+);/.exec(hint) ?? [];
+    expect(spawnSync('sh', ['-c', mend]).status, hint).to.equal(0);
+    const { code, stderr } = await run('restore');
+    expect(code, stderr).to.equal(0);
+    expect(rowsOf(store)).to.deep.equal(v20);
+  });
+
   /** Makes a store of the stranger's, in which every row is forged. */
   function forge({ backup }: { readonly backup: string }, path: string): void {
     copyFileSync(backup, path);

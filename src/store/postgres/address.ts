@@ -19,12 +19,28 @@ export function readAddress(url: string): URL | undefined {
 export const urlParameter = (url: string, name: string): string | undefined =>
   readAddress(url)?.searchParams.get(name) ?? undefined;
 
-/** The URL without a parameter. */
-export function withoutParameter(url: string, name: string): string {
-  if (urlParameter(url, name) === undefined) return url;
+/** The host that the driver connects to: the folder of a socket, a name or an address. */
+export function hostOf({ url }: PostgresAddress): string {
+  const inUrl = HOSTLESS.test(url) ? '' : decoded(readAddress(url)?.hostname ?? '');
+  return urlParameter(url, 'host') || inUrl.replace(/^\[(.+)\]$/, '$1') || process.env.PGHOST || 'localhost';
+}
+
+/** Decodes a part of a URL; one that can not be decoded stays as it is, and the driver refuses it. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (error) {
+    if (error instanceof URIError) return text;
+    throw error;
+  }
+}
+
+/** The URL without some parameters. */
+export function withoutParameters(url: string, ...names: readonly string[]): string {
+  if (names.every((name) => urlParameter(url, name) === undefined)) return url;
   const [start = '', ...rest] = url.split('?');
   const parameters = new URLSearchParams(rest.join('?'));
-  parameters.delete(name);
+  for (const name of names) parameters.delete(name);
   return `${start}?${parameters}`;
 }
 
@@ -47,7 +63,7 @@ export function shownAddress({ url }: PostgresAddress): string {
   if (!shown) return 'postgres://'; // no URL: nothing of it is safe to show
   shown.password = '';
   for (const name of [...shown.searchParams.keys()])
-    if (/pass|pwd|secret|token|key|cert/i.test(name)) shown.searchParams.delete(name);
+    if (/pass|pwd|secret|token|^(?!ssl).*key/i.test(name)) shown.searchParams.delete(name);
   // Behind the host an `@` would look like the end of a password.
   for (const part of ['pathname', 'search', 'hash'] as const)
     shown[part] = shown[part].replaceAll('@', '%40');

@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, workerData } from 'node:worker_threads';
+import type Pg from 'pg';
 import type { Client, QueryArrayConfig } from 'pg';
 import {
   type Answer,
@@ -12,13 +13,14 @@ import {
   READY,
   SAFE_PATH,
 } from './client.js';
+import type { TlsAttempts } from './tls.js';
 
 /**
  * The thread of a `PostgresClient`: runs its questions on one connection and answers each, waking the thread that waits for it. The
  * driver is loaded here, so that a project without PostgreSQL need not have it.
  */
 
-const { port, signal, url, name, connectTimeoutMs } = workerData as ClientData & {
+const { port, signal, url, tls, name, connectTimeoutMs } = workerData as ClientData & {
   readonly port: MessagePort;
 };
 
@@ -75,30 +77,58 @@ function beat(): void {
 }
 setInterval(beat, BEAT_MS).unref();
 
+/** Whether the next attempt may succeed, as it is encrypted otherwise: the server has no encryption, or no rule for this client with it. */
+const isAboutTls = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && /^(?:TLS_.*|28000)$/.test(String(error.code));
+
 async function connect(): Promise<Client> {
   const { default: pg } = await import('pg');
+  for (const [i, attempt] of tls.entries()) {
+    try {
+      return await connectBy(pg, attempt);
+    } catch (error) {
+      if (i === tls.length - 1 || !isAboutTls(error)) throw error;
+    }
+  }
+  throw new Error('There is no way to connect');
+}
+
+async function connectBy(pg: typeof Pg, attempt: TlsAttempts[number]): Promise<Client> {
+  const { checksHost, ...ssl } = attempt || { checksHost: false };
   const made = new pg.Client({
     connectionString: url,
     application_name: name,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     connectionTimeoutMillis: connectTimeoutMs,
+    // Given in any case, or the driver would read the environment.
+    ssl: attempt && { ...ssl, ...(checksHost ? {} : { checkServerIdentity: () => undefined }) },
   });
   made.on('error', () => undefined); // the next question is told of it
-  (made as unknown as { readonly connection: EventEmitter }).connection.on(
-    'readyForQuery',
-    ({ status }: { readonly status: string }) => {
-      isInTransaction = status !== 'I';
-    },
-  );
+  const { connection } = made as unknown as { readonly connection: EventEmitter & { stream: EventEmitter } };
+  connection.on('readyForQuery', ({ status }: { readonly status: string }) => {
+    isInTransaction = status !== 'I';
+  });
+  let isHandshake = false;
+  connection.once('sslconnect', () => {
+    isHandshake = true;
+    connection.stream.once('secureConnect', () => {
+      isHandshake = false;
+    });
+  });
   const startedAt = performance.now();
   try {
     await made.connect();
   } catch (error) {
-    // The driver's own error has no code.
+    // The driver's own errors have no code.
+    const { code } = error as { readonly code?: unknown };
     const isOver = connectTimeoutMs > 0 && performance.now() - startedAt >= connectTimeoutMs - 1;
-    if (isOver && error instanceof Error && !('code' in error))
+    if (isOver && error instanceof Error && code === undefined)
       Object.assign(error, { code: 'CONNECT_TIMEOUT' });
+    else if (error instanceof Error && /does not support SSL/.test(error.message))
+      Object.assign(error, { code: 'TLS_UNSUPPORTED' });
+    else if (error instanceof Error && (isHandshake || /^ERR_(?:SSL|OSSL|TLS)_/.test(String(code))))
+      Object.assign(error, { code: `TLS_${String(code ?? 'ENDED')}` });
     throw error;
   }
   return made;

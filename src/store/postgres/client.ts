@@ -1,7 +1,8 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { BackfillError } from '../../errors.js';
 import type { SqlValue } from '../port.js';
-import { connectTimeoutMs, type PostgresAddress, shownAddress, withoutParameter } from './address.js';
+import { connectTimeoutMs, type PostgresAddress, shownAddress, withoutParameters } from './address.js';
+import { TLS_PARAMETERS, type TlsAttempts, tlsAttempts } from './tls.js';
 
 /** Place of the word that says whether an answer is there. */
 export const PENDING = 0;
@@ -22,6 +23,7 @@ const MISSING_BEATS = 30;
 export interface ClientData {
   readonly signal: Int32Array<SharedArrayBuffer>;
   readonly url: string;
+  readonly tls: TlsAttempts;
   /** What the server calls the connection. */
   readonly name: string;
   /** How long the server may take to let the connection in, in milliseconds; 0: as long as it takes. */
@@ -99,7 +101,9 @@ export class PostgresClient {
     this.#port = port1;
     const data: ClientData = {
       signal: this.#signal,
-      url: withoutParameter(address.url, 'application_name'), // it would take the place of the name
+      // The driver would take the name from it, and read the others otherwise than libpq.
+      url: withoutParameters(address.url, 'application_name', 'uselibpqcompat', ...TLS_PARAMETERS),
+      tls: tlsAttempts(address),
       name,
       connectTimeoutMs: connectTimeoutMs(address),
     };

@@ -81,12 +81,13 @@ function open(address: PostgresAddress): Connection {
     ).rows;
     checkServer(Number(version), String(encoding), schema);
     const schemaKey = createHash('sha256').update(String(schema)).digest().readInt32BE(0);
+    const found = pathOf(client, declaredPath);
     return {
       client,
       declaredPath,
-      ...pathOf(client, declaredPath),
+      ...found,
       version: Number(version),
-      canMakeFunctions: makesFunctions(client, Number(version)),
+      canMakeFunctions: makesFunctions(client, Number(version), found.path),
       lockKey: [LOCK_CLASS, schemaKey],
       turnKey: [TURN_CLASS, schemaKey],
       lock: 'none',
@@ -111,14 +112,14 @@ function pathOf(client: PostgresClient, declaredPath: string): Pick<Connection, 
 /** The schemas of the search path that there are and this user may use. */
 const SCHEMAS = 'SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text';
 
-/** Creates the temporary functions, where they are missing. */
-export const makeFunctions = (client: PostgresClient, version: number): void =>
-  client.script(needsTryJson(version) ? `${TRY_JSON_DDL}; ${HOLDS_DDL}` : HOLDS_DDL);
+/** Creates the temporary functions, where they are missing. Event triggers of the database's see its path, as with all DDL. */
+export const makeFunctions = (client: PostgresClient, version: number, path: string): void =>
+  client.script(needsTryJson(version) ? `${TRY_JSON_DDL}; ${HOLDS_DDL}` : HOLDS_DDL, path);
 
 /** Makes the temporary functions; not every user may, nor can a replica. */
-function makesFunctions(client: PostgresClient, version: number): boolean {
+function makesFunctions(client: PostgresClient, version: number, path: string): boolean {
   try {
-    makeFunctions(client, version);
+    makeFunctions(client, version, path);
     return true;
   } catch (error) {
     if (error instanceof PostgresError && /^POSTGRES_(?:42501|25006|0A000)$/.test(error.code)) return false;

@@ -154,11 +154,9 @@ export function makeLedger(store: Store): void {
   const postgres = requirePostgres(store);
   const before = ledgerTables(postgres);
   store.project.exec(LEDGER_DDL);
-  if (before.length === OUR_TABLES.length) return;
-  withdrawGrants(
-    postgres,
-    OUR_TABLES.filter((name) => !before.includes(name)),
-  );
+  const made = ledgerTables(postgres).filter((name) => !before.includes(name));
+  if (made.length === 0) return;
+  withdrawGrants(postgres, made);
   refuseUnsafeLedger(postgres); // somebody may have been faster
 }
 

@@ -3,6 +3,7 @@ import type { StoreSite } from '../site.js';
 import { type PostgresAddress, shownAddress } from './address.js';
 import { acquireLock, lookAtLock } from './lock.js';
 import { PostgresStore } from './store.js';
+import { plaintextWarnings } from './tls.js';
 
 /** The site of a store that is a database of PostgreSQL. */
 export function postgresSite(address: PostgresAddress): StoreSite {
@@ -24,7 +25,10 @@ export function postgresSite(address: PostgresAddress): StoreSite {
       }
     },
     lookAtLock: () => explained(() => lookAtLock(address)),
-    warnings: () => ['No backup is made of a database: its server has its own, as pg_dump makes one'],
+    warnings: () => [
+      ...plaintextWarnings(address),
+      'No backup is made of a database: its server has its own, as pg_dump makes one',
+    ],
   };
 }
 

@@ -7,7 +7,7 @@ import type { SqlValue, Statements, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { normaliseSql } from '../sql.js';
 import { type PostgresAddress, shownAddress } from './address.js';
-import { PostgresError, type Result } from './client.js';
+import { PostgresError, type Result, SAFE_PATH } from './client.js';
 import { type Connection, connect, disconnect, makeFunctions, readPath } from './connection.js';
 import { POSTGRES } from './dialect.js';
 import { requireHeld, shareLock } from './lock.js';
@@ -147,9 +147,9 @@ export class PostgresStore extends PostgresStatements implements Store {
     }
     restoreSettings(client, settings);
     client.script(`SET lock_timeout = ${this.#waitMs}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
-    if (canMakeFunctions) makeFunctions(client, version); // DISCARD TEMP has dropped them
-    requireHeld(this.#connection);
     readPath(this.#connection); // it may have made a schema
+    if (canMakeFunctions) makeFunctions(client, version, this.#connection.path); // DISCARD TEMP has dropped them
+    requireHeld(this.#connection);
     this.#known.clear();
   }
   #isStep = false;
@@ -260,8 +260,8 @@ export class PostgresStore extends PostgresStatements implements Store {
     const isWriting = this.#transaction === 'writing';
     this.#transaction = 'none';
     // Constraint triggers that are deferred fire now, and see the project's path.
-    const path = `SET LOCAL search_path = ${this.#connection.path}; `;
-    this.#connection.client.script(sql === 'COMMIT' && isWriting ? `${path}COMMIT` : sql);
+    const commit = `SET LOCAL search_path = ${this.#connection.path}; COMMIT; SET search_path = ${SAFE_PATH}`;
+    this.#connection.client.script(sql === 'COMMIT' && isWriting ? commit : sql);
   }
 
   #within<Result>(kind: 'reading' | 'writing', begin: string, act: () => Result): Result {

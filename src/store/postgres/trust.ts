@@ -49,14 +49,12 @@ export function refuseUnsafePath(store: PostgresStore): void {
   );
   if (!found) return;
   const { schema, role, grantee, isOwner } = found;
-  const mend =
-    isOwner === 1
-      ? `leave the schema out of the path: ALTER ROLE … SET search_path = …`
-      : `take that right away: REVOKE CREATE ON SCHEMA ${identifier(schema)} FROM ${roleSql(grantee)}`;
   throw new BackfillError(
     'SEARCH_PATH_UNSAFE',
-    `The role ${role} may create objects in the schema ${schema} of the search path, and what it plants there would run as this user`,
-    `As the owner of the database, ${mend}; where that role may do what this user may, run it again with --yes`,
+    `The role ${role} may create objects in the schema ${schema} of the search path, and what it plants there could run as this user`,
+    isOwner === 1
+      ? `Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if ${role} may do whatever this user may, run it again with --yes`
+      : `Take that right away: REVOKE CREATE ON SCHEMA ${identifier(schema)} FROM ${roleSql(grantee)}; if ${role} may do whatever this user may, run it again with --yes`,
   );
 }
 
@@ -68,16 +66,18 @@ export function refuseUnsafePath(store: PostgresStore): void {
  */
 export function refuseForeignTable(store: PostgresStore, table: string): void {
   if (store.trustsOthers) return;
+  const isSuperuser = 'SELECT rolsuper FROM pg_roles WHERE rolname = session_user';
+  if (store.remember(isSuperuser, () => store.pluck<number>(isSuperuser)[0]) !== 1) return;
   const owner = store.get<{ name: string }>(
-    `SELECT o.rolname AS name FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner CROSS JOIN pg_roles AS me
-    WHERE c.oid = ${relationSql(store)} AND ${IS_ME} AND me.rolsuper AND NOT o.rolsuper`,
+    `SELECT o.rolname AS name FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner
+    WHERE c.oid = ${relationSql(store)} AND NOT o.rolsuper`,
     table,
   );
   if (!owner) return;
   throw new BackfillError(
     'SUPERUSER_REFUSED',
-    `The table ${table} belongs to ${owner.name}, and this user is a superuser, as which code of that owner would run`,
-    `Connect as ${owner.name}: SET ROLE is no boundary, since a trigger can reset it. Where ${owner.name} may do what a superuser may, run it again with --yes`,
+    `The table ${table} belongs to ${owner.name}, and this user is a superuser, as which triggers and indexes of that owner could run code`,
+    `Connect as ${owner.name}, since a trigger can undo SET ROLE; if ${owner.name} may do whatever a superuser may, run it again with --yes`,
   );
 }
 
@@ -134,7 +134,7 @@ const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
  * what SQL a `down` runs. It may belong to this user or a role that it is a member of, a superuser, the owner of the database or that of
  * one of the project's tables; to a superuser, only to superusers, unless a person has agreed.
  *
- * @throws {BackfillError} `LEDGER_UNSAFE`
+ * @throws {BackfillError} `LEDGER_UNTRUSTED`
  */
 export function refuseUnsafeLedger(store: PostgresStore): void {
   const names = [...OUR_TABLES, BATCH_NUMBERS].map(literal).join(', ');
@@ -157,7 +157,7 @@ export function refuseUnsafeLedger(store: PostgresStore): void {
   }>(
     `SELECT l.* FROM (
       SELECT c.relname AS name, o.rolname AS owner,
-        CASE WHEN NOT (${isOwned}) THEN 'belongs to ' || o.rolname ${odd.join(' ')} END AS what, g.grantee, g.role
+        CASE WHEN NOT (${isOwned}) THEN '' ${odd.join(' ')} END AS what, g.grantee, g.role
       FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS o ON o.oid = c.relowner
         CROSS JOIN ${ME_AND_DATABASE}
         LEFT JOIN LATERAL (SELECT coalesce(q.rolname, 'PUBLIC') AS grantee, r.rolname AS role
@@ -173,15 +173,15 @@ export function refuseUnsafeLedger(store: PostgresStore): void {
   const table = `${identifier(store.ledgerSchema)}.${name}`;
   if (what !== null)
     throw new BackfillError(
-      'LEDGER_UNSAFE',
-      `The ledger's table ${table} is not as this program makes it: it ${what}`,
-      `Find out from ${owner}, who owns it, whose it is; if it was planted, drop it: DROP TABLE ${table}. A ledger of another owner's is for that role: connect as ${owner}`,
+      'LEDGER_UNTRUSTED',
+      `The ledger's table ${table} is not as this program makes it: it ${what === '' ? `belongs to ${owner}` : what}`,
+      `If it is the ledger of ${owner}, connect as that role and take off what was added to it; if it was planted, drop it: DROP TABLE ${table}`,
     );
   if (store.trustsOthers) return;
   throw new BackfillError(
-    'LEDGER_UNSAFE',
+    'LEDGER_UNTRUSTED',
     `The role ${role} may write the ledger's table ${table}, which says what SQL this user runs`,
-    `Take that right away: REVOKE ${WRITING.replaceAll("'", '')} ON ${table} FROM ${roleSql(grantee ?? '')}; where that role may do what this user may, run it again with --yes`,
+    `Take that right away: REVOKE ${WRITING.replaceAll("'", '')} ON ${table} FROM ${roleSql(grantee ?? '')}; if ${role} may do whatever this user may, run it again with --yes`,
   );
 }
 

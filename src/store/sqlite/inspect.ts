@@ -1,7 +1,6 @@
 import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { ColumnInfo, Store } from '../port.js';
-import { foldCase, identifier, isSameName, normaliseSql } from '../sql.js';
-import { isVirtual } from './schema-text.js';
+import { foldCase, identifier, isSameName, isVirtual, normaliseSql } from '../sql.js';
 
 /** Whether the store has a table of this name: no view and no virtual table, of which reading would run what the file's author wrote. */
 export function hasTable(store: Store, name: string): boolean {

@@ -1,18 +1,11 @@
 import { BackfillError } from '../../errors.js';
 import { shellWord } from '../../shell.js';
 import type { Store } from '../port.js';
-import { literal, tokensOf } from '../sql.js';
+import { firstWords, literal, tokensOf } from '../sql.js';
+import type { SchemaObject } from './trial.js';
 
 // A schema is stored as text. SQLite compiles the first statement of each text and ignores the rest, which anyone who can write the
 // file can add.
-
-/** An object of a store's schema that has a text. */
-export interface SchemaObject {
-  readonly type: string;
-  readonly name: string;
-  readonly tbl_name: string;
-  readonly sql: string;
-}
 
 /** First words of the text of each type of object. */
 const BEGINNINGS: Readonly<Record<string, RegExp>> = {
@@ -21,16 +14,6 @@ const BEGINNINGS: Readonly<Record<string, RegExp>> = {
   view: /^create view\b/,
   trigger: /^create trigger\b/,
 };
-
-/** The first words of a text. */
-function firstWords(sql: string): string {
-  const words: string[] = [];
-  for (const token of tokensOf(sql)) if (words.push(token) === 3) break;
-  return words.join(' ');
-}
-
-/** Whether the text is that of a virtual table, whose contents a module decides. */
-export const isVirtual = (sql: string): boolean => /^create virtual\b/.test(firstWords(sql));
 
 /**
  * Returns the objects of a store's schema that have a text, in the order in which they can be made.

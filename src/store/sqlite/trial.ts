@@ -1,11 +1,17 @@
-import type Database from 'better-sqlite3';
-import { isSqliteError } from '../../errors.js';
-import { foldCase, identifier, noUpdateSql } from '../sql.js';
+import Database from 'better-sqlite3';
+import { foldCase, identifier, isVirtual, noUpdateSql } from '../sql.js';
 import { connect, withTrustedSchema } from './connection.js';
-import { isVirtual, type SchemaObject } from './schema-text.js';
 
 /** A copy of a store's schema in memory, without rows. */
 type SchemaCopy = Database.Database;
+
+/** An object of a store's schema that has a text. */
+export interface SchemaObject {
+  readonly type: string;
+  readonly name: string;
+  readonly tbl_name: string;
+  readonly sql: string;
+}
 
 /** Statements to try on a copy of a store's schema: plain data, for another process. */
 export interface Trial {
@@ -40,8 +46,8 @@ class Tampered extends Error {
   }
 }
 
-/** Pages of the copy, at most: a schema of 256 MiB. */
-const MAX_PAGES = 65_536;
+/** Maximum pages of the copy, for 64 MiB. */
+const MAX_PAGES = 16_384;
 
 /** Tries statements on a copy of a schema. To be called where it can be killed: SQLite can not be interrupted. */
 export function runTrial({ objects, table, forward, columns, reverse }: Trial): TrialResult {
@@ -116,7 +122,7 @@ function tryOne(copy: SchemaCopy, object: SchemaObject, sql: string): Error | un
     copy.prepare(sql).run();
     return undefined;
   } catch (error) {
-    if (isSqliteError(error)) return error;
+    if (error instanceof Database.SqliteError) return error;
     // The driver compiles one statement, and refuses a text that has more, or values to bind.
     if (error instanceof RangeError || error instanceof TypeError) throw new Tampered(object);
     throw error;
@@ -154,7 +160,7 @@ function tryOn(copy: SchemaCopy, sql: string): Error | undefined {
     copy.exec(sql);
     return undefined;
   } catch (error) {
-    if (isSqliteError(error)) return error;
+    if (error instanceof Database.SqliteError) return error;
     throw error;
   }
 }

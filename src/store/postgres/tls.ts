@@ -1,0 +1,182 @@
+import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
+import { BackfillError, errnoOf } from '../../errors.js';
+import { hostOf, type PostgresAddress, urlParameter } from './address.js';
+import { nearest } from './parameters.js';
+
+// Encryption of connections. The values of `sslmode` mean what they mean to libpq. The driver reads them otherwise: to version 8,
+// `require` is `verify-full` and `allow` too, and what it does not know is no encryption in the environment and `verify-full` in a URL.
+
+/** Values of `sslmode`: those of libpq, and the driver's own `no-verify`. */
+const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'] as const;
+export type SslMode = (typeof MODES)[number];
+
+/** The mode that checks who the server is. */
+const SAFEST: SslMode = 'verify-full';
+
+/** Modes that never go on without encryption. */
+const STRICT: readonly SslMode[] = ['require', 'verify-ca', 'verify-full', 'no-verify'];
+
+/** Parameters of a URL that this module reads in the driver's place. */
+export const TLS_PARAMETERS = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey'] as const;
+
+/** Encryption of one attempt to connect. */
+export interface TlsOptions {
+  /** Certificates of authorities. Default: those that Node trusts. */
+  readonly ca?: string;
+  /** Certificate of this client. */
+  readonly cert?: string;
+  /** Its private key. */
+  readonly key?: string;
+  /** Whether a trusted authority must have signed the server's certificate. */
+  readonly rejectUnauthorized: boolean;
+  /** Whether that certificate must be for the host. */
+  readonly checksHost: boolean;
+  /** The host. */
+  readonly host: string;
+}
+
+/** What is tried to connect, in this order; false: without encryption. */
+export type TlsAttempts = readonly (TlsOptions | false)[];
+
+/** Addresses of this machine. */
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** Whether a host is this machine: the folder of a socket, `localhost`, or a loopback address. */
+function isThisMachine(host: string): boolean {
+  if (host.startsWith('/') || host.toLowerCase() === 'localhost') return true;
+  const family = isIP(host);
+  return family !== 0 && LOOPBACK.check(host, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+/**
+ * Returns the mode that a text names.
+ *
+ * @param source the parameter or the variable that it comes from
+ * @throws {BackfillError} `USAGE` naming the nearest mode
+ */
+export function requireSslMode(text: string, source: string): SslMode {
+  const mode = MODES.find((each) => each === text);
+  if (mode) return mode;
+  const got = /^[\w-]{1,20}$/.test(text) ? text : '…';
+  const meant = nearest(text, MODES) ?? SAFEST;
+  throw new BackfillError(
+    'USAGE',
+    `Expected \`${source}\` to be one of ${MODES.join(', ')}, got \`${got}\``,
+    `Write ${source}=${meant}`,
+  );
+}
+
+/** How a connection is encrypted, as the URL says, else the environment. */
+interface TlsSettings {
+  /** Undefined where nothing asks for encryption: the driver then does without. */
+  readonly mode: SslMode | undefined;
+  /** Paths of files. */
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+/**
+ * Reads what a URL and the environment (`PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`) say of encryption. Of libpq's default
+ * files in `~/.postgresql` none is read.
+ *
+ * @throws {BackfillError} `USAGE` if they contradict each other
+ */
+export function tlsSettings({ url }: PostgresAddress): TlsSettings {
+  const setting = (name: string): string | undefined =>
+    urlParameter(url, name) ?? (process.env[`PG${name.toUpperCase()}`] || undefined);
+  const given = urlParameter(url, 'sslmode');
+  const { PGSSLMODE } = process.env;
+  const [ca, cert, key] = [setting('sslrootcert'), setting('sslcert'), setting('sslkey')];
+  const mode =
+    given !== undefined
+      ? requireSslMode(given, 'sslmode')
+      : (modeOfSsl(url) ??
+        (PGSSLMODE
+          ? requireSslMode(PGSSLMODE, 'PGSSLMODE')
+          : ca === undefined && cert === undefined
+            ? undefined
+            : 'verify-full'));
+  const refuse = (message: string, hint: string): never => {
+    throw new BackfillError('USAGE', message, hint);
+  };
+  if (given !== undefined && urlParameter(url, 'ssl') !== undefined)
+    refuse('The URL of the database has both `ssl` and `sslmode`', 'Leave `ssl` out');
+  if (mode === 'verify-ca' && ca === undefined)
+    refuse(
+      '`sslmode` is `verify-ca`, and `sslrootcert` does not say which authority is meant',
+      'Write sslmode=verify-full, or add sslrootcert=FILE',
+    );
+  if (ca === 'system' && mode !== 'verify-full')
+    refuse(
+      'With `sslrootcert=system` anybody can have a certificate, so that its host counts',
+      'Write sslmode=verify-full',
+    );
+  if ((cert === undefined) !== (key === undefined))
+    refuse('One of `sslcert` and `sslkey` is given without the other', 'Give both, or none');
+  if (setting('sslnegotiation') === 'direct' && (mode === undefined || !STRICT.includes(mode)))
+    refuse(
+      '`sslnegotiation=direct` needs a mode that does not go without encryption',
+      'Write sslmode=verify-full',
+    );
+  return { mode, ca, cert, key };
+}
+
+/** The mode that the driver's own parameter `ssl` stands for. */
+function modeOfSsl(url: string): SslMode | undefined {
+  const ssl = urlParameter(url, 'ssl');
+  if (ssl === undefined) return undefined;
+  if (/^(?:true|1)$/.test(ssl)) return 'verify-full';
+  if (/^(?:false|0)$/.test(ssl)) return 'disable';
+  return requireSslMode(ssl, 'ssl');
+}
+
+/**
+ * Returns what is tried to connect to a database.
+ *
+ * @throws {BackfillError} `USAGE` as {@link tlsSettings}, or if a file can not be read
+ */
+export function tlsAttempts(address: PostgresAddress): TlsAttempts {
+  const { mode, ca, cert, key } = tlsSettings(address);
+  const host = hostOf(address);
+  if (mode === undefined || mode === 'disable' || host.startsWith('/')) return [false]; // as libpq: none on a socket
+  const tls: TlsOptions = {
+    ...(ca === undefined || ca === 'system' ? {} : { ca: readPem('sslrootcert', ca) }),
+    ...(cert === undefined ? {} : { cert: readPem('sslcert', cert) }),
+    ...(key === undefined ? {} : { key: readPem('sslkey', key) }),
+    rejectUnauthorized: /^verify/.test(mode) || (ca !== undefined && mode !== 'no-verify'),
+    checksHost: mode === 'verify-full',
+    host,
+  };
+  if (mode === 'allow') return [false, tls];
+  return mode === 'prefer' ? [tls, false] : [tls];
+}
+
+function readPem(parameter: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new BackfillError(
+      'USAGE',
+      `The file of \`${parameter}\`, ${path}, can not be read (${errnoOf(error)})`,
+      'Give the path of a file that this user may read',
+      { cause: error },
+    );
+  }
+}
+
+/** A sentence if a connection goes to another machine, and without encryption, or maybe so. */
+export function plaintextWarnings(address: PostgresAddress): string[] {
+  const host = hostOf(address);
+  const { mode } = tlsSettings(address);
+  if (isThisMachine(host) || (mode !== undefined && STRICT.includes(mode))) return [];
+  const fix = 'add ?sslmode=verify-full to the URL, or set PGSSLMODE';
+  return [
+    mode === 'allow' || mode === 'prefer'
+      ? `The connection to ${host} may not be encrypted, as sslmode is ${mode}, and others on the way could read and change what it carries: ${fix}`
+      : `The connection to ${host} is not encrypted, and others on the way can read and change what it carries: ${fix}`,
+  ];
+}
