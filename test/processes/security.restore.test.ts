@@ -108,6 +108,7 @@ describe('security, restore', () => {
       ['cp', other, backup],
     );
     expect(result.code, result.stderr).to.equal(0);
+    expect(readFileSync(backup).equals(readFileSync(other)), 'it was replaced').to.equal(true);
     expect(stateOf(store)).to.deep.equal(v20);
   });
 
@@ -171,6 +172,19 @@ describe('security, restore', () => {
     asAgentOs(store, (db) => db.exec('DROP TABLE umzug_backfill_backups'));
     expect((await on(store).run(['restore', '--json'])).json().isVerified).to.equal(false);
     expect(stateOf(store)).to.deep.equal(v20);
+  });
+
+  it('takes a backup that every user may write, as they may the store, if its bytes are those that were made', async () => {
+    const store = copy('delete');
+    const v20 = stateOf(store);
+    chmodSync(store, 0o666);
+    await on(store).run(['up']);
+    expect((await on(store).run(['restore', '--json'])).json().isVerified).to.equal(true);
+    expect(stateOf(store)).to.deep.equal(v20);
+    await on(store).run(['up']);
+    const newest = copiesOf(store).sort().at(-1) ?? '';
+    touchUp(newest);
+    await refused(store, 'BACKUP_CHANGED');
   });
 
   it('takes no file that is a link, has another name, may be written by others, or is the store’s own lock', async () => {
