@@ -235,10 +235,9 @@ describe('what a run makes beside a store', () => {
       }
     }
     expect(made).to.include.members(
-      [
-        ...['.lock.WORD', '.lock-journal', '.backup.partial-WORD/WORD', '.backup.partial-WORD/WORD-journal'],
-        '-journal',
-      ].map((suffix) => `store.db${suffix}`),
+      [...['.lock.WORD', '.backup.partial-WORD/WORD', '.backup.partial-WORD/WORD-journal'], '-journal'].map(
+        (suffix) => `store.db${suffix}`,
+      ),
     );
   });
 });

@@ -242,16 +242,6 @@ describe('security, restore', () => {
     expect((await on(store).run(['restore', '--json'])).json().isVerified).to.equal(true);
     expect(stateOf(store)).to.deep.equal(v20);
   });
-
-  it('is refused where every user may rename beside the store, until the hint is followed', async () => {
-    const store = copy('delete');
-    await on(store).run(['up']);
-    chmodSync(dirname(store), 0o777);
-    const hint = await refused(store, 'BACKUP_FOLDER_UNUSABLE');
-    const [, mend = ''] = /(chmod o-w [^;]+);/.exec(hint) ?? [];
-    await typed(mend);
-    await on(store).run(['restore']);
-  });
 });
 
 describe('security, restore beside other users', () => {
@@ -270,6 +260,19 @@ describe('security, restore beside other users', () => {
     expect(code, stderr).to.equal(0);
     return { ...service, v20, backup: copyOf(service.store, 'backup', service.shared) };
   }
+
+  it('is refused where every user may rename beside the store, until the hint is followed', async () => {
+    const { store, home, v20, run } = await upgraded();
+    chmodSync(home, 0o777);
+    const was = filesOf(store);
+    const { hint } = expectRefusal(await run('restore'), 'BACKUP_FOLDER_UNUSABLE', 1);
+    expect(filesOf(store)).to.deep.equal(was);
+    const [, mend = ''] = /(chmod o-w [^;]+);/.exec(hint) ?? [];
+    expect(spawnSync('sh', ['-c', mend]).status, hint).to.equal(0);
+    const { code, stderr } = await run('restore');
+    expect(code, stderr).to.equal(0);
+    expect(rowsOf(store)).to.deep.equal(v20);
+  });
 
   /** Makes a store of the stranger's, in which every row is forged. */
   function forge({ backup }: { readonly backup: string }, path: string): void {
@@ -352,6 +355,16 @@ describe('security, restore beside other users', () => {
     asAgentOs(service.store, (db) => db.exec('DROP TABLE umzug_backfill_backups'));
     const { hint } = expectRefusal(await service.run('restore'), 'BACKUP_UNKNOWN', 1);
     await expectRestored(service, await service.typed(commandsIn(hint)[0] ?? ''));
+  });
+
+  it('is refused where every user may rename beside the store, until the hint is followed', async () => {
+    const service = await upgraded();
+    chmodSync(service.home, 0o777);
+    const { hint } = expectRefusal(await service.run('restore'), 'BACKUP_FOLDER_UNUSABLE', 1);
+    const [, mend = ''] = /(chmod o-w [^;]+);/.exec(hint) ?? [];
+    const { code, stderr } = await service.typed(mend);
+    expect(code, stderr).to.equal(0);
+    await expectRestored(service, await service.run('restore'));
   });
 
   it('follows no link of a stranger’s under a name of its own beside the store', async () => {

@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, lchownSync, symlinkSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { lchownSync, symlinkSync } from 'node:fs';
 
 // Attacks by another user: files, links and folders of theirs, which it takes root to make.
 
@@ -38,9 +37,3 @@ export function plant(target: string, path: string, uid = OTHER): void {
   symlinkSync(target, path);
   give(uid, path);
 }
-
-/** Lets every user into the folder that holds a test's files. */
-export const open = (path: string): void => {
-  chmodSync(path, 0o755);
-  if (dirname(path).includes('umzug-backfill-')) chmodSync(dirname(path), 0o755);
-};
