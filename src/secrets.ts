@@ -12,9 +12,12 @@ const MASK = '***';
 /** Names of options, variables and parameters whose value is a secret. */
 const SECRET = '(?:pas+(?!s*file)|pwd|pswd|secret|token|credential|(?:api|app|access|auth|private)[._-]?key)';
 
+/** What a value without quotes holds; of an escape in JSON both characters or none, so that JSON stays valid. */
+const BARE = String.raw`(?:\\[^\s"']|[^\s;&'"\\])+`;
+
 /** `NAME=VALUE`, also percent-encoded, where the name is one of a secret. */
 const ASSIGNMENT = new RegExp(
-  `([\\w.-]{0,40}${SECRET}[\\w.-]{0,40}(?:\\s{0,3}=\\s{0,3}|%3d))('(?:[^'\\\\]|\\\\.)*'|"[^"]*"|(?:(?!%26|%20)[^&\\s;])+)`,
+  String.raw`([\w.-]{0,40}${SECRET}[\w.-]{0,40}(?:\s{0,3}=\s{0,3}|%3d))('(?:[^'\\]|\\.)*'|"[^"]*"|(?:(?!%26|%20)(?:\\[^\s&;]|[^\s&;\\]))+)`,
   'gi',
 );
 
@@ -36,7 +39,7 @@ const replacements = new Map<string, string>();
 const names = new Set<string>();
 
 /** The same, longest first; undefined when something was learned since. */
-let sorted: readonly (readonly [found: string, put: string])[] | undefined;
+let sorted: readonly (readonly [found: string | RegExp, put: string])[] | undefined;
 
 /**
  * Learns the secrets that a call holds. They are removed from then on from all that this process prints, writes or throws.
@@ -48,7 +51,7 @@ export function learnSecrets(argv: readonly (string | undefined)[], env: NodeJS.
     if (word === undefined) return;
     learnWord(word);
     const option = argv[i - 1] ?? '';
-    if (!SECRET_OPTION.test(option)) return;
+    if (!SECRET_OPTION.test(option) || /^(?:-|$)/.test(word)) return;
     learnPassword(word);
     for (const form of [word, shellWord(word)]) learn(`${option} ${form}`, `${option} ${MASK}`);
   });
@@ -123,7 +126,10 @@ const isDistinctive = (text: string): boolean =>
 
 /** Returns a text without passwords. */
 export function scrub(text: string): string {
-  sorted ??= [...replacements].filter(([found]) => !names.has(found)).sort(([a], [b]) => b.length - a.length);
+  sorted ??= [...replacements]
+    .filter(([found]) => !names.has(found))
+    .sort(([a], [b]) => b.length - a.length)
+    .map(([found, put]) => [/^[bfnrtu]/.test(found) ? outsideEscape(found) : found, put]);
   let left = text;
   for (const [found, put] of sorted) left = left.replaceAll(found, () => put);
   const named = left.includes('://') ? left.replace(WORD, scrubbedWord) : left;
@@ -136,10 +142,16 @@ export function scrub(text: string): string {
     );
 }
 
+/** A text where its first letter is not that of an escape in JSON, as in `\n`. */
+const outsideEscape = (text: string): RegExp =>
+  new RegExp(String.raw`(?<!(?<!\\)(?:\\\\)*\\)${text.replace(/[^\w\s]/g, '\\$&')}`, 'g');
+
 const WORD = /[^\s'"`<>]+/g;
-const VARIABLE = /\b([A-Z][A-Z0-9_]{0,40}(?:PASSWORD|PASSWD|SECRET|TOKEN)=)[^\s'"&;]+/g;
-const CONNECTION_STRING =
-  /\b((?:ssl)?(?:password|passwd|passphrase|pwd)\s{0,3}=\s{0,3})(?:'(?:[^'\\]|\\.)*'|[^\s;&'"]+)/gi;
+const VARIABLE = new RegExp(`\\b([A-Z][A-Z0-9_]{0,40}(?:PASSWORD|PASSWD|SECRET|TOKEN)=)${BARE}`, 'g');
+const CONNECTION_STRING = new RegExp(
+  String.raw`\b((?:ssl)?(?:password|passwd|passphrase|pwd)\s{0,3}=\s{0,3})(?:'(?:[^'"\\\n]|\\[^\n])*'|${BARE})`,
+  'gi',
+);
 
 function scrubbedWord(word: string): string {
   const at = word.indexOf('://');

@@ -20,8 +20,9 @@ export const zhTls: Catalog = {
     '请检查 sslrootcert 、 sslcert 和 sslkey 的文件，以及服务器的日志',
   'The URL of the database has an unknown parameter': '数据库的 URL 有未知的参数',
   'The URL of the database has an unknown parameter, `{name}`': '数据库的 URL 有未知的参数 `{name}`',
-  'Write {name} or leave it out; those that are known: {names}':
-    '请改为 {name} 或将其去掉；已知的参数： {names}',
+  'Write {name} or leave it out; {~known}': '请改为 {name} 或将其去掉；{known}',
+  'Leave it out; {~known}': '请将其去掉；{known}',
+  'those that are known: {names}': '已知的参数： {names}',
   'Leave it out, and write ?, & and # in a password as %3F, %26 and %23':
     '请将其去掉，并把密码中的 ? 、 & 和 # 写作 %3F 、 %26 和 %23',
   'The URL of the database has the parameter `{name}` twice': '数据库的 URL 中参数 `{name}` 出现两次',

@@ -8,7 +8,7 @@ import { main } from '../../src/cli/main.js';
 import { BackfillError, createMigrator, startBackfills } from '../../src/index.js';
 import { collector, root, runCli, useFolder } from '../support/cli.js';
 import { toldOf } from '../support/said.js';
-import { failureOf } from '../support/stores.js';
+import { asAgentOs, failureOf } from '../support/stores.js';
 
 // A password may be given in the wrong place, misspelt, or to a program that does not take it. It is told nowhere all the same.
 
@@ -237,6 +237,32 @@ describe('a password that is given where it should not be', () => {
       }
     for (const file of [report, metrics])
       expect(readFileSync(file, 'utf8')).to.match(/\S/).and.not.include(PART);
+  });
+
+  it('leaves JSON valid, whatever is next to it', async () => {
+    const store = folder.file('named.db');
+    generateStore({ path: store, audits: 20 });
+    const env = { CI: '', PGPASSWORD: 'n12345' };
+    expect((await runCli(['up', '--no-backup', '--db-path', store])).code).to.equal(0);
+    const parts = [
+      ...['h=1 password=ab', 'x://h?password=ab', 'PGPASSWORD=ab', 'x://u:ab', `password='`, '://', '@', '='],
+      ...['\\', '"', "'", '\n12345', 'n12345', '\u001b', '\u202e', ' ', '%3d', '&', ';', ' b=1'],
+    ];
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.constantFrom(...parts), { minLength: 1, maxLength: 9 }), async (drawn) => {
+        const name = drawn.join('');
+        asAgentOs(store, (db) => {
+          db.exec(`DELETE FROM umzug_backfill_steps WHERE kind = 'foreign'`);
+          db.prepare(
+            `INSERT INTO umzug_backfill_steps (name, kind, status, fingerprint, package_version, started_at, applied_at)
+             VALUES (?, 'foreign', 'applied', 'x', '0.1.0', '2026-01-01', '2026-01-01')`,
+          ).run(name);
+        });
+        const { json, stdout } = await runCli(['executed', '--json', '--db-path', store], { env });
+        expect(json, `${JSON.stringify(name)}: ${stdout}`).not.to.throw();
+      }),
+      { numRuns: 150 },
+    );
   });
 
   it('leaves SQL as it is', async () => {

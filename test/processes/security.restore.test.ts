@@ -357,6 +357,16 @@ describe('security, restore beside other users', () => {
     await expectRestored(service, await service.typed(commandsIn(hint)[0] ?? ''));
   });
 
+  it('is refused where every user may rename beside the store, until the hint is followed', async () => {
+    const service = await upgraded();
+    chmodSync(service.home, 0o777);
+    const { hint } = expectRefusal(await service.run('restore'), 'BACKUP_FOLDER_UNUSABLE', 1);
+    const [, mend = ''] = /(chmod o-w [^;]+);/.exec(hint) ?? [];
+    const { code, stderr } = await service.typed(mend);
+    expect(code, stderr).to.equal(0);
+    await expectRestored(service, await service.run('restore'));
+  });
+
   it('follows no link of a stranger’s under a name of its own beside the store', async () => {
     const service = await upgraded();
     // The store is in the shared folder, too, where nobody else may rename it.

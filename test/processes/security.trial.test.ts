@@ -65,6 +65,23 @@ describe('the trial of a schema step', () => {
       }));
   }
 
+  it('is ended where SQLite takes ever more memory, with the store as it was', () =>
+    withV20(async (path) => {
+      const columns = Array.from({ length: 1900 }, (_, i) => `c${i}`).join();
+      const views = Array.from(
+        { length: 12 },
+        (_, i) => `CREATE VIEW v${i + 1} AS SELECT a.* FROM v${i} a, v${i} b`,
+      );
+      change(
+        path,
+        `CREATE TABLE wide (${columns}); CREATE VIEW v0 AS SELECT * FROM wide; ${views.join('; ')};
+        CREATE TRIGGER large AFTER UPDATE ON task_audits BEGIN SELECT * FROM v12; END`,
+      );
+      const before = bytesOf(path);
+      expectRefusal(await spawnCli(['up', '--dry-run', '--db-path', path]), 'SCHEMA_TRIAL_FAILED', 1);
+      expect(bytesOf(path)).to.deep.equal(before);
+    }));
+
   it('ends by itself when the command that wanted it is killed', function () {
     if (process.platform !== 'linux') {
       console.log('        skipped: finds processes in /proc');

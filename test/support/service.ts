@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { before } from 'mocha';
@@ -52,10 +52,10 @@ export function useService() {
       args,
       /** Runs a command as the service, with its copies in the shared folder. */
       run: (...words: string[]) => spawnCli([...words, ...args], { prefix: as(SERVICE) }),
+      /** Runs a command as the service, with its copies beside the store. */
+      alone: (...words: string[]) => spawnCli([...words, '--db-path', store], { prefix: as(SERVICE) }),
       /** Runs a command that was printed, as the service. */
       typed: (line: string) => shellAs(SERVICE, line, folder.file('bin')),
-      /** Paths of what is in the shared folder. */
-      inShared: () => readdirSync(shared).map((name) => join(shared, name)),
     };
   };
 }

@@ -28,10 +28,14 @@ const KNOWN = [
   'uselibpqcompat',
 ] as const;
 
-/** The one of several words that has the fewest letters to change, whatever their case. */
-export function nearest<Word extends string>(word: string, words: readonly [Word, ...Word[]]): Word {
-  const distances = words.map((each) => distance(word.toLowerCase(), each));
-  return words[distances.indexOf(Math.min(...distances))] ?? words[0];
+/** How many letters of a slip may be wrong. */
+const MAX_WRONG = 3;
+
+/** The word that was probably meant, whatever its case: the one of several with the fewest letters to change, or undefined. */
+export function nearest(word: string, words: readonly string[]): string | undefined {
+  const distances = words.map((each) => distance(word.slice(0, 40).toLowerCase(), each));
+  const least = Math.min(...distances);
+  return least > MAX_WRONG ? undefined : words[distances.indexOf(least)];
 }
 
 /** How many letters one word has to be changed by to become the other. */
@@ -60,14 +64,18 @@ export function refuseUnknownParameters(url: string): void {
     // A password with a `?` in it that is not encoded ends up here, up to its `@`.
     const isName = /^\w{1,40}$/.test(name) && !found?.search.includes('@');
     if (!(KNOWN as readonly string[]).includes(name)) {
+      const meant = nearest(name, KNOWN);
+      const known = `those that are known: ${KNOWN.join(', ')}`;
       throw new BackfillError(
         'USAGE',
         isName
           ? `The URL of the database has an unknown parameter, \`${name}\``
           : 'The URL of the database has an unknown parameter',
-        isName
-          ? `Write ${nearest(name.slice(0, 40), KNOWN)} or leave it out; those that are known: ${KNOWN.join(', ')}`
-          : 'Leave it out, and write ?, & and # in a password as %3F, %26 and %23',
+        !isName
+          ? 'Leave it out, and write ?, & and # in a password as %3F, %26 and %23'
+          : meant === undefined
+            ? `Leave it out; ${known}`
+            : `Write ${meant} or leave it out; ${known}`,
       );
     }
     if (seen.has(name)) {

@@ -7,7 +7,7 @@ import type { SqlValue, Statements, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { normaliseSql } from '../sql.js';
 import { type PostgresAddress, shownAddress } from './address.js';
-import { PostgresError, type Result } from './client.js';
+import { PostgresError, type Result, SAFE_PATH } from './client.js';
 import { type Connection, connect, disconnect, makeFunctions, readPath } from './connection.js';
 import { POSTGRES } from './dialect.js';
 import { requireHeld, shareLock } from './lock.js';
@@ -260,8 +260,8 @@ export class PostgresStore extends PostgresStatements implements Store {
     const isWriting = this.#transaction === 'writing';
     this.#transaction = 'none';
     // Constraint triggers that are deferred fire now, and see the project's path.
-    const path = `SET LOCAL search_path = ${this.#connection.path}; `;
-    this.#connection.client.script(sql === 'COMMIT' && isWriting ? `${path}COMMIT` : sql);
+    const commit = `SET LOCAL search_path = ${this.#connection.path}; COMMIT; SET search_path = ${SAFE_PATH}`;
+    this.#connection.client.script(sql === 'COMMIT' && isWriting ? commit : sql);
   }
 
   #within<Result>(kind: 'reading' | 'writing', begin: string, act: () => Result): Result {

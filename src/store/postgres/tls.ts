@@ -11,6 +11,9 @@ import { nearest } from './parameters.js';
 const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'] as const;
 export type SslMode = (typeof MODES)[number];
 
+/** The mode that checks who the server is. */
+const SAFEST: SslMode = 'verify-full';
+
 /** Modes that never go on without encryption. */
 const STRICT: readonly SslMode[] = ['require', 'verify-ca', 'verify-full', 'no-verify'];
 
@@ -58,10 +61,11 @@ export function requireSslMode(text: string, source: string): SslMode {
   const mode = MODES.find((each) => each === text);
   if (mode) return mode;
   const got = /^[\w-]{1,20}$/.test(text) ? text : '…';
+  const meant = nearest(text, MODES) ?? SAFEST;
   throw new BackfillError(
     'USAGE',
     `Expected \`${source}\` to be one of ${MODES.join(', ')}, got \`${got}\``,
-    `Write ${source}=${nearest(text.slice(0, 20), MODES)}`,
+    `Write ${source}=${meant}`,
   );
 }
 

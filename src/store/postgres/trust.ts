@@ -66,9 +66,11 @@ export function refuseUnsafePath(store: PostgresStore): void {
  */
 export function refuseForeignTable(store: PostgresStore, table: string): void {
   if (store.trustsOthers) return;
+  const isSuperuser = 'SELECT rolsuper FROM pg_roles WHERE rolname = session_user';
+  if (store.remember(isSuperuser, () => store.pluck<number>(isSuperuser)[0]) !== 1) return;
   const owner = store.get<{ name: string }>(
-    `SELECT o.rolname AS name FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner CROSS JOIN pg_roles AS me
-    WHERE c.oid = ${relationSql(store)} AND ${IS_ME} AND me.rolsuper AND NOT o.rolsuper`,
+    `SELECT o.rolname AS name FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner
+    WHERE c.oid = ${relationSql(store)} AND NOT o.rolsuper`,
     table,
   );
   if (!owner) return;

@@ -15,6 +15,9 @@ import type { Trial, TrialResult } from './trial.js';
 /** Maximum time of a trial, in milliseconds. A schema of 3,000 triggers takes a second. */
 const LIMIT_MS = 10_000;
 
+/** Maximum memory of a trial's process, in bytes. A schema of 3,000 objects takes 80 MiB. */
+const LIMIT_BYTES = 300 * 2 ** 20;
+
 /** Results of this process's trials, by a hash of what was tried: many stores have one schema, and a command tries it before and under the lock. */
 const RESULTS = new Map<string, TrialResult>();
 
@@ -39,15 +42,19 @@ function tryOut(store: Store, statements: Omit<Trial, 'objects'>): TrialResult {
 
 function tryInProcess(input: string): TrialResult {
   const script = fileURLToPath(new URL('./trial-process.js', import.meta.url));
-  const { error, status, signal, stdout } = spawnSync(process.execPath, [script, String(LIMIT_MS + 1000)], {
-    input,
-    encoding: 'utf8',
-    timeout: LIMIT_MS,
-    killSignal: 'SIGKILL',
-    stdio: ['pipe', 'pipe', 'ignore'],
-    maxBuffer: 2 ** 28,
-    windowsHide: true,
-  });
+  const { error, status, signal, stdout } = spawnSync(
+    process.execPath,
+    [script, String(LIMIT_MS + 1000), String(LIMIT_BYTES)],
+    {
+      input,
+      encoding: 'utf8',
+      timeout: LIMIT_MS,
+      killSignal: 'SIGKILL',
+      stdio: ['pipe', 'pipe', 'ignore'],
+      maxBuffer: 2 ** 28,
+      windowsHide: true,
+    },
+  );
   if (status === 0) return JSON.parse(stdout) as TrialResult;
   const isOver = error !== undefined && 'code' in error && error.code === 'ETIMEDOUT';
   throw new BackfillError(

@@ -46,8 +46,8 @@ class Tampered extends Error {
   }
 }
 
-/** Pages of the copy, at most: a schema of 256 MiB. */
-const MAX_PAGES = 65_536;
+/** Maximum pages of the copy, for 64 MiB. */
+const MAX_PAGES = 16_384;
 
 /** Tries statements on a copy of a schema. To be called where it can be killed: SQLite can not be interrupted. */
 export function runTrial({ objects, table, forward, columns, reverse }: Trial): TrialResult {

@@ -61,6 +61,7 @@ async function run({ argv, env, folder }: Call): Promise<void> {
     code,
     thrown,
     internal: internal ?? /^INTERNAL: .*$|"code": "INTERNAL"/m.exec(output.text)?.[0],
+    output: output.text.slice(0, 2000),
     outputLength: output.length,
     told: /^[A-Z_]{5,}(?=: )/m.exec(output.text)?.[0] ?? '',
     peakMb: process.platform === 'linux' ? peakMb() : 0,

@@ -114,7 +114,7 @@ export const makeDamagedLedger =
   (random, folder) => {
     const path = join(folder, 'store.db');
     putImage(random.pick(stages).image, path);
-    if (random.chance(0.5)) withoutConstraints(path);
+    const putBack = random.chance(0.5) ? withoutConstraints(path) : undefined;
     const db = new Database(path);
     try {
       const tables = db
@@ -132,6 +132,7 @@ export const makeDamagedLedger =
     } finally {
       db.close();
     }
+    putBack?.();
     return someCommands(random, folder);
   };
 
@@ -139,16 +140,36 @@ export const makeDamagedLedger =
 const isRefused = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && /^SQLITE_(?:CONSTRAINT|MISMATCH)/.test(String(error.code));
 
-/** The ledger's tables as somebody could have made them: any value in any column. */
-function withoutConstraints(path: string): void {
-  const db = new Database(path);
-  try {
-    db.unsafeMode(true);
-    db.pragma('writable_schema = ON');
+/**
+ * Takes the constraints from the ledger's tables, so that any value goes into any column.
+ *
+ * @returns what puts their definitions back, as a ledger with other ones is not read at all
+ */
+function withoutConstraints(path: string): () => void {
+  const editSchema = (act: (db: Database.Database) => void): void => {
+    const db = new Database(path);
+    try {
+      db.unsafeMode(true);
+      db.pragma('writable_schema = ON');
+      act(db);
+    } finally {
+      db.close();
+    }
+  };
+  let before: { name: string; sql: string }[] = [];
+  editSchema((db) => {
+    before = db
+      .prepare<[], { name: string; sql: string }>(
+        `SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name LIKE 'umzug_backfill_%'`,
+      )
+      .all();
     db.exec(
       `UPDATE sqlite_schema SET sql = replace(replace(sql, ' NOT NULL', ''), 'TEXT', '') WHERE name LIKE 'umzug_backfill_%'`,
     );
-  } finally {
-    db.close();
-  }
+  });
+  return () =>
+    editSchema((db) => {
+      const put = db.prepare(`UPDATE sqlite_schema SET sql = :sql WHERE type = 'table' AND name = :name`);
+      for (const table of before) put.run(table);
+    });
 }
