@@ -83,14 +83,16 @@ const isAboutTls = (error: unknown): boolean =>
 
 async function connect(): Promise<Client> {
   const { default: pg } = await import('pg');
-  for (const [i, attempt] of tls.entries()) {
+  let failure: unknown;
+  for (const attempt of tls) {
     try {
       return await connectBy(pg, attempt);
     } catch (error) {
-      if (i === tls.length - 1 || !isAboutTls(error)) throw error;
+      failure = error;
+      if (!isAboutTls(error)) break;
     }
   }
-  throw new Error('There is no way to connect');
+  throw failure;
 }
 
 async function connectBy(pg: typeof Pg, attempt: TlsAttempts[number]): Promise<Client> {
