@@ -235,7 +235,7 @@ describe('what a run makes beside a store', () => {
       }
     }
     expect(made).to.include.members(
-      ['.lock.WORD', '.backup.partial-WORD/WORD', '.backup.partial-WORD/WORD-journal', '-journal'].map(
+      [...['.lock.WORD', '.backup.partial-WORD/WORD', '.backup.partial-WORD/WORD-journal'], '-journal'].map(
         (suffix) => `store.db${suffix}`,
       ),
     );
