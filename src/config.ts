@@ -108,6 +108,8 @@ export function defineConfig(options: ConfigOptions): Config {
       'Name one',
     );
   }
+  checkNames(steps, 'steps', what);
+  checkRequirementNames(requires, what);
   return { kind: 'config', database, steps, requires };
 }
 
@@ -118,6 +120,14 @@ export function defineConfig(options: ConfigOptions): Config {
  */
 export function checkNames(names: string | readonly string[], option: string, what: string): void {
   for (const name of [names].flat()) requireText(name, option, what, 'CONFIG_INVALID');
+}
+
+function checkRequirementNames({ tables, version }: StoreRequirements, what: string): void {
+  for (const [table, columns] of Object.entries(tables ?? {}))
+    checkNames(columns, `requires.tables.${table}`, what);
+  if (version === undefined) return;
+  for (const name of ['table', 'column', 'atLeast'] as const)
+    requireText(version[name], `requires.version.${name}`, what, 'CONFIG_INVALID');
 }
 
 function checkPostgresEnv({ defaults = {}, ...names }: PostgresEnv, what: string): void {
@@ -197,9 +207,9 @@ export async function loadConfig(folder: string, trust: TrustsCode = {}): Promis
     );
   }
   refuseOthersCode(file, trust);
-  let config: unknown;
   try {
-    config = await importDefault(file);
+    const config: unknown = await importDefault(file);
+    if (isConfig(config)) return { config: checkedConfig(config), file };
   } catch (error) {
     if (error instanceof BackfillError) throw atCall(error, file);
     throw new BackfillError(
@@ -211,12 +221,16 @@ export async function loadConfig(folder: string, trust: TrustsCode = {}): Promis
       { cause: error },
     );
   }
-  if (typeof config !== 'object' || config === null || !('kind' in config) || config.kind !== 'config') {
-    throw new BackfillError(
-      'CONFIG_INVALID',
-      `The config file ${file} has no config as its default export`,
-      'Export one: export default defineConfig({ … })',
-    );
-  }
-  return { config: config as Config, file };
+  throw new BackfillError(
+    'CONFIG_INVALID',
+    `The config file ${file} has no config as its default export`,
+    'Export one: export default defineConfig({ … })',
+  );
 }
+
+const isConfig = (value: unknown): value is Config =>
+  typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'config';
+
+/** The same, checked: it may have been written without `defineConfig()`. */
+const checkedConfig = ({ database, steps, requires }: Config): Config =>
+  defineConfig({ database, steps, requires });

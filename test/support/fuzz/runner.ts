@@ -85,20 +85,20 @@ interface Sandbox {
   readonly root: string;
   readonly project: string;
   readonly home: string;
-  /** The folder of the case. */
-  readonly own: string;
 }
 
 function makeSandbox(makeProject: (folder: string) => void): Sandbox {
   const root = mkdtempSync(join(tmpdir(), 'umzug-backfill-fuzz-'));
-  const [project, home, own, canary] = ['project', 'home', 'case', 'canary'].map((name) =>
-    join(root, name),
-  ) as [string, string, string, string];
+  const [project, home, canary] = ['project', 'home', 'canary'].map((name) => join(root, name)) as [
+    string,
+    string,
+    string,
+  ];
   for (const folder of [project, home, canary]) mkdirSync(folder);
   writeFileSync(join(canary, 'secret.db'), 'SQLite format 3\0, but not a database');
   writeFileSync(join(canary, 'secret.txt'), 'untouched', { mode: 0o600 });
   makeProject(project);
-  return { root, project, home, own };
+  return { root, project, home };
 }
 
 const stamp = ({ size, mtimeNs, ino, mode, uid, gid, nlink }: Stats & { mtimeNs: bigint }): string =>
@@ -281,7 +281,7 @@ export async function fuzz(
           findings.push({ part, case: number, argv: argv.join(' ').slice(0, 300), what });
           console.log(`      ${part}:${number} ${what.slice(0, 300)}`);
         };
-        await runCase(sandbox, runner, random, make, find, told, only !== undefined);
+        await runCase(sandbox, runner, { random, number, make, find, told, isAlone: only !== undefined });
       }
     } finally {
       await runner.end();
@@ -292,16 +292,22 @@ export async function fuzz(
   return { findings, told };
 }
 
+interface OneCase {
+  readonly random: Random;
+  readonly number: number;
+  readonly make: Make;
+  readonly find: (argv: readonly string[], what: string) => void;
+  readonly told: Told;
+  /** Whether what comes of it is printed. */
+  readonly isAlone: boolean;
+}
+
 async function runCase(
-  { root, project, home, own }: Sandbox,
+  { root, project, home }: Sandbox,
   runner: Runner,
-  random: Random,
-  make: Make,
-  find: (argv: readonly string[], what: string) => void,
-  told: Told,
-  isAlone: boolean,
+  { random, number, make, find, told, isAlone }: OneCase,
 ): Promise<void> {
-  rmSync(own, { recursive: true, force: true });
+  const own = join(root, `case-${number}`); // another for each: a module is loaded once
   mkdirSync(own);
   const isSpawned = random.chance(0.01);
   const commands = make(random, own);
@@ -326,4 +332,5 @@ async function runCase(
       if (!OWN.test(name) && !writes?.test(name)) find(argv, `it writes to ${name} beside the store`);
     if (looks && bytesOf(own) !== bytes) find(argv, 'it looks, and changes the store');
   }
+  rmSync(own, { recursive: true, force: true });
 }
