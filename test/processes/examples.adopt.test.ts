@@ -78,9 +78,7 @@ describe('examples/adopt', () => {
 
       await done('migrate.js up');
       expect(placed()).to.equal(ORDERS);
-      expect(dumpTable(store, 'umzug_backfill_batches').slice(0, 2), 'none was done twice').to.deep.equal(
-        kept,
-      );
+      expect(dumpTable(store, 'umzug_backfill_batches'), 'none was done twice').to.include.members(kept);
       expect((await done('umzug-backfill verify')).stdout).to.match(
         /Verification of 003-fill-placed-at: pass/,
       );
