@@ -212,7 +212,7 @@ describe('security, restore', () => {
         expect(stateOf(store), make).to.deep.equal(v20);
         await on(store).run(['up', '--no-backup']);
       }
-      expect(spawnSync('rm', ['-f', given, `${store}.to-restore`]).status).to.equal(0);
+      expect(spawnSync('rm', ['-f', given, `${store}.backup-to-restore`]).status).to.equal(0);
     }
     expectRefusal(await runCli(['restore', `${store}.lock`, '--db-path', store]), 'BACKUP_UNUSABLE', 1);
   });

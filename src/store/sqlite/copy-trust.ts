@@ -78,7 +78,7 @@ export function refuseUnsafeCopy(
       `${path} is a symbolic link`,
       `If it leads to the backup that you want, pass that: umzug-backfill restore ${shellWord(backup.path)}`,
     );
-  const [file, copy] = [path, `${files.path}.to-restore`].map(shellWord);
+  const [file, copy] = [path, `${files.path}.backup-to-restore`].map(shellWord);
   const hint = `If you are sure that it is the backup that you want, pass a copy of your own: install -m 600 ${file} ${copy} && umzug-backfill restore ${copy}`;
   if (found.nlink > 1) throw untrusted(`${path} has another name, through which it can be changed`, hint);
   const opening = findOpening(path, { owners: [files.ownership.uid], contents: !isKnown });
