@@ -114,7 +114,7 @@ export const makeDamagedLedger =
   (random, folder) => {
     const path = join(folder, 'store.db');
     putImage(random.pick(stages).image, path);
-    if (random.chance(0.5)) withoutConstraints(path);
+    if (random.chance(0.15)) withoutConstraints(path); // which is refused as a whole
     const db = new Database(path);
     try {
       const tables = db
