@@ -123,6 +123,13 @@ export function checkNames(names: string | readonly string[], option: string, wh
 }
 
 function checkRequirementNames({ tables, version }: StoreRequirements, what: string): void {
+  if (typeof (tables ?? {}) !== 'object') {
+    throw new BackfillError(
+      'CONFIG_INVALID',
+      `Expected \`requires.tables\` in ${what} to be an object with a list of columns for each table`,
+      'Name the columns that each table must have',
+    );
+  }
   for (const [table, columns] of Object.entries(tables ?? {}))
     checkNames(columns, `requires.tables.${table}`, what);
   if (version === undefined) return;

@@ -61,9 +61,10 @@ function stepFiles(folder: string): string[] {
 
 /** Loads one step file. Throws as {@link loadSteps}. */
 export async function loadStep(path: string): Promise<Step> {
-  let definition: unknown;
+  let definition: StepDefinition | undefined;
   try {
-    definition = await importDefault(path);
+    const exported: unknown = await importDefault(path);
+    if (isDefinition(exported)) definition = { ...exported }; // here: an accessor of it may throw
   } catch (error) {
     if (error instanceof BackfillError) throw atCall(error, path);
     const isTypeScript = /ts$/.test(path);
@@ -84,7 +85,7 @@ export async function loadStep(path: string): Promise<Step> {
       'Give it a name of one line',
     );
   }
-  if (!isDefinition(definition)) {
+  if (!definition) {
     throw new BackfillError(
       'STEP_INVALID',
       `The step file ${path} has no step as its default export`,

@@ -156,6 +156,8 @@ export const zhErrors: Catalog = {
     '{name} 的函数 `process` 与开始填充时的文本不同，而该回填尚未完成',
   'The function `process` of {name} reads otherwise than when it filled: if it derives other values, raise processVersion':
     '{name} 的函数 `process` 与填充时的文本不同：如果它推导出不同的值，请提高 processVersion',
+  'Expected `requires.tables` in {what} to be an object with a list of columns for each table':
+    '{what} 中的 `requires.tables` 应为一个对象，其中每个表对应一个列名列表',
   'The ledger of this store is damaged: a row of {table} holds in {column} what this package never writes':
     '此存储的账本已损坏：{table} 有一行的 {column} 列含有本包从不写入的内容',
   'The ledger of this store is damaged: it does not tell any more which cells batch {#number} of {name} has filled':

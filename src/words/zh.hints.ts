@@ -270,6 +270,7 @@ export const zhHints: Catalog = {
     '先撤回它已填充的内容，再按现在的声明应用：umzug-backfill down --to {name}，然后 umzug-backfill up；或把步骤文件改回原样，先将其完成',
   'If it derives the same values, run it again with --yes; if not, put it back as it was and take back what it has filled: umzug-backfill down --to {name}; then put in the new one: umzug-backfill up':
     '如果它推导出相同的值，请加 --yes 重新运行；否则请先改回原样，撤回它已填充的内容：umzug-backfill down --to {name}；再换上新的函数：umzug-backfill up',
+  'Name the columns that each table must have': '请写出每个表必须具有的列',
   'Put back what somebody else has changed in that table, or go back to the newest backup: umzug-backfill restore':
     '请恢复他人在该表中所作的更改，或恢复到最新的备份：umzug-backfill restore',
   "Go back to a backup: umzug-backfill restore; or give those cells up: umzug-backfill backfill {name} --rescan counts them as the application's own, and `down` then leaves them":

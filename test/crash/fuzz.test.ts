@@ -40,7 +40,7 @@ const PARTS: Readonly<
 };
 
 describe(`what nobody expects, UMZUG_BACKFILL_SEED=${seed}`, function () {
-  this.timeout(isLong ? 900_000 : 180_000);
+  this.timeout(isLong ? 3_600_000 : 300_000);
 
   before(async () => {
     stages = await makeStages();
