@@ -124,6 +124,14 @@ const decoded = (text: string): string =>
 const isDistinctive = (text: string): boolean =>
   /^(?:[a-z]+(?:[-_./][a-z]+)*|[\d.:-]+)$/i.test(text) ? text.length >= 16 : text.length >= 6;
 
+const LATER_SIGN = /[^\s'"`<>@]*@/y;
+
+/** Whether the word goes on with another `@`: its password ends there, and is a longer one than was learned. */
+function hasLaterSign(text: string, from: number): boolean {
+  LATER_SIGN.lastIndex = from;
+  return LATER_SIGN.test(text);
+}
+
 /** Returns a text without passwords. */
 export function scrub(text: string): string {
   sorted ??= [...replacements]
@@ -131,7 +139,10 @@ export function scrub(text: string): string {
     .sort(([a], [b]) => b.length - a.length)
     .map(([found, put]) => [/^[bfnrtu]/.test(found) ? outsideEscape(found) : found, put]);
   let left = text;
-  for (const [found, put] of sorted) left = left.replaceAll(found, () => put);
+  for (const [found, put] of sorted)
+    left = left.replaceAll(found, (match, at: number, whole: string) =>
+      put === '@' && hasLaterSign(whole, at + match.length) ? match : put,
+    );
   const named = left.includes('://') ? left.replace(WORD, scrubbedWord) : left;
   return named
     .replace(VARIABLE, `$1${MASK}`)
