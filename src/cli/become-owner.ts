@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, statSync } from 'node:fs';
+import { closeSync, existsSync, lstatSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir, type UserInfo, userInfo } from 'node:os';
 import { resolve } from 'node:path';
@@ -8,7 +8,7 @@ import { BackfillError, errnoOf } from '../errors.js';
 import { otherOwner } from '../store/owner.js';
 import { expandHome } from '../store/path.js';
 
-/** The group for a user without an entry, if that of the store is root's: `nogroup`. */
+/** The group for a user without an entry, if the store's is not theirs to have: `nogroup`. */
 const NO_GROUP = 65_534;
 
 /** Packages that are loaded only when they are needed, and then by the store's owner. */
@@ -41,7 +41,7 @@ export function becomeOwner(given: string, project: Project): NewUser | undefine
   const owner = { path, uid };
   const files = filesOf(project);
   const user = change(owner, () => entryOf(uid));
-  const gid = user?.gid ?? (statSync(path).gid || NO_GROUP);
+  const gid = user?.gid ?? groupOf(owner);
   change(owner, () => {
     if (user) (process as WithGroups).initgroups?.(user.username, gid);
     else process.setgroups?.([gid]);
@@ -55,10 +55,18 @@ export function becomeOwner(given: string, project: Project): NewUser | undefine
       `Let that user read the project and its node_modules, as in a folder of mode 755; or put sudo -u '#${uid}' before the command in a project of theirs`,
     );
   }
+  // That user may send this process signals as soon as it is theirs. By this one, unheard, Node would open its debugger.
+  process.on('SIGUSR1', () => undefined);
   change(owner, () => process.setuid?.(uid));
   if (canReturn() || process.getuid?.() !== uid || process.getgid?.() !== gid)
     throw refused(owner, 'the system let this process keep rights of root');
   return { uid, gid };
+}
+
+/** The group of the user's own file: never that of another file, to which they may have put a link. */
+function groupOf({ path, uid }: Owner): number {
+  const file = lstatSync(path);
+  return (file.isFile() && file.uid === uid && file.gid) || NO_GROUP;
 }
 
 /** The user's entry in the system's list, if there is one. */

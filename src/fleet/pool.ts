@@ -106,9 +106,12 @@ export async function runPool({
           child.disconnect(); // it ends by itself
         else child.send({ argv, path: current } satisfies StoreTask);
       };
-      child.on('message', (message: 'ready' | StoreResult) => {
-        if (message !== 'ready') note(message);
-        next();
+      child.on('message', (message: unknown) => {
+        if (message === 'ready' && current === undefined) next();
+        else if (current !== undefined && isResultOf(message, current)) {
+          note(message);
+          next();
+        } else child.kill('SIGKILL'); // not a word of ours: a store's owner may have taken the process over
       });
       child.once('error', () => resolve()); // it could not be started: the others, or the end of the pool, take its share
       child.once('exit', (_, signal) => {
@@ -127,6 +130,24 @@ export async function runPool({
   }
   return paths.map((path) => results.get(path) ?? lost(path, stoppedBy, null, 0));
 }
+
+/** Whether a message is the result of a store: the process that sent it may belong to the store's owner. */
+const isResultOf = (message: unknown, path: string): message is StoreResult => {
+  if (!isRecord(message)) return false;
+  const { path: of, exitCode, durationMs, output, error } = message;
+  const isError = (value: unknown): boolean =>
+    isRecord(value) && ['code', 'message', 'hint'].every((name) => typeof value[name] === 'string');
+  return (
+    of === path &&
+    Number.isInteger(exitCode) &&
+    typeof durationMs === 'number' &&
+    isRecord(output) &&
+    (error === undefined || isError(error))
+  );
+};
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
 
 /** What is known of a store whose process has ended without a word. */
 function lost(

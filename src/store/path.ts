@@ -116,7 +116,10 @@ function byteOf(path: string, offset: number): number | undefined {
   const script = `const fs = require('node:fs'); const byte = Buffer.alloc(1);
     const [path, offset] = process.argv.slice(1);
     if (fs.readSync(fs.openSync(path), byte, 0, 1, Number(offset)) === 1) process.stdout.write(String(byte[0]));`;
-  const { stdout } = spawnSync(process.execPath, ['-e', script, path, String(offset)], { encoding: 'utf8' });
+  const { stdout } = spawnSync(process.execPath, ['-e', script, path, String(offset)], {
+    encoding: 'utf8',
+    env: {}, // others may read that of a child where this process has given up root
+  });
   return stdout === '' ? undefined : Number(stdout);
 }
 

@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -97,6 +98,43 @@ describe('root on a store of another user', () => {
       const ids = await idsIn([command], 'lock');
       expect(ids.slice(0, 3)).to.deep.equal([...idsOf(SECOND, taken), String(taken)]);
     }
+  });
+
+  it('takes the group of no other file, to which such a user has put a link', async () => {
+    const other = folder.file('others.db');
+    copyFileSync(folder.file('v20.db'), other);
+    chownSync(other, 0, 42);
+    chmodSync(other, 0o644);
+    rmSync(store);
+    plant(other, store, SECOND);
+    chownSync(own, SECOND, SECOND);
+    const { stderr } = await cli(['status']);
+    expect(stderr).to.include(JSON.stringify({ uid: SECOND, gid: 65_534 }).slice(1, -1));
+  });
+
+  it('opens no debugger to that user, who may send it signals', async () => {
+    const kill = ['sh', '-c', 'kill -USR1 $PPID'];
+    const { code, stderr } = await interruptedAt(['up', '--db-path', store], { at: 'lock' }, kill);
+    expect(code, stderr).to.equal(0);
+    expect(stderr).not.to.include('Debugger listening');
+  });
+
+  it('hands nothing of the environment of root to processes that the user may look into', async function () {
+    const trouble = straceTrouble();
+    if (trouble !== undefined) {
+      console.log(`    skipped: ${trouble}`);
+      this.skip();
+    }
+    const log = folder.file('execve.log');
+    const strace = ['strace', '-f', '-qq', '-v', '-s', '65536', '-o', log, '-e', 'trace=execve'];
+    const up = [process.execPath, bin, 'up', '--db-path', store];
+    const { code, stderr } = await runCommand([...strace, ...up], { env: { SECRET_OF_ROOT: 'told' } });
+    expect(code, stderr).to.equal(0);
+    const lines = readFileSync(log, 'utf8').split('\n');
+    const [first = '', ...children] = lines.filter((line) => line.includes('execve('));
+    expect(first).to.include('SECRET_OF_ROOT');
+    expect(children).not.to.have.length(0);
+    for (const child of children) expect(child).not.to.include('SECRET_OF_ROOT');
   });
 
   it('makes every file as that user, and says whom it has become', async () => {

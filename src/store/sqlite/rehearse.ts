@@ -49,6 +49,7 @@ function tryInProcess(input: string): TrialResult {
     {
       input,
       encoding: 'utf8',
+      env: {}, // others may read that of a child where this process has given up root
       timeout: LIMIT_MS,
       killSignal: 'SIGKILL',
       stdio: ['pipe', 'pipe', 'ignore'],

@@ -263,6 +263,7 @@ function copyFile(from: string, to: number): void {
     fs.createReadStream(process.argv[1], { flags }).pipe(fs.createWriteStream('', { fd: 3 }));`;
   const { status, stderr } = spawnSync(process.execPath, ['-e', script, from], {
     encoding: 'utf8',
+    env: {}, // others may read that of a child where this process has given up root
     stdio: ['ignore', 'ignore', 'pipe', to],
   });
   if (status !== 0) throw notSaved(from, stderr);
