@@ -30,6 +30,9 @@ const NAME_VARIABLE = /(?:user|logname|host|hostname|database|db_name|database_n
 /** An option whose next argument is a secret. */
 const SECRET_OPTION = new RegExp(`^--?[\\w-]{0,40}${SECRET}[\\w-]{0,40}$`, 'i');
 
+/** A password behind its option without a space or with a colon: `-pPASSWORD` as with other programs, `--password:PASSWORD`. */
+const ATTACHED = new RegExp(`^(-[pPW]|--?[\\w-]{0,40}${SECRET}[\\w-]{0,40}:)(.+)$`, 'is');
+
 /** User and password of a URL, and of what a person takes for one; its password may hold any character. */
 const USER_INFO = /\/\/([^:/?#@\s]*):(.*)@([^:/?#\s]*)[^/?#]*\/?([^?#\s]*)/s;
 const BARE_USER_INFO = /(?:^|=)([^:/?#@\s=]*):(?!\\)(.*)@([^:/?#\s]*)()/s;
@@ -50,6 +53,8 @@ export function learnSecrets(argv: readonly (string | undefined)[], env: NodeJS.
   argv.forEach((word, i) => {
     if (word === undefined) return;
     learnWord(word);
+    const [, letter = '', attached = ''] = ATTACHED.exec(word) ?? [];
+    if (isDistinctive(attached)) learn(word, `${letter}${MASK}`);
     const option = argv[i - 1] ?? '';
     if (!SECRET_OPTION.test(option) || /^(?:-|$)/.test(word)) return;
     learnPassword(word);

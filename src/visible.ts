@@ -5,7 +5,6 @@
 const HIDDEN = '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Cs}\\ufffe\\uffff]';
 
 const ALL_HIDDEN = new RegExp(HIDDEN, 'gu');
-const IN_MARKUP = new RegExp(`(?![\\n\\t])${HIDDEN}`, 'gu');
 const RUN = new RegExp(`${HIDDEN}+`, 'gu');
 
 /** Codes that this program itself sends to a terminal: colors, the cursor, the progress bar. */
@@ -37,9 +36,6 @@ function escaped(sign: string): string {
  * terminal nor a page acts on any part of it.
  */
 export const visible = (text: string): string => text.replace(ALL_HIDDEN, escaped);
-
-/** Like {@link visible}, for markup and other text whose line breaks and tabs have no meaning. */
-export const visibleInMarkup = (text: string): string => text.replace(IN_MARKUP, escaped);
 
 /**
  * Returns output in which every hidden character is an escape, except for line feeds and, on a terminal, the codes that this program sends. JSON

@@ -42,9 +42,9 @@ describe('what the report tells of a store’s contents', () => {
         expect(attributes.filter(({ name }: { name: string }) => name.startsWith('on'))).to.deep.equal([]);
         expect(page.words).to.include(path);
         const named = texts(page, 'bdi');
-        // HTML has no place for a NUL, and an override would hide how the rest reads.
+        // HTML has no place for a NUL, an override would hide how the rest reads, and a line break is no break of ours.
         const shown = (type: string): string =>
-          type.replace('\u0000', '\\u0000').replace('\u202e', '\\u202e');
+          type.replace('\n', '\\n').replace('\u0000', '\\u0000').replace('\u202e', '\\u202e');
         for (const type of types) expect(named).to.include(shown(type));
         // In the chart as well, as far as there is room.
         expect(texts(page, 'svg.wide text').join('\n')).to.include(`SUPERVISOR_${SCRIPT}`.slice(0, 30));

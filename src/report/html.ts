@@ -1,5 +1,5 @@
 import { scrub } from '../secrets.js';
-import { visibleInMarkup } from '../visible.js';
+import { visible } from '../visible.js';
 
 /** Markup that is safe as it stands: made by {@link html}, or by a library that escapes. */
 export class Html {
@@ -23,7 +23,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 /** Text without passwords, and with escapes for what HTML has no place for and for what a reader would not see. */
-export const cleanText = (text: string): string => visibleInMarkup(scrub(text));
+export const cleanText = (text: string): string => visible(scrub(text));
 
 /** Text as it may stand between tags and in a quoted attribute. */
 export function escapeText(text: string): string {

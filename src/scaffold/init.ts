@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { findConfig } from '../config.js';
-import { errnoOf } from '../errors.js';
+import { BackfillError, errnoOf } from '../errors.js';
 import { refuseOthersLinks } from '../store/out-file.js';
 import { fileExists, unwritable, writeNew } from './new-file.js';
 import { configTemplate } from './templates.js';
@@ -35,9 +35,16 @@ export interface InitResult {
  *
  * The config is TypeScript where there is a tsconfig.json, else JavaScript, named so that Node takes it for a module.
  *
- * @throws {BackfillError} `FILE_EXISTS` when there is a config, `FOLDER_UNWRITABLE`, `OUTPUT_UNTRUSTED`
+ * @throws {BackfillError} `FILE_EXISTS` when there is a config, `FOLDER_UNWRITABLE`, `OUTPUT_UNTRUSTED`, `USAGE` for a URL
  */
 export function initProject(folder: string, { store = 'store.db', isDryRun }: InitOptions = {}): InitResult {
+  // A config is a file that others read, and a URL may hold a password.
+  if (/^\s*[a-z][\w+.-]*:\/\//i.test(store))
+    throw new BackfillError(
+      'USAGE',
+      'A new config names the path of a store, and not the URL of a database',
+      'Leave --db-path out, and name the database with --database-url or DATABASE_URL when a command runs',
+    );
   const standing = findConfig(folder);
   if (standing !== undefined) throw fileExists(standing);
   const isCompiled = existsSync(join(folder, 'tsconfig.json'));

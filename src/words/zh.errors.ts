@@ -92,6 +92,8 @@ export const zhErrors: Catalog = {
   '`process` of {name} gave another value of {column} when it was asked again for the row with key {key}':
     '对键为 {key} 的行再次调用时，{name} 的 `process` 为 {column} 给出了不同的值',
   'only its `columns`, not {name},': '其 `columns` 中的列，而不是 {name}',
+  'A new config names the path of a store, and not the URL of a database':
+    '新的配置写的是存储的路径，而不是数据库的 URL',
   'strings, finite numbers, bigints, bytes and null': '字符串、有限数、bigint、字节或 null',
   '--show-values may show contents of rows, and {~why}': '--show-values 可能显示行的内容，而{why}',
   'CI is set': '环境变量 CI 已设置',

@@ -292,4 +292,6 @@ export const zhHints: Catalog = {
     '请从 {path} 的 `scope` 中去掉 {columns}：无论如何只会填充为 NULL 的单元格',
   'Derive it from columns that the backfill does not fill, then run the same command again; it has filled nothing of this batch':
     '请从该回填不填充的列推导它，然后重新运行同一命令；此批次未填充任何内容',
+  'Leave --db-path out, and name the database with --database-url or DATABASE_URL when a command runs':
+    '省略 --db-path，在运行命令时用 --database-url 或 DATABASE_URL 指定数据库',
 };

@@ -128,6 +128,14 @@ describe('a password that is given where it should not be', () => {
         expect(await tell(call, ...form)).not.to.include(PART);
     });
 
+  it('is not told behind an option of one letter, nor behind a colon', async () => {
+    for (const word of [`-p${PASSWORD}`, `--password:${PASSWORD}`])
+      expect(await tell({ argv: ['up', word] }), word)
+        .to.include('***')
+        .and.not.include(PART);
+    expect(await tell({ argv: ['up', '-pace'] })).to.include("'-pace'");
+  });
+
   it('is not told from a folder without a config, whose hint takes over the store', async () => {
     const output = collector();
     const streams = { env: {}, folder: folder.path, stdout: output, stderr: output };

@@ -148,6 +148,13 @@ describe('init', () => {
     expect(project.filesIn().sort()).to.deep.equal(['migrations', 'umzug-backfill.config.mjs']);
   });
 
+  it('writes no URL into a config, which others read and which may hold a password', async () => {
+    const url = 'postgres://u:Zq9xTopsecret@h/db';
+    const { message, hint } = await project.refused('USAGE', 2, 'init', '--db-path', url);
+    expect(message + hint).not.to.include('Topsecret');
+    expect(project.filesIn()).to.deep.equal([]);
+  });
+
   it('is what a folder without a config is told of, with the same store', async () => {
     const { hint } = await project.refused('CONFIG_MISSING', 2, 'up', '--db-path', 'a b.db');
     const [, command = ''] = /: (umzug-backfill init .*)$/.exec(hint) ?? [];
