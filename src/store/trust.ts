@@ -38,14 +38,22 @@ export function findOpening(
   path: string,
   { owners = [], groups = process.geteuid?.() !== 0, contents = false }: TrustOptions = {},
 ): Opening | undefined {
-  const self = process.geteuid?.();
-  if (self === undefined) return undefined;
-  const trusted = new Set([0, self, ...owners]);
+  const trusted = trustedUsers(owners);
+  if (trusted === undefined) return undefined;
   for (const { path: at, stat } of entriesOf(path)) {
     const opening = openingOf(at, stat, { trusted, groups, contents });
     if (opening) return opening;
   }
   return undefined;
+}
+
+/**
+ * Root, this user and the owner of the root folder, who could replace everything: in a user namespace without root that is an id which
+ * stands for root. Undefined where the system has no user ids.
+ */
+function trustedUsers(owners: readonly number[]): ReadonlySet<number> | undefined {
+  const self = process.geteuid?.();
+  return self === undefined ? undefined : new Set([0, self, lstatSync('/').uid, ...owners]);
 }
 
 /** A link, folder or file on a path. */
