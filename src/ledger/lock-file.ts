@@ -19,6 +19,7 @@ import { shellWord } from '../shell.js';
 import { followOpen, type Ownership, tryLink } from '../store/file.js';
 import type { StoreFiles } from '../store/path.js';
 import { connect } from '../store/sqlite/connection.js';
+import { isTrustedFile, isTrustedOwner } from '../store/trust.js';
 
 // The file of the run lock. Another user may own the folder that it is in, so neither its name nor its contents are trusted: only a
 // plain file of a trusted owner is opened, and only one with exactly our table is read.
@@ -146,12 +147,13 @@ function findLockFile(files: StoreFiles): BigIntStats | undefined {
   if (found.isSymbolicLink()) refuse(`The lock of this store, ${path}, is a symbolic link`);
   if (!found.isFile()) refuse(`The lock of this store, ${path}, is not a file`);
   if (hasOtherNames(path)) refuse(`The lock of this store, ${path}, is a file that has a second name`);
-  const self = process.geteuid?.();
-  const owner = Number(found.uid);
-  if (self !== undefined && ![0, self, files.ownership.uid].includes(owner))
+  const owners = [files.ownership.uid];
+  if (!isTrustedFile(path, found, { owners }))
     refuse(
-      `The lock of this store, ${path}, belongs to the user ${owner}, who is neither this user nor the owner of the store`,
+      `The lock of this store, ${path}, belongs to the user ${found.uid}, who is neither this user nor the owner of the store`,
     );
+  if (!isTrustedOwner(found, owners) && (Number(found.mode) & ~files.ownership.mode & 0o002) !== 0)
+    refuse(`The lock of this store, ${path}, belongs to the user ${found.uid}, and every user may write it`);
   if (found.size > MAX_BYTES) throw notOurs(path);
   return found;
 }

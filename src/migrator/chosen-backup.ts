@@ -4,12 +4,12 @@ import { openLedger } from '../ledger/open.js';
 import type { BackupRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
 import type { Digest } from '../store/digest.js';
-import { isThere } from '../store/file.js';
+import { isThere, lstatOf } from '../store/file.js';
 import { expandHome, type StoreFiles } from '../store/path.js';
-import { findBackups } from '../store/sqlite/backup.js';
+import { findBackups, findNamed } from '../store/sqlite/backup.js';
 import { isDamage } from '../store/sqlite/copy.js';
-import { isShared } from '../store/sqlite/copy-trust.js';
 import { SqliteStore } from '../store/sqlite/store.js';
+import { isShared } from '../store/trust.js';
 
 /** The backups that a store's own ledger knows, by their paths: without size and hash those of earlier versions. */
 export type KnownBackups = ReadonlyMap<string, BackupRecord | undefined>;
@@ -66,12 +66,7 @@ export function chooseBackup(
   }
   const found = findBackups(files, copies).reverse();
   const [newest] = found;
-  if (newest === undefined)
-    throw new BackfillError(
-      'BACKUP_MISSING',
-      `There is no backup of ${files.path} in ${copies}`,
-      'Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir',
-    );
+  if (newest === undefined) throw noBackup(files, copies);
   const record = recordOf(newest, known);
   if (record || (known?.has(newest) && !isShared(copies))) return { path: newest, record };
   const older = found.find((path) => recordOf(path, known));
@@ -84,6 +79,22 @@ export function chooseBackup(
       ? `If it is the one that you want, pass it: umzug-backfill restore ${shellWord(newest)}`
       : `If it is the one that you want, pass it: umzug-backfill restore ${shellWord(newest)}; the newest that the ledger knows: umzug-backfill restore ${shellWord(older)}`,
   );
+}
+
+function noBackup(files: StoreFiles, copies: string): BackfillError {
+  const passedOver = findNamed(files, copies).at(-1);
+  const found = passedOver === undefined ? undefined : lstatOf(passedOver);
+  return passedOver !== undefined && found?.isFile()
+    ? new BackfillError(
+        'BACKUP_MISSING',
+        `There is no backup of ${files.path} in ${copies} but those of other users, as ${passedOver} of user id ${found.uid}`,
+        `If it is the one that you want, pass it: umzug-backfill restore ${shellWord(passedOver)}`,
+      )
+    : new BackfillError(
+        'BACKUP_MISSING',
+        `There is no backup of ${files.path} in ${copies}`,
+        'Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir',
+      );
 }
 
 /** What the ledger knows of a backup of this name: the store may have been moved with its backups. */

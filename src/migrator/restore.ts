@@ -15,10 +15,11 @@ import {
   unguessable,
 } from '../store/sqlite/backup.js';
 import { checkDamage, isDamage, removeWithSidecars, SIDECARS } from '../store/sqlite/copy.js';
-import { isShared, refuseUnsafeCopy } from '../store/sqlite/copy-trust.js';
+import { refuseUnsafeCopy } from '../store/sqlite/copy-trust.js';
 import { CopyBehind, saveFiles, takeIn, writeBack, writtenAt } from '../store/sqlite/restore.js';
 import { sqliteSite } from '../store/sqlite/site.js';
 import { SqliteStore } from '../store/sqlite/store.js';
+import { isShared } from '../store/trust.js';
 import { withLock } from './change.js';
 import {
   type ChosenBackup,

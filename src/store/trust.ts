@@ -1,4 +1,4 @@
-import { lstatSync, readlinkSync, type Stats } from 'node:fs';
+import { type BigIntStats, lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, parse, resolve, sep } from 'node:path';
 import { errnoOf } from '../errors.js';
 
@@ -38,14 +38,50 @@ export function findOpening(
   path: string,
   { owners = [], groups = process.geteuid?.() !== 0, contents = false }: TrustOptions = {},
 ): Opening | undefined {
-  const self = process.geteuid?.();
-  if (self === undefined) return undefined;
-  const trusted = new Set([0, self, ...owners]);
+  const trusted = trustedUsers(owners);
+  if (trusted === undefined) return undefined;
   for (const { path: at, stat } of entriesOf(path)) {
     const opening = openingOf(at, stat, { trusted, groups, contents });
     if (opening) return opening;
   }
   return undefined;
+}
+
+/**
+ * Root, this user and the owner of the root folder, who could replace everything: in a user namespace without root that is an id which
+ * stands for root. Undefined where the system has no user ids.
+ */
+function trustedUsers(owners: readonly number[]): ReadonlySet<number> | undefined {
+  const self = process.geteuid?.();
+  return self === undefined ? undefined : new Set([0, self, lstatSync('/').uid, ...owners]);
+}
+
+/** What `lstat` tells of an owner. */
+type Owned = Pick<Stats, 'uid'> | Pick<BigIntStats, 'uid'>;
+
+/** Whether a file belongs to root, this user or one of `owners`; true where the system has no user ids. */
+export const isTrustedOwner = ({ uid }: Owned, owners: readonly number[] = []): boolean =>
+  trustedUsers(owners)?.has(Number(uid)) ?? true;
+
+/**
+ * Whether a file's owner is trusted, or is as good as those of its folder: a file that lies where only trusted users may put one is there
+ * because one of them wants it, whoever of a group has made it.
+ *
+ * @param stat `lstat` of the file
+ * @param options as for {@link findOpening}
+ */
+export function isTrustedFile(path: string, stat: Owned, options: TrustOptions = {}): boolean {
+  if (isTrustedOwner(stat, options.owners)) return true;
+  const folder = dirname(resolve(path));
+  return findOpening(folder, options) === undefined && !isShared(folder);
+}
+
+/** Whether users who are not trusted may put files of theirs into a folder, if only beside others, as into a sticky one. */
+export function isShared(folder: string): boolean {
+  const self = process.geteuid?.();
+  if (self === undefined) return false;
+  const { mode, gid } = statSync(folder);
+  return (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && self === 0 && gid !== 0);
 }
 
 /** A link, folder or file on a path. */

@@ -309,6 +309,8 @@ export const zhErrors: Catalog = {
     '该存储的锁 {path} 是有另一个名称的文件',
   'The lock of this store, {path}, belongs to the user {owner}, who is neither this user nor the owner of the store':
     '该存储的锁 {path} 属于用户 {owner}，既不是当前用户，也不是存储的所有者',
+  'The lock of this store, {path}, belongs to the user {owner}, and every user may write it':
+    '该存储的锁 {path} 属于用户 {owner}，而且任何用户都可以写入它',
   'The lock of this store, {path}, is not a file that this program has made':
     '该存储的锁 {path} 不是本程序创建的文件',
   'The lock of this store, {path}, was replaced by another file while it was opened':
@@ -353,6 +355,8 @@ export const zhErrors: Catalog = {
     '备份已损坏，说明存储也已损坏；未做任何更改',
   '{backup} is a backup of another store than {path}': '{backup} 是另一个存储的备份，而不是 {path} 的备份',
   'There is no backup of {path} in {folder}': '{folder} 中没有 {path} 的备份',
+  'There is no backup of {path} in {folder} but those of other users, as {file} of user id {owner}':
+    '{folder} 中没有 {path} 的备份，只有其他用户的备份，例如用户 ID {owner} 的 {file}',
   'There is no backup at {path}': '{path} 处没有备份',
   '{path} can not be opened where it is: SQLite needs to write beside it':
     '无法在原处打开 {path}：SQLite 需要在其旁边写入文件',

@@ -195,6 +195,17 @@ describe('security, a backup beside other users', () => {
     expect(copiesOf(store, 'backup', shared)).to.have.length(1);
   });
 
+  it('is made in a user namespace in which root has no id, as in a build without rights', async function () {
+    const { args } = serve();
+    const prefix = [...as(SERVICE), 'unshare', '-U', '--map-current-user'];
+    if (spawnSync(prefix[0] ?? '', [...prefix.slice(1), 'true']).status !== 0) {
+      console.log('    skipped: there are no user namespaces');
+      this.skip();
+    }
+    const { code, stderr } = await spawnCli(['up', ...args], { prefix });
+    expect(code, stderr).to.equal(0);
+  });
+
   it('is made where the group may write, as that is trusted, but not by root', async () => {
     const { store, shared, run } = serve();
     chownSync(shared, SERVICE, SERVICE);

@@ -212,7 +212,11 @@ function checkCopy(path: string, depth: CheckDepth): boolean {
  *
  * @param folder where they are, from {@link copyFolder}
  */
-export function findBackups(files: StoreFiles, folder: string): string[] {
+export const findBackups = (files: StoreFiles, folder: string): string[] =>
+  findNamed(files, folder).filter((path) => isTrustedCopy(files, path));
+
+/** Whatever is named as the store's backups are, by whomever, in their order. */
+export function findNamed(files: StoreFiles, folder: string): string[] {
   const name = `${nameOf(files, folder)}.backup-`;
   const order = (file: string): [string, number] => {
     const [time = '', n = '1'] = file.slice(name.length).split('-');
@@ -220,7 +224,6 @@ export function findBackups(files: StoreFiles, folder: string): string[] {
   };
   return readdirSync(folder)
     .filter((file) => file.startsWith(name) && /^\d{8}T\d{6}Z(?:-\d+)?$/.test(file.slice(name.length)))
-    .filter((file) => isTrustedCopy(files, join(folder, file)))
     .sort((a, b) => {
       const [[timeA, nA], [timeB, nB]] = [order(a), order(b)];
       return timeA === timeB ? nA - nB : timeA < timeB ? -1 : 1;

@@ -1,9 +1,8 @@
-import { type Stats, statSync } from 'node:fs';
 import { BackfillError } from '../../errors.js';
 import { shellWord } from '../../shell.js';
 import { lstatOf } from '../file.js';
 import { hasJournalHeader, type StoreFiles } from '../path.js';
-import { findOpening } from '../trust.js';
+import { findOpening, isTrustedFile } from '../trust.js';
 
 /** This user's id; undefined where the system has none. */
 const selfId = (): number | undefined => process.geteuid?.();
@@ -40,23 +39,12 @@ export function refuseUnsafeFolder({ ownership }: StoreFiles, folder: string): v
   );
 }
 
-/** Whether users who are not trusted may put files of theirs into a folder, if only beside others, as into a sticky one. */
-export function isShared(folder: string): boolean {
-  const self = selfId();
-  if (self === undefined) return false;
-  const { mode, gid } = statSync(folder);
-  return (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && self === 0 && gid !== 0);
-}
-
-/** Whether a copy can be one that this program made for the store: a file of a trusted user's, not a link to one. */
+/** Whether a copy can be one that this program made for the store: a file that is trusted, not a link to one. */
 export function isTrustedCopy({ ownership }: StoreFiles, path: string): boolean {
   const found = lstatOf(path);
   if (!found?.isFile()) return false;
-  return isTrustedOwner(found, ownership.uid);
+  return isTrustedFile(path, found, { owners: [ownership.uid] });
 }
-
-const isTrustedOwner = ({ uid }: Stats, storeOwner: number): boolean =>
-  selfId() === undefined || [0, selfId(), storeOwner].includes(uid);
 
 /**
  * Refuses to restore what another user could have put there, or could still change.
@@ -81,7 +69,9 @@ export function refuseUnsafeCopy(
   const [file, copy] = [path, `${files.path}.backup-to-restore`].map(shellWord);
   const hint = `If you are sure that it is the backup that you want, pass a copy of your own: install -m 600 ${file} ${copy} && umzug-backfill restore ${copy}`;
   if (found.nlink > 1) throw untrusted(`${path} has another name, through which it can be changed`, hint);
-  const opening = findOpening(path, { owners: [files.ownership.uid], contents: !isKnown });
+  const owners = [files.ownership.uid];
+  if (isTrustedFile(path, found, { owners })) owners.push(found.uid);
+  const opening = findOpening(path, { owners, contents: !isKnown });
   if (opening) {
     const { path: at, by, owner } = opening;
     if (by === 'owner')
