@@ -15,6 +15,7 @@ const ASKED: readonly ErrorCode[] = [
   'SUPERUSER_REFUSED',
   'LEDGER_UNTRUSTED',
   'BACKUP_CHANGED',
+  'BACKUP_FOLDER_UNUSABLE',
 ];
 
 /**

@@ -92,8 +92,10 @@ function choose(
   given: string | undefined,
   access: 'look' | 'write',
 ): Outlook {
-  copyFolder(files, undefined); // here too copies are made
-  const copies = copyFolder(files, options.backup ? options.backup.folder : undefined);
+  // Here too copies are made; and it may lie on a mount on which nobody can change a mode.
+  const own = copyFolder(files, undefined, options.isConfirmed ?? false);
+  const folder = options.backup ? options.backup.folder : undefined;
+  const copies = folder === undefined ? own : copyFolder(files, folder);
   const known = readKnownBackups(files, access);
   const backup = chooseBackup(files, copies, given, known);
   if (!options.isConfirmed) refuseForeign(backup.path, files);

@@ -239,6 +239,8 @@ export const zhHints: Catalog = {
     '请指定另一个备份： umzug-backfill restore FILE ；未做任何更改',
   'Remove that permission: chmod o-w {path}; or pass another folder: --backup-dir /path/to/folder':
     '请取消该权限： chmod o-w {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
+  'Remove that permission: chmod o-w {path}; if no other user can get at it, as on a mount that shows this mode for every folder, run the same command again with --yes':
+    '请取消该权限： chmod o-w {path} ；如果其他用户无法访问它（例如挂载点对所有文件夹都显示此权限），请加上 --yes 再次运行同一命令',
   'Remove that permission: chmod g-w {path}; or pass another folder: --backup-dir /path/to/folder':
     '请取消该权限： chmod g-w {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
   "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass another folder: --backup-dir /path/to/folder":

@@ -20,7 +20,8 @@ import { interruptedAt } from '../support/failpoints.js';
 import { modes, on, useStores, WRITER } from '../support/on-store.js';
 import { SERVICE, type Service, STRANGER, stranger, useService } from '../support/service.js';
 import { asAgentOs } from '../support/stores.js';
-import { needUsers } from '../support/users.js';
+import { hasTerminal, screenOf, terminalCommand } from '../support/terminal.js';
+import { as, needUsers } from '../support/users.js';
 
 /** The words of a hint that are a command, up to a semicolon. */
 const commandsIn = (hint: string): string[] =>
@@ -371,14 +372,47 @@ describe('security, restore beside other users', () => {
     await expectRestored(service, await service.typed(commandsIn(hint)[0] ?? ''));
   });
 
-  it('is refused where every user may rename beside the store, until the hint is followed', async () => {
+  it('goes where the command printed for it leads, though a mount shows every folder as everybody’s, with --yes', async () => {
+    for (const folder of ['', '--backup-dir']) {
+      const service = serve();
+      const v20 = rowsOf(service.store);
+      chmodSync(service.home, 0o777); // as WSL, CIFS and FAT show each, which nobody can change there
+      const up = await service.run('up');
+      const [, printed] = /To go back to it: (umzug-backfill restore .*)$/m.exec(up.stdout) ?? [];
+      const at = `${printed} ${folder && `${folder} "${service.shared}"`}`;
+      const was = filesOf(service.store);
+      const { hint } = expectRefusal(await service.typed(at), 'BACKUP_FOLDER_UNUSABLE', 1);
+      expect(filesOf(service.store)).to.deep.equal(was);
+      expect(hint).to.match(/^Remove that permission: chmod o-w [^;]+; .* with --yes$/);
+      await expectRestored({ ...service, v20 }, await service.typed(`${at} --yes`));
+    }
+  });
+
+  it('asks on a terminal where every user may rename beside the store', async function () {
+    if (!hasTerminal()) this.skip();
     const service = await upgraded();
     chmodSync(service.home, 0o777);
-    const { hint } = expectRefusal(await service.run('restore'), 'BACKUP_FOLDER_UNUSABLE', 1);
-    const [, mend = ''] = /(chmod o-w [^;]+);/.exec(hint) ?? [];
-    const { code, stderr } = await service.typed(mend);
-    expect(code, stderr).to.equal(0);
-    await expectRestored(service, await service.run('restore'));
+    for (const [answer, expected] of [
+      ['n\n', 1],
+      ['y\n', 0],
+    ] as const) {
+      const command = terminalCommand(['restore', ...service.args], 80, answer);
+      const at = command.indexOf(process.execPath);
+      const { code, stdout } = await runCommand(
+        [...command.slice(0, at), ...as(SERVICE), ...command.slice(at)],
+        { env: { CI: '', TERM: 'xterm' } },
+      );
+      expect(screenOf(stdout)).to.match(/BACKUP_FOLDER_UNUSABLE: .*\n.*--yes.*\n+Go on all the same\?/);
+      expect(code, stdout).to.equal(expected);
+    }
+    expect(rowsOf(service.store)).to.deep.equal(service.v20);
+  });
+
+  it('saves the store to no folder of --backup-dir that is everybody’s, --yes or not', async () => {
+    const service = await upgraded();
+    chmodSync(service.shared, 0o777);
+    const { hint } = expectRefusal(await service.run('restore', '--yes'), 'BACKUP_FOLDER_UNUSABLE', 1);
+    expect(hint).not.to.include('--yes');
   });
 
   it('follows no link of a stranger’s under a name of its own beside the store', async () => {

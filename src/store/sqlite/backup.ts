@@ -68,11 +68,12 @@ export function isSameFile(a: string, b: string): boolean {
  * The folder for a store's copies, absolute, with links resolved.
  *
  * @param given a folder. Default: the store's own
+ * @param isConfirmed whether a person has agreed to a folder in which every user may rename; undefined where none is asked
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE` when there is none, this user may not write it, or others may rename in it
  */
-export function copyFolder(files: StoreFiles, given: string | undefined): string {
+export function copyFolder(files: StoreFiles, given: string | undefined, isConfirmed?: boolean): string {
   const folder = given === undefined ? files.folder : namedFolder(given);
-  refuseUnsafeFolder(files, folder);
+  refuseUnsafeFolder(files, folder, isConfirmed);
   return folder;
 }
 

@@ -11,9 +11,10 @@ const selfId = (): number | undefined => process.geteuid?.();
  * Refuses a folder for copies in which a user who is not trusted may rename: the private folder or the copy itself could be replaced.
  * Root trusts nobody else, because that user could lead it anywhere.
  *
+ * @param isConfirmed whether a person has agreed to a folder in which every user may; undefined where none is asked
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
-export function refuseUnsafeFolder({ ownership }: StoreFiles, folder: string): void {
+export function refuseUnsafeFolder({ ownership }: StoreFiles, folder: string, isConfirmed?: boolean): void {
   const self = selfId();
   const opening = findOpening(folder, { owners: self === 0 ? [] : [ownership.uid] });
   if (!opening) return;
@@ -21,11 +22,15 @@ export function refuseUnsafeFolder({ ownership }: StoreFiles, folder: string): v
   const where = shellWord(path);
   const refuse = (message: string, hint: string): BackfillError =>
     new BackfillError('BACKUP_FOLDER_UNUSABLE', message, hint);
-  if (by === 'everyone')
+  if (by === 'everyone') {
+    if (isConfirmed) return;
     throw refuse(
       `A copy of the store is not safe in ${folder}: every user may replace what is in ${path}`,
-      `Remove that permission: chmod o-w ${where}; or pass another folder: --backup-dir /path/to/folder`,
+      isConfirmed === undefined
+        ? `Remove that permission: chmod o-w ${where}; or pass another folder: --backup-dir /path/to/folder`
+        : `Remove that permission: chmod o-w ${where}; if no other user can get at it, as on a mount that shows this mode for every folder, run the same command again with --yes`,
     );
+  }
   if (by === 'group')
     throw refuse(
       `A copy of the store is not safe in ${folder}: the group of ${path} may replace what is in it`,
