@@ -2,6 +2,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
+import { statOf } from './file.js';
 import { findOpening, type Opening } from './trust.js';
 
 /** Whether this process is root's: the only user who can lose more than a store. */
@@ -36,7 +37,7 @@ function untrusted(path: string, { by, path: at, owner: second }: Opening, first
     return new BackfillError(
       'STORE_UNTRUSTED',
       `Root does not use the store at ${path}: user id ${first} owns a part of its path, and user id ${second} owns ${at}`,
-      `Put sudo -u '#${first}' before the command, so that this user runs it`,
+      `Put sudo -u '#${statOf(path)?.uid || second}' before the command, so that this user runs it`,
     );
   }
   return by === 'group'

@@ -13,7 +13,7 @@ const selfId = (): number | undefined => process.geteuid?.();
  *
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
-export function refuseUnsafeFolder({ ownership }: StoreFiles, folder: string): void {
+export function refuseUnsafeFolder({ ownership, folder: own }: StoreFiles, folder: string): void {
   const self = selfId();
   const opening = findOpening(folder, { owners: self === 0 ? [] : [ownership.uid] });
   if (!opening) return;
@@ -35,7 +35,9 @@ export function refuseUnsafeFolder({ ownership }: StoreFiles, folder: string): v
     `A copy of the store is not safe in ${folder}: user id ${owner} owns ${path}`,
     owner === ownership.uid
       ? `Put sudo -u '#${owner}' before the command, so that this user runs it; or pass another folder: --backup-dir /path/to/folder`
-      : `Change its owner: sudo chown ${self} ${where}; or pass another folder: --backup-dir /path/to/folder`,
+      : path === own // the folder of others is theirs
+        ? `Pass another folder: --backup-dir /path/to/folder; or change its owner: sudo chown ${self} ${where}`
+        : 'Pass another folder: --backup-dir /path/to/folder',
   );
 }
 
