@@ -1,8 +1,9 @@
-import { resolve } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import { lstatOf, statOf } from './file.js';
-import { findOpening, isTrustedFile, type Opening } from './trust.js';
+import { findOpening, isShared, isTrustedFile, isTrustedOwner, type Opening } from './trust.js';
 
 /** Whether this process is root's: the only user who can lose more than a store. */
 export const isRoot = (): boolean => process.geteuid?.() === 0;
@@ -22,7 +23,26 @@ export function otherOwner(given: string): number | undefined {
   const trust = owner === undefined ? {} : { owners: [owner], groups: true };
   const opening = findOpening(path, trust);
   if (opening) throw untrusted(path, opening, owner);
+  if (owner === undefined && existsSync(path)) refuseSharedFolder(path);
   return owner;
+}
+
+/** Refuses a store that root would use where a stranger could put a journal beside it, at any time, which SQLite would apply. */
+function refuseSharedFolder(path: string): void {
+  const store = realpathSync(path);
+  const folder = dirname(store);
+  if (!isShared(folder)) return;
+  const own = shellWord(`${store}.d`);
+  const files = ['', '-wal', '-journal'].map((end) => store + end);
+  const present = files.filter((file) => {
+    const found = lstatOf(file);
+    return found !== undefined && isTrustedOwner(found);
+  });
+  throw new BackfillError(
+    'STORE_UNTRUSTED',
+    `Root does not use the store at ${path}: other users may put files beside it in ${folder}`,
+    `End the application, put the store into a folder of its own, and use it from there: mkdir -m 700 ${own} && mv ${present.map(shellWord).join(' ')} ${own}`,
+  );
 }
 
 function untrusted(path: string, { by, path: at, owner: second }: Opening, first: number | undefined) {

@@ -8,6 +8,10 @@ export const zhTrust: Catalog = {
     'root 不使用 {path} 处的存储：{at} 的用户组可以替换它',
   'Root does not use the store at {path}: every user may replace what is in {at}':
     'root 不使用 {path} 处的存储：任何用户都可以替换 {at} 中的内容',
+  'Root does not use the store at {path}: other users may put files beside it in {folder}':
+    'root 不使用 {path} 处的存储：其他用户可以在 {folder} 中于其旁边放置文件',
+  'End the application, put the store into a folder of its own, and use it from there: mkdir -m 700 {folder} && mv {files} {folder}':
+    '请结束应用程序，把存储放入它自己的文件夹，并从那里使用它： mkdir -m 700 {folder} && mv {files} {folder}',
   'The store at {path} is not opened: {at} beside it is not a file':
     '未打开 {path} 处的存储：其旁边的 {at} 不是文件',
   'The store at {path} is not opened: {at} beside it belongs to user id {owner}':
