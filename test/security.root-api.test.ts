@@ -1,5 +1,15 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync, symlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { before, beforeEach, describe, it } from 'mocha';
 import { generateStore } from '../demo/store-generator.js';
@@ -110,32 +120,24 @@ describe('a store of another user, used by root within a program', () => {
       'ROOT_REFUSED',
       () => `user id ${OTHER}`,
     ],
-    'its -wal is another user’s': [
+    'its -wal is a link of another user’s': [
       () => plant('/nonexistent', `${store}-wal`),
       'STORE_UNTRUSTED',
-      () => `the file beside it, ${store}-wal, belongs to user id ${OTHER}`,
+      () => `${store}-wal beside it is not a file`,
     ],
-    'its -shm is a third user’s': [
-      () => {
-        give(OTHER, store, own);
-        plant('/nonexistent', `${store}-shm`, SECOND);
-      },
-      'STORE_UNTRUSTED',
-      () => `the file beside it, ${store}-shm, belongs to user id ${SECOND}`,
-    ],
-    'its -journal is another user’s': [
+    'its -journal is a link of another user’s': [
       () => plant('/nonexistent', `${store}-journal`),
       'STORE_UNTRUSTED',
-      () => `the file beside it, ${store}-journal, belongs to user id ${OTHER}`,
+      () => `${store}-journal beside it is not a file`,
     ],
-    'its -wal is another user’s, where a link of root’s leads': [
+    'its -wal is a link of another user’s, where a link of root’s leads': [
       () => {
         renameSync(store, at('real.db'));
         symlinkSync('real.db', store);
         plant('/nonexistent', at('real.db-wal'));
       },
       'STORE_UNTRUSTED',
-      () => `the file beside it, ${at('real.db-wal')}, belongs to user id ${OTHER}`,
+      () => `${at('real.db-wal')} beside it is not a file`,
     ],
     'several users own its path': [
       () => {
@@ -183,10 +185,36 @@ describe('a store of another user, used by root within a program', () => {
     await commands(store).status();
   });
 
-  it('is used where it is root’s own, also in a sticky folder', async () => {
-    chmodSync(dirname(store), 0o1777);
+  it('is used where it is root’s own, also in a folder of its own within a sticky one', async () => {
+    for (const [path, mode] of [
+      [folder.path, 0o1777],
+      [own, 0o700],
+    ] as const)
+      chmodSync(path, mode);
     expect((await migrateOnDeploy(deploy(store))).applied).to.have.length(2);
     await commands(store).status();
+    chmodSync(folder.path, 0o755);
+  });
+
+  it('is refused directly in a sticky folder, where a stranger could put a journal beside it, until the hint is followed', async () => {
+    chmodSync(own, 0o1777);
+    new Database(store).exec('PRAGMA journal_mode = DELETE').close();
+    writeFileSync(`${store}-wal`, '');
+    const { message, hint } = await untouched('STORE_UNTRUSTED', () => commands(store).status());
+    expect(message).to.equal(
+      `Root does not use the store at ${store}: other users may put files beside it in ${own}`,
+    );
+    const moved = `${store}.d`;
+    const [, command = ''] = /(mkdir -m 700 .*)$/.exec(hint) ?? [];
+    expect(command).to.equal(`mkdir -m 700 ${moved} && mv ${store} ${store}-wal ${moved}`);
+    const { status, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
+    expect(status, stderr).to.equal(0);
+    expect((await migrateOnDeploy(deploy(join(moved, 'store.db')))).applied).to.have.length(2);
+    // A group may write it.
+    chownSync(own, 0, GROUP);
+    for (const name of readdirSync(moved)) renameSync(join(moved, name), at(name));
+    chmodSync(own, 0o1770);
+    await untouched('STORE_UNTRUSTED', () => commands(store).status());
   });
 
   it('is missing where it is missing, whoever owns the folder', async () => {

@@ -1,8 +1,9 @@
 import { existsSync, realpathSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
-import { findOpening, type Opening } from './trust.js';
+import { lstatOf, statOf } from './file.js';
+import { findOpening, isShared, isTrustedFile, isTrustedOwner, type Opening } from './trust.js';
 
 /** Whether this process is root's: the only user who can lose more than a store. */
 export const isRoot = (): boolean => process.geteuid?.() === 0;
@@ -22,13 +23,26 @@ export function otherOwner(given: string): number | undefined {
   const trust = owner === undefined ? {} : { owners: [owner], groups: true };
   const opening = findOpening(path, trust);
   if (opening) throw untrusted(path, opening, owner);
-  if (!existsSync(path)) return owner;
-  const store = realpathSync(path); // SQLite opens what lies beside it by name
-  for (const end of ['-wal', '-shm', '-journal']) {
-    const beside = findOpening(store + end, trust);
-    if (beside) throw besideUntrusted(path, beside);
-  }
+  if (owner === undefined && existsSync(path)) refuseSharedFolder(path);
   return owner;
+}
+
+/** Refuses a store that root would use where a stranger could put a journal beside it, at any time, which SQLite would apply. */
+function refuseSharedFolder(path: string): void {
+  const store = realpathSync(path);
+  const folder = dirname(store);
+  if (!isShared(folder)) return;
+  const own = shellWord(`${store}.d`);
+  const files = ['', '-wal', '-journal'].map((end) => store + end);
+  const present = files.filter((file) => {
+    const found = lstatOf(file);
+    return found !== undefined && isTrustedOwner(found);
+  });
+  throw new BackfillError(
+    'STORE_UNTRUSTED',
+    `Root does not use the store at ${path}: other users may put files beside it in ${folder}`,
+    `End the application, put the store into a folder of its own, and use it from there: mkdir -m 700 ${own} && mv ${present.map(shellWord).join(' ')} ${own}`,
+  );
 }
 
 function untrusted(path: string, { by, path: at, owner: second }: Opening, first: number | undefined) {
@@ -36,7 +50,7 @@ function untrusted(path: string, { by, path: at, owner: second }: Opening, first
     return new BackfillError(
       'STORE_UNTRUSTED',
       `Root does not use the store at ${path}: user id ${first} owns a part of its path, and user id ${second} owns ${at}`,
-      `Put sudo -u '#${first}' before the command, so that this user runs it`,
+      `Put sudo -u '#${statOf(path)?.uid || second}' before the command, so that this user runs it`,
     );
   }
   return by === 'group'
@@ -52,12 +66,33 @@ function untrusted(path: string, { by, path: at, owner: second }: Opening, first
       );
 }
 
-const besideUntrusted = (path: string, { path: at, owner }: Opening): BackfillError =>
-  new BackfillError(
-    'STORE_UNTRUSTED',
-    `Root does not use the store at ${path}: the file beside it, ${at}, belongs to user id ${owner}`,
-    `Run ls -l ${shellWord(at)}, and move that file away if no program of yours has made it`,
-  );
+/**
+ * Looks at what SQLite would apply to a store when it opens that, for every user: it asks for no owner itself.
+ *
+ * @param path of the store, with links resolved
+ * @param owner user id of the store's owner
+ * @throws {BackfillError} `STORE_UNTRUSTED` if it is not a file, or if its owner is not trusted
+ */
+export function refuseSidecars(path: string, owner: number): void {
+  for (const end of ['-wal', '-shm', '-journal']) {
+    const at = path + end;
+    const found = lstatOf(at);
+    if (!found) continue;
+    const [from, to] = [at, `${at}.moved`].map(shellWord);
+    if (!found.isFile())
+      throw new BackfillError(
+        'STORE_UNTRUSTED',
+        `The store at ${path} is not opened: ${at} beside it is not a file`,
+        `End the application and move that away: sudo mv ${from} ${to}`,
+      );
+    if (isTrustedFile(at, found, { owners: [owner] })) continue;
+    throw new BackfillError(
+      'STORE_UNTRUSTED',
+      `The store at ${path} is not opened: ${at} beside it belongs to user id ${found.uid}`,
+      `If no program of yours has made it, end the application and move it away: sudo mv ${from} ${to}; if the application has, it may hold what that has committed: sudo chown --reference=${shellWord(path)} ${from}`,
+    );
+  }
+}
 
 /**
  * Refuses to use another user's store as root. SQLite opens files by name and creates more of them later, so that user could

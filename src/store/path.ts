@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import type { Ownership } from './file.js';
-import { refuseOtherOwner } from './owner.js';
+import { refuseOtherOwner, refuseSidecars } from './owner.js';
 
 /** What stands on disk at the path of a store, found by `stat` alone. */
 export interface StoreFiles {
@@ -58,7 +58,7 @@ export function expandHome(path: string): string {
  * @param options `mayBeEmpty`: whether a file without bytes is no error, since it is to be restored. Default false. `isCopy`: whether it is
  *   a copy of a store, which may be of another user than root. Default false
  * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY` or `USAGE` (white space around the path); `ROOT_REFUSED` or
- *   `STORE_UNTRUSTED` if this user is root and the store is not
+ *   `STORE_UNTRUSTED` if this user is root and the store is not; `STORE_UNTRUSTED` for what a stranger has put beside it
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
 export function locateStore(given: string, { mayBeEmpty = false, isCopy = false } = {}): StoreFiles {
@@ -88,6 +88,7 @@ export function locateStore(given: string, { mayBeEmpty = false, isCopy = false 
   }
   if (!isCopy) refuseOtherOwner(absolute);
   const path = realpathSync(absolute);
+  if (!isCopy) refuseSidecars(path, found.uid);
   const files: StoreFiles = {
     path,
     folder: dirname(path),

@@ -245,8 +245,9 @@ export const zhHints: Catalog = {
     '请取消该权限： chmod g-w {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
   "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass another folder: --backup-dir /path/to/folder":
     "请在命令前加上 sudo -u '#{owner}' ，由该用户运行；或指定另一个文件夹： --backup-dir /path/to/folder",
-  'Change its owner: sudo chown {self} {path}; or pass another folder: --backup-dir /path/to/folder':
-    '请更改其所有者： sudo chown {self} {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
+  'Pass another folder: --backup-dir /path/to/folder; or change its owner: sudo chown {self} {path}':
+    '请指定另一个文件夹： --backup-dir /path/to/folder ；或更改其所有者： sudo chown {self} {path}',
+  'Pass another folder: --backup-dir /path/to/folder': '请指定另一个文件夹： --backup-dir /path/to/folder',
   'If it leads to the backup that you want, pass that: umzug-backfill restore {target}':
     '如果它指向所需的备份，请指定该备份： umzug-backfill restore {target}',
   'If you are sure that it is the backup that you want, pass a copy of your own: install -m 600 {file} {copy} && umzug-backfill restore {again}':

@@ -8,10 +8,18 @@ export const zhTrust: Catalog = {
     'root 不使用 {path} 处的存储：{at} 的用户组可以替换它',
   'Root does not use the store at {path}: every user may replace what is in {at}':
     'root 不使用 {path} 处的存储：任何用户都可以替换 {at} 中的内容',
-  'Root does not use the store at {path}: the file beside it, {at}, belongs to user id {owner}':
-    'root 不使用 {path} 处的存储：其旁边的文件 {at} 属于用户 ID {owner}',
-  'Run ls -l {at}, and move that file away if no program of yours has made it':
-    '请运行 ls -l {at} ，如果该文件不是您的程序创建的，请将其移走',
+  'Root does not use the store at {path}: other users may put files beside it in {folder}':
+    'root 不使用 {path} 处的存储：其他用户可以在 {folder} 中于其旁边放置文件',
+  'End the application, put the store into a folder of its own, and use it from there: mkdir -m 700 {folder} && mv {files} {folder}':
+    '请结束应用程序，把存储放入它自己的文件夹，并从那里使用它： mkdir -m 700 {folder} && mv {files} {folder}',
+  'The store at {path} is not opened: {at} beside it is not a file':
+    '未打开 {path} 处的存储：其旁边的 {at} 不是文件',
+  'The store at {path} is not opened: {at} beside it belongs to user id {owner}':
+    '未打开 {path} 处的存储：其旁边的 {at} 属于用户 ID {owner}',
+  'End the application and move that away: sudo mv {from} {to}':
+    '请结束应用程序并将其移走： sudo mv {from} {to}',
+  'If no program of yours has made it, end the application and move it away: sudo mv {from} {to}; if the application has, it may hold what that has committed: sudo chown --reference={path} {from}':
+    '如果它不是您的程序创建的，请结束应用程序并将其移走： sudo mv {from} {to} ；如果是应用程序创建的，其中可能有已提交的数据： sudo chown --reference={path} {from}',
   'Root does not use the store at {path} from within a program: it belongs to user id {owner}':
     'root 不在程序内部使用 {path} 处的存储：它属于用户 ID {owner}',
   'Root does not use the store at {path}, which belongs to user id {uid}, and {~reason}':

@@ -8,6 +8,8 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -190,9 +192,32 @@ describe('security, a backup beside other users', () => {
     chownSync(shared, STRANGER, STRANGER);
     const { hint } = expectRefusal(await run('up'), 'BACKUP_FOLDER_UNUSABLE', 1);
     expect(readdirSync(shared)).to.deep.equal([]);
-    expectMended(hint, /sudo (chown [^;]+);/);
+    expect(hint).to.equal('Pass another folder: --backup-dir /path/to/folder'); // the folder is left to its owner
+    chownSync(shared, 0, 0);
     expect((await run('up')).code).to.equal(0);
     expect(copiesOf(store, 'backup', shared)).to.have.length(1);
+  });
+
+  it('is made elsewhere where the folder around that of the store is another user’s, whom no hint takes it from', async () => {
+    const { store, home, alone, typed } = serve();
+    const outer = `${home}-of-another`;
+    mkdirSync(outer);
+    renameSync(home, join(outer, 'home'));
+    chownSync(outer, STRANGER, STRANGER);
+    const there = store.replace(home, join(outer, 'home'));
+    const command = `umzug-backfill up --db-path "${there}"`;
+    const { message, hint } = expectRefusal(await typed(command), 'BACKUP_FOLDER_UNUSABLE', 1);
+    expect(message).to.include(`user id ${STRANGER} owns ${outer}`);
+    expect(hint).to.equal('Pass another folder: --backup-dir /path/to/folder');
+    expect((await typed(`${command} --backup-dir /tmp`)).code).to.equal(0);
+    for (const path of copiesOf(there, 'backup', '/tmp')) rmSync(path);
+    // The store's own folder may be given to the one who uses it.
+    renameSync(join(outer, 'home'), home);
+    chownSync(home, STRANGER, STRANGER);
+    chmodSync(home, 0o755);
+    const own = expectRefusal(await alone('down'), 'BACKUP_FOLDER_UNUSABLE', 1);
+    expect(own.hint).to.match(/^Pass another folder: --backup-dir/);
+    expectMended(own.hint, /sudo (chown .+)$/);
   });
 
   it('is made in a user namespace in which root has no id, as in a build without rights', async function () {

@@ -28,7 +28,7 @@ import {
 } from '../support/cli.js';
 import { interruptedAt } from '../support/failpoints.js';
 import { straceTrouble } from '../support/forms.js';
-import { give, needUsers, OTHER, plant, SECOND } from '../support/users.js';
+import { as, give, needUsers, OTHER, plant, SECOND } from '../support/users.js';
 
 // Root runs the command line on a store in a folder of another user, who may replace any file there at any time.
 
@@ -216,13 +216,19 @@ describe('root on a store of another user', () => {
   });
 
   it('is refused where several users own the path, with what the hint puts right', async () => {
-    give(SECOND, store);
+    const inner = at('inner');
+    mkdirSync(inner);
+    renameSync(store, join(inner, 'store.db'));
+    store = join(inner, 'store.db');
+    give(SECOND, inner, store);
     const { message, hint } = expectRefusal(await cli(['up']), 'STORE_UNTRUSTED', 1);
     expect(message).to.include(
-      `user id ${OTHER} owns a part of its path, and user id ${SECOND} owns ${store}`,
+      `user id ${OTHER} owns a part of its path, and user id ${SECOND} owns ${inner}`,
     );
-    expect(hint).to.include(`sudo -u '#${OTHER}'`);
-    expect(readdirSync(own)).to.deep.equal(['store.db']);
+    expect(hint).to.include(`sudo -u '#${SECOND}'`); // the store is theirs
+    expect(readdirSync(inner)).to.deep.equal(['store.db']);
+    const there = await cli(['status'], { prefix: as(SECOND) });
+    expect(there.code, there.stderr).to.equal(0);
   });
 
   it('is refused, with nothing done, to a process that may not become another user', async () => {

@@ -14,7 +14,11 @@ const selfId = (): number | undefined => process.geteuid?.();
  * @param isConfirmed whether a person has agreed to a folder in which every user may; undefined where none is asked
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
-export function refuseUnsafeFolder({ ownership }: StoreFiles, folder: string, isConfirmed?: boolean): void {
+export function refuseUnsafeFolder(
+  { ownership, folder: own }: StoreFiles,
+  folder: string,
+  isConfirmed?: boolean,
+): void {
   const self = selfId();
   const opening = findOpening(folder, { owners: self === 0 ? [] : [ownership.uid] });
   if (!opening) return;
@@ -40,7 +44,9 @@ export function refuseUnsafeFolder({ ownership }: StoreFiles, folder: string, is
     `A copy of the store is not safe in ${folder}: user id ${owner} owns ${path}`,
     owner === ownership.uid
       ? `Put sudo -u '#${owner}' before the command, so that this user runs it; or pass another folder: --backup-dir /path/to/folder`
-      : `Change its owner: sudo chown ${self} ${where}; or pass another folder: --backup-dir /path/to/folder`,
+      : path === own // the folder of others is theirs
+        ? `Pass another folder: --backup-dir /path/to/folder; or change its owner: sudo chown ${self} ${where}`
+        : 'Pass another folder: --backup-dir /path/to/folder',
   );
 }
 

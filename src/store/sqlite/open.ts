@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
 import { toBackfillError } from '../../errors.js';
 import { GIVE_UP_MS } from '../busy.js';
+import { refuseSidecars } from '../owner.js';
 import { hasJournalHeader, isWal, isWritable, requireWritable, type StoreFiles } from '../path.js';
 import type { OpenOptions } from '../site.js';
 import { connect } from './connection.js';
@@ -31,6 +32,7 @@ export const busyWaitOf = ({ access, busyWaitMs }: OpenOptions): number =>
  */
 export function openDatabase(files: StoreFiles, options: OpenOptions): Database.Database {
   const isLook = options.access === 'look';
+  refuseSidecars(files.path, files.ownership.uid);
   const mayBeHot = hasJournalHeader(files);
   // A reader that may not write the file could not remove the sidecars that SQLite makes for it in WAL mode, and as its
   // own they could keep the store's owner from writing.
