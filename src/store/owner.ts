@@ -78,18 +78,19 @@ export function refuseSidecars(path: string, owner: number): void {
     const at = path + end;
     const found = lstatOf(at);
     if (!found) continue;
+    // With -T it does not go through a link that a stranger has put there.
     const [from, to] = [at, `${at}.moved`].map(shellWord);
     if (!found.isFile())
       throw new BackfillError(
         'STORE_UNTRUSTED',
         `The store at ${path} is not opened: ${at} beside it is not a file`,
-        `End the application and move that away: sudo mv ${from} ${to}`,
+        `End the application and move that away: sudo mv -T ${from} ${to}`,
       );
     if (isTrustedFile(at, found, { owners: [owner] })) continue;
     throw new BackfillError(
       'STORE_UNTRUSTED',
       `The store at ${path} is not opened: ${at} beside it belongs to user id ${found.uid}`,
-      `If no program of yours has made it, end the application and move it away: sudo mv ${from} ${to}; if the application has, it may hold what that has committed: sudo chown --reference=${shellWord(path)} ${from}`,
+      `If no program of yours has made it, end the application and move it away: sudo mv -T ${from} ${to}; if the application has, it may hold what that has committed: sudo chown --reference=${shellWord(path)} ${from}`,
     );
   }
 }

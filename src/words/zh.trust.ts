@@ -16,10 +16,10 @@ export const zhTrust: Catalog = {
     '未打开 {path} 处的存储：其旁边的 {at} 不是文件',
   'The store at {path} is not opened: {at} beside it belongs to user id {owner}':
     '未打开 {path} 处的存储：其旁边的 {at} 属于用户 ID {owner}',
-  'End the application and move that away: sudo mv {from} {to}':
-    '请结束应用程序并将其移走： sudo mv {from} {to}',
-  'If no program of yours has made it, end the application and move it away: sudo mv {from} {to}; if the application has, it may hold what that has committed: sudo chown --reference={path} {from}':
-    '如果它不是您的程序创建的，请结束应用程序并将其移走： sudo mv {from} {to} ；如果是应用程序创建的，其中可能有已提交的数据： sudo chown --reference={path} {from}',
+  'End the application and move that away: sudo mv -T {from} {to}':
+    '请结束应用程序并将其移走： sudo mv -T {from} {to}',
+  'If no program of yours has made it, end the application and move it away: sudo mv -T {from} {to}; if the application has, it may hold what that has committed: sudo chown --reference={path} {from}':
+    '如果它不是您的程序创建的，请结束应用程序并将其移走： sudo mv -T {from} {to} ；如果是应用程序创建的，其中可能有已提交的数据： sudo chown --reference={path} {from}',
   'Root does not use the store at {path} from within a program: it belongs to user id {owner}':
     'root 不在程序内部使用 {path} 处的存储：它属于用户 ID {owner}',
   'Root does not use the store at {path}, which belongs to user id {uid}, and {~reason}':

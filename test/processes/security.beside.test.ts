@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
@@ -53,6 +53,9 @@ describe('security, what SQLite would apply to a store', () => {
       const { store, home, up } = inShared(mode);
       const forged = forge(store, end, home);
       await stranger(`cp "${forged}" "${store}${end}" && chmod 666 "${store}${end}"`);
+      const elsewhere = join(home, 'elsewhere');
+      mkdirSync(elsewhere);
+      await stranger(`ln -s "${elsewhere}" "${store}${end}.moved"`);
       const was = filesOf(store);
       for (const command of ['up', 'status', 'restore']) {
         const refused = await spawnCli([command, '--db-path', store], { prefix: as(SERVICE) });
@@ -65,6 +68,7 @@ describe('security, what SQLite would apply to a store', () => {
       const { hint } = expectRefusal(await up(), 'STORE_UNTRUSTED', 1);
       const [, move = ''] = /: sudo (mv [^;]+);/.exec(hint) ?? [];
       expect(spawnSync('sh', ['-c', move]).status, hint).to.equal(0);
+      expect(readdirSync(elsewhere)).to.deep.equal([]);
       const { code, stderr } = await up();
       expect(code, stderr).to.equal(0);
     });
