@@ -267,6 +267,82 @@ describe('a superuser', () => {
       expect(await db.loot()).to.deep.equal(before);
     }));
 
+  /** What the step's own ILIKE finds in the schema, for a column of this type. */
+  const ilike = (schema: string) =>
+    `CREATE FUNCTION ${schema}.ilk(a varchar, b text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM loot.boom('ilike'); RETURN true; END $$;
+    CREATE OPERATOR ${schema}.~~* (leftarg = varchar, rightarg = text, function = ${schema}.ilk)`;
+  const OWN = `ALTER TABLE task_audits ALTER event_type TYPE varchar(99); ALTER TABLE task_audits OWNER TO postgres;
+    ALTER TABLE schema_version OWNER TO postgres`;
+
+  for (const [whose, schema, statements] of [
+    ['the database', 'public', ''],
+    [
+      'the schema',
+      's',
+      `; ALTER DATABASE $ OWNER TO postgres; CREATE SCHEMA s AUTHORIZATION app_owner; ALTER TABLE task_audits SET SCHEMA s;
+      ALTER TABLE schema_version SET SCHEMA s`,
+    ],
+  ] as const)
+    it(`runs nothing that the owner of ${whose} has planted in the path, until a person agrees`, () =>
+      attacked(async (db) => {
+        await db.as('postgres', OWN + statements.replace('$', db.name));
+        await db.as('app_owner', ilike(schema));
+        const url = `${db.url('postgres')}?options=-csearch_path%3D${schema}`;
+        for (const args of [['status'], ['up', '--dry-run'], ['up']]) {
+          const result = await runCli([...args, '--database-url', url]);
+          const { message, hint } = expectRefusal(result, 'SUPERUSER_REFUSED', 1);
+          expect(message).to.include(`schema ${schema}`).and.to.include('belongs to app_owner');
+          expect(hint).to.include('Connect as app_owner').and.to.include('--yes');
+        }
+        expect(await db.loot()).to.deep.equal([]);
+      }));
+
+  for (const [what, attach] of [
+    ['partition', 'PARTITION OF halves DEFAULT'],
+    ['heir', '() INHERITS (halves)'],
+  ] as const)
+    it(`is refused on a table of its own of which another owns the ${what}`, () =>
+      attacked(async (db) => {
+        await db.as(
+          'postgres',
+          `ALTER DATABASE ${db.name} OWNER TO postgres; ALTER SCHEMA public OWNER TO postgres; CREATE SCHEMA lows AUTHORIZATION low;
+          CREATE TABLE halves (id bigint PRIMARY KEY, body text, copy text) ${what === 'partition' ? 'PARTITION BY RANGE (id)' : ''};
+          CREATE TABLE lows.half ${attach}; ALTER TABLE lows.half OWNER TO low;
+          INSERT INTO lows.half SELECT g, 'body' FROM generate_series(1, 50) AS g`,
+        );
+        await db.as(
+          'low',
+          `CREATE FUNCTION lows.planned(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM loot.boom('index'); RETURN $1; END $$;
+          CREATE INDEX ON lows.half (lows.planned(body))`,
+        );
+        const step = defineBackfill({ table: 'halves', key: 'id', columns: { copy: sql('body') } });
+        const error = await errorOf(migratorOn(db.url('postgres'), { '001-halves': step }).up());
+        expect(error.code).to.equal('SUPERUSER_REFUSED');
+        expect(error.message).to.include('half belongs to low');
+        expect(await db.loot()).to.deep.equal([]);
+      }));
+
+  for (const role of ['dba', 'filer'])
+    it(`is also who may become one: ${role}`, () =>
+      attacked(async (db) => {
+        await plant(db);
+        const before = await db.loot();
+        await db.as(
+          'postgres',
+          `ALTER DATABASE ${db.name} OWNER TO postgres; ALTER SCHEMA public OWNER TO postgres; GRANT ALL ON SCHEMA public TO ${role};
+          GRANT ALL ON ALL TABLES IN SCHEMA public TO ${role}; GRANT app_owner TO ${role}`,
+        );
+        try {
+          for (const args of [['status'], ['up', '--dry-run'], ['up', '--allow-triggers']]) {
+            const result = await runCli([...args, '--database-url', db.url(role)]);
+            expect(expectRefusal(result, 'SUPERUSER_REFUSED', 1).message).to.include('belongs to app_owner');
+          }
+        } finally {
+          await db.as('postgres', `REVOKE app_owner FROM ${role}`);
+        }
+        expect(await db.loot()).to.deep.equal(before);
+      }));
+
   it('goes on where a person agrees, and on tables of its own', () =>
     attacked(async (db) => {
       expect((await runCli(['up', '--yes', '--database-url', db.url('postgres')])).code).to.equal(0);
@@ -276,7 +352,8 @@ describe('a superuser', () => {
       ).to.equal(0);
       await db.as(
         'postgres',
-        'ALTER TABLE task_audits OWNER TO postgres; ALTER TABLE schema_version OWNER TO postgres',
+        `ALTER TABLE task_audits OWNER TO postgres; ALTER TABLE schema_version OWNER TO postgres;
+        ALTER DATABASE ${db.name} OWNER TO postgres; ALTER SCHEMA public OWNER TO postgres`,
       );
       expect((await runCli(['up', '--database-url', db.url('postgres')])).code).to.equal(0);
     }));
@@ -286,7 +363,8 @@ describe('a superuser', () => {
       expect((await runCli(['up', '--database-url', db.url('app_owner')])).code).to.equal(0);
       await db.as(
         'postgres',
-        'ALTER TABLE task_audits OWNER TO postgres; ALTER TABLE schema_version OWNER TO postgres',
+        `ALTER TABLE task_audits OWNER TO postgres; ALTER TABLE schema_version OWNER TO postgres;
+        ALTER DATABASE ${db.name} OWNER TO postgres; ALTER SCHEMA public OWNER TO postgres`,
       );
       const error = await errorOf(migratorOn(db.url('postgres'), {}).status());
       expect(error.code).to.equal('LEDGER_UNTRUSTED');

@@ -113,6 +113,8 @@ export const zhPostgres: Catalog = {
     '请从 search_path 中去掉该模式： ALTER ROLE … SET search_path = … ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
   'Take that right away: REVOKE CREATE ON SCHEMA {schema} FROM {grantee}; if {role} may do whatever this user may, run it again with --yes':
     '请收回该权限： REVOKE CREATE ON SCHEMA {schema} FROM {grantee} ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
+  'The schema {schema} of the search path belongs to {owner}, and this user is a superuser, as which what that owner plants there could run':
+    'search_path 中的模式 {schema} 属于 {owner} ，而当前用户是超级用户，该所有者在那里植入的代码可能以超级用户的身份运行',
   'The table {table} belongs to {owner}, and this user is a superuser, as which triggers and indexes of that owner could run code':
     '表 {table} 属于 {owner} ，而当前用户是超级用户，该所有者的触发器和索引可能以超级用户的身份运行代码',
   'Connect as {owner}, since a trigger can undo SET ROLE; if {role} may do whatever a superuser may, run it again with --yes':

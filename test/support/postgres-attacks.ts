@@ -46,7 +46,10 @@ const ROLES = `
   CREATE ROLE app_owner LOGIN;
   CREATE ROLE low LOGIN;
   CREATE ROLE deployer LOGIN IN ROLE app_owner;
+  CREATE ROLE second_deployer LOGIN IN ROLE app_owner;
   CREATE ROLE app LOGIN;
+  CREATE ROLE dba LOGIN IN ROLE postgres;
+  CREATE ROLE filer LOGIN IN ROLE pg_write_server_files;
   CREATE ROLE group_of_low ROLE low;`;
 
 /** The server of a `describe`, and what acts on a new database of it. */

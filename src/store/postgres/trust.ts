@@ -1,7 +1,7 @@
 import { BackfillError } from '../../errors.js';
 import { BATCH_NUMBERS, XIDS_TABLE } from '../../ledger/shared-ledger.js';
 import { identifier, literal } from '../sql.js';
-import { relationSql } from './inspect.js';
+import { relationSql, tree } from './inspect.js';
 import type { PostgresStore } from './store.js';
 import { OUR_TABLES } from './texts.js';
 
@@ -17,38 +17,57 @@ import { OUR_TABLES } from './texts.js';
 const ME_AND_DATABASE = `pg_roles AS me JOIN pg_database AS d ON d.datname = current_database()`;
 const IS_ME = 'me.rolname = session_user';
 
+/** SQL that is true for a role that is a superuser or may become one, also by what it may have the server write or run. */
+const isSuper = (role: string): string =>
+  `EXISTS (SELECT 1 FROM pg_roles AS s WHERE (s.rolsuper OR s.rolname IN ('pg_execute_server_program', 'pg_write_server_files'))
+    AND pg_has_role(${role}, s.oid, 'MEMBER'))`;
+
 /** SQL for the roles that log in, are no superusers, and have what a grant gives: `r`, where `grantee` is a role, or 0 for all. */
 const mayUse = (grantee: string): string =>
-  `r.rolcanlogin AND NOT r.rolsuper AND has_database_privilege(r.oid, d.oid, 'CONNECT')
+  `r.rolcanlogin AND NOT ${isSuper('r.oid')} AND has_database_privilege(r.oid, d.oid, 'CONNECT')
     AND (${grantee} = 0 OR pg_has_role(r.oid, ${grantee}, 'MEMBER'))`;
 
-/** SQL that is true for a role `r` that may do what this user does, or is the owner of the database. */
-const IS_OURS = `(pg_has_role(r.oid, me.oid, 'MEMBER') OR pg_has_role(r.oid, d.datdba, 'MEMBER'))`;
+/** SQL that is true for a role `r` that may do what this user does, or is the owner of the database, whom a superuser does not trust. */
+const IS_OURS = `(pg_has_role(r.oid, me.oid, 'MEMBER') OR NOT ${isSuper('me.oid')} AND pg_has_role(r.oid, d.datdba, 'MEMBER'))`;
 
 /** A role as SQL has it. */
 const roleSql = (name: string): string => (name === 'PUBLIC' ? name : identifier(name));
 
 /**
  * Refuses a search path in which another may make objects than this user, the owners of the database and of the schema, and superusers. A
- * schema that has this user's name may be in the path as `$user`: its owner is trusted only where this user is a member of that.
+ * schema that has this user's name may be in the path as `$user`: its owner is trusted only where this user is a member of that. A
+ * superuser trusts no owner.
  *
- * @throws {BackfillError} `SEARCH_PATH_UNSAFE`
+ * @throws {BackfillError} `SEARCH_PATH_UNSAFE`, `SUPERUSER_REFUSED`
  */
 export function refuseUnsafePath(store: PostgresStore): void {
-  const found = store.get<{ schema: string; role: string; grantee: string; isOwner: number }>(
-    `SELECT n.nspname AS schema, r.rolname AS role, coalesce(g.rolname, 'PUBLIC') AS grantee, a.grantee = n.nspowner AS "isOwner"
+  const found = store.get<{
+    schema: string;
+    role: string;
+    grantee: string;
+    isOwner: number;
+    isSuper: number;
+  }>(
+    `SELECT n.nspname AS schema, r.rolname AS role, coalesce(g.rolname, 'PUBLIC') AS grantee, a.grantee = n.nspowner AS "isOwner",
+      ${isSuper('me.oid')} AS "isSuper"
     FROM pg_namespace AS n CROSS JOIN ${ME_AND_DATABASE}
       CROSS JOIN LATERAL (SELECT x.grantee FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
         WHERE x.privilege_type = 'CREATE' UNION SELECT n.nspowner) AS a
       LEFT JOIN pg_roles AS g ON g.oid = a.grantee
       JOIN pg_roles AS r ON ${mayUse('a.grantee')}
     WHERE ${IS_ME} AND n.nspname IN (${store.connection.schemas.map(literal).join(', ')}) AND NOT ${IS_OURS}
-      AND NOT (pg_has_role(r.oid, n.nspowner, 'MEMBER')
-        AND (n.nspname <> session_user OR NOT me.rolsuper AND pg_has_role(me.oid, n.nspowner, 'MEMBER')))
-    ORDER BY a.grantee <> 0, n.nspname, r.rolname LIMIT 1`,
+      AND NOT (NOT ${isSuper('me.oid')} AND pg_has_role(r.oid, n.nspowner, 'MEMBER')
+        AND (n.nspname <> session_user OR pg_has_role(me.oid, n.nspowner, 'MEMBER')))
+    ORDER BY a.grantee <> 0, n.nspname, r.oid NOT IN (n.nspowner, d.datdba), r.rolname LIMIT 1`,
   );
   if (!found) return;
   const { schema, role, grantee, isOwner } = found;
+  if (isOwner === 1 && found.isSuper === 1)
+    throw new BackfillError(
+      'SUPERUSER_REFUSED',
+      `The schema ${schema} of the search path belongs to ${role}, and this user is a superuser, as which what that owner plants there could run`,
+      connectAs(role),
+    );
   throw new BackfillError(
     'SEARCH_PATH_UNSAFE',
     `The role ${role} may create objects in the schema ${schema} of the search path, and what it plants there could run as this user`,
@@ -58,26 +77,32 @@ export function refuseUnsafePath(store: PostgresStore): void {
   );
 }
 
+const connectAs = (owner: string): string =>
+  `Connect as ${owner}, since a trigger can undo SET ROLE; if ${owner} may do whatever a superuser may, run it again with --yes`;
+
 /**
  * Refuses a table that a superuser is about to read or write and that another owns: triggers, index expressions and types of the owner's
- * would run with every right there is. Does nothing where there is no such table, or a person has agreed.
+ * would run with every right there is. Those of partitions, heirs and parents count too. Does nothing where there is no such table, or a person has agreed.
  *
  * @throws {BackfillError} `SUPERUSER_REFUSED`
  */
 export function refuseForeignTable(store: PostgresStore, table: string): void {
   if (store.trustsOthers) return;
-  const isSuperuser = 'SELECT rolsuper FROM pg_roles WHERE rolname = session_user';
+  const isSuperuser = `SELECT ${isSuper('me.oid')} AS "isSuper" FROM pg_roles AS me WHERE ${IS_ME}`;
   if (store.remember(isSuperuser, () => store.pluck<number>(isSuperuser)[0]) !== 1) return;
-  const owner = store.get<{ name: string }>(
-    `SELECT o.rolname AS name FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner
-    WHERE c.oid = ${relationSql(store)} AND NOT o.rolsuper`,
+  const found = store.get<{ name: string; owner: string }>(
+    `${tree(store)} SELECT c.relname AS name, o.rolname AS owner FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner
+    WHERE (c.oid IN (SELECT tree.oid FROM tree) OR c.oid IN (SELECT pg_partition_ancestors(${relationSql(store)})))
+      AND NOT ${isSuper('o.oid')} ORDER BY c.relname <> ?, c.relname LIMIT 1`,
+    table,
+    table,
     table,
   );
-  if (!owner) return;
+  if (!found) return;
   throw new BackfillError(
     'SUPERUSER_REFUSED',
-    `The table ${table} belongs to ${owner.name}, and this user is a superuser, as which triggers and indexes of that owner could run code`,
-    `Connect as ${owner.name}, since a trigger can undo SET ROLE; if ${owner.name} may do whatever a superuser may, run it again with --yes`,
+    `The table ${found.name} belongs to ${found.owner}, and this user is a superuser, as which triggers and indexes of that owner could run code`,
+    connectAs(found.owner),
   );
 }
 
@@ -143,11 +168,11 @@ export function refuseUnsafeLedger(store: PostgresStore): void {
     (table) => `c.relowner = (SELECT t.relowner FROM pg_class AS t WHERE t.oid = ${namedSql(store, table)})`,
   );
   const isOwners = [
-    "NOT me.rolsuper AND pg_has_role(me.oid, c.relowner, 'MEMBER')",
+    `NOT ${isSuper('me.oid')} AND pg_has_role(me.oid, c.relowner, 'MEMBER')`,
     'c.relowner = d.datdba',
     ...owners,
   ];
-  const isOwned = `o.rolsuper OR ${store.trustsOthers ? '' : 'NOT me.rolsuper AND '}(${isOwners.join(' OR ')})`;
+  const isOwned = `${isSuper('o.oid')} OR ${store.trustsOthers ? '' : `NOT ${isSuper('me.oid')} AND `}(${isOwners.join(' OR ')})`;
   const found = store.get<{
     name: string;
     owner: string;
