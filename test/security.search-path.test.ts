@@ -2,7 +2,13 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { defineBackfill, defineSqlStep, firstOf, sql } from '../src/index.js';
 import { expectRefusal, runCli, useFolder } from './support/cli.js';
-import { type AttackedDatabase, TRAPS, useAttacked } from './support/postgres-attacks.js';
+import {
+  type AttackedDatabase,
+  OPERATORS_IN_FRONT,
+  TRAPS,
+  TRAPS_IN_FRONT,
+  useAttacked,
+} from './support/postgres-attacks.js';
 import { errorOf, migratorOn } from './support/postgres-events.js';
 import { column, needServer, withClient } from './support/postgres-server.js';
 
@@ -112,6 +118,109 @@ describe('what others plant in the search path', () => {
         'STEP_INVALID',
       );
       expect(await db.loot(), 'a failing expression').to.deep.equal([]);
+    }));
+
+  /** The database's URL for its owner, whose path has PostgreSQL's own behind what others may plant. */
+  const behind = (db: AttackedDatabase) => `${db.url('app_owner')}?options=-csearch_path%3Dpublic,pg_catalog`;
+
+  it('runs for no command though it stands before PostgreSQL’s own in the path', () =>
+    attacked(async (db) => {
+      await db.as(
+        'app_owner',
+        `${OPEN}; ALTER TABLE task_audits ADD source_event_ts text, ADD supervisor_processed_at text`,
+      );
+      await db.as('low', TRAPS_IN_FRONT);
+      for (const args of [['status'], ['up', '--dry-run'], ['up'], ...looks, report(), ...changes]) {
+        const { code, stdout, stderr } = await runCli([...args, '--yes', '--database-url', behind(db)]);
+        expect(code, `${args.join(' ')}\n${stdout}${stderr}`).to.equal(0);
+        expect(await db.loot(), args.join(' ')).to.deep.equal([]);
+      }
+    }));
+
+  it('runs for no type of a column though it stands before PostgreSQL’s own in the path', () =>
+    attacked(async (db) => {
+      // Each with what it is filled with, and what it holds then.
+      const types: readonly (readonly [type: string, value: string, held?: string])[] = [
+        ['text', 'a'],
+        ['varchar(3)', 'abc'],
+        ['char(3)', 'ab'],
+        ['"char"', 'a'],
+        ['bytea', '\\x00ff'],
+        ['boolean', 'true'],
+        ['smallint', '7'],
+        ['integer', '7'],
+        ['bigint', '7'],
+        ['real', '1.5'],
+        ['float8', '1.5'],
+        ['numeric(5,2)', '1.234', '1.23'],
+        ['bit(3)', '101'],
+        ['bit varying(5)', '101'],
+        ['uuid', '00000000-0000-4000-8000-000000000000'],
+        ['json', '{"a": 1}'],
+        ['jsonb', '{"a": 1}'],
+        ['date', '2026-01-02'],
+        ['time(1)', '01:02:03.46', '01:02:03.5'],
+        ['timestamp', '2026-01-02 03:04:05'],
+        ['timestamptz(1)', '2026-01-02 03:04:05.46+00', '2026-01-02 03:04:05.5+00'],
+        ['interval day to second(1)', '1 day 00:00:01.46', '1 day 00:00:01.5'],
+        ['inet', '10.0.0.1', '10.0.0.1/32'],
+        ['int4range', '[1,3)'],
+        ['text[]', '{a,b}'],
+        ['varchar(3)[]', '{a,b}'],
+        ['helpers.mood', 'glad'],
+        ['helpers."long. word"', 'abcd'],
+        ['helpers."long. word"[]', '{abcd}'],
+      ];
+      const name = (i: number): string => `c${i}`;
+      await db.as(
+        'app_owner',
+        `${OPEN}; CREATE SCHEMA helpers; CREATE TYPE helpers.mood AS ENUM ('glad');
+        CREATE DOMAIN helpers."long. word" AS text CHECK (length(VALUE) > 3);
+        CREATE TABLE events (k text COLLATE "C" PRIMARY KEY, u uuid UNIQUE DEFAULT gen_random_uuid(), n int UNIQUE, doc text,
+          ${types.map(([type], i) => `${name(i)} ${type}, d${i} ${type} DEFAULT '${types[i]?.[1]}'`).join(', ')});
+        INSERT INTO events (k, n, doc) SELECT 'k' || g, g, json_build_object(${types.map(([, value], i) => `'${name(i)}', '${value}'`).join(', ')})
+          FROM generate_series(1, 20) AS g;
+        UPDATE events SET doc = replace(doc, '{"c0"', '{"odd": NaN, "c0"') WHERE n = 3`,
+      );
+      await db.as('low', TRAPS_IN_FRONT);
+      await db.as('low', OPERATORS_IN_FRONT);
+      const ways: readonly (readonly [
+        key: string,
+        of: (i: number) => ReturnType<typeof sql> | ReturnType<typeof firstOf>,
+      ])[] = [
+        ['k', (i) => firstOf('doc', [name(i)])],
+        ['u', (i) => sql(`d${i}`)],
+        ['n', (i) => sql(`d${i}::pg_catalog.text`)],
+      ];
+      for (const [key, of] of ways) {
+        const step = (from: number, to: number) =>
+          defineBackfill({
+            table: 'events',
+            key,
+            columns: Object.fromEntries(types.map((_, i) => [name(i), of(i)] as const).slice(from, to)),
+          });
+        const migrator = migratorOn(
+          behind(db),
+          { '001-told': step(0, 15), '002-told': step(15, types.length) },
+          { isConfirmed: true },
+        );
+        await migrator.status();
+        await migrator.up();
+        expect((await migrator.verify()).map(({ verdict }) => verdict)).to.deep.equal(['pass', 'pass']);
+        await withClient(db.url('app_owner'), async (client) => {
+          for (const [i, [type, value, held = value]] of types.entries())
+            expect(
+              await column(client, `SELECT DISTINCT ${name(i)}::text FROM events`),
+              `${key}, ${type}`,
+            ).to.deep.equal([held]);
+        });
+        await migrator.down({ to: 0 });
+        expect(await db.loot(), key).to.deep.equal([]);
+        await withClient(db.url('app_owner'), async (client) => {
+          const left = types.map((_, i) => `${name(i)} IS NOT NULL`).join(' OR ');
+          expect(await column(client, `SELECT count(*) FROM events WHERE ${left}`)).to.deep.equal(['0']);
+        });
+      }
     }));
 
   it('is no view in place of a table', () =>

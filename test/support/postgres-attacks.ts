@@ -144,3 +144,33 @@ export const TRAPS = `DO $do$ DECLARE l text; r text; sign text; f text; n int :
 END $do$;
 CREATE FUNCTION public.array_position(int2[], int2) RETURNS int LANGUAGE plpgsql AS
   $$ BEGIN PERFORM loot.boom('array_position'); RETURN pg_catalog.array_position($1, $2); END $$;`;
+
+/**
+ * What is found before PostgreSQL's own where `public` is before `pg_catalog` in the path: a domain with the name of each of its types, and
+ * each of its functions again.
+ */
+export const TRAPS_IN_FRONT = `CREATE FUNCTION public.trapped(how text) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog AS
+    $f$ BEGIN PERFORM loot.boom(how); RETURN true; END $f$;
+  DO $do$ DECLARE r record; made text; BEGIN
+    FOR r IN SELECT * FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype IN ('b', 'r') AND typcategory <> 'A' LOOP
+      EXECUTE format('CREATE DOMAIN public.%I AS pg_catalog.%I CHECK (public.trapped(%L))', r.typname, r.typname, 'type ' || r.typname);
+    END LOOP;
+    FOR r IN SELECT p.oid, p.proname, p.proargtypes, format_type(p.prorettype, NULL) AS result, t.args, t.given FROM pg_proc AS p
+      CROSS JOIN LATERAL (SELECT coalesce(string_agg(format_type(a, NULL), ', ' ORDER BY n), '') AS args,
+        coalesce(string_agg('$' || n, ', ' ORDER BY n), '') AS given FROM unnest(p.proargtypes) WITH ORDINALITY AS u (a, n)) AS t
+      WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f' AND NOT p.proretset AND p.provariadic = 0
+        AND NOT EXISTS (SELECT 1 FROM pg_type AS y WHERE y.typtype = 'p' AND y.oid = ANY (p.proargtypes || p.prorettype)) LOOP
+      made := format('%I(%s)', r.proname, r.args);
+      EXECUTE format('CREATE FUNCTION public.%s RETURNS %s LANGUAGE plpgsql SET search_path = pg_catalog AS
+        $f$ BEGIN PERFORM loot.boom(%L); RETURN pg_catalog.%I(%s); END $f$', made, r.result, 'function ' || made, r.proname, r.given);
+    END LOOP;
+  END $do$`;
+
+/** The same for operators, behind that: a project's own SQL may well have some. */
+export const OPERATORS_IN_FRONT = `DO $do$ DECLARE r record; BEGIN
+    FOR r IN SELECT o.oprname, p.proname, format_type(o.oprleft, NULL) AS l, format_type(o.oprright, NULL) AS r FROM pg_operator AS o
+      JOIN pg_proc AS p ON p.oid = o.oprcode WHERE o.oprleft <> 0 AND EXISTS (SELECT 1 FROM pg_proc AS q
+        WHERE q.pronamespace = 'public'::regnamespace AND q.proname = p.proname AND q.proargtypes = p.proargtypes) LOOP
+      EXECUTE format('CREATE OPERATOR public.%s (leftarg = %s, rightarg = %s, function = public.%I)', r.oprname, r.l, r.r, r.proname);
+    END LOOP;
+  END $do$`;

@@ -6,6 +6,7 @@ import { firstOfParts } from './first-of.js';
 import { typesOf } from './key-type.js';
 import { keySql } from './keys.js';
 import { requirePostgres } from './store.js';
+import { typeSql } from './texts.js';
 import { HOLDS, needsTryJson } from './try-json.js';
 
 /**
@@ -48,13 +49,13 @@ export interface Parts {
   readonly failure?: string;
 }
 
-/** Types of the columns of a backfill, by its order: what a value is made of before it is compared or written. */
+/** Types of the columns of a backfill as SQL, by its order: what a value is made of before it is compared or written. */
 export function targetTypes(store: Store, backfill: Backfill): string[] {
   const types = typesOf(store, backfill.table);
   return backfill.columns.map(({ name }) => {
     const type = types.get(foldCase(name)) ?? 'text';
     const base = baseType(store, type);
-    return ofAnyLength(base) === base ? type : ofAnyLength(base);
+    return typeSql(ofAnyLength(base) === base ? type : ofAnyLength(base));
   });
 }
 
@@ -97,7 +98,7 @@ export function derivationSql(store: Store, backfill: Backfill, options: Derivat
   const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
   const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
   const valueSql = (i: number): string => {
-    const [value, type] = [values.get(i), types[i] ?? 'text'];
+    const [value, type] = [values.get(i), types[i] ?? TEXT];
     if (value === undefined) return `NULL::${type}`;
     return options.isStrict
       ? `(${value})::${type}`
@@ -160,18 +161,21 @@ export function valueLiteral(value: SqlValue | Uint8Array, type: string): string
 export const textOf = (value: Exclude<SqlValue, null> | Uint8Array): string =>
   value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : String(value);
 
-/** Type of a column's value before it becomes the column's own. */
+/** Type of a column's value before it becomes the column's own, as SQL. */
 function valueType(store: Store, { table, columns }: Backfill, i: number): string {
   const value = columns[i]?.value;
-  if (value?.kind !== 'sql') return 'text';
+  if (value?.kind !== 'sql') return TEXT;
   const sql = `SELECT pg_catalog.pg_typeof((SELECT ${expressionSql(value, 'PostgreSQL')} FROM ${identifier(table)} AS t LIMIT 0))::pg_catalog.oid AS type`;
   return requirePostgres(store).remember(sql, () => {
     const oid = store.project.get<{ type: number }>(sql)?.type ?? null;
-    return store.get<{ type: string }>('SELECT format_type(?, NULL) AS type', oid)?.type ?? 'text';
+    return typeSql(store.get<{ type: string }>('SELECT format_type(?, NULL) AS type', oid)?.type ?? 'text');
   });
 }
 
-const isText = (type: string): boolean => /^(?:text|character varying|bpchar)$/.test(type);
+/** SQL for the type of a text. */
+export const TEXT = 'pg_catalog.text';
+
+const isText = (type: string): boolean => /^(?:pg_catalog\.(?:text|bpchar)|character varying)$/.test(type);
 
 /** Types that hold every value of another. */
 const WIDER: Readonly<Record<string, readonly string[]>> = {
@@ -186,9 +190,10 @@ const WIDER: Readonly<Record<string, readonly string[]>> = {
  * its row changed since. Only a fill insists, so that the refusal is recorded.
  *
  * @param value must not be a constant: the server computes those before it asks a condition
- * @param from its type
+ * @param type SQL for the type, as {@link targetTypes} has it
+ * @param from the same for its own
  */
-export function heldSql(store: Store, value: string, type: string, from = 'text'): string {
+export function heldSql(store: Store, value: string, type: string, from = TEXT): string {
   const cast = `(${value})::${type}`;
   if (from === type || isText(type) || WIDER[from]?.includes(type)) return cast;
   const { version, canMakeFunctions } = requirePostgres(store).connection;

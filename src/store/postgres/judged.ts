@@ -5,7 +5,7 @@ import { keyLiteral } from '../keys.js';
 import type { KeyRange, ScanRow, Store } from '../port.js';
 import { scopeSql } from '../rows.js';
 import { identifier } from '../sql.js';
-import { derivationSql, heldSql, targetTypes } from './derive.js';
+import { derivationSql, heldSql, TEXT, targetTypes } from './derive.js';
 import { fallbackSql } from './first-of.js';
 import { keySql } from './keys.js';
 import { isSameSql, stateSql, statesOf } from './resolve.js';
@@ -68,7 +68,7 @@ export function scanRows(store: Store, backfill: Backfill): (range: KeyRange) =>
   const fallbacks = columns.map(({ name, value }, i) => {
     const column = fallbackOf(value);
     if (column === undefined || !checks.areTimestamps) return '0';
-    const [cell, type] = [`t.${identifier(name)}`, types[i] ?? 'text'];
+    const [cell, type] = [`t.${identifier(name)}`, types[i] ?? TEXT];
     const fallback = heldSql(store, fallbackSql(store, backfill, column), type);
     return `CASE WHEN ${cell} IS NOT NULL AND ${isSameSql(cell, fallback)} THEN ${2 ** i} ELSE 0 END`;
   });

@@ -2,12 +2,13 @@ import { BATCH_NUMBERS, RANGES_TABLE, XIDS_TABLE } from '../../ledger/shared-led
 import { LEDGER_FORMAT, LEDGER_TABLES as T } from '../../ledger/tables.js';
 import type { Store } from '../port.js';
 import { requirePostgres } from './store.js';
-import { LT, OUR_TABLES, operator } from './texts.js';
+import { LT, OUR_TABLES, operator, typeSql } from './texts.js';
 import { ledgerTables, refuseUnsafeLedger, withdrawGrants } from './trust.js';
 
 /**
  * The ledger's tables, as `src/ledger/tables.ts` describes them for SQLite. Keys stand as text, of which each backfill knows what it is:
  * integers in decimals, texts behind an apostrophe. Several processes share a run: its cursor and its counts are in its ranges.
+ * Types are PostgreSQL's own, whatever another has in the search path.
  */
 const LEDGER_DDL = `
 CREATE TABLE IF NOT EXISTS ${T.steps} (
@@ -144,7 +145,7 @@ CREATE TABLE IF NOT EXISTS ${T.tables} (
   probes text NOT NULL
 );
 CREATE SEQUENCE IF NOT EXISTS ${BATCH_NUMBERS};
-`;
+`.replace(/ (?:text|bytea)\b/g, (type) => ` ${typeSql(type.slice(1))}`);
 
 const LEDGER_DROP = `${OUR_TABLES.map((name) => `DROP TABLE IF EXISTS ${name};`).join('\n')}
 DROP SEQUENCE IF EXISTS ${BATCH_NUMBERS};`;

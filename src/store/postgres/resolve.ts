@@ -4,7 +4,7 @@ import type { Key } from '../../ledger/keys.js';
 import { keyLiteral } from '../keys.js';
 import type { SqlValue, Store } from '../port.js';
 import { foldCase, identifier } from '../sql.js';
-import { heldSql, targetTypes, valueLiteral } from './derive.js';
+import { heldSql, TEXT, targetTypes, valueLiteral } from './derive.js';
 import { keyTypeOf, typesOf } from './key-type.js';
 import { keySql } from './keys.js';
 import { deriveRaw } from './raw.js';
@@ -42,7 +42,7 @@ export function valuesSql(
 ): string {
   const types = targetTypes(store, backfill);
   const { type } = keyTypeOf(store, backfill);
-  const textLiteral = (value: SqlValue): string => valueLiteral(value, 'text');
+  const textLiteral = (value: SqlValue): string => valueLiteral(value, TEXT);
   const lines = rows.map(({ key, values }) => {
     const cells = types.map((held, i) => {
       const value = (values[i] ?? null) as SqlValue;

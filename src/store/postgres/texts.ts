@@ -37,6 +37,13 @@ export const operator = (sign: string): string => `OPERATOR(pg_catalog.${sign})`
 /** SQL for the name of a function of PostgreSQL's own. */
 export const builtIn = (name: string): string => `pg_catalog.${name}`;
 
+/** Types that PostgreSQL's grammar knows: whatever is behind them, they are not looked up. Others are, unless a schema is named. */
+const IS_FOUND =
+  /^(?:(?:bigint|bit|boolean|character|double precision|integer|interval|numeric|real|smallint|time|timestamp)\b|(?:"(?:[^"]|"")*"|[^".]*)\.)/;
+
+/** SQL for a type, whatever the search path, of the text that `format_type()` gives in ours. */
+export const typeSql = (type: string): string => (IS_FOUND.test(type) ? type : `pg_catalog.${type}`);
+
 /** Some of them, by what they are called. */
 export const [EQ, NE, LT, LE, GT, GE] = ['=', '<>', '<', '<=', '>', '>='].map(operator) as [
   string,
