@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
@@ -106,6 +106,8 @@ describe('bad input: a store that another process has locked for longer than the
       const store = copy(mode);
       chmodSync(join(store, '../..'), 0o755);
       chmodSync(store, file);
+      // Its group is the user's who tries; a folder that every user may write is refused as such.
+      if (prefix.length > 0) chownSync(join(store, '..'), 0, 65_534);
       chmodSync(join(store, '..'), folder);
       guarded.push(join(store, '..'));
       return store;
@@ -113,13 +115,13 @@ describe('bad input: a store that another process has locked for longer than the
 
     for (const mode of modes) {
       it(`refuses to write a read-only file with STORE_READONLY (${mode})`, async () => {
-        const store = protect(mode, 0o444, 0o777);
+        const store = protect(mode, 0o444, 0o775);
         for (const form of [[], ['--json']])
           expectRefusal(await look(store, ['up', ...form], prefix), 'STORE_READONLY', 1);
       });
 
       it(`leaves nothing beside a read-only file that it looks at (${mode})`, async () => {
-        for (const command of looks) await look(protect(mode, 0o444, 0o777), command, prefix);
+        for (const command of looks) await look(protect(mode, 0o444, 0o775), command, prefix);
       });
 
       it(`refuses to write in a read-only folder with STORE_FOLDER_READONLY (${mode})`, async () => {
@@ -141,7 +143,7 @@ describe('bad input: a store that another process has locked for longer than the
 
     it('leaves nothing beside a read-only file whose WAL has lost its index', async () => {
       for (const command of looks) {
-        const store = protect('wal', 0o644, 0o777);
+        const store = protect('wal', 0o644, 0o775);
         await (
           await startScript(WRITER, store, "UPDATE task_audits SET level = 'left' WHERE audit_id = 1")
         ).end();
@@ -152,7 +154,7 @@ describe('bad input: a store that another process has locked for longer than the
     });
 
     for (const [title, file, folder] of [
-      ['file that it may not read', 0o000, 0o777],
+      ['file that it may not read', 0o000, 0o775],
       ['folder that it may not enter', 0o666, 0o000],
     ] as const) {
       it(`knows a ${title} from what it does not expect`, async () => {
