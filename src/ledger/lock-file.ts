@@ -148,7 +148,7 @@ function findLockFile(files: StoreFiles): BigIntStats | undefined {
   if (!found.isFile()) refuse(`The lock of this store, ${path}, is not a file`);
   if (hasOtherNames(path)) refuse(`The lock of this store, ${path}, is a file that has a second name`);
   const owners = [files.ownership.uid];
-  if (!isTrustedFile(path, found, { owners }))
+  if (!isTrustedFile(path, found, owners))
     refuse(
       `The lock of this store, ${path}, belongs to the user ${found.uid}, who is neither this user nor the owner of the store`,
     );

@@ -86,7 +86,7 @@ export function refuseSidecars(path: string, owner: number): void {
         `The store at ${path} is not opened: ${at} beside it is not a file`,
         `End the application and move that away: sudo mv -T ${from} ${to}`,
       );
-    if (isTrustedFile(at, found, { owners: [owner] })) continue;
+    if (isTrustedFile(at, found, [owner])) continue;
     throw new BackfillError(
       'STORE_UNTRUSTED',
       `The store at ${path} is not opened: ${at} beside it belongs to user id ${found.uid}`,

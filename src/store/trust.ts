@@ -64,16 +64,17 @@ export const isTrustedOwner = ({ uid }: Owned, owners: readonly number[] = []): 
   trustedUsers(owners)?.has(Number(uid)) ?? true;
 
 /**
- * Whether a file's owner is trusted, or is as good as those of its folder: a file that lies where only trusted users may put one is there
- * because one of them wants it, whoever of a group has made it.
+ * Whether a file's owner is trusted, or is one of a group that is: who may write the folder, where no stranger may put files. Root trusts
+ * no group. Elsewhere a file of somebody else's was copied there, and they may still write it.
  *
  * @param stat `lstat` of the file
- * @param options as for {@link findOpening}
+ * @param owners user ids besides root and this user
  */
-export function isTrustedFile(path: string, stat: Owned, options: TrustOptions = {}): boolean {
-  if (isTrustedOwner(stat, options.owners)) return true;
+export function isTrustedFile(path: string, stat: Owned, owners: readonly number[]): boolean {
+  if (isTrustedOwner(stat, owners)) return true;
   const folder = dirname(resolve(path));
-  return findOpening(folder, options) === undefined && !isShared(folder);
+  const isOfGroup = (statSync(folder).mode & 0o022) === 0o020 && process.geteuid?.() !== 0;
+  return isOfGroup && findOpening(folder, { owners }) === undefined;
 }
 
 /** Whether users who are not trusted may put files of theirs into a folder, if only beside others, as into a sticky one. */

@@ -78,11 +78,13 @@ describe('security, a store that colleagues share in a folder of their group', (
     await run(SERVICE, 'status');
   });
 
-  it('takes no lock and no backup of a user who is no owner where every user may add files, and says which it passed over', async () => {
+  it('takes no lock and no backup of a user who is no owner where every user may add files, or no group may, and says which it passed over', async () => {
     const { store, home, by, run } = share();
     await run(COLLEAGUE, 'up');
-    chmodSync(home, 0o1777);
-    expectRefusal(await by(SERVICE, 'status'), 'LOCK_UNUSABLE', 1);
+    for (const mode of [0o755, 0o1777]) {
+      chmodSync(home, mode);
+      expectRefusal(await by(SERVICE, 'status'), 'LOCK_UNUSABLE', 1);
+    }
     rmSync(`${store}.lock`);
     const { message, hint } = expectRefusal(await by(SERVICE, 'restore'), 'BACKUP_MISSING', 1);
     const [theirs = ''] = copiesOf(store);

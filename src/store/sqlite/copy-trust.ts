@@ -54,7 +54,7 @@ export function refuseUnsafeFolder(
 export function isTrustedCopy({ ownership }: StoreFiles, path: string): boolean {
   const found = lstatOf(path);
   if (!found?.isFile()) return false;
-  return isTrustedFile(path, found, { owners: [ownership.uid] });
+  return isTrustedFile(path, found, [ownership.uid]);
 }
 
 /**
@@ -81,7 +81,7 @@ export function refuseUnsafeCopy(
   const hint = `If you are sure that it is the backup that you want, pass a copy of your own: install -m 600 ${file} ${copy} && umzug-backfill restore ${copy}`;
   if (found.nlink > 1) throw untrusted(`${path} has another name, through which it can be changed`, hint);
   const owners = [files.ownership.uid];
-  if (isTrustedFile(path, found, { owners })) owners.push(found.uid);
+  if (isTrustedFile(path, found, owners)) owners.push(found.uid);
   const opening = findOpening(path, { owners, contents: !isKnown });
   if (opening) {
     const { path: at, by, owner } = opening;
