@@ -163,4 +163,104 @@ describe('a ledger of another', () => {
       await db.as('postgres', `ALTER DATABASE ${db.name} OWNER TO postgres`);
       expect((await run(db, 'app', ['status'])).code).to.equal(0);
     }));
+
+  it('of which others may write columns, or every table there is, is refused, with the commands that mend it', () =>
+    attacked(async (db) => {
+      expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);
+      await db.as(
+        'app_owner',
+        'GRANT UPDATE (declaration, fingerprint) ON umzug_backfill_declarations TO low',
+      );
+      await healed(db, 'app_owner', 'REVOKE UPDATE ON "public".umzug_backfill_declarations FROM "low"');
+      if (!(await hasWriteAll(db))) return;
+      await db.as('postgres', 'GRANT pg_write_all_data TO group_of_low');
+      await healed(db, 'postgres', 'REVOKE pg_write_all_data FROM "group_of_low"');
+    }));
+
+  it('has sequences that others may not set either, whatever is granted by default', () =>
+    attacked(async (db) => {
+      await db.as('app_owner', 'ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON SEQUENCES TO app');
+      expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);
+      for (const name of ['umzug_backfill_batch_numbers', 'umzug_backfill_commands_number_seq']) {
+        await withClient(db.url('app'), async (client) => {
+          const error = await client.query(`SELECT setval('${name}', 1)`).catch((thrown: Error) => thrown);
+          expect(error).to.have.property('code', '42501');
+        });
+        await db.as('app_owner', `GRANT ALL ON SEQUENCE ${name} TO low`);
+        await healed(db, 'app_owner', `REVOKE UPDATE ON "public".${name} FROM "low"`);
+      }
+    }));
+
+  it('that others may write altogether is mended by one command', () =>
+    attacked(async (db) => {
+      expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);
+      await db.as(
+        'app_owner',
+        'GRANT ALL ON ALL TABLES IN SCHEMA public TO low, app; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO low, app',
+      );
+      await healed(db, 'app_owner', 'FROM "app", "low"');
+    }));
+
+  for (const [maker, args] of [
+    ['postgres', ['up', '--yes']],
+    ['deployer', ['up']],
+  ] as const)
+    it(`that ${maker} has made is handed over to the owner of the tables`, () =>
+      attacked(async (db) => {
+        expect((await run(db, maker, args)).code).to.equal(0);
+        for (const role of maker === 'postgres'
+          ? ['app_owner', 'deployer']
+          : ['app_owner', 'second_deployer']) {
+          const { message, hint } = expectRefusal(await run(db, role, ['status']), 'STORE_READONLY', 1);
+          expect(message).to.include(`belongs to ${maker}`);
+          expect(hint).to.include(`as ${maker}: ALTER TABLE public.`).and.to.include('ALTER SEQUENCE');
+        }
+        await db.as(maker, 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO app_owner');
+        expect((await run(db, 'app_owner', ['status'])).code).to.equal(0);
+        const { hint } = expectRefusal(
+          await run(db, 'app_owner', ['down', '--to', '0', '--yes']),
+          'STORE_READONLY',
+          1,
+        );
+        await db.as(maker, hint.slice(hint.indexOf('ALTER')));
+        expect((await run(db, 'app_owner', ['verify'])).code).to.equal(0);
+        expect((await run(db, 'app_owner', ['down', '--to', '0', '--yes'])).code).to.equal(0);
+      }));
+
+  it('that is a planted sequence is dropped as one, and one of the owner is no plant to a superuser', () =>
+    attacked(async (db) => {
+      await db.as('app_owner', OPEN);
+      await db.as('low', 'CREATE SEQUENCE umzug_backfill_batch_numbers');
+      const planted = expectRefusal(await run(db, 'app_owner', ['status', '--yes']), 'LEDGER_UNTRUSTED', 1);
+      expect(planted.hint).to.include(
+        'as that role: ALTER SEQUENCE public.umzug_backfill_batch_numbers OWNER TO app_owner',
+      );
+      await db.as(
+        'app_owner',
+        `REVOKE CREATE ON SCHEMA public FROM low; ${/DROP SEQUENCE .*/.exec(planted.hint)?.[0]}`,
+      );
+      expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);
+      await db.as(
+        'postgres',
+        `ALTER DATABASE ${db.name} OWNER TO postgres; ALTER SCHEMA public OWNER TO postgres`,
+      );
+      const { hint } = expectRefusal(await run(db, 'postgres', ['status']), 'LEDGER_UNTRUSTED', 1);
+      expect(hint).to.include('Connect as app_owner').and.to.include('--yes').and.not.to.include('DROP');
+    }));
 });
+
+const hasWriteAll = (db: AttackedDatabase): Promise<boolean> =>
+  withClient(
+    db.url('postgres'),
+    async (client) =>
+      (await column(client, `SELECT 1 FROM pg_roles WHERE rolname = 'pg_write_all_data'`)).length > 0,
+  );
+
+/** Insists that a look is refused, and not any more once the hint's statements have been run. */
+async function healed(db: AttackedDatabase, role: string, statement: string): Promise<void> {
+  const look = () => runCli(['status', '--database-url', db.url('app_owner')]);
+  const { hint } = expectRefusal(await look(), 'LEDGER_UNTRUSTED', 1);
+  expect(hint).to.include(statement);
+  await db.as(role, /REVOKE .*(?=; if )/.exec(hint)?.[0] ?? '');
+  expect((await look()).code).to.equal(0);
+}

@@ -258,6 +258,18 @@ describe('what others plant in the search path', () => {
         expect(hint).to.include(`REVOKE CREATE ON SCHEMA "public" FROM ${grantee}`);
       }));
 
+  it('is told of a schema of another owner, with whose commands everything goes on', () =>
+    attacked(async (db) => {
+      await db.as(
+        'postgres',
+        'ALTER SCHEMA public OWNER TO postgres; GRANT CREATE ON SCHEMA public TO public',
+      );
+      const { hint } = expectRefusal(await run(db, 'app_owner', ['status']), 'SEARCH_PATH_UNSAFE', 1);
+      expect(hint).to.include('as postgres: REVOKE CREATE');
+      await db.as('postgres', /REVOKE .*(?=; if )/.exec(hint)?.[0] ?? '');
+      expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);
+    }));
+
   it('is told of a schema with the name of this user that another has made', () =>
     attacked(async (db) => {
       await db.as(

@@ -5,6 +5,7 @@ import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
 import { updateTriggers } from '../schema/inspect.js';
+import { shellWord } from '../shell.js';
 import { inStep } from '../steps/in-step.js';
 import { GIVE_UP_MS } from '../store/busy.js';
 import { requireSpace, type SpaceNeed } from '../store/disk.js';
@@ -228,7 +229,7 @@ export function refuseTriggers(
       throw new BackfillError(
         'TRIGGERS_FIRE',
         text,
-        'Look at what they do: sqlite3 STORE .schema; if they may run for every row that is updated, run it again with --allow-triggers',
+        `Look at what they do: sqlite3 STORE ${shellWord(`.schema ${table}`)}; if they may run for every row that is updated, run it again with --allow-triggers`,
       );
     }
     onEvent?.({ event: 'warning', text });

@@ -1,5 +1,6 @@
 import { BackfillError } from '../errors.js';
 import { planSchemaStep } from '../schema/plan.js';
+import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import type { MigratorOptions, Session } from './session.js';
@@ -34,7 +35,7 @@ export function refuseVersionTriggers(
       throw new BackfillError(
         'TRIGGERS_FIRE',
         text,
-        'Look at what they do: sqlite3 STORE .schema; if they may run for every row that is updated, run it again with --allow-triggers',
+        `Look at what they do: sqlite3 STORE ${shellWord(`.schema ${table}`)}; if they may run for every row that is updated, run it again with --allow-triggers`,
       );
     }
     onEvent?.({ event: 'warning', text });

@@ -197,8 +197,8 @@ export const zhHints: Catalog = {
     '如果其他写入者可以等待这么久，请加上 --yes 再次运行',
 
   // the run
-  'Look at what they do: sqlite3 STORE .schema; if they may run for every row that is updated, run it again with --allow-triggers':
-    '请查看它们的作用： sqlite3 STORE .schema ；如果可以对每个更新的行运行它们，请加上 --allow-triggers 再次运行',
+  'Look at what they do: sqlite3 STORE {command}; if they may run for every row that is updated, run it again with --allow-triggers':
+    '请查看它们的作用： sqlite3 STORE {command} ；如果可以对每个更新的行运行它们，请加上 --allow-triggers 再次运行',
   'Look for a trigger or a constraint that stands in the way: sqlite3 STORE .schema':
     '请查找造成阻碍的触发器或约束： sqlite3 STORE .schema',
   'Compare the schema with what the steps expect: sqlite3 STORE .schema':

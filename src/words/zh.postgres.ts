@@ -111,8 +111,8 @@ export const zhPostgres: Catalog = {
     '角色 {role} 可以在 search_path 中的模式 {schema} 里创建对象，它在那里植入的代码可能以当前用户的身份运行',
   'Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if {role} may do whatever this user may, run it again with --yes':
     '请从 search_path 中去掉该模式： ALTER ROLE … SET search_path = … ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
-  'Take that right away: REVOKE CREATE ON SCHEMA {schema} FROM {grantee}; if {role} may do whatever this user may, run it again with --yes':
-    '请收回该权限： REVOKE CREATE ON SCHEMA {schema} FROM {grantee} ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
+  'Take that right away, as {owner}: {statements}; if {role} may do whatever this user may, run it again with --yes':
+    '请以 {owner} 的身份收回该权限： {statements} ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
   'The schema {schema} of the search path belongs to {owner}, and this user is a superuser, as which what that owner plants there could run':
     'search_path 中的模式 {schema} 属于 {owner} ，而当前用户是超级用户，该所有者在那里植入的代码可能以超级用户的身份运行',
   'The table {table} belongs to {owner}, and this user is a superuser, as which triggers and indexes of that owner could run code':
@@ -132,12 +132,18 @@ export const zhPostgres: Catalog = {
   'has other types': '它的列类型不同',
   'has indexes on expressions': '它带有表达式索引',
   'has heirs or partitions': '它带有继承表或分区',
-  'If it is the ledger of {owner}, connect as that role and take off what was added to it; if it was planted, drop it: DROP TABLE {table}':
-    '如果它是 {owner} 的账本，请以该角色连接并去掉附加的内容；如果它是被植入的，请删除它： DROP TABLE {table}',
+  'If it is the ledger of {owner}, connect as that role and take off what was added to it; if it was planted, drop it: {statement}':
+    '如果它是 {owner} 的账本，请以该角色连接并去掉附加的内容；如果它是被植入的，请删除它： {statement}',
+  'If you know it as the ledger of {owner}, hand it over, as that role: {statements}; if it was planted, drop it: {statement}':
+    '如果您知道它是 {owner} 的账本，请以该角色移交它： {statements} ；如果它是被植入的，请删除它： {statement}',
+  "The ledger's table {table} belongs to {owner}, and this user lacks the right {right} on it":
+    '账本的表 {table} 属于 {owner} ，而当前用户对它没有 {right} 权限',
+  'Hand the ledger over to the owner of the tables, as {owner}: {statements}':
+    '请以 {owner} 的身份将账本移交给这些表的所有者： {statements}',
   "The role {role} may write the ledger's table {table}, which says what SQL this user runs":
     '角色 {role} 可以写入账本的表 {table} ，而该表决定当前用户运行哪些 SQL',
-  'Take that right away: REVOKE {rights} ON {table} FROM {grantee}; if {role} may do whatever this user may, run it again with --yes':
-    '请收回该权限： REVOKE {rights} ON {table} FROM {grantee} ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
+  'Take that right away: {statements}; if {role} may do whatever this user may, run it again with --yes':
+    '请收回该权限： {statements} ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
   'The connection goes through a pooler that gives each transaction another session':
     '连接经过连接池，而该连接池为每个事务分配不同的会话',
   'Name the server itself in --database-url, or a pool in session mode':

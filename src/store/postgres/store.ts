@@ -60,7 +60,7 @@ export class PostgresStore extends PostgresStatements implements Store {
       this.exec(`SET lock_timeout = ${this.#waitMs}`);
       if (access === 'write') refuseReadOnly(this);
       if (!isConfirmed) refuseUnsafePath(this);
-      refuseUnsafeLedger(this);
+      refuseUnsafeLedger(this, access === 'write' ? 'UPDATE' : 'SELECT');
     } catch (error) {
       disconnect(this.#connection);
       throw toBackfillError(error);

@@ -1,9 +1,22 @@
 import { BackfillError } from '../../errors.js';
-import { BATCH_NUMBERS, XIDS_TABLE } from '../../ledger/shared-ledger.js';
+import { XIDS_TABLE } from '../../ledger/shared-ledger.js';
 import { identifier, literal } from '../sql.js';
 import { relationSql, tree } from './inspect.js';
+import { handOver, IN_LEDGER, namedSql, refuseUnusable, refuseWriters } from './ledger-rights.js';
 import type { PostgresStore } from './store.js';
 import { OUR_TABLES } from './texts.js';
+import {
+  connectAs,
+  IS_ME,
+  IS_OURS,
+  isSuper,
+  ME_AND_DATABASE,
+  mayUse,
+  roleSql,
+  takeAway,
+} from './trusted-roles.js';
+
+export { ledgerTables, withdrawGrants } from './ledger-rights.js';
 
 /**
  * Whom a session trusts that names things: PostgreSQL looks for a function, an operator or a table in the schemas of the search path, and
@@ -12,26 +25,6 @@ import { OUR_TABLES } from './texts.js';
  *
  * @see https://wiki.postgresql.org/wiki/A_Guide_to_CVE-2018-1058:_Protect_Your_Search_Path
  */
-
-/** This user, with the database's owner, as `me` and `d`. */
-const ME_AND_DATABASE = `pg_roles AS me JOIN pg_database AS d ON d.datname = current_database()`;
-const IS_ME = 'me.rolname = session_user';
-
-/** SQL that is true for a role that is a superuser or may become one, also by what it may have the server write or run. */
-const isSuper = (role: string): string =>
-  `EXISTS (SELECT 1 FROM pg_roles AS s WHERE (s.rolsuper OR s.rolname IN ('pg_execute_server_program', 'pg_write_server_files'))
-    AND pg_has_role(${role}, s.oid, 'MEMBER'))`;
-
-/** SQL for the roles that log in, are no superusers, and have what a grant gives: `r`, where `grantee` is a role, or 0 for all. */
-const mayUse = (grantee: string): string =>
-  `r.rolcanlogin AND NOT ${isSuper('r.oid')} AND has_database_privilege(r.oid, d.oid, 'CONNECT')
-    AND (${grantee} = 0 OR pg_has_role(r.oid, ${grantee}, 'MEMBER'))`;
-
-/** SQL that is true for a role `r` that may do what this user does, or is the owner of the database, whom a superuser does not trust. */
-const IS_OURS = `(pg_has_role(r.oid, me.oid, 'MEMBER') OR NOT ${isSuper('me.oid')} AND pg_has_role(r.oid, d.datdba, 'MEMBER'))`;
-
-/** A role as SQL has it. */
-const roleSql = (name: string): string => (name === 'PUBLIC' ? name : identifier(name));
 
 /**
  * Refuses a search path in which another may make objects than this user, the owners of the database and of the schema, and superusers. A
@@ -47,10 +40,15 @@ export function refuseUnsafePath(store: PostgresStore): void {
     grantee: string;
     isOwner: number;
     isSuper: number;
+    owner: string;
+    me: string;
+    isByAll: number;
   }>(
     `SELECT n.nspname AS schema, r.rolname AS role, coalesce(g.rolname, 'PUBLIC') AS grantee, a.grantee = n.nspowner AS "isOwner",
-      ${isSuper('me.oid')} AS "isSuper"
-    FROM pg_namespace AS n CROSS JOIN ${ME_AND_DATABASE}
+      ${isSuper('me.oid')} AS "isSuper", CASE WHEN w.rolname = 'pg_database_owner' THEN pg_get_userbyid(d.datdba) ELSE w.rolname END AS owner,
+      session_user AS me, a.grantee = 0 AND NOT pg_has_role(me.oid, n.nspowner, 'MEMBER') AND NOT EXISTS (SELECT 1 FROM aclexplode(n.nspacl) AS y
+        WHERE y.privilege_type = 'CREATE' AND y.grantee <> 0 AND pg_has_role(me.oid, y.grantee, 'MEMBER')) AS "isByAll"
+    FROM pg_namespace AS n JOIN pg_roles AS w ON w.oid = n.nspowner CROSS JOIN ${ME_AND_DATABASE}
       CROSS JOIN LATERAL (SELECT x.grantee FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
         WHERE x.privilege_type = 'CREATE' UNION SELECT n.nspowner) AS a
       LEFT JOIN pg_roles AS g ON g.oid = a.grantee
@@ -73,12 +71,18 @@ export function refuseUnsafePath(store: PostgresStore): void {
     `The role ${role} may create objects in the schema ${schema} of the search path, and what it plants there could run as this user`,
     isOwner === 1
       ? `Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if ${role} may do whatever this user may, run it again with --yes`
-      : `Take that right away: REVOKE CREATE ON SCHEMA ${identifier(schema)} FROM ${roleSql(grantee)}; if ${role} may do whatever this user may, run it again with --yes`,
+      : takeAway(
+          [
+            `REVOKE CREATE ON SCHEMA ${identifier(schema)} FROM ${roleSql(grantee)}`,
+            ...(found.isByAll === 1
+              ? [`GRANT CREATE ON SCHEMA ${identifier(schema)} TO ${identifier(found.me)}`]
+              : []),
+          ],
+          role,
+          found.owner,
+        ),
   );
 }
-
-const connectAs = (owner: string): string =>
-  `Connect as ${owner}, since a trigger can undo SET ROLE; if ${owner} may do whatever a superuser may, run it again with --yes`;
 
 /**
  * Refuses a table that a superuser is about to read or write and that another owns: triggers, index expressions and types of the owner's
@@ -125,7 +129,10 @@ const [OUR_TYPES, OUR_DEFAULT] = [
 
 /** Whatever of the ledger's tables this program does not make, each by a condition on `c`, from `pg_class`. */
 const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
-  [`c.relkind <> CASE c.relname WHEN ${literal(BATCH_NUMBERS)} THEN 'S' ELSE 'r' END`, 'is no plain table'],
+  [
+    `c.relkind <> CASE WHEN c.relname IN (${OUR_TABLES.map(literal).join(', ')}) THEN 'r' ELSE 'S' END`,
+    'is no plain table',
+  ],
   ['EXISTS (SELECT 1 FROM pg_trigger AS x WHERE x.tgrelid = c.oid)', 'has triggers'],
   ['EXISTS (SELECT 1 FROM pg_rewrite AS x WHERE x.ev_class = c.oid)', 'has rules'],
   ['c.relrowsecurity OR EXISTS (SELECT 1 FROM pg_policy AS x WHERE x.polrelid = c.oid)', 'has row security'],
@@ -157,86 +164,73 @@ const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
 /**
  * Refuses a ledger that this program has not made as it is: what is planted there would run, or be taken for what was filled, which says
  * what SQL a `down` runs. It may belong to this user or a role that it is a member of, a superuser, the owner of the database or that of
- * one of the project's tables; to a superuser, only to superusers, unless a person has agreed.
+ * one of the project's tables, or a member of theirs; to a superuser, only to superusers, unless a person has agreed.
  *
- * @throws {BackfillError} `LEDGER_UNTRUSTED`
+ * @param right what this user is about to need on its tables
+ * @throws {BackfillError} `LEDGER_UNTRUSTED`, `STORE_READONLY`
  */
-export function refuseUnsafeLedger(store: PostgresStore): void {
-  const names = [...OUR_TABLES, BATCH_NUMBERS].map(literal).join(', ');
+export function refuseUnsafeLedger(store: PostgresStore, right: 'SELECT' | 'UPDATE' = 'SELECT'): void {
   const odd = ODDITIES.map(([condition, what]) => `WHEN ${condition} THEN ${literal(what)}`);
   const owners = store.tables.map(
-    (table) => `c.relowner = (SELECT t.relowner FROM pg_class AS t WHERE t.oid = ${namedSql(store, table)})`,
+    (table) =>
+      `pg_has_role(c.relowner, (SELECT t.relowner FROM pg_class AS t WHERE t.oid = ${namedSql(store, table)}), 'MEMBER')`,
   );
   const isOwners = [
     `NOT ${isSuper('me.oid')} AND pg_has_role(me.oid, c.relowner, 'MEMBER')`,
-    'c.relowner = d.datdba',
+    `pg_has_role(c.relowner, me.oid, 'MEMBER')`,
+    `pg_has_role(c.relowner, d.datdba, 'MEMBER')`,
     ...owners,
-  ];
-  const isOwned = `${isSuper('o.oid')} OR ${store.trustsOthers ? '' : `NOT ${isSuper('me.oid')} AND `}(${isOwners.join(' OR ')})`;
-  const found = store.get<{
-    name: string;
-    owner: string;
-    what: string | null;
-    grantee: string | null;
-    role: string | null;
-  }>(
-    `SELECT l.* FROM (
-      SELECT c.relname AS name, o.rolname AS owner,
-        CASE WHEN NOT (${isOwned}) THEN '' ${odd.join(' ')} END AS what, g.grantee, g.role
+  ].join(' OR ');
+  const isMine = `NOT ${isSuper('me.oid')}${store.trustsOthers ? ' OR true' : ''}`;
+  const found = store.get<Untrusted>(
+    `SELECT * FROM (
+      SELECT c.relname AS name, o.rolname AS owner, c.relkind AS kind,
+        ${isSuper('me.oid')} AND coalesce(${isOwners}, false) AS "isLifted",
+        CASE WHEN (${isSuper('o.oid')} OR (${isMine}) AND (${isOwners})) IS NOT TRUE THEN '' ${odd.join(' ')} END AS what
       FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS o ON o.oid = c.relowner
         CROSS JOIN ${ME_AND_DATABASE}
-        LEFT JOIN LATERAL (SELECT coalesce(q.rolname, 'PUBLIC') AS grantee, r.rolname AS role
-          FROM aclexplode(c.relacl) AS x LEFT JOIN pg_roles AS q ON q.oid = x.grantee JOIN pg_roles AS r ON ${mayUse('x.grantee')}
-          WHERE c.relkind = 'r' AND x.privilege_type IN (${WRITING}) AND NOT ${IS_OURS} AND NOT pg_has_role(r.oid, c.relowner, 'MEMBER')
-          LIMIT 1) AS g ON true
-      WHERE ${IS_ME} AND n.nspname = ? AND c.relname IN (${names})) AS l
-    WHERE l.what IS NOT NULL OR l.grantee IS NOT NULL ORDER BY l.what IS NULL, l.name LIMIT 1`,
+      WHERE ${IS_ME} AND ${IN_LEDGER}) AS l
+    WHERE what IS NOT NULL ORDER BY name LIMIT 1`,
     store.ledgerSchema,
   );
-  if (!found) return;
-  const { name, owner, what, grantee, role } = found;
-  const table = `${identifier(store.ledgerSchema)}.${name}`;
-  if (what !== null)
-    throw new BackfillError(
-      'LEDGER_UNTRUSTED',
-      `The ledger's table ${table} is not as this program makes it: it ${what === '' ? `belongs to ${owner}` : what}`,
-      `If it is the ledger of ${owner}, connect as that role and take off what was added to it; if it was planted, drop it: DROP TABLE ${table}`,
-    );
-  if (store.trustsOthers) return;
-  throw new BackfillError(
-    'LEDGER_UNTRUSTED',
-    `The role ${role} may write the ledger's table ${table}, which says what SQL this user runs`,
-    `Take that right away: REVOKE ${WRITING.replaceAll("'", '')} ON ${table} FROM ${roleSql(grantee ?? '')}; if ${role} may do whatever this user may, run it again with --yes`,
-  );
+  if (found) throw untrusted(store, found);
+  if (!store.trustsOthers) refuseWriters(store);
+  refuseUnusable(store, right);
 }
 
-/** Rights to change a table, or what becomes of it. */
-const WRITING = `'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'`;
+/** A relation of the ledger that is not as this program makes it. */
+interface Untrusted {
+  readonly name: string;
+  readonly owner: string;
+  readonly kind: string;
+  /** Whether a person's word would make it trusted. */
+  readonly isLifted: number;
+  /** Empty for its owner. */
+  readonly what: string;
+}
 
-/** The relation that an unqualified name means, as SQL. */
-const namedSql = (store: PostgresStore, name: string): string =>
-  relationSql(store).replace('?', literal(name));
+/** Relations by their kind, as DROP has them; others are tables. */
+const KINDS: Readonly<Record<string, string>> = {
+  S: 'SEQUENCE',
+  v: 'VIEW',
+  m: 'MATERIALIZED VIEW',
+  f: 'FOREIGN TABLE',
+};
 
-/** The ledger's tables that there are. */
-export const ledgerTables = (store: PostgresStore): string[] =>
-  store.pluck<string>(
-    `SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = ? AND c.relname IN (${OUR_TABLES.map(literal).join(', ')})`,
-    store.ledgerSchema,
-  );
-
-/** Takes from tables of the ledger that were just made what default privileges have granted to others, but to read. */
-export function withdrawGrants(store: PostgresStore, names: readonly string[]): void {
-  if (names.length === 0) return;
-  const grants = store.all<{ name: string; grantee: string }>(
-    `SELECT DISTINCT c.relname AS name, coalesce(g.rolname, 'PUBLIC') AS grantee
-    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) AS x
-      LEFT JOIN pg_roles AS g ON g.oid = x.grantee
-    WHERE n.nspname = ? AND c.relname IN (${names.map(literal).join(', ')}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})`,
-    store.ledgerSchema,
-  );
-  for (const { name, grantee } of grants)
-    store.exec(
-      `REVOKE ${WRITING.replaceAll("'", '')} ON ${identifier(store.ledgerSchema)}.${name} FROM ${roleSql(grantee)}`,
+function untrusted(store: PostgresStore, { name, owner, kind, isLifted, what }: Untrusted): BackfillError {
+  const table = `${identifier(store.ledgerSchema)}.${name}`;
+  const drop = `DROP ${KINDS[kind] ?? 'TABLE'} ${table}`;
+  if (what !== '')
+    return new BackfillError(
+      'LEDGER_UNTRUSTED',
+      `The ledger's table ${table} is not as this program makes it: it ${what}`,
+      `If it is the ledger of ${owner}, connect as that role and take off what was added to it; if it was planted, drop it: ${drop}`,
     );
+  return new BackfillError(
+    'LEDGER_UNTRUSTED',
+    `The ledger's table ${table} is not as this program makes it: it belongs to ${owner}`,
+    isLifted === 1
+      ? connectAs(owner)
+      : `If you know it as the ledger of ${owner}, hand it over, as that role: ${handOver(store, owner)}; if it was planted, drop it: ${drop}`,
+  );
 }
