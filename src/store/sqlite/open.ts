@@ -1,7 +1,14 @@
 import type Database from 'better-sqlite3';
-import { toBackfillError } from '../../errors.js';
+import { isSqliteError, toBackfillError } from '../../errors.js';
 import { GIVE_UP_MS } from '../busy.js';
-import { hasJournalHeader, isWal, isWritable, requireWritable, type StoreFiles } from '../path.js';
+import {
+  hasJournalHeader,
+  isWal,
+  isWritable,
+  requireWritable,
+  requireWritableFolder,
+  type StoreFiles,
+} from '../path.js';
 import type { OpenOptions } from '../site.js';
 import { connect } from './connection.js';
 import { registerJsonFunctions } from './json-functions.js';
@@ -50,6 +57,8 @@ export function openDatabase(files: StoreFiles, options: OpenOptions): Database.
     return db;
   } catch (error) {
     db?.close();
+    if (isSqliteError(error) && /^SQLITE_(?:CANTOPEN|READONLY_DIRECTORY)/.test(error.code))
+      requireWritableFolder(files, error);
     throw toBackfillError(error);
   }
 }
