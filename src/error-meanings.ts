@@ -248,7 +248,7 @@ export const SYSTEM_MEANINGS: Readonly<
   EACCES: [
     'STORE_FOLDER_READONLY',
     'This user may not write a file',
-    'Give this user write permission on its folder',
+    'Give this user read and write permission on it and its folder',
   ],
   EPERM: ['STORE_FOLDER_READONLY', 'This user may not change a file', 'Run it as the owner of the store'],
   EROFS: ['STORE_FOLDER_READONLY', 'The disk is mounted for reading only', 'Mount it for writing'],

@@ -201,7 +201,8 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
     const system = SYSTEM_MEANINGS[errnoOf(error) ?? ''];
     if (system) {
       const [code, message, hint] = system;
-      return new BackfillError(code, `${message}${where} (${errnoOf(error)})`, hint, { cause: error });
+      const told = withPath(message, error);
+      return new BackfillError(code, `${told}${where} (${errnoOf(error)})`, hint, { cause: error });
     }
     return new BackfillError(
       'INTERNAL',
@@ -235,6 +236,15 @@ export function toBackfillError(error: unknown, doing?: string): BackfillError {
       : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
     { cause: error },
   );
+}
+
+/** A sentence on what this user may not do, with its id and the file, where the system tells it. */
+function withPath(message: string, error: unknown): string {
+  const path = error instanceof Error && 'path' in error ? error.path : undefined;
+  const id = process.geteuid?.();
+  if (typeof path !== 'string' || id === undefined) return message;
+  if (errnoOf(error) === 'EACCES') return `User id ${id} has no access to ${path}`;
+  return errnoOf(error) === 'EPERM' ? `User id ${id} may not change ${path}` : message;
 }
 
 /** Whether a compiled part of better-sqlite3 can't be loaded: it is for another Node, or was never compiled. */

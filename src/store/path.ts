@@ -6,6 +6,8 @@ import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import type { Ownership } from './file.js';
 import { refuseOtherOwner, refuseSidecars } from './owner.js';
+import { howToWrite, thisUser } from './permission.js';
+import { entriesOf } from './trust.js';
 
 /** What stands on disk at the path of a store, found by `stat` alone. */
 export interface StoreFiles {
@@ -26,18 +28,23 @@ export interface StoreFiles {
 
 const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 
-/** `stat`, with undefined for a path that leads nowhere. */
-function find(path: string): Stats | undefined {
+/**
+ * `stat`, with undefined for a path that leads nowhere.
+ *
+ * @throws {BackfillError} `STORE_FOLDER_READONLY` if this user may not enter a folder on the way
+ */
+export function find(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOTDIR' || code === 'ENAMETOOLONG' || code === 'ELOOP') return undefined;
     if (code !== 'EACCES') throw error;
+    const folder = [...entriesOf(path)].at(-1)?.path ?? dirname(path);
     throw new BackfillError(
       'STORE_FOLDER_READONLY',
-      `A folder on the way to ${path} can not be entered by this user`,
-      'Give this user permission to enter it: chmod u+x FOLDER',
+      `${folder} on the way to ${path} can not be entered by ${thisUser()}`,
+      `Name a path that does not lead through it, or let this user enter it: sudo chmod a+x ${shellWord(folder)}`,
       { cause: error },
     );
   }
@@ -57,7 +64,7 @@ export function expandHome(path: string): string {
  * @param given the path; `~/` is the home folder
  * @param options `mayBeEmpty`: whether a file without bytes is no error, since it is to be restored. Default false. `isCopy`: whether it is
  *   a copy of a store, which may be of another user than root. Default false
- * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY` or `USAGE` (white space around the path); `ROOT_REFUSED` or
+ * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or `USAGE` (white space around the path); `ROOT_REFUSED` or
  *   `STORE_UNTRUSTED` if this user is root and the store is not; `STORE_UNTRUSTED` for what a stranger has put beside it
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
@@ -89,6 +96,13 @@ export function locateStore(given: string, { mayBeEmpty = false, isCopy = false 
   if (!isCopy) refuseOtherOwner(absolute);
   const path = realpathSync(absolute);
   if (!isCopy) refuseSidecars(path, found.uid);
+  if (!isAllowed(path, constants.R_OK)) {
+    throw new BackfillError(
+      'STORE_READONLY',
+      `The store at ${path} can not be read by ${thisUser()}`,
+      howToWrite(path),
+    );
+  }
   const files: StoreFiles = {
     path,
     folder: dirname(path),
@@ -143,9 +157,11 @@ export function isWal(files: StoreFiles): boolean {
 }
 
 /** Whether this user may write the file or folder. */
-export function isWritable(path: string): boolean {
+export const isWritable = (path: string): boolean => isAllowed(path, constants.W_OK);
+
+function isAllowed(path: string, access: number): boolean {
   try {
-    accessSync(path, constants.W_OK);
+    accessSync(path, access);
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -163,15 +179,25 @@ export function requireWritable(files: StoreFiles): void {
   if (!isWritable(files.path)) {
     throw new BackfillError(
       'STORE_READONLY',
-      `The store at ${files.path} can not be written by this user`,
-      `Run the command as the owner of the file, or give this user write permission: chmod u+w ${shellWord(files.path)}`,
+      `The store at ${files.path} can not be written by ${thisUser()}`,
+      howToWrite(files.path),
     );
   }
+  requireWritableFolder(files);
+}
+
+/**
+ * Refuses a store in a folder that this user can not write.
+ *
+ * @throws {BackfillError} `STORE_FOLDER_READONLY`
+ */
+export function requireWritableFolder(files: StoreFiles, cause?: unknown): void {
   if (!isWritable(files.folder)) {
     throw new BackfillError(
       'STORE_FOLDER_READONLY',
-      `The folder ${files.folder} can not be written by this user, and SQLite keeps its journal there`,
-      `Run the command as the owner of the folder, or give this user write permission: chmod u+w ${shellWord(files.folder)}`,
+      `The folder ${files.folder} can not be written by ${thisUser()}, and SQLite keeps its journal there`,
+      howToWrite(files.folder),
+      { cause },
     );
   }
 }

@@ -189,10 +189,13 @@ export const zhErrors: Catalog = {
   'There is no store at {path}': '{path} 处没有存储',
   '{path} is not a file': '{path} 不是文件',
   'The store at {path} is an empty file': '位于 {path} 的存储是空文件',
-  'A folder on the way to {path} can not be entered by this user': '当前用户无法进入通往 {path} 的某个文件夹',
-  'The store at {path} can not be written by this user': '当前用户无法写入位于 {path} 的存储',
-  'The folder {folder} can not be written by this user, and SQLite keeps its journal there':
-    '当前用户无法写入文件夹 {folder}，而 SQLite 的日志存放在那里',
+  'this user': '当前用户',
+  'this user (user id {id})': '当前用户（用户 ID {id}）',
+  '{folder} on the way to {path} can not be entered by {~who}': '{who}无法进入通往 {path} 的文件夹 {folder}',
+  'The store at {path} can not be read by {~who}': '{who}无法读取位于 {path} 的存储',
+  'The store at {path} can not be written by {~who}': '{who}无法写入位于 {path} 的存储',
+  'The folder {folder} can not be written by {~who}, and SQLite keeps its journal there':
+    '{who}无法写入文件夹 {folder}，而 SQLite 的日志存放在那里',
   'The store has a hot journal: a writer died in the middle of a transaction':
     '存储有热日志：某个写入者在事务中途终止',
   'A writer died in the middle of a transaction: it is rolled back':
@@ -218,6 +221,8 @@ export const zhErrors: Catalog = {
   'Reading or writing a file failed in the operating system': '操作系统读写文件失败',
   'This user may not write a file': '当前用户无权写入文件',
   'This user may not change a file': '当前用户无权更改文件',
+  'User id {id} has no access to {path}': '用户 ID {id} 无权访问 {path}',
+  'User id {id} may not change {path}': '用户 ID {id} 无权更改 {path}',
   'The disk is mounted for reading only': '磁盘以只读方式挂载',
   'SQLite refused a statement': 'SQLite 拒绝了一条语句',
   'Something went wrong that this program does not expect': '发生了本程序未预料到的错误',
@@ -349,7 +354,7 @@ export const zhErrors: Catalog = {
   'a copy of the present store': '当前存储的副本',
   'the restored store and its journal': '恢复后的存储及其日志',
   'There is no folder {folder} for backups': '没有用于备份的文件夹 {folder}',
-  'This user may not write the folder {folder} for backups': '当前用户无权写入用于备份的文件夹 {folder}',
+  'The folder {folder} for backups can not be written by {~who}': '{who}无法写入用于备份的文件夹 {folder}',
   'The folder for backups has no name': '用于备份的文件夹没有名称',
   'The backup is damaged, as then the store is too; nothing was changed':
     '备份已损坏，说明存储也已损坏；未做任何更改',

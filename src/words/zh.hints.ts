@@ -132,20 +132,22 @@ export const zhHints: Catalog = {
     '请检查存储： sqlite3 STORE "PRAGMA integrity_check" ；如果未通过，请恢复到备份： umzug-backfill restore',
   'Let SQLite roll it back by opening the store for writing once: sqlite3 STORE "SELECT 1 FROM sqlite_schema"':
     '请以可写方式打开一次存储，让 SQLite 回滚它： sqlite3 STORE "SELECT 1 FROM sqlite_schema"',
-  'Give this user permission to enter it: chmod u+x FOLDER': '请授予当前用户进入权限： chmod u+x FOLDER',
+  'Name a path that does not lead through it, or let this user enter it: sudo chmod a+x {folder}':
+    '请使用不经过该文件夹的路径，或允许当前用户进入： sudo chmod a+x {folder}',
   'Name its own store with --db-path; if this one is to be overwritten with it, run the same command again with --yes':
     '请用 --db-path 指定它所属的存储；如果确实要用它覆盖当前存储，请加上 --yes 再次运行同一命令',
-  'Run the command as the owner of the file, or give this user write permission: chmod u+w {path}':
-    '请以文件所有者的身份运行，或授予当前用户写权限： chmod u+w {path}',
-  'Run the command as the owner of the folder, or give this user write permission: chmod u+w {path}':
-    '请以文件夹所有者的身份运行，或授予当前用户写权限： chmod u+w {path}',
-  'Give this user write permission: chmod u+w {path}': '请授予当前用户写权限： chmod u+w {path}',
+  'Run the command as user id {uid}, who owns it, or give it to this user: {command}':
+    '请以其所有者（用户 ID {uid}）的身份运行，或将其交给当前用户： {command}',
+  'Give it to this user: {command}': '请将其交给当前用户： {command}',
+  'Give this user write permission: {command}': '请授予当前用户写权限： {command}',
   'Give this user write permission on the store: chmod u+w STORE':
     '请授予当前用户存储的写权限： chmod u+w STORE',
   'Give this user write permission on the folder of the store': '请授予当前用户存储所在文件夹的写权限',
   'Give this user read and write permission on the store and its folder':
     '请授予当前用户存储及其所在文件夹的读写权限',
   'Give this user write permission on its folder': '请授予当前用户其所在文件夹的写权限',
+  'Give this user read and write permission on it and its folder':
+    '请授予当前用户对它及其所在文件夹的读写权限',
   'Run it as the owner of the store': '请以存储的所有者身份运行',
   'Mount it for writing': '请以可写方式挂载',
   'Make room, then run the same command again': '请腾出空间，再次运行同一命令',

@@ -137,8 +137,11 @@ describe('bad input: a store that another process has locked for longer than the
     });
 
     it('refuses to look at a store in a read-only folder with STORE_FOLDER_READONLY (wal)', async () => {
-      for (const command of looks)
-        expectRefusal(await look(protect('wal', 0o666, 0o555), command, prefix), 'STORE_FOLDER_READONLY', 1);
+      for (const command of looks) {
+        const store = protect('wal', 0o666, 0o555);
+        const { message } = expectRefusal(await look(store, command, prefix), 'STORE_FOLDER_READONLY', 1);
+        expect(message).to.include(join(store, '..'));
+      }
     });
 
     it('leaves nothing beside a read-only file whose WAL has lost its index', async () => {

@@ -137,6 +137,66 @@ describe('root on a store of another user', () => {
     for (const child of children) expect(child).not.to.include('SECRET_OF_ROOT');
   });
 
+  describe('names that user and what is not theirs, with the command that helps:', () => {
+    /** Makes what is in the way, and gives the path of it. */
+    const cases: readonly (readonly [what: string, code: string, make: () => string])[] = [
+      ['a store that they may not write', 'STORE_READONLY', () => mine(store, 0o644)],
+      ['a store that they may not read', 'STORE_READONLY', () => mine(store, 0o640)],
+      ['a store that nobody may write', 'STORE_READONLY', () => mine(store, 0o444)],
+      ['a folder that they may not write', 'STORE_FOLDER_READONLY', () => mine(own, 0o755)],
+      ['a folder for backups', 'BACKUP_FOLDER_UNUSABLE', () => mine(backups(), 0o755)],
+    ];
+    const backups = (): string => {
+      if (!existsSync(at("root's"))) mkdirSync(at("root's"));
+      return at("root's");
+    };
+    function mine(path: string, mode: number): string {
+      give(0, path);
+      chmodSync(path, mode);
+      return path;
+    }
+    for (const [what, code, make] of cases) {
+      it(what, async () => {
+        const args = what.endsWith('backups') ? ['up', '--backup-dir', backups()] : ['up'];
+        const path = make();
+        const { message, hint } = expectRefusal(await cli(args), code, 1);
+        expect(message).to.include(path).and.include(`this user (user id ${OTHER})`);
+        const [, chown = '', chmod = 'true'] = /: sudo (chown .*?)(?: && sudo (chmod .*))?$/.exec(hint) ?? [];
+        expect((await runCommand(['sh', '-c', `${chown} && ${chmod}`])).code, hint).to.equal(0);
+        await run(...args);
+      });
+    }
+
+    it('a folder that they may not enter', async () => {
+      mkdirSync(folder.file(`closed-${count}`), { mode: 0o700 });
+      const within = join(folder.file(`closed-${count}`), 'copies');
+      mkdirSync(within);
+      const { message, hint } = expectRefusal(
+        await cli(['up', '--backup-dir', within]),
+        'STORE_FOLDER_READONLY',
+        1,
+      );
+      expect(message)
+        .to.include(`${folder.file(`closed-${count}`)} on the way to ${within}`)
+        .and.include(`user id ${OTHER}`);
+      const [, chmod = ''] = /: sudo (chmod .*)$/.exec(hint) ?? [];
+      give(OTHER, within);
+      expect((await runCommand(['sh', '-c', chmod])).code, hint).to.equal(0);
+      await run('up', '--backup-dir', within);
+    });
+
+    it('what the system refuses', async () => {
+      give(OTHER, backups());
+      chmodSync(backups(), 0o300); // it may be written, and not be listed
+      const { message } = expectRefusal(
+        await cli(['up', '--backup-dir', backups()]),
+        'STORE_FOLDER_READONLY',
+        1,
+      );
+      expect(message).to.include(backups()).and.include(`User id ${OTHER}`);
+    });
+  });
+
   it('makes every file as that user, and says whom it has become', async () => {
     mkdirSync(at('out'));
     give(OTHER, at('out'));

@@ -5,17 +5,9 @@ import { BackfillError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { shellWord } from '../../shell.js';
 import { type Digest, digestOf } from '../digest.js';
-import {
-  createPrivate,
-  followOpen,
-  isNamed,
-  isThere,
-  nameFinished,
-  statOf,
-  sync,
-  withOpen,
-} from '../file.js';
-import { expandHome, isWritable, locateStore, type StoreFiles } from '../path.js';
+import { createPrivate, followOpen, isNamed, isThere, nameFinished, sync, withOpen } from '../file.js';
+import { expandHome, find, isWritable, locateStore, type StoreFiles } from '../path.js';
+import { howToWrite, thisUser } from '../permission.js';
 import { removeLeftovers, withPrivateFolder } from '../private-folder.js';
 import { type CheckDepth, checkDamage, copyInto, removeWithSidecars, SIDECARS } from './copy.js';
 import { isTrustedCopy, refuseUnsafeFolder } from './copy-trust.js';
@@ -88,13 +80,10 @@ function namedFolder(given: string): string {
   const folder = resolve(expandHome(given));
   const refuse = (message: string, hint: string): BackfillError =>
     new BackfillError('BACKUP_FOLDER_UNUSABLE', message, hint);
-  if (!statOf(folder)?.isDirectory())
+  if (!find(folder)?.isDirectory())
     throw refuse(`There is no folder ${folder} for backups`, `Make it first: mkdir -p ${shellWord(folder)}`);
   if (!isWritable(folder))
-    throw refuse(
-      `This user may not write the folder ${folder} for backups`,
-      `Give this user write permission: chmod u+w ${shellWord(folder)}`,
-    );
+    throw refuse(`The folder ${folder} for backups can not be written by ${thisUser()}`, howToWrite(folder));
   return realpathSync(folder);
 }
 

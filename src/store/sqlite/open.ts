@@ -1,8 +1,15 @@
 import type Database from 'better-sqlite3';
-import { toBackfillError } from '../../errors.js';
+import { isSqliteError, toBackfillError } from '../../errors.js';
 import { GIVE_UP_MS } from '../busy.js';
 import { refuseSidecars } from '../owner.js';
-import { hasJournalHeader, isWal, isWritable, requireWritable, type StoreFiles } from '../path.js';
+import {
+  hasJournalHeader,
+  isWal,
+  isWritable,
+  requireWritable,
+  requireWritableFolder,
+  type StoreFiles,
+} from '../path.js';
 import type { OpenOptions } from '../site.js';
 import { connect } from './connection.js';
 import { registerJsonFunctions } from './json-functions.js';
@@ -52,6 +59,8 @@ export function openDatabase(files: StoreFiles, options: OpenOptions): Database.
     return db;
   } catch (error) {
     db?.close();
+    if (isSqliteError(error) && /^SQLITE_(?:CANTOPEN|READONLY_DIRECTORY)/.test(error.code))
+      requireWritableFolder(files, error);
     throw toBackfillError(error);
   }
 }
