@@ -86,7 +86,8 @@ export function refuseUnsafePath(store: PostgresStore): void {
 
 /**
  * Refuses a table that a superuser is about to read or write and that another owns: triggers, index expressions and types of the owner's
- * would run with every right there is. Those of partitions, heirs and parents count too. Does nothing where there is no such table, or a person has agreed.
+ * would run with every right there is. Those of partitions, heirs and parents count too. Does nothing where there is no such table, or a
+ * person has agreed.
  *
  * @throws {BackfillError} `SUPERUSER_REFUSED`
  */
