@@ -1,9 +1,12 @@
 import { type BackfillError, toBackfillError } from '../errors.js';
+import type { Ledger } from '../ledger/ledger.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import { GIVE_UP_MS } from '../store/busy.js';
-import { isThere } from '../store/file.js';
-import { type Backup, backUp, copyFolder, rotate } from '../store/sqlite/backup.js';
+import { statOf } from '../store/file.js';
+import type { StoreFiles } from '../store/path.js';
+import { type Backup, backUp, copyFolder, isCopyOf, rotate } from '../store/sqlite/backup.js';
 import { removeWithSidecars } from '../store/sqlite/copy.js';
+import { isTrustedCopy } from '../store/sqlite/copy-trust.js';
 import { requireSqlite } from '../store/sqlite/store.js';
 import { backfillsOf, isUnverified, type MigratorOptions, type Session, withSession } from './session.js';
 
@@ -29,11 +32,21 @@ function isResumed(
   const goesOn = last?.command === command || (last?.command === 'rescan' && command === 'up');
   if (!last || !goesOn || steps.some((name) => !last.steps.includes(name))) return false;
   if (command === 'backfill') return true; // noted only so that an `up` behind it does not take itself for an earlier one
-  if (backup !== false && store.files && (last.backup === null || !isThere(last.backup))) return false;
+  if (backup !== false && store.files && !hasBackup(store.files, ledger, last.backup)) return false;
   if (command === 'down') return last.steps.some((name) => ledger.step(name) !== undefined);
   return last.steps.some(
     (name) => ledger.step(name)?.status !== 'applied' || isUnverified({ ledger }, { name }),
   );
+}
+
+/**
+ * Whether the backup that an earlier command has noted is there: a copy of this store by its name and owner, of the size that is noted. The
+ * ledger alone is not believed, since the file may be anybody's.
+ */
+function hasBackup(files: StoreFiles, ledger: Ledger, path: string | null): boolean {
+  if (path === null || !isCopyOf(path, files) || !isTrustedCopy(files, path)) return false;
+  const known = ledger.knownBackups().get(path);
+  return known === undefined || known.bytes === statOf(path)?.size;
 }
 
 /** A backup that would be made: where, and how large. */

@@ -1,8 +1,8 @@
-import { rmSync, statSync } from 'node:fs';
-import { basename } from 'node:path';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { snapshotFiles, startScript, useFolder } from '../support/cli.js';
+import { bin, snapshotFiles, startScript, useFolder } from '../support/cli.js';
 import { leastPauseMs, useConnections } from '../support/connection.js';
 import { asBackup, copiesOf, copyOf, stateOf } from '../support/copies.js';
 import { killedAt } from '../support/failpoints.js';
@@ -94,6 +94,26 @@ describe('backup, when', () => {
     expect(copiesOf(store)).to.have.length(1);
     expect((await run(['up', '--json'])).json().verifications).to.have.length(1);
     expect(copiesOf(store)).to.have.length(1);
+  });
+
+  it('is made by a run that goes on with one whose ledger names something else as its backup', async () => {
+    const point = { at: 'statement', detail: 'UPDATE "task_audits"', nth: 2 };
+    const grow = (store: string): void => writeFileSync(copiesOf(store)[0] as string, 'more', { flag: 'a' });
+    const name = (store: string, path: string) =>
+      asAgentOs(store, (db) => db.prepare('UPDATE umzug_backfill_commands SET backup = ?').run(path));
+    for (const change of [
+      (store: string) => name(store, bin),
+      (store: string) => name(store, dirname(store)),
+      (store: string) => name(store, `${store}.lock`),
+      grow,
+    ]) {
+      const store = copy('wal');
+      await killedAt(['up', '--db-path', store, '--batch-size', '40'], point);
+      change(store);
+      const { backup } = (await on(store).run(['up', '--json'])).json();
+      expect(backup, String(change)).to.have.property('path');
+      expect(copiesOf(store)).to.have.length(2);
+    }
   });
 
   it('is made by a run that goes on with one that has none any more', async () => {

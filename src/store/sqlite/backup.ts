@@ -50,6 +50,10 @@ export function isOthersCopy(copy: string, files: StoreFiles): boolean {
   return name !== nameOf(files, files.folder) && name !== nameOf(files, dirname(resolve(copy)));
 }
 
+/** Whether a file is named as a copy of this store. */
+export const isCopyOf = (path: string, files: StoreFiles): boolean =>
+  COPY_NAME.test(basename(path)) && !isOthersCopy(path, files);
+
 /** Whether two paths are of one file: it may have several names. */
 export function isSameFile(a: string, b: string): boolean {
   const [one, other] = [statSync(a), statSync(b)];
