@@ -112,10 +112,20 @@ export const isThere = (path: string): boolean => statOf(path) !== undefined;
 export const isNamed = (path: string): boolean => lstatOf(path) !== undefined;
 
 /** `lstat`, or undefined when there is nothing. */
-export const lstatOf = (path: string): Stats | undefined => lstatSync(path, { throwIfNoEntry: false });
+export const lstatOf = (path: string): Stats | undefined => found(lstatSync, path);
 
 /** `stat`, or undefined when there is nothing. */
-export const statOf = (path: string): Stats | undefined => statSync(path, { throwIfNoEntry: false });
+export const statOf = (path: string): Stats | undefined => found(statSync, path);
+
+/** Looks at a path; at one that is too long, or leads round in links, there is nothing. */
+function found(look: typeof statSync | typeof lstatSync, path: string): Stats | undefined {
+  try {
+    return look(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (/^(?:ENAMETOOLONG|ELOOP)$/.test(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
 
 /** Waits until a file's or a folder's contents are on the disk. Not for a file that SQLite has open. */
 export function sync(path: string): void {

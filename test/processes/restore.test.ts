@@ -231,8 +231,10 @@ describe('restore, refused', () => {
     const store = copy('wal');
     await expectRefused(store, 'BACKUP_MISSING');
     expect(await expectRefused(store, 'BACKUP_MISSING', `${store}.none`)).to.include(`${store}.none`);
+    await expectRefused(store, 'BACKUP_MISSING', 'x'.repeat(5000)); // longer than a name can be
     mkdirSync(`${store}-copies`);
     await expectRefused(store, 'BACKUP_MISSING', '--backup-dir', `${store}-copies`);
+    await expectRefused(store, 'BACKUP_FOLDER_UNUSABLE', '--backup-dir', 'x'.repeat(5000));
     await expectRefused(store, 'BACKUP_FOLDER_UNUSABLE', '--backup-dir', `${store}-none`);
   });
 
