@@ -18,7 +18,7 @@ export function useSmallDisks() {
   };
   const mount = (kilobytes: number): string | undefined => {
     const path = mkdtempSync(join(tmpdir(), 'umzug-backfill-disk-'));
-    const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${kilobytes}k`, 'none', path]);
+    const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${kilobytes}k,mode=755`, 'none', path]);
     if (status === 0) mounted.push(path);
     else rmdirSync(path);
     return status === 0 ? path : undefined;
