@@ -5,7 +5,6 @@ import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
 import { updateTriggers } from '../schema/inspect.js';
-import { shellWord } from '../shell.js';
 import { inStep } from '../steps/in-step.js';
 import { GIVE_UP_MS } from '../store/busy.js';
 import { requireSpace, type SpaceNeed } from '../store/disk.js';
@@ -26,6 +25,7 @@ import {
   withSession,
   writeToStore,
 } from './session.js';
+import { agreeToTriggers } from './triggers.js';
 
 /** How long another run is waited for, in milliseconds, when nobody says otherwise. */
 const DEFAULT_LOCK_TIMEOUT_MS = 60_000;
@@ -225,13 +225,6 @@ export function refuseTriggers(
     );
     if (triggers.length === 0) continue;
     const text = `Each update of ${table} fires ${triggers.length > 1 ? 'the triggers' : 'the trigger'} ${triggers.join(', ')}`;
-    if (!allowsTriggers) {
-      throw new BackfillError(
-        'TRIGGERS_FIRE',
-        text,
-        `Look at what they do: sqlite3 STORE ${shellWord(`.schema ${table}`)}; if they may run for every row that is updated, run it again with --allow-triggers`,
-      );
-    }
-    onEvent?.({ event: 'warning', text });
+    agreeToTriggers(text, table, { allowsTriggers, onEvent });
   }
 }

@@ -14,8 +14,8 @@ import {
   type RunOutcome,
   type Session,
 } from './session.js';
+import { refuseVersionTriggers } from './triggers.js';
 import { unknownStep } from './up.js';
-import { refuseVersionTriggers } from './version-triggers.js';
 
 /** Which steps to revert: the last, down to and including a name, all (`0`), or a number of them. */
 export interface DownTarget {

@@ -24,8 +24,8 @@ import {
   type RunOutcome,
   type Session,
 } from './session.js';
+import { refuseVersionTriggers } from './triggers.js';
 import { verifyAndRecord } from './verifying.js';
-import { refuseVersionTriggers } from './version-triggers.js';
 
 /** Which steps to apply: all pending ones, those up to a name, or a number of them. */
 export interface UpTarget {

@@ -1,5 +1,6 @@
-import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { lstatOf } from './file.js';
 
 /** Part of the name of whatever is not finished. */
 const PARTIAL = '.partial';
@@ -36,7 +37,7 @@ export function removeLeftovers(prefix: string): void {
   for (const entry of readdirSync(dirname(prefix))) {
     if (!entry.startsWith(name) || !LEFTOVER.test(entry.slice(name.length))) continue;
     const path = join(dirname(prefix), entry);
-    const found = lstatSync(path, { throwIfNoEntry: false });
+    const found = lstatOf(path);
     const isOurs = found?.uid === (process.geteuid?.() ?? found?.uid);
     if (found && isOurs) rmSync(path, { recursive: true, force: true });
   }

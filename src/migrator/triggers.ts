@@ -31,13 +31,26 @@ export function refuseVersionTriggers(
       ).some(({ kind }) => kind === 'version');
     if (triggers.length === 0 || !writes(step)) continue;
     const text = `Each version that is written to ${table} or removed from it may fire ${triggers.length > 1 ? 'the triggers' : 'the trigger'} ${triggers.join(', ')}`;
-    if (!allowsTriggers) {
-      throw new BackfillError(
-        'TRIGGERS_FIRE',
-        text,
-        `Look at what they do: sqlite3 STORE ${shellWord(`.schema ${table}`)}; if they may run for every row that is updated, run it again with --allow-triggers`,
-      );
-    }
-    onEvent?.({ event: 'warning', text });
+    agreeToTriggers(text, table, { allowsTriggers, onEvent });
   }
+}
+
+/**
+ * Refuses that triggers fire, unless that was agreed to: then it is a warning.
+ *
+ * @throws {BackfillError} `TRIGGERS_FIRE`
+ */
+export function agreeToTriggers(
+  text: string,
+  table: string,
+  { allowsTriggers, onEvent }: Pick<MigratorOptions, 'allowsTriggers' | 'onEvent'>,
+): void {
+  if (!allowsTriggers) {
+    throw new BackfillError(
+      'TRIGGERS_FIRE',
+      text,
+      `Look at what they do: sqlite3 STORE ${shellWord(`.schema ${table}`)}; if they may run for every row that is updated, run it again with --allow-triggers`,
+    );
+  }
+  onEvent?.({ event: 'warning', text });
 }
