@@ -40,11 +40,11 @@ export interface SpawnOptions {
 }
 export type CliOptions = Pick<SpawnOptions, 'env' | 'cwd'>;
 
-/** The environment without what npm or the developer's shell would tell the command, as the store or the language. */
+/** The environment without what npm, the developer's shell or a CI service would tell the command, as the store or the language. */
 export function cleanEnv(home: string, env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) =>
-      !/^(?:npm_.*|(?:AGENTOS|OCTOPUSOS)_DB_PATH|SQLITE_PATH|DATABASE_.*|NODE_OPTIONS|LC_ALL|LC_MESSAGES|LANG)$/i.test(
+      !/^(?:npm_.*|(?:AGENTOS|OCTOPUSOS)_DB_PATH|SQLITE_PATH|DATABASE_.*|NODE_OPTIONS|LC_ALL|LC_MESSAGES|LANG|CI)$/i.test(
         name,
       ),
   );
