@@ -33,7 +33,7 @@ export async function inBatches(
 ): Promise<void> {
   const { onEvent, signal } = options;
   onEvent?.({ event: 'batches_started', backfill: backfill.name });
-  const pacer = new Pacer(store, backfill, options);
+  const pacer = Pacer.begin(store, backfill, options);
   try {
     await act(pacer);
     throwIfStopped(signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin

@@ -18,7 +18,7 @@ export class Pacer {
   #lockedAt = 0;
   #hasCompany = false;
 
-  constructor(store: Store, backfill: Backfill, options: RunOptions) {
+  private constructor(store: Store, backfill: Backfill, options: RunOptions, surroundings: Surroundings) {
     this.#backfill = backfill;
     this.#options = options;
     this.#settings = {
@@ -28,7 +28,12 @@ export class Pacer {
       rhythm: store.dialect.pacing.rhythm,
     };
     this.#pace = firstPace(this.#settings);
-    this.#surroundings = store.dialect.surroundings(store, backfill, options);
+    this.#surroundings = surroundings;
+  }
+
+  /** Begins to keep the pace of a loop. */
+  static begin(store: Store, backfill: Backfill, options: RunOptions): Pacer {
+    return new Pacer(store, backfill, options, store.dialect.surroundings(store, backfill, options));
   }
 
   /** Rows that the next batch takes at most. */

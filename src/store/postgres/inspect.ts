@@ -43,7 +43,7 @@ const hasLedgerTable = (store: PostgresStore, name: string): boolean =>
   store.get(
     `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = ? AND c.relname = ? AND c.relkind = 'r'`,
-    store.ledgerSchema,
+    store.ledgerSchema(),
     name,
   ) !== undefined;
 

@@ -27,7 +27,7 @@ export function handOver(store: PostgresStore, owner: string): string {
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE ${IN_LEDGER} AND c.relowner = (SELECT oid FROM pg_roles WHERE rolname = ?)
       AND c.relname IN (${[...OUR_TABLES, BATCH_NUMBERS].map(literal).join(', ')}) ORDER BY c.relkind DESC, c.relname`,
-    store.ledgerSchema,
+    store.ledgerSchema(),
     owner,
   );
   return statements.join('; ');
@@ -46,11 +46,11 @@ export function refuseWriters(store: PostgresStore): void {
     WHERE ${IS_ME} AND ${IN_LEDGER} AND x.privilege IN (${WRITING}, ${literal(WRITE_ALL)})
       AND NOT ${IS_OURS} AND NOT pg_has_role(r.oid, c.relowner, 'MEMBER')
     GROUP BY c.relname, q.rolname, x.privilege ORDER BY c.relname, x.privilege = ${literal(WRITE_ALL)}, q.rolname, x.privilege`,
-    store.ledgerSchema,
+    store.ledgerSchema(),
   );
   const [first] = grants;
   if (!first) return;
-  const schema = identifier(store.ledgerSchema);
+  const schema = identifier(store.ledgerSchema());
   const table = `${schema}.${first.name}`;
   const { role } = first;
   const [roles, granted] = [true, false].map((isRole) =>
@@ -81,11 +81,11 @@ export function refuseUnusable(store: PostgresStore, right: 'SELECT' | 'UPDATE')
       JOIN pg_roles AS h ON h.rolname = ${heirSql(store)}
     WHERE ${IN_LEDGER} AND c.relkind = 'r' AND o.oid <> h.oid AND pg_has_role(h.oid, 'MEMBER')
       AND NOT has_table_privilege(c.oid, ${literal(right)}) ORDER BY c.relname LIMIT 1`,
-    store.ledgerSchema,
+    store.ledgerSchema(),
   );
   if (!found) return;
   const { name, owner } = found;
-  const table = `${identifier(store.ledgerSchema)}.${name}`;
+  const table = `${identifier(store.ledgerSchema())}.${name}`;
   throw new BackfillError(
     'STORE_READONLY',
     `The ledger's table ${table} belongs to ${owner}, and this user lacks the right ${right} on it`,
@@ -108,7 +108,7 @@ export const ledgerTables = (store: PostgresStore): string[] =>
   store.pluck<string>(
     `SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE ${IN_LEDGER}`,
-    store.ledgerSchema,
+    store.ledgerSchema(),
   );
 
 /** Takes from tables of the ledger that were just made what default privileges have granted to others, but to read. */
@@ -120,8 +120,8 @@ export function withdrawGrants(store: PostgresStore, names: readonly string[]): 
       LEFT JOIN pg_roles AS g ON g.oid = x.grantee
     WHERE n.nspname = ? AND c.relname IN (${names.map(literal).join(', ')}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
     GROUP BY c.relname, g.rolname`,
-    store.ledgerSchema,
+    store.ledgerSchema(),
   );
   for (const { name, grantee, rights } of grants)
-    store.exec(`REVOKE ${rights} ON ${identifier(store.ledgerSchema)}.${name} FROM ${roleSql(grantee)}`);
+    store.exec(`REVOKE ${rights} ON ${identifier(store.ledgerSchema())}.${name} FROM ${roleSql(grantee)}`);
 }

@@ -16,7 +16,7 @@ export function postgresSite(address: PostgresAddress): StoreSite {
   };
   return {
     name: shownAddress(address),
-    open: (options) => new PostgresStore(address, options),
+    open: (options) => PostgresStore.open(address, options),
     lock: async (options) => {
       try {
         return await acquireLock(address, options);
@@ -31,9 +31,3 @@ export function postgresSite(address: PostgresAddress): StoreSite {
     ],
   };
 }
-
-/** Opens a database. */
-export const openPostgresStore = (
-  address: PostgresAddress,
-  options: ConstructorParameters<typeof PostgresStore>[1],
-): PostgresStore => new PostgresStore(address, options);

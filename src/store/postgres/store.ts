@@ -14,7 +14,7 @@ import { requireHeld, shareLock } from './lock.js';
 import { refuseReadOnly } from './rights.js';
 import { readSettings, restoreSettings } from './settings.js';
 import { PostgresStatements, type Runner } from './statements.js';
-import { asked } from './texts.js';
+import { asked, namesLedger } from './texts.js';
 import { findLedgerSchema, refuseUnsafeLedger, refuseUnsafePath } from './trust.js';
 
 /** How long a statement of a transaction that writes waits for another's lock, in milliseconds, before it is tried again. */
@@ -39,9 +39,8 @@ export class PostgresStore extends PostgresStatements implements Store {
   readonly #waitMs: number;
   #transaction: 'none' | 'reading' | 'writing' = 'none';
 
-  /** @throws {BackfillError} a `STORE_…` code: no server, wrong password, no such database, a replica */
-  constructor(
-    address: PostgresAddress,
+  private constructor(
+    connection: Connection,
     { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions,
   ) {
     const runner = (path: () => string | undefined): Runner => ({
@@ -54,15 +53,27 @@ export class PostgresStore extends PostgresStatements implements Store {
     this.project = new PostgresStatements(runner(() => this.#connection.path));
     this.trustsOthers = isConfirmed;
     this.tables = tables;
-    this.#connection = reached(address);
+    this.#connection = connection;
     this.#waitMs = busyWaitMs ?? (access === 'look' ? LOOK_WAIT_MS : GIVE_UP_MS);
+  }
+
+  /**
+   * Opens a database.
+   *
+   * @throws {BackfillError} a `STORE_…` code: no server, wrong password, no such database, a replica
+   */
+  static open(address: PostgresAddress, options: OpenOptions): PostgresStore {
+    const connection = reached(address);
+    const { access, isConfirmed = false } = options;
     try {
-      this.exec(`SET lock_timeout = ${this.#waitMs}`);
-      if (access === 'write') refuseReadOnly(this);
-      if (!isConfirmed) refuseUnsafePath(this);
-      refuseUnsafeLedger(this, access === 'write' ? 'UPDATE' : 'SELECT');
+      const store = new PostgresStore(connection, options);
+      store.exec(`SET lock_timeout = ${store.#waitMs}`);
+      if (access === 'write') refuseReadOnly(store);
+      if (!isConfirmed) refuseUnsafePath(store);
+      refuseUnsafeLedger(store, access === 'write' ? 'UPDATE' : 'SELECT');
+      return store;
     } catch (error) {
-      disconnect(this.#connection);
+      disconnect(connection);
       throw toBackfillError(error);
     }
   }
@@ -82,7 +93,7 @@ export class PostgresStore extends PostgresStatements implements Store {
   }
 
   /** The schema of the ledger: where the search path finds one, else where it makes a table. */
-  get ledgerSchema(): string {
+  ledgerSchema(): string {
     return this.remember('schema of the ledger', () => findLedgerSchema(this));
   }
 
@@ -91,7 +102,7 @@ export class PostgresStore extends PostgresStatements implements Store {
     const name = `${hasParameters} ${sql}`;
     let text = this.#askedTexts.get(name);
     if (text === undefined) {
-      text = asked(sql, () => this.ledgerSchema, hasParameters);
+      text = asked(sql, namesLedger(sql) ? this.ledgerSchema() : '', hasParameters);
       if (this.#askedTexts.size >= MAX_ASKED) this.#askedTexts.clear();
       if (sql.length <= LONGEST_ASKED) this.#askedTexts.set(name, text);
     }

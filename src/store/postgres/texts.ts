@@ -14,20 +14,24 @@ const OURS = new Set([...OUR_TABLES, BATCH_NUMBERS]);
 
 const TOKENS = new RegExp(`${PLACEHOLDERS.source}|(?<![\\w$.])umzug_backfill_[a-z_]+`, 'g');
 
+/** Whether SQL names a table of the ledger. */
+export const namesLedger = (sql: string): boolean =>
+  sql.includes('umzug_backfill_') && [...sql.matchAll(TOKENS)].some(([part]) => OURS.has(part));
+
 /**
  * SQL with PostgreSQL's placeholders, and the ledger's tables in their schema: found by a search path, each could be another's.
  *
- * @param schema asked for where the SQL names a table of the ledger
+ * @param schema of the ledger; needed only where {@link namesLedger} says so
  * @param hasParameters whether a question mark is a placeholder
  */
-export function asked(sql: string, schema: () => string, hasParameters: boolean): string {
+export function asked(sql: string, schema: string, hasParameters: boolean): string {
   let n = 0;
   return sql.replace(TOKENS, (part) => {
     if (part === '?' && hasParameters) {
       n += 1;
       return `$${n}`;
     }
-    return OURS.has(part) ? `${identifier(schema())}.${part}` : part;
+    return OURS.has(part) ? `${identifier(schema)}.${part}` : part;
   });
 }
 

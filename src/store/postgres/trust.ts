@@ -192,7 +192,7 @@ export function refuseUnsafeLedger(store: PostgresStore, right: 'SELECT' | 'UPDA
         CROSS JOIN ${ME_AND_DATABASE}
       WHERE ${IS_ME} AND ${IN_LEDGER}) AS l
     WHERE what IS NOT NULL ORDER BY name LIMIT 1`,
-    store.ledgerSchema,
+    store.ledgerSchema(),
   );
   if (found) throw untrusted(store, found);
   if (!store.trustsOthers) refuseWriters(store);
@@ -219,7 +219,7 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 function untrusted(store: PostgresStore, { name, owner, kind, isLifted, what }: Untrusted): BackfillError {
-  const table = `${identifier(store.ledgerSchema)}.${name}`;
+  const table = `${identifier(store.ledgerSchema())}.${name}`;
   const drop = `DROP ${KINDS[kind] ?? 'TABLE'} ${table}`;
   if (what !== '')
     return new BackfillError(

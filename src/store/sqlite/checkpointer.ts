@@ -23,10 +23,13 @@ export class Checkpointer {
   /** What the thread does now, until it is done; undefined when it waits. */
   #work: Promise<void> | undefined;
 
-  /** @param threadFromBytes size of the store from which on there is a thread. Default 64 MiB */
-  constructor(store: SqliteStore, threadFromBytes?: number) {
+  /**
+   * @param bytes size of the store
+   * @param threadFromBytes size from which on there is a thread. Default 64 MiB
+   */
+  constructor(store: SqliteStore, bytes: number, threadFromBytes?: number) {
     this.#store = store;
-    this.#isAlone = !isThreadWorth(store.size().bytes, threadFromBytes);
+    this.#isAlone = !isThreadWorth(bytes, threadFromBytes);
   }
 
   /** Has the WAL moved, if enough of it waits. To be called between two batches. */

@@ -19,9 +19,9 @@ const [WAL_WAIT_MS, WAL_LOOK_MS] = [60_000, 250];
 export function surroundings(store: Store, backfill: Backfill, options: RunOptions): Surroundings {
   const sqlite = requireSqlite(store);
   // In rollback mode even a look at the WAL would wait for a writer.
+  const { bytes, pageBytes } = store.size();
   const checkpointer =
-    sqlite.journalMode === 'wal' ? new Checkpointer(sqlite, options.threadFromBytes) : undefined;
-  const { pageBytes } = store.size();
+    sqlite.journalMode === 'wal' ? new Checkpointer(sqlite, bytes, options.threadFromBytes) : undefined;
   // In a commit its time would count as the lock's, though SQLite has let go of that by then.
   setAutoCheckpoint(store, 0);
   let version: number | undefined;
