@@ -1,48 +1,5 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { startProxy } from '../../demo/silent-proxy.js';
 import { endedAfterEach } from './cli.js';
 
-// A way to a server on which, from one moment on, nothing comes through any more, and no end is seen either: a cable that was pulled.
-
-export interface SilentProxy {
-  /** The same URL, on the way through it. */
-  through(url: string): string;
-  /** Forwards nothing any more, and takes new connections without a word. */
-  silence(): void;
-  /** Ends all connections. */
-  end(): Promise<void>;
-}
-
-async function startProxy({ host, port }: { readonly host: string; readonly port: number }) {
-  const sockets = new Set<Socket>();
-  let isSilent = false;
-  const keep = (socket: Socket): Socket => {
-    sockets.add(socket);
-    return socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
-  };
-  const proxy = createServer((near) => {
-    keep(near);
-    if (isSilent) return;
-    const far = keep(connect(port, host));
-    near.pipe(far).on('close', () => near.destroy());
-    far.pipe(near).on('close', () => far.destroy());
-  }).listen(0, '127.0.0.1');
-  await once(proxy, 'listening');
-  const own = (proxy.address() as AddressInfo).port;
-  return {
-    through: (url) => Object.assign(new URL(url), { port: String(own) }).toString(),
-    silence() {
-      isSilent = true;
-      for (const socket of sockets) socket.unpipe().pause();
-    },
-    async end() {
-      const closed = once(proxy, 'close');
-      proxy.close();
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
-  } satisfies SilentProxy;
-}
-
-/** Starts such proxies; they are ended after each test. */
+/** Opens ways to a server that can become silent (demo/silent-proxy.ts); they are ended after each test. */
 export const useSilentProxies = () => endedAfterEach(startProxy);
