@@ -22,7 +22,7 @@ export interface Measured {
   readonly p99Ms: number;
   readonly maxMs: number;
   readonly served: number;
-  /** Longest pause of the event loop by where it began: before the batches, in them, behind them. */
+  /** Longest pause of the event loop by where most of it was: before the batches, in them, behind them. */
   readonly longestMs: Readonly<Record<Phase, number>>;
   /** Of the error that the command ended with. */
   readonly code?: string;
@@ -68,7 +68,7 @@ setInterval(() => {
 function longest(): Record<Phase, number> {
   const found = { before: 0, batches: 0, behind: 0 };
   for (const { from, ms } of pauses) {
-    const phase = phases.findLast((begun) => begun.from <= from)?.phase ?? 'before';
+    const phase = phases.findLast((begun) => begun.from <= from + ms / 2)?.phase ?? 'before';
     found[phase] = Math.max(found[phase], ms);
   }
   return found;
@@ -87,9 +87,11 @@ async function codeOf(command: () => Promise<unknown>): Promise<string | undefin
 
 async function measure(order: Order): Promise<Measured> {
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  delay.enable();
+  await sleep(5 * RESOLUTION_MS); // it measures from its first turn on
+  delay.reset();
   [served, pauses.length, phases.length] = [0, 0, 0];
   const startedAt = performance.now();
-  delay.enable();
   const code =
     'aloneMs' in order
       ? await sleep(order.aloneMs, undefined)

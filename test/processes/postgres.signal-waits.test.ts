@@ -72,7 +72,6 @@ const waits: Readonly<Record<string, Wait>> = {
     holds: 'SELECT 1',
   },
   'a batch of `up` waits for rows': { on: 'v21', args: ['up'], holds: ROWS, isBatch: true },
-  'a batch of `up` waits for the table': { on: 'v21', args: ['up'], holds: `${USE}; ${ROWS}`, isBatch: true },
   'batches of two workers wait for rows': {
     on: 'v21',
     args: ['up', '--workers', '2'],
