@@ -151,13 +151,13 @@ export class PostgresStore extends PostgresStatements implements Store {
   }
   readonly #known = new Map<string, unknown>();
 
-  async runStep(act: () => void): Promise<void> {
+  async runStep(act: () => Promise<void>): Promise<void> {
     const { client, canMakeFunctions, version } = this.#connection;
     const settings = await readSettings(client);
     this.#isStep = true;
     try {
       await client.script(`SET search_path = ${this.#connection.declaredPath}`);
-      act();
+      await act();
     } finally {
       this.#isStep = false; // a failure ends the transaction, and with it what was set
     }
@@ -177,13 +177,13 @@ export class PostgresStore extends PostgresStatements implements Store {
     );
   }
 
-  async attempt(act: () => void): Promise<boolean> {
+  async attempt(act: () => Promise<void>): Promise<boolean> {
     const isWithin = this.#transaction !== 'none';
     const { client } = this.#connection;
     if (isWithin) await client.script('SAVEPOINT umzug_backfill_attempt');
     this.#isAttempt = isWithin;
     try {
-      act();
+      await act();
       if (isWithin) await client.script('RELEASE SAVEPOINT umzug_backfill_attempt');
       return true;
     } catch (error) {

@@ -147,8 +147,8 @@ export class SqliteStore implements Store {
   }
 
   /** Runs the statements of a SQL step; those that would set something of the connection are refused where they are declared. */
-  async runStep(act: () => void): Promise<void> {
-    act();
+  async runStep(act: () => Promise<void>): Promise<void> {
+    await act();
   }
 
   /** Runs a script of statements without parameters: DDL. */
@@ -172,9 +172,9 @@ export class SqliteStore implements Store {
   }
 
   /** Whether this is one statement that compiles here; the refusal is returned, not thrown. */
-  async attempt(act: () => void): Promise<boolean> {
+  async attempt(act: () => Promise<void>): Promise<boolean> {
     try {
-      act(); // a statement that fails leaves the transaction as it was
+      await act(); // a statement that fails leaves the transaction as it was
       return true;
     } catch (error) {
       if (isAboutRow(error)) return false;
@@ -257,13 +257,6 @@ export class SqliteStore implements Store {
     this.#db.exec(begin);
     try {
       const result = await act();
-      if (result instanceof Promise) {
-        throw new BackfillError(
-          'INTERNAL',
-          'A transaction was given an asynchronous function',
-          'Make the function synchronous',
-        );
-      }
       this.#db.exec('COMMIT');
       return result;
     } catch (error) {
