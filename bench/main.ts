@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ddlRows } from './ddl.js';
+import { eventLoopRows } from './event-loop.js';
 import { fleetRow } from './fleet.js';
 import { dropStore, freshStore, has, type Kind, median, migrate, type Run, root, time } from './measure.js';
 import { postgresRows } from './postgres.js';
@@ -15,6 +16,8 @@ const { values: given } = parseArgs({
     short: { type: 'boolean', default: false },
     large: { type: 'boolean', default: false },
     postgres: { type: 'boolean', default: false },
+    /** That alone; nothing is written to bench/RESULTS.md. */
+    'event-loop': { type: 'boolean', default: false },
     rounds: { type: 'string', default: '3' },
   },
 });
@@ -223,15 +226,20 @@ function add(title: string, rows: readonly Row[]): void {
   printRows(title, rows);
 }
 
-const { rows: rivals, full } = await rivalRows();
-add('Against what is run by hand', rivals);
-add('By size', await sizeRows(full));
-add('Many stores', [await fleetRow(AUDITS, Math.min(rounds, 2))]);
-add('Down, verify, and nothing to do', await doneRows());
-add('Locks of the schema step', ddlRows(AUDITS));
-add('An application that serves meanwhile', await servingRows());
-add('Beside another writer', await writerRows(AUDITS, rounds));
-if (given.postgres) add('PostgreSQL', await postgresRows(AUDITS, rounds));
+async function measureAll(): Promise<void> {
+  const { rows: rivals, full } = await rivalRows();
+  add('Against what is run by hand', rivals);
+  add('By size', await sizeRows(full));
+  add('Many stores', [await fleetRow(AUDITS, Math.min(rounds, 2))]);
+  add('Down, verify, and nothing to do', await doneRows());
+  add('Locks of the schema step', ddlRows(AUDITS));
+  add('An application that serves meanwhile', [...(await servingRows()), ...(await eventLoopRows(rounds))]);
+  add('Beside another writer', await writerRows(AUDITS, rounds));
+  if (given.postgres) add('PostgreSQL', await postgresRows(AUDITS, rounds));
+  const flags = process.argv.slice(2).join(' ');
+  if (!given.short) writeResults(`npm run bench${flags === '' ? '' : ` -- ${flags}`}`, sections);
+}
+
+if (given['event-loop']) add('An application that serves meanwhile', await eventLoopRows(rounds));
+else await measureAll();
 rmSync(join(root, 'bench/.work'), { recursive: true, force: true });
-const flags = process.argv.slice(2).join(' ');
-if (!given.short) writeResults(`npm run bench${flags === '' ? '' : ` -- ${flags}`}`, sections);

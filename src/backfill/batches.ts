@@ -33,7 +33,7 @@ export async function inBatches(
 ): Promise<void> {
   const { onEvent, signal } = options;
   onEvent?.({ event: 'batches_started', backfill: backfill.name });
-  const pacer = Pacer.begin(store, backfill, options);
+  const pacer = await Pacer.begin(store, backfill, options);
   try {
     await act(pacer);
     throwIfStopped(signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin
@@ -54,23 +54,23 @@ const CONFLICT_PAUSE_MS = 50;
 async function commit<Result>(
   store: Store,
   pacer: Pacer,
-  act: () => Result,
+  act: () => Promise<Result>,
   backfill: Backfill,
   where: () => string,
   { signal, onEvent }: RunOptions,
   onConflict?: () => void,
 ): Promise<Result> {
   await pacer.pause();
-  const lockedAct = (): Result => {
-    pacer.locked();
-    return act();
+  const lockedAct = async (): Promise<Result> => {
+    await pacer.locked();
+    return await act();
   };
   for (const usualMs of busyPauses()) {
     throwIfStopped(signal, where());
     try {
-      return store.tryWrite(lockedAct);
+      return await store.tryWrite(lockedAct);
     } catch (error) {
-      if (!store.dialect.isBusy(error)) throw explanation(store, backfill, error) ?? error; // rolled back by now
+      if (!store.dialect.isBusy(error)) throw (await explanation(store, backfill, error)) ?? error; // rolled back by now
       const isConflict = store.dialect.isConflict(error);
       if (isConflict) onConflict?.();
       const pauseMs = isConflict ? Math.ceil(Math.random() * CONFLICT_PAUSE_MS) : usualMs;
@@ -78,7 +78,7 @@ async function commit<Result>(
       await sleep(pauseMs);
     }
   }
-  return explained(store, backfill, () => store.tryWrite(lockedAct));
+  return await explained(store, backfill, async () => await store.tryWrite(lockedAct));
 }
 
 /**
@@ -116,8 +116,8 @@ export async function fillBatches(
     const startedAt = performance.now();
     const take = { cursor, limit, refused, rowsScanned };
     let tried: BatchResult | undefined;
-    const act = () => {
-      const one = fillOne(store, ledger, backfill, run, take);
+    const act = async () => {
+      const one = await fillOne(store, ledger, backfill, run, take);
       tried = one.batch;
       return one;
     };
@@ -131,14 +131,14 @@ export async function fillBatches(
       if (one.isTaken) {
         await sleep(TAKEN_MS);
         if (performance.now() >= tellWaitAt) {
-          options.onEvent?.({ event: 'range_waiting', backfill: name, ...ledger.claimHolder() });
+          options.onEvent?.({ event: 'range_waiting', backfill: name, ...(await ledger.claimHolder()) });
           tellWaitAt = performance.now() + TELL_WAIT_MS;
         }
       } else tellWaitAt = performance.now() + TELL_WAIT_MS;
       if (committed) {
         cursor = committed.lastKey;
         rowsScanned += committed.rowsScanned;
-        tellBatch(ledger, backfill, committed, performance.now() - startedAt, options);
+        await tellBatch(ledger, backfill, committed, performance.now() - startedAt, options);
         await pacer.committed(committed.rowsScanned);
       }
       if (refused)
@@ -154,7 +154,9 @@ export async function fillBatches(
       const failed = refusalOf(error, tried);
       // A row that was left out is not to blame: with it or without, no update is possible.
       if (!failed || failed.refused.key === refused?.key)
-        throw explanation(store, backfill, error instanceof RefusedUpdate ? error.cause : error) ?? error;
+        throw (
+          (await explanation(store, backfill, error instanceof RefusedUpdate ? error.cause : error)) ?? error
+        );
       refused = failed.rows === 1 ? failed.refused : undefined;
       limit = Math.ceil(failed.rows / 2);
     }
@@ -162,11 +164,13 @@ export async function fillBatches(
   }
 }
 
-const hasTriggers = (store: Store, { table, columns }: Backfill): boolean =>
-  updateTriggers(
-    store,
-    table,
-    columns.map(({ name }) => name),
+const hasTriggers = async (store: Store, { table, columns }: Backfill): Promise<boolean> =>
+  (
+    await updateTriggers(
+      store,
+      table,
+      columns.map(({ name }) => name),
+    )
   ).length > 0;
 
 /** How long a process waits when others are at work on all that is left, in milliseconds. */
@@ -185,24 +189,24 @@ interface Filled {
 }
 
 /** One batch, or the end of the run when no row is left. Runs inside a transaction. */
-function fillOne(
+async function fillOne(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
   take: { cursor: Key | null; limit: number; refused: RefusedRow | undefined; rowsScanned: number },
-): Filled {
+): Promise<Filled> {
   const startedAt = performance.now();
-  const claim = ledger.claim(backfill.name, run, take.cursor);
+  const claim = await ledger.claim(backfill.name, run, take.cursor);
   if (claim === 'taken') return { isDone: false, isTaken: true };
   if (claim === 'done') {
-    if (!ledger.isShared) ledger.settleRun(backfill.name, run.run);
+    if (!ledger.isShared) await ledger.settleRun(backfill.name, run.run);
     return { isDone: true };
   }
-  const number = ledger.nextBatch(backfill.name);
+  const number = await ledger.nextBatch(backfill.name);
   // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
-  const isTriggering = hasTriggers(store, backfill);
-  const filled = store.dialect.fillBatch(store, backfill, {
+  const isTriggering = await hasTriggers(store, backfill);
+  const filled = await store.dialect.fillBatch(store, backfill, {
     ...take,
     cursor: claim.cursor,
     watermark: claim.end,
@@ -212,29 +216,39 @@ function fillOne(
   });
   if (filled) {
     const durationMs = performance.now() - startedAt;
-    ledger.addBatch(backfill.name, claim, { ...filled, number, run: run.run, durationMs }, filled.cells);
+    await ledger.addBatch(
+      backfill.name,
+      claim,
+      { ...filled, number, run: run.run, durationMs },
+      filled.cells,
+    );
     // Here, so that the batch that is one too many is rolled back: a retry would go on behind it, row by row, to the end.
-    const rowsScanned = (): number =>
-      scannedBy(ledger, backfill, run) ?? take.rowsScanned + filled.rowsScanned;
-    if (backfill.process && filled.skips > 0) refuseFailures(ledger, backfill, run, rowsScanned());
-    if (take.cursor === run.cursor && !isTriggering) requireFixedPoint(store, ledger, backfill, number);
-    if (take.refused) refuseTooMany(ledger, backfill, run, rowsScanned(), take.refused);
+    const rowsScanned = async (): Promise<number> =>
+      (await scannedBy(ledger, backfill, run)) ?? take.rowsScanned + filled.rowsScanned;
+    if (backfill.process && filled.skips > 0)
+      await refuseFailures(ledger, backfill, run, await rowsScanned());
+    if (take.cursor === run.cursor && !isTriggering) await requireFixedPoint(store, ledger, backfill, number);
+    if (take.refused) await refuseTooMany(ledger, backfill, run, await rowsScanned(), take.refused);
   }
-  const isDone = (!filled || filled.isLast) && ledger.finishClaim(backfill.name, run, claim);
+  const isDone = (!filled || filled.isLast) && (await ledger.finishClaim(backfill.name, run, claim));
   return { ...(filled ? { batch: { ...filled, number } } : {}), isDone };
 }
 
 /** Rows that all processes have read that share a run: what is refused is counted of all of them as well. Undefined where it is one's. */
-const scannedBy = (ledger: Ledger, { name }: Backfill, { run }: RunRecord): number | undefined =>
-  ledger.isShared ? ledger.runs(name).find((record) => record.run === run)?.rowsScanned : undefined;
+const scannedBy = async (
+  ledger: Ledger,
+  { name }: Backfill,
+  { run }: RunRecord,
+): Promise<number | undefined> =>
+  ledger.isShared ? (await ledger.runs(name)).find((record) => record.run === run)?.rowsScanned : undefined;
 
-function tellBatch(
+async function tellBatch(
   ledger: Ledger,
   of: Backfill,
   batch: BatchResult & { readonly number: number },
   durationMs: number,
   { onEvent, showsValues }: RunOptions,
-): void {
+): Promise<void> {
   if (!onEvent) return;
   const { name: backfill } = of;
   const { number, firstKey, lastKey, rowsScanned, cellsFilled, cellsSkipped, skips } = batch;
@@ -251,7 +265,7 @@ function tellBatch(
   });
   if (skips === 0) return;
   for (const text of thrownWarnings(of, takeThrown(of), showsValues)) onEvent({ event: 'warning', text });
-  for (const { key, target, reason } of ledger.skipsOfBatch(backfill, batch))
+  for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, batch))
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }
 
@@ -264,40 +278,41 @@ export async function revertBatches(
   options: RunOptions,
 ): Promise<void> {
   const { name } = backfill;
-  const fillerOf = fillersOf(store, backfill);
-  const partsOf = earlierCells(ledger, name);
-  const numbers = ledger.batchNumbers(name);
+  const fillerOf = await fillersOf(store, backfill);
+  const partsOf = await earlierCells(ledger, name);
+  const numbers = await ledger.batchNumbers(name);
   let prepared: Filler | undefined;
   let absent: ReadonlySet<string> = new Set();
   for (const [i, number] of numbers.entries()) {
     const where = (): string =>
       `between two batches of ${name}, with ${numbers.length - i} still to be taken back`;
-    const filler = fillerOf(number);
+    const filler = await fillerOf(number);
     if (filler !== prepared) {
-      absent = absentCells(store, filler.backfill);
-      if (absent.size < filler.backfill.columns.length) store.dialect.prepareRevert(store, filler.backfill);
+      absent = await absentCells(store, filler.backfill);
+      if (absent.size < filler.backfill.columns.length)
+        await store.dialect.prepareRevert(store, filler.backfill);
       prepared = filler;
     }
-    const act = (): RevertResult => {
+    const act = async (): Promise<RevertResult> => {
       const found = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
-      for (const { columns, runs, isInEarlier } of partsOf(number)) {
-        const revert = (some: readonly KeyRun[], isDerivable = true): void => {
+      for (const { columns, runs, isInEarlier } of await partsOf(number)) {
+        const revert = async (some: readonly KeyRun[], isDerivable = true): Promise<void> => {
           const by = isDerivable ? filler.backfill : withoutValues(filler.backfill);
-          const part = store.dialect.revertCells(store, by, { columns, runs: some, absent });
+          const part = await store.dialect.revertCells(store, by, { columns, runs: some, absent });
           found.reverted += part.reverted;
           if (isInEarlier) return; // what is left is counted with the batch of that run
           found.gone += part.gone;
           found[filler.certainty === 'exact' && isDerivable ? 'kept' : 'underivable'] += part.others;
         };
         // The file can be mended where it fails on a row; what the ledger has can't.
-        if (filler.backfill === backfill) revert(runs);
-        else rowByRow(store, runs, revert, (run) => revert([run], false));
+        if (filler.backfill === backfill) await revert(runs);
+        else await rowByRow(store, runs, revert, async (run) => await revert([run], false));
       }
-      ledger.countReverted(name, found.reverted, found.kept);
-      countKept(store, name, 'gone', found.gone);
-      countKept(store, name, 'underivable', found.underivable);
-      ledger.removeBatch(name, number);
-      forgetDeclarations(store, name, ledger.lastBatch(name));
+      await ledger.countReverted(name, found.reverted, found.kept);
+      await countKept(store, name, 'gone', found.gone);
+      await countKept(store, name, 'underivable', found.underivable);
+      await ledger.removeBatch(name, number);
+      await forgetDeclarations(store, name, await ledger.lastBatch(name));
       return found;
     };
     const result = await commit(store, pacer, act, filler.backfill, where, options);

@@ -1,3 +1,4 @@
+import { everyEach, flatMapEach, someEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import {
   type DeclarationRecord,
@@ -71,22 +72,29 @@ const hasOtherText = (record: DeclarationRecord, { process }: BackfillDefinition
  * @param current the declaration of the step's file
  * @returns a function from the number of a batch; the same object for batches that were filled by the same
  */
-export function fillersOf(store: Store, current: Backfill): (batch: number) => Filler {
-  const records = readDeclarations(store, current.name);
+export async function fillersOf(
+  store: Store,
+  current: Backfill,
+): Promise<(batch: number) => Promise<Filler>> {
+  const records = await readDeclarations(store, current.name);
   const known = new Map<DeclarationRecord | undefined, Filler>();
-  return (batch) => {
+  return async (batch) => {
     const record = declarationOf(records, batch);
-    const filler = known.get(record) ?? fillerOf(store, record, current);
+    const filler = known.get(record) ?? (await fillerOf(store, record, current));
     known.set(record, filler);
     return filler;
   };
 }
 
-function fillerOf(store: Store, record: DeclarationRecord | undefined, current: Backfill): Filler {
+async function fillerOf(
+  store: Store,
+  record: DeclarationRecord | undefined,
+  current: Backfill,
+): Promise<Filler> {
   // Without a record, all that an earlier version of this package left to go by is the file.
   const isCurrent = !record || record.fingerprint === fingerprint(current);
   const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
-  if (!backfill || lostVersion !== undefined || !isDerivable(store, backfill)) {
+  if (!backfill || lostVersion !== undefined || !(await isDerivable(store, backfill))) {
     const cells = withoutValues(backfill ?? current);
     const version = lostVersion === undefined ? {} : { lostVersion };
     return { backfill: cells, certainty: 'lost', isUnreadable: !backfill, ...version };
@@ -150,17 +158,18 @@ function readValue(value: ColumnValue): ColumnValue {
 }
 
 /** Whether the table still has what the values are derived from: a later step may have dropped some of it. */
-function isDerivable(store: Store, { table, key, columns, process }: Backfill): boolean {
+async function isDerivable(store: Store, { table, key, columns, process }: Backfill): Promise<boolean> {
   const needed = columns.flatMap(({ value }) =>
     value.kind === 'first-of' ? [value.document, value.fallback ?? value.document] : [],
   );
-  if (absentColumns(store, table, [key, ...needed, ...(process?.reads ?? [])]).size > 0) return false;
-  return columns.every(({ value }) => {
+  if ((await absentColumns(store, table, [key, ...needed, ...(process?.reads ?? [])])).size > 0) return false;
+  return await everyEach(columns, async ({ value }) => {
     if (value.kind !== 'sql') return true;
     // A text that the ledger hands back must not be more than an expression of a row: as a condition neither a list nor an aggregate is.
     const [expression, from] = [expressionSql(value, store.dialect.engine), `FROM ${identifier(table)} AS t`];
-    return [`SELECT ${expression} ${from}`, `SELECT 1 ${from} WHERE ${expression} IS NULL`].every(
-      (query) => store.compileError(query) === undefined,
+    return await everyEach(
+      [`SELECT ${expression} ${from}`, `SELECT 1 ${from} WHERE ${expression} IS NULL`],
+      async (query) => (await store.compileError(query)) === undefined,
     );
   });
 }
@@ -171,17 +180,19 @@ function isDerivable(store: Store, { table, key, columns, process }: Backfill): 
  * @param isConfirmed whether a function whose text alone has changed may go on
  * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
  */
-export function requireSameDeclaration(
+export async function requireSameDeclaration(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   isConfirmed = false,
-): void {
+): Promise<void> {
   const { name } = backfill;
-  const record = ledger.step(name);
-  const hasFilled = ledger.runs(name).some(({ status, cellsFilled }) => isOpen(status) && cellsFilled > 0);
+  const record = await ledger.step(name);
+  const hasFilled = (await ledger.runs(name)).some(
+    ({ status, cellsFilled }) => isOpen(status) && cellsFilled > 0,
+  );
   if (!record || !hasFilled) return;
-  const last = declarationOf(readDeclarations(store, name), ledger.lastBatch(name));
+  const last = declarationOf(await readDeclarations(store, name), await ledger.lastBatch(name));
   if ((last?.fingerprint ?? record.fingerprint) !== fingerprint(backfill)) {
     throw new BackfillError(
       'STEP_DRIFTED',
@@ -198,51 +209,60 @@ export function requireSameDeclaration(
 }
 
 /** A warning for a function whose text is another than the one that filled last, though its version is the same. */
-export function processWarning(store: Store, ledger: Ledger, backfill: Backfill): string | undefined {
-  const last = readDeclarations(store, backfill.name).at(-1);
+export async function processWarning(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+): Promise<string | undefined> {
+  const last = (await readDeclarations(store, backfill.name)).at(-1);
   if (!last || last.fingerprint !== fingerprint(backfill) || !hasOtherText(last, backfill)) return undefined;
-  const hasFilled = ledger
-    .batches(backfill.name)
-    .some(({ number, cellsFilled }) => number >= last.firstBatch && cellsFilled > 0);
+  const hasFilled = (await ledger.batches(backfill.name)).some(
+    ({ number, cellsFilled }) => number >= last.firstBatch && cellsFilled > 0,
+  );
   if (!hasFilled) return undefined;
   return `The function \`process\` of ${backfill.name} reads otherwise than when it filled: if it derives other values, raise processVersion`;
 }
 
 /** Notes what the next batch is filled by, where that is another than the last. Inside its caller's transaction. */
-export function noteFiller(store: Store, ledger: Ledger, backfill: Backfill): void {
-  const last = readDeclarations(store, backfill.name).at(-1);
-  const next = recordOf(backfill, ledger.lastBatch(backfill.name) + 1);
+export async function noteFiller(store: Store, ledger: Ledger, backfill: Backfill): Promise<void> {
+  const last = (await readDeclarations(store, backfill.name)).at(-1);
+  const next = recordOf(backfill, (await ledger.lastBatch(backfill.name)) + 1);
   if (last?.fingerprint === next.fingerprint && last.process === next.process) return;
-  noteDeclaration(store, backfill.name, next);
+  await noteDeclaration(store, backfill.name, next);
 }
 
 /** Whether a run that is under way is filled by just this declaration. */
-export function isFilledBy(store: Store, ledger: Ledger, backfill: Backfill): boolean {
-  const last = readDeclarations(store, backfill.name).at(-1);
-  const known = last?.fingerprint ?? ledger.step(backfill.name)?.fingerprint;
+export async function isFilledBy(store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> {
+  const last = (await readDeclarations(store, backfill.name)).at(-1);
+  const known = last?.fingerprint ?? (await ledger.step(backfill.name))?.fingerprint;
   return known === fingerprint(backfill) && !(last && hasOtherText(last, backfill));
 }
 
 /** Whether a run went by the declaration as it is now. */
-export function isRunOf(store: Store, ledger: Ledger, backfill: Backfill, run: number): boolean {
-  const records = readDeclarations(store, backfill.name);
-  const batch = ledger.batches(backfill.name).findLast((record) => record.run === run);
+export async function isRunOf(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  run: number,
+): Promise<boolean> {
+  const records = await readDeclarations(store, backfill.name);
+  const batch = (await ledger.batches(backfill.name)).findLast((record) => record.run === run);
   const record = batch ? declarationOf(records, batch.number) : records.at(-1);
-  return (record ?? ledger.step(backfill.name))?.fingerprint === fingerprint(backfill);
+  return (record ?? (await ledger.step(backfill.name)))?.fingerprint === fingerprint(backfill);
 }
 
 /**
  * Cells that were filled by a version of `process` which is not in the step's file any more, or, without a version, by a declaration
  * that can't be read.
  */
-export function lostCells(
+export async function lostCells(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
-): { readonly version: number | undefined; readonly cells: number } | undefined {
-  const fillerOf = fillersOf(store, backfill);
-  const lost = ledger.batches(backfill.name).flatMap(({ number, cellsFilled }) => {
-    const { lostVersion, isUnreadable } = fillerOf(number);
+): Promise<{ readonly version: number | undefined; readonly cells: number } | undefined> {
+  const fillerOf = await fillersOf(store, backfill);
+  const lost = await flatMapEach(await ledger.batches(backfill.name), async ({ number, cellsFilled }) => {
+    const { lostVersion, isUnreadable } = await fillerOf(number);
     return (lostVersion === undefined && !isUnreadable) || cellsFilled === 0
       ? []
       : [{ version: lostVersion, cells: cellsFilled }];
@@ -254,20 +274,23 @@ export function lostCells(
 }
 
 /** Whether cells were filled by a function whose text is another by now, though its version is the same. */
-export function hasUnsureCells(store: Store, ledger: Ledger, backfill: Backfill): boolean {
-  const fillerOf = fillersOf(store, backfill);
-  return ledger.batchNumbers(backfill.name).some((number) => fillerOf(number).certainty === 'unsure');
+export async function hasUnsureCells(store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> {
+  const fillerOf = await fillersOf(store, backfill);
+  return await someEach(
+    await ledger.batchNumbers(backfill.name),
+    async (number) => (await fillerOf(number)).certainty === 'unsure',
+  );
 }
 
 /** Whether the ledger knows by what each batch of a backfill was filled: an earlier version of this package did not note it. */
-export function isFillerKnown(store: Store, ledger: Ledger, name: string): boolean {
-  const records = readDeclarations(store, name);
-  return ledger.batchNumbers(name).every((number) => declarationOf(records, number) !== undefined);
+export async function isFillerKnown(store: Store, ledger: Ledger, name: string): Promise<boolean> {
+  const records = await readDeclarations(store, name);
+  return (await ledger.batchNumbers(name)).every((number) => declarationOf(records, number) !== undefined);
 }
 
 /** A backfill as it was declared when it filled last, for one whose file is gone; its function is lost. */
-export function recallBackfill(store: Store, name: string): Backfill | undefined {
-  const last = readDeclarations(store, name).at(-1);
+export async function recallBackfill(store: Store, name: string): Promise<Backfill | undefined> {
+  const last = (await readDeclarations(store, name)).at(-1);
   const kept = last && readKept(last.declaration);
   if (!kept) return undefined;
   const { process: _process, ...data } = kept;

@@ -24,23 +24,26 @@ export interface ValuesLeft {
  * @param after behind this key; null for all
  * @param absent columns that the table does not have yet, in folded case. Default: none
  */
-export function countValuesLeft(
+export async function countValuesLeft(
   store: Store,
   backfill: Backfill,
   after: Key | null,
   absent: ReadonlySet<string> = new Set(),
-): ValuesLeft {
+): Promise<ValuesLeft> {
   const present = backfill.columns.filter(({ name }) => !absent.has(foldCase(name)));
   if (present.length === 0) return { rows: 0, cells: {} };
   const columns = present.map(({ name }) => `t.${identifier(name)}`);
   const count = store.dialect.builtIn('count');
-  const row = explained(store, backfill, () =>
-    store.project.get<Record<string, number>>(
-      `SELECT ${count}(*) AS rows, ${columns.map((column, i) => `${count}(${column}) AS n${i}`).join(', ')}
+  const row = await explained(
+    store,
+    backfill,
+    async () =>
+      await store.project.get<Record<string, number>>(
+        `SELECT ${count}(*) AS rows, ${columns.map((column, i) => `${count}(${column}) AS n${i}`).join(', ')}
       FROM ${identifier(backfill.table)} AS t
-      WHERE ${behindSql(store, backfill, after)} AND ${scopeSql(backfill, store.dialect)}
+      WHERE ${await behindSql(store, backfill, after)} AND ${scopeSql(backfill, store.dialect)}
         AND (${columns.map((column) => `${column} IS NOT NULL`).join(' OR ')})`,
-    ),
+      ),
   );
   return {
     rows: row?.rows ?? 0,
@@ -53,33 +56,33 @@ export function countValuesLeft(
  *
  * @returns the same; undefined for a run of which they are not counted
  */
-export function tellValuesLeft(
+export async function tellValuesLeft(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
   { onEvent }: RunOptions,
-): ValuesLeft | undefined {
+): Promise<ValuesLeft | undefined> {
   // Behind the cursor of one range, other ranges may hold cells that this run has filled.
   if (run.kind !== 'first' || (ledger.isShared && run.batches > 0)) return undefined;
-  const left = countValuesLeft(store, backfill, run.cursor);
+  const left = await countValuesLeft(store, backfill, run.cursor);
   if (left.rows > 0) onEvent?.({ event: 'values_left', backfill: backfill.name, ...left });
   return left;
 }
 
 /** Tells of a first run that has found cells to fill, and filled none of them. */
-export function tellNothingFilled(
+export async function tellNothingFilled(
   ledger: Ledger,
   { name }: Backfill,
   number: number,
   { onEvent }: RunOptions,
-): void {
-  const run = ledger.runs(name).find((record) => record.run === number);
+): Promise<void> {
+  const run = (await ledger.runs(name)).find((record) => record.run === number);
   if (run?.kind !== 'first' || run.cellsFilled > 0 || run.cellsSkipped === 0) return;
   onEvent?.({
     event: 'nothing_filled',
     backfill: name,
     cells: run.cellsSkipped,
-    skips: ledger.skipCounts(name),
+    skips: await ledger.skipCounts(name),
   });
 }

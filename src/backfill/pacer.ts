@@ -32,8 +32,8 @@ export class Pacer {
   }
 
   /** Begins to keep the pace of a loop. */
-  static begin(store: Store, backfill: Backfill, options: RunOptions): Pacer {
-    return new Pacer(store, backfill, options, store.dialect.surroundings(store, backfill, options));
+  static async begin(store: Store, backfill: Backfill, options: RunOptions): Promise<Pacer> {
+    return new Pacer(store, backfill, options, await store.dialect.surroundings(store, backfill, options));
   }
 
   /** Rows that the next batch takes at most. */
@@ -50,9 +50,9 @@ export class Pacer {
   }
 
   /** Notes that the batch's transaction has begun. Called first thing in it. */
-  locked(): void {
+  async locked(): Promise<void> {
     this.#lockedAt = performance.now();
-    this.#hasCompany = this.#surroundings.hasCompany();
+    this.#hasCompany = await this.#surroundings.hasCompany();
   }
 
   /**

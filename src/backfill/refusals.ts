@@ -35,14 +35,14 @@ function isTooMany(rows: number, rowsScanned: number): boolean {
 }
 
 /** Stops a run in which `process` throws on more than some odd rows: it is the function that is to be mended. */
-export function refuseFailures(
+export async function refuseFailures(
   ledger: Ledger,
   backfill: Backfill,
   { run }: RunRecord,
   rowsScanned: number,
-): void {
+): Promise<void> {
   const { name } = backfill;
-  const rows = ledger.rejectedRows(name, run, PROCESS_FAILED);
+  const rows = await ledger.rejectedRows(name, run, PROCESS_FAILED);
   if (!isTooMany(rows, rowsScanned)) return;
   const [cause] = takeThrown(backfill); // none if other processes that share the run met all of them
   const what = cause === undefined ? 'in other processes' : thrownText(cause);
@@ -55,14 +55,14 @@ export function refuseFailures(
 }
 
 /** Stops a run in which nearly every row is refused: an append-only table would be read row by row to its end. */
-export function refuseTooMany(
+export async function refuseTooMany(
   ledger: Ledger,
   backfill: Backfill,
   { run }: RunRecord,
   rowsScanned: number,
   { key, code }: RefusedRow,
-): void {
-  const rows = ledger.rejectedRows(backfill.name, run, code);
+): Promise<void> {
+  const rows = await ledger.rejectedRows(backfill.name, run, code);
   if (!isTooMany(rows, rowsScanned)) return;
   throw new BackfillError(
     'ROW_REJECTED_REPEATEDLY',

@@ -30,9 +30,9 @@ export async function applyBackfillStep(
   options: RunOptions = {},
 ): Promise<FillOutcome> {
   const startedAt = performance.now();
-  beginBackfillStep(store, ledger, step, options);
+  await beginBackfillStep(store, ledger, step, options);
   const outcome = await catchUp(store, ledger, step, options);
-  store.write(() => ledger.finishStep(step.name, performance.now() - startedAt));
+  await store.write(async () => await ledger.finishStep(step.name, performance.now() - startedAt));
   return outcome;
 }
 
@@ -47,16 +47,16 @@ export interface FillOutcome {
 }
 
 /** Begins a backfill step without filling anything: whoever applies it later goes on with it. */
-export function beginBackfillStep(
+export async function beginBackfillStep(
   store: Store,
   ledger: Ledger,
   step: BackfillStep,
   { isConfirmed }: RunOptions = {},
-): void {
-  store.write(() => {
-    requireSameDeclaration(store, ledger, step, isConfirmed);
-    ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    if (ledger.runs(step.name).length === 0) beginRun(store, ledger, step, 'first');
+): Promise<void> {
+  await store.write(async () => {
+    await requireSameDeclaration(store, ledger, step, isConfirmed);
+    await ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    if ((await ledger.runs(step.name)).length === 0) await beginRun(store, ledger, step, 'first');
   });
 }
 
@@ -72,14 +72,14 @@ export async function catchUp(
   backfill: Backfill,
   options: RunOptions = {},
 ): Promise<FillOutcome> {
-  const open = runningRuns(ledger, backfill)[0]?.run;
+  const open = (await runningRuns(ledger, backfill))[0]?.run;
   const hasResumed = await resumeRuns(store, ledger, backfill, options);
-  const look = lookOf(store, ledger, backfill);
-  const hasWaited = findsWaiting(store, backfill, look) === true;
+  const look = await lookOf(store, ledger, backfill);
+  const hasWaited = (await findsWaiting(store, backfill, look)) === true;
   if (hasWaited) return await runAgain(store, ledger, backfill, 'catch-up', options, open);
-  if (look.isNews) store.write(() => recordLook(store, ledger, backfill, look));
+  if (look.isNews) await store.write(async () => await recordLook(store, ledger, backfill, look));
   return hasResumed
-    ? endOfRuns(ledger, backfill, open)
+    ? await endOfRuns(ledger, backfill, open)
     : { hasRun: false, filledAgain: 0, haveKeysRestarted: false };
 }
 
@@ -96,53 +96,69 @@ export async function runAgain(
   backfill: Backfill,
   kind: 'catch-up' | 'rescan',
   options: RunOptions = {},
-  since: number | undefined = runningRuns(ledger, backfill)[0]?.run,
+  since?: number,
 ): Promise<FillOutcome> {
+  const first = since ?? (await runningRuns(ledger, backfill))[0]?.run;
   await resumeRuns(store, ledger, backfill, options);
-  const begun = store.write(() => {
-    if (kind === 'rescan') reconcile(store, ledger, backfill.name);
-    return beginRun(store, ledger, backfill, kind);
+  const begun = await store.write(async () => {
+    if (kind === 'rescan') await reconcile(store, ledger, backfill.name);
+    return await beginRun(store, ledger, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
-  return endOfRuns(ledger, backfill, since ?? begun.run, begun.haveKeysRestarted);
+  return await endOfRuns(ledger, backfill, first ?? begun.run, begun.haveKeysRestarted);
 }
 
 /** Counts the cells that runs from `since` on have filled again. */
-function endOfRuns(ledger: Ledger, backfill: Backfill, since = 1, haveKeysRestarted = false): FillOutcome {
-  return { hasRun: true, filledAgain: countFilledAgain(ledger, backfill.name, since), haveKeysRestarted };
+async function endOfRuns(
+  ledger: Ledger,
+  backfill: Backfill,
+  since = 1,
+  haveKeysRestarted = false,
+): Promise<FillOutcome> {
+  return {
+    hasRun: true,
+    filledAgain: await countFilledAgain(ledger, backfill.name, since),
+    haveKeysRestarted,
+  };
 }
 
 /** A catch-up is a rescan where the table may be another than the one that was filled: see {@link lookOf}. */
-function beginRun(
+async function beginRun(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   wanted: RunRecord['kind'],
-): { readonly run: number; readonly haveKeysRestarted: boolean } {
-  const look = wanted === 'catch-up' ? lookOf(store, ledger, backfill) : undefined;
+): Promise<{ readonly run: number; readonly haveKeysRestarted: boolean }> {
+  const look = wanted === 'catch-up' ? await lookOf(store, ledger, backfill) : undefined;
   const startKey = look?.after ?? null;
-  const watermark = store.dialect.keyRange(store, backfill)?.[1] ?? null;
-  const ends = watermark === null ? [] : store.dialect.rangeEnds(store, backfill, startKey, watermark);
-  const run = (ledger.lastRun(backfill.name)?.run ?? 0) + 1;
-  ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
-  recordRun(store, backfill, { run, watermark });
-  noteFiller(store, ledger, backfill);
+  const watermark = (await store.dialect.keyRange(store, backfill))?.[1] ?? null;
+  const ends = watermark === null ? [] : await store.dialect.rangeEnds(store, backfill, startKey, watermark);
+  const run = ((await ledger.lastRun(backfill.name))?.run ?? 0) + 1;
+  await ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
+  await recordRun(store, backfill, { run, watermark });
+  await noteFiller(store, ledger, backfill);
   return { run, haveKeysRestarted: look?.haveKeysRestarted ?? false };
 }
 
 /** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */
-function takeUp(store: Store, ledger: Ledger, backfill: Backfill, { isConfirmed }: RunOptions): void {
-  requireSameDeclaration(store, ledger, backfill, isConfirmed);
-  if (isFilledBy(store, ledger, backfill)) return;
-  store.write(() => {
-    const batches = ledger.batches(backfill.name);
-    for (const { run, kind, cellsFilled } of runningRuns(ledger, backfill)) {
+async function takeUp(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  { isConfirmed }: RunOptions,
+): Promise<void> {
+  await requireSameDeclaration(store, ledger, backfill, isConfirmed);
+  if (await isFilledBy(store, ledger, backfill)) return;
+  await store.write(async () => {
+    const batches = await ledger.batches(backfill.name);
+    for (const { run, kind, cellsFilled } of await runningRuns(ledger, backfill)) {
       if (cellsFilled > 0) continue;
-      for (const batch of batches) if (batch.run === run) ledger.removeBatch(backfill.name, batch.number);
-      ledger.dropRun(backfill.name, run);
-      beginRun(store, ledger, backfill, kind);
+      for (const batch of batches)
+        if (batch.run === run) await ledger.removeBatch(backfill.name, batch.number);
+      await ledger.dropRun(backfill.name, run);
+      await beginRun(store, ledger, backfill, kind);
     }
-    noteFiller(store, ledger, backfill);
+    await noteFiller(store, ledger, backfill);
   });
 }
 
@@ -153,14 +169,14 @@ async function resumeRuns(
   backfill: Backfill,
   options: RunOptions = {},
 ): Promise<boolean> {
-  const running = runningRuns(ledger, backfill);
-  if (running.length > 0) takeUp(store, ledger, backfill, options);
+  const running = await runningRuns(ledger, backfill);
+  if (running.length > 0) await takeUp(store, ledger, backfill, options);
   for (const { run: number } of running) {
-    const run = runningRuns(ledger, backfill).find((record) => record.run === number);
+    const run = (await runningRuns(ledger, backfill)).find((record) => record.run === number);
     if (!run) continue; // another process has ended it
     // Only now: a run before this one, resumed with it, may just have filled some of them.
-    const left = tellValuesLeft(store, ledger, backfill, run, options);
-    countFoundCells(store, ledger, backfill, run, left?.rows !== 0);
+    const left = await tellValuesLeft(store, ledger, backfill, run, options);
+    await countFoundCells(store, ledger, backfill, run, left?.rows !== 0);
     // A process that took part may have died meanwhile, and left what it had claimed.
     for (let isSettled = false; !isSettled; ) {
       await store.share(
@@ -168,32 +184,34 @@ async function resumeRuns(
         (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
       );
       // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
-      if (!ledger.runs(backfill.name).some((record) => record.run === run.run))
+      if (!(await ledger.runs(backfill.name)).some((record) => record.run === run.run))
         throw runConflict(backfill.name);
-      isSettled = !ledger.isShared || store.write(() => ledger.settleRun(backfill.name, run.run));
+      isSettled =
+        !ledger.isShared || (await store.write(async () => await ledger.settleRun(backfill.name, run.run)));
     }
-    tellNothingFilled(ledger, backfill, run.run, options);
+    await tellNothingFilled(ledger, backfill, run.run, options);
   }
   return running.length > 0;
 }
 
 /** Counts what stands already before a run's first batch: nothing where no cell is known to hold a value. */
-function countFoundCells(
+async function countFoundCells(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
   mayHoldValues: boolean,
-): void {
+): Promise<void> {
   const isBegun = run.isCounted ?? run.batches > 0;
   const isFromFirst = run.startKey === null && run.watermark !== null;
   if (isBegun || (run.isCounted === undefined && !isFromFirst)) return;
-  const found = isFromFirst && mayHoldValues ? store.dialect.countFound(store, backfill, run.watermark) : 0;
-  store.write(() => ledger.setFoundCells(backfill.name, run.run, found));
+  const found =
+    isFromFirst && mayHoldValues ? await store.dialect.countFound(store, backfill, run.watermark) : 0;
+  await store.write(async () => await ledger.setFoundCells(backfill.name, run.run, found));
 }
 
-const runningRuns = (ledger: Ledger, { name }: Backfill): RunRecord[] =>
-  ledger.runs(name).filter(({ status }) => status === 'running');
+const runningRuns = async (ledger: Ledger, { name }: Backfill): Promise<RunRecord[]> =>
+  (await ledger.runs(name)).filter(({ status }) => status === 'running');
 
 async function fillRun(
   store: Store,
@@ -203,8 +221,12 @@ async function fillRun(
   options: RunOptions,
 ): Promise<void> {
   const after = run.cursor ?? run.startKey;
-  requireSteadiness(store, backfill, { absent: new Set(), after, leavesSkips: run.kind === 'catch-up' });
-  store.dialect.prepareFill(store, backfill);
+  await requireSteadiness(store, backfill, {
+    absent: new Set(),
+    after,
+    leavesSkips: run.kind === 'catch-up',
+  });
+  await store.dialect.prepareFill(store, backfill);
   await inBatches(store, backfill, options, (pacer) =>
     fillBatches(store, ledger, backfill, run, pacer, options),
   );
@@ -221,7 +243,7 @@ export async function joinRuns(
   backfill: Backfill,
   options: RunOptions = {},
 ): Promise<boolean> {
-  const [first] = runningRuns(ledger, backfill);
+  const [first] = await runningRuns(ledger, backfill);
   if (!first || first.isCounted === false) return false;
   await fillRun(store, ledger, backfill, first, options);
   return true;
@@ -240,14 +262,14 @@ export async function revertBackfillStep(
   backfill: Backfill,
   options: RunOptions = {},
 ): Promise<RevertResult> {
-  store.write(() => ledger.beginRevert(backfill.name));
+  await store.write(async () => await ledger.beginRevert(backfill.name));
   await inBatches(store, backfill, options, (pacer) =>
     revertBatches(store, ledger, backfill, pacer, options),
   );
-  return store.write(() => {
-    const record = ledger.step(backfill.name);
-    const kept = readKept(store, backfill.name);
-    ledger.forgetStep(backfill.name);
+  return await store.write(async () => {
+    const record = await ledger.step(backfill.name);
+    const kept = await readKept(store, backfill.name);
+    await ledger.forgetStep(backfill.name);
     return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0, ...kept };
   });
 }

@@ -1,6 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { pause } from '../store/busy.js';
 import { explained } from '../store/expressions.js';
 import type { PlannedScope, SampleRow, Store } from '../store/port.js';
 import type { Backfill } from './define.js';
@@ -17,14 +17,22 @@ const PAUSE_MS = 2;
  *
  * @throws {BackfillError} `NOT_DETERMINISTIC` naming the column and the row's key
  */
-export function requireSteadiness(store: Store, backfill: Backfill, scope: PlannedScope): void {
+export async function requireSteadiness(
+  store: Store,
+  backfill: Backfill,
+  scope: PlannedScope,
+): Promise<void> {
   if (!backfill.process) return;
-  const first = explained(store, backfill, () => store.dialect.sampleRows(store, backfill, scope, ROWS));
+  const first = await explained(
+    store,
+    backfill,
+    async () => await store.dialect.sampleRows(store, backfill, scope, ROWS),
+  );
   if (first.length === 0) return;
-  pause(PAUSE_MS);
+  await sleep(PAUSE_MS);
   const keys = first.map(({ key }) => key);
   const second = new Map(
-    store.dialect.sampleRows(store, backfill, { ...scope, keys }, ROWS).map((row) => [row.key, row]),
+    (await store.dialect.sampleRows(store, backfill, { ...scope, keys }, ROWS)).map((row) => [row.key, row]),
   );
   for (const row of first) {
     const column = otherColumn(backfill, row, second.get(row.key));
@@ -57,12 +65,19 @@ const OTHER = 3;
  *
  * @throws {BackfillError} `NOT_DETERMINISTIC` naming the column
  */
-export function requireFixedPoint(store: Store, ledger: Ledger, backfill: Backfill, batch: number): void {
-  const rowsOf = store.dialect.scanRows(store, { ...backfill, scope: 'true', checks: {} });
-  for (const { columns, runs } of ledger.cells(backfill.name, batch)) {
+export async function requireFixedPoint(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  batch: number,
+): Promise<void> {
+  const rowsOf = await store.dialect.scanRows(store, { ...backfill, scope: 'true', checks: {} });
+  for (const { columns, runs } of await ledger.cells(backfill.name, batch)) {
     const [first] = runs[0] ?? [];
     if (first === undefined) continue;
-    for (const [, state] of rowsOf([first, first])) {
+    for await (const [row] of rowsOf([first, first])) {
+      const [, state] = row ?? [];
+      if (state === undefined) continue;
       const column = columns.find((name) => {
         const at = backfill.columns.findIndex((declared) => declared.name === name);
         return ((state >> (2 * at)) & 3) === OTHER;

@@ -36,16 +36,16 @@ export interface Look {
  * first key on where the table's identity is another, which VACUUM and DDL change, too; where a cell that was filled is NULL; and
  * where keys begin again.
  */
-export function lookOf(store: Store, ledger: Ledger, backfill: Backfill): Look {
+export async function lookOf(store: Store, ledger: Ledger, backfill: Backfill): Promise<Look> {
   const { dialect } = store;
-  const known = filledTable(store, backfill.name);
-  const identity = dialect.tableIdentity(store, backfill.table);
-  const looked = lookedUpTo(store, ledger, backfill.name);
-  const grows = dialect.hasGrowingKeys(store, backfill);
+  const known = await filledTable(store, backfill.name);
+  const identity = await dialect.tableIdentity(store, backfill.table);
+  const looked = await lookedUpTo(store, ledger, backfill.name);
+  const grows = await dialect.hasGrowingKeys(store, backfill);
   const isOther = known?.identity !== identity;
-  const beginsAgain = looked !== null && dialect.hasRestartedKeys(store, backfill, looked);
-  const probes = probesOf(store, backfill, known?.probes ?? []);
-  const isEmptied = explained(store, backfill, () => hasEmptyCell(store, backfill, probes));
+  const beginsAgain = looked !== null && (await dialect.hasRestartedKeys(store, backfill, looked));
+  const probes = await probesOf(store, backfill, known?.probes ?? []);
+  const isEmptied = await explained(store, backfill, async () => await hasEmptyCell(store, backfill, probes));
   const isSuspect = isOther || beginsAgain || isEmptied;
   return {
     after: grows && !isSuspect ? looked : null,
@@ -56,64 +56,79 @@ export function lookOf(store: Store, ledger: Ledger, backfill: Backfill): Look {
     haveKeysRestarted: beginsAgain,
     hasEmptyCell: isEmptied,
     identity,
-    watermark: beginsAgain ? (dialect.keyRange(store, backfill)?.[1] ?? null) : looked,
+    watermark: beginsAgain ? ((await dialect.keyRange(store, backfill))?.[1] ?? null) : looked,
     isNews: isOther || beginsAgain,
   };
 }
 
 /** The probes whose columns the backfill and the table have. */
-function probesOf(store: Store, { table, columns }: Backfill, probes: readonly Cell[]): readonly Cell[] {
+async function probesOf(
+  store: Store,
+  { table, columns }: Backfill,
+  probes: readonly Cell[],
+): Promise<readonly Cell[]> {
   if (probes.length === 0) return [];
   const names = columns.map(({ name }) => name);
-  const absent = absentColumns(store, table, names);
+  const absent = await absentColumns(store, table, names);
   return probes.filter(([column]) => names.includes(column) && !absent.has(foldCase(column)));
 }
 
 /** Whether rows wait for a catch-up. */
-export const isWaiting = (store: Store, ledger: Ledger, backfill: Backfill): boolean =>
-  probeWaiting(store, ledger, backfill) === true;
+export const isWaiting = async (store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> =>
+  (await probeWaiting(store, ledger, backfill)) === true;
 
 /** Whether rows wait for a catch-up, reading up to `probeRows` rows; undefined if that is inconclusive. */
-export function probeWaiting(
+export async function probeWaiting(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   probeRows?: number,
-): boolean | undefined {
-  if (!ledger.lastRun(backfill.name)) return false;
-  return findsWaiting(store, backfill, lookOf(store, ledger, backfill), probeRows);
+): Promise<boolean | undefined> {
+  if (!(await ledger.lastRun(backfill.name))) return false;
+  return await findsWaiting(store, backfill, await lookOf(store, ledger, backfill), probeRows);
 }
 
 /** Whether a look finds rows that wait; see {@link probeWaiting}. */
-export const findsWaiting = (
+export const findsWaiting = async (
   store: Store,
   backfill: Backfill,
   look: Look,
   probeRows?: number,
-): boolean | undefined =>
-  look.hasEmptyCell || explained(store, backfill, () => hasWaitingRows(store, backfill, look, probeRows));
+): Promise<boolean | undefined> =>
+  look.hasEmptyCell ||
+  (await explained(store, backfill, async () => await hasWaitingRows(store, backfill, look, probeRows)));
 
 /** Records a look that has found nothing. Runs inside its caller's transaction. */
-export function recordLook(store: Store, ledger: Ledger, { name }: Backfill, look: Look): void {
-  const run = ledger.lastRun(name)?.run;
+export async function recordLook(
+  store: Store,
+  ledger: Ledger,
+  { name }: Backfill,
+  look: Look,
+): Promise<void> {
+  const run = (await ledger.lastRun(name))?.run;
   if (run === undefined) return; // reverted by another process
   const { identity, watermark } = look;
-  recordTable(store, name, { identity, run, watermark, probes: filledTable(store, name)?.probes ?? [] });
+  await recordTable(store, name, {
+    identity,
+    run,
+    watermark,
+    probes: (await filledTable(store, name))?.probes ?? [],
+  });
 }
 
 /** Records that a run begins, which looks at the table as it is now. Runs inside its caller's transaction. */
-export function recordRun(
+export async function recordRun(
   store: Store,
   { name, table }: Backfill,
   run: { readonly run: number; readonly watermark: Key | null },
-): void {
-  const identity = store.dialect.tableIdentity(store, table);
-  const probes = filledTable(store, name)?.probes ?? [];
-  recordTable(store, name, { identity, run: run.run, watermark: run.watermark, probes });
+): Promise<void> {
+  const identity = await store.dialect.tableIdentity(store, table);
+  const probes = (await filledTable(store, name))?.probes ?? [];
+  await recordTable(store, name, { identity, run: run.run, watermark: run.watermark, probes });
 }
 
 /** Records which cells to probe from now on, after a run has filled some. Runs inside its caller's transaction. */
-export function recordProbes(store: Store, ledger: Ledger, { name }: Backfill): void {
-  const known = filledTable(store, name);
-  if (known) recordTable(store, name, { ...known, probes: pickProbes(ledger, name) });
+export async function recordProbes(store: Store, ledger: Ledger, { name }: Backfill): Promise<void> {
+  const known = await filledTable(store, name);
+  if (known) await recordTable(store, name, { ...known, probes: await pickProbes(ledger, name) });
 }

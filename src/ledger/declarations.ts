@@ -21,20 +21,24 @@ const DECLARATION_FORMS = {
 } as const;
 
 /** What a backfill was filled by, first to last. None where an earlier version of this package, which did not note it, filled all of it. */
-export function readDeclarations(store: Store, backfill: string): DeclarationRecord[] {
-  if (!store.dialect.hasTable(store, T.declarations)) return [];
-  return store
-    .all<DeclarationRecord>(
+export async function readDeclarations(store: Store, backfill: string): Promise<DeclarationRecord[]> {
+  if (!(await store.dialect.hasTable(store, T.declarations))) return [];
+  return (
+    await store.all<DeclarationRecord>(
       `SELECT first_batch AS "firstBatch", fingerprint, declaration, process FROM ${T.declarations}
       WHERE backfill = ? ORDER BY first_batch`,
       backfill,
     )
-    .map((row) => checked<DeclarationRecord>(T.declarations, row, DECLARATION_FORMS));
+  ).map((row) => checked<DeclarationRecord>(T.declarations, row, DECLARATION_FORMS));
 }
 
 /** Notes what the batches from `firstBatch` on are filled by. Inside its caller's transaction. */
-export function noteDeclaration(store: Store, backfill: string, record: DeclarationRecord): void {
-  store.run(
+export async function noteDeclaration(
+  store: Store,
+  backfill: string,
+  record: DeclarationRecord,
+): Promise<void> {
+  await store.run(
     `INSERT INTO ${T.declarations} (backfill, first_batch, fingerprint, declaration, process) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (backfill, first_batch) DO UPDATE SET fingerprint = excluded.fingerprint,
       declaration = excluded.declaration, process = excluded.process`,
@@ -47,9 +51,9 @@ export function noteDeclaration(store: Store, backfill: string, record: Declarat
 }
 
 /** Forgets declarations by which no batch is filled any more, so that they do not count for batches to come with their numbers. */
-export function forgetDeclarations(store: Store, backfill: string, lastBatch: number): void {
-  if (!store.dialect.hasTable(store, T.declarations)) return;
-  store.run(
+export async function forgetDeclarations(store: Store, backfill: string, lastBatch: number): Promise<void> {
+  if (!(await store.dialect.hasTable(store, T.declarations))) return;
+  await store.run(
     `DELETE FROM ${T.declarations} WHERE backfill = ? AND first_batch > ?`,
     backfill,
     lastBatch + 1, // noted before the first batch of its run
@@ -66,9 +70,14 @@ export const declarationOf = (
 export type KeptReason = 'gone' | 'underivable';
 
 /** Adds to what a `down` under way has left alone. */
-export function countKept(store: Store, backfill: string, reason: KeptReason, cells: number): void {
+export async function countKept(
+  store: Store,
+  backfill: string,
+  reason: KeptReason,
+  cells: number,
+): Promise<void> {
   if (cells === 0) return;
-  store.run(
+  await store.run(
     `INSERT INTO ${T.kept} AS k (backfill, reason, cells) VALUES (?, ?, ?)
     ON CONFLICT (backfill, reason) DO UPDATE SET cells = k.cells + excluded.cells`,
     backfill,
@@ -78,9 +87,12 @@ export function countKept(store: Store, backfill: string, reason: KeptReason, ce
 }
 
 /** What a `down` under way has left alone so far, by reason. */
-export function readKept(store: Store, backfill: string): Readonly<Record<KeptReason, number>> {
-  const rows = store.dialect.hasTable(store, T.kept)
-    ? store.all<{ reason: KeptReason; cells: number }>(
+export async function readKept(
+  store: Store,
+  backfill: string,
+): Promise<Readonly<Record<KeptReason, number>>> {
+  const rows = (await store.dialect.hasTable(store, T.kept))
+    ? await store.all<{ reason: KeptReason; cells: number }>(
         `SELECT reason, cells FROM ${T.kept} WHERE backfill = ?`,
         backfill,
       )

@@ -23,10 +23,10 @@ export interface FilledTable {
 const PROBES = 16;
 
 /** Returns the record of a backfill's table; undefined where the ledger has none, as one of an older version. */
-export function filledTable(store: Store, backfill: string): FilledTable | undefined {
+export async function filledTable(store: Store, backfill: string): Promise<FilledTable | undefined> {
   const { dialect } = store;
-  if (!dialect.hasTable(store, T.tables)) return undefined;
-  const row = store.getExact<{ identity: string; run: bigint; watermark: SqlValue; probes: string }>(
+  if (!(await dialect.hasTable(store, T.tables))) return undefined;
+  const row = await store.getExact<{ identity: string; run: bigint; watermark: SqlValue; probes: string }>(
     `SELECT identity, run, watermark, probes FROM ${T.tables} WHERE backfill = ?`,
     backfill,
   );
@@ -55,13 +55,13 @@ function readProbe(cell: unknown): Cell | undefined {
 }
 
 /** Records a backfill's table; cells behind its watermark, of rows that are gone, are not probed. Runs inside its caller's transaction. */
-export function recordTable(store: Store, backfill: string, table: FilledTable): void {
+export async function recordTable(store: Store, backfill: string, table: FilledTable): Promise<void> {
   const { dialect } = store;
-  if (!dialect.hasTable(store, T.tables)) dialect.makeLedger(store);
+  if (!(await dialect.hasTable(store, T.tables))) await dialect.makeLedger(store);
   const probes = table.probes
     .filter(([, key]) => table.watermark !== null && compareKeys(key, table.watermark) <= 0)
     .map(([column, key]) => [column, typeof key === 'string' ? `'${key}` : String(key)]);
-  store.run(
+  await store.run(
     `INSERT INTO ${T.tables} (backfill, identity, run, watermark, probes) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (backfill) DO UPDATE SET identity = excluded.identity, run = excluded.run,
       watermark = excluded.watermark, probes = excluded.probes`,
@@ -77,16 +77,15 @@ export function recordTable(store: Store, backfill: string, table: FilledTable):
  * Returns the last key up to which a backfill's rows were looked for: the watermark of its last run, unless a later look from the
  * first key has found that keys begin again.
  */
-export function lookedUpTo(store: Store, ledger: Ledger, backfill: string): Key | null {
-  const last = ledger.lastRun(backfill);
-  const table = filledTable(store, backfill);
+export async function lookedUpTo(store: Store, ledger: Ledger, backfill: string): Promise<Key | null> {
+  const last = await ledger.lastRun(backfill);
+  const table = await filledTable(store, backfill);
   return (table && table.run === last?.run ? table.watermark : last?.watermark) ?? null;
 }
 
 /** Picks filled cells that are spread evenly over all that the ledger has. */
-export function pickProbes(ledger: Ledger, backfill: string): Cell[] {
-  const batches = ledger
-    .batches(backfill)
+export async function pickProbes(ledger: Ledger, backfill: string): Promise<Cell[]> {
+  const batches = (await ledger.batches(backfill))
     .filter(({ cellsFilled }) => cellsFilled > 0)
     .sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const total = batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);
@@ -95,7 +94,7 @@ export function pickProbes(ledger: Ledger, backfill: string): Cell[] {
   let before = 0; // cells of the batches passed
   for (const { number, cellsFilled } of batches) {
     for (const place of placesIn(before, cellsFilled, total, count)) {
-      const cell = cellAt(ledger, backfill, number, place);
+      const cell = await cellAt(ledger, backfill, number, place);
       if (cell) probes.push(cell);
     }
     before += cellsFilled;
@@ -109,9 +108,14 @@ function placesIn(before: number, cells: number, total: number, count: number): 
   return middles.filter((place) => place >= before && place < before + cells).map((place) => place - before);
 }
 
-function cellAt(ledger: Ledger, backfill: string, batch: number, place: number): Cell | undefined {
+async function cellAt(
+  ledger: Ledger,
+  backfill: string,
+  batch: number,
+  place: number,
+): Promise<Cell | undefined> {
   let left = place;
-  for (const { columns, runs } of ledger.cells(backfill, batch)) {
+  for (const { columns, runs } of await ledger.cells(backfill, batch)) {
     const cells = columns.length * countKeys(runs);
     if (left < cells) {
       const key = keyAt(runs, Math.floor(left / columns.length));

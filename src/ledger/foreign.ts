@@ -1,3 +1,4 @@
+import { filterEach } from '../each.js';
 import type { Ledger } from './ledger.js';
 import { FOREIGN } from './records.js';
 import { requireState } from './storage.js';
@@ -12,33 +13,33 @@ import { isUnverified } from './unverified.js';
  *
  * @param direction what umzug is about to do
  */
-export function executedNames(ledger: Ledger, direction: 'up' | 'down'): string[] {
-  return ledger
-    .steps()
-    .filter(
-      ({ name, status }) =>
+export async function executedNames(ledger: Ledger, direction: 'up' | 'down'): Promise<string[]> {
+  return (
+    await filterEach(
+      await ledger.steps(),
+      async ({ name, status }) =>
         direction === 'down' ||
         status === 'reverting' ||
-        (status === 'applied' && !isUnverified(ledger, name)),
+        (status === 'applied' && !(await isUnverified(ledger, name))),
     )
-    .map(({ name }) => name);
+  ).map(({ name }) => name);
 }
 
 /** Notes that a migration is executed. A step of ours has written its row itself; a name that is there is no error. */
-export function logName(ledger: Ledger, name: string): void {
-  const record = ledger.step(name);
+export async function logName(ledger: Ledger, name: string): Promise<void> {
+  const record = await ledger.step(name);
   if (record) {
     requireState(record.status === 'applied', name);
     return;
   }
-  ledger.beginStep({ name, kind: FOREIGN, fingerprint: '' }); // there is no declaration to take one of
-  ledger.finishStep(name, 0);
+  await ledger.beginStep({ name, kind: FOREIGN, fingerprint: '' }); // there is no declaration to take one of
+  await ledger.finishStep(name, 0);
 }
 
 /** Notes that a migration is not executed any more. A step of ours has removed its row itself; none is no error. */
-export function unlogName(ledger: Ledger, name: string): void {
-  const record = ledger.step(name);
+export async function unlogName(ledger: Ledger, name: string): Promise<void> {
+  const record = await ledger.step(name);
   if (!record) return;
   requireState(record.kind === FOREIGN, name);
-  ledger.forgetStep(name);
+  await ledger.forgetStep(name);
 }

@@ -4,14 +4,14 @@ import { checked } from './checked.js';
 import { LEDGER_FORMAT, LEDGER_TABLES as T } from './tables.js';
 
 /** The format of a store's ledger; undefined where there is none. */
-function formatOf(store: Store): number | undefined {
-  if (store.dialect.hasTable(store, T.format)) {
-    const row = store.get<{ version: number }>(`SELECT max(version) AS version FROM ${T.format}`);
+async function formatOf(store: Store): Promise<number | undefined> {
+  if (await store.dialect.hasTable(store, T.format)) {
+    const row = await store.get<{ version: number }>(`SELECT max(version) AS version FROM ${T.format}`);
     return row
       ? (checked<{ version: number | null }>(T.format, row, { version: ['count', null] }).version ?? 1)
       : 1;
   }
-  return store.dialect.hasTable(store, T.steps) ? 1 : undefined;
+  return (await store.dialect.hasTable(store, T.steps)) ? 1 : undefined;
 }
 
 /**
@@ -20,11 +20,11 @@ function formatOf(store: Store): number | undefined {
  *
  * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_UNTRUSTED`
  */
-export function refuseNewerLedger(store: Store): void {
-  store.dialect.checkLedger(store, [T.format]);
-  const found = formatOf(store);
+export async function refuseNewerLedger(store: Store): Promise<void> {
+  await store.dialect.checkLedger(store, [T.format]);
+  const found = await formatOf(store);
   if (found === undefined || found <= LEDGER_FORMAT) {
-    store.dialect.checkLedger(store); // those of a later format may be other ones
+    await store.dialect.checkLedger(store); // those of a later format may be other ones
     return;
   }
   throw new BackfillError(
@@ -35,8 +35,8 @@ export function refuseNewerLedger(store: Store): void {
 }
 
 /** Brings the ledger of an earlier format to this one. Writes nothing where that is done, or where there is no ledger. */
-export function upgradeLedger(store: Store): void {
-  const found = formatOf(store);
+export async function upgradeLedger(store: Store): Promise<void> {
+  const found = await formatOf(store);
   if (found === undefined || found >= LEDGER_FORMAT) return;
-  store.write(() => store.dialect.makeLedger(store));
+  await store.write(async () => await store.dialect.makeLedger(store));
 }

@@ -1,3 +1,4 @@
+import { mapEach } from '../each.js';
 import type { SqlValue, Store } from '../store/port.js';
 import { checked, readTexts } from './checked.js';
 import type { Key } from './keys.js';
@@ -24,34 +25,31 @@ const BATCH_TIME_FORMS = {
 } as const;
 
 /** How many batches of a backfill there are. */
-export function countBatches(store: Store, backfill: string): number {
+export async function countBatches(store: Store, backfill: string): Promise<number> {
   const sql = `SELECT count(*) AS count FROM ${T.batches} WHERE backfill = ?`;
-  return store.get<{ count: number }>(sql, backfill)?.count ?? 0;
+  return (await store.get<{ count: number }>(sql, backfill))?.count ?? 0;
 }
 
-/** The batches of a backfill, first to last, one at a time. */
-export function* batchTimes(store: Store, backfill: string): Generator<BatchTime> {
+/** The batches of a backfill, first to last, in pages. */
+export async function* batchTimes(store: Store, backfill: string): AsyncGenerator<BatchTime[]> {
   const sql = `SELECT number, run, rows_scanned, duration_ms, committed_at FROM ${T.batches}
     WHERE backfill = ? ORDER BY number`;
-  for (const row of store.iterateExact<readonly unknown[]>(sql, backfill)) {
-    const [number, run, rowsScanned, durationMs, committedAt] = row;
-    yield checked<BatchTime>(
-      T.batches,
-      { number, run, rowsScanned, durationMs, committedAt },
-      BATCH_TIME_FORMS,
+  for await (const page of store.pages<readonly unknown[]>(sql, backfill))
+    yield page.map(([number, run, rowsScanned, durationMs, committedAt]) =>
+      checked<BatchTime>(T.batches, { number, run, rowsScanned, durationMs, committedAt }, BATCH_TIME_FORMS),
     );
-  }
 }
 
 /** The last so many verdicts on a backfill, first to last. */
-export function verdicts(store: Store, backfill: string, limit: number): VerificationRecord[] {
-  return store
-    .all<VerificationRecord>(
+export async function verdicts(store: Store, backfill: string, limit: number): Promise<VerificationRecord[]> {
+  return (
+    await store.all<VerificationRecord>(
       `SELECT number, run, verdict, verified_at AS "verifiedAt" FROM ${T.verifications}
       WHERE backfill = ? ORDER BY number DESC LIMIT ?`,
       backfill,
       limit,
     )
+  )
     .map((row) => checked<VerificationRecord>(T.verifications, row, VERIFICATION_FORMS))
     .reverse();
 }
@@ -67,12 +65,13 @@ export interface CommandTime {
 }
 
 /** The last so many commands that changed the store, first to last. */
-export function commandTimes(store: Store, limit: number): CommandTime[] {
-  return store
-    .all<Omit<CommandTime, 'steps'> & { readonly steps: string }>(
+export async function commandTimes(store: Store, limit: number): Promise<CommandTime[]> {
+  return (
+    await store.all<Omit<CommandTime, 'steps'> & { readonly steps: string }>(
       `SELECT number, command, steps, begun_at AS "begunAt" FROM ${T.commands} ORDER BY number DESC LIMIT ?`,
       limit,
     )
+  )
     .map((row) => checked<typeof row>(T.commands, row, COMMAND_FORMS))
     .map((row) => ({ ...row, steps: readTexts(T.commands, 'steps', row.steps) }))
     .reverse();
@@ -86,29 +85,29 @@ export interface SkipGroup {
 }
 
 /** The skips of a backfill by reason, with so many keys of each at most. */
-export function skipGroups(
+export async function skipGroups(
   store: Store,
   backfill: string,
   counts: Readonly<Record<string, number>>,
   limit: number,
-): SkipGroup[] {
-  return Object.entries(counts).map(([reason, count]) => ({
+): Promise<SkipGroup[]> {
+  return await mapEach(Object.entries(counts), async ([reason, count]) => ({
     reason,
     count,
-    first: store
-      .allExact<{ key: SqlValue; target: string }>(
+    first: (
+      await store.allExact<{ key: SqlValue; target: string }>(
         `SELECT key, target FROM ${T.skips} WHERE backfill = ? AND reason = ?
         ORDER BY ${store.dialect.ledgerKeyOrder}, target LIMIT ?`,
         backfill,
         reason,
         limit,
       )
-      .map(({ key, target }) =>
-        checked<SkipGroup['first'][number]>(
-          T.skips,
-          { key: store.dialect.fromLedger(key) ?? '', target },
-          { key: 'key', target: 'text' },
-        ),
+    ).map(({ key, target }) =>
+      checked<SkipGroup['first'][number]>(
+        T.skips,
+        { key: store.dialect.fromLedger(key) ?? '', target },
+        { key: 'key', target: 'text' },
       ),
+    ),
   }));
 }

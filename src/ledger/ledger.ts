@@ -72,18 +72,21 @@ export class Ledger extends SkipLedger {
   }
 
   /** All runs of a backfill, first to last. */
-  runs(backfill: string): RunRecord[] {
-    if (!this.exists()) return [];
-    return this.store
-      .allExact<RunRecord>(`SELECT ${RUN_COLUMNS} FROM ${T.runs} WHERE backfill = ? ORDER BY run`, backfill)
-      .map((row) =>
-        checked<RunRecord>(T.runs, this.keys(row, ['startKey', 'watermark', 'cursor']), RUN_FORMS),
-      );
+  async runs(backfill: string): Promise<RunRecord[]> {
+    if (!(await this.exists())) return [];
+    return (
+      await this.store.allExact<RunRecord>(
+        `SELECT ${RUN_COLUMNS} FROM ${T.runs} WHERE backfill = ? ORDER BY run`,
+        backfill,
+      )
+    ).map((row) =>
+      checked<RunRecord>(T.runs, this.keys(row, ['startKey', 'watermark', 'cursor']), RUN_FORMS),
+    );
   }
 
   /** The last run of a backfill, or undefined when it never ran. */
-  lastRun(backfill: string): RunRecord | undefined {
-    return this.runs(backfill).at(-1);
+  async lastRun(backfill: string): Promise<RunRecord | undefined> {
+    return (await this.runs(backfill)).at(-1);
   }
 
   /**
@@ -91,12 +94,12 @@ export class Ledger extends SkipLedger {
    *
    * @param _ends last keys of the ranges into which its keys are cut, where several processes may share it
    */
-  beginRun(
+  async beginRun(
     backfill: string,
     run: Pick<RunRecord, 'run' | 'kind' | 'startKey' | 'watermark'>,
     _ends: readonly Key[] = [],
-  ): void {
-    this.store.run(
+  ): Promise<void> {
+    await this.store.run(
       `INSERT INTO ${T.runs} (backfill, run, kind, status, start_key, cursor, watermark, found_cells, started_at)
       VALUES (?, ?, ?, 'running', ?, ?, ?, 0, ?)`,
       backfill,
@@ -108,13 +111,13 @@ export class Ledger extends SkipLedger {
   }
 
   /** Forgets a run without batches. */
-  dropRun(backfill: string, run: number): void {
-    this.store.run(`DELETE FROM ${T.runs} WHERE backfill = ? AND run = ?`, backfill, run);
+  async dropRun(backfill: string, run: number): Promise<void> {
+    await this.store.run(`DELETE FROM ${T.runs} WHERE backfill = ? AND run = ?`, backfill, run);
   }
 
   /** Notes how many cells held their derived value before a run filled its first. */
-  setFoundCells(backfill: string, run: number, cells: number): void {
-    this.store.run(
+  async setFoundCells(backfill: string, run: number, cells: number): Promise<void> {
+    await this.store.run(
       `UPDATE ${T.runs} SET found_cells = ? WHERE backfill = ? AND run = ?`,
       cells,
       backfill,
@@ -123,8 +126,8 @@ export class Ledger extends SkipLedger {
   }
 
   /** Notes that a run has reached its watermark. */
-  finishRun(backfill: string, run: number): void {
-    this.store.run(
+  async finishRun(backfill: string, run: number): Promise<void> {
+    await this.store.run(
       `UPDATE ${T.runs} SET status = 'filled', filled_at = ? WHERE backfill = ? AND run = ?`,
       this.timestamp(),
       backfill,
@@ -138,25 +141,27 @@ export class Ledger extends SkipLedger {
    * @param cursor where this process is; nobody else moves it, unless the run is shared
    * @returns `done` when nothing is left of it, `taken` when others are at work on what is left
    */
-  claim(_backfill: string, run: RunRecord, cursor: Key | null): Claim | 'done' | 'taken' {
+  async claim(_backfill: string, run: RunRecord, cursor: Key | null): Promise<Claim | 'done' | 'taken'> {
     return run.watermark === null ? 'done' : { range: null, cursor, end: run.watermark };
   }
 
   /** Returns the process whose claim is the oldest, where others claim parts of a run as well and one does. */
-  claimHolder(): LockHolder | undefined {
+  async claimHolder(): Promise<LockHolder | undefined> {
     return undefined;
   }
 
   /** Notes that a claim is worked off, inside the batch's transaction; returns whether its run is. */
-  finishClaim(backfill: string, run: RunRecord, _claim: Claim): boolean {
-    this.finishRun(backfill, run.run);
+  async finishClaim(backfill: string, run: RunRecord, _claim: Claim): Promise<boolean> {
+    await this.finishRun(backfill, run.run);
     return true;
   }
 
   /** Ends a run of which nothing is left, if it is so; returns whether it is. */
-  settleRun(backfill: string, run: number): boolean {
-    const isOpen = this.runs(backfill).some((record) => record.run === run && record.status === 'running');
-    if (isOpen) this.finishRun(backfill, run);
+  async settleRun(backfill: string, run: number): Promise<boolean> {
+    const isOpen = (await this.runs(backfill)).some(
+      (record) => record.run === run && record.status === 'running',
+    );
+    if (isOpen) await this.finishRun(backfill, run);
     return true;
   }
 
@@ -165,11 +170,16 @@ export class Ledger extends SkipLedger {
    *
    * @throws {BackfillError} `RUN_CONFLICT` when another process works on the same run
    */
-  addBatch(backfill: string, claim: Claim, batch: BatchRecord, cells: readonly CellsRecord[]): void {
-    this.moveCursor(backfill, claim, batch);
-    this.insertBatch(backfill, claim, batch);
+  async addBatch(
+    backfill: string,
+    claim: Claim,
+    batch: BatchRecord,
+    cells: readonly CellsRecord[],
+  ): Promise<void> {
+    await this.moveCursor(backfill, claim, batch);
+    await this.insertBatch(backfill, claim, batch);
     for (const { columns, firstKey, keys } of cells) {
-      this.store.run(
+      await this.store.run(
         `INSERT INTO ${T.cells} (backfill, batch, columns, first_key, keys) VALUES (?, ?, ?, ?, ?)`,
         backfill,
         batch.number,
@@ -181,8 +191,8 @@ export class Ledger extends SkipLedger {
   }
 
   /** Moves the cursor behind a batch: if it is not where the batch was read from any more, another process has moved it. */
-  protected moveCursor(backfill: string, claim: Claim, batch: BatchRecord): void {
-    const moved = this.store.run(
+  protected async moveCursor(backfill: string, claim: Claim, batch: BatchRecord): Promise<void> {
+    const moved = await this.store.run(
       `UPDATE ${T.runs} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
         cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
       WHERE backfill = ? AND run = ? AND cursor IS NOT DISTINCT FROM ? AND status = 'running'`,
@@ -197,8 +207,8 @@ export class Ledger extends SkipLedger {
     if (moved !== 1) throw runConflict(backfill);
   }
 
-  protected insertBatch(backfill: string, _claim: Claim, batch: BatchRecord): void {
-    this.store.run(
+  protected async insertBatch(backfill: string, _claim: Claim, batch: BatchRecord): Promise<void> {
+    await this.store.run(
       `INSERT INTO ${T.batches} (backfill, number, run, first_key, last_key, rows_scanned, cells_filled,
         cells_skipped, skips, duration_ms, committed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       backfill,
@@ -216,36 +226,36 @@ export class Ledger extends SkipLedger {
   }
 
   /** All batches of a backfill, first to last. */
-  batches(backfill: string): BatchRecord[] {
-    if (!this.exists()) return [];
-    return this.store
-      .allExact<BatchRecord>(
+  async batches(backfill: string): Promise<BatchRecord[]> {
+    if (!(await this.exists())) return [];
+    return (
+      await this.store.allExact<BatchRecord>(
         `SELECT ${BATCH_COLUMNS} FROM ${T.batches} WHERE backfill = ? ORDER BY number`,
         backfill,
       )
-      .map((row) => checked<BatchRecord>(T.batches, this.keys(row, ['firstKey', 'lastKey']), BATCH_FORMS));
+    ).map((row) => checked<BatchRecord>(T.batches, this.keys(row, ['firstKey', 'lastKey']), BATCH_FORMS));
   }
 
   /** Numbers of all batches of a backfill, last to first, be they known only by their cells. */
-  batchNumbers(backfill: string): number[] {
-    return this.store
-      .all<{ number: number }>(
+  async batchNumbers(backfill: string): Promise<number[]> {
+    return (
+      await this.store.all<{ number: number }>(
         `SELECT number FROM ${T.batches} WHERE backfill = ?
         UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC`,
         backfill,
         backfill,
       )
-      .map((row) => checked<typeof row>(T.batches, row, { number: 'count' }).number);
+    ).map((row) => checked<typeof row>(T.batches, row, { number: 'count' }).number);
   }
 
   /** The number of the next batch: behind every one that the ledger knows of, be it only by its cells. */
-  nextBatch(backfill: string): number {
-    return this.lastBatch(backfill) + 1;
+  async nextBatch(backfill: string): Promise<number> {
+    return (await this.lastBatch(backfill)) + 1;
   }
 
   /** The greatest number of a batch that the ledger knows of, 0 before the first. */
-  lastBatch(backfill: string): number {
-    const row = this.store.get<{ number: number | null }>(
+  async lastBatch(backfill: string): Promise<number> {
+    const row = await this.store.get<{ number: number | null }>(
       `SELECT max(number) AS number FROM (
         SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
         UNION ALL SELECT max(batch) FROM ${T.cells} WHERE backfill = ?) AS numbers`,
@@ -259,17 +269,17 @@ export class Ledger extends SkipLedger {
    * Which cells a batch filled: each set of columns with its keys. A ledger may come from anybody: what is read of it, and how many
    * keys that can be, is bounded before it is read.
    */
-  cells(backfill: string, batch: number): CellSet[] {
-    return readCells(this.store, backfill, batch);
+  async cells(backfill: string, batch: number): Promise<CellSet[]> {
+    return await readCells(this.store, backfill, batch);
   }
 
   /** Forgets what of a batch's cells can't be read, if there is any. */
-  removeDamagedCells(backfill: string, batch: number): void {
-    const sets = this.cells(backfill, batch);
+  async removeDamagedCells(backfill: string, batch: number): Promise<void> {
+    const sets = await this.cells(backfill, batch);
     if (!sets.some(({ isDamaged }) => isDamaged)) return;
     const readable = sets.filter(({ isDamaged }) => !isDamaged).map(({ columns }) => JSON.stringify(columns));
     const kept = ['', ...readable]; // a list is never empty in SQL
-    this.store.run(
+    await this.store.run(
       `DELETE FROM ${T.cells} WHERE backfill = ? AND batch = ? AND columns NOT IN (${kept.map(() => '?').join(', ')})`,
       backfill,
       batch,
@@ -281,8 +291,8 @@ export class Ledger extends SkipLedger {
    * Forgets a reverted batch with its cells and skips, and takes it out of its run: the run's cursor goes back to the
    * batch before, so that an `up` after a stopped `down` fills again from there.
    */
-  removeBatch(backfill: string, number: number): void {
-    this.store.run(
+  async removeBatch(backfill: string, number: number): Promise<void> {
+    await this.store.run(
       `UPDATE ${T.runs} AS r SET status = 'running', filled_at = NULL, batches = batches - 1,
         rows_scanned = r.rows_scanned - b.rows_scanned, cells_filled = r.cells_filled - b.cells_filled,
         cells_skipped = r.cells_skipped - b.cells_skipped,
@@ -298,13 +308,13 @@ export class Ledger extends SkipLedger {
       [T.skips, 'batch'],
       [T.batches, 'number'],
     ] as const) {
-      this.store.run(`DELETE FROM ${table} WHERE backfill = ? AND ${column} = ?`, backfill, number);
+      await this.store.run(`DELETE FROM ${table} WHERE backfill = ? AND ${column} = ?`, backfill, number);
     }
   }
 
   /** Totals by the batches; a run whose row is lost is made again from its batches, so that `down` still knows them. */
-  reconcileRuns(backfill: string): void {
-    this.store.run(
+  async reconcileRuns(backfill: string): Promise<void> {
+    await this.store.run(
       `INSERT INTO ${T.runs} (backfill, run, kind, status, watermark, cursor, found_cells, started_at)
       SELECT backfill, run, 'first', 'superseded', max(last_key), max(last_key), 0, ?
       FROM ${T.batches} AS b WHERE backfill = ?
@@ -315,7 +325,7 @@ export class Ledger extends SkipLedger {
     );
     const total = (sql: string): string =>
       `(SELECT coalesce(sum(${sql}), 0) FROM ${T.batches} AS b WHERE b.backfill = r.backfill AND b.run = r.run)`;
-    this.store.run(
+    await this.store.run(
       `UPDATE ${T.runs} AS r SET status = 'superseded', batches = ${total('1')},
         rows_scanned = ${total('b.rows_scanned')}, cells_filled = ${total('b.cells_filled')},
         cells_skipped = ${total('b.cells_skipped')}
@@ -327,9 +337,9 @@ export class Ledger extends SkipLedger {
   // Verifications
 
   /** The last verification of a backfill, or undefined. */
-  lastVerification(backfill: string): VerificationRecord | undefined {
-    if (!this.exists()) return undefined;
-    const row = this.store.get<VerificationRecord>(
+  async lastVerification(backfill: string): Promise<VerificationRecord | undefined> {
+    if (!(await this.exists())) return undefined;
+    const row = await this.store.get<VerificationRecord>(
       `SELECT number, run, verdict, verified_at AS "verifiedAt" FROM ${T.verifications}
       WHERE backfill = ? ORDER BY number DESC LIMIT 1`,
       backfill,
@@ -343,9 +353,14 @@ export class Ledger extends SkipLedger {
    *
    * @param checks what was found, without any content of the store; stored as JSON
    */
-  addVerification(backfill: string, run: number, verdict: 'pass' | 'warn' | 'fail', checks: unknown): void {
-    const number = (this.lastVerification(backfill)?.number ?? 0) + 1;
-    this.store.run(
+  async addVerification(
+    backfill: string,
+    run: number,
+    verdict: 'pass' | 'warn' | 'fail',
+    checks: unknown,
+  ): Promise<void> {
+    const number = ((await this.lastVerification(backfill))?.number ?? 0) + 1;
+    await this.store.run(
       `INSERT INTO ${T.verifications} (backfill, number, run, verdict, verified_at, checks) VALUES (?, ?, ?, ?, ?, ?)`,
       backfill,
       number,
@@ -355,7 +370,7 @@ export class Ledger extends SkipLedger {
       JSON.stringify(checks),
     );
     if (verdict === 'fail') return;
-    this.store.run(
+    await this.store.run(
       `UPDATE ${T.runs} SET status = 'verified' WHERE backfill = ? AND run <= ? AND status = 'filled'`,
       backfill,
       run,

@@ -15,15 +15,15 @@ function refills(runs: readonly RunRecord[]): RunRecord[] {
 }
 
 /** Counts the cells that runs from `first` on have filled though an earlier run had filled them. */
-export function countFilledAgain(ledger: Ledger, backfill: string, first: number): number {
-  const runs = refills(ledger.runs(backfill)).filter(({ run }) => run >= first);
+export async function countFilledAgain(ledger: Ledger, backfill: string, first: number): Promise<number> {
+  const runs = refills(await ledger.runs(backfill)).filter(({ run }) => run >= first);
   if (runs.length === 0) return 0;
   const numbers = new Set(runs.map(({ run }) => run));
-  const partsOf = earlierCells(ledger, backfill);
+  const partsOf = await earlierCells(ledger, backfill);
   let cells = 0;
-  for (const { number, run } of ledger.batches(backfill)) {
+  for (const { number, run } of await ledger.batches(backfill)) {
     if (!numbers.has(run)) continue;
-    for (const part of partsOf(number))
+    for (const part of await partsOf(number))
       if (part.isInEarlier) cells += part.columns.length * countKeys(part.runs);
   }
   return cells;
@@ -39,8 +39,11 @@ export interface CellPart extends Pick<CellSet, 'columns' | 'runs'> {
  * Returns a function that divides the cells of a batch into those that an earlier run has, too, and the others. It reads the
  * ledger's batches once: later ones may be gone by the time of a call, earlier ones must not.
  */
-export function earlierCells(ledger: Ledger, backfill: string): (batch: number) => CellPart[] {
-  const batches = refills(ledger.runs(backfill)).length > 0 ? ledger.batches(backfill) : [];
+export async function earlierCells(
+  ledger: Ledger,
+  backfill: string,
+): Promise<(batch: number) => Promise<CellPart[]>> {
+  const batches = refills(await ledger.runs(backfill)).length > 0 ? await ledger.batches(backfill) : [];
   const byRun = new Map<number, BatchRecord[]>();
   for (const batch of batches) {
     const own = byRun.get(batch.run);
@@ -49,8 +52,8 @@ export function earlierCells(ledger: Ledger, backfill: string): (batch: number) 
   }
   for (const own of byRun.values()) own.sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const byNumber = new Map(batches.map((batch) => [batch.number, batch]));
-  return (number) => {
-    const sets = ledger.cells(backfill, number);
+  return async (number) => {
+    const sets = await ledger.cells(backfill, number);
     const batch = byNumber.get(number);
     const earlier = new Map<string, KeyRun[]>(); // of these cells, by column
     for (const [run, others] of batch ? byRun : []) {
@@ -58,7 +61,7 @@ export function earlierCells(ledger: Ledger, backfill: string): (batch: number) 
       for (const other of overlapping(others, batch)) {
         // The ledger of a large table does not fit in memory: one batch of it at a time.
         if (sets.some(({ runs }) => hasKeyIn(runs, other)))
-          addShared(earlier, sets, ledger.cells(backfill, other.number));
+          addShared(earlier, sets, await ledger.cells(backfill, other.number));
       }
     }
     return sets.flatMap(({ columns, runs }): CellPart[] => {

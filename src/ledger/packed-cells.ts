@@ -28,33 +28,33 @@ interface PackedCells {
 }
 
 /** Which cells a batch filled. What is damaged, or longer than a batch can be, is one set without columns. */
-export function readCells(store: Store, backfill: string, batch: number): CellSet[] {
-  const most = mostRows(store, backfill, batch);
-  const lengths = store.get<{ keys: number | null; columns: number | null }>(
+export async function readCells(store: Store, backfill: string, batch: number): Promise<CellSet[]> {
+  const most = await mostRows(store, backfill, batch);
+  const lengths = await store.get<{ keys: number | null; columns: number | null }>(
     `SELECT sum(octet_length(keys)) AS keys, max(octet_length(columns)) AS columns FROM ${T.cells} WHERE backfill = ? AND batch = ?`,
     backfill,
     batch,
   );
   if ((lengths?.keys ?? 0) > MAX_BYTES || (lengths?.columns ?? 0) > MAX_COLUMNS_BYTES) return [DAMAGED];
   let left = most;
-  return store
-    .allExact<PackedCells>(
+  return (
+    await store.allExact<PackedCells>(
       `SELECT columns, first_key AS "firstKey", keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
       backfill,
       batch,
     )
-    .map(({ columns, firstKey, keys }) => {
-      const names = readNames(columns);
-      const runs = names && unpacked(store, firstKey, keys, left);
-      if (!names || !runs) return DAMAGED;
-      left -= countKeys(runs);
-      return { columns: names, runs, isDamaged: false };
-    });
+  ).map(({ columns, firstKey, keys }) => {
+    const names = readNames(columns);
+    const runs = names && unpacked(store, firstKey, keys, left);
+    if (!names || !runs) return DAMAGED;
+    left -= countKeys(runs);
+    return { columns: names, runs, isDamaged: false };
+  });
 }
 
 /** How many keys a batch can have: each row that it read is in one of its sets at most. */
-function mostRows(store: Store, backfill: string, batch: number): number {
-  const row = store.get<{ rows: unknown }>(
+async function mostRows(store: Store, backfill: string, batch: number): Promise<number> {
+  const row = await store.get<{ rows: unknown }>(
     `SELECT rows_scanned AS rows FROM ${T.batches} WHERE backfill = ? AND number = ?`,
     backfill,
     batch,
@@ -93,9 +93,9 @@ function unpacked(
  *
  * @throws {BackfillError} `LEDGER_DAMAGED` naming the batch
  */
-export function refuseDamagedCells(ledger: Ledger, backfill: string): void {
-  for (const number of ledger.batchNumbers(backfill)) {
-    if (!ledger.cells(backfill, number).some(({ isDamaged }) => isDamaged)) continue;
+export async function refuseDamagedCells(ledger: Ledger, backfill: string): Promise<void> {
+  for (const number of await ledger.batchNumbers(backfill)) {
+    if (!(await ledger.cells(backfill, number)).some(({ isDamaged }) => isDamaged)) continue;
     throw new BackfillError(
       'LEDGER_DAMAGED',
       `The ledger of this store is damaged: it does not tell any more which cells batch ${number} of ${backfill} has filled`,

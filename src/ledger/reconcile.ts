@@ -10,26 +10,26 @@ import { LEDGER_TABLES as T } from './tables.js';
  *
  * Runs inside its caller's transaction.
  */
-export function reconcile(store: Store, ledger: Ledger, backfill: string): void {
-  const batches = ledger.batches(backfill);
+export async function reconcile(store: Store, ledger: Ledger, backfill: string): Promise<void> {
+  const batches = await ledger.batches(backfill);
   for (const table of [T.cells, T.skips]) {
-    store.run(
+    await store.run(
       `DELETE FROM ${table} WHERE backfill = ? AND batch NOT IN (SELECT number FROM ${T.batches} WHERE backfill = ?)`,
       backfill,
       backfill,
     );
   }
   for (const { number, cellsFilled } of batches) {
-    ledger.removeDamagedCells(backfill, number);
-    const sets = ledger.cells(backfill, number);
+    await ledger.removeDamagedCells(backfill, number);
+    const sets = await ledger.cells(backfill, number);
     const held = sets.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
     if (held !== cellsFilled) {
       const sql = `UPDATE ${T.batches} SET cells_filled = ? WHERE backfill = ? AND number = ?`;
-      store.run(sql, held, backfill, number);
+      await store.run(sql, held, backfill, number);
     }
   }
-  store.run(
+  await store.run(
     `UPDATE ${T.steps} AS s SET objects = (SELECT count(*) FROM ${T.objects} AS o WHERE o.step = s.name)`,
   );
-  ledger.reconcileRuns(backfill);
+  await ledger.reconcileRuns(backfill);
 }

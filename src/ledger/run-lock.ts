@@ -98,7 +98,7 @@ export class RunLock {
   }
 
   /** Lets the next run begin. */
-  release(): void {
+  async release(): Promise<void> {
     this.#db.close(); // rolls back
     failpoint('lock', 'released');
   }

@@ -1,3 +1,4 @@
+import { mapEach } from '../each.js';
 import type { SqlValue } from '../store/port.js';
 import { holderNamed, instantSql } from '../store/postgres/session-name.js';
 import { checked } from './checked.js';
@@ -41,22 +42,22 @@ const RANGE_COLUMNS = `number, start_key AS "startKey", end_key AS "endKey", cur
 export class SharedLedger extends Ledger {
   override readonly isShared: boolean = true;
 
-  override beginRun(
+  override async beginRun(
     backfill: string,
     run: Pick<RunRecord, 'run' | 'kind' | 'startKey' | 'watermark'>,
     ends: readonly Key[] = [],
-  ): void {
-    super.beginRun(backfill, run);
+  ): Promise<void> {
+    await super.beginRun(backfill, run);
     // Whoever takes part waits until what stands already has been counted.
-    this.store.run(
+    await this.store.run(
       `UPDATE ${T.runs} SET found_cells = NULL WHERE backfill = ? AND run = ?`,
       backfill,
       run.run,
     );
     let start: SqlValue = this.store.dialect.toLedger(run.startKey);
-    ends.forEach((key, i) => {
+    await mapEach(ends, async (key, i) => {
       const end = this.store.dialect.toLedger(key);
-      this.store.run(
+      await this.store.run(
         `INSERT INTO ${RANGES_TABLE} (backfill, run, number, start_key, end_key, cursor) VALUES (?, ?, ?, ?, ?, ?)`,
         backfill,
         run.run,
@@ -69,23 +70,23 @@ export class SharedLedger extends Ledger {
     });
   }
 
-  override dropRun(backfill: string, run: number): void {
-    this.store.run(`DELETE FROM ${RANGES_TABLE} WHERE backfill = ? AND run = ?`, backfill, run);
-    super.dropRun(backfill, run);
+  override async dropRun(backfill: string, run: number): Promise<void> {
+    await this.store.run(`DELETE FROM ${RANGES_TABLE} WHERE backfill = ? AND run = ?`, backfill, run);
+    await super.dropRun(backfill, run);
   }
 
-  override runs(backfill: string): RunRecord[] {
-    const runs = super.runs(backfill);
+  override async runs(backfill: string): Promise<RunRecord[]> {
+    const runs = await super.runs(backfill);
     if (runs.length === 0) return runs;
-    const sums = this.store.all<
+    const sums = await this.store.all<
       Record<'run' | 'batches' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped', number>
     >(
       `SELECT run, sum(batches) AS batches, sum(rows_scanned) AS "rowsScanned", sum(cells_filled) AS "cellsFilled",
         sum(cells_skipped) AS "cellsSkipped" FROM ${RANGES_TABLE} WHERE backfill = ? GROUP BY run`,
       backfill,
     );
-    return runs.map((run) => {
-      const ranges = this.#ranges(backfill, run.run);
+    return await mapEach(runs, async (run) => {
+      const ranges = await this.#ranges(backfill, run.run);
       const open = ranges.find(({ isDone }) => isDone === 0);
       const share =
         ranges.length === 0 ? 1 : ranges.filter(({ isDone }) => isDone === 1).length / ranges.length;
@@ -95,14 +96,14 @@ export class SharedLedger extends Ledger {
     });
   }
 
-  #ranges(backfill: string, run: number): RangeRow[] {
-    return this.store
-      .allExact<RangeRow>(
+  async #ranges(backfill: string, run: number): Promise<RangeRow[]> {
+    return (
+      await this.store.allExact<RangeRow>(
         `SELECT ${RANGE_COLUMNS} FROM ${RANGES_TABLE} WHERE backfill = ? AND run = ? ORDER BY number`,
         backfill,
         run,
       )
-      .map((row) => this.#range(row));
+    ).map((row) => this.#range(row));
   }
 
   #range(row: RangeRow): RangeRow {
@@ -118,8 +119,12 @@ export class SharedLedger extends Ledger {
   /** The range that this process was at work on last: nobody else's is looked at while it is open, and so none is waited for. */
   #last = 0;
 
-  override claim(backfill: string, run: RunRecord, _cursor: Key | null): Claim | 'done' | 'taken' {
-    const free = this.store.getExact<RangeRow>(
+  override async claim(
+    backfill: string,
+    run: RunRecord,
+    _cursor: Key | null,
+  ): Promise<Claim | 'done' | 'taken'> {
+    const free = await this.store.getExact<RangeRow>(
       `SELECT ${RANGE_COLUMNS} FROM ${RANGES_TABLE}
       WHERE backfill = ? AND run = ? AND is_done = 0
       ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1 FOR UPDATE SKIP LOCKED`,
@@ -127,15 +132,15 @@ export class SharedLedger extends Ledger {
       run.run,
       this.#last,
     );
-    if (!free) return this.#hasOpenRange(backfill, run.run) ? 'taken' : 'done';
+    if (!free) return (await this.#hasOpenRange(backfill, run.run)) ? 'taken' : 'done';
     const { number, cursor, endKey } = this.#range(free);
     this.#last = number;
     return { range: number, cursor, end: endKey };
   }
 
   /** Whoever has claimed a range has locked its row, and for that the table. */
-  override claimHolder(): LockHolder | undefined {
-    const holder = this.store.get<{ name: string; since: string | null }>(
+  override async claimHolder(): Promise<LockHolder | undefined> {
+    const holder = await this.store.get<{ name: string; since: string | null }>(
       `SELECT a.application_name AS name, ${instantSql('a.xact_start')} AS since
       FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
         JOIN pg_class AS c ON c.oid = l.relation JOIN pg_class AS s ON s.relnamespace = c.relnamespace
@@ -146,13 +151,13 @@ export class SharedLedger extends Ledger {
     return holder && holderNamed(holder.name, holder.since);
   }
 
-  #hasOpenRange(backfill: string, run: number): boolean {
+  async #hasOpenRange(backfill: string, run: number): Promise<boolean> {
     const sql = `SELECT 1 AS open FROM ${RANGES_TABLE} WHERE backfill = ? AND run = ? AND is_done = 0 LIMIT 1`;
-    return this.store.get(sql, backfill, run) !== undefined;
+    return (await this.store.get(sql, backfill, run)) !== undefined;
   }
 
-  override finishClaim(backfill: string, run: RunRecord, { range }: Claim): boolean {
-    this.store.run(
+  override async finishClaim(backfill: string, run: RunRecord, { range }: Claim): Promise<boolean> {
+    await this.store.run(
       `UPDATE ${RANGES_TABLE} SET is_done = 1 WHERE backfill = ? AND run = ? AND number = ?`,
       backfill,
       run.run,
@@ -161,16 +166,20 @@ export class SharedLedger extends Ledger {
     return false; // the next claim tells
   }
 
-  override settleRun(backfill: string, run: number): boolean {
-    if (this.#hasOpenRange(backfill, run)) return false;
-    if (super.runs(backfill).some((record) => record.run === run && record.status === 'running'))
-      this.finishRun(backfill, run);
+  override async settleRun(backfill: string, run: number): Promise<boolean> {
+    if (await this.#hasOpenRange(backfill, run)) return false;
+    if ((await super.runs(backfill)).some((record) => record.run === run && record.status === 'running'))
+      await this.finishRun(backfill, run);
     return true;
   }
 
-  protected override moveCursor(backfill: string, { range, cursor }: Claim, batch: BatchRecord): void {
+  protected override async moveCursor(
+    backfill: string,
+    { range, cursor }: Claim,
+    batch: BatchRecord,
+  ): Promise<void> {
     const { dialect } = this.store;
-    const moved = this.store.run(
+    const moved = await this.store.run(
       `UPDATE ${RANGES_TABLE} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
         cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
       WHERE backfill = ? AND run = ? AND number = ? AND cursor IS NOT DISTINCT FROM ? AND is_done = 0`,
@@ -186,9 +195,9 @@ export class SharedLedger extends Ledger {
     if (moved !== 1) throw runConflict(backfill);
   }
 
-  protected override insertBatch(backfill: string, claim: Claim, batch: BatchRecord): void {
-    super.insertBatch(backfill, claim, batch);
-    this.store.run(
+  protected override async insertBatch(backfill: string, claim: Claim, batch: BatchRecord): Promise<void> {
+    await super.insertBatch(backfill, claim, batch);
+    await this.store.run(
       `UPDATE ${T.batches} SET range_number = ? WHERE backfill = ? AND number = ?`,
       claim.range,
       backfill,
@@ -196,46 +205,52 @@ export class SharedLedger extends Ledger {
     );
   }
 
-  override nextBatch(_backfill: string): number {
+  override async nextBatch(_backfill: string): Promise<number> {
     return (
-      this.store.get<{ number: number }>(`SELECT nextval(tableoid::regclass) AS number FROM ${BATCH_NUMBERS}`)
-        ?.number ?? 0
+      (
+        await this.store.get<{ number: number }>(
+          `SELECT nextval(tableoid::regclass) AS number FROM ${BATCH_NUMBERS}`,
+        )
+      )?.number ?? 0
     );
   }
 
-  override skipsOfBatch(backfill: string, { number }: Pick<BatchRecord, 'number'>): SkipRecord[] {
-    return this.decoded(
+  override async skipsOfBatch(
+    backfill: string,
+    { number }: Pick<BatchRecord, 'number'>,
+  ): Promise<SkipRecord[]> {
+    return await this.decoded(
       `SELECT key, target, reason FROM ${T.skips} WHERE backfill = ? AND batch = ?`,
       backfill,
       number,
     );
   }
 
-  override removeBatch(backfill: string, number: number): void {
-    const batch = this.store.get<TakenBatch>(
+  override async removeBatch(backfill: string, number: number): Promise<void> {
+    const batch = await this.store.get<TakenBatch>(
       `SELECT run, range_number AS range, rows_scanned AS "rowsScanned", cells_filled AS "cellsFilled",
         cells_skipped AS "cellsSkipped" FROM ${T.batches} WHERE backfill = ? AND number = ?`,
       backfill,
       number,
     );
-    if (batch && batch.range !== null) this.#takeBack(backfill, number, batch);
+    if (batch && batch.range !== null) await this.#takeBack(backfill, number, batch);
     for (const [table, column] of [
       [XIDS_TABLE, 'batch'],
       [T.cells, 'batch'],
       [T.skips, 'batch'],
       [T.batches, 'number'],
     ] as const)
-      this.store.run(`DELETE FROM ${table} WHERE backfill = ? AND ${column} = ?`, backfill, number);
+      await this.store.run(`DELETE FROM ${table} WHERE backfill = ? AND ${column} = ?`, backfill, number);
   }
 
   /** Puts a range back to where it was before its last batch, so that an `up` after a stopped `down` fills again from there. */
-  #takeBack(backfill: string, number: number, batch: TakenBatch): void {
-    this.store.run(
+  async #takeBack(backfill: string, number: number, batch: TakenBatch): Promise<void> {
+    await this.store.run(
       `UPDATE ${T.runs} SET status = 'running', filled_at = NULL WHERE backfill = ? AND run = ?`,
       backfill,
       batch.run,
     );
-    this.store.run(
+    await this.store.run(
       `UPDATE ${RANGES_TABLE} SET is_done = 0, batches = batches - 1, rows_scanned = rows_scanned - ?,
         cells_filled = cells_filled - ?, cells_skipped = cells_skipped - ?,
         cursor = coalesce((SELECT e.last_key FROM ${T.batches} AS e WHERE e.backfill = ? AND e.run = ? AND e.range_number = ?
@@ -254,15 +269,16 @@ export class SharedLedger extends Ledger {
     );
   }
 
-  override reconcileRuns(backfill: string): void {
-    const known = new Set(super.runs(backfill).map(({ run }) => run));
-    const batches = this.batches(backfill).sort((a, b) => compareKeys(a.lastKey, b.lastKey));
+  override async reconcileRuns(backfill: string): Promise<void> {
+    const known = new Set((await super.runs(backfill)).map(({ run }) => run));
+    const batches = (await this.batches(backfill)).sort((a, b) => compareKeys(a.lastKey, b.lastKey));
     for (const run of new Set(batches.map((batch) => batch.run))) {
       const last = batches.findLast((batch) => batch.run === run)?.lastKey ?? null;
-      if (!known.has(run)) super.beginRun(backfill, { run, kind: 'first', startKey: null, watermark: last });
+      if (!known.has(run))
+        await super.beginRun(backfill, { run, kind: 'first', startKey: null, watermark: last });
     }
     // Ranges whose rows are lost, as far as their batches tell: those of a range are numbered in the order of its keys.
-    this.store.run(
+    await this.store.run(
       `INSERT INTO ${RANGES_TABLE} (backfill, run, number, end_key, cursor, is_done)
       SELECT DISTINCT ON (run, range_number) backfill, run, range_number, last_key, last_key, 1 FROM ${T.batches}
       WHERE backfill = ? AND range_number IS NOT NULL ORDER BY run, range_number, number DESC ON CONFLICT DO NOTHING`,
@@ -271,13 +287,13 @@ export class SharedLedger extends Ledger {
     const total = (sql: string): string =>
       `(SELECT coalesce(sum(${sql}), 0) FROM ${T.batches} AS b
         WHERE b.backfill = g.backfill AND b.run = g.run AND b.range_number = g.number)`;
-    this.store.run(
+    await this.store.run(
       `UPDATE ${RANGES_TABLE} AS g SET batches = ${total('1')}, rows_scanned = ${total('b.rows_scanned')},
         cells_filled = ${total('b.cells_filled')}, cells_skipped = ${total('b.cells_skipped')}
       WHERE backfill = ?`,
       backfill,
     );
-    this.store.run(`UPDATE ${T.runs} SET status = 'superseded' WHERE backfill = ?`, backfill);
+    await this.store.run(`UPDATE ${T.runs} SET status = 'superseded' WHERE backfill = ?`, backfill);
   }
 
   protected override tables(): readonly (readonly [string, string])[] {

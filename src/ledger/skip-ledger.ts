@@ -10,17 +10,17 @@ const SKIP_FORMS = { key: 'key', target: 'text', reason: 'text' } as const;
 /** The ledger's skips: rows and cells that were left alone. Batches write them; see store/sqlite/batch.ts. */
 export class SkipLedger extends StepLedger {
   /** All skips of a backfill, by key. */
-  skips(backfill: string): SkipRecord[] {
-    if (!this.exists()) return [];
-    return this.decoded(`SELECT key, target, reason FROM ${T.skips} WHERE backfill = ?`, backfill);
+  async skips(backfill: string): Promise<SkipRecord[]> {
+    if (!(await this.exists())) return [];
+    return await this.decoded(`SELECT key, target, reason FROM ${T.skips} WHERE backfill = ?`, backfill);
   }
 
   /** What one batch has left alone, by key. */
-  skipsOfBatch(
+  async skipsOfBatch(
     backfill: string,
     { number, firstKey, lastKey }: Pick<BatchRecord, 'number' | 'firstKey' | 'lastKey'>,
-  ): SkipRecord[] {
-    return this.decoded(
+  ): Promise<SkipRecord[]> {
+    return await this.decoded(
       `SELECT key, target, reason FROM ${T.skips} WHERE backfill = ? AND key BETWEEN ? AND ? AND batch = ?`,
       backfill,
       firstKey,
@@ -30,9 +30,10 @@ export class SkipLedger extends StepLedger {
   }
 
   /** Skips by key, then by target. */
-  protected decoded(sql: string, ...parameters: readonly SqlValue[]): SkipRecord[] {
-    return this.store
-      .allExact<Omit<SkipRecord, 'key'> & { readonly key: SqlValue }>(sql, ...parameters)
+  protected async decoded(sql: string, ...parameters: readonly SqlValue[]): Promise<SkipRecord[]> {
+    return (
+      await this.store.allExact<Omit<SkipRecord, 'key'> & { readonly key: SqlValue }>(sql, ...parameters)
+    )
       .map((row) =>
         checked<SkipRecord>(
           T.skips,
@@ -44,9 +45,9 @@ export class SkipLedger extends StepLedger {
   }
 
   /** How many skips a backfill has, by reason. */
-  skipCounts(backfill: string): Record<string, number> {
-    if (!this.exists()) return {};
-    const rows = this.store.all<{ reason: string; count: number }>(
+  async skipCounts(backfill: string): Promise<Record<string, number>> {
+    if (!(await this.exists())) return {};
+    const rows = await this.store.all<{ reason: string; count: number }>(
       `SELECT reason, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY reason ORDER BY reason`,
       backfill,
     );
@@ -55,8 +56,8 @@ export class SkipLedger extends StepLedger {
   }
 
   /** How many rows SQLite refused to update in one run with this result code. */
-  rejectedRows(backfill: string, run: number, code: string): number {
-    const row = this.store.get<{ count: number }>(
+  async rejectedRows(backfill: string, run: number, code: string): Promise<number> {
+    const row = await this.store.get<{ count: number }>(
       `SELECT count(*) AS count FROM ${T.skips} AS s JOIN ${T.batches} AS b ON b.backfill = s.backfill AND b.number = s.batch
       WHERE s.backfill = ? AND s.reason = ? AND b.run = ?`,
       backfill,
@@ -67,20 +68,20 @@ export class SkipLedger extends StepLedger {
   }
 
   /** Whether a cell is recorded as a skip though a value can be derived for it. */
-  isRefused(backfill: string, key: Key, column: string): boolean {
+  async isRefused(backfill: string, key: Key, column: string): Promise<boolean> {
     return (
-      this.store.get(
+      (await this.store.get(
         `SELECT 1 FROM ${T.skips} WHERE backfill = ? AND key = ? AND target IN ('*', ?) AND ${REFUSED_SQL}`,
         backfill,
         this.store.dialect.toLedger(key),
         column,
-      ) !== undefined
+      )) !== undefined
     );
   }
 
   /** How many skips each batch has in the table. */
-  skipsByBatch(backfill: string): Map<number, number> {
-    const rows = this.store.all<{ batch: number; count: number }>(
+  async skipsByBatch(backfill: string): Promise<Map<number, number>> {
+    const rows = await this.store.all<{ batch: number; count: number }>(
       `SELECT batch, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY batch`,
       backfill,
     );

@@ -34,8 +34,8 @@ export class StepLedger {
   }
 
   /** Whether the store has a ledger. Without one, every reading below gives what an empty one would. */
-  exists(): boolean {
-    return this.store.dialect.hasTable(this.store, T.steps);
+  async exists(): Promise<boolean> {
+    return await this.store.dialect.hasTable(this.store, T.steps);
   }
 
   /** The time of an entry: ISO-8601 in UTC. */
@@ -46,27 +46,32 @@ export class StepLedger {
   // Steps
 
   /** All steps that were begun, by name in code unit order. */
-  steps(): StepRecord[] {
-    if (!this.exists()) return [];
-    return this.store
-      .all<StepRecord>(
+  async steps(): Promise<StepRecord[]> {
+    if (!(await this.exists())) return [];
+    return (
+      await this.store.all<StepRecord>(
         `SELECT name, kind, status, fingerprint, package_version AS "packageVersion", started_at AS "startedAt",
           applied_at AS "appliedAt", duration_ms AS "durationMs", reverted_cells AS "revertedCells", kept_cells AS "keptCells"
         FROM ${T.steps}`,
       )
+    )
       .map((row) => checked<StepRecord>(T.steps, row, STEP_FORMS))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** One step, or undefined when it was never begun. */
-  step(name: string): StepRecord | undefined {
-    return this.steps().find((step) => step.name === name);
+  async step(name: string): Promise<StepRecord | undefined> {
+    return (await this.steps()).find((step) => step.name === name);
   }
 
   /** Notes that a step is being applied, making the ledger where there is none. */
-  beginStep(step: { readonly name: string; readonly kind: string; readonly fingerprint: string }): void {
-    this.store.dialect.makeLedger(this.store);
-    this.store.run(
+  async beginStep(step: {
+    readonly name: string;
+    readonly kind: string;
+    readonly fingerprint: string;
+  }): Promise<void> {
+    await this.store.dialect.makeLedger(this.store);
+    await this.store.run(
       `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at, objects)
       VALUES (?, ?, 'applying', ?, ?, ?, (SELECT count(*) FROM ${T.objects} WHERE step = ?))
       ON CONFLICT (name) DO UPDATE SET status = 'applying', fingerprint = excluded.fingerprint, kept_cells = 0,
@@ -78,12 +83,12 @@ export class StepLedger {
       this.timestamp(),
       step.name,
     );
-    this.store.run(`DELETE FROM ${T.kept} WHERE backfill = ?`, step.name); // of a `down` that was stopped
+    await this.store.run(`DELETE FROM ${T.kept} WHERE backfill = ?`, step.name); // of a `down` that was stopped
   }
 
   /** Notes that a step is applied. */
-  finishStep(name: string, durationMs: number): void {
-    this.store.run(
+  async finishStep(name: string, durationMs: number): Promise<void> {
+    await this.store.run(
       `UPDATE ${T.steps} SET status = 'applied', applied_at = ?, duration_ms = duration_ms + ?
       WHERE name = ? AND status = 'applying'`,
       this.timestamp(),
@@ -93,13 +98,13 @@ export class StepLedger {
   }
 
   /** Notes that a step is being reverted. */
-  beginRevert(name: string): void {
-    this.store.run(`UPDATE ${T.steps} SET status = 'reverting' WHERE name = ?`, name);
+  async beginRevert(name: string): Promise<void> {
+    await this.store.run(`UPDATE ${T.steps} SET status = 'reverting' WHERE name = ?`, name);
   }
 
   /** Adds to a revert's counts. */
-  countReverted(name: string, reverted: number, kept: number): void {
-    this.store.run(
+  async countReverted(name: string, reverted: number, kept: number): Promise<void> {
+    await this.store.run(
       `UPDATE ${T.steps} SET reverted_cells = reverted_cells + ?, kept_cells = kept_cells + ? WHERE name = ?`,
       reverted,
       kept,
@@ -108,12 +113,12 @@ export class StepLedger {
   }
 
   /** Forgets a step and all that belongs to it; with the last step the ledger itself goes. */
-  forgetStep(name: string): void {
+  async forgetStep(name: string): Promise<void> {
     for (const [table, column] of this.tables()) {
-      if (!this.store.dialect.hasTable(this.store, table)) continue; // an older ledger has not all of them
-      this.store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
+      if (!(await this.store.dialect.hasTable(this.store, table))) continue; // an older ledger has not all of them
+      await this.store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
     }
-    if (this.steps().length === 0) this.store.dialect.dropLedger(this.store);
+    if ((await this.steps()).length === 0) await this.store.dialect.dropLedger(this.store);
   }
 
   /** Tables with rows of a step, each with the column of its name. */
@@ -135,11 +140,13 @@ export class StepLedger {
   // Commands
 
   /** The last command that was begun, or undefined: the ledger goes with its last step. */
-  lastCommand(): CommandRecord | undefined {
-    if (!this.exists()) return undefined;
-    const row = this.store.get<{ command: CommandRecord['command']; steps: string; backup: string | null }>(
-      `SELECT command, steps, backup FROM ${T.commands} ORDER BY number DESC LIMIT 1`,
-    );
+  async lastCommand(): Promise<CommandRecord | undefined> {
+    if (!(await this.exists())) return undefined;
+    const row = await this.store.get<{
+      command: CommandRecord['command'];
+      steps: string;
+      backup: string | null;
+    }>(`SELECT command, steps, backup FROM ${T.commands} ORDER BY number DESC LIMIT 1`);
     return (
       row && {
         ...row,
@@ -149,19 +156,21 @@ export class StepLedger {
   }
 
   /** Paths of every backup that was made of this store, as far as the ledger goes back. */
-  backups(): string[] {
-    if (!this.exists()) return [];
-    return this.store
-      .all<{ backup: string }>(`SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`)
-      .map((row) => checked<typeof row>(T.commands, row, { backup: 'text' }).backup);
+  async backups(): Promise<string[]> {
+    if (!(await this.exists())) return [];
+    return (
+      await this.store.all<{ backup: string }>(
+        `SELECT backup FROM ${T.commands} WHERE backup IS NOT NULL ORDER BY number`,
+      )
+    ).map((row) => checked<typeof row>(T.commands, row, { backup: 'text' }).backup);
   }
 
   /** Every backup that was made of this store, by its path; without its size and hash if an earlier version made it. */
-  knownBackups(): ReadonlyMap<string, BackupRecord | undefined> {
+  async knownBackups(): Promise<ReadonlyMap<string, BackupRecord | undefined>> {
     const known = new Map<string, BackupRecord | undefined>();
-    for (const path of this.backups()) known.set(path, undefined);
-    if (!this.store.dialect.hasTable(this.store, T.backups)) return known;
-    for (const row of this.store.all<BackupRecord>(`SELECT path, bytes, sha256 FROM ${T.backups}`)) {
+    for (const path of await this.backups()) known.set(path, undefined);
+    if (!(await this.store.dialect.hasTable(this.store, T.backups))) return known;
+    for (const row of await this.store.all<BackupRecord>(`SELECT path, bytes, sha256 FROM ${T.backups}`)) {
       const record = checked<BackupRecord>(T.backups, row, { path: 'text', bytes: 'count', sha256: 'text' });
       known.set(record.path, record);
     }
@@ -169,8 +178,8 @@ export class StepLedger {
   }
 
   /** Path of the backup of the `up` that began a step; undefined where it made none. */
-  backupBefore(step: string): string | undefined {
-    const commands = this.store.all<{ steps: string; backup: string | null }>(
+  async backupBefore(step: string): Promise<string | undefined> {
+    const commands = await this.store.all<{ steps: string; backup: string | null }>(
       `SELECT steps, backup FROM ${T.commands}
       WHERE command = 'up' AND begun_at <= (SELECT started_at FROM ${T.steps} WHERE name = ?) ORDER BY number DESC`,
       step,
@@ -182,12 +191,12 @@ export class StepLedger {
   }
 
   /** Notes that a command begins, and the backup made before it. Makes the ledger where there is none. */
-  beginCommand(
+  async beginCommand(
     { command, steps }: Pick<CommandRecord, 'command' | 'steps'>,
     backup: BackupRecord | null,
-  ): void {
-    this.store.dialect.makeLedger(this.store);
-    this.store.run(
+  ): Promise<void> {
+    await this.store.dialect.makeLedger(this.store);
+    await this.store.run(
       `INSERT INTO ${T.commands} (command, steps, backup, begun_at) VALUES (?, ?, ?, ?)`,
       command,
       JSON.stringify(steps),
@@ -195,7 +204,7 @@ export class StepLedger {
       this.timestamp(),
     );
     if (!backup) return;
-    this.store.run(
+    await this.store.run(
       `INSERT INTO ${T.backups} (path, bytes, sha256) VALUES (?, ?, ?)
       ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256`,
       backup.path,
@@ -207,39 +216,42 @@ export class StepLedger {
   // What schema steps made
 
   /** What a schema step made. */
-  objects(step: string): CreatedObject[] {
-    if (!this.exists()) return [];
-    return this.store
-      .all<CreatedObject>(`SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`, step)
-      .map((row) =>
-        checked<CreatedObject>(T.objects, row, { kind: ['column', 'index', 'version'], name: 'text' }),
-      );
+  async objects(step: string): Promise<CreatedObject[]> {
+    if (!(await this.exists())) return [];
+    return (
+      await this.store.all<CreatedObject>(
+        `SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`,
+        step,
+      )
+    ).map((row) =>
+      checked<CreatedObject>(T.objects, row, { kind: ['column', 'index', 'version'], name: 'text' }),
+    );
   }
 
   /** Notes that a step made an object. */
-  addObject(step: string, { kind, name }: CreatedObject): void {
+  async addObject(step: string, { kind, name }: CreatedObject): Promise<void> {
     const sql = `INSERT INTO ${T.objects} (step, kind, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`;
-    this.#countObjects(step, this.store.run(sql, step, kind, name));
+    await this.#countObjects(step, await this.store.run(sql, step, kind, name));
   }
 
   /** Forgets one object of a step. */
-  removeObject(step: string, { kind, name }: CreatedObject): void {
+  async removeObject(step: string, { kind, name }: CreatedObject): Promise<void> {
     const sql = `DELETE FROM ${T.objects} WHERE step = ? AND kind = ? AND name = ?`;
-    this.#countObjects(step, -this.store.run(sql, step, kind, name));
+    await this.#countObjects(step, -(await this.store.run(sql, step, kind, name)));
   }
 
-  #countObjects(step: string, change: number): void {
-    this.store.run(`UPDATE ${T.steps} SET objects = objects + ? WHERE name = ?`, change, step);
+  async #countObjects(step: string, change: number): Promise<void> {
+    await this.store.run(`UPDATE ${T.steps} SET objects = objects + ? WHERE name = ?`, change, step);
   }
 
   /** What is wrong between the steps and the objects that they made, a sentence each. */
-  objectContradictions(): string[] {
-    return this.store
-      .pluck<string>(
+  async objectContradictions(): Promise<string[]> {
+    return (
+      await this.store.pluck<string>(
         `SELECT s.name FROM ${T.steps} AS s LEFT JOIN ${T.objects} AS o ON o.step = s.name
         GROUP BY s.name HAVING s.objects <> count(o.name)
         UNION SELECT step FROM ${T.objects} WHERE step NOT IN (SELECT name FROM ${T.steps}) ORDER BY 1`,
       )
-      .map((name) => `what ${name} made does not match its row`);
+    ).map((name) => `what ${name} made does not match its row`);
   }
 }

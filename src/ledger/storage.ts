@@ -16,12 +16,11 @@ import type { Ledger } from './ledger.js';
 export function stepStorage(ledger: Ledger, direction: 'up' | 'down'): UmzugStorage {
   return {
     executed: async () =>
-      ledger
-        .steps()
+      (await ledger.steps())
         .filter(({ status }) => direction === 'down' || status === 'applied')
         .map(({ name }) => name),
-    logMigration: async ({ name }) => requireState(ledger.step(name)?.status === 'applied', name),
-    unlogMigration: async ({ name }) => requireState(ledger.step(name) === undefined, name),
+    logMigration: async ({ name }) => requireState((await ledger.step(name))?.status === 'applied', name),
+    unlogMigration: async ({ name }) => requireState((await ledger.step(name)) === undefined, name),
   };
 }
 

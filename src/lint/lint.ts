@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename, extname, relative, resolve } from 'node:path';
+import { flatMapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Step } from '../steps/step.js';
 import { locateStore } from '../store/path.js';
@@ -54,20 +55,20 @@ interface StepWithFiles {
  * @param options see {@link LintOptions}
  * @throws {BackfillError} `STEP_UNKNOWN` when `only` names no step; a `STORE_…` code when the store can not be read
  */
-export function lint(steps: readonly Step[], options: LintOptions = {}): LintResult {
+export async function lint(steps: readonly Step[], options: LintOptions = {}): Promise<LintResult> {
   const { only = [], path, sqlite = libraryVersion(), folder = process.cwd() } = options;
   const all = steps.map((step) => ({ step, files: filesOf(step.path) }));
   const chosen = only.length === 0 ? all : all.filter(isIn(only.map((name) => choose(all, name, folder))));
-  const lintAll = (surroundings: Surroundings): LintResult => ({
+  const lintAll = async (surroundings: Surroundings): Promise<LintResult> => ({
     steps: chosen.map(({ step }) => step.name),
-    findings: chosen.flatMap((one) => findingsOf(one, surroundings, folder)),
+    findings: await flatMapEach(chosen, async (one) => await findingsOf(one, surroundings, folder)),
   });
-  if (path === undefined) return lintAll({ sqlite, store: undefined });
+  if (path === undefined) return await lintAll({ sqlite, store: undefined });
   const store = new SqliteStore(locateStore(path), { access: 'look' });
   try {
-    return store.snapshot(() => lintAll({ sqlite, store: storeFacts(store) }));
+    return await store.snapshot(async () => await lintAll({ sqlite, store: storeFacts(store) }));
   } finally {
-    store.close();
+    await store.close();
   }
 }
 
@@ -92,7 +93,11 @@ function choose(all: readonly StepWithFiles[], given: string, folder: string): S
   );
 }
 
-function findingsOf({ step, files }: StepWithFiles, surroundings: Surroundings, folder: string): Finding[] {
+async function findingsOf(
+  { step, files }: StepWithFiles,
+  surroundings: Surroundings,
+  folder: string,
+): Promise<Finding[]> {
   const linted = lintedStep(step);
   const names = RULES.map(({ name }) => name);
   const { rules: silent, bad } = disablesIn(
@@ -111,8 +116,9 @@ function findingsOf({ step, files }: StepWithFiles, surroundings: Surroundings, 
     });
   return [
     ...bad.map(asFinding(BAD_DISABLE)),
-    ...RULES.filter(({ name }) => !silent.has(name)).flatMap(({ name, check }) =>
-      check(linted, surroundings).map(asFinding(name)),
-    ),
+    ...(await flatMapEach(
+      RULES.filter(({ name }) => !silent.has(name)),
+      async ({ name, check }) => (await check(linted, surroundings)).map(asFinding(name)),
+    )),
   ];
 }

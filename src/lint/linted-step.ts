@@ -37,7 +37,7 @@ export interface Found {
 /** One rule of the linter. */
 export interface Rule {
   readonly name: string;
-  readonly check: (step: LintedStep, surroundings: Surroundings) => readonly Found[];
+  readonly check: (step: LintedStep, surroundings: Surroundings) => Promise<readonly Found[]>;
 }
 
 /** Reads the SQL of a step. */

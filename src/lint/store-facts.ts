@@ -8,38 +8,38 @@ const FEW_ROWS = 10_000;
 /** What the rules ask of a store. Names are in folded case. */
 export interface StoreFacts {
   /** Whether the table is there and has a row. */
-  readonly hasRows: (table: string) => boolean;
+  readonly hasRows: (table: string) => Promise<boolean>;
   /** Whether the table is there and has more rows than are changed at once without harm. */
-  readonly hasManyRows: (table: string) => boolean;
+  readonly hasManyRows: (table: string) => Promise<boolean>;
   /** Bytes of the table without its indexes; 0 when it is not there. */
-  readonly bytes: (table: string) => number;
+  readonly bytes: (table: string) => Promise<number>;
   /** Tables with a foreign key to this one. */
-  readonly referrers: (table: string) => readonly string[];
+  readonly referrers: (table: string) => Promise<readonly string[]>;
   /** Columns that alone tell one row of the table from another. */
-  readonly uniqueColumns: (table: string) => readonly string[];
+  readonly uniqueColumns: (table: string) => Promise<readonly string[]>;
 }
 
 /** Looks at a store for the rules. Nothing is written. */
 export function storeFacts(store: Store): StoreFacts {
-  const hasMoreRows = (table: string, than: number): boolean =>
-    hasTable(store, table) &&
-    store.project.get(`SELECT 1 FROM ${identifier(table)} LIMIT 1 OFFSET ${than}`) !== undefined;
+  const hasMoreRows = async (table: string, than: number): Promise<boolean> =>
+    (await hasTable(store, table)) &&
+    (await store.project.get(`SELECT 1 FROM ${identifier(table)} LIMIT 1 OFFSET ${than}`)) !== undefined;
   return {
-    hasRows: (table) => hasMoreRows(table, 0),
-    hasManyRows: (table) => hasMoreRows(table, FEW_ROWS),
-    bytes: (table) => tableBytes(store, table),
-    referrers: (table) =>
-      store
-        .pluck<string>(
+    hasRows: async (table) => await hasMoreRows(table, 0),
+    hasManyRows: async (table) => await hasMoreRows(table, FEW_ROWS),
+    bytes: async (table) => await tableBytes(store, table),
+    referrers: async (table) =>
+      (
+        await store.pluck<string>(
           `SELECT DISTINCT m.name FROM sqlite_schema AS m JOIN pragma_foreign_key_list(m.name) AS f
           WHERE m.type = 'table' AND f."table" = ? COLLATE NOCASE AND m.name <> ? COLLATE NOCASE ORDER BY m.name`,
           table,
           table,
         )
-        .map(foldCase),
-    uniqueColumns: (table) =>
-      store
-        .pluck<string>(
+      ).map(foldCase),
+    uniqueColumns: async (table) =>
+      (
+        await store.pluck<string>(
           `WITH c AS (SELECT name, pk FROM pragma_table_info(?)),
             i AS (SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial)
           SELECT name FROM c WHERE pk = 1 AND (SELECT max(pk) FROM c) = 1
@@ -47,6 +47,6 @@ export function storeFacts(store: Store): StoreFacts {
           table,
           table,
         )
-        .map((name) => foldCase(name ?? '')),
+      ).map((name) => foldCase(name ?? '')),
   };
 }

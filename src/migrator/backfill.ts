@@ -1,3 +1,4 @@
+import { filterEach } from '../each.js';
 import { inStep } from '../steps/in-step.js';
 import { bringUpToDate, emptyLooks, rescan } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
@@ -31,21 +32,21 @@ export async function backfill(
   const { found, outcome, joined } = await changeStore(options, {
     joins: !isRescan,
     command: isRescan ? 'rescan' : 'backfill',
-    find: (session, onEvent) => {
+    find: async (session, onEvent) => {
       const { ledger } = session;
-      const due = wanted.filter((step) => {
-        requireApplied(session, step);
-        const isDue = isRescan || hasRowsToFill(session, step);
-        if (isDue) refuseTriggers(session, [step], { ...options, onEvent });
-        return isDue || isUnverified(session, step);
+      const due = await filterEach(wanted, async (step) => {
+        await requireApplied(session, step);
+        const isDue = isRescan || (await hasRowsToFill(session, step));
+        if (isDue) await refuseTriggers(session, [step], { ...options, onEvent });
+        return isDue || (await isUnverified(session, step));
       });
-      const changed = checkDeclarations(session, options, due);
+      const changed = await checkDeclarations(session, options, due);
       for (const text of changed) onEvent?.({ event: 'warning', text });
-      const looks = emptyLooks(
+      const looks = await emptyLooks(
         session,
         wanted.filter((step) => !due.includes(step)),
       );
-      return { drifts: checkDrift(options, ledger.steps()), due, changed, looks };
+      return { drifts: checkDrift(options, await ledger.steps()), due, changed, looks };
     },
     stepsOf: ({ due }) => due.map((step) => step.name),
     looksOf: ({ looks }) => looks,
@@ -55,7 +56,7 @@ export async function backfill(
           if (isRescan) await rescan(session, step, options, warnings);
           const hasRun = isRescan || (await bringUpToDate(session, step, options, warnings));
           if (hasRun) ran.push(step.name);
-          if (isUnverified(session, step)) await verifyAndRecord(session, step, options, verifications);
+          if (await isUnverified(session, step)) await verifyAndRecord(session, step, options, verifications);
         });
       }
     },

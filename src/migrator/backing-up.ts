@@ -1,3 +1,4 @@
+import { someEach } from '../each.js';
 import { type BackfillError, toBackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { ChangingCommand } from '../ledger/records.js';
@@ -23,19 +24,22 @@ export interface Undertaking {
  * Whether it goes on with one that has not reached its end, so that this one's note and backup stand for both: the same
  * command, or an `up` after a rescan that was stopped. Where a backup is wanted, that must still be there.
  */
-function isResumed(
+async function isResumed(
   { backup }: MigratorOptions,
   { store, ledger }: Session,
   { command, steps }: Undertaking,
-): boolean {
-  const last = ledger.lastCommand();
+): Promise<boolean> {
+  const last = await ledger.lastCommand();
   const goesOn = last?.command === command || (last?.command === 'rescan' && command === 'up');
   if (!last || !goesOn || steps.some((name) => !last.steps.includes(name))) return false;
   if (command === 'backfill') return true; // noted only so that an `up` behind it does not take itself for an earlier one
-  if (backup !== false && store.files && !hasBackup(store.files, ledger, last.backup)) return false;
-  if (command === 'down') return last.steps.some((name) => ledger.step(name) !== undefined);
-  return last.steps.some(
-    (name) => ledger.step(name)?.status !== 'applied' || isUnverified({ ledger }, { name }),
+  if (backup !== false && store.files && !(await hasBackup(store.files, ledger, last.backup))) return false;
+  if (command === 'down')
+    return await someEach(last.steps, async (name) => (await ledger.step(name)) !== undefined);
+  return await someEach(
+    last.steps,
+    async (name) =>
+      (await ledger.step(name))?.status !== 'applied' || (await isUnverified({ ledger }, { name })),
   );
 }
 
@@ -43,9 +47,9 @@ function isResumed(
  * Whether the backup that an earlier command has noted is there: a copy of this store by its name and owner, of the size that is noted. The
  * ledger alone is not believed, since the file may be anybody's.
  */
-function hasBackup(files: StoreFiles, ledger: Ledger, path: string | null): boolean {
+async function hasBackup(files: StoreFiles, ledger: Ledger, path: string | null): Promise<boolean> {
   if (path === null || !isCopyOf(path, files) || !isTrustedCopy(files, path)) return false;
-  const known = ledger.knownBackups().get(path);
+  const known = (await ledger.knownBackups()).get(path);
   return known === undefined || known.bytes === statOf(path)?.size;
 }
 
@@ -60,17 +64,20 @@ export interface PlannedBackup {
  *
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
-export function dueBackup(
+export async function dueBackup(
   options: MigratorOptions,
   session: Session,
   undertaking: Undertaking,
-): PlannedBackup | null {
+): Promise<PlannedBackup | null> {
   const { command, steps } = undertaking;
   const { backup } = options;
   if (backup === false || command === 'backfill' || steps.length === 0) return null;
   // A database of a server is backed up by who keeps it.
-  if (!session.store.files || isResumed(options, session, undertaking)) return null;
-  return { folder: copyFolder(session.store.files, backup?.folder), bytes: session.store.size().bytes };
+  if (!session.store.files || (await isResumed(options, session, undertaking))) return null;
+  return {
+    folder: copyFolder(session.store.files, backup?.folder),
+    bytes: (await session.store.size()).bytes,
+  };
 }
 
 /**
@@ -84,19 +91,19 @@ export async function begin(
 ): Promise<Backup | undefined> {
   const { store, ledger } = session;
   const { command, steps } = undertaking;
-  if (isResumed(options, session, undertaking)) return undefined;
-  const note = (backup: Backup | null): void =>
-    store.write(() => ledger.beginCommand({ command, steps }, backup));
-  const due = dueBackup(options, session, undertaking);
+  if (await isResumed(options, session, undertaking)) return undefined;
+  const note = async (backup: Backup | null): Promise<void> =>
+    await store.write(async () => await ledger.beginCommand({ command, steps }, backup));
+  const due = await dueBackup(options, session, undertaking);
   if (!due) {
-    note(null);
+    await note(null);
     return undefined;
   }
-  store.write(() => undefined); // a store that others keep locked is not copied in vain
+  await store.write(async () => undefined); // a store that others keep locked is not copied in vain
   const check = options.backup ? options.backup.check : undefined;
   const made = await backUp(requireSqlite(store), { folder: due.folder, check, now: options.now });
   try {
-    note(made);
+    await note(made);
   } catch (error) {
     removeWithSidecars(made.path);
     throw error;
@@ -117,12 +124,12 @@ export async function clearUp(
   if (options.backup === false) return { removed };
   const { folder, keep = DEFAULT_KEPT_BACKUPS } = options.backup ?? {};
   try {
-    const look = ({ store, ledger }: Session) => ({
+    const look = async ({ store, ledger }: Session) => ({
       files: store.files,
-      known: ledger.backups(),
+      known: await ledger.backups(),
       isSettled:
-        ledger.steps().every(({ status }) => status === 'applied') &&
-        !backfillsOf(options.project).some((step) => isUnverified({ ledger }, step)),
+        (await ledger.steps()).every(({ status }) => status === 'applied') &&
+        !(await someEach(backfillsOf(options.project), async (step) => await isUnverified({ ledger }, step))),
     });
     const { files, known, isSettled } = await withSession(options, 'look', look, GIVE_UP_MS);
     if (!isSettled || !files) return { removed };

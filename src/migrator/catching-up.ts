@@ -1,5 +1,6 @@
 import { catchUp, type FillOutcome, runAgain } from '../backfill/runner.js';
 import { type Look, lookOf, recordLook } from '../backfill/waiting.js';
+import { flatMapEach } from '../each.js';
 import { count } from '../format.js';
 import type { BackfillStep, MigratorOptions, Session } from './session.js';
 
@@ -55,18 +56,21 @@ export interface EmptyLook {
  *
  * @param steps backfills for which no row waits, as the same snapshot has shown
  */
-export function emptyLooks({ store, ledger }: Session, steps: readonly BackfillStep[]): EmptyLook[] {
-  return steps.flatMap((step) => {
-    if (ledger.step(step.name)?.status !== 'applied' || !ledger.lastRun(step.name)) return [];
-    const look = lookOf(store, ledger, step);
+export async function emptyLooks(
+  { store, ledger }: Session,
+  steps: readonly BackfillStep[],
+): Promise<EmptyLook[]> {
+  return await flatMapEach(steps, async (step) => {
+    if ((await ledger.step(step.name))?.status !== 'applied' || !(await ledger.lastRun(step.name))) return [];
+    const look = await lookOf(store, ledger, step);
     return look.isNews ? [{ step, look }] : [];
   });
 }
 
 /** Records looks that have found nothing, so that the next ones are cheap again. */
-export function recordLooks({ store, ledger }: Session, looks: readonly EmptyLook[]): void {
+export async function recordLooks({ store, ledger }: Session, looks: readonly EmptyLook[]): Promise<void> {
   if (looks.length === 0) return;
-  store.write(() => {
-    for (const { step, look } of looks) recordLook(store, ledger, step, look);
+  await store.write(async () => {
+    for (const { step, look } of looks) await recordLook(store, ledger, step, look);
   });
 }

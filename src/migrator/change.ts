@@ -8,7 +8,7 @@ import { updateTriggers } from '../schema/inspect.js';
 import { inStep } from '../steps/in-step.js';
 import { GIVE_UP_MS } from '../store/busy.js';
 import { requireSpace, type SpaceNeed } from '../store/disk.js';
-import type { SiteLockOptions, StoreSite } from '../store/site.js';
+import type { SiteLockOptions } from '../store/site.js';
 import { CHECKPOINT_PAGES } from '../store/sqlite/open.js';
 import { sqliteSite } from '../store/sqlite/site.js';
 import type { Verification } from '../verification/verify.js';
@@ -40,7 +40,7 @@ export interface Change<Found> {
    * Looks for what there is to do; refuses what can't be done. Called again once the lock is held: only what it tells
    * then is passed on.
    */
-  readonly find: (session: Session, tell: MigratorOptions['onEvent']) => Found;
+  readonly find: (session: Session, tell: MigratorOptions['onEvent']) => Promise<Found>;
   /** Names of the steps that it is to work on; none when there is nothing to do. */
   readonly stepsOf: (found: Found) => readonly string[];
   /** Looks at tables that have found nothing, to be recorded. Default: none. */
@@ -48,7 +48,7 @@ export interface Change<Found> {
   /** Whether it may make the store a good deal larger. Default: it doesn't. */
   readonly grows?: (found: Found) => boolean;
   /** Bytes of the largest transaction, if it is larger than a batch. Default: none is. */
-  readonly largestTransaction?: (session: Session, found: Found) => number;
+  readonly largestTransaction?: (session: Session, found: Found) => Promise<number>;
   readonly act: (session: Session, found: Found, verifications: Verification[]) => Promise<void>;
   /** Whether to take part in a run of the same backfills that another process lets others share. Default: it waits for its end. */
   readonly joins?: boolean;
@@ -69,15 +69,17 @@ export interface Changed<Found> {
  * @throws {BackfillError} when it is refused before anything is changed: `RUN_LOCKED`, `DISK_SPACE_LOW` and what `find` throws
  */
 export async function changeStore<Found>(
-  options: MigratorOptions,
+  given: MigratorOptions,
   change: Change<Found>,
 ): Promise<Changed<Found>> {
+  // One, so that the lock and the stores that are opened under it have one session: with the lock the work ends as well.
+  const options = { ...given, site: await siteOf(given) };
   const { find, stepsOf, looksOf = () => [] } = change;
-  const lookWith = (look: (session: Session) => Found): Promise<Found> =>
+  const lookWith = (look: (session: Session) => Promise<Found>): Promise<Found> =>
     withSession(options, 'look', look, GIVE_UP_MS);
-  const lookFirst = (session: Session): Found => {
-    const found = find(session, undefined);
-    dueBackup(options, session, { command: change.command, steps: stepsOf(found) }); // its folder may be refused
+  const lookFirst = async (session: Session): Promise<Found> => {
+    const found = await find(session, undefined);
+    await dueBackup(options, session, { command: change.command, steps: stepsOf(found) }); // its folder may be refused
     return found;
   };
   const first = await lookWith(lookFirst).catch((error: unknown) => {
@@ -88,14 +90,14 @@ export async function changeStore<Found>(
   const isIdle = (found: Found): boolean => stepsOf(found).length + looksOf(found).length === 0;
   if (first !== undefined && isIdle(first)) return { found: first, joined };
   const act = async (): Promise<Changed<Found>> => {
-    if (first === undefined) rollBackJournal(options);
-    const found = await lookWith((session) => {
-      const again = find(session, options.onEvent);
-      if (stepsOf(again).length > 0) requireRoom(options, session, change, again);
+    if (first === undefined) await rollBackJournal(options);
+    const found = await lookWith(async (session) => {
+      const again = await find(session, options.onEvent);
+      if (stepsOf(again).length > 0) await requireRoom(options, session, change, again);
       return again;
     });
     if (isIdle(found)) return { found, joined };
-    const note = (session: Session): void => recordLooks(session, looksOf(found));
+    const note = async (session: Session): Promise<void> => await recordLooks(session, looksOf(found));
     if (stepsOf(found).length === 0) {
       await withSession(options, 'write', note);
       return { found, joined };
@@ -104,7 +106,7 @@ export async function changeStore<Found>(
       options,
       (session) => begin(options, session, { command: change.command, steps: stepsOf(found) }),
       async (session, verifications) => {
-        note(session);
+        await note(session);
         await change.act(session, found, verifications);
       },
     );
@@ -130,11 +132,11 @@ export async function takePart(options: MigratorOptions, joined: string[]): Prom
     const { store, ledger } = session;
     let hasJoined = false;
     for (const step of backfillsOf(options.project)) {
-      if (!isFilledBy(store, ledger, step)) continue;
-      if (!ledger.runs(step.name).some(({ status, share = 0 }) => status === 'running' && share < 1))
+      if (!(await isFilledBy(store, ledger, step))) continue;
+      if (!(await ledger.runs(step.name)).some(({ status, share = 0 }) => status === 'running' && share < 1))
         continue;
-      refuseTriggers(session, [step], options);
-      if (!(await inStep(step, () => joinRuns(store, ledger, step, options)))) continue;
+      await refuseTriggers(session, [step], options);
+      if (!(await inStep(step, async () => joinRuns(store, ledger, step, options)))) continue;
       hasJoined = true;
       if (!joined.includes(step.name)) joined.push(step.name);
     }
@@ -145,15 +147,15 @@ export async function takePart(options: MigratorOptions, joined: string[]): Prom
 /**
  * Acts under the run lock of the store.
  *
- * @param how `site`: where the store is, by default as the options say; `join`, `isAlone`: see {@link SiteLockOptions}
+ * @param how see {@link SiteLockOptions}
  */
 export async function withLock<Result>(
   options: MigratorOptions,
   act: () => Promise<Result>,
-  how: { readonly site?: StoreSite } & Pick<SiteLockOptions, 'join' | 'isAlone'> = {},
+  how: Pick<SiteLockOptions, 'join' | 'isAlone'> = {},
 ): Promise<Result> {
   const { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onEvent } = options;
-  const site = how.site ?? (await siteOf(options));
+  const site = await siteOf(options);
   const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
   const { join, isAlone } = how;
   const lock = await site.lock({ timeoutMs: lockTimeoutMs, onWait, join, isAlone, now: options.now });
@@ -161,33 +163,33 @@ export async function withLock<Result>(
     for (const text of site.warnings()) onEvent?.({ event: 'warning', text });
     return await act();
   } finally {
-    lock.release();
+    await lock.release();
   }
 }
 
 /** A writer has died in the middle of a transaction: the first that opens the store for writing rolls it back. */
-function rollBackJournal({ path, onEvent }: MigratorOptions): void {
+async function rollBackJournal({ path, onEvent }: MigratorOptions): Promise<void> {
   onEvent?.({ event: 'warning', text: 'A writer died in the middle of a transaction: it is rolled back' });
-  sqliteSite(path).open({ access: 'write' }).close();
+  await (await sqliteSite(path).open({ access: 'write' })).close();
 }
 
-function requireRoom<Found>(
+async function requireRoom<Found>(
   options: MigratorOptions,
   session: Session,
   { command, stepsOf, grows, largestTransaction }: Change<Found>,
   found: Found,
-): void {
+): Promise<void> {
   const { store } = session;
   if (!store.files) return; // a server's disk is its keeper's affair
-  const { bytes, pageBytes } = store.size();
+  const { bytes, pageBytes } = await store.size();
   const { folder } = store.files;
   const batch = Math.min(bytes, CHECKPOINT_PAGES * pageBytes);
-  const journal = Math.max(batch, largestTransaction?.(session, found) ?? 0);
+  const journal = Math.max(batch, (await largestTransaction?.(session, found)) ?? 0);
   const needs: SpaceNeed[] = [{ what: 'the journal', bytes: journal, folder }];
   if (grows?.(found)) {
     needs.push({ what: 'what the store grows by', bytes: Math.ceil(bytes * GROWTH_SHARE), folder });
   }
-  const backup = dueBackup(options, session, { command, steps: stepsOf(found) });
+  const backup = await dueBackup(options, session, { command, steps: stepsOf(found) });
   if (backup) needs.unshift({ what: 'the backup', ...backup });
   requireSpace(
     needs,
@@ -199,11 +201,11 @@ function requireRoom<Found>(
  * Whether an applied backfill has something to fill before it is verified: a run that was stopped, rows that wait, or a
  * column that is made again first.
  */
-export function hasRowsToFill({ store, ledger }: Session, step: BackfillStep): boolean {
+export async function hasRowsToFill({ store, ledger }: Session, step: BackfillStep): Promise<boolean> {
   return (
-    ledger.runs(step.name).some(({ status }) => status === 'running') ||
-    missingColumns(store, step).size > 0 ||
-    inStep(step, () => isWaiting(store, ledger, step))
+    (await ledger.runs(step.name)).some(({ status }) => status === 'running') ||
+    (await missingColumns(store, step)).size > 0 ||
+    (await inStep(step, async () => await isWaiting(store, ledger, step)))
   );
 }
 
@@ -212,13 +214,13 @@ export function hasRowsToFill({ store, ledger }: Session, step: BackfillStep): b
  *
  * @throws {BackfillError} `TRIGGERS_FIRE` listing them
  */
-export function refuseTriggers(
+export async function refuseTriggers(
   { store }: Session,
   backfills: readonly BackfillStep[],
   { allowsTriggers = false, onEvent }: Pick<MigratorOptions, 'allowsTriggers' | 'onEvent'>,
-): void {
+): Promise<void> {
   for (const { table, columns } of backfills) {
-    const triggers = updateTriggers(
+    const triggers = await updateTriggers(
       store,
       table,
       columns.map(({ name }) => name),

@@ -26,13 +26,16 @@ export interface ChosenBackup {
  *
  * @returns undefined if there is no ledger, or if it is lost with the store
  */
-export function readKnownBackups(files: StoreFiles, access: 'look' | 'write'): KnownBackups | undefined {
+export async function readKnownBackups(
+  files: StoreFiles,
+  access: 'look' | 'write',
+): Promise<KnownBackups | undefined> {
   if (files.mainBytes === 0) return undefined;
   let store: SqliteStore | undefined;
   try {
     store = new SqliteStore(files, { access });
     const ledger = openLedger(store);
-    return ledger.exists() ? ledger.knownBackups() : undefined;
+    return (await ledger.exists()) ? await ledger.knownBackups() : undefined;
   } catch (error) {
     // A ledger that somebody has changed is as good as none.
     const isChanged =
@@ -41,7 +44,7 @@ export function readKnownBackups(files: StoreFiles, access: 'look' | 'write'): K
     if (isDamage(error) || isChanged) return undefined;
     throw toBackfillError(error, 'while reading its ledger');
   } finally {
-    store?.close();
+    await store?.close();
   }
 }
 

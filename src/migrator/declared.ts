@@ -7,6 +7,7 @@ import {
   requireSameDeclaration,
 } from '../backfill/filled-by.js';
 import type { Project } from '../config.js';
+import { filterEach, flatMapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import { type Drift, refuseDrift } from '../ledger/drift.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -31,15 +32,18 @@ import {
  * @returns warnings: of functions whose text alone has changed, and of finished backfills that are declared otherwise by now
  * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
  */
-export function checkDeclarations(
+export async function checkDeclarations(
   { store, ledger }: Session,
   { project, isConfirmed }: Pick<MigratorOptions, 'project' | 'isConfirmed'>,
   due: readonly BackfillStep[],
-): string[] {
-  for (const step of due) requireSameDeclaration(store, ledger, step, isConfirmed);
-  return backfillsOf(project)
-    .flatMap((step) => [processWarning(store, ledger, step), declarationWarning(ledger, step)])
-    .filter((text) => text !== undefined);
+): Promise<string[]> {
+  for (const step of due) await requireSameDeclaration(store, ledger, step, isConfirmed);
+  return (
+    await flatMapEach(backfillsOf(project), async (step) => [
+      await processWarning(store, ledger, step),
+      await declarationWarning(ledger, step),
+    ])
+  ).filter((text) => text !== undefined);
 }
 
 /**
@@ -47,8 +51,8 @@ export function checkDeclarations(
  *
  * @throws {BackfillError} `STEP_FILE_GONE`
  */
-export function refuseOrphans({ ledger }: Session, { steps, isPart }: Project): void {
-  const orphan = orphansOf(ledger, steps, isPart)[0];
+export async function refuseOrphans({ ledger }: Session, { steps, isPart }: Project): Promise<void> {
+  const orphan = (await orphansOf(ledger, steps, isPart))[0];
   if (orphan === undefined) return;
   throw new BackfillError(
     'STEP_FILE_GONE',
@@ -58,19 +62,18 @@ export function refuseOrphans({ ledger }: Session, { steps, isPart }: Project): 
 }
 
 /** Backfills that were begun and are not finished, of which the project has no file any more. */
-export const orphansOf = (ledger: Ledger, steps: Project['steps'], isPart = false): string[] =>
-  ledger
-    .steps()
-    .filter(({ name, kind, status }) => {
+export const orphansOf = async (ledger: Ledger, steps: Project['steps'], isPart = false): Promise<string[]> =>
+  (
+    await filterEach(await ledger.steps(), async ({ name, kind, status }) => {
       if (isPart || kind !== 'backfill' || steps.some((step) => step.name === name)) return false;
-      return status !== 'applied' || isUnverified({ ledger }, { name });
+      return status !== 'applied' || (await isUnverified({ ledger }, { name }));
     })
-    .map(({ name }) => name);
+  ).map(({ name }) => name);
 
 /** What to do about cells of a finished backfill that an earlier declaration filled, or left. */
-function declarationWarning(ledger: Ledger, step: BackfillStep): string | undefined {
+async function declarationWarning(ledger: Ledger, step: BackfillStep): Promise<string | undefined> {
   const { name } = step;
-  const record = ledger.step(name);
+  const record = await ledger.step(name);
   if (record?.status !== 'applied' || record.fingerprint === fingerprint(step)) return undefined;
   return `The present declaration of ${name} fills rows that are still to come: umzug-backfill backfill ${shellWord(name)} --rescan fills by it what is NULL, and umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up, all of it`;
 }
@@ -80,21 +83,21 @@ function declarationWarning(ledger: Ledger, step: BackfillStep): string | undefi
  *
  * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
  */
-export function refuseLostFillers(
+export async function refuseLostFillers(
   session: Session,
   reverts: readonly BackfillStep[],
   drifts: readonly Drift[],
-): void {
+): Promise<void> {
   const { store, ledger } = session;
   for (const step of reverts) {
-    if (!isFillerKnown(store, ledger, step.name))
+    if (!(await isFillerKnown(store, ledger, step.name)))
       refuseDrift(
         drifts.filter(({ kind, step: name }) => kind === 'changed' && name === step.name),
         'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay',
       );
-    const lost = lostCells(store, ledger, step);
+    const lost = await lostCells(store, ledger, step);
     if (lost) throw lostFiller(step.name, lost);
-    refuseUndone(session, step);
+    await refuseUndone(session, step);
   }
 }
 
@@ -119,13 +122,13 @@ function lostFiller(
  * Refuses a `down` that would leave cells of ours as nobody's: those of a function whose text has changed and which it does not derive, and those
  * that made the verification fail. Each of them is looked at only where there may be some.
  */
-function refuseUndone(session: Session, step: BackfillStep): void {
+async function refuseUndone(session: Session, step: BackfillStep): Promise<void> {
   const { store, ledger } = session;
   const { name } = step;
-  const hasOtherText = hasUnsureCells(store, ledger, step);
-  const hasFailed = ledger.lastVerification(name)?.verdict === 'fail';
+  const hasOtherText = await hasUnsureCells(store, ledger, step);
+  const hasFailed = (await ledger.lastVerification(name))?.verdict === 'fail';
   if (!hasOtherText && !hasFailed) return;
-  const { kept, underivable } = planRevert(session, step);
+  const { kept, underivable } = await planRevert(session, step);
   if (hasOtherText && underivable > 0)
     throw new BackfillError(
       'PROCESS_CHANGED',
@@ -141,12 +144,15 @@ function refuseUndone(session: Session, step: BackfillStep): void {
 }
 
 /** The project, with the backfills whose file is gone as the ledger has them. */
-export function withRecalled({ store, ledger }: Session, project: Project): Project {
-  const recalled = ledger.steps().flatMap(({ name, kind }): BackfillStep[] => {
-    if (kind !== 'backfill' || project.steps.some((step) => step.name === name)) return [];
-    const backfill = recallBackfill(store, name);
-    return backfill ? [{ ...backfill, path: LEDGER_TABLES.declarations }] : [];
-  });
+export async function withRecalled({ store, ledger }: Session, project: Project): Promise<Project> {
+  const recalled = await flatMapEach(
+    await ledger.steps(),
+    async ({ name, kind }): Promise<BackfillStep[]> => {
+      if (kind !== 'backfill' || project.steps.some((step) => step.name === name)) return [];
+      const backfill = await recallBackfill(store, name);
+      return backfill ? [{ ...backfill, path: LEDGER_TABLES.declarations }] : [];
+    },
+  );
   if (recalled.length === 0) return project;
   return { ...project, steps: [...project.steps, ...recalled].sort((a, b) => (a.name < b.name ? -1 : 1)) };
 }

@@ -1,3 +1,4 @@
+import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import { refuseDamagedCells } from '../ledger/packed-cells.js';
 import { FOREIGN, type StepRecord } from '../ledger/records.js';
@@ -81,17 +82,17 @@ export function findReverts(
  * Refuses what can be known before anything is reverted, and tells how long the write lock will be held. Columns' values
  * are looked at again later, after their backfill's `down`.
  */
-export function checkReverts(
+export async function checkReverts(
   { store, ledger }: Session,
   reverts: readonly Step[],
   { isConfirmed = false, onEvent }: Pick<MigratorOptions, 'isConfirmed' | 'onEvent'>,
-): void {
-  reverts.forEach((step, i) => {
-    if (step.kind === 'backfill') refuseDamagedCells(ledger, step.name);
+): Promise<void> {
+  await mapEach(reverts, async (step, i) => {
+    if (step.kind === 'backfill') await refuseDamagedCells(ledger, step.name);
     if (step.kind !== 'schema') return;
-    checkRevertible(store, ledger, step);
-    if (i === 0) checkLosses(store, ledger, step, { isConfirmed });
-    const estimate = checkLockTime(store, ledger, step, { isConfirmed });
+    await checkRevertible(store, ledger, step);
+    if (i === 0) await checkLosses(store, ledger, step, { isConfirmed });
+    const estimate = await checkLockTime(store, ledger, step, { isConfirmed });
     if (estimate)
       onEvent?.({
         event: 'lock_expected',
@@ -113,22 +114,27 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
   const cells: ({ backfill: string } & RevertResult)[] = [];
   const { found, outcome } = await changeStore(options, {
     command: 'down',
-    find: (session, onEvent) => {
-      const records = session.ledger.steps();
-      const project = withRecalled(session, options.project);
+    find: async (session, onEvent) => {
+      const records = await session.ledger.steps();
+      const project = await withRecalled(session, options.project);
       const reverts = findReverts(records, project.steps, target);
       const drifts = checkDrift(options, records);
       const backfills = reverts.filter((step): step is BackfillStep => step.kind === 'backfill');
-      if (!options.isConfirmed) refuseLostFillers(session, backfills, drifts);
-      refuseTriggers(session, backfills, { ...options, onEvent });
-      refuseVersionTriggers(session, reverts, 'down', { ...options, onEvent });
-      checkReverts(session, reverts, { ...options, onEvent });
+      if (!options.isConfirmed) await refuseLostFillers(session, backfills, drifts);
+      await refuseTriggers(session, backfills, { ...options, onEvent });
+      await refuseVersionTriggers(session, reverts, 'down', { ...options, onEvent });
+      await checkReverts(session, reverts, { ...options, onEvent });
       for (const { text } of drifts) onEvent?.({ event: 'warning', text });
       return { drifts, reverts, project };
     },
     stepsOf: ({ reverts }) => reverts.map(({ name }) => name),
-    largestTransaction: ({ store }, { reverts }) =>
-      Math.max(0, ...reverts.map((step) => (step.kind === 'schema' ? tableBytes(store, step.table) : 0))),
+    largestTransaction: async ({ store }, { reverts }) =>
+      Math.max(
+        0,
+        ...(await mapEach(reverts, async (step) =>
+          step.kind === 'schema' ? await tableBytes(store, step.table) : 0,
+        )),
+      ),
     act: async (session, { reverts, project }, verifications) => {
       const { buildUmzug } = await import('./umzug.js');
       const onReverted = (backfill: string, result: RevertResult): void =>

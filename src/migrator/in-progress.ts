@@ -8,7 +8,7 @@ export async function besideRun(
   error: unknown,
 ): Promise<unknown> {
   if (!(error instanceof BackfillError) || error.code !== 'STEP_NOT_APPLIED') return error;
-  const { state, holder } = (await siteOf(options)).lookAtLock();
+  const { state, holder } = await (await siteOf(options)).lookAtLock();
   if (state !== 'held') return error;
   const who = holder ? holderText(holder) : 'a process that has just begun';
   return new BackfillError(

@@ -3,6 +3,7 @@ import { takeThrown, thrownWarnings } from '../backfill/process.js';
 import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
 import { requireSteadiness } from '../backfill/steadiness.js';
 import { lookOf } from '../backfill/waiting.js';
+import { filterEach, mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/drift.js';
 import { tableBytes, updateTriggers } from '../schema/inspect.js';
@@ -98,26 +99,35 @@ export interface Plan {
  * Refuses what `up` would refuse, but for triggers, which it lists.
  */
 export async function planUp(options: MigratorOptions, target: UpTarget = {}): Promise<Plan> {
-  return await withSession(options, 'look', (session) => {
-    refuseOrphans(session, options.project);
-    const drifts = checkDrift(options, session.ledger.steps());
-    const work = findWork(session, options, target);
+  return await withSession(options, 'look', async (session) => {
+    await refuseOrphans(session, options.project);
+    const drifts = checkDrift(options, await session.ledger.steps());
+    const work = await findWork(session, options, target);
     const pending = [...work.incomplete, ...work.pending];
-    const { warnings: found, awaiting } = checkPendingSteps(session, options.project.steps, pending);
-    const warnings = [...found, ...checkDeclarations(session, options, dueIn(session, options, work))];
+    const { warnings: found, awaiting } = await checkPendingSteps(session, options.project.steps, pending);
+    const warnings = [
+      ...found,
+      ...(await checkDeclarations(session, options, await dueIn(session, options, work))),
+    ];
     // Where a column or an index is made again first, what was lost with it counts as unverified, and is filled before it is verified.
     const unverified = work.unverified.filter((step) => !work.waiting.includes(step));
-    const emptied = unverified.filter((step) => step.kind === 'backfill' && hasRowsToFill(session, step));
+    const emptied = await filterEach(
+      unverified,
+      async (step) => step.kind === 'backfill' && (await hasRowsToFill(session, step)),
+    );
     const caughtUp = [...work.waiting, ...emptied];
-    const steps = [...work.incomplete, ...caughtUp, ...work.pending].map((step): PlannedStep => {
-      const awaits = awaiting.get(step.name);
-      if (awaits !== undefined) return { step: step.name, statements: [], awaits };
-      const statements = plannedStatements(session, step);
-      if (step.kind !== 'backfill') return { step: step.name, statements };
-      const kind = caughtUp.includes(step) ? 'catch-up' : 'first';
-      return { step: step.name, statements, fill: planFill(session, options, step, kind, warnings) };
-    });
-    const backup = dueBackup(options, session, { command: 'up', steps: namesOf(work) });
+    const steps = await mapEach(
+      [...work.incomplete, ...caughtUp, ...work.pending],
+      async (step): Promise<PlannedStep> => {
+        const awaits = awaiting.get(step.name);
+        if (awaits !== undefined) return { step: step.name, statements: [], awaits };
+        const statements = await plannedStatements(session, step);
+        if (step.kind !== 'backfill') return { step: step.name, statements };
+        const kind = caughtUp.includes(step) ? 'catch-up' : 'first';
+        return { step: step.name, statements, fill: await planFill(session, options, step, kind, warnings) };
+      },
+    );
+    const backup = await dueBackup(options, session, { command: 'up', steps: namesOf(work) });
     const verified = work.unverified.filter((step) => !emptied.includes(step));
     return { steps, unverified: verified.map(({ name }) => name), backup, drifts, warnings };
   });
@@ -130,16 +140,16 @@ export async function planBackfill(
 ): Promise<Plan> {
   const wanted = backfillsOf(options.project, name);
   const warnings: string[] = [];
-  return await withSession(options, 'look', (session) => {
-    const steps = wanted.map((step): PlannedStep => {
-      requireApplied(session, step);
-      const fill = planFill(session, options, step, isRescan ? 'rescan' : 'catch-up', warnings);
+  return await withSession(options, 'look', async (session) => {
+    const steps = await mapEach(wanted, async (step): Promise<PlannedStep> => {
+      await requireApplied(session, step);
+      const fill = await planFill(session, options, step, isRescan ? 'rescan' : 'catch-up', warnings);
       return { step: step.name, statements: [], fill };
     });
     const command = isRescan ? 'rescan' : 'backfill';
-    const backup = dueBackup(options, session, { command, steps: wanted.map((step) => step.name) });
-    const drifts = checkDrift(options, session.ledger.steps());
-    warnings.push(...checkDeclarations(session, options, wanted));
+    const backup = await dueBackup(options, session, { command, steps: wanted.map((step) => step.name) });
+    const drifts = checkDrift(options, await session.ledger.steps());
+    warnings.push(...(await checkDeclarations(session, options, wanted)));
     return { steps, unverified: [], backup, drifts, warnings };
   }).catch(async (error: unknown) => {
     throw await besideRun(options, error);
@@ -148,36 +158,40 @@ export async function planBackfill(
 
 /** Says what `down` would do, reading only. Refuses what `down` would refuse, but for what `--yes` allows. */
 export async function planDown(options: MigratorOptions, target: DownTarget = {}): Promise<Plan> {
-  return await withSession(options, 'look', (session) => {
-    const records = session.ledger.steps();
-    const { steps: known } = withRecalled(session, options.project);
+  return await withSession(options, 'look', async (session) => {
+    const records = await session.ledger.steps();
+    const { steps: known } = await withRecalled(session, options.project);
     const reverts = findReverts(records, known, target);
-    checkReverts(session, reverts, { isConfirmed: true });
-    const steps = reverts.map((step): PlannedStep => {
-      const statements = reverseDdl(session, step);
+    await checkReverts(session, reverts, { isConfirmed: true });
+    const steps = await mapEach(reverts, async (step): Promise<PlannedStep> => {
+      const statements = await reverseDdl(session, step);
       return {
         step: step.name,
         statements,
-        ...(step.kind === 'backfill' ? { cells: planRevert(session, step) } : {}),
+        ...(step.kind === 'backfill' ? { cells: await planRevert(session, step) } : {}),
       };
     });
-    const backup = dueBackup(options, session, { command: 'down', steps: reverts.map(({ name }) => name) });
+    const backup = await dueBackup(options, session, {
+      command: 'down',
+      steps: reverts.map(({ name }) => name),
+    });
     const drifts = checkDrift(options, records);
-    const warnings = wantingConsent(() =>
-      refuseLostFillers(
-        session,
-        reverts.filter((step) => step.kind === 'backfill'),
-        drifts,
-      ),
+    const warnings = await wantingConsent(
+      async () =>
+        await refuseLostFillers(
+          session,
+          reverts.filter((step) => step.kind === 'backfill'),
+          drifts,
+        ),
     );
     return { steps, unverified: [], backup, drifts, warnings };
   });
 }
 
 /** What is refused without `--yes`, as a warning. */
-function wantingConsent(check: () => void): string[] {
+async function wantingConsent(check: () => Promise<void>): Promise<string[]> {
   try {
-    check();
+    await check();
     return [];
   } catch (error) {
     if (error instanceof BackfillError && error.hint.includes('--yes')) return [error.message];
@@ -185,22 +199,22 @@ function wantingConsent(check: () => void): string[] {
   }
 }
 
-function plannedStatements({ store }: Session, step: Step): PlannedDdl[] {
+async function plannedStatements({ store }: Session, step: Step): Promise<PlannedDdl[]> {
   if (step.kind === 'sql') return step.up.map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind !== 'schema') return [];
-  const { first, indexes } = planSchemaStep(store, step);
-  const lockMs = Math.ceil(store.dialect.createIndexEstimate(tableBytes(store, step.table)).lockMs);
+  const { first, indexes } = await planSchemaStep(store, step);
+  const lockMs = Math.ceil(store.dialect.createIndexEstimate(await tableBytes(store, step.table)).lockMs);
   return [
     ...first.map(({ sql }) => ({ sql, lockMs: SCHEMA_ONLY_MS })),
     ...indexes.map(({ sql }) => ({ sql, lockMs })),
   ];
 }
 
-function reverseDdl({ store, ledger }: Session, step: Step): PlannedDdl[] {
+async function reverseDdl({ store, ledger }: Session, step: Step): Promise<PlannedDdl[]> {
   if (step.kind === 'sql') return (step.down ?? []).map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind !== 'schema') return [];
-  const lockMs = Math.ceil(store.dialect.dropColumnEstimate(store, step.table, 1).lockMs);
-  const objects = standingObjects(store, ledger, step);
+  const lockMs = Math.ceil((await store.dialect.dropColumnEstimate(store, step.table, 1)).lockMs);
+  const objects = await standingObjects(store, ledger, step);
   const version = objects.find(({ kind }) => kind === 'version');
   return [
     ...reverseStatements(step, objects).map((sql) => ({
@@ -213,29 +227,32 @@ function reverseDdl({ store, ledger }: Session, step: Step): PlannedDdl[] {
   ];
 }
 
-function planFill(
+async function planFill(
   session: Session,
   options: MigratorOptions,
   step: BackfillStep,
   wanted: PlannedFill['kind'],
   warnings: string[],
-): PlannedFill {
+): Promise<PlannedFill> {
   const { store, ledger } = session;
-  const absent = missingColumns(store, step);
-  const last = ledger.lastRun(step.name);
+  const absent = await missingColumns(store, step);
+  const last = await ledger.lastRun(step.name);
   // A run under way goes on behind its cursor; a catch-up begins behind the last watermark where keys only grow.
   const resumed = last?.status === 'running' ? last : undefined;
-  const look = wanted === 'catch-up' ? lookOf(store, ledger, step) : { after: null, kind: wanted };
+  const look = wanted === 'catch-up' ? await lookOf(store, ledger, step) : { after: null, kind: wanted };
   const { kind } = look;
   const scope: PlannedScope = {
     absent,
     after: resumed ? resumed.cursor : look.after,
     leavesSkips: kind === 'catch-up',
   };
-  inStep(step, () => requireSteadiness(store, step, scope));
+  await inStep(step, async () => await requireSteadiness(store, step, scope));
   const startedAt = performance.now();
   takeThrown(step);
-  const found = inStep(step, () => explained(store, step, () => store.dialect.planRows(store, step, scope)));
+  const found = await inStep(
+    step,
+    async () => await explained(store, step, async () => await store.dialect.planRows(store, step, scope)),
+  );
   const thrown = takeThrown(step);
   warnings.push(...thrownWarnings(step, thrown));
   if (options.showsValues)
@@ -249,7 +266,7 @@ function planFill(
   const limit = options.batchRows ?? DEFAULT_BATCH_ROWS;
   const isFresh = !last || (resumed?.kind === 'first' && !(ledger.isShared && resumed.batches > 0));
   const isCounted = kind === 'first' && isFresh;
-  const valuesLeft = isCounted ? countValuesLeft(store, step, scope.after, absent) : undefined;
+  const valuesLeft = isCounted ? await countValuesLeft(store, step, scope.after, absent) : undefined;
   return {
     backfill: step.name,
     kind,
@@ -264,13 +281,13 @@ function planFill(
     expectedMs: Math.round(readMs * FILL_OVER_READ),
     diskBytes:
       diskNeed(options.project.steps, step, cellsToFill, cell('bytes')) +
-      store.dialect.updateBytes(store, step.table, found.rows),
-    triggers: updateTriggers(
+      (await store.dialect.updateBytes(store, step.table, found.rows)),
+    triggers: await updateTriggers(
       store,
       step.table,
       step.columns.map(({ name }) => name),
     ),
-    samples: store.dialect.sampleRows(store, step, scope, SAMPLES).map(({ key, values }) => ({
+    samples: (await store.dialect.sampleRows(store, step, scope, SAMPLES)).map(({ key, values }) => ({
       key: String(key),
       values: Object.fromEntries(step.columns.map(({ name }, i) => [name, showValue(values[i])])),
     })),

@@ -1,3 +1,4 @@
+import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import { absentColumns, hasTable } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
@@ -28,31 +29,33 @@ export interface PendingChecks {
  * @param steps the project's
  * @throws {BackfillError} `STEP_INVALID`, `TABLE_MISSING`, `COLUMN_MISSING`, `KEY_UNSUITABLE`, `SCHEMA_BLOCKED`, a `VERSION_…` or a `STORE_…` code
  */
-export function checkPendingSteps(
+export async function checkPendingSteps(
   { store, ledger }: Session,
   steps: readonly Step[],
   pending: readonly Step[],
-): PendingChecks {
+): Promise<PendingChecks> {
   const warnings: string[] = [];
   const awaiting = new Map<string, string>();
   let sqlStep: string | undefined;
   const coming = new Set<string>(); // columns that a pending step before will have made: `table.column`
   for (const step of pending) {
-    store.dialect.checkRights(store, step);
+    await store.dialect.checkRights(store, step);
     if (step.kind === 'require') requiredBackfill(steps, step);
     if (step.kind === 'sql') {
       sqlStep = step.name;
-      checkStatements(store, step);
+      await checkStatements(store, step);
     }
     if (step.kind !== 'schema' && step.kind !== 'backfill') continue;
     try {
-      requireTable(store, step.table);
+      await requireTable(store, step.table);
       if (step.kind === 'schema') {
-        const standing = standingObjects(store, ledger, step);
-        warnings.push(...store.dialect.rehearseUp(store, step, planSchemaStep(store, step), standing));
+        const standing = await standingObjects(store, ledger, step);
+        warnings.push(
+          ...(await store.dialect.rehearseUp(store, step, await planSchemaStep(store, step), standing)),
+        );
       } else {
-        checkBackfill(store, step, coming);
-        store.dialect.checkKeyValues(store, step);
+        await checkBackfill(store, step, coming);
+        await store.dialect.checkKeyValues(store, step);
       }
     } catch (error) {
       if (sqlStep === undefined || !(error instanceof BackfillError)) throw atStep(error, step);
@@ -64,16 +67,19 @@ export function checkPendingSteps(
 }
 
 /** A text that is no statement is found here where a declaration could not tell. PostgreSQL compiles no DDL alone. */
-function checkStatements(store: Store, { name, up, down = [] }: Step & SqlStepDefinition): void {
+async function checkStatements(
+  store: Store,
+  { name, up, down = [] }: Step & SqlStepDefinition,
+): Promise<void> {
   if (store.dialect.engine !== 'SQLite') return;
   for (const sql of [...up, ...down]) {
-    const error = store.compileError(sql);
+    const error = await store.compileError(sql);
     if (error instanceof RangeError) throw noStatement(name, sql, error);
   }
 }
 
-function requireTable(store: Store, table: string): void {
-  if (hasTable(store, table)) return;
+async function requireTable(store: Store, table: string): Promise<void> {
+  if (await hasTable(store, table)) return;
   throw new BackfillError('TABLE_MISSING', `The store has no table ${table}`, missingTableHint(store, table));
 }
 
@@ -90,8 +96,8 @@ function missingTableHint(store: Store, table: string): string {
 }
 
 /** Columns of a backfill that the store does not have yet. */
-export function missingColumns(store: Store, { table, columns }: BackfillStep): Set<string> {
-  return absentColumns(
+export async function missingColumns(store: Store, { table, columns }: BackfillStep): Promise<Set<string>> {
+  return await absentColumns(
     store,
     table,
     columns.map(({ name }) => name),
@@ -106,9 +112,14 @@ export function comingColumns(steps: readonly SchemaStepDefinition[]): Set<strin
 }
 
 /** Whether a pending step makes a column of the table, or of one that it is a partition of. */
-const isComing = (store: Store, table: string, column: string, coming: ReadonlySet<string>): boolean =>
+const isComing = async (
+  store: Store,
+  table: string,
+  column: string,
+  coming: ReadonlySet<string>,
+): Promise<boolean> =>
   coming.size > 0 &&
-  [table, ...store.dialect.parentTables(store, table)].some((name) =>
+  [table, ...(await store.dialect.parentTables(store, table))].some((name) =>
     coming.has(foldCase(`${name}.${column}`)),
   );
 
@@ -118,11 +129,11 @@ const isComing = (store: Store, table: string, column: string, coming: ReadonlyS
  * @param coming columns that a pending step before it will make, as folded `table.column`. Default: none
  * @throws {BackfillError} `COLUMN_MISSING`, `KEY_UNSUITABLE`, `STEP_INVALID`, `SCHEMA_BLOCKED`
  */
-export function checkBackfill(
+export async function checkBackfill(
   store: Store,
   step: BackfillStep,
   coming: ReadonlySet<string> = new Set(),
-): void {
+): Promise<void> {
   const { table, key, columns, checks } = step;
   const needed = [
     key,
@@ -133,8 +144,11 @@ export function checkBackfill(
     ...(checks.groupBy === undefined ? [] : [checks.groupBy]),
   ];
   const missing = [
-    ...absentColumns(store, table, needed),
-    ...[...missingColumns(store, step)].filter((name) => !isComing(store, table, name, coming)),
+    ...(await absentColumns(store, table, needed)),
+    ...(await filterEach(
+      [...(await missingColumns(store, step))],
+      async (name) => !(await isComing(store, table, name, coming)),
+    )),
   ];
   if (missing.length > 0) {
     throw new BackfillError(
@@ -143,24 +157,26 @@ export function checkBackfill(
       `Add it in a step that sorts before ${step.name}, or mend the declaration`,
     );
   }
-  store.dialect.checkKey(store, step);
-  if (store.compileError(`SELECT 1 FROM ${identifier(table)} AS t WHERE ${scopeSql(step, store.dialect)}`)) {
+  await store.dialect.checkKey(store, step);
+  if (
+    await store.compileError(`SELECT 1 FROM ${identifier(table)} AS t WHERE ${scopeSql(step, store.dialect)}`)
+  ) {
     throw new BackfillError(
       'STEP_INVALID',
       `The scope of ${step.name} is no condition on ${table}`,
       `Mend \`scope\` in ${step.path}: it may name columns of ${table} only`,
     );
   }
-  checkScope(store, step);
-  checkExpressions(store, step);
-  checkUpdatable(store, step, coming);
-  if (missingColumns(store, step).size === 0) checkQueries(store, step);
+  await checkScope(store, step);
+  await checkExpressions(store, step);
+  await checkUpdatable(store, step, coming);
+  if ((await missingColumns(store, step)).size === 0) await checkQueries(store, step);
 }
 
 /** The queries of checks may speak of columns that are still to be made: they are looked at once those are there. */
-function checkQueries(store: Store, { name, path, checks }: BackfillStep): void {
+async function checkQueries(store: Store, { name, path, checks }: BackfillStep): Promise<void> {
   for (const { title, query } of checks.rules ?? []) {
-    if (store.isReading(query)) continue;
+    if (await store.isReading(query)) continue;
     throw new BackfillError(
       'STEP_INVALID',
       `The query of the rule "${title}" of ${name} is no SELECT that this store can run`,
@@ -169,7 +185,7 @@ function checkQueries(store: Store, { name, path, checks }: BackfillStep): void 
   }
   for (const { index, query } of checks.indexes ?? []) {
     // One that insists on an index does not compile where that is to be made again.
-    const error = /\bINDEXED\s+BY\b/i.test(query) ? undefined : store.compileError(query);
+    const error = /\bINDEXED\s+BY\b/i.test(query) ? undefined : await store.compileError(query);
     if (!error) continue;
     throw new BackfillError(
       'STEP_INVALID',
@@ -181,16 +197,16 @@ function checkQueries(store: Store, { name, path, checks }: BackfillStep): void 
 }
 
 /** A row that is out of scope once it is filled would be verified by nobody: only columns that are not filled may decide. */
-function checkScope(store: Store, step: BackfillStep): void {
+async function checkScope(store: Store, step: BackfillStep): Promise<void> {
   const { name, table, path, columns } = step;
   const scope = scopeSql(step, store.dialect);
   const filled = columns.filter((column) => foldCase(scope).includes(foldCase(column.name)));
   if (filled.length === 0) return;
   const isFilled = (other: string): boolean =>
     columns.some((column) => foldCase(column.name) === foldCase(other));
-  const others = store.dialect.tableColumns(store, table).filter((column) => !isFilled(column.name));
+  const others = (await store.dialect.tableColumns(store, table)).filter((column) => !isFilled(column.name));
   const rows = `SELECT ${others.map((column) => identifier(column.name)).join(', ')} FROM ${identifier(table)}`;
-  if (!store.compileError(`SELECT 1 FROM (${rows}) AS t WHERE ${scope}`)) return;
+  if (!(await store.compileError(`SELECT 1 FROM (${rows}) AS t WHERE ${scope}`))) return;
   const names = filled.map((column) => column.name).join(', ');
   throw new BackfillError(
     'STEP_INVALID',
@@ -200,11 +216,11 @@ function checkScope(store: Store, step: BackfillStep): void {
 }
 
 /** An expression that does not compile here would fail with the first batch. */
-function checkExpressions(store: Store, { name, table, path, columns }: BackfillStep): void {
+async function checkExpressions(store: Store, { name, table, path, columns }: BackfillStep): Promise<void> {
   for (const { name: column, value } of columns) {
     if (value.kind !== 'sql') continue;
     const [expression, from] = [expressionSql(value, store.dialect.engine), `FROM ${identifier(table)} AS t`];
-    const error = store.compileError(`SELECT ${expression} ${from}`);
+    const error = await store.compileError(`SELECT ${expression} ${from}`);
     if (error)
       throw new BackfillError(
         'STEP_INVALID',
@@ -212,7 +228,7 @@ function checkExpressions(store: Store, { name, table, path, columns }: Backfill
         `Mend sql() in ${path}: it may name columns of ${table}, which the store has or an earlier step makes`,
         { cause: error },
       );
-    const cause = store.compileError(`SELECT 1 ${from} WHERE ${expression} IS NULL`);
+    const cause = await store.compileError(`SELECT 1 ${from} WHERE ${expression} IS NULL`);
     if (cause)
       throw new BackfillError(
         'STEP_INVALID',
@@ -224,10 +240,17 @@ function checkExpressions(store: Store, { name, table, path, columns }: Backfill
 }
 
 /** A generated column, or a trigger that no longer compiles, stands in the way of every batch: say so before the first. */
-function checkUpdatable(store: Store, { table, columns }: BackfillStep, coming: ReadonlySet<string>): void {
-  const present = columns.filter(({ name }) => !isComing(store, table, name, coming));
+async function checkUpdatable(
+  store: Store,
+  { table, columns }: BackfillStep,
+  coming: ReadonlySet<string>,
+): Promise<void> {
+  const present = await filterEach(
+    columns,
+    async ({ name }) => !(await isComing(store, table, name, coming)),
+  );
   if (present.length === 0) return;
-  const error = store.dialect.updateError(
+  const error = await store.dialect.updateError(
     store,
     table,
     present.map(({ name }) => name),
@@ -246,8 +269,8 @@ function checkUpdatable(store: Store, { table, columns }: BackfillStep, coming: 
  *
  * @throws {BackfillError} `STEP_NOT_APPLIED`, and what {@link checkBackfill} throws
  */
-export function requireApplied({ store, ledger }: Session, step: BackfillStep): void {
-  const status = ledger.step(step.name)?.status;
+export async function requireApplied({ store, ledger }: Session, step: BackfillStep): Promise<void> {
+  const status = (await ledger.step(step.name))?.status;
   if (status !== 'applied') {
     throw new BackfillError(
       'STEP_NOT_APPLIED',
@@ -255,5 +278,5 @@ export function requireApplied({ store, ledger }: Session, step: BackfillStep): 
       'Apply it first: umzug-backfill up',
     );
   }
-  inStep(step, () => checkBackfill(store, step));
+  await inStep(step, async () => await checkBackfill(store, step));
 }

@@ -50,14 +50,14 @@ export async function applyRequireStep(
   const { store, ledger } = session;
   const wanted = requiredBackfill(options.project.steps, step);
   await inStep(wanted, async () => {
-    if (ledger.step(wanted.name)?.status === 'applied')
+    if ((await ledger.step(wanted.name))?.status === 'applied')
       await bringUpToDate(session, wanted, options, warnings);
     else
       warnOfFilledAgain(wanted, await applyBackfillStep(store, ledger, wanted, options), options, warnings);
-    if (isUnverified(session, wanted)) await verifyAndRecord(session, wanted, options, into);
+    if (await isUnverified(session, wanted)) await verifyAndRecord(session, wanted, options, into);
   });
-  store.write(() => {
-    ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    ledger.finishStep(step.name, performance.now() - startedAt);
+  await store.write(async () => {
+    await ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    await ledger.finishStep(step.name, performance.now() - startedAt);
   });
 }

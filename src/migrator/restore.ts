@@ -66,14 +66,13 @@ export async function restore(
   // Looked at first for what can be refused at once, and again under the lock: another run may make a newer backup meanwhile.
   const files = locateLive(options.path);
   if (isDryRun || !hasJournalHeader(files)) {
-    const outlook = choose(options, files, given, 'look');
+    const outlook = await choose(options, files, given, 'look');
     // SQLite may write to what it opens, if another user puts a journal beside it.
-    if (!isShared(dirname(outlook.backup.path))) checkBackup(options, outlook, outlook.backup.path);
+    if (!isShared(dirname(outlook.backup.path))) await checkBackup(options, outlook, outlook.backup.path);
     if (isDryRun) return await foretell(options, outlook);
   }
-  return await withLock(options, () => restoreAlone(options, given), {
-    site: sqliteSite(options.path, files),
-  });
+  const site = sqliteSite(options.path, files);
+  return await withLock({ ...options, site }, () => restoreAlone(options, given));
 }
 
 /** The store, the backup that it can be restored from, and what its ledger knows of backups. */
@@ -86,17 +85,17 @@ interface Outlook {
 }
 
 /** Finds the store and the backup, and looks whether the one may be restored from the other, without opening that. */
-function choose(
+async function choose(
   options: MigratorOptions,
   files: StoreFiles,
   given: string | undefined,
   access: 'look' | 'write',
-): Outlook {
+): Promise<Outlook> {
   // Here too copies are made; and it may lie on a mount on which nobody can change a mode.
   const own = copyFolder(files, undefined, options.isConfirmed ?? false);
   const folder = options.backup ? options.backup.folder : undefined;
   const copies = folder === undefined ? own : copyFolder(files, folder);
-  const known = readKnownBackups(files, access);
+  const known = await readKnownBackups(files, access);
   const backup = chooseBackup(files, copies, given, known);
   if (!options.isConfirmed) refuseForeign(backup.path, files);
   const found = locateBackup(backup.path);
@@ -115,7 +114,7 @@ async function foretell(
   { isConfirmed = false }: MigratorOptions,
   { files, backup, known }: Outlook,
 ): Promise<RestoreOutcome> {
-  const digest = await withOpen(backup.path, (fd) => digestOf(fd));
+  const digest = await withOpen(backup.path, async (fd) => digestOf(fd));
   const isVerified = compareBackup(backup, digest, known, isConfirmed);
   return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified };
 }
@@ -140,17 +139,17 @@ const TRIES = 3;
 
 async function restoreAlone(options: MigratorOptions, given: string | undefined): Promise<RestoreOutcome> {
   const files = locateLive(options.path);
-  const outlook = choose(options, files, given, hasJournalHeader(files) ? 'write' : 'look');
+  const outlook = await choose(options, files, given, hasJournalHeader(files) ? 'write' : 'look');
   const { backup, known } = outlook;
   const act = withPrivateFolder(restorePrefix(files), async (work) => {
     const prepared = join(work, unguessable());
     const digest = await takeIn(backup.path, prepared, files);
     const isVerified = compareBackup(backup, digest, known, options.isConfirmed ?? false);
-    checkBackup(options, outlook, prepared);
+    await checkBackup(options, outlook, prepared);
     for (let tries = 1; ; tries += 1) {
       const done = await saveAndWrite(outlook, prepared, tries < TRIES, options.onEvent);
       if (!done) continue;
-      new SqliteStore(locateStore(files.path), { access: 'look' }).close(); // can it be read?
+      await new SqliteStore(locateStore(files.path), { access: 'look' }).close(); // can it be read?
       return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified, ...done };
     }
   });
@@ -228,17 +227,17 @@ function locateBackup(path: string): StoreFiles {
 }
 
 /** Opens a backup to look whether it is a sound store of this project. */
-function checkBackup(
+async function checkBackup(
   { project, backup: options }: MigratorOptions,
   { backup: { path } }: Outlook,
   at: string,
-): void {
+): Promise<void> {
   const check = (options ? options.check : undefined) ?? 'quick';
   let source: SqliteStore | undefined;
   try {
     source = new SqliteStore(locateStore(at, { isCopy: true }), { access: 'look' });
-    if (checkDamage(source, check) === false) throw unusable(`${path} is damaged`);
-    checkRequirements(source, project.config.requires);
+    if ((await checkDamage(source, check)) === false) throw unusable(`${path} is damaged`);
+    await checkRequirements(source, project.config.requires);
   } catch (error) {
     if (!(error instanceof BackfillError)) throw error;
     if (/^(?:BACKUP_UNUSABLE|STORE_(?:BUSY|FULL|IO))$/.test(error.code)) throw error;
@@ -252,7 +251,7 @@ function checkBackup(
     }
     throw notRestorable(path, error);
   } finally {
-    source?.close();
+    await source?.close();
   }
 }
 
@@ -300,6 +299,6 @@ async function save(files: StoreFiles, copies: string): Promise<{ saved: string;
     if (!isDamage(error)) throw error;
     return { saved: await saveFiles(files, copies), wasDamaged: true };
   } finally {
-    live?.close();
+    await live?.close();
   }
 }

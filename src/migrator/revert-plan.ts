@@ -19,21 +19,25 @@ const MAX_RANGES = 64;
 const [CONSISTENT, OTHER] = [2, 3];
 
 /** What `down` would do with the cells of a backfill, reading only: as `revertBatches`, from the last batch to the first. */
-export function planRevert({ store, ledger }: Session, step: BackfillStep): RevertResult {
-  const fillerOf = fillersOf(store, step);
-  const partsOf = earlierCells(ledger, step.name);
+export async function planRevert({ store, ledger }: Session, step: BackfillStep): Promise<RevertResult> {
+  const fillerOf = await fillersOf(store, step);
+  const partsOf = await earlierCells(ledger, step.name);
   const taken = new Set<string>(); // cells that an earlier batch will find NULL
   const total = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
-  for (const number of ledger.batchNumbers(step.name)) {
-    const { backfill, certainty } = fillerOf(number);
-    const absent = absentCells(store, backfill);
+  for (const number of await ledger.batchNumbers(step.name)) {
+    const { backfill, certainty } = await fillerOf(number);
+    const absent = await absentCells(store, backfill);
     const columns = backfill.columns.filter(({ name }) => !absent.has(foldCase(name)));
-    const parts = partsOf(number);
+    const parts = await partsOf(number);
     const present = forColumns({ ...backfill, scope: 'true', checks: {} }, columns);
     const states =
       columns.length === 0
         ? NO_STATES
-        : explained(store, present, () => statesOf(store, present, parts, backfill !== step));
+        : await explained(
+            store,
+            present,
+            async () => await statesOf(store, present, parts, backfill !== step),
+          );
     const others = certainty === 'exact' ? 'kept' : 'underivable';
     for (const { isInEarlier, ...part } of parts) {
       for (const [name, key] of cellsOf(part)) {
@@ -67,21 +71,27 @@ const NO_STATES: States = { found: new Map(), failing: new Set() };
  *
  * @param isEarlier whether what filled them is not in the file any more, where it could be mended
  */
-function statesOf(store: Store, backfill: Backfill, sets: readonly Part[], isEarlier: boolean): States {
+async function statesOf(
+  store: Store,
+  backfill: Backfill,
+  sets: readonly Part[],
+  isEarlier: boolean,
+): Promise<States> {
   const runs = sets.flatMap((set) => set.runs);
   const states: States = { found: new Map(), failing: new Set() };
   const read =
     (by: Backfill) =>
-    (ranges: readonly KeyRange[]): void => {
-      const rowsOf = store.dialect.scanRows(store, by);
-      for (const range of ranges) for (const [key, state] of rowsOf(range)) states.found.set(key, state);
+    async (ranges: readonly KeyRange[]): Promise<void> => {
+      const rowsOf = await store.dialect.scanRows(store, by);
+      for (const range of ranges)
+        for await (const page of rowsOf(range)) for (const [key, state] of page) states.found.set(key, state);
     };
   const ranges = runs.length > MAX_RANGES ? whole(sets) : runs;
-  if (!isEarlier) read(backfill)(ranges);
-  else if (!store.attempt(() => read(backfill)(ranges)))
-    rowByRow(store, runs, read(backfill), (run) => {
+  if (!isEarlier) await read(backfill)(ranges);
+  else if (!(await store.attempt(async () => await read(backfill)(ranges))))
+    await rowByRow(store, runs, read(backfill), async (run) => {
       states.failing.add(run[0]);
-      read(withoutValues(backfill))([run]);
+      await read(withoutValues(backfill))([run]);
     });
   return states;
 }

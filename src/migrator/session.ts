@@ -79,6 +79,8 @@ export interface MigratorOptions extends PaceOptions {
   readonly path: string;
   /** The database, where the store is one of PostgreSQL. */
   readonly postgres?: PostgresAddress | undefined;
+  /** Where the store is. Default: made of the two. */
+  readonly site?: StoreSite | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
   readonly isConfirmed?: boolean | undefined;
   /** How to back the store up before it is changed; false: not at all. */
@@ -131,13 +133,13 @@ export async function withSession<Result>(
   return await withStore(
     options,
     access,
-    (session) => {
-      const checkAndAct = (): Promise<Result> | Result => {
-        if (access === 'look') session.store.dialect.checkLedger(session.store); // on the snapshot that is read
-        checkRequirements(session.store, options.project.config.requires);
-        return act(session);
+    async (session) => {
+      const checkAndAct = async (): Promise<Result> => {
+        if (access === 'look') await session.store.dialect.checkLedger(session.store); // on the snapshot that is read
+        await checkRequirements(session.store, options.project.config.requires);
+        return await act(session);
       };
-      return access === 'look' ? session.store.snapshot(checkAndAct) : checkAndAct();
+      return access === 'look' ? await session.store.snapshot(checkAndAct) : await checkAndAct();
     },
     busyWaitMs,
   );
@@ -157,19 +159,19 @@ export async function withStore<Result>(
   const site = await siteOf(options);
   const tables = options.project.steps.flatMap((step) => ('table' in step ? [step.table] : []));
   const { isConfirmed } = options;
-  const store = site.open({
+  const store = await site.open({
     access,
     isConfirmed,
     tables,
     ...(busyWaitMs === undefined ? {} : { busyWaitMs }),
   });
   try {
-    store.snapshot(() => refuseNewerLedger(store)); // a `down` may be dropping it
+    await store.snapshot(async () => await refuseNewerLedger(store)); // a `down` may be dropping it
     return await act({ store, ledger: openLedger(store, options.now) });
   } catch (error) {
     throw isStoreError(error) ? toBackfillError(error) : error;
   } finally {
-    store.close();
+    await store.close();
   }
 }
 
@@ -177,10 +179,13 @@ export async function withStore<Result>(
 export async function siteOf({
   path,
   postgres,
-}: Pick<MigratorOptions, 'path' | 'postgres'>): Promise<StoreSite> {
+  site,
+  signal,
+}: Pick<MigratorOptions, 'path' | 'postgres' | 'site' | 'signal'>): Promise<StoreSite> {
+  if (site) return site;
   if (!postgres) return sqliteSite(path);
   const { postgresSite } = await import('../store/postgres/site.js');
-  return postgresSite(postgres);
+  return postgresSite(postgres, signal);
 }
 
 /** What is the own of the engine that the store is of. */
@@ -246,9 +251,9 @@ export async function writeToStore(
 ): Promise<Pick<RunOutcome, 'verifications' | 'size' | 'error' | 'backup'>> {
   return await withSession(options, 'write', async (session) => {
     const verifications: Verification[] = [];
-    const before = session.store.size();
+    const before = await session.store.size();
     const backup = await prepare(session);
-    upgradeLedger(session.store);
+    await upgradeLedger(session.store);
     let error: BackfillError | undefined;
     let after = before;
     try {
@@ -257,7 +262,7 @@ export async function writeToStore(
       error = rootBackfillError(thrown);
     }
     try {
-      after = session.store.size();
+      after = await session.store.size();
     } catch (thrown) {
       error ??= rootBackfillError(thrown); // what was done is told all the same
     }
@@ -267,7 +272,7 @@ export async function writeToStore(
 }
 
 /** Whether a backfill must be verified. */
-export const isUnverified = (
+export const isUnverified = async (
   { ledger }: Pick<Session, 'ledger'>,
   { name }: Pick<Backfill, 'name'>,
-): boolean => isLedgerUnverified(ledger, name);
+): Promise<boolean> => await isLedgerUnverified(ledger, name);

@@ -1,4 +1,5 @@
 import { probeWaiting } from '../backfill/waiting.js';
+import { mapEach } from '../each.js';
 import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
 import type { LockState } from '../ledger/run-lock.js';
@@ -72,16 +73,18 @@ export async function status(
   { probeRows = PROBE_ROWS }: { readonly probeRows?: number } = {},
 ): Promise<Status> {
   const site = await siteOf(options);
-  const lock = site.lookAtLock();
-  return await withSession(options, 'look', (session) => {
+  const lock = await site.lookAtLock();
+  return await withSession(options, 'look', async (session) => {
     const { store, ledger } = session;
-    const records = ledger.steps();
+    const records = await ledger.steps();
     const probed = new Map<string, boolean | 'unknown'>();
-    const probe = (step: BackfillStep): boolean | 'unknown' => {
-      const hasLost = missingColumns(store, step).size > 0; // a column that somebody has dropped is filled again
+    const probe = async (step: BackfillStep): Promise<boolean | 'unknown'> => {
+      const hasLost = (await missingColumns(store, step)).size > 0; // a column that somebody has dropped is filled again
       const found =
         probed.get(step.name) ??
-        (hasLost || (inStep(step, () => probeWaiting(store, ledger, step, probeRows)) ?? 'unknown'));
+        (hasLost ||
+          ((await inStep(step, async () => await probeWaiting(store, ledger, step, probeRows))) ??
+            'unknown'));
       probed.set(step.name, found);
       return found;
     };
@@ -89,7 +92,7 @@ export async function status(
       ...options.project.steps.map(({ name }) => name),
       ...records.map(({ name }) => name),
     ]);
-    const steps = [...names].sort().map((name): StepStatus => {
+    const steps = await mapEach([...names].sort(), async (name): Promise<StepStatus> => {
       const step = options.project.steps.find((candidate) => candidate.name === name);
       const record = records.find((candidate) => candidate.name === name);
       const common = {
@@ -101,7 +104,7 @@ export async function status(
         packageVersion: record?.packageVersion ?? null,
       };
       if (step?.kind !== 'backfill' || !record) return common;
-      const runs = ledger.runs(name);
+      const runs = await ledger.runs(name);
       const sum = (of: 'batches' | 'rowsScanned' | 'cellsFilled'): number =>
         runs.reduce((total, run) => total + run[of], 0);
       const last = runs.at(-1);
@@ -110,23 +113,24 @@ export async function status(
         batches: sum('batches'),
         rowsScanned: sum('rowsScanned'),
         cellsFilled: sum('cellsFilled'),
-        skips: ledger.skipCounts(name),
+        skips: await ledger.skipCounts(name),
         cursor: last?.cursor?.toString() ?? null,
         watermark: last?.watermark?.toString() ?? null,
-        percent: last ? percentOf(shareDone(session, step, last)) : 0,
-        verdict: verdictOf(session, step),
-        isWaiting: record.status === 'applied' && probe(step),
+        percent: last ? percentOf(await shareDone(session, step, last)) : 0,
+        verdict: await verdictOf(session, step),
+        isWaiting: record.status === 'applied' && (await probe(step)),
       };
       return { ...common, backfill };
     });
-    const work = findWork(session, options, {}, (step) => probe(step) === true);
+    const work = await findWork(session, options, {}, async (step) => (await probe(step)) === true);
     const { steps: declared, isPart } = options.project;
     const isPending =
-      Object.values(work).some((found) => found.length > 0) || orphansOf(ledger, declared, isPart).length > 0;
+      Object.values(work).some((found) => found.length > 0) ||
+      (await orphansOf(ledger, declared, isPart)).length > 0;
     return {
       path: store.name,
       // A run that has begun between the two looks is one, too.
-      lock: lock.state === 'free' ? site.lookAtLock() : lock,
+      lock: lock.state === 'free' ? await site.lookAtLock() : lock,
       steps,
       drifts: checkDrift(options, records),
       isPending: isPending || ([...probed.values()].includes('unknown') ? 'unknown' : false),
@@ -135,19 +139,19 @@ export async function status(
 }
 
 /** How far a run has come, 0 to 1. */
-function shareDone({ ledger }: Session, { name }: BackfillStep, run: RunRecord): number {
+async function shareDone({ ledger }: Session, { name }: BackfillStep, run: RunRecord): Promise<number> {
   if (run.status !== 'running' || run.watermark === null) return 1;
   if (run.share !== undefined) return run.share;
   if (run.cursor === null) return 0;
-  const first = run.startKey ?? ledger.batches(name).find((batch) => batch.run === run.run)?.firstKey;
+  const first = run.startKey ?? (await ledger.batches(name)).find((batch) => batch.run === run.run)?.firstKey;
   return first === undefined ? 0 : shareOfKeys(first, run.watermark, run.cursor);
 }
 
 /** The last verdict, unless a run has been made since. */
-function verdictOf(session: Session, step: BackfillStep): BackfillStatus['verdict'] {
-  const last = session.ledger.lastVerification(step.name);
-  const hasSeenAll = last !== undefined && last.run === session.ledger.lastRun(step.name)?.run;
-  if (hasSeenAll && (last.verdict === 'fail' || !isUnverified(session, step))) return last.verdict;
+async function verdictOf(session: Session, step: BackfillStep): Promise<BackfillStatus['verdict']> {
+  const last = await session.ledger.lastVerification(step.name);
+  const hasSeenAll = last !== undefined && last.run === (await session.ledger.lastRun(step.name))?.run;
+  if (hasSeenAll && (last.verdict === 'fail' || !(await isUnverified(session, step)))) return last.verdict;
   return 'unverified';
 }
 
@@ -157,7 +161,10 @@ export async function skips(
   name?: string,
 ): Promise<readonly { readonly backfill: string; readonly skips: readonly SkipRecord[] }[]> {
   const wanted = backfillsOf(options.project, name);
-  return await withSession(options, 'look', ({ ledger }) =>
-    wanted.map((step) => ({ backfill: step.name, skips: ledger.skips(step.name) })),
+  return await withSession(
+    options,
+    'look',
+    async ({ ledger }) =>
+      await mapEach(wanted, async (step) => ({ backfill: step.name, skips: await ledger.skips(step.name) })),
   );
 }

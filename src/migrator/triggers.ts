@@ -10,26 +10,26 @@ import type { MigratorOptions, Session } from './session.js';
  *
  * @throws {BackfillError} `TRIGGERS_FIRE` listing them
  */
-export function refuseVersionTriggers(
+export async function refuseVersionTriggers(
   { store, ledger }: Session,
   steps: readonly Step[],
   direction: 'up' | 'down',
   { allowsTriggers = false, onEvent }: Pick<MigratorOptions, 'allowsTriggers' | 'onEvent'>,
-): void {
+): Promise<void> {
   if (store.dialect.engine !== 'SQLite') return;
   for (const step of steps) {
     if (step.kind !== 'schema' || !step.version) continue;
     const { table } = step.version;
-    const triggers = store.pluck<string>(
+    const triggers = await store.pluck<string>(
       `SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name`,
       table,
     );
-    const writes = (schema: Step & SchemaStepDefinition): boolean =>
+    const writes = async (schema: Step & SchemaStepDefinition): Promise<boolean> =>
       (direction === 'up'
-        ? planSchemaStep(store, schema).first.map(({ makes }) => makes)
-        : ledger.objects(schema.name)
+        ? (await planSchemaStep(store, schema)).first.map(({ makes }) => makes)
+        : await ledger.objects(schema.name)
       ).some(({ kind }) => kind === 'version');
-    if (triggers.length === 0 || !writes(step)) continue;
+    if (triggers.length === 0 || !(await writes(step))) continue;
     const text = `Each version that is written to ${table} or removed from it may fire ${triggers.length > 1 ? 'the triggers' : 'the trigger'} ${triggers.join(', ')}`;
     agreeToTriggers(text, table, { allowsTriggers, onEvent });
   }

@@ -46,8 +46,8 @@ const named = (
   { up, down, ...rest }: RunnableMigration<Session>,
 ): RunnableMigration<Session> => ({
   ...rest,
-  up: (params) => inStep(step, () => up(params)),
-  ...(down ? { down: (params) => inStep(step, () => down(params)) } : {}),
+  up: async (params) => await inStep(step, async () => up(params)),
+  ...(down ? { down: async (params) => await inStep(step, async () => down(params)) } : {}),
 });
 
 function runnable(
@@ -61,9 +61,9 @@ function runnable(
       return {
         name,
         path,
-        up: async ({ context: { store, ledger } }) => applySchemaStep(store, ledger, step),
+        up: async ({ context: { store, ledger } }) => await applySchemaStep(store, ledger, step),
         down: async ({ context: { store, ledger } }) => {
-          revertSchemaStep(store, ledger, step, { isConfirmed: options.isConfirmed ?? false });
+          await revertSchemaStep(store, ledger, step, { isConfirmed: options.isConfirmed ?? false });
         },
       };
     case 'backfill':
@@ -80,15 +80,16 @@ function runnable(
       return {
         name,
         path,
-        up: async ({ context: { store, ledger } }) => applySqlStep(store, ledger, step),
-        down: async ({ context: { store, ledger } }) => revertSqlStep(store, ledger, step),
+        up: async ({ context: { store, ledger } }) => await applySqlStep(store, ledger, step),
+        down: async ({ context: { store, ledger } }) => await revertSqlStep(store, ledger, step),
       };
     case 'require':
       return {
         name,
         path,
         up: async ({ context }) => applyRequireStep(context, options, step, verifications, warnings),
-        down: async ({ context: { store, ledger } }) => store.write(() => ledger.forgetStep(name)),
+        down: async ({ context: { store, ledger } }) =>
+          await store.write(async () => await ledger.forgetStep(name)),
       };
   }
 }

@@ -1,6 +1,7 @@
 import type { ValuesLeft } from '../backfill/first-run.js';
 import { beginBackfillStep } from '../backfill/runner.js';
 import { isWaiting } from '../backfill/waiting.js';
+import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import { count } from '../format.js';
 import { refuseNewerPackage } from '../ledger/drift.js';
@@ -70,13 +71,13 @@ export interface UpWork {
  * @param hasWaiting whether rows wait for an applied backfill. Default: as many rows are read as it takes to know
  * @throws {BackfillError} `STEP_UNKNOWN` when `to` or `names` name no step
  */
-export function findWork(
+export async function findWork(
   session: Session,
   { project }: MigratorOptions,
   { to, step: count, names }: UpTarget = {},
-  hasWaiting = (step: BackfillStep): boolean =>
-    inStep(step, () => isWaiting(session.store, session.ledger, step)),
-): UpWork {
+  hasWaiting = async (step: BackfillStep): Promise<boolean> =>
+    await inStep(step, async () => await isWaiting(session.store, session.ledger, step)),
+): Promise<UpWork> {
   const { store, ledger } = session;
   const { steps } = project;
   const stepOf = (wanted: string): Step => {
@@ -87,33 +88,34 @@ export function findWork(
   if (to !== undefined) stepOf(to);
   const candidates = names?.map(stepOf) ?? steps;
   const applied = new Set(
-    ledger
-      .steps()
-      .filter(({ status }) => status === 'applied')
-      .map(({ name }) => name),
+    (await ledger.steps()).filter(({ status }) => status === 'applied').map(({ name }) => name),
   );
   const eligible = candidates.filter(({ name }) => !applied.has(name) && (to === undefined || name <= to));
   const done = backfillsOf(project).filter(({ name }) => applied.has(name));
-  const incomplete = steps.filter(
-    (step): step is SchemaStep => step.kind === 'schema' && isIncomplete(session, step),
+  const incomplete = await filterEach(
+    steps.filter((step): step is SchemaStep => step.kind === 'schema'),
+    async (step) => await isIncomplete(session, step),
   );
   const coming = comingColumns(incomplete);
-  for (const step of done) inStep(step, () => checkBackfill(store, step, coming));
+  for (const step of done) await inStep(step, async () => await checkBackfill(store, step, coming));
   return {
     pending: eligible.slice(0, count),
     incomplete,
     // A column that is missing is made again first; what it held is then found by its verification.
-    waiting: incomplete.length > 0 ? [] : done.filter(hasWaiting),
-    unverified: done.filter((step) => incomplete.length > 0 || isUnverified(session, step)),
+    waiting: incomplete.length > 0 ? [] : await filterEach(done, hasWaiting),
+    unverified: await filterEach(
+      done,
+      async (step) => incomplete.length > 0 || (await isUnverified(session, step)),
+    ),
   };
 }
 
 /** Whether a column or an index of an applied step is missing. A declaration that has changed since is drift, not a loss. */
-function isIncomplete({ store, ledger }: Session, step: SchemaStep): boolean {
-  const record = ledger.step(step.name);
+async function isIncomplete({ store, ledger }: Session, step: SchemaStep): Promise<boolean> {
+  const record = await ledger.step(step.name);
   const isAsApplied = record?.status === 'applied' && record.fingerprint === fingerprint(step);
   if (!isAsApplied) return false;
-  const { first, indexes } = planSchemaStep(store, step);
+  const { first, indexes } = await planSchemaStep(store, step);
   return indexes.length > 0 || first.some(({ makes }) => makes.kind === 'column');
 }
 
@@ -153,25 +155,25 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
   const { found, outcome, joined } = await changeStore(options, {
     command: 'up',
     joins: !target.leavesBackfills,
-    find: (session, onEvent) => {
-      refuseNewerPackage(session.ledger.steps());
-      refuseOrphans(session, options.project);
-      const drifts = checkDrift(options, session.ledger.steps());
-      const all = findWork(session, options, target);
-      const work = target.leavesBackfills ? withoutBackfills(session, all) : all;
+    find: async (session, onEvent) => {
+      refuseNewerPackage(await session.ledger.steps());
+      await refuseOrphans(session, options.project);
+      const drifts = checkDrift(options, await session.ledger.steps());
+      const all = await findWork(session, options, target);
+      const work = target.leavesBackfills ? await withoutBackfills(session, all) : all;
       const left = target.leavesBackfills ? backfillsIn(all) : [];
-      const { warnings } = checkPendingSteps(session, options.project.steps, [
+      const { warnings } = await checkPendingSteps(session, options.project.steps, [
         ...work.incomplete,
         ...work.pending,
       ]);
-      const fills = fillsOf(session, options, work);
-      warnings.push(...checkDeclarations(session, options, dueIn(session, options, all)));
+      const fills = await fillsOf(session, options, work);
+      warnings.push(...(await checkDeclarations(session, options, await dueIn(session, options, all))));
       for (const text of [...drifts.map((drift) => drift.text), ...warnings])
         onEvent?.({ event: 'warning', text });
-      refuseTriggers(session, fills, { ...options, onEvent });
-      refuseVersionTriggers(session, work.pending, 'up', { ...options, onEvent });
-      const isBegun = session.ledger.steps().some(({ status }) => status === 'applying');
-      const looks = emptyLooks(session, withoutWork(options.project, all));
+      await refuseTriggers(session, fills, { ...options, onEvent });
+      await refuseVersionTriggers(session, work.pending, 'up', { ...options, onEvent });
+      const isBegun = (await session.ledger.steps()).some(({ status }) => status === 'applying');
+      const looks = await emptyLooks(session, withoutWork(options.project, all));
       return { drifts, work, left, warnings, isBegun, looks };
     },
     stepsOf: ({ work }) => namesOf(work),
@@ -233,34 +235,45 @@ const withoutWork = (project: MigratorOptions['project'], work: UpWork): Backfil
     : backfillsOf(project).filter((step) => !Object.values(work).some((steps) => steps.includes(step)));
 
 /** The backfills that will fill rows: pending ones, those with rows that wait, and what of the others a pending step requires. */
-function fillsOf(session: Session, { project }: MigratorOptions, work: UpWork): BackfillStep[] {
+async function fillsOf(
+  session: Session,
+  { project }: MigratorOptions,
+  work: UpWork,
+): Promise<BackfillStep[]> {
   const required = work.pending.flatMap((step) =>
     step.kind === 'require' ? requiredBackfill(project.steps, step) : [],
   );
   const done = [...work.waiting, ...work.unverified, ...required].filter(isBackfill);
-  const isOpen = (step: BackfillStep): boolean =>
-    session.ledger.step(step.name)?.status !== 'applied' || hasRowsToFill(session, step);
-  return [...new Set([...done.filter(isOpen), ...work.pending.filter(isBackfill)])];
+  const isOpen = async (step: BackfillStep): Promise<boolean> =>
+    (await session.ledger.step(step.name))?.status !== 'applied' || (await hasRowsToFill(session, step));
+  return [...new Set([...(await filterEach(done, isOpen)), ...work.pending.filter(isBackfill)])];
 }
 
 /** The backfills that will fill rows or be verified. */
-export const dueIn = (session: Session, options: MigratorOptions, work: UpWork): BackfillStep[] => [
-  ...new Set([...fillsOf(session, options, work), ...work.unverified.filter(isBackfill)]),
+export const dueIn = async (
+  session: Session,
+  options: MigratorOptions,
+  work: UpWork,
+): Promise<BackfillStep[]> => [
+  ...new Set([...(await fillsOf(session, options, work)), ...work.unverified.filter(isBackfill)]),
 ];
 
 /** The same work without what backfills do: a pending one is only begun, if it has not been. */
-const withoutBackfills = ({ ledger }: Session, work: UpWork): UpWork => ({
+const withoutBackfills = async ({ ledger }: Session, work: UpWork): Promise<UpWork> => ({
   ...work,
-  pending: work.pending.filter((step) => !isBackfill(step) || !ledger.step(step.name)),
+  pending: await filterEach(
+    work.pending,
+    async (step) => !isBackfill(step) || !(await ledger.step(step.name)),
+  ),
   waiting: [],
   unverified: [],
 });
 
 /** Whether nothing is left to do for a backfill. */
-const isComplete = (session: Session, step: BackfillStep): boolean =>
-  session.ledger.step(step.name)?.status === 'applied' &&
-  !isUnverified(session, step) &&
-  !hasRowsToFill(session, step);
+const isComplete = async (session: Session, step: BackfillStep): Promise<boolean> =>
+  (await session.ledger.step(step.name))?.status === 'applied' &&
+  !(await isUnverified(session, step)) &&
+  !(await hasRowsToFill(session, step));
 
 async function applyWork(
   session: Session,
@@ -274,18 +287,18 @@ async function applyWork(
   const verify = async (step: Step): Promise<void> => {
     if (step.kind !== 'backfill') return;
     // Another process that shared the run may have verified it by now.
-    if (work.incomplete.length === 0 && !isUnverified(session, step)) return;
-    await inStep(step, () => verifyAndRecord(session, step, options, verifications));
+    if (work.incomplete.length === 0 && !(await isUnverified(session, step))) return;
+    await inStep(step, async () => verifyAndRecord(session, step, options, verifications));
   };
   for (const step of work.incomplete) {
     if (step.kind !== 'schema') continue;
-    applySchemaStep(store, ledger, step);
+    await applySchemaStep(store, ledger, step);
     done.remade.push(step.name);
   }
   // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
   for (const step of backfillsOf(options.project)) {
     if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
-    if (await inStep(step, () => bringUpToDate(session, step, options, done.warnings)))
+    if (await inStep(step, async () => bringUpToDate(session, step, options, done.warnings)))
       done.caughtUp.push(step.name);
     await verify(step);
   }
@@ -306,14 +319,17 @@ async function applyWork(
   let hasRunSql = false;
   for (const step of work.pending) {
     if (hasRunSql) {
-      checkPendingSteps(session, options.project.steps, [step]); // on what plain SQL has made
-      if (isBackfill(step)) refuseTriggers(session, [step], options);
+      await checkPendingSteps(session, options.project.steps, [step]); // on what plain SQL has made
+      if (isBackfill(step)) await refuseTriggers(session, [step], options);
     }
     hasRunSql ||= step.kind === 'sql';
-    if (leavesBackfills && isBackfill(step)) beginBackfillStep(store, ledger, step, options);
+    if (leavesBackfills && isBackfill(step)) await beginBackfillStep(store, ledger, step, options);
     else await umzug.up({ migrations: [step.name] });
   }
   if (!leavesBackfills) return;
-  const complete = backfillsOf(options.project).filter((step) => isComplete(session, step));
+  const complete = await filterEach(
+    backfillsOf(options.project),
+    async (step) => await isComplete(session, step),
+  );
   done.completed.push(...complete.map(({ name }) => name));
 }

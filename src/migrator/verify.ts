@@ -18,14 +18,14 @@ export async function verify(
   const { project, threadFromBytes, now } = options;
   const steps = backfillsOf(project);
   return await withStore(options, 'look', async (session) => {
-    session.store.snapshot(() => {
-      checkRequirements(session.store, project.config.requires);
-      for (const step of steps) requireApplied(session, step);
+    await session.store.snapshot(async () => {
+      await checkRequirements(session.store, project.config.requires);
+      for (const step of steps) await requireApplied(session, step);
     });
     const verifications: Verification[] = [];
     for (const step of steps)
       verifications.push(
-        await inStep(step, () =>
+        await inStep(step, async () =>
           verifyBackfill(session.store, session.ledger, step, project.steps, {
             minCoverage,
             threadFromBytes,

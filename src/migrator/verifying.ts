@@ -21,14 +21,14 @@ export async function verifyAndRecord(
   });
   into.push(verification);
   const { verdict, run, threads, durationMs } = verification;
-  store.write(() => {
+  await store.write(async () => {
     const summary = verification.checks.map(({ id, verdict: found, figures }) => ({
       id,
       verdict: found,
       figures,
     }));
-    ledger.addVerification(step.name, run, verdict, summary);
-    recordProbes(store, ledger, step); // here, where a kill behind the last batch can not come between
+    await ledger.addVerification(step.name, run, verdict, summary);
+    await recordProbes(store, ledger, step); // here, where a kill behind the last batch can not come between
   });
   onEvent?.({ event: 'verified', backfill: step.name, verdict, threads, durationMs });
   if (verdict === 'fail') throw verificationFailed(verification);

@@ -22,13 +22,14 @@ const MAX_POINTS = 120;
  *
  * @param total how many batches there are
  */
-export function batchPoints(batches: Iterable<BatchTime>, total: number): BatchPoint[] {
+export async function batchPoints(batches: AsyncIterable<BatchTime[]>, total: number): Promise<BatchPoint[]> {
   const size = Math.max(1, Math.ceil(total / MAX_POINTS));
   const points: BatchPoint[] = [];
   let group: BatchTime[] = [];
-  for (const batch of batches) {
-    group.push(batch);
-    if (group.length === size) {
+  for await (const page of batches) {
+    for (const batch of page) {
+      group.push(batch);
+      if (group.length < size) continue;
       points.push(pointOf(group));
       group = [];
     }

@@ -1,3 +1,4 @@
+import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import {
   batchTimes,
@@ -88,19 +89,19 @@ export async function gather(
   const backfills = backfillsOf(project);
   return await withStore(options, 'look', async (session) => {
     const { store } = session;
-    store.snapshot(() => checkRequirements(store, project.config.requires));
+    await store.snapshot(async () => await checkRequirements(store, project.config.requires));
     const verified = new Map<string, Verification | BackfillError>();
     for (const step of backfills) {
       const known = verifications.findLast(({ backfill }) => backfill === step.name);
       verified.set(step.name, known ?? (await verifyOrRefuse(session, step, options, now)));
     }
-    return store.snapshot(() => {
+    return await store.snapshot(async () => {
       const { ledger } = session;
-      const records = ledger.steps();
+      const records = await ledger.steps();
       const names = [...project.steps, ...records].map(({ name }) => name);
       return {
         path: store.name,
-        storeBytes: store.size().bytes,
+        storeBytes: (await store.size()).bytes,
         packageVersion: PACKAGE_VERSION,
         madeAt: now(),
         steps: [...new Set(names)].sort().map((name) => {
@@ -108,8 +109,11 @@ export async function gather(
           const step = project.steps.find((candidate) => candidate.name === name);
           return { name, kind: step?.kind ?? record?.kind ?? '', record };
         }),
-        backfills: backfills.map((step) => factsOf(session, step, verified.get(step.name))),
-        commands: ledger.exists() ? commandTimes(store, MAX_EVENTS) : [],
+        backfills: await mapEach(
+          backfills,
+          async (step) => await factsOf(session, step, verified.get(step.name)),
+        ),
+        commands: (await ledger.exists()) ? await commandTimes(store, MAX_EVENTS) : [],
       };
     });
   });
@@ -125,13 +129,13 @@ async function verifyOrRefuse(
   const { project, threadFromBytes } = options;
   const { store, ledger } = session;
   try {
-    store.snapshot(() => requireApplied(session, step));
+    await store.snapshot(async () => await requireApplied(session, step));
   } catch (error) {
     const told = await besideRun(options, error);
     if (told instanceof BackfillError && REFUSALS.has(told.code)) return told;
     throw told;
   }
-  return await inStep(step, () =>
+  return await inStep(step, async () =>
     verifyBackfill(store, ledger, step, project.steps, { threadFromBytes, now }),
   );
 }
@@ -146,27 +150,27 @@ const REFUSALS: ReadonlySet<string> = new Set([
   'STEP_INVALID',
 ]);
 
-function factsOf(
+async function factsOf(
   { store, ledger }: Session,
   step: BackfillStep,
   found: Verification | BackfillError | undefined,
-): BackfillFacts {
+): Promise<BackfillFacts> {
   const { name } = step;
   const refusal = found instanceof BackfillError ? found : undefined;
   const verification = found instanceof BackfillError ? undefined : found;
-  const hasLedger = ledger.exists();
-  const runs = ledger.runs(name);
-  const batchCount = hasLedger ? countBatches(store, name) : 0;
+  const hasLedger = await ledger.exists();
+  const runs = await ledger.runs(name);
+  const batchCount = hasLedger ? await countBatches(store, name) : 0;
   return {
     step,
     verification,
     refusal,
     runs: runs.slice(-MAX_EVENTS),
     runCount: runs.length,
-    verdicts: hasLedger ? verdicts(store, name, MAX_EVENTS) : [],
-    points: hasLedger ? batchPoints(batchTimes(store, name), batchCount) : [],
+    verdicts: hasLedger ? await verdicts(store, name, MAX_EVENTS) : [],
+    points: hasLedger ? await batchPoints(batchTimes(store, name), batchCount) : [],
     batchCount,
-    lag: verification ? lagSeries(store, step) : undefined,
-    skips: hasLedger ? skipGroups(store, name, ledger.skipCounts(name), MAX_SKIP_KEYS) : [],
+    lag: verification ? await lagSeries(store, step) : undefined,
+    skips: hasLedger ? await skipGroups(store, name, await ledger.skipCounts(name), MAX_SKIP_KEYS) : [],
   };
 }

@@ -52,23 +52,25 @@ const EDGES = Array.from({ length: 18 }, (_, power) =>
  *
  * @returns undefined when the backfill asks for no lag
  */
-export function lagSeries(store: Store, backfill: Backfill): LagSeries | undefined {
+export async function lagSeries(store: Store, backfill: Backfill): Promise<LagSeries | undefined> {
   if (!backfill.checks.lag) return undefined;
   const spread = emptySpread();
-  for (const { endMs } of lags(store, backfill)) addInstant(spread, endMs);
+  for await (const page of lags(store, backfill)) for (const { endMs } of page) addInstant(spread, endMs);
   const range = mainRange(spread);
   const bars = new Array<number>(EDGES.length).fill(0);
   const sketches = new Map<number, LogSketch>();
   let [rows, negative, zero, outside] = [0, 0, 0, 0];
   const bucketMs = range ? bucketWidth(range, MAX_BUCKETS) : 0;
-  for (const { seconds, endMs } of lags(store, backfill)) {
-    rows += 1;
-    const bar = barOf(seconds);
-    if (bar !== undefined) bars[bar] = (bars[bar] ?? 0) + 1;
-    else if (seconds < 0) negative += 1;
-    else zero += 1;
-    if (!range || endMs < range.minMs || endMs > range.maxMs) outside += 1;
-    else addTo(sketchOf(sketches, Math.floor(endMs / bucketMs)), seconds);
+  for await (const page of lags(store, backfill)) {
+    rows += page.length;
+    for (const { seconds, endMs } of page) {
+      const bar = barOf(seconds);
+      if (bar !== undefined) bars[bar] = (bars[bar] ?? 0) + 1;
+      else if (seconds < 0) negative += 1;
+      else zero += 1;
+      if (!range || endMs < range.minMs || endMs > range.maxMs) outside += 1;
+      else addTo(sketchOf(sketches, Math.floor(endMs / bucketMs)), seconds);
+    }
   }
   return {
     rows,
@@ -81,17 +83,26 @@ export function lagSeries(store: Store, backfill: Backfill): LagSeries | undefin
   };
 }
 
-/** The rows where both columns are timestamps, one at a time. */
-function* lags(store: Store, backfill: Backfill): Generator<{ seconds: number; endMs: number }> {
+/** A row where both columns are timestamps. */
+interface Lag {
+  readonly seconds: number;
+  readonly endMs: number;
+}
+
+/** Such rows, in pages. */
+async function* lags(store: Store, backfill: Backfill): AsyncGenerator<Lag[]> {
   const [from, to] = [backfill.checks.lag?.from ?? '', backfill.checks.lag?.to ?? ''].map(identifier);
   // By an index SQLite would look each row up in the table by itself, for its scope.
   const whole = store.dialect.engine === 'SQLite' ? ' NOT INDEXED' : '';
   const sql = `SELECT t.${from}, t.${to} FROM ${identifier(backfill.table)} AS t${whole}
     WHERE t.${from} IS NOT NULL AND t.${to} IS NOT NULL AND ${scopeSql(backfill, store.dialect)}`;
-  for (const [start, end] of store.project.iterateExact<readonly [unknown, unknown]>(sql)) {
-    const [startMs, endMs] = [epochMs(start), epochMs(end)];
-    if (startMs !== undefined && endMs !== undefined) yield { seconds: (endMs - startMs) / 1000, endMs };
-  }
+  for await (const page of store.project.pages<readonly [unknown, unknown]>(sql))
+    yield page.flatMap(([start, end]) => {
+      const [startMs, endMs] = [epochMs(start), epochMs(end)];
+      return startMs === undefined || endMs === undefined
+        ? []
+        : [{ seconds: (endMs - startMs) / 1000, endMs }];
+    });
 }
 
 function epochMs(value: unknown): number | undefined {

@@ -1,3 +1,4 @@
+import { filterEach } from '../each.js';
 import type { CreatedObject } from '../ledger/records.js';
 import { addColumnSql, createIndexSql, type SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Store } from '../store/port.js';
@@ -25,8 +26,8 @@ export interface SchemaPlan {
  *
  * @throws {BackfillError} what `storeVersions` throws, when the step states a version
  */
-export function planSchemaStep(store: Store, step: SchemaStepDefinition): SchemaPlan {
-  const present = tableColumns(store, step.table);
+export async function planSchemaStep(store: Store, step: SchemaStepDefinition): Promise<SchemaPlan> {
+  const present = await tableColumns(store, step.table);
   const columns = step.columns
     .filter(({ name }) => !present.some((column) => isSameName(column.name, name)))
     .map(
@@ -35,21 +36,21 @@ export function planSchemaStep(store: Store, step: SchemaStepDefinition): Schema
         makes: { kind: 'column', name: column.name },
       }),
     );
-  const indexes = step.indexes
-    .filter((index) => findIndex(store, step, index) === undefined)
-    .map(
-      (index): PlannedStatement => ({
-        sql: createIndexSql(step, index),
-        makes: { kind: 'index', name: index.name },
-      }),
-    );
-  return { first: [...columns, ...versionRow(store, step)], indexes };
+  const indexes = (
+    await filterEach(step.indexes, async (index) => (await findIndex(store, step, index)) === undefined)
+  ).map(
+    (index): PlannedStatement => ({
+      sql: createIndexSql(step, index),
+      makes: { kind: 'index', name: index.name },
+    }),
+  );
+  return { first: [...columns, ...(await versionRow(store, step))], indexes };
 }
 
-function versionRow(store: Store, { version }: SchemaStepDefinition): PlannedStatement[] {
+async function versionRow(store: Store, { version }: SchemaStepDefinition): Promise<PlannedStatement[]> {
   if (!version) return [];
   const isThere =
-    compareVersions(storeVersion(store, version).version, declaredVersion(version.becomes)) >= 0;
+    compareVersions((await storeVersion(store, version)).version, declaredVersion(version.becomes)) >= 0;
   if (isThere) return [];
   const sql = `INSERT INTO ${identifier(version.table)} (${identifier(version.column)}) VALUES (${literal(version.becomes)})`;
   return [{ sql, makes: { kind: 'version', name: version.becomes } }];

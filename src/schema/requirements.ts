@@ -11,9 +11,9 @@ import { declaredVersion, storeVersion } from './versions.js';
  *
  * @throws {BackfillError} `TABLE_MISSING`, `COLUMN_MISSING`, `VERSION_MISSING`, `VERSION_UNREADABLE`, `VERSION_TOO_OLD`
  */
-export function checkRequirements(store: Store, requires: StoreRequirements): void {
+export async function checkRequirements(store: Store, requires: StoreRequirements): Promise<void> {
   if (requires.version) {
-    const { text, version } = storeVersion(store, requires.version);
+    const { text, version } = await storeVersion(store, requires.version);
     if (compareVersions(version, declaredVersion(requires.version.atLeast)) < 0) {
       throw new BackfillError(
         'VERSION_TOO_OLD',
@@ -23,14 +23,14 @@ export function checkRequirements(store: Store, requires: StoreRequirements): vo
     }
   }
   for (const [table, columns] of Object.entries(requires.tables ?? {})) {
-    if (!hasTable(store, table)) {
+    if (!(await hasTable(store, table))) {
       throw new BackfillError(
         'TABLE_MISSING',
         `The store has no table ${table}`,
         'Give the path of a store that the application has made: --db-path /path/to/store.db',
       );
     }
-    const absent = absentColumns(store, table, columns);
+    const absent = await absentColumns(store, table, columns);
     if (absent.size > 0) {
       throw new BackfillError(
         'COLUMN_MISSING',

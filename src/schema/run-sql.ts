@@ -7,30 +7,30 @@ import type { Store } from '../store/port.js';
 type SqlStep = Step & SqlStepDefinition;
 
 /** Runs a step of plain SQL in one transaction with its ledger row. */
-export function applySqlStep(store: Store, ledger: Ledger, step: SqlStep): void {
+export async function applySqlStep(store: Store, ledger: Ledger, step: SqlStep): Promise<void> {
   const startedAt = performance.now();
-  store.write(() => {
-    ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    store.runStep(() => {
-      for (const statement of step.up) run(store, step, statement);
+  await store.write(async () => {
+    await ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    await store.runStep(async () => {
+      for (const statement of step.up) await run(store, step, statement);
     });
-    ledger.finishStep(step.name, performance.now() - startedAt);
+    await ledger.finishStep(step.name, performance.now() - startedAt);
   });
 }
 
 /** Reverts a step of plain SQL in one transaction with its ledger row. */
-export function revertSqlStep(store: Store, ledger: Ledger, step: SqlStep): void {
-  store.write(() => {
-    store.runStep(() => {
-      for (const statement of step.down ?? []) run(store, step, statement);
+export async function revertSqlStep(store: Store, ledger: Ledger, step: SqlStep): Promise<void> {
+  await store.write(async () => {
+    await store.runStep(async () => {
+      for (const statement of step.down ?? []) await run(store, step, statement);
     });
-    ledger.forgetStep(step.name);
+    await ledger.forgetStep(step.name);
   });
 }
 
-function run(store: Store, { name }: SqlStep, sql: string): void {
+async function run(store: Store, { name }: SqlStep, sql: string): Promise<void> {
   try {
-    store.run(sql);
+    await store.run(sql);
   } catch (error) {
     // Of SQLite's driver: it refuses a text of several statements, and one with parameters.
     if (error instanceof RangeError || error instanceof TypeError) throw noStatement(name, sql, error);

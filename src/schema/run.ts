@@ -1,3 +1,4 @@
+import { filterEach, mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CreatedObject } from '../ledger/records.js';
@@ -22,31 +23,31 @@ export type SchemaStep = Step & SchemaStepDefinition;
  * the engine can, the last of them with the step's mark as applied. Safe to kill: it goes
  * on with what is then missing.
  */
-export function applySchemaStep(store: Store, ledger: Ledger, step: SchemaStep): void {
+export async function applySchemaStep(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
   const startedAt = performance.now();
-  const make = ({ sql, makes }: PlannedStatement): void => {
-    store.project.exec(sql);
-    ledger.addObject(step.name, makes);
+  const make = async ({ sql, makes }: PlannedStatement): Promise<void> => {
+    await store.project.exec(sql);
+    await ledger.addObject(step.name, makes);
   };
-  const finish = (): void => ledger.finishStep(step.name, performance.now() - startedAt);
-  const indexes = store.write(() => {
-    ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    const plan = planSchemaStep(store, step);
-    plan.first.forEach(make);
-    if (plan.indexes.length === 0) finish();
+  const finish = async (): Promise<void> => await ledger.finishStep(step.name, performance.now() - startedAt);
+  const indexes = await store.write(async () => {
+    await ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    const plan = await planSchemaStep(store, step);
+    await mapEach(plan.first, make);
+    if (plan.indexes.length === 0) await finish();
     return plan.indexes;
   });
-  indexes.forEach(({ sql, makes }, i) => {
+  await mapEach(indexes, async ({ sql, makes }, i) => {
     // Planned again: another process may have made it while this one waited for the lock.
-    const isDue = (): boolean =>
-      planSchemaStep(store, step).indexes.some((index) => index.makes.name === makes.name);
-    store.dialect.makeIndex(
+    const isDue = async (): Promise<boolean> =>
+      (await planSchemaStep(store, step)).indexes.some((index) => index.makes.name === makes.name);
+    await store.dialect.makeIndex(
       store,
       { name: makes.name, table: step.table, sql },
       isDue,
-      () => ledger.addObject(step.name, makes),
-      () => {
-        if (i === indexes.length - 1) finish();
+      async () => await ledger.addObject(step.name, makes),
+      async () => {
+        if (i === indexes.length - 1) await finish();
       },
     );
   });
@@ -66,18 +67,18 @@ const LONG_LOCK_MS = 2000;
  *
  * @throws {BackfillError} `VERSION_TOO_NEW`, `SCHEMA_BLOCKED`
  */
-export function checkRevertible(store: Store, ledger: Ledger, step: SchemaStep): void {
-  refuseNewerVersion(store, ledger, step);
-  store.dialect.rehearseDown(store, step, standingObjects(store, ledger, step));
+export async function checkRevertible(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
+  await refuseNewerVersion(store, ledger, step);
+  await store.dialect.rehearseDown(store, step, await standingObjects(store, ledger, step));
 }
 
 /** What a later version takes for granted, a column or its own predecessor, must stay. An index is nobody's condition. */
-function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep): void {
-  const objects = standingObjects(store, ledger, step);
+async function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
+  const objects = await standingObjects(store, ledger, step);
   if (!step.version || objects.every(({ kind }) => kind === 'index')) return;
-  const { text, version } = storeVersion(store, step.version);
+  const { text, version } = await storeVersion(store, step.version);
   if (compareVersions(version, declaredVersion(step.version.becomes)) <= 0) return;
-  const backup = ledger.backupBefore(step.name);
+  const backup = await ledger.backupBefore(step.name);
   throw new BackfillError(
     'VERSION_TOO_NEW',
     `The store is at version ${text}, above ${step.version.becomes}, and may rest on what this step made: ${objects.map(({ name }) => name).join(', ')}`,
@@ -87,8 +88,8 @@ function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep): voi
   );
 }
 
-const standingColumns = (store: Store, ledger: Ledger, step: SchemaStep): string[] =>
-  standingObjects(store, ledger, step)
+const standingColumns = async (store: Store, ledger: Ledger, step: SchemaStep): Promise<string[]> =>
+  (await standingObjects(store, ledger, step))
     .filter(({ kind }) => kind === 'column')
     .map(({ name }) => name);
 
@@ -97,15 +98,15 @@ const standingColumns = (store: Store, ledger: Ledger, step: SchemaStep): string
  *
  * @throws {BackfillError} `COLUMN_HAS_VALUES`
  */
-export function checkLosses(
+export async function checkLosses(
   store: Store,
   ledger: Ledger,
   step: SchemaStep,
   { isConfirmed }: RevertSchemaOptions,
-): void {
-  const columns = standingColumns(store, ledger, step);
+): Promise<void> {
+  const columns = await standingColumns(store, ledger, step);
   if (columns.length === 0 || isConfirmed) return;
-  const counts = columnValues(store, step, columns);
+  const counts = await columnValues(store, step, columns);
   if (counts.some(({ values }) => values > 0)) {
     const list = counts.map(({ name, values }) => `${values} in ${name}`).join(', ');
     throw new BackfillError(
@@ -121,15 +122,15 @@ export function checkLosses(
  *
  * @throws {BackfillError} `CONFIRMATION_REQUIRED` when the write lock would be held for long and nobody has agreed
  */
-export function checkLockTime(
+export async function checkLockTime(
   store: Store,
   ledger: Ledger,
   step: SchemaStep,
   { isConfirmed }: RevertSchemaOptions,
-): Estimate | undefined {
-  const columns = standingColumns(store, ledger, step);
+): Promise<Estimate | undefined> {
+  const columns = await standingColumns(store, ledger, step);
   if (columns.length === 0) return undefined;
-  const estimate = store.dialect.dropColumnEstimate(store, step.table, columns.length);
+  const estimate = await store.dialect.dropColumnEstimate(store, step.table, columns.length);
   if (estimate.lockMs <= LONG_LOCK_MS || isConfirmed) return estimate;
   throw new BackfillError(
     'CONFIRMATION_REQUIRED',
@@ -139,28 +140,36 @@ export function checkLockTime(
 }
 
 /** What the step made and nobody has removed since. */
-export function standingObjects(store: Store, ledger: Ledger, step: SchemaStep): CreatedObject[] {
-  const columns = tableColumns(store, step.table);
-  return ledger.objects(step.name).filter(({ kind, name }) => {
+export async function standingObjects(
+  store: Store,
+  ledger: Ledger,
+  step: SchemaStep,
+): Promise<CreatedObject[]> {
+  const columns = await tableColumns(store, step.table);
+  return await filterEach(await ledger.objects(step.name), async ({ kind, name }) => {
     if (kind === 'column') return columns.some((column) => isSameName(column.name, name));
     if (kind === 'index') {
       const declared = step.indexes.find((index) => index.name === name);
-      if (store.dialect.hasUnfinishedIndex(store, step.table, name)) return true;
-      return hasIndex(store, name) && (!declared || findIndex(store, step, declared) !== undefined);
+      if (await store.dialect.hasUnfinishedIndex(store, step.table, name)) return true;
+      return (
+        (await hasIndex(store, name)) && (!declared || (await findIndex(store, step, declared)) !== undefined)
+      );
     }
     return true;
   });
 }
 
-function columnValues(
+async function columnValues(
   store: Store,
   step: SchemaStep,
   columns: readonly string[],
-): { name: string; values: number }[] {
+): Promise<{ name: string; values: number }[]> {
   const counts = columns
     .map((name, i) => `${store.dialect.builtIn('count')}(${identifier(name)}) AS n${i}`)
     .join(', ');
-  const row = store.project.get<Record<string, number>>(`SELECT ${counts} FROM ${identifier(step.table)}`);
+  const row = await store.project.get<Record<string, number>>(
+    `SELECT ${counts} FROM ${identifier(step.table)}`,
+  );
   return columns.map((name, i) => ({ name, values: row?.[`n${i}`] ?? 0 }));
 }
 
@@ -175,34 +184,36 @@ export function deleteVersionSql({ table, column }: VersionOptions, version: str
  *
  * @throws {BackfillError} `VERSION_TOO_NEW`, `COLUMN_HAS_VALUES`
  */
-export function revertSchemaStep(
+export async function revertSchemaStep(
   store: Store,
   ledger: Ledger,
   step: SchemaStep,
   options: RevertSchemaOptions,
-): void {
-  const objects = standingObjects(store, ledger, step);
+): Promise<void> {
+  const objects = await standingObjects(store, ledger, step);
   const rest = objects.filter(({ kind }) => kind !== 'index');
-  checkLosses(store, ledger, step, options);
+  await checkLosses(store, ledger, step, options);
   // Another writer may have been waited for since a check: what can't be taken back is checked inside the transaction.
-  store.write(() => {
-    refuseNewerVersion(store, ledger, step);
-    ledger.beginRevert(step.name);
+  await store.write(async () => {
+    await refuseNewerVersion(store, ledger, step);
+    await ledger.beginRevert(step.name);
   });
   for (const index of objects.filter(({ kind }) => kind === 'index')) {
     const [sql = ''] = reverseStatements(step, [index]);
-    store.dialect.dropIndex(store, { name: index.name, table: step.table, sql }, () =>
-      ledger.removeObject(step.name, index),
+    await store.dialect.dropIndex(
+      store,
+      { name: index.name, table: step.table, sql },
+      async () => await ledger.removeObject(step.name, index),
     );
   }
-  store.write(() => {
-    refuseNewerVersion(store, ledger, step);
-    checkLosses(store, ledger, step, options);
-    for (const sql of reverseStatements(step, rest)) store.project.exec(sql);
+  await store.write(async () => {
+    await refuseNewerVersion(store, ledger, step);
+    await checkLosses(store, ledger, step, options);
+    for (const sql of reverseStatements(step, rest)) await store.project.exec(sql);
     const version = rest.find(({ kind }) => kind === 'version');
     if (version && step.version) {
-      store.project.run(deleteVersionSql(step.version, version.name, store.dialect.operator('=')));
+      await store.project.run(deleteVersionSql(step.version, version.name, store.dialect.operator('=')));
     }
-    ledger.forgetStep(step.name);
+    await ledger.forgetStep(step.name);
   });
 }

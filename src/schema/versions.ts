@@ -16,25 +16,25 @@ export interface VersionTable {
  *
  * @throws {BackfillError} `VERSION_MISSING` when the table is missing or empty, `VERSION_UNREADABLE` when a row is no version
  */
-export function storeVersions(
+export async function storeVersions(
   store: Store,
   { table, column }: VersionTable,
-): { text: string; version: Version }[] {
-  if (!hasTable(store, table)) {
+): Promise<{ text: string; version: Version }[]> {
+  if (!(await hasTable(store, table))) {
     throw new BackfillError(
       'VERSION_MISSING',
       `The store has no table ${table}, so that its version is not known`,
       'Give the path of a store that the application has made: --db-path /path/to/store.db',
     );
   }
-  if (absentColumns(store, table, [column]).size > 0) {
+  if ((await absentColumns(store, table, [column])).size > 0) {
     throw new BackfillError(
       'COLUMN_MISSING',
       `The table ${table} has no column ${column}`,
       `Look at it with: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
     );
   }
-  const isComputed = tableColumns(store, table).some(
+  const isComputed = (await tableColumns(store, table)).some(
     ({ name, isGenerated }) => isGenerated && isSameName(name, column),
   );
   if (isComputed && store.dialect.engine === 'SQLite') {
@@ -44,7 +44,7 @@ export function storeVersions(
       'Name a column that the application writes as `version.column`',
     );
   }
-  const texts = store.project.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
+  const texts = await store.project.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
   if (texts.length === 0) {
     throw new BackfillError(
       'VERSION_MISSING',
@@ -68,8 +68,11 @@ export function storeVersions(
 }
 
 /** The greatest version that the store states. Throws as {@link storeVersions}. */
-export function storeVersion(store: Store, where: VersionTable): { text: string; version: Version } {
-  const greatest = storeVersions(store, where).at(-1);
+export async function storeVersion(
+  store: Store,
+  where: VersionTable,
+): Promise<{ text: string; version: Version }> {
+  const greatest = (await storeVersions(store, where)).at(-1);
   if (!greatest) throw new RangeError('storeVersions() returns at least one');
   return greatest;
 }

@@ -15,14 +15,9 @@ const DECLARED: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /** Runs a part of a step's work; an error about its declaration then names its file. */
-export function inStep<Result>(step: Pick<Step, 'path'>, act: () => Result): Result {
+export async function inStep<Result>(step: Pick<Step, 'path'>, act: () => Promise<Result>): Promise<Result> {
   try {
-    const result = act();
-    return result instanceof Promise
-      ? (result.catch((error: unknown) => {
-          throw atStep(error, step);
-        }) as Result)
-      : result;
+    return await act();
   } catch (error) {
     throw atStep(error, step);
   }

@@ -16,8 +16,3 @@ export function* busyPauses(longestMs = LONGEST_PAUSE_MS): Generator<number, voi
     yield Math.min(pauseMs, longestMs);
   }
 }
-
-/** Stops this thread: for the tries of what has to be synchronous. */
-export function pause(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}

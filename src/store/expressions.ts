@@ -1,4 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
+import { findEach } from '../each.js';
 import { BackfillError, isStoreError } from '../errors.js';
 import type { Key, KeyRun } from '../ledger/keys.js';
 import { keyLiteral } from './keys.js';
@@ -14,11 +15,15 @@ const PAGE = 1000;
  *
  * @throws {BackfillError} `STEP_INVALID` naming the column or the scope, and the row's key, and what `act` throws
  */
-export function explained<Result>(store: Store, backfill: Backfill, act: () => Result): Result {
+export async function explained<Result>(
+  store: Store,
+  backfill: Backfill,
+  act: () => Promise<Result>,
+): Promise<Result> {
   try {
-    return act();
+    return await act();
   } catch (error) {
-    throw explanation(store, backfill, error) ?? error;
+    throw (await explanation(store, backfill, error)) ?? error;
   }
 }
 
@@ -32,35 +37,39 @@ export const isAboutRow = (error: unknown): boolean =>
  * @param act what it has done of rows before it fails must do no harm
  * @param onFailing called with each key on whose row it fails
  */
-export function rowByRow(
+export async function rowByRow(
   store: Store,
   runs: readonly KeyRun[],
-  act: (runs: readonly KeyRun[]) => void,
-  onFailing: (run: KeyRun) => void,
-): void {
+  act: (runs: readonly KeyRun[]) => Promise<void>,
+  onFailing: (run: KeyRun) => Promise<void>,
+): Promise<void> {
   const [first] = runs;
-  if (!first || store.attempt(() => act(runs))) return;
+  if (!first || (await store.attempt(async () => await act(runs)))) return;
   const half = Math.ceil(runs.length / 2);
   if (runs.length > 1) {
-    rowByRow(store, runs.slice(0, half), act, onFailing);
-    rowByRow(store, runs.slice(half), act, onFailing);
+    await rowByRow(store, runs.slice(0, half), act, onFailing);
+    await rowByRow(store, runs.slice(half), act, onFailing);
     return;
   }
   const [from, to] = first;
   if (typeof from !== 'bigint' || typeof to !== 'bigint' || from === to) {
-    onFailing(first);
+    await onFailing(first);
     return;
   }
   const middle = (from + to) >> 1n;
-  rowByRow(store, [[from, middle]], act, onFailing);
-  rowByRow(store, [[middle + 1n, to]], act, onFailing);
+  await rowByRow(store, [[from, middle]], act, onFailing);
+  await rowByRow(store, [[middle + 1n, to]], act, onFailing);
 }
 
 /**
  * Says on which row the scope or an expression failed, if that is what the store's error is about. Reads rows until it is found: not while a
  * transaction keeps others out.
  */
-export function explanation(store: Store, backfill: Backfill, error: unknown): BackfillError | undefined {
+export async function explanation(
+  store: Store,
+  backfill: Backfill,
+  error: unknown,
+): Promise<BackfillError | undefined> {
   if (
     !isStoreError(error) ||
     !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
@@ -72,7 +81,7 @@ export function explanation(store: Store, backfill: Backfill, error: unknown): B
       : "Guard what may fail, as in CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END, then run the same command again";
   const scope = scopeSql(backfill, store.dialect);
   // First: whether a row is in scope has to be known before an expression is tried on it.
-  const outside = firstFailure(store, backfill, scope, 'true');
+  const outside = await firstFailure(store, backfill, scope, 'true');
   if (outside !== undefined)
     return new BackfillError(
       'STEP_INVALID',
@@ -82,7 +91,7 @@ export function explanation(store: Store, backfill: Backfill, error: unknown): B
     );
   for (const { name: column, value } of backfill.columns) {
     if (value.kind !== 'sql') continue;
-    const key = firstFailure(store, backfill, expressionSql(value, store.dialect.engine), scope);
+    const key = await firstFailure(store, backfill, expressionSql(value, store.dialect.engine), scope);
     if (key === undefined) continue;
     return new BackfillError(
       'STEP_INVALID',
@@ -95,13 +104,18 @@ export function explanation(store: Store, backfill: Backfill, error: unknown): B
 }
 
 /** The first key on whose row an expression fails, of the rows for which `scope` holds. */
-function firstFailure(store: Store, backfill: Backfill, expression: string, scope: string): Key | undefined {
+async function firstFailure(
+  store: Store,
+  backfill: Backfill,
+  expression: string,
+  scope: string,
+): Promise<Key | undefined> {
   const table = `${identifier(backfill.table)} AS t`;
-  const key = store.dialect.keySql(store, backfill);
+  const key = await store.dialect.keySql(store, backfill);
   const { operator } = store.dialect;
-  const fails = (where: string): boolean => {
+  const fails = async (where: string): Promise<boolean> => {
     try {
-      store.project.get(
+      await store.project.get(
         `SELECT ${store.dialect.builtIn('count')}(${expression}) FROM ${table} WHERE ${where}`,
       );
       return false;
@@ -111,18 +125,21 @@ function firstFailure(store: Store, backfill: Backfill, expression: string, scop
     }
   };
   for (let cursor: Key | null = null; ; ) {
-    const behind = behindSql(store, backfill, cursor);
-    const page: { key: Key }[] = store.project.allExact(
+    const behind = await behindSql(store, backfill, cursor);
+    const page: { key: Key }[] = await store.project.allExact(
       `SELECT ${key} AS key FROM ${table} WHERE ${behind} AND ${scope} ORDER BY ${key} LIMIT ${PAGE}`,
     );
     const [first, last] = [page[0]?.key, page.at(-1)?.key];
     if (first === undefined || last === undefined) return undefined;
     if (
-      fails(
+      await fails(
         `${key} ${operator('>=')} ${keyLiteral(first)} AND ${key} ${operator('<=')} ${keyLiteral(last)} AND ${scope}`,
       )
     ) {
-      const found = page.find((row) => fails(`${key} ${operator('=')} ${keyLiteral(row.key)}`));
+      const found = await findEach(
+        page,
+        async (row) => await fails(`${key} ${operator('=')} ${keyLiteral(row.key)}`),
+      );
       if (found) return found.key;
     }
     cursor = last;

@@ -25,29 +25,32 @@ export interface StoreSize {
 /** Statements of one store. */
 export interface Statements {
   /** First row as an object, or undefined. Integers are numbers. */
-  get<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined;
+  get<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined>;
   /** All rows as objects. Integers are numbers. */
-  all<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[];
+  all<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]>;
   /** All rows as objects, integers as bigint: for keys, which may exceed 2^53. */
-  allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[];
+  allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]>;
   /** First row as an object, integers as bigint. */
-  getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined;
+  getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined>;
   /** First column of every row. Integers are numbers. */
-  pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Value[];
-  /** Rows one at a time, as arrays, integers as bigint: for results that do not fit in memory. In a snapshot. */
-  iterateExact<Row extends readonly unknown[]>(
+  pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Promise<Value[]>;
+  /**
+   * Rows in pages, as arrays, integers as bigint: for results that do not fit in memory. In a snapshot. The event loop turns between two
+   * pages.
+   */
+  pages<Row extends readonly unknown[]>(
     sql: string,
     ...parameters: readonly SqlValue[]
-  ): IterableIterator<Row>;
+  ): AsyncIterableIterator<Row[]>;
   /** Runs one statement and returns how many rows it changed. */
-  run(sql: string, ...parameters: readonly SqlValue[]): number;
+  run(sql: string, ...parameters: readonly SqlValue[]): Promise<number>;
   /** Runs a script of statements without parameters: DDL. */
-  exec(sql: string): void;
+  exec(sql: string): Promise<void>;
 }
 
 /**
- * An open store: statements, transactions, and by its dialect what differs from engine to engine. All of it is synchronous, with a
- * server as well: between the statements of a transaction nothing else can slip in. Its lifetime is a command's.
+ * An open store: statements, transactions, and by its dialect what differs from engine to engine. Its lifetime is a
+ * command's.
  *
  * Placeholders are `?`. A statement that holds SQL of a project's, as a scope, has none: its operators may look the same.
  */
@@ -58,7 +61,7 @@ export interface Store extends Statements {
   /** Its files; undefined where a server keeps them. */
   readonly files: StoreFiles | undefined;
   /** How large it is. */
-  size(): StoreSize;
+  size(): Promise<StoreSize>;
   /**
    * The same for statements that name what is the project's: its tables, its expressions and queries, its DDL. They see the search path
    * that the project's user has, as triggers and functions do that they fire; all others see none but the engine's own names.
@@ -69,24 +72,23 @@ export interface Store extends Statements {
    *
    * @throws {BackfillError} `STEP_INVALID` when they have released the run lock
    */
-  runStep(act: () => void): void;
+  runStep(act: () => Promise<void>): Promise<void>;
   /** Whether this is one statement without parameters that compiles here, returns rows, and only reads. */
-  isReading(sql: string): boolean;
+  isReading(sql: string): Promise<boolean>;
   /** Why this is no statement without parameters that compiles here, or undefined when it is one. */
-  compileError(sql: string): Error | undefined;
+  compileError(sql: string): Promise<Error | undefined>;
   /** Runs `act`, which may fail on what a row holds: returns false then, and leaves what the transaction has done before as it is. */
-  attempt(act: () => void): boolean;
+  attempt(act: () => Promise<void>): Promise<boolean>;
   /**
-   * Runs `act` in one transaction that writes. While another process keeps a lock it is tried again, for a bounded time, and this
-   * thread waits.
+   * Runs `act` in one transaction that writes. While another process keeps a lock it is tried again, for a bounded time.
    *
-   * `act` is synchronous: after an `await`, statements would run outside the transaction. It may run several times.
+   * @param act may run several times
    */
-  write<Result>(act: () => Result): Result;
+  write<Result>(act: () => Promise<Result>): Promise<Result>;
   /** As {@link write}, but tried once: it fails when another process keeps a lock for longer than a second. */
-  tryWrite<Result>(act: () => Result): Result;
+  tryWrite<Result>(act: () => Promise<Result>): Promise<Result>;
   /** Runs `act` on one snapshot of the store: that of the transaction that it is called in, if it is in one. */
-  snapshot<Result>(act: () => Result): Result;
+  snapshot<Result>(act: () => Promise<Result>): Promise<Result>;
   /** As {@link snapshot}, of its own, for what awaits, and reads a table once. Nothing else may use this connection meanwhile. */
   snapshotAcross<Result>(act: () => Promise<Result>): Promise<Result>;
   /**
@@ -100,7 +102,7 @@ export interface Store extends Statements {
     onWait: (holder: LockHolder | undefined) => void,
   ): Promise<Result>;
   /** Closes the connection. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** A column of a table. */
@@ -175,7 +177,7 @@ export type IndexVerdict = 'used' | 'passed over' | 'unused';
 /** What a loop of batches goes by: see the `Pacer`. */
 export interface Surroundings {
   /** Whether others have been at work since it was asked last. Called first thing in a batch's transaction. */
-  hasCompany(): boolean;
+  hasCompany(): Promise<boolean>;
   /** Called between two batches; may wait, and throw when it has waited for too long. */
   settle(): Promise<void>;
   /** Ends what was begun. */
@@ -187,9 +189,9 @@ export interface Dialect {
   /** What people call the engine. */
   readonly engine: 'SQLite' | 'PostgreSQL';
   /** Makes the ledger's tables where they are missing, in a transaction of its caller's. */
-  makeLedger(store: Store): void;
+  makeLedger(store: Store): Promise<void>;
   /** Drops them, likewise. */
-  dropLedger(store: Store): void;
+  dropLedger(store: Store): Promise<void>;
   /** SQL for one of the engine's own operators, whatever of its name a search path has. It binds as `||` does: its operands want parentheses. */
   operator(sign: string): string;
   /** SQL for the name of one of the engine's own functions, likewise. */
@@ -198,35 +200,35 @@ export interface Dialect {
   readonly ledgerKeyOrder: string;
 
   // Its schema
-  hasTable(store: Store, name: string): boolean;
-  hasIndex(store: Store, name: string): boolean;
+  hasTable(store: Store, name: string): Promise<boolean>;
+  hasIndex(store: Store, name: string): Promise<boolean>;
   /** Whether an index of a table stands that a killed run has left incomplete. */
-  hasUnfinishedIndex(store: Store, table: string, name: string): boolean;
+  hasUnfinishedIndex(store: Store, table: string, name: string): Promise<boolean>;
   /** All columns of a table, generated and hidden ones too; empty when there is no such table. */
-  tableColumns(store: Store, table: string): ColumnInfo[];
+  tableColumns(store: Store, table: string): Promise<ColumnInfo[]>;
   /** Triggers of a table that an UPDATE of one of `columns` fires. */
-  updateTriggers(store: Store, table: string, columns: readonly string[]): string[];
+  updateTriggers(store: Store, table: string, columns: readonly string[]): Promise<string[]>;
   /** Name of an index with this table and definition, whatever it is called, or undefined. */
-  findIndex(store: Store, step: SchemaStepDefinition, index: IndexDefinition): string | undefined;
+  findIndex(store: Store, step: SchemaStepDefinition, index: IndexDefinition): Promise<string | undefined>;
   /** A text that is another once the table was made anew, and may be after a VACUUM or DDL; empty if there is no such table. */
-  tableIdentity(store: Store, table: string): string;
+  tableIdentity(store: Store, table: string): Promise<string>;
   /** Bytes of a table, without its indexes. */
-  tableBytes(store: Store, table: string): number;
+  tableBytes(store: Store, table: string): Promise<number>;
   /** Bytes that updating so many rows takes beside their new values: the rows again, where an engine writes new versions of them. */
-  updateBytes(store: Store, table: string, rows: number): number;
+  updateBytes(store: Store, table: string, rows: number): Promise<number>;
   /** What dropping columns is expected to cost. */
-  dropColumnEstimate(store: Store, table: string, columns: number): Estimate;
+  dropColumnEstimate(store: Store, table: string, columns: number): Promise<Estimate>;
   /** What an index on columns that are still NULL is expected to cost, in a table of so many bytes. */
   createIndexEstimate(bytes: number): Estimate;
   /** Refuses a step for which this user, or the server as it is set, lacks a right; throws a `STORE_…` code. Reads only. */
-  checkRights(store: Store, step: Step): void;
+  checkRights(store: Store, step: Step): Promise<void>;
   /**
    * Refuses a ledger of which a table is another object than this program makes, or one that acts when it is read or written; throws
    * `LEDGER_UNTRUSTED`.
    *
    * @param tables those to look at. Default: all
    */
-  checkLedger(store: Store, tables?: readonly string[]): void;
+  checkLedger(store: Store, tables?: readonly string[]): Promise<void>;
   /**
    * Tries a schema step: forward, an UPDATE that changes nothing, and back. Nothing stays of it.
    *
@@ -239,11 +241,11 @@ export interface Dialect {
     step: SchemaStepDefinition,
     plan: SchemaPlan,
     made: readonly CreatedObject[],
-  ): string[];
+  ): Promise<string[]>;
   /** Tries the way back; throws `SCHEMA_BLOCKED` naming the object that stands in the way. */
-  rehearseDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): void;
+  rehearseDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): Promise<void>;
   /** Returns why columns of a table can not be updated, or undefined. Throws `SCHEMA_BLOCKED` where it can name what stands in the way. */
-  updateError(store: Store, table: string, columns: readonly string[]): Error | undefined;
+  updateError(store: Store, table: string, columns: readonly string[]): Promise<Error | undefined>;
   /**
    * Makes an index. Not inside a transaction.
    *
@@ -251,74 +253,80 @@ export interface Dialect {
    * @param note notes it in the ledger
    * @param done called in the transaction behind it
    */
-  makeIndex(store: Store, index: IndexWork, isDue: () => boolean, note: () => void, done: () => void): void;
+  makeIndex(
+    store: Store,
+    index: IndexWork,
+    isDue: () => Promise<boolean>,
+    note: () => Promise<void>,
+    done: () => Promise<void>,
+  ): Promise<void>;
   /** Drops an index, and forgets it in the ledger. Not inside a transaction. */
-  dropIndex(store: Store, index: IndexWork, forget: () => void): void;
+  dropIndex(store: Store, index: IndexWork, forget: () => Promise<void>): Promise<void>;
   /** Whether a query uses an index. */
-  indexVerdict(store: Store, query: string, table: string, index: string): IndexVerdict;
+  indexVerdict(store: Store, query: string, table: string, index: string): Promise<IndexVerdict>;
 
   // Its keys
   /** What the key of a backfill is made of; undefined for what can be none. */
-  keyKind(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): KeyKind | undefined;
+  keyKind(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): Promise<KeyKind | undefined>;
   /** Refuses a key by which batches can not go; throws `KEY_UNSUITABLE` with the reason. */
-  checkKey(store: Store, backfill: Backfill): void;
+  checkKey(store: Store, backfill: Backfill): Promise<void>;
   /** Refuses a table in which the key of some row is none; throws `KEY_UNSUITABLE`. */
-  checkKeyValues(store: Store, backfill: Backfill): void;
+  checkKeyValues(store: Store, backfill: Backfill): Promise<void>;
   /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
-  hasGrowingKeys(store: Store, backfill: Backfill): boolean;
+  hasGrowingKeys(store: Store, backfill: Backfill): Promise<boolean>;
   /** Whether keys that a sequence gives begin again: the next one may be `watermark` or less. */
-  hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): boolean;
+  hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean>;
   /** First and last key of the table, or undefined when it is empty. */
-  keyRange(store: Store, backfill: Backfill): KeyRange | undefined;
+  keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined>;
   /** Last keys of the ranges into which the keys behind `start`, up to `end`, are cut for several processes; the last is `end`. */
-  rangeEnds(store: Store, backfill: Backfill, start: Key | null, end: Key): readonly Key[];
+  rangeEnds(store: Store, backfill: Backfill, start: Key | null, end: Key): Promise<readonly Key[]>;
   /** SQL for the key of a row of the table, as `t`: what to order and compare by. */
-  keySql(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): string;
+  keySql(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): Promise<string>;
   /** A key as the ledger has it. */
   toLedger(key: Key | null): SqlValue;
   /** A key of the ledger's. */
   fromLedger(cell: SqlValue): Key | null;
   /** SQL that makes of the key of a row, as `t`, what the ledger has. */
-  ledgerKeySql(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): string;
+  ledgerKeySql(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): Promise<string>;
 
   // Its rows
   /** Prepares a connection for batches; once a run. */
-  prepareFill(store: Store, backfill: Backfill): void;
+  prepareFill(store: Store, backfill: Backfill): Promise<void>;
   /**
    * Fills the next rows behind the cursor.
    *
    * @returns what was done, or undefined when no row was left
    * @throws {RefusedUpdate} when a row, or one of several, can not be updated
    */
-  fillBatch(store: Store, backfill: Backfill, take: FillOptions): BatchResult | undefined;
+  fillBatch(store: Store, backfill: Backfill, take: FillOptions): Promise<BatchResult | undefined>;
   /** Prepares a connection for taking batches back; once a `down`. */
-  prepareRevert(store: Store, backfill: Backfill): void;
+  prepareRevert(store: Store, backfill: Backfill): Promise<void>;
   /**
    * Sets cells that a batch filled to NULL where they still hold what the row derives.
    *
    * @throws {BackfillError} `STEP_DRIFTED` when the declaration has one of the columns no more, `UPDATE_IGNORED`
    */
-  revertCells(store: Store, backfill: Backfill, cells: FilledCells): FoundCells;
+  revertCells(store: Store, backfill: Backfill, cells: FilledCells): Promise<FoundCells>;
   /** Cells in scope up to `watermark` that hold their derived value; only of recorded skips, if asked so. */
   countFound(
     store: Store,
     backfill: Backfill,
     watermark: Key,
     options?: { readonly onlySkipped?: boolean },
-  ): number;
+  ): Promise<number>;
   /** The rows in scope of a range of keys, one at a time. In a snapshot. */
-  scanRows(store: Store, backfill: Backfill): (range: KeyRange) => Iterable<ScanRow>;
+  scanRows(store: Store, backfill: Backfill): Promise<(range: KeyRange) => AsyncIterable<readonly ScanRow[]>>;
   /**
    * Finds cells whose rows somebody else has written since a batch filled them, and returns their positions in `cells`; undefined where rows
    * don't tell.
    */
   readonly rewrittenSince:
-    | ((store: Store, backfill: Backfill, cells: readonly FilledCell[]) => ReadonlySet<number>)
+    | ((store: Store, backfill: Backfill, cells: readonly FilledCell[]) => Promise<ReadonlySet<number>>)
     | undefined;
   /** Counts what a fill would find, reading only. */
-  planRows(store: Store, backfill: Backfill, scope: PlannedScope): PlannedRows;
+  planRows(store: Store, backfill: Backfill, scope: PlannedScope): Promise<PlannedRows>;
   /** The first rows that a fill would find: of each its key, and the value that each column would hold. */
-  sampleRows(store: Store, backfill: Backfill, scope: PlannedScope, limit: number): SampleRow[];
+  sampleRows(store: Store, backfill: Backfill, scope: PlannedScope, limit: number): Promise<SampleRow[]>;
   /** The checks as plain SQL for the engine's own shell; undefined where there are none. */
   readonly verificationSql: ((backfill: Backfill) => string) | undefined;
 
@@ -326,13 +334,13 @@ export interface Dialect {
   /** What a pace goes by. */
   readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'rhythm'>;
   /** Tables that a table is a partition of, at any remove: columns that are added to one of them are its own, too. */
-  parentTables(store: Store, table: string): string[];
+  parentTables(store: Store, table: string): Promise<string[]>;
   /** Whether another process kept a lock for longer than was waited: trying again may do. */
   isBusy(error: unknown): boolean;
   /** Whether another transaction wrote the same rows meanwhile. Such an error is one of {@link isBusy}, too. */
   isConflict(error: unknown): boolean;
   /** Looks after what surrounds a loop of batches. */
-  surroundings(store: Store, backfill: Backfill, options: RunOptions): Surroundings;
+  surroundings(store: Store, backfill: Backfill, options: RunOptions): Promise<Surroundings>;
 }
 
 /** An index to be made or dropped. */

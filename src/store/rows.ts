@@ -1,5 +1,6 @@
 import type { Backfill } from '../backfill/define.js';
 import { type SqlExpression, sqlFor } from '../backfill/values.js';
+import { mapEach } from '../each.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { keyLiteral } from './keys.js';
@@ -26,42 +27,42 @@ export function anyNullSql(backfill: Backfill, alias = 't', absent?: ReadonlySet
 }
 
 /** SQL condition for the rows behind a key: all of them, where there is none. */
-export const behindSql = (store: Store, backfill: Backfill, after: Key | null): string =>
+export const behindSql = async (store: Store, backfill: Backfill, after: Key | null): Promise<string> =>
   after === null
     ? 'true'
-    : `${store.dialect.keySql(store, backfill)} ${store.dialect.operator('>')} ${keyLiteral(after)}`;
+    : `${await store.dialect.keySql(store, backfill)} ${store.dialect.operator('>')} ${keyLiteral(after)}`;
 
 /** SQL condition for a row that is recorded as a skip, in whole or for a column. */
-export const isSkippedSql = (store: Store, backfill: Backfill): string =>
-  `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s WHERE ${isSkipOfSql(store, backfill)})`;
+export const isSkippedSql = async (store: Store, backfill: Backfill): Promise<string> =>
+  `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s WHERE ${await isSkipOfSql(store, backfill)})`;
 
-function isSkipOfSql(store: Store, backfill: Backfill): string {
+async function isSkipOfSql(store: Store, backfill: Backfill): Promise<string> {
   const equals = store.dialect.operator('=');
-  return `s.backfill ${equals} ${literal(backfill.name)} AND s.key ${equals} ${store.dialect.ledgerKeySql(store, backfill)}`;
+  return `s.backfill ${equals} ${literal(backfill.name)} AND s.key ${equals} ${await store.dialect.ledgerKeySql(store, backfill)}`;
 }
 
 /** SQL condition for a row of which a cell is recorded as a skip, or the whole row. */
-export function isCellSkippedSql(store: Store, backfill: Backfill, column: string): string {
+export async function isCellSkippedSql(store: Store, backfill: Backfill, column: string): Promise<string> {
   const equals = store.dialect.operator('=');
   return `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
-    WHERE ${isSkipOfSql(store, backfill)} AND (s.target ${equals} '*' OR s.target ${equals} ${literal(column)}))`;
+    WHERE ${await isSkipOfSql(store, backfill)} AND (s.target ${equals} '*' OR s.target ${equals} ${literal(column)}))`;
 }
 
 /** Whether one of these cells is NULL, in a row in scope, and not recorded as a skip. Reads the rows by their keys. */
-export function hasEmptyCell(
+export async function hasEmptyCell(
   store: Store,
   backfill: Backfill,
   cells: readonly (readonly [column: string, key: Key])[],
-): boolean {
+): Promise<boolean> {
   if (cells.length === 0) return false;
-  const key = store.dialect.keySql(store, backfill);
+  const key = await store.dialect.keySql(store, backfill);
   const isOneOf = (of: readonly (readonly [string, Key])[]): string =>
     `(${of.map(([, value]) => `${key} ${store.dialect.operator('=')} ${keyLiteral(value)}`).join(' OR ')})`;
-  const isEmpty = [...new Set(cells.map(([column]) => column))].map((column) => {
+  const isEmpty = await mapEach([...new Set(cells.map(([column]) => column))], async (column) => {
     const own = cells.filter(([name]) => name === column);
-    return `(t.${identifier(column)} IS NULL AND ${isOneOf(own)} AND NOT ${isCellSkippedSql(store, backfill, column)})`;
+    return `(t.${identifier(column)} IS NULL AND ${isOneOf(own)} AND NOT ${await isCellSkippedSql(store, backfill, column)})`;
   });
-  const row = store.project.get(
+  const row = await store.project.get(
     `SELECT 1 FROM ${identifier(backfill.table)} AS t
     WHERE ${isOneOf(cells)} AND (${isEmpty.join(' OR ')}) AND ${scopeSql(backfill, store.dialect)}
     LIMIT 1`,
@@ -79,24 +80,24 @@ export type WaitingSkips = 'rows' | 'cells' | 'nothing';
  * @param probeRows how many rows of the table are read at most. Default: as many as it takes
  * @returns undefined when none of those that were read waits, and there are more
  */
-export function hasWaitingRows(
+export async function hasWaitingRows(
   store: Store,
   backfill: Backfill,
   { after, skips }: { readonly after: Key | null; readonly skips: WaitingSkips },
   probeRows = Number.POSITIVE_INFINITY,
-): boolean | undefined {
-  const key = store.dialect.keySql(store, backfill);
+): Promise<boolean | undefined> {
+  const key = await store.dialect.keySql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
-  const behind = behindSql(store, backfill, after);
+  const behind = await behindSql(store, backfill, after);
   const last =
     probeRows === Number.POSITIVE_INFINITY
       ? undefined
-      : store.project.getExact<{ key: Key }>(
+      : await store.project.getExact<{ key: Key }>(
           `SELECT ${key} AS key FROM ${table} WHERE ${behind} ORDER BY ${key} LIMIT 1 OFFSET ${probeRows}`,
         );
-  const row = store.project.get(
+  const row = await store.project.get(
     `SELECT 1 FROM ${table}
-    WHERE ${behind}${last ? ` AND ${key} ${store.dialect.operator('<=')} ${keyLiteral(last.key)}` : ''} AND ${scopeSql(backfill, store.dialect)} AND ${waitsSql(store, backfill, after === null ? skips : 'nothing')}
+    WHERE ${behind}${last ? ` AND ${key} ${store.dialect.operator('<=')} ${keyLiteral(last.key)}` : ''} AND ${scopeSql(backfill, store.dialect)} AND ${await waitsSql(store, backfill, after === null ? skips : 'nothing')}
     LIMIT 1`,
   );
   if (row !== undefined) return true;
@@ -104,11 +105,13 @@ export function hasWaitingRows(
 }
 
 /** SQL condition for a row with a column to fill, but for what is recorded as a skip. */
-function waitsSql(store: Store, backfill: Backfill, skips: WaitingSkips): string {
+async function waitsSql(store: Store, backfill: Backfill, skips: WaitingSkips): Promise<string> {
   if (skips === 'nothing') return anyNullSql(backfill);
-  if (skips === 'rows') return `NOT ${isSkippedSql(store, backfill)} AND ${anyNullSql(backfill)}`;
-  const cells = backfill.columns.map(
-    ({ name }) => `(t.${identifier(name)} IS NULL AND NOT ${isCellSkippedSql(store, backfill, name)})`,
+  if (skips === 'rows') return `NOT ${await isSkippedSql(store, backfill)} AND ${anyNullSql(backfill)}`;
+  const cells = await mapEach(
+    backfill.columns,
+    async ({ name }) =>
+      `(t.${identifier(name)} IS NULL AND NOT ${await isCellSkippedSql(store, backfill, name)})`,
   );
   return `(${cells.join(' OR ')})`;
 }

@@ -16,7 +16,7 @@ export interface OpenOptions {
 /** A run lock that is held. */
 export interface HeldLock {
   /** Lets the next run begin. */
-  release(): void;
+  release(): Promise<void>;
 }
 
 /** How to wait for the run lock of a store. */
@@ -36,11 +36,11 @@ export interface StoreSite {
   /** What a person knows it by. */
   readonly name: string;
   /** Opens it; throws a `STORE_…` code. */
-  open(options: OpenOptions): Store;
+  open(options: OpenOptions): Promise<Store>;
   /** Takes its run lock, waiting for another run to end; throws `RUN_LOCKED`, `LOCK_UNUSABLE`, a `STORE_…` code. */
   lock(options: SiteLockOptions): Promise<HeldLock>;
   /** Looks whether a run is under way, and holds nothing. */
-  lookAtLock(): LockState;
+  lookAtLock(): Promise<LockState>;
   /** What a person should know of the place, a sentence each. */
   warnings(): string[];
 }

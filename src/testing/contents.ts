@@ -1,4 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
+import { mapEach } from '../each.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { tableColumns } from '../schema/inspect.js';
@@ -29,12 +30,12 @@ export interface Difference {
 }
 
 /** Opens a store for reading alone, acts, and closes it. */
-export function lookAt<Result>(path: string, act: (store: Store) => Result): Result {
+export async function lookAt<Result>(path: string, act: (store: Store) => Promise<Result>): Promise<Result> {
   const store = new SqliteStore(locateStore(path), { access: 'look' });
   try {
-    return store.snapshot(() => act(store));
+    return await store.snapshot(async () => await act(store));
   } finally {
-    store.close();
+    await store.close();
   }
 }
 
@@ -42,9 +43,9 @@ const isLedger = (name: string): boolean =>
   Object.values(LEDGER_TABLES).some((table) => isSameName(table, name));
 
 /** Reads a store. */
-export const contentsOf = (path: string, backfill: Backfill): Contents =>
-  lookAt(path, (store) => {
-    const objects = store.all<{ type: string; name: string; tbl_name: string; sql: string | null }>(
+export const contentsOf = async (path: string, backfill: Backfill): Promise<Contents> =>
+  await lookAt(path, async (store) => {
+    const objects = await store.all<{ type: string; name: string; tbl_name: string; sql: string | null }>(
       `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name`,
     );
     const own = objects.filter(({ tbl_name: table }) => !isLedger(table));
@@ -52,23 +53,23 @@ export const contentsOf = (path: string, backfill: Backfill): Contents =>
     return {
       schema: own.map(({ type, name, sql }) => `${type} ${name} ${sql}`),
       tables: new Map(
-        tables.map((name) =>
+        await mapEach(tables, async (name) =>
           isSameName(name, backfill.table)
-            ? [backfill.table, readTable(store, name, backfill.key)]
-            : [name, readTable(store, name)],
+            ? [backfill.table, await readTable(store, name, backfill.key)]
+            : [name, await readTable(store, name)],
         ),
       ),
     };
   });
 
-function readTable(store: Store, name: string, key?: string): Table {
-  const columns = tableColumns(store, name).map((column) => column.name);
+async function readTable(store: Store, name: string, key?: string): Promise<Table> {
+  const columns = (await tableColumns(store, name)).map((column) => column.name);
   const list = columns.map(identifier).join(', ');
   const keyAt = key === undefined ? -1 : columns.findIndex((column) => isSameName(column, key));
   const order = key === undefined ? '' : `ORDER BY ${identifier(key)}`;
   const rows = new Map<Key, readonly unknown[]>();
-  for (const row of store.iterateExact(`SELECT ${list} FROM ${identifier(name)} ${order}`))
-    rows.set(keyAt < 0 ? BigInt(rows.size + 1) : (row[keyAt] as Key), row);
+  for await (const page of store.pages(`SELECT ${list} FROM ${identifier(name)} ${order}`))
+    for (const row of page) rows.set(keyAt < 0 ? BigInt(rows.size + 1) : (row[keyAt] as Key), row);
   return { columns, rows };
 }
 

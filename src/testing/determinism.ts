@@ -1,5 +1,6 @@
 import type { Backfill } from '../backfill/define.js';
 import { deriveRows, PROCESS_FAILED } from '../backfill/process.js';
+import { flatMapEach } from '../each.js';
 import type { Key } from '../ledger/keys.js';
 import type { SqlValue, Store } from '../store/port.js';
 import { scopeSql } from '../store/rows.js';
@@ -12,27 +13,42 @@ import { BackfillTestError, differs, showKey } from './failure.js';
 export type Derived = ReadonlyMap<Key, readonly unknown[]>;
 
 /** What is derived of every row in scope; with keys, of those, in scope or not any more. */
-export const deriveAll = (path: string, backfill: Backfill, keys?: Iterable<Key>): Derived =>
-  lookAt(path, (store) => (keys === undefined ? inScope(store, backfill) : ofKeys(store, backfill, keys)));
+export const deriveAll = async (path: string, backfill: Backfill, keys?: Iterable<Key>): Promise<Derived> =>
+  await lookAt(path, async (store) =>
+    keys === undefined ? await inScope(store, backfill) : await ofKeys(store, backfill, keys),
+  );
 
-function read(store: Store, backfill: Backfill, tail: string, ...parameters: readonly Key[]): Derived {
+const allOf = async <Row>(pages: AsyncIterable<Row[]>): Promise<Row[]> => {
+  const rows: Row[] = [];
+  for await (const page of pages) rows.push(...page);
+  return rows;
+};
+
+async function read(
+  store: Store,
+  backfill: Backfill,
+  tail: string,
+  ...parameters: readonly Key[]
+): Promise<Derived> {
   const values = [...backfill.columns.map((_, i) => `v${i}`), 'failure'].join(', ');
-  const sql = `SELECT k, ${values} FROM (${derivationSql(store, backfill, { tail })})`;
-  const rows = [...store.iterateExact<readonly [Key, ...unknown[]]>(sql, ...parameters)];
+  const sql = `SELECT k, ${values} FROM (${await derivationSql(store, backfill, { tail })})`;
+  const rows = await allOf(store.pages<readonly [Key, ...unknown[]]>(sql, ...parameters));
   return new Map(rows.map(([key, ...derived]) => [key, derived]));
 }
 
-const inScope = (store: Store, backfill: Backfill): Derived =>
-  read(
+const inScope = async (store: Store, backfill: Backfill): Promise<Derived> =>
+  await read(
     store,
     backfill,
     `WHERE ${scopeSql(backfill, store.dialect)} ORDER BY t.${identifier(backfill.key)} LIMIT -1`,
   );
 
 /** Each by itself, the last first: so that none is asked for right after the one that it followed before. */
-function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Derived {
+async function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Promise<Derived> {
   const tail = `WHERE t.${identifier(backfill.key)} = ? LIMIT 1`;
-  return new Map([...keys].reverse().flatMap((key) => [...read(store, backfill, tail, key)]));
+  return new Map(
+    await flatMapEach([...keys].reverse(), async (key) => [...(await read(store, backfill, tail, key))]),
+  );
 }
 
 /**
@@ -69,15 +85,15 @@ export function otherwise(
  * @returns what it derives
  * @throws {BackfillTestError} `NOT_DETERMINISTIC`
  */
-export function requireDeterminism(path: string, backfill: Backfill): Derived {
-  const first = deriveAll(path, backfill);
+export async function requireDeterminism(path: string, backfill: Backfill): Promise<Derived> {
+  const first = await deriveAll(path, backfill);
   const insist = (again: Derived, when: string): void => {
     const error = otherwise(backfill, first, again, when);
     if (error) throw error;
   };
-  insist(deriveAll(path, backfill), 'when it is asked again');
-  insist(deriveAll(path, backfill, first.keys()), 'of the row alone');
-  const [alone, together] = deriveTogether(path, backfill, first);
+  insist(await deriveAll(path, backfill), 'when it is asked again');
+  insist(await deriveAll(path, backfill, first.keys()), 'of the row alone');
+  const [alone, together] = await deriveTogether(path, backfill, first);
   const error = otherwise(backfill, alone, together, 'of the row among others');
   if (error) throw error;
   return first;
@@ -87,11 +103,11 @@ export function requireDeterminism(path: string, backfill: Backfill): Derived {
  * Asks `process` for rows one by one, and for all at once in the other order. Rows on which it throws alone would keep it from the
  * others.
  */
-function deriveTogether(
+async function deriveTogether(
   path: string,
   backfill: Backfill,
   first: Derived,
-): [alone: Derived, together: Derived] {
+): Promise<[alone: Derived, together: Derived]> {
   const { process, columns } = backfill;
   const keys = [...first]
     .filter(([, values]) => values[columns.length] !== PROCESS_FAILED)
@@ -99,8 +115,13 @@ function deriveTogether(
   if (!process || keys.length === 0) return [new Map(), new Map()];
   const names = [backfill.key, ...process.reads].map((name) => identifier(name)).join(', ');
   const sql = `SELECT ${names} FROM ${identifier(backfill.table)} WHERE ${identifier(backfill.key)} = ?`;
-  const rows = lookAt(path, (store) =>
-    keys.flatMap((key) => [...store.iterateExact<readonly [Key, ...SqlValue[]]>(sql, key)]),
+  const rows = await lookAt(
+    path,
+    async (store) =>
+      await flatMapEach(
+        keys,
+        async (key) => await allOf(store.pages<readonly [Key, ...SqlValue[]]>(sql, key)),
+      ),
   );
   const derived = (given: typeof rows): [Key, unknown[]][] =>
     deriveRows(backfill, process, given).map(({ values, failure }, i) => [

@@ -23,25 +23,25 @@ export async function requireResumption(
   interrupter: Interrupter,
 ): Promise<number> {
   const { step } = subject;
-  const now = () => contentsOf(path, step);
+  const now = async () => await contentsOf(path, step);
   copyStore(seed, path);
   const ups = await interruptEach(subject, path, 'up', interrupter);
-  const filled = firstDifference(after, now());
+  const filled = firstDifference(after, await now());
   const resumed = 'after one that was interrupted and resumed';
   if (filled) throw differs('NOT_RESUMED', step, filled, [UNINTERRUPTED, resumed]);
-  requireOnce(account, accountOf(path, subject));
+  requireOnce(account, await accountOf(path, subject));
   const [verification] = await verify(runOptions(subject, path));
   requireVerified(verification, 'after an `up` that was interrupted and resumed');
 
   const downs = await interruptEach(subject, path, 'down', interrupter);
-  const left = firstDifference(before, now());
+  const left = firstDifference(before, await now());
   if (left)
     throw differs('NOT_RESUMED', step, left, [
       'in the seed',
       'after a `down` that was interrupted and resumed',
     ]);
   await runUp(subject, path);
-  const again = firstDifference(after, now());
+  const again = firstDifference(after, await now());
   if (again) throw differs('NOT_RESUMED', step, again, [UNINTERRUPTED, 'after one behind such a `down`']);
   return ups + downs;
 }
@@ -55,12 +55,12 @@ async function interruptEach(
 ): Promise<number> {
   for (let count = 0; ; count += 1) {
     const at = count % 2 === 0 ? 'in a batch' : 'behind a batch';
-    const before = contentsOf(path, subject.step);
+    const before = await contentsOf(path, subject.step);
     if ((await interrupter.run(path, { direction, at })) === 'done') return count;
-    const changed = at === 'in a batch' && firstDifference(before, contentsOf(path, subject.step));
+    const changed = at === 'in a batch' && firstDifference(before, await contentsOf(path, subject.step));
     if (changed)
       throw differs('NOT_RESUMED', subject.step, changed, ['before a batch', 'after it was interrupted']);
-    if (direction === 'down' && !accountOf(path, subject).isBegun) return count + 1;
+    if (direction === 'down' && !(await accountOf(path, subject)).isBegun) return count + 1;
   }
 }
 

@@ -24,13 +24,13 @@ class Thrown extends Error {}
 
 /** A ledger that throws once it has recorded a batch, or removed one: in the transaction of its updates. */
 class ThrowingLedger extends Ledger {
-  override addBatch(...batch: Parameters<Ledger['addBatch']>): void {
-    super.addBatch(...batch);
+  override async addBatch(...batch: Parameters<Ledger['addBatch']>): Promise<void> {
+    await super.addBatch(...batch);
     throw new Thrown();
   }
 
-  override removeBatch(...batch: Parameters<Ledger['removeBatch']>): void {
-    super.removeBatch(...batch);
+  override async removeBatch(...batch: Parameters<Ledger['removeBatch']>): Promise<void> {
+    await super.removeBatch(...batch);
     throw new Thrown();
   }
 }
@@ -52,7 +52,7 @@ export const byThrowing = (subject: Subject): Interrupter => ({
       if (error instanceof Thrown) return 'interrupted';
       throw error;
     } finally {
-      store.close();
+      await store.close();
     }
   },
   close: async () => undefined,

@@ -20,8 +20,8 @@ export async function requireCatchUp(
   { after }: Filled,
 ): Promise<number> {
   const { step } = subject;
-  const { early, late } = split(subject, seed);
-  makeStore(path, subject, early);
+  const { early, late } = await split(subject, seed);
+  await makeStore(path, subject, early);
   let isWritten = false;
   const write = (): void => {
     if (!isWritten) edit(path, (db) => insertRows(db, step.table, late));
@@ -32,7 +32,11 @@ export async function requireCatchUp(
   });
   write(); // among the early rows there may have been nothing to do
   const last = (await runUp(subject, path)) ?? first;
-  const missed = tableDifference(step.table, tableOf(after, step), tableOf(contentsOf(path, step), step));
+  const missed = tableDifference(
+    step.table,
+    tableOf(after, step),
+    tableOf(await contentsOf(path, step), step),
+  );
   if (missed) {
     const when = ['after an `up` over all rows', 'where some were written while it ran'] as const;
     throw differs('NOT_CAUGHT_UP', step, missed, when);
@@ -42,12 +46,12 @@ export async function requireCatchUp(
 }
 
 /** The rows of the seed in two parts: late are the last keys where keys only grow, else some in between as well. */
-function split(subject: Subject, seed: string): Record<'early' | 'late', readonly TestRow[]> {
+async function split(subject: Subject, seed: string): Promise<Record<'early' | 'late', readonly TestRow[]>> {
   const { step } = subject;
-  const table = tableOf(contentsOf(seed, step), step);
-  const [names, isGrowing] = lookAt(seed, (store) => [
-    tableColumns(store, step.table).flatMap(({ name, isGenerated }) => (isGenerated ? [] : name)),
-    hasGrowingKeys(store, step),
+  const table = tableOf(await contentsOf(seed, step), step);
+  const [names, isGrowing] = await lookAt(seed, async (store) => [
+    (await tableColumns(store, step.table)).flatMap(({ name, isGenerated }) => (isGenerated ? [] : name)),
+    await hasGrowingKeys(store, step),
   ]);
   const rows = [...table.rows.values()].map(
     (row) => Object.fromEntries(names.map((name) => [name, row[placeOf(table, name)]])) as TestRow,

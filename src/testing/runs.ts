@@ -1,3 +1,4 @@
+import { flatMapEach } from '../each.js';
 import type { Key } from '../ledger/keys.js';
 import { Ledger } from '../ledger/ledger.js';
 import type { SkipRecord } from '../ledger/records.js';
@@ -58,22 +59,20 @@ export interface Account {
 }
 
 /** Reads the ledger. */
-export const accountOf = (path: string, { step: { name } }: Subject): Account =>
-  lookAt(path, (store) => {
+export const accountOf = async (path: string, { step: { name } }: Subject): Promise<Account> =>
+  await lookAt(path, async (store) => {
     const ledger = new Ledger(store);
-    const batches = ledger.batches(name);
+    const batches = await ledger.batches(name);
     return {
       batches: batches.map(({ number }) => number),
       rowsScanned: batches.reduce((sum, batch) => sum + batch.rowsScanned, 0),
-      cells: batches.flatMap(({ number: batch }) =>
-        ledger
-          .cells(name, batch)
-          .flatMap(({ columns, runs }) =>
-            runs.flatMap(keysOf).flatMap((key) => columns.map((column) => ({ key, column, batch }))),
-          ),
+      cells: await flatMapEach(batches, async ({ number: batch }) =>
+        (await ledger.cells(name, batch)).flatMap(({ columns, runs }) =>
+          runs.flatMap(keysOf).flatMap((key) => columns.map((column) => ({ key, column, batch }))),
+        ),
       ),
-      skips: ledger.skips(name),
-      isBegun: ledger.step(name) !== undefined,
+      skips: await ledger.skips(name),
+      isBegun: (await ledger.step(name)) !== undefined,
     };
   });
 

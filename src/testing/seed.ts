@@ -35,7 +35,7 @@ export const runOptions = (subject: Subject, path: string): MigratorOptions => (
 });
 
 /** Makes a store with the schema, and with rows in the backfill's table. */
-export function makeStore(path: string, subject: Subject, rows: readonly TestRow[]): void {
+export async function makeStore(path: string, subject: Subject, rows: readonly TestRow[]): Promise<void> {
   edit(path, (db) => {
     db.pragma('journal_mode = WAL');
     db.pragma('user_version = 1'); // an empty file would be no store
@@ -44,7 +44,7 @@ export function makeStore(path: string, subject: Subject, rows: readonly TestRow
   for (const part of subject.schema) {
     if (typeof part === 'string')
       edit(path, (db) => doing('in `schema` of testBackfill()', () => db.exec(part)));
-    else applyStep(path, steps.next().value);
+    else await applyStep(path, steps.next().value);
   }
   edit(path, (db) => {
     const { table } = subject.step;
@@ -70,13 +70,13 @@ export function makeStore(path: string, subject: Subject, rows: readonly TestRow
   });
 }
 
-function applyStep(path: string, step: Step | undefined): void {
+async function applyStep(path: string, step: Step | undefined): Promise<void> {
   const store = new SqliteStore(locateStore(path), { access: 'write' });
   try {
-    if (step?.kind === 'schema') applySchemaStep(store, new Ledger(store), step);
-    if (step?.kind === 'sql') applySqlStep(store, new Ledger(store), step);
+    if (step?.kind === 'schema') await applySchemaStep(store, new Ledger(store), step);
+    if (step?.kind === 'sql') await applySqlStep(store, new Ledger(store), step);
   } finally {
-    store.close();
+    await store.close();
   }
 }
 

@@ -37,8 +37,8 @@ export async function requireStanding(
   );
   const isOther = ({ column }: { readonly column?: string }): boolean =>
     !step.columns.some(({ name }) => isSameName(name, column ?? ''));
-  const insist = (expected: Table, when: readonly [string, string]): void => {
-    const found = tableDifference(step.table, expected, tableOf(contentsOf(path, step), step), isOther);
+  const insist = async (expected: Table, when: readonly [string, string]): Promise<void> => {
+    const found = tableDifference(step.table, expected, tableOf(await contentsOf(path, step), step), isOther);
     if (found) throw differs('NOT_KEPT', step, found, when);
   };
 
@@ -49,14 +49,14 @@ export async function requireStanding(
     cells.flatMap((column) => column.slice(0, 1)),
   );
   await runUp(subject, path); // a check of the backfill's own may not like the values
-  insist(withCells(filled, early), ['before `up`, as the application had it,', 'after it']);
+  await insist(withCells(filled, early), ['before `up`, as the application had it,', 'after it']);
   const late = put(
     path,
     subject,
     cells.flatMap((column) => column.slice(1).slice(-1)),
   );
   await runDown(subject, path);
-  insist(withCells(tableOf(before, step), [...early, ...late]), ['before `down`', 'after it']);
+  await insist(withCells(tableOf(before, step), [...early, ...late]), ['before `down`', 'after it']);
   return early.length + late.length;
 }
 

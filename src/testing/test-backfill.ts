@@ -92,7 +92,7 @@ async function testIn(folder: string, subject: Subject): Promise<TestBackfillOut
   const [seed, ...paths] = ['seed', 'whole', 'interrupted', 'meanwhile', 'standing'].map((name) =>
     join(folder, `${name}.db`),
   ) as [string, string, string, string, string];
-  makeStore(seed, subject, subject.rows);
+  await makeStore(seed, subject, subject.rows);
   const filled = await requireRoundTrip(subject, seed, paths[0]);
   requireSomeDerived(subject, filled);
   const rowsWrittenMeanwhile = await requireCatchUp(subject, seed, paths[2], filled);

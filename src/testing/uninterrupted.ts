@@ -25,13 +25,13 @@ export interface Filled {
 export async function requireRoundTrip(subject: Subject, seed: string, path: string): Promise<Filled> {
   const { step } = subject;
   copyStore(seed, path);
-  const verification = await runUp(subject, path).catch((error: unknown) => {
+  const verification = await runUp(subject, path).catch(async (error: unknown) => {
     // Found here as well, it is told with its row and column, as any other failure of a test.
     if (!(error instanceof BackfillError) || error.code !== 'NOT_DETERMINISTIC') throw error;
-    requireDeterminism(seed, step);
+    await requireDeterminism(seed, step);
     throw new BackfillTestError('NOT_DETERMINISTIC', error.message, {});
   });
-  const derived = requireDeterminism(seed, step);
+  const derived = await requireDeterminism(seed, step);
   if (derived.size === 0) {
     throw new BackfillError(
       'USAGE',
@@ -39,20 +39,25 @@ export async function requireRoundTrip(subject: Subject, seed: string, path: str
       'Give rows that it is to fill, beside those that it is to leave alone',
     );
   }
-  const [before, after] = [contentsOf(seed, step), contentsOf(path, step)];
-  const account = accountOf(path, subject);
+  const [before, after] = [await contentsOf(seed, step), await contentsOf(path, step)];
+  const account = await accountOf(path, subject);
   requireOnlyFilled(subject, before, after);
-  const changed = otherwise(step, derived, deriveAll(path, step, derived.keys()), 'once the table is filled');
+  const changed = otherwise(
+    step,
+    derived,
+    await deriveAll(path, step, derived.keys()),
+    'once the table is filled',
+  );
   if (changed) throw changed;
   requireReasons(subject, after, derived, account);
   const expectedCells = requireExpected(subject, after);
   requireVerified(verification, 'after `up`');
 
   await runDown(subject, path);
-  const left = firstDifference(before, contentsOf(path, step));
+  const left = firstDifference(before, await contentsOf(path, step));
   if (left) throw differs('NOT_TAKEN_BACK', step, left, ['in the seed', 'after `down`']);
   await runUp(subject, path);
-  const again = firstDifference(after, contentsOf(path, step));
+  const again = firstDifference(after, await contentsOf(path, step));
   if (again)
     throw differs('NOT_DETERMINISTIC', step, again, ['after the first `up`', 'after another behind `down`']);
   return { before, after, account, rowsInScope: derived.size, expectedCells };

@@ -1,3 +1,4 @@
+import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { FOREIGN } from '../ledger/records.js';
@@ -66,20 +67,22 @@ export async function importExecuted(options: ImportOptions): Promise<ImportOutc
     typeof to === 'object' && to !== null && 'path' in to ? to.path : databasePath(to, WHAT, 'USAGE');
   const readNames = await reader(from);
   const { logName } = await import('../ledger/foreign.js');
-  return await inLedger(path, isDryRun ? 'look' : 'write', ({ store, ledger }) => {
-    const names = [...new Set(readNames(store).map((name) => nameWithoutEnding(asText(name))))].sort();
-    const imported = names.filter((name) => ledger.step(name) === undefined);
-    refuseContradiction(ledger, names, imported);
-    if (!isDryRun) for (const name of imported) logName(ledger, name);
+  return await inLedger(path, isDryRun ? 'look' : 'write', async ({ store, ledger }) => {
+    const names = [
+      ...new Set((await readNames(store)).map((name) => nameWithoutEnding(asText(name)))),
+    ].sort();
+    const imported = await filterEach(names, async (name) => (await ledger.step(name)) === undefined);
+    await refuseContradiction(ledger, names, imported);
+    if (!isDryRun) for (const name of imported) await logName(ledger, name);
     return { imported, present: names.filter((name) => !imported.includes(name)) };
   });
 }
 
 /** How the names are read, once the store is open. A storage is asked before: it may take its time. */
-async function reader(from: ImportOptions['from']): Promise<(store: Store) => readonly unknown[]> {
+async function reader(from: ImportOptions['from']): Promise<(store: Store) => Promise<readonly unknown[]>> {
   if (typeof from === 'object' && from !== null && 'executed' in from) {
     const names: readonly unknown[] = await from.executed({ context: {} });
-    return () => names;
+    return async () => names;
   }
   if (typeof from !== 'object' || from === null) {
     throw new BackfillError(
@@ -92,22 +95,22 @@ async function reader(from: ImportOptions['from']): Promise<(store: Store) => re
   const table = requireText(from.table, 'from.table', WHAT, 'USAGE');
   const column = requireText(from.column ?? 'name', 'from.column', WHAT, 'USAGE');
   const { absentColumns, hasTable } = await import('../schema/inspect.js');
-  return (store) => {
-    if (!hasTable(store, table)) {
+  return async (store) => {
+    if (!(await hasTable(store, table))) {
       throw new BackfillError(
         'TABLE_MISSING',
         `The store has no table ${table} to import names from`,
         'Name the table of the storage until now; sqlite3 STORE .tables lists those of the store',
       );
     }
-    if (absentColumns(store, table, [column]).size > 0) {
+    if ((await absentColumns(store, table, [column])).size > 0) {
       throw new BackfillError(
         'COLUMN_MISSING',
         `The table ${table} has no column ${column} to import names from`,
         'Name the column with the names of migrations as `from.column`',
       );
     }
-    return store.project.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
+    return await store.project.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
   };
 }
 
@@ -121,8 +124,12 @@ function asText(name: unknown): string {
 }
 
 /** A ledger that has begun is the storage already: what it lacks then is not executed. Nor is what stands half done in it. */
-function refuseContradiction(ledger: Ledger, names: readonly string[], missing: readonly string[]): void {
-  const steps = ledger.steps();
+async function refuseContradiction(
+  ledger: Ledger,
+  names: readonly string[],
+  missing: readonly string[],
+): Promise<void> {
+  const steps = await ledger.steps();
   const halfDone = steps.find(({ name, status }) => status !== 'applied' && names.includes(name));
   const hasBegun = steps.some(({ kind }) => kind === FOREIGN);
   if (!halfDone && (!hasBegun || missing.length === 0)) return;

@@ -51,8 +51,8 @@ export const nameWithoutEnding = (name: string): string => name.replace(/(?<=.)\
 export function ledgerStorage(database: StoreDatabase): LedgerStorage {
   const path = databasePath(database, 'ledgerStorage()', 'USAGE');
   const foreign = () => import('../ledger/foreign.js');
-  const write = (act: (ledger: Ledger) => void): Promise<void> =>
-    inLedger(path, 'write', ({ ledger }) => act(ledger));
+  const write = (act: (ledger: Ledger) => Promise<void>): Promise<void> =>
+    inLedger(path, 'write', async ({ ledger }) => await act(ledger));
   const commands: string[] = []; // in progress: a migration may ask umzug for its pending ones
   return {
     path,
@@ -64,16 +64,20 @@ export function ledgerStorage(database: StoreDatabase): LedgerStorage {
     async executed() {
       const direction = commands.at(-1) === 'down' ? 'down' : 'up';
       const { executedNames } = await foreign();
-      const names = await inLedger(path, 'look', ({ ledger }) => executedNames(ledger, direction));
+      const names = await inLedger(
+        path,
+        'look',
+        async ({ ledger }) => await executedNames(ledger, direction),
+      );
       return names.flatMap((name) => [name, ...CODE_ENDINGS.map((ending) => name + ending)]);
     },
     async logMigration({ name }) {
       const { logName } = await foreign();
-      await write((ledger) => logName(ledger, nameWithoutEnding(name)));
+      await write(async (ledger) => await logName(ledger, nameWithoutEnding(name)));
     },
     async unlogMigration({ name }) {
       const { unlogName } = await foreign();
-      await write((ledger) => unlogName(ledger, nameWithoutEnding(name)));
+      await write(async (ledger) => await unlogName(ledger, nameWithoutEnding(name)));
     },
   };
 }

@@ -13,7 +13,7 @@ import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
 export async function inLedger<Result>(
   path: string,
   access: 'look' | 'write',
-  act: (session: Session) => Result,
+  act: (session: Session) => Promise<Result>,
 ): Promise<Result> {
   refuseSecondSqlite();
   // Late: whatever imports this package, as every file of a step does, need not load SQLite.
@@ -32,12 +32,14 @@ export async function inLedger<Result>(
   };
   const store = open();
   try {
-    refuseNewerLedger(store);
+    await refuseNewerLedger(store);
     const session = { store, ledger: new Ledger(store) };
-    return access === 'look' ? store.snapshot(() => act(session)) : store.write(() => act(session));
+    return access === 'look'
+      ? await store.snapshot(async () => await act(session))
+      : await store.write(async () => await act(session));
   } catch (error) {
     throw isStoreError(error) ? toBackfillError(error) : error;
   } finally {
-    store.close();
+    await store.close();
   }
 }

@@ -30,21 +30,21 @@ export interface Attribution {
  *
  * @returns a function from a cell to the last that filled it, or undefined when none did
  */
-export function cellAttribution(
+export async function cellAttribution(
   ledger: Ledger,
   backfill: Backfill,
-): (key: Key, column: string) => Attribution | undefined {
-  const runs = ledger.runs(backfill.name).reverse();
-  const batches = ledger.batches(backfill.name).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
+): Promise<(key: Key, column: string) => Promise<Attribution | undefined>> {
+  const runs = (await ledger.runs(backfill.name)).reverse();
+  const batches = (await ledger.batches(backfill.name)).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
   const unpacked = new Map<number, { batch: BatchRecord; sets: readonly CellSet[] }>(); // the last of each run
-  return (key, column) => {
+  return async (key, column) => {
     for (const run of runs) {
       const batch = lastFrom(batchesOf.get(run.run) ?? [], key, ({ firstKey }) => firstKey);
       if (!batch || compareKeys(key, batch.lastKey) > 0) continue;
       let known = unpacked.get(run.run);
       if (known?.batch !== batch) {
-        known = { batch, sets: ledger.cells(backfill.name, batch.number) };
+        known = { batch, sets: await ledger.cells(backfill.name, batch.number) };
         unpacked.set(run.run, known);
       }
       if (known.sets.some((set) => set.columns.includes(column) && isIn(set.runs, key)))

@@ -11,19 +11,19 @@ import { scan } from './scan.js';
 
 const { path, backfill } = workerData as HelperData;
 const store = new SqliteStore(locateStore(path), { access: 'look' });
-const seen = dataVersion(store);
+const seen = await dataVersion(store);
 
 parentPort?.once('message', async ({ shares, nowMs }: HelperTask) => {
   try {
     const facts = await store.snapshotAcross(async () => {
       const ledger = new Ledger(store);
-      ledger.runs(backfill.name); // a transaction has its snapshot from its first read on
-      if (dataVersion(store) !== seen) return undefined;
-      return scan(store, ledger, backfill, takeRanges(shares, true), nowMs);
+      await ledger.runs(backfill.name); // a transaction has its snapshot from its first read on
+      if ((await dataVersion(store)) !== seen) return undefined;
+      return await scan(store, ledger, backfill, takeRanges(shares, true), nowMs);
     });
     if (facts) parentPort?.postMessage(facts, lagBuffers(facts.lag));
   } finally {
-    store.close();
+    await store.close();
   }
 });
 parentPort?.postMessage('ready');

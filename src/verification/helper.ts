@@ -128,22 +128,22 @@ export async function scanTogether(
   nowMs: number,
   helper: Helper | undefined,
 ): Promise<{ facts: ScanFacts; threads: 1 | 2 }> {
-  const keys = store.dialect.keyRange(store, backfill);
-  const alone = (): { facts: ScanFacts; threads: 1 } => ({
-    facts: scan(store, ledger, backfill, keys ? [keys] : [], nowMs),
+  const keys = await store.dialect.keyRange(store, backfill);
+  const alone = async (): Promise<{ facts: ScanFacts; threads: 1 }> => ({
+    facts: await scan(store, ledger, backfill, keys ? [keys] : [], nowMs),
     threads: 1,
   });
-  if (!keys || !helper) return alone();
+  if (!keys || !helper) return await alone();
   const [first, last] = keys;
-  if (typeof first !== 'bigint' || typeof last !== 'bigint') return alone(); // texts can't be cut by numbers
+  if (typeof first !== 'bigint' || typeof last !== 'bigint') return await alone(); // texts can't be cut by numbers
   const shares = shareKeys(first, last);
   helper.begin({ shares, nowMs });
-  const facts = scan(store, ledger, backfill, takeRanges(shares), nowMs);
+  const facts = await scan(store, ledger, backfill, takeRanges(shares), nowMs);
   const { facts: theirs, isBroken } = await helper.end();
   await helper.close(); // its memory is wanted for what comes next
-  if (isBroken) return alone();
+  if (isBroken) return await alone();
   if (!theirs) return { facts, threads: 1 };
   mergeFacts(facts, theirs);
   // Of too many groups each thread has told others apart: only one thread can say which come first.
-  return facts.hasOtherGroups ? alone() : { facts, threads: 2 };
+  return facts.hasOtherGroups ? await alone() : { facts, threads: 2 };
 }

@@ -1,5 +1,6 @@
 import type { IndexUse } from '../backfill/checks.js';
 import type { Backfill } from '../backfill/define.js';
+import { mapEach } from '../each.js';
 import { findIndex, hasIndex } from '../schema/inspect.js';
 import type { Step } from '../steps/step.js';
 import type { Store } from '../store/port.js';
@@ -13,19 +14,28 @@ import { type CheckFinding, type CheckResult, checkResult } from './check.js';
  *
  * @param steps the project's steps: schema steps say how an index is defined
  */
-export function indexUse(store: Store, backfill: Backfill, steps: readonly Step[]): CheckResult {
+export async function indexUse(
+  store: Store,
+  backfill: Backfill,
+  steps: readonly Step[],
+): Promise<CheckResult> {
   const uses = backfill.checks.indexes ?? [];
-  const findings = uses.map((use) => judge(store, backfill, use, steps));
+  const findings = await mapEach(uses, async (use) => await judge(store, backfill, use, steps));
   const figures = { indexes: uses.map(({ index }, i) => ({ index, verdict: findings[i]?.verdict })) };
   const nothing: CheckFinding[] = [{ verdict: 'pass', text: 'no index is asked for' }];
   const hint = remakeHint(store, uses, findings, steps);
   return checkResult('index-use', 'Index use', findings.length > 0 ? findings : nothing, figures, hint);
 }
 
-function judge(store: Store, backfill: Backfill, use: IndexUse, steps: readonly Step[]): CheckFinding {
-  const name = standingName(store, use.index, steps);
+async function judge(
+  store: Store,
+  backfill: Backfill,
+  use: IndexUse,
+  steps: readonly Step[],
+): Promise<CheckFinding> {
+  const name = await standingName(store, use.index, steps);
   if (name === undefined) return { verdict: 'fail', text: `${use.index} does not exist` };
-  const verdict = store.dialect.indexVerdict(store, use.query, backfill.table, name);
+  const verdict = await store.dialect.indexVerdict(store, use.query, backfill.table, name);
   const known = `${use.index}${name === use.index ? '' : ` (as ${name})`}`;
   if (verdict === 'used') return { verdict: 'pass', text: `${known} is used` };
   if (verdict === 'passed over')
@@ -36,12 +46,16 @@ function judge(store: Store, backfill: Backfill, use: IndexUse, steps: readonly 
   return { verdict: 'fail', text: `${known} is not used for its query` };
 }
 
-function standingName(store: Store, index: string, steps: readonly Step[]): string | undefined {
+async function standingName(
+  store: Store,
+  index: string,
+  steps: readonly Step[],
+): Promise<string | undefined> {
   for (const step of steps) {
     const definition = step.kind === 'schema' ? step.indexes.find(({ name }) => name === index) : undefined;
-    if (step.kind === 'schema' && definition) return findIndex(store, step, definition);
+    if (step.kind === 'schema' && definition) return await findIndex(store, step, definition);
   }
-  return hasIndex(store, index) ? index : undefined;
+  return (await hasIndex(store, index)) ? index : undefined;
 }
 
 /** What makes the missing index again: taking the step that makes it back to where it began, and on again. */

@@ -23,18 +23,23 @@ const MAX_CONTRADICTIONS = 20;
  * Check 8: whether the ledger's rows agree with each other and with the table. The table may hold fewer of our cells
  * than the ledger (rows deleted by retention, cells changed), never more.
  */
-export function integrity(store: Store, ledger: Ledger, backfill: Backfill, facts: ScanFacts): CheckResult {
-  const runs = ledger.runs(backfill.name);
-  const batches = ledger.batches(backfill.name);
+export async function integrity(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  facts: ScanFacts,
+): Promise<CheckResult> {
+  const runs = await ledger.runs(backfill.name);
+  const batches = await ledger.batches(backfill.name);
   const contradictions = [
-    ...(ledger.step(backfill.name)?.status === 'applied' || runs.length === 0
+    ...((await ledger.step(backfill.name))?.status === 'applied' || runs.length === 0
       ? []
       : ['the row of the step is missing']),
     ...(runs.length === 0 ? ['no run is recorded'] : []),
     ...runContradictions(runs, batches),
-    ...cellContradictions(ledger, backfill, batches),
-    ...skipContradictions(ledger, backfill, runs, batches),
-    ...ledger.objectContradictions(),
+    ...(await cellContradictions(ledger, backfill, batches)),
+    ...(await skipContradictions(ledger, backfill, runs, batches)),
+    ...(await ledger.objectContradictions()),
   ];
   const findings: CheckFinding[] = contradictions
     .slice(0, MAX_CONTRADICTIONS)
@@ -50,7 +55,7 @@ export function integrity(store: Store, ledger: Ledger, backfill: Backfill, fact
   const excess = Math.max(0, consistent - recorded);
   const mended =
     excess > 0 && run && run.watermark !== null
-      ? store.dialect.countFound(store, backfill, run.watermark, { onlySkipped: true })
+      ? await store.dialect.countFound(store, backfill, run.watermark, { onlySkipped: true })
       : 0;
   const held = consistent - Math.min(mended, excess);
   if (contradictions.length === 0)
@@ -59,7 +64,8 @@ export function integrity(store: Store, ledger: Ledger, backfill: Backfill, fact
     findings.push({
       // Where several write, rows appear below the watermark that the application has filled itself. What stood before the run
       // was counted by the declaration of then: another one may derive what the application wrote.
-      verdict: ledger.isShared || (run && !isRunOf(store, ledger, backfill, run.run)) ? 'warn' : 'fail',
+      verdict:
+        ledger.isShared || (run && !(await isRunOf(store, ledger, backfill, run.run))) ? 'warn' : 'fail',
       text: `the table holds ${held - recorded} derived cells more than the ledger records`,
     });
   } else if (held < recorded) {
@@ -110,10 +116,14 @@ function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRe
   return found;
 }
 
-function cellContradictions(ledger: Ledger, backfill: Backfill, batches: readonly BatchRecord[]): string[] {
+async function cellContradictions(
+  ledger: Ledger,
+  backfill: Backfill,
+  batches: readonly BatchRecord[],
+): Promise<string[]> {
   const found: string[] = [];
   for (const { number, firstKey, lastKey, cellsFilled } of batches) {
-    const sets = ledger.cells(backfill.name, number);
+    const sets = await ledger.cells(backfill.name, number);
     if (sets.some(({ isDamaged }) => isDamaged)) {
       found.push(`the cells of batch ${number} can not be read`);
       continue;
@@ -131,14 +141,14 @@ function cellContradictions(ledger: Ledger, backfill: Backfill, batches: readonl
 }
 
 /** Catch-ups leave alone what is recorded as a skip, any other run reads it again: only its and later skips must stand. */
-function skipContradictions(
+async function skipContradictions(
   ledger: Ledger,
   backfill: Backfill,
   runs: readonly RunRecord[],
   batches: readonly BatchRecord[],
-): string[] {
+): Promise<string[]> {
   const from = runs.findLast(({ kind }) => kind !== 'catch-up')?.run ?? 0;
-  const counts = ledger.skipsByBatch(backfill.name);
+  const counts = await ledger.skipsByBatch(backfill.name);
   return batches
     .filter(({ run, number, skips }) => run >= from && (counts.get(number) ?? 0) !== skips)
     .map(({ number }) => `the skips of batch ${number} do not match its count`);

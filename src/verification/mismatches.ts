@@ -26,46 +26,50 @@ interface Cell extends Attribution {
  * @param isCompared whether a cell of this row that this run filled is compared with the ledger's counts
  * @returns `judge`, called for each of them in key order; and `settle`, called behind the last, which judges those that wait
  */
-export function mismatchJudge(
+export async function mismatchJudge(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   { mismatches }: ScanFacts,
   isCompared: (key: Key, run: number) => boolean,
-): { readonly judge: (key: Key, column: ColumnFacts) => void; readonly settle: () => void } {
-  const filledBy = cellAttribution(ledger, backfill);
+): Promise<{
+  readonly judge: (key: Key, column: ColumnFacts) => Promise<void>;
+  readonly settle: () => Promise<void>;
+}> {
+  const filledBy = await cellAttribution(ledger, backfill);
   let pending: Cell[] = [];
-  let fillerOf: ReturnType<typeof fillersOf> | undefined;
+  let fillerOf: Awaited<ReturnType<typeof fillersOf>> | undefined;
   /** Cells that hold what no declaration derives: of the run being verified, and of earlier ones. */
-  const noteByRun = (cells: readonly Cell[]): void => {
+  const noteByRun = async (cells: readonly Cell[]): Promise<void> => {
     const open = cells.filter(({ run }) => isOpen(run.status));
     for (const { key, run } of cells) if (!isOpen(run.status)) note(mismatches.earlierRun, key);
-    const rewritten = open.length > 0 ? store.dialect.rewrittenSince?.(store, backfill, open) : undefined;
+    const rewritten =
+      open.length > 0 ? await store.dialect.rewrittenSince?.(store, backfill, open) : undefined;
     for (const [i, { key }] of open.entries())
       note(rewritten?.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
   };
 
-  const judgeBy = ({ backfill: filler, certainty }: Filler, cells: readonly Cell[]): void => {
+  const judgeBy = async ({ backfill: filler, certainty }: Filler, cells: readonly Cell[]): Promise<void> => {
     if (certainty === 'lost') {
       for (const { key } of cells) note(mismatches.underivable, key);
       return;
     }
-    const { held, failing } = heldCells(store, filler, cells);
+    const { held, failing } = await heldCells(store, filler, cells);
     for (const { key } of cells) if (failing.has(key)) note(mismatches.underivable, key);
     const isHeld = ({ key, column }: Cell): boolean => held.has(cellId(key, column.name));
     for (const { key, column, run } of cells.filter(isHeld)) {
       note(mismatches.declaredOtherwise, key);
       if (isCompared(key, run.run)) column.consistentUpTo += 1;
     }
-    noteByRun(cells.filter((cell) => !isHeld(cell) && !failing.has(cell.key)));
+    await noteByRun(cells.filter((cell) => !isHeld(cell) && !failing.has(cell.key)));
   };
 
-  const settle = (): void => {
+  const settle = async (): Promise<void> => {
     if (pending.length === 0) return;
-    fillerOf ??= fillersOf(store, backfill);
+    fillerOf ??= await fillersOf(store, backfill);
     const byFiller = new Map<Filler, Cell[]>();
     for (const cell of pending) {
-      const filler = fillerOf(cell.batch);
+      const filler = await fillerOf(cell.batch);
       const cells = byFiller.get(filler) ?? [];
       byFiller.set(filler, cells);
       cells.push(cell);
@@ -73,16 +77,16 @@ export function mismatchJudge(
     pending = [];
     for (const [filler, cells] of byFiller) {
       // What the file itself says has been compared already.
-      if (filler.backfill === backfill) noteByRun(cells);
-      else judgeBy(filler, cells);
+      if (filler.backfill === backfill) await noteByRun(cells);
+      else await judgeBy(filler, cells);
     }
   };
   return {
-    judge: (key, column) => {
-      const found = filledBy(key, column.name);
+    judge: async (key, column) => {
+      const found = await filledBy(key, column.name);
       if (found) pending.push({ key, column, ...found });
       else note(mismatches.foreign, key);
-      if (pending.length === MAX_PENDING) settle();
+      if (pending.length === MAX_PENDING) await settle();
     },
     settle,
   };
@@ -91,15 +95,15 @@ export function mismatchJudge(
 const cellId = (key: Key, column: string): string => `${column}\u0000${typeof key} ${key}`;
 
 /** Which of some cells hold what a declaration derives for them, and on the rows of which keys it fails by now. */
-function heldCells(
+async function heldCells(
   store: Store,
   filler: Backfill,
   cells: readonly Cell[],
-): { readonly held: ReadonlySet<string>; readonly failing: ReadonlySet<Key> } {
+): Promise<{ readonly held: ReadonlySet<string>; readonly failing: ReadonlySet<Key> }> {
   const keys = cells.map(({ key }) => key).sort(compareKeys);
   const wanted = new Set(cells.map(({ key, column }) => cellId(key, column.name)));
   const names = filler.columns.map(({ name }) => name);
-  const absent = absentColumns(store, filler.table, names);
+  const absent = await absentColumns(store, filler.table, names);
   const present = forColumns(
     filler,
     filler.columns.filter(({ name }) => !absent.has(foldCase(name))),
@@ -108,22 +112,23 @@ function heldCells(
   const failing = new Set<Key>();
   const [first, last] = [keys[0], keys.at(-1)];
   if (first === undefined || last === undefined || present.columns.length === 0) return { held, failing };
-  const read = (ranges: readonly KeyRun[]): void => {
-    const rowsOf = store.dialect.scanRows(store, present);
+  const read = async (ranges: readonly KeyRun[]): Promise<void> => {
+    const rowsOf = await store.dialect.scanRows(store, present);
     for (const range of ranges)
-      for (const [key, state] of rowsOf(range))
-        present.columns.forEach(({ name }, i) => {
-          const id = cellId(key, name);
-          if (((state >> (2 * i)) & 3) === CONSISTENT && wanted.has(id)) held.add(id);
-        });
+      for await (const page of rowsOf(range))
+        for (const [key, state] of page)
+          present.columns.forEach(({ name }, i) => {
+            const id = cellId(key, name);
+            if (((state >> (2 * i)) & 3) === CONSISTENT && wanted.has(id)) held.add(id);
+          });
   };
-  const isRead = store.attempt(() => read([[first, last]]));
+  const isRead = await store.attempt(async () => await read([[first, last]]));
   if (!isRead)
-    rowByRow(
+    await rowByRow(
       store,
       keys.map((key): KeyRun => [key, key]),
       read,
-      ([key]) => failing.add(key),
+      async ([key]) => void failing.add(key),
     );
   return { held, failing };
 }

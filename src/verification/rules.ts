@@ -1,5 +1,6 @@
 import type { Rule } from '../backfill/checks.js';
 import type { Backfill } from '../backfill/define.js';
+import { mapEach } from '../each.js';
 import type { Store } from '../store/port.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
 
@@ -7,9 +8,9 @@ import { type CheckFinding, type CheckResult, checkResult } from './check.js';
 const MAX_SAMPLES = 10;
 
 /** Check 9, of a project that has rules of its own: no row may break one. */
-export function rules(store: Store, { checks }: Backfill): CheckResult[] {
+export async function rules(store: Store, { checks }: Backfill): Promise<CheckResult[]> {
   if (checks.rules === undefined) return [];
-  const found = checks.rules.map((rule) => ({ ...rule, ...rowsOf(store, rule) }));
+  const found = await mapEach(checks.rules, async (rule) => ({ ...rule, ...(await rowsOf(store, rule)) }));
   const findings = found.map(
     ({ title, verdict = 'fail', rows, sampleKeys }): CheckFinding =>
       rows === 0
@@ -22,12 +23,12 @@ export function rules(store: Store, { checks }: Backfill): CheckResult[] {
   return [checkResult('rules', 'Rules', findings, figures, hint)];
 }
 
-function rowsOf(store: Store, { query }: Rule): { rows: number; sampleKeys: string[] } {
+async function rowsOf(store: Store, { query }: Rule): Promise<{ rows: number; sampleKeys: string[] }> {
   let rows = 0;
   const sampleKeys: string[] = [];
-  for (const [key] of store.project.iterateExact<readonly unknown[]>(query)) {
-    rows += 1;
-    if (sampleKeys.length < MAX_SAMPLES) sampleKeys.push(String(key));
+  for await (const page of store.project.pages<readonly unknown[]>(query)) {
+    rows += page.length;
+    for (const [key] of page.slice(0, MAX_SAMPLES - sampleKeys.length)) sampleKeys.push(String(key));
   }
   return { rows, sampleKeys };
 }

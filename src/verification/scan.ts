@@ -43,27 +43,30 @@ const FIRST_VALUE = 4;
  * @param ranges taken one by one, so that two threads can share them
  * @param nowMs the present, as Unix time in milliseconds
  */
-export function scan(
+export async function scan(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   ranges: Iterable<KeyRange>,
   nowMs: number,
-): ScanFacts {
+): Promise<ScanFacts> {
   const columns = backfill.columns.map(({ name }) => name);
   const facts = noFacts(columns);
-  const { judge: judgeCells, settle } = cellJudge(store, ledger, backfill, facts);
+  const { judge: judgeCells, judgeLater, settle } = await cellJudge(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
-  const rowsOf = store.dialect.scanRows(store, backfill);
-  explained(store, backfill, () => {
+  const rowsOf = await store.dialect.scanRows(store, backfill);
+  await explained(store, backfill, async () => {
     for (const range of ranges) {
-      for (const row of rowsOf(range)) {
-        const [key, state, value] = row;
-        facts.rows += 1;
-        judgeCells(key, state, groupOf(facts, value, key, columns.length));
-        judgeTimes?.(key, row);
+      for await (const page of rowsOf(range)) {
+        facts.rows += page.length;
+        for (const row of page) {
+          const [key, state, value] = row;
+          judgeCells(key, state, groupOf(facts, value, key, columns.length));
+          judgeTimes?.(key, row);
+        }
+        await judgeLater();
       }
-      settle();
+      await settle();
     }
   });
   return facts;
@@ -88,17 +91,24 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): G
   return group;
 }
 
-/**
- * Makes the judge of a row's cells: which are filled, with what, by whom; which are not, and why. `settle` judges those that it has put off.
- */
-function cellJudge(
+/** The judge of the cells of rows, in the order of their keys. */
+interface CellJudge {
+  readonly judge: (key: Key, state: number, group: GroupFacts) => void;
+  /** Judges those of a page about which the ledger has to be asked. */
+  readonly judgeLater: () => Promise<void>;
+  /** Judges what is left, behind the last page. */
+  readonly settle: () => Promise<void>;
+}
+
+/** Makes the judge of cells: which are filled, with what, by whom; which are not, and why. */
+async function cellJudge(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   facts: ScanFacts,
-): { readonly judge: (key: Key, state: number, group: GroupFacts) => void; readonly settle: () => void } {
-  const runs = ledger.runs(backfill.name);
-  const watermark = lookedUpTo(store, ledger, backfill.name);
+): Promise<CellJudge> {
+  const runs = await ledger.runs(backfill.name);
+  const watermark = await lookedUpTo(store, ledger, backfill.name);
   const compared = comparedRun(runs);
   const comparedUpTo = compared?.watermark ?? null;
   // Where keys begin again, those behind the new watermark are of rows that the run has not seen.
@@ -106,7 +116,7 @@ function cellJudge(
   const compareUpTo = isBefore ? watermark : comparedUpTo;
   const isCompared = (key: Key): boolean => compareUpTo !== null && compareKeys(key, compareUpTo) <= 0;
   // What other declarations had filled before that run was not found when it began.
-  const mismatch = mismatchJudge(
+  const mismatch = await mismatchJudge(
     store,
     ledger,
     backfill,
@@ -115,11 +125,12 @@ function cellJudge(
   );
   const { columns } = facts;
 
-  const judgeNull = (column: ColumnFacts, key: Key, isFillable: boolean): void => {
-    if (!isFillable) note(column.withoutValue, key);
-    else if (ledger.isRefused(backfill.name, key, column.name)) note(column.refused, key);
+  const judgeFillable = async (column: ColumnFacts, key: Key): Promise<void> => {
+    if (await ledger.isRefused(backfill.name, key, column.name)) note(column.refused, key);
     else note(watermark !== null && compareKeys(key, watermark) <= 0 ? column.fillable : column.waiting, key);
   };
+  /** Cells about which the ledger has to be asked. */
+  let later: { readonly key: Key; readonly column: ColumnFacts; readonly isNull: boolean }[] = [];
   const judge = (key: Key, state: number, group: GroupFacts): void => {
     let nullMask = 0;
     for (let i = 0; i < columns.length; i += 1) {
@@ -127,17 +138,23 @@ function cellJudge(
       const cell = (state >> (2 * i)) & 3;
       if (cell === EMPTY || cell === FILLABLE) {
         nullMask |= 1 << i;
-        judgeNull(column, key, cell === FILLABLE);
+        if (cell === FILLABLE) later.push({ key, column, isNull: true });
+        else note(column.withoutValue, key);
         continue;
       }
       column.filled += 1;
       group.filled[i] = (group.filled[i] ?? 0) + 1;
-      if (cell !== CONSISTENT) mismatch.judge(key, column);
+      if (cell !== CONSISTENT) later.push({ key, column, isNull: false });
       else if (isCompared(key)) column.consistentUpTo += 1;
     }
     if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
   };
-  return { judge, settle: mismatch.settle };
+  const judgeLater = async (): Promise<void> => {
+    for (const { key, column, isNull } of later)
+      await (isNull ? judgeFillable(column, key) : mismatch.judge(key, column));
+    later = [];
+  };
+  return { judge, judgeLater, settle: mismatch.settle };
 }
 
 function timestampJudge(

@@ -48,24 +48,24 @@ export async function verifyBackfill(
   const startedAt = performance.now();
   // A function can't be handed to another thread.
   const helper =
-    store.files && !backfill.process && isThreadWorth(store.size().bytes, options.threadFromBytes)
+    store.files && !backfill.process && isThreadWorth((await store.size()).bytes, options.threadFromBytes)
       ? await Helper.start({ path: store.files.path, backfill })
       : undefined;
   try {
     return await store.snapshotAcross(async () => {
-      const run = ledger.lastRun(backfill.name)?.run ?? 0;
+      const run = (await ledger.lastRun(backfill.name))?.run ?? 0;
       const nowMs = (options.now?.() ?? new Date()).getTime();
       const { facts, threads } = await scanTogether(store, ledger, backfill, nowMs, helper);
       const checks = [
-        coverage(backfill, facts, ledger.skipCounts(backfill.name), options.minCoverage),
+        coverage(backfill, facts, await ledger.skipCounts(backfill.name), options.minCoverage),
         consistency(backfill, facts),
         groups(backfill, facts),
-        indexUse(store, backfill, steps),
+        await indexUse(store, backfill, steps),
         timestamps(backfill, facts),
         nulls(backfill, facts),
         lag(backfill, facts),
-        integrity(store, ledger, backfill, facts),
-        ...rules(store, backfill),
+        await integrity(store, ledger, backfill, facts),
+        ...(await rules(store, backfill)),
       ];
       const verdict = gravest(checks.map((check) => check.verdict));
       const durationMs = Math.round(performance.now() - startedAt);

@@ -341,7 +341,6 @@ export const zhErrors: Catalog = {
     '在 {backfill} 等待被占住的 WAL 时被 {signal} 停止；所有已提交的批次均予保留',
   "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store":
     '本进程加载了另一份 SQLite：{path}；两份 SQLite 会互相释放对方在存储上的锁',
-  'A transaction was given an asynchronous function': '向事务传入了异步函数',
   'The verification of {backfill} failed: {*checks}': '{backfill} 的校验失败：{checks}',
 
   // backups, and what is written beside the store

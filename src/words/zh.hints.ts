@@ -92,7 +92,6 @@ export const zhHints: Catalog = {
     '请部署该版本或更新的版本： npm install umzug-backfill@{version}',
   'Let the application use the same better-sqlite3 (npm ls better-sqlite3), or run umzug-backfill up as a second process':
     '请让应用程序使用同一个 better-sqlite3（ npm ls better-sqlite3 ），或在另一个进程中运行 umzug-backfill up',
-  'Make the function synchronous': '请将该函数改为同步函数',
 
   // the store
   '{~hint}; the step is declared in {file}': '{hint} ；该步骤声明于 {file}',

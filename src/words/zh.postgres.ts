@@ -197,6 +197,10 @@ export const zhPostgres: Catalog = {
   'publication {name}': '发布 {name}',
 
   // the run
+  'Stopped by {signal} while the database was waited for; every committed batch is kept':
+    '在等待数据库时被 {signal} 停止；所有已提交的批次均予保留',
+  'Stopped by {signal} while another run was waited for; every committed batch is kept':
+    '在等待另一次运行时被 {signal} 停止；所有已提交的批次均予保留',
   'Stopped by {signal} while a replica was behind the batches of {backfill}; every committed batch is kept':
     '在等待副本跟上 {backfill} 的批次时被 {signal} 停止；所有已提交的批次均予保留',
   'The worker {#pid} was killed by {signal}; the other processes do its part':

@@ -27,8 +27,9 @@ process.once('message', async ({ folder, postgres, trustsConfig, ...options }: H
       project: await loadProject(folder, { trustsConfig }),
       signal: stopper.signal,
     };
-    const { withShare } = await import('../store/postgres/lock.js');
-    await withShare(postgres, () => takePart({ ...migrator, postgres }, []));
+    const { postgresSite } = await import('../store/postgres/site.js');
+    const site = postgresSite(postgres, stopper.signal);
+    await site.share(() => takePart({ ...migrator, postgres, site }, []));
   } catch (error) {
     const { code, message } = rootBackfillError(error);
     // The others go on, and whoever leads tells what they can't: this one only says why it is not among them any more.

@@ -2,9 +2,10 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect } from 'chai';
-import { before, describe, it } from 'mocha';
+import { afterEach, before, describe, it } from 'mocha';
 import { type CliResult, expectRefusal, spawnCli } from '../support/cli.js';
 import { differences } from '../support/expect-same.js';
+import { untilLockWait } from '../support/lock-waits.js';
 import { expectPgLedger, lasting, wholePgStore } from '../support/postgres-ledger.js';
 import {
   argsOn,
@@ -22,6 +23,7 @@ import {
 import { column, needServer, type TestDatabase } from '../support/postgres-server.js';
 import { actualPgCells } from '../support/postgres-stores.js';
 import type { Cells } from '../support/reference.js';
+import { useSilentProxies } from '../support/silent-proxy.js';
 
 // A signal between two batches waits for the commit; what is committed is kept, and the next run goes on behind it.
 
@@ -48,6 +50,12 @@ describe('a signal to a run on PostgreSQL', () => {
       await runOn(url, 'up');
       whole = await lasting(client);
     });
+  });
+
+  const proxy = useSilentProxies();
+  const pids: number[] = [];
+  afterEach(() => {
+    for (const pid of pids.splice(0)) if (isAlive(pid)) process.kill(pid, 'SIGKILL'); // a test has given it up
   });
 
   const countBatches = async ({ client }: TestDatabase): Promise<number> =>
@@ -171,8 +179,25 @@ describe('a signal to a run on PostgreSQL', () => {
     silent.close();
   });
 
-  // The thread that hears signals waits for the driver's: until they are one, a server that is silent is waited for without an ear.
-  it('ends within a second a command that waits for a server that has become silent');
+  it('ends a command that waits for a server that has become silent', () =>
+    onCopy(async (copy) => {
+      const release = await holdBack(copy);
+      const way = await proxy(copy.server);
+      const running = start(argsOn(way.through(copy.url), 'up'));
+      await running.told('"event":"batches_started"');
+      const pid = await running.pid();
+      pids.push(pid);
+      await untilLockWait(copy.client);
+      way.silence();
+      process.kill(pid, 'SIGTERM');
+      expectRefusal(await running.result, 'TERMINATED', 143);
+      await way.end(); // not before: it was silent all the time
+      await release(0);
+      await untilAlone(copy.client);
+      await runOn(copy.url, 'up');
+      expect(differences(await lasting(copy.client), whole)).to.deep.equal([]);
+      await expectPgLedger(copy.client, cells);
+    }));
 
   it('ends workers whose leader is killed', () =>
     onCopy(async (copy) => {

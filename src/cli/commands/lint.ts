@@ -30,7 +30,7 @@ export const registerLint: Register = (program, cli) => {
         const { dbPath: path, sqlite, trustConfig: trustsConfig } = options;
         const project = await loadProject(folder, { trustsConfig });
         if (path !== undefined) enter(path, project);
-        const result = lint(project.steps, { only: files, path, sqlite, folder });
+        const result = await lint(project.steps, { only: files, path, sqlite, folder });
         const { findings } = result;
         const error = findings.length > 0 ? unsafe(findings) : undefined;
         return {

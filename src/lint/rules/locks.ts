@@ -1,3 +1,4 @@
+import { filterEach, flatMapEach } from '../../each.js';
 import { duration } from '../../format.js';
 import { foldCase } from '../../store/sql.js';
 import { createIndexEstimate, fullIndexEstimate, rewriteEstimate } from '../../store/sqlite/estimate.js';
@@ -14,18 +15,18 @@ const isLong = (lockMs: number | undefined): boolean => lockMs === undefined || 
 /** A whole table is copied or rewritten in one transaction. */
 export const tableRebuild: Rule = {
   name: 'table-rebuild',
-  check(step, { store }) {
+  async check(step, { store }) {
     const rebuilt = rebuiltTables(step);
-    return step.up.flatMap((statement): Found[] => {
+    return await flatMapEach(step.up, async (statement): Promise<Found[]> => {
       const { deed } = statement;
-      const lockMsOf = (table: string): number | undefined =>
-        store && rewriteEstimate(store.bytes(table), 1).lockMs;
-      if (deed.kind === 'drop-column' && !step.made.has(deed.table) && isLong(lockMsOf(deed.table))) {
+      const lockMsOf = async (table: string): Promise<number | undefined> =>
+        store && rewriteEstimate(await store.bytes(table), 1).lockMs;
+      if (deed.kind === 'drop-column' && !step.made.has(deed.table) && isLong(await lockMsOf(deed.table))) {
         return [
           {
             message: withTime(
               `Drops the column ${deed.name} of ${deed.table}, for which SQLite rewrites every row with the write lock held`,
-              lockMsOf(deed.table),
+              await lockMsOf(deed.table),
             ),
             instead:
               'Let the application stop using the column and leave it there; or drop it while nobody writes',
@@ -34,12 +35,12 @@ export const tableRebuild: Rule = {
         ];
       }
       const isRebuild = deed.kind === 'rename-table' && rebuilt.has(deed.table);
-      if (!isRebuild || !isLong(lockMsOf(deed.to))) return [];
+      if (!isRebuild || !isLong(await lockMsOf(deed.to))) return [];
       return [
         {
           message: withTime(
             `Rebuilds the table ${deed.to}: every row is copied with the write lock held`,
-            lockMsOf(deed.to),
+            await lockMsOf(deed.to),
           ),
           instead: 'Add a column, fill it with defineBackfill(), and let the application use that one',
           statement,
@@ -52,12 +53,12 @@ export const tableRebuild: Rule = {
 /** An index is made with the write lock held for the whole build. */
 export const indexOnLargeTable: Rule = {
   name: 'index-on-large-table',
-  check: ({ up, made }, { store }) =>
-    up.flatMap((statement): Found[] => {
+  check: async ({ up, made }, { store }) =>
+    await flatMapEach(up, async (statement): Promise<Found[]> => {
       const { deed } = statement;
       if (deed.kind !== 'create-index' || made.has(deed.table)) return [];
       const estimate = deed.isPartial ? createIndexEstimate : fullIndexEstimate;
-      const lockMs = store && estimate(store.bytes(deed.table)).lockMs;
+      const lockMs = store && estimate(await store.bytes(deed.table)).lockMs;
       if (!isLong(lockMs)) return [];
       return [
         {
@@ -80,16 +81,19 @@ const withTime = (message: string, lockMs: number | undefined): string =>
 /** Rows of a whole table are changed in one transaction. */
 export const dataChangeInSqlStep: Rule = {
   name: 'data-change-in-sql-step',
-  check: (step, surroundings) => step.up.flatMap((statement) => dataChange(step, statement, surroundings)),
+  check: async (step, surroundings) =>
+    await flatMapEach(step.up, async (statement) => await dataChange(step, statement, surroundings)),
 };
 
-function dataChange(step: LintedStep, statement: Statement, { store }: Surroundings): Found[] {
+async function dataChange(step: LintedStep, statement: Statement, { store }: Surroundings): Promise<Found[]> {
   const { deed } = statement;
-  const isLarge = (table: string): boolean => !step.made.has(table) && (store?.hasManyRows(table) ?? true);
+  const isLarge = async (table: string): Promise<boolean> =>
+    !step.made.has(table) && ((await store?.hasManyRows(table)) ?? true);
   switch (deed.kind) {
     case 'update':
     case 'delete': {
-      if (!isLarge(deed.table) || isOneRow(deed.where, store?.uniqueColumns(deed.table))) return [];
+      if (!(await isLarge(deed.table)) || isOneRow(deed.where, await store?.uniqueColumns(deed.table)))
+        return [];
       return deed.kind === 'update'
         ? [
             {
@@ -109,7 +113,7 @@ function dataChange(step: LintedStep, statement: Statement, { store }: Surroundi
     case 'insert':
     case 'create-table': {
       const target = deed.kind === 'insert' ? deed.table : deed.name;
-      const sources = deed.reads.filter(isLarge);
+      const sources = await filterEach(deed.reads, isLarge);
       if (sources.length === 0 || rebuiltTables(step).has(target)) return [];
       return [
         {

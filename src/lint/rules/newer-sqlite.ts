@@ -109,7 +109,7 @@ const columnDepth = ({ deed }: Statement): number => (deed.kind === 'create-tabl
 /** SQL that the oldest SQLite in use does not know. */
 export const newerSqlite: Rule = {
   name: 'newer-sqlite',
-  check: ({ up, down, conditions }, { sqlite }) =>
+  check: async ({ up, down, conditions }, { sqlite }) =>
     [...up, ...(down ?? []), ...conditions].flatMap((statement) =>
       usedIn(statement)
         .filter(({ since }) => isAbove(since, sqlite))

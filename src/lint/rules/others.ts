@@ -1,3 +1,4 @@
+import { flatMapEach } from '../../each.js';
 import { type Found, type Rule, rebuiltTables } from '../linted-step.js';
 import type { Statement } from '../statement.js';
 import { isToken } from '../tokens.js';
@@ -5,13 +6,13 @@ import { isToken } from '../tokens.js';
 /** A table is dropped to which others refer. */
 export const dropTableCascade: Rule = {
   name: 'drop-table-cascade',
-  check(step, { store }) {
+  async check(step, { store }) {
     const rebuilt = [...rebuiltTables(step).values()];
-    return step.up.flatMap((statement): Found[] => {
+    return await flatMapEach(step.up, async (statement): Promise<Found[]> => {
       const { deed } = statement;
       if (deed.kind !== 'drop' || deed.what !== 'TABLE' || step.made.has(deed.name)) return [];
       // Where the store is not known, only of a table that goes on to be used.
-      const isReferred = store ? store.referrers(deed.name).length > 0 : rebuilt.includes(deed.name);
+      const isReferred = store ? (await store.referrers(deed.name)).length > 0 : rebuilt.includes(deed.name);
       if (!isReferred) return [];
       return [
         {
@@ -28,7 +29,7 @@ export const dropTableCascade: Rule = {
 /** Something is renamed under a running application. */
 export const renameInUse: Rule = {
   name: 'rename-in-use',
-  check: ({ up, made }) =>
+  check: async ({ up, made }) =>
     up.flatMap((statement): Found[] => {
       const { deed } = statement;
       if (deed.kind === 'rename-column' && !made.has(deed.table)) {
@@ -55,7 +56,7 @@ export const renameInUse: Rule = {
 /** A type that SQLite takes for a number's. */
 export const stringType: Rule = {
   name: 'string-type',
-  check({ step, up }) {
+  async check({ step, up }) {
     const declared = step.kind === 'schema' ? step.columns : [];
     return [
       ...declared.filter(({ type }) => /^string$/i.test(type)).map(({ name }) => stringColumn(name)),

@@ -1,3 +1,4 @@
+import { flatMapEach } from '../../each.js';
 import type { Found, Rule } from '../linted-step.js';
 import { hasSequence, indexOfSequence, isToken, type Token } from '../tokens.js';
 
@@ -6,7 +7,7 @@ import { hasSequence, indexOfSequence, isToken, type Token } from '../tokens.js'
 /** A column is to hold values that the rows there do not have. */
 export const notNullWithoutDefault: Rule = {
   name: 'not-null-without-default',
-  check: ({ up, made }) =>
+  check: async ({ up, made }) =>
     up.flatMap((statement): Found[] => {
       const { deed } = statement;
       if (deed.kind !== 'add-column' || made.has(deed.table)) return [];
@@ -29,7 +30,7 @@ export const notNullWithoutDefault: Rule = {
 /** A default that can not be given to rows that stand. */
 export const refusedDefault: Rule = {
   name: 'refused-default',
-  check: ({ up, made }) =>
+  check: async ({ up, made }) =>
     up.flatMap((statement): Found[] => {
       const { deed } = statement;
       if (deed.kind !== 'add-column' || made.has(deed.table)) return [];
@@ -59,11 +60,11 @@ export const refusedDefault: Rule = {
 /** Rows that stand may be equal. */
 export const uniqueIndexOnRows: Rule = {
   name: 'unique-index-on-rows',
-  check: ({ up, made }, { store }) =>
-    up.flatMap((statement): Found[] => {
+  check: async ({ up, made }, { store }) =>
+    await flatMapEach(up, async (statement): Promise<Found[]> => {
       const { deed } = statement;
       if (deed.kind !== 'create-index' || !deed.isUnique || made.has(deed.table)) return [];
-      if (store && !store.hasRows(deed.table)) return [];
+      if (store && !(await store.hasRows(deed.table))) return [];
       return [
         {
           message: `Makes the unique index ${deed.name} on ${deed.table}, which SQLite refuses where two rows are equal`,

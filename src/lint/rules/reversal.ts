@@ -6,7 +6,7 @@ import { nameOf } from '../tokens.js';
 /** A step that can not be reverted. */
 export const downMissing: Rule = {
   name: 'down-missing',
-  check({ up, down }) {
+  async check({ up, down }) {
     const instead = 'Give it a `down` that takes back what `up` does';
     if (down === undefined)
       return [{ message: 'Has no `down`, so that nobody can go back behind this step', instead }];
@@ -20,7 +20,7 @@ export const downMissing: Rule = {
 /** What `up` destroys and no `down` can bring back. */
 export const notReversible: Rule = {
   name: 'not-reversible',
-  check: (step) =>
+  check: async (step) =>
     step.up.flatMap((statement): Found[] => {
       const loss = lossOf(step, statement);
       if (loss === undefined || isBroughtBack(step, loss.table)) return [];
@@ -97,7 +97,7 @@ function targetOf(deed: Deed): string | undefined {
 /** What may have stood before, and is dropped by `down`. */
 export const conditionalCreate: Rule = {
   name: 'conditional-create',
-  check({ up, down }) {
+  async check({ up, down }) {
     const dropped = (down ?? []).flatMap(({ deed }) => (deed.kind === 'drop' ? [deed.name] : []));
     return up.flatMap((statement): Found[] => {
       const { deed } = statement;

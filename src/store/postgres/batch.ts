@@ -51,13 +51,17 @@ const maskSql = (backfill: Backfill, condition: (i: number) => string): string =
  *
  * @throws {RefusedUpdate} when a row, or one of several, can not be updated: the transaction is to be rolled back
  */
-export function fillBatch(store: Store, backfill: Backfill, asked: FillOptions): BatchResult | undefined {
-  const take = { ...asked, watermark: lastWithin(store, backfill, asked) };
-  const where = whereSql(store, backfill, take);
+export async function fillBatch(
+  store: Store,
+  backfill: Backfill,
+  asked: FillOptions,
+): Promise<BatchResult | undefined> {
+  const take = { ...asked, watermark: await lastWithin(store, backfill, asked) };
+  const where = await whereSql(store, backfill, take);
   // Alone, it is to be known which row it is: an error of the server's names none.
-  const alone = take.limit === 1 ? nextKey(store, backfill, where) : undefined;
+  const alone = take.limit === 1 ? await nextKey(store, backfill, where) : undefined;
   try {
-    const batch = filled(store, backfill, take, where);
+    const batch = await filled(store, backfill, take, where);
     return batch && { ...batch, isLast: batch.isLast && take.watermark === asked.watermark };
   } catch (error) {
     if (!isPostgresError(error) || !isRowsFault(error.code)) throw error;
@@ -66,48 +70,55 @@ export function fillBatch(store: Store, backfill: Backfill, asked: FillOptions):
 }
 
 /** A batch's keys are kept as offsets from its first, which have to be exact: where keys lie so far apart, it ends sooner. */
-function lastWithin(store: Store, backfill: Backfill, take: FillOptions): Key {
+async function lastWithin(store: Store, backfill: Backfill, take: FillOptions): Promise<Key> {
   const { cursor, watermark } = take;
   if (typeof watermark !== 'bigint') return watermark;
   const isNear = typeof cursor === 'bigint' && watermark - cursor <= BigInt(MAX_OFFSET);
-  const first = isNear ? undefined : nextKey(store, backfill, whereSql(store, backfill, take));
+  const first = isNear ? undefined : await nextKey(store, backfill, await whereSql(store, backfill, take));
   const end = typeof first === 'bigint' ? first + BigInt(MAX_OFFSET) : watermark;
   return end < watermark ? end : watermark;
 }
 
-const whereSql = (
+const whereSql = async (
   store: Store,
   backfill: Backfill,
   { cursor, watermark, leavesSkips }: FillOptions,
-): string =>
-  `${behindSql(store, backfill, cursor)} AND ${keySql(store, backfill)} ${LE} ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)}
-    AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${isSkippedSql(store, backfill)}` : ''}`;
+): Promise<string> =>
+  `${await behindSql(store, backfill, cursor)} AND ${await keySql(store, backfill)} ${LE} ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)}
+    AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${await isSkippedSql(store, backfill)}` : ''}`;
 
-function nextKey(store: Store, backfill: Backfill, where: string): Key | undefined {
-  const key = keySql(store, backfill);
-  return store.project.getExact<{ k: Key }>(
-    `SELECT ${key} AS k FROM ${identifier(backfill.table)} AS t WHERE ${where} ORDER BY ${key} LIMIT 1`,
+async function nextKey(store: Store, backfill: Backfill, where: string): Promise<Key | undefined> {
+  const key = await keySql(store, backfill);
+  return (
+    await store.project.getExact<{ k: Key }>(
+      `SELECT ${key} AS k FROM ${identifier(backfill.table)} AS t WHERE ${where} ORDER BY ${key} LIMIT 1`,
+    )
   )?.k;
 }
 
-function filled(
+async function filled(
   store: Store,
   backfill: Backfill,
   { watermark, cursor, limit, batch, hasTriggers, refused }: FillOptions,
   where: string,
-): BatchResult | undefined {
-  const sql = fillSql(store, backfill, where, limit, { cursor, watermark, batch, refused: refused?.key });
-  const found = store.project.all<FoundGroup>(sql);
+): Promise<BatchResult | undefined> {
+  const sql = await fillSql(store, backfill, where, limit, {
+    cursor,
+    watermark,
+    batch,
+    refused: refused?.key,
+  });
+  const found = await store.project.all<FoundGroup>(sql);
   failpoint('statement', sql);
   if (found.length === 0) return undefined;
-  const isText = keyTypeOf(store, backfill).kind === 'text';
+  const isText = (await keyTypeOf(store, backfill)).kind === 'text';
   const groups = found.filter(({ raw }) => raw === null).map((row) => groupOf(row, isText));
   const raws = found.flatMap((row) => rawRows(row, isText));
-  groups.push(...fillRaw(store, backfill, batch, raws, refused?.key));
-  const seen = hasTriggers ? standing(store, backfill, batch, groups) : groups;
+  groups.push(...(await fillRaw(store, backfill, batch, raws, refused?.key)));
+  const seen = hasTriggers ? await standing(store, backfill, batch, groups) : groups;
   const keys = seen.flatMap((group) => group.keys).sort(compareKeys);
   const [firstKey, lastKey] = [keys[0] as Key, keys.at(-1) as Key];
-  const skips = recordSkips(store, backfill, batch, skippedRows(backfill, seen, refused));
+  const skips = await recordSkips(store, backfill, batch, skippedRows(backfill, seen, refused));
   const { cells, count } = filledCells(backfill, seen, firstKey);
   const wanted = seen.reduce((sum, group) => sum + bits(group.wanted) * group.keys.length, 0);
   return {
@@ -128,15 +139,15 @@ interface FoundGroup extends Omit<Group, 'keys'> {
   readonly raw: string | null;
 }
 
-function fillSql(
+async function fillSql(
   store: Store,
   backfill: Backfill,
   where: string,
   limit: number,
   range: Pick<FillOptions, 'cursor' | 'watermark' | 'batch'> & { readonly refused: Key | undefined },
-): string {
-  const key = keySql(store, backfill);
-  const { kind } = keyTypeOf(store, backfill);
+): Promise<string> {
+  const key = await keySql(store, backfill);
+  const { kind } = await keyTypeOf(store, backfill);
   const tail = `WHERE ${where} ORDER BY ${key} LIMIT ${limit}`;
   const except = range.refused === undefined ? {} : { except: `k ${EQ} ${keyLiteral(range.refused)}` };
   const offered = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
@@ -150,10 +161,10 @@ function fillSql(
   return `WITH read_rows AS MATERIALIZED (
     SELECT k, failure, raw, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS wanted,
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END AS v${i}`).join(', ')}
-    FROM (${derivationSql(store, backfill, { tail, isStrict: true, ...except })}) AS derived
+    FROM (${await derivationSql(store, backfill, { tail, isStrict: true, ...except })}) AS derived
   ), updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM read_rows AS r
-    WHERE ${key} ${EQ} r.k AND ${behindSql(store, backfill, range.cursor)} AND ${key} ${LE} ${keyLiteral(range.watermark)}
+    WHERE ${key} ${EQ} r.k AND ${await behindSql(store, backfill, range.cursor)} AND ${key} ${LE} ${keyLiteral(range.watermark)}
       AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})
     RETURNING r.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled, t.xmin AS x, t.tableoid AS o
   ), noted AS (
@@ -192,18 +203,18 @@ function rawRows({ raw, keys, wanted }: FoundGroup, isText: boolean): WantedRaw[
 }
 
 /** Derives and fills rows that were left to this program. */
-function fillRaw(
+async function fillRaw(
   store: Store,
   backfill: Backfill,
   batch: number,
   rows: readonly WantedRaw[],
   refused: Key | undefined,
-): Group[] {
+): Promise<Group[]> {
   if (rows.length === 0) return [];
-  const derived = resolveRaw(store, backfill, rows);
+  const derived = await resolveRaw(store, backfill, rows);
   const offers = rows.map(({ key, wanted }, i) => ({ key, wanted, ...offerOf(derived[i], wanted) }));
   const due = offers.filter(({ key, offered }) => offered !== 0 && key !== refused);
-  const now = due.length === 0 ? new Map<Key, number>() : updateRaw(store, backfill, batch, due);
+  const now = due.length === 0 ? new Map<Key, number>() : await updateRaw(store, backfill, batch, due);
   return offers.map(({ key, wanted, offered, failure }) => ({
     wanted,
     offered,
@@ -219,43 +230,48 @@ function offerOf(derived: Derived | undefined, wanted: number) {
   return { values, offered, failure: derived?.failure ?? null };
 }
 
-function updateRaw(
+async function updateRaw(
   store: Store,
   backfill: Backfill,
   batch: number,
   rows: readonly { readonly key: Key; readonly values: Derived['values'] }[],
-): Map<Key, number> {
+): Promise<Map<Key, number>> {
   const assignments = backfill.columns.map(
     ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, given.v${i})`,
   );
   const sql = `WITH updated AS (
-    UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${valuesSql(store, backfill, rows, { isStrict: true })}
-    WHERE ${keySql(store, backfill)} ${EQ} given.k
+    UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${await valuesSql(store, backfill, rows, { isStrict: true })}
+    WHERE ${await keySql(store, backfill)} ${EQ} given.k
     RETURNING given.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled, t.xmin AS x, t.tableoid AS o
   ), noted AS (${notedSql(backfill, batch, 'SELECT x, o FROM updated')})
   SELECT k, filled FROM updated`;
-  const now = store.project.allExact<{ k: Key; filled: bigint }>(sql);
+  const now = await store.project.allExact<{ k: Key; filled: bigint }>(sql);
   failpoint('statement', sql);
   return new Map(now.map(({ k, filled: mask }) => [k, Number(mask)]));
 }
 
 /** The same groups by what stands in the table now: a trigger behind the update may have changed it. */
-function standing(store: Store, backfill: Backfill, batch: number, groups: readonly Group[]): Group[] {
+async function standing(
+  store: Store,
+  backfill: Backfill,
+  batch: number,
+  groups: readonly Group[],
+): Promise<Group[]> {
   const keys = groups
     .filter(({ offered }) => offered !== 0)
     .flatMap((group) => group.keys)
     .sort(compareKeys);
   if (keys.length === 0) return [...groups];
-  const key = keySql(store, backfill);
+  const key = await keySql(store, backfill);
   const [first, last] = [keyLiteral(keys[0] as Key), keyLiteral(keys.at(-1) as Key)];
-  noteTriggered(store, backfill, batch, [first, last]);
+  await noteTriggered(store, backfill, batch, [first, last]);
   const now = new Map(
-    store.project
-      .allExact<{ k: Key; mask: bigint }>(
+    (
+      await store.project.allExact<{ k: Key; mask: bigint }>(
         `SELECT ${key} AS k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS mask
         FROM ${identifier(backfill.table)} AS t WHERE ${key} ${GE} ${first} AND ${key} ${LE} ${last}`,
       )
-      .map(({ k, mask }) => [k, Number(mask)] as const),
+    ).map(({ k, mask }) => [k, Number(mask)] as const),
   );
   return groups.flatMap((group) =>
     group.offered === 0

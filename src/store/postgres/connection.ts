@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
+import type { StopSignal } from '../../backfill/run-options.js';
 import { BackfillError } from '../../errors.js';
 import { identifier } from '../sql.js';
 import type { PostgresAddress } from './address.js';
-import { PostgresClient, PostgresError } from './client.js';
+import { PostgresClient } from './client.js';
+import { PostgresError } from './error.js';
 import { refusePooler } from './pooler.js';
 import { sessionName } from './session-name.js';
 import { applySettings } from './settings.js';
@@ -20,10 +22,7 @@ const TURN_CLASS = LOCK_CLASS + 1;
 /** Key of an advisory lock, in its two halves. */
 export type LockKey = readonly [number, number];
 
-/**
- * What this thread has with one database: one connection for the run lock and for the stores that are opened under it, so that a lock
- * that is lost ends the work as well.
- */
+/** A session with a database. */
 export interface Connection {
   readonly client: PostgresClient;
   /** Version of the server, as `server_version_num` has it: 150018 is 15.18. */
@@ -36,7 +35,6 @@ export interface Connection {
   readonly turnKey: LockKey;
   /** How the run lock is held. */
   lock: 'none' | 'shared' | 'exclusive';
-  users: number;
   /** The search path as this user has it, as SET has it. */
   readonly declaredPath: string;
   /** The schemas of it that there are, in their order. */
@@ -45,66 +43,86 @@ export interface Connection {
   path: string;
 }
 
-const connections = new Map<string, Connection>();
+/** The sessions of one command with a database: one at a time, for its run lock and for the stores that are opened under that. */
+export class Sessions {
+  readonly address: PostgresAddress;
+  readonly #signal: StopSignal | undefined;
+  #current: Connection | undefined;
+  #users = 0;
 
-/** The connection to a database, made where there is none. To be given back by {@link disconnect}. */
-export function connect(address: PostgresAddress): Connection {
-  let connection = connections.get(address.url);
-  // A lock that is lost with its session is never replaced in silence: what was done under it ends first.
-  if (!connection || (connection.client.isLost && connection.lock === 'none')) {
-    connection = open(address);
-    connections.set(address.url, connection);
+  /** @param signal stops whoever waits for the database */
+  constructor(address: PostgresAddress, signal?: StopSignal) {
+    this.address = address;
+    this.#signal = signal;
   }
-  connection.users += 1;
-  return connection;
+
+  /** What stops whoever waits for the database. */
+  get signal(): StopSignal | undefined {
+    return this.#signal;
+  }
+
+  /** The session, begun where there is none. To be given back by {@link leave}. */
+  async enter(): Promise<Connection> {
+    // A lock that is lost with its session is never replaced in silence: what was done under it ends first.
+    if (!this.#current || (this.#current.client.isLost && this.#current.lock === 'none')) {
+      this.#current = await open(this.address, this.#signal);
+      this.#users = 0;
+    }
+    this.#users += 1;
+    return this.#current;
+  }
+
+  /** Gives the session back; the last user ends it. */
+  async leave(connection: Connection): Promise<void> {
+    if (connection !== this.#current) return await connection.client.close();
+    this.#users -= 1;
+    if (this.#users > 0) return;
+    this.#current = undefined;
+    await connection.client.close();
+  }
 }
 
-/** Gives a connection back; the last user closes it. */
-export function disconnect(connection: Connection): void {
-  connection.users -= 1;
-  if (connection.users > 0) return;
-  const { url } = connection.client.address;
-  if (connections.get(url) === connection) connections.delete(url);
-  connection.client.close();
-}
-
-function open(address: PostgresAddress): Connection {
+async function open(address: PostgresAddress, signal: StopSignal | undefined): Promise<Connection> {
   const name = sessionName(address);
-  const client = new PostgresClient(address, name);
+  const client = await PostgresClient.open(address, name, signal);
   try {
-    refusePooler(client, name);
-    const declaredPath = String(client.query('SHOW search_path').rows[0]?.[0]);
-    const schema = client.query('SELECT pg_catalog.current_schema()').rows[0]?.[0];
-    applySettings(client);
-    const [[version, encoding] = []] = client.query(
-      `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding')`,
+    await refusePooler(client, name, signal);
+    const declaredPath = String((await client.query('SHOW search_path')).rows[0]?.[0]);
+    const schema = (await client.query('SELECT pg_catalog.current_schema()')).rows[0]?.[0];
+    await applySettings(client);
+    const [[version, encoding] = []] = (
+      await client.query(
+        `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding')`,
+      )
     ).rows;
     checkServer(Number(version), String(encoding), schema);
     const schemaKey = createHash('sha256').update(String(schema)).digest().readInt32BE(0);
-    const found = pathOf(client, declaredPath);
+    const found = await pathOf(client, declaredPath);
     return {
       client,
       declaredPath,
       ...found,
       version: Number(version),
-      canMakeFunctions: makesFunctions(client, Number(version), found.path),
+      canMakeFunctions: await makesFunctions(client, Number(version), found.path),
       lockKey: [LOCK_CLASS, schemaKey],
       turnKey: [TURN_CLASS, schemaKey],
       lock: 'none',
-      users: 0,
     };
   } catch (error) {
-    client.close();
+    await client.close();
     throw error;
   }
 }
 
 /** Reads the search path again. */
-export const readPath = (connection: Connection): void =>
-  void Object.assign(connection, pathOf(connection.client, connection.declaredPath));
+export const readPath = async (connection: Connection): Promise<void> =>
+  void Object.assign(connection, await pathOf(connection.client, connection.declaredPath));
 
-function pathOf(client: PostgresClient, declaredPath: string): Pick<Connection, 'schemas' | 'path'> {
-  const [[list] = []] = client.query(SCHEMAS, [], declaredPath).rows;
+async function pathOf(
+  client: PostgresClient,
+  declaredPath: string,
+): Promise<Pick<Connection, 'schemas' | 'path'>> {
+  const [[list] = []] = (await client.query(SCHEMAS, [], declaredPath)).rows;
   const schemas = (JSON.parse(String(list)) as string[]).filter((name) => !name.startsWith('pg_temp_'));
   return { schemas, path: schemas.map(identifier).join(', ') };
 }
@@ -113,13 +131,13 @@ function pathOf(client: PostgresClient, declaredPath: string): Pick<Connection, 
 const SCHEMAS = 'SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text';
 
 /** Creates the temporary functions, where they are missing. Event triggers of the database's see its path, as with all DDL. */
-export const makeFunctions = (client: PostgresClient, version: number, path: string): void =>
-  client.script(needsTryJson(version) ? `${TRY_JSON_DDL}; ${HOLDS_DDL}` : HOLDS_DDL, path);
+export const makeFunctions = async (client: PostgresClient, version: number, path: string): Promise<void> =>
+  await client.script(needsTryJson(version) ? `${TRY_JSON_DDL}; ${HOLDS_DDL}` : HOLDS_DDL, path);
 
 /** Makes the temporary functions; not every user may, nor can a replica. */
-function makesFunctions(client: PostgresClient, version: number, path: string): boolean {
+async function makesFunctions(client: PostgresClient, version: number, path: string): Promise<boolean> {
   try {
-    makeFunctions(client, version, path);
+    await makeFunctions(client, version, path);
     return true;
   } catch (error) {
     if (error instanceof PostgresError && /^POSTGRES_(?:42501|25006|0A000)$/.test(error.code)) return false;

@@ -50,13 +50,17 @@ const OBJECTS: readonly (readonly [catalog: string, kind: string, name: string, 
 ];
 
 /** What hangs on columns of a table or of its partitions, in an order of its own. */
-export function dependents(store: Store, table: string, columns: readonly string[]): Dependent[] {
+export async function dependents(
+  store: Store,
+  table: string,
+  columns: readonly string[],
+): Promise<Dependent[]> {
   const selects = OBJECTS.map(
     ([catalog, kind, name, rest = '']) =>
       `SELECT ${kind} AS kind, ${name}::text AS name FROM hanging AS h
       JOIN ${catalog} AS x ON h.classid = '${catalog}'::regclass AND x.oid = h.objid ${rest}`,
   );
-  return store.all(
+  return await store.all(
     `${tree(store)}, hanging AS (
       SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
         JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid

@@ -1,4 +1,5 @@
 import type { Backfill } from '../../backfill/define.js';
+import { flatMapEach, mapEach } from '../../each.js';
 import type { SqlValue, Store } from '../port.js';
 import { expressionSql } from '../rows.js';
 import { foldCase, identifier, literal } from '../sql.js';
@@ -50,11 +51,11 @@ export interface Parts {
 }
 
 /** Types of the columns of a backfill as SQL, by its order: what a value is made of before it is compared or written. */
-export function targetTypes(store: Store, backfill: Backfill): string[] {
-  const types = typesOf(store, backfill.table);
-  return backfill.columns.map(({ name }) => {
+export async function targetTypes(store: Store, backfill: Backfill): Promise<string[]> {
+  const types = await typesOf(store, backfill.table);
+  return await mapEach(backfill.columns, async ({ name }) => {
     const type = types.get(foldCase(name)) ?? 'text';
-    const base = baseType(store, type);
+    const base = await baseType(store, type);
     return typeSql(ofAnyLength(base) === base ? type : ofAnyLength(base));
   });
 }
@@ -67,10 +68,13 @@ const ofAnyLength = (type: string): string =>
     .replace(/^bit(?: varying)?\(\d+\)/, 'bit varying');
 
 /** What a domain is made of; any other type itself. */
-function baseType(store: Store, type: string): string {
+async function baseType(store: Store, type: string): Promise<string> {
   const sql = `SELECT format_type(typbasetype, typtypmod) AS type FROM pg_type WHERE oid = to_regtype(${literal(type)}) AND typtype = 'd'`;
-  const base = requirePostgres(store).remember(sql, () => store.get<{ type: string }>(sql)?.type);
-  return base === undefined ? type : baseType(store, base);
+  const base = await requirePostgres(store).remember(
+    sql,
+    async () => (await store.get<{ type: string }>(sql))?.type,
+  );
+  return base === undefined ? type : await baseType(store, base);
 }
 
 /**
@@ -78,13 +82,17 @@ function baseType(store: Store, type: string): string {
  * the value derived for it, of the column's type, NULL when there is none; `failure`, the reason where the row can't be derived at all,
  * else NULL; `raw`, a JSON array of texts where this program has to derive it, else NULL; and the extra columns.
  */
-export function derivationSql(store: Store, backfill: Backfill, options: DerivationOptions): string {
+export async function derivationSql(
+  store: Store,
+  backfill: Backfill,
+  options: DerivationOptions,
+): Promise<string> {
   const { from = `${identifier(backfill.table)} AS t`, tail, extra = {}, absent, except } = options;
-  const types = targetTypes(store, backfill);
-  const ways = [firstOfParts(store, backfill), expressionParts(backfill), processParts(backfill)];
+  const types = await targetTypes(store, backfill);
+  const ways = [await firstOfParts(store, backfill), expressionParts(backfill), processParts(backfill)];
   const extras = Object.entries(extra);
   const inner = [
-    `${keySql(store, backfill)} AS k`,
+    `${await keySql(store, backfill)} AS k`,
     ...backfill.columns.map(({ name }, i) =>
       absent?.has(foldCase(name)) ? `NULL::${types[i]} AS c${i}` : `t.${identifier(name)} AS c${i}`,
     ),
@@ -97,22 +105,22 @@ export function derivationSql(store: Store, backfill: Backfill, options: Derivat
   const isRaw = raws.length === 0 ? 'false' : raws.map((way) => `coalesce(${way.isRaw}, false)`).join(' OR ');
   const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
   const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
-  const valueSql = (i: number): string => {
+  const valueSql = async (i: number): Promise<string> => {
     const [value, type] = [values.get(i), types[i] ?? TEXT];
     if (value === undefined) return `NULL::${type}`;
     return options.isStrict
       ? `(${value})::${type}`
-      : heldSql(store, value, type, valueType(store, backfill, i));
+      : heldSql(store, value, type, await valueType(store, backfill, i));
   };
   const columns = backfill.columns.map((_, i) => i);
   const unless = (sql: string): string =>
     except === undefined ? sql : `CASE WHEN NOT (${except}) THEN ${sql} END`;
-  const raw = raws.flatMap((way) => [
+  const raw = await flatMapEach(raws, async (way) => [
     ...(way.raw ?? []),
-    ...(way.rawBeside ?? []).map((i) => unless(`(${valueSql(i)})::pg_catalog.text`)),
+    ...(await mapEach(way.rawBeside ?? [], async (i) => unless(`(${await valueSql(i)})::pg_catalog.text`))),
   ]);
   return `SELECT k, ${columns.map((i) => `c${i}`).join(', ')},
-    ${columns.map((i) => `CASE WHEN ${isWell} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
+    ${(await mapEach(columns, async (i) => `CASE WHEN ${isWell} THEN ${await valueSql(i)} END AS v${i}`)).join(',\n    ')},
     CASE WHEN NOT is_raw THEN failure END AS failure,
     ${raw.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN is_raw THEN pg_catalog.json_build_array(${raw.join(', ')})::pg_catalog.text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
   FROM (SELECT *, (${isRaw}) AS is_raw, ${failure} AS failure
@@ -162,13 +170,15 @@ export const textOf = (value: Exclude<SqlValue, null> | Uint8Array): string =>
   value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : String(value);
 
 /** Type of a column's value before it becomes the column's own, as SQL. */
-function valueType(store: Store, { table, columns }: Backfill, i: number): string {
+async function valueType(store: Store, { table, columns }: Backfill, i: number): Promise<string> {
   const value = columns[i]?.value;
   if (value?.kind !== 'sql') return TEXT;
   const sql = `SELECT pg_catalog.pg_typeof((SELECT ${expressionSql(value, 'PostgreSQL')} FROM ${identifier(table)} AS t LIMIT 0))::pg_catalog.oid AS type`;
-  return requirePostgres(store).remember(sql, () => {
-    const oid = store.project.get<{ type: number }>(sql)?.type ?? null;
-    return typeSql(store.get<{ type: string }>('SELECT format_type(?, NULL) AS type', oid)?.type ?? 'text');
+  return await requirePostgres(store).remember(sql, async () => {
+    const oid = (await store.project.get<{ type: number }>(sql))?.type ?? null;
+    return typeSql(
+      (await store.get<{ type: string }>('SELECT format_type(?, NULL) AS type', oid))?.type ?? 'text',
+    );
   });
 }
 

@@ -28,10 +28,10 @@ const MAX_DEPTH = 1000;
  *
  * @see https://www.postgresql.org/docs/current/datatype-json.html
  */
-export function firstOfParts(store: Store, backfill: Backfill): Parts {
+export async function firstOfParts(store: Store, backfill: Backfill): Promise<Parts> {
   const ours = backfill.columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
   if (ours.length === 0) return { inner: [], values: new Map() };
-  const types = typesOf(store, backfill.table);
+  const types = await typesOf(store, backfill.table);
   const documents = [...new Set(ours.map(({ value }) => value.document))];
   const isBinary = documents.map((name) => types.get(foldCase(name)) === 'jsonb');
   const tried = triedSql(requirePostgres(store).connection);
@@ -76,8 +76,8 @@ export function firstOfParts(store: Store, backfill: Backfill): Parts {
 }
 
 /** SQL for what a column falls back to, on `t`. */
-export const fallbackSql = (store: Store, { table }: Backfill, fallback: string): string =>
-  textSql(`t.${identifier(fallback)}`, typesOf(store, table).get(foldCase(fallback)));
+export const fallbackSql = async (store: Store, { table }: Backfill, fallback: string): Promise<string> =>
+  textSql(`t.${identifier(fallback)}`, (await typesOf(store, table)).get(foldCase(fallback)));
 
 /** A column's value as text; a time as ISO-8601, in UTC where it knows its offset, and with `BC` where it is before the year 1. */
 function textSql(column: string, type = 'text'): string {

@@ -1,3 +1,4 @@
+import { mapEach } from '../../each.js';
 import type { IndexVerdict, Store } from '../port.js';
 import { relationSql, tree } from './inspect.js';
 
@@ -24,24 +25,29 @@ const WITHOUT: readonly (readonly string[])[] = [
  *
  * @see https://www.postgresql.org/docs/current/runtime-config-query.html#RUNTIME-CONFIG-QUERY-ENABLE
  */
-export function indexVerdict(store: Store, query: string, table: string, index: string): IndexVerdict {
-  return store.snapshot(() => {
-    const names = namesOf(store, table, index);
-    const plan = indexesIn(store, query);
+export async function indexVerdict(
+  store: Store,
+  query: string,
+  table: string,
+  index: string,
+): Promise<IndexVerdict> {
+  return await store.snapshot(async () => {
+    const names = await namesOf(store, table, index);
+    const plan = await indexesIn(store, query);
     if (plan.some((name) => names.get(name) === 1)) return 'used';
-    const others = WITHOUT.map((settings) => indexesWithout(store, settings, query));
+    const others = await mapEach(WITHOUT, async (settings) => await indexesWithout(store, settings, query));
     const canBeUsed = others.some((found) => found.some((name) => names.get(name) === 1));
     const isServed = [plan, ...others].some((found) => found.some((name) => names.has(name)));
     // What it prefers depends on its statistics, and on which pages a vacuum has seen since: neither is a fault. That it could not
     // use the index can be told only where it uses none: one can't be taken from it alone.
-    if (canBeUsed && isSmall(store, table)) return 'used';
+    if (canBeUsed && (await isSmall(store, table))) return 'used';
     return canBeUsed || isServed ? 'passed over' : 'unused';
   });
 }
 
 /** The indexes of a table and its partitions, each with whether it is the one of this name, or its part in a partition. */
-function namesOf(store: Store, table: string, index: string): Map<string, number> {
-  const rows = store.all<{ name: string; isIt: number }>(
+async function namesOf(store: Store, table: string, index: string): Promise<Map<string, number>> {
+  const rows = await store.all<{ name: string; isIt: number }>(
     `${tree(store)}, parts (oid) AS (
       SELECT i.indexrelid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
       WHERE i.indrelid = ${relationSql(store)} AND c.relname = ?
@@ -56,18 +62,18 @@ function namesOf(store: Store, table: string, index: string): Map<string, number
 }
 
 /** What the plan is when some ways to read a table are not to be taken. */
-function indexesWithout(store: Store, settings: readonly string[], query: string): string[] {
-  store.exec('SAVEPOINT umzug_backfill_plan');
-  for (const setting of settings) store.exec(`SET LOCAL ${setting} = off`);
-  const names = indexesIn(store, query);
+async function indexesWithout(store: Store, settings: readonly string[], query: string): Promise<string[]> {
+  await store.exec('SAVEPOINT umzug_backfill_plan');
+  for (const setting of settings) await store.exec(`SET LOCAL ${setting} = off`);
+  const names = await indexesIn(store, query);
   // The settings go with it. A failure ends the snapshot, and them.
-  store.exec('ROLLBACK TO SAVEPOINT umzug_backfill_plan; RELEASE SAVEPOINT umzug_backfill_plan');
+  await store.exec('ROLLBACK TO SAVEPOINT umzug_backfill_plan; RELEASE SAVEPOINT umzug_backfill_plan');
   return names;
 }
 
 /** Names of the indexes in the plan of a query. */
-function indexesIn(store: Store, query: string): string[] {
-  const [text = '[]'] = store.project.pluck<string>(`EXPLAIN (FORMAT JSON) ${query}`);
+async function indexesIn(store: Store, query: string): Promise<string[]> {
+  const [text = '[]'] = await store.project.pluck<string>(`EXPLAIN (FORMAT JSON) ${query}`);
   const plans = JSON.parse(text) as readonly { readonly Plan?: PlanNode }[];
   return plans.flatMap(({ Plan }) => (Plan ? indexesOf(Plan) : []));
 }
@@ -77,8 +83,8 @@ function indexesOf(node: PlanNode): string[] {
   return [...(own === undefined ? [] : [own]), ...(node.Plans ?? []).flatMap(indexesOf)];
 }
 
-function isSmall(store: Store, table: string): boolean {
-  const row = store.get<{ pages: number }>(
+async function isSmall(store: Store, table: string): Promise<boolean> {
+  const row = await store.get<{ pages: number }>(
     `${tree(store)} SELECT coalesce(sum(pg_relation_size(tree.oid)), 0)::bigint / current_setting('block_size')::int AS pages
     FROM tree WHERE tree.oid IS NOT NULL`,
     table,

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError, isStoreError } from '../../errors.js';
-import { busyPauses, pause } from '../busy.js';
+import { busyPauses } from '../busy.js';
 import type { IndexWork, Store } from '../port.js';
 import { identifier } from '../sql.js';
 import { relationSql } from './inspect.js';
@@ -28,27 +29,27 @@ interface StandingIndex {
  * @param waitMs how long one try waits for other transactions. Default 15 seconds
  * @throws {BackfillError} `STORE_REFUSED` when PostgreSQL leaves it invalid, and what its statement throws
  */
-export function makeIndex(
+export async function makeIndex(
   store: Store,
   index: IndexWork,
-  isDue: () => boolean,
-  note: () => void,
-  done: () => void,
+  isDue: () => Promise<boolean>,
+  note: () => Promise<void>,
+  done: () => Promise<void>,
   waitMs = WAIT_MS,
-): void {
-  const isConcurrent = !isPartitioned(store, index);
-  const isNoted = store.write(() => {
-    const isToBeMade = isDue();
+): Promise<void> {
+  const isConcurrent = !(await isPartitioned(store, index));
+  const isNoted = await store.write(async () => {
+    const isToBeMade = await isDue();
     if (isToBeMade) {
-      note();
-      if (!isConcurrent) store.project.exec(index.sql);
+      await note();
+      if (!isConcurrent) await store.project.exec(index.sql);
     }
-    if (!isConcurrent) done();
+    if (!isConcurrent) await done();
     return isToBeMade;
   });
   if (!isConcurrent) return;
-  if (isNoted) patiently(store, waitMs, () => build(store, index));
-  store.write(done);
+  if (isNoted) await patiently(store, waitMs, async () => await build(store, index));
+  await store.write(done);
 }
 
 /**
@@ -56,28 +57,33 @@ export function makeIndex(
  *
  * @param waitMs how long one try waits for other transactions. Default 15 seconds
  */
-export function dropIndex(store: Store, index: IndexWork, forget: () => void, waitMs = WAIT_MS): void {
-  if (isPartitioned(store, index)) {
-    store.write(() => {
-      drop(store, index, 'DROP INDEX');
-      forget();
+export async function dropIndex(
+  store: Store,
+  index: IndexWork,
+  forget: () => Promise<void>,
+  waitMs = WAIT_MS,
+): Promise<void> {
+  if (await isPartitioned(store, index)) {
+    await store.write(async () => {
+      await drop(store, index, 'DROP INDEX');
+      await forget();
     });
     return;
   }
-  patiently(store, waitMs, () => drop(store, index));
-  store.write(forget);
+  await patiently(store, waitMs, async () => await drop(store, index));
+  await store.write(forget);
 }
 
-function build(store: Store, index: IndexWork): void {
-  dropInvalid(store, index);
+async function build(store: Store, index: IndexWork): Promise<void> {
+  await dropInvalid(store, index);
   try {
-    store.project.exec(index.sql.replace(/^CREATE INDEX /, 'CREATE INDEX CONCURRENTLY '));
+    await store.project.exec(index.sql.replace(/^CREATE INDEX /, 'CREATE INDEX CONCURRENTLY '));
   } catch (error) {
-    cleanUp(store, index);
+    await cleanUp(store, index);
     throw error;
   }
-  if (standing(store, index)?.isValid === 1) return;
-  cleanUp(store, index);
+  if ((await standing(store, index))?.isValid === 1) return;
+  await cleanUp(store, index);
   throw new BackfillError(
     'STORE_REFUSED',
     `PostgreSQL did not complete the index ${index.name}`,
@@ -86,26 +92,27 @@ function build(store: Store, index: IndexWork): void {
 }
 
 /** Drops what was begun, since writers keep it up for nothing. If that can't be, the next run does it: the ledger knows the index. */
-function cleanUp(store: Store, index: IndexWork): void {
+async function cleanUp(store: Store, index: IndexWork): Promise<void> {
   try {
-    dropInvalid(store, index);
+    await dropInvalid(store, index);
   } catch (error) {
     if (!isStoreError(error)) throw error;
   }
 }
 
-function dropInvalid(store: Store, index: IndexWork): void {
-  if (standing(store, index)?.isValid === 0) drop(store, index);
+async function dropInvalid(store: Store, index: IndexWork): Promise<void> {
+  if ((await standing(store, index))?.isValid === 0) await drop(store, index);
 }
 
 /** In the schema of its table: the search path may find another index of the name. */
-function drop(store: Store, index: IndexWork, command = 'DROP INDEX CONCURRENTLY'): void {
-  const found = standing(store, index);
-  if (found) store.project.exec(`${command} IF EXISTS ${identifier(found.schema)}.${identifier(index.name)}`);
+async function drop(store: Store, index: IndexWork, command = 'DROP INDEX CONCURRENTLY'): Promise<void> {
+  const found = await standing(store, index);
+  if (found)
+    await store.project.exec(`${command} IF EXISTS ${identifier(found.schema)}.${identifier(index.name)}`);
 }
 
-function standing(store: Store, { table, name }: IndexWork): StandingIndex | undefined {
-  return store.get<StandingIndex>(
+async function standing(store: Store, { table, name }: IndexWork): Promise<StandingIndex | undefined> {
+  return await store.get<StandingIndex>(
     `SELECT n.nspname AS schema, i.indisvalid AS "isValid"
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE i.indrelid = ${relationSql(store)} AND c.relname = ?`,
@@ -115,30 +122,32 @@ function standing(store: Store, { table, name }: IndexWork): StandingIndex | und
 }
 
 /** The index of a table with partitions can't be made concurrently. */
-function isPartitioned(store: Store, { table }: IndexWork): boolean {
+async function isPartitioned(store: Store, { table }: IndexWork): Promise<boolean> {
   return (
-    store.get(`SELECT 1 FROM pg_class WHERE oid = ${relationSql(store)} AND relkind = 'p'`, table) !==
+    (await store.get(`SELECT 1 FROM pg_class WHERE oid = ${relationSql(store)} AND relkind = 'p'`, table)) !==
     undefined
   );
 }
 
 /** Acts, and again for a bounded time while other transactions keep a lock for longer than `waitMs`. */
-function patiently(store: Store, waitMs: number, act: () => void): void {
-  const before = store.get<{ wait: string }>(`SELECT current_setting('lock_timeout') AS wait`)?.wait ?? '0';
-  const setWait = (wait: string): void => void store.get(`SELECT set_config('lock_timeout', ?, false)`, wait);
-  setWait(`${waitMs}ms`);
+async function patiently(store: Store, waitMs: number, act: () => Promise<void>): Promise<void> {
+  const before =
+    (await store.get<{ wait: string }>(`SELECT current_setting('lock_timeout') AS wait`))?.wait ?? '0';
+  const setWait = async (wait: string): Promise<void> =>
+    void (await store.get(`SELECT set_config('lock_timeout', ?, false)`, wait));
+  await setWait(`${waitMs}ms`);
   try {
     for (const pauseMs of busyPauses()) {
       try {
-        act();
+        await act();
         return;
       } catch (error) {
         if (!store.dialect.isBusy(error)) throw error;
-        pause(pauseMs);
+        await sleep(pauseMs);
       }
     }
-    act();
+    await act();
   } finally {
-    setWait(before);
+    await setWait(before);
   }
 }

@@ -1,3 +1,4 @@
+import { findEach } from '../../each.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { ColumnInfo, Estimate, Store } from '../port.js';
 import { foldCase, identifier, literal, normaliseSql } from '../sql.js';
@@ -18,8 +19,8 @@ export const tree = (store: Store): string => `WITH RECURSIVE tree (oid) AS (
   SELECT ${relationSql(store)}::oid UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
 
 /** Tables that a table is a partition of, from the nearest. */
-export const parentTables = (store: Store, table: string): string[] =>
-  store.pluck<string>(
+export const parentTables = async (store: Store, table: string): Promise<string[]> =>
+  await store.pluck<string>(
     `SELECT c.relname FROM pg_class AS t CROSS JOIN LATERAL pg_partition_ancestors(t.oid) WITH ORDINALITY AS a (id, n)
       JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${relationSql(store)} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
     table,
@@ -29,65 +30,71 @@ export const parentTables = (store: Store, table: string): string[] =>
 export const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ') || 'NULL';
 
 /** Whether the store has a table (not a view) of this name. */
-export function hasTable(store: Store, name: string): boolean {
-  if (OUR_TABLES.includes(name)) return hasLedgerTable(requirePostgres(store), name);
-  refuseForeignTable(requirePostgres(store), name);
+export async function hasTable(store: Store, name: string): Promise<boolean> {
+  if (OUR_TABLES.includes(name)) return await hasLedgerTable(requirePostgres(store), name);
+  await refuseForeignTable(requirePostgres(store), name);
   return (
-    store.get(`SELECT 1 FROM pg_class WHERE oid = ${relationSql(store)} AND relkind IN ('r', 'p')`, name) !==
-    undefined
+    (await store.get(
+      `SELECT 1 FROM pg_class WHERE oid = ${relationSql(store)} AND relkind IN ('r', 'p')`,
+      name,
+    )) !== undefined
   );
 }
 
 /** The ledger's own are looked for in its schema alone. */
-const hasLedgerTable = (store: PostgresStore, name: string): boolean =>
-  store.get(
+const hasLedgerTable = async (store: PostgresStore, name: string): Promise<boolean> =>
+  (await store.get(
     `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = ? AND c.relname = ? AND c.relkind = 'r'`,
-    store.ledgerSchema(),
+    await store.ledgerSchema(),
     name,
-  ) !== undefined;
+  )) !== undefined;
 
 /** Whether the store has an index of this name that is complete. */
-export function hasIndex(store: Store, name: string): boolean {
+export async function hasIndex(store: Store, name: string): Promise<boolean> {
   const schemas = requirePostgres(store).connection.schemas.map(literal).join(', ');
   const sql = `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indexrelid = c.oid
     WHERE c.relname = ? AND n.nspname IN (${schemas}) AND i.indisvalid`;
-  return store.get(sql, name) !== undefined;
+  return (await store.get(sql, name)) !== undefined;
 }
 
 /** Whether the table has an index of this name that a run has left incomplete, as it was killed. */
-export const hasUnfinishedIndex = (store: Store, table: string, name: string): boolean =>
-  store.get(
+export const hasUnfinishedIndex = async (store: Store, table: string, name: string): Promise<boolean> =>
+  (await store.get(
     `SELECT 1 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
     WHERE i.indrelid = ${relationSql(store)} AND c.relname = ? AND NOT i.indisvalid`,
     table,
     name,
-  ) !== undefined;
+  )) !== undefined;
 
 /** By the catalog. A type is written as PostgreSQL writes it: `character varying(40)`. */
-export function tableColumns(store: Store, table: string): ColumnInfo[] {
-  refuseForeignTable(requirePostgres(store), table);
-  return store
-    .all<{ name: string; type: string; pk: number; isGenerated: number }>(
+export async function tableColumns(store: Store, table: string): Promise<ColumnInfo[]> {
+  await refuseForeignTable(requirePostgres(store), table);
+  return (
+    await store.all<{ name: string; type: string; pk: number; isGenerated: number }>(
       `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, (a.attgenerated <> '') AS "isGenerated",
         coalesce((SELECT array_position(k.conkey, a.attnum) FROM pg_constraint AS k
           WHERE k.conrelid = a.attrelid AND k.contype = 'p'), 0) AS pk
       FROM pg_attribute AS a WHERE a.attrelid = ${relationSql(store)} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
       table,
     )
-    .map(({ isGenerated, ...column }) => ({ ...column, isGenerated: Boolean(isGenerated) }));
+  ).map(({ isGenerated, ...column }) => ({ ...column, isGenerated: Boolean(isGenerated) }));
 }
 
 /** The type of each column, by its name in folded case. */
-export const columnTypes = (store: Store, table: string): Map<string, string> =>
-  new Map(tableColumns(store, table).map(({ name, type }) => [foldCase(name), type]));
+export const columnTypes = async (store: Store, table: string): Promise<Map<string, string>> =>
+  new Map((await tableColumns(store, table)).map(({ name, type }) => [foldCase(name), type]));
 
 /**
  * Triggers of a table or its partitions that an UPDATE of one of `columns` fires, and rules that rewrite an UPDATE. Without those
  * that keep foreign keys.
  */
-export function updateTriggers(store: Store, table: string, columns: readonly string[]): string[] {
-  return store.pluck<string>(
+export async function updateTriggers(
+  store: Store,
+  table: string,
+  columns: readonly string[],
+): Promise<string[]> {
+  return await store.pluck<string>(
     `${tree(store)}
     SELECT t.tgname AS name FROM pg_trigger AS t JOIN tree ON tree.oid = t.tgrelid
     WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 16) <> 0
@@ -114,13 +121,13 @@ interface IndexColumn {
 }
 
 /** Name of an index with this table and definition, whatever it is called, or undefined. */
-export function findIndex(
+export async function findIndex(
   store: Store,
   { table }: SchemaStepDefinition,
   wanted: IndexDefinition,
-): string | undefined {
+): Promise<string | undefined> {
   // YugabyteDB's trees are called lsm.
-  const columns = store.all<IndexColumn>(
+  const columns = await store.all<IndexColumn>(
     `SELECT c.relname AS index, a.attname AS name, pg_get_expr(i.indpred, i.indrelid) AS condition,
       (k.at < i.indnkeyatts AND (i.indoption[k.at] & 3) = 0 AND i.indcollation[k.at] = a.attcollation
         AND coalesce(o.opcdefault, true)) AS "isPlain"
@@ -132,29 +139,31 @@ export function findIndex(
       AND m.amname IN ('btree', 'lsm') ORDER BY c.relname, k.at`,
     table,
   );
-  return [...new Set(columns.map(({ index }) => index))].find((index) => {
+  return await findEach([...new Set(columns.map(({ index }) => index))], async (index) => {
     const own = columns.filter((column) => column.index === index);
     const isSameList =
       own.length === wanted.columns.length &&
       own.every(({ name, isPlain }, i) => Boolean(isPlain) && name === wanted.columns[i]);
-    return isSameList && isSameCondition(store, table, own[0]?.condition ?? undefined, wanted.where);
+    return isSameList && (await isSameCondition(store, table, own[0]?.condition ?? undefined, wanted.where));
   });
 }
 
 /** Whether two conditions of partial indexes are the same, of which PostgreSQL writes a standing one in its own way. */
-function isSameCondition(
+async function isSameCondition(
   store: Store,
   table: string,
   standing: string | undefined,
   wanted: string | undefined,
-): boolean {
+): Promise<boolean> {
   if (standing === undefined || wanted === undefined) return standing === wanted;
   if (normaliseSql(standing) === normaliseSql(`(${wanted})`)) return true;
   // PostgreSQL itself takes the casts, parentheses and quotes away in which two may differ. Both in one statement: what it makes of them
   // may depend on indexes that another run makes meanwhile. Each may end in a comment.
   const query = `SELECT (\n${wanted}\n), (\n${standing}\n) FROM ${identifier(table)}`;
-  if (store.compileError(query)) return false;
-  const [plan = '[]'] = store.project.pluck<string>(`EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) ${query}`);
+  if (await store.compileError(query)) return false;
+  const [plan = '[]'] = await store.project.pluck<string>(
+    `EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) ${query}`,
+  );
   const [first, second] = (JSON.parse(plan) as Explained)[0]?.Plan.Output ?? [];
   return first !== undefined && first === second;
 }
@@ -163,8 +172,8 @@ function isSameCondition(
 type Explained = readonly { readonly Plan: { readonly Output?: readonly string[] } }[];
 
 /** OID and relfilenode of a table: TRUNCATE, VACUUM FULL, and whatever else writes its rows anew, change the second. */
-export function tableIdentity(store: Store, table: string): string {
-  const [identity = ''] = store.pluck<string>(
+export async function tableIdentity(store: Store, table: string): Promise<string> {
+  const [identity = ''] = await store.pluck<string>(
     `SELECT oid::text || ' ' || relfilenode::text FROM pg_class WHERE oid = ${relationSql(store)}`,
     table,
   );
@@ -172,8 +181,8 @@ export function tableIdentity(store: Store, table: string): string {
 }
 
 /** Bytes of the pages that a table and its partitions occupy, without their indexes. */
-export function tableBytes(store: Store, table: string): number {
-  const row = store.get<{ bytes: number }>(
+export async function tableBytes(store: Store, table: string): Promise<number> {
+  const row = await store.get<{ bytes: number }>(
     `${tree(store)} SELECT coalesce(sum(pg_table_size(tree.oid)), 0)::bigint AS bytes FROM tree WHERE tree.oid IS NOT NULL`,
     table,
   );
@@ -184,16 +193,16 @@ export function tableBytes(store: Store, table: string): number {
 const CATALOG_ONLY_MS = 5;
 
 /** What dropping columns is expected to cost: PostgreSQL marks them as dropped, and leaves the rows as they are. */
-export const dropColumnEstimate = (): Estimate => ({ lockMs: CATALOG_ONLY_MS, diskBytes: 0 });
+export const dropColumnEstimate = async (): Promise<Estimate> => ({ lockMs: CATALOG_ONLY_MS, diskBytes: 0 });
 
 /** What an index on columns that are still NULL is expected to cost: made concurrently, it keeps no writer waiting. */
 export const createIndexEstimate = (): Estimate => ({ lockMs: CATALOG_ONLY_MS, diskBytes: 0 });
 
 /** Each update writes its row anew: by the size of the others, as the last ANALYZE has counted them. */
-export function updateBytes(store: Store, table: string, rows: number): number {
-  const known = store.get<{ rows: number }>(
+export async function updateBytes(store: Store, table: string, rows: number): Promise<number> {
+  const known = await store.get<{ rows: number }>(
     `SELECT greatest(1, reltuples)::bigint AS rows FROM pg_class WHERE oid = ${relationSql(store)}`,
     table,
   );
-  return Math.round(tableBytes(store, table) * Math.min(1, rows / Math.max(1, known?.rows ?? rows)));
+  return Math.round((await tableBytes(store, table)) * Math.min(1, rows / Math.max(1, known?.rows ?? rows)));
 }

@@ -8,14 +8,14 @@ import { requirePostgres } from './store.js';
 import { typeSql } from './texts.js';
 
 /** Types of a table's columns, by their names in folded case. */
-export const typesOf = (store: Store, table: string): Map<string, string> =>
-  requirePostgres(store).remember(`types of ${table}`, () => columnTypes(store, table));
+export const typesOf = async (store: Store, table: string): Promise<Map<string, string>> =>
+  await requirePostgres(store).remember(`types of ${table}`, async () => await columnTypes(store, table));
 
 /** What the key of a backfill is made of, and its column's type as SQL; it has been checked by now. */
-export function keyTypeOf(
+export async function keyTypeOf(
   store: Store,
   backfill: Pick<Backfill, 'table' | 'key'>,
-): { readonly kind: KeyKind; readonly type: string } {
-  const type = typesOf(store, backfill.table).get(foldCase(backfill.key)) ?? 'text';
-  return { kind: keyKind(store, backfill) ?? 'text', type: typeSql(type) };
+): Promise<{ readonly kind: KeyKind; readonly type: string }> {
+  const type = (await typesOf(store, backfill.table)).get(foldCase(backfill.key)) ?? 'text';
+  return { kind: (await keyKind(store, backfill)) ?? 'text', type: typeSql(type) };
 }

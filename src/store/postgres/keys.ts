@@ -35,11 +35,11 @@ interface KeyFacts {
 /** What is known of keys: a store asks once, and again when a backfill is checked, as a step before it may have changed the table. */
 const known = new WeakMap<Store, Map<string, readonly KeyFacts[]>>();
 
-function factsOf(store: Store, { table, key }: KeyOf): readonly KeyFacts[] {
+async function factsOf(store: Store, { table, key }: KeyOf): Promise<readonly KeyFacts[]> {
   const facts = known.get(store) ?? new Map<string, readonly KeyFacts[]>();
   known.set(store, facts);
   const name = JSON.stringify([table, key]);
-  const found = facts.get(name) ?? ask(store, table, key);
+  const found = facts.get(name) ?? (await ask(store, table, key));
   if (found.length > 0) facts.set(name, found);
   return found;
 }
@@ -50,8 +50,8 @@ function factsOf(store: Store, { table, key }: KeyOf): readonly KeyFacts[] {
  *
  * @see https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
  */
-const ask = (store: Store, table: string, key: string): KeyFacts[] =>
-  store.all<KeyFacts>(
+const ask = async (store: Store, table: string, key: string): Promise<KeyFacts[]> =>
+  await store.all<KeyFacts>(
     `WITH collations AS (
       SELECT l.oid, l.collname, l.collnamespace, (w.provider = 'b'
         OR w.provider = 'c' AND w.locale ~* '^(c|posix|c[.]utf-?8)$') IS TRUE AS "isBytewise"
@@ -82,13 +82,13 @@ function collationOf(facts: readonly KeyFacts[]): string | null | undefined {
 }
 
 /** What the key of a backfill is made of, by the type of its column; undefined for any other. */
-export const keyKind = (store: Store, backfill: KeyOf): KeyKind | undefined =>
-  KINDS[factsOf(store, backfill)[0]?.type ?? ''];
+export const keyKind = async (store: Store, backfill: KeyOf): Promise<KeyKind | undefined> =>
+  KINDS[(await factsOf(store, backfill))[0]?.type ?? ''];
 
 /** SQL for the key of a row of the table, as `t`: what to order and compare by. */
-export function keySql(store: Store, backfill: KeyOf): string {
+export async function keySql(store: Store, backfill: KeyOf): Promise<string> {
   const column = `t.${identifier(backfill.key)}`;
-  const facts = factsOf(store, backfill);
+  const facts = await factsOf(store, backfill);
   if (!isCollated(facts)) return column;
   const collation = collationOf(facts);
   return collation === undefined ? column : `${column} COLLATE pg_catalog.${identifier(collation ?? 'C')}`;
@@ -99,8 +99,8 @@ const isCollated = ([facts]: readonly KeyFacts[]): boolean =>
   facts !== undefined && facts.type !== 'uuid' && KINDS[facts.type] === 'text';
 
 /** SQL that makes of the key of a row, as `t`, what the ledger has: see {@link toLedger}. */
-export const ledgerKeySql = (store: Store, backfill: KeyOf): string =>
-  ledgerKeyOf(keyKind(store, backfill), `(${keySql(store, backfill)})`);
+export const ledgerKeySql = async (store: Store, backfill: KeyOf): Promise<string> =>
+  ledgerKeyOf(await keyKind(store, backfill), `(${await keySql(store, backfill)})`);
 
 /**
  * SQL that makes of a key's SQL what the ledger has. A text is in the collation of the ledger's columns, as two others could not be
@@ -129,21 +129,21 @@ export function fromLedger(cell: SqlValue): Key | null {
  *
  * @throws {BackfillError} `KEY_UNSUITABLE` with the reason
  */
-export function checkKey(store: Store, backfill: Backfill): void {
+export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   known.delete(store);
-  const facts = factsOf(store, backfill);
+  const facts = await factsOf(store, backfill);
   if (!facts.some(({ isUnique }) => isUnique === 1))
     throw unsuitable(
       backfill,
       'it is not the only column of the primary key or of a unique index',
-      partitionHint(store, backfill),
+      await partitionHint(store, backfill),
     );
-  if (isInherited(store, backfill))
+  if (await isInherited(store, backfill))
     throw unsuitable(
       backfill,
       'other tables inherit from this one, and rows of theirs may have the same key',
     );
-  if (keyKind(store, backfill) === undefined)
+  if ((await keyKind(store, backfill)) === undefined)
     throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
   if (isCollated(facts) && collationOf(facts) === null) {
     const on = `${identifier(backfill.table)} (${identifier(backfill.key)} COLLATE "C")`;
@@ -156,8 +156,8 @@ export function checkKey(store: Store, backfill: Backfill): void {
 }
 
 /** The key of a table with partitions has the columns that these go by: one that is unique alone is that of a partition. */
-function partitionHint(store: Store, { table, key }: Backfill): string | undefined {
-  const [kind] = store.pluck<string>(
+async function partitionHint(store: Store, { table, key }: Backfill): Promise<string | undefined> {
+  const [kind] = await store.pluck<string>(
     `SELECT CASE WHEN relispartition THEN 'part' WHEN relkind = 'p' THEN 'whole' END FROM pg_class WHERE oid = ${relationSql(store)}`,
     table,
   );
@@ -169,49 +169,51 @@ function partitionHint(store: Store, { table, key }: Backfill): string | undefin
 }
 
 /** Whether a table without partitions has heirs: their rows are read with its own, and its indexes know nothing of them. */
-const isInherited = (store: Store, { table }: KeyOf): boolean =>
-  store.get(
+const isInherited = async (store: Store, { table }: KeyOf): Promise<boolean> =>
+  (await store.get(
     `SELECT 1 FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE c.oid = ${relationSql(store)} AND c.relkind = 'r' LIMIT 1`,
     table,
-  ) !== undefined;
+  )) !== undefined;
 
 /**
  * Refuses a table in which the key of some row is none: NULL. The column's type leaves nothing else.
  *
  * @throws {BackfillError} `KEY_UNSUITABLE`
  */
-export function checkKeyValues(store: Store, backfill: Backfill): void {
+export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
   const { table, key } = backfill;
   const sql = `SELECT 1 FROM ${identifier(table)} WHERE ${identifier(key)} IS NULL LIMIT 1`;
-  if (store.project.get(sql) !== undefined)
+  if ((await store.project.get(sql)) !== undefined)
     throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
 }
 
 /** Whether the table's keys only grow: the numbers of a sequence do not become visible in their order. */
-export const hasGrowingKeys = (): boolean => false;
+export const hasGrowingKeys = async (): Promise<boolean> => false;
 
 /** First and last key of the table, or undefined when it is empty. */
-export function keyRange(store: Store, backfill: Backfill): KeyRange | undefined {
-  const key = keySql(store, backfill);
-  const end = (direction: 'ASC' | 'DESC'): unknown =>
-    store.project.getExact<{ key: unknown }>(
-      `SELECT ${key} AS key FROM ${identifier(backfill.table)} AS t
+export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
+  const key = await keySql(store, backfill);
+  const end = async (direction: 'ASC' | 'DESC'): Promise<unknown> =>
+    (
+      await store.project.getExact<{ key: unknown }>(
+        `SELECT ${key} AS key FROM ${identifier(backfill.table)} AS t
       WHERE t.${identifier(backfill.key)} IS NOT NULL ORDER BY ${key} ${direction} LIMIT 1`,
+      )
     )?.key;
-  const last = end('DESC');
-  return last === undefined ? undefined : [asKey(end('ASC'), backfill), asKey(last, backfill)];
+  const last = await end('DESC');
+  return last === undefined ? undefined : [asKey(await end('ASC'), backfill), asKey(last, backfill)];
 }
 
 /** Whether both the greatest key and the sequence that gives the next one are below `watermark`; false where there is none. */
-export function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): boolean {
-  const sequence = store.getExact<{ last: bigint | null }>(
+export async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
+  const sequence = await store.getExact<{ last: bigint | null }>(
     `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(${relationSql(store)}::regclass::text, ?)::regclass AS oid) AS s
     WHERE s.oid IS NOT NULL AND has_sequence_privilege(s.oid, 'SELECT, USAGE')`,
     backfill.table,
     backfill.key,
   );
   if (!sequence) return false;
-  return [keyRange(store, backfill)?.[1], sequence.last ?? undefined].every(
+  return [(await keyRange(store, backfill))?.[1], sequence.last ?? undefined].every(
     (key) => key === undefined || key < watermark,
   );
 }

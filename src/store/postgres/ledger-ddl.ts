@@ -151,15 +151,15 @@ const LEDGER_DROP = `${OUR_TABLES.map((name) => `DROP TABLE IF EXISTS ${name};`)
 DROP SEQUENCE IF EXISTS ${BATCH_NUMBERS};`;
 
 /** Makes the ledger's tables where they are missing. Event triggers of the database's see the project's path, as with all DDL. */
-export function makeLedger(store: Store): void {
+export async function makeLedger(store: Store): Promise<void> {
   const postgres = requirePostgres(store);
-  const before = ledgerTables(postgres);
-  store.project.exec(LEDGER_DDL);
-  const made = ledgerTables(postgres).filter((name) => !before.includes(name));
+  const before = await ledgerTables(postgres);
+  await store.project.exec(LEDGER_DDL);
+  const made = (await ledgerTables(postgres)).filter((name) => !before.includes(name));
   if (made.length === 0) return;
-  withdrawGrants(postgres, made);
-  refuseUnsafeLedger(postgres); // somebody may have been faster
+  await withdrawGrants(postgres, made);
+  await refuseUnsafeLedger(postgres); // somebody may have been faster
 }
 
 /** Drops them. */
-export const dropLedger = (store: Store): void => store.project.exec(LEDGER_DROP);
+export const dropLedger = async (store: Store): Promise<void> => await store.project.exec(LEDGER_DROP);

@@ -20,22 +20,22 @@ const heirSql = (store: PostgresStore): string =>
     WHERE t.oid IN (${store.tables.map((table) => namedSql(store, table)).join(', ') || 'NULL'}) LIMIT 1), session_user)`;
 
 /** SQL that gives what a role has of the ledger to the owner of the tables; an identity's sequence goes with its table. */
-export function handOver(store: PostgresStore, owner: string): string {
-  const statements = store.pluck<string>(
+export async function handOver(store: PostgresStore, owner: string): Promise<string> {
+  const statements = await store.pluck<string>(
     `SELECT 'ALTER ' || CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || quote_ident(n.nspname) || '.' || c.relname
       || ' OWNER TO ' || quote_ident(${heirSql(store)}) AS sql
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE ${IN_LEDGER} AND c.relowner = (SELECT oid FROM pg_roles WHERE rolname = ?)
       AND c.relname IN (${[...OUR_TABLES, BATCH_NUMBERS].map(literal).join(', ')}) ORDER BY c.relkind DESC, c.relname`,
-    store.ledgerSchema(),
+    await store.ledgerSchema(),
     owner,
   );
   return statements.join('; ');
 }
 
 /** Refuses a ledger that others may write: by a grant, also of columns, or as members of `pg_write_all_data`. */
-export function refuseWriters(store: PostgresStore): void {
-  const grants = store.all<{ name: string; grantee: string; right: string; role: string }>(
+export async function refuseWriters(store: PostgresStore): Promise<void> {
+  const grants = await store.all<{ name: string; grantee: string; right: string; role: string }>(
     `SELECT c.relname AS name, coalesce(q.rolname, 'PUBLIC') AS grantee, x.privilege AS "right", min(r.rolname) AS role
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN ${ME_AND_DATABASE}
       CROSS JOIN LATERAL (SELECT grantee, privilege_type FROM aclexplode(c.relacl)
@@ -46,11 +46,11 @@ export function refuseWriters(store: PostgresStore): void {
     WHERE ${IS_ME} AND ${IN_LEDGER} AND x.privilege IN (${WRITING}, ${literal(WRITE_ALL)})
       AND NOT ${IS_OURS} AND NOT pg_has_role(r.oid, c.relowner, 'MEMBER')
     GROUP BY c.relname, q.rolname, x.privilege ORDER BY c.relname, x.privilege = ${literal(WRITE_ALL)}, q.rolname, x.privilege`,
-    store.ledgerSchema(),
+    await store.ledgerSchema(),
   );
   const [first] = grants;
   if (!first) return;
-  const schema = identifier(store.ledgerSchema());
+  const schema = identifier(await store.ledgerSchema());
   const table = `${schema}.${first.name}`;
   const { role } = first;
   const [roles, granted] = [true, false].map((isRole) =>
@@ -74,22 +74,22 @@ const listed = (texts: readonly string[]): string => [...new Set(texts)].join(',
  *
  * @throws {BackfillError} `STORE_READONLY`
  */
-export function refuseUnusable(store: PostgresStore, right: 'SELECT' | 'UPDATE'): void {
-  const found = store.get<{ name: string; owner: string }>(
+export async function refuseUnusable(store: PostgresStore, right: 'SELECT' | 'UPDATE'): Promise<void> {
+  const found = await store.get<{ name: string; owner: string }>(
     `SELECT c.relname AS name, o.rolname AS owner
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS o ON o.oid = c.relowner
       JOIN pg_roles AS h ON h.rolname = ${heirSql(store)}
     WHERE ${IN_LEDGER} AND c.relkind = 'r' AND o.oid <> h.oid AND pg_has_role(h.oid, 'MEMBER')
       AND NOT has_table_privilege(c.oid, ${literal(right)}) ORDER BY c.relname LIMIT 1`,
-    store.ledgerSchema(),
+    await store.ledgerSchema(),
   );
   if (!found) return;
   const { name, owner } = found;
-  const table = `${identifier(store.ledgerSchema())}.${name}`;
+  const table = `${identifier(await store.ledgerSchema())}.${name}`;
   throw new BackfillError(
     'STORE_READONLY',
     `The ledger's table ${table} belongs to ${owner}, and this user lacks the right ${right} on it`,
-    `Hand the ledger over to the owner of the tables, as ${owner}: ${handOver(store, owner)}`,
+    `Hand the ledger over to the owner of the tables, as ${owner}: ${await handOver(store, owner)}`,
   );
 }
 
@@ -104,24 +104,26 @@ export const namedSql = (store: PostgresStore, name: string): string =>
   relationSql(store).replace('?', literal(name));
 
 /** The ledger's tables that there are, with their sequences. */
-export const ledgerTables = (store: PostgresStore): string[] =>
-  store.pluck<string>(
+export const ledgerTables = async (store: PostgresStore): Promise<string[]> =>
+  await store.pluck<string>(
     `SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE ${IN_LEDGER}`,
-    store.ledgerSchema(),
+    await store.ledgerSchema(),
   );
 
 /** Takes from tables of the ledger that were just made what default privileges have granted to others, but to read. */
-export function withdrawGrants(store: PostgresStore, names: readonly string[]): void {
+export async function withdrawGrants(store: PostgresStore, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
-  const grants = store.all<{ name: string; grantee: string; rights: string }>(
+  const grants = await store.all<{ name: string; grantee: string; rights: string }>(
     `SELECT c.relname AS name, coalesce(g.rolname, 'PUBLIC') AS grantee, string_agg(DISTINCT x.privilege_type, ', ') AS rights
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) AS x
       LEFT JOIN pg_roles AS g ON g.oid = x.grantee
     WHERE n.nspname = ? AND c.relname IN (${names.map(literal).join(', ')}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
     GROUP BY c.relname, g.rolname`,
-    store.ledgerSchema(),
+    await store.ledgerSchema(),
   );
   for (const { name, grantee, rights } of grants)
-    store.exec(`REVOKE ${rights} ON ${identifier(store.ledgerSchema())}.${name} FROM ${roleSql(grantee)}`);
+    await store.exec(
+      `REVOKE ${rights} ON ${identifier(await store.ledgerSchema())}.${name} FROM ${roleSql(grantee)}`,
+    );
 }

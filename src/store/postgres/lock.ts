@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { throwIfStopped } from '../../backfill/stop.js';
 import { BackfillError, isPostgresError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import type { LockHolder, LockState } from '../../ledger/run-lock.js';
 import { holderText } from '../../ledger/run-lock.js';
 import type { HeldLock, SiteLockOptions } from '../site.js';
-import type { PostgresAddress } from './address.js';
-import { type Connection, connect, disconnect, type LockKey } from './connection.js';
+import type { Connection, LockKey, Sessions } from './connection.js';
 import { holderNamed, instantSql } from './session-name.js';
 
 /** Pause between two tries, in milliseconds: by chance, so that rivals do not meet again and again. */
@@ -14,25 +14,25 @@ const POLL_MS = { least: 30, most: 120 };
 /** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
 const TELL_WAIT_MS = 5000;
 
-const call = ({ client }: Connection, name: string, key: LockKey): boolean =>
-  client.query(`SELECT ${name}(${key.join(', ')})`).rows[0]?.[0] === 1n;
+const call = async ({ client }: Connection, name: string, key: LockKey): Promise<boolean> =>
+  (await client.query(`SELECT ${name}(${key.join(', ')})`)).rows[0]?.[0] === 1n;
 
-const tryExclusive = (connection: Connection, key = connection.lockKey): boolean =>
-  call(connection, 'pg_try_advisory_lock', key);
-const tryShared = (connection: Connection, key = connection.lockKey): boolean =>
-  call(connection, 'pg_try_advisory_lock_shared', key);
-const unlockExclusive = (connection: Connection, key = connection.lockKey): void =>
-  unlock(connection, 'pg_advisory_unlock', key);
-const unlockShared = (connection: Connection, key = connection.lockKey): void =>
-  unlock(connection, 'pg_advisory_unlock_shared', key);
+const tryExclusive = async (connection: Connection, key = connection.lockKey): Promise<boolean> =>
+  await call(connection, 'pg_try_advisory_lock', key);
+const tryShared = async (connection: Connection, key = connection.lockKey): Promise<boolean> =>
+  await call(connection, 'pg_try_advisory_lock_shared', key);
+const unlockExclusive = async (connection: Connection, key = connection.lockKey): Promise<void> =>
+  await unlock(connection, 'pg_advisory_unlock', key);
+const unlockShared = async (connection: Connection, key = connection.lockKey): Promise<void> =>
+  await unlock(connection, 'pg_advisory_unlock_shared', key);
 
 /** Releases a lock, also after a failure, which stays the one that is told. A session that cannot is ended, and its locks with it. */
-function unlock(connection: Connection, name: string, key: LockKey): void {
+async function unlock(connection: Connection, name: string, key: LockKey): Promise<void> {
   try {
-    call(connection, name, key);
+    await call(connection, name, key);
   } catch (error) {
-    if (!isPostgresError(error)) throw error;
-    connection.client.close();
+    if (!isPostgresError(error) && !(error instanceof BackfillError)) throw error;
+    await connection.client.close();
   }
 }
 
@@ -49,85 +49,80 @@ const pollPause = (): Promise<void> => sleep(POLL_MS.least + Math.random() * (PO
  * @throws {BackfillError} `RUN_LOCKED`, `POOLER_REFUSED`, a `STORE_…` code
  */
 export async function acquireLock(
-  address: PostgresAddress,
+  sessions: Sessions,
   { timeoutMs, onWait, join, isAlone = false }: SiteLockOptions,
 ): Promise<HeldLock> {
-  const connection = connect(address);
+  const connection = await sessions.enter();
   const { lockKey, turnKey } = connection;
   let hasTurn = false;
-  const leaveTurn = (): void => {
-    if (hasTurn) (isAlone ? unlockExclusive : unlockShared)(connection, turnKey);
+  const leaveTurn = async (): Promise<void> => {
+    if (hasTurn) await (isAlone ? unlockExclusive : unlockShared)(connection, turnKey);
     hasTurn = false;
   };
-  const tryBoth = (): boolean => {
-    hasTurn ||= !isUsed(connection) && (isAlone ? tryExclusive : tryShared)(connection, turnKey);
-    if (hasTurn && tryExclusive(connection)) return true;
-    if (isAlone) leaveTurn(); // a worker may be left of a run whose leader is gone, and others may go on with that
+  const tryBoth = async (): Promise<boolean> => {
+    hasTurn ||= await (isAlone ? tryExclusive : tryShared)(connection, turnKey);
+    if (hasTurn && (await tryExclusive(connection))) return true;
+    if (isAlone) await leaveTurn(); // a worker may be left of a run whose leader is gone, and others may go on with that
     return false;
   };
   // With a turn, it waits for the run lock alone: others that have a turn may be waiting like it.
-  const whoHasIt = (): LockHolder | undefined => holderOf(connection, hasTurn ? [lockKey] : undefined);
+  const whoHasIt = async (): Promise<LockHolder | undefined> =>
+    await holderOf(connection, hasTurn ? [lockKey] : undefined);
   try {
     let giveUpAt = performance.now() + timeoutMs;
     let hasTold = false;
-    while (!tryBoth()) {
+    while (!(await tryBoth())) {
       if (join && hasTurn && (await joined(connection, join))) giveUpAt = performance.now() + timeoutMs;
       else {
-        if (performance.now() >= giveUpAt) throw runLocked(whoHasIt());
-        if (!hasTold) onWait?.(whoHasIt());
+        if (performance.now() >= giveUpAt) throw runLocked(await whoHasIt());
+        if (!hasTold) onWait?.(await whoHasIt());
         hasTold = true;
       }
+      throwIfStopped(sessions.signal, 'while another run was waited for');
       await pollPause();
     }
     connection.lock = 'exclusive';
     failpoint('lock', 'taken');
     return {
-      release: () => {
+      release: async () => {
         const isHeld = connection.lock === 'exclusive';
         connection.lock = 'none';
-        if (isHeld) unlockExclusive(connection);
-        leaveTurn();
-        disconnect(connection);
+        if (isHeld) await unlockExclusive(connection);
+        await leaveTurn();
+        await sessions.leave(connection);
         failpoint('lock', 'released');
       },
     };
   } catch (error) {
-    leaveTurn();
-    disconnect(connection);
+    await leaveTurn();
+    await sessions.leave(connection);
     throw error;
   }
 }
-
-/** Whether another command of this process has its turn by the same session, which the server would give every lock again. */
-const isUsed = ({ client, turnKey: [lockClass, schemaKey] }: Connection): boolean =>
-  client.query(
-    `SELECT 1 FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
-      AND classid = ${lockClass} AND objid = (${schemaKey}::int8 & 4294967295)::oid AND objsubid = 2`,
-  ).rows.length > 0;
 
 /**
  * Acts with a share of the lock, if whoever holds it shares it.
  *
  * @returns whether there was anything to do
  */
-export async function withShare(address: PostgresAddress, act: () => Promise<boolean>): Promise<boolean> {
-  const connection = connect(address);
+export async function withShare(sessions: Sessions, act: () => Promise<boolean>): Promise<boolean> {
+  const connection = await sessions.enter();
   try {
     return await joined(connection, act);
   } finally {
-    disconnect(connection);
+    await sessions.leave(connection);
   }
 }
 
 /** Takes part in what others do, if they let others; returns whether there was anything to do. */
 async function joined(connection: Connection, join: () => Promise<boolean>): Promise<boolean> {
-  if (!tryShared(connection)) return false;
+  if (!(await tryShared(connection))) return false;
   connection.lock = 'shared';
   try {
     return await join();
   } finally {
     connection.lock = 'none';
-    unlockShared(connection);
+    await unlockShared(connection);
   }
 }
 
@@ -144,8 +139,8 @@ export async function shareLock<Result>(
   onWait: (holder: LockHolder | undefined) => void,
 ): Promise<Result> {
   if (connection.lock !== 'exclusive') return await act();
-  while (!tryShared(connection)) await pollPause(); // at once: this session may hold both
-  unlockExclusive(connection);
+  while (!(await tryShared(connection))) await pollPause(); // at once: this session may hold both
+  await unlockExclusive(connection);
   connection.lock = 'shared';
   failpoint('lock', 'shared');
   let result: Result;
@@ -153,14 +148,14 @@ export async function shareLock<Result>(
     result = await act();
   } finally {
     connection.lock = 'none';
-    unlockShared(connection);
+    await unlockShared(connection);
   }
   failpoint('lock', 'left');
   let tellAt = performance.now() + TELL_WAIT_MS;
-  while (!tryExclusive(connection)) {
+  while (!(await tryExclusive(connection))) {
     await pollPause();
     if (performance.now() < tellAt) continue;
-    onWait(holderOf(connection, [connection.lockKey]));
+    onWait(await holderOf(connection, [connection.lockKey]));
     tellAt = performance.now() + TELL_WAIT_MS;
   }
   connection.lock = 'exclusive';
@@ -178,13 +173,15 @@ const holdersSql = (
     AND l.objid = (${schemaKey}::int8 & 4294967295)::oid AND l.objsubid = 2`;
 
 /** Whether a session holds the lock, else has its turn, and which process has it, where its name says so. */
-function stateOf(
+async function stateOf(
   { client, lockKey, turnKey }: Connection,
   keys: readonly LockKey[] = [lockKey, turnKey],
-): LockState {
-  const [found] = client.query(
-    `SELECT a.application_name, ${instantSql('a.backend_start')} ${holdersSql(lockKey, keys)}
+): Promise<LockState> {
+  const [found] = (
+    await client.query(
+      `SELECT a.application_name, ${instantSql('a.backend_start')} ${holdersSql(lockKey, keys)}
     ORDER BY l.classid, a.backend_start LIMIT 1`,
+    )
   ).rows;
   if (!found) return { state: 'free' };
   const holder = holderNamed(...(found as [unknown, unknown]));
@@ -192,18 +189,18 @@ function stateOf(
 }
 
 /** Returns the lock holder, or undefined if the lock has since been released. */
-const holderOf = (connection: Connection, keys?: readonly LockKey[]): LockHolder | undefined =>
-  stateOf(connection, keys).holder;
+const holderOf = async (connection: Connection, keys?: readonly LockKey[]): Promise<LockHolder | undefined> =>
+  (await stateOf(connection, keys)).holder;
 
 /**
  * Refuses to go on without the run lock that this session took: a statement of a step may have released it.
  *
  * @throws {BackfillError} `STEP_INVALID`
  */
-export function requireHeld(connection: Connection): void {
+export async function requireHeld(connection: Connection): Promise<void> {
   if (connection.lock === 'none') return;
   const { client, lockKey } = connection;
-  const held = client.query(`SELECT 1 ${holdersSql(lockKey, [lockKey])} AND l.pid = pg_backend_pid()`);
+  const held = await client.query(`SELECT 1 ${holdersSql(lockKey, [lockKey])} AND l.pid = pg_backend_pid()`);
   if (held.count > 0) return;
   throw new BackfillError(
     'STEP_INVALID',
@@ -213,12 +210,12 @@ export function requireHeld(connection: Connection): void {
 }
 
 /** Looks whether a run is under way. */
-export function lookAtLock(address: PostgresAddress): LockState {
-  const connection = connect(address);
+export async function lookAtLock(sessions: Sessions): Promise<LockState> {
+  const connection = await sessions.enter();
   try {
-    return stateOf(connection);
+    return await stateOf(connection);
   } finally {
-    disconnect(connection);
+    await sessions.leave(connection);
   }
 }
 

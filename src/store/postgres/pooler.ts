@@ -1,11 +1,12 @@
+import type { StopSignal } from '../../backfill/run-options.js';
 import { BackfillError } from '../../errors.js';
 import { PostgresClient } from './client.js';
 
 /** Pairs of looks at the two sessions: other clients of a pooler may take a session in between. */
 const LOOKS = 3;
 
-const sessionOf = (client: PostgresClient): unknown =>
-  client.query('SELECT pg_catalog.pg_backend_pid()').rows[0]?.[0];
+const sessionOf = async (client: PostgresClient): Promise<unknown> =>
+  (await client.query('SELECT pg_catalog.pg_backend_pid()')).rows[0]?.[0];
 
 /**
  * Refuses a pooler that gives each transaction another session: locks of a session, and what is set in it, would not be this process's.
@@ -16,18 +17,22 @@ const sessionOf = (client: PostgresClient): unknown =>
  * @throws {BackfillError} `POOLER_REFUSED`
  * @see https://www.pgbouncer.org/features.html
  */
-export function refusePooler(client: PostgresClient, name: string): void {
-  const other = new PostgresClient(client.address, name);
+export async function refusePooler(
+  client: PostgresClient,
+  name: string,
+  signal: StopSignal | undefined,
+): Promise<void> {
+  const other = await PostgresClient.open(client.address, name, signal);
   try {
     const [first, second] = [new Set<unknown>(), new Set<unknown>()];
     for (let i = 0; i < LOOKS; i += 1) {
-      first.add(sessionOf(client));
-      second.add(sessionOf(other));
+      first.add(await sessionOf(client));
+      second.add(await sessionOf(other));
     }
     const isApart = first.size === 1 && second.size === 1 && ![...first].some((pid) => second.has(pid));
     if (isApart) return;
   } finally {
-    other.close();
+    await other.close();
   }
   throw new BackfillError(
     'POOLER_REFUSED',

@@ -60,8 +60,8 @@ const making = ({ makes }: PlannedStatement): string => `Making ${makes.kind} ${
 const named = (objects: readonly CreatedObject[], kind: CreatedObject['kind']): string[] =>
   objects.filter((object) => object.kind === kind).map(({ name }) => name);
 
-function factsOf(store: Store, { table }: SchemaStepDefinition): TableFacts | undefined {
-  return store.get<TableFacts>(
+async function factsOf(store: Store, { table }: SchemaStepDefinition): Promise<TableFacts | undefined> {
+  return await store.get<TableFacts>(
     `SELECT c.relkind AS kind, pg_has_role(c.relowner, 'USAGE') AS "isOwned",
       has_any_column_privilege(c.oid, 'UPDATE') AS "mayUpdate", has_schema_privilege(c.relnamespace, 'CREATE') AS "mayCreate",
       row_security_active(c.oid) AS "hidesRows",
@@ -80,27 +80,31 @@ function factsOf(store: Store, { table }: SchemaStepDefinition): TableFacts | un
  * @returns warnings: names of objects that will block `down`
  * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
  */
-export function rehearseUp(
+export async function rehearseUp(
   store: Store,
   step: SchemaStepDefinition,
   plan: SchemaPlan,
   made: readonly CreatedObject[],
-): string[] {
-  checkTable(store, step, plan);
-  checkColumns(store, step, plan);
+): Promise<string[]> {
+  await checkTable(store, step, plan);
+  await checkColumns(store, step, plan);
   for (const planned of plan.indexes) {
     checkName(step, planned);
-    checkIndex(store, step, planned);
-    const clash = clashing(store, step, planned, named(made, 'index'));
+    await checkIndex(store, step, planned);
+    const clash = await clashing(store, step, planned, named(made, 'index'));
     if (clash !== undefined) throw blocked(step, making(planned), clash);
   }
   const objects = [...made, ...plan.indexes.map(({ makes }) => makes)];
-  return inTheWay(store, step, objects).map((object) => `\`down\` will be blocked by ${object}`);
+  return (await inTheWay(store, step, objects)).map((object) => `\`down\` will be blocked by ${object}`);
 }
 
 /** Refuses a table that can't be changed, or not by this role. */
-function checkTable(store: Store, step: SchemaStepDefinition, { first, indexes }: SchemaPlan): void {
-  const facts = factsOf(store, step);
+async function checkTable(
+  store: Store,
+  step: SchemaStepDefinition,
+  { first, indexes }: SchemaPlan,
+): Promise<void> {
+  const facts = await factsOf(store, step);
   if (!facts) return; // whoever asks has refused a table that is not there
   const columns = first.filter(({ makes }) => makes.kind === 'column');
   const [change] = [...columns, ...indexes];
@@ -120,8 +124,8 @@ function checkTable(store: Store, step: SchemaStepDefinition, { first, indexes }
     throw missingRight(step, 'Filling', 'BYPASSRLS, without which policies hide rows');
 }
 
-function checkColumns(store: Store, step: SchemaStepDefinition, plan: SchemaPlan): void {
-  for (const column of tableColumns(store, step.table)) {
+async function checkColumns(store: Store, step: SchemaStepDefinition, plan: SchemaPlan): Promise<void> {
+  for (const column of await tableColumns(store, step.table)) {
     const declared = step.columns.find(({ name }) => isSameName(name, column.name));
     if (!declared) continue;
     if (column.isGenerated) throw blocked(step, 'Filling', `generated column ${column.name}`);
@@ -132,7 +136,8 @@ function checkColumns(store: Store, step: SchemaStepDefinition, plan: SchemaPlan
   for (const planned of plan.first.filter(({ makes }) => makes.kind === 'column')) {
     checkName(step, planned);
     const type = step.columns.find(({ name }) => name === planned.makes.name)?.type ?? 'text';
-    if (store.compileError(`SELECT NULL::${type}`)) throw blocked(step, making(planned), 'its declaration');
+    if (await store.compileError(`SELECT NULL::${type}`))
+      throw blocked(step, making(planned), 'its declaration');
   }
 }
 
@@ -142,27 +147,31 @@ function checkName(step: SchemaStepDefinition, planned: PlannedStatement): void 
 }
 
 /** Refuses an index whose columns or condition compile neither now nor when the step's columns are there. */
-function checkIndex(store: Store, step: SchemaStepDefinition, planned: PlannedStatement): void {
+async function checkIndex(
+  store: Store,
+  step: SchemaStepDefinition,
+  planned: PlannedStatement,
+): Promise<void> {
   const index = step.indexes.find(({ name }) => name === planned.makes.name);
   if (!index) return;
-  const present = tableColumns(store, step.table);
+  const present = await tableColumns(store, step.table);
   const coming = step.columns
     .filter((column) => !present.some(({ name }) => name === column.name))
     .map(({ name, type }) => `, NULL::${type} AS ${identifier(name)}`);
   const table = identifier(step.table);
   const sql = `SELECT ${index.columns.map(identifier).join(', ')} FROM (SELECT *${coming.join('')} FROM ${table}) AS ${table}
     WHERE (\n${index.where ?? 'true'}\n)`;
-  if (store.compileError(sql)) throw blocked(step, making(planned), 'its declaration');
+  if (await store.compileError(sql)) throw blocked(step, making(planned), 'its declaration');
 }
 
 /** Another relation that has the name of an index already; not a part of it that a run has left when it was killed. */
-function clashing(
+async function clashing(
   store: Store,
   { table }: SchemaStepDefinition,
   { makes }: PlannedStatement,
   made: readonly string[],
-): string | undefined {
-  const found = store.get<{ kind: string; isUnfinished: number }>(
+): Promise<string | undefined> {
+  const found = await store.get<{ kind: string; isUnfinished: number }>(
     `SELECT c.relkind AS kind, coalesce(NOT i.indisvalid AND i.indrelid = t.oid, false) AS "isUnfinished"
     FROM pg_class AS t JOIN pg_class AS c ON c.relnamespace = t.relnamespace LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
     WHERE t.oid = ${relationSql(store)} AND c.relname = ?`,
@@ -175,11 +184,15 @@ function clashing(
 }
 
 /** What stands in the way of dropping the columns among `objects`, once the indexes among them are gone. */
-function inTheWay(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): string[] {
+async function inTheWay(
+  store: Store,
+  step: SchemaStepDefinition,
+  objects: readonly CreatedObject[],
+): Promise<string[]> {
   const columns = named(objects, 'column');
   if (columns.length === 0) return [];
   const indexes = named(objects, 'index');
-  return dependents(store, step.table, columns)
+  return (await dependents(store, step.table, columns))
     .filter(({ kind, name }) => kind !== 'index' || !indexes.includes(name))
     .map(({ kind, name }) => `${kind} ${name}`);
 }
@@ -191,13 +204,13 @@ function inTheWay(store: Store, step: SchemaStepDefinition, objects: readonly Cr
  * @param objects what `down` would remove
  * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
  */
-export function rehearseDown(
+export async function rehearseDown(
   store: Store,
   step: SchemaStepDefinition,
   objects: readonly CreatedObject[],
-): void {
+): Promise<void> {
   if (!objects.some(({ kind }) => kind !== 'version')) return;
-  const [object] = inTheWay(store, step, objects);
+  const [object] = await inTheWay(store, step, objects);
   if (object !== undefined) throw blocked(step, '`down`', object);
-  if (factsOf(store, step)?.isOwned === 0) throw missingRight(step, '`down`', 'to own the table');
+  if ((await factsOf(store, step))?.isOwned === 0) throw missingRight(step, '`down`', 'to own the table');
 }

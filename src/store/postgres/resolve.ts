@@ -17,8 +17,12 @@ export interface RawRow {
 }
 
 /** Derives such rows. */
-export function resolveRaw(store: Store, backfill: Backfill, rows: readonly RawRow[]): readonly Derived[] {
-  const types = typesOf(store, backfill.table);
+export async function resolveRaw(
+  store: Store,
+  backfill: Backfill,
+  rows: readonly RawRow[],
+): Promise<readonly Derived[]> {
+  const types = await typesOf(store, backfill.table);
   const kinds = [backfill.key, ...(backfill.process?.reads ?? [])].map(
     (name) => types.get(foldCase(name)) ?? 'text',
   );
@@ -34,14 +38,14 @@ export function resolveRaw(store: Store, backfill: Backfill, rows: readonly RawR
  *
  * @param options `isStrict`: whether a value that its column can't hold is an error. Default: it is NULL then
  */
-export function valuesSql(
+export async function valuesSql(
   store: Store,
   backfill: Backfill,
   rows: readonly { readonly key: Key; readonly values: Derived['values'] }[],
   { isStrict = false } = {},
-): string {
-  const types = targetTypes(store, backfill);
-  const { type } = keyTypeOf(store, backfill);
+): Promise<string> {
+  const types = await targetTypes(store, backfill);
+  const { type } = await keyTypeOf(store, backfill);
   const textLiteral = (value: SqlValue): string => valueLiteral(value, TEXT);
   const lines = rows.map(({ key, values }) => {
     const cells = types.map((held, i) => {
@@ -61,20 +65,24 @@ export function valuesSql(
  * How cells stand against values that this program has derived, compared by the server: of each row the states of `ScanRow`, two bits a
  * column.
  */
-export function statesOf(store: Store, backfill: Backfill, rows: readonly RawRow[]): Map<Key, number> {
-  const derived = resolveRaw(store, backfill, rows);
-  const given = valuesSql(
+export async function statesOf(
+  store: Store,
+  backfill: Backfill,
+  rows: readonly RawRow[],
+): Promise<Map<Key, number>> {
+  const derived = await resolveRaw(store, backfill, rows);
+  const given = await valuesSql(
     store,
     backfill,
     rows.map(({ key }, i) => ({ key, values: derived[i]?.values ?? [] })),
   );
-  const found = store.project.allExact<{ k: Key; state: bigint }>(
+  const found = await store.project.allExact<{ k: Key; state: bigint }>(
     `SELECT given.k, ${stateSql(
       backfill,
       (i) => `t.${identifier(backfill.columns[i]?.name ?? '')}`,
       (i) => `given.v${i}`,
     )} AS state
-    FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} ${EQ} given.k`,
+    FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${await keySql(store, backfill)} ${EQ} given.k`,
   );
   return new Map(found.map(({ k, state }) => [k, Number(state)]));
 }

@@ -18,11 +18,11 @@ interface Target {
 }
 
 /** Sets cells that a batch filled to NULL where they still hold what the row derives. */
-export function revertCells(
+export async function revertCells(
   store: Store,
   backfill: Backfill,
   { columns: filled, runs, absent }: FilledCells,
-): FoundCells {
+): Promise<FoundCells> {
   const names = filled.filter((name) => !absent.has(foldCase(name)));
   const gone = countKeys(runs) * (filled.length - names.length);
   if (names.length === 0 || runs.length === 0) return { reverted: 0, others: 0, gone };
@@ -37,18 +37,18 @@ export function revertCells(
       'Put the step file back as it was applied, then run the same command again',
     );
   }
-  const key = keySql(store, backfill);
-  const rows = derivationSql(store, backfill, {
+  const key = await keySql(store, backfill);
+  const rows = await derivationSql(store, backfill, {
     absent,
-    from: `pg_catalog.unnest(${keyArray(store, backfill, runs)}) AS r(umzug_key) JOIN ${identifier(backfill.table)} AS t ON ${key} ${EQ} r.umzug_key`,
+    from: `pg_catalog.unnest(${await keyArray(store, backfill, runs)}) AS r(umzug_key) JOIN ${identifier(backfill.table)} AS t ON ${key} ${EQ} r.umzug_key`,
     tail: '',
   });
-  const plain = undo(store, backfill, columns, `SELECT * FROM (${rows}) AS derived WHERE raw IS NULL`);
-  const left = rawRows(store, rows);
+  const plain = await undo(store, backfill, columns, `SELECT * FROM (${rows}) AS derived WHERE raw IS NULL`);
+  const left = await rawRows(store, rows);
   const own =
     left.length === 0
       ? { rows: 0, reverted: 0, others: 0 }
-      : undo(store, backfill, columns, rawSql(store, backfill, left, absent));
+      : await undo(store, backfill, columns, await rawSql(store, backfill, left, absent));
   const found = plain.rows + own.rows;
   return {
     reverted: plain.reverted + own.reverted,
@@ -58,38 +58,40 @@ export function revertCells(
 }
 
 /** The keys of some runs, each of them: the planner knows how many there are, and looks each up by itself. */
-function keyArray(store: Store, backfill: Backfill, runs: FilledCells['runs']): string {
+async function keyArray(store: Store, backfill: Backfill, runs: FilledCells['runs']): Promise<string> {
   const keys = runs.flatMap(([first, last]) => {
     if (typeof first === 'string' || typeof last === 'string') return [literal(String(first))];
     return Array.from({ length: Number(last - first) + 1 }, (_, i) => String(first + BigInt(i)));
   });
-  return `ARRAY[${keys.join(', ')}]::${keyTypeOf(store, backfill).type}[]`;
+  return `ARRAY[${keys.join(', ')}]::${(await keyTypeOf(store, backfill)).type}[]`;
 }
 
 /** The rows that are left to this program; an update in between has changed none of what they are derived from. */
-const rawRows = (store: Store, rows: string): RawRow[] =>
-  store.project
-    .allExact<{ k: Key; raw: string }>(`SELECT k, raw FROM (${rows}) AS derived WHERE raw IS NOT NULL`)
-    .map(({ k, raw }) => ({ key: k, raw }));
+const rawRows = async (store: Store, rows: string): Promise<RawRow[]> =>
+  (
+    await store.project.allExact<{ k: Key; raw: string }>(
+      `SELECT k, raw FROM (${rows}) AS derived WHERE raw IS NOT NULL`,
+    )
+  ).map(({ k, raw }) => ({ key: k, raw }));
 
-function rawSql(
+async function rawSql(
   store: Store,
   backfill: Backfill,
   rows: readonly RawRow[],
   absent: ReadonlySet<string>,
-): string {
-  const derived = resolveRaw(store, backfill, rows);
-  const given = valuesSql(
+): Promise<string> {
+  const derived = await resolveRaw(store, backfill, rows);
+  const given = await valuesSql(
     store,
     backfill,
     rows.map(({ key }, i) => ({ key, values: derived[i]?.values ?? [] })),
   );
-  const types = targetTypes(store, backfill);
+  const types = await targetTypes(store, backfill);
   const present = backfill.columns.map(({ name }, i) =>
     absent.has(foldCase(name)) ? `NULL::${types[i]} AS c${i}` : `t.${identifier(name)} AS c${i}`,
   );
   return `SELECT given.k, ${present.join(', ')}, ${backfill.columns.map((_, i) => `given.v${i}`).join(', ')}
-    FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} ${EQ} given.k`;
+    FROM ${given} JOIN ${identifier(backfill.table)} AS t ON ${await keySql(store, backfill)} ${EQ} given.k`;
 }
 
 interface Undone {
@@ -101,7 +103,12 @@ interface Undone {
 }
 
 /** Takes back the cells of rows that hold what is derived: `k`, `c<i>` and `v<i>` of a SELECT. */
-function undo(store: Store, backfill: Backfill, columns: readonly Target[], rows: string): Undone {
+async function undo(
+  store: Store,
+  backfill: Backfill,
+  columns: readonly Target[],
+  rows: string,
+): Promise<Undone> {
   const each = (sql: (i: number) => string, separator: string): string =>
     columns.map(({ i }) => sql(i)).join(separator);
   const sql = `WITH judged AS MATERIALIZED (
@@ -111,14 +118,14 @@ function undo(store: Store, backfill: Backfill, columns: readonly Target[], rows
   ), undone AS (
     UPDATE ${identifier(backfill.table)} AS t
     SET ${columns.map(({ name, i }) => `${name} = CASE WHEN j.is_ours${i} THEN NULL ELSE t.${name} END`).join(', ')}
-    FROM judged AS j WHERE ${keySql(store, backfill)} ${EQ} j.k AND (${each((i) => `j.is_ours${i}`, ' OR ')})
+    FROM judged AS j WHERE ${await keySql(store, backfill)} ${EQ} j.k AND (${each((i) => `j.is_ours${i}`, ' OR ')})
     RETURNING 1
   )
   SELECT coalesce(pg_catalog.sum(${each((i) => `CASE WHEN is_ours${i} THEN 1 ELSE 0 END`, ` ${operator('+')} `)}), 0) AS reverted,
     coalesce(pg_catalog.sum(others), 0) AS others, pg_catalog.count(*) AS rows,
     pg_catalog.count(*) FILTER (WHERE ${each((i) => `is_ours${i}`, ' OR ')}) AS due,
     (SELECT pg_catalog.count(*) FROM undone) AS done FROM judged`;
-  const counts = store.project.get<Undone & { due: number; done: number }>(sql);
+  const counts = await store.project.get<Undone & { due: number; done: number }>(sql);
   failpoint('statement', sql);
   const { rows: found = 0, reverted = 0, others = 0, due = 0, done = 0 } = counts ?? {};
   if (done !== due) throw updateIgnored(backfill, due - done);

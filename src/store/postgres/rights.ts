@@ -9,8 +9,8 @@ import { needsTryJson } from './try-json.js';
  *
  * @throws {BackfillError} `STORE_READONLY`
  */
-export function refuseReadOnly(store: Store): void {
-  const found = store.get<{ isReplica: number; isReadOnly: number }>(
+export async function refuseReadOnly(store: Store): Promise<void> {
+  const found = await store.get<{ isReplica: number; isReadOnly: number }>(
     `SELECT pg_is_in_recovery() AS "isReplica", current_setting('default_transaction_read_only')::boolean AS "isReadOnly"`,
   );
   if (found?.isReplica === 1)
@@ -40,8 +40,8 @@ export const temporaryMissing = (): BackfillError =>
  *
  * @throws {BackfillError} `STORE_READONLY`, `STORE_REFUSED`
  */
-export function checkRights(store: Store, { kind }: Step): void {
-  refuseReadOnly(store);
+export async function checkRights(store: Store, { kind }: Step): Promise<void> {
+  await refuseReadOnly(store);
   const { version, canMakeFunctions } = requirePostgres(store).connection;
   if (kind === 'backfill' && needsTryJson(version) && !canMakeFunctions) throw temporaryMissing();
 }

@@ -39,15 +39,15 @@ export const notedSql = (
  * Notes rows that a trigger has written once more behind the update, each in the subtransaction of its EXCEPTION block if it has one. No other
  * transaction that this one sees is as young as it.
  */
-export function noteTriggered(
+export async function noteTriggered(
   store: Store,
   backfill: Backfill,
   batch: number,
   [first, last]: readonly [first: string, last: string],
-): void {
+): Promise<void> {
   const rows = `SELECT t.xmin AS x, t.tableoid AS o FROM ${identifier(backfill.table)} AS t
-    WHERE ${keySql(store, backfill)} ${GE} ${first} AND ${keySql(store, backfill)} ${LE} ${last} AND pg_catalog.age(t.xmin) ${LE} 0`;
-  store.project.run(notedSql(backfill, batch, rows));
+    WHERE ${await keySql(store, backfill)} ${GE} ${first} AND ${await keySql(store, backfill)} ${LE} ${last} AND pg_catalog.age(t.xmin) ${LE} 0`;
+  await store.project.run(notedSql(backfill, batch, rows));
 }
 
 /**
@@ -57,18 +57,18 @@ export function noteTriggered(
  *
  * @returns their positions in `cells`
  */
-export function rewrittenSince(
+export async function rewrittenSince(
   store: Store,
   backfill: Backfill,
   cells: readonly FilledCell[],
-): ReadonlySet<number> {
-  if (!hasTable(store, XIDS_TABLE)) return new Set();
-  const { type } = keyTypeOf(store, backfill);
+): Promise<ReadonlySet<number>> {
+  if (!(await hasTable(store, XIDS_TABLE))) return new Set();
+  const { type } = await keyTypeOf(store, backfill);
   const number = (xid: string): string => `${xid}::pg_catalog.text::pg_catalog.int8`;
   const asked = cells.map(({ key, batch }, i) => `(${i}, (${keyLiteral(key)})::${type}, ${batch})`);
-  const found = store.project.pluck<number>(
+  const found = await store.project.pluck<number>(
     `SELECT a.i FROM (VALUES ${asked.join(', ')}) AS a(i, k, batch)
-      JOIN ${identifier(backfill.table)} AS t ON ${keySql(store, backfill)} ${EQ} a.k
+      JOIN ${identifier(backfill.table)} AS t ON ${await keySql(store, backfill)} ${EQ} a.k
     WHERE NOT EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n WHERE (n.xid ${MASK} ${XID}) ${EQ} ${number('t.xmin')})
       AND EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n
         WHERE n.backfill ${EQ} ${literal(backfill.name)} AND n.batch ${EQ} a.batch AND n.relation ${EQ} t.tableoid::pg_catalog.int8

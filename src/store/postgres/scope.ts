@@ -1,4 +1,5 @@
 import type { Backfill } from '../../backfill/define.js';
+import { findEach, mapEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
 import { explained } from '../expressions.js';
 import { keyLiteral } from '../keys.js';
@@ -17,20 +18,28 @@ const RANGES: readonly (readonly [rows: number, ranges: number])[] = [
 ];
 
 /** Last keys of the ranges of a run: of integers by their value, of texts by their number. */
-export function rangeEnds(store: Store, backfill: Backfill, start: Key | null, end: Key): readonly Key[] {
-  const key = keySql(store, backfill);
+export async function rangeEnds(
+  store: Store,
+  backfill: Backfill,
+  start: Key | null,
+  end: Key,
+): Promise<readonly Key[]> {
+  const key = await keySql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
-  const where = `${behindSql(store, backfill, start)} AND ${key} ${LE} ${keyLiteral(end)}`;
-  const keyAt = (row: number): Key | undefined =>
-    store.project.getExact<{ k: Key }>(
-      `SELECT ${key} AS k FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT 1 OFFSET ${row}`,
+  const where = `${await behindSql(store, backfill, start)} AND ${key} ${LE} ${keyLiteral(end)}`;
+  const keyAt = async (row: number): Promise<Key | undefined> =>
+    (
+      await store.project.getExact<{ k: Key }>(
+        `SELECT ${key} AS k FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT 1 OFFSET ${row}`,
+      )
     )?.k;
-  const first = keyAt(0);
-  const [, ranges = 1] = RANGES.find(([rows]) => rows === 0 || keyAt(rows) !== undefined) ?? [];
+  const first = await keyAt(0);
+  const [, ranges = 1] =
+    (await findEach(RANGES, async ([rows]) => rows === 0 || (await keyAt(rows)) !== undefined)) ?? [];
   if (first === undefined) return [end];
   if (typeof first === 'bigint' && typeof end === 'bigint') return integerEnds(first, end, ranges);
   if (ranges === 1) return [end];
-  const ends = store.project.allExact<{ k: Key }>(
+  const ends = await store.project.allExact<{ k: Key }>(
     `SELECT k FROM (SELECT ${key} AS k, pg_catalog.row_number() OVER w AS n, pg_catalog.count(*) OVER () AS rows FROM ${table} WHERE ${where}
       WINDOW w AS (ORDER BY ${key})) AS numbered WHERE (n ${operator('%')} greatest(1, rows ${operator('/')} ${ranges})) ${EQ} 0 AND k ${LT} ${keyLiteral(end)} ORDER BY k`,
   );
@@ -45,31 +54,41 @@ function integerEnds(first: bigint, last: bigint, ranges: number): bigint[] {
 }
 
 /** How many cells in scope up to `watermark` hold their derived value. */
-export function countFound(
+export async function countFound(
   store: Store,
   backfill: Backfill,
   watermark: Key,
   { onlySkipped = false } = {},
-): number {
+): Promise<number> {
   const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
-  const skipped = onlySkipped ? ` AND ${isSkippedSql(store, backfill)}` : '';
-  const where = `WHERE ${keySql(store, backfill)} ${LE} ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
-  const any = explained(store, backfill, () =>
-    store.project.get(`SELECT 1 AS found FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`),
+  const skipped = onlySkipped ? ` AND ${await isSkippedSql(store, backfill)}` : '';
+  const where = `WHERE ${await keySql(store, backfill)} ${LE} ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
+  const any = await explained(
+    store,
+    backfill,
+    async () =>
+      await store.project.get(`SELECT 1 AS found FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`),
   );
   if (any === undefined) return 0;
   const extra = onlySkipped
     ? Object.fromEntries(
-        backfill.columns.map(({ name }, i) => [`s${i}`, isCellSkippedSql(store, backfill, name)]),
+        await mapEach(backfill.columns, async ({ name }, i) => [
+          `s${i}`,
+          await isCellSkippedSql(store, backfill, name),
+        ]),
       )
     : {};
   let cells = 0;
-  explained(store, backfill, () =>
-    store.snapshot(() => {
-      for (const [, state, ...skips] of judgedRows(store, backfill, where, extra))
-        for (let i = 0; i < backfill.columns.length; i += 1)
-          if (((state >> (2 * i)) & 3) === 2 && (!onlySkipped || skips[i] === 1n)) cells += 1;
-    }),
+  await explained(
+    store,
+    backfill,
+    async () =>
+      await store.snapshot(async () => {
+        for await (const page of judgedRows(store, backfill, where, extra))
+          for (const [, state, ...skips] of page)
+            for (let i = 0; i < backfill.columns.length; i += 1)
+              if (((state >> (2 * i)) & 3) === 2 && (!onlySkipped || skips[i] === 1n)) cells += 1;
+      }),
   );
   return cells;
 }

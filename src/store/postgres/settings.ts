@@ -15,9 +15,9 @@ const SETTINGS_IF_KNOWN = `SELECT set_config(name, CASE name WHEN 'client_connec
   FROM pg_settings WHERE name IN ('client_connection_check_interval', 'idle_session_timeout', 'transaction_timeout')`;
 
 /** Sets up a session. */
-export function applySettings(client: PostgresClient): void {
-  client.script(SESSION_SETTINGS);
-  client.query(SETTINGS_IF_KNOWN);
+export async function applySettings(client: PostgresClient): Promise<void> {
+  await client.script(SESSION_SETTINGS);
+  await client.query(SETTINGS_IF_KNOWN);
 }
 
 /** Settings that a statement may change and that outlive its transaction. */
@@ -28,15 +28,15 @@ const CHANGEABLE = `FROM pg_settings WHERE context IN ('user', 'superuser')
 export type Settings = string;
 
 /** Reads the settings of a session. */
-export const readSettings = (client: PostgresClient): Settings =>
-  String(client.query(`SELECT json_object_agg(name, setting) ${CHANGEABLE}`).rows[0]?.[0]);
+export const readSettings = async (client: PostgresClient): Promise<Settings> =>
+  String((await client.query(`SELECT json_object_agg(name, setting) ${CHANGEABLE}`)).rows[0]?.[0]);
 
 /** Puts the settings of a session back to what they were, and its role; settings that no server knows go. */
-export function restoreSettings(client: PostgresClient, settings: Settings): void {
-  client.script(
+export async function restoreSettings(client: PostgresClient, settings: Settings): Promise<void> {
+  await client.script(
     `SET statement_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SET search_path = ${SAFE_PATH}`,
   );
-  client.query(
+  await client.query(
     `SELECT set_config(was.name, was.setting, false)
     FROM json_each_text($1) AS was (name, setting) JOIN (SELECT name, setting ${CHANGEABLE}) AS is_now USING (name)
     WHERE is_now.setting IS DISTINCT FROM was.setting`,

@@ -11,18 +11,18 @@ export type SkippedRow = SkipRecord;
 const AT_ONCE = 1000;
 
 /** Records what a batch leaves alone; what an earlier run recorded of its rows is gone by now. Returns how many there are. */
-export function recordSkips(
+export async function recordSkips(
   store: Store,
   { name }: Backfill,
   batch: number,
   skips: readonly SkippedRow[],
-): number {
+): Promise<number> {
   for (let i = 0; i < skips.length; i += AT_ONCE) {
     const rows = skips.slice(i, i + AT_ONCE).map(({ key, target, reason }) => {
       const cell = String(store.dialect.toLedger(key));
       return `(${[name, cell, target, reason].map(literal).join(', ')}, ${batch})`;
     });
-    store.run(
+    await store.run(
       `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch) VALUES ${rows.join(', ')}`,
     );
   }

@@ -5,7 +5,7 @@ import type { Result } from './client.js';
 import { PLACEHOLDERS } from './texts.js';
 
 /** Rows that are fetched at once of a result that does not fit in memory. */
-const FETCH_ROWS = 5000;
+const FETCH_ROWS = 2000;
 
 const plain = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
 
@@ -19,8 +19,8 @@ const toObjects = <Row>({ rows, fields }: Result, cell: (value: unknown) => unkn
 
 /** What runs statements, by one search path. */
 export interface Runner {
-  query(sql: string, parameters: readonly SqlValue[]): Result;
-  script(sql: string): void;
+  query(sql: string, parameters: readonly SqlValue[]): Promise<Result>;
+  script(sql: string): Promise<void>;
   /** Whether a transaction is open. */
   isWithin(): boolean;
   /** Called behind a statement that may have changed the schema. */
@@ -37,30 +37,30 @@ export class PostgresStatements implements Statements {
     this.#runner = runner;
   }
 
-  get<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined {
-    return toObjects<Row>(this.#runner.query(sql, parameters), plain)[0];
+  async get<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
+    return toObjects<Row>(await this.#runner.query(sql, parameters), plain)[0];
   }
 
-  all<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[] {
-    return toObjects(this.#runner.query(sql, parameters), plain);
+  async all<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
+    return toObjects(await this.#runner.query(sql, parameters), plain);
   }
 
-  allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[] {
-    return toObjects(this.#runner.query(sql, parameters), (value) => value);
+  async allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
+    return toObjects(await this.#runner.query(sql, parameters), (value) => value);
   }
 
-  getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined {
-    return this.allExact<Row>(sql, ...parameters)[0];
+  async getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
+    return (await this.allExact<Row>(sql, ...parameters))[0];
   }
 
-  pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Value[] {
-    return this.#runner.query(sql, parameters).rows.map((row) => plain(exact(row[0])) as Value);
+  async pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Promise<Value[]> {
+    return (await this.#runner.query(sql, parameters)).rows.map((row) => plain(exact(row[0])) as Value);
   }
 
-  *iterateExact<Row extends readonly unknown[]>(
+  async *pages<Row extends readonly unknown[]>(
     sql: string,
     ...parameters: readonly SqlValue[]
-  ): IterableIterator<Row> {
+  ): AsyncIterableIterator<Row[]> {
     let at = 0;
     const whole = sql.replace(PLACEHOLDERS, (part) => {
       if (part !== '?' || parameters.length === 0) return part;
@@ -68,30 +68,30 @@ export class PostgresStatements implements Statements {
       return typeof value === 'string' ? literal(value) : String(value);
     });
     const cursor = `umzug_backfill_cursor_${nextCursor++}`;
-    this.#runner.query(`DECLARE ${cursor} NO SCROLL CURSOR FOR ${whole}`, []);
+    await this.#runner.query(`DECLARE ${cursor} NO SCROLL CURSOR FOR ${whole}`, []);
     let isOpen = true;
     try {
       for (;;) {
         isOpen = false; // a failure ends the snapshot, and the cursor with it
-        const { rows } = this.#runner.query(`FETCH ${FETCH_ROWS} FROM ${cursor}`, []);
+        const { rows } = await this.#runner.query(`FETCH ${FETCH_ROWS} FROM ${cursor}`, []);
         isOpen = true;
-        for (const row of rows) yield row.map(exact) as unknown as Row;
+        if (rows.length > 0) yield rows.map((row) => row.map(exact)) as unknown as Row[];
         if (rows.length < FETCH_ROWS) return;
       }
     } finally {
-      if (isOpen && this.#runner.isWithin()) this.#runner.script(`CLOSE ${cursor}`);
+      if (isOpen && this.#runner.isWithin()) await this.#runner.script(`CLOSE ${cursor}`);
     }
   }
 
-  run(sql: string, ...parameters: readonly SqlValue[]): number {
-    const { count } = this.#runner.query(sql, parameters);
+  async run(sql: string, ...parameters: readonly SqlValue[]): Promise<number> {
+    const { count } = await this.#runner.query(sql, parameters);
     if (/^\s*(?:alter|create|drop)\b/i.test(sql)) this.#runner.changed();
     failpoint('statement', sql);
     return count;
   }
 
-  exec(sql: string): void {
-    this.#runner.script(sql);
+  async exec(sql: string): Promise<void> {
+    await this.#runner.script(sql);
     this.#runner.changed();
     failpoint('statement', sql);
   }

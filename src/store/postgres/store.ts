@@ -1,15 +1,17 @@
-import { BackfillError, isPostgresError, toBackfillError } from '../../errors.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BackfillError, isPostgresError, isStoreError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import type { LockHolder } from '../../ledger/run-lock.js';
-import { busyPauses, GIVE_UP_MS, pause } from '../busy.js';
+import { busyPauses, GIVE_UP_MS } from '../busy.js';
 import { isAboutRow } from '../expressions.js';
 import type { SqlValue, Statements, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { normaliseSql } from '../sql.js';
-import { type PostgresAddress, shownAddress } from './address.js';
-import { PostgresError, type Result, SAFE_PATH } from './client.js';
-import { type Connection, connect, disconnect, makeFunctions, readPath } from './connection.js';
+import { shownAddress } from './address.js';
+import { type Result, SAFE_PATH } from './client.js';
+import { type Connection, makeFunctions, readPath, type Sessions } from './connection.js';
 import { POSTGRES } from './dialect.js';
+import { PostgresError } from './error.js';
 import { requireHeld, shareLock } from './lock.js';
 import { refuseReadOnly } from './rights.js';
 import { readSettings, restoreSettings } from './settings.js';
@@ -35,17 +37,19 @@ export class PostgresStore extends PostgresStatements implements Store {
   readonly trustsOthers: boolean;
   /** The project's tables. */
   readonly tables: readonly string[];
+  readonly #sessions: Sessions;
   readonly #connection: Connection;
   readonly #waitMs: number;
   #transaction: 'none' | 'reading' | 'writing' = 'none';
 
   private constructor(
+    sessions: Sessions,
     connection: Connection,
     { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions,
   ) {
     const runner = (path: () => string | undefined): Runner => ({
-      query: (sql, parameters) => this.#query(sql, parameters, path()),
-      script: (sql) => this.#script(sql, path()),
+      query: async (sql, parameters) => await this.#query(sql, parameters, path()),
+      script: async (sql) => await this.#script(sql, path()),
       isWithin: () => this.#transaction !== 'none',
       changed: () => this.#known.clear(),
     });
@@ -53,32 +57,33 @@ export class PostgresStore extends PostgresStatements implements Store {
     this.project = new PostgresStatements(runner(() => this.#connection.path));
     this.trustsOthers = isConfirmed;
     this.tables = tables;
+    this.#sessions = sessions;
     this.#connection = connection;
     this.#waitMs = busyWaitMs ?? (access === 'look' ? LOOK_WAIT_MS : GIVE_UP_MS);
   }
 
   /**
-   * Opens a database.
+   * Opens a database, on the session of its command.
    *
    * @throws {BackfillError} a `STORE_…` code: no server, wrong password, no such database, a replica
    */
-  static open(address: PostgresAddress, options: OpenOptions): PostgresStore {
-    const connection = reached(address);
+  static async open(sessions: Sessions, options: OpenOptions): Promise<PostgresStore> {
+    const connection = await reached(sessions);
     const { access, isConfirmed = false } = options;
     try {
-      const store = new PostgresStore(connection, options);
-      store.exec(`SET lock_timeout = ${store.#waitMs}`);
-      if (access === 'write') refuseReadOnly(store);
-      if (!isConfirmed) refuseUnsafePath(store);
-      refuseUnsafeLedger(store, access === 'write' ? 'UPDATE' : 'SELECT');
+      const store = new PostgresStore(sessions, connection, options);
+      await store.exec(`SET lock_timeout = ${store.#waitMs}`);
+      if (access === 'write') await refuseReadOnly(store);
+      if (!isConfirmed) await refuseUnsafePath(store);
+      await refuseUnsafeLedger(store, access === 'write' ? 'UPDATE' : 'SELECT');
       return store;
     } catch (error) {
-      disconnect(connection);
+      await sessions.leave(connection);
       throw toBackfillError(error);
     }
   }
 
-  /** What this thread has with the database, for the parts of this engine. */
+  /** The session with the database, for the parts of this engine. */
   get connection(): Connection {
     return this.#connection;
   }
@@ -87,22 +92,22 @@ export class PostgresStore extends PostgresStatements implements Store {
     return shownAddress(this.#connection.client.address);
   }
 
-  size(): StoreSize {
-    const row = this.get<{ bytes: number }>('SELECT pg_database_size(current_database()) AS bytes');
+  async size(): Promise<StoreSize> {
+    const row = await this.get<{ bytes: number }>('SELECT pg_database_size(current_database()) AS bytes');
     return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: 0 };
   }
 
   /** The schema of the ledger: where the search path finds one, else where it makes a table. */
-  ledgerSchema(): string {
-    return this.remember('schema of the ledger', () => findLedgerSchema(this));
+  async ledgerSchema(): Promise<string> {
+    return await this.remember('schema of the ledger', async () => await findLedgerSchema(this));
   }
 
-  #asked(sql: string, hasParameters: boolean): string {
+  async #asked(sql: string, hasParameters: boolean): Promise<string> {
     if (this.#isStep || (!hasParameters && !sql.includes('umzug_backfill_'))) return sql;
     const name = `${hasParameters} ${sql}`;
     let text = this.#askedTexts.get(name);
     if (text === undefined) {
-      text = asked(sql, namesLedger(sql) ? this.ledgerSchema() : '', hasParameters);
+      text = asked(sql, namesLedger(sql) ? await this.ledgerSchema() : '', hasParameters);
       if (this.#askedTexts.size >= MAX_ASKED) this.#askedTexts.clear();
       if (sql.length <= LONGEST_ASKED) this.#askedTexts.set(name, text);
     }
@@ -110,10 +115,10 @@ export class PostgresStore extends PostgresStatements implements Store {
   }
   readonly #askedTexts = new Map<string, string>();
 
-  #query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Result {
+  async #query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Promise<Result> {
     try {
-      return this.#connection.client.query(
-        this.#asked(sql, parameters.length > 0),
+      return await this.#connection.client.query(
+        await this.#asked(sql, parameters.length > 0),
         parameters,
         this.#isStep ? undefined : path,
       );
@@ -125,63 +130,66 @@ export class PostgresStore extends PostgresStatements implements Store {
         !(this.#isAttempt && isAboutRow(error))
       ) {
         this.#hasNotCompiled ||= isUncompiled(error);
-        this.#restartSnapshot();
+        await this.#restartSnapshot();
       }
       throw error;
     }
   }
 
-  #script(sql: string, path: string | undefined): void {
-    this.#connection.client.script(this.#asked(sql, false), this.#isStep ? undefined : path);
+  async #script(sql: string, path: string | undefined): Promise<void> {
+    await this.#connection.client.script(await this.#asked(sql, false), this.#isStep ? undefined : path);
   }
 
-  #restartSnapshot(): void {
-    this.#connection.client.script(`ROLLBACK; ${BEGIN_READING}`);
+  async #restartSnapshot(): Promise<void> {
+    await this.#connection.client.script(`ROLLBACK; ${BEGIN_READING}`);
   }
 
   /** What is known of the schema, until this connection changes it: batches ask again and again. */
-  remember<Known>(what: string, ask: () => Known): Known {
-    if (!this.#known.has(what)) this.#known.set(what, ask());
+  async remember<Known>(what: string, ask: () => Promise<Known>): Promise<Known> {
+    if (!this.#known.has(what)) this.#known.set(what, await ask());
     return this.#known.get(what) as Known;
   }
   readonly #known = new Map<string, unknown>();
 
-  runStep(act: () => void): void {
+  async runStep(act: () => Promise<void>): Promise<void> {
     const { client, canMakeFunctions, version } = this.#connection;
-    const settings = readSettings(client);
+    const settings = await readSettings(client);
     this.#isStep = true;
     try {
-      client.script(`SET search_path = ${this.#connection.declaredPath}`);
-      act();
+      await client.script(`SET search_path = ${this.#connection.declaredPath}`);
+      await act();
     } finally {
       this.#isStep = false; // a failure ends the transaction, and with it what was set
     }
-    restoreSettings(client, settings);
-    client.script(`SET lock_timeout = ${this.#waitMs}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
-    readPath(this.#connection); // it may have made a schema
-    if (canMakeFunctions) makeFunctions(client, version, this.#connection.path); // DISCARD TEMP has dropped them
-    requireHeld(this.#connection);
+    await restoreSettings(client, settings);
+    await client.script(`SET lock_timeout = ${this.#waitMs}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
+    await readPath(this.#connection); // it may have made a schema
+    if (canMakeFunctions) await makeFunctions(client, version, this.#connection.path); // DISCARD TEMP has dropped them
+    await requireHeld(this.#connection);
     this.#known.clear();
   }
   #isStep = false;
 
-  isReading(sql: string): boolean {
-    return /^(?:select|with|values|table)\b/.test(normaliseSql(sql)) && this.compileError(sql) === undefined;
+  async isReading(sql: string): Promise<boolean> {
+    return (
+      /^(?:select|with|values|table)\b/.test(normaliseSql(sql)) &&
+      (await this.compileError(sql)) === undefined
+    );
   }
 
-  attempt(act: () => void): boolean {
+  async attempt(act: () => Promise<void>): Promise<boolean> {
     const isWithin = this.#transaction !== 'none';
     const { client } = this.#connection;
-    if (isWithin) client.script('SAVEPOINT umzug_backfill_attempt');
+    if (isWithin) await client.script('SAVEPOINT umzug_backfill_attempt');
     this.#isAttempt = isWithin;
     try {
-      act();
-      if (isWithin) client.script('RELEASE SAVEPOINT umzug_backfill_attempt');
+      await act();
+      if (isWithin) await client.script('RELEASE SAVEPOINT umzug_backfill_attempt');
       return true;
     } catch (error) {
       if (!isAboutRow(error)) throw error;
       if (isWithin)
-        client.script(
+        await client.script(
           'ROLLBACK TO SAVEPOINT umzug_backfill_attempt; RELEASE SAVEPOINT umzug_backfill_attempt',
         );
       return false;
@@ -191,15 +199,15 @@ export class PostgresStore extends PostgresStatements implements Store {
   }
   #isAttempt = false;
 
-  compileError(sql: string): Error | undefined {
+  async compileError(sql: string): Promise<Error | undefined> {
     const { client } = this.#connection;
     const isWithin = this.#transaction !== 'none';
-    if (isWithin) client.script('SAVEPOINT umzug_backfill_check');
+    if (isWithin) await client.script('SAVEPOINT umzug_backfill_check');
     try {
       // One statement by itself: the protocol takes no second one.
-      client.query(`PREPARE umzug_backfill_check AS ${sql}`, [], this.#connection.path);
-      const parameters = /\$\d/.test(sql) ? client.query(PARAMETERS).rows[0]?.[0] : 0n;
-      client.script('DEALLOCATE umzug_backfill_check');
+      await client.query(`PREPARE umzug_backfill_check AS ${sql}`, [], this.#connection.path);
+      const parameters = /\$\d/.test(sql) ? (await client.query(PARAMETERS)).rows[0]?.[0] : 0n;
+      await client.script('DEALLOCATE umzug_backfill_check');
       return parameters === 0n ? undefined : new RangeError('The statement has a parameter');
     } catch (error) {
       // A lock that was waited for in vain, or a server that is gone or short of memory or stack, tells nothing of the statement.
@@ -210,24 +218,26 @@ export class PostgresStore extends PostgresStatements implements Store {
     } finally {
       // Compiling an UPDATE takes a lock of its table, which goes with it.
       if (isWithin)
-        client.script('ROLLBACK TO SAVEPOINT umzug_backfill_check; RELEASE SAVEPOINT umzug_backfill_check');
+        await client.script(
+          'ROLLBACK TO SAVEPOINT umzug_backfill_check; RELEASE SAVEPOINT umzug_backfill_check',
+        );
     }
   }
 
-  write<Result>(act: () => Result): Result {
+  async write<Result>(act: () => Promise<Result>): Promise<Result> {
     for (const pauseMs of busyPauses()) {
       try {
-        return this.tryWrite(act);
+        return await this.tryWrite(act);
       } catch (error) {
         if (!this.dialect.isBusy(error)) throw error;
-        pause(pauseMs);
+        await sleep(pauseMs);
       }
     }
-    return this.tryWrite(act);
+    return await this.tryWrite(act);
   }
 
-  tryWrite<Result>(act: () => Result): Result {
-    const result = this.#within(
+  async tryWrite<Result>(act: () => Promise<Result>): Promise<Result> {
+    const result = await this.#within(
       'writing',
       `${BEGIN_WRITING}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`,
       act,
@@ -236,61 +246,71 @@ export class PostgresStore extends PostgresStatements implements Store {
     return result;
   }
 
-  snapshot<Result>(act: () => Result): Result {
-    if (this.#transaction !== 'none') return act();
+  async snapshot<Result>(act: () => Promise<Result>): Promise<Result> {
+    if (this.#transaction !== 'none') return await act();
     this.#hasNotCompiled = false;
     try {
-      return this.#within('reading', BEGIN_READING, act);
+      return await this.#within('reading', BEGIN_READING, act);
     } catch (error) {
       // A statement is compiled by the catalog of its moment, not by the snapshot's: DDL that another has committed in between is seen
       // by half. A second look sees the whole of it.
       if (!this.#hasNotCompiled || isGone(error)) throw error;
-      return this.#within('reading', BEGIN_READING, act);
+      return await this.#within('reading', BEGIN_READING, act);
     }
   }
   #hasNotCompiled = false;
 
   async snapshotAcross<Result>(act: () => Promise<Result>): Promise<Result> {
-    this.#begin('reading', BEGIN_READING);
+    await this.#begin('reading', BEGIN_READING);
     try {
       const result = await act();
-      this.#end('ROLLBACK'); // nothing was written
+      await this.#end('ROLLBACK'); // nothing was written
       return result;
     } catch (error) {
-      if (!isGone(error)) this.#end('ROLLBACK');
+      await this.#rollBack();
       throw error;
     }
   }
 
-  #begin(kind: 'reading' | 'writing', sql: string): void {
-    this.#connection.client.script(sql);
+  async #begin(kind: 'reading' | 'writing', sql: string): Promise<void> {
+    await this.#connection.client.script(sql);
     this.#transaction = kind;
   }
 
-  #end(sql: 'COMMIT' | 'ROLLBACK'): void {
+  async #end(sql: 'COMMIT' | 'ROLLBACK'): Promise<void> {
     const isWriting = this.#transaction === 'writing';
     this.#transaction = 'none';
     // Constraint triggers that are deferred fire now, and see the project's path.
     const commit = `SET LOCAL search_path = ${this.#connection.path}; COMMIT; SET search_path = ${SAFE_PATH}`;
-    this.#connection.client.script(sql === 'COMMIT' && isWriting ? commit : sql);
+    await this.#connection.client.script(sql === 'COMMIT' && isWriting ? commit : sql);
   }
 
-  #within<Result>(kind: 'reading' | 'writing', begin: string, act: () => Result): Result {
-    this.#begin(kind, begin);
+  async #within<Result>(
+    kind: 'reading' | 'writing',
+    begin: string,
+    act: () => Promise<Result>,
+  ): Promise<Result> {
+    await this.#begin(kind, begin);
     try {
-      const result = act();
-      if (result instanceof Promise) {
-        throw new BackfillError(
-          'INTERNAL',
-          'A transaction was given an asynchronous function',
-          'Make the function synchronous',
-        );
-      }
-      this.#end('COMMIT');
+      const result = await act();
+      await this.#end('COMMIT');
       return result;
     } catch (error) {
-      if (!isGone(error)) this.#end('ROLLBACK');
+      await this.#rollBack();
       throw error;
+    }
+  }
+
+  /** Rolls back after a failure, which stays the one that is told: a session that can't is ended, and its transaction with it. */
+  async #rollBack(): Promise<void> {
+    const { client } = this.#connection;
+    try {
+      if (!client.isLost) await this.#end('ROLLBACK');
+    } catch (error) {
+      if (!isStoreError(error) && !(error instanceof BackfillError)) throw error;
+      await client.close();
+    } finally {
+      this.#transaction = 'none';
     }
   }
 
@@ -301,8 +321,8 @@ export class PostgresStore extends PostgresStatements implements Store {
     return await shareLock(this.#connection, act, onWait);
   }
 
-  close(): void {
-    disconnect(this.#connection);
+  async close(): Promise<void> {
+    await this.#sessions.leave(this.#connection);
   }
 }
 
@@ -325,9 +345,9 @@ const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_stateme
 /** Whether the connection is lost, and with it the transaction. */
 const isGone = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;
 
-function reached(address: PostgresAddress): Connection {
+async function reached(sessions: Sessions): Promise<Connection> {
   try {
-    return connect(address);
+    return await sessions.enter();
   } catch (error) {
     throw toBackfillError(error);
   }

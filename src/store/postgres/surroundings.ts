@@ -17,17 +17,21 @@ const [MAX_LAG_MS, LAG_LOOK_MS] = [10_000, 1000];
  *
  * @see https://www.postgresql.org/docs/current/monitoring-stats.html
  */
-export function surroundings(store: Store, { name }: Backfill, options: RunOptions): Surroundings {
+export async function surroundings(
+  store: Store,
+  { name }: Backfill,
+  options: RunOptions,
+): Promise<Surroundings> {
   let lookedAt = Number.NEGATIVE_INFINITY;
   let hasCompany = false;
   return {
-    hasCompany: () => hasCompany,
+    hasCompany: async () => hasCompany,
     async settle() {
       if (options.pace === 'full' || performance.now() - lookedAt < LOOK_EVERY_MS) return;
-      const found = look(store);
+      const found = await look(store);
       lookedAt = performance.now();
       hasCompany = found.others > 0;
-      for (let { lagMs } = found; lagMs > MAX_LAG_MS; { lagMs } = look(store)) {
+      for (let { lagMs } = found; lagMs > MAX_LAG_MS; { lagMs } = await look(store)) {
         throwIfStopped(options.signal, `while a replica was behind the batches of ${name}`);
         options.onEvent?.({ event: 'paused', backfill: name, pauseMs: LAG_LOOK_MS });
         await sleep(LAG_LOOK_MS);
@@ -37,8 +41,8 @@ export function surroundings(store: Store, { name }: Backfill, options: RunOptio
   };
 }
 
-function look(store: Store): { readonly others: number; readonly lagMs: number } {
-  const found = store.get<{ others: number; lagMs: number }>(
+async function look(store: Store): Promise<{ readonly others: number; readonly lagMs: number }> {
+  const found = await store.get<{ others: number; lagMs: number }>(
     `SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
         AND backend_type = 'client backend' AND NOT ${isOurs('application_name')}
         AND (state = 'active' OR wait_event_type = 'Lock')) AS others,

@@ -33,8 +33,8 @@ export { ledgerTables, withdrawGrants } from './ledger-rights.js';
  *
  * @throws {BackfillError} `SEARCH_PATH_UNSAFE`, `SUPERUSER_REFUSED`
  */
-export function refuseUnsafePath(store: PostgresStore): void {
-  const found = store.get<{
+export async function refuseUnsafePath(store: PostgresStore): Promise<void> {
+  const found = await store.get<{
     schema: string;
     role: string;
     grantee: string;
@@ -91,11 +91,12 @@ export function refuseUnsafePath(store: PostgresStore): void {
  *
  * @throws {BackfillError} `SUPERUSER_REFUSED`
  */
-export function refuseForeignTable(store: PostgresStore, table: string): void {
+export async function refuseForeignTable(store: PostgresStore, table: string): Promise<void> {
   if (store.trustsOthers) return;
   const isSuperuser = `SELECT ${isSuper('me.oid')} AS "isSuper" FROM pg_roles AS me WHERE ${IS_ME}`;
-  if (store.remember(isSuperuser, () => store.pluck<number>(isSuperuser)[0]) !== 1) return;
-  const found = store.get<{ name: string; owner: string }>(
+  if ((await store.remember(isSuperuser, async () => (await store.pluck<number>(isSuperuser))[0])) !== 1)
+    return;
+  const found = await store.get<{ name: string; owner: string }>(
     `${tree(store)} SELECT c.relname AS name, o.rolname AS owner FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner
     WHERE (c.oid IN (SELECT tree.oid FROM tree) OR c.oid IN (SELECT pg_partition_ancestors(${relationSql(store)})))
       AND NOT ${isSuper('o.oid')} ORDER BY c.relname <> ?, c.relname LIMIT 1`,
@@ -112,9 +113,9 @@ export function refuseForeignTable(store: PostgresStore, table: string): void {
 }
 
 /** The schema where the search path finds a ledger, of whatever kind, else where it makes tables. */
-export function findLedgerSchema(store: PostgresStore): string {
+export async function findLedgerSchema(store: PostgresStore): Promise<string> {
   const schemas = store.connection.schemas.filter((name) => name !== 'pg_catalog');
-  const [found] = store.pluck<string>(
+  const [found] = await store.pluck<string>(
     `SELECT p.name FROM unnest(ARRAY[${schemas.map(literal).join(', ')}]::text[]) WITH ORDINALITY AS p (name, at)
       JOIN pg_namespace AS n ON n.nspname = p.name JOIN pg_class AS c ON c.relnamespace = n.oid
     WHERE c.relname = ${literal(OUR_TABLES[0] ?? '')} ORDER BY p.at LIMIT 1`,
@@ -170,7 +171,10 @@ const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
  * @param right what this user is about to need on its tables
  * @throws {BackfillError} `LEDGER_UNTRUSTED`, `STORE_READONLY`
  */
-export function refuseUnsafeLedger(store: PostgresStore, right: 'SELECT' | 'UPDATE' = 'SELECT'): void {
+export async function refuseUnsafeLedger(
+  store: PostgresStore,
+  right: 'SELECT' | 'UPDATE' = 'SELECT',
+): Promise<void> {
   const odd = ODDITIES.map(([condition, what]) => `WHEN ${condition} THEN ${literal(what)}`);
   const owners = store.tables.map(
     (table) =>
@@ -183,7 +187,7 @@ export function refuseUnsafeLedger(store: PostgresStore, right: 'SELECT' | 'UPDA
     ...owners,
   ].join(' OR ');
   const isMine = `NOT ${isSuper('me.oid')}${store.trustsOthers ? ' OR true' : ''}`;
-  const found = store.get<Untrusted>(
+  const found = await store.get<Untrusted>(
     `SELECT * FROM (
       SELECT c.relname AS name, o.rolname AS owner, c.relkind AS kind,
         ${isSuper('me.oid')} AND coalesce(${isOwners}, false) AS "isLifted",
@@ -192,11 +196,11 @@ export function refuseUnsafeLedger(store: PostgresStore, right: 'SELECT' | 'UPDA
         CROSS JOIN ${ME_AND_DATABASE}
       WHERE ${IS_ME} AND ${IN_LEDGER}) AS l
     WHERE what IS NOT NULL ORDER BY name LIMIT 1`,
-    store.ledgerSchema(),
+    await store.ledgerSchema(),
   );
-  if (found) throw untrusted(store, found);
-  if (!store.trustsOthers) refuseWriters(store);
-  refuseUnusable(store, right);
+  if (found) throw await untrusted(store, found);
+  if (!store.trustsOthers) await refuseWriters(store);
+  await refuseUnusable(store, right);
 }
 
 /** A relation of the ledger that is not as this program makes it. */
@@ -218,8 +222,11 @@ const KINDS: Readonly<Record<string, string>> = {
   f: 'FOREIGN TABLE',
 };
 
-function untrusted(store: PostgresStore, { name, owner, kind, isLifted, what }: Untrusted): BackfillError {
-  const table = `${identifier(store.ledgerSchema())}.${name}`;
+async function untrusted(
+  store: PostgresStore,
+  { name, owner, kind, isLifted, what }: Untrusted,
+): Promise<BackfillError> {
+  const table = `${identifier(await store.ledgerSchema())}.${name}`;
   const drop = `DROP ${KINDS[kind] ?? 'TABLE'} ${table}`;
   if (what !== '')
     return new BackfillError(
@@ -232,6 +239,6 @@ function untrusted(store: PostgresStore, { name, owner, kind, isLifted, what }: 
     `The ledger's table ${table} is not as this program makes it: it belongs to ${owner}`,
     isLifted === 1
       ? connectAs(owner)
-      : `If you know it as the ledger of ${owner}, hand it over, as that role: ${handOver(store, owner)}; if it was planted, drop it: ${drop}`,
+      : `If you know it as the ledger of ${owner}, hand it over, as that role: ${await handOver(store, owner)}; if it was planted, drop it: ${drop}`,
   );
 }

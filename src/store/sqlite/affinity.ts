@@ -18,8 +18,8 @@ const affinityOf = (type: string): Affinity => {
 };
 
 /** Affinities of the columns of a backfill, by their order. A column that is not there yet counts as `OTHER`. */
-export function affinities(store: Store, { table, columns }: Backfill): Affinity[] {
-  const types = new Map(tableColumns(store, table).map(({ name, type }) => [foldCase(name), type]));
+export async function affinities(store: Store, { table, columns }: Backfill): Promise<Affinity[]> {
+  const types = new Map((await tableColumns(store, table)).map(({ name, type }) => [foldCase(name), type]));
   return columns.map(({ name }) => affinityOf(types.get(foldCase(name)) ?? ''));
 }
 

@@ -118,9 +118,9 @@ export async function backUp(
       failpoint('copy', 'made');
       await copyInto(store, copy);
       failpoint('copy', 'copied');
-      const finish = (fd: number): { isChecked: boolean } & Digest => {
+      const finish = async (fd: number): Promise<{ isChecked: boolean } & Digest> => {
         leaveWal(fd);
-        const isChecked = checkCopy(copy, check);
+        const isChecked = await checkCopy(copy, check);
         failpoint('copy', 'checked');
         followOpen(fd, files.ownership);
         fsyncSync(fd);
@@ -186,10 +186,10 @@ export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time
 }
 
 /** Whether the copy could be checked; throws when it is damaged. */
-function checkCopy(path: string, depth: CheckDepth): boolean {
+async function checkCopy(path: string, depth: CheckDepth): Promise<boolean> {
   const copy = new SqliteStore(locateStore(path, { mayBeEmpty: true, isCopy: true }), { access: 'look' });
   try {
-    const isSound = checkDamage(copy, depth);
+    const isSound = await checkDamage(copy, depth);
     if (isSound !== false) return isSound !== undefined;
     throw new BackfillError(
       'STORE_CORRUPT',
@@ -197,7 +197,7 @@ function checkCopy(path: string, depth: CheckDepth): boolean {
       'Look at it with: sqlite3 STORE "PRAGMA integrity_check", and go back to an earlier backup: umzug-backfill restore FILE',
     );
   } finally {
-    copy.close();
+    await copy.close();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Backfill } from '../../backfill/define.js';
+import { mapEach } from '../../each.js';
 import { isStoreError } from '../../errors.js';
 import { MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
 import { packTexts } from '../../ledger/key-texts.js';
@@ -22,11 +23,11 @@ import { behindSql, checkTexts, keyColumn, keyKind } from './keys.js';
 const BATCH = 'temp.umzug_backfill_batch';
 
 /** Makes the temporary table for a backfill's batches; once a run. */
-export function prepareFill(store: Store, backfill: Backfill): void {
+export async function prepareFill(store: Store, backfill: Backfill): Promise<void> {
   const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
-  store.exec(`DROP TABLE IF EXISTS ${BATCH};
+  await store.exec(`DROP TABLE IF EXISTS ${BATCH};
     CREATE TEMP TABLE umzug_backfill_batch
-      (${keyColumn(keyKind(store, backfill))}, failure, wanted, ${values}, ignored DEFAULT 0, refusal);`);
+      (${keyColumn(await keyKind(store, backfill))}, failure, wanted, ${values}, ignored DEFAULT 0, refusal);`);
 }
 
 /** Bit i of a mask for each column i for which `condition(i)` holds. */
@@ -49,34 +50,34 @@ const isRowsFault = (code: string): boolean =>
  * @returns what was done, or undefined when no row was left
  * @throws {RefusedUpdate} when a row, or one of several, can not be updated
  */
-export function fillBatch(
+export async function fillBatch(
   store: Store,
   backfill: Backfill,
   { cursor, watermark, limit, batch, leavesSkips, hasTriggers, refused }: FillOptions,
-): BatchResult | undefined {
+): Promise<BatchResult | undefined> {
   const key = identifier(backfill.key);
-  const kind = keyKind(store, backfill);
+  const kind = await keyKind(store, backfill);
   const [behind, from] = behindSql(kind, `t.${key}`, cursor);
-  store.run(`DELETE FROM ${BATCH}`);
+  await store.run(`DELETE FROM ${BATCH}`);
   const tail = `WHERE ${behind} AND t.${key} <= ? AND ${scopeSql(backfill, store.dialect)} AND ${anyNullSql(backfill)}
-      ${leavesSkips ? `AND NOT ${isSkippedSql(store, backfill)}` : ''} ORDER BY t.${key} LIMIT ?`;
-  const read = store.run(
+      ${leavesSkips ? `AND NOT ${await isSkippedSql(store, backfill)}` : ''} ORDER BY t.${key} LIMIT ?`;
+  const read = await store.run(
     `INSERT INTO ${BATCH} (k, failure, wanted, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})
     SELECT k, failure, ${maskSql(backfill, (i) => `c${i} IS NULL`)},
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END`).join(', ')}
-    FROM (${derivationSql(store, backfill, { tail })})`,
+    FROM (${await derivationSql(store, backfill, { tail })})`,
     from,
     watermark,
     limit,
   );
   if (read === 0) return undefined;
-  if (kind === 'text') checkTexts(store, backfill, BATCH);
+  if (kind === 'text') await checkTexts(store, backfill, BATCH);
   const trimmed =
     kind === 'text'
       ? 0
-      : store.run(`DELETE FROM ${BATCH} WHERE k - (SELECT min(k) FROM ${BATCH}) > ?`, MAX_OFFSET);
+      : await store.run(`DELETE FROM ${BATCH} WHERE k - (SELECT min(k) FROM ${BATCH}) > ?`, MAX_OFFSET);
 
-  const span = store.getExact<{
+  const span = await store.getExact<{
     firstKey: Key;
     lastKey: Key;
     rows: bigint;
@@ -87,11 +88,11 @@ export function fillBatch(
       sum(${backfill.columns.map((_, i) => `(wanted >> ${i} & 1)`).join(' + ')}) AS wanted FROM ${BATCH} AS b`,
   );
   if (!span) throw new RangeError('An aggregate returns a row');
-  if (refused) leaveOut(store, backfill, refused);
-  const updated = updateRows(store, backfill, span);
-  if (hasTriggers || updated !== Number(span.toUpdate)) noteIgnored(store, backfill);
-  const skips = recordSkips(store, backfill, batch, span);
-  const { cells, count } = filledCells(store, backfill, span.firstKey);
+  if (refused) await leaveOut(store, backfill, refused);
+  const updated = await updateRows(store, backfill, span);
+  if (hasTriggers || updated !== Number(span.toUpdate)) await noteIgnored(store, backfill);
+  const skips = await recordSkips(store, backfill, batch, span);
+  const { cells, count } = await filledCells(store, backfill, span.firstKey);
   return {
     firstKey: span.firstKey,
     lastKey: span.lastKey,
@@ -105,9 +106,9 @@ export function fillBatch(
 }
 
 /** A row that is refused keeps its NULLs. */
-function leaveOut(store: Store, backfill: Backfill, { key, code }: RefusedRow): void {
+async function leaveOut(store: Store, backfill: Backfill, { key, code }: RefusedRow): Promise<void> {
   const nothing = backfill.columns.map((_, i) => `v${i} = NULL`).join(', ');
-  store.run(
+  await store.run(
     `UPDATE ${BATCH} AS b SET refusal = ?, ${nothing} WHERE k = ? AND ${anyValueSql(backfill)}`,
     code,
     key,
@@ -115,19 +116,19 @@ function leaveOut(store: Store, backfill: Backfill, { key, code }: RefusedRow): 
 }
 
 /** Returns how many rows were updated. */
-function updateRows(
+async function updateRows(
   store: Store,
   backfill: Backfill,
   span: { readonly firstKey: Key; readonly lastKey: Key; readonly rows: bigint },
-): number {
+): Promise<number> {
   const key = identifier(backfill.key);
   const assignments = backfill.columns.map(
     ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, b.v${i})`,
   );
   try {
     // The range is for the planner: whichever side it reads first, it reads no more than the batch.
-    return store.run(
-      `${updateOf(store, backfill.table)} AS t SET ${assignments.join(', ')} FROM ${BATCH} AS b
+    return await store.run(
+      `${await updateOf(store, backfill.table)} AS t SET ${assignments.join(', ')} FROM ${BATCH} AS b
       WHERE b.k = t.${key} AND t.${key} BETWEEN ? AND ? AND ${anyValueSql(backfill)}`,
       span.firstKey,
       span.lastKey,
@@ -139,72 +140,75 @@ function updateRows(
 }
 
 /** Cells that are still NULL behind the UPDATE, as a trigger has it, are not filled. */
-function noteIgnored(store: Store, backfill: Backfill): void {
+async function noteIgnored(store: Store, backfill: Backfill): Promise<void> {
   const table = identifier(backfill.table);
   const key = identifier(backfill.key);
-  backfill.columns.forEach(({ name }, i) => {
-    store.run(
+  await mapEach(backfill.columns, async ({ name }, i) => {
+    await store.run(
       `UPDATE ${BATCH} AS b SET ignored = ignored | ${1 << i}, v${i} = NULL
       WHERE v${i} IS NOT NULL AND (SELECT t.${identifier(name)} FROM ${table} AS t WHERE t.${key} = b.k) IS NULL`,
     );
   });
 }
 
-function recordSkips(
+async function recordSkips(
   store: Store,
   backfill: Backfill,
   batch: number,
   span: { readonly firstKey: Key; readonly lastKey: Key },
-): number {
+): Promise<number> {
   const name = literal(backfill.name);
   // What an earlier run recorded of these rows; the plus makes the planner go by the skips, which are few.
-  store.run(
+  await store.run(
     `DELETE FROM ${LEDGER_TABLES.skips}
     WHERE backfill = ${name} AND key BETWEEN ? AND ? AND +key IN (SELECT k FROM ${BATCH})`,
     span.firstKey,
     span.lastKey,
   );
-  const record = (target: string, reason: string, condition: string): number =>
-    store.run(
+  const record = async (target: string, reason: string, condition: string): Promise<number> =>
+    await store.run(
       `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch)
       SELECT ${name}, k, ${literal(target)}, ${reason}, ? FROM ${BATCH} WHERE ${condition}`,
       batch,
     );
   const because = (reason: SkipReason): string => literal(reason);
   const counts = [
-    record('*', 'failure', 'failure IS NOT NULL'),
-    record('*', 'refusal', 'refusal IS NOT NULL'),
-    ...backfill.columns.map(({ name: column }, i) =>
-      record(
-        column,
-        `CASE WHEN ignored >> ${i} & 1 THEN ${because('UPDATE_IGNORED')} ELSE ${because('NO_USABLE_VALUE')} END`,
-        `failure IS NULL AND refusal IS NULL AND wanted >> ${i} & 1 AND v${i} IS NULL`,
-      ),
-    ),
+    await record('*', 'failure', 'failure IS NOT NULL'),
+    await record('*', 'refusal', 'refusal IS NOT NULL'),
+    ...(await mapEach(
+      backfill.columns,
+      async ({ name: column }, i) =>
+        await record(
+          column,
+          `CASE WHEN ignored >> ${i} & 1 THEN ${because('UPDATE_IGNORED')} ELSE ${because('NO_USABLE_VALUE')} END`,
+          `failure IS NULL AND refusal IS NULL AND wanted >> ${i} & 1 AND v${i} IS NULL`,
+        ),
+    )),
   ];
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-function filledCells(
+async function filledCells(
   store: Store,
   backfill: Backfill,
   firstKey: Key,
-): { cells: CellsRecord[]; count: number } {
+): Promise<{ cells: CellsRecord[]; count: number }> {
   const mask = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
-  const masks = store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${BATCH}`);
+  const masks = await store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${BATCH}`);
   let count = 0;
-  const cells = masks
-    .filter(({ mask: bits }) => bits !== 0)
-    .map(({ mask: bits }) => {
+  const cells = await mapEach(
+    masks.filter(({ mask: bits }) => bits !== 0),
+    async ({ mask: bits }) => {
       const columns = backfill.columns.filter((_, i) => (bits >> i) & 1).map(({ name }) => name);
       const where = `WHERE ${mask} = ? ORDER BY k`;
       const keys =
         typeof firstKey === 'bigint'
-          ? store.pluck<number>(`SELECT k - ? FROM ${BATCH} ${where}`, firstKey, bits)
-          : store.pluck<string>(`SELECT k FROM ${BATCH} ${where}`, bits);
+          ? await store.pluck<number>(`SELECT k - ? FROM ${BATCH} ${where}`, firstKey, bits)
+          : await store.pluck<string>(`SELECT k FROM ${BATCH} ${where}`, bits);
       count += keys.length * columns.length;
       const packed = typeof firstKey === 'bigint' ? packKeys(keys as number[]) : packTexts(keys as string[]);
       return { columns, firstKey, keys: packed };
-    });
+    },
+  );
   return { cells, count };
 }

@@ -7,7 +7,7 @@ import { checkpoint } from './wal.js';
 
 const store = new SqliteStore(locateStore(workerData as string), { access: 'write' });
 
-parentPort?.on('message', () => {
-  checkpoint(store, 'PASSIVE');
+parentPort?.on('message', async () => {
+  await checkpoint(store, 'PASSIVE');
   parentPort?.postMessage('moved');
 });

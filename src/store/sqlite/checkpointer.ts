@@ -40,7 +40,7 @@ export class Checkpointer {
       if (pages < WAIT_PAGES) return;
       await this.rest();
     } else if (!isDue) return;
-    checkpoint(this.#store, 'PASSIVE');
+    await checkpoint(this.#store, 'PASSIVE');
   }
 
   /** Waits until the thread has done what it was asked for. */

@@ -27,7 +27,7 @@ export async function copyInto(
   path: string,
   onLocked: () => void = () => undefined,
 ): Promise<void> {
-  if (store.size().bytes === 0) return; // a new store has no pages, and an empty file is one
+  if ((await store.size()).bytes === 0) return; // a new store has no pages, and an empty file is one
   const tries = busyPauses(COPY_PAUSE_MS);
   const onBegun = (): void => {
     failpoint('copy', 'begun');
@@ -60,9 +60,9 @@ function copyBusy(path: string): BackfillError {
  *   the application has
  * @see https://www.sqlite.org/pragma.html#pragma_quick_check
  */
-export function checkDamage(store: SqliteStore, depth: CheckDepth): boolean | undefined {
+export async function checkDamage(store: SqliteStore, depth: CheckDepth): Promise<boolean | undefined> {
   try {
-    const found = store.pluck<string>(`PRAGMA ${depth === 'full' ? 'integrity' : 'quick'}_check(1)`);
+    const found = await store.pluck<string>(`PRAGMA ${depth === 'full' ? 'integrity' : 'quick'}_check(1)`);
     return found.length === 1 && found[0] === 'ok';
   } catch (error) {
     if (isSqliteError(error) && error.code.startsWith('SQLITE_ERROR')) return undefined;

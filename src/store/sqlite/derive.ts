@@ -44,9 +44,13 @@ export interface Derivation {
  * derived for it, NULL when there is none; `failure`, the reason where the row can't be derived at all, else NULL; and
  * the extra columns.
  */
-export function derivationSql(store: Store, backfill: Backfill, options: DerivationOptions = {}): string {
+export async function derivationSql(
+  store: Store,
+  backfill: Backfill,
+  options: DerivationOptions = {},
+): Promise<string> {
   registerProcess(store, backfill);
-  return selectSql(backfill, options, affinities(store, backfill));
+  return selectSql(backfill, options, await affinities(store, backfill));
 }
 
 /** The same for a shell that lacks our functions: rare texts count as unreadable there, and `process` gives nothing. */

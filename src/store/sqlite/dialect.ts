@@ -28,41 +28,42 @@ import { surroundings } from './surroundings.js';
 /** What is SQLite's own. */
 export const SQLITE: Dialect = {
   engine: 'SQLite',
-  makeLedger: (store) => store.exec(LEDGER_DDL),
-  dropLedger: (store) => store.exec(LEDGER_DROP),
+  makeLedger: async (store) => await store.exec(LEDGER_DDL),
+  dropLedger: async (store) => await store.exec(LEDGER_DROP),
   operator: (sign) => sign,
   builtIn: (name) => name,
   ledgerKeyOrder: 'key',
   pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
   hasTable,
   hasIndex,
-  hasUnfinishedIndex: () => false, // it is made in one transaction
+  hasUnfinishedIndex: async () => false, // it is made in one transaction
   tableColumns,
   updateTriggers,
   findIndex,
   tableIdentity,
   tableBytes,
-  updateBytes: () => 0,
-  dropColumnEstimate: (store, table, columns) => rewriteEstimate(tableBytes(store, table), columns),
+  updateBytes: async () => 0,
+  dropColumnEstimate: async (store, table, columns) =>
+    rewriteEstimate(await tableBytes(store, table), columns),
   createIndexEstimate,
   checkLedger,
-  checkRights: () => undefined, // a file that can't be written is refused when it is opened
+  checkRights: async () => undefined, // a file that can't be written is refused when it is opened
   rehearseUp,
   rehearseDown,
   updateError,
-  makeIndex(store, { sql }, isDue, note, done) {
-    store.write(() => {
-      if (isDue()) {
-        store.exec(sql);
-        note();
+  async makeIndex(store, { sql }, isDue, note, done) {
+    await store.write(async () => {
+      if (await isDue()) {
+        await store.exec(sql);
+        await note();
       }
-      done();
+      await done();
     });
   },
-  dropIndex(store, { sql }, forget) {
-    store.write(() => {
-      store.exec(sql);
-      forget();
+  async dropIndex(store, { sql }, forget) {
+    await store.write(async () => {
+      await store.exec(sql);
+      await forget();
     });
   },
   indexVerdict,
@@ -72,11 +73,11 @@ export const SQLITE: Dialect = {
   hasGrowingKeys,
   hasRestartedKeys,
   keyRange,
-  rangeEnds: (_store, _backfill, _start, end) => [end],
-  keySql: (_, { key }) => `t.${identifier(key)}`,
+  rangeEnds: async (_store, _backfill, _start, end) => [end],
+  keySql: async (_, { key }) => `t.${identifier(key)}`,
   toLedger: (key) => key,
   fromLedger: (cell) => cell as bigint | string | null,
-  ledgerKeySql: (_, { key }) => `t.${identifier(key)}`,
+  ledgerKeySql: async (_, { key }) => `t.${identifier(key)}`,
   prepareFill,
   fillBatch,
   prepareRevert,
@@ -87,7 +88,7 @@ export const SQLITE: Dialect = {
   planRows,
   sampleRows,
   verificationSql,
-  parentTables: () => [],
+  parentTables: async () => [],
   isBusy,
   isConflict: () => false, // one transaction writes at a time
   surroundings,

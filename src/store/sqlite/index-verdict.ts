@@ -6,8 +6,13 @@ import { identifier } from '../sql.js';
  *
  * @see https://www.sqlite.org/eqp.html
  */
-export function indexVerdict(store: Store, query: string, name: string, index: string): IndexVerdict {
-  const plan = queryPlan(store, query);
+export async function indexVerdict(
+  store: Store,
+  query: string,
+  name: string,
+  index: string,
+): Promise<IndexVerdict> {
+  const plan = await queryPlan(store, query);
   if (usesIndex(plan, index)) return 'used';
   const table = identifier(name);
   const [plain, quoted] = [name, table].map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
@@ -15,13 +20,14 @@ export function indexVerdict(store: Store, query: string, name: string, index: s
     new RegExp(`\\bFROM\\s+(?:${plain}\\b|${quoted})`, 'i'),
     () => `FROM ${table} INDEXED BY ${identifier(index)}`,
   );
-  const canBeUsed = store.compileError(forced) === undefined && usesIndex(queryPlan(store, forced), index);
+  const canBeUsed =
+    (await store.compileError(forced)) === undefined && usesIndex(await queryPlan(store, forced), index);
   const isServed = plan.some((line) => /\bUSING (?:COVERING )?INDEX /.test(line));
   return canBeUsed && isServed ? 'passed over' : 'unused';
 }
 
-function queryPlan(store: Store, query: string): string[] {
-  return store.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`).map(({ detail }) => detail);
+async function queryPlan(store: Store, query: string): Promise<string[]> {
+  return (await store.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`)).map(({ detail }) => detail);
 }
 
 function usesIndex(plan: readonly string[], name: string): boolean {

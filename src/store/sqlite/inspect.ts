@@ -1,10 +1,11 @@
+import { findEach } from '../../each.js';
 import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { ColumnInfo, Store } from '../port.js';
 import { foldCase, identifier, isSameName, isVirtual, normaliseSql } from '../sql.js';
 
 /** Whether the store has a table of this name: no view and no virtual table, of which reading would run what the file's author wrote. */
-export function hasTable(store: Store, name: string): boolean {
-  const table = store.get<{ sql: string | null }>(
+export async function hasTable(store: Store, name: string): Promise<boolean> {
+  const table = await store.get<{ sql: string | null }>(
     `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
     name,
   );
@@ -12,18 +13,18 @@ export function hasTable(store: Store, name: string): boolean {
 }
 
 /** Whether the store has an index of this name. */
-export const hasIndex = (store: Store, name: string): boolean =>
-  store.get(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE`, name) !==
+export const hasIndex = async (store: Store, name: string): Promise<boolean> =>
+  (await store.get(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE`, name)) !==
   undefined;
 
 /** By `PRAGMA table_xinfo`. */
-export function tableColumns(store: Store, table: string): ColumnInfo[] {
-  return store
-    .all<{ name: string; type: string; pk: number; hidden: number }>(
+export async function tableColumns(store: Store, table: string): Promise<ColumnInfo[]> {
+  return (
+    await store.all<{ name: string; type: string; pk: number; hidden: number }>(
       'SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)',
       table,
     )
-    .map(({ hidden, ...column }) => ({ ...column, isGenerated: hidden === 2 || hidden === 3 }));
+  ).map(({ hidden, ...column }) => ({ ...column, isGenerated: hidden === 2 || hidden === 3 }));
 }
 
 /** A name as it stands in normalised SQL: only those that need their quotes still have them. */
@@ -35,8 +36,12 @@ const TRIGGER_HEAD = new RegExp(
 );
 
 /** Triggers of a table that an UPDATE of one of `columns` fires. */
-export function updateTriggers(store: Store, table: string, columns: readonly string[]): string[] {
-  const triggers = store.all<{ name: string; sql: string }>(
+export async function updateTriggers(
+  store: Store,
+  table: string,
+  columns: readonly string[],
+): Promise<string[]> {
+  const triggers = await store.all<{ name: string; sql: string }>(
     `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name`,
     table,
   );
@@ -59,8 +64,8 @@ export function updateTriggers(store: Store, table: string, columns: readonly st
  *
  * @see https://www.sqlite.org/lang_createtrigger.html
  */
-export function updateOf(store: Store, table: string): string {
-  const definition = store.get<{ sql: string }>(
+export async function updateOf(store: Store, table: string): Promise<string> {
+  const definition = await store.get<{ sql: string }>(
     `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
     table,
   );
@@ -69,34 +74,36 @@ export function updateOf(store: Store, table: string): string {
 }
 
 /** Name of an index with this table and definition, whatever it is called, or undefined. */
-export function findIndex(
+export async function findIndex(
   store: Store,
   step: SchemaStepDefinition,
   index: IndexDefinition,
-): string | undefined {
-  const candidates = store.all<{ name: string; sql: string }>(
+): Promise<string | undefined> {
+  const candidates = await store.all<{ name: string; sql: string }>(
     `SELECT l.name, s.sql FROM pragma_index_list(?) AS l JOIN sqlite_schema AS s ON s.type = 'index' AND s.name = l.name
     WHERE l."unique" = 0`,
     step.table,
   );
   const wanted = index.where === undefined ? '' : withoutParentheses(normaliseSql(index.where));
-  return candidates.find(({ name, sql }) => {
-    const columns = store.all<{ name: string | null; desc: number; coll: string }>(
-      'SELECT name, "desc", coll FROM pragma_index_xinfo(?) WHERE key = 1 ORDER BY seqno',
-      name,
-    );
-    const isSameList =
-      columns.length === index.columns.length &&
-      columns.every(
-        (column, i) =>
-          column.name !== null &&
-          isSameName(column.name, index.columns[i] ?? '') &&
-          column.desc === 0 &&
-          column.coll === 'BINARY',
+  return (
+    await findEach(candidates, async ({ name, sql }) => {
+      const columns = await store.all<{ name: string | null; desc: number; coll: string }>(
+        'SELECT name, "desc", coll FROM pragma_index_xinfo(?) WHERE key = 1 ORDER BY seqno',
+        name,
       );
-    const isOurs = normaliseSql(sql) === normaliseSql(createIndexSql(step, { ...index, name }));
-    return isOurs || (isSameList && indexCondition(sql) === wanted);
-  })?.name;
+      const isSameList =
+        columns.length === index.columns.length &&
+        columns.every(
+          (column, i) =>
+            column.name !== null &&
+            isSameName(column.name, index.columns[i] ?? '') &&
+            column.desc === 0 &&
+            column.coll === 'BINARY',
+        );
+      const isOurs = normaliseSql(sql) === normaliseSql(createIndexSql(step, { ...index, name }));
+      return isOurs || (isSameList && indexCondition(sql) === wanted);
+    })
+  )?.name;
 }
 
 /** A condition without the parentheses around the whole of it, however many. */
@@ -130,8 +137,8 @@ function indexCondition(sql: string): string {
 }
 
 /** Root page and SQL of a table: another root page is that of another table, or of the same behind a VACUUM. */
-export function tableIdentity(store: Store, table: string): string {
-  const row = store.get<{ root: number; sql: string }>(
+export async function tableIdentity(store: Store, table: string): Promise<string> {
+  const row = await store.get<{ root: number; sql: string }>(
     `SELECT rootpage AS root, sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
     table,
   );
@@ -139,8 +146,8 @@ export function tableIdentity(store: Store, table: string): string {
 }
 
 /** Bytes of the pages that a table occupies, without its indexes. */
-export function tableBytes(store: Store, table: string): number {
-  const row = store.get<{ bytes: number | null }>(
+export async function tableBytes(store: Store, table: string): Promise<number> {
+  const row = await store.get<{ bytes: number | null }>(
     `SELECT sum(pgsize) AS bytes FROM dbstat WHERE aggregate = true
       AND name = (SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE)`,
     table,

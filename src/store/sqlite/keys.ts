@@ -1,4 +1,5 @@
 import type { Backfill } from '../../backfill/define.js';
+import { mapEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
 import { indexHint, type KeyKind, unsuitable } from '../keys.js';
 import type { Store } from '../port.js';
@@ -14,8 +15,11 @@ const BEFORE_ALL_INTEGERS = -1e300;
  *
  * @see https://www.sqlite.org/datatype3.html#determination_of_column_affinity
  */
-export function keyKind(store: Store, { table, key }: Pick<Backfill, 'table' | 'key'>): KeyKind | undefined {
-  const type = tableColumns(store, table).find(({ name }) => isSameName(name, key))?.type ?? '';
+export async function keyKind(
+  store: Store,
+  { table, key }: Pick<Backfill, 'table' | 'key'>,
+): Promise<KeyKind | undefined> {
+  const type = (await tableColumns(store, table)).find(({ name }) => isSameName(name, key))?.type ?? '';
   if (/INT/i.test(type)) return 'integer';
   return /CHAR|CLOB|TEXT/i.test(type) ? 'text' : undefined;
 }
@@ -41,11 +45,11 @@ export const keyColumn = (kind: KeyKind | undefined): string =>
  *
  * @throws {BackfillError} `KEY_UNSUITABLE` with the reason
  */
-export function checkKey(store: Store, backfill: Backfill): void {
+export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   const { table, key } = backfill;
-  const columns = tableColumns(store, table);
+  const columns = await tableColumns(store, table);
   const primary = columns.filter(({ pk }) => pk > 0);
-  const indexes = store.all<{ name: string; origin: string }>(
+  const indexes = await store.all<{ name: string; origin: string }>(
     'SELECT name, origin FROM pragma_index_list(?) WHERE "unique" AND NOT partial',
     table,
   );
@@ -55,32 +59,34 @@ export function checkKey(store: Store, backfill: Backfill): void {
     primary[0]?.type.toUpperCase() === 'INTEGER' &&
     !indexes.some(({ origin }) => origin === 'pk');
   if (isRowid) return;
-  const own = indexes
-    .map(({ name }) =>
-      store.all<{ name: string | null; coll: string }>(
-        'SELECT name, coll FROM pragma_index_xinfo(?) WHERE key',
-        name,
-      ),
+  const own = (
+    await mapEach(
+      indexes,
+      async ({ name }) =>
+        await store.all<{ name: string | null; coll: string }>(
+          'SELECT name, coll FROM pragma_index_xinfo(?) WHERE key',
+          name,
+        ),
     )
-    .filter((parts) => parts.length === 1 && isSameName(parts[0]?.name ?? '', key));
+  ).filter((parts) => parts.length === 1 && isSameName(parts[0]?.name ?? '', key));
   if (own.length === 0)
     throw unsuitable(backfill, 'it is not the only column of the primary key or of a unique index');
-  const kind = keyKind(store, backfill);
+  const kind = await keyKind(store, backfill);
   if (kind === undefined) throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
   if (kind === 'integer') return;
-  if (ignoresCase(store, backfill)) throw unsuitable(backfill, 'its collation is not BINARY');
+  if (await ignoresCase(store, backfill)) throw unsuitable(backfill, 'its collation is not BINARY');
   if (!own.some(([part]) => part?.coll === 'BINARY')) {
     const index = `${identifier(`${table}_${key}_binary`)} ON ${identifier(table)} (${identifier(key)} COLLATE BINARY)`;
     throw unsuitable(backfill, 'its collation is not BINARY', indexHint(`CREATE UNIQUE INDEX ${index}`));
   }
-  const encoding = store.get<{ encoding: string }>('SELECT encoding FROM pragma_encoding')?.encoding;
+  const encoding = (await store.get<{ encoding: string }>('SELECT encoding FROM pragma_encoding'))?.encoding;
   if (encoding !== 'UTF-8') throw unsuitable(backfill, 'texts of this store are in UTF-16');
 }
 
 /** Whether comparisons with the column go by another collation than BINARY: the usual others ignore case, or trailing spaces. */
-function ignoresCase(store: Store, { table, key }: Backfill): boolean {
+async function ignoresCase(store: Store, { table, key }: Backfill): Promise<boolean> {
   const column = identifier(key);
-  const rows = store.all(
+  const rows = await store.all(
     `SELECT 1 FROM (SELECT ${column} AS k FROM ${identifier(table)} WHERE false UNION ALL SELECT 'a' UNION ALL SELECT 'A ')
     WHERE k IN ('A', 'a ')`,
   );
@@ -93,19 +99,19 @@ function ignoresCase(store: Store, { table, key }: Backfill): boolean {
  *
  * @throws {BackfillError} `KEY_UNSUITABLE`
  */
-export function checkKeyValues(store: Store, backfill: Backfill): void {
+export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
   const [table, column] = [identifier(backfill.table), identifier(backfill.key)];
-  const kind = keyKind(store, backfill) ?? 'integer';
-  const types = store.get<{ least: string; greatest: string }>(
+  const kind = (await keyKind(store, backfill)) ?? 'integer';
+  const types = await store.get<{ least: string; greatest: string }>(
     `SELECT typeof((SELECT min(${column}) FROM ${table})) AS least, typeof((SELECT max(${column}) FROM ${table})) AS greatest`,
   );
   // Values sort by their type first: NULL, numbers, texts, blobs.
   const isMixed = [types?.least, types?.greatest].some((type) => type !== kind && type !== 'null');
-  const hasNull = store.get(`SELECT 1 FROM ${table} WHERE ${column} IS NULL LIMIT 1`) !== undefined;
+  const hasNull = (await store.get(`SELECT 1 FROM ${table} WHERE ${column} IS NULL LIMIT 1`)) !== undefined;
   const hasReal =
     kind === 'integer' &&
     !isMixed &&
-    store.get(`SELECT 1 FROM ${table} WHERE typeof(${column}) = 'real' LIMIT 1`) !== undefined;
+    (await store.get(`SELECT 1 FROM ${table} WHERE typeof(${column}) = 'real' LIMIT 1`)) !== undefined;
   if (isMixed || hasNull || hasReal)
     throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
 }
@@ -116,8 +122,8 @@ export function checkKeyValues(store: Store, backfill: Backfill): void {
  * @param keys a table of this connection with a column `k`
  * @throws {BackfillError} `KEY_UNSUITABLE`
  */
-export function checkTexts(store: Store, backfill: Backfill, keys: string): void {
-  const found = store.get(
+export async function checkTexts(store: Store, backfill: Backfill, keys: string): Promise<void> {
+  const found = await store.get(
     `SELECT 1 FROM ${keys} WHERE NOT ${IS_UTF8}(CAST(k AS BLOB)) OR instr(CAST(k AS BLOB), x'00') > 0 LIMIT 1`,
   );
   if (found !== undefined)

@@ -25,9 +25,12 @@ interface Entry {
  * @param tables those to look at. Default: all
  * @throws {BackfillError} `LEDGER_UNTRUSTED` naming the object
  */
-export function checkLedger(store: Store, tables: readonly string[] = Object.values(LEDGER_TABLES)): void {
+export async function checkLedger(
+  store: Store,
+  tables: readonly string[] = Object.values(LEDGER_TABLES),
+): Promise<void> {
   const names = tables.map(literal).join(', ');
-  const entries = store.all<Entry>(
+  const entries = await store.all<Entry>(
     `SELECT type, name, tbl_name, sql FROM sqlite_schema
     WHERE name COLLATE NOCASE IN (${names}) OR tbl_name COLLATE NOCASE IN (${names})
       OR (type = 'table' AND sql LIKE '%umzug\\_backfill\\_%' ESCAPE '\\')`,

@@ -30,8 +30,8 @@ const MAX_RESULTS = 100;
  *
  * @throws {BackfillError} `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
-function tryOut(store: Store, statements: Omit<Trial, 'objects'>): TrialResult {
-  const trial: Trial = { objects: schemaObjects(store), ...statements };
+async function tryOut(store: Store, statements: Omit<Trial, 'objects'>): Promise<TrialResult> {
+  const trial: Trial = { objects: await schemaObjects(store), ...statements };
   const input = JSON.stringify(trial);
   const hash = createHash('sha256').update(input).digest('base64');
   const result = RESULTS.get(hash) ?? tryInProcess(input);
@@ -100,13 +100,13 @@ function blocked(table: string, what: string, object: string, message = ''): Bac
  * @returns warnings: names of objects that will block `down`
  * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
-export function rehearseUp(
+export async function rehearseUp(
   store: Store,
   step: SchemaStepDefinition,
   plan: SchemaPlan,
   made: readonly CreatedObject[],
-): string[] {
-  for (const column of tableColumns(store, step.table)) {
+): Promise<string[]> {
+  for (const column of await tableColumns(store, step.table)) {
     if (column.isGenerated && step.columns.some(({ name }) => isSameName(name, column.name))) {
       throw blocked(step.table, 'Filling', `generated column ${column.name}`);
     }
@@ -115,7 +115,7 @@ export function rehearseUp(
   const forward = statements
     .filter(({ makes }) => makes.kind !== 'version')
     .map(({ sql, makes }) => ({ sql, ...makes }));
-  const result = tryOut(store, {
+  const result = await tryOut(store, {
     table: step.table,
     forward,
     columns: step.columns.map(({ name }) => name),
@@ -143,10 +143,14 @@ function refuseUpdate(table: string, result: TrialResult): void {
  *
  * @throws {BackfillError} `SCHEMA_BLOCKED` naming a trigger, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
-export function updateError(store: Store, table: string, columns: readonly string[]): Error | undefined {
-  if (updateTriggers(store, table, columns).length > 0)
-    refuseUpdate(table, tryOut(store, { table, forward: [], columns, reverse: [] }));
-  return store.compileError(noUpdateSql(table, columns));
+export async function updateError(
+  store: Store,
+  table: string,
+  columns: readonly string[],
+): Promise<Error | undefined> {
+  if ((await updateTriggers(store, table, columns)).length > 0)
+    refuseUpdate(table, await tryOut(store, { table, forward: [], columns, reverse: [] }));
+  return await store.compileError(noUpdateSql(table, columns));
 }
 
 /**
@@ -155,13 +159,13 @@ export function updateError(store: Store, table: string, columns: readonly strin
  * @param objects what `down` would remove
  * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
-export function rehearseDown(
+export async function rehearseDown(
   store: Store,
   step: SchemaStepDefinition,
   objects: readonly CreatedObject[],
-): void {
+): Promise<void> {
   const reverse = reverseStatements(step, objects);
-  const result = tryOut(store, { table: step.table, forward: [], columns: [], reverse });
+  const result = await tryOut(store, { table: step.table, forward: [], columns: [], reverse });
   if (result.ended === 'reverse')
     throw blocked(step.table, '`down`', namedIn(result.message) ?? 'another object', result.message);
 }

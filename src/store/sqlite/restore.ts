@@ -56,12 +56,12 @@ export function writtenAt({ path }: StoreFiles): string {
  */
 export async function takeIn(path: string, copy: string, files: StoreFiles): Promise<Digest> {
   createPrivate(copy);
-  const digest = await withOpen(path, (from) =>
-    withOpen(copy, (to) => digestOf(requireFile(from, path), to), { write: true }),
+  const digest = await withOpen(path, async (from) =>
+    withOpen(copy, async (to) => digestOf(requireFile(from, path), to), { write: true }),
   );
   failpoint('restore', 'taken in');
-  const isWal = liveMode(files);
-  const setMode = (fd: number): void => {
+  const isWal = await liveMode(files);
+  const setMode = async (fd: number): Promise<void> => {
     const versions = Buffer.alloc(2);
     readSync(fd, versions, 0, 2, VERSIONS_OFFSET);
     versions.fill(isWal === undefined ? (versions[0] ?? 1) : isWal ? 2 : 1);
@@ -100,7 +100,7 @@ export async function writeBack(prepared: string, files: StoreFiles, onLocked: (
     try {
       if (await writeInto(source, files, onLocked)) return false;
     } finally {
-      source.close();
+      await source.close();
     }
     failpoint('restore', 'prepared');
     await replace(prepared, files, onLocked);
@@ -112,13 +112,13 @@ export async function writeBack(prepared: string, files: StoreFiles, onLocked: (
 }
 
 /** Whether the store is in WAL mode; undefined when it is too damaged, or too empty, to tell. */
-function liveMode(files: StoreFiles): boolean | undefined {
+async function liveMode(files: StoreFiles): Promise<boolean | undefined> {
   if (files.mainBytes === 0) return undefined;
   try {
     // A connection that writes would, as it closes, move what waits in the WAL into the file.
     const live = new SqliteStore(files, { access: files.walBytes > 0 ? 'look' : 'write' });
     const isWal = live.journalMode === 'wal';
-    live.close();
+    await live.close();
     return isWal;
   } catch (error) {
     if (isDamage(error)) return undefined;
@@ -145,7 +145,7 @@ async function writeInto(source: SqliteStore, files: StoreFiles, onLocked: () =>
  */
 async function replace(prepared: string, files: StoreFiles, onLocked: () => void): Promise<void> {
   const { path, folder, ownership } = files;
-  await withOpen(prepared, (fd) => settle(fd, ownership));
+  await withOpen(prepared, async (fd) => settle(fd, ownership));
   let alone: Database.Database | undefined;
   try {
     alone = openAlone(path, join(dirname(prepared), unguessable()), onLocked);
@@ -234,7 +234,7 @@ export async function saveFiles(files: StoreFiles, folder: string): Promise<stri
     const copy = join(work, unguessable());
     for (const suffix of suffixes) {
       createPrivate(copy + suffix);
-      const fill = (fd: number): void => {
+      const fill = async (fd: number): Promise<void> => {
         copyFile(files.path + suffix, fd);
         settle(fd, files.ownership);
       };

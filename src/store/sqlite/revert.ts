@@ -12,12 +12,12 @@ const RANGES = 'temp.umzug_backfill_ranges';
 const REVERT = 'temp.umzug_backfill_revert';
 
 /** Makes the temporary tables for taking a backfill back; once a `down`. */
-export function prepareRevert(store: Store, backfill: Backfill): void {
+export async function prepareRevert(store: Store, backfill: Backfill): Promise<void> {
   const flags = backfill.columns.map((_, i) => `is_ours${i}`).join(', ');
-  store.exec(`DROP TABLE IF EXISTS ${RANGES};
+  await store.exec(`DROP TABLE IF EXISTS ${RANGES};
     CREATE TEMP TABLE umzug_backfill_ranges (umzug_first, umzug_last);
     DROP TABLE IF EXISTS ${REVERT};
-    CREATE TEMP TABLE umzug_backfill_revert (${keyColumn(keyKind(store, backfill))}, others, ${flags});`);
+    CREATE TEMP TABLE umzug_backfill_revert (${keyColumn(await keyKind(store, backfill))}, others, ${flags});`);
 }
 
 /**
@@ -26,11 +26,11 @@ export function prepareRevert(store: Store, backfill: Backfill): void {
  *
  * @throws {BackfillError} `STEP_DRIFTED` when the declaration has one of the columns no more, `UPDATE_IGNORED`
  */
-export function revertCells(
+export async function revertCells(
   store: Store,
   backfill: Backfill,
   { columns: filled, runs, absent }: FilledCells,
-): FoundCells {
+): Promise<FoundCells> {
   const names = filled.filter((name) => !absent.has(foldCase(name)));
   const gone = countKeys(runs) * (filled.length - names.length);
   if (names.length === 0) return { reverted: 0, others: 0, gone };
@@ -46,31 +46,31 @@ export function revertCells(
     );
   }
   const key = identifier(backfill.key);
-  store.run(`DELETE FROM ${RANGES}`);
-  store.run(`DELETE FROM ${REVERT}`);
-  store.run(
+  await store.run(`DELETE FROM ${RANGES}`);
+  await store.run(`DELETE FROM ${REVERT}`);
+  await store.run(
     `INSERT INTO ${RANGES} SELECT value ->> 0, value ->> 1 FROM json_each(?)`,
     `[${runs.map((run) => `[${run.map(keyJson).join(',')}]`).join(',')}]`,
   );
-  const rows = derivationSql(store, backfill, {
+  const rows = await derivationSql(store, backfill, {
     absent,
     from: `${RANGES} AS r CROSS JOIN ${identifier(backfill.table)} AS t`,
     tail: `WHERE t.${key} BETWEEN r.umzug_first AND r.umzug_last LIMIT -1`,
   });
   const each = (sql: (i: number) => string, separator: string): string =>
     columns.map(({ i }) => sql(i)).join(separator);
-  store.run(
+  await store.run(
     `INSERT INTO ${REVERT} (k, others, ${each((i) => `is_ours${i}`, ', ')})
     SELECT k, ${each((i) => `(c${i} IS NOT NULL AND c${i} IS NOT v${i} COLLATE BINARY)`, ' + ')},
       ${each((i) => `(c${i} IS NOT NULL AND c${i} IS v${i} COLLATE BINARY)`, ', ')} FROM (${rows})`,
   );
   const anyOurs = each((i) => `is_ours${i}`, ' OR ');
-  const counts = store.get<{ rows: number; reverted: number; others: number; toUpdate: number }>(
+  const counts = await store.get<{ rows: number; reverted: number; others: number; toUpdate: number }>(
     `SELECT total(${each((i) => `is_ours${i}`, ' + ')}) AS reverted, total(others) AS others, count(*) AS rows, total(${anyOurs}) AS toUpdate
     FROM ${REVERT}`,
   );
-  const updated = store.run(
-    `${updateOf(store, backfill.table)} AS t
+  const updated = await store.run(
+    `${await updateOf(store, backfill.table)} AS t
     SET ${columns.map(({ name, i }) => `${name} = CASE WHEN r.is_ours${i} THEN NULL ELSE t.${name} END`).join(', ')}
     FROM ${REVERT} AS r WHERE r.k = t.${key} AND t.${key} BETWEEN ? AND ? AND (${anyOurs})`,
     runs[0]?.[0] ?? null,

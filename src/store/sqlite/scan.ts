@@ -6,12 +6,15 @@ import { identifier } from '../sql.js';
 import { derivationSql } from './derive.js';
 
 /** The rows in scope of a range of keys, derived and compared by SQLite, so that a payload never leaves it. */
-export function scanRows(store: Store, backfill: Backfill): (range: KeyRange) => Iterable<ScanRow> {
-  const sql = scanSql(store, backfill);
-  return (range) => store.iterateExact<ScanRow>(sql, ...range);
+export async function scanRows(
+  store: Store,
+  backfill: Backfill,
+): Promise<(range: KeyRange) => AsyncIterable<readonly ScanRow[]>> {
+  const sql = await scanSql(store, backfill);
+  return (range) => store.pages<ScanRow>(sql, ...range);
 }
 
-function scanSql(store: Store, backfill: Backfill): string {
+async function scanSql(store: Store, backfill: Backfill): Promise<string> {
   const { checks, columns } = backfill;
   const group = checks.groupBy === undefined ? 'NULL' : `t.${identifier(checks.groupBy)}`;
   const states = columns.map(
@@ -28,5 +31,5 @@ function scanSql(store: Store, backfill: Backfill): string {
   const tail = `WHERE ${scopeSql(backfill, store.dialect)} AND t.${identifier(backfill.key)} BETWEEN ? AND ? LIMIT -1`;
   // Bits as a real: among exact integers, which come as bigint, they stay a number.
   return `SELECT k, ${states.join(' + ')} + 0.0, g, same${values.map((value) => `, ${value}`).join('')}
-    FROM (${derivationSql(store, backfill, { tail, extra: { g: group, same: `${fallbacks.join(' + ')} + 0.0` } })})`;
+    FROM (${await derivationSql(store, backfill, { tail, extra: { g: group, same: `${fallbacks.join(' + ')} + 0.0` } })})`;
 }

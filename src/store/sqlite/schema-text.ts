@@ -20,8 +20,8 @@ const BEGINNINGS: Readonly<Record<string, RegExp>> = {
  *
  * @throws {BackfillError} `SCHEMA_TAMPERED` naming an object whose text is not exactly one CREATE statement for its type
  */
-export function schemaObjects(store: Store): SchemaObject[] {
-  const objects = store.all<SchemaObject>(
+export async function schemaObjects(store: Store): Promise<SchemaObject[]> {
+  const objects = await store.all<SchemaObject>(
     `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
     ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`,
   );

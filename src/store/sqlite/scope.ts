@@ -11,25 +11,25 @@ import { tableColumns } from './inspect.js';
 import { checkTexts } from './keys.js';
 
 /** First and last key of the table, or undefined when it is empty. */
-export function keyRange(store: Store, backfill: Backfill): KeyRange | undefined {
+export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
   const sql = (end: 'min' | 'max', name: string): string =>
     `SELECT ${end}(${identifier(backfill.key)}) AS ${name} FROM ${identifier(backfill.table)}`;
-  const keyAt = (end: 'min' | 'max'): unknown =>
-    store.getExact<{ key: unknown }>(sql(end, 'key'))?.key ?? null;
-  const last = keyAt('max');
+  const keyAt = async (end: 'min' | 'max'): Promise<unknown> =>
+    (await store.getExact<{ key: unknown }>(sql(end, 'key')))?.key ?? null;
+  const last = await keyAt('max');
   if (last === null) return undefined;
   // A text that JavaScript can't hold would come back as another, and rows behind that would never be reached.
-  if (typeof last === 'string') checkTexts(store, backfill, `(${sql('max', 'k')})`);
-  return [asKey(keyAt('min'), backfill), asKey(last, backfill)];
+  if (typeof last === 'string') await checkTexts(store, backfill, `(${sql('max', 'k')})`);
+  return [asKey(await keyAt('min'), backfill), asKey(last, backfill)];
 }
 
 /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
-export function hasGrowingKeys(store: Store, backfill: Backfill): boolean {
-  const isPrimary = tableColumns(store, backfill.table).some(
+export async function hasGrowingKeys(store: Store, backfill: Backfill): Promise<boolean> {
+  const isPrimary = (await tableColumns(store, backfill.table)).some(
     ({ name, pk }) => pk > 0 && isSameName(name, backfill.key),
   );
   if (!isPrimary) return false;
-  const row = store.get<{ sql: string }>(
+  const row = await store.get<{ sql: string }>(
     `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
     backfill.table,
   );
@@ -42,13 +42,15 @@ export function hasGrowingKeys(store: Store, backfill: Backfill): boolean {
  *
  * @see https://www.sqlite.org/autoinc.html
  */
-export function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): boolean {
-  if (!hasGrowingKeys(store, backfill)) return false;
-  const sequence = store.getExact<{ seq: bigint }>(
+export async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
+  if (!(await hasGrowingKeys(store, backfill))) return false;
+  const sequence = await store.getExact<{ seq: bigint }>(
     'SELECT seq FROM sqlite_sequence WHERE name = ? COLLATE NOCASE',
     backfill.table,
   );
-  return [keyRange(store, backfill)?.[1], sequence?.seq].every((key) => key === undefined || key < watermark);
+  return [(await keyRange(store, backfill))?.[1], sequence?.seq].every(
+    (key) => key === undefined || key < watermark,
+  );
 }
 
 /**
@@ -57,17 +59,20 @@ export function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Ke
  *
  * @param onlySkipped whether to count only in rows that are recorded as skips: what the application has mended itself
  */
-export function countFound(
+export async function countFound(
   store: Store,
   backfill: Backfill,
   watermark: Key,
   { onlySkipped = false } = {},
-): number {
+): Promise<number> {
   const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
-  const skipped = onlySkipped ? ` AND ${isSkippedSql(store, backfill)}` : '';
+  const skipped = onlySkipped ? ` AND ${await isSkippedSql(store, backfill)}` : '';
   const where = `WHERE t.${identifier(backfill.key)} <= ? AND ${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
-  const any = explained(store, backfill, () =>
-    store.get(`SELECT 1 FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`, watermark),
+  const any = await explained(
+    store,
+    backfill,
+    async () =>
+      await store.get(`SELECT 1 FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`, watermark),
   );
   if (any === undefined) return 0;
   const matches = backfill.columns.map(({ name }, i) => {
@@ -75,11 +80,14 @@ export function countFound(
       WHERE s.backfill = ${literal(backfill.name)} AND s.key = k AND s.target IN ('*', ${literal(name)}))`;
     return `(c${i} IS NOT NULL AND c${i} IS v${i} COLLATE BINARY${onlySkipped ? ` AND ${isSkip}` : ''})`;
   });
-  const row = explained(store, backfill, () =>
-    store.get<{ cells: number | null }>(
-      `SELECT sum(${matches.join(' + ')}) AS cells FROM (${derivationSql(store, backfill, { tail: `${where} LIMIT -1` })})`,
-      watermark,
-    ),
+  const row = await explained(
+    store,
+    backfill,
+    async () =>
+      await store.get<{ cells: number | null }>(
+        `SELECT sum(${matches.join(' + ')}) AS cells FROM (${await derivationSql(store, backfill, { tail: `${where} LIMIT -1` })})`,
+        watermark,
+      ),
   );
   return row?.cells ?? 0;
 }

@@ -15,13 +15,13 @@ export function sqliteSite(path: string, files?: StoreFiles): StoreSite {
     get name() {
       return locate().path;
     },
-    open: (options) => new SqliteStore(locate(), options),
+    open: async (options) => new SqliteStore(locate(), options),
     async lock(options) {
       const found = locate();
       requireWritable(found);
       return await RunLock.acquire(found, options);
     },
-    lookAtLock: () => lookAtLock(locate()),
+    lookAtLock: async () => lookAtLock(locate()),
     warnings: () => networkWarnings(locate().folder),
   };
 }

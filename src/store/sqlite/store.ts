@@ -1,7 +1,8 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
 import { BackfillError, isSqliteError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { busyPauses, pause } from '../busy.js';
+import { busyPauses } from '../busy.js';
 import { isAboutRow } from '../expressions.js';
 import type { StoreFiles } from '../path.js';
 import type { SqlValue, Statements, Store, StoreSize } from '../port.js';
@@ -21,6 +22,9 @@ const WRITE_WAIT_MS = 1000;
 
 /** More pages than a store can have: a copy is then made in one step, and so of one snapshot. */
 const ALL_PAGES = 0x7fffffff;
+
+/** Rows of a result that are read at once. */
+const PAGE_ROWS = 1000;
 
 /** Page cache where each page is read once, by each of two threads, in KiB. */
 const SCAN_CACHE_KIB = 1024;
@@ -59,7 +63,7 @@ export class SqliteStore implements Store {
   }
 
   /** Size of the main database, in bytes, by its own header. */
-  size(): StoreSize {
+  async size(): Promise<StoreSize> {
     const pageBytes = Number(this.#db.pragma('page_size', { simple: true }));
     return {
       bytes: pageBytes * Number(this.#db.pragma('page_count', { simple: true })),
@@ -78,35 +82,35 @@ export class SqliteStore implements Store {
   }
 
   /** First row as an object, or undefined. Integers are numbers. */
-  get<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined {
+  async get<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
     return this.#prepare(sql)
       .safeIntegers(false)
       .get(...parameters) as Row | undefined;
   }
 
   /** All rows as objects. Integers are numbers. */
-  all<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[] {
+  async all<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
     return this.#prepare(sql)
       .safeIntegers(false)
       .all(...parameters) as Row[];
   }
 
   /** All rows as objects, integers as bigint: for keys, which may exceed 2^53. */
-  allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row[] {
+  async allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
     return this.#prepare(sql)
       .safeIntegers(true)
       .all(...parameters) as Row[];
   }
 
   /** First row as an object, integers as bigint. */
-  getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Row | undefined {
+  async getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
     return this.#prepare(sql)
       .safeIntegers(true)
       .get(...parameters) as Row | undefined;
   }
 
   /** First column of every row. Integers are numbers. */
-  pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Value[] {
+  async pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Promise<Value[]> {
     // pluck() changes a statement for good, so it has one of its own.
     return this.#db
       .prepare(sql)
@@ -114,32 +118,41 @@ export class SqliteStore implements Store {
       .all(...parameters) as Value[];
   }
 
-  /** Rows one at a time, as arrays, integers as bigint: for results that do not fit in memory. */
-  iterateExact<Row extends readonly unknown[]>(
+  /** Rows in pages, as arrays, integers as bigint: for results that do not fit in memory. The event loop turns between two. */
+  async *pages<Row extends readonly unknown[]>(
     sql: string,
     ...parameters: readonly SqlValue[]
-  ): IterableIterator<Row> {
-    return this.#db
+  ): AsyncIterableIterator<Row[]> {
+    const rows = this.#db
       .prepare(sql)
       .raw()
       .safeIntegers()
       .iterate(...parameters) as IterableIterator<Row>;
+    let page: Row[] = [];
+    for (const row of rows) {
+      page.push(row);
+      if (page.length < PAGE_ROWS) continue;
+      yield page;
+      page = [];
+      await nextTurn();
+    }
+    if (page.length > 0) yield page;
   }
 
   /** Runs one statement and returns how many rows it changed. */
-  run(sql: string, ...parameters: readonly SqlValue[]): number {
+  async run(sql: string, ...parameters: readonly SqlValue[]): Promise<number> {
     const { changes } = altering(this.#db, sql, () => this.#prepare(sql).run(...parameters));
     failpoint('statement', sql);
     return changes;
   }
 
   /** Runs the statements of a SQL step; those that would set something of the connection are refused where they are declared. */
-  runStep(act: () => void): void {
-    act();
+  async runStep(act: () => Promise<void>): Promise<void> {
+    await act();
   }
 
   /** Runs a script of statements without parameters: DDL. */
-  exec(sql: string): void {
+  async exec(sql: string): Promise<void> {
     altering(this.#db, sql, () => this.#db.exec(sql));
     failpoint('statement', sql);
   }
@@ -153,15 +166,15 @@ export class SqliteStore implements Store {
   }
 
   /** Whether this is one statement that compiles here, returns rows, and only reads. */
-  isReading(sql: string): boolean {
+  async isReading(sql: string): Promise<boolean> {
     const compiled = this.#compile(sql);
     return !(compiled instanceof Error) && compiled.reader && compiled.readonly;
   }
 
   /** Whether this is one statement that compiles here; the refusal is returned, not thrown. */
-  attempt(act: () => void): boolean {
+  async attempt(act: () => Promise<void>): Promise<boolean> {
     try {
-      act(); // a statement that fails leaves the transaction as it was
+      await act(); // a statement that fails leaves the transaction as it was
       return true;
     } catch (error) {
       if (isAboutRow(error)) return false;
@@ -169,7 +182,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  compileError(sql: string): Error | undefined {
+  async compileError(sql: string): Promise<Error | undefined> {
     const compiled = this.#compile(sql);
     return compiled instanceof Error ? compiled : undefined;
   }
@@ -192,27 +205,27 @@ export class SqliteStore implements Store {
   /**
    * Runs `act` in one transaction that holds the write lock from its start: a deferred one that later wants to
    * write fails with SQLITE_BUSY_SNAPSHOT instead of waiting. While another process keeps the lock it is tried again, for
-   * a bounded time, and this thread waits.
+   * a bounded time.
    *
-   * `act` is synchronous: after an `await`, statements would run outside the transaction. It may run several times.
+   * @param act may run several times
    */
-  write<Result>(act: () => Result): Result {
+  async write<Result>(act: () => Promise<Result>): Promise<Result> {
     for (const pauseMs of busyPauses()) {
       try {
-        return this.tryWrite(act);
+        return await this.tryWrite(act);
       } catch (error) {
         if (!isBusy(error)) throw error;
-        pause(pauseMs);
+        await sleep(pauseMs);
       }
     }
-    return this.tryWrite(act);
+    return await this.tryWrite(act);
   }
 
   /** As {@link write}, but tried once: it fails when another process keeps the lock for longer than a second. */
-  tryWrite<Result>(act: () => Result): Result {
+  async tryWrite<Result>(act: () => Promise<Result>): Promise<Result> {
     this.#db.pragma(`busy_timeout = ${WRITE_WAIT_MS}`);
     try {
-      const result = this.#transaction('BEGIN IMMEDIATE', act);
+      const result = await this.#transaction('BEGIN IMMEDIATE', act);
       failpoint('commit', 'BEGIN IMMEDIATE');
       return result;
     } finally {
@@ -221,8 +234,8 @@ export class SqliteStore implements Store {
   }
 
   /** Runs `act` on one snapshot of the store: that of the transaction that it is called in, if it is in one. */
-  snapshot<Result>(act: () => Result): Result {
-    return this.#db.inTransaction ? act() : this.#transaction('BEGIN', act);
+  async snapshot<Result>(act: () => Promise<Result>): Promise<Result> {
+    return this.#db.inTransaction ? await act() : await this.#transaction('BEGIN', act);
   }
 
   /**
@@ -240,17 +253,10 @@ export class SqliteStore implements Store {
     }
   }
 
-  #transaction<Result>(begin: string, act: () => Result): Result {
+  async #transaction<Result>(begin: string, act: () => Promise<Result>): Promise<Result> {
     this.#db.exec(begin);
     try {
-      const result = act();
-      if (result instanceof Promise) {
-        throw new BackfillError(
-          'INTERNAL',
-          'A transaction was given an asynchronous function',
-          'Make the function synchronous',
-        );
-      }
+      const result = await act();
       this.#db.exec('COMMIT');
       return result;
     } catch (error) {
@@ -283,7 +289,7 @@ export class SqliteStore implements Store {
   }
 
   /** Closes the connection. */
-  close(): void {
+  async close(): Promise<void> {
     this.#db.close();
   }
 }

@@ -16,25 +16,29 @@ const [WAL_WAIT_MS, WAL_LOOK_MS] = [60_000, 250];
  * Looks after what surrounds a loop of batches: sees whether others write, and moves the WAL into the main file between two
  * batches, when nobody waits for the lock.
  */
-export function surroundings(store: Store, backfill: Backfill, options: RunOptions): Surroundings {
+export async function surroundings(
+  store: Store,
+  backfill: Backfill,
+  options: RunOptions,
+): Promise<Surroundings> {
   const sqlite = requireSqlite(store);
   // In rollback mode even a look at the WAL would wait for a writer.
-  const { bytes, pageBytes } = store.size();
+  const { bytes, pageBytes } = await store.size();
   const checkpointer =
     sqlite.journalMode === 'wal' ? new Checkpointer(sqlite, bytes, options.threadFromBytes) : undefined;
   // In a commit its time would count as the lock's, though SQLite has let go of that by then.
-  setAutoCheckpoint(store, 0);
+  await setAutoCheckpoint(store, 0);
   let version: number | undefined;
   return {
-    hasCompany() {
-      const found = dataVersion(store);
+    async hasCompany() {
+      const found = await dataVersion(store);
       const hasCompany = version !== undefined && found !== version;
       version = found;
       return hasCompany;
     },
     async settle() {
       if (!checkpointer) return;
-      const { pages, checkpointed } = checkpoint(store, 'NOOP');
+      const { pages, checkpointed } = await checkpoint(store, 'NOOP');
       await checkpointer.move(pages, checkpointed);
       const walBytes = pages * pageBytes;
       if (walBytes < (options.walLimitBytes ?? DEFAULT_WAL_LIMIT_MIB * 2 ** 20)) return;
@@ -43,7 +47,7 @@ export function surroundings(store: Store, backfill: Backfill, options: RunOptio
     },
     async close() {
       await checkpointer?.close();
-      setAutoCheckpoint(store, CHECKPOINT_PAGES);
+      await setAutoCheckpoint(store, CHECKPOINT_PAGES);
     },
   };
 }
@@ -54,10 +58,10 @@ async function waitForWal(
   { onEvent, signal, walWaitMs = WAL_WAIT_MS }: RunOptions,
   walBytes: number,
 ): Promise<void> {
-  if (restartWal(store)) return;
+  if (await restartWal(store)) return;
   onEvent?.({ event: 'wal_pinned', backfill: name, walBytes });
   const giveUpAt = performance.now() + walWaitMs;
-  while (!restartWal(store)) {
+  while (!(await restartWal(store))) {
     throwIfStopped(signal, `while the WAL of ${name} was pinned`);
     if (performance.now() >= giveUpAt) throw walPinned(walBytes);
     await sleep(WAL_LOOK_MS);

@@ -15,8 +15,8 @@ export interface WalState {
  *
  * @see https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
  */
-export function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTART'): WalState {
-  const row = store.get<{ busy: number; log: number; checkpointed: number }>(
+export async function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTART'): Promise<WalState> {
+  const row = await store.get<{ busy: number; log: number; checkpointed: number }>(
     `PRAGMA wal_checkpoint(${mode})`,
   );
   return {
@@ -27,19 +27,19 @@ export function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTART'): 
 }
 
 /** Tries once whether the WAL can begin anew: not while a transaction elsewhere still reads from it. */
-export function restartWal(store: Store): boolean {
-  const waitMs = Number(store.get<{ timeout: number }>('PRAGMA busy_timeout')?.timeout ?? 0);
-  store.get('PRAGMA busy_timeout = 0');
+export async function restartWal(store: Store): Promise<boolean> {
+  const waitMs = Number((await store.get<{ timeout: number }>('PRAGMA busy_timeout'))?.timeout ?? 0);
+  await store.get('PRAGMA busy_timeout = 0');
   try {
-    return !checkpoint(store, 'RESTART').isBusy;
+    return !(await checkpoint(store, 'RESTART')).isBusy;
   } finally {
-    store.get(`PRAGMA busy_timeout = ${waitMs}`);
+    await store.get(`PRAGMA busy_timeout = ${waitMs}`);
   }
 }
 
 /** Pages in the WAL at which a commit moves them into the main file by itself; 0: never. */
-export function setAutoCheckpoint(store: Store, pages: number): void {
-  store.get(`PRAGMA wal_autocheckpoint = ${pages}`);
+export async function setAutoCheckpoint(store: Store, pages: number): Promise<void> {
+  await store.get(`PRAGMA wal_autocheckpoint = ${pages}`);
 }
 
 /**
@@ -47,6 +47,6 @@ export function setAutoCheckpoint(store: Store, pages: number): void {
  *
  * @see https://www.sqlite.org/pragma.html#pragma_data_version
  */
-export function dataVersion(store: Store): number {
-  return store.get<{ data_version: number }>('PRAGMA data_version')?.data_version ?? 0;
+export async function dataVersion(store: Store): Promise<number> {
+  return (await store.get<{ data_version: number }>('PRAGMA data_version'))?.data_version ?? 0;
 }
