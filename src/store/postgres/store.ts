@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { throwIfStopped } from '../../backfill/stop.js';
 import { BackfillError, isPostgresError, isStoreError, toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import type { LockHolder } from '../../ledger/run-lock.js';
@@ -273,6 +274,7 @@ export class PostgresStore extends PostgresStatements implements Store {
   }
 
   async #begin(kind: 'reading' | 'writing', sql: string): Promise<void> {
+    throwIfStopped(this.#sessions.signal, 'between two transactions');
     await this.#connection.client.script(sql);
     this.#transaction = kind;
   }
