@@ -24,7 +24,7 @@ import {
   refuseFileOptions,
 } from './migrator-options.js';
 import type { CommonOptions, ReaderOptions } from './options.js';
-import { type Lines, printLines } from './print.js';
+import { type Lines, printLines, toJson } from './print.js';
 import { progressView } from './progress.js';
 import { errorLines } from './text.js';
 import { helpersOf } from './workers.js';
@@ -101,25 +101,6 @@ export interface Cli {
 
 /** Registers one command. */
 export type Register = (program: Command, cli: Cli) => void;
-
-/**
- * JSON of a result, ended by a line break. A bigint is a string in it.
- *
- * @param tell makes of a hint what can be run
- */
-export function toJson(value: unknown, tell: (hint: string) => string): string {
-  const json = JSON.stringify(
-    value,
-    (key, part: unknown) =>
-      typeof part === 'bigint'
-        ? String(part)
-        : key === 'hint' && typeof part === 'string'
-          ? tell(part)
-          : part,
-    2,
-  );
-  return `${json}\n`;
-}
 
 /** Told what comes of a call. */
 export interface Listener {
