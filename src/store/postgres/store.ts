@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { throwIfStopped } from '../../backfill/stop.js';
 import { failpoint } from '../../failpoint.js';
 import type { LockHolder } from '../../ledger/run-lock.js';
 import { busyPauses } from '../busy.js';
@@ -108,6 +109,7 @@ export class PostgresStore extends PostgresStatements implements StoreConnection
     settings?: string,
   ): Promise<Result> {
     this.requireTurn();
+    throwIfStopped(this.#sessions.signal, 'between two transactions');
     return await this.driver.within(kind, new PostgresTransaction(this.driver), act, settings);
   }
 
