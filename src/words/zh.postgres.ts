@@ -214,6 +214,8 @@ export const zhPostgres: Catalog = {
     '数据库增大了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
   'The database shrank by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
     '数据库减小了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
+  'A statement was given to a connection while its transaction was open, or to a transaction that has ended':
+    '在事务打开期间把语句交给了连接，或者交给了已结束的事务',
   'A store of another engine was given to PostgreSQL': '把另一种引擎的存储传给了 PostgreSQL',
   'A store of another engine was given to SQLite': '把另一种引擎的存储传给了 SQLite',
   'Report it': '请报告此问题',
