@@ -39,6 +39,9 @@ export class SqliteStore implements Store {
   readonly #statements = new Map<string, Database.Statement>();
   readonly #functions = new Set<string>();
   readonly #busyWaitMs: number;
+  /** Whether a transaction that writes is open. */
+  #isWriting = false;
+  readonly #isWal: boolean;
   /** Names have one meaning in a file. */
   readonly project: Statements = this;
 
@@ -53,6 +56,7 @@ export class SqliteStore implements Store {
     this.files = files;
     this.#busyWaitMs = busyWaitOf(options);
     this.#db = openDatabase(files, options);
+    this.#isWal = this.journalMode === 'wal';
   }
 
   get name(): string {
@@ -135,9 +139,17 @@ export class SqliteStore implements Store {
       if (page.length < PAGE_ROWS) continue;
       yield page;
       page = [];
-      await nextTurn();
+      await this.turn();
     }
     if (page.length > 0) yield page;
+  }
+
+  /**
+   * Lets the event loop turn between two pieces of a read. In rollback mode it does not: who reads keeps writers from committing, and an
+   * application that writes in this thread would wait for itself. Nor in a transaction that writes.
+   */
+  async turn(): Promise<void> {
+    if (!this.#isWriting && this.#isWal) await nextTurn();
   }
 
   /** Runs one statement and returns how many rows it changed. */
@@ -225,11 +237,13 @@ export class SqliteStore implements Store {
   /** As {@link write}, but tried once: it fails when another process keeps the lock for longer than a second. */
   async tryWrite<Result>(act: () => Promise<Result>): Promise<Result> {
     this.#db.pragma(`busy_timeout = ${WRITE_WAIT_MS}`);
+    this.#isWriting = true;
     try {
       const result = await this.#transaction('BEGIN IMMEDIATE', act);
       failpoint('commit', 'BEGIN IMMEDIATE');
       return result;
     } finally {
+      this.#isWriting = false;
       this.#db.pragma(`busy_timeout = ${this.#busyWaitMs}`);
     }
   }
