@@ -5,7 +5,7 @@ import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
-import type { Store } from '../store/port.js';
+import type { Connection, Transaction } from '../store/port.js';
 import { fillBatches, inBatches, revertBatches } from './batches.js';
 import type { Backfill } from './define.js';
 import { isFilledBy, noteFiller, requireSameDeclaration } from './filled-by.js';
@@ -24,7 +24,7 @@ type BackfillStep = Step & Backfill;
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED`, `RUN_CONFLICT`, `ROW_REJECTED_REPEATEDLY` or a `STORE_…` code
  */
 export async function applyBackfillStep(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   step: BackfillStep,
   options: RunOptions = {},
@@ -32,7 +32,7 @@ export async function applyBackfillStep(
   const startedAt = performance.now();
   await beginBackfillStep(store, ledger, step, options);
   const outcome = await catchUp(store, ledger, step, options);
-  await store.write(async () => await ledger.finishStep(step.name, performance.now() - startedAt));
+  await store.write(async (tx) => await ledger.in(tx).finishStep(step.name, performance.now() - startedAt));
   return outcome;
 }
 
@@ -48,15 +48,16 @@ export interface FillOutcome {
 
 /** Begins a backfill step without filling anything: whoever applies it later goes on with it. */
 export async function beginBackfillStep(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   step: BackfillStep,
   { isConfirmed }: RunOptions = {},
 ): Promise<void> {
-  await store.write(async () => {
-    await requireSameDeclaration(store, ledger, step, isConfirmed);
-    await ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    if ((await ledger.runs(step.name)).length === 0) await beginRun(store, ledger, step, 'first');
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await requireSameDeclaration(tx, own, step, isConfirmed);
+    await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    if ((await own.runs(step.name)).length === 0) await beginRun(tx, own, step, 'first');
   });
 }
 
@@ -67,7 +68,7 @@ export async function beginBackfillStep(
  * @returns what was done
  */
 export async function catchUp(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   options: RunOptions = {},
@@ -77,7 +78,7 @@ export async function catchUp(
   const look = await lookOf(store, ledger, backfill);
   const hasWaited = (await findsWaiting(store, backfill, look)) === true;
   if (hasWaited) return await runAgain(store, ledger, backfill, 'catch-up', options, open);
-  if (look.isNews) await store.write(async () => await recordLook(store, ledger, backfill, look));
+  if (look.isNews) await store.write(async (tx) => await recordLook(tx, ledger.in(tx), backfill, look));
   return hasResumed
     ? await endOfRuns(ledger, backfill, open)
     : { hasRun: false, filledAgain: 0, haveKeysRestarted: false };
@@ -91,7 +92,7 @@ export async function catchUp(
  * @returns what was done
  */
 export async function runAgain(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   kind: 'catch-up' | 'rescan',
@@ -100,9 +101,10 @@ export async function runAgain(
 ): Promise<FillOutcome> {
   const first = since ?? (await runningRuns(ledger, backfill))[0]?.run;
   await resumeRuns(store, ledger, backfill, options);
-  const begun = await store.write(async () => {
-    if (kind === 'rescan') await reconcile(store, ledger, backfill.name);
-    return await beginRun(store, ledger, backfill, kind);
+  const begun = await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    if (kind === 'rescan') await reconcile(tx, own, backfill.name);
+    return await beginRun(tx, own, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
   return await endOfRuns(ledger, backfill, first ?? begun.run, begun.haveKeysRestarted);
@@ -124,47 +126,47 @@ async function endOfRuns(
 
 /** A catch-up is a rescan where the table may be another than the one that was filled: see {@link lookOf}. */
 async function beginRun(
-  store: Store,
+  tx: Transaction,
   ledger: Ledger,
   backfill: Backfill,
   wanted: RunRecord['kind'],
 ): Promise<{ readonly run: number; readonly haveKeysRestarted: boolean }> {
-  const look = wanted === 'catch-up' ? await lookOf(store, ledger, backfill) : undefined;
+  const look = wanted === 'catch-up' ? await lookOf(tx, ledger, backfill) : undefined;
   const startKey = look?.after ?? null;
-  const watermark = (await store.dialect.keyRange(store, backfill))?.[1] ?? null;
-  const ends = watermark === null ? [] : await store.dialect.rangeEnds(store, backfill, startKey, watermark);
+  const watermark = (await tx.dialect.keyRange(tx, backfill))?.[1] ?? null;
+  const ends = watermark === null ? [] : await tx.dialect.rangeEnds(tx, backfill, startKey, watermark);
   const run = ((await ledger.lastRun(backfill.name))?.run ?? 0) + 1;
   await ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
-  await recordRun(store, backfill, { run, watermark });
-  await noteFiller(store, ledger, backfill);
+  await recordRun(tx, backfill, { run, watermark });
+  await noteFiller(tx, ledger, backfill);
   return { run, haveKeysRestarted: look?.haveKeysRestarted ?? false };
 }
 
 /** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */
 async function takeUp(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   { isConfirmed }: RunOptions,
 ): Promise<void> {
   await requireSameDeclaration(store, ledger, backfill, isConfirmed);
   if (await isFilledBy(store, ledger, backfill)) return;
-  await store.write(async () => {
-    const batches = await ledger.batches(backfill.name);
-    for (const { run, kind, cellsFilled } of await runningRuns(ledger, backfill)) {
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    const batches = await own.batches(backfill.name);
+    for (const { run, kind, cellsFilled } of await runningRuns(own, backfill)) {
       if (cellsFilled > 0) continue;
-      for (const batch of batches)
-        if (batch.run === run) await ledger.removeBatch(backfill.name, batch.number);
-      await ledger.dropRun(backfill.name, run);
-      await beginRun(store, ledger, backfill, kind);
+      for (const batch of batches) if (batch.run === run) await own.removeBatch(backfill.name, batch.number);
+      await own.dropRun(backfill.name, run);
+      await beginRun(tx, own, backfill, kind);
     }
-    await noteFiller(store, ledger, backfill);
+    await noteFiller(tx, own, backfill);
   });
 }
 
 /** Works off every run that has not reached its watermark, in order. Returns whether there was one. */
 async function resumeRuns(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   options: RunOptions = {},
@@ -187,7 +189,8 @@ async function resumeRuns(
       if (!(await ledger.runs(backfill.name)).some((record) => record.run === run.run))
         throw runConflict(backfill.name);
       isSettled =
-        !ledger.isShared || (await store.write(async () => await ledger.settleRun(backfill.name, run.run)));
+        !ledger.isShared ||
+        (await store.write(async (tx) => await ledger.in(tx).settleRun(backfill.name, run.run)));
     }
     await tellNothingFilled(ledger, backfill, run.run, options);
   }
@@ -196,7 +199,7 @@ async function resumeRuns(
 
 /** Counts what stands already before a run's first batch: nothing where no cell is known to hold a value. */
 async function countFoundCells(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
@@ -207,14 +210,14 @@ async function countFoundCells(
   if (isBegun || (run.isCounted === undefined && !isFromFirst)) return;
   const found =
     isFromFirst && mayHoldValues ? await store.dialect.countFound(store, backfill, run.watermark) : 0;
-  await store.write(async () => await ledger.setFoundCells(backfill.name, run.run, found));
+  await store.write(async (tx) => await ledger.in(tx).setFoundCells(backfill.name, run.run, found));
 }
 
 const runningRuns = async (ledger: Ledger, { name }: Backfill): Promise<RunRecord[]> =>
   (await ledger.runs(name)).filter(({ status }) => status === 'running');
 
 async function fillRun(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
@@ -238,7 +241,7 @@ async function fillRun(
  * @returns whether there was one
  */
 export async function joinRuns(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   options: RunOptions = {},
@@ -257,19 +260,20 @@ export async function joinRuns(
  * @throws {BackfillError} as {@link applyBackfillStep}
  */
 export async function revertBackfillStep(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   options: RunOptions = {},
 ): Promise<RevertResult> {
-  await store.write(async () => await ledger.beginRevert(backfill.name));
+  await store.write(async (tx) => await ledger.in(tx).beginRevert(backfill.name));
   await inBatches(store, backfill, options, (pacer) =>
     revertBatches(store, ledger, backfill, pacer, options),
   );
-  return await store.write(async () => {
-    const record = await ledger.step(backfill.name);
-    const kept = await readKept(store, backfill.name);
-    await ledger.forgetStep(backfill.name);
+  return await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    const record = await own.step(backfill.name);
+    const kept = await readKept(tx, backfill.name);
+    await own.forgetStep(backfill.name);
     return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0, ...kept };
   });
 }

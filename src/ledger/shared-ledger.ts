@@ -116,9 +116,6 @@ export class SharedLedger extends Ledger {
     });
   }
 
-  /** The range that this process was at work on last: nobody else's is looked at while it is open, and so none is waited for. */
-  #last = 0;
-
   override async claim(
     backfill: string,
     run: RunRecord,
@@ -130,11 +127,11 @@ export class SharedLedger extends Ledger {
       ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1 FOR UPDATE SKIP LOCKED`,
       backfill,
       run.run,
-      this.#last,
+      this.last.range, // nobody else's is looked at while it is open, and so none is waited for
     );
     if (!free) return (await this.#hasOpenRange(backfill, run.run)) ? 'taken' : 'done';
     const { number, cursor, endKey } = this.#range(free);
-    this.#last = number;
+    this.last.range = number;
     return { range: number, cursor, end: endKey };
   }
 

@@ -23,14 +23,27 @@ const COMMAND_FORMS = { ...BACKUP_FORMS, command: 'text' } as const;
 export class StepLedger {
   protected readonly store: Store;
   readonly #now: () => Date;
+  /** The range that this process was at work on last, by whatever transaction. */
+  protected readonly last: { range: number };
 
   /**
    * @param store the open store
    * @param now the clock. Default: the system's
+   * @param last see {@link StepLedger.last}; of the ledger that this is the same as
    */
-  constructor(store: Store, now: () => Date = () => new Date()) {
+  constructor(store: Store, now: () => Date = () => new Date(), last = { range: 0 }) {
     this.store = store;
     this.#now = now;
+    this.last = last;
+  }
+
+  /** Returns the same ledger in a transaction of its store's. */
+  in(tx: Store): this {
+    return new (this.constructor as new (...args: ConstructorParameters<typeof StepLedger>) => this)(
+      tx,
+      this.#now,
+      this.last,
+    );
   }
 
   /** Whether the store has a ledger. Without one, every reading below gives what an empty one would. */

@@ -15,11 +15,11 @@ const seen = await dataVersion(store);
 
 parentPort?.once('message', async ({ shares, nowMs }: HelperTask) => {
   try {
-    const facts = await store.snapshotAcross(async () => {
-      const ledger = new Ledger(store);
+    const facts = await store.snapshotAcross(async (tx) => {
+      const ledger = new Ledger(tx);
       await ledger.runs(backfill.name); // a transaction has its snapshot from its first read on
-      if ((await dataVersion(store)) !== seen) return undefined;
-      return await scan(store, ledger, backfill, takeRanges(shares, true), nowMs);
+      if ((await dataVersion(tx)) !== seen) return undefined;
+      return await scan(tx, ledger, backfill, takeRanges(shares, true), nowMs);
     });
     if (facts) parentPort?.postMessage(facts, lagBuffers(facts.lag));
   } finally {

@@ -1,7 +1,7 @@
 import { BATCH_NUMBERS, RANGES_TABLE, XIDS_TABLE } from '../../ledger/shared-ledger.js';
 import { LEDGER_FORMAT, LEDGER_TABLES as T } from '../../ledger/tables.js';
 import type { Store } from '../port.js';
-import { requirePostgres } from './store.js';
+import { requirePostgres } from './statements.js';
 import { LT, OUR_TABLES, operator, typeSql } from './texts.js';
 import { ledgerTables, refuseUnsafeLedger, withdrawGrants } from './trust.js';
 
