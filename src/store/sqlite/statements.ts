@@ -29,6 +29,9 @@ export interface Driver {
   readonly dialect: Dialect;
   readonly statements: Map<string, Database.Statement>;
   readonly functions: Set<string>;
+  readonly isWal: boolean;
+  /** Whether a transaction that writes is open. */
+  isWriting: boolean;
   /** The transaction that is open. */
   open: SqliteStatements | undefined;
 }
@@ -142,9 +145,18 @@ export abstract class SqliteStatements implements Store {
       if (page.length < PAGE_ROWS) continue;
       yield page;
       page = [];
-      await nextTurn();
+      await this.turn();
     }
     if (page.length > 0) yield page;
+  }
+
+  /**
+   * Lets the event loop turn between two pieces of a read. In rollback mode it does not: who reads keeps writers from committing, and an
+   * application that writes in this thread would wait for itself. Nor in a transaction that writes.
+   */
+  async turn(): Promise<void> {
+    const { isWal, isWriting } = this.driver;
+    if (isWal && !isWriting) await nextTurn();
   }
 
   /** Runs one statement and returns how many rows it changed. */

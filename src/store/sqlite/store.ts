@@ -46,7 +46,16 @@ export class SqliteStore extends SqliteStatements implements Connection {
    */
   constructor(files: StoreFiles, options: OpenOptions, dialect: Dialect) {
     const db = openDatabase(files, options);
-    super({ db, files, dialect, statements: new Map(), functions: new Set(), open: undefined });
+    super({
+      db,
+      files,
+      dialect,
+      statements: new Map(),
+      functions: new Set(),
+      isWal: db.pragma('journal_mode', { simple: true }) === 'wal',
+      isWriting: false,
+      open: undefined,
+    });
     this.#busyWaitMs = busyWaitOf(options);
   }
 
@@ -76,11 +85,13 @@ export class SqliteStore extends SqliteStatements implements Connection {
   /** As {@link write}, but tried once: it fails when another process keeps the lock for longer than a second. */
   async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     this.db.pragma(`busy_timeout = ${WRITE_WAIT_MS}`);
+    this.driver.isWriting = true;
     try {
       const result = await this.#transaction('BEGIN IMMEDIATE', act);
       failpoint('commit', 'BEGIN IMMEDIATE');
       return result;
     } finally {
+      this.driver.isWriting = false;
       this.db.pragma(`busy_timeout = ${this.#busyWaitMs}`);
     }
   }
