@@ -29,8 +29,8 @@ export const zhPostgres: Catalog = {
   'The command restore is for a store that is a file': '命令 restore 只能用于文件形式的存储',
   'Restore a database of a server by its own means, as pg_restore':
     '请用服务器自身的工具恢复数据库，例如 pg_restore',
-  '--print-sql is for the sqlite3 shell, and this store is one of {engine}':
-    '--print-sql 用于 sqlite3 命令行，而该存储属于 {engine}',
+  '--print-sql is for the sqlite3 shell, and this store is one of PostgreSQL':
+    '--print-sql 用于 sqlite3 命令行，而该存储属于 PostgreSQL',
   'Run it without: umzug-backfill verify': '请不带该选项运行： umzug-backfill verify',
   '`database.postgres` of {what}': '{what} 的 `database.postgres`',
   '`database.postgres.defaults` of {what}': '{what} 的 `database.postgres.defaults`',
