@@ -8,7 +8,7 @@ import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
  *
  * @param access `look` writes nothing, but that it rolls back what a killed writer has left half done
  * @param act synchronous
- * @throws {BackfillError} `SQLITE_TWICE`, `PACKAGE_TOO_OLD` or a `STORE_…` code
+ * @throws {BackfillError} `SQLITE_TWICE`, `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD` or a `STORE_…` code
  */
 export async function inLedger<Result>(
   path: string,
@@ -17,8 +17,8 @@ export async function inLedger<Result>(
 ): Promise<Result> {
   refuseSecondSqlite();
   // Late: whatever imports this package, as every file of a step does, need not load SQLite.
-  const { Ledger } = await import('../ledger/ledger.js');
-  const { refuseNewerLedger } = await import('../ledger/format.js');
+  const { openLedger } = await import('../ledger/ledger.js');
+  const { requireKnownFormat } = await import('../ledger/format.js');
   const { locateStore } = await import('../store/path.js');
   const { SqliteStore } = await import('../store/sqlite/store.js');
   const files = locateStore(path, { mayBeEmpty: true });
@@ -32,8 +32,8 @@ export async function inLedger<Result>(
   };
   const store = open();
   try {
-    await refuseNewerLedger(store);
-    const session = { store, ledger: new Ledger(store) };
+    await requireKnownFormat(store);
+    const session = { store, ledger: openLedger(store) };
     return access === 'look'
       ? await store.snapshot(async () => await act(session))
       : await store.write(async () => await act(session));

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { Ledger } from '../ledger/ledger.js';
+import { openLedger } from '../ledger/ledger.js';
 import { locateStore } from '../store/path.js';
 import { SqliteStore } from '../store/sqlite/store.js';
 import { dataVersion } from '../store/sqlite/wal.js';
@@ -16,7 +16,7 @@ const seen = await dataVersion(store);
 parentPort?.once('message', async ({ shares, nowMs }: HelperTask) => {
   try {
     const facts = await store.snapshotAcross(async () => {
-      const ledger = new Ledger(store);
+      const ledger = openLedger(store);
       await ledger.runs(backfill.name); // a transaction has its snapshot from its first read on
       if ((await dataVersion(store)) !== seen) return undefined;
       return await scan(store, ledger, backfill, takeRanges(shares, true), nowMs);
