@@ -1,8 +1,8 @@
+import { countFilledAgain } from '../ledger/cells.js';
 import { readKept } from '../ledger/declarations.js';
-import { type Ledger, runConflict } from '../ledger/ledger.js';
-import { countFilledAgain } from '../ledger/overlaps.js';
-import { reconcile } from '../ledger/reconcile.js';
+import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
+import { runConflict } from '../ledger/runs.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
 import type { Connection, Transaction } from '../store/port.js';
@@ -103,7 +103,7 @@ export async function runAgain(
   await resumeRuns(store, ledger, backfill, options);
   const begun = await store.write(async (tx) => {
     const own = ledger.in(tx);
-    if (kind === 'rescan') await reconcile(tx, own, backfill.name);
+    if (kind === 'rescan') await own.reconcile(backfill.name);
     return await beginRun(tx, own, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
@@ -179,19 +179,13 @@ async function resumeRuns(
     // Only now: a run before this one, resumed with it, may just have filled some of them.
     const left = await tellValuesLeft(store, ledger, backfill, run, options);
     await countFoundCells(store, ledger, backfill, run, left?.rows !== 0);
-    // A process that took part may have died meanwhile, and left what it had claimed.
-    for (let isSettled = false; !isSettled; ) {
-      await store.share(
-        () => fillRun(store, ledger, backfill, run, options),
-        (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
-      );
-      // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
-      if (!(await ledger.runs(backfill.name)).some((record) => record.run === run.run))
-        throw runConflict(backfill.name);
-      isSettled =
-        !ledger.isShared ||
-        (await store.write(async (tx) => await ledger.in(tx).settleRun(backfill.name, run.run)));
-    }
+    await store.share(
+      () => fillRun(store, ledger, backfill, run, options),
+      (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
+    );
+    // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
+    if (!(await ledger.runs(backfill.name)).some((record) => record.run === run.run))
+      throw runConflict(backfill.name);
     await tellNothingFilled(ledger, backfill, run.run, options);
   }
   return running.length > 0;
@@ -205,9 +199,8 @@ async function countFoundCells(
   run: RunRecord,
   mayHoldValues: boolean,
 ): Promise<void> {
-  const isBegun = run.isCounted ?? run.batches > 0;
   const isFromFirst = run.startKey === null && run.watermark !== null;
-  if (isBegun || (run.isCounted === undefined && !isFromFirst)) return;
+  if (run.isCounted && (run.batches > 0 || !isFromFirst)) return; // what a stopped `down` has left is counted again
   const found =
     isFromFirst && mayHoldValues ? await store.dialect.countFound(store, backfill, run.watermark) : 0;
   await store.write(async (tx) => await ledger.in(tx).setFoundCells(backfill.name, run.run, found));
@@ -247,7 +240,7 @@ export async function joinRuns(
   options: RunOptions = {},
 ): Promise<boolean> {
   const [first] = await runningRuns(ledger, backfill);
-  if (!first || first.isCounted === false) return false;
+  if (!first?.isCounted) return false;
   await fillRun(store, ledger, backfill, first, options);
   return true;
 }

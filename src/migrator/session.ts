@@ -9,12 +9,10 @@ import {
   toBackfillError,
 } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
-import { refuseNewerLedger, upgradeLedger } from '../ledger/format.js';
-import type { Ledger } from '../ledger/ledger.js';
-import { openLedger } from '../ledger/open.js';
+import { requireKnownFormat, upgradeLedger } from '../ledger/format.js';
+import { type Ledger, openLedger } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
-import { isUnverified as isLedgerUnverified } from '../ledger/unverified.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
 import type { Connection, Dialect, Store, StoreSize, Transaction } from '../store/port.js';
@@ -164,7 +162,7 @@ export async function inSnapshot<Result>(
 /**
  * Opens the store, acts, and closes it whatever happens. Checks nothing but the ledger's format.
  *
- * @throws {BackfillError} `PACKAGE_TOO_OLD`, a `STORE_…` code
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD`, a `STORE_…` code
  */
 export async function withStore<Result>(
   options: MigratorOptions,
@@ -182,7 +180,7 @@ export async function withStore<Result>(
     ...(busyWaitMs === undefined ? {} : { busyWaitMs }),
   });
   try {
-    await store.snapshot(refuseNewerLedger); // a `down` may be dropping it
+    await store.snapshot(requireKnownFormat); // a `down` may be dropping it
     return await act({ store, ledger: openLedger(store, options.now) });
   } catch (error) {
     throw isStoreError(error) ? toBackfillError(error) : error;
@@ -291,4 +289,4 @@ export async function writeToStore(
 export const isUnverified = async (
   { ledger }: Pick<Session, 'ledger'>,
   { name }: Pick<Backfill, 'name'>,
-): Promise<boolean> => await isLedgerUnverified(ledger, name);
+): Promise<boolean> => await ledger.isUnverified(name);
