@@ -19,8 +19,7 @@ export const zhPostgres: Catalog = {
     '--postgres 从 DATABASE_URL 取得数据库的 URL，但该环境变量未设置',
   'Set it, or give --database-url postgres://USER@HOST:5432/DATABASE':
     '请设置它，或给出 --database-url postgres://USER@HOST:5432/DATABASE',
-  '--workers needs a config file, which other processes can load': '--workers 需要其他进程可以加载的配置文件',
-  '--workers is for a database of PostgreSQL': '--workers 只能用于 PostgreSQL 数据库',
+  '{option} is for a database of PostgreSQL': '{option} 只能用于 PostgreSQL 数据库',
   'Leave it out: one process at a time writes to a file, and --concurrency is for several files':
     '请去掉它：同一时间只有一个进程写入文件；多个文件请用 --concurrency',
   '{option} is for a store that is a file': '{option} 只能用于文件形式的存储',
