@@ -204,10 +204,8 @@ export const zhPostgres: Catalog = {
     '在等待另一次运行时被 {signal} 停止；所有已提交的批次均予保留',
   'Stopped by {signal} while a replica was behind the batches of {backfill}; every committed batch is kept':
     '在等待副本跟上 {backfill} 的批次时被 {signal} 停止；所有已提交的批次均予保留',
-  'The worker {#pid} was killed by {signal}; the other processes do its part':
-    '工作进程 {pid} 被 {signal} 终止；由其他进程完成其部分',
-  'The process that leads the run has ended; what is left is for the next `up`':
-    '主导此次运行的进程已结束；剩余部分留待下一次 `up`',
+  'Worker {#number} of {#count} has ended early, and the others do its part: {code}: {~message}':
+    '第 {number} 个工作会话（共 {count} 个）提前结束，由其他会话完成其部分：{code}：{message}',
   'took part in filling {name}': '已参与填充 {name}',
   'The database grew by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
     '数据库增大了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
