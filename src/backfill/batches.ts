@@ -105,7 +105,6 @@ export async function fillBatches(
     cursor: run.cursor === null ? null : String(run.cursor),
     watermark: run.watermark === null ? null : String(run.watermark),
   });
-  takeThrown(backfill); // of a look before it, which has told them, or had no need to
   let { cursor, rowsScanned } = run;
   let limit = pacer.rows;
   let refused: RefusedRow | undefined;

@@ -10,11 +10,27 @@ import { fillBatches, inBatches, revertBatches } from './batches.js';
 import type { Backfill } from './define.js';
 import { isFilledBy, noteFiller, requireSameDeclaration } from './filled-by.js';
 import { tellNothingFilled, tellValuesLeft } from './first-run.js';
+import { takeThrown } from './process.js';
 import type { RunOptions } from './run-options.js';
 import { requireSteadiness } from './steadiness.js';
 import { findsWaiting, lookOf, recordLook, recordRun } from './waiting.js';
 
 type BackfillStep = Step & Backfill;
+
+/**
+ * Leads a fill by `lead`, and has further workers take part in it by `work`, each with a store and a ledger of its own. Rejects as
+ * `lead` does, when all have ended.
+ */
+export type WithWorkers = (
+  work: (store: Store, ledger: Ledger, options: RunOptions) => Promise<void>,
+  lead: () => Promise<void>,
+) => Promise<void>;
+
+/** How to fill. */
+export interface FillRunOptions extends RunOptions {
+  /** Lets further workers of this process take part. Default: none do. */
+  readonly withWorkers?: WithWorkers | undefined;
+}
 
 /**
  * Applies a backfill step: its first run, or what is left of it, then a catch-up of the rows that were written
@@ -27,7 +43,7 @@ export async function applyBackfillStep(
   store: Connection,
   ledger: Ledger,
   step: BackfillStep,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<FillOutcome> {
   const startedAt = performance.now();
   await beginBackfillStep(store, ledger, step, options);
@@ -71,7 +87,7 @@ export async function catchUp(
   store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<FillOutcome> {
   const open = (await runningRuns(ledger, backfill))[0]?.run;
   const hasResumed = await resumeRuns(store, ledger, backfill, options);
@@ -96,7 +112,7 @@ export async function runAgain(
   ledger: Ledger,
   backfill: Backfill,
   kind: 'catch-up' | 'rescan',
-  options: RunOptions = {},
+  options: FillRunOptions = {},
   since?: number,
 ): Promise<FillOutcome> {
   const first = since ?? (await runningRuns(ledger, backfill))[0]?.run;
@@ -169,7 +185,7 @@ async function resumeRuns(
   store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<boolean> {
   const running = await runningRuns(ledger, backfill);
   if (running.length > 0) await takeUp(store, ledger, backfill, options);
@@ -214,7 +230,7 @@ async function fillRun(
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
-  options: RunOptions,
+  options: FillRunOptions,
 ): Promise<void> {
   const after = run.cursor ?? run.startKey;
   await requireSteadiness(store, backfill, {
@@ -222,10 +238,13 @@ async function fillRun(
     after,
     leavesSkips: run.kind === 'catch-up',
   });
-  await store.dialect.prepareFill(store, backfill);
-  await inBatches(store, backfill, options, (pacer) =>
-    fillBatches(store, ledger, backfill, run, pacer, options),
-  );
+  takeThrown(backfill); // of a look before it, which has told them, or had no need to
+  const work = async (own: Store, ownLedger: Ledger, how: RunOptions): Promise<void> => {
+    await own.dialect.prepareFill(own, backfill);
+    await inBatches(own, backfill, how, (pacer) => fillBatches(own, ownLedger, backfill, run, pacer, how));
+  };
+  const lead = async (): Promise<void> => await work(store, ledger, options);
+  await (options.withWorkers?.(work, lead) ?? lead());
 }
 
 /**
@@ -237,7 +256,7 @@ export async function joinRuns(
   store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<boolean> {
   const [first] = await runningRuns(ledger, backfill);
   if (!first?.isCounted) return false;

@@ -1,5 +1,6 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
 import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.js';
+import type { WithWorkers } from '../backfill/runner.js';
 import type { Project } from '../config.js';
 import {
   BackfillError,
@@ -79,6 +80,8 @@ export interface MigratorOptions extends PaceOptions {
   readonly postgres?: PostgresAddress | undefined;
   /** Where the store is. Default: made of the two. */
   readonly site?: StoreSite | undefined;
+  /** Lets further workers take part in what is filled. Default: none do. */
+  readonly withWorkers?: WithWorkers | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
   readonly isConfirmed?: boolean | undefined;
   /** How to back the store up before it is changed; false: not at all. */
