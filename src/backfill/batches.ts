@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { earlierCells } from '../ledger/cells.js';
 import { countKept, forgetDeclarations } from '../ledger/declarations.js';
 import type { Key, KeyRun } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { earlierCells } from '../ledger/overlaps.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentCells, updateTriggers } from '../schema/inspect.js';
 import { type RefusedRow, RefusedUpdate, type RevertResult } from '../store/batch.js';
@@ -106,7 +106,6 @@ export async function fillBatches(
     cursor: run.cursor === null ? null : String(run.cursor),
     watermark: run.watermark === null ? null : String(run.watermark),
   });
-  takeThrown(backfill); // of a look before it, which has told them, or had no need to
   let { cursor, rowsScanned } = run;
   let limit = pacer.rows;
   let refused: RefusedRow | undefined;
@@ -201,7 +200,7 @@ async function fillOne(
   const claim = await ledger.claim(backfill.name, run, take.cursor);
   if (claim === 'taken') return { isDone: false, isTaken: true };
   if (claim === 'done') {
-    if (!ledger.isShared) await ledger.settleRun(backfill.name, run.run);
+    await ledger.settleRun(backfill.name, run.run);
     return { isDone: true };
   }
   const number = await ledger.nextBatch(backfill.name);
@@ -266,7 +265,7 @@ async function tellBatch(
   });
   if (skips === 0) return;
   for (const text of thrownWarnings(of, takeThrown(of), showsValues)) onEvent({ event: 'warning', text });
-  for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, batch))
+  for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, number))
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }
 

@@ -1,8 +1,8 @@
+import { countFilledAgain } from '../ledger/cells.js';
 import { readKept } from '../ledger/declarations.js';
-import { type Ledger, runConflict } from '../ledger/ledger.js';
-import { countFilledAgain } from '../ledger/overlaps.js';
-import { reconcile } from '../ledger/reconcile.js';
+import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
+import { runConflict } from '../ledger/runs.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
 import type { Connection, Transaction } from '../store/port.js';
@@ -10,11 +10,27 @@ import { fillBatches, inBatches, revertBatches } from './batches.js';
 import type { Backfill } from './define.js';
 import { isFilledBy, noteFiller, requireSameDeclaration } from './filled-by.js';
 import { tellNothingFilled, tellValuesLeft } from './first-run.js';
+import { takeThrown } from './process.js';
 import type { RunOptions } from './run-options.js';
 import { requireSteadiness } from './steadiness.js';
 import { findsWaiting, lookOf, recordLook, recordRun } from './waiting.js';
 
 type BackfillStep = Step & Backfill;
+
+/**
+ * Leads a fill by `lead`, and has further workers take part in it by `work`, each with a store and a ledger of its own. Rejects as
+ * `lead` does, when all have ended.
+ */
+export type WithWorkers = (
+  work: (store: Store, ledger: Ledger, options: RunOptions) => Promise<void>,
+  lead: () => Promise<void>,
+) => Promise<void>;
+
+/** How to fill. */
+export interface FillRunOptions extends RunOptions {
+  /** Lets further workers of this process take part. Default: none do. */
+  readonly withWorkers?: WithWorkers | undefined;
+}
 
 /**
  * Applies a backfill step: its first run, or what is left of it, then a catch-up of the rows that were written
@@ -27,7 +43,7 @@ export async function applyBackfillStep(
   store: Connection,
   ledger: Ledger,
   step: BackfillStep,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<FillOutcome> {
   const startedAt = performance.now();
   await beginBackfillStep(store, ledger, step, options);
@@ -71,7 +87,7 @@ export async function catchUp(
   store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<FillOutcome> {
   const open = (await runningRuns(ledger, backfill))[0]?.run;
   const hasResumed = await resumeRuns(store, ledger, backfill, options);
@@ -96,14 +112,14 @@ export async function runAgain(
   ledger: Ledger,
   backfill: Backfill,
   kind: 'catch-up' | 'rescan',
-  options: RunOptions = {},
+  options: FillRunOptions = {},
   since?: number,
 ): Promise<FillOutcome> {
   const first = since ?? (await runningRuns(ledger, backfill))[0]?.run;
   await resumeRuns(store, ledger, backfill, options);
   const begun = await store.write(async (tx) => {
     const own = ledger.in(tx);
-    if (kind === 'rescan') await reconcile(tx, own, backfill.name);
+    if (kind === 'rescan') await own.reconcile(backfill.name);
     return await beginRun(tx, own, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
@@ -169,7 +185,7 @@ async function resumeRuns(
   store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<boolean> {
   const running = await runningRuns(ledger, backfill);
   if (running.length > 0) await takeUp(store, ledger, backfill, options);
@@ -179,19 +195,13 @@ async function resumeRuns(
     // Only now: a run before this one, resumed with it, may just have filled some of them.
     const left = await tellValuesLeft(store, ledger, backfill, run, options);
     await countFoundCells(store, ledger, backfill, run, left?.rows !== 0);
-    // A process that took part may have died meanwhile, and left what it had claimed.
-    for (let isSettled = false; !isSettled; ) {
-      await store.share(
-        () => fillRun(store, ledger, backfill, run, options),
-        (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
-      );
-      // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
-      if (!(await ledger.runs(backfill.name)).some((record) => record.run === run.run))
-        throw runConflict(backfill.name);
-      isSettled =
-        !ledger.isShared ||
-        (await store.write(async (tx) => await ledger.in(tx).settleRun(backfill.name, run.run)));
-    }
+    await store.share(
+      () => fillRun(store, ledger, backfill, run, options),
+      (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
+    );
+    // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
+    if (!(await ledger.runs(backfill.name)).some((record) => record.run === run.run))
+      throw runConflict(backfill.name);
     await tellNothingFilled(ledger, backfill, run.run, options);
   }
   return running.length > 0;
@@ -205,9 +215,8 @@ async function countFoundCells(
   run: RunRecord,
   mayHoldValues: boolean,
 ): Promise<void> {
-  const isBegun = run.isCounted ?? run.batches > 0;
   const isFromFirst = run.startKey === null && run.watermark !== null;
-  if (isBegun || (run.isCounted === undefined && !isFromFirst)) return;
+  if (run.isCounted && (run.batches > 0 || !isFromFirst)) return; // what a stopped `down` has left is counted again
   const found =
     isFromFirst && mayHoldValues ? await store.dialect.countFound(store, backfill, run.watermark) : 0;
   await store.write(async (tx) => await ledger.in(tx).setFoundCells(backfill.name, run.run, found));
@@ -221,7 +230,7 @@ async function fillRun(
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
-  options: RunOptions,
+  options: FillRunOptions,
 ): Promise<void> {
   const after = run.cursor ?? run.startKey;
   await requireSteadiness(store, backfill, {
@@ -229,10 +238,13 @@ async function fillRun(
     after,
     leavesSkips: run.kind === 'catch-up',
   });
-  await store.dialect.prepareFill(store, backfill);
-  await inBatches(store, backfill, options, (pacer) =>
-    fillBatches(store, ledger, backfill, run, pacer, options),
-  );
+  takeThrown(backfill); // of a look before it, which has told them, or had no need to
+  const work = async (own: Store, ownLedger: Ledger, how: RunOptions): Promise<void> => {
+    await own.dialect.prepareFill(own, backfill);
+    await inBatches(own, backfill, how, (pacer) => fillBatches(own, ownLedger, backfill, run, pacer, how));
+  };
+  const lead = async (): Promise<void> => await work(store, ledger, options);
+  await (options.withWorkers?.(work, lead) ?? lead());
 }
 
 /**
@@ -244,10 +256,10 @@ export async function joinRuns(
   store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<boolean> {
   const [first] = await runningRuns(ledger, backfill);
-  if (!first || first.isCounted === false) return false;
+  if (!first?.isCounted) return false;
   await fillRun(store, ledger, backfill, first, options);
   return true;
 }

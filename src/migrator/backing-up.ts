@@ -133,7 +133,7 @@ export async function clearUp(
   try {
     const look = async ({ store, ledger }: Session) => ({
       files: store.files,
-      known: await ledger.backups(),
+      known: [...(await ledger.knownBackups()).keys()],
       isSettled:
         (await ledger.steps()).every(({ status }) => status === 'applied') &&
         !(await someEach(backfillsOf(options.project), async (step) => await isUnverified({ ledger }, step))),

@@ -1,4 +1,5 @@
 import { isFilledBy } from '../backfill/filled-by.js';
+import { refuseWorkers } from '../backfill/run-options.js';
 import { joinRuns } from '../backfill/runner.js';
 import { isWaiting } from '../backfill/waiting.js';
 import { BackfillError } from '../errors.js';
@@ -74,6 +75,7 @@ export async function changeStore<Found>(
   given: MigratorOptions,
   change: Change<Found>,
 ): Promise<Changed<Found>> {
+  refuseWorkers(given.workers, given.postgres !== undefined);
   // One, so that the lock and the stores that are opened under it have one session: with the lock the work ends as well.
   const options = { ...given, site: await siteOf(given) };
   const { find, stepsOf, looksOf = () => [] } = change;

@@ -1,5 +1,6 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
 import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.js';
+import type { WithWorkers } from '../backfill/runner.js';
 import type { Project } from '../config.js';
 import {
   BackfillError,
@@ -9,12 +10,10 @@ import {
   toBackfillError,
 } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
-import { refuseNewerLedger, upgradeLedger } from '../ledger/format.js';
-import type { Ledger } from '../ledger/ledger.js';
-import { openLedger } from '../ledger/open.js';
+import { requireKnownFormat, upgradeLedger } from '../ledger/format.js';
+import { type Ledger, openLedger } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
-import { isUnverified as isLedgerUnverified } from '../ledger/unverified.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
 import type { Connection, Store, StoreSize, Transaction } from '../store/port.js';
@@ -81,6 +80,8 @@ export interface MigratorOptions extends PaceOptions {
   readonly postgres?: PostgresAddress | undefined;
   /** Where the store is. Default: made of the two. */
   readonly site?: StoreSite | undefined;
+  /** Lets further workers take part in what is filled. Default: none do. */
+  readonly withWorkers?: WithWorkers | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
   readonly isConfirmed?: boolean | undefined;
   /** How to back the store up before it is changed; false: not at all. */
@@ -164,7 +165,7 @@ export async function inSnapshot<Result>(
 /**
  * Opens the store, acts, and closes it whatever happens. Checks nothing but the ledger's format.
  *
- * @throws {BackfillError} `PACKAGE_TOO_OLD`, a `STORE_…` code
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD`, a `STORE_…` code
  */
 export async function withStore<Result>(
   options: MigratorOptions,
@@ -182,7 +183,7 @@ export async function withStore<Result>(
     ...(busyWaitMs === undefined ? {} : { busyWaitMs }),
   });
   try {
-    await store.snapshot(refuseNewerLedger); // a `down` may be dropping it
+    await store.snapshot(requireKnownFormat); // a `down` may be dropping it
     return await act({ store, ledger: openLedger(store, options.now) });
   } catch (error) {
     throw isStoreError(error) ? toBackfillError(error) : error;
@@ -285,4 +286,4 @@ export async function writeToStore(
 export const isUnverified = async (
   { ledger }: Pick<Session, 'ledger'>,
   { name }: Pick<Backfill, 'name'>,
-): Promise<boolean> => await isLedgerUnverified(ledger, name);
+): Promise<boolean> => await ledger.isUnverified(name);

@@ -28,6 +28,7 @@ import {
 } from './session.js';
 import { refuseVersionTriggers } from './triggers.js';
 import { verifyAndRecord } from './verifying.js';
+import { workersOf } from './workers.js';
 
 /** Which steps to apply: all pending ones, those up to a name, or a number of them. */
 export interface UpTarget {
@@ -148,6 +149,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
   };
   const options: MigratorOptions = {
     ...given,
+    withWorkers: workersOf(given),
     onEvent: (event) => {
       noteFirstRun(event, done);
       given.onEvent?.(event);

@@ -1,15 +1,10 @@
 import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-import {
-  batchTimes,
-  type CommandTime,
-  commandTimes,
-  countBatches,
-  type SkipGroup,
-  skipGroups,
-  verdicts,
-} from '../ledger/history.js';
+import { batchTimes, countBatches } from '../ledger/batches.js';
+import { type CommandTime, commandTimes } from '../ledger/commands.js';
 import type { RunRecord, StepRecord, VerificationRecord } from '../ledger/records.js';
+import { type SkipGroup, skipGroups } from '../ledger/skips.js';
+import { verdicts } from '../ledger/verifications.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
 import { besideRun } from '../migrator/in-progress.js';
 import { requireApplied } from '../migrator/prechecks.js';

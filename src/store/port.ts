@@ -211,6 +211,26 @@ export interface Surroundings {
 /** What people call an engine. */
 export type Engine = 'SQLite' | 'PostgreSQL';
 
+/** What of the ledger differs from engine to engine. */
+export interface LedgerDialect {
+  /** Makes its tables where they are missing, in a transaction of its caller's. */
+  make(store: Store): Promise<void>;
+  /** Drops them, likewise. */
+  drop(store: Store): Promise<void>;
+  /** What to order its `key` by. */
+  readonly keyOrder: string;
+  /** Whether several processes may work on one run. */
+  readonly isShared: boolean;
+  /** End of a SELECT that locks its row, and passes over rows that others have locked; empty where one process writes at a time. */
+  readonly skipLocked: string;
+  /** Tables of this engine alone that have rows of a batch, by its number in `batch`. */
+  readonly batchTables: readonly string[];
+  /** Returns the number of the next batch. `behindLast` reads the number behind the last that is recorded. */
+  nextBatch(store: Store, behindLast: () => Promise<number>): Promise<number>;
+  /** Returns the process that has claimed a part of a run for the longest time, if another one has. */
+  claimHolder(store: Store): Promise<LockHolder | undefined>;
+}
+
 /** What differs from engine to engine. Functions that change anything run inside their caller's transaction. */
 export interface Dialect {
   /** What people call the engine. */
@@ -219,16 +239,11 @@ export interface Dialect {
   readonly otherWay: string;
   /** An expression of the engine's own that is guarded against what it fails on. */
   readonly guardExample: string;
-  /** Makes the ledger's tables where they are missing, in a transaction of its caller's. */
-  makeLedger(store: Store): Promise<void>;
-  /** Drops them, likewise. */
-  dropLedger(store: Store): Promise<void>;
+  readonly ledger: LedgerDialect;
   /** SQL for one of the engine's own operators, whatever of its name a search path has. It binds as `||` does: its operands want parentheses. */
   operator(sign: string): string;
   /** SQL for the name of one of the engine's own functions, likewise. */
   builtIn(name: string): string;
-  /** What to order the ledger's `key` by. */
-  readonly ledgerKeyOrder: string;
 
   // Its schema
   hasTable(store: Store, name: string): Promise<boolean>;

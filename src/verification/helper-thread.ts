@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { Ledger } from '../ledger/ledger.js';
+import { openLedger } from '../ledger/ledger.js';
 import { locateStore } from '../store/path.js';
 import { openSqlite } from '../store/sqlite/site.js';
 import { dataVersion } from '../store/sqlite/wal.js';
@@ -16,7 +16,7 @@ const seen = await dataVersion(store);
 parentPort?.once('message', async ({ shares, nowMs }: HelperTask) => {
   try {
     const facts = await store.snapshotAcross(async (tx) => {
-      const ledger = new Ledger(tx);
+      const ledger = openLedger(tx);
       await ledger.runs(backfill.name); // a transaction has its snapshot from its first read on
       if ((await dataVersion(tx)) !== seen) return undefined;
       return await scan(tx, ledger, backfill, takeRanges(shares, true), nowMs);

@@ -27,7 +27,7 @@ import {
   ledgerKeySql,
   toLedger,
 } from './keys.js';
-import { dropLedger, makeLedger } from './ledger-ddl.js';
+import { POSTGRES_LEDGER } from './ledger.js';
 import { planRows, sampleRows } from './planned.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
 import { revertCells } from './revert.js';
@@ -48,11 +48,9 @@ export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
   otherWay: 'another way',
   guardExample: "CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END",
-  makeLedger,
-  dropLedger,
+  ledger: POSTGRES_LEDGER,
   operator,
   builtIn,
-  ledgerKeyOrder: 'length(key), key',
   pacing: { targetBatchMs: 200, rhythm: 'load' },
   hasTable,
   hasIndex,

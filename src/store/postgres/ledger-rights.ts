@@ -1,9 +1,8 @@
 import { BackfillError } from '../../errors.js';
-import { BATCH_NUMBERS } from '../../ledger/shared-ledger.js';
 import { identifier, literal } from '../sql.js';
 import { relationSql } from './relations.js';
 import type { PostgresStatements } from './statements.js';
-import { OUR_TABLES } from './texts.js';
+import { BATCH_NUMBERS, OUR_TABLES } from './texts.js';
 import { IS_ME, IS_OURS, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './trusted-roles.js';
 
 // Who may write the ledger, and whose it should be.

@@ -1,10 +1,9 @@
 import { BackfillError } from '../../errors.js';
-import { XIDS_TABLE } from '../../ledger/shared-ledger.js';
 import { identifier, literal } from '../sql.js';
 import { handOver, IN_LEDGER, namedSql, refuseUnusable, refuseWriters } from './ledger-rights.js';
 import { relationSql, tree } from './relations.js';
 import type { PostgresStatements } from './statements.js';
-import { OUR_TABLES } from './texts.js';
+import { OUR_TABLES, XIDS_TABLE } from './texts.js';
 import {
   connectAs,
   IS_ME,

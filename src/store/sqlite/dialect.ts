@@ -1,5 +1,4 @@
 import { DEFAULT_TARGET_BATCH_MS } from '../../backfill/run-options.js';
-import { LEDGER_DDL, LEDGER_DROP } from '../../ledger/tables.js';
 import type { Dialect } from '../port.js';
 import { identifier } from '../sql.js';
 import { fillBatch, prepareFill } from './batch.js';
@@ -16,7 +15,7 @@ import {
   updateTriggers,
 } from './inspect.js';
 import { checkKey, checkKeyValues } from './keys.js';
-import { checkLedger } from './plain-ledger.js';
+import { checkLedger, SQLITE_LEDGER } from './ledger.js';
 import { planRows, sampleRows } from './planned.js';
 import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
 import { prepareRevert, revertCells } from './revert.js';
@@ -29,11 +28,9 @@ export const SQLITE: Dialect = {
   engine: 'SQLite',
   otherWay: 'another index',
   guardExample: "CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END",
-  makeLedger: async (store) => await store.exec(LEDGER_DDL),
-  dropLedger: async (store) => await store.exec(LEDGER_DROP),
+  ledger: SQLITE_LEDGER,
   operator: (sign) => sign,
   builtIn: (name) => name,
-  ledgerKeyOrder: 'key',
   pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
   hasTable,
   hasIndex,
