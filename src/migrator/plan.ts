@@ -6,7 +6,7 @@ import { lookOf } from '../backfill/waiting.js';
 import { filterEach, mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/drift.js';
-import { tableBytes, updateTriggers } from '../schema/inspect.js';
+import { updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { reverseStatements } from '../schema/reverse.js';
 import { deleteVersionSql, standingObjects } from '../schema/run.js';
@@ -203,7 +203,7 @@ async function plannedStatements({ store }: Session, step: Step): Promise<Planne
   if (step.kind === 'sql') return step.up.map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind !== 'schema') return [];
   const { first, indexes } = await planSchemaStep(store, step);
-  const lockMs = Math.ceil(store.dialect.createIndexEstimate(await tableBytes(store, step.table)).lockMs);
+  const lockMs = Math.ceil((await store.dialect.estimate(store, step.table, { createsIndex: true })).lockMs);
   return [
     ...first.map(({ sql }) => ({ sql, lockMs: SCHEMA_ONLY_MS })),
     ...indexes.map(({ sql }) => ({ sql, lockMs })),
@@ -213,7 +213,7 @@ async function plannedStatements({ store }: Session, step: Step): Promise<Planne
 async function reverseDdl({ store, ledger }: Session, step: Step): Promise<PlannedDdl[]> {
   if (step.kind === 'sql') return (step.down ?? []).map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind !== 'schema') return [];
-  const lockMs = Math.ceil((await store.dialect.dropColumnEstimate(store, step.table, 1)).lockMs);
+  const lockMs = Math.ceil((await store.dialect.estimate(store, step.table, { dropsColumns: 1 })).lockMs);
   const objects = await standingObjects(store, ledger, step);
   const version = objects.find(({ kind }) => kind === 'version');
   return [
@@ -281,7 +281,7 @@ async function planFill(
     expectedMs: Math.round(readMs * FILL_OVER_READ),
     diskBytes:
       diskNeed(options.project.steps, step, cellsToFill, cell('bytes')) +
-      (await store.dialect.updateBytes(store, step.table, found.rows)),
+      (await store.dialect.estimate(store, step.table, { updatesRows: found.rows })).diskBytes,
     triggers: await updateTriggers(
       store,
       step.table,

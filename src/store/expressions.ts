@@ -75,10 +75,7 @@ export async function explanation(
     !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
   )
     return undefined;
-  const hint =
-    store.dialect.engine === 'PostgreSQL'
-      ? "Guard what may fail, as in CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END, then run the same command again"
-      : "Guard what may fail, as in CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END, then run the same command again";
+  const hint = `Guard what may fail, as in ${store.dialect.guardExample}, then run the same command again`;
   const scope = scopeSql(backfill, store.dialect);
   // First: whether a row is in scope has to be known before an expression is tried on it.
   const outside = await firstFailure(store, backfill, scope, 'true');

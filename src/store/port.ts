@@ -9,7 +9,6 @@ import type { SchemaPlan } from '../schema/plan.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import type { FilledCells, FillOptions, FoundCells } from './batch.js';
-import type { KeyKind } from './keys.js';
 import type { StoreFiles } from './path.js';
 
 /** A value as a store holds it. */
@@ -142,6 +141,12 @@ export interface Estimate {
   readonly diskBytes: number;
 }
 
+/** Work on a table: columns dropped, an index made on columns that are still NULL, or rows updated, without their new values. */
+export type TableWork =
+  | { readonly dropsColumns: number }
+  | { readonly createsIndex: true }
+  | { readonly updatesRows: number };
+
 /** What one batch did. */
 export interface BatchResult extends Omit<BatchRecord, 'number' | 'run' | 'durationMs'> {
   readonly cells: readonly CellsRecord[];
@@ -203,6 +208,9 @@ export interface Surroundings {
   close(): Promise<void>;
 }
 
+/** What people call an engine. */
+export type Engine = 'SQLite' | 'PostgreSQL';
+
 /** What of the ledger differs from engine to engine. */
 export interface LedgerDialect {
   /** Makes its tables where they are missing, in a transaction of its caller's. */
@@ -226,7 +234,11 @@ export interface LedgerDialect {
 /** What differs from engine to engine. Functions that change anything run inside their caller's transaction. */
 export interface Dialect {
   /** What people call the engine. */
-  readonly engine: 'SQLite' | 'PostgreSQL';
+  readonly engine: Engine;
+  /** What it prefers to an index that it passes over. */
+  readonly otherWay: string;
+  /** An expression of the engine's own that is guarded against what it fails on. */
+  readonly guardExample: string;
   readonly ledger: LedgerDialect;
   /** SQL for one of the engine's own operators, whatever of its name a search path has. It binds as `||` does: its operands want parentheses. */
   operator(sign: string): string;
@@ -235,9 +247,8 @@ export interface Dialect {
 
   // Its schema
   hasTable(store: Store, name: string): Promise<boolean>;
-  hasIndex(store: Store, name: string): Promise<boolean>;
-  /** Whether an index of a table stands that a killed run has left incomplete. */
-  hasUnfinishedIndex(store: Store, table: string, name: string): Promise<boolean>;
+  /** Whether the store has an index of this name; `unfinished` where a killed run has left one of this table incomplete. */
+  hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'>;
   /** All columns of a table, generated and hidden ones too; empty when there is no such table. */
   tableColumns(store: Store, table: string): Promise<ColumnInfo[]>;
   /** Triggers of a table that an UPDATE of one of `columns` fires. */
@@ -248,14 +259,15 @@ export interface Dialect {
   tableIdentity(store: Store, table: string): Promise<string>;
   /** Bytes of a table, without its indexes. */
   tableBytes(store: Store, table: string): Promise<number>;
-  /** Bytes that updating so many rows takes beside their new values: the rows again, where an engine writes new versions of them. */
-  updateBytes(store: Store, table: string, rows: number): Promise<number>;
-  /** What dropping columns is expected to cost. */
-  dropColumnEstimate(store: Store, table: string, columns: number): Promise<Estimate>;
-  /** What an index on columns that are still NULL is expected to cost, in a table of so many bytes. */
-  createIndexEstimate(bytes: number): Estimate;
-  /** Refuses a step for which this user, or the server as it is set, lacks a right; throws a `STORE_…` code. Reads only. */
-  checkRights(store: Store, step: Step): Promise<void>;
+  /** What work on a table is expected to cost. */
+  estimate(store: Store, table: string, work: TableWork): Promise<Estimate>;
+  /**
+   * Refuses a step that can't run here, whatever the store holds: one for which this user, or the server as it is set, lacks a right, and
+   * a text that is no statement. Reads only.
+   *
+   * @throws {BackfillError} a `STORE_…` code, `STEP_INVALID`
+   */
+  checkStep(store: Store, step: Step): Promise<void>;
   /**
    * Refuses a ledger of which a table is another object than this program makes, or one that acts when it is read or written; throws
    * `LEDGER_UNTRUSTED`.
@@ -300,8 +312,6 @@ export interface Dialect {
   indexVerdict(store: Store, query: string, table: string, index: string): Promise<IndexVerdict>;
 
   // Its keys
-  /** What the key of a backfill is made of; undefined for what can be none. */
-  keyKind(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): Promise<KeyKind | undefined>;
   /** Refuses a key by which batches can not go; throws `KEY_UNSUITABLE` with the reason. */
   checkKey(store: Store, backfill: Backfill): Promise<void>;
   /** Refuses a table in which the key of some row is none; throws `KEY_UNSUITABLE`. */
@@ -361,18 +371,17 @@ export interface Dialect {
   planRows(store: Store, backfill: Backfill, scope: PlannedScope): Promise<PlannedRows>;
   /** The first rows that a fill would find: of each its key, and the value that each column would hold. */
   sampleRows(store: Store, backfill: Backfill, scope: PlannedScope, limit: number): Promise<SampleRow[]>;
-  /** The checks as plain SQL for the engine's own shell; undefined where there are none. */
-  readonly verificationSql: ((backfill: Backfill) => string) | undefined;
 
   // Its neighbours
   /** What a pace goes by. */
   readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'rhythm'>;
   /** Tables that a table is a partition of, at any remove: columns that are added to one of them are its own, too. */
   parentTables(store: Store, table: string): Promise<string[]>;
-  /** Whether another process kept a lock for longer than was waited: trying again may do. */
-  isBusy(error: unknown): boolean;
-  /** Whether another transaction wrote the same rows meanwhile. Such an error is one of {@link isBusy}, too. */
-  isConflict(error: unknown): boolean;
+  /**
+   * Why trying again may do: `busy` where another process kept a lock for longer than was waited, `conflict` where another transaction
+   * wrote the same rows meanwhile; undefined for any other error.
+   */
+  retryReason(error: unknown): 'busy' | 'conflict' | undefined;
   /** Looks after what surrounds a loop of batches. */
   surroundings(store: Connection, backfill: Backfill, options: RunOptions): Promise<Surroundings>;
 }

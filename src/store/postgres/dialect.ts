@@ -5,17 +5,14 @@ import { fillBatch } from './batch.js';
 import { indexVerdict } from './index-verdict.js';
 import { dropIndex, makeIndex } from './index-work.js';
 import {
-  createIndexEstimate,
-  dropColumnEstimate,
+  estimate,
   findIndex,
   hasIndex,
   hasTable,
-  hasUnfinishedIndex,
   parentTables,
   tableBytes,
   tableColumns,
   tableIdentity,
-  updateBytes,
   updateTriggers,
 } from './inspect.js';
 import { scanRows } from './judged.js';
@@ -25,7 +22,6 @@ import {
   fromLedger,
   hasGrowingKeys,
   hasRestartedKeys,
-  keyKind,
   keyRange,
   keySql,
   ledgerKeySql,
@@ -50,30 +46,28 @@ const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
 /** What is PostgreSQL's own. */
 export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
+  otherWay: 'another way',
+  guardExample: "CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END",
   ledger: POSTGRES_LEDGER,
   operator,
   builtIn,
   pacing: { targetBatchMs: 200, rhythm: 'load' },
   hasTable,
   hasIndex,
-  hasUnfinishedIndex,
   tableColumns,
   updateTriggers,
   findIndex,
   tableIdentity,
   tableBytes,
-  updateBytes,
-  dropColumnEstimate,
-  createIndexEstimate,
+  estimate,
   checkLedger: async () => undefined,
-  checkRights,
+  checkStep: checkRights,
   rehearseUp,
   rehearseDown,
   updateError: async (store, table, columns) => await store.compileError(noUpdateSql(table, columns)),
   makeIndex,
   dropIndex,
   indexVerdict,
-  keyKind,
   checkKey,
   checkKeyValues,
   hasGrowingKeys,
@@ -93,9 +87,12 @@ export const POSTGRES: Dialect = {
   rewrittenSince,
   planRows,
   sampleRows,
-  verificationSql: undefined,
   parentTables,
-  isBusy: (error) => isPostgresError(error) && BUSY.test(error.code),
-  isConflict: (error) => isPostgresError(error) && CONFLICT.test(error.code),
+  retryReason: (error) =>
+    !isPostgresError(error) || !BUSY.test(error.code)
+      ? undefined
+      : CONFLICT.test(error.code)
+        ? 'conflict'
+        : 'busy',
   surroundings,
 };

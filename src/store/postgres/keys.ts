@@ -34,7 +34,7 @@ interface KeyFacts {
 }
 
 /** What is known of keys: a store asks once, and again when a backfill is checked, as a step before it may have changed the table. */
-const factName = ({ table, key }: KeyOf): string => `key ${JSON.stringify([table, key])}`;
+const factName = ({ table, key }: KeyOf): string => JSON.stringify(['key', table, key]);
 
 async function factsOf(store: Store, of: KeyOf): Promise<readonly KeyFacts[]> {
   const { driver } = requirePostgres(store);

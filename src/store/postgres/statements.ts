@@ -215,7 +215,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
       return parameters === 0n ? undefined : new RangeError('The statement has a parameter');
     } catch (error) {
       // A lock that was waited for in vain, or a server that is gone or short of memory or stack, tells nothing of the statement.
-      if (!isPostgresError(error) || this.dialect.isBusy(error) || isGone(error)) throw error;
+      if (!isPostgresError(error) || this.dialect.retryReason(error) || isGone(error)) throw error;
       if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
       driver.hasNotCompiled = true;
       return error;

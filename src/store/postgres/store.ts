@@ -73,7 +73,7 @@ export class PostgresStore extends PostgresStatements implements StoreConnection
       try {
         return await this.tryWrite(act);
       } catch (error) {
-        if (!this.dialect.isBusy(error)) throw error;
+        if (!this.dialect.retryReason(error)) throw error;
         await sleep(pauseMs);
       }
     }

@@ -3,7 +3,7 @@ import type { Dialect } from '../port.js';
 import { identifier } from '../sql.js';
 import { fillBatch, prepareFill } from './batch.js';
 import { isBusy } from './busy.js';
-import { createIndexEstimate, rewriteEstimate } from './estimate.js';
+import { estimate } from './estimate.js';
 import { indexVerdict } from './index-verdict.js';
 import {
   findIndex,
@@ -14,11 +14,10 @@ import {
   tableIdentity,
   updateTriggers,
 } from './inspect.js';
-import { checkKey, checkKeyValues, keyKind } from './keys.js';
+import { checkKey, checkKeyValues } from './keys.js';
 import { checkLedger, SQLITE_LEDGER } from './ledger.js';
 import { planRows, sampleRows } from './planned.js';
-import { verificationSql } from './print-sql.js';
-import { rehearseDown, rehearseUp, updateError } from './rehearse.js';
+import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
 import { prepareRevert, revertCells } from './revert.js';
 import { scanRows } from './scan.js';
 import { countFound, hasGrowingKeys, hasRestartedKeys, keyRange } from './scope.js';
@@ -27,24 +26,22 @@ import { surroundings } from './surroundings.js';
 /** What is SQLite's own. */
 export const SQLITE: Dialect = {
   engine: 'SQLite',
+  otherWay: 'another index',
+  guardExample: "CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END",
   ledger: SQLITE_LEDGER,
   operator: (sign) => sign,
   builtIn: (name) => name,
   pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
   hasTable,
   hasIndex,
-  hasUnfinishedIndex: async () => false, // it is made in one transaction
   tableColumns,
   updateTriggers,
   findIndex,
   tableIdentity,
   tableBytes,
-  updateBytes: async () => 0,
-  dropColumnEstimate: async (store, table, columns) =>
-    rewriteEstimate(await tableBytes(store, table), columns),
-  createIndexEstimate,
+  estimate,
   checkLedger,
-  checkRights: async () => undefined, // a file that can't be written is refused when it is opened
+  checkStep,
   rehearseUp,
   rehearseDown,
   updateError,
@@ -64,7 +61,6 @@ export const SQLITE: Dialect = {
     });
   },
   indexVerdict,
-  keyKind,
   checkKey,
   checkKeyValues,
   hasGrowingKeys,
@@ -84,9 +80,7 @@ export const SQLITE: Dialect = {
   rewrittenSince: undefined,
   planRows,
   sampleRows,
-  verificationSql,
   parentTables: async () => [],
-  isBusy,
-  isConflict: () => false, // one transaction writes at a time
+  retryReason: (error) => (isBusy(error) ? 'busy' : undefined), // one transaction writes at a time: none conflicts
   surroundings,
 };
