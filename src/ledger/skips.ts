@@ -10,8 +10,7 @@ const SKIP_FORMS = { key: 'key', target: 'text', reason: 'text' } as const;
 /** The ledger's skips: rows and cells that were left alone. Batches write them, in the statements of their engine. */
 export function skipsIn({ store, exists }: Place) {
   /** Skips by key, then by target. */
-  async function decoded(where: string, ...parameters: readonly SqlValue[]): Promise<SkipRecord[]> {
-    const sql = `SELECT key, target, reason FROM ${T.skips} WHERE ${where}`;
+  async function decoded(sql: string, ...parameters: readonly SqlValue[]): Promise<SkipRecord[]> {
     return (await store.allExact<Omit<SkipRecord, 'key'> & { readonly key: SqlValue }>(sql, ...parameters))
       .map((row) =>
         checked<SkipRecord>(T.skips, { ...row, key: store.dialect.fromLedger(row.key) ?? '' }, SKIP_FORMS),
@@ -22,11 +21,17 @@ export function skipsIn({ store, exists }: Place) {
   return {
     /** All skips of a backfill, by key. */
     skips: async (backfill: string): Promise<SkipRecord[]> =>
-      (await exists()) ? await decoded('backfill = ?', backfill) : [],
+      (await exists())
+        ? await decoded(`SELECT key, target, reason FROM ${T.skips} WHERE backfill = ?`, backfill)
+        : [],
 
     /** What one batch has left alone, by key. */
     skipsOfBatch: async (backfill: string, batch: number): Promise<SkipRecord[]> =>
-      await decoded('backfill = ? AND batch = ?', backfill, batch),
+      await decoded(
+        `SELECT key, target, reason FROM ${T.skips} WHERE backfill = ? AND batch = ?`,
+        backfill,
+        batch,
+      ),
 
     /** How many skips a backfill has, by reason. */
     async skipCounts(backfill: string): Promise<Record<string, number>> {
