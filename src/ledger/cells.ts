@@ -147,12 +147,13 @@ export interface CellPart extends Pick<CellSet, 'columns' | 'runs'> {
 
 /**
  * Returns a function that divides the cells of a batch into those that an earlier run has, too, and the others. It reads the
- * ledger's batches once: later ones may be gone by the time of a call, earlier ones must not.
+ * ledger's batches once: later ones may be gone by the time of a call, earlier ones must not. Their cells it reads of the ledger that it
+ * is given.
  */
 export async function earlierCells(
   ledger: Ledger,
   backfill: string,
-): Promise<(batch: number) => Promise<CellPart[]>> {
+): Promise<(batch: number, cellsOf?: Ledger) => Promise<CellPart[]>> {
   const batches = refills(await ledger.runs(backfill)).length > 0 ? await ledger.batches(backfill) : [];
   const byRun = new Map<number, BatchRecord[]>();
   for (const batch of batches) {
@@ -162,8 +163,8 @@ export async function earlierCells(
   }
   for (const own of byRun.values()) own.sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const byNumber = new Map(batches.map((batch) => [batch.number, batch]));
-  return async (number) => {
-    const sets = await ledger.cells(backfill, number);
+  return async (number, cellsOf = ledger) => {
+    const sets = await cellsOf.cells(backfill, number);
     const batch = byNumber.get(number);
     const earlier = new Map<string, KeyRun[]>(); // of these cells, by column
     for (const [run, others] of batch ? byRun : []) {
@@ -171,7 +172,7 @@ export async function earlierCells(
       for (const other of overlapping(others, batch)) {
         // The ledger of a large table does not fit in memory: one batch of it at a time.
         if (sets.some(({ runs }) => hasKeyIn(runs, other)))
-          addShared(earlier, sets, await ledger.cells(backfill, other.number));
+          addShared(earlier, sets, await cellsOf.cells(backfill, other.number));
       }
     }
     return sets.flatMap(({ columns, runs }): CellPart[] => {

@@ -1,5 +1,5 @@
 import { BackfillError } from '../errors.js';
-import type { Store } from '../store/port.js';
+import type { Connection, Store } from '../store/port.js';
 import { checked } from './checked.js';
 import { LEDGER_FORMAT, LEDGER_TABLES as T } from './tables.js';
 
@@ -47,11 +47,11 @@ export async function requireKnownFormat(store: Store): Promise<void> {
 }
 
 /** Brings the ledger of an earlier format to this one. Writes nothing where that is done, or where there is no ledger. */
-export async function upgradeLedger(store: Store): Promise<void> {
+export async function upgradeLedger(store: Connection): Promise<void> {
   const found = await formatOf(store);
   if (found === undefined || found >= LEDGER_FORMAT) return;
-  await store.write(async () => {
-    for (let format = found; format < LEDGER_FORMAT; format += 1) await UPGRADES[format]?.(store);
-    await store.run(`UPDATE ${T.format} SET version = ?`, LEDGER_FORMAT);
+  await store.write(async (tx) => {
+    for (let format = found; format < LEDGER_FORMAT; format += 1) await UPGRADES[format]?.(tx);
+    await tx.run(`UPDATE ${T.format} SET version = ?`, LEDGER_FORMAT);
   });
 }

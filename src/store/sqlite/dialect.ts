@@ -49,18 +49,18 @@ export const SQLITE: Dialect = {
   rehearseDown,
   updateError,
   async makeIndex(store, { sql }, isDue, note, done) {
-    await store.write(async () => {
-      if (await isDue()) {
-        await store.exec(sql);
-        await note();
+    await store.write(async (tx) => {
+      if (await isDue(tx)) {
+        await tx.exec(sql);
+        await note(tx);
       }
-      await done();
+      await done(tx);
     });
   },
   async dropIndex(store, { sql }, forget) {
-    await store.write(async () => {
-      await store.exec(sql);
-      await forget();
+    await store.write(async (tx) => {
+      await tx.exec(sql);
+      await forget(tx);
     });
   },
   indexVerdict,
