@@ -22,7 +22,7 @@ type BackfillStep = Step & Backfill;
  * `lead` does, when all have ended.
  */
 export type WithWorkers = (
-  work: (store: Store, ledger: Ledger, options: RunOptions) => Promise<void>,
+  work: (store: Connection, ledger: Ledger, options: RunOptions) => Promise<void>,
   lead: () => Promise<void>,
 ) => Promise<void>;
 
@@ -239,7 +239,7 @@ async function fillRun(
     leavesSkips: run.kind === 'catch-up',
   });
   takeThrown(backfill); // of a look before it, which has told them, or had no need to
-  const work = async (own: Store, ownLedger: Ledger, how: RunOptions): Promise<void> => {
+  const work = async (own: Connection, ownLedger: Ledger, how: RunOptions): Promise<void> => {
     await own.dialect.prepareFill(own, backfill);
     await inBatches(own, backfill, how, (pacer) => fillBatches(own, ownLedger, backfill, run, pacer, how));
   };
