@@ -22,6 +22,7 @@ import {
   isUnverified,
   type MigratorEvent,
   type MigratorOptions,
+  type OpenSession,
   type RunOutcome,
   type Session,
 } from './session.js';
@@ -278,7 +279,7 @@ const isComplete = async (session: Session, step: BackfillStep): Promise<boolean
   !(await hasRowsToFill(session, step));
 
 async function applyWork(
-  session: Session,
+  session: OpenSession,
   options: MigratorOptions,
   work: UpWork,
   leavesBackfills: boolean,

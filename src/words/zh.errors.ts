@@ -168,6 +168,8 @@ export const zhErrors: Catalog = {
     '{rows} 行的键共长 {bytes} 字节，而账本的一个批次只容纳 {most} 字节',
   'The ledger of this store has format {#found}, and this version of the package knows the formats up to {#known}':
     '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
+  'The ledger of this store has format {#found}, and this version of the package knows the formats from {#known} on':
+    '此存储的账本格式为 {found}，而本版本的包只认识格式 {known} 及以后的格式',
   '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
     '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
   'The declaration by which {name} has filled {#cells} cells can not be read in the ledger any more':
@@ -337,6 +339,8 @@ export const zhErrors: Catalog = {
     '在 {backfill} 的两个批次之间被 {signal} 停止，游标 {key}，水位线 {watermark}；所有已提交的批次均予保留',
   'Stopped by {signal} between two batches of {backfill}, with {#batches} still to be taken back; every committed batch is kept':
     '在 {backfill} 的两个批次之间被 {signal} 停止，还有 {batches} 个批次待撤回；所有已提交的批次均予保留',
+  'A statement was given to a connection while its transaction was open, or to a transaction that has ended':
+    '在事务打开期间向其连接发送了语句，或向已结束的事务发送了语句',
   'Stopped by {signal} while the WAL of {backfill} was pinned; every committed batch is kept':
     '在 {backfill} 等待被占住的 WAL 时被 {signal} 停止；所有已提交的批次均予保留',
   "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store":
