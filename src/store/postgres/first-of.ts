@@ -1,7 +1,7 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Store } from '../port.js';
 import { foldCase, identifier, literal } from '../sql.js';
-import type { Connection } from './connection.js';
+import type { PostgresSession } from './connection.js';
 import type { Parts } from './derive.js';
 import { typesOf } from './key-type.js';
 import { temporaryMissing } from './rights.js';
@@ -113,7 +113,7 @@ const documentSql = (n: number, tried: (text: string) => string): string =>
   `CASE WHEN x${n} IS NULL OR x${n} ${EQ} '' THEN '{}'::pg_catalog.jsonb WHEN odd${n} THEN NULL ELSE ${tried(`x${n}`)} END`;
 
 /** SQL that makes jsonb of a text, or NULL where it is none. */
-function triedSql({ version, canMakeFunctions }: Connection): (text: string) => string {
+function triedSql({ version, canMakeFunctions }: PostgresSession): (text: string) => string {
   if (!needsTryJson(version))
     return (text) =>
       `CASE WHEN pg_catalog.pg_input_is_valid(${text}, 'pg_catalog.jsonb') THEN ${text}::pg_catalog.jsonb END`;
