@@ -244,6 +244,8 @@ export interface Dialect {
   operator(sign: string): string;
   /** SQL for the name of one of the engine's own functions, likewise. */
   builtIn(name: string): string;
+  /** SQL for a table as `t`, in a statement that reads most of its rows. */
+  wholeTable(name: string): string;
 
   // Its schema
   hasTable(store: Store, name: string): Promise<boolean>;

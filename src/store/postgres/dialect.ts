@@ -1,6 +1,6 @@
 import { isPostgresError } from '../../errors.js';
 import type { Dialect } from '../port.js';
-import { noUpdateSql } from '../sql.js';
+import { identifier, noUpdateSql } from '../sql.js';
 import { fillBatch } from './batch.js';
 import { indexVerdict } from './index-verdict.js';
 import { dropIndex, makeIndex } from './index-work.js';
@@ -51,6 +51,7 @@ export const POSTGRES: Dialect = {
   ledger: POSTGRES_LEDGER,
   operator,
   builtIn,
+  wholeTable: (name) => `${identifier(name)} AS t`,
   pacing: { targetBatchMs: 200, rhythm: 'load' },
   hasTable,
   hasIndex,

@@ -31,6 +31,8 @@ export const SQLITE: Dialect = {
   ledger: SQLITE_LEDGER,
   operator: (sign) => sign,
   builtIn: (name) => name,
+  // By an index each row would be looked up in the table by itself, for its scope.
+  wholeTable: (name) => `${identifier(name)} AS t NOT INDEXED`,
   pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
   hasTable,
   hasIndex,
