@@ -5,6 +5,7 @@ import { reconcile } from '../ledger/reconcile.js';
 import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
+import { countFound } from '../store/derive.js';
 import type { Store } from '../store/port.js';
 import { fillBatches, inBatches, revertBatches } from './batches.js';
 import type { Backfill } from './define.js';
@@ -205,8 +206,7 @@ async function countFoundCells(
   const isBegun = run.isCounted ?? run.batches > 0;
   const isFromFirst = run.startKey === null && run.watermark !== null;
   if (isBegun || (run.isCounted === undefined && !isFromFirst)) return;
-  const found =
-    isFromFirst && mayHoldValues ? await store.dialect.countFound(store, backfill, run.watermark) : 0;
+  const found = isFromFirst && mayHoldValues ? await countFound(store, backfill, run.watermark) : 0;
   await store.write(async () => await ledger.setFoundCells(backfill.name, run.run, found));
 }
 
@@ -226,7 +226,6 @@ async function fillRun(
     after,
     leavesSkips: run.kind === 'catch-up',
   });
-  await store.dialect.prepareFill(store, backfill);
   await inBatches(store, backfill, options, (pacer) =>
     fillBatches(store, ledger, backfill, run, pacer, options),
   );

@@ -2,6 +2,7 @@ import { isPostgresError } from '../../errors.js';
 import type { Dialect } from '../port.js';
 import { noUpdateSql } from '../sql.js';
 import { fillBatch } from './batch.js';
+import { derive } from './derive.js';
 import { indexVerdict } from './index-verdict.js';
 import { dropIndex, makeIndex } from './index-work.js';
 import {
@@ -18,26 +19,22 @@ import {
   updateBytes,
   updateTriggers,
 } from './inspect.js';
-import { scanRows } from './judged.js';
 import {
   checkKey,
   checkKeyValues,
   fromLedger,
   hasGrowingKeys,
   hasRestartedKeys,
-  keyKind,
+  keyOf,
   keyRange,
-  keySql,
-  ledgerKeySql,
+  rangeEnds,
   toLedger,
 } from './keys.js';
 import { dropLedger, makeLedger } from './ledger-ddl.js';
-import { planRows, sampleRows } from './planned.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
-import { revertCells } from './revert.js';
+import { undo } from './revert.js';
 import { checkRights } from './rights.js';
 import { rewrittenSince } from './row-versions.js';
-import { countFound, rangeEnds } from './scope.js';
 import { surroundings } from './surroundings.js';
 import { builtIn, operator } from './texts.js';
 
@@ -75,26 +72,19 @@ export const POSTGRES: Dialect = {
   makeIndex,
   dropIndex,
   indexVerdict,
-  keyKind,
+  keyOf,
   checkKey,
   checkKeyValues,
   hasGrowingKeys,
   hasRestartedKeys,
   keyRange,
   rangeEnds,
-  keySql,
   toLedger,
   fromLedger,
-  ledgerKeySql,
-  prepareFill: async () => undefined,
+  derive,
   fillBatch,
-  prepareRevert: async () => undefined,
-  revertCells,
-  countFound,
-  scanRows,
+  undo,
   rewrittenSince,
-  planRows,
-  sampleRows,
   verificationSql: undefined,
   parentTables,
   isBusy: (error) => isPostgresError(error) && BUSY.test(error.code),

@@ -1,9 +1,9 @@
 import { DEFAULT_TARGET_BATCH_MS } from '../../backfill/run-options.js';
 import { LEDGER_DDL, LEDGER_DROP } from '../../ledger/tables.js';
 import type { Dialect } from '../port.js';
-import { identifier } from '../sql.js';
-import { fillBatch, prepareFill } from './batch.js';
+import { fillBatch } from './batch.js';
 import { isBusy } from './busy.js';
+import { derive } from './derive.js';
 import { createIndexEstimate, rewriteEstimate } from './estimate.js';
 import { indexVerdict } from './index-verdict.js';
 import {
@@ -15,14 +15,11 @@ import {
   tableIdentity,
   updateTriggers,
 } from './inspect.js';
-import { checkKey, checkKeyValues, keyKind } from './keys.js';
+import { checkKey, checkKeyValues, hasGrowingKeys, hasRestartedKeys, keyOf, keyRange } from './keys.js';
 import { checkLedger } from './plain-ledger.js';
-import { planRows, sampleRows } from './planned.js';
 import { verificationSql } from './print-sql.js';
 import { rehearseDown, rehearseUp, updateError } from './rehearse.js';
-import { prepareRevert, revertCells } from './revert.js';
-import { scanRows } from './scan.js';
-import { countFound, hasGrowingKeys, hasRestartedKeys, keyRange } from './scope.js';
+import { undo } from './revert.js';
 import { surroundings } from './surroundings.js';
 
 /** What is SQLite's own. */
@@ -67,26 +64,19 @@ export const SQLITE: Dialect = {
     });
   },
   indexVerdict,
-  keyKind,
+  keyOf,
   checkKey,
   checkKeyValues,
   hasGrowingKeys,
   hasRestartedKeys,
   keyRange,
   rangeEnds: async (_store, _backfill, _start, end) => [end],
-  keySql: async (_, { key }) => `t.${identifier(key)}`,
   toLedger: (key) => key,
   fromLedger: (cell) => cell as bigint | string | null,
-  ledgerKeySql: async (_, { key }) => `t.${identifier(key)}`,
-  prepareFill,
+  derive,
   fillBatch,
-  prepareRevert,
-  revertCells,
-  countFound,
-  scanRows,
+  undo,
   rewrittenSince: undefined,
-  planRows,
-  sampleRows,
   verificationSql,
   parentTables: async () => [],
   isBusy,

@@ -38,7 +38,6 @@ export class SqliteStore implements Store {
   readonly files: StoreFiles;
   readonly #db: Database.Database;
   readonly #statements = new Map<string, Database.Statement>();
-  readonly #functions = new Set<string>();
   readonly #busyWaitMs: number;
   /** Names have one meaning in a file. */
   readonly project: Statements = this;
@@ -155,14 +154,6 @@ export class SqliteStore implements Store {
   async exec(sql: string): Promise<void> {
     altering(this.#db, sql, () => this.#db.exec(sql));
     failpoint('statement', sql);
-  }
-
-  /** Makes a function known to this connection, once; it may not touch the store. Integers come as bigint. */
-  define(name: string, act: (...cells: SqlValue[]) => SqlValue | Uint8Array): void {
-    if (this.#functions.has(name)) return;
-    this.#functions.add(name);
-    const options = { deterministic: true, directOnly: true, safeIntegers: true, varargs: true };
-    this.#db.function(name, options, act as (...cells: unknown[]) => unknown);
   }
 
   /** Whether this is one statement that compiles here, returns rows, and only reads. */
