@@ -1,14 +1,14 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { earlierCells } from '../ledger/cells.js';
 import { countKept, forgetDeclarations } from '../ledger/declarations.js';
 import type { Key, KeyRun } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { earlierCells } from '../ledger/overlaps.js';
 import type { RunRecord } from '../ledger/records.js';
 import { absentCells, updateTriggers } from '../schema/inspect.js';
 import { type RefusedRow, RefusedUpdate, type RevertResult } from '../store/batch.js';
 import { busyPauses } from '../store/busy.js';
 import { explained, explanation, rowByRow } from '../store/expressions.js';
-import type { BatchResult, Store } from '../store/port.js';
+import type { BatchResult, Connection, Store, Transaction } from '../store/port.js';
 import { revertCells } from '../store/revert.js';
 import type { Backfill } from './define.js';
 import { type Filler, fillersOf, withoutValues } from './filled-by.js';
@@ -27,7 +27,7 @@ import { throwIfStopped } from './stop.js';
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED` when it was stopped, in its last batch too
  */
 export async function inBatches(
-  store: Store,
+  store: Connection,
   backfill: Backfill,
   options: RunOptions,
   act: (pacer: Pacer) => Promise<void>,
@@ -53,18 +53,18 @@ const CONFLICT_PAUSE_MS = 50;
  * @param onConflict called before another try if another transaction has written the same rows
  */
 async function commit<Result>(
-  store: Store,
+  store: Connection,
   pacer: Pacer,
-  act: () => Promise<Result>,
+  act: (tx: Transaction) => Promise<Result>,
   backfill: Backfill,
   where: () => string,
   { signal, onEvent }: RunOptions,
   onConflict?: () => void,
 ): Promise<Result> {
   await pacer.pause();
-  const lockedAct = async (): Promise<Result> => {
-    await pacer.locked();
-    return await act();
+  const lockedAct = async (tx: Transaction): Promise<Result> => {
+    await pacer.locked(tx);
+    return await act(tx);
   };
   for (const usualMs of busyPauses()) {
     throwIfStopped(signal, where());
@@ -89,7 +89,7 @@ async function commit<Result>(
  * @throws {BackfillError} `ROW_REJECTED_REPEATEDLY` when it refuses too many, `PROCESS_FAILED`, and as `applyBackfillStep`
  */
 export async function fillBatches(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
@@ -106,7 +106,6 @@ export async function fillBatches(
     cursor: run.cursor === null ? null : String(run.cursor),
     watermark: run.watermark === null ? null : String(run.watermark),
   });
-  takeThrown(backfill); // of a look before it, which has told them, or had no need to
   let { cursor, rowsScanned } = run;
   let limit = pacer.rows;
   let refused: RefusedRow | undefined;
@@ -117,8 +116,8 @@ export async function fillBatches(
     const startedAt = performance.now();
     const take = { cursor, limit, refused, rowsScanned };
     let tried: BatchResult | undefined;
-    const act = async () => {
-      const one = await fillOne(store, ledger, backfill, run, take);
+    const act = async (tx: Transaction) => {
+      const one = await fillOne(tx, ledger.in(tx), backfill, run, take);
       tried = one.batch;
       return one;
     };
@@ -189,9 +188,9 @@ interface Filled {
   readonly isTaken?: boolean;
 }
 
-/** One batch, or the end of the run when no row is left. Runs inside a transaction. */
+/** One batch, or the end of the run when no row is left. */
 async function fillOne(
-  store: Store,
+  tx: Transaction,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
@@ -201,13 +200,13 @@ async function fillOne(
   const claim = await ledger.claim(backfill.name, run, take.cursor);
   if (claim === 'taken') return { isDone: false, isTaken: true };
   if (claim === 'done') {
-    if (!ledger.isShared) await ledger.settleRun(backfill.name, run.run);
+    await ledger.settleRun(backfill.name, run.run);
     return { isDone: true };
   }
   const number = await ledger.nextBatch(backfill.name);
   // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
-  const isTriggering = await hasTriggers(store, backfill);
-  const filled = await store.dialect.fillBatch(store, backfill, {
+  const isTriggering = await hasTriggers(tx, backfill);
+  const filled = await tx.dialect.fillBatch(tx, backfill, {
     ...take,
     cursor: claim.cursor,
     watermark: claim.end,
@@ -228,7 +227,7 @@ async function fillOne(
       (await scannedBy(ledger, backfill, run)) ?? take.rowsScanned + filled.rowsScanned;
     if (backfill.process && filled.skips > 0)
       await refuseFailures(ledger, backfill, run, await rowsScanned());
-    if (take.cursor === run.cursor && !isTriggering) await requireFixedPoint(store, ledger, backfill, number);
+    if (take.cursor === run.cursor && !isTriggering) await requireFixedPoint(tx, ledger, backfill, number);
     if (take.refused) await refuseTooMany(ledger, backfill, run, await rowsScanned(), take.refused);
   }
   const isDone = (!filled || filled.isLast) && (await ledger.finishClaim(backfill.name, run, claim));
@@ -266,13 +265,13 @@ async function tellBatch(
   });
   if (skips === 0) return;
   for (const text of thrownWarnings(of, takeThrown(of), showsValues)) onEvent({ event: 'warning', text });
-  for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, batch))
+  for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, number))
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }
 
 /** Takes back every batch, from the last, each by what filled it. */
 export async function revertBatches(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   pacer: Pacer,
@@ -292,12 +291,13 @@ export async function revertBatches(
       absent = await absentCells(store, filler.backfill);
       prepared = filler;
     }
-    const act = async (): Promise<RevertResult> => {
+    const act = async (tx: Transaction): Promise<RevertResult> => {
+      const own = ledger.in(tx);
       const found = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
-      for (const { columns, runs, isInEarlier } of await partsOf(number)) {
+      for (const { columns, runs, isInEarlier } of await partsOf(number, own)) {
         const revert = async (some: readonly KeyRun[], isDerivable = true): Promise<void> => {
           const by = isDerivable ? filler.backfill : withoutValues(filler.backfill);
-          const part = await revertCells(store, by, { columns, runs: some, absent });
+          const part = await revertCells(tx, by, { columns, runs: some, absent });
           found.reverted += part.reverted;
           if (isInEarlier) return; // what is left is counted with the batch of that run
           found.gone += part.gone;
@@ -305,13 +305,13 @@ export async function revertBatches(
         };
         // The file can be mended where it fails on a row; what the ledger has can't.
         if (filler.backfill === backfill) await revert(runs);
-        else await rowByRow(store, runs, revert, async (run) => await revert([run], false));
+        else await rowByRow(tx, runs, revert, async (run) => await revert([run], false));
       }
-      await ledger.countReverted(name, found.reverted, found.kept);
-      await countKept(store, name, 'gone', found.gone);
-      await countKept(store, name, 'underivable', found.underivable);
-      await ledger.removeBatch(name, number);
-      await forgetDeclarations(store, name, await ledger.lastBatch(name));
+      await own.countReverted(name, found.reverted, found.kept);
+      await countKept(tx, name, 'gone', found.gone);
+      await countKept(tx, name, 'underivable', found.underivable);
+      await own.removeBatch(name, number);
+      await forgetDeclarations(tx, name, await own.lastBatch(name));
       return found;
     };
     const result = await commit(store, pacer, act, filler.backfill, where, options);

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type StoreAddress, storeAddress } from '../address.js';
-import type { StopSignal } from '../backfill/run-options.js';
+import { eitherSignal } from '../backfill/stop.js';
 import { loadProject, type Project } from '../config.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { givenStores } from '../fleet/stores.js';
@@ -21,13 +21,12 @@ import {
   type Embedding,
   type MigratorDefaults,
   migratorOptions,
-  refuseFileOptions,
+  refuseOtherOptions,
 } from './migrator-options.js';
 import type { CommonOptions, ReaderOptions } from './options.js';
-import { type Lines, printLines } from './print.js';
+import { type Lines, printLines, toJson } from './print.js';
 import { progressView } from './progress.js';
 import { errorLines } from './text.js';
-import { helpersOf } from './workers.js';
 
 /** What the command line runs in: the process's own environment and streams, or a test's. */
 export interface CliContext {
@@ -102,25 +101,6 @@ export interface Cli {
 /** Registers one command. */
 export type Register = (program: Command, cli: Cli) => void;
 
-/**
- * JSON of a result, ended by a line break. A bigint is a string in it.
- *
- * @param tell makes of a hint what can be run
- */
-export function toJson(value: unknown, tell: (hint: string) => string): string {
-  const json = JSON.stringify(
-    value,
-    (key, part: unknown) =>
-      typeof part === 'bigint'
-        ? String(part)
-        : key === 'hint' && typeof part === 'string'
-          ? tell(part)
-          : part,
-    2,
-  );
-  return `${json}\n`;
-}
-
 /** Told what comes of a call. */
 export interface Listener {
   /** The exit code of a command that ended without an error. */
@@ -190,8 +170,8 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
       const address = storeAddress(project.config, options, env);
       const unencrypted = address.postgres ? plaintextWarnings(address.postgres) : [];
       if (!context.logFields) for (const text of unencrypted) log({ event: 'warning', text });
-      if (address.postgres) refuseFileOptions(options);
-      else enter(address.path, project, log);
+      refuseOtherOptions(options, address);
+      if (!address.postgres) enter(address.path, project, log);
       const taken = takenOver(options, address, project.config.database.path);
       listener.takeOver(taken);
       const reader = await readerOf(options, taken);
@@ -202,21 +182,17 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
         metricsFile === undefined
           ? undefined
           : await finding(async () => openMetrics(metricsFile, address, log));
-      const warn = (text: string): void => log({ event: 'warning', text });
-      const helpers = await helpersOf(options, address, folder, embedding !== undefined, warn);
       const stopper = new AbortController();
       const stop = (name: NodeJS.Signals): void => {
         deafen(stop); // so that a second signal, of either kind, ends the process at once
-        helpers?.stop(name);
         stopper.abort(name);
       };
       const migrator: MigratorOptions = {
         ...migratorOptions(options, address, loaded),
         now,
-        signal: signal ? either(signal, stopper.signal) : stopper.signal,
+        signal: eitherSignal(signal, stopper.signal),
         onEvent: (event) => {
-          listenInBatches(event, stop);
-          if (event.event === 'run_started') helpers?.start((options.workers ?? 1) - 1);
+          if (!address.postgres) listenInBatches(event, stop);
           onEvent?.(event);
           if (isLogged(options.logLevel, event)) view?.giveWay();
           if (event.event !== 'warning' || !unencrypted.includes(event.text)) log(event); // it has been told
@@ -224,6 +200,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
           metrics?.take(event);
         },
       };
+      if (address.postgres) listen(stop);
       const output = await finding(() => act(migrator, reader))
         .catch(async (thrown: unknown) => {
           if (!(await isAgreed(rootBackfillError(thrown), options, context, reader.say))) throw thrown;
@@ -232,7 +209,8 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
         .catch(async (thrown: unknown) => {
           await metrics?.end(command, rootBackfillError(thrown).exitCode);
           throw thrown;
-        });
+        })
+        .finally(() => deafen(stop));
       await metrics?.end(command, exitCodeOf(output));
       tellOutput(output, options, reader);
     },
@@ -252,16 +230,6 @@ function takenOver(
   return { dbPath, backupDir, store: dbPath ?? expandHome(path) };
 }
 
-/** A signal that stops when one of two does. */
-const either = (a: StopSignal, b: StopSignal): StopSignal => ({
-  get aborted() {
-    return a.aborted || b.aborted;
-  },
-  get reason() {
-    return a.aborted ? a.reason : b.reason;
-  },
-});
-
 const exitCodeOf = ({ error, exitCode }: Output): number => error?.exitCode ?? exitCode ?? EXIT.done;
 
 /** Metrics that go into a file. Where that can't be written in the end, the log says so: the store is what counts. */
@@ -277,15 +245,20 @@ function openMetrics(given: string, store: StoreAddress, log: (event: MigratorEv
 }
 
 /**
- * Between batches a signal is heard, and waits for the commit. Elsewhere a long statement would keep it from being
- * heard, so that the default holds: the process ends at once, which is safe. A second signal ends it at once, too.
+ * On a file, a signal is heard between batches, and waits for the commit. Elsewhere a long statement would keep it from being
+ * heard, so that the default holds: the process ends at once, which is safe. On a server it is always heard. A second signal ends the
+ * process at once, too.
  */
 function listenInBatches({ event }: MigratorEvent, stop: (name: NodeJS.Signals) => void): void {
-  if (event === 'batches_started') for (const name of HEARD) process.on(name, stop);
+  if (event === 'batches_started') listen(stop);
   if (event === 'batches_ended') deafen(stop);
 }
 
 const HEARD = ['SIGINT', 'SIGTERM'] as const;
+
+function listen(stop: (name: NodeJS.Signals) => void): void {
+  for (const name of HEARD) process.on(name, stop);
+}
 
 function deafen(stop: (name: NodeJS.Signals) => void): void {
   for (const name of HEARD) process.removeListener(name, stop);

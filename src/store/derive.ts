@@ -237,12 +237,12 @@ export async function countFound(
     store,
     backfill,
     async () =>
-      await store.snapshot(async () => {
+      await store.snapshot(async (tx) => {
         let cells = derivation.isAlwaysLeft
           ? 0
-          : ((await store.project.get<{ cells: number | null }>(sum))?.cells ?? 0);
-        for await (const page of leftRows(store, derivation, select, Object.keys(extra))) {
-          const states = await statesOf(store, derivation, page);
+          : ((await tx.project.get<{ cells: number | null }>(sum))?.cells ?? 0);
+        for await (const page of leftRows(tx, derivation, select, Object.keys(extra))) {
+          const states = await statesOf(tx, derivation, page);
           for (const { key, beside } of page)
             cells += columns.filter(
               (_, i) => isHeld(states.get(key) ?? 0, i) && (!onlySkipped || beside[i] === 1n),

@@ -1,7 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Step } from '../steps/step.js';
-import type { Store } from '../store/port.js';
+import type { Connection } from '../store/port.js';
 import { isThreadWorth } from '../threads.js';
 import { type CheckResult, gravest, type Verdict } from './check.js';
 import { consistency, coverage, groups, lag, nulls, timestamps } from './checks.js';
@@ -39,7 +39,7 @@ export interface VerifyOptions {
  * @returns the checks with the gravest verdict among them
  */
 export async function verifyBackfill(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   steps: readonly Step[],
@@ -52,20 +52,21 @@ export async function verifyBackfill(
       ? await Helper.start({ path: store.files.path, backfill })
       : undefined;
   try {
-    return await store.snapshotAcross(async () => {
-      const run = (await ledger.lastRun(backfill.name))?.run ?? 0;
+    return await store.snapshotAcross(async (tx) => {
+      const own = ledger.in(tx);
+      const run = (await own.lastRun(backfill.name))?.run ?? 0;
       const nowMs = (options.now?.() ?? new Date()).getTime();
-      const { facts, threads } = await scanTogether(store, ledger, backfill, nowMs, helper);
+      const { facts, threads } = await scanTogether(tx, own, backfill, nowMs, helper);
       const checks = [
-        coverage(backfill, facts, await ledger.skipCounts(backfill.name), options.minCoverage),
+        coverage(backfill, facts, await own.skipCounts(backfill.name), options.minCoverage),
         consistency(backfill, facts),
         groups(backfill, facts),
-        await indexUse(store, backfill, steps),
+        await indexUse(tx, backfill, steps),
         timestamps(backfill, facts),
         nulls(backfill, facts),
         lag(backfill, facts),
-        await integrity(store, ledger, backfill, facts),
-        ...(await rules(store, backfill)),
+        await integrity(tx, own, backfill, facts),
+        ...(await rules(tx, backfill)),
       ];
       const verdict = gravest(checks.map((check) => check.verdict));
       const durationMs = Math.round(performance.now() - startedAt);

@@ -9,7 +9,7 @@ import { fallbackSql, firstOfParts } from './first-of.js';
 import { columnTypes } from './inspect.js';
 import { keyOf, type PostgresKey } from './keys.js';
 import { deriveRaw } from './raw.js';
-import { requirePostgres } from './store.js';
+import { requirePostgres } from './statements.js';
 import { EQ, typeSql } from './texts.js';
 import { HOLDS, needsTryJson } from './try-json.js';
 

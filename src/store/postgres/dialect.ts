@@ -30,7 +30,7 @@ import {
   rangeEnds,
   toLedger,
 } from './keys.js';
-import { dropLedger, makeLedger } from './ledger-ddl.js';
+import { POSTGRES_LEDGER } from './ledger.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
 import { undo } from './revert.js';
 import { checkRights } from './rights.js';
@@ -47,11 +47,9 @@ const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
 /** What is PostgreSQL's own. */
 export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
-  makeLedger,
-  dropLedger,
+  ledger: POSTGRES_LEDGER,
   operator,
   builtIn,
-  ledgerKeyOrder: 'length(key), key',
   pacing: { targetBatchMs: 200, rhythm: 'load' },
   hasTable,
   hasIndex,

@@ -5,7 +5,8 @@ import { asKey, indexHint, type KeyKind, keyLiteral, unsuitable } from '../keys.
 import type { KeyFacts, KeyRange, SqlValue, Store } from '../port.js';
 import { rowSql } from '../rows.js';
 import { identifier } from '../sql.js';
-import { relationSql } from './inspect.js';
+import { relationSql } from './relations.js';
+import { requirePostgres } from './statements.js';
 import { EQ, LT, operator, typeSql } from './texts.js';
 
 type KeyOf = Pick<Backfill, 'table' | 'key'>;
@@ -35,15 +36,13 @@ interface KeyColumn {
 }
 
 /** What is known of keys: a store asks once, and again when a backfill is checked, as a step before it may have changed the table. */
-const known = new WeakMap<Store, Map<string, readonly KeyColumn[]>>();
+const factName = ({ table, key }: KeyOf): string => `key ${JSON.stringify([table, key])}`;
 
-async function factsOf(store: Store, { table, key }: KeyOf): Promise<readonly KeyColumn[]> {
-  const facts = known.get(store) ?? new Map<string, readonly KeyColumn[]>();
-  known.set(store, facts);
-  const name = JSON.stringify([table, key]);
-  const found = facts.get(name) ?? (await ask(store, table, key));
-  if (found.length > 0) facts.set(name, found);
-  return found;
+async function factsOf(store: Store, of: KeyOf): Promise<readonly KeyColumn[]> {
+  const { driver } = requirePostgres(store);
+  const facts = await driver.remember(factName(of), async () => await ask(store, of.table, of.key));
+  if (facts.length === 0) driver.forget(factName(of)); // another process may make it
+  return facts;
 }
 
 /**
@@ -132,7 +131,7 @@ export function fromLedger(cell: SqlValue): Key | null {
  * @throws {BackfillError} `KEY_UNSUITABLE` with the reason
  */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
-  known.delete(store);
+  requirePostgres(store).driver.forget(factName(backfill));
   const facts = await factsOf(store, backfill);
   if (!facts.some(({ isUnique }) => isUnique === 1))
     throw unsuitable(
