@@ -1,5 +1,5 @@
 import { tableColumns } from '../schema/inspect.js';
-import { hasGrowingKeys } from '../store/sqlite/scope.js';
+import { hasGrowingKeys } from '../store/sqlite/keys.js';
 import { contentsOf, lookAt, placeOf, tableDifference, tableOf } from './contents.js';
 import { differs } from './failure.js';
 import type { Subject, TestRow } from './options.js';
