@@ -9,6 +9,7 @@ import { type RefusedRow, RefusedUpdate, type RevertResult } from '../store/batc
 import { busyPauses } from '../store/busy.js';
 import { explained, explanation, rowByRow } from '../store/expressions.js';
 import type { BatchResult, Connection, Store, Transaction } from '../store/port.js';
+import { revertCells } from '../store/revert.js';
 import type { Backfill } from './define.js';
 import { type Filler, fillersOf, withoutValues } from './filled-by.js';
 import { Pacer } from './pacer.js';
@@ -289,8 +290,6 @@ export async function revertBatches(
     const filler = await fillerOf(number);
     if (filler !== prepared) {
       absent = await absentCells(store, filler.backfill);
-      if (absent.size < filler.backfill.columns.length)
-        await store.dialect.prepareRevert(store, filler.backfill);
       prepared = filler;
     }
     const act = async (tx: Transaction): Promise<RevertResult> => {
@@ -299,7 +298,7 @@ export async function revertBatches(
       for (const { columns, runs, isInEarlier } of await partsOf(number, own)) {
         const revert = async (some: readonly KeyRun[], isDerivable = true): Promise<void> => {
           const by = isDerivable ? filler.backfill : withoutValues(filler.backfill);
-          const part = await tx.dialect.revertCells(tx, by, { columns, runs: some, absent });
+          const part = await revertCells(tx, by, { columns, runs: some, absent });
           found.reverted += part.reverted;
           if (isInEarlier) return; // what is left is counted with the batch of that run
           found.gone += part.gone;

@@ -3,7 +3,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { explained } from '../store/expressions.js';
 import type { Store } from '../store/port.js';
-import { behindSql, scopeSql } from '../store/rows.js';
+import { rowSql } from '../store/rows.js';
 import { foldCase, identifier } from '../store/sql.js';
 import type { Backfill } from './define.js';
 import type { RunOptions } from './run-options.js';
@@ -34,6 +34,7 @@ export async function countValuesLeft(
   if (present.length === 0) return { rows: 0, cells: {} };
   const columns = present.map(({ name }) => `t.${identifier(name)}`);
   const count = store.dialect.builtIn('count');
+  const { behind, inScope } = await rowSql(store, backfill);
   const row = await explained(
     store,
     backfill,
@@ -41,7 +42,7 @@ export async function countValuesLeft(
       await store.project.get<Record<string, number>>(
         `SELECT ${count}(*) AS rows, ${columns.map((column, i) => `${count}(${column}) AS n${i}`).join(', ')}
       FROM ${identifier(backfill.table)} AS t
-      WHERE ${await behindSql(store, backfill, after)} AND ${scopeSql(backfill, store.dialect)}
+      WHERE ${behind(after)} AND ${inScope}
         AND (${columns.map((column) => `${column} IS NOT NULL`).join(' OR ')})`,
       ),
   );

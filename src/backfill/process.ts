@@ -104,8 +104,9 @@ export function deriveRows(
   if (entries === undefined)
     return rows.length === 1 ? [FAILED] : rows.flatMap((row) => deriveRows(backfill, process, [row]));
   if (entries.some(isPromise)) throw promised(backfill, entries);
-  if (entries.length !== rows.length) throw misshapen(backfill, 'an array with an object for each row');
-  return entries.map((entry) => readEntry(backfill, entry));
+  const derived = entries.map((entry) => readEntry(backfill, entry));
+  if (derived.length !== rows.length) throw misshapen(backfill, 'an array with an object for each row');
+  return derived;
 }
 
 /** The same backfill for some of its columns, or of those that its function gives values for. */

@@ -14,6 +14,7 @@ import { inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
+import { planRows, sampleRows } from '../store/derive.js';
 import { explained } from '../store/expressions.js';
 import type { PlannedScope } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
@@ -251,7 +252,7 @@ async function planFill(
   takeThrown(step);
   const found = await inStep(
     step,
-    async () => await explained(store, step, async () => await store.dialect.planRows(store, step, scope)),
+    async () => await explained(store, step, async () => await planRows(store, step, scope)),
   );
   const thrown = takeThrown(step);
   warnings.push(...thrownWarnings(step, thrown));
@@ -287,7 +288,7 @@ async function planFill(
       step.table,
       step.columns.map(({ name }) => name),
     ),
-    samples: (await store.dialect.sampleRows(store, step, scope, SAMPLES)).map(({ key, values }) => ({
+    samples: (await sampleRows(store, step, scope, SAMPLES)).map(({ key, values }) => ({
       key: String(key),
       values: Object.fromEntries(step.columns.map(({ name }, i) => [name, showValue(values[i])])),
     })),

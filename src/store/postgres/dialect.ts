@@ -2,6 +2,7 @@ import { isPostgresError } from '../../errors.js';
 import type { Dialect } from '../port.js';
 import { identifier, noUpdateSql } from '../sql.js';
 import { fillBatch } from './batch.js';
+import { derive } from './derive.js';
 import { indexVerdict } from './index-verdict.js';
 import { dropIndex, makeIndex } from './index-work.js';
 import {
@@ -15,25 +16,21 @@ import {
   tableIdentity,
   updateTriggers,
 } from './inspect.js';
-import { scanRows } from './judged.js';
 import {
   checkKey,
   checkKeyValues,
   fromLedger,
-  hasGrowingKeys,
-  hasRestartedKeys,
+  keyGrowth,
+  keyOf,
   keyRange,
-  keySql,
-  ledgerKeySql,
+  rangeEnds,
   toLedger,
 } from './keys.js';
 import { POSTGRES_LEDGER } from './ledger.js';
-import { planRows, sampleRows } from './planned.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
-import { revertCells } from './revert.js';
+import { undo } from './revert.js';
 import { checkRights } from './rights.js';
 import { rewrittenSince } from './row-versions.js';
-import { countFound, rangeEnds } from './scope.js';
 import { surroundings } from './surroundings.js';
 import { builtIn, operator } from './texts.js';
 
@@ -69,25 +66,18 @@ export const POSTGRES: Dialect = {
   makeIndex,
   dropIndex,
   indexVerdict,
+  keyOf,
   checkKey,
   checkKeyValues,
-  hasGrowingKeys,
-  hasRestartedKeys,
+  keyGrowth,
   keyRange,
   rangeEnds,
-  keySql,
   toLedger,
   fromLedger,
-  ledgerKeySql,
-  prepareFill: async () => undefined,
+  derive,
   fillBatch,
-  prepareRevert: async () => undefined,
-  revertCells,
-  countFound,
-  scanRows,
+  undo,
   rewrittenSince,
-  planRows,
-  sampleRows,
   parentTables,
   retryReason: (error) =>
     !isPostgresError(error) || !BUSY.test(error.code)

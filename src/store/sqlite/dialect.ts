@@ -1,8 +1,9 @@
 import { DEFAULT_TARGET_BATCH_MS } from '../../backfill/run-options.js';
 import type { Dialect } from '../port.js';
 import { identifier } from '../sql.js';
-import { fillBatch, prepareFill } from './batch.js';
+import { fillBatch } from './batch.js';
 import { isBusy } from './busy.js';
+import { derive } from './derive.js';
 import { estimate } from './estimate.js';
 import { indexVerdict } from './index-verdict.js';
 import {
@@ -14,13 +15,10 @@ import {
   tableIdentity,
   updateTriggers,
 } from './inspect.js';
-import { checkKey, checkKeyValues } from './keys.js';
+import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js';
 import { checkLedger, SQLITE_LEDGER } from './ledger.js';
-import { planRows, sampleRows } from './planned.js';
 import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
-import { prepareRevert, revertCells } from './revert.js';
-import { scanRows } from './scan.js';
-import { countFound, hasGrowingKeys, hasRestartedKeys, keyRange } from './scope.js';
+import { undo } from './revert.js';
 import { surroundings } from './surroundings.js';
 
 /** What is SQLite's own. */
@@ -63,25 +61,18 @@ export const SQLITE: Dialect = {
     });
   },
   indexVerdict,
+  keyOf,
   checkKey,
   checkKeyValues,
-  hasGrowingKeys,
-  hasRestartedKeys,
+  keyGrowth,
   keyRange,
-  rangeEnds: async (_store, _backfill, _start, end) => [end],
-  keySql: async (_, { key }) => `t.${identifier(key)}`,
+  rangeEnds: async (store, backfill) => (await keyRange(store, backfill))?.slice(1) ?? [],
   toLedger: (key) => key,
   fromLedger: (cell) => cell as bigint | string | null,
-  ledgerKeySql: async (_, { key }) => `t.${identifier(key)}`,
-  prepareFill,
+  derive,
   fillBatch,
-  prepareRevert,
-  revertCells,
-  countFound,
-  scanRows,
-  rewrittenSince: undefined,
-  planRows,
-  sampleRows,
+  undo,
+  rewrittenSince: async () => new Set(), // it keeps no versions of rows
   parentTables: async () => [],
   retryReason: (error) => (isBusy(error) ? 'busy' : undefined), // one transaction writes at a time: none conflicts
   surroundings,

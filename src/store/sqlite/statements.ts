@@ -28,7 +28,6 @@ export interface Driver {
   readonly files: StoreFiles;
   readonly dialect: Dialect;
   readonly statements: Map<string, Database.Statement>;
-  readonly functions: Set<string>;
   readonly isWal: boolean;
   /** Whether a transaction that writes is open. */
   isWriting: boolean;
@@ -170,15 +169,6 @@ export abstract class SqliteStatements implements Store {
   async exec(sql: string): Promise<void> {
     altering(this.db, sql, () => this.db.exec(sql));
     failpoint('statement', sql);
-  }
-
-  /** Makes a function known to this connection, once; it may not touch the store. Integers come as bigint. */
-  define(name: string, act: (...cells: SqlValue[]) => SqlValue | Uint8Array): void {
-    const { db, functions } = this.driver;
-    if (functions.has(name)) return;
-    functions.add(name);
-    const options = { deterministic: true, directOnly: true, safeIntegers: true, varargs: true };
-    db.function(name, options, act as (...cells: unknown[]) => unknown);
   }
 
   /** Whether this is one statement that compiles here, returns rows, and only reads. */
