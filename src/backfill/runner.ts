@@ -150,8 +150,8 @@ async function beginRun(
 ): Promise<{ readonly run: number; readonly haveKeysRestarted: boolean }> {
   const look = wanted === 'catch-up' ? await lookOf(tx, ledger, backfill) : undefined;
   const startKey = look?.after ?? null;
-  const watermark = (await tx.dialect.keyRange(tx, backfill))?.[1] ?? null;
-  const ends = watermark === null ? [] : await tx.dialect.rangeEnds(tx, backfill, startKey, watermark);
+  const ends = await tx.dialect.rangeEnds(tx, backfill, startKey);
+  const watermark = ends.at(-1) ?? null;
   const run = ((await ledger.lastRun(backfill.name))?.run ?? 0) + 1;
   await ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
   await recordRun(tx, backfill, { run, watermark });

@@ -210,6 +210,12 @@ export interface Surroundings {
   close(): Promise<void>;
 }
 
+/**
+ * How keys go on: `growing` where they only grow, so that rows written later are found behind the watermark; `restarted` where those that
+ * a sequence gives begin again, so that the next one may be the watermark or less.
+ */
+export type KeyGrowth = 'growing' | 'restarted' | 'unknown';
+
 /** What people call an engine. */
 export type Engine = 'SQLite' | 'PostgreSQL';
 
@@ -313,6 +319,8 @@ export interface Dialect {
   operator(sign: string): string;
   /** SQL for the name of one of the engine's own functions, likewise. */
   builtIn(name: string): string;
+  /** SQL for a table as `t`, in a statement that reads most of its rows. */
+  wholeTable(name: string): string;
 
   // Its schema
   hasTable(store: Store, name: string): Promise<boolean>;
@@ -387,14 +395,15 @@ export interface Dialect {
   checkKey(store: Store, backfill: Backfill): Promise<void>;
   /** Refuses a table in which the key of some row is none; throws `KEY_UNSUITABLE`. */
   checkKeyValues(store: Store, backfill: Backfill): Promise<void>;
-  /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
-  hasGrowingKeys(store: Store, backfill: Backfill): Promise<boolean>;
-  /** Whether keys that a sequence gives begin again: the next one may be `watermark` or less. */
-  hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean>;
+  /** How the table's keys go on behind `watermark`; null before the first run. */
+  keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth>;
   /** First and last key of the table, or undefined when it is empty. */
   keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined>;
-  /** Last keys of the ranges into which the keys behind `start`, up to `end`, are cut for several processes; the last is `end`. */
-  rangeEnds(store: Store, backfill: Backfill, start: Key | null, end: Key): Promise<readonly Key[]>;
+  /**
+   * Last keys of the ranges into which the keys behind `start` are cut for several processes, the last of which is the table's; none where
+   * it is empty.
+   */
+  rangeEnds(store: Store, backfill: Backfill, start: Key | null): Promise<readonly Key[]>;
   /** A key as the ledger has it. */
   toLedger(key: Key | null): SqlValue;
   /** A key of the ledger's. */
@@ -418,12 +427,14 @@ export interface Dialect {
    */
   undo(store: Store, derivation: Derivation, columns: readonly number[], rows: Given): Promise<Undone>;
   /**
-   * Finds cells whose rows somebody else has written since a batch filled them, and returns their positions in `cells`; undefined where rows
-   * don't tell.
+   * Finds cells whose rows are known to have been written by somebody else since a batch filled them, and returns their positions in
+   * `cells`.
    */
-  readonly rewrittenSince:
-    | ((store: Store, backfill: Backfill, cells: readonly FilledCell[]) => Promise<ReadonlySet<number>>)
-    | undefined;
+  rewrittenSince(
+    store: Store,
+    backfill: Backfill,
+    cells: readonly FilledCell[],
+  ): Promise<ReadonlySet<number>>;
 
   // Its neighbours
   /** What a pace goes by. */

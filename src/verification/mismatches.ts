@@ -44,10 +44,10 @@ export async function mismatchJudge(
   const noteByRun = async (cells: readonly Cell[]): Promise<void> => {
     const open = cells.filter(({ run }) => isOpen(run.status));
     for (const { key, run } of cells) if (!isOpen(run.status)) note(mismatches.earlierRun, key);
-    const rewritten =
-      open.length > 0 ? await store.dialect.rewrittenSince?.(store, backfill, open) : undefined;
+    if (open.length === 0) return;
+    const rewritten = await store.dialect.rewrittenSince(store, backfill, open);
     for (const [i, { key }] of open.entries())
-      note(rewritten?.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
+      note(rewritten.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
   };
 
   const judgeBy = async ({ backfill: filler, certainty }: Filler, cells: readonly Cell[]): Promise<void> => {

@@ -1,6 +1,6 @@
 import { isPostgresError } from '../../errors.js';
 import type { Dialect } from '../port.js';
-import { noUpdateSql } from '../sql.js';
+import { identifier, noUpdateSql } from '../sql.js';
 import { fillBatch } from './batch.js';
 import { derive } from './derive.js';
 import { indexVerdict } from './index-verdict.js';
@@ -20,8 +20,7 @@ import {
   checkKey,
   checkKeyValues,
   fromLedger,
-  hasGrowingKeys,
-  hasRestartedKeys,
+  keyGrowth,
   keyOf,
   keyRange,
   rangeEnds,
@@ -49,6 +48,7 @@ export const POSTGRES: Dialect = {
   ledger: POSTGRES_LEDGER,
   operator,
   builtIn,
+  wholeTable: (name) => `${identifier(name)} AS t`,
   pacing: { targetBatchMs: 200, rhythm: 'load' },
   hasTable,
   hasIndex,
@@ -69,8 +69,7 @@ export const POSTGRES: Dialect = {
   keyOf,
   checkKey,
   checkKeyValues,
-  hasGrowingKeys,
-  hasRestartedKeys,
+  keyGrowth,
   keyRange,
   rangeEnds,
   toLedger,

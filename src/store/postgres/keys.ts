@@ -2,7 +2,7 @@ import type { Backfill } from '../../backfill/define.js';
 import { findEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
 import { asKey, indexHint, type KeyKind, keyLiteral, unsuitable } from '../keys.js';
-import type { KeyFacts, KeyRange, SqlValue, Store } from '../port.js';
+import type { KeyFacts, KeyGrowth, KeyRange, SqlValue, Store } from '../port.js';
 import { rowSql } from '../rows.js';
 import { identifier } from '../sql.js';
 import { relationSql } from './relations.js';
@@ -188,9 +188,6 @@ export async function checkKeyValues(store: Store, backfill: Backfill): Promise<
     throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
 }
 
-/** Whether the table's keys only grow: the numbers of a sequence do not become visible in their order. */
-export const hasGrowingKeys = async (): Promise<boolean> => false;
-
 /** First and last key of the table, or undefined when it is empty. */
 export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
   const { sql: key } = await keyOf(store, backfill);
@@ -206,7 +203,7 @@ export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRan
 }
 
 /** Whether both the greatest key and the sequence that gives the next one are below `watermark`; false where there is none. */
-export async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
+async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
   const sequence = await store.getExact<{ last: bigint | null }>(
     `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(${relationSql(store)}::regclass::text, ?)::regclass AS oid) AS s
     WHERE s.oid IS NOT NULL AND has_sequence_privilege(s.oid, 'SELECT, USAGE')`,
@@ -218,6 +215,14 @@ export async function hasRestartedKeys(store: Store, backfill: Backfill, waterma
     (key) => key === undefined || key < watermark,
   );
 }
+
+/** How keys go on: they are never known to grow, as the numbers of a sequence do not become visible in their order. */
+export const keyGrowth = async (
+  store: Store,
+  backfill: Backfill,
+  watermark: Key | null,
+): Promise<KeyGrowth> =>
+  watermark !== null && (await hasRestartedKeys(store, backfill, watermark)) ? 'restarted' : 'unknown';
 
 /** From so many rows on a run is cut into so many ranges, for several processes to take in turn. */
 const RANGES: readonly (readonly [rows: number, ranges: number])[] = [
@@ -231,8 +236,9 @@ export async function rangeEnds(
   store: Store,
   backfill: Backfill,
   start: Key | null,
-  end: Key,
 ): Promise<readonly Key[]> {
+  const [, end] = (await keyRange(store, backfill)) ?? [];
+  if (end === undefined) return [];
   const { key, behind, upTo } = await rowSql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
   const where = `${behind(start)} AND ${upTo(end)}`;

@@ -13,7 +13,7 @@ import {
 import { literal, normaliseSql } from '../sql.js';
 import { shownAddress } from './address.js';
 import type { Result } from './client.js';
-import type { Connection } from './connection.js';
+import type { PostgresSession } from './connection.js';
 import { isGone, type PostgresDriver } from './driver.js';
 import { PLACEHOLDERS } from './texts.js';
 
@@ -148,7 +148,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
   }
 
   /** The session with the database, for the parts of this engine. */
-  get connection(): Connection {
+  get connection(): PostgresSession {
     return this.driver.connection;
   }
 

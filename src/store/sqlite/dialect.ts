@@ -1,5 +1,6 @@
 import { DEFAULT_TARGET_BATCH_MS } from '../../backfill/run-options.js';
 import type { Dialect } from '../port.js';
+import { identifier } from '../sql.js';
 import { fillBatch } from './batch.js';
 import { isBusy } from './busy.js';
 import { derive } from './derive.js';
@@ -14,7 +15,7 @@ import {
   tableIdentity,
   updateTriggers,
 } from './inspect.js';
-import { checkKey, checkKeyValues, hasGrowingKeys, hasRestartedKeys, keyOf, keyRange } from './keys.js';
+import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js';
 import { checkLedger, SQLITE_LEDGER } from './ledger.js';
 import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
 import { undo } from './revert.js';
@@ -28,6 +29,8 @@ export const SQLITE: Dialect = {
   ledger: SQLITE_LEDGER,
   operator: (sign) => sign,
   builtIn: (name) => name,
+  // By an index each row would be looked up in the table by itself, for its scope.
+  wholeTable: (name) => `${identifier(name)} AS t NOT INDEXED`,
   pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
   hasTable,
   hasIndex,
@@ -61,16 +64,15 @@ export const SQLITE: Dialect = {
   keyOf,
   checkKey,
   checkKeyValues,
-  hasGrowingKeys,
-  hasRestartedKeys,
+  keyGrowth,
   keyRange,
-  rangeEnds: async (_store, _backfill, _start, end) => [end],
+  rangeEnds: async (store, backfill) => (await keyRange(store, backfill))?.slice(1) ?? [],
   toLedger: (key) => key,
   fromLedger: (cell) => cell as bigint | string | null,
   derive,
   fillBatch,
   undo,
-  rewrittenSince: undefined,
+  rewrittenSince: async () => new Set(), // it keeps no versions of rows
   parentTables: async () => [],
   retryReason: (error) => (isBusy(error) ? 'busy' : undefined), // one transaction writes at a time: none conflicts
   surroundings,

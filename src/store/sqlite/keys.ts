@@ -1,7 +1,7 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
 import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
-import type { KeyFacts, KeyRange, Store } from '../port.js';
+import type { KeyFacts, KeyGrowth, KeyRange, Store } from '../port.js';
 import { identifier, isSameName, tokensOf } from '../sql.js';
 import { tableColumns } from './inspect.js';
 import { IS_UTF8 } from './json-functions.js';
@@ -140,7 +140,7 @@ export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRan
 }
 
 /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
-export async function hasGrowingKeys(store: Store, backfill: Backfill): Promise<boolean> {
+async function hasGrowingKeys(store: Store, backfill: Backfill): Promise<boolean> {
   const isPrimary = (await tableColumns(store, backfill.table)).some(
     ({ name, pk }) => pk > 0 && isSameName(name, backfill.key),
   );
@@ -158,8 +158,7 @@ export async function hasGrowingKeys(store: Store, backfill: Backfill): Promise<
  *
  * @see https://www.sqlite.org/autoinc.html
  */
-export async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
-  if (!(await hasGrowingKeys(store, backfill))) return false;
+async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
   const sequence = await store.getExact<{ seq: bigint }>(
     'SELECT seq FROM sqlite_sequence WHERE name = ? COLLATE NOCASE',
     backfill.table,
@@ -167,4 +166,10 @@ export async function hasRestartedKeys(store: Store, backfill: Backfill, waterma
   return [(await keyRange(store, backfill))?.[1], sequence?.seq].every(
     (key) => key === undefined || key < watermark,
   );
+}
+
+/** How keys go on: they grow where AUTOINCREMENT gives them. */
+export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth> {
+  if (!(await hasGrowingKeys(store, backfill))) return 'unknown';
+  return watermark !== null && (await hasRestartedKeys(store, backfill, watermark)) ? 'restarted' : 'growing';
 }
