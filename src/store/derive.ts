@@ -224,12 +224,12 @@ export async function countFound(
   const any = `SELECT 1 AS found FROM ${identifier(backfill.table)} AS t WHERE ${where} LIMIT 1`;
   if ((await explained(store, backfill, async () => await store.project.get(any))) === undefined) return 0;
   const derivation = await store.dialect.derive(store, backfill);
-  const skips = onlySkipped ? columns.map(({ name }, i) => [`s${i}`, rows.isCellSkipped(name)]) : [];
+  const skips = onlySkipped ? columns.map(({ name }, i) => [`skipped${i}`, rows.isCellSkipped(name)]) : [];
   const extra = Object.fromEntries(skips) as Record<string, string>;
   const select = derivation.select({ where, extra });
   const matches = columns.map((_, i) => {
     const isSame = `c${i} IS NOT NULL AND ${derivation.isSame(`c${i}`, `v${i}`)}`;
-    return `CASE WHEN ${isSame}${onlySkipped ? ` AND s${i}` : ''} THEN 1 ELSE 0 END`;
+    return `CASE WHEN ${isSame}${onlySkipped ? ` AND skipped${i}` : ''} THEN 1 ELSE 0 END`;
   });
   const sum = `SELECT ${store.dialect.builtIn('sum')}(${sumSql(store, matches)}) AS cells FROM (${select}) AS derived
     WHERE ${isDerivedSql(derivation)}`;
