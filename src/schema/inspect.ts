@@ -50,7 +50,3 @@ export const findIndex = async (
   step: SchemaStepDefinition,
   index: IndexDefinition,
 ): Promise<string | undefined> => await store.dialect.findIndex(store, step, index);
-
-/** Bytes of the pages that a table occupies, without its indexes. */
-export const tableBytes = async (store: Store, table: string): Promise<number> =>
-  await store.dialect.tableBytes(store, table);

@@ -334,8 +334,6 @@ export interface Dialect {
   findIndex(store: Store, step: SchemaStepDefinition, index: IndexDefinition): Promise<string | undefined>;
   /** A text that is another once the table was made anew, and may be after a VACUUM or DDL; empty if there is no such table. */
   tableIdentity(store: Store, table: string): Promise<string>;
-  /** Bytes of a table, without its indexes. */
-  tableBytes(store: Store, table: string): Promise<number>;
   /** What work on a table is expected to cost. */
   estimate(store: Store, table: string, work: TableWork): Promise<Estimate>;
   /**

@@ -167,7 +167,7 @@ export async function tableIdentity(store: Store, table: string): Promise<string
 }
 
 /** Bytes of the pages that a table and its partitions occupy, without their indexes. */
-export async function tableBytes(store: Store, table: string): Promise<number> {
+async function tableBytes(store: Store, table: string): Promise<number> {
   const row = await store.get<{ bytes: number }>(
     `${tree(store)} SELECT coalesce(sum(pg_table_size(tree.oid)), 0)::bigint AS bytes FROM tree WHERE tree.oid IS NOT NULL`,
     table,

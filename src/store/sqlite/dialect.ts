@@ -6,15 +6,7 @@ import { isBusy } from './busy.js';
 import { derive } from './derive.js';
 import { estimate } from './estimate.js';
 import { indexVerdict } from './index-verdict.js';
-import {
-  findIndex,
-  hasIndex,
-  hasTable,
-  tableBytes,
-  tableColumns,
-  tableIdentity,
-  updateTriggers,
-} from './inspect.js';
+import { findIndex, hasIndex, hasTable, tableColumns, tableIdentity, updateTriggers } from './inspect.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js';
 import { checkLedger, SQLITE_LEDGER } from './ledger.js';
 import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
@@ -38,7 +30,6 @@ export const SQLITE: Dialect = {
   updateTriggers,
   findIndex,
   tableIdentity,
-  tableBytes,
   estimate,
   checkLedger,
   checkStep,
