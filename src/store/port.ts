@@ -280,6 +280,16 @@ export interface Dialect {
   keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined>;
   /** Last keys of the ranges into which the keys behind `start`, up to `end`, are cut for several processes; the last is `end`. */
   rangeEnds(store: Store, backfill: Backfill, start: Key | null, end: Key): Promise<readonly Key[]>;
+  /**
+   * Last keys of the slices into which the keys behind `after`, up to `upTo`, are cut where a statement keeps the event loop waiting, so that
+   * each is read in a moment; null for one that goes to the end. It turns between two.
+   */
+  sliceEnds(
+    store: Store,
+    backfill: Pick<Backfill, 'table' | 'key'>,
+    after: Key | null,
+    upTo: Key | null,
+  ): AsyncIterable<Key | null>;
   /** SQL for the key of a row of the table, as `t`: what to order and compare by. */
   keySql(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): Promise<string>;
   /** A key as the ledger has it. */

@@ -27,10 +27,35 @@ export function anyNullSql(backfill: Backfill, alias = 't', absent?: ReadonlySet
 }
 
 /** SQL condition for the rows behind a key: all of them, where there is none. */
-export const behindSql = async (store: Store, backfill: Backfill, after: Key | null): Promise<string> =>
+export const behindSql = async (
+  store: Store,
+  backfill: Pick<Backfill, 'table' | 'key'>,
+  after: Key | null,
+): Promise<string> =>
   after === null
     ? 'true'
     : `${await store.dialect.keySql(store, backfill)} ${store.dialect.operator('>')} ${keyLiteral(after)}`;
+
+/**
+ * SQL conditions for the rows behind a key, up to another: for all of them in turn, in parts that are each read in a moment where the
+ * engine keeps the event loop waiting.
+ *
+ * @param upTo null for all
+ */
+export async function* partsSql(
+  store: Store,
+  backfill: Pick<Backfill, 'table' | 'key'>,
+  after: Key | null,
+  upTo: Key | null = null,
+): AsyncGenerator<string> {
+  const key = await store.dialect.keySql(store, backfill);
+  let before = after;
+  for await (const end of store.dialect.sliceEnds(store, backfill, after, upTo)) {
+    const behind = await behindSql(store, backfill, before);
+    yield end === null ? behind : `${behind} AND ${key} ${store.dialect.operator('<=')} ${keyLiteral(end)}`;
+    before = end;
+  }
+}
 
 /** SQL condition for a row that is recorded as a skip, in whole or for a column. */
 export const isSkippedSql = async (store: Store, backfill: Backfill): Promise<string> =>
@@ -95,12 +120,10 @@ export async function hasWaitingRows(
       : await store.project.getExact<{ key: Key }>(
           `SELECT ${key} AS key FROM ${table} WHERE ${behind} ORDER BY ${key} LIMIT 1 OFFSET ${probeRows}`,
         );
-  const row = await store.project.get(
-    `SELECT 1 FROM ${table}
-    WHERE ${behind}${last ? ` AND ${key} ${store.dialect.operator('<=')} ${keyLiteral(last.key)}` : ''} AND ${scopeSql(backfill, store.dialect)} AND ${await waitsSql(store, backfill, after === null ? skips : 'nothing')}
-    LIMIT 1`,
-  );
-  if (row !== undefined) return true;
+  const waits = `${scopeSql(backfill, store.dialect)} AND ${await waitsSql(store, backfill, after === null ? skips : 'nothing')}`;
+  for await (const part of partsSql(store, backfill, after, last?.key))
+    if ((await store.project.get(`SELECT 1 FROM ${table} WHERE ${part} AND ${waits} LIMIT 1`)) !== undefined)
+      return true;
   return last ? undefined : false;
 }
 

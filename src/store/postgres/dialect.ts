@@ -82,6 +82,9 @@ export const POSTGRES: Dialect = {
   hasRestartedKeys,
   keyRange,
   rangeEnds,
+  async *sliceEnds(_store, _backfill, _after, upTo) {
+    yield upTo; // nobody waits for a statement
+  },
   keySql,
   toLedger,
   fromLedger,

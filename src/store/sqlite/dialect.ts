@@ -23,6 +23,7 @@ import { rehearseDown, rehearseUp, updateError } from './rehearse.js';
 import { prepareRevert, revertCells } from './revert.js';
 import { scanRows } from './scan.js';
 import { countFound, hasGrowingKeys, hasRestartedKeys, keyRange } from './scope.js';
+import { sliceEnds } from './slices.js';
 import { surroundings } from './surroundings.js';
 
 /** What is SQLite's own. */
@@ -74,6 +75,7 @@ export const SQLITE: Dialect = {
   hasRestartedKeys,
   keyRange,
   rangeEnds: async (_store, _backfill, _start, end) => [end],
+  sliceEnds,
   keySql: async (_, { key }) => `t.${identifier(key)}`,
   toLedger: (key) => key,
   fromLedger: (cell) => cell as bigint | string | null,

@@ -4,7 +4,7 @@ import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { explained } from '../expressions.js';
 import { asKey } from '../keys.js';
 import type { KeyRange, Store } from '../port.js';
-import { isSkippedSql, scopeSql } from '../rows.js';
+import { isSkippedSql, partsSql, scopeSql } from '../rows.js';
 import { identifier, isSameName, literal, tokensOf } from '../sql.js';
 import { derivationSql } from './derive.js';
 import { tableColumns } from './inspect.js';
@@ -67,27 +67,21 @@ export async function countFound(
 ): Promise<number> {
   const filled = backfill.columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
   const skipped = onlySkipped ? ` AND ${await isSkippedSql(store, backfill)}` : '';
-  const where = `WHERE t.${identifier(backfill.key)} <= ? AND ${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
-  const any = await explained(
-    store,
-    backfill,
-    async () =>
-      await store.get(`SELECT 1 FROM ${identifier(backfill.table)} AS t ${where} LIMIT 1`, watermark),
-  );
-  if (any === undefined) return 0;
+  const found = `${scopeSql(backfill, store.dialect)} AND (${filled})${skipped}`;
   const matches = backfill.columns.map(({ name }, i) => {
     const isSkip = `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
       WHERE s.backfill = ${literal(backfill.name)} AND s.key = k AND s.target IN ('*', ${literal(name)}))`;
     return `(c${i} IS NOT NULL AND c${i} IS v${i} COLLATE BINARY${onlySkipped ? ` AND ${isSkip}` : ''})`;
   });
-  const row = await explained(
-    store,
-    backfill,
-    async () =>
-      await store.get<{ cells: number | null }>(
-        `SELECT sum(${matches.join(' + ')}) AS cells FROM (${await derivationSql(store, backfill, { tail: `${where} LIMIT -1` })})`,
-        watermark,
-      ),
-  );
-  return row?.cells ?? 0;
+  let cells = 0;
+  await explained(store, backfill, async () => {
+    for await (const part of partsSql(store, backfill, null, watermark)) {
+      const rows = await derivationSql(store, backfill, { tail: `WHERE ${part} AND ${found} LIMIT -1` });
+      const row = await store.get<{ cells: number }>(
+        `SELECT total(${matches.join(' + ')}) AS cells FROM (${rows})`,
+      );
+      cells += row?.cells ?? 0;
+    }
+  });
+  return cells;
 }

@@ -23,8 +23,11 @@ const WRITE_WAIT_MS = 1000;
 /** More pages than a store can have: a copy is then made in one step, and so of one snapshot. */
 const ALL_PAGES = 0x7fffffff;
 
-/** Rows of a result that are read at once. */
-const PAGE_ROWS = 1000;
+/** Rows of a result that are read at once, and for how long at most, in milliseconds. */
+const [PAGE_ROWS, PAGE_MS] = [1000, 8];
+
+/** Statements that are kept compiled: those that name keys do not come again. */
+const MAX_STATEMENTS = 200;
 
 /** Page cache where each page is read once, by each of two threads, in KiB. */
 const SCAN_CACHE_KIB = 1024;
@@ -76,6 +79,8 @@ export class SqliteStore implements Store {
     let statement = this.#statements.get(sql);
     if (!statement) {
       statement = prepare(this.#db, sql);
+      const [oldest] = this.#statements.size < MAX_STATEMENTS ? [] : this.#statements.keys();
+      if (oldest !== undefined) this.#statements.delete(oldest);
       this.#statements.set(sql, statement);
     }
     return statement;
@@ -129,14 +134,27 @@ export class SqliteStore implements Store {
       .safeIntegers()
       .iterate(...parameters) as IterableIterator<Row>;
     let page: Row[] = [];
+    let turnAt = performance.now() + PAGE_MS;
     for (const row of rows) {
       page.push(row);
-      if (page.length < PAGE_ROWS) continue;
+      if (page.length < PAGE_ROWS && performance.now() < turnAt) continue;
       yield page;
       page = [];
       await nextTurn();
+      turnAt = performance.now() + PAGE_MS;
     }
     if (page.length > 0) yield page;
+  }
+
+  /** Rows as arrays, integers as bigint: as {@link pages}, for as many as its LIMIT lets through. */
+  async rows<Row extends readonly unknown[]>(
+    sql: string,
+    ...parameters: readonly SqlValue[]
+  ): Promise<Row[]> {
+    return this.#prepare(sql)
+      .raw()
+      .safeIntegers()
+      .all(...parameters) as Row[];
   }
 
   /** Runs one statement and returns how many rows it changed. */
