@@ -24,7 +24,7 @@ import {
   refuseFileOptions,
 } from './migrator-options.js';
 import type { CommonOptions, ReaderOptions } from './options.js';
-import { type Lines, printLines } from './print.js';
+import { type Lines, printLines, toJson } from './print.js';
 import { progressView } from './progress.js';
 import { errorLines } from './text.js';
 import { helpersOf } from './workers.js';
@@ -101,25 +101,6 @@ export interface Cli {
 
 /** Registers one command. */
 export type Register = (program: Command, cli: Cli) => void;
-
-/**
- * JSON of a result, ended by a line break. A bigint is a string in it.
- *
- * @param tell makes of a hint what can be run
- */
-export function toJson(value: unknown, tell: (hint: string) => string): string {
-  const json = JSON.stringify(
-    value,
-    (key, part: unknown) =>
-      typeof part === 'bigint'
-        ? String(part)
-        : key === 'hint' && typeof part === 'string'
-          ? tell(part)
-          : part,
-    2,
-  );
-  return `${json}\n`;
-}
 
 /** Told what comes of a call. */
 export interface Listener {
@@ -215,7 +196,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
         now,
         signal: signal ? either(signal, stopper.signal) : stopper.signal,
         onEvent: (event) => {
-          listenInBatches(event, stop);
+          if (!address.postgres) listenInBatches(event, stop);
           if (event.event === 'run_started') helpers?.start((options.workers ?? 1) - 1);
           onEvent?.(event);
           if (isLogged(options.logLevel, event)) view?.giveWay();
@@ -224,6 +205,7 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
           metrics?.take(event);
         },
       };
+      if (address.postgres) listen(stop);
       const output = await finding(() => act(migrator, reader))
         .catch(async (thrown: unknown) => {
           if (!(await isAgreed(rootBackfillError(thrown), options, context, reader.say))) throw thrown;
@@ -232,7 +214,8 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
         .catch(async (thrown: unknown) => {
           await metrics?.end(command, rootBackfillError(thrown).exitCode);
           throw thrown;
-        });
+        })
+        .finally(() => deafen(stop));
       await metrics?.end(command, exitCodeOf(output));
       tellOutput(output, options, reader);
     },
@@ -277,15 +260,20 @@ function openMetrics(given: string, store: StoreAddress, log: (event: MigratorEv
 }
 
 /**
- * Between batches a signal is heard, and waits for the commit. Elsewhere a long statement would keep it from being
- * heard, so that the default holds: the process ends at once, which is safe. A second signal ends it at once, too.
+ * On a file, a signal is heard between batches, and waits for the commit. Elsewhere a long statement would keep it from being
+ * heard, so that the default holds: the process ends at once, which is safe. On a server it is always heard. A second signal ends the
+ * process at once, too.
  */
 function listenInBatches({ event }: MigratorEvent, stop: (name: NodeJS.Signals) => void): void {
-  if (event === 'batches_started') for (const name of HEARD) process.on(name, stop);
+  if (event === 'batches_started') listen(stop);
   if (event === 'batches_ended') deafen(stop);
 }
 
 const HEARD = ['SIGINT', 'SIGTERM'] as const;
+
+function listen(stop: (name: NodeJS.Signals) => void): void {
+  for (const name of HEARD) process.on(name, stop);
+}
 
 function deafen(stop: (name: NodeJS.Signals) => void): void {
   for (const name of HEARD) process.removeListener(name, stop);

@@ -9,12 +9,12 @@ import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportOutcome } from '../report/report.js';
 import { findTarget, writeOut } from '../store/out-file.js';
 import type { Lang, Say } from '../words/lang.js';
-import { type CliContext, toJson } from './cli.js';
+import type { CliContext } from './cli.js';
 import { reportLines } from './commands/report.js';
 import { runnable } from './hints.js';
 import { eventLog } from './log.js';
 import type { CommonOptions } from './options.js';
-import { type Lines, printLines } from './print.js';
+import { type Lines, printLines, toJson } from './print.js';
 import { errorLines, table } from './text.js';
 
 /** Commands that can be run on many stores. */

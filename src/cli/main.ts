@@ -5,7 +5,7 @@ import { requireNode } from '../node.js';
 import { learnSecrets } from '../secrets.js';
 import { LANGS, type Lang, localeLang, sayIn } from '../words/lang.js';
 import { printCauses } from './causes.js';
-import { type CliContext, type Listener, makeCli, toJson } from './cli.js';
+import { type CliContext, type Listener, makeCli } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
 import { registerCreate } from './commands/create.js';
 import { registerDeploy } from './commands/deploy.js';
@@ -21,7 +21,7 @@ import { registerVerify } from './commands/verify.js';
 import { runnable, type TakenOver } from './hints.js';
 import { refuseNpmKeptOptions, type TrappedOption } from './npm-trap.js';
 import { given } from './options.js';
-import { printLines, withSafeStreams } from './print.js';
+import { printLines, toJson, withSafeStreams } from './print.js';
 import { errorJson, errorLines } from './text.js';
 
 const NAME = 'umzug-backfill';

@@ -15,6 +15,25 @@ export const printLines = (stream: OutputStream, lines: Lines): void => {
 };
 
 /**
+ * JSON of a result, ended by a line break. A bigint is a string in it.
+ *
+ * @param tell makes of a hint what can be run
+ */
+export function toJson(value: unknown, tell: (hint: string) => string): string {
+  const json = JSON.stringify(
+    value,
+    (key, part: unknown) =>
+      typeof part === 'bigint'
+        ? String(part)
+        : key === 'hint' && typeof part === 'string'
+          ? tell(part)
+          : part,
+    2,
+  );
+  return `${json}\n`;
+}
+
+/**
  * Returns a stream that writes to another, but no password, and no character that acts on a terminal other than the codes that this program sends
  * to one. Each write must be whole lines, or text of this program's alone.
  */

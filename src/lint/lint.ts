@@ -5,7 +5,7 @@ import { BackfillError } from '../errors.js';
 import type { Step } from '../steps/step.js';
 import { locateStore } from '../store/path.js';
 import { libraryVersion } from '../store/sqlite/library.js';
-import { SqliteStore } from '../store/sqlite/store.js';
+import { openSqlite } from '../store/sqlite/site.js';
 import { BAD_DISABLE, disablesIn, filesOf, type StepFiles } from './disables.js';
 import { type Found, lintedStep, type Surroundings } from './linted-step.js';
 import { RULES } from './rules.js';
@@ -64,7 +64,7 @@ export async function lint(steps: readonly Step[], options: LintOptions = {}): P
     findings: await flatMapEach(chosen, async (one) => await findingsOf(one, surroundings, folder)),
   });
   if (path === undefined) return await lintAll({ sqlite, store: undefined });
-  const store = new SqliteStore(locateStore(path), { access: 'look' });
+  const store = openSqlite(locateStore(path), { access: 'look' });
   try {
     return await store.snapshot(async () => await lintAll({ sqlite, store: storeFacts(store) }));
   } finally {

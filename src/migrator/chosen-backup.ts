@@ -8,7 +8,8 @@ import { isThere, lstatOf } from '../store/file.js';
 import { expandHome, type StoreFiles } from '../store/path.js';
 import { findBackups, findNamed } from '../store/sqlite/backup.js';
 import { isDamage } from '../store/sqlite/copy.js';
-import { SqliteStore } from '../store/sqlite/store.js';
+import { openSqlite } from '../store/sqlite/site.js';
+import type { SqliteStore } from '../store/sqlite/store.js';
 import { isShared } from '../store/trust.js';
 
 /** The backups that a store's own ledger knows, by their paths: without size and hash those of earlier versions. */
@@ -33,7 +34,7 @@ export async function readKnownBackups(
   if (files.mainBytes === 0) return undefined;
   let store: SqliteStore | undefined;
   try {
-    store = new SqliteStore(files, { access });
+    store = openSqlite(files, { access });
     const ledger = openLedger(store);
     return (await ledger.exists()) ? await ledger.knownBackups() : undefined;
   } catch (error) {

@@ -17,8 +17,8 @@ import {
 import { checkDamage, isDamage, removeWithSidecars, SIDECARS } from '../store/sqlite/copy.js';
 import { refuseUnsafeCopy } from '../store/sqlite/copy-trust.js';
 import { CopyBehind, saveFiles, takeIn, writeBack, writtenAt } from '../store/sqlite/restore.js';
-import { sqliteSite } from '../store/sqlite/site.js';
-import { SqliteStore } from '../store/sqlite/store.js';
+import { openSqlite, sqliteSite } from '../store/sqlite/site.js';
+import type { SqliteStore } from '../store/sqlite/store.js';
 import { isShared } from '../store/trust.js';
 import { withLock } from './change.js';
 import {
@@ -149,7 +149,7 @@ async function restoreAlone(options: MigratorOptions, given: string | undefined)
     for (let tries = 1; ; tries += 1) {
       const done = await saveAndWrite(outlook, prepared, tries < TRIES, options.onEvent);
       if (!done) continue;
-      await new SqliteStore(locateStore(files.path), { access: 'look' }).close(); // can it be read?
+      await openSqlite(locateStore(files.path), { access: 'look' }).close(); // can it be read?
       return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified, ...done };
     }
   });
@@ -235,7 +235,7 @@ async function checkBackup(
   const check = (options ? options.check : undefined) ?? 'quick';
   let source: SqliteStore | undefined;
   try {
-    source = new SqliteStore(locateStore(at, { isCopy: true }), { access: 'look' });
+    source = openSqlite(locateStore(at, { isCopy: true }), { access: 'look' });
     if ((await checkDamage(source, check)) === false) throw unusable(`${path} is damaged`);
     await checkRequirements(source, project.config.requires);
   } catch (error) {
@@ -292,7 +292,7 @@ async function save(files: StoreFiles, copies: string): Promise<{ saved: string;
   let live: SqliteStore | undefined;
   try {
     // Closing a connection that writes would move what waits in the WAL into a file that turns out to be damaged.
-    live = new SqliteStore(files, { access: files.walBytes > 0 ? 'look' : 'write' });
+    live = openSqlite(files, { access: files.walBytes > 0 ? 'look' : 'write' });
     const { path } = await backUp(live, { folder: copies, kind: 'before-restore' });
     return { saved: path, wasDamaged: false };
   } catch (error) {

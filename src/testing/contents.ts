@@ -6,7 +6,7 @@ import { tableColumns } from '../schema/inspect.js';
 import { locateStore } from '../store/path.js';
 import type { Store } from '../store/port.js';
 import { foldCase, identifier, isSameName } from '../store/sql.js';
-import { SqliteStore } from '../store/sqlite/store.js';
+import { openSqlite } from '../store/sqlite/site.js';
 
 /** The rows of a table by their key; of another table than the backfill's, by their place. */
 export interface Table {
@@ -31,7 +31,7 @@ export interface Difference {
 
 /** Opens a store for reading alone, acts, and closes it. */
 export async function lookAt<Result>(path: string, act: (store: Store) => Promise<Result>): Promise<Result> {
-  const store = new SqliteStore(locateStore(path), { access: 'look' });
+  const store = openSqlite(locateStore(path), { access: 'look' });
   try {
     return await store.snapshot(async () => await act(store));
   } finally {

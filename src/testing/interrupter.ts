@@ -1,7 +1,7 @@
 import { applyBackfillStep, revertBackfillStep } from '../backfill/runner.js';
 import { Ledger } from '../ledger/ledger.js';
 import { locateStore } from '../store/path.js';
-import { SqliteStore } from '../store/sqlite/store.js';
+import { openSqlite } from '../store/sqlite/site.js';
 import type { Subject } from './options.js';
 import { runOptions } from './seed.js';
 
@@ -39,7 +39,7 @@ class ThrowingLedger extends Ledger {
 export const byThrowing = (subject: Subject): Interrupter => ({
   by: 'exception',
   async run(path, { direction, at }) {
-    const store = new SqliteStore(locateStore(path), { access: 'write' });
+    const store = openSqlite(locateStore(path), { access: 'write' });
     const ledger = at === 'in a batch' ? new ThrowingLedger(store) : new Ledger(store);
     const onEvent = ({ event }: { readonly event: string }): void => {
       if (event === 'batch_committed' || event === 'batch_reverted') throw new Thrown();

@@ -10,7 +10,7 @@ import type { Step } from '../steps/step.js';
 import { locateStore } from '../store/path.js';
 import { identifier } from '../store/sql.js';
 import { connect } from '../store/sqlite/connection.js';
-import { SqliteStore } from '../store/sqlite/store.js';
+import { openSqlite } from '../store/sqlite/site.js';
 import type { Subject, TestRow } from './options.js';
 
 /** The steps of the schema, named so that they come before any other. */
@@ -71,7 +71,7 @@ export async function makeStore(path: string, subject: Subject, rows: readonly T
 }
 
 async function applyStep(path: string, step: Step | undefined): Promise<void> {
-  const store = new SqliteStore(locateStore(path), { access: 'write' });
+  const store = openSqlite(locateStore(path), { access: 'write' });
   try {
     if (step?.kind === 'schema') await applySchemaStep(store, new Ledger(store), step);
     if (step?.kind === 'sql') await applySqlStep(store, new Ledger(store), step);

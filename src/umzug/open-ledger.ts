@@ -1,6 +1,7 @@
 import { BackfillError, isStoreError, toBackfillError } from '../errors.js';
 import type { Session } from '../migrator/session.js';
 import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
+import type { SqliteStore } from '../store/sqlite/store.js';
 
 /**
  * Opens a store that somebody's own Umzug is about to use, acts in one transaction, and closes it. It may be a file without
@@ -20,14 +21,14 @@ export async function inLedger<Result>(
   const { Ledger } = await import('../ledger/ledger.js');
   const { refuseNewerLedger } = await import('../ledger/format.js');
   const { locateStore } = await import('../store/path.js');
-  const { SqliteStore } = await import('../store/sqlite/store.js');
+  const { openSqlite } = await import('../store/sqlite/site.js');
   const files = locateStore(path, { mayBeEmpty: true });
-  const open = (): InstanceType<typeof SqliteStore> => {
+  const open = (): SqliteStore => {
     try {
-      return new SqliteStore(files, { access });
+      return openSqlite(files, { access });
     } catch (error) {
       if (!(error instanceof BackfillError) || error.code !== 'STORE_HOT_JOURNAL') throw error;
-      return new SqliteStore(files, { access: 'write' });
+      return openSqlite(files, { access: 'write' });
     }
   };
   const store = open();

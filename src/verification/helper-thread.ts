@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Ledger } from '../ledger/ledger.js';
 import { locateStore } from '../store/path.js';
-import { SqliteStore } from '../store/sqlite/store.js';
+import { openSqlite } from '../store/sqlite/site.js';
 import { dataVersion } from '../store/sqlite/wal.js';
 import { type HelperData, type HelperTask, takeRanges } from './helper.js';
 import { lagBuffers } from './lag.js';
@@ -10,7 +10,7 @@ import { scan } from './scan.js';
 /** The thread of a `Helper`: looks, says so, and scans its part if its snapshot is the one that the other thread has. */
 
 const { path, backfill } = workerData as HelperData;
-const store = new SqliteStore(locateStore(path), { access: 'look' });
+const store = openSqlite(locateStore(path), { access: 'look' });
 const seen = await dataVersion(store);
 
 parentPort?.once('message', async ({ shares, nowMs }: HelperTask) => {

@@ -175,7 +175,7 @@ describe('a signal to a run on PostgreSQL', () => {
     });
     await until('the server to be asked', () => isAsked);
     command.child?.kill('SIGTERM');
-    expect((await running).signal).to.equal('SIGTERM');
+    expectRefusal(await running, 'TERMINATED', 143);
     silent.close();
   });
 

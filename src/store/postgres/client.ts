@@ -42,7 +42,7 @@ const CLEAR_UP_MS = 1000;
 /** What of the driver's client is not in its types. */
 interface Internals {
   readonly connection: EventEmitter & {
-    readonly stream: EventEmitter & { destroy(): void };
+    readonly stream: EventEmitter & { destroy(): void; unref(): void };
     connect(port: number | string, host?: string): void;
     cancel(processId: number, secretKey: number): void;
   };
@@ -235,7 +235,9 @@ export class PostgresClient {
       );
       if (host.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`);
       else connection.connect(port, host);
-      connection.stream.once('close', () => connection.removeAllListeners());
+      // Nobody waits for it: a server that does not hear it either finds out that this client is gone.
+      connection.stream.unref();
+      setTimeout(() => connection.stream.destroy(), CLEAR_UP_MS).unref();
     });
   }
 

@@ -1,5 +1,5 @@
 import type { Store } from '../port.js';
-import { places, tree } from './inspect.js';
+import { places, tree } from './relations.js';
 
 /** Something that hangs on a column: DROP COLUMN fails on it, or drops it as well without a word. */
 export interface Dependent {

@@ -3,7 +3,7 @@ import { BackfillError, isStoreError } from '../../errors.js';
 import { busyPauses } from '../busy.js';
 import type { IndexWork, Store } from '../port.js';
 import { identifier } from '../sql.js';
-import { relationSql } from './inspect.js';
+import { relationSql } from './relations.js';
 
 // Concurrently, an index keeps no writer waiting, but it is no part of a transaction: whoever is killed leaves one behind that is
 // invalid. So the ledger knows it as ours before it is there, and forgets it when it is gone.

@@ -2,21 +2,10 @@ import { findEach } from '../../each.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { ColumnInfo, Estimate, Store } from '../port.js';
 import { foldCase, identifier, literal, normaliseSql } from '../sql.js';
+import { places, relationSql, tree } from './relations.js';
 import { type PostgresStore, requirePostgres } from './store.js';
 import { OUR_TABLES } from './texts.js';
 import { refuseForeignTable } from './trust.js';
-
-// A name is the table that the search path finds first: what an unqualified name in a statement means.
-
-/** The relation that an unqualified name means, as SQL; takes the name. */
-export const relationSql = (store: Store): string =>
-  `(SELECT c.oid FROM unnest(ARRAY[${requirePostgres(store).connection.schemas.map(literal).join(', ')}]) WITH ORDINALITY AS p (name, at)
-    JOIN pg_namespace AS n ON n.nspname = p.name JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = ?
-    ORDER BY p.at LIMIT 1)`;
-
-/** A table with its partitions and whatever inherits from it: an UPDATE of the table reaches them all. Takes the table's name. */
-export const tree = (store: Store): string => `WITH RECURSIVE tree (oid) AS (
-  SELECT ${relationSql(store)}::oid UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
 
 /** Tables that a table is a partition of, from the nearest. */
 export const parentTables = async (store: Store, table: string): Promise<string[]> =>
@@ -25,9 +14,6 @@ export const parentTables = async (store: Store, table: string): Promise<string[
       JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${relationSql(store)} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
     table,
   );
-
-/** Places for a list of values in SQL; for an empty one a list that holds nothing. */
-export const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ') || 'NULL';
 
 /** Whether the store has a table (not a view) of this name. */
 export async function hasTable(store: Store, name: string): Promise<boolean> {

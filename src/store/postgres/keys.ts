@@ -3,7 +3,7 @@ import type { Key } from '../../ledger/keys.js';
 import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
 import type { KeyRange, SqlValue, Store } from '../port.js';
 import { identifier } from '../sql.js';
-import { relationSql } from './inspect.js';
+import { relationSql } from './relations.js';
 import { operator } from './texts.js';
 
 type KeyOf = Pick<Backfill, 'table' | 'key'>;

@@ -1,7 +1,7 @@
 import { BackfillError } from '../../errors.js';
 import { BATCH_NUMBERS } from '../../ledger/shared-ledger.js';
 import { identifier, literal } from '../sql.js';
-import { relationSql } from './inspect.js';
+import { relationSql } from './relations.js';
 import type { PostgresStore } from './store.js';
 import { OUR_TABLES } from './texts.js';
 import { IS_ME, IS_OURS, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './trusted-roles.js';

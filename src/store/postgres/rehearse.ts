@@ -5,7 +5,8 @@ import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { Store } from '../port.js';
 import { identifier, isSameName } from '../sql.js';
 import { dependents } from './dependents.js';
-import { relationSql, tableColumns } from './inspect.js';
+import { tableColumns } from './inspect.js';
+import { relationSql } from './relations.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back keeps others waiting meanwhile. So the catalog is
 // asked for whatever is known to stand in the way; a trigger's function is not looked into.

@@ -1,16 +1,40 @@
 import type { StopSignal } from '../../backfill/run-options.js';
 import { toBackfillError } from '../../errors.js';
-import type { StoreSite } from '../site.js';
+import type { OpenOptions, StoreSite } from '../site.js';
 import { type PostgresAddress, shownAddress } from './address.js';
 import { Sessions } from './connection.js';
+import { POSTGRES } from './dialect.js';
 import { acquireLock, lookAtLock, withShare } from './lock.js';
+import { refuseReadOnly } from './rights.js';
 import { PostgresStore } from './store.js';
 import { plaintextWarnings } from './tls.js';
+import { refuseUnsafeLedger, refuseUnsafePath } from './trust.js';
 
 /** The site of a store that is a database of PostgreSQL. */
 export interface PostgresSite extends StoreSite {
   /** Acts with a share of the run lock, if whoever holds it shares it; returns whether there was anything to do. */
   share(act: () => Promise<boolean>): Promise<boolean>;
+}
+
+/**
+ * Opens a database, on the session of its command.
+ *
+ * @throws {BackfillError} `STORE_READONLY` for a replica, `SEARCH_PATH_UNSAFE`, `SUPERUSER_REFUSED`, `LEDGER_UNTRUSTED`
+ */
+async function openPostgres(sessions: Sessions, options: OpenOptions): Promise<PostgresStore> {
+  const connection = await sessions.enter();
+  const { access, isConfirmed = false } = options;
+  try {
+    const store = new PostgresStore(sessions, connection, POSTGRES, options);
+    await store.setLockTimeout();
+    if (access === 'write') await refuseReadOnly(store);
+    if (!isConfirmed) await refuseUnsafePath(store);
+    await refuseUnsafeLedger(store, access === 'write' ? 'UPDATE' : 'SELECT');
+    return store;
+  } catch (error) {
+    await sessions.leave(connection);
+    throw error;
+  }
 }
 
 /**
@@ -29,7 +53,7 @@ export function postgresSite(address: PostgresAddress, signal?: StopSignal): Pos
   };
   return {
     name: shownAddress(address),
-    open: async (options) => await PostgresStore.open(sessions, options),
+    open: async (options) => await explained(() => openPostgres(sessions, options)),
     lock: async (options) => await explained(() => acquireLock(sessions, options)),
     lookAtLock: async () => await explained(() => lookAtLock(sessions)),
     share: async (act) => await withShare(sessions, act),

@@ -1,23 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BackfillError, isPostgresError, isStoreError, toBackfillError } from '../../errors.js';
+import { throwIfStopped } from '../../backfill/stop.js';
+import { BackfillError, isPostgresError, isStoreError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import type { LockHolder } from '../../ledger/run-lock.js';
 import { busyPauses, GIVE_UP_MS } from '../busy.js';
 import { isAboutRow } from '../expressions.js';
-import type { SqlValue, Statements, Store, StoreSize } from '../port.js';
+import type { Dialect, SqlValue, Statements, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
-import { normaliseSql } from '../sql.js';
+import { literal, normaliseSql } from '../sql.js';
 import { shownAddress } from './address.js';
 import { type Result, SAFE_PATH } from './client.js';
 import { type Connection, makeFunctions, readPath, type Sessions } from './connection.js';
-import { POSTGRES } from './dialect.js';
 import { PostgresError } from './error.js';
 import { requireHeld, shareLock } from './lock.js';
-import { refuseReadOnly } from './rights.js';
 import { readSettings, restoreSettings } from './settings.js';
 import { PostgresStatements, type Runner } from './statements.js';
-import { asked, namesLedger } from './texts.js';
-import { findLedgerSchema, refuseUnsafeLedger, refuseUnsafePath } from './trust.js';
+import { asked, namesLedger, OUR_TABLES } from './texts.js';
 
 /** How long a statement of a transaction that writes waits for another's lock, in milliseconds, before it is tried again. */
 const WRITE_WAIT_MS = 1000;
@@ -30,7 +28,7 @@ const [MAX_ASKED, LONGEST_ASKED] = [500, 5000];
 
 /** One open database of PostgreSQL. Its lifetime is a command's. */
 export class PostgresStore extends PostgresStatements implements Store {
-  readonly dialect = POSTGRES;
+  readonly dialect: Dialect;
   readonly files = undefined;
   readonly project: Statements;
   /** Whether a person has agreed to what the roles of others may do. */
@@ -42,9 +40,14 @@ export class PostgresStore extends PostgresStatements implements Store {
   readonly #waitMs: number;
   #transaction: 'none' | 'reading' | 'writing' = 'none';
 
-  private constructor(
+  /**
+   * @param connection the session of the command, which {@link close} gives back
+   * @param dialect this engine's
+   */
+  constructor(
     sessions: Sessions,
     connection: Connection,
+    dialect: Dialect,
     { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions,
   ) {
     const runner = (path: () => string | undefined): Runner => ({
@@ -55,6 +58,7 @@ export class PostgresStore extends PostgresStatements implements Store {
     });
     super(runner(() => undefined));
     this.project = new PostgresStatements(runner(() => this.#connection.path));
+    this.dialect = dialect;
     this.trustsOthers = isConfirmed;
     this.tables = tables;
     this.#sessions = sessions;
@@ -62,25 +66,9 @@ export class PostgresStore extends PostgresStatements implements Store {
     this.#waitMs = busyWaitMs ?? (access === 'look' ? LOOK_WAIT_MS : GIVE_UP_MS);
   }
 
-  /**
-   * Opens a database, on the session of its command.
-   *
-   * @throws {BackfillError} a `STORE_…` code: no server, wrong password, no such database, a replica
-   */
-  static async open(sessions: Sessions, options: OpenOptions): Promise<PostgresStore> {
-    const connection = await reached(sessions);
-    const { access, isConfirmed = false } = options;
-    try {
-      const store = new PostgresStore(sessions, connection, options);
-      await store.exec(`SET lock_timeout = ${store.#waitMs}`);
-      if (access === 'write') await refuseReadOnly(store);
-      if (!isConfirmed) await refuseUnsafePath(store);
-      await refuseUnsafeLedger(store, access === 'write' ? 'UPDATE' : 'SELECT');
-      return store;
-    } catch (error) {
-      await sessions.leave(connection);
-      throw toBackfillError(error);
-    }
+  /** Sets how long a statement outside a transaction that writes waits for another's lock. */
+  async setLockTimeout(): Promise<void> {
+    await this.exec(`SET lock_timeout = ${this.#waitMs}`);
   }
 
   /** The session with the database, for the parts of this engine. */
@@ -97,9 +85,17 @@ export class PostgresStore extends PostgresStatements implements Store {
     return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: 0 };
   }
 
-  /** The schema of the ledger: where the search path finds one, else where it makes a table. */
+  /** The schema of the ledger: where the search path finds one, of whatever kind, else where it makes a table. */
   async ledgerSchema(): Promise<string> {
-    return await this.remember('schema of the ledger', async () => await findLedgerSchema(this));
+    return await this.remember('schema of the ledger', async () => {
+      const schemas = this.#connection.schemas.filter((name) => name !== 'pg_catalog');
+      const [found] = await this.pluck<string>(
+        `SELECT p.name FROM unnest(ARRAY[${schemas.map(literal).join(', ')}]::text[]) WITH ORDINALITY AS p (name, at)
+          JOIN pg_namespace AS n ON n.nspname = p.name JOIN pg_class AS c ON c.relnamespace = n.oid
+        WHERE c.relname = ${literal(OUR_TABLES[0] ?? '')} ORDER BY p.at LIMIT 1`,
+      );
+      return found ?? schemas[0] ?? 'public';
+    });
   }
 
   async #asked(sql: string, hasParameters: boolean): Promise<string> {
@@ -273,6 +269,7 @@ export class PostgresStore extends PostgresStatements implements Store {
   }
 
   async #begin(kind: 'reading' | 'writing', sql: string): Promise<void> {
+    throwIfStopped(this.#sessions.signal, 'between two transactions');
     await this.#connection.client.script(sql);
     this.#transaction = kind;
   }
@@ -344,14 +341,6 @@ const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_stateme
 
 /** Whether the connection is lost, and with it the transaction. */
 const isGone = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;
-
-async function reached(sessions: Sessions): Promise<Connection> {
-  try {
-    return await sessions.enter();
-  } catch (error) {
-    throw toBackfillError(error);
-  }
-}
 
 /** A store of this engine's: its dialect is never given another. */
 export function requirePostgres(store: Store): PostgresStore {

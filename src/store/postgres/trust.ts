@@ -1,8 +1,8 @@
 import { BackfillError } from '../../errors.js';
 import { XIDS_TABLE } from '../../ledger/shared-ledger.js';
 import { identifier, literal } from '../sql.js';
-import { relationSql, tree } from './inspect.js';
 import { handOver, IN_LEDGER, namedSql, refuseUnusable, refuseWriters } from './ledger-rights.js';
+import { relationSql, tree } from './relations.js';
 import type { PostgresStore } from './store.js';
 import { OUR_TABLES } from './texts.js';
 import {
@@ -110,17 +110,6 @@ export async function refuseForeignTable(store: PostgresStore, table: string): P
     `The table ${found.name} belongs to ${found.owner}, and this user is a superuser, as which triggers and indexes of that owner could run code`,
     connectAs(found.owner),
   );
-}
-
-/** The schema where the search path finds a ledger, of whatever kind, else where it makes tables. */
-export async function findLedgerSchema(store: PostgresStore): Promise<string> {
-  const schemas = store.connection.schemas.filter((name) => name !== 'pg_catalog');
-  const [found] = await store.pluck<string>(
-    `SELECT p.name FROM unnest(ARRAY[${schemas.map(literal).join(', ')}]::text[]) WITH ORDINALITY AS p (name, at)
-      JOIN pg_namespace AS n ON n.nspname = p.name JOIN pg_class AS c ON c.relnamespace = n.oid
-    WHERE c.relname = ${literal(OUR_TABLES[0] ?? '')} ORDER BY p.at LIMIT 1`,
-  );
-  return found ?? schemas[0] ?? 'public';
 }
 
 /** What the ledger's columns are of, and their only default beside none. */

@@ -11,7 +11,8 @@ import { howToWrite, thisUser } from '../permission.js';
 import { removeLeftovers, withPrivateFolder } from '../private-folder.js';
 import { type CheckDepth, checkDamage, copyInto, removeWithSidecars, SIDECARS } from './copy.js';
 import { isTrustedCopy, refuseUnsafeFolder } from './copy-trust.js';
-import { SqliteStore } from './store.js';
+import { openSqlite } from './site.js';
+import type { SqliteStore } from './store.js';
 
 /** A finished backup, with its size and its SHA-256. */
 export interface Backup extends Digest {
@@ -187,7 +188,7 @@ export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time
 
 /** Whether the copy could be checked; throws when it is damaged. */
 async function checkCopy(path: string, depth: CheckDepth): Promise<boolean> {
-  const copy = new SqliteStore(locateStore(path, { mayBeEmpty: true, isCopy: true }), { access: 'look' });
+  const copy = openSqlite(locateStore(path, { mayBeEmpty: true, isCopy: true }), { access: 'look' });
   try {
     const isSound = await checkDamage(copy, depth);
     if (isSound !== false) return isSound !== undefined;

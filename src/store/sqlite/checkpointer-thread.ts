@@ -1,11 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { locateStore } from '../path.js';
-import { SqliteStore } from './store.js';
+import { openSqlite } from './site.js';
 import { checkpoint } from './wal.js';
 
 /** The thread of a `Checkpointer`: moves the WAL whenever it is told to, and says when that is done. */
 
-const store = new SqliteStore(locateStore(workerData as string), { access: 'write' });
+const store = openSqlite(locateStore(workerData as string), { access: 'write' });
 
 parentPort?.on('message', async () => {
   await checkpoint(store, 'PASSIVE');

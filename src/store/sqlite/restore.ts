@@ -30,7 +30,8 @@ import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js'
 import { isBusy } from './busy.js';
 import { connect } from './connection.js';
 import { copyInto, isDamage, SIDECARS } from './copy.js';
-import { SqliteStore } from './store.js';
+import { openSqlite } from './site.js';
+import type { SqliteStore } from './store.js';
 
 /** Others have written since the store was copied. */
 export class CopyBehind extends Error {}
@@ -96,7 +97,7 @@ function requireFile(fd: number, path: string): number {
  */
 export async function writeBack(prepared: string, files: StoreFiles, onLocked: () => void): Promise<boolean> {
   try {
-    const source = new SqliteStore(locateStore(prepared, { isCopy: true }), { access: 'look' });
+    const source = openSqlite(locateStore(prepared, { isCopy: true }), { access: 'look' });
     try {
       if (await writeInto(source, files, onLocked)) return false;
     } finally {
@@ -116,7 +117,7 @@ async function liveMode(files: StoreFiles): Promise<boolean | undefined> {
   if (files.mainBytes === 0) return undefined;
   try {
     // A connection that writes would, as it closes, move what waits in the WAL into the file.
-    const live = new SqliteStore(files, { access: files.walBytes > 0 ? 'look' : 'write' });
+    const live = openSqlite(files, { access: files.walBytes > 0 ? 'look' : 'write' });
     const isWal = live.journalMode === 'wal';
     await live.close();
     return isWal;

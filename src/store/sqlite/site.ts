@@ -1,8 +1,17 @@
 import { lookAtLock, RunLock } from '../../ledger/run-lock.js';
 import { networkWarnings } from '../disk.js';
 import { locateStore, requireWritable, type StoreFiles } from '../path.js';
-import type { StoreSite } from '../site.js';
+import type { OpenOptions, StoreSite } from '../site.js';
+import { SQLITE } from './dialect.js';
 import { SqliteStore } from './store.js';
+
+/**
+ * Opens the store at `files`.
+ *
+ * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
+ */
+export const openSqlite = (files: StoreFiles, options: OpenOptions): SqliteStore =>
+  new SqliteStore(files, options, SQLITE);
 
 /**
  * The site of a store that is a file.
@@ -15,7 +24,7 @@ export function sqliteSite(path: string, files?: StoreFiles): StoreSite {
     get name() {
       return locate().path;
     },
-    open: async (options) => new SqliteStore(locate(), options),
+    open: async (options) => openSqlite(locate(), options),
     async lock(options) {
       const found = locate();
       requireWritable(found);

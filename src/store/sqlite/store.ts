@@ -5,11 +5,10 @@ import { failpoint } from '../../failpoint.js';
 import { busyPauses } from '../busy.js';
 import { isAboutRow } from '../expressions.js';
 import type { StoreFiles } from '../path.js';
-import type { SqlValue, Statements, Store, StoreSize } from '../port.js';
+import type { Dialect, SqlValue, Statements, Store, StoreSize } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { isBusy } from './busy.js';
 import { altering } from './connection.js';
-import { SQLITE } from './dialect.js';
 import { busyWaitOf, CACHE_KIB, openDatabase } from './open.js';
 import { prepare } from './unsafe-use.js';
 
@@ -37,7 +36,7 @@ const SCAN_CACHE_KIB = 1024;
  * connection's settings stand in one place. Its lifetime is a command's.
  */
 export class SqliteStore implements Store {
-  readonly dialect = SQLITE;
+  readonly dialect: Dialect;
   readonly files: StoreFiles;
   readonly #db: Database.Database;
   readonly #statements = new Map<string, Database.Statement>();
@@ -49,9 +48,11 @@ export class SqliteStore implements Store {
   /**
    * Opens the store at `files`, as {@link openDatabase} does.
    *
+   * @param dialect this engine's
    * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
    */
-  constructor(files: StoreFiles, options: OpenOptions) {
+  constructor(files: StoreFiles, options: OpenOptions, dialect: Dialect) {
+    this.dialect = dialect;
     this.files = files;
     this.#busyWaitMs = busyWaitOf(options);
     this.#db = openDatabase(files, options);
