@@ -5,6 +5,9 @@ import { type BatchRecord, REFUSED_SQL, type SkipRecord } from './records.js';
 import { StepLedger } from './step-ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
+/** Keys that one statement asks about. */
+const KEYS_AT_ONCE = 500;
+
 const SKIP_FORMS = { key: 'key', target: 'text', reason: 'text' } as const;
 
 /** The ledger's skips: rows and cells that were left alone. Batches write them; see store/sqlite/batch.ts. */
@@ -67,16 +70,20 @@ export class SkipLedger extends StepLedger {
     return row?.count ?? 0;
   }
 
-  /** Whether a cell is recorded as a skip though a value can be derived for it. */
-  async isRefused(backfill: string, key: Key, column: string): Promise<boolean> {
-    return (
-      (await this.store.get(
-        `SELECT 1 FROM ${T.skips} WHERE backfill = ? AND key = ? AND target IN ('*', ?) AND ${REFUSED_SQL}`,
+  /** What of some rows is recorded as a skip though a value can be derived for it: columns, or `*` for all, by key. */
+  async refusedCells(backfill: string, keys: readonly Key[]): Promise<ReadonlyMap<Key, ReadonlySet<string>>> {
+    const found = new Map<Key, Set<string>>();
+    for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {
+      const some = keys.slice(i, i + KEYS_AT_ONCE).map((key) => this.store.dialect.toLedger(key));
+      const records = await this.decoded(
+        `SELECT key, target, reason FROM ${T.skips}
+        WHERE backfill = ? AND key IN (${some.map(() => '?').join(', ')}) AND ${REFUSED_SQL}`,
         backfill,
-        this.store.dialect.toLedger(key),
-        column,
-      )) !== undefined
-    );
+        ...some,
+      );
+      for (const { key, target } of records) found.set(key, (found.get(key) ?? new Set()).add(target));
+    }
+    return found;
   }
 
   /** How many skips each batch has in the table. */

@@ -9,6 +9,7 @@ import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step
 import type { Step } from '../steps/step.js';
 import type { FilledCells, FillOptions, FoundCells } from './batch.js';
 import type { KeyKind } from './keys.js';
+import type { BehindPass, Pass } from './pass.js';
 import type { StoreFiles } from './path.js';
 
 /** A value as a store holds it. */
@@ -324,8 +325,20 @@ export interface Dialect {
     watermark: Key,
     options?: { readonly onlySkipped?: boolean },
   ): Promise<number>;
-  /** The rows in scope of a range of keys, one at a time. In a snapshot. */
+  /** The rows in scope of a range of keys, in pages. In a snapshot. */
   scanRows(store: Store, backfill: Backfill): Promise<(range: KeyRange) => AsyncIterable<readonly ScanRow[]>>;
+  /**
+   * Makes a pass over the table on a snapshot of its own, and then acts on the same.
+   *
+   * @param threadFromBytes size of the store from which on a second thread helps, where the engine reads in the caller's. Default 64 MiB
+   */
+  passOver<Found, Result>(
+    store: Store,
+    backfill: Backfill,
+    pass: Pass<Found>,
+    act: BehindPass<Found, Result>,
+    threadFromBytes?: number,
+  ): Promise<Result>;
   /**
    * Finds cells whose rows somebody else has written since a batch filled them, and returns their positions in `cells`; undefined where rows
    * don't tell.

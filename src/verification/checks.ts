@@ -235,8 +235,8 @@ export function nulls({ columns }: Backfill, facts: ScanFacts): CheckResult {
 }
 
 /** Check 7: seconds between the two columns of `checks.lag`. */
-export function lag({ checks }: Backfill, facts: ScanFacts): CheckResult {
-  const figures = lagFigures(facts.lag);
+export async function lag({ checks }: Backfill, facts: ScanFacts): Promise<CheckResult> {
+  const figures = await lagFigures(facts.lag);
   const findings: CheckFinding[] = figures
     ? [
         {

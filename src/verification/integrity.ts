@@ -5,6 +5,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { BatchRecord, RunRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
 import type { Store } from '../store/port.js';
+import { turns } from '../turns.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
 import type { ScanFacts } from './facts.js';
 
@@ -122,7 +123,9 @@ async function cellContradictions(
   batches: readonly BatchRecord[],
 ): Promise<string[]> {
   const found: string[] = [];
+  const turn = turns();
   for (const { number, firstKey, lastKey, cellsFilled } of batches) {
+    await turn();
     const sets = await ledger.cells(backfill.name, number);
     if (sets.some(({ isDamaged }) => isDamaged)) {
       found.push(`the cells of batch ${number} can not be read`);

@@ -95,6 +95,12 @@ export const POSTGRES: Dialect = {
   revertCells,
   countFound,
   scanRows,
+  async passOver(store, backfill, pass, act) {
+    return await store.snapshotAcross(async () => {
+      const keys = await keyRange(store, backfill);
+      return await act(await pass.over(keys ? [keys] : []), 1);
+    });
+  },
   rewrittenSince,
   planRows,
   sampleRows,

@@ -16,6 +16,7 @@ import {
   updateTriggers,
 } from './inspect.js';
 import { checkKey, checkKeyValues, keyKind } from './keys.js';
+import { passOver } from './pass.js';
 import { checkLedger } from './plain-ledger.js';
 import { planRows, sampleRows } from './planned.js';
 import { verificationSql } from './print-sql.js';
@@ -86,6 +87,7 @@ export const SQLITE: Dialect = {
   revertCells,
   countFound,
   scanRows,
+  passOver,
   rewrittenSince: undefined,
   planRows,
   sampleRows,
