@@ -90,6 +90,28 @@ describe('a server that accepts a connection and stays silent', () => {
   });
 });
 
+describe('what is no server of PostgreSQL', () => {
+  /** Answers that the driver throws at, in its listener of the socket: nobody could catch that. */
+  const answers = {
+    'an unknown kind of authentication': 'R\0\0\0\x08\0\0\0\x63',
+    'an authentication without a kind': 'R\0\0\0\x04R\0\0\0\x04\0\0',
+    'a challenge to an exchange that was not begun': 'R\0\0\0\x17\0\0\0\x0br=x,s=y,i=1',
+    'a page of the web': 'HTTP/1.1 400 Bad Request\r\n\r\n',
+  };
+  for (const [what, answer] of Object.entries(answers))
+    it(`is told as a server that can't be reached, and the program goes on: ${what}`, async () => {
+      const server = createServer((socket) => {
+        socket.on('error', () => undefined);
+        socket.once('data', () => socket.end(answer, 'latin1'));
+      }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const migrator = migratorOn(`postgres://nobody@127.0.0.1:${port}/nothing`, { '001-told': told });
+      expect(await errorOf(migrator.status())).to.have.property('code', 'STORE_UNREACHABLE');
+      server.close();
+    });
+});
+
 describe('a run that waits for what others have claimed', () => {
   before(function () {
     needServer(this);

@@ -43,6 +43,7 @@ const CLEAR_UP_MS = 1000;
 interface Internals {
   readonly connection: EventEmitter & {
     readonly stream: EventEmitter & { destroy(): void; unref(): void };
+    attachListeners(stream: EventEmitter & { destroy(error?: Error): void }): void;
     connect(port: number | string, host?: string): void;
     cancel(processId: number, secretKey: number): void;
   };
@@ -280,6 +281,24 @@ function configOf(address: PostgresAddress, name: string, attempt: TlsAttempts[n
 const isAboutTls = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && /^(?:TLS_.*|28000)$/.test(String(error.code));
 
+/** Ends a connection on which the driver can't read what arrives: it throws where nobody can catch it, and the program would end. */
+function containErrors(connection: Internals['connection']): void {
+  const attach = connection.attachListeners.bind(connection);
+  connection.attachListeners = (stream) => {
+    attach(stream);
+    for (const listener of stream.listeners('data')) {
+      stream.removeListener('data', listener as () => void);
+      stream.on('data', (...chunk: unknown[]) => {
+        try {
+          listener.apply(stream, chunk);
+        } catch (error) {
+          stream.destroy(error instanceof Error ? error : new Error(String(error)));
+        }
+      });
+    }
+  };
+}
+
 async function connected(
   pg: typeof Pg,
   config: ClientConfig,
@@ -288,6 +307,7 @@ async function connected(
   const driver = new pg.Client(config);
   driver.on('error', () => undefined); // whoever connects is told of it
   const { connection } = internalsOf(driver);
+  containErrors(connection);
   let isHandshake = false;
   connection.once('sslconnect', () => {
     isHandshake = true;
