@@ -6,10 +6,12 @@ import type { RunRecord } from '../ledger/records.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
 import type { Store } from '../store/port.js';
-import { fillBatches, inBatches, revertBatches } from './batches.js';
+import { inBatches } from './batches.js';
 import type { Backfill } from './define.js';
+import { fillBatches } from './fill.js';
 import { isFilledBy, noteFiller, requireSameDeclaration } from './filled-by.js';
 import { tellNothingFilled, tellValuesLeft } from './first-run.js';
+import { revertBatches } from './revert.js';
 import type { RunOptions } from './run-options.js';
 import { requireSteadiness } from './steadiness.js';
 import { findsWaiting, lookOf, recordLook, recordRun } from './waiting.js';
@@ -227,9 +229,7 @@ async function fillRun(
     leavesSkips: run.kind === 'catch-up',
   });
   await store.dialect.prepareFill(store, backfill);
-  await inBatches(store, backfill, options, (pacer) =>
-    fillBatches(store, ledger, backfill, run, pacer, options),
-  );
+  await inBatches({ store, ledger, backfill, options }, (loop) => fillBatches(loop, run));
 }
 
 /**
@@ -263,9 +263,7 @@ export async function revertBackfillStep(
   options: RunOptions = {},
 ): Promise<RevertResult> {
   await store.write(async () => await ledger.beginRevert(backfill.name));
-  await inBatches(store, backfill, options, (pacer) =>
-    revertBatches(store, ledger, backfill, pacer, options),
-  );
+  await inBatches({ store, ledger, backfill, options }, revertBatches);
   return await store.write(async () => {
     const record = await ledger.step(backfill.name);
     const kept = await readKept(store, backfill.name);

@@ -175,6 +175,12 @@ export interface PlannedScope {
 /** Whether a query uses an index. */
 export type IndexVerdict = 'used' | 'passed over' | 'unused';
 
+/** A part of a table for batches to fill: keys behind `after`, up to `upTo`. */
+export interface FillWindow {
+  readonly after: Key | null;
+  readonly upTo: Key;
+}
+
 /** What a loop of batches goes by: see the `Pacer`. */
 export interface Surroundings {
   /** Whether others have been at work since it was asked last. Called first thing in a batch's transaction. */
@@ -303,6 +309,19 @@ export interface Dialect {
   // Its rows
   /** Prepares a connection for batches; once a run. */
   prepareFill(store: Store, backfill: Backfill): Promise<void>;
+  /**
+   * Finds the next rows to fill, behind `after` and up to `upTo`, where reading up to them in a batch would keep others out of the table:
+   * few enough rows of the table for one statement. Not inside a transaction. Undefined where it keeps nobody out.
+   *
+   * @param leavesSkips whether rows that are recorded as skips are left alone
+   */
+  fillWindow(
+    store: Store,
+    backfill: Backfill,
+    after: Key | null,
+    upTo: Key,
+    leavesSkips: boolean,
+  ): Promise<FillWindow | undefined>;
   /**
    * Fills the next rows behind the cursor.
    *

@@ -90,6 +90,7 @@ export const POSTGRES: Dialect = {
   fromLedger,
   ledgerKeySql,
   prepareFill: async () => undefined,
+  fillWindow: async () => undefined,
   fillBatch,
   prepareRevert: async () => undefined,
   revertCells,

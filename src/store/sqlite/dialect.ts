@@ -23,7 +23,7 @@ import { verificationSql } from './print-sql.js';
 import { rehearseDown, rehearseUp, updateError } from './rehearse.js';
 import { prepareRevert, revertCells } from './revert.js';
 import { scanRows } from './scan.js';
-import { countFound, hasGrowingKeys, hasRestartedKeys, keyRange } from './scope.js';
+import { countFound, fillWindow, hasGrowingKeys, hasRestartedKeys, keyRange } from './scope.js';
 import { sliceEnds } from './slices.js';
 import { surroundings } from './surroundings.js';
 
@@ -82,6 +82,7 @@ export const SQLITE: Dialect = {
   fromLedger: (cell) => cell as bigint | string | null,
   ledgerKeySql: async (_, { key }) => `t.${identifier(key)}`,
   prepareFill,
+  fillWindow,
   fillBatch,
   prepareRevert,
   revertCells,

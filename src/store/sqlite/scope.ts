@@ -3,12 +3,15 @@ import type { Key } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { explained } from '../expressions.js';
 import { asKey } from '../keys.js';
-import type { KeyRange, Store } from '../port.js';
-import { isSkippedSql, partsSql, scopeSql } from '../rows.js';
+import type { FillWindow, KeyRange, Store } from '../port.js';
+import { anyNullSql, isSkippedSql, partsSql, scopeSql } from '../rows.js';
 import { identifier, isSameName, literal, tokensOf } from '../sql.js';
+import { isBusy } from './busy.js';
 import { derivationSql } from './derive.js';
 import { tableColumns } from './inspect.js';
-import { checkTexts } from './keys.js';
+import { behindSql, checkTexts, keyKind } from './keys.js';
+import { sliceEnds } from './slices.js';
+import { withoutWaiting } from './wal.js';
 
 /** First and last key of the table, or undefined when it is empty. */
 export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
@@ -51,6 +54,52 @@ export async function hasRestartedKeys(store: Store, backfill: Backfill, waterma
   return [(await keyRange(store, backfill))?.[1], sequence?.seq].every(
     (key) => key === undefined || key < watermark,
   );
+}
+
+/** Rows of the table that a window has: to pass over so many takes less time than to fill the fewest that a batch has. */
+const WINDOW_ROWS = 20_000;
+
+/**
+ * Finds the next rows to fill: where a window of the table begins that is read within a batch, looked for without a lock. It never waits
+ * for one: a batch is then due in which a signal is heard between two tries.
+ */
+export async function fillWindow(
+  store: Store,
+  backfill: Backfill,
+  after: Key | null,
+  upTo: Key,
+  leavesSkips: boolean,
+): Promise<FillWindow> {
+  const [kind, key, table] = [
+    await keyKind(store, backfill),
+    `t.${identifier(backfill.key)}`,
+    `${identifier(backfill.table)} AS t`,
+  ];
+  const skipped = leavesSkips ? ` AND NOT ${await isSkippedSql(store, backfill)}` : '';
+  const due = `${scopeSql(backfill, store.dialect)} AND ${anyNullSql(backfill)}${skipped}`;
+  const find = async (): Promise<FillWindow> => {
+    let start = after;
+    for await (const end of sliceEnds(store, backfill, after, upTo)) {
+      const [behind, from] = behindSql(kind, key, start);
+      const where = `FROM ${table} WHERE ${behind} AND ${key} <= ?`;
+      if (await store.get(`SELECT 1 ${where} AND ${due} LIMIT 1`, from, end)) {
+        const last = await store.getExact<{ key: unknown }>(
+          `SELECT ${key} AS key ${where} ORDER BY ${key} LIMIT 1 OFFSET ${WINDOW_ROWS}`,
+          from,
+          upTo,
+        );
+        return { after: start, upTo: last ? asKey(last.key, backfill) : upTo };
+      }
+      start = end;
+    }
+    return { after: upTo, upTo };
+  };
+  try {
+    return await withoutWaiting(store, find);
+  } catch (error) {
+    if (isBusy(error)) return { after, upTo };
+    throw error;
+  }
 }
 
 /**
