@@ -105,7 +105,7 @@ for (const engine of ENGINES) {
       it('refuses to go on when another process has moved the cursor, and rolls its batch back', () =>
         withStore(async (store) => {
           const rivalled = behind(2, 'batch_committed', () =>
-            store.changeNow('UPDATE umzug_backfill_runs SET cursor = cursor + 1'),
+            store.changeNow('UPDATE umzug_backfill_ranges SET cursor = cursor + 1'),
           );
           const half = await stopped(store, rivalled);
           expect(half.error).to.include({ code: 'RUN_CONFLICT' });

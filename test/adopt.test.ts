@@ -227,6 +227,7 @@ describe('backfillStep', () => {
       [{ database: {} }, 'database'],
       [{ backup: true }, 'backup'],
       [{ targetBatchMs: 1.5 }, 'targetBatchMs'],
+      [{ workers: 0 }, 'workers'],
     ];
     for (const [extra, named] of wrong) {
       const { message } = await failureOf('STEP_INVALID', () => step('x.db', extra));

@@ -546,16 +546,12 @@ for (const engine of OWN_ENGINES) {
     before(function () {
       if (engine.whyNot() !== undefined) this.skip();
     });
-    const LATER = ['declarations', 'kept', 'format']
-      .map((name) => `DROP TABLE umzug_backfill_${name};`)
-      .join('\n');
-
     it('is noted; one of a later version of this package is refused by every command', () =>
       engine.withTables(DDL + insert(1, 20), async (own) => {
         const { up, down, backfill, plan, verify, status, skips, deploy } = own.of([tens]);
         await up();
-        expect(await own.texts('SELECT version FROM umzug_backfill_format')).to.deep.equal([['2']]);
-        await own.exec('UPDATE umzug_backfill_format SET version = 3');
+        expect(await own.texts('SELECT version FROM umzug_backfill_format')).to.deep.equal([['3']]);
+        await own.exec('UPDATE umzug_backfill_format SET version = 4');
         for (const command of [
           up,
           down,
@@ -569,25 +565,33 @@ for (const engine of OWN_ENGINES) {
           const { code, message } = await failed(command());
           expect([code, message]).to.deep.equal([
             'PACKAGE_TOO_OLD',
-            'The ledger of this store has format 3, and this version of the package knows the formats up to 2',
+            'The ledger of this store has format 4, and this version of the package knows the formats up to 3',
           ]);
         }
       }));
 
-    it('is brought up to date by the first command that writes, and read as it is before', () =>
-      engine.withTables(DDL + insert(1, 20), async (own) => {
-        const { up, down, status, verify } = own.of([tens]);
-        await up();
-        await own.exec(LATER + insert(21, 30));
-        expect((await status()).steps.map(({ state }) => state)).to.deep.equal(['applied']);
-        expect((await verify()).map(({ verdict }) => verdict)).to.deep.equal(['warn']);
-        expect((await up()).error).to.equal(undefined);
-        expect(await own.texts('SELECT version FROM umzug_backfill_format')).to.deep.equal([['2']]);
-        await own.exec(LATER);
-        expect((await down()).cells).to.deep.equal([
-          { backfill: NAME, reverted: 30, kept: 0, gone: 0, underivable: 0 },
-        ]);
-        expect((await own.ledger()).exists()).to.equal(false);
-      }));
+    for (const [what, sql, format] of [
+      ['2', 'UPDATE umzug_backfill_format SET version = 2', 2],
+      ['1, which had no table to say so', 'DROP TABLE umzug_backfill_format', 1],
+    ] as const) {
+      it(`is refused by every command where it is ${what}: it is read by the version that wrote it alone`, () =>
+        engine.withTables(DDL + insert(1, 20), async (own) => {
+          const { up, down, backfill, plan, verify, status, skips, deploy } = own.of([tens]);
+          await up();
+          await own.exec(sql);
+          const before = await own.ledger();
+          const act = [up, down, backfill, () => plan(['up']), verify, status, skips, deploy];
+          for (const command of act as (() => Promise<Outcome>)[]) {
+            const { code, message, hint } = await failed(command());
+            expect([code, message]).to.deep.equal([
+              'LEDGER_TOO_OLD',
+              `The ledger of this store has format ${format}, and this version of the package knows the formats from 3 on`,
+            ]);
+            expect(hint).to.include('down --to 0');
+            expect(hint?.includes('umzug-backfill restore')).to.equal(engine.name === 'SQLite');
+          }
+          expect((await own.ledger()).batches(NAME)).to.deep.equal(before.batches(NAME));
+        }));
+    }
   });
 }

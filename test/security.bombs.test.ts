@@ -109,7 +109,7 @@ const FORGED_ON_A_SERVER: Readonly<Record<string, string>> = {
 };
 const FORGED_IN_A_FILE: Readonly<Record<string, string>> = {
   'umzug_backfill_steps.started_at': "x'00'",
-  'umzug_backfill_runs.batches': "'many'",
+  'umzug_backfill_ranges.batches': "'many'",
   'umzug_backfill_batches.number': '1e300',
   'umzug_backfill_batches.last_key': '1.5',
   'umzug_backfill_declarations.first_batch': "x'01'",

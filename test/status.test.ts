@@ -63,7 +63,7 @@ describe('status', () => {
       const percent = async (): Promise<number> => (await backfillStatus(path)).percent;
       await up(path, stoppedAfter(4));
       const [first = 0] = query<number>(path, 'SELECT min(first_key) FROM umzug_backfill_batches');
-      const [cursor = 0] = query<number>(path, 'SELECT cursor FROM umzug_backfill_runs');
+      const [cursor = 0] = query<number>(path, 'SELECT cursor FROM umzug_backfill_ranges');
       const [watermark = 0] = query<number>(path, 'SELECT watermark FROM umzug_backfill_runs');
       expect(await percent()).to.equal(Math.floor((1000 * (cursor - first)) / (watermark - first)) / 10);
       expect(await percent()).to.be.within(1, 60);

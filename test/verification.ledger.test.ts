@@ -68,7 +68,7 @@ describe('verification, ledger rows removed', () => {
       change(
         path,
         `DELETE FROM umzug_backfill_cells WHERE batch = 4; DELETE FROM umzug_backfill_batches WHERE number = 4;
-        UPDATE umzug_backfill_runs SET batches = 4, rows_scanned = rows_scanned - 10, cells_filled = cells_filled - 20`,
+        UPDATE umzug_backfill_ranges SET batches = 4, rows_scanned = rows_scanned - 10, cells_filled = cells_filled - 20`,
       );
       const integrity = checkOf(await verify(path), 'integrity');
       expect(integrity).to.deep.include({

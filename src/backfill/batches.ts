@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ledger } from '../ledger/ledger.js';
 import { busyPauses } from '../store/busy.js';
 import { explained, explanation } from '../store/expressions.js';
-import type { Store } from '../store/port.js';
+import type { Connection, Transaction } from '../store/port.js';
 import type { Backfill } from './define.js';
 import { Pacer } from './pacer.js';
 import type { RunOptions } from './run-options.js';
@@ -21,7 +21,7 @@ import { throwIfStopped } from './stop.js';
 
 /** What a loop of batches works with. */
 export interface Loop {
-  readonly store: Store;
+  readonly store: Connection;
   readonly ledger: Ledger;
   readonly backfill: Backfill;
   readonly options: RunOptions;
@@ -58,14 +58,14 @@ const CONFLICT_PAUSE_MS = 50;
  */
 export async function commitBatch<Done>(
   { store, backfill, options: { signal, onEvent }, pacer }: Loop,
-  batch: () => Promise<Done>,
+  batch: (tx: Transaction) => Promise<Done>,
   where: () => string,
   onConflict?: () => void,
 ): Promise<Done> {
   const transaction = async (): Promise<Done> => {
-    const done = await store.tryWrite(async () => {
-      await pacer.locked();
-      return await batch();
+    const done = await store.tryWrite(async (tx) => {
+      await pacer.locked(tx);
+      return await batch(tx);
     });
     pacer.unlocked();
     return done;

@@ -4,7 +4,7 @@ import type { RunRecord } from '../ledger/records.js';
 import { updateTriggers } from '../schema/inspect.js';
 import { type RefusedRow, RefusedUpdate } from '../store/batch.js';
 import { explained, explanation } from '../store/expressions.js';
-import type { BatchResult, FillWindow } from '../store/port.js';
+import type { BatchResult, FillWindow, Transaction } from '../store/port.js';
 import { commitBatch, type Loop } from './batches.js';
 import { takeThrown, thrownWarnings } from './process.js';
 import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';
@@ -29,6 +29,11 @@ interface Take {
   rowsScanned: number;
 }
 
+/** What a batch is done with: a transaction, and the ledger on it. */
+interface OneBatch extends Pick<Loop, 'ledger' | 'backfill'> {
+  readonly tx: Transaction;
+}
+
 /** What became of a claim. */
 interface Filled {
   readonly batch?: Batch;
@@ -42,30 +47,34 @@ interface Filled {
  * Does the next batch of a run, or ends the run when no row is left. Runs inside the batch's transaction: see batches.ts for what a
  * kill leaves of it.
  */
-async function fillOne({ store, ledger, backfill }: Loop, run: RunRecord, take: Take): Promise<Filled> {
+async function fillOne(
+  { tx, ledger, backfill }: OneBatch,
+  run: RunRecord,
+  take: Take,
+): Promise<Filled> {
   const startedAt = performance.now();
   const { name } = backfill;
   const claim = await ledger.claim(name, run, take.cursor);
   if (claim === 'taken') return { isDone: false, isTaken: true };
   if (claim === 'done') {
-    if (!ledger.isShared) await ledger.settleRun(name, run.run);
+    await ledger.settleRun(name, run.run);
     return { isDone: true };
   }
   const number = await ledger.nextBatch(name);
   const columns = backfill.columns.map((column) => column.name);
   // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
-  const hasTriggers = (await updateTriggers(store, backfill.table, columns)).length > 0;
+  const hasTriggers = (await updateTriggers(tx, backfill.table, columns)).length > 0;
   const { after, upTo } = take.window ?? { after: claim.cursor, upTo: claim.end };
   const { limit, refused } = take;
   const leavesSkips = run.kind === 'catch-up';
-  const filled = await store.dialect.fillBatch(store, backfill, {
+  const filled = await tx.dialect.fillBatch(tx, backfill, {
     ...{ cursor: after, watermark: upTo, limit, refused },
     ...{ batch: number, leavesSkips, hasTriggers },
   });
   if (filled) {
     const durationMs = performance.now() - startedAt;
     await ledger.addBatch(name, claim, { ...filled, number, run: run.run, durationMs }, filled.cells);
-    await refuseBatch({ store, ledger, backfill }, run, take, { ...filled, number }, hasTriggers);
+    await refuseBatch({ tx, ledger, backfill }, run, take, { ...filled, number }, hasTriggers);
   }
   const isLast = upTo === claim.end && (!filled || filled.isLast);
   const isDone = isLast && (await ledger.finishClaim(name, run, claim));
@@ -74,7 +83,7 @@ async function fillOne({ store, ledger, backfill }: Loop, run: RunRecord, take: 
 
 /** Refuses a batch that shows what is wrong with the run. In its transaction: a retry would go on behind it, row by row, to the end. */
 async function refuseBatch(
-  { store, ledger, backfill }: Omit<Loop, 'options' | 'pacer'>,
+  { tx, ledger, backfill }: OneBatch,
   run: RunRecord,
   { cursor, refused, rowsScanned: before }: Take,
   batch: Batch,
@@ -86,7 +95,7 @@ async function refuseBatch(
     return shared.find((record) => record.run === run.run)?.rowsScanned ?? before + batch.rowsScanned;
   };
   if (backfill.process && batch.skips > 0) await refuseFailures(ledger, backfill, run, await rowsScanned());
-  if (cursor === run.cursor && !hasTriggers) await requireFixedPoint(store, ledger, backfill, batch.number);
+  if (cursor === run.cursor && !hasTriggers) await requireFixedPoint(tx, ledger, backfill, batch.number);
   if (refused) await refuseTooMany(ledger, backfill, run, await rowsScanned(), refused);
 }
 
@@ -97,7 +106,7 @@ async function refuseBatch(
  * @throws {BackfillError} `ROW_REJECTED_REPEATEDLY` when it refuses too many, `PROCESS_FAILED`, and as `applyBackfillStep`
  */
 export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
-  const { store, backfill, options, pacer } = loop;
+  const { store, ledger, backfill, options, pacer } = loop;
   const { name } = backfill;
   const { cursor, watermark, rowsScanned } = run;
   options.onEvent?.({
@@ -109,7 +118,6 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
     cursor: cursor === null ? null : String(cursor),
     watermark: watermark === null ? null : String(watermark),
   });
-  takeThrown(backfill); // of a look before it, which has told them, or had no need to
   const nothing = { refused: undefined, window: undefined };
   const take: Take = { cursor, readTo: cursor, rowsScanned, limit: pacer.rows, ...nothing };
   const waiting = waitingTeller(loop);
@@ -122,8 +130,8 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
   for (let isDone = false; !isDone; await nextTurn()) {
     take.window ??= await windowOf(loop, run, take);
     let tried: BatchResult | undefined;
-    const batch = async (): Promise<Filled> => {
-      const one = await fillOne(loop, run, take);
+    const batch = async (tx: Transaction): Promise<Filled> => {
+      const one = await fillOne({ tx, ledger: ledger.in(tx), backfill }, run, take);
       tried = one.batch;
       return one;
     };
@@ -201,7 +209,7 @@ async function tellBatch(
   });
   if (skips === 0) return;
   for (const text of thrownWarnings(of, takeThrown(of), showsValues)) onEvent({ event: 'warning', text });
-  for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, batch))
+  for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, number))
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }
 

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { MAX_BATCH_ROWS } from '../ledger/records.js';
-import type { Store, Surroundings } from '../store/port.js';
+import type { Connection, Surroundings, Transaction } from '../store/port.js';
 import type { Backfill } from './define.js';
 import { firstPace, nextPace, type Pace, type PaceSettings } from './pace.js';
 import { DEFAULT_BATCH_ROWS, type RunOptions } from './run-options.js';
@@ -19,7 +19,12 @@ export class Pacer {
   #lockMs = 0;
   #hasCompany = false;
 
-  private constructor(store: Store, backfill: Backfill, options: RunOptions, surroundings: Surroundings) {
+  private constructor(
+    store: Connection,
+    backfill: Backfill,
+    options: RunOptions,
+    surroundings: Surroundings,
+  ) {
     this.#backfill = backfill;
     this.#options = options;
     this.#settings = {
@@ -33,7 +38,7 @@ export class Pacer {
   }
 
   /** Begins to keep the pace of a loop. */
-  static async begin(store: Store, backfill: Backfill, options: RunOptions): Promise<Pacer> {
+  static async begin(store: Connection, backfill: Backfill, options: RunOptions): Promise<Pacer> {
     return new Pacer(store, backfill, options, await store.dialect.surroundings(store, backfill, options));
   }
 
@@ -51,9 +56,9 @@ export class Pacer {
   }
 
   /** Notes that the batch's transaction has begun. Called first thing in it. */
-  async locked(): Promise<void> {
+  async locked(tx: Transaction): Promise<void> {
     this.#lockedAt = performance.now();
-    this.#hasCompany = await this.#surroundings.hasCompany();
+    this.#hasCompany = await this.#surroundings.hasCompany(tx);
   }
 
   /** Notes that its transaction has ended. */

@@ -1,10 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type CellPart, earlierCells } from '../ledger/cells.js';
 import { countKept, forgetDeclarations } from '../ledger/declarations.js';
 import type { KeyRun } from '../ledger/keys.js';
-import { type CellPart, earlierCells } from '../ledger/overlaps.js';
 import { absentCells } from '../schema/inspect.js';
 import type { RevertResult } from '../store/batch.js';
 import { rowByRow } from '../store/expressions.js';
+import type { Transaction } from '../store/port.js';
 import { commitBatch, type Loop } from './batches.js';
 import { type Filler, fillersOf, withoutValues } from './filled-by.js';
 
@@ -20,7 +21,8 @@ interface Filled {
 
 /** Takes back one batch, and forgets it. Runs inside the batch's transaction: see batches.ts for what a kill leaves of it. */
 async function revertOne(
-  { store, ledger, backfill }: Loop,
+  tx: Transaction,
+  { ledger, backfill }: Pick<Loop, 'ledger' | 'backfill'>,
   { number, parts, filler, absent }: Filled,
 ): Promise<RevertResult> {
   const { name } = backfill;
@@ -28,7 +30,7 @@ async function revertOne(
   for (const { columns, runs, isInEarlier } of parts) {
     const revert = async (some: readonly KeyRun[], isDerivable = true): Promise<void> => {
       const by = isDerivable ? filler.backfill : withoutValues(filler.backfill);
-      const part = await store.dialect.revertCells(store, by, { columns, runs: some, absent });
+      const part = await tx.dialect.revertCells(tx, by, { columns, runs: some, absent });
       found.reverted += part.reverted;
       if (isInEarlier) return; // what is left is counted with the batch of that run
       found.gone += part.gone;
@@ -36,13 +38,13 @@ async function revertOne(
     };
     // The file can be mended where it fails on a row; what the ledger has can't.
     if (filler.backfill === backfill) await revert(runs);
-    else await rowByRow(store, runs, revert, async (run) => await revert([run], false));
+    else await rowByRow(tx, runs, revert, async (run) => await revert([run], false));
   }
   await ledger.countReverted(name, found.reverted, found.kept);
-  await countKept(store, name, 'gone', found.gone);
-  await countKept(store, name, 'underivable', found.underivable);
+  await countKept(tx, name, 'gone', found.gone);
+  await countKept(tx, name, 'underivable', found.underivable);
   await ledger.removeBatch(name, number);
-  await forgetDeclarations(store, name, await ledger.lastBatch(name));
+  await forgetDeclarations(tx, name, await ledger.lastBatch(name));
   return found;
 }
 
@@ -67,7 +69,11 @@ export async function revertBatches(loop: Loop): Promise<void> {
     }
     const result = await commitBatch(
       { ...loop, backfill: filler.backfill },
-      async () => await revertOne(loop, { number, filler, absent, parts: await partsOf(number) }),
+      async (tx) => {
+        const own = ledger.in(tx);
+        const parts = await partsOf(number, own);
+        return await revertOne(tx, { ledger: own, backfill }, { number, filler, absent, parts });
+      },
       where,
     );
     options.onEvent?.({ event: 'batch_reverted', backfill: name, batch: number, ...result });

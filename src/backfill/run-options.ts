@@ -1,3 +1,4 @@
+import { BackfillError } from '../errors.js';
 import type { RunRecord } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
 import type { RevertResult } from '../store/batch.js';
@@ -29,12 +30,29 @@ export interface PaceOptions {
   readonly targetBatchMs?: number | undefined;
   /** Whether to pause for other writers. Default `courteous`. */
   readonly pace?: PaceName | undefined;
+  /** Sessions of this process that fill one database of PostgreSQL together. Default 1. */
+  readonly workers?: number | undefined;
   /** Size of the WAL in bytes at which the run waits for whoever pins it. Default 256 MiB. */
   readonly walLimitBytes?: number | undefined;
   /** How long it waits then, in milliseconds, before it stops with `WAL_PINNED`. Default 60,000. */
   readonly walWaitMs?: number | undefined;
   /** Size of the store, in bytes, from which on a second thread helps. Default 64 MiB. */
   readonly threadFromBytes?: number | undefined;
+}
+
+/**
+ * Refuses several workers for a file, which has one writer at a time.
+ *
+ * @param option how the caller knows the setting
+ * @throws {BackfillError} `USAGE`
+ */
+export function refuseWorkers(workers: number | undefined, isServer: boolean, option = '`workers`'): void {
+  if (workers === undefined || isServer) return;
+  throw new BackfillError(
+    'USAGE',
+    `${option} is for a database of PostgreSQL`,
+    'Leave it out: one process at a time writes to a file, and --concurrency is for several files',
+  );
 }
 
 /**

@@ -1,22 +1,38 @@
+import { countFilledAgain } from '../ledger/cells.js';
 import { readKept } from '../ledger/declarations.js';
-import { type Ledger, runConflict } from '../ledger/ledger.js';
-import { countFilledAgain } from '../ledger/overlaps.js';
-import { reconcile } from '../ledger/reconcile.js';
+import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
+import { runConflict } from '../ledger/runs.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
-import type { Store } from '../store/port.js';
+import type { Connection, Transaction } from '../store/port.js';
 import { inBatches } from './batches.js';
 import type { Backfill } from './define.js';
 import { fillBatches } from './fill.js';
 import { isFilledBy, noteFiller, requireSameDeclaration } from './filled-by.js';
 import { tellNothingFilled, tellValuesLeft } from './first-run.js';
+import { takeThrown } from './process.js';
 import { revertBatches } from './revert.js';
 import type { RunOptions } from './run-options.js';
 import { requireSteadiness } from './steadiness.js';
 import { findsWaiting, lookOf, recordLook, recordRun } from './waiting.js';
 
 type BackfillStep = Step & Backfill;
+
+/**
+ * Leads a fill by `lead`, and has further workers take part in it by `work`, each with a store and a ledger of its own. Rejects as
+ * `lead` does, when all have ended.
+ */
+export type WithWorkers = (
+  work: (store: Connection, ledger: Ledger, options: RunOptions) => Promise<void>,
+  lead: () => Promise<void>,
+) => Promise<void>;
+
+/** How to fill. */
+export interface FillRunOptions extends RunOptions {
+  /** Lets further workers of this process take part. Default: none do. */
+  readonly withWorkers?: WithWorkers | undefined;
+}
 
 /**
  * Applies a backfill step: its first run, or what is left of it, then a catch-up of the rows that were written
@@ -26,15 +42,15 @@ type BackfillStep = Step & Backfill;
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED`, `RUN_CONFLICT`, `ROW_REJECTED_REPEATEDLY` or a `STORE_…` code
  */
 export async function applyBackfillStep(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   step: BackfillStep,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<FillOutcome> {
   const startedAt = performance.now();
   await beginBackfillStep(store, ledger, step, options);
   const outcome = await catchUp(store, ledger, step, options);
-  await store.write(async () => await ledger.finishStep(step.name, performance.now() - startedAt));
+  await store.write(async (tx) => await ledger.in(tx).finishStep(step.name, performance.now() - startedAt));
   return outcome;
 }
 
@@ -50,15 +66,16 @@ export interface FillOutcome {
 
 /** Begins a backfill step without filling anything: whoever applies it later goes on with it. */
 export async function beginBackfillStep(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   step: BackfillStep,
   { isConfirmed }: RunOptions = {},
 ): Promise<void> {
-  await store.write(async () => {
-    await requireSameDeclaration(store, ledger, step, isConfirmed);
-    await ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    if ((await ledger.runs(step.name)).length === 0) await beginRun(store, ledger, step, 'first');
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await requireSameDeclaration(tx, own, step, isConfirmed);
+    await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    if ((await own.runs(step.name)).length === 0) await beginRun(tx, own, step, 'first');
   });
 }
 
@@ -69,17 +86,17 @@ export async function beginBackfillStep(
  * @returns what was done
  */
 export async function catchUp(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<FillOutcome> {
   const open = (await runningRuns(ledger, backfill))[0]?.run;
   const hasResumed = await resumeRuns(store, ledger, backfill, options);
   const look = await lookOf(store, ledger, backfill);
   const hasWaited = (await findsWaiting(store, backfill, look)) === true;
   if (hasWaited) return await runAgain(store, ledger, backfill, 'catch-up', options, open);
-  if (look.isNews) await store.write(async () => await recordLook(store, ledger, backfill, look));
+  if (look.isNews) await store.write(async (tx) => await recordLook(tx, ledger.in(tx), backfill, look));
   return hasResumed
     ? await endOfRuns(ledger, backfill, open)
     : { hasRun: false, filledAgain: 0, haveKeysRestarted: false };
@@ -93,18 +110,19 @@ export async function catchUp(
  * @returns what was done
  */
 export async function runAgain(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   kind: 'catch-up' | 'rescan',
-  options: RunOptions = {},
+  options: FillRunOptions = {},
   since?: number,
 ): Promise<FillOutcome> {
   const first = since ?? (await runningRuns(ledger, backfill))[0]?.run;
   await resumeRuns(store, ledger, backfill, options);
-  const begun = await store.write(async () => {
-    if (kind === 'rescan') await reconcile(store, ledger, backfill.name);
-    return await beginRun(store, ledger, backfill, kind);
+  const begun = await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    if (kind === 'rescan') await own.reconcile(backfill.name);
+    return await beginRun(tx, own, backfill, kind);
   });
   await resumeRuns(store, ledger, backfill, options);
   return await endOfRuns(ledger, backfill, first ?? begun.run, begun.haveKeysRestarted);
@@ -126,50 +144,50 @@ async function endOfRuns(
 
 /** A catch-up is a rescan where the table may be another than the one that was filled: see {@link lookOf}. */
 async function beginRun(
-  store: Store,
+  tx: Transaction,
   ledger: Ledger,
   backfill: Backfill,
   wanted: RunRecord['kind'],
 ): Promise<{ readonly run: number; readonly haveKeysRestarted: boolean }> {
-  const look = wanted === 'catch-up' ? await lookOf(store, ledger, backfill) : undefined;
+  const look = wanted === 'catch-up' ? await lookOf(tx, ledger, backfill) : undefined;
   const startKey = look?.after ?? null;
-  const watermark = (await store.dialect.keyRange(store, backfill))?.[1] ?? null;
-  const ends = watermark === null ? [] : await store.dialect.rangeEnds(store, backfill, startKey, watermark);
+  const watermark = (await tx.dialect.keyRange(tx, backfill))?.[1] ?? null;
+  const ends = watermark === null ? [] : await tx.dialect.rangeEnds(tx, backfill, startKey, watermark);
   const run = ((await ledger.lastRun(backfill.name))?.run ?? 0) + 1;
   await ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
-  await recordRun(store, backfill, { run, watermark });
-  await noteFiller(store, ledger, backfill);
+  await recordRun(tx, backfill, { run, watermark });
+  await noteFiller(tx, ledger, backfill);
   return { run, haveKeysRestarted: look?.haveKeysRestarted ?? false };
 }
 
 /** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */
 async function takeUp(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   { isConfirmed }: RunOptions,
 ): Promise<void> {
   await requireSameDeclaration(store, ledger, backfill, isConfirmed);
   if (await isFilledBy(store, ledger, backfill)) return;
-  await store.write(async () => {
-    const batches = await ledger.batches(backfill.name);
-    for (const { run, kind, cellsFilled } of await runningRuns(ledger, backfill)) {
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    const batches = await own.batches(backfill.name);
+    for (const { run, kind, cellsFilled } of await runningRuns(own, backfill)) {
       if (cellsFilled > 0) continue;
-      for (const batch of batches)
-        if (batch.run === run) await ledger.removeBatch(backfill.name, batch.number);
-      await ledger.dropRun(backfill.name, run);
-      await beginRun(store, ledger, backfill, kind);
+      for (const batch of batches) if (batch.run === run) await own.removeBatch(backfill.name, batch.number);
+      await own.dropRun(backfill.name, run);
+      await beginRun(tx, own, backfill, kind);
     }
-    await noteFiller(store, ledger, backfill);
+    await noteFiller(tx, own, backfill);
   });
 }
 
 /** Works off every run that has not reached its watermark, in order. Returns whether there was one. */
 async function resumeRuns(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<boolean> {
   const running = await runningRuns(ledger, backfill);
   if (running.length > 0) await takeUp(store, ledger, backfill, options);
@@ -179,18 +197,13 @@ async function resumeRuns(
     // Only now: a run before this one, resumed with it, may just have filled some of them.
     const left = await tellValuesLeft(store, ledger, backfill, run, options);
     await countFoundCells(store, ledger, backfill, run, left?.rows !== 0);
-    // A process that took part may have died meanwhile, and left what it had claimed.
-    for (let isSettled = false; !isSettled; ) {
-      await store.share(
-        () => fillRun(store, ledger, backfill, run, options),
-        (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
-      );
-      // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
-      if (!(await ledger.runs(backfill.name)).some((record) => record.run === run.run))
-        throw runConflict(backfill.name);
-      isSettled =
-        !ledger.isShared || (await store.write(async () => await ledger.settleRun(backfill.name, run.run)));
-    }
+    await store.share(
+      () => fillRun(store, ledger, backfill, run, options),
+      (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
+    );
+    // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
+    if (!(await ledger.runs(backfill.name)).some((record) => record.run === run.run))
+      throw runConflict(backfill.name);
     await tellNothingFilled(ledger, backfill, run.run, options);
   }
   return running.length > 0;
@@ -198,29 +211,28 @@ async function resumeRuns(
 
 /** Counts what stands already before a run's first batch: nothing where no cell is known to hold a value. */
 async function countFoundCells(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
   mayHoldValues: boolean,
 ): Promise<void> {
-  const isBegun = run.isCounted ?? run.batches > 0;
   const isFromFirst = run.startKey === null && run.watermark !== null;
-  if (isBegun || (run.isCounted === undefined && !isFromFirst)) return;
+  if (run.isCounted && (run.batches > 0 || !isFromFirst)) return; // what a stopped `down` has left is counted again
   const found =
     isFromFirst && mayHoldValues ? await store.dialect.countFound(store, backfill, run.watermark) : 0;
-  await store.write(async () => await ledger.setFoundCells(backfill.name, run.run, found));
+  await store.write(async (tx) => await ledger.in(tx).setFoundCells(backfill.name, run.run, found));
 }
 
 const runningRuns = async (ledger: Ledger, { name }: Backfill): Promise<RunRecord[]> =>
   (await ledger.runs(name)).filter(({ status }) => status === 'running');
 
 async function fillRun(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
-  options: RunOptions,
+  options: FillRunOptions,
 ): Promise<void> {
   const after = run.cursor ?? run.startKey;
   await requireSteadiness(store, backfill, {
@@ -228,8 +240,13 @@ async function fillRun(
     after,
     leavesSkips: run.kind === 'catch-up',
   });
-  await store.dialect.prepareFill(store, backfill);
-  await inBatches({ store, ledger, backfill, options }, (loop) => fillBatches(loop, run));
+  takeThrown(backfill); // of a look before it, which has told them, or had no need to
+  const work = async (own: Connection, ownLedger: Ledger, how: RunOptions): Promise<void> => {
+    await own.dialect.prepareFill(own, backfill);
+    await inBatches({ store: own, ledger: ownLedger, backfill, options: how }, (loop) => fillBatches(loop, run));
+  };
+  const lead = async (): Promise<void> => await work(store, ledger, options);
+  await (options.withWorkers?.(work, lead) ?? lead());
 }
 
 /**
@@ -238,13 +255,13 @@ async function fillRun(
  * @returns whether there was one
  */
 export async function joinRuns(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: RunOptions = {},
+  options: FillRunOptions = {},
 ): Promise<boolean> {
   const [first] = await runningRuns(ledger, backfill);
-  if (!first || first.isCounted === false) return false;
+  if (!first?.isCounted) return false;
   await fillRun(store, ledger, backfill, first, options);
   return true;
 }
@@ -257,17 +274,18 @@ export async function joinRuns(
  * @throws {BackfillError} as {@link applyBackfillStep}
  */
 export async function revertBackfillStep(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   options: RunOptions = {},
 ): Promise<RevertResult> {
-  await store.write(async () => await ledger.beginRevert(backfill.name));
+  await store.write(async (tx) => await ledger.in(tx).beginRevert(backfill.name));
   await inBatches({ store, ledger, backfill, options }, revertBatches);
-  return await store.write(async () => {
-    const record = await ledger.step(backfill.name);
-    const kept = await readKept(store, backfill.name);
-    await ledger.forgetStep(backfill.name);
+  return await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    const record = await own.step(backfill.name);
+    const kept = await readKept(tx, backfill.name);
+    await own.forgetStep(backfill.name);
     return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0, ...kept };
   });
 }

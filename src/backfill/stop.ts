@@ -1,6 +1,16 @@
 import { BackfillError } from '../errors.js';
 import type { StopSignal } from './run-options.js';
 
+/** A signal that stops when one of two does. */
+export const eitherSignal = (a: StopSignal | undefined, b: StopSignal): StopSignal => ({
+  get aborted() {
+    return a?.aborted || b.aborted;
+  },
+  get reason() {
+    return a?.aborted ? a.reason : b.reason;
+  },
+});
+
 /** Stops a run between two batches if it was told to. */
 export function throwIfStopped(signal: StopSignal | undefined, where: string): void {
   if (!signal?.aborted) return;

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type StoreAddress, storeAddress } from '../address.js';
-import type { StopSignal } from '../backfill/run-options.js';
+import { eitherSignal } from '../backfill/stop.js';
 import { loadProject, type Project } from '../config.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { givenStores } from '../fleet/stores.js';
@@ -21,13 +21,12 @@ import {
   type Embedding,
   type MigratorDefaults,
   migratorOptions,
-  refuseFileOptions,
+  refuseOtherOptions,
 } from './migrator-options.js';
 import type { CommonOptions, ReaderOptions } from './options.js';
 import { type Lines, printLines, toJson } from './print.js';
 import { progressView } from './progress.js';
 import { errorLines } from './text.js';
-import { helpersOf } from './workers.js';
 
 /** What the command line runs in: the process's own environment and streams, or a test's. */
 export interface CliContext {
@@ -171,8 +170,8 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
       const address = storeAddress(project.config, options, env);
       const unencrypted = address.postgres ? plaintextWarnings(address.postgres) : [];
       if (!context.logFields) for (const text of unencrypted) log({ event: 'warning', text });
-      if (address.postgres) refuseFileOptions(options);
-      else enter(address.path, project, log);
+      refuseOtherOptions(options, address);
+      if (!address.postgres) enter(address.path, project, log);
       const taken = takenOver(options, address, project.config.database.path);
       listener.takeOver(taken);
       const reader = await readerOf(options, taken);
@@ -183,21 +182,17 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
         metricsFile === undefined
           ? undefined
           : await finding(async () => openMetrics(metricsFile, address, log));
-      const warn = (text: string): void => log({ event: 'warning', text });
-      const helpers = await helpersOf(options, address, folder, embedding !== undefined, warn);
       const stopper = new AbortController();
       const stop = (name: NodeJS.Signals): void => {
         deafen(stop); // so that a second signal, of either kind, ends the process at once
-        helpers?.stop(name);
         stopper.abort(name);
       };
       const migrator: MigratorOptions = {
         ...migratorOptions(options, address, loaded),
         now,
-        signal: signal ? either(signal, stopper.signal) : stopper.signal,
+        signal: eitherSignal(signal, stopper.signal),
         onEvent: (event) => {
           if (!address.postgres) listenInBatches(event, stop);
-          if (event.event === 'run_started') helpers?.start((options.workers ?? 1) - 1);
           onEvent?.(event);
           if (isLogged(options.logLevel, event)) view?.giveWay();
           if (event.event !== 'warning' || !unencrypted.includes(event.text)) log(event); // it has been told
@@ -234,16 +229,6 @@ function takenOver(
   const dbPath = options.dbPath ?? (path === usual ? undefined : resolve(expandHome(path)));
   return { dbPath, backupDir, store: dbPath ?? expandHome(path) };
 }
-
-/** A signal that stops when one of two does. */
-const either = (a: StopSignal, b: StopSignal): StopSignal => ({
-  get aborted() {
-    return a.aborted || b.aborted;
-  },
-  get reason() {
-    return a.aborted ? a.reason : b.reason;
-  },
-});
 
 const exitCodeOf = ({ error, exitCode }: Output): number => error?.exitCode ?? exitCode ?? EXIT.done;
 

@@ -1,4 +1,5 @@
 import type { StoreAddress } from '../address.js';
+import { refuseWorkers } from '../backfill/run-options.js';
 import { BackfillError } from '../errors.js';
 import type { BackupOptions, MigratorOptions } from '../migrator/session.js';
 import type { TrustsCode } from '../steps/trusted.js';
@@ -27,6 +28,7 @@ export function migratorOptions(
     batchRows: options.batchSize ?? defaults.batchRows,
     targetBatchMs: options.targetBatchMs ?? defaults.targetBatchMs,
     pace: options.pace ?? defaults.pace,
+    workers: options.workers ?? defaults.workers,
     walLimitBytes: options.walLimit === undefined ? defaults.walLimitBytes : options.walLimit * 2 ** 20,
     isConfirmed: options.yes ?? defaults.isConfirmed,
     showsValues: options.showValues,
@@ -56,8 +58,10 @@ const FILE_OPTIONS = {
   walLimit: '--wal-limit',
 } as const;
 
-/** Refuses, for a database of a server, what is about a file. */
-export function refuseFileOptions(options: CommonOptions): void {
+/** Refuses, for a database of a server, what is about a file, and the other way round. */
+export function refuseOtherOptions(options: CommonOptions, { postgres }: StoreAddress): void {
+  refuseWorkers(options.workers, postgres !== undefined, '--workers');
+  if (!postgres) return;
   for (const [name, option] of Object.entries(FILE_OPTIONS)) {
     if (options[name as keyof typeof FILE_OPTIONS] === undefined) continue;
     throw new BackfillError(

@@ -171,8 +171,8 @@ function withBackupOptions(command: Command, defaults?: ChangeDefaults): Command
 export function withUpdateOptions(command: Command, defaults?: ChangeDefaults): Command {
   return withBackupOptions(command, defaults)
     .option(
-      '--workers <processes>',
-      'processes on this machine that fill one database of PostgreSQL together (default: 1)',
+      '--workers <count>',
+      'sessions that fill one database of PostgreSQL together; no gain where `process` takes the time (default: 1)',
       positiveInteger,
     )
     .option('--allow-triggers', 'let updates fire the triggers of the table (default: refuse it)')

@@ -22,7 +22,7 @@ export interface FilledTable {
 /** Number of cells that are probed. */
 const PROBES = 16;
 
-/** Returns the record of a backfill's table; undefined where the ledger has none, as one of an older version. */
+/** Returns the record of a backfill's table; undefined where the ledger has none. */
 export async function filledTable(store: Store, backfill: string): Promise<FilledTable | undefined> {
   const { dialect } = store;
   if (!(await dialect.hasTable(store, T.tables))) return undefined;
@@ -57,7 +57,6 @@ function readProbe(cell: unknown): Cell | undefined {
 /** Records a backfill's table; cells behind its watermark, of rows that are gone, are not probed. Runs inside its caller's transaction. */
 export async function recordTable(store: Store, backfill: string, table: FilledTable): Promise<void> {
   const { dialect } = store;
-  if (!(await dialect.hasTable(store, T.tables))) await dialect.makeLedger(store);
   const probes = table.probes
     .filter(([, key]) => table.watermark !== null && compareKeys(key, table.watermark) <= 0)
     .map(([column, key]) => [column, typeof key === 'string' ? `'${key}` : String(key)]);

@@ -1,7 +1,20 @@
 /** What the ledger's rows say, as the rest of the program sees them. */
 
 import type { Digest } from '../store/digest.js';
+import type { Store } from '../store/port.js';
 import type { Key, KeyRun } from './keys.js';
+
+/** Where a ledger is, and what its parts share. */
+export interface Place {
+  /** The store, or a transaction of it. */
+  readonly store: Store;
+  /** Whether there is a ledger. Without one, every reading gives what an empty one would. */
+  readonly exists: () => Promise<boolean>;
+  /** The time of an entry: ISO-8601 in UTC. */
+  readonly timestamp: () => string;
+  /** Number of the range that this process was at work on last. */
+  readonly last: { range: number };
+}
 
 /**
  * Where a step stands. Legal transitions:
@@ -59,16 +72,16 @@ export interface RunRecord {
   readonly cellsSkipped: number;
   readonly startedAt: string;
   readonly filledAt: string | null;
-  /** Whether `foundCells` has been counted: others take part only then. Absent where there are no others. */
-  readonly isCounted?: boolean;
-  /** How much of it is done, 0 to 1, where its ranges tell; else its keys do. */
+  /** Whether `foundCells` has been counted: others take part only then. */
+  readonly isCounted: boolean;
+  /** How much of it is done, 0 to 1, where it has several ranges, which tell; else its keys do. */
   readonly share?: number;
 }
 
 /** What of a run a batch is taken of. */
 export interface Claim {
-  /** Number of the range; null where a run is one process's. */
-  readonly range: number | null;
+  /** Number of the range. */
+  readonly range: number;
   /** Last key done of it, or null before the first of all. */
   readonly cursor: Key | null;
   /** Its last key. */
@@ -95,7 +108,7 @@ export interface BatchRecord {
   readonly durationMs: number;
 }
 
-/** The cells of one batch that share their columns; `keys` as key-runs.ts packs integers, key-texts.ts texts. */
+/** The cells of one batch that share their columns; `keys` as keys.ts packs them. */
 export interface CellsRecord {
   readonly columns: readonly string[];
   readonly firstKey: Key;
@@ -154,11 +167,3 @@ export interface VerificationRecord {
   readonly verdict: 'pass' | 'warn' | 'fail';
   readonly verifiedAt: string;
 }
-
-/** The forms of its columns. */
-export const VERIFICATION_FORMS = {
-  number: 'count',
-  run: 'count',
-  verdict: ['pass', 'warn', 'fail'],
-  verifiedAt: 'text',
-} as const;

@@ -66,7 +66,7 @@ export async function lint(steps: readonly Step[], options: LintOptions = {}): P
   if (path === undefined) return await lintAll({ sqlite, store: undefined });
   const store = openSqlite(locateStore(path), { access: 'look' });
   try {
-    return await store.snapshot(async () => await lintAll({ sqlite, store: storeFacts(store) }));
+    return await store.snapshot(async (tx) => await lintAll({ sqlite, store: storeFacts(tx) }));
   } finally {
     await store.close();
   }

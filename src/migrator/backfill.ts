@@ -7,6 +7,7 @@ import { besideRun } from './in-progress.js';
 import { requireApplied } from './prechecks.js';
 import { backfillsOf, checkDrift, isUnverified, type MigratorOptions, type RunOutcome } from './session.js';
 import { verifyAndRecord } from './verifying.js';
+import { workersOf } from './workers.js';
 
 /** What `backfill` did. */
 export interface BackfillOutcome extends RunOutcome {
@@ -23,9 +24,10 @@ export interface BackfillOutcome extends RunOutcome {
  * @throws {BackfillError} `BACKFILL_UNKNOWN`, `STEP_NOT_APPLIED`, or when the store is refused
  */
 export async function backfill(
-  options: MigratorOptions,
+  given: MigratorOptions,
   { name, isRescan = false }: { readonly name?: string | undefined; readonly isRescan?: boolean },
 ): Promise<BackfillOutcome> {
+  const options: MigratorOptions = { ...given, withWorkers: workersOf(given) };
   const wanted = backfillsOf(options.project, name);
   const ran: string[] = [];
   const warnings: string[] = [];

@@ -8,8 +8,15 @@ import type { StoreFiles } from '../store/path.js';
 import { type Backup, backUp, copyFolder, isCopyOf, rotate } from '../store/sqlite/backup.js';
 import { removeWithSidecars } from '../store/sqlite/copy.js';
 import { isTrustedCopy } from '../store/sqlite/copy-trust.js';
-import { requireSqlite } from '../store/sqlite/store.js';
-import { backfillsOf, isUnverified, type MigratorOptions, type Session, withSession } from './session.js';
+import { requireSqlite } from '../store/sqlite/statements.js';
+import {
+  backfillsOf,
+  inSnapshot,
+  isUnverified,
+  type MigratorOptions,
+  type OpenSession,
+  type Session,
+} from './session.js';
 
 /** Backups that are kept when nobody says otherwise. */
 const DEFAULT_KEPT_BACKUPS = 3;
@@ -86,14 +93,14 @@ export async function dueBackup(
  */
 export async function begin(
   options: MigratorOptions,
-  session: Session,
+  session: OpenSession,
   undertaking: Undertaking,
 ): Promise<Backup | undefined> {
   const { store, ledger } = session;
   const { command, steps } = undertaking;
   if (await isResumed(options, session, undertaking)) return undefined;
   const note = async (backup: Backup | null): Promise<void> =>
-    await store.write(async () => await ledger.beginCommand({ command, steps }, backup));
+    await store.write(async (tx) => await ledger.in(tx).beginCommand({ command, steps }, backup));
   const due = await dueBackup(options, session, undertaking);
   if (!due) {
     await note(null);
@@ -126,12 +133,12 @@ export async function clearUp(
   try {
     const look = async ({ store, ledger }: Session) => ({
       files: store.files,
-      known: await ledger.backups(),
+      known: [...(await ledger.knownBackups()).keys()],
       isSettled:
         (await ledger.steps()).every(({ status }) => status === 'applied') &&
         !(await someEach(backfillsOf(options.project), async (step) => await isUnverified({ ledger }, step))),
     });
-    const { files, known, isSettled } = await withSession(options, 'look', look, GIVE_UP_MS);
+    const { files, known, isSettled } = await inSnapshot(options, look, GIVE_UP_MS);
     if (!isSettled || !files) return { removed };
     for (const path of rotate(files, copyFolder(files, folder), { keep, known })) {
       options.onEvent?.({ event: 'backup_removed', path });

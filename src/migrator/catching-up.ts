@@ -2,14 +2,20 @@ import { catchUp, type FillOutcome, runAgain } from '../backfill/runner.js';
 import { type Look, lookOf, recordLook } from '../backfill/waiting.js';
 import { flatMapEach } from '../each.js';
 import { count } from '../format.js';
-import type { BackfillStep, MigratorOptions, Session } from './session.js';
+import {
+  type BackfillStep,
+  inTransaction,
+  type MigratorOptions,
+  type OpenSession,
+  type Session,
+} from './session.js';
 
 /** Where warnings of a command are added. */
 export type Warnings = string[];
 
 /** Brings an applied backfill up to date, and warns of cells that were filled again; returns whether there was anything to do. */
 export async function bringUpToDate(
-  { store, ledger }: Session,
+  { store, ledger }: OpenSession,
   step: BackfillStep,
   options: MigratorOptions,
   warnings: Warnings,
@@ -21,7 +27,7 @@ export async function bringUpToDate(
 
 /** Runs a backfill from the first key, and warns of cells that were filled again. */
 export async function rescan(
-  { store, ledger }: Session,
+  { store, ledger }: OpenSession,
   step: BackfillStep,
   options: MigratorOptions,
   warnings: Warnings,
@@ -68,9 +74,10 @@ export async function emptyLooks(
 }
 
 /** Records looks that have found nothing, so that the next ones are cheap again. */
-export async function recordLooks({ store, ledger }: Session, looks: readonly EmptyLook[]): Promise<void> {
+export async function recordLooks(session: OpenSession, looks: readonly EmptyLook[]): Promise<void> {
   if (looks.length === 0) return;
-  await store.write(async () => {
+  await session.store.write(async (tx) => {
+    const { store, ledger } = inTransaction(session, tx);
     for (const { step, look } of looks) await recordLook(store, ledger, step, look);
   });
 }

@@ -1,4 +1,5 @@
 import { isFilledBy } from '../backfill/filled-by.js';
+import { refuseWorkers } from '../backfill/run-options.js';
 import { joinRuns } from '../backfill/runner.js';
 import { isWaiting } from '../backfill/waiting.js';
 import { BackfillError } from '../errors.js';
@@ -18,7 +19,9 @@ import { missingColumns } from './prechecks.js';
 import {
   type BackfillStep,
   backfillsOf,
+  inSnapshot,
   type MigratorOptions,
+  type OpenSession,
   type RunOutcome,
   type Session,
   siteOf,
@@ -49,7 +52,7 @@ export interface Change<Found> {
   readonly grows?: (found: Found) => boolean;
   /** Bytes of the largest transaction, if it is larger than a batch. Default: none is. */
   readonly largestTransaction?: (session: Session, found: Found) => Promise<number>;
-  readonly act: (session: Session, found: Found, verifications: Verification[]) => Promise<void>;
+  readonly act: (session: OpenSession, found: Found, verifications: Verification[]) => Promise<void>;
   /** Whether to take part in a run of the same backfills that another process lets others share. Default: it waits for its end. */
   readonly joins?: boolean;
 }
@@ -72,11 +75,12 @@ export async function changeStore<Found>(
   given: MigratorOptions,
   change: Change<Found>,
 ): Promise<Changed<Found>> {
+  refuseWorkers(given.workers, given.postgres !== undefined);
   // One, so that the lock and the stores that are opened under it have one session: with the lock the work ends as well.
   const options = { ...given, site: await siteOf(given) };
   const { find, stepsOf, looksOf = () => [] } = change;
   const lookWith = (look: (session: Session) => Promise<Found>): Promise<Found> =>
-    withSession(options, 'look', look, GIVE_UP_MS);
+    inSnapshot(options, look, GIVE_UP_MS);
   const lookFirst = async (session: Session): Promise<Found> => {
     const found = await find(session, undefined);
     await dueBackup(options, session, { command: change.command, steps: stepsOf(found) }); // its folder may be refused
@@ -97,9 +101,9 @@ export async function changeStore<Found>(
       return again;
     });
     if (isIdle(found)) return { found, joined };
-    const note = async (session: Session): Promise<void> => await recordLooks(session, looksOf(found));
+    const note = async (session: OpenSession): Promise<void> => await recordLooks(session, looksOf(found));
     if (stepsOf(found).length === 0) {
-      await withSession(options, 'write', note);
+      await withSession(options, note);
       return { found, joined };
     }
     const outcome = await writeToStore(
@@ -128,7 +132,7 @@ export async function changeStore<Found>(
  * @returns whether there was any
  */
 export async function takePart(options: MigratorOptions, joined: string[]): Promise<boolean> {
-  return await withSession(options, 'write', async (session) => {
+  return await withSession(options, async (session) => {
     const { store, ledger } = session;
     let hasJoined = false;
     for (const step of backfillsOf(options.project)) {

@@ -1,6 +1,6 @@
 import { basename, join, resolve } from 'node:path';
 import { BackfillError, isSqliteError, toBackfillError } from '../errors.js';
-import { openLedger } from '../ledger/open.js';
+import { openLedger } from '../ledger/ledger.js';
 import type { BackupRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
 import type { Digest } from '../store/digest.js';

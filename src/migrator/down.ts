@@ -1,6 +1,6 @@
 import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-import { refuseDamagedCells } from '../ledger/packed-cells.js';
+import { refuseDamagedCells } from '../ledger/cells.js';
 import { FOREIGN, type StepRecord } from '../ledger/records.js';
 import { tableBytes } from '../schema/inspect.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';

@@ -29,9 +29,9 @@ import {
   type BackfillStep,
   backfillsOf,
   checkDrift,
+  inSnapshot,
   type MigratorOptions,
   type Session,
-  withSession,
 } from './session.js';
 import { dueIn, findWork, namesOf, type UpTarget } from './up.js';
 
@@ -99,7 +99,7 @@ export interface Plan {
  * Refuses what `up` would refuse, but for triggers, which it lists.
  */
 export async function planUp(options: MigratorOptions, target: UpTarget = {}): Promise<Plan> {
-  return await withSession(options, 'look', async (session) => {
+  return await inSnapshot(options, async (session) => {
     await refuseOrphans(session, options.project);
     const drifts = checkDrift(options, await session.ledger.steps());
     const work = await findWork(session, options, target);
@@ -140,7 +140,7 @@ export async function planBackfill(
 ): Promise<Plan> {
   const wanted = backfillsOf(options.project, name);
   const warnings: string[] = [];
-  return await withSession(options, 'look', async (session) => {
+  return await inSnapshot(options, async (session) => {
     const steps = await mapEach(wanted, async (step): Promise<PlannedStep> => {
       await requireApplied(session, step);
       const fill = await planFill(session, options, step, isRescan ? 'rescan' : 'catch-up', warnings);
@@ -158,7 +158,7 @@ export async function planBackfill(
 
 /** Says what `down` would do, reading only. Refuses what `down` would refuse, but for what `--yes` allows. */
 export async function planDown(options: MigratorOptions, target: DownTarget = {}): Promise<Plan> {
-  return await withSession(options, 'look', async (session) => {
+  return await inSnapshot(options, async (session) => {
     const records = await session.ledger.steps();
     const { steps: known } = await withRecalled(session, options.project);
     const reverts = findReverts(records, known, target);

@@ -54,13 +54,14 @@ export class ProgressTracker {
   }
 
   #begin(backfill: string, direction: 'up' | 'down', from: Key | undefined, to: Key | undefined): Loop {
-    return { backfill, direction, from, to, startedAt: this.#now(), rows: 0, skippedCells: 0 };
+    return { backfill, direction, from, to, startedAt: this.#now(), done: 0, rows: 0, skippedCells: 0 };
   }
 
   #step(loop: Loop, at: Key, rows: number): Progress {
     loop.rows += rows;
     const seconds = (this.#now() - loop.startedAt) / 1000;
-    const done = shareOfKeys(loop.from, loop.to, at);
+    loop.done = Math.max(loop.done, shareOfKeys(loop.from, loop.to, at)); // of several workers one may be behind another
+    const { done } = loop;
     return {
       backfill: loop.backfill,
       direction: loop.direction,
@@ -81,6 +82,8 @@ interface Loop {
   from: Key | undefined;
   readonly to: Key | undefined;
   readonly startedAt: number;
+  /** How far it has come, 0 to 1. */
+  done: number;
   rows: number;
   skippedCells: number;
 }

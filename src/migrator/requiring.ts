@@ -5,7 +5,7 @@ import type { RequireStepDefinition } from '../steps/require-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Verification } from '../verification/verify.js';
 import { bringUpToDate, type Warnings, warnOfFilledAgain } from './catching-up.js';
-import { type BackfillStep, isUnverified, type MigratorOptions, type Session } from './session.js';
+import { type BackfillStep, isUnverified, type MigratorOptions, type OpenSession } from './session.js';
 import { verifyAndRecord } from './verifying.js';
 
 type RequireStep = Step & RequireStepDefinition;
@@ -40,7 +40,7 @@ export function requiredBackfill(
  * @throws {BackfillError} `VERIFICATION_FAILED`, and as `applyBackfillStep`
  */
 export async function applyRequireStep(
-  session: Session,
+  session: OpenSession,
   options: MigratorOptions,
   step: RequireStep,
   into: Verification[],
@@ -56,8 +56,9 @@ export async function applyRequireStep(
       warnOfFilledAgain(wanted, await applyBackfillStep(store, ledger, wanted, options), options, warnings);
     if (await isUnverified(session, wanted)) await verifyAndRecord(session, wanted, options, into);
   });
-  await store.write(async () => {
-    await ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    await ledger.finishStep(step.name, performance.now() - startedAt);
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    await own.finishStep(step.name, performance.now() - startedAt);
   });
 }

@@ -1,8 +1,8 @@
 import type { Backfill } from '../backfill/define.js';
 import { fillersOf, withoutValues } from '../backfill/filled-by.js';
 import { forColumns } from '../backfill/process.js';
+import { type CellPart, earlierCells } from '../ledger/cells.js';
 import type { Key } from '../ledger/keys.js';
-import { type CellPart, earlierCells } from '../ledger/overlaps.js';
 import { absentCells } from '../schema/inspect.js';
 import type { RevertResult } from '../store/batch.js';
 import { explained, rowByRow } from '../store/expressions.js';

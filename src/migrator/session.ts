@@ -1,5 +1,6 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
 import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.js';
+import type { WithWorkers } from '../backfill/runner.js';
 import type { Project } from '../config.js';
 import {
   BackfillError,
@@ -9,15 +10,13 @@ import {
   toBackfillError,
 } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
-import { refuseNewerLedger, upgradeLedger } from '../ledger/format.js';
-import type { Ledger } from '../ledger/ledger.js';
-import { openLedger } from '../ledger/open.js';
+import { requireKnownFormat, upgradeLedger } from '../ledger/format.js';
+import { type Ledger, openLedger } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
-import { isUnverified as isLedgerUnverified } from '../ledger/unverified.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
-import type { Dialect, Store, StoreSize } from '../store/port.js';
+import type { Connection, Dialect, Store, StoreSize, Transaction } from '../store/port.js';
 import type { PostgresAddress } from '../store/postgres/address.js';
 import type { StoreSite } from '../store/site.js';
 import type { Backup } from '../store/sqlite/backup.js';
@@ -81,6 +80,8 @@ export interface MigratorOptions extends PaceOptions {
   readonly postgres?: PostgresAddress | undefined;
   /** Where the store is. Default: made of the two. */
   readonly site?: StoreSite | undefined;
+  /** Lets further workers take part in what is filled. Default: none do. */
+  readonly withWorkers?: WithWorkers | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
   readonly isConfirmed?: boolean | undefined;
   /** How to back the store up before it is changed; false: not at all. */
@@ -106,54 +107,70 @@ export interface MigratorOptions extends PaceOptions {
 /** Names of umzug's events about a step. */
 export type StepEvent = 'migrating' | 'migrated' | 'reverting' | 'reverted';
 
-/** An open store with its ledger. */
+/** A store with its ledger, on its connection or in one transaction. */
 export interface Session {
   readonly store: Store;
   readonly ledger: Ledger;
 }
 
+/** An open store with its ledger, on its connection. */
+export interface OpenSession extends Session {
+  readonly store: Connection;
+}
+
+/** The same session in a transaction of its store's. */
+export const inTransaction = ({ ledger }: Session, tx: Transaction): Session => ({
+  store: tx,
+  ledger: ledger.in(tx),
+});
+
 /** A step that fills. */
 export type BackfillStep = Step & BackfillDefinition;
 
 /**
- * Opens the store, checks it against the project's requirements, acts, and closes it whatever happens.
+ * Opens the store for writing, checks it against the project's requirements, acts, and closes it whatever happens.
  *
- * A look sees one snapshot: another run may be making columns and indexes meanwhile, and what stands half before and half
- * after its commit would be taken for somebody else's.
- *
- * @param act synchronous in a look
- * @param busyWaitMs how long to wait for another writer, in milliseconds. Default 5,000 to look, 15,000 to write
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`, a `STORE_…` code
  */
 export async function withSession<Result>(
   options: MigratorOptions,
-  access: 'look' | 'write',
+  act: (session: OpenSession) => Promise<Result>,
+): Promise<Result> {
+  return await withStore(options, 'write', async (session) => {
+    await checkRequirements(session.store, options.project.config.requires);
+    return await act(session);
+  });
+}
+
+/**
+ * Acts as {@link withSession}, reading only, on one snapshot: another run may be making columns and indexes meanwhile, and what stands
+ * half before and half after its commit would be taken for somebody else's.
+ *
+ * @param busyWaitMs how long to wait for another writer, in milliseconds. Default 5,000
+ */
+export async function inSnapshot<Result>(
+  options: MigratorOptions,
   act: (session: Session) => Promise<Result> | Result,
   busyWaitMs?: number,
 ): Promise<Result> {
-  return await withStore(
-    options,
-    access,
-    async (session) => {
-      const checkAndAct = async (): Promise<Result> => {
-        if (access === 'look') await session.store.dialect.checkLedger(session.store); // on the snapshot that is read
-        await checkRequirements(session.store, options.project.config.requires);
-        return await act(session);
-      };
-      return access === 'look' ? await session.store.snapshot(checkAndAct) : await checkAndAct();
-    },
-    busyWaitMs,
-  );
+  const look = async (session: OpenSession): Promise<Result> =>
+    await session.store.snapshot(async (tx) => {
+      await tx.dialect.checkLedger(tx); // on the snapshot that is read
+      await checkRequirements(tx, options.project.config.requires);
+      return await act(inTransaction(session, tx));
+    });
+  return await withStore(options, 'look', look, busyWaitMs);
 }
 
 /**
  * Opens the store, acts, and closes it whatever happens. Checks nothing but the ledger's format.
  *
- * @throws {BackfillError} `PACKAGE_TOO_OLD`, a `STORE_…` code
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD`, a `STORE_…` code
  */
 export async function withStore<Result>(
   options: MigratorOptions,
   access: 'look' | 'write',
-  act: (session: Session) => Promise<Result> | Result,
+  act: (session: OpenSession) => Promise<Result> | Result,
   busyWaitMs?: number,
 ): Promise<Result> {
   const site = await siteOf(options);
@@ -166,7 +183,7 @@ export async function withStore<Result>(
     ...(busyWaitMs === undefined ? {} : { busyWaitMs }),
   });
   try {
-    await store.snapshot(async () => await refuseNewerLedger(store)); // a `down` may be dropping it
+    await store.snapshot(requireKnownFormat); // a `down` may be dropping it
     return await act({ store, ledger: openLedger(store, options.now) });
   } catch (error) {
     throw isStoreError(error) ? toBackfillError(error) : error;
@@ -246,10 +263,10 @@ export interface RunOutcome {
  */
 export async function writeToStore(
   options: MigratorOptions,
-  prepare: (session: Session) => Promise<Backup | undefined>,
-  act: (session: Session, verifications: Verification[]) => Promise<void>,
+  prepare: (session: OpenSession) => Promise<Backup | undefined>,
+  act: (session: OpenSession, verifications: Verification[]) => Promise<void>,
 ): Promise<Pick<RunOutcome, 'verifications' | 'size' | 'error' | 'backup'>> {
-  return await withSession(options, 'write', async (session) => {
+  return await withSession(options, async (session) => {
     const verifications: Verification[] = [];
     const before = await session.store.size();
     const backup = await prepare(session);
@@ -275,4 +292,4 @@ export async function writeToStore(
 export const isUnverified = async (
   { ledger }: Pick<Session, 'ledger'>,
   { name }: Pick<Backfill, 'name'>,
-): Promise<boolean> => await isLedgerUnverified(ledger, name);
+): Promise<boolean> => await ledger.isUnverified(name);

@@ -11,11 +11,11 @@ import {
   type BackfillStep,
   backfillsOf,
   checkDrift,
+  inSnapshot,
   isUnverified,
   type MigratorOptions,
   type Session,
   siteOf,
-  withSession,
 } from './session.js';
 import { findWork } from './up.js';
 
@@ -74,7 +74,7 @@ export async function status(
 ): Promise<Status> {
   const site = await siteOf(options);
   const lock = await site.lookAtLock();
-  return await withSession(options, 'look', async (session) => {
+  return await inSnapshot(options, async (session) => {
     const { store, ledger } = session;
     const records = await ledger.steps();
     const probed = new Map<string, boolean | 'unknown'>();
@@ -161,9 +161,8 @@ export async function skips(
   name?: string,
 ): Promise<readonly { readonly backfill: string; readonly skips: readonly SkipRecord[] }[]> {
   const wanted = backfillsOf(options.project, name);
-  return await withSession(
+  return await inSnapshot(
     options,
-    'look',
     async ({ ledger }) =>
       await mapEach(wanted, async (step) => ({ backfill: step.name, skips: await ledger.skips(step.name) })),
   );

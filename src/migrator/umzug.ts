@@ -9,7 +9,7 @@ import type { RevertResult } from '../store/batch.js';
 import type { Verification } from '../verification/verify.js';
 import { type Warnings, warnOfFilledAgain } from './catching-up.js';
 import { applyRequireStep } from './requiring.js';
-import type { MigratorOptions, Session } from './session.js';
+import type { MigratorOptions, OpenSession } from './session.js';
 
 /** Where the steps of an Umzug instance leave what they have to tell. */
 export interface Results {
@@ -27,12 +27,12 @@ export interface Results {
  * @param direction which of umzug's two commands it is for
  */
 export function buildUmzug(
-  session: Session,
+  session: OpenSession,
   options: MigratorOptions,
   direction: 'up' | 'down',
   results: Results,
-): Umzug<Session> {
-  return new Umzug<Session>({
+): Umzug<OpenSession> {
+  return new Umzug<OpenSession>({
     migrations: options.project.steps.map((step) => named(step, runnable(step, options, results))),
     context: session,
     storage: stepStorage(session.ledger, direction),
@@ -43,8 +43,8 @@ export function buildUmzug(
 /** Makes errors about a step's declaration name its file. */
 const named = (
   step: Step,
-  { up, down, ...rest }: RunnableMigration<Session>,
-): RunnableMigration<Session> => ({
+  { up, down, ...rest }: RunnableMigration<OpenSession>,
+): RunnableMigration<OpenSession> => ({
   ...rest,
   up: async (params) => await inStep(step, async () => up(params)),
   ...(down ? { down: async (params) => await inStep(step, async () => down(params)) } : {}),
@@ -54,7 +54,7 @@ function runnable(
   step: Step,
   options: MigratorOptions,
   { verifications, warnings, onReverted }: Results,
-): RunnableMigration<Session> {
+): RunnableMigration<OpenSession> {
   const { name, path } = step;
   switch (step.kind) {
     case 'schema':
@@ -89,7 +89,7 @@ function runnable(
         path,
         up: async ({ context }) => applyRequireStep(context, options, step, verifications, warnings),
         down: async ({ context: { store, ledger } }) =>
-          await store.write(async () => await ledger.forgetStep(name)),
+          await store.write(async (tx) => await ledger.in(tx).forgetStep(name)),
       };
   }
 }

@@ -22,11 +22,13 @@ import {
   isUnverified,
   type MigratorEvent,
   type MigratorOptions,
+  type OpenSession,
   type RunOutcome,
   type Session,
 } from './session.js';
 import { refuseVersionTriggers } from './triggers.js';
 import { verifyAndRecord } from './verifying.js';
+import { workersOf } from './workers.js';
 
 /** Which steps to apply: all pending ones, those up to a name, or a number of them. */
 export interface UpTarget {
@@ -147,6 +149,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
   };
   const options: MigratorOptions = {
     ...given,
+    withWorkers: workersOf(given),
     onEvent: (event) => {
       noteFirstRun(event, done);
       given.onEvent?.(event);
@@ -276,7 +279,7 @@ const isComplete = async (session: Session, step: BackfillStep): Promise<boolean
   !(await hasRowsToFill(session, step));
 
 async function applyWork(
-  session: Session,
+  session: OpenSession,
   options: MigratorOptions,
   work: UpWork,
   leavesBackfills: boolean,

@@ -3,7 +3,7 @@ import { inStep } from '../steps/in-step.js';
 import { type Verification, verifyBackfill } from '../verification/verify.js';
 import { besideRun } from './in-progress.js';
 import { requireApplied } from './prechecks.js';
-import { backfillsOf, type MigratorOptions, withStore } from './session.js';
+import { backfillsOf, inTransaction, type MigratorOptions, withStore } from './session.js';
 
 /**
  * Verifies every backfill of the project, reading only: no verdict is recorded.
@@ -18,9 +18,9 @@ export async function verify(
   const { project, threadFromBytes, now } = options;
   const steps = backfillsOf(project);
   return await withStore(options, 'look', async (session) => {
-    await session.store.snapshot(async () => {
-      await checkRequirements(session.store, project.config.requires);
-      for (const step of steps) await requireApplied(session, step);
+    await session.store.snapshot(async (tx) => {
+      await checkRequirements(tx, project.config.requires);
+      for (const step of steps) await requireApplied(inTransaction(session, tx), step);
     });
     const verifications: Verification[] = [];
     for (const step of steps)

@@ -1,7 +1,7 @@
 import { recordProbes } from '../backfill/waiting.js';
 import { BackfillError } from '../errors.js';
 import { type Verification, verifyBackfill } from '../verification/verify.js';
-import type { BackfillStep, MigratorOptions, Session } from './session.js';
+import type { BackfillStep, MigratorOptions, OpenSession } from './session.js';
 
 /**
  * Verifies a backfill and records the verdict: what `up` and `backfill` do after they have filled.
@@ -10,7 +10,7 @@ import type { BackfillStep, MigratorOptions, Session } from './session.js';
  * @throws {BackfillError} `VERIFICATION_FAILED`
  */
 export async function verifyAndRecord(
-  { store, ledger }: Session,
+  { store, ledger }: OpenSession,
   step: BackfillStep,
   { project, onEvent, threadFromBytes, now }: MigratorOptions,
   into: Verification[],
@@ -21,14 +21,15 @@ export async function verifyAndRecord(
   });
   into.push(verification);
   const { verdict, run, threads, durationMs } = verification;
-  await store.write(async () => {
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
     const summary = verification.checks.map(({ id, verdict: found, figures }) => ({
       id,
       verdict: found,
       figures,
     }));
-    await ledger.addVerification(step.name, run, verdict, summary);
-    await recordProbes(store, ledger, step); // here, where a kill behind the last batch can not come between
+    await own.addVerification(step.name, run, verdict, summary);
+    await recordProbes(tx, own, step); // here, where a kill behind the last batch can not come between
   });
   onEvent?.({ event: 'verified', backfill: step.name, verdict, threads, durationMs });
   if (verdict === 'fail') throw verificationFailed(verification);

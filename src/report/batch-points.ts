@@ -1,4 +1,4 @@
-import type { BatchTime } from '../ledger/history.js';
+import type { BatchTime } from '../ledger/batches.js';
 
 /** Some batches in a row, as one point of a chart. */
 export interface BatchPoint {

@@ -1,22 +1,19 @@
 import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-import {
-  batchTimes,
-  type CommandTime,
-  commandTimes,
-  countBatches,
-  type SkipGroup,
-  skipGroups,
-  verdicts,
-} from '../ledger/history.js';
+import { batchTimes, countBatches } from '../ledger/batches.js';
+import { type CommandTime, commandTimes } from '../ledger/commands.js';
 import type { RunRecord, StepRecord, VerificationRecord } from '../ledger/records.js';
+import { type SkipGroup, skipGroups } from '../ledger/skips.js';
+import { verdicts } from '../ledger/verifications.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
 import { besideRun } from '../migrator/in-progress.js';
 import { requireApplied } from '../migrator/prechecks.js';
 import {
   type BackfillStep,
   backfillsOf,
+  inTransaction,
   type MigratorOptions,
+  type OpenSession,
   type Session,
   withStore,
 } from '../migrator/session.js';
@@ -89,19 +86,20 @@ export async function gather(
   const backfills = backfillsOf(project);
   return await withStore(options, 'look', async (session) => {
     const { store } = session;
-    await store.snapshot(async () => await checkRequirements(store, project.config.requires));
+    await store.snapshot(async (tx) => await checkRequirements(tx, project.config.requires));
     const verified = new Map<string, Verification | BackfillError>();
     for (const step of backfills) {
       const known = verifications.findLast(({ backfill }) => backfill === step.name);
       verified.set(step.name, known ?? (await verifyOrRefuse(session, step, options, now)));
     }
-    return await store.snapshot(async () => {
-      const { ledger } = session;
+    return await store.snapshot(async (tx) => {
+      const snapshot = inTransaction(session, tx);
+      const { ledger } = snapshot;
       const records = await ledger.steps();
       const names = [...project.steps, ...records].map(({ name }) => name);
       return {
         path: store.name,
-        storeBytes: (await store.size()).bytes,
+        storeBytes: (await tx.size()).bytes,
         packageVersion: PACKAGE_VERSION,
         madeAt: now(),
         steps: [...new Set(names)].sort().map((name) => {
@@ -111,9 +109,9 @@ export async function gather(
         }),
         backfills: await mapEach(
           backfills,
-          async (step) => await factsOf(session, step, verified.get(step.name)),
+          async (step) => await factsOf(snapshot, step, verified.get(step.name)),
         ),
-        commands: (await ledger.exists()) ? await commandTimes(store, MAX_EVENTS) : [],
+        commands: (await ledger.exists()) ? await commandTimes(tx, MAX_EVENTS) : [],
       };
     });
   });
@@ -121,7 +119,7 @@ export async function gather(
 
 /** Verifies a backfill, or says why it can't be: it is not applied, or its columns are gone. */
 async function verifyOrRefuse(
-  session: Session,
+  session: OpenSession,
   step: BackfillStep,
   options: MigratorOptions,
   now: () => Date,
@@ -129,7 +127,7 @@ async function verifyOrRefuse(
   const { project, threadFromBytes } = options;
   const { store, ledger } = session;
   try {
-    await store.snapshot(async () => await requireApplied(session, step));
+    await store.snapshot(async (tx) => await requireApplied(inTransaction(session, tx), step));
   } catch (error) {
     const told = await besideRun(options, error);
     if (told instanceof BackfillError && REFUSALS.has(told.code)) return told;

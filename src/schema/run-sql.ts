@@ -2,35 +2,36 @@ import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { SqlStepDefinition } from '../steps/sql-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import type { Store } from '../store/port.js';
+import type { Connection, Transaction } from '../store/port.js';
 
 type SqlStep = Step & SqlStepDefinition;
 
 /** Runs a step of plain SQL in one transaction with its ledger row. */
-export async function applySqlStep(store: Store, ledger: Ledger, step: SqlStep): Promise<void> {
+export async function applySqlStep(store: Connection, ledger: Ledger, step: SqlStep): Promise<void> {
   const startedAt = performance.now();
-  await store.write(async () => {
-    await ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    await store.runStep(async () => {
-      for (const statement of step.up) await run(store, step, statement);
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    await tx.runStep(async () => {
+      for (const statement of step.up) await run(tx, step, statement);
     });
-    await ledger.finishStep(step.name, performance.now() - startedAt);
+    await own.finishStep(step.name, performance.now() - startedAt);
   });
 }
 
 /** Reverts a step of plain SQL in one transaction with its ledger row. */
-export async function revertSqlStep(store: Store, ledger: Ledger, step: SqlStep): Promise<void> {
-  await store.write(async () => {
-    await store.runStep(async () => {
-      for (const statement of step.down ?? []) await run(store, step, statement);
+export async function revertSqlStep(store: Connection, ledger: Ledger, step: SqlStep): Promise<void> {
+  await store.write(async (tx) => {
+    await tx.runStep(async () => {
+      for (const statement of step.down ?? []) await run(tx, step, statement);
     });
-    await ledger.forgetStep(step.name);
+    await ledger.in(tx).forgetStep(step.name);
   });
 }
 
-async function run(store: Store, { name }: SqlStep, sql: string): Promise<void> {
+async function run(tx: Transaction, { name }: SqlStep, sql: string): Promise<void> {
   try {
-    await store.run(sql);
+    await tx.run(sql);
   } catch (error) {
     // Of SQLite's driver: it refuses a text of several statements, and one with parameters.
     if (error instanceof RangeError || error instanceof TypeError) throw noStatement(name, sql, error);

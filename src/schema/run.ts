@@ -6,11 +6,11 @@ import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { isThere } from '../store/file.js';
-import type { Estimate, Store } from '../store/port.js';
+import type { Connection, Estimate, Store, Transaction } from '../store/port.js';
 import { identifier, isSameName, literal } from '../store/sql.js';
 import { compareVersions } from '../version.js';
 import { findIndex, hasIndex, tableColumns } from './inspect.js';
-import { type PlannedStatement, planSchemaStep } from './plan.js';
+import { planSchemaStep } from './plan.js';
 import { reverseStatements } from './reverse.js';
 import { declaredVersion, storeVersion } from './versions.js';
 
@@ -23,31 +23,32 @@ export type SchemaStep = Step & SchemaStepDefinition;
  * the engine can, the last of them with the step's mark as applied. Safe to kill: it goes
  * on with what is then missing.
  */
-export async function applySchemaStep(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
+export async function applySchemaStep(store: Connection, ledger: Ledger, step: SchemaStep): Promise<void> {
   const startedAt = performance.now();
-  const make = async ({ sql, makes }: PlannedStatement): Promise<void> => {
-    await store.project.exec(sql);
-    await ledger.addObject(step.name, makes);
-  };
-  const finish = async (): Promise<void> => await ledger.finishStep(step.name, performance.now() - startedAt);
-  const indexes = await store.write(async () => {
-    await ledger.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    const plan = await planSchemaStep(store, step);
-    await mapEach(plan.first, make);
-    if (plan.indexes.length === 0) await finish();
+  const finish = async (tx: Transaction): Promise<void> =>
+    await ledger.in(tx).finishStep(step.name, performance.now() - startedAt);
+  const indexes = await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    const plan = await planSchemaStep(tx, step);
+    for (const { sql, makes } of plan.first) {
+      await tx.project.exec(sql);
+      await own.addObject(step.name, makes);
+    }
+    if (plan.indexes.length === 0) await finish(tx);
     return plan.indexes;
   });
   await mapEach(indexes, async ({ sql, makes }, i) => {
     // Planned again: another process may have made it while this one waited for the lock.
-    const isDue = async (): Promise<boolean> =>
-      (await planSchemaStep(store, step)).indexes.some((index) => index.makes.name === makes.name);
+    const isDue = async (tx: Transaction): Promise<boolean> =>
+      (await planSchemaStep(tx, step)).indexes.some((index) => index.makes.name === makes.name);
     await store.dialect.makeIndex(
       store,
       { name: makes.name, table: step.table, sql },
       isDue,
-      async () => await ledger.addObject(step.name, makes),
-      async () => {
-        if (i === indexes.length - 1) await finish();
+      async (tx) => await ledger.in(tx).addObject(step.name, makes),
+      async (tx) => {
+        if (i === indexes.length - 1) await finish(tx);
       },
     );
   });
@@ -185,7 +186,7 @@ export function deleteVersionSql({ table, column }: VersionOptions, version: str
  * @throws {BackfillError} `VERSION_TOO_NEW`, `COLUMN_HAS_VALUES`
  */
 export async function revertSchemaStep(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   step: SchemaStep,
   options: RevertSchemaOptions,
@@ -194,26 +195,28 @@ export async function revertSchemaStep(
   const rest = objects.filter(({ kind }) => kind !== 'index');
   await checkLosses(store, ledger, step, options);
   // Another writer may have been waited for since a check: what can't be taken back is checked inside the transaction.
-  await store.write(async () => {
-    await refuseNewerVersion(store, ledger, step);
-    await ledger.beginRevert(step.name);
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await refuseNewerVersion(tx, own, step);
+    await own.beginRevert(step.name);
   });
   for (const index of objects.filter(({ kind }) => kind === 'index')) {
     const [sql = ''] = reverseStatements(step, [index]);
     await store.dialect.dropIndex(
       store,
       { name: index.name, table: step.table, sql },
-      async () => await ledger.removeObject(step.name, index),
+      async (tx) => await ledger.in(tx).removeObject(step.name, index),
     );
   }
-  await store.write(async () => {
-    await refuseNewerVersion(store, ledger, step);
-    await checkLosses(store, ledger, step, options);
-    for (const sql of reverseStatements(step, rest)) await store.project.exec(sql);
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await refuseNewerVersion(tx, own, step);
+    await checkLosses(tx, own, step, options);
+    for (const sql of reverseStatements(step, rest)) await tx.project.exec(sql);
     const version = rest.find(({ kind }) => kind === 'version');
     if (version && step.version) {
-      await store.project.run(deleteVersionSql(step.version, version.name, store.dialect.operator('=')));
+      await tx.project.run(deleteVersionSql(step.version, version.name, tx.dialect.operator('=')));
     }
-    await ledger.forgetStep(step.name);
+    await own.forgetStep(step.name);
   });
 }

@@ -1,9 +1,9 @@
-import type { KeyRange, Store } from './port.js';
+import type { KeyRange, Transaction } from './port.js';
 
 /** A pass over the rows of a table: what one thread makes of ranges of keys, and how it is put together with what another makes. */
 export interface Pass<Found> {
-  /** Reads these ranges in this thread. Runs in a snapshot. */
-  over(ranges: Iterable<KeyRange>): Promise<Found>;
+  /** Reads these ranges in this thread. */
+  over(tx: Transaction, ranges: Iterable<KeyRange>): Promise<Found>;
   /** How another thread does the same; undefined where it can't be handed over. */
   readonly elsewhere: PassElsewhere | undefined;
   /** Adds what another thread has found of other ranges; returns whether one thread would have found just that. */
@@ -19,10 +19,10 @@ export interface PassElsewhere {
 
 /** Makes a pass in another thread, and says what of the result can be handed over without being copied. */
 export type PassMaker = (
-  store: Store,
+  tx: Transaction,
   data: unknown,
   ranges: Iterable<KeyRange>,
 ) => Promise<{ readonly found: unknown; readonly transfer: readonly ArrayBuffer[] }>;
 
 /** What is done behind a pass, on its snapshot. */
-export type BehindPass<Found, Result> = (found: Found, threads: 1 | 2) => Promise<Result>;
+export type BehindPass<Found, Result> = (tx: Transaction, found: Found, threads: 1 | 2) => Promise<Result>;

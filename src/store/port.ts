@@ -1,6 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
 import type { PaceSettings } from '../backfill/pace.js';
 import type { RunOptions } from '../backfill/run-options.js';
+import { BackfillError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
 import type { BatchRecord, CellsRecord, CreatedObject } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
@@ -50,8 +51,8 @@ export interface Statements {
 }
 
 /**
- * An open store: statements, transactions, and by its dialect what differs from engine to engine. Its lifetime is a
- * command's.
+ * A store that is open: where statements run, and by its dialect what differs from engine to engine. Either its connection, while none of
+ * its transactions is open, or one of these: a statement on the other of the two throws.
  *
  * Placeholders are `?`. A statement that holds SQL of a project's, as a scope, has none: its operators may look the same.
  */
@@ -68,30 +69,40 @@ export interface Store extends Statements {
    * that the project's user has, as triggers and functions do that they fire; all others see none but the engine's own names.
    */
   readonly project: Statements;
-  /**
-   * Runs the statements of a SQL step in the transaction that it is called in. What they set of the session is undone behind them.
-   *
-   * @throws {BackfillError} `STEP_INVALID` when they have released the run lock
-   */
-  runStep(act: () => Promise<void>): Promise<void>;
   /** Whether this is one statement without parameters that compiles here, returns rows, and only reads. */
   isReading(sql: string): Promise<boolean>;
   /** Why this is no statement without parameters that compiles here, or undefined when it is one. */
   compileError(sql: string): Promise<Error | undefined>;
   /** Runs `act`, which may fail on what a row holds: returns false then, and leaves what the transaction has done before as it is. */
   attempt(act: () => Promise<void>): Promise<boolean>;
+  /** Lets the event loop turn between two pieces of work, unless somebody in this thread could then wait for what is held here. */
+  turn(): Promise<void>;
+  /** Runs `act` on one snapshot of the store: on this transaction, if it is one. */
+  snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
+}
+
+/** A transaction of a store's connection. Its lifetime is that of the function that it is given to: a statement behind it throws. */
+export interface Transaction extends Store {
+  /**
+   * Runs the statements of a SQL step. What they set of the session is undone behind them.
+   *
+   * @throws {BackfillError} `STEP_INVALID` when they have released the run lock
+   */
+  runStep(act: () => Promise<void>): Promise<void>;
+}
+
+/** The connection of a store, which has one transaction at a time. Its lifetime is a command's. */
+export interface Connection extends Store {
   /**
    * Runs `act` in one transaction that writes. While another process keeps a lock it is tried again, for a bounded time.
    *
    * @param act may run several times
    */
-  write<Result>(act: () => Promise<Result>): Promise<Result>;
+  write<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
   /** As {@link write}, but tried once: it fails when another process keeps a lock for longer than a second. */
-  tryWrite<Result>(act: () => Promise<Result>): Promise<Result>;
-  /** Runs `act` on one snapshot of the store: that of the transaction that it is called in, if it is in one. */
-  snapshot<Result>(act: () => Promise<Result>): Promise<Result>;
-  /** As {@link snapshot}, of its own, for what awaits, and reads a table once. Nothing else may use this connection meanwhile. */
-  snapshotAcross<Result>(act: () => Promise<Result>): Promise<Result>;
+  tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
+  /** As {@link snapshot}, for what takes long and reads a table once; it is not tried again. */
+  snapshotAcross<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
   /**
    * Acts while other processes may take part in the same run, where the engine lets them; else simply acts. A run lock that is held
    * is shared meanwhile, and held alone again behind it.
@@ -104,6 +115,16 @@ export interface Store extends Statements {
   ): Promise<Result>;
   /** Closes the connection. */
   close(): Promise<void>;
+}
+
+/** Insists that a statement is given to what may run it: the transaction that is open, or the connection where none is. */
+export function requireTurn(isItsTurn: boolean): void {
+  if (isItsTurn) return;
+  throw new BackfillError(
+    'INTERNAL',
+    'A statement was given to a connection while its transaction was open, or to a transaction that has ended',
+    'Report it',
+  );
 }
 
 /** A column of a table. */
@@ -184,27 +205,42 @@ export interface FillWindow {
 /** What a loop of batches goes by: see the `Pacer`. */
 export interface Surroundings {
   /** Whether others have been at work since it was asked last. Called first thing in a batch's transaction. */
-  hasCompany(): Promise<boolean>;
+  hasCompany(tx: Transaction): Promise<boolean>;
   /** Called between two batches; may wait, and throw when it has waited for too long. */
   settle(): Promise<void>;
   /** Ends what was begun. */
   close(): Promise<void>;
 }
 
+/** What of the ledger differs from engine to engine. */
+export interface LedgerDialect {
+  /** Makes its tables where they are missing, in a transaction of its caller's. */
+  make(store: Store): Promise<void>;
+  /** Drops them, likewise. */
+  drop(store: Store): Promise<void>;
+  /** What to order its `key` by. */
+  readonly keyOrder: string;
+  /** Whether several processes may work on one run. */
+  readonly isShared: boolean;
+  /** End of a SELECT that locks its row, and passes over rows that others have locked; empty where one process writes at a time. */
+  readonly skipLocked: string;
+  /** Tables of this engine alone that have rows of a batch, by its number in `batch`. */
+  readonly batchTables: readonly string[];
+  /** Returns the number of the next batch. `behindLast` reads the number behind the last that is recorded. */
+  nextBatch(store: Store, behindLast: () => Promise<number>): Promise<number>;
+  /** Returns the process that has claimed a part of a run for the longest time, if another one has. */
+  claimHolder(store: Store): Promise<LockHolder | undefined>;
+}
+
 /** What differs from engine to engine. Functions that change anything run inside their caller's transaction. */
 export interface Dialect {
   /** What people call the engine. */
   readonly engine: 'SQLite' | 'PostgreSQL';
-  /** Makes the ledger's tables where they are missing, in a transaction of its caller's. */
-  makeLedger(store: Store): Promise<void>;
-  /** Drops them, likewise. */
-  dropLedger(store: Store): Promise<void>;
+  readonly ledger: LedgerDialect;
   /** SQL for one of the engine's own operators, whatever of its name a search path has. It binds as `||` does: its operands want parentheses. */
   operator(sign: string): string;
   /** SQL for the name of one of the engine's own functions, likewise. */
   builtIn(name: string): string;
-  /** What to order the ledger's `key` by. */
-  readonly ledgerKeyOrder: string;
 
   // Its schema
   hasTable(store: Store, name: string): Promise<boolean>;
@@ -261,14 +297,14 @@ export interface Dialect {
    * @param done called in the transaction behind it
    */
   makeIndex(
-    store: Store,
+    store: Connection,
     index: IndexWork,
-    isDue: () => Promise<boolean>,
-    note: () => Promise<void>,
-    done: () => Promise<void>,
+    isDue: (tx: Transaction) => Promise<boolean>,
+    note: (tx: Transaction) => Promise<void>,
+    done: (tx: Transaction) => Promise<void>,
   ): Promise<void>;
   /** Drops an index, and forgets it in the ledger. Not inside a transaction. */
-  dropIndex(store: Store, index: IndexWork, forget: () => Promise<void>): Promise<void>;
+  dropIndex(store: Connection, index: IndexWork, forget: (tx: Transaction) => Promise<void>): Promise<void>;
   /** Whether a query uses an index. */
   indexVerdict(store: Store, query: string, table: string, index: string): Promise<IndexVerdict>;
 
@@ -352,7 +388,7 @@ export interface Dialect {
    * @param threadFromBytes size of the store from which on a second thread helps, where the engine reads in the caller's. Default 64 MiB
    */
   passOver<Found, Result>(
-    store: Store,
+    store: Connection,
     backfill: Backfill,
     pass: Pass<Found>,
     act: BehindPass<Found, Result>,
@@ -382,7 +418,7 @@ export interface Dialect {
   /** Whether another transaction wrote the same rows meanwhile. Such an error is one of {@link isBusy}, too. */
   isConflict(error: unknown): boolean;
   /** Looks after what surrounds a loop of batches. */
-  surroundings(store: Store, backfill: Backfill, options: RunOptions): Promise<Surroundings>;
+  surroundings(store: Connection, backfill: Backfill, options: RunOptions): Promise<Surroundings>;
 }
 
 /** An index to be made or dropped. */

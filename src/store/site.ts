@@ -1,5 +1,5 @@
 import type { LockOptions, LockState } from '../ledger/run-lock.js';
-import type { Store } from './port.js';
+import type { Connection } from './port.js';
 
 /** How to open a store. */
 export interface OpenOptions {
@@ -36,7 +36,7 @@ export interface StoreSite {
   /** What a person knows it by. */
   readonly name: string;
   /** Opens it; throws a `STORE_…` code. */
-  open(options: OpenOptions): Promise<Store>;
+  open(options: OpenOptions): Promise<Connection>;
   /** Takes its run lock, waiting for another run to end; throws `RUN_LOCKED`, `LOCK_UNUSABLE`, a `STORE_…` code. */
   lock(options: SiteLockOptions): Promise<HeldLock>;
   /** Looks whether a run is under way, and holds nothing. */

@@ -33,7 +33,7 @@ export interface Difference {
 export async function lookAt<Result>(path: string, act: (store: Store) => Promise<Result>): Promise<Result> {
   const store = openSqlite(locateStore(path), { access: 'look' });
   try {
-    return await store.snapshot(async () => await act(store));
+    return await store.snapshot(act);
   } finally {
     await store.close();
   }

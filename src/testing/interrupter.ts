@@ -1,5 +1,5 @@
 import { applyBackfillStep, revertBackfillStep } from '../backfill/runner.js';
-import { Ledger } from '../ledger/ledger.js';
+import { type Ledger, openLedger } from '../ledger/ledger.js';
 import { locateStore } from '../store/path.js';
 import { openSqlite } from '../store/sqlite/site.js';
 import type { Subject } from './options.js';
@@ -23,16 +23,19 @@ export interface Interrupter {
 class Thrown extends Error {}
 
 /** A ledger that throws once it has recorded a batch, or removed one: in the transaction of its updates. */
-class ThrowingLedger extends Ledger {
-  override async addBatch(...batch: Parameters<Ledger['addBatch']>): Promise<void> {
-    await super.addBatch(...batch);
-    throw new Thrown();
-  }
-
-  override async removeBatch(...batch: Parameters<Ledger['removeBatch']>): Promise<void> {
-    await super.removeBatch(...batch);
-    throw new Thrown();
-  }
+function throwing(ledger: Ledger): Ledger {
+  return {
+    ...ledger,
+    in: (tx) => throwing(ledger.in(tx)),
+    async addBatch(...batch) {
+      await ledger.addBatch(...batch);
+      throw new Thrown();
+    },
+    async removeBatch(...batch) {
+      await ledger.removeBatch(...batch);
+      throw new Thrown();
+    },
+  };
 }
 
 /** Interrupts by an exception in this process: for definitions with functions, which no other process can be handed. */
@@ -40,7 +43,7 @@ export const byThrowing = (subject: Subject): Interrupter => ({
   by: 'exception',
   async run(path, { direction, at }) {
     const store = openSqlite(locateStore(path), { access: 'write' });
-    const ledger = at === 'in a batch' ? new ThrowingLedger(store) : new Ledger(store);
+    const ledger = at === 'in a batch' ? throwing(openLedger(store)) : openLedger(store);
     const onEvent = ({ event }: { readonly event: string }): void => {
       if (event === 'batch_committed' || event === 'batch_reverted') throw new Thrown();
     };

@@ -1,6 +1,6 @@
 import { flatMapEach } from '../each.js';
 import type { Key } from '../ledger/keys.js';
-import { Ledger } from '../ledger/ledger.js';
+import { openLedger } from '../ledger/ledger.js';
 import type { SkipRecord } from '../ledger/records.js';
 import { down } from '../migrator/down.js';
 import type { MigratorOptions } from '../migrator/session.js';
@@ -61,7 +61,7 @@ export interface Account {
 /** Reads the ledger. */
 export const accountOf = async (path: string, { step: { name } }: Subject): Promise<Account> =>
   await lookAt(path, async (store) => {
-    const ledger = new Ledger(store);
+    const ledger = openLedger(store);
     const batches = await ledger.batches(name);
     return {
       batches: batches.map(({ number }) => number),

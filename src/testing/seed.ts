@@ -2,7 +2,7 @@ import { copyFileSync } from 'node:fs';
 import type Database from 'better-sqlite3';
 import { BackfillError, toBackfillError } from '../errors.js';
 import type { CellValue } from '../index.js';
-import { Ledger } from '../ledger/ledger.js';
+import { openLedger } from '../ledger/ledger.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import { applySchemaStep } from '../schema/run.js';
 import { applySqlStep } from '../schema/run-sql.js';
@@ -73,8 +73,8 @@ export async function makeStore(path: string, subject: Subject, rows: readonly T
 async function applyStep(path: string, step: Step | undefined): Promise<void> {
   const store = openSqlite(locateStore(path), { access: 'write' });
   try {
-    if (step?.kind === 'schema') await applySchemaStep(store, new Ledger(store), step);
-    if (step?.kind === 'sql') await applySqlStep(store, new Ledger(store), step);
+    if (step?.kind === 'schema') await applySchemaStep(store, openLedger(store), step);
+    if (step?.kind === 'sql') await applySqlStep(store, openLedger(store), step);
   } finally {
     await store.close();
   }

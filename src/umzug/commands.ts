@@ -117,8 +117,8 @@ async function run(
 }
 
 async function stepRecords(options: MigratorOptions): Promise<StepRecord[]> {
-  const { withSession } = await import('../migrator/session.js');
-  return await withSession(options, 'look', async ({ ledger }) => await ledger.steps());
+  const { inSnapshot } = await import('../migrator/session.js');
+  return await inSnapshot(options, async ({ ledger }) => await ledger.steps());
 }
 
 /** umzug's own commands, through the whole flow of this package. Their modules are loaded when they are called. */

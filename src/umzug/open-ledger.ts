@@ -1,5 +1,6 @@
 import { BackfillError, isStoreError, toBackfillError } from '../errors.js';
 import type { Session } from '../migrator/session.js';
+import type { Transaction } from '../store/port.js';
 import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
 import type { SqliteStore } from '../store/sqlite/store.js';
 
@@ -8,8 +9,7 @@ import type { SqliteStore } from '../store/sqlite/store.js';
  * bytes yet, as a connection makes one: its first migration makes the tables.
  *
  * @param access `look` writes nothing, but that it rolls back what a killed writer has left half done
- * @param act synchronous
- * @throws {BackfillError} `SQLITE_TWICE`, `PACKAGE_TOO_OLD` or a `STORE_…` code
+ * @throws {BackfillError} `SQLITE_TWICE`, `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD` or a `STORE_…` code
  */
 export async function inLedger<Result>(
   path: string,
@@ -18,8 +18,8 @@ export async function inLedger<Result>(
 ): Promise<Result> {
   refuseSecondSqlite();
   // Late: whatever imports this package, as every file of a step does, need not load SQLite.
-  const { Ledger } = await import('../ledger/ledger.js');
-  const { refuseNewerLedger } = await import('../ledger/format.js');
+  const { openLedger } = await import('../ledger/ledger.js');
+  const { requireKnownFormat } = await import('../ledger/format.js');
   const { locateStore } = await import('../store/path.js');
   const { openSqlite } = await import('../store/sqlite/site.js');
   const files = locateStore(path, { mayBeEmpty: true });
@@ -33,11 +33,10 @@ export async function inLedger<Result>(
   };
   const store = open();
   try {
-    await refuseNewerLedger(store);
-    const session = { store, ledger: new Ledger(store) };
-    return access === 'look'
-      ? await store.snapshot(async () => await act(session))
-      : await store.write(async () => await act(session));
+    await requireKnownFormat(store);
+    const actIn = async (tx: Transaction): Promise<Result> =>
+      await act({ store: tx, ledger: openLedger(tx) });
+    return access === 'look' ? await store.snapshot(actIn) : await store.write(actIn);
   } catch (error) {
     throw isStoreError(error) ? toBackfillError(error) : error;
   } finally {

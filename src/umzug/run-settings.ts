@@ -21,7 +21,7 @@ export interface RunSettings extends PaceOptions {
   readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
 }
 
-const POSITIVE = ['batchRows', 'targetBatchMs', 'walLimitBytes'] as const;
+const POSITIVE = ['batchRows', 'targetBatchMs', 'workers', 'walLimitBytes'] as const;
 const NOT_NEGATIVE = ['walWaitMs', 'threadFromBytes', 'lockTimeoutMs'] as const;
 const BOOLEAN = ['allowsTriggers', 'isConfirmed', 'isStrict'] as const;
 

@@ -38,7 +38,7 @@ export async function integrity(
       : ['the row of the step is missing']),
     ...(runs.length === 0 ? ['no run is recorded'] : []),
     ...runContradictions(runs, batches),
-    ...(await cellContradictions(ledger, backfill, batches)),
+    ...(await cellContradictions(store, ledger, backfill, batches)),
     ...(await skipContradictions(ledger, backfill, runs, batches)),
     ...(await ledger.objectContradictions()),
   ];
@@ -118,12 +118,13 @@ function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRe
 }
 
 async function cellContradictions(
+  store: Store,
   ledger: Ledger,
   backfill: Backfill,
   batches: readonly BatchRecord[],
 ): Promise<string[]> {
   const found: string[] = [];
-  const turn = turns();
+  const turn = turns(store);
   for (const { number, firstKey, lastKey, cellsFilled } of batches) {
     await turn();
     const sets = await ledger.cells(backfill.name, number);

@@ -1,5 +1,6 @@
 import { mapEach } from '../each.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
+import type { Store } from '../store/port.js';
 import { turns } from '../turns.js';
 
 /** Slowest rows that are kept, with their keys. */
@@ -80,13 +81,11 @@ export function mergeLags(into: LagFacts, from: LagFacts): void {
 }
 
 /** The figures, or undefined when no row had both timestamps. Percentiles are nearest-rank. */
-export async function lagFigures({
-  pieces,
-  used,
-  others,
-  slowest,
-}: LagFacts): Promise<LagFigures | undefined> {
-  const turn = turns();
+export async function lagFigures(
+  store: Store,
+  { pieces, used, others, slowest }: LagFacts,
+): Promise<LagFigures | undefined> {
+  const turn = turns(store);
   const parts = await mapEach(pieces, async (piece, i) => {
     await turn(); // of ten million it takes a second
     return piece.subarray(0, i === pieces.length - 1 ? used : PIECE).sort();

@@ -1,8 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
 import { lookedUpTo } from '../ledger/filled-table.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
-import type { Ledger } from '../ledger/ledger.js';
-import { openLedger } from '../ledger/open.js';
+import { type Ledger, openLedger } from '../ledger/ledger.js';
 import { explained } from '../store/expressions.js';
 import type { Pass, PassMaker } from '../store/pass.js';
 import type { KeyRange, ScanRow, Store } from '../store/port.js';
@@ -47,13 +46,8 @@ interface ScanData {
 }
 
 /** Returns a scan of every row in scope, for the engine to make. */
-export const scanPass = (
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
-  nowMs: number,
-): Pass<ScanFacts> => ({
-  over: (ranges) => scan(store, ledger, backfill, ranges, nowMs),
+export const scanPass = (ledger: Ledger, backfill: Backfill, nowMs: number): Pass<ScanFacts> => ({
+  over: (tx, ranges) => scan(tx, ledger.in(tx), backfill, ranges, nowMs),
   // A function can't be handed to another thread.
   elsewhere: backfill.process
     ? undefined
@@ -65,9 +59,9 @@ export const scanPass = (
 });
 
 /** The same scan of some of the ranges, in another thread. */
-export const makePass: PassMaker = async (store, data, ranges) => {
+export const makePass: PassMaker = async (tx, data, ranges) => {
   const { backfill, nowMs } = data as ScanData;
-  const found = await scan(store, openLedger(store), backfill, ranges, nowMs);
+  const found = await scan(tx, openLedger(tx), backfill, ranges, nowMs);
   return { found, transfer: lagBuffers(found.lag) };
 };
 

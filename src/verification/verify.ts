@@ -2,7 +2,7 @@ import type { Backfill } from '../backfill/define.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Step } from '../steps/step.js';
 import type { BehindPass } from '../store/pass.js';
-import type { Store } from '../store/port.js';
+import type { Connection } from '../store/port.js';
 import { type CheckResult, gravest, type Verdict } from './check.js';
 import { consistency, coverage, groups, lag, nulls, timestamps } from './checks.js';
 import type { ScanFacts } from './facts.js';
@@ -40,7 +40,7 @@ export interface VerifyOptions {
  * @returns the checks with the gravest verdict among them
  */
 export async function verifyBackfill(
-  store: Store,
+  store: Connection,
   ledger: Ledger,
   backfill: Backfill,
   steps: readonly Step[],
@@ -48,23 +48,24 @@ export async function verifyBackfill(
 ): Promise<Verification> {
   const startedAt = performance.now();
   const nowMs = (options.now?.() ?? new Date()).getTime();
-  const check: BehindPass<ScanFacts, Verification> = async (facts, threads) => {
-    const run = (await ledger.lastRun(backfill.name))?.run ?? 0;
+  const check: BehindPass<ScanFacts, Verification> = async (tx, facts, threads) => {
+    const own = ledger.in(tx);
+    const run = (await own.lastRun(backfill.name))?.run ?? 0;
     const checks = [
-      coverage(backfill, facts, await ledger.skipCounts(backfill.name), options.minCoverage),
+      coverage(backfill, facts, await own.skipCounts(backfill.name), options.minCoverage),
       consistency(backfill, facts),
       groups(backfill, facts),
-      await indexUse(store, backfill, steps),
+      await indexUse(tx, backfill, steps),
       timestamps(backfill, facts),
       nulls(backfill, facts),
-      await lag(backfill, facts),
-      await integrity(store, ledger, backfill, facts),
-      ...(await rules(store, backfill)),
+      await lag(tx, backfill, facts),
+      await integrity(tx, own, backfill, facts),
+      ...(await rules(tx, backfill)),
     ];
     const verdict = gravest(checks.map((result) => result.verdict));
     const durationMs = Math.round(performance.now() - startedAt);
     return { backfill: backfill.name, verdict, run, checks, threads, durationMs };
   };
-  const pass = scanPass(store, ledger, backfill, nowMs);
+  const pass = scanPass(ledger, backfill, nowMs);
   return await store.dialect.passOver(store, backfill, pass, check, options.threadFromBytes);
 }

@@ -168,6 +168,8 @@ export const zhErrors: Catalog = {
     '{rows} 行的键共长 {bytes} 字节，而账本的一个批次只容纳 {most} 字节',
   'The ledger of this store has format {#found}, and this version of the package knows the formats up to {#known}':
     '此存储的账本格式为 {found}，而本版本的包最高只认识格式 {known}',
+  'The ledger of this store has format {#found}, and this version of the package knows the formats from {#known} on':
+    '此存储的账本格式为 {found}，而本版本的包只认识格式 {known} 及以后的格式',
   '{#cells} cells of {name} were filled by version {#version} of `process`, which is not in its file any more':
     '{name} 的 {cells} 个单元格由 `process` 的版本 {version} 填充，而该版本已不在其文件中',
   'The declaration by which {name} has filled {#cells} cells can not be read in the ledger any more':

@@ -282,6 +282,10 @@ export const zhHints: Catalog = {
   'Make the batches smaller: --batch-size {rows}': '请减小批次：--batch-size {rows}',
   'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest':
     '请部署写入该账本的版本或更新的版本：npm install umzug-backfill@latest',
+  'Go back to the backup that was made before it: umzug-backfill restore; or revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one':
+    '请恢复写入该账本之前的备份：umzug-backfill restore；或用写入该账本的版本撤销：umzug-backfill down --to 0。然后用本版本运行 `up`',
+  'Revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one':
+    '请用写入该账本的版本撤销：umzug-backfill down --to 0。然后用本版本运行 `up`',
   'Restore the ledger, or run it again with --yes: those cells then stay as they are':
     '请恢复账本，或加 --yes 重新运行：那些单元格将保持原样',
   'Put the step file back with processVersion {#version}, or run it again with --yes: those cells then stay as they are':

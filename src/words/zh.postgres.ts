@@ -19,8 +19,7 @@ export const zhPostgres: Catalog = {
     '--postgres 从 DATABASE_URL 取得数据库的 URL，但该环境变量未设置',
   'Set it, or give --database-url postgres://USER@HOST:5432/DATABASE':
     '请设置它，或给出 --database-url postgres://USER@HOST:5432/DATABASE',
-  '--workers needs a config file, which other processes can load': '--workers 需要其他进程可以加载的配置文件',
-  '--workers is for a database of PostgreSQL': '--workers 只能用于 PostgreSQL 数据库',
+  '{option} is for a database of PostgreSQL': '{option} 只能用于 PostgreSQL 数据库',
   'Leave it out: one process at a time writes to a file, and --concurrency is for several files':
     '请去掉它：同一时间只有一个进程写入文件；多个文件请用 --concurrency',
   '{option} is for a store that is a file': '{option} 只能用于文件形式的存储',
@@ -205,10 +204,8 @@ export const zhPostgres: Catalog = {
     '在等待另一次运行时被 {signal} 停止；所有已提交的批次均予保留',
   'Stopped by {signal} while a replica was behind the batches of {backfill}; every committed batch is kept':
     '在等待副本跟上 {backfill} 的批次时被 {signal} 停止；所有已提交的批次均予保留',
-  'The worker {#pid} was killed by {signal}; the other processes do its part':
-    '工作进程 {pid} 被 {signal} 终止；由其他进程完成其部分',
-  'The process that leads the run has ended; what is left is for the next `up`':
-    '主导此次运行的进程已结束；剩余部分留待下一次 `up`',
+  'Worker {#number} of {#count} has ended early, and the others do its part: {code}: {~message}':
+    '第 {number} 个工作会话（共 {count} 个）提前结束，由其他会话完成其部分：{code}：{message}',
   'took part in filling {name}': '已参与填充 {name}',
   'The database grew by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
     '数据库增大了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',

@@ -14,7 +14,7 @@ const made = ['statement INSERT INTO umzug_backfill_objects'];
 const batch = [
   'statement UPDATE "task_audits"',
   'statement INSERT INTO umzug_backfill_skips',
-  'statement UPDATE umzug_backfill_runs SET cursor',
+  'statement UPDATE umzug_backfill_ranges SET cursor',
   'statement INSERT INTO umzug_backfill_batches',
   'statement INSERT INTO umzug_backfill_cells',
   'commit',
@@ -24,7 +24,11 @@ const verification = [
   "statement UPDATE umzug_backfill_runs SET status = 'verified'",
   'commit',
 ];
-const run = ['statement INSERT INTO umzug_backfill_runs', 'commit'];
+const run = [
+  'statement INSERT INTO umzug_backfill_runs',
+  'statement INSERT INTO umzug_backfill_ranges',
+  'commit',
+];
 const released = ['lock released'];
 const forget = (tables: readonly string[]): string[] =>
   tables.map((table) => `statement DELETE FROM umzug_backfill_${table}`);
@@ -50,11 +54,11 @@ export const windows = {
     ...[...lock, ...copy, ...note],
     ...several(4, [
       'statement UPDATE "task_audits"',
-      'statement UPDATE umzug_backfill_runs',
+      'statement UPDATE umzug_backfill_ranges',
       ...forget(['cells', 'skips', 'batches']),
       'commit',
     ]),
-    ...[...forget(['verifications', 'skips', 'cells', 'batches', 'runs', 'steps']), 'commit'],
+    ...[...forget(['verifications', 'skips', 'cells', 'batches', 'ranges', 'runs', 'steps']), 'commit'],
     ...['decision_lag', 'event_source_ts', 'source_event_ts'].flatMap((name) => [
       `statement DROP INDEX ${index(name)}`,
       ...forget(['objects']),

@@ -16,6 +16,7 @@ import { expectPgLedger, lasting } from '../support/postgres-ledger.js';
 import {
   argsOn,
   holdBack,
+  LEADING,
   MANY,
   OURS,
   runOn,
@@ -127,15 +128,19 @@ describe('a server that goes away in the middle of a run', () => {
       await expectResumed(copy);
     }));
 
-  it('does no harm when only helpers lose their connections', () =>
+  it('does no harm when only workers lose their connections that do not lead, each of which is told in one warning', () =>
     onCopy(async (copy) => {
       const release = await holdBack(copy);
       const running = start(argsOn(withPassword(copy.url), 'up', '--workers', '3'));
       await release(3);
-      await copy.client.query(`${END_OURS} AND application_name NOT LIKE '% ${await running.pid()}@%'`);
+      await copy.client.query(`${END_OURS} AND pid NOT IN (${LEADING})`);
       const result = await running.result;
       expectNoSecret(result);
       expect(result.code, result.stderr).to.equal(0);
+      const told =
+        /"text":"Worker (\d) of 3 has ended early, and the others do its part: STORE_UNREACHABLE: /g;
+      const workers = [...result.stderr.matchAll(told)].map(([, worker]) => worker);
+      expect(workers.sort(), result.stderr).to.deep.equal(['2', '3']);
       expect(differences(await lasting(copy.client), whole)).to.deep.equal([]);
       await expectPgLedger(copy.client, cells);
     }));

@@ -66,17 +66,13 @@ describe('a signal to a run on PostgreSQL', () => {
     copy: TestDatabase,
     running: ReturnType<typeof start>,
     signal: NodeJS.Signals,
-    pids: readonly number[] = [],
   ): Promise<CliResult> {
     await running.told('"event":"batch_committed"');
     await untilFound(copy.client, 'SELECT 1 FROM umzug_backfill_batches OFFSET 20');
     const sentAt = performance.now();
-    // A terminal sends SIGINT to all of them, and whoever leads them passes it on.
-    for (const pid of new Set([...(signal === 'SIGINT' ? pids : []), await running.pid()]))
-      process.kill(pid, signal);
+    process.kill(await running.pid(), signal);
     const result = await running.result;
     expect(performance.now() - sentAt, 'milliseconds until it has ended').to.be.below(SOON_MS);
-    await until('every worker to have ended', () => !pids.some(isAlive));
     return result;
   }
 
@@ -104,8 +100,8 @@ describe('a signal to a run on PostgreSQL', () => {
       onCopy(async (copy) => {
         const release = await holdBack(copy);
         const running = start(argsOn(copy.url, 'up', '--workers', '3', ...SMALL));
-        const pids = await release(3);
-        const result = await stop(copy, running, signal, pids);
+        await release(3);
+        const result = await stop(copy, running, signal);
         expectRefusal(result, code, exitCode);
         await expectResumed(copy);
       }));
@@ -199,40 +195,19 @@ describe('a signal to a run on PostgreSQL', () => {
       await expectPgLedger(copy.client, cells);
     }));
 
-  it('ends workers whose leader is killed', () =>
+  it('ends all workers of a command that is killed, and leaves the rest to the next', () =>
     onCopy(async (copy) => {
       const release = await holdBack(copy);
       const running = start(argsOn(copy.url, 'up', '--workers', '3', ...SMALL));
-      const pids = await release(3);
+      expect(await release(3), 'processes').to.deep.equal([await running.pid()]);
       process.kill(await running.pid(), 'SIGKILL');
-      const { signal, stderr } = await running.result;
+      const { signal } = await running.result;
       expect(signal).to.equal('SIGKILL');
-      const told = stderr.match(/^The process that leads the run has ended; .*$/gm);
-      expect(told, stderr).to.have.length(2);
-      expect(stderr).not.to.match(/ERR_IPC|\n\s+at /);
-      await until('every worker to have ended', () => !pids.some(isAlive));
       await untilAlone(copy.client);
       const open = await column(copy.client, 'SELECT 1 FROM umzug_backfill_ranges WHERE is_done = 0');
       expect(open.length, 'ranges that are left to the next `up`').to.be.above(0);
       await expectPgLedger(copy.client, cells);
       const { stdout } = await spawnCli(['status', '--database-url', copy.url]);
       expect(stdout).not.to.include('A run is under way');
-    }));
-
-  it('to a worker is told in one warning, and the others do its part', () =>
-    onCopy(async (copy) => {
-      const release = await holdBack(copy);
-      const running = start(argsOn(copy.url, 'up', '--workers', '3', ...SMALL));
-      const leader = await running.pid();
-      const [worker = 0] = (await release(3)).filter((pid) => pid !== leader);
-      process.kill(worker, 'SIGKILL');
-      const { code, stdout, stderr } = await running.result;
-      expect(code, stdout + stderr).to.equal(0);
-      const told = stderr
-        .split('\n')
-        .filter((line) => line.includes(`"text":"The worker ${worker} was killed by SIGKILL; `));
-      expect(told, stderr).to.have.length(1);
-      expect(differences(await lasting(copy.client), whole)).to.deep.equal([]);
-      await expectPgLedger(copy.client, cells);
     }));
 });

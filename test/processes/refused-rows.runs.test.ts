@@ -142,7 +142,7 @@ describe('a catch-up', () => {
         const expected = { cells: cellsAround(path, blocked), skips: skipsAround(path, blocked) };
         expect(codeOf(await up(path, extra))).to.equal(undefined);
         await expectAround(path, before, { ...expected, runs: 2 });
-        const scanned = query<number>(path, 'SELECT rows_scanned FROM umzug_backfill_runs ORDER BY run');
+        const scanned = query<number>(path, 'SELECT rows_scanned FROM umzug_backfill_ranges ORDER BY run');
         expect(scanned).to.deep.equal([40, 20]);
       }));
   }

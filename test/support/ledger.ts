@@ -31,8 +31,18 @@ export interface BatchRow extends Counts, Keys<'firstKey' | 'lastKey'>, Numbers<
 type SkipRow = Texts<'target' | 'reason'> & Keys<'key'> & Numbers<'batch'>;
 
 const TABLES = [
-  ...(['steps', 'objects', 'runs', 'batches', 'cells', 'skips', 'verifications', 'commands'] as const),
-  ...(['declarations', 'kept', 'format', 'tables', 'backups'] as const),
+  ...([
+    'steps',
+    'objects',
+    'runs',
+    'ranges',
+    'batches',
+    'cells',
+    'skips',
+    'verifications',
+    'commands',
+  ] as const),
+  ...(['recorded', 'declarations', 'kept', 'format', 'tables', 'backups'] as const),
 ];
 type Tables = Record<(typeof TABLES)[number], readonly Row[]>;
 
@@ -56,7 +66,7 @@ export const readLedger = (path: string): Ledger =>
     return view(Object.fromEntries(entries) as Tables, exists('umzug_backfill_steps'));
   });
 
-/** Reads the ledger of a database of PostgreSQL, where the cursor and the counts of a run stand in its ranges. */
+/** Reads the ledger of a database of PostgreSQL. */
 export async function readPgLedger(client: pg.ClientBase): Promise<Ledger> {
   const rowsOf = async (table: string): Promise<Row[]> => {
     const there = await client.query('SELECT to_regclass($1) AS found', [table]);
@@ -66,8 +76,12 @@ export async function readPgLedger(client: pg.ClientBase): Promise<Ledger> {
   };
   const tables = Object.fromEntries(TABLES.map((name) => [name, [] as readonly Row[]])) as Tables;
   for (const name of TABLES) tables[name] = await rowsOf(`umzug_backfill_${name}`);
-  const ranges = await rowsOf('umzug_backfill_ranges');
-  tables.runs = tables.runs.map((run) => {
+  return view(tables, tables.steps.length > 0);
+}
+
+/** Runs with the cursor and the counts that stand in their ranges. */
+const withRanges = ({ runs, ranges }: Tables): readonly Row[] =>
+  runs.map((run) => {
     const own = ranges.filter((range) => range.backfill === run.backfill && range.run === run.run);
     own.sort((a, b) => Number(a.number) - Number(b.number));
     const sum = (name: string): number => own.reduce((total, range) => total + Number(range[name]), 0);
@@ -75,11 +89,9 @@ export async function readPgLedger(client: pg.ClientBase): Promise<Ledger> {
       name,
       sum(name),
     ]);
-    const at = own.find(({ is_done: isDone }) => isDone === 0) ?? own.at(-1);
-    return { ...run, ...Object.fromEntries(counts), cursor: at ? (at.cursor ?? null) : (run.cursor ?? null) };
+    const at = own.find(({ is_done: isDone }) => Number(isDone) === 0) ?? own.at(-1);
+    return { ...run, ...Object.fromEntries(counts), cursor: (at ? at.cursor : run.start_key) ?? null };
   });
-  return view(tables, tables.steps.length > 0);
-}
 
 /** A row as SQLite would have it: of a key, an apostrophe says that it is a text. */
 function fromPg(row: Readonly<Record<string, string | number | Buffer | null>>): Row {
@@ -110,7 +122,8 @@ const by =
   (a: Row, b: Row): number =>
     of(a) < of(b) ? -1 : 1;
 
-function view(tables: Tables, exists: boolean) {
+function view(rows: Tables, exists: boolean) {
+  const tables = { ...rows, runs: withRanges(rows) };
   const of = <Kind>(name: keyof Tables, where: Readonly<Record<string, Value>> = {}): Kind[] =>
     tables[name]
       .map(read)

@@ -139,6 +139,9 @@ export const untilFound = (client: pg.ClientBase, sql: string): Promise<void> =>
 /** Connections of ours to the database of `client`. */
 export const OURS = `FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'umzug-backfill %'`;
 
+/** Sessions that a command has for its whole work: of several workers the one that leads. They have their turn, as src/store/postgres/lock.ts has it. */
+export const LEADING = `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1970109032`;
+
 /** Waits until no process of ours is connected any more: the server has rolled back what a killed one had begun. */
 export const untilAlone = (client: pg.ClientBase): Promise<void> =>
   until('all connections to be gone', async () => (await column(client, `SELECT pid ${OURS}`)).length === 0);
@@ -155,9 +158,9 @@ export function isAlive(pid: number): boolean {
 }
 
 /**
- * Lets no process fill anything, be there columns already, until so many of ours wait for it: so all of them take part in one run.
+ * Lets no session of ours fill anything, be there columns already, until so many wait for it: so all of them take part in one run.
  *
- * @returns what waits for them, lets them go on, and gives their processes
+ * @returns what waits for them, lets them go on, and gives their processes, each once
  */
 export async function holdBack({
   client,
@@ -166,16 +169,16 @@ export async function holdBack({
   const holder = await connect();
   await holder.query('BEGIN; SELECT FROM task_audits FOR UPDATE');
   return async (count) => {
-    const seen = new Set<number>();
-    await until(`${count} processes to wait`, async () => {
+    const seen = new Map<string, number>(); // by session
+    await until(`${count} sessions to wait`, async () => {
       const waiting = await column(
         client, // a transaction sees one state of the activity
-        `SELECT substring(application_name FROM '(\\d+)@') ${OURS} AND wait_event_type = 'Lock' AND query LIKE 'WITH read_rows%'`,
+        `SELECT pid || ' ' || substring(application_name FROM '(\\d+)@') ${OURS} AND wait_event_type = 'Lock' AND query LIKE 'WITH read_rows%'`,
       );
-      for (const pid of waiting) seen.add(Number(pid));
+      for (const found of waiting) seen.set(found, Number(found.split(' ')[1]));
       return seen.size >= count;
     });
     await holder.query('ROLLBACK');
-    return [...seen];
+    return [...new Set(seen.values())];
   };
 }

@@ -4,8 +4,6 @@
 /** Throttle: series of timings in, sizes of batches and pauses out. */
 export * from '../../src/backfill/pace.js';
 /** Keys of the ledger, packed and unpacked, and their order. */
-export * from '../../src/ledger/key-runs.js';
-export * from '../../src/ledger/key-texts.js';
 export * from '../../src/ledger/keys.js';
 /** JSON as Python writes it, read once more where the database's own reader differs. */
 export * from '../../src/store/json-text.js';

@@ -6,7 +6,7 @@ import { foldCase, identifier, literal } from '../sql.js';
 import { firstOfParts } from './first-of.js';
 import { typesOf } from './key-type.js';
 import { keySql } from './keys.js';
-import { requirePostgres } from './store.js';
+import { requirePostgres } from './statements.js';
 import { typeSql } from './texts.js';
 import { HOLDS, needsTryJson } from './try-json.js';
 

@@ -31,7 +31,7 @@ import {
   ledgerKeySql,
   toLedger,
 } from './keys.js';
-import { dropLedger, makeLedger } from './ledger-ddl.js';
+import { POSTGRES_LEDGER } from './ledger.js';
 import { planRows, sampleRows } from './planned.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
 import { revertCells } from './revert.js';
@@ -50,11 +50,9 @@ const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
 /** What is PostgreSQL's own. */
 export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
-  makeLedger,
-  dropLedger,
+  ledger: POSTGRES_LEDGER,
   operator,
   builtIn,
-  ledgerKeyOrder: 'length(key), key',
   pacing: { targetBatchMs: 200, rhythm: 'load' },
   hasTable,
   hasIndex,
@@ -97,9 +95,9 @@ export const POSTGRES: Dialect = {
   countFound,
   scanRows,
   async passOver(store, backfill, pass, act) {
-    return await store.snapshotAcross(async () => {
-      const keys = await keyRange(store, backfill);
-      return await act(await pass.over(keys ? [keys] : []), 1);
+    return await store.snapshotAcross(async (tx) => {
+      const keys = await keyRange(tx, backfill);
+      return await act(tx, await pass.over(tx, keys ? [keys] : []), 1);
     });
   },
   rewrittenSince,

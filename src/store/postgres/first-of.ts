@@ -5,7 +5,7 @@ import type { Connection } from './connection.js';
 import type { Parts } from './derive.js';
 import { typesOf } from './key-type.js';
 import { temporaryMissing } from './rights.js';
-import { requirePostgres } from './store.js';
+import { requirePostgres } from './statements.js';
 import { EQ, GT, LT, NE, operator } from './texts.js';
 import { needsTryJson, TRY_JSON } from './try-json.js';
 

@@ -31,16 +31,16 @@ export async function indexVerdict(
   table: string,
   index: string,
 ): Promise<IndexVerdict> {
-  return await store.snapshot(async () => {
-    const names = await namesOf(store, table, index);
-    const plan = await indexesIn(store, query);
+  return await store.snapshot(async (tx) => {
+    const names = await namesOf(tx, table, index);
+    const plan = await indexesIn(tx, query);
     if (plan.some((name) => names.get(name) === 1)) return 'used';
-    const others = await mapEach(WITHOUT, async (settings) => await indexesWithout(store, settings, query));
+    const others = await mapEach(WITHOUT, async (settings) => await indexesWithout(tx, settings, query));
     const canBeUsed = others.some((found) => found.some((name) => names.get(name) === 1));
     const isServed = [plan, ...others].some((found) => found.some((name) => names.has(name)));
     // What it prefers depends on its statistics, and on which pages a vacuum has seen since: neither is a fault. That it could not
     // use the index can be told only where it uses none: one can't be taken from it alone.
-    if (canBeUsed && (await isSmall(store, table))) return 'used';
+    if (canBeUsed && (await isSmall(tx, table))) return 'used';
     return canBeUsed || isServed ? 'passed over' : 'unused';
   });
 }

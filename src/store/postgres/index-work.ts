@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError, isStoreError } from '../../errors.js';
 import { busyPauses } from '../busy.js';
-import type { IndexWork, Store } from '../port.js';
+import type { Connection, IndexWork, Store, Transaction } from '../port.js';
 import { identifier } from '../sql.js';
 import { relationSql } from './relations.js';
 
@@ -30,21 +30,21 @@ interface StandingIndex {
  * @throws {BackfillError} `STORE_REFUSED` when PostgreSQL leaves it invalid, and what its statement throws
  */
 export async function makeIndex(
-  store: Store,
+  store: Connection,
   index: IndexWork,
-  isDue: () => Promise<boolean>,
-  note: () => Promise<void>,
-  done: () => Promise<void>,
+  isDue: (tx: Transaction) => Promise<boolean>,
+  note: (tx: Transaction) => Promise<void>,
+  done: (tx: Transaction) => Promise<void>,
   waitMs = WAIT_MS,
 ): Promise<void> {
   const isConcurrent = !(await isPartitioned(store, index));
-  const isNoted = await store.write(async () => {
-    const isToBeMade = await isDue();
+  const isNoted = await store.write(async (tx) => {
+    const isToBeMade = await isDue(tx);
     if (isToBeMade) {
-      await note();
-      if (!isConcurrent) await store.project.exec(index.sql);
+      await note(tx);
+      if (!isConcurrent) await tx.project.exec(index.sql);
     }
-    if (!isConcurrent) await done();
+    if (!isConcurrent) await done(tx);
     return isToBeMade;
   });
   if (!isConcurrent) return;
@@ -58,15 +58,15 @@ export async function makeIndex(
  * @param waitMs how long one try waits for other transactions. Default 15 seconds
  */
 export async function dropIndex(
-  store: Store,
+  store: Connection,
   index: IndexWork,
-  forget: () => Promise<void>,
+  forget: (tx: Transaction) => Promise<void>,
   waitMs = WAIT_MS,
 ): Promise<void> {
   if (await isPartitioned(store, index)) {
-    await store.write(async () => {
-      await drop(store, index, 'DROP INDEX');
-      await forget();
+    await store.write(async (tx) => {
+      await drop(tx, index, 'DROP INDEX');
+      await forget(tx);
     });
     return;
   }

@@ -3,7 +3,7 @@ import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-s
 import type { ColumnInfo, Estimate, Store } from '../port.js';
 import { foldCase, identifier, literal, normaliseSql } from '../sql.js';
 import { places, relationSql, tree } from './relations.js';
-import { type PostgresStore, requirePostgres } from './store.js';
+import { type PostgresStatements, requirePostgres } from './statements.js';
 import { OUR_TABLES } from './texts.js';
 import { refuseForeignTable } from './trust.js';
 
@@ -28,7 +28,7 @@ export async function hasTable(store: Store, name: string): Promise<boolean> {
 }
 
 /** The ledger's own are looked for in its schema alone. */
-const hasLedgerTable = async (store: PostgresStore, name: string): Promise<boolean> =>
+const hasLedgerTable = async (store: PostgresStatements, name: string): Promise<boolean> =>
   (await store.get(
     `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = ? AND c.relname = ? AND c.relkind = 'r'`,

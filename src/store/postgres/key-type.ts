@@ -4,7 +4,7 @@ import type { Store } from '../port.js';
 import { foldCase } from '../sql.js';
 import { columnTypes } from './inspect.js';
 import { keyKind } from './keys.js';
-import { requirePostgres } from './store.js';
+import { requirePostgres } from './statements.js';
 import { typeSql } from './texts.js';
 
 /** Types of a table's columns, by their names in folded case. */

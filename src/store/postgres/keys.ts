@@ -4,6 +4,7 @@ import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
 import type { KeyRange, SqlValue, Store } from '../port.js';
 import { identifier } from '../sql.js';
 import { relationSql } from './relations.js';
+import { requirePostgres } from './statements.js';
 import { operator } from './texts.js';
 
 type KeyOf = Pick<Backfill, 'table' | 'key'>;
@@ -33,15 +34,13 @@ interface KeyFacts {
 }
 
 /** What is known of keys: a store asks once, and again when a backfill is checked, as a step before it may have changed the table. */
-const known = new WeakMap<Store, Map<string, readonly KeyFacts[]>>();
+const factName = ({ table, key }: KeyOf): string => `key ${JSON.stringify([table, key])}`;
 
-async function factsOf(store: Store, { table, key }: KeyOf): Promise<readonly KeyFacts[]> {
-  const facts = known.get(store) ?? new Map<string, readonly KeyFacts[]>();
-  known.set(store, facts);
-  const name = JSON.stringify([table, key]);
-  const found = facts.get(name) ?? (await ask(store, table, key));
-  if (found.length > 0) facts.set(name, found);
-  return found;
+async function factsOf(store: Store, of: KeyOf): Promise<readonly KeyFacts[]> {
+  const { driver } = requirePostgres(store);
+  const facts = await driver.remember(factName(of), async () => await ask(store, of.table, of.key));
+  if (facts.length === 0) driver.forget(factName(of)); // another process may make it
+  return facts;
 }
 
 /**
@@ -130,7 +129,7 @@ export function fromLedger(cell: SqlValue): Key | null {
  * @throws {BackfillError} `KEY_UNSUITABLE` with the reason
  */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
-  known.delete(store);
+  requirePostgres(store).driver.forget(factName(backfill));
   const facts = await factsOf(store, backfill);
   if (!facts.some(({ isUnique }) => isUnique === 1))
     throw unsuitable(

@@ -1,9 +1,8 @@
 import { BackfillError } from '../../errors.js';
-import { BATCH_NUMBERS } from '../../ledger/shared-ledger.js';
 import { identifier, literal } from '../sql.js';
 import { relationSql } from './relations.js';
-import type { PostgresStore } from './store.js';
-import { OUR_TABLES } from './texts.js';
+import type { PostgresStatements } from './statements.js';
+import { BATCH_NUMBERS, OUR_TABLES } from './texts.js';
 import { IS_ME, IS_OURS, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './trusted-roles.js';
 
 // Who may write the ledger, and whose it should be.
@@ -15,12 +14,12 @@ export const IN_LEDGER = `n.nspname = ? AND (c.relname IN (${[...OUR_TABLES, BAT
       AND t.relnamespace = n.oid AND t.relname IN (${OUR_TABLES.map(literal).join(', ')})))`;
 
 /** The owner of the project's tables, else this user, as SQL. */
-const heirSql = (store: PostgresStore): string =>
+const heirSql = (store: PostgresStatements): string =>
   `coalesce((SELECT w.rolname FROM pg_class AS t JOIN pg_roles AS w ON w.oid = t.relowner
-    WHERE t.oid IN (${store.tables.map((table) => namedSql(store, table)).join(', ') || 'NULL'}) LIMIT 1), session_user)`;
+    WHERE t.oid IN (${store.driver.tables.map((table) => namedSql(store, table)).join(', ') || 'NULL'}) LIMIT 1), session_user)`;
 
 /** SQL that gives what a role has of the ledger to the owner of the tables; an identity's sequence goes with its table. */
-export async function handOver(store: PostgresStore, owner: string): Promise<string> {
+export async function handOver(store: PostgresStatements, owner: string): Promise<string> {
   const statements = await store.pluck<string>(
     `SELECT 'ALTER ' || CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || quote_ident(n.nspname) || '.' || c.relname
       || ' OWNER TO ' || quote_ident(${heirSql(store)}) AS sql
@@ -34,7 +33,7 @@ export async function handOver(store: PostgresStore, owner: string): Promise<str
 }
 
 /** Refuses a ledger that others may write: by a grant, also of columns, or as members of `pg_write_all_data`. */
-export async function refuseWriters(store: PostgresStore): Promise<void> {
+export async function refuseWriters(store: PostgresStatements): Promise<void> {
   const grants = await store.all<{ name: string; grantee: string; right: string; role: string }>(
     `SELECT c.relname AS name, coalesce(q.rolname, 'PUBLIC') AS grantee, x.privilege AS "right", min(r.rolname) AS role
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN ${ME_AND_DATABASE}
@@ -74,7 +73,7 @@ const listed = (texts: readonly string[]): string => [...new Set(texts)].join(',
  *
  * @throws {BackfillError} `STORE_READONLY`
  */
-export async function refuseUnusable(store: PostgresStore, right: 'SELECT' | 'UPDATE'): Promise<void> {
+export async function refuseUnusable(store: PostgresStatements, right: 'SELECT' | 'UPDATE'): Promise<void> {
   const found = await store.get<{ name: string; owner: string }>(
     `SELECT c.relname AS name, o.rolname AS owner
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS o ON o.oid = c.relowner
@@ -100,11 +99,11 @@ const WRITE_ALL = 'pg_write_all_data';
 const WRITING = `'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'`;
 
 /** The relation that an unqualified name means, as SQL. */
-export const namedSql = (store: PostgresStore, name: string): string =>
+export const namedSql = (store: PostgresStatements, name: string): string =>
   relationSql(store).replace('?', literal(name));
 
 /** The ledger's tables that there are, with their sequences. */
-export const ledgerTables = async (store: PostgresStore): Promise<string[]> =>
+export const ledgerTables = async (store: PostgresStatements): Promise<string[]> =>
   await store.pluck<string>(
     `SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE ${IN_LEDGER}`,
@@ -112,7 +111,7 @@ export const ledgerTables = async (store: PostgresStore): Promise<string[]> =>
   );
 
 /** Takes from tables of the ledger that were just made what default privileges have granted to others, but to read. */
-export async function withdrawGrants(store: PostgresStore, names: readonly string[]): Promise<void> {
+export async function withdrawGrants(store: PostgresStatements, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   const grants = await store.all<{ name: string; grantee: string; rights: string }>(
     `SELECT c.relname AS name, coalesce(g.rolname, 'PUBLIC') AS grantee, string_agg(DISTINCT x.privilege_type, ', ') AS rights

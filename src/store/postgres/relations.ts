@@ -1,6 +1,6 @@
 import type { Store } from '../port.js';
 import { literal } from '../sql.js';
-import { requirePostgres } from './store.js';
+import { requirePostgres } from './statements.js';
 
 // A name is the table that the search path finds first: what an unqualified name in a statement means.
 

@@ -1,7 +1,7 @@
 import { BackfillError } from '../../errors.js';
 import type { Step } from '../../steps/step.js';
 import type { Store } from '../port.js';
-import { requirePostgres } from './store.js';
+import { requirePostgres } from './statements.js';
 import { needsTryJson } from './try-json.js';
 
 /**

@@ -1,12 +1,11 @@
 import type { Backfill } from '../../backfill/define.js';
-import { XIDS_TABLE } from '../../ledger/shared-ledger.js';
 import { keyLiteral } from '../keys.js';
 import type { FilledCell, Store } from '../port.js';
 import { identifier, literal } from '../sql.js';
 import { hasTable } from './inspect.js';
 import { keyTypeOf } from './key-type.js';
 import { keySql } from './keys.js';
-import { EQ, GE, LE, LT, operator } from './texts.js';
+import { EQ, GE, LE, LT, operator, XIDS_TABLE } from './texts.js';
 
 /**
  * Whose version of a row stands: each row has in `xmin` the transaction that wrote it, and a batch notes those of the rows that it wrote. A

@@ -83,8 +83,8 @@ export async function countFound(
     store,
     backfill,
     async () =>
-      await store.snapshot(async () => {
-        for await (const page of judgedRows(store, backfill, where, extra))
+      await store.snapshot(async (tx) => {
+        for await (const page of judgedRows(tx, backfill, where, extra))
           for (const [, state, ...skips] of page)
             for (let i = 0; i < backfill.columns.length; i += 1)
               if (((state >> (2 * i)) & 3) === 2 && (!onlySkipped || skips[i] === 1n)) cells += 1;

@@ -1,7 +1,20 @@
+import { BackfillError, isPostgresError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import type { SqlValue, Statements } from '../port.js';
-import { literal } from '../sql.js';
+import { isAboutRow } from '../expressions.js';
+import {
+  type Dialect,
+  requireTurn,
+  type SqlValue,
+  type Statements,
+  type Store,
+  type StoreSize,
+  type Transaction,
+} from '../port.js';
+import { literal, normaliseSql } from '../sql.js';
+import { shownAddress } from './address.js';
 import type { Result } from './client.js';
+import type { Connection } from './connection.js';
+import { isGone, type PostgresDriver } from './driver.js';
 import { PLACEHOLDERS } from './texts.js';
 
 /** Rows that are fetched at once of a result that does not fit in memory. */
@@ -18,7 +31,7 @@ const toObjects = <Row>({ rows, fields }: Result, cell: (value: unknown) => unkn
   rows.map((row) => Object.fromEntries(fields.map((name, i) => [name, cell(exact(row[i]))])) as Row);
 
 /** What runs statements, by one search path. */
-export interface Runner {
+interface Runner {
   query(sql: string, parameters: readonly SqlValue[]): Promise<Result>;
   script(sql: string): Promise<void>;
   /** Whether a transaction is open. */
@@ -29,8 +42,8 @@ export interface Runner {
 
 let nextCursor = 0;
 
-/** The statements of a store by one search path. */
-export class PostgresStatements implements Statements {
+/** Statements by one search path. */
+class PathStatements implements Statements {
   readonly #runner: Runner;
 
   constructor(runner: Runner) {
@@ -95,4 +108,135 @@ export class PostgresStatements implements Statements {
     this.#runner.changed();
     failpoint('statement', sql);
   }
+}
+
+/** The statements of a store, on its connection or in one transaction. */
+export abstract class PostgresStatements extends PathStatements implements Store {
+  readonly files = undefined;
+  readonly project: Statements;
+  readonly driver: PostgresDriver;
+
+  constructor(driver: PostgresDriver) {
+    const runner = (path: () => string | undefined): Runner => ({
+      query: async (sql, parameters) => {
+        this.requireTurn();
+        return await driver.query(sql, parameters, path());
+      },
+      script: async (sql) => {
+        this.requireTurn();
+        await driver.script(sql, path());
+      },
+      isWithin: () => driver.open !== undefined,
+      changed: () => driver.forget(),
+    });
+    super(runner(() => undefined));
+    this.project = new PathStatements(runner(() => driver.connection.path));
+    this.driver = driver;
+  }
+
+  /** It has turned with the last answer of the server's. */
+  async turn(): Promise<void> {}
+
+  /** This, if it is a transaction. */
+  protected abstract get transaction(): PostgresStatements | undefined;
+
+  abstract snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
+
+  protected requireTurn(): void {
+    requireTurn(this.driver.open === this.transaction);
+  }
+
+  get dialect(): Dialect {
+    return this.driver.dialect;
+  }
+
+  /** The session with the database, for the parts of this engine. */
+  get connection(): Connection {
+    return this.driver.connection;
+  }
+
+  get name(): string {
+    return shownAddress(this.connection.client.address);
+  }
+
+  async size(): Promise<StoreSize> {
+    const row = await this.get<{ bytes: number }>('SELECT pg_database_size(current_database()) AS bytes');
+    return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: 0 };
+  }
+
+  /** The schema of the ledger: where the search path finds one, of whatever kind, else where it makes a table. */
+  async ledgerSchema(): Promise<string> {
+    return await this.driver.ledgerSchema();
+  }
+
+  /** What is known of the schema, until this connection changes it: batches ask again and again. */
+  async remember<Known>(what: string, ask: () => Promise<Known>): Promise<Known> {
+    return await this.driver.remember(what, ask);
+  }
+
+  async isReading(sql: string): Promise<boolean> {
+    return (
+      /^(?:select|with|values|table)\b/.test(normaliseSql(sql)) &&
+      (await this.compileError(sql)) === undefined
+    );
+  }
+
+  async attempt(act: () => Promise<void>): Promise<boolean> {
+    this.requireTurn();
+    const { driver } = this;
+    const { client } = driver.connection;
+    const isWithin = driver.open !== undefined;
+    if (isWithin) await client.script('SAVEPOINT umzug_backfill_attempt');
+    driver.isAttempt = isWithin;
+    try {
+      await act();
+      if (isWithin) await client.script('RELEASE SAVEPOINT umzug_backfill_attempt');
+      return true;
+    } catch (error) {
+      if (!isAboutRow(error)) throw error;
+      if (isWithin)
+        await client.script(
+          'ROLLBACK TO SAVEPOINT umzug_backfill_attempt; RELEASE SAVEPOINT umzug_backfill_attempt',
+        );
+      return false;
+    } finally {
+      driver.isAttempt = false;
+    }
+  }
+
+  async compileError(sql: string): Promise<Error | undefined> {
+    this.requireTurn();
+    const { driver } = this;
+    const { client, path } = driver.connection;
+    const isWithin = driver.open !== undefined;
+    if (isWithin) await client.script('SAVEPOINT umzug_backfill_check');
+    try {
+      // One statement by itself: the protocol takes no second one.
+      await client.query(`PREPARE umzug_backfill_check AS ${sql}`, [], path);
+      const parameters = /\$\d/.test(sql) ? (await client.query(PARAMETERS)).rows[0]?.[0] : 0n;
+      await client.script('DEALLOCATE umzug_backfill_check');
+      return parameters === 0n ? undefined : new RangeError('The statement has a parameter');
+    } catch (error) {
+      // A lock that was waited for in vain, or a server that is gone or short of memory or stack, tells nothing of the statement.
+      if (!isPostgresError(error) || this.dialect.isBusy(error) || isGone(error)) throw error;
+      if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
+      driver.hasNotCompiled = true;
+      return error;
+    } finally {
+      // Compiling an UPDATE takes a lock of its table, which goes with it.
+      if (isWithin)
+        await client.script(
+          'ROLLBACK TO SAVEPOINT umzug_backfill_check; RELEASE SAVEPOINT umzug_backfill_check',
+        );
+    }
+  }
+}
+
+/** How many parameters a statement has that is looked at. */
+const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'umzug_backfill_check'`;
+
+/** A store of this engine's, or a transaction of it: its dialect is never given another. */
+export function requirePostgres(store: Store): PostgresStatements {
+  if (store instanceof PostgresStatements) return store;
+  throw new BackfillError('INTERNAL', 'A store of another engine was given to PostgreSQL', 'Report it');
 }

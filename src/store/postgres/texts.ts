@@ -1,4 +1,3 @@
-import { BATCH_NUMBERS, RANGES_TABLE, XIDS_TABLE } from '../../ledger/shared-ledger.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { identifier } from '../sql.js';
 
@@ -7,8 +6,14 @@ import { identifier } from '../sql.js';
 /** Of SQL: text in quotes, and comments, in which a question mark is none of ours. */
 export const PLACEHOLDERS = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\?/g;
 
+/** The ledger's transactions that wrote the rows of each batch, with the table that they wrote into. */
+export const XIDS_TABLE = 'umzug_backfill_xids';
+
+/** The sequence that gives each batch its number. */
+export const BATCH_NUMBERS = 'umzug_backfill_batch_numbers';
+
 /** The tables of the ledger. */
-export const OUR_TABLES: readonly string[] = [...Object.values(LEDGER_TABLES), RANGES_TABLE, XIDS_TABLE];
+export const OUR_TABLES: readonly string[] = [...Object.values(LEDGER_TABLES), XIDS_TABLE];
 
 const OURS = new Set([...OUR_TABLES, BATCH_NUMBERS]);
 

@@ -1,10 +1,9 @@
 import { BackfillError } from '../../errors.js';
-import { XIDS_TABLE } from '../../ledger/shared-ledger.js';
 import { identifier, literal } from '../sql.js';
 import { handOver, IN_LEDGER, namedSql, refuseUnusable, refuseWriters } from './ledger-rights.js';
 import { relationSql, tree } from './relations.js';
-import type { PostgresStore } from './store.js';
-import { OUR_TABLES } from './texts.js';
+import type { PostgresStatements } from './statements.js';
+import { OUR_TABLES, XIDS_TABLE } from './texts.js';
 import {
   connectAs,
   IS_ME,
@@ -33,7 +32,7 @@ export { ledgerTables, withdrawGrants } from './ledger-rights.js';
  *
  * @throws {BackfillError} `SEARCH_PATH_UNSAFE`, `SUPERUSER_REFUSED`
  */
-export async function refuseUnsafePath(store: PostgresStore): Promise<void> {
+export async function refuseUnsafePath(store: PostgresStatements): Promise<void> {
   const found = await store.get<{
     schema: string;
     role: string;
@@ -91,8 +90,8 @@ export async function refuseUnsafePath(store: PostgresStore): Promise<void> {
  *
  * @throws {BackfillError} `SUPERUSER_REFUSED`
  */
-export async function refuseForeignTable(store: PostgresStore, table: string): Promise<void> {
-  if (store.trustsOthers) return;
+export async function refuseForeignTable(store: PostgresStatements, table: string): Promise<void> {
+  if (store.driver.trustsOthers) return;
   const isSuperuser = `SELECT ${isSuper('me.oid')} AS "isSuper" FROM pg_roles AS me WHERE ${IS_ME}`;
   if ((await store.remember(isSuperuser, async () => (await store.pluck<number>(isSuperuser))[0])) !== 1)
     return;
@@ -161,11 +160,11 @@ const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
  * @throws {BackfillError} `LEDGER_UNTRUSTED`, `STORE_READONLY`
  */
 export async function refuseUnsafeLedger(
-  store: PostgresStore,
+  store: PostgresStatements,
   right: 'SELECT' | 'UPDATE' = 'SELECT',
 ): Promise<void> {
   const odd = ODDITIES.map(([condition, what]) => `WHEN ${condition} THEN ${literal(what)}`);
-  const owners = store.tables.map(
+  const owners = store.driver.tables.map(
     (table) =>
       `pg_has_role(c.relowner, (SELECT t.relowner FROM pg_class AS t WHERE t.oid = ${namedSql(store, table)}), 'MEMBER')`,
   );
@@ -175,7 +174,7 @@ export async function refuseUnsafeLedger(
     `pg_has_role(c.relowner, d.datdba, 'MEMBER')`,
     ...owners,
   ].join(' OR ');
-  const isMine = `NOT ${isSuper('me.oid')}${store.trustsOthers ? ' OR true' : ''}`;
+  const isMine = `NOT ${isSuper('me.oid')}${store.driver.trustsOthers ? ' OR true' : ''}`;
   const found = await store.get<Untrusted>(
     `SELECT * FROM (
       SELECT c.relname AS name, o.rolname AS owner, c.relkind AS kind,
@@ -188,7 +187,7 @@ export async function refuseUnsafeLedger(
     await store.ledgerSchema(),
   );
   if (found) throw await untrusted(store, found);
-  if (!store.trustsOthers) await refuseWriters(store);
+  if (!store.driver.trustsOthers) await refuseWriters(store);
   await refuseUnusable(store, right);
 }
 
@@ -212,7 +211,7 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 async function untrusted(
-  store: PostgresStore,
+  store: PostgresStatements,
   { name, owner, kind, isLifted, what }: Untrusted,
 ): Promise<BackfillError> {
   const table = `${identifier(await store.ledgerSchema())}.${name}`;

@@ -12,7 +12,7 @@ import { removeLeftovers, withPrivateFolder } from '../private-folder.js';
 import { type CheckDepth, checkDamage, copyInto, removeWithSidecars, SIDECARS } from './copy.js';
 import { isTrustedCopy, refuseUnsafeFolder } from './copy-trust.js';
 import { openSqlite } from './site.js';
-import type { SqliteStore } from './store.js';
+import type { SqliteStatements } from './statements.js';
 
 /** A finished backup, with its size and its SHA-256. */
 export interface Backup extends Digest {
@@ -101,7 +101,7 @@ function namedFolder(given: string): string {
  * @throws {BackfillError} `STORE_CORRUPT` when the copy is damaged as the store is, `STORE_FULL`, `STORE_BUSY` …
  */
 export async function backUp(
-  store: SqliteStore,
+  store: SqliteStatements,
   {
     folder,
     kind = 'backup',

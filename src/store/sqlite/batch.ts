@@ -1,9 +1,7 @@
 import type { Backfill } from '../../backfill/define.js';
 import { mapEach } from '../../each.js';
 import { isStoreError } from '../../errors.js';
-import { MAX_OFFSET, packKeys } from '../../ledger/key-runs.js';
-import { packTexts } from '../../ledger/key-texts.js';
-import type { Key } from '../../ledger/keys.js';
+import { type Key, MAX_OFFSET, packKeys, packTexts } from '../../ledger/keys.js';
 import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { type FillOptions, type RefusedRow, RefusedUpdate } from '../batch.js';

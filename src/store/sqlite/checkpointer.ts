@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { isThreadWorth } from '../../threads.js';
 import { CHECKPOINT_PAGES } from './open.js';
-import type { SqliteStore } from './store.js';
+import type { SqliteStatements } from './statements.js';
 import { checkpoint } from './wal.js';
 
 /**
@@ -15,7 +15,7 @@ const WAIT_PAGES = 16_000;
  * keeps the event loop for longer than a batch, else between two batches. Never in a COMMIT. Its lifetime is one loop's.
  */
 export class Checkpointer {
-  readonly #store: SqliteStore;
+  readonly #store: SqliteStatements;
   /** Whether this thread does the work: no other pays, or the other has ended. */
   #isAlone: boolean;
   /** Started when there is something to do for it. */
@@ -27,7 +27,7 @@ export class Checkpointer {
    * @param bytes size of the store
    * @param threadFromBytes size from which on there is a thread. Default: any
    */
-  constructor(store: SqliteStore, bytes: number, threadFromBytes = 0) {
+  constructor(store: SqliteStatements, bytes: number, threadFromBytes = 0) {
     this.#store = store;
     this.#isAlone = !isThreadWorth(bytes, threadFromBytes);
   }

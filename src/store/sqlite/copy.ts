@@ -4,7 +4,7 @@ import { BackfillError, isSqliteError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { busyPauses } from '../busy.js';
 import { lstatOf } from '../file.js';
-import type { SqliteStore } from './store.js';
+import type { SqliteStatements } from './statements.js';
 
 /** How thoroughly a copy is looked at: every page, or each index against its table too. */
 export type CheckDepth = 'quick' | 'full';
@@ -23,7 +23,7 @@ export const SIDECARS = ['-wal', '-shm', '-journal'] as const;
  * @see https://www.sqlite.org/c3ref/backup_finish.html
  */
 export async function copyInto(
-  store: SqliteStore,
+  store: SqliteStatements,
   path: string,
   onLocked: () => void = () => undefined,
 ): Promise<void> {
@@ -60,7 +60,7 @@ function copyBusy(path: string): BackfillError {
  *   the application has
  * @see https://www.sqlite.org/pragma.html#pragma_quick_check
  */
-export async function checkDamage(store: SqliteStore, depth: CheckDepth): Promise<boolean | undefined> {
+export async function checkDamage(store: SqliteStatements, depth: CheckDepth): Promise<boolean | undefined> {
   try {
     const found = await store.pluck<string>(`PRAGMA ${depth === 'full' ? 'integrity' : 'quick'}_check(1)`);
     return found.length === 1 && found[0] === 'ok';

@@ -1,5 +1,4 @@
 import { DEFAULT_TARGET_BATCH_MS } from '../../backfill/run-options.js';
-import { LEDGER_DDL, LEDGER_DROP } from '../../ledger/tables.js';
 import type { Dialect } from '../port.js';
 import { identifier } from '../sql.js';
 import { fillBatch, prepareFill } from './batch.js';
@@ -16,8 +15,8 @@ import {
   updateTriggers,
 } from './inspect.js';
 import { checkKey, checkKeyValues, keyKind } from './keys.js';
+import { checkLedger, SQLITE_LEDGER } from './ledger.js';
 import { passOver } from './pass.js';
-import { checkLedger } from './plain-ledger.js';
 import { planRows, sampleRows } from './planned.js';
 import { verificationSql } from './print-sql.js';
 import { rehearseDown, rehearseUp, updateError } from './rehearse.js';
@@ -30,11 +29,9 @@ import { surroundings } from './surroundings.js';
 /** What is SQLite's own. */
 export const SQLITE: Dialect = {
   engine: 'SQLite',
-  makeLedger: async (store) => await store.exec(LEDGER_DDL),
-  dropLedger: async (store) => await store.exec(LEDGER_DROP),
+  ledger: SQLITE_LEDGER,
   operator: (sign) => sign,
   builtIn: (name) => name,
-  ledgerKeyOrder: 'key',
   pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
   hasTable,
   hasIndex,
@@ -54,18 +51,18 @@ export const SQLITE: Dialect = {
   rehearseDown,
   updateError,
   async makeIndex(store, { sql }, isDue, note, done) {
-    await store.write(async () => {
-      if (await isDue()) {
-        await store.exec(sql);
-        await note();
+    await store.write(async (tx) => {
+      if (await isDue(tx)) {
+        await tx.exec(sql);
+        await note(tx);
       }
-      await done();
+      await done(tx);
     });
   },
   async dropIndex(store, { sql }, forget) {
-    await store.write(async () => {
-      await store.exec(sql);
-      await forget();
+    await store.write(async (tx) => {
+      await tx.exec(sql);
+      await forget(tx);
     });
   },
   indexVerdict,

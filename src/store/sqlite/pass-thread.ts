@@ -14,10 +14,10 @@ const seen = await dataVersion(store);
 
 parentPort?.once('message', async (shares: Shares) => {
   try {
-    const made = await store.snapshotAcross(async () => {
-      await store.get('SELECT 1 FROM sqlite_schema LIMIT 1'); // a transaction has its snapshot from its first read on
-      if ((await dataVersion(store)) !== seen) return undefined;
-      return await makePass(store, data, takeRanges(shares, true));
+    const made = await store.snapshotAcross(async (tx) => {
+      await tx.get('SELECT 1 FROM sqlite_schema LIMIT 1'); // a transaction has its snapshot from its first read on
+      if ((await dataVersion(tx)) !== seen) return undefined;
+      return await makePass(tx, data, takeRanges(shares, true));
     });
     if (made) parentPort?.postMessage({ found: made.found }, [...made.transfer]);
   } finally {

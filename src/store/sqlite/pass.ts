@@ -2,9 +2,9 @@ import { Worker } from 'node:worker_threads';
 import type { Backfill } from '../../backfill/define.js';
 import { isThreadWorth } from '../../threads.js';
 import type { BehindPass, Pass, PassElsewhere } from '../pass.js';
-import type { KeyRange, Store } from '../port.js';
+import type { Connection, KeyRange } from '../port.js';
 import { keyRange } from './scope.js';
-import { requireSqlite } from './store.js';
+import { requireSqlite } from './statements.js';
 
 /**
  * Passes over a table, to which a second thread helps on the same snapshot. It looks at the store's `data_version` before this thread
@@ -98,7 +98,7 @@ class Helper {
 
 /** Makes a pass over a table on a snapshot of its own, and then acts on the same; a second thread helps where that pays. */
 export async function passOver<Found, Result>(
-  store: Store,
+  store: Connection,
   backfill: Backfill,
   pass: Pass<Found>,
   act: BehindPass<Found, Result>,
@@ -110,11 +110,12 @@ export async function passOver<Found, Result>(
       ? await Helper.start({ path: files.path, ...pass.elsewhere })
       : undefined;
   try {
-    return await store.snapshotAcross(async () => {
-      const keys = await keyRange(store, backfill);
-      const shared = keys && helper && (await passTogether(pass, keys, helper));
+    return await store.snapshotAcross(async (tx) => {
+      const keys = await keyRange(tx, backfill);
+      const over = (ranges: Iterable<KeyRange>): Promise<Found> => pass.over(tx, ranges);
+      const shared = keys && helper && (await passTogether({ ...pass, over }, keys, helper));
       await helper?.close(); // its memory is wanted for what comes next
-      return shared ? await act(...shared) : await act(await pass.over(keys ? [keys] : []), 1);
+      return shared ? await act(tx, ...shared) : await act(tx, await over(keys ? [keys] : []), 1);
     });
   } finally {
     await helper?.close();
@@ -123,16 +124,16 @@ export async function passOver<Found, Result>(
 
 /** Returns undefined when one thread has to read all. */
 async function passTogether<Found>(
-  pass: Pass<Found>,
+  { over, merge }: Pick<Pass<Found>, 'merge'> & { over(ranges: Iterable<KeyRange>): Promise<Found> },
   [first, last]: KeyRange,
   helper: Helper,
 ): Promise<[Found, 1 | 2] | undefined> {
   if (typeof first !== 'bigint' || typeof last !== 'bigint') return undefined; // texts can't be cut by numbers
   const shares = { first, last, counts: new Int32Array(new SharedArrayBuffer(8)) };
   helper.begin(shares);
-  const found = await pass.over(takeRanges(shares));
+  const found = await over(takeRanges(shares));
   const theirs = await helper.end();
   const tookPart = Atomics.load(shares.counts, BY_HELPER) > 0;
   if (!theirs) return tookPart ? undefined : [found, 1]; // what it took is missing
-  return pass.merge(found, theirs.found as Found) ? [found, 2] : undefined;
+  return merge(found, theirs.found as Found) ? [found, 2] : undefined;
 }

@@ -83,9 +83,9 @@ FROM umzug_backfill_rows GROUP BY ${columns.map((_, i) => i + 1).join(', ')};`,
     ...lagSql(backfill),
     [
       'Integrity: runs that do not add up to their batches (no row is well)',
-      `SELECT r.run, r.batches, count(b.number) AS recorded FROM ${T.runs} AS r
-LEFT JOIN ${T.batches} AS b ON b.backfill = r.backfill AND b.run = r.run
-WHERE r.backfill = ${literal(name)} GROUP BY r.run
+      `SELECT r.run, r.batches, count(b.number) AS recorded FROM ${T.ranges} AS r
+LEFT JOIN ${T.batches} AS b ON b.backfill = r.backfill AND b.run = r.run AND b.range_number = r.number
+WHERE r.backfill = ${literal(name)} GROUP BY r.run, r.number
 HAVING r.batches <> count(b.number) OR r.cells_filled <> total(b.cells_filled);`,
     ],
   ];

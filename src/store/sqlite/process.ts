@@ -6,7 +6,7 @@ import type { SqlValue, Store } from '../port.js';
 import { identifier, literal } from '../sql.js';
 import type { Affinity } from './affinity.js';
 import type { Derivation } from './derive.js';
-import { requireSqlite } from './store.js';
+import { requireSqlite } from './statements.js';
 
 /**
  * `process` as a function of SQL, so that batches, rollback, verification and dry run ask it the same way. It is asked for

@@ -8,14 +8,14 @@ import { derivationSql } from './derive.js';
 import { updateOf } from './inspect.js';
 import { keyColumn, keyKind } from './keys.js';
 
-const RANGES = 'temp.umzug_backfill_ranges';
+const RANGES = 'temp.umzug_backfill_reverted';
 const REVERT = 'temp.umzug_backfill_revert';
 
 /** Makes the temporary tables for taking a backfill back; once a `down`. */
 export async function prepareRevert(store: Store, backfill: Backfill): Promise<void> {
   const flags = backfill.columns.map((_, i) => `is_ours${i}`).join(', ');
   await store.exec(`DROP TABLE IF EXISTS ${RANGES};
-    CREATE TEMP TABLE umzug_backfill_ranges (umzug_first, umzug_last);
+    CREATE TEMP TABLE umzug_backfill_reverted (umzug_first, umzug_last);
     DROP TABLE IF EXISTS ${REVERT};
     CREATE TEMP TABLE umzug_backfill_revert (${keyColumn(await keyKind(store, backfill))}, others, ${flags});`);
 }

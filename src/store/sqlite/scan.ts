@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Backfill } from '../../backfill/define.js';
 import { fallbackOf } from '../../backfill/values.js';
 import type { KeyRange, ScanRow, Store } from '../port.js';
@@ -6,7 +5,7 @@ import { scopeSql } from '../rows.js';
 import { identifier } from '../sql.js';
 import { derivationSql } from './derive.js';
 import { sliceEnds } from './slices.js';
-import { requireSqlite } from './store.js';
+import { requireSqlite } from './statements.js';
 
 /** Rows that are read at once: a slice of a table has more where what lay before it was out of scope. */
 const PAGE_ROWS = 5000;
@@ -27,7 +26,7 @@ export async function scanRows(
         const row = page.length < PAGE_ROWS ? undefined : page.at(-1);
         [sql, start] = [behind, row?.[0] ?? end ?? last];
         if (!row) break;
-        await nextTurn();
+        await sqlite.turn();
       }
     }
   };

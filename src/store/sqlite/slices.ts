@@ -1,9 +1,9 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Store } from '../port.js';
 import { identifier } from '../sql.js';
 import { behindSql, keyKind } from './keys.js';
+import { requireSqlite } from './statements.js';
 
 /** How long a slice of a table should take to read, in milliseconds: the event loop stands still meanwhile. */
 const SLICE_MS = 8;
@@ -25,7 +25,7 @@ export async function* sliceEnds(
   after: Key | null,
   upTo: Key | null,
 ): AsyncGenerator<Key | null> {
-  const column = identifier(key);
+  const [sqlite, column] = [requireSqlite(store), identifier(key)];
   const kind = await keyKind(store, { table, key });
   let rows = FIRST_ROWS;
   for (let cursor = after; ; ) {
@@ -46,6 +46,6 @@ export async function* sliceEnds(
     const tookMs = performance.now() - startedAt;
     rows = Math.max(LEAST_ROWS, Math.min(rows * 2, Math.floor((rows * SLICE_MS) / tookMs)));
     cursor = end.key;
-    await nextTurn();
+    await sqlite.turn();
   }
 }

@@ -3,10 +3,10 @@ import type { Backfill } from '../../backfill/define.js';
 import { DEFAULT_WAL_LIMIT_MIB, type RunOptions } from '../../backfill/run-options.js';
 import { throwIfStopped } from '../../backfill/stop.js';
 import { BackfillError } from '../../errors.js';
-import type { Store, Surroundings } from '../port.js';
+import type { Connection, Store, Surroundings } from '../port.js';
 import { Checkpointer } from './checkpointer.js';
 import { CHECKPOINT_PAGES } from './open.js';
-import { requireSqlite } from './store.js';
+import { requireSqlite } from './statements.js';
 import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from './wal.js';
 
 /** How long a run waits for whoever pins the WAL, and between two looks whether it is free, in milliseconds. */
@@ -17,7 +17,7 @@ const [WAL_WAIT_MS, WAL_LOOK_MS] = [60_000, 250];
  * batches, when nobody waits for the lock.
  */
 export async function surroundings(
-  store: Store,
+  store: Connection,
   backfill: Backfill,
   options: RunOptions,
 ): Promise<Surroundings> {
@@ -30,8 +30,8 @@ export async function surroundings(
   await setAutoCheckpoint(store, 0);
   let version: number | undefined;
   return {
-    async hasCompany() {
-      const found = await dataVersion(store);
+    async hasCompany(tx) {
+      const found = await dataVersion(tx);
       const hasCompany = version !== undefined && found !== version;
       version = found;
       return hasCompany;

@@ -1,14 +1,30 @@
 import { BackfillError } from '../../errors.js';
-import { LEDGER_DDL, LEDGER_TABLES } from '../../ledger/tables.js';
+import { LEDGER_DROP, LEDGER_TABLES, ledgerDdl, SQLITE_TYPES } from '../../ledger/tables.js';
 import { shellWord } from '../../shell.js';
-import type { Store } from '../port.js';
+import type { LedgerDialect, Store } from '../port.js';
 import { foldCase, identifier, literal, normaliseSql, tokensOf } from '../sql.js';
 
-/** Texts of the ledger's tables, normalised, by name. */
+const DDL = ledgerDdl(SQLITE_TYPES);
+
+/** The ledger, as far as it is SQLite's own: one process writes at a time. */
+export const SQLITE_LEDGER: LedgerDialect = {
+  make: async (store) => await store.exec(DDL),
+  drop: async (store) => await store.exec(LEDGER_DROP),
+  keyOrder: 'key',
+  isShared: false,
+  skipLocked: '',
+  batchTables: [],
+  nextBatch: async (_, behindLast) => await behindLast(),
+  claimHolder: async () => undefined,
+};
+
+/** Texts of the ledger's tables and indexes, normalised, by name. */
 const TEXTS: ReadonlyMap<string, string> = new Map(
-  [...LEDGER_DDL.matchAll(/^CREATE TABLE IF NOT EXISTS (\w+)([\s\S]*?\n\)(?: WITHOUT ROWID)?);$/gm)].map(
-    ([, name = '', rest = '']) => [name, normaliseSql(`CREATE TABLE ${name}${rest}`)],
-  ),
+  [
+    ...DDL.matchAll(
+      /^CREATE (TABLE|INDEX) IF NOT EXISTS (\w+)((?: ON .*|[\s\S]*?\n)\)(?: WITHOUT ROWID)?);/gm,
+    ),
+  ].map(([, kind = '', name = '', rest = '']) => [name, normaliseSql(`CREATE ${kind} ${name}${rest}`)]),
 );
 
 interface Entry {
@@ -50,7 +66,9 @@ export async function checkLedger(
 function isPlain({ type, name, tbl_name, sql }: Entry, tables: readonly string[]): boolean {
   const [own, owner] = [foldCase(name), foldCase(tbl_name)];
   if (tables.includes(own)) return type === 'table' && normaliseSql(sql ?? '') === TEXTS.get(own);
-  if (tables.includes(owner)) return type === 'index' && sql === null; // of a primary key
+  // Of a primary key, or ours.
+  if (tables.includes(owner))
+    return type === 'index' && (sql === null || normaliseSql(sql) === TEXTS.get(own));
   // A foreign key to the ledger has actions, and those fire triggers.
   return ![...tokensOf(sql ?? '')].some((token) => tables.includes(token.replace(/^["'`[]|["'`\]]$/g, '')));
 }

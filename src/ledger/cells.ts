@@ -1,6 +1,116 @@
-import { compareKeys, countKeys, type Key, type KeyRun } from './keys.js';
+import { BackfillError } from '../errors.js';
+import { shellWord } from '../shell.js';
+import type { SqlValue, Store } from '../store/port.js';
+import { parseJson } from './checked.js';
+import {
+  compareKeys,
+  countKeys,
+  type Key,
+  type KeyRun,
+  MAX_TEXT_BYTES,
+  mostBytes,
+  unpackKeys,
+  unpackTexts,
+} from './keys.js';
 import type { Ledger } from './ledger.js';
-import type { BatchRecord, CellSet, RunRecord } from './records.js';
+import { type BatchRecord, type CellSet, MAX_BATCH_ROWS, type RunRecord } from './records.js';
+import { LEDGER_TABLES as T } from './tables.js';
+
+// Cells as the ledger packs them: a few bytes can stand for keys without end. Nothing here goes by what the ledger says of itself
+// alone: no batch has more than MAX_BATCH_ROWS.
+
+/** Bytes of the packed keys of one batch. */
+const MAX_BYTES = Math.max(mostBytes(MAX_BATCH_ROWS), MAX_TEXT_BYTES);
+
+/** Bytes of the columns' names of one set. */
+const MAX_COLUMNS_BYTES = 1024 * 1024;
+
+/** What can't be read, and so has no keys. */
+const DAMAGED: CellSet = { columns: [], runs: [], isDamaged: true };
+
+interface PackedCells {
+  readonly evidence: unknown;
+  readonly columns: SqlValue | Uint8Array;
+  readonly firstKey: SqlValue | Uint8Array;
+  readonly keys: SqlValue | Uint8Array;
+}
+
+/** Which cells a batch filled. What is damaged, or longer than a batch can be, is one set without columns. */
+export async function readCells(store: Store, backfill: string, batch: number): Promise<CellSet[]> {
+  const most = await mostRows(store, backfill, batch);
+  const lengths = await store.get<{ keys: number | null; columns: number | null }>(
+    `SELECT sum(octet_length(keys)) AS keys, max(octet_length(columns)) AS columns FROM ${T.cells} WHERE backfill = ? AND batch = ?`,
+    backfill,
+    batch,
+  );
+  if ((lengths?.keys ?? 0) > MAX_BYTES || (lengths?.columns ?? 0) > MAX_COLUMNS_BYTES) return [DAMAGED];
+  let left = most;
+  return (
+    await store.allExact<PackedCells>(
+      `SELECT columns, evidence, first_key AS "firstKey", keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
+      backfill,
+      batch,
+    )
+  ).map(({ columns, evidence, firstKey, keys }) => {
+    const names = evidence === 'derived' ? readNames(columns) : undefined; // of nothing else this version knows how to take it back
+    const runs = names && unpacked(store, firstKey, keys, left);
+    if (!names || !runs) return DAMAGED;
+    left -= countKeys(runs);
+    return { columns: names, runs, isDamaged: false };
+  });
+}
+
+/** How many keys a batch can have: each row that it read is in one of its sets at most. */
+async function mostRows(store: Store, backfill: string, batch: number): Promise<number> {
+  const row = await store.get<{ rows: unknown }>(
+    `SELECT rows_scanned AS rows FROM ${T.batches} WHERE backfill = ? AND number = ?`,
+    backfill,
+    batch,
+  );
+  return typeof row?.rows === 'number' ? Math.min(row.rows, MAX_BATCH_ROWS) : MAX_BATCH_ROWS;
+}
+
+/** Names of columns, each once; undefined where this is no list of them. */
+function readNames(columns: PackedCells['columns']): string[] | undefined {
+  const names = typeof columns === 'string' ? parseJson(columns) : undefined;
+  const isList = Array.isArray(names) && names.length > 0 && names.every((name) => typeof name === 'string');
+  return isList && new Set(names).size === names.length && JSON.stringify(names) === columns
+    ? names
+    : undefined;
+}
+
+function unpacked(
+  store: Store,
+  firstKey: PackedCells['firstKey'],
+  keys: PackedCells['keys'],
+  most: number,
+): KeyRun[] | undefined {
+  if (!Buffer.isBuffer(keys) || firstKey instanceof Uint8Array) return undefined;
+  const first = store.dialect.fromLedger(firstKey);
+  try {
+    if (typeof first === 'bigint') return unpackKeys(first, keys, most);
+    return typeof first === 'string' ? unpackTexts(keys, most) : undefined;
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Refuses to take back a backfill of whose cells some can't be read: they would stay, and nothing would know of them any more.
+ *
+ * @throws {BackfillError} `LEDGER_DAMAGED` naming the batch
+ */
+export async function refuseDamagedCells(ledger: Ledger, backfill: string): Promise<void> {
+  for (const number of await ledger.batchNumbers(backfill)) {
+    if (!(await ledger.cells(backfill, number)).some(({ isDamaged }) => isDamaged)) continue;
+    throw new BackfillError(
+      'LEDGER_DAMAGED',
+      `The ledger of this store is damaged: it does not tell any more which cells batch ${number} of ${backfill} has filled`,
+      `Go back to a backup: umzug-backfill restore; or give those cells up: umzug-backfill backfill ${shellWord(backfill)} --rescan counts them as the application's own, and \`down\` then leaves them`,
+    );
+  }
+}
 
 // Cells that are in the ledger more than once: a run from the first key has filled again what became NULL after an earlier run.
 
@@ -37,12 +147,13 @@ export interface CellPart extends Pick<CellSet, 'columns' | 'runs'> {
 
 /**
  * Returns a function that divides the cells of a batch into those that an earlier run has, too, and the others. It reads the
- * ledger's batches once: later ones may be gone by the time of a call, earlier ones must not.
+ * ledger's batches once: later ones may be gone by the time of a call, earlier ones must not. Their cells it reads of the ledger that it
+ * is given.
  */
 export async function earlierCells(
   ledger: Ledger,
   backfill: string,
-): Promise<(batch: number) => Promise<CellPart[]>> {
+): Promise<(batch: number, cellsOf?: Ledger) => Promise<CellPart[]>> {
   const batches = refills(await ledger.runs(backfill)).length > 0 ? await ledger.batches(backfill) : [];
   const byRun = new Map<number, BatchRecord[]>();
   for (const batch of batches) {
@@ -52,8 +163,8 @@ export async function earlierCells(
   }
   for (const own of byRun.values()) own.sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const byNumber = new Map(batches.map((batch) => [batch.number, batch]));
-  return async (number) => {
-    const sets = await ledger.cells(backfill, number);
+  return async (number, cellsOf = ledger) => {
+    const sets = await cellsOf.cells(backfill, number);
     const batch = byNumber.get(number);
     const earlier = new Map<string, KeyRun[]>(); // of these cells, by column
     for (const [run, others] of batch ? byRun : []) {
@@ -61,7 +172,7 @@ export async function earlierCells(
       for (const other of overlapping(others, batch)) {
         // The ledger of a large table does not fit in memory: one batch of it at a time.
         if (sets.some(({ runs }) => hasKeyIn(runs, other)))
-          addShared(earlier, sets, await ledger.cells(backfill, other.number));
+          addShared(earlier, sets, await cellsOf.cells(backfill, other.number));
       }
     }
     return sets.flatMap(({ columns, runs }): CellPart[] => {

@@ -1,0 +1,262 @@
+import { BackfillError } from '../errors.js';
+import type { SqlValue, Store } from '../store/port.js';
+import { checked } from './checked.js';
+import type { Key } from './keys.js';
+import type { Claim, Place, RunRecord } from './records.js';
+import type { LockHolder } from './run-lock.js';
+import { LEDGER_TABLES as T } from './tables.js';
+
+/** A part of a run's keys. */
+interface Range extends Pick<RunRecord, 'run' | 'cursor' | Count> {
+  readonly number: number;
+  readonly endKey: Key;
+  readonly isDone: number;
+}
+
+type Count = 'batches' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped';
+
+type RunRow = Omit<RunRecord, 'cursor' | 'foundCells' | 'isCounted' | Count> & {
+  readonly foundCells: number | null;
+};
+
+const RUN_COLUMNS = `run, kind, status, start_key AS "startKey", watermark, found_cells AS "foundCells",
+  started_at AS "startedAt", filled_at AS "filledAt"`;
+const RUN_FORMS = {
+  run: 'count',
+  kind: ['first', 'catch-up', 'rescan'],
+  status: ['running', 'filled', 'verified', 'superseded'],
+  startKey: ['key', null],
+  watermark: ['key', null],
+  foundCells: ['count', null],
+  startedAt: 'text',
+  filledAt: ['text', null],
+} as const;
+const RANGE_COLUMNS = `run, number, end_key AS "endKey", cursor, is_done AS "isDone", batches, rows_scanned AS "rowsScanned",
+  cells_filled AS "cellsFilled", cells_skipped AS "cellsSkipped"`;
+const COUNTS = {
+  batches: 'count',
+  rowsScanned: 'count',
+  cellsFilled: 'count',
+  cellsSkipped: 'count',
+} as const;
+const RANGE_FORMS = {
+  ...COUNTS,
+  run: 'count',
+  number: 'count',
+  endKey: 'key',
+  cursor: ['key', null],
+  isDone: 'count',
+} as const;
+
+/** The error where somebody else has moved on what this process works on. */
+export const runConflict = (backfill: string): BackfillError =>
+  new BackfillError(
+    'RUN_CONFLICT',
+    `Another process works on the backfill ${backfill} in the same store`,
+    'Wait until it has ended, then run the same command again',
+  );
+
+/** A row with keys as the ledger has them, as keys. */
+export function withKeys<Row extends object>(store: Store, row: Row, names: readonly (keyof Row)[]): Row {
+  const out = { ...row };
+  for (const name of names) out[name] = store.dialect.fromLedger(row[name] as SqlValue) as Row[keyof Row];
+  return out;
+}
+
+/**
+ * The ledger's runs. The keys of a run are cut into ranges, and each batch takes one of them for its transaction; cursor and counts stand
+ * with the range. Where several processes share a run, the range's row is locked, so that nobody else works on it, and that it is free at
+ * once when its process dies; a row of the run would be waited for by all.
+ *
+ * @see https://www.postgresql.org/docs/current/sql-select.html#SQL-FOR-UPDATE-SHARE SKIP LOCKED
+ */
+export function runsIn({ store, exists, timestamp, last }: Place) {
+  const { dialect } = store;
+  const rangeOf = (row: Range): Range =>
+    checked<Range>(T.ranges, withKeys(store, row, ['endKey', 'cursor']), RANGE_FORMS);
+
+  /** All runs of a backfill, first to last. */
+  async function runs(backfill: string): Promise<RunRecord[]> {
+    if (!(await exists())) return [];
+    const rows = await store.allExact<RunRow>(
+      `SELECT ${RUN_COLUMNS} FROM ${T.runs} WHERE backfill = ? ORDER BY run`,
+      backfill,
+    );
+    if (rows.length === 0) return [];
+    const ranges = (
+      await store.allExact<Range>(
+        `SELECT ${RANGE_COLUMNS} FROM ${T.ranges} WHERE backfill = ? ORDER BY run, number`,
+        backfill,
+      )
+    ).map(rangeOf);
+    const byRun = new Map<number, Range[]>();
+    for (const range of ranges) {
+      const own = byRun.get(range.run);
+      if (own) own.push(range);
+      else byRun.set(range.run, [range]);
+    }
+    return rows.map((row) => {
+      const run = checked<RunRow>(T.runs, withKeys(store, row, ['startKey', 'watermark']), RUN_FORMS);
+      return whole(run, byRun.get(run.run) ?? []);
+    });
+  }
+
+  /** Ends a run of which nothing is left, if it is so; returns whether it is. */
+  async function settleRun(backfill: string, run: number): Promise<boolean> {
+    const open = `SELECT 1 AS open FROM ${T.ranges} WHERE backfill = ? AND run = ? AND is_done = 0 LIMIT 1`;
+    if ((await store.get(open, backfill, run)) !== undefined) return false;
+    await store.run(
+      `UPDATE ${T.runs} SET status = 'filled', filled_at = ? WHERE backfill = ? AND run = ? AND status = 'running'`,
+      timestamp(),
+      backfill,
+      run,
+    );
+    return true;
+  }
+
+  return {
+    runs,
+    settleRun,
+
+    /** Whether several processes may work on one run. */
+    isShared: dialect.ledger.isShared,
+
+    /** The last run of a backfill, or undefined when it never ran. */
+    lastRun: async (backfill: string): Promise<RunRecord | undefined> => (await runs(backfill)).at(-1),
+
+    /**
+     * Begins a run. Whoever takes part waits until what stands already has been counted.
+     *
+     * @param ends last keys of the ranges into which its keys are cut. Default: none, as for a run without rows
+     */
+    async beginRun(
+      backfill: string,
+      { run, kind, startKey, watermark }: Pick<RunRecord, 'run' | 'kind' | 'startKey' | 'watermark'>,
+      ends: readonly Key[] = [],
+    ): Promise<void> {
+      await store.run(
+        `INSERT INTO ${T.runs} (backfill, run, kind, status, start_key, watermark, started_at)
+        VALUES (?, ?, ?, 'running', ?, ?, ?)`,
+        backfill,
+        run,
+        kind,
+        dialect.toLedger(startKey),
+        dialect.toLedger(watermark),
+        timestamp(),
+      );
+      await store.run(`DELETE FROM ${T.ranges} WHERE backfill = ? AND run = ?`, backfill, run); // of one whose row was lost
+      for (const [i, end] of ends.entries()) {
+        const start = dialect.toLedger(i === 0 ? startKey : (ends[i - 1] as Key));
+        await store.run(
+          `INSERT INTO ${T.ranges} (backfill, run, number, start_key, end_key, cursor) VALUES (?, ?, ?, ?, ?, ?)`,
+          backfill,
+          run,
+          i + 1,
+          start,
+          dialect.toLedger(end),
+          start,
+        );
+      }
+    },
+
+    /** Forgets a run without batches. */
+    async dropRun(backfill: string, run: number): Promise<void> {
+      for (const table of [T.ranges, T.runs])
+        await store.run(`DELETE FROM ${table} WHERE backfill = ? AND run = ?`, backfill, run);
+    },
+
+    /** Notes how many cells held their derived value before a run filled its first. */
+    async setFoundCells(backfill: string, run: number, cells: number): Promise<void> {
+      await store.run(
+        `UPDATE ${T.runs} SET found_cells = ? WHERE backfill = ? AND run = ?`,
+        cells,
+        backfill,
+        run,
+      );
+    },
+
+    /**
+     * Takes the part of a run that the next batch is of: what this process was at work on last, if it is free, so that nobody else's is looked
+     * at. Inside the batch's transaction.
+     *
+     * @param cursor where this process is: nobody else moves it, unless runs are shared
+     * @returns `done` when nothing is left of it, `taken` when others are at work on what is left
+     * @throws {BackfillError} `RUN_CONFLICT` when another process works on the same run
+     */
+    async claim(backfill: string, { run }: RunRecord, cursor: Key | null): Promise<Claim | 'done' | 'taken'> {
+      const open = `FROM ${T.ranges} WHERE backfill = ? AND run = ? AND is_done = 0`;
+      const row = await store.getExact<Range>(
+        `SELECT ${RANGE_COLUMNS} ${open}
+        ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1 ${dialect.ledger.skipLocked}`,
+        backfill,
+        run,
+        last.range,
+      );
+      if (!row) {
+        const taken = dialect.ledger.isShared
+          ? await store.get(`SELECT 1 AS open ${open} LIMIT 1`, backfill, run)
+          : undefined;
+        return taken === undefined ? 'done' : 'taken';
+      }
+      const range = rangeOf(row);
+      if (!dialect.ledger.isShared && range.cursor !== cursor) throw runConflict(backfill);
+      last.range = range.number;
+      return { range: range.number, cursor: range.cursor, end: range.endKey };
+    },
+
+    /** Returns the process whose claim is the oldest, where others claim parts of a run as well and one does. */
+    claimHolder: async (): Promise<LockHolder | undefined> => await dialect.ledger.claimHolder(store),
+
+    /** Moves the cursor of a claim behind a batch. Throws `RUN_CONFLICT` where it is not where the batch was read from any more. */
+    async moveCursor(
+      backfill: string,
+      { range, cursor }: Claim,
+      batch: Pick<RunRecord, 'run' | Exclude<Count, 'batches'>> & { readonly lastKey: Key },
+    ): Promise<void> {
+      const moved = await store.run(
+        `UPDATE ${T.ranges} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
+          cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
+        WHERE backfill = ? AND run = ? AND number = ? AND cursor IS NOT DISTINCT FROM ? AND is_done = 0`,
+        dialect.toLedger(batch.lastKey),
+        batch.rowsScanned,
+        batch.cellsFilled,
+        batch.cellsSkipped,
+        backfill,
+        batch.run,
+        range,
+        dialect.toLedger(cursor),
+      );
+      if (moved !== 1) throw runConflict(backfill);
+    },
+
+    /** Notes that a claim is worked off, inside the batch's transaction; returns whether its run is. */
+    async finishClaim(backfill: string, { run }: RunRecord, { range }: Claim): Promise<boolean> {
+      await store.run(
+        `UPDATE ${T.ranges} SET is_done = 1 WHERE backfill = ? AND run = ? AND number = ?`,
+        backfill,
+        run,
+        range,
+      );
+      return await settleRun(backfill, run);
+    },
+  };
+}
+
+/** A run with what its ranges tell: a run goes on in its first open one. */
+function whole(run: RunRow, ranges: readonly Range[]): RunRecord {
+  const current = ranges.find(({ isDone }) => isDone === 0) ?? ranges.at(-1);
+  const sum = (of: Count): number => ranges.reduce((total, range) => total + range[of], 0);
+  return {
+    ...run,
+    cursor: current ? current.cursor : run.startKey,
+    foundCells: run.foundCells ?? 0,
+    isCounted: run.foundCells !== null,
+    batches: sum('batches'),
+    rowsScanned: sum('rowsScanned'),
+    cellsFilled: sum('cellsFilled'),
+    cellsSkipped: sum('cellsSkipped'),
+    ...(ranges.length > 1
+      ? { share: ranges.filter(({ isDone }) => isDone === 1).length / ranges.length }
+      : {}),
+  };
+}
