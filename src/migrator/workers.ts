@@ -38,7 +38,7 @@ export function workersOf(options: MigratorOptions): WithWorkers | undefined {
       };
       try {
         await site.share(async () => {
-          await withSession(own, 'write', ({ store, ledger }) => work(store, ledger, own));
+          await withSession(own, ({ store, ledger }) => work(store, ledger, own));
           return true;
         });
       } catch (error) {
