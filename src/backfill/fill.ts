@@ -47,11 +47,7 @@ interface Filled {
  * Does the next batch of a run, or ends the run when no row is left. Runs inside the batch's transaction: see batches.ts for what a
  * kill leaves of it.
  */
-async function fillOne(
-  { tx, ledger, backfill }: OneBatch,
-  run: RunRecord,
-  take: Take,
-): Promise<Filled> {
+async function fillOne({ tx, ledger, backfill }: OneBatch, run: RunRecord, take: Take): Promise<Filled> {
   const startedAt = performance.now();
   const { name } = backfill;
   const claim = await ledger.claim(name, run, take.cursor);

@@ -243,7 +243,9 @@ async function fillRun(
   takeThrown(backfill); // of a look before it, which has told them, or had no need to
   const work = async (own: Connection, ownLedger: Ledger, how: RunOptions): Promise<void> => {
     await own.dialect.prepareFill(own, backfill);
-    await inBatches({ store: own, ledger: ownLedger, backfill, options: how }, (loop) => fillBatches(loop, run));
+    await inBatches({ store: own, ledger: ownLedger, backfill, options: how }, (loop) =>
+      fillBatches(loop, run),
+    );
   };
   const lead = async (): Promise<void> => await work(store, ledger, options);
   await (options.withWorkers?.(work, lead) ?? lead());
