@@ -7,8 +7,8 @@ import { derivationSql } from './derive.js';
 import { sliceEnds } from './slices.js';
 import { requireSqlite } from './statements.js';
 
-/** Rows that are read at once: a slice of a table has more where what lay before it was out of scope. */
-const PAGE_ROWS = 5000;
+/** Rows that are read at once: a slice of a table may have more. */
+const PAGE_ROWS = 2000;
 
 /** The rows in scope of a range of keys, derived and compared by SQLite, so that a payload never leaves it. */
 export async function scanRows(

@@ -6,10 +6,13 @@ import { behindSql, keyKind } from './keys.js';
 import { requireSqlite } from './statements.js';
 
 /** How long a slice of a table should take to read, in milliseconds: the event loop stands still meanwhile. */
-const SLICE_MS = 8;
+const SLICE_MS = 10;
 
 /** Rows of the first slice, and of the smallest. */
 const [FIRST_ROWS, LEAST_ROWS] = [1000, 100];
+
+/** A slice grows or shrinks by this factor at most: on a busy machine some take long without a reason. */
+const MAX_CHANGE = 2;
 
 /**
  * Cuts the rows of a table into slices that its caller reads in a few milliseconds each, by the time that it took for the slice before;
@@ -44,7 +47,8 @@ export async function* sliceEnds(
     yield end && isKey ? end.key : upTo;
     if (!end || !isKey) return;
     const tookMs = performance.now() - startedAt;
-    rows = Math.max(LEAST_ROWS, Math.min(rows * 2, Math.floor((rows * SLICE_MS) / tookMs)));
+    const change = Math.min(MAX_CHANGE, Math.max(1 / MAX_CHANGE, SLICE_MS / tookMs));
+    rows = Math.max(LEAST_ROWS, Math.floor(rows * change));
     cursor = end.key;
     await sqlite.turn();
   }
