@@ -21,8 +21,9 @@ const names = defineBackfill({
   key: 'id',
   reads: ['name'],
   columns: ['surname'],
-  process: (rows) =>
+  process: (rows, { skip }) =>
     rows.map(({ name }) => {
+      if (name === 'none') return skip('NO_NAME');
       if (name === 'bad') throw new RangeError('a bad name');
       return { surname: String(name).split(' ')[1] ?? null };
     }),
@@ -87,7 +88,7 @@ describe('several workers of one process', () => {
         const migrator = createMigrator({
           database: url,
           steps,
-          batchRows: 40,
+          batchRows: 100,
           pace: 'full',
           workers: 3,
           onEvent: (event) => events.push(event),
@@ -116,7 +117,7 @@ describe('several workers of one process', () => {
         const { url, client } = database;
         await client.query(TABLE);
         const stopper = new AbortController();
-        const settings = { database: url, steps, batchRows: 40, pace: 'full', workers: 3 } as const;
+        const settings = { database: url, steps, batchRows: 100, pace: 'full', workers: 3 } as const;
         await createMigrator(settings).up({ to: '001-columns' });
         const onEvent = ({ event }: MigratorEvent): void => {
           if (event === 'batch_committed') stopper.abort('SIGTERM');
@@ -132,7 +133,7 @@ describe('several workers of one process', () => {
       withDatabase(async (database) => {
         const { url, client } = database;
         await client.query(TABLE);
-        const settings = { database: url, steps, batchRows: 40, pace: 'full', workers: 3 } as const;
+        const settings = { database: url, steps, batchRows: 100, pace: 'full', workers: 3 } as const;
         await createMigrator(settings).up({ to: '001-columns' });
         const holder = await holdRows(database);
         const filling = codeOf(createMigrator(settings).up());
@@ -144,6 +145,27 @@ describe('several workers of one process', () => {
         await createMigrator(settings).up();
         expect(await column(client, 'SELECT count(*) FROM people WHERE code IS NULL')).to.deep.equal(['0']);
       }));
+
+    it('tell what `process` threw on rows of their own, though the same steps fill another database meanwhile', () =>
+      withDatabase(async (first) =>
+        withDatabase(async (second) => {
+          const SKIPPED = `UPDATE people SET name = 'none' WHERE id % 40 = 7`; // a skip in each batch, and each tells what was thrown
+          await first.client.query(TABLE);
+          await second.client.query(`${TABLE}; UPDATE people SET name = 'Ada'; ${SKIPPED}`);
+          const settings = { steps, batchRows: 100, pace: 'full', workers: 2 } as const;
+          const told = async ({ url }: TestDatabase): Promise<string[]> => {
+            const texts: string[] = [];
+            const onEvent = (event: MigratorEvent): void => {
+              if (event.event === 'warning') texts.push(event.text);
+            };
+            await createMigrator({ ...settings, database: url, onEvent }).up();
+            return texts.filter((text) => text.includes(' threw: '));
+          };
+          const [own, other] = await Promise.all([told(first), told(second)]);
+          expect(own).not.to.deep.equal([]);
+          expect(other).to.deep.equal([]);
+        }),
+      ));
 
     it('are asked for by --workers where a program embeds the command line', () =>
       withDatabase(async (database) => {

@@ -161,9 +161,9 @@ for (const engine of OWN_ENGINES) {
         });
         await commands.up();
         const numbers = Array.from({ length: 300 }, (_, i) => `(${i})`).join(', ');
-        await tables.exec(`INSERT INTO umzug_backfill_batches (backfill, number, run, first_key, last_key, rows_scanned,
+        await tables.exec(`INSERT INTO umzug_backfill_batches (backfill, number, run, range_number, first_key, last_key, rows_scanned,
             cells_filled, cells_skipped, skips, duration_ms, committed_at)
-          SELECT b.backfill, 100 + n.column1, 1000 + n.column1, b.first_key, b.last_key, 0, 0, 0, 0, 0, b.committed_at
+          SELECT b.backfill, 100 + n.column1, 1000 + n.column1, 1, b.first_key, b.last_key, 0, 0, 0, 0, 0, b.committed_at
           FROM umzug_backfill_batches AS b, (VALUES ${numbers}) AS n WHERE b.number = 1`);
         const check = (await commands.verify())[0]?.checks.find(({ id }) => id === 'integrity');
         expect(check?.findings.filter(({ verdict }) => verdict === 'fail')).to.have.lengthOf(21);

@@ -40,6 +40,7 @@ const EXCEPTIONS: ReadonlySet<string> = new Set([
   '    at {}:{}',
   'no such column', // looked for in SQLite's words
   'NOT readable', // SQL
+  'FOR UPDATE SKIP LOCKED',
   '{} ON {}',
   'character varying', // a type of PostgreSQL's
   'bit varying',

@@ -76,8 +76,9 @@ export async function commitBatch<Done>(
     try {
       return await transaction();
     } catch (error) {
-      if (!store.dialect.isBusy(error)) throw (await explanation(store, backfill, error)) ?? error; // rolled back by now
-      const isConflict = store.dialect.isConflict(error);
+      const reason = store.dialect.retryReason(error);
+      if (!reason) throw (await explanation(store, backfill, error)) ?? error; // rolled back by now
+      const isConflict = reason === 'conflict';
       if (isConflict) onConflict?.();
       const pauseMs = isConflict ? Math.ceil(Math.random() * CONFLICT_PAUSE_MS) : usualMs;
       onEvent?.({ event: 'store_busy', backfill: backfill.name, pauseMs });

@@ -3,7 +3,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { explained } from '../store/expressions.js';
 import type { Store } from '../store/port.js';
-import { partsSql, scopeSql } from '../store/rows.js';
+import { partsSql, rowSql } from '../store/rows.js';
 import { foldCase, identifier } from '../store/sql.js';
 import type { Backfill } from './define.js';
 import type { RunOptions } from './run-options.js';
@@ -34,13 +34,14 @@ export async function countValuesLeft(
   if (present.length === 0) return { rows: 0, cells: {} };
   const columns = present.map(({ name }) => `t.${identifier(name)}`);
   const count = store.dialect.builtIn('count');
+  const { inScope } = await rowSql(store, backfill);
   const sums = { rows: 0, cells: Object.fromEntries(present.map(({ name }) => [name, 0])) };
   await explained(store, backfill, async () => {
     for await (const part of partsSql(store, backfill, after)) {
       const row = await store.project.get<Record<string, number>>(
         `SELECT ${count}(*) AS rows, ${columns.map((column, i) => `${count}(${column}) AS n${i}`).join(', ')}
         FROM ${identifier(backfill.table)} AS t
-        WHERE ${part} AND ${scopeSql(backfill, store.dialect)}
+        WHERE ${part} AND ${inScope}
           AND (${columns.map((column) => `${column} IS NOT NULL`).join(' OR ')})`,
       );
       sums.rows += row?.rows ?? 0;

@@ -24,17 +24,18 @@ export interface Derived {
 /** Errors kept of one function: enough to tell each of its places. */
 const MAX_THROWN = 20;
 
-const thrown = new WeakMap<Process['derive'], unknown[]>();
+/** By the `process` of a step: each project that is loaded has one of its own, though they may share the function. */
+const thrown = new WeakMap<Process, unknown[]>();
 
-function remember(derive: Process['derive'], error: unknown): void {
-  const kept = thrown.get(derive) ?? [];
-  if (kept.length < MAX_THROWN) thrown.set(derive, [...kept, error]);
+function remember(process: Process, error: unknown): void {
+  const kept = thrown.get(process) ?? [];
+  if (kept.length < MAX_THROWN) thrown.set(process, [...kept, error]);
 }
 
 /** Returns some of the errors that the `process` of a backfill threw since the last call, and forgets them. */
 export function takeThrown({ process }: Backfill): readonly unknown[] {
-  const kept = (process && thrown.get(process.derive)) ?? [];
-  if (process) thrown.delete(process.derive);
+  const kept = (process && thrown.get(process)) ?? [];
+  if (process) thrown.delete(process);
   return kept;
 }
 
@@ -103,8 +104,9 @@ export function deriveRows(
   if (entries === undefined)
     return rows.length === 1 ? [FAILED] : rows.flatMap((row) => deriveRows(backfill, process, [row]));
   if (entries.some(isPromise)) throw promised(backfill, entries);
-  if (entries.length !== rows.length) throw misshapen(backfill, 'an array with an object for each row');
-  return entries.map((entry) => readEntry(backfill, entry));
+  const derived = entries.map((entry) => readEntry(backfill, entry));
+  if (derived.length !== rows.length) throw misshapen(backfill, 'an array with an object for each row');
+  return derived;
 }
 
 /** The same backfill for some of its columns, or of those that its function gives values for. */
@@ -130,20 +132,20 @@ export function forColumns<Of extends Backfill>(
 /** The entries that `process` returns; undefined when it throws. Too many rows on which it does end the run. */
 function ask(
   backfill: Backfill,
-  { reads, derive }: Process,
+  process: Process,
   rows: readonly (readonly SqlValue[])[],
 ): readonly unknown[] | undefined {
-  const names = [backfill.key, ...reads];
+  const names = [backfill.key, ...process.reads];
   const given = rows.map((cells) =>
     Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)])),
   );
   let returned: unknown;
   try {
-    returned = derive(given, context);
+    returned = process.derive(given, context);
     if (Array.isArray(returned)) return Array.from(returned); // one with holes has undefined there
   } catch (error) {
     if (typeof error === 'object' && error !== null && refusals.has(error)) throw error;
-    if (rows.length === 1) remember(derive, error);
+    if (rows.length === 1) remember(process, error);
     return undefined;
   }
   throw isPromise(returned)
@@ -161,7 +163,7 @@ function readEntry(backfill: Backfill, entry: unknown): Derived {
     names = Object.keys(entry);
     cells = backfill.columns.map(({ name }) => (entry as Readonly<Record<string, unknown>>)[name] ?? null);
   } catch (error) {
-    if (backfill.process) remember(backfill.process.derive, error);
+    if (backfill.process) remember(backfill.process, error);
     return FAILED; // a getter threw, as `process` itself may
   }
   for (const name of names)

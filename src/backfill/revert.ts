@@ -6,6 +6,7 @@ import { absentCells } from '../schema/inspect.js';
 import type { RevertResult } from '../store/batch.js';
 import { rowByRow } from '../store/expressions.js';
 import type { Transaction } from '../store/port.js';
+import { revertCells } from '../store/revert.js';
 import { commitBatch, type Loop } from './batches.js';
 import { type Filler, fillersOf, withoutValues } from './filled-by.js';
 
@@ -30,7 +31,7 @@ async function revertOne(
   for (const { columns, runs, isInEarlier } of parts) {
     const revert = async (some: readonly KeyRun[], isDerivable = true): Promise<void> => {
       const by = isDerivable ? filler.backfill : withoutValues(filler.backfill);
-      const part = await tx.dialect.revertCells(tx, by, { columns, runs: some, absent });
+      const part = await revertCells(tx, by, { columns, runs: some, absent });
       found.reverted += part.reverted;
       if (isInEarlier) return; // what is left is counted with the batch of that run
       found.gone += part.gone;
@@ -63,8 +64,6 @@ export async function revertBatches(loop: Loop): Promise<void> {
     const filler = await fillerOf(number);
     if (filler !== prepared) {
       absent = await absentCells(store, filler.backfill);
-      if (absent.size < filler.backfill.columns.length)
-        await store.dialect.prepareRevert(store, filler.backfill);
       prepared = filler;
     }
     const result = await commitBatch(

@@ -5,6 +5,7 @@ import type { RunRecord } from '../ledger/records.js';
 import { runConflict } from '../ledger/runs.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
+import { countFound } from '../store/derive.js';
 import type { Connection, Transaction } from '../store/port.js';
 import { inBatches } from './batches.js';
 import type { Backfill } from './define.js';
@@ -151,8 +152,8 @@ async function beginRun(
 ): Promise<{ readonly run: number; readonly haveKeysRestarted: boolean }> {
   const look = wanted === 'catch-up' ? await lookOf(tx, ledger, backfill) : undefined;
   const startKey = look?.after ?? null;
-  const watermark = (await tx.dialect.keyRange(tx, backfill))?.[1] ?? null;
-  const ends = watermark === null ? [] : await tx.dialect.rangeEnds(tx, backfill, startKey, watermark);
+  const ends = await tx.dialect.rangeEnds(tx, backfill, startKey);
+  const watermark = ends.at(-1) ?? null;
   const run = ((await ledger.lastRun(backfill.name))?.run ?? 0) + 1;
   await ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
   await recordRun(tx, backfill, { run, watermark });
@@ -219,8 +220,7 @@ async function countFoundCells(
 ): Promise<void> {
   const isFromFirst = run.startKey === null && run.watermark !== null;
   if (run.isCounted && (run.batches > 0 || !isFromFirst)) return; // what a stopped `down` has left is counted again
-  const found =
-    isFromFirst && mayHoldValues ? await store.dialect.countFound(store, backfill, run.watermark) : 0;
+  const found = isFromFirst && mayHoldValues ? await countFound(store, backfill, run.watermark) : 0;
   await store.write(async (tx) => await ledger.in(tx).setFoundCells(backfill.name, run.run, found));
 }
 
@@ -242,10 +242,8 @@ async function fillRun(
   });
   takeThrown(backfill); // of a look before it, which has told them, or had no need to
   const work = async (own: Connection, ownLedger: Ledger, how: RunOptions): Promise<void> => {
-    await own.dialect.prepareFill(own, backfill);
-    await inBatches({ store: own, ledger: ownLedger, backfill, options: how }, (loop) =>
-      fillBatches(loop, run),
-    );
+    const of = { store: own, ledger: ownLedger, backfill, options: how };
+    await inBatches(of, async (loop) => await fillBatches(loop, run));
   };
   const lead = async (): Promise<void> => await work(store, ledger, options);
   await (options.withWorkers?.(work, lead) ?? lead());

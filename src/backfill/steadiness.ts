@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { sampleRows, scanRows } from '../store/derive.js';
 import { explained } from '../store/expressions.js';
 import type { PlannedScope, SampleRow, Store } from '../store/port.js';
 import type { Backfill } from './define.js';
@@ -23,16 +24,12 @@ export async function requireSteadiness(
   scope: PlannedScope,
 ): Promise<void> {
   if (!backfill.process) return;
-  const first = await explained(
-    store,
-    backfill,
-    async () => await store.dialect.sampleRows(store, backfill, scope, ROWS),
-  );
+  const first = await explained(store, backfill, async () => await sampleRows(store, backfill, scope, ROWS));
   if (first.length === 0) return;
   await sleep(PAUSE_MS);
   const keys = first.map(({ key }) => key);
   const second = new Map(
-    (await store.dialect.sampleRows(store, backfill, { ...scope, keys }, ROWS)).map((row) => [row.key, row]),
+    (await sampleRows(store, backfill, { ...scope, keys }, ROWS)).map((row) => [row.key, row]),
   );
   for (const row of first) {
     const column = otherColumn(backfill, row, second.get(row.key));
@@ -71,7 +68,7 @@ export async function requireFixedPoint(
   backfill: Backfill,
   batch: number,
 ): Promise<void> {
-  const rowsOf = await store.dialect.scanRows(store, { ...backfill, scope: 'true', checks: {} });
+  const rowsOf = await scanRows(store, { ...backfill, scope: 'true', checks: {} });
   for (const { columns, runs } of await ledger.cells(backfill.name, batch)) {
     const [first] = runs[0] ?? [];
     if (first === undefined) continue;

@@ -106,8 +106,11 @@ export const engineTexts = (sqlText: EngineSql): string[] =>
   typeof sqlText === 'string' ? [sqlText] : [sqlText.sqlite, sqlText.postgres];
 
 /** SQL as one engine reads it. */
-export const sqlFor = (sqlText: EngineSql, engine: 'SQLite' | 'PostgreSQL'): string =>
-  typeof sqlText === 'string' ? sqlText : engine === 'SQLite' ? sqlText.sqlite : sqlText.postgres;
+export const sqlFor = (sqlText: EngineSql, engine: keyof typeof SQL_OF): string =>
+  typeof sqlText === 'string' ? sqlText : sqlText[SQL_OF[engine]];
+
+/** Which of the texts is an engine's. */
+const SQL_OF = { SQLite: 'sqlite', PostgreSQL: 'postgres' } as const;
 
 /** Insists on SQL, for every engine or for each. */
 export function requireEngineSql(value: EngineSql, option: string, what: string): EngineSql {

@@ -41,14 +41,14 @@ export async function lookOf(store: Store, ledger: Ledger, backfill: Backfill): 
   const known = await filledTable(store, backfill.name);
   const identity = await dialect.tableIdentity(store, backfill.table);
   const looked = await lookedUpTo(store, ledger, backfill.name);
-  const grows = await dialect.hasGrowingKeys(store, backfill);
+  const growth = await dialect.keyGrowth(store, backfill, looked);
   const isOther = known?.identity !== identity;
-  const beginsAgain = looked !== null && (await dialect.hasRestartedKeys(store, backfill, looked));
+  const beginsAgain = growth === 'restarted';
   const probes = await probesOf(store, backfill, known?.probes ?? []);
   const isEmptied = await explained(store, backfill, async () => await hasEmptyCell(store, backfill, probes));
   const isSuspect = isOther || beginsAgain || isEmptied;
   return {
-    after: grows && !isSuspect ? looked : null,
+    after: growth === 'growing' && !isSuspect ? looked : null,
     // A row with a skip may have lost its other cells: a catch-up would leave it alone.
     kind: isSuspect ? 'rescan' : 'catch-up',
     // A skip may be of a row that is gone, and whose key another has by now.

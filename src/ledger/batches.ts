@@ -1,14 +1,12 @@
 import type { Store } from '../store/port.js';
 import { readCells } from './cells.js';
-import { checked } from './checked.js';
+import { checked, reader } from './checked.js';
 import { compareKeys, countKeys } from './keys.js';
 import type { BatchRecord, CellSet, CellsRecord, Claim, Place } from './records.js';
-import { type runsIn, withKeys } from './runs.js';
+import type { runsIn } from './runs.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-const BATCH_COLUMNS = `number, run, first_key AS "firstKey", last_key AS "lastKey", rows_scanned AS "rowsScanned",
-  cells_filled AS "cellsFilled", cells_skipped AS "cellsSkipped", skips, duration_ms AS "durationMs"`;
-const BATCH_FORMS = {
+const BATCHES = reader<BatchRecord>(T.batches, {
   number: 'count',
   run: 'count',
   firstKey: 'key',
@@ -18,24 +16,15 @@ const BATCH_FORMS = {
   cellsSkipped: 'count',
   skips: 'count',
   durationMs: 'number',
-} as const;
+});
 
 /** The ledger's batches, and the cells that they filled. */
 export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<typeof runsIn>) {
   const { dialect } = store;
 
   /** All batches of a backfill, first to last. */
-  async function batches(backfill: string): Promise<BatchRecord[]> {
-    if (!(await exists())) return [];
-    return (
-      await store.allExact<BatchRecord>(
-        `SELECT ${BATCH_COLUMNS} FROM ${T.batches} WHERE backfill = ? ORDER BY number`,
-        backfill,
-      )
-    ).map((row) =>
-      checked<BatchRecord>(T.batches, withKeys(store, row, ['firstKey', 'lastKey']), BATCH_FORMS),
-    );
-  }
+  const batches = async (backfill: string): Promise<BatchRecord[]> =>
+    (await exists()) ? await BATCHES.all(store, 'WHERE backfill = ? ORDER BY number', backfill) : [];
 
   /** The greatest number of a batch that the ledger knows of, be it only by its cells; 0 before the first. */
   async function lastBatch(backfill: string): Promise<number> {

@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import type { SqlValue, Store } from '../store/port.js';
 import type { Key } from './keys.js';
 
 // A store, and the ledger in it, may come from anybody, and SQLite takes any value in any column. What is read of the ledger is
@@ -38,6 +39,40 @@ export function checked<Row extends object>(
     } else throw ledgerDamaged(table, snakeCase(name));
   }
   return out as Row;
+}
+
+/** Reads rows of one table of the ledger, by the forms of their columns; integers and keys are exact. */
+export interface Reader<Row> {
+  /** All rows behind `tail`: the statement from its WHERE on. */
+  all(store: Store, tail: string, ...parameters: readonly SqlValue[]): Promise<Row[]>;
+  /** The first of them, or undefined. */
+  first(store: Store, tail: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined>;
+}
+
+/**
+ * Makes what reads rows of a table.
+ *
+ * @param forms of the columns to read, by their names in camel case
+ */
+export function reader<Row extends object>(table: string, forms: Forms<Row>): Reader<Row> {
+  const names = Object.keys(forms) as (keyof Row & string)[];
+  const keys = names.filter((name) => forms[name] === 'key' || forms[name][0] === 'key');
+  const columns = names.map((name) => `${snakeCase(name)} AS "${name}"`).join(', ');
+  const read = ({ dialect }: Store, row: Row): Row => {
+    const out = { ...row };
+    for (const name of keys) out[name] = dialect.fromLedger(row[name] as SqlValue) as Row[typeof name];
+    return checked<Row>(table, out, forms);
+  };
+  const sql = `SELECT ${columns} FROM ${table}`;
+  return {
+    async all(store, tail, ...parameters) {
+      return (await store.allExact<Row>(`${sql} ${tail}`, ...parameters)).map((row) => read(store, row));
+    },
+    async first(store, tail, ...parameters) {
+      const row = await store.getExact<Row>(`${sql} ${tail}`, ...parameters);
+      return row && read(store, row);
+    },
+  };
 }
 
 const isNullableForm = (form: Form | readonly [Form, null]): form is readonly [Form, null] =>

@@ -1,5 +1,5 @@
 import type { Store } from '../store/port.js';
-import { checked } from './checked.js';
+import { reader } from './checked.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 /** What the batches of a backfill were filled by, from one of them on. */
@@ -13,23 +13,17 @@ export interface DeclarationRecord {
   readonly process: string | null;
 }
 
-const DECLARATION_FORMS = {
+const DECLARATIONS = reader<DeclarationRecord>(T.declarations, {
   firstBatch: 'count',
   fingerprint: 'text',
   declaration: 'text',
   process: ['text', null],
-} as const;
+});
 
-/** What a backfill was filled by, first to last. None where an earlier version of this package, which did not note it, filled all of it. */
+/** What a backfill was filled by, first to last. */
 export async function readDeclarations(store: Store, backfill: string): Promise<DeclarationRecord[]> {
   if (!(await store.dialect.hasTable(store, T.declarations))) return [];
-  return (
-    await store.all<DeclarationRecord>(
-      `SELECT first_batch AS "firstBatch", fingerprint, declaration, process FROM ${T.declarations}
-      WHERE backfill = ? ORDER BY first_batch`,
-      backfill,
-    )
-  ).map((row) => checked<DeclarationRecord>(T.declarations, row, DECLARATION_FORMS));
+  return await DECLARATIONS.all(store, 'WHERE backfill = ? ORDER BY first_batch', backfill);
 }
 
 /** Notes what the batches from `firstBatch` on are filled by. Inside its caller's transaction. */
@@ -52,7 +46,6 @@ export async function noteDeclaration(
 
 /** Forgets declarations by which no batch is filled any more, so that they do not count for batches to come with their numbers. */
 export async function forgetDeclarations(store: Store, backfill: string, lastBatch: number): Promise<void> {
-  if (!(await store.dialect.hasTable(store, T.declarations))) return;
   await store.run(
     `DELETE FROM ${T.declarations} WHERE backfill = ? AND first_batch > ?`,
     backfill,
@@ -68,6 +61,11 @@ export const declarationOf = (
 
 /** Why a `down` leaves a cell alone that nobody is known to have changed. */
 export type KeptReason = 'gone' | 'underivable';
+
+const KEPT = reader<{ readonly reason: KeptReason; readonly cells: number }>(T.kept, {
+  reason: ['gone', 'underivable'],
+  cells: 'count',
+});
 
 /** Adds to what a `down` under way has left alone. */
 export async function countKept(
@@ -91,13 +89,7 @@ export async function readKept(
   store: Store,
   backfill: string,
 ): Promise<Readonly<Record<KeptReason, number>>> {
-  const rows = (await store.dialect.hasTable(store, T.kept))
-    ? await store.all<{ reason: KeptReason; cells: number }>(
-        `SELECT reason, cells FROM ${T.kept} WHERE backfill = ?`,
-        backfill,
-      )
-    : [];
-  const known = rows.map((row) => checked<typeof row>(T.kept, row, { reason: 'text', cells: 'count' }));
+  const known = await KEPT.all(store, 'WHERE backfill = ?', backfill);
   const of = (wanted: KeptReason): number => known.find(({ reason }) => reason === wanted)?.cells ?? 0;
   return { gone: of('gone'), underivable: of('underivable') };
 }

@@ -1,5 +1,5 @@
-import type { SqlValue, Store } from '../store/port.js';
-import { checked, ledgerDamaged, parseJson } from './checked.js';
+import type { Store } from '../store/port.js';
+import { ledgerDamaged, parseJson, reader } from './checked.js';
 import { compareKeys, countKeys, type Key, type KeyRun } from './keys.js';
 import type { Ledger } from './ledger.js';
 import { LEDGER_TABLES as T } from './tables.js';
@@ -19,24 +19,21 @@ export interface FilledTable {
   readonly probes: readonly Cell[];
 }
 
+const TABLES = reader<Omit<FilledTable, 'probes'> & { readonly probes: string }>(T.tables, {
+  identity: 'text',
+  run: 'count',
+  watermark: ['key', null],
+  probes: 'text',
+});
+
 /** Number of cells that are probed. */
 const PROBES = 16;
 
 /** Returns the record of a backfill's table; undefined where the ledger has none. */
 export async function filledTable(store: Store, backfill: string): Promise<FilledTable | undefined> {
-  const { dialect } = store;
-  if (!(await dialect.hasTable(store, T.tables))) return undefined;
-  const row = await store.getExact<{ identity: string; run: bigint; watermark: SqlValue; probes: string }>(
-    `SELECT identity, run, watermark, probes FROM ${T.tables} WHERE backfill = ?`,
-    backfill,
-  );
-  if (!row) return undefined;
-  const { probes, ...table } = checked<Omit<FilledTable, 'probes'> & { readonly probes: string }>(
-    T.tables,
-    { ...row, watermark: dialect.fromLedger(row.watermark) },
-    { identity: 'text', run: 'count', watermark: ['key', null], probes: 'text' },
-  );
-  return { ...table, probes: readProbes(probes) };
+  if (!(await store.dialect.hasTable(store, T.tables))) return undefined;
+  const table = await TABLES.first(store, 'WHERE backfill = ?', backfill);
+  return table && { ...table, probes: readProbes(table.probes) };
 }
 
 /** No more than are picked: the ledger may be somebody else's. */

@@ -1,6 +1,5 @@
 import { BackfillError } from '../errors.js';
-import type { SqlValue, Store } from '../store/port.js';
-import { checked } from './checked.js';
+import { reader } from './checked.js';
 import type { Key } from './keys.js';
 import type { Claim, Place, RunRecord } from './records.js';
 import type { LockHolder } from './run-lock.js';
@@ -19,9 +18,7 @@ type RunRow = Omit<RunRecord, 'cursor' | 'foundCells' | 'isCounted' | Count> & {
   readonly foundCells: number | null;
 };
 
-const RUN_COLUMNS = `run, kind, status, start_key AS "startKey", watermark, found_cells AS "foundCells",
-  started_at AS "startedAt", filled_at AS "filledAt"`;
-const RUN_FORMS = {
+const RUNS = reader<RunRow>(T.runs, {
   run: 'count',
   kind: ['first', 'catch-up', 'rescan'],
   status: ['running', 'filled', 'verified', 'superseded'],
@@ -30,23 +27,18 @@ const RUN_FORMS = {
   foundCells: ['count', null],
   startedAt: 'text',
   filledAt: ['text', null],
-} as const;
-const RANGE_COLUMNS = `run, number, end_key AS "endKey", cursor, is_done AS "isDone", batches, rows_scanned AS "rowsScanned",
-  cells_filled AS "cellsFilled", cells_skipped AS "cellsSkipped"`;
-const COUNTS = {
-  batches: 'count',
-  rowsScanned: 'count',
-  cellsFilled: 'count',
-  cellsSkipped: 'count',
-} as const;
-const RANGE_FORMS = {
-  ...COUNTS,
+});
+const RANGES = reader<Range>(T.ranges, {
   run: 'count',
   number: 'count',
   endKey: 'key',
   cursor: ['key', null],
   isDone: 'count',
-} as const;
+  batches: 'count',
+  rowsScanned: 'count',
+  cellsFilled: 'count',
+  cellsSkipped: 'count',
+});
 
 /** The error where somebody else has moved on what this process works on. */
 export const runConflict = (backfill: string): BackfillError =>
@@ -55,13 +47,6 @@ export const runConflict = (backfill: string): BackfillError =>
     `Another process works on the backfill ${backfill} in the same store`,
     'Wait until it has ended, then run the same command again',
   );
-
-/** A row with keys as the ledger has them, as keys. */
-export function withKeys<Row extends object>(store: Store, row: Row, names: readonly (keyof Row)[]): Row {
-  const out = { ...row };
-  for (const name of names) out[name] = store.dialect.fromLedger(row[name] as SqlValue) as Row[keyof Row];
-  return out;
-}
 
 /**
  * The ledger's runs. The keys of a run are cut into ranges, and each batch takes one of them for its transaction; cursor and counts stand
@@ -72,33 +57,19 @@ export function withKeys<Row extends object>(store: Store, row: Row, names: read
  */
 export function runsIn({ store, exists, timestamp, last }: Place) {
   const { dialect } = store;
-  const rangeOf = (row: Range): Range =>
-    checked<Range>(T.ranges, withKeys(store, row, ['endKey', 'cursor']), RANGE_FORMS);
 
   /** All runs of a backfill, first to last. */
   async function runs(backfill: string): Promise<RunRecord[]> {
     if (!(await exists())) return [];
-    const rows = await store.allExact<RunRow>(
-      `SELECT ${RUN_COLUMNS} FROM ${T.runs} WHERE backfill = ? ORDER BY run`,
-      backfill,
-    );
-    if (rows.length === 0) return [];
-    const ranges = (
-      await store.allExact<Range>(
-        `SELECT ${RANGE_COLUMNS} FROM ${T.ranges} WHERE backfill = ? ORDER BY run, number`,
-        backfill,
-      )
-    ).map(rangeOf);
+    const found = await RUNS.all(store, 'WHERE backfill = ? ORDER BY run', backfill);
+    if (found.length === 0) return [];
     const byRun = new Map<number, Range[]>();
-    for (const range of ranges) {
+    for (const range of await RANGES.all(store, 'WHERE backfill = ? ORDER BY run, number', backfill)) {
       const own = byRun.get(range.run);
       if (own) own.push(range);
       else byRun.set(range.run, [range]);
     }
-    return rows.map((row) => {
-      const run = checked<RunRow>(T.runs, withKeys(store, row, ['startKey', 'watermark']), RUN_FORMS);
-      return whole(run, byRun.get(run.run) ?? []);
-    });
+    return found.map((run) => whole(run, byRun.get(run.run) ?? []));
   }
 
   /** Ends a run of which nothing is left, if it is so; returns whether it is. */
@@ -184,21 +155,19 @@ export function runsIn({ store, exists, timestamp, last }: Place) {
      * @throws {BackfillError} `RUN_CONFLICT` when another process works on the same run
      */
     async claim(backfill: string, { run }: RunRecord, cursor: Key | null): Promise<Claim | 'done' | 'taken'> {
-      const open = `FROM ${T.ranges} WHERE backfill = ? AND run = ? AND is_done = 0`;
-      const row = await store.getExact<Range>(
-        `SELECT ${RANGE_COLUMNS} ${open}
-        ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1 ${dialect.ledger.skipLocked}`,
+      const open = 'WHERE backfill = ? AND run = ? AND is_done = 0';
+      const range = await RANGES.first(
+        store,
+        `${open} ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1 ${dialect.ledger.skipLocked}`,
         backfill,
         run,
         last.range,
       );
-      if (!row) {
-        const taken = dialect.ledger.isShared
-          ? await store.get(`SELECT 1 AS open ${open} LIMIT 1`, backfill, run)
-          : undefined;
-        return taken === undefined ? 'done' : 'taken';
+      if (!range) {
+        const isTaken =
+          dialect.ledger.isShared && (await RANGES.first(store, `${open} LIMIT 1`, backfill, run));
+        return isTaken ? 'taken' : 'done';
       }
-      const range = rangeOf(row);
       if (!dialect.ledger.isShared && range.cursor !== cursor) throw runConflict(backfill);
       last.range = range.number;
       return { range: range.number, cursor: range.cursor, end: range.endKey };

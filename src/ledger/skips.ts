@@ -1,6 +1,6 @@
 import { mapEach } from '../each.js';
-import type { SqlValue, Store } from '../store/port.js';
-import { checked } from './checked.js';
+import type { Store } from '../store/port.js';
+import { checked, reader } from './checked.js';
 import { compareKeys, type Key } from './keys.js';
 import { type Place, REFUSED_SQL, type SkipRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
@@ -8,28 +8,22 @@ import { LEDGER_TABLES as T } from './tables.js';
 /** Keys that one statement asks about. */
 const KEYS_AT_ONCE = 500;
 
-const SKIP_FORMS = { key: 'key', target: 'text', reason: 'text' } as const;
+const SKIPS = reader<SkipRecord>(T.skips, { key: 'key', target: 'text', reason: 'text' });
+
+/** Skips by key, then by target. */
+const sorted = (skips: SkipRecord[]): SkipRecord[] =>
+  skips.sort((a, b) => compareKeys(a.key, b.key) || (a.target < b.target ? -1 : 1));
 
 /** The ledger's skips: rows and cells that were left alone. Batches write them, in the statements of their engine. */
 export function skipsIn({ store, exists }: Place) {
-  /** Skips by key, then by target. */
-  async function decoded(where: string, ...parameters: readonly SqlValue[]): Promise<SkipRecord[]> {
-    const sql = `SELECT key, target, reason FROM ${T.skips} WHERE ${where}`;
-    return (await store.allExact<Omit<SkipRecord, 'key'> & { readonly key: SqlValue }>(sql, ...parameters))
-      .map((row) =>
-        checked<SkipRecord>(T.skips, { ...row, key: store.dialect.fromLedger(row.key) ?? '' }, SKIP_FORMS),
-      )
-      .sort((a, b) => compareKeys(a.key, b.key) || (a.target < b.target ? -1 : 1));
-  }
-
   return {
     /** All skips of a backfill, by key. */
     skips: async (backfill: string): Promise<SkipRecord[]> =>
-      (await exists()) ? await decoded('backfill = ?', backfill) : [],
+      (await exists()) ? sorted(await SKIPS.all(store, 'WHERE backfill = ?', backfill)) : [],
 
     /** What one batch has left alone, by key. */
     skipsOfBatch: async (backfill: string, batch: number): Promise<SkipRecord[]> =>
-      await decoded('backfill = ? AND batch = ?', backfill, batch),
+      sorted(await SKIPS.all(store, 'WHERE backfill = ? AND batch = ?', backfill, batch)),
 
     /** How many skips a backfill has, by reason. */
     async skipCounts(backfill: string): Promise<Record<string, number>> {
@@ -71,12 +65,8 @@ export function skipsIn({ store, exists }: Place) {
       const found = new Map<Key, Set<string>>();
       for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {
         const some = keys.slice(i, i + KEYS_AT_ONCE).map((key) => store.dialect.toLedger(key));
-        const isOne = `key IN (${some.map(() => '?').join(', ')})`;
-        for (const { key, target } of await decoded(
-          `backfill = ? AND ${isOne} AND ${REFUSED_SQL}`,
-          backfill,
-          ...some,
-        ))
+        const where = `WHERE backfill = ? AND key IN (${some.map(() => '?').join(', ')}) AND ${REFUSED_SQL}`;
+        for (const { key, target } of await SKIPS.all(store, where, backfill, ...some))
           found.set(key, (found.get(key) ?? new Set()).add(target));
       }
       return found;
@@ -101,20 +91,12 @@ export async function skipGroups(
   return await mapEach(Object.entries(counts), async ([reason, count]) => ({
     reason,
     count,
-    first: (
-      await store.allExact<{ key: SqlValue; target: string }>(
-        `SELECT key, target FROM ${T.skips} WHERE backfill = ? AND reason = ?
-        ORDER BY ${store.dialect.ledger.keyOrder}, target LIMIT ?`,
-        backfill,
-        reason,
-        limit,
-      )
-    ).map(({ key, target }) =>
-      checked<SkipGroup['first'][number]>(
-        T.skips,
-        { key: store.dialect.fromLedger(key) ?? '', target },
-        { key: 'key', target: 'text' },
-      ),
+    first: await SKIPS.all(
+      store,
+      `WHERE backfill = ? AND reason = ? ORDER BY ${store.dialect.ledger.keyOrder}, target LIMIT ?`,
+      backfill,
+      reason,
+      limit,
     ),
   }));
 }

@@ -1,9 +1,9 @@
-import { checked } from './checked.js';
+import { reader } from './checked.js';
 import type { CreatedObject, Place, StepRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 import { PACKAGE_VERSION } from './version.js';
 
-const STEP_FORMS = {
+const STEPS = reader<StepRecord>(T.steps, {
   name: 'text',
   kind: 'text',
   status: ['applying', 'applied', 'reverting'],
@@ -14,7 +14,8 @@ const STEP_FORMS = {
   durationMs: 'count',
   revertedCells: 'count',
   keptCells: 'count',
-} as const;
+});
+const OBJECTS = reader<CreatedObject>(T.objects, { kind: ['column', 'index', 'version'], name: 'text' });
 
 /** Tables with rows of a step, each with the column of its name. */
 const TABLES_OF_STEP: readonly (readonly [table: string, column: string])[] = [
@@ -31,15 +32,7 @@ export function stepsIn({ store, exists, timestamp }: Place) {
   /** All steps that were begun, by name in code unit order. */
   async function steps(): Promise<StepRecord[]> {
     if (!(await exists())) return [];
-    return (
-      await store.all<StepRecord>(
-        `SELECT name, kind, status, fingerprint, package_version AS "packageVersion", started_at AS "startedAt",
-          applied_at AS "appliedAt", duration_ms AS "durationMs", reverted_cells AS "revertedCells", kept_cells AS "keptCells"
-        FROM ${T.steps}`,
-      )
-    )
-      .map((row) => checked<StepRecord>(T.steps, row, STEP_FORMS))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    return (await STEPS.all(store, '')).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   async function countObjects(step: string, change: number): Promise<void> {
@@ -110,15 +103,7 @@ export function stepsIn({ store, exists, timestamp }: Place) {
 
     /** What a schema step made. */
     async objects(step: string): Promise<CreatedObject[]> {
-      if (!(await exists())) return [];
-      return (
-        await store.all<CreatedObject>(
-          `SELECT kind, name FROM ${T.objects} WHERE step = ? ORDER BY kind, name`,
-          step,
-        )
-      ).map((row) =>
-        checked<CreatedObject>(T.objects, row, { kind: ['column', 'index', 'version'], name: 'text' }),
-      );
+      return (await exists()) ? await OBJECTS.all(store, 'WHERE step = ? ORDER BY kind, name', step) : [];
     },
 
     /** Notes that a step made an object. */

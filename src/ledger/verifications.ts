@@ -1,14 +1,14 @@
 import type { Store } from '../store/port.js';
-import { checked } from './checked.js';
+import { reader } from './checked.js';
 import type { Place, VerificationRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-const FORMS = {
+const VERIFICATIONS = reader<VerificationRecord>(T.verifications, {
   number: 'count',
   run: 'count',
   verdict: ['pass', 'warn', 'fail'],
   verifiedAt: 'text',
-} as const;
+});
 
 /** The ledger's verdicts on backfills. */
 export function verificationsIn({ store, exists, timestamp }: Place) {
@@ -62,15 +62,11 @@ export function verificationsIn({ store, exists, timestamp }: Place) {
 }
 
 /** The last so many verdicts on a backfill of a store with a ledger, first to last. */
-export async function verdicts(store: Store, backfill: string, limit: number): Promise<VerificationRecord[]> {
-  return (
-    await store.all<VerificationRecord>(
-      `SELECT number, run, verdict, verified_at AS "verifiedAt" FROM ${T.verifications}
-      WHERE backfill = ? ORDER BY number DESC LIMIT ?`,
-      backfill,
-      limit,
-    )
-  )
-    .map((row) => checked<VerificationRecord>(T.verifications, row, FORMS))
-    .reverse();
-}
+export const verdicts = async (
+  store: Store,
+  backfill: string,
+  limit: number,
+): Promise<VerificationRecord[]> =>
+  (
+    await VERIFICATIONS.all(store, 'WHERE backfill = ? ORDER BY number DESC LIMIT ?', backfill, limit)
+  ).reverse();

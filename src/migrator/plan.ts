@@ -6,7 +6,7 @@ import { lookOf } from '../backfill/waiting.js';
 import { filterEach, mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/drift.js';
-import { tableBytes, updateTriggers } from '../schema/inspect.js';
+import { updateTriggers } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { reverseStatements } from '../schema/reverse.js';
 import { deleteVersionSql, standingObjects } from '../schema/run.js';
@@ -14,6 +14,7 @@ import { inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
+import { planRows, sampleRows } from '../store/derive.js';
 import { explained } from '../store/expressions.js';
 import type { PlannedScope } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
@@ -203,7 +204,7 @@ async function plannedStatements({ store }: Session, step: Step): Promise<Planne
   if (step.kind === 'sql') return step.up.map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind !== 'schema') return [];
   const { first, indexes } = await planSchemaStep(store, step);
-  const lockMs = Math.ceil(store.dialect.createIndexEstimate(await tableBytes(store, step.table)).lockMs);
+  const lockMs = Math.ceil((await store.dialect.estimate(store, step.table, { createsIndex: true })).lockMs);
   return [
     ...first.map(({ sql }) => ({ sql, lockMs: SCHEMA_ONLY_MS })),
     ...indexes.map(({ sql }) => ({ sql, lockMs })),
@@ -213,7 +214,7 @@ async function plannedStatements({ store }: Session, step: Step): Promise<Planne
 async function reverseDdl({ store, ledger }: Session, step: Step): Promise<PlannedDdl[]> {
   if (step.kind === 'sql') return (step.down ?? []).map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind !== 'schema') return [];
-  const lockMs = Math.ceil((await store.dialect.dropColumnEstimate(store, step.table, 1)).lockMs);
+  const lockMs = Math.ceil((await store.dialect.estimate(store, step.table, { dropsColumns: 1 })).lockMs);
   const objects = await standingObjects(store, ledger, step);
   const version = objects.find(({ kind }) => kind === 'version');
   return [
@@ -251,7 +252,7 @@ async function planFill(
   takeThrown(step);
   const found = await inStep(
     step,
-    async () => await explained(store, step, async () => await store.dialect.planRows(store, step, scope)),
+    async () => await explained(store, step, async () => await planRows(store, step, scope)),
   );
   const thrown = takeThrown(step);
   warnings.push(...thrownWarnings(step, thrown));
@@ -281,13 +282,13 @@ async function planFill(
     expectedMs: Math.round(readMs * FILL_OVER_READ),
     diskBytes:
       diskNeed(options.project.steps, step, cellsToFill, cell('bytes')) +
-      (await store.dialect.updateBytes(store, step.table, found.rows)),
+      (await store.dialect.estimate(store, step.table, { updatesRows: found.rows })).diskBytes,
     triggers: await updateTriggers(
       store,
       step.table,
       step.columns.map(({ name }) => name),
     ),
-    samples: (await store.dialect.sampleRows(store, step, scope, SAMPLES)).map(({ key, values }) => ({
+    samples: (await sampleRows(store, step, scope, SAMPLES)).map(({ key, values }) => ({
       key: String(key),
       values: Object.fromEntries(step.columns.map(({ name }, i) => [name, showValue(values[i])])),
     })),

@@ -3,11 +3,9 @@ import { BackfillError } from '../errors.js';
 import { absentColumns, hasTable } from '../schema/inspect.js';
 import { planSchemaStep } from '../schema/plan.js';
 import { standingObjects } from '../schema/run.js';
-import { noStatement } from '../schema/run-sql.js';
 import { shellWord } from '../shell.js';
 import { atStep, inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
-import type { SqlStepDefinition } from '../steps/sql-step.js';
 import type { Step } from '../steps/step.js';
 import type { Store } from '../store/port.js';
 import { expressionSql, scopeSql } from '../store/rows.js';
@@ -39,12 +37,9 @@ export async function checkPendingSteps(
   let sqlStep: string | undefined;
   const coming = new Set<string>(); // columns that a pending step before will have made: `table.column`
   for (const step of pending) {
-    await store.dialect.checkRights(store, step);
+    if (step.kind === 'sql') sqlStep = step.name;
+    await store.dialect.checkStep(store, step);
     if (step.kind === 'require') requiredBackfill(steps, step);
-    if (step.kind === 'sql') {
-      sqlStep = step.name;
-      await checkStatements(store, step);
-    }
     if (step.kind !== 'schema' && step.kind !== 'backfill') continue;
     try {
       await requireTable(store, step.table);
@@ -66,31 +61,19 @@ export async function checkPendingSteps(
   return { warnings, awaiting };
 }
 
-/** A text that is no statement is found here where a declaration could not tell. PostgreSQL compiles no DDL alone. */
-async function checkStatements(
-  store: Store,
-  { name, up, down = [] }: Step & SqlStepDefinition,
-): Promise<void> {
-  if (store.dialect.engine !== 'SQLite') return;
-  for (const sql of [...up, ...down]) {
-    const error = await store.compileError(sql);
-    if (error instanceof RangeError) throw noStatement(name, sql, error);
-  }
-}
-
 async function requireTable(store: Store, table: string): Promise<void> {
   if (await hasTable(store, table)) return;
   throw new BackfillError('TABLE_MISSING', `The store has no table ${table}`, missingTableHint(store, table));
 }
 
 function missingTableHint(store: Store, table: string): string {
-  const isPostgres = store.dialect.engine === 'PostgreSQL';
+  const isOfServer = store.files === undefined;
   const [, schema, name] = /^([^.]+)\.([^.]+)$/.exec(table) ?? [];
   if (schema !== undefined && name !== undefined)
-    return isPostgres
+    return isOfServer
       ? `Declare table: '${name}', without a schema, and add ?options=-csearch_path%3D${schema} to the URL: tables are looked for in the search path`
       : `Declare table: '${name}', without a schema`;
-  return isPostgres
+  return isOfServer
     ? 'Give the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL where the table is in another schema, or mend the declaration'
     : 'Give the path of a store that the application has made with --db-path, or mend the declaration';
 }

@@ -5,6 +5,7 @@ import { type CellPart, earlierCells } from '../ledger/cells.js';
 import type { Key } from '../ledger/keys.js';
 import { absentCells } from '../schema/inspect.js';
 import type { RevertResult } from '../store/batch.js';
+import { scanRows } from '../store/derive.js';
 import { explained, rowByRow } from '../store/expressions.js';
 import type { KeyRange, Store } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
@@ -82,7 +83,7 @@ async function statesOf(
   const read =
     (by: Backfill) =>
     async (ranges: readonly KeyRange[]): Promise<void> => {
-      const rowsOf = await store.dialect.scanRows(store, by);
+      const rowsOf = await scanRows(store, by);
       for (const range of ranges)
         for await (const page of rowsOf(range)) for (const [key, state] of page) states.found.set(key, state);
     };

@@ -16,7 +16,7 @@ import type { StepRecord } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
-import type { Connection, Dialect, Store, StoreSize, Transaction } from '../store/port.js';
+import type { Connection, Store, StoreSize, Transaction } from '../store/port.js';
 import type { PostgresAddress } from '../store/postgres/address.js';
 import type { StoreSite } from '../store/site.js';
 import type { Backup } from '../store/sqlite/backup.js';
@@ -203,12 +203,6 @@ export async function siteOf({
   if (!postgres) return sqliteSite(path);
   const { postgresSite } = await import('../store/postgres/site.js');
   return postgresSite(postgres, signal);
-}
-
-/** What is the own of the engine that the store is of. */
-export async function dialectOf({ postgres }: Pick<MigratorOptions, 'postgres'>): Promise<Dialect> {
-  if (!postgres) return (await import('../store/sqlite/dialect.js')).SQLITE;
-  return (await import('../store/postgres/dialect.js')).POSTGRES;
 }
 
 /** The project's backfills, or the one of this name. */

@@ -92,9 +92,7 @@ interface Lag {
 /** Such rows, in pages. */
 async function* lags(store: Store, backfill: Backfill): AsyncGenerator<Lag[]> {
   const [from, to] = [backfill.checks.lag?.from ?? '', backfill.checks.lag?.to ?? ''].map(identifier);
-  // By an index SQLite would look each row up in the table by itself, for its scope.
-  const whole = store.dialect.engine === 'SQLite' ? ' NOT INDEXED' : '';
-  const sql = `SELECT t.${from}, t.${to} FROM ${identifier(backfill.table)} AS t${whole}
+  const sql = `SELECT t.${from}, t.${to} FROM ${store.dialect.wholeTable(backfill.table)}
     WHERE t.${from} IS NOT NULL AND t.${to} IS NOT NULL AND ${scopeSql(backfill, store.dialect)}`;
   for await (const page of store.project.pages<readonly [unknown, unknown]>(sql))
     yield page.flatMap(([start, end]) => {

@@ -9,9 +9,9 @@ import { foldCase } from '../store/sql.js';
 export const hasTable = async (store: Store, name: string): Promise<boolean> =>
   await store.dialect.hasTable(store, name);
 
-/** Whether the store has an index of this name. */
-export const hasIndex = async (store: Store, name: string): Promise<boolean> =>
-  await store.dialect.hasIndex(store, name);
+/** Whether the store has an index of this name; `unfinished` where a killed run has left one of this table incomplete. */
+export const hasIndex = async (store: Store, table: string, name: string): Promise<boolean | 'unfinished'> =>
+  await store.dialect.hasIndex(store, table, name);
 
 /** All columns of a table, generated and hidden ones too; empty when there is no such table. */
 export const tableColumns = async (store: Store, table: string): Promise<ColumnInfo[]> =>

@@ -1,5 +1,5 @@
-import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { noStatement } from '../steps/one-statement.js';
 import type { SqlStepDefinition } from '../steps/sql-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import type { Connection, Transaction } from '../store/port.js';
@@ -38,12 +38,3 @@ async function run(tx: Transaction, { name }: SqlStep, sql: string): Promise<voi
     throw error;
   }
 }
-
-/** The error for a text of a step that is not one statement without parameters. */
-export const noStatement = (step: string, sql: string, cause: Error): BackfillError =>
-  new BackfillError(
-    'STEP_INVALID',
-    `A text of the step ${step} is not one statement without parameters: ${JSON.stringify(sql.slice(0, 40))}`,
-    'Give each statement a text of its own in the list, with the values written into it',
-    { cause },
-  );

@@ -131,7 +131,7 @@ export async function checkLockTime(
 ): Promise<Estimate | undefined> {
   const columns = await standingColumns(store, ledger, step);
   if (columns.length === 0) return undefined;
-  const estimate = await store.dialect.dropColumnEstimate(store, step.table, columns.length);
+  const estimate = await store.dialect.estimate(store, step.table, { dropsColumns: columns.length });
   if (estimate.lockMs <= LONG_LOCK_MS || isConfirmed) return estimate;
   throw new BackfillError(
     'CONFIRMATION_REQUIRED',
@@ -151,9 +151,10 @@ export async function standingObjects(
     if (kind === 'column') return columns.some((column) => isSameName(column.name, name));
     if (kind === 'index') {
       const declared = step.indexes.find((index) => index.name === name);
-      if (await store.dialect.hasUnfinishedIndex(store, step.table, name)) return true;
+      const found = await hasIndex(store, step.table, name);
       return (
-        (await hasIndex(store, name)) && (!declared || (await findIndex(store, step, declared)) !== undefined)
+        found === 'unfinished' ||
+        (found && (!declared || (await findIndex(store, step, declared)) !== undefined))
       );
     }
     return true;

@@ -37,7 +37,7 @@ export async function storeVersions(
   const isComputed = (await tableColumns(store, table)).some(
     ({ name, isGenerated }) => isGenerated && isSameName(name, column),
   );
-  if (isComputed && store.dialect.engine === 'SQLite') {
+  if (isComputed && store.files) {
     throw new BackfillError(
       'VERSION_UNREADABLE',
       `The column ${column} of ${table} is generated: reading it would run what the author of the file has written`,

@@ -4,7 +4,7 @@ import { BackfillError } from '../errors.js';
 import { loadFailureText } from '../thrown.js';
 import { importDefault } from './import-default.js';
 import { atCall } from './in-step.js';
-import type { Step, StepDefinition } from './step.js';
+import { type Step, type StepDefinition, stepOf } from './step.js';
 import { refuseOthersCode, type TrustsCode } from './trusted.js';
 
 /** Whether a file of this name in a step folder is a step. */
@@ -92,7 +92,7 @@ export async function loadStep(path: string): Promise<Step> {
       'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }), defineSqlStep({ … }) or requireBackfill(NAME)',
     );
   }
-  return { ...definition, name, path };
+  return stepOf(definition, name, path);
 }
 
 /** Whether a name of a step could not stand on one line. */

@@ -53,3 +53,12 @@ function withoutParentheses(sql: string): string {
   }
   return out;
 }
+
+/** The error for a text of a step that is not one statement without parameters. */
+export const noStatement = (step: string, sql: string, cause: Error): BackfillError =>
+  new BackfillError(
+    'STEP_INVALID',
+    `A text of the step ${step} is not one statement without parameters: ${JSON.stringify(sql.slice(0, 40))}`,
+    'Give each statement a text of its own in the list, with the values written into it',
+    { cause },
+  );

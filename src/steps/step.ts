@@ -19,6 +19,13 @@ export type Step = StepDefinition & {
   readonly path: string;
 };
 
+/** Returns the step that a definition is, for one project: others may have the same definition, and run at the same time. */
+export function stepOf(definition: StepDefinition, name: string, path: string): Step {
+  return definition.kind === 'backfill' && definition.process
+    ? { ...definition, process: { ...definition.process }, name, path }
+    : { ...definition, name, path };
+}
+
 /** Whether the step can be reverted. */
 export function hasDown(step: StepDefinition): boolean {
   return step.kind !== 'sql' || step.down !== undefined;

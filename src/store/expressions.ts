@@ -2,9 +2,8 @@ import type { Backfill } from '../backfill/define.js';
 import { findEach } from '../each.js';
 import { BackfillError, isStoreError } from '../errors.js';
 import type { Key, KeyRun } from '../ledger/keys.js';
-import { keyLiteral } from './keys.js';
 import type { Store } from './port.js';
-import { behindSql, expressionSql, scopeSql } from './rows.js';
+import { expressionSql, type RowSql, rowSql } from './rows.js';
 import { identifier } from './sql.js';
 
 /** Rows that are tried at once, before one by one. */
@@ -75,13 +74,10 @@ export async function explanation(
     !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
   )
     return undefined;
-  const hint =
-    store.dialect.engine === 'PostgreSQL'
-      ? "Guard what may fail, as in CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END, then run the same command again"
-      : "Guard what may fail, as in CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END, then run the same command again";
-  const scope = scopeSql(backfill, store.dialect);
+  const hint = `Guard what may fail, as in ${store.dialect.guardExample}, then run the same command again`;
+  const rows = await rowSql(store, backfill);
   // First: whether a row is in scope has to be known before an expression is tried on it.
-  const outside = await firstFailure(store, backfill, scope, 'true');
+  const outside = await firstFailure(store, backfill, rows, rows.inScope, 'true');
   if (outside !== undefined)
     return new BackfillError(
       'STEP_INVALID',
@@ -91,7 +87,13 @@ export async function explanation(
     );
   for (const { name: column, value } of backfill.columns) {
     if (value.kind !== 'sql') continue;
-    const key = await firstFailure(store, backfill, expressionSql(value, store.dialect.engine), scope);
+    const key = await firstFailure(
+      store,
+      backfill,
+      rows,
+      expressionSql(value, store.dialect.engine),
+      rows.inScope,
+    );
     if (key === undefined) continue;
     return new BackfillError(
       'STEP_INVALID',
@@ -107,12 +109,11 @@ export async function explanation(
 async function firstFailure(
   store: Store,
   backfill: Backfill,
+  { key, behind, from, upTo, isOneOf }: RowSql,
   expression: string,
   scope: string,
 ): Promise<Key | undefined> {
   const table = `${identifier(backfill.table)} AS t`;
-  const key = await store.dialect.keySql(store, backfill);
-  const { operator } = store.dialect;
   const fails = async (where: string): Promise<boolean> => {
     try {
       await store.project.get(
@@ -125,21 +126,13 @@ async function firstFailure(
     }
   };
   for (let cursor: Key | null = null; ; ) {
-    const behind = await behindSql(store, backfill, cursor);
     const page: { key: Key }[] = await store.project.allExact(
-      `SELECT ${key} AS key FROM ${table} WHERE ${behind} AND ${scope} ORDER BY ${key} LIMIT ${PAGE}`,
+      `SELECT ${key} AS key FROM ${table} WHERE ${behind(cursor)} AND ${scope} ORDER BY ${key} LIMIT ${PAGE}`,
     );
     const [first, last] = [page[0]?.key, page.at(-1)?.key];
     if (first === undefined || last === undefined) return undefined;
-    if (
-      await fails(
-        `${key} ${operator('>=')} ${keyLiteral(first)} AND ${key} ${operator('<=')} ${keyLiteral(last)} AND ${scope}`,
-      )
-    ) {
-      const found = await findEach(
-        page,
-        async (row) => await fails(`${key} ${operator('=')} ${keyLiteral(row.key)}`),
-      );
+    if (await fails(`${from(first)} AND ${upTo(last)} AND ${scope}`)) {
+      const found = await findEach(page, async (row) => await fails(isOneOf([row.key])));
       if (found) return found.key;
     }
     cursor = last;

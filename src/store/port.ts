@@ -1,14 +1,15 @@
 import type { Backfill } from '../backfill/define.js';
 import type { PaceSettings } from '../backfill/pace.js';
+import type { Derived } from '../backfill/process.js';
 import type { RunOptions } from '../backfill/run-options.js';
 import { BackfillError } from '../errors.js';
-import type { Key } from '../ledger/keys.js';
+import type { Key, KeyRun } from '../ledger/keys.js';
 import type { BatchRecord, CellsRecord, CreatedObject } from '../ledger/records.js';
 import type { LockHolder } from '../ledger/run-lock.js';
 import type { SchemaPlan } from '../schema/plan.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
-import type { FilledCells, FillOptions, FoundCells } from './batch.js';
+import type { FillOptions } from './batch.js';
 import type { KeyKind } from './keys.js';
 import type { BehindPass, Pass } from './pass.js';
 import type { StoreFiles } from './path.js';
@@ -145,6 +146,12 @@ export interface Estimate {
   readonly diskBytes: number;
 }
 
+/** Work on a table: columns dropped, an index made on columns that are still NULL, or rows updated, without their new values. */
+export type TableWork =
+  | { readonly dropsColumns: number }
+  | { readonly createsIndex: true }
+  | { readonly updatesRows: number };
+
 /** What one batch did. */
 export interface BatchResult extends Omit<BatchRecord, 'number' | 'run' | 'durationMs'> {
   readonly cells: readonly CellsRecord[];
@@ -212,6 +219,82 @@ export interface Surroundings {
   close(): Promise<void>;
 }
 
+/**
+ * How keys go on: `growing` where they only grow, so that rows written later are found behind the watermark; `restarted` where those that
+ * a sequence gives begin again, so that the next one may be the watermark or less.
+ */
+export type KeyGrowth = 'growing' | 'restarted' | 'unknown';
+
+/** What people call an engine. */
+export type Engine = 'SQLite' | 'PostgreSQL';
+
+/** The key of a backfill, as its column is. */
+export interface KeyFacts {
+  /** What it is made of; undefined for what can be no key. */
+  readonly kind: KeyKind | undefined;
+  /** SQL for the key of a row of the table, as `t`: what to order and compare by. */
+  readonly sql: string;
+  /** SQL that makes of it what the ledger has. */
+  readonly ledgerSql: string;
+}
+
+/** Which rows are derived. */
+export interface SelectOptions {
+  /** FROM clause, with the table under the alias `t`. Default: the table alone. */
+  readonly from?: string;
+  /** Condition on `t`. */
+  readonly where: string;
+  /** How many rows at most, by the order of their keys; `?` for a parameter. Default: all of them, in any order. */
+  readonly limit?: number | '?';
+  /** Further columns, by alias: SQL on `t`. */
+  readonly extra?: Readonly<Record<string, string>>;
+  /** Columns of the backfill that the table does not have yet, in folded case: they count as NULL. */
+  readonly absent?: ReadonlySet<string>;
+}
+
+/** SQL with its parameters. */
+export interface Given {
+  readonly sql: string;
+  readonly parameters: readonly SqlValue[];
+}
+
+/** How the rows of a backfill are derived: by the store, and where it can't, here. */
+export interface Derivation {
+  readonly backfill: Backfill;
+  /**
+   * A SELECT that yields, for each row: `k` the key; for the i-th column `c<i>` its present value and `v<i>` the value derived for it,
+   * NULL when there is none; `failure`, the reason where the row can't be derived at all, else NULL; the columns of `raw`; and the extra ones.
+   */
+  select(options: SelectOptions): string;
+  /** Columns with what this program needs to derive a row that is left to it; the first is NULL in any other row. Empty where none is. */
+  readonly raw: readonly string[];
+  /** Whether every row is left to this program. */
+  readonly isAlwaysLeft: boolean;
+  /** Derives rows, of the cells of `raw`. */
+  derive(rows: readonly (readonly unknown[])[]): readonly Derived[];
+  /** Values that were derived here as a table of SQL, `given`, with the columns `k` and `v<i>`, each NULL where its column can't hold it. */
+  given(rows: readonly { readonly key: Key; readonly values: Derived['values'] }[]): Given;
+  /** FROM and WHERE of the rows of some keys. */
+  ofKeys(
+    runs: readonly KeyRun[],
+  ): { readonly from: string; readonly where: string } & Pick<Given, 'parameters'>;
+  /** SQL condition for a cell that is not NULL and holds a value. */
+  isSame(cell: string, value: string): string;
+  /** SQL for a value as it is told. */
+  text(value: string): string;
+  /** SQL for what the i-th column holds where it falls back to another column, on `t`. */
+  fallback(i: number, column: string): string;
+}
+
+/** What was set to NULL. */
+export interface Undone {
+  /** Rows that are there. */
+  readonly rows: number;
+  /** Cells, as in {@link FoundCells}. */
+  readonly reverted: number;
+  readonly others: number;
+}
+
 /** What of the ledger differs from engine to engine. */
 export interface LedgerDialect {
   /** Makes its tables where they are missing, in a transaction of its caller's. */
@@ -235,18 +318,23 @@ export interface LedgerDialect {
 /** What differs from engine to engine. Functions that change anything run inside their caller's transaction. */
 export interface Dialect {
   /** What people call the engine. */
-  readonly engine: 'SQLite' | 'PostgreSQL';
+  readonly engine: Engine;
+  /** What it prefers to an index that it passes over. */
+  readonly otherWay: string;
+  /** An expression of the engine's own that is guarded against what it fails on. */
+  readonly guardExample: string;
   readonly ledger: LedgerDialect;
   /** SQL for one of the engine's own operators, whatever of its name a search path has. It binds as `||` does: its operands want parentheses. */
   operator(sign: string): string;
   /** SQL for the name of one of the engine's own functions, likewise. */
   builtIn(name: string): string;
+  /** SQL for a table as `t`, in a statement that reads most of its rows. */
+  wholeTable(name: string): string;
 
   // Its schema
   hasTable(store: Store, name: string): Promise<boolean>;
-  hasIndex(store: Store, name: string): Promise<boolean>;
-  /** Whether an index of a table stands that a killed run has left incomplete. */
-  hasUnfinishedIndex(store: Store, table: string, name: string): Promise<boolean>;
+  /** Whether the store has an index of this name; `unfinished` where a killed run has left one of this table incomplete. */
+  hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'>;
   /** All columns of a table, generated and hidden ones too; empty when there is no such table. */
   tableColumns(store: Store, table: string): Promise<ColumnInfo[]>;
   /** Triggers of a table that an UPDATE of one of `columns` fires. */
@@ -257,14 +345,15 @@ export interface Dialect {
   tableIdentity(store: Store, table: string): Promise<string>;
   /** Bytes of a table, without its indexes. */
   tableBytes(store: Store, table: string): Promise<number>;
-  /** Bytes that updating so many rows takes beside their new values: the rows again, where an engine writes new versions of them. */
-  updateBytes(store: Store, table: string, rows: number): Promise<number>;
-  /** What dropping columns is expected to cost. */
-  dropColumnEstimate(store: Store, table: string, columns: number): Promise<Estimate>;
-  /** What an index on columns that are still NULL is expected to cost, in a table of so many bytes. */
-  createIndexEstimate(bytes: number): Estimate;
-  /** Refuses a step for which this user, or the server as it is set, lacks a right; throws a `STORE_…` code. Reads only. */
-  checkRights(store: Store, step: Step): Promise<void>;
+  /** What work on a table is expected to cost. */
+  estimate(store: Store, table: string, work: TableWork): Promise<Estimate>;
+  /**
+   * Refuses a step that can't run here, whatever the store holds: one for which this user, or the server as it is set, lacks a right, and
+   * a text that is no statement. Reads only.
+   *
+   * @throws {BackfillError} a `STORE_…` code, `STEP_INVALID`
+   */
+  checkStep(store: Store, step: Step): Promise<void>;
   /**
    * Refuses a ledger of which a table is another object than this program makes, or one that acts when it is read or written; throws
    * `LEDGER_UNTRUSTED`.
@@ -309,42 +398,34 @@ export interface Dialect {
   indexVerdict(store: Store, query: string, table: string, index: string): Promise<IndexVerdict>;
 
   // Its keys
-  /** What the key of a backfill is made of; undefined for what can be none. */
-  keyKind(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): Promise<KeyKind | undefined>;
+  /** What the key of a backfill is. */
+  keyOf(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): Promise<KeyFacts>;
   /** Refuses a key by which batches can not go; throws `KEY_UNSUITABLE` with the reason. */
   checkKey(store: Store, backfill: Backfill): Promise<void>;
   /** Refuses a table in which the key of some row is none; throws `KEY_UNSUITABLE`. */
   checkKeyValues(store: Store, backfill: Backfill): Promise<void>;
-  /** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
-  hasGrowingKeys(store: Store, backfill: Backfill): Promise<boolean>;
-  /** Whether keys that a sequence gives begin again: the next one may be `watermark` or less. */
-  hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean>;
+  /** How the table's keys go on behind `watermark`; null before the first run. */
+  keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth>;
   /** First and last key of the table, or undefined when it is empty. */
   keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined>;
-  /** Last keys of the ranges into which the keys behind `start`, up to `end`, are cut for several processes; the last is `end`. */
-  rangeEnds(store: Store, backfill: Backfill, start: Key | null, end: Key): Promise<readonly Key[]>;
+  /**
+   * Last keys of the ranges into which the keys behind `start` are cut for several processes, the last of which is the table's; none where
+   * it is empty.
+   */
+  rangeEnds(store: Store, backfill: Backfill, start: Key | null): Promise<readonly Key[]>;
   /**
    * Last keys of the slices into which the keys behind `after`, up to `upTo`, are cut where a statement keeps the event loop waiting, so that
    * each is read in a moment; null for one that goes to the end. It turns between two.
    */
-  sliceEnds(
-    store: Store,
-    backfill: Pick<Backfill, 'table' | 'key'>,
-    after: Key | null,
-    upTo: Key | null,
-  ): AsyncIterable<Key | null>;
-  /** SQL for the key of a row of the table, as `t`: what to order and compare by. */
-  keySql(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): Promise<string>;
+  sliceEnds(store: Store, backfill: Backfill, after: Key | null, upTo: Key | null): AsyncIterable<Key | null>;
   /** A key as the ledger has it. */
   toLedger(key: Key | null): SqlValue;
   /** A key of the ledger's. */
   fromLedger(cell: SqlValue): Key | null;
-  /** SQL that makes of the key of a row, as `t`, what the ledger has. */
-  ledgerKeySql(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): Promise<string>;
 
   // Its rows
-  /** Prepares a connection for batches; once a run. */
-  prepareFill(store: Store, backfill: Backfill): Promise<void>;
+  /** How a backfill's rows are derived, having asked what that hangs on. */
+  derive(store: Store, backfill: Backfill): Promise<Derivation>;
   /**
    * Finds the next rows to fill, behind `after` and up to `upTo`, where reading up to them in a batch would keep others out of the table:
    * few enough rows of the table for one statement. Not inside a transaction. Undefined where it keeps nobody out.
@@ -365,23 +446,13 @@ export interface Dialect {
    * @throws {RefusedUpdate} when a row, or one of several, can not be updated
    */
   fillBatch(store: Store, backfill: Backfill, take: FillOptions): Promise<BatchResult | undefined>;
-  /** Prepares a connection for taking batches back; once a `down`. */
-  prepareRevert(store: Store, backfill: Backfill): Promise<void>;
   /**
-   * Sets cells that a batch filled to NULL where they still hold what the row derives.
+   * Sets cells to NULL where they hold what is derived.
    *
-   * @throws {BackfillError} `STEP_DRIFTED` when the declaration has one of the columns no more, `UPDATE_IGNORED`
+   * @param rows SELECT of the rows: `k`, and for each of `columns`, by its number, `c<i>` and `v<i>`
+   * @throws {BackfillError} `UPDATE_IGNORED`
    */
-  revertCells(store: Store, backfill: Backfill, cells: FilledCells): Promise<FoundCells>;
-  /** Cells in scope up to `watermark` that hold their derived value; only of recorded skips, if asked so. */
-  countFound(
-    store: Store,
-    backfill: Backfill,
-    watermark: Key,
-    options?: { readonly onlySkipped?: boolean },
-  ): Promise<number>;
-  /** The rows in scope of a range of keys, in pages. In a snapshot. */
-  scanRows(store: Store, backfill: Backfill): Promise<(range: KeyRange) => AsyncIterable<readonly ScanRow[]>>;
+  undo(store: Store, derivation: Derivation, columns: readonly number[], rows: Given): Promise<Undone>;
   /**
    * Makes a pass over the table on a snapshot of its own, and then acts on the same.
    *
@@ -395,28 +466,25 @@ export interface Dialect {
     threadFromBytes?: number,
   ): Promise<Result>;
   /**
-   * Finds cells whose rows somebody else has written since a batch filled them, and returns their positions in `cells`; undefined where rows
-   * don't tell.
+   * Finds cells whose rows are known to have been written by somebody else since a batch filled them, and returns their positions in
+   * `cells`.
    */
-  readonly rewrittenSince:
-    | ((store: Store, backfill: Backfill, cells: readonly FilledCell[]) => Promise<ReadonlySet<number>>)
-    | undefined;
-  /** Counts what a fill would find, reading only. */
-  planRows(store: Store, backfill: Backfill, scope: PlannedScope): Promise<PlannedRows>;
-  /** The first rows that a fill would find: of each its key, and the value that each column would hold. */
-  sampleRows(store: Store, backfill: Backfill, scope: PlannedScope, limit: number): Promise<SampleRow[]>;
-  /** The checks as plain SQL for the engine's own shell; undefined where there are none. */
-  readonly verificationSql: ((backfill: Backfill) => string) | undefined;
+  rewrittenSince(
+    store: Store,
+    backfill: Backfill,
+    cells: readonly FilledCell[],
+  ): Promise<ReadonlySet<number>>;
 
   // Its neighbours
   /** What a pace goes by. */
   readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'rhythm'>;
   /** Tables that a table is a partition of, at any remove: columns that are added to one of them are its own, too. */
   parentTables(store: Store, table: string): Promise<string[]>;
-  /** Whether another process kept a lock for longer than was waited: trying again may do. */
-  isBusy(error: unknown): boolean;
-  /** Whether another transaction wrote the same rows meanwhile. Such an error is one of {@link isBusy}, too. */
-  isConflict(error: unknown): boolean;
+  /**
+   * Why trying again may do: `busy` where another process kept a lock for longer than was waited, `conflict` where another transaction
+   * wrote the same rows meanwhile; undefined for any other error.
+   */
+  retryReason(error: unknown): 'busy' | 'conflict' | undefined;
   /** Looks after what surrounds a loop of batches. */
   surroundings(store: Connection, backfill: Backfill, options: RunOptions): Promise<Surroundings>;
 }

@@ -1,6 +1,5 @@
 import type { Backfill } from '../backfill/define.js';
 import { type SqlExpression, sqlFor } from '../backfill/values.js';
-import { mapEach } from '../each.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { keyLiteral } from './keys.js';
@@ -19,22 +18,51 @@ export const expressionSql = ({ expression }: SqlExpression, engine: Dialect['en
   `(${endedSql(sqlFor(expression, engine))})`;
 
 /** SQL condition for rows with at least one column to fill. */
-export function anyNullSql(backfill: Backfill, alias = 't', absent?: ReadonlySet<string>): string {
+export function anyNullSql(backfill: Backfill, absent?: ReadonlySet<string>): string {
   const terms = backfill.columns.map(({ name }) =>
-    absent?.has(foldCase(name)) ? 'true' : `${alias}.${identifier(name)} IS NULL`,
+    absent?.has(foldCase(name)) ? 'true' : `t.${identifier(name)} IS NULL`,
   );
   return `(${terms.join(' OR ')})`;
 }
 
-/** SQL condition for the rows behind a key: all of them, where there is none. */
-export const behindSql = async (
-  store: Store,
-  backfill: Pick<Backfill, 'table' | 'key'>,
-  after: Key | null,
-): Promise<string> =>
-  after === null
-    ? 'true'
-    : `${await store.dialect.keySql(store, backfill)} ${store.dialect.operator('>')} ${keyLiteral(after)}`;
+/** SQL about the rows of a backfill. */
+export interface RowSql {
+  /** A row's key: what to order and compare by. */
+  readonly key: string;
+  /** Condition for the rows behind a key: all of them, where there is none. */
+  readonly behind: (after: Key | null) => string;
+  /** Condition for the rows from a key on, and for those up to one. */
+  readonly from: (first: Key) => string;
+  readonly upTo: (last: Key) => string;
+  /** Condition for the rows with one of some keys. */
+  readonly isOneOf: (keys: readonly Key[]) => string;
+  /** Condition for the rows in scope. */
+  readonly inScope: string;
+  /** Condition for a row that is recorded as a skip, in whole or for a column. */
+  readonly isSkipped: string;
+  /** Condition for a row of which a cell is recorded as a skip, or the whole row. */
+  readonly isCellSkipped: (column: string) => string;
+}
+
+/** Returns the SQL about the rows of a backfill, having asked what its key is. */
+export async function rowSql(store: Store, backfill: Backfill): Promise<RowSql> {
+  const { operator } = store.dialect;
+  const { sql: key, ledgerSql } = await store.dialect.keyOf(store, backfill);
+  const compare = (sign: string, to: Key): string => `${key} ${operator(sign)} ${keyLiteral(to)}`;
+  const skip = `SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
+    WHERE s.backfill ${operator('=')} ${literal(backfill.name)} AND s.key ${operator('=')} ${ledgerSql}`;
+  return {
+    key,
+    behind: (after) => (after === null ? 'true' : compare('>', after)),
+    from: (first) => compare('>=', first),
+    upTo: (last) => compare('<=', last),
+    isOneOf: (keys) => `(${keys.map((one) => compare('=', one)).join(' OR ')})`,
+    inScope: scopeSql(backfill, store.dialect),
+    isSkipped: `EXISTS (${skip})`,
+    isCellSkipped: (column) =>
+      `EXISTS (${skip} AND (s.target ${operator('=')} '*' OR s.target ${operator('=')} ${literal(column)}))`,
+  };
+}
 
 /**
  * SQL conditions for the rows behind a key, up to another: for all of them in turn, in parts that are each read in a moment where the
@@ -44,33 +72,16 @@ export const behindSql = async (
  */
 export async function* partsSql(
   store: Store,
-  backfill: Pick<Backfill, 'table' | 'key'>,
+  backfill: Backfill,
   after: Key | null,
   upTo: Key | null = null,
 ): AsyncGenerator<string> {
-  const key = await store.dialect.keySql(store, backfill);
+  const rows = await rowSql(store, backfill);
   let before = after;
   for await (const end of store.dialect.sliceEnds(store, backfill, after, upTo)) {
-    const behind = await behindSql(store, backfill, before);
-    yield end === null ? behind : `${behind} AND ${key} ${store.dialect.operator('<=')} ${keyLiteral(end)}`;
+    yield end === null ? rows.behind(before) : `${rows.behind(before)} AND ${rows.upTo(end)}`;
     before = end;
   }
-}
-
-/** SQL condition for a row that is recorded as a skip, in whole or for a column. */
-export const isSkippedSql = async (store: Store, backfill: Backfill): Promise<string> =>
-  `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s WHERE ${await isSkipOfSql(store, backfill)})`;
-
-async function isSkipOfSql(store: Store, backfill: Backfill): Promise<string> {
-  const equals = store.dialect.operator('=');
-  return `s.backfill ${equals} ${literal(backfill.name)} AND s.key ${equals} ${await store.dialect.ledgerKeySql(store, backfill)}`;
-}
-
-/** SQL condition for a row of which a cell is recorded as a skip, or the whole row. */
-export async function isCellSkippedSql(store: Store, backfill: Backfill, column: string): Promise<string> {
-  const equals = store.dialect.operator('=');
-  return `EXISTS (SELECT 1 FROM ${LEDGER_TABLES.skips} AS s
-    WHERE ${await isSkipOfSql(store, backfill)} AND (s.target ${equals} '*' OR s.target ${equals} ${literal(column)}))`;
 }
 
 /** Whether one of these cells is NULL, in a row in scope, and not recorded as a skip. Reads the rows by their keys. */
@@ -80,16 +91,14 @@ export async function hasEmptyCell(
   cells: readonly (readonly [column: string, key: Key])[],
 ): Promise<boolean> {
   if (cells.length === 0) return false;
-  const key = await store.dialect.keySql(store, backfill);
-  const isOneOf = (of: readonly (readonly [string, Key])[]): string =>
-    `(${of.map(([, value]) => `${key} ${store.dialect.operator('=')} ${keyLiteral(value)}`).join(' OR ')})`;
-  const isEmpty = await mapEach([...new Set(cells.map(([column]) => column))], async (column) => {
-    const own = cells.filter(([name]) => name === column);
-    return `(t.${identifier(column)} IS NULL AND ${isOneOf(own)} AND NOT ${await isCellSkippedSql(store, backfill, column)})`;
+  const { inScope, isCellSkipped, isOneOf } = await rowSql(store, backfill);
+  const isEmpty = [...new Set(cells.map(([column]) => column))].map((column) => {
+    const own = cells.filter(([name]) => name === column).map(([, key]) => key);
+    return `(t.${identifier(column)} IS NULL AND ${isOneOf(own)} AND NOT ${isCellSkipped(column)})`;
   });
   const row = await store.project.get(
     `SELECT 1 FROM ${identifier(backfill.table)} AS t
-    WHERE ${isOneOf(cells)} AND (${isEmpty.join(' OR ')}) AND ${scopeSql(backfill, store.dialect)}
+    WHERE ${isOneOf(cells.map(([, key]) => key))} AND (${isEmpty.join(' OR ')}) AND ${inScope}
     LIMIT 1`,
   );
   return row !== undefined;
@@ -111,16 +120,16 @@ export async function hasWaitingRows(
   { after, skips }: { readonly after: Key | null; readonly skips: WaitingSkips },
   probeRows = Number.POSITIVE_INFINITY,
 ): Promise<boolean | undefined> {
-  const key = await store.dialect.keySql(store, backfill);
+  const rows = await rowSql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
-  const behind = await behindSql(store, backfill, after);
+  const behind = rows.behind(after);
   const last =
     probeRows === Number.POSITIVE_INFINITY
       ? undefined
       : await store.project.getExact<{ key: Key }>(
-          `SELECT ${key} AS key FROM ${table} WHERE ${behind} ORDER BY ${key} LIMIT 1 OFFSET ${probeRows}`,
+          `SELECT ${rows.key} AS key FROM ${table} WHERE ${behind} ORDER BY ${rows.key} LIMIT 1 OFFSET ${probeRows}`,
         );
-  const waits = `${scopeSql(backfill, store.dialect)} AND ${await waitsSql(store, backfill, after === null ? skips : 'nothing')}`;
+  const waits = `${rows.inScope} AND ${waitsSql(backfill, rows, after === null ? skips : 'nothing')}`;
   for await (const part of partsSql(store, backfill, after, last?.key))
     if ((await store.project.get(`SELECT 1 FROM ${table} WHERE ${part} AND ${waits} LIMIT 1`)) !== undefined)
       return true;
@@ -128,13 +137,11 @@ export async function hasWaitingRows(
 }
 
 /** SQL condition for a row with a column to fill, but for what is recorded as a skip. */
-async function waitsSql(store: Store, backfill: Backfill, skips: WaitingSkips): Promise<string> {
+function waitsSql(backfill: Backfill, rows: RowSql, skips: WaitingSkips): string {
   if (skips === 'nothing') return anyNullSql(backfill);
-  if (skips === 'rows') return `NOT ${await isSkippedSql(store, backfill)} AND ${anyNullSql(backfill)}`;
-  const cells = await mapEach(
-    backfill.columns,
-    async ({ name }) =>
-      `(t.${identifier(name)} IS NULL AND NOT ${await isCellSkippedSql(store, backfill, name)})`,
+  if (skips === 'rows') return `NOT ${rows.isSkipped} AND ${anyNullSql(backfill)}`;
+  const cells = backfill.columns.map(
+    ({ name }) => `(t.${identifier(name)} IS NULL AND NOT ${rows.isCellSkipped(name)})`,
   );
   return `(${cells.join(' OR ')})`;
 }

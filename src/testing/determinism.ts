@@ -2,10 +2,10 @@ import type { Backfill } from '../backfill/define.js';
 import { deriveRows, PROCESS_FAILED } from '../backfill/process.js';
 import { flatMapEach } from '../each.js';
 import type { Key } from '../ledger/keys.js';
+import { derivedRows } from '../store/derive.js';
 import type { SqlValue, Store } from '../store/port.js';
-import { scopeSql } from '../store/rows.js';
+import { rowSql, scopeSql } from '../store/rows.js';
 import { identifier } from '../store/sql.js';
-import { derivationSql } from '../store/sqlite/derive.js';
 import { isSame, lookAt } from './contents.js';
 import { BackfillTestError, differs, showKey } from './failure.js';
 
@@ -24,30 +24,21 @@ const allOf = async <Row>(pages: AsyncIterable<Row[]>): Promise<Row[]> => {
   return rows;
 };
 
-async function read(
-  store: Store,
-  backfill: Backfill,
-  tail: string,
-  ...parameters: readonly Key[]
-): Promise<Derived> {
-  const values = [...backfill.columns.map((_, i) => `v${i}`), 'failure'].join(', ');
-  const sql = `SELECT k, ${values} FROM (${await derivationSql(store, backfill, { tail })})`;
-  const rows = await allOf(store.pages<readonly [Key, ...unknown[]]>(sql, ...parameters));
-  return new Map(rows.map(([key, ...derived]) => [key, derived]));
+async function read(store: Store, backfill: Backfill, where: string, limit: number): Promise<Derived> {
+  const rows = await derivedRows(store, await store.dialect.derive(store, backfill), { where, limit });
+  return new Map(rows.map(({ key, values, failure }) => [key, [...values, failure]]));
 }
 
 const inScope = async (store: Store, backfill: Backfill): Promise<Derived> =>
-  await read(
-    store,
-    backfill,
-    `WHERE ${scopeSql(backfill, store.dialect)} ORDER BY t.${identifier(backfill.key)} LIMIT -1`,
-  );
+  await read(store, backfill, scopeSql(backfill, store.dialect), Number.MAX_SAFE_INTEGER);
 
 /** Each by itself, the last first: so that none is asked for right after the one that it followed before. */
 async function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Promise<Derived> {
-  const tail = `WHERE t.${identifier(backfill.key)} = ? LIMIT 1`;
+  const { isOneOf } = await rowSql(store, backfill);
   return new Map(
-    await flatMapEach([...keys].reverse(), async (key) => [...(await read(store, backfill, tail, key))]),
+    await flatMapEach([...keys].reverse(), async (key) => [
+      ...(await read(store, backfill, isOneOf([key]), 1)),
+    ]),
   );
 }
 

@@ -1,5 +1,4 @@
 import { tableColumns } from '../schema/inspect.js';
-import { hasGrowingKeys } from '../store/sqlite/scope.js';
 import { contentsOf, lookAt, placeOf, tableDifference, tableOf } from './contents.js';
 import { differs } from './failure.js';
 import type { Subject, TestRow } from './options.js';
@@ -51,7 +50,7 @@ async function split(subject: Subject, seed: string): Promise<Record<'early' | '
   const table = tableOf(await contentsOf(seed, step), step);
   const [names, isGrowing] = await lookAt(seed, async (store) => [
     (await tableColumns(store, step.table)).flatMap(({ name, isGenerated }) => (isGenerated ? [] : name)),
-    await hasGrowingKeys(store, step),
+    (await store.dialect.keyGrowth(store, step, null)) === 'growing',
   ]);
   const rows = [...table.rows.values()].map(
     (row) => Object.fromEntries(names.map((name) => [name, row[placeOf(table, name)]])) as TestRow,

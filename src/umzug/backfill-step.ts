@@ -4,6 +4,7 @@ import { BackfillError } from '../errors.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { hasControlCharacter, isDefinition } from '../steps/load.js';
+import { stepOf } from '../steps/step.js';
 import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
 import type { RunnableStep } from './contract.js';
 import { databasePath, refuseOpenTransaction, type StoreDatabase } from './database.js';
@@ -113,7 +114,7 @@ function checkName(name: unknown): void {
 function projectOf(name: string, backfill: BackfillDefinition, path: string): Project {
   return {
     config: { kind: 'config', database: { path }, steps: [], requires: {} },
-    steps: [{ ...backfill, name, path: WHAT }],
+    steps: [stepOf(backfill, name, WHAT)],
     isPart: true,
   };
 }

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
 import { hasControlCharacter, isDefinition, loadSteps, orderSteps } from '../steps/load.js';
-import type { Step, StepDefinition } from '../steps/step.js';
+import { type Step, type StepDefinition, stepOf } from '../steps/step.js';
 import type { TrustsCode } from '../steps/trusted.js';
 
 /** Where steps come from: a folder with a file for each, or the definitions themselves by name. */
@@ -54,6 +54,6 @@ export async function loadSources(
       folders.map((name) => resolve(folder, name)),
       trust,
     )),
-    ...named.map(([name, definition]) => ({ ...definition, name, path: 'createMigrator()' })),
+    ...named.map(([name, definition]) => stepOf(definition, name, 'createMigrator()')),
   ]);
 }

@@ -33,7 +33,7 @@ async function judge(
   use: IndexUse,
   steps: readonly Step[],
 ): Promise<CheckFinding> {
-  const name = await standingName(store, use.index, steps);
+  const name = await standingName(store, backfill.table, use.index, steps);
   if (name === undefined) return { verdict: 'fail', text: `${use.index} does not exist` };
   const verdict = await store.dialect.indexVerdict(store, use.query, backfill.table, name);
   const known = `${use.index}${name === use.index ? '' : ` (as ${name})`}`;
@@ -41,13 +41,14 @@ async function judge(
   if (verdict === 'passed over')
     return {
       verdict: 'warn',
-      text: `${known} could be used, but ${store.dialect.engine} prefers ${store.dialect.engine === 'SQLite' ? 'another index' : 'another way'}`,
+      text: `${known} could be used, but ${store.dialect.engine} prefers ${store.dialect.otherWay}`,
     };
   return { verdict: 'fail', text: `${known} is not used for its query` };
 }
 
 async function standingName(
   store: Store,
+  table: string,
   index: string,
   steps: readonly Step[],
 ): Promise<string | undefined> {
@@ -55,7 +56,7 @@ async function standingName(
     const definition = step.kind === 'schema' ? step.indexes.find(({ name }) => name === index) : undefined;
     if (step.kind === 'schema' && definition) return await findIndex(store, step, definition);
   }
-  return (await hasIndex(store, index)) ? index : undefined;
+  return (await hasIndex(store, table, index)) === true ? index : undefined;
 }
 
 /** What makes the missing index again: taking the step that makes it back to where it began, and on again. */

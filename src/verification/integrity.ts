@@ -4,6 +4,7 @@ import { compareKeys, countKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { BatchRecord, RunRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
+import { countFound } from '../store/derive.js';
 import type { Store } from '../store/port.js';
 import { turns } from '../turns.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
@@ -56,7 +57,7 @@ export async function integrity(
   const excess = Math.max(0, consistent - recorded);
   const mended =
     excess > 0 && run && run.watermark !== null
-      ? await store.dialect.countFound(store, backfill, run.watermark, { onlySkipped: true })
+      ? await countFound(store, backfill, run.watermark, { onlySkipped: true })
       : 0;
   const held = consistent - Math.min(mended, excess);
   if (contradictions.length === 0)

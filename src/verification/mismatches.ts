@@ -5,6 +5,7 @@ import { compareKeys, type Key, type KeyRun } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
 import { absentColumns } from '../schema/inspect.js';
+import { scanRows } from '../store/derive.js';
 import { rowByRow } from '../store/expressions.js';
 import type { Store } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
@@ -43,10 +44,10 @@ export async function mismatchJudge(
   const noteByRun = async (cells: readonly Cell[]): Promise<void> => {
     const open = cells.filter(({ run }) => isOpen(run.status));
     for (const { key, run } of cells) if (!isOpen(run.status)) note(mismatches.earlierRun, key);
-    const rewritten =
-      open.length > 0 ? await store.dialect.rewrittenSince?.(store, backfill, open) : undefined;
+    if (open.length === 0) return;
+    const rewritten = await store.dialect.rewrittenSince(store, backfill, open);
     for (const [i, { key }] of open.entries())
-      note(rewritten?.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
+      note(rewritten.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
   };
 
   const judgeBy = async ({ backfill: filler, certainty }: Filler, cells: readonly Cell[]): Promise<void> => {
@@ -116,7 +117,7 @@ async function heldCells(
   const [first, last] = [keys[0], keys.at(-1)];
   if (first === undefined || last === undefined || present.columns.length === 0) return { held, failing };
   const read = async (ranges: readonly KeyRun[]): Promise<void> => {
-    const rowsOf = await store.dialect.scanRows(store, present);
+    const rowsOf = await scanRows(store, present);
     for (const range of ranges)
       for await (const page of rowsOf(range))
         for (const [key, state] of page)

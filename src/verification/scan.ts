@@ -2,6 +2,7 @@ import type { Backfill } from '../backfill/define.js';
 import { lookedUpTo } from '../ledger/filled-table.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
+import { scanRows } from '../store/derive.js';
 import { explained } from '../store/expressions.js';
 import type { Pass, PassMaker } from '../store/pass.js';
 import type { KeyRange, ScanRow, Store } from '../store/port.js';
@@ -83,7 +84,7 @@ async function scan(
   const facts = noFacts(columns);
   const { judge: judgeCells, judgeLater, settle } = await cellJudge(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
-  const rowsOf = await store.dialect.scanRows(store, backfill);
+  const rowsOf = await scanRows(store, backfill);
   await explained(store, backfill, async () => {
     for (const range of ranges) {
       for await (const page of rowsOf(range)) {

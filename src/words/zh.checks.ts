@@ -56,10 +56,9 @@ export const zhChecks: Catalog = {
   '{index} does not exist': '{index} 不存在',
   '{index} (as {name})': '{index}（现名 {name}）',
   '{~index} is used': '{index} 已用于对应的查询',
-  '{~index} could be used, but {engine} prefers another index':
-    '{index} 可以使用，但 {engine} 选择了另一个索引',
-  '{~index} could be used, but {engine} prefers another way':
-    '{index} 可以使用，但 {engine} 选择了另一种方式',
+  '{~index} could be used, but {engine} prefers {~other}': '{index} 可以使用，但 {engine} 选择了{other}',
+  'another index': '另一个索引',
+  'another way': '另一种方式',
   '{~index} is not used for its query': '{index} 未用于对应的查询',
   '{column}: {from} to {to}; {#without} of {#valid} without offset, read as UTC':
     '{column}：{from} 至 {to}；{valid} 个值中有 {without} 个未注明时区偏移，按 UTC 读取',

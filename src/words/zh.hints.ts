@@ -53,8 +53,8 @@ export const zhHints: Catalog = {
   'List the columns that `process` reads, beside the key': '请列出 `process` 除键以外读取的列',
   'Leave it out: a rule that is broken fails': '请省略它：被违反的规则即为失败',
   'Mend `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
-  "Guard what may fail, as in CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END, then run the same command again":
-    "请防护可能失败的部分，例如 CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END，然后再次运行同一命令",
+  'Guard what may fail, as in {example}, then run the same command again':
+    '请防护可能失败的部分，例如 {example}，然后再次运行同一命令',
   'Begin with 1, and raise it when `process` derives otherwise':
     '从 1 开始，当 `process` 的推导方式改变时递增',
   'Take what the row itself says, so that it can be verified and taken back':
@@ -118,8 +118,6 @@ export const zhHints: Catalog = {
   'Write its value into the statement: nothing is bound to it': '请把值直接写入语句：不会为它绑定任何值',
   'Mend `checks.indexes` in {path}: one statement, without parameters':
     '请修正 {path} 中的 `checks.indexes`：一条语句，不含参数',
-  "Guard what may fail, as in CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END, then run the same command again":
-    "请防护可能失败的部分，例如 CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END，然后重新运行同一命令",
   'Leave it out': '请去掉它',
   'Name one, or leave it out: the step can not be reverted then': '请给出一条，或去掉它：此时该步骤无法撤销',
   'Give the path of a store that the application has made: --db-path /path/to/store.db':

@@ -28,8 +28,8 @@ export const zhPostgres: Catalog = {
   'The command restore is for a store that is a file': '命令 restore 只能用于文件形式的存储',
   'Restore a database of a server by its own means, as pg_restore':
     '请用服务器自身的工具恢复数据库，例如 pg_restore',
-  '--print-sql is for the sqlite3 shell, and this store is one of {engine}':
-    '--print-sql 用于 sqlite3 命令行，而该存储属于 {engine}',
+  '--print-sql is for the sqlite3 shell, and this store is one of PostgreSQL':
+    '--print-sql 用于 sqlite3 命令行，而该存储属于 PostgreSQL',
   'Run it without: umzug-backfill verify': '请不带该选项运行： umzug-backfill verify',
   '`database.postgres` of {what}': '{what} 的 `database.postgres`',
   '`database.postgres.defaults` of {what}': '{what} 的 `database.postgres.defaults`',
@@ -211,6 +211,8 @@ export const zhPostgres: Catalog = {
     '数据库增大了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
   'The database shrank by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
     '数据库减小了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
+  'A statement was given to a connection while its transaction was open, or to a transaction that has ended':
+    '在事务打开期间把语句交给了连接，或者交给了已结束的事务',
   'A store of another engine was given to PostgreSQL': '把另一种引擎的存储传给了 PostgreSQL',
   'A store of another engine was given to SQLite': '把另一种引擎的存储传给了 SQLite',
   'Report it': '请报告此问题',

@@ -14,9 +14,9 @@ export const registerVerify: Register = (program, cli) => {
     .action(async (options: CommonOptions & { readonly minCoverage?: number; readonly printSql?: boolean }) =>
       cli.run(options, async (migrator, reader) => {
         if (options.printSql) {
-          const { backfillsOf, dialectOf } = await import('../../migrator/session.js');
-          const { engine, verificationSql } = await dialectOf(migrator);
-          if (!verificationSql) throw noPlainSql(engine);
+          if (migrator.postgres) throw noPlainSql();
+          const { backfillsOf } = await import('../../migrator/session.js');
+          const { verificationSql } = await import('../../store/sqlite/print-sql.js');
           const sql = backfillsOf(migrator.project).map(verificationSql);
           return { json: { command: 'verify', sql }, text: sql.join('\n\n').split('\n') };
         }
@@ -34,9 +34,9 @@ export const registerVerify: Register = (program, cli) => {
     );
 };
 
-const noPlainSql = (engine: string): BackfillError =>
+const noPlainSql = (): BackfillError =>
   new BackfillError(
     'USAGE',
-    `--print-sql is for the sqlite3 shell, and this store is one of ${engine}`,
+    '--print-sql is for the sqlite3 shell, and this store is one of PostgreSQL',
     'Run it without: umzug-backfill verify',
   );

@@ -6,17 +6,15 @@ import { compareKeys, type Key, MAX_OFFSET, packKeys, packTexts } from '../../le
 import type { CellsRecord } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { type FillOptions, RefusedUpdate } from '../batch.js';
-import { keyLiteral } from '../keys.js';
+import { type KeyKind, keyLiteral } from '../keys.js';
 import type { BatchResult, Store } from '../port.js';
-import { anyNullSql, behindSql, isSkippedSql, scopeSql } from '../rows.js';
+import { anyNullSql, type RowSql, rowSql } from '../rows.js';
 import { identifier, literal } from '../sql.js';
-import { derivationSql } from './derive.js';
-import { keyTypeOf } from './key-type.js';
-import { keySql, ledgerKeyOf } from './keys.js';
-import { type RawRow, resolveRaw, valuesSql } from './resolve.js';
+import { derive, type PostgresDerivation } from './derive.js';
+import { keyOf, ledgerKeyOf } from './keys.js';
 import { notedSql, noteTriggered } from './row-versions.js';
 import { recordSkips, type SkippedRow } from './skips.js';
-import { EQ, GE, LE, operator } from './texts.js';
+import { EQ, operator } from './texts.js';
 
 /**
  * One batch, in one statement: rows are read and derived, the table is updated, and what became of each row comes back, grouped, as
@@ -44,6 +42,16 @@ const maskSql = (backfill: Backfill, condition: (i: number) => string): string =
     .map((_, i) => `CASE WHEN ${condition(i)} THEN ${1 << i} ELSE 0 END`)
     .join(` ${operator('+')} `);
 
+/** SQL for a mask of the columns of a row, as `t`, that hold a value. */
+const filledSql = (backfill: Backfill): string =>
+  maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`);
+
+/** SQL that sets cells that are NULL to the values of a table. */
+const assignmentsSql = ({ columns }: Backfill, values: string): string =>
+  columns
+    .map(({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, ${values}.v${i})`)
+    .join(', ');
+
 /**
  * Fills the next rows behind the cursor. Runs inside its caller's transaction.
  *
@@ -54,12 +62,13 @@ export async function fillBatch(
   backfill: Backfill,
   asked: FillOptions,
 ): Promise<BatchResult | undefined> {
-  const take = { ...asked, watermark: await lastWithin(store, backfill, asked) };
-  const where = await whereSql(store, backfill, take);
+  const rows = await rowSql(store, backfill);
+  const take = { ...asked, watermark: await lastWithin(store, backfill, rows, asked) };
+  const where = whereSql(backfill, rows, take);
   // Alone, it is to be known which row it is: an error of the server's names none.
-  const alone = take.limit === 1 ? await nextKey(store, backfill, where) : undefined;
+  const alone = take.limit === 1 ? await nextKey(store, backfill, rows, where) : undefined;
   try {
-    const batch = await filled(store, backfill, take, where);
+    const batch = await filled(store, backfill, rows, take, where);
     return batch && { ...batch, isLast: batch.isLast && take.watermark === asked.watermark };
   } catch (error) {
     if (!isPostgresError(error) || !isRowsFault(error.code)) throw error;
@@ -68,52 +77,52 @@ export async function fillBatch(
 }
 
 /** A batch's keys are kept as offsets from its first, which have to be exact: where keys lie so far apart, it ends sooner. */
-async function lastWithin(store: Store, backfill: Backfill, take: FillOptions): Promise<Key> {
+async function lastWithin(store: Store, backfill: Backfill, rows: RowSql, take: FillOptions): Promise<Key> {
   const { cursor, watermark } = take;
   if (typeof watermark !== 'bigint') return watermark;
   const isNear = typeof cursor === 'bigint' && watermark - cursor <= BigInt(MAX_OFFSET);
-  const first = isNear ? undefined : await nextKey(store, backfill, await whereSql(store, backfill, take));
+  const first = isNear ? undefined : await nextKey(store, backfill, rows, whereSql(backfill, rows, take));
   const end = typeof first === 'bigint' ? first + BigInt(MAX_OFFSET) : watermark;
   return end < watermark ? end : watermark;
 }
 
-const whereSql = async (
-  store: Store,
+const whereSql = (
   backfill: Backfill,
+  { behind, upTo, inScope, isSkipped }: RowSql,
   { cursor, watermark, leavesSkips }: FillOptions,
-): Promise<string> =>
-  `${await behindSql(store, backfill, cursor)} AND ${await keySql(store, backfill)} ${LE} ${keyLiteral(watermark)} AND ${scopeSql(backfill, store.dialect)}
-    AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${await isSkippedSql(store, backfill)}` : ''}`;
+): string =>
+  `${behind(cursor)} AND ${upTo(watermark)} AND ${inScope}
+    AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${isSkipped}` : ''}`;
 
-async function nextKey(store: Store, backfill: Backfill, where: string): Promise<Key | undefined> {
-  const key = await keySql(store, backfill);
-  return (
-    await store.project.getExact<{ k: Key }>(
-      `SELECT ${key} AS k FROM ${identifier(backfill.table)} AS t WHERE ${where} ORDER BY ${key} LIMIT 1`,
-    )
-  )?.k;
+async function nextKey(
+  store: Store,
+  { table }: Backfill,
+  { key }: RowSql,
+  where: string,
+): Promise<Key | undefined> {
+  const sql = `SELECT ${key} AS k FROM ${identifier(table)} AS t WHERE ${where} ORDER BY ${key} LIMIT 1`;
+  return (await store.project.getExact<{ k: Key }>(sql))?.k;
 }
 
 async function filled(
   store: Store,
   backfill: Backfill,
-  { watermark, cursor, limit, batch, hasTriggers, refused }: FillOptions,
+  rows: RowSql,
+  take: FillOptions,
   where: string,
 ): Promise<BatchResult | undefined> {
-  const sql = await fillSql(store, backfill, where, limit, {
-    cursor,
-    watermark,
-    batch,
-    refused: refused?.key,
-  });
+  const { limit, batch, hasTriggers, refused } = take;
+  const derivation = await derive(store, backfill);
+  const { kind } = await keyOf(store, backfill);
+  const sql = fillSql(derivation, kind, rows, where, take);
   const found = await store.project.all<FoundGroup>(sql);
   failpoint('statement', sql);
   if (found.length === 0) return undefined;
-  const isText = (await keyTypeOf(store, backfill)).kind === 'text';
+  const isText = kind === 'text';
   const groups = found.filter(({ raw }) => raw === null).map((row) => groupOf(row, isText));
-  const raws = found.flatMap((row) => rawRows(row, isText));
-  groups.push(...(await fillRaw(store, backfill, batch, raws, refused?.key)));
-  const seen = hasTriggers ? await standing(store, backfill, batch, groups) : groups;
+  const left = found.flatMap((row) => leftRows(row, isText));
+  groups.push(...(await fillLeft(store, derivation, rows, batch, left, refused?.key)));
+  const seen = hasTriggers ? await standing(store, backfill, rows, batch, groups) : groups;
   const keys = seen.flatMap((group) => group.keys).sort(compareKeys);
   const [firstKey, lastKey] = [keys[0] as Key, keys.at(-1) as Key];
   const skips = await recordSkips(store, backfill, batch, skippedRows(backfill, seen, refused));
@@ -137,21 +146,15 @@ interface FoundGroup extends Omit<Group, 'keys'> {
   readonly raw: string | null;
 }
 
-async function fillSql(
-  store: Store,
-  backfill: Backfill,
+function fillSql(
+  { backfill, select }: PostgresDerivation,
+  kind: KeyKind | undefined,
+  { key, behind, upTo }: RowSql,
   where: string,
-  limit: number,
-  range: Pick<FillOptions, 'cursor' | 'watermark' | 'batch'> & { readonly refused: Key | undefined },
-): Promise<string> {
-  const key = await keySql(store, backfill);
-  const { kind } = await keyTypeOf(store, backfill);
-  const tail = `WHERE ${where} ORDER BY ${key} LIMIT ${limit}`;
-  const except = range.refused === undefined ? {} : { except: `k ${EQ} ${keyLiteral(range.refused)}` };
+  { cursor, watermark, limit, batch, refused }: FillOptions,
+): string {
+  const except = refused === undefined ? {} : { except: `k ${EQ} ${keyLiteral(refused.key)}` };
   const offered = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
-  const assignments = backfill.columns.map(
-    ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, r.v${i})`,
-  );
   const list =
     kind === 'integer'
       ? `pg_catalog.string_agg(r.k::pg_catalog.text, ',' ORDER BY r.k)`
@@ -159,14 +162,14 @@ async function fillSql(
   return `WITH read_rows AS MATERIALIZED (
     SELECT k, failure, raw, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS wanted,
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END AS v${i}`).join(', ')}
-    FROM (${await derivationSql(store, backfill, { tail, isStrict: true, ...except })}) AS derived
+    FROM (${select({ where, limit, isStrict: true, ...except })}) AS derived
   ), updated AS (
-    UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM read_rows AS r
-    WHERE ${key} ${EQ} r.k AND ${await behindSql(store, backfill, range.cursor)} AND ${key} ${LE} ${keyLiteral(range.watermark)}
+    UPDATE ${identifier(backfill.table)} AS t SET ${assignmentsSql(backfill, 'r')} FROM read_rows AS r
+    WHERE ${key} ${EQ} r.k AND ${behind(cursor)} AND ${upTo(watermark)}
       AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})
-    RETURNING r.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled, t.xmin AS x, t.tableoid AS o
+    RETURNING r.k, ${filledSql(backfill)} AS filled, t.xmin AS x, t.tableoid AS o
   ), noted AS (
-    ${notedSql(backfill, range.batch, 'SELECT x, o FROM updated')}
+    ${notedSql(backfill, batch, 'SELECT x, o FROM updated')}
   ), forgotten AS (
     DELETE FROM ${LEDGER_TABLES.skips} AS s USING read_rows AS r
     WHERE s.backfill ${EQ} ${literal(backfill.name)} AND s.key ${EQ} ${ledgerKeyOf(kind, 'r.k')}
@@ -189,30 +192,45 @@ const groupOf = ({ wanted, offered, filled: mask, failure, keys }: FoundGroup, i
   keys: parsedKeys(keys, isText),
 });
 
-interface WantedRaw extends RawRow {
+/** A row that is left to this program, with what it needs to derive it. */
+interface LeftRow {
+  readonly key: Key;
+  readonly raw: string;
   readonly wanted: number;
 }
 
-/** Rows that came with what this program needs to derive them. */
-function rawRows({ raw, keys, wanted }: FoundGroup, isText: boolean): WantedRaw[] {
+function leftRows({ raw, keys, wanted }: FoundGroup, isText: boolean): LeftRow[] {
   if (raw === null) return [];
   const raws = JSON.parse(raw) as string[];
   return parsedKeys(keys, isText).map((key, i) => ({ key, raw: raws[i] ?? '', wanted }));
 }
 
-/** Derives and fills rows that were left to this program. */
-async function fillRaw(
+/** Derives and fills such rows. */
+async function fillLeft(
   store: Store,
-  backfill: Backfill,
+  derivation: PostgresDerivation,
+  { key: keySql }: RowSql,
   batch: number,
-  rows: readonly WantedRaw[],
+  left: readonly LeftRow[],
   refused: Key | undefined,
 ): Promise<Group[]> {
-  if (rows.length === 0) return [];
-  const derived = await resolveRaw(store, backfill, rows);
-  const offers = rows.map(({ key, wanted }, i) => ({ key, wanted, ...offerOf(derived[i], wanted) }));
+  if (left.length === 0) return [];
+  const { backfill } = derivation;
+  const derived = derivation.derive(left.map(({ raw }) => [raw]));
+  const offers = left.map(({ key, wanted }, i) => ({ key, wanted, ...offerOf(derived[i], wanted) }));
   const due = offers.filter(({ key, offered }) => offered !== 0 && key !== refused);
-  const now = due.length === 0 ? new Map<Key, number>() : await updateRaw(store, backfill, batch, due);
+  const now = new Map<Key, number>();
+  if (due.length > 0) {
+    const sql = `WITH updated AS (
+      UPDATE ${identifier(backfill.table)} AS t SET ${assignmentsSql(backfill, 'given')} FROM ${derivation.given(due, true).sql}
+      WHERE ${keySql} ${EQ} given.k
+      RETURNING given.k, ${filledSql(backfill)} AS filled, t.xmin AS x, t.tableoid AS o
+    ), noted AS (${notedSql(backfill, batch, 'SELECT x, o FROM updated')})
+    SELECT k, filled FROM updated`;
+    const updated = await store.project.allExact<{ k: Key; filled: bigint }>(sql);
+    failpoint('statement', sql);
+    for (const { k, filled: mask } of updated) now.set(k, Number(mask));
+  }
   return offers.map(({ key, wanted, offered, failure }) => ({
     wanted,
     offered,
@@ -228,30 +246,11 @@ function offerOf(derived: Derived | undefined, wanted: number) {
   return { values, offered, failure: derived?.failure ?? null };
 }
 
-async function updateRaw(
-  store: Store,
-  backfill: Backfill,
-  batch: number,
-  rows: readonly { readonly key: Key; readonly values: Derived['values'] }[],
-): Promise<Map<Key, number>> {
-  const assignments = backfill.columns.map(
-    ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, given.v${i})`,
-  );
-  const sql = `WITH updated AS (
-    UPDATE ${identifier(backfill.table)} AS t SET ${assignments.join(', ')} FROM ${await valuesSql(store, backfill, rows, { isStrict: true })}
-    WHERE ${await keySql(store, backfill)} ${EQ} given.k
-    RETURNING given.k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS filled, t.xmin AS x, t.tableoid AS o
-  ), noted AS (${notedSql(backfill, batch, 'SELECT x, o FROM updated')})
-  SELECT k, filled FROM updated`;
-  const now = await store.project.allExact<{ k: Key; filled: bigint }>(sql);
-  failpoint('statement', sql);
-  return new Map(now.map(({ k, filled: mask }) => [k, Number(mask)]));
-}
-
 /** The same groups by what stands in the table now: a trigger behind the update may have changed it. */
 async function standing(
   store: Store,
   backfill: Backfill,
+  { key, from, upTo }: RowSql,
   batch: number,
   groups: readonly Group[],
 ): Promise<Group[]> {
@@ -259,18 +258,14 @@ async function standing(
     .filter(({ offered }) => offered !== 0)
     .flatMap((group) => group.keys)
     .sort(compareKeys);
-  if (keys.length === 0) return [...groups];
-  const key = await keySql(store, backfill);
-  const [first, last] = [keyLiteral(keys[0] as Key), keyLiteral(keys.at(-1) as Key)];
+  const [first, last] = [keys[0], keys.at(-1)];
+  if (first === undefined || last === undefined) return [...groups];
   await noteTriggered(store, backfill, batch, [first, last]);
-  const now = new Map(
-    (
-      await store.project.allExact<{ k: Key; mask: bigint }>(
-        `SELECT ${key} AS k, ${maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`)} AS mask
-        FROM ${identifier(backfill.table)} AS t WHERE ${key} ${GE} ${first} AND ${key} ${LE} ${last}`,
-      )
-    ).map(({ k, mask }) => [k, Number(mask)] as const),
+  const found = await store.project.allExact<{ k: Key; mask: bigint }>(
+    `SELECT ${key} AS k, ${filledSql(backfill)} AS mask
+    FROM ${identifier(backfill.table)} AS t WHERE ${from(first)} AND ${upTo(last)}`,
   );
+  const now = new Map(found.map(({ k, mask }) => [k, Number(mask)]));
   return groups.flatMap((group) =>
     group.offered === 0
       ? [group]

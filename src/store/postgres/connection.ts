@@ -23,7 +23,7 @@ const TURN_CLASS = LOCK_CLASS + 1;
 export type LockKey = readonly [number, number];
 
 /** A session with a database. */
-export interface Connection {
+export interface PostgresSession {
   readonly client: PostgresClient;
   /** Version of the server, as `server_version_num` has it: 150018 is 15.18. */
   readonly version: number;
@@ -47,7 +47,7 @@ export interface Connection {
 export class Sessions {
   readonly address: PostgresAddress;
   readonly #signal: StopSignal | undefined;
-  #current: Connection | undefined;
+  #current: PostgresSession | undefined;
   #users = 0;
 
   /** @param signal stops whoever waits for the database */
@@ -62,7 +62,7 @@ export class Sessions {
   }
 
   /** The session, begun where there is none. To be given back by {@link leave}. */
-  async enter(): Promise<Connection> {
+  async enter(): Promise<PostgresSession> {
     // A lock that is lost with its session is never replaced in silence: what was done under it ends first.
     if (!this.#current || (this.#current.client.isLost && this.#current.lock === 'none')) {
       this.#current = await open(this.address, this.#signal);
@@ -73,7 +73,7 @@ export class Sessions {
   }
 
   /** Gives the session back; the last user ends it. */
-  async leave(connection: Connection): Promise<void> {
+  async leave(connection: PostgresSession): Promise<void> {
     if (connection !== this.#current) return await connection.client.close();
     this.#users -= 1;
     if (this.#users > 0) return;
@@ -82,7 +82,7 @@ export class Sessions {
   }
 }
 
-async function open(address: PostgresAddress, signal: StopSignal | undefined): Promise<Connection> {
+async function open(address: PostgresAddress, signal: StopSignal | undefined): Promise<PostgresSession> {
   const name = sessionName(address);
   const client = await PostgresClient.open(address, name, signal);
   try {
@@ -115,13 +115,13 @@ async function open(address: PostgresAddress, signal: StopSignal | undefined): P
 }
 
 /** Reads the search path again. */
-export const readPath = async (connection: Connection): Promise<void> =>
+export const readPath = async (connection: PostgresSession): Promise<void> =>
   void Object.assign(connection, await pathOf(connection.client, connection.declaredPath));
 
 async function pathOf(
   client: PostgresClient,
   declaredPath: string,
-): Promise<Pick<Connection, 'schemas' | 'path'>> {
+): Promise<Pick<PostgresSession, 'schemas' | 'path'>> {
   const [[list] = []] = (await client.query(SCHEMAS, [], declaredPath)).rows;
   const schemas = (JSON.parse(String(list)) as string[]).filter((name) => !name.startsWith('pg_temp_'));
   return { schemas, path: schemas.map(identifier).join(', ') };

@@ -1,35 +1,53 @@
 import type { Backfill } from '../../backfill/define.js';
-import { flatMapEach, mapEach } from '../../each.js';
-import type { SqlValue, Store } from '../port.js';
+import type { Derived } from '../../backfill/process.js';
+import type { Key, KeyRun } from '../../ledger/keys.js';
+import { keyLiteral } from '../keys.js';
+import type { Derivation, SelectOptions, SqlValue, Store } from '../port.js';
 import { expressionSql } from '../rows.js';
 import { foldCase, identifier, literal } from '../sql.js';
-import { firstOfParts } from './first-of.js';
-import { typesOf } from './key-type.js';
-import { keySql } from './keys.js';
+import { fallbackSql, firstOfParts } from './first-of.js';
+import { columnTypes } from './inspect.js';
+import { keyOf, type PostgresKey } from './keys.js';
+import { deriveRaw } from './raw.js';
 import { requirePostgres } from './statements.js';
-import { typeSql } from './texts.js';
+import { EQ, typeSql } from './texts.js';
 import { HOLDS, needsTryJson } from './try-json.js';
 
-/**
- * The SQL that derives a backfill's values, for batches, rollback, verification and dry run alike: each row is read once, in a subquery
- * whose OFFSET 0 keeps the planner from computing an expression wherever it is named.
- *
- * What only this program can judge is left to it: `raw` has what it needs of a row then, and is NULL otherwise. Those are documents that
- * PostgreSQL's reader knows no answer for, and every row of a `process`.
- */
-export interface DerivationOptions {
-  /** FROM clause, with the table under the alias `t`. Default: the table alone. */
-  readonly from?: string;
-  /** What follows: WHERE, ORDER BY, LIMIT, on `t`. */
-  readonly tail: string;
-  /** Further columns, by alias: SQL on `t`. */
-  readonly extra?: Readonly<Record<string, string>>;
-  /** Columns of the backfill that the table does not have yet, in folded case: they count as NULL. */
-  readonly absent?: ReadonlySet<string>;
+/** What the SQL of a backfill's derivation hangs on, asked before any is written. */
+export interface Facts {
+  readonly backfill: Backfill;
+  readonly key: PostgresKey;
+  /** Types of the table's columns, by their names in folded case. */
+  readonly columns: ReadonlyMap<string, string>;
+  /** Types of the columns to fill as SQL, by their order: what a value is made of before it is compared or written. */
+  readonly targets: readonly string[];
+  /** Types of the values before that, likewise. */
+  readonly values: readonly string[];
+  readonly version: number;
+  readonly canMakeFunctions: boolean;
+}
+
+/** Options of the engine's own. */
+export interface OwnOptions extends SelectOptions {
   /** Whether a value that its column can't hold is an error. Default: there is none then. */
   readonly isStrict?: boolean;
   /** SQL condition on `k` for rows that no value is derived for. Default: none. */
   readonly except?: string;
+}
+
+/** PostgreSQL's own. */
+export interface PostgresDerivation extends Derivation {
+  select(options: OwnOptions): string;
+  /** @param isStrict whether a value that its column can't hold is an error. Default: it is NULL then */
+  given(
+    rows: readonly GivenRow[],
+    isStrict?: boolean,
+  ): { readonly sql: string; readonly parameters: readonly [] };
+}
+
+interface GivenRow {
+  readonly key: Key;
+  readonly values: Derived['values'];
 }
 
 /** What one way to derive values adds. */
@@ -50,15 +68,56 @@ export interface Parts {
   readonly failure?: string;
 }
 
-/** Types of the columns of a backfill as SQL, by its order: what a value is made of before it is compared or written. */
-export async function targetTypes(store: Store, backfill: Backfill): Promise<string[]> {
-  const types = await typesOf(store, backfill.table);
-  return await mapEach(backfill.columns, async ({ name }) => {
-    const type = types.get(foldCase(name)) ?? 'text';
-    const base = await baseType(store, type);
-    return typeSql(ofAnyLength(base) === base ? type : ofAnyLength(base));
-  });
+/**
+ * The server derives what its reader of JSON and its expressions can. What only this program can judge is left to it: documents that the
+ * server knows no answer for, and every row of a `process`.
+ */
+export async function derive(store: Store, backfill: Backfill): Promise<PostgresDerivation> {
+  const facts = await factsOf(store, backfill);
+  const { key, process, table } = backfill;
+  const kinds = [key, ...(process?.reads ?? [])].map((name) => facts.columns.get(foldCase(name)) ?? 'text');
+  return {
+    backfill,
+    select: (options) => selectSql(facts, options),
+    raw: ['raw'],
+    isAlwaysLeft: process !== undefined,
+    derive: (rows) =>
+      deriveRaw(
+        backfill,
+        rows.map(([raw]) => String(raw)),
+        kinds,
+      ),
+    given: (rows, isStrict = false) => ({ sql: givenSql(facts, rows, isStrict), parameters: [] }),
+    ofKeys: (runs) => ({
+      from: `pg_catalog.unnest(${keyArray(facts, runs)}) AS r(umzug_key) CROSS JOIN ${identifier(table)} AS t`,
+      where: `${facts.key.sql} ${EQ} r.umzug_key`,
+      parameters: [],
+    }),
+    isSame: isSameSql,
+    text: (value) => `(${value})::pg_catalog.text`,
+    fallback: (i, column) => heldSql(facts, fallbackSql(facts, column), facts.targets[i] ?? TEXT),
+  };
 }
+
+async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
+  const { version, canMakeFunctions } = requirePostgres(store).connection;
+  const columns = await typesOf(store, backfill.table);
+  const targets: string[] = [];
+  const values: string[] = [];
+  for (const { name, value } of backfill.columns) {
+    const type = columns.get(foldCase(name)) ?? 'text';
+    const base = await baseType(store, type);
+    targets.push(typeSql(ofAnyLength(base) === base ? type : ofAnyLength(base)));
+    values.push(
+      value.kind === 'sql' ? await typeOf(store, backfill, expressionSql(value, 'PostgreSQL')) : TEXT,
+    );
+  }
+  return { backfill, key: await keyOf(store, backfill), columns, targets, values, version, canMakeFunctions };
+}
+
+/** Types of a table's columns, by their names in folded case. */
+const typesOf = async (store: Store, table: string): Promise<Map<string, string>> =>
+  await requirePostgres(store).remember(`types of ${table}`, async () => await columnTypes(store, table));
 
 /** A cast to a type with a length would cut a value without a word; an UPDATE refuses it instead. */
 const ofAnyLength = (type: string): string =>
@@ -77,24 +136,27 @@ async function baseType(store: Store, type: string): Promise<string> {
   return base === undefined ? type : await baseType(store, base);
 }
 
-/**
- * A SELECT that yields, for each row: `k` the key; for the i-th column `c<i>` its present value and `v<i>`
- * the value derived for it, of the column's type, NULL when there is none; `failure`, the reason where the row can't be derived at all,
- * else NULL; `raw`, a JSON array of texts where this program has to derive it, else NULL; and the extra columns.
- */
-export async function derivationSql(
-  store: Store,
-  backfill: Backfill,
-  options: DerivationOptions,
-): Promise<string> {
-  const { from = `${identifier(backfill.table)} AS t`, tail, extra = {}, absent, except } = options;
-  const types = await targetTypes(store, backfill);
-  const ways = [await firstOfParts(store, backfill), expressionParts(backfill), processParts(backfill)];
+/** Type of an expression's value, as SQL. */
+async function typeOf(store: Store, { table }: Backfill, expression: string): Promise<string> {
+  const sql = `SELECT pg_catalog.pg_typeof((SELECT ${expression} FROM ${identifier(table)} AS t LIMIT 0))::pg_catalog.oid AS type`;
+  return await requirePostgres(store).remember(sql, async () => {
+    const oid = (await store.project.get<{ type: number }>(sql))?.type ?? null;
+    return typeSql(
+      (await store.get<{ type: string }>('SELECT format_type(?, NULL) AS type', oid))?.type ?? 'text',
+    );
+  });
+}
+
+/** Each row is read once, in a subquery whose OFFSET 0 keeps the planner from computing an expression wherever it is named. */
+function selectSql(facts: Facts, options: OwnOptions): string {
+  const { backfill, targets } = facts;
+  const { from = `${identifier(backfill.table)} AS t`, where, limit, extra = {}, absent, except } = options;
+  const ways = [firstOfParts(facts), expressionParts(backfill), processParts(backfill)];
   const extras = Object.entries(extra);
   const inner = [
-    `${await keySql(store, backfill)} AS k`,
+    `${facts.key.sql} AS k`,
     ...backfill.columns.map(({ name }, i) =>
-      absent?.has(foldCase(name)) ? `NULL::${types[i]} AS c${i}` : `t.${identifier(name)} AS c${i}`,
+      absent?.has(foldCase(name)) ? `NULL::${targets[i]} AS c${i}` : `t.${identifier(name)} AS c${i}`,
     ),
     ...ways.flatMap((way) => way.inner),
     ...extras.map(([alias, sql]) => `${sql} AS ${alias}`),
@@ -105,26 +167,24 @@ export async function derivationSql(
   const isRaw = raws.length === 0 ? 'false' : raws.map((way) => `coalesce(${way.isRaw}, false)`).join(' OR ');
   const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
   const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
-  const valueSql = async (i: number): Promise<string> => {
-    const [value, type] = [values.get(i), types[i] ?? TEXT];
+  const valueSql = (i: number): string => {
+    const [value, type] = [values.get(i), targets[i] ?? TEXT];
     if (value === undefined) return `NULL::${type}`;
-    return options.isStrict
-      ? `(${value})::${type}`
-      : heldSql(store, value, type, await valueType(store, backfill, i));
+    return options.isStrict ? `(${value})::${type}` : heldSql(facts, value, type, facts.values[i]);
   };
-  const columns = backfill.columns.map((_, i) => i);
   const unless = (sql: string): string =>
     except === undefined ? sql : `CASE WHEN NOT (${except}) THEN ${sql} END`;
-  const raw = await flatMapEach(raws, async (way) => [
+  const raw = raws.flatMap((way) => [
     ...(way.raw ?? []),
-    ...(await mapEach(way.rawBeside ?? [], async (i) => unless(`(${await valueSql(i)})::pg_catalog.text`))),
+    ...(way.rawBeside ?? []).map((i) => unless(`(${valueSql(i)})::pg_catalog.text`)),
   ]);
-  return `SELECT k, ${columns.map((i) => `c${i}`).join(', ')},
-    ${(await mapEach(columns, async (i) => `CASE WHEN ${isWell} THEN ${await valueSql(i)} END AS v${i}`)).join(',\n    ')},
+  const order = limit === undefined ? '' : ` ORDER BY ${facts.key.sql} LIMIT ${limit}`;
+  return `SELECT k, ${backfill.columns.map((_, i) => `c${i}`).join(', ')},
+    ${backfill.columns.map((_, i) => `CASE WHEN ${isWell} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
     CASE WHEN NOT is_raw THEN failure END AS failure,
     ${raw.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN is_raw THEN pg_catalog.json_build_array(${raw.join(', ')})::pg_catalog.text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
   FROM (SELECT *, (${isRaw}) AS is_raw, ${failure} AS failure
-    FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} ${tail}`, ways)}) AS looked_at OFFSET 0) AS judged`;
+    FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`, ways)}) AS looked_at OFFSET 0) AS judged`;
 }
 
 /** A select with those around it. */
@@ -159,31 +219,48 @@ function processParts({ process, key }: Backfill): Parts {
   };
 }
 
-/** A value as SQL of a column's type. */
-export function valueLiteral(value: SqlValue | Uint8Array, type: string): string {
-  const text = value === null ? undefined : textOf(value);
-  return text === undefined ? `NULL::${type}` : `${literal(text)}::${type}`;
+/**
+ * Values of rows as a table of SQL with the columns `k` and `v0` and on, each of its column's type.
+ *
+ * @param isStrict whether a value that its column can't hold is an error; else it is NULL then
+ */
+function givenSql(facts: Facts, rows: readonly GivenRow[], isStrict: boolean): string {
+  const { targets, key } = facts;
+  const lines = rows.map(({ key: own, values }) => {
+    const cells = targets.map((type, i) => valueLiteral(values[i] ?? null, isStrict ? type : TEXT));
+    return `((${keyLiteral(own)})::${key.type}, ${cells.join(', ')})`;
+  });
+  const given = `(VALUES ${lines.join(', ')}) AS given(k, ${targets.map((_, i) => `v${i}`).join(', ')})`;
+  if (isStrict) return given;
+  // OFFSET 0: the server computes what it knows to be a constant, such as the only row of VALUES, before it asks a condition.
+  return `(SELECT k, ${targets.map((type, i) => `${heldSql(facts, `v${i}`, type)} AS v${i}`).join(', ')}
+    FROM (SELECT * FROM ${given} OFFSET 0) AS given) AS given`;
 }
 
-/** A value as the text that a column's type reads. */
-export const textOf = (value: Exclude<SqlValue, null> | Uint8Array): string =>
-  value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : String(value);
-
-/** Type of a column's value before it becomes the column's own, as SQL. */
-async function valueType(store: Store, { table, columns }: Backfill, i: number): Promise<string> {
-  const value = columns[i]?.value;
-  if (value?.kind !== 'sql') return TEXT;
-  const sql = `SELECT pg_catalog.pg_typeof((SELECT ${expressionSql(value, 'PostgreSQL')} FROM ${identifier(table)} AS t LIMIT 0))::pg_catalog.oid AS type`;
-  return await requirePostgres(store).remember(sql, async () => {
-    const oid = (await store.project.get<{ type: number }>(sql))?.type ?? null;
-    return typeSql(
-      (await store.get<{ type: string }>('SELECT format_type(?, NULL) AS type', oid))?.type ?? 'text',
-    );
+/** The keys of some runs, each of them: the planner knows how many there are, and looks each up by itself. */
+function keyArray({ key }: Facts, runs: readonly KeyRun[]): string {
+  const keys = runs.flatMap(([first, last]) => {
+    if (typeof first === 'string' || typeof last === 'string') return [literal(String(first))];
+    return Array.from({ length: Number(last - first) + 1 }, (_, i) => String(first + BigInt(i)));
   });
+  return `ARRAY[${keys.join(', ')}]::${key.type}[]`;
+}
+
+/** SQL condition for a value that is the same as one that is not NULL, by their texts: a type may take others for equal, and some can't be compared. */
+function isSameSql(a: string, b: string): string {
+  const [one, other] = [a, b].map((value) => `(${value})::pg_catalog.text COLLATE pg_catalog."C"`);
+  return `coalesce(${one} ${EQ} ${other}, false)`;
+}
+
+/** A value as SQL of a column's type. */
+function valueLiteral(value: SqlValue | Uint8Array, type: string): string {
+  if (value === null) return `NULL::${type}`;
+  const text = value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : String(value);
+  return `${literal(text)}::${type}`;
 }
 
 /** SQL for the type of a text. */
-export const TEXT = 'pg_catalog.text';
+const TEXT = 'pg_catalog.text';
 
 const isText = (type: string): boolean => /^(?:pg_catalog\.(?:text|bpchar)|character varying)$/.test(type);
 
@@ -200,13 +277,12 @@ const WIDER: Readonly<Record<string, readonly string[]>> = {
  * its row changed since. Only a fill insists, so that the refusal is recorded.
  *
  * @param value must not be a constant: the server computes those before it asks a condition
- * @param type SQL for the type, as {@link targetTypes} has it
+ * @param type SQL for the type, as {@link Facts} has it
  * @param from the same for its own
  */
-export function heldSql(store: Store, value: string, type: string, from = TEXT): string {
+function heldSql({ version, canMakeFunctions }: Facts, value: string, type: string, from = TEXT): string {
   const cast = `(${value})::${type}`;
   if (from === type || isText(type) || WIDER[from]?.includes(type)) return cast;
-  const { version, canMakeFunctions } = requirePostgres(store).connection;
   if (isText(from) && !needsTryJson(version))
     return `CASE WHEN pg_catalog.pg_input_is_valid((${value})::pg_catalog.text, ${literal(type)}) THEN ${cast} END`;
   return canMakeFunctions ? `CASE WHEN ${HOLDS}(${value}, ${literal(type)}) THEN ${cast} END` : cast;

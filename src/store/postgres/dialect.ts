@@ -1,43 +1,36 @@
 import { isPostgresError } from '../../errors.js';
 import type { Dialect } from '../port.js';
-import { noUpdateSql } from '../sql.js';
+import { identifier, noUpdateSql } from '../sql.js';
 import { fillBatch } from './batch.js';
+import { derive } from './derive.js';
 import { indexVerdict } from './index-verdict.js';
 import { dropIndex, makeIndex } from './index-work.js';
 import {
-  createIndexEstimate,
-  dropColumnEstimate,
+  estimate,
   findIndex,
   hasIndex,
   hasTable,
-  hasUnfinishedIndex,
   parentTables,
   tableBytes,
   tableColumns,
   tableIdentity,
-  updateBytes,
   updateTriggers,
 } from './inspect.js';
-import { scanRows } from './judged.js';
 import {
   checkKey,
   checkKeyValues,
   fromLedger,
-  hasGrowingKeys,
-  hasRestartedKeys,
-  keyKind,
+  keyGrowth,
+  keyOf,
   keyRange,
-  keySql,
-  ledgerKeySql,
+  rangeEnds,
   toLedger,
 } from './keys.js';
 import { POSTGRES_LEDGER } from './ledger.js';
-import { planRows, sampleRows } from './planned.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
-import { revertCells } from './revert.js';
+import { undo } from './revert.js';
 import { checkRights } from './rights.js';
 import { rewrittenSince } from './row-versions.js';
-import { countFound, rangeEnds } from './scope.js';
 import { surroundings } from './surroundings.js';
 import { builtIn, operator } from './texts.js';
 
@@ -50,50 +43,44 @@ const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
 /** What is PostgreSQL's own. */
 export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
+  otherWay: 'another way',
+  guardExample: "CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END",
   ledger: POSTGRES_LEDGER,
   operator,
   builtIn,
+  wholeTable: (name) => `${identifier(name)} AS t`,
   pacing: { targetBatchMs: 200, rhythm: 'load' },
   hasTable,
   hasIndex,
-  hasUnfinishedIndex,
   tableColumns,
   updateTriggers,
   findIndex,
   tableIdentity,
   tableBytes,
-  updateBytes,
-  dropColumnEstimate,
-  createIndexEstimate,
+  estimate,
   checkLedger: async () => undefined,
-  checkRights,
+  checkStep: checkRights,
   rehearseUp,
   rehearseDown,
   updateError: async (store, table, columns) => await store.compileError(noUpdateSql(table, columns)),
   makeIndex,
   dropIndex,
   indexVerdict,
-  keyKind,
+  keyOf,
   checkKey,
   checkKeyValues,
-  hasGrowingKeys,
-  hasRestartedKeys,
+  keyGrowth,
   keyRange,
   rangeEnds,
   async *sliceEnds(_store, _backfill, _after, upTo) {
     yield upTo; // nobody waits for a statement
   },
-  keySql,
   toLedger,
   fromLedger,
-  ledgerKeySql,
-  prepareFill: async () => undefined,
+  derive,
   fillWindow: async () => undefined,
   fillBatch,
-  prepareRevert: async () => undefined,
-  revertCells,
-  countFound,
-  scanRows,
+  undo,
   async passOver(store, backfill, pass, act) {
     return await store.snapshotAcross(async (tx) => {
       const keys = await keyRange(tx, backfill);
@@ -101,11 +88,12 @@ export const POSTGRES: Dialect = {
     });
   },
   rewrittenSince,
-  planRows,
-  sampleRows,
-  verificationSql: undefined,
   parentTables,
-  isBusy: (error) => isPostgresError(error) && BUSY.test(error.code),
-  isConflict: (error) => isPostgresError(error) && CONFLICT.test(error.code),
+  retryReason: (error) =>
+    !isPostgresError(error) || !BUSY.test(error.code)
+      ? undefined
+      : CONFLICT.test(error.code)
+        ? 'conflict'
+        : 'busy',
   surroundings,
 };

@@ -5,7 +5,7 @@ import type { Dialect, SqlValue } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { literal } from '../sql.js';
 import { type Result, SAFE_PATH } from './client.js';
-import type { Connection } from './connection.js';
+import type { PostgresSession } from './connection.js';
 import { PostgresError } from './error.js';
 import { asked, namesLedger, OUR_TABLES } from './texts.js';
 
@@ -20,7 +20,7 @@ type Kind = 'reading' | 'writing';
 
 /** What a connection shares with its transactions: the session, and what is known of it. */
 export class PostgresDriver {
-  readonly connection: Connection;
+  readonly connection: PostgresSession;
   readonly dialect: Dialect;
   /** Whether a person has agreed to what the roles of others may do. */
   readonly trustsOthers: boolean;
@@ -41,7 +41,7 @@ export class PostgresDriver {
   readonly #known = new Map<string, unknown>();
 
   constructor(
-    connection: Connection,
+    connection: PostgresSession,
     dialect: Dialect,
     { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions,
   ) {

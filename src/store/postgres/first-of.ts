@@ -1,11 +1,6 @@
-import type { Backfill } from '../../backfill/define.js';
-import type { Store } from '../port.js';
 import { foldCase, identifier, literal } from '../sql.js';
-import type { Connection } from './connection.js';
-import type { Parts } from './derive.js';
-import { typesOf } from './key-type.js';
+import type { Facts, Parts } from './derive.js';
 import { temporaryMissing } from './rights.js';
-import { requirePostgres } from './statements.js';
 import { EQ, GT, LT, NE, operator } from './texts.js';
 import { needsTryJson, TRY_JSON } from './try-json.js';
 
@@ -28,18 +23,18 @@ const MAX_DEPTH = 1000;
  *
  * @see https://www.postgresql.org/docs/current/datatype-json.html
  */
-export async function firstOfParts(store: Store, backfill: Backfill): Promise<Parts> {
+export function firstOfParts(facts: Facts): Parts {
+  const { backfill, columns: types } = facts;
   const ours = backfill.columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
   if (ours.length === 0) return { inner: [], values: new Map() };
-  const types = await typesOf(store, backfill.table);
   const documents = [...new Set(ours.map(({ value }) => value.document))];
   const isBinary = documents.map((name) => types.get(foldCase(name)) === 'jsonb');
-  const tried = triedSql(requirePostgres(store).connection);
+  const tried = triedSql(facts);
   const inner = [
     ...documents.map((name, n) => `t.${identifier(name)}${isBinary[n] ? '' : '::pg_catalog.text'} AS x${n}`),
     ...ours.map(
       ({ value: { fallback }, i }) =>
-        `${fallback === undefined ? 'NULL::pg_catalog.text' : textSql(`t.${identifier(fallback)}`, types.get(foldCase(fallback)))} AS f${i}`,
+        `${fallback === undefined ? 'NULL::pg_catalog.text' : fallbackSql(facts, fallback)} AS f${i}`,
     ),
   ];
   const namesOf = (document: string): string[] => [
@@ -76,8 +71,8 @@ export async function firstOfParts(store: Store, backfill: Backfill): Promise<Pa
 }
 
 /** SQL for what a column falls back to, on `t`. */
-export const fallbackSql = async (store: Store, { table }: Backfill, fallback: string): Promise<string> =>
-  textSql(`t.${identifier(fallback)}`, (await typesOf(store, table)).get(foldCase(fallback)));
+export const fallbackSql = ({ columns }: Facts, fallback: string): string =>
+  textSql(`t.${identifier(fallback)}`, columns.get(foldCase(fallback)));
 
 /** A column's value as text; a time as ISO-8601, in UTC where it knows its offset, and with `BC` where it is before the year 1. */
 function textSql(column: string, type = 'text'): string {
@@ -113,7 +108,7 @@ const documentSql = (n: number, tried: (text: string) => string): string =>
   `CASE WHEN x${n} IS NULL OR x${n} ${EQ} '' THEN '{}'::pg_catalog.jsonb WHEN odd${n} THEN NULL ELSE ${tried(`x${n}`)} END`;
 
 /** SQL that makes jsonb of a text, or NULL where it is none. */
-function triedSql({ version, canMakeFunctions }: Connection): (text: string) => string {
+function triedSql({ version, canMakeFunctions }: Facts): (text: string) => string {
   if (!needsTryJson(version))
     return (text) =>
       `CASE WHEN pg_catalog.pg_input_is_valid(${text}, 'pg_catalog.jsonb') THEN ${text}::pg_catalog.jsonb END`;

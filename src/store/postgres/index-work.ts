@@ -142,7 +142,7 @@ async function patiently(store: Store, waitMs: number, act: () => Promise<void>)
         await act();
         return;
       } catch (error) {
-        if (!store.dialect.isBusy(error)) throw error;
+        if (!store.dialect.retryReason(error)) throw error;
         await sleep(pauseMs);
       }
     }

@@ -1,6 +1,6 @@
 import { findEach } from '../../each.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
-import type { ColumnInfo, Estimate, Store } from '../port.js';
+import type { ColumnInfo, Estimate, Store, TableWork } from '../port.js';
 import { foldCase, identifier, literal, normaliseSql } from '../sql.js';
 import { places, relationSql, tree } from './relations.js';
 import { type PostgresStatements, requirePostgres } from './statements.js';
@@ -36,16 +36,16 @@ const hasLedgerTable = async (store: PostgresStatements, name: string): Promise<
     name,
   )) !== undefined;
 
-/** Whether the store has an index of this name that is complete. */
-export async function hasIndex(store: Store, name: string): Promise<boolean> {
+/** Whether the store has an index of this name that is complete, or its table one that a run has left incomplete, as it was killed. */
+export async function hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'> {
+  if (await hasUnfinishedIndex(store, table, name)) return 'unfinished';
   const schemas = requirePostgres(store).connection.schemas.map(literal).join(', ');
   const sql = `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indexrelid = c.oid
     WHERE c.relname = ? AND n.nspname IN (${schemas}) AND i.indisvalid`;
   return (await store.get(sql, name)) !== undefined;
 }
 
-/** Whether the table has an index of this name that a run has left incomplete, as it was killed. */
-export const hasUnfinishedIndex = async (store: Store, table: string, name: string): Promise<boolean> =>
+const hasUnfinishedIndex = async (store: Store, table: string, name: string): Promise<boolean> =>
   (await store.get(
     `SELECT 1 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
     WHERE i.indrelid = ${relationSql(store)} AND c.relname = ? AND NOT i.indisvalid`,
@@ -178,14 +178,17 @@ export async function tableBytes(store: Store, table: string): Promise<number> {
 /** Lock time of a statement that only changes the catalog, in milliseconds. */
 const CATALOG_ONLY_MS = 5;
 
-/** What dropping columns is expected to cost: PostgreSQL marks them as dropped, and leaves the rows as they are. */
-export const dropColumnEstimate = async (): Promise<Estimate> => ({ lockMs: CATALOG_ONLY_MS, diskBytes: 0 });
-
-/** What an index on columns that are still NULL is expected to cost: made concurrently, it keeps no writer waiting. */
-export const createIndexEstimate = (): Estimate => ({ lockMs: CATALOG_ONLY_MS, diskBytes: 0 });
+/**
+ * What work on a table is expected to cost: PostgreSQL marks columns as dropped and leaves the rows as they are, and an index that is made
+ * concurrently keeps no writer waiting.
+ */
+export const estimate = async (store: Store, table: string, work: TableWork): Promise<Estimate> =>
+  'updatesRows' in work
+    ? { lockMs: 0, diskBytes: await updateBytes(store, table, work.updatesRows) }
+    : { lockMs: CATALOG_ONLY_MS, diskBytes: 0 };
 
 /** Each update writes its row anew: by the size of the others, as the last ANALYZE has counted them. */
-export async function updateBytes(store: Store, table: string, rows: number): Promise<number> {
+async function updateBytes(store: Store, table: string, rows: number): Promise<number> {
   const known = await store.get<{ rows: number }>(
     `SELECT greatest(1, reltuples)::bigint AS rows FROM pg_class WHERE oid = ${relationSql(store)}`,
     table,

@@ -1,11 +1,13 @@
 import type { Backfill } from '../../backfill/define.js';
+import { findEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
-import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
-import type { KeyRange, SqlValue, Store } from '../port.js';
+import { asKey, indexHint, type KeyKind, keyLiteral, unsuitable } from '../keys.js';
+import type { KeyFacts, KeyGrowth, KeyRange, SqlValue, Store } from '../port.js';
+import { rowSql } from '../rows.js';
 import { identifier } from '../sql.js';
 import { relationSql } from './relations.js';
 import { requirePostgres } from './statements.js';
-import { operator } from './texts.js';
+import { EQ, LT, operator, typeSql } from './texts.js';
 
 type KeyOf = Pick<Backfill, 'table' | 'key'>;
 
@@ -20,7 +22,7 @@ const KINDS: Readonly<Record<string, KeyKind>> = {
 };
 
 /** What the catalog says of a key's column, with one of the indexes that make it unique. */
-interface KeyFacts {
+interface KeyColumn {
   /** Without its length. */
   readonly type: string;
   /** Whether its own collation orders texts by their bytes. */
@@ -34,9 +36,9 @@ interface KeyFacts {
 }
 
 /** What is known of keys: a store asks once, and again when a backfill is checked, as a step before it may have changed the table. */
-const factName = ({ table, key }: KeyOf): string => `key ${JSON.stringify([table, key])}`;
+const factName = ({ table, key }: KeyOf): string => JSON.stringify(['key', table, key]);
 
-async function factsOf(store: Store, of: KeyOf): Promise<readonly KeyFacts[]> {
+async function factsOf(store: Store, of: KeyOf): Promise<readonly KeyColumn[]> {
   const { driver } = requirePostgres(store);
   const facts = await driver.remember(factName(of), async () => await ask(store, of.table, of.key));
   if (facts.length === 0) driver.forget(factName(of)); // another process may make it
@@ -49,8 +51,8 @@ async function factsOf(store: Store, of: KeyOf): Promise<readonly KeyFacts[]> {
  *
  * @see https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
  */
-const ask = async (store: Store, table: string, key: string): Promise<KeyFacts[]> =>
-  await store.all<KeyFacts>(
+const ask = async (store: Store, table: string, key: string): Promise<KeyColumn[]> =>
+  await store.all<KeyColumn>(
     `WITH collations AS (
       SELECT l.oid, l.collname, l.collnamespace, (w.provider = 'b'
         OR w.provider = 'c' AND w.locale ~* '^(c|posix|c[.]utf-?8)$') IS TRUE AS "isBytewise"
@@ -75,31 +77,31 @@ const ask = async (store: Store, table: string, key: string): Promise<KeyFacts[]
  * How texts of the key are to be compared so that it goes by their bytes, by an index if there is one: undefined by the column's own
  * collation, else by that of this name. Null where no index does.
  */
-function collationOf(facts: readonly KeyFacts[]): string | null | undefined {
+function collationOf(facts: readonly KeyColumn[]): string | null | undefined {
   if (facts.some(({ isBytewise, isAlike }) => isBytewise === 1 && isAlike === 1)) return undefined;
   return facts.find(({ collation }) => collation !== null)?.collation ?? null;
 }
 
-/** What the key of a backfill is made of, by the type of its column; undefined for any other. */
-export const keyKind = async (store: Store, backfill: KeyOf): Promise<KeyKind | undefined> =>
-  KINDS[(await factsOf(store, backfill))[0]?.type ?? ''];
+/** A key, with its column's type as SQL. */
+export interface PostgresKey extends KeyFacts {
+  readonly type: string;
+}
 
-/** SQL for the key of a row of the table, as `t`: what to order and compare by. */
-export async function keySql(store: Store, backfill: KeyOf): Promise<string> {
+/** The key of a backfill, by the type of its column. */
+export async function keyOf(store: Store, backfill: KeyOf): Promise<PostgresKey> {
   const column = `t.${identifier(backfill.key)}`;
   const facts = await factsOf(store, backfill);
-  if (!isCollated(facts)) return column;
-  const collation = collationOf(facts);
-  return collation === undefined ? column : `${column} COLLATE pg_catalog.${identifier(collation ?? 'C')}`;
+  const type = facts[0]?.type ?? 'text';
+  const kind = facts[0] && KINDS[type];
+  const collation = isCollated(facts) ? collationOf(facts) : undefined;
+  const sql =
+    collation === undefined ? column : `${column} COLLATE pg_catalog.${identifier(collation ?? 'C')}`;
+  return { kind, sql, ledgerSql: ledgerKeyOf(kind, `(${sql})`), type: typeSql(type) };
 }
 
 /** Whether a key's order hangs on a collation. */
-const isCollated = ([facts]: readonly KeyFacts[]): boolean =>
+const isCollated = ([facts]: readonly KeyColumn[]): boolean =>
   facts !== undefined && facts.type !== 'uuid' && KINDS[facts.type] === 'text';
-
-/** SQL that makes of the key of a row, as `t`, what the ledger has: see {@link toLedger}. */
-export const ledgerKeySql = async (store: Store, backfill: KeyOf): Promise<string> =>
-  ledgerKeyOf(await keyKind(store, backfill), `(${await keySql(store, backfill)})`);
 
 /**
  * SQL that makes of a key's SQL what the ledger has. A text is in the collation of the ledger's columns, as two others could not be
@@ -142,7 +144,7 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
       backfill,
       'other tables inherit from this one, and rows of theirs may have the same key',
     );
-  if ((await keyKind(store, backfill)) === undefined)
+  if ((await keyOf(store, backfill)).kind === undefined)
     throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
   if (isCollated(facts) && collationOf(facts) === null) {
     const on = `${identifier(backfill.table)} (${identifier(backfill.key)} COLLATE "C")`;
@@ -186,12 +188,9 @@ export async function checkKeyValues(store: Store, backfill: Backfill): Promise<
     throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
 }
 
-/** Whether the table's keys only grow: the numbers of a sequence do not become visible in their order. */
-export const hasGrowingKeys = async (): Promise<boolean> => false;
-
 /** First and last key of the table, or undefined when it is empty. */
 export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
-  const key = await keySql(store, backfill);
+  const { sql: key } = await keyOf(store, backfill);
   const end = async (direction: 'ASC' | 'DESC'): Promise<unknown> =>
     (
       await store.project.getExact<{ key: unknown }>(
@@ -204,7 +203,7 @@ export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRan
 }
 
 /** Whether both the greatest key and the sequence that gives the next one are below `watermark`; false where there is none. */
-export async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
+async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
   const sequence = await store.getExact<{ last: bigint | null }>(
     `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(${relationSql(store)}::regclass::text, ?)::regclass AS oid) AS s
     WHERE s.oid IS NOT NULL AND has_sequence_privilege(s.oid, 'SELECT, USAGE')`,
@@ -215,4 +214,56 @@ export async function hasRestartedKeys(store: Store, backfill: Backfill, waterma
   return [(await keyRange(store, backfill))?.[1], sequence.last ?? undefined].every(
     (key) => key === undefined || key < watermark,
   );
+}
+
+/** How keys go on: they are never known to grow, as the numbers of a sequence do not become visible in their order. */
+export const keyGrowth = async (
+  store: Store,
+  backfill: Backfill,
+  watermark: Key | null,
+): Promise<KeyGrowth> =>
+  watermark !== null && (await hasRestartedKeys(store, backfill, watermark)) ? 'restarted' : 'unknown';
+
+/** From so many rows on a run is cut into so many ranges, for several processes to take in turn. */
+const RANGES: readonly (readonly [rows: number, ranges: number])[] = [
+  [100_000, 64],
+  [2000, 8],
+  [0, 1],
+];
+
+/** Last keys of the ranges of a run: of integers by their value, of texts by their number. */
+export async function rangeEnds(
+  store: Store,
+  backfill: Backfill,
+  start: Key | null,
+): Promise<readonly Key[]> {
+  const [, end] = (await keyRange(store, backfill)) ?? [];
+  if (end === undefined) return [];
+  const { key, behind, upTo } = await rowSql(store, backfill);
+  const table = `${identifier(backfill.table)} AS t`;
+  const where = `${behind(start)} AND ${upTo(end)}`;
+  const keyAt = async (row: number): Promise<Key | undefined> =>
+    (
+      await store.project.getExact<{ k: Key }>(
+        `SELECT ${key} AS k FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT 1 OFFSET ${row}`,
+      )
+    )?.k;
+  const first = await keyAt(0);
+  const [, ranges = 1] =
+    (await findEach(RANGES, async ([rows]) => rows === 0 || (await keyAt(rows)) !== undefined)) ?? [];
+  if (first === undefined) return [end];
+  if (typeof first === 'bigint' && typeof end === 'bigint') return integerEnds(first, end, ranges);
+  if (ranges === 1) return [end];
+  const ends = await store.project.allExact<{ k: Key }>(
+    `SELECT k FROM (SELECT ${key} AS k, pg_catalog.row_number() OVER w AS n, pg_catalog.count(*) OVER () AS rows FROM ${table} WHERE ${where}
+      WINDOW w AS (ORDER BY ${key})) AS numbered WHERE (n ${operator('%')} greatest(1, rows ${operator('/')} ${ranges})) ${EQ} 0 AND k ${LT} ${keyLiteral(end)} ORDER BY k`,
+  );
+  return [...ends.map(({ k }) => k), end];
+}
+
+function integerEnds(first: bigint, last: bigint, ranges: number): bigint[] {
+  const width = (last - first) / BigInt(ranges) + 1n;
+  const ends: bigint[] = [];
+  for (let end = first + width - 1n; end < last; end += width) ends.push(end);
+  return [...ends, last];
 }

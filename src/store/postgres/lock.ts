@@ -5,7 +5,7 @@ import { failpoint } from '../../failpoint.js';
 import type { LockHolder, LockState } from '../../ledger/run-lock.js';
 import { holderText } from '../../ledger/run-lock.js';
 import type { HeldLock, SiteLockOptions } from '../site.js';
-import type { Connection, LockKey, Sessions } from './connection.js';
+import type { LockKey, PostgresSession, Sessions } from './connection.js';
 import { holderNamed, instantSql } from './session-name.js';
 
 /** Pause between two tries, in milliseconds: by chance, so that rivals do not meet again and again. */
@@ -14,20 +14,20 @@ const POLL_MS = { least: 30, most: 120 };
 /** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
 const TELL_WAIT_MS = 5000;
 
-const call = async ({ client }: Connection, name: string, key: LockKey): Promise<boolean> =>
+const call = async ({ client }: PostgresSession, name: string, key: LockKey): Promise<boolean> =>
   (await client.query(`SELECT ${name}(${key.join(', ')})`)).rows[0]?.[0] === 1n;
 
-const tryExclusive = async (connection: Connection, key = connection.lockKey): Promise<boolean> =>
+const tryExclusive = async (connection: PostgresSession, key = connection.lockKey): Promise<boolean> =>
   await call(connection, 'pg_try_advisory_lock', key);
-const tryShared = async (connection: Connection, key = connection.lockKey): Promise<boolean> =>
+const tryShared = async (connection: PostgresSession, key = connection.lockKey): Promise<boolean> =>
   await call(connection, 'pg_try_advisory_lock_shared', key);
-const unlockExclusive = async (connection: Connection, key = connection.lockKey): Promise<void> =>
+const unlockExclusive = async (connection: PostgresSession, key = connection.lockKey): Promise<void> =>
   await unlock(connection, 'pg_advisory_unlock', key);
-const unlockShared = async (connection: Connection, key = connection.lockKey): Promise<void> =>
+const unlockShared = async (connection: PostgresSession, key = connection.lockKey): Promise<void> =>
   await unlock(connection, 'pg_advisory_unlock_shared', key);
 
 /** Releases a lock, also after a failure, which stays the one that is told. A session that cannot is ended, and its locks with it. */
-async function unlock(connection: Connection, name: string, key: LockKey): Promise<void> {
+async function unlock(connection: PostgresSession, name: string, key: LockKey): Promise<void> {
   try {
     await call(connection, name, key);
   } catch (error) {
@@ -115,7 +115,7 @@ export async function withShare(sessions: Sessions, act: () => Promise<boolean>)
 }
 
 /** Takes part in what others do, if they let others; returns whether there was anything to do. */
-async function joined(connection: Connection, join: () => Promise<boolean>): Promise<boolean> {
+async function joined(connection: PostgresSession, join: () => Promise<boolean>): Promise<boolean> {
   if (!(await tryShared(connection))) return false;
   connection.lock = 'shared';
   try {
@@ -134,7 +134,7 @@ async function joined(connection: Connection, join: () => Promise<boolean>): Pro
  * @param onWait told every five seconds while others are waited for
  */
 export async function shareLock<Result>(
-  connection: Connection,
+  connection: PostgresSession,
   act: () => Promise<Result>,
   onWait: (holder: LockHolder | undefined) => void,
 ): Promise<Result> {
@@ -174,7 +174,7 @@ const holdersSql = (
 
 /** Whether a session holds the lock, else has its turn, and which process has it, where its name says so. */
 async function stateOf(
-  { client, lockKey, turnKey }: Connection,
+  { client, lockKey, turnKey }: PostgresSession,
   keys: readonly LockKey[] = [lockKey, turnKey],
 ): Promise<LockState> {
   const [found] = (
@@ -189,15 +189,17 @@ async function stateOf(
 }
 
 /** Returns the lock holder, or undefined if the lock has since been released. */
-const holderOf = async (connection: Connection, keys?: readonly LockKey[]): Promise<LockHolder | undefined> =>
-  (await stateOf(connection, keys)).holder;
+const holderOf = async (
+  connection: PostgresSession,
+  keys?: readonly LockKey[],
+): Promise<LockHolder | undefined> => (await stateOf(connection, keys)).holder;
 
 /**
  * Refuses to go on without the run lock that this session took: a statement of a step may have released it.
  *
  * @throws {BackfillError} `STEP_INVALID`
  */
-export async function requireHeld(connection: Connection): Promise<void> {
+export async function requireHeld(connection: PostgresSession): Promise<void> {
   if (connection.lock === 'none') return;
   const { client, lockKey } = connection;
   const held = await client.query(`SELECT 1 ${holdersSql(lockKey, [lockKey])} AND l.pid = pg_backend_pid()`);

@@ -1,11 +1,11 @@
 import type { Backfill } from '../../backfill/define.js';
 import { keyLiteral } from '../keys.js';
-import type { FilledCell, Store } from '../port.js';
+import type { FilledCell, KeyRange, Store } from '../port.js';
+import { rowSql } from '../rows.js';
 import { identifier, literal } from '../sql.js';
 import { hasTable } from './inspect.js';
-import { keyTypeOf } from './key-type.js';
-import { keySql } from './keys.js';
-import { EQ, GE, LE, LT, operator, XIDS_TABLE } from './texts.js';
+import { keyOf } from './keys.js';
+import { EQ, LE, LT, operator, XIDS_TABLE } from './texts.js';
 
 /**
  * Whose version of a row stands: each row has in `xmin` the transaction that wrote it, and a batch notes those of the rows that it wrote. A
@@ -42,10 +42,11 @@ export async function noteTriggered(
   store: Store,
   backfill: Backfill,
   batch: number,
-  [first, last]: readonly [first: string, last: string],
+  [first, last]: KeyRange,
 ): Promise<void> {
+  const { from, upTo } = await rowSql(store, backfill);
   const rows = `SELECT t.xmin AS x, t.tableoid AS o FROM ${identifier(backfill.table)} AS t
-    WHERE ${await keySql(store, backfill)} ${GE} ${first} AND ${await keySql(store, backfill)} ${LE} ${last} AND pg_catalog.age(t.xmin) ${LE} 0`;
+    WHERE ${from(first)} AND ${upTo(last)} AND pg_catalog.age(t.xmin) ${LE} 0`;
   await store.project.run(notedSql(backfill, batch, rows));
 }
 
@@ -62,12 +63,12 @@ export async function rewrittenSince(
   cells: readonly FilledCell[],
 ): Promise<ReadonlySet<number>> {
   if (!(await hasTable(store, XIDS_TABLE))) return new Set();
-  const { type } = await keyTypeOf(store, backfill);
+  const { type, sql: key } = await keyOf(store, backfill);
   const number = (xid: string): string => `${xid}::pg_catalog.text::pg_catalog.int8`;
-  const asked = cells.map(({ key, batch }, i) => `(${i}, (${keyLiteral(key)})::${type}, ${batch})`);
+  const asked = cells.map((cell, i) => `(${i}, (${keyLiteral(cell.key)})::${type}, ${cell.batch})`);
   const found = await store.project.pluck<number>(
     `SELECT a.i FROM (VALUES ${asked.join(', ')}) AS a(i, k, batch)
-      JOIN ${identifier(backfill.table)} AS t ON ${await keySql(store, backfill)} ${EQ} a.k
+      JOIN ${identifier(backfill.table)} AS t ON ${key} ${EQ} a.k
     WHERE NOT EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n WHERE (n.xid ${MASK} ${XID}) ${EQ} ${number('t.xmin')})
       AND EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n
         WHERE n.backfill ${EQ} ${literal(backfill.name)} AND n.batch ${EQ} a.batch AND n.relation ${EQ} t.tableoid::pg_catalog.int8

@@ -13,7 +13,7 @@ import {
 import { literal, normaliseSql } from '../sql.js';
 import { shownAddress } from './address.js';
 import type { Result } from './client.js';
-import type { Connection } from './connection.js';
+import type { PostgresSession } from './connection.js';
 import { isGone, type PostgresDriver } from './driver.js';
 import { PLACEHOLDERS } from './texts.js';
 
@@ -151,7 +151,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
   }
 
   /** The session with the database, for the parts of this engine. */
-  get connection(): Connection {
+  get connection(): PostgresSession {
     return this.driver.connection;
   }
 
@@ -218,7 +218,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
       return parameters === 0n ? undefined : new RangeError('The statement has a parameter');
     } catch (error) {
       // A lock that was waited for in vain, or a server that is gone or short of memory or stack, tells nothing of the statement.
-      if (!isPostgresError(error) || this.dialect.isBusy(error) || isGone(error)) throw error;
+      if (!isPostgresError(error) || this.dialect.retryReason(error) || isGone(error)) throw error;
       if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
       driver.hasNotCompiled = true;
       return error;

@@ -3,9 +3,9 @@ import { throwIfStopped } from '../../backfill/stop.js';
 import { failpoint } from '../../failpoint.js';
 import type { LockHolder } from '../../ledger/run-lock.js';
 import { busyPauses } from '../busy.js';
-import type { Dialect, Connection as StoreConnection, Transaction } from '../port.js';
+import type { Connection, Dialect, Transaction } from '../port.js';
 import type { OpenOptions } from '../site.js';
-import { type Connection, makeFunctions, readPath, type Sessions } from './connection.js';
+import { makeFunctions, type PostgresSession, readPath, type Sessions } from './connection.js';
 import { BEGIN, isGone, PostgresDriver } from './driver.js';
 import { requireHeld, shareLock } from './lock.js';
 import { readSettings, restoreSettings } from './settings.js';
@@ -47,14 +47,14 @@ class PostgresTransaction extends PostgresStatements implements Transaction {
 }
 
 /** The connection of one open database of PostgreSQL. Its lifetime is a command's. */
-export class PostgresStore extends PostgresStatements implements StoreConnection {
+export class PostgresStore extends PostgresStatements implements Connection {
   readonly #sessions: Sessions;
 
   /**
    * @param connection the session of the command, which {@link close} gives back
    * @param dialect this engine's
    */
-  constructor(sessions: Sessions, connection: Connection, dialect: Dialect, options: OpenOptions) {
+  constructor(sessions: Sessions, connection: PostgresSession, dialect: Dialect, options: OpenOptions) {
     super(new PostgresDriver(connection, dialect, options));
     this.#sessions = sessions;
   }
@@ -73,7 +73,7 @@ export class PostgresStore extends PostgresStatements implements StoreConnection
       try {
         return await this.tryWrite(act);
       } catch (error) {
-        if (!this.dialect.isBusy(error)) throw error;
+        if (!this.dialect.retryReason(error)) throw error;
         await sleep(pauseMs);
       }
     }

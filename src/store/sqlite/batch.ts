@@ -1,31 +1,43 @@
 import type { Backfill } from '../../backfill/define.js';
-import { mapEach } from '../../each.js';
 import { isStoreError } from '../../errors.js';
 import { type Key, MAX_OFFSET, packKeys, packTexts } from '../../ledger/keys.js';
 import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { type FillOptions, type RefusedRow, RefusedUpdate } from '../batch.js';
-import type { BatchResult, Store } from '../port.js';
-import { anyNullSql, isSkippedSql, scopeSql } from '../rows.js';
+import type { KeyKind } from '../keys.js';
+import type { BatchResult, SqlValue, Store } from '../port.js';
+import { anyNullSql, rowSql } from '../rows.js';
 import { identifier, literal } from '../sql.js';
-import { derivationSql } from './derive.js';
+import { derive } from './derive.js';
 import { updateOf } from './inspect.js';
-import { behindSql, checkTexts, keyColumn, keyKind } from './keys.js';
+import { behindSql, checkTexts, keyColumn, keyOf } from './keys.js';
 
 /**
  * One batch, in sets: the rows are read and their values derived once, into a temporary table in memory; from there
- * one UPDATE fills the table and one INSERT a reason records the skips. Only rare texts and the offsets of the filled
+ * one UPDATE fills the table and one INSERT a reason records the skips. Only rare texts, rows of a `process` and the offsets of the filled
  * keys pass through JavaScript.
  */
 
-const BATCH = 'temp.umzug_backfill_batch';
+/** Rows of a `process` that are read at once. */
+const PAGE = 1000;
 
-/** Makes the temporary table for a backfill's batches; once a run. */
-export async function prepareFill(store: Store, backfill: Backfill): Promise<void> {
+/** The temporary table of a batch: of its rows the key, the columns that were NULL, and the values for these. */
+interface BatchTable {
+  readonly backfill: Backfill;
+  readonly kind: KeyKind | undefined;
+  /** Its name. */
+  readonly rows: string;
+}
+
+/** Makes the temporary table for a backfill's batches, or empties it. */
+async function batchTable(store: Store, backfill: Backfill): Promise<BatchTable> {
+  const { kind } = await keyOf(store, backfill);
+  const rows = `temp.umzug_backfill_batch_${kind}_${backfill.columns.length}`;
   const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
-  await store.exec(`DROP TABLE IF EXISTS ${BATCH};
-    CREATE TEMP TABLE umzug_backfill_batch
-      (${keyColumn(await keyKind(store, backfill))}, failure, wanted, ${values}, ignored DEFAULT 0, refusal);`);
+  await store.exec(`CREATE TABLE IF NOT EXISTS ${rows}
+      (${keyColumn(kind)}, failure, wanted, ${values}, ignored DEFAULT 0, refusal);
+    DELETE FROM ${rows}`);
+  return { backfill, kind, rows };
 }
 
 /** Bit i of a mask for each column i for which `condition(i)` holds. */
@@ -53,27 +65,17 @@ export async function fillBatch(
   backfill: Backfill,
   { cursor, watermark, limit, batch, leavesSkips, hasTriggers, refused }: FillOptions,
 ): Promise<BatchResult | undefined> {
-  const key = identifier(backfill.key);
-  const kind = await keyKind(store, backfill);
-  const [behind, from] = behindSql(kind, `t.${key}`, cursor);
-  await store.run(`DELETE FROM ${BATCH}`);
-  const tail = `WHERE ${behind} AND t.${key} <= ? AND ${scopeSql(backfill, store.dialect)} AND ${anyNullSql(backfill)}
-      ${leavesSkips ? `AND NOT ${await isSkippedSql(store, backfill)}` : ''} ORDER BY t.${key} LIMIT ?`;
-  const read = await store.run(
-    `INSERT INTO ${BATCH} (k, failure, wanted, ${backfill.columns.map((_, i) => `v${i}`).join(', ')})
-    SELECT k, failure, ${maskSql(backfill, (i) => `c${i} IS NULL`)},
-      ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END`).join(', ')}
-    FROM (${await derivationSql(store, backfill, { tail })})`,
-    from,
-    watermark,
-    limit,
-  );
+  const table = await batchTable(store, backfill);
+  const read = await readRows(store, table, { cursor, watermark, limit, leavesSkips });
   if (read === 0) return undefined;
-  if (kind === 'text') await checkTexts(store, backfill, BATCH);
+  if (table.kind === 'text') await checkTexts(store, backfill, table.rows);
   const trimmed =
-    kind === 'text'
+    table.kind === 'text'
       ? 0
-      : await store.run(`DELETE FROM ${BATCH} WHERE k - (SELECT min(k) FROM ${BATCH}) > ?`, MAX_OFFSET);
+      : await store.run(
+          `DELETE FROM ${table.rows} WHERE k - (SELECT min(k) FROM ${table.rows}) > ?`,
+          MAX_OFFSET,
+        );
 
   const span = await store.getExact<{
     firstKey: Key;
@@ -83,14 +85,14 @@ export async function fillBatch(
     toUpdate: bigint;
   }>(
     `SELECT min(k) AS firstKey, max(k) AS lastKey, count(*) AS rows, count(*) FILTER (WHERE ${anyValueSql(backfill)}) AS toUpdate,
-      sum(${backfill.columns.map((_, i) => `(wanted >> ${i} & 1)`).join(' + ')}) AS wanted FROM ${BATCH} AS b`,
+      sum(${backfill.columns.map((_, i) => `(wanted >> ${i} & 1)`).join(' + ')}) AS wanted FROM ${table.rows} AS b`,
   );
   if (!span) throw new RangeError('An aggregate returns a row');
-  if (refused) await leaveOut(store, backfill, refused);
-  const updated = await updateRows(store, backfill, span);
-  if (hasTriggers || updated !== Number(span.toUpdate)) await noteIgnored(store, backfill);
-  const skips = await recordSkips(store, backfill, batch, span);
-  const { cells, count } = await filledCells(store, backfill, span.firstKey);
+  if (refused) await leaveOut(store, table, refused);
+  const updated = await updateRows(store, table, span);
+  if (hasTriggers || updated !== Number(span.toUpdate)) await noteIgnored(store, table);
+  const skips = await recordSkips(store, table, batch, span);
+  const { cells, count } = await filledCells(store, table, span.firstKey);
   return {
     firstKey: span.firstKey,
     lastKey: span.lastKey,
@@ -103,11 +105,77 @@ export async function fillBatch(
   };
 }
 
+/** Reads and derives the next rows, and returns how many there were. */
+async function readRows(
+  store: Store,
+  { backfill, kind, rows }: BatchTable,
+  {
+    cursor,
+    watermark,
+    limit,
+    leavesSkips,
+  }: Pick<FillOptions, 'cursor' | 'watermark' | 'limit' | 'leavesSkips'>,
+): Promise<number> {
+  const derivation = await derive(store, backfill);
+  const { inScope, isSkipped, key } = await rowSql(store, backfill);
+  const conditions = [
+    `${key} <= ?`,
+    inScope,
+    anyNullSql(backfill),
+    ...(leavesSkips ? [`NOT ${isSkipped}`] : []),
+  ];
+  const values = backfill.columns.map((_, i) => `v${i}`);
+  const wanted = maskSql(backfill, (i) => `c${i} IS NULL`);
+  const select = (behind: string): string =>
+    derivation.select({ where: [behind, ...conditions].join(' AND '), limit: '?' });
+  const insert = `INSERT INTO ${rows} (k, failure, wanted, ${values.join(', ')})`;
+  if (!derivation.isAlwaysLeft) {
+    const [behind, from] = behindSql(kind, key, cursor);
+    const offered = values.map((value, i) => `CASE WHEN c${i} IS NULL THEN ${value} END`);
+    return await store.run(
+      `${insert} SELECT k, failure, ${wanted}, ${offered.join(', ')} FROM (${select(behind)})`,
+      from,
+      watermark,
+      limit,
+    );
+  }
+  let [read, last] = [0, cursor];
+  while (read < limit) {
+    const [behind, from] = behindSql(kind, key, last);
+    const page = await store.allExact<Record<string, SqlValue> & { k: Key; wanted: bigint }>(
+      `SELECT k, ${wanted} AS wanted, ${derivation.raw.join(', ')} FROM (${select(behind)})`,
+      from,
+      watermark,
+      Math.min(PAGE, limit - read),
+    );
+    const derived = derivation.derive(page.map((row) => derivation.raw.map((name) => row[name])));
+    const offered = page.map(({ k: rowKey, wanted: bits }, at) => {
+      const { values: own = [], failure = null } = derived[at] ?? {};
+      const due = values.map((_, i) => ((Number(bits) >> i) & 1 ? (own[i] ?? null) : null));
+      return { key: rowKey, values: [...due, failure, bits] };
+    });
+    const given = derivation.given(offered, 2);
+    const [n, m] = [values.length, values.length + 1];
+    await store.run(
+      `${insert} SELECT k, v${n}, v${m}, ${values.join(', ')} FROM ${given.sql}`,
+      ...given.parameters,
+    );
+    read += page.length;
+    last = page.at(-1)?.k ?? null;
+    if (page.length < PAGE) break;
+  }
+  return read;
+}
+
 /** A row that is refused keeps its NULLs. */
-async function leaveOut(store: Store, backfill: Backfill, { key, code }: RefusedRow): Promise<void> {
+async function leaveOut(
+  store: Store,
+  { backfill, rows }: BatchTable,
+  { key, code }: RefusedRow,
+): Promise<void> {
   const nothing = backfill.columns.map((_, i) => `v${i} = NULL`).join(', ');
   await store.run(
-    `UPDATE ${BATCH} AS b SET refusal = ?, ${nothing} WHERE k = ? AND ${anyValueSql(backfill)}`,
+    `UPDATE ${rows} AS b SET refusal = ?, ${nothing} WHERE k = ? AND ${anyValueSql(backfill)}`,
     code,
     key,
   );
@@ -116,7 +184,7 @@ async function leaveOut(store: Store, backfill: Backfill, { key, code }: Refused
 /** Returns how many rows were updated. */
 async function updateRows(
   store: Store,
-  backfill: Backfill,
+  { backfill, rows }: BatchTable,
   span: { readonly firstKey: Key; readonly lastKey: Key; readonly rows: bigint },
 ): Promise<number> {
   const key = identifier(backfill.key);
@@ -126,7 +194,7 @@ async function updateRows(
   try {
     // The range is for the planner: whichever side it reads first, it reads no more than the batch.
     return await store.run(
-      `${await updateOf(store, backfill.table)} AS t SET ${assignments.join(', ')} FROM ${BATCH} AS b
+      `${await updateOf(store, backfill.table)} AS t SET ${assignments.join(', ')} FROM ${rows} AS b
       WHERE b.k = t.${key} AND t.${key} BETWEEN ? AND ? AND ${anyValueSql(backfill)}`,
       span.firstKey,
       span.lastKey,
@@ -138,20 +206,19 @@ async function updateRows(
 }
 
 /** Cells that are still NULL behind the UPDATE, as a trigger has it, are not filled. */
-async function noteIgnored(store: Store, backfill: Backfill): Promise<void> {
+async function noteIgnored(store: Store, { backfill, rows }: BatchTable): Promise<void> {
   const table = identifier(backfill.table);
   const key = identifier(backfill.key);
-  await mapEach(backfill.columns, async ({ name }, i) => {
+  for (const [i, { name }] of backfill.columns.entries())
     await store.run(
-      `UPDATE ${BATCH} AS b SET ignored = ignored | ${1 << i}, v${i} = NULL
+      `UPDATE ${rows} AS b SET ignored = ignored | ${1 << i}, v${i} = NULL
       WHERE v${i} IS NOT NULL AND (SELECT t.${identifier(name)} FROM ${table} AS t WHERE t.${key} = b.k) IS NULL`,
     );
-  });
 }
 
 async function recordSkips(
   store: Store,
-  backfill: Backfill,
+  { backfill, rows }: BatchTable,
   batch: number,
   span: { readonly firstKey: Key; readonly lastKey: Key },
 ): Promise<number> {
@@ -159,54 +226,48 @@ async function recordSkips(
   // What an earlier run recorded of these rows; the plus makes the planner go by the skips, which are few.
   await store.run(
     `DELETE FROM ${LEDGER_TABLES.skips}
-    WHERE backfill = ${name} AND key BETWEEN ? AND ? AND +key IN (SELECT k FROM ${BATCH})`,
+    WHERE backfill = ${name} AND key BETWEEN ? AND ? AND +key IN (SELECT k FROM ${rows})`,
     span.firstKey,
     span.lastKey,
   );
   const record = async (target: string, reason: string, condition: string): Promise<number> =>
     await store.run(
       `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch)
-      SELECT ${name}, k, ${literal(target)}, ${reason}, ? FROM ${BATCH} WHERE ${condition}`,
+      SELECT ${name}, k, ${literal(target)}, ${reason}, ? FROM ${rows} WHERE ${condition}`,
       batch,
     );
   const because = (reason: SkipReason): string => literal(reason);
-  const counts = [
-    await record('*', 'failure', 'failure IS NOT NULL'),
-    await record('*', 'refusal', 'refusal IS NOT NULL'),
-    ...(await mapEach(
-      backfill.columns,
-      async ({ name: column }, i) =>
-        await record(
-          column,
-          `CASE WHEN ignored >> ${i} & 1 THEN ${because('UPDATE_IGNORED')} ELSE ${because('NO_USABLE_VALUE')} END`,
-          `failure IS NULL AND refusal IS NULL AND wanted >> ${i} & 1 AND v${i} IS NULL`,
-        ),
-    )),
-  ];
-  return counts.reduce((sum, count) => sum + count, 0);
+  let skips = await record('*', 'failure', 'failure IS NOT NULL');
+  skips += await record('*', 'refusal', 'refusal IS NOT NULL');
+  for (const [i, { name: column }] of backfill.columns.entries())
+    skips += await record(
+      column,
+      `CASE WHEN ignored >> ${i} & 1 THEN ${because('UPDATE_IGNORED')} ELSE ${because('NO_USABLE_VALUE')} END`,
+      `failure IS NULL AND refusal IS NULL AND wanted >> ${i} & 1 AND v${i} IS NULL`,
+    );
+  return skips;
 }
 
 async function filledCells(
   store: Store,
-  backfill: Backfill,
+  { backfill, rows }: BatchTable,
   firstKey: Key,
 ): Promise<{ cells: CellsRecord[]; count: number }> {
   const mask = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
-  const masks = await store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${BATCH}`);
+  const masks = await store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${rows}`);
   let count = 0;
-  const cells = await mapEach(
-    masks.filter(({ mask: bits }) => bits !== 0),
-    async ({ mask: bits }) => {
-      const columns = backfill.columns.filter((_, i) => (bits >> i) & 1).map(({ name }) => name);
-      const where = `WHERE ${mask} = ? ORDER BY k`;
-      const keys =
-        typeof firstKey === 'bigint'
-          ? await store.pluck<number>(`SELECT k - ? FROM ${BATCH} ${where}`, firstKey, bits)
-          : await store.pluck<string>(`SELECT k FROM ${BATCH} ${where}`, bits);
-      count += keys.length * columns.length;
-      const packed = typeof firstKey === 'bigint' ? packKeys(keys as number[]) : packTexts(keys as string[]);
-      return { columns, firstKey, keys: packed };
-    },
-  );
+  const cells: CellsRecord[] = [];
+  for (const { mask: bits } of masks) {
+    if (bits === 0) continue;
+    const columns = backfill.columns.filter((_, i) => (bits >> i) & 1).map(({ name }) => name);
+    const where = `WHERE ${mask} = ? ORDER BY k`;
+    const keys =
+      typeof firstKey === 'bigint'
+        ? await store.pluck<number>(`SELECT k - ? FROM ${rows} ${where}`, firstKey, bits)
+        : await store.pluck<string>(`SELECT k FROM ${rows} ${where}`, bits);
+    count += keys.length * columns.length;
+    const packed = typeof firstKey === 'bigint' ? packKeys(keys as number[]) : packTexts(keys as string[]);
+    cells.push({ columns, firstKey, keys: packed });
+  }
   return { cells, count };
 }

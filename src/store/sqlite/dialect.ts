@@ -1,9 +1,10 @@
 import { DEFAULT_TARGET_BATCH_MS } from '../../backfill/run-options.js';
 import type { Dialect } from '../port.js';
 import { identifier } from '../sql.js';
-import { fillBatch, prepareFill } from './batch.js';
+import { fillBatch } from './batch.js';
 import { isBusy } from './busy.js';
-import { createIndexEstimate, rewriteEstimate } from './estimate.js';
+import { derive } from './derive.js';
+import { estimate } from './estimate.js';
 import { indexVerdict } from './index-verdict.js';
 import {
   findIndex,
@@ -14,39 +15,35 @@ import {
   tableIdentity,
   updateTriggers,
 } from './inspect.js';
-import { checkKey, checkKeyValues, keyKind } from './keys.js';
+import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js';
 import { checkLedger, SQLITE_LEDGER } from './ledger.js';
 import { passOver } from './pass.js';
-import { planRows, sampleRows } from './planned.js';
-import { verificationSql } from './print-sql.js';
-import { rehearseDown, rehearseUp, updateError } from './rehearse.js';
-import { prepareRevert, revertCells } from './revert.js';
-import { scanRows } from './scan.js';
-import { countFound, fillWindow, hasGrowingKeys, hasRestartedKeys, keyRange } from './scope.js';
-import { sliceEnds } from './slices.js';
+import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
+import { undo } from './revert.js';
+import { fillWindow, sliceEnds } from './slices.js';
 import { surroundings } from './surroundings.js';
 
 /** What is SQLite's own. */
 export const SQLITE: Dialect = {
   engine: 'SQLite',
+  otherWay: 'another index',
+  guardExample: "CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END",
   ledger: SQLITE_LEDGER,
   operator: (sign) => sign,
   builtIn: (name) => name,
+  // By an index each row would be looked up in the table by itself, for its scope.
+  wholeTable: (name) => `${identifier(name)} AS t NOT INDEXED`,
   pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
   hasTable,
   hasIndex,
-  hasUnfinishedIndex: async () => false, // it is made in one transaction
   tableColumns,
   updateTriggers,
   findIndex,
   tableIdentity,
   tableBytes,
-  updateBytes: async () => 0,
-  dropColumnEstimate: async (store, table, columns) =>
-    rewriteEstimate(await tableBytes(store, table), columns),
-  createIndexEstimate,
+  estimate,
   checkLedger,
-  checkRights: async () => undefined, // a file that can't be written is refused when it is opened
+  checkStep,
   rehearseUp,
   rehearseDown,
   updateError,
@@ -66,32 +63,22 @@ export const SQLITE: Dialect = {
     });
   },
   indexVerdict,
-  keyKind,
+  keyOf,
   checkKey,
   checkKeyValues,
-  hasGrowingKeys,
-  hasRestartedKeys,
+  keyGrowth,
   keyRange,
-  rangeEnds: async (_store, _backfill, _start, end) => [end],
+  rangeEnds: async (store, backfill) => (await keyRange(store, backfill))?.slice(1) ?? [],
   sliceEnds,
-  keySql: async (_, { key }) => `t.${identifier(key)}`,
   toLedger: (key) => key,
   fromLedger: (cell) => cell as bigint | string | null,
-  ledgerKeySql: async (_, { key }) => `t.${identifier(key)}`,
-  prepareFill,
+  derive,
   fillWindow,
   fillBatch,
-  prepareRevert,
-  revertCells,
-  countFound,
-  scanRows,
+  undo,
   passOver,
-  rewrittenSince: undefined,
-  planRows,
-  sampleRows,
-  verificationSql,
+  rewrittenSince: async () => new Set(), // it keeps no versions of rows
   parentTables: async () => [],
-  isBusy,
-  isConflict: () => false, // one transaction writes at a time
+  retryReason: (error) => (isBusy(error) ? 'busy' : undefined), // one transaction writes at a time: none conflicts
   surroundings,
 };

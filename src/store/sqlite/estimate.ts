@@ -1,4 +1,5 @@
-import type { Estimate } from '../port.js';
+import type { Estimate, Store, TableWork } from '../port.js';
+import { tableBytes } from './inspect.js';
 
 /**
  * Rates by which lock times are foretold, in bytes of the table a millisecond. Measured on a million rows (875 MB) of
@@ -25,4 +26,11 @@ export function createIndexEstimate(bytes: number): Estimate {
 /** What an index on columns that hold values is expected to cost: SQLite reads the table, sorts, and writes the index. */
 export function fullIndexEstimate(bytes: number): Estimate {
   return { lockMs: SCHEMA_ONLY_MS + bytes / FULL_INDEX_BYTES_PER_MS, diskBytes: 0 };
+}
+
+/** What work on a table is expected to cost. A row that is updated stays where it is. */
+export async function estimate(store: Store, table: string, work: TableWork): Promise<Estimate> {
+  if ('updatesRows' in work) return { lockMs: 0, diskBytes: 0 };
+  const bytes = await tableBytes(store, table);
+  return 'createsIndex' in work ? createIndexEstimate(bytes) : rewriteEstimate(bytes, work.dropsColumns);
 }

@@ -1,7 +1,7 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { FirstOf } from '../../backfill/values.js';
 import { identifier, literal } from '../sql.js';
-import type { Derivation } from './derive.js';
+import type { Parts } from './derive.js';
 import { IS_UTF8, READ_JSON, READ_STRING } from './json-functions.js';
 
 /**
@@ -13,7 +13,7 @@ import { IS_UTF8, READ_JSON, READ_STRING } from './json-functions.js';
  *
  * @param isPlain whether it is for a shell that lacks our functions
  */
-export function firstOfSql({ columns }: Backfill, isPlain: boolean): Derivation {
+export function firstOfSql({ columns }: Backfill, isPlain: boolean): Parts {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
   const documents = [...new Set(ours.map(({ value }) => value.document))];
   const documentOf = (name: string): string => `d${documents.indexOf(name)}`;

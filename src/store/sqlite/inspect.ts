@@ -13,7 +13,7 @@ export async function hasTable(store: Store, name: string): Promise<boolean> {
 }
 
 /** Whether the store has an index of this name. */
-export const hasIndex = async (store: Store, name: string): Promise<boolean> =>
+export const hasIndex = async (store: Store, _table: string, name: string): Promise<boolean> =>
   (await store.get(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE`, name)) !==
   undefined;
 

@@ -1,10 +1,9 @@
 import type { Backfill } from '../../backfill/define.js';
-import { mapEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
-import { indexHint, type KeyKind, unsuitable } from '../keys.js';
-import type { Store } from '../port.js';
+import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
+import type { KeyFacts, KeyGrowth, KeyRange, Store } from '../port.js';
 import { partsSql } from '../rows.js';
-import { identifier, isSameName } from '../sql.js';
+import { identifier, isSameName, tokensOf } from '../sql.js';
 import { tableColumns } from './inspect.js';
 import { IS_UTF8 } from './json-functions.js';
 
@@ -12,17 +11,18 @@ import { IS_UTF8 } from './json-functions.js';
 const BEFORE_ALL_INTEGERS = -1e300;
 
 /**
- * What the key of a backfill is made of, by the affinity of its column; undefined for any other.
+ * The key of a backfill, by the affinity of its column.
  *
  * @see https://www.sqlite.org/datatype3.html#determination_of_column_affinity
  */
-export async function keyKind(
+export async function keyOf(
   store: Store,
   { table, key }: Pick<Backfill, 'table' | 'key'>,
-): Promise<KeyKind | undefined> {
+): Promise<KeyFacts> {
   const type = (await tableColumns(store, table)).find(({ name }) => isSameName(name, key))?.type ?? '';
-  if (/INT/i.test(type)) return 'integer';
-  return /CHAR|CLOB|TEXT/i.test(type) ? 'text' : undefined;
+  const kind = /INT/i.test(type) ? 'integer' : /CHAR|CLOB|TEXT/i.test(type) ? 'text' : undefined;
+  const sql = `t.${identifier(key)}`;
+  return { kind, sql, ledgerSql: sql };
 }
 
 /** SQL condition for the keys of `column` behind a cursor, with its parameter: all of them, where there is none. */
@@ -50,23 +50,19 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
   const { table, key } = backfill;
   const indexes = await uniqueIndexes(store, table);
   if (await isRowid(store, backfill, indexes)) return;
-  const own = (
-    await mapEach(
-      indexes,
-      async ({ name }) =>
-        await store.all<{ name: string | null; coll: string }>(
-          'SELECT name, coll FROM pragma_index_xinfo(?) WHERE key',
-          name,
-        ),
-    )
-  ).filter((parts) => parts.length === 1 && isSameName(parts[0]?.name ?? '', key));
-  if (own.length === 0)
+  const parts = 'SELECT name, coll FROM pragma_index_xinfo(?) WHERE key';
+  const collations: string[] = [];
+  for (const { name } of indexes) {
+    const [first, second] = await store.all<{ name: string | null; coll: string }>(parts, name);
+    if (first && !second && isSameName(first.name ?? '', key)) collations.push(first.coll);
+  }
+  if (collations.length === 0)
     throw unsuitable(backfill, 'it is not the only column of the primary key or of a unique index');
-  const kind = await keyKind(store, backfill);
+  const { kind } = await keyOf(store, backfill);
   if (kind === undefined) throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
   if (kind === 'integer') return;
   if (await ignoresCase(store, backfill)) throw unsuitable(backfill, 'its collation is not BINARY');
-  if (!own.some(([part]) => part?.coll === 'BINARY')) {
+  if (!collations.includes('BINARY')) {
     const index = `${identifier(`${table}_${key}_binary`)} ON ${identifier(table)} (${identifier(key)} COLLATE BINARY)`;
     throw unsuitable(backfill, 'its collation is not BINARY', indexHint(`CREATE UNIQUE INDEX ${index}`));
   }
@@ -117,7 +113,7 @@ async function ignoresCase(store: Store, { table, key }: Backfill): Promise<bool
 export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
   if (await isRowid(store, backfill, await uniqueIndexes(store, backfill.table))) return;
   const [table, column] = [identifier(backfill.table), identifier(backfill.key)];
-  const kind = (await keyKind(store, backfill)) ?? 'integer';
+  const { kind = 'integer' } = await keyOf(store, backfill);
   const types = await store.get<{ least: string; greatest: string }>(
     `SELECT typeof((SELECT min(${column}) FROM ${table})) AS least, typeof((SELECT max(${column}) FROM ${table})) AS greatest`,
   );
@@ -148,4 +144,52 @@ export async function checkTexts(store: Store, backfill: Backfill, keys: string)
   );
   if (found !== undefined)
     throw unsuitable(backfill, 'it holds texts that are no valid UTF-8, or have a NUL within');
+}
+
+/** First and last key of the table, or undefined when it is empty. */
+export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
+  const sql = (end: 'min' | 'max', name: string): string =>
+    `SELECT ${end}(${identifier(backfill.key)}) AS ${name} FROM ${identifier(backfill.table)}`;
+  const keyAt = async (end: 'min' | 'max'): Promise<unknown> =>
+    (await store.getExact<{ key: unknown }>(sql(end, 'key')))?.key ?? null;
+  const last = await keyAt('max');
+  if (last === null) return undefined;
+  // A text that JavaScript can't hold would come back as another, and rows behind that would never be reached.
+  if (typeof last === 'string') await checkTexts(store, backfill, `(${sql('max', 'k')})`);
+  return [asKey(await keyAt('min'), backfill), asKey(last, backfill)];
+}
+
+/** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
+async function hasGrowingKeys(store: Store, backfill: Backfill): Promise<boolean> {
+  const isPrimary = (await tableColumns(store, backfill.table)).some(
+    ({ name, pk }) => pk > 0 && isSameName(name, backfill.key),
+  );
+  if (!isPrimary) return false;
+  const row = await store.get<{ sql: string }>(
+    `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
+    backfill.table,
+  );
+  return [...tokensOf(row?.sql ?? '')].includes('autoincrement');
+}
+
+/**
+ * Whether the next key of a table with AUTOINCREMENT may be `watermark` or less: it is one more than the greatest of the keys in the
+ * table and of `sqlite_sequence`, which is lost when the table is made anew.
+ *
+ * @see https://www.sqlite.org/autoinc.html
+ */
+async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
+  const sequence = await store.getExact<{ seq: bigint }>(
+    'SELECT seq FROM sqlite_sequence WHERE name = ? COLLATE NOCASE',
+    backfill.table,
+  );
+  return [(await keyRange(store, backfill))?.[1], sequence?.seq].every(
+    (key) => key === undefined || key < watermark,
+  );
+}
+
+/** How keys go on: they grow where AUTOINCREMENT gives them. */
+export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth> {
+  if (!(await hasGrowingKeys(store, backfill))) return 'unknown';
+  return watermark !== null && (await hasRestartedKeys(store, backfill, watermark)) ? 'restarted' : 'growing';
 }

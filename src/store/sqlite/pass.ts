@@ -3,7 +3,7 @@ import type { Backfill } from '../../backfill/define.js';
 import { isThreadWorth } from '../../threads.js';
 import type { BehindPass, Pass, PassElsewhere } from '../pass.js';
 import type { Connection, KeyRange } from '../port.js';
-import { keyRange } from './scope.js';
+import { keyRange } from './keys.js';
 import { requireSqlite } from './statements.js';
 
 /**

@@ -93,7 +93,7 @@ HAVING r.batches <> count(b.number) OR r.cells_filled <> total(b.cells_filled);`
     ({ title, query }) => [`Rule: ${title}`, `${endedSql(query)};`] as const,
   );
   const view = `CREATE TEMP VIEW umzug_backfill_rows AS
-${plainDerivationSql(backfill, { extra })};`;
+${plainDerivationSql(backfill, extra)};`;
   const sql = [
     `-- Verification of ${name.replaceAll(/\s+/g, ' ')}. Run it with: sqlite3 -readonly -header -column STORE < FILE
 -- Texts that only umzug-backfill itself can judge count as unreadable here, and a few of their values as differing:

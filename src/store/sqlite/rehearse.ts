@@ -7,7 +7,9 @@ import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import type { SchemaPlan } from '../../schema/plan.js';
 import { reverseStatements } from '../../schema/reverse.js';
+import { noStatement } from '../../steps/one-statement.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
+import type { Step } from '../../steps/step.js';
 import type { Store } from '../port.js';
 import { isSameName, noUpdateSql } from '../sql.js';
 import { tableColumns, updateTriggers } from './inspect.js';
@@ -154,6 +156,20 @@ export async function updateError(
   if ((await updateTriggers(store, table, columns)).length > 0)
     refuseUpdate(table, await tryOut(store, { table, forward: [], columns, reverse: [] }));
   return await store.compileError(noUpdateSql(table, columns));
+}
+
+/**
+ * Refuses a step of plain SQL with a text that is no statement, where its declaration could not tell. A file that can't be written is
+ * refused when it is opened.
+ *
+ * @throws {BackfillError} `STEP_INVALID`
+ */
+export async function checkStep(store: Store, step: Step): Promise<void> {
+  if (step.kind !== 'sql') return;
+  for (const sql of [...step.up, ...(step.down ?? [])]) {
+    const error = await store.compileError(sql);
+    if (error instanceof RangeError) throw noStatement(step.name, sql, error);
+  }
 }
 
 /**

@@ -31,7 +31,6 @@ export interface Driver {
   readonly files: StoreFiles;
   readonly dialect: Dialect;
   readonly statements: Map<string, Database.Statement>;
-  readonly functions: Set<string>;
   readonly isWal: boolean;
   /** Whether a transaction that writes is open. */
   isWriting: boolean;
@@ -160,17 +159,6 @@ export abstract class SqliteStatements implements Store {
     if (page.length > 0) yield page;
   }
 
-  /** Rows as arrays, integers as bigint: as {@link pages}, for as many as its LIMIT lets through. */
-  async rows<Row extends readonly unknown[]>(
-    sql: string,
-    ...parameters: readonly SqlValue[]
-  ): Promise<Row[]> {
-    return this.#prepare(sql)
-      .raw()
-      .safeIntegers()
-      .all(...parameters) as Row[];
-  }
-
   /**
    * Lets the event loop turn between two pieces of work. In a transaction in rollback mode it does not: who reads keeps writers from
    * committing, and an application that writes in this thread would wait for itself. Nor in a transaction that writes.
@@ -191,15 +179,6 @@ export abstract class SqliteStatements implements Store {
   async exec(sql: string): Promise<void> {
     altering(this.db, sql, () => this.db.exec(sql));
     failpoint('statement', sql);
-  }
-
-  /** Makes a function known to this connection, once; it may not touch the store. Integers come as bigint. */
-  define(name: string, act: (...cells: SqlValue[]) => SqlValue | Uint8Array): void {
-    const { db, functions } = this.driver;
-    if (functions.has(name)) return;
-    functions.add(name);
-    const options = { deterministic: true, directOnly: true, safeIntegers: true, varargs: true };
-    db.function(name, options, act as (...cells: unknown[]) => unknown);
   }
 
   /** Whether this is one statement that compiles here, returns rows, and only reads. */

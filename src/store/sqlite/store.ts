@@ -51,7 +51,6 @@ export class SqliteStore extends SqliteStatements implements Connection {
       files,
       dialect,
       statements: new Map(),
-      functions: new Set(),
       isWal: db.pragma('journal_mode', { simple: true }) === 'wal',
       isWriting: false,
       open: undefined,
