@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { BackfillError } from '../../src/index.js';
 import { changedCells } from './compare-fill.js';
 import type { TestStore, TestStoreOptions } from './engine-sqlite.js';
 import { type Ledger, ledgeredCells } from './ledger.js';
@@ -77,7 +78,10 @@ export async function filled(store: TestStore, extra: Extra = {}): Promise<Left>
 
 /** Both steps by a run that is stopped on the way: what it is stopped by, and what it leaves behind. */
 export async function stopped(store: TestStore, extra: Extra) {
-  const { error } = await up(store, { ...options, ...extra });
+  // One that is stopped before it is connected has nothing else to tell.
+  const { error } = await up(store, { ...options, ...extra }).catch((thrown: BackfillError) => ({
+    error: thrown,
+  }));
   return { error, ...(await leftIn(store)) };
 }
 
