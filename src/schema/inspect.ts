@@ -1,6 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
-import type { ColumnInfo, Store } from '../store/port.js';
+import type { ColumnInfo } from '../store/dialect.js';
+import type { Store } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
 
 // What stands in a store's schema.

@@ -1,5 +1,5 @@
 import { isPostgresError } from '../../errors.js';
-import type { Dialect } from '../port.js';
+import type { Dialect } from '../dialect.js';
 import { identifier, noUpdateSql } from '../sql.js';
 import { fillBatch } from './batch.js';
 import { derive } from './derive.js';

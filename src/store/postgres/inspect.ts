@@ -1,6 +1,7 @@
 import { findEach } from '../../each.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
-import type { ColumnInfo, Estimate, Store, TableWork } from '../port.js';
+import type { ColumnInfo, Estimate, TableWork } from '../dialect.js';
+import type { Store } from '../port.js';
 import { foldCase, identifier, literal, normaliseSql } from '../sql.js';
 import { places, relationSql, tree } from './relations.js';
 import { type PostgresStatements, requirePostgres } from './statements.js';

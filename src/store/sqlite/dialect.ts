@@ -1,5 +1,5 @@
 import { DEFAULT_TARGET_BATCH_MS } from '../../backfill/run-options.js';
-import type { Dialect } from '../port.js';
+import type { Dialect } from '../dialect.js';
 import { identifier } from '../sql.js';
 import { fillBatch } from './batch.js';
 import { isBusy } from './busy.js';
