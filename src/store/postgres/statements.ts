@@ -1,8 +1,8 @@
 import { BackfillError, isPostgresError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import type { Dialect } from '../dialect.js';
 import { isAboutRow } from '../expressions.js';
 import {
-  type Dialect,
   requireTurn,
   type SqlValue,
   type Statements,
