@@ -1,7 +1,7 @@
 import { BackfillError } from '../errors.js';
 import type { RunRecord } from '../ledger/records.js';
-import type { LockHolder } from '../ledger/run-lock.js';
 import type { RevertResult } from '../store/batch.js';
+import type { LockHolder } from '../store/holder.js';
 import type { ValuesLeft } from './first-run.js';
 import type { PaceName } from './pace.js';
 

@@ -1,6 +1,6 @@
 import { BackfillError } from '../errors.js';
-import type { LockHolder } from '../ledger/run-lock.js';
 import type { Dialect } from './dialect.js';
+import type { LockHolder } from './holder.js';
 import type { StoreFiles } from './path.js';
 
 /** A value as a store holds it. */
