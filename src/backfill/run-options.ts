@@ -4,6 +4,7 @@ import type { RevertResult } from '../store/batch.js';
 import type { LockHolder } from '../store/holder.js';
 import type { ValuesLeft } from './first-run.js';
 import type { PaceName } from './pace.js';
+import type { StopSignal } from './stop.js';
 
 /** Rows of a batch at most when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
 export const DEFAULT_BATCH_ROWS = 5000;
@@ -13,14 +14,6 @@ export const DEFAULT_TARGET_BATCH_MS = 40;
 
 /** Size at which the WAL is not let grow further when nobody says otherwise, in MiB. */
 export const DEFAULT_WAL_LIMIT_MIB = 256;
-
-/** What of an `AbortSignal` counts here. Any will do; a project without the type of that name can do with its own. */
-export interface StopSignal {
-  /** Whether to stop. */
-  readonly aborted: boolean;
-  /** Why: `SIGTERM` or `SIGINT`, as the error tells it. */
-  readonly reason?: unknown;
-}
 
 /** How large batches are, how they leave room for others, and what runs beside them. */
 export interface PaceOptions {

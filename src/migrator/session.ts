@@ -1,6 +1,7 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
-import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.js';
+import type { PaceOptions, RunEvent } from '../backfill/run-options.js';
 import type { WithWorkers } from '../backfill/runner.js';
+import type { StopSignal } from '../backfill/stop.js';
 import type { Project } from '../config.js';
 import {
   BackfillError,
