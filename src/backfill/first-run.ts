@@ -3,7 +3,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { explained } from '../store/expressions.js';
 import type { Store } from '../store/port.js';
-import { rowSql } from '../store/rows.js';
+import { partsSql, rowSql } from '../store/rows.js';
 import { foldCase, identifier } from '../store/sql.js';
 import type { Backfill } from './define.js';
 import type { RunOptions } from './run-options.js';
@@ -34,22 +34,22 @@ export async function countValuesLeft(
   if (present.length === 0) return { rows: 0, cells: {} };
   const columns = present.map(({ name }) => `t.${identifier(name)}`);
   const count = store.dialect.builtIn('count');
-  const { behind, inScope } = await rowSql(store, backfill);
-  const row = await explained(
-    store,
-    backfill,
-    async () =>
-      await store.project.get<Record<string, number>>(
+  const { inScope } = await rowSql(store, backfill);
+  const sums = { rows: 0, cells: Object.fromEntries(present.map(({ name }) => [name, 0])) };
+  await explained(store, backfill, async () => {
+    for await (const part of partsSql(store, backfill, after)) {
+      const row = await store.project.get<Record<string, number>>(
         `SELECT ${count}(*) AS rows, ${columns.map((column, i) => `${count}(${column}) AS n${i}`).join(', ')}
-      FROM ${identifier(backfill.table)} AS t
-      WHERE ${behind(after)} AND ${inScope}
-        AND (${columns.map((column) => `${column} IS NOT NULL`).join(' OR ')})`,
-      ),
-  );
-  return {
-    rows: row?.rows ?? 0,
-    cells: Object.fromEntries(present.map(({ name }, i) => [name, row?.[`n${i}`] ?? 0])),
-  };
+        FROM ${identifier(backfill.table)} AS t
+        WHERE ${part} AND ${inScope}
+          AND (${columns.map((column) => `${column} IS NOT NULL`).join(' OR ')})`,
+      );
+      sums.rows += row?.rows ?? 0;
+      for (const [i, { name }] of present.entries())
+        sums.cells[name] = (sums.cells[name] ?? 0) + (row?.[`n${i}`] ?? 0);
+    }
+  });
+  return sums;
 }
 
 /**

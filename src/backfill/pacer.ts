@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { MAX_BATCH_ROWS } from '../ledger/records.js';
 import type { Connection, Surroundings, Transaction } from '../store/port.js';
 import type { Backfill } from './define.js';
@@ -16,6 +16,7 @@ export class Pacer {
   readonly #surroundings: Surroundings;
   #pace: Pace;
   #lockedAt = 0;
+  #lockMs = 0;
   #hasCompany = false;
 
   private constructor(
@@ -60,14 +61,20 @@ export class Pacer {
     this.#hasCompany = await this.#surroundings.hasCompany(tx);
   }
 
+  /** Notes that its transaction has ended. */
+  unlocked(): void {
+    this.#lockMs = performance.now() - this.#lockedAt;
+  }
+
   /**
-   * Notes that the batch is committed.
+   * Goes by the batch that is committed, of so many rows. The event loop turns first: moving the WAL may take as long as a batch.
    *
    * @throws {BackfillError} `WAL_PINNED` when the WAL is at its limit and somebody reads from it for too long
    */
   async committed(rows: number): Promise<void> {
-    const lockMs = performance.now() - this.#lockedAt;
-    this.#pace = nextPace(this.#pace, { rows, lockMs, hasCompany: this.#hasCompany }, this.#settings);
+    const timing = { rows, lockMs: this.#lockMs, hasCompany: this.#hasCompany };
+    this.#pace = nextPace(this.#pace, timing, this.#settings);
+    await nextTurn();
     await this.#surroundings.settle();
   }
 

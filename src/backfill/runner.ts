@@ -7,11 +7,13 @@ import { fingerprint, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
 import { countFound } from '../store/derive.js';
 import type { Connection, Transaction } from '../store/port.js';
-import { fillBatches, inBatches, revertBatches } from './batches.js';
+import { inBatches } from './batches.js';
 import type { Backfill } from './define.js';
+import { fillBatches } from './fill.js';
 import { isFilledBy, noteFiller, requireSameDeclaration } from './filled-by.js';
 import { tellNothingFilled, tellValuesLeft } from './first-run.js';
 import { takeThrown } from './process.js';
+import { revertBatches } from './revert.js';
 import type { RunOptions } from './run-options.js';
 import { requireSteadiness } from './steadiness.js';
 import { findsWaiting, lookOf, recordLook, recordRun } from './waiting.js';
@@ -240,7 +242,8 @@ async function fillRun(
   });
   takeThrown(backfill); // of a look before it, which has told them, or had no need to
   const work = async (own: Connection, ownLedger: Ledger, how: RunOptions): Promise<void> => {
-    await inBatches(own, backfill, how, (pacer) => fillBatches(own, ownLedger, backfill, run, pacer, how));
+    const of = { store: own, ledger: ownLedger, backfill, options: how };
+    await inBatches(of, async (loop) => await fillBatches(loop, run));
   };
   const lead = async (): Promise<void> => await work(store, ledger, options);
   await (options.withWorkers?.(work, lead) ?? lead());
@@ -277,9 +280,7 @@ export async function revertBackfillStep(
   options: RunOptions = {},
 ): Promise<RevertResult> {
   await store.write(async (tx) => await ledger.in(tx).beginRevert(backfill.name));
-  await inBatches(store, backfill, options, (pacer) =>
-    revertBatches(store, ledger, backfill, pacer, options),
-  );
+  await inBatches({ store, ledger, backfill, options }, revertBatches);
   return await store.write(async (tx) => {
     const own = ledger.in(tx);
     const record = await own.step(backfill.name);

@@ -5,6 +5,9 @@ import { compareKeys, type Key } from './keys.js';
 import { type Place, REFUSED_SQL, type SkipRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
+/** Keys that one statement asks about. */
+const KEYS_AT_ONCE = 500;
+
 const SKIPS = reader<SkipRecord>(T.skips, { key: 'key', target: 'text', reason: 'text' });
 
 /** Skips by key, then by target. */
@@ -54,16 +57,19 @@ export function skipsIn({ store, exists }: Place) {
       return row?.count ?? 0;
     },
 
-    /** Whether a cell is recorded as a skip though a value can be derived for it. */
-    async isRefused(backfill: string, key: Key, column: string): Promise<boolean> {
-      return (
-        (await store.get(
-          `SELECT 1 FROM ${T.skips} WHERE backfill = ? AND key = ? AND target IN ('*', ?) AND ${REFUSED_SQL}`,
-          backfill,
-          store.dialect.toLedger(key),
-          column,
-        )) !== undefined
-      );
+    /** What of some rows is recorded as a skip though a value can be derived for it: columns, or `*` for all, by key. */
+    async refusedCells(
+      backfill: string,
+      keys: readonly Key[],
+    ): Promise<ReadonlyMap<Key, ReadonlySet<string>>> {
+      const found = new Map<Key, Set<string>>();
+      for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {
+        const some = keys.slice(i, i + KEYS_AT_ONCE).map((key) => store.dialect.toLedger(key));
+        const where = `WHERE backfill = ? AND key IN (${some.map(() => '?').join(', ')}) AND ${REFUSED_SQL}`;
+        for (const { key, target } of await SKIPS.all(store, where, backfill, ...some))
+          found.set(key, (found.get(key) ?? new Set()).add(target));
+      }
+      return found;
     },
   };
 }

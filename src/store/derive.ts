@@ -14,7 +14,7 @@ import type {
   SqlValue,
   Store,
 } from './port.js';
-import { anyNullSql, rowSql } from './rows.js';
+import { anyNullSql, partsSql, type RowSql, rowSql } from './rows.js';
 import { identifier } from './sql.js';
 
 // What is told of rows by what they derive: counted, sampled, judged. The store derives and compares in sets; rows that it leaves to this
@@ -61,13 +61,13 @@ export async function* leftRows(
 export const isDerivedSql = ({ raw: [first] }: Derivation): string =>
   first === undefined ? 'true' : `${first} IS NULL`;
 
-async function plannedSql(
-  store: Store,
+function plannedSql(
   backfill: Backfill,
-  { absent, after, leavesSkips, keys }: PlannedScope,
-): Promise<string> {
-  const rows = await rowSql(store, backfill);
-  const conditions = [rows.behind(after), rows.inScope, anyNullSql(backfill, absent)];
+  rows: RowSql,
+  part: string,
+  { absent, leavesSkips, keys }: PlannedScope,
+): string {
+  const conditions = [part, rows.inScope, anyNullSql(backfill, absent)];
   if (leavesSkips) conditions.push(`NOT ${rows.isSkipped}`);
   if (keys) conditions.push(rows.isOneOf(keys));
   return conditions.join(' AND ');
@@ -77,8 +77,7 @@ async function plannedSql(
 export async function planRows(store: Store, backfill: Backfill, scope: PlannedScope): Promise<PlannedRows> {
   const { builtIn } = store.dialect;
   const derivation = await store.dialect.derive(store, backfill);
-  const where = await plannedSql(store, backfill, scope);
-  const select = derivation.select({ absent: scope.absent, where });
+  const about = await rowSql(store, backfill);
   const columns = backfill.columns.map(() => ({ fill: 0, none: 0, bytes: 0 }));
   const failures: Record<string, number> = {};
   let rows = 0;
@@ -86,8 +85,8 @@ export async function planRows(store: Store, backfill: Backfill, scope: PlannedS
     rows += count;
     if (failure !== null) failures[failure] = (failures[failure] ?? 0) + count;
   };
-  if (!derivation.isAlwaysLeft) {
-    const count = `${builtIn('count')}(*)`;
+  const count = `${builtIn('count')}(*)`;
+  const addDerived = async (select: string): Promise<void> => {
     const sums = columns.map(
       (_, i) => `${count} FILTER (WHERE c${i} IS NULL AND v${i} IS NOT NULL) AS fill${i},
       ${count} FILTER (WHERE failure IS NULL AND c${i} IS NULL AND v${i} IS NULL) AS none${i},
@@ -105,20 +104,27 @@ export async function planRows(store: Store, backfill: Backfill, scope: PlannedS
         column.bytes += group[`bytes${i}`] ?? 0;
       });
     }
-  }
+  };
   const isNull = columns.map((_, i) => `c${i} IS NULL`);
-  for await (const page of leftRows(store, derivation, select, isNull))
-    for (const { values, failure, beside } of page) {
-      add(1, failure);
-      columns.forEach((column, i) => {
-        if (beside[i] !== 1n) return;
-        const value = values[i] ?? null;
-        if (value !== null) {
-          column.fill += 1;
-          column.bytes += value instanceof Uint8Array ? value.length : Buffer.byteLength(String(value));
-        } else if (failure === null) column.none += 1;
-      });
-    }
+  const addLeft = ({ values, failure, beside }: LeftRow): void => {
+    add(1, failure);
+    columns.forEach((column, i) => {
+      if (beside[i] !== 1n) return;
+      const value = values[i] ?? null;
+      if (value !== null) {
+        column.fill += 1;
+        column.bytes += value instanceof Uint8Array ? value.length : Buffer.byteLength(String(value));
+      } else if (failure === null) column.none += 1;
+    });
+  };
+  for await (const part of partsSql(store, backfill, scope.after)) {
+    const select = derivation.select({
+      absent: scope.absent,
+      where: plannedSql(backfill, about, part, scope),
+    });
+    if (!derivation.isAlwaysLeft) await addDerived(select);
+    for await (const page of leftRows(store, derivation, select, isNull)) page.forEach(addLeft);
+  }
   return { rows, columns, failures };
 }
 
@@ -130,8 +136,16 @@ export async function sampleRows(
   limit: number,
 ): Promise<SampleRow[]> {
   const derivation = await store.dialect.derive(store, backfill);
-  const where = await plannedSql(store, backfill, scope);
-  const rows = await derivedRows(store, derivation, { absent: scope.absent, where, limit });
+  const about = await rowSql(store, backfill);
+  const rows: DerivedRow[] = [];
+  for await (const part of scope.keys
+    ? [about.behind(scope.after)]
+    : partsSql(store, backfill, scope.after)) {
+    const where = plannedSql(backfill, about, part, scope);
+    const more = { absent: scope.absent, where, limit: limit - rows.length };
+    rows.push(...(await derivedRows(store, derivation, more)));
+    if (rows.length === limit) break;
+  }
   return rows.map(({ key, values, cells }) => ({ key, values: cells.map((cell, i) => cell ?? values[i]) }));
 }
 
@@ -220,33 +234,36 @@ export async function countFound(
   const { columns } = backfill;
   const rows = await rowSql(store, backfill);
   const filled = columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
-  const where = `${rows.upTo(watermark)} AND ${rows.inScope} AND (${filled})${onlySkipped ? ` AND ${rows.isSkipped}` : ''}`;
-  const any = `SELECT 1 AS found FROM ${identifier(backfill.table)} AS t WHERE ${where} LIMIT 1`;
-  if ((await explained(store, backfill, async () => await store.project.get(any))) === undefined) return 0;
+  const isFound = `${rows.inScope} AND (${filled})${onlySkipped ? ` AND ${rows.isSkipped}` : ''}`;
   const derivation = await store.dialect.derive(store, backfill);
   const skips = onlySkipped ? columns.map(({ name }, i) => [`skipped${i}`, rows.isCellSkipped(name)]) : [];
   const extra = Object.fromEntries(skips) as Record<string, string>;
-  const select = derivation.select({ where, extra });
   const matches = columns.map((_, i) => {
     const isSame = `c${i} IS NOT NULL AND ${derivation.isSame(`c${i}`, `v${i}`)}`;
     return `CASE WHEN ${isSame}${onlySkipped ? ` AND skipped${i}` : ''} THEN 1 ELSE 0 END`;
   });
-  const sum = `SELECT ${store.dialect.builtIn('sum')}(${sumSql(store, matches)}) AS cells FROM (${select}) AS derived
-    WHERE ${isDerivedSql(derivation)}`;
+  const sum = `${store.dialect.builtIn('sum')}(${sumSql(store, matches)})`;
   return await explained(
     store,
     backfill,
     async () =>
       await store.snapshot(async (tx) => {
-        let cells = derivation.isAlwaysLeft
-          ? 0
-          : ((await tx.project.get<{ cells: number | null }>(sum))?.cells ?? 0);
-        for await (const page of leftRows(tx, derivation, select, Object.keys(extra))) {
-          const states = await statesOf(tx, derivation, page);
-          for (const { key, beside } of page)
-            cells += columns.filter(
-              (_, i) => isHeld(states.get(key) ?? 0, i) && (!onlySkipped || beside[i] === 1n),
-            ).length;
+        let cells = 0;
+        for await (const part of partsSql(tx, backfill, null, watermark)) {
+          const where = `${part} AND ${isFound}`;
+          const any = `SELECT 1 AS found FROM ${identifier(backfill.table)} AS t WHERE ${where} LIMIT 1`;
+          if ((await tx.project.get(any)) === undefined) continue;
+          const select = derivation.select({ where, extra });
+          const counted = `SELECT ${sum} AS cells FROM (${select}) AS derived WHERE ${isDerivedSql(derivation)}`;
+          if (!derivation.isAlwaysLeft)
+            cells += (await tx.project.get<{ cells: number | null }>(counted))?.cells ?? 0;
+          for await (const page of leftRows(tx, derivation, select, Object.keys(extra))) {
+            const states = await statesOf(tx, derivation, page);
+            for (const { key, beside } of page)
+              cells += columns.filter(
+                (_, i) => isHeld(states.get(key) ?? 0, i) && (!onlySkipped || beside[i] === 1n),
+              ).length;
+          }
         }
         return cells;
       }),
@@ -266,7 +283,7 @@ export async function scanRows(
 ): Promise<(range: KeyRange) => AsyncIterable<readonly ScanRow[]>> {
   const { checks, columns } = backfill;
   const derivation = await store.dialect.derive(store, backfill);
-  const { inScope, from, upTo } = await rowSql(store, backfill);
+  const { inScope, from, behind, upTo } = await rowSql(store, backfill);
   const isHolding = columns.map(({ name, value }, i) => {
     const fallback = fallbackOf(value);
     if (fallback === undefined || !checks.areTimestamps) return '0';
@@ -286,11 +303,15 @@ export async function scanRows(
   );
   const values = checks.areTimestamps ? columns.map((_, i) => derivation.text(`c${i}`)) : [];
   const list = ['k', state, derivation.text('g'), 'same', ...values, ...derivation.raw].join(', ');
-  return ([first, last]) => {
-    const where = `${inScope} AND ${from(first)} AND ${upTo(last)}`;
-    const sql = `SELECT ${list} FROM (${derivation.select({ where, extra })}) AS derived`;
-    const pages = store.project.pages<ScanRow>(sql);
-    return derivation.raw.length === 0 ? pages : judged(store, derivation, pages, values.length + 4);
+  return async function* ([first, last]) {
+    let start = from(first);
+    for await (const end of first === last ? [last] : store.dialect.sliceEnds(store, backfill, first, last)) {
+      const where = `${inScope} AND ${start} AND ${upTo(end ?? last)}`;
+      const sql = `SELECT ${list} FROM (${derivation.select({ where, extra })}) AS derived`;
+      const pages = store.project.pages<ScanRow>(sql);
+      yield* derivation.raw.length === 0 ? pages : judged(store, derivation, pages, values.length + 4);
+      start = behind(end);
+    }
   };
 }
 

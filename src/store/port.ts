@@ -11,6 +11,7 @@ import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step
 import type { Step } from '../steps/step.js';
 import type { FillOptions } from './batch.js';
 import type { KeyKind } from './keys.js';
+import type { BehindPass, Pass } from './pass.js';
 import type { StoreFiles } from './path.js';
 
 /** A value as a store holds it. */
@@ -75,6 +76,8 @@ export interface Store extends Statements {
   compileError(sql: string): Promise<Error | undefined>;
   /** Runs `act`, which may fail on what a row holds: returns false then, and leaves what the transaction has done before as it is. */
   attempt(act: () => Promise<void>): Promise<boolean>;
+  /** Lets the event loop turn between two pieces of work, unless somebody in this thread could then wait for what is held here. */
+  turn(): Promise<void>;
   /** Runs `act` on one snapshot of the store: on this transaction, if it is one. */
   snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
 }
@@ -199,6 +202,12 @@ export interface PlannedScope {
 
 /** Whether a query uses an index. */
 export type IndexVerdict = 'used' | 'passed over' | 'unused';
+
+/** A part of a table for batches to fill: keys behind `after`, up to `upTo`. */
+export interface FillWindow {
+  readonly after: Key | null;
+  readonly upTo: Key;
+}
 
 /** What a loop of batches goes by: see the `Pacer`. */
 export interface Surroundings {
@@ -404,6 +413,11 @@ export interface Dialect {
    * it is empty.
    */
   rangeEnds(store: Store, backfill: Backfill, start: Key | null): Promise<readonly Key[]>;
+  /**
+   * Last keys of the slices into which the keys behind `after`, up to `upTo`, are cut where a statement keeps the event loop waiting, so that
+   * each is read in a moment; null for one that goes to the end. It turns between two.
+   */
+  sliceEnds(store: Store, backfill: Backfill, after: Key | null, upTo: Key | null): AsyncIterable<Key | null>;
   /** A key as the ledger has it. */
   toLedger(key: Key | null): SqlValue;
   /** A key of the ledger's. */
@@ -412,6 +426,19 @@ export interface Dialect {
   // Its rows
   /** How a backfill's rows are derived, having asked what that hangs on. */
   derive(store: Store, backfill: Backfill): Promise<Derivation>;
+  /**
+   * Finds the next rows to fill, behind `after` and up to `upTo`, where reading up to them in a batch would keep others out of the table:
+   * few enough rows of the table for one statement. Not inside a transaction. Undefined where it keeps nobody out.
+   *
+   * @param leavesSkips whether rows that are recorded as skips are left alone
+   */
+  fillWindow(
+    store: Store,
+    backfill: Backfill,
+    after: Key | null,
+    upTo: Key,
+    leavesSkips: boolean,
+  ): Promise<FillWindow | undefined>;
   /**
    * Fills the next rows behind the cursor.
    *
@@ -426,6 +453,18 @@ export interface Dialect {
    * @throws {BackfillError} `UPDATE_IGNORED`
    */
   undo(store: Store, derivation: Derivation, columns: readonly number[], rows: Given): Promise<Undone>;
+  /**
+   * Makes a pass over the table on a snapshot of its own, and then acts on the same.
+   *
+   * @param threadFromBytes size of the store from which on a second thread helps, where the engine reads in the caller's. Default 64 MiB
+   */
+  passOver<Found, Result>(
+    store: Connection,
+    backfill: Backfill,
+    pass: Pass<Found>,
+    act: BehindPass<Found, Result>,
+    threadFromBytes?: number,
+  ): Promise<Result>;
   /**
    * Finds cells whose rows are known to have been written by somebody else since a batch filled them, and returns their positions in
    * `cells`.

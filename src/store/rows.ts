@@ -64,6 +64,26 @@ export async function rowSql(store: Store, backfill: Backfill): Promise<RowSql> 
   };
 }
 
+/**
+ * SQL conditions for the rows behind a key, up to another: for all of them in turn, in parts that are each read in a moment where the
+ * engine keeps the event loop waiting.
+ *
+ * @param upTo null for all
+ */
+export async function* partsSql(
+  store: Store,
+  backfill: Backfill,
+  after: Key | null,
+  upTo: Key | null = null,
+): AsyncGenerator<string> {
+  const rows = await rowSql(store, backfill);
+  let before = after;
+  for await (const end of store.dialect.sliceEnds(store, backfill, after, upTo)) {
+    yield end === null ? rows.behind(before) : `${rows.behind(before)} AND ${rows.upTo(end)}`;
+    before = end;
+  }
+}
+
 /** Whether one of these cells is NULL, in a row in scope, and not recorded as a skip. Reads the rows by their keys. */
 export async function hasEmptyCell(
   store: Store,
@@ -109,12 +129,10 @@ export async function hasWaitingRows(
       : await store.project.getExact<{ key: Key }>(
           `SELECT ${rows.key} AS key FROM ${table} WHERE ${behind} ORDER BY ${rows.key} LIMIT 1 OFFSET ${probeRows}`,
         );
-  const row = await store.project.get(
-    `SELECT 1 FROM ${table}
-    WHERE ${behind}${last ? ` AND ${rows.upTo(last.key)}` : ''} AND ${rows.inScope} AND ${waitsSql(backfill, rows, after === null ? skips : 'nothing')}
-    LIMIT 1`,
-  );
-  if (row !== undefined) return true;
+  const waits = `${rows.inScope} AND ${waitsSql(backfill, rows, after === null ? skips : 'nothing')}`;
+  for await (const part of partsSql(store, backfill, after, last?.key))
+    if ((await store.project.get(`SELECT 1 FROM ${table} WHERE ${part} AND ${waits} LIMIT 1`)) !== undefined)
+      return true;
   return last ? undefined : false;
 }
 

@@ -28,28 +28,33 @@ export interface Attribution {
 /**
  * Finds the run that filled a cell, and its batch, by the ledger. Asked for in key order it unpacks each batch once.
  *
- * @returns a function from a cell to the last that filled it, or undefined when none did
+ * @returns a function from a cell to the last that filled it, or undefined when none did; a promise where the ledger has to be asked
  */
 export async function cellAttribution(
   ledger: Ledger,
   backfill: Backfill,
-): Promise<(key: Key, column: string) => Promise<Attribution | undefined>> {
+): Promise<(key: Key, column: string) => Attribution | undefined | Promise<Attribution | undefined>> {
   const runs = (await ledger.runs(backfill.name)).reverse();
   const batches = (await ledger.batches(backfill.name)).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
   const unpacked = new Map<number, { batch: BatchRecord; sets: readonly CellSet[] }>(); // the last of each run
-  return async (key, column) => {
+  const attributionOf = (
+    key: Key,
+    column: string,
+  ): Attribution | undefined | Promise<Attribution | undefined> => {
     for (const run of runs) {
       const batch = lastFrom(batchesOf.get(run.run) ?? [], key, ({ firstKey }) => firstKey);
       if (!batch || compareKeys(key, batch.lastKey) > 0) continue;
-      let known = unpacked.get(run.run);
-      if (known?.batch !== batch) {
-        known = { batch, sets: await ledger.cells(backfill.name, batch.number) };
-        unpacked.set(run.run, known);
-      }
+      const known = unpacked.get(run.run);
+      if (known?.batch !== batch)
+        return ledger.cells(backfill.name, batch.number).then((sets) => {
+          unpacked.set(run.run, { batch, sets });
+          return attributionOf(key, column);
+        });
       if (known.sets.some((set) => set.columns.includes(column) && isIn(set.runs, key)))
         return { run, batch: batch.number };
     }
     return undefined;
   };
+  return attributionOf;
 }

@@ -2,6 +2,7 @@ import type { Backfill } from '../backfill/define.js';
 import { fallbackOf } from '../backfill/values.js';
 import { compareKeys } from '../ledger/keys.js';
 import { shellWord } from '../shell.js';
+import type { Store } from '../store/port.js';
 import { type CheckFinding, type CheckResult, checkResult, percent } from './check.js';
 import type { Finding, GroupFacts, ScanFacts } from './facts.js';
 import { lagFigures } from './lag.js';
@@ -235,8 +236,8 @@ export function nulls({ columns }: Backfill, facts: ScanFacts): CheckResult {
 }
 
 /** Check 7: seconds between the two columns of `checks.lag`. */
-export function lag({ checks }: Backfill, facts: ScanFacts): CheckResult {
-  const figures = lagFigures(facts.lag);
+export async function lag(store: Store, { checks }: Backfill, facts: ScanFacts): Promise<CheckResult> {
+  const figures = await lagFigures(store, facts.lag);
   const findings: CheckFinding[] = figures
     ? [
         {

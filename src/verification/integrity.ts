@@ -6,6 +6,7 @@ import type { BatchRecord, RunRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
 import { countFound } from '../store/derive.js';
 import type { Store } from '../store/port.js';
+import { turns } from '../turns.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
 import type { ScanFacts } from './facts.js';
 
@@ -38,7 +39,7 @@ export async function integrity(
       : ['the row of the step is missing']),
     ...(runs.length === 0 ? ['no run is recorded'] : []),
     ...runContradictions(runs, batches),
-    ...(await cellContradictions(ledger, backfill, batches)),
+    ...(await cellContradictions(store, ledger, backfill, batches)),
     ...(await skipContradictions(ledger, backfill, runs, batches)),
     ...(await ledger.objectContradictions()),
   ];
@@ -118,12 +119,15 @@ function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRe
 }
 
 async function cellContradictions(
+  store: Store,
   ledger: Ledger,
   backfill: Backfill,
   batches: readonly BatchRecord[],
 ): Promise<string[]> {
   const found: string[] = [];
+  const turn = turns(store);
   for (const { number, firstKey, lastKey, cellsFilled } of batches) {
+    await turn();
     const sets = await ledger.cells(backfill.name, number);
     if (sets.some(({ isDamaged }) => isDamaged)) {
       found.push(`the cells of batch ${number} can not be read`);

@@ -1,4 +1,7 @@
+import { mapEach } from '../each.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
+import type { Store } from '../store/port.js';
+import { turns } from '../turns.js';
 
 /** Slowest rows that are kept, with their keys. */
 const SLOWEST = 10;
@@ -78,8 +81,15 @@ export function mergeLags(into: LagFacts, from: LagFacts): void {
 }
 
 /** The figures, or undefined when no row had both timestamps. Percentiles are nearest-rank. */
-export function lagFigures({ pieces, used, others, slowest }: LagFacts): LagFigures | undefined {
-  const parts = pieces.map((piece, i) => piece.subarray(0, i === pieces.length - 1 ? used : PIECE).sort());
+export async function lagFigures(
+  store: Store,
+  { pieces, used, others, slowest }: LagFacts,
+): Promise<LagFigures | undefined> {
+  const turn = turns(store);
+  const parts = await mapEach(pieces, async (piece, i) => {
+    await turn(); // of ten million it takes a second
+    return piece.subarray(0, i === pieces.length - 1 ? used : PIECE).sort();
+  });
   const below = others.filter((micros) => micros < 0).sort((a, b) => a - b);
   const above = others.filter((micros) => micros > 0).sort((a, b) => a - b);
   const within = parts.reduce((sum, part) => sum + part.length, 0);

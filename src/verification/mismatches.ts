@@ -25,7 +25,7 @@ interface Cell extends Attribution {
  * Judges cells that do not hold what their row derives as the backfill is declared now: by who filled them, and by what.
  *
  * @param isCompared whether a cell of this row that this run filled is compared with the ledger's counts
- * @returns `judge`, called for each of them in key order; and `settle`, called behind the last, which judges those that wait
+ * @returns `judge`, called with those of a page, in key order; and `settle`, called behind the last, which judges those that wait
  */
 export async function mismatchJudge(
   store: Store,
@@ -34,7 +34,7 @@ export async function mismatchJudge(
   { mismatches }: ScanFacts,
   isCompared: (key: Key, run: number) => boolean,
 ): Promise<{
-  readonly judge: (key: Key, column: ColumnFacts) => Promise<void>;
+  readonly judge: (cells: readonly Pick<Cell, 'key' | 'column'>[]) => Promise<void>;
   readonly settle: () => Promise<void>;
 }> {
   const filledBy = await cellAttribution(ledger, backfill);
@@ -83,11 +83,14 @@ export async function mismatchJudge(
     }
   };
   return {
-    judge: async (key, column) => {
-      const found = await filledBy(key, column.name);
-      if (found) pending.push({ key, column, ...found });
-      else note(mismatches.foreign, key);
-      if (pending.length === MAX_PENDING) await settle();
+    judge: async (cells) => {
+      for (const { key, column } of cells) {
+        const asked = filledBy(key, column.name);
+        const found = asked instanceof Promise ? await asked : asked;
+        if (found) pending.push({ key, column, ...found });
+        else note(mismatches.foreign, key);
+        if (pending.length === MAX_PENDING) await settle();
+      }
     },
     settle,
   };

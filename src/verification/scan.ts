@@ -1,13 +1,15 @@
 import type { Backfill } from '../backfill/define.js';
 import { lookedUpTo } from '../ledger/filled-table.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
-import type { Ledger } from '../ledger/ledger.js';
+import { type Ledger, openLedger } from '../ledger/ledger.js';
 import { scanRows } from '../store/derive.js';
 import { explained } from '../store/expressions.js';
+import type { Pass, PassMaker } from '../store/pass.js';
 import type { KeyRange, ScanRow, Store } from '../store/port.js';
 import {
   type ColumnFacts,
   type GroupFacts,
+  mergeFacts,
   noFacts,
   note,
   noteMax,
@@ -15,7 +17,7 @@ import {
   type ScanFacts,
 } from './facts.js';
 import { comparedRun } from './integrity.js';
-import { addLag } from './lag.js';
+import { addLag, lagBuffers } from './lag.js';
 import { mismatchJudge } from './mismatches.js';
 import { type Instant, parseTimestamp } from './timestamps.js';
 
@@ -37,6 +39,33 @@ const [EMPTY, FILLABLE, CONSISTENT] = [0, 1, 2];
 /** Where the values begin in a row. */
 const FIRST_VALUE = 4;
 
+/** What another thread is told of a scan. */
+interface ScanData {
+  readonly backfill: Backfill;
+  /** The present, as Unix time in milliseconds. */
+  readonly nowMs: number;
+}
+
+/** Returns a scan of every row in scope, for the engine to make. */
+export const scanPass = (ledger: Ledger, backfill: Backfill, nowMs: number): Pass<ScanFacts> => ({
+  over: (tx, ranges) => scan(tx, ledger.in(tx), backfill, ranges, nowMs),
+  // A function can't be handed to another thread.
+  elsewhere: backfill.process
+    ? undefined
+    : { module: import.meta.url, data: { backfill, nowMs } satisfies ScanData },
+  merge(into, from) {
+    mergeFacts(into, from);
+    return !into.hasOtherGroups; // of too many groups each thread has told others apart: only one thread can say which come first
+  },
+});
+
+/** The same scan of some of the ranges, in another thread. */
+export const makePass: PassMaker = async (tx, data, ranges) => {
+  const { backfill, nowMs } = data as ScanData;
+  const found = await scan(tx, openLedger(tx), backfill, ranges, nowMs);
+  return { found, transfer: lagBuffers(found.lag) };
+};
+
 /**
  * Reads the rows in scope of some ranges of keys, each once, and counts what the checks judge. The store derives and
  * compares, so that a payload never leaves it; keys, states, groups and the columns' own values come out.
@@ -44,7 +73,7 @@ const FIRST_VALUE = 4;
  * @param ranges taken one by one, so that two threads can share them
  * @param nowMs the present, as Unix time in milliseconds
  */
-export async function scan(
+async function scan(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
@@ -92,6 +121,12 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): G
   return group;
 }
 
+/** A cell of a row that is read. */
+interface Cell {
+  readonly key: Key;
+  readonly column: ColumnFacts;
+}
+
 /** The judge of the cells of rows, in the order of their keys. */
 interface CellJudge {
   readonly judge: (key: Key, state: number, group: GroupFacts) => void;
@@ -126,12 +161,20 @@ async function cellJudge(
   );
   const { columns } = facts;
 
-  const judgeFillable = async (column: ColumnFacts, key: Key): Promise<void> => {
-    if (await ledger.isRefused(backfill.name, key, column.name)) note(column.refused, key);
-    else note(watermark !== null && compareKeys(key, watermark) <= 0 ? column.fillable : column.waiting, key);
+  /** Cells of a page about which the ledger has to be asked: of NULLs that could be filled, and of other values. */
+  let later: { readonly nulls: Cell[]; readonly others: Cell[] } = { nulls: [], others: [] };
+  const judgeNulls = async (cells: readonly Cell[]): Promise<void> => {
+    const refused = await ledger.refusedCells(
+      backfill.name,
+      cells.map(({ key }) => key),
+    );
+    for (const { key, column } of cells) {
+      const targets = refused.get(key);
+      if (targets?.has('*') || targets?.has(column.name)) note(column.refused, key);
+      else
+        note(watermark !== null && compareKeys(key, watermark) <= 0 ? column.fillable : column.waiting, key);
+    }
   };
-  /** Cells about which the ledger has to be asked. */
-  let later: { readonly key: Key; readonly column: ColumnFacts; readonly isNull: boolean }[] = [];
   const judge = (key: Key, state: number, group: GroupFacts): void => {
     let nullMask = 0;
     for (let i = 0; i < columns.length; i += 1) {
@@ -139,21 +182,22 @@ async function cellJudge(
       const cell = (state >> (2 * i)) & 3;
       if (cell === EMPTY || cell === FILLABLE) {
         nullMask |= 1 << i;
-        if (cell === FILLABLE) later.push({ key, column, isNull: true });
+        if (cell === FILLABLE) later.nulls.push({ key, column });
         else note(column.withoutValue, key);
         continue;
       }
       column.filled += 1;
       group.filled[i] = (group.filled[i] ?? 0) + 1;
-      if (cell !== CONSISTENT) later.push({ key, column, isNull: false });
+      if (cell !== CONSISTENT) later.others.push({ key, column });
       else if (isCompared(key)) column.consistentUpTo += 1;
     }
     if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
   };
   const judgeLater = async (): Promise<void> => {
-    for (const { key, column, isNull } of later)
-      await (isNull ? judgeFillable(column, key) : mismatch.judge(key, column));
-    later = [];
+    const { nulls, others } = later;
+    if (nulls.length > 0) await judgeNulls(nulls);
+    if (others.length > 0) await mismatch.judge(others);
+    if (nulls.length + others.length > 0) later = { nulls: [], others: [] };
   };
   return { judge, judgeLater, settle: mismatch.settle };
 }

@@ -1,14 +1,15 @@
 import type { Backfill } from '../backfill/define.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Step } from '../steps/step.js';
+import type { BehindPass } from '../store/pass.js';
 import type { Connection } from '../store/port.js';
-import { isThreadWorth } from '../threads.js';
 import { type CheckResult, gravest, type Verdict } from './check.js';
 import { consistency, coverage, groups, lag, nulls, timestamps } from './checks.js';
-import { Helper, scanTogether } from './helper.js';
+import type { ScanFacts } from './facts.js';
 import { indexUse } from './index-use.js';
 import { integrity } from './integrity.js';
 import { rules } from './rules.js';
+import { scanPass } from './scan.js';
 
 /** The verification of one backfill. */
 export interface Verification {
@@ -46,33 +47,25 @@ export async function verifyBackfill(
   options: VerifyOptions = {},
 ): Promise<Verification> {
   const startedAt = performance.now();
-  // A function can't be handed to another thread.
-  const helper =
-    store.files && !backfill.process && isThreadWorth((await store.size()).bytes, options.threadFromBytes)
-      ? await Helper.start({ path: store.files.path, backfill })
-      : undefined;
-  try {
-    return await store.snapshotAcross(async (tx) => {
-      const own = ledger.in(tx);
-      const run = (await own.lastRun(backfill.name))?.run ?? 0;
-      const nowMs = (options.now?.() ?? new Date()).getTime();
-      const { facts, threads } = await scanTogether(tx, own, backfill, nowMs, helper);
-      const checks = [
-        coverage(backfill, facts, await own.skipCounts(backfill.name), options.minCoverage),
-        consistency(backfill, facts),
-        groups(backfill, facts),
-        await indexUse(tx, backfill, steps),
-        timestamps(backfill, facts),
-        nulls(backfill, facts),
-        lag(backfill, facts),
-        await integrity(tx, own, backfill, facts),
-        ...(await rules(tx, backfill)),
-      ];
-      const verdict = gravest(checks.map((check) => check.verdict));
-      const durationMs = Math.round(performance.now() - startedAt);
-      return { backfill: backfill.name, verdict, run, checks, threads, durationMs };
-    });
-  } finally {
-    await helper?.close();
-  }
+  const nowMs = (options.now?.() ?? new Date()).getTime();
+  const check: BehindPass<ScanFacts, Verification> = async (tx, facts, threads) => {
+    const own = ledger.in(tx);
+    const run = (await own.lastRun(backfill.name))?.run ?? 0;
+    const checks = [
+      coverage(backfill, facts, await own.skipCounts(backfill.name), options.minCoverage),
+      consistency(backfill, facts),
+      groups(backfill, facts),
+      await indexUse(tx, backfill, steps),
+      timestamps(backfill, facts),
+      nulls(backfill, facts),
+      await lag(tx, backfill, facts),
+      await integrity(tx, own, backfill, facts),
+      ...(await rules(tx, backfill)),
+    ];
+    const verdict = gravest(checks.map((result) => result.verdict));
+    const durationMs = Math.round(performance.now() - startedAt);
+    return { backfill: backfill.name, verdict, run, checks, threads, durationMs };
+  };
+  const pass = scanPass(ledger, backfill, nowMs);
+  return await store.dialect.passOver(store, backfill, pass, check, options.threadFromBytes);
 }

@@ -72,11 +72,21 @@ export const POSTGRES: Dialect = {
   keyGrowth,
   keyRange,
   rangeEnds,
+  async *sliceEnds(_store, _backfill, _after, upTo) {
+    yield upTo; // nobody waits for a statement
+  },
   toLedger,
   fromLedger,
   derive,
+  fillWindow: async () => undefined,
   fillBatch,
   undo,
+  async passOver(store, backfill, pass, act) {
+    return await store.snapshotAcross(async (tx) => {
+      const keys = await keyRange(tx, backfill);
+      return await act(tx, await pass.over(tx, keys ? [keys] : []), 1);
+    });
+  },
   rewrittenSince,
   parentTables,
   retryReason: (error) =>

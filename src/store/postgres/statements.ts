@@ -134,6 +134,9 @@ export abstract class PostgresStatements extends PathStatements implements Store
     this.driver = driver;
   }
 
+  /** It has turned with the last answer of the server's. */
+  async turn(): Promise<void> {}
+
   /** This, if it is a transaction. */
   protected abstract get transaction(): PostgresStatements | undefined;
 

@@ -11,8 +11,8 @@ import { checkpoint } from './wal.js';
 const WAIT_PAGES = 16_000;
 
 /**
- * Moves the WAL into the main file while batches are written: on a thread of its own where that pays, else between two
- * batches. Never in a COMMIT. Its lifetime is one loop's.
+ * Moves the WAL into the main file while batches are written: on a thread of its own where there is a processor for it, as a move
+ * keeps the event loop for longer than a batch, else between two batches. Never in a COMMIT. Its lifetime is one loop's.
  */
 export class Checkpointer {
   readonly #store: SqliteStatements;
@@ -25,9 +25,9 @@ export class Checkpointer {
 
   /**
    * @param bytes size of the store
-   * @param threadFromBytes size from which on there is a thread. Default 64 MiB
+   * @param threadFromBytes size from which on there is a thread. Default: any
    */
-  constructor(store: SqliteStatements, bytes: number, threadFromBytes?: number) {
+  constructor(store: SqliteStatements, bytes: number, threadFromBytes = 0) {
     this.#store = store;
     this.#isAlone = !isThreadWorth(bytes, threadFromBytes);
   }
@@ -39,6 +39,9 @@ export class Checkpointer {
       if (isDue) this.#work ??= this.#ask();
       if (pages < WAIT_PAGES) return;
       await this.rest();
+      if (!this.#isAlone) this.#work = this.#ask(); // what was written meanwhile
+      await this.rest();
+      if (!this.#isAlone) return;
     } else if (!isDue) return;
     await checkpoint(this.#store, 'PASSIVE');
   }
@@ -73,9 +76,10 @@ export class Checkpointer {
     });
   }
 
-  /** Ends the thread and waits for that: its connection must not be the last to close. */
+  /** Ends the thread, with the WAL moved, and waits for that: its connection must not be the last to close. */
   async close(): Promise<void> {
     await this.rest();
+    if (this.#worker && !this.#isAlone) await this.#ask(); // else the next COMMIT would move what is left
     await this.#worker?.terminate();
   }
 }

@@ -17,8 +17,10 @@ import {
 } from './inspect.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js';
 import { checkLedger, SQLITE_LEDGER } from './ledger.js';
+import { passOver } from './pass.js';
 import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
 import { undo } from './revert.js';
+import { fillWindow, sliceEnds } from './slices.js';
 import { surroundings } from './surroundings.js';
 
 /** What is SQLite's own. */
@@ -67,11 +69,14 @@ export const SQLITE: Dialect = {
   keyGrowth,
   keyRange,
   rangeEnds: async (store, backfill) => (await keyRange(store, backfill))?.slice(1) ?? [],
+  sliceEnds,
   toLedger: (key) => key,
   fromLedger: (cell) => cell as bigint | string | null,
   derive,
+  fillWindow,
   fillBatch,
   undo,
+  passOver,
   rewrittenSince: async () => new Set(), // it keeps no versions of rows
   parentTables: async () => [],
   retryReason: (error) => (isBusy(error) ? 'busy' : undefined), // one transaction writes at a time: none conflicts

@@ -2,6 +2,7 @@ import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
 import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
 import type { KeyFacts, KeyGrowth, KeyRange, Store } from '../port.js';
+import { partsSql } from '../rows.js';
 import { identifier, isSameName, tokensOf } from '../sql.js';
 import { tableColumns } from './inspect.js';
 import { IS_UTF8 } from './json-functions.js';
@@ -60,18 +61,8 @@ export async function emptyTemporary(
  */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   const { table, key } = backfill;
-  const columns = await tableColumns(store, table);
-  const primary = columns.filter(({ pk }) => pk > 0);
-  const indexes = await store.all<{ name: string; origin: string }>(
-    'SELECT name, origin FROM pragma_index_list(?) WHERE "unique" AND NOT partial',
-    table,
-  );
-  const isOnlyPrimary = primary.length === 1 && isSameName(primary[0]?.name ?? '', key);
-  const isRowid =
-    isOnlyPrimary &&
-    primary[0]?.type.toUpperCase() === 'INTEGER' &&
-    !indexes.some(({ origin }) => origin === 'pk');
-  if (isRowid) return;
+  const indexes = await uniqueIndexes(store, table);
+  if (await isRowid(store, backfill, indexes)) return;
   const parts = 'SELECT name, coll FROM pragma_index_xinfo(?) WHERE key';
   const collations: string[] = [];
   for (const { name } of indexes) {
@@ -92,6 +83,30 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
   if (encoding !== 'UTF-8') throw unsuitable(backfill, 'texts of this store are in UTF-16');
 }
 
+type UniqueIndex = { readonly name: string; readonly origin: string };
+
+const uniqueIndexes = async (store: Store, table: string): Promise<UniqueIndex[]> =>
+  await store.all<UniqueIndex>(
+    'SELECT name, origin FROM pragma_index_list(?) WHERE "unique" AND NOT partial',
+    table,
+  );
+
+/** Whether the key is the rowid by another name, which is always an integer. */
+async function isRowid(
+  store: Store,
+  { table, key }: Backfill,
+  indexes: readonly UniqueIndex[],
+): Promise<boolean> {
+  const [first, ...others] = (await tableColumns(store, table)).filter(({ pk }) => pk > 0);
+  return (
+    first !== undefined &&
+    others.length === 0 &&
+    isSameName(first.name, key) &&
+    first.type.toUpperCase() === 'INTEGER' &&
+    !indexes.some(({ origin }) => origin === 'pk')
+  );
+}
+
 /** Whether comparisons with the column go by another collation than BINARY: the usual others ignore case, or trailing spaces. */
 async function ignoresCase(store: Store, { table, key }: Backfill): Promise<boolean> {
   const column = identifier(key);
@@ -104,11 +119,12 @@ async function ignoresCase(store: Store, { table, key }: Backfill): Promise<bool
 
 /**
  * Refuses a table in which the key of some row is none: NULL, or of another type than its column's, as SQLite lets it be. Reads
- * a good deal of an index where it is not the rowid.
+ * an index of integers in parts: it holds no row of the table. The rowid is never anything else.
  *
  * @throws {BackfillError} `KEY_UNSUITABLE`
  */
 export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
+  if (await isRowid(store, backfill, await uniqueIndexes(store, backfill.table))) return;
   const [table, column] = [identifier(backfill.table), identifier(backfill.key)];
   const { kind = 'integer' } = await keyOf(store, backfill);
   const types = await store.get<{ least: string; greatest: string }>(
@@ -117,11 +133,15 @@ export async function checkKeyValues(store: Store, backfill: Backfill): Promise<
   // Values sort by their type first: NULL, numbers, texts, blobs.
   const isMixed = [types?.least, types?.greatest].some((type) => type !== kind && type !== 'null');
   const hasNull = (await store.get(`SELECT 1 FROM ${table} WHERE ${column} IS NULL LIMIT 1`)) !== undefined;
-  const hasReal =
-    kind === 'integer' &&
-    !isMixed &&
-    (await store.get(`SELECT 1 FROM ${table} WHERE typeof(${column}) = 'real' LIMIT 1`)) !== undefined;
-  if (isMixed || hasNull || hasReal)
+  const hasReal = async (): Promise<boolean> => {
+    for await (const part of partsSql(store, backfill, null))
+      if (
+        await store.get(`SELECT 1 FROM ${table} AS t WHERE ${part} AND typeof(t.${column}) = 'real' LIMIT 1`)
+      )
+        return true;
+    return false;
+  };
+  if (isMixed || hasNull || (kind === 'integer' && (await hasReal())))
     throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
 }
 

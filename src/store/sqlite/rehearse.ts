@@ -1,6 +1,7 @@
-import { spawnSync } from 'node:child_process';
+import { type ExecFileException, execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { unsafeUse } from '../../error-meanings.js';
 import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
@@ -36,39 +37,41 @@ async function tryOut(store: Store, statements: Omit<Trial, 'objects'>): Promise
   const trial: Trial = { objects: await schemaObjects(store), ...statements };
   const input = JSON.stringify(trial);
   const hash = createHash('sha256').update(input).digest('base64');
-  const result = RESULTS.get(hash) ?? tryInProcess(input);
+  const result = RESULTS.get(hash) ?? (await tryInProcess(input));
   if (result.ended === 'tampered') throw tampered(result.object);
   if (RESULTS.size >= MAX_RESULTS) RESULTS.clear();
   RESULTS.set(hash, result);
   return result;
 }
 
-function tryInProcess(input: string): TrialResult {
+async function tryInProcess(input: string): Promise<TrialResult> {
   const script = fileURLToPath(new URL('./trial-process.js', import.meta.url));
-  const { error, status, signal, stdout } = spawnSync(
+  const running = promisify(execFile)(
     process.execPath,
     [script, String(LIMIT_MS + 1000), String(LIMIT_BYTES)],
     {
-      input,
-      encoding: 'utf8',
       env: {}, // others may read that of a child where this process has given up root
       timeout: LIMIT_MS,
       killSignal: 'SIGKILL',
-      stdio: ['pipe', 'pipe', 'ignore'],
       maxBuffer: 2 ** 28,
       windowsHide: true,
     },
   );
-  if (status === 0) return JSON.parse(stdout) as TrialResult;
-  const isOver = error !== undefined && 'code' in error && error.code === 'ETIMEDOUT';
-  throw new BackfillError(
-    'SCHEMA_TRIAL_FAILED',
-    isOver
-      ? `Trying the step on a copy of the store's schema took longer than ${LIMIT_MS / 1000} s`
-      : `The process that tries the step on a copy of the store's schema ended early (${signal ?? status ?? error?.name})`,
-    'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed',
-    { cause: error },
-  );
+  running.child.stdin?.on('error', () => undefined).end(input); // one that ends early tells so by itself
+  try {
+    return JSON.parse((await running).stdout) as TrialResult;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const { killed, code, signal, name } = error as ExecFileException;
+    throw new BackfillError(
+      'SCHEMA_TRIAL_FAILED',
+      killed && typeof code !== 'string'
+        ? `Trying the step on a copy of the store's schema took longer than ${LIMIT_MS / 1000} s`
+        : `The process that tries the step on a copy of the store's schema ended early (${signal ?? (typeof code === 'number' ? code : name)})`,
+      'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed',
+      { cause: error },
+    );
+  }
 }
 
 /** SQLite names the view, trigger or index in which a change of the schema leaves an error. */

@@ -19,8 +19,11 @@ import { prepare } from './unsafe-use.js';
 /** More pages than a store can have: a copy is then made in one step, and so of one snapshot. */
 const ALL_PAGES = 0x7fffffff;
 
-/** Rows of a result that are read at once. */
-const PAGE_ROWS = 1000;
+/** Rows of a result that are read at once, and for how long at most, in milliseconds. */
+const [PAGE_ROWS, PAGE_MS] = [1000, 8];
+
+/** Statements that are kept compiled: those that name keys do not come again. */
+const MAX_STATEMENTS = 200;
 
 /** What a connection shares with its transactions. */
 export interface Driver {
@@ -82,11 +85,16 @@ export abstract class SqliteStatements implements Store {
   }
 
   #prepare(sql: string): Database.Statement {
-    const { db } = this;
-    let statement = this.driver.statements.get(sql);
+    const {
+      db,
+      driver: { statements },
+    } = this;
+    let statement = statements.get(sql);
     if (!statement) {
       statement = prepare(db, sql);
-      this.driver.statements.set(sql, statement);
+      const [oldest] = statements.size < MAX_STATEMENTS ? [] : statements.keys();
+      if (oldest !== undefined) statements.delete(oldest);
+      statements.set(sql, statement);
     }
     return statement;
   }
@@ -139,23 +147,25 @@ export abstract class SqliteStatements implements Store {
       .safeIntegers()
       .iterate(...parameters) as IterableIterator<Row>;
     let page: Row[] = [];
+    let turnAt = performance.now() + PAGE_MS;
     for (const row of rows) {
       page.push(row);
-      if (page.length < PAGE_ROWS) continue;
+      if (page.length < PAGE_ROWS && performance.now() < turnAt) continue;
       yield page;
       page = [];
-      await this.turn();
+      if (this.driver.isWal) await this.turn(); // else this statement keeps writers out as a transaction does
+      turnAt = performance.now() + PAGE_MS;
     }
     if (page.length > 0) yield page;
   }
 
   /**
-   * Lets the event loop turn between two pieces of a read. In rollback mode it does not: who reads keeps writers from committing, and an
-   * application that writes in this thread would wait for itself. Nor in a transaction that writes.
+   * Lets the event loop turn between two pieces of work. In a transaction in rollback mode it does not: who reads keeps writers from
+   * committing, and an application that writes in this thread would wait for itself. Nor in a transaction that writes.
    */
   async turn(): Promise<void> {
-    const { isWal, isWriting } = this.driver;
-    if (isWal && !isWriting) await nextTurn();
+    const { isWal, isWriting, open } = this.driver;
+    if (isWal ? !isWriting : !open) await nextTurn();
   }
 
   /** Runs one statement and returns how many rows it changed. */

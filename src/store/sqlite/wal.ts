@@ -27,11 +27,15 @@ export async function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTA
 }
 
 /** Tries once whether the WAL can begin anew: not while a transaction elsewhere still reads from it. */
-export async function restartWal(store: Store): Promise<boolean> {
+export const restartWal = async (store: Store): Promise<boolean> =>
+  await withoutWaiting(store, async () => !(await checkpoint(store, 'RESTART')).isBusy);
+
+/** Acts without waiting for a lock of another connection's: a statement that meets one fails at once. */
+export async function withoutWaiting<Result>(store: Store, act: () => Promise<Result>): Promise<Result> {
   const waitMs = Number((await store.get<{ timeout: number }>('PRAGMA busy_timeout'))?.timeout ?? 0);
   await store.get('PRAGMA busy_timeout = 0');
   try {
-    return !(await checkpoint(store, 'RESTART')).isBusy;
+    return await act();
   } finally {
     await store.get(`PRAGMA busy_timeout = ${waitMs}`);
   }
