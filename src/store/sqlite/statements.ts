@@ -22,6 +22,9 @@ const ALL_PAGES = 0x7fffffff;
 /** Rows of a result that are read at once, and for how long at most, in milliseconds. */
 const [PAGE_ROWS, PAGE_MS] = [1000, 8];
 
+/** After how many rows it looks at the clock. */
+const LOOK_ROWS = 50;
+
 /** Statements that are kept compiled: those that name keys do not come again. */
 const MAX_STATEMENTS = 200;
 
@@ -150,7 +153,7 @@ export abstract class SqliteStatements implements Store {
     let turnAt = performance.now() + PAGE_MS;
     for (const row of rows) {
       page.push(row);
-      if (page.length < PAGE_ROWS && performance.now() < turnAt) continue;
+      if (page.length < PAGE_ROWS && (page.length % LOOK_ROWS > 0 || performance.now() < turnAt)) continue;
       yield page;
       page = [];
       if (this.driver.isWal) await this.turn(); // else this statement keeps writers out as a transaction does
