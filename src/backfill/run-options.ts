@@ -2,7 +2,6 @@ import { BackfillError } from '../errors.js';
 import type { RunRecord } from '../ledger/records.js';
 import type { RevertResult } from '../store/batch.js';
 import type { LockHolder } from '../store/holder.js';
-import type { ValuesLeft } from './first-run.js';
 import type { PaceName } from './pace.js';
 import type { StopSignal } from './stop.js';
 
@@ -46,6 +45,14 @@ export function refuseWorkers(workers: number | undefined, isServer: boolean, op
     `${option} is for a database of PostgreSQL`,
     'Leave it out: one process at a time writes to a file, and --concurrency is for several files',
   );
+}
+
+/** Rows in scope that hold a value already: only NULLs are filled. */
+export interface ValuesLeft {
+  /** Rows with a value in at least one of the columns. */
+  readonly rows: number;
+  /** Values by column. */
+  readonly cells: Readonly<Record<string, number>>;
 }
 
 /**

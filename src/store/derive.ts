@@ -304,7 +304,9 @@ export async function scanRows(
   const list = ['k', state, derivation.text('g'), 'same', ...values, ...derivation.raw].join(', ');
   return async function* ([first, last]) {
     let start = from(first);
-    for await (const end of first === last ? [last] : store.dialect.sliceEnds(store, backfill, first, last)) {
+    for await (const end of first === last
+      ? [last]
+      : store.dialect.sliceEnds(store, backfill, first, last, true)) {
       const where = `${inScope} AND ${start} AND ${upTo(end ?? last)}`;
       const sql = `SELECT ${list} FROM (${derivation.select({ where, extra })}) AS derived`;
       const pages = store.project.pages<ScanRow>(sql);

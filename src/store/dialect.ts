@@ -191,8 +191,16 @@ export interface Dialect {
   /**
    * Last keys of the slices into which the keys behind `after`, up to `upTo`, are cut where a statement keeps the event loop waiting, so that
    * each is read in a moment; null for one that goes to the end. It turns between two.
+   *
+   * @param isPaged whether their rows come out in pages. Default: they are counted, or looked for
    */
-  sliceEnds(store: Store, backfill: Backfill, after: Key | null, upTo: Key | null): AsyncIterable<Key | null>;
+  sliceEnds(
+    store: Store,
+    backfill: Backfill,
+    after: Key | null,
+    upTo: Key | null,
+    isPaged?: boolean,
+  ): AsyncIterable<Key | null>;
   /** A key as the ledger has it. */
   toLedger(key: Key | null): SqlValue;
   /** A key of the ledger's. */

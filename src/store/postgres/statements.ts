@@ -1,7 +1,6 @@
-import { BackfillError, isPostgresError } from '../../errors.js';
+import { BackfillError, isAboutRow, isPostgresError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import type { Dialect } from '../dialect.js';
-import { isAboutRow } from '../expressions.js';
 import {
   requireTurn,
   type SqlValue,
