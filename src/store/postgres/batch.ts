@@ -2,8 +2,7 @@ import type { Backfill } from '../../backfill/define.js';
 import type { Derived } from '../../backfill/process.js';
 import { isPostgresError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { compareKeys, type Key, MAX_OFFSET, packKeys, packTexts } from '../../ledger/keys.js';
-import type { CellsRecord } from '../../ledger/records.js';
+import { compareKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { BatchResult } from '../batch.js';
 import { type FillOptions, RefusedUpdate } from '../batch.js';
@@ -14,25 +13,13 @@ import { identifier, literal } from '../sql.js';
 import { derive, type PostgresDerivation } from './derive.js';
 import { keyOf, ledgerKeyOf } from './keys.js';
 import { notedSql, noteTriggered } from './row-versions.js';
-import { recordSkips, type SkippedRow } from './skips.js';
+import { bits, filledCells, type Group, recordSkips, skippedRows } from './skips.js';
 import { EQ, operator } from './texts.js';
 
 /**
  * One batch, in one statement: rows are read and derived, the table is updated, and what became of each row comes back, grouped, as
  * keys. Rows that are left to this program follow in a second one.
  */
-
-/** Rows of a batch that became the same. */
-interface Group {
-  /** Bits of the columns that were NULL. */
-  readonly wanted: number;
-  /** Bits of the columns that there is a value for. */
-  readonly offered: number;
-  /** Bits of the columns that hold one now. */
-  readonly filled: number;
-  readonly failure: string | null;
-  readonly keys: readonly Key[];
-}
 
 /** Errors that a row can be to blame for: a value out of range or of a wrong form, a constraint, a trigger's RAISE. */
 const isRowsFault = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|39)[0-9A-Z]{3}$/.test(code);
@@ -276,48 +263,4 @@ async function standing(
           keys: [k],
         })),
   );
-}
-
-function skippedRows(
-  backfill: Backfill,
-  groups: readonly Group[],
-  refused: FillOptions['refused'],
-): SkippedRow[] {
-  return groups.flatMap(({ keys, failure, wanted, offered, filled: mask }) => {
-    if (failure !== null) return keys.map((key) => ({ key, target: '*', reason: failure }));
-    return keys.flatMap((key): SkippedRow[] => {
-      if (key === refused?.key) return [{ key, target: '*', reason: refused.code }];
-      return backfill.columns.flatMap(({ name }, i) => {
-        if (!((wanted >> i) & 1) || (mask >> i) & 1) return [];
-        return [{ key, target: name, reason: (offered >> i) & 1 ? 'UPDATE_IGNORED' : 'NO_USABLE_VALUE' }];
-      });
-    });
-  });
-}
-
-const bits = (mask: number): number => (mask === 0 ? 0 : (mask & 1) + bits(mask >> 1));
-
-function filledCells(
-  backfill: Backfill,
-  groups: readonly Group[],
-  firstKey: Key,
-): { cells: CellsRecord[]; count: number } {
-  let count = 0;
-  const masks = new Set(groups.map((group) => group.filled & group.wanted).filter((mask) => mask !== 0));
-  const cells = [...masks].map((mask) => {
-    const keys = groups
-      .filter((group) => (group.filled & group.wanted) === mask)
-      .flatMap((group) => group.keys)
-      .sort(compareKeys);
-    count += keys.length * bits(mask);
-    return {
-      columns: backfill.columns.filter((_, i) => (mask >> i) & 1).map(({ name }) => name),
-      firstKey,
-      keys:
-        typeof firstKey === 'bigint'
-          ? packKeys(keys.map((key) => Number((key as bigint) - firstKey)))
-          : packTexts(keys as string[]),
-    };
-  });
-  return { cells, count };
 }
