@@ -2,18 +2,17 @@ import type { Backfill } from '../backfill/define.js';
 import type { Derived } from '../backfill/process.js';
 import { fallbackOf } from '../backfill/values.js';
 import type { Key } from '../ledger/keys.js';
-import { explained } from './expressions.js';
 import type {
   Derivation,
-  KeyRange,
   PlannedRows,
   PlannedScope,
   SampleRow,
   ScanRow,
   SelectOptions,
-  SqlValue,
-  Store,
-} from './port.js';
+} from './derivation.js';
+import type { KeyRange } from './dialect.js';
+import { explained } from './expressions.js';
+import type { SqlValue, Store } from './port.js';
 import { anyNullSql, partsSql, type RowSql, rowSql } from './rows.js';
 import { identifier } from './sql.js';
 

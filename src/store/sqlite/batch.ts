@@ -3,14 +3,15 @@ import { isStoreError } from '../../errors.js';
 import { type Key, MAX_OFFSET, packKeys, packTexts } from '../../ledger/keys.js';
 import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
+import type { BatchResult } from '../batch.js';
 import { type FillOptions, type RefusedRow, RefusedUpdate } from '../batch.js';
 import type { KeyKind } from '../keys.js';
-import type { BatchResult, SqlValue, Store } from '../port.js';
+import type { SqlValue, Store } from '../port.js';
 import { anyNullSql, rowSql } from '../rows.js';
 import { identifier, literal } from '../sql.js';
 import { derive } from './derive.js';
 import { updateOf } from './inspect.js';
-import { behindSql, checkTexts, keyColumn, keyOf } from './keys.js';
+import { behindSql, checkTexts, emptyTemporary, keyOf } from './keys.js';
 
 /**
  * One batch, in sets: the rows are read and their values derived once, into a temporary table in memory; from there
@@ -22,23 +23,7 @@ import { behindSql, checkTexts, keyColumn, keyOf } from './keys.js';
 const PAGE = 1000;
 
 /** The temporary table of a batch: of its rows the key, the columns that were NULL, and the values for these. */
-interface BatchTable {
-  readonly backfill: Backfill;
-  readonly kind: KeyKind | undefined;
-  /** Its name. */
-  readonly rows: string;
-}
-
-/** Makes the temporary table for a backfill's batches, or empties it. */
-async function batchTable(store: Store, backfill: Backfill): Promise<BatchTable> {
-  const { kind } = await keyOf(store, backfill);
-  const rows = `temp.umzug_backfill_batch_${kind}_${backfill.columns.length}`;
-  const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
-  await store.exec(`CREATE TABLE IF NOT EXISTS ${rows}
-      (${keyColumn(kind)}, failure, wanted, ${values}, ignored DEFAULT 0, refusal);
-    DELETE FROM ${rows}`);
-  return { backfill, kind, rows };
-}
+const ROWS = 'temp.umzug_backfill_batch';
 
 /** Bit i of a mask for each column i for which `condition(i)` holds. */
 const maskSql = (backfill: Backfill, condition: (i: number) => string): string =>
@@ -65,17 +50,21 @@ export async function fillBatch(
   backfill: Backfill,
   { cursor, watermark, limit, batch, leavesSkips, hasTriggers, refused }: FillOptions,
 ): Promise<BatchResult | undefined> {
-  const table = await batchTable(store, backfill);
-  const read = await readRows(store, table, { cursor, watermark, limit, leavesSkips });
+  const { kind } = await keyOf(store, backfill);
+  const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
+  await emptyTemporary(
+    store,
+    'umzug_backfill_batch',
+    kind,
+    `failure, wanted, ${values}, ignored DEFAULT 0, refusal`,
+  );
+  const read = await readRows(store, backfill, kind, { cursor, watermark, limit, leavesSkips });
   if (read === 0) return undefined;
-  if (table.kind === 'text') await checkTexts(store, backfill, table.rows);
+  if (kind === 'text') await checkTexts(store, backfill, ROWS);
   const trimmed =
-    table.kind === 'text'
+    kind === 'text'
       ? 0
-      : await store.run(
-          `DELETE FROM ${table.rows} WHERE k - (SELECT min(k) FROM ${table.rows}) > ?`,
-          MAX_OFFSET,
-        );
+      : await store.run(`DELETE FROM ${ROWS} WHERE k - (SELECT min(k) FROM ${ROWS}) > ?`, MAX_OFFSET);
 
   const span = await store.getExact<{
     firstKey: Key;
@@ -85,14 +74,14 @@ export async function fillBatch(
     toUpdate: bigint;
   }>(
     `SELECT min(k) AS firstKey, max(k) AS lastKey, count(*) AS rows, count(*) FILTER (WHERE ${anyValueSql(backfill)}) AS toUpdate,
-      sum(${backfill.columns.map((_, i) => `(wanted >> ${i} & 1)`).join(' + ')}) AS wanted FROM ${table.rows} AS b`,
+      sum(${backfill.columns.map((_, i) => `(wanted >> ${i} & 1)`).join(' + ')}) AS wanted FROM ${ROWS} AS b`,
   );
   if (!span) throw new RangeError('An aggregate returns a row');
-  if (refused) await leaveOut(store, table, refused);
-  const updated = await updateRows(store, table, span);
-  if (hasTriggers || updated !== Number(span.toUpdate)) await noteIgnored(store, table);
-  const skips = await recordSkips(store, table, batch, span);
-  const { cells, count } = await filledCells(store, table, span.firstKey);
+  if (refused) await leaveOut(store, backfill, refused);
+  const updated = await updateRows(store, backfill, span);
+  if (hasTriggers || updated !== Number(span.toUpdate)) await noteIgnored(store, backfill);
+  const skips = await recordSkips(store, backfill, batch, span);
+  const { cells, count } = await filledCells(store, backfill, span.firstKey);
   return {
     firstKey: span.firstKey,
     lastKey: span.lastKey,
@@ -108,7 +97,8 @@ export async function fillBatch(
 /** Reads and derives the next rows, and returns how many there were. */
 async function readRows(
   store: Store,
-  { backfill, kind, rows }: BatchTable,
+  backfill: Backfill,
+  kind: KeyKind | undefined,
   {
     cursor,
     watermark,
@@ -128,7 +118,7 @@ async function readRows(
   const wanted = maskSql(backfill, (i) => `c${i} IS NULL`);
   const select = (behind: string): string =>
     derivation.select({ where: [behind, ...conditions].join(' AND '), limit: '?' });
-  const insert = `INSERT INTO ${rows} (k, failure, wanted, ${values.join(', ')})`;
+  const insert = `INSERT INTO ${ROWS} (k, failure, wanted, ${values.join(', ')})`;
   if (!derivation.isAlwaysLeft) {
     const [behind, from] = behindSql(kind, key, cursor);
     const offered = values.map((value, i) => `CASE WHEN c${i} IS NULL THEN ${value} END`);
@@ -168,14 +158,10 @@ async function readRows(
 }
 
 /** A row that is refused keeps its NULLs. */
-async function leaveOut(
-  store: Store,
-  { backfill, rows }: BatchTable,
-  { key, code }: RefusedRow,
-): Promise<void> {
+async function leaveOut(store: Store, backfill: Backfill, { key, code }: RefusedRow): Promise<void> {
   const nothing = backfill.columns.map((_, i) => `v${i} = NULL`).join(', ');
   await store.run(
-    `UPDATE ${rows} AS b SET refusal = ?, ${nothing} WHERE k = ? AND ${anyValueSql(backfill)}`,
+    `UPDATE ${ROWS} AS b SET refusal = ?, ${nothing} WHERE k = ? AND ${anyValueSql(backfill)}`,
     code,
     key,
   );
@@ -184,7 +170,7 @@ async function leaveOut(
 /** Returns how many rows were updated. */
 async function updateRows(
   store: Store,
-  { backfill, rows }: BatchTable,
+  backfill: Backfill,
   span: { readonly firstKey: Key; readonly lastKey: Key; readonly rows: bigint },
 ): Promise<number> {
   const key = identifier(backfill.key);
@@ -194,7 +180,7 @@ async function updateRows(
   try {
     // The range is for the planner: whichever side it reads first, it reads no more than the batch.
     return await store.run(
-      `${await updateOf(store, backfill.table)} AS t SET ${assignments.join(', ')} FROM ${rows} AS b
+      `${await updateOf(store, backfill.table)} AS t SET ${assignments.join(', ')} FROM ${ROWS} AS b
       WHERE b.k = t.${key} AND t.${key} BETWEEN ? AND ? AND ${anyValueSql(backfill)}`,
       span.firstKey,
       span.lastKey,
@@ -206,19 +192,19 @@ async function updateRows(
 }
 
 /** Cells that are still NULL behind the UPDATE, as a trigger has it, are not filled. */
-async function noteIgnored(store: Store, { backfill, rows }: BatchTable): Promise<void> {
+async function noteIgnored(store: Store, backfill: Backfill): Promise<void> {
   const table = identifier(backfill.table);
   const key = identifier(backfill.key);
   for (const [i, { name }] of backfill.columns.entries())
     await store.run(
-      `UPDATE ${rows} AS b SET ignored = ignored | ${1 << i}, v${i} = NULL
+      `UPDATE ${ROWS} AS b SET ignored = ignored | ${1 << i}, v${i} = NULL
       WHERE v${i} IS NOT NULL AND (SELECT t.${identifier(name)} FROM ${table} AS t WHERE t.${key} = b.k) IS NULL`,
     );
 }
 
 async function recordSkips(
   store: Store,
-  { backfill, rows }: BatchTable,
+  backfill: Backfill,
   batch: number,
   span: { readonly firstKey: Key; readonly lastKey: Key },
 ): Promise<number> {
@@ -226,14 +212,14 @@ async function recordSkips(
   // What an earlier run recorded of these rows; the plus makes the planner go by the skips, which are few.
   await store.run(
     `DELETE FROM ${LEDGER_TABLES.skips}
-    WHERE backfill = ${name} AND key BETWEEN ? AND ? AND +key IN (SELECT k FROM ${rows})`,
+    WHERE backfill = ${name} AND key BETWEEN ? AND ? AND +key IN (SELECT k FROM ${ROWS})`,
     span.firstKey,
     span.lastKey,
   );
   const record = async (target: string, reason: string, condition: string): Promise<number> =>
     await store.run(
       `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch)
-      SELECT ${name}, k, ${literal(target)}, ${reason}, ? FROM ${rows} WHERE ${condition}`,
+      SELECT ${name}, k, ${literal(target)}, ${reason}, ? FROM ${ROWS} WHERE ${condition}`,
       batch,
     );
   const because = (reason: SkipReason): string => literal(reason);
@@ -250,11 +236,11 @@ async function recordSkips(
 
 async function filledCells(
   store: Store,
-  { backfill, rows }: BatchTable,
+  backfill: Backfill,
   firstKey: Key,
 ): Promise<{ cells: CellsRecord[]; count: number }> {
   const mask = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
-  const masks = await store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${rows}`);
+  const masks = await store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${ROWS}`);
   let count = 0;
   const cells: CellsRecord[] = [];
   for (const { mask: bits } of masks) {
@@ -263,8 +249,8 @@ async function filledCells(
     const where = `WHERE ${mask} = ? ORDER BY k`;
     const keys =
       typeof firstKey === 'bigint'
-        ? await store.pluck<number>(`SELECT k - ? FROM ${rows} ${where}`, firstKey, bits)
-        : await store.pluck<string>(`SELECT k FROM ${rows} ${where}`, bits);
+        ? await store.pluck<number>(`SELECT k - ? FROM ${ROWS} ${where}`, firstKey, bits)
+        : await store.pluck<string>(`SELECT k FROM ${ROWS} ${where}`, bits);
     count += keys.length * columns.length;
     const packed = typeof firstKey === 'bigint' ? packKeys(keys as number[]) : packTexts(keys as string[]);
     cells.push({ columns, firstKey, keys: packed });

@@ -1,7 +1,8 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
+import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
 import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
-import type { KeyFacts, KeyGrowth, KeyRange, Store } from '../port.js';
+import type { Store } from '../port.js';
 import { partsSql } from '../rows.js';
 import { identifier, isSameName, tokensOf } from '../sql.js';
 import { tableColumns } from './inspect.js';
@@ -36,9 +37,22 @@ export function behindSql(
   return kind === 'text' ? [`${column} >= ?`, ''] : [`${column} > ?`, BEFORE_ALL_INTEGERS];
 }
 
-/** The key of a temporary table, as a column. */
-export const keyColumn = (kind: KeyKind | undefined): string =>
-  kind === 'text' ? 'k TEXT PRIMARY KEY' : 'k INTEGER PRIMARY KEY';
+/**
+ * Makes a temporary table for rows by their key, or empties the one that stands.
+ *
+ * @param columns those behind the key, `k`
+ */
+export async function emptyTemporary(
+  store: Store,
+  name: string,
+  kind: KeyKind | undefined,
+  columns: string,
+): Promise<void> {
+  const list = `(k ${kind === 'text' ? 'TEXT' : 'INTEGER'} PRIMARY KEY, ${columns})`;
+  const stood = await store.get<{ sql: string }>('SELECT sql FROM temp.sqlite_schema WHERE name = ?', name);
+  if (stood?.sql.endsWith(list)) await store.run(`DELETE FROM temp.${name}`);
+  else await store.exec(`DROP TABLE IF EXISTS temp.${name}; CREATE TABLE temp.${name} ${list}`);
+}
 
 /**
  * Refuses a key by which batches can not go: they need each row's key to be another, and in an order that this program

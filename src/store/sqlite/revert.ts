@@ -1,8 +1,9 @@
 import { updateIgnored } from '../batch.js';
-import type { Derivation, Given, Store, Undone } from '../port.js';
+import type { Derivation, Given, Undone } from '../derivation.js';
+import type { Store } from '../port.js';
 import { identifier } from '../sql.js';
 import { updateOf } from './inspect.js';
-import { keyColumn, keyOf } from './keys.js';
+import { emptyTemporary, keyOf } from './keys.js';
 
 /** Sets cells to NULL where they hold what is derived, by a temporary table of their rows. */
 export async function undo(
@@ -13,12 +14,10 @@ export async function undo(
 ): Promise<Undone> {
   const { kind } = await keyOf(store, backfill);
   const key = identifier(backfill.key);
-  const revert = `temp.umzug_backfill_revert_${kind}`;
+  const revert = 'temp.umzug_backfill_revert';
   const each = (of: (i: number) => string, separator: string): string => columns.map(of).join(separator);
   const isOurs = (i: number): string => `(r.ours >> ${i} & 1)`;
-  await store.exec(
-    `CREATE TABLE IF NOT EXISTS ${revert} (${keyColumn(kind)}, others, ours); DELETE FROM ${revert}`,
-  );
+  await emptyTemporary(store, 'umzug_backfill_revert', kind, 'others, ours');
   await store.run(
     `INSERT INTO ${revert} (k, others, ours)
     SELECT k, ${each((i) => `(c${i} IS NOT NULL AND NOT ${isSame(`c${i}`, `v${i}`)})`, ' + ')},

@@ -1,7 +1,8 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
+import type { FillWindow } from '../batch.js';
 import { asKey } from '../keys.js';
-import type { FillWindow, Store } from '../port.js';
+import type { Store } from '../port.js';
 import { anyNullSql, rowSql } from '../rows.js';
 import { identifier } from '../sql.js';
 import { isBusy } from './busy.js';

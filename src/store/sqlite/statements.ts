@@ -1,11 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
-import { BackfillError, isSqliteError } from '../../errors.js';
+import { BackfillError, isAboutRow, isSqliteError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { isAboutRow } from '../expressions.js';
+import type { Dialect } from '../dialect.js';
 import type { StoreFiles } from '../path.js';
 import {
-  type Dialect,
   requireTurn,
   type SqlValue,
   type Statements,
