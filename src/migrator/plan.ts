@@ -1,5 +1,6 @@
-import { countValuesLeft, type ValuesLeft } from '../backfill/first-run.js';
+import { countValuesLeft } from '../backfill/first-run.js';
 import { takeThrown, thrownWarnings } from '../backfill/process.js';
+import type { ValuesLeft } from '../backfill/run-options.js';
 import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
 import { requireSteadiness } from '../backfill/steadiness.js';
 import { lookOf } from '../backfill/waiting.js';
