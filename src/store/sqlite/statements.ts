@@ -19,7 +19,7 @@ import { prepare } from './unsafe-use.js';
 const ALL_PAGES = 0x7fffffff;
 
 /** Rows of a result that are read at once, and for how long at most, in milliseconds. */
-const [PAGE_ROWS, PAGE_MS] = [1000, 8];
+const [PAGE_ROWS, PAGE_MS] = [1000, 16];
 
 /** After how many rows it looks at the clock. */
 const LOOK_ROWS = 50;
