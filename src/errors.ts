@@ -166,6 +166,10 @@ interface StoreFailure extends Error {
 export const isStoreError = (error: unknown): error is StoreFailure =>
   isSqliteError(error) || isPostgresError(error);
 
+/** Whether an error may be about what a row holds, and not about the statement. */
+export const isAboutRow = (error: unknown): boolean =>
+  isStoreError(error) && /^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_22[0-9A-Z]{3})$/.test(error.code);
+
 /** Whether `error` was raised by PostgreSQL, or on the way to it. */
 export function isPostgresError(error: unknown): error is StoreFailure {
   return (

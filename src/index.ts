@@ -6,7 +6,8 @@ export {
   type ProcessOptions,
   type SetOptions,
 } from './backfill/define.js';
-export type { PaceOptions, StopSignal } from './backfill/run-options.js';
+export type { PaceOptions } from './backfill/run-options.js';
+export type { StopSignal } from './backfill/stop.js';
 export {
   type CellValue,
   type Changes,

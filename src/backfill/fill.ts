@@ -2,9 +2,10 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import type { Key } from '../ledger/keys.js';
 import type { RunRecord } from '../ledger/records.js';
 import { updateTriggers } from '../schema/inspect.js';
+import type { BatchResult, FillWindow } from '../store/batch.js';
 import { type RefusedRow, RefusedUpdate } from '../store/batch.js';
 import { explained, explanation } from '../store/expressions.js';
-import type { BatchResult, FillWindow, Transaction } from '../store/port.js';
+import type { Transaction } from '../store/port.js';
 import { commitBatch, type Loop } from './batches.js';
 import { takeThrown, thrownWarnings } from './process.js';
 import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';

@@ -6,17 +6,9 @@ import type { Store } from '../store/port.js';
 import { partsSql, rowSql } from '../store/rows.js';
 import { foldCase, identifier } from '../store/sql.js';
 import type { Backfill } from './define.js';
-import type { RunOptions } from './run-options.js';
+import type { RunOptions, ValuesLeft } from './run-options.js';
 
 /** What a first run says beside its batches: a declaration may be mistaken where it finds values, or makes none. */
-
-/** Rows in scope that hold a value already: only NULLs are filled. */
-export interface ValuesLeft {
-  /** Rows with a value in at least one of the columns. */
-  readonly rows: number;
-  /** Values by column. */
-  readonly cells: Readonly<Record<string, number>>;
-}
 
 /**
  * Counts values in scope that a first run leaves as they are.

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { MAX_BATCH_ROWS } from '../ledger/records.js';
-import type { Connection, Surroundings, Transaction } from '../store/port.js';
+import type { Surroundings } from '../store/dialect.js';
+import type { Connection, Transaction } from '../store/port.js';
 import type { Backfill } from './define.js';
 import { firstPace, nextPace, type Pace, type PaceSettings } from './pace.js';
 import { DEFAULT_BATCH_ROWS, type RunOptions } from './run-options.js';

@@ -1,9 +1,9 @@
 import { BackfillError } from '../errors.js';
 import type { RunRecord } from '../ledger/records.js';
-import type { LockHolder } from '../ledger/run-lock.js';
 import type { RevertResult } from '../store/batch.js';
-import type { ValuesLeft } from './first-run.js';
+import type { LockHolder } from '../store/holder.js';
 import type { PaceName } from './pace.js';
+import type { StopSignal } from './stop.js';
 
 /** Rows of a batch at most when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
 export const DEFAULT_BATCH_ROWS = 5000;
@@ -13,14 +13,6 @@ export const DEFAULT_TARGET_BATCH_MS = 40;
 
 /** Size at which the WAL is not let grow further when nobody says otherwise, in MiB. */
 export const DEFAULT_WAL_LIMIT_MIB = 256;
-
-/** What of an `AbortSignal` counts here. Any will do; a project without the type of that name can do with its own. */
-export interface StopSignal {
-  /** Whether to stop. */
-  readonly aborted: boolean;
-  /** Why: `SIGTERM` or `SIGINT`, as the error tells it. */
-  readonly reason?: unknown;
-}
 
 /** How large batches are, how they leave room for others, and what runs beside them. */
 export interface PaceOptions {
@@ -53,6 +45,14 @@ export function refuseWorkers(workers: number | undefined, isServer: boolean, op
     `${option} is for a database of PostgreSQL`,
     'Leave it out: one process at a time writes to a file, and --concurrency is for several files',
   );
+}
+
+/** Rows in scope that hold a value already: only NULLs are filled. */
+export interface ValuesLeft {
+  /** Rows with a value in at least one of the columns. */
+  readonly rows: number;
+  /** Values by column. */
+  readonly cells: Readonly<Record<string, number>>;
 }
 
 /**

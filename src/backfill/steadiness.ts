@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
+import type { PlannedScope, SampleRow } from '../store/derivation.js';
 import { scanRows } from '../store/derive.js';
 import { explained } from '../store/expressions.js';
 import { sampleRows } from '../store/planned.js';
-import type { PlannedScope, SampleRow, Store } from '../store/port.js';
+import type { Store } from '../store/port.js';
 import type { Backfill } from './define.js';
 
 /** Rows that `process` is asked for twice. */

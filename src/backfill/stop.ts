@@ -1,5 +1,12 @@
 import { BackfillError } from '../errors.js';
-import type { StopSignal } from './run-options.js';
+
+/** What of an `AbortSignal` counts here. Any will do; a project without the type of that name can do with its own. */
+export interface StopSignal {
+  /** Whether to stop. */
+  readonly aborted: boolean;
+  /** Why: `SIGTERM` or `SIGINT`, as the error tells it. */
+  readonly reason?: unknown;
+}
 
 /** A signal that stops when one of two does. */
 export const eitherSignal = (a: StopSignal | undefined, b: StopSignal): StopSignal => ({

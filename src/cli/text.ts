@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import type { ValuesLeft } from '../backfill/first-run.js';
+import type { ValuesLeft } from '../backfill/run-options.js';
 import type { BackfillError } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrator/plan.js';

@@ -1,5 +1,6 @@
 import { storeAddress } from '../address.js';
-import type { PaceOptions, StopSignal } from '../backfill/run-options.js';
+import type { PaceOptions } from '../backfill/run-options.js';
+import type { StopSignal } from '../backfill/stop.js';
 import { loadProject } from '../config.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import type { UpOutcome } from '../migrator/up.js';

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
+import { type LockHolder, type LockOptions, type LockState, POLL_MS, runLocked } from '../store/holder.js';
 import { isWritable, type StoreFiles } from '../store/path.js';
 import { isBusy } from '../store/sqlite/busy.js';
 import {
@@ -16,34 +17,6 @@ import {
   readSignature,
   writeSignature,
 } from './lock-file.js';
-
-/** Who holds the lock. */
-export interface LockHolder {
-  readonly pid: number;
-  readonly host: string;
-  /** ISO-8601 in UTC. Absent where a server does not let this user see it. */
-  readonly since?: string;
-}
-
-/** Whether a run holds the lock; `unknown` to a user who may not write the lock's file. */
-export interface LockState {
-  readonly state: 'free' | 'held' | 'unknown';
-  /** Absent in the moment before it has signed, and where nobody holds it. */
-  readonly holder?: LockHolder;
-}
-
-/** How to wait for the lock. */
-export interface LockOptions {
-  /** How long to wait for another run, in milliseconds; 0: not at all. */
-  readonly timeoutMs: number;
-  /** Told once, when there is something to wait for; the holder is undefined in the moment before it has signed. */
-  readonly onWait?: ((holder: LockHolder | undefined) => void) | undefined;
-  /** The present. Default: the system's clock. */
-  readonly now?: (() => Date) | undefined;
-}
-
-/** Pause between two tries, in milliseconds: by chance, so that rivals do not meet again and again. */
-const POLL_MS = { least: 30, most: 120 };
 
 /** How long a statement waits for a rival that reads or signs, in milliseconds: either takes moments. */
 const BUSY_WAIT_MS = 200;
@@ -192,17 +165,4 @@ function explained<Result>(files: StoreFiles, act: () => Result): Result {
   } catch (error) {
     throw error instanceof BackfillError ? error : lockUnusable(files, error);
   }
-}
-
-/** Who holds the lock, for a person. */
-export const holderText = ({ pid, host, since }: LockHolder): string =>
-  `process ${pid} on ${host}${since === undefined ? '' : `, since ${since}`}`;
-
-function runLocked(holder: LockHolder | undefined): BackfillError {
-  const who = holder ? holderText(holder) : 'a process that has just begun';
-  return new BackfillError(
-    'RUN_LOCKED',
-    `Another run holds the lock of this store: ${who}`,
-    'Wait until it has ended and run the same command again, or let it wait for longer: --lock-timeout 600',
-  );
 }

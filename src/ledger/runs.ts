@@ -1,8 +1,8 @@
 import { BackfillError } from '../errors.js';
+import type { LockHolder } from '../store/holder.js';
 import { reader } from './checked.js';
 import type { Key } from './keys.js';
 import type { Claim, Place, RunRecord } from './records.js';
-import type { LockHolder } from './run-lock.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 /** A part of a run's keys. */

@@ -2,7 +2,6 @@ import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import { refuseDamagedCells } from '../ledger/cells.js';
 import { FOREIGN, type StepRecord } from '../ledger/records.js';
-import { tableBytes } from '../schema/inspect.js';
 import { checkLockTime, checkLosses, checkRevertible } from '../schema/run.js';
 import { hasDown, type Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
@@ -132,7 +131,11 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
       Math.max(
         0,
         ...(await mapEach(reverts, async (step) =>
-          step.kind === 'schema' ? await tableBytes(store, step.table) : 0,
+          step.kind === 'schema'
+            ? (
+                await store.dialect.estimate(store, step.table, { dropsColumns: 1 })
+              ).diskBytes
+            : 0,
         )),
       ),
     act: async (session, { reverts, project }, verifications) => {

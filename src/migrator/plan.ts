@@ -1,5 +1,6 @@
-import { countValuesLeft, type ValuesLeft } from '../backfill/first-run.js';
+import { countValuesLeft } from '../backfill/first-run.js';
 import { takeThrown, thrownWarnings } from '../backfill/process.js';
+import type { ValuesLeft } from '../backfill/run-options.js';
 import { DEFAULT_BATCH_ROWS } from '../backfill/run-options.js';
 import { requireSteadiness } from '../backfill/steadiness.js';
 import { lookOf } from '../backfill/waiting.js';
@@ -14,9 +15,9 @@ import { inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import type { RevertResult } from '../store/batch.js';
+import type { PlannedScope } from '../store/derivation.js';
 import { explained } from '../store/expressions.js';
 import { planRows, sampleRows } from '../store/planned.js';
-import type { PlannedScope } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
 import { showValue } from '../verification/timestamps.js';
 import { dueBackup, type PlannedBackup } from './backing-up.js';

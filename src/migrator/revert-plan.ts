@@ -6,8 +6,9 @@ import type { Key } from '../ledger/keys.js';
 import { absentCells } from '../schema/inspect.js';
 import type { RevertResult } from '../store/batch.js';
 import { scanRows } from '../store/derive.js';
+import type { KeyRange } from '../store/dialect.js';
 import { explained, rowByRow } from '../store/expressions.js';
-import type { KeyRange, Store } from '../store/port.js';
+import type { Store } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
 import type { BackfillStep, Session } from './session.js';
 

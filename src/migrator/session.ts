@@ -1,6 +1,7 @@
 import type { Backfill, BackfillDefinition } from '../backfill/define.js';
-import type { PaceOptions, RunEvent, StopSignal } from '../backfill/run-options.js';
+import type { PaceOptions, RunEvent } from '../backfill/run-options.js';
 import type { WithWorkers } from '../backfill/runner.js';
+import type { StopSignal } from '../backfill/stop.js';
 import type { Project } from '../config.js';
 import {
   BackfillError,
@@ -13,9 +14,9 @@ import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
 import { requireKnownFormat, upgradeLedger } from '../ledger/format.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
-import type { LockHolder } from '../ledger/run-lock.js';
 import { checkRequirements } from '../schema/requirements.js';
 import type { Step } from '../steps/step.js';
+import type { LockHolder } from '../store/holder.js';
 import type { Connection, Store, StoreSize, Transaction } from '../store/port.js';
 import type { PostgresAddress } from '../store/postgres/address.js';
 import type { StoreSite } from '../store/site.js';

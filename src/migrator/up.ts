@@ -1,4 +1,4 @@
-import type { ValuesLeft } from '../backfill/first-run.js';
+import type { ValuesLeft } from '../backfill/run-options.js';
 import { beginBackfillStep } from '../backfill/runner.js';
 import { isWaiting } from '../backfill/waiting.js';
 import { filterEach } from '../each.js';

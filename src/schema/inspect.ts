@@ -1,6 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
-import type { ColumnInfo, Store } from '../store/port.js';
+import type { ColumnInfo } from '../store/dialect.js';
+import type { Store } from '../store/port.js';
 import { foldCase } from '../store/sql.js';
 
 // What stands in a store's schema.
@@ -50,7 +51,3 @@ export const findIndex = async (
   step: SchemaStepDefinition,
   index: IndexDefinition,
 ): Promise<string | undefined> => await store.dialect.findIndex(store, step, index);
-
-/** Bytes of the pages that a table occupies, without its indexes. */
-export const tableBytes = async (store: Store, table: string): Promise<number> =>
-  await store.dialect.tableBytes(store, table);

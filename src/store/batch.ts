@@ -1,6 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
 import { BackfillError } from '../errors.js';
 import type { Key, KeyRun } from '../ledger/keys.js';
+import type { BatchRecord, CellsRecord } from '../ledger/records.js';
 
 // What batches are asked, and what they tell, whatever the engine.
 
@@ -78,4 +79,23 @@ export interface FilledCells {
   readonly runs: readonly KeyRun[];
   /** Columns of the backfill that somebody has dropped since, in folded case: nothing of them is left to take back. */
   readonly absent: ReadonlySet<string>;
+}
+
+/** What one batch did. */
+export interface BatchResult extends Omit<BatchRecord, 'number' | 'run' | 'durationMs'> {
+  readonly cells: readonly CellsRecord[];
+  /** Whether no row was left to read behind this batch. */
+  readonly isLast: boolean;
+}
+
+/** A cell that a batch filled, by its row. */
+export interface FilledCell {
+  readonly key: Key;
+  readonly batch: number;
+}
+
+/** A part of a table for batches to fill: keys behind `after`, up to `upTo`. */
+export interface FillWindow {
+  readonly after: Key | null;
+  readonly upTo: Key;
 }

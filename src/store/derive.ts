@@ -2,8 +2,10 @@ import type { Backfill } from '../backfill/define.js';
 import type { Derived } from '../backfill/process.js';
 import { fallbackOf } from '../backfill/values.js';
 import type { Key } from '../ledger/keys.js';
+import type { Derivation, ScanRow, SelectOptions } from './derivation.js';
+import type { KeyRange } from './dialect.js';
 import { explained } from './expressions.js';
-import type { Derivation, KeyRange, ScanRow, SelectOptions, SqlValue, Store } from './port.js';
+import type { SqlValue, Store } from './port.js';
 import { partsSql, rowSql } from './rows.js';
 import { identifier } from './sql.js';
 
@@ -207,7 +209,9 @@ export async function scanRows(
   const list = ['k', state, derivation.text('g'), 'same', ...values, ...derivation.raw].join(', ');
   return async function* ([first, last]) {
     let start = from(first);
-    for await (const end of first === last ? [last] : store.dialect.sliceEnds(store, backfill, first, last)) {
+    for await (const end of first === last
+      ? [last]
+      : store.dialect.sliceEnds(store, backfill, first, last, true)) {
       const where = `${inScope} AND ${start} AND ${upTo(end ?? last)}`;
       const sql = `SELECT ${list} FROM (${derivation.select({ where, extra })}) AS derived`;
       const pages = store.project.pages<ScanRow>(sql);

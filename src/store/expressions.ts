@@ -26,10 +26,6 @@ export async function explained<Result>(
   }
 }
 
-/** Whether an error may be about what a row holds, and not about the statement. */
-export const isAboutRow = (error: unknown): boolean =>
-  isStoreError(error) && /^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_22[0-9A-Z]{3})$/.test(error.code);
-
 /**
  * Acts on the rows of some keys; where that fails on what one of them holds, on each half of them, down to the row.
  *

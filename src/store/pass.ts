@@ -1,4 +1,5 @@
-import type { KeyRange, Transaction } from './port.js';
+import type { KeyRange } from './dialect.js';
+import type { Transaction } from './port.js';
 
 /** A pass over the rows of a table: what one thread makes of ranges of keys, and how it is put together with what another makes. */
 export interface Pass<Found> {

@@ -1,6 +1,7 @@
 import type { Backfill } from '../backfill/define.js';
+import type { PlannedRows, PlannedScope, SampleRow } from './derivation.js';
 import { type DerivedRow, derivedRows, isDerivedSql, type LeftRow, leftRows } from './derive.js';
-import type { PlannedRows, PlannedScope, SampleRow, Store } from './port.js';
+import type { Store } from './port.js';
 import { anyNullSql, partsSql, type RowSql, rowSql } from './rows.js';
 
 /** SQL condition for the rows that a fill would find. */

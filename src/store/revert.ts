@@ -2,8 +2,9 @@ import type { Backfill } from '../backfill/define.js';
 import { BackfillError } from '../errors.js';
 import { countKeys } from '../ledger/keys.js';
 import type { FilledCells, FoundCells } from './batch.js';
+import type { Given, Undone } from './derivation.js';
 import { isDerivedSql, type LeftRow, leftRows } from './derive.js';
-import type { Given, Store, Undone } from './port.js';
+import type { Store } from './port.js';
 import { rowSql } from './rows.js';
 import { foldCase, identifier } from './sql.js';
 

@@ -2,8 +2,9 @@ import type { Backfill } from '../backfill/define.js';
 import { type SqlExpression, sqlFor } from '../backfill/values.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
+import type { Dialect } from './dialect.js';
 import { keyLiteral } from './keys.js';
-import type { Dialect, Store } from './port.js';
+import type { Store } from './port.js';
 import { endedSql, foldCase, identifier, literal } from './sql.js';
 
 // Which rows of a table a backfill is about, in SQL that every engine takes. The table's alias is `t`.

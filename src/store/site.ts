@@ -1,4 +1,4 @@
-import type { LockOptions, LockState } from '../ledger/run-lock.js';
+import type { LockOptions, LockState } from './holder.js';
 import type { Connection } from './port.js';
 
 /** How to open a store. */

@@ -1,4 +1,5 @@
-import type { PaceOptions, StopSignal } from '../backfill/run-options.js';
+import type { PaceOptions } from '../backfill/run-options.js';
+import type { StopSignal } from '../backfill/stop.js';
 import { BackfillError, type ErrorCode } from '../errors.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import { refuseUnknown } from '../options.js';

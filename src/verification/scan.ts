@@ -2,10 +2,12 @@ import type { Backfill } from '../backfill/define.js';
 import { lookedUpTo } from '../ledger/filled-table.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
+import type { ScanRow } from '../store/derivation.js';
 import { scanRows } from '../store/derive.js';
+import type { KeyRange } from '../store/dialect.js';
 import { explained } from '../store/expressions.js';
 import type { Pass, PassMaker } from '../store/pass.js';
-import type { KeyRange, ScanRow, Store } from '../store/port.js';
+import type { Store } from '../store/port.js';
 import {
   type ColumnFacts,
   type GroupFacts,

@@ -7,5 +7,12 @@ export * from '../../src/backfill/pace.js';
 export * from '../../src/ledger/keys.js';
 /** JSON as Python writes it, read once more where the database's own reader differs. */
 export * from '../../src/store/json-text.js';
+/**
+ * The connection of a store. Not pure, and here for one promise of it that no command can break: that it refuses a statement while its
+ * transaction is open.
+ */
+export { locateStore } from '../../src/store/path.js';
+export { postgresSite } from '../../src/store/postgres/site.js';
+export { openSqlite } from '../../src/store/sqlite/site.js';
 /** Timestamps, and what percentiles are made of them. */
 export * from '../../src/verification/timestamps.js';

@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Pg from 'pg';
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
-import type { StopSignal } from '../../backfill/run-options.js';
+import type { StopSignal } from '../../backfill/stop.js';
 import { throwIfStopped } from '../../backfill/stop.js';
 import { BackfillError } from '../../errors.js';
 import type { SqlValue } from '../port.js';

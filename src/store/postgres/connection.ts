@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { StopSignal } from '../../backfill/run-options.js';
+import type { StopSignal } from '../../backfill/stop.js';
 import { BackfillError } from '../../errors.js';
 import { identifier } from '../sql.js';
 import type { PostgresAddress } from './address.js';

@@ -1,8 +1,9 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Derived } from '../../backfill/process.js';
 import type { Key, KeyRun } from '../../ledger/keys.js';
+import type { Derivation, SelectOptions } from '../derivation.js';
 import { keyLiteral } from '../keys.js';
-import type { Derivation, SelectOptions, SqlValue, Store } from '../port.js';
+import type { SqlValue, Store } from '../port.js';
 import { expressionSql } from '../rows.js';
 import { foldCase, identifier, literal } from '../sql.js';
 import { fallbackSql, firstOfParts } from './first-of.js';

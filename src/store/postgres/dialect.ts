@@ -1,5 +1,5 @@
 import { isPostgresError } from '../../errors.js';
-import type { Dialect } from '../port.js';
+import type { Dialect } from '../dialect.js';
 import { identifier, noUpdateSql } from '../sql.js';
 import { fillBatch } from './batch.js';
 import { derive } from './derive.js';
@@ -11,7 +11,6 @@ import {
   hasIndex,
   hasTable,
   parentTables,
-  tableBytes,
   tableColumns,
   tableIdentity,
   updateTriggers,
@@ -56,7 +55,6 @@ export const POSTGRES: Dialect = {
   updateTriggers,
   findIndex,
   tableIdentity,
-  tableBytes,
   estimate,
   checkLedger: async () => undefined,
   checkStep: checkRights,

@@ -1,7 +1,7 @@
-import { BackfillError, isPostgresError, isStoreError } from '../../errors.js';
+import { BackfillError, isAboutRow, isPostgresError, isStoreError } from '../../errors.js';
 import { GIVE_UP_MS } from '../busy.js';
-import { isAboutRow } from '../expressions.js';
-import type { Dialect, SqlValue } from '../port.js';
+import type { Dialect } from '../dialect.js';
+import type { SqlValue } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { literal } from '../sql.js';
 import { type Result, SAFE_PATH } from './client.js';

@@ -1,5 +1,6 @@
 import { mapEach } from '../../each.js';
-import type { IndexVerdict, Store } from '../port.js';
+import type { IndexVerdict } from '../dialect.js';
+import type { Store } from '../port.js';
 import { relationSql, tree } from './relations.js';
 
 /** A table of fewer pages is read whole with good reason: 8 MB. */

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError, isStoreError } from '../../errors.js';
 import { busyPauses } from '../busy.js';
-import type { Connection, IndexWork, Store, Transaction } from '../port.js';
+import type { IndexWork } from '../dialect.js';
+import type { Connection, Store, Transaction } from '../port.js';
 import { identifier } from '../sql.js';
 import { relationSql } from './relations.js';
 

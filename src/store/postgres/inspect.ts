@@ -1,6 +1,7 @@
 import { findEach } from '../../each.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
-import type { ColumnInfo, Estimate, Store, TableWork } from '../port.js';
+import type { ColumnInfo, Estimate, TableWork } from '../dialect.js';
+import type { Store } from '../port.js';
 import { foldCase, identifier, literal, normaliseSql } from '../sql.js';
 import { places, relationSql, tree } from './relations.js';
 import { type PostgresStatements, requirePostgres } from './statements.js';
@@ -167,7 +168,7 @@ export async function tableIdentity(store: Store, table: string): Promise<string
 }
 
 /** Bytes of the pages that a table and its partitions occupy, without their indexes. */
-export async function tableBytes(store: Store, table: string): Promise<number> {
+async function tableBytes(store: Store, table: string): Promise<number> {
   const row = await store.get<{ bytes: number }>(
     `${tree(store)} SELECT coalesce(sum(pg_table_size(tree.oid)), 0)::bigint AS bytes FROM tree WHERE tree.oid IS NOT NULL`,
     table,

@@ -1,8 +1,9 @@
 import type { Backfill } from '../../backfill/define.js';
 import { findEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
+import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
 import { asKey, indexHint, type KeyKind, keyLiteral, unsuitable } from '../keys.js';
-import type { KeyFacts, KeyGrowth, KeyRange, SqlValue, Store } from '../port.js';
+import type { SqlValue, Store } from '../port.js';
 import { rowSql } from '../rows.js';
 import { identifier } from '../sql.js';
 import { relationSql } from './relations.js';

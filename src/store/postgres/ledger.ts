@@ -1,5 +1,5 @@
 import { LEDGER_DROP, LEDGER_TABLES, type LedgerTypes, ledgerDdl } from '../../ledger/tables.js';
-import type { LedgerDialect } from '../port.js';
+import type { LedgerDialect } from '../dialect.js';
 import { holderNamed, instantSql } from './session-name.js';
 import { requirePostgres } from './statements.js';
 import { BATCH_NUMBERS, operator, typeSql, XIDS_TABLE } from './texts.js';

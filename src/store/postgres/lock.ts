@@ -2,14 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfStopped } from '../../backfill/stop.js';
 import { BackfillError, isPostgresError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import type { LockHolder, LockState } from '../../ledger/run-lock.js';
-import { holderText } from '../../ledger/run-lock.js';
+import { type LockHolder, type LockState, POLL_MS, runLocked } from '../holder.js';
 import type { HeldLock, SiteLockOptions } from '../site.js';
 import type { LockKey, PostgresSession, Sessions } from './connection.js';
 import { holderNamed, instantSql } from './session-name.js';
-
-/** Pause between two tries, in milliseconds: by chance, so that rivals do not meet again and again. */
-const POLL_MS = { least: 30, most: 120 };
 
 /** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
 const TELL_WAIT_MS = 5000;
@@ -219,13 +215,4 @@ export async function lookAtLock(sessions: Sessions): Promise<LockState> {
   } finally {
     await sessions.leave(connection);
   }
-}
-
-function runLocked(holder: LockHolder | undefined): BackfillError {
-  const who = holder ? holderText(holder) : 'a process that has just begun';
-  return new BackfillError(
-    'RUN_LOCKED',
-    `Another run holds the lock of this store: ${who}`,
-    'Wait until it has ended and run the same command again, or let it wait for longer: --lock-timeout 600',
-  );
 }

@@ -1,4 +1,4 @@
-import type { StopSignal } from '../../backfill/run-options.js';
+import type { StopSignal } from '../../backfill/stop.js';
 import { BackfillError } from '../../errors.js';
 import { PostgresClient } from './client.js';
 

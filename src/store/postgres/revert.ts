@@ -1,6 +1,7 @@
 import { failpoint } from '../../failpoint.js';
 import { updateIgnored } from '../batch.js';
-import type { Derivation, Given, Store, Undone } from '../port.js';
+import type { Derivation, Given, Undone } from '../derivation.js';
+import type { Store } from '../port.js';
 import { identifier } from '../sql.js';
 import { keyOf } from './keys.js';
 import { EQ, operator } from './texts.js';

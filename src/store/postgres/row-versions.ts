@@ -1,6 +1,8 @@
 import type { Backfill } from '../../backfill/define.js';
+import type { FilledCell } from '../batch.js';
+import type { KeyRange } from '../dialect.js';
 import { keyLiteral } from '../keys.js';
-import type { FilledCell, KeyRange, Store } from '../port.js';
+import type { Store } from '../port.js';
 import { rowSql } from '../rows.js';
 import { identifier, literal } from '../sql.js';
 import { hasTable } from './inspect.js';

@@ -1,4 +1,4 @@
-import type { StopSignal } from '../../backfill/run-options.js';
+import type { StopSignal } from '../../backfill/stop.js';
 import { toBackfillError } from '../../errors.js';
 import type { OpenOptions, StoreSite } from '../site.js';
 import { type PostgresAddress, shownAddress } from './address.js';

@@ -1,8 +1,7 @@
-import { BackfillError, isPostgresError } from '../../errors.js';
+import { BackfillError, isAboutRow, isPostgresError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { isAboutRow } from '../expressions.js';
+import type { Dialect } from '../dialect.js';
 import {
-  type Dialect,
   requireTurn,
   type SqlValue,
   type Statements,

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfStopped } from '../../backfill/stop.js';
 import { failpoint } from '../../failpoint.js';
-import type { LockHolder } from '../../ledger/run-lock.js';
 import { busyPauses } from '../busy.js';
-import type { Connection, Dialect, Transaction } from '../port.js';
+import type { Dialect } from '../dialect.js';
+import type { LockHolder } from '../holder.js';
+import type { Connection, Transaction } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { makeFunctions, type PostgresSession, readPath, type Sessions } from './connection.js';
 import { BEGIN, isGone, PostgresDriver } from './driver.js';

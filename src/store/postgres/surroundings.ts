@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backfill } from '../../backfill/define.js';
 import type { RunOptions } from '../../backfill/run-options.js';
 import { throwIfStopped } from '../../backfill/stop.js';
-import type { Store, Surroundings } from '../port.js';
+import type { Surroundings } from '../dialect.js';
+import type { Store } from '../port.js';
 import { isOurs } from './session-name.js';
 
 /** How often the server is asked who is at work, at most, in milliseconds. */

@@ -1,20 +1,12 @@
 import { DEFAULT_TARGET_BATCH_MS } from '../../backfill/run-options.js';
-import type { Dialect } from '../port.js';
+import type { Dialect } from '../dialect.js';
 import { identifier } from '../sql.js';
 import { fillBatch } from './batch.js';
 import { isBusy } from './busy.js';
 import { derive } from './derive.js';
 import { estimate } from './estimate.js';
 import { indexVerdict } from './index-verdict.js';
-import {
-  findIndex,
-  hasIndex,
-  hasTable,
-  tableBytes,
-  tableColumns,
-  tableIdentity,
-  updateTriggers,
-} from './inspect.js';
+import { findIndex, hasIndex, hasTable, tableColumns, tableIdentity, updateTriggers } from './inspect.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js';
 import { checkLedger, SQLITE_LEDGER } from './ledger.js';
 import { passOver } from './pass.js';
@@ -40,7 +32,6 @@ export const SQLITE: Dialect = {
   updateTriggers,
   findIndex,
   tableIdentity,
-  tableBytes,
   estimate,
   checkLedger,
   checkStep,

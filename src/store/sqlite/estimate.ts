@@ -1,4 +1,5 @@
-import type { Estimate, Store, TableWork } from '../port.js';
+import type { Estimate, TableWork } from '../dialect.js';
+import type { Store } from '../port.js';
 import { tableBytes } from './inspect.js';
 
 /**

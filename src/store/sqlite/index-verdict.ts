@@ -1,4 +1,5 @@
-import type { IndexVerdict, Store } from '../port.js';
+import type { IndexVerdict } from '../dialect.js';
+import type { Store } from '../port.js';
 import { identifier } from '../sql.js';
 
 /**

@@ -1,6 +1,7 @@
 import { findEach } from '../../each.js';
 import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-step.js';
-import type { ColumnInfo, Store } from '../port.js';
+import type { ColumnInfo } from '../dialect.js';
+import type { Store } from '../port.js';
 import { foldCase, identifier, isSameName, isVirtual, normaliseSql } from '../sql.js';
 
 /** Whether the store has a table of this name: no view and no virtual table, of which reading would run what the file's author wrote. */

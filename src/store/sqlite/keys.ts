@@ -1,7 +1,8 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
+import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
 import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
-import type { KeyFacts, KeyGrowth, KeyRange, Store } from '../port.js';
+import type { Store } from '../port.js';
 import { partsSql } from '../rows.js';
 import { identifier, isSameName, tokensOf } from '../sql.js';
 import { tableColumns } from './inspect.js';

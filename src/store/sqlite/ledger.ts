@@ -1,7 +1,8 @@
 import { BackfillError } from '../../errors.js';
 import { LEDGER_DROP, LEDGER_TABLES, ledgerDdl, SQLITE_TYPES } from '../../ledger/tables.js';
 import { shellWord } from '../../shell.js';
-import type { LedgerDialect, Store } from '../port.js';
+import type { LedgerDialect } from '../dialect.js';
+import type { Store } from '../port.js';
 import { foldCase, identifier, literal, normaliseSql, tokensOf } from '../sql.js';
 
 const DDL = ledgerDdl(SQLITE_TYPES);

@@ -1,8 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import type { Backfill } from '../../backfill/define.js';
 import { isThreadWorth } from '../../threads.js';
+import type { KeyRange } from '../dialect.js';
 import type { BehindPass, Pass, PassElsewhere } from '../pass.js';
-import type { Connection, KeyRange } from '../port.js';
+import type { Connection } from '../port.js';
 import { keyRange } from './keys.js';
 import { requireSqlite } from './statements.js';
 

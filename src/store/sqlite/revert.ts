@@ -1,5 +1,6 @@
 import { updateIgnored } from '../batch.js';
-import type { Derivation, Given, Store, Undone } from '../port.js';
+import type { Derivation, Given, Undone } from '../derivation.js';
+import type { Store } from '../port.js';
 import { identifier } from '../sql.js';
 import { updateOf } from './inspect.js';
 import { emptyTemporary, keyOf } from './keys.js';

@@ -1,7 +1,8 @@
 import type { Backfill } from '../../backfill/define.js';
 import type { Key } from '../../ledger/keys.js';
+import type { FillWindow } from '../batch.js';
 import { asKey } from '../keys.js';
-import type { FillWindow, Store } from '../port.js';
+import type { Store } from '../port.js';
 import { anyNullSql, rowSql } from '../rows.js';
 import { identifier } from '../sql.js';
 import { isBusy } from './busy.js';
@@ -12,8 +13,12 @@ import { withoutWaiting } from './wal.js';
 /** How long a slice of a table should take to read, in milliseconds: the event loop stands still meanwhile. */
 const SLICE_MS = 10;
 
-/** Rows of the first slice, and of the smallest: what the application does in a turn counts as its time, too. */
-const LEAST_ROWS = 1000;
+/**
+ * Rows of the first slice, and of the smallest: a statement takes some tenths of a millisecond to compile, and what the application does in
+ * a turn counts as time of the slice, too. Rows that come out in pages let the event loop turn by themselves: their slices are for those
+ * that are passed over.
+ */
+const [LEAST_ROWS, LEAST_PAGED] = [5000, 20_000];
 
 /** A slice grows or shrinks by this factor at most: on a busy machine some take long without a reason. */
 const MAX_CHANGE = 2;
@@ -24,6 +29,7 @@ const MAX_CHANGE = 2;
  *
  * @param after behind this key; null for all
  * @param upTo up to this key; null for all
+ * @param isPaged whether the rows of a slice come out in pages
  * @returns the last key of each slice; `upTo` of the last one
  */
 export async function* sliceEnds(
@@ -31,10 +37,12 @@ export async function* sliceEnds(
   backfill: Backfill,
   after: Key | null,
   upTo: Key | null,
+  isPaged = false,
 ): AsyncGenerator<Key | null> {
   const [sqlite, column] = [requireSqlite(store), identifier(backfill.key)];
   const { kind } = await keyOf(store, backfill);
-  let rows = LEAST_ROWS;
+  const least = isPaged ? LEAST_PAGED : LEAST_ROWS;
+  let rows = least;
   for (let cursor = after; ; ) {
     const [behind, from] = behindSql(kind, column, cursor);
     // Walks the keys alone: a thirtieth of what it takes to derive values. A text that JavaScript can't hold comes back as another:
@@ -52,14 +60,14 @@ export async function* sliceEnds(
     if (!end || !isKey) return;
     const tookMs = performance.now() - startedAt;
     const change = Math.min(MAX_CHANGE, Math.max(1 / MAX_CHANGE, SLICE_MS / tookMs));
-    rows = Math.max(LEAST_ROWS, Math.floor(rows * change));
+    rows = Math.max(least, Math.floor(rows * change));
     cursor = end.key;
     await sqlite.turn();
   }
 }
 
-/** Rows of the table that a window has: to pass over so many takes less time than to fill the fewest that a batch has. */
-const WINDOW_ROWS = 20_000;
+/** Rows of the table that a window has: to pass over so many takes about as long as a batch. */
+const WINDOW_ROWS = 100_000;
 
 /**
  * Finds the next rows to fill: where a window of the table begins that is read within a batch, looked for without a lock. It never waits

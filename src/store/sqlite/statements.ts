@@ -1,11 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
-import { BackfillError, isSqliteError } from '../../errors.js';
+import { BackfillError, isAboutRow, isSqliteError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { isAboutRow } from '../expressions.js';
+import type { Dialect } from '../dialect.js';
 import type { StoreFiles } from '../path.js';
 import {
-  type Dialect,
   requireTurn,
   type SqlValue,
   type Statements,
@@ -21,6 +20,9 @@ const ALL_PAGES = 0x7fffffff;
 
 /** Rows of a result that are read at once, and for how long at most, in milliseconds. */
 const [PAGE_ROWS, PAGE_MS] = [1000, 8];
+
+/** After how many rows it looks at the clock. */
+const LOOK_ROWS = 50;
 
 /** Statements that are kept compiled: those that name keys do not come again. */
 const MAX_STATEMENTS = 200;
@@ -150,7 +152,7 @@ export abstract class SqliteStatements implements Store {
     let turnAt = performance.now() + PAGE_MS;
     for (const row of rows) {
       page.push(row);
-      if (page.length < PAGE_ROWS && performance.now() < turnAt) continue;
+      if (page.length < PAGE_ROWS && (page.length % LOOK_ROWS > 0 || performance.now() < turnAt)) continue;
       yield page;
       page = [];
       if (this.driver.isWal) await this.turn(); // else this statement keeps writers out as a transaction does

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { failpoint } from '../../failpoint.js';
 import { busyPauses } from '../busy.js';
+import type { Dialect } from '../dialect.js';
 import type { StoreFiles } from '../path.js';
-import type { Connection, Dialect, Transaction } from '../port.js';
+import type { Connection, Transaction } from '../port.js';
 import type { OpenOptions } from '../site.js';
 import { isBusy } from './busy.js';
 import { busyWaitOf, CACHE_KIB, openDatabase } from './open.js';
