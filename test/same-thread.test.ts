@@ -7,9 +7,9 @@ import { change, dumpSchema, withGeneratedStore } from './support/stores.js';
 
 // An application in the same thread: it gets its turns between our transactions, and never inside one.
 
-/** Writes through a connection of its own in every turn of the event loop, without any patience, while `act` goes on; returns how often. */
+/** Writes through a connection of its own in every turn of the event loop while `act` goes on; returns how often. */
 async function writingMeanwhile(path: string, act: () => Promise<unknown>): Promise<number> {
-  const db = new Database(path, { timeout: 0 });
+  const db = new Database(path, { timeout: 2000 });
   const write = db.prepare('UPDATE beats SET n = n + 1');
   let [writes, isOver] = [0, false];
   const failed = new Promise<never>((_, reject) => {

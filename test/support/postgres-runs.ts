@@ -140,7 +140,8 @@ export const untilFound = (client: pg.ClientBase, sql: string): Promise<void> =>
 export const OURS = `FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'umzug-backfill %'`;
 
 /** Sessions that a command has for its whole work: of several workers the one that leads. They have their turn, as src/store/postgres/lock.ts has it. */
-export const LEADING = `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1970109032`;
+export const LEADING = `SELECT l.pid FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+  WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.classid = 1970109032`;
 
 /** Waits until no process of ours is connected any more: the server has rolled back what a killed one had begun. */
 export const untilAlone = (client: pg.ClientBase): Promise<void> =>
