@@ -229,8 +229,8 @@ describe('the run lock of a database', () => {
       const v20 = await wholePgStore(client);
       let waiting: Running | undefined;
       const first = await pausedAt(argsOn(url, 'up'), LEFT, async ({ pid }) => {
-        const second = await pausedAt(argsOn(url, 'up'), LEFT, async () => {
-          waiting = await startWaitingDown(url, pid);
+        const second = await pausedAt(argsOn(url, 'up'), { at: 'lock', detail: 'taken' }, async (own) => {
+          waiting = await startWaitingDown(url, own.pid);
         });
         expectDone(second);
         expectLocked(await runCli(argsOn(url, 'down', '--to', '0', ...AT_ONCE)), pid);

@@ -137,11 +137,15 @@ async function baseType(store: Store, type: string): Promise<string> {
   return base === undefined ? type : await baseType(store, base);
 }
 
-/** Type of an expression's value, as SQL. */
+/** Type of an expression's value, as SQL; text of one with a part that fails wherever it is planned, which its rows will tell. */
 async function typeOf(store: Store, { table }: Backfill, expression: string): Promise<string> {
   const sql = `SELECT pg_catalog.pg_typeof((SELECT ${expression} FROM ${identifier(table)} AS t LIMIT 0))::pg_catalog.oid AS type`;
   return await requirePostgres(store).remember(sql, async () => {
-    const oid = (await store.project.get<{ type: number }>(sql))?.type ?? null;
+    let oid: number | null = null;
+    const ask = async (): Promise<void> => {
+      oid = (await store.project.get<{ type: number }>(sql))?.type ?? null;
+    };
+    if (!(await store.attempt(ask))) return TEXT;
     return typeSql(
       (await store.get<{ type: string }>('SELECT format_type(?, NULL) AS type', oid))?.type ?? 'text',
     );

@@ -46,8 +46,9 @@ export async function derive(store: Store, backfill: Backfill): Promise<SqliteDe
           }),
     given: (rows, more = 0) => givenSql([...stored, ...new Array<Affinity>(more).fill('OTHER')], rows),
     ofKeys: (runs) => ({
-      from: `json_each(?) AS r CROSS JOIN ${identifier(table)} AS t`,
-      where: `t.${identifier(key)} BETWEEN r.value ->> 0 AND r.value ->> 1`,
+      // Under names of ours: an expression of the backfill's may name a column as json_each() has them, such as `id` and `key`.
+      from: `(SELECT value ->> 0 AS umzug_first, value ->> 1 AS umzug_last FROM json_each(?)) AS r CROSS JOIN ${identifier(table)} AS t`,
+      where: `t.${identifier(key)} BETWEEN r.umzug_first AND r.umzug_last`,
       parameters: [`[${runs.map((run) => `[${run.map(keyJson).join(',')}]`).join(',')}]`],
     }),
     isSame: (cell, value) => `${cell} IS ${value} COLLATE BINARY`,
