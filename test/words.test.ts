@@ -45,6 +45,8 @@ const EXCEPTIONS: ReadonlySet<string> = new Set([
   'character varying', // a type of PostgreSQL's
   'bit varying',
   'double precision',
+  'failure, wanted, {}, ignored DEFAULT 0, refusal',
+  'others, ours',
   'passed over', // a verdict on an index: the finding says more
   'Index Name', // looked for in PostgreSQL's plans
   'The thread of the backfills has ended', // a defect: its kind is told, not its words
