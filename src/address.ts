@@ -1,9 +1,9 @@
 import type { Config, PostgresEnv } from './config.js';
+import { type PostgresAddress, readAddress, shownAddress } from './db/postgres/address.js';
+import { refuseUnknownParameters } from './db/postgres/parameters.js';
+import { requireSslMode, tlsSettings } from './db/postgres/tls.js';
 import { BackfillError } from './errors.js';
 import { learnPassword, learnSecrets } from './secrets.js';
-import { type PostgresAddress, readAddress, shownAddress } from './store/postgres/address.js';
-import { refuseUnknownParameters } from './store/postgres/parameters.js';
-import { requireSslMode, tlsSettings } from './store/postgres/tls.js';
 
 /** What a call says of its store. */
 export interface GivenStore {

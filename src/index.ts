@@ -1,27 +1,3 @@
-export type { BackfillChecks, IndexUse, Rule } from './backfill/checks.js';
-export {
-  type BackfillDefinition,
-  type BackfillOptions,
-  defineBackfill,
-  type ProcessOptions,
-  type SetOptions,
-} from './backfill/define.js';
-export type { PaceOptions } from './backfill/run-options.js';
-export type { StopSignal } from './backfill/stop.js';
-export {
-  type CellValue,
-  type Changes,
-  type ColumnValue,
-  type EngineSql,
-  type FirstOf,
-  firstOf,
-  type ProcessContext,
-  type ProcessFunction,
-  type ProcessRow,
-  type Skip,
-  type SqlExpression,
-  sql,
-} from './backfill/values.js';
 export {
   type Config,
   type ConfigOptions,
@@ -32,11 +8,20 @@ export {
 } from './config.js';
 export { type BackgroundOptions, type RunningBackfills, startBackfills } from './deploy/background.js';
 export { type DeployOptions, type DeployOutcome, migrateOnDeploy } from './deploy/deploy.js';
+export type { PaceOptions } from './engine/run-options.js';
 export { BackfillError, type ErrorCode } from './errors.js';
 export type { BackfillOutcome } from './migrator/backfill.js';
 export type { BackupOptions, MigratorEvent } from './migrator/session.js';
 export type { BackfillStatus, Status, StepStatus } from './migrator/status.js';
 export type { ReportOutcome } from './report/report.js';
+export type { BackfillChecks, IndexUse, Rule } from './steps/checks.js';
+export {
+  type BackfillDefinition,
+  type BackfillOptions,
+  defineBackfill,
+  type ProcessOptions,
+  type SetOptions,
+} from './steps/define.js';
 export {
   type RequireStepDefinition,
   requireBackfill,
@@ -51,6 +36,21 @@ export {
 } from './steps/schema-step.js';
 export { defineSqlStep, type SqlStepDefinition, type SqlStepOptions } from './steps/sql-step.js';
 export type { TrustsCode } from './steps/trusted.js';
+export {
+  type CellValue,
+  type Changes,
+  type ColumnValue,
+  type EngineSql,
+  type FirstOf,
+  firstOf,
+  type ProcessContext,
+  type ProcessFunction,
+  type ProcessRow,
+  type Skip,
+  type SqlExpression,
+  sql,
+} from './steps/values.js';
+export type { StopSignal } from './stop.js';
 export { type BackfillStepOptions, backfillStep } from './umzug/backfill-step.js';
 export type { BackfillSkips, MigratorCommands } from './umzug/commands.js';
 export type {
@@ -74,4 +74,4 @@ export {
 export { type LedgerStorage, ledgerStorage } from './umzug/ledger-storage.js';
 export type { RunSettings } from './umzug/run-settings.js';
 export type { StepSource } from './umzug/step-sources.js';
-export type { Verification } from './verification/verify.js';
+export type { Verification } from './verify/verify.js';

@@ -2,9 +2,9 @@ import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isPostgresUrl, type StoreAddress, variablesOf } from './address.js';
 import type { Config } from './config.js';
+import { expandHome } from './db/path.js';
 import { BackfillError, rootBackfillError } from './errors.js';
 import { shellWord } from './shell.js';
-import { expandHome } from './store/path.js';
 
 /**
  * Runs `act`. If the store is missing or states no version, the hint of the error also names the stores that exist at the places that the config

@@ -1,5 +1,5 @@
+import type { PostgresAddress } from './db/postgres/address.js';
 import { BackfillError } from './errors.js';
-import type { PostgresAddress } from './store/postgres/address.js';
 
 /** A command of SQLite's shell, with what it is asked. */
 const SQLITE_SHELL = /\bsqlite3 STORE ('(?:[^']|'\\'')*'|"[^"]*"|\.\w+)/g;

@@ -98,8 +98,8 @@ describe('a schema that is not trusted', () => {
       /^(?!\s*\*|.*').*\bnew Database\(/m.test(readFileSync(join(root, file), 'utf8')),
     );
     // The run lock has a file of its own, in which nothing but its own table is read.
-    expect(opening.filter((file) => file !== 'src/ledger/lock-file.ts')).to.deep.equal([
-      'src/store/sqlite/connection.ts',
+    expect(opening.filter((file) => file !== 'src/safety/lock-file.ts')).to.deep.equal([
+      'src/db/sqlite/connection.ts',
     ]);
   });
 

@@ -4,9 +4,9 @@ import { homedir, type UserInfo, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Project } from '../config.js';
+import { otherOwner } from '../db/owner.js';
+import { expandHome } from '../db/path.js';
 import { BackfillError, errnoOf } from '../errors.js';
-import { otherOwner } from '../store/owner.js';
-import { expandHome } from '../store/path.js';
 
 /** The group for a user without an entry, if the store's is not theirs to have: `nogroup`. */
 const NO_GROUP = 65_534;

@@ -7,7 +7,7 @@ import { count, duration } from '../format.js';
 import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
 import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportOutcome } from '../report/report.js';
-import { findTarget, writeOut } from '../store/out-file.js';
+import { findTarget, writeOut } from '../safety/out-file.js';
 import type { Lang, Say } from '../words/lang.js';
 import type { CliContext } from './cli.js';
 import { reportLines } from './commands/report.js';

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import type { Gauge, Histogram } from 'prom-client';
 import type { MigratorEvent } from '../migrator/session.js';
+import type { OutFile } from '../safety/out-file.js';
 import { scrub } from '../secrets.js';
-import type { OutFile } from '../store/out-file.js';
 import { visible } from '../visible.js';
 
 /** How often the file is written while batches go on, in milliseconds. */

@@ -1,5 +1,5 @@
 import type { StoreAddress } from '../address.js';
-import { refuseWorkers } from '../backfill/run-options.js';
+import { refuseWorkers } from '../engine/run-options.js';
 import { BackfillError } from '../errors.js';
 import type { BackupOptions, MigratorOptions } from '../migrator/session.js';
 import type { TrustsCode } from '../steps/trusted.js';

@@ -1,9 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import {
-  DEFAULT_BATCH_ROWS,
-  DEFAULT_TARGET_BATCH_MS,
-  DEFAULT_WAL_LIMIT_MIB,
-} from '../backfill/run-options.js';
+import { DEFAULT_BATCH_ROWS, DEFAULT_TARGET_BATCH_MS, DEFAULT_WAL_LIMIT_MIB } from '../engine/run-options.js';
 import { LANGS, type Lang } from '../words/lang.js';
 
 /** Levels of the log, most talkative first. */

@@ -1,14 +1,14 @@
 import Table from 'cli-table3';
-import type { ValuesLeft } from '../backfill/run-options.js';
+import type { RevertResult } from '../engine/batch.js';
+import type { ValuesLeft } from '../engine/run-options.js';
 import type { BackfillError } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrator/plan.js';
 import type { RunOutcome, SizeChange } from '../migrator/session.js';
+import type { Backup } from '../safety/backup.js';
 import { scrub } from '../secrets.js';
 import { shellWord } from '../shell.js';
-import type { RevertResult } from '../store/batch.js';
-import type { Backup } from '../store/sqlite/backup.js';
-import type { Verification } from '../verification/verify.js';
+import type { Verification } from '../verify/verify.js';
 import { visible } from '../visible.js';
 import { asIs, type Say } from '../words/lang.js';
 import type { Reader } from './cli.js';

@@ -1,12 +1,12 @@
 import { storeAddress } from '../address.js';
-import type { PaceOptions } from '../backfill/run-options.js';
-import type { StopSignal } from '../backfill/stop.js';
 import { loadProject } from '../config.js';
+import type { PaceOptions } from '../engine/run-options.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import type { UpOutcome } from '../migrator/up.js';
 import { withKnownPlaces } from '../places.js';
 import { withServerHints } from '../server-hints.js';
 import type { TrustsCode } from '../steps/trusted.js';
+import type { StopSignal } from '../stop.js';
 
 /** How long a deploy waits for another run, in milliseconds, when nobody says otherwise: that may be a long backfill. */
 export const DEPLOY_LOCK_TIMEOUT_MS = 600_000;

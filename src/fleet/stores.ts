@@ -1,8 +1,8 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { otherOwner } from '../db/owner.js';
+import { expandHome } from '../db/path.js';
 import { BackfillError } from '../errors.js';
-import { otherOwner } from '../store/owner.js';
-import { expandHome } from '../store/path.js';
 import { guardedSearch, linkRefused } from './links.js';
 
 /** Whether a path is a pattern: one with signs of a pattern, of which there is no file. */

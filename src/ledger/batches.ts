@@ -1,4 +1,4 @@
-import type { Store } from '../store/port.js';
+import type { Store } from '../db/connection.js';
 import { readCells } from './cells.js';
 import { checked, reader } from './checked.js';
 import { compareKeys, countKeys } from './keys.js';

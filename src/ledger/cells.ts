@@ -1,6 +1,6 @@
+import type { SqlValue, Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
-import type { SqlValue, Store } from '../store/port.js';
 import { parseJson } from './checked.js';
 import {
   compareKeys,

@@ -1,5 +1,5 @@
+import type { SqlValue, Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
-import type { SqlValue, Store } from '../store/port.js';
 import type { Key } from './keys.js';
 
 // A store, and the ledger in it, may come from anybody, and SQLite takes any value in any column. What is read of the ledger is

@@ -1,4 +1,4 @@
-import type { Store } from '../store/port.js';
+import type { Store } from '../db/connection.js';
 import { ledgerDamaged, parseJson, reader } from './checked.js';
 import { compareKeys, countKeys, type Key, type KeyRun } from './keys.js';
 import type { Ledger } from './ledger.js';

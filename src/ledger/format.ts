@@ -1,5 +1,5 @@
+import type { Connection, Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
-import type { Connection, Store } from '../store/port.js';
 import { checked } from './checked.js';
 import { LEDGER_FORMAT, LEDGER_TABLES as T } from './tables.js';
 

@@ -1,4 +1,4 @@
-import type { Store } from '../store/port.js';
+import type { Store } from '../db/connection.js';
 import { batchesIn } from './batches.js';
 import { commandsIn } from './commands.js';
 import type { Place } from './records.js';

@@ -1,5 +1,5 @@
+import type { LockHolder } from '../db/lock-holder.js';
 import { BackfillError } from '../errors.js';
-import type { LockHolder } from '../store/holder.js';
 import { reader } from './checked.js';
 import type { Key } from './keys.js';
 import type { Claim, Place, RunRecord } from './records.js';

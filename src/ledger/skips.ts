@@ -1,5 +1,5 @@
+import type { Store } from '../db/connection.js';
 import { mapEach } from '../each.js';
-import type { Store } from '../store/port.js';
 import { checked, reader } from './checked.js';
 import { compareKeys, type Key } from './keys.js';
 import { type Place, REFUSED_SQL, type SkipRecord } from './records.js';

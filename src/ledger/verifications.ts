@@ -1,4 +1,4 @@
-import type { Store } from '../store/port.js';
+import type { Store } from '../db/connection.js';
 import { reader } from './checked.js';
 import type { Place, VerificationRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { basename, extname, relative, resolve } from 'node:path';
+import { locateStore } from '../db/path.js';
+import { libraryVersion } from '../db/sqlite/library.js';
 import { flatMapEach } from '../each.js';
+import { openSqlite } from '../engine/sqlite/site.js';
 import { BackfillError } from '../errors.js';
 import type { Step } from '../steps/step.js';
-import { locateStore } from '../store/path.js';
-import { libraryVersion } from '../store/sqlite/library.js';
-import { openSqlite } from '../store/sqlite/site.js';
 import { BAD_DISABLE, disablesIn, filesOf, type StepFiles } from './disables.js';
 import { type Found, lintedStep, type Surroundings } from './linted-step.js';
 import { RULES } from './rules.js';

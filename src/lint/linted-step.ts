@@ -1,5 +1,5 @@
-import { sqlFor } from '../backfill/values.js';
 import type { Step } from '../steps/step.js';
+import { sqlFor } from '../steps/values.js';
 import { readStatement, type Statement } from './statement.js';
 import type { StoreFacts } from './store-facts.js';
 

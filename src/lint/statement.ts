@@ -1,4 +1,4 @@
-import { foldCase } from '../store/sql.js';
+import { foldCase } from '../db/sql.js';
 import { hasSequence, indexOfSequence, isToken, nameOf, type Token, tokensOf } from './tokens.js';
 
 /** What a statement does, as far as the rules ask. Names are in folded case. */

@@ -1,7 +1,7 @@
-import { hasTable } from '../schema/inspect.js';
-import type { Store } from '../store/port.js';
-import { foldCase, identifier } from '../store/sql.js';
-import { tableBytes } from '../store/sqlite/inspect.js';
+import type { Store } from '../db/connection.js';
+import { foldCase, identifier } from '../db/sql.js';
+import { hasTable } from '../engine/inspect.js';
+import { tableBytes } from '../engine/sqlite/inspect.js';
 
 /** Rows up to which changing a whole table at once is harmless: two batches of the default size. */
 const FEW_ROWS = 10_000;

@@ -1,14 +1,14 @@
+import { GIVE_UP_MS } from '../db/busy.js';
+import { statOf } from '../db/file.js';
+import type { StoreFiles } from '../db/path.js';
+import { requireSqlite } from '../db/sqlite/statements.js';
 import { someEach } from '../each.js';
 import { type BackfillError, toBackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { ChangingCommand } from '../ledger/records.js';
-import { GIVE_UP_MS } from '../store/busy.js';
-import { statOf } from '../store/file.js';
-import type { StoreFiles } from '../store/path.js';
-import { type Backup, backUp, copyFolder, isCopyOf, rotate } from '../store/sqlite/backup.js';
-import { removeWithSidecars } from '../store/sqlite/copy.js';
-import { isTrustedCopy } from '../store/sqlite/copy-trust.js';
-import { requireSqlite } from '../store/sqlite/statements.js';
+import { type Backup, backUp, copyFolder, isCopyOf, rotate } from '../safety/backup.js';
+import { removeWithSidecars } from '../safety/copy.js';
+import { isTrustedCopy } from '../safety/copy-trust.js';
 import {
   backfillsOf,
   inSnapshot,

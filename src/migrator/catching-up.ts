@@ -1,7 +1,7 @@
-import { catchUp, type FillOutcome, runAgain } from '../backfill/runner.js';
-import { type Look, lookOf, recordLook } from '../backfill/waiting.js';
 import { flatMapEach } from '../each.js';
 import { count } from '../format.js';
+import { catchUp, type FillOutcome, runAgain } from '../run/runner.js';
+import { type Look, lookOf, recordLook } from '../run/waiting.js';
 import {
   type BackfillStep,
   inTransaction,

@@ -1,16 +1,16 @@
 import { basename, join, resolve } from 'node:path';
+import { isThere, lstatOf } from '../db/file.js';
+import { expandHome, type StoreFiles } from '../db/path.js';
+import type { SqliteStore } from '../db/sqlite/store.js';
+import { isShared } from '../db/trust.js';
+import { openSqlite } from '../engine/sqlite/site.js';
 import { BackfillError, isSqliteError, toBackfillError } from '../errors.js';
 import { openLedger } from '../ledger/ledger.js';
 import type { BackupRecord } from '../ledger/records.js';
+import { findBackups, findNamed } from '../safety/backup.js';
+import { isDamage } from '../safety/copy.js';
+import type { Digest } from '../safety/digest.js';
 import { shellWord } from '../shell.js';
-import type { Digest } from '../store/digest.js';
-import { isThere, lstatOf } from '../store/file.js';
-import { expandHome, type StoreFiles } from '../store/path.js';
-import { findBackups, findNamed } from '../store/sqlite/backup.js';
-import { isDamage } from '../store/sqlite/copy.js';
-import { openSqlite } from '../store/sqlite/site.js';
-import type { SqliteStore } from '../store/sqlite/store.js';
-import { isShared } from '../store/trust.js';
 
 /** The backups that a store's own ledger knows, by their paths: without size and hash those of earlier versions. */
 export type KnownBackups = ReadonlyMap<string, BackupRecord | undefined>;

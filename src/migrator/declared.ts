@@ -1,3 +1,5 @@
+import type { Project } from '../config.js';
+import { filterEach, flatMapEach } from '../each.js';
 import {
   hasUnsureCells,
   isFillerKnown,
@@ -5,9 +7,7 @@ import {
   processWarning,
   recallBackfill,
   requireSameDeclaration,
-} from '../backfill/filled-by.js';
-import type { Project } from '../config.js';
-import { filterEach, flatMapEach } from '../each.js';
+} from '../engine/filled-by.js';
 import { BackfillError } from '../errors.js';
 import { type Drift, refuseDrift } from '../ledger/drift.js';
 import type { Ledger } from '../ledger/ledger.js';

@@ -1,5 +1,5 @@
+import { holderText } from '../db/lock-holder.js';
 import { BackfillError } from '../errors.js';
-import { holderText } from '../store/holder.js';
 import { type MigratorOptions, siteOf } from './session.js';
 
 /** Returns what a command rejects with: where a step is not applied because a run is in progress, an error that says so. */

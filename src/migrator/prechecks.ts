@@ -1,15 +1,15 @@
+import type { Store } from '../db/connection.js';
+import { foldCase, identifier } from '../db/sql.js';
 import { filterEach } from '../each.js';
+import { absentColumns, hasTable } from '../engine/inspect.js';
+import { expressionSql, scopeSql } from '../engine/rows.js';
+import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { absentColumns, hasTable } from '../schema/inspect.js';
-import { planSchemaStep } from '../schema/plan.js';
-import { standingObjects } from '../schema/run.js';
+import { standingObjects } from '../run/schema-step.js';
 import { shellWord } from '../shell.js';
 import { atStep, inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
-import type { Store } from '../store/port.js';
-import { expressionSql, scopeSql } from '../store/rows.js';
-import { foldCase, identifier } from '../store/sql.js';
 import { requiredBackfill } from './requiring.js';
 import type { BackfillStep, Session } from './session.js';
 

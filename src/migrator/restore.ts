@@ -1,11 +1,11 @@
 import { dirname, join } from 'node:path';
+import { isThere, withOpen } from '../db/file.js';
+import { hasJournalHeader, locateStore, type StoreFiles } from '../db/path.js';
+import type { SqliteStore } from '../db/sqlite/store.js';
+import { isShared } from '../db/trust.js';
+import { openSqlite, sqliteSite } from '../engine/sqlite/site.js';
 import { BackfillError, toBackfillError } from '../errors.js';
-import { checkRequirements } from '../schema/requirements.js';
-import { digestOf } from '../store/digest.js';
-import { requireSpace } from '../store/disk.js';
-import { isThere, withOpen } from '../store/file.js';
-import { hasJournalHeader, locateStore, type StoreFiles } from '../store/path.js';
-import { withPrivateFolder } from '../store/private-folder.js';
+import { checkRequirements } from '../run/requirements.js';
 import {
   backUp,
   copyFolder,
@@ -13,13 +13,13 @@ import {
   isSameFile,
   restorePrefix,
   unguessable,
-} from '../store/sqlite/backup.js';
-import { checkDamage, isDamage, removeWithSidecars, SIDECARS } from '../store/sqlite/copy.js';
-import { refuseUnsafeCopy } from '../store/sqlite/copy-trust.js';
-import { CopyBehind, saveFiles, takeIn, writeBack, writtenAt } from '../store/sqlite/restore.js';
-import { openSqlite, sqliteSite } from '../store/sqlite/site.js';
-import type { SqliteStore } from '../store/sqlite/store.js';
-import { isShared } from '../store/trust.js';
+} from '../safety/backup.js';
+import { checkDamage, isDamage, removeWithSidecars, SIDECARS } from '../safety/copy.js';
+import { refuseUnsafeCopy } from '../safety/copy-trust.js';
+import { digestOf } from '../safety/digest.js';
+import { requireSpace } from '../safety/disk.js';
+import { withPrivateFolder } from '../safety/private-folder.js';
+import { CopyBehind, saveFiles, takeIn, writeBack, writtenAt } from '../safety/restore.js';
 import { withLock } from './change.js';
 import {
   type ChosenBackup,

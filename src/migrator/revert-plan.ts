@@ -1,15 +1,15 @@
-import type { Backfill } from '../backfill/define.js';
-import { fillersOf, withoutValues } from '../backfill/filled-by.js';
-import { forColumns } from '../backfill/process.js';
+import type { Store } from '../db/connection.js';
+import { foldCase } from '../db/sql.js';
+import type { RevertResult } from '../engine/batch.js';
+import { scanRows } from '../engine/derive.js';
+import type { KeyRange } from '../engine/dialect.js';
+import { explained, rowByRow } from '../engine/expressions.js';
+import { fillersOf, withoutValues } from '../engine/filled-by.js';
+import { absentCells } from '../engine/inspect.js';
+import { forColumns } from '../engine/process.js';
 import { type CellPart, earlierCells } from '../ledger/cells.js';
 import type { Key } from '../ledger/keys.js';
-import { absentCells } from '../schema/inspect.js';
-import type { RevertResult } from '../store/batch.js';
-import { scanRows } from '../store/derive.js';
-import type { KeyRange } from '../store/dialect.js';
-import { explained, rowByRow } from '../store/expressions.js';
-import type { Store } from '../store/port.js';
-import { foldCase } from '../store/sql.js';
+import type { Backfill } from '../steps/define.js';
 import type { BackfillStep, Session } from './session.js';
 
 type Part = Pick<CellPart, 'columns' | 'runs'>;

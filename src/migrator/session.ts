@@ -1,8 +1,10 @@
-import type { Backfill, BackfillDefinition } from '../backfill/define.js';
-import type { PaceOptions, RunEvent } from '../backfill/run-options.js';
-import type { WithWorkers } from '../backfill/runner.js';
-import type { StopSignal } from '../backfill/stop.js';
 import type { Project } from '../config.js';
+import type { Connection, Store, StoreSize, Transaction } from '../db/connection.js';
+import type { LockHolder } from '../db/lock-holder.js';
+import type { PostgresAddress } from '../db/postgres/address.js';
+import type { PaceOptions, RunEvent } from '../engine/run-options.js';
+import type { StoreSite } from '../engine/site.js';
+import { sqliteSite } from '../engine/sqlite/site.js';
 import {
   BackfillError,
   type ErrorCode,
@@ -14,16 +16,14 @@ import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
 import { requireKnownFormat, upgradeLedger } from '../ledger/format.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
-import { checkRequirements } from '../schema/requirements.js';
+import { checkRequirements } from '../run/requirements.js';
+import type { WithWorkers } from '../run/runner.js';
+import type { Backup } from '../safety/backup.js';
+import type { CheckDepth } from '../safety/copy.js';
+import type { Backfill, BackfillDefinition } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
-import type { LockHolder } from '../store/holder.js';
-import type { Connection, Store, StoreSize, Transaction } from '../store/port.js';
-import type { PostgresAddress } from '../store/postgres/address.js';
-import type { StoreSite } from '../store/site.js';
-import type { Backup } from '../store/sqlite/backup.js';
-import type { CheckDepth } from '../store/sqlite/copy.js';
-import { sqliteSite } from '../store/sqlite/site.js';
-import type { Verification } from '../verification/verify.js';
+import type { StopSignal } from '../stop.js';
+import type { Verification } from '../verify/verify.js';
 
 /** What a migrator tells while it works. */
 export type MigratorEvent =
@@ -202,7 +202,7 @@ export async function siteOf({
 }: Pick<MigratorOptions, 'path' | 'postgres' | 'site' | 'signal'>): Promise<StoreSite> {
   if (site) return site;
   if (!postgres) return sqliteSite(path);
-  const { postgresSite } = await import('../store/postgres/site.js');
+  const { postgresSite } = await import('../engine/postgres/site.js');
   return postgresSite(postgres, signal);
 }
 

@@ -1,9 +1,9 @@
-import { probeWaiting } from '../backfill/waiting.js';
+import type { LockState } from '../db/lock-holder.js';
 import { mapEach } from '../each.js';
 import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
+import { probeWaiting } from '../run/waiting.js';
 import { inStep } from '../steps/in-step.js';
-import type { LockState } from '../store/holder.js';
 import { orphansOf } from './declared.js';
 import { missingColumns } from './prechecks.js';
 import { percentOf, shareOfKeys } from './progress.js';

@@ -1,5 +1,5 @@
+import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { planSchemaStep } from '../schema/plan.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';

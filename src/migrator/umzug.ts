@@ -1,12 +1,12 @@
 import { type RunnableMigration, Umzug } from 'umzug';
-import { applyBackfillStep, revertBackfillStep } from '../backfill/runner.js';
+import type { RevertResult } from '../engine/batch.js';
 import { stepStorage } from '../ledger/storage.js';
-import { applySchemaStep, revertSchemaStep } from '../schema/run.js';
-import { applySqlStep, revertSqlStep } from '../schema/run-sql.js';
+import { applyBackfillStep, revertBackfillStep } from '../run/runner.js';
+import { applySchemaStep, revertSchemaStep } from '../run/schema-step.js';
+import { applySqlStep, revertSqlStep } from '../run/sql-step.js';
 import { inStep } from '../steps/in-step.js';
 import type { Step } from '../steps/step.js';
-import type { RevertResult } from '../store/batch.js';
-import type { Verification } from '../verification/verify.js';
+import type { Verification } from '../verify/verify.js';
 import { type Warnings, warnOfFilledAgain } from './catching-up.js';
 import { applyRequireStep } from './requiring.js';
 import type { MigratorOptions, OpenSession } from './session.js';

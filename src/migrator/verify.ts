@@ -1,6 +1,6 @@
-import { checkRequirements } from '../schema/requirements.js';
+import { checkRequirements } from '../run/requirements.js';
 import { inStep } from '../steps/in-step.js';
-import { type Verification, verifyBackfill } from '../verification/verify.js';
+import { type Verification, verifyBackfill } from '../verify/verify.js';
 import { besideRun } from './in-progress.js';
 import { requireApplied } from './prechecks.js';
 import { backfillsOf, inTransaction, type MigratorOptions, withStore } from './session.js';

@@ -1,6 +1,6 @@
-import { recordProbes } from '../backfill/waiting.js';
 import { BackfillError } from '../errors.js';
-import { type Verification, verifyBackfill } from '../verification/verify.js';
+import { recordProbes } from '../run/waiting.js';
+import { type Verification, verifyBackfill } from '../verify/verify.js';
 import type { BackfillStep, MigratorOptions, OpenSession } from './session.js';
 
 /**

@@ -1,6 +1,6 @@
-import type { WithWorkers } from '../backfill/runner.js';
-import { eitherSignal } from '../backfill/stop.js';
 import { rootBackfillError } from '../errors.js';
+import type { WithWorkers } from '../run/runner.js';
+import { eitherSignal } from '../stop.js';
 import { type MigratorEvent, type MigratorOptions, withSession } from './session.js';
 
 /** What only the worker that leads tells: the loops of the others begin and end within its own. */
@@ -22,7 +22,7 @@ export function workersOf(options: MigratorOptions): WithWorkers | undefined {
   const { postgres, workers = 1, onEvent } = options;
   if (!postgres || workers <= 1) return undefined;
   return async (work, lead) => {
-    const { postgresSite } = await import('../store/postgres/site.js');
+    const { postgresSite } = await import('../engine/postgres/site.js');
     const stopper = new AbortController();
     const signal = eitherSignal(options.signal, stopper.signal);
     const begin = async (number: number): Promise<void> => {

@@ -1,4 +1,4 @@
-import type { OutFile } from '../store/out-file.js';
+import type { OutFile } from '../safety/out-file.js';
 
 /** A report, for this user's eyes only: it describes what is in a store. */
 export const REPORT_FILE: OutFile = {

@@ -3,7 +3,7 @@ import type { StoreResult } from '../fleet/pool.js';
 import { countByExit, outcomeOf } from '../fleet/summary.js';
 import { count, duration, instant } from '../format.js';
 import { PACKAGE_VERSION } from '../ledger/version.js';
-import type { Verification } from '../verification/verify.js';
+import type { Verification } from '../verify/verify.js';
 import { page } from './document.js';
 import { type Content, html, storeText } from './html.js';
 import { badge, code, type Making } from './sections/section.js';

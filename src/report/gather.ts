@@ -17,9 +17,9 @@ import {
   type Session,
   withStore,
 } from '../migrator/session.js';
-import { checkRequirements } from '../schema/requirements.js';
+import { checkRequirements } from '../run/requirements.js';
 import { inStep } from '../steps/in-step.js';
-import { type Verification, verifyBackfill } from '../verification/verify.js';
+import { type Verification, verifyBackfill } from '../verify/verify.js';
 import { type BatchPoint, batchPoints } from './batch-points.js';
 import { type LagSeries, lagSeries } from './lag-series.js';
 

@@ -1,8 +1,8 @@
-import type { Backfill } from '../backfill/define.js';
-import type { Store } from '../store/port.js';
-import { scopeSql } from '../store/rows.js';
-import { identifier } from '../store/sql.js';
-import { parseTimestamp } from '../verification/timestamps.js';
+import type { Store } from '../db/connection.js';
+import { identifier } from '../db/sql.js';
+import { scopeSql } from '../engine/rows.js';
+import type { Backfill } from '../steps/define.js';
+import { parseTimestamp } from '../verify/timestamps.js';
 import { addTo, emptySketch, type LogSketch, quantile } from './log-sketch.js';
 import { addInstant, bucketWidth, emptySpread, mainRange } from './time-range.js';
 

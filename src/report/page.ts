@@ -1,5 +1,5 @@
 import { bytes, instant } from '../format.js';
-import { gravest, type Verdict } from '../verification/check.js';
+import { gravest, type Verdict } from '../verify/check.js';
 import { page } from './document.js';
 import type { BackfillFacts, ReportFacts } from './gather.js';
 import { type Html, html, storeText } from './html.js';

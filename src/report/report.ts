@@ -1,10 +1,10 @@
+import { locateStore } from '../db/path.js';
 import { type BackfillError, rootBackfillError } from '../errors.js';
 import type { MigratorOptions, RunOutcome } from '../migrator/session.js';
 import { verificationFailed } from '../migrator/verifying.js';
-import { findTarget, writeOut } from '../store/out-file.js';
-import { locateStore } from '../store/path.js';
-import type { Verdict } from '../verification/check.js';
-import type { Verification } from '../verification/verify.js';
+import { findTarget, writeOut } from '../safety/out-file.js';
+import type { Verdict } from '../verify/check.js';
+import type { Verification } from '../verify/verify.js';
 import { type Lang, sayIn } from '../words/lang.js';
 import { REPORT_FILE } from './default-file.js';
 import { gather } from './gather.js';

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { findConfig } from '../config.js';
 import { BackfillError, errnoOf } from '../errors.js';
-import { refuseOthersLinks } from '../store/out-file.js';
+import { refuseOthersLinks } from '../safety/out-file.js';
 import { fileExists, unwritable, writeNew } from './new-file.js';
 import { configTemplate } from './templates.js';
 

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BackfillError, errnoOf } from '../errors.js';
-import { refuseOthersLinks } from '../store/out-file.js';
+import { refuseOthersLinks } from '../safety/out-file.js';
 
 /**
  * Writes a file that is not there yet; its folder is made.

@@ -1,6 +1,6 @@
+import { identifier, normaliseSql } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
-import { identifier, normaliseSql } from '../store/sql.js';
 import { parseVersion } from '../version.js';
 import { requireOneStatement } from './one-statement.js';
 

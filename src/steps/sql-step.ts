@@ -1,6 +1,6 @@
+import { normaliseSql } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
-import { normaliseSql } from '../store/sql.js';
 import { requireOneStatement } from './one-statement.js';
 
 /** What {@link defineSqlStep} takes. */

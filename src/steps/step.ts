@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type BackfillDefinition, backfillEssence } from '../backfill/define.js';
+import { type BackfillDefinition, backfillEssence } from './define.js';
 import { type RequireStepDefinition, requireStepEssence } from './require-step.js';
 import { type SchemaStepDefinition, schemaStepEssence } from './schema-step.js';
 import { type SqlStepDefinition, sqlStepEssence } from './sql-step.js';

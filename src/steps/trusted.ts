@@ -1,7 +1,7 @@
+import { isRoot } from '../db/owner.js';
+import { findOpening } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
-import { isRoot } from '../store/owner.js';
-import { findOpening } from '../store/trust.js';
 
 /** Whether code is run whoever may write it. */
 export interface TrustsCode {

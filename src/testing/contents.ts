@@ -1,12 +1,12 @@
-import type { Backfill } from '../backfill/define.js';
+import type { Store } from '../db/connection.js';
+import { locateStore } from '../db/path.js';
+import { foldCase, identifier, isSameName } from '../db/sql.js';
 import { mapEach } from '../each.js';
+import { tableColumns } from '../engine/inspect.js';
+import { openSqlite } from '../engine/sqlite/site.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
-import { tableColumns } from '../schema/inspect.js';
-import { locateStore } from '../store/path.js';
-import type { Store } from '../store/port.js';
-import { foldCase, identifier, isSameName } from '../store/sql.js';
-import { openSqlite } from '../store/sqlite/site.js';
+import type { Backfill } from '../steps/define.js';
 
 /** The rows of a table by their key; of another table than the backfill's, by their place. */
 export interface Table {

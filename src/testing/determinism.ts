@@ -1,11 +1,11 @@
-import type { Backfill } from '../backfill/define.js';
-import { deriveRows, PROCESS_FAILED } from '../backfill/process.js';
+import type { SqlValue, Store } from '../db/connection.js';
+import { identifier } from '../db/sql.js';
 import { flatMapEach } from '../each.js';
+import { derivedRows } from '../engine/derive.js';
+import { deriveRows, PROCESS_FAILED } from '../engine/process.js';
+import { rowSql, scopeSql } from '../engine/rows.js';
 import type { Key } from '../ledger/keys.js';
-import { derivedRows } from '../store/derive.js';
-import type { SqlValue, Store } from '../store/port.js';
-import { rowSql, scopeSql } from '../store/rows.js';
-import { identifier } from '../store/sql.js';
+import type { Backfill } from '../steps/define.js';
 import { isSame, lookAt } from './contents.js';
 import { BackfillTestError, differs, showKey } from './failure.js';
 

@@ -1,7 +1,7 @@
-import { applyBackfillStep, revertBackfillStep } from '../backfill/runner.js';
+import { locateStore } from '../db/path.js';
+import { openSqlite } from '../engine/sqlite/site.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
-import { locateStore } from '../store/path.js';
-import { openSqlite } from '../store/sqlite/site.js';
+import { applyBackfillStep, revertBackfillStep } from '../run/runner.js';
 import type { Subject } from './options.js';
 import { runOptions } from './seed.js';
 

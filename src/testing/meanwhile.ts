@@ -1,4 +1,4 @@
-import { tableColumns } from '../schema/inspect.js';
+import { tableColumns } from '../engine/inspect.js';
 import { contentsOf, lookAt, placeOf, tableDifference, tableOf } from './contents.js';
 import { differs } from './failure.js';
 import type { Subject, TestRow } from './options.js';

@@ -1,11 +1,11 @@
 import { basename, extname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { BackfillDefinition, CellValue, SchemaStepDefinition, SqlStepDefinition } from '../index.js';
 import type { BackfillStep } from '../migrator/session.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { isDefinition, loadStep } from '../steps/load.js';
-import { isSameName } from '../store/sql.js';
 
 /** A URL of a file, as `new URL('../backfills/002-names.js', import.meta.url)`. */
 export interface FileUrl {

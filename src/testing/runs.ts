@@ -5,7 +5,7 @@ import type { SkipRecord } from '../ledger/records.js';
 import { down } from '../migrator/down.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import { up } from '../migrator/up.js';
-import type { Verification } from '../verification/verify.js';
+import type { Verification } from '../verify/verify.js';
 import { lookAt } from './contents.js';
 import { BackfillTestError } from './failure.js';
 import type { Subject } from './options.js';

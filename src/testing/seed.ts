@@ -1,16 +1,16 @@
 import { copyFileSync } from 'node:fs';
 import type Database from 'better-sqlite3';
+import { locateStore } from '../db/path.js';
+import { identifier } from '../db/sql.js';
+import { connect } from '../db/sqlite/connection.js';
+import { openSqlite } from '../engine/sqlite/site.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import type { CellValue } from '../index.js';
 import { openLedger } from '../ledger/ledger.js';
 import type { MigratorOptions } from '../migrator/session.js';
-import { applySchemaStep } from '../schema/run.js';
-import { applySqlStep } from '../schema/run-sql.js';
+import { applySchemaStep } from '../run/schema-step.js';
+import { applySqlStep } from '../run/sql-step.js';
 import type { Step } from '../steps/step.js';
-import { locateStore } from '../store/path.js';
-import { identifier } from '../store/sql.js';
-import { connect } from '../store/sqlite/connection.js';
-import { openSqlite } from '../store/sqlite/site.js';
 import type { Subject, TestRow } from './options.js';
 
 /** The steps of the schema, named so that they come before any other. */

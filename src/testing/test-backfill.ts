@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PROCESS_FAILED, takeThrown } from '../backfill/process.js';
+import { PROCESS_FAILED, takeThrown } from '../engine/process.js';
 import { BackfillError } from '../errors.js';
 import type { BackfillSkips } from '../index.js';
 import { messageOf, thrownText } from '../thrown.js';

@@ -1,6 +1,6 @@
+import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
-import { isSameName } from '../store/sql.js';
 import { type Contents, contentsOf, firstDifference, isSame, placeOf, tableOf } from './contents.js';
 import { type Derived, deriveAll, otherwise, requireDeterminism } from './determinism.js';
 import { BackfillTestError, cellName, differs, showKey } from './failure.js';

@@ -1,11 +1,11 @@
-import type { BackfillDefinition } from '../backfill/define.js';
 import type { Project } from '../config.js';
+import { refuseSecondSqlite } from '../db/sqlite/second-copy.js';
 import { BackfillError } from '../errors.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import { refuseUnknown, requireText } from '../options.js';
+import type { BackfillDefinition } from '../steps/define.js';
 import { hasControlCharacter, isDefinition } from '../steps/load.js';
 import { stepOf } from '../steps/step.js';
-import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
 import type { RunnableStep } from './contract.js';
 import { databasePath, refuseOpenTransaction, type StoreDatabase } from './database.js';
 import { nameWithoutEnding } from './ledger-storage.js';

@@ -1,10 +1,10 @@
+import type { Store } from '../db/connection.js';
+import { identifier } from '../db/sql.js';
 import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { FOREIGN } from '../ledger/records.js';
 import { refuseUnknown, requireText } from '../options.js';
-import type { Store } from '../store/port.js';
-import { identifier } from '../store/sql.js';
 import type { MigrationStorage } from './contract.js';
 import { databasePath, type StoreDatabase } from './database.js';
 import { type LedgerStorage, nameWithoutEnding } from './ledger-storage.js';
@@ -94,7 +94,7 @@ async function reader(from: ImportOptions['from']): Promise<(store: Store) => Pr
   refuseUnknown(from, ['table', 'column'], `\`from\` of ${WHAT}`, 'USAGE');
   const table = requireText(from.table, 'from.table', WHAT, 'USAGE');
   const column = requireText(from.column ?? 'name', 'from.column', WHAT, 'USAGE');
-  const { absentColumns, hasTable } = await import('../schema/inspect.js');
+  const { absentColumns, hasTable } = await import('../engine/inspect.js');
   return async (store) => {
     if (!(await hasTable(store, table))) {
       throw new BackfillError(

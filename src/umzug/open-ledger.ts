@@ -1,8 +1,8 @@
+import type { Transaction } from '../db/connection.js';
+import { refuseSecondSqlite } from '../db/sqlite/second-copy.js';
+import type { SqliteStore } from '../db/sqlite/store.js';
 import { BackfillError, isStoreError, toBackfillError } from '../errors.js';
 import type { Session } from '../migrator/session.js';
-import type { Transaction } from '../store/port.js';
-import { refuseSecondSqlite } from '../store/sqlite/second-copy.js';
-import type { SqliteStore } from '../store/sqlite/store.js';
 
 /**
  * Opens a store that somebody's own Umzug is about to use, acts in one transaction, and closes it. It may be a file without
@@ -20,8 +20,8 @@ export async function inLedger<Result>(
   // Late: whatever imports this package, as every file of a step does, need not load SQLite.
   const { openLedger } = await import('../ledger/ledger.js');
   const { requireKnownFormat } = await import('../ledger/format.js');
-  const { locateStore } = await import('../store/path.js');
-  const { openSqlite } = await import('../store/sqlite/site.js');
+  const { locateStore } = await import('../db/path.js');
+  const { openSqlite } = await import('../engine/sqlite/site.js');
   const files = locateStore(path, { mayBeEmpty: true });
   const open = (): SqliteStore => {
     try {

@@ -1,8 +1,8 @@
-import type { PaceOptions } from '../backfill/run-options.js';
-import type { StopSignal } from '../backfill/stop.js';
+import type { PaceOptions } from '../engine/run-options.js';
 import { BackfillError, type ErrorCode } from '../errors.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import { refuseUnknown } from '../options.js';
+import type { StopSignal } from '../stop.js';
 
 /** How runs go, beside their pace. */
 export interface RunSettings extends PaceOptions {

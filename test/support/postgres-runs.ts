@@ -139,7 +139,7 @@ export const untilFound = (client: pg.ClientBase, sql: string): Promise<void> =>
 /** Connections of ours to the database of `client`. */
 export const OURS = `FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'umzug-backfill %'`;
 
-/** Sessions that a command has for its whole work: of several workers the one that leads. They have their turn, as src/store/postgres/lock.ts has it. */
+/** Sessions that a command has for its whole work: of several workers the one that leads. They have their turn, as src/db/postgres/lock.ts has it. */
 export const LEADING = `SELECT l.pid FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
   WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.classid = 1970109032`;
 

@@ -1,18 +1,18 @@
 // Private modules that tests look at by themselves: the lint lets this file alone import them, and nothing else of `src/` but the
 // public entries and `main()`. Each is pure, values in and values out, and has more cases than a store could show one by one.
 
-/** Throttle: series of timings in, sizes of batches and pauses out. */
-export * from '../../src/backfill/pace.js';
-/** Keys of the ledger, packed and unpacked, and their order. */
-export * from '../../src/ledger/keys.js';
-/** JSON as Python writes it, read once more where the database's own reader differs. */
-export * from '../../src/store/json-text.js';
 /**
  * The connection of a store. Not pure, and here for one promise of it that no command can break: that it refuses a statement while its
  * transaction is open.
  */
-export { locateStore } from '../../src/store/path.js';
-export { postgresSite } from '../../src/store/postgres/site.js';
-export { openSqlite } from '../../src/store/sqlite/site.js';
+export { locateStore } from '../../src/db/path.js';
+/** JSON as Python writes it, read once more where the database's own reader differs. */
+export * from '../../src/engine/json-text.js';
+/** Throttle: series of timings in, sizes of batches and pauses out. */
+export * from '../../src/engine/pace.js';
+export { postgresSite } from '../../src/engine/postgres/site.js';
+export { openSqlite } from '../../src/engine/sqlite/site.js';
+/** Keys of the ledger, packed and unpacked, and their order. */
+export * from '../../src/ledger/keys.js';
 /** Timestamps, and what percentiles are made of them. */
-export * from '../../src/verification/timestamps.js';
+export * from '../../src/verify/timestamps.js';

@@ -1,7 +1,7 @@
+import { holderText } from '../../db/lock-holder.js';
 import { EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
 import type { Status, StepStatus } from '../../migrator/status.js';
-import { holderText } from '../../store/holder.js';
 import { visible } from '../../visible.js';
 import type { Say } from '../../words/lang.js';
 import type { Cli, Reader, Register } from '../cli.js';

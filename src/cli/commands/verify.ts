@@ -16,7 +16,7 @@ export const registerVerify: Register = (program, cli) => {
         if (options.printSql) {
           if (migrator.postgres) throw noPlainSql();
           const { backfillsOf } = await import('../../migrator/session.js');
-          const { verificationSql } = await import('../../store/sqlite/print-sql.js');
+          const { verificationSql } = await import('../../engine/sqlite/print-sql.js');
           const sql = backfillsOf(migrator.project).map(verificationSql);
           return { json: { command: 'verify', sql }, text: sql.join('\n\n').split('\n') };
         }

@@ -1,7 +1,7 @@
+import { foldCase } from '../../db/sql.js';
 import { filterEach, flatMapEach } from '../../each.js';
+import { createIndexEstimate, fullIndexEstimate, rewriteEstimate } from '../../engine/sqlite/estimate.js';
 import { duration } from '../../format.js';
-import { foldCase } from '../../store/sql.js';
-import { createIndexEstimate, fullIndexEstimate, rewriteEstimate } from '../../store/sqlite/estimate.js';
 import { type Found, type LintedStep, type Rule, rebuiltTables, type Surroundings } from '../linted-step.js';
 import type { Statement } from '../statement.js';
 import { hasSequence, isToken, nameOf, type Token } from '../tokens.js';

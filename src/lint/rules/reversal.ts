@@ -1,4 +1,4 @@
-import { foldCase } from '../../store/sql.js';
+import { foldCase } from '../../db/sql.js';
 import { type Found, type LintedStep, type Rule, rebuiltTables } from '../linted-step.js';
 import type { Deed, Statement } from '../statement.js';
 import { nameOf } from '../tokens.js';

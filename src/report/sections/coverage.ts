@@ -1,6 +1,6 @@
 import { count } from '../../format.js';
-import { percent } from '../../verification/check.js';
-import { OTHER_GROUPS } from '../../verification/scan.js';
+import { percent } from '../../verify/check.js';
+import { OTHER_GROUPS } from '../../verify/scan.js';
 import { coverageChart } from '../charts/coverage.js';
 import type { BackfillFacts } from '../gather.js';
 import { type Html, html, storeText } from '../html.js';

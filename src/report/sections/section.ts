@@ -1,4 +1,4 @@
-import type { Verdict } from '../../verification/check.js';
+import type { Verdict } from '../../verify/check.js';
 import type { Say } from '../../words/lang.js';
 import { type Html, html } from '../html.js';
 import type { Words } from '../words.js';

@@ -1,0 +1,175 @@
+import type { Dialect } from '../../engine/dialect.js';
+import type { OpenOptions } from '../../engine/site.js';
+import { BackfillError, isAboutRow, isPostgresError, isStoreError } from '../../errors.js';
+import { GIVE_UP_MS } from '../busy.js';
+import type { SqlValue } from '../connection.js';
+import { literal } from '../sql.js';
+import { type Result, SAFE_PATH } from './client.js';
+import { PostgresError } from './error.js';
+import type { PostgresSession } from './session.js';
+import { asked, namesLedger, OUR_TABLES } from './texts.js';
+
+/** How long a look waits for another's lock, by default, in milliseconds. */
+const LOOK_WAIT_MS = 5000;
+
+/** At most this many texts of ours are remembered as the server is asked them, none longer than so many characters. */
+const [MAX_ASKED, LONGEST_ASKED] = [500, 5000];
+
+/** How a transaction begins, by whether it writes. */
+type Kind = 'reading' | 'writing';
+
+/** What a connection shares with its transactions: the session, and what is known of it. */
+export class PostgresDriver {
+  readonly connection: PostgresSession;
+  readonly dialect: Dialect;
+  /** Whether a person has agreed to what the roles of others may do. */
+  readonly trustsOthers: boolean;
+  /** The project's tables. */
+  readonly tables: readonly string[];
+  /** How long a statement outside a transaction that writes waits for another's lock, in milliseconds. */
+  readonly waitMs: number;
+  /** The transaction that is open. */
+  open: object | undefined;
+  /** Whether the statements of a SQL step run: as they stand, by the path that they set. */
+  isStep = false;
+  /** Whether a statement may fail on what a row holds, and its transaction goes on. */
+  isAttempt = false;
+  /** Whether a statement of the snapshot has not compiled. */
+  hasNotCompiled = false;
+  #kind: Kind = 'reading';
+  readonly #askedTexts = new Map<string, string>();
+  readonly #known = new Map<string, unknown>();
+
+  constructor(
+    connection: PostgresSession,
+    dialect: Dialect,
+    { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions,
+  ) {
+    this.connection = connection;
+    this.dialect = dialect;
+    this.trustsOthers = isConfirmed;
+    this.tables = tables;
+    this.waitMs = busyWaitMs ?? (access === 'look' ? LOOK_WAIT_MS : GIVE_UP_MS);
+  }
+
+  /** What is known of the schema, until this connection changes it: batches ask again and again. */
+  async remember<Known>(what: string, ask: () => Promise<Known>): Promise<Known> {
+    if (!this.#known.has(what)) this.#known.set(what, await ask());
+    return this.#known.get(what) as Known;
+  }
+
+  /** Forgets what is known of the schema, or one thing of it. */
+  forget(what?: string): void {
+    if (what === undefined) this.#known.clear();
+    else this.#known.delete(what);
+  }
+
+  /** The schema of the ledger: where the search path finds one, of whatever kind, else where it makes a table. */
+  async ledgerSchema(): Promise<string> {
+    return await this.remember('schema of the ledger', async () => {
+      const schemas = this.connection.schemas.filter((name) => name !== 'pg_catalog');
+      const { rows } = await this.query(
+        `SELECT p.name FROM unnest(ARRAY[${schemas.map(literal).join(', ')}]::text[]) WITH ORDINALITY AS p (name, at)
+          JOIN pg_namespace AS n ON n.nspname = p.name JOIN pg_class AS c ON c.relnamespace = n.oid
+        WHERE c.relname = ${literal(OUR_TABLES[0] ?? '')} ORDER BY p.at LIMIT 1`,
+        [],
+        undefined,
+      );
+      return String(rows[0]?.[0] ?? schemas[0] ?? 'public');
+    });
+  }
+
+  async #asked(sql: string, hasParameters: boolean): Promise<string> {
+    if (this.isStep || (!hasParameters && !sql.includes('umzug_backfill_'))) return sql;
+    const name = `${hasParameters} ${sql}`;
+    let text = this.#askedTexts.get(name);
+    if (text === undefined) {
+      text = asked(sql, namesLedger(sql) ? await this.ledgerSchema() : '', hasParameters);
+      if (this.#askedTexts.size >= MAX_ASKED) this.#askedTexts.clear();
+      if (sql.length <= LONGEST_ASKED) this.#askedTexts.set(name, text);
+    }
+    return text;
+  }
+
+  /** Runs one statement by a search path; by none but the engine's own names where that is undefined. */
+  async query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Promise<Result> {
+    try {
+      return await this.connection.client.query(
+        await this.#asked(sql, parameters.length > 0),
+        parameters,
+        this.isStep ? undefined : path,
+      );
+    } catch (error) {
+      // Nothing was written in a snapshot: another one lets a look go on that has to tell what went wrong.
+      if (
+        this.open &&
+        this.#kind === 'reading' &&
+        isPostgresError(error) &&
+        !(this.isAttempt && isAboutRow(error))
+      ) {
+        this.hasNotCompiled ||= isUncompiled(error);
+        await this.connection.client.script(`ROLLBACK; ${BEGIN.reading}`);
+      }
+      throw error;
+    }
+  }
+
+  /** Runs statements without parameters by a search path. */
+  async script(sql: string, path: string | undefined): Promise<void> {
+    await this.connection.client.script(await this.#asked(sql, false), this.isStep ? undefined : path);
+  }
+
+  /** Acts in a transaction, which is open for `tx` meanwhile. */
+  async within<Tx extends object, Result>(
+    kind: Kind,
+    tx: Tx,
+    act: (tx: Tx) => Promise<Result>,
+    settings = '',
+  ): Promise<Result> {
+    await this.connection.client.script(`${BEGIN[kind]}${settings}`);
+    this.open = tx;
+    this.#kind = kind;
+    try {
+      const result = await act(tx);
+      // Constraint triggers that are deferred fire now, and see the project's path.
+      const commit = `SET LOCAL search_path = ${this.connection.path}; COMMIT; SET search_path = ${SAFE_PATH}`;
+      this.open = undefined;
+      await this.connection.client.script(kind === 'writing' ? commit : 'COMMIT');
+      return result;
+    } catch (error) {
+      await this.#rollBack();
+      throw error;
+    } finally {
+      this.open = undefined;
+    }
+  }
+
+  /** Rolls back after a failure, which stays the one that is told: a session that can't is ended, and its transaction with it. */
+  async #rollBack(): Promise<void> {
+    const { client } = this.connection;
+    try {
+      if (!client.isLost) await client.script('ROLLBACK');
+    } catch (error) {
+      if (!isStoreError(error) && !(error instanceof BackfillError)) throw error;
+      await client.close();
+    }
+  }
+}
+
+/**
+ * Every transaction has one snapshot from its first statement on: a row that somebody changes between the statements of a batch
+ * ends it by an error, and it is tried again. One that writes does not say so: a server that is set to be read only, as when its
+ * disk is full, refuses it.
+ *
+ * @see https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ
+ */
+export const BEGIN: Readonly<Record<Kind, string>> = {
+  writing: 'BEGIN ISOLATION LEVEL REPEATABLE READ',
+  reading: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
+};
+
+/** Whether a statement speaks of what is not there, or not as it says. */
+const isUncompiled = ({ code }: { readonly code: string }): boolean => code.startsWith('POSTGRES_42');
+
+/** Whether the connection is lost, and with it the transaction. */
+export const isGone = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;

@@ -1,0 +1,241 @@
+import type { Dialect } from '../../engine/dialect.js';
+import { BackfillError, isAboutRow, isPostgresError } from '../../errors.js';
+import { failpoint } from '../../failpoint.js';
+import {
+  requireTurn,
+  type SqlValue,
+  type Statements,
+  type Store,
+  type StoreSize,
+  type Transaction,
+} from '../connection.js';
+import { literal, normaliseSql } from '../sql.js';
+import { shownAddress } from './address.js';
+import type { Result } from './client.js';
+import { isGone, type PostgresDriver } from './driver.js';
+import type { PostgresSession } from './session.js';
+import { PLACEHOLDERS } from './texts.js';
+
+/** Rows that are fetched at once of a result that does not fit in memory. */
+const FETCH_ROWS = 2000;
+
+const plain = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
+
+const exact = (value: unknown): unknown =>
+  value instanceof Uint8Array && !Buffer.isBuffer(value)
+    ? Buffer.from(value.buffer, value.byteOffset, value.length)
+    : value;
+
+const toObjects = <Row>({ rows, fields }: Result, cell: (value: unknown) => unknown): Row[] =>
+  rows.map((row) => Object.fromEntries(fields.map((name, i) => [name, cell(exact(row[i]))])) as Row);
+
+/** What runs statements, by one search path. */
+interface Runner {
+  query(sql: string, parameters: readonly SqlValue[]): Promise<Result>;
+  script(sql: string): Promise<void>;
+  /** Whether a transaction is open. */
+  isWithin(): boolean;
+  /** Called behind a statement that may have changed the schema. */
+  changed(): void;
+}
+
+let nextCursor = 0;
+
+/** Statements by one search path. */
+class PathStatements implements Statements {
+  readonly #runner: Runner;
+
+  constructor(runner: Runner) {
+    this.#runner = runner;
+  }
+
+  async get<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
+    return toObjects<Row>(await this.#runner.query(sql, parameters), plain)[0];
+  }
+
+  async all<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
+    return toObjects(await this.#runner.query(sql, parameters), plain);
+  }
+
+  async allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
+    return toObjects(await this.#runner.query(sql, parameters), (value) => value);
+  }
+
+  async getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
+    return (await this.allExact<Row>(sql, ...parameters))[0];
+  }
+
+  async pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Promise<Value[]> {
+    return (await this.#runner.query(sql, parameters)).rows.map((row) => plain(exact(row[0])) as Value);
+  }
+
+  async *pages<Row extends readonly unknown[]>(
+    sql: string,
+    ...parameters: readonly SqlValue[]
+  ): AsyncIterableIterator<Row[]> {
+    let at = 0;
+    const whole = sql.replace(PLACEHOLDERS, (part) => {
+      if (part !== '?' || parameters.length === 0) return part;
+      const value = parameters[at++];
+      return typeof value === 'string' ? literal(value) : String(value);
+    });
+    const cursor = `umzug_backfill_cursor_${nextCursor++}`;
+    await this.#runner.query(`DECLARE ${cursor} NO SCROLL CURSOR FOR ${whole}`, []);
+    let isOpen = true;
+    try {
+      for (;;) {
+        isOpen = false; // a failure ends the snapshot, and the cursor with it
+        const { rows } = await this.#runner.query(`FETCH ${FETCH_ROWS} FROM ${cursor}`, []);
+        isOpen = true;
+        if (rows.length > 0) yield rows.map((row) => row.map(exact)) as unknown as Row[];
+        if (rows.length < FETCH_ROWS) return;
+      }
+    } finally {
+      if (isOpen && this.#runner.isWithin()) await this.#runner.script(`CLOSE ${cursor}`);
+    }
+  }
+
+  async run(sql: string, ...parameters: readonly SqlValue[]): Promise<number> {
+    const { count } = await this.#runner.query(sql, parameters);
+    if (/^\s*(?:alter|create|drop)\b/i.test(sql)) this.#runner.changed();
+    failpoint('statement', sql);
+    return count;
+  }
+
+  async exec(sql: string): Promise<void> {
+    await this.#runner.script(sql);
+    this.#runner.changed();
+    failpoint('statement', sql);
+  }
+}
+
+/** The statements of a store, on its connection or in one transaction. */
+export abstract class PostgresStatements extends PathStatements implements Store {
+  readonly files = undefined;
+  readonly project: Statements;
+  readonly driver: PostgresDriver;
+
+  constructor(driver: PostgresDriver) {
+    const runner = (path: () => string | undefined): Runner => ({
+      query: async (sql, parameters) => {
+        this.requireTurn();
+        return await driver.query(sql, parameters, path());
+      },
+      script: async (sql) => {
+        this.requireTurn();
+        await driver.script(sql, path());
+      },
+      isWithin: () => driver.open !== undefined,
+      changed: () => driver.forget(),
+    });
+    super(runner(() => undefined));
+    this.project = new PathStatements(runner(() => driver.connection.path));
+    this.driver = driver;
+  }
+
+  /** It has turned with the last answer of the server's. */
+  async turn(): Promise<void> {}
+
+  /** This, if it is a transaction. */
+  protected abstract get transaction(): PostgresStatements | undefined;
+
+  abstract snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
+
+  protected requireTurn(): void {
+    requireTurn(this.driver.open === this.transaction);
+  }
+
+  get dialect(): Dialect {
+    return this.driver.dialect;
+  }
+
+  /** The session with the database, for the parts of this engine. */
+  get connection(): PostgresSession {
+    return this.driver.connection;
+  }
+
+  get name(): string {
+    return shownAddress(this.connection.client.address);
+  }
+
+  async size(): Promise<StoreSize> {
+    const row = await this.get<{ bytes: number }>('SELECT pg_database_size(current_database()) AS bytes');
+    return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: 0 };
+  }
+
+  /** The schema of the ledger: where the search path finds one, of whatever kind, else where it makes a table. */
+  async ledgerSchema(): Promise<string> {
+    return await this.driver.ledgerSchema();
+  }
+
+  /** What is known of the schema, until this connection changes it: batches ask again and again. */
+  async remember<Known>(what: string, ask: () => Promise<Known>): Promise<Known> {
+    return await this.driver.remember(what, ask);
+  }
+
+  async isReading(sql: string): Promise<boolean> {
+    return (
+      /^(?:select|with|values|table)\b/.test(normaliseSql(sql)) &&
+      (await this.compileError(sql)) === undefined
+    );
+  }
+
+  async attempt(act: () => Promise<void>): Promise<boolean> {
+    this.requireTurn();
+    const { driver } = this;
+    const { client } = driver.connection;
+    const isWithin = driver.open !== undefined;
+    if (isWithin) await client.script('SAVEPOINT umzug_backfill_attempt');
+    driver.isAttempt = isWithin;
+    try {
+      await act();
+      if (isWithin) await client.script('RELEASE SAVEPOINT umzug_backfill_attempt');
+      return true;
+    } catch (error) {
+      if (!isAboutRow(error)) throw error;
+      if (isWithin)
+        await client.script(
+          'ROLLBACK TO SAVEPOINT umzug_backfill_attempt; RELEASE SAVEPOINT umzug_backfill_attempt',
+        );
+      return false;
+    } finally {
+      driver.isAttempt = false;
+    }
+  }
+
+  async compileError(sql: string): Promise<Error | undefined> {
+    this.requireTurn();
+    const { driver } = this;
+    const { client, path } = driver.connection;
+    const isWithin = driver.open !== undefined;
+    if (isWithin) await client.script('SAVEPOINT umzug_backfill_check');
+    try {
+      // One statement by itself: the protocol takes no second one.
+      await client.query(`PREPARE umzug_backfill_check AS ${sql}`, [], path);
+      const parameters = /\$\d/.test(sql) ? (await client.query(PARAMETERS)).rows[0]?.[0] : 0n;
+      await client.script('DEALLOCATE umzug_backfill_check');
+      return parameters === 0n ? undefined : new RangeError('The statement has a parameter');
+    } catch (error) {
+      // A lock that was waited for in vain, or a server that is gone or short of memory or stack, tells nothing of the statement.
+      if (!isPostgresError(error) || this.dialect.retryReason(error) || isGone(error)) throw error;
+      if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
+      driver.hasNotCompiled = true;
+      return error;
+    } finally {
+      // Compiling an UPDATE takes a lock of its table, which goes with it.
+      if (isWithin)
+        await client.script(
+          'ROLLBACK TO SAVEPOINT umzug_backfill_check; RELEASE SAVEPOINT umzug_backfill_check',
+        );
+    }
+  }
+}
+
+/** How many parameters a statement has that is looked at. */
+const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'umzug_backfill_check'`;
+
+/** A store of this engine's, or a transaction of it: its dialect is never given another. */
+export function requirePostgres(store: Store): PostgresStatements {
+  if (store instanceof PostgresStatements) return store;
+  throw new BackfillError('INTERNAL', 'A store of another engine was given to PostgreSQL', 'Report it');
+}

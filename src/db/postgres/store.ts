@@ -1,0 +1,127 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Dialect } from '../../engine/dialect.js';
+import type { OpenOptions } from '../../engine/site.js';
+import { failpoint } from '../../failpoint.js';
+import { throwIfStopped } from '../../stop.js';
+import { busyPauses } from '../busy.js';
+import type { Connection, Transaction } from '../connection.js';
+import type { LockHolder } from '../lock-holder.js';
+import { BEGIN, isGone, PostgresDriver } from './driver.js';
+import { requireHeld, shareLock } from './lock.js';
+import { makeFunctions, type PostgresSession, readPath, type Sessions } from './session.js';
+import { readSettings, restoreSettings } from './settings.js';
+import { PostgresStatements } from './statements.js';
+
+/** How long a statement of a transaction that writes waits for another's lock, in milliseconds, before it is tried again. */
+const WRITE_WAIT_MS = 1000;
+
+/** A transaction of a database of PostgreSQL. */
+class PostgresTransaction extends PostgresStatements implements Transaction {
+  protected override get transaction(): PostgresTransaction {
+    return this;
+  }
+
+  async snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    return await act(this);
+  }
+
+  async runStep(act: () => Promise<void>): Promise<void> {
+    this.requireTurn();
+    const { driver } = this;
+    const { connection, waitMs } = driver;
+    const { client, canMakeFunctions, version } = connection;
+    const settings = await readSettings(client);
+    driver.isStep = true;
+    try {
+      await client.script(`SET search_path = ${connection.declaredPath}`);
+      await act();
+    } finally {
+      driver.isStep = false; // a failure ends the transaction, and with it what was set
+    }
+    await restoreSettings(client, settings);
+    await client.script(`SET lock_timeout = ${waitMs}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
+    await readPath(connection); // it may have made a schema
+    if (canMakeFunctions) await makeFunctions(client, version, connection.path); // DISCARD TEMP has dropped them
+    await requireHeld(connection);
+    driver.forget();
+  }
+}
+
+/** The connection of one open database of PostgreSQL. Its lifetime is a command's. */
+export class PostgresStore extends PostgresStatements implements Connection {
+  readonly #sessions: Sessions;
+
+  /**
+   * @param connection the session of the command, which {@link close} gives back
+   * @param dialect this engine's
+   */
+  constructor(sessions: Sessions, connection: PostgresSession, dialect: Dialect, options: OpenOptions) {
+    super(new PostgresDriver(connection, dialect, options));
+    this.#sessions = sessions;
+  }
+
+  protected override get transaction(): undefined {
+    return undefined;
+  }
+
+  /** Sets how long a statement outside a transaction that writes waits for another's lock. */
+  async setLockTimeout(): Promise<void> {
+    await this.exec(`SET lock_timeout = ${this.driver.waitMs}`);
+  }
+
+  async write<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    for (const pauseMs of busyPauses()) {
+      try {
+        return await this.tryWrite(act);
+      } catch (error) {
+        if (!this.dialect.retryReason(error)) throw error;
+        await sleep(pauseMs);
+      }
+    }
+    return await this.tryWrite(act);
+  }
+
+  async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    const result = await this.#within('writing', act, `; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
+    failpoint('commit', BEGIN.writing);
+    return result;
+  }
+
+  async snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    const { driver } = this;
+    driver.hasNotCompiled = false;
+    try {
+      return await this.#within('reading', act);
+    } catch (error) {
+      // A statement is compiled by the catalog of its moment, not by the snapshot's: DDL that another has committed in between is seen
+      // by half. A second look sees the whole of it.
+      if (!driver.hasNotCompiled || isGone(error)) throw error;
+      return await this.#within('reading', act);
+    }
+  }
+
+  async snapshotAcross<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
+    return await this.#within('reading', act);
+  }
+
+  async #within<Result>(
+    kind: 'reading' | 'writing',
+    act: (tx: Transaction) => Promise<Result>,
+    settings?: string,
+  ): Promise<Result> {
+    this.requireTurn();
+    throwIfStopped(this.#sessions.signal, 'between two transactions');
+    return await this.driver.within(kind, new PostgresTransaction(this.driver), act, settings);
+  }
+
+  async share<Result>(
+    act: () => Promise<Result>,
+    onWait: (holder: LockHolder | undefined) => void,
+  ): Promise<Result> {
+    return await shareLock(this.connection, act, onWait);
+  }
+
+  async close(): Promise<void> {
+    await this.#sessions.leave(this.connection);
+  }
+}

@@ -1,0 +1,136 @@
+import type { Store } from '../db/connection.js';
+import { identifier } from '../db/sql.js';
+import { findEach } from '../each.js';
+import { BackfillError, isStoreError } from '../errors.js';
+import type { Key, KeyRun } from '../ledger/keys.js';
+import type { Backfill } from '../steps/define.js';
+import { expressionSql, type RowSql, rowSql } from './rows.js';
+
+/** Rows that are tried at once, before one by one. */
+const PAGE = 1000;
+
+/**
+ * Acts; where an expression of the backfill, or its scope, fails on a row, as `json_extract` does on what is no JSON, says on which.
+ *
+ * @throws {BackfillError} `STEP_INVALID` naming the column or the scope, and the row's key, and what `act` throws
+ */
+export async function explained<Result>(
+  store: Store,
+  backfill: Backfill,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await act();
+  } catch (error) {
+    throw (await explanation(store, backfill, error)) ?? error;
+  }
+}
+
+/**
+ * Acts on the rows of some keys; where that fails on what one of them holds, on each half of them, down to the row.
+ *
+ * @param act what it has done of rows before it fails must do no harm
+ * @param onFailing called with each key on whose row it fails
+ */
+export async function rowByRow(
+  store: Store,
+  runs: readonly KeyRun[],
+  act: (runs: readonly KeyRun[]) => Promise<void>,
+  onFailing: (run: KeyRun) => Promise<void>,
+): Promise<void> {
+  const [first] = runs;
+  if (!first || (await store.attempt(async () => await act(runs)))) return;
+  const half = Math.ceil(runs.length / 2);
+  if (runs.length > 1) {
+    await rowByRow(store, runs.slice(0, half), act, onFailing);
+    await rowByRow(store, runs.slice(half), act, onFailing);
+    return;
+  }
+  const [from, to] = first;
+  if (typeof from !== 'bigint' || typeof to !== 'bigint' || from === to) {
+    await onFailing(first);
+    return;
+  }
+  const middle = (from + to) >> 1n;
+  await rowByRow(store, [[from, middle]], act, onFailing);
+  await rowByRow(store, [[middle + 1n, to]], act, onFailing);
+}
+
+/**
+ * Says on which row the scope or an expression failed, if that is what the store's error is about. Reads rows until it is found: not while a
+ * transaction keeps others out.
+ */
+export async function explanation(
+  store: Store,
+  backfill: Backfill,
+  error: unknown,
+): Promise<BackfillError | undefined> {
+  if (
+    !isStoreError(error) ||
+    !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
+  )
+    return undefined;
+  const hint = `Guard what may fail, as in ${store.dialect.guardExample}, then run the same command again`;
+  const rows = await rowSql(store, backfill);
+  // First: whether a row is in scope has to be known before an expression is tried on it.
+  const outside = await firstFailure(store, backfill, rows, rows.inScope, 'true');
+  if (outside !== undefined)
+    return new BackfillError(
+      'STEP_INVALID',
+      `The scope of ${backfill.name} fails on the row with key ${outside} (${error.code})`,
+      hint,
+      { cause: error },
+    );
+  for (const { name: column, value } of backfill.columns) {
+    if (value.kind !== 'sql') continue;
+    const key = await firstFailure(
+      store,
+      backfill,
+      rows,
+      expressionSql(value, store.dialect.engine),
+      rows.inScope,
+    );
+    if (key === undefined) continue;
+    return new BackfillError(
+      'STEP_INVALID',
+      `The expression of ${column} in ${backfill.name} fails on the row with key ${key} (${error.code})`,
+      hint,
+      { cause: error },
+    );
+  }
+  return undefined;
+}
+
+/** The first key on whose row an expression fails, of the rows for which `scope` holds. */
+async function firstFailure(
+  store: Store,
+  backfill: Backfill,
+  { key, behind, from, upTo, isOneOf }: RowSql,
+  expression: string,
+  scope: string,
+): Promise<Key | undefined> {
+  const table = `${identifier(backfill.table)} AS t`;
+  const fails = async (where: string): Promise<boolean> => {
+    try {
+      await store.project.get(
+        `SELECT ${store.dialect.builtIn('count')}(${expression}) FROM ${table} WHERE ${where}`,
+      );
+      return false;
+    } catch (error) {
+      if (isStoreError(error)) return true;
+      throw error;
+    }
+  };
+  for (let cursor: Key | null = null; ; ) {
+    const page: { key: Key }[] = await store.project.allExact(
+      `SELECT ${key} AS key FROM ${table} WHERE ${behind(cursor)} AND ${scope} ORDER BY ${key} LIMIT ${PAGE}`,
+    );
+    const [first, last] = [page[0]?.key, page.at(-1)?.key];
+    if (first === undefined || last === undefined) return undefined;
+    if (await fails(`${from(first)} AND ${upTo(last)} AND ${scope}`)) {
+      const found = await findEach(page, async (row) => await fails(isOneOf([row.key])));
+      if (found) return found.key;
+    }
+    cursor = last;
+  }
+}

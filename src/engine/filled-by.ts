@@ -1,0 +1,298 @@
+import type { Store } from '../db/connection.js';
+import { identifier } from '../db/sql.js';
+import { everyEach, flatMapEach, someEach } from '../each.js';
+import { BackfillError } from '../errors.js';
+import {
+  type DeclarationRecord,
+  declarationOf,
+  noteDeclaration,
+  readDeclarations,
+} from '../ledger/declarations.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { isOpen } from '../ledger/records.js';
+import { shellWord } from '../shell.js';
+import type { Backfill, BackfillDefinition } from '../steps/define.js';
+import { fingerprint } from '../steps/step.js';
+import { type ColumnValue, firstOf, requireEngineSql, sql } from '../steps/values.js';
+import { absentColumns } from './inspect.js';
+import { forColumns } from './process.js';
+import { expressionSql } from './rows.js';
+
+// The file of a backfill may be changed once it has filled something. What it filled is judged by what filled it, which the
+// ledger keeps: the declaration as data, of a function its version and its text.
+
+/** How cells are derived again that some batches have filled. */
+export interface Filler {
+  /** Derives them; nothing where they can't be. */
+  readonly backfill: Backfill;
+  /**
+   * `exact`: as they were. `unsure`: by a function whose version is the same, and whose text is another.
+   * `lost`: by a function that is not in the file any more.
+   */
+  readonly certainty: 'exact' | 'unsure' | 'lost';
+  /** Version of the function that filled them, where it is another than the file's. */
+  readonly lostVersion?: number;
+  /** Whether the ledger's declaration can't be read. */
+  readonly isUnreadable?: boolean;
+}
+
+/** What of a declaration is data. */
+interface Kept {
+  readonly table: string;
+  readonly key: string;
+  readonly columns: readonly { readonly name: string; readonly value: ColumnValue }[];
+  readonly process?: { readonly reads: readonly string[]; readonly version: number };
+}
+
+/** A declaration as the ledger keeps it. */
+function recordOf(definition: BackfillDefinition, firstBatch: number): DeclarationRecord {
+  const { table, key, scope, columns, process } = definition;
+  const kept = {
+    table,
+    key,
+    scope,
+    columns,
+    ...(process ? { process: { reads: process.reads, version: process.version } } : {}),
+  };
+  return {
+    firstBatch,
+    fingerprint: fingerprint(definition),
+    declaration: JSON.stringify(kept),
+    process: process ? String(process.derive) : null,
+  };
+}
+
+/** Whether a function's text is another than the one that filled; never of a declaration without one. */
+const hasOtherText = (record: DeclarationRecord, { process }: BackfillDefinition): boolean =>
+  record.process !== null && process !== undefined && record.process !== String(process.derive);
+
+/**
+ * Says by what each batch of a backfill was filled.
+ *
+ * @param current the declaration of the step's file
+ * @returns a function from the number of a batch; the same object for batches that were filled by the same
+ */
+export async function fillersOf(
+  store: Store,
+  current: Backfill,
+): Promise<(batch: number) => Promise<Filler>> {
+  const records = await readDeclarations(store, current.name);
+  const known = new Map<DeclarationRecord | undefined, Filler>();
+  return async (batch) => {
+    const record = declarationOf(records, batch);
+    const filler = known.get(record) ?? (await fillerOf(store, record, current));
+    known.set(record, filler);
+    return filler;
+  };
+}
+
+async function fillerOf(
+  store: Store,
+  record: DeclarationRecord | undefined,
+  current: Backfill,
+): Promise<Filler> {
+  // Without a record, all that an earlier version of this package left to go by is the file.
+  const isCurrent = !record || record.fingerprint === fingerprint(current);
+  const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
+  if (!backfill || lostVersion !== undefined || !(await isDerivable(store, backfill))) {
+    const cells = withoutValues(backfill ?? current);
+    const version = lostVersion === undefined ? {} : { lostVersion };
+    return { backfill: cells, certainty: 'lost', isUnreadable: !backfill, ...version };
+  }
+  const isUnsure = record !== undefined && hasOtherText(record, current);
+  return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
+}
+
+/** A declaration that is not the file's any more; of a function that is not in the file only its version. */
+function earlier(
+  record: DeclarationRecord,
+  { name, process: own, columns }: Backfill,
+): { readonly backfill?: Backfill; readonly lostVersion?: number } {
+  const kept = readKept(record.declaration);
+  if (!kept) return {};
+  const { process, ...data } = kept;
+  const backfill = { ...data, name, kind: 'backfill', scope: 'true', checks: {} } as const;
+  if (!process) return { backfill };
+  const isSame =
+    own?.version === process.version &&
+    JSON.stringify(own.reads) === JSON.stringify(process.reads) &&
+    data.columns.every(({ name: filled }) => columns.some((column) => column.name === filled)); // else it gives no value
+  return own && isSame
+    ? { backfill: forColumns({ ...backfill, process: own }, data.columns, columns) }
+    : { backfill, lostVersion: process.version };
+}
+
+/** The same cells, for which nothing can be derived. */
+export function withoutValues({ process: _process, ...backfill }: Backfill): Backfill {
+  return {
+    ...backfill,
+    columns: backfill.columns.map(({ name }) => ({ name, value: { kind: 'sql', expression: 'NULL' } })),
+  };
+}
+
+/** Reads a declaration by what declares one: what those refuse, somebody else has written into the ledger. */
+function readKept(text: string): Kept | undefined {
+  try {
+    const { table, key, columns, process } = JSON.parse(text) as Kept;
+    const names = new Set(columns.map(({ name }) => String(name)));
+    const kinds = process ? ['first-of', 'sql', 'process'] : ['first-of', 'sql'];
+    const isKnown = columns.every(({ value }) => kinds.includes(value.kind));
+    if (names.size === 0 || names.size < columns.length || !isKnown) return undefined;
+    return {
+      table: String(table),
+      key: String(key),
+      columns: columns.map(({ name, value }) => ({ name: String(name), value: readValue(value) })),
+      ...(process ? { process: { reads: process.reads.map(String), version: Number(process.version) } } : {}),
+    };
+  } catch (error) {
+    if (error instanceof BackfillError || error instanceof SyntaxError || error instanceof TypeError)
+      return undefined;
+    throw error;
+  }
+}
+
+function readValue(value: ColumnValue): ColumnValue {
+  if (value.kind === 'first-of') return firstOf(value.document, value.names, value.fallback);
+  if (value.kind === 'sql') return sql(requireEngineSql(value.expression, 'expression', 'sql()'));
+  return { kind: 'process' };
+}
+
+/** Whether the table still has what the values are derived from: a later step may have dropped some of it. */
+async function isDerivable(store: Store, { table, key, columns, process }: Backfill): Promise<boolean> {
+  const needed = columns.flatMap(({ value }) =>
+    value.kind === 'first-of' ? [value.document, value.fallback ?? value.document] : [],
+  );
+  if ((await absentColumns(store, table, [key, ...needed, ...(process?.reads ?? [])])).size > 0) return false;
+  return await everyEach(columns, async ({ value }) => {
+    if (value.kind !== 'sql') return true;
+    // A text that the ledger hands back must not be more than an expression of a row: as a condition neither a list nor an aggregate is.
+    const [expression, from] = [expressionSql(value, store.dialect.engine), `FROM ${identifier(table)} AS t`];
+    return await everyEach(
+      [`SELECT ${expression} ${from}`, `SELECT 1 ${from} WHERE ${expression} IS NULL`],
+      async (query) => (await store.compileError(query)) === undefined,
+    );
+  });
+}
+
+/**
+ * Refuses to go on with a backfill that has filled something, is not finished, and is declared otherwise than it was then.
+ *
+ * @param isConfirmed whether a function whose text alone has changed may go on
+ * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
+ */
+export async function requireSameDeclaration(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  isConfirmed = false,
+): Promise<void> {
+  const { name } = backfill;
+  const record = await ledger.step(name);
+  const hasFilled = (await ledger.runs(name)).some(
+    ({ status, cellsFilled }) => isOpen(status) && cellsFilled > 0,
+  );
+  if (!record || !hasFilled) return;
+  const last = declarationOf(await readDeclarations(store, name), await ledger.lastBatch(name));
+  if ((last?.fingerprint ?? record.fingerprint) !== fingerprint(backfill)) {
+    throw new BackfillError(
+      'STEP_DRIFTED',
+      `The declaration of ${name} has changed since it began to fill, and it is not finished`,
+      `Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up; or put the step file back as it was and finish it first`,
+    );
+  }
+  if (isConfirmed || !last || !hasOtherText(last, backfill)) return;
+  throw new BackfillError(
+    'PROCESS_CHANGED',
+    `The function \`process\` of ${name} reads otherwise than when it began to fill, and the backfill is not finished`,
+    `If it derives the same values, run it again with --yes; if not, put it back as it was and take back what it has filled: umzug-backfill down --to ${shellWord(name)}; then put in the new one: umzug-backfill up`,
+  );
+}
+
+/** A warning for a function whose text is another than the one that filled last, though its version is the same. */
+export async function processWarning(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+): Promise<string | undefined> {
+  const last = (await readDeclarations(store, backfill.name)).at(-1);
+  if (!last || last.fingerprint !== fingerprint(backfill) || !hasOtherText(last, backfill)) return undefined;
+  const hasFilled = (await ledger.batches(backfill.name)).some(
+    ({ number, cellsFilled }) => number >= last.firstBatch && cellsFilled > 0,
+  );
+  if (!hasFilled) return undefined;
+  return `The function \`process\` of ${backfill.name} reads otherwise than when it filled: if it derives other values, raise processVersion`;
+}
+
+/** Notes what the next batch is filled by, where that is another than the last. Inside its caller's transaction. */
+export async function noteFiller(store: Store, ledger: Ledger, backfill: Backfill): Promise<void> {
+  const last = (await readDeclarations(store, backfill.name)).at(-1);
+  const next = recordOf(backfill, (await ledger.lastBatch(backfill.name)) + 1);
+  if (last?.fingerprint === next.fingerprint && last.process === next.process) return;
+  await noteDeclaration(store, backfill.name, next);
+}
+
+/** Whether a run that is under way is filled by just this declaration. */
+export async function isFilledBy(store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> {
+  const last = (await readDeclarations(store, backfill.name)).at(-1);
+  const known = last?.fingerprint ?? (await ledger.step(backfill.name))?.fingerprint;
+  return known === fingerprint(backfill) && !(last && hasOtherText(last, backfill));
+}
+
+/** Whether a run went by the declaration as it is now. */
+export async function isRunOf(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  run: number,
+): Promise<boolean> {
+  const records = await readDeclarations(store, backfill.name);
+  const batch = (await ledger.batches(backfill.name)).findLast((record) => record.run === run);
+  const record = batch ? declarationOf(records, batch.number) : records.at(-1);
+  return (record ?? (await ledger.step(backfill.name)))?.fingerprint === fingerprint(backfill);
+}
+
+/**
+ * Cells that were filled by a version of `process` which is not in the step's file any more, or, without a version, by a declaration
+ * that can't be read.
+ */
+export async function lostCells(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+): Promise<{ readonly version: number | undefined; readonly cells: number } | undefined> {
+  const fillerOf = await fillersOf(store, backfill);
+  const lost = await flatMapEach(await ledger.batches(backfill.name), async ({ number, cellsFilled }) => {
+    const { lostVersion, isUnreadable } = await fillerOf(number);
+    return (lostVersion === undefined && !isUnreadable) || cellsFilled === 0
+      ? []
+      : [{ version: lostVersion, cells: cellsFilled }];
+  });
+  const [first] = lost;
+  if (!first) return undefined;
+  const same = lost.filter(({ version }) => version === first.version);
+  return { version: first.version, cells: same.reduce((sum, { cells }) => sum + cells, 0) };
+}
+
+/** Whether cells were filled by a function whose text is another by now, though its version is the same. */
+export async function hasUnsureCells(store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> {
+  const fillerOf = await fillersOf(store, backfill);
+  return await someEach(
+    await ledger.batchNumbers(backfill.name),
+    async (number) => (await fillerOf(number)).certainty === 'unsure',
+  );
+}
+
+/** Whether the ledger knows by what each batch of a backfill was filled: an earlier version of this package did not note it. */
+export async function isFillerKnown(store: Store, ledger: Ledger, name: string): Promise<boolean> {
+  const records = await readDeclarations(store, name);
+  return (await ledger.batchNumbers(name)).every((number) => declarationOf(records, number) !== undefined);
+}
+
+/** A backfill as it was declared when it filled last, for one whose file is gone; its function is lost. */
+export async function recallBackfill(store: Store, name: string): Promise<Backfill | undefined> {
+  const last = (await readDeclarations(store, name)).at(-1);
+  const kept = last && readKept(last.declaration);
+  if (!kept) return undefined;
+  const { process: _process, ...data } = kept;
+  return { ...data, name, kind: 'backfill', scope: 'true', checks: {} };
+}

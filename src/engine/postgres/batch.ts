@@ -1,0 +1,266 @@
+import type { Store } from '../../db/connection.js';
+import { EQ, operator } from '../../db/postgres/texts.js';
+import { identifier, literal } from '../../db/sql.js';
+import { isPostgresError } from '../../errors.js';
+import { failpoint } from '../../failpoint.js';
+import { compareKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
+import { LEDGER_TABLES } from '../../ledger/tables.js';
+import type { Backfill } from '../../steps/define.js';
+import type { BatchResult } from '../batch.js';
+import { type FillOptions, RefusedUpdate } from '../batch.js';
+import { type KeyKind, keyLiteral } from '../keys.js';
+import type { Derived } from '../process.js';
+import { anyNullSql, type RowSql, rowSql } from '../rows.js';
+import { derive, type PostgresDerivation } from './derive.js';
+import { keyOf, ledgerKeyOf } from './keys.js';
+import { notedSql, noteTriggered } from './row-versions.js';
+import { bits, filledCells, type Group, recordSkips, skippedRows } from './skips.js';
+
+/**
+ * One batch, in one statement: rows are read and derived, the table is updated, and what became of each row comes back, grouped, as
+ * keys. Rows that are left to this program follow in a second one.
+ */
+
+/** Errors that a row can be to blame for: a value out of range or of a wrong form, a constraint, a trigger's RAISE. */
+const isRowsFault = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|39)[0-9A-Z]{3}$/.test(code);
+
+/** SQL for a mask of the columns for which `condition(i)` holds. */
+const maskSql = (backfill: Backfill, condition: (i: number) => string): string =>
+  backfill.columns
+    .map((_, i) => `CASE WHEN ${condition(i)} THEN ${1 << i} ELSE 0 END`)
+    .join(` ${operator('+')} `);
+
+/** SQL for a mask of the columns of a row, as `t`, that hold a value. */
+const filledSql = (backfill: Backfill): string =>
+  maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`);
+
+/** SQL that sets cells that are NULL to the values of a table. */
+const assignmentsSql = ({ columns }: Backfill, values: string): string =>
+  columns
+    .map(({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, ${values}.v${i})`)
+    .join(', ');
+
+/**
+ * Fills the next rows behind the cursor. Runs inside its caller's transaction.
+ *
+ * @throws {RefusedUpdate} when a row, or one of several, can not be updated: the transaction is to be rolled back
+ */
+export async function fillBatch(
+  store: Store,
+  backfill: Backfill,
+  asked: FillOptions,
+): Promise<BatchResult | undefined> {
+  const rows = await rowSql(store, backfill);
+  const take = { ...asked, watermark: await lastWithin(store, backfill, rows, asked) };
+  const where = whereSql(backfill, rows, take);
+  // Alone, it is to be known which row it is: an error of the server's names none.
+  const alone = take.limit === 1 ? await nextKey(store, backfill, rows, where) : undefined;
+  try {
+    const batch = await filled(store, backfill, rows, take, where);
+    return batch && { ...batch, isLast: batch.isLast && take.watermark === asked.watermark };
+  } catch (error) {
+    if (!isPostgresError(error) || !isRowsFault(error.code)) throw error;
+    throw new RefusedUpdate(take.limit, { key: alone ?? 0n, code: error.code }, error);
+  }
+}
+
+/** A batch's keys are kept as offsets from its first, which have to be exact: where keys lie so far apart, it ends sooner. */
+async function lastWithin(store: Store, backfill: Backfill, rows: RowSql, take: FillOptions): Promise<Key> {
+  const { cursor, watermark } = take;
+  if (typeof watermark !== 'bigint') return watermark;
+  const isNear = typeof cursor === 'bigint' && watermark - cursor <= BigInt(MAX_OFFSET);
+  const first = isNear ? undefined : await nextKey(store, backfill, rows, whereSql(backfill, rows, take));
+  const end = typeof first === 'bigint' ? first + BigInt(MAX_OFFSET) : watermark;
+  return end < watermark ? end : watermark;
+}
+
+const whereSql = (
+  backfill: Backfill,
+  { behind, upTo, inScope, isSkipped }: RowSql,
+  { cursor, watermark, leavesSkips }: FillOptions,
+): string =>
+  `${behind(cursor)} AND ${upTo(watermark)} AND ${inScope}
+    AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${isSkipped}` : ''}`;
+
+async function nextKey(
+  store: Store,
+  { table }: Backfill,
+  { key }: RowSql,
+  where: string,
+): Promise<Key | undefined> {
+  const sql = `SELECT ${key} AS k FROM ${identifier(table)} AS t WHERE ${where} ORDER BY ${key} LIMIT 1`;
+  return (await store.project.getExact<{ k: Key }>(sql))?.k;
+}
+
+async function filled(
+  store: Store,
+  backfill: Backfill,
+  rows: RowSql,
+  take: FillOptions,
+  where: string,
+): Promise<BatchResult | undefined> {
+  const { limit, batch, hasTriggers, refused } = take;
+  const derivation = await derive(store, backfill);
+  const { kind } = await keyOf(store, backfill);
+  const sql = fillSql(derivation, kind, rows, where, take);
+  const found = await store.project.all<FoundGroup>(sql);
+  failpoint('statement', sql);
+  if (found.length === 0) return undefined;
+  const isText = kind === 'text';
+  const groups = found.filter(({ raw }) => raw === null).map((row) => groupOf(row, isText));
+  const left = found.flatMap((row) => leftRows(row, isText));
+  groups.push(...(await fillLeft(store, derivation, rows, batch, left, refused?.key)));
+  const seen = hasTriggers ? await standing(store, backfill, rows, batch, groups) : groups;
+  const keys = seen.flatMap((group) => group.keys).sort(compareKeys);
+  const [firstKey, lastKey] = [keys[0] as Key, keys.at(-1) as Key];
+  const skips = await recordSkips(store, backfill, batch, skippedRows(backfill, seen, refused));
+  const { cells, count } = filledCells(backfill, seen, firstKey);
+  const wanted = seen.reduce((sum, group) => sum + bits(group.wanted) * group.keys.length, 0);
+  return {
+    firstKey,
+    lastKey,
+    rowsScanned: keys.length,
+    cellsFilled: count,
+    cellsSkipped: wanted - count,
+    skips,
+    cells,
+    isLast: keys.length < limit,
+  };
+}
+
+/** The same as the server tells it: keys as a list, and in JSON what this program has to derive of each. */
+interface FoundGroup extends Omit<Group, 'keys'> {
+  readonly keys: string;
+  readonly raw: string | null;
+}
+
+function fillSql(
+  { backfill, select }: PostgresDerivation,
+  kind: KeyKind | undefined,
+  { key, behind, upTo }: RowSql,
+  where: string,
+  { cursor, watermark, limit, batch, refused }: FillOptions,
+): string {
+  const except = refused === undefined ? {} : { except: `k ${EQ} ${keyLiteral(refused.key)}` };
+  const offered = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
+  const list =
+    kind === 'integer'
+      ? `pg_catalog.string_agg(r.k::pg_catalog.text, ',' ORDER BY r.k)`
+      : `pg_catalog.json_agg(r.k ORDER BY r.k)::pg_catalog.text`;
+  return `WITH read_rows AS MATERIALIZED (
+    SELECT k, failure, raw, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS wanted,
+      ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END AS v${i}`).join(', ')}
+    FROM (${select({ where, limit, isStrict: true, ...except })}) AS derived
+  ), updated AS (
+    UPDATE ${identifier(backfill.table)} AS t SET ${assignmentsSql(backfill, 'r')} FROM read_rows AS r
+    WHERE ${key} ${EQ} r.k AND ${behind(cursor)} AND ${upTo(watermark)}
+      AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})
+    RETURNING r.k, ${filledSql(backfill)} AS filled, t.xmin AS x, t.tableoid AS o
+  ), noted AS (
+    ${notedSql(backfill, batch, 'SELECT x, o FROM updated')}
+  ), forgotten AS (
+    DELETE FROM ${LEDGER_TABLES.skips} AS s USING read_rows AS r
+    WHERE s.backfill ${EQ} ${literal(backfill.name)} AND s.key ${EQ} ${ledgerKeyOf(kind, 'r.k')}
+  )
+  SELECT r.wanted, r.offered, coalesce(u.filled, 0) AS filled, r.failure, ${list} AS keys,
+    CASE WHEN r.is_raw THEN pg_catalog.json_agg(r.raw ORDER BY r.k)::pg_catalog.text END AS raw
+  FROM (SELECT k, wanted, failure, raw, raw IS NOT NULL AS is_raw, ${offered} AS offered FROM read_rows) AS r
+  LEFT JOIN updated AS u ON u.k ${EQ} r.k
+  GROUP BY r.wanted, r.offered, coalesce(u.filled, 0), r.failure, r.is_raw`;
+}
+
+const parsedKeys = (keys: string, isText: boolean): Key[] =>
+  isText ? (JSON.parse(keys) as string[]) : keys.split(',').map(BigInt);
+
+const groupOf = ({ wanted, offered, filled: mask, failure, keys }: FoundGroup, isText: boolean): Group => ({
+  wanted,
+  offered,
+  filled: mask & offered,
+  failure,
+  keys: parsedKeys(keys, isText),
+});
+
+/** A row that is left to this program, with what it needs to derive it. */
+interface LeftRow {
+  readonly key: Key;
+  readonly raw: string;
+  readonly wanted: number;
+}
+
+function leftRows({ raw, keys, wanted }: FoundGroup, isText: boolean): LeftRow[] {
+  if (raw === null) return [];
+  const raws = JSON.parse(raw) as string[];
+  return parsedKeys(keys, isText).map((key, i) => ({ key, raw: raws[i] ?? '', wanted }));
+}
+
+/** Derives and fills such rows. */
+async function fillLeft(
+  store: Store,
+  derivation: PostgresDerivation,
+  { key: keySql }: RowSql,
+  batch: number,
+  left: readonly LeftRow[],
+  refused: Key | undefined,
+): Promise<Group[]> {
+  if (left.length === 0) return [];
+  const { backfill } = derivation;
+  const derived = derivation.derive(left.map(({ raw }) => [raw]));
+  const offers = left.map(({ key, wanted }, i) => ({ key, wanted, ...offerOf(derived[i], wanted) }));
+  const due = offers.filter(({ key, offered }) => offered !== 0 && key !== refused);
+  const now = new Map<Key, number>();
+  if (due.length > 0) {
+    const sql = `WITH updated AS (
+      UPDATE ${identifier(backfill.table)} AS t SET ${assignmentsSql(backfill, 'given')} FROM ${derivation.given(due, true).sql}
+      WHERE ${keySql} ${EQ} given.k
+      RETURNING given.k, ${filledSql(backfill)} AS filled, t.xmin AS x, t.tableoid AS o
+    ), noted AS (${notedSql(backfill, batch, 'SELECT x, o FROM updated')})
+    SELECT k, filled FROM updated`;
+    const updated = await store.project.allExact<{ k: Key; filled: bigint }>(sql);
+    failpoint('statement', sql);
+    for (const { k, filled: mask } of updated) now.set(k, Number(mask));
+  }
+  return offers.map(({ key, wanted, offered, failure }) => ({
+    wanted,
+    offered,
+    filled: (now.get(key) ?? 0) & offered,
+    failure,
+    keys: [key],
+  }));
+}
+
+function offerOf(derived: Derived | undefined, wanted: number) {
+  const values = (derived?.values ?? []).map((value, i) => ((wanted >> i) & 1 ? value : null));
+  const offered = values.reduce<number>((mask, value, i) => (value === null ? mask : mask | (1 << i)), 0);
+  return { values, offered, failure: derived?.failure ?? null };
+}
+
+/** The same groups by what stands in the table now: a trigger behind the update may have changed it. */
+async function standing(
+  store: Store,
+  backfill: Backfill,
+  { key, from, upTo }: RowSql,
+  batch: number,
+  groups: readonly Group[],
+): Promise<Group[]> {
+  const keys = groups
+    .filter(({ offered }) => offered !== 0)
+    .flatMap((group) => group.keys)
+    .sort(compareKeys);
+  const [first, last] = [keys[0], keys.at(-1)];
+  if (first === undefined || last === undefined) return [...groups];
+  await noteTriggered(store, backfill, batch, [first, last]);
+  const found = await store.project.allExact<{ k: Key; mask: bigint }>(
+    `SELECT ${key} AS k, ${filledSql(backfill)} AS mask
+    FROM ${identifier(backfill.table)} AS t WHERE ${from(first)} AND ${upTo(last)}`,
+  );
+  const now = new Map(found.map(({ k, mask }) => [k, Number(mask)]));
+  return groups.flatMap((group) =>
+    group.offered === 0
+      ? [group]
+      : group.keys.map((k) => ({
+          ...group,
+          filled: (now.get(k) ?? 0) & group.offered & group.wanted,
+          keys: [k],
+        })),
+  );
+}

@@ -1,0 +1,294 @@
+import type { SqlValue, Store } from '../../db/connection.js';
+import { requirePostgres } from '../../db/postgres/statements.js';
+import { EQ, typeSql } from '../../db/postgres/texts.js';
+import { HOLDS, needsTryJson } from '../../db/postgres/try-json.js';
+import { foldCase, identifier, literal } from '../../db/sql.js';
+import type { Key, KeyRun } from '../../ledger/keys.js';
+import type { Backfill } from '../../steps/define.js';
+import type { Derivation, SelectOptions } from '../derivation.js';
+import { keyLiteral } from '../keys.js';
+import type { Derived } from '../process.js';
+import { expressionSql } from '../rows.js';
+import { fallbackSql, firstOfParts } from './first-of.js';
+import { columnTypes } from './inspect.js';
+import { keyOf, type PostgresKey } from './keys.js';
+import { deriveRaw } from './raw.js';
+
+/** What the SQL of a backfill's derivation hangs on, asked before any is written. */
+export interface Facts {
+  readonly backfill: Backfill;
+  readonly key: PostgresKey;
+  /** Types of the table's columns, by their names in folded case. */
+  readonly columns: ReadonlyMap<string, string>;
+  /** Types of the columns to fill as SQL, by their order: what a value is made of before it is compared or written. */
+  readonly targets: readonly string[];
+  /** Types of the values before that, likewise. */
+  readonly values: readonly string[];
+  readonly version: number;
+  readonly canMakeFunctions: boolean;
+}
+
+/** Options of the engine's own. */
+export interface OwnOptions extends SelectOptions {
+  /** Whether a value that its column can't hold is an error. Default: there is none then. */
+  readonly isStrict?: boolean;
+  /** SQL condition on `k` for rows that no value is derived for. Default: none. */
+  readonly except?: string;
+}
+
+/** PostgreSQL's own. */
+export interface PostgresDerivation extends Derivation {
+  select(options: OwnOptions): string;
+  /** @param isStrict whether a value that its column can't hold is an error. Default: it is NULL then */
+  given(
+    rows: readonly GivenRow[],
+    isStrict?: boolean,
+  ): { readonly sql: string; readonly parameters: readonly [] };
+}
+
+interface GivenRow {
+  readonly key: Key;
+  readonly values: Derived['values'];
+}
+
+/** What one way to derive values adds. */
+export interface Parts {
+  /** Columns of the inner select, on `t`, each with an alias. */
+  readonly inner: readonly string[];
+  /** Columns of the selects around it, each on those within. */
+  readonly levels?: readonly (readonly string[])[];
+  /** Values, by the number of the column, on both. */
+  readonly values: ReadonlyMap<number, string>;
+  /** SQL that is true for a row that is left to this program. */
+  readonly isRaw?: string;
+  /** What it needs of that: texts. */
+  readonly raw?: readonly string[];
+  /** Numbers of columns whose values it is given as well, as texts behind those: the server has derived them. */
+  readonly rawBeside?: readonly number[];
+  /** SQL for the reason of a skip of the whole row, or NULL. */
+  readonly failure?: string;
+}
+
+/**
+ * The server derives what its reader of JSON and its expressions can. What only this program can judge is left to it: documents that the
+ * server knows no answer for, and every row of a `process`.
+ */
+export async function derive(store: Store, backfill: Backfill): Promise<PostgresDerivation> {
+  const facts = await factsOf(store, backfill);
+  const { key, process, table } = backfill;
+  const kinds = [key, ...(process?.reads ?? [])].map((name) => facts.columns.get(foldCase(name)) ?? 'text');
+  return {
+    backfill,
+    select: (options) => selectSql(facts, options),
+    raw: ['raw'],
+    isAlwaysLeft: process !== undefined,
+    derive: (rows) =>
+      deriveRaw(
+        backfill,
+        rows.map(([raw]) => String(raw)),
+        kinds,
+      ),
+    given: (rows, isStrict = false) => ({ sql: givenSql(facts, rows, isStrict), parameters: [] }),
+    ofKeys: (runs) => ({
+      from: `pg_catalog.unnest(${keyArray(facts, runs)}) AS r(umzug_key) CROSS JOIN ${identifier(table)} AS t`,
+      where: `${facts.key.sql} ${EQ} r.umzug_key`,
+      parameters: [],
+    }),
+    isSame: isSameSql,
+    text: (value) => `(${value})::pg_catalog.text`,
+    fallback: (i, column) => heldSql(facts, fallbackSql(facts, column), facts.targets[i] ?? TEXT),
+  };
+}
+
+async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
+  const { version, canMakeFunctions } = requirePostgres(store).connection;
+  const columns = await typesOf(store, backfill.table);
+  const targets: string[] = [];
+  const values: string[] = [];
+  for (const { name, value } of backfill.columns) {
+    const type = columns.get(foldCase(name)) ?? 'text';
+    const base = await baseType(store, type);
+    targets.push(typeSql(ofAnyLength(base) === base ? type : ofAnyLength(base)));
+    values.push(
+      value.kind === 'sql' ? await typeOf(store, backfill, expressionSql(value, 'PostgreSQL')) : TEXT,
+    );
+  }
+  return { backfill, key: await keyOf(store, backfill), columns, targets, values, version, canMakeFunctions };
+}
+
+/** Types of a table's columns, by their names in folded case. */
+const typesOf = async (store: Store, table: string): Promise<Map<string, string>> =>
+  await requirePostgres(store).remember(`types of ${table}`, async () => await columnTypes(store, table));
+
+/** A cast to a type with a length would cut a value without a word; an UPDATE refuses it instead. */
+const ofAnyLength = (type: string): string =>
+  type
+    .replace(/^character varying\(\d+\)/, 'character varying')
+    .replace(/^character\(\d+\)/, 'bpchar')
+    .replace(/^bit(?: varying)?\(\d+\)/, 'bit varying');
+
+/** What a domain is made of; any other type itself. */
+async function baseType(store: Store, type: string): Promise<string> {
+  const sql = `SELECT format_type(typbasetype, typtypmod) AS type FROM pg_type WHERE oid = to_regtype(${literal(type)}) AND typtype = 'd'`;
+  const base = await requirePostgres(store).remember(
+    sql,
+    async () => (await store.get<{ type: string }>(sql))?.type,
+  );
+  return base === undefined ? type : await baseType(store, base);
+}
+
+/** Type of an expression's value, as SQL; text of one with a part that fails wherever it is planned, which its rows will tell. */
+async function typeOf(store: Store, { table }: Backfill, expression: string): Promise<string> {
+  const sql = `SELECT pg_catalog.pg_typeof((SELECT ${expression} FROM ${identifier(table)} AS t LIMIT 0))::pg_catalog.oid AS type`;
+  return await requirePostgres(store).remember(sql, async () => {
+    let oid: number | null = null;
+    const ask = async (): Promise<void> => {
+      oid = (await store.project.get<{ type: number }>(sql))?.type ?? null;
+    };
+    if (!(await store.attempt(ask))) return TEXT;
+    return typeSql(
+      (await store.get<{ type: string }>('SELECT format_type(?, NULL) AS type', oid))?.type ?? 'text',
+    );
+  });
+}
+
+/** Each row is read once, in a subquery whose OFFSET 0 keeps the planner from computing an expression wherever it is named. */
+function selectSql(facts: Facts, options: OwnOptions): string {
+  const { backfill, targets } = facts;
+  const { from = `${identifier(backfill.table)} AS t`, where, limit, extra = {}, absent, except } = options;
+  const ways = [firstOfParts(facts), expressionParts(backfill), processParts(backfill)];
+  const extras = Object.entries(extra);
+  const inner = [
+    `${facts.key.sql} AS k`,
+    ...backfill.columns.map(({ name }, i) =>
+      absent?.has(foldCase(name)) ? `NULL::${targets[i]} AS c${i}` : `t.${identifier(name)} AS c${i}`,
+    ),
+    ...ways.flatMap((way) => way.inner),
+    ...extras.map(([alias, sql]) => `${sql} AS ${alias}`),
+  ];
+  const values = new Map(ways.flatMap((way) => [...way.values]));
+  const failures = ways.flatMap((way) => way.failure ?? []);
+  const raws = ways.flatMap((way) => (way.isRaw === undefined ? [] : [way]));
+  const isRaw = raws.length === 0 ? 'false' : raws.map((way) => `coalesce(${way.isRaw}, false)`).join(' OR ');
+  const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
+  const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
+  const valueSql = (i: number): string => {
+    const [value, type] = [values.get(i), targets[i] ?? TEXT];
+    if (value === undefined) return `NULL::${type}`;
+    return options.isStrict ? `(${value})::${type}` : heldSql(facts, value, type, facts.values[i]);
+  };
+  const unless = (sql: string): string =>
+    except === undefined ? sql : `CASE WHEN NOT (${except}) THEN ${sql} END`;
+  const raw = raws.flatMap((way) => [
+    ...(way.raw ?? []),
+    ...(way.rawBeside ?? []).map((i) => unless(`(${valueSql(i)})::pg_catalog.text`)),
+  ]);
+  const order = limit === undefined ? '' : ` ORDER BY ${facts.key.sql} LIMIT ${limit}`;
+  return `SELECT k, ${backfill.columns.map((_, i) => `c${i}`).join(', ')},
+    ${backfill.columns.map((_, i) => `CASE WHEN ${isWell} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
+    CASE WHEN NOT is_raw THEN failure END AS failure,
+    ${raw.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN is_raw THEN pg_catalog.json_build_array(${raw.join(', ')})::pg_catalog.text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
+  FROM (SELECT *, (${isRaw}) AS is_raw, ${failure} AS failure
+    FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`, ways)}) AS looked_at OFFSET 0) AS judged`;
+}
+
+/** A select with those around it. */
+function nested(inner: string, ways: readonly Parts[]): string {
+  const depth = Math.max(...ways.map(({ levels = [] }) => levels.length));
+  let sql = inner;
+  for (let level = 0; level < depth; level += 1) {
+    const columns = ways.flatMap(({ levels = [] }) => levels[level] ?? []);
+    sql = `SELECT *, ${columns.join(', ')} FROM (${sql}) AS level${level} OFFSET 0`;
+  }
+  return sql;
+}
+
+/** The SQL of `sql()`: the expression itself, read with the row. */
+function expressionParts({ columns }: Backfill): Parts {
+  const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
+  return {
+    inner: ours.map(({ value, i }) => `${expressionSql(value, 'PostgreSQL')} AS e${i}`),
+    values: new Map(ours.map(({ i }) => [i, `e${i}`])),
+  };
+}
+
+/** Every row of a `process` is this program's: it gets the key and the columns that are read, as they are. */
+function processParts({ process, key }: Backfill): Parts {
+  if (!process) return { inner: [], values: new Map() };
+  const names = [key, ...process.reads];
+  return {
+    inner: names.map((name, i) => `t.${identifier(name)} AS p${i}`),
+    values: new Map(),
+    isRaw: 'true',
+    raw: names.map((_, i) => `p${i}::pg_catalog.text`), // JSON would make another text of a document, and of a number
+  };
+}
+
+/**
+ * Values of rows as a table of SQL with the columns `k` and `v0` and on, each of its column's type.
+ *
+ * @param isStrict whether a value that its column can't hold is an error; else it is NULL then
+ */
+function givenSql(facts: Facts, rows: readonly GivenRow[], isStrict: boolean): string {
+  const { targets, key } = facts;
+  const lines = rows.map(({ key: own, values }) => {
+    const cells = targets.map((type, i) => valueLiteral(values[i] ?? null, isStrict ? type : TEXT));
+    return `((${keyLiteral(own)})::${key.type}, ${cells.join(', ')})`;
+  });
+  const given = `(VALUES ${lines.join(', ')}) AS given(k, ${targets.map((_, i) => `v${i}`).join(', ')})`;
+  if (isStrict) return given;
+  // OFFSET 0: the server computes what it knows to be a constant, such as the only row of VALUES, before it asks a condition.
+  return `(SELECT k, ${targets.map((type, i) => `${heldSql(facts, `v${i}`, type)} AS v${i}`).join(', ')}
+    FROM (SELECT * FROM ${given} OFFSET 0) AS given) AS given`;
+}
+
+/** The keys of some runs, each of them: the planner knows how many there are, and looks each up by itself. */
+function keyArray({ key }: Facts, runs: readonly KeyRun[]): string {
+  const keys = runs.flatMap(([first, last]) => {
+    if (typeof first === 'string' || typeof last === 'string') return [literal(String(first))];
+    return Array.from({ length: Number(last - first) + 1 }, (_, i) => String(first + BigInt(i)));
+  });
+  return `ARRAY[${keys.join(', ')}]::${key.type}[]`;
+}
+
+/** SQL condition for a value that is the same as one that is not NULL, by their texts: a type may take others for equal, and some can't be compared. */
+function isSameSql(a: string, b: string): string {
+  const [one, other] = [a, b].map((value) => `(${value})::pg_catalog.text COLLATE pg_catalog."C"`);
+  return `coalesce(${one} ${EQ} ${other}, false)`;
+}
+
+/** A value as SQL of a column's type. */
+function valueLiteral(value: SqlValue | Uint8Array, type: string): string {
+  if (value === null) return `NULL::${type}`;
+  const text = value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : String(value);
+  return `${literal(text)}::${type}`;
+}
+
+/** SQL for the type of a text. */
+const TEXT = 'pg_catalog.text';
+
+const isText = (type: string): boolean => /^(?:pg_catalog\.(?:text|bpchar)|character varying)$/.test(type);
+
+/** Types that hold every value of another. */
+const WIDER: Readonly<Record<string, readonly string[]>> = {
+  smallint: ['integer', 'bigint', 'numeric', 'real', 'double precision'],
+  integer: ['bigint', 'numeric', 'real', 'double precision'],
+  bigint: ['numeric', 'real', 'double precision'],
+  real: ['double precision'],
+};
+
+/**
+ * SQL that makes of a value what a column holds, or NULL where its type can't: what is looked at, or taken back, may have been refused, or
+ * its row changed since. Only a fill insists, so that the refusal is recorded.
+ *
+ * @param value must not be a constant: the server computes those before it asks a condition
+ * @param type SQL for the type, as {@link Facts} has it
+ * @param from the same for its own
+ */
+function heldSql({ version, canMakeFunctions }: Facts, value: string, type: string, from = TEXT): string {
+  const cast = `(${value})::${type}`;
+  if (from === type || isText(type) || WIDER[from]?.includes(type)) return cast;
+  if (isText(from) && !needsTryJson(version))
+    return `CASE WHEN pg_catalog.pg_input_is_valid((${value})::pg_catalog.text, ${literal(type)}) THEN ${cast} END`;
+  return canMakeFunctions ? `CASE WHEN ${HOLDS}(${value}, ${literal(type)}) THEN ${cast} END` : cast;
+}

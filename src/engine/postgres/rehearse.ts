@@ -1,0 +1,217 @@
+import type { Store } from '../../db/connection.js';
+import { identifier, isSameName } from '../../db/sql.js';
+import { BackfillError } from '../../errors.js';
+import type { CreatedObject } from '../../ledger/records.js';
+import type { SchemaStepDefinition } from '../../steps/schema-step.js';
+import type { PlannedStatement, SchemaPlan } from '../schema-plan.js';
+import { dependents } from './dependents.js';
+import { tableColumns } from './inspect.js';
+import { relationSql } from './relations.js';
+
+// PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back keeps others waiting meanwhile. So the catalog is
+// asked for whatever is known to stand in the way; a trigger's function is not looked into.
+
+/** Longest name, in bytes: of a longer one PostgreSQL drops the rest. */
+const LONGEST_NAME = 63;
+
+/** Relations by their kind in the catalog. */
+const RELATIONS: Readonly<Record<string, string>> = {
+  r: 'table',
+  p: 'table',
+  v: 'view',
+  m: 'materialized view',
+  i: 'index',
+  I: 'index',
+  S: 'sequence',
+  f: 'foreign table',
+  c: 'type',
+};
+
+/** What the catalog says of a table, and of what this role may do to it. */
+interface TableFacts {
+  readonly kind: string;
+  /** The table of which it is a partition, or null. */
+  readonly parent: string | null;
+  readonly isOwned: number;
+  readonly mayUpdate: number;
+  readonly mayCreate: number;
+  readonly hidesRows: number;
+}
+
+function blocked(
+  step: SchemaStepDefinition,
+  what: string,
+  object: string,
+  hint = `Drop or mend ${object}, then run the same command again; nothing was changed`,
+): BackfillError {
+  return new BackfillError(
+    'SCHEMA_BLOCKED',
+    `${what} on the table ${step.table} is blocked by ${object}`,
+    hint,
+  );
+}
+
+function missingRight(step: SchemaStepDefinition, what: string, right: string): BackfillError {
+  const hint = `Grant it to this role, or run the same command as the owner of ${step.table}; nothing was changed`;
+  return blocked(step, what, `the missing right ${right}`, hint);
+}
+
+const making = ({ makes }: PlannedStatement): string => `Making ${makes.kind} ${makes.name}`;
+
+const named = (objects: readonly CreatedObject[], kind: CreatedObject['kind']): string[] =>
+  objects.filter((object) => object.kind === kind).map(({ name }) => name);
+
+async function factsOf(store: Store, { table }: SchemaStepDefinition): Promise<TableFacts | undefined> {
+  return await store.get<TableFacts>(
+    `SELECT c.relkind AS kind, pg_has_role(c.relowner, 'USAGE') AS "isOwned",
+      has_any_column_privilege(c.oid, 'UPDATE') AS "mayUpdate", has_schema_privilege(c.relnamespace, 'CREATE') AS "mayCreate",
+      row_security_active(c.oid) AS "hidesRows",
+      (SELECT p.relname FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhparent
+        WHERE i.inhrelid = c.oid AND c.relispartition) AS parent
+    FROM pg_class AS c WHERE c.oid = ${relationSql(store)}`,
+    table,
+  );
+}
+
+/**
+ * Asks the catalog whether a schema step can be made, its columns filled, and it be taken back.
+ *
+ * @param plan what the step would run
+ * @param made what it has made already, when it resumes
+ * @returns warnings: names of objects that will block `down`
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
+ */
+export async function rehearseUp(
+  store: Store,
+  step: SchemaStepDefinition,
+  plan: SchemaPlan,
+  made: readonly CreatedObject[],
+): Promise<string[]> {
+  await checkTable(store, step, plan);
+  await checkColumns(store, step, plan);
+  for (const planned of plan.indexes) {
+    checkName(step, planned);
+    await checkIndex(store, step, planned);
+    const clash = await clashing(store, step, planned, named(made, 'index'));
+    if (clash !== undefined) throw blocked(step, making(planned), clash);
+  }
+  const objects = [...made, ...plan.indexes.map(({ makes }) => makes)];
+  return (await inTheWay(store, step, objects)).map((object) => `\`down\` will be blocked by ${object}`);
+}
+
+/** Refuses a table that can't be changed, or not by this role. */
+async function checkTable(
+  store: Store,
+  step: SchemaStepDefinition,
+  { first, indexes }: SchemaPlan,
+): Promise<void> {
+  const facts = await factsOf(store, step);
+  if (!facts) return; // whoever asks has refused a table that is not there
+  const columns = first.filter(({ makes }) => makes.kind === 'column');
+  const [change] = [...columns, ...indexes];
+  const what = change ? making(change) : 'Filling';
+  if (facts.kind !== 'r' && facts.kind !== 'p')
+    throw blocked(step, what, `${RELATIONS[facts.kind] ?? 'another object'} ${step.table}`);
+  if (facts.parent !== null && columns.length > 0) {
+    const hint = `Declare the step for ${facts.parent}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed`;
+    throw blocked(step, what, `table ${facts.parent}, of which it is a partition`, hint);
+  }
+  if (change && facts.isOwned === 0) throw missingRight(step, what, 'to own the table');
+  if (indexes[0] && facts.mayCreate === 0)
+    throw missingRight(step, making(indexes[0]), 'CREATE on its schema');
+  if (step.columns.length === 0) return;
+  if (facts.mayUpdate === 0) throw missingRight(step, 'Filling', 'UPDATE');
+  if (facts.hidesRows !== 0)
+    throw missingRight(step, 'Filling', 'BYPASSRLS, without which policies hide rows');
+}
+
+async function checkColumns(store: Store, step: SchemaStepDefinition, plan: SchemaPlan): Promise<void> {
+  for (const column of await tableColumns(store, step.table)) {
+    const declared = step.columns.find(({ name }) => isSameName(name, column.name));
+    if (!declared) continue;
+    if (column.isGenerated) throw blocked(step, 'Filling', `generated column ${column.name}`);
+    // To SQLite the two are one name.
+    if (declared.name !== column.name)
+      throw blocked(step, `Making column ${declared.name}`, `another column named ${column.name}`);
+  }
+  for (const planned of plan.first.filter(({ makes }) => makes.kind === 'column')) {
+    checkName(step, planned);
+    const type = step.columns.find(({ name }) => name === planned.makes.name)?.type ?? 'text';
+    if (await store.compileError(`SELECT NULL::${type}`))
+      throw blocked(step, making(planned), 'its declaration');
+  }
+}
+
+function checkName(step: SchemaStepDefinition, planned: PlannedStatement): void {
+  if (Buffer.byteLength(planned.makes.name) <= LONGEST_NAME) return;
+  throw blocked(step, making(planned), `its name of more than ${LONGEST_NAME} bytes`);
+}
+
+/** Refuses an index whose columns or condition compile neither now nor when the step's columns are there. */
+async function checkIndex(
+  store: Store,
+  step: SchemaStepDefinition,
+  planned: PlannedStatement,
+): Promise<void> {
+  const index = step.indexes.find(({ name }) => name === planned.makes.name);
+  if (!index) return;
+  const present = await tableColumns(store, step.table);
+  const coming = step.columns
+    .filter((column) => !present.some(({ name }) => name === column.name))
+    .map(({ name, type }) => `, NULL::${type} AS ${identifier(name)}`);
+  const table = identifier(step.table);
+  const sql = `SELECT ${index.columns.map(identifier).join(', ')} FROM (SELECT *${coming.join('')} FROM ${table}) AS ${table}
+    WHERE (\n${index.where ?? 'true'}\n)`;
+  if (await store.compileError(sql)) throw blocked(step, making(planned), 'its declaration');
+}
+
+/** Another relation that has the name of an index already; not a part of it that a run has left when it was killed. */
+async function clashing(
+  store: Store,
+  { table }: SchemaStepDefinition,
+  { makes }: PlannedStatement,
+  made: readonly string[],
+): Promise<string | undefined> {
+  const found = await store.get<{ kind: string; isUnfinished: number }>(
+    `SELECT c.relkind AS kind, coalesce(NOT i.indisvalid AND i.indrelid = t.oid, false) AS "isUnfinished"
+    FROM pg_class AS t JOIN pg_class AS c ON c.relnamespace = t.relnamespace LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
+    WHERE t.oid = ${relationSql(store)} AND c.relname = ?`,
+    table,
+    makes.name,
+  );
+  if (!found) return undefined;
+  if (found.isUnfinished === 0) return `another ${RELATIONS[found.kind] ?? 'object'} named ${makes.name}`;
+  return made.includes(makes.name) ? undefined : `invalid index ${makes.name}`;
+}
+
+/** What stands in the way of dropping the columns among `objects`, once the indexes among them are gone. */
+async function inTheWay(
+  store: Store,
+  step: SchemaStepDefinition,
+  objects: readonly CreatedObject[],
+): Promise<string[]> {
+  const columns = named(objects, 'column');
+  if (columns.length === 0) return [];
+  const indexes = named(objects, 'index');
+  return (await dependents(store, step.table, columns))
+    .filter(({ kind, name }) => kind !== 'index' || !indexes.includes(name))
+    .map(({ kind, name }) => `${kind} ${name}`);
+}
+
+/**
+ * Asks the catalog whether what a step made can be taken back. What DROP COLUMN would drop without a word, as an index of two columns,
+ * stands in the way as well.
+ *
+ * @param objects what `down` would remove
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
+ */
+export async function rehearseDown(
+  store: Store,
+  step: SchemaStepDefinition,
+  objects: readonly CreatedObject[],
+): Promise<void> {
+  if (!objects.some(({ kind }) => kind !== 'version')) return;
+  const [object] = await inTheWay(store, step, objects);
+  if (object !== undefined) throw blocked(step, '`down`', object);
+  if ((await factsOf(store, step))?.isOwned === 0) throw missingRight(step, '`down`', 'to own the table');
+}

@@ -1,0 +1,80 @@
+import type { Store } from '../../db/connection.js';
+import { EQ, LE, LT, operator, XIDS_TABLE } from '../../db/postgres/texts.js';
+import { identifier, literal } from '../../db/sql.js';
+import type { Backfill } from '../../steps/define.js';
+import type { FilledCell } from '../batch.js';
+import type { KeyRange } from '../dialect.js';
+import { keyLiteral } from '../keys.js';
+import { rowSql } from '../rows.js';
+import { hasTable } from './inspect.js';
+import { keyOf } from './keys.js';
+
+/**
+ * Whose version of a row stands: each row has in `xmin` the transaction that wrote it, and a batch notes those of the rows that it wrote. A
+ * subtransaction has a number of its own, so that the rows are asked, not the transaction.
+ */
+
+/** The lower 32 bits of a transaction's number, which is all that a row has of it. */
+const XID = '4294967295';
+
+const [PLUS, MASK] = [operator('+'), operator('&')];
+
+/**
+ * Returns the INSERT that notes which transactions wrote a batch's rows: a statement, or a part of a WITH.
+ *
+ * @param updated SELECT of the rows' `xmin` as `x` and `tableoid` as `o`
+ */
+export const notedSql = (
+  { name }: Backfill,
+  batch: number,
+  updated: string,
+): string => `INSERT INTO ${XIDS_TABLE}
+    (backfill, batch, xid, relation, filenode)
+    SELECT ${literal(name)}, ${batch}, (x ${PLUS} (own ${MASK} -4294967296)) ${PLUS} CASE WHEN x ${LT} (own ${MASK} ${XID}) THEN 4294967296 ELSE 0 END,
+      o, pg_catalog.pg_relation_filenode(o::pg_catalog.oid)
+    FROM (SELECT DISTINCT x::pg_catalog.text::pg_catalog.int8 AS x, o::pg_catalog.int8 AS o,
+      pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 AS own FROM (${updated}) AS u) AS d
+    ON CONFLICT DO NOTHING`;
+
+/**
+ * Notes rows that a trigger has written once more behind the update, each in the subtransaction of its EXCEPTION block if it has one. No other
+ * transaction that this one sees is as young as it.
+ */
+export async function noteTriggered(
+  store: Store,
+  backfill: Backfill,
+  batch: number,
+  [first, last]: KeyRange,
+): Promise<void> {
+  const { from, upTo } = await rowSql(store, backfill);
+  const rows = `SELECT t.xmin AS x, t.tableoid AS o FROM ${identifier(backfill.table)} AS t
+    WHERE ${from(first)} AND ${upTo(last)} AND pg_catalog.age(t.xmin) ${LE} 0`;
+  await store.project.run(notedSql(backfill, batch, rows));
+}
+
+/**
+ * Finds cells whose rows somebody else has written since a batch filled them: by a transaction that is none of the ledger's, in the table
+ * that was filled. ALTER TYPE writes a table anew into another file; a restored dump has another table, and in the ledger rows of another
+ * transaction than the one that they name.
+ *
+ * @returns their positions in `cells`
+ */
+export async function rewrittenSince(
+  store: Store,
+  backfill: Backfill,
+  cells: readonly FilledCell[],
+): Promise<ReadonlySet<number>> {
+  if (!(await hasTable(store, XIDS_TABLE))) return new Set();
+  const { type, sql: key } = await keyOf(store, backfill);
+  const number = (xid: string): string => `${xid}::pg_catalog.text::pg_catalog.int8`;
+  const asked = cells.map((cell, i) => `(${i}, (${keyLiteral(cell.key)})::${type}, ${cell.batch})`);
+  const found = await store.project.pluck<number>(
+    `SELECT a.i FROM (VALUES ${asked.join(', ')}) AS a(i, k, batch)
+      JOIN ${identifier(backfill.table)} AS t ON ${key} ${EQ} a.k
+    WHERE NOT EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n WHERE (n.xid ${MASK} ${XID}) ${EQ} ${number('t.xmin')})
+      AND EXISTS (SELECT 1 FROM ${XIDS_TABLE} AS n
+        WHERE n.backfill ${EQ} ${literal(backfill.name)} AND n.batch ${EQ} a.batch AND n.relation ${EQ} t.tableoid::pg_catalog.int8
+          AND n.filenode ${EQ} pg_catalog.pg_relation_filenode(t.tableoid)::pg_catalog.int8 AND ${number('n.xmin')} ${EQ} (n.xid ${MASK} ${XID}))`,
+  );
+  return new Set(found);
+}

@@ -1,0 +1,214 @@
+import type { SqlValue } from '../db/connection.js';
+import { BackfillError } from '../errors.js';
+import type { Backfill } from '../steps/define.js';
+import type { CellValue, Changes, ProcessContext, Skip } from '../steps/values.js';
+import { messageOf, thrownText } from '../thrown.js';
+
+type Process = NonNullable<Backfill['process']>;
+
+/** Reason of a skip on which `process` threw. What it threw is not told: it may quote the row. */
+export const PROCESS_FAILED = 'PROCESS_FAILED';
+
+/**
+ * Reason of a skip for which `process` gave a value that the store can't hold: a text with half of a surrogate pair, which would be written
+ * as another character; on PostgreSQL one with U+0000; on SQLite an integer beyond 64 bits.
+ */
+export const VALUE_INVALID = 'VALUE_INVALID';
+
+/** What `process` gave for a row. */
+export interface Derived {
+  readonly values: readonly CellValue[];
+  readonly failure: string | null;
+}
+
+/** Errors kept of one function: enough to tell each of its places. */
+const MAX_THROWN = 20;
+
+/** By the `process` of a step: each project that is loaded has one of its own, though they may share the function. */
+const thrown = new WeakMap<Process, unknown[]>();
+
+function remember(process: Process, error: unknown): void {
+  const kept = thrown.get(process) ?? [];
+  if (kept.length < MAX_THROWN) thrown.set(process, [...kept, error]);
+}
+
+/** Returns some of the errors that the `process` of a backfill threw since the last call, and forgets them. */
+export function takeThrown({ process }: Backfill): readonly unknown[] {
+  const kept = (process && thrown.get(process)) ?? [];
+  if (process) thrown.delete(process);
+  return kept;
+}
+
+/**
+ * Says what the `process` of a backfill threw, each place once.
+ *
+ * @param showsValues whether to add the errors' messages, which may quote rows
+ */
+export function thrownWarnings(
+  { name }: Backfill,
+  errors: readonly unknown[],
+  showsValues = false,
+): string[] {
+  const texts = errors.map((error) => thrownText(error) + (showsValues ? `: ${messageOf(error)}` : ''));
+  return [...new Set(texts)].map((text) => `\`process\` of ${name} threw: ${text}`);
+}
+
+/** Integers as numbers, as far as those are exact. */
+const shown = (cell: SqlValue): CellValue =>
+  typeof cell === 'bigint' && Number.isSafeInteger(Number(cell)) ? Number(cell) : cell;
+
+/** Reasons that say something else already: a verification goes by them. */
+const isTaken = (reason: string): boolean =>
+  /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$|VALUE_INVALID$)/.test(reason);
+
+/** What `skip()` has made: another object with such a member is not checked, and may be meant as a column. */
+const skips = new WeakSet<object>();
+
+/** What `skip()` has thrown. Any other error out of `process` is about a row, whatever its class. */
+const refusals = new WeakSet<object>();
+
+const context: ProcessContext = {
+  skip: (reason) => {
+    if (/^[A-Z][A-Z0-9_]{0,63}$/.test(reason) && !isTaken(reason)) {
+      const skip = { skip: reason };
+      skips.add(skip);
+      return skip;
+    }
+    const refusal = new BackfillError(
+      'STEP_INVALID',
+      'Expected the reason of skip() to be a code in capitals, and none of the codes of this package',
+      'Name it like NO_SURNAME: it is recorded and shown, and must not hold contents',
+    );
+    refusals.add(refusal);
+    throw refusal;
+  },
+};
+
+/** What is recorded of a row on which `process` threw. */
+const FAILED: Derived = { values: [], failure: PROCESS_FAILED };
+
+/**
+ * Asks `process` for rows. Where it throws for several, it is asked for each alone, so that only those on which it throws
+ * are left alone.
+ *
+ * @param rows of each the key, and the columns of `reads`
+ * @returns an entry for each row
+ * @throws {BackfillError} `STEP_INVALID` when it returns something else
+ */
+export function deriveRows(
+  backfill: Backfill,
+  process: Process,
+  rows: readonly (readonly SqlValue[])[],
+): readonly Derived[] {
+  const entries = ask(backfill, process, rows);
+  if (entries === undefined)
+    return rows.length === 1 ? [FAILED] : rows.flatMap((row) => deriveRows(backfill, process, [row]));
+  if (entries.some(isPromise)) throw promised(backfill, entries);
+  const derived = entries.map((entry) => readEntry(backfill, entry));
+  if (derived.length !== rows.length) throw misshapen(backfill, 'an array with an object for each row');
+  return derived;
+}
+
+/** The same backfill for some of its columns, or of those that its function gives values for. */
+export function forColumns<Of extends Backfill>(
+  backfill: Of,
+  columns: Backfill['columns'],
+  given: Backfill['columns'] = backfill.columns,
+): Of {
+  const others = given.map(({ name }) => name).filter((name) => !columns.some((own) => own.name === name));
+  const { process } = backfill;
+  if (!process || others.length === 0) return { ...backfill, columns };
+  const without = (entry: Changes | Skip): Changes | Skip =>
+    Object.prototype.toString.call(entry) !== '[object Object]' || skips.has(entry)
+      ? entry
+      : Object.fromEntries(Object.entries(entry).filter(([name]) => !others.includes(name)));
+  const derive: Process['derive'] = (rows, how) => {
+    const entries = process.derive(rows, how);
+    return Array.isArray(entries) ? Array.from(entries, without) : entries;
+  };
+  return { ...backfill, columns, process: { ...process, derive } };
+}
+
+/** The entries that `process` returns; undefined when it throws. Too many rows on which it does end the run. */
+function ask(
+  backfill: Backfill,
+  process: Process,
+  rows: readonly (readonly SqlValue[])[],
+): readonly unknown[] | undefined {
+  const names = [backfill.key, ...process.reads];
+  const given = rows.map((cells) =>
+    Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)])),
+  );
+  let returned: unknown;
+  try {
+    returned = process.derive(given, context);
+    if (Array.isArray(returned)) return Array.from(returned); // one with holes has undefined there
+  } catch (error) {
+    if (typeof error === 'object' && error !== null && refusals.has(error)) throw error;
+    if (rows.length === 1) remember(process, error);
+    return undefined;
+  }
+  throw isPromise(returned)
+    ? promised(backfill, [returned])
+    : misshapen(backfill, 'an array with an object for each row');
+}
+
+function readEntry(backfill: Backfill, entry: unknown): Derived {
+  if (typeof entry !== 'object' || entry === null)
+    throw misshapen(backfill, 'an array with an object for each row');
+  if (skips.has(entry)) return { values: [], failure: (entry as Skip).skip };
+  let names: readonly string[];
+  let cells: readonly unknown[];
+  try {
+    names = Object.keys(entry);
+    cells = backfill.columns.map(({ name }) => (entry as Readonly<Record<string, unknown>>)[name] ?? null);
+  } catch (error) {
+    if (backfill.process) remember(backfill.process, error);
+    return FAILED; // a getter threw, as `process` itself may
+  }
+  for (const name of names)
+    if (!backfill.columns.some((column) => column.name === name))
+      throw misshapen(backfill, `only its \`columns\`, not ${name},`);
+  // A Map or an empty array would leave every cell alone.
+  if (cells.every((cell) => cell === null) && Object.prototype.toString.call(entry) !== '[object Object]')
+    throw misshapen(backfill, 'an array with an object for each row');
+  const derived = { values: cells.map((cell) => checked(backfill, cell)), failure: null };
+  return withoutInvalid(derived, (value) => typeof value === 'string' && !value.isWellFormed());
+}
+
+const isPromise = (value: unknown): boolean => {
+  try {
+    return typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function';
+  } catch {
+    return false; // a getter threw: the entry is read, and left alone, as any other
+  }
+};
+
+/** The error for promises. One that is rejected would end the process before this is told. */
+function promised({ name }: Backfill, returned: readonly unknown[]): BackfillError {
+  for (const promise of returned) if (promise instanceof Promise) promise.catch(() => undefined);
+  return new BackfillError(
+    'STEP_INVALID',
+    `\`process\` of ${name} returned a promise, and is to be synchronous`,
+    'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait',
+  );
+}
+
+/** What was derived of a row; a skip where one of the values is none that the store can hold. */
+export const withoutInvalid = (derived: Derived, isInvalid: (value: CellValue) => boolean): Derived =>
+  derived.values.some(isInvalid) ? { values: [], failure: VALUE_INVALID } : derived;
+
+function checked(backfill: Backfill, value: unknown): CellValue {
+  if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  if (value instanceof Uint8Array) return Buffer.from(value);
+  throw misshapen(backfill, 'strings, finite numbers, bigints, bytes and null');
+}
+
+function misshapen({ name }: Backfill, what: string): BackfillError {
+  return new BackfillError(
+    'STEP_INVALID',
+    `\`process\` of ${name} is to return ${what} and returned something else`,
+    'Mend it, and run the same command again; nothing of this batch was written',
+  );
+}

@@ -1,0 +1,131 @@
+import type { LockHolder } from '../db/lock-holder.js';
+import { BackfillError } from '../errors.js';
+import type { RunRecord } from '../ledger/records.js';
+import type { StopSignal } from '../stop.js';
+import type { RevertResult } from './batch.js';
+import type { PaceName } from './pace.js';
+
+/** Rows of a batch at most when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
+export const DEFAULT_BATCH_ROWS = 5000;
+
+/** How long a batch should hold the write lock when nobody says otherwise, in milliseconds. */
+export const DEFAULT_TARGET_BATCH_MS = 40;
+
+/** Size at which the WAL is not let grow further when nobody says otherwise, in MiB. */
+export const DEFAULT_WAL_LIMIT_MIB = 256;
+
+/** How large batches are, how they leave room for others, and what runs beside them. */
+export interface PaceOptions {
+  /** Rows of a batch at most. Default 5,000. */
+  readonly batchRows?: number | undefined;
+  /** How long a batch should hold its locks, in milliseconds. Default 40 for a file, 200 for a server. */
+  readonly targetBatchMs?: number | undefined;
+  /** Whether to pause for other writers. Default `courteous`. */
+  readonly pace?: PaceName | undefined;
+  /** Sessions of this process that fill one database of PostgreSQL together. Default 1. */
+  readonly workers?: number | undefined;
+  /** Size of the WAL in bytes at which the run waits for whoever pins it. Default 256 MiB. */
+  readonly walLimitBytes?: number | undefined;
+  /** How long it waits then, in milliseconds, before it stops with `WAL_PINNED`. Default 60,000. */
+  readonly walWaitMs?: number | undefined;
+  /** Size of the store, in bytes, from which on a second thread helps. Default 64 MiB. */
+  readonly threadFromBytes?: number | undefined;
+}
+
+/**
+ * Refuses several workers for a file, which has one writer at a time.
+ *
+ * @param option how the caller knows the setting
+ * @throws {BackfillError} `USAGE`
+ */
+export function refuseWorkers(workers: number | undefined, isServer: boolean, option = '`workers`'): void {
+  if (workers === undefined || isServer) return;
+  throw new BackfillError(
+    'USAGE',
+    `${option} is for a database of PostgreSQL`,
+    'Leave it out: one process at a time writes to a file, and --concurrency is for several files',
+  );
+}
+
+/** Rows in scope that hold a value already: only NULLs are filled. */
+export interface ValuesLeft {
+  /** Rows with a value in at least one of the columns. */
+  readonly rows: number;
+  /** Values by column. */
+  readonly cells: Readonly<Record<string, number>>;
+}
+
+/**
+ * What a run tells while it goes on. Between `batches_started` and `batches_ended` the event loop turns after each
+ * batch, so that a signal can be heard; outside, a statement may keep it busy for long.
+ */
+export type RunEvent =
+  | { readonly event: 'batches_started' | 'batches_ended'; readonly backfill: string }
+  | {
+      readonly event: 'run_started';
+      readonly backfill: string;
+      readonly run: number;
+      readonly kind: RunRecord['kind'];
+      readonly isResumed: boolean;
+      /** The key behind which it begins, and the last one that it goes to; null where there is none. */
+      readonly cursor: string | null;
+      readonly watermark: string | null;
+    }
+  /** Rows in scope of a first run hold a value already: only NULLs are filled. */
+  | ({ readonly event: 'values_left'; readonly backfill: string } & ValuesLeft)
+  /** A first run has found cells to fill, and filled none of them. */
+  | {
+      readonly event: 'nothing_filled';
+      readonly backfill: string;
+      readonly cells: number;
+      /** Rows and cells that were left alone, by reason. */
+      readonly skips: Readonly<Record<string, number>>;
+    }
+  | {
+      readonly event: 'batch_committed';
+      readonly backfill: string;
+      readonly batch: number;
+      readonly firstKey: string;
+      readonly lastKey: string;
+      readonly rowsScanned: number;
+      readonly cellsFilled: number;
+      readonly cellsSkipped: number;
+      readonly durationMs: number;
+    }
+  | {
+      /** A row, or one column of it, was left alone; follows `batch_committed`. */
+      readonly event: 'row_skipped';
+      readonly backfill: string;
+      readonly key: string;
+      /** The column, or `*` for the whole row. */
+      readonly target: string;
+      readonly reason: string;
+    }
+  | {
+      /** The store refused to update a row: it is recorded as a skip, with SQLite's result code or an SQLSTATE as its reason. */
+      readonly event: 'row_refused';
+      readonly backfill: string;
+      readonly key: string;
+      readonly reason: string;
+    }
+  | { readonly event: 'warning'; readonly text: string }
+  /** Others have claimed all that is left of a run, or still take part in it, and are waited for; which one, since when, where the server tells. */
+  | ({ readonly event: 'range_waiting'; readonly backfill: string } & Partial<LockHolder>)
+  /** Other writers are left room before the next batch. */
+  | { readonly event: 'paused'; readonly backfill: string; readonly pauseMs: number }
+  | { readonly event: 'store_busy'; readonly backfill: string; readonly pauseMs: number }
+  /** A reader keeps the WAL from being used again, and it has reached its limit: the run waits. */
+  | { readonly event: 'wal_pinned'; readonly backfill: string; readonly walBytes: number }
+  | ({ readonly event: 'batch_reverted'; readonly backfill: string; readonly batch: number } & RevertResult);
+
+/** How to run. */
+export interface RunOptions extends PaceOptions {
+  /** Stops the run between two batches; its `reason` is the signal's name. */
+  readonly signal?: StopSignal | undefined;
+  /** Whether a person has agreed to what asks for `--yes`. Default false. */
+  readonly isConfirmed?: boolean | undefined;
+  /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
+  readonly showsValues?: boolean | undefined;
+  /** Called after each commit. */
+  readonly onEvent?: ((event: RunEvent) => void) | undefined;
+}

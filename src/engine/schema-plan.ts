@@ -1,0 +1,57 @@
+import type { Store } from '../db/connection.js';
+import { identifier, isSameName, literal } from '../db/sql.js';
+import { filterEach } from '../each.js';
+import type { CreatedObject } from '../ledger/records.js';
+import { declaredVersion, storeVersion } from '../run/versions.js';
+import { addColumnSql, createIndexSql, type SchemaStepDefinition } from '../steps/schema-step.js';
+import { compareVersions } from '../version.js';
+import { findIndex, tableColumns } from './inspect.js';
+
+/** One statement that a schema step would run on this store, and what it makes. */
+export interface PlannedStatement {
+  readonly sql: string;
+  readonly makes: CreatedObject;
+}
+
+/** What a schema step would run on this store, where part of it may stand already. */
+export interface SchemaPlan {
+  /** Run in one transaction: columns and the version row. */
+  readonly first: readonly PlannedStatement[];
+  /** Each run in a transaction of its own: three indexes at once held the write lock for 0.9 s on a million rows. */
+  readonly indexes: readonly PlannedStatement[];
+}
+
+/**
+ * Finds what of a schema step is missing in the store.
+ *
+ * @throws {BackfillError} what `storeVersions` throws, when the step states a version
+ */
+export async function planSchemaStep(store: Store, step: SchemaStepDefinition): Promise<SchemaPlan> {
+  const present = await tableColumns(store, step.table);
+  const columns = step.columns
+    .filter(({ name }) => !present.some((column) => isSameName(column.name, name)))
+    .map(
+      (column): PlannedStatement => ({
+        sql: addColumnSql(step, column),
+        makes: { kind: 'column', name: column.name },
+      }),
+    );
+  const indexes = (
+    await filterEach(step.indexes, async (index) => (await findIndex(store, step, index)) === undefined)
+  ).map(
+    (index): PlannedStatement => ({
+      sql: createIndexSql(step, index),
+      makes: { kind: 'index', name: index.name },
+    }),
+  );
+  return { first: [...columns, ...(await versionRow(store, step))], indexes };
+}
+
+async function versionRow(store: Store, { version }: SchemaStepDefinition): Promise<PlannedStatement[]> {
+  if (!version) return [];
+  const isThere =
+    compareVersions((await storeVersion(store, version)).version, declaredVersion(version.becomes)) >= 0;
+  if (isThere) return [];
+  const sql = `INSERT INTO ${identifier(version.table)} (${identifier(version.column)}) VALUES (${literal(version.becomes)})`;
+  return [{ sql, makes: { kind: 'version', name: version.becomes } }];
+}

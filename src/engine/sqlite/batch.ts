@@ -1,0 +1,259 @@
+import type { SqlValue, Store } from '../../db/connection.js';
+import { identifier, literal } from '../../db/sql.js';
+import { isStoreError } from '../../errors.js';
+import { type Key, MAX_OFFSET, packKeys, packTexts } from '../../ledger/keys.js';
+import type { CellsRecord, SkipReason } from '../../ledger/records.js';
+import { LEDGER_TABLES } from '../../ledger/tables.js';
+import type { Backfill } from '../../steps/define.js';
+import type { BatchResult } from '../batch.js';
+import { type FillOptions, type RefusedRow, RefusedUpdate } from '../batch.js';
+import type { KeyKind } from '../keys.js';
+import { anyNullSql, rowSql } from '../rows.js';
+import { derive } from './derive.js';
+import { updateOf } from './inspect.js';
+import { behindSql, checkTexts, emptyTemporary, keyOf } from './keys.js';
+
+/**
+ * One batch, in sets: the rows are read and their values derived once, into a temporary table in memory; from there
+ * one UPDATE fills the table and one INSERT a reason records the skips. Only rare texts, rows of a `process` and the offsets of the filled
+ * keys pass through JavaScript.
+ */
+
+/** Rows of a `process` that are read at once. */
+const PAGE = 1000;
+
+/** The temporary table of a batch: of its rows the key, the columns that were NULL, and the values for these. */
+const ROWS = 'temp.umzug_backfill_batch';
+
+/** Bit i of a mask for each column i for which `condition(i)` holds. */
+const maskSql = (backfill: Backfill, condition: (i: number) => string): string =>
+  backfill.columns.map((_, i) => `((${condition(i)}) << ${i})`).join(' + ');
+
+const anyValueSql = (backfill: Backfill): string =>
+  `(${backfill.columns.map((_, i) => `b.v${i} IS NOT NULL`).join(' OR ')})`;
+
+/**
+ * Result codes that a row can be to blame for: a constraint, a trigger's RAISE, a value too long, an expression of an
+ * index or a trigger that fails on it. Any other would be no different with fewer rows.
+ */
+const isRowsFault = (code: string): boolean =>
+  /^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG|ERROR)(?:_|$)/.test(code);
+
+/**
+ * Fills the next rows behind the cursor. Runs inside its caller's transaction.
+ *
+ * @returns what was done, or undefined when no row was left
+ * @throws {RefusedUpdate} when a row, or one of several, can not be updated
+ */
+export async function fillBatch(
+  store: Store,
+  backfill: Backfill,
+  { cursor, watermark, limit, batch, leavesSkips, hasTriggers, refused }: FillOptions,
+): Promise<BatchResult | undefined> {
+  const { kind } = await keyOf(store, backfill);
+  const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
+  await emptyTemporary(
+    store,
+    'umzug_backfill_batch',
+    kind,
+    `failure, wanted, ${values}, ignored DEFAULT 0, refusal`,
+  );
+  const read = await readRows(store, backfill, kind, { cursor, watermark, limit, leavesSkips });
+  if (read === 0) return undefined;
+  if (kind === 'text') await checkTexts(store, backfill, ROWS);
+  const trimmed =
+    kind === 'text'
+      ? 0
+      : await store.run(`DELETE FROM ${ROWS} WHERE k - (SELECT min(k) FROM ${ROWS}) > ?`, MAX_OFFSET);
+
+  const span = await store.getExact<{
+    firstKey: Key;
+    lastKey: Key;
+    rows: bigint;
+    wanted: bigint;
+    toUpdate: bigint;
+  }>(
+    `SELECT min(k) AS firstKey, max(k) AS lastKey, count(*) AS rows, count(*) FILTER (WHERE ${anyValueSql(backfill)}) AS toUpdate,
+      sum(${backfill.columns.map((_, i) => `(wanted >> ${i} & 1)`).join(' + ')}) AS wanted FROM ${ROWS} AS b`,
+  );
+  if (!span) throw new RangeError('An aggregate returns a row');
+  if (refused) await leaveOut(store, backfill, refused);
+  const updated = await updateRows(store, backfill, span);
+  if (hasTriggers || updated !== Number(span.toUpdate)) await noteIgnored(store, backfill);
+  const skips = await recordSkips(store, backfill, batch, span);
+  const { cells, count } = await filledCells(store, backfill, span.firstKey);
+  return {
+    firstKey: span.firstKey,
+    lastKey: span.lastKey,
+    rowsScanned: Number(span.rows),
+    cellsFilled: count,
+    cellsSkipped: Number(span.wanted) - count,
+    skips,
+    cells,
+    isLast: read < limit && trimmed === 0,
+  };
+}
+
+/** Reads and derives the next rows, and returns how many there were. */
+async function readRows(
+  store: Store,
+  backfill: Backfill,
+  kind: KeyKind | undefined,
+  {
+    cursor,
+    watermark,
+    limit,
+    leavesSkips,
+  }: Pick<FillOptions, 'cursor' | 'watermark' | 'limit' | 'leavesSkips'>,
+): Promise<number> {
+  const derivation = await derive(store, backfill);
+  const { inScope, isSkipped, key } = await rowSql(store, backfill);
+  const conditions = [
+    `${key} <= ?`,
+    inScope,
+    anyNullSql(backfill),
+    ...(leavesSkips ? [`NOT ${isSkipped}`] : []),
+  ];
+  const values = backfill.columns.map((_, i) => `v${i}`);
+  const wanted = maskSql(backfill, (i) => `c${i} IS NULL`);
+  const select = (behind: string): string =>
+    derivation.select({ where: [behind, ...conditions].join(' AND '), limit: '?' });
+  const insert = `INSERT INTO ${ROWS} (k, failure, wanted, ${values.join(', ')})`;
+  if (!derivation.isAlwaysLeft) {
+    const [behind, from] = behindSql(kind, key, cursor);
+    const offered = values.map((value, i) => `CASE WHEN c${i} IS NULL THEN ${value} END`);
+    return await store.run(
+      `${insert} SELECT k, failure, ${wanted}, ${offered.join(', ')} FROM (${select(behind)})`,
+      from,
+      watermark,
+      limit,
+    );
+  }
+  let [read, last] = [0, cursor];
+  while (read < limit) {
+    const [behind, from] = behindSql(kind, key, last);
+    const page = await store.allExact<Record<string, SqlValue> & { k: Key; wanted: bigint }>(
+      `SELECT k, ${wanted} AS wanted, ${derivation.raw.join(', ')} FROM (${select(behind)})`,
+      from,
+      watermark,
+      Math.min(PAGE, limit - read),
+    );
+    const derived = derivation.derive(page.map((row) => derivation.raw.map((name) => row[name])));
+    const offered = page.map(({ k: rowKey, wanted: bits }, at) => {
+      const { values: own = [], failure = null } = derived[at] ?? {};
+      const due = values.map((_, i) => ((Number(bits) >> i) & 1 ? (own[i] ?? null) : null));
+      return { key: rowKey, values: [...due, failure, bits] };
+    });
+    const given = derivation.given(offered, 2);
+    const [n, m] = [values.length, values.length + 1];
+    await store.run(
+      `${insert} SELECT k, v${n}, v${m}, ${values.join(', ')} FROM ${given.sql}`,
+      ...given.parameters,
+    );
+    read += page.length;
+    last = page.at(-1)?.k ?? null;
+    if (page.length < PAGE) break;
+  }
+  return read;
+}
+
+/** A row that is refused keeps its NULLs. */
+async function leaveOut(store: Store, backfill: Backfill, { key, code }: RefusedRow): Promise<void> {
+  const nothing = backfill.columns.map((_, i) => `v${i} = NULL`).join(', ');
+  await store.run(
+    `UPDATE ${ROWS} AS b SET refusal = ?, ${nothing} WHERE k = ? AND ${anyValueSql(backfill)}`,
+    code,
+    key,
+  );
+}
+
+/** Returns how many rows were updated. */
+async function updateRows(
+  store: Store,
+  backfill: Backfill,
+  span: { readonly firstKey: Key; readonly lastKey: Key; readonly rows: bigint },
+): Promise<number> {
+  const key = identifier(backfill.key);
+  const assignments = backfill.columns.map(
+    ({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, b.v${i})`,
+  );
+  try {
+    // The range is for the planner: whichever side it reads first, it reads no more than the batch.
+    return await store.run(
+      `${await updateOf(store, backfill.table)} AS t SET ${assignments.join(', ')} FROM ${ROWS} AS b
+      WHERE b.k = t.${key} AND t.${key} BETWEEN ? AND ? AND ${anyValueSql(backfill)}`,
+      span.firstKey,
+      span.lastKey,
+    );
+  } catch (error) {
+    if (!isStoreError(error) || !isRowsFault(error.code)) throw error;
+    throw new RefusedUpdate(Number(span.rows), { key: span.firstKey, code: error.code }, error);
+  }
+}
+
+/** Cells that are still NULL behind the UPDATE, as a trigger has it, are not filled. */
+async function noteIgnored(store: Store, backfill: Backfill): Promise<void> {
+  const table = identifier(backfill.table);
+  const key = identifier(backfill.key);
+  for (const [i, { name }] of backfill.columns.entries())
+    await store.run(
+      `UPDATE ${ROWS} AS b SET ignored = ignored | ${1 << i}, v${i} = NULL
+      WHERE v${i} IS NOT NULL AND (SELECT t.${identifier(name)} FROM ${table} AS t WHERE t.${key} = b.k) IS NULL`,
+    );
+}
+
+async function recordSkips(
+  store: Store,
+  backfill: Backfill,
+  batch: number,
+  span: { readonly firstKey: Key; readonly lastKey: Key },
+): Promise<number> {
+  const name = literal(backfill.name);
+  // What an earlier run recorded of these rows; the plus makes the planner go by the skips, which are few.
+  await store.run(
+    `DELETE FROM ${LEDGER_TABLES.skips}
+    WHERE backfill = ${name} AND key BETWEEN ? AND ? AND +key IN (SELECT k FROM ${ROWS})`,
+    span.firstKey,
+    span.lastKey,
+  );
+  const record = async (target: string, reason: string, condition: string): Promise<number> =>
+    await store.run(
+      `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch)
+      SELECT ${name}, k, ${literal(target)}, ${reason}, ? FROM ${ROWS} WHERE ${condition}`,
+      batch,
+    );
+  const because = (reason: SkipReason): string => literal(reason);
+  let skips = await record('*', 'failure', 'failure IS NOT NULL');
+  skips += await record('*', 'refusal', 'refusal IS NOT NULL');
+  for (const [i, { name: column }] of backfill.columns.entries())
+    skips += await record(
+      column,
+      `CASE WHEN ignored >> ${i} & 1 THEN ${because('UPDATE_IGNORED')} ELSE ${because('NO_USABLE_VALUE')} END`,
+      `failure IS NULL AND refusal IS NULL AND wanted >> ${i} & 1 AND v${i} IS NULL`,
+    );
+  return skips;
+}
+
+async function filledCells(
+  store: Store,
+  backfill: Backfill,
+  firstKey: Key,
+): Promise<{ cells: CellsRecord[]; count: number }> {
+  const mask = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
+  const masks = await store.all<{ mask: number }>(`SELECT DISTINCT ${mask} AS mask FROM ${ROWS}`);
+  let count = 0;
+  const cells: CellsRecord[] = [];
+  for (const { mask: bits } of masks) {
+    if (bits === 0) continue;
+    const columns = backfill.columns.filter((_, i) => (bits >> i) & 1).map(({ name }) => name);
+    const where = `WHERE ${mask} = ? ORDER BY k`;
+    const keys =
+      typeof firstKey === 'bigint'
+        ? await store.pluck<number>(`SELECT k - ? FROM ${ROWS} ${where}`, firstKey, bits)
+        : await store.pluck<string>(`SELECT k FROM ${ROWS} ${where}`, bits);
+    count += keys.length * columns.length;
+    const packed = typeof firstKey === 'bigint' ? packKeys(keys as number[]) : packTexts(keys as string[]);
+    cells.push({ columns, firstKey, keys: packed });
+  }
+  return { cells, count };
+}

@@ -1,0 +1,174 @@
+import type { SqlValue, Store } from '../../db/connection.js';
+import { foldCase, identifier } from '../../db/sql.js';
+import type { Key } from '../../ledger/keys.js';
+import type { Backfill } from '../../steps/define.js';
+import type { CellValue } from '../../steps/values.js';
+import type { Derivation, Given, SelectOptions } from '../derivation.js';
+import { deriveRows, withoutInvalid } from '../process.js';
+import { expressionSql, scopeSql } from '../rows.js';
+import { firstOfSql } from './first-of.js';
+import { tableColumns } from './inspect.js';
+
+/** What one way to derive values adds to the two selects. */
+export interface Parts {
+  /** Columns of the inner select, on `t`, each with an alias. */
+  readonly inner: readonly string[];
+  /** Values of the outer select, by the number of the column. */
+  readonly values: ReadonlyMap<number, string>;
+  /** Condition of the outer select for a row that can be derived at all. Default: each can. */
+  readonly isWell?: string;
+  /** Why the others can't: SQL for the reason of a skip. */
+  readonly failure?: string;
+}
+
+/** SQLite's own. */
+export interface SqliteDerivation extends Derivation {
+  /** @param more how many values there are behind those of the columns, in columns of their own */
+  given(rows: readonly { readonly key: Key; readonly values: readonly CellValue[] }[], more?: number): Given;
+}
+
+/** SQLite has rows of a `process` derived by this program; rare documents are read by a function of the connection's. */
+export async function derive(store: Store, backfill: Backfill): Promise<SqliteDerivation> {
+  const { process, key, table } = backfill;
+  const stored = await affinities(store, backfill);
+  const reads = process ? [key, ...process.reads] : [];
+  return {
+    backfill,
+    select: (options) => selectSql(backfill, options, stored),
+    raw: reads.map((_, i) => `p${i}`),
+    isAlwaysLeft: process !== undefined,
+    derive: (rows) =>
+      !process || rows.length === 0
+        ? []
+        : deriveRows(backfill, process, rows as readonly SqlValue[][]).map(({ values, failure }) => {
+            const held = values.map((value, i) => heldBy(stored[i], value));
+            return withoutInvalid({ values: held, failure }, isTooLarge);
+          }),
+    given: (rows, more = 0) => givenSql([...stored, ...new Array<Affinity>(more).fill('OTHER')], rows),
+    ofKeys: (runs) => ({
+      // Under names of ours: an expression of the backfill's may name a column as json_each() has them, such as `id` and `key`.
+      from: `(SELECT value ->> 0 AS umzug_first, value ->> 1 AS umzug_last FROM json_each(?)) AS r CROSS JOIN ${identifier(table)} AS t`,
+      where: `t.${identifier(key)} BETWEEN r.umzug_first AND r.umzug_last`,
+      parameters: [`[${runs.map((run) => `[${run.map(keyJson).join(',')}]`).join(',')}]`],
+    }),
+    isSame: (cell, value) => `${cell} IS ${value} COLLATE BINARY`,
+    text: (value) => value,
+    fallback: (_, column) => `t.${identifier(column)}`,
+  };
+}
+
+const keyJson = (key: Key): string => (typeof key === 'string' ? JSON.stringify(key) : String(key));
+
+/** The rows in scope for a shell that lacks our functions: rare texts count as unreadable there, and `process` gives nothing. */
+export const plainDerivationSql = (
+  backfill: Backfill,
+  extra: Readonly<Record<string, string>> = {},
+): string => selectSql(backfill, { where: scopeSql(backfill, { engine: 'SQLite' }), extra });
+
+/**
+ * Two nested selects, each computed once a row: what is read of the row, and the values made of it. SQLite would merge them
+ * into one and compute each expression wherever it is named. A LIMIT inside and a WHERE outside forbid that.
+ *
+ * @see https://www.sqlite.org/optoverview.html#subquery_flattening rule 19
+ */
+function selectSql(
+  backfill: Backfill,
+  { from = `${identifier(backfill.table)} AS t`, where, limit, extra = {}, absent }: SelectOptions,
+  stored?: readonly Affinity[],
+): string {
+  const { columns, key, process } = backfill;
+  const ways = [firstOfSql(backfill, stored === undefined), expressionsSql(backfill)];
+  const reads = process && stored ? [key, ...process.reads] : [];
+  const inner = [
+    `t.${identifier(key)} AS k`,
+    ...columns.map(({ name }, i) =>
+      absent?.has(foldCase(name)) ? `NULL AS c${i}` : `t.${identifier(name)} AS c${i}`,
+    ),
+    ...ways.flatMap((way) => way.inner),
+    ...reads.map((name, i) => `t.${identifier(name)} AS p${i}`),
+    ...Object.entries(extra).map(([alias, sql]) => `${sql} AS ${alias}`),
+  ];
+  const { isWell, failure } = ways.find((way) => way.isWell !== undefined) ?? {};
+  const values = new Map(
+    ways.flatMap((way) => [...way.values].map(([i, value]) => [i, storedSql(value, stored?.[i])] as const)),
+  );
+  const onlyIfWell = (value: string): string =>
+    isWell === undefined ? value : `CASE WHEN ${isWell} THEN ${value} END`;
+  const outer = [
+    'k',
+    ...columns.map((_, i) => `c${i}`),
+    ...columns.map((_, i) => `${onlyIfWell(values.get(i) ?? 'NULL')} AS v${i}`),
+    `${isWell === undefined ? 'NULL' : `CASE WHEN NOT (${isWell}) THEN ${failure} END`} AS failure`,
+    ...reads.map((_, i) => `p${i}`),
+    ...Object.keys(extra),
+  ];
+  const order = limit === undefined ? '' : `ORDER BY t.${identifier(key)}`;
+  return `SELECT ${outer.join(', ')}
+  FROM (SELECT ${inner.join(', ')} FROM ${from} WHERE ${where} ${order} LIMIT ${limit ?? -1})
+  WHERE k IS NOT NULL`;
+}
+
+/** The SQL of `sql()`: the expression itself, read with the row. */
+function expressionsSql({ columns }: Backfill): Parts {
+  const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
+  return {
+    inner: ours.map(({ value, i }) => `${expressionSql(value, 'SQLite')} AS e${i}`),
+    values: new Map(ours.map(({ i }) => [i, `+e${i}`])), // without the affinity of a column that it names
+  };
+}
+
+/** How many rows of values a statement has: it is compiled once for each of these, and filled up with rows of NULL. */
+const GIVEN_ROWS = [1, 8, 64, 1000];
+
+/** Values that were derived here, as a table of SQL. */
+function givenSql(
+  stored: readonly Affinity[],
+  rows: readonly { readonly key: Key; readonly values: readonly CellValue[] }[],
+): Given {
+  const size = GIVEN_ROWS.find((least) => least >= rows.length) ?? rows.length;
+  const row = `(${['k', ...stored].map(() => '?').join(', ')})`;
+  const values = stored.map((affinity, i) => `${storedSql(`column${i + 2}`, affinity)} AS v${i}`);
+  const cells = rows.flatMap(({ key, values: own }) => [key, ...stored.map((_, i) => own[i] ?? null)]);
+  const filling = new Array<null>((size - rows.length) * (stored.length + 1)).fill(null);
+  return {
+    sql: `(SELECT column1 AS k, ${values.join(', ')} FROM (VALUES ${new Array(size).fill(row).join(', ')}) WHERE column1 IS NOT NULL) AS given`,
+    parameters: [...cells, ...filling] as SqlValue[],
+  };
+}
+
+/**
+ * What a column prefers to store: a number as text in a `TEXT` column, an integer as floating point in a `REAL` one. Derived values are
+ * compared in the form in which the column stores them.
+ *
+ * @see https://www.sqlite.org/datatype3.html#determination_of_column_affinity
+ */
+type Affinity = 'TEXT' | 'REAL' | 'OTHER';
+
+const affinityOf = (type: string): Affinity => {
+  if (/int/i.test(type)) return 'OTHER';
+  if (/char|clob|text/i.test(type)) return 'TEXT';
+  return /real|floa|doub/i.test(type) && !/blob/i.test(type) ? 'REAL' : 'OTHER';
+};
+
+/** Affinities of the columns of a backfill, by their order. A column that is not there yet counts as `OTHER`. */
+async function affinities(store: Store, { table, columns }: Backfill): Promise<Affinity[]> {
+  const types = new Map((await tableColumns(store, table)).map(({ name, type }) => [foldCase(name), type]));
+  return columns.map(({ name }) => affinityOf(types.get(foldCase(name)) ?? ''));
+}
+
+/** SQL for a derived value as its column stores it, as far as a comparison with the column does not see to that itself. */
+const storedSql = (value: string, affinity: Affinity | undefined): string =>
+  affinity === 'REAL'
+    ? `CASE WHEN (${value}) IS CAST((${value}) AS NUMERIC) THEN CAST(CAST((${value}) AS NUMERIC) AS REAL) ELSE (${value}) END`
+    : value;
+
+/** A number in the form that JavaScript, and PostgreSQL, would give it: SQLite would take each for floating point. */
+function heldBy(affinity: Affinity | undefined, value: CellValue): CellValue {
+  if (typeof value !== 'number' && typeof value !== 'bigint') return value;
+  if (affinity === 'TEXT') return String(value);
+  if (affinity === 'REAL') return Number(value);
+  return Number.isSafeInteger(value) ? BigInt(value) : value;
+}
+
+const isTooLarge = (value: CellValue): boolean =>
+  typeof value === 'bigint' && BigInt.asIntN(64, value) !== value;

@@ -1,0 +1,102 @@
+import { identifier, literal } from '../../db/sql.js';
+import { IS_UTF8, READ_JSON, READ_STRING } from '../../db/sqlite/json-functions.js';
+import type { Backfill } from '../../steps/define.js';
+import type { FirstOf } from '../../steps/values.js';
+import type { Parts } from './derive.js';
+
+/**
+ * The SQL of `firstOf()`, in two selects:
+ * 1. documents: the text itself if strict JSON, `{}` for NULL and `''`; a rare text as our reader gives it, but as a
+ *    BLOB, to tell it from the others; NULL if unreadable. Candidates: of each column the first member that is not null,
+ *    as `->>` gives it, read here since a document is copied from select to select;
+ * 2. values: a candidate that is surely the value is taken as it is; anything else walks the names one by one.
+ *
+ * @param isPlain whether it is for a shell that lacks our functions
+ */
+export function firstOfSql({ columns }: Backfill, isPlain: boolean): Parts {
+  const ours = columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
+  const documents = [...new Set(ours.map(({ value }) => value.document))];
+  const documentOf = (name: string): string => `d${documents.indexOf(name)}`;
+  const inner = [
+    ...ours.map(
+      ({ value, i }) =>
+        `${value.fallback === undefined ? 'NULL' : `t.${identifier(value.fallback)}`} AS f${i}`,
+    ),
+    ...documents.map((name) => {
+      const names = ours.filter(({ value }) => value.document === name).flatMap(({ value }) => value.names);
+      return `${documentSql(`t.${identifier(name)}`, names, isPlain)} AS ${documentOf(name)}`;
+    }),
+    ...ours.map(({ value, i }) => `${candidateSql(`t.${identifier(value.document)}`, value.names)} AS s${i}`),
+  ];
+  const readable = documents.map((name) => `${documentOf(name)} IS NOT NULL`).join(' AND ');
+  return {
+    inner,
+    values: new Map(ours.map(({ value, i }) => [i, valueSql(value, i, documentOf(value.document), isPlain)])),
+    ...(ours.length > 0 ? { isWell: readable, failure: literal('DOCUMENT_UNREADABLE') } : {}),
+  };
+}
+
+function valueSql({ names }: FirstOf, i: number, document: string, isPlain: boolean): string {
+  const members = names.map((name) => usableSql(`CAST(${document} AS TEXT)`, name, isPlain));
+  const fallback = `CASE WHEN f${i} IS NOT NULL AND f${i} <> '' THEN f${i} END`;
+  // Only a BLOB sorts so; typeof would copy the document.
+  return `coalesce(CASE WHEN ${document} >= x'' THEN NULL
+        WHEN ${isPlainText(`s${i}`)} THEN s${i}
+        WHEN s${i} BETWEEN 2 AND 1e300 THEN CAST(s${i} AS TEXT)
+        WHEN s${i} IS NULL THEN ${fallback} END,
+      ${members.join(',\n      ')}, ${fallback})`;
+}
+
+/** Path of a top-level member: of a name given twice, SQLite takes the first. */
+const path = (name: string): string => literal(`$."${name}"`);
+
+/**
+ * A document, ready for SQLite's JSON functions, or NULL. Three things send a text to our own reader:
+ * - `json_valid` with one argument is strict (RFC 8259), but knows no Python tokens;
+ * - it reads a text up to its first NUL only, and so does `format`;
+ * - a name with escapes is compared badly: U+0000 in it, or bytes that are no UTF-8, end it. To match one of `names`,
+ *   its escapes must be of ASCII. (In GLOB a backslash stands for itself; unlike instr, it searches with strcspn.)
+ *
+ * @see https://www.sqlite.org/json1.html#jvalid
+ */
+function documentSql(column: string, names: readonly string[], isPlain: boolean): string {
+  const mark = names.every((name) => /^[\w .$-]+$/.test(name)) ? '*\\u00[0-7]*' : '*\\*';
+  const isUnicode = isPlain ? '' : ` AND ${IS_UTF8}(CAST(${column} AS BLOB))`;
+  const rare = isPlain ? 'NULL' : `${READ_JSON}(CAST(${column} AS BLOB))`;
+  // octet_length is cheaper, but older shells lack it.
+  const bytes = (sql: string): string => (isPlain ? `length(CAST(${sql} AS BLOB))` : `octet_length(${sql})`);
+  return `CASE WHEN ${column} IS NULL OR ${column} = '' THEN '{}'
+      WHEN typeof(${column}) = 'blob' THEN NULL
+      WHEN json_valid(${column}) AND ${bytes(`format('%s', ${column})`)} = ${bytes(column)}
+        AND (${column} NOT GLOB '*\\*' OR (${column} NOT GLOB ${literal(mark)}${isUnicode})) THEN ${column}
+      ELSE CAST(${rare} AS BLOB) END`;
+}
+
+/** The first member that is not null. Of a rare document it may be wrong, but `->>` never fails: it would on a BLOB. */
+function candidateSql(column: string, names: readonly string[]): string {
+  const members = names.map((name) => `${column} ->> ${path(name)}`);
+  const first = members.length > 1 ? `coalesce(${members.join(', ')})` : members[0];
+  return `CASE WHEN typeof(${column}) = 'text' AND json_valid(${column}) THEN ${first} END`;
+}
+
+/**
+ * Whether a candidate is a non-empty string, all ASCII: then `->>` gave its text. An array or an object begins with a
+ * bracket; numbers and booleans, which are numbers here, sort before all texts. The class is slow; it is spared where
+ * SQLite reads a time, as it knows none with other characters.
+ */
+function isPlainText(candidate: string): string {
+  return `${candidate} > '' AND (${candidate} < '[' OR ${candidate} BETWEEN ']' AND 'z~')
+        AND (julianday(${candidate}) IS NOT NULL OR ${candidate} NOT GLOB '*[^ -~]*')`;
+}
+
+/** The usable value of one member, or NULL. */
+function usableSql(document: string, name: string, isPlain: boolean): string {
+  const json = `${document} -> ${path(name)}`;
+  const number = `${document} ->> ${path(name)}`;
+  const string = isPlain ? `nullif(${number}, '')` : `${READ_STRING}(CAST(${json} AS BLOB))`;
+  // In strict JSON a first character other than these begins a number.
+  return `CASE substr(${json}, 1, 1) WHEN '"' THEN ${string}
+        WHEN 'n' THEN NULL WHEN 't' THEN NULL WHEN 'f' THEN NULL WHEN '[' THEN NULL WHEN '{' THEN NULL
+        ELSE CASE WHEN (${number}) <> 0 AND (${number}) BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308
+          THEN CAST(${number} AS TEXT) END END`;
+}

@@ -1,0 +1,27 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { locateStore } from '../../db/path.js';
+import { dataVersion } from '../../db/sqlite/wal.js';
+import type { PassMaker } from '../pass.js';
+import { type HelperData, type Shares, takeRanges } from './pass.js';
+import { openSqlite } from './site.js';
+
+/** The thread of a `Helper`: looks, says so, and makes its part of the pass if its snapshot is the one that the other thread has. */
+
+const { path, module, data } = workerData as HelperData;
+const { makePass } = (await import(module)) as { readonly makePass: PassMaker };
+const store = openSqlite(locateStore(path), { access: 'look' });
+const seen = await dataVersion(store);
+
+parentPort?.once('message', async (shares: Shares) => {
+  try {
+    const made = await store.snapshotAcross(async (tx) => {
+      await tx.get('SELECT 1 FROM sqlite_schema LIMIT 1'); // a transaction has its snapshot from its first read on
+      if ((await dataVersion(tx)) !== seen) return undefined;
+      return await makePass(tx, data, takeRanges(shares, true));
+    });
+    if (made) parentPort?.postMessage({ found: made.found }, [...made.transfer]);
+  } finally {
+    await store.close();
+  }
+});
+parentPort?.postMessage('ready');

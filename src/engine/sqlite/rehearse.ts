@@ -1,0 +1,190 @@
+import { type ExecFileException, execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Store } from '../../db/connection.js';
+import { isSameName, noUpdateSql } from '../../db/sql.js';
+import { unsafeUse } from '../../error-meanings.js';
+import { BackfillError } from '../../errors.js';
+import type { CreatedObject } from '../../ledger/records.js';
+import { reverseStatements } from '../../run/reverse.js';
+import { noStatement } from '../../steps/one-statement.js';
+import type { SchemaStepDefinition } from '../../steps/schema-step.js';
+import type { Step } from '../../steps/step.js';
+import type { SchemaPlan } from '../schema-plan.js';
+import { tableColumns, updateTriggers } from './inspect.js';
+import { schemaObjects, tampered } from './schema-text.js';
+import type { Trial, TrialResult } from './trial.js';
+
+/** Maximum time of a trial, in milliseconds. A schema of 3,000 triggers takes a second. */
+const LIMIT_MS = 10_000;
+
+/** Maximum memory of a trial's process, in bytes. A schema of 3,000 objects takes 80 MiB. */
+const LIMIT_BYTES = 300 * 2 ** 20;
+
+/** Results of this process's trials, by a hash of what was tried: many stores have one schema, and a command tries it before and under the lock. */
+const RESULTS = new Map<string, TrialResult>();
+
+/** Maximum number of remembered results. */
+const MAX_RESULTS = 100;
+
+/**
+ * Tries statements on a copy of the store's schema, in another process, which can be killed.
+ *
+ * @throws {BackfillError} `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
+ */
+async function tryOut(store: Store, statements: Omit<Trial, 'objects'>): Promise<TrialResult> {
+  const trial: Trial = { objects: await schemaObjects(store), ...statements };
+  const input = JSON.stringify(trial);
+  const hash = createHash('sha256').update(input).digest('base64');
+  const result = RESULTS.get(hash) ?? (await tryInProcess(input));
+  if (result.ended === 'tampered') throw tampered(result.object);
+  if (RESULTS.size >= MAX_RESULTS) RESULTS.clear();
+  RESULTS.set(hash, result);
+  return result;
+}
+
+async function tryInProcess(input: string): Promise<TrialResult> {
+  const script = fileURLToPath(new URL('./trial-process.js', import.meta.url));
+  const running = promisify(execFile)(
+    process.execPath,
+    [script, String(LIMIT_MS + 1000), String(LIMIT_BYTES)],
+    {
+      env: {}, // others may read that of a child where this process has given up root
+      timeout: LIMIT_MS,
+      killSignal: 'SIGKILL',
+      maxBuffer: 2 ** 28,
+      windowsHide: true,
+    },
+  );
+  running.child.stdin?.on('error', () => undefined).end(input); // one that ends early tells so by itself
+  try {
+    return JSON.parse((await running).stdout) as TrialResult;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const { killed, code, signal, name } = error as ExecFileException;
+    throw new BackfillError(
+      'SCHEMA_TRIAL_FAILED',
+      killed && typeof code !== 'string'
+        ? `Trying the step on a copy of the store's schema took longer than ${LIMIT_MS / 1000} s`
+        : `The process that tries the step on a copy of the store's schema ended early (${signal ?? (typeof code === 'number' ? code : name)})`,
+      'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed',
+      { cause: error },
+    );
+  }
+}
+
+/** SQLite names the view, trigger or index in which a change of the schema leaves an error. */
+const ERROR_IN = /^error in (view|trigger|index|table) (.+?)(?: after .*)?: /;
+
+/** The object that stands in the way, as "view late_events", or undefined when SQLite doesn't name it. */
+function namedIn(message: string): string | undefined {
+  const match = ERROR_IN.exec(message);
+  return match ? `${match[1]} ${match[2]}` : undefined;
+}
+
+function blocked(table: string, what: string, object: string, message = ''): BackfillError {
+  const used = unsafeUse(message)?.used;
+  return new BackfillError(
+    'SCHEMA_BLOCKED',
+    used === undefined
+      ? `${what} on the table ${table} is blocked by ${object}`
+      : `${what} on the table ${table} is blocked by ${object}: it uses ${used}, which SQLite refuses in the schema of a file`,
+    used === undefined
+      ? `Drop or mend ${object}, then run the same command again; nothing was changed`
+      : `Drop ${object}, run the same command again, then create it anew; nothing was changed`,
+    message === '' ? {} : { cause: new Error(message) },
+  );
+}
+
+/**
+ * Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back.
+ *
+ * @param plan what the step would run
+ * @param made what it has made already, when it resumes
+ * @returns warnings: names of objects that will block `down`
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
+ */
+export async function rehearseUp(
+  store: Store,
+  step: SchemaStepDefinition,
+  plan: SchemaPlan,
+  made: readonly CreatedObject[],
+): Promise<string[]> {
+  for (const column of await tableColumns(store, step.table)) {
+    if (column.isGenerated && step.columns.some(({ name }) => isSameName(name, column.name))) {
+      throw blocked(step.table, 'Filling', `generated column ${column.name}`);
+    }
+  }
+  const statements = [...plan.first, ...plan.indexes];
+  const forward = statements
+    .filter(({ makes }) => makes.kind !== 'version')
+    .map(({ sql, makes }) => ({ sql, ...makes }));
+  const result = await tryOut(store, {
+    table: step.table,
+    forward,
+    columns: step.columns.map(({ name }) => name),
+    reverse: reverseStatements(step, [...made, ...statements.map(({ makes }) => makes)]),
+  });
+  if (result.ended === 'forward') {
+    const { kind, name } = forward[result.at] ?? { kind: 'column', name: '' };
+    const clash = result.clash === undefined ? 'another object' : `another ${result.clash} named ${name}`;
+    throw blocked(step.table, `Making ${kind} ${name}`, namedIn(result.message) ?? clash, result.message);
+  }
+  refuseUpdate(step.table, result);
+  if (result.ended !== 'reverse') return [];
+  return [`\`down\` will be blocked by ${namedIn(result.message) ?? 'another object'}`];
+}
+
+function refuseUpdate(table: string, result: TrialResult): void {
+  if (result.ended !== 'update') return;
+  const { trigger, message } = result;
+  throw blocked(table, 'An UPDATE', trigger === undefined ? 'another object' : `trigger ${trigger}`, message);
+}
+
+/**
+ * Returns why columns of a table can not be updated, or undefined. Where that compiles triggers it is tried on a copy of the schema
+ * first: how long it takes is up to whoever wrote them.
+ *
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming a trigger, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
+ */
+export async function updateError(
+  store: Store,
+  table: string,
+  columns: readonly string[],
+): Promise<Error | undefined> {
+  if ((await updateTriggers(store, table, columns)).length > 0)
+    refuseUpdate(table, await tryOut(store, { table, forward: [], columns, reverse: [] }));
+  return await store.compileError(noUpdateSql(table, columns));
+}
+
+/**
+ * Refuses a step of plain SQL with a text that is no statement, where its declaration could not tell. A file that can't be written is
+ * refused when it is opened.
+ *
+ * @throws {BackfillError} `STEP_INVALID`
+ */
+export async function checkStep(store: Store, step: Step): Promise<void> {
+  if (step.kind !== 'sql') return;
+  for (const sql of [...step.up, ...(step.down ?? [])]) {
+    const error = await store.compileError(sql);
+    if (error instanceof RangeError) throw noStatement(step.name, sql, error);
+  }
+}
+
+/**
+ * Tries the way back on a copy of the schema.
+ *
+ * @param objects what `down` would remove
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
+ */
+export async function rehearseDown(
+  store: Store,
+  step: SchemaStepDefinition,
+  objects: readonly CreatedObject[],
+): Promise<void> {
+  const reverse = reverseStatements(step, objects);
+  const result = await tryOut(store, { table: step.table, forward: [], columns: [], reverse });
+  if (result.ended === 'reverse')
+    throw blocked(step.table, '`down`', namedIn(result.message) ?? 'another object', result.message);
+}

@@ -1,0 +1,89 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { busyPauses } from '../db/busy.js';
+import type { Connection, Transaction } from '../db/connection.js';
+import { explained, explanation } from '../engine/expressions.js';
+import type { RunOptions } from '../engine/run-options.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { Backfill } from '../steps/define.js';
+import { throwIfStopped } from '../stop.js';
+import { Pacer } from './pacer.js';
+
+/*
+ * How a batch commits, of `up` (fill.ts) and of `down` (revert.ts). What it does to the table, its rows in the ledger, and where the next one
+ * begins are one transaction, so a kill between any two lines loses nothing:
+ *
+ *   before COMMIT   the store has none of it, and the ledger says the same as before: the next process does the batch again
+ *   behind COMMIT   the store has all of it, and the ledger says so: the next process goes on behind it
+ *
+ * Whatever is told of a batch is told behind its COMMIT, and nothing is decided by that. What this process knows besides, such as its pace
+ * or the row that it leaves out, is found out again.
+ */
+
+/** What a loop of batches works with. */
+export interface Loop {
+  readonly store: Connection;
+  readonly ledger: Ledger;
+  readonly backfill: Backfill;
+  readonly options: RunOptions;
+  readonly pacer: Pacer;
+}
+
+/**
+ * Runs a loop of batches, telling when it begins and ends. The event loop turns between two of them, so that signals are heard.
+ *
+ * @throws {BackfillError} `INTERRUPTED`, `TERMINATED` when it was stopped, in its last batch too
+ */
+export async function inBatches(of: Omit<Loop, 'pacer'>, act: (loop: Loop) => Promise<void>): Promise<void> {
+  const { store, backfill, options } = of;
+  options.onEvent?.({ event: 'batches_started', backfill: backfill.name });
+  const pacer = await Pacer.begin(store, backfill, options);
+  try {
+    await act({ ...of, pacer });
+    throwIfStopped(options.signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin
+  } finally {
+    await pacer.close();
+    options.onEvent?.({ event: 'batches_ended', backfill: backfill.name });
+  }
+}
+
+/** Maximum pause after a conflict, in milliseconds. Random, so that processes that conflict do not conflict again. */
+const CONFLICT_PAUSE_MS = 50;
+
+/**
+ * Commits a batch: one transaction, tried again while another process keeps the lock. The event loop turns between two tries.
+ *
+ * @param batch does it, with its rows in the ledger; may run several times
+ * @param where where the loop stands, for the error of a run that is stopped
+ * @param onConflict called before another try if another transaction has written the same rows
+ */
+export async function commitBatch<Done>(
+  { store, backfill, options: { signal, onEvent }, pacer }: Loop,
+  batch: (tx: Transaction) => Promise<Done>,
+  where: () => string,
+  onConflict?: () => void,
+): Promise<Done> {
+  const transaction = async (): Promise<Done> => {
+    const done = await store.tryWrite(async (tx) => {
+      await pacer.locked(tx);
+      return await batch(tx);
+    });
+    pacer.unlocked();
+    return done;
+  };
+  await pacer.pause();
+  for (const usualMs of busyPauses()) {
+    throwIfStopped(signal, where());
+    try {
+      return await transaction();
+    } catch (error) {
+      const reason = store.dialect.retryReason(error);
+      if (!reason) throw (await explanation(store, backfill, error)) ?? error; // rolled back by now
+      const isConflict = reason === 'conflict';
+      if (isConflict) onConflict?.();
+      const pauseMs = isConflict ? Math.ceil(Math.random() * CONFLICT_PAUSE_MS) : usualMs;
+      onEvent?.({ event: 'store_busy', backfill: backfill.name, pauseMs });
+      await sleep(pauseMs);
+    }
+  }
+  return await explained(store, backfill, transaction);
+}

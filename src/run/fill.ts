@@ -1,0 +1,230 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import type { Transaction } from '../db/connection.js';
+import type { BatchResult, FillWindow } from '../engine/batch.js';
+import { type RefusedRow, RefusedUpdate } from '../engine/batch.js';
+import { explained, explanation } from '../engine/expressions.js';
+import { updateTriggers } from '../engine/inspect.js';
+import { takeThrown, thrownWarnings } from '../engine/process.js';
+import type { Key } from '../ledger/keys.js';
+import type { RunRecord } from '../ledger/records.js';
+import { commitBatch, type Loop } from './batches.js';
+import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';
+import { requireFixedPoint } from './steadiness.js';
+
+/** A batch with its number. */
+type Batch = BatchResult & { readonly number: number };
+
+/** What the next batch takes. Only this process knows it: another begins with what the ledger says. */
+interface Take {
+  /** The last key that this process has done. */
+  cursor: Key | null;
+  /** Rows at most. */
+  limit: number;
+  /** The part of the table that it reads: see {@link windowOf}. */
+  window: FillWindow | undefined;
+  /** The last key of the part before that. */
+  readTo: Key | null;
+  /** A row that the store has refused to update: it is left alone, and recorded as a skip. */
+  refused: RefusedRow | undefined;
+  /** Rows of the run that have been read, for the share of them that may be refused. */
+  rowsScanned: number;
+}
+
+/** What a batch is done with: a transaction, and the ledger on it. */
+interface OneBatch extends Pick<Loop, 'ledger' | 'backfill'> {
+  readonly tx: Transaction;
+}
+
+/** What became of a claim. */
+interface Filled {
+  readonly batch?: Batch;
+  /** Whether nothing is left for this process. */
+  readonly isDone: boolean;
+  /** Whether others are at work on all that is left. */
+  readonly isTaken?: boolean;
+}
+
+/**
+ * Does the next batch of a run, or ends the run when no row is left. Runs inside the batch's transaction: see batches.ts for what a
+ * kill leaves of it.
+ */
+async function fillOne({ tx, ledger, backfill }: OneBatch, run: RunRecord, take: Take): Promise<Filled> {
+  const startedAt = performance.now();
+  const { name } = backfill;
+  const claim = await ledger.claim(name, run, take.cursor);
+  if (claim === 'taken') return { isDone: false, isTaken: true };
+  if (claim === 'done') {
+    await ledger.settleRun(name, run.run);
+    return { isDone: true };
+  }
+  const number = await ledger.nextBatch(name);
+  const columns = backfill.columns.map((column) => column.name);
+  // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
+  const hasTriggers = (await updateTriggers(tx, backfill.table, columns)).length > 0;
+  const { after, upTo } = take.window ?? { after: claim.cursor, upTo: claim.end };
+  const { limit, refused } = take;
+  const leavesSkips = run.kind === 'catch-up';
+  const filled = await tx.dialect.fillBatch(tx, backfill, {
+    ...{ cursor: after, watermark: upTo, limit, refused },
+    ...{ batch: number, leavesSkips, hasTriggers },
+  });
+  if (filled) {
+    const durationMs = performance.now() - startedAt;
+    await ledger.addBatch(name, claim, { ...filled, number, run: run.run, durationMs }, filled.cells);
+    await refuseBatch({ tx, ledger, backfill }, run, take, { ...filled, number }, hasTriggers);
+  }
+  const isLast = upTo === claim.end && (!filled || filled.isLast);
+  const isDone = isLast && (await ledger.finishClaim(name, run, claim));
+  return { ...(filled ? { batch: { ...filled, number } } : {}), isDone };
+}
+
+/** Refuses a batch that shows what is wrong with the run. In its transaction: a retry would go on behind it, row by row, to the end. */
+async function refuseBatch(
+  { tx, ledger, backfill }: OneBatch,
+  run: RunRecord,
+  { cursor, refused, rowsScanned: before }: Take,
+  batch: Batch,
+  hasTriggers: boolean,
+): Promise<void> {
+  // Where several processes share a run, what is refused is counted of all of them.
+  const rowsScanned = async (): Promise<number> => {
+    const shared = ledger.isShared ? await ledger.runs(backfill.name) : [];
+    return shared.find((record) => record.run === run.run)?.rowsScanned ?? before + batch.rowsScanned;
+  };
+  if (backfill.process && batch.skips > 0) await refuseFailures(ledger, backfill, run, await rowsScanned());
+  if (cursor === run.cursor && !hasTriggers) await requireFixedPoint(tx, ledger, backfill, batch.number);
+  if (refused) await refuseTooMany(ledger, backfill, run, await rowsScanned(), refused);
+}
+
+/**
+ * Works off what is left of a run, batch by batch. A row that the store refuses to update is found by halving the batch until it is alone,
+ * and recorded as a skip.
+ *
+ * @throws {BackfillError} `ROW_REJECTED_REPEATEDLY` when it refuses too many, `PROCESS_FAILED`, and as `applyBackfillStep`
+ */
+export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
+  const { store, ledger, backfill, options, pacer } = loop;
+  const { name } = backfill;
+  const { cursor, watermark, rowsScanned } = run;
+  options.onEvent?.({
+    event: 'run_started',
+    backfill: name,
+    run: run.run,
+    kind: run.kind,
+    isResumed: run.batches > 0,
+    cursor: cursor === null ? null : String(cursor),
+    watermark: watermark === null ? null : String(watermark),
+  });
+  const nothing = { refused: undefined, window: undefined };
+  const take: Take = { cursor, readTo: cursor, rowsScanned, limit: pacer.rows, ...nothing };
+  const waiting = waitingTeller(loop);
+  const where = (): string =>
+    `between two batches of ${name}, at key ${take.cursor ?? 'none'} of ${watermark ?? 'none'}`;
+  // Halved, down to the row: the longer a batch takes, the surer one of its rows is written meanwhile.
+  const halve = (): void => {
+    take.limit = Math.ceil(take.limit / 2);
+  };
+  for (let isDone = false; !isDone; await nextTurn()) {
+    take.window ??= await windowOf(loop, run, take);
+    let tried: BatchResult | undefined;
+    const batch = async (tx: Transaction): Promise<Filled> => {
+      const one = await fillOne({ tx, ledger: ledger.in(tx), backfill }, run, take);
+      tried = one.batch;
+      return one;
+    };
+    try {
+      const startedAt = performance.now();
+      const filled = await commitBatch(loop, batch, where, halve);
+      isDone = filled.isDone;
+      await waiting(filled);
+      await advance(loop, take, filled, performance.now() - startedAt);
+    } catch (error) {
+      const failed = refusalOf(error, tried);
+      // A row that was left out is not to blame: with it or without, no update is possible.
+      if (!failed || failed.refused.key === take.refused?.key) {
+        const cause = error instanceof RefusedUpdate ? error.cause : error;
+        throw (await explanation(store, backfill, cause)) ?? error;
+      }
+      take.refused = failed.rows === 1 ? failed.refused : undefined;
+      take.limit = Math.ceil(failed.rows / 2);
+    }
+  }
+}
+
+/** The next part of the table to read, looked for between two transactions; undefined where no batch keeps others waiting by what it reads. */
+async function windowOf(
+  { store, ledger, backfill }: Loop,
+  { watermark, kind }: RunRecord,
+  { readTo }: Take,
+): Promise<FillWindow | undefined> {
+  if (watermark === null || ledger.isShared) return undefined;
+  return await explained(
+    store,
+    backfill,
+    async () => await store.dialect.fillWindow(store, backfill, readTo, watermark, kind === 'catch-up'),
+  );
+}
+
+/** Takes in what a COMMIT has made of the take, and tells of it. */
+async function advance(loop: Loop, take: Take, { batch }: Filled, durationMs: number): Promise<void> {
+  const { backfill, options, pacer } = loop;
+  const { refused, window } = take;
+  if (window && (!batch || batch.isLast)) [take.readTo, take.window] = [window.upTo, undefined];
+  else if (window && batch) take.window = { ...window, after: batch.lastKey };
+  if (batch) {
+    take.cursor = batch.lastKey;
+    take.rowsScanned += batch.rowsScanned;
+    await tellBatch(loop, batch, durationMs);
+  }
+  if (refused) {
+    const { key, code: reason } = refused;
+    options.onEvent?.({ event: 'row_refused', backfill: backfill.name, key: String(key), reason });
+  }
+  take.refused = undefined;
+  if (batch) await pacer.committed(batch.rowsScanned);
+  take.limit = Math.min(pacer.rows, take.limit * 2);
+}
+
+async function tellBatch(
+  { ledger, backfill: of, options: { onEvent, showsValues } }: Loop,
+  batch: Batch,
+  durationMs: number,
+): Promise<void> {
+  if (!onEvent) return;
+  const { name: backfill } = of;
+  const { number, firstKey, lastKey, rowsScanned, cellsFilled, cellsSkipped, skips } = batch;
+  onEvent({
+    event: 'batch_committed',
+    backfill,
+    batch: number,
+    firstKey: String(firstKey),
+    lastKey: String(lastKey),
+    rowsScanned,
+    cellsFilled,
+    cellsSkipped,
+    durationMs,
+  });
+  if (skips === 0) return;
+  for (const text of thrownWarnings(of, takeThrown(of), showsValues)) onEvent({ event: 'warning', text });
+  for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, number))
+    onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
+}
+
+/** How long a process waits when others are at work on all that is left, in milliseconds. */
+const TAKEN_MS = 50;
+
+/** How often it says for whom it waits then, in milliseconds. */
+const TELL_WAIT_MS = 5000;
+
+/** Waits a moment where others are at work on all that is left, and says for whom now and then. */
+function waitingTeller({ ledger, backfill, options }: Loop): (filled: Filled) => Promise<void> {
+  let tellAt = performance.now() + TELL_WAIT_MS;
+  return async ({ isTaken = false }) => {
+    if (isTaken) await sleep(TAKEN_MS);
+    if (isTaken && performance.now() < tellAt) return;
+    tellAt = performance.now() + TELL_WAIT_MS;
+    if (!isTaken) return;
+    const holder = await ledger.claimHolder();
+    options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder });
+  };
+}

@@ -1,0 +1,82 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Transaction } from '../db/connection.js';
+import type { RevertResult } from '../engine/batch.js';
+import { rowByRow } from '../engine/expressions.js';
+import { type Filler, fillersOf, withoutValues } from '../engine/filled-by.js';
+import { absentCells } from '../engine/inspect.js';
+import { revertCells } from '../engine/revert.js';
+import { type CellPart, earlierCells } from '../ledger/cells.js';
+import { countKept, forgetDeclarations } from '../ledger/declarations.js';
+import type { KeyRun } from '../ledger/keys.js';
+import { commitBatch, type Loop } from './batches.js';
+
+/** A batch to take back. */
+interface Filled {
+  readonly number: number;
+  /** Its cells. */
+  readonly parts: readonly CellPart[];
+  readonly filler: Filler;
+  /** Columns that are gone since, in folded case. */
+  readonly absent: ReadonlySet<string>;
+}
+
+/** Takes back one batch, and forgets it. Runs inside the batch's transaction: see batches.ts for what a kill leaves of it. */
+async function revertOne(
+  tx: Transaction,
+  { ledger, backfill }: Pick<Loop, 'ledger' | 'backfill'>,
+  { number, parts, filler, absent }: Filled,
+): Promise<RevertResult> {
+  const { name } = backfill;
+  const found = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
+  for (const { columns, runs, isInEarlier } of parts) {
+    const revert = async (some: readonly KeyRun[], isDerivable = true): Promise<void> => {
+      const by = isDerivable ? filler.backfill : withoutValues(filler.backfill);
+      const part = await revertCells(tx, by, { columns, runs: some, absent });
+      found.reverted += part.reverted;
+      if (isInEarlier) return; // what is left is counted with the batch of that run
+      found.gone += part.gone;
+      found[filler.certainty === 'exact' && isDerivable ? 'kept' : 'underivable'] += part.others;
+    };
+    // The file can be mended where it fails on a row; what the ledger has can't.
+    if (filler.backfill === backfill) await revert(runs);
+    else await rowByRow(tx, runs, revert, async (run) => await revert([run], false));
+  }
+  await ledger.countReverted(name, found.reverted, found.kept);
+  await countKept(tx, name, 'gone', found.gone);
+  await countKept(tx, name, 'underivable', found.underivable);
+  await ledger.removeBatch(name, number);
+  await forgetDeclarations(tx, name, await ledger.lastBatch(name));
+  return found;
+}
+
+/** Takes back every batch, from the last, each by what filled it. */
+export async function revertBatches(loop: Loop): Promise<void> {
+  const { store, ledger, backfill, options, pacer } = loop;
+  const { name } = backfill;
+  const fillerOf = await fillersOf(store, backfill);
+  const partsOf = await earlierCells(ledger, name);
+  const numbers = await ledger.batchNumbers(name);
+  let prepared: Filler | undefined;
+  let absent: ReadonlySet<string> = new Set();
+  for (const [i, number] of numbers.entries()) {
+    const where = (): string =>
+      `between two batches of ${name}, with ${numbers.length - i} still to be taken back`;
+    const filler = await fillerOf(number);
+    if (filler !== prepared) {
+      absent = await absentCells(store, filler.backfill);
+      prepared = filler;
+    }
+    const result = await commitBatch(
+      { ...loop, backfill: filler.backfill },
+      async (tx) => {
+        const own = ledger.in(tx);
+        const parts = await partsOf(number, own);
+        return await revertOne(tx, { ledger: own, backfill }, { number, filler, absent, parts });
+      },
+      where,
+    );
+    options.onEvent?.({ event: 'batch_reverted', backfill: name, batch: number, ...result });
+    await pacer.committed(pacer.rows); // how many rows it took is the ledger's to say; the pauses go by its time
+    await nextTurn();
+  }
+}

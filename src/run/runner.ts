@@ -1,0 +1,291 @@
+import type { Connection, Transaction } from '../db/connection.js';
+import type { RevertResult } from '../engine/batch.js';
+import { countFound } from '../engine/derive.js';
+import { isFilledBy, noteFiller, requireSameDeclaration } from '../engine/filled-by.js';
+import { takeThrown } from '../engine/process.js';
+import type { RunOptions } from '../engine/run-options.js';
+import { countFilledAgain } from '../ledger/cells.js';
+import { readKept } from '../ledger/declarations.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { RunRecord } from '../ledger/records.js';
+import { runConflict } from '../ledger/runs.js';
+import type { Backfill } from '../steps/define.js';
+import { fingerprint, type Step } from '../steps/step.js';
+import { inBatches } from './batches.js';
+import { fillBatches } from './fill.js';
+import { tellNothingFilled, tellValuesLeft } from './first-run.js';
+import { revertBatches } from './revert.js';
+import { requireSteadiness } from './steadiness.js';
+import { findsWaiting, lookOf, recordLook, recordRun } from './waiting.js';
+
+type BackfillStep = Step & Backfill;
+
+/**
+ * Leads a fill by `lead`, and has further workers take part in it by `work`, each with a store and a ledger of its own. Rejects as
+ * `lead` does, when all have ended.
+ */
+export type WithWorkers = (
+  work: (store: Connection, ledger: Ledger, options: RunOptions) => Promise<void>,
+  lead: () => Promise<void>,
+) => Promise<void>;
+
+/** How to fill. */
+export interface FillRunOptions extends RunOptions {
+  /** Lets further workers of this process take part. Default: none do. */
+  readonly withWorkers?: WithWorkers | undefined;
+}
+
+/**
+ * Applies a backfill step: its first run, or what is left of it, then a catch-up of the rows that were written
+ * meanwhile. Each batch's updates, its ledger row and the cursor commit in one transaction.
+ *
+ * @returns what was done
+ * @throws {BackfillError} `INTERRUPTED`, `TERMINATED`, `RUN_CONFLICT`, `ROW_REJECTED_REPEATEDLY` or a `STORE_…` code
+ */
+export async function applyBackfillStep(
+  store: Connection,
+  ledger: Ledger,
+  step: BackfillStep,
+  options: FillRunOptions = {},
+): Promise<FillOutcome> {
+  const startedAt = performance.now();
+  await beginBackfillStep(store, ledger, step, options);
+  const outcome = await catchUp(store, ledger, step, options);
+  await store.write(async (tx) => await ledger.in(tx).finishStep(step.name, performance.now() - startedAt));
+  return outcome;
+}
+
+/** What runs of a backfill have done. */
+export interface FillOutcome {
+  /** Whether there was anything to do. */
+  readonly hasRun: boolean;
+  /** Cells that an earlier run had filled, and that were NULL again. */
+  readonly filledAgain: number;
+  /** Whether keys had begun again, so that such cells may be of other rows. */
+  readonly haveKeysRestarted: boolean;
+}
+
+/** Begins a backfill step without filling anything: whoever applies it later goes on with it. */
+export async function beginBackfillStep(
+  store: Connection,
+  ledger: Ledger,
+  step: BackfillStep,
+  { isConfirmed }: RunOptions = {},
+): Promise<void> {
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await requireSameDeclaration(tx, own, step, isConfirmed);
+    await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    if ((await own.runs(step.name)).length === 0) await beginRun(tx, own, step, 'first');
+  });
+}
+
+/**
+ * Brings a backfill up to date: goes on with runs that were stopped, then, when rows wait, runs a catch-up.
+ * Throws as {@link applyBackfillStep}.
+ *
+ * @returns what was done
+ */
+export async function catchUp(
+  store: Connection,
+  ledger: Ledger,
+  backfill: Backfill,
+  options: FillRunOptions = {},
+): Promise<FillOutcome> {
+  const open = (await runningRuns(ledger, backfill))[0]?.run;
+  const hasResumed = await resumeRuns(store, ledger, backfill, options);
+  const look = await lookOf(store, ledger, backfill);
+  const hasWaited = (await findsWaiting(store, backfill, look)) === true;
+  if (hasWaited) return await runAgain(store, ledger, backfill, 'catch-up', options, open);
+  if (look.isNews) await store.write(async (tx) => await recordLook(tx, ledger.in(tx), backfill, look));
+  return hasResumed
+    ? await endOfRuns(ledger, backfill, open)
+    : { hasRun: false, filledAgain: 0, haveKeysRestarted: false };
+}
+
+/**
+ * Runs a backfill again: a catch-up behind the last watermark, or a rescan from the first key that tries skips again.
+ * Throws as {@link applyBackfillStep}.
+ *
+ * @param since the first of the runs to tell of. Default: the first that is open
+ * @returns what was done
+ */
+export async function runAgain(
+  store: Connection,
+  ledger: Ledger,
+  backfill: Backfill,
+  kind: 'catch-up' | 'rescan',
+  options: FillRunOptions = {},
+  since?: number,
+): Promise<FillOutcome> {
+  const first = since ?? (await runningRuns(ledger, backfill))[0]?.run;
+  await resumeRuns(store, ledger, backfill, options);
+  const begun = await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    if (kind === 'rescan') await own.reconcile(backfill.name);
+    return await beginRun(tx, own, backfill, kind);
+  });
+  await resumeRuns(store, ledger, backfill, options);
+  return await endOfRuns(ledger, backfill, first ?? begun.run, begun.haveKeysRestarted);
+}
+
+/** Counts the cells that runs from `since` on have filled again. */
+async function endOfRuns(
+  ledger: Ledger,
+  backfill: Backfill,
+  since = 1,
+  haveKeysRestarted = false,
+): Promise<FillOutcome> {
+  return {
+    hasRun: true,
+    filledAgain: await countFilledAgain(ledger, backfill.name, since),
+    haveKeysRestarted,
+  };
+}
+
+/** A catch-up is a rescan where the table may be another than the one that was filled: see {@link lookOf}. */
+async function beginRun(
+  tx: Transaction,
+  ledger: Ledger,
+  backfill: Backfill,
+  wanted: RunRecord['kind'],
+): Promise<{ readonly run: number; readonly haveKeysRestarted: boolean }> {
+  const look = wanted === 'catch-up' ? await lookOf(tx, ledger, backfill) : undefined;
+  const startKey = look?.after ?? null;
+  const ends = await tx.dialect.rangeEnds(tx, backfill, startKey);
+  const watermark = ends.at(-1) ?? null;
+  const run = ((await ledger.lastRun(backfill.name))?.run ?? 0) + 1;
+  await ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
+  await recordRun(tx, backfill, { run, watermark });
+  await noteFiller(tx, ledger, backfill);
+  return { run, haveKeysRestarted: look?.haveKeysRestarted ?? false };
+}
+
+/** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */
+async function takeUp(
+  store: Connection,
+  ledger: Ledger,
+  backfill: Backfill,
+  { isConfirmed }: RunOptions,
+): Promise<void> {
+  await requireSameDeclaration(store, ledger, backfill, isConfirmed);
+  if (await isFilledBy(store, ledger, backfill)) return;
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    const batches = await own.batches(backfill.name);
+    for (const { run, kind, cellsFilled } of await runningRuns(own, backfill)) {
+      if (cellsFilled > 0) continue;
+      for (const batch of batches) if (batch.run === run) await own.removeBatch(backfill.name, batch.number);
+      await own.dropRun(backfill.name, run);
+      await beginRun(tx, own, backfill, kind);
+    }
+    await noteFiller(tx, own, backfill);
+  });
+}
+
+/** Works off every run that has not reached its watermark, in order. Returns whether there was one. */
+async function resumeRuns(
+  store: Connection,
+  ledger: Ledger,
+  backfill: Backfill,
+  options: FillRunOptions = {},
+): Promise<boolean> {
+  const running = await runningRuns(ledger, backfill);
+  if (running.length > 0) await takeUp(store, ledger, backfill, options);
+  for (const { run: number } of running) {
+    const run = (await runningRuns(ledger, backfill)).find((record) => record.run === number);
+    if (!run) continue; // another process has ended it
+    // Only now: a run before this one, resumed with it, may just have filled some of them.
+    const left = await tellValuesLeft(store, ledger, backfill, run, options);
+    await countFoundCells(store, ledger, backfill, run, left?.rows !== 0);
+    await store.share(
+      () => fillRun(store, ledger, backfill, run, options),
+      (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
+    );
+    // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
+    if (!(await ledger.runs(backfill.name)).some((record) => record.run === run.run))
+      throw runConflict(backfill.name);
+    await tellNothingFilled(ledger, backfill, run.run, options);
+  }
+  return running.length > 0;
+}
+
+/** Counts what stands already before a run's first batch: nothing where no cell is known to hold a value. */
+async function countFoundCells(
+  store: Connection,
+  ledger: Ledger,
+  backfill: Backfill,
+  run: RunRecord,
+  mayHoldValues: boolean,
+): Promise<void> {
+  const isFromFirst = run.startKey === null && run.watermark !== null;
+  if (run.isCounted && (run.batches > 0 || !isFromFirst)) return; // what a stopped `down` has left is counted again
+  const found = isFromFirst && mayHoldValues ? await countFound(store, backfill, run.watermark) : 0;
+  await store.write(async (tx) => await ledger.in(tx).setFoundCells(backfill.name, run.run, found));
+}
+
+const runningRuns = async (ledger: Ledger, { name }: Backfill): Promise<RunRecord[]> =>
+  (await ledger.runs(name)).filter(({ status }) => status === 'running');
+
+async function fillRun(
+  store: Connection,
+  ledger: Ledger,
+  backfill: Backfill,
+  run: RunRecord,
+  options: FillRunOptions,
+): Promise<void> {
+  const after = run.cursor ?? run.startKey;
+  await requireSteadiness(store, backfill, {
+    absent: new Set(),
+    after,
+    leavesSkips: run.kind === 'catch-up',
+  });
+  takeThrown(backfill); // of a look before it, which has told them, or had no need to
+  const work = async (own: Connection, ownLedger: Ledger, how: RunOptions): Promise<void> => {
+    const of = { store: own, ledger: ownLedger, backfill, options: how };
+    await inBatches(of, async (loop) => await fillBatches(loop, run));
+  };
+  const lead = async (): Promise<void> => await work(store, ledger, options);
+  await (options.withWorkers?.(work, lead) ?? lead());
+}
+
+/**
+ * Takes part in the first run of a backfill that another process has begun, and does not go ahead of it into the next. Throws as {@link applyBackfillStep}.
+ *
+ * @returns whether there was one
+ */
+export async function joinRuns(
+  store: Connection,
+  ledger: Ledger,
+  backfill: Backfill,
+  options: FillRunOptions = {},
+): Promise<boolean> {
+  const [first] = await runningRuns(ledger, backfill);
+  if (!first?.isCounted) return false;
+  await fillRun(store, ledger, backfill, first, options);
+  return true;
+}
+
+/**
+ * Takes a backfill back, batch by batch from the last: a cell that the ledger says was filled becomes NULL if it still
+ * holds what its row derives, by the declaration that filled it. Each batch's cells and its ledger rows go in one transaction. Safe to kill.
+ *
+ * @returns what was taken back and kept, a stopped `down` before this one included
+ * @throws {BackfillError} as {@link applyBackfillStep}
+ */
+export async function revertBackfillStep(
+  store: Connection,
+  ledger: Ledger,
+  backfill: Backfill,
+  options: RunOptions = {},
+): Promise<RevertResult> {
+  await store.write(async (tx) => await ledger.in(tx).beginRevert(backfill.name));
+  await inBatches({ store, ledger, backfill, options }, revertBatches);
+  return await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    const record = await own.step(backfill.name);
+    const kept = await readKept(tx, backfill.name);
+    await own.forgetStep(backfill.name);
+    return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0, ...kept };
+  });
+}

@@ -1,0 +1,224 @@
+import type { Connection, Store, Transaction } from '../db/connection.js';
+import { isThere } from '../db/file.js';
+import { identifier, isSameName, literal } from '../db/sql.js';
+import { filterEach, mapEach } from '../each.js';
+import type { Estimate } from '../engine/dialect.js';
+import { findIndex, hasIndex, tableColumns } from '../engine/inspect.js';
+import { planSchemaStep } from '../engine/schema-plan.js';
+import { BackfillError } from '../errors.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { CreatedObject } from '../ledger/records.js';
+import { shellWord } from '../shell.js';
+import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
+import { fingerprint, type Step } from '../steps/step.js';
+import { compareVersions } from '../version.js';
+import { reverseStatements } from './reverse.js';
+import { declaredVersion, storeVersion } from './versions.js';
+
+/** A schema step with its name. */
+export type SchemaStep = Step & SchemaStepDefinition;
+
+/**
+ * Makes what of a schema step is missing. Columns and version row commit in one transaction with their ledger rows,
+ * each index in its own with its ledger row where
+ * the engine can, the last of them with the step's mark as applied. Safe to kill: it goes
+ * on with what is then missing.
+ */
+export async function applySchemaStep(store: Connection, ledger: Ledger, step: SchemaStep): Promise<void> {
+  const startedAt = performance.now();
+  const finish = async (tx: Transaction): Promise<void> =>
+    await ledger.in(tx).finishStep(step.name, performance.now() - startedAt);
+  const indexes = await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    const plan = await planSchemaStep(tx, step);
+    for (const { sql, makes } of plan.first) {
+      await tx.project.exec(sql);
+      await own.addObject(step.name, makes);
+    }
+    if (plan.indexes.length === 0) await finish(tx);
+    return plan.indexes;
+  });
+  await mapEach(indexes, async ({ sql, makes }, i) => {
+    // Planned again: another process may have made it while this one waited for the lock.
+    const isDue = async (tx: Transaction): Promise<boolean> =>
+      (await planSchemaStep(tx, step)).indexes.some((index) => index.makes.name === makes.name);
+    await store.dialect.makeIndex(
+      store,
+      { name: makes.name, table: step.table, sql },
+      isDue,
+      async (tx) => await ledger.in(tx).addObject(step.name, makes),
+      async (tx) => {
+        if (i === indexes.length - 1) await finish(tx);
+      },
+    );
+  });
+}
+
+/** What `down` of a schema step may do. */
+export interface RevertSchemaOptions {
+  /** Whether a person has agreed to lose values, or to hold the write lock for long. */
+  readonly isConfirmed: boolean;
+}
+
+/** Lock time above which `down` wants to be confirmed, in milliseconds. */
+const LONG_LOCK_MS = 2000;
+
+/**
+ * Refuses a `down` of a schema step that can't be done, whoever confirms it.
+ *
+ * @throws {BackfillError} `VERSION_TOO_NEW`, `SCHEMA_BLOCKED`
+ */
+export async function checkRevertible(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
+  await refuseNewerVersion(store, ledger, step);
+  await store.dialect.rehearseDown(store, step, await standingObjects(store, ledger, step));
+}
+
+/** What a later version takes for granted, a column or its own predecessor, must stay. An index is nobody's condition. */
+async function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
+  const objects = await standingObjects(store, ledger, step);
+  if (!step.version || objects.every(({ kind }) => kind === 'index')) return;
+  const { text, version } = await storeVersion(store, step.version);
+  if (compareVersions(version, declaredVersion(step.version.becomes)) <= 0) return;
+  const backup = await ledger.backupBefore(step.name);
+  throw new BackfillError(
+    'VERSION_TOO_NEW',
+    `The store is at version ${text}, above ${step.version.becomes}, and may rest on what this step made: ${objects.map(({ name }) => name).join(', ')}`,
+    backup !== undefined && isThere(backup)
+      ? `umzug-backfill restore ${shellWord(backup)} brings back the store as it was before the step, without all that was written since`
+      : 'Leave what it made, or bring back a backup from before the step; none that this program made is known any more',
+  );
+}
+
+const standingColumns = async (store: Store, ledger: Ledger, step: SchemaStep): Promise<string[]> =>
+  (await standingObjects(store, ledger, step))
+    .filter(({ kind }) => kind === 'column')
+    .map(({ name }) => name);
+
+/**
+ * Refuses a `down` that would lose values nobody has agreed to lose.
+ *
+ * @throws {BackfillError} `COLUMN_HAS_VALUES`
+ */
+export async function checkLosses(
+  store: Store,
+  ledger: Ledger,
+  step: SchemaStep,
+  { isConfirmed }: RevertSchemaOptions,
+): Promise<void> {
+  const columns = await standingColumns(store, ledger, step);
+  if (columns.length === 0 || isConfirmed) return;
+  const counts = await columnValues(store, step, columns);
+  if (counts.some(({ values }) => values > 0)) {
+    const list = counts.map(({ name, values }) => `${values} in ${name}`).join(', ');
+    throw new BackfillError(
+      'COLUMN_HAS_VALUES',
+      `Dropping the columns of ${step.table} would lose values that stand in them: ${list}`,
+      'If they may be lost, run it again with --yes',
+    );
+  }
+}
+
+/**
+ * What the columns of a `down` are expected to cost, or undefined when it drops none.
+ *
+ * @throws {BackfillError} `CONFIRMATION_REQUIRED` when the write lock would be held for long and nobody has agreed
+ */
+export async function checkLockTime(
+  store: Store,
+  ledger: Ledger,
+  step: SchemaStep,
+  { isConfirmed }: RevertSchemaOptions,
+): Promise<Estimate | undefined> {
+  const columns = await standingColumns(store, ledger, step);
+  if (columns.length === 0) return undefined;
+  const estimate = await store.dialect.estimate(store, step.table, { dropsColumns: columns.length });
+  if (estimate.lockMs <= LONG_LOCK_MS || isConfirmed) return estimate;
+  throw new BackfillError(
+    'CONFIRMATION_REQUIRED',
+    `Dropping the columns rewrites ${step.table}: about ${Math.ceil(estimate.lockMs / 1000)} s with the write lock held, and ${Math.ceil(estimate.diskBytes / 1e6)} MB of disk`,
+    'If other writers can wait that long, run it again with --yes',
+  );
+}
+
+/** What the step made and nobody has removed since. */
+export async function standingObjects(
+  store: Store,
+  ledger: Ledger,
+  step: SchemaStep,
+): Promise<CreatedObject[]> {
+  const columns = await tableColumns(store, step.table);
+  return await filterEach(await ledger.objects(step.name), async ({ kind, name }) => {
+    if (kind === 'column') return columns.some((column) => isSameName(column.name, name));
+    if (kind === 'index') {
+      const declared = step.indexes.find((index) => index.name === name);
+      const found = await hasIndex(store, step.table, name);
+      return (
+        found === 'unfinished' ||
+        (found && (!declared || (await findIndex(store, step, declared)) !== undefined))
+      );
+    }
+    return true;
+  });
+}
+
+async function columnValues(
+  store: Store,
+  step: SchemaStep,
+  columns: readonly string[],
+): Promise<{ name: string; values: number }[]> {
+  const counts = columns
+    .map((name, i) => `${store.dialect.builtIn('count')}(${identifier(name)}) AS n${i}`)
+    .join(', ');
+  const row = await store.project.get<Record<string, number>>(
+    `SELECT ${counts} FROM ${identifier(step.table)}`,
+  );
+  return columns.map((name, i) => ({ name, values: row?.[`n${i}`] ?? 0 }));
+}
+
+/** The statement that removes a version row. */
+export function deleteVersionSql({ table, column }: VersionOptions, version: string, equals = '='): string {
+  return `DELETE FROM ${identifier(table)} WHERE ${identifier(column)} ${equals} ${literal(version)}`;
+}
+
+/**
+ * Removes exactly what the step made, by the ledger: each index in a transaction of its own, then columns, version row
+ * and the step's ledger rows in one. Safe to kill: it goes on with what is then left.
+ *
+ * @throws {BackfillError} `VERSION_TOO_NEW`, `COLUMN_HAS_VALUES`
+ */
+export async function revertSchemaStep(
+  store: Connection,
+  ledger: Ledger,
+  step: SchemaStep,
+  options: RevertSchemaOptions,
+): Promise<void> {
+  const objects = await standingObjects(store, ledger, step);
+  const rest = objects.filter(({ kind }) => kind !== 'index');
+  await checkLosses(store, ledger, step, options);
+  // Another writer may have been waited for since a check: what can't be taken back is checked inside the transaction.
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await refuseNewerVersion(tx, own, step);
+    await own.beginRevert(step.name);
+  });
+  for (const index of objects.filter(({ kind }) => kind === 'index')) {
+    const [sql = ''] = reverseStatements(step, [index]);
+    await store.dialect.dropIndex(
+      store,
+      { name: index.name, table: step.table, sql },
+      async (tx) => await ledger.in(tx).removeObject(step.name, index),
+    );
+  }
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await refuseNewerVersion(tx, own, step);
+    await checkLosses(tx, own, step, options);
+    for (const sql of reverseStatements(step, rest)) await tx.project.exec(sql);
+    const version = rest.find(({ kind }) => kind === 'version');
+    if (version && step.version) {
+      await tx.project.run(deleteVersionSql(step.version, version.name, tx.dialect.operator('=')));
+    }
+    await own.forgetStep(step.name);
+  });
+}

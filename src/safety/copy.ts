@@ -1,0 +1,87 @@
+import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { busyPauses } from '../db/busy.js';
+import { lstatOf } from '../db/file.js';
+import type { SqliteStatements } from '../db/sqlite/statements.js';
+import { BackfillError, isSqliteError } from '../errors.js';
+import { failpoint } from '../failpoint.js';
+
+/** How thoroughly a copy is looked at: every page, or each index against its table too. */
+export type CheckDepth = 'quick' | 'full';
+
+/** What SQLite may leave beside a file. */
+export const SIDECARS = ['-wal', '-shm', '-journal'] as const;
+
+/**
+ * Copies a store, as one snapshot, into another SQLite file that stands there already: into an empty one to back it up,
+ * into a store in use to restore it. What a killed copy has begun is rolled back when the other file is next opened.
+ *
+ * @param path the other file; its connections see the copy as one commit
+ * @param onLocked called when the other file is locked and not written yet; what it throws ends the copy there
+ * @throws {BackfillError} `STORE_BUSY` when either file stays locked
+ * @throws {Error} SQLite's own: `SQLITE_READONLY` for another page size in WAL mode, `SQLITE_FULL`, `SQLITE_CORRUPT` …
+ * @see https://www.sqlite.org/c3ref/backup_finish.html
+ */
+export async function copyInto(
+  store: SqliteStatements,
+  path: string,
+  onLocked: () => void = () => undefined,
+): Promise<void> {
+  if ((await store.size()).bytes === 0) return; // a new store has no pages, and an empty file is one
+  const tries = busyPauses(COPY_PAUSE_MS);
+  const onBegun = (): void => {
+    failpoint('copy', 'begun');
+    onLocked();
+    if (tries.next().done) throw copyBusy(path);
+  };
+  for (const pauseMs of tries) {
+    if (await store.tryCopy(path, onBegun)) return;
+    await sleep(pauseMs);
+  }
+  throw copyBusy(path);
+}
+
+/** Longest pause between two tries to copy into a store that is in use, in milliseconds: the lock is free for moments only. */
+const COPY_PAUSE_MS = 20;
+
+function copyBusy(path: string): BackfillError {
+  return new BackfillError(
+    'STORE_BUSY',
+    `Another process kept ${path} or the file that it is copied from locked for longer than the wait`,
+    'End or pause the other writer, then run the same command again; nothing was changed',
+  );
+}
+
+/**
+ * Looks for damage.
+ *
+ * @param depth `quick` reads every page, `full` compares each index with its table too
+ * @returns whether all is well; undefined when SQLite can't tell, since the schema uses functions or collations that only
+ *   the application has
+ * @see https://www.sqlite.org/pragma.html#pragma_quick_check
+ */
+export async function checkDamage(store: SqliteStatements, depth: CheckDepth): Promise<boolean | undefined> {
+  try {
+    const found = await store.pluck<string>(`PRAGMA ${depth === 'full' ? 'integrity' : 'quick'}_check(1)`);
+    return found.length === 1 && found[0] === 'ok';
+  } catch (error) {
+    if (isSqliteError(error) && error.code.startsWith('SQLITE_ERROR')) return undefined;
+    throw error;
+  }
+}
+
+/** Removes a file with what SQLite may have left beside it. In a shared folder, what another user has put there is none of that. */
+export function removeWithSidecars(path: string): void {
+  const self = process.geteuid?.() ?? 0;
+  for (const file of SIDECARS.map((suffix) => path + suffix)) {
+    const owner = lstatOf(file)?.uid;
+    if (owner !== undefined && (self === 0 || owner === self)) rmSync(file, { force: true });
+  }
+  rmSync(path, { force: true });
+}
+
+/** Whether an error says that the file that was read is damaged or no database at all. */
+export const isDamage = (error: unknown): boolean =>
+  (isSqliteError(error) && /^SQLITE_(?:CORRUPT|NOTADB)/.test(error.code)) ||
+  (error instanceof BackfillError &&
+    (error.code === 'STORE_CORRUPT' || error.code === 'STORE_NOT_A_DATABASE'));

@@ -1,0 +1,267 @@
+import { randomBytes } from 'node:crypto';
+import {
+  type BigIntStats,
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type Database from 'better-sqlite3';
+import { followOpen, type Ownership, tryLink } from '../db/file.js';
+import type { StoreFiles } from '../db/path.js';
+import { connect } from '../db/sqlite/connection.js';
+import { isTrustedFile, isTrustedOwner } from '../db/trust.js';
+import { BackfillError, errnoOf, isSqliteError, toBackfillError } from '../errors.js';
+import { failpoint } from '../failpoint.js';
+import { shellWord } from '../shell.js';
+
+// The file of the run lock. Another user may own the folder that it is in, so neither its name nor its contents are trusted: only a
+// plain file of a trusted owner is opened, and only one with exactly our table is read.
+
+/** The table with the holder, as `sqlite_schema` has it. */
+const TABLE = 'CREATE TABLE holder (token TEXT, pid INTEGER, host TEXT, since TEXT)';
+
+/** Page size of the file. */
+const PAGE_BYTES = 4096;
+
+/** Size of the file: a page with the schema, and one with the row. SQLite may take for ever to read pages that refer to each other. */
+const MAX_BYTES = 2 * PAGE_BYTES;
+
+/** Files that SQLite would find by their names and apply. The lock's own journal is in memory, so there are none. */
+const SIDECARS = ['-journal', '-wal', '-shm'] as const;
+
+/** The descriptors of this process, on Linux. */
+const DESCRIPTORS = '/proc/self/fd';
+
+/** Longest name of a host in DNS. */
+const MAX_HOST = 253;
+
+/** A row of the lock's table. */
+export interface Signature {
+  /** Unknown to everybody but the process that has written it. */
+  readonly token: unknown;
+  readonly pid: number;
+  readonly host: string;
+  /** ISO-8601 in UTC. */
+  readonly since?: string;
+}
+
+export const lockPath = ({ path }: StoreFiles): string => `${path}.lock`;
+
+/** Whether there is a file of the lock; refuses one that must not be opened, as {@link openLockFile} does. */
+export const hasLockFile = (files: StoreFiles): boolean => findLockFile(files) !== undefined;
+
+/**
+ * Creates the lock's file if it does not exist: whole, with the owner and mode of the store, or not at all. A process that is killed
+ * half way leaves none that the store's owner can not open.
+ */
+export function createLockFile(files: StoreFiles): void {
+  const path = lockPath(files);
+  if (lstatOf(path)) return;
+  const fresh = `${path}.${randomBytes(6).toString('hex')}`;
+  try {
+    writeNew(fresh, files.ownership);
+    if (!tryLink(fresh, path)) writeNew(path, files.ownership);
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+}
+
+function writeNew(path: string, ownership: Ownership): void {
+  const fd = openSync(path, 'wx', 0o600); // O_EXCL: it follows no link
+  try {
+    const made = connect(':memory:');
+    writeSync(fd, made.exec(`PRAGMA page_size = ${PAGE_BYTES}; ${TABLE}`).serialize());
+    made.close();
+    followOpen(fd, ownership);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Opens the lock's file, which must exist.
+ *
+ * @throws {BackfillError} `LOCK_UNUSABLE` if it is not a plain file with one name, if its owner is not trusted, if a journal is next to
+ *   it, or if it is replaced while it is opened
+ */
+export function openLockFile(files: StoreFiles, busyTimeoutMs: number): Database.Database {
+  const path = lockPath(files);
+  const found = findLockFile(files);
+  failpoint('lock', 'found');
+  const db = connect(path, { fileMustExist: true, timeout: busyTimeoutMs });
+  try {
+    failpoint('lock', 'opened');
+    // SQLite follows no link in the last part of the path that it reports here.
+    const [{ file } = { file: '' }] = db.pragma('database_list') as { file: string }[];
+    const now = lstatOf(path);
+    const isSame = found && now?.ino === found.ino && now.dev === found.dev && isOpenHere(found);
+    if (!isSame || (process.geteuid !== undefined && file !== path)) throw lockReplaced(path);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** Whether this process has the file open; true where the system does not tell. Another file may have been there for the moment. */
+function isOpenHere({ ino, dev }: BigIntStats): boolean {
+  if (!existsSync(DESCRIPTORS)) return true;
+  return readdirSync(DESCRIPTORS).some((fd) => {
+    try {
+      const stat = fstatSync(Number(fd), { bigint: true });
+      return stat.ino === ino && stat.dev === dev;
+    } catch (error) {
+      if (errnoOf(error) === 'EBADF') return false; // closed by now, as that of this folder is
+      throw error;
+    }
+  });
+}
+
+/** `lstat` of the lock's file, or undefined if there is none. SQLite may have it open, so it is not opened here to look. */
+function findLockFile(files: StoreFiles): BigIntStats | undefined {
+  const path = lockPath(files);
+  const found = lstatOf(path);
+  for (const suffix of SIDECARS) {
+    const sidecar = lstatOf(path + suffix);
+    if (!sidecar) continue;
+    throw new BackfillError(
+      'LOCK_UNUSABLE',
+      `The lock of this store has ${path + suffix} next to it, which SQLite would apply to it and this program never makes`,
+      removalHint([path, found], [path + suffix, sidecar]),
+    );
+  }
+  if (!found) return undefined;
+  const refuse = (why: string): never => {
+    throw new BackfillError('LOCK_UNUSABLE', why, removalHint([path, found]));
+  };
+  if (found.isSymbolicLink()) refuse(`The lock of this store, ${path}, is a symbolic link`);
+  if (!found.isFile()) refuse(`The lock of this store, ${path}, is not a file`);
+  if (hasOtherNames(path)) refuse(`The lock of this store, ${path}, is a file that has a second name`);
+  const owners = [files.ownership.uid];
+  if (!isTrustedFile(path, found, owners))
+    refuse(
+      `The lock of this store, ${path}, belongs to the user ${found.uid}, who is neither this user nor the owner of the store`,
+    );
+  if (!isTrustedOwner(found, owners) && (Number(found.mode) & ~files.ownership.mode & 0o002) !== 0)
+    refuse(`The lock of this store, ${path}, belongs to the user ${found.uid}, and every user may write it`);
+  if (found.size > MAX_BYTES) throw notOurs(path);
+  return found;
+}
+
+/** What removes files; folders are moved away. */
+function removalHint(...files: readonly (readonly [path: string, found: BigIntStats | undefined])[]): string {
+  const commands = files.map(([path, found]) =>
+    found?.isDirectory()
+      ? ['mv', shellWord(path), shellWord(`${path}.moved`)].join(' ')
+      : `rm -f ${shellWord(path)}`,
+  );
+  return `End every run on this store, then remove it: ${commands.join('; ')}`;
+}
+
+/** Whether the file has a name besides this one and those by which processes of ours make it. */
+function hasOtherNames(path: string): boolean {
+  // A name may go between the two looks, once.
+  for (let tries = 0; tries < 2; tries += 1) {
+    const found = lstatOf(path);
+    if (!found || found.nlink <= 1n || found.nlink === 1n + BigInt(namesInMaking(path, found))) return false;
+  }
+  return true;
+}
+
+function namesInMaking(path: string, { ino, dev }: BigIntStats): number {
+  const [folder, start] = [dirname(path), `${basename(path)}.`];
+  return readdirSync(folder).filter((name) => {
+    if (!name.startsWith(start) || !/^[0-9a-f]{12}$/.test(name.slice(start.length))) return false;
+    const stat = lstatOf(join(folder, name));
+    return stat?.ino === ino && stat.dev === dev;
+  }).length;
+}
+
+const lstatOf = (path: string): BigIntStats | undefined =>
+  lstatSync(path, { bigint: true, throwIfNoEntry: false });
+
+/**
+ * Refuses a file that SQLite might read for ever, then keeps the journal in memory: no journal of ours is left next to the file, and the
+ * two pages that a signature changes may be written in either order. Before a transaction.
+ *
+ * @throws {BackfillError} `LOCK_UNUSABLE`
+ */
+export function prepareLockFile(db: Database.Database): void {
+  db.pragma('user_version'); // reads the header, but not the schema
+  const isOurs = db.pragma('page_size', { simple: true }) === PAGE_BYTES;
+  if (!isOurs || db.pragma('journal_mode', { simple: true }) === 'wal') throw notOurs(db.name);
+  db.pragma('journal_mode = MEMORY');
+}
+
+/**
+ * Reads who signed last. Inside a transaction.
+ *
+ * @returns undefined if nobody has, or if the row is none of ours
+ * @throws {BackfillError} `LOCK_UNUSABLE` if the file holds anything but our table
+ */
+export function readSignature(db: Database.Database): Signature | undefined {
+  const [table, ...others] = db
+    .prepare('SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema LIMIT 2')
+    .raw()
+    .all() as unknown[][];
+  if (!table) return undefined;
+  const expected = ['table', 'holder', 'holder', 2, TABLE];
+  if (others.length > 0 || expected.some((value, i) => value !== table[i])) throw notOurs(db.name);
+  const row = db.prepare('SELECT token, pid, host, since FROM holder LIMIT 1').get();
+  const { token, pid, host, since } = (row ?? {}) as Readonly<Record<string, unknown>>;
+  if (!Number.isSafeInteger(pid) || typeof host !== 'string') return undefined;
+  const isInstant = typeof since === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(since);
+  return { token, pid: Number(pid), host: host.slice(0, MAX_HOST), ...(isInstant ? { since } : {}) };
+}
+
+/** Replaces the signature. Inside a transaction that has read the last one. */
+export function writeSignature(
+  db: Database.Database,
+  { token, pid, host, since }: Signature & { readonly since: string },
+): void {
+  db.exec(`${TABLE.replace('TABLE', 'TABLE IF NOT EXISTS')}; DELETE FROM holder`);
+  db.prepare('INSERT INTO holder VALUES (?, ?, ?, ?)').run(token, pid, host, since);
+}
+
+const notOurs = (path: string): BackfillError =>
+  new BackfillError(
+    'LOCK_UNUSABLE',
+    `The lock of this store, ${path}, is not a file that this program has made`,
+    removalHint([path, lstatOf(path)]),
+  );
+
+const lockReplaced = (path: string, cause?: unknown): BackfillError =>
+  new BackfillError(
+    'LOCK_UNUSABLE',
+    `The lock of this store, ${path}, was replaced by another file while it was opened`,
+    `Check who may write in its folder, then run the same command again: ls -ld ${shellWord(dirname(path))}`,
+    { cause },
+  );
+
+/** Damage, and an owner or mode that keeps this user out, are mended at the file itself; a full disk is not. */
+export function lockUnusable(files: StoreFiles, cause: unknown): BackfillError {
+  const path = lockPath(files);
+  const code = isSqliteError(cause) ? cause.code : (errnoOf(cause) ?? '');
+  if (code === 'SQLITE_READONLY_DBMOVED') return lockReplaced(path, cause);
+  const isDamaged = /^SQLITE_(?:CORRUPT|NOTADB|ERROR)/.test(code); // the last: another program's database
+  const isKeptOut = /^(?:SQLITE_(?:CANTOPEN|READONLY|PERM)|EACCES$|EPERM$)/.test(code);
+  if (!isDamaged && !isKeptOut) return toBackfillError(cause, 'while taking its lock');
+  return new BackfillError(
+    'LOCK_UNUSABLE',
+    `The lock of this store, ${path}, can not be opened (${code})`,
+    isDamaged
+      ? `End every run on this store, then remove the file: rm ${shellWord(path)}`
+      : `Give it the owner and mode of the store: ${['chown', 'chmod'].map((change) => `sudo ${change} --reference=${shellWord(files.path)} ${shellWord(path)}`).join('; ')}`,
+    { cause },
+  );
+}

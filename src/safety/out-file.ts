@@ -1,0 +1,186 @@
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { statOf } from '../db/file.js';
+import { isRoot } from '../db/owner.js';
+import { expandHome, type StoreFiles } from '../db/path.js';
+import { entriesOf, findOpening } from '../db/trust.js';
+import { BackfillError, errnoOf } from '../errors.js';
+
+/** A kind of file that is written for its user. */
+export interface OutFile {
+  /** What it is called in messages, as `report`. */
+  readonly what: string;
+  /** How every such file begins: what tells it from other files. */
+  readonly head: string;
+  /** Permission bits of a new one. */
+  readonly mode: number;
+}
+
+/** What stands beside a store and belongs to it, by the ending of its name. */
+const BESIDE = /^-(?:wal|shm|journal)$|^\.(?:lock|backup-.*|before-restore-.*)$/;
+
+/**
+ * Finds where a file is to go, and refuses what must not be written over: the store, what belongs to it, and any file that
+ * is not of the same kind. Links of other users are not followed, nor does root write where they may replace the folder.
+ *
+ * @param given the path; its folder must be there
+ * @returns the absolute path, with symbolic links resolved so that a link stays one
+ * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`, `OUTPUT_UNTRUSTED`
+ */
+export function findTarget({ what, head }: OutFile, given: string, store: StoreFiles | undefined): string {
+  const asked = resolve(expandHome(given));
+  refuseOthersLinks(what, asked);
+  const found = attempt(what, asked, () => statOf(asked));
+  const path = attempt(what, asked, () =>
+    found ? realpathSync(asked) : join(realpathSync(dirname(asked)), basename(asked)),
+  );
+  if (isRoot()) refuseOthersFolders(what, asked, dirname(path));
+  // Looked at before it is opened: to close the store, by whichever of its names, would drop SQLite's locks on it.
+  if (store) refuseStore(what, path, found, store);
+  if (!found) return path;
+  if (!found.isFile()) {
+    throw new BackfillError(
+      'OUTPUT_UNWRITABLE',
+      `The ${what} can not be written to ${asked}: that is not a file`,
+      'Name a file',
+    );
+  }
+  if (found.size > 0 && !attempt(what, asked, () => beginsWith(path, head))) {
+    throw new BackfillError(
+      'OUTPUT_FILE_TAKEN',
+      `There is a file at ${asked} that is no ${what} of this program`,
+      `Name another file for the ${what}, or move that one away first`,
+    );
+  }
+  return path;
+}
+
+/**
+ * Refuses a path with a link that another user owns, as `fs.protected_symlinks` of Linux does in sticky folders.
+ *
+ * @throws {BackfillError} `OUTPUT_UNTRUSTED`
+ * @see https://www.kernel.org/doc/html/latest/admin-guide/sysctl/fs.html#protected-symlinks
+ */
+export function refuseOthersLinks(what: string, asked: string): void {
+  const self = process.geteuid?.();
+  if (self === undefined) return;
+  for (const { path, stat } of entriesOf(asked)) {
+    if (!stat.isSymbolicLink() || stat.uid === 0 || stat.uid === self) continue;
+    throw new BackfillError(
+      'OUTPUT_UNTRUSTED',
+      `The ${what} can not be written to ${asked}: the link ${path} belongs to user id ${stat.uid}`,
+      `Remove the link, or pass another file for the ${what}`,
+    );
+  }
+}
+
+/**
+ * Refuses, for root, a folder that another user may replace by a link between two calls of the system. What that user does within
+ * the folder is harmless: the file is made under a random name, and a link in its place is replaced itself.
+ */
+function refuseOthersFolders(what: string, asked: string, folder: string): void {
+  const parent = dirname(folder);
+  const { mode } = lstatSync(parent);
+  const { uid } = lstatSync(folder);
+  const isOthers = (mode & 0o1002) === 0o1002 && uid !== 0; // a sticky folder lets the owner of an entry rename it
+  const at = findOpening(parent)?.path ?? (isOthers ? folder : undefined);
+  if (at === undefined) return;
+  throw new BackfillError(
+    'OUTPUT_UNTRUSTED',
+    `The ${what} can not be written to ${asked} as root: other users may replace folders in or at ${at}`,
+    `Pass a file in a folder of root's for the ${what}, or run the command as the user of that folder`,
+  );
+}
+
+function refuseStore(what: string, path: string, found: Stats | undefined, store: StoreFiles): void {
+  const isOf = (file: string): boolean => {
+    const theirs = statOf(file);
+    return theirs !== undefined && theirs.ino === found?.ino && theirs.dev === found.dev;
+  };
+  const isBeside = path.startsWith(store.path) && BESIDE.test(path.slice(store.path.length));
+  const isSame =
+    path === store.path || ['', '-wal', '-shm', '-journal', '.lock'].some((end) => isOf(store.path + end));
+  if (!isBeside && !isSame) return;
+  throw new BackfillError(
+    'OUTPUT_OVER_STORE',
+    `The ${what} can not be written to ${path}: that is the store, or belongs to it`,
+    `Name another file for the ${what}`,
+  );
+}
+
+/** Whether a file begins as those of its kind do. */
+function beginsWith(path: string, head: string): boolean {
+  const begin = Buffer.alloc(Buffer.byteLength(head));
+  // By now it may be a link, or a pipe that nobody writes to.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    readSync(fd, begin, 0, begin.length, 0);
+  } finally {
+    closeSync(fd);
+  }
+  return begin.toString('utf8') === head;
+}
+
+/**
+ * Writes a file, at once or not at all.
+ *
+ * @param path as {@link findTarget} gives it
+ * @throws {BackfillError} `OUTPUT_UNWRITABLE`; `STORE_FULL` when the disk has no room
+ */
+export function writeOut({ what, mode }: OutFile, path: string, text: string): void {
+  const fresh = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+  try {
+    attempt(what, path, () => {
+      const fd = openSync(fresh, 'wx', mode);
+      try {
+        writeFileSync(fd, text);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      renameSync(fresh, path);
+    });
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'its folder is not there',
+  ENOTDIR: 'a part of its path is no folder',
+  EISDIR: 'that is a folder',
+  ELOOP: 'its symbolic links go round',
+  ENAMETOOLONG: 'its name is too long',
+  EACCES: 'this user may not write there',
+  EPERM: 'this user may not write there',
+  EROFS: 'the disk is mounted for reading only',
+};
+
+/** Runs `act`, and says of what the system refuses why the file can't be written. */
+function attempt<Result>(what: string, path: string, act: () => Result): Result {
+  try {
+    return act();
+  } catch (error) {
+    const reason = REASONS[errnoOf(error) ?? ''];
+    if (reason === undefined) throw error;
+    throw new BackfillError(
+      'OUTPUT_UNWRITABLE',
+      `The ${what} can not be written to ${path}: ${reason}`,
+      'Name a file in a folder that this user may write',
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,280 @@
+import { spawnSync } from 'node:child_process';
+import {
+  fstatSync,
+  fsyncSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import type Database from 'better-sqlite3';
+import {
+  createPrivate,
+  followOpen,
+  nameFinished,
+  type Ownership,
+  statOf,
+  sync,
+  tryLink,
+  withOpen,
+} from '../db/file.js';
+import { locateStore, type StoreFiles } from '../db/path.js';
+import { isBusy } from '../db/sqlite/busy.js';
+import { connect } from '../db/sqlite/connection.js';
+import type { SqliteStore } from '../db/sqlite/store.js';
+import { openSqlite } from '../engine/sqlite/site.js';
+import { BackfillError, isSqliteError, toBackfillError } from '../errors.js';
+import { failpoint } from '../failpoint.js';
+import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js';
+import { copyInto, isDamage, SIDECARS } from './copy.js';
+import { type Digest, digestOf } from './digest.js';
+import { withPrivateFolder } from './private-folder.js';
+
+/** Others have written since the store was copied. */
+export class CopyBehind extends Error {}
+
+/**
+ * When the store was last written, by anybody: equal before and after means that nothing was. Found by `stat`, since no
+ * connection may read while another holds the store exclusively.
+ */
+export function writtenAt({ path }: StoreFiles): string {
+  const ofFile = (file: string): string => {
+    const found = statSync(file, { bigint: true, throwIfNoEntry: false });
+    return found && found.size > 0n ? `${found.size} ${found.mtimeNs}` : 'nothing';
+  };
+  return `${ofFile(path)} ${ofFile(`${path}-wal`)}`;
+}
+
+/**
+ * Takes a backup into a private folder, so that what is checked is what is restored, and gives it the journal mode of the store.
+ *
+ * @param path the backup
+ * @param copy path of the copy, which must not exist
+ * @returns size and SHA-256 of the backup
+ */
+export async function takeIn(path: string, copy: string, files: StoreFiles): Promise<Digest> {
+  createPrivate(copy);
+  const digest = await withOpen(path, async (from) =>
+    withOpen(copy, async (to) => digestOf(requireFile(from, path), to), { write: true }),
+  );
+  failpoint('restore', 'taken in');
+  const isWal = await liveMode(files);
+  const setMode = async (fd: number): Promise<void> => {
+    const versions = Buffer.alloc(2);
+    readSync(fd, versions, 0, 2, VERSIONS_OFFSET);
+    versions.fill(isWal === undefined ? (versions[0] ?? 1) : isWal ? 2 : 1);
+    writeSync(fd, versions, 0, 2, VERSIONS_OFFSET);
+  };
+  if (digest.bytes > 0) await withOpen(copy, setMode, { write: true });
+  return digest;
+}
+
+/** The descriptor, if it is still that of a file with one name. */
+function requireFile(fd: number, path: string): number {
+  const found = fstatSync(fd);
+  if (found.isFile() && found.nlink === 1) return fd;
+  throw new BackfillError(
+    'BACKUP_UNTRUSTED',
+    `Another file took the place of ${path} during the command`,
+    'Find out which program does that, then run the same command again; nothing was changed',
+  );
+}
+
+/**
+ * Writes a backup into the store.
+ *
+ * Through SQLite, as one transaction, so that open connections see it and a killed one is rolled back. Where SQLite can't,
+ * since the store is damaged, or in WAL mode and of another page size, its file is replaced: only when nobody has it open.
+ *
+ * @param prepared the copy of the backup in its private folder beside the store, from {@link takeIn}; it may be used up
+ * @param onLocked called when nobody else can write any more and nothing is written yet; what it throws ends it there
+ * @returns whether the file was replaced: an idle connection in rollback mode can't be detected, and goes on with the old one
+ * @throws {BackfillError} `STORE_BUSY`, `STORE_IN_USE`, `STORE_FULL` …
+ * @see https://www.sqlite.org/c3ref/backup_finish.html
+ */
+export async function writeBack(prepared: string, files: StoreFiles, onLocked: () => void): Promise<boolean> {
+  try {
+    const source = openSqlite(locateStore(prepared, { isCopy: true }), { access: 'look' });
+    try {
+      if (await writeInto(source, files, onLocked)) return false;
+    } finally {
+      await source.close();
+    }
+    failpoint('restore', 'prepared');
+    await replace(prepared, files, onLocked);
+    return true;
+  } catch (error) {
+    if (error instanceof CopyBehind) throw error;
+    throw toBackfillError(error, 'while restoring it');
+  }
+}
+
+/** Whether the store is in WAL mode; undefined when it is too damaged, or too empty, to tell. */
+async function liveMode(files: StoreFiles): Promise<boolean | undefined> {
+  if (files.mainBytes === 0) return undefined;
+  try {
+    // A connection that writes would, as it closes, move what waits in the WAL into the file.
+    const live = openSqlite(files, { access: files.walBytes > 0 ? 'look' : 'write' });
+    const isWal = live.journalMode === 'wal';
+    await live.close();
+    return isWal;
+  } catch (error) {
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Copies into the live store, through SQLite; false when that can't work. */
+async function writeInto(source: SqliteStore, files: StoreFiles, onLocked: () => void): Promise<boolean> {
+  try {
+    await copyInto(source, files.path, onLocked);
+    failpoint('restore', 'written');
+    return true;
+  } catch (error) {
+    const isOtherPageSize = isSqliteError(error) && error.code === 'SQLITE_READONLY';
+    if (isOtherPageSize || isDamage(error)) return false;
+    throw error;
+  }
+}
+
+/**
+ * Puts a file in the place of the store's, alone with it under an exclusive lock. What a `-wal` or a `-journal` holds would
+ * be applied to the new file, so they go first.
+ */
+async function replace(prepared: string, files: StoreFiles, onLocked: () => void): Promise<void> {
+  const { path, folder, ownership } = files;
+  await withOpen(prepared, async (fd) => settle(fd, ownership));
+  let alone: Database.Database | undefined;
+  try {
+    alone = openAlone(path, join(dirname(prepared), unguessable()), onLocked);
+    for (const suffix of SIDECARS) rmSync(path + suffix, { force: true });
+    failpoint('restore', 'sidecars removed');
+    renameSync(prepared, path);
+    failpoint('restore', 'renamed');
+    sync(folder);
+  } catch (error) {
+    if (!isBusy(error)) throw error;
+    throw new BackfillError(
+      'STORE_IN_USE',
+      `${path} can not be written into, as it is damaged or has another page size, and other programs have it open`,
+      'End every program that uses the store, then run the same command again; nothing was changed',
+      { cause: error },
+    );
+  } finally {
+    alone?.close();
+  }
+}
+
+/** Makes a file that is open as readable as the store, and waits until it is on the disk. */
+function settle(fd: number, ownership: Ownership): void {
+  followOpen(fd, ownership);
+  fsyncSync(fd);
+}
+
+/**
+ * A connection that keeps others out until it is closed. A sound store takes its WAL up. The journal mode stays: a kill may
+ * leave this file in use. SQLite sees that it has been replaced, and leaves the new one's WAL alone.
+ *
+ * Of a damaged store SQLite reads a page before it asks for that lock, and so never gets to it, unless a `-wal` stands
+ * there. A lock is the file's, whatever its name: by a second name, beside which one stands, it is locked all the same.
+ *
+ * @param name the second name, in a private folder
+ */
+function openAlone(path: string, name: string, onLocked: () => void): Database.Database {
+  const [db, isSound] = openExclusive(path);
+  if (isSound) {
+    onLocked();
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    return db;
+  }
+  db.close();
+  if (!tryLink(path, name)) return db; // a file system without links: nobody can tell
+  createPrivate(`${name}-wal`);
+  writeFileSync(`${name}-wal`, 'no header, and so no frames');
+  return openExclusive(name)[0];
+}
+
+/** Opens a store for nobody else, and says whether it could be read. */
+function openExclusive(path: string): readonly [db: Database.Database, isSound: boolean] {
+  const db = connect(path, { fileMustExist: true, timeout: 1000 });
+  try {
+    db.pragma('locking_mode = EXCLUSIVE'); // see https://www.sqlite.org/pragma.html#pragma_locking_mode
+    return [db, isReadable(db)];
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function isReadable(db: Database.Database): boolean {
+  try {
+    db.exec('BEGIN EXCLUSIVE; COMMIT');
+    return true;
+  } catch (error) {
+    if (isDamage(error)) return false;
+    throw error;
+  }
+}
+
+/**
+ * Copies a store's files as they are, for one that SQLite can't read. Another process does it: in this one, closing a file
+ * would drop SQLite's locks.
+ *
+ * @param folder where to
+ * @returns path of the main file's copy
+ */
+export async function saveFiles(files: StoreFiles, folder: string): Promise<string> {
+  // The main file comes last: a copy without it is none.
+  const suffixes = ['-wal', '-journal', ''].filter(
+    (suffix) => suffix === '' || statOf(files.path + suffix)?.size,
+  );
+  return await withPrivateFolder(copyPrefix(files, folder, 'before-restore'), async (work) => {
+    const copy = join(work, unguessable());
+    for (const suffix of suffixes) {
+      createPrivate(copy + suffix);
+      const fill = async (fd: number): Promise<void> => {
+        copyFile(files.path + suffix, fd);
+        settle(fd, files.ownership);
+      };
+      await withOpen(copy + suffix, fill, { write: true });
+    }
+    const path = nameAll(copy, suffixes, () => copyPath(files, folder, 'before-restore'));
+    sync(folder);
+    failpoint('restore', 'files saved');
+    return path;
+  });
+}
+
+/** Gives finished files of one copy their names: all, or none of them where one was taken meanwhile. */
+function nameAll(copy: string, suffixes: readonly string[], pick: () => string): string {
+  for (;;) {
+    const path = pick();
+    const taken = suffixes.findIndex((suffix) => !nameFinished(copy + suffix, path + suffix));
+    if (taken < 0) return path;
+    for (const suffix of suffixes.slice(0, taken)) renameSync(path + suffix, copy + suffix);
+  }
+}
+
+/** @param to descriptor of the new file */
+function copyFile(from: string, to: number): void {
+  const script = `const fs = require('node:fs'); const flags = fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW ?? 0);
+    fs.createReadStream(process.argv[1], { flags }).pipe(fs.createWriteStream('', { fd: 3 }));`;
+  const { status, stderr } = spawnSync(process.execPath, ['-e', script, from], {
+    encoding: 'utf8',
+    env: {}, // others may read that of a child where this process has given up root
+    stdio: ['ignore', 'ignore', 'pipe', to],
+  });
+  if (status !== 0) throw notSaved(from, stderr);
+}
+
+function notSaved(path: string, stderr: string): BackfillError {
+  const [errno = 'unknown'] = /\bE[A-Z]+\b/.exec(stderr) ?? [];
+  return new BackfillError(
+    errno === 'ENOSPC' ? 'STORE_FULL' : 'STORE_IO',
+    `${path} could not be copied (${errno}), and is not replaced before it is`,
+    'Make room, or name another disk: --backup-dir; then run the same command again; nothing was changed',
+  );
+}

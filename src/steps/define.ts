@@ -1,0 +1,224 @@
+import { normaliseSql } from '../db/sql.js';
+import { BackfillError } from '../errors.js';
+import { refuseUnknown, requireText } from '../options.js';
+import { type BackfillChecks, checkedChecks } from './checks.js';
+import {
+  type ColumnValue,
+  type EngineSql,
+  type FirstOf,
+  type ProcessFunction,
+  requireEngineSql,
+  type SqlExpression,
+} from './values.js';
+
+/** What every backfill says. */
+interface CommonOptions<Key extends string> {
+  /** Table to fill. */
+  readonly table: string;
+  /**
+   * Its key, of integers or of texts: the only column of its primary key, or of a unique index. Batches go by it.
+   */
+  readonly key: Key;
+  /** SQL condition on a row of the table: which rows are in scope; `{ sqlite, postgres }` where the two differ. Default: every row. */
+  readonly scope?: EngineSql;
+}
+
+/** A backfill whose values the store derives, in sets. */
+export interface SetOptions<Column extends string = string, Key extends string = string>
+  extends CommonOptions<Key> {
+  /** Columns to fill where they are NULL, with what fills each. A value that stands is never overwritten. */
+  readonly columns: Readonly<Record<Column, FirstOf | SqlExpression>>;
+  /** Further checks for the verification. */
+  readonly checks?: BackfillChecks<Column>;
+}
+
+/** A backfill whose values a function derives, for what SQL can't say. */
+export interface ProcessOptions<
+  Column extends string = string,
+  Key extends string = string,
+  Read extends string = string,
+> extends CommonOptions<Key> {
+  /** Columns to fill where they are NULL. A value that stands is never overwritten. */
+  readonly columns: readonly Column[];
+  /** Columns of the table that `process` gets, beside the key. */
+  readonly reads: readonly Read[];
+  /** Derives the values. */
+  readonly process: ProcessFunction<NoInfer<Key | Read>, NoInfer<Column>>;
+  /** What `process` says; raise it when it derives otherwise, so that the change is noticed as drift. Default 1. */
+  readonly processVersion?: number;
+  /** Further checks for the verification. */
+  readonly checks?: BackfillChecks<Column>;
+}
+
+/** What {@link defineBackfill} takes. */
+export type BackfillOptions<
+  Column extends string = string,
+  Key extends string = string,
+  Read extends string = string,
+> = SetOptions<Column, Key> | ProcessOptions<Column, Key, Read>;
+
+/** A validated backfill declaration: data, without a name (its file gives it one). */
+export interface BackfillDefinition {
+  readonly kind: 'backfill';
+  readonly table: string;
+  readonly key: string;
+  readonly scope: EngineSql;
+  readonly columns: readonly { readonly name: string; readonly value: ColumnValue }[];
+  readonly checks: BackfillChecks;
+  /** The function that derives values, if one does. */
+  readonly process?: {
+    readonly reads: readonly string[];
+    readonly derive: ProcessFunction;
+    readonly version: number;
+  };
+}
+
+/** A backfill with the name of its step. */
+export interface Backfill extends BackfillDefinition {
+  readonly name: string;
+}
+
+/** At most this many columns: the state of each is two bits of one integer. */
+const MAX_COLUMNS = 15;
+
+const WHAT = 'defineBackfill()';
+
+const invalid = (message: string, hint: string): BackfillError =>
+  new BackfillError('STEP_INVALID', message, hint);
+
+/**
+ * Declares a backfill: which rows, which columns, what fills them. Either `columns` says what fills each, by
+ * {@link firstOf} and {@link sql}, or a function does, `process`.
+ *
+ * @param options see {@link BackfillOptions}
+ * @returns a step to be the default export of a file in one of the project's step folders
+ * @throws {BackfillError} `STEP_INVALID` naming the option that is missing, unknown or of the wrong kind
+ *
+ * @example
+ * export default defineBackfill({
+ *   table: 'events',
+ *   key: 'id',
+ *   scope: `kind = 'order'`,
+ *   columns: { ordered_at: firstOf('body', ['ordered_at', 'ts'], 'created_at') },
+ * });
+ *
+ * @example
+ * export default defineBackfill({
+ *   table: 'customers',
+ *   key: 'email',
+ *   reads: ['name'],
+ *   columns: ['first_name', 'last_name'],
+ *   process: (rows, { skip }) =>
+ *     rows.map(({ name }) => {
+ *       const [first, ...rest] = String(name ?? '').split(' ');
+ *       return rest.length > 0 ? { first_name: first, last_name: rest.join(' ') } : skip('NO_SURNAME');
+ *     }),
+ * });
+ */
+export function defineBackfill<
+  const Column extends string,
+  const Key extends string = string,
+  const Read extends string = string,
+>(options: BackfillOptions<Column, Key, Read>): BackfillDefinition {
+  const isProcess = 'process' in options;
+  const own = isProcess ? ['reads', 'process', 'processVersion'] : [];
+  refuseUnknown(options, ['table', 'key', 'scope', 'columns', 'checks', ...own], WHAT, 'STEP_INVALID');
+  const process = isProcess ? checkedProcess(options) : undefined;
+  const columns = isProcess ? processedColumns(options) : setColumns(options);
+  if (columns.length === 0 || columns.length > MAX_COLUMNS) {
+    throw invalid(
+      `Expected \`columns\` in ${WHAT} to have 1 to ${MAX_COLUMNS} columns, got ${columns.length}`,
+      'Split the backfill, or name a column',
+    );
+  }
+  return {
+    kind: 'backfill',
+    table: requireText(options.table, 'table', WHAT, 'STEP_INVALID'),
+    key: requireText(options.key, 'key', WHAT, 'STEP_INVALID'),
+    scope: options.scope === undefined ? 'true' : requireEngineSql(options.scope, 'scope', WHAT),
+    columns,
+    checks: checkedChecks(
+      options.checks ?? {},
+      columns.map(({ name }) => name),
+    ),
+    ...(process ? { process } : {}),
+  };
+}
+
+function setColumns({ columns }: SetOptions): BackfillDefinition['columns'] {
+  const all = Object.entries(columns ?? {}).map(([name, value]) => ({ name, value }));
+  for (const { name, value } of all) {
+    if (value?.kind !== 'first-of' && value?.kind !== 'sql') {
+      throw invalid(
+        `Expected \`columns.${name}\` in ${WHAT} to be made by firstOf() or sql()`,
+        `Write ${name}: firstOf(document, [names], fallback), or ${name}: sql(expression)`,
+      );
+    }
+  }
+  return all;
+}
+
+function processedColumns({ columns }: ProcessOptions): BackfillDefinition['columns'] {
+  if (!Array.isArray(columns)) {
+    throw invalid(
+      `Expected \`columns\` in ${WHAT} to be a list of names, as \`process\` fills them`,
+      'List the columns that `process` gives values for',
+    );
+  }
+  return columns.map((name) => ({
+    name: requireText(name, 'columns', WHAT, 'STEP_INVALID'),
+    value: { kind: 'process' },
+  }));
+}
+
+function checkedProcess({
+  reads,
+  process,
+  processVersion = 1,
+}: ProcessOptions): BackfillDefinition['process'] {
+  if (typeof process !== 'function' || process.constructor.name !== 'Function') {
+    throw invalid(
+      `Expected \`process\` in ${WHAT} to be a synchronous function`,
+      'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait',
+    );
+  }
+  if (!Array.isArray(reads)) {
+    throw invalid(
+      `Expected \`reads\` in ${WHAT} to be a list of column names`,
+      'List the columns that `process` reads, beside the key',
+    );
+  }
+  for (const name of reads) requireText(name, 'reads', WHAT, 'STEP_INVALID');
+  if (!Number.isSafeInteger(processVersion)) {
+    throw invalid(
+      `Expected \`processVersion\` in ${WHAT} to be an integer, got \`${String(processVersion)}\``,
+      'Begin with 1, and raise it when `process` derives otherwise',
+    );
+  }
+  return { reads: [...reads], derive: process, version: processVersion };
+}
+
+/**
+ * What of a backfill decides its result, in a form in which layout and checks don't count: for drift. Of a function it is
+ * the version that its author gives, as a formatter or a compiler changes its text.
+ */
+export function backfillEssence(definition: BackfillDefinition): unknown {
+  const { kind, table, key, scope, process } = definition;
+  const columns = definition.columns.map(({ name, value }) => ({
+    name,
+    value: value.kind === 'sql' ? { ...value, expression: normalised(value.expression) } : value,
+  }));
+  return {
+    kind,
+    table: table.toLowerCase(),
+    key: key.toLowerCase(),
+    scope: normalised(scope),
+    columns,
+    ...(process ? { reads: process.reads, version: process.version } : {}),
+  };
+}
+
+const normalised = (sqlText: EngineSql): EngineSql =>
+  typeof sqlText === 'string'
+    ? normaliseSql(sqlText)
+    : { sqlite: normaliseSql(sqlText.sqlite), postgres: normaliseSql(sqlText.postgres) };

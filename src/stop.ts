@@ -1,0 +1,30 @@
+import { BackfillError } from './errors.js';
+
+/** What of an `AbortSignal` counts here. Any will do; a project without the type of that name can do with its own. */
+export interface StopSignal {
+  /** Whether to stop. */
+  readonly aborted: boolean;
+  /** Why: `SIGTERM` or `SIGINT`, as the error tells it. */
+  readonly reason?: unknown;
+}
+
+/** A signal that stops when one of two does. */
+export const eitherSignal = (a: StopSignal | undefined, b: StopSignal): StopSignal => ({
+  get aborted() {
+    return a?.aborted || b.aborted;
+  },
+  get reason() {
+    return a?.aborted ? a.reason : b.reason;
+  },
+});
+
+/** Stops a run between two batches if it was told to. */
+export function throwIfStopped(signal: StopSignal | undefined, where: string): void {
+  if (!signal?.aborted) return;
+  const isTerm = signal.reason === 'SIGTERM';
+  throw new BackfillError(
+    isTerm ? 'TERMINATED' : 'INTERRUPTED',
+    `Stopped by ${String(signal.reason)} ${where}; every committed batch is kept`,
+    'Run the same command again; it resumes where it stopped',
+  );
+}

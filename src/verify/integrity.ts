@@ -1,0 +1,160 @@
+import type { Store } from '../db/connection.js';
+import { countFound } from '../engine/derive.js';
+import { isRunOf } from '../engine/filled-by.js';
+import { compareKeys, countKeys, type Key } from '../ledger/keys.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { BatchRecord, RunRecord } from '../ledger/records.js';
+import { shellWord } from '../shell.js';
+import type { Backfill } from '../steps/define.js';
+import { turns } from '../turns.js';
+import { type CheckFinding, type CheckResult, checkResult } from './check.js';
+import type { ScanFacts } from './facts.js';
+
+/**
+ * The run up to whose watermark consistent cells are compared with the ledger: the last that began at the first key,
+ * with the cells that were found before it.
+ */
+export function comparedRun(runs: readonly RunRecord[]): RunRecord | undefined {
+  return runs.findLast(({ startKey }) => startKey === null);
+}
+
+/** At most this many contradictions are told one by one: a ledger that somebody else has made may hold any number. */
+const MAX_CONTRADICTIONS = 20;
+
+/**
+ * Check 8: whether the ledger's rows agree with each other and with the table. The table may hold fewer of our cells
+ * than the ledger (rows deleted by retention, cells changed), never more.
+ */
+export async function integrity(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  facts: ScanFacts,
+): Promise<CheckResult> {
+  const runs = await ledger.runs(backfill.name);
+  const batches = await ledger.batches(backfill.name);
+  const contradictions = [
+    ...((await ledger.step(backfill.name))?.status === 'applied' || runs.length === 0
+      ? []
+      : ['the row of the step is missing']),
+    ...(runs.length === 0 ? ['no run is recorded'] : []),
+    ...runContradictions(runs, batches),
+    ...(await cellContradictions(store, ledger, backfill, batches)),
+    ...(await skipContradictions(ledger, backfill, runs, batches)),
+    ...(await ledger.objectContradictions()),
+  ];
+  const findings: CheckFinding[] = contradictions
+    .slice(0, MAX_CONTRADICTIONS)
+    .map((text) => ({ verdict: 'fail', text }));
+  const more = contradictions.length - findings.length;
+  if (more > 0) findings.push({ verdict: 'fail', text: `${more} more of them` });
+
+  const run = comparedRun(runs);
+  const consistent = facts.columns.reduce((sum, column) => sum + column.consistentUpTo, 0);
+  const recorded = run ? run.foundCells + run.cellsFilled : 0;
+  // What the application has mended and filled itself, after the backfill left it alone, is not ours. Asked for only
+  // where it matters: it reads the table once more.
+  const excess = Math.max(0, consistent - recorded);
+  const mended =
+    excess > 0 && run && run.watermark !== null
+      ? await countFound(store, backfill, run.watermark, { onlySkipped: true })
+      : 0;
+  const held = consistent - Math.min(mended, excess);
+  if (contradictions.length === 0)
+    findings.push({ verdict: 'pass', text: `${batches.length} batches agree with their runs` });
+  if (held > recorded) {
+    findings.push({
+      // Where several write, rows appear below the watermark that the application has filled itself. What stood before the run
+      // was counted by the declaration of then: another one may derive what the application wrote.
+      verdict:
+        ledger.isShared || (run && !(await isRunOf(store, ledger, backfill, run.run))) ? 'warn' : 'fail',
+      text: `the table holds ${held - recorded} derived cells more than the ledger records`,
+    });
+  } else if (held < recorded) {
+    findings.push({
+      verdict: 'warn',
+      text: `the table holds ${recorded - held} derived cells fewer than the ledger records: rows deleted or cells changed since`,
+    });
+  }
+  const figures = { batches: batches.length, contradictions: contradictions.length, held, recorded };
+  const hint = `umzug-backfill backfill ${shellWord(backfill.name)} --rescan takes the table as it is: cells the ledger has lost count as the application's own, and \`down\` leaves them`;
+  return checkResult('integrity', 'Integrity', findings, figures, hint);
+}
+
+const sum = (batches: readonly BatchRecord[], of: (batch: BatchRecord) => number): number =>
+  batches.reduce((total, batch) => total + of(batch), 0);
+
+function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRecord[]): string[] {
+  const known = new Map(runs.map(({ run }) => [run, [] as BatchRecord[]]));
+  for (const batch of batches) known.get(batch.run)?.push(batch);
+  const orphans = batches.filter((batch) => !known.has(batch.run));
+  const found = orphans.map(({ number }) => `batch ${number} belongs to no run`);
+  for (const run of runs) {
+    // Several processes number them as they come.
+    const own = (known.get(run.run) ?? []).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
+    const isSame =
+      own.length === run.batches &&
+      sum(own, ({ rowsScanned }) => rowsScanned) === run.rowsScanned &&
+      sum(own, ({ cellsFilled }) => cellsFilled) === run.cellsFilled &&
+      sum(own, ({ cellsSkipped }) => cellsSkipped) === run.cellsSkipped;
+    if (!isSame)
+      found.push(
+        `run ${run.run} does not add up: it counts ${run.batches} batches, ${own.length} are recorded`,
+      );
+    let before = run.startKey;
+    for (const { number, firstKey, lastKey } of own) {
+      const isInOrder =
+        (before === null || compareKeys(firstKey, before) > 0) && compareKeys(firstKey, lastKey) <= 0;
+      if (!isInOrder) found.push(`batch ${number} overlaps the one before`);
+      before = lastKey;
+    }
+    if (
+      before !== null &&
+      [run.cursor, run.watermark].some((end) => end === null || compareKeys(before as Key, end) > 0)
+    ) {
+      found.push(`run ${run.run} has a batch behind its cursor or its watermark`);
+    }
+  }
+  return found;
+}
+
+async function cellContradictions(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  batches: readonly BatchRecord[],
+): Promise<string[]> {
+  const found: string[] = [];
+  const turn = turns(store);
+  for (const { number, firstKey, lastKey, cellsFilled } of batches) {
+    await turn();
+    const sets = await ledger.cells(backfill.name, number);
+    if (sets.some(({ isDamaged }) => isDamaged)) {
+      found.push(`the cells of batch ${number} can not be read`);
+      continue;
+    }
+    const cells = sets.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
+    const isInside = sets.every(
+      ({ runs }) =>
+        compareKeys(runs[0]?.[0] ?? firstKey, firstKey) >= 0 &&
+        compareKeys(runs.at(-1)?.[1] ?? lastKey, lastKey) <= 0,
+    );
+    if (cells !== cellsFilled || !isInside)
+      found.push(`the cells of batch ${number} do not match its counts`);
+  }
+  return found;
+}
+
+/** Catch-ups leave alone what is recorded as a skip, any other run reads it again: only its and later skips must stand. */
+async function skipContradictions(
+  ledger: Ledger,
+  backfill: Backfill,
+  runs: readonly RunRecord[],
+  batches: readonly BatchRecord[],
+): Promise<string[]> {
+  const from = runs.findLast(({ kind }) => kind !== 'catch-up')?.run ?? 0;
+  const counts = await ledger.skipsByBatch(backfill.name);
+  return batches
+    .filter(({ run, number, skips }) => run >= from && (counts.get(number) ?? 0) !== skips)
+    .map(({ number }) => `the skips of batch ${number} do not match its count`);
+}

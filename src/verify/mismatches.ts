@@ -1,0 +1,141 @@
+import type { Store } from '../db/connection.js';
+import { foldCase } from '../db/sql.js';
+import { scanRows } from '../engine/derive.js';
+import { rowByRow } from '../engine/expressions.js';
+import { type Filler, fillersOf } from '../engine/filled-by.js';
+import { absentColumns } from '../engine/inspect.js';
+import { forColumns } from '../engine/process.js';
+import { compareKeys, type Key, type KeyRun } from '../ledger/keys.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { isOpen } from '../ledger/records.js';
+import type { Backfill } from '../steps/define.js';
+import { type Attribution, cellAttribution } from './attribution.js';
+import { type ColumnFacts, note, type ScanFacts } from './facts.js';
+
+/** At most this many cells wait to be judged together. */
+const MAX_PENDING = 1000;
+
+/** A cell that does not hold what its row derives by the step's file, and what filled it. */
+interface Cell extends Attribution {
+  readonly key: Key;
+  readonly column: ColumnFacts;
+}
+
+/**
+ * Judges cells that do not hold what their row derives as the backfill is declared now: by who filled them, and by what.
+ *
+ * @param isCompared whether a cell of this row that this run filled is compared with the ledger's counts
+ * @returns `judge`, called with those of a page, in key order; and `settle`, called behind the last, which judges those that wait
+ */
+export async function mismatchJudge(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  { mismatches }: ScanFacts,
+  isCompared: (key: Key, run: number) => boolean,
+): Promise<{
+  readonly judge: (cells: readonly Pick<Cell, 'key' | 'column'>[]) => Promise<void>;
+  readonly settle: () => Promise<void>;
+}> {
+  const filledBy = await cellAttribution(ledger, backfill);
+  let pending: Cell[] = [];
+  let fillerOf: Awaited<ReturnType<typeof fillersOf>> | undefined;
+  /** Cells that hold what no declaration derives: of the run being verified, and of earlier ones. */
+  const noteByRun = async (cells: readonly Cell[]): Promise<void> => {
+    const open = cells.filter(({ run }) => isOpen(run.status));
+    for (const { key, run } of cells) if (!isOpen(run.status)) note(mismatches.earlierRun, key);
+    if (open.length === 0) return;
+    const rewritten = await store.dialect.rewrittenSince(store, backfill, open);
+    for (const [i, { key }] of open.entries())
+      note(rewritten.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
+  };
+
+  const judgeBy = async ({ backfill: filler, certainty }: Filler, cells: readonly Cell[]): Promise<void> => {
+    if (certainty === 'lost') {
+      for (const { key } of cells) note(mismatches.underivable, key);
+      return;
+    }
+    const { held, failing } = await heldCells(store, filler, cells);
+    for (const { key } of cells) if (failing.has(key)) note(mismatches.underivable, key);
+    const isHeld = ({ key, column }: Cell): boolean => held.has(cellId(key, column.name));
+    for (const { key, column, run } of cells.filter(isHeld)) {
+      note(mismatches.declaredOtherwise, key);
+      if (isCompared(key, run.run)) column.consistentUpTo += 1;
+    }
+    await noteByRun(cells.filter((cell) => !isHeld(cell) && !failing.has(cell.key)));
+  };
+
+  const settle = async (): Promise<void> => {
+    if (pending.length === 0) return;
+    fillerOf ??= await fillersOf(store, backfill);
+    const byFiller = new Map<Filler, Cell[]>();
+    for (const cell of pending) {
+      const filler = await fillerOf(cell.batch);
+      const cells = byFiller.get(filler) ?? [];
+      byFiller.set(filler, cells);
+      cells.push(cell);
+    }
+    pending = [];
+    for (const [filler, cells] of byFiller) {
+      // What the file itself says has been compared already.
+      if (filler.backfill === backfill) await noteByRun(cells);
+      else await judgeBy(filler, cells);
+    }
+  };
+  return {
+    judge: async (cells) => {
+      for (const { key, column } of cells) {
+        const asked = filledBy(key, column.name);
+        const found = asked instanceof Promise ? await asked : asked;
+        if (found) pending.push({ key, column, ...found });
+        else note(mismatches.foreign, key);
+        if (pending.length === MAX_PENDING) await settle();
+      }
+    },
+    settle,
+  };
+}
+
+const cellId = (key: Key, column: string): string => `${column}\u0000${typeof key} ${key}`;
+
+/** Which of some cells hold what a declaration derives for them, and on the rows of which keys it fails by now. */
+async function heldCells(
+  store: Store,
+  filler: Backfill,
+  cells: readonly Cell[],
+): Promise<{ readonly held: ReadonlySet<string>; readonly failing: ReadonlySet<Key> }> {
+  const keys = cells.map(({ key }) => key).sort(compareKeys);
+  const wanted = new Set(cells.map(({ key, column }) => cellId(key, column.name)));
+  const names = filler.columns.map(({ name }) => name);
+  const absent = await absentColumns(store, filler.table, names);
+  const present = forColumns(
+    filler,
+    filler.columns.filter(({ name }) => !absent.has(foldCase(name))),
+  );
+  const held = new Set<string>();
+  const failing = new Set<Key>();
+  const [first, last] = [keys[0], keys.at(-1)];
+  if (first === undefined || last === undefined || present.columns.length === 0) return { held, failing };
+  const read = async (ranges: readonly KeyRun[]): Promise<void> => {
+    const rowsOf = await scanRows(store, present);
+    for (const range of ranges)
+      for await (const page of rowsOf(range))
+        for (const [key, state] of page)
+          present.columns.forEach(({ name }, i) => {
+            const id = cellId(key, name);
+            if (((state >> (2 * i)) & 3) === CONSISTENT && wanted.has(id)) held.add(id);
+          });
+  };
+  const isRead = await store.attempt(async () => await read([[first, last]]));
+  if (!isRead)
+    await rowByRow(
+      store,
+      keys.map((key): KeyRun => [key, key]),
+      read,
+      async ([key]) => void failing.add(key),
+    );
+  return { held, failing };
+}
+
+/** State of a cell that holds what its row derives: see `ScanRow`. */
+const CONSISTENT = 2;

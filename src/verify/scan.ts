@@ -1,0 +1,255 @@
+import type { Store } from '../db/connection.js';
+import type { ScanRow } from '../engine/derivation.js';
+import { scanRows } from '../engine/derive.js';
+import type { KeyRange } from '../engine/dialect.js';
+import { explained } from '../engine/expressions.js';
+import type { Pass, PassMaker } from '../engine/pass.js';
+import { lookedUpTo } from '../ledger/filled-table.js';
+import { compareKeys, type Key } from '../ledger/keys.js';
+import { type Ledger, openLedger } from '../ledger/ledger.js';
+import type { Backfill } from '../steps/define.js';
+import {
+  type ColumnFacts,
+  type GroupFacts,
+  mergeFacts,
+  noFacts,
+  note,
+  noteMax,
+  noteMin,
+  type ScanFacts,
+} from './facts.js';
+import { comparedRun } from './integrity.js';
+import { addLag, lagBuffers } from './lag.js';
+import { mismatchJudge } from './mismatches.js';
+import { type Instant, parseTimestamp } from './timestamps.js';
+
+/** At most this many values of the grouping column are told apart while rows are read. */
+const MAX_GROUPS = 5000;
+
+/** Characters of such a value that are kept. */
+const MAX_GROUP_LENGTH = 100;
+
+/** What values of the grouping column are counted as that are not told apart. */
+export const OTHER_GROUPS = '(others)';
+
+/** A timestamp further ahead than this is in the future, in milliseconds: clocks and offsets may be off by a day. */
+const FUTURE_MS = 24 * 3600 * 1000;
+
+/** State of a cell, two bits: what it holds against what its row derives. */
+const [EMPTY, FILLABLE, CONSISTENT] = [0, 1, 2];
+
+/** Where the values begin in a row. */
+const FIRST_VALUE = 4;
+
+/** What another thread is told of a scan. */
+interface ScanData {
+  readonly backfill: Backfill;
+  /** The present, as Unix time in milliseconds. */
+  readonly nowMs: number;
+}
+
+/** Returns a scan of every row in scope, for the engine to make. */
+export const scanPass = (ledger: Ledger, backfill: Backfill, nowMs: number): Pass<ScanFacts> => ({
+  over: (tx, ranges) => scan(tx, ledger.in(tx), backfill, ranges, nowMs),
+  // A function can't be handed to another thread.
+  elsewhere: backfill.process
+    ? undefined
+    : { module: import.meta.url, data: { backfill, nowMs } satisfies ScanData },
+  merge(into, from) {
+    mergeFacts(into, from);
+    return !into.hasOtherGroups; // of too many groups each thread has told others apart: only one thread can say which come first
+  },
+});
+
+/** The same scan of some of the ranges, in another thread. */
+export const makePass: PassMaker = async (tx, data, ranges) => {
+  const { backfill, nowMs } = data as ScanData;
+  const found = await scan(tx, openLedger(tx), backfill, ranges, nowMs);
+  return { found, transfer: lagBuffers(found.lag) };
+};
+
+/**
+ * Reads the rows in scope of some ranges of keys, each once, and counts what the checks judge. The store derives and
+ * compares, so that a payload never leaves it; keys, states, groups and the columns' own values come out.
+ *
+ * @param ranges taken one by one, so that two threads can share them
+ * @param nowMs the present, as Unix time in milliseconds
+ */
+async function scan(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  ranges: Iterable<KeyRange>,
+  nowMs: number,
+): Promise<ScanFacts> {
+  const columns = backfill.columns.map(({ name }) => name);
+  const facts = noFacts(columns);
+  const { judge: judgeCells, judgeLater, settle } = await cellJudge(store, ledger, backfill, facts);
+  const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
+  const rowsOf = await scanRows(store, backfill);
+  await explained(store, backfill, async () => {
+    for (const range of ranges) {
+      for await (const page of rowsOf(range)) {
+        facts.rows += page.length;
+        for (const row of page) {
+          const [key, state, value] = row;
+          judgeCells(key, state, groupOf(facts, value, key, columns.length));
+          judgeTimes?.(key, row);
+        }
+        await judgeLater();
+      }
+      await settle();
+    }
+  });
+  return facts;
+}
+
+/** A value of the grouping column as it is told apart and shown: of a long one the beginning, with its length. */
+const shortened = (text: string): string =>
+  text.length <= MAX_GROUP_LENGTH ? text : `${text.slice(0, MAX_GROUP_LENGTH)}… (${text.length} characters)`;
+
+function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): GroupFacts {
+  const wanted = value === null ? '(NULL)' : shortened(String(value));
+  let group = facts.groups.get(wanted);
+  if (!group) {
+    const isOther = facts.groups.size >= MAX_GROUPS;
+    facts.hasOtherGroups ||= isOther;
+    const name = isOther ? OTHER_GROUPS : wanted;
+    group = facts.groups.get(name) ?? { firstKey: key, total: 0, filled: new Array<number>(columns).fill(0) };
+    facts.groups.set(name, group);
+  }
+  group.total += 1;
+  if (key < group.firstKey) group.firstKey = key;
+  return group;
+}
+
+/** A cell of a row that is read. */
+interface Cell {
+  readonly key: Key;
+  readonly column: ColumnFacts;
+}
+
+/** The judge of the cells of rows, in the order of their keys. */
+interface CellJudge {
+  readonly judge: (key: Key, state: number, group: GroupFacts) => void;
+  /** Judges those of a page about which the ledger has to be asked. */
+  readonly judgeLater: () => Promise<void>;
+  /** Judges what is left, behind the last page. */
+  readonly settle: () => Promise<void>;
+}
+
+/** Makes the judge of cells: which are filled, with what, by whom; which are not, and why. */
+async function cellJudge(
+  store: Store,
+  ledger: Ledger,
+  backfill: Backfill,
+  facts: ScanFacts,
+): Promise<CellJudge> {
+  const runs = await ledger.runs(backfill.name);
+  const watermark = await lookedUpTo(store, ledger, backfill.name);
+  const compared = comparedRun(runs);
+  const comparedUpTo = compared?.watermark ?? null;
+  // Where keys begin again, those behind the new watermark are of rows that the run has not seen.
+  const isBefore = comparedUpTo !== null && watermark !== null && compareKeys(watermark, comparedUpTo) < 0;
+  const compareUpTo = isBefore ? watermark : comparedUpTo;
+  const isCompared = (key: Key): boolean => compareUpTo !== null && compareKeys(key, compareUpTo) <= 0;
+  // What other declarations had filled before that run was not found when it began.
+  const mismatch = await mismatchJudge(
+    store,
+    ledger,
+    backfill,
+    facts,
+    (key, run) => run === compared?.run && isCompared(key),
+  );
+  const { columns } = facts;
+
+  /** Cells of a page about which the ledger has to be asked: of NULLs that could be filled, and of other values. */
+  let later: { readonly nulls: Cell[]; readonly others: Cell[] } = { nulls: [], others: [] };
+  const judgeNulls = async (cells: readonly Cell[]): Promise<void> => {
+    const refused = await ledger.refusedCells(
+      backfill.name,
+      cells.map(({ key }) => key),
+    );
+    for (const { key, column } of cells) {
+      const targets = refused.get(key);
+      if (targets?.has('*') || targets?.has(column.name)) note(column.refused, key);
+      else
+        note(watermark !== null && compareKeys(key, watermark) <= 0 ? column.fillable : column.waiting, key);
+    }
+  };
+  const judge = (key: Key, state: number, group: GroupFacts): void => {
+    let nullMask = 0;
+    for (let i = 0; i < columns.length; i += 1) {
+      const column = columns[i] as ColumnFacts;
+      const cell = (state >> (2 * i)) & 3;
+      if (cell === EMPTY || cell === FILLABLE) {
+        nullMask |= 1 << i;
+        if (cell === FILLABLE) later.nulls.push({ key, column });
+        else note(column.withoutValue, key);
+        continue;
+      }
+      column.filled += 1;
+      group.filled[i] = (group.filled[i] ?? 0) + 1;
+      if (cell !== CONSISTENT) later.others.push({ key, column });
+      else if (isCompared(key)) column.consistentUpTo += 1;
+    }
+    if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
+  };
+  const judgeLater = async (): Promise<void> => {
+    const { nulls, others } = later;
+    if (nulls.length > 0) await judgeNulls(nulls);
+    if (others.length > 0) await mismatch.judge(others);
+    if (nulls.length + others.length > 0) later = { nulls: [], others: [] };
+  };
+  return { judge, judgeLater, settle: mismatch.settle };
+}
+
+function timestampJudge(
+  { checks, columns }: Backfill,
+  facts: ScanFacts,
+  nowMs: number,
+): (key: Key, row: ScanRow) => void {
+  const indexOf = (name: string | undefined): number => columns.findIndex((column) => column.name === name);
+  const [from, to] = [indexOf(checks.lag?.from), indexOf(checks.lag?.to)];
+  return (key, row) => {
+    const [, , , fallbacks] = row;
+    let [start, end]: (Instant | undefined)[] = [];
+    for (let i = 0; i < facts.columns.length; i += 1) {
+      const { timestamps } = facts.columns[i] as ColumnFacts;
+      const instant = judgeTimestamp(timestamps, key, row[FIRST_VALUE + i], nowMs);
+      if (instant && (fallbacks >> i) & 1) timestamps.fromFallback += 1;
+      if (i === from) start = instant;
+      if (i === to) end = instant;
+    }
+    if (!start || !end) return;
+    if (start.hasOffset !== end.hasOffset) note(facts.mixedOffsets, key);
+    if (end.epochMs < start.epochMs) {
+      note(facts.toBefore, key);
+      facts.toBeforeFallback += (fallbacks >> from) & 1;
+    }
+    addLag(facts.lag, (end.epochMs - start.epochMs) / 1000, key);
+  };
+}
+
+function judgeTimestamp(
+  facts: ColumnFacts['timestamps'],
+  key: Key,
+  value: unknown,
+  nowMs: number,
+): Instant | undefined {
+  if (value === null) return undefined;
+  const text = typeof value === 'string' ? value : Buffer.isBuffer(value) ? '' : String(value);
+  const instant = parseTimestamp(text);
+  if (!instant) {
+    note(facts.invalid, key);
+    return undefined;
+  }
+  const { epochMs } = instant;
+  facts.valid += 1;
+  if (!instant.hasOffset) facts.withoutOffset += 1;
+  if (epochMs > nowMs + FUTURE_MS) note(facts.future, key);
+  const { min, max } = facts;
+  if (!min || epochMs <= min.epochMs) noteMin(facts, { text, epochMs, key });
+  if (!max || epochMs >= max.epochMs) noteMax(facts, { text, epochMs, key });
+  return instant;
+}
