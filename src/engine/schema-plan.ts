@@ -2,10 +2,10 @@ import type { Store } from '../db/connection.js';
 import { identifier, isSameName, literal } from '../db/sql.js';
 import { filterEach } from '../each.js';
 import type { CreatedObject } from '../ledger/records.js';
-import { declaredVersion, storeVersion } from '../run/versions.js';
 import { addColumnSql, createIndexSql, type SchemaStepDefinition } from '../steps/schema-step.js';
 import { compareVersions } from '../version.js';
 import { findIndex, tableColumns } from './inspect.js';
+import { declaredVersion, storeVersion } from './versions.js';
 
 /** One statement that a schema step would run on this store, and what it makes. */
 export interface PlannedStatement {

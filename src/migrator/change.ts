@@ -1,10 +1,10 @@
 import { GIVE_UP_MS } from '../db/busy.js';
 import type { LockHolder } from '../db/lock-holder.js';
+import type { SiteLockOptions } from '../db/site.js';
 import { CHECKPOINT_PAGES } from '../db/sqlite/open.js';
 import { isFilledBy } from '../engine/filled-by.js';
 import { updateTriggers } from '../engine/inspect.js';
 import { refuseWorkers } from '../engine/run-options.js';
-import type { SiteLockOptions } from '../engine/site.js';
 import { sqliteSite } from '../engine/sqlite/site.js';
 import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/records.js';

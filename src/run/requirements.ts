@@ -1,10 +1,10 @@
 import type { StoreRequirements } from '../config.js';
 import type { Store } from '../db/connection.js';
 import { absentColumns, hasTable } from '../engine/inspect.js';
+import { declaredVersion, storeVersion } from '../engine/versions.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import { compareVersions } from '../version.js';
-import { declaredVersion, storeVersion } from './versions.js';
 
 /**
  * Refuses a store that lacks what the project's config requires.

@@ -4,7 +4,9 @@ import { identifier, isSameName, literal } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
 import type { Estimate } from '../engine/dialect.js';
 import { findIndex, hasIndex, tableColumns } from '../engine/inspect.js';
+import { reverseStatements } from '../engine/reverse.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
+import { declaredVersion, storeVersion } from '../engine/versions.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CreatedObject } from '../ledger/records.js';
@@ -12,8 +14,6 @@ import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { compareVersions } from '../version.js';
-import { reverseStatements } from './reverse.js';
-import { declaredVersion, storeVersion } from './versions.js';
 
 /** A schema step with its name. */
 export type SchemaStep = Step & SchemaStepDefinition;

@@ -1,13 +1,13 @@
 // Private modules that tests look at by themselves: the lint lets this file alone import them, and nothing else of `src/` but the
 // public entries and `main()`. Each is pure, values in and values out, and has more cases than a store could show one by one.
 
+/** JSON as Python writes it, read once more where the database's own reader differs. */
+export * from '../../src/db/json-text.js';
 /**
  * The connection of a store. Not pure, and here for one promise of it that no command can break: that it refuses a statement while its
  * transaction is open.
  */
 export { locateStore } from '../../src/db/path.js';
-/** JSON as Python writes it, read once more where the database's own reader differs. */
-export * from '../../src/engine/json-text.js';
 /** Throttle: series of timings in, sizes of batches and pauses out. */
 export * from '../../src/engine/pace.js';
 export { postgresSite } from '../../src/engine/postgres/site.js';

@@ -1,8 +1,8 @@
 import type { Dialect } from '../../engine/dialect.js';
-import type { OpenOptions } from '../../engine/site.js';
 import { BackfillError, isAboutRow, isPostgresError, isStoreError } from '../../errors.js';
 import { GIVE_UP_MS } from '../busy.js';
 import type { SqlValue } from '../connection.js';
+import type { OpenOptions } from '../site.js';
 import { literal } from '../sql.js';
 import { type Result, SAFE_PATH } from './client.js';
 import { PostgresError } from './error.js';

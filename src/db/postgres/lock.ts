@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HeldLock, SiteLockOptions } from '../../engine/site.js';
 import { BackfillError, isPostgresError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { throwIfStopped } from '../../stop.js';
 import { type LockHolder, type LockState, POLL_MS, runLocked } from '../lock-holder.js';
+import type { HeldLock, SiteLockOptions } from '../site.js';
 import type { LockKey, PostgresSession, Sessions } from './session.js';
 import { holderNamed, instantSql } from './session-name.js';
 

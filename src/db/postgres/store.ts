@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dialect } from '../../engine/dialect.js';
-import type { OpenOptions } from '../../engine/site.js';
 import { failpoint } from '../../failpoint.js';
 import { throwIfStopped } from '../../stop.js';
 import { busyPauses } from '../busy.js';
 import type { Connection, Transaction } from '../connection.js';
 import type { LockHolder } from '../lock-holder.js';
+import type { OpenOptions } from '../site.js';
 import { BEGIN, isGone, PostgresDriver } from './driver.js';
 import { requireHeld, shareLock } from './lock.js';
 import { makeFunctions, type PostgresSession, readPath, type Sessions } from './session.js';

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type Database from 'better-sqlite3';
-import { readJson, usableString } from '../../engine/json-text.js';
+import { readJson, usableString } from '../json-text.js';
 
 /** SQL name of the reader of rare JSON texts: bytes in, strict JSON out, or NULL when they are not readable. */
 export const READ_JSON = 'umzug_backfill_read_json';

@@ -1,5 +1,4 @@
 import type Database from 'better-sqlite3';
-import type { OpenOptions } from '../../engine/site.js';
 import { isSqliteError, toBackfillError } from '../../errors.js';
 import { GIVE_UP_MS } from '../busy.js';
 import { refuseSidecars } from '../owner.js';
@@ -11,6 +10,7 @@ import {
   requireWritableFolder,
   type StoreFiles,
 } from '../path.js';
+import type { OpenOptions } from '../site.js';
 import { connect } from './connection.js';
 import { registerJsonFunctions } from './json-functions.js';
 

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dialect } from '../../engine/dialect.js';
-import type { OpenOptions } from '../../engine/site.js';
 import { failpoint } from '../../failpoint.js';
 import { busyPauses } from '../busy.js';
 import type { Connection, Transaction } from '../connection.js';
 import type { StoreFiles } from '../path.js';
+import type { OpenOptions } from '../site.js';
 import { isBusy } from './busy.js';
 import { busyWaitOf, CACHE_KIB, openDatabase } from './open.js';
 import { SqliteStatements } from './statements.js';

@@ -1,7 +1,7 @@
 import type { SqlValue } from '../../db/connection.js';
+import { readJson } from '../../db/json-text.js';
 import type { Backfill } from '../../steps/define.js';
 import type { CellValue } from '../../steps/values.js';
-import { readJson } from '../json-text.js';
 import { type Derived, deriveRows, withoutInvalid } from '../process.js';
 
 // Rows that PostgreSQL leaves to this program: rare documents, by our own reader, and those of a `process`.

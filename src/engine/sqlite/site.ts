@@ -1,8 +1,8 @@
 import { locateStore, requireWritable, type StoreFiles } from '../../db/path.js';
+import type { OpenOptions, StoreSite } from '../../db/site.js';
 import { SqliteStore } from '../../db/sqlite/store.js';
 import { networkWarnings } from '../../safety/disk.js';
 import { lookAtLock, RunLock } from '../../safety/run-lock.js';
-import type { OpenOptions, StoreSite } from '../site.js';
 import { SQLITE } from './dialect.js';
 
 /**

@@ -1,5 +1,5 @@
-import type { Connection } from '../db/connection.js';
-import type { LockOptions, LockState } from '../db/lock-holder.js';
+import type { Connection } from './connection.js';
+import type { LockOptions, LockState } from './lock-holder.js';
 
 /** How to open a store. */
 export interface OpenOptions {

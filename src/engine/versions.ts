@@ -1,9 +1,9 @@
 import type { Store } from '../db/connection.js';
 import { identifier, isSameName } from '../db/sql.js';
-import { absentColumns, hasTable, tableColumns } from '../engine/inspect.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import { compareVersions, parseVersion, type Version } from '../version.js';
+import { absentColumns, hasTable, tableColumns } from './inspect.js';
 
 /** Where a store keeps its versions. */
 export interface VersionTable {
