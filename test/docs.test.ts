@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { root } from './support/cli.js';
+import { up } from './support/migrate.js';
 import { on } from './support/on-store.js';
 import { withGeneratedStore } from './support/stores.js';
 
@@ -36,6 +37,37 @@ const UNHELD = [
   /^The author of a store can still/,
   /^The hash protects/,
 ];
+
+describe('docs/how-it-works.md', () => {
+  it('walks from `up` to COMMIT as the calls go, in at most ten of them', () =>
+    withGeneratedStore({ audits: 60 }, async (path) => {
+      const walk = [...read('docs/how-it-works.md').matchAll(/^\d+\. `(\w+)` \(([^)]+)\)/gm)];
+      const names = walk.map(([, name = '']) => name);
+      expect(names).to.have.lengthOf.within(8, 10);
+      for (const [, name = '', files = ''] of walk)
+        for (const [, file = ''] of files.matchAll(/`([^`]+)`/g))
+          expect(read(file), file).to.match(new RegExp(`async (?:function )?${name}\\b`));
+
+      const { stackTraceLimit } = Error;
+      let stack = '';
+      Error.stackTraceLimit = 100;
+      const onEvent = ({ event }: { readonly event: string }): void => {
+        if (event === 'run_started') stack = new Error('here').stack ?? '';
+      };
+      await up(path, { onEvent, backup: false }).finally(() => {
+        Error.stackTraceLimit = stackTraceLimit;
+      });
+      const called = [...stack.matchAll(/at (?:async )?(?:[\w.]+\.)?(\w+) \(/g)]
+        .map(([, name]) => name)
+        .reverse();
+      const wanted = names.slice(0, names.indexOf('fillBatches') + 1);
+      let at = -1;
+      for (const name of wanted) {
+        at = called.indexOf(name, at + 1);
+        expect(at, `${name} among ${called.join(', ')}`).to.be.at.least(0);
+      }
+    }));
+});
 
 describe('docs/promises.md and docs/security.md', () => {
   it('name tests that there are', () => {
