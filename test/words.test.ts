@@ -20,7 +20,7 @@ const holesOf = (text: string): string[] =>
  * tells, which a test runner prints.
  */
 const OTHER_FILES =
-  /^src\/(?:words\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|steps\/stale\.ts|store\/sqlite\/print-sql\.ts|verification\/(?:scan|helper-thread)\.ts|schema\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
+  /^src\/(?:words\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|steps\/stale\.ts|engine\/sqlite\/print-sql\.ts|verify\/scan\.ts|engine\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
 
 /** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
 const OTHER_CALLS =
@@ -81,7 +81,7 @@ const IS_SENTENCE = /[A-Za-z]{2,}[,;:]? [A-Za-z{(]|\} [a-z]{2,}/;
 function sentenceOf({ text, within, at }: SourceText): string {
   const last = within.at(-1) ?? '';
   if (last === 'toBackfillError') return `{} ${text} ({})`;
-  if (last === 'throwIfStopped' || (last === 'where' && at.startsWith('src/backfill/')))
+  if (last === 'throwIfStopped' || (last === 'where' && at.startsWith('src/run/')))
     return `Stopped by {} ${text}; every committed batch is kept`;
   if (last === 'InvalidArgumentError') return text.replace(/^Expected (.*)\.$/, '$1');
   if (within.includes('usageError')) return text.charAt(0).toUpperCase() + text.slice(1);
