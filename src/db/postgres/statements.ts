@@ -186,6 +186,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
     const { client } = driver.connection;
     const isWithin = driver.open !== undefined;
     if (isWithin) await client.script('SAVEPOINT umzug_backfill_attempt');
+    const wasAttempt = driver.isAttempt; // one may be made within another
     driver.isAttempt = isWithin;
     try {
       await act();
@@ -199,7 +200,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
         );
       return false;
     } finally {
-      driver.isAttempt = false;
+      driver.isAttempt = wasAttempt;
     }
   }
 
