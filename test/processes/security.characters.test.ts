@@ -38,7 +38,8 @@ const POSITIONS: Readonly<Record<string, (text: string) => string>> = {
   'the kind of steps': (text) => set('steps', { kind: text }),
   'the status of steps': (text) => set('steps', { status: text }),
   'the kind of runs': (text) => set('runs', { kind: text }),
-  'the cursor of runs': (text) => set('runs', { cursor: text, watermark: text, status: 'running' }),
+  'the watermark of runs': (text) => set('runs', { watermark: text, status: 'running' }),
+  'the cursor of ranges': (text) => set('ranges', { cursor: text, end_key: text }),
   skips: (text) =>
     `INSERT INTO umzug_backfill_skips (backfill, key, target, reason, batch)
      VALUES ('${BACKFILL}', ${quoted(`'${text}`)}, ${quoted(text)}, ${quoted(text)}, 1)`,
