@@ -198,29 +198,41 @@ describe('createMigrator() on a database of PostgreSQL', () => {
       }));
   }
 
-  for (const [what, other] of [
-    ['takes back', (migrator) => migrator.down({ to: 0 })],
-    ['fills', (migrator) => migrator.up()],
-  ] as const satisfies readonly (readonly [string, (migrator: Migrator) => Promise<unknown>])[]) {
-    it(`refuses another migrator of this process that ${what} while it fills`, () =>
-      withDatabase(async ({ url, client }) => {
-        await client.query(TABLES);
-        let answer: Promise<unknown> | undefined;
-        const settings = { database: url, steps, batchRows: 40 };
-        const onEvent = ({ event }: { readonly event: string }): void => {
-          if (event === 'batch_committed')
-            answer ??= other(createMigrator({ ...settings, lockTimeoutMs: 0 })).catch((error) => error);
-        };
-        await createMigrator({ ...settings, onEvent }).up();
-        expect(await answer).to.include({ code: 'RUN_LOCKED' });
-        expect(String((await answer) as Error)).to.include(`process ${process.pid} on `);
-        const { rows } = await client.query(
-          `SELECT count(*)::int AS named FROM people WHERE surname = 'Byron'`,
-        );
-        expect(rows).to.deep.equal([{ named: 258 }]);
-        await createMigrator(settings).down({ to: 0 });
-      }));
+  /** Runs `up`, and another migrator of this process as soon as a batch is committed; returns what became of that. */
+  async function besides(url: string, other: (migrator: Migrator) => Promise<unknown>): Promise<unknown> {
+    let answer: Promise<unknown> | undefined;
+    const settings = { database: url, steps, batchRows: 40 };
+    const onEvent = ({ event }: { readonly event: string }): void => {
+      if (event === 'batch_committed')
+        answer ??= other(createMigrator({ ...settings, lockTimeoutMs: 0 })).catch((error) => error);
+    };
+    await createMigrator({ ...settings, onEvent }).up();
+    return await answer;
   }
+
+  async function expectFilledOnce(url: string, client: Client): Promise<void> {
+    const { rows } = await client.query(`SELECT count(*)::int AS named FROM people WHERE surname = 'Byron'`);
+    expect(rows).to.deep.equal([{ named: 258 }]);
+    expect(await createMigrator({ database: url, steps }).pending()).to.deep.equal([]);
+    await createMigrator({ database: url, steps }).down({ to: 0 });
+  }
+
+  it('refuses another migrator of this process that takes back while it fills', () =>
+    withDatabase(async ({ url, client }) => {
+      await client.query(TABLES);
+      const answer = await besides(url, (migrator) => migrator.down({ to: 0 }));
+      expect(answer).to.include({ code: 'RUN_LOCKED' });
+      expect(String(answer)).to.include(`process ${process.pid} on `);
+      await expectFilledOnce(url, client);
+    }));
+
+  it('lets another migrator of this process take part while it fills, and do what comes behind, or refuses it', () =>
+    withDatabase(async ({ url, client }) => {
+      await client.query(TABLES);
+      const answer = await besides(url, (migrator) => migrator.up());
+      if (answer instanceof Error) expect(answer).to.include({ code: 'RUN_LOCKED' });
+      await expectFilledOnce(url, client);
+    }));
 
   const project = useNewProject();
 

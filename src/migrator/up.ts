@@ -321,6 +321,11 @@ async function applyWork(
   });
   let hasRunSql = false;
   for (const step of work.pending) {
+    // Behind a fill that is shared, another `up` may have had its turn, and have applied what was pending.
+    if ((await ledger.step(step.name))?.status === 'applied') {
+      await verify(step);
+      continue;
+    }
     if (hasRunSql) {
       await checkPendingSteps(session, options.project.steps, [step]); // on what plain SQL has made
       if (isBackfill(step)) await refuseTriggers(session, [step], options);
