@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from './errors.js';
 
 /** What of an `AbortSignal` counts here. Any will do; a project without the type of that name can do with its own. */
@@ -27,4 +28,14 @@ export function throwIfStopped(signal: StopSignal | undefined, where: string): v
     `Stopped by ${String(signal.reason)} ${where}; every committed batch is kept`,
     'Run the same command again; it resumes where it stopped',
   );
+}
+
+/** How often it is looked whether to stop, in milliseconds. */
+export const LOOK_MS = 20;
+
+/** Waits for so long, in milliseconds; not to the end where a stop comes: whoever waits then looks for it. */
+export async function pauseFor(ms: number, signal?: StopSignal): Promise<void> {
+  const endAt = performance.now() + ms;
+  for (let leftMs = ms; leftMs > 0 && !signal?.aborted; leftMs = endAt - performance.now())
+    await sleep(Math.min(leftMs, LOOK_MS));
 }

@@ -1,3 +1,5 @@
+import { pauseFor, type StopSignal } from '../stop.js';
+
 /** How long a command that writes goes on asking for a lock that another process keeps, in milliseconds. */
 export const GIVE_UP_MS = 15_000;
 
@@ -15,4 +17,21 @@ export function* busyPauses(longestMs = LONGEST_PAUSE_MS): Generator<number, voi
   for (let pauseMs = FIRST_PAUSE_MS; performance.now() < giveUpAt; pauseMs *= 2) {
     yield Math.min(pauseMs, longestMs);
   }
+}
+
+/** Acts, and again after each of these pauses while `isBusy` says of what it throws that another process is in the way; a stop ends a pause. */
+export async function untilFree<Result>(
+  act: () => Promise<Result>,
+  isBusy: (error: unknown) => boolean,
+  signal?: StopSignal,
+): Promise<Result> {
+  for (const pauseMs of busyPauses()) {
+    try {
+      return await act();
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      await pauseFor(pauseMs, signal);
+    }
+  }
+  return await act();
 }

@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { busyPauses } from '../db/busy.js';
 import type { Connection, Transaction } from '../db/connection.js';
 import { explained, explanation } from '../engine/expressions.js';
 import type { RunOptions } from '../engine/run-options.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Backfill } from '../steps/define.js';
-import { throwIfStopped } from '../stop.js';
+import { pauseFor, throwIfStopped } from '../stop.js';
 import { Pacer } from './pacer.js';
 
 /*
@@ -82,7 +81,7 @@ export async function commitBatch<Done>(
       if (isConflict) onConflict?.();
       const pauseMs = isConflict ? Math.ceil(Math.random() * CONFLICT_PAUSE_MS) : usualMs;
       onEvent?.({ event: 'store_busy', backfill: backfill.name, pauseMs });
-      await sleep(pauseMs);
+      await pauseFor(pauseMs, signal);
     }
   }
   return await explained(store, backfill, transaction);

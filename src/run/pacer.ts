@@ -1,10 +1,11 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Connection, Transaction } from '../db/connection.js';
 import type { Surroundings } from '../engine/dialect.js';
 import { firstPace, nextPace, type Pace, type PaceSettings } from '../engine/pace.js';
 import { DEFAULT_BATCH_ROWS, type RunOptions } from '../engine/run-options.js';
 import { MAX_BATCH_ROWS } from '../ledger/records.js';
 import type { Backfill } from '../steps/define.js';
+import { pauseFor } from '../stop.js';
 
 /**
  * Keeps the pace of one loop of batches: measures how long each holds its locks, and sees whether others are at work. Its lifetime is
@@ -53,7 +54,7 @@ export class Pacer {
     const { pauseMs } = this.#pace;
     if (pauseMs === 0) return;
     this.#options.onEvent?.({ event: 'paused', backfill: this.#backfill.name, pauseMs });
-    await sleep(pauseMs);
+    await pauseFor(pauseMs, this.#options.signal);
   }
 
   /** Notes that the batch's transaction has begun. Called first thing in it. */

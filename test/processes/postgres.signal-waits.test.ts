@@ -191,6 +191,23 @@ describe('a signal to a command that waits', () => {
       await expectResumable(copy);
     }));
 
+  it('is heard where `up` waits for whoever still takes part in its fill', () =>
+    on.v21(async (copy) => {
+      const other = await copy.connect();
+      const result = await pausedAt(argsOn(copy.url, 'up'), { at: 'lock', detail: 'left' }, async (child) => {
+        // A share of the run lock, as of a worker: its key is that of the turn, which `up` has now, in the class before.
+        await other.query(
+          `SELECT pg_advisory_lock_shared((classid::int8 - 1)::int, objid::int8::bit(32)::int) FROM pg_locks WHERE locktype = 'advisory' AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+        );
+        child.kill('SIGTERM');
+      });
+      expectStopped(result, true);
+      await untilAlone(copy.client);
+      await other.end();
+      await expectResumable(copy);
+    }));
+
   it('is heard where `up` waits for another run, which goes on', () =>
     on.v20(async (copy) => {
       const first = await pausedAt(argsOn(copy.url, 'up'), LOCKED, async (holder) => {

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
 import { BackfillError } from '../../errors.js';
-import { type StopSignal, throwIfStopped } from '../../stop.js';
+import { LOOK_MS, type StopSignal, throwIfStopped } from '../../stop.js';
 import type { SqlValue } from '../connection.js';
 import { type PostgresAddress, shownAddress } from './address.js';
-import { configOf, connected, internalsOf, isAboutTls, LOOK_MS, loadDriver } from './connect.js';
+import { configOf, connected, internalsOf, isAboutTls, loadDriver } from './connect.js';
 import { PostgresError, postgresError } from './error.js';
 import { tlsAttempts } from './tls.js';
 import { types } from './types.js';
@@ -40,7 +40,8 @@ export class PostgresClient {
   readonly address: PostgresAddress;
   readonly #driver: Client;
   readonly #config: ClientConfig;
-  readonly #signal: StopSignal | undefined;
+  /** What stops whoever waits for the database. */
+  readonly signal: StopSignal | undefined;
   readonly #timer: NodeJS.Timeout;
   #isInTransaction = false;
   #isClosed = false;
@@ -63,7 +64,7 @@ export class PostgresClient {
     this.address = address;
     this.#driver = driver;
     this.#config = config;
-    this.#signal = signal;
+    this.signal = signal;
     const { connection } = internalsOf(driver);
     driver.on('error', () => {
       this.#isLost = true; // whoever asks next is told of it
@@ -174,8 +175,9 @@ export class PostgresClient {
     } catch (error) {
       const failure = postgresError(error);
       this.#isLost ||= failure.isLoss;
-      if (this.#isCancelled && (failure.isLoss || failure.code === 'POSTGRES_57014'))
-        throwIfStopped(this.#signal, 'while the database was waited for');
+      // Also of a later statement, which a late cancellation meets, or finds the connection given up: the stop is what is told.
+      if (this.#stoppedAt !== undefined && (failure.isLoss || failure.code === 'POSTGRES_57014'))
+        throwIfStopped(this.signal, 'while the database was waited for');
       throw failure;
     } finally {
       this.#isCancelled = false;
@@ -187,7 +189,7 @@ export class PostgresClient {
   /** Cancels what a stop must not wait for; else shows the server that this client lives: it ends a session whose transaction is idle. */
   #look(): void {
     const now = performance.now();
-    if (this.#signal?.aborted) this.#stoppedAt ??= now;
+    if (this.signal?.aborted) this.#stoppedAt ??= now;
     if (this.#askedAt === undefined) {
       if (!this.#isInTransaction || this.isLost || now - this.#lastAskedAt < BEAT_MS) return;
       this.#lastAskedAt = now;

@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import type Pg from 'pg';
 import type { Client, ClientConfig } from 'pg';
 import { BackfillError } from '../../errors.js';
-import { type StopSignal, throwIfStopped } from '../../stop.js';
+import { LOOK_MS, type StopSignal, throwIfStopped } from '../../stop.js';
 import { connectTimeoutMs, type PostgresAddress, withoutParameters } from './address.js';
 import { TLS_PARAMETERS, type TlsAttempts } from './tls.js';
 
@@ -10,9 +10,6 @@ import { TLS_PARAMETERS, type TlsAttempts } from './tls.js';
 
 /** A server that is gone without a word is found out by the operating system, which begins to ask after so long. */
 const KEEP_ALIVE_MS = 10_000;
-
-/** How often it is looked whether to stop, in milliseconds. */
-export const LOOK_MS = 20;
 
 /** What of the driver's client is not in its types. */
 export interface Internals {
@@ -26,6 +23,7 @@ export interface Internals {
   readonly secretKey: number;
 }
 
+/** The driver's client with those. */
 export const internalsOf = (driver: Client): Internals => driver as unknown as Internals;
 
 /** Loads the driver, which a project without PostgreSQL need not have. */
@@ -105,6 +103,7 @@ export async function connected(
   try {
     await driver.connect();
   } catch (error) {
+    connection.stream.destroy(); // the driver leaves that of some failures open
     throwIfStopped(signal, 'while the database was waited for');
     // The driver's own errors have no code.
     const { code } = error as { readonly code?: unknown };

@@ -20,7 +20,7 @@ type Kind = 'reading' | 'writing';
 
 /** What a connection shares with its transactions: the session, and what is known of it. */
 export class PostgresDriver {
-  readonly connection: PostgresSession;
+  readonly session: PostgresSession;
   readonly dialect: Dialect;
   /** Whether a person has agreed to what the roles of others may do. */
   readonly trustsOthers: boolean;
@@ -41,11 +41,11 @@ export class PostgresDriver {
   readonly #known = new Map<string, unknown>();
 
   constructor(
-    connection: PostgresSession,
+    session: PostgresSession,
     dialect: Dialect,
     { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions,
   ) {
-    this.connection = connection;
+    this.session = session;
     this.dialect = dialect;
     this.trustsOthers = isConfirmed;
     this.tables = tables;
@@ -67,7 +67,7 @@ export class PostgresDriver {
   /** The schema of the ledger: where the search path finds one, of whatever kind, else where it makes a table. */
   async ledgerSchema(): Promise<string> {
     return await this.remember('schema of the ledger', async () => {
-      const schemas = this.connection.schemas.filter((name) => name !== 'pg_catalog');
+      const schemas = this.session.schemas.filter((name) => name !== 'pg_catalog');
       const { rows } = await this.query(
         `SELECT p.name FROM unnest(ARRAY[${schemas.map(literal).join(', ')}]::text[]) WITH ORDINALITY AS p (name, at)
           JOIN pg_namespace AS n ON n.nspname = p.name JOIN pg_class AS c ON c.relnamespace = n.oid
@@ -94,7 +94,7 @@ export class PostgresDriver {
   /** Runs one statement by a search path; by none but the engine's own names where that is undefined. */
   async query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Promise<Result> {
     try {
-      return await this.connection.client.query(
+      return await this.session.client.query(
         await this.#asked(sql, parameters.length > 0),
         parameters,
         this.isStep ? undefined : path,
@@ -108,7 +108,7 @@ export class PostgresDriver {
         !(this.isAttempt && isAboutRow(error))
       ) {
         this.hasNotCompiled ||= isUncompiled(error);
-        await this.connection.client.script(`ROLLBACK; ${BEGIN.reading}`);
+        await this.session.client.script(`ROLLBACK; ${BEGIN.reading}`);
       }
       throw error;
     }
@@ -116,7 +116,7 @@ export class PostgresDriver {
 
   /** Runs statements without parameters by a search path. */
   async script(sql: string, path: string | undefined): Promise<void> {
-    await this.connection.client.script(await this.#asked(sql, false), this.isStep ? undefined : path);
+    await this.session.client.script(await this.#asked(sql, false), this.isStep ? undefined : path);
   }
 
   /** Acts in a transaction, which is open for `tx` meanwhile. */
@@ -126,15 +126,15 @@ export class PostgresDriver {
     act: (tx: Tx) => Promise<Result>,
     settings = '',
   ): Promise<Result> {
-    await this.connection.client.script(`${BEGIN[kind]}${settings}`);
+    await this.session.client.script(`${BEGIN[kind]}${settings}`);
     this.open = tx;
     this.#kind = kind;
     try {
       const result = await act(tx);
       // Constraint triggers that are deferred fire now, and see the project's path.
-      const commit = `SET LOCAL search_path = ${this.connection.path}; COMMIT; SET search_path = ${SAFE_PATH}`;
+      const commit = `SET LOCAL search_path = ${this.session.path}; COMMIT; SET search_path = ${SAFE_PATH}`;
       this.open = undefined;
-      await this.connection.client.script(kind === 'writing' ? commit : 'COMMIT');
+      await this.session.client.script(kind === 'writing' ? commit : 'COMMIT');
       return result;
     } catch (error) {
       await this.#rollBack();
@@ -146,7 +146,7 @@ export class PostgresDriver {
 
   /** Rolls back after a failure, which stays the one that is told: a session that can't is ended, and its transaction with it. */
   async #rollBack(): Promise<void> {
-    const { client } = this.connection;
+    const { client } = this.session;
     try {
       if (!client.isLost) await client.script('ROLLBACK');
     } catch (error) {

@@ -13,26 +13,30 @@ const TELL_WAIT_MS = 5000;
 const call = async ({ client }: PostgresSession, name: string, key: LockKey): Promise<boolean> =>
   (await client.query(`SELECT ${name}(${key.join(', ')})`)).rows[0]?.[0] === 1n;
 
-const tryExclusive = async (connection: PostgresSession, key = connection.lockKey): Promise<boolean> =>
-  await call(connection, 'pg_try_advisory_lock', key);
-const tryShared = async (connection: PostgresSession, key = connection.lockKey): Promise<boolean> =>
-  await call(connection, 'pg_try_advisory_lock_shared', key);
-const unlockExclusive = async (connection: PostgresSession, key = connection.lockKey): Promise<void> =>
-  await unlock(connection, 'pg_advisory_unlock', key);
-const unlockShared = async (connection: PostgresSession, key = connection.lockKey): Promise<void> =>
-  await unlock(connection, 'pg_advisory_unlock_shared', key);
+const tryExclusive = async (session: PostgresSession, key = session.lockKey): Promise<boolean> =>
+  await call(session, 'pg_try_advisory_lock', key);
+const tryShared = async (session: PostgresSession, key = session.lockKey): Promise<boolean> =>
+  await call(session, 'pg_try_advisory_lock_shared', key);
+const unlockExclusive = async (session: PostgresSession, key = session.lockKey): Promise<void> =>
+  await unlock(session, 'pg_advisory_unlock', key);
+const unlockShared = async (session: PostgresSession, key = session.lockKey): Promise<void> =>
+  await unlock(session, 'pg_advisory_unlock_shared', key);
 
 /** Releases a lock, also after a failure, which stays the one that is told. A session that cannot is ended, and its locks with it. */
-async function unlock(connection: PostgresSession, name: string, key: LockKey): Promise<void> {
+async function unlock(session: PostgresSession, name: string, key: LockKey): Promise<void> {
   try {
-    await call(connection, name, key);
+    await call(session, name, key);
   } catch (error) {
     if (!isPostgresError(error) && !(error instanceof BackfillError)) throw error;
-    await connection.client.close();
+    await session.client.close();
   }
 }
 
-const pollPause = (): Promise<void> => sleep(POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least));
+/** Waits between two tries; a stop is heard. */
+async function pollPause({ client }: PostgresSession): Promise<void> {
+  throwIfStopped(client.signal, 'while another run was waited for');
+  await sleep(POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least));
+}
 
 /**
  * Takes the run lock: an advisory lock of the session, which the server drops with it. Alone for DDL and verification; where whoever
@@ -48,50 +52,49 @@ export async function acquireLock(
   sessions: Sessions,
   { timeoutMs, onWait, join, isAlone = false }: SiteLockOptions,
 ): Promise<HeldLock> {
-  const connection = await sessions.enter();
-  const { lockKey, turnKey } = connection;
+  const session = await sessions.enter();
+  const { lockKey, turnKey } = session;
   let hasTurn = false;
   const leaveTurn = async (): Promise<void> => {
-    if (hasTurn) await (isAlone ? unlockExclusive : unlockShared)(connection, turnKey);
+    if (hasTurn) await (isAlone ? unlockExclusive : unlockShared)(session, turnKey);
     hasTurn = false;
   };
   const tryBoth = async (): Promise<boolean> => {
-    hasTurn ||= await (isAlone ? tryExclusive : tryShared)(connection, turnKey);
-    if (hasTurn && (await tryExclusive(connection))) return true;
+    hasTurn ||= await (isAlone ? tryExclusive : tryShared)(session, turnKey);
+    if (hasTurn && (await tryExclusive(session))) return true;
     if (isAlone) await leaveTurn(); // a worker may be left of a run whose leader is gone, and others may go on with that
     return false;
   };
   // With a turn, it waits for the run lock alone: others that have a turn may be waiting like it.
   const whoHasIt = async (): Promise<LockHolder | undefined> =>
-    await holderOf(connection, hasTurn ? [lockKey] : undefined);
+    await holderOf(session, hasTurn ? [lockKey] : undefined);
   try {
     let giveUpAt = performance.now() + timeoutMs;
     let hasTold = false;
     while (!(await tryBoth())) {
-      if (join && hasTurn && (await joined(connection, join))) giveUpAt = performance.now() + timeoutMs;
+      if (join && hasTurn && (await joined(session, join))) giveUpAt = performance.now() + timeoutMs;
       else {
         if (performance.now() >= giveUpAt) throw runLocked(await whoHasIt());
         if (!hasTold) onWait?.(await whoHasIt());
         hasTold = true;
       }
-      throwIfStopped(sessions.signal, 'while another run was waited for');
-      await pollPause();
+      await pollPause(session);
     }
-    connection.lock = 'exclusive';
+    session.lock = 'exclusive';
     failpoint('lock', 'taken');
     return {
       release: async () => {
-        const isHeld = connection.lock === 'exclusive';
-        connection.lock = 'none';
-        if (isHeld) await unlockExclusive(connection);
+        const isHeld = session.lock === 'exclusive';
+        session.lock = 'none';
+        if (isHeld) await unlockExclusive(session);
         await leaveTurn();
-        await sessions.leave(connection);
+        await sessions.leave(session);
         failpoint('lock', 'released');
       },
     };
   } catch (error) {
     await leaveTurn();
-    await sessions.leave(connection);
+    await sessions.leave(session);
     throw error;
   }
 }
@@ -102,23 +105,23 @@ export async function acquireLock(
  * @returns whether there was anything to do
  */
 export async function withShare(sessions: Sessions, act: () => Promise<boolean>): Promise<boolean> {
-  const connection = await sessions.enter();
+  const session = await sessions.enter();
   try {
-    return await joined(connection, act);
+    return await joined(session, act);
   } finally {
-    await sessions.leave(connection);
+    await sessions.leave(session);
   }
 }
 
 /** Takes part in what others do, if they let others; returns whether there was anything to do. */
-async function joined(connection: PostgresSession, join: () => Promise<boolean>): Promise<boolean> {
-  if (!(await tryShared(connection))) return false;
-  connection.lock = 'shared';
+async function joined(session: PostgresSession, join: () => Promise<boolean>): Promise<boolean> {
+  if (!(await tryShared(session))) return false;
+  session.lock = 'shared';
   try {
     return await join();
   } finally {
-    connection.lock = 'none';
-    await unlockShared(connection);
+    session.lock = 'none';
+    await unlockShared(session);
   }
 }
 
@@ -130,31 +133,31 @@ async function joined(connection: PostgresSession, join: () => Promise<boolean>)
  * @param onWait told every five seconds while others are waited for
  */
 export async function shareLock<Result>(
-  connection: PostgresSession,
+  session: PostgresSession,
   act: () => Promise<Result>,
   onWait: (holder: LockHolder | undefined) => void,
 ): Promise<Result> {
-  if (connection.lock !== 'exclusive') return await act();
-  while (!(await tryShared(connection))) await pollPause(); // at once: this session may hold both
-  await unlockExclusive(connection);
-  connection.lock = 'shared';
+  if (session.lock !== 'exclusive') return await act();
+  while (!(await tryShared(session))) await pollPause(session); // at once: this session may hold both
+  await unlockExclusive(session);
+  session.lock = 'shared';
   failpoint('lock', 'shared');
   let result: Result;
   try {
     result = await act();
   } finally {
-    connection.lock = 'none';
-    await unlockShared(connection);
+    session.lock = 'none';
+    await unlockShared(session);
   }
   failpoint('lock', 'left');
   let tellAt = performance.now() + TELL_WAIT_MS;
-  while (!(await tryExclusive(connection))) {
-    await pollPause();
+  while (!(await tryExclusive(session))) {
+    await pollPause(session);
     if (performance.now() < tellAt) continue;
-    onWait(await holderOf(connection, [connection.lockKey]));
+    onWait(await holderOf(session, [session.lockKey]));
     tellAt = performance.now() + TELL_WAIT_MS;
   }
-  connection.lock = 'exclusive';
+  session.lock = 'exclusive';
   failpoint('lock', 'taken again');
   return result;
 }
@@ -186,18 +189,18 @@ async function stateOf(
 
 /** Returns the lock holder, or undefined if the lock has since been released. */
 const holderOf = async (
-  connection: PostgresSession,
+  session: PostgresSession,
   keys?: readonly LockKey[],
-): Promise<LockHolder | undefined> => (await stateOf(connection, keys)).holder;
+): Promise<LockHolder | undefined> => (await stateOf(session, keys)).holder;
 
 /**
  * Refuses to go on without the run lock that this session took: a statement of a step may have released it.
  *
  * @throws {BackfillError} `STEP_INVALID`
  */
-export async function requireHeld(connection: PostgresSession): Promise<void> {
-  if (connection.lock === 'none') return;
-  const { client, lockKey } = connection;
+export async function requireHeld(session: PostgresSession): Promise<void> {
+  if (session.lock === 'none') return;
+  const { client, lockKey } = session;
   const held = await client.query(`SELECT 1 ${holdersSql(lockKey, [lockKey])} AND l.pid = pg_backend_pid()`);
   if (held.count > 0) return;
   throw new BackfillError(
@@ -209,10 +212,10 @@ export async function requireHeld(connection: PostgresSession): Promise<void> {
 
 /** Looks whether a run is under way. */
 export async function lookAtLock(sessions: Sessions): Promise<LockState> {
-  const connection = await sessions.enter();
+  const session = await sessions.enter();
   try {
-    return await stateOf(connection);
+    return await stateOf(session);
   } finally {
-    await sessions.leave(connection);
+    await sessions.leave(session);
   }
 }

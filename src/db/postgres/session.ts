@@ -56,11 +56,6 @@ export class Sessions {
     this.#signal = signal;
   }
 
-  /** What stops whoever waits for the database. */
-  get signal(): StopSignal | undefined {
-    return this.#signal;
-  }
-
   /** The session, begun where there is none. To be given back by {@link leave}. */
   async enter(): Promise<PostgresSession> {
     // A lock that is lost with its session is never replaced in silence: what was done under it ends first.
@@ -73,12 +68,12 @@ export class Sessions {
   }
 
   /** Gives the session back; the last user ends it. */
-  async leave(connection: PostgresSession): Promise<void> {
-    if (connection !== this.#current) return await connection.client.close();
+  async leave(session: PostgresSession): Promise<void> {
+    if (session !== this.#current) return await session.client.close();
     this.#users -= 1;
     if (this.#users > 0) return;
     this.#current = undefined;
-    await connection.client.close();
+    await session.client.close();
   }
 }
 
@@ -115,8 +110,8 @@ async function open(address: PostgresAddress, signal: StopSignal | undefined): P
 }
 
 /** Reads the search path again. */
-export const readPath = async (connection: PostgresSession): Promise<void> =>
-  void Object.assign(connection, await pathOf(connection.client, connection.declaredPath));
+export const readPath = async (session: PostgresSession): Promise<void> =>
+  void Object.assign(session, await pathOf(session.client, session.declaredPath));
 
 async function pathOf(
   client: PostgresClient,

@@ -129,7 +129,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
       changed: () => driver.forget(),
     });
     super(runner(() => undefined));
-    this.project = new PathStatements(runner(() => driver.connection.path));
+    this.project = new PathStatements(runner(() => driver.session.path));
     this.driver = driver;
   }
 
@@ -150,12 +150,12 @@ export abstract class PostgresStatements extends PathStatements implements Store
   }
 
   /** The session with the database, for the parts of this engine. */
-  get connection(): PostgresSession {
-    return this.driver.connection;
+  get session(): PostgresSession {
+    return this.driver.session;
   }
 
   get name(): string {
-    return shownAddress(this.connection.client.address);
+    return shownAddress(this.session.client.address);
   }
 
   async size(): Promise<StoreSize> {
@@ -183,7 +183,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
   async attempt(act: () => Promise<void>): Promise<boolean> {
     this.requireTurn();
     const { driver } = this;
-    const { client } = driver.connection;
+    const { client } = driver.session;
     const isWithin = driver.open !== undefined;
     if (isWithin) await client.script('SAVEPOINT umzug_backfill_attempt');
     const wasAttempt = driver.isAttempt; // one may be made within another
@@ -207,7 +207,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
   async compileError(sql: string): Promise<Error | undefined> {
     this.requireTurn();
     const { driver } = this;
-    const { client, path } = driver.connection;
+    const { client, path } = driver.session;
     const isWithin = driver.open !== undefined;
     if (isWithin) await client.script('SAVEPOINT umzug_backfill_check');
     try {

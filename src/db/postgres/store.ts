@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dialect } from '../../engine/dialect.js';
 import { failpoint } from '../../failpoint.js';
 import { throwIfStopped } from '../../stop.js';
-import { busyPauses } from '../busy.js';
+import { untilFree } from '../busy.js';
 import type { Connection, Transaction } from '../connection.js';
 import type { LockHolder } from '../lock-holder.js';
 import type { OpenOptions } from '../site.js';
@@ -28,21 +27,21 @@ class PostgresTransaction extends PostgresStatements implements Transaction {
   async runStep(act: () => Promise<void>): Promise<void> {
     this.requireTurn();
     const { driver } = this;
-    const { connection, waitMs } = driver;
-    const { client, canMakeFunctions, version } = connection;
+    const { session, waitMs } = driver;
+    const { client, canMakeFunctions, version } = session;
     const settings = await readSettings(client);
     driver.isStep = true;
     try {
-      await client.script(`SET search_path = ${connection.declaredPath}`);
+      await client.script(`SET search_path = ${session.declaredPath}`);
       await act();
     } finally {
       driver.isStep = false; // a failure ends the transaction, and with it what was set
     }
     await restoreSettings(client, settings);
     await client.script(`SET lock_timeout = ${waitMs}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
-    await readPath(connection); // it may have made a schema
-    if (canMakeFunctions) await makeFunctions(client, version, connection.path); // DISCARD TEMP has dropped them
-    await requireHeld(connection);
+    await readPath(session); // it may have made a schema
+    if (canMakeFunctions) await makeFunctions(client, version, session.path); // DISCARD TEMP has dropped them
+    await requireHeld(session);
     driver.forget();
   }
 }
@@ -52,11 +51,11 @@ export class PostgresStore extends PostgresStatements implements Connection {
   readonly #sessions: Sessions;
 
   /**
-   * @param connection the session of the command, which {@link close} gives back
+   * @param session that of the command, which {@link close} gives back
    * @param dialect this engine's
    */
-  constructor(sessions: Sessions, connection: PostgresSession, dialect: Dialect, options: OpenOptions) {
-    super(new PostgresDriver(connection, dialect, options));
+  constructor(sessions: Sessions, session: PostgresSession, dialect: Dialect, options: OpenOptions) {
+    super(new PostgresDriver(session, dialect, options));
     this.#sessions = sessions;
   }
 
@@ -70,15 +69,8 @@ export class PostgresStore extends PostgresStatements implements Connection {
   }
 
   async write<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
-    for (const pauseMs of busyPauses()) {
-      try {
-        return await this.tryWrite(act);
-      } catch (error) {
-        if (!this.dialect.retryReason(error)) throw error;
-        await sleep(pauseMs);
-      }
-    }
-    return await this.tryWrite(act);
+    const isBusy = (error: unknown): boolean => this.dialect.retryReason(error) !== undefined;
+    return await untilFree(() => this.tryWrite(act), isBusy, this.session.client.signal);
   }
 
   async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
@@ -110,7 +102,7 @@ export class PostgresStore extends PostgresStatements implements Connection {
     settings?: string,
   ): Promise<Result> {
     this.requireTurn();
-    throwIfStopped(this.#sessions.signal, 'between two transactions');
+    throwIfStopped(this.session.client.signal, 'between two transactions');
     return await this.driver.within(kind, new PostgresTransaction(this.driver), act, settings);
   }
 
@@ -118,10 +110,10 @@ export class PostgresStore extends PostgresStatements implements Connection {
     act: () => Promise<Result>,
     onWait: (holder: LockHolder | undefined) => void,
   ): Promise<Result> {
-    return await shareLock(this.connection, act, onWait);
+    return await shareLock(this.session, act, onWait);
   }
 
   async close(): Promise<void> {
-    await this.#sessions.leave(this.connection);
+    await this.#sessions.leave(this.session);
   }
 }

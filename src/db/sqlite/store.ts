@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dialect } from '../../engine/dialect.js';
 import { failpoint } from '../../failpoint.js';
-import { busyPauses } from '../busy.js';
+import { untilFree } from '../busy.js';
 import type { Connection, Transaction } from '../connection.js';
 import type { StoreFiles } from '../path.js';
 import type { OpenOptions } from '../site.js';
@@ -20,7 +19,7 @@ const WRITE_WAIT_MS = 1000;
 const SCAN_CACHE_KIB = 1024;
 
 /** A transaction of a SQLite store. */
-export class SqliteTransaction extends SqliteStatements implements Transaction {
+class SqliteTransaction extends SqliteStatements implements Transaction {
   protected override get transaction(): SqliteTransaction {
     return this;
   }
@@ -71,15 +70,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
    * @param act may run several times
    */
   async write<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
-    for (const pauseMs of busyPauses()) {
-      try {
-        return await this.tryWrite(act);
-      } catch (error) {
-        if (!isBusy(error)) throw error;
-        await sleep(pauseMs);
-      }
-    }
-    return await this.tryWrite(act);
+    return await untilFree(() => this.tryWrite(act), isBusy);
   }
 
   /** As {@link write}, but tried once: it fails when another process keeps the lock for longer than a second. */

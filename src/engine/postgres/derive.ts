@@ -101,7 +101,7 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
 }
 
 async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
-  const { version, canMakeFunctions } = requirePostgres(store).connection;
+  const { version, canMakeFunctions } = requirePostgres(store).session;
   const columns = await typesOf(store, backfill.table);
   const targets: string[] = [];
   const values: string[] = [];

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { busyPauses } from '../../db/busy.js';
+import { untilFree } from '../../db/busy.js';
 import type { Connection, Store, Transaction } from '../../db/connection.js';
+import { requirePostgres } from '../../db/postgres/statements.js';
 import { identifier } from '../../db/sql.js';
 import { BackfillError, isStoreError } from '../../errors.js';
 import type { IndexWork } from '../dialect.js';
@@ -138,16 +138,8 @@ async function patiently(store: Store, waitMs: number, act: () => Promise<void>)
     void (await store.get(`SELECT set_config('lock_timeout', ?, false)`, wait));
   await setWait(`${waitMs}ms`);
   try {
-    for (const pauseMs of busyPauses()) {
-      try {
-        await act();
-        return;
-      } catch (error) {
-        if (!store.dialect.retryReason(error)) throw error;
-        await sleep(pauseMs);
-      }
-    }
-    await act();
+    const { signal } = requirePostgres(store).session.client;
+    await untilFree(act, (error) => store.dialect.retryReason(error) !== undefined, signal);
   } finally {
     await setWait(before);
   }

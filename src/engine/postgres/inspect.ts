@@ -40,7 +40,7 @@ const hasLedgerTable = async (store: PostgresStatements, name: string): Promise<
 /** Whether the store has an index of this name that is complete, or its table one that a run has left incomplete, as it was killed. */
 export async function hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'> {
   if (await hasUnfinishedIndex(store, table, name)) return 'unfinished';
-  const schemas = requirePostgres(store).connection.schemas.map(literal).join(', ');
+  const schemas = requirePostgres(store).session.schemas.map(literal).join(', ');
   const sql = `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indexrelid = c.oid
     WHERE c.relname = ? AND n.nspname IN (${schemas}) AND i.indisvalid`;
   return (await store.get(sql, name)) !== undefined;

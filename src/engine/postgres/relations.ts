@@ -6,7 +6,7 @@ import { literal } from '../../db/sql.js';
 
 /** The relation that an unqualified name means, as SQL; takes the name. */
 export const relationSql = (store: Store): string =>
-  `(SELECT c.oid FROM unnest(ARRAY[${requirePostgres(store).connection.schemas.map(literal).join(', ')}]) WITH ORDINALITY AS p (name, at)
+  `(SELECT c.oid FROM unnest(ARRAY[${requirePostgres(store).session.schemas.map(literal).join(', ')}]) WITH ORDINALITY AS p (name, at)
     JOIN pg_namespace AS n ON n.nspname = p.name JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = ?
     ORDER BY p.at LIMIT 1)`;
 

@@ -42,6 +42,6 @@ export const temporaryMissing = (): BackfillError =>
  */
 export async function checkRights(store: Store, { kind }: Step): Promise<void> {
   await refuseReadOnly(store);
-  const { version, canMakeFunctions } = requirePostgres(store).connection;
+  const { version, canMakeFunctions } = requirePostgres(store).session;
   if (kind === 'backfill' && needsTryJson(version) && !canMakeFunctions) throw temporaryMissing();
 }

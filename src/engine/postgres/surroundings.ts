@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Store } from '../../db/connection.js';
 import { isOurs } from '../../db/postgres/session-name.js';
 import type { Backfill } from '../../steps/define.js';
-import { throwIfStopped } from '../../stop.js';
+import { pauseFor, throwIfStopped } from '../../stop.js';
 import type { Surroundings } from '../dialect.js';
 import type { RunOptions } from '../run-options.js';
 
@@ -35,7 +34,7 @@ export async function surroundings(
       for (let { lagMs } = found; lagMs > MAX_LAG_MS; { lagMs } = await look(store)) {
         throwIfStopped(options.signal, `while a replica was behind the batches of ${name}`);
         options.onEvent?.({ event: 'paused', backfill: name, pauseMs: LAG_LOOK_MS });
-        await sleep(LAG_LOOK_MS);
+        await pauseFor(LAG_LOOK_MS, options.signal);
       }
     },
     async close() {},

@@ -52,7 +52,7 @@ export async function refuseUnsafePath(store: PostgresStatements): Promise<void>
         WHERE x.privilege_type = 'CREATE' UNION SELECT n.nspowner) AS a
       LEFT JOIN pg_roles AS g ON g.oid = a.grantee
       JOIN pg_roles AS r ON ${mayUse('a.grantee')}
-    WHERE ${IS_ME} AND n.nspname IN (${store.connection.schemas.map(literal).join(', ')}) AND NOT ${IS_OURS}
+    WHERE ${IS_ME} AND n.nspname IN (${store.session.schemas.map(literal).join(', ')}) AND NOT ${IS_OURS}
       AND NOT (NOT ${isSuper('me.oid')} AND pg_has_role(r.oid, n.nspowner, 'MEMBER')
         AND (n.nspname <> session_user OR pg_has_role(me.oid, n.nspowner, 'MEMBER')))
     ORDER BY a.grantee <> 0, n.nspname, r.oid NOT IN (n.nspowner, d.datdba), r.rolname LIMIT 1`,

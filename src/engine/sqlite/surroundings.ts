@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection, Store } from '../../db/connection.js';
 import { CHECKPOINT_PAGES } from '../../db/sqlite/open.js';
 import { requireSqlite } from '../../db/sqlite/statements.js';
 import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from '../../db/sqlite/wal.js';
 import { BackfillError } from '../../errors.js';
 import type { Backfill } from '../../steps/define.js';
-import { throwIfStopped } from '../../stop.js';
+import { pauseFor, throwIfStopped } from '../../stop.js';
 import type { Surroundings } from '../dialect.js';
 import { DEFAULT_WAL_LIMIT_MIB, type RunOptions } from '../run-options.js';
 import { Checkpointer } from './checkpointer.js';
@@ -65,7 +64,7 @@ async function waitForWal(
   while (!(await restartWal(store))) {
     throwIfStopped(signal, `while the WAL of ${name} was pinned`);
     if (performance.now() >= giveUpAt) throw walPinned(walBytes);
-    await sleep(WAL_LOOK_MS);
+    await pauseFor(WAL_LOOK_MS, signal);
   }
 }
 
