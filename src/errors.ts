@@ -1,5 +1,6 @@
 import { POSTGRES_MEANINGS, SQLITE_MEANINGS, SYSTEM_MEANINGS, unsafeUse } from './error-meanings.js';
 import { scrub, scrubError } from './secrets.js';
+import { isPostgresError, isSqliteError, isStoreError, type StoreFailure } from './store-errors.js';
 import { visible } from './visible.js';
 
 /** Exit codes of the command line. A caller in a shell decides by these; people and programs read `code`. */
@@ -156,38 +157,6 @@ export class BackfillError extends Error {
   get exitCode(): number {
     return EXIT_BY_CODE[this.code];
   }
-}
-
-interface StoreFailure extends Error {
-  readonly code: string;
-}
-
-/** Whether `error` was raised by the store's engine: its `code` is one of SQLite's, or `POSTGRES_` with an SQLSTATE. */
-export const isStoreError = (error: unknown): error is StoreFailure =>
-  isSqliteError(error) || isPostgresError(error);
-
-/** Whether an error may be about what a row holds, and not about the statement. */
-export const isAboutRow = (error: unknown): boolean =>
-  isStoreError(error) && /^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_22[0-9A-Z]{3})$/.test(error.code);
-
-/** Whether `error` was raised by PostgreSQL, or on the way to it. */
-export function isPostgresError(error: unknown): error is StoreFailure {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    typeof error.code === 'string' &&
-    error.code.startsWith('POSTGRES_')
-  );
-}
-
-/** Whether `error` was raised by SQLite (its `code` is one of SQLite's result codes). */
-export function isSqliteError(error: unknown): error is StoreFailure {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    typeof error.code === 'string' &&
-    error.code.startsWith('SQLITE_')
-  );
 }
 
 /**

@@ -4,13 +4,14 @@ import { expandHome, type StoreFiles } from '../db/path.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { isShared } from '../db/trust.js';
 import { openSqlite } from '../engine/sqlite/site.js';
-import { BackfillError, isSqliteError, toBackfillError } from '../errors.js';
+import { BackfillError, toBackfillError } from '../errors.js';
 import { openLedger } from '../ledger/ledger.js';
 import type { BackupRecord } from '../ledger/records.js';
 import { findBackups, findNamed } from '../safety/backup.js';
 import { isDamage } from '../safety/copy.js';
 import type { Digest } from '../safety/digest.js';
 import { shellWord } from '../shell.js';
+import { isSqliteError } from '../store-errors.js';
 
 /** The backups that a store's own ledger knows, by their paths: without size and hash those of earlier versions. */
 export type KnownBackups = ReadonlyMap<string, BackupRecord | undefined>;

@@ -7,13 +7,7 @@ import { checkLockTime, checkLosses, checkRevertible } from '../run/schema-step.
 import { hasDown, type Step } from '../steps/step.js';
 import { changeStore, refuseTriggers } from './change.js';
 import { refuseLostFillers, withRecalled } from './declared.js';
-import {
-  type BackfillStep,
-  checkDrift,
-  type MigratorOptions,
-  type RunOutcome,
-  type Session,
-} from './session.js';
+import { checkDrift, isBackfill, type MigratorOptions, type RunOutcome, type Session } from './session.js';
 import { refuseVersionTriggers } from './triggers.js';
 import { unknownStep } from './up.js';
 
@@ -118,7 +112,7 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
       const project = await withRecalled(session, options.project);
       const reverts = findReverts(records, project.steps, target);
       const drifts = checkDrift(options, records);
-      const backfills = reverts.filter((step): step is BackfillStep => step.kind === 'backfill');
+      const backfills = reverts.filter(isBackfill);
       if (!options.isConfirmed) await refuseLostFillers(session, backfills, drifts);
       await refuseTriggers(session, backfills, { ...options, onEvent });
       await refuseVersionTriggers(session, reverts, 'down', { ...options, onEvent });

@@ -6,14 +6,11 @@ import { explained } from '../engine/expressions.js';
 import { updateTriggers } from '../engine/inspect.js';
 import { planRows, sampleRows } from '../engine/planned.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
-import { reverseStatements } from '../engine/reverse.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { DEFAULT_BATCH_ROWS } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
-import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/drift.js';
 import { countValuesLeft } from '../run/first-run.js';
-import { deleteVersionSql, standingObjects } from '../run/schema-step.js';
 import { requireSteadiness } from '../run/steadiness.js';
 import { lookOf } from '../run/waiting.js';
 import { inStep } from '../steps/in-step.js';
@@ -22,11 +19,9 @@ import type { Step } from '../steps/step.js';
 import { showValue } from '../verify/timestamps.js';
 import { dueBackup, type PlannedBackup } from './backing-up.js';
 import { hasRowsToFill } from './change.js';
-import { checkDeclarations, refuseLostFillers, refuseOrphans, withRecalled } from './declared.js';
-import { checkReverts, type DownTarget, findReverts } from './down.js';
+import { checkDeclarations, refuseOrphans } from './declared.js';
 import { besideRun } from './in-progress.js';
 import { checkPendingSteps, missingColumns, requireApplied } from './prechecks.js';
-import { planRevert } from './revert-plan.js';
 import {
   type BackfillStep,
   backfillsOf,
@@ -44,7 +39,7 @@ const FILL_OVER_READ = 3;
 const INDEX_ENTRY_BYTES = 20;
 
 /** Lock time of a statement that only changes the schema, in milliseconds. */
-const SCHEMA_ONLY_MS = 5;
+export const SCHEMA_ONLY_MS = 5;
 
 /** Rows that are shown with the values that they would get. */
 const SAMPLES = 10;
@@ -158,49 +153,6 @@ export async function planBackfill(
   });
 }
 
-/** Says what `down` would do, reading only. Refuses what `down` would refuse, but for what `--yes` allows. */
-export async function planDown(options: MigratorOptions, target: DownTarget = {}): Promise<Plan> {
-  return await inSnapshot(options, async (session) => {
-    const records = await session.ledger.steps();
-    const { steps: known } = await withRecalled(session, options.project);
-    const reverts = findReverts(records, known, target);
-    await checkReverts(session, reverts, { isConfirmed: true });
-    const steps = await mapEach(reverts, async (step): Promise<PlannedStep> => {
-      const statements = await reverseDdl(session, step);
-      return {
-        step: step.name,
-        statements,
-        ...(step.kind === 'backfill' ? { cells: await planRevert(session, step) } : {}),
-      };
-    });
-    const backup = await dueBackup(options, session, {
-      command: 'down',
-      steps: reverts.map(({ name }) => name),
-    });
-    const drifts = checkDrift(options, records);
-    const warnings = await wantingConsent(
-      async () =>
-        await refuseLostFillers(
-          session,
-          reverts.filter((step) => step.kind === 'backfill'),
-          drifts,
-        ),
-    );
-    return { steps, unverified: [], backup, drifts, warnings };
-  });
-}
-
-/** What is refused without `--yes`, as a warning. */
-async function wantingConsent(check: () => Promise<void>): Promise<string[]> {
-  try {
-    await check();
-    return [];
-  } catch (error) {
-    if (error instanceof BackfillError && error.hint.includes('--yes')) return [error.message];
-    throw error;
-  }
-}
-
 async function plannedStatements({ store }: Session, step: Step): Promise<PlannedDdl[]> {
   if (step.kind === 'sql') return step.up.map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind !== 'schema') return [];
@@ -209,23 +161,6 @@ async function plannedStatements({ store }: Session, step: Step): Promise<Planne
   return [
     ...first.map(({ sql }) => ({ sql, lockMs: SCHEMA_ONLY_MS })),
     ...indexes.map(({ sql }) => ({ sql, lockMs })),
-  ];
-}
-
-async function reverseDdl({ store, ledger }: Session, step: Step): Promise<PlannedDdl[]> {
-  if (step.kind === 'sql') return (step.down ?? []).map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
-  if (step.kind !== 'schema') return [];
-  const lockMs = Math.ceil((await store.dialect.estimate(store, step.table, { dropsColumns: 1 })).lockMs);
-  const objects = await standingObjects(store, ledger, step);
-  const version = objects.find(({ kind }) => kind === 'version');
-  return [
-    ...reverseStatements(step, objects).map((sql) => ({
-      sql,
-      lockMs: sql.startsWith('ALTER') ? lockMs : SCHEMA_ONLY_MS,
-    })),
-    ...(version && step.version
-      ? [{ sql: deleteVersionSql(step.version, version.name), lockMs: SCHEMA_ONLY_MS }]
-      : []),
   ];
 }
 

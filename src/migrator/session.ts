@@ -5,13 +5,7 @@ import type { PostgresAddress } from '../db/postgres/address.js';
 import type { StoreSite } from '../db/site.js';
 import type { PaceOptions, RunEvent } from '../engine/run-options.js';
 import { sqliteSite } from '../engine/sqlite/site.js';
-import {
-  BackfillError,
-  type ErrorCode,
-  isStoreError,
-  rootBackfillError,
-  toBackfillError,
-} from '../errors.js';
+import { BackfillError, type ErrorCode, rootBackfillError, toBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
 import { requireKnownFormat, upgradeLedger } from '../ledger/format.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
@@ -23,6 +17,7 @@ import type { CheckDepth } from '../safety/copy.js';
 import type { Backfill, BackfillDefinition } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
 import type { StopSignal } from '../stop.js';
+import { isStoreError } from '../store-errors.js';
 import type { Verification } from '../verify/verify.js';
 
 /** What a migrator tells while it works. */
@@ -206,9 +201,12 @@ export async function siteOf({
   return postgresSite(postgres, signal);
 }
 
+/** Whether a step fills. */
+export const isBackfill = (step: Step): step is BackfillStep => step.kind === 'backfill';
+
 /** The project's backfills, or the one of this name. */
 export function backfillsOf(project: Project, name?: string): BackfillStep[] {
-  const all = project.steps.filter((step): step is BackfillStep => step.kind === 'backfill');
+  const all = project.steps.filter(isBackfill);
   if (name === undefined) return all;
   const wanted = all.filter((step) => step.name === name);
   if (wanted.length > 0) return wanted;

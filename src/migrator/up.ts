@@ -2,15 +2,13 @@ import { filterEach } from '../each.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { count } from '../format.js';
 import { refuseNewerPackage } from '../ledger/drift.js';
-import { beginBackfillStep } from '../run/runner.js';
-import { applySchemaStep, type SchemaStep } from '../run/schema-step.js';
+import type { SchemaStep } from '../run/schema-step.js';
 import { isWaiting } from '../run/waiting.js';
 import { inStep } from '../steps/in-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import type { Verification } from '../verify/verify.js';
-import { bringUpToDate, emptyLooks } from './catching-up.js';
+import { applyWork, type Done, noteFirstRun } from './apply.js';
+import { emptyLooks } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { checkDeclarations, refuseOrphans } from './declared.js';
 import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
@@ -19,15 +17,13 @@ import {
   type BackfillStep,
   backfillsOf,
   checkDrift,
+  isBackfill,
   isUnverified,
-  type MigratorEvent,
   type MigratorOptions,
-  type OpenSession,
   type RunOutcome,
   type Session,
 } from './session.js';
 import { refuseVersionTriggers } from './triggers.js';
-import { verifyAndRecord } from './verifying.js';
 import { workersOf } from './workers.js';
 
 /** Which steps to apply: all pending ones, those up to a name, or a number of them. */
@@ -159,9 +155,10 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
     command: 'up',
     joins: !target.leavesBackfills,
     find: async (session, onEvent) => {
-      refuseNewerPackage(await session.ledger.steps());
+      const records = await session.ledger.steps();
+      refuseNewerPackage(records);
       await refuseOrphans(session, options.project);
-      const drifts = checkDrift(options, await session.ledger.steps());
+      const drifts = checkDrift(options, records);
       const all = await findWork(session, options, target);
       const work = target.leavesBackfills ? await withoutBackfills(session, all) : all;
       const left = target.leavesBackfills ? backfillsIn(all) : [];
@@ -175,7 +172,7 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
         onEvent?.({ event: 'warning', text });
       await refuseTriggers(session, fills, { ...options, onEvent });
       await refuseVersionTriggers(session, work.pending, 'up', { ...options, onEvent });
-      const isBegun = (await session.ledger.steps()).some(({ status }) => status === 'applying');
+      const isBegun = records.some(({ status }) => status === 'applying');
       const looks = await emptyLooks(session, withoutWork(options.project, all));
       return { drifts, work, left, warnings, isBegun, looks };
     },
@@ -192,34 +189,6 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
   const left = found.left.filter((name) => !completed.includes(name));
   return { verifications: [], drifts, ...rest, warnings, left, joined, ...outcome };
 }
-
-/** What `up` has done so far. */
-interface Done {
-  readonly applied: string[];
-  readonly caughtUp: string[];
-  readonly remade: string[];
-  /** Backfills that a step behind them required, when they were to be left. */
-  readonly completed: string[];
-  readonly valuesLeft: (ValuesLeft & { readonly backfill: string })[];
-  /** A warning for each first run that filled none of the cells that it found. */
-  readonly unfilled: string[];
-  readonly warnings: string[];
-}
-
-/** Keeps what a first run tells beside its batches. */
-function noteFirstRun(event: MigratorEvent, { valuesLeft, unfilled }: Done): void {
-  if (event.event === 'values_left') {
-    const { backfill, rows, cells } = event;
-    valuesLeft.push({ backfill, rows, cells });
-  }
-  if (event.event !== 'nothing_filled') return;
-  const reasons = Object.entries(event.skips).map(([reason, skips]) => `${count(skips)} ${reason}`);
-  unfilled.push(
-    `The first run of ${event.backfill} found ${count(event.cells)} cells to fill and filled none of them: ${reasons.join(', ')}`,
-  );
-}
-
-const isBackfill = (step: Step): step is BackfillStep => step.kind === 'backfill';
 
 /** Names of the steps that there is work for. */
 export const namesOf = (work: UpWork): string[] => [
@@ -271,73 +240,3 @@ const withoutBackfills = async ({ ledger }: Session, work: UpWork): Promise<UpWo
   waiting: [],
   unverified: [],
 });
-
-/** Whether nothing is left to do for a backfill. */
-const isComplete = async (session: Session, step: BackfillStep): Promise<boolean> =>
-  (await session.ledger.step(step.name))?.status === 'applied' &&
-  !(await isUnverified(session, step)) &&
-  !(await hasRowsToFill(session, step));
-
-async function applyWork(
-  session: OpenSession,
-  options: MigratorOptions,
-  work: UpWork,
-  leavesBackfills: boolean,
-  done: Done,
-  verifications: Verification[],
-): Promise<void> {
-  const { store, ledger } = session;
-  const verify = async (step: Step): Promise<void> => {
-    if (step.kind !== 'backfill') return;
-    // Another process that shared the run may have verified it by now.
-    if (work.incomplete.length === 0 && !(await isUnverified(session, step))) return;
-    await inStep(step, async () => verifyAndRecord(session, step, options, verifications));
-  };
-  for (const step of work.incomplete) {
-    if (step.kind !== 'schema') continue;
-    await applySchemaStep(store, ledger, step);
-    done.remade.push(step.name);
-  }
-  // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
-  for (const step of backfillsOf(options.project)) {
-    if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
-    if (await inStep(step, async () => bringUpToDate(session, step, options, done.warnings)))
-      done.caughtUp.push(step.name);
-    await verify(step);
-  }
-  if (work.pending.length === 0) return;
-  const { buildUmzug } = await import('./umzug.js');
-  const umzug = buildUmzug(session, options, 'up', { verifications, warnings: done.warnings });
-  umzug.on('migrating', async ({ name }) => {
-    options.onEvent?.({ event: 'step_started', step: name, direction: 'up' });
-    await options.onUmzugEvent?.('migrating', name);
-  });
-  // The post-hook: umzug has the step logged by now, and a throw here stops the steps behind it.
-  umzug.on('migrated', async ({ name }) => {
-    done.applied.push(name);
-    options.onEvent?.({ event: 'step_finished', step: name, direction: 'up' });
-    await options.onUmzugEvent?.('migrated', name);
-    for (const step of work.pending) if (step.name === name) await verify(step);
-  });
-  let hasRunSql = false;
-  for (const step of work.pending) {
-    // Behind a fill that is shared, another `up` may have had its turn, and have applied what was pending.
-    if ((await ledger.step(step.name))?.status === 'applied') {
-      await verify(step);
-      continue;
-    }
-    if (hasRunSql) {
-      await checkPendingSteps(session, options.project.steps, [step]); // on what plain SQL has made
-      if (isBackfill(step)) await refuseTriggers(session, [step], options);
-    }
-    hasRunSql ||= step.kind === 'sql';
-    if (leavesBackfills && isBackfill(step)) await beginBackfillStep(store, ledger, step, options);
-    else await umzug.up({ migrations: [step.name] });
-  }
-  if (!leavesBackfills) return;
-  const complete = await filterEach(
-    backfillsOf(options.project),
-    async (step) => await isComplete(session, step),
-  );
-  done.completed.push(...complete.map(({ name }) => name));
-}

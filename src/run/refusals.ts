@@ -1,11 +1,12 @@
 import type { BatchResult } from '../engine/batch.js';
 import { type RefusedRow, RefusedUpdate } from '../engine/batch.js';
 import { PROCESS_FAILED, takeThrown } from '../engine/process.js';
-import { BackfillError, isStoreError } from '../errors.js';
+import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
+import { isStoreError } from '../store-errors.js';
 import { thrownText } from '../thrown.js';
 
 /** Rows that can't be filled: which of a batch is to blame, and how many a run may have. */

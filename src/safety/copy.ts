@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { busyPauses } from '../db/busy.js';
 import { lstatOf } from '../db/file.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
-import { BackfillError, isSqliteError } from '../errors.js';
+import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
+import { isSqliteError } from '../store-errors.js';
 
 /** How thoroughly a copy is looked at: every page, or each index against its table too. */
 export type CheckDepth = 'quick' | 'full';

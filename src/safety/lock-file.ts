@@ -17,9 +17,10 @@ import { followOpen, type Ownership, tryLink } from '../db/file.js';
 import type { StoreFiles } from '../db/path.js';
 import { connect } from '../db/sqlite/connection.js';
 import { isTrustedFile, isTrustedOwner } from '../db/trust.js';
-import { BackfillError, errnoOf, isSqliteError, toBackfillError } from '../errors.js';
+import { BackfillError, errnoOf, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { shellWord } from '../shell.js';
+import { isSqliteError } from '../store-errors.js';
 
 // The file of the run lock. Another user may own the folder that it is in, so neither its name nor its contents are trusted: only a
 // plain file of a trusted owner is opened, and only one with exactly our table is read.

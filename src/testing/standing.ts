@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import { identifier, isSameName } from '../db/sql.js';
-import { isSqliteError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
+import { isSqliteError } from '../store-errors.js';
 import { contentsOf, isSame, placeOf, type Table, tableDifference, tableOf } from './contents.js';
 import { differs } from './failure.js';
 import type { Subject } from './options.js';

@@ -97,8 +97,6 @@ export const zhHints: Catalog = {
   '{~hint}; the step is declared in {file}': '{hint} ；该步骤声明于 {file}',
   '{~hint}; there is a file at {paths}: pass --db-path if it is the store':
     '{hint} ；{paths} 处有文件：若它就是该存储，请用 --db-path 给出',
-  '{~hint}; DATABASE_URL names a database: pass --postgres to use it':
-    '{hint} ； DATABASE_URL 指定了数据库：要使用它，请传入 --postgres',
   'Give the path of an existing store: --db-path /path/to/store.db; none is ever created':
     '请给出现有存储的路径： --db-path /path/to/store.db ；本程序从不新建存储',
   'Give the path of the store file itself: --db-path /path/to/store.db':
@@ -108,8 +106,6 @@ export const zhHints: Catalog = {
   "Declare table: '{name}', without a schema": "请声明 table: '{name}'，不带模式名",
   "Declare table: '{name}', without a schema, and add ?options=-csearch_path%3D{schema} to the URL: tables are looked for in the search path":
     "请声明 table: '{name}'，不带模式名，并在 URL 后加上 ?options=-csearch_path%3D{schema}：表在 search_path 中查找",
-  'Give the database of the application with --database-url, add ?options=-csearch_path%3DNAME to the URL where the table is in another schema, or mend the declaration':
-    '请用 --database-url 给出应用程序的数据库；若表在另一个模式中，请在 URL 后加上 ?options=-csearch_path%3DNAME；或修正声明',
   'Mend sql() in {path}: put what is of several rows into a subquery, as in (SELECT max(n) FROM other)':
     '请修正 {path} 中的 sql()：把涉及多行的部分放入子查询，例如 (SELECT max(n) FROM other)',
   'Give each statement a text of its own in the list, with the values written into it':
@@ -298,6 +294,4 @@ export const zhHints: Catalog = {
     '请从 {path} 的 `scope` 中去掉 {columns}：无论如何只会填充为 NULL 的单元格',
   'Derive it from columns that the backfill does not fill, then run the same command again; it has filled nothing of this batch':
     '请从该回填不填充的列推导它，然后重新运行同一命令；此批次未填充任何内容',
-  'Leave --db-path out, and name the database with --database-url or DATABASE_URL when a command runs':
-    '省略 --db-path，在运行命令时用 --database-url 或 DATABASE_URL 指定数据库',
 };

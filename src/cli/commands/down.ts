@@ -30,7 +30,7 @@ export const registerDown: Register = (program, cli) => {
       cli.run(options, async (migrator, reader) => {
         const target = { to: options.to === '0' ? (0 as const) : options.to, step: options.step };
         if (options.dryRun) {
-          const { planDown } = await import('../../migrator/plan.js');
+          const { planDown } = await import('../../migrator/plan-down.js');
           const plan = await planDown(migrator, target);
           return {
             json: { command: 'down', dryRun: true, ...plan },

@@ -1,5 +1,6 @@
 import type { Dialect } from '../../engine/dialect.js';
-import { BackfillError, isAboutRow, isPostgresError, isStoreError } from '../../errors.js';
+import { BackfillError } from '../../errors.js';
+import { isAboutRow, isPostgresError, isStoreError } from '../../store-errors.js';
 import { GIVE_UP_MS } from '../busy.js';
 import type { SqlValue } from '../connection.js';
 import type { OpenOptions } from '../site.js';

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BackfillError, isPostgresError } from '../../errors.js';
+import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { throwIfStopped } from '../../stop.js';
+import { isPostgresError } from '../../store-errors.js';
 import { type LockHolder, type LockState, POLL_MS, runLocked } from '../lock-holder.js';
 import type { HeldLock, SiteLockOptions } from '../site.js';
 import type { LockKey, PostgresSession, Sessions } from './session.js';

@@ -1,6 +1,7 @@
 import type { Dialect } from '../../engine/dialect.js';
-import { BackfillError, isAboutRow, isPostgresError } from '../../errors.js';
+import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import { isAboutRow, isPostgresError } from '../../store-errors.js';
 import {
   requireTurn,
   type SqlValue,

@@ -1,4 +1,4 @@
-import { isSqliteError } from '../../errors.js';
+import { isSqliteError } from '../../store-errors.js';
 
 /** Whether another process kept a lock for longer than SQLite was told to wait: nothing is wrong, and trying again may do. */
 export const isBusy = (error: unknown): boolean =>

@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
-import { isSqliteError, toBackfillError } from '../../errors.js';
+import { toBackfillError } from '../../errors.js';
+import { isSqliteError } from '../../store-errors.js';
 import { GIVE_UP_MS } from '../busy.js';
 import { refuseSidecars } from '../owner.js';
 import {

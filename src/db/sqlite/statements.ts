@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
 import type { Dialect } from '../../engine/dialect.js';
-import { BackfillError, isAboutRow, isSqliteError } from '../../errors.js';
+import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import { isAboutRow, isSqliteError } from '../../store-errors.js';
 import {
   requireTurn,
   type SqlValue,

@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
 import { unsafeUse } from '../../error-meanings.js';
-import { BackfillError, isSqliteError } from '../../errors.js';
+import { BackfillError } from '../../errors.js';
+import { isSqliteError } from '../../store-errors.js';
 import { tokensOf } from '../sql.js';
 
 /**

@@ -1,6 +1,6 @@
 import { builtIn, operator } from '../../db/postgres/texts.js';
 import { identifier, noUpdateSql } from '../../db/sql.js';
-import { isPostgresError } from '../../errors.js';
+import { isPostgresError } from '../../store-errors.js';
 import type { Dialect } from '../dialect.js';
 import { fillBatch } from './batch.js';
 import { derive } from './derive.js';

@@ -2,7 +2,8 @@ import { untilFree } from '../../db/busy.js';
 import type { Connection, Store, Transaction } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { identifier } from '../../db/sql.js';
-import { BackfillError, isStoreError } from '../../errors.js';
+import { BackfillError } from '../../errors.js';
+import { isStoreError } from '../../store-errors.js';
 import type { IndexWork } from '../dialect.js';
 import { relationSql } from './relations.js';
 

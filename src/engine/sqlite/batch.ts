@@ -1,10 +1,10 @@
 import type { SqlValue, Store } from '../../db/connection.js';
 import { identifier, literal } from '../../db/sql.js';
-import { isStoreError } from '../../errors.js';
 import { type Key, MAX_OFFSET, packKeys, packTexts } from '../../ledger/keys.js';
 import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
+import { isStoreError } from '../../store-errors.js';
 import type { BatchResult } from '../batch.js';
 import { type FillOptions, type RefusedRow, RefusedUpdate } from '../batch.js';
 import type { KeyKind } from '../keys.js';
