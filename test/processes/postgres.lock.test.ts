@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { type CliResult, expectRefusal, runCli } from '../support/cli.js';
 import { differences } from '../support/expect-same.js';
 import type { Point } from '../support/failpoints.js';
+import { useNewProject } from '../support/new-project.js';
 import { ended, pausedAt } from '../support/pause.js';
 import { needPgbouncer, startPgbouncer } from '../support/pgbouncer.js';
 import { wholePgStore } from '../support/postgres-ledger.js';
@@ -17,7 +18,7 @@ import {
   untilAlone,
   useCopies,
 } from '../support/postgres-runs.js';
-import { column, needServer, withClient } from '../support/postgres-server.js';
+import { column, needServer, withClient, withDatabase } from '../support/postgres-server.js';
 import { backfillStep } from '../support/stores.js';
 
 // The run lock of a database: an advisory lock of the session, alone for DDL, shared while rows are filled.
@@ -257,6 +258,48 @@ describe('the run lock of a database', () => {
       await pausedAt(argsOn(url, 'up'), places[0]?.[1] as Point, async () => {
         expectDone(await runCli(argsOn(`${url}?options=-csearch_path%3Dother`, 'up', ...AT_ONCE)));
       });
+    }));
+});
+
+describe('an `up` that has left the run lock behind its fill', () => {
+  before(function () {
+    needServer(this);
+  });
+  const project = useNewProject();
+
+  it('passes over the steps that another has applied meanwhile, and ends well', () =>
+    withDatabase(async ({ url, client }) => {
+      await client.query(
+        'CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes VALUES (1), (2)',
+      );
+      project.write('package.json', '{"type":"module"}');
+      project.write(
+        'umzug-backfill.config.mjs',
+        `import { defineConfig } from 'umzug-backfill';
+        export default defineConfig({ database: { path: 'none.db' }, steps: ['steps'] });`,
+      );
+      for (const [name, call] of [
+        ['001-notes', `defineBackfill({ table: 'notes', key: 'id', columns: { a: sql("'x'") } })`],
+        ['002-b', `defineSchemaStep({ table: 'notes', columns: { b: 'text' }, indexes: {} })`],
+        ['003-b', `defineBackfill({ table: 'notes', key: 'id', columns: { b: sql("'y'") } })`],
+      ])
+        project.write(
+          `steps/${name}.mjs`,
+          `import { defineBackfill, defineSchemaStep, sql } from 'umzug-backfill'; export default ${call};`,
+        );
+      const args = ['up', '--database-url', url];
+      const first = await pausedAt(
+        args,
+        { at: 'lock', detail: 'left' },
+        async () => {
+          await project.run(...args);
+        },
+        { cwd: project.path },
+      );
+      expect(first.code, first.stdout + first.stderr).to.equal(0);
+      expect(first.stdout).to.include('applied 001-notes').and.not.include('applied 002-b');
+      expect(await column(client, `SELECT a || b FROM notes`)).to.deep.equal(['xy', 'xy']);
+      expect((await project.cli('status', '--check', '--database-url', url)).code).to.equal(0);
     }));
 });
 
