@@ -37,13 +37,13 @@ async function writingMeanwhile(path: string, act: () => Promise<unknown>): Prom
 describe('an application that writes to the store in the same thread', () => {
   for (const journal of ['wal', 'delete'])
     it(`never finds it locked by a transaction of ours, up and down (${journal})`, () =>
-      withGeneratedStore({ audits: 1500 }, async (path) => {
+      withGeneratedStore({ audits: 24_000 }, async (path) => {
         change(
           path,
           `PRAGMA journal_mode = ${journal}; CREATE TABLE beats (n INTEGER); INSERT INTO beats VALUES (0)`,
         );
         const before = dumpSchema(path);
-        const pace = { backup: false, batchRows: 50, threadFromBytes: Number.POSITIVE_INFINITY } as const;
+        const pace = { backup: false, batchRows: 400, threadFromBytes: Number.POSITIVE_INFINITY } as const;
         expect(
           await writingMeanwhile(path, async () => expect(codeOf(await up(path, pace))).to.equal(undefined)),
         ).to.be.above(30);
