@@ -13,22 +13,14 @@ export const isStoreError = (error: unknown): error is StoreFailure =>
 export const isAboutRow = (error: unknown): boolean =>
   isStoreError(error) && /^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_22[0-9A-Z]{3})$/.test(error.code);
 
+const hasCode = (error: unknown, prefix: string): error is StoreFailure =>
+  error instanceof Error &&
+  'code' in error &&
+  typeof error.code === 'string' &&
+  error.code.startsWith(prefix);
+
 /** Whether `error` was raised by PostgreSQL, or on the way to it. */
-export function isPostgresError(error: unknown): error is StoreFailure {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    typeof error.code === 'string' &&
-    error.code.startsWith('POSTGRES_')
-  );
-}
+export const isPostgresError = (error: unknown): error is StoreFailure => hasCode(error, 'POSTGRES_');
 
 /** Whether `error` was raised by SQLite (its `code` is one of SQLite's result codes). */
-export function isSqliteError(error: unknown): error is StoreFailure {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    typeof error.code === 'string' &&
-    error.code.startsWith('SQLITE_')
-  );
-}
+export const isSqliteError = (error: unknown): error is StoreFailure => hasCode(error, 'SQLITE_');

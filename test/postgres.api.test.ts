@@ -239,20 +239,10 @@ describe('createMigrator() on a database of PostgreSQL', () => {
   it('refuses `startBackfills()` in this process while it is under way', () =>
     withDatabase(async ({ url, client }) => {
       await client.query('CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes VALUES (1)');
-      project.write('package.json', '{"type":"module"}');
-      project.write(
-        'umzug-backfill.config.mjs',
-        `import { defineConfig } from 'umzug-backfill';
-        export default defineConfig({ database: { path: 'none.db' }, steps: ['steps'] });`,
-      );
-      for (const [name, call] of [
-        ['001-first', `defineSqlStep({ up: ['SELECT 1'], down: ['SELECT 1'] })`],
-        ['002-notes', `defineBackfill({ table: 'notes', key: 'id', columns: { a: sql("'x'") } })`],
-      ])
-        project.write(
-          `steps/${name}.mjs`,
-          `import { defineBackfill, defineSqlStep, sql } from 'umzug-backfill'; export default ${call};`,
-        );
+      project.declare({
+        '001-first': `defineSqlStep({ up: ['SELECT 1'], down: ['SELECT 1'] })`,
+        '002-notes': `defineBackfill({ table: 'notes', key: 'id', columns: { a: sql("'x'") } })`,
+      });
       const migrator = createMigrator({ database: url, steps: 'steps', folder: project.path });
       const answers: unknown[] = [];
       migrator.on('migrated', async () => {

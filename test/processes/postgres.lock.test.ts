@@ -272,21 +272,11 @@ describe('an `up` that has left the run lock behind its fill', () => {
       await client.query(
         'CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes VALUES (1), (2)',
       );
-      project.write('package.json', '{"type":"module"}');
-      project.write(
-        'umzug-backfill.config.mjs',
-        `import { defineConfig } from 'umzug-backfill';
-        export default defineConfig({ database: { path: 'none.db' }, steps: ['steps'] });`,
-      );
-      for (const [name, call] of [
-        ['001-notes', `defineBackfill({ table: 'notes', key: 'id', columns: { a: sql("'x'") } })`],
-        ['002-b', `defineSchemaStep({ table: 'notes', columns: { b: 'text' }, indexes: {} })`],
-        ['003-b', `defineBackfill({ table: 'notes', key: 'id', columns: { b: sql("'y'") } })`],
-      ])
-        project.write(
-          `steps/${name}.mjs`,
-          `import { defineBackfill, defineSchemaStep, sql } from 'umzug-backfill'; export default ${call};`,
-        );
+      project.declare({
+        '001-notes': `defineBackfill({ table: 'notes', key: 'id', columns: { a: sql("'x'") } })`,
+        '002-b': `defineSchemaStep({ table: 'notes', columns: { b: 'text' }, indexes: {} })`,
+        '003-b': `defineBackfill({ table: 'notes', key: 'id', columns: { b: sql("'y'") } })`,
+      });
       const args = ['up', '--database-url', url];
       const first = await pausedAt(
         args,

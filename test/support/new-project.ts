@@ -16,6 +16,11 @@ export function useNewProject() {
     symlinkSync(root, join(path, 'node_modules/umzug-backfill'));
   });
   const cli = (...args: readonly string[]): Promise<CliResult> => runCli(args, { cwd: path });
+  /** Writes a file; its folder is made. */
+  const write = (name: string, text: string): void => {
+    mkdirSync(dirname(join(path, name)), { recursive: true });
+    writeFileSync(join(path, name), text);
+  };
   return {
     get path() {
       return path;
@@ -31,10 +36,20 @@ export function useNewProject() {
     /** Runs one that must be refused. */
     refused: async (code: string, exit: number, ...args: readonly string[]) =>
       expectRefusal(await cli(...args), code, exit),
-    /** Writes a file; its folder is made. */
-    write(name: string, text: string) {
-      mkdirSync(dirname(join(path, name)), { recursive: true });
-      writeFileSync(join(path, name), text);
+    write,
+    /** Declares the project, with steps in `steps/`: by their names the calls that define them. The store is named by each command. */
+    declare(steps: Readonly<Record<string, string>>) {
+      write('package.json', '{"type":"module"}');
+      write(
+        'umzug-backfill.config.mjs',
+        `import { defineConfig } from 'umzug-backfill';
+        export default defineConfig({ database: { path: 'none.db' }, steps: ['steps'] });`,
+      );
+      for (const [name, call] of Object.entries(steps))
+        write(
+          `steps/${name}.mjs`,
+          `import { defineBackfill, defineSchemaStep, defineSqlStep, sql } from 'umzug-backfill'; export default ${call};`,
+        );
     },
     read: (name: string) => readFileSync(join(path, name), 'utf8'),
     /** Names of the files in a folder of it, without the packages. */
