@@ -200,17 +200,24 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
           metrics?.take(event);
         },
       };
-      if (address.postgres) listen(stop);
-      const output = await finding(() => act(migrator, reader))
+      // Not while a person is asked: what would wait for the answer then ends as ever.
+      const heard = async (how: MigratorOptions): Promise<Output> => {
+        if (address.postgres) listen(stop);
+        try {
+          return await act(how, reader);
+        } finally {
+          deafen(stop);
+        }
+      };
+      const output = await finding(() => heard(migrator))
         .catch(async (thrown: unknown) => {
           if (!(await isAgreed(rootBackfillError(thrown), options, context, reader.say))) throw thrown;
-          return await act({ ...migrator, isConfirmed: true }, reader);
+          return await heard({ ...migrator, isConfirmed: true });
         })
         .catch(async (thrown: unknown) => {
           await metrics?.end(command, rootBackfillError(thrown).exitCode);
           throw thrown;
-        })
-        .finally(() => deafen(stop));
+        });
       await metrics?.end(command, exitCodeOf(output));
       tellOutput(output, options, reader);
     },

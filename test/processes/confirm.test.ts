@@ -4,7 +4,10 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { snapshotFiles } from '../support/cli.js';
 import { on } from '../support/on-store.js';
-import { asAgentOs, withGeneratedStore } from '../support/stores.js';
+import { runOn } from '../support/postgres-runs.js';
+import { column, needServer, withDatabase } from '../support/postgres-server.js';
+import { loadFromSqlite } from '../support/postgres-stores.js';
+import { asAgentOs, withFolder, withGeneratedStore } from '../support/stores.js';
 import { hasTerminal, onTerminal, screenOf } from '../support/terminal.js';
 
 const columnsOf = (path: string): unknown[] =>
@@ -46,6 +49,26 @@ describe('what wants --yes', () => {
         expect(columnsOf(path)).not.to.include('source_event_ts');
       }));
   }
+
+  it('is given up on Ctrl-C, on PostgreSQL, too', async function () {
+    needServer(this);
+    await withDatabase(async ({ url, client }) => {
+      await withGeneratedStore({ audits: 30, smallSchema: true }, (path) => loadFromSqlite(path, client));
+      await runOn(url, 'up');
+      await runOn(url, 'down');
+      await client.query(`UPDATE task_audits SET source_event_ts = 'own' WHERE audit_id = 1`);
+      await withFolder((home) => {
+        const { code, signal, output } = onTerminal(['down', '--database-url', url], home, {
+          answer: '\u0003',
+          when: '[y/N]',
+        });
+        expect(output).to.include('COLUMN_HAS_VALUES');
+        expect({ code, signal }).to.deep.equal({ code: null, signal: null }); // interrupted, and not by the test
+      });
+      const own = `SELECT audit_id FROM task_audits WHERE source_event_ts = 'own'`;
+      expect(await column(client, own)).to.have.length(1);
+    });
+  });
 
   for (const [what, flags, env] of [
     ['with --json', ['--json'], {}],

@@ -1,19 +1,21 @@
 import { spawnSync } from 'node:child_process';
 import { bin, cleanEnv, root } from './cli.js';
 
-/** Exit code with which the terminal ends when its command was killed: Python's -9. */
-const KILLED = 247;
+/** Exit codes with which the terminal ends when its command was killed, or interrupted: Python's -9 and -2. */
+const KILLED: ReadonlySet<number> = new Set([247, 254]);
 
 const PYTHON = `
 import fcntl, os, pty, struct, sys, termios
-columns, answer = int(sys.argv[1]), sys.argv[2].encode()
+columns, answer, when = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3].encode()
 child, terminal = pty.fork()
 if child == 0:
-    os.execvp(sys.argv[3], sys.argv[3:])
+    os.execvp(sys.argv[4], sys.argv[4:])
 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
-if answer:
-    os.write(terminal, answer)
+seen = b''
 while True:
+    if answer and when in seen:
+        os.write(terminal, answer)
+        answer = b''
     try:
         data = os.read(terminal, 65536)
     except OSError:
@@ -21,6 +23,7 @@ while True:
     if not data:
         break
     os.write(1, data)
+    seen += data
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 `;
 
@@ -32,8 +35,8 @@ export function hasTerminal(): boolean {
 }
 
 /**
- * Runs the command line on a terminal of its own, in a home folder that is empty; `answer` is what a person types. Its output has
- * the escapes, too.
+ * Runs the command line on a terminal of its own, in a home folder that is empty; `answer` is what a person types, once `when` is to be
+ * seen (default: at once). Its output has the escapes, too.
  */
 export function onTerminal(
   args: readonly string[],
@@ -41,22 +44,30 @@ export function onTerminal(
   {
     columns = 80,
     answer = '',
+    when = '',
     env = {},
-  }: { columns?: number; answer?: string; env?: NodeJS.ProcessEnv } = {},
+  }: { columns?: number; answer?: string; when?: string; env?: NodeJS.ProcessEnv } = {},
 ) {
-  const [file = '', ...rest] = terminalCommand(args, columns, answer);
+  const [file = '', ...rest] = terminalCommand(args, columns, answer, when);
   const { stdout, status, signal } = spawnSync(file, rest, {
     cwd: root,
     env: { ...cleanEnv(home), CI: '', TERM: 'xterm', ...env },
     encoding: 'utf8',
+    timeout: 60_000, // what does not end is a failure, and not of the tests behind it
+    killSignal: 'SIGKILL',
   });
-  const isKilled = status === KILLED || signal !== null;
-  return { code: isKilled ? null : status, output: stdout };
+  const isKilled = KILLED.has(status ?? 0) || signal !== null;
+  return { code: isKilled ? null : status, signal, output: stdout };
 }
 
 /** What runs the command line on a terminal of its own, and writes to stdout what that shows. */
-export const terminalCommand = (args: readonly string[], columns: number, answer = ''): readonly string[] => [
-  ...['python3', '-c', PYTHON, String(columns), answer, process.execPath, bin],
+export const terminalCommand = (
+  args: readonly string[],
+  columns: number,
+  answer = '',
+  when = '',
+): readonly string[] => [
+  ...['python3', '-c', PYTHON, String(columns), answer, when, process.execPath, bin],
   ...args,
 ];
 
