@@ -234,6 +234,37 @@ describe('createMigrator() on a database of PostgreSQL', () => {
       await expectFilledOnce(url, client);
     }));
 
+  it('hears its signal between two pages of a verification', () =>
+    withDatabase(async ({ url, client }) => {
+      await client.query(
+        'CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes SELECT generate_series(1, 9000)',
+      );
+      let asked: (() => void) | undefined;
+      let pages = 0;
+      const notes = defineBackfill({
+        table: 'notes',
+        key: 'id',
+        reads: [],
+        columns: ['a'],
+        process: (rows) => {
+          asked?.();
+          return rows.map(() => ({ a: 'x' }));
+        },
+      });
+      const settings = { database: url, steps: { '001-notes': notes } };
+      await createMigrator(settings).up();
+      const stopper = new AbortController();
+      asked = () => {
+        pages += 1;
+        stopper.abort('SIGTERM');
+      };
+      const answer = await createMigrator({ ...settings, signal: stopper.signal })
+        .verify()
+        .catch((error) => error);
+      expect(answer).to.include({ code: 'TERMINATED' });
+      expect(pages).to.equal(1);
+    }));
+
   const project = useNewProject();
 
   it('refuses `startBackfills()` in this process while it is under way', () =>

@@ -1,5 +1,6 @@
 import type { Dialect } from '../../engine/dialect.js';
 import { BackfillError } from '../../errors.js';
+import { throwIfStopped } from '../../stop.js';
 import { isAboutRow, isPostgresError, isStoreError } from '../../store-errors.js';
 import { GIVE_UP_MS } from '../busy.js';
 import type { SqlValue } from '../connection.js';
@@ -94,6 +95,9 @@ export class PostgresDriver {
 
   /** Runs one statement by a search path; by none but the engine's own names where that is undefined. */
   async query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Promise<Result> {
+    // A pass over a table is many statements, none of them long. A batch is let go on to its commit.
+    if (this.open && this.#kind === 'reading')
+      throwIfStopped(this.session.client.signal, 'while the database was read');
     try {
       return await this.session.client.query(
         await this.#asked(sql, parameters.length > 0),
