@@ -35,6 +35,8 @@ export interface SiteLockOptions extends LockOptions {
 export interface StoreSite {
   /** What a person knows it by. */
   readonly name: string;
+  /** Acts with one connection to wherever the store is, for all that is opened and locked meanwhile. */
+  within<Result>(act: () => Promise<Result>): Promise<Result>;
   /** Opens it; throws a `STORE_…` code. */
   open(options: OpenOptions): Promise<Connection>;
   /** Takes its run lock, waiting for another run to end; throws `RUN_LOCKED`, `LOCK_UNUSABLE`, a `STORE_…` code. */

@@ -29,10 +29,21 @@ export interface Ledger
 export const openLedger = (store: Store, now: () => Date = () => new Date()): Ledger =>
   ledgerIn(store, now, { range: 0 });
 
-function ledgerIn(store: Store, now: () => Date, last: Place['last']): Ledger {
+/** @param outer the same ledger outside of the transaction that `store` is */
+function ledgerIn(store: Store, now: () => Date, last: Place['last'], outer?: { isKnown: boolean }): Ledger {
+  // What a transaction finds is its own affair: it may have made the ledger, and be rolled back.
+  const found = { isKnown: outer?.isKnown ?? false };
   const place: Place = {
     store,
-    exists: async () => await store.dialect.hasTable(store, T.steps),
+    exists: async () => {
+      found.isKnown ||= await store.dialect.hasTable(store, T.steps);
+      return found.isKnown;
+    },
+    drop: async () => {
+      await store.dialect.ledger.drop(store);
+      found.isKnown = false;
+      if (outer) outer.isKnown = false;
+    },
     timestamp: () => now().toISOString(),
     last,
   };
@@ -45,6 +56,6 @@ function ledgerIn(store: Store, now: () => Date, last: Place['last']): Ledger {
     ...batchesIn(place, runs),
     ...skipsIn(place),
     ...verificationsIn(place),
-    in: (tx) => ledgerIn(tx, now, last),
+    in: (tx) => ledgerIn(tx, now, last, found),
   };
 }

@@ -10,6 +10,8 @@ export interface Place {
   readonly store: Store;
   /** Whether there is a ledger. Without one, every reading gives what an empty one would. */
   readonly exists: () => Promise<boolean>;
+  /** Drops its tables. Runs inside its caller's transaction. */
+  readonly drop: () => Promise<void>;
   /** The time of an entry: ISO-8601 in UTC. */
   readonly timestamp: () => string;
   /** Number of the range that this process was at work on last. */

@@ -28,7 +28,7 @@ const TABLES_OF_STEP: readonly (readonly [table: string, column: string])[] = [
 ];
 
 /** The ledger's steps, and what they made. */
-export function stepsIn({ store, exists, timestamp }: Place) {
+export function stepsIn({ store, exists, drop, timestamp }: Place) {
   /** All steps that were begun, by name in code unit order. */
   async function steps(): Promise<StepRecord[]> {
     if (!(await exists())) return [];
@@ -96,7 +96,7 @@ export function stepsIn({ store, exists, timestamp }: Place) {
       const own = store.dialect.ledger.batchTables.map((table) => [table, 'backfill'] as const);
       for (const [table, column] of [...own, ...TABLES_OF_STEP])
         await store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
-      if ((await steps()).length === 0) await store.dialect.ledger.drop(store);
+      if ((await steps()).length === 0) await drop();
     },
 
     // What schema steps made

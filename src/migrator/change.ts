@@ -76,8 +76,12 @@ export async function changeStore<Found>(
   change: Change<Found>,
 ): Promise<Changed<Found>> {
   refuseWorkers(given.workers, given.postgres !== undefined);
-  // One, so that the lock and the stores that are opened under it have one session: with the lock the work ends as well.
-  const options = { ...given, site: await siteOf(given) };
+  // With one session for the lock and the stores that are opened under it the work ends as well where the lock is lost.
+  const site = await siteOf(given);
+  return await site.within(async () => await changeAt({ ...given, site }, change));
+}
+
+async function changeAt<Found>(options: MigratorOptions, change: Change<Found>): Promise<Changed<Found>> {
   const { find, stepsOf, looksOf = () => [] } = change;
   const lookWith = (look: (session: Session) => Promise<Found>): Promise<Found> =>
     inSnapshot(options, look, GIVE_UP_MS);

@@ -1,4 +1,5 @@
 import type { LockState } from '../db/lock-holder.js';
+import type { StoreSite } from '../db/site.js';
 import { mapEach } from '../each.js';
 import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
@@ -73,6 +74,10 @@ export async function status(
   { probeRows = PROBE_ROWS }: { readonly probeRows?: number } = {},
 ): Promise<Status> {
   const site = await siteOf(options);
+  return await site.within(async () => await statusAt({ ...options, site }, site, probeRows));
+}
+
+async function statusAt(options: MigratorOptions, site: StoreSite, probeRows: number): Promise<Status> {
   const lock = await site.lookAtLock();
   return await inSnapshot(options, async (session) => {
     const { store, ledger } = session;

@@ -30,9 +30,9 @@ export interface PostgresSession {
   /** Whether this user could make the temporary functions of this package. */
   readonly canMakeFunctions: boolean;
   /** Both halves of the key of the run lock: one for each schema. */
-  readonly lockKey: LockKey;
+  lockKey: LockKey;
   /** The same of the turn, which a command has from before it takes the run lock until its end. */
-  readonly turnKey: LockKey;
+  turnKey: LockKey;
   /** How the run lock is held. */
   lock: 'none' | 'shared' | 'exclusive';
   /** The search path as this user has it, as SET has it. */
@@ -62,7 +62,7 @@ export class Sessions {
     if (!this.#current || (this.#current.client.isLost && this.#current.lock === 'none')) {
       this.#current = await open(this.address, this.#signal);
       this.#users = 0;
-    }
+    } else if (this.#current.lock === 'none') Object.assign(this.#current, await placeOf(this.#current));
     this.#users += 1;
     return this.#current;
   }
@@ -83,24 +83,20 @@ async function open(address: PostgresAddress, signal: StopSignal | undefined): P
   try {
     await refusePooler(client, name, signal);
     const declaredPath = String((await client.query('SHOW search_path')).rows[0]?.[0]);
-    const schema = (await client.query('SELECT pg_catalog.current_schema()')).rows[0]?.[0];
     await applySettings(client);
     const [[version, encoding] = []] = (
       await client.query(
         `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding')`,
       )
     ).rows;
-    checkServer(Number(version), String(encoding), schema);
-    const schemaKey = createHash('sha256').update(String(schema)).digest().readInt32BE(0);
-    const found = await pathOf(client, declaredPath);
+    checkServer(Number(version), String(encoding));
+    const place = await placeOf({ client, declaredPath });
     return {
       client,
       declaredPath,
-      ...found,
+      ...place,
       version: Number(version),
-      canMakeFunctions: await makesFunctions(client, Number(version), found.path),
-      lockKey: [LOCK_CLASS, schemaKey],
-      turnKey: [TURN_CLASS, schemaKey],
+      canMakeFunctions: await makesFunctions(client, Number(version), place.path),
       lock: 'none',
     };
   } catch (error) {
@@ -109,21 +105,39 @@ async function open(address: PostgresAddress, signal: StopSignal | undefined): P
   }
 }
 
-/** Reads the search path again. */
-export const readPath = async (session: PostgresSession): Promise<void> =>
-  void Object.assign(session, await pathOf(session.client, session.declaredPath));
+/** What a session has by the schemas of its search path. */
+type SessionPlace = Pick<PostgresSession, 'schemas' | 'path' | 'lockKey' | 'turnKey'>;
 
-async function pathOf(
-  client: PostgresClient,
-  declaredPath: string,
-): Promise<Pick<PostgresSession, 'schemas' | 'path'>> {
-  const [[list] = []] = (await client.query(SCHEMAS, [], declaredPath)).rows;
-  const schemas = (JSON.parse(String(list)) as string[]).filter((name) => !name.startsWith('pg_temp_'));
-  return { schemas, path: schemas.map(identifier).join(', ') };
+/** Reads the search path again, under a lock that stays what it is. */
+export async function readPath(session: PostgresSession): Promise<void> {
+  const { schemas, path } = await placeOf(session);
+  Object.assign(session, { schemas, path });
 }
 
-/** The schemas of the search path that there are and this user may use. */
-const SCHEMAS = 'SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text';
+async function placeOf({
+  client,
+  declaredPath,
+}: Pick<PostgresSession, 'client' | 'declaredPath'>): Promise<SessionPlace> {
+  const [[list, schema] = []] = (await client.query(SCHEMAS, [], declaredPath)).rows;
+  if (schema === null)
+    throw new BackfillError(
+      'STORE_REFUSED',
+      'No schema of the search_path exists',
+      'Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"',
+    );
+  const schemas = (JSON.parse(String(list)) as string[]).filter((name) => !name.startsWith('pg_temp_'));
+  const schemaKey = createHash('sha256').update(String(schema)).digest().readInt32BE(0);
+  return {
+    schemas,
+    path: schemas.map(identifier).join(', '),
+    lockKey: [LOCK_CLASS, schemaKey],
+    turnKey: [TURN_CLASS, schemaKey],
+  };
+}
+
+/** The schemas of the search path that there are and this user may use, and the first that is named. */
+const SCHEMAS =
+  'SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text, pg_catalog.current_schema()';
 
 /** Creates the temporary functions, where they are missing. Event triggers of the database's see its path, as with all DDL. */
 export const makeFunctions = async (client: PostgresClient, version: number, path: string): Promise<void> =>
@@ -140,7 +154,7 @@ async function makesFunctions(client: PostgresClient, version: number, path: str
   }
 }
 
-function checkServer(version: number, encoding: string, schema: unknown): void {
+function checkServer(version: number, encoding: string): void {
   const refuse = (message: string, hint: string): never => {
     throw new BackfillError('STORE_REFUSED', message, hint);
   };
@@ -153,10 +167,5 @@ function checkServer(version: number, encoding: string, schema: unknown): void {
     refuse(
       `The database is in ${encoding}, and only UTF8 holds every text`,
       'Use a database that was created with ENCODING UTF8',
-    );
-  if (schema === null)
-    refuse(
-      'No schema of the search_path exists',
-      'Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"',
     );
 }

@@ -53,6 +53,14 @@ export function postgresSite(address: PostgresAddress, signal?: StopSignal): Pos
   };
   return {
     name: shownAddress(address),
+    within: async (act) => {
+      const session = await explained(() => sessions.enter());
+      try {
+        return await act();
+      } finally {
+        await sessions.leave(session);
+      }
+    },
     open: async (options) => await explained(() => openPostgres(sessions, options)),
     lock: async (options) => await explained(() => acquireLock(sessions, options)),
     lookAtLock: async () => await explained(() => lookAtLock(sessions)),

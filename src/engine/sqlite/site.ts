@@ -24,6 +24,7 @@ export function sqliteSite(path: string, files?: StoreFiles): StoreSite {
     get name() {
       return locate().path;
     },
+    within: async (act) => await act(), // a file has a connection for each that opens it
     open: async (options) => openSqlite(locate(), options),
     async lock(options) {
       const found = locate();
