@@ -7,6 +7,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export interface SilentProxy {
   /** The same URL, on the way through it. */
   through(url: string): string;
+  /** Connections that were taken so far. */
+  taken(): number;
   /** Forwards nothing any more, and takes new connections without a word. */
   silence(): void;
   /** Ends all connections. */
@@ -23,11 +25,13 @@ export async function startProxy({
 }): Promise<SilentProxy> {
   const sockets = new Set<Socket>();
   let isSilent = false;
+  let taken = 0;
   const keep = (socket: Socket): Socket => {
     sockets.add(socket);
-    return socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
+    return socket.setNoDelay().on('error', () => undefined).on('close', () => sockets.delete(socket));
   };
   const proxy = createServer((near) => {
+    taken += 1;
     keep(near);
     if (isSilent) return;
     const far = keep(connect(port, host));
@@ -38,6 +42,7 @@ export async function startProxy({
   const own = (proxy.address() as AddressInfo).port;
   return {
     through: (url) => Object.assign(new URL(url), { port: String(own) }).toString(),
+    taken: () => taken,
     silence() {
       isSilent = true;
       for (const socket of sockets) socket.unpipe().pause();

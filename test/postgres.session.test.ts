@@ -5,6 +5,7 @@ import { defineBackfill, defineSqlStep } from '../src/index.js';
 import { dumpPgStore } from './support/postgres-dump.js';
 import { errorOf, migratorOn, TABLE, told } from './support/postgres-events.js';
 import { column, needServer, withDatabase } from './support/postgres-server.js';
+import { useSilentProxies } from './support/silent-proxy.js';
 
 // What a session is called, what a command and the database set of it, and what a SQL step leaves of that.
 
@@ -92,6 +93,32 @@ describe('what a SQL step sets of the session', () => {
       expect(hint).to.include('pg_advisory_unlock_all()');
       expect(await column(client, `SELECT 1 FROM pg_tables WHERE tablename = 'made'`)).to.deep.equal([]);
       expect(fresh.tables).not.to.have.property('made');
+    }));
+});
+
+describe('the sessions of a command', () => {
+  const proxy = useSilentProxies();
+
+  before(function () {
+    needServer(this);
+  });
+
+  it('are one, from its first look to its end, beside the one that tells a pooler', () =>
+    withDatabase(async ({ server, url, client }) => {
+      await client.query(TABLE);
+      const way = await proxy(server);
+      const sessions = async (act: (migrator: ReturnType<typeof migratorOn>) => Promise<unknown>) => {
+        const before = way.taken();
+        await act(migratorOn(way.through(url), { '003-told': told }));
+        return way.taken() - before;
+      };
+      expect({
+        up: await sessions((migrator) => migrator.up()),
+        'up that finds nothing to do': await sessions((migrator) => migrator.up()),
+        verify: await sessions((migrator) => migrator.verify()),
+        status: await sessions((migrator) => migrator.status()),
+        down: await sessions((migrator) => migrator.down()),
+      }).to.deep.equal({ up: 2, 'up that finds nothing to do': 2, verify: 2, status: 2, down: 2 });
     }));
 });
 
