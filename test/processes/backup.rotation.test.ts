@@ -174,6 +174,17 @@ describe('rotation, after runs that fail', () => {
     expect(stateOf(path)).to.deep.equal(was);
   });
 
+  it('does not begin while any step is half done, though every backfill is verified', async () => {
+    const store = copy('wal');
+    await on(store).run(['up']);
+    const planted = plantBackups(store, ['20240101T000000Z']);
+    asAgentOs(store, (db) =>
+      db.exec(`UPDATE umzug_backfill_steps SET status = 'applying' WHERE name = '${schemaStep}'`),
+    );
+    await on(store).run(['backfill', step, '--rescan', ...keepOne]);
+    expect(copiesOf(store)).to.include.members(planted);
+  });
+
   it('does not begin after one that was killed, and goes on after it was killed itself', async () => {
     const store = copy('wal');
     const planted = plantBackups(store, ['20240101T000000Z', '20240102T000000Z', '20240103T000000Z']);
