@@ -407,6 +407,16 @@ for (const engine of OWN_ENGINES) {
           expect(warnings.join()).to.match(/raise processVersion$/);
         }));
 
+      it('is gone on with by --yes, and `down` takes back what either text has filled', () =>
+        on(async (own) => {
+          await stop(own, processed(tenths));
+          const sameValues = own.of([processed((cents) => (cents * 10) / 100)]);
+          await succeed(sameValues.up({}, { isConfirmed: true }));
+          expect(await amounts(own)).to.deep.equal(expected(10));
+          await succeed(sameValues.down({}, { isConfirmed: true }));
+          expect(await amounts(own)).to.deep.equal(NULLS());
+        }));
+
       it('is mended half way with the old text: by the new one `down` would leave cells that nobody has changed', () =>
         on(async (own) => {
           await stop(own, processed(tenths));

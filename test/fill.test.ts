@@ -3,9 +3,12 @@ import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { generateStore, hostilePayloads } from '../demo/store-generator.js';
+import { defineBackfill, sql } from '../src/index.js';
 import { fill, fillAndCompare, recordedSkips } from './support/compare-fill.js';
+import { numbers } from './support/customers.js';
 import { sqliteEngine, sqliteStore } from './support/engine-sqlite.js';
 import { COLUMNS } from './support/oracle-words.js';
+import { expectRoundTrip, withOwnTable } from './support/own-table.js';
 import { asAgentOs, withFolder, withGeneratedStore } from './support/stores.js';
 
 // What only SQLite's stores have; the rest is in acceptance.fill.test.ts.
@@ -42,6 +45,14 @@ describe('up', () => {
       expect(read(path, 'SELECT count(*) FROM pragma_foreign_key_check')).to.deep.equal(violated);
     });
   });
+
+  it('goes on where the next row to fill is more than 100,000 rows behind the last', () =>
+    withOwnTable(
+      `CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT, b TEXT);
+      ${numbers(110_000)} INSERT INTO t (a) SELECT CASE WHEN i IN (1, 110000) THEN 'x' END FROM n`,
+      defineBackfill({ table: 't', key: 'id', scope: 'a IS NOT NULL', columns: { b: sql('a') } }),
+      (own) => expectRoundTrip(own, [['x'], ['x']], 'SELECT b FROM t WHERE a IS NOT NULL'),
+    ));
 
   it('takes no name for another that goes on with bytes that are no UTF-8', async () => {
     // With an escape in the name SQLite decodes it, and ends the comparison where a byte decodes to zero.

@@ -131,6 +131,30 @@ for (const engine of OWN_ENGINES) {
         expect((await commands.up()).valuesLeft).to.deep.equal([{ backfill: '001-own', ...valuesLeft }]);
       }));
 
+    it('by process() leaves a value that stands, be it the same that it derives, and its row unwritten', () =>
+      engine.withTables(`${withC}; UPDATE t SET b = 'x' WHERE id > 23`, async (own) => {
+        const process = (rows: readonly { readonly id?: unknown }[]) =>
+          rows.map(({ id }) => (Number(id) === 25 ? { b: 'x' } : { b: 'x', c: 'y' }));
+        const commands = own.of({
+          '001-own': defineBackfill({ table: 't', key: 'id', reads: ['a'], columns: ['b', 'c'], process }),
+        });
+        const version = async () =>
+          engine.name === 'PostgreSQL' ? await own.texts('SELECT xmin FROM t WHERE id = 25') : [];
+        const before = await version();
+        expect((await commands.up()).error?.message).to.equal(undefined);
+        expect(await version()).to.deep.equal(before);
+        expect((await commands.down()).cells).to.deep.equal([
+          { backfill: '001-own', reverted: 47, kept: 0, gone: 0, underivable: 0 },
+        ]);
+        const left = await own.texts(
+          'SELECT id, b, c FROM t WHERE b IS NOT NULL OR c IS NOT NULL ORDER BY id',
+        );
+        expect(left).to.deep.equal([
+          ['24', 'x', null],
+          ['25', 'x', null],
+        ]);
+      }));
+
     it('counts values of rows in scope alone, by column, and says nothing where there are none', () =>
       engine.withTables(
         `${withC}; UPDATE t SET b = 'own' WHERE id <= 9; UPDATE t SET c = 'own' WHERE id IN (8, 9, 10)`,

@@ -160,5 +160,10 @@ describe('packTexts', () => {
     const bytes = packTexts(Array.from({ length: 64 }, (_, i) => `${(i * 7919) % 1009}-${i}`).sort());
     expect(() => unpackTexts(bytes.subarray(0, 20))).to.throw(RangeError);
     expect(() => unpackTexts(Buffer.from('nonsense'))).to.throw(RangeError);
+    for (const keys of [
+      ['b', 'a'],
+      ['a', 'a'],
+    ])
+      expect(() => unpackTexts(packTexts(keys))).to.throw(RangeError, 'not in order');
   });
 });

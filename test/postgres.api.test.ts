@@ -234,7 +234,7 @@ describe('createMigrator() on a database of PostgreSQL', () => {
       await expectFilledOnce(url, client);
     }));
 
-  it('hears its signal between two pages of a verification', () =>
+  it('verifies every page of a table, and hears its signal between two', () =>
     withDatabase(async ({ url, client }) => {
       await client.query(
         'CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes SELECT generate_series(1, 9000)',
@@ -253,6 +253,9 @@ describe('createMigrator() on a database of PostgreSQL', () => {
       });
       const settings = { database: url, steps: { '001-notes': notes } };
       await createMigrator(settings).up();
+      const [whole] = await createMigrator(settings).verify();
+      const coverage = whole?.checks.find(({ id }) => id === 'coverage');
+      expect(coverage?.figures).to.include({ rowsInScope: 9000 });
       const stopper = new AbortController();
       asked = () => {
         pages += 1;

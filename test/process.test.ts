@@ -124,6 +124,18 @@ describe('process()', () => {
       },
     ));
 
+  it('leaves alone no other row than the one on which it throws, be they two', () =>
+    withOwnTable(
+      customers(2),
+      throwing((id) => id === 1),
+      async (own) => {
+        expect((await own.up()).error).to.equal(undefined);
+        expect(
+          own.ledger((ledger) => ledger.skips(NAME).filter(({ reason }) => reason === 'PROCESS_FAILED')),
+        ).to.deep.equal([{ key: 1n, target: '*', reason: 'PROCESS_FAILED' }]);
+      },
+    ));
+
   let isMended = false;
   it('ends the run when it throws on more than some odd rows, and goes on once it is mended', () =>
     withOwnTable(

@@ -6,6 +6,7 @@ import { makeAnew, restartKeys } from './support/made-anew.js';
 import {
   backfillStatus,
   catchUp,
+  checkOf,
   codeOf,
   down,
   type Extra,
@@ -15,8 +16,10 @@ import {
   only,
   onPlainStore,
   plain,
+  processed,
   project,
   rescan,
+  source,
   stoppedAfter,
   troubles,
   up,
@@ -297,6 +300,17 @@ for (const engine of ENGINES) {
         const last = (await store.ledger()).runs(name).at(-1);
         expect(last).to.include({ startKey: engine.knowsGrowingKeys ? 25n : null, rowsScanned: 20 });
         expect((await verify(store)).verdict).not.to.equal('fail');
+      }));
+
+    it('are not counted as the backfill’s where the application has filled them itself', () =>
+      onAppliedStore(engine, async (store) => {
+        await restartKeys(store, 10);
+        expect((await up(store)).caughtUp).to.deep.equal([]);
+        await store.insert(...Array(20).fill(plain));
+        await store.change(
+          `UPDATE task_audits SET source_event_ts = '${source}', supervisor_processed_at = '${processed}' WHERE audit_id > 10`,
+        );
+        expect(checkOf(await verify(store), 'integrity').figures).to.include({ held: 20, recorded: 100 });
       }));
 
     it('are tried again at a key that was skipped, as the skip was of another row', () =>

@@ -125,6 +125,13 @@ describe('a ledger of another', () => {
         await expectRefused(db, says, table, [['status'], ['down', '--to', '0']]);
       }));
 
+  it('that has row security is refused without a policy, too', () =>
+    attacked(async (db) => {
+      expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);
+      await db.as('app_owner', 'ALTER TABLE umzug_backfill_steps ENABLE ROW LEVEL SECURITY');
+      await expectRefused(db, 'has row security', 'umzug_backfill_steps', [['status']]);
+    }));
+
   it('is refused where another may write it, until a person agrees, with the command that takes that right away', () =>
     attacked(async (db) => {
       expect((await run(db, 'app_owner', ['up'])).code).to.equal(0);

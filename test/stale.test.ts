@@ -65,6 +65,8 @@ describe('the log of a command, of compiled steps', () => {
     expect(await warnings()).to.deep.equal([]);
     rmSync(folder.file('umzug-backfill.config.js'));
     write('dist/umzug-backfill.config.js', 50, config('steps'));
+    rmSync(folder.file('steps/001-a.ts'));
+    expect(await warnings(), 'only what declares types').to.deep.equal([]);
     rmSync(folder.file('steps'), { recursive: true });
     expect(await warnings()).to.deep.equal([]);
   });

@@ -38,6 +38,7 @@ export function commandsIn({ store, exists, timestamp }: Place) {
       if (!(await exists())) return known;
       for (const { backup } of await COMMANDS.all(store, 'WHERE backup IS NOT NULL ORDER BY number'))
         if (backup !== null) known.set(backup, undefined);
+      if (!(await store.dialect.hasTable(store, T.backups))) return known; // a ledger of an earlier version
       for (const record of await BACKUPS.all(store, '')) known.set(record.path, record);
       return known;
     },

@@ -5,6 +5,7 @@ import { describe, it } from 'mocha';
 import { expectRefusal, root } from '../support/cli.js';
 import { asBackup, copiesOf, type StoreState, stateOf } from '../support/copies.js';
 import { interruptedAt, killedAt } from '../support/failpoints.js';
+import { at, commandsOn } from '../support/lock-runs.js';
 import { on, useStores } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
 
@@ -57,6 +58,13 @@ describe('rotation', () => {
     const { backup } = (await on(store).run(['up', '--json', '--keep-backups', '2'])).json();
     expect(copiesOf(store)).to.have.members([`${store}.backup-20990103T000000Z`, backup.path]);
     expect((await on(store).run(['restore', '--json'])).json().from).to.equal(backup.path);
+  });
+
+  it('never takes the one that was made last, of several of one second of which the first is gone', async () => {
+    const store = copy('wal');
+    plantBackups(store, ['20260120T100000Z-2']);
+    await commandsOn(store).up({}, { ...at('2026-01-20T10:00:00Z'), backup: { keep: 1 } });
+    expect(copiesOf(store)).to.deep.equal([`${store}.backup-20260120T100000Z-3`]);
   });
 
   it('takes nothing but whole backups, with what SQLite may have left beside them', async () => {
@@ -164,6 +172,17 @@ describe('rotation, after runs that fail', () => {
     const { path } = (await on(store).run(['up', '--json', ...keepOne])).json().backup;
     expect(copiesOf(store)).to.deep.equal([path]);
     expect(stateOf(path)).to.deep.equal(was);
+  });
+
+  it('does not begin while any step is half done, though every backfill is verified', async () => {
+    const store = copy('wal');
+    await on(store).run(['up']);
+    const planted = plantBackups(store, ['20240101T000000Z']);
+    asAgentOs(store, (db) =>
+      db.exec(`UPDATE umzug_backfill_steps SET status = 'applying' WHERE name = '${schemaStep}'`),
+    );
+    await on(store).run(['backfill', step, '--rescan', ...keepOne]);
+    expect(copiesOf(store)).to.include.members(planted);
   });
 
   it('does not begin after one that was killed, and goes on after it was killed itself', async () => {

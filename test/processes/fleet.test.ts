@@ -151,6 +151,25 @@ describe('several stores', () => {
     for (const path of paths) expect(dumpTable(path)).to.deep.equal(whole);
   });
 
+  it('are told of by the process of each alone, which is ended where it tells of another store', async () => {
+    const { name, paths, json } = fleet(2, 1);
+    const [first = '', second = ''] = paths;
+    writeFileSync(first, 'no database');
+    const lie = { path: first, exitCode: 0, durationMs: 1, output: {} };
+    const liar = folder.file(`${name}.mjs`);
+    writeFileSync(
+      liar,
+      `process.on('message', ({ path }) => {
+        if (path === ${JSON.stringify(second)}) process.send(${JSON.stringify(lie)});
+      });`,
+    );
+    const { stores } = await json(['up', ...small], { env: { NODE_OPTIONS: `--import ${liar}` } });
+    expect(stores.map(({ output }) => output.error?.code)).to.deep.equal([
+      'STORE_NOT_A_DATABASE',
+      'WORKER_LOST',
+    ]);
+  });
+
   for (const [signal, code, error] of [
     ['SIGTERM', 143, 'TERMINATED'],
     ['SIGINT', 130, 'INTERRUPTED'],

@@ -14,6 +14,7 @@ import {
   type StoreState,
   stateOf,
 } from '../support/copies.js';
+import { killedAt } from '../support/failpoints.js';
 import { look, type Mode, modes, on, useStores, WRITER } from '../support/on-store.js';
 import { asAgentOs } from '../support/stores.js';
 
@@ -179,6 +180,19 @@ describe('restore, of a damaged store', () => {
       await expectRestored(store, v20, ['']);
       await on(store).run(['up']);
     }
+  });
+
+  // SQLite would take what a -wal holds for newer pages of whatever file stands beside it.
+  it('never leaves it beside the -wal of the file that it replaces, killed between the two', async () => {
+    const { store, v20 } = upgraded('wal');
+    await (await startScript(WRITER, store, "UPDATE tasks SET title = 'left'")).end();
+    damages['another file in its place']?.(store);
+    const { ino } = statSync(store);
+    const restore = ['restore', copyOf(store)];
+    await killedAt([...restore, '--db-path', store], { at: 'restore', detail: 'sidecars removed' });
+    if (statSync(store).ino !== ino) expect(stateOf(store)).to.deep.equal(v20);
+    await on(store).run(restore);
+    expect(stateOf(store)).to.deep.equal(v20);
   });
 
   it('can be done after a look at it, which leaves the -wal of a file that was cut to nothing', async () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
@@ -177,6 +177,12 @@ describe('init', () => {
       await runCommand(['rm', '-r', join(project.path, name)]);
     }
     expect(project.filesIn()).to.deep.equal(['dist']);
+  });
+
+  it('writes through no link, though it leads to no file yet', async () => {
+    symlinkSync('elsewhere.mjs', join(project.path, 'umzug-backfill.config.mjs'));
+    await project.refused('FILE_EXISTS', 1, 'init');
+    expect(project.filesIn()).not.to.include('elsewhere.mjs');
   });
 
   it('leaves a folder of steps as it is, and refuses a file in its place', async () => {

@@ -100,7 +100,7 @@ export async function fillOnly(path: string): Promise<void> {
   expect(outcome).to.deep.include({ applied: project.steps.map((step) => step.name), verifications: [] });
 }
 
-const source = '2026-01-20T10:00:00Z';
+export const source = '2026-01-20T10:00:00Z';
 export const processed = '2026-01-20T10:00:01Z';
 /** A row of which every check has nothing to say. */
 export const plain: Audit = { payload: JSON.stringify({ source_ts: source, timestamp: processed }) };
