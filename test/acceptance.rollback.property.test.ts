@@ -4,6 +4,7 @@ import { before, describe, it } from 'mocha';
 import { changedCells, theirTables } from './support/compare-fill.js';
 import { ENGINES, needEngine, type TestEngine, type TestStore } from './support/engines.js';
 import { expectSameMap, expectSameTables } from './support/expect-same.js';
+import { isLong } from './support/long.js';
 import { codeOf, down, name } from './support/migrate.js';
 import { COLUMNS } from './support/oracle-words.js';
 import type { Cells } from './support/reference.js';
@@ -190,7 +191,8 @@ for (const engine of ENGINES) {
       const property = fc.asyncProperty(scene, (drawn) =>
         engine.withStore({ ...drawn.store, prepare: drawn.earlier }, (store) => upAndDown(store, drawn)),
       );
-      await fc.assert(property, { numRuns: engine.name === 'SQLite' ? 100 : 12 });
+      const runs = engine.name === 'SQLite' ? 100 : 12;
+      await fc.assert(property, { numRuns: isLong ? runs : Math.ceil(runs / 3) });
       // Each run is three commands at least, and each of their commits is synced: a busy disk takes its time.
     }).timeout(240_000);
   });

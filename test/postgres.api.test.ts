@@ -12,6 +12,7 @@ import {
   sql,
   startBackfills,
 } from '../src/index.js';
+import { withEmptiedDatabase } from './support/emptied-database.js';
 import { useNewProject } from './support/new-project.js';
 import { dumpPgSchema, dumpPgTable } from './support/postgres-dump.js';
 import { needServer, withDatabase } from './support/postgres-server.js';
@@ -87,7 +88,7 @@ describe('createMigrator() on a database of PostgreSQL', () => {
   });
 
   it('fills tables with keys of UUIDs, of texts and of integers, verifies them, and takes all of it back', () =>
-    withDatabase(async ({ url, client }) => {
+    withEmptiedDatabase(async ({ url, client }) => {
       await client.query(TABLES);
       const fresh = await contents(client);
       const migrator = createMigrator({ database: url, steps, batchRows: 40 });
@@ -126,7 +127,7 @@ describe('createMigrator() on a database of PostgreSQL', () => {
     }));
 
   it('goes on where it was stopped between two batches, and finds rows of any key that are written later', () =>
-    withDatabase(async ({ url, client }) => {
+    withEmptiedDatabase(async ({ url, client }) => {
       await client.query(TABLES);
       const stopper = new AbortController();
       const onEvent = ({ event }: { readonly event: string }): void => {
@@ -186,7 +187,7 @@ describe('createMigrator() on a database of PostgreSQL', () => {
   ];
   for (const [what, table, backfill, code] of refusals) {
     it(`refuses ${what}, and changes nothing`, () =>
-      withDatabase(async ({ url, client }) => {
+      withEmptiedDatabase(async ({ url, client }) => {
         await client.query(table);
         const fresh = await dumpPgSchema(client);
         const migrator = createMigrator({ database: url, steps: { '001-t': backfill } });
@@ -235,7 +236,7 @@ describe('createMigrator() on a database of PostgreSQL', () => {
     }));
 
   it('verifies every page of a table, and hears its signal between two', () =>
-    withDatabase(async ({ url, client }) => {
+    withEmptiedDatabase(async ({ url, client }) => {
       await client.query(
         'CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes SELECT generate_series(1, 9000)',
       );

@@ -219,12 +219,15 @@ describe('a constraint', () => {
       'ALTER TABLE task_audits ADD COLUMN source_event_ts TEXT CHECK (length(source_event_ts) > 2)',
     ));
 
-  for (const clause of ['REPLACE', 'IGNORE', 'FAIL', 'ROLLBACK', 'ABORT'])
-    for (const [what, column, rest] of [
+  const places = (clause: string) =>
+    [
       ['UNIQUE on a column', `TEXT UNIQUE ON CONFLICT ${clause}`, ''],
       ['UNIQUE of a table', 'TEXT', `, UNIQUE (source_event_ts) ON CONFLICT ${clause}`],
       ['PRIMARY KEY', `TEXT PRIMARY KEY ON CONFLICT ${clause}`, ''],
-    ] as const)
+    ] as const;
+  // REPLACE, which loses a row, in each place; each other clause in one.
+  for (const [n, clause] of ['REPLACE', 'IGNORE', 'FAIL', 'ROLLBACK', 'ABORT'].entries())
+    for (const [what, column, rest] of places(clause).filter((_, at) => n === 0 || at === n % 3))
       it(`${what} with ON CONFLICT ${clause} keeps every row`, () =>
         inserted(
           timed({ 20: { source_ts: 1_768_903_205 }, 33: { source_ts: 1_768_903_202 } }).map((audit, i) => ({
