@@ -4,7 +4,6 @@ import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { defineBackfill, sql, type Verification } from '../src/index.js';
 import { numbers } from './support/customers.js';
-import { isLong } from './support/long.js';
 import { checkOf, only, up, verify } from './support/migrate.js';
 import { withOwnTable } from './support/own-table.js';
 import type { Extra } from './support/project.js';
@@ -157,7 +156,7 @@ describe('verification on two threads', () => {
           expect(both.threads).to.equal(2);
           expect(found(both)).to.deep.equal(found(only(await own.verify(alone))));
         }),
-        { numRuns: isLong ? 25 : 10 },
+        { numRuns: 25 },
       );
     });
   });

@@ -11,7 +11,6 @@ import { BackfillError, createMigrator, defineBackfill, sql } from '../../src/in
 import { bin, collector, expectRefusal, root, runCli, runCommand, useFolder } from '../support/cli.js';
 import { holdLock } from '../support/held-lock.js';
 import { expectSafe, FAKE, HIDDEN, hostileTexts } from '../support/hostile-texts.js';
-import { isLong } from '../support/long.js';
 import { projectOf, run } from '../support/project.js';
 import { readPage, texts } from '../support/report.js';
 import { asAgentOs, backfillStep, failureOf, query, withFolder } from '../support/stores.js';
@@ -65,7 +64,7 @@ describe('characters that a terminal acts on, or that a reader does not see', ()
         );
         expectSafe((await runCli(['status', '--db-path', store])).stdout, 'status');
       }),
-      { numRuns: isLong ? 50 : 15 },
+      { numRuns: 50 },
     );
   });
 

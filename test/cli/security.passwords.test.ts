@@ -7,7 +7,6 @@ import { generateStore } from '../../demo/store-generator.js';
 import { main } from '../../src/cli/main.js';
 import { BackfillError, createMigrator, startBackfills } from '../../src/index.js';
 import { collector, root, runCli, useFolder } from '../support/cli.js';
-import { isLong } from '../support/long.js';
 import { toldOf } from '../support/said.js';
 import { asAgentOs, failureOf } from '../support/stores.js';
 
@@ -273,7 +272,7 @@ describe('a password that is given where it should not be', () => {
         const { json, stdout } = await runCli(['executed', '--json', '--db-path', store], { env });
         expect(json, `${JSON.stringify(name)}: ${stdout}`).not.to.throw();
       }),
-      { numRuns: isLong ? 150 : 50 },
+      { numRuns: 150 },
     );
   });
 
