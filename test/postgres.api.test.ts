@@ -12,7 +12,6 @@ import {
   sql,
   startBackfills,
 } from '../src/index.js';
-import { withEmptiedDatabase } from './support/emptied-database.js';
 import { useNewProject } from './support/new-project.js';
 import { dumpPgSchema, dumpPgTable } from './support/postgres-dump.js';
 import { needServer, withDatabase } from './support/postgres-server.js';
@@ -88,7 +87,7 @@ describe('createMigrator() on a database of PostgreSQL', () => {
   });
 
   it('fills tables with keys of UUIDs, of texts and of integers, verifies them, and takes all of it back', () =>
-    withEmptiedDatabase(async ({ url, client }) => {
+    withDatabase(async ({ url, client }) => {
       await client.query(TABLES);
       const fresh = await contents(client);
       const migrator = createMigrator({ database: url, steps, batchRows: 40 });
@@ -127,7 +126,7 @@ describe('createMigrator() on a database of PostgreSQL', () => {
     }));
 
   it('goes on where it was stopped between two batches, and finds rows of any key that are written later', () =>
-    withEmptiedDatabase(async ({ url, client }) => {
+    withDatabase(async ({ url, client }) => {
       await client.query(TABLES);
       const stopper = new AbortController();
       const onEvent = ({ event }: { readonly event: string }): void => {
@@ -187,7 +186,7 @@ describe('createMigrator() on a database of PostgreSQL', () => {
   ];
   for (const [what, table, backfill, code] of refusals) {
     it(`refuses ${what}, and changes nothing`, () =>
-      withEmptiedDatabase(async ({ url, client }) => {
+      withDatabase(async ({ url, client }) => {
         await client.query(table);
         const fresh = await dumpPgSchema(client);
         const migrator = createMigrator({ database: url, steps: { '001-t': backfill } });
@@ -236,7 +235,7 @@ describe('createMigrator() on a database of PostgreSQL', () => {
     }));
 
   it('verifies every page of a table, and hears its signal between two', () =>
-    withEmptiedDatabase(async ({ url, client }) => {
+    withDatabase(async ({ url, client }) => {
       await client.query(
         'CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes SELECT generate_series(1, 9000)',
       );
