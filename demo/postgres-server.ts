@@ -98,8 +98,15 @@ function bundledBin(): string[] {
   }
 }
 
-/** Why no server can be started here; undefined when one can. */
+let looked: { readonly trouble: string | undefined } | undefined;
+
+/** Why no server can be started here; undefined when one can. It is looked for once, as that takes processes. */
 export function whyNoServer(): string | undefined {
+  looked ??= { trouble: lookForTrouble() };
+  return looked.trouble;
+}
+
+function lookForTrouble(): string | undefined {
   const bin = findBin();
   if (bin === undefined) return `without PostgreSQL (${programs.join(', ')}) there is no server`;
   const trouble = whyNoUser();

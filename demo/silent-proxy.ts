@@ -28,7 +28,10 @@ export async function startProxy({
   let taken = 0;
   const keep = (socket: Socket): Socket => {
     sockets.add(socket);
-    return socket.setNoDelay().on('error', () => undefined).on('close', () => sockets.delete(socket));
+    return socket
+      .setNoDelay()
+      .on('error', () => undefined)
+      .on('close', () => sockets.delete(socket));
   };
   const proxy = createServer((near) => {
     taken += 1;

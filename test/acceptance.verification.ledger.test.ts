@@ -63,7 +63,11 @@ for (const engine of ENGINES) {
       needEngine(this, engine);
     });
 
-    for (const [what, sql, cells] of losses) {
+    // Which batch it is that lost something is asked of both engines in the same way: PostgreSQL has one in the middle.
+    const isInMiddle = (sql: string): boolean => sql.includes(third) || !sql.includes('(SELECT');
+    for (const [what, sql, cells] of losses.filter(
+      ([, sql]) => engine.name === 'SQLite' || isInMiddle(sql),
+    )) {
       it(`fails without ${what}, until a rescan takes the table as it is; \`down\` leaves what the ledger lost`, () =>
         onAppliedStore(
           engine,

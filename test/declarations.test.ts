@@ -330,7 +330,8 @@ for (const engine of OWN_ENGINES) {
         JSON.stringify({ table: 'sales', key: 'id', scope: 'true', columns });
       const amount = (value: unknown): string => record([{ name: 'amount', value }]);
 
-      for (const [what, declaration] of [
+      // What reads the record is the same for both engines; one form shows that it is asked.
+      const records = [
         ['is no JSON', '{'],
         ['is no declaration', 'null'],
         ['has no columns', record([])],
@@ -340,7 +341,8 @@ for (const engine of OWN_ENGINES) {
         ],
         ['asks a function that it does not have', amount({ kind: 'process' })],
         ['has a value of no kind', amount({ kind: 'other' })],
-      ] as const)
+      ] as const;
+      for (const [what, declaration] of engine.name === 'SQLite' ? records : records.slice(0, 1))
         it(`keeps its cells only with --yes where it ${what}`, () =>
           withRecord(declaration, async (own) => {
             const { code, message, hint } = await failed(own.of([tens]).down());

@@ -63,14 +63,17 @@ for (const engine of OWN_ENGINES) {
         .join(', ')}`;
       const on = (act: (own: OwnTables) => Promise<void>): Promise<void> => engine.withTables(withC, act);
 
-      it(`by ${what} that fills nothing says so in its first line, with the reasons, and warns`, () =>
-        on(async (own) => {
-          const { code, stdout, stderr } = await own.of({ '001-own': backfill }).text('up');
-          expect(stdout.split('\n')[0]).to.equal(`warning: ${told}.`);
-          expect(code).to.equal(0);
-          expect(stderr).to.include('"event":"nothing_filled"');
-          expect(stdout).to.include('Verification of 001-own: warn');
-        }));
+      // What counts the reasons is asked of each engine below; what is printed of them is the same.
+      const says = engine.name === 'SQLite' || what === 'process() with reasons of its own';
+      if (says)
+        it(`by ${what} that fills nothing says so in its first line, with the reasons, and warns`, () =>
+          on(async (own) => {
+            const { code, stdout, stderr } = await own.of({ '001-own': backfill }).text('up');
+            expect(stdout.split('\n')[0]).to.equal(`warning: ${told}.`);
+            expect(code).to.equal(0);
+            expect(stderr).to.include('"event":"nothing_filled"');
+            expect(stdout).to.include('Verification of 001-own: warn');
+          }));
 
       it(`by ${what} that fills nothing says so in JSON and to a program, once`, () =>
         on(async (own) => {

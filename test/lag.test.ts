@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { defineBackfill, sql } from '../src/index.js';
 import { numbers } from './support/customers.js';
+import { isLong } from './support/long.js';
 import { checkOf, only } from './support/migrate.js';
 import { type OwnTable, withOwnTable } from './support/own-table.js';
 import type { Extra } from './support/project.js';
@@ -119,7 +120,7 @@ describe('the figures of a lag', () => {
             expect(await figures({ threadFromBytes })).to.deep.equal(naive(milliseconds));
           },
         ),
-        { numRuns: 60 },
+        { numRuns: isLong ? 60 : 20 },
       ),
     ));
 

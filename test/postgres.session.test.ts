@@ -162,13 +162,13 @@ describe('the settings of a session', () => {
       const slow = defineBackfill({
         table: 'events',
         key: 'id',
-        scope: `set_config('idle_in_transaction_session_timeout', '2500', true) IS NOT NULL`,
+        scope: `set_config('idle_in_transaction_session_timeout', '1000', true) IS NOT NULL`,
         reads: ['body'],
         columns: ['told'],
         process: (rows) => {
           calls += 1;
           // Twice as long as this server lets it be, and without a turn of the event loop.
-          if (calls === 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5000);
+          if (calls === 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
           return rows.map(({ body }) => ({ told: String(body) }));
         },
       });
@@ -215,6 +215,7 @@ describe('the name that a server knows our sessions by', () => {
           { '001-told': told },
           {
             batchRows: 10,
+            pace: 'courteous',
             onEvent: (event: { readonly event: string; readonly pauseMs?: number }) => {
               if (event.event === 'paused') pauses.push(event.pauseMs ?? 0);
             },

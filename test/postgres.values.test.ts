@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { createMigrator, defineBackfill, firstOf, type Migrator, sql } from '../src/index.js';
+import { type EmptiedDatabase, withEmptiedDatabase } from './support/emptied-database.js';
 import { dumpPgTable } from './support/postgres-dump.js';
-import { needServer, type TestDatabase, withDatabase } from './support/postgres-server.js';
+import { needServer } from './support/postgres-server.js';
 import { refusalOf, succeed, withPgTables } from './support/postgres-tables.js';
 import { named } from './support/project.js';
 
@@ -10,9 +11,9 @@ import { named } from './support/project.js';
 const withBackfill = (
   table: string,
   backfill: ReturnType<typeof defineBackfill>,
-  act: (migrator: Migrator, at: TestDatabase) => Promise<void>,
+  act: (migrator: Migrator, at: EmptiedDatabase) => Promise<void>,
 ): Promise<void> =>
-  withDatabase(async (at) => {
+  withEmptiedDatabase(async (at) => {
     await at.client.query(table);
     await act(createMigrator({ database: at.url, steps: { '001-fill': backfill } }), at);
   });

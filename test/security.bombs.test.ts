@@ -33,9 +33,9 @@ const INTEGER_BOMBS: Readonly<Record<string, Buffer>> = {
 };
 
 const TEXT_BOMBS: Readonly<Record<string, Buffer>> = {
-  '400 MB of spaces': deflated(Buffer.alloc(400_000_000, 0x20)),
-  'one text of 400 MB': deflated(
-    Buffer.concat([Buffer.from('["'), Buffer.alloc(400_000_000, 0x61), Buffer.from('"]')]),
+  '100 MB of spaces': deflated(Buffer.alloc(100_000_000, 0x20)),
+  'one text of 100 MB': deflated(
+    Buffer.concat([Buffer.from('["'), Buffer.alloc(100_000_000, 0x61), Buffer.from('"]')]),
   ),
   'ten million lists': deflated(
     Buffer.concat([Buffer.alloc(10_000_000, 0x5b), Buffer.alloc(10_000_000, 0x5d)]),
@@ -46,6 +46,9 @@ const TEXT_BOMBS: Readonly<Record<string, Buffer>> = {
   'an object': deflated('{"k11":1}'),
   'what is not deflated': Buffer.from('nonsense'),
 };
+
+/** What must not be read whole from a server. */
+const BOUNDED = /more bytes than|every key that|100 MB of spaces/;
 
 for (const engine of OWN_ENGINES) {
   describe(`packed keys that are bombs, on ${engine.name}`, function () {
@@ -58,7 +61,9 @@ for (const engine of OWN_ENGINES) {
       ['integer', INTEGER_BOMBS],
       ['text', TEXT_BOMBS],
     ] as const) {
-      for (const [what, bomb] of Object.entries(bombs)) {
+      // What unpacks keys is the same for both engines; what differs is how much of them is read from the store.
+      const asked = Object.entries(bombs).filter(([what]) => engine.name === 'SQLite' || BOUNDED.test(what));
+      for (const [what, bomb] of asked) {
         it(`${kind} keys: ${what}`, () =>
           engine.withTables(tableOf(kind), async (tables) => {
             const commands = tables.of({

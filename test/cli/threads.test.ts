@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { on } from '../support/on-store.js';
-import { withGeneratedStore } from '../support/stores.js';
+import { change, withGeneratedStore } from '../support/stores.js';
 
 const threads = availableParallelism() > 1 ? 2 : 1;
 
@@ -16,7 +16,8 @@ const threadsIn = (log: string): number =>
 
 describe('the compiled program', () => {
   it('verifies a store of more than 64 MiB on two threads, where there are two processors, a small one on one', () =>
-    withGeneratedStore({ audits: 75_000 }, async (path) => {
+    withGeneratedStore({ audits: 500 }, async (path) => {
+      change(path, 'CREATE TABLE large (bytes BLOB); INSERT INTO large VALUES (zeroblob(65 * 1024 * 1024))');
       const { run } = on(path);
       expect(threadsIn((await run(['up', '--no-backup'])).stderr)).to.equal(threads);
       const { verifications } = (await run(['verify', '--json'])).json();

@@ -12,8 +12,7 @@ import { asBackup, journalMode, lasting, stateOf } from './store-state.js';
 
 // Kills a scene's command, looks at what is left, runs the very same command line again, and looks at the end.
 
-/** Whether every failpoint is killed at, and more instants: for minutes. */
-export const isLong = process.env.UMZUG_BACKFILL_CRASH === 'long';
+export { isLong } from './long.js';
 
 /** What a kill left: in `folder` as it is, in a copy for whoever opens it, since that rolls a journal back. */
 export interface Wreck {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type Database from 'better-sqlite3';
-import { generateStore, type StoreOptions } from '../../demo/store-generator.js';
+import type { StoreOptions } from '../../demo/store-generator.js';
 import { bytesOf } from './cli.js';
 import type { State } from './expect-same.js';
 import { readLedger } from './ledger.js';
@@ -8,7 +8,16 @@ import { derivedCells, oracle } from './oracle-words.js';
 import type { PgForm } from './postgres-stores.js';
 import type { Address } from './project.js';
 import { actualCells } from './reference.js';
-import { type Audit, asAgentOs, change, dumpStore, insertAudits, query, withFolder } from './stores.js';
+import {
+  type Audit,
+  asAgentOs,
+  change,
+  dumpStore,
+  insertAudits,
+  makeStore,
+  query,
+  withFolder,
+} from './stores.js';
 
 /** What a store begins with. */
 export interface TestStoreOptions extends Partial<Omit<StoreOptions, 'path'>> {
@@ -36,7 +45,7 @@ export interface TestEngine {
 
 /** Makes the file that a store begins as. */
 export function generateTestStore(path: string, { form: _, rows, prepare, ...options }: TestStoreOptions) {
-  generateStore({ audits: 60, ...options, path });
+  makeStore(path, { audits: 60, ...options });
   asAgentOs(path, (db) => {
     if (rows) insertAudits(db, rows);
     if (typeof prepare === 'string') db.exec(prepare);

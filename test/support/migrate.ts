@@ -1,9 +1,11 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import type { MigratorEvent, Verification } from '../../src/index.js';
 import config from '../../umzug-backfill.config.js';
 import { bytesOf } from './cli.js';
 import type { TestEngine, TestStore, TestStoreOptions } from './engine-sqlite.js';
-import { sqliteEngine } from './engine-sqlite.js';
+import { sqliteEngine, sqliteStore } from './engine-sqlite.js';
 import {
   commandsOf,
   type Outcome,
@@ -12,7 +14,7 @@ import {
   projectOf,
   type Target,
 } from './project.js';
-import { type Audit, backfillStep, schemaStep } from './stores.js';
+import { type Audit, backfillStep, schemaStep, withFolder } from './stores.js';
 
 // The commands on the repository's own project. Each opens the store and closes it again, so that between two of them no
 // connection stands, and reading the files drops nobody's locks.
@@ -33,9 +35,7 @@ export type Extra = ProjectExtra & { readonly project?: Project };
 type Store = string | TestStore;
 
 const at = (store: Store, { project: own = project, ...extra }: Extra = {}) =>
-  typeof store === 'string'
-    ? commandsOf(own, { path: store }, extra)
-    : commandsOf(own, store.address, { pace: 'full', ...extra });
+  typeof store === 'string' ? commandsOf(own, { path: store }, extra) : commandsOf(own, store.address, extra);
 
 export const up = (store: Store, extra?: Extra, target?: Target) => at(store, extra).up(target);
 export const down = (store: Store, target: Target = {}, extra?: Extra) => at(store, extra).down(target);
@@ -119,16 +119,26 @@ export const onPlainStore = (
     act,
   );
 
-/** The same with both steps applied and verified. */
-export const onAppliedStore: typeof onPlainStore = (engine, act, ...more) =>
-  onPlainStore(
-    engine,
-    async (store) => {
-      expect(codeOf(await up(store))).to.equal(undefined);
-      await act(store);
-    },
-    ...more,
-  );
+/** Bytes of the files that both steps were applied to, by the rows that they began with. */
+const applied = new WeakMap<readonly Audit[], Buffer>();
+const onlyPlain: readonly Audit[] = [];
+
+/** The same with both steps applied and verified. A file that begins with the rows of an earlier one, the same array, is a copy of it. */
+export const onAppliedStore: typeof onPlainStore = (engine, act, audits = onlyPlain, options) => {
+  const bytes = options || engine !== sqliteEngine ? undefined : applied.get(audits);
+  if (bytes)
+    return withFolder(async (folder) => {
+      const path = join(folder, 'store.db');
+      writeFileSync(path, bytes);
+      await act(sqliteStore(path));
+    });
+  const applyAndAct = async (store: TestStore): Promise<void> => {
+    expect(codeOf(await up(store))).to.equal(undefined);
+    if (!options && engine === sqliteEngine) applied.set(audits, readFileSync(store.address.path));
+    await act(store);
+  };
+  return onPlainStore(engine, applyAndAct, audits, options);
+};
 
 /** Both with the path of a store of SQLite. */
 export const withPlainStore = (act: Act<string>, audits?: readonly Audit[], options?: TestStoreOptions) =>

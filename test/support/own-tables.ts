@@ -54,7 +54,13 @@ const onTables = (address: Address, tables: Tables) => ({
           stderr,
           embedding: {
             program: 'umzug-backfill',
-            loadMigrator: async () => ({ batchRows: 10, ...usual, project, path: address.path }),
+            loadMigrator: async () => ({
+              batchRows: 10,
+              pace: 'full',
+              ...usual,
+              project,
+              path: address.path,
+            }),
           },
         });
         return { code, stdout: stdout.text, stderr: stderr.text };

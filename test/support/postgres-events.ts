@@ -23,7 +23,7 @@ export const told = defineBackfill({
 
 /** A migrator of these steps, with batches of 20 rows. */
 export const migratorOn = (url: string, steps: CreateMigratorOptions['steps'], more = {}) =>
-  createMigrator({ database: url, batchRows: 20, steps: steps ?? {}, ...more });
+  createMigrator({ database: url, batchRows: 20, pace: 'full', steps: steps ?? {}, ...more });
 
 /** What a promise is rejected with; it must be one of our errors. */
 export async function errorOf(act: Promise<unknown>): Promise<BackfillError> {

@@ -92,7 +92,7 @@ export async function run<Result>(
     },
     embedding: {
       program: 'umzug-backfill',
-      loadMigrator: async () => ({ batchRows: 10, ...extra, project, path }),
+      loadMigrator: async () => ({ batchRows: 10, pace: 'full', ...extra, project, path }),
     },
   });
   // Hints name the store, which each test has another of.
@@ -101,7 +101,7 @@ export async function run<Result>(
   return { ...result, ...(error ? { error } : {}) } as Result;
 }
 
-/** The commands of a project on one store. Batches have ten rows unless `extra` says otherwise. */
+/** The commands of a project on one store. Batches have ten rows, without pauses, unless `extra` says otherwise. */
 export const commandsOf = (project: Project, address: Address, usual: Extra = {}) => {
   const call = <Result>(args: readonly string[], extra: Extra = {}): Promise<Result> =>
     run<Result>(project, address, args, { ...usual, ...extra });

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -36,6 +36,19 @@ export async function withFolder<Result>(act: (folder: string) => Promise<Result
   }
 }
 
+const generated = new Map<string, Buffer>();
+
+/** Makes a v20 store as `generateStore` does; one that was made with these options before is a copy of its bytes. */
+export function makeStore(path: string, options: Omit<StoreOptions, 'path'>): void {
+  const key = JSON.stringify(options);
+  const bytes = generated.get(key);
+  if (bytes) writeFileSync(path, bytes, { flag: 'wx' });
+  else {
+    generateStore({ ...options, path });
+    generated.set(key, readFileSync(path));
+  }
+}
+
 /** Runs `act` with the path of a generated v20 store. */
 export async function withGeneratedStore<Result>(
   options: Omit<StoreOptions, 'path'>,
@@ -43,7 +56,7 @@ export async function withGeneratedStore<Result>(
 ): Promise<Result> {
   return await withFolder((folder) => {
     const path = join(folder, 'store.db');
-    generateStore({ ...options, path });
+    makeStore(path, options);
     return act(path);
   });
 }
@@ -122,12 +135,18 @@ export const valuesOf = ({
 /** Writes audits in one transaction, into a table of either schema. */
 export function insertAudits(db: Database.Database, audits: readonly Audit[]): void {
   const hasTask = db.prepare(`SELECT 1 FROM pragma_table_xinfo('task_audits') WHERE name = 'task_id'`).get();
+  const statements = new Map<string, Database.Statement>();
+  const prepared = (sql: string): Database.Statement => {
+    const found = statements.get(sql) ?? db.prepare(sql);
+    statements.set(sql, found);
+    return found;
+  };
   const insert = (audit: Audit): void => {
     const values = { ...valuesOf(audit), ...(hasTask ? { task_id: 'task_000000' } : {}) };
     const names = Object.keys(values);
     // A bound Buffer is a BLOB, and a bound string always UTF-8: TEXT that is not takes a cast.
     const marks = names.map((name) => (name === 'payload' && audit.asText ? 'CAST(? AS TEXT)' : '?'));
-    db.prepare(`INSERT INTO task_audits (${names.join(', ')}) VALUES (${marks.join(', ')})`).run(
+    prepared(`INSERT INTO task_audits (${names.join(', ')}) VALUES (${marks.join(', ')})`).run(
       ...Object.values(values),
     );
   };
