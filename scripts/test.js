@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { globSync } from 'tinyglobby';
 
@@ -8,13 +10,18 @@ import { globSync } from 'tinyglobby';
 //
 // FILE is a source, as test/keys.test.ts. The order comes from the seed, which is printed: the same seed repeats it.
 
+const root = fileURLToPath(new URL('../', import.meta.url));
+const find = (...patterns) => globSync(patterns, { cwd: root });
+const fast = find('test/*.test.ts', 'test/cli/*.test.ts');
+const crash = find('test/crash/*.test.ts');
+const hasLongForm = (file) => readFileSync(join(root, file), 'utf8').includes('/support/long.js');
+
 const TIERS = {
-  fast: ['test/*.test.ts', 'test/cli/*.test.ts'],
-  processes: ['test/processes/*.test.ts', 'test/crash/*.test.ts'],
-  crash: ['test/crash/*.test.ts'],
+  fast,
+  processes: [...find('test/processes/*.test.ts'), ...crash],
+  crash: [...crash, ...fast.filter(hasLongForm)],
 };
 
-const root = fileURLToPath(new URL('../', import.meta.url));
 const files = [];
 const options = [];
 let seed = Math.floor(Math.random() * 2 ** 32);
@@ -22,11 +29,11 @@ const args = process.argv.slice(2);
 while (args.length > 0) {
   const word = args.shift();
   if (word === '--seed') seed = Number(args.shift());
-  else if (Object.hasOwn(TIERS, word)) files.push(...globSync(TIERS[word], { cwd: root }));
+  else if (Object.hasOwn(TIERS, word)) files.push(...TIERS[word]);
   else if (word.endsWith('.ts')) files.push(word);
   else options.push(word);
 }
-if (files.length === 0) files.push(...globSync(TIERS.fast, { cwd: root }));
+if (files.length === 0) files.push(...fast);
 if (!Number.isInteger(seed)) throw new Error('Expected --seed to be followed by a whole number');
 
 /** Numbers from 0 to below 1 (mulberry32). */
