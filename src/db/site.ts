@@ -1,3 +1,4 @@
+import type { StopSignal } from '../stop.js';
 import type { Connection } from './connection.js';
 import type { LockOptions, LockState } from './lock-holder.js';
 
@@ -9,6 +10,8 @@ export interface OpenOptions {
   readonly busyWaitMs?: number;
   /** Whether a person has agreed that others may make objects where a server looks for names, and own its tables. Default false. */
   readonly isConfirmed?: boolean | undefined;
+  /** Stops whoever reads for long. On PostgreSQL the site has it. */
+  readonly signal?: StopSignal | undefined;
   /** Tables that the project is about: who owns one may own the ledger. Default: none. */
   readonly tables?: readonly string[];
 }

@@ -71,7 +71,7 @@ export async function restore(
     if (!isShared(dirname(outlook.backup.path))) await checkBackup(options, outlook, outlook.backup.path);
     if (isDryRun) return await foretell(options, outlook);
   }
-  const site = sqliteSite(options.path, files);
+  const site = sqliteSite(options.path, { files });
   return await withLock({ ...options, site }, () => restoreAlone(options, given));
 }
 

@@ -196,7 +196,7 @@ export async function siteOf({
   signal,
 }: Pick<MigratorOptions, 'path' | 'postgres' | 'site' | 'signal'>): Promise<StoreSite> {
   if (site) return site;
-  if (!postgres) return sqliteSite(path);
+  if (!postgres) return sqliteSite(path, { signal });
   const { postgresSite } = await import('../engine/postgres/site.js');
   return postgresSite(postgres, signal);
 }

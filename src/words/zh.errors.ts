@@ -341,6 +341,8 @@ export const zhErrors: Catalog = {
     '在 {backfill} 的两个批次之间被 {signal} 停止，还有 {batches} 个批次待撤回；所有已提交的批次均予保留',
   'A statement was given to a connection while its transaction was open, or to a transaction that has ended':
     '在事务打开期间向其连接发送了语句，或向已结束的事务发送了语句',
+  'Stopped by {signal} while the database was read; every committed batch is kept':
+    '在读取数据库时被 {signal} 停止；所有已提交的批次均予保留',
   'Stopped by {signal} while the WAL of {backfill} was pinned; every committed batch is kept':
     '在 {backfill} 等待被占住的 WAL 时被 {signal} 停止；所有已提交的批次均予保留',
   "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store":

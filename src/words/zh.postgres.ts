@@ -206,8 +206,6 @@ export const zhPostgres: Catalog = {
   // the run
   'Stopped by {signal} while the database was waited for; every committed batch is kept':
     '在等待数据库时被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} while the database was read; every committed batch is kept':
-    '在读取数据库时被 {signal} 停止；所有已提交的批次均予保留',
   'Stopped by {signal} between two transactions; every committed batch is kept':
     '在两个事务之间被 {signal} 停止；所有已提交的批次均予保留',
   'Stopped by {signal} while another run was waited for; every committed batch is kept':

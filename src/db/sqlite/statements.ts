@@ -3,6 +3,7 @@ import type Database from 'better-sqlite3';
 import type { Dialect } from '../../engine/dialect.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import { type StopSignal, throwIfStopped } from '../../stop.js';
 import { isAboutRow, isSqliteError } from '../../store-errors.js';
 import {
   requireTurn,
@@ -35,6 +36,8 @@ export interface Driver {
   readonly dialect: Dialect;
   readonly statements: Map<string, Database.Statement>;
   readonly isWal: boolean;
+  /** Stops whoever reads for long. */
+  readonly signal: StopSignal | undefined;
   /** Whether a transaction that writes is open. */
   isWriting: boolean;
   /** The transaction that is open. */
@@ -163,12 +166,14 @@ export abstract class SqliteStatements implements Store {
   }
 
   /**
-   * Lets the event loop turn between two pieces of work. In a transaction in rollback mode it does not: who reads keeps writers from
+   * Lets the event loop turn between two pieces of work, and hears a stop. In a transaction in rollback mode it does not: who reads keeps writers from
    * committing, and an application that writes in this thread would wait for itself. Nor in a transaction that writes.
    */
   async turn(): Promise<void> {
-    const { isWal, isWriting, open } = this.driver;
-    if (isWal ? !isWriting : !open) await nextTurn();
+    const { isWal, isWriting, open, signal } = this.driver;
+    if (isWal ? isWriting : open) return;
+    await nextTurn();
+    throwIfStopped(signal, 'while the database was read');
   }
 
   /** Runs one statement and returns how many rows it changed. */

@@ -52,6 +52,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
       dialect,
       statements: new Map(),
       isWal: db.pragma('journal_mode', { simple: true }) === 'wal',
+      signal: options.signal,
       isWriting: false,
       open: undefined,
     });

@@ -3,6 +3,7 @@ import type { OpenOptions, StoreSite } from '../../db/site.js';
 import { SqliteStore } from '../../db/sqlite/store.js';
 import { networkWarnings } from '../../safety/disk.js';
 import { lookAtLock, RunLock } from '../../safety/run-lock.js';
+import type { StopSignal } from '../../stop.js';
 import { SQLITE } from './dialect.js';
 
 /**
@@ -17,15 +18,19 @@ export const openSqlite = (files: StoreFiles, options: OpenOptions): SqliteStore
  * The site of a store that is a file.
  *
  * @param files where they were found already. Default: they are looked for each time, as another process may have made some
+ * @param signal stops whoever reads for long
  */
-export function sqliteSite(path: string, files?: StoreFiles): StoreSite {
+export function sqliteSite(
+  path: string,
+  { files, signal }: { readonly files?: StoreFiles; readonly signal?: StopSignal | undefined } = {},
+): StoreSite {
   const locate = (): StoreFiles => files ?? locateStore(path);
   return {
     get name() {
       return locate().path;
     },
     within: async (act) => await act(), // a file has a connection for each that opens it
-    open: async (options) => openSqlite(locate(), options),
+    open: async (options) => openSqlite(locate(), { ...options, signal }),
     async lock(options) {
       const found = locate();
       requireWritable(found);
