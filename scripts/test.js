@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { globSync } from 'tinyglobby';
 
-// Runs compiled tests in two processes and in a random order, as no file may depend on another:
+// Runs compiled tests in several processes (.mocharc.json) and in a random order, as no file may depend on another:
 //
 //   node scripts/test.js [TIER | FILE]… [--seed SEED] [OPTION OF MOCHA]…
 //
