@@ -15,6 +15,7 @@ import {
 import { useNewProject } from './support/new-project.js';
 import { dumpPgSchema, dumpPgTable } from './support/postgres-dump.js';
 import { needServer, withDatabase } from './support/postgres-server.js';
+import { expectStopBetweenPages, PAGED_ROWS } from './support/stopped-verification.js';
 
 /** Tables of somebody's own, each with another kind of key. */
 const TABLES = `
@@ -237,35 +238,9 @@ describe('createMigrator() on a database of PostgreSQL', () => {
   it('verifies every page of a table, and hears its signal between two', () =>
     withDatabase(async ({ url, client }) => {
       await client.query(
-        'CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes SELECT generate_series(1, 9000)',
+        `CREATE TABLE notes (id int PRIMARY KEY, a text); INSERT INTO notes SELECT generate_series(1, ${PAGED_ROWS})`,
       );
-      let asked: (() => void) | undefined;
-      let pages = 0;
-      const notes = defineBackfill({
-        table: 'notes',
-        key: 'id',
-        reads: [],
-        columns: ['a'],
-        process: (rows) => {
-          asked?.();
-          return rows.map(() => ({ a: 'x' }));
-        },
-      });
-      const settings = { database: url, steps: { '001-notes': notes } };
-      await createMigrator(settings).up();
-      const [whole] = await createMigrator(settings).verify();
-      const coverage = whole?.checks.find(({ id }) => id === 'coverage');
-      expect(coverage?.figures).to.include({ rowsInScope: 9000 });
-      const stopper = new AbortController();
-      asked = () => {
-        pages += 1;
-        stopper.abort('SIGTERM');
-      };
-      const answer = await createMigrator({ ...settings, signal: stopper.signal })
-        .verify()
-        .catch((error) => error);
-      expect(answer).to.include({ code: 'TERMINATED' });
-      expect(pages).to.equal(1);
+      await expectStopBetweenPages(url);
     }));
 
   const project = useNewProject();

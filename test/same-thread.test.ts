@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { createMigrator, defineBackfill } from '../src/index.js';
 import { codeOf, down, up } from './support/migrate.js';
 import { actualCells, expectedCells } from './support/reference.js';
-import { change, dumpSchema, failureOf, withFolder, withGeneratedStore } from './support/stores.js';
+import { expectStopBetweenPages, PAGED_ROWS } from './support/stopped-verification.js';
+import { change, dumpSchema, withFolder, withGeneratedStore } from './support/stores.js';
 
 // An application in the same thread: it gets its turns between our transactions, and never inside one.
 
@@ -62,30 +62,9 @@ describe('the signal of a program', () => {
       change(
         path,
         `PRAGMA journal_mode = wal; CREATE TABLE notes (id INTEGER PRIMARY KEY, a TEXT);
-        WITH RECURSIVE ids (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM ids WHERE id < 9000)
+        WITH RECURSIVE ids (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM ids WHERE id < ${PAGED_ROWS})
         INSERT INTO notes (id) SELECT id FROM ids`,
       );
-      const stopper = new AbortController();
-      let asked: (() => void) | undefined;
-      let pages = 0;
-      const notes = defineBackfill({
-        table: 'notes',
-        key: 'id',
-        reads: [],
-        columns: ['a'],
-        process: (rows) => {
-          asked?.();
-          return rows.map(() => ({ a: 'x' }));
-        },
-      });
-      const settings = { database: path, steps: { '001-notes': notes }, backup: false } as const;
-      await createMigrator(settings).up();
-      asked = () => {
-        pages += 1;
-        stopper.abort('SIGTERM');
-      };
-      const migrator = createMigrator({ ...settings, signal: stopper.signal });
-      await failureOf('TERMINATED', () => migrator.verify());
-      expect(pages).to.equal(1);
+      await expectStopBetweenPages(path);
     }));
 });
