@@ -166,8 +166,10 @@ export abstract class SqliteStatements implements Store {
   }
 
   /**
-   * Lets the event loop turn between two pieces of work, and hears a stop. In a transaction in rollback mode it does not: who reads keeps writers from
-   * committing, and an application that writes in this thread would wait for itself. Nor in a transaction that writes.
+   * Lets the event loop turn between two pieces of work, and hears a stop. In a transaction in rollback mode it does neither: who reads
+   * keeps writers from committing, and an application that writes in this thread would wait for itself. Nor in a transaction that writes.
+   *
+   * @throws {BackfillError} `TERMINATED`, `INTERRUPTED`
    */
   async turn(): Promise<void> {
     const { isWal, isWriting, open, signal } = this.driver;
