@@ -72,6 +72,35 @@ const bySets = (
   }),
 ];
 
+/** What `process` gives for a column of its own, by the key of the row. */
+const given: Readonly<Record<string, (key: number) => string | number | null>> = {
+  label: (id) => `row ${id}`,
+  twice: (id) => id * 2,
+  odd: (id) => (id % 2 === 1 ? 'odd' : null),
+};
+
+/** A backfill whose function fills `own`, beside columns that have other ways. */
+const byProcess = (
+  own: readonly string[],
+  ...names: readonly string[]
+): [what: string, names: readonly string[], BackfillDefinition] => [
+  names
+    .map((name) => (own.includes(name) ? 'process()' : name in documented ? 'firstOf()' : 'sql()'))
+    .join(', '),
+  names,
+  defineBackfill({
+    table,
+    key: 'audit_id',
+    scope,
+    reads: ['payload', 'created_at'],
+    columns: Object.fromEntries(names.map((name) => [name, own.includes(name) ? 'process' : wayOf(name)])),
+    process: (rows) =>
+      rows.map(({ audit_id: id }) =>
+        Object.fromEntries(own.map((name) => [name, given[name]?.(Number(id)) ?? null])),
+      ),
+  }),
+];
+
 const mixtures: readonly ReturnType<typeof bySets>[] = [
   bySets(SOURCE),
   bySets(SOURCE, PROCESSED),
@@ -81,23 +110,10 @@ const mixtures: readonly ReturnType<typeof bySets>[] = [
   bySets('label', SOURCE),
   bySets('odd', SOURCE, 'twice', PROCESSED, 'label'),
   bySets(PROCESSED, 'odd', 'twice'),
-  [
-    'process()',
-    ['label', 'twice', 'odd'],
-    defineBackfill({
-      table,
-      key: 'audit_id',
-      scope,
-      reads: ['payload', 'created_at'],
-      columns: ['label', 'twice', 'odd'],
-      process: (given) =>
-        given.map(({ audit_id }) => ({
-          label: `row ${audit_id}`,
-          twice: Number(audit_id) * 2,
-          odd: Number(audit_id) % 2 === 1 ? 'odd' : null,
-        })),
-    }),
-  ],
+  byProcess(['label', 'twice', 'odd'], 'label', 'twice', 'odd'),
+  byProcess(['label'], 'label', SOURCE),
+  byProcess(['label'], 'twice', 'label', 'odd'),
+  byProcess(['twice', 'odd'], PROCESSED, 'odd', 'label', 'twice', SOURCE),
 ];
 
 /** What each column must hold, by key and in the order of `names`, and `key column reason` of each skip, sorted. */

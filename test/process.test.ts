@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { type BackfillDefinition, defineBackfill, type ProcessOptions, sql } from '../src/index.js';
+import { type BackfillDefinition, defineBackfill, firstOf, type ProcessOptions, sql } from '../src/index.js';
 import { customers } from './support/customers.js';
 import { expectRoundTrip, NAME, withOwnTable } from './support/own-table.js';
 import { commandsOf, named, projectOf } from './support/project.js';
@@ -97,6 +97,82 @@ describe('process()', () => {
           ],
           'SELECT out, CAST(copy AS TEXT) FROM kinds ORDER BY id',
         ),
+    ));
+
+  it('leaves the other columns of a row alone, too, that it skips or throws on, or whose document is unreadable', () =>
+    withOwnTable(
+      `CREATE TABLE people (id INTEGER PRIMARY KEY, doc TEXT, name TEXT, city TEXT, upper TEXT);
+      INSERT INTO people (doc) VALUES ('{"city":"Ghent"}'), ('{"city":"Bonn"}'), ('{"city"'), ('{"city":"Kyoto"}')`,
+      defineBackfill({
+        table: 'people',
+        key: 'id',
+        reads: ['doc'],
+        columns: { city: firstOf('doc', ['city']), name: 'process', upper: sql('upper(doc)') },
+        process: (rows, { skip }) =>
+          rows.map(({ id }) => {
+            if (id === 3) throw new Error('it is not asked for');
+            if (id === 4) throw new Error('thrown');
+            return id === 2 ? skip('NO_NAME') : { name: `name ${id}` };
+          }),
+      }),
+      async (own) => {
+        await own.up();
+        expect(own.ledger((ledger) => ledger.skips(NAME))).to.deep.equal([
+          { key: 2n, target: '*', reason: 'NO_NAME' },
+          { key: 3n, target: '*', reason: 'DOCUMENT_UNREADABLE' },
+          { key: 4n, target: '*', reason: 'PROCESS_FAILED' },
+        ]);
+        const none = [null, null, null];
+        await own.down();
+        await expectRoundTrip(
+          own,
+          [['Ghent', 'name 1', '{"CITY":"GHENT"}'], none, none, none],
+          'SELECT city, name, upper FROM people ORDER BY id',
+        );
+      },
+    ));
+
+  it('gives back as they are the values that SQLite has derived for other columns', () =>
+    withOwnTable(
+      `CREATE TABLE kinds (id INTEGER PRIMARY KEY, big INTEGER, bytes, real REAL, own TEXT, a, b, c REAL, d TEXT);
+      INSERT INTO kinds (big, bytes, real) VALUES (9007199254740993, x'ff00', 0.1), (-9223372036854775808, 7, 1e300),
+        (2, CAST(x'41ff' AS TEXT), 3)`,
+      defineBackfill({
+        table: 'kinds',
+        key: 'id',
+        reads: [],
+        columns: { own: 'process', a: sql('big'), b: sql('bytes'), c: sql('real'), d: sql('real') },
+        process: (rows) => rows.map(({ id }) => ({ own: `own ${id}` })),
+      }),
+      async (own) => {
+        await own.up();
+        // A text that is no UTF-8 can't pass through JavaScript: its row is left alone.
+        expect(own.ledger((ledger) => ledger.skips(NAME))).to.deep.equal([
+          { key: 3n, target: '*', reason: 'VALUE_INVALID' },
+        ]);
+        await own.down();
+        await expectRoundTrip(
+          own,
+          [
+            ['own 1', '9007199254740993', "X'FF00'", '0.1', "'0.1'"],
+            ['own 2', '-9223372036854775808', '7', '1.0e+300', "'1.0e+300'"],
+            [null, 'NULL', 'NULL', 'NULL', 'NULL'],
+          ],
+          'SELECT own, quote(a), quote(b), quote(c), quote(d) FROM kinds ORDER BY id',
+        );
+      },
+    ));
+
+  it('is refused a column that something else fills', () =>
+    withOwnTable(
+      customers(5),
+      defineBackfill({
+        ...split,
+        columns: { first: 'process', last: sql('upper(name)') },
+      }),
+      async (own) => {
+        expect((await own.up()).error?.message).to.include('only its `columns`, not last,');
+      },
     ));
 
   const throwing = (ids: (id: number) => boolean): BackfillDefinition =>

@@ -28,7 +28,7 @@ const OTHER_CALLS =
 
 /** Parts of statements and of commands. */
 const SQL =
-  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER|SEQUENCE)|DECLARE \{|FETCH \{|SET LOCAL|split_part\(|pg_has_role\(|rolsuper|^REVOKE \{\}|^NOT \{\}|^MATERIALIZED VIEW$|^FOREIGN TABLE$|^DROP \{\}|regtype\b|search_path(?: = \{\})?$|^pg_catalog, |WHEN \{|Infinity\||s\.backfill|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|AT TIME ZONE|UPDATE (?:OR ABORT )?\{|BETWEEN (?:\?|r\.)|EXISTS \(|AND \(\{)/;
+  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER|SEQUENCE)|DECLARE \{|FETCH \{|SET LOCAL|split_part\(|pg_has_role\(|rolsuper|^REVOKE \{\}|^NOT \(?\{\}|^MATERIALIZED VIEW$|^FOREIGN TABLE$|^DROP \{\}|regtype\b|search_path(?: = \{\})?$|^pg_catalog, |WHEN \{|Infinity\||s\.backfill|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|AT TIME ZONE|UPDATE (?:OR ABORT )?\{|BETWEEN (?:\?|r\.)|EXISTS \(|AND \(\{)/;
 const COMMAND =
   /^(?:sudo \{\} |(?:sudo )?ch(?:own|mod) |psql STORE -c |--database-url postgres:|npx umzug-backfill$|npm (?:run|exec|install) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
 

@@ -15,7 +15,6 @@ import type { Backfill, BackfillDefinition } from '../steps/define.js';
 import { fingerprint } from '../steps/step.js';
 import { type ColumnValue, firstOf, requireEngineSql, sql } from '../steps/values.js';
 import { absentColumns } from './inspect.js';
-import { forColumns } from './process.js';
 import { expressionSql } from './rows.js';
 
 // The file of a backfill may be changed once it has filled something. What it filled is judged by what filled it, which the
@@ -106,7 +105,7 @@ async function fillerOf(
 /** A declaration that is not the file's any more; of a function that is not in the file only its version. */
 function earlier(
   record: DeclarationRecord,
-  { name, process: own, columns }: Backfill,
+  { name, process: own }: Backfill,
 ): { readonly backfill?: Backfill; readonly lostVersion?: number } {
   const kept = readKept(record.declaration);
   if (!kept) return {};
@@ -116,9 +115,9 @@ function earlier(
   const isSame =
     own?.version === process.version &&
     JSON.stringify(own.reads) === JSON.stringify(process.reads) &&
-    data.columns.every(({ name: filled }) => columns.some((column) => column.name === filled)); // else it gives no value
+    data.columns.every(({ name: filled, value }) => value.kind !== 'process' || own.fills.includes(filled)); // else it gives no value
   return own && isSame
-    ? { backfill: forColumns({ ...backfill, process: own }, data.columns, columns) }
+    ? { backfill: { ...backfill, process: own } }
     : { backfill, lostVersion: process.version };
 }
 

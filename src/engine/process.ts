@@ -1,7 +1,7 @@
 import type { SqlValue } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
 import type { Backfill } from '../steps/define.js';
-import type { CellValue, Changes, ProcessContext, Skip } from '../steps/values.js';
+import type { CellValue, ProcessContext, Skip } from '../steps/values.js';
 import { messageOf, thrownText } from '../thrown.js';
 
 type Process = NonNullable<Backfill['process']>;
@@ -92,7 +92,7 @@ const FAILED: Derived = { values: [], failure: PROCESS_FAILED };
  * are left alone.
  *
  * @param rows of each the key, and the columns of `reads`
- * @returns an entry for each row
+ * @returns an entry for each row: a value for each column of the backfill, NULL for one that something else fills
  * @throws {BackfillError} `STEP_INVALID` when it returns something else
  */
 export function deriveRows(
@@ -100,33 +100,35 @@ export function deriveRows(
   process: Process,
   rows: readonly (readonly SqlValue[])[],
 ): readonly Derived[] {
+  if (rows.length === 0) return [];
   const entries = ask(backfill, process, rows);
   if (entries === undefined)
     return rows.length === 1 ? [FAILED] : rows.flatMap((row) => deriveRows(backfill, process, [row]));
   if (entries.some(isPromise)) throw promised(backfill, entries);
-  const derived = entries.map((entry) => readEntry(backfill, entry));
+  const derived = entries.map((entry) => readEntry(backfill, process, entry));
   if (derived.length !== rows.length) throw misshapen(backfill, 'an array with an object for each row');
   return derived;
 }
 
-/** The same backfill for some of its columns, or of those that its function gives values for. */
-export function forColumns<Of extends Backfill>(
-  backfill: Of,
-  columns: Backfill['columns'],
-  given: Backfill['columns'] = backfill.columns,
-): Of {
-  const others = given.map(({ name }) => name).filter((name) => !columns.some((own) => own.name === name));
-  const { process } = backfill;
-  if (!process || others.length === 0) return { ...backfill, columns };
-  const without = (entry: Changes | Skip): Changes | Skip =>
-    Object.prototype.toString.call(entry) !== '[object Object]' || skips.has(entry)
-      ? entry
-      : Object.fromEntries(Object.entries(entry).filter(([name]) => !others.includes(name)));
-  const derive: Process['derive'] = (rows, how) => {
-    const entries = process.derive(rows, how);
-    return Array.isArray(entries) ? Array.from(entries, without) : entries;
-  };
-  return { ...backfill, columns, process: { ...process, derive } };
+/**
+ * Asks `process` for rows, and puts what it gives beside the values of the other columns.
+ *
+ * @param rows what is derived for the other columns; for a row that can't be derived `process` is not asked
+ * @param cells of each row the key, and the columns of `reads`
+ */
+export function withProcess(
+  backfill: Backfill,
+  process: Process,
+  rows: readonly Derived[],
+  cells: readonly (readonly SqlValue[])[],
+): readonly Derived[] {
+  const asked = cells.filter((_, at) => rows[at]?.failure === null);
+  const given = deriveRows(backfill, process, asked).values();
+  return rows.map((others) => {
+    if (others.failure !== null) return { ...others, values: [] };
+    const { values, failure } = given.next().value ?? others;
+    return { values: values.map((value, i) => value ?? others.values[i] ?? null), failure };
+  });
 }
 
 /** The entries that `process` returns; undefined when it throws. Too many rows on which it does end the run. */
@@ -153,7 +155,7 @@ function ask(
     : misshapen(backfill, 'an array with an object for each row');
 }
 
-function readEntry(backfill: Backfill, entry: unknown): Derived {
+function readEntry(backfill: Backfill, process: Process, entry: unknown): Derived {
   if (typeof entry !== 'object' || entry === null)
     throw misshapen(backfill, 'an array with an object for each row');
   if (skips.has(entry)) return { values: [], failure: (entry as Skip).skip };
@@ -161,14 +163,15 @@ function readEntry(backfill: Backfill, entry: unknown): Derived {
   let cells: readonly unknown[];
   try {
     names = Object.keys(entry);
-    cells = backfill.columns.map(({ name }) => (entry as Readonly<Record<string, unknown>>)[name] ?? null);
+    cells = backfill.columns.map(({ name, value }) =>
+      value.kind === 'process' ? ((entry as Readonly<Record<string, unknown>>)[name] ?? null) : null,
+    );
   } catch (error) {
-    if (backfill.process) remember(backfill.process, error);
+    remember(process, error);
     return FAILED; // a getter threw, as `process` itself may
   }
   for (const name of names)
-    if (!backfill.columns.some((column) => column.name === name))
-      throw misshapen(backfill, `only its \`columns\`, not ${name},`);
+    if (!process.fills.includes(name)) throw misshapen(backfill, `only its \`columns\`, not ${name},`);
   // A Map or an empty array would leave every cell alone.
   if (cells.every((cell) => cell === null) && Object.prototype.toString.call(entry) !== '[object Object]')
     throw misshapen(backfill, 'an array with an object for each row');

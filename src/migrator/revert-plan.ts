@@ -6,7 +6,6 @@ import type { KeyRange } from '../engine/dialect.js';
 import { explained, rowByRow } from '../engine/expressions.js';
 import { fillersOf, withoutValues } from '../engine/filled-by.js';
 import { absentCells } from '../engine/inspect.js';
-import { forColumns } from '../engine/process.js';
 import { type CellPart, earlierCells } from '../ledger/cells.js';
 import type { Key } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
@@ -31,7 +30,7 @@ export async function planRevert({ store, ledger }: Session, step: BackfillStep)
     const absent = await absentCells(store, backfill);
     const columns = backfill.columns.filter(({ name }) => !absent.has(foldCase(name)));
     const parts = await partsOf(number);
-    const present = forColumns({ ...backfill, scope: 'true', checks: {} }, columns);
+    const present = { ...backfill, columns, scope: 'true', checks: {} };
     const states =
       columns.length === 0
         ? NO_STATES

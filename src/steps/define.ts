@@ -32,14 +32,18 @@ export interface SetOptions<Column extends string = string, Key extends string =
   readonly checks?: BackfillChecks<Column>;
 }
 
-/** A backfill whose values a function derives, for what SQL can't say. */
+/** A backfill with values that a function derives, for what SQL can't say. */
 export interface ProcessOptions<
   Column extends string = string,
   Key extends string = string,
   Read extends string = string,
 > extends CommonOptions<Key> {
-  /** Columns to fill where they are NULL. A value that stands is never overwritten. */
-  readonly columns: readonly Column[];
+  /**
+   * Columns to fill where they are NULL: a list of those that `process` fills, or an object as in {@link SetOptions} in which these
+   * are `'process'`. A value that stands is never overwritten. What can't be derived for one column by `process` or for its
+   * document leaves the whole row alone.
+   */
+  readonly columns: readonly Column[] | Readonly<Record<Column, FirstOf | SqlExpression | 'process'>>;
   /** Columns of the table that `process` gets, beside the key. */
   readonly reads: readonly Read[];
   /** Derives the values. */
@@ -65,9 +69,10 @@ export interface BackfillDefinition {
   readonly scope: EngineSql;
   readonly columns: readonly { readonly name: string; readonly value: ColumnValue }[];
   readonly checks: BackfillChecks;
-  /** The function that derives values, if one does. */
+  /** The function that derives values, if one does: of which columns, and for which. */
   readonly process?: {
     readonly reads: readonly string[];
+    readonly fills: readonly string[];
     readonly derive: ProcessFunction;
     readonly version: number;
   };
@@ -87,8 +92,7 @@ const invalid = (message: string, hint: string): BackfillError =>
   new BackfillError('STEP_INVALID', message, hint);
 
 /**
- * Declares a backfill: which rows, which columns, what fills them. Either `columns` says what fills each, by
- * {@link firstOf} and {@link sql}, or a function does, `process`.
+ * Declares a backfill: which rows, which columns, and what fills each of these: {@link firstOf}, {@link sql}, or a function, `process`.
  *
  * @param options see {@link BackfillOptions}
  * @returns a step to be the default export of a file in one of the project's step folders
@@ -123,14 +127,14 @@ export function defineBackfill<
   const isProcess = 'process' in options;
   const own = isProcess ? ['reads', 'process', 'processVersion'] : [];
   refuseUnknown(options, ['table', 'key', 'scope', 'columns', 'checks', ...own], WHAT, 'STEP_INVALID');
-  const process = isProcess ? checkedProcess(options) : undefined;
-  const columns = isProcess ? processedColumns(options) : setColumns(options);
+  const columns = checkedColumns(options.columns, isProcess);
   if (columns.length === 0 || columns.length > MAX_COLUMNS) {
     throw invalid(
       `Expected \`columns\` in ${WHAT} to have 1 to ${MAX_COLUMNS} columns, got ${columns.length}`,
       'Split the backfill, or name a column',
     );
   }
+  const process = isProcess ? checkedProcess(options, columns) : undefined;
   return {
     kind: 'backfill',
     table: requireText(options.table, 'table', WHAT, 'STEP_INVALID'),
@@ -145,37 +149,30 @@ export function defineBackfill<
   };
 }
 
-function setColumns({ columns }: SetOptions): BackfillDefinition['columns'] {
-  const all = Object.entries(columns ?? {}).map(([name, value]) => ({ name, value }));
-  for (const { name, value } of all) {
-    if (value?.kind !== 'first-of' && value?.kind !== 'sql') {
-      throw invalid(
-        `Expected \`columns.${name}\` in ${WHAT} to be made by firstOf() or sql()`,
-        `Write ${name}: firstOf(document, [names], fallback), or ${name}: sql(expression)`,
-      );
-    }
-  }
-  return all;
-}
+const isList = (columns: BackfillOptions['columns']): columns is readonly string[] => Array.isArray(columns);
 
-function processedColumns({ columns }: ProcessOptions): BackfillDefinition['columns'] {
-  if (!Array.isArray(columns)) {
+function checkedColumns(
+  columns: BackfillOptions['columns'],
+  isProcess: boolean,
+): BackfillDefinition['columns'] {
+  const given = isList(columns)
+    ? columns.map((name) => [requireText(name, 'columns', WHAT, 'STEP_INVALID'), 'process'] as const)
+    : Object.entries<FirstOf | SqlExpression | 'process'>(columns ?? {});
+  return given.map(([name, value]) => {
+    if (value === 'process' && isProcess) return { name, value: { kind: 'process' } };
+    if (typeof value === 'object' && (value?.kind === 'first-of' || value?.kind === 'sql'))
+      return { name, value };
     throw invalid(
-      `Expected \`columns\` in ${WHAT} to be a list of names, as \`process\` fills them`,
-      'List the columns that `process` gives values for',
+      `Expected \`columns.${name}\` in ${WHAT} to be made by firstOf() or sql(), or 'process' beside such a function`,
+      `Write ${name}: firstOf(document, [names], fallback), ${name}: sql(expression), or ${name}: 'process'`,
     );
-  }
-  return columns.map((name) => ({
-    name: requireText(name, 'columns', WHAT, 'STEP_INVALID'),
-    value: { kind: 'process' },
-  }));
+  });
 }
 
-function checkedProcess({
-  reads,
-  process,
-  processVersion = 1,
-}: ProcessOptions): BackfillDefinition['process'] {
+function checkedProcess(
+  { reads, process, processVersion = 1 }: ProcessOptions,
+  columns: BackfillDefinition['columns'],
+): BackfillDefinition['process'] {
   if (typeof process !== 'function' || process.constructor.name !== 'Function') {
     throw invalid(
       `Expected \`process\` in ${WHAT} to be a synchronous function`,
@@ -195,7 +192,14 @@ function checkedProcess({
       'Begin with 1, and raise it when `process` derives otherwise',
     );
   }
-  return { reads: [...reads], derive: process, version: processVersion };
+  const fills = columns.filter(({ value }) => value.kind === 'process').map(({ name }) => name);
+  if (fills.length === 0) {
+    throw invalid(
+      `Expected \`columns\` in ${WHAT} to have a column that \`process\` fills`,
+      "Write 'process' as its value, or list the columns if `process` fills all of them",
+    );
+  }
+  return { reads: [...reads], fills, derive: process, version: processVersion };
 }
 
 /**

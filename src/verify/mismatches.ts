@@ -4,7 +4,6 @@ import { scanRows } from '../engine/derive.js';
 import { rowByRow } from '../engine/expressions.js';
 import { type Filler, fillersOf } from '../engine/filled-by.js';
 import { absentColumns } from '../engine/inspect.js';
-import { forColumns } from '../engine/process.js';
 import { compareKeys, type Key, type KeyRun } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
@@ -108,10 +107,8 @@ async function heldCells(
   const wanted = new Set(cells.map(({ key, column }) => cellId(key, column.name)));
   const names = filler.columns.map(({ name }) => name);
   const absent = await absentColumns(store, filler.table, names);
-  const present = forColumns(
-    filler,
-    filler.columns.filter(({ name }) => !absent.has(foldCase(name))),
-  );
+  const columns = filler.columns.filter(({ name }) => !absent.has(foldCase(name)));
+  const present = { ...filler, columns };
   const held = new Set<string>();
   const failing = new Set<Key>();
   const [first, last] = [keys[0], keys.at(-1)];

@@ -47,10 +47,10 @@ export const zhErrors: Catalog = {
   'Expected `steps` in {what} to be a list of folders': '{what} 中的 `steps` 应为文件夹的列表',
   'Expected `columns` in {what} to have 1 to {#most} columns, got {#count}':
     '{what} 中的 `columns` 应有 1 到 {most} 列，实际为 {count} 列',
-  'Expected `columns.{column}` in {what} to be made by firstOf() or sql()':
-    '{what} 中的 `columns.{column}` 应由 firstOf() 或 sql() 生成',
-  'Expected `columns` in {what} to be a list of names, as `process` fills them':
-    '{what} 中的 `columns` 应为列名的列表，由 `process` 填充',
+  "Expected `columns.{column}` in {what} to be made by firstOf() or sql(), or 'process' beside such a function":
+    "{what} 中的 `columns.{column}` 应由 firstOf() 或 sql() 生成，或在有该函数时为 'process'",
+  'Expected `columns` in {what} to have a column that `process` fills':
+    '{what} 中的 `columns` 应有一列由 `process` 填充',
   'Expected `process` in {what} to be a synchronous function': '{what} 中的 `process` 应为同步函数',
   'Expected `reads` in {what} to be a list of column names': '{what} 中的 `reads` 应为列名的列表',
   'Expected `verdict` in {~what} to be warn or fail, got `{value}`':

@@ -43,9 +43,10 @@ export const zhHints: Catalog = {
   'Name the members to try': '请指定要尝试的成员名',
   'Use a name without quotes, backslashes and control characters': '请使用不含引号、反斜杠和控制字符的名称',
   'Split the backfill, or name a column': '请拆分该回填，或指定一列',
-  'Write {column}: firstOf(document, [names], fallback), or {column}: sql(expression)':
-    '请写成 {column}: firstOf(document, [names], fallback)，或 {column}: sql(expression)',
-  'List the columns that `process` gives values for': '请列出 `process` 给出值的列',
+  "Write {column}: firstOf(document, [names], fallback), {column}: sql(expression), or {column}: 'process'":
+    "请写成 {column}: firstOf(document, [names], fallback)、{column}: sql(expression)，或 {column}: 'process'",
+  "Write 'process' as its value, or list the columns if `process` fills all of them":
+    "请把该列的值写成 'process'；若所有列都由 `process` 填充，请列出这些列",
   'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait':
     '请事先在外部准备好需要等待的内容：一个批次是一个事务，不会等待',
   'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing':

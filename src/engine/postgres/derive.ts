@@ -61,10 +61,8 @@ export interface Parts {
   readonly values: ReadonlyMap<number, string>;
   /** SQL that is true for a row that is left to this program. */
   readonly isRaw?: string;
-  /** What it needs of that: texts. */
+  /** What is needed of such a row, whichever way it is left by: texts. */
   readonly raw?: readonly string[];
-  /** Numbers of columns whose values it is given as well, as texts behind those: the server has derived them. */
-  readonly rawBeside?: readonly number[];
   /** SQL for the reason of a skip of the whole row, or NULL. */
   readonly failure?: string;
 }
@@ -156,7 +154,7 @@ async function typeOf(store: Store, { table }: Backfill, expression: string): Pr
 function selectSql(facts: Facts, options: OwnOptions): string {
   const { backfill, targets } = facts;
   const { from = `${identifier(backfill.table)} AS t`, where, limit, extra = {}, absent, except } = options;
-  const ways = [firstOfParts(facts), expressionParts(backfill), processParts(backfill)];
+  const ways = [processParts(backfill), firstOfParts(facts), expressionParts(backfill)];
   const extras = Object.entries(extra);
   const inner = [
     `${facts.key.sql} AS k`,
@@ -168,8 +166,7 @@ function selectSql(facts: Facts, options: OwnOptions): string {
   ];
   const values = new Map(ways.flatMap((way) => [...way.values]));
   const failures = ways.flatMap((way) => way.failure ?? []);
-  const raws = ways.flatMap((way) => (way.isRaw === undefined ? [] : [way]));
-  const isRaw = raws.length === 0 ? 'false' : raws.map((way) => `coalesce(${way.isRaw}, false)`).join(' OR ');
+  const isLeft = ways.flatMap(({ isRaw }) => (isRaw === undefined ? [] : [`coalesce(${isRaw}, false)`]));
   const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
   const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
   const valueSql = (i: number): string => {
@@ -179,16 +176,19 @@ function selectSql(facts: Facts, options: OwnOptions): string {
   };
   const unless = (sql: string): string =>
     except === undefined ? sql : `CASE WHEN NOT (${except}) THEN ${sql} END`;
-  const raw = raws.flatMap((way) => [
-    ...(way.raw ?? []),
-    ...(way.rawBeside ?? []).map((i) => unless(`(${valueSql(i)})::pg_catalog.text`)),
-  ]);
+  const raw = [
+    ...ways.flatMap((way) => way.raw ?? []),
+    // What the server has derived by sql() comes along, as text.
+    ...backfill.columns.flatMap(({ value }, i) =>
+      value.kind === 'sql' ? [unless(`(${valueSql(i)})::pg_catalog.text`)] : [],
+    ),
+  ];
   const order = limit === undefined ? '' : ` ORDER BY ${facts.key.sql} LIMIT ${limit}`;
   return `SELECT k, ${backfill.columns.map((_, i) => `c${i}`).join(', ')},
     ${backfill.columns.map((_, i) => `CASE WHEN ${isWell} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
     CASE WHEN NOT is_raw THEN failure END AS failure,
-    ${raw.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN is_raw THEN pg_catalog.json_build_array(${raw.join(', ')})::pg_catalog.text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
-  FROM (SELECT *, (${isRaw}) AS is_raw, ${failure} AS failure
+    ${isLeft.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN is_raw THEN pg_catalog.json_build_array(${raw.join(', ')})::pg_catalog.text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
+  FROM (SELECT *, (${isLeft.length === 0 ? 'false' : isLeft.join(' OR ')}) AS is_raw, ${failure} AS failure
     FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`, ways)}) AS looked_at OFFSET 0) AS judged`;
 }
 

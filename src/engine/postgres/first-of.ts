@@ -41,6 +41,11 @@ export function firstOfParts(facts: Facts): Parts {
     ...new Set(ours.filter(({ value }) => value.document === document).flatMap(({ value }) => value.names)),
   ];
   const unread = documents.map((_, n) => n).filter((n) => !isBinary[n]);
+  const raw = [
+    ...documents.map((_, n) => `x${n}${isBinary[n] ? '::pg_catalog.text' : ''}`),
+    ...ours.map(({ i }) => `f${i}`),
+  ];
+  if (backfill.process) return { inner, values: new Map(), raw }; // every row is left to this program
   return {
     inner,
     levels: [
@@ -62,11 +67,7 @@ export function firstOfParts(facts: Facts): Parts {
           failure: `CASE WHEN ${unread.map((n) => `d${n} IS NULL`).join(' OR ')} THEN ${literal('DOCUMENT_UNREADABLE')} END`,
         }
       : { failure: 'NULL::pg_catalog.text' }),
-    raw: [
-      ...documents.map((_, n) => `x${n}${isBinary[n] ? '::pg_catalog.text' : ''}`),
-      ...ours.map(({ i }) => `f${i}`),
-    ],
-    rawBeside: backfill.columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [i] : [])),
+    raw,
   };
 }
 

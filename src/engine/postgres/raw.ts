@@ -2,30 +2,29 @@ import type { SqlValue } from '../../db/connection.js';
 import { readJson } from '../../db/json-text.js';
 import type { Backfill } from '../../steps/define.js';
 import type { CellValue } from '../../steps/values.js';
-import { type Derived, deriveRows, withoutInvalid } from '../process.js';
+import { type Derived, withoutInvalid, withProcess } from '../process.js';
 
 // Rows that PostgreSQL leaves to this program: rare documents, by our own reader, and those of a `process`.
 
 /**
  * Derives rows.
  *
- * @param raws what the derivation gave as `raw`: a JSON array of texts each; of a `process` its cells
- * @param kinds types of the columns that a `process` gets
+ * @param raws what the derivation gave as `raw`: a JSON array of texts each, for every way to derive values its own
+ * @param kinds types of the columns that a `process` gets, the first of which are its key and what it reads
  */
 export function deriveRaw(
   backfill: Backfill,
   raws: readonly string[],
   kinds: readonly string[],
 ): readonly Derived[] {
-  if (backfill.process) {
-    const rows = raws.map((raw) =>
-      (JSON.parse(raw) as (string | null)[]).map((cell, i) => cellOf(cell, kinds[i] ?? 'text')),
-    );
-    return deriveRows(backfill, backfill.process, rows).map((derived) =>
-      withoutInvalid(derived, (value) => typeof value === 'string' && value.includes('\0')),
-    );
-  }
-  return raws.map((raw) => deriveDocuments(backfill, JSON.parse(raw) as (string | null)[]));
+  const { process } = backfill;
+  const rows = raws.map((raw) => JSON.parse(raw) as (string | null)[]);
+  const derived = rows.map((row) => deriveDocuments(backfill, process ? row.slice(kinds.length) : row));
+  if (!process) return derived;
+  const cells = rows.map((row) => kinds.map((kind, i) => cellOf(row[i] ?? null, kind)));
+  return withProcess(backfill, process, derived, cells).map((row) =>
+    withoutInvalid(row, (value) => typeof value === 'string' && value.includes('\0')),
+  );
 }
 
 /** A cell as `process` gets it: numbers where the column has numbers, bytes of a bytea, all else as text. */
@@ -48,7 +47,8 @@ function deriveDocuments(backfill: Backfill, cells: readonly (string | null)[]):
   const next = (of: Iterator<string | null>): string | null =>
     (of.next().value as string | null | undefined) ?? null;
   const values = backfill.columns.map(({ value }): CellValue => {
-    if (value.kind !== 'first-of') return next(others);
+    if (value.kind === 'process') return null;
+    if (value.kind === 'sql') return next(others);
     const fallback = next(fallbacks);
     return (
       firstUsable(read.get(value.document) ?? new Map(), value.names) ?? (fallback === '' ? null : fallback)

@@ -1,10 +1,11 @@
 import type { SqlValue, Store } from '../../db/connection.js';
-import { foldCase, identifier } from '../../db/sql.js';
+import { foldCase, identifier, literal } from '../../db/sql.js';
+import { IS_UTF8 } from '../../db/sqlite/json-functions.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { CellValue } from '../../steps/values.js';
 import type { Derivation, Given, SelectOptions } from '../derivation.js';
-import { deriveRows, withoutInvalid } from '../process.js';
+import { type Derived, VALUE_INVALID, withoutInvalid, withProcess } from '../process.js';
 import { expressionSql, scopeSql } from '../rows.js';
 import { firstOfSql } from './first-of.js';
 import { tableColumns } from './inspect.js';
@@ -27,7 +28,10 @@ export interface SqliteDerivation extends Derivation {
   given(rows: readonly { readonly key: Key; readonly values: readonly CellValue[] }[], more?: number): Given;
 }
 
-/** SQLite has rows of a `process` derived by this program; rare documents are read by a function of the connection's. */
+/**
+ * SQLite has rows of a `process` derived by this program, and hands over with them what it has derived for other columns; rare documents are
+ * read by a function of the connection's.
+ */
 export async function derive(store: Store, backfill: Backfill): Promise<SqliteDerivation> {
   const { process, key, table } = backfill;
   const stored = await affinities(store, backfill);
@@ -35,15 +39,12 @@ export async function derive(store: Store, backfill: Backfill): Promise<SqliteDe
   return {
     backfill,
     select: (options) => selectSql(backfill, options, stored),
-    raw: reads.map((_, i) => `p${i}`),
+    raw: process
+      ? [...reads.map((_, i) => `p${i}`), 'failure', ...othersOf(backfill).map((i) => `v${i}`)]
+      : [],
     isAlwaysLeft: process !== undefined,
     derive: (rows) =>
-      !process || rows.length === 0
-        ? []
-        : deriveRows(backfill, process, rows as readonly SqlValue[][]).map(({ values, failure }) => {
-            const held = values.map((value, i) => heldBy(stored[i], value));
-            return withoutInvalid({ values: held, failure }, isTooLarge);
-          }),
+      process ? deriveLeft(backfill, process, stored, rows as readonly (readonly SqlValue[])[]) : [],
     given: (rows, more = 0) => givenSql([...stored, ...new Array<Affinity>(more).fill('OTHER')], rows),
     ofKeys: (runs) => ({
       // Under names of ours: an expression of the backfill's may name a column as json_each() has them, such as `id` and `key`.
@@ -55,6 +56,31 @@ export async function derive(store: Store, backfill: Backfill): Promise<SqliteDe
     text: (value) => value,
     fallback: (_, column) => `t.${identifier(column)}`,
   };
+}
+
+/** Numbers of the columns that `process` does not fill. */
+const othersOf = ({ columns }: Backfill): number[] =>
+  columns.flatMap(({ value }, i) => (value.kind === 'process' ? [] : [i]));
+
+/** @param rows of each the key and what `process` reads, why SQLite can't derive it, and the values of the other columns */
+function deriveLeft(
+  backfill: Backfill,
+  process: NonNullable<Backfill['process']>,
+  stored: readonly Affinity[],
+  rows: readonly (readonly SqlValue[])[],
+): Derived[] {
+  const { columns } = backfill;
+  const width = process.reads.length + 1;
+  const at = new Map(othersOf(backfill).map((i, n) => [i, width + 1 + n]));
+  const others = rows.map((row) => ({
+    values: columns.map((_, i) => row[at.get(i) ?? row.length] ?? null),
+    failure: row[width] === null ? null : String(row[width]),
+  }));
+  const cells = rows.map((row) => row.slice(0, width));
+  return withProcess(backfill, process, others, cells).map(({ values, failure }) => {
+    const held = values.map((value, i) => (at.has(i) ? value : heldBy(stored[i], value)));
+    return withoutInvalid({ values: held, failure }, isTooLarge);
+  });
 }
 
 const keyJson = (key: Key): string => (typeof key === 'string' ? JSON.stringify(key) : String(key));
@@ -92,13 +118,21 @@ function selectSql(
   const values = new Map(
     ways.flatMap((way) => [...way.values].map(([i, value]) => [i, storedSql(value, stored?.[i])] as const)),
   );
+  // A text that is no UTF-8 would be another one behind JavaScript.
+  const invalid = (reads.length === 0 ? [] : [...values.values()]).map(
+    (value) => `typeof(${value}) = 'text' AND NOT ${IS_UTF8}(CAST(${value} AS BLOB))`,
+  );
+  const reasons = [
+    ...(isWell === undefined ? [] : [[`NOT (${isWell})`, failure]]),
+    ...invalid.map((condition) => [condition, literal(VALUE_INVALID)]),
+  ].map(([condition, reason]) => `WHEN ${condition} THEN ${reason}`);
   const onlyIfWell = (value: string): string =>
     isWell === undefined ? value : `CASE WHEN ${isWell} THEN ${value} END`;
   const outer = [
     'k',
     ...columns.map((_, i) => `c${i}`),
     ...columns.map((_, i) => `${onlyIfWell(values.get(i) ?? 'NULL')} AS v${i}`),
-    `${isWell === undefined ? 'NULL' : `CASE WHEN NOT (${isWell}) THEN ${failure} END`} AS failure`,
+    `${reasons.length === 0 ? 'NULL' : `CASE ${reasons.join(' ')} END`} AS failure`,
     ...reads.map((_, i) => `p${i}`),
     ...Object.keys(extra),
   ];
