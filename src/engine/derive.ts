@@ -1,16 +1,58 @@
 import type { SqlValue, Store } from '../db/connection.js';
-import { identifier } from '../db/sql.js';
-import type { Key } from '../ledger/keys.js';
+import type { Key, KeyRun } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
-import { fallbackOf } from '../steps/values.js';
-import type { Derivation, ScanRow, SelectOptions } from './derivation.js';
-import type { KeyRange } from './dialect.js';
-import { explained } from './expressions.js';
 import type { Derived } from './process.js';
-import { partsSql, rowSql } from './rows.js';
 
-// What is told of rows by what they derive: counted, sampled, judged. The store derives and compares in sets; rows that it leaves to this
-// program come out in pages, are derived here, and go back in as a table of values to be compared.
+// How rows are derived. The store derives in sets; rows that it leaves to this program come out in pages, are derived here, and go back in as
+// a table of values: to be written, compared or taken back.
+
+/** Which rows are derived. */
+export interface SelectOptions {
+  /** FROM clause, with the table under the alias `t`. Default: the table alone. */
+  readonly from?: string;
+  /** Condition on `t`. */
+  readonly where: string;
+  /** How many rows at most, by the order of their keys; `?` for a parameter. Default: all of them, in any order. */
+  readonly limit?: number | '?';
+  /** Further columns, by alias: SQL on `t`. */
+  readonly extra?: Readonly<Record<string, string>>;
+  /** Columns of the backfill that the table does not have yet, in folded case: they count as NULL. */
+  readonly absent?: ReadonlySet<string>;
+}
+
+/** SQL with its parameters. */
+export interface Given {
+  readonly sql: string;
+  readonly parameters: readonly SqlValue[];
+}
+
+/** How the rows of a backfill are derived: by the store, and where it can't, here. */
+export interface Derivation {
+  readonly backfill: Backfill;
+  /**
+   * A SELECT that yields, for each row: `k` the key; for the i-th column `c<i>` its present value and `v<i>` the value derived for it,
+   * NULL when there is none; `failure`, the reason where the row can't be derived at all, else NULL; the columns of `raw`; and the extra ones.
+   */
+  select(options: SelectOptions): string;
+  /** Columns with what this program needs to derive a row that is left to it; the first is NULL in any other row. Empty where none is. */
+  readonly raw: readonly string[];
+  /** Whether every row is left to this program. */
+  readonly isAlwaysLeft: boolean;
+  /** Derives rows, of the cells of `raw`. */
+  derive(rows: readonly (readonly unknown[])[]): readonly Derived[];
+  /** Values that were derived here as a table of SQL, `given`, with the columns `k` and `v<i>`, each NULL where its column can't hold it. */
+  given(rows: readonly { readonly key: Key; readonly values: Derived['values'] }[]): Given;
+  /** FROM and WHERE of the rows of some keys. */
+  ofKeys(
+    runs: readonly KeyRun[],
+  ): { readonly from: string; readonly where: string } & Pick<Given, 'parameters'>;
+  /** SQL condition for a cell that is not NULL and holds a value. */
+  isSame(cell: string, value: string): string;
+  /** SQL for a value as it is told. */
+  text(value: string): string;
+  /** SQL for what the i-th column holds where it falls back to another column, on `t`. */
+  fallback(i: number, column: string): string;
+}
 
 /** A row that the store has left to this program, as it was derived here. */
 export interface LeftRow extends Derived {
@@ -79,170 +121,4 @@ export async function derivedRows(
     values: columns.map((_, i) => own.get(row.k)?.values[i] ?? row[`v${i}`] ?? null),
     failure: own.get(row.k)?.failure ?? row.failure,
   }));
-}
-
-/** SQL for the states of a row's cells: see `ScanRow`. */
-const stateSql = (
-  store: Store,
-  { backfill, isSame }: Derivation,
-  cell: (i: number) => string,
-  value: (i: number) => string,
-): string => {
-  const states = backfill.columns.map(
-    (_, i) => `CASE WHEN ${cell(i)} IS NULL THEN CASE WHEN ${value(i)} IS NULL THEN 0 ELSE ${4 ** i} END
-      WHEN ${isSame(cell(i), value(i))} THEN ${2 * 4 ** i} ELSE ${3 * 4 ** i} END`,
-  );
-  return sumSql(store, states);
-};
-
-/** Bits as floating point: among exact integers, which come as bigint, they stay a number. */
-const sumSql = (store: Store, terms: readonly string[]): string =>
-  `CAST(${terms.join(` ${store.dialect.operator('+')} `)} AS double precision)`;
-
-/** How cells stand against values that this program has derived, compared by the store: the states of their rows, by key. */
-async function statesOf(
-  store: Store,
-  derivation: Derivation,
-  rows: readonly LeftRow[],
-): Promise<ReadonlyMap<Key, number>> {
-  if (rows.length === 0) return new Map();
-  const { backfill, given } = derivation;
-  const { key } = await rowSql(store, backfill);
-  const { sql, parameters } = given(rows);
-  const state = stateSql(
-    store,
-    derivation,
-    (i) => `t.${identifier(backfill.columns[i]?.name ?? '')}`,
-    (i) => `given.v${i}`,
-  );
-  const found = await store.project.allExact<{ k: Key; state: number }>(
-    `SELECT given.k, ${state} AS state FROM ${sql} CROSS JOIN ${identifier(backfill.table)} AS t
-    WHERE ${key} ${store.dialect.operator('=')} given.k`,
-    ...parameters,
-  );
-  return new Map(found.map(({ k, state: bits }) => [k, bits]));
-}
-
-/**
- * How many cells in scope up to `watermark` hold their derived value already, before a run: with what the run fills,
- * as many must hold it afterwards.
- *
- * @param options `onlySkipped`: whether to count only in rows that are recorded as skips, what the application has mended itself
- */
-export async function countFound(
-  store: Store,
-  backfill: Backfill,
-  watermark: Key,
-  { onlySkipped = false } = {},
-): Promise<number> {
-  const { columns } = backfill;
-  const rows = await rowSql(store, backfill);
-  const filled = columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
-  const isFound = `${rows.inScope} AND (${filled})${onlySkipped ? ` AND ${rows.isSkipped}` : ''}`;
-  const derivation = await store.dialect.derive(store, backfill);
-  const skips = onlySkipped ? columns.map(({ name }, i) => [`skipped${i}`, rows.isCellSkipped(name)]) : [];
-  const extra = Object.fromEntries(skips) as Record<string, string>;
-  const matches = columns.map((_, i) => {
-    const isSame = `c${i} IS NOT NULL AND ${derivation.isSame(`c${i}`, `v${i}`)}`;
-    return `CASE WHEN ${isSame}${onlySkipped ? ` AND skipped${i}` : ''} THEN 1 ELSE 0 END`;
-  });
-  const sum = `${store.dialect.builtIn('sum')}(${sumSql(store, matches)})`;
-  return await explained(
-    store,
-    backfill,
-    async () =>
-      await store.snapshot(async (tx) => {
-        let cells = 0;
-        for await (const part of partsSql(tx, backfill, null, watermark)) {
-          const where = `${part} AND ${isFound}`;
-          const any = `SELECT 1 AS found FROM ${identifier(backfill.table)} AS t WHERE ${where} LIMIT 1`;
-          if ((await tx.project.get(any)) === undefined) continue;
-          const select = derivation.select({ where, extra });
-          const counted = `SELECT ${sum} AS cells FROM (${select}) AS derived WHERE ${isDerivedSql(derivation)}`;
-          if (!derivation.isAlwaysLeft)
-            cells += (await tx.project.get<{ cells: number | null }>(counted))?.cells ?? 0;
-          for await (const page of leftRows(tx, derivation, select, Object.keys(extra))) {
-            const states = await statesOf(tx, derivation, page);
-            for (const { key, beside } of page)
-              cells += columns.filter(
-                (_, i) => isHeld(states.get(key) ?? 0, i) && (!onlySkipped || beside[i] === 1n),
-              ).length;
-          }
-        }
-        return cells;
-      }),
-  );
-}
-
-/** Whether the state of a row says that a cell holds what is derived. */
-const isHeld = (state: number, i: number): boolean => ((state >> (2 * i)) & 3) === 2;
-
-/**
- * The rows in scope of a range of keys, in pages, derived and compared by the store, so that a payload leaves it only where it is left to
- * this program. In a snapshot.
- */
-export async function scanRows(
-  store: Store,
-  backfill: Backfill,
-): Promise<(range: KeyRange) => AsyncIterable<readonly ScanRow[]>> {
-  const { checks, columns } = backfill;
-  const derivation = await store.dialect.derive(store, backfill);
-  const { inScope, from, behind, upTo } = await rowSql(store, backfill);
-  const isHolding = columns.map(({ name, value }, i) => {
-    const fallback = fallbackOf(value);
-    if (fallback === undefined || !checks.areTimestamps) return '0';
-    const cell = `t.${identifier(name)}`;
-    const isSame = derivation.isSame(cell, derivation.fallback(i, fallback));
-    return `CASE WHEN ${cell} IS NOT NULL AND ${isSame} THEN ${2 ** i} ELSE 0 END`;
-  });
-  const extra = {
-    g: checks.groupBy === undefined ? 'NULL' : `t.${identifier(checks.groupBy)}`,
-    same: sumSql(store, isHolding),
-  };
-  const state = stateSql(
-    store,
-    derivation,
-    (i) => `c${i}`,
-    (i) => `v${i}`,
-  );
-  const values = checks.areTimestamps ? columns.map((_, i) => derivation.text(`c${i}`)) : [];
-  const list = ['k', state, derivation.text('g'), 'same', ...values, ...derivation.raw].join(', ');
-  return async function* ([first, last]) {
-    let start = from(first);
-    for await (const end of first === last
-      ? [last]
-      : store.dialect.sliceEnds(store, backfill, first, last, true)) {
-      const where = `${inScope} AND ${start} AND ${upTo(end ?? last)}`;
-      const sql = `SELECT ${list} FROM (${derivation.select({ where, extra })}) AS derived`;
-      const pages = store.project.pages<ScanRow>(sql);
-      yield* derivation.raw.length === 0 ? pages : judged(store, derivation, pages, values.length + 4);
-      start = behind(end);
-    }
-  };
-}
-
-/**
- * Pages of a scan with the states of the rows that are left to this program.
- *
- * @param width how many columns are before what is needed of these
- */
-async function* judged(
-  store: Store,
-  derivation: Derivation,
-  pages: AsyncIterable<readonly ScanRow[]>,
-  width: number,
-): AsyncGenerator<readonly ScanRow[]> {
-  for await (const page of pages) {
-    const left = page.filter((row) => row[width] !== null);
-    const derived = derivation.derive(left.map((row) => row.slice(width)));
-    const states = await statesOf(
-      store,
-      derivation,
-      left.map(([key], at) => ({ key, beside: [], values: derived[at]?.values ?? [], failure: null })),
-    );
-    yield page.map(
-      ([key, state, ...others]) =>
-        [key, states.get(key) ?? state, ...others.slice(0, width - 2)] as unknown as ScanRow,
-    );
-  }
 }

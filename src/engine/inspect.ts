@@ -1,7 +1,10 @@
 import type { Store } from '../db/connection.js';
-import { foldCase } from '../db/sql.js';
+import { foldCase, identifier, isSameName } from '../db/sql.js';
+import { BackfillError } from '../errors.js';
+import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
+import { compareVersions, parseVersion, type Version } from '../version.js';
 import type { ColumnInfo } from './dialect.js';
 
 // What stands in a store's schema.
@@ -51,3 +54,84 @@ export const findIndex = async (
   step: SchemaStepDefinition,
   index: IndexDefinition,
 ): Promise<string | undefined> => await store.dialect.findIndex(store, step, index);
+
+/** Where a store keeps its versions. */
+export interface VersionTable {
+  readonly table: string;
+  readonly column: string;
+}
+
+/**
+ * All versions that the store states, smallest first.
+ *
+ * @throws {BackfillError} `VERSION_MISSING` when the table is missing or empty, `VERSION_UNREADABLE` when a row is no version
+ */
+export async function storeVersions(
+  store: Store,
+  { table, column }: VersionTable,
+): Promise<{ text: string; version: Version }[]> {
+  if (!(await hasTable(store, table))) {
+    throw new BackfillError(
+      'VERSION_MISSING',
+      `The store has no table ${table}, so that its version is not known`,
+      'Give the path of a store that the application has made: --db-path /path/to/store.db',
+    );
+  }
+  if ((await absentColumns(store, table, [column])).size > 0) {
+    throw new BackfillError(
+      'COLUMN_MISSING',
+      `The table ${table} has no column ${column}`,
+      `Look at it with: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
+    );
+  }
+  const isComputed = (await tableColumns(store, table)).some(
+    ({ name, isGenerated }) => isGenerated && isSameName(name, column),
+  );
+  if (isComputed && store.files) {
+    throw new BackfillError(
+      'VERSION_UNREADABLE',
+      `The column ${column} of ${table} is generated: reading it would run what the author of the file has written`,
+      'Name a column that the application writes as `version.column`',
+    );
+  }
+  const texts = await store.project.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
+  if (texts.length === 0) {
+    throw new BackfillError(
+      'VERSION_MISSING',
+      `The table ${table} is empty, so that the store's version is not known`,
+      'Open the store with the application once, so that it states its version',
+    );
+  }
+  return texts
+    .map((text) => {
+      const version = parseVersion(text);
+      if (version === undefined) {
+        throw new BackfillError(
+          'VERSION_UNREADABLE',
+          `The table ${table} holds a row that is no version`,
+          `Look at it with: sqlite3 STORE ${shellWord(`SELECT * FROM ${identifier(table)}`)}`,
+        );
+      }
+      return { text: String(text), version };
+    })
+    .sort((a, b) => compareVersions(a.version, b.version));
+}
+
+/** The greatest version that the store states. Throws as {@link storeVersions}. */
+export async function storeVersion(
+  store: Store,
+  where: VersionTable,
+): Promise<{ text: string; version: Version }> {
+  const greatest = (await storeVersions(store, where)).at(-1);
+  if (!greatest) throw new RangeError('storeVersions() returns at least one');
+  return greatest;
+}
+
+/** Reads a version that a declaration states. */
+export function declaredVersion(text: string): Version {
+  const version = parseVersion(text);
+  if (version === undefined) {
+    throw new BackfillError('CONFIG_INVALID', `\`${text}\` is no version`, 'Write it as 1.2.3');
+  }
+  return version;
+}

@@ -1,8 +1,34 @@
 import type { Store } from '../db/connection.js';
+import type { Key } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
-import type { PlannedRows, PlannedScope, SampleRow } from './derivation.js';
 import { type DerivedRow, derivedRows, isDerivedSql, type LeftRow, leftRows } from './derive.js';
 import { anyNullSql, partsSql, type RowSql, rowSql } from './rows.js';
+
+/** What rows a fill would find. */
+export interface PlannedRows {
+  readonly rows: number;
+  /** By column, in their order: cells to fill, cells without a value, and bytes of the values to fill. */
+  readonly columns: readonly { readonly fill: number; readonly none: number; readonly bytes: number }[];
+  /** Rows that can't be derived, by reason. */
+  readonly failures: Readonly<Record<string, number>>;
+}
+
+/** Which rows a plan is about. */
+export interface PlannedScope {
+  /** Columns that the table does not have yet, in folded case. */
+  readonly absent: ReadonlySet<string>;
+  /** Behind this key; null for all. */
+  readonly after: Key | null;
+  readonly leavesSkips: boolean;
+  /** Only rows with these keys. Default: all. */
+  readonly keys?: readonly Key[];
+}
+
+/** A row that a fill would find. */
+export interface SampleRow {
+  readonly key: Key;
+  readonly values: readonly unknown[];
+}
 
 /** SQL condition for the rows that a fill would find. */
 function plannedSql(

@@ -1,13 +1,46 @@
 import type { Store } from '../db/connection.js';
 import { endedSql, foldCase, identifier, literal } from '../db/sql.js';
+import { BackfillError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import type { Backfill } from '../steps/define.js';
 import { type SqlExpression, sqlFor } from '../steps/values.js';
 import type { Dialect } from './dialect.js';
-import { keyLiteral } from './keys.js';
 
-// Which rows of a table a backfill is about, in SQL that every engine takes. The table's alias is `t`.
+// Which rows of a table a backfill is about, and their keys, in SQL that every engine takes. The table's alias is `t`.
+
+/** What a key is made of. */
+export type KeyKind = 'integer' | 'text';
+
+/** A key as SQL. */
+export const keyLiteral = (key: Key): string => (typeof key === 'string' ? literal(key) : String(key));
+
+/**
+ * Insists that a value of the key's column is a key.
+ *
+ * @throws {BackfillError} `KEY_UNSUITABLE`
+ */
+export function asKey(value: unknown, backfill: Backfill): Key {
+  if (typeof value === 'bigint' || typeof value === 'string') return value;
+  throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
+}
+
+/** A hint that offers the index by which batches could go. */
+export const indexHint = (statement: string): string =>
+  `Make the index that batches can go by: ${statement}; or name another column as \`key\``;
+
+/** The error for a key by which batches can not go. */
+export function unsuitable(
+  { name, table, key }: Backfill,
+  reason: string,
+  hint = 'Name a column of integers or texts as `key`, alone in the primary key or in a unique index',
+): BackfillError {
+  return new BackfillError(
+    'KEY_UNSUITABLE',
+    `${key} of ${table} can not be the key of ${name}: ${reason}`,
+    hint,
+  );
+}
 
 /** SQL condition for the rows in scope. */
 export function scopeSql({ scope }: Backfill, { engine }: Pick<Dialect, 'engine'>): string {

@@ -2,10 +2,14 @@ import type { Store } from '../db/connection.js';
 import { identifier, isSameName, literal } from '../db/sql.js';
 import { filterEach } from '../each.js';
 import type { CreatedObject } from '../ledger/records.js';
-import { addColumnSql, createIndexSql, type SchemaStepDefinition } from '../steps/schema-step.js';
+import {
+  addColumnSql,
+  createIndexSql,
+  dropColumnSql,
+  type SchemaStepDefinition,
+} from '../steps/schema-step.js';
 import { compareVersions } from '../version.js';
-import { findIndex, tableColumns } from './inspect.js';
-import { declaredVersion, storeVersion } from './versions.js';
+import { declaredVersion, findIndex, storeVersion, tableColumns } from './inspect.js';
 
 /** One statement that a schema step would run on this store, and what it makes. */
 export interface PlannedStatement {
@@ -54,4 +58,14 @@ async function versionRow(store: Store, { version }: SchemaStepDefinition): Prom
   if (isThere) return [];
   const sql = `INSERT INTO ${identifier(version.table)} (${identifier(version.column)}) VALUES (${literal(version.becomes)})`;
   return [{ sql, makes: { kind: 'version', name: version.becomes } }];
+}
+
+/** What drops the objects of a step, in the order in which `down` does: indexes first, as a column in use stays. */
+export function reverseStatements(step: SchemaStepDefinition, objects: readonly CreatedObject[]): string[] {
+  const named = (kind: string): string[] =>
+    objects.filter((object) => object.kind === kind).map(({ name }) => name);
+  return [
+    ...named('index').map((name) => `DROP INDEX ${identifier(name)}`),
+    ...named('column').map((name) => dropColumnSql(step, name)),
+  ];
 }

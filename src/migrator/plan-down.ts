@@ -1,5 +1,5 @@
 import { mapEach } from '../each.js';
-import { reverseStatements } from '../engine/reverse.js';
+import { reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import { deleteVersionSql, standingObjects } from '../run/schema-step.js';
 import type { Step } from '../steps/step.js';

@@ -1,13 +1,12 @@
 import { foldCase } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
 import type { RevertResult } from '../engine/batch.js';
-import type { PlannedScope } from '../engine/derivation.js';
 import { explained } from '../engine/expressions.js';
 import { updateTriggers } from '../engine/inspect.js';
+import type { PlannedScope } from '../engine/planned.js';
 import { planRows, sampleRows } from '../engine/planned.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
-import type { ValuesLeft } from '../engine/run-options.js';
-import { DEFAULT_BATCH_ROWS } from '../engine/run-options.js';
+import { DEFAULT_BATCH_ROWS, type ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import type { Drift } from '../ledger/drift.js';
 import { countValuesLeft } from '../run/first-run.js';

@@ -1,11 +1,11 @@
 import type { Store } from '../db/connection.js';
 import { foldCase } from '../db/sql.js';
 import type { RevertResult } from '../engine/batch.js';
-import { scanRows } from '../engine/derive.js';
 import type { KeyRange } from '../engine/dialect.js';
 import { explained, rowByRow } from '../engine/expressions.js';
 import { fillersOf, withoutValues } from '../engine/filled-by.js';
 import { absentCells } from '../engine/inspect.js';
+import { scanRows } from '../engine/scan.js';
 import { type CellPart, earlierCells } from '../ledger/cells.js';
 import type { Key } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';

@@ -1,7 +1,6 @@
 import type { StoreRequirements } from '../config.js';
 import type { Store } from '../db/connection.js';
-import { absentColumns, hasTable } from '../engine/inspect.js';
-import { declaredVersion, storeVersion } from '../engine/versions.js';
+import { absentColumns, declaredVersion, hasTable, storeVersion } from '../engine/inspect.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import { compareVersions } from '../version.js';

@@ -1,10 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Transaction } from '../db/connection.js';
-import type { RevertResult } from '../engine/batch.js';
+import { type RevertResult, revertCells } from '../engine/batch.js';
 import { rowByRow } from '../engine/expressions.js';
 import { type Filler, fillersOf, withoutValues } from '../engine/filled-by.js';
 import { absentCells } from '../engine/inspect.js';
-import { revertCells } from '../engine/revert.js';
 import { type CellPart, earlierCells } from '../ledger/cells.js';
 import { countKept, forgetDeclarations } from '../ledger/declarations.js';
 import type { KeyRun } from '../ledger/keys.js';

@@ -1,9 +1,9 @@
 import type { Connection, Transaction } from '../db/connection.js';
 import type { RevertResult } from '../engine/batch.js';
-import { countFound } from '../engine/derive.js';
 import { isFilledBy, noteFiller, requireSameDeclaration } from '../engine/filled-by.js';
 import { takeThrown } from '../engine/process.js';
 import type { RunOptions } from '../engine/run-options.js';
+import { countFound } from '../engine/scan.js';
 import { countFilledAgain } from '../ledger/cells.js';
 import { readKept } from '../ledger/declarations.js';
 import type { Ledger } from '../ledger/ledger.js';

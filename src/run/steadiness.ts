@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Store } from '../db/connection.js';
-import type { PlannedScope, SampleRow } from '../engine/derivation.js';
-import { scanRows } from '../engine/derive.js';
 import { explained } from '../engine/expressions.js';
-import { sampleRows } from '../engine/planned.js';
+import { type PlannedScope, type SampleRow, sampleRows } from '../engine/planned.js';
+import { scanRows } from '../engine/scan.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Backfill } from '../steps/define.js';

@@ -1,6 +1,6 @@
 import type { Store } from '../db/connection.js';
-import { countFound } from '../engine/derive.js';
 import { isRunOf } from '../engine/filled-by.js';
+import { countFound } from '../engine/scan.js';
 import { compareKeys, countKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { BatchRecord, RunRecord } from '../ledger/records.js';

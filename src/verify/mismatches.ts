@@ -1,9 +1,9 @@
 import type { Store } from '../db/connection.js';
 import { foldCase } from '../db/sql.js';
-import { scanRows } from '../engine/derive.js';
 import { rowByRow } from '../engine/expressions.js';
 import { type Filler, fillersOf } from '../engine/filled-by.js';
 import { absentColumns } from '../engine/inspect.js';
+import { scanRows } from '../engine/scan.js';
 import { compareKeys, type Key, type KeyRun } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';

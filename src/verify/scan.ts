@@ -1,9 +1,7 @@
 import type { Store } from '../db/connection.js';
-import type { ScanRow } from '../engine/derivation.js';
-import { scanRows } from '../engine/derive.js';
-import type { KeyRange } from '../engine/dialect.js';
+import type { KeyRange, Pass, PassMaker } from '../engine/dialect.js';
 import { explained } from '../engine/expressions.js';
-import type { Pass, PassMaker } from '../engine/pass.js';
+import { type ScanRow, scanRows } from '../engine/scan.js';
 import { lookedUpTo } from '../ledger/filled-table.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';

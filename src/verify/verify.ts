@@ -1,5 +1,5 @@
 import type { Connection } from '../db/connection.js';
-import type { BehindPass } from '../engine/pass.js';
+import type { BehindPass } from '../engine/dialect.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Backfill } from '../steps/define.js';
 import type { Step } from '../steps/step.js';

@@ -6,8 +6,7 @@ import { findEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
-import { asKey, indexHint, type KeyKind, keyLiteral, unsuitable } from '../keys.js';
-import { rowSql } from '../rows.js';
+import { asKey, indexHint, type KeyKind, keyLiteral, rowSql, unsuitable } from '../rows.js';
 import { relationSql } from './relations.js';
 
 type KeyOf = Pick<Backfill, 'table' | 'key'>;

@@ -2,8 +2,9 @@ import type { Store } from '../../db/connection.js';
 import { EQ, operator } from '../../db/postgres/texts.js';
 import { identifier } from '../../db/sql.js';
 import { failpoint } from '../../failpoint.js';
+import type { Undone } from '../batch.js';
 import { updateIgnored } from '../batch.js';
-import type { Derivation, Given, Undone } from '../derivation.js';
+import type { Derivation, Given } from '../derive.js';
 import { keyOf } from './keys.js';
 
 /** Sets cells to NULL where they hold what is derived, in one statement. */

@@ -4,8 +4,7 @@ import { identifier, literal } from '../../db/sql.js';
 import type { Backfill } from '../../steps/define.js';
 import type { FilledCell } from '../batch.js';
 import type { KeyRange } from '../dialect.js';
-import { keyLiteral } from '../keys.js';
-import { rowSql } from '../rows.js';
+import { keyLiteral, rowSql } from '../rows.js';
 import { hasTable } from './inspect.js';
 import { keyOf } from './keys.js';
 

@@ -5,10 +5,16 @@ import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import { isStoreError } from '../../store-errors.js';
-import type { BatchResult } from '../batch.js';
-import { type FillOptions, type RefusedRow, RefusedUpdate } from '../batch.js';
-import type { KeyKind } from '../keys.js';
-import { anyNullSql, rowSql } from '../rows.js';
+import {
+  type BatchResult,
+  type FillOptions,
+  type RefusedRow,
+  RefusedUpdate,
+  type Undone,
+  updateIgnored,
+} from '../batch.js';
+import type { Derivation, Given } from '../derive.js';
+import { anyNullSql, type KeyKind, rowSql } from '../rows.js';
 import { derive } from './derive.js';
 import { updateOf } from './inspect.js';
 import { behindSql, checkTexts, emptyTemporary, keyOf } from './keys.js';
@@ -256,4 +262,41 @@ async function filledCells(
     cells.push({ columns, firstKey, keys: packed });
   }
   return { cells, count };
+}
+
+/** Sets cells to NULL where they hold what is derived, by a temporary table of their rows. */
+export async function undo(
+  store: Store,
+  { backfill, isSame }: Derivation,
+  columns: readonly number[],
+  { sql, parameters }: Given,
+): Promise<Undone> {
+  const { kind } = await keyOf(store, backfill);
+  const key = identifier(backfill.key);
+  const revert = 'temp.umzug_backfill_revert';
+  const each = (of: (i: number) => string, separator: string): string => columns.map(of).join(separator);
+  const isOurs = (i: number): string => `(r.ours >> ${i} & 1)`;
+  await emptyTemporary(store, 'umzug_backfill_revert', kind, 'others, ours');
+  await store.run(
+    `INSERT INTO ${revert} (k, others, ours)
+    SELECT k, ${each((i) => `(c${i} IS NOT NULL AND NOT ${isSame(`c${i}`, `v${i}`)})`, ' + ')},
+      ${each((i) => `((c${i} IS NOT NULL AND ${isSame(`c${i}`, `v${i}`)}) << ${i})`, ' + ')} FROM (${sql})`,
+    ...parameters,
+  );
+  const counts = await store.get<Undone & { readonly due: number }>(
+    `SELECT coalesce(sum(${each(isOurs, ' + ')}), 0) AS reverted, coalesce(sum(others), 0) AS others, count(*) AS rows,
+      count(*) FILTER (WHERE ours <> 0) AS due FROM ${revert} AS r`,
+  );
+  const assignments = each((i) => {
+    const name = identifier(backfill.columns[i]?.name ?? '');
+    return `${name} = CASE WHEN ${isOurs(i)} THEN NULL ELSE t.${name} END`;
+  }, ', ');
+  // The range is for the planner: it reads no more of the table than the batch.
+  const done = await store.run(
+    `${await updateOf(store, backfill.table)} AS t SET ${assignments} FROM ${revert} AS r
+    WHERE r.k = t.${key} AND t.${key} BETWEEN (SELECT min(k) FROM ${revert}) AND (SELECT max(k) FROM ${revert}) AND r.ours <> 0`,
+  );
+  const { rows = 0, reverted = 0, others = 0, due = 0 } = counts ?? {};
+  if (done !== due) throw updateIgnored(backfill, due - done);
+  return { rows, reverted, others };
 }

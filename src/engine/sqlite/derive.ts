@@ -4,7 +4,7 @@ import { IS_UTF8 } from '../../db/sqlite/json-functions.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { CellValue } from '../../steps/values.js';
-import type { Derivation, Given, SelectOptions } from '../derivation.js';
+import type { Derivation, Given, SelectOptions } from '../derive.js';
 import { type Derived, VALUE_INVALID, withoutInvalid, withProcess } from '../process.js';
 import { expressionSql, scopeSql } from '../rows.js';
 import { firstOfSql } from './first-of.js';

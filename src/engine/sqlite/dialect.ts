@@ -2,7 +2,7 @@ import { identifier } from '../../db/sql.js';
 import { isBusy } from '../../db/sqlite/busy.js';
 import type { Dialect } from '../dialect.js';
 import { DEFAULT_TARGET_BATCH_MS } from '../run-options.js';
-import { fillBatch } from './batch.js';
+import { fillBatch, undo } from './batch.js';
 import { derive } from './derive.js';
 import { estimate } from './estimate.js';
 import { indexVerdict } from './index-verdict.js';
@@ -11,7 +11,6 @@ import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js'
 import { checkLedger, SQLITE_LEDGER } from './ledger.js';
 import { passOver } from './pass.js';
 import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
-import { undo } from './revert.js';
 import { fillWindow, sliceEnds } from './slices.js';
 import { surroundings } from './surroundings.js';
 

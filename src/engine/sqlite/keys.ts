@@ -4,8 +4,7 @@ import { IS_UTF8 } from '../../db/sqlite/json-functions.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
-import { asKey, indexHint, type KeyKind, unsuitable } from '../keys.js';
-import { partsSql } from '../rows.js';
+import { asKey, indexHint, type KeyKind, partsSql, unsuitable } from '../rows.js';
 import { tableColumns } from './inspect.js';
 
 /** Smaller than every integer key. A real compares exactly with integers in SQLite, and can be bound. */

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { locateStore } from '../../db/path.js';
 import { dataVersion } from '../../db/sqlite/wal.js';
-import type { PassMaker } from '../pass.js';
+import type { PassMaker } from '../dialect.js';
 import { type HelperData, type Shares, takeRanges } from './pass.js';
 import { openSqlite } from './site.js';
 

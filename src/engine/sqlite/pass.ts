@@ -3,8 +3,7 @@ import type { Connection } from '../../db/connection.js';
 import { requireSqlite } from '../../db/sqlite/statements.js';
 import type { Backfill } from '../../steps/define.js';
 import { isThreadWorth } from '../../threads.js';
-import type { KeyRange } from '../dialect.js';
-import type { BehindPass, Pass, PassElsewhere } from '../pass.js';
+import type { BehindPass, KeyRange, Pass, PassElsewhere } from '../dialect.js';
 import { keyRange } from './keys.js';
 
 /**

@@ -6,8 +6,7 @@ import { withoutWaiting } from '../../db/sqlite/wal.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { FillWindow } from '../batch.js';
-import { asKey } from '../keys.js';
-import { anyNullSql, rowSql } from '../rows.js';
+import { anyNullSql, asKey, rowSql } from '../rows.js';
 import { behindSql, keyOf } from './keys.js';
 
 /** How long a slice of a table should take to read, in milliseconds: the event loop stands still meanwhile. */

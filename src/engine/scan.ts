@@ -1,0 +1,189 @@
+import type { Store } from '../db/connection.js';
+import { identifier } from '../db/sql.js';
+import type { Key } from '../ledger/keys.js';
+import type { Backfill } from '../steps/define.js';
+import { fallbackOf } from '../steps/values.js';
+import { type Derivation, isDerivedSql, type LeftRow, leftRows } from './derive.js';
+import type { KeyRange } from './dialect.js';
+import { explained } from './expressions.js';
+import { partsSql, rowSql } from './rows.js';
+
+// How rows stand against what they derive: counted, and looked at one by one.
+
+/**
+ * A row that is looked at: for each column two bits of `state`, what it holds against what its row derives (0 NULL without a value to
+ * derive, 1 NULL though there is one, 2 the derived value, 3 another), and one bit of `fallbacks`, whether it holds what its fallback does.
+ */
+export type ScanRow = readonly [
+  key: Key,
+  state: number,
+  group: unknown,
+  fallbacks: number,
+  ...values: unknown[],
+];
+
+/** SQL for the states of a row's cells: see `ScanRow`. */
+const stateSql = (
+  store: Store,
+  { backfill, isSame }: Derivation,
+  cell: (i: number) => string,
+  value: (i: number) => string,
+): string => {
+  const states = backfill.columns.map(
+    (_, i) => `CASE WHEN ${cell(i)} IS NULL THEN CASE WHEN ${value(i)} IS NULL THEN 0 ELSE ${4 ** i} END
+      WHEN ${isSame(cell(i), value(i))} THEN ${2 * 4 ** i} ELSE ${3 * 4 ** i} END`,
+  );
+  return sumSql(store, states);
+};
+
+/** Bits as floating point: among exact integers, which come as bigint, they stay a number. */
+const sumSql = (store: Store, terms: readonly string[]): string =>
+  `CAST(${terms.join(` ${store.dialect.operator('+')} `)} AS double precision)`;
+
+/** How cells stand against values that this program has derived, compared by the store: the states of their rows, by key. */
+async function statesOf(
+  store: Store,
+  derivation: Derivation,
+  rows: readonly LeftRow[],
+): Promise<ReadonlyMap<Key, number>> {
+  if (rows.length === 0) return new Map();
+  const { backfill, given } = derivation;
+  const { key } = await rowSql(store, backfill);
+  const { sql, parameters } = given(rows);
+  const state = stateSql(
+    store,
+    derivation,
+    (i) => `t.${identifier(backfill.columns[i]?.name ?? '')}`,
+    (i) => `given.v${i}`,
+  );
+  const found = await store.project.allExact<{ k: Key; state: number }>(
+    `SELECT given.k, ${state} AS state FROM ${sql} CROSS JOIN ${identifier(backfill.table)} AS t
+    WHERE ${key} ${store.dialect.operator('=')} given.k`,
+    ...parameters,
+  );
+  return new Map(found.map(({ k, state: bits }) => [k, bits]));
+}
+
+/**
+ * How many cells in scope up to `watermark` hold their derived value already, before a run: with what the run fills,
+ * as many must hold it afterwards.
+ *
+ * @param options `onlySkipped`: whether to count only in rows that are recorded as skips, what the application has mended itself
+ */
+export async function countFound(
+  store: Store,
+  backfill: Backfill,
+  watermark: Key,
+  { onlySkipped = false } = {},
+): Promise<number> {
+  const { columns } = backfill;
+  const rows = await rowSql(store, backfill);
+  const filled = columns.map(({ name }) => `t.${identifier(name)} IS NOT NULL`).join(' OR ');
+  const isFound = `${rows.inScope} AND (${filled})${onlySkipped ? ` AND ${rows.isSkipped}` : ''}`;
+  const derivation = await store.dialect.derive(store, backfill);
+  const skips = onlySkipped ? columns.map(({ name }, i) => [`skipped${i}`, rows.isCellSkipped(name)]) : [];
+  const extra = Object.fromEntries(skips) as Record<string, string>;
+  const matches = columns.map((_, i) => {
+    const isSame = `c${i} IS NOT NULL AND ${derivation.isSame(`c${i}`, `v${i}`)}`;
+    return `CASE WHEN ${isSame}${onlySkipped ? ` AND skipped${i}` : ''} THEN 1 ELSE 0 END`;
+  });
+  const sum = `${store.dialect.builtIn('sum')}(${sumSql(store, matches)})`;
+  return await explained(
+    store,
+    backfill,
+    async () =>
+      await store.snapshot(async (tx) => {
+        let cells = 0;
+        for await (const part of partsSql(tx, backfill, null, watermark)) {
+          const where = `${part} AND ${isFound}`;
+          const any = `SELECT 1 AS found FROM ${identifier(backfill.table)} AS t WHERE ${where} LIMIT 1`;
+          if ((await tx.project.get(any)) === undefined) continue;
+          const select = derivation.select({ where, extra });
+          const counted = `SELECT ${sum} AS cells FROM (${select}) AS derived WHERE ${isDerivedSql(derivation)}`;
+          if (!derivation.isAlwaysLeft)
+            cells += (await tx.project.get<{ cells: number | null }>(counted))?.cells ?? 0;
+          for await (const page of leftRows(tx, derivation, select, Object.keys(extra))) {
+            const states = await statesOf(tx, derivation, page);
+            for (const { key, beside } of page)
+              cells += columns.filter(
+                (_, i) => isHeld(states.get(key) ?? 0, i) && (!onlySkipped || beside[i] === 1n),
+              ).length;
+          }
+        }
+        return cells;
+      }),
+  );
+}
+
+/** Whether the state of a row says that a cell holds what is derived. */
+const isHeld = (state: number, i: number): boolean => ((state >> (2 * i)) & 3) === 2;
+
+/**
+ * The rows in scope of a range of keys, in pages, derived and compared by the store, so that a payload leaves it only where it is left to
+ * this program. In a snapshot.
+ */
+export async function scanRows(
+  store: Store,
+  backfill: Backfill,
+): Promise<(range: KeyRange) => AsyncIterable<readonly ScanRow[]>> {
+  const { checks, columns } = backfill;
+  const derivation = await store.dialect.derive(store, backfill);
+  const { inScope, from, behind, upTo } = await rowSql(store, backfill);
+  const isHolding = columns.map(({ name, value }, i) => {
+    const fallback = fallbackOf(value);
+    if (fallback === undefined || !checks.areTimestamps) return '0';
+    const cell = `t.${identifier(name)}`;
+    const isSame = derivation.isSame(cell, derivation.fallback(i, fallback));
+    return `CASE WHEN ${cell} IS NOT NULL AND ${isSame} THEN ${2 ** i} ELSE 0 END`;
+  });
+  const extra = {
+    g: checks.groupBy === undefined ? 'NULL' : `t.${identifier(checks.groupBy)}`,
+    same: sumSql(store, isHolding),
+  };
+  const state = stateSql(
+    store,
+    derivation,
+    (i) => `c${i}`,
+    (i) => `v${i}`,
+  );
+  const values = checks.areTimestamps ? columns.map((_, i) => derivation.text(`c${i}`)) : [];
+  const list = ['k', state, derivation.text('g'), 'same', ...values, ...derivation.raw].join(', ');
+  return async function* ([first, last]) {
+    let start = from(first);
+    for await (const end of first === last
+      ? [last]
+      : store.dialect.sliceEnds(store, backfill, first, last, true)) {
+      const where = `${inScope} AND ${start} AND ${upTo(end ?? last)}`;
+      const sql = `SELECT ${list} FROM (${derivation.select({ where, extra })}) AS derived`;
+      const pages = store.project.pages<ScanRow>(sql);
+      yield* derivation.raw.length === 0 ? pages : judged(store, derivation, pages, values.length + 4);
+      start = behind(end);
+    }
+  };
+}
+
+/**
+ * Pages of a scan with the states of the rows that are left to this program.
+ *
+ * @param width how many columns are before what is needed of these
+ */
+async function* judged(
+  store: Store,
+  derivation: Derivation,
+  pages: AsyncIterable<readonly ScanRow[]>,
+  width: number,
+): AsyncGenerator<readonly ScanRow[]> {
+  for await (const page of pages) {
+    const left = page.filter((row) => row[width] !== null);
+    const derived = derivation.derive(left.map((row) => row.slice(width)));
+    const states = await statesOf(
+      store,
+      derivation,
+      left.map(([key], at) => ({ key, beside: [], values: derived[at]?.values ?? [], failure: null })),
+    );
+    yield page.map(
+      ([key, state, ...others]) =>
+        [key, states.get(key) ?? state, ...others.slice(0, width - 2)] as unknown as ScanRow,
+    );
+  }
+}
