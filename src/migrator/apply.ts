@@ -2,7 +2,7 @@ import { filterEach } from '../each.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { count } from '../format.js';
 import { beginBackfillStep } from '../run/runner.js';
-import { applySchemaStep } from '../run/schema-step.js';
+import { applySchemaStep } from '../run/schema.js';
 import { inStep } from '../steps/in-step.js';
 import type { Step } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';

@@ -3,7 +3,7 @@ import type { RevertResult } from '../engine/batch.js';
 import { BackfillError } from '../errors.js';
 import { refuseDamagedCells } from '../ledger/cells.js';
 import { FOREIGN, type StepRecord } from '../ledger/records.js';
-import { checkLockTime, checkLosses, checkRevertible } from '../run/schema-step.js';
+import { checkLockTime, checkLosses, checkRevertible } from '../run/schema.js';
 import { hasDown, type Step } from '../steps/step.js';
 import { changeStore, refuseTriggers } from './change.js';
 import { refuseLostFillers, withRecalled } from './declared.js';

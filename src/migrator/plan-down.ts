@@ -1,7 +1,7 @@
 import { mapEach } from '../each.js';
 import { reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { deleteVersionSql, standingObjects } from '../run/schema-step.js';
+import { deleteVersionSql, standingObjects } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
 import { dueBackup } from './backing-up.js';
 import { refuseLostFillers, withRecalled } from './declared.js';

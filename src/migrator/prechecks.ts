@@ -5,7 +5,7 @@ import { absentColumns, hasTable } from '../engine/inspect.js';
 import { expressionSql, scopeSql } from '../engine/rows.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { standingObjects } from '../run/schema-step.js';
+import { standingObjects } from '../run/schema.js';
 import { shellWord } from '../shell.js';
 import { atStep, inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';

@@ -5,7 +5,7 @@ import type { SqliteStore } from '../db/sqlite/store.js';
 import { isShared } from '../db/trust.js';
 import { openSqlite, sqliteSite } from '../engine/sqlite/site.js';
 import { BackfillError, toBackfillError } from '../errors.js';
-import { checkRequirements } from '../run/requirements.js';
+import { checkRequirements } from '../run/schema.js';
 import {
   backUp,
   copyFolder,

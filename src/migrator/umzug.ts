@@ -1,9 +1,9 @@
 import { type RunnableMigration, Umzug } from 'umzug';
 import type { RevertResult } from '../engine/batch.js';
 import { stepStorage } from '../ledger/storage.js';
-import { applyBackfillStep, revertBackfillStep } from '../run/runner.js';
-import { applySchemaStep, revertSchemaStep } from '../run/schema-step.js';
-import { applySqlStep, revertSqlStep } from '../run/sql-step.js';
+import { revertBackfillStep } from '../run/revert.js';
+import { applyBackfillStep } from '../run/runner.js';
+import { applySchemaStep, applySqlStep, revertSchemaStep, revertSqlStep } from '../run/schema.js';
 import { inStep } from '../steps/in-step.js';
 import type { Step } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';

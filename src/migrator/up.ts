@@ -3,7 +3,7 @@ import type { ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import { refuseNewerPackage } from '../ledger/drift.js';
-import type { SchemaStep } from '../run/schema-step.js';
+import type { SchemaStep } from '../run/schema.js';
 import { isWaiting } from '../run/waiting.js';
 import { inStep } from '../steps/in-step.js';
 import { fingerprint, type Step } from '../steps/step.js';

@@ -1,4 +1,4 @@
-import { checkRequirements } from '../run/requirements.js';
+import { checkRequirements } from '../run/schema.js';
 import { inStep } from '../steps/in-step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
 import { besideRun } from './in-progress.js';

@@ -2,7 +2,7 @@ import { count, seconds } from '../format.js';
 import type { BackfillStep } from '../migrator/session.js';
 import { shellWord } from '../shell.js';
 import type { CheckResult, Verdict } from '../verify/check.js';
-import { showValue } from '../verify/timestamps.js';
+import { showValue } from '../verify/times.js';
 import type { Words } from './words.js';
 
 /** One thing that a check found, in a report's words. */

@@ -17,7 +17,7 @@ import {
   type Session,
   withStore,
 } from '../migrator/session.js';
-import { checkRequirements } from '../run/requirements.js';
+import { checkRequirements } from '../run/schema.js';
 import { inStep } from '../steps/in-step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
 import { type BatchPoint, batchPoints } from './batch-points.js';

@@ -2,7 +2,7 @@ import type { Store } from '../db/connection.js';
 import { identifier } from '../db/sql.js';
 import { scopeSql } from '../engine/rows.js';
 import type { Backfill } from '../steps/define.js';
-import { parseTimestamp } from '../verify/timestamps.js';
+import { parseTimestamp } from '../verify/times.js';
 import { addTo, emptySketch, type LogSketch, quantile } from './log-sketch.js';
 import { addInstant, bucketWidth, emptySpread, mainRange } from './time-range.js';
 

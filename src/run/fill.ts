@@ -1,15 +1,13 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Transaction } from '../db/connection.js';
-import type { BatchResult, FillWindow } from '../engine/batch.js';
-import { type RefusedRow, RefusedUpdate } from '../engine/batch.js';
+import { type BatchResult, type FillWindow, type RefusedRow, RefusedUpdate } from '../engine/batch.js';
 import { explained, explanation } from '../engine/expressions.js';
 import { updateTriggers } from '../engine/inspect.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
 import type { Key } from '../ledger/keys.js';
 import type { RunRecord } from '../ledger/records.js';
 import { commitBatch, type Loop } from './batches.js';
-import { refusalOf, refuseFailures, refuseTooMany } from './refusals.js';
-import { requireFixedPoint } from './steadiness.js';
+import { refusalOf, refuseFailures, refuseTooMany, requireFixedPoint } from './run-checks.js';
 
 /** A batch with its number. */
 type Batch = BatchResult & { readonly number: number };

@@ -1,13 +1,17 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Transaction } from '../db/connection.js';
-import { type RevertResult, revertCells } from '../engine/batch.js';
+import type { Connection, Transaction } from '../db/connection.js';
+import type { RevertResult } from '../engine/batch.js';
+import { revertCells } from '../engine/batch.js';
 import { rowByRow } from '../engine/expressions.js';
 import { type Filler, fillersOf, withoutValues } from '../engine/filled-by.js';
 import { absentCells } from '../engine/inspect.js';
+import type { RunOptions } from '../engine/run-options.js';
 import { type CellPart, earlierCells } from '../ledger/cells.js';
-import { countKept, forgetDeclarations } from '../ledger/declarations.js';
+import { countKept, forgetDeclarations, readKept } from '../ledger/declarations.js';
 import type { KeyRun } from '../ledger/keys.js';
-import { commitBatch, type Loop } from './batches.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { Backfill } from '../steps/define.js';
+import { commitBatch, inBatches, type Loop } from './batches.js';
 
 /** A batch to take back. */
 interface Filled {
@@ -49,7 +53,7 @@ async function revertOne(
 }
 
 /** Takes back every batch, from the last, each by what filled it. */
-export async function revertBatches(loop: Loop): Promise<void> {
+async function revertBatches(loop: Loop): Promise<void> {
   const { store, ledger, backfill, options, pacer } = loop;
   const { name } = backfill;
   const fillerOf = await fillersOf(store, backfill);
@@ -78,4 +82,28 @@ export async function revertBatches(loop: Loop): Promise<void> {
     await pacer.committed(pacer.rows); // how many rows it took is the ledger's to say; the pauses go by its time
     await nextTurn();
   }
+}
+
+/**
+ * Takes a backfill back, batch by batch from the last: a cell that the ledger says was filled becomes NULL if it still
+ * holds what its row derives, by the declaration that filled it. Each batch's cells and its ledger rows go in one transaction. Safe to kill.
+ *
+ * @returns what was taken back and kept, a stopped `down` before this one included
+ * @throws {BackfillError} as `applyBackfillStep`
+ */
+export async function revertBackfillStep(
+  store: Connection,
+  ledger: Ledger,
+  backfill: Backfill,
+  options: RunOptions = {},
+): Promise<RevertResult> {
+  await store.write(async (tx) => await ledger.in(tx).beginRevert(backfill.name));
+  await inBatches({ store, ledger, backfill, options }, revertBatches);
+  return await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    const record = await own.step(backfill.name);
+    const kept = await readKept(tx, backfill.name);
+    await own.forgetStep(backfill.name);
+    return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0, ...kept };
+  });
 }

@@ -1,11 +1,9 @@
 import type { Connection, Transaction } from '../db/connection.js';
-import type { RevertResult } from '../engine/batch.js';
 import { isFilledBy, noteFiller, requireSameDeclaration } from '../engine/filled-by.js';
 import { takeThrown } from '../engine/process.js';
 import type { RunOptions } from '../engine/run-options.js';
 import { countFound } from '../engine/scan.js';
 import { countFilledAgain } from '../ledger/cells.js';
-import { readKept } from '../ledger/declarations.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { runConflict } from '../ledger/runs.js';
@@ -13,9 +11,7 @@ import type { Backfill } from '../steps/define.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { inBatches } from './batches.js';
 import { fillBatches } from './fill.js';
-import { tellNothingFilled, tellValuesLeft } from './first-run.js';
-import { revertBatches } from './revert.js';
-import { requireSteadiness } from './steadiness.js';
+import { requireSteadiness, tellNothingFilled, tellValuesLeft } from './run-checks.js';
 import { findsWaiting, lookOf, recordLook, recordRun } from './waiting.js';
 
 type BackfillStep = Step & Backfill;
@@ -264,28 +260,4 @@ export async function joinRuns(
   if (!first?.isCounted) return false;
   await fillRun(store, ledger, backfill, first, options);
   return true;
-}
-
-/**
- * Takes a backfill back, batch by batch from the last: a cell that the ledger says was filled becomes NULL if it still
- * holds what its row derives, by the declaration that filled it. Each batch's cells and its ledger rows go in one transaction. Safe to kill.
- *
- * @returns what was taken back and kept, a stopped `down` before this one included
- * @throws {BackfillError} as {@link applyBackfillStep}
- */
-export async function revertBackfillStep(
-  store: Connection,
-  ledger: Ledger,
-  backfill: Backfill,
-  options: RunOptions = {},
-): Promise<RevertResult> {
-  await store.write(async (tx) => await ledger.in(tx).beginRevert(backfill.name));
-  await inBatches({ store, ledger, backfill, options }, revertBatches);
-  return await store.write(async (tx) => {
-    const own = ledger.in(tx);
-    const record = await own.step(backfill.name);
-    const kept = await readKept(tx, backfill.name);
-    await own.forgetStep(backfill.name);
-    return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0, ...kept };
-  });
 }

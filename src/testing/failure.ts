@@ -1,6 +1,6 @@
 import type { Key } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
-import { showValue } from '../verify/timestamps.js';
+import { showValue } from '../verify/times.js';
 import type { Difference } from './contents.js';
 
 /** A stable name for what a backfill failed at; never renamed, never reused. */

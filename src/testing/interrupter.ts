@@ -1,7 +1,8 @@
 import { locateStore } from '../db/path.js';
 import { openSqlite } from '../engine/sqlite/site.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
-import { applyBackfillStep, revertBackfillStep } from '../run/runner.js';
+import { revertBackfillStep } from '../run/revert.js';
+import { applyBackfillStep } from '../run/runner.js';
 import type { Subject } from './options.js';
 import { runOptions } from './seed.js';
 

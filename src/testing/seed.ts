@@ -8,8 +8,7 @@ import { BackfillError, toBackfillError } from '../errors.js';
 import type { CellValue } from '../index.js';
 import { openLedger } from '../ledger/ledger.js';
 import type { MigratorOptions } from '../migrator/session.js';
-import { applySchemaStep } from '../run/schema-step.js';
-import { applySqlStep } from '../run/sql-step.js';
+import { applySchemaStep, applySqlStep } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
 import type { Subject, TestRow } from './options.js';
 

@@ -1,5 +1,5 @@
 import { compareKeys, type Key } from '../ledger/keys.js';
-import { type LagFacts, mergeLags, noLags } from './lag.js';
+import { type LagFacts, mergeLags, noLags } from './times.js';
 
 /** At most this many keys are shown as samples of one finding. */
 const MAX_SAMPLES = 10;

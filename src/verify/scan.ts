@@ -16,10 +16,9 @@ import {
   noteMin,
   type ScanFacts,
 } from './facts.js';
-import { comparedRun } from './integrity.js';
-import { addLag, lagBuffers } from './lag.js';
 import { mismatchJudge } from './mismatches.js';
-import { type Instant, parseTimestamp } from './timestamps.js';
+import { comparedRun } from './store-checks.js';
+import { addLag, type Instant, lagBuffers, parseTimestamp } from './times.js';
 
 /** At most this many values of the grouping column are told apart while rows are read. */
 const MAX_GROUPS = 5000;

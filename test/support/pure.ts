@@ -15,4 +15,4 @@ export { openSqlite } from '../../src/engine/sqlite/site.js';
 /** Keys of the ledger, packed and unpacked, and their order. */
 export * from '../../src/ledger/keys.js';
 /** Timestamps, and what percentiles are made of them. */
-export * from '../../src/verify/timestamps.js';
+export * from '../../src/verify/times.js';

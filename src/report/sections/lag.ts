@@ -1,5 +1,5 @@
 import { count, instantUtc, seconds } from '../../format.js';
-import type { LagFigures } from '../../verify/lag.js';
+import type { LagFigures } from '../../verify/times.js';
 import { lagHistogram, lagOverTime } from '../charts/lag.js';
 import type { BackfillFacts } from '../gather.js';
 import { type Html, html } from '../html.js';

@@ -1,17 +1,65 @@
+import type { StoreRequirements } from '../config.js';
 import type { Connection, Store, Transaction } from '../db/connection.js';
 import { isThere } from '../db/file.js';
 import { identifier, isSameName, literal } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
 import type { Estimate } from '../engine/dialect.js';
-import { declaredVersion, findIndex, hasIndex, storeVersion, tableColumns } from '../engine/inspect.js';
+import {
+  absentColumns,
+  declaredVersion,
+  findIndex,
+  hasIndex,
+  hasTable,
+  storeVersion,
+  tableColumns,
+} from '../engine/inspect.js';
 import { planSchemaStep, reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CreatedObject } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
+import { noStatement } from '../steps/one-statement.js';
 import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
+import type { SqlStepDefinition } from '../steps/sql-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { compareVersions } from '../version.js';
+
+// The schema of a store: what the project requires of it, and the steps that change it by single statements.
+
+/**
+ * Refuses a store that lacks what the project's config requires.
+ *
+ * @throws {BackfillError} `TABLE_MISSING`, `COLUMN_MISSING`, `VERSION_MISSING`, `VERSION_UNREADABLE`, `VERSION_TOO_OLD`
+ */
+export async function checkRequirements(store: Store, requires: StoreRequirements): Promise<void> {
+  if (requires.version) {
+    const { text, version } = await storeVersion(store, requires.version);
+    if (compareVersions(version, declaredVersion(requires.version.atLeast)) < 0) {
+      throw new BackfillError(
+        'VERSION_TOO_OLD',
+        `The store is at version ${text}; at least ${requires.version.atLeast} is needed`,
+        `Bring it to ${requires.version.atLeast} with the application first`,
+      );
+    }
+  }
+  for (const [table, columns] of Object.entries(requires.tables ?? {})) {
+    if (!(await hasTable(store, table))) {
+      throw new BackfillError(
+        'TABLE_MISSING',
+        `The store has no table ${table}`,
+        'Give the path of a store that the application has made: --db-path /path/to/store.db',
+      );
+    }
+    const absent = await absentColumns(store, table, columns);
+    if (absent.size > 0) {
+      throw new BackfillError(
+        'COLUMN_MISSING',
+        `The table ${table} has no column ${[...absent].join(', ')}`,
+        `Look at it with: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
+      );
+    }
+  }
+}
 
 /** A schema step with its name. */
 export type SchemaStep = Step & SchemaStepDefinition;
@@ -219,4 +267,39 @@ export async function revertSchemaStep(
     }
     await own.forgetStep(step.name);
   });
+}
+
+type SqlStep = Step & SqlStepDefinition;
+
+/** Runs a step of plain SQL in one transaction with its ledger row. */
+export async function applySqlStep(store: Connection, ledger: Ledger, step: SqlStep): Promise<void> {
+  const startedAt = performance.now();
+  await store.write(async (tx) => {
+    const own = ledger.in(tx);
+    await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
+    await tx.runStep(async () => {
+      for (const statement of step.up) await run(tx, step, statement);
+    });
+    await own.finishStep(step.name, performance.now() - startedAt);
+  });
+}
+
+/** Reverts a step of plain SQL in one transaction with its ledger row. */
+export async function revertSqlStep(store: Connection, ledger: Ledger, step: SqlStep): Promise<void> {
+  await store.write(async (tx) => {
+    await tx.runStep(async () => {
+      for (const statement of step.down ?? []) await run(tx, step, statement);
+    });
+    await ledger.in(tx).forgetStep(step.name);
+  });
+}
+
+async function run(tx: Transaction, { name }: SqlStep, sql: string): Promise<void> {
+  try {
+    await tx.run(sql);
+  } catch (error) {
+    // Of SQLite's driver: it refuses a text of several statements, and one with parameters.
+    if (error instanceof RangeError || error instanceof TypeError) throw noStatement(name, sql, error);
+    throw error;
+  }
 }

@@ -1,14 +1,20 @@
 import type { Store } from '../db/connection.js';
+import { mapEach } from '../each.js';
 import { isRunOf } from '../engine/filled-by.js';
+import { findIndex, hasIndex } from '../engine/inspect.js';
 import { countFound } from '../engine/scan.js';
 import { compareKeys, countKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { BatchRecord, RunRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
+import type { IndexUse, Rule } from '../steps/checks.js';
 import type { Backfill } from '../steps/define.js';
+import type { Step } from '../steps/step.js';
 import { turns } from '../turns.js';
 import { type CheckFinding, type CheckResult, checkResult } from './check.js';
 import type { ScanFacts } from './facts.js';
+
+// Checks that ask the store and its ledger, not the scan's facts alone.
 
 /**
  * The run up to whose watermark consistent cells are compared with the ledger: the last that began at the first key,
@@ -157,4 +163,102 @@ async function skipContradictions(
   return batches
     .filter(({ run, number, skips }) => run >= from && (counts.get(number) ?? 0) !== skips)
     .map(({ number }) => `the skips of batch ${number} do not match its count`);
+}
+
+/**
+ * Check 4: whether the store uses each index for the query it is for.
+ *
+ * An index that stands under another name with the same definition counts. One that it could use, while it prefers
+ * another index of the store, is a warning: the query is served, but not by the index made for it.
+ *
+ * @param steps the project's steps: schema steps say how an index is defined
+ */
+export async function indexUse(
+  store: Store,
+  backfill: Backfill,
+  steps: readonly Step[],
+): Promise<CheckResult> {
+  const uses = backfill.checks.indexes ?? [];
+  const findings = await mapEach(uses, async (use) => await judge(store, backfill, use, steps));
+  const figures = { indexes: uses.map(({ index }, i) => ({ index, verdict: findings[i]?.verdict })) };
+  const nothing: CheckFinding[] = [{ verdict: 'pass', text: 'no index is asked for' }];
+  const hint = remakeHint(store, uses, findings, steps);
+  return checkResult('index-use', 'Index use', findings.length > 0 ? findings : nothing, figures, hint);
+}
+
+async function judge(
+  store: Store,
+  backfill: Backfill,
+  use: IndexUse,
+  steps: readonly Step[],
+): Promise<CheckFinding> {
+  const name = await standingName(store, backfill.table, use.index, steps);
+  if (name === undefined) return { verdict: 'fail', text: `${use.index} does not exist` };
+  const verdict = await store.dialect.indexVerdict(store, use.query, backfill.table, name);
+  const known = `${use.index}${name === use.index ? '' : ` (as ${name})`}`;
+  if (verdict === 'used') return { verdict: 'pass', text: `${known} is used` };
+  if (verdict === 'passed over')
+    return {
+      verdict: 'warn',
+      text: `${known} could be used, but ${store.dialect.engine} prefers ${store.dialect.otherWay}`,
+    };
+  return { verdict: 'fail', text: `${known} is not used for its query` };
+}
+
+async function standingName(
+  store: Store,
+  table: string,
+  index: string,
+  steps: readonly Step[],
+): Promise<string | undefined> {
+  for (const step of steps) {
+    const definition = step.kind === 'schema' ? step.indexes.find(({ name }) => name === index) : undefined;
+    if (step.kind === 'schema' && definition) return await findIndex(store, step, definition);
+  }
+  return (await hasIndex(store, table, index)) === true ? index : undefined;
+}
+
+/** What makes the missing index again: taking the step that makes it back to where it began, and on again. */
+function remakeHint(
+  store: Store,
+  uses: readonly IndexUse[],
+  findings: readonly CheckFinding[],
+  steps: readonly Step[],
+): string {
+  const failed = uses.filter((_, i) => findings[i]?.verdict === 'fail').map(({ index }) => index);
+  const makers = steps.filter(
+    (step) => step.kind === 'schema' && step.indexes.some(({ name }) => failed.includes(name)),
+  );
+  return makers.length > 0
+    ? `umzug-backfill up (it makes again what ${makers.map(({ name }) => name).join(', ')} made and somebody dropped), or ANALYZE where the index stands but is not used`
+    : `ANALYZE, so that ${store.dialect.engine} knows the index pays`;
+}
+
+/** At most this many keys are shown of the rows that break a rule. */
+const MAX_SAMPLES = 10;
+
+/** Check 9, of a project that has rules of its own: no row may break one. */
+export async function rules(store: Store, { checks }: Backfill): Promise<CheckResult[]> {
+  if (checks.rules === undefined) return [];
+  const found = await mapEach(checks.rules, async (rule) => ({ ...rule, ...(await rowsOf(store, rule)) }));
+  const findings = found.map(
+    ({ title, verdict = 'fail', rows, sampleKeys }): CheckFinding =>
+      rows === 0
+        ? { verdict: 'pass', text: `${title}: no row breaks it` }
+        : { verdict, text: `${title}: ${rows} rows break it`, sampleKeys },
+  );
+  const figures = { rules: found.map(({ title, rows }) => ({ title, rows })) };
+  const hint =
+    'umzug-backfill verify --print-sql shows the query of each rule; mend the rows that it gives, then run umzug-backfill up';
+  return [checkResult('rules', 'Rules', findings, figures, hint)];
+}
+
+async function rowsOf(store: Store, { query }: Rule): Promise<{ rows: number; sampleKeys: string[] }> {
+  let rows = 0;
+  const sampleKeys: string[] = [];
+  for await (const page of store.project.pages<readonly unknown[]>(query)) {
+    rows += page.length;
+    for (const [key] of page.slice(0, MAX_SAMPLES - sampleKeys.length)) sampleKeys.push(String(key));
+  }
+  return { rows, sampleKeys };
 }

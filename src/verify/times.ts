@@ -1,0 +1,249 @@
+import type { Store } from '../db/connection.js';
+import { mapEach } from '../each.js';
+import { compareKeys, type Key } from '../ledger/keys.js';
+import { turns } from '../turns.js';
+
+// Timestamps: reading them from text, and the lags between two.
+
+/** A point in time that a text states. */
+export interface Instant {
+  /** Unix time, in milliseconds; fractions of one are kept. */
+  readonly epochMs: number;
+  /** Whether the text states its offset from UTC; without one it is taken as UTC. */
+  readonly hasOffset: boolean;
+}
+
+const UNIX_SECONDS = /^\d{9,10}$/;
+const UNIX_MILLISECONDS = /^\d{12,13}$/;
+
+/** Codes of the characters that a timestamp has between its digits. */
+const [DASH, COLON, DOT, SPACE, PLUS, T, Z] = [0x2d, 0x3a, 0x2e, 0x20, 0x2b, 0x54, 0x5a];
+
+/** Length of `YYYY-MM-DDTHH:MM:SS`. */
+const SECONDS_END = 19;
+
+/**
+ * Reads a timestamp: strict ISO-8601 (a date that exists, `T` or a space, optional fraction and offset), or digits as
+ * Unix seconds (9 or 10) or milliseconds (12 or 13). Goes by character codes: it reads every cell of a table, and regular
+ * expressions took half of that time.
+ *
+ * @returns the instant, or undefined when the text is no timestamp
+ */
+export function parseTimestamp(text: string): Instant | undefined {
+  if (text.length < SECONDS_END || text.charCodeAt(4) !== DASH) {
+    if (UNIX_SECONDS.test(text)) return { epochMs: Number(text) * 1000, hasOffset: true };
+    if (UNIX_MILLISECONDS.test(text)) return { epochMs: Number(text), hasOffset: true };
+    return undefined;
+  }
+  const secondsMs = secondsOf(text);
+  if (Number.isNaN(secondsMs)) return undefined;
+  let end = SECONDS_END;
+  let fractionMs = 0;
+  if (text.charCodeAt(end) === DOT) {
+    do end += 1;
+    while (isDigit(text.charCodeAt(end)));
+    if (end === SECONDS_END + 1) return undefined;
+    fractionMs = Number(`0${text.slice(SECONDS_END, end)}`) * 1000;
+  }
+  if (end === text.length) return { epochMs: secondsMs + fractionMs, hasOffset: false };
+  const offset = offsetMs(text, end);
+  return Number.isNaN(offset) ? undefined : { epochMs: secondsMs + fractionMs - offset, hasOffset: true };
+}
+
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
+
+/** The number that two digits state, or NaN. */
+function twoDigits(text: string, at: number): number {
+  const [tens, ones] = [text.charCodeAt(at), text.charCodeAt(at + 1)];
+  return isDigit(tens) && isDigit(ones) ? (tens - 0x30) * 10 + ones - 0x30 : Number.NaN;
+}
+
+/** Unix time in milliseconds of `YYYY-MM-DDTHH:MM:SS` at a text's beginning, or NaN. */
+function secondsOf(text: string): number {
+  const separator = text.charCodeAt(10);
+  const isShaped =
+    text.charCodeAt(7) === DASH &&
+    (separator === T || separator === SPACE) &&
+    text.charCodeAt(13) === COLON &&
+    text.charCodeAt(16) === COLON;
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
+  const [month, day] = [twoDigits(text, 5), twoDigits(text, 8)];
+  const [hour, minute, second] = [twoDigits(text, 11), twoDigits(text, 14), twoDigits(text, 17)];
+  // A comparison with NaN does not hold.
+  const isDate = month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month);
+  if (!isShaped || !isDate || !(hour <= 23 && minute <= 59 && second <= 59)) return Number.NaN;
+  return ((daysBefore(year, month, day) * 24 + hour) * 60 + minute) * 60_000 + second * 1000;
+}
+
+function daysIn(year: number, month: number): number {
+  if (month === 2) return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0 ? 29 : 28;
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
+}
+
+/**
+ * Days from 1970-01-01 to a date of the Gregorian calendar, counted in years that begin in March.
+ *
+ * @see https://howardhinnant.github.io/date_algorithms.html days_from_civil
+ */
+function daysBefore(year: number, month: number, day: number): number {
+  const y = month <= 2 ? year - 1 : year;
+  const era = Math.floor(y / 400);
+  const yearOfEra = y - era * 400;
+  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1;
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
+  return era * 146_097 + dayOfEra - 719_468;
+}
+
+/** Offset from UTC in milliseconds that a text states at its end, or NaN. */
+function offsetMs(text: string, at: number): number {
+  const sign = text.charCodeAt(at);
+  if (sign === Z) return text.length === at + 1 ? 0 : Number.NaN;
+  const [hours, minutes] = [twoDigits(text, at + 1), twoDigits(text, at + 4)];
+  const isShaped =
+    (sign === PLUS || sign === DASH) && text.charCodeAt(at + 3) === COLON && text.length === at + 6;
+  if (!isShaped || !(hours <= 14 && minutes <= 59)) return Number.NaN;
+  return (sign === DASH ? -1 : 1) * (hours * 60 + minutes) * 60_000;
+}
+
+/**
+ * A column's value as it may be shown: itself if it is a timestamp, else only its kind and length, since it may be a
+ * payload's contents.
+ */
+export function showValue(value: unknown): string {
+  if (value === null || value === undefined) return 'NULL';
+  if (typeof value === 'string') {
+    return parseTimestamp(value) ? value : `‹not a timestamp, ${[...value].length} characters›`;
+  }
+  if (Buffer.isBuffer(value)) return `‹not a timestamp, ${value.length} bytes›`;
+  return parseTimestamp(String(value)) ? String(value) : '‹not a timestamp, a number›';
+}
+
+/** Slowest rows that are kept, with their keys. */
+const SLOWEST = 10;
+
+/** Lags are kept in pieces of this many. */
+const PIECE = 2 ** 16;
+
+/** Greatest lag of which a piece holds the microseconds: 71 minutes. */
+const MAX_MICROSECONDS = 2 ** 32 - 1;
+
+/** Figures of the seconds between two columns, over all rows where both are timestamps. */
+export interface LagFigures {
+  readonly count: number;
+  readonly p50Seconds: number;
+  readonly p95Seconds: number;
+  readonly p99Seconds: number;
+  readonly maxSeconds: number;
+  readonly slowest: readonly { readonly key: string; readonly seconds: number }[];
+}
+
+/**
+ * Lags, in microseconds: beyond that a difference of two doubles is noise. Four bytes for most, so that the percentiles of
+ * ten million are exact in 40 MB; never copied to grow.
+ */
+export interface LagFacts {
+  /** Full pieces, and the last one, which holds `used` values. */
+  readonly pieces: Uint32Array<ArrayBuffer>[];
+  used: number;
+  /** Negative ones, and greater ones than a piece can hold. */
+  readonly others: number[];
+  readonly slowest: { readonly key: Key; readonly micros: number }[];
+}
+
+/** No lag yet. */
+export const noLags = (): LagFacts => ({ pieces: [], used: PIECE, others: [], slowest: [] });
+
+/** @param seconds from the first column's time to the second's; negative when the second is earlier */
+export function addLag(facts: LagFacts, seconds: number, key: Key): void {
+  const micros = Math.round(seconds * 1e6);
+  addMicros(facts, micros);
+  const last = facts.slowest.at(-1);
+  if (facts.slowest.length < SLOWEST || !last || micros > last.micros) keepSlowest(facts, [{ key, micros }]);
+}
+
+function addMicros(facts: LagFacts, micros: number): void {
+  if (micros < 0 || micros > MAX_MICROSECONDS) {
+    facts.others.push(micros);
+    return;
+  }
+  if (facts.used === PIECE) {
+    facts.pieces.push(new Uint32Array(PIECE));
+    facts.used = 0;
+  }
+  const piece = facts.pieces.at(-1) as Uint32Array;
+  piece[facts.used] = micros;
+  facts.used += 1;
+}
+
+/** Of equal ones, those of the rows that come first. */
+function keepSlowest({ slowest }: LagFacts, more: LagFacts['slowest']): void {
+  slowest.push(...more);
+  slowest.sort((a, b) => b.micros - a.micros || compareKeys(a.key, b.key));
+  slowest.length = Math.min(slowest.length, SLOWEST);
+}
+
+/** What can be handed to another thread without being copied. */
+export const lagBuffers = ({ pieces }: LagFacts): ArrayBuffer[] => pieces.map(({ buffer }) => buffer);
+
+/** Adds the lags of other rows. */
+export function mergeLags(into: LagFacts, from: LagFacts): void {
+  const last = from.pieces.at(-1)?.subarray(0, from.used) ?? [];
+  const full = from.pieces.slice(0, -1);
+  into.pieces.unshift(...full); // the last stays the one that is not full
+  for (const micros of last) addMicros(into, micros);
+  for (const micros of from.others) into.others.push(micros);
+  keepSlowest(into, from.slowest);
+}
+
+/** The figures, or undefined when no row had both timestamps. Percentiles are nearest-rank. */
+export async function lagFigures(
+  store: Store,
+  { pieces, used, others, slowest }: LagFacts,
+): Promise<LagFigures | undefined> {
+  const turn = turns(store);
+  const parts = await mapEach(pieces, async (piece, i) => {
+    await turn(); // of ten million it takes a second
+    return piece.subarray(0, i === pieces.length - 1 ? used : PIECE).sort();
+  });
+  const below = others.filter((micros) => micros < 0).sort((a, b) => a - b);
+  const above = others.filter((micros) => micros > 0).sort((a, b) => a - b);
+  const within = parts.reduce((sum, part) => sum + part.length, 0);
+  const count = within + others.length;
+  if (count === 0) return undefined;
+  const at = (share: number): number => {
+    const rank = Math.max(1, Math.ceil(share * count));
+    const micros = below[rank - 1] ?? above[rank - 1 - below.length - within];
+    return (micros ?? nthOf(parts, rank - below.length)) / 1e6;
+  };
+  return {
+    count,
+    p50Seconds: at(0.5),
+    p95Seconds: at(0.95),
+    p99Seconds: at(0.99),
+    maxSeconds: at(1),
+    slowest: slowest.map(({ key, micros }) => ({ key: String(key), seconds: micros / 1e6 })),
+  };
+}
+
+/** The n-th least of all values in sorted parts, n from 1 on: the least that n values are not above. */
+function nthOf(parts: readonly Uint32Array[], n: number): number {
+  let [low, high] = [0, MAX_MICROSECONDS];
+  while (low < high) {
+    const middle = low + Math.floor((high - low) / 2);
+    const upTo = parts.reduce((sum, part) => sum + countUpTo(part, middle), 0);
+    if (upTo >= n) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** How many values of a sorted part are not above `value`. */
+function countUpTo(part: Uint32Array, value: number): number {
+  let [low, high] = [0, part.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((part[middle] as number) <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
