@@ -4,10 +4,17 @@ import { BackfillError } from '../../errors.js';
 import { LOOK_MS, type StopSignal, throwIfStopped } from '../../stop.js';
 import type { SqlValue } from '../connection.js';
 import { type PostgresAddress, shownAddress } from './address.js';
-import { configOf, connected, internalsOf, isAboutTls, loadDriver } from './connect.js';
-import { PostgresError, postgresError } from './error.js';
+import {
+  configOf,
+  connected,
+  internalsOf,
+  isAboutTls,
+  loadDriver,
+  PostgresError,
+  postgresError,
+  types,
+} from './connect.js';
 import { tlsAttempts } from './tls.js';
-import { types } from './types.js';
 
 /** The search path of our sessions: nobody but a superuser makes anything there. What sees another is asked with that. */
 export const SAFE_PATH = 'pg_catalog, pg_temp';
