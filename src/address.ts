@@ -1,6 +1,10 @@
 import type { Config, PostgresEnv } from './config.js';
-import { type PostgresAddress, readAddress, shownAddress } from './db/postgres/address.js';
-import { refuseUnknownParameters } from './db/postgres/parameters.js';
+import {
+  type PostgresAddress,
+  readAddress,
+  refuseUnknownParameters,
+  shownAddress,
+} from './db/postgres/address.js';
 import { requireSslMode, tlsSettings } from './db/postgres/tls.js';
 import { BackfillError } from './errors.js';
 import { learnPassword, learnSecrets } from './secrets.js';

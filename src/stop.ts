@@ -31,7 +31,7 @@ export function throwIfStopped(signal: StopSignal | undefined, where: string): v
 }
 
 /** How often it is looked whether to stop, in milliseconds. */
-export const LOOK_MS = 20;
+export const LOOK_MS = 10;
 
 /** Waits for so long, in milliseconds; not to the end where a stop comes: whoever waits then looks for it. */
 export async function pauseFor(ms: number, signal?: StopSignal): Promise<void> {

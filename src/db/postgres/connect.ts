@@ -1,10 +1,74 @@
 import type { EventEmitter } from 'node:events';
 import type Pg from 'pg';
-import type { Client, ClientConfig } from 'pg';
+import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
 import { BackfillError } from '../../errors.js';
 import { LOOK_MS, type StopSignal, throwIfStopped } from '../../stop.js';
 import { connectTimeoutMs, type PostgresAddress, withoutParameters } from './address.js';
 import { TLS_PARAMETERS, type TlsAttempts } from './tls.js';
+
+/** An error of PostgreSQL's, or of the way to it. Its message may quote a row: it is for `cause`, never for a log. */
+export class PostgresError extends Error {
+  override readonly name = 'PostgresError';
+  /** `POSTGRES_` with the SQLSTATE, or with what the operating system calls it. */
+  readonly code: string;
+
+  constructor(message: string, code: string) {
+    super(message);
+    this.code = code;
+  }
+
+  /**
+   * Whether the connection is lost, and with it the transaction, the locks and the settings of its session. 08P01 is about one message,
+   * such as a text with U+0000.
+   */
+  get isLoss(): boolean {
+    return !/^POSTGRES_(?!57P0|08(?!P01)|25P0[34])[0-9A-Z]{5}$/.test(this.code);
+  }
+}
+
+/** An error of the driver's as one of PostgreSQL's. Without a code: the driver says so when the connection is gone. */
+export function postgresError(error: unknown): PostgresError {
+  if (error instanceof PostgresError) return error;
+  if (!(error instanceof Error)) return new PostgresError(String(error), 'POSTGRES_CONNECTION');
+  const { code } = error as { readonly code?: unknown };
+  return new PostgresError(error.message, `POSTGRES_${typeof code === 'string' ? code : 'CONNECTION'}`);
+}
+
+/** Types of columns by their OID, as `SELECT oid, typname FROM pg_type` tells: those that do not come as text. */
+const OID = {
+  bool: 16,
+  bytea: 17,
+  int8: 20,
+  int2: 21,
+  int4: 23,
+  oid: 26,
+  float4: 700,
+  float8: 701,
+  numeric: 1700,
+};
+
+const integer = (text: string): bigint => BigInt(text);
+
+/** Integers come as bigint, whatever their size, and booleans as 1 and 0: as SQLite has them. */
+const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map<number, (text: string) => unknown>([
+  [OID.bool, (text) => (text === 't' ? 1n : 0n)],
+  [OID.bytea, (text) => Buffer.from(text.slice(2), 'hex')],
+  [OID.int8, integer],
+  [OID.int2, integer],
+  [OID.int4, integer],
+  [OID.oid, integer],
+  [OID.float4, Number],
+  [OID.float8, Number],
+  // Of sums and averages; a column's own is asked for as text where each digit counts.
+  [OID.numeric, (text) => (/^-?\d+$/.test(text) ? BigInt(text) : Number(text))],
+]);
+
+const asIs = (text: string): string => text;
+
+/** How values of a server become ours. */
+export const types = { getTypeParser: (oid: number) => PARSERS.get(oid) ?? asIs } as unknown as NonNullable<
+  QueryArrayConfig['types']
+>;
 
 // How a connection of the driver's is made.
 

@@ -7,7 +7,7 @@ import type { SqlValue } from '../connection.js';
 import type { OpenOptions } from '../site.js';
 import { literal } from '../sql.js';
 import { type Result, SAFE_PATH } from './client.js';
-import { PostgresError } from './error.js';
+import { PostgresError } from './connect.js';
 import type { PostgresSession } from './session.js';
 import { asked, namesLedger, OUR_TABLES } from './texts.js';
 

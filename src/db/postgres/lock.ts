@@ -5,8 +5,8 @@ import { throwIfStopped } from '../../stop.js';
 import { isPostgresError } from '../../store-errors.js';
 import { type LockHolder, type LockState, POLL_MS, runLocked } from '../lock-holder.js';
 import type { HeldLock, SiteLockOptions } from '../site.js';
-import type { LockKey, PostgresSession, Sessions } from './session.js';
-import { holderNamed, instantSql } from './session-name.js';
+import { holderNamed, type LockKey, type PostgresSession, type Sessions } from './session.js';
+import { instantSql } from './texts.js';
 
 /** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
 const TELL_WAIT_MS = 5000;

@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
 import { BackfillError } from '../../errors.js';
 import type { StopSignal } from '../../stop.js';
+import type { LockHolder } from '../lock-holder.js';
 import { identifier } from '../sql.js';
-import type { PostgresAddress } from './address.js';
-import { PostgresClient } from './client.js';
-import { PostgresError } from './error.js';
-import { refusePooler } from './pooler.js';
-import { sessionName } from './session-name.js';
-import { applySettings } from './settings.js';
-import { HOLDS_DDL, needsTryJson, TRY_JSON_DDL } from './try-json.js';
+import { type PostgresAddress, urlParameter } from './address.js';
+import { PostgresClient, SAFE_PATH } from './client.js';
+import { PostgresError } from './connect.js';
+import { HOLDS_DDL, needsTryJson, TRY_JSON_DDL } from './texts.js';
 
 /** Oldest server that is supported, as `server_version_num` has it. */
 const OLDEST = 130_000;
@@ -168,4 +167,111 @@ function checkServer(version: number, encoding: string): void {
       `The database is in ${encoding}, and only UTF8 holds every text`,
       'Use a database that was created with ENCODING UTF8',
     );
+}
+
+/**
+ * Settings of every session of ours: texts that mean the same whatever the role, the database or the server sets, and an end of
+ * sessions whose client is gone. TCP settings find a dead client within 30 seconds, but end at a pooler. The end of an idle
+ * transaction holds behind one as well; the thread of the client keeps it from a batch that this program takes longer for.
+ */
+const SESSION_SETTINGS = `SET search_path = ${SAFE_PATH}; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
+  SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_min_messages = 'error';
+  SET row_security = off; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s';
+  SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4; SET tcp_user_timeout = '30s'`;
+
+/** The same, where the server knows the setting: 14 and later, and 17 and later. */
+const SETTINGS_IF_KNOWN = `SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '500' ELSE '0' END, false)
+  FROM pg_settings WHERE name IN ('client_connection_check_interval', 'idle_session_timeout', 'transaction_timeout')`;
+
+/** Sets up a session. */
+export async function applySettings(client: PostgresClient): Promise<void> {
+  await client.script(SESSION_SETTINGS);
+  await client.query(SETTINGS_IF_KNOWN);
+}
+
+/** Settings that a statement may change and that outlive its transaction. */
+const CHANGEABLE = `FROM pg_settings WHERE context IN ('user', 'superuser')
+  AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')`;
+
+/** Settings of a session by name, as JSON. */
+export type Settings = string;
+
+/** Reads the settings of a session. */
+export const readSettings = async (client: PostgresClient): Promise<Settings> =>
+  String((await client.query(`SELECT json_object_agg(name, setting) ${CHANGEABLE}`)).rows[0]?.[0]);
+
+/** Puts the settings of a session back to what they were, and its role; settings that no server knows go. */
+export async function restoreSettings(client: PostgresClient, settings: Settings): Promise<void> {
+  await client.script(
+    `SET statement_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SET search_path = ${SAFE_PATH}`,
+  );
+  await client.query(
+    `SELECT set_config(was.name, was.setting, false)
+    FROM json_each_text($1) AS was (name, setting) JOIN (SELECT name, setting ${CHANGEABLE}) AS is_now USING (name)
+    WHERE is_now.setting IS DISTINCT FROM was.setting`,
+    [settings],
+  );
+}
+
+/** Pairs of looks at the two sessions: other clients of a pooler may take a session in between. */
+const LOOKS = 3;
+
+const sessionOf = async (client: PostgresClient): Promise<unknown> =>
+  (await client.query('SELECT pg_catalog.pg_backend_pid()')).rows[0]?.[0];
+
+/**
+ * Refuses a pooler that gives each transaction another session: locks of a session, and what is set in it, would not be this process's.
+ * Seen by two connections at once that have one session, or by one that has two. To be called before anything is set: another client of
+ * the pool would get a session with that.
+ *
+ * @param name what the server calls the second connection
+ * @throws {BackfillError} `POOLER_REFUSED`
+ * @see https://www.pgbouncer.org/features.html
+ */
+export async function refusePooler(
+  client: PostgresClient,
+  name: string,
+  signal: StopSignal | undefined,
+): Promise<void> {
+  const other = await PostgresClient.open(client.address, name, signal);
+  try {
+    const [first, second] = [new Set<unknown>(), new Set<unknown>()];
+    for (let i = 0; i < LOOKS; i += 1) {
+      first.add(await sessionOf(client));
+      second.add(await sessionOf(other));
+    }
+    const isApart = first.size === 1 && second.size === 1 && ![...first].some((pid) => second.has(pid));
+    if (isApart) return;
+  } finally {
+    await other.close();
+  }
+  throw new BackfillError(
+    'POOLER_REFUSED',
+    'The connection goes through a pooler that gives each transaction another session',
+    'Name the server itself in --database-url, or a pool in session mode',
+  );
+}
+
+// What a server calls our sessions, so that others can tell which process on which machine has one.
+
+/** Longest name of a session, in bytes: of a longer one PostgreSQL drops the rest. */
+const LONGEST_NAME = 63;
+
+/** The name of a session of this process: `umzug-backfill PID@HOST`, after the `application_name` that the URL gives. */
+export function sessionName({ url }: PostgresAddress): string {
+  const ours = `umzug-backfill ${process.pid}@${hostname()}`.slice(0, LONGEST_NAME);
+  const room = Math.max(0, LONGEST_NAME - ours.length - 1);
+  // In ASCII: the server replaces what is not, from 16 on by something longer, and cuts the end off.
+  const given = (urlParameter(url, 'application_name') ?? '').replace(/[^ -~]/g, '?').slice(0, room);
+  return given === '' ? ours : `${given} ${ours}`;
+}
+
+/** SQL that is true for the name of a session of ours. */
+export const isOurs = (name: string): string => `${name} ~ '(^| )umzug-backfill [0-9]+@'`;
+
+/** Returns the process that has a session of this name, or undefined if the name is not one of ours. */
+export function holderNamed(name: unknown, since: unknown): LockHolder | undefined {
+  const [, pid, host] = /(?:^| )umzug-backfill (\d+)@(\S*)/.exec(String(name ?? '')) ?? [];
+  if (pid === undefined || host === undefined) return undefined;
+  return { pid: Number(pid), host, ...(since === null ? {} : { since: String(since) }) }; // null: to another role
 }

@@ -7,8 +7,14 @@ import type { LockHolder } from '../lock-holder.js';
 import type { OpenOptions } from '../site.js';
 import { BEGIN, isGone, PostgresDriver } from './driver.js';
 import { requireHeld, shareLock } from './lock.js';
-import { makeFunctions, type PostgresSession, readPath, type Sessions } from './session.js';
-import { readSettings, restoreSettings } from './settings.js';
+import {
+  makeFunctions,
+  type PostgresSession,
+  readPath,
+  readSettings,
+  restoreSettings,
+  type Sessions,
+} from './session.js';
 import { PostgresStatements } from './statements.js';
 
 /** How long a statement of a transaction that writes waits for another's lock, in milliseconds, before it is tried again. */

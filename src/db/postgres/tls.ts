@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { BackfillError, errnoOf } from '../../errors.js';
-import { hostOf, type PostgresAddress, urlParameter } from './address.js';
-import { nearest } from './parameters.js';
+import { hostOf, nearest, type PostgresAddress, urlParameter } from './address.js';
 
 // Encryption of connections. The values of `sslmode` mean what they mean to libpq. The driver reads them otherwise: to version 8,
 // `require` is `verify-full` and `allow` too, and what it does not know is no encryption in the environment and `verify-full` in a URL.

@@ -1,7 +1,6 @@
 import type { SqlValue, Store } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
-import { EQ, typeSql } from '../../db/postgres/texts.js';
-import { HOLDS, needsTryJson } from '../../db/postgres/try-json.js';
+import { EQ, HOLDS, needsTryJson, typeSql } from '../../db/postgres/texts.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
 import type { Key, KeyRun } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';

@@ -1,5 +1,4 @@
-import { EQ, GT, LT, NE, operator } from '../../db/postgres/texts.js';
-import { needsTryJson, TRY_JSON } from '../../db/postgres/try-json.js';
+import { EQ, GT, LT, NE, needsTryJson, operator, TRY_JSON } from '../../db/postgres/texts.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
 import type { Facts, Parts } from './derive.js';
 import { temporaryMissing } from './rights.js';

@@ -1,6 +1,6 @@
-import { holderNamed, instantSql } from '../../db/postgres/session-name.js';
+import { holderNamed } from '../../db/postgres/session.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
-import { BATCH_NUMBERS, operator, typeSql, XIDS_TABLE } from '../../db/postgres/texts.js';
+import { BATCH_NUMBERS, instantSql, operator, typeSql, XIDS_TABLE } from '../../db/postgres/texts.js';
 import { LEDGER_DROP, LEDGER_TABLES, type LedgerTypes, ledgerDdl } from '../../ledger/tables.js';
 import type { LedgerDialect } from '../dialect.js';
 import { ledgerTables, refuseUnsafeLedger, withdrawGrants } from './trust.js';

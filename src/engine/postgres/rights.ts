@@ -1,6 +1,6 @@
 import type { Store } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
-import { needsTryJson } from '../../db/postgres/try-json.js';
+import { needsTryJson } from '../../db/postgres/texts.js';
 import { BackfillError } from '../../errors.js';
 import type { Step } from '../../steps/step.js';
 

@@ -1,5 +1,5 @@
 import type { Store } from '../../db/connection.js';
-import { isOurs } from '../../db/postgres/session-name.js';
+import { isOurs } from '../../db/postgres/session.js';
 import type { Backfill } from '../../steps/define.js';
 import { pauseFor, throwIfStopped } from '../../stop.js';
 import type { Surroundings } from '../dialect.js';
