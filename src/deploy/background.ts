@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { isPostgresUrl } from '../address.js';
-import { refuseSecondSqlite } from '../db/sqlite/second-copy.js';
+import { refuseSecondSqlite } from '../db/sqlite/open.js';
 import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
 import type { MigratorEvent } from '../migrator/session.js';
 import { learnSecrets } from '../secrets.js';

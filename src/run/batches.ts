@@ -1,5 +1,5 @@
-import { busyPauses } from '../db/busy.js';
 import type { Connection, Transaction } from '../db/connection.js';
+import { busyPauses } from '../db/locks.js';
 import { explained, explanation } from '../engine/expressions.js';
 import type { RunOptions } from '../engine/run-options.js';
 import type { Ledger } from '../ledger/ledger.js';

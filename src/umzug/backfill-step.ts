@@ -1,5 +1,5 @@
 import type { Project } from '../config.js';
-import { refuseSecondSqlite } from '../db/sqlite/second-copy.js';
+import { refuseSecondSqlite } from '../db/sqlite/open.js';
 import { BackfillError } from '../errors.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import { refuseUnknown, requireText } from '../options.js';

@@ -2,7 +2,7 @@ import { isAbsolute, relative } from 'node:path';
 import type { MigrateDownOptions, MigrateUpOptions, MigrationMeta, Umzug } from 'umzug';
 import type { StoreAddress } from '../address.js';
 import type { Project } from '../config.js';
-import { refuseSecondSqlite } from '../db/sqlite/second-copy.js';
+import { refuseSecondSqlite } from '../db/sqlite/open.js';
 import { BackfillError } from '../errors.js';
 import type { SkipRecord, StepRecord } from '../ledger/records.js';
 import type { BackfillOutcome } from '../migrator/backfill.js';

@@ -1,5 +1,5 @@
 import type { Transaction } from '../db/connection.js';
-import { refuseSecondSqlite } from '../db/sqlite/second-copy.js';
+import { refuseSecondSqlite } from '../db/sqlite/open.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import type { Session } from '../migrator/session.js';

@@ -3,8 +3,8 @@ import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { throwIfStopped } from '../../stop.js';
 import { isPostgresError } from '../../store-errors.js';
-import { type LockHolder, type LockState, POLL_MS, runLocked } from '../lock-holder.js';
-import type { HeldLock, SiteLockOptions } from '../site.js';
+import type { HeldLock, SiteLockOptions } from '../connection.js';
+import { type LockHolder, type LockState, POLL_MS, runLocked } from '../locks.js';
 import type { LockKey, PostgresSession, Sessions } from './session.js';
 import { holderNamed, instantSql } from './session-name.js';
 

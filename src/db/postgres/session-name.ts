@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { LockHolder } from '../lock-holder.js';
+import type { LockHolder } from '../locks.js';
 import { type PostgresAddress, urlParameter } from './address.js';
 
 // What a server calls our sessions, so that others can tell which process on which machine has one.

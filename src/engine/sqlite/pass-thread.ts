@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { locateStore } from '../../db/path.js';
-import { dataVersion } from '../../db/sqlite/wal.js';
+import { dataVersion } from '../../db/sqlite/connection.js';
 import type { PassMaker } from '../pass.js';
 import { type HelperData, type Shares, takeRanges } from './pass.js';
 import { openSqlite } from './site.js';
