@@ -1,7 +1,7 @@
 import { statOf } from '../db/file.js';
 import { GIVE_UP_MS } from '../db/locks.js';
 import type { StoreFiles } from '../db/path.js';
-import { requireSqlite } from '../db/sqlite/store.js';
+import { requireSqlite } from '../db/sqlite/statements.js';
 import { someEach } from '../each.js';
 import { type BackfillError, toBackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';

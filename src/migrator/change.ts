@@ -1,6 +1,6 @@
 import type { SiteLockOptions } from '../db/connection.js';
 import { GIVE_UP_MS, type LockHolder } from '../db/locks.js';
-import { CHECKPOINT_PAGES } from '../db/sqlite/open.js';
+import { CHECKPOINT_PAGES } from '../db/sqlite/store.js';
 import { isFilledBy } from '../engine/filled-by.js';
 import { updateTriggers } from '../engine/inspect.js';
 import { refuseWorkers } from '../engine/run-options.js';

@@ -11,7 +11,7 @@ import {
   type StoreFiles,
   thisUser,
 } from '../db/path.js';
-import type { SqliteStatements } from '../db/sqlite/store.js';
+import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { openSqlite } from '../engine/sqlite/site.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';

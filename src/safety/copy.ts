@@ -3,7 +3,7 @@ import { readSync, rmSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lstatOf } from '../db/file.js';
 import { busyPauses } from '../db/locks.js';
-import type { SqliteStatements } from '../db/sqlite/store.js';
+import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { isSqliteError } from '../store-errors.js';

@@ -1,258 +1,81 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
 import type { Dialect } from '../../engine/dialect.js';
-import { BackfillError } from '../../errors.js';
+import { toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { type StopSignal, throwIfStopped } from '../../stop.js';
-import { isAboutRow, isSqliteError } from '../../store-errors.js';
+import { isSqliteError } from '../../store-errors.js';
+import type { Connection, OpenOptions, Transaction } from '../connection.js';
+import { GIVE_UP_MS, untilFree } from '../locks.js';
 import {
-  type Connection,
-  type OpenOptions,
-  requireTurn,
-  type SqlValue,
-  type Statements,
-  type Store,
-  type StoreSize,
-  type Transaction,
-} from '../connection.js';
-import { untilFree } from '../locks.js';
-import type { StoreFiles } from '../path.js';
-import { altering, isBusy } from './connection.js';
-import { busyWaitOf, CACHE_KIB, openDatabase, prepare } from './open.js';
+  hasJournalHeader,
+  isWal,
+  isWritable,
+  requireWritable,
+  requireWritableFolder,
+  type StoreFiles,
+} from '../path.js';
+import { refuseSidecars } from '../trust.js';
+import { connect, isBusy, registerJsonFunctions } from './connection.js';
+import { SqliteStatements } from './statements.js';
 
-/** More pages than a store can have: a copy is then made in one step, and so of one snapshot. */
-const ALL_PAGES = 0x7fffffff;
+/** How long a look waits for another writer, by default, in milliseconds. */
+const LOOK_WAIT_MS = 5000;
 
-/** Rows of a result that are read at once, and for how long at most, in milliseconds. */
-const [PAGE_ROWS, PAGE_MS] = [1000, 16];
+/** Page cache, in KiB. A batch and the index pages it touches fit; 64 MiB measured no faster, and some percent slower. */
+export const CACHE_KIB = 8192;
 
-/** After how many rows it looks at the clock. */
-const LOOK_ROWS = 50;
+/** WAL frames between two checkpoints; 4,000 measured some percent faster than SQLite's 1,000. */
+export const CHECKPOINT_PAGES = 4000;
 
-/** Statements that are kept compiled: those that name keys do not come again. */
-const MAX_STATEMENTS = 200;
+/** How long a statement waits for another writer, in milliseconds. */
+export const busyWaitOf = ({ access, busyWaitMs }: OpenOptions): number =>
+  busyWaitMs ?? (access === 'look' ? LOOK_WAIT_MS : GIVE_UP_MS);
 
-/** What a connection shares with its transactions. */
-export interface Driver {
-  readonly db: Database.Database;
-  readonly files: StoreFiles;
-  readonly dialect: Dialect;
-  readonly statements: Map<string, Database.Statement>;
-  readonly isWal: boolean;
-  /** Stops whoever reads for long. */
-  readonly signal: StopSignal | undefined;
-  /** Whether a transaction that writes is open. */
-  isWriting: boolean;
-  /** The transaction that is open. */
-  open: SqliteStatements | undefined;
-}
-
-/** A thin hold on the driver, so that statements are compiled once and the connection's settings stand in one place. */
-export abstract class SqliteStatements implements Store {
-  /** Names have one meaning in a file. */
-  readonly project: Statements = this;
-  protected readonly driver: Driver;
-
-  constructor(driver: Driver) {
-    this.driver = driver;
-  }
-
-  /** This, if it is a transaction. */
-  protected abstract get transaction(): SqliteStatements | undefined;
-
-  abstract snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
-
-  protected get db(): Database.Database {
-    requireTurn(this.driver.open === this.transaction);
-    return this.driver.db;
-  }
-
-  get dialect(): Dialect {
-    return this.driver.dialect;
-  }
-
-  get files(): StoreFiles {
-    return this.driver.files;
-  }
-
-  get name(): string {
-    return this.driver.files.path;
-  }
-
-  get journalMode(): string {
-    return String(this.db.pragma('journal_mode', { simple: true }));
-  }
-
-  /** Size of the main database, in bytes, by its own header. */
-  async size(): Promise<StoreSize> {
-    const pageBytes = Number(this.db.pragma('page_size', { simple: true }));
-    return {
-      bytes: pageBytes * Number(this.db.pragma('page_count', { simple: true })),
-      freeBytes: pageBytes * Number(this.db.pragma('freelist_count', { simple: true })),
-      pageBytes,
-    };
-  }
-
-  #prepare(sql: string): Database.Statement {
-    const {
-      db,
-      driver: { statements },
-    } = this;
-    let statement = statements.get(sql);
-    if (!statement) {
-      statement = prepare(db, sql);
-      const [oldest] = statements.size < MAX_STATEMENTS ? [] : statements.keys();
-      if (oldest !== undefined) statements.delete(oldest);
-      statements.set(sql, statement);
-    }
-    return statement;
-  }
-
-  /** First row as an object, or undefined. Integers are numbers. */
-  async get<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
-    return this.#prepare(sql)
-      .safeIntegers(false)
-      .get(...parameters) as Row | undefined;
-  }
-
-  /** All rows as objects. Integers are numbers. */
-  async all<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
-    return this.#prepare(sql)
-      .safeIntegers(false)
-      .all(...parameters) as Row[];
-  }
-
-  /** All rows as objects, integers as bigint: for keys, which may exceed 2^53. */
-  async allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
-    return this.#prepare(sql)
-      .safeIntegers(true)
-      .all(...parameters) as Row[];
-  }
-
-  /** First row as an object, integers as bigint. */
-  async getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
-    return this.#prepare(sql)
-      .safeIntegers(true)
-      .get(...parameters) as Row | undefined;
-  }
-
-  /** First column of every row. Integers are numbers. */
-  async pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Promise<Value[]> {
-    // pluck() changes a statement for good, so it has one of its own.
-    return this.db
-      .prepare(sql)
-      .pluck()
-      .all(...parameters) as Value[];
-  }
-
-  /** Rows in pages, as arrays, integers as bigint: for results that do not fit in memory. The event loop turns between two. */
-  async *pages<Row extends readonly unknown[]>(
-    sql: string,
-    ...parameters: readonly SqlValue[]
-  ): AsyncIterableIterator<Row[]> {
-    const rows = this.db
-      .prepare(sql)
-      .raw()
-      .safeIntegers()
-      .iterate(...parameters) as IterableIterator<Row>;
-    let page: Row[] = [];
-    let turnAt = performance.now() + PAGE_MS;
-    for (const row of rows) {
-      page.push(row);
-      if (page.length < PAGE_ROWS && (page.length % LOOK_ROWS > 0 || performance.now() < turnAt)) continue;
-      yield page;
-      page = [];
-      if (this.driver.isWal) await this.turn(); // else this statement keeps writers out as a transaction does
-      turnAt = performance.now() + PAGE_MS;
-    }
-    if (page.length > 0) yield page;
-  }
-
-  /**
-   * Lets the event loop turn between two pieces of work, and hears a stop. In a transaction in rollback mode it does neither: who reads
-   * keeps writers from committing, and an application that writes in this thread would wait for itself. Nor in a transaction that writes.
-   *
-   * @throws {BackfillError} `TERMINATED`, `INTERRUPTED`
-   */
-  async turn(): Promise<void> {
-    const { isWal, isWriting, open, signal } = this.driver;
-    if (isWal ? isWriting : open) return;
-    await nextTurn();
-    throwIfStopped(signal, 'while the database was read');
-  }
-
-  /** Runs one statement and returns how many rows it changed. */
-  async run(sql: string, ...parameters: readonly SqlValue[]): Promise<number> {
-    const { changes } = altering(this.db, sql, () => this.#prepare(sql).run(...parameters));
-    failpoint('statement', sql);
-    return changes;
-  }
-
-  /** Runs a script of statements without parameters: DDL. */
-  async exec(sql: string): Promise<void> {
-    altering(this.db, sql, () => this.db.exec(sql));
-    failpoint('statement', sql);
-  }
-
-  /** Whether this is one statement that compiles here, returns rows, and only reads. */
-  async isReading(sql: string): Promise<boolean> {
-    const compiled = this.#compile(sql);
-    return !(compiled instanceof Error) && compiled.reader && compiled.readonly;
-  }
-
-  async attempt(act: () => Promise<void>): Promise<boolean> {
-    try {
-      await act(); // a statement that fails leaves the transaction as it was
-      return true;
-    } catch (error) {
-      if (isAboutRow(error)) return false;
-      throw error;
-    }
-  }
-
-  /** Whether this is one statement that compiles here; the refusal is returned, not thrown. */
-  async compileError(sql: string): Promise<Error | undefined> {
-    const compiled = this.#compile(sql);
-    return compiled instanceof Error ? compiled : undefined;
-  }
-
-  #compile(sql: string): Database.Statement | Error {
-    let statement: Database.Statement;
-    try {
-      statement = prepare(this.db, sql);
-    } catch (error) {
-      if (isSqliteError(error) || error instanceof RangeError) return error; // the latter: not one statement
-      throw error;
-    }
-    try {
-      return statement.bind();
-    } catch (error) {
-      return new RangeError('The statement has a parameter', { cause: error }); // nothing is bound to it
-    }
-  }
-
-  /**
-   * Tries once to copy the store, as one snapshot, into another SQLite file that stands there already.
-   *
-   * @param onBegun called when neither file is locked, before the pages are copied; called again while one of them is
-   * @returns whether it is done: not when a lock was in the way
-   */
-  async tryCopy(path: string, onBegun: () => void): Promise<boolean> {
-    const { totalPages } = await this.db.backup(path, {
-      progress: () => {
-        onBegun();
-        return ALL_PAGES;
-      },
+/**
+ * Opens the store at `files`, with this package's settings and SQL functions.
+ *
+ * A look opens for reading and writing with `query_only` when no WAL frame waits: a read-only open would leave
+ * `-wal` and `-shm` behind. With frames in the WAL it opens read-only, since closing a writing connection would
+ * move them into the main file.
+ *
+ * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
+ * @see https://www.sqlite.org/wal.html section 5, https://www.sqlite.org/pragma.html#pragma_query_only
+ */
+export function openDatabase(files: StoreFiles, options: OpenOptions): Database.Database {
+  const isLook = options.access === 'look';
+  refuseSidecars(files.path, files.ownership.uid);
+  const mayBeHot = hasJournalHeader(files);
+  // A reader that may not write the file could not remove the sidecars that SQLite makes for it in WAL mode, and as its
+  // own they could keep the store's owner from writing.
+  const leavesSidecars = !isWritable(files.path) && (files.walBytes > 0 ? !files.hasShm : isWal(files));
+  if (!isLook || leavesSidecars) requireWritable(files);
+  let db: Database.Database | undefined;
+  try {
+    db = connect(files.path, {
+      fileMustExist: true,
+      readonly: isLook && (files.walBytes > 0 || mayBeHot),
+      timeout: busyWaitOf(options),
     });
-    // A first step that finds a lock leaves both counts at 0, which the driver takes for the end of the copy.
-    return totalPages > 0;
+    if (isLook) db.pragma('query_only = ON');
+    db.prepare('SELECT count(*) FROM sqlite_schema').get();
+    configure(db, isLook);
+    registerJsonFunctions(db, String(db.pragma('encoding', { simple: true })));
+    return db;
+  } catch (error) {
+    db?.close();
+    if (isSqliteError(error) && /^SQLITE_(?:CANTOPEN|READONLY_DIRECTORY)/.test(error.code))
+      requireWritableFolder(files, error);
+    throw toBackfillError(error);
   }
 }
 
-/** A store of this engine's, or a transaction of it: its dialect is never given another. */
-export function requireSqlite(store: Store): SqliteStatements {
-  if (store instanceof SqliteStatements) return store;
-  throw new BackfillError('INTERNAL', 'A store of another engine was given to SQLite', 'Report it');
+function configure(db: Database.Database, isLook: boolean): void {
+  db.pragma(`cache_size = -${CACHE_KIB}`);
+  db.pragma('temp_store = MEMORY');
+  if (isLook) return;
+  // SQLite's own default for WAL, which a connection does not get when the file is in WAL mode already.
+  const isWalMode = db.pragma('journal_mode', { simple: true }) === 'wal';
+  db.pragma(`synchronous = ${isWalMode ? 'NORMAL' : 'FULL'}`);
+  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
 }
 
 /**
@@ -310,18 +133,11 @@ export class SqliteStore extends SqliteStatements implements Connection {
     return undefined;
   }
 
-  /**
-   * Runs `act` in one transaction that holds the write lock from its start: a deferred one that later wants to
-   * write fails with SQLITE_BUSY_SNAPSHOT instead of waiting. While another process keeps the lock it is tried again, for
-   * a bounded time.
-   *
-   * @param act may run several times
-   */
   async write<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     return await untilFree(() => this.tryWrite(act), isBusy);
   }
 
-  /** As {@link write}, but tried once: it fails when another process keeps the lock for longer than a second. */
+  /** Holds the write lock from its start: a deferred one that later wants to write fails with SQLITE_BUSY_SNAPSHOT instead of waiting. */
   async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     this.db.pragma(`busy_timeout = ${WRITE_WAIT_MS}`);
     this.driver.isWriting = true;
@@ -335,7 +151,6 @@ export class SqliteStore extends SqliteStatements implements Connection {
     }
   }
 
-  /** Runs `act` on one snapshot of the store. */
   async snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     return await this.#transaction('BEGIN', act);
   }
@@ -376,7 +191,6 @@ export class SqliteStore extends SqliteStatements implements Connection {
     return await act();
   }
 
-  /** Closes the connection. */
   async close(): Promise<void> {
     this.driver.db.close();
   }

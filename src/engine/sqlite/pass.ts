@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Connection } from '../../db/connection.js';
-import { requireSqlite } from '../../db/sqlite/store.js';
+import { requireSqlite } from '../../db/sqlite/statements.js';
 import type { Backfill } from '../../steps/define.js';
 import { isThreadWorth } from '../../threads.js';
 import type { KeyRange } from '../dialect.js';

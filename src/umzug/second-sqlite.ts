@@ -1,0 +1,35 @@
+import { createRequire } from 'node:module';
+import { dirname, sep } from 'node:path';
+import { BackfillError } from '../errors.js';
+
+/** A native module of that name, or one that a package of that name has built or brought: `better-sqlite3/prebuilds/linux-x64.node`. */
+const SQLITE_ADDON = /sqlite3?(?:[\\/](?:build|prebuilds)[\\/].*)?\.node$/;
+
+/**
+ * Refuses to work in a process that has loaded another copy of SQLite: two copies drop each other's locks on a file. Takes
+ * some milliseconds.
+ *
+ * @throws {BackfillError} `SQLITE_TWICE` naming it
+ * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
+ */
+export function refuseSecondSqlite(): void {
+  const loaded = loadedAddons().filter((path) => SQLITE_ADDON.test(path));
+  const ours = dirname(createRequire(import.meta.url).resolve('better-sqlite3/package.json')) + sep;
+  const second = loaded.find((path) => !path.startsWith(ours));
+  if (second === undefined) return;
+  throw new BackfillError(
+    'SQLITE_TWICE',
+    `This process has loaded another copy of SQLite, ${second}: two of them drop each other's locks on the store`,
+    'Let the application use the same better-sqlite3 (npm ls better-sqlite3), or run umzug-backfill up as a second process',
+  );
+}
+
+/** Paths of the native modules that this process has loaded. */
+function loadedAddons(): string[] {
+  const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean };
+  const before = report.excludeNetwork ?? false;
+  report.excludeNetwork = true; // else it would look up the names of all peers
+  const { sharedObjects } = report.getReport() as unknown as { readonly sharedObjects: readonly string[] };
+  report.excludeNetwork = before;
+  return sharedObjects.filter((path) => path.endsWith('.node'));
+}
