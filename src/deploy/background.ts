@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { isPostgresUrl } from '../address.js';
-import { refuseSecondSqlite } from '../db/sqlite/second-copy.js';
 import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
 import type { MigratorEvent } from '../migrator/session.js';
 import { learnSecrets } from '../secrets.js';
+import { refuseSecondSqlite } from '../umzug/second-sqlite.js';
 import type { DeployOptions, DeployOutcome } from './deploy.js';
 
 /** What {@link startBackfills} takes: as a deploy, but for what makes no sense there. */

@@ -1,7 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { otherOwner } from '../db/owner.js';
 import { expandHome } from '../db/path.js';
+import { otherOwner } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
 import { guardedSearch, linkRefused } from './links.js';
 

@@ -1,7 +1,7 @@
 /** What the ledger's rows say, as the rest of the program sees them. */
 
 import type { Store } from '../db/connection.js';
-import type { Digest } from '../safety/digest.js';
+import type { Digest } from '../safety/copy.js';
 import type { Key, KeyRun } from './keys.js';
 
 /** Where a ledger is, and what its parts share. */

@@ -1,4 +1,4 @@
-import type { LockHolder } from '../db/lock-holder.js';
+import type { LockHolder } from '../db/locks.js';
 import { BackfillError } from '../errors.js';
 import { reader } from './checked.js';
 import type { Key } from './keys.js';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, extname, relative, resolve } from 'node:path';
 import { locateStore } from '../db/path.js';
-import { libraryVersion } from '../db/sqlite/library.js';
+import { libraryVersion } from '../db/sqlite/connection.js';
 import { flatMapEach } from '../each.js';
 import { openSqlite } from '../engine/sqlite/site.js';
 import { BackfillError } from '../errors.js';

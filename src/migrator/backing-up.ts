@@ -1,5 +1,5 @@
-import { GIVE_UP_MS } from '../db/busy.js';
 import { statOf } from '../db/file.js';
+import { GIVE_UP_MS } from '../db/locks.js';
 import type { StoreFiles } from '../db/path.js';
 import { requireSqlite } from '../db/sqlite/statements.js';
 import { someEach } from '../each.js';

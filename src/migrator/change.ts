@@ -1,7 +1,6 @@
-import { GIVE_UP_MS } from '../db/busy.js';
-import type { LockHolder } from '../db/lock-holder.js';
-import type { SiteLockOptions } from '../db/site.js';
-import { CHECKPOINT_PAGES } from '../db/sqlite/open.js';
+import type { SiteLockOptions } from '../db/connection.js';
+import { GIVE_UP_MS, type LockHolder } from '../db/locks.js';
+import { CHECKPOINT_PAGES } from '../db/sqlite/store.js';
 import { isFilledBy } from '../engine/filled-by.js';
 import { updateTriggers } from '../engine/inspect.js';
 import { refuseWorkers } from '../engine/run-options.js';

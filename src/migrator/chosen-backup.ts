@@ -8,8 +8,7 @@ import { BackfillError, toBackfillError } from '../errors.js';
 import { openLedger } from '../ledger/ledger.js';
 import type { BackupRecord } from '../ledger/records.js';
 import { findBackups, findNamed } from '../safety/backup.js';
-import { isDamage } from '../safety/copy.js';
-import type { Digest } from '../safety/digest.js';
+import { type Digest, isDamage } from '../safety/copy.js';
 import { shellWord } from '../shell.js';
 import { isSqliteError } from '../store-errors.js';
 

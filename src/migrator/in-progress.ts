@@ -1,4 +1,4 @@
-import { holderText } from '../db/lock-holder.js';
+import { holderText } from '../db/locks.js';
 import { BackfillError } from '../errors.js';
 import { type MigratorOptions, siteOf } from './session.js';
 

@@ -14,11 +14,9 @@ import {
   restorePrefix,
   unguessable,
 } from '../safety/backup.js';
-import { checkDamage, isDamage, removeWithSidecars, SIDECARS } from '../safety/copy.js';
-import { refuseUnsafeCopy } from '../safety/copy-trust.js';
-import { digestOf } from '../safety/digest.js';
+import { checkDamage, digestOf, isDamage, removeWithSidecars, SIDECARS } from '../safety/copy.js';
+import { refuseUnsafeCopy, withPrivateFolder } from '../safety/copy-trust.js';
 import { requireSpace } from '../safety/disk.js';
-import { withPrivateFolder } from '../safety/private-folder.js';
 import { CopyBehind, saveFiles, takeIn, writeBack, writtenAt } from '../safety/restore.js';
 import { withLock } from './change.js';
 import {

@@ -1,5 +1,5 @@
-import type { LockState } from '../db/lock-holder.js';
-import type { StoreSite } from '../db/site.js';
+import type { StoreSite } from '../db/connection.js';
+import type { LockState } from '../db/locks.js';
 import { mapEach } from '../each.js';
 import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';

@@ -2,17 +2,30 @@ import { createHash, randomBytes } from 'node:crypto';
 import { fstatSync, fsyncSync, readdirSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { createPrivate, followOpen, isNamed, isThere, nameFinished, sync, withOpen } from '../db/file.js';
-import { expandHome, find, isWritable, locateStore, type StoreFiles } from '../db/path.js';
-import { howToWrite, thisUser } from '../db/permission.js';
+import {
+  expandHome,
+  find,
+  howToWrite,
+  isWritable,
+  locateStore,
+  type StoreFiles,
+  thisUser,
+} from '../db/path.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { openSqlite } from '../engine/sqlite/site.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { shellWord } from '../shell.js';
-import { type CheckDepth, checkDamage, copyInto, removeWithSidecars, SIDECARS } from './copy.js';
-import { isTrustedCopy, refuseUnsafeFolder } from './copy-trust.js';
-import { type Digest, digestOf } from './digest.js';
-import { removeLeftovers, withPrivateFolder } from './private-folder.js';
+import {
+  type CheckDepth,
+  checkDamage,
+  copyInto,
+  type Digest,
+  digestOf,
+  removeWithSidecars,
+  SIDECARS,
+} from './copy.js';
+import { isTrustedCopy, refuseUnsafeFolder, removeLeftovers, withPrivateFolder } from './copy-trust.js';
 
 /** A finished backup, with its size and its SHA-256. */
 export interface Backup extends Digest {

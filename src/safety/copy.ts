@@ -1,7 +1,8 @@
-import { rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readSync, rmSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { busyPauses } from '../db/busy.js';
 import { lstatOf } from '../db/file.js';
+import { busyPauses } from '../db/locks.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
@@ -86,3 +87,34 @@ export const isDamage = (error: unknown): boolean =>
   (isSqliteError(error) && /^SQLITE_(?:CORRUPT|NOTADB)/.test(error.code)) ||
   (error instanceof BackfillError &&
     (error.code === 'STORE_CORRUPT' || error.code === 'STORE_NOT_A_DATABASE'));
+
+/** Size and SHA-256 of a file. */
+export interface Digest {
+  readonly bytes: number;
+  /** In hexadecimal. */
+  readonly sha256: string;
+}
+
+/** Bytes that are read at once. */
+const CHUNK_BYTES = 1 << 20;
+
+/**
+ * Reads a file from its first byte to its last.
+ *
+ * @param fd descriptor of the file
+ * @param to descriptor of a new file to which it is copied. Default: none
+ */
+export function digestOf(fd: number, to?: number): Digest {
+  const hash = createHash('sha256');
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  let bytes = 0;
+  for (;;) {
+    const count = readSync(fd, chunk, 0, chunk.length, bytes);
+    if (count === 0) return { bytes, sha256: hash.digest('hex') };
+    const read = chunk.subarray(0, count);
+    hash.update(read);
+    for (let done = 0; to !== undefined && done < count; )
+      done += writeSync(to, read, done, count - done, bytes + done);
+    bytes += count;
+  }
+}

@@ -14,9 +14,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { statOf } from '../db/file.js';
-import { isRoot } from '../db/owner.js';
 import { expandHome, type StoreFiles } from '../db/path.js';
-import { entriesOf, findOpening } from '../db/trust.js';
+import { entriesOf, findOpening, isRoot } from '../db/trust.js';
 import { BackfillError, errnoOf } from '../errors.js';
 
 /** A kind of file that is written for its user. */

@@ -22,17 +22,15 @@ import {
   withOpen,
 } from '../db/file.js';
 import { locateStore, type StoreFiles } from '../db/path.js';
-import { isBusy } from '../db/sqlite/busy.js';
-import { connect } from '../db/sqlite/connection.js';
+import { connect, isBusy } from '../db/sqlite/connection.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite } from '../engine/sqlite/site.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { isSqliteError } from '../store-errors.js';
 import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js';
-import { copyInto, isDamage, SIDECARS } from './copy.js';
-import { type Digest, digestOf } from './digest.js';
-import { withPrivateFolder } from './private-folder.js';
+import { copyInto, type Digest, digestOf, isDamage, SIDECARS } from './copy.js';
+import { withPrivateFolder } from './copy-trust.js';
 
 /** Others have written since the store was copied. */
 export class CopyBehind extends Error {}

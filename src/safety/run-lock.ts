@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
-import { type LockHolder, type LockOptions, type LockState, POLL_MS, runLocked } from '../db/lock-holder.js';
+import { type LockHolder, type LockOptions, type LockState, POLL_MS, runLocked } from '../db/locks.js';
 import { isWritable, type StoreFiles } from '../db/path.js';
-import { isBusy } from '../db/sqlite/busy.js';
+import { isBusy } from '../db/sqlite/connection.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import {

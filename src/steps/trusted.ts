@@ -1,5 +1,4 @@
-import { isRoot } from '../db/owner.js';
-import { findOpening } from '../db/trust.js';
+import { findOpening, isRoot } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 

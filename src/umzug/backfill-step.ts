@@ -1,5 +1,4 @@
 import type { Project } from '../config.js';
-import { refuseSecondSqlite } from '../db/sqlite/second-copy.js';
 import { BackfillError } from '../errors.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import { refuseUnknown, requireText } from '../options.js';
@@ -10,6 +9,7 @@ import type { RunnableStep } from './contract.js';
 import { databasePath, refuseOpenTransaction, type StoreDatabase } from './database.js';
 import { nameWithoutEnding } from './ledger-storage.js';
 import { checkRunSettings, RUN_SETTINGS, type RunSettings } from './run-settings.js';
+import { refuseSecondSqlite } from './second-sqlite.js';
 
 /** What {@link backfillStep} takes, beside the settings of a run. */
 export interface BackfillStepOptions extends RunSettings {

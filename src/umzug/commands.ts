@@ -2,7 +2,6 @@ import { isAbsolute, relative } from 'node:path';
 import type { MigrateDownOptions, MigrateUpOptions, MigrationMeta, Umzug } from 'umzug';
 import type { StoreAddress } from '../address.js';
 import type { Project } from '../config.js';
-import { refuseSecondSqlite } from '../db/sqlite/second-copy.js';
 import { BackfillError } from '../errors.js';
 import type { SkipRecord, StepRecord } from '../ledger/records.js';
 import type { BackfillOutcome } from '../migrator/backfill.js';
@@ -17,6 +16,7 @@ import type { TrustsCode } from '../steps/trusted.js';
 import type { Verification } from '../verify/verify.js';
 import type { Lang } from '../words/lang.js';
 import type { RunSettings } from './run-settings.js';
+import { refuseSecondSqlite } from './second-sqlite.js';
 import { downTarget, upTarget } from './targets.js';
 
 /** What the commands of a migrator work with. */

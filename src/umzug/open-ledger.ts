@@ -1,9 +1,9 @@
 import type { Transaction } from '../db/connection.js';
-import { refuseSecondSqlite } from '../db/sqlite/second-copy.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import type { Session } from '../migrator/session.js';
 import { isStoreError } from '../store-errors.js';
+import { refuseSecondSqlite } from './second-sqlite.js';
 
 /**
  * Opens a store that somebody's own Umzug is about to use, acts in one transaction, and closes it. It may be a file without

@@ -1,4 +1,4 @@
-import { holderText } from '../../db/lock-holder.js';
+import { holderText } from '../../db/locks.js';
 import { EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
 import type { Status, StepStatus } from '../../migrator/status.js';

@@ -1,12 +1,13 @@
+import { holderNamed } from './session.js';
+import { instantSql } from './texts.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { throwIfStopped } from '../../stop.js';
 import { isPostgresError } from '../../store-errors.js';
-import { type LockHolder, type LockState, POLL_MS, runLocked } from '../lock-holder.js';
-import type { HeldLock, SiteLockOptions } from '../site.js';
-import { holderNamed, type LockKey, type PostgresSession, type Sessions } from './session.js';
-import { instantSql } from './texts.js';
+import type { HeldLock, SiteLockOptions } from '../connection.js';
+import { type LockHolder, type LockState, POLL_MS, runLocked } from '../locks.js';
+import type { LockKey, PostgresSession, Sessions } from './session.js';
 
 /** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
 const TELL_WAIT_MS = 5000;

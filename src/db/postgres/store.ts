@@ -1,10 +1,8 @@
 import type { Dialect } from '../../engine/dialect.js';
 import { failpoint } from '../../failpoint.js';
 import { throwIfStopped } from '../../stop.js';
-import { untilFree } from '../busy.js';
-import type { Connection, Transaction } from '../connection.js';
-import type { LockHolder } from '../lock-holder.js';
-import type { OpenOptions } from '../site.js';
+import type { Connection, OpenOptions, Transaction } from '../connection.js';
+import { type LockHolder, untilFree } from '../locks.js';
 import { BEGIN, isGone, PostgresDriver } from './driver.js';
 import { requireHeld, shareLock } from './lock.js';
 import {

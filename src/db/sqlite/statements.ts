@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
 import type { Dialect } from '../../engine/dialect.js';
+import { unsafeUse } from '../../error-meanings.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { type StopSignal, throwIfStopped } from '../../stop.js';
@@ -14,8 +15,8 @@ import {
   type Transaction,
 } from '../connection.js';
 import type { StoreFiles } from '../path.js';
+import { tokensOf } from '../sql.js';
 import { altering } from './connection.js';
-import { prepare } from './unsafe-use.js';
 
 /** More pages than a store can have: a copy is then made in one step, and so of one snapshot. */
 const ALL_PAGES = 0x7fffffff;
@@ -80,7 +81,6 @@ export abstract class SqliteStatements implements Store {
     return String(this.db.pragma('journal_mode', { simple: true }));
   }
 
-  /** Size of the main database, in bytes, by its own header. */
   async size(): Promise<StoreSize> {
     const pageBytes = Number(this.db.pragma('page_size', { simple: true }));
     return {
@@ -90,11 +90,9 @@ export abstract class SqliteStatements implements Store {
     };
   }
 
-  #prepare(sql: string): Database.Statement {
-    const {
-      db,
-      driver: { statements },
-    } = this;
+  #prepare(sql: string, isExact = false): Database.Statement {
+    const { db } = this;
+    const { statements } = this.driver;
     let statement = statements.get(sql);
     if (!statement) {
       statement = prepare(db, sql);
@@ -102,38 +100,25 @@ export abstract class SqliteStatements implements Store {
       if (oldest !== undefined) statements.delete(oldest);
       statements.set(sql, statement);
     }
-    return statement;
+    return statement.safeIntegers(isExact);
   }
 
-  /** First row as an object, or undefined. Integers are numbers. */
   async get<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
-    return this.#prepare(sql)
-      .safeIntegers(false)
-      .get(...parameters) as Row | undefined;
+    return this.#prepare(sql).get(...parameters) as Row | undefined;
   }
 
-  /** All rows as objects. Integers are numbers. */
   async all<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
-    return this.#prepare(sql)
-      .safeIntegers(false)
-      .all(...parameters) as Row[];
+    return this.#prepare(sql).all(...parameters) as Row[];
   }
 
-  /** All rows as objects, integers as bigint: for keys, which may exceed 2^53. */
   async allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
-    return this.#prepare(sql)
-      .safeIntegers(true)
-      .all(...parameters) as Row[];
+    return this.#prepare(sql, true).all(...parameters) as Row[];
   }
 
-  /** First row as an object, integers as bigint. */
   async getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
-    return this.#prepare(sql)
-      .safeIntegers(true)
-      .get(...parameters) as Row | undefined;
+    return this.#prepare(sql, true).get(...parameters) as Row | undefined;
   }
 
-  /** First column of every row. Integers are numbers. */
   async pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Promise<Value[]> {
     // pluck() changes a statement for good, so it has one of its own.
     return this.db
@@ -142,7 +127,6 @@ export abstract class SqliteStatements implements Store {
       .all(...parameters) as Value[];
   }
 
-  /** Rows in pages, as arrays, integers as bigint: for results that do not fit in memory. The event loop turns between two. */
   async *pages<Row extends readonly unknown[]>(
     sql: string,
     ...parameters: readonly SqlValue[]
@@ -178,20 +162,17 @@ export abstract class SqliteStatements implements Store {
     throwIfStopped(signal, 'while the database was read');
   }
 
-  /** Runs one statement and returns how many rows it changed. */
   async run(sql: string, ...parameters: readonly SqlValue[]): Promise<number> {
     const { changes } = altering(this.db, sql, () => this.#prepare(sql).run(...parameters));
     failpoint('statement', sql);
     return changes;
   }
 
-  /** Runs a script of statements without parameters: DDL. */
   async exec(sql: string): Promise<void> {
     altering(this.db, sql, () => this.db.exec(sql));
     failpoint('statement', sql);
   }
 
-  /** Whether this is one statement that compiles here, returns rows, and only reads. */
   async isReading(sql: string): Promise<boolean> {
     const compiled = this.#compile(sql);
     return !(compiled instanceof Error) && compiled.reader && compiled.readonly;
@@ -207,7 +188,6 @@ export abstract class SqliteStatements implements Store {
     }
   }
 
-  /** Whether this is one statement that compiles here; the refusal is returned, not thrown. */
   async compileError(sql: string): Promise<Error | undefined> {
     const compiled = this.#compile(sql);
     return compiled instanceof Error ? compiled : undefined;
@@ -250,4 +230,38 @@ export abstract class SqliteStatements implements Store {
 export function requireSqlite(store: Store): SqliteStatements {
   if (store instanceof SqliteStatements) return store;
   throw new BackfillError('INTERNAL', 'A store of another engine was given to SQLite', 'Report it');
+}
+
+/**
+ * Compiles a statement.
+ *
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming what SQLite refuses to use in a schema that it does not trust, and the triggers and
+ *   views that have its name in their text
+ */
+export function prepare(db: Database.Database, sql: string): Database.Statement {
+  try {
+    return db.prepare(sql);
+  } catch (error) {
+    throw unsafeUseIn(db, error) ?? error;
+  }
+}
+
+function unsafeUseIn(db: Database.Database, error: unknown): BackfillError | undefined {
+  const used = isSqliteError(error) ? unsafeUse(error.message)?.used : undefined;
+  if (used === undefined) return undefined;
+  const word = used.replace(/^the virtual table |\(\)$/g, '').toLowerCase();
+  const objects = db
+    .prepare<[], { type: string; name: string; sql: string }>(
+      `SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY type, name`,
+    )
+    .all()
+    .filter(({ sql }) => [...tokensOf(sql)].some((token) => token.replace(/^"|"$/g, '') === word))
+    .map(({ type, name }) => `${type} ${name}`);
+  if (objects.length === 0) return undefined; // the error itself says what is used
+  return new BackfillError(
+    'SCHEMA_BLOCKED',
+    `SQLite refuses ${used} in the schema of a file, and it is used by ${objects.join(', ')}`,
+    'Drop what stands in the way, run the same command again, then create it anew',
+    { cause: error },
+  );
 }

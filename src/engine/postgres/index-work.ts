@@ -1,5 +1,5 @@
-import { untilFree } from '../../db/busy.js';
 import type { Connection, Store, Transaction } from '../../db/connection.js';
+import { untilFree } from '../../db/locks.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { identifier } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
-import { CHECKPOINT_PAGES } from '../../db/sqlite/open.js';
+import { checkpoint } from '../../db/sqlite/connection.js';
 import type { SqliteStatements } from '../../db/sqlite/statements.js';
-import { checkpoint } from '../../db/sqlite/wal.js';
+import { CHECKPOINT_PAGES } from '../../db/sqlite/store.js';
 import { isThreadWorth } from '../../threads.js';
 
 /**

@@ -1,5 +1,5 @@
 import { identifier } from '../../db/sql.js';
-import { isBusy } from '../../db/sqlite/busy.js';
+import { isBusy } from '../../db/sqlite/connection.js';
 import type { Dialect } from '../dialect.js';
 import { DEFAULT_TARGET_BATCH_MS } from '../run-options.js';
 import { fillBatch, undo } from './batch.js';

@@ -1,7 +1,7 @@
+import type { PassMaker } from '../dialect.js';
 import { parentPort, workerData } from 'node:worker_threads';
 import { locateStore } from '../../db/path.js';
-import { dataVersion } from '../../db/sqlite/wal.js';
-import type { PassMaker } from '../dialect.js';
+import { dataVersion } from '../../db/sqlite/connection.js';
 import { type HelperData, type Shares, takeRanges } from './pass.js';
 import { openSqlite } from './site.js';
 

@@ -1,5 +1,5 @@
+import type { OpenOptions, StoreSite } from '../../db/connection.js';
 import { locateStore, requireWritable, type StoreFiles } from '../../db/path.js';
-import type { OpenOptions, StoreSite } from '../../db/site.js';
 import { SqliteStore } from '../../db/sqlite/store.js';
 import { networkWarnings } from '../../safety/disk.js';
 import { lookAtLock, RunLock } from '../../safety/run-lock.js';

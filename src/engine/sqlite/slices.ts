@@ -1,8 +1,7 @@
 import type { Store } from '../../db/connection.js';
 import { identifier } from '../../db/sql.js';
-import { isBusy } from '../../db/sqlite/busy.js';
+import { isBusy, withoutWaiting } from '../../db/sqlite/connection.js';
 import { requireSqlite } from '../../db/sqlite/statements.js';
-import { withoutWaiting } from '../../db/sqlite/wal.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { FillWindow } from '../batch.js';

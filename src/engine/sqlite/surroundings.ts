@@ -1,7 +1,7 @@
 import type { Connection, Store } from '../../db/connection.js';
-import { CHECKPOINT_PAGES } from '../../db/sqlite/open.js';
+import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from '../../db/sqlite/connection.js';
 import { requireSqlite } from '../../db/sqlite/statements.js';
-import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from '../../db/sqlite/wal.js';
+import { CHECKPOINT_PAGES } from '../../db/sqlite/store.js';
 import { BackfillError } from '../../errors.js';
 import type { Backfill } from '../../steps/define.js';
 import { pauseFor, throwIfStopped } from '../../stop.js';

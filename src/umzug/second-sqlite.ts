@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
-import { BackfillError } from '../../errors.js';
+import { BackfillError } from '../errors.js';
 
 /** A native module of that name, or one that a package of that name has built or brought: `better-sqlite3/prebuilds/linux-x64.node`. */
 const SQLITE_ADDON = /sqlite3?(?:[\\/](?:build|prebuilds)[\\/].*)?\.node$/;
