@@ -11,7 +11,7 @@ import type { ChangingCommand } from '../ledger/records.js';
 import { joinRuns } from '../run/runner.js';
 import { isWaiting } from '../run/waiting.js';
 import { requireSpace, type SpaceNeed } from '../safety/disk.js';
-import { inStep } from '../steps/in-step.js';
+import { inStep } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';
 import { begin, clearUp, dueBackup } from './backing-up.js';
 import { type EmptyLook, recordLooks } from './catching-up.js';

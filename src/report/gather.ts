@@ -18,7 +18,7 @@ import {
   withStore,
 } from '../migrator/session.js';
 import { checkRequirements } from '../run/requirements.js';
-import { inStep } from '../steps/in-step.js';
+import { inStep } from '../steps/step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
 import { type BatchPoint, batchPoints } from './batch-points.js';
 import { type LagSeries, lagSeries } from './lag-series.js';

@@ -1,7 +1,7 @@
 import type { Connection, Transaction } from '../db/connection.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { noStatement } from '../steps/one-statement.js';
 import type { SqlStepDefinition } from '../steps/sql-step.js';
+import { noStatement } from '../steps/sql-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 
 type SqlStep = Step & SqlStepDefinition;
