@@ -1,8 +1,15 @@
 import type { Store } from '../db/connection.js';
 import { readCells } from './cells.js';
-import { checked, reader } from './checked.js';
 import { compareKeys, countKeys } from './keys.js';
-import type { BatchRecord, CellSet, CellsRecord, Claim, Place } from './records.js';
+import {
+  type BatchRecord,
+  type CellSet,
+  type CellsRecord,
+  type Claim,
+  checked,
+  type Place,
+  reader,
+} from './records.js';
 import type { runsIn } from './runs.js';
 import { LEDGER_TABLES as T } from './tables.js';
 

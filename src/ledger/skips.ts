@@ -1,8 +1,7 @@
 import type { Store } from '../db/connection.js';
 import { mapEach } from '../each.js';
-import { checked, reader } from './checked.js';
 import { compareKeys, type Key } from './keys.js';
-import { type Place, REFUSED_SQL, type SkipRecord } from './records.js';
+import { checked, type Place, REFUSED_SQL, reader, type SkipRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 /** Keys that one statement asks about. */

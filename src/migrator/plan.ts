@@ -8,7 +8,7 @@ import { planRows, sampleRows } from '../engine/planned.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
 import { DEFAULT_BATCH_ROWS, type ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
-import type { Drift } from '../ledger/drift.js';
+import type { Drift } from '../ledger/steps.js';
 import { countValuesLeft } from '../run/first-run.js';
 import { requireSteadiness } from '../run/steadiness.js';
 import { lookOf } from '../run/waiting.js';

@@ -1,8 +1,8 @@
 import type { LockState } from '../db/lock-holder.js';
 import type { StoreSite } from '../db/site.js';
 import { mapEach } from '../each.js';
-import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
+import type { Drift } from '../ledger/steps.js';
 import { probeWaiting } from '../run/waiting.js';
 import { inStep } from '../steps/step.js';
 import { orphansOf } from './declared.js';

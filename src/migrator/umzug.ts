@@ -1,6 +1,6 @@
 import { type RunnableMigration, Umzug } from 'umzug';
 import type { RevertResult } from '../engine/batch.js';
-import { stepStorage } from '../ledger/storage.js';
+import { stepStorage } from '../ledger/steps.js';
 import { applyBackfillStep, revertBackfillStep } from '../run/runner.js';
 import { applySchemaStep, revertSchemaStep } from '../run/schema-step.js';
 import { applySqlStep, revertSqlStep } from '../run/sql-step.js';

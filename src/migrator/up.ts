@@ -2,7 +2,7 @@ import { filterEach } from '../each.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { refuseNewerPackage } from '../ledger/drift.js';
+import { refuseNewerPackage } from '../ledger/steps.js';
 import type { SchemaStep } from '../run/schema-step.js';
 import { isWaiting } from '../run/waiting.js';
 import { fingerprint, inStep, type Step } from '../steps/step.js';

@@ -1,11 +1,10 @@
 import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import { batchTimes, countBatches } from '../ledger/batches.js';
-import { type CommandTime, commandTimes } from '../ledger/commands.js';
+import { type CommandTime, commandTimes } from '../ledger/ledger.js';
 import type { RunRecord, StepRecord, VerificationRecord } from '../ledger/records.js';
+import { verdicts } from '../ledger/runs.js';
 import { type SkipGroup, skipGroups } from '../ledger/skips.js';
-import { verdicts } from '../ledger/verifications.js';
-import { PACKAGE_VERSION } from '../ledger/version.js';
 import { besideRun } from '../migrator/in-progress.js';
 import { requireApplied } from '../migrator/prechecks.js';
 import {
@@ -20,6 +19,7 @@ import {
 import { checkRequirements } from '../run/requirements.js';
 import { inStep } from '../steps/step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
+import { PACKAGE_VERSION } from '../version.js';
 import { type BatchPoint, batchPoints } from './batch-points.js';
 import { type LagSeries, lagSeries } from './lag-series.js';
 

@@ -4,8 +4,8 @@ import { type RevertResult, revertCells } from '../engine/batch.js';
 import { rowByRow } from '../engine/expressions.js';
 import { type Filler, fillersOf, withoutValues } from '../engine/filled-by.js';
 import { absentCells } from '../engine/inspect.js';
+import { countKept, forgetDeclarations } from '../ledger/backfills.js';
 import { type CellPart, earlierCells } from '../ledger/cells.js';
-import { countKept, forgetDeclarations } from '../ledger/declarations.js';
 import type { KeyRun } from '../ledger/keys.js';
 import { commitBatch, type Loop } from './batches.js';
 
