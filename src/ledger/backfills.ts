@@ -1,26 +1,35 @@
 import type { Store } from '../db/connection.js';
 import { compareKeys, type Key } from './keys.js';
 import type { Ledger } from './ledger.js';
-import { ledgerDamaged, parseJson, reader } from './records.js';
+import {
+  count,
+  type Form,
+  insert,
+  key,
+  oneOf,
+  orNull,
+  parseJson,
+  type RowOf,
+  reader,
+  text,
+} from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-/** What the batches of a backfill were filled by, from one of them on. */
-export interface DeclarationRecord {
-  readonly firstBatch: number;
-  /** Of the step as it was declared then. */
-  readonly fingerprint: string;
-  /** JSON: the declaration itself, as far as it is data. */
-  readonly declaration: string;
-  /** Text of its function, or null where it has none. */
-  readonly process: string | null;
-}
+// What the ledger has of a backfill beside its runs: what filled it, what a `down` leaves, the table that it filled. What writes runs inside
+// its caller's transaction.
 
-const DECLARATIONS = reader<DeclarationRecord>(T.declarations, {
-  firstBatch: 'count',
-  fingerprint: 'text',
-  declaration: 'text',
-  process: ['text', null],
+const DECLARATIONS = reader(T.declarations, {
+  firstBatch: count,
+  /** Of the step as it was declared then. */
+  fingerprint: text,
+  /** JSON: the declaration itself, as far as it is data. */
+  declaration: text,
+  /** Text of its function, or null where it has none. */
+  process: orNull(text),
 });
+
+/** What the batches of a backfill were filled by, from one of them on. */
+export type DeclarationRecord = RowOf<typeof DECLARATIONS>;
 
 /** What a backfill was filled by, first to last. */
 export async function readDeclarations(store: Store, backfill: string): Promise<DeclarationRecord[]> {
@@ -28,21 +37,18 @@ export async function readDeclarations(store: Store, backfill: string): Promise<
   return await DECLARATIONS.all(store, 'WHERE backfill = ? ORDER BY first_batch', backfill);
 }
 
-/** Notes what the batches from `firstBatch` on are filled by. Inside its caller's transaction. */
+/** Notes what the batches from `firstBatch` on are filled by. */
 export async function noteDeclaration(
   store: Store,
   backfill: string,
-  record: DeclarationRecord,
+  { firstBatch, fingerprint, declaration, process }: DeclarationRecord,
 ): Promise<void> {
-  await store.run(
-    `INSERT INTO ${T.declarations} (backfill, first_batch, fingerprint, declaration, process) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (backfill, first_batch) DO UPDATE SET fingerprint = excluded.fingerprint,
+  await insert(
+    store,
+    T.declarations,
+    { backfill, firstBatch, fingerprint, declaration, process },
+    `ON CONFLICT (backfill, first_batch) DO UPDATE SET fingerprint = excluded.fingerprint,
       declaration = excluded.declaration, process = excluded.process`,
-    backfill,
-    record.firstBatch,
-    record.fingerprint,
-    record.declaration,
-    record.process,
   );
 }
 
@@ -61,15 +67,11 @@ export const declarationOf = (
   batch: number,
 ): DeclarationRecord | undefined => records.findLast(({ firstBatch }) => firstBatch <= batch);
 
-/** Why a `down` leaves a cell alone that nobody is known to have changed. */
-export type KeptReason = 'gone' | 'underivable';
+const KEPT = reader(T.kept, { reason: oneOf('gone', 'underivable'), cells: count });
 
-const KEPT = reader<{ readonly reason: KeptReason; readonly cells: number }>(T.kept, {
-  reason: ['gone', 'underivable'],
-  cells: 'count',
-});
+type KeptReason = RowOf<typeof KEPT>['reason'];
 
-/** Adds to what a `down` under way has left alone. */
+/** Adds to what a `down` under way has left alone, though nobody is known to have changed it. */
 export async function countKept(
   store: Store,
   backfill: string,
@@ -87,54 +89,25 @@ export async function countKept(
 }
 
 /** What a `down` under way has left alone so far, by reason. */
-export async function readKept(
-  store: Store,
-  backfill: string,
-): Promise<Readonly<Record<KeptReason, number>>> {
-  const known = await KEPT.all(store, 'WHERE backfill = ?', backfill);
-  const of = (wanted: KeptReason): number => known.find(({ reason }) => reason === wanted)?.cells ?? 0;
-  return { gone: of('gone'), underivable: of('underivable') };
+export async function readKept(store: Store, backfill: string): Promise<Record<KeptReason, number>> {
+  const kept = { gone: 0, underivable: 0 };
+  for (const { reason, cells } of await KEPT.all(store, 'WHERE backfill = ?', backfill)) kept[reason] = cells;
+  return kept;
 }
 
 /** A cell: a column of a row. */
 export type Cell = readonly [column: string, key: Key];
 
-/** The ledger's record of the table that a backfill has filled. */
-export interface FilledTable {
-  /** The table's identity, when its rows were last looked for from the first key. */
-  readonly identity: string;
-  /** The last run that was begun by then. */
-  readonly run: number;
-  /** Last key up to which rows were looked for; null when the table was empty. */
-  readonly watermark: Key | null;
-  /** A few filled cells, spread over the keys. */
-  readonly probes: readonly Cell[];
-}
-
-const TABLES = reader<Omit<FilledTable, 'probes'> & { readonly probes: string }>(T.tables, {
-  identity: 'text',
-  run: 'count',
-  watermark: ['key', null],
-  probes: 'text',
-});
-
 /** Number of cells that are probed. */
 export const PROBES = 16;
 
-/** Returns the record of a backfill's table; undefined where the ledger has none. */
-export async function filledTable(store: Store, backfill: string): Promise<FilledTable | undefined> {
-  if (!(await store.dialect.hasTable(store, T.tables))) return undefined;
-  const table = await TABLES.first(store, 'WHERE backfill = ?', backfill);
-  return table && { ...table, probes: readProbes(table.probes) };
-}
-
-/** No more than are picked: the ledger may be somebody else's. */
-function readProbes(json: string): Cell[] {
-  const list = parseJson(json);
-  const cells = Array.isArray(list) && list.length <= PROBES ? list.map(readProbe) : [undefined];
-  if (cells.includes(undefined)) throw ledgerDamaged(T.tables, 'probes');
-  return cells as Cell[];
-}
+/** Cells as JSON, no more than are picked: the ledger may be somebody else's. */
+const probes: Form<readonly Cell[]> = (json) => {
+  const list = typeof json === 'string' ? parseJson(json) : undefined;
+  if (!Array.isArray(list) || list.length > PROBES) return undefined;
+  const cells = list.map(readProbe);
+  return cells.every((cell) => cell !== undefined) ? cells : undefined;
+};
 
 function readProbe(cell: unknown): Cell | undefined {
   const [column, key] = Array.isArray(cell) ? (cell as unknown[]) : [];
@@ -143,21 +116,41 @@ function readProbe(cell: unknown): Cell | undefined {
   return /^-?\d{1,19}$/.test(key) ? [column, BigInt.asIntN(64, BigInt(key))] : undefined;
 }
 
-/** Records a backfill's table; cells behind its watermark, of rows that are gone, are not probed. Runs inside its caller's transaction. */
-export async function recordTable(store: Store, backfill: string, table: FilledTable): Promise<void> {
-  const { dialect } = store;
-  const probes = table.probes
-    .filter(([, key]) => table.watermark !== null && compareKeys(key, table.watermark) <= 0)
+const TABLES = reader(T.tables, {
+  /** When its rows were last looked for from the first key. */
+  identity: text,
+  /** The last run that was begun by then. */
+  run: count,
+  /** Last key up to which rows were looked for; null when the table was empty. */
+  watermark: orNull(key),
+  /** A few filled cells, spread over the keys. */
+  probes,
+});
+
+/** The table that a backfill has filled. */
+export type FilledTable = RowOf<typeof TABLES>;
+
+/** Returns the record of a backfill's table; undefined where the ledger has none. */
+export async function filledTable(store: Store, backfill: string): Promise<FilledTable | undefined> {
+  if (!(await store.dialect.hasTable(store, T.tables))) return undefined;
+  return await TABLES.first(store, 'WHERE backfill = ?', backfill);
+}
+
+/** Records a backfill's table; cells behind its watermark, of rows that are gone, are not probed. */
+export async function recordTable(
+  store: Store,
+  backfill: string,
+  { identity, run, watermark, probes }: FilledTable,
+): Promise<void> {
+  const cells = probes
+    .filter(([, key]) => watermark !== null && compareKeys(key, watermark) <= 0)
     .map(([column, key]) => [column, typeof key === 'string' ? `'${key}` : String(key)]);
-  await store.run(
-    `INSERT INTO ${T.tables} (backfill, identity, run, watermark, probes) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (backfill) DO UPDATE SET identity = excluded.identity, run = excluded.run,
+  await insert(
+    store,
+    T.tables,
+    { backfill, identity, run, watermark: store.dialect.toLedger(watermark), probes: JSON.stringify(cells) },
+    `ON CONFLICT (backfill) DO UPDATE SET identity = excluded.identity, run = excluded.run,
       watermark = excluded.watermark, probes = excluded.probes`,
-    backfill,
-    table.identity,
-    table.run,
-    dialect.toLedger(table.watermark),
-    JSON.stringify(probes),
   );
 }
 

@@ -1,9 +1,8 @@
 import type { Connection, Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
-import { batchesIn } from './batches.js';
-import { type BackupRecord, type CommandRecord, checked, type Place, reader, readTexts } from './records.js';
-import { runsIn, verificationsIn } from './runs.js';
-import { skipsIn } from './skips.js';
+import { batchesIn, skipsIn } from './batches.js';
+import { count, insert, oneOf, orNull, type Place, type RowOf, reader, text, texts } from './records.js';
+import { runsIn } from './runs.js';
 import { stepsIn } from './steps.js';
 import { LEDGER_FORMAT, LEDGER_TABLES as T } from './tables.js';
 
@@ -14,8 +13,7 @@ export interface Ledger
     ReturnType<typeof commandsIn>,
     ReturnType<typeof runsIn>,
     ReturnType<typeof batchesIn>,
-    ReturnType<typeof skipsIn>,
-    ReturnType<typeof verificationsIn> {
+    ReturnType<typeof skipsIn> {
   /** The same ledger, on a transaction of its store. */
   in(tx: Store): Ledger;
 }
@@ -54,25 +52,24 @@ function ledgerIn(store: Store, now: () => Date, last: Place['last'], outer?: { 
     ...runs,
     ...batchesIn(place, runs),
     ...skipsIn(place),
-    ...verificationsIn(place),
     in: (tx) => ledgerIn(tx, now, last, found),
   };
 }
 
+// Its format
+
 /** The first format that is read: in 1, which had no table to say so, and 2, runs had no ranges. */
 const FIRST_FORMAT = 3;
+
+const FORMATS = reader(T.format, { version: count });
 
 /** What brings a ledger to the next format, by the one that it has; none yet. Each runs inside its caller's transaction. */
 const UPGRADES: Readonly<Record<number, (store: Store) => Promise<void>>> = {};
 
 /** The format of a store's ledger; undefined where there is none. */
 async function formatOf(store: Store): Promise<number | undefined> {
-  if (await store.dialect.hasTable(store, T.format)) {
-    const row = await store.get<{ version: number }>(`SELECT max(version) AS version FROM ${T.format}`);
-    return row
-      ? (checked<{ version: number | null }>(T.format, row, { version: ['count', null] }).version ?? 1)
-      : 1;
-  }
+  if (await store.dialect.hasTable(store, T.format))
+    return (await FORMATS.first(store, 'ORDER BY version DESC LIMIT 1'))?.version ?? 1;
   return (await store.dialect.hasTable(store, T.steps)) ? 1 : undefined;
 }
 
@@ -112,31 +109,39 @@ export async function upgradeLedger(store: Connection): Promise<void> {
   });
 }
 
-/** A command that was begun. */
-export interface CommandTime extends Pick<CommandRecord, 'command' | 'steps'> {
-  readonly number: number;
-  readonly begunAt: string;
-}
+// Commands that changed the store, or were about to, and the backups made before them
 
-const COMMANDS = reader<Omit<CommandRecord & CommandTime, 'steps'> & { readonly steps: string }>(T.commands, {
-  number: 'count',
-  command: ['up', 'down', 'rescan', 'backfill'],
-  steps: 'text',
-  backup: ['text', null],
-  begunAt: 'text',
+const COMMANDS = reader(T.commands, {
+  number: count,
+  command: oneOf('up', 'down', 'rescan', 'backfill'),
+  /** The steps that it was to work on. */
+  steps: texts,
+  /** Path of the backup made before it, or null. */
+  backup: orNull(text),
+  begunAt: text,
 });
-const BACKUPS = reader<BackupRecord>(T.backups, { path: 'text', bytes: 'count', sha256: 'text' });
+const BACKUP_PATHS = reader(T.commands, { backup: text });
+const BACKUPS = reader(T.backups, { path: text, bytes: count, sha256: text });
 
-const stepsOf = ({ steps }: { readonly steps: string }): string[] => readTexts(T.commands, 'steps', steps);
+/** A command that was begun. */
+export type CommandRecord = RowOf<typeof COMMANDS>;
 
-/** The ledger's commands, and the backups that were made before them. */
-export function commandsIn({ store, exists, timestamp }: Place) {
+/** Commands that change a store; before all but a plain `backfill` a backup is made. */
+export type ChangingCommand = CommandRecord['command'];
+
+/** A backup that was made before a command. */
+export type BackupRecord = RowOf<typeof BACKUPS>;
+
+function commandsIn({ store, exists, timestamp }: Place) {
+  /** The last so many commands that were begun, first to last. */
+  const commands = async (limit: number): Promise<CommandRecord[]> =>
+    (await exists()) ? (await COMMANDS.all(store, 'ORDER BY number DESC LIMIT ?', limit)).reverse() : [];
+
   return {
+    commands,
+
     /** The last command that was begun, or undefined: the ledger goes with its last step. */
-    async lastCommand(): Promise<CommandRecord | undefined> {
-      const row = (await exists()) ? await COMMANDS.first(store, 'ORDER BY number DESC LIMIT 1') : undefined;
-      return row && { ...row, steps: stepsOf(row) };
-    },
+    lastCommand: async (): Promise<CommandRecord | undefined> => (await commands(1))[0],
 
     /**
      * Every backup that was made of this store, as far as the ledger goes back, by its path; without its size and hash if an earlier version
@@ -145,8 +150,8 @@ export function commandsIn({ store, exists, timestamp }: Place) {
     async knownBackups(): Promise<ReadonlyMap<string, BackupRecord | undefined>> {
       const known = new Map<string, BackupRecord | undefined>();
       if (!(await exists())) return known;
-      for (const { backup } of await COMMANDS.all(store, 'WHERE backup IS NOT NULL ORDER BY number'))
-        if (backup !== null) known.set(backup, undefined);
+      for (const { backup } of await BACKUP_PATHS.all(store, 'WHERE backup IS NOT NULL ORDER BY number'))
+        known.set(backup, undefined);
       if (!(await store.dialect.hasTable(store, T.backups))) return known; // a ledger of an earlier version
       for (const record of await BACKUPS.all(store, '')) known.set(record.path, record);
       return known;
@@ -154,12 +159,12 @@ export function commandsIn({ store, exists, timestamp }: Place) {
 
     /** Path of the backup of the `up` that began a step; undefined where it made none. */
     async backupBefore(step: string): Promise<string | undefined> {
-      const commands = await COMMANDS.all(
+      const begun = await COMMANDS.all(
         store,
         `WHERE command = 'up' AND begun_at <= (SELECT started_at FROM ${T.steps} WHERE name = ?) ORDER BY number DESC`,
         step,
       );
-      return commands.find((row) => stepsOf(row).includes(step))?.backup ?? undefined;
+      return begun.find(({ steps }) => steps.includes(step))?.backup ?? undefined;
     },
 
     /** Notes that a command begins, and the backup made before it. Makes the ledger where there is none. */
@@ -168,27 +173,16 @@ export function commandsIn({ store, exists, timestamp }: Place) {
       backup: BackupRecord | null,
     ): Promise<void> {
       await store.dialect.ledger.make(store);
-      await store.run(
-        `INSERT INTO ${T.commands} (command, steps, backup, begun_at) VALUES (?, ?, ?, ?)`,
+      await insert(store, T.commands, {
         command,
-        JSON.stringify(steps),
-        backup?.path ?? null,
-        timestamp(),
-      );
+        steps: JSON.stringify(steps),
+        backup: backup?.path ?? null,
+        begunAt: timestamp(),
+      });
       if (!backup) return;
-      await store.run(
-        `INSERT INTO ${T.backups} (path, bytes, sha256) VALUES (?, ?, ?)
-        ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256`,
-        backup.path,
-        backup.bytes,
-        backup.sha256,
-      );
+      const { path, bytes, sha256 } = backup;
+      const onConflict = 'ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256';
+      await insert(store, T.backups, { path, bytes, sha256 }, onConflict);
     },
   };
 }
-
-/** The last so many commands that changed a store with a ledger, first to last. */
-export const commandTimes = async (store: Store, limit: number): Promise<CommandTime[]> =>
-  (await COMMANDS.all(store, 'ORDER BY number DESC LIMIT ?', limit))
-    .map((row) => ({ ...row, steps: stepsOf(row) }))
-    .reverse();

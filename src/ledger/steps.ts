@@ -4,31 +4,21 @@ import { BackfillError } from '../errors.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { compareVersions, PACKAGE_VERSION, parseVersion } from '../version.js';
 import type { Ledger } from './ledger.js';
-import { type CreatedObject, FOREIGN, type Place, reader, type StepRecord } from './records.js';
+import {
+  type CreatedObject,
+  FOREIGN,
+  insert,
+  OBJECTS,
+  type Place,
+  STEPS,
+  type StepRecord,
+} from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-const STEPS = reader<StepRecord>(T.steps, {
-  name: 'text',
-  kind: 'text',
-  status: ['applying', 'applied', 'reverting'],
-  fingerprint: 'text',
-  packageVersion: 'text',
-  startedAt: 'text',
-  appliedAt: ['text', null],
-  durationMs: 'count',
-  revertedCells: 'count',
-  keptCells: 'count',
-});
-const OBJECTS = reader<CreatedObject>(T.objects, { kind: ['column', 'index', 'version'], name: 'text' });
-
-/** Tables with rows of a step, each with the column of its name. */
-const TABLES_OF_STEP: readonly (readonly [table: string, column: string])[] = [
-  ...[T.tables, T.verifications, T.skips, T.recorded, T.cells, T.batches, T.ranges, T.runs].map(
-    (table) => [table, 'backfill'] as const,
-  ),
-  ...[T.declarations, T.kept].map((table) => [table, 'backfill'] as const),
-  [T.objects, 'step'],
-  [T.steps, 'name'],
+/** Tables with rows of a backfill. */
+const BACKFILL_TABLES: readonly string[] = [
+  ...[T.tables, T.verifications, T.skips, T.recorded, T.cells, T.batches, T.ranges, T.runs],
+  ...[T.declarations, T.kept],
 ];
 
 /** The ledger's steps, and what they made. */
@@ -97,9 +87,10 @@ export function stepsIn({ store, exists, drop, timestamp }: Place) {
 
     /** Forgets a step and all that belongs to it; with the last step the ledger itself goes. */
     async forgetStep(name: string): Promise<void> {
-      const own = store.dialect.ledger.batchTables.map((table) => [table, 'backfill'] as const);
-      for (const [table, column] of [...own, ...TABLES_OF_STEP])
-        await store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
+      for (const table of [...store.dialect.ledger.batchTables, ...BACKFILL_TABLES])
+        await store.run(`DELETE FROM ${table} WHERE backfill = ?`, name);
+      await store.run(`DELETE FROM ${T.objects} WHERE step = ?`, name);
+      await store.run(`DELETE FROM ${T.steps} WHERE name = ?`, name);
       if ((await steps()).length === 0) await drop();
     },
 
@@ -112,8 +103,10 @@ export function stepsIn({ store, exists, drop, timestamp }: Place) {
 
     /** Notes that a step made an object. */
     async addObject(step: string, { kind, name }: CreatedObject): Promise<void> {
-      const sql = `INSERT INTO ${T.objects} (step, kind, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`;
-      await countObjects(step, await store.run(sql, step, kind, name));
+      await countObjects(
+        step,
+        await insert(store, T.objects, { step, kind, name }, 'ON CONFLICT DO NOTHING'),
+      );
     },
 
     /** Forgets one object of a step. */

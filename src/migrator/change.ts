@@ -7,7 +7,7 @@ import { updateTriggers } from '../engine/inspect.js';
 import { refuseWorkers } from '../engine/run-options.js';
 import { sqliteSite } from '../engine/sqlite/site.js';
 import { BackfillError } from '../errors.js';
-import type { ChangingCommand } from '../ledger/records.js';
+import type { ChangingCommand } from '../ledger/ledger.js';
 import { joinRuns } from '../run/runner.js';
 import { isWaiting } from '../run/waiting.js';
 import { requireSpace, type SpaceNeed } from '../safety/disk.js';
