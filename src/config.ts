@@ -2,12 +2,9 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { BackfillError } from './errors.js';
 import { refuseUnknown, requireText } from './options.js';
-import { importDefault } from './steps/import-default.js';
-import { atCall } from './steps/in-step.js';
-import { loadSteps } from './steps/load.js';
-import { staleSteps } from './steps/stale.js';
+import { importDefault, loadSteps, refuseOthersCode, staleSteps, type TrustsCode } from './steps/load.js';
 import type { Step } from './steps/step.js';
-import { refuseOthersCode, type TrustsCode } from './steps/trusted.js';
+import { atCall } from './steps/step.js';
 import { loadFailureText } from './thrown.js';
 
 /** What a store must have before anything is tried. */

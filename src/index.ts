@@ -22,10 +22,7 @@ export {
   type ProcessOptions,
   type SetOptions,
 } from './steps/define.js';
-export {
-  type RequireStepDefinition,
-  requireBackfill,
-} from './steps/require-step.js';
+export type { TrustsCode } from './steps/load.js';
 export {
   defineSchemaStep,
   type IndexDefinition,
@@ -35,7 +32,10 @@ export {
   type VersionOptions,
 } from './steps/schema-step.js';
 export { defineSqlStep, type SqlStepDefinition, type SqlStepOptions } from './steps/sql-step.js';
-export type { TrustsCode } from './steps/trusted.js';
+export {
+  type RequireStepDefinition,
+  requireBackfill,
+} from './steps/step.js';
 export {
   type CellValue,
   type Changes,

@@ -20,7 +20,7 @@ const holesOf = (text: string): string[] =>
  * tells, which a test runner prints.
  */
 const OTHER_FILES =
-  /^src\/(?:words\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|steps\/stale\.ts|engine\/sqlite\/print-sql\.ts|verify\/scan\.ts|engine\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
+  /^src\/(?:words\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|engine\/sqlite\/print-sql\.ts|verify\/scan\.ts|engine\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
 
 /** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
 const OTHER_CALLS =
@@ -28,7 +28,7 @@ const OTHER_CALLS =
 
 /** Parts of statements and of commands. */
 const SQL =
-  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER|SEQUENCE)|DECLARE \{|FETCH \{|SET LOCAL|split_part\(|pg_has_role\(|rolsuper|^REVOKE \{\}|^NOT \(?\{\}|^MATERIALIZED VIEW$|^FOREIGN TABLE$|^DROP \{\}|regtype\b|search_path(?: = \{\})?$|^pg_catalog, |WHEN \{|Infinity\||s\.backfill|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|AT TIME ZONE|UPDATE (?:OR ABORT )?\{|BETWEEN (?:\?|r\.)|EXISTS \(|AND \(\{)/;
+  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER|SEQUENCE)|DECLARE \{|FETCH \{|SET LOCAL|split_part\(|pg_has_role\(|rolsuper|^REVOKE \{\}|^NOT \(?\{\}|^MATERIALIZED VIEW$|^FOREIGN TABLE$|^DROP \{\}|regtype\b|search_path(?: = \{\})?$|^pg_catalog, |WHEN \{|^ON CONFLICT |Infinity\||s\.backfill|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|AT TIME ZONE|UPDATE (?:OR ABORT )?\{|BETWEEN (?:\?|r\.)|EXISTS \(|AND \(\{)/;
 const COMMAND =
   /^(?:sudo \{\} |(?:sudo )?ch(?:own|mod) |psql STORE -c |--database-url postgres:|npx umzug-backfill$|npm (?:run|exec|install) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
 
@@ -49,6 +49,9 @@ const EXCEPTIONS: ReadonlySet<string> = new Set([
   'others, ours',
   'passed over', // a verdict on an index: the finding says more
   'Index Name', // looked for in PostgreSQL's plans
+  '{} is not compiled, and is left out', // what disagrees with the compiled steps
+  '{} is newer than {}, which runs',
+  '{} has no source any more, and still runs',
   'The thread of the backfills has ended', // a defect: its kind is told, not its words
   'The store refused an update ({})', // for a debugger: the row is recorded with the code
   'Stopped by {} {}; every committed batch is kept', // the texts of `where` are, each with this around it

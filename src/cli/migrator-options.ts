@@ -2,7 +2,7 @@ import type { StoreAddress } from '../address.js';
 import { refuseWorkers } from '../engine/run-options.js';
 import { BackfillError } from '../errors.js';
 import type { BackupOptions, MigratorOptions } from '../migrator/session.js';
-import type { TrustsCode } from '../steps/trusted.js';
+import type { TrustsCode } from '../steps/load.js';
 import type { CommonOptions } from './options.js';
 
 /** What a program brings with it that embeds the command line, instead of a config file. */

@@ -5,7 +5,7 @@ import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import type { UpOutcome } from '../migrator/up.js';
 import { withKnownPlaces } from '../places.js';
 import { withServerHints } from '../server-hints.js';
-import type { TrustsCode } from '../steps/trusted.js';
+import type { TrustsCode } from '../steps/load.js';
 import type { StopSignal } from '../stop.js';
 
 /** How long a deploy waits for another run, in milliseconds, when nobody says otherwise: that may be a long backfill. */

@@ -7,7 +7,7 @@ import {
   declarationOf,
   noteDeclaration,
   readDeclarations,
-} from '../ledger/declarations.js';
+} from '../ledger/backfills.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
 import { shellWord } from '../shell.js';

@@ -1,22 +1,37 @@
-import type { Store } from '../db/connection.js';
+import { mapEach } from '../each.js';
 import { readCells } from './cells.js';
-import { checked, reader } from './checked.js';
-import { compareKeys, countKeys } from './keys.js';
-import type { BatchRecord, CellSet, CellsRecord, Claim, Place } from './records.js';
-import type { runsIn } from './runs.js';
+import { compareKeys, countKeys, type Key } from './keys.js';
+import {
+  BATCHES,
+  type BatchRecord,
+  type CellSet,
+  type CellsRecord,
+  type Claim,
+  count,
+  insert,
+  key,
+  type Place,
+  type RowOf,
+  readCell,
+  reader,
+  real,
+  type SkipRecord,
+  text,
+} from './records.js';
+import { runConflict, type runsIn } from './runs.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
-const BATCHES = reader<BatchRecord>(T.batches, {
-  number: 'count',
-  run: 'count',
-  firstKey: 'key',
-  lastKey: 'key',
-  rowsScanned: 'count',
-  cellsFilled: 'count',
-  cellsSkipped: 'count',
-  skips: 'count',
-  durationMs: 'number',
+const BATCH_TIMES = reader(T.batches, {
+  number: count,
+  run: count,
+  rowsScanned: count,
+  durationMs: real,
+  committedAt: text,
 });
+const SKIPS = reader<SkipRecord>(T.skips, { key, target: text, reason: text });
+
+/** When a batch was committed, and how much it was. */
+export type BatchTime = RowOf<typeof BATCH_TIMES>;
 
 /** The ledger's batches, and the cells that they filled. */
 export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<typeof runsIn>) {
@@ -26,28 +41,21 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
   const batches = async (backfill: string): Promise<BatchRecord[]> =>
     (await exists()) ? await BATCHES.all(store, 'WHERE backfill = ? ORDER BY number', backfill) : [];
 
-  /** The greatest number of a batch that the ledger knows of, be it only by its cells; 0 before the first. */
-  async function lastBatch(backfill: string): Promise<number> {
-    const row = await store.get<{ number: number | null }>(
-      `SELECT max(number) AS number FROM (
-        SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
-        UNION ALL SELECT max(batch) FROM ${T.cells} WHERE backfill = ?) AS numbers`,
-      backfill,
-      backfill,
-    );
-    return row ? (checked<typeof row>(T.batches, row, { number: ['count', null] }).number ?? 0) : 0;
+  /** Numbers of all batches of a backfill, last to first, be they known only by their cells. */
+  async function batchNumbers(backfill: string, limit = ''): Promise<number[]> {
+    const sql = `SELECT number FROM ${T.batches} WHERE backfill = ?
+      UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC ${limit}`;
+    const cells = await store.pluck<unknown>(sql, backfill, backfill);
+    return cells.map((cell) => readCell(store, T.batches, 'number', count, cell));
   }
 
-  /**
-   * Which cells a batch filled: each set of columns with its keys. A ledger may come from anybody: what is read of it, and how many
-   * keys that can be, is bounded before it is read.
-   */
-  const cells = async (backfill: string, batch: number): Promise<CellSet[]> =>
-    await readCells(store, backfill, batch);
+  /** The greatest of them; 0 before the first. */
+  const lastBatch = async (backfill: string): Promise<number> =>
+    (await batchNumbers(backfill, 'LIMIT 1'))[0] ?? 0;
 
   /** Forgets what of a batch's cells can't be read. Returns how many of them are left. */
   async function keepReadable(backfill: string, batch: number): Promise<number> {
-    const sets = await cells(backfill, batch);
+    const sets = await readCells(store, backfill, batch);
     const readable = sets.filter(({ isDamaged }) => !isDamaged);
     if (readable.length < sets.length) {
       const kept = ['', ...readable.map(({ columns }) => JSON.stringify(columns))]; // a list is never empty in SQL
@@ -92,20 +100,16 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
 
   return {
     batches,
+    batchNumbers: async (backfill: string): Promise<number[]> => await batchNumbers(backfill),
     lastBatch,
-    cells,
 
-    /** Numbers of all batches of a backfill, last to first, be they known only by their cells. */
-    async batchNumbers(backfill: string): Promise<number[]> {
-      return (
-        await store.all<{ number: number }>(
-          `SELECT number FROM ${T.batches} WHERE backfill = ?
-          UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC`,
-          backfill,
-          backfill,
-        )
-      ).map((row) => checked<typeof row>(T.batches, row, { number: 'count' }).number);
-    },
+    /** Which cells a batch filled: each set of columns with its keys. */
+    cells: async (backfill: string, batch: number): Promise<CellSet[]> =>
+      await readCells(store, backfill, batch),
+
+    /** When the batches of a backfill were committed, first to last. */
+    batchTimes: async (backfill: string): Promise<BatchTime[]> =>
+      (await exists()) ? await BATCH_TIMES.all(store, 'WHERE backfill = ? ORDER BY number', backfill) : [],
 
     /** The number of the next batch, behind every one that the ledger knows of. */
     nextBatch: async (backfill: string): Promise<number> =>
@@ -114,7 +118,7 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
     /**
      * Records a batch and moves the cursor of what it was claimed of.
      *
-     * @throws {BackfillError} `RUN_CONFLICT` when another process works on the same run
+     * @throws {BackfillError} `RUN_CONFLICT` when the cursor is not where the batch was read from any more
      */
     async addBatch(
       backfill: string,
@@ -122,32 +126,25 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
       batch: BatchRecord,
       filled: readonly CellsRecord[],
     ): Promise<void> {
-      await runs.moveCursor(backfill, claim, batch);
-      await store.run(
-        `INSERT INTO ${T.batches} (backfill, number, run, range_number, first_key, last_key, rows_scanned, cells_filled,
-          cells_skipped, skips, duration_ms, committed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        backfill,
-        batch.number,
-        batch.run,
-        claim.range,
-        dialect.toLedger(batch.firstKey),
-        dialect.toLedger(batch.lastKey),
-        batch.rowsScanned,
-        batch.cellsFilled,
-        batch.cellsSkipped,
-        batch.skips,
-        batch.durationMs,
-        timestamp(),
+      const { number, run, rowsScanned, cellsFilled, cellsSkipped, skips, durationMs } = batch;
+      const moved = await store.run(
+        `UPDATE ${T.ranges} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
+          cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
+        WHERE backfill = ? AND run = ? AND number = ? AND cursor IS NOT DISTINCT FROM ? AND is_done = 0`,
+        ...[dialect.toLedger(batch.lastKey), rowsScanned, cellsFilled, cellsSkipped],
+        ...[backfill, run, claim.range, dialect.toLedger(claim.cursor)],
       );
+      if (moved !== 1) throw runConflict(backfill);
+      await insert(store, T.batches, {
+        ...{ backfill, number, run, rangeNumber: claim.range },
+        ...{ firstKey: dialect.toLedger(batch.firstKey), lastKey: dialect.toLedger(batch.lastKey) },
+        ...{ rowsScanned, cellsFilled, cellsSkipped, skips, durationMs, committedAt: timestamp() },
+      });
       for (const { columns, firstKey, keys } of filled)
-        await store.run(
-          `INSERT INTO ${T.cells} (backfill, batch, columns, evidence, first_key, keys) VALUES (?, ?, ?, 'derived', ?, ?)`,
-          backfill,
-          batch.number,
-          JSON.stringify(columns),
-          dialect.toLedger(firstKey),
-          keys,
-        );
+        await insert(store, T.cells, {
+          ...{ backfill, batch: number, columns: JSON.stringify(columns), evidence: 'derived' },
+          ...{ firstKey: dialect.toLedger(firstKey), keys },
+        });
     },
 
     /**
@@ -203,31 +200,96 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
   };
 }
 
-/** When a batch was committed, and how much it was. */
-export interface BatchTime extends Pick<BatchRecord, 'number' | 'run' | 'rowsScanned' | 'durationMs'> {
-  readonly committedAt: string;
+/** Skips of one reason: how many, and the first of them by key. */
+export interface SkipGroup {
+  readonly reason: string;
+  readonly count: number;
+  readonly first: readonly Pick<SkipRecord, 'key' | 'target'>[];
 }
 
-const TIME_FORMS = {
-  number: 'count',
-  run: 'count',
-  rowsScanned: 'count',
-  durationMs: 'number',
-  committedAt: 'text',
-} as const;
+/** Keys that one statement asks about. */
+const KEYS_AT_ONCE = 500;
 
-/** How many batches of a backfill a store with a ledger has. */
-export async function countBatches(store: Store, backfill: string): Promise<number> {
-  const sql = `SELECT count(*) AS count FROM ${T.batches} WHERE backfill = ?`;
-  return (await store.get<{ count: number }>(sql, backfill))?.count ?? 0;
-}
+/** Condition on a skip: a value could have been derived, and the store has refused it. */
+const REFUSED_SQL = `(reason = 'UPDATE_IGNORED' OR substr(reason, 1, 7) = 'SQLITE_' OR substr(reason, 1, 9) = 'POSTGRES_')`;
 
-/** The batches of a backfill, first to last, in pages. */
-export async function* batchTimes(store: Store, backfill: string): AsyncGenerator<BatchTime[]> {
-  const sql = `SELECT number, run, rows_scanned, duration_ms, committed_at FROM ${T.batches}
-    WHERE backfill = ? ORDER BY number`;
-  for await (const page of store.pages<readonly unknown[]>(sql, backfill))
-    yield page.map(([number, run, rowsScanned, durationMs, committedAt]) =>
-      checked<BatchTime>(T.batches, { number, run, rowsScanned, durationMs, committedAt }, TIME_FORMS),
+/** Skips by key, then by target. */
+const sorted = (skips: SkipRecord[]): SkipRecord[] =>
+  skips.sort((a, b) => compareKeys(a.key, b.key) || (a.target < b.target ? -1 : 1));
+
+/** The ledger's skips: rows and cells that were left alone. Batches write them, in the statements of their engine. */
+export function skipsIn({ store, exists }: Place) {
+  /** How many skips a backfill has, by reason. */
+  async function skipCounts(backfill: string): Promise<Record<string, number>> {
+    if (!(await exists())) return {};
+    const rows = await store.all<{ reason: unknown; skips: number }>(
+      `SELECT reason, count(*) AS skips FROM ${T.skips} WHERE backfill = ? GROUP BY reason ORDER BY reason`,
+      backfill,
     );
+    return Object.fromEntries(
+      rows.map(({ reason, skips }) => [readCell(store, T.skips, 'reason', text, reason), skips]),
+    );
+  }
+
+  return {
+    skipCounts,
+
+    /** The skips of a backfill by reason, with so many keys of each at most. */
+    skipGroups: async (backfill: string, limit: number): Promise<SkipGroup[]> =>
+      await mapEach(Object.entries(await skipCounts(backfill)), async ([reason, count]) => ({
+        reason,
+        count,
+        first: await SKIPS.all(
+          store,
+          `WHERE backfill = ? AND reason = ? ORDER BY ${store.dialect.ledger.keyOrder}, target LIMIT ?`,
+          backfill,
+          reason,
+          limit,
+        ),
+      })),
+
+    /** All skips of a backfill, by key. */
+    skips: async (backfill: string): Promise<SkipRecord[]> =>
+      (await exists()) ? sorted(await SKIPS.all(store, 'WHERE backfill = ?', backfill)) : [],
+
+    /** What one batch has left alone, by key. */
+    skipsOfBatch: async (backfill: string, batch: number): Promise<SkipRecord[]> =>
+      sorted(await SKIPS.all(store, 'WHERE backfill = ? AND batch = ?', backfill, batch)),
+
+    /** How many skips each batch has in the table. */
+    async skipsByBatch(backfill: string): Promise<Map<number, number>> {
+      const rows = await store.all<{ batch: number; count: number }>(
+        `SELECT batch, count(*) AS count FROM ${T.skips} WHERE backfill = ? GROUP BY batch`,
+        backfill,
+      );
+      return new Map(rows.map(({ batch, count }) => [batch, count]));
+    },
+
+    /** How many rows the engine refused to update in one run with this result code. */
+    async rejectedRows(backfill: string, run: number, code: string): Promise<number> {
+      const row = await store.get<{ count: number }>(
+        `SELECT count(*) AS count FROM ${T.skips} AS s JOIN ${T.batches} AS b ON b.backfill = s.backfill AND b.number = s.batch
+        WHERE s.backfill = ? AND s.reason = ? AND b.run = ?`,
+        backfill,
+        code,
+        run,
+      );
+      return row?.count ?? 0;
+    },
+
+    /** What of some rows is recorded as a skip though a value can be derived for it: columns, or `*` for all, by key. */
+    async refusedCells(
+      backfill: string,
+      keys: readonly Key[],
+    ): Promise<ReadonlyMap<Key, ReadonlySet<string>>> {
+      const found = new Map<Key, Set<string>>();
+      for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {
+        const some = keys.slice(i, i + KEYS_AT_ONCE).map((key) => store.dialect.toLedger(key));
+        const where = `WHERE backfill = ? AND key IN (${some.map(() => '?').join(', ')}) AND ${REFUSED_SQL}`;
+        for (const { key, target } of await SKIPS.all(store, where, backfill, ...some))
+          found.set(key, (found.get(key) ?? new Set()).add(target));
+      }
+      return found;
+    },
+  };
 }

@@ -1,7 +1,7 @@
 import type { SqlValue, Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
-import { parseJson } from './checked.js';
+import { type Cell, PROBES } from './backfills.js';
 import {
   compareKeys,
   countKeys,
@@ -9,11 +9,13 @@ import {
   type KeyRun,
   MAX_TEXT_BYTES,
   mostBytes,
+  split,
+  united,
   unpackKeys,
   unpackTexts,
 } from './keys.js';
 import type { Ledger } from './ledger.js';
-import { type BatchRecord, type CellSet, MAX_BATCH_ROWS, type RunRecord } from './records.js';
+import { type BatchRecord, type CellSet, MAX_BATCH_ROWS, parseJson, type RunRecord } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 // Cells as the ledger packs them: a few bytes can stand for keys without end. Nothing here goes by what the ledger says of itself
@@ -112,6 +114,59 @@ export async function refuseDamagedCells(ledger: Ledger, backfill: string): Prom
   }
 }
 
+/** Picks filled cells that are spread evenly over all that the ledger has. */
+export async function pickProbes(ledger: Ledger, backfill: string): Promise<Cell[]> {
+  const batches = (await ledger.batches(backfill))
+    .filter(({ cellsFilled }) => cellsFilled > 0)
+    .sort((a, b) => compareKeys(a.firstKey, b.firstKey));
+  const total = batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);
+  const count = Math.min(PROBES, total);
+  const probes: Cell[] = [];
+  let before = 0; // cells of the batches passed
+  for (const { number, cellsFilled } of batches) {
+    for (const place of placesIn(before, cellsFilled, total, count)) {
+      const cell = await cellAt(ledger, backfill, number, place);
+      if (cell) probes.push(cell);
+    }
+    before += cellsFilled;
+  }
+  return probes;
+}
+
+/** Places within a batch of the cells to pick: of `count` equal parts of all cells, the middles. */
+function placesIn(before: number, cells: number, total: number, count: number): number[] {
+  const middles = Array.from({ length: count }, (_, i) => Math.floor(((2 * i + 1) * total) / (2 * count)));
+  return middles.filter((place) => place >= before && place < before + cells).map((place) => place - before);
+}
+
+async function cellAt(
+  ledger: Ledger,
+  backfill: string,
+  batch: number,
+  place: number,
+): Promise<Cell | undefined> {
+  let left = place;
+  for (const { columns, runs } of await ledger.cells(backfill, batch)) {
+    const cells = columns.length * countKeys(runs);
+    if (left < cells) {
+      const key = keyAt(runs, Math.floor(left / columns.length));
+      return key === undefined ? undefined : [columns[left % columns.length] as string, key];
+    }
+    left -= cells;
+  }
+  return undefined; // a damaged batch has fewer than it counts
+}
+
+function keyAt(runs: readonly KeyRun[], place: number): Key | undefined {
+  let left = place;
+  for (const run of runs) {
+    const keys = countKeys([run]);
+    if (left < keys) return typeof run[0] === 'bigint' ? run[0] + BigInt(left) : run[0];
+    left -= keys;
+  }
+  return undefined;
+}
+
 // Cells that are in the ledger more than once: a run from the first key has filled again what became NULL after an earlier run.
 
 /** The runs that may have filled cells which an earlier run had filled: they began at or below its last key. */
@@ -203,17 +258,6 @@ function addShared(to: Map<string, KeyRun[]>, sets: readonly CellSet[], others: 
 const hasKeyIn = (runs: readonly KeyRun[], { firstKey, lastKey }: BatchRecord): boolean =>
   runs.some(([first, last]) => compareKeys(last, firstKey) >= 0 && compareKeys(first, lastKey) <= 0);
 
-/** Returns the same keys as runs in rising order that do not overlap. */
-function united(runs: readonly KeyRun[]): KeyRun[] {
-  const all: KeyRun[] = [];
-  for (const run of [...runs].sort(([a], [b]) => compareKeys(a, b))) {
-    const last = all.at(-1);
-    if (last === undefined || compareKeys(run[0], last[1]) > 0) all.push(run);
-    else if (compareKeys(run[1], last[1]) > 0) all[all.length - 1] = [last[0], run[1]];
-  }
-  return all;
-}
-
 /** The batches of a run, in the order of their keys, whose keys may be those of another batch. */
 function overlapping(batches: readonly BatchRecord[], { firstKey, lastKey }: BatchRecord): BatchRecord[] {
   let [low, high] = [0, batches.length];
@@ -229,26 +273,4 @@ function overlapping(batches: readonly BatchRecord[], { firstKey, lastKey }: Bat
     found.push(batch);
   }
   return found;
-}
-
-/** Splits keys by whether `from` has them; both in rising order, without overlaps of their own. */
-function split(keys: readonly KeyRun[], from: readonly KeyRun[]): { shared: KeyRun[]; others: KeyRun[] } {
-  const [shared, others]: [KeyRun[], KeyRun[]] = [[], []];
-  let next = 0;
-  for (const [first, last] of keys) {
-    let rest: Key | undefined = first;
-    for (; next < from.length; next += 1) {
-      const [start, end] = from[next] as KeyRun;
-      if (compareKeys(end, rest) < 0) continue;
-      if (compareKeys(start, last) > 0) break;
-      // Texts are runs of one key each: only integers have keys before and after.
-      if (compareKeys(start, rest) > 0) others.push([rest, (start as bigint) - 1n]);
-      const isWithin: boolean = compareKeys(end, last) < 0;
-      shared.push([compareKeys(start, rest) > 0 ? start : rest, isWithin ? end : last]);
-      rest = isWithin ? (end as bigint) + 1n : undefined;
-      if (rest === undefined) break;
-    }
-    if (rest !== undefined) others.push([rest, last]);
-  }
-  return { shared, others };
 }

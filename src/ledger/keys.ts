@@ -35,6 +35,42 @@ export function countKeys(runs: readonly KeyRun[]): number {
   );
 }
 
+/** Returns the same keys as runs in rising order that do not overlap. */
+export function united(runs: readonly KeyRun[]): KeyRun[] {
+  const all: KeyRun[] = [];
+  for (const run of [...runs].sort(([a], [b]) => compareKeys(a, b))) {
+    const last = all.at(-1);
+    if (last === undefined || compareKeys(run[0], last[1]) > 0) all.push(run);
+    else if (compareKeys(run[1], last[1]) > 0) all[all.length - 1] = [last[0], run[1]];
+  }
+  return all;
+}
+
+/** Splits keys by whether `from` has them; both in rising order, without overlaps of their own. */
+export function split(
+  keys: readonly KeyRun[],
+  from: readonly KeyRun[],
+): { shared: KeyRun[]; others: KeyRun[] } {
+  const [shared, others]: [KeyRun[], KeyRun[]] = [[], []];
+  let next = 0;
+  for (const [first, last] of keys) {
+    let rest: Key | undefined = first;
+    for (; next < from.length; next += 1) {
+      const [start, end] = from[next] as KeyRun;
+      if (compareKeys(end, rest) < 0) continue;
+      if (compareKeys(start, last) > 0) break;
+      // Texts are runs of one key each: only integers have keys before and after.
+      if (compareKeys(start, rest) > 0) others.push([rest, (start as bigint) - 1n]);
+      const isWithin: boolean = compareKeys(end, last) < 0;
+      shared.push([compareKeys(start, rest) > 0 ? start : rest, isWithin ? end : last]);
+      rest = isWithin ? (end as bigint) + 1n : undefined;
+      if (rest === undefined) break;
+    }
+    if (rest !== undefined) others.push([rest, last]);
+  }
+  return { shared, others };
+}
+
 // Keys of integers, packed
 
 /** Largest offset that can be packed: beyond it JavaScript's numbers have gaps. */

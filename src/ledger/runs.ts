@@ -1,44 +1,56 @@
 import type { LockHolder } from '../db/locks.js';
 import { BackfillError } from '../errors.js';
-import { reader } from './checked.js';
 import type { Key } from './keys.js';
-import type { Claim, Place, RunRecord } from './records.js';
+import {
+  type Claim,
+  count,
+  insert,
+  isOpen,
+  key,
+  oneOf,
+  orNull,
+  type Place,
+  type RowOf,
+  type RunRecord,
+  reader,
+  text,
+} from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
+const RUNS = reader(T.runs, {
+  run: count,
+  kind: oneOf('first', 'catch-up', 'rescan'),
+  status: oneOf('running', 'filled', 'verified', 'superseded'),
+  startKey: orNull(key),
+  watermark: orNull(key),
+  foundCells: orNull(count),
+  startedAt: text,
+  filledAt: orNull(text),
+});
+const RANGES = reader(T.ranges, {
+  run: count,
+  number: count,
+  endKey: key,
+  cursor: orNull(key),
+  isDone: count,
+  batches: count,
+  rowsScanned: count,
+  cellsFilled: count,
+  cellsSkipped: count,
+});
+
+const VERIFICATIONS = reader(T.verifications, {
+  number: count,
+  run: count,
+  verdict: oneOf('pass', 'warn', 'fail'),
+  verifiedAt: text,
+});
+
 /** A part of a run's keys. */
-interface Range extends Pick<RunRecord, 'run' | 'cursor' | Count> {
-  readonly number: number;
-  readonly endKey: Key;
-  readonly isDone: number;
-}
+type Range = RowOf<typeof RANGES>;
 
-type Count = 'batches' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped';
-
-type RunRow = Omit<RunRecord, 'cursor' | 'foundCells' | 'isCounted' | Count> & {
-  readonly foundCells: number | null;
-};
-
-const RUNS = reader<RunRow>(T.runs, {
-  run: 'count',
-  kind: ['first', 'catch-up', 'rescan'],
-  status: ['running', 'filled', 'verified', 'superseded'],
-  startKey: ['key', null],
-  watermark: ['key', null],
-  foundCells: ['count', null],
-  startedAt: 'text',
-  filledAt: ['text', null],
-});
-const RANGES = reader<Range>(T.ranges, {
-  run: 'count',
-  number: 'count',
-  endKey: 'key',
-  cursor: ['key', null],
-  isDone: 'count',
-  batches: 'count',
-  rowsScanned: 'count',
-  cellsFilled: 'count',
-  cellsSkipped: 'count',
-});
+/** A verdict on a backfill. */
+export type VerificationRecord = RowOf<typeof VERIFICATIONS>;
 
 /** The error where somebody else has moved on what this process works on. */
 export const runConflict = (backfill: string): BackfillError =>
@@ -49,7 +61,7 @@ export const runConflict = (backfill: string): BackfillError =>
   );
 
 /**
- * The ledger's runs. The keys of a run are cut into ranges, and each batch takes one of them for its transaction; cursor and counts stand
+ * The ledger's runs, and the verdicts on them. The keys of a run are cut into ranges, and each batch takes one of them for its transaction; cursor and counts stand
  * with the range. Where several processes share a run, the range's row is locked, so that nobody else works on it, and that it is free at
  * once when its process dies; a row of the run would be waited for by all.
  *
@@ -85,9 +97,22 @@ export function runsIn({ store, exists, timestamp, last }: Place) {
     return true;
   }
 
+  /** The last so many verdicts on a backfill, first to last. */
+  async function verdicts(backfill: string, limit: number): Promise<VerificationRecord[]> {
+    if (!(await exists())) return [];
+    const last = 'WHERE backfill = ? ORDER BY number DESC LIMIT ?';
+    return (await VERIFICATIONS.all(store, last, backfill, limit)).reverse();
+  }
+
+  /** The last verification of a backfill, or undefined. */
+  const lastVerification = async (backfill: string): Promise<VerificationRecord | undefined> =>
+    (await verdicts(backfill, 1))[0];
+
   return {
     runs,
     settleRun,
+    verdicts,
+    lastVerification,
 
     /** Whether several processes may work on one run. */
     isShared: dialect.ledger.isShared,
@@ -105,28 +130,22 @@ export function runsIn({ store, exists, timestamp, last }: Place) {
       { run, kind, startKey, watermark }: Pick<RunRecord, 'run' | 'kind' | 'startKey' | 'watermark'>,
       ends: readonly Key[] = [],
     ): Promise<void> {
-      await store.run(
-        `INSERT INTO ${T.runs} (backfill, run, kind, status, start_key, watermark, started_at)
-        VALUES (?, ?, ?, 'running', ?, ?, ?)`,
-        backfill,
-        run,
-        kind,
-        dialect.toLedger(startKey),
-        dialect.toLedger(watermark),
-        timestamp(),
-      );
+      await insert(store, T.runs, {
+        ...{ backfill, run, kind, status: 'running', startedAt: timestamp() },
+        ...{ startKey: dialect.toLedger(startKey), watermark: dialect.toLedger(watermark) },
+      });
       await store.run(`DELETE FROM ${T.ranges} WHERE backfill = ? AND run = ?`, backfill, run); // of one whose row was lost
       for (const [i, end] of ends.entries()) {
-        const start = dialect.toLedger(i === 0 ? startKey : (ends[i - 1] as Key));
-        await store.run(
-          `INSERT INTO ${T.ranges} (backfill, run, number, start_key, end_key, cursor) VALUES (?, ?, ?, ?, ?, ?)`,
+        const start = dialect.toLedger(ends[i - 1] ?? startKey);
+        const range = {
           backfill,
           run,
-          i + 1,
-          start,
-          dialect.toLedger(end),
-          start,
-        );
+          number: i + 1,
+          startKey: start,
+          endKey: dialect.toLedger(end),
+          cursor: start,
+        };
+        await insert(store, T.ranges, range);
       }
     },
 
@@ -176,28 +195,6 @@ export function runsIn({ store, exists, timestamp, last }: Place) {
     /** Returns the process whose claim is the oldest, where others claim parts of a run as well and one does. */
     claimHolder: async (): Promise<LockHolder | undefined> => await dialect.ledger.claimHolder(store),
 
-    /** Moves the cursor of a claim behind a batch. Throws `RUN_CONFLICT` where it is not where the batch was read from any more. */
-    async moveCursor(
-      backfill: string,
-      { range, cursor }: Claim,
-      batch: Pick<RunRecord, 'run' | Exclude<Count, 'batches'>> & { readonly lastKey: Key },
-    ): Promise<void> {
-      const moved = await store.run(
-        `UPDATE ${T.ranges} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
-          cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
-        WHERE backfill = ? AND run = ? AND number = ? AND cursor IS NOT DISTINCT FROM ? AND is_done = 0`,
-        dialect.toLedger(batch.lastKey),
-        batch.rowsScanned,
-        batch.cellsFilled,
-        batch.cellsSkipped,
-        backfill,
-        batch.run,
-        range,
-        dialect.toLedger(cursor),
-      );
-      if (moved !== 1) throw runConflict(backfill);
-    },
-
     /** Notes that a claim is worked off, inside the batch's transaction; returns whether its run is. */
     async finishClaim(backfill: string, { run }: RunRecord, { range }: Claim): Promise<boolean> {
       await store.run(
@@ -208,13 +205,49 @@ export function runsIn({ store, exists, timestamp, last }: Place) {
       );
       return await settleRun(backfill, run);
     },
+
+    /** Whether a backfill has a run that no verification has passed yet, or its last verification failed, whatever passed before. */
+    isUnverified: async (backfill: string): Promise<boolean> =>
+      (await runs(backfill)).some(({ status }) => isOpen(status)) ||
+      (await lastVerification(backfill))?.verdict === 'fail',
+
+    /**
+     * Records a verdict. Unless it is `fail`, the runs that it saw are verified from now on; a run that fails stays
+     * `filled`, and the next `up` verifies it again.
+     *
+     * @param checks what was found, without any content of the store; stored as JSON
+     */
+    async addVerification(
+      backfill: string,
+      run: number,
+      verdict: VerificationRecord['verdict'],
+      checks: unknown,
+    ): Promise<void> {
+      const number = ((await lastVerification(backfill))?.number ?? 0) + 1;
+      const verification = {
+        backfill,
+        number,
+        run,
+        verdict,
+        verifiedAt: timestamp(),
+        checks: JSON.stringify(checks),
+      };
+      await insert(store, T.verifications, verification);
+      if (verdict === 'fail') return;
+      await store.run(
+        `UPDATE ${T.runs} SET status = 'verified' WHERE backfill = ? AND run <= ? AND status = 'filled'`,
+        backfill,
+        run,
+      );
+    },
   };
 }
 
 /** A run with what its ranges tell: a run goes on in its first open one. */
-function whole(run: RunRow, ranges: readonly Range[]): RunRecord {
+function whole(run: RowOf<typeof RUNS>, ranges: readonly Range[]): RunRecord {
   const current = ranges.find(({ isDone }) => isDone === 0) ?? ranges.at(-1);
-  const sum = (of: Count): number => ranges.reduce((total, range) => total + range[of], 0);
+  const sum = (of: 'batches' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped'): number =>
+    ranges.reduce((total, range) => total + range[of], 0);
   return {
     ...run,
     cursor: current ? current.cursor : run.startKey,

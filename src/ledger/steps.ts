@@ -1,30 +1,24 @@
-import { reader } from './checked.js';
-import type { CreatedObject, Place, StepRecord } from './records.js';
+import type { UmzugStorage } from 'umzug';
+import { filterEach } from '../each.js';
+import { BackfillError } from '../errors.js';
+import { fingerprint, type Step } from '../steps/step.js';
+import { compareVersions, PACKAGE_VERSION, parseVersion } from '../version.js';
+import type { Ledger } from './ledger.js';
+import {
+  type CreatedObject,
+  FOREIGN,
+  insert,
+  OBJECTS,
+  type Place,
+  STEPS,
+  type StepRecord,
+} from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
-import { PACKAGE_VERSION } from './version.js';
 
-const STEPS = reader<StepRecord>(T.steps, {
-  name: 'text',
-  kind: 'text',
-  status: ['applying', 'applied', 'reverting'],
-  fingerprint: 'text',
-  packageVersion: 'text',
-  startedAt: 'text',
-  appliedAt: ['text', null],
-  durationMs: 'count',
-  revertedCells: 'count',
-  keptCells: 'count',
-});
-const OBJECTS = reader<CreatedObject>(T.objects, { kind: ['column', 'index', 'version'], name: 'text' });
-
-/** Tables with rows of a step, each with the column of its name. */
-const TABLES_OF_STEP: readonly (readonly [table: string, column: string])[] = [
-  ...[T.tables, T.verifications, T.skips, T.recorded, T.cells, T.batches, T.ranges, T.runs].map(
-    (table) => [table, 'backfill'] as const,
-  ),
-  ...[T.declarations, T.kept].map((table) => [table, 'backfill'] as const),
-  [T.objects, 'step'],
-  [T.steps, 'name'],
+/** Tables with rows of a backfill. */
+const BACKFILL_TABLES: readonly string[] = [
+  ...[T.tables, T.verifications, T.skips, T.recorded, T.cells, T.batches, T.ranges, T.runs],
+  ...[T.declarations, T.kept],
 ];
 
 /** The ledger's steps, and what they made. */
@@ -93,9 +87,10 @@ export function stepsIn({ store, exists, drop, timestamp }: Place) {
 
     /** Forgets a step and all that belongs to it; with the last step the ledger itself goes. */
     async forgetStep(name: string): Promise<void> {
-      const own = store.dialect.ledger.batchTables.map((table) => [table, 'backfill'] as const);
-      for (const [table, column] of [...own, ...TABLES_OF_STEP])
-        await store.run(`DELETE FROM ${table} WHERE ${column} = ?`, name);
+      for (const table of [...store.dialect.ledger.batchTables, ...BACKFILL_TABLES])
+        await store.run(`DELETE FROM ${table} WHERE backfill = ?`, name);
+      await store.run(`DELETE FROM ${T.objects} WHERE step = ?`, name);
+      await store.run(`DELETE FROM ${T.steps} WHERE name = ?`, name);
       if ((await steps()).length === 0) await drop();
     },
 
@@ -108,8 +103,10 @@ export function stepsIn({ store, exists, drop, timestamp }: Place) {
 
     /** Notes that a step made an object. */
     async addObject(step: string, { kind, name }: CreatedObject): Promise<void> {
-      const sql = `INSERT INTO ${T.objects} (step, kind, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`;
-      await countObjects(step, await store.run(sql, step, kind, name));
+      await countObjects(
+        step,
+        await insert(store, T.objects, { step, kind, name }, 'ON CONFLICT DO NOTHING'),
+      );
     },
 
     /** Forgets one object of a step. */
@@ -129,4 +126,150 @@ export function stepsIn({ store, exists, drop, timestamp }: Place) {
       ).map((name) => `what ${name} made does not match its row`);
     },
   };
+}
+
+// The ledger as umzug's storage. What writes runs inside its caller's transaction.
+
+/**
+ * umzug's view of the ledger, for this package's own flow: every step in it writes its own rows.
+ *
+ * Each step writes its own ledger rows inside its transactions, so that logging is a check, not a write: umzug calls
+ * it in a second transaction, and a kill between the two would run the step again.
+ *
+ * A step that a kill has left half applied or half reverted is pending for `up` and executed for `down`, so that
+ * either goes on with it.
+ *
+ * @param direction what umzug is about to do
+ */
+export function stepStorage(ledger: Ledger, direction: 'up' | 'down'): UmzugStorage {
+  return {
+    executed: async () =>
+      (await ledger.steps())
+        .filter(({ status }) => direction === 'down' || status === 'applied')
+        .map(({ name }) => name),
+    logMigration: async ({ name }) => requireState((await ledger.step(name))?.status === 'applied', name),
+    unlogMigration: async ({ name }) => requireState((await ledger.step(name)) === undefined, name),
+  };
+}
+
+/** Insists that a step's row is as the step has left it. */
+function requireState(isAsExpected: boolean, name: string): void {
+  if (isAsExpected) return;
+  throw new BackfillError(
+    'RUN_CONFLICT',
+    `Another process has changed the ledger row of ${name} meanwhile`,
+    'Wait until it has ended, then run the same command again',
+  );
+}
+
+/**
+ * Names of what counts as executed in somebody's own Umzug: foreign migrations, and steps of ours. A step that is half applied, or not
+ * verified, is pending for `up` and executed for `down`, so that either continues with it; one that is half reverted is executed for both,
+ * so that `down` finishes first.
+ *
+ * @param direction what umzug is about to do
+ */
+export async function executedNames(ledger: Ledger, direction: 'up' | 'down'): Promise<string[]> {
+  return (
+    await filterEach(
+      await ledger.steps(),
+      async ({ name, status }) =>
+        direction === 'down' ||
+        status === 'reverting' ||
+        (status === 'applied' && !(await ledger.isUnverified(name))),
+    )
+  ).map(({ name }) => name);
+}
+
+/** Notes that a migration is executed. A step of ours has written its row itself; a name that is there is no error. */
+export async function logName(ledger: Ledger, name: string): Promise<void> {
+  const record = await ledger.step(name);
+  if (record) {
+    requireState(record.status === 'applied', name);
+    return;
+  }
+  await ledger.beginStep({ name, kind: FOREIGN, fingerprint: '' }); // there is no declaration to take one of
+  await ledger.finishStep(name, 0);
+}
+
+/** Notes that a migration is not executed any more. A step of ours has removed its row itself; none is no error. */
+export async function unlogName(ledger: Ledger, name: string): Promise<void> {
+  const record = await ledger.step(name);
+  if (!record) return;
+  requireState(record.kind === FOREIGN, name);
+  await ledger.forgetStep(name);
+}
+
+/** A difference between the steps on disk and those in the ledger. */
+export interface Drift {
+  readonly step: string;
+  readonly kind: 'changed' | 'inserted' | 'gone';
+  /** What is wrong, in one sentence. */
+  readonly text: string;
+}
+
+/**
+ * Finds applied steps that have changed since or whose file is gone, and pending ones before an applied one. Migrations
+ * that only umzug's storage has in the ledger are nobody's steps here.
+ */
+export function findDrift(steps: readonly Step[], records: readonly StepRecord[]): Drift[] {
+  const known = new Map(records.map((record) => [record.name, record]));
+  const own = records.filter(({ kind }) => kind !== FOREIGN);
+  const lastApplied = own.filter(({ status }) => status === 'applied').at(-1)?.name;
+  const drifts: Drift[] = [];
+  for (const step of steps) {
+    const record = known.get(step.name);
+    if (record && record.fingerprint !== fingerprint(step)) {
+      const text =
+        record.status === 'applying'
+          ? `The step ${step.name} has changed since it was begun`
+          : `The step ${step.name} has changed since it was applied`;
+      drifts.push({ step: step.name, kind: 'changed', text });
+    }
+    if (!record && lastApplied !== undefined && step.name < lastApplied) {
+      const text = `The step ${step.name} is new, but sorts before ${lastApplied}, which is applied`;
+      drifts.push({ step: step.name, kind: 'inserted', text });
+    }
+  }
+  for (const { name, status } of own) {
+    if (steps.some((step) => step.name === name)) continue;
+    const text =
+      status === 'applied'
+        ? `The step ${name} is applied, but its file is gone`
+        : `The step ${name} is not finished, and its file is gone`;
+    drifts.push({ step: name, kind: 'gone', text });
+  }
+  return drifts;
+}
+
+/**
+ * Refuses a store on which a newer version of this package has worked: its ledger may say what this one does not know.
+ *
+ * @throws {BackfillError} `PACKAGE_TOO_OLD`
+ */
+export function refuseNewerPackage(records: readonly StepRecord[]): void {
+  const own = parseVersion(PACKAGE_VERSION);
+  for (const { name, packageVersion } of records) {
+    const other = parseVersion(packageVersion);
+    if (!own || !other || compareVersions(other, own) <= 0) continue;
+    throw new BackfillError(
+      'PACKAGE_TOO_OLD',
+      `The step ${name} was begun by version ${packageVersion} of this package, and this is ${PACKAGE_VERSION}`,
+      `Deploy that version, or a newer one: npm install umzug-backfill@${packageVersion}`,
+    );
+  }
+}
+
+/**
+ * Refuses any drift.
+ *
+ * @param hint what to do about it
+ * @throws {BackfillError} `STEP_DRIFTED` naming the first
+ */
+export function refuseDrift(
+  drifts: readonly Drift[],
+  hint = 'Put the step files back as they were applied, or run it again without --strict',
+): void {
+  const first = drifts[0];
+  if (first) throw new BackfillError('STEP_DRIFTED', first.text, hint);
 }

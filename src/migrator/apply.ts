@@ -1,10 +1,10 @@
+import { applySchemaStep } from '../run/schema.js';
 import { filterEach } from '../each.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { count } from '../format.js';
 import { beginBackfillStep } from '../run/runner.js';
-import { applySchemaStep } from '../run/schema.js';
-import { inStep } from '../steps/in-step.js';
 import type { Step } from '../steps/step.js';
+import { inStep } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';
 import { bringUpToDate } from './catching-up.js';
 import { hasRowsToFill, refuseTriggers } from './change.js';

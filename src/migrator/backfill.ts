@@ -1,5 +1,5 @@
 import { filterEach } from '../each.js';
-import { inStep } from '../steps/in-step.js';
+import { inStep } from '../steps/step.js';
 import { bringUpToDate, emptyLooks, rescan } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { checkDeclarations } from './declared.js';

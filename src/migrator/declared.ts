@@ -9,8 +9,8 @@ import {
   requireSameDeclaration,
 } from '../engine/filled-by.js';
 import { BackfillError } from '../errors.js';
-import { type Drift, refuseDrift } from '../ledger/drift.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { type Drift, refuseDrift } from '../ledger/steps.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { shellWord } from '../shell.js';
 import { fingerprint } from '../steps/step.js';

@@ -7,9 +7,9 @@ import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import { standingObjects } from '../run/schema.js';
 import { shellWord } from '../shell.js';
-import { atStep, inStep } from '../steps/in-step.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
+import { atStep, inStep } from '../steps/step.js';
 import { requiredBackfill } from './requiring.js';
 import type { BackfillStep, Session } from './session.js';
 

@@ -1,8 +1,7 @@
 import { BackfillError } from '../errors.js';
 import { applyBackfillStep } from '../run/runner.js';
-import { inStep } from '../steps/in-step.js';
-import type { RequireStepDefinition } from '../steps/require-step.js';
-import { fingerprint, type Step } from '../steps/step.js';
+import type { RequireStepDefinition } from '../steps/step.js';
+import { fingerprint, inStep, type Step } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';
 import { bringUpToDate, type Warnings, warnOfFilledAgain } from './catching-up.js';
 import { type BackfillStep, isUnverified, type MigratorOptions, type OpenSession } from './session.js';

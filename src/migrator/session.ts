@@ -1,3 +1,4 @@
+import { checkRequirements } from '../run/schema.js';
 import type { Project } from '../config.js';
 import type { Connection, Store, StoreSite, StoreSize, Transaction } from '../db/connection.js';
 import type { LockHolder } from '../db/locks.js';
@@ -5,10 +6,9 @@ import type { PostgresAddress } from '../db/postgres/address.js';
 import type { PaceOptions, RunEvent } from '../engine/run-options.js';
 import { sqliteSite } from '../engine/sqlite/site.js';
 import { BackfillError, type ErrorCode, rootBackfillError, toBackfillError } from '../errors.js';
-import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
-import { requireKnownFormat, upgradeLedger } from '../ledger/format.js';
-import { type Ledger, openLedger } from '../ledger/ledger.js';
+import { type Ledger, openLedger, requireKnownFormat, upgradeLedger } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
+import { type Drift, findDrift, refuseDrift } from '../ledger/steps.js';
 import type { WithWorkers } from '../run/runner.js';
 import { checkRequirements } from '../run/schema.js';
 import type { Backup } from '../safety/backup.js';

@@ -1,10 +1,10 @@
 import type { StoreSite } from '../db/connection.js';
 import type { LockState } from '../db/locks.js';
 import { mapEach } from '../each.js';
-import type { Drift } from '../ledger/drift.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
+import type { Drift } from '../ledger/steps.js';
 import { probeWaiting } from '../run/waiting.js';
-import { inStep } from '../steps/in-step.js';
+import { inStep } from '../steps/step.js';
 import { orphansOf } from './declared.js';
 import { missingColumns } from './prechecks.js';
 import { percentOf, shareOfKeys } from './progress.js';

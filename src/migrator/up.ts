@@ -1,12 +1,11 @@
+import type { SchemaStep } from '../run/schema.js';
 import { filterEach } from '../each.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { refuseNewerPackage } from '../ledger/drift.js';
-import type { SchemaStep } from '../run/schema.js';
+import { refuseNewerPackage } from '../ledger/steps.js';
 import { isWaiting } from '../run/waiting.js';
-import { inStep } from '../steps/in-step.js';
-import { fingerprint, type Step } from '../steps/step.js';
+import { fingerprint, inStep, type Step } from '../steps/step.js';
 import { applyWork, type Done, noteFirstRun } from './apply.js';
 import { emptyLooks } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';

@@ -1,5 +1,5 @@
 import { checkRequirements } from '../run/schema.js';
-import { inStep } from '../steps/in-step.js';
+import { inStep } from '../steps/step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
 import { besideRun } from './in-progress.js';
 import { requireApplied } from './prechecks.js';

@@ -17,24 +17,11 @@ export interface BatchPoint {
 /** At most this many points. */
 const MAX_POINTS = 120;
 
-/**
- * Puts batches together, as many to a point that there are not too many points.
- *
- * @param total how many batches there are
- */
-export async function batchPoints(batches: AsyncIterable<BatchTime[]>, total: number): Promise<BatchPoint[]> {
-  const size = Math.max(1, Math.ceil(total / MAX_POINTS));
+/** Puts batches together, as many to a point that there are not too many points. */
+export function batchPoints(batches: readonly BatchTime[]): BatchPoint[] {
+  const size = Math.max(1, Math.ceil(batches.length / MAX_POINTS));
   const points: BatchPoint[] = [];
-  let group: BatchTime[] = [];
-  for await (const page of batches) {
-    for (const batch of page) {
-      group.push(batch);
-      if (group.length < size) continue;
-      points.push(pointOf(group));
-      group = [];
-    }
-  }
-  if (group.length > 0) points.push(pointOf(group));
+  for (let i = 0; i < batches.length; i += size) points.push(pointOf(batches.slice(i, i + size)));
   return points;
 }
 

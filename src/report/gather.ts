@@ -1,11 +1,10 @@
+import { checkRequirements } from '../run/schema.js';
 import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-import { batchTimes, countBatches } from '../ledger/batches.js';
-import { type CommandTime, commandTimes } from '../ledger/commands.js';
-import type { RunRecord, StepRecord, VerificationRecord } from '../ledger/records.js';
-import { type SkipGroup, skipGroups } from '../ledger/skips.js';
-import { verdicts } from '../ledger/verifications.js';
-import { PACKAGE_VERSION } from '../ledger/version.js';
+import type { SkipGroup } from '../ledger/batches.js';
+import type { CommandRecord } from '../ledger/ledger.js';
+import type { RunRecord, StepRecord } from '../ledger/records.js';
+import type { VerificationRecord } from '../ledger/runs.js';
 import { besideRun } from '../migrator/in-progress.js';
 import { requireApplied } from '../migrator/prechecks.js';
 import {
@@ -17,9 +16,9 @@ import {
   type Session,
   withStore,
 } from '../migrator/session.js';
-import { checkRequirements } from '../run/schema.js';
-import { inStep } from '../steps/in-step.js';
+import { inStep } from '../steps/step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
+import { PACKAGE_VERSION } from '../version.js';
 import { type BatchPoint, batchPoints } from './batch-points.js';
 import { type LagSeries, lagSeries } from './lag-series.js';
 
@@ -57,7 +56,7 @@ export interface ReportFacts {
   readonly steps: readonly StepFacts[];
   readonly backfills: readonly BackfillFacts[];
   /** The last commands that changed the store, first to last. */
-  readonly commands: readonly CommandTime[];
+  readonly commands: readonly CommandRecord[];
 }
 
 /** How to gather. */
@@ -111,7 +110,7 @@ export async function gather(
           backfills,
           async (step) => await factsOf(snapshot, step, verified.get(step.name)),
         ),
-        commands: (await ledger.exists()) ? await commandTimes(tx, MAX_EVENTS) : [],
+        commands: await ledger.commands(MAX_EVENTS),
       };
     });
   });
@@ -156,19 +155,18 @@ async function factsOf(
   const { name } = step;
   const refusal = found instanceof BackfillError ? found : undefined;
   const verification = found instanceof BackfillError ? undefined : found;
-  const hasLedger = await ledger.exists();
   const runs = await ledger.runs(name);
-  const batchCount = hasLedger ? await countBatches(store, name) : 0;
+  const batches = await ledger.batchTimes(name);
   return {
     step,
     verification,
     refusal,
     runs: runs.slice(-MAX_EVENTS),
     runCount: runs.length,
-    verdicts: hasLedger ? await verdicts(store, name, MAX_EVENTS) : [],
-    points: hasLedger ? await batchPoints(batchTimes(store, name), batchCount) : [],
-    batchCount,
+    verdicts: await ledger.verdicts(name, MAX_EVENTS),
+    points: batchPoints(batches),
+    batchCount: batches.length,
     lag: verification ? await lagSeries(store, step) : undefined,
-    skips: hasLedger ? await skipGroups(store, name, await ledger.skipCounts(name), MAX_SKIP_KEYS) : [],
+    skips: await ledger.skipGroups(name, MAX_SKIP_KEYS),
   };
 }

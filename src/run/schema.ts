@@ -1,3 +1,4 @@
+import { noStatement } from '../steps/sql-step.js';
 import type { StoreRequirements } from '../config.js';
 import type { Connection, Store, Transaction } from '../db/connection.js';
 import { isThere } from '../db/file.js';
@@ -18,7 +19,6 @@ import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CreatedObject } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
-import { noStatement } from '../steps/one-statement.js';
 import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
 import type { SqlStepDefinition } from '../steps/sql-step.js';
 import { fingerprint, type Step } from '../steps/step.js';

@@ -1,11 +1,12 @@
-import { readdirSync } from 'node:fs';
-import { basename, extname, join } from 'node:path';
+import { isRoot } from '../db/trust.js';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, extname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { findOpening } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
+import { shellWord } from '../shell.js';
 import { loadFailureText } from '../thrown.js';
-import { importDefault } from './import-default.js';
-import { atCall } from './in-step.js';
-import { type Step, type StepDefinition, stepOf } from './step.js';
-import { refuseOthersCode, type TrustsCode } from './trusted.js';
+import { atCall, type Step, type StepDefinition, stepOf } from './step.js';
 
 /** Whether a file of this name in a step folder is a step. */
 export const isStepFile = (name: string): boolean =>
@@ -103,3 +104,89 @@ export function isDefinition(value: unknown): value is StepDefinition {
   if (typeof value !== 'object' || value === null || !('kind' in value)) return false;
   return ['backfill', 'schema', 'sql', 'require'].includes(String(value.kind));
 }
+
+/**
+ * Imports a module and returns its default export. A module of CommonJS has none: what TypeScript, esbuild and others make of
+ * `export default` is the member `default` of its exports.
+ */
+export async function importDefault(path: string): Promise<unknown> {
+  const { default: exported } = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
+  const isCompiled =
+    typeof exported === 'object' && exported !== null && '__esModule' in exported && 'default' in exported;
+  return isCompiled ? exported.default : exported;
+}
+
+/** Whether code is run whoever may write it. */
+export interface TrustsCode {
+  /** Whether root runs the config and the steps also if other users own them or may write them. Default false: they are refused. */
+  readonly trustsConfig?: boolean | undefined;
+}
+
+/**
+ * Refuses to run a config or a step as root if another user owns it or may write it, or a folder or link on its path.
+ *
+ * @throws {BackfillError} `CONFIG_UNTRUSTED`
+ * @see https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory
+ */
+export function refuseOthersCode(file: string, { trustsConfig = false }: TrustsCode): void {
+  if (trustsConfig || !isRoot()) return;
+  const opening = findOpening(file, { contents: true });
+  if (!opening) return;
+  const { path, by, owner } = opening;
+  const isOwner = by === 'owner';
+  throw new BackfillError(
+    'CONFIG_UNTRUSTED',
+    isOwner
+      ? `Root does not run ${file}: user id ${owner} owns ${path}`
+      : by === 'group'
+        ? `Root does not run ${file}: the group of ${path} may change it`
+        : `Root does not run ${file}: every user may change ${path}`,
+    isOwner
+      ? `Put sudo -u '#${owner}' before the command, so that this user runs it; or pass --trust-config if root may run what they write`
+      : `Remove that permission: chmod go-w ${shellWord(path)}; or pass --trust-config if root may run what they write`,
+  );
+}
+
+/** A file of a step in TypeScript. */
+const SOURCE = /(?<!\.d)\.[cm]?ts$/;
+const COMPILED = /\.[cm]?js$/;
+
+/**
+ * Compares the compiled steps with their sources, where those lie beside them: it is the compiled ones that run.
+ *
+ * @param config the config file that was loaded; nothing is compared unless it lies in a `dist` folder with sources beside it
+ * @param folders the folders of steps, as the config names them
+ * @returns what does not agree, a sentence each
+ */
+export function staleSteps(config: string, folders: readonly string[]): string[] {
+  const compiledRoot = dirname(config);
+  if (basename(compiledRoot) !== 'dist') return [];
+  const root = dirname(compiledRoot);
+  return folders.flatMap((folder) => {
+    const [source, compiled] = [join(root, folder), join(compiledRoot, folder)];
+    if (!existsSync(source) || !existsSync(compiled)) return [];
+    const sources = byName(source, SOURCE);
+    const found = byName(compiled, COMPILED);
+    const shown = (path: string): string => relative(root, path);
+    return [
+      ...[...sources].flatMap(([name, path]) => {
+        const made = found.get(name);
+        if (made === undefined) return [`${shown(path)} is not compiled, and is left out`];
+        const isNewer = statSync(path).mtimeMs > statSync(made).mtimeMs;
+        return isNewer ? [`${shown(path)} is newer than ${shown(made)}, which runs`] : [];
+      }),
+      ...[...found].flatMap(([name, path]) =>
+        sources.size > 0 && !sources.has(name)
+          ? [`${shown(path)} has no source any more, and still runs`]
+          : [],
+      ),
+    ];
+  });
+}
+
+const byName = (folder: string, pattern: RegExp): Map<string, string> =>
+  new Map(
+    readdirSync(folder)
+      .filter((name) => pattern.test(name))
+      .map((name) => [basename(name, extname(name)), join(folder, name)]),
+  );

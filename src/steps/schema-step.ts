@@ -2,7 +2,7 @@ import { identifier, normaliseSql } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { parseVersion } from '../version.js';
-import { requireOneStatement } from './one-statement.js';
+import { requireOneStatement } from './sql-step.js';
 
 /** An index that a schema step makes. */
 export interface IndexOptions {

@@ -1,7 +1,6 @@
 import { normaliseSql } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
-import { requireOneStatement } from './one-statement.js';
 
 /** What {@link defineSqlStep} takes. */
 export interface SqlStepOptions {
@@ -72,3 +71,66 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
 export function sqlStepEssence(step: SqlStepDefinition): unknown {
   return { kind: step.kind, up: step.up.map(normaliseSql), down: step.down?.map(normaliseSql) };
 }
+
+/** What no `;` and no parameter is looked for in: texts, quoted names, bodies between `$$`, comments. Of both engines. */
+const OPAQUE =
+  /(?<comment>--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|\bE'(?:[^'\\]|''|\\[\s\S])*'?|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]'"]*\]|(?<![\w$])\$(?<tag>[A-Za-z_]\w*|)\$[\s\S]*?(?:\$\k<tag>\$|$)/gi;
+
+/** What has a body of statements, or whose parameters are its own. */
+const HAS_BODY = /^\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:TEMP(?:ORARY)?\s+)?(?:TRIGGER|FUNCTION|PROCEDURE)\b/i;
+
+/**
+ * A parameter: by number; by name, which a `::` or a slice of an array is not; or a `?` that has no operand on one of its sides, and so
+ * is none of PostgreSQL's operators on `jsonb`.
+ */
+const PARAMETER =
+  /(?<![\w$])\$\d|\?\d|(?<![:\w\])]):[a-z_]|(?:^|[(,=<>+*/%-])\s*\?(?![|&#-])|(?<![@?])\?(?=\s*(?:[),;=<>+*/%]|$))/i;
+
+/**
+ * Insists that a text of a step is one statement without parameters: nothing is bound to it, and what stands behind a first statement
+ * would end the transaction or be left out.
+ *
+ * @throws {BackfillError} `STEP_INVALID`
+ */
+export function requireOneStatement(sql: string, what: string): void {
+  const plain = sql.replace(OPAQUE, (_, comment?: string) => (comment === undefined ? "''" : ' '));
+  const hasBody = HAS_BODY.test(plain);
+  // Of a body, only what stands behind its last END is a statement of its own.
+  const rest = hasBody ? (/^[\s\S]*\bEND\b([\s\S]*)$/i.exec(plain)?.[1] ?? plain) : plain;
+  if (/^[\s;]*$/.test(plain)) throw faulty(sql, what, 'no statement', 'Leave it out');
+  if (/;\s*[^\s;]/.test(withoutParentheses(rest)))
+    throw faulty(sql, what, 'several statements', 'Give each of them a text of its own in the list');
+  if (!hasBody && PARAMETER.test(plain)) throw hasParameter(sql, what);
+}
+
+/** The error for a parameter. */
+export const hasParameter = (sql: string, what: string): BackfillError =>
+  faulty(sql, what, 'a parameter', 'Write its value into the statement: nothing is bound to it');
+
+const faulty = (sql: string, what: string, found: string, hint: string): BackfillError =>
+  new BackfillError(
+    'STEP_INVALID',
+    `Expected each text in ${what} to be one statement, got ${found}: ${JSON.stringify(sql.slice(0, 40))}`,
+    hint,
+  );
+
+/** Without what stands in parentheses: a rule of PostgreSQL has several statements there. */
+function withoutParentheses(sql: string): string {
+  let depth = 0;
+  let out = '';
+  for (const character of sql) {
+    if (character === ')') depth -= 1;
+    if (depth === 0) out += character;
+    if (character === '(') depth += 1;
+  }
+  return out;
+}
+
+/** The error for a text of a step that is not one statement without parameters. */
+export const noStatement = (step: string, sql: string, cause: Error): BackfillError =>
+  new BackfillError(
+    'STEP_INVALID',
+    `A text of the step ${step} is not one statement without parameters: ${JSON.stringify(sql.slice(0, 40))}`,
+    'Give each statement a text of its own in the list, with the values written into it',
+    { cause },
+  );

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { BackfillError, type ErrorCode, rootBackfillError } from '../errors.js';
+import { requireText } from '../options.js';
+import { placeOf } from '../thrown.js';
 import { type BackfillDefinition, backfillEssence } from './define.js';
-import { type RequireStepDefinition, requireStepEssence } from './require-step.js';
 import { type SchemaStepDefinition, schemaStepEssence } from './schema-step.js';
 import { type SqlStepDefinition, sqlStepEssence } from './sql-step.js';
 
@@ -52,4 +54,66 @@ function essence(step: StepDefinition): unknown {
     case 'require':
       return requireStepEssence(step);
   }
+}
+
+/** A validated step that stands for a backfill being complete. */
+export interface RequireStepDefinition {
+  readonly kind: 'require';
+  /** Name of the backfill's step. */
+  readonly backfill: string;
+}
+
+/**
+ * Declares a step that is applied once a backfill is complete and verified: where it is not, what is left of it is run
+ * first. For the steps behind it that build on the filled columns, when deploys leave backfills to the background.
+ *
+ * @param backfill name of the backfill's step; it sorts before this one
+ * @returns a step to be the default export of a file in one of the project's step folders
+ * @throws {BackfillError} `STEP_INVALID` when the name is empty
+ *
+ * @example
+ * export default requireBackfill('002-order-times');
+ */
+export function requireBackfill(backfill: string): RequireStepDefinition {
+  requireText(backfill, 'backfill', 'requireBackfill()', 'STEP_INVALID');
+  return { kind: 'require', backfill };
+}
+
+/** What of the step decides its result: for drift. */
+export function requireStepEssence({ kind, backfill }: RequireStepDefinition): unknown {
+  return { kind, backfill };
+}
+
+/** Codes of errors that a step's declaration may be the cause of. */
+const DECLARED: ReadonlySet<ErrorCode> = new Set([
+  'STEP_INVALID',
+  'TABLE_MISSING',
+  'COLUMN_MISSING',
+  'KEY_UNSUITABLE',
+  'STORE_REFUSED',
+  'PROCESS_FAILED',
+  'NOT_DETERMINISTIC',
+  'INTERNAL',
+]);
+
+/** Runs a part of a step's work; an error about its declaration then names its file. */
+export async function inStep<Result>(step: Pick<Step, 'path'>, act: () => Promise<Result>): Promise<Result> {
+  try {
+    return await act();
+  } catch (error) {
+    throw atStep(error, step);
+  }
+}
+
+/** The error with the step's file in its hint, if it may be about its declaration and does not name it yet. */
+export function atStep(error: unknown, { path }: Pick<Step, 'path'>): unknown {
+  const { code, message, hint, cause = error } = rootBackfillError(error);
+  if (!DECLARED.has(code) || `${message} ${hint}`.includes(path)) return error;
+  return new BackfillError(code, message, `${hint}; the step is declared in ${path}`, { cause });
+}
+
+/** An error of a define function, thrown while its file was loaded, with the place of the call. */
+export function atCall(error: BackfillError, file: string): BackfillError {
+  const { code, message, hint } = error;
+  return new BackfillError(code, `${message} (at ${placeOf(error) ?? file})`, hint, { cause: error });
 }

@@ -12,7 +12,7 @@ import { DEFAULT_REPORT } from '../report/default-file.js';
 import type { ReportOutcome } from '../report/report.js';
 import { withServerHints } from '../server-hints.js';
 import { shellWord } from '../shell.js';
-import type { TrustsCode } from '../steps/trusted.js';
+import type { TrustsCode } from '../steps/load.js';
 import type { Verification } from '../verify/verify.js';
 import type { Lang } from '../words/lang.js';
 import type { RunSettings } from './run-settings.js';

@@ -4,7 +4,7 @@ import { type StoreAddress, storeAddress } from '../address.js';
 import { checkNames, type Project, type StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
-import type { TrustsCode } from '../steps/trusted.js';
+import type { TrustsCode } from '../steps/load.js';
 import { furtherCommands, type MigratorCommands, metaOf, umzugCommands } from './commands.js';
 import type { UmzugCommands } from './contract.js';
 import { ledgerStorage } from './ledger-storage.js';

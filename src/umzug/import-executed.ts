@@ -66,7 +66,7 @@ export async function importExecuted(options: ImportOptions): Promise<ImportOutc
   const path =
     typeof to === 'object' && to !== null && 'path' in to ? to.path : databasePath(to, WHAT, 'USAGE');
   const readNames = await reader(from);
-  const { logName } = await import('../ledger/storage.js');
+  const { logName } = await import('../ledger/steps.js');
   return await inLedger(path, isDryRun ? 'look' : 'write', async ({ store, ledger }) => {
     const names = [
       ...new Set((await readNames(store)).map((name) => nameWithoutEnding(asText(name)))),

@@ -50,7 +50,7 @@ export const nameWithoutEnding = (name: string): string => name.replace(/(?<=.)\
  */
 export function ledgerStorage(database: StoreDatabase): LedgerStorage {
   const path = databasePath(database, 'ledgerStorage()', 'USAGE');
-  const foreign = () => import('../ledger/storage.js');
+  const foreign = () => import('../ledger/steps.js');
   const write = (act: (ledger: Ledger) => Promise<void>): Promise<void> =>
     inLedger(path, 'write', async ({ ledger }) => await act(ledger));
   const commands: string[] = []; // in progress: a migration may ask umzug for its pending ones

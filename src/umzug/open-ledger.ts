@@ -20,7 +20,7 @@ export async function inLedger<Result>(
   refuseSecondSqlite();
   // Late: whatever imports this package, as every file of a step does, need not load SQLite.
   const { openLedger } = await import('../ledger/ledger.js');
-  const { requireKnownFormat } = await import('../ledger/format.js');
+  const { requireKnownFormat } = await import('../ledger/ledger.js');
   const { locateStore } = await import('../db/path.js');
   const { openSqlite } = await import('../engine/sqlite/site.js');
   const files = locateStore(path, { mayBeEmpty: true });

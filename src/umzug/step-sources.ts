@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
+import type { TrustsCode } from '../steps/load.js';
 import { hasControlCharacter, isDefinition, loadSteps, orderSteps } from '../steps/load.js';
 import { type Step, type StepDefinition, stepOf } from '../steps/step.js';
-import type { TrustsCode } from '../steps/trusted.js';
 
 /** Where steps come from: a folder with a file for each, or the definitions themselves by name. */
 export type StepSource = string | Readonly<Record<string, StepDefinition>>;

@@ -2,7 +2,7 @@ import type { Store } from '../db/connection.js';
 import type { KeyRange, Pass, PassMaker } from '../engine/dialect.js';
 import { explained } from '../engine/expressions.js';
 import { type ScanRow, scanRows } from '../engine/scan.js';
-import { lookedUpTo } from '../ledger/filled-table.js';
+import { lookedUpTo } from '../ledger/backfills.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
 import type { Backfill } from '../steps/define.js';
