@@ -9,8 +9,8 @@ import type { Derivation, SelectOptions } from '../derivation.js';
 import { keyLiteral } from '../keys.js';
 import type { Derived } from '../process.js';
 import { expressionSql } from '../rows.js';
+import { columnTypes } from './catalog.js';
 import { fallbackSql, firstOfParts } from './first-of.js';
-import { columnTypes } from './inspect.js';
 import { keyOf, type PostgresKey } from './keys.js';
 import { deriveRaw } from './raw.js';
 

@@ -8,7 +8,7 @@ import type { Backfill } from '../../steps/define.js';
 import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
 import { asKey, indexHint, type KeyKind, keyLiteral, unsuitable } from '../keys.js';
 import { rowSql } from '../rows.js';
-import { relationSql } from './relations.js';
+import { type RelationFacts, relationFacts, relationSql } from './catalog.js';
 
 type KeyOf = Pick<Backfill, 'table' | 'key'>;
 
@@ -134,13 +134,15 @@ export function fromLedger(cell: SqlValue): Key | null {
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   requirePostgres(store).driver.forget(factName(backfill));
   const facts = await factsOf(store, backfill);
+  const table: Partial<RelationFacts> = (await relationFacts(store, backfill.table)) ?? {};
   if (!facts.some(({ isUnique }) => isUnique === 1))
     throw unsuitable(
       backfill,
       'it is not the only column of the primary key or of a unique index',
-      await partitionHint(store, backfill),
+      partitionHint(backfill, table),
     );
-  if (await isInherited(store, backfill))
+  // The rows of heirs are read with its own, and its indexes know nothing of them.
+  if (table.kind === 'r' && table.hasHeirs === 1)
     throw unsuitable(
       backfill,
       'other tables inherit from this one, and rows of theirs may have the same key',
@@ -158,24 +160,15 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
 }
 
 /** The key of a table with partitions has the columns that these go by: one that is unique alone is that of a partition. */
-async function partitionHint(store: Store, { table, key }: Backfill): Promise<string | undefined> {
-  const [kind] = await store.pluck<string>(
-    `SELECT CASE WHEN relispartition THEN 'part' WHEN relkind = 'p' THEN 'whole' END FROM pg_class WHERE oid = ${relationSql(store)}`,
-    table,
-  );
-  if (kind === 'whole')
-    return `Declare a backfill for each partition of ${table}, and a schema step for ${table} itself; a partition can have the index that batches go by: CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION (${identifier(key)})`;
-  if (kind === 'part')
+function partitionHint(
+  { table, key }: Backfill,
+  { kind, parent }: Partial<RelationFacts>,
+): string | undefined {
+  if (typeof parent === 'string')
     return indexHint(`CREATE UNIQUE INDEX CONCURRENTLY ON ${identifier(table)} (${identifier(key)})`);
-  return undefined;
+  if (kind !== 'p') return undefined;
+  return `Declare a backfill for each partition of ${table}, and a schema step for ${table} itself; a partition can have the index that batches go by: CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION (${identifier(key)})`;
 }
-
-/** Whether a table without partitions has heirs: their rows are read with its own, and its indexes know nothing of them. */
-const isInherited = async (store: Store, { table }: KeyOf): Promise<boolean> =>
-  (await store.get(
-    `SELECT 1 FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE c.oid = ${relationSql(store)} AND c.relkind = 'r' LIMIT 1`,
-    table,
-  )) !== undefined;
 
 /**
  * Refuses a table in which the key of some row is none: NULL. The column's type leaves nothing else.

@@ -4,9 +4,7 @@ import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { PlannedStatement, SchemaPlan } from '../schema-plan.js';
-import { dependents } from './dependents.js';
-import { tableColumns } from './inspect.js';
-import { relationSql } from './relations.js';
+import { places, relationFacts, relationSql, tableColumns, tree } from './catalog.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back keeps others waiting meanwhile. So the catalog is
 // asked for whatever is known to stand in the way; a trigger's function is not looked into.
@@ -26,17 +24,6 @@ const RELATIONS: Readonly<Record<string, string>> = {
   f: 'foreign table',
   c: 'type',
 };
-
-/** What the catalog says of a table, and of what this role may do to it. */
-interface TableFacts {
-  readonly kind: string;
-  /** The table of which it is a partition, or null. */
-  readonly parent: string | null;
-  readonly isOwned: number;
-  readonly mayUpdate: number;
-  readonly mayCreate: number;
-  readonly hidesRows: number;
-}
 
 function blocked(
   step: SchemaStepDefinition,
@@ -60,18 +47,6 @@ const making = ({ makes }: PlannedStatement): string => `Making ${makes.kind} ${
 
 const named = (objects: readonly CreatedObject[], kind: CreatedObject['kind']): string[] =>
   objects.filter((object) => object.kind === kind).map(({ name }) => name);
-
-async function factsOf(store: Store, { table }: SchemaStepDefinition): Promise<TableFacts | undefined> {
-  return await store.get<TableFacts>(
-    `SELECT c.relkind AS kind, pg_has_role(c.relowner, 'USAGE') AS "isOwned",
-      has_any_column_privilege(c.oid, 'UPDATE') AS "mayUpdate", has_schema_privilege(c.relnamespace, 'CREATE') AS "mayCreate",
-      row_security_active(c.oid) AS "hidesRows",
-      (SELECT p.relname FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhparent
-        WHERE i.inhrelid = c.oid AND c.relispartition) AS parent
-    FROM pg_class AS c WHERE c.oid = ${relationSql(store)}`,
-    table,
-  );
-}
 
 /**
  * Asks the catalog whether a schema step can be made, its columns filled, and it be taken back.
@@ -105,7 +80,7 @@ async function checkTable(
   step: SchemaStepDefinition,
   { first, indexes }: SchemaPlan,
 ): Promise<void> {
-  const facts = await factsOf(store, step);
+  const facts = await relationFacts(store, step.table);
   if (!facts) return; // whoever asks has refused a table that is not there
   const columns = first.filter(({ makes }) => makes.kind === 'column');
   const [change] = [...columns, ...indexes];
@@ -213,5 +188,77 @@ export async function rehearseDown(
   if (!objects.some(({ kind }) => kind !== 'version')) return;
   const [object] = await inTheWay(store, step, objects);
   if (object !== undefined) throw blocked(step, '`down`', object);
-  if ((await factsOf(store, step))?.isOwned === 0) throw missingRight(step, '`down`', 'to own the table');
+  if ((await relationFacts(store, step.table))?.isOwned === 0)
+    throw missingRight(step, '`down`', 'to own the table');
+}
+
+/** Something that hangs on a column: DROP COLUMN fails on it, or drops it as well without a word. */
+export interface Dependent {
+  /** As a person calls it: `materialized view`. */
+  readonly kind: string;
+  readonly name: string;
+}
+
+/**
+ * Objects by the catalog that holds them: what each is called there. `x` is its row, `h` the column that it hangs on.
+ *
+ * The index of a partition goes with that of its table, the index of a constraint with that. Up to PostgreSQL 14 a generated column
+ * hangs by itself on those that it reads, later by its expression.
+ *
+ * @see https://www.postgresql.org/docs/current/catalog-pg-depend.html
+ */
+const OBJECTS: readonly (readonly [catalog: string, kind: string, name: string, rest?: string])[] = [
+  [
+    'pg_class',
+    `CASE x.relkind WHEN 'S' THEN 'sequence' ELSE 'index' END`,
+    'x.relname',
+    'WHERE h.objsubid = 0 AND NOT x.relispartition',
+  ],
+  [
+    'pg_rewrite',
+    `CASE v.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'rule' END`,
+    `CASE WHEN v.relkind IN ('v', 'm') THEN v.relname ELSE x.rulename END`,
+    'JOIN pg_class AS v ON v.oid = x.ev_class',
+  ],
+  [
+    'pg_class',
+    `'generated column'`,
+    'a.attname',
+    'JOIN pg_attribute AS a ON a.attrelid = x.oid AND a.attnum = h.objsubid WHERE h.objsubid > 0',
+  ],
+  [
+    'pg_attrdef',
+    `'generated column'`,
+    'a.attname',
+    'JOIN pg_attribute AS a ON a.attrelid = x.adrelid AND a.attnum = x.adnum WHERE x.adnum <> h.refobjsubid',
+  ],
+  ['pg_constraint', `'constraint'`, 'x.conname', `WHERE x.contype <> 'n'`], // NOT NULL is a part of the column
+  ['pg_trigger', `'trigger'`, 'x.tgname', 'WHERE NOT x.tgisinternal'],
+  ['pg_policy', `'policy'`, 'x.polname'],
+  ['pg_proc', `'function'`, 'x.proname'],
+  ['pg_statistic_ext', `'statistics'`, 'x.stxname'],
+  ['pg_publication_rel', `'publication'`, 'p.pubname', 'JOIN pg_publication AS p ON p.oid = x.prpubid'],
+];
+
+/** What hangs on columns of a table or of its partitions, in an order of its own. */
+export async function dependents(
+  store: Store,
+  table: string,
+  columns: readonly string[],
+): Promise<Dependent[]> {
+  const selects = OBJECTS.map(
+    ([catalog, kind, name, rest = '']) =>
+      `SELECT ${kind} AS kind, ${name}::text AS name FROM hanging AS h
+      JOIN ${catalog} AS x ON h.classid = '${catalog}'::regclass AND x.oid = h.objid ${rest}`,
+  );
+  return await store.all(
+    `${tree(store)}, hanging AS (
+      SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
+        JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+      WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${places(columns)}))
+    ${selects.join('\nUNION ')}
+    ORDER BY kind, name`,
+    table,
+    ...columns,
+  );
 }
