@@ -25,6 +25,19 @@ export const tree = (store: Store): string => `WITH RECURSIVE tree (oid, is_root
 /** Places for a list of values in SQL; for an empty one a list that holds nothing. */
 export const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ') || 'NULL';
 
+/** Relations by their kind in the catalog. */
+export const RELATIONS: Readonly<Record<string, string>> = {
+  r: 'table',
+  p: 'table',
+  v: 'view',
+  m: 'materialized view',
+  i: 'index',
+  I: 'index',
+  S: 'sequence',
+  f: 'foreign table',
+  c: 'type',
+};
+
 /** What the catalog says of a relation, and of what this role may do to it. */
 export interface RelationFacts {
   /** `r` for a table, `p` for one with partitions. */

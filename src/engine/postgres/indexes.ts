@@ -9,18 +9,9 @@ import { isStoreError } from '../../store-errors.js';
 import type { IndexVerdict, IndexWork } from '../dialect.js';
 import { relationFacts, relationSql, tree, treeBytes } from './catalog.js';
 
-/** An index of a table by its name, as the catalog has it. */
-interface StandingIndex {
-  readonly schema: string;
-  /** False for one that a run has left incomplete, as it was killed. */
-  readonly isValid: number;
-}
-
-const standing = async (
-  store: Store,
-  { table, name }: Pick<IndexWork, 'table' | 'name'>,
-): Promise<StandingIndex | undefined> =>
-  await store.get<StandingIndex>(
+/** The index of a table by its name: invalid where a run has left it incomplete, as it was killed. */
+const standing = async (store: Store, { table, name }: Pick<IndexWork, 'table' | 'name'>) =>
+  await store.get<{ schema: string; isValid: number }>(
     `SELECT n.nspname AS schema, i.indisvalid AS "isValid"
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE i.indrelid = ${relationSql(store)} AND c.relname = ?`,
@@ -38,56 +29,47 @@ export async function hasIndex(store: Store, table: string, name: string): Promi
   return (await store.get(sql, name)) !== undefined;
 }
 
-/** One column of an index. */
-interface IndexColumn {
-  readonly index: string;
-  /** Null for an expression. */
-  readonly name: string | null;
-  /** Whether it is a part of the key that is ordered as CREATE INDEX orders when nothing is said. */
-  readonly isPlain: number;
-  readonly condition: string | null;
-}
-
 /** Name of an index with this table and definition, whatever it is called, or undefined. */
 export async function findIndex(
   store: Store,
   { table }: SchemaStepDefinition,
   wanted: IndexDefinition,
 ): Promise<string | undefined> {
-  // YugabyteDB's trees are called lsm.
-  const columns = await store.all<IndexColumn>(
-    `SELECT c.relname AS index, a.attname AS name, pg_get_expr(i.indpred, i.indrelid) AS condition,
-      (k.at < i.indnkeyatts AND (i.indoption[k.at] & 3) = 0 AND i.indcollation[k.at] = a.attcollation
-        AND coalesce(o.opcdefault, true)) AS "isPlain"
+  // YugabyteDB's trees are called lsm. NULL stands for an expression, a column that is no part of the key, and one that is not ordered as
+  // CREATE INDEX orders when nothing is said.
+  const found = await store.all<{ name: string; condition: string | null }>(
+    `SELECT c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS condition
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
-      CROSS JOIN LATERAL generate_series(0, i.indnatts - 1) AS k (at)
-      LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.at]
-      LEFT JOIN pg_opclass AS o ON o.oid = i.indclass[k.at]
     WHERE i.indrelid = ${relationSql(store)} AND i.indisvalid AND NOT i.indisunique AND NOT i.indisexclusion
-      AND m.amname IN ('btree', 'lsm') ORDER BY c.relname, k.at`,
+      AND m.amname IN ('btree', 'lsm') AND ARRAY[${wanted.columns.map(literal).join(', ')}] = ARRAY(
+        SELECT CASE WHEN k.at < i.indnkeyatts AND (i.indoption[k.at] & 3) = 0 AND i.indcollation[k.at] = a.attcollation
+          AND coalesce(o.opcdefault, true) THEN a.attname::text END
+        FROM generate_series(0, i.indnatts - 1) AS k (at)
+          LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.at]
+          LEFT JOIN pg_opclass AS o ON o.oid = i.indclass[k.at]
+        ORDER BY k.at)
+    ORDER BY c.relname`,
     table,
   );
-  return await findEach([...new Set(columns.map(({ index }) => index))], async (index) => {
-    const own = columns.filter((column) => column.index === index);
-    const isSameList =
-      own.length === wanted.columns.length &&
-      own.every(({ name, isPlain }, i) => Boolean(isPlain) && name === wanted.columns[i]);
-    return isSameList && (await isSameCondition(store, table, own[0]?.condition ?? undefined, wanted.where));
-  });
+  const same = await findEach(
+    found,
+    async ({ condition }) => await isSameCondition(store, table, condition ?? undefined, wanted.where),
+  );
+  return same?.name;
 }
 
-/** Whether two conditions of partial indexes are the same, of which PostgreSQL writes a standing one in its own way. */
+/** Whether two conditions of partial indexes are the same, of which PostgreSQL writes an existing one in its own way. */
 async function isSameCondition(
   store: Store,
   table: string,
-  standing: string | undefined,
+  existing: string | undefined,
   wanted: string | undefined,
 ): Promise<boolean> {
-  if (standing === undefined || wanted === undefined) return standing === wanted;
-  if (normaliseSql(standing) === normaliseSql(`(${wanted})`)) return true;
+  if (existing === undefined || wanted === undefined) return existing === wanted;
+  if (normaliseSql(existing) === normaliseSql(`(${wanted})`)) return true;
   // PostgreSQL itself takes the casts, parentheses and quotes away in which two may differ. Both in one statement: what it makes of them
   // may depend on indexes that another run makes meanwhile. Each may end in a comment.
-  const query = `SELECT (\n${wanted}\n), (\n${standing}\n) FROM ${identifier(table)}`;
+  const query = `SELECT (\n${wanted}\n), (\n${existing}\n) FROM ${identifier(table)}`;
   if (await store.compileError(query)) return false;
   const { Output: [first, second] = [] } = await planOf(store, query, 'VERBOSE, COSTS OFF, ');
   return first !== undefined && first === second;
@@ -108,14 +90,7 @@ async function planOf(store: Store, query: string, options = ''): Promise<PlanNo
 // Concurrently, an index keeps no writer waiting, but it is no part of a transaction: whoever is killed leaves one behind that is
 // invalid. So the ledger knows it as ours before it is there, and forgets it when it is gone.
 
-/**
- * Makes an index. Not inside a transaction.
- *
- * @param isDue asked in the transaction in which the index is noted: another process may have made it meanwhile
- * @param note notes it in the ledger; what is noted already, it leaves
- * @param done called in the transaction behind it
- * @throws {BackfillError} `STORE_REFUSED` when PostgreSQL leaves it invalid, and what its statement throws
- */
+/** Makes an index; throws `STORE_REFUSED` when PostgreSQL leaves it invalid. Not inside a transaction. */
 export async function makeIndex(
   store: Connection,
   index: IndexWork,

@@ -112,12 +112,7 @@ export function fromLedger(cell: SqlValue): Key | null {
   return /^-?\d+$/.test(text) ? BigInt(text) : text; // a damaged one: its row contradicts the others
 }
 
-/**
- * Refuses a key by which batches can not go: they need each row's key to be another, and in an order that this program
- * shares with PostgreSQL.
- *
- * @throws {BackfillError} `KEY_UNSUITABLE` with the reason
- */
+/** Refuses a key by which batches can not go: each row's must be another, in an order that this program shares with PostgreSQL. */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   requirePostgres(store).driver.forget(factName(backfill));
   const column = await columnOf(store, backfill);
@@ -157,11 +152,7 @@ function partitionHint(
   return `Declare a backfill for each partition of ${table}, and a schema step for ${table} itself; a partition can have the index that batches go by: CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION (${identifier(key)})`;
 }
 
-/**
- * Refuses a table in which the key of some row is none: NULL. The column's type leaves nothing else.
- *
- * @throws {BackfillError} `KEY_UNSUITABLE`
- */
+/** Refuses a table in which the key of some row is none: NULL. The column's type leaves nothing else. */
 export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
   const { table, key } = backfill;
   const sql = `SELECT 1 FROM ${identifier(table)} WHERE ${identifier(key)} IS NULL LIMIT 1`;

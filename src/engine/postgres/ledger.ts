@@ -5,7 +5,7 @@ import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { LEDGER_DROP, LEDGER_TABLES, type LedgerTypes, ledgerDdl } from '../../ledger/tables.js';
 import type { LedgerDialect } from '../dialect.js';
-import { relationSql } from './catalog.js';
+import { RELATIONS, relationSql } from './catalog.js';
 import { connectAs, IS_ME, IS_OURS, isSuper, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './rights.js';
 
 /** Types are PostgreSQL's own, whatever another has in the search path. Keys stand as text: see `toLedger`. */
@@ -203,20 +203,12 @@ async function ledgerRelations(
   );
 }
 
-/** Relations by their kind, as DROP has them; others are tables. */
-const KINDS: Readonly<Record<string, string>> = {
-  S: 'SEQUENCE',
-  v: 'VIEW',
-  m: 'MATERIALIZED VIEW',
-  f: 'FOREIGN TABLE',
-};
-
 function untrusted(
   { owner, kind, isLifted, fault }: LedgerRelation,
   table: string,
   handOver: string,
 ): BackfillError {
-  const drop = `DROP ${KINDS[kind] ?? 'TABLE'} ${table}`;
+  const drop = `DROP ${(RELATIONS[kind] ?? 'table').toUpperCase()} ${table}`;
   if (fault !== '')
     return new BackfillError(
       'LEDGER_UNTRUSTED',
@@ -267,17 +259,14 @@ const listed = (texts: readonly string[]): string => [...new Set(texts)].join(',
 
 /** Takes from tables of the ledger that were just made what default privileges have granted to others, but to read. */
 async function withdrawGrants(store: PostgresStatements, names: readonly string[]): Promise<void> {
-  if (names.length === 0) return;
-  const grants = await store.all<{ name: string; grantee: string; rights: string }>(
-    `SELECT c.relname AS name, coalesce(g.rolname, 'PUBLIC') AS grantee, string_agg(DISTINCT x.privilege_type, ', ') AS rights
+  const revokes = await store.pluck<string>(
+    `SELECT format('REVOKE %s ON %I.%I FROM %s', string_agg(DISTINCT x.privilege_type, ', '), n.nspname, c.relname,
+      coalesce(quote_ident(g.rolname), 'PUBLIC'))
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) AS x
       LEFT JOIN pg_roles AS g ON g.oid = x.grantee
     WHERE n.nspname = ? AND c.relname IN (${names.map(literal).join(', ')}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
-    GROUP BY c.relname, g.rolname`,
+    GROUP BY n.nspname, c.relname, g.rolname`,
     await store.ledgerSchema(),
   );
-  for (const { name, grantee, rights } of grants)
-    await store.exec(
-      `REVOKE ${rights} ON ${identifier(await store.ledgerSchema())}.${name} FROM ${roleSql(grantee)}`,
-    );
+  for (const sql of revokes) await store.exec(sql);
 }

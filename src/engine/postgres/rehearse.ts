@@ -4,7 +4,7 @@ import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { PlannedStatement, SchemaPlan } from '../schema-plan.js';
-import { places, relationFacts, relationSql, tableColumns, tree } from './catalog.js';
+import { places, RELATIONS, relationFacts, relationSql, tableColumns, tree } from './catalog.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back keeps others waiting meanwhile. So the catalog is
 // asked for whatever is known to stand in the way; a trigger's function is not looked into.
@@ -12,31 +12,13 @@ import { places, relationFacts, relationSql, tableColumns, tree } from './catalo
 /** Longest name, in bytes: of a longer one PostgreSQL drops the rest. */
 const LONGEST_NAME = 63;
 
-/** Relations by their kind in the catalog. */
-const RELATIONS: Readonly<Record<string, string>> = {
-  r: 'table',
-  p: 'table',
-  v: 'view',
-  m: 'materialized view',
-  i: 'index',
-  I: 'index',
-  S: 'sequence',
-  f: 'foreign table',
-  c: 'type',
-};
-
-function blocked(
+const blocked = (
   step: SchemaStepDefinition,
   what: string,
   object: string,
   hint = `Drop or mend ${object}, then run the same command again; nothing was changed`,
-): BackfillError {
-  return new BackfillError(
-    'SCHEMA_BLOCKED',
-    `${what} on the table ${step.table} is blocked by ${object}`,
-    hint,
-  );
-}
+): BackfillError =>
+  new BackfillError('SCHEMA_BLOCKED', `${what} on the table ${step.table} is blocked by ${object}`, hint);
 
 function missingRight(step: SchemaStepDefinition, what: string, right: string): BackfillError {
   const hint = `Grant it to this role, or run the same command as the owner of ${step.table}; nothing was changed`;
@@ -48,22 +30,16 @@ const making = ({ makes }: PlannedStatement): string => `Making ${makes.kind} ${
 const named = (objects: readonly CreatedObject[], kind: CreatedObject['kind']): string[] =>
   objects.filter((object) => object.kind === kind).map(({ name }) => name);
 
-/**
- * Asks the catalog whether a schema step can be made, its columns filled, and it be taken back.
- *
- * @param plan what the step would run
- * @param made what it has made already, when it resumes
- * @returns warnings: names of objects that will block `down`
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
- */
+/** Asks the catalog whether a schema step can be made, its columns filled, and it be taken back; returns warnings. */
 export async function rehearseUp(
   store: Store,
   step: SchemaStepDefinition,
   plan: SchemaPlan,
   made: readonly CreatedObject[],
 ): Promise<string[]> {
-  await checkTable(store, step, plan);
-  await checkColumns(store, step, plan);
+  const columns = plan.first.filter(({ makes }) => makes.kind === 'column');
+  await checkTable(store, step, columns, plan.indexes);
+  await checkColumns(store, step, columns);
   for (const planned of plan.indexes) {
     checkName(step, planned);
     await checkIndex(store, step, planned);
@@ -78,15 +54,13 @@ export async function rehearseUp(
 async function checkTable(
   store: Store,
   step: SchemaStepDefinition,
-  { first, indexes }: SchemaPlan,
+  columns: readonly PlannedStatement[],
+  indexes: readonly PlannedStatement[],
 ): Promise<void> {
   const facts = await relationFacts(store, step.table);
-  if (!facts) return; // whoever asks has refused a table that is not there
-  const columns = first.filter(({ makes }) => makes.kind === 'column');
+  if (!facts) return; // whoever asks has refused what is no table
   const [change] = [...columns, ...indexes];
   const what = change ? making(change) : 'Filling';
-  if (facts.kind !== 'r' && facts.kind !== 'p')
-    throw blocked(step, what, `${RELATIONS[facts.kind] ?? 'another object'} ${step.table}`);
   if (facts.parent !== null && columns.length > 0) {
     const hint = `Declare the step for ${facts.parent}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed`;
     throw blocked(step, what, `table ${facts.parent}, of which it is a partition`, hint);
@@ -100,7 +74,11 @@ async function checkTable(
     throw missingRight(step, 'Filling', 'BYPASSRLS, without which policies hide rows');
 }
 
-async function checkColumns(store: Store, step: SchemaStepDefinition, plan: SchemaPlan): Promise<void> {
+async function checkColumns(
+  store: Store,
+  step: SchemaStepDefinition,
+  planned: readonly PlannedStatement[],
+): Promise<void> {
   for (const column of await tableColumns(store, step.table)) {
     const declared = step.columns.find(({ name }) => isSameName(name, column.name));
     if (!declared) continue;
@@ -109,11 +87,10 @@ async function checkColumns(store: Store, step: SchemaStepDefinition, plan: Sche
     if (declared.name !== column.name)
       throw blocked(step, `Making column ${declared.name}`, `another column named ${column.name}`);
   }
-  for (const planned of plan.first.filter(({ makes }) => makes.kind === 'column')) {
-    checkName(step, planned);
-    const type = step.columns.find(({ name }) => name === planned.makes.name)?.type ?? 'text';
-    if (await store.compileError(`SELECT NULL::${type}`))
-      throw blocked(step, making(planned), 'its declaration');
+  for (const column of planned) {
+    checkName(step, column);
+    const type = step.columns.find(({ name }) => name === column.makes.name)?.type ?? 'text';
+    await checkDeclaration(store, step, column, `SELECT NULL::${type}`);
   }
 }
 
@@ -122,7 +99,16 @@ function checkName(step: SchemaStepDefinition, planned: PlannedStatement): void 
   throw blocked(step, making(planned), `its name of more than ${LONGEST_NAME} bytes`);
 }
 
-/** Refuses an index whose columns or condition compile neither now nor when the step's columns are there. */
+async function checkDeclaration(
+  store: Store,
+  step: SchemaStepDefinition,
+  planned: PlannedStatement,
+  sql: string,
+): Promise<void> {
+  if (await store.compileError(sql)) throw blocked(step, making(planned), 'its declaration');
+}
+
+/** Refuses an index whose columns or condition do not compile when the step's columns are there. */
 async function checkIndex(
   store: Store,
   step: SchemaStepDefinition,
@@ -137,7 +123,7 @@ async function checkIndex(
   const table = identifier(step.table);
   const sql = `SELECT ${index.columns.map(identifier).join(', ')} FROM (SELECT *${coming.join('')} FROM ${table}) AS ${table}
     WHERE (\n${index.where ?? 'true'}\n)`;
-  if (await store.compileError(sql)) throw blocked(step, making(planned), 'its declaration');
+  await checkDeclaration(store, step, planned, sql);
 }
 
 /** Another relation that has the name of an index already; not a part of it that a run has left when it was killed. */
@@ -159,48 +145,8 @@ async function clashing(
   return made.includes(makes.name) ? undefined : `invalid index ${makes.name}`;
 }
 
-/** What stands in the way of dropping the columns among `objects`, once the indexes among them are gone. */
-async function inTheWay(
-  store: Store,
-  step: SchemaStepDefinition,
-  objects: readonly CreatedObject[],
-): Promise<string[]> {
-  const columns = named(objects, 'column');
-  if (columns.length === 0) return [];
-  const indexes = named(objects, 'index');
-  return (await dependents(store, step.table, columns))
-    .filter(({ kind, name }) => kind !== 'index' || !indexes.includes(name))
-    .map(({ kind, name }) => `${kind} ${name}`);
-}
-
 /**
- * Asks the catalog whether what a step made can be taken back. What DROP COLUMN would drop without a word, as an index of two columns,
- * stands in the way as well.
- *
- * @param objects what `down` would remove
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
- */
-export async function rehearseDown(
-  store: Store,
-  step: SchemaStepDefinition,
-  objects: readonly CreatedObject[],
-): Promise<void> {
-  if (!objects.some(({ kind }) => kind !== 'version')) return;
-  const [object] = await inTheWay(store, step, objects);
-  if (object !== undefined) throw blocked(step, '`down`', object);
-  if ((await relationFacts(store, step.table))?.isOwned === 0)
-    throw missingRight(step, '`down`', 'to own the table');
-}
-
-/** Something that hangs on a column: DROP COLUMN fails on it, or drops it as well without a word. */
-export interface Dependent {
-  /** As a person calls it: `materialized view`. */
-  readonly kind: string;
-  readonly name: string;
-}
-
-/**
- * Objects by the catalog that holds them: what each is called there. `x` is its row, `h` the column that it hangs on.
+ * Objects that may hang on a column, by the catalog that holds them: what each is called there. `x` is its row, `h` the column.
  *
  * The index of a partition goes with that of its table, the index of a constraint with that. Up to PostgreSQL 14 a generated column
  * hangs by itself on those that it reads, later by its expression.
@@ -240,25 +186,50 @@ const OBJECTS: readonly (readonly [catalog: string, kind: string, name: string, 
   ['pg_publication_rel', `'publication'`, 'p.pubname', 'JOIN pg_publication AS p ON p.oid = x.prpubid'],
 ];
 
-/** What hangs on columns of a table or of its partitions, in an order of its own. */
-export async function dependents(
+/**
+ * What stands in the way of dropping the columns among `objects`, of partitions too, once the indexes among them are gone: DROP COLUMN
+ * fails on it, or drops it as well without a word.
+ */
+async function inTheWay(
   store: Store,
-  table: string,
-  columns: readonly string[],
-): Promise<Dependent[]> {
+  step: SchemaStepDefinition,
+  objects: readonly CreatedObject[],
+): Promise<string[]> {
+  const columns = named(objects, 'column');
+  if (columns.length === 0) return [];
+  const indexes = named(objects, 'index');
   const selects = OBJECTS.map(
     ([catalog, kind, name, rest = '']) =>
       `SELECT ${kind} AS kind, ${name}::text AS name FROM hanging AS h
       JOIN ${catalog} AS x ON h.classid = '${catalog}'::regclass AND x.oid = h.objid ${rest}`,
   );
-  return await store.all(
+  const found = await store.all<{ kind: string; name: string }>(
     `${tree(store)}, hanging AS (
       SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
         JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
       WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${places(columns)}))
     ${selects.join('\nUNION ')}
     ORDER BY kind, name`,
-    table,
+    step.table,
     ...columns,
   );
+  return found
+    .filter(({ kind, name }) => kind !== 'index' || !indexes.includes(name))
+    .map(({ kind, name }) => `${kind} ${name}`);
+}
+
+/**
+ * Asks the catalog whether what a step made can be taken back. What DROP COLUMN would drop without a word, as an index of two columns,
+ * stands in the way as well.
+ */
+export async function rehearseDown(
+  store: Store,
+  step: SchemaStepDefinition,
+  objects: readonly CreatedObject[],
+): Promise<void> {
+  if (!objects.some(({ kind }) => kind !== 'version')) return;
+  const [object] = await inTheWay(store, step, objects);
+  if (object !== undefined) throw blocked(step, '`down`', object);
+  if ((await relationFacts(store, step.table))?.isOwned === 0)
+    throw missingRight(step, '`down`', 'to own the table');
 }
