@@ -1,26 +1,22 @@
 import type { Store } from '../../db/connection.js';
 import { type PostgresStatements, requirePostgres } from '../../db/postgres/statements.js';
 import { OUR_TABLES } from '../../db/postgres/texts.js';
-import { foldCase, literal } from '../../db/sql.js';
+import { foldCase, identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import type { ColumnInfo, Estimate, TableWork } from '../dialect.js';
 import { connectAs, IS_ME, isSuper } from './rights.js';
 
 // A name is the table that the search path finds first: what an unqualified name in a statement means.
 
-/**
- * The relation that an unqualified name means, as SQL.
- *
- * @param name SQL of the name. Default: a parameter
- */
-export const relationSql = (store: Store, name = '?'): string =>
-  `(SELECT c.oid FROM unnest(ARRAY[${requirePostgres(store).session.schemas.map(literal).join(', ')}]) WITH ORDINALITY AS p (name, at)
-    JOIN pg_namespace AS n ON n.nspname = p.name JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = ${name}
-    ORDER BY p.at LIMIT 1)`;
+/** The relation that an unqualified name means, as SQL. */
+export const relationSql = (store: Store, name: string): string =>
+  `coalesce(${requirePostgres(store)
+    .session.schemas.map((schema) => `to_regclass(${literal(`${identifier(schema)}.${identifier(name)}`)})`)
+    .join(', ')})`;
 
-/** A table, the root, with its partitions and whatever inherits from it: an UPDATE of the table reaches them all. Takes the table's name. */
-export const tree = (store: Store): string => `WITH RECURSIVE tree (oid, is_root) AS (
-  SELECT ${relationSql(store)}::oid, true UNION SELECT i.inhrelid, false FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
+/** A table, the root, with its partitions and whatever inherits from it: an UPDATE of the table reaches them all. */
+export const treeSql = (store: Store, table: string): string => `WITH RECURSIVE tree (oid, is_root) AS (
+  SELECT ${relationSql(store, table)}::oid, true UNION SELECT i.inhrelid, false FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
 
 /** Places for a list of values in SQL; for an empty one a list that holds nothing. */
 export const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ') || 'NULL';
@@ -66,16 +62,14 @@ export const relationFacts = async (store: Store, name: string): Promise<Relatio
       greatest(1, c.reltuples)::bigint AS rows, pg_has_role(c.relowner, 'USAGE') AS "isOwned",
       has_any_column_privilege(c.oid, 'UPDATE') AS "mayUpdate", has_schema_privilege(c.relnamespace, 'CREATE') AS "mayCreate",
       row_security_active(c.oid) AS "hidesRows"
-    FROM pg_class AS c WHERE c.oid = ${relationSql(store)}`,
-    name,
+    FROM pg_class AS c WHERE c.oid = ${relationSql(store, name)}`,
   );
 
 /** Tables that a table is a partition of, from the nearest. */
 export const parentTables = async (store: Store, table: string): Promise<string[]> =>
   await store.pluck<string>(
     `SELECT c.relname FROM pg_class AS t CROSS JOIN LATERAL pg_partition_ancestors(t.oid) WITH ORDINALITY AS a (id, n)
-      JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${relationSql(store)} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
-    table,
+      JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${relationSql(store, table)} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
   );
 
 /** Whether the store has a table (not a view) of this name. */
@@ -102,8 +96,7 @@ export async function tableColumns(store: Store, table: string): Promise<ColumnI
       `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, (a.attgenerated <> '') AS "isGenerated",
         coalesce((SELECT array_position(k.conkey, a.attnum) FROM pg_constraint AS k
           WHERE k.conrelid = a.attrelid AND k.contype = 'p'), 0) AS pk
-      FROM pg_attribute AS a WHERE a.attrelid = ${relationSql(store)} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
-      table,
+      FROM pg_attribute AS a WHERE a.attrelid = ${relationSql(store, table)} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     )
   ).map(({ isGenerated, ...column }) => ({ ...column, isGenerated: Boolean(isGenerated) }));
 }
@@ -122,7 +115,7 @@ export async function updateTriggers(
   columns: readonly string[],
 ): Promise<string[]> {
   return await store.pluck<string>(
-    `${tree(store)}
+    `${treeSql(store, table)}
     SELECT t.tgname AS name FROM pg_trigger AS t JOIN tree ON tree.oid = t.tgrelid
     WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 16) <> 0
       AND (t.tgattr::text = '' OR EXISTS (SELECT 1 FROM pg_attribute AS a
@@ -131,7 +124,6 @@ export async function updateTriggers(
     SELECT r.rulename FROM pg_rewrite AS r JOIN tree ON tree.oid = r.ev_class AND tree.is_root
     WHERE r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')
     ORDER BY name`,
-    table,
     ...columns,
   );
 }
@@ -147,8 +139,7 @@ export async function treeBytes(
   size: 'pg_table_size' | 'pg_relation_size',
 ): Promise<number> {
   const [bytes = 0] = await store.pluck<number>(
-    `${tree(store)} SELECT coalesce(sum(${size}(tree.oid)), 0)::bigint FROM tree WHERE tree.oid IS NOT NULL`,
-    table,
+    `${treeSql(store, table)} SELECT coalesce(sum(${size}(tree.oid)), 0)::bigint FROM tree WHERE tree.oid IS NOT NULL`,
   );
   return bytes;
 }
@@ -180,11 +171,9 @@ export async function refuseForeignTable(store: PostgresStatements, table: strin
   if ((await store.remember(isSuperuser, async () => (await store.pluck<number>(isSuperuser))[0])) !== 1)
     return;
   const found = await store.get<{ name: string; owner: string }>(
-    `${tree(store)} SELECT c.relname AS name, o.rolname AS owner FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner
-    WHERE (c.oid IN (SELECT tree.oid FROM tree) OR c.oid IN (SELECT pg_partition_ancestors(${relationSql(store)})))
+    `${treeSql(store, table)} SELECT c.relname AS name, o.rolname AS owner FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner
+    WHERE (c.oid IN (SELECT tree.oid FROM tree) OR c.oid IN (SELECT pg_partition_ancestors(${relationSql(store, table)})))
       AND NOT ${isSuper('o.oid')} ORDER BY c.relname <> ?, c.relname LIMIT 1`,
-    table,
-    table,
     table,
   );
   if (!found) return;

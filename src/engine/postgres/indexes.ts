@@ -7,15 +7,14 @@ import { BackfillError } from '../../errors.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
 import { isStoreError } from '../../store-errors.js';
 import type { IndexVerdict, IndexWork } from '../dialect.js';
-import { relationFacts, relationSql, tree, treeBytes } from './catalog.js';
+import { relationFacts, relationSql, treeBytes, treeSql } from './catalog.js';
 
 /** The index of a table by its name: invalid where a run has left it incomplete, as it was killed. */
 const standing = async (store: Store, { table, name }: Pick<IndexWork, 'table' | 'name'>) =>
   await store.get<{ schema: string; isValid: number }>(
     `SELECT n.nspname AS schema, i.indisvalid AS "isValid"
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE i.indrelid = ${relationSql(store)} AND c.relname = ?`,
-    table,
+    WHERE i.indrelid = ${relationSql(store, table)} AND c.relname = ?`,
     name,
   );
 
@@ -40,7 +39,7 @@ export async function findIndex(
   const found = await store.all<{ name: string; condition: string | null }>(
     `SELECT c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS condition
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
-    WHERE i.indrelid = ${relationSql(store)} AND i.indisvalid AND NOT i.indisunique AND NOT i.indisexclusion
+    WHERE i.indrelid = ${relationSql(store, table)} AND i.indisvalid AND NOT i.indisunique AND NOT i.indisexclusion
       AND m.amname IN ('btree', 'lsm') AND ARRAY[${wanted.columns.map(literal).join(', ')}] = ARRAY(
         SELECT CASE WHEN k.at < i.indnkeyatts AND (i.indoption[k.at] & 3) = 0 AND i.indcollation[k.at] = a.attcollation
           AND coalesce(o.opcdefault, true) THEN a.attname::text END
@@ -49,7 +48,6 @@ export async function findIndex(
           LEFT JOIN pg_opclass AS o ON o.oid = i.indclass[k.at]
         ORDER BY k.at)
     ORDER BY c.relname`,
-    table,
   );
   const same = await findEach(
     found,
@@ -226,14 +224,13 @@ export async function indexVerdict(
 /** The indexes of a table and its partitions, each with whether it is the one of this name, or its part in a partition. */
 async function namesOf(store: Store, table: string, index: string): Promise<Map<string, number>> {
   const rows = await store.all<{ name: string; isIt: number }>(
-    `${tree(store)}, parts (oid) AS (
+    `${treeSql(store, table)}, parts (oid) AS (
       SELECT i.indexrelid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
         JOIN tree ON tree.oid = i.indrelid AND tree.is_root
       WHERE c.relname = ?
       UNION SELECT h.inhrelid FROM pg_inherits AS h JOIN parts ON parts.oid = h.inhparent)
     SELECT c.relname AS name, c.oid IN (SELECT oid FROM parts) AS "isIt"
     FROM tree JOIN pg_index AS i ON i.indrelid = tree.oid JOIN pg_class AS c ON c.oid = i.indexrelid`,
-    table,
     index,
   );
   return new Map(rows.map(({ name, isIt }) => [name, isIt]));

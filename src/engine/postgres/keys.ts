@@ -66,9 +66,8 @@ const ask = async (store: Store, { table, key }: KeyOf): Promise<KeyColumn | und
       LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
         AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
       LEFT JOIN collations AS x ON x.oid = i.indcollation[0]
-    WHERE a.attrelid = ${relationSql(store)} AND a.attname = ? AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE a.attrelid = ${relationSql(store, table)} AND a.attname = ? AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY "isBytewise" DESC, "collation", i.indexrelid LIMIT 1`,
-    table,
     key,
   );
 
@@ -180,9 +179,8 @@ export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRan
 export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth> {
   if (watermark === null) return 'unknown';
   const sequence = await store.getExact<{ last: bigint | null }>(
-    `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(${relationSql(store)}::regclass::text, ?)::regclass AS oid) AS s
+    `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(${relationSql(store, backfill.table)}::text, ?)::regclass AS oid) AS s
     WHERE s.oid IS NOT NULL AND has_sequence_privilege(s.oid, 'SELECT, USAGE')`,
-    backfill.table,
     backfill.key,
   );
   if (!sequence) return 'unknown';

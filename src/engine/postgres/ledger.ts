@@ -181,7 +181,7 @@ async function ledgerRelations(
   right: 'SELECT' | 'UPDATE',
 ): Promise<LedgerRelation[]> {
   const { tables, trustsOthers } = store.driver;
-  const oids = tables.map((table) => relationSql(store, literal(table)));
+  const oids = tables.map((table) => relationSql(store, table));
   const odd = ODDITIES.map(([condition, what]) => `WHEN ${condition} THEN ${literal(what)}`);
   return await store.all<LedgerRelation>(
     `WITH owners AS (SELECT t.relowner AS oid FROM pg_class AS t WHERE t.oid IN (${oids.join(', ') || 'NULL'}))

@@ -4,7 +4,7 @@ import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { PlannedStatement, SchemaPlan } from '../schema-plan.js';
-import { places, RELATIONS, relationFacts, relationSql, tableColumns, tree } from './catalog.js';
+import { places, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back keeps others waiting meanwhile. So the catalog is
 // asked for whatever is known to stand in the way; a trigger's function is not looked into.
@@ -136,8 +136,7 @@ async function clashing(
   const found = await store.get<{ kind: string; isUnfinished: number }>(
     `SELECT c.relkind AS kind, coalesce(NOT i.indisvalid AND i.indrelid = t.oid, false) AS "isUnfinished"
     FROM pg_class AS t JOIN pg_class AS c ON c.relnamespace = t.relnamespace LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
-    WHERE t.oid = ${relationSql(store)} AND c.relname = ?`,
-    table,
+    WHERE t.oid = ${relationSql(store, table)} AND c.relname = ?`,
     makes.name,
   );
   if (!found) return undefined;
@@ -204,13 +203,12 @@ async function inTheWay(
       JOIN ${catalog} AS x ON h.classid = '${catalog}'::regclass AND x.oid = h.objid ${rest}`,
   );
   const found = await store.all<{ kind: string; name: string }>(
-    `${tree(store)}, hanging AS (
+    `${treeSql(store, step.table)}, hanging AS (
       SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
         JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
       WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${places(columns)}))
     ${selects.join('\nUNION ')}
     ORDER BY kind, name`,
-    step.table,
     ...columns,
   );
   return found
