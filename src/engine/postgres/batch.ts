@@ -8,11 +8,18 @@ import type { Backfill } from '../../steps/define.js';
 import { isPostgresError } from '../../store-errors.js';
 import { type BatchResult, type FillOptions, RefusedUpdate } from '../batch.js';
 import type { Derived } from '../process.js';
-import { anyNullSql, type KeyKind, keyLiteral, type RowSql, rowSql } from '../rows.js';
+import { anyNullSql, type RowSql, rowSql } from '../rows.js';
+import {
+  bits,
+  filledCells,
+  type Group,
+  notedSql,
+  noteTriggered,
+  recordSkips,
+  skippedRows,
+} from './batch-record.js';
 import { derive, type PostgresDerivation } from './derive.js';
 import { keyOf, ledgerKeyOf } from './keys.js';
-import { notedSql, noteTriggered } from './row-versions.js';
-import { bits, filledCells, type Group, recordSkips, skippedRows } from './skips.js';
 
 /**
  * One batch, in one statement: rows are read and derived, the table is updated, and what became of each row comes back, grouped, as

@@ -1,3 +1,8 @@
+import { asKey } from '../rows.js';
+import { indexHint } from '../rows.js';
+import { type KeyKind } from '../rows.js';
+import { keyLiteral } from '../rows.js';
+import { unsuitable } from '../rows.js';
 import type { SqlValue, Store } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { EQ, LT, operator, typeSql } from '../../db/postgres/texts.js';
@@ -6,8 +11,8 @@ import { findEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
-import { asKey, indexHint, type KeyKind, keyLiteral, rowSql, unsuitable } from '../rows.js';
-import { relationSql } from './relations.js';
+import { rowSql } from '../rows.js';
+import { type RelationFacts, relationFacts, relationSql } from './catalog.js';
 
 type KeyOf = Pick<Backfill, 'table' | 'key'>;
 
@@ -21,28 +26,26 @@ const KINDS: Readonly<Record<string, KeyKind>> = {
   uuid: 'text',
 };
 
-/** What the catalog says of a key's column, with one of the indexes that make it unique. */
+/** What the catalog says of a key's column, with that of the indexes which make it unique by which batches go best. */
 interface KeyColumn {
   /** Without its length. */
   readonly type: string;
-  /** Whether its own collation orders texts by their bytes. */
-  readonly isBytewise: number;
   /** Whether there is such an index. */
   readonly isUnique: number;
-  /** Whether that has the column's own collation. */
-  readonly isAlike: number;
-  /** The index's collation if it is one of PostgreSQL's own that orders texts by their bytes, else null. */
+  /** Whether it orders texts by their bytes in the column's own collation. */
+  readonly isBytewise: number;
+  /** Its collation if that is one of PostgreSQL's own that orders texts by their bytes, else null. */
   readonly collation: string | null;
 }
 
 /** What is known of keys: a store asks once, and again when a backfill is checked, as a step before it may have changed the table. */
 const factName = ({ table, key }: KeyOf): string => JSON.stringify(['key', table, key]);
 
-async function factsOf(store: Store, of: KeyOf): Promise<readonly KeyColumn[]> {
+async function columnOf(store: Store, of: KeyOf): Promise<KeyColumn | undefined> {
   const { driver } = requirePostgres(store);
-  const facts = await driver.remember(factName(of), async () => await ask(store, of.table, of.key));
-  if (facts.length === 0) driver.forget(factName(of)); // another process may make it
-  return facts;
+  const column = await driver.remember(factName(of), async () => await ask(store, of));
+  if (!column) driver.forget(factName(of)); // another process may make it
+  return column;
 }
 
 /**
@@ -51,8 +54,8 @@ async function factsOf(store: Store, of: KeyOf): Promise<readonly KeyColumn[]> {
  *
  * @see https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
  */
-const ask = async (store: Store, table: string, key: string): Promise<KeyColumn[]> =>
-  await store.all<KeyColumn>(
+const ask = async (store: Store, { table, key }: KeyOf): Promise<KeyColumn | undefined> =>
+  await store.get<KeyColumn>(
     `WITH collations AS (
       SELECT l.oid, l.collname, l.collnamespace, (w.provider = 'b'
         OR w.provider = 'c' AND w.locale ~* '^(c|posix|c[.]utf-?8)$') IS TRUE AS "isBytewise"
@@ -60,27 +63,21 @@ const ask = async (store: Store, table: string, key: string): Promise<KeyColumn[
           d.datcollate::text AS locale FROM pg_database AS d WHERE d.datname = current_database()) AS d
         CROSS JOIN LATERAL (SELECT CASE l.collprovider WHEN 'd' THEN d.provider ELSE l.collprovider::text END AS provider,
           CASE l.collprovider WHEN 'd' THEN d.locale ELSE l.collcollate::text END AS locale) AS w)
-    SELECT format_type(a.atttypid, NULL) AS type, coalesce(own."isBytewise", false) AS "isBytewise",
-      i.indexrelid IS NOT NULL AS "isUnique", coalesce(i.indcollation[0] = a.attcollation, false) AS "isAlike",
+    SELECT format_type(a.atttypid, NULL) AS type, i.indexrelid IS NOT NULL AS "isUnique",
+      coalesce(x."isBytewise" AND x.oid = a.attcollation, false) AS "isBytewise",
       CASE WHEN x."isBytewise" AND x.collnamespace = 'pg_catalog'::regnamespace THEN x.collname END AS collation
-    FROM pg_attribute AS a LEFT JOIN collations AS own ON own.oid = a.attcollation
+    FROM pg_attribute AS a
       LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
         AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
       LEFT JOIN collations AS x ON x.oid = i.indcollation[0]
-    WHERE a.attrelid = ${relationSql(store)} AND a.attname = ? AND a.attnum > 0 AND NOT a.attisdropped
-    ORDER BY i.indisprimary DESC NULLS LAST, i.indexrelid`,
-    table,
+    WHERE a.attrelid = ${relationSql(store, table)} AND a.attname = ? AND a.attnum > 0 AND NOT a.attisdropped
+    ORDER BY "isBytewise" DESC, "collation", i.indexrelid LIMIT 1`,
     key,
   );
 
-/**
- * How texts of the key are to be compared so that it goes by their bytes, by an index if there is one: undefined by the column's own
- * collation, else by that of this name. Null where no index does.
- */
-function collationOf(facts: readonly KeyColumn[]): string | null | undefined {
-  if (facts.some(({ isBytewise, isAlike }) => isBytewise === 1 && isAlike === 1)) return undefined;
-  return facts.find(({ collation }) => collation !== null)?.collation ?? null;
-}
+/** Whether a key goes by the bytes of its texts only under a collation that is named. */
+const wantsCollation = ({ type, isBytewise }: KeyColumn): boolean =>
+  KINDS[type] === 'text' && type !== 'uuid' && isBytewise === 0;
 
 /** A key, with its column's type as SQL. */
 export interface PostgresKey extends KeyFacts {
@@ -89,19 +86,13 @@ export interface PostgresKey extends KeyFacts {
 
 /** The key of a backfill, by the type of its column. */
 export async function keyOf(store: Store, backfill: KeyOf): Promise<PostgresKey> {
-  const column = `t.${identifier(backfill.key)}`;
-  const facts = await factsOf(store, backfill);
-  const type = facts[0]?.type ?? 'text';
-  const kind = facts[0] && KINDS[type];
-  const collation = isCollated(facts) ? collationOf(facts) : undefined;
-  const sql =
-    collation === undefined ? column : `${column} COLLATE pg_catalog.${identifier(collation ?? 'C')}`;
-  return { kind, sql, ledgerSql: ledgerKeyOf(kind, `(${sql})`), type: typeSql(type) };
+  const column = await columnOf(store, backfill);
+  const kind = column && KINDS[column.type];
+  const collation =
+    column && wantsCollation(column) ? ` COLLATE pg_catalog.${identifier(column.collation ?? 'C')}` : '';
+  const sql = `t.${identifier(backfill.key)}${collation}`;
+  return { kind, sql, ledgerSql: ledgerKeyOf(kind, `(${sql})`), type: typeSql(column?.type ?? 'text') };
 }
-
-/** Whether a key's order hangs on a collation. */
-const isCollated = ([facts]: readonly KeyColumn[]): boolean =>
-  facts !== undefined && facts.type !== 'uuid' && KINDS[facts.type] === 'text';
 
 /**
  * SQL that makes of a key's SQL what the ledger has. A text is in the collation of the ledger's columns, as two others could not be
@@ -124,29 +115,26 @@ export function fromLedger(cell: SqlValue): Key | null {
   return /^-?\d+$/.test(text) ? BigInt(text) : text; // a damaged one: its row contradicts the others
 }
 
-/**
- * Refuses a key by which batches can not go: they need each row's key to be another, and in an order that this program
- * shares with PostgreSQL.
- *
- * @throws {BackfillError} `KEY_UNSUITABLE` with the reason
- */
+/** Refuses a key by which batches can not go: each row's must be another, in an order that this program shares with PostgreSQL. */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   requirePostgres(store).driver.forget(factName(backfill));
-  const facts = await factsOf(store, backfill);
-  if (!facts.some(({ isUnique }) => isUnique === 1))
+  const column = await columnOf(store, backfill);
+  const table: Partial<RelationFacts> = (await relationFacts(store, backfill.table)) ?? {};
+  if (column?.isUnique !== 1)
     throw unsuitable(
       backfill,
       'it is not the only column of the primary key or of a unique index',
-      await partitionHint(store, backfill),
+      partitionHint(backfill, table),
     );
-  if (await isInherited(store, backfill))
+  // The rows of heirs are read with its own, and its indexes know nothing of them.
+  if (table.kind === 'r' && table.hasHeirs === 1)
     throw unsuitable(
       backfill,
       'other tables inherit from this one, and rows of theirs may have the same key',
     );
-  if ((await keyOf(store, backfill)).kind === undefined)
+  if (KINDS[column.type] === undefined)
     throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
-  if (isCollated(facts) && collationOf(facts) === null) {
+  if (wantsCollation(column) && column.collation === null) {
     const on = `${identifier(backfill.table)} (${identifier(backfill.key)} COLLATE "C")`;
     throw unsuitable(
       backfill,
@@ -157,30 +145,17 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
 }
 
 /** The key of a table with partitions has the columns that these go by: one that is unique alone is that of a partition. */
-async function partitionHint(store: Store, { table, key }: Backfill): Promise<string | undefined> {
-  const [kind] = await store.pluck<string>(
-    `SELECT CASE WHEN relispartition THEN 'part' WHEN relkind = 'p' THEN 'whole' END FROM pg_class WHERE oid = ${relationSql(store)}`,
-    table,
-  );
-  if (kind === 'whole')
-    return `Declare a backfill for each partition of ${table}, and a schema step for ${table} itself; a partition can have the index that batches go by: CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION (${identifier(key)})`;
-  if (kind === 'part')
+function partitionHint(
+  { table, key }: Backfill,
+  { kind, parent }: Partial<RelationFacts>,
+): string | undefined {
+  if (typeof parent === 'string')
     return indexHint(`CREATE UNIQUE INDEX CONCURRENTLY ON ${identifier(table)} (${identifier(key)})`);
-  return undefined;
+  if (kind !== 'p') return undefined;
+  return `Declare a backfill for each partition of ${table}, and a schema step for ${table} itself; a partition can have the index that batches go by: CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION (${identifier(key)})`;
 }
 
-/** Whether a table without partitions has heirs: their rows are read with its own, and its indexes know nothing of them. */
-const isInherited = async (store: Store, { table }: KeyOf): Promise<boolean> =>
-  (await store.get(
-    `SELECT 1 FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE c.oid = ${relationSql(store)} AND c.relkind = 'r' LIMIT 1`,
-    table,
-  )) !== undefined;
-
-/**
- * Refuses a table in which the key of some row is none: NULL. The column's type leaves nothing else.
- *
- * @throws {BackfillError} `KEY_UNSUITABLE`
- */
+/** Refuses a table in which the key of some row is none: NULL. The column's type leaves nothing else. */
 export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
   const { table, key } = backfill;
   const sql = `SELECT 1 FROM ${identifier(table)} WHERE ${identifier(key)} IS NULL LIMIT 1`;
@@ -191,44 +166,36 @@ export async function checkKeyValues(store: Store, backfill: Backfill): Promise<
 /** First and last key of the table, or undefined when it is empty. */
 export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
   const { sql: key } = await keyOf(store, backfill);
-  const end = async (direction: 'ASC' | 'DESC'): Promise<unknown> =>
-    (
-      await store.project.getExact<{ key: unknown }>(
-        `SELECT ${key} AS key FROM ${identifier(backfill.table)} AS t
-      WHERE t.${identifier(backfill.key)} IS NOT NULL ORDER BY ${key} ${direction} LIMIT 1`,
-      )
-    )?.key;
-  const last = await end('DESC');
-  return last === undefined ? undefined : [asKey(await end('ASC'), backfill), asKey(last, backfill)];
+  const end = (direction: 'ASC' | 'DESC'): string =>
+    `(SELECT ${key} FROM ${identifier(backfill.table)} AS t
+      WHERE t.${identifier(backfill.key)} IS NOT NULL ORDER BY ${key} ${direction} LIMIT 1)`;
+  const [ends] = await store.project.allExact<{ first: unknown; last: unknown }>(
+    `SELECT ${end('ASC')} AS first, ${end('DESC')} AS last`,
+  );
+  if (!ends || ends.last === null) return undefined;
+  return [asKey(ends.first, backfill), asKey(ends.last, backfill)];
 }
 
-/** Whether both the greatest key and the sequence that gives the next one are below `watermark`; false where there is none. */
-async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
+/**
+ * How keys go on: they are never known to grow, as the numbers of a sequence do not become visible in their order. They begin again where
+ * both the greatest key and the sequence that gives the next one are below `watermark`.
+ */
+export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth> {
+  if (watermark === null) return 'unknown';
   const sequence = await store.getExact<{ last: bigint | null }>(
-    `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(${relationSql(store)}::regclass::text, ?)::regclass AS oid) AS s
+    `SELECT pg_sequence_last_value(s.oid) AS last FROM (SELECT pg_get_serial_sequence(${relationSql(store, backfill.table)}::text, ?)::regclass AS oid) AS s
     WHERE s.oid IS NOT NULL AND has_sequence_privilege(s.oid, 'SELECT, USAGE')`,
-    backfill.table,
     backfill.key,
   );
-  if (!sequence) return false;
-  return [(await keyRange(store, backfill))?.[1], sequence.last ?? undefined].every(
-    (key) => key === undefined || key < watermark,
-  );
+  if (!sequence) return 'unknown';
+  const greatest = [(await keyRange(store, backfill))?.[1] ?? null, sequence.last];
+  return greatest.every((key) => key === null || key < watermark) ? 'restarted' : 'unknown';
 }
 
-/** How keys go on: they are never known to grow, as the numbers of a sequence do not become visible in their order. */
-export const keyGrowth = async (
-  store: Store,
-  backfill: Backfill,
-  watermark: Key | null,
-): Promise<KeyGrowth> =>
-  watermark !== null && (await hasRestartedKeys(store, backfill, watermark)) ? 'restarted' : 'unknown';
-
-/** From so many rows on a run is cut into so many ranges, for several processes to take in turn. */
+/** From so many rows on a run is cut into so many ranges, for several processes to take in turn; below into one. */
 const RANGES: readonly (readonly [rows: number, ranges: number])[] = [
   [100_000, 64],
   [2000, 8],
-  [0, 1],
 ];
 
 /** Last keys of the ranges of a run: of integers by their value, of texts by their number. */
@@ -248,12 +215,9 @@ export async function rangeEnds(
         `SELECT ${key} AS k FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT 1 OFFSET ${row}`,
       )
     )?.k;
-  const first = await keyAt(0);
-  const [, ranges = 1] =
-    (await findEach(RANGES, async ([rows]) => rows === 0 || (await keyAt(rows)) !== undefined)) ?? [];
-  if (first === undefined) return [end];
-  if (typeof first === 'bigint' && typeof end === 'bigint') return integerEnds(first, end, ranges);
-  if (ranges === 1) return [end];
+  const [, ranges] = (await findEach(RANGES, async ([rows]) => (await keyAt(rows)) !== undefined)) ?? [];
+  if (ranges === undefined) return [end];
+  if (typeof end === 'bigint') return integerEnds((await keyAt(0)) as bigint, end, ranges);
   const ends = await store.project.allExact<{ k: Key }>(
     `SELECT k FROM (SELECT ${key} AS k, pg_catalog.row_number() OVER w AS n, pg_catalog.count(*) OVER () AS rows FROM ${table} WHERE ${where}
       WINDOW w AS (ORDER BY ${key})) AS numbered WHERE (n ${operator('%')} greatest(1, rows ${operator('/')} ${ranges})) ${EQ} 0 AND k ${LT} ${keyLiteral(end)} ORDER BY k`,

@@ -1,9 +1,13 @@
 import { holderNamed } from '../../db/postgres/session.js';
-import { requirePostgres } from '../../db/postgres/statements.js';
-import { BATCH_NUMBERS, instantSql, operator, typeSql, XIDS_TABLE } from '../../db/postgres/texts.js';
+import { instantSql } from '../../db/postgres/texts.js';
+import { type PostgresStatements, requirePostgres } from '../../db/postgres/statements.js';
+import { BATCH_NUMBERS, OUR_TABLES, operator, typeSql, XIDS_TABLE } from '../../db/postgres/texts.js';
+import { identifier, literal } from '../../db/sql.js';
+import { BackfillError } from '../../errors.js';
 import { LEDGER_DROP, LEDGER_TABLES, type LedgerTypes, ledgerDdl } from '../../ledger/tables.js';
 import type { LedgerDialect } from '../dialect.js';
-import { ledgerTables, refuseUnsafeLedger, withdrawGrants } from './trust.js';
+import { RELATIONS, relationSql } from './catalog.js';
+import { connectAs, IS_ME, IS_OURS, isSuper, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './rights.js';
 
 /** Types are PostgreSQL's own, whatever another has in the search path. Keys stand as text: see `toLedger`. */
 const TYPES: LedgerTypes = {
@@ -65,3 +69,205 @@ export const POSTGRES_LEDGER: LedgerDialect = {
     return holder && holderNamed(holder.name, holder.since);
   },
 };
+
+/** The names of the ledger's tables and of its sequence, as SQL. */
+const NAMES = [...OUR_TABLES, BATCH_NUMBERS].map(literal).join(', ');
+
+/** SQL for the ledger's relations in a schema, as `c` and `n`: its tables, its sequence, and that of an identity. Takes the schema. */
+const IN_LEDGER = `n.nspname = ? AND (c.relname IN (${NAMES})
+  OR c.relkind = 'S' AND EXISTS (SELECT 1 FROM pg_depend AS y JOIN pg_class AS t ON t.oid = y.refobjid
+    WHERE y.classid = 'pg_class'::regclass AND y.refclassid = y.classid AND y.objid = c.oid AND y.deptype = 'i'
+      AND t.relnamespace = n.oid AND t.relname IN (${OUR_TABLES.map(literal).join(', ')})))`;
+
+/** Rights to change a table, or what becomes of it. */
+const WRITING = `'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'`;
+
+/** The role whose members may write every table, from PostgreSQL 14 on. */
+const WRITE_ALL = 'pg_write_all_data';
+
+const ledgerTables = async (store: PostgresStatements): Promise<string[]> =>
+  await store.pluck<string>(
+    `SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE ${IN_LEDGER}`,
+    await store.ledgerSchema(),
+  );
+
+/** What the ledger's columns are of, and their only default beside none. */
+const [OUR_TYPES, OUR_DEFAULT] = [
+  `'text'::regtype, 'bigint'::regtype, 'double precision'::regtype, 'bytea'::regtype`,
+  '0',
+];
+
+/** Whatever of the ledger's tables this program does not make, each by a condition on `c`, from `pg_class`. */
+const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
+  [
+    `c.relkind <> CASE WHEN c.relname IN (${OUR_TABLES.map(literal).join(', ')}) THEN 'r' ELSE 'S' END`,
+    'is no plain table',
+  ],
+  ['EXISTS (SELECT 1 FROM pg_trigger AS x WHERE x.tgrelid = c.oid)', 'has triggers'],
+  ['EXISTS (SELECT 1 FROM pg_rewrite AS x WHERE x.ev_class = c.oid)', 'has rules'],
+  ['c.relrowsecurity OR EXISTS (SELECT 1 FROM pg_policy AS x WHERE x.polrelid = c.oid)', 'has row security'],
+  [
+    `EXISTS (SELECT 1 FROM pg_constraint AS x WHERE x.conrelid = c.oid AND x.contype NOT IN ('p', 'n'))`,
+    'has constraints',
+  ],
+  [
+    `EXISTS (SELECT 1 FROM pg_attrdef AS x WHERE x.adrelid = c.oid AND pg_get_expr(x.adbin, x.adrelid) <> ${literal(OUR_DEFAULT)})
+      OR EXISTS (SELECT 1 FROM pg_attribute AS x WHERE x.attrelid = c.oid AND x.attgenerated <> '')`,
+    'has defaults',
+  ],
+  [
+    `c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_attribute AS x
+      WHERE x.attrelid = c.oid AND x.attnum > 0 AND NOT x.attisdropped AND x.atttypid NOT IN (${OUR_TYPES}))`,
+    'has other types',
+  ],
+  [
+    `EXISTS (SELECT 1 FROM pg_index AS x WHERE x.indrelid = c.oid
+      AND (x.indpred IS NOT NULL OR x.indexprs IS NOT NULL AND c.relname <> ${literal(XIDS_TABLE)}))`,
+    'has indexes on expressions',
+  ],
+  [
+    'EXISTS (SELECT 1 FROM pg_inherits AS x WHERE c.oid IN (x.inhparent, x.inhrelid))',
+    'has heirs or partitions',
+  ],
+];
+
+/** A relation of the ledger. */
+interface LedgerRelation {
+  readonly name: string;
+  readonly kind: string;
+  readonly owner: string;
+  /** In what it is not as this program makes it: empty for its owner, null in nothing. */
+  readonly fault: string | null;
+  /** Whether a person's word would make its owner trusted. */
+  readonly isLifted: number;
+  /** Whether this user lacks the right on it, which the owner of the project's tables should have. */
+  readonly isUnusable: number;
+  /** Statement that gives it to that owner, or to this user where there are no tables; null where it goes with its table. */
+  readonly handOver: string | null;
+}
+
+/**
+ * Refuses a ledger that this program has not made as it is: what is planted there would run, or be taken for what was filled, which says
+ * what SQL a `down` runs. It may belong to this user or a role that it is a member of, a superuser, the owner of the database or that of
+ * one of the project's tables, or a member of theirs; to a superuser, only to superusers, unless a person has agreed. Refuses one that the
+ * owner of the tables has no right to, too: who made it was a superuser, or another member.
+ *
+ * @param right what this user is about to need on its tables
+ * @throws {BackfillError} `LEDGER_UNTRUSTED`, `STORE_READONLY`
+ */
+export async function refuseUnsafeLedger(
+  store: PostgresStatements,
+  right: 'SELECT' | 'UPDATE' = 'SELECT',
+): Promise<void> {
+  const relations = await ledgerRelations(store, right);
+  if (relations.length === 0) return;
+  const schema = identifier(await store.ledgerSchema());
+  const handOver = (from: string): string =>
+    relations.flatMap((relation) => (relation.owner === from ? (relation.handOver ?? []) : [])).join('; ');
+  const faulty = relations.find(({ fault }) => fault !== null);
+  if (faulty) throw untrusted(faulty, `${schema}.${faulty.name}`, handOver(faulty.owner));
+  if (!store.driver.trustsOthers) await refuseWriters(store, schema);
+  const unusable = relations.find(({ isUnusable }) => isUnusable === 1);
+  if (!unusable) return;
+  const { name, owner } = unusable;
+  throw new BackfillError(
+    'STORE_READONLY',
+    `The ledger's table ${schema}.${name} belongs to ${owner}, and this user lacks the right ${right} on it`,
+    `Hand the ledger over to the owner of the tables, as ${owner}: ${handOver(owner)}`,
+  );
+}
+
+async function ledgerRelations(
+  store: PostgresStatements,
+  right: 'SELECT' | 'UPDATE',
+): Promise<LedgerRelation[]> {
+  const { tables, trustsOthers } = store.driver;
+  const oids = tables.map((table) => relationSql(store, table));
+  const odd = ODDITIES.map(([condition, what]) => `WHEN ${condition} THEN ${literal(what)}`);
+  return await store.all<LedgerRelation>(
+    `WITH owners AS (SELECT t.relowner AS oid FROM pg_class AS t WHERE t.oid IN (${oids.join(', ') || 'NULL'}))
+    SELECT c.relname AS name, c.relkind AS kind, o.rolname AS owner,
+      CASE WHEN (${isSuper('o.oid')} OR ${trustsOthers ? '' : 'NOT s."isSuper" AND'} x."isOwned") IS NOT TRUE THEN '' ${odd.join(' ')} END AS fault,
+      s."isSuper" AND x."isOwned" AS "isLifted",
+      c.relkind = 'r' AND o.oid <> h.oid AND pg_has_role(h.oid, 'MEMBER')
+        AND NOT has_table_privilege(c.oid, ${literal(right)}) AS "isUnusable",
+      CASE WHEN c.relname IN (${NAMES}) THEN format('ALTER %s %I.%s OWNER TO %I',
+        CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname, h.rolname) END AS "handOver"
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS o ON o.oid = c.relowner
+      CROSS JOIN ${ME_AND_DATABASE} JOIN pg_roles AS h ON h.oid = coalesce((SELECT oid FROM owners LIMIT 1), me.oid)
+      CROSS JOIN LATERAL (SELECT ${isSuper('me.oid')} AS "isSuper") AS s
+      CROSS JOIN LATERAL (SELECT NOT s."isSuper" AND pg_has_role(me.oid, c.relowner, 'MEMBER')
+        OR pg_has_role(c.relowner, me.oid, 'MEMBER') OR pg_has_role(c.relowner, d.datdba, 'MEMBER')
+        OR EXISTS (SELECT 1 FROM owners WHERE pg_has_role(c.relowner, owners.oid, 'MEMBER')) AS "isOwned") AS x
+    WHERE ${IS_ME} AND ${IN_LEDGER} ORDER BY c.relkind = 'S', c.relname`,
+    await store.ledgerSchema(),
+  );
+}
+
+function untrusted(
+  { owner, kind, isLifted, fault }: LedgerRelation,
+  table: string,
+  handOver: string,
+): BackfillError {
+  const drop = `DROP ${(RELATIONS[kind] ?? 'table').toUpperCase()} ${table}`;
+  if (fault !== '')
+    return new BackfillError(
+      'LEDGER_UNTRUSTED',
+      `The ledger's table ${table} is not as this program makes it: it ${fault}`,
+      `If it is the ledger of ${owner}, connect as that role and take off what was added to it; if it was planted, drop it: ${drop}`,
+    );
+  return new BackfillError(
+    'LEDGER_UNTRUSTED',
+    `The ledger's table ${table} is not as this program makes it: it belongs to ${owner}`,
+    isLifted === 1
+      ? connectAs(owner)
+      : `If you know it as the ledger of ${owner}, hand it over, as that role: ${handOver}; if it was planted, drop it: ${drop}`,
+  );
+}
+
+/** Refuses a ledger that others may write: by a grant, also of columns, or as members of `pg_write_all_data`. */
+async function refuseWriters(store: PostgresStatements, schema: string): Promise<void> {
+  const grants = await store.all<{ name: string; grantee: string; right: string; role: string }>(
+    `SELECT c.relname AS name, coalesce(q.rolname, 'PUBLIC') AS grantee, x.privilege AS "right", min(r.rolname) AS role
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN ${ME_AND_DATABASE}
+      CROSS JOIN LATERAL (SELECT grantee, privilege_type FROM aclexplode(c.relacl)
+        UNION SELECT y.grantee, y.privilege_type FROM pg_attribute AS b CROSS JOIN LATERAL aclexplode(b.attacl) AS y WHERE b.attrelid = c.oid
+        UNION SELECT m.member, ${literal(WRITE_ALL)} FROM pg_auth_members AS m JOIN pg_roles AS w ON w.oid = m.roleid
+          WHERE w.rolname = ${literal(WRITE_ALL)}) AS x (grantee, privilege)
+      LEFT JOIN pg_roles AS q ON q.oid = x.grantee JOIN pg_roles AS r ON ${mayUse('x.grantee')}
+    WHERE ${IS_ME} AND ${IN_LEDGER} AND x.privilege IN (${WRITING}, ${literal(WRITE_ALL)})
+      AND NOT ${IS_OURS} AND NOT pg_has_role(r.oid, c.relowner, 'MEMBER')
+    GROUP BY c.relname, q.rolname, x.privilege ORDER BY c.relname, x.privilege = ${literal(WRITE_ALL)}, q.rolname, x.privilege`,
+    await store.ledgerSchema(),
+  );
+  const [first] = grants;
+  if (!first) return;
+  const { name, role } = first;
+  const memberships = grants.filter(({ right }) => right === WRITE_ALL);
+  const granted = grants.filter(({ right }) => right !== WRITE_ALL);
+  const rights = listed(granted.map(({ right }) => right));
+  const tables = listed(granted.map((grant) => `${schema}.${grant.name}`));
+  const revoke = (what: string, from: typeof grants): string[] =>
+    from.length === 0 ? [] : [`REVOKE ${what} FROM ${listed(from.map(({ grantee }) => roleSql(grantee)))}`];
+  throw new BackfillError(
+    'LEDGER_UNTRUSTED',
+    `The role ${role} may write the ledger's table ${schema}.${name}, which says what SQL this user runs`,
+    takeAway([...revoke(`${rights} ON ${tables}`, granted), ...revoke(WRITE_ALL, memberships)], role),
+  );
+}
+
+const listed = (texts: readonly string[]): string => [...new Set(texts)].join(', ');
+
+/** Takes from tables of the ledger that were just made what default privileges have granted to others, but to read. */
+async function withdrawGrants(store: PostgresStatements, names: readonly string[]): Promise<void> {
+  const revokes = await store.pluck<string>(
+    `SELECT format('REVOKE %s ON %I.%I FROM %s', string_agg(DISTINCT x.privilege_type, ', '), n.nspname, c.relname,
+      coalesce(quote_ident(g.rolname), 'PUBLIC'))
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+      LEFT JOIN pg_roles AS g ON g.oid = x.grantee
+    WHERE n.nspname = ? AND c.relname IN (${names.map(literal).join(', ')}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
+    GROUP BY n.nspname, c.relname, g.rolname`,
+    await store.ledgerSchema(),
+  );
+  for (const sql of revokes) await store.exec(sql);
+}

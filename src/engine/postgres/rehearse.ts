@@ -4,9 +4,7 @@ import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { PlannedStatement, SchemaPlan } from '../schema-plan.js';
-import { dependents } from './dependents.js';
-import { tableColumns } from './inspect.js';
-import { relationSql } from './relations.js';
+import { places, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back keeps others waiting meanwhile. So the catalog is
 // asked for whatever is known to stand in the way; a trigger's function is not looked into.
@@ -14,42 +12,13 @@ import { relationSql } from './relations.js';
 /** Longest name, in bytes: of a longer one PostgreSQL drops the rest. */
 const LONGEST_NAME = 63;
 
-/** Relations by their kind in the catalog. */
-const RELATIONS: Readonly<Record<string, string>> = {
-  r: 'table',
-  p: 'table',
-  v: 'view',
-  m: 'materialized view',
-  i: 'index',
-  I: 'index',
-  S: 'sequence',
-  f: 'foreign table',
-  c: 'type',
-};
-
-/** What the catalog says of a table, and of what this role may do to it. */
-interface TableFacts {
-  readonly kind: string;
-  /** The table of which it is a partition, or null. */
-  readonly parent: string | null;
-  readonly isOwned: number;
-  readonly mayUpdate: number;
-  readonly mayCreate: number;
-  readonly hidesRows: number;
-}
-
-function blocked(
+const blocked = (
   step: SchemaStepDefinition,
   what: string,
   object: string,
   hint = `Drop or mend ${object}, then run the same command again; nothing was changed`,
-): BackfillError {
-  return new BackfillError(
-    'SCHEMA_BLOCKED',
-    `${what} on the table ${step.table} is blocked by ${object}`,
-    hint,
-  );
-}
+): BackfillError =>
+  new BackfillError('SCHEMA_BLOCKED', `${what} on the table ${step.table} is blocked by ${object}`, hint);
 
 function missingRight(step: SchemaStepDefinition, what: string, right: string): BackfillError {
   const hint = `Grant it to this role, or run the same command as the owner of ${step.table}; nothing was changed`;
@@ -61,34 +30,16 @@ const making = ({ makes }: PlannedStatement): string => `Making ${makes.kind} ${
 const named = (objects: readonly CreatedObject[], kind: CreatedObject['kind']): string[] =>
   objects.filter((object) => object.kind === kind).map(({ name }) => name);
 
-async function factsOf(store: Store, { table }: SchemaStepDefinition): Promise<TableFacts | undefined> {
-  return await store.get<TableFacts>(
-    `SELECT c.relkind AS kind, pg_has_role(c.relowner, 'USAGE') AS "isOwned",
-      has_any_column_privilege(c.oid, 'UPDATE') AS "mayUpdate", has_schema_privilege(c.relnamespace, 'CREATE') AS "mayCreate",
-      row_security_active(c.oid) AS "hidesRows",
-      (SELECT p.relname FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhparent
-        WHERE i.inhrelid = c.oid AND c.relispartition) AS parent
-    FROM pg_class AS c WHERE c.oid = ${relationSql(store)}`,
-    table,
-  );
-}
-
-/**
- * Asks the catalog whether a schema step can be made, its columns filled, and it be taken back.
- *
- * @param plan what the step would run
- * @param made what it has made already, when it resumes
- * @returns warnings: names of objects that will block `down`
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
- */
+/** Asks the catalog whether a schema step can be made, its columns filled, and it be taken back; returns warnings. */
 export async function rehearseUp(
   store: Store,
   step: SchemaStepDefinition,
   plan: SchemaPlan,
   made: readonly CreatedObject[],
 ): Promise<string[]> {
-  await checkTable(store, step, plan);
-  await checkColumns(store, step, plan);
+  const columns = plan.first.filter(({ makes }) => makes.kind === 'column');
+  await checkTable(store, step, columns, plan.indexes);
+  await checkColumns(store, step, columns);
   for (const planned of plan.indexes) {
     checkName(step, planned);
     await checkIndex(store, step, planned);
@@ -103,15 +54,13 @@ export async function rehearseUp(
 async function checkTable(
   store: Store,
   step: SchemaStepDefinition,
-  { first, indexes }: SchemaPlan,
+  columns: readonly PlannedStatement[],
+  indexes: readonly PlannedStatement[],
 ): Promise<void> {
-  const facts = await factsOf(store, step);
-  if (!facts) return; // whoever asks has refused a table that is not there
-  const columns = first.filter(({ makes }) => makes.kind === 'column');
+  const facts = await relationFacts(store, step.table);
+  if (!facts) return; // whoever asks has refused what is no table
   const [change] = [...columns, ...indexes];
   const what = change ? making(change) : 'Filling';
-  if (facts.kind !== 'r' && facts.kind !== 'p')
-    throw blocked(step, what, `${RELATIONS[facts.kind] ?? 'another object'} ${step.table}`);
   if (facts.parent !== null && columns.length > 0) {
     const hint = `Declare the step for ${facts.parent}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed`;
     throw blocked(step, what, `table ${facts.parent}, of which it is a partition`, hint);
@@ -125,7 +74,11 @@ async function checkTable(
     throw missingRight(step, 'Filling', 'BYPASSRLS, without which policies hide rows');
 }
 
-async function checkColumns(store: Store, step: SchemaStepDefinition, plan: SchemaPlan): Promise<void> {
+async function checkColumns(
+  store: Store,
+  step: SchemaStepDefinition,
+  planned: readonly PlannedStatement[],
+): Promise<void> {
   for (const column of await tableColumns(store, step.table)) {
     const declared = step.columns.find(({ name }) => isSameName(name, column.name));
     if (!declared) continue;
@@ -134,11 +87,10 @@ async function checkColumns(store: Store, step: SchemaStepDefinition, plan: Sche
     if (declared.name !== column.name)
       throw blocked(step, `Making column ${declared.name}`, `another column named ${column.name}`);
   }
-  for (const planned of plan.first.filter(({ makes }) => makes.kind === 'column')) {
-    checkName(step, planned);
-    const type = step.columns.find(({ name }) => name === planned.makes.name)?.type ?? 'text';
-    if (await store.compileError(`SELECT NULL::${type}`))
-      throw blocked(step, making(planned), 'its declaration');
+  for (const column of planned) {
+    checkName(step, column);
+    const type = step.columns.find(({ name }) => name === column.makes.name)?.type ?? 'text';
+    await checkDeclaration(store, step, column, `SELECT NULL::${type}`);
   }
 }
 
@@ -147,7 +99,16 @@ function checkName(step: SchemaStepDefinition, planned: PlannedStatement): void 
   throw blocked(step, making(planned), `its name of more than ${LONGEST_NAME} bytes`);
 }
 
-/** Refuses an index whose columns or condition compile neither now nor when the step's columns are there. */
+async function checkDeclaration(
+  store: Store,
+  step: SchemaStepDefinition,
+  planned: PlannedStatement,
+  sql: string,
+): Promise<void> {
+  if (await store.compileError(sql)) throw blocked(step, making(planned), 'its declaration');
+}
+
+/** Refuses an index whose columns or condition do not compile when the step's columns are there. */
 async function checkIndex(
   store: Store,
   step: SchemaStepDefinition,
@@ -162,7 +123,7 @@ async function checkIndex(
   const table = identifier(step.table);
   const sql = `SELECT ${index.columns.map(identifier).join(', ')} FROM (SELECT *${coming.join('')} FROM ${table}) AS ${table}
     WHERE (\n${index.where ?? 'true'}\n)`;
-  if (await store.compileError(sql)) throw blocked(step, making(planned), 'its declaration');
+  await checkDeclaration(store, step, planned, sql);
 }
 
 /** Another relation that has the name of an index already; not a part of it that a run has left when it was killed. */
@@ -175,8 +136,7 @@ async function clashing(
   const found = await store.get<{ kind: string; isUnfinished: number }>(
     `SELECT c.relkind AS kind, coalesce(NOT i.indisvalid AND i.indrelid = t.oid, false) AS "isUnfinished"
     FROM pg_class AS t JOIN pg_class AS c ON c.relnamespace = t.relnamespace LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
-    WHERE t.oid = ${relationSql(store)} AND c.relname = ?`,
-    table,
+    WHERE t.oid = ${relationSql(store, table)} AND c.relname = ?`,
     makes.name,
   );
   if (!found) return undefined;
@@ -184,7 +144,51 @@ async function clashing(
   return made.includes(makes.name) ? undefined : `invalid index ${makes.name}`;
 }
 
-/** What stands in the way of dropping the columns among `objects`, once the indexes among them are gone. */
+/**
+ * Objects that may hang on a column, by the catalog that holds them: what each is called there. `x` is its row, `h` the column.
+ *
+ * The index of a partition goes with that of its table, the index of a constraint with that. Up to PostgreSQL 14 a generated column
+ * hangs by itself on those that it reads, later by its expression.
+ *
+ * @see https://www.postgresql.org/docs/current/catalog-pg-depend.html
+ */
+const OBJECTS: readonly (readonly [catalog: string, kind: string, name: string, rest?: string])[] = [
+  [
+    'pg_class',
+    `CASE x.relkind WHEN 'S' THEN 'sequence' ELSE 'index' END`,
+    'x.relname',
+    'WHERE h.objsubid = 0 AND NOT x.relispartition',
+  ],
+  [
+    'pg_rewrite',
+    `CASE v.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'rule' END`,
+    `CASE WHEN v.relkind IN ('v', 'm') THEN v.relname ELSE x.rulename END`,
+    'JOIN pg_class AS v ON v.oid = x.ev_class',
+  ],
+  [
+    'pg_class',
+    `'generated column'`,
+    'a.attname',
+    'JOIN pg_attribute AS a ON a.attrelid = x.oid AND a.attnum = h.objsubid WHERE h.objsubid > 0',
+  ],
+  [
+    'pg_attrdef',
+    `'generated column'`,
+    'a.attname',
+    'JOIN pg_attribute AS a ON a.attrelid = x.adrelid AND a.attnum = x.adnum WHERE x.adnum <> h.refobjsubid',
+  ],
+  ['pg_constraint', `'constraint'`, 'x.conname', `WHERE x.contype <> 'n'`], // NOT NULL is a part of the column
+  ['pg_trigger', `'trigger'`, 'x.tgname', 'WHERE NOT x.tgisinternal'],
+  ['pg_policy', `'policy'`, 'x.polname'],
+  ['pg_proc', `'function'`, 'x.proname'],
+  ['pg_statistic_ext', `'statistics'`, 'x.stxname'],
+  ['pg_publication_rel', `'publication'`, 'p.pubname', 'JOIN pg_publication AS p ON p.oid = x.prpubid'],
+];
+
+/**
+ * What stands in the way of dropping the columns among `objects`, of partitions too, once the indexes among them are gone: DROP COLUMN
+ * fails on it, or drops it as well without a word.
+ */
 async function inTheWay(
   store: Store,
   step: SchemaStepDefinition,
@@ -193,7 +197,21 @@ async function inTheWay(
   const columns = named(objects, 'column');
   if (columns.length === 0) return [];
   const indexes = named(objects, 'index');
-  return (await dependents(store, step.table, columns))
+  const selects = OBJECTS.map(
+    ([catalog, kind, name, rest = '']) =>
+      `SELECT ${kind} AS kind, ${name}::text AS name FROM hanging AS h
+      JOIN ${catalog} AS x ON h.classid = '${catalog}'::regclass AND x.oid = h.objid ${rest}`,
+  );
+  const found = await store.all<{ kind: string; name: string }>(
+    `${treeSql(store, step.table)}, hanging AS (
+      SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
+        JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+      WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${places(columns)}))
+    ${selects.join('\nUNION ')}
+    ORDER BY kind, name`,
+    ...columns,
+  );
+  return found
     .filter(({ kind, name }) => kind !== 'index' || !indexes.includes(name))
     .map(({ kind, name }) => `${kind} ${name}`);
 }
@@ -201,9 +219,6 @@ async function inTheWay(
 /**
  * Asks the catalog whether what a step made can be taken back. What DROP COLUMN would drop without a word, as an index of two columns,
  * stands in the way as well.
- *
- * @param objects what `down` would remove
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
  */
 export async function rehearseDown(
   store: Store,
@@ -213,5 +228,6 @@ export async function rehearseDown(
   if (!objects.some(({ kind }) => kind !== 'version')) return;
   const [object] = await inTheWay(store, step, objects);
   if (object !== undefined) throw blocked(step, '`down`', object);
-  if ((await factsOf(store, step))?.isOwned === 0) throw missingRight(step, '`down`', 'to own the table');
+  if ((await relationFacts(store, step.table))?.isOwned === 0)
+    throw missingRight(step, '`down`', 'to own the table');
 }

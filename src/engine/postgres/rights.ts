@@ -1,6 +1,7 @@
-import type { Store } from '../../db/connection.js';
-import { requirePostgres } from '../../db/postgres/statements.js';
 import { needsTryJson } from '../../db/postgres/texts.js';
+import type { Store } from '../../db/connection.js';
+import { type PostgresStatements, requirePostgres } from '../../db/postgres/statements.js';
+import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import type { Step } from '../../steps/step.js';
 
@@ -45,3 +46,99 @@ export async function checkRights(store: Store, { kind }: Step): Promise<void> {
   const { version, canMakeFunctions } = requirePostgres(store).session;
   if (kind === 'backfill' && needsTryJson(version) && !canMakeFunctions) throw temporaryMissing();
 }
+
+/**
+ * Whom a session trusts that names things: PostgreSQL looks for a function, an operator or a table in the schemas of the search path, and
+ * whoever may make one there, or owns what is read, has his code run by this user. It is this session's user that counts: code that
+ * runs under another role takes that off with RESET ROLE.
+ *
+ * @see https://wiki.postgresql.org/wiki/A_Guide_to_CVE-2018-1058:_Protect_Your_Search_Path
+ */
+
+/**
+ * Refuses a search path in which another may make objects than this user, the owners of the database and of the schema, and superusers. A
+ * schema that has this user's name may be in the path as `$user`: its owner is trusted only where this user is a member of that. A
+ * superuser trusts no owner.
+ *
+ * @throws {BackfillError} `SEARCH_PATH_UNSAFE`, `SUPERUSER_REFUSED`
+ */
+export async function refuseUnsafePath(store: PostgresStatements): Promise<void> {
+  const found = await store.get<{
+    schema: string;
+    role: string;
+    grantee: string;
+    isOwner: number;
+    isSuper: number;
+    owner: string;
+    me: string;
+    isByAll: number;
+  }>(
+    `SELECT n.nspname AS schema, r.rolname AS role, coalesce(g.rolname, 'PUBLIC') AS grantee, a.grantee = n.nspowner AS "isOwner",
+      ${isSuper('me.oid')} AS "isSuper", CASE WHEN w.rolname = 'pg_database_owner' THEN pg_get_userbyid(d.datdba) ELSE w.rolname END AS owner,
+      session_user AS me, a.grantee = 0 AND NOT pg_has_role(me.oid, n.nspowner, 'MEMBER') AND NOT EXISTS (SELECT 1 FROM aclexplode(n.nspacl) AS y
+        WHERE y.privilege_type = 'CREATE' AND y.grantee <> 0 AND pg_has_role(me.oid, y.grantee, 'MEMBER')) AS "isByAll"
+    FROM pg_namespace AS n JOIN pg_roles AS w ON w.oid = n.nspowner CROSS JOIN ${ME_AND_DATABASE}
+      CROSS JOIN LATERAL (SELECT x.grantee FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS x
+        WHERE x.privilege_type = 'CREATE' UNION SELECT n.nspowner) AS a
+      LEFT JOIN pg_roles AS g ON g.oid = a.grantee
+      JOIN pg_roles AS r ON ${mayUse('a.grantee')}
+    WHERE ${IS_ME} AND n.nspname IN (${store.session.schemas.map(literal).join(', ')}) AND NOT ${IS_OURS}
+      AND NOT (NOT ${isSuper('me.oid')} AND pg_has_role(r.oid, n.nspowner, 'MEMBER')
+        AND (n.nspname <> session_user OR pg_has_role(me.oid, n.nspowner, 'MEMBER')))
+    ORDER BY a.grantee <> 0, n.nspname, r.oid NOT IN (n.nspowner, d.datdba), r.rolname LIMIT 1`,
+  );
+  if (!found) return;
+  const { schema, role, grantee, isOwner } = found;
+  if (isOwner === 1 && found.isSuper === 1)
+    throw new BackfillError(
+      'SUPERUSER_REFUSED',
+      `The schema ${schema} of the search path belongs to ${role}, and this user is a superuser, as which what that owner plants there could run`,
+      connectAs(role),
+    );
+  throw new BackfillError(
+    'SEARCH_PATH_UNSAFE',
+    `The role ${role} may create objects in the schema ${schema} of the search path, and what it plants there could run as this user`,
+    isOwner === 1
+      ? `Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if ${role} may do whatever this user may, run it again with --yes`
+      : takeAway(
+          [
+            `REVOKE CREATE ON SCHEMA ${identifier(schema)} FROM ${roleSql(grantee)}`,
+            ...(found.isByAll === 1
+              ? [`GRANT CREATE ON SCHEMA ${identifier(schema)} TO ${identifier(found.me)}`]
+              : []),
+          ],
+          role,
+          found.owner,
+        ),
+  );
+}
+
+// Roles, as the SQL of what is trusted has them.
+
+/** This user, with the database's owner, as `me` and `d`. */
+export const ME_AND_DATABASE = `pg_roles AS me JOIN pg_database AS d ON d.datname = current_database()`;
+export const IS_ME = 'me.rolname = session_user';
+
+/** SQL that is true for a role that is a superuser or may become one, also by what it may have the server write or run. */
+export const isSuper = (role: string): string =>
+  `EXISTS (SELECT 1 FROM pg_roles AS s WHERE (s.rolsuper OR s.rolname IN ('pg_execute_server_program', 'pg_write_server_files'))
+    AND pg_has_role(${role}, s.oid, 'MEMBER'))`;
+
+/** SQL for the roles that log in, are no superusers, and have what a grant gives: `r`, where `grantee` is a role, or 0 for all. */
+export const mayUse = (grantee: string): string =>
+  `r.rolcanlogin AND NOT ${isSuper('r.oid')} AND has_database_privilege(r.oid, d.oid, 'CONNECT')
+    AND (${grantee} = 0 OR pg_has_role(r.oid, ${grantee}, 'MEMBER'))`;
+
+/** SQL that is true for a role `r` that may do what this user does, or is the owner of the database, whom a superuser does not trust. */
+export const IS_OURS = `(pg_has_role(r.oid, me.oid, 'MEMBER') OR NOT ${isSuper('me.oid')} AND pg_has_role(r.oid, d.datdba, 'MEMBER'))`;
+
+export const takeAway = (statements: readonly string[], role: string, owner?: string): string =>
+  owner === undefined
+    ? `Take that right away: ${statements.join('; ')}; if ${role} may do whatever this user may, run it again with --yes`
+    : `Take that right away, as ${owner}: ${statements.join('; ')}; if ${role} may do whatever this user may, run it again with --yes`;
+
+/** A role as SQL has it. */
+export const roleSql = (name: string): string => (name === 'PUBLIC' ? name : identifier(name));
+
+export const connectAs = (owner: string): string =>
+  `Connect as ${owner}, since a trigger can undo SET ROLE; if ${owner} may do whatever a superuser may, run it again with --yes`;

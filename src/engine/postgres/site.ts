@@ -7,8 +7,8 @@ import { plaintextWarnings } from '../../db/postgres/tls.js';
 import { toBackfillError } from '../../errors.js';
 import type { StopSignal } from '../../stop.js';
 import { POSTGRES } from './dialect.js';
-import { refuseReadOnly } from './rights.js';
-import { refuseUnsafeLedger, refuseUnsafePath } from './trust.js';
+import { refuseUnsafeLedger } from './ledger.js';
+import { refuseReadOnly, refuseUnsafePath } from './rights.js';
 
 /** The site of a store that is a database of PostgreSQL. */
 export interface PostgresSite extends StoreSite {

@@ -1,0 +1,185 @@
+import type { Store } from '../../db/connection.js';
+import { type PostgresStatements, requirePostgres } from '../../db/postgres/statements.js';
+import { OUR_TABLES } from '../../db/postgres/texts.js';
+import { foldCase, identifier, literal } from '../../db/sql.js';
+import { BackfillError } from '../../errors.js';
+import type { ColumnInfo, Estimate, TableWork } from '../dialect.js';
+import { connectAs, IS_ME, isSuper } from './rights.js';
+
+// A name is the table that the search path finds first: what an unqualified name in a statement means.
+
+/** The relation that an unqualified name means, as SQL. */
+export const relationSql = (store: Store, name: string): string =>
+  `coalesce(${requirePostgres(store)
+    .session.schemas.map((schema) => `to_regclass(${literal(`${identifier(schema)}.${identifier(name)}`)})`)
+    .join(', ')})`;
+
+/** A table, the root, with its partitions and whatever inherits from it: an UPDATE of the table reaches them all. */
+export const treeSql = (store: Store, table: string): string => `WITH RECURSIVE tree (oid, is_root) AS (
+  SELECT ${relationSql(store, table)}::oid, true UNION SELECT i.inhrelid, false FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
+
+/** Places for a list of values in SQL; for an empty one a list that holds nothing. */
+export const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ') || 'NULL';
+
+/** Relations by their kind in the catalog. */
+export const RELATIONS: Readonly<Record<string, string>> = {
+  r: 'table',
+  p: 'table',
+  v: 'view',
+  m: 'materialized view',
+  i: 'index',
+  I: 'index',
+  S: 'sequence',
+  f: 'foreign table',
+  c: 'type',
+};
+
+/** What the catalog says of a relation, and of what this role may do to it. */
+export interface RelationFacts {
+  /** `r` for a table, `p` for one with partitions. */
+  readonly kind: string;
+  /** OID and relfilenode. */
+  readonly identity: string;
+  /** The table of which it is a partition, or null. */
+  readonly parent: string | null;
+  /** Whether it has partitions, or others inherit from it. */
+  readonly hasHeirs: number;
+  /** As the last ANALYZE has counted them; 1 at least. */
+  readonly rows: number;
+  readonly isOwned: number;
+  readonly mayUpdate: number;
+  readonly mayCreate: number;
+  readonly hidesRows: number;
+}
+
+/** What the catalog says of the relation that a name means, or undefined. */
+export const relationFacts = async (store: Store, name: string): Promise<RelationFacts | undefined> =>
+  await store.get<RelationFacts>(
+    `SELECT c.relkind AS kind, c.oid::text || ' ' || c.relfilenode::text AS identity,
+      (SELECT p.relname FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhparent
+        WHERE i.inhrelid = c.oid AND c.relispartition) AS parent,
+      EXISTS (SELECT 1 FROM pg_inherits AS i WHERE i.inhparent = c.oid) AS "hasHeirs",
+      greatest(1, c.reltuples)::bigint AS rows, pg_has_role(c.relowner, 'USAGE') AS "isOwned",
+      has_any_column_privilege(c.oid, 'UPDATE') AS "mayUpdate", has_schema_privilege(c.relnamespace, 'CREATE') AS "mayCreate",
+      row_security_active(c.oid) AS "hidesRows"
+    FROM pg_class AS c WHERE c.oid = ${relationSql(store, name)}`,
+  );
+
+/** Tables that a table is a partition of, from the nearest. */
+export const parentTables = async (store: Store, table: string): Promise<string[]> =>
+  await store.pluck<string>(
+    `SELECT c.relname FROM pg_class AS t CROSS JOIN LATERAL pg_partition_ancestors(t.oid) WITH ORDINALITY AS a (id, n)
+      JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${relationSql(store, table)} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
+  );
+
+/** Whether the store has a table (not a view) of this name. */
+export async function hasTable(store: Store, name: string): Promise<boolean> {
+  if (OUR_TABLES.includes(name)) return await hasLedgerTable(requirePostgres(store), name);
+  await refuseForeignTable(requirePostgres(store), name);
+  return ['r', 'p'].includes((await relationFacts(store, name))?.kind ?? '');
+}
+
+/** The ledger's own are looked for in its schema alone. */
+const hasLedgerTable = async (store: PostgresStatements, name: string): Promise<boolean> =>
+  (await store.get(
+    `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = ? AND c.relname = ? AND c.relkind = 'r'`,
+    await store.ledgerSchema(),
+    name,
+  )) !== undefined;
+
+/** By the catalog. A type is written as PostgreSQL writes it: `character varying(40)`. */
+export async function tableColumns(store: Store, table: string): Promise<ColumnInfo[]> {
+  await refuseForeignTable(requirePostgres(store), table);
+  return (
+    await store.all<{ name: string; type: string; pk: number; isGenerated: number }>(
+      `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, (a.attgenerated <> '') AS "isGenerated",
+        coalesce((SELECT array_position(k.conkey, a.attnum) FROM pg_constraint AS k
+          WHERE k.conrelid = a.attrelid AND k.contype = 'p'), 0) AS pk
+      FROM pg_attribute AS a WHERE a.attrelid = ${relationSql(store, table)} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
+    )
+  ).map(({ isGenerated, ...column }) => ({ ...column, isGenerated: Boolean(isGenerated) }));
+}
+
+/** The type of each column, by its name in folded case. */
+export const columnTypes = async (store: Store, table: string): Promise<Map<string, string>> =>
+  new Map((await tableColumns(store, table)).map(({ name, type }) => [foldCase(name), type]));
+
+/**
+ * Triggers of a table or its partitions that an UPDATE of one of `columns` fires, and rules that rewrite an UPDATE. Without those
+ * that keep foreign keys.
+ */
+export async function updateTriggers(
+  store: Store,
+  table: string,
+  columns: readonly string[],
+): Promise<string[]> {
+  return await store.pluck<string>(
+    `${treeSql(store, table)}
+    SELECT t.tgname AS name FROM pg_trigger AS t JOIN tree ON tree.oid = t.tgrelid
+    WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 16) <> 0
+      AND (t.tgattr::text = '' OR EXISTS (SELECT 1 FROM pg_attribute AS a
+        WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr) AND a.attname IN (${places(columns)})))
+    UNION
+    SELECT r.rulename FROM pg_rewrite AS r JOIN tree ON tree.oid = r.ev_class AND tree.is_root
+    WHERE r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')
+    ORDER BY name`,
+    ...columns,
+  );
+}
+
+/** OID and relfilenode of a table: TRUNCATE, VACUUM FULL, and whatever else writes its rows anew, change the second. */
+export const tableIdentity = async (store: Store, table: string): Promise<string> =>
+  (await relationFacts(store, table))?.identity ?? '';
+
+/** Bytes that a table and its partitions occupy, without their indexes: by `pg_relation_size`, without long values apart from them, too. */
+export async function treeBytes(
+  store: Store,
+  table: string,
+  size: 'pg_table_size' | 'pg_relation_size',
+): Promise<number> {
+  const [bytes = 0] = await store.pluck<number>(
+    `${treeSql(store, table)} SELECT coalesce(sum(${size}(tree.oid)), 0)::bigint FROM tree WHERE tree.oid IS NOT NULL`,
+  );
+  return bytes;
+}
+
+/** Lock time of a statement that only changes the catalog, in milliseconds. */
+const CATALOG_ONLY_MS = 5;
+
+/**
+ * What work on a table is expected to cost: PostgreSQL marks columns as dropped and leaves the rows as they are, and an index that is made
+ * concurrently keeps no writer waiting. Each update writes its row anew: by the size of the others.
+ */
+export async function estimate(store: Store, table: string, work: TableWork): Promise<Estimate> {
+  if (!('updatesRows' in work)) return { lockMs: CATALOG_ONLY_MS, diskBytes: 0 };
+  const bytes = await treeBytes(store, table, 'pg_table_size');
+  const { rows = work.updatesRows } = (await relationFacts(store, table)) ?? {};
+  return { lockMs: 0, diskBytes: Math.round(bytes * Math.min(1, work.updatesRows / Math.max(1, rows))) };
+}
+
+/**
+ * Refuses a table that a superuser is about to read or write and that another owns: triggers, index expressions and types of the owner's
+ * would run with every right there is. Those of partitions, heirs and parents count too. Does nothing where there is no such table, or a
+ * person has agreed.
+ *
+ * @throws {BackfillError} `SUPERUSER_REFUSED`
+ */
+export async function refuseForeignTable(store: PostgresStatements, table: string): Promise<void> {
+  if (store.driver.trustsOthers) return;
+  const isSuperuser = `SELECT ${isSuper('me.oid')} AS "isSuper" FROM pg_roles AS me WHERE ${IS_ME}`;
+  if ((await store.remember(isSuperuser, async () => (await store.pluck<number>(isSuperuser))[0])) !== 1)
+    return;
+  const found = await store.get<{ name: string; owner: string }>(
+    `${treeSql(store, table)} SELECT c.relname AS name, o.rolname AS owner FROM pg_class AS c JOIN pg_roles AS o ON o.oid = c.relowner
+    WHERE (c.oid IN (SELECT tree.oid FROM tree) OR c.oid IN (SELECT pg_partition_ancestors(${relationSql(store, table)})))
+      AND NOT ${isSuper('o.oid')} ORDER BY c.relname <> ?, c.relname LIMIT 1`,
+    table,
+  );
+  if (!found) return;
+  throw new BackfillError(
+    'SUPERUSER_REFUSED',
+    `The table ${found.name} belongs to ${found.owner}, and this user is a superuser, as which triggers and indexes of that owner could run code`,
+    connectAs(found.owner),
+  );
+}

@@ -1,0 +1,255 @@
+import { untilFree } from '../../db/locks.js';
+import type { Connection, Store, Transaction } from '../../db/connection.js';
+import { requirePostgres } from '../../db/postgres/statements.js';
+import { identifier, literal, normaliseSql } from '../../db/sql.js';
+import { findEach, mapEach } from '../../each.js';
+import { BackfillError } from '../../errors.js';
+import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
+import { isStoreError } from '../../store-errors.js';
+import type { IndexVerdict, IndexWork } from '../dialect.js';
+import { relationFacts, relationSql, treeBytes, treeSql } from './catalog.js';
+
+/** The index of a table by its name: invalid where a run has left it incomplete, as it was killed. */
+const standing = async (store: Store, { table, name }: Pick<IndexWork, 'table' | 'name'>) =>
+  await store.get<{ schema: string; isValid: number }>(
+    `SELECT n.nspname AS schema, i.indisvalid AS "isValid"
+    FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE i.indrelid = ${relationSql(store, table)} AND c.relname = ?`,
+    name,
+  );
+
+/** Whether the store has an index of this name that is complete, or its table one that a run has left incomplete, as it was killed. */
+export async function hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'> {
+  const own = await standing(store, { table, name });
+  if (own) return own.isValid === 1 || 'unfinished';
+  const schemas = requirePostgres(store).session.schemas.map(literal).join(', ');
+  const sql = `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indexrelid = c.oid
+    WHERE c.relname = ? AND n.nspname IN (${schemas}) AND i.indisvalid`;
+  return (await store.get(sql, name)) !== undefined;
+}
+
+/** Name of an index with this table and definition, whatever it is called, or undefined. */
+export async function findIndex(
+  store: Store,
+  { table }: SchemaStepDefinition,
+  wanted: IndexDefinition,
+): Promise<string | undefined> {
+  // YugabyteDB's trees are called lsm. NULL stands for an expression, a column that is no part of the key, and one that is not ordered as
+  // CREATE INDEX orders when nothing is said.
+  const found = await store.all<{ name: string; condition: string | null }>(
+    `SELECT c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS condition
+    FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
+    WHERE i.indrelid = ${relationSql(store, table)} AND i.indisvalid AND NOT i.indisunique AND NOT i.indisexclusion
+      AND m.amname IN ('btree', 'lsm') AND ARRAY[${wanted.columns.map(literal).join(', ')}] = ARRAY(
+        SELECT CASE WHEN k.at < i.indnkeyatts AND (i.indoption[k.at] & 3) = 0 AND i.indcollation[k.at] = a.attcollation
+          AND coalesce(o.opcdefault, true) THEN a.attname::text END
+        FROM generate_series(0, i.indnatts - 1) AS k (at)
+          LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.at]
+          LEFT JOIN pg_opclass AS o ON o.oid = i.indclass[k.at]
+        ORDER BY k.at)
+    ORDER BY c.relname`,
+  );
+  const same = await findEach(
+    found,
+    async ({ condition }) => await isSameCondition(store, table, condition ?? undefined, wanted.where),
+  );
+  return same?.name;
+}
+
+/** Whether two conditions of partial indexes are the same, of which PostgreSQL writes an existing one in its own way. */
+async function isSameCondition(
+  store: Store,
+  table: string,
+  existing: string | undefined,
+  wanted: string | undefined,
+): Promise<boolean> {
+  if (existing === undefined || wanted === undefined) return existing === wanted;
+  if (normaliseSql(existing) === normaliseSql(`(${wanted})`)) return true;
+  // PostgreSQL itself takes the casts, parentheses and quotes away in which two may differ. Both in one statement: what it makes of them
+  // may depend on indexes that another run makes meanwhile. Each may end in a comment.
+  const query = `SELECT (\n${wanted}\n), (\n${existing}\n) FROM ${identifier(table)}`;
+  if (await store.compileError(query)) return false;
+  const { Output: [first, second] = [] } = await planOf(store, query, 'VERBOSE, COSTS OFF, ');
+  return first !== undefined && first === second;
+}
+
+/** A part of a plan, as EXPLAIN has it in JSON. */
+interface PlanNode {
+  readonly 'Index Name'?: string;
+  readonly Output?: readonly string[];
+  readonly Plans?: readonly PlanNode[];
+}
+
+async function planOf(store: Store, query: string, options = ''): Promise<PlanNode> {
+  const [text = '[]'] = await store.project.pluck<string>(`EXPLAIN (${options}FORMAT JSON) ${query}`);
+  return (JSON.parse(text) as readonly { readonly Plan?: PlanNode }[])[0]?.Plan ?? {};
+}
+
+// Concurrently, an index keeps no writer waiting, but it is no part of a transaction: whoever is killed leaves one behind that is
+// invalid. So the ledger knows it as ours before it is there, and forgets it when it is gone.
+
+/** Makes an index; throws `STORE_REFUSED` when PostgreSQL leaves it invalid. Not inside a transaction. */
+export async function makeIndex(
+  store: Connection,
+  index: IndexWork,
+  isDue: (tx: Transaction) => Promise<boolean>,
+  note: (tx: Transaction) => Promise<void>,
+  done: (tx: Transaction) => Promise<void>,
+): Promise<void> {
+  const isConcurrent = !(await isPartitioned(store, index));
+  const isNoted = await store.write(async (tx) => {
+    const isToBeMade = await isDue(tx);
+    if (isToBeMade) await note(tx);
+    if (isToBeMade && !isConcurrent) await tx.project.exec(index.sql);
+    if (!isConcurrent) await done(tx);
+    return isToBeMade;
+  });
+  if (!isConcurrent) return;
+  if (isNoted) await patiently(store, async () => await build(store, index));
+  await store.write(done);
+}
+
+/** Drops an index, and forgets it in the ledger. Not inside a transaction. */
+export async function dropIndex(
+  store: Connection,
+  index: IndexWork,
+  forget: (tx: Transaction) => Promise<void>,
+): Promise<void> {
+  const isConcurrent = !(await isPartitioned(store, index));
+  if (isConcurrent) await patiently(store, async () => await drop(store, index, 'DROP INDEX CONCURRENTLY'));
+  await store.write(async (tx) => {
+    if (!isConcurrent) await drop(tx, index, 'DROP INDEX');
+    await forget(tx);
+  });
+}
+
+/** The index of a table with partitions can't be made concurrently. */
+const isPartitioned = async (store: Store, { table }: IndexWork): Promise<boolean> =>
+  (await relationFacts(store, table))?.kind === 'p';
+
+async function build(store: Store, index: IndexWork): Promise<void> {
+  await dropInvalid(store, index);
+  try {
+    await store.project.exec(index.sql.replace(/^CREATE INDEX /, 'CREATE INDEX CONCURRENTLY '));
+  } catch (error) {
+    await cleanUp(store, index);
+    throw error;
+  }
+  if ((await standing(store, index))?.isValid === 1) return;
+  await cleanUp(store, index);
+  throw new BackfillError(
+    'STORE_REFUSED',
+    `PostgreSQL did not complete the index ${index.name}`,
+    'Run the same command again: it makes the index anew',
+  );
+}
+
+/** Drops what was begun, since writers keep it up for nothing. If that can't be, the next run does it: the ledger knows the index. */
+async function cleanUp(store: Store, index: IndexWork): Promise<void> {
+  try {
+    await dropInvalid(store, index);
+  } catch (error) {
+    if (!isStoreError(error)) throw error;
+  }
+}
+
+async function dropInvalid(store: Store, index: IndexWork): Promise<void> {
+  if ((await standing(store, index))?.isValid === 0) await drop(store, index, 'DROP INDEX CONCURRENTLY');
+}
+
+/** In the schema of its table: the search path may find another index of the name. */
+async function drop(store: Store, index: IndexWork, command: string): Promise<void> {
+  const found = await standing(store, index);
+  if (found)
+    await store.project.exec(`${command} IF EXISTS ${identifier(found.schema)}.${identifier(index.name)}`);
+}
+
+/**
+ * How long one try waits for other transactions, in milliseconds. It waits for all that are older than itself, and nobody waits for it:
+ * a long wait costs less than another try, which reads the table again.
+ */
+const WAIT_MS = 15_000;
+
+/** Acts, and again for a bounded time while other transactions keep a lock for longer than that. */
+async function patiently(store: Store, act: () => Promise<void>): Promise<void> {
+  const { driver, session } = requirePostgres(store);
+  const setWait = async (ms: number): Promise<void> =>
+    void (await store.get(`SELECT set_config('lock_timeout', ?, false)`, `${ms}ms`));
+  await setWait(WAIT_MS);
+  try {
+    const isBusy = (error: unknown): boolean => store.dialect.retryReason(error) !== undefined;
+    await untilFree(act, isBusy, session.client.signal);
+  } finally {
+    await setWait(driver.waitMs);
+  }
+}
+
+/** A table of fewer bytes is read whole with good reason: 1000 pages. */
+const SMALL_BYTES = 1000 * 8192;
+
+/** Ways to read a table that are taken from PostgreSQL, until it takes the one that is asked for. */
+const WITHOUT: readonly (readonly string[])[] = [
+  ['enable_seqscan'],
+  ['enable_seqscan', 'enable_sort'],
+  ['enable_seqscan', 'enable_bitmapscan'],
+  ['enable_seqscan', 'enable_indexscan', 'enable_indexonlyscan'],
+];
+
+/**
+ * Whether PostgreSQL uses an index for a query: of its own accord, or, where the table is small or it prefers another index, if other
+ * ways are taken from it.
+ *
+ * @see https://www.postgresql.org/docs/current/runtime-config-query.html#RUNTIME-CONFIG-QUERY-ENABLE
+ */
+export async function indexVerdict(
+  store: Store,
+  query: string,
+  table: string,
+  index: string,
+): Promise<IndexVerdict> {
+  return await store.snapshot(async (tx) => {
+    const names = await namesOf(tx, table, index);
+    const plan = await indexesIn(tx, query);
+    if (plan.some((name) => names.get(name) === 1)) return 'used';
+    const others = await mapEach(WITHOUT, async (settings) => await indexesWithout(tx, settings, query));
+    const canBeUsed = others.some((found) => found.some((name) => names.get(name) === 1));
+    const isServed = [plan, ...others].some((found) => found.some((name) => names.has(name)));
+    // What it prefers depends on its statistics, and on which pages a vacuum has seen since: neither is a fault. That it could not
+    // use the index can be told only where it uses none: one can't be taken from it alone.
+    if (canBeUsed && (await treeBytes(tx, table, 'pg_relation_size')) < SMALL_BYTES) return 'used';
+    return canBeUsed || isServed ? 'passed over' : 'unused';
+  });
+}
+
+/** The indexes of a table and its partitions, each with whether it is the one of this name, or its part in a partition. */
+async function namesOf(store: Store, table: string, index: string): Promise<Map<string, number>> {
+  const rows = await store.all<{ name: string; isIt: number }>(
+    `${treeSql(store, table)}, parts (oid) AS (
+      SELECT i.indexrelid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+        JOIN tree ON tree.oid = i.indrelid AND tree.is_root
+      WHERE c.relname = ?
+      UNION SELECT h.inhrelid FROM pg_inherits AS h JOIN parts ON parts.oid = h.inhparent)
+    SELECT c.relname AS name, c.oid IN (SELECT oid FROM parts) AS "isIt"
+    FROM tree JOIN pg_index AS i ON i.indrelid = tree.oid JOIN pg_class AS c ON c.oid = i.indexrelid`,
+    index,
+  );
+  return new Map(rows.map(({ name, isIt }) => [name, isIt]));
+}
+
+/** What the plan is when some ways to read a table are not to be taken. */
+async function indexesWithout(store: Store, settings: readonly string[], query: string): Promise<string[]> {
+  await store.exec('SAVEPOINT umzug_backfill_plan');
+  for (const setting of settings) await store.exec(`SET LOCAL ${setting} = off`);
+  const names = await indexesIn(store, query);
+  // The settings go with it. A failure ends the snapshot, and them.
+  await store.exec('ROLLBACK TO SAVEPOINT umzug_backfill_plan; RELEASE SAVEPOINT umzug_backfill_plan');
+  return names;
+}
+
+/** Names of the indexes in the plan of a query. */
+const indexesIn = async (store: Store, query: string): Promise<string[]> =>
+  indexesOf(await planOf(store, query));
+
+function indexesOf({ 'Index Name': own, Plans = [] }: PlanNode): string[] {
+  return [...(own === undefined ? [] : [own]), ...Plans.flatMap(indexesOf)];
+}
