@@ -4,7 +4,7 @@ import type { LockHolder } from '../db/lock-holder.js';
 import type { PostgresAddress } from '../db/postgres/address.js';
 import type { StoreSite } from '../db/site.js';
 import type { PaceOptions, RunEvent } from '../engine/run-options.js';
-import { sqliteSite } from '../engine/sqlite/site.js';
+import { sqliteSite } from '../engine/sqlite/dialect.js';
 import { BackfillError, type ErrorCode, rootBackfillError, toBackfillError } from '../errors.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/drift.js';
 import { requireKnownFormat, upgradeLedger } from '../ledger/format.js';

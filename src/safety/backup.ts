@@ -5,7 +5,7 @@ import { createPrivate, followOpen, isNamed, isThere, nameFinished, sync, withOp
 import { expandHome, find, isWritable, locateStore, type StoreFiles } from '../db/path.js';
 import { howToWrite, thisUser } from '../db/permission.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
-import { openSqlite } from '../engine/sqlite/site.js';
+import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { shellWord } from '../shell.js';

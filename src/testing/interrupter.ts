@@ -1,5 +1,5 @@
 import { locateStore } from '../db/path.js';
-import { openSqlite } from '../engine/sqlite/site.js';
+import { openSqlite } from '../engine/sqlite/dialect.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
 import { applyBackfillStep, revertBackfillStep } from '../run/runner.js';
 import type { Subject } from './options.js';

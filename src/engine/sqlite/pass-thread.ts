@@ -2,8 +2,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { locateStore } from '../../db/path.js';
 import { dataVersion } from '../../db/sqlite/wal.js';
 import type { PassMaker } from '../pass.js';
-import { type HelperData, type Shares, takeRanges } from './pass.js';
-import { openSqlite } from './site.js';
+import { openSqlite } from './dialect.js';
+import { type HelperData, type Shares, takeRanges } from './reading.js';
 
 /** The thread of a `Helper`: looks, says so, and makes its part of the pass if its snapshot is the one that the other thread has. */
 
