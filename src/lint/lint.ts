@@ -3,7 +3,7 @@ import { basename, extname, relative, resolve } from 'node:path';
 import { locateStore } from '../db/path.js';
 import { libraryVersion } from '../db/sqlite/connection.js';
 import { flatMapEach } from '../each.js';
-import { openSqlite } from '../engine/sqlite/site.js';
+import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError } from '../errors.js';
 import type { Step } from '../steps/step.js';
 import { BAD_DISABLE, disablesIn, filesOf, type StepFiles } from './disables.js';

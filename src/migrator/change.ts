@@ -4,7 +4,7 @@ import { CHECKPOINT_PAGES } from '../db/sqlite/store.js';
 import { isFilledBy } from '../engine/filled-by.js';
 import { updateTriggers } from '../engine/inspect.js';
 import { refuseWorkers } from '../engine/run-options.js';
-import { sqliteSite } from '../engine/sqlite/site.js';
+import { sqliteSite } from '../engine/sqlite/dialect.js';
 import { BackfillError } from '../errors.js';
 import type { ChangingCommand } from '../ledger/ledger.js';
 import { joinRuns } from '../run/runner.js';

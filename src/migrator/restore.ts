@@ -3,7 +3,7 @@ import { isThere, withOpen } from '../db/file.js';
 import { hasJournalHeader, locateStore, type StoreFiles } from '../db/path.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { isShared } from '../db/trust.js';
-import { openSqlite, sqliteSite } from '../engine/sqlite/site.js';
+import { openSqlite, sqliteSite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { checkRequirements } from '../run/schema.js';
 import {

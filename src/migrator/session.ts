@@ -4,7 +4,7 @@ import type { Connection, Store, StoreSite, StoreSize, Transaction } from '../db
 import type { LockHolder } from '../db/locks.js';
 import type { PostgresAddress } from '../db/postgres/address.js';
 import type { PaceOptions, RunEvent } from '../engine/run-options.js';
-import { sqliteSite } from '../engine/sqlite/site.js';
+import { sqliteSite } from '../engine/sqlite/dialect.js';
 import { BackfillError, type ErrorCode, rootBackfillError, toBackfillError } from '../errors.js';
 import { type Ledger, openLedger, requireKnownFormat, upgradeLedger } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';

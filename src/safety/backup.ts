@@ -12,7 +12,7 @@ import {
   thisUser,
 } from '../db/path.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
-import { openSqlite } from '../engine/sqlite/site.js';
+import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { shellWord } from '../shell.js';

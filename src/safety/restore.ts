@@ -24,7 +24,7 @@ import {
 import { locateStore, type StoreFiles } from '../db/path.js';
 import { connect, isBusy } from '../db/sqlite/connection.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
-import { openSqlite } from '../engine/sqlite/site.js';
+import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { isSqliteError } from '../store-errors.js';

@@ -3,7 +3,7 @@ import { locateStore } from '../db/path.js';
 import { foldCase, identifier, isSameName } from '../db/sql.js';
 import { mapEach } from '../each.js';
 import { tableColumns } from '../engine/inspect.js';
-import { openSqlite } from '../engine/sqlite/site.js';
+import { openSqlite } from '../engine/sqlite/dialect.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import type { Backfill } from '../steps/define.js';

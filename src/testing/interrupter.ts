@@ -1,5 +1,5 @@
 import { locateStore } from '../db/path.js';
-import { openSqlite } from '../engine/sqlite/site.js';
+import { openSqlite } from '../engine/sqlite/dialect.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
 import { revertBackfillStep } from '../run/revert.js';
 import { applyBackfillStep } from '../run/runner.js';

@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import { locateStore } from '../db/path.js';
 import { identifier } from '../db/sql.js';
 import { connect } from '../db/sqlite/connection.js';
-import { openSqlite } from '../engine/sqlite/site.js';
+import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import type { CellValue } from '../index.js';
 import { openLedger } from '../ledger/ledger.js';

@@ -22,7 +22,7 @@ export async function inLedger<Result>(
   const { openLedger } = await import('../ledger/ledger.js');
   const { requireKnownFormat } = await import('../ledger/ledger.js');
   const { locateStore } = await import('../db/path.js');
-  const { openSqlite } = await import('../engine/sqlite/site.js');
+  const { openSqlite } = await import('../engine/sqlite/dialect.js');
   const files = locateStore(path, { mayBeEmpty: true });
   const open = (): SqliteStore => {
     try {

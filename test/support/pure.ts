@@ -11,7 +11,7 @@ export { locateStore } from '../../src/db/path.js';
 /** Throttle: series of timings in, sizes of batches and pauses out. */
 export * from '../../src/engine/pace.js';
 export { postgresSite } from '../../src/engine/postgres/site.js';
-export { openSqlite } from '../../src/engine/sqlite/site.js';
+export { openSqlite } from '../../src/engine/sqlite/dialect.js';
 /** Keys of the ledger, packed and unpacked, and their order. */
 export * from '../../src/ledger/keys.js';
 /** Timestamps, and what percentiles are made of them. */

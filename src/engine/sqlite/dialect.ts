@@ -1,25 +1,49 @@
-import { identifier } from '../../db/sql.js';
+import type { OpenOptions } from '../../db/connection.js';
+import type { StoreSite } from '../../db/connection.js';
 import { isBusy } from '../../db/sqlite/connection.js';
+import { locateStore, requireWritable, type StoreFiles } from '../../db/path.js';
+import { identifier } from '../../db/sql.js';
+import { SqliteStore } from '../../db/sqlite/store.js';
+import { LEDGER_DROP } from '../../ledger/tables.js';
+import { networkWarnings } from '../../safety/disk.js';
+import { lookAtLock, RunLock } from '../../safety/run-lock.js';
+import type { StopSignal } from '../../stop.js';
 import type { Dialect } from '../dialect.js';
 import { DEFAULT_TARGET_BATCH_MS } from '../run-options.js';
 import { fillBatch, undo } from './batch.js';
 import { derive } from './derive.js';
-import { estimate } from './estimate.js';
-import { indexVerdict } from './index-verdict.js';
-import { findIndex, hasIndex, hasTable, tableColumns, tableIdentity, updateTriggers } from './inspect.js';
+import {
+  estimate,
+  findIndex,
+  hasIndex,
+  hasTable,
+  indexVerdict,
+  tableColumns,
+  tableIdentity,
+  updateTriggers,
+} from './inspect.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js';
-import { checkLedger, SQLITE_LEDGER } from './ledger.js';
-import { passOver } from './pass.js';
+import { fillWindow, passOver, sliceEnds } from './reading.js';
 import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
-import { fillWindow, sliceEnds } from './slices.js';
+import { undo } from './revert.js';
 import { surroundings } from './surroundings.js';
+import { checkLedger, LEDGER_DDL } from './trust.js';
 
 /** What is SQLite's own. */
-export const SQLITE: Dialect = {
+const SQLITE: Dialect = {
   engine: 'SQLite',
   otherWay: 'another index',
   guardExample: "CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END",
-  ledger: SQLITE_LEDGER,
+  ledger: {
+    make: async (store) => await store.exec(LEDGER_DDL),
+    drop: async (store) => await store.exec(LEDGER_DROP),
+    keyOrder: 'key',
+    isShared: false, // one process writes at a time
+    skipLocked: '',
+    batchTables: [],
+    nextBatch: async (_, behindLast) => await behindLast(),
+    claimHolder: async () => undefined,
+  },
   operator: (sign) => sign,
   builtIn: (name) => name,
   // By an index each row would be looked up in the table by itself, for its scope.
@@ -72,3 +96,38 @@ export const SQLITE: Dialect = {
   retryReason: (error) => (isBusy(error) ? 'busy' : undefined), // one transaction writes at a time: none conflicts
   surroundings,
 };
+
+/**
+ * Opens the store at `files`.
+ *
+ * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
+ */
+export const openSqlite = (files: StoreFiles, options: OpenOptions): SqliteStore =>
+  new SqliteStore(files, options, SQLITE);
+
+/**
+ * The site of a store that is a file.
+ *
+ * @param files where they were found already. Default: they are looked for each time, as another process may have made some
+ * @param signal stops whoever reads for long
+ */
+export function sqliteSite(
+  path: string,
+  { files, signal }: { readonly files?: StoreFiles; readonly signal?: StopSignal | undefined } = {},
+): StoreSite {
+  const locate = (): StoreFiles => files ?? locateStore(path);
+  return {
+    get name() {
+      return locate().path;
+    },
+    within: async (act) => await act(), // a file has a connection for each that opens it
+    open: async (options) => openSqlite(locate(), { ...options, signal }),
+    async lock(options) {
+      const found = locate();
+      requireWritable(found);
+      return await RunLock.acquire(found, options);
+    },
+    lookAtLock: async () => lookAtLock(locate()),
+    warnings: () => networkWarnings(locate().folder),
+  };
+}

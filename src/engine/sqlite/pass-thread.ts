@@ -1,9 +1,10 @@
+import { dataVersion } from '../../db/sqlite/connection.js';
+import type { PassMaker } from '../dialect.js';
 import type { PassMaker } from '../dialect.js';
 import { parentPort, workerData } from 'node:worker_threads';
 import { locateStore } from '../../db/path.js';
-import { dataVersion } from '../../db/sqlite/connection.js';
-import { type HelperData, type Shares, takeRanges } from './pass.js';
-import { openSqlite } from './site.js';
+import { openSqlite } from './dialect.js';
+import { type HelperData, type Shares, takeRanges } from './reading.js';
 
 /** The thread of a `Helper`: looks, says so, and makes its part of the pass if its snapshot is the one that the other thread has. */
 

@@ -12,8 +12,8 @@ import { noStatement } from '../../steps/sql-step.js';
 import type { Step } from '../../steps/step.js';
 import { reverseStatements, type SchemaPlan } from '../schema-plan.js';
 import { tableColumns, updateTriggers } from './inspect.js';
-import { schemaObjects, tampered } from './schema-text.js';
-import type { Trial, TrialResult } from './trial.js';
+import type { Trial, TrialResult } from './trial-process.js';
+import { schemaObjects, tampered } from './trust.js';
 
 /** Maximum time of a trial, in milliseconds. A schema of 3,000 triggers takes a second. */
 const LIMIT_MS = 10_000;

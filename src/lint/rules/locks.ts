@@ -1,6 +1,6 @@
 import { foldCase } from '../../db/sql.js';
 import { filterEach, flatMapEach } from '../../each.js';
-import { createIndexEstimate, fullIndexEstimate, rewriteEstimate } from '../../engine/sqlite/estimate.js';
+import { createIndexEstimate, fullIndexEstimate, rewriteEstimate } from '../../engine/sqlite/inspect.js';
 import { duration } from '../../format.js';
 import { type Found, type LintedStep, type Rule, rebuiltTables, type Surroundings } from '../linted-step.js';
 import type { Statement } from '../statement.js';

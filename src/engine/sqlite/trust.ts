@@ -1,28 +1,17 @@
 import type { Store } from '../../db/connection.js';
-import { foldCase, identifier, literal, normaliseSql, tokensOf } from '../../db/sql.js';
+import { firstWords, foldCase, identifier, literal, normaliseSql, tokensOf } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
-import { LEDGER_DROP, LEDGER_TABLES, ledgerDdl, SQLITE_TYPES } from '../../ledger/tables.js';
+import { LEDGER_TABLES, ledgerDdl, SQLITE_TYPES } from '../../ledger/tables.js';
 import { shellWord } from '../../shell.js';
-import type { LedgerDialect } from '../dialect.js';
+import type { SchemaObject } from './trial-process.js';
 
-const DDL = ledgerDdl(SQLITE_TYPES);
-
-/** The ledger, as far as it is SQLite's own: one process writes at a time. */
-export const SQLITE_LEDGER: LedgerDialect = {
-  make: async (store) => await store.exec(DDL),
-  drop: async (store) => await store.exec(LEDGER_DROP),
-  keyOrder: 'key',
-  isShared: false,
-  skipLocked: '',
-  batchTables: [],
-  nextBatch: async (_, behindLast) => await behindLast(),
-  claimHolder: async () => undefined,
-};
+/** DDL of the ledger's tables and indexes. */
+export const LEDGER_DDL = ledgerDdl(SQLITE_TYPES);
 
 /** Texts of the ledger's tables and indexes, normalised, by name. */
 const TEXTS: ReadonlyMap<string, string> = new Map(
   [
-    ...DDL.matchAll(
+    ...LEDGER_DDL.matchAll(
       /^CREATE (TABLE|INDEX) IF NOT EXISTS (\w+)((?: ON .*|[\s\S]*?\n)\)(?: WITHOUT ROWID)?);/gm,
     ),
   ].map(([, kind = '', name = '', rest = '']) => [name, normaliseSql(`CREATE ${kind} ${name}${rest}`)]),
@@ -73,3 +62,52 @@ function isPlain({ type, name, tbl_name, sql }: Entry, tables: readonly string[]
   // A foreign key to the ledger has actions, and those fire triggers.
   return ![...tokensOf(sql ?? '')].some((token) => tables.includes(token.replace(/^["'`[]|["'`\]]$/g, '')));
 }
+
+// A schema is stored as text. SQLite compiles the first statement of each text and ignores the rest, which anyone who can write the
+// file can add.
+
+/** First words of the text of each type of object. */
+const BEGINNINGS: Readonly<Record<string, RegExp>> = {
+  table: /^create (?:virtual )?table\b/,
+  index: /^create (?:unique )?index\b/,
+  view: /^create view\b/,
+  trigger: /^create trigger\b/,
+};
+
+/**
+ * Returns the objects of a store's schema that have a text, in the order in which they can be made.
+ *
+ * @throws {BackfillError} `SCHEMA_TAMPERED` naming an object whose text is not exactly one CREATE statement for its type
+ */
+export async function schemaObjects(store: Store): Promise<SchemaObject[]> {
+  const objects = await store.all<SchemaObject>(
+    `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`,
+  );
+  const found = objects.find((object) => !isOneCreate(object));
+  if (found) throw tampered(found);
+  return objects;
+}
+
+function isOneCreate({ type, sql }: SchemaObject): boolean {
+  if (!BEGINNINGS[type]?.test(firstWords(sql))) return false;
+  let depth = 0;
+  let last = '';
+  let hasEnded = false;
+  for (const token of tokensOf(sql)) {
+    if (token === '(') depth += 1;
+    if (token === ')') depth -= 1;
+    if (token === ';') hasEnded ||= depth === 0;
+    else if (hasEnded && type !== 'trigger') return false;
+    else last = token;
+  }
+  return type !== 'trigger' || last === 'end'; // the driver judges the statements of a trigger
+}
+
+/** The error for an object whose text SQLite has not written. */
+export const tampered = ({ type, name }: Pick<SchemaObject, 'type' | 'name'>): BackfillError =>
+  new BackfillError(
+    'SCHEMA_TAMPERED',
+    `The text of the ${type} ${name} in the store's schema is not one CREATE ${type.toUpperCase()} statement`,
+    `SQLite does not write such a text: look at it with sqlite3 -safe STORE ${shellWord(`SELECT sql FROM sqlite_schema WHERE name = ${literal(name)}`)}, and restore a backup that you trust: umzug-backfill restore FILE; nothing was changed`,
+  );
