@@ -1,8 +1,8 @@
-import { applySchemaStep } from '../run/schema.js';
 import { filterEach } from '../each.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { count } from '../format.js';
 import { beginBackfillStep } from '../run/runner.js';
+import { applySchemaStep } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
 import { inStep } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';

@@ -1,4 +1,3 @@
-import { checkRequirements } from '../run/schema.js';
 import type { Project } from '../config.js';
 import type { Connection, Store, StoreSite, StoreSize, Transaction } from '../db/connection.js';
 import type { LockHolder } from '../db/locks.js';

@@ -1,12 +1,9 @@
-import { revertBackfillStep } from '../run/revert.js';
-import { applySchemaStep } from '../run/schema.js';
-import { revertSchemaStep } from '../run/schema.js';
-import { applySqlStep } from '../run/schema.js';
-import { revertSqlStep } from '../run/schema.js';
 import { type RunnableMigration, Umzug } from 'umzug';
 import type { RevertResult } from '../engine/batch.js';
 import { stepStorage } from '../ledger/steps.js';
+import { revertBackfillStep } from '../run/revert.js';
 import { applyBackfillStep } from '../run/runner.js';
+import { applySchemaStep, applySqlStep, revertSchemaStep, revertSqlStep } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
 import { inStep } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';

@@ -1,9 +1,9 @@
-import type { SchemaStep } from '../run/schema.js';
 import { filterEach } from '../each.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import { refuseNewerPackage } from '../ledger/steps.js';
+import type { SchemaStep } from '../run/schema.js';
 import { isWaiting } from '../run/waiting.js';
 import { fingerprint, inStep, type Step } from '../steps/step.js';
 import { applyWork, type Done, noteFirstRun } from './apply.js';

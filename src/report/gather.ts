@@ -1,4 +1,3 @@
-import { checkRequirements } from '../run/schema.js';
 import { mapEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { SkipGroup } from '../ledger/batches.js';
@@ -16,6 +15,7 @@ import {
   type Session,
   withStore,
 } from '../migrator/session.js';
+import { checkRequirements } from '../run/schema.js';
 import { inStep } from '../steps/step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
 import { PACKAGE_VERSION } from '../version.js';

@@ -1,5 +1,7 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Connection, Transaction } from '../db/connection.js';
 import { busyPauses } from '../db/locks.js';
+import type { Surroundings } from '../engine/dialect.js';
 import { explained, explanation } from '../engine/expressions.js';
 import { firstPace, nextPace, type Pace, type PaceSettings } from '../engine/pace.js';
 import { DEFAULT_BATCH_ROWS, type RunOptions } from '../engine/run-options.js';

@@ -3,7 +3,6 @@ import { isFilledBy, noteFiller, requireSameDeclaration } from '../engine/filled
 import { takeThrown } from '../engine/process.js';
 import type { RunOptions } from '../engine/run-options.js';
 import { countFound } from '../engine/scan.js';
-import { readKept } from '../ledger/backfills.js';
 import { countFilledAgain } from '../ledger/cells.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';

@@ -1,4 +1,3 @@
-import { noStatement } from '../steps/sql-step.js';
 import type { StoreRequirements } from '../config.js';
 import type { Connection, Store, Transaction } from '../db/connection.js';
 import { isThere } from '../db/file.js';
@@ -21,6 +20,7 @@ import type { CreatedObject } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
 import type { SqlStepDefinition } from '../steps/sql-step.js';
+import { noStatement } from '../steps/sql-step.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { compareVersions } from '../version.js';
 

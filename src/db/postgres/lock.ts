@@ -1,5 +1,3 @@
-import { holderNamed } from './session.js';
-import { instantSql } from './texts.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
@@ -8,6 +6,8 @@ import { isPostgresError } from '../../store-errors.js';
 import type { HeldLock, SiteLockOptions } from '../connection.js';
 import { type LockHolder, type LockState, POLL_MS, runLocked } from '../locks.js';
 import type { LockKey, PostgresSession, Sessions } from './session.js';
+import { holderNamed } from './session.js';
+import { instantSql } from './texts.js';
 
 /** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
 const TELL_WAIT_MS = 5000;

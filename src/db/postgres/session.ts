@@ -1,8 +1,8 @@
-import type { LockHolder } from '../locks.js';
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { BackfillError } from '../../errors.js';
 import type { StopSignal } from '../../stop.js';
+import type { LockHolder } from '../locks.js';
 import { identifier } from '../sql.js';
 import { type PostgresAddress, urlParameter } from './address.js';
 import { PostgresClient, SAFE_PATH } from './client.js';

@@ -1,4 +1,3 @@
-import { keyLiteral } from '../rows.js';
 import type { Store } from '../../db/connection.js';
 import { EQ, LE, LT, operator, XIDS_TABLE } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
@@ -8,7 +7,7 @@ import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import type { FilledCell, FillOptions } from '../batch.js';
 import type { KeyRange } from '../dialect.js';
-import { rowSql } from '../rows.js';
+import { keyLiteral, rowSql } from '../rows.js';
 import { hasTable } from './catalog.js';
 import { keyOf } from './keys.js';
 

@@ -8,7 +8,8 @@ import type { Backfill } from '../../steps/define.js';
 import { isPostgresError } from '../../store-errors.js';
 import { type BatchResult, type FillOptions, RefusedUpdate } from '../batch.js';
 import type { Derived } from '../process.js';
-import { anyNullSql, type RowSql, rowSql } from '../rows.js';
+import type { KeyKind } from '../rows.js';
+import { anyNullSql, keyLiteral, type RowSql, rowSql } from '../rows.js';
 import {
   bits,
   filledCells,

@@ -6,7 +6,7 @@ import type { Key, KeyRun } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { Derivation, SelectOptions } from '../derive.js';
 import type { Derived } from '../process.js';
-import { expressionSql } from '../rows.js';
+import { expressionSql, keyLiteral } from '../rows.js';
 import { columnTypes } from './catalog.js';
 import { fallbackSql, firstOfParts } from './first-of.js';
 import { keyOf, type PostgresKey } from './keys.js';

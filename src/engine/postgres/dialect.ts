@@ -1,5 +1,5 @@
-import { isOurs } from '../../db/postgres/session.js';
 import type { Store } from '../../db/connection.js';
+import { isOurs } from '../../db/postgres/session.js';
 import { builtIn, operator } from '../../db/postgres/texts.js';
 import { identifier, noUpdateSql } from '../../db/sql.js';
 import type { Backfill } from '../../steps/define.js';

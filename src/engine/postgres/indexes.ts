@@ -1,5 +1,5 @@
-import { untilFree } from '../../db/locks.js';
 import type { Connection, Store, Transaction } from '../../db/connection.js';
+import { untilFree } from '../../db/locks.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { identifier, literal, normaliseSql } from '../../db/sql.js';
 import { findEach, mapEach } from '../../each.js';

@@ -1,8 +1,3 @@
-import { asKey } from '../rows.js';
-import { indexHint } from '../rows.js';
-import { type KeyKind } from '../rows.js';
-import { keyLiteral } from '../rows.js';
-import { unsuitable } from '../rows.js';
 import type { SqlValue, Store } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { EQ, LT, operator, typeSql } from '../../db/postgres/texts.js';
@@ -11,7 +6,7 @@ import { findEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
-import { rowSql } from '../rows.js';
+import { asKey, indexHint, type KeyKind, keyLiteral, rowSql, unsuitable } from '../rows.js';
 import { type RelationFacts, relationFacts, relationSql } from './catalog.js';
 
 type KeyOf = Pick<Backfill, 'table' | 'key'>;

@@ -1,7 +1,13 @@
 import { holderNamed } from '../../db/postgres/session.js';
-import { instantSql } from '../../db/postgres/texts.js';
 import { type PostgresStatements, requirePostgres } from '../../db/postgres/statements.js';
-import { BATCH_NUMBERS, OUR_TABLES, operator, typeSql, XIDS_TABLE } from '../../db/postgres/texts.js';
+import {
+  BATCH_NUMBERS,
+  instantSql,
+  OUR_TABLES,
+  operator,
+  typeSql,
+  XIDS_TABLE,
+} from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { LEDGER_DROP, LEDGER_TABLES, type LedgerTypes, ledgerDdl } from '../../ledger/tables.js';

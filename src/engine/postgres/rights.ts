@@ -1,6 +1,6 @@
-import { needsTryJson } from '../../db/postgres/texts.js';
 import type { Store } from '../../db/connection.js';
 import { type PostgresStatements, requirePostgres } from '../../db/postgres/statements.js';
+import { needsTryJson } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import type { Step } from '../../steps/step.js';

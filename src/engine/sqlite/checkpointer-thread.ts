@@ -1,6 +1,6 @@
-import { checkpoint } from '../../db/sqlite/connection.js';
 import { parentPort, workerData } from 'node:worker_threads';
 import { locateStore } from '../../db/path.js';
+import { checkpoint } from '../../db/sqlite/connection.js';
 import { openSqlite } from './dialect.js';
 
 /** The thread of a `Checkpointer`: moves the WAL whenever it is told to, and says when that is done. */

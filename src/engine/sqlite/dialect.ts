@@ -1,8 +1,7 @@
-import type { OpenOptions } from '../../db/connection.js';
-import type { StoreSite } from '../../db/connection.js';
-import { isBusy } from '../../db/sqlite/connection.js';
+import type { OpenOptions, StoreSite } from '../../db/connection.js';
 import { locateStore, requireWritable, type StoreFiles } from '../../db/path.js';
 import { identifier } from '../../db/sql.js';
+import { isBusy } from '../../db/sqlite/connection.js';
 import { SqliteStore } from '../../db/sqlite/store.js';
 import { LEDGER_DROP } from '../../ledger/tables.js';
 import { networkWarnings } from '../../safety/disk.js';
@@ -25,7 +24,6 @@ import {
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js';
 import { fillWindow, passOver, sliceEnds } from './reading.js';
 import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
-import { undo } from './revert.js';
 import { surroundings } from './surroundings.js';
 import { checkLedger, LEDGER_DDL } from './trust.js';
 

@@ -1,8 +1,7 @@
-import { dataVersion } from '../../db/sqlite/connection.js';
-import type { PassMaker } from '../dialect.js';
-import type { PassMaker } from '../dialect.js';
 import { parentPort, workerData } from 'node:worker_threads';
 import { locateStore } from '../../db/path.js';
+import { dataVersion } from '../../db/sqlite/connection.js';
+import type { PassMaker } from '../dialect.js';
 import { openSqlite } from './dialect.js';
 import { type HelperData, type Shares, takeRanges } from './reading.js';
 

@@ -1,19 +1,14 @@
-import { isBusy } from '../../db/sqlite/connection.js';
-import { withoutWaiting } from '../../db/sqlite/connection.js';
-import { asKey } from '../rows.js';
-import type { BehindPass } from '../dialect.js';
-import type { Pass } from '../dialect.js';
-import type { PassElsewhere } from '../dialect.js';
 import { Worker } from 'node:worker_threads';
 import type { Connection, Store } from '../../db/connection.js';
 import { identifier } from '../../db/sql.js';
+import { isBusy, withoutWaiting } from '../../db/sqlite/connection.js';
 import { requireSqlite } from '../../db/sqlite/statements.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import { isThreadWorth } from '../../threads.js';
 import type { FillWindow } from '../batch.js';
-import type { KeyRange } from '../dialect.js';
-import { anyNullSql, rowSql } from '../rows.js';
+import type { BehindPass, KeyRange, Pass, PassElsewhere } from '../dialect.js';
+import { anyNullSql, asKey, rowSql } from '../rows.js';
 import { behindSql, keyOf, keyRange } from './keys.js';
 
 /**

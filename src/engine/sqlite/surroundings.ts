@@ -1,11 +1,8 @@
-import { CHECKPOINT_PAGES } from '../../db/sqlite/store.js';
-import { checkpoint } from '../../db/sqlite/connection.js';
-import { dataVersion } from '../../db/sqlite/connection.js';
-import { restartWal } from '../../db/sqlite/connection.js';
-import { setAutoCheckpoint } from '../../db/sqlite/connection.js';
 import { Worker } from 'node:worker_threads';
 import type { Connection, Store } from '../../db/connection.js';
+import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from '../../db/sqlite/connection.js';
 import { requireSqlite, type SqliteStatements } from '../../db/sqlite/statements.js';
+import { CHECKPOINT_PAGES } from '../../db/sqlite/store.js';
 import { BackfillError } from '../../errors.js';
 import type { Backfill } from '../../steps/define.js';
 import { pauseFor, throwIfStopped } from '../../stop.js';
