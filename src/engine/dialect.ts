@@ -10,6 +10,7 @@ import type { Derivation, Given } from './derive.js';
 import type { PaceSettings } from './pace.js';
 import type { KeyKind } from './rows.js';
 import type { RunOptions } from './run-options.js';
+import type { BehindPass, Pass } from './scan.js';
 import type { SchemaPlan } from './schema-plan.js';
 
 /** A column of a table. */
@@ -77,6 +78,17 @@ export interface LedgerDialect {
   make(store: Store): Promise<void>;
   /** Drops them, likewise. */
   drop(store: Store): Promise<void>;
+  /**
+   * Refuses a ledger of which a table is another object than this program makes, or one that acts when it is read or written, where that
+   * may have changed since the store was opened; throws `LEDGER_UNTRUSTED`.
+   *
+   * @param tables those to look at. Default: all
+   */
+  check(store: Store, tables?: readonly string[]): Promise<void>;
+  /** A key as a cell of it. */
+  toCell(key: Key | null): SqlValue;
+  /** The key of such a cell. */
+  toKey(cell: SqlValue): Key | null;
   /** What to order its `key` by. */
   readonly keyOrder: string;
   /** Whether several processes may work on one run. */
@@ -128,13 +140,6 @@ export interface Dialect {
    * @throws {BackfillError} a `STORE_…` code, `STEP_INVALID`
    */
   checkStep(store: Store, step: Step): Promise<void>;
-  /**
-   * Refuses a ledger of which a table is another object than this program makes, or one that acts when it is read or written; throws
-   * `LEDGER_UNTRUSTED`.
-   *
-   * @param tables those to look at. Default: all
-   */
-  checkLedger(store: Store, tables?: readonly string[]): Promise<void>;
   /**
    * Tries a schema step: forward, an UPDATE that changes nothing, and back. Nothing stays of it.
    *
@@ -200,10 +205,6 @@ export interface Dialect {
     upTo: Key | null,
     isPaged?: boolean,
   ): AsyncIterable<Key | null>;
-  /** A key as the ledger has it. */
-  toLedger(key: Key | null): SqlValue;
-  /** A key of the ledger's. */
-  fromLedger(cell: SqlValue): Key | null;
 
   // Its rows
   /** How a backfill's rows are derived, having asked what that hangs on. */
@@ -278,30 +279,3 @@ export interface IndexWork {
   /** `CREATE INDEX …` or `DROP INDEX …`, without the engine's own additions. */
   readonly sql: string;
 }
-
-/** A pass over the rows of a table: what one thread makes of ranges of keys, and how it is put together with what another makes. */
-export interface Pass<Found> {
-  /** Reads these ranges in this thread. */
-  over(tx: Transaction, ranges: Iterable<KeyRange>): Promise<Found>;
-  /** How another thread does the same; undefined where it can't be handed over. */
-  readonly elsewhere: PassElsewhere | undefined;
-  /** Adds what another thread has found of other ranges; returns whether one thread would have found just that. */
-  merge(into: Found, from: Found): boolean;
-}
-
-/** How another thread makes a pass: plain data. */
-export interface PassElsewhere {
-  /** URL of a module that exports a {@link PassMaker} as `makePass`. */
-  readonly module: string;
-  readonly data: unknown;
-}
-
-/** Makes a pass in another thread, and says what of the result can be handed over without being copied. */
-export type PassMaker = (
-  tx: Transaction,
-  data: unknown,
-  ranges: Iterable<KeyRange>,
-) => Promise<{ readonly found: unknown; readonly transfer: readonly ArrayBuffer[] }>;
-
-/** What is done behind a pass, on its snapshot. */
-export type BehindPass<Found, Result> = (tx: Transaction, found: Found, threads: 1 | 2) => Promise<Result>;

@@ -3,23 +3,9 @@ import { foldCase, identifier, isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
-import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
 import { compareVersions, parseVersion, type Version } from '../version.js';
-import type { ColumnInfo } from './dialect.js';
 
-// What stands in a store's schema.
-
-/** Whether the store has a table (not a view) of this name. */
-export const hasTable = async (store: Store, name: string): Promise<boolean> =>
-  await store.dialect.hasTable(store, name);
-
-/** Whether the store has an index of this name; `unfinished` where a killed run has left one of this table incomplete. */
-export const hasIndex = async (store: Store, table: string, name: string): Promise<boolean | 'unfinished'> =>
-  await store.dialect.hasIndex(store, table, name);
-
-/** All columns of a table, generated and hidden ones too; empty when there is no such table. */
-export const tableColumns = async (store: Store, table: string): Promise<ColumnInfo[]> =>
-  await store.dialect.tableColumns(store, table);
+// What a store has: columns, and the versions that it states.
 
 /** Columns of `names` that the table lacks, in folded case. */
 export async function absentColumns(
@@ -27,7 +13,7 @@ export async function absentColumns(
   table: string,
   names: readonly string[],
 ): Promise<Set<string>> {
-  const present = new Set((await tableColumns(store, table)).map(({ name }) => foldCase(name)));
+  const present = new Set((await store.dialect.tableColumns(store, table)).map(({ name }) => foldCase(name)));
   return new Set(names.map(foldCase).filter((name) => !present.has(name)));
 }
 
@@ -40,20 +26,6 @@ export async function absentCells(
   const isGone = (await absentColumns(store, table, [key])).size > 0;
   return isGone ? new Set(names.map(foldCase)) : await absentColumns(store, table, names);
 }
-
-/** Triggers of a table that an UPDATE of one of `columns` fires. */
-export const updateTriggers = async (
-  store: Store,
-  table: string,
-  columns: readonly string[],
-): Promise<string[]> => await store.dialect.updateTriggers(store, table, columns);
-
-/** Name of an index with this table and definition, whatever it is called, or undefined. */
-export const findIndex = async (
-  store: Store,
-  step: SchemaStepDefinition,
-  index: IndexDefinition,
-): Promise<string | undefined> => await store.dialect.findIndex(store, step, index);
 
 /** Where a store keeps its versions. */
 export interface VersionTable {
@@ -70,7 +42,7 @@ export async function storeVersions(
   store: Store,
   { table, column }: VersionTable,
 ): Promise<{ text: string; version: Version }[]> {
-  if (!(await hasTable(store, table))) {
+  if (!(await store.dialect.hasTable(store, table))) {
     throw new BackfillError(
       'VERSION_MISSING',
       `The store has no table ${table}, so that its version is not known`,
@@ -84,7 +56,7 @@ export async function storeVersions(
       `Look at it with: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
     );
   }
-  const isComputed = (await tableColumns(store, table)).some(
+  const isComputed = (await store.dialect.tableColumns(store, table)).some(
     ({ name, isGenerated }) => isGenerated && isSameName(name, column),
   );
   if (isComputed && store.files) {

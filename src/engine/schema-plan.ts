@@ -9,7 +9,7 @@ import {
   type SchemaStepDefinition,
 } from '../steps/schema-step.js';
 import { compareVersions } from '../version.js';
-import { declaredVersion, findIndex, storeVersion, tableColumns } from './inspect.js';
+import { declaredVersion, storeVersion } from './inspect.js';
 
 /** One statement that a schema step would run on this store, and what it makes. */
 export interface PlannedStatement {
@@ -31,7 +31,7 @@ export interface SchemaPlan {
  * @throws {BackfillError} what `storeVersions` throws, when the step states a version
  */
 export async function planSchemaStep(store: Store, step: SchemaStepDefinition): Promise<SchemaPlan> {
-  const present = await tableColumns(store, step.table);
+  const present = await store.dialect.tableColumns(store, step.table);
   const columns = step.columns
     .filter(({ name }) => !present.some((column) => isSameName(column.name, name)))
     .map(
@@ -41,7 +41,10 @@ export async function planSchemaStep(store: Store, step: SchemaStepDefinition): 
       }),
     );
   const indexes = (
-    await filterEach(step.indexes, async (index) => (await findIndex(store, step, index)) === undefined)
+    await filterEach(
+      step.indexes,
+      async (index) => (await store.dialect.findIndex(store, step, index)) === undefined,
+    )
   ).map(
     (index): PlannedStatement => ({
       sql: createIndexSql(step, index),

@@ -148,7 +148,13 @@ export async function recordTable(
   await insert(
     store,
     T.tables,
-    { backfill, identity, run, watermark: store.dialect.toLedger(watermark), probes: JSON.stringify(cells) },
+    {
+      backfill,
+      identity,
+      run,
+      watermark: store.dialect.ledger.toCell(watermark),
+      probes: JSON.stringify(cells),
+    },
     `ON CONFLICT (backfill) DO UPDATE SET identity = excluded.identity, run = excluded.run,
       watermark = excluded.watermark, probes = excluded.probes`,
   );

@@ -131,19 +131,19 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
         `UPDATE ${T.ranges} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
           cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
         WHERE backfill = ? AND run = ? AND number = ? AND cursor IS NOT DISTINCT FROM ? AND is_done = 0`,
-        ...[dialect.toLedger(batch.lastKey), rowsScanned, cellsFilled, cellsSkipped],
-        ...[backfill, run, claim.range, dialect.toLedger(claim.cursor)],
+        ...[dialect.ledger.toCell(batch.lastKey), rowsScanned, cellsFilled, cellsSkipped],
+        ...[backfill, run, claim.range, dialect.ledger.toCell(claim.cursor)],
       );
       if (moved !== 1) throw runConflict(backfill);
       await insert(store, T.batches, {
         ...{ backfill, number, run, rangeNumber: claim.range },
-        ...{ firstKey: dialect.toLedger(batch.firstKey), lastKey: dialect.toLedger(batch.lastKey) },
+        ...{ firstKey: dialect.ledger.toCell(batch.firstKey), lastKey: dialect.ledger.toCell(batch.lastKey) },
         ...{ rowsScanned, cellsFilled, cellsSkipped, skips, durationMs, committedAt: timestamp() },
       });
       for (const { columns, firstKey, keys } of filled)
         await insert(store, T.cells, {
           ...{ backfill, batch: number, columns: JSON.stringify(columns), evidence: 'derived' },
-          ...{ firstKey: dialect.toLedger(firstKey), keys },
+          ...{ firstKey: dialect.ledger.toCell(firstKey), keys },
         });
     },
 
@@ -284,7 +284,7 @@ export function skipsIn({ store, exists }: Place) {
     ): Promise<ReadonlyMap<Key, ReadonlySet<string>>> {
       const found = new Map<Key, Set<string>>();
       for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {
-        const some = keys.slice(i, i + KEYS_AT_ONCE).map((key) => store.dialect.toLedger(key));
+        const some = keys.slice(i, i + KEYS_AT_ONCE).map((key) => store.dialect.ledger.toCell(key));
         const where = `WHERE backfill = ? AND key IN (${some.map(() => '?').join(', ')}) AND ${REFUSED_SQL}`;
         for (const { key, target } of await SKIPS.all(store, where, backfill, ...some))
           found.set(key, (found.get(key) ?? new Set()).add(target));

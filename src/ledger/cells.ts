@@ -88,7 +88,7 @@ function unpacked(
   most: number,
 ): KeyRun[] | undefined {
   if (!Buffer.isBuffer(keys) || firstKey instanceof Uint8Array) return undefined;
-  const first = store.dialect.fromLedger(firstKey);
+  const first = store.dialect.ledger.toKey(firstKey);
   try {
     if (typeof first === 'bigint') return unpackKeys(first, keys, most);
     return typeof first === 'string' ? unpackTexts(keys, most) : undefined;

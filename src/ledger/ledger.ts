@@ -80,7 +80,7 @@ async function formatOf(store: Store): Promise<number | undefined> {
  * @throws {BackfillError} `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD`, `LEDGER_UNTRUSTED`
  */
 export async function requireKnownFormat(store: Store): Promise<void> {
-  await store.dialect.checkLedger(store, [T.format]);
+  await store.dialect.ledger.check(store, [T.format]);
   const found = await formatOf(store);
   if (found !== undefined && found > LEDGER_FORMAT)
     throw new BackfillError(
@@ -96,7 +96,7 @@ export async function requireKnownFormat(store: Store): Promise<void> {
         ? 'Go back to the backup that was made before it: umzug-backfill restore; or revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one'
         : 'Revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one',
     );
-  await store.dialect.checkLedger(store); // those of another format may be other ones
+  await store.dialect.ledger.check(store); // those of another format may be other ones
 }
 
 /** Brings the ledger of an earlier format to this one. Writes nothing where that is done, or where there is no ledger. */

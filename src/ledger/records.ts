@@ -29,7 +29,7 @@ const [MIN_KEY, MAX_KEY] = [-(2n ** 63n), 2n ** 63n - 1n];
 
 /** A key, as the engine keeps it. */
 export const key: Form<Key> = (cell, dialect) => {
-  const value: unknown = dialect.fromLedger(cell as SqlValue);
+  const value: unknown = dialect.ledger.toKey(cell as SqlValue);
   if (typeof value === 'bigint') return value >= MIN_KEY && value <= MAX_KEY ? value : undefined;
   return typeof value === 'string' ? value : undefined;
 };

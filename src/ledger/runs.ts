@@ -132,17 +132,17 @@ export function runsIn({ store, exists, timestamp, last }: Place) {
     ): Promise<void> {
       await insert(store, T.runs, {
         ...{ backfill, run, kind, status: 'running', startedAt: timestamp() },
-        ...{ startKey: dialect.toLedger(startKey), watermark: dialect.toLedger(watermark) },
+        ...{ startKey: dialect.ledger.toCell(startKey), watermark: dialect.ledger.toCell(watermark) },
       });
       await store.run(`DELETE FROM ${T.ranges} WHERE backfill = ? AND run = ?`, backfill, run); // of one whose row was lost
       for (const [i, end] of ends.entries()) {
-        const start = dialect.toLedger(ends[i - 1] ?? startKey);
+        const start = dialect.ledger.toCell(ends[i - 1] ?? startKey);
         const range = {
           backfill,
           run,
           number: i + 1,
           startKey: start,
-          endKey: dialect.toLedger(end),
+          endKey: dialect.ledger.toCell(end),
           cursor: start,
         };
         await insert(store, T.ranges, range);

@@ -1,6 +1,5 @@
 import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
-import { hasTable } from '../engine/inspect.js';
 import { tableBytes } from '../engine/sqlite/inspect.js';
 
 /** Rows up to which changing a whole table at once is harmless: two batches of the default size. */
@@ -23,7 +22,7 @@ export interface StoreFacts {
 /** Looks at a store for the rules. Nothing is written. */
 export function storeFacts(store: Store): StoreFacts {
   const hasMoreRows = async (table: string, than: number): Promise<boolean> =>
-    (await hasTable(store, table)) &&
+    (await store.dialect.hasTable(store, table)) &&
     (await store.project.get(`SELECT 1 FROM ${identifier(table)} LIMIT 1 OFFSET ${than}`)) !== undefined;
   return {
     hasRows: async (table) => await hasMoreRows(table, 0),

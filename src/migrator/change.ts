@@ -2,7 +2,6 @@ import type { SiteLockOptions } from '../db/connection.js';
 import { GIVE_UP_MS, type LockHolder } from '../db/locks.js';
 import { CHECKPOINT_PAGES } from '../db/sqlite/store.js';
 import { isFilledBy } from '../engine/filled-by.js';
-import { updateTriggers } from '../engine/inspect.js';
 import { refuseWorkers } from '../engine/run-options.js';
 import { sqliteSite } from '../engine/sqlite/dialect.js';
 import { BackfillError } from '../errors.js';
@@ -227,7 +226,7 @@ export async function refuseTriggers(
   { allowsTriggers = false, onEvent }: Pick<MigratorOptions, 'allowsTriggers' | 'onEvent'>,
 ): Promise<void> {
   for (const { table, columns } of backfills) {
-    const triggers = await updateTriggers(
+    const triggers = await store.dialect.updateTriggers(
       store,
       table,
       columns.map(({ name }) => name),

@@ -2,7 +2,6 @@ import { foldCase } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
 import type { RevertResult } from '../engine/batch.js';
 import { explained } from '../engine/expressions.js';
-import { updateTriggers } from '../engine/inspect.js';
 import type { PlannedScope } from '../engine/planned.js';
 import { planRows, sampleRows } from '../engine/planned.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
@@ -217,7 +216,7 @@ async function planFill(
     diskBytes:
       diskNeed(options.project.steps, step, cellsToFill, cell('bytes')) +
       (await store.dialect.estimate(store, step.table, { updatesRows: found.rows })).diskBytes,
-    triggers: await updateTriggers(
+    triggers: await store.dialect.updateTriggers(
       store,
       step.table,
       step.columns.map(({ name }) => name),

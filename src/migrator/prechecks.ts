@@ -1,7 +1,7 @@
 import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
 import { filterEach } from '../each.js';
-import { absentColumns, hasTable } from '../engine/inspect.js';
+import { absentColumns } from '../engine/inspect.js';
 import { expressionSql, scopeSql } from '../engine/rows.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
@@ -62,7 +62,7 @@ export async function checkPendingSteps(
 }
 
 async function requireTable(store: Store, table: string): Promise<void> {
-  if (await hasTable(store, table)) return;
+  if (await store.dialect.hasTable(store, table)) return;
   throw new BackfillError('TABLE_MISSING', `The store has no table ${table}`, missingTableHint(store, table));
 }
 

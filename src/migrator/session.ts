@@ -149,7 +149,7 @@ export async function inSnapshot<Result>(
 ): Promise<Result> {
   const look = async (session: OpenSession): Promise<Result> =>
     await session.store.snapshot(async (tx) => {
-      await tx.dialect.checkLedger(tx); // on the snapshot that is read
+      await tx.dialect.ledger.check(tx); // on the snapshot that is read
       await checkRequirements(tx, options.project.config.requires);
       return await act(inTransaction(session, tx));
     });

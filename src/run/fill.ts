@@ -2,7 +2,6 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import type { Transaction } from '../db/connection.js';
 import { type BatchResult, type FillWindow, type RefusedRow, RefusedUpdate } from '../engine/batch.js';
 import { explained, explanation } from '../engine/expressions.js';
-import { updateTriggers } from '../engine/inspect.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
 import type { Key } from '../ledger/keys.js';
 import type { RunRecord } from '../ledger/records.js';
@@ -58,7 +57,7 @@ async function fillOne({ tx, ledger, backfill }: OneBatch, run: RunRecord, take:
   const number = await ledger.nextBatch(name);
   const columns = backfill.columns.map((column) => column.name);
   // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
-  const hasTriggers = (await updateTriggers(tx, backfill.table, columns)).length > 0;
+  const hasTriggers = (await tx.dialect.updateTriggers(tx, backfill.table, columns)).length > 0;
   const { after, upTo } = take.window ?? { after: claim.cursor, upTo: claim.end };
   const { limit, refused } = take;
   const leavesSkips = run.kind === 'catch-up';

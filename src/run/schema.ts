@@ -4,15 +4,7 @@ import { isThere } from '../db/file.js';
 import { identifier, isSameName, literal } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
 import type { Estimate } from '../engine/dialect.js';
-import {
-  absentColumns,
-  declaredVersion,
-  findIndex,
-  hasIndex,
-  hasTable,
-  storeVersion,
-  tableColumns,
-} from '../engine/inspect.js';
+import { absentColumns, declaredVersion, storeVersion } from '../engine/inspect.js';
 import { planSchemaStep, reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -43,7 +35,7 @@ export async function checkRequirements(store: Store, requires: StoreRequirement
     }
   }
   for (const [table, columns] of Object.entries(requires.tables ?? {})) {
-    if (!(await hasTable(store, table))) {
+    if (!(await store.dialect.hasTable(store, table))) {
       throw new BackfillError(
         'TABLE_MISSING',
         `The store has no table ${table}`,
@@ -193,15 +185,15 @@ export async function standingObjects(
   ledger: Ledger,
   step: SchemaStep,
 ): Promise<CreatedObject[]> {
-  const columns = await tableColumns(store, step.table);
+  const columns = await store.dialect.tableColumns(store, step.table);
   return await filterEach(await ledger.objects(step.name), async ({ kind, name }) => {
     if (kind === 'column') return columns.some((column) => isSameName(column.name, name));
     if (kind === 'index') {
       const declared = step.indexes.find((index) => index.name === name);
-      const found = await hasIndex(store, step.table, name);
+      const found = await store.dialect.hasIndex(store, step.table, name);
       return (
         found === 'unfinished' ||
-        (found && (!declared || (await findIndex(store, step, declared)) !== undefined))
+        (found && (!declared || (await store.dialect.findIndex(store, step, declared)) !== undefined))
       );
     }
     return true;

@@ -2,7 +2,6 @@ import type { Store } from '../db/connection.js';
 import { locateStore } from '../db/path.js';
 import { foldCase, identifier, isSameName } from '../db/sql.js';
 import { mapEach } from '../each.js';
-import { tableColumns } from '../engine/inspect.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
@@ -63,7 +62,7 @@ export const contentsOf = async (path: string, backfill: Backfill): Promise<Cont
   });
 
 async function readTable(store: Store, name: string, key?: string): Promise<Table> {
-  const columns = (await tableColumns(store, name)).map((column) => column.name);
+  const columns = (await store.dialect.tableColumns(store, name)).map((column) => column.name);
   const list = columns.map(identifier).join(', ');
   const keyAt = key === undefined ? -1 : columns.findIndex((column) => isSameName(column, key));
   const order = key === undefined ? '' : `ORDER BY ${identifier(key)}`;

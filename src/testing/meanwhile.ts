@@ -1,4 +1,3 @@
-import { tableColumns } from '../engine/inspect.js';
 import { contentsOf, lookAt, placeOf, tableDifference, tableOf } from './contents.js';
 import { differs } from './failure.js';
 import type { Subject, TestRow } from './options.js';
@@ -49,7 +48,9 @@ async function split(subject: Subject, seed: string): Promise<Record<'early' | '
   const { step } = subject;
   const table = tableOf(await contentsOf(seed, step), step);
   const [names, isGrowing] = await lookAt(seed, async (store) => [
-    (await tableColumns(store, step.table)).flatMap(({ name, isGenerated }) => (isGenerated ? [] : name)),
+    (await store.dialect.tableColumns(store, step.table)).flatMap(({ name, isGenerated }) =>
+      isGenerated ? [] : name,
+    ),
     (await store.dialect.keyGrowth(store, step, null)) === 'growing',
   ]);
   const rows = [...table.rows.values()].map(

@@ -94,9 +94,9 @@ async function reader(from: ImportOptions['from']): Promise<(store: Store) => Pr
   refuseUnknown(from, ['table', 'column'], `\`from\` of ${WHAT}`, 'USAGE');
   const table = requireText(from.table, 'from.table', WHAT, 'USAGE');
   const column = requireText(from.column ?? 'name', 'from.column', WHAT, 'USAGE');
-  const { absentColumns, hasTable } = await import('../engine/inspect.js');
+  const { absentColumns } = await import('../engine/inspect.js');
   return async (store) => {
-    if (!(await hasTable(store, table))) {
+    if (!(await store.dialect.hasTable(store, table))) {
       throw new BackfillError(
         'TABLE_MISSING',
         `The store has no table ${table} to import names from`,

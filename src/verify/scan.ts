@@ -1,6 +1,7 @@
 import type { Store } from '../db/connection.js';
-import type { KeyRange, Pass, PassMaker } from '../engine/dialect.js';
+import type { KeyRange } from '../engine/dialect.js';
 import { explained } from '../engine/expressions.js';
+import type { Pass, PassMaker } from '../engine/scan.js';
 import { type ScanRow, scanRows } from '../engine/scan.js';
 import { lookedUpTo } from '../ledger/backfills.js';
 import { compareKeys, type Key } from '../ledger/keys.js';

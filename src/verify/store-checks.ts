@@ -1,7 +1,6 @@
 import type { Store } from '../db/connection.js';
 import { mapEach } from '../each.js';
 import { isRunOf } from '../engine/filled-by.js';
-import { findIndex, hasIndex } from '../engine/inspect.js';
 import { countFound } from '../engine/scan.js';
 import { compareKeys, countKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -213,9 +212,9 @@ async function standingName(
 ): Promise<string | undefined> {
   for (const step of steps) {
     const definition = step.kind === 'schema' ? step.indexes.find(({ name }) => name === index) : undefined;
-    if (step.kind === 'schema' && definition) return await findIndex(store, step, definition);
+    if (step.kind === 'schema' && definition) return await store.dialect.findIndex(store, step, definition);
   }
-  return (await hasIndex(store, table, index)) === true ? index : undefined;
+  return (await store.dialect.hasIndex(store, table, index)) === true ? index : undefined;
 }
 
 /** What makes the missing index again: taking the step that makes it back to where it began, and on again. */

@@ -1,5 +1,5 @@
 import type { Connection, Store } from '../db/connection.js';
-import type { BehindPass } from '../engine/dialect.js';
+import type { BehindPass } from '../engine/scan.js';
 import { compareKeys } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { shellWord } from '../shell.js';

@@ -35,7 +35,7 @@ export async function recordSkips(
 ): Promise<number> {
   for (let i = 0; i < skips.length; i += AT_ONCE) {
     const rows = skips.slice(i, i + AT_ONCE).map(({ key, target, reason }) => {
-      const cell = String(store.dialect.toLedger(key));
+      const cell = String(store.dialect.ledger.toCell(key));
       return `(${[name, cell, target, reason].map(literal).join(', ')}, ${batch})`;
     });
     await store.run(

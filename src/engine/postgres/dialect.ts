@@ -12,16 +12,7 @@ import { rewrittenSince } from './batch-record.js';
 import { estimate, hasTable, parentTables, tableColumns, tableIdentity, updateTriggers } from './catalog.js';
 import { derive } from './derive.js';
 import { dropIndex, findIndex, hasIndex, indexVerdict, makeIndex } from './indexes.js';
-import {
-  checkKey,
-  checkKeyValues,
-  fromLedger,
-  keyGrowth,
-  keyOf,
-  keyRange,
-  rangeEnds,
-  toLedger,
-} from './keys.js';
+import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange, rangeEnds } from './keys.js';
 import { POSTGRES_LEDGER } from './ledger.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
 import { undo } from './revert.js';
@@ -50,7 +41,6 @@ export const POSTGRES: Dialect = {
   findIndex,
   tableIdentity,
   estimate,
-  checkLedger: async () => undefined,
   checkStep: checkRights,
   rehearseUp,
   rehearseDown,
@@ -67,8 +57,6 @@ export const POSTGRES: Dialect = {
   async *sliceEnds(_store, _backfill, _after, upTo) {
     yield upTo; // nobody waits for a statement
   },
-  toLedger,
-  fromLedger,
   derive,
   fillWindow: async () => undefined,
   fillBatch,

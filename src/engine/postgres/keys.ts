@@ -1,4 +1,4 @@
-import type { SqlValue, Store } from '../../db/connection.js';
+import type { Store } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { EQ, LT, operator, typeSql } from '../../db/postgres/texts.js';
 import { identifier } from '../../db/sql.js';
@@ -97,18 +97,6 @@ export const ledgerKeyOf = (kind: KeyKind | undefined, sql: string): string =>
   kind === 'text'
     ? `(('''' ${operator('||')} ${sql}::pg_catalog.text) COLLATE pg_catalog."default")`
     : `${sql}::pg_catalog.text`;
-
-/** A key as the ledger has it: an integer in digits, a text behind an apostrophe. */
-export const toLedger = (key: Key | null): SqlValue =>
-  typeof key === 'string' ? `'${key}` : key === null ? null : String(key);
-
-/** A key of the ledger's. */
-export function fromLedger(cell: SqlValue): Key | null {
-  if (cell === null) return null;
-  const text = String(cell);
-  if (text.startsWith("'")) return text.slice(1);
-  return /^-?\d+$/.test(text) ? BigInt(text) : text; // a damaged one: its row contradicts the others
-}
 
 /** Refuses a key by which batches can not go: each row's must be another, in an order that this program shares with PostgreSQL. */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {

@@ -15,7 +15,7 @@ import type { LedgerDialect } from '../dialect.js';
 import { RELATIONS, relationSql } from './catalog.js';
 import { connectAs, IS_ME, IS_OURS, isSuper, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './rights.js';
 
-/** Types are PostgreSQL's own, whatever another has in the search path. Keys stand as text: see `toLedger`. */
+/** Types are PostgreSQL's own, whatever another has in the search path. Keys stand as text: integers in digits, texts behind an apostrophe. */
 const TYPES: LedgerTypes = {
   ' TEXT': ` ${typeSql('text')}`,
   ' INTEGER': ' bigint',
@@ -54,6 +54,14 @@ export const POSTGRES_LEDGER: LedgerDialect = {
     await store.project.exec(
       `${LEDGER_DROP}\nDROP TABLE IF EXISTS ${XIDS_TABLE};\nDROP SEQUENCE IF EXISTS ${BATCH_NUMBERS};`,
     ),
+  check: async () => undefined, // it was, as the store was opened, and nobody else may change it
+  toCell: (key) => (typeof key === 'string' ? `'${key}` : key === null ? null : String(key)),
+  toKey(cell) {
+    if (cell === null) return null;
+    const text = String(cell);
+    if (text.startsWith("'")) return text.slice(1);
+    return /^-?\d+$/.test(text) ? BigInt(text) : text; // a damaged one: its row contradicts the others
+  },
   keyOrder: 'length(key), key',
   isShared: true,
   skipLocked: 'FOR UPDATE SKIP LOCKED',

@@ -54,8 +54,9 @@ const isRowsFault = (code: string): boolean =>
 export async function fillBatch(
   store: Store,
   backfill: Backfill,
-  { cursor, watermark, limit, batch, leavesSkips, hasTriggers, refused }: FillOptions,
+  take: FillOptions,
 ): Promise<BatchResult | undefined> {
+  const { limit, batch, hasTriggers, refused } = take;
   const { kind } = await keyOf(store, backfill);
   const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
   await emptyTemporary(
@@ -64,7 +65,7 @@ export async function fillBatch(
     kind,
     `failure, wanted, ${values}, ignored DEFAULT 0, refusal`,
   );
-  const read = await readRows(store, backfill, kind, { cursor, watermark, limit, leavesSkips });
+  const read = await readRows(store, backfill, kind, take);
   if (read === 0) return undefined;
   if (kind === 'text') await checkTexts(store, backfill, ROWS);
   const trimmed =
@@ -105,12 +106,7 @@ async function readRows(
   store: Store,
   backfill: Backfill,
   kind: KeyKind | undefined,
-  {
-    cursor,
-    watermark,
-    limit,
-    leavesSkips,
-  }: Pick<FillOptions, 'cursor' | 'watermark' | 'limit' | 'leavesSkips'>,
+  { cursor, watermark, limit, leavesSkips }: FillOptions,
 ): Promise<number> {
   const derivation = await derive(store, backfill);
   const { inScope, isSkipped, key } = await rowSql(store, backfill);

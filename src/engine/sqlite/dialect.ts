@@ -35,6 +35,9 @@ const SQLITE: Dialect = {
   ledger: {
     make: async (store) => await store.exec(LEDGER_DDL),
     drop: async (store) => await store.exec(LEDGER_DROP),
+    check: checkLedger,
+    toCell: (key) => key,
+    toKey: (cell) => cell as bigint | string | null,
     keyOrder: 'key',
     isShared: false, // one process writes at a time
     skipLocked: '',
@@ -54,7 +57,6 @@ const SQLITE: Dialect = {
   findIndex,
   tableIdentity,
   estimate,
-  checkLedger,
   checkStep,
   rehearseUp,
   rehearseDown,
@@ -82,8 +84,6 @@ const SQLITE: Dialect = {
   keyRange,
   rangeEnds: async (store, backfill) => (await keyRange(store, backfill))?.slice(1) ?? [],
   sliceEnds,
-  toLedger: (key) => key,
-  fromLedger: (cell) => cell as bigint | string | null,
   derive,
   fillWindow,
   fillBatch,

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { locateStore } from '../../db/path.js';
 import { dataVersion } from '../../db/sqlite/connection.js';
-import type { PassMaker } from '../dialect.js';
+import type { PassMaker } from '../scan.js';
 import { openSqlite } from './dialect.js';
 import { type HelperData, type Shares, takeRanges } from './reading.js';
 

@@ -7,8 +7,9 @@ import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import { isThreadWorth } from '../../threads.js';
 import type { FillWindow } from '../batch.js';
-import type { BehindPass, KeyRange, Pass, PassElsewhere } from '../dialect.js';
+import type { KeyRange } from '../dialect.js';
 import { anyNullSql, asKey, rowSql } from '../rows.js';
+import type { BehindPass, Pass, PassElsewhere } from '../scan.js';
 import { behindSql, keyOf, keyRange } from './keys.js';
 
 /**
