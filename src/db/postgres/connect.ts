@@ -26,6 +26,9 @@ export class PostgresError extends Error {
   }
 }
 
+/** Whether the connection is lost, and with it the transaction. */
+export const isGone = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;
+
 /** An error of the driver's as one of PostgreSQL's. Without a code: the driver says so when the connection is gone. */
 export function postgresError(error: unknown): PostgresError {
   if (error instanceof PostgresError) return error;
@@ -34,33 +37,21 @@ export function postgresError(error: unknown): PostgresError {
   return new PostgresError(error.message, `POSTGRES_${typeof code === 'string' ? code : 'CONNECTION'}`);
 }
 
-/** Types of columns by their OID, as `SELECT oid, typname FROM pg_type` tells: those that do not come as text. */
-const OID = {
-  bool: 16,
-  bytea: 17,
-  int8: 20,
-  int2: 21,
-  int4: 23,
-  oid: 26,
-  float4: 700,
-  float8: 701,
-  numeric: 1700,
-};
-
-const integer = (text: string): bigint => BigInt(text);
-
-/** Integers come as bigint, whatever their size, and booleans as 1 and 0: as SQLite has them. */
+/**
+ * How columns are read by the OID of their type, as `SELECT oid, typname FROM pg_type` tells it; all others come as text. Integers come as
+ * bigint, whatever their size, and booleans as 1 and 0: as SQLite has them.
+ */
 const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map<number, (text: string) => unknown>([
-  [OID.bool, (text) => (text === 't' ? 1n : 0n)],
-  [OID.bytea, (text) => Buffer.from(text.slice(2), 'hex')],
-  [OID.int8, integer],
-  [OID.int2, integer],
-  [OID.int4, integer],
-  [OID.oid, integer],
-  [OID.float4, Number],
-  [OID.float8, Number],
-  // Of sums and averages; a column's own is asked for as text where each digit counts.
-  [OID.numeric, (text) => (/^-?\d+$/.test(text) ? BigInt(text) : Number(text))],
+  [16, (text) => (text === 't' ? 1n : 0n)], // bool
+  [17, (text) => Buffer.from(text.slice(2), 'hex')], // bytea
+  [20, BigInt], // int8
+  [21, BigInt], // int2
+  [23, BigInt], // int4
+  [26, BigInt], // oid
+  [700, Number], // float4
+  [701, Number], // float8
+  // numeric, of sums and averages: a column's own is asked for as text where each digit counts.
+  [1700, (text) => (/^-?\d+$/.test(text) ? BigInt(text) : Number(text))],
 ]);
 
 const asIs = (text: string): string => text;
@@ -91,7 +82,7 @@ export interface Internals {
 export const internalsOf = (driver: Client): Internals => driver as unknown as Internals;
 
 /** Loads the driver, which a project without PostgreSQL need not have. */
-export async function loadDriver(): Promise<typeof Pg> {
+async function loadDriver(): Promise<typeof Pg> {
   try {
     return (await import('pg')).default;
   } catch (error) {
@@ -107,7 +98,6 @@ export async function loadDriver(): Promise<typeof Pg> {
 
 /** What the driver is told of an attempt to connect. */
 export function configOf(address: PostgresAddress, name: string, attempt: TlsAttempts[number]): ClientConfig {
-  const { checksHost, ...ssl } = attempt || { checksHost: false };
   return {
     // The driver would take the name from it, and read the others otherwise than libpq.
     connectionString: withoutParameters(address.url, 'application_name', 'uselibpqcompat', ...TLS_PARAMETERS),
@@ -116,7 +106,7 @@ export function configOf(address: PostgresAddress, name: string, attempt: TlsAtt
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     connectionTimeoutMillis: connectTimeoutMs(address),
     // Given in any case, or the driver would read the environment.
-    ssl: attempt && { ...ssl, ...(checksHost ? {} : { checkServerIdentity: () => undefined }) },
+    ssl: attempt,
   };
 }
 
@@ -143,11 +133,8 @@ function containErrors(connection: Internals['connection']): void {
 }
 
 /** Connects, unless a stop comes first. */
-export async function connected(
-  pg: typeof Pg,
-  config: ClientConfig,
-  signal: StopSignal | undefined,
-): Promise<Client> {
+export async function connected(config: ClientConfig, signal: StopSignal | undefined): Promise<Client> {
+  const pg = await loadDriver();
   const driver = new pg.Client(config);
   driver.on('error', () => undefined); // whoever connects is told of it
   const { connection } = internalsOf(driver);
@@ -162,25 +149,39 @@ export async function connected(
   const timer = setInterval(() => {
     if (signal?.aborted) connection.stream.destroy();
   }, LOOK_MS);
-  const timeoutMs = config.connectionTimeoutMillis ?? 0;
-  const startedAt = performance.now();
   try {
     await driver.connect();
+    return driver;
   } catch (error) {
     connection.stream.destroy(); // the driver leaves that of some failures open
     throwIfStopped(signal, 'while the database was waited for');
+    if (!(error instanceof Error)) throw error;
     // The driver's own errors have no code.
-    const { code } = error as { readonly code?: unknown };
-    const isOver = timeoutMs > 0 && performance.now() - startedAt >= timeoutMs - 1;
-    if (isOver && error instanceof Error && code === undefined)
-      Object.assign(error, { code: 'CONNECT_TIMEOUT' });
-    else if (error instanceof Error && /does not support SSL/.test(error.message))
-      Object.assign(error, { code: 'TLS_UNSUPPORTED' });
-    else if (error instanceof Error && (isHandshake || /^ERR_(?:SSL|OSSL|TLS)_/.test(String(code))))
-      Object.assign(error, { code: `TLS_${String(code ?? 'ENDED')}` });
+    const { code } = error as NodeJS.ErrnoException;
+    if (error.message === 'timeout expired') Object.assign(error, { code: 'CONNECT_TIMEOUT' });
+    else if (/does not support SSL/.test(error.message)) Object.assign(error, { code: 'TLS_UNSUPPORTED' });
+    else if (isHandshake || /^ERR_(?:SSL|OSSL|TLS)_/.test(String(code)))
+      Object.assign(error, { code: `TLS_${code ?? 'ENDED'}` });
     throw error;
   } finally {
     clearInterval(timer);
   }
-  return driver;
+}
+
+/**
+ * Asks the server, on a connection of its own, to end the statement under way. Nobody waits for it: a server that does not hear it either
+ * finds out that this client is gone.
+ *
+ * @param forMs how long it is tried, in milliseconds
+ */
+export async function cancelStatement(driver: Client, config: ClientConfig, forMs: number): Promise<void> {
+  const pg = await loadDriver();
+  const { processID, secretKey } = internalsOf(driver);
+  const { connection } = internalsOf(new pg.Client(config));
+  connection.on('error', () => undefined); // a server that can't be reached runs nothing for us any more
+  connection.once(config.ssl ? 'sslconnect' : 'connect', () => connection.cancel(processID, secretKey));
+  if (driver.host.startsWith('/')) connection.connect(`${driver.host}/.s.PGSQL.${driver.port}`);
+  else connection.connect(driver.port, driver.host);
+  connection.stream.unref();
+  setTimeout(() => connection.stream.destroy(), forMs).unref();
 }
