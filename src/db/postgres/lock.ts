@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { throwIfStopped } from '../../stop.js';
+import { pauseFor, throwIfStopped } from '../../stop.js';
 import { isPostgresError } from '../../store-errors.js';
 import type { HeldLock, SiteLockOptions } from '../connection.js';
 import { type LockHolder, type LockState, POLL_MS, runLocked } from '../locks.js';
@@ -35,10 +34,10 @@ async function unlock(session: PostgresSession, mode: Mode, key = RUN): Promise<
   }
 }
 
-/** Waits between two tries; a stop is heard. */
+/** Waits between two tries; a stop ends the wait. */
 async function pollPause({ client }: PostgresSession): Promise<void> {
+  await pauseFor(POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least), client.signal);
   throwIfStopped(client.signal, 'while another run was waited for');
-  await sleep(POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least));
 }
 
 /**
