@@ -114,16 +114,51 @@ export function configOf(address: PostgresAddress, name: string, attempt: TlsAtt
 export const isAboutTls = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && /^(?:TLS_.*|28000)$/.test(String(error.code));
 
+/** First bytes of an error and of a notice: lists of texts, which the driver reads to their end, where there is none for ever. */
+const LISTS: readonly unknown[] = [...Buffer.from('EN')];
+
+/** Length of what is before the contents of a message: its first byte, and the length of all that follows that. */
+const HEAD_BYTES = 5;
+
+/**
+ * Returns a function that takes what a server sends, piece by piece, and throws at a list of texts without an end.
+ *
+ * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
+ */
+function listGuard(): (piece: Buffer) => void {
+  let rest: Buffer = Buffer.alloc(0);
+  let skipBytes = 0; // of a message that is no list
+  return (piece) => {
+    const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+    let at = skipBytes;
+    while (at + HEAD_BYTES <= bytes.length) {
+      const end = at + 1 + bytes.readUInt32BE(at + 1);
+      if (LISTS.includes(bytes[at])) {
+        if (end > bytes.length) break; // it is looked at when all of it is here
+        const contents = bytes.subarray(at + HEAD_BYTES, end);
+        // The last text ends with a zero, and the list with another.
+        if (contents.at(-1) !== 0 || (contents.at(-2) ?? 0) !== 0)
+          throw new Error('A message of the server has no end');
+      }
+      at = end;
+    }
+    rest = bytes.subarray(at);
+    skipBytes = Math.max(0, at - bytes.length);
+  };
+}
+
 /** Ends a connection on which the driver can't read what arrives: it throws where nobody can catch it, and the program would end. */
 function containErrors(connection: Internals['connection']): void {
   const attach = connection.attachListeners.bind(connection);
   connection.attachListeners = (stream) => {
     attach(stream);
     for (const listener of stream.listeners('data')) {
+      const guard = listGuard();
       stream.removeListener('data', listener as () => void);
-      stream.on('data', (...chunk: unknown[]) => {
+      stream.on('data', (piece: Buffer) => {
         try {
-          listener.apply(stream, chunk);
+          guard(piece);
+          listener.call(stream, piece);
         } catch (error) {
           stream.destroy(error instanceof Error ? error : new Error(String(error)));
         }
@@ -178,6 +213,7 @@ export async function cancelStatement(driver: Client, config: ClientConfig, forM
   const pg = await loadDriver();
   const { processID, secretKey } = internalsOf(driver);
   const { connection } = internalsOf(new pg.Client(config));
+  containErrors(connection);
   connection.on('error', () => undefined); // a server that can't be reached runs nothing for us any more
   connection.once(config.ssl ? 'sslconnect' : 'connect', () => connection.cancel(processID, secretKey));
   if (driver.host.startsWith('/')) connection.connect(`${driver.host}/.s.PGSQL.${driver.port}`);
