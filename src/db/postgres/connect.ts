@@ -67,7 +67,7 @@ export const types = { getTypeParser: (oid: number) => PARSERS.get(oid) ?? asIs 
 const KEEP_ALIVE_MS = 10_000;
 
 /** What of the driver's client is not in its types. */
-export interface Internals {
+interface Internals {
   readonly connection: EventEmitter & {
     readonly stream: EventEmitter & { destroy(): void; unref(): void };
     attachListeners(stream: EventEmitter & { destroy(error?: Error): void }): void;

@@ -47,12 +47,15 @@ export class Sessions {
   /** The session, begun where there is none. To be given back by {@link leave}. */
   async enter(): Promise<PostgresSession> {
     // A lock that is lost with its session is never replaced in silence: what was done under it ends first.
-    if (!this.#current || (this.#current.client.isLost && this.#current.lock === 'none')) {
-      this.#current = await open(this.address, this.#signal);
+    let session = this.#current;
+    if (!session || (session.client.isLost && session.lock === 'none')) {
+      session = await open(this.address, this.#signal);
+      this.#current = session;
       this.#users = 0;
-    } else if (this.#current.lock === 'none') Object.assign(this.#current, await placeOf(this.#current));
+    } else if (session.lock === 'none')
+      Object.assign(session, await placeOf(session.client, session.declaredPath));
     this.#users += 1;
-    return this.#current;
+    return session;
   }
 
   /** Gives the session back; the last user ends it. */
@@ -82,21 +85,10 @@ async function open(address: PostgresAddress, signal: StopSignal | undefined): P
     await refusePooler(client, name, signal);
     const declaredPath = String((await client.query('SHOW search_path')).rows[0]?.[0]);
     await applySettings(client);
-    const [[version, encoding] = []] = (
-      await client.query(
-        `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding')`,
-      )
-    ).rows;
-    checkServer(Number(version), String(encoding));
-    const place = await placeOf({ client, declaredPath });
-    return {
-      client,
-      declaredPath,
-      ...place,
-      version: Number(version),
-      canMakeFunctions: await makesFunctions(client, Number(version), place.path),
-      lock: 'none',
-    };
+    const version = await requireServer(client);
+    const place = await placeOf(client, declaredPath);
+    const canMakeFunctions = await makesFunctions(client, version, place.path);
+    return { client, declaredPath, ...place, version, canMakeFunctions, lock: 'none' };
   } catch (error) {
     await client.close();
     throw error;
@@ -108,14 +100,11 @@ type SessionPlace = Pick<PostgresSession, 'schemas' | 'path' | 'schemaKey'>;
 
 /** Reads the search path again, under a lock that stays what it is. */
 export async function readPath(session: PostgresSession): Promise<void> {
-  const { schemas, path } = await placeOf(session);
+  const { schemas, path } = await placeOf(session.client, session.declaredPath);
   Object.assign(session, { schemas, path });
 }
 
-async function placeOf({
-  client,
-  declaredPath,
-}: Pick<PostgresSession, 'client' | 'declaredPath'>): Promise<SessionPlace> {
+async function placeOf(client: PostgresClient, declaredPath: string): Promise<SessionPlace> {
   const [[list, schema] = []] = (await client.query(SCHEMAS, [], declaredPath)).rows;
   if (schema === null)
     throw new BackfillError(
@@ -150,7 +139,11 @@ async function makesFunctions(client: PostgresClient, version: number, path: str
   }
 }
 
-function checkServer(version: number, encoding: string): void {
+/** Returns the version of a server, if this program can work with it. */
+async function requireServer(client: PostgresClient): Promise<number> {
+  const asked = `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding')`;
+  const [[number, encoding] = []] = (await client.query(asked)).rows;
+  const version = Number(number);
   if (version < OLDEST)
     throw new BackfillError(
       'STORE_REFUSED',
@@ -160,9 +153,10 @@ function checkServer(version: number, encoding: string): void {
   if (encoding !== 'UTF8')
     throw new BackfillError(
       'STORE_REFUSED',
-      `The database is in ${encoding}, and only UTF8 holds every text`,
+      `The database is in ${String(encoding)}, and only UTF8 holds every text`,
       'Use a database that was created with ENCODING UTF8',
     );
+  return version;
 }
 
 /**
@@ -250,7 +244,7 @@ async function refusePooler(
 const LONGEST_NAME = 63;
 
 /** The name of a session of this process: `umzug-backfill PID@HOST`, after the `application_name` that the URL gives. */
-export function sessionName({ url }: PostgresAddress): string {
+function sessionName({ url }: PostgresAddress): string {
   const ours = `umzug-backfill ${process.pid}@${hostname()}`.slice(0, LONGEST_NAME);
   const room = Math.max(0, LONGEST_NAME - ours.length - 1);
   // In ASCII: the server replaces what is not, from 16 on by something longer, and cuts the end off.

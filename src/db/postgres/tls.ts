@@ -8,7 +8,7 @@ import { hostOf, nearest, type PostgresAddress, urlParameter } from './address.j
 
 /** Values of `sslmode`: those of libpq, and the driver's own `no-verify`. */
 const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'] as const;
-export type SslMode = (typeof MODES)[number];
+type SslMode = (typeof MODES)[number];
 
 /** Modes that never go on without encryption. */
 const STRICT: readonly SslMode[] = ['require', 'verify-ca', 'verify-full', 'no-verify'];
