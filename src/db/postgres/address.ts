@@ -76,28 +76,10 @@ export function shownAddress({ url }: PostgresAddress): string {
 // mean a connection without encryption.
 
 /** Parameters that node-postgres acts on, or this program. */
-const KNOWN = [
-  'user',
-  'password',
-  'host',
-  'port',
-  'application_name',
-  'fallback_application_name',
-  'client_encoding',
-  'connect_timeout',
-  'idle_in_transaction_session_timeout',
-  'lock_timeout',
-  'options',
-  'query_timeout',
-  'ssl',
-  'sslcert',
-  'sslkey',
-  'sslmode',
-  'sslnegotiation',
-  'sslrootcert',
-  'statement_timeout',
-  'uselibpqcompat',
-] as const;
+const KNOWN =
+  `user password host port application_name fallback_application_name client_encoding connect_timeout
+  idle_in_transaction_session_timeout lock_timeout options query_timeout ssl sslcert sslkey sslmode sslnegotiation sslrootcert
+  statement_timeout uselibpqcompat`.split(/\s+/);
 
 /** How many letters of a slip may be wrong. */
 const MAX_WRONG = 3;
@@ -134,28 +116,26 @@ export function refuseUnknownParameters(url: string): void {
   for (const name of found?.searchParams.keys() ?? []) {
     // A password with a `?` in it that is not encoded ends up here, up to its `@`.
     const isName = /^\w{1,40}$/.test(name) && !found?.search.includes('@');
-    if (!(KNOWN as readonly string[]).includes(name)) {
-      const meant = nearest(name, KNOWN);
-      const known = `those that are known: ${KNOWN.join(', ')}`;
+    if (!KNOWN.includes(name) && !isName)
       throw new BackfillError(
         'USAGE',
-        isName
-          ? `The URL of the database has an unknown parameter, \`${name}\``
-          : 'The URL of the database has an unknown parameter',
-        !isName
-          ? 'Leave it out, and write ?, & and # in a password as %3F, %26 and %23'
-          : meant === undefined
-            ? `Leave it out; ${known}`
-            : `Write ${meant} or leave it out; ${known}`,
+        'The URL of the database has an unknown parameter',
+        'Leave it out, and write ?, & and # in a password as %3F, %26 and %23',
+      );
+    if (!KNOWN.includes(name)) {
+      const meant = nearest(name, KNOWN);
+      throw new BackfillError(
+        'USAGE',
+        `The URL of the database has an unknown parameter, \`${name}\``,
+        `${meant === undefined ? 'Leave' : `Write ${meant} or leave`} it out; those that are known: ${KNOWN.join(', ')}`,
       );
     }
-    if (seen.has(name)) {
+    if (seen.has(name))
       throw new BackfillError(
         'USAGE',
         `The URL of the database has the parameter \`${name}\` twice`,
         'Leave one of them out',
       );
-    }
     seen.add(name);
   }
 }

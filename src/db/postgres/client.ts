@@ -3,13 +3,13 @@ import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
 import { BackfillError } from '../../errors.js';
 import { LOOK_MS, type StopSignal, throwIfStopped } from '../../stop.js';
 import type { SqlValue } from '../connection.js';
-import { type PostgresAddress, shownAddress } from './address.js';
+import type { PostgresAddress } from './address.js';
 import {
+  cancelStatement,
   configOf,
   connected,
   internalsOf,
   isAboutTls,
-  loadDriver,
   PostgresError,
   postgresError,
   types,
@@ -76,12 +76,10 @@ export class PostgresClient {
     this.#config = config;
     this.signal = signal;
     const { connection } = internalsOf(driver);
-    driver.on('error', () => {
+    const lose = (): void => {
       this.#isLost = true; // whoever asks next is told of it
-    });
-    driver.on('end', () => {
-      this.#isLost = true;
-    });
+    };
+    driver.on('error', lose).on('end', lose);
     connection.on('readyForQuery', ({ status }: { readonly status: string }) => {
       this.#isInTransaction = status !== 'I';
     });
@@ -96,13 +94,11 @@ export class PostgresClient {
    * @throws {BackfillError} `DRIVER_MISSING`, `USAGE` for what the URL says of encryption, `TERMINATED`, `INTERRUPTED`
    */
   static async open(address: PostgresAddress, name: string, signal?: StopSignal): Promise<PostgresClient> {
-    const attempts = tlsAttempts(address);
-    const pg = await loadDriver();
     let failure: unknown;
-    for (const attempt of attempts) {
+    for (const attempt of tlsAttempts(address)) {
       try {
         const config = configOf(address, name, attempt);
-        return new PostgresClient(address, await connected(pg, config, signal), config, signal);
+        return new PostgresClient(address, await connected(config, signal), config, signal);
       } catch (error) {
         failure = error;
         if (!isAboutTls(error)) break;
@@ -114,11 +110,6 @@ export class PostgresClient {
   /** Whether it is known to be lost: then no question will be answered any more. */
   get isLost(): boolean {
     return this.#isLost || this.#isClosed;
-  }
-
-  /** What a person knows the database by. */
-  get shown(): string {
-    return shownAddress(this.address);
   }
 
   /** Runs one statement, which sees `path`; `$1` and on stand for the parameters. */
@@ -209,27 +200,11 @@ export class PostgresClient {
     if (this.#stoppedAt === undefined) return;
     const askedMs = now - Math.max(this.#askedAt, this.#stoppedAt);
     if (askedMs < CANCEL_AFTER_MS) return;
-    if (!this.#isCancelled) this.#cancel();
+    if (!this.#isCancelled) {
+      this.#isCancelled = true;
+      void cancelStatement(this.#driver, this.#config, CLEAR_UP_MS);
+    }
     if (askedMs >= GIVE_UP_AFTER_MS || now - this.#stoppedAt >= CLEAR_UP_MS) this.#destroy();
-  }
-
-  /** Asks the server, on a connection of its own, to end the statement under way. */
-  #cancel(): void {
-    this.#isCancelled = true;
-    void loadDriver().then((pg) => {
-      const { processID, secretKey } = internalsOf(this.#driver);
-      const { host, port } = this.#driver;
-      const { connection } = internalsOf(new pg.Client(this.#config));
-      connection.on('error', () => undefined); // a server that can't be reached runs nothing for us any more
-      connection.once(this.#config.ssl ? 'sslconnect' : 'connect', () =>
-        connection.cancel(processID, secretKey),
-      );
-      if (host.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`);
-      else connection.connect(port, host);
-      // Nobody waits for it: a server that does not hear it either finds out that this client is gone.
-      connection.stream.unref();
-      setTimeout(() => connection.stream.destroy(), CLEAR_UP_MS).unref();
-    });
   }
 
   #destroy(): void {

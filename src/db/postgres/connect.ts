@@ -26,6 +26,9 @@ export class PostgresError extends Error {
   }
 }
 
+/** Whether the connection is lost, and with it the transaction. */
+export const isGone = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;
+
 /** An error of the driver's as one of PostgreSQL's. Without a code: the driver says so when the connection is gone. */
 export function postgresError(error: unknown): PostgresError {
   if (error instanceof PostgresError) return error;
@@ -34,33 +37,21 @@ export function postgresError(error: unknown): PostgresError {
   return new PostgresError(error.message, `POSTGRES_${typeof code === 'string' ? code : 'CONNECTION'}`);
 }
 
-/** Types of columns by their OID, as `SELECT oid, typname FROM pg_type` tells: those that do not come as text. */
-const OID = {
-  bool: 16,
-  bytea: 17,
-  int8: 20,
-  int2: 21,
-  int4: 23,
-  oid: 26,
-  float4: 700,
-  float8: 701,
-  numeric: 1700,
-};
-
-const integer = (text: string): bigint => BigInt(text);
-
-/** Integers come as bigint, whatever their size, and booleans as 1 and 0: as SQLite has them. */
+/**
+ * How columns are read by the OID of their type, as `SELECT oid, typname FROM pg_type` tells it; all others come as text. Integers come as
+ * bigint, whatever their size, and booleans as 1 and 0: as SQLite has them.
+ */
 const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map<number, (text: string) => unknown>([
-  [OID.bool, (text) => (text === 't' ? 1n : 0n)],
-  [OID.bytea, (text) => Buffer.from(text.slice(2), 'hex')],
-  [OID.int8, integer],
-  [OID.int2, integer],
-  [OID.int4, integer],
-  [OID.oid, integer],
-  [OID.float4, Number],
-  [OID.float8, Number],
-  // Of sums and averages; a column's own is asked for as text where each digit counts.
-  [OID.numeric, (text) => (/^-?\d+$/.test(text) ? BigInt(text) : Number(text))],
+  [16, (text) => (text === 't' ? 1n : 0n)], // bool
+  [17, (text) => Buffer.from(text.slice(2), 'hex')], // bytea
+  [20, BigInt], // int8
+  [21, BigInt], // int2
+  [23, BigInt], // int4
+  [26, BigInt], // oid
+  [700, Number], // float4
+  [701, Number], // float8
+  // numeric, of sums and averages: a column's own is asked for as text where each digit counts.
+  [1700, (text) => (/^-?\d+$/.test(text) ? BigInt(text) : Number(text))],
 ]);
 
 const asIs = (text: string): string => text;
@@ -76,7 +67,7 @@ export const types = { getTypeParser: (oid: number) => PARSERS.get(oid) ?? asIs 
 const KEEP_ALIVE_MS = 10_000;
 
 /** What of the driver's client is not in its types. */
-export interface Internals {
+interface Internals {
   readonly connection: EventEmitter & {
     readonly stream: EventEmitter & { destroy(): void; unref(): void };
     attachListeners(stream: EventEmitter & { destroy(error?: Error): void }): void;
@@ -91,7 +82,7 @@ export interface Internals {
 export const internalsOf = (driver: Client): Internals => driver as unknown as Internals;
 
 /** Loads the driver, which a project without PostgreSQL need not have. */
-export async function loadDriver(): Promise<typeof Pg> {
+async function loadDriver(): Promise<typeof Pg> {
   try {
     return (await import('pg')).default;
   } catch (error) {
@@ -107,7 +98,6 @@ export async function loadDriver(): Promise<typeof Pg> {
 
 /** What the driver is told of an attempt to connect. */
 export function configOf(address: PostgresAddress, name: string, attempt: TlsAttempts[number]): ClientConfig {
-  const { checksHost, ...ssl } = attempt || { checksHost: false };
   return {
     // The driver would take the name from it, and read the others otherwise than libpq.
     connectionString: withoutParameters(address.url, 'application_name', 'uselibpqcompat', ...TLS_PARAMETERS),
@@ -116,7 +106,7 @@ export function configOf(address: PostgresAddress, name: string, attempt: TlsAtt
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     connectionTimeoutMillis: connectTimeoutMs(address),
     // Given in any case, or the driver would read the environment.
-    ssl: attempt && { ...ssl, ...(checksHost ? {} : { checkServerIdentity: () => undefined }) },
+    ssl: attempt,
   };
 }
 
@@ -124,16 +114,51 @@ export function configOf(address: PostgresAddress, name: string, attempt: TlsAtt
 export const isAboutTls = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && /^(?:TLS_.*|28000)$/.test(String(error.code));
 
+/** First bytes of an error and of a notice: lists of texts, which the driver reads to their end, where there is none for ever. */
+const LISTS: readonly unknown[] = [...Buffer.from('EN')];
+
+/** Length of what is before the contents of a message: its first byte, and the length of all that follows that. */
+const HEAD_BYTES = 5;
+
+/**
+ * Returns a function that takes what a server sends, piece by piece, and throws at a list of texts without an end.
+ *
+ * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
+ */
+function listGuard(): (piece: Buffer) => void {
+  let rest: Buffer = Buffer.alloc(0);
+  let skipBytes = 0; // of a message that is no list
+  return (piece) => {
+    const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+    let at = skipBytes;
+    while (at + HEAD_BYTES <= bytes.length) {
+      const end = at + 1 + bytes.readUInt32BE(at + 1);
+      if (LISTS.includes(bytes[at])) {
+        if (end > bytes.length) break; // it is looked at when all of it is here
+        const contents = bytes.subarray(at + HEAD_BYTES, end);
+        // The last text ends with a zero, and the list with another.
+        if (contents.at(-1) !== 0 || (contents.at(-2) ?? 0) !== 0)
+          throw new Error('A message of the server has no end');
+      }
+      at = end;
+    }
+    rest = bytes.subarray(at);
+    skipBytes = Math.max(0, at - bytes.length);
+  };
+}
+
 /** Ends a connection on which the driver can't read what arrives: it throws where nobody can catch it, and the program would end. */
 function containErrors(connection: Internals['connection']): void {
   const attach = connection.attachListeners.bind(connection);
   connection.attachListeners = (stream) => {
     attach(stream);
     for (const listener of stream.listeners('data')) {
+      const guard = listGuard();
       stream.removeListener('data', listener as () => void);
-      stream.on('data', (...chunk: unknown[]) => {
+      stream.on('data', (piece: Buffer) => {
         try {
-          listener.apply(stream, chunk);
+          guard(piece);
+          listener.call(stream, piece);
         } catch (error) {
           stream.destroy(error instanceof Error ? error : new Error(String(error)));
         }
@@ -143,11 +168,8 @@ function containErrors(connection: Internals['connection']): void {
 }
 
 /** Connects, unless a stop comes first. */
-export async function connected(
-  pg: typeof Pg,
-  config: ClientConfig,
-  signal: StopSignal | undefined,
-): Promise<Client> {
+export async function connected(config: ClientConfig, signal: StopSignal | undefined): Promise<Client> {
+  const pg = await loadDriver();
   const driver = new pg.Client(config);
   driver.on('error', () => undefined); // whoever connects is told of it
   const { connection } = internalsOf(driver);
@@ -162,25 +184,40 @@ export async function connected(
   const timer = setInterval(() => {
     if (signal?.aborted) connection.stream.destroy();
   }, LOOK_MS);
-  const timeoutMs = config.connectionTimeoutMillis ?? 0;
-  const startedAt = performance.now();
   try {
     await driver.connect();
+    return driver;
   } catch (error) {
     connection.stream.destroy(); // the driver leaves that of some failures open
     throwIfStopped(signal, 'while the database was waited for');
+    if (!(error instanceof Error)) throw error;
     // The driver's own errors have no code.
-    const { code } = error as { readonly code?: unknown };
-    const isOver = timeoutMs > 0 && performance.now() - startedAt >= timeoutMs - 1;
-    if (isOver && error instanceof Error && code === undefined)
-      Object.assign(error, { code: 'CONNECT_TIMEOUT' });
-    else if (error instanceof Error && /does not support SSL/.test(error.message))
-      Object.assign(error, { code: 'TLS_UNSUPPORTED' });
-    else if (error instanceof Error && (isHandshake || /^ERR_(?:SSL|OSSL|TLS)_/.test(String(code))))
-      Object.assign(error, { code: `TLS_${String(code ?? 'ENDED')}` });
+    const { code } = error as NodeJS.ErrnoException;
+    if (error.message === 'timeout expired') Object.assign(error, { code: 'CONNECT_TIMEOUT' });
+    else if (/does not support SSL/.test(error.message)) Object.assign(error, { code: 'TLS_UNSUPPORTED' });
+    else if (isHandshake || /^ERR_(?:SSL|OSSL|TLS)_/.test(String(code)))
+      Object.assign(error, { code: `TLS_${code ?? 'ENDED'}` });
     throw error;
   } finally {
     clearInterval(timer);
   }
-  return driver;
+}
+
+/**
+ * Asks the server, on a connection of its own, to end the statement under way. Nobody waits for it: a server that does not hear it either
+ * finds out that this client is gone.
+ *
+ * @param forMs how long it is tried, in milliseconds
+ */
+export async function cancelStatement(driver: Client, config: ClientConfig, forMs: number): Promise<void> {
+  const pg = await loadDriver();
+  const { processID, secretKey } = internalsOf(driver);
+  const { connection } = internalsOf(new pg.Client(config));
+  containErrors(connection);
+  connection.on('error', () => undefined); // a server that can't be reached runs nothing for us any more
+  connection.once(config.ssl ? 'sslconnect' : 'connect', () => connection.cancel(processID, secretKey));
+  if (driver.host.startsWith('/')) connection.connect(`${driver.host}/.s.PGSQL.${driver.port}`);
+  else connection.connect(driver.port, driver.host);
+  connection.stream.unref();
+  setTimeout(() => connection.stream.destroy(), forMs).unref();
 }

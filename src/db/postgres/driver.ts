@@ -6,7 +6,6 @@ import type { OpenOptions, SqlValue } from '../connection.js';
 import { GIVE_UP_MS } from '../locks.js';
 import { literal } from '../sql.js';
 import { type Result, SAFE_PATH } from './client.js';
-import { PostgresError } from './connect.js';
 import type { PostgresSession } from './session.js';
 import { asked, namesLedger, OUR_TABLES } from './texts.js';
 
@@ -19,6 +18,11 @@ const [MAX_ASKED, LONGEST_ASKED] = [500, 5000];
 /** How a transaction begins, by whether it writes. */
 type Kind = 'reading' | 'writing';
 
+/** A transaction's turn on its connection: no other has the same. */
+export interface Turn {
+  readonly kind: Kind;
+}
+
 /** What a connection shares with its transactions: the session, and what is known of it. */
 export class PostgresDriver {
   readonly session: PostgresSession;
@@ -29,15 +33,14 @@ export class PostgresDriver {
   readonly tables: readonly string[];
   /** How long a statement outside a transaction that writes waits for another's lock, in milliseconds. */
   readonly waitMs: number;
-  /** The transaction that is open. */
-  open: object | undefined;
+  /** Of the transaction that is open. */
+  open: Turn | undefined;
   /** Whether the statements of a SQL step run: as they stand, by the path that they set. */
   isStep = false;
   /** Whether a statement may fail on what a row holds, and its transaction goes on. */
   isAttempt = false;
   /** Whether a statement of the snapshot has not compiled. */
   hasNotCompiled = false;
-  #kind: Kind = 'reading';
   readonly #askedTexts = new Map<string, string>();
   readonly #known = new Map<string, unknown>();
 
@@ -95,7 +98,7 @@ export class PostgresDriver {
   /** Runs one statement by a search path; by none but the engine's own names where that is undefined. */
   async query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Promise<Result> {
     // A pass over a table is many statements, none of them long. A batch is let go on to its commit.
-    if (this.open && this.#kind === 'reading')
+    if (this.open?.kind === 'reading')
       throwIfStopped(this.session.client.signal, 'while the database was read');
     try {
       return await this.session.client.query(
@@ -105,13 +108,9 @@ export class PostgresDriver {
       );
     } catch (error) {
       // Nothing was written in a snapshot: another one lets a look go on that has to tell what went wrong.
-      if (
-        this.open &&
-        this.#kind === 'reading' &&
-        isPostgresError(error) &&
-        !(this.isAttempt && isAboutRow(error))
-      ) {
-        this.hasNotCompiled ||= isUncompiled(error);
+      const isTold = this.isAttempt && isAboutRow(error);
+      if (this.open?.kind === 'reading' && isPostgresError(error) && !isTold) {
+        this.hasNotCompiled ||= error.code.startsWith('POSTGRES_42'); // what it speaks of is not there, or not as it says
         await this.session.client.script(`ROLLBACK; ${BEGIN.reading}`);
       }
       throw error;
@@ -123,18 +122,13 @@ export class PostgresDriver {
     await this.session.client.script(await this.#asked(sql, false), this.isStep ? undefined : path);
   }
 
-  /** Acts in a transaction, which is open for `tx` meanwhile. */
-  async within<Tx extends object, Result>(
-    kind: Kind,
-    tx: Tx,
-    act: (tx: Tx) => Promise<Result>,
-    settings = '',
-  ): Promise<Result> {
+  /** Acts in a transaction, whose turn it is meanwhile. */
+  async within<Result>(kind: Kind, act: (turn: Turn) => Promise<Result>, settings = ''): Promise<Result> {
     await this.session.client.script(`${BEGIN[kind]}${settings}`);
-    this.open = tx;
-    this.#kind = kind;
+    const turn: Turn = { kind };
+    this.open = turn;
     try {
-      const result = await act(tx);
+      const result = await act(turn);
       // Constraint triggers that are deferred fire now, and see the project's path.
       const commit = `SET LOCAL search_path = ${this.session.path}; COMMIT; SET search_path = ${SAFE_PATH}`;
       this.open = undefined;
@@ -171,9 +165,3 @@ export const BEGIN: Readonly<Record<Kind, string>> = {
   writing: 'BEGIN ISOLATION LEVEL REPEATABLE READ',
   reading: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
 };
-
-/** Whether a statement speaks of what is not there, or not as it says. */
-const isUncompiled = ({ code }: { readonly code: string }): boolean => code.startsWith('POSTGRES_42');
-
-/** Whether the connection is lost, and with it the transaction. */
-export const isGone = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;

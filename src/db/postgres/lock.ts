@@ -1,43 +1,43 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { throwIfStopped } from '../../stop.js';
+import { pauseFor, throwIfStopped } from '../../stop.js';
 import { isPostgresError } from '../../store-errors.js';
 import type { HeldLock, SiteLockOptions } from '../connection.js';
 import { type LockHolder, type LockState, POLL_MS, runLocked } from '../locks.js';
-import type { LockKey, PostgresSession, Sessions } from './session.js';
-import { holderNamed } from './session.js';
+import { holderNamed, type PostgresSession, type Sessions } from './session.js';
 import { instantSql } from './texts.js';
 
 /** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
 const TELL_WAIT_MS = 5000;
 
-const call = async ({ client }: PostgresSession, name: string, key: LockKey): Promise<boolean> =>
-  (await client.query(`SELECT ${name}(${key.join(', ')})`)).rows[0]?.[0] === 1n;
+/** First halves of the keys of our advisory locks, `umzg` in ASCII and one more: the turn comes second where both are listed. */
+const RUN = 0x756d7a67;
+const TURN = RUN + 1;
 
-const tryExclusive = async (session: PostgresSession, key = session.lockKey): Promise<boolean> =>
-  await call(session, 'pg_try_advisory_lock', key);
-const tryShared = async (session: PostgresSession, key = session.lockKey): Promise<boolean> =>
-  await call(session, 'pg_try_advisory_lock_shared', key);
-const unlockExclusive = async (session: PostgresSession, key = session.lockKey): Promise<void> =>
-  await unlock(session, 'pg_advisory_unlock', key);
-const unlockShared = async (session: PostgresSession, key = session.lockKey): Promise<void> =>
-  await unlock(session, 'pg_advisory_unlock_shared', key);
+/** How an advisory lock is held: alone, or with others that share it. */
+type Mode = 'exclusive' | 'shared';
+
+const call = async ({ client, schemaKey }: PostgresSession, name: string, mode: Mode, key: number) =>
+  (await client.query(`SELECT ${name}${mode === 'shared' ? '_shared' : ''}(${key}, ${schemaKey})`))
+    .rows[0]?.[0];
+
+const tryLock = async (session: PostgresSession, mode: Mode, key = RUN): Promise<boolean> =>
+  (await call(session, 'pg_try_advisory_lock', mode, key)) === 1n;
 
 /** Releases a lock, also after a failure, which stays the one that is told. A session that cannot is ended, and its locks with it. */
-async function unlock(session: PostgresSession, name: string, key: LockKey): Promise<void> {
+async function unlock(session: PostgresSession, mode: Mode, key = RUN): Promise<void> {
   try {
-    await call(session, name, key);
+    await call(session, 'pg_advisory_unlock', mode, key);
   } catch (error) {
     if (!isPostgresError(error) && !(error instanceof BackfillError)) throw error;
     await session.client.close();
   }
 }
 
-/** Waits between two tries; a stop is heard. */
+/** Waits between two tries; a stop ends the wait. */
 async function pollPause({ client }: PostgresSession): Promise<void> {
+  await pauseFor(POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least), client.signal);
   throwIfStopped(client.signal, 'while another run was waited for');
-  await sleep(POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least));
 }
 
 /**
@@ -55,21 +55,21 @@ export async function acquireLock(
   { timeoutMs, onWait, join, isAlone = false }: SiteLockOptions,
 ): Promise<HeldLock> {
   const session = await sessions.enter();
-  const { lockKey, turnKey } = session;
+  const turn: Mode = isAlone ? 'exclusive' : 'shared';
   let hasTurn = false;
   const leaveTurn = async (): Promise<void> => {
-    if (hasTurn) await (isAlone ? unlockExclusive : unlockShared)(session, turnKey);
+    if (hasTurn) await unlock(session, turn, TURN);
     hasTurn = false;
   };
   const tryBoth = async (): Promise<boolean> => {
-    hasTurn ||= await (isAlone ? tryExclusive : tryShared)(session, turnKey);
-    if (hasTurn && (await tryExclusive(session))) return true;
+    hasTurn ||= await tryLock(session, turn, TURN);
+    if (hasTurn && (await tryLock(session, 'exclusive'))) return true;
     if (isAlone) await leaveTurn(); // a worker may be left of a run whose leader is gone, and others may go on with that
     return false;
   };
   // With a turn, it waits for the run lock alone: others that have a turn may be waiting like it.
   const whoHasIt = async (): Promise<LockHolder | undefined> =>
-    await holderOf(session, hasTurn ? [lockKey] : undefined);
+    await holderOf(session, hasTurn ? [RUN] : [RUN, TURN]);
   try {
     let giveUpAt = performance.now() + timeoutMs;
     let hasTold = false;
@@ -88,7 +88,7 @@ export async function acquireLock(
       release: async () => {
         const isHeld = session.lock === 'exclusive';
         session.lock = 'none';
-        if (isHeld) await unlockExclusive(session);
+        if (isHeld) await unlock(session, 'exclusive');
         await leaveTurn();
         await sessions.leave(session);
         failpoint('lock', 'released');
@@ -106,24 +106,18 @@ export async function acquireLock(
  *
  * @returns whether there was anything to do
  */
-export async function withShare(sessions: Sessions, act: () => Promise<boolean>): Promise<boolean> {
-  const session = await sessions.enter();
-  try {
-    return await joined(session, act);
-  } finally {
-    await sessions.leave(session);
-  }
-}
+export const withShare = async (sessions: Sessions, act: () => Promise<boolean>): Promise<boolean> =>
+  await sessions.using((session) => joined(session, act));
 
 /** Takes part in what others do, if they let others; returns whether there was anything to do. */
 async function joined(session: PostgresSession, join: () => Promise<boolean>): Promise<boolean> {
-  if (!(await tryShared(session))) return false;
+  if (!(await tryLock(session, 'shared'))) return false;
   session.lock = 'shared';
   try {
     return await join();
   } finally {
     session.lock = 'none';
-    await unlockShared(session);
+    await unlock(session, 'shared');
   }
 }
 
@@ -140,8 +134,8 @@ export async function shareLock<Result>(
   onWait: (holder: LockHolder | undefined) => void,
 ): Promise<Result> {
   if (session.lock !== 'exclusive') return await act();
-  while (!(await tryShared(session))) await pollPause(session); // at once: this session may hold both
-  await unlockExclusive(session);
+  while (!(await tryLock(session, 'shared'))) await pollPause(session); // at once: this session may hold both
+  await unlock(session, 'exclusive');
   session.lock = 'shared';
   failpoint('lock', 'shared');
   let result: Result;
@@ -149,14 +143,14 @@ export async function shareLock<Result>(
     result = await act();
   } finally {
     session.lock = 'none';
-    await unlockShared(session);
+    await unlock(session, 'shared');
   }
   failpoint('lock', 'left');
   let tellAt = performance.now() + TELL_WAIT_MS;
-  while (!(await tryExclusive(session))) {
+  while (!(await tryLock(session, 'exclusive'))) {
     await pollPause(session);
     if (performance.now() < tellAt) continue;
-    onWait(await holderOf(session, [session.lockKey]));
+    onWait(await holderOf(session, [RUN]));
     tellAt = performance.now() + TELL_WAIT_MS;
   }
   session.lock = 'exclusive';
@@ -166,34 +160,27 @@ export async function shareLock<Result>(
 
 /** SQL of the sessions that hold one of these locks, in `pg_locks` as `l` and `pg_stat_activity` as `a`. */
 const holdersSql = (
-  [, schemaKey]: LockKey,
-  keys: readonly LockKey[],
+  { schemaKey }: PostgresSession,
+  keys: readonly number[],
 ): string => `FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
   WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND l.classid IN (${keys.map(([lockClass]) => lockClass).join(', ')})
-    AND l.objid = (${schemaKey}::int8 & 4294967295)::oid AND l.objsubid = 2`;
+    AND l.classid IN (${keys.join(', ')}) AND l.objid = (${schemaKey}::int8 & 4294967295)::oid AND l.objsubid = 2`;
 
-/** Whether a session holds the lock, else has its turn, and which process has it, where its name says so. */
-async function stateOf(
-  { client, lockKey, turnKey }: PostgresSession,
-  keys: readonly LockKey[] = [lockKey, turnKey],
-): Promise<LockState> {
-  const [found] = (
-    await client.query(
-      `SELECT a.application_name, ${instantSql('a.backend_start')} ${holdersSql(lockKey, keys)}
+/** Whether a session holds one of these locks, and which process has it, where its name says so. */
+async function stateOf(session: PostgresSession, keys: readonly number[]): Promise<LockState> {
+  const { rows } = await session.client.query(
+    `SELECT a.application_name, ${instantSql('a.backend_start')} ${holdersSql(session, keys)}
     ORDER BY l.classid, a.backend_start LIMIT 1`,
-    )
-  ).rows;
+  );
+  const [found] = rows;
   if (!found) return { state: 'free' };
   const holder = holderNamed(...(found as [unknown, unknown]));
   return { state: 'held', ...(holder ? { holder } : {}) };
 }
 
 /** Returns the lock holder, or undefined if the lock has since been released. */
-const holderOf = async (
-  session: PostgresSession,
-  keys?: readonly LockKey[],
-): Promise<LockHolder | undefined> => (await stateOf(session, keys)).holder;
+const holderOf = async (session: PostgresSession, keys: readonly number[]): Promise<LockHolder | undefined> =>
+  (await stateOf(session, keys)).holder;
 
 /**
  * Refuses to go on without the run lock that this session took: a statement of a step may have released it.
@@ -202,9 +189,8 @@ const holderOf = async (
  */
 export async function requireHeld(session: PostgresSession): Promise<void> {
   if (session.lock === 'none') return;
-  const { client, lockKey } = session;
-  const held = await client.query(`SELECT 1 ${holdersSql(lockKey, [lockKey])} AND l.pid = pg_backend_pid()`);
-  if (held.count > 0) return;
+  const held = `SELECT 1 ${holdersSql(session, [RUN])} AND l.pid = pg_backend_pid()`;
+  if ((await session.client.query(held)).count > 0) return;
   throw new BackfillError(
     'STEP_INVALID',
     'A statement of the step has released the run lock of the store',
@@ -213,11 +199,5 @@ export async function requireHeld(session: PostgresSession): Promise<void> {
 }
 
 /** Looks whether a run is under way. */
-export async function lookAtLock(sessions: Sessions): Promise<LockState> {
-  const session = await sessions.enter();
-  try {
-    return await stateOf(session);
-  } finally {
-    await sessions.leave(session);
-  }
-}
+export const lookAtLock = async (sessions: Sessions): Promise<LockState> =>
+  await sessions.using((session) => stateOf(session, [RUN, TURN]));

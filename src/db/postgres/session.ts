@@ -12,15 +12,6 @@ import { HOLDS_DDL, needsTryJson, TRY_JSON_DDL } from './texts.js';
 /** Oldest server that is supported, as `server_version_num` has it. */
 const OLDEST = 130_000;
 
-/** First half of the keys of our advisory locks: `umzg` in ASCII. */
-const LOCK_CLASS = 0x756d7a67;
-
-/** The same of the locks that tell whose turn it is: greater, so that it comes second where both are listed. */
-const TURN_CLASS = LOCK_CLASS + 1;
-
-/** Key of an advisory lock, in its two halves. */
-export type LockKey = readonly [number, number];
-
 /** A session with a database. */
 export interface PostgresSession {
   readonly client: PostgresClient;
@@ -28,10 +19,8 @@ export interface PostgresSession {
   readonly version: number;
   /** Whether this user could make the temporary functions of this package. */
   readonly canMakeFunctions: boolean;
-  /** Both halves of the key of the run lock: one for each schema. */
-  lockKey: LockKey;
-  /** The same of the turn, which a command has from before it takes the run lock until its end. */
-  turnKey: LockKey;
+  /** Second half of the keys of its advisory locks: one for each schema. */
+  schemaKey: number;
   /** How the run lock is held. */
   lock: 'none' | 'shared' | 'exclusive';
   /** The search path as this user has it, as SET has it. */
@@ -58,12 +47,15 @@ export class Sessions {
   /** The session, begun where there is none. To be given back by {@link leave}. */
   async enter(): Promise<PostgresSession> {
     // A lock that is lost with its session is never replaced in silence: what was done under it ends first.
-    if (!this.#current || (this.#current.client.isLost && this.#current.lock === 'none')) {
-      this.#current = await open(this.address, this.#signal);
+    let session = this.#current;
+    if (!session || (session.client.isLost && session.lock === 'none')) {
+      session = await open(this.address, this.#signal);
+      this.#current = session;
       this.#users = 0;
-    } else if (this.#current.lock === 'none') Object.assign(this.#current, await placeOf(this.#current));
+    } else if (session.lock === 'none')
+      Object.assign(session, await placeOf(session.client, session.declaredPath));
     this.#users += 1;
-    return this.#current;
+    return session;
   }
 
   /** Gives the session back; the last user ends it. */
@@ -74,6 +66,16 @@ export class Sessions {
     this.#current = undefined;
     await session.client.close();
   }
+
+  /** Acts with the session, and gives it back. */
+  async using<Result>(act: (session: PostgresSession) => Promise<Result>): Promise<Result> {
+    const session = await this.enter();
+    try {
+      return await act(session);
+    } finally {
+      await this.leave(session);
+    }
+  }
 }
 
 async function open(address: PostgresAddress, signal: StopSignal | undefined): Promise<PostgresSession> {
@@ -83,21 +85,10 @@ async function open(address: PostgresAddress, signal: StopSignal | undefined): P
     await refusePooler(client, name, signal);
     const declaredPath = String((await client.query('SHOW search_path')).rows[0]?.[0]);
     await applySettings(client);
-    const [[version, encoding] = []] = (
-      await client.query(
-        `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding')`,
-      )
-    ).rows;
-    checkServer(Number(version), String(encoding));
-    const place = await placeOf({ client, declaredPath });
-    return {
-      client,
-      declaredPath,
-      ...place,
-      version: Number(version),
-      canMakeFunctions: await makesFunctions(client, Number(version), place.path),
-      lock: 'none',
-    };
+    const version = await requireServer(client);
+    const place = await placeOf(client, declaredPath);
+    const canMakeFunctions = await makesFunctions(client, version, place.path);
+    return { client, declaredPath, ...place, version, canMakeFunctions, lock: 'none' };
   } catch (error) {
     await client.close();
     throw error;
@@ -105,18 +96,15 @@ async function open(address: PostgresAddress, signal: StopSignal | undefined): P
 }
 
 /** What a session has by the schemas of its search path. */
-type SessionPlace = Pick<PostgresSession, 'schemas' | 'path' | 'lockKey' | 'turnKey'>;
+type SessionPlace = Pick<PostgresSession, 'schemas' | 'path' | 'schemaKey'>;
 
 /** Reads the search path again, under a lock that stays what it is. */
 export async function readPath(session: PostgresSession): Promise<void> {
-  const { schemas, path } = await placeOf(session);
+  const { schemas, path } = await placeOf(session.client, session.declaredPath);
   Object.assign(session, { schemas, path });
 }
 
-async function placeOf({
-  client,
-  declaredPath,
-}: Pick<PostgresSession, 'client' | 'declaredPath'>): Promise<SessionPlace> {
+async function placeOf(client: PostgresClient, declaredPath: string): Promise<SessionPlace> {
   const [[list, schema] = []] = (await client.query(SCHEMAS, [], declaredPath)).rows;
   if (schema === null)
     throw new BackfillError(
@@ -125,12 +113,10 @@ async function placeOf({
       'Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"',
     );
   const schemas = (JSON.parse(String(list)) as string[]).filter((name) => !name.startsWith('pg_temp_'));
-  const schemaKey = createHash('sha256').update(String(schema)).digest().readInt32BE(0);
   return {
     schemas,
     path: schemas.map(identifier).join(', '),
-    lockKey: [LOCK_CLASS, schemaKey],
-    turnKey: [TURN_CLASS, schemaKey],
+    schemaKey: createHash('sha256').update(String(schema)).digest().readInt32BE(0),
   };
 }
 
@@ -153,26 +139,30 @@ async function makesFunctions(client: PostgresClient, version: number, path: str
   }
 }
 
-function checkServer(version: number, encoding: string): void {
-  const refuse = (message: string, hint: string): never => {
-    throw new BackfillError('STORE_REFUSED', message, hint);
-  };
+/** Returns the version of a server, if this program can work with it. */
+async function requireServer(client: PostgresClient): Promise<number> {
+  const asked = `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding')`;
+  const [[number, encoding] = []] = (await client.query(asked)).rows;
+  const version = Number(number);
   if (version < OLDEST)
-    refuse(
+    throw new BackfillError(
+      'STORE_REFUSED',
       `The server is PostgreSQL ${Math.floor(version / 10_000)}, and 13 is the oldest supported`,
       'Update the server',
     );
   if (encoding !== 'UTF8')
-    refuse(
-      `The database is in ${encoding}, and only UTF8 holds every text`,
+    throw new BackfillError(
+      'STORE_REFUSED',
+      `The database is in ${String(encoding)}, and only UTF8 holds every text`,
       'Use a database that was created with ENCODING UTF8',
     );
+  return version;
 }
 
 /**
  * Settings of every session of ours: texts that mean the same whatever the role, the database or the server sets, and an end of
  * sessions whose client is gone. TCP settings find a dead client within 30 seconds, but end at a pooler. The end of an idle
- * transaction holds behind one as well; the thread of the client keeps it from a batch that this program takes longer for.
+ * transaction holds behind one as well; the client keeps it from a batch that this program takes longer for.
  */
 const SESSION_SETTINGS = `SET search_path = ${SAFE_PATH}; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
   SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_min_messages = 'error';
@@ -183,8 +173,7 @@ const SESSION_SETTINGS = `SET search_path = ${SAFE_PATH}; SET client_encoding = 
 const SETTINGS_IF_KNOWN = `SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '500' ELSE '0' END, false)
   FROM pg_settings WHERE name IN ('client_connection_check_interval', 'idle_session_timeout', 'transaction_timeout')`;
 
-/** Sets up a session. */
-export async function applySettings(client: PostgresClient): Promise<void> {
+async function applySettings(client: PostgresClient): Promise<void> {
   await client.script(SESSION_SETTINGS);
   await client.query(SETTINGS_IF_KNOWN);
 }
@@ -193,15 +182,12 @@ export async function applySettings(client: PostgresClient): Promise<void> {
 const CHANGEABLE = `FROM pg_settings WHERE context IN ('user', 'superuser')
   AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')`;
 
-/** Settings of a session by name, as JSON. */
-export type Settings = string;
-
-/** Reads the settings of a session. */
-export const readSettings = async (client: PostgresClient): Promise<Settings> =>
+/** Reads the settings of a session by name, as JSON. */
+export const readSettings = async (client: PostgresClient): Promise<string> =>
   String((await client.query(`SELECT json_object_agg(name, setting) ${CHANGEABLE}`)).rows[0]?.[0]);
 
 /** Puts the settings of a session back to what they were, and its role; settings that no server knows go. */
-export async function restoreSettings(client: PostgresClient, settings: Settings): Promise<void> {
+export async function restoreSettings(client: PostgresClient, settings: string): Promise<void> {
   await client.script(
     `SET statement_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SET search_path = ${SAFE_PATH}`,
   );
@@ -228,7 +214,7 @@ const sessionOf = async (client: PostgresClient): Promise<unknown> =>
  * @throws {BackfillError} `POOLER_REFUSED`
  * @see https://www.pgbouncer.org/features.html
  */
-export async function refusePooler(
+async function refusePooler(
   client: PostgresClient,
   name: string,
   signal: StopSignal | undefined,
@@ -258,7 +244,7 @@ export async function refusePooler(
 const LONGEST_NAME = 63;
 
 /** The name of a session of this process: `umzug-backfill PID@HOST`, after the `application_name` that the URL gives. */
-export function sessionName({ url }: PostgresAddress): string {
+function sessionName({ url }: PostgresAddress): string {
   const ours = `umzug-backfill ${process.pid}@${hostname()}`.slice(0, LONGEST_NAME);
   const room = Math.max(0, LONGEST_NAME - ours.length - 1);
   // In ASCII: the server replaces what is not, from 16 on by something longer, and cuts the end off.

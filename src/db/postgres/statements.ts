@@ -10,56 +10,64 @@ import {
   type StoreSize,
   type Transaction,
 } from '../connection.js';
-import { literal, normaliseSql } from '../sql.js';
+import { normaliseSql } from '../sql.js';
 import { shownAddress } from './address.js';
 import type { Result } from './client.js';
-import { isGone, type PostgresDriver } from './driver.js';
+import { isGone } from './connect.js';
+import type { PostgresDriver, Turn } from './driver.js';
 import type { PostgresSession } from './session.js';
-import { PLACEHOLDERS } from './texts.js';
 
 /** Rows that are fetched at once of a result that does not fit in memory. */
 const FETCH_ROWS = 2000;
 
 const plain = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
 
-const exact = (value: unknown): unknown =>
-  value instanceof Uint8Array && !Buffer.isBuffer(value)
-    ? Buffer.from(value.buffer, value.byteOffset, value.length)
-    : value;
-
-const toObjects = <Row>({ rows, fields }: Result, cell: (value: unknown) => unknown): Row[] =>
-  rows.map((row) => Object.fromEntries(fields.map((name, i) => [name, cell(exact(row[i]))])) as Row);
-
-/** What runs statements, by one search path. */
-interface Runner {
-  query(sql: string, parameters: readonly SqlValue[]): Promise<Result>;
-  script(sql: string): Promise<void>;
-  /** Whether a transaction is open. */
-  isWithin(): boolean;
-  /** Called behind a statement that may have changed the schema. */
-  changed(): void;
-}
+const toObjects = <Row>({ rows, fields }: Result, cell = (value: unknown): unknown => value): Row[] =>
+  rows.map((row) => Object.fromEntries(fields.map((name, i) => [name, cell(row[i])])) as Row);
 
 let nextCursor = 0;
 
-/** Statements by one search path. */
+/** Statements on a connection, or in the transaction whose turn it is, by one search path. */
 class PathStatements implements Statements {
-  readonly #runner: Runner;
+  readonly driver: PostgresDriver;
+  readonly #turn: Turn | undefined;
+  readonly #isProject: boolean;
 
-  constructor(runner: Runner) {
-    this.#runner = runner;
+  /** @param isProject whether they see the project's search path, or none but the engine's own names */
+  constructor(driver: PostgresDriver, turn: Turn | undefined, isProject: boolean) {
+    this.driver = driver;
+    this.#turn = turn;
+    this.#isProject = isProject;
+  }
+
+  protected requireTurn(): void {
+    requireTurn(this.driver.open === this.#turn);
+  }
+
+  async #query(sql: string, parameters: readonly SqlValue[] = []): Promise<Result> {
+    this.requireTurn();
+    return await this.driver.query(sql, parameters, this.#path);
+  }
+
+  async #script(sql: string): Promise<void> {
+    this.requireTurn();
+    await this.driver.script(sql, this.#path);
+  }
+
+  get #path(): string | undefined {
+    return this.#isProject ? this.driver.session.path : undefined;
   }
 
   async get<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
-    return toObjects<Row>(await this.#runner.query(sql, parameters), plain)[0];
+    return toObjects<Row>(await this.#query(sql, parameters), plain)[0];
   }
 
   async all<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
-    return toObjects(await this.#runner.query(sql, parameters), plain);
+    return toObjects(await this.#query(sql, parameters), plain);
   }
 
   async allExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row[]> {
-    return toObjects(await this.#runner.query(sql, parameters), (value) => value);
+    return toObjects(await this.#query(sql, parameters));
   }
 
   async getExact<Row>(sql: string, ...parameters: readonly SqlValue[]): Promise<Row | undefined> {
@@ -67,45 +75,39 @@ class PathStatements implements Statements {
   }
 
   async pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Promise<Value[]> {
-    return (await this.#runner.query(sql, parameters)).rows.map((row) => plain(exact(row[0])) as Value);
+    return (await this.#query(sql, parameters)).rows.map((row) => plain(row[0]) as Value);
   }
 
   async *pages<Row extends readonly unknown[]>(
     sql: string,
     ...parameters: readonly SqlValue[]
   ): AsyncIterableIterator<Row[]> {
-    let at = 0;
-    const whole = sql.replace(PLACEHOLDERS, (part) => {
-      if (part !== '?' || parameters.length === 0) return part;
-      const value = parameters[at++];
-      return typeof value === 'string' ? literal(value) : String(value);
-    });
     const cursor = `umzug_backfill_cursor_${nextCursor++}`;
-    await this.#runner.query(`DECLARE ${cursor} NO SCROLL CURSOR FOR ${whole}`, []);
+    await this.#query(`DECLARE ${cursor} NO SCROLL CURSOR FOR ${sql}`, parameters);
     let isOpen = true;
     try {
       for (;;) {
         isOpen = false; // a failure ends the snapshot, and the cursor with it
-        const { rows } = await this.#runner.query(`FETCH ${FETCH_ROWS} FROM ${cursor}`, []);
+        const { rows } = await this.#query(`FETCH ${FETCH_ROWS} FROM ${cursor}`);
         isOpen = true;
-        if (rows.length > 0) yield rows.map((row) => row.map(exact)) as unknown as Row[];
+        if (rows.length > 0) yield rows as unknown as Row[];
         if (rows.length < FETCH_ROWS) return;
       }
     } finally {
-      if (isOpen && this.#runner.isWithin()) await this.#runner.script(`CLOSE ${cursor}`);
+      if (isOpen && this.driver.open) await this.#script(`CLOSE ${cursor}`);
     }
   }
 
   async run(sql: string, ...parameters: readonly SqlValue[]): Promise<number> {
-    const { count } = await this.#runner.query(sql, parameters);
-    if (/^\s*(?:alter|create|drop)\b/i.test(sql)) this.#runner.changed();
+    const { count } = await this.#query(sql, parameters);
+    if (/^\s*(?:alter|create|drop)\b/i.test(sql)) this.driver.forget();
     failpoint('statement', sql);
     return count;
   }
 
   async exec(sql: string): Promise<void> {
-    await this.#runner.script(sql);
-    this.#runner.changed();
+    await this.#script(sql);
+    this.driver.forget();
     failpoint('statement', sql);
   }
 }
@@ -114,37 +116,16 @@ class PathStatements implements Statements {
 export abstract class PostgresStatements extends PathStatements implements Store {
   readonly files = undefined;
   readonly project: Statements;
-  readonly driver: PostgresDriver;
 
-  constructor(driver: PostgresDriver) {
-    const runner = (path: () => string | undefined): Runner => ({
-      query: async (sql, parameters) => {
-        this.requireTurn();
-        return await driver.query(sql, parameters, path());
-      },
-      script: async (sql) => {
-        this.requireTurn();
-        await driver.script(sql, path());
-      },
-      isWithin: () => driver.open !== undefined,
-      changed: () => driver.forget(),
-    });
-    super(runner(() => undefined));
-    this.project = new PathStatements(runner(() => driver.session.path));
-    this.driver = driver;
+  constructor(driver: PostgresDriver, turn?: Turn) {
+    super(driver, turn, false);
+    this.project = new PathStatements(driver, turn, true);
   }
 
   /** It has turned with the last answer of the server's. */
   async turn(): Promise<void> {}
 
-  /** This, if it is a transaction. */
-  protected abstract get transaction(): PostgresStatements | undefined;
-
   abstract snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
-
-  protected requireTurn(): void {
-    requireTurn(this.driver.open === this.transaction);
-  }
 
   get dialect(): Dialect {
     return this.driver.dialect;

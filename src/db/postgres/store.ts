@@ -3,7 +3,8 @@ import { failpoint } from '../../failpoint.js';
 import { throwIfStopped } from '../../stop.js';
 import type { Connection, OpenOptions, Transaction } from '../connection.js';
 import { type LockHolder, untilFree } from '../locks.js';
-import { BEGIN, isGone, PostgresDriver } from './driver.js';
+import { isGone } from './connect.js';
+import { BEGIN, PostgresDriver } from './driver.js';
 import { requireHeld, shareLock } from './lock.js';
 import {
   makeFunctions,
@@ -20,10 +21,6 @@ const WRITE_WAIT_MS = 1000;
 
 /** A transaction of a database of PostgreSQL. */
 class PostgresTransaction extends PostgresStatements implements Transaction {
-  protected override get transaction(): PostgresTransaction {
-    return this;
-  }
-
   async snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     return await act(this);
   }
@@ -61,10 +58,6 @@ export class PostgresStore extends PostgresStatements implements Connection {
   constructor(sessions: Sessions, session: PostgresSession, dialect: Dialect, options: OpenOptions) {
     super(new PostgresDriver(session, dialect, options));
     this.#sessions = sessions;
-  }
-
-  protected override get transaction(): undefined {
-    return undefined;
   }
 
   /** Sets how long a statement outside a transaction that writes waits for another's lock. */
@@ -107,7 +100,8 @@ export class PostgresStore extends PostgresStatements implements Connection {
   ): Promise<Result> {
     this.requireTurn();
     throwIfStopped(this.session.client.signal, 'between two transactions');
-    return await this.driver.within(kind, new PostgresTransaction(this.driver), act, settings);
+    const { driver } = this;
+    return await driver.within(kind, (turn) => act(new PostgresTransaction(driver, turn)), settings);
   }
 
   async share<Result>(

@@ -3,9 +3,6 @@ import { identifier } from '../sql.js';
 
 // Our SQL, as it stands in the source, becomes what the server is asked.
 
-/** Of SQL: text in quotes, and comments, in which a question mark is none of ours. */
-export const PLACEHOLDERS = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\?/g;
-
 /** The ledger's transactions that wrote the rows of each batch, with the table that they wrote into. */
 export const XIDS_TABLE = 'umzug_backfill_xids';
 
@@ -17,7 +14,9 @@ export const OUR_TABLES: readonly string[] = [...Object.values(LEDGER_TABLES), X
 
 const OURS = new Set([...OUR_TABLES, BATCH_NUMBERS]);
 
-const TOKENS = new RegExp(`${PLACEHOLDERS.source}|(?<![\\w$.])umzug_backfill_[a-z_]+`, 'g');
+/** Text in quotes and comments, in which nothing is ours; placeholders; names of ours. */
+const TOKENS =
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\?|(?<![\w$.])umzug_backfill_[a-z_]+/g;
 
 /** Whether SQL names a table of the ledger. */
 export const namesLedger = (sql: string): boolean =>
@@ -43,6 +42,13 @@ export function asked(sql: string, schema: string, hasParameters: boolean): stri
 /** SQL for an operator of PostgreSQL's own. */
 export const operator = (sign: string): string => `OPERATOR(pg_catalog.${sign})`;
 
+/** Comparisons of PostgreSQL's own. */
+export const EQ = operator('=');
+export const NE = operator('<>');
+export const LT = operator('<');
+export const LE = operator('<=');
+export const GT = operator('>');
+
 /** SQL for the name of a function of PostgreSQL's own. */
 export const builtIn = (name: string): string => `pg_catalog.${name}`;
 
@@ -56,16 +62,6 @@ const IS_FOUND =
 
 /** SQL for a type, whatever the search path, of the text that `format_type()` gives in ours. */
 export const typeSql = (type: string): string => (IS_FOUND.test(type) ? type : `pg_catalog.${type}`);
-
-/** Some of them, by what they are called. */
-export const [EQ, NE, LT, LE, GT, GE] = ['=', '<>', '<', '<=', '>', '>='].map(operator) as [
-  string,
-  string,
-  string,
-  string,
-  string,
-  string,
-];
 
 /** A server from which on a text can be tried as JSON without an error: 16. */
 const TRIES_JSON = 160_000;

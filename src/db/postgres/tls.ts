@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { BlockList, isIP } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
 import { BackfillError, errnoOf } from '../../errors.js';
 import { hostOf, nearest, type PostgresAddress, urlParameter } from './address.js';
 
@@ -8,10 +8,7 @@ import { hostOf, nearest, type PostgresAddress, urlParameter } from './address.j
 
 /** Values of `sslmode`: those of libpq, and the driver's own `no-verify`. */
 const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'] as const;
-export type SslMode = (typeof MODES)[number];
-
-/** The mode that checks who the server is. */
-const SAFEST: SslMode = 'verify-full';
+type SslMode = (typeof MODES)[number];
 
 /** Modes that never go on without encryption. */
 const STRICT: readonly SslMode[] = ['require', 'verify-ca', 'verify-full', 'no-verify'];
@@ -19,36 +16,11 @@ const STRICT: readonly SslMode[] = ['require', 'verify-ca', 'verify-full', 'no-v
 /** Parameters of a URL that this module reads in the driver's place. */
 export const TLS_PARAMETERS = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey'] as const;
 
-/** Encryption of one attempt to connect. */
-export interface TlsOptions {
-  /** Certificates of authorities. Default: those that Node trusts. */
-  readonly ca?: string;
-  /** Certificate of this client. */
-  readonly cert?: string;
-  /** Its private key. */
-  readonly key?: string;
-  /** Whether a trusted authority must have signed the server's certificate. */
-  readonly rejectUnauthorized: boolean;
-  /** Whether that certificate must be for the host. */
-  readonly checksHost: boolean;
-  /** The host. */
-  readonly host: string;
-}
-
 /** What is tried to connect, in this order; false: without encryption. */
-export type TlsAttempts = readonly (TlsOptions | false)[];
+export type TlsAttempts = readonly (ConnectionOptions | false)[];
 
-/** Addresses of this machine. */
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
-LOOPBACK.addAddress('::1', 'ipv6');
-
-/** Whether a host is this machine: the folder of a socket, `localhost`, or a loopback address. */
-function isThisMachine(host: string): boolean {
-  if (host.startsWith('/') || host.toLowerCase() === 'localhost') return true;
-  const family = isIP(host);
-  return family !== 0 && LOOPBACK.check(host, family === 4 ? 'ipv4' : 'ipv6');
-}
+/** This machine: the folder of a socket, `localhost`, or a loopback address. */
+const THIS_MACHINE = /^(?:\/.*|localhost|(?:::ffff:)?127(?:\.\d+){3}|::1)$/i;
 
 /**
  * Returns the mode that a text names.
@@ -60,7 +32,7 @@ export function requireSslMode(text: string, source: string): SslMode {
   const mode = MODES.find((each) => each === text);
   if (mode) return mode;
   const got = /^[\w-]{1,20}$/.test(text) ? text : '…';
-  const meant = nearest(text, MODES) ?? SAFEST;
+  const meant = nearest(text, MODES) ?? 'verify-full';
   throw new BackfillError(
     'USAGE',
     `Expected \`${source}\` to be one of ${MODES.join(', ')}, got \`${got}\``,
@@ -87,22 +59,12 @@ interface TlsSettings {
 export function tlsSettings({ url }: PostgresAddress): TlsSettings {
   const setting = (name: string): string | undefined =>
     urlParameter(url, name) ?? (process.env[`PG${name.toUpperCase()}`] || undefined);
-  const given = urlParameter(url, 'sslmode');
-  const { PGSSLMODE } = process.env;
   const [ca, cert, key] = [setting('sslrootcert'), setting('sslcert'), setting('sslkey')];
-  const mode =
-    given !== undefined
-      ? requireSslMode(given, 'sslmode')
-      : (modeOfSsl(url) ??
-        (PGSSLMODE
-          ? requireSslMode(PGSSLMODE, 'PGSSLMODE')
-          : ca === undefined && cert === undefined
-            ? undefined
-            : 'verify-full'));
+  const mode = modeOf(url) ?? (ca === undefined && cert === undefined ? undefined : 'verify-full');
   const refuse = (message: string, hint: string): never => {
     throw new BackfillError('USAGE', message, hint);
   };
-  if (given !== undefined && urlParameter(url, 'ssl') !== undefined)
+  if (urlParameter(url, 'sslmode') !== undefined && urlParameter(url, 'ssl') !== undefined)
     refuse('The URL of the database has both `ssl` and `sslmode`', 'Leave `ssl` out');
   if (mode === 'verify-ca' && ca === undefined)
     refuse(
@@ -124,13 +86,16 @@ export function tlsSettings({ url }: PostgresAddress): TlsSettings {
   return { mode, ca, cert, key };
 }
 
-/** The mode that the driver's own parameter `ssl` stands for. */
-function modeOfSsl(url: string): SslMode | undefined {
-  const ssl = urlParameter(url, 'ssl');
-  if (ssl === undefined) return undefined;
-  if (/^(?:true|1)$/.test(ssl)) return 'verify-full';
-  if (/^(?:false|0)$/.test(ssl)) return 'disable';
-  return requireSslMode(ssl, 'ssl');
+/** The mode that the URL names, also by the driver's own parameter `ssl`, else the environment. */
+function modeOf(url: string): SslMode | undefined {
+  const [sslmode, ssl] = [urlParameter(url, 'sslmode'), urlParameter(url, 'ssl')];
+  if (sslmode !== undefined) return requireSslMode(sslmode, 'sslmode');
+  if (ssl !== undefined) {
+    if (/^(?:true|1)$/.test(ssl)) return 'verify-full';
+    return /^(?:false|0)$/.test(ssl) ? 'disable' : requireSslMode(ssl, 'ssl');
+  }
+  const { PGSSLMODE } = process.env;
+  return PGSSLMODE ? requireSslMode(PGSSLMODE, 'PGSSLMODE') : undefined;
 }
 
 /**
@@ -142,12 +107,12 @@ export function tlsAttempts(address: PostgresAddress): TlsAttempts {
   const { mode, ca, cert, key } = tlsSettings(address);
   const host = hostOf(address);
   if (mode === undefined || mode === 'disable' || host.startsWith('/')) return [false]; // as libpq: none on a socket
-  const tls: TlsOptions = {
+  const tls: ConnectionOptions = {
     ...(ca === undefined || ca === 'system' ? {} : { ca: readPem('sslrootcert', ca) }),
     ...(cert === undefined ? {} : { cert: readPem('sslcert', cert) }),
     ...(key === undefined ? {} : { key: readPem('sslkey', key) }),
     rejectUnauthorized: /^verify/.test(mode) || (ca !== undefined && mode !== 'no-verify'),
-    checksHost: mode === 'verify-full',
+    ...(mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
     host,
   };
   if (mode === 'allow') return [false, tls];
@@ -171,7 +136,7 @@ function readPem(parameter: string, path: string): string {
 export function plaintextWarnings(address: PostgresAddress): string[] {
   const host = hostOf(address);
   const { mode } = tlsSettings(address);
-  if (isThisMachine(host) || (mode !== undefined && STRICT.includes(mode))) return [];
+  if (THIS_MACHINE.test(host) || (mode !== undefined && STRICT.includes(mode))) return [];
   const fix = 'add ?sslmode=verify-full to the URL, or set PGSSLMODE';
   return [
     mode === 'allow' || mode === 'prefer'
