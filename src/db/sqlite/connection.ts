@@ -20,10 +20,7 @@ export function connect(path: string, options: Database.Options = {}): Database.
   return db;
 }
 
-/**
- * Runs `act` on a schema that is trusted: for `ALTER TABLE`, which compiles every view and trigger of the store, and runs none of
- * them.
- */
+/** Runs `act` on a schema that is trusted: for `ALTER TABLE`, which compiles every view and trigger of the store, and runs none of them. */
 export function withTrustedSchema<Result>(db: Database.Database, act: () => Result): Result {
   db.pragma('trusted_schema = ON');
   try {
@@ -63,18 +60,13 @@ export interface WalState {
 /**
  * Reads the state of the WAL, or moves it into the main file first: `PASSIVE` what nobody reads any more, without
  * waiting; `RESTART` all of it, so that the next write begins at the WAL's start again.
- *
- * @see https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
  */
 export async function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTART'): Promise<WalState> {
   const row = await store.get<{ busy: number; log: number; checkpointed: number }>(
     `PRAGMA wal_checkpoint(${mode})`,
   );
-  return {
-    pages: Math.max(0, row?.log ?? 0),
-    checkpointed: Math.max(0, row?.checkpointed ?? 0),
-    isBusy: row?.busy === 1,
-  };
+  const { busy = 0, log = 0, checkpointed = 0 } = row ?? {};
+  return { pages: Math.max(0, log), checkpointed: Math.max(0, checkpointed), isBusy: busy === 1 };
 }
 
 /** Tries once whether the WAL can begin anew: not while a transaction elsewhere still reads from it. */
@@ -97,11 +89,7 @@ export async function setAutoCheckpoint(store: Store, pages: number): Promise<vo
   await store.get(`PRAGMA wal_autocheckpoint = ${pages}`);
 }
 
-/**
- * A number that changes when another connection commits, and never by this one's own commits.
- *
- * @see https://www.sqlite.org/pragma.html#pragma_data_version
- */
+/** A number that changes when another connection commits, and not by this one's own commits. */
 export async function dataVersion(store: Store): Promise<number> {
   return (await store.get<{ data_version: number }>('PRAGMA data_version'))?.data_version ?? 0;
 }
@@ -114,37 +102,33 @@ export const READ_STRING = 'umzug_backfill_read_string';
 export const IS_UTF8 = 'umzug_backfill_is_utf8';
 
 /**
- * Registers what SQLite's own JSON functions can not judge: texts that its reader refuses or reads too liberally,
- * and strings with escapes or beyond ASCII. Both take bytes: a JavaScript string can not hold invalid UTF-8.
+ * Registers what SQLite's own JSON functions can not judge: texts that its reader refuses or reads too liberally, and strings with escapes
+ * or beyond ASCII. All take bytes, as `CAST(… AS BLOB)` yields them: a JavaScript string can not hold invalid UTF-8.
  *
- * @param db the connection
- * @param encoding the store's text encoding, as `PRAGMA encoding` gives it: `CAST(… AS BLOB)` yields its bytes
+ * @param encoding the store's text encoding, as `PRAGMA encoding` gives it
  */
 export function registerJsonFunctions(db: Database.Database, encoding: string): void {
-  const utf8 = utf8Bytes(encoding);
-  const options = { deterministic: true, directOnly: true };
-  db.function(READ_JSON, options, (bytes: unknown) => {
-    if (!Buffer.isBuffer(bytes)) return null;
-    const text = utf8(bytes);
-    const json = text === null ? null : readJson(text);
-    // Bytes in the store's own encoding go back as bytes: text of ours would replace what is not valid UTF-8.
-    return encoding === 'UTF-8' ? json : (json?.toString('utf8') ?? null);
-  });
-  db.function(IS_UTF8, options, (bytes: unknown) =>
-    Buffer.isBuffer(bytes) && (encoding !== 'UTF-8' || isUtf8(bytes)) ? 1 : 0,
-  );
-  db.function(READ_STRING, options, (bytes: unknown) => {
-    if (!Buffer.isBuffer(bytes)) return null;
-    const text = utf8(bytes);
-    return text === null ? null : usableString(text);
-  });
-}
-
-function utf8Bytes(encoding: string): (bytes: Buffer) => Buffer | null {
-  if (encoding === 'UTF-8') return (bytes) => bytes;
-  return (bytes) => {
+  const isUtf8Store = encoding === 'UTF-8';
+  const utf8 = (bytes: Buffer): Buffer | null => {
+    if (isUtf8Store) return bytes;
     if (bytes.length % 2 !== 0) return null;
     const little = encoding === 'UTF-16be' ? Buffer.from(bytes).swap16() : bytes;
     return Buffer.from(little.toString('utf16le'), 'utf8');
   };
+  const define = (name: string, ofOthers: 0 | null, judge: (bytes: Buffer) => unknown): void => {
+    db.function(name, { deterministic: true, directOnly: true }, (value: unknown) =>
+      Buffer.isBuffer(value) ? judge(value) : ofOthers,
+    );
+  };
+  define(READ_JSON, null, (bytes) => {
+    const text = utf8(bytes);
+    const json = text && readJson(text);
+    // Bytes in the store's own encoding go back as bytes: text of ours would replace what is not valid UTF-8.
+    return isUtf8Store ? json : (json?.toString('utf8') ?? null);
+  });
+  define(READ_STRING, null, (bytes) => {
+    const text = utf8(bytes);
+    return text && usableString(text);
+  });
+  define(IS_UTF8, 0, (bytes) => (!isUtf8Store || isUtf8(bytes) ? 1 : 0));
 }

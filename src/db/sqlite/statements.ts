@@ -45,7 +45,7 @@ export interface Driver {
   open: SqliteStatements | undefined;
 }
 
-/** A thin hold on the driver, so that statements are compiled once and the connection's settings stand in one place. */
+/** Statements of a store, on its connection or in one transaction. */
 export abstract class SqliteStatements implements Store {
   /** Names have one meaning in a file. */
   readonly project: Statements = this;
