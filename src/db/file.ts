@@ -184,7 +184,7 @@ export interface Opening {
 }
 
 /** Options of {@link findOpening}. */
-export interface TrustOptions {
+interface TrustOptions {
   /** User ids besides root and this user. */
   readonly owners?: readonly number[];
   /** Whether a folder's group is trusted as its owner is. Default: unless this user is root. */

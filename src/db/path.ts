@@ -76,10 +76,11 @@ export function expandHome(path: string): string {
  * process, so only `stat` is used.
  *
  * @param given the path; `~/` is the home folder
- * @param options `mayBeEmpty`: whether a file without bytes is no error, since it is to be restored. Default false. `isCopy`: whether it is
- *   a copy of a store, which may be of another user than root. Default false
- * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or `USAGE` (white space around the path); `ROOT_REFUSED` or
- *   `STORE_UNTRUSTED` if this user is root and the store is not; `STORE_UNTRUSTED` for what a stranger has put beside it
+ * @param options `mayBeEmpty`: whether a file without bytes is no error, since it is to be restored. `isCopy`: whether it is a copy of a
+ *   store, which may be of another user than root. Default: neither
+ * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or `USAGE` (white space
+ *   around the path); `ROOT_REFUSED` or `STORE_UNTRUSTED` if this user is root and the store is not; `STORE_UNTRUSTED` for what a stranger
+ *   has put beside it
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
 export function locateStore(given: string, { mayBeEmpty = false, isCopy = false } = {}): StoreFiles {

@@ -32,7 +32,7 @@ export interface Backup extends Digest {
 }
 
 /** What the name of a copy says it was made for. */
-export type CopyKind = 'backup' | 'before-restore';
+type CopyKind = 'backup' | 'before-restore';
 
 /**
  * How names of a store's copies begin: with the store's. In a folder that other stores' copies may share, its path is part of

@@ -40,7 +40,7 @@ const DESCRIPTORS = '/proc/self/fd';
 const MAX_HOST = 253;
 
 /** A row of the lock's table. */
-export interface Signature {
+interface Signature {
   /** Unknown to everybody but the process that has written it. */
   readonly token: unknown;
   readonly pid: number;
@@ -49,6 +49,7 @@ export interface Signature {
   readonly since?: string;
 }
 
+/** Path of the lock's file. */
 export const lockPath = ({ path }: StoreFiles): string => `${path}.lock`;
 
 /** Whether there is a file of the lock; refuses one that must not be opened, as {@link openLockFile} does. */

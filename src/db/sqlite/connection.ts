@@ -49,7 +49,7 @@ export function libraryVersion(): string {
 }
 
 /** What is in the WAL, in pages; 0 in rollback mode. */
-export interface WalState {
+interface WalState {
   readonly pages: number;
   /** Of them, those that the main file has too. */
   readonly checkpointed: number;

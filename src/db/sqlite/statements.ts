@@ -31,7 +31,7 @@ const LOOK_ROWS = 50;
 const MAX_STATEMENTS = 200;
 
 /** What a connection shares with its transactions. */
-export interface Driver {
+interface Driver {
   readonly db: Database.Database;
   readonly files: StoreFiles;
   readonly dialect: Dialect;
