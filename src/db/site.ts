@@ -56,7 +56,7 @@ export interface HeldLock {
   release(): Promise<void>;
 }
 
-/** Who holds a run lock, whatever that is made of. */
+/** Who holds the lock. */
 export interface LockHolder {
   readonly pid: number;
   readonly host: string;

@@ -1,8 +1,6 @@
-import { isUtf8 } from 'node:buffer';
 import Database from 'better-sqlite3';
 import { isSqliteError } from '../../store-errors.js';
 import type { Store } from '../connection.js';
-import { readJson, usableString } from '../json-text.js';
 
 /**
  * Opens a connection. Every connection of this package to SQLite comes from here.
@@ -92,43 +90,4 @@ export async function setAutoCheckpoint(store: Store, pages: number): Promise<vo
 /** A number that changes when another connection commits, and not by this one's own commits. */
 export async function dataVersion(store: Store): Promise<number> {
   return (await store.get<{ data_version: number }>('PRAGMA data_version'))?.data_version ?? 0;
-}
-
-/** SQL name of the reader of rare JSON texts: bytes in, strict JSON out, or NULL when they are not readable. */
-export const READ_JSON = 'umzug_backfill_read_json';
-/** SQL name of the judge of rare JSON strings: a string's JSON bytes in, its text out, or NULL when not usable. */
-export const READ_STRING = 'umzug_backfill_read_string';
-/** SQL name of the judge of whole texts: 1 when its bytes are valid. */
-export const IS_UTF8 = 'umzug_backfill_is_utf8';
-
-/**
- * Registers what SQLite's own JSON functions can not judge: texts that its reader refuses or reads too liberally, and strings with escapes
- * or beyond ASCII. All take bytes, as `CAST(… AS BLOB)` yields them: a JavaScript string can not hold invalid UTF-8.
- *
- * @param encoding the store's text encoding, as `PRAGMA encoding` gives it
- */
-export function registerJsonFunctions(db: Database.Database, encoding: string): void {
-  const isUtf8Store = encoding === 'UTF-8';
-  const utf8 = (bytes: Buffer): Buffer | null => {
-    if (isUtf8Store) return bytes;
-    if (bytes.length % 2 !== 0) return null;
-    const little = encoding === 'UTF-16be' ? Buffer.from(bytes).swap16() : bytes;
-    return Buffer.from(little.toString('utf16le'), 'utf8');
-  };
-  const define = (name: string, ofOthers: 0 | null, judge: (bytes: Buffer) => unknown): void => {
-    db.function(name, { deterministic: true, directOnly: true }, (value: unknown) =>
-      Buffer.isBuffer(value) ? judge(value) : ofOthers,
-    );
-  };
-  define(READ_JSON, null, (bytes) => {
-    const text = utf8(bytes);
-    const json = text && readJson(text);
-    // Bytes in the store's own encoding go back as bytes: text of ours would replace what is not valid UTF-8.
-    return isUtf8Store ? json : (json?.toString('utf8') ?? null);
-  });
-  define(READ_STRING, null, (bytes) => {
-    const text = utf8(bytes);
-    return text && usableString(text);
-  });
-  define(IS_UTF8, 0, (bytes) => (!isUtf8Store || isUtf8(bytes) ? 1 : 0));
 }

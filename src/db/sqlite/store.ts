@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type Database from 'better-sqlite3';
 import type { Dialect } from '../../engine/dialect.js';
 import { toBackfillError } from '../../errors.js';
@@ -5,6 +6,7 @@ import { failpoint } from '../../failpoint.js';
 import { isSqliteError } from '../../store-errors.js';
 import type { Connection, Transaction } from '../connection.js';
 import { isWritable } from '../file.js';
+import { readJson, usableString } from '../json-text.js';
 import {
   hasJournalHeader,
   isWal,
@@ -14,7 +16,7 @@ import {
   type StoreFiles,
 } from '../path.js';
 import { GIVE_UP_MS, type OpenOptions, untilFree } from '../site.js';
-import { connect, isBusy, registerJsonFunctions } from './connection.js';
+import { connect, isBusy } from './connection.js';
 import { SqliteStatements } from './statements.js';
 
 /** How long a look waits for another writer, by default, in milliseconds. */
@@ -35,6 +37,15 @@ const SCAN_CACHE_KIB = 1024;
 
 /** WAL frames between two checkpoints; 4,000 measured some percent faster than SQLite's 1,000. */
 export const CHECKPOINT_PAGES = 4000;
+
+/** SQL name of the reader of rare JSON texts: bytes in, strict JSON out, or NULL when they are not readable. */
+export const READ_JSON = 'umzug_backfill_read_json';
+
+/** SQL name of the judge of rare JSON strings: a string's JSON bytes in, its text out, or NULL when not usable. */
+export const READ_STRING = 'umzug_backfill_read_string';
+
+/** SQL name of the judge of whole texts: 1 when its bytes are valid. */
+export const IS_UTF8 = 'umzug_backfill_is_utf8';
 
 /**
  * Opens the store at `files`, with this package's settings and SQL functions.
@@ -81,6 +92,38 @@ function configure(db: Database.Database, isLook: boolean): void {
   const isWalMode = db.pragma('journal_mode', { simple: true }) === 'wal';
   db.pragma(`synchronous = ${isWalMode ? 'NORMAL' : 'FULL'}`);
   db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+}
+
+/**
+ * Registers what SQLite's own JSON functions can not judge: texts that its reader refuses or reads too liberally, and strings with escapes
+ * or beyond ASCII. All take bytes, as `CAST(… AS BLOB)` yields them: a JavaScript string can not hold invalid UTF-8.
+ *
+ * @param encoding the store's text encoding, as `PRAGMA encoding` gives it
+ */
+function registerJsonFunctions(db: Database.Database, encoding: string): void {
+  const isUtf8Store = encoding === 'UTF-8';
+  const utf8 = (bytes: Buffer): Buffer | null => {
+    if (isUtf8Store) return bytes;
+    if (bytes.length % 2 !== 0) return null;
+    const little = encoding === 'UTF-16be' ? Buffer.from(bytes).swap16() : bytes;
+    return Buffer.from(little.toString('utf16le'), 'utf8');
+  };
+  const define = (name: string, ofOthers: 0 | null, judge: (bytes: Buffer) => unknown): void => {
+    db.function(name, { deterministic: true, directOnly: true }, (value: unknown) =>
+      Buffer.isBuffer(value) ? judge(value) : ofOthers,
+    );
+  };
+  define(READ_JSON, null, (bytes) => {
+    const text = utf8(bytes);
+    const json = text && readJson(text);
+    // Bytes in the store's own encoding go back as bytes: text of ours would replace what is not valid UTF-8.
+    return isUtf8Store ? json : (json?.toString('utf8') ?? null);
+  });
+  define(READ_STRING, null, (bytes) => {
+    const text = utf8(bytes);
+    return text && usableString(text);
+  });
+  define(IS_UTF8, 0, (bytes) => (!isUtf8Store || isUtf8(bytes) ? 1 : 0));
 }
 
 /** A transaction of a SQLite store. */
