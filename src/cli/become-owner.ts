@@ -4,8 +4,7 @@ import { homedir, type UserInfo, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Project } from '../config.js';
-import { expandHome } from '../db/path.js';
-import { otherOwner } from '../db/trust.js';
+import { expandHome, otherOwner } from '../db/path.js';
 import { BackfillError, errnoOf } from '../errors.js';
 
 /** The group for a user without an entry, if the store's is not theirs to have: `nogroup`. */

@@ -1,11 +1,26 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, realpathSync, type Stats, statSync } from 'node:fs';
+import { existsSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { BackfillError } from '../errors.js';
+import { BackfillError, errnoOf } from '../errors.js';
 import { shellWord } from '../shell.js';
-import type { Ownership } from './file.js';
-import { entriesOf, refuseOtherOwner, refuseSidecars } from './trust.js';
+import {
+  entriesOf,
+  findOpening,
+  howToWrite,
+  isReadable,
+  isRoot,
+  isShared,
+  isThere,
+  isTrustedFile,
+  isTrustedOwner,
+  isWritable,
+  lstatOf,
+  type Opening,
+  type Ownership,
+  statOf,
+  thisUser,
+} from './file.js';
 
 /** What stands on disk at the path of a store, found by `stat` alone. */
 export interface StoreFiles {
@@ -24,7 +39,8 @@ export interface StoreFiles {
   readonly ownership: Ownership;
 }
 
-const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+/** Endings of the files that SQLite keeps beside a file, and applies to it. */
+export const SIDECARS = ['-wal', '-shm', '-journal'] as const;
 
 /**
  * `stat`, with undefined for a path that leads nowhere.
@@ -35,7 +51,7 @@ export function find(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errnoOf(error);
     if (code === 'ENOTDIR' || code === 'ENAMETOOLONG' || code === 'ELOOP') return undefined;
     if (code !== 'EACCES') throw error;
     const folder = [...entriesOf(path)].at(-1)?.path ?? dirname(path);
@@ -60,10 +76,11 @@ export function expandHome(path: string): string {
  * process, so only `stat` is used.
  *
  * @param given the path; `~/` is the home folder
- * @param options `mayBeEmpty`: whether a file without bytes is no error, since it is to be restored. Default false. `isCopy`: whether it is
- *   a copy of a store, which may be of another user than root. Default false
- * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or `USAGE` (white space around the path); `ROOT_REFUSED` or
- *   `STORE_UNTRUSTED` if this user is root and the store is not; `STORE_UNTRUSTED` for what a stranger has put beside it
+ * @param options `mayBeEmpty`: whether a file without bytes is no error, since it is to be restored. `isCopy`: whether it is a copy of a
+ *   store, which may be of another user than root. Default: neither
+ * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or `USAGE` (white space
+ *   around the path); `ROOT_REFUSED` or `STORE_UNTRUSTED` if this user is root and the store is not; `STORE_UNTRUSTED` for what a stranger
+ *   has put beside it
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
 export function locateStore(given: string, { mayBeEmpty = false, isCopy = false } = {}): StoreFiles {
@@ -94,7 +111,7 @@ export function locateStore(given: string, { mayBeEmpty = false, isCopy = false 
   if (!isCopy) refuseOtherOwner(absolute);
   const path = realpathSync(absolute);
   if (!isCopy) refuseSidecars(path, found.uid);
-  if (!isAllowed(path, constants.R_OK)) {
+  if (!isReadable(path)) {
     throw new BackfillError(
       'STORE_READONLY',
       `The store at ${path} can not be read by ${thisUser()}`,
@@ -105,9 +122,9 @@ export function locateStore(given: string, { mayBeEmpty = false, isCopy = false 
     path,
     folder: dirname(path),
     mainBytes: found.size,
-    walBytes: sizeOf(`${path}-wal`),
-    hasShm: find(`${path}-shm`) !== undefined,
-    journalBytes: sizeOf(`${path}-journal`),
+    walBytes: statOf(`${path}-wal`)?.size ?? 0,
+    hasShm: isThere(`${path}-shm`),
+    journalBytes: statOf(`${path}-journal`)?.size ?? 0,
     ownership: { uid: found.uid, gid: found.gid, mode: found.mode & 0o666 },
   };
   // Whatever stands in its WAL: SQLite removes that of an empty file when it opens it.
@@ -136,37 +153,12 @@ function byteOf(path: string, offset: number): number | undefined {
   return stdout === '' ? undefined : Number(stdout);
 }
 
-/**
- * Whether a `-journal` stands there whose header is not zeroed, so that it may be hot.
- *
- * @see https://www.sqlite.org/fileformat2.html section 3
- */
-export function hasJournalHeader(files: StoreFiles): boolean {
-  return files.journalBytes > 0 && (byteOf(`${files.path}-journal`, 0) ?? 0) !== 0;
-}
+/** Whether there is a `-journal` that may be hot: its header is not zeroed. See https://www.sqlite.org/fileformat2.html section 3. */
+export const hasJournalHeader = ({ path, journalBytes }: StoreFiles): boolean =>
+  journalBytes > 0 && (byteOf(`${path}-journal`, 0) ?? 0) !== 0;
 
-/**
- * Whether the header says that the store is in WAL mode.
- *
- * @see https://www.sqlite.org/fileformat2.html section 1.3.3
- */
-export function isWal(files: StoreFiles): boolean {
-  return byteOf(files.path, 18) === 2;
-}
-
-/** Whether this user may write the file or folder. */
-export const isWritable = (path: string): boolean => isAllowed(path, constants.W_OK);
-
-function isAllowed(path: string, access: number): boolean {
-  try {
-    accessSync(path, access);
-    return true;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EACCES' || code === 'EROFS' || code === 'EPERM') return false;
-    throw error;
-  }
-}
+/** Whether the header says that the store is in WAL mode. See https://www.sqlite.org/fileformat2.html section 1.3.3. */
+export const isWal = ({ path }: StoreFiles): boolean => byteOf(path, 18) === 2;
 
 /**
  * Refuses a store that this user can not write, before anything is tried.
@@ -174,13 +166,12 @@ function isAllowed(path: string, access: number): boolean {
  * @throws {BackfillError} `STORE_READONLY` or `STORE_FOLDER_READONLY`
  */
 export function requireWritable(files: StoreFiles): void {
-  if (!isWritable(files.path)) {
+  if (!isWritable(files.path))
     throw new BackfillError(
       'STORE_READONLY',
       `The store at ${files.path} can not be written by ${thisUser()}`,
       howToWrite(files.path),
     );
-  }
   requireWritableFolder(files);
 }
 
@@ -189,37 +180,114 @@ export function requireWritable(files: StoreFiles): void {
  *
  * @throws {BackfillError} `STORE_FOLDER_READONLY`
  */
-export function requireWritableFolder(files: StoreFiles, cause?: unknown): void {
-  if (!isWritable(files.folder)) {
+export function requireWritableFolder({ folder }: StoreFiles, cause?: unknown): void {
+  if (isWritable(folder)) return;
+  throw new BackfillError(
+    'STORE_FOLDER_READONLY',
+    `The folder ${folder} can not be written by ${thisUser()}, and SQLite keeps its journal there`,
+    howToWrite(folder),
+    { cause },
+  );
+}
+
+/**
+ * Finds the user whose store root was asked to use: the one who owns the file, or a link or folder on the way to it.
+ *
+ * @returns their id; undefined if the store and its path are root's own, or if this user is not root
+ * @throws {BackfillError} `STORE_UNTRUSTED` if several users own parts of the path, or if others may replace the store
+ */
+export function otherOwner(given: string): number | undefined {
+  if (!isRoot()) return undefined;
+  const path = resolve(given);
+  // The group of a folder of root's can harm root alone, and no longer does once this process belongs to the store's owner.
+  const first = findOpening(path, { groups: true });
+  const owner = first?.by === 'owner' ? first.owner : undefined;
+  const trust = owner === undefined ? {} : { owners: [owner], groups: true };
+  const opening = findOpening(path, trust);
+  if (opening) throw untrusted(path, opening, owner);
+  if (owner === undefined && existsSync(path)) refuseSharedFolder(path);
+  return owner;
+}
+
+/** Refuses a store that root would use where a stranger could put a journal beside it, at any time, which SQLite would apply. */
+function refuseSharedFolder(path: string): void {
+  const store = realpathSync(path);
+  const folder = dirname(store);
+  if (!isShared(folder)) return;
+  const own = shellWord(`${store}.d`);
+  const files = ['', '-wal', '-journal'].map((end) => store + end);
+  const present = files.filter((file) => {
+    const found = lstatOf(file);
+    return found !== undefined && isTrustedOwner(found);
+  });
+  throw new BackfillError(
+    'STORE_UNTRUSTED',
+    `Root does not use the store at ${path}: other users may put files beside it in ${folder}`,
+    `End the application, put the store into a folder of its own, and use it from there: mkdir -m 700 ${own} && mv ${present.map(shellWord).join(' ')} ${own}`,
+  );
+}
+
+function untrusted(path: string, { by, path: at, owner: second }: Opening, first: number | undefined) {
+  if (by === 'owner')
+    return new BackfillError(
+      'STORE_UNTRUSTED',
+      `Root does not use the store at ${path}: user id ${first} owns a part of its path, and user id ${second} owns ${at}`,
+      `Put sudo -u '#${statOf(path)?.uid || second}' before the command, so that this user runs it`,
+    );
+  return by === 'group'
+    ? new BackfillError(
+        'STORE_UNTRUSTED',
+        `Root does not use the store at ${path}: the group of ${at} may replace it`,
+        `Remove that permission: chmod g-w ${shellWord(at)}; or let the user of the application own the store`,
+      )
+    : new BackfillError(
+        'STORE_UNTRUSTED',
+        `Root does not use the store at ${path}: every user may replace what is in ${at}`,
+        `Remove that permission: chmod o-w ${shellWord(at)}`,
+      );
+}
+
+/**
+ * Looks at what SQLite would apply to a store when it opens that, for every user: it asks for no owner itself.
+ *
+ * @param path of the store, with links resolved
+ * @param owner user id of the store's owner
+ * @throws {BackfillError} `STORE_UNTRUSTED` if it is not a file, or if its owner is not trusted
+ */
+export function refuseSidecars(path: string, owner: number): void {
+  for (const end of SIDECARS) {
+    const at = path + end;
+    const found = lstatOf(at);
+    if (!found) continue;
+    // With -T it does not go through a link that a stranger has put there.
+    const [from, to] = [at, `${at}.moved`].map(shellWord);
+    if (!found.isFile())
+      throw new BackfillError(
+        'STORE_UNTRUSTED',
+        `The store at ${path} is not opened: ${at} beside it is not a file`,
+        `End the application and move that away: sudo mv -T ${from} ${to}`,
+      );
+    if (isTrustedFile(at, found, [owner])) continue;
     throw new BackfillError(
-      'STORE_FOLDER_READONLY',
-      `The folder ${files.folder} can not be written by ${thisUser()}, and SQLite keeps its journal there`,
-      howToWrite(files.folder),
-      { cause },
+      'STORE_UNTRUSTED',
+      `The store at ${path} is not opened: ${at} beside it belongs to user id ${found.uid}`,
+      `If no program of yours has made it, end the application and move it away: sudo mv -T ${from} ${to}; if the application has, it may hold what that has committed: sudo chown --reference=${shellWord(path)} ${from}`,
     );
   }
 }
 
-/** Who this process is: where root has become the owner of the store, not the user who has typed the command. */
-export function thisUser(): string {
-  const self = process.geteuid?.();
-  return self === undefined ? 'this user' : `this user (user id ${self})`;
-}
-
-/** The hint with the command that lets this user read and write a file or folder that is there. */
-export function howToWrite(path: string): string {
-  const self = process.geteuid?.();
-  const found = statSync(path);
-  const { uid, mode } = found;
-  const isFolder = found.isDirectory();
-  const file = shellWord(path);
-  const chmod = `chmod ${isFolder ? 'u+rwx' : 'u+rw'} ${file}`;
-  if (self === undefined || self === uid) return `Give this user write permission: ${chmod}`;
-  const needed = isFolder ? 0o700 : 0o600;
-  const give = `sudo chown ${self} ${file}${(mode & needed) === needed ? '' : ` && sudo ${chmod}`}`;
-  // Root becomes whoever else owns a part of the path.
-  const isOwners = [...entriesOf(path)].every(({ stat }) => stat.uid === 0 || stat.uid === uid);
-  return isOwners
-    ? `Run the command as user id ${uid}, who owns it, or give it to this user: ${give}`
-    : `Give it to this user: ${give}`;
+/**
+ * Refuses to use another user's store as root. SQLite opens files by name and creates more of them later, so that user could
+ * lead root to any other file.
+ *
+ * @throws {BackfillError} `ROOT_REFUSED`, `STORE_UNTRUSTED`
+ */
+function refuseOtherOwner(path: string): void {
+  const owner = otherOwner(path);
+  if (owner === undefined) return;
+  throw new BackfillError(
+    'ROOT_REFUSED',
+    `Root does not use the store at ${path} from within a program: it belongs to user id ${owner}`,
+    `Put sudo -u '#${owner}' before the program; the command line, run as a process of its own, becomes that user by itself`,
+  );
 }

@@ -1,5 +1,5 @@
 import type { Connection, SqlValue, Store, Transaction } from '../db/connection.js';
-import type { LockHolder } from '../db/locks.js';
+import type { LockHolder } from '../db/site.js';
 import type { Key } from '../ledger/keys.js';
 import type { CreatedObject } from '../ledger/records.js';
 import type { Backfill } from '../steps/define.js';

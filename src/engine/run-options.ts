@@ -1,4 +1,4 @@
-import type { LockHolder } from '../db/locks.js';
+import type { LockHolder } from '../db/site.js';
 import { BackfillError } from '../errors.js';
 import type { RunRecord } from '../ledger/records.js';
 import type { StopSignal } from '../stop.js';

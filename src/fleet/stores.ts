@@ -1,7 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { expandHome } from '../db/path.js';
-import { otherOwner } from '../db/trust.js';
+import { expandHome, otherOwner } from '../db/path.js';
 import { BackfillError } from '../errors.js';
 import { guardedSearch, linkRefused } from './links.js';
 

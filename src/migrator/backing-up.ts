@@ -1,6 +1,6 @@
 import { statOf } from '../db/file.js';
-import { GIVE_UP_MS } from '../db/locks.js';
 import type { StoreFiles } from '../db/path.js';
+import { GIVE_UP_MS } from '../db/site.js';
 import { requireSqlite } from '../db/sqlite/statements.js';
 import { someEach } from '../each.js';
 import { type BackfillError, toBackfillError } from '../errors.js';

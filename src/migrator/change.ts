@@ -1,5 +1,4 @@
-import type { SiteLockOptions } from '../db/connection.js';
-import { GIVE_UP_MS, type LockHolder } from '../db/locks.js';
+import { GIVE_UP_MS, type LockHolder, type SiteLockOptions } from '../db/site.js';
 import { CHECKPOINT_PAGES } from '../db/sqlite/store.js';
 import { isFilledBy } from '../engine/filled-by.js';
 import { refuseWorkers } from '../engine/run-options.js';

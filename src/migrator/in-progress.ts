@@ -1,4 +1,4 @@
-import { holderText } from '../db/locks.js';
+import { holderText } from '../db/site.js';
 import { BackfillError } from '../errors.js';
 import { type MigratorOptions, siteOf } from './session.js';
 

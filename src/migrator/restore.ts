@@ -1,8 +1,7 @@
 import { dirname, join } from 'node:path';
-import { isThere, withOpen } from '../db/file.js';
-import { hasJournalHeader, locateStore, type StoreFiles } from '../db/path.js';
+import { isShared, isThere, withOpen } from '../db/file.js';
+import { hasJournalHeader, locateStore, SIDECARS, type StoreFiles } from '../db/path.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
-import { isShared } from '../db/trust.js';
 import { openSqlite, sqliteSite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { checkRequirements } from '../run/schema.js';
@@ -14,7 +13,7 @@ import {
   restorePrefix,
   unguessable,
 } from '../safety/backup.js';
-import { checkDamage, digestOf, isDamage, removeWithSidecars, SIDECARS } from '../safety/copy.js';
+import { checkDamage, digestOf, isDamage, removeWithSidecars } from '../safety/copy.js';
 import { refuseUnsafeCopy, withPrivateFolder } from '../safety/copy-trust.js';
 import { requireSpace } from '../safety/disk.js';
 import { CopyBehind, saveFiles, takeIn, writeBack, writtenAt } from '../safety/restore.js';

@@ -1,7 +1,7 @@
 import type { Project } from '../config.js';
-import type { Connection, Store, StoreSite, StoreSize, Transaction } from '../db/connection.js';
-import type { LockHolder } from '../db/locks.js';
+import type { Connection, Store, StoreSize, Transaction } from '../db/connection.js';
 import type { PostgresAddress } from '../db/postgres/address.js';
+import type { LockHolder, StoreSite } from '../db/site.js';
 import type { PaceOptions, RunEvent } from '../engine/run-options.js';
 import { sqliteSite } from '../engine/sqlite/dialect.js';
 import { BackfillError, type ErrorCode, rootBackfillError, toBackfillError } from '../errors.js';

@@ -1,5 +1,4 @@
-import type { StoreSite } from '../db/connection.js';
-import type { LockState } from '../db/locks.js';
+import type { LockState, StoreSite } from '../db/site.js';
 import { mapEach } from '../each.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
 import type { Drift } from '../ledger/steps.js';

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Connection, Transaction } from '../db/connection.js';
-import { busyPauses } from '../db/locks.js';
+import { busyPauses } from '../db/site.js';
 import type { Surroundings } from '../engine/dialect.js';
 import { explained, explanation } from '../engine/expressions.js';
 import { firstPace, nextPace, type Pace, type PaceSettings } from '../engine/pace.js';

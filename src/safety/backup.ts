@@ -1,30 +1,25 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { fstatSync, fsyncSync, readdirSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { createPrivate, followOpen, isNamed, isThere, nameFinished, sync, withOpen } from '../db/file.js';
 import {
-  expandHome,
-  find,
+  createPrivate,
+  followOpen,
   howToWrite,
+  isNamed,
+  isThere,
   isWritable,
-  locateStore,
-  type StoreFiles,
+  nameFinished,
+  sync,
   thisUser,
-} from '../db/path.js';
+  withOpen,
+} from '../db/file.js';
+import { expandHome, find, locateStore, SIDECARS, type StoreFiles } from '../db/path.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { shellWord } from '../shell.js';
-import {
-  type CheckDepth,
-  checkDamage,
-  copyInto,
-  type Digest,
-  digestOf,
-  removeWithSidecars,
-  SIDECARS,
-} from './copy.js';
+import { type CheckDepth, checkDamage, copyInto, type Digest, digestOf, removeWithSidecars } from './copy.js';
 import { isTrustedCopy, refuseUnsafeFolder, removeLeftovers, withPrivateFolder } from './copy-trust.js';
 
 /** A finished backup, with its size and its SHA-256. */
@@ -37,7 +32,7 @@ export interface Backup extends Digest {
 }
 
 /** What the name of a copy says it was made for. */
-export type CopyKind = 'backup' | 'before-restore';
+type CopyKind = 'backup' | 'before-restore';
 
 /**
  * How names of a store's copies begin: with the store's. In a folder that other stores' copies may share, its path is part of
@@ -226,16 +221,9 @@ export const findBackups = (files: StoreFiles, folder: string): string[] =>
 /** Whatever is named as the store's backups are, by whomever, in their order. */
 export function findNamed(files: StoreFiles, folder: string): string[] {
   const name = `${nameOf(files, folder)}.backup-`;
-  const order = (file: string): [string, number] => {
-    const [time = '', n = '1'] = file.slice(name.length).split('-');
-    return [time, Number(n)];
-  };
   return readdirSync(folder)
     .filter((file) => file.startsWith(name) && /^\d{8}T\d{6}Z(?:-\d+)?$/.test(file.slice(name.length)))
-    .sort((a, b) => {
-      const [[timeA, nA], [timeB, nB]] = [order(a), order(b)];
-      return timeA === timeB ? nA - nB : timeA < timeB ? -1 : 1;
-    })
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true })) // -10 comes after -9
     .map((file) => join(folder, file));
 }
 

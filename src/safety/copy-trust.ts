@@ -1,13 +1,9 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { lstatOf } from '../db/file.js';
+import { findOpening, isTrustedFile, lstatOf } from '../db/file.js';
 import { hasJournalHeader, type StoreFiles } from '../db/path.js';
-import { findOpening, isTrustedFile } from '../db/trust.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
-
-/** This user's id; undefined where the system has none. */
-const selfId = (): number | undefined => process.geteuid?.();
 
 /**
  * Refuses a folder for copies in which a user who is not trusted may rename: the private folder or the copy itself could be replaced.
@@ -21,7 +17,7 @@ export function refuseUnsafeFolder(
   folder: string,
   isConfirmed?: boolean,
 ): void {
-  const self = selfId();
+  const self = process.geteuid?.();
   const opening = findOpening(folder, { owners: self === 0 ? [] : [ownership.uid] });
   if (!opening) return;
   const { path, by, owner } = opening;

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { readSync, rmSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lstatOf } from '../db/file.js';
-import { busyPauses } from '../db/locks.js';
+import { SIDECARS } from '../db/path.js';
+import { busyPauses } from '../db/site.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
@@ -10,9 +11,6 @@ import { isSqliteError } from '../store-errors.js';
 
 /** How thoroughly a copy is looked at: every page, or each index against its table too. */
 export type CheckDepth = 'quick' | 'full';
-
-/** What SQLite may leave beside a file. */
-export const SIDECARS = ['-wal', '-shm', '-journal'] as const;
 
 /**
  * Copies a store, as one snapshot, into another SQLite file that stands there already: into an empty one to back it up,

@@ -61,12 +61,9 @@ const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0x786f4256, 'a shared folder of VirtualBox'],
 ]);
 
-/** The name of the network file system with this number, or undefined when it is none that is known. */
-export const networkFileSystem = (type: number): string | undefined => NETWORK_FILE_SYSTEMS.get(type);
-
 /** A warning when the folder lies on a network file system. */
 export function networkWarnings(folder: string): string[] {
-  const name = process.platform === 'linux' ? networkFileSystem(statfsSync(folder).type) : undefined;
+  const name = process.platform === 'linux' ? NETWORK_FILE_SYSTEMS.get(statfsSync(folder).type) : undefined;
   if (name === undefined) return [];
   return [
     `${folder} lies on ${name}: locks of SQLite and of runs may not hold between machines, so let one machine at a time use the store`,

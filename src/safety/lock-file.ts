@@ -13,10 +13,9 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type Database from 'better-sqlite3';
-import { followOpen, type Ownership, tryLink } from '../db/file.js';
-import type { StoreFiles } from '../db/path.js';
+import { followOpen, isTrustedFile, isTrustedOwner, type Ownership, tryLink } from '../db/file.js';
+import { SIDECARS, type StoreFiles } from '../db/path.js';
 import { connect } from '../db/sqlite/connection.js';
-import { isTrustedFile, isTrustedOwner } from '../db/trust.js';
 import { BackfillError, errnoOf, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { shellWord } from '../shell.js';
@@ -34,9 +33,6 @@ const PAGE_BYTES = 4096;
 /** Size of the file: a page with the schema, and one with the row. SQLite may take for ever to read pages that refer to each other. */
 const MAX_BYTES = 2 * PAGE_BYTES;
 
-/** Files that SQLite would find by their names and apply. The lock's own journal is in memory, so there are none. */
-const SIDECARS = ['-journal', '-wal', '-shm'] as const;
-
 /** The descriptors of this process, on Linux. */
 const DESCRIPTORS = '/proc/self/fd';
 
@@ -44,7 +40,7 @@ const DESCRIPTORS = '/proc/self/fd';
 const MAX_HOST = 253;
 
 /** A row of the lock's table. */
-export interface Signature {
+interface Signature {
   /** Unknown to everybody but the process that has written it. */
   readonly token: unknown;
   readonly pid: number;
@@ -53,6 +49,7 @@ export interface Signature {
   readonly since?: string;
 }
 
+/** Path of the lock's file. */
 export const lockPath = ({ path }: StoreFiles): string => `${path}.lock`;
 
 /** Whether there is a file of the lock; refuses one that must not be opened, as {@link openLockFile} does. */
@@ -132,6 +129,7 @@ function isOpenHere({ ino, dev }: BigIntStats): boolean {
 function findLockFile(files: StoreFiles): BigIntStats | undefined {
   const path = lockPath(files);
   const found = lstatOf(path);
+  // The lock's own journal is in memory, so it has none of these.
   for (const suffix of SIDECARS) {
     const sidecar = lstatOf(path + suffix);
     if (!sidecar) continue;

@@ -13,9 +13,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { statOf } from '../db/file.js';
-import { expandHome, type StoreFiles } from '../db/path.js';
-import { entriesOf, findOpening, isRoot } from '../db/trust.js';
+import { entriesOf, findOpening, isRoot, statOf } from '../db/file.js';
+import { expandHome, SIDECARS, type StoreFiles } from '../db/path.js';
 import { BackfillError, errnoOf } from '../errors.js';
 
 /** A kind of file that is written for its user. */
@@ -110,8 +109,7 @@ function refuseStore(what: string, path: string, found: Stats | undefined, store
     return theirs !== undefined && theirs.ino === found?.ino && theirs.dev === found.dev;
   };
   const isBeside = path.startsWith(store.path) && BESIDE.test(path.slice(store.path.length));
-  const isSame =
-    path === store.path || ['', '-wal', '-shm', '-journal', '.lock'].some((end) => isOf(store.path + end));
+  const isSame = path === store.path || ['', ...SIDECARS, '.lock'].some((end) => isOf(store.path + end));
   if (!isBeside && !isSame) return;
   throw new BackfillError(
     'OUTPUT_OVER_STORE',

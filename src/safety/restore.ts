@@ -21,7 +21,7 @@ import {
   tryLink,
   withOpen,
 } from '../db/file.js';
-import { locateStore, type StoreFiles } from '../db/path.js';
+import { locateStore, SIDECARS, type StoreFiles } from '../db/path.js';
 import { connect, isBusy } from '../db/sqlite/connection.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
@@ -29,7 +29,7 @@ import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
 import { isSqliteError } from '../store-errors.js';
 import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js';
-import { copyInto, type Digest, digestOf, isDamage, SIDECARS } from './copy.js';
+import { copyInto, type Digest, digestOf, isDamage } from './copy.js';
 import { withPrivateFolder } from './copy-trust.js';
 
 /** Others have written since the store was copied. */

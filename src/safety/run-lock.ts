@@ -2,8 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
-import { type LockHolder, type LockOptions, type LockState, POLL_MS, runLocked } from '../db/locks.js';
-import { isWritable, type StoreFiles } from '../db/path.js';
+import { isWritable } from '../db/file.js';
+import type { StoreFiles } from '../db/path.js';
+import {
+  type HeldLock,
+  type LockHolder,
+  type LockState,
+  POLL_MS,
+  runLocked,
+  type SiteLockOptions,
+} from '../db/site.js';
 import { isBusy } from '../db/sqlite/connection.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
@@ -28,52 +36,35 @@ const LOOK_WAIT_MS = 50;
 const SIGN_TRIES = 5;
 
 /**
- * One run at a time on a store: a write transaction on a small SQLite file beside it, held for as long as the run lasts. The
- * operating system drops it with the process, however that ends, so that nothing has to expire or be taken over. The
- * file stays: to unlink it would let two runs lock two files of one name.
+ * Takes the run lock, waiting for another run to end: one run at a time on a store. It is a write transaction on a small SQLite file
+ * beside the store, held for as long as the run lasts. The operating system drops it with the process, however that ends, so that nothing
+ * has to expire or be taken over. The file stays: to unlink it would let two runs lock two files of one name.
  *
- * Its lifetime is a command's, from before the second look at the store until after the store is closed.
- *
+ * @param files the store; links to it are resolved, so that one store has one lock
+ * @throws {BackfillError} `RUN_LOCKED` naming the holder when the wait is over, `LOCK_UNUSABLE` when the lock's file must
+ *   not or can not be opened, `STORE_FULL`, `STORE_IO` …
  * @see https://www.sqlite.org/lockingv3.html: under RESERVED, which BEGIN IMMEDIATE takes, others may still read
  */
-export class RunLock {
-  readonly #db: Database.Database;
-
-  private constructor(db: Database.Database) {
-    this.#db = db;
-  }
-
-  /**
-   * Takes the lock, waiting for another run to end.
-   *
-   * @param files the store; links to it are resolved, so that one store has one lock
-   * @throws {BackfillError} `RUN_LOCKED` naming the holder when the wait is over, `LOCK_UNUSABLE` when the lock's file must
-   *   not or can not be opened, `STORE_FULL`, `STORE_IO` …
-   */
-  static async acquire(
-    files: StoreFiles,
-    { timeoutMs, onWait, now = () => new Date() }: LockOptions,
-  ): Promise<RunLock> {
-    const giveUpAt = performance.now() + timeoutMs;
-    let hasTold = false;
-    for (;;) {
-      const db = explained(files, () => tryLock(files, now));
-      if (db) {
-        failpoint('lock', 'taken');
-        return new RunLock(db);
-      }
-      const leftMs = giveUpAt - performance.now();
-      if (leftMs <= 0) throw runLocked(explained(files, () => findHolder(files)));
-      if (!hasTold) onWait?.(explained(files, () => findHolder(files)));
-      hasTold = true;
-      await sleep(Math.min(leftMs, POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least)));
+export async function acquireLock(
+  files: StoreFiles,
+  { timeoutMs, onWait, now = () => new Date() }: SiteLockOptions,
+): Promise<HeldLock> {
+  const giveUpAt = performance.now() + timeoutMs;
+  for (let hasTold = false; ; hasTold = true) {
+    const db = explained(files, () => tryLock(files, now));
+    if (db) {
+      failpoint('lock', 'taken');
+      return {
+        async release() {
+          db.close(); // rolls back
+          failpoint('lock', 'released');
+        },
+      };
     }
-  }
-
-  /** Lets the next run begin. */
-  async release(): Promise<void> {
-    this.#db.close(); // rolls back
-    failpoint('lock', 'released');
+    const leftMs = giveUpAt - performance.now();
+    if (leftMs <= 0) throw runLocked(explained(files, () => findHolder(files)));
+    if (!hasTold) onWait?.(explained(files, () => findHolder(files)));
+    await sleep(Math.min(leftMs, POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least)));
   }
 }
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, extname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { findOpening, isRoot } from '../db/trust.js';
+import { findOpening, isRoot } from '../db/file.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import { loadFailureText } from '../thrown.js';

@@ -1,4 +1,4 @@
-import { holderText } from '../../db/locks.js';
+import { holderText } from '../../db/site.js';
 import { EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
 import type { Status, StepStatus } from '../../migrator/status.js';

@@ -2,9 +2,16 @@ import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { pauseFor, throwIfStopped } from '../../stop.js';
 import { isPostgresError } from '../../store-errors.js';
-import type { HeldLock, SiteLockOptions } from '../connection.js';
-import { type LockHolder, type LockState, POLL_MS, runLocked } from '../locks.js';
-import { holderNamed, type PostgresSession, type Sessions } from './session.js';
+import {
+  type HeldLock,
+  type LockHolder,
+  type LockState,
+  POLL_MS,
+  runLocked,
+  type SiteLockOptions,
+} from '../site.js';
+import type { LockKey, PostgresSession, Sessions } from './session.js';
+import { holderNamed } from './session.js';
 import { instantSql } from './texts.js';
 
 /** How often it is told who still takes part in a run that is over for this process, in milliseconds. */

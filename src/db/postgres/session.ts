@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { BackfillError } from '../../errors.js';
 import type { StopSignal } from '../../stop.js';
-import type { LockHolder } from '../locks.js';
+import type { LockHolder } from '../site.js';
 import { identifier } from '../sql.js';
 import { type PostgresAddress, urlParameter } from './address.js';
 import { PostgresClient, SAFE_PATH } from './client.js';

@@ -1,8 +1,6 @@
-import { isUtf8 } from 'node:buffer';
 import Database from 'better-sqlite3';
 import { isSqliteError } from '../../store-errors.js';
 import type { Store } from '../connection.js';
-import { readJson, usableString } from '../json-text.js';
 
 /**
  * Opens a connection. Every connection of this package to SQLite comes from here.
@@ -20,10 +18,7 @@ export function connect(path: string, options: Database.Options = {}): Database.
   return db;
 }
 
-/**
- * Runs `act` on a schema that is trusted: for `ALTER TABLE`, which compiles every view and trigger of the store, and runs none of
- * them.
- */
+/** Runs `act` on a schema that is trusted: for `ALTER TABLE`, which compiles every view and trigger of the store, and runs none of them. */
 export function withTrustedSchema<Result>(db: Database.Database, act: () => Result): Result {
   db.pragma('trusted_schema = ON');
   try {
@@ -52,7 +47,7 @@ export function libraryVersion(): string {
 }
 
 /** What is in the WAL, in pages; 0 in rollback mode. */
-export interface WalState {
+interface WalState {
   readonly pages: number;
   /** Of them, those that the main file has too. */
   readonly checkpointed: number;
@@ -63,18 +58,13 @@ export interface WalState {
 /**
  * Reads the state of the WAL, or moves it into the main file first: `PASSIVE` what nobody reads any more, without
  * waiting; `RESTART` all of it, so that the next write begins at the WAL's start again.
- *
- * @see https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
  */
 export async function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTART'): Promise<WalState> {
   const row = await store.get<{ busy: number; log: number; checkpointed: number }>(
     `PRAGMA wal_checkpoint(${mode})`,
   );
-  return {
-    pages: Math.max(0, row?.log ?? 0),
-    checkpointed: Math.max(0, row?.checkpointed ?? 0),
-    isBusy: row?.busy === 1,
-  };
+  const { busy = 0, log = 0, checkpointed = 0 } = row ?? {};
+  return { pages: Math.max(0, log), checkpointed: Math.max(0, checkpointed), isBusy: busy === 1 };
 }
 
 /** Tries once whether the WAL can begin anew: not while a transaction elsewhere still reads from it. */
@@ -97,54 +87,7 @@ export async function setAutoCheckpoint(store: Store, pages: number): Promise<vo
   await store.get(`PRAGMA wal_autocheckpoint = ${pages}`);
 }
 
-/**
- * A number that changes when another connection commits, and never by this one's own commits.
- *
- * @see https://www.sqlite.org/pragma.html#pragma_data_version
- */
+/** A number that changes when another connection commits, and not by this one's own commits. */
 export async function dataVersion(store: Store): Promise<number> {
   return (await store.get<{ data_version: number }>('PRAGMA data_version'))?.data_version ?? 0;
-}
-
-/** SQL name of the reader of rare JSON texts: bytes in, strict JSON out, or NULL when they are not readable. */
-export const READ_JSON = 'umzug_backfill_read_json';
-/** SQL name of the judge of rare JSON strings: a string's JSON bytes in, its text out, or NULL when not usable. */
-export const READ_STRING = 'umzug_backfill_read_string';
-/** SQL name of the judge of whole texts: 1 when its bytes are valid. */
-export const IS_UTF8 = 'umzug_backfill_is_utf8';
-
-/**
- * Registers what SQLite's own JSON functions can not judge: texts that its reader refuses or reads too liberally,
- * and strings with escapes or beyond ASCII. Both take bytes: a JavaScript string can not hold invalid UTF-8.
- *
- * @param db the connection
- * @param encoding the store's text encoding, as `PRAGMA encoding` gives it: `CAST(… AS BLOB)` yields its bytes
- */
-export function registerJsonFunctions(db: Database.Database, encoding: string): void {
-  const utf8 = utf8Bytes(encoding);
-  const options = { deterministic: true, directOnly: true };
-  db.function(READ_JSON, options, (bytes: unknown) => {
-    if (!Buffer.isBuffer(bytes)) return null;
-    const text = utf8(bytes);
-    const json = text === null ? null : readJson(text);
-    // Bytes in the store's own encoding go back as bytes: text of ours would replace what is not valid UTF-8.
-    return encoding === 'UTF-8' ? json : (json?.toString('utf8') ?? null);
-  });
-  db.function(IS_UTF8, options, (bytes: unknown) =>
-    Buffer.isBuffer(bytes) && (encoding !== 'UTF-8' || isUtf8(bytes)) ? 1 : 0,
-  );
-  db.function(READ_STRING, options, (bytes: unknown) => {
-    if (!Buffer.isBuffer(bytes)) return null;
-    const text = utf8(bytes);
-    return text === null ? null : usableString(text);
-  });
-}
-
-function utf8Bytes(encoding: string): (bytes: Buffer) => Buffer | null {
-  if (encoding === 'UTF-8') return (bytes) => bytes;
-  return (bytes) => {
-    if (bytes.length % 2 !== 0) return null;
-    const little = encoding === 'UTF-16be' ? Buffer.from(bytes).swap16() : bytes;
-    return Buffer.from(little.toString('utf16le'), 'utf8');
-  };
 }

@@ -31,7 +31,7 @@ const LOOK_ROWS = 50;
 const MAX_STATEMENTS = 200;
 
 /** What a connection shares with its transactions. */
-export interface Driver {
+interface Driver {
   readonly db: Database.Database;
   readonly files: StoreFiles;
   readonly dialect: Dialect;
@@ -45,7 +45,7 @@ export interface Driver {
   open: SqliteStatements | undefined;
 }
 
-/** A thin hold on the driver, so that statements are compiled once and the connection's settings stand in one place. */
+/** Statements of a store, on its connection or in one transaction. */
 export abstract class SqliteStatements implements Store {
   /** Names have one meaning in a file. */
   readonly project: Statements = this;

@@ -1,34 +1,51 @@
+import { isUtf8 } from 'node:buffer';
 import type Database from 'better-sqlite3';
 import type { Dialect } from '../../engine/dialect.js';
 import { toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { isSqliteError } from '../../store-errors.js';
-import type { Connection, OpenOptions, Transaction } from '../connection.js';
-import { GIVE_UP_MS, untilFree } from '../locks.js';
+import type { Connection, Transaction } from '../connection.js';
+import { isWritable } from '../file.js';
+import { readJson, usableString } from '../json-text.js';
 import {
   hasJournalHeader,
   isWal,
-  isWritable,
+  refuseSidecars,
   requireWritable,
   requireWritableFolder,
   type StoreFiles,
 } from '../path.js';
-import { refuseSidecars } from '../trust.js';
-import { connect, isBusy, registerJsonFunctions } from './connection.js';
+import { GIVE_UP_MS, type OpenOptions, untilFree } from '../site.js';
+import { connect, isBusy } from './connection.js';
 import { SqliteStatements } from './statements.js';
 
 /** How long a look waits for another writer, by default, in milliseconds. */
 const LOOK_WAIT_MS = 5000;
 
+/**
+ * How long a statement of a transaction that writes waits for another writer, in milliseconds, before the transaction is rolled
+ * back and tried again: a signal is heard only between two tries, and a COMMIT that waits for readers in rollback mode
+ * keeps everybody else out.
+ */
+const WRITE_WAIT_MS = 1000;
+
 /** Page cache, in KiB. A batch and the index pages it touches fit; 64 MiB measured no faster, and some percent slower. */
-export const CACHE_KIB = 8192;
+const CACHE_KIB = 8192;
+
+/** Page cache where each page is read once, by each of two threads, in KiB. */
+const SCAN_CACHE_KIB = 1024;
 
 /** WAL frames between two checkpoints; 4,000 measured some percent faster than SQLite's 1,000. */
 export const CHECKPOINT_PAGES = 4000;
 
-/** How long a statement waits for another writer, in milliseconds. */
-export const busyWaitOf = ({ access, busyWaitMs }: OpenOptions): number =>
-  busyWaitMs ?? (access === 'look' ? LOOK_WAIT_MS : GIVE_UP_MS);
+/** SQL name of the reader of rare JSON texts: bytes in, strict JSON out, or NULL when they are not readable. */
+export const READ_JSON = 'umzug_backfill_read_json';
+
+/** SQL name of the judge of rare JSON strings: a string's JSON bytes in, its text out, or NULL when not usable. */
+export const READ_STRING = 'umzug_backfill_read_string';
+
+/** SQL name of the judge of whole texts: 1 when its bytes are valid. */
+export const IS_UTF8 = 'umzug_backfill_is_utf8';
 
 /**
  * Opens the store at `files`, with this package's settings and SQL functions.
@@ -40,8 +57,7 @@ export const busyWaitOf = ({ access, busyWaitMs }: OpenOptions): number =>
  * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
  * @see https://www.sqlite.org/wal.html section 5, https://www.sqlite.org/pragma.html#pragma_query_only
  */
-export function openDatabase(files: StoreFiles, options: OpenOptions): Database.Database {
-  const isLook = options.access === 'look';
+function openDatabase(files: StoreFiles, isLook: boolean, busyWaitMs: number): Database.Database {
   refuseSidecars(files.path, files.ownership.uid);
   const mayBeHot = hasJournalHeader(files);
   // A reader that may not write the file could not remove the sidecars that SQLite makes for it in WAL mode, and as its
@@ -53,7 +69,7 @@ export function openDatabase(files: StoreFiles, options: OpenOptions): Database.
     db = connect(files.path, {
       fileMustExist: true,
       readonly: isLook && (files.walBytes > 0 || mayBeHot),
-      timeout: busyWaitOf(options),
+      timeout: busyWaitMs,
     });
     if (isLook) db.pragma('query_only = ON');
     db.prepare('SELECT count(*) FROM sqlite_schema').get();
@@ -79,14 +95,36 @@ function configure(db: Database.Database, isLook: boolean): void {
 }
 
 /**
- * How long a statement of a transaction that writes waits for another writer, in milliseconds, before the transaction is rolled
- * back and tried again: a signal is heard only between two tries, and a COMMIT that waits for readers in rollback mode
- * keeps everybody else out.
+ * Registers what SQLite's own JSON functions can not judge: texts that its reader refuses or reads too liberally, and strings with escapes
+ * or beyond ASCII. All take bytes, as `CAST(… AS BLOB)` yields them: a JavaScript string can not hold invalid UTF-8.
+ *
+ * @param encoding the store's text encoding, as `PRAGMA encoding` gives it
  */
-const WRITE_WAIT_MS = 1000;
-
-/** Page cache where each page is read once, by each of two threads, in KiB. */
-const SCAN_CACHE_KIB = 1024;
+function registerJsonFunctions(db: Database.Database, encoding: string): void {
+  const isUtf8Store = encoding === 'UTF-8';
+  const utf8 = (bytes: Buffer): Buffer | null => {
+    if (isUtf8Store) return bytes;
+    if (bytes.length % 2 !== 0) return null;
+    const little = encoding === 'UTF-16be' ? Buffer.from(bytes).swap16() : bytes;
+    return Buffer.from(little.toString('utf16le'), 'utf8');
+  };
+  const define = (name: string, ofOthers: 0 | null, judge: (bytes: Buffer) => unknown): void => {
+    db.function(name, { deterministic: true, directOnly: true }, (value: unknown) =>
+      Buffer.isBuffer(value) ? judge(value) : ofOthers,
+    );
+  };
+  define(READ_JSON, null, (bytes) => {
+    const text = utf8(bytes);
+    const json = text && readJson(text);
+    // Bytes in the store's own encoding go back as bytes: text of ours would replace what is not valid UTF-8.
+    return isUtf8Store ? json : (json?.toString('utf8') ?? null);
+  });
+  define(READ_STRING, null, (bytes) => {
+    const text = utf8(bytes);
+    return text && usableString(text);
+  });
+  define(IS_UTF8, 0, (bytes) => (!isUtf8Store || isUtf8(bytes) ? 1 : 0));
+}
 
 /** A transaction of a SQLite store. */
 class SqliteTransaction extends SqliteStatements implements Transaction {
@@ -98,7 +136,7 @@ class SqliteTransaction extends SqliteStatements implements Transaction {
     return await act(this);
   }
 
-  /** Runs the statements of a SQL step; those that would set something of the connection are refused where they are declared. */
+  /** Statements that would set something of the connection are refused where a step is declared. */
   async runStep(act: () => Promise<void>): Promise<void> {
     await act();
   }
@@ -108,25 +146,22 @@ class SqliteTransaction extends SqliteStatements implements Transaction {
 export class SqliteStore extends SqliteStatements implements Connection {
   readonly #busyWaitMs: number;
 
-  /**
-   * Opens the store at `files`, as {@link openDatabase} does.
-   *
-   * @param dialect this engine's
-   * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
-   */
-  constructor(files: StoreFiles, options: OpenOptions, dialect: Dialect) {
-    const db = openDatabase(files, options);
+  /** Opens the store at `files`; throws a `STORE_…` code: not a database, hot journal, not writable, locked, damaged. */
+  constructor(files: StoreFiles, { access, busyWaitMs, signal }: OpenOptions, dialect: Dialect) {
+    const isLook = access === 'look';
+    const waitMs = busyWaitMs ?? (isLook ? LOOK_WAIT_MS : GIVE_UP_MS);
+    const db = openDatabase(files, isLook, waitMs);
     super({
       db,
       files,
       dialect,
       statements: new Map(),
       isWal: db.pragma('journal_mode', { simple: true }) === 'wal',
-      signal: options.signal,
+      signal,
       isWriting: false,
       open: undefined,
     });
-    this.#busyWaitMs = busyWaitOf(options);
+    this.#busyWaitMs = waitMs;
   }
 
   protected override get transaction(): undefined {

@@ -1,6 +1,6 @@
 import type { Connection, Store, Transaction } from '../../db/connection.js';
-import { untilFree } from '../../db/locks.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
+import { untilFree } from '../../db/site.js';
 import { identifier, literal, normaliseSql } from '../../db/sql.js';
 import { findEach, mapEach } from '../../each.js';
 import { BackfillError } from '../../errors.js';

@@ -1,9 +1,9 @@
-import type { OpenOptions, StoreSite } from '../../db/connection.js';
 import { type PostgresAddress, shownAddress } from '../../db/postgres/address.js';
 import { acquireLock, lookAtLock, withShare } from '../../db/postgres/lock.js';
 import { Sessions } from '../../db/postgres/session.js';
 import { PostgresStore } from '../../db/postgres/store.js';
 import { plaintextWarnings } from '../../db/postgres/tls.js';
+import type { OpenOptions, StoreSite } from '../../db/site.js';
 import { toBackfillError } from '../../errors.js';
 import type { StopSignal } from '../../stop.js';
 import { POSTGRES } from './dialect.js';

@@ -1,6 +1,6 @@
 import type { SqlValue, Store } from '../../db/connection.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
-import { IS_UTF8 } from '../../db/sqlite/connection.js';
+import { IS_UTF8 } from '../../db/sqlite/store.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { CellValue } from '../../steps/values.js';

@@ -1,11 +1,11 @@
-import type { OpenOptions, StoreSite } from '../../db/connection.js';
 import { locateStore, requireWritable, type StoreFiles } from '../../db/path.js';
+import type { OpenOptions, StoreSite } from '../../db/site.js';
 import { identifier } from '../../db/sql.js';
 import { isBusy } from '../../db/sqlite/connection.js';
 import { SqliteStore } from '../../db/sqlite/store.js';
 import { LEDGER_DROP } from '../../ledger/tables.js';
 import { networkWarnings } from '../../safety/disk.js';
-import { lookAtLock, RunLock } from '../../safety/run-lock.js';
+import { acquireLock, lookAtLock } from '../../safety/run-lock.js';
 import type { StopSignal } from '../../stop.js';
 import type { Dialect } from '../dialect.js';
 import { DEFAULT_TARGET_BATCH_MS } from '../run-options.js';
@@ -123,7 +123,7 @@ export function sqliteSite(
     async lock(options) {
       const found = locate();
       requireWritable(found);
-      return await RunLock.acquire(found, options);
+      return await acquireLock(found, options);
     },
     lookAtLock: async () => lookAtLock(locate()),
     warnings: () => networkWarnings(locate().folder),

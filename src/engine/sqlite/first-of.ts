@@ -1,5 +1,5 @@
 import { identifier, literal } from '../../db/sql.js';
-import { IS_UTF8, READ_JSON, READ_STRING } from '../../db/sqlite/connection.js';
+import { IS_UTF8, READ_JSON, READ_STRING } from '../../db/sqlite/store.js';
 import type { Backfill } from '../../steps/define.js';
 import type { FirstOf } from '../../steps/values.js';
 import type { Parts } from './derive.js';
