@@ -1,6 +1,6 @@
 import { mapEach } from '../each.js';
-import { readCells } from './cells.js';
-import { compareKeys, countKeys, type Key } from './keys.js';
+import { keepReadable, readCells } from './cells.js';
+import { compareKeys, type Key } from './keys.js';
 import {
   BATCHES,
   type BatchRecord,
@@ -10,6 +10,7 @@ import {
   count,
   insert,
   key,
+  orNull,
   type Place,
   type RowOf,
   readCell,
@@ -41,32 +42,15 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
   const batches = async (backfill: string): Promise<BatchRecord[]> =>
     (await exists()) ? await BATCHES.all(store, 'WHERE backfill = ? ORDER BY number', backfill) : [];
 
-  /** Numbers of all batches of a backfill, last to first, be they known only by their cells. */
-  async function batchNumbers(backfill: string, limit = ''): Promise<number[]> {
-    const sql = `SELECT number FROM ${T.batches} WHERE backfill = ?
-      UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC ${limit}`;
-    const cells = await store.pluck<unknown>(sql, backfill, backfill);
-    return cells.map((cell) => readCell(store, T.batches, 'number', count, cell));
-  }
-
-  /** The greatest of them; 0 before the first. */
-  const lastBatch = async (backfill: string): Promise<number> =>
-    (await batchNumbers(backfill, 'LIMIT 1'))[0] ?? 0;
-
-  /** Forgets what of a batch's cells can't be read. Returns how many of them are left. */
-  async function keepReadable(backfill: string, batch: number): Promise<number> {
-    const sets = await readCells(store, backfill, batch);
-    const readable = sets.filter(({ isDamaged }) => !isDamaged);
-    if (readable.length < sets.length) {
-      const kept = ['', ...readable.map(({ columns }) => JSON.stringify(columns))]; // a list is never empty in SQL
-      await store.run(
-        `DELETE FROM ${T.cells} WHERE backfill = ? AND batch = ? AND columns NOT IN (${kept.map(() => '?').join(', ')})`,
-        backfill,
-        batch,
-        ...kept,
-      );
-    }
-    return readable.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
+  /** The greatest number of a batch that the ledger knows of, be it only by its cells; 0 before the first. */
+  async function lastBatch(backfill: string): Promise<number> {
+    const [last] = await store.pluck(
+      `SELECT max(number) FROM (SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
+        UNION ALL SELECT max(batch) FROM ${T.cells} WHERE backfill = ?) AS numbers`,
+      backfill,
+      backfill,
+    );
+    return readCell(store, T.batches, 'number', orNull(count), last) ?? 0;
   }
 
   /** Runs and ranges by the batches: rows of theirs that are lost are made again, so that `down` still knows them. */
@@ -100,8 +84,18 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
 
   return {
     batches,
-    batchNumbers: async (backfill: string): Promise<number[]> => await batchNumbers(backfill),
     lastBatch,
+
+    /** Numbers of all batches of a backfill, last to first, be they known only by their cells. */
+    async batchNumbers(backfill: string): Promise<number[]> {
+      const numbers = await store.pluck(
+        `SELECT number FROM ${T.batches} WHERE backfill = ?
+        UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC`,
+        backfill,
+        backfill,
+      );
+      return numbers.map((number) => readCell(store, T.batches, 'number', count, number));
+    },
 
     /** Which cells a batch filled: each set of columns with its keys. */
     cells: async (backfill: string, batch: number): Promise<CellSet[]> =>
@@ -188,7 +182,7 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
           backfill,
         );
       for (const { number, cellsFilled } of known) {
-        const held = await keepReadable(backfill, number);
+        const held = await keepReadable(store, backfill, number);
         const sql = `UPDATE ${T.batches} SET cells_filled = ? WHERE backfill = ? AND number = ?`;
         if (held !== cellsFilled) await store.run(sql, held, backfill, number);
       }
