@@ -78,8 +78,8 @@ export async function keepReadable(store: Store, backfill: string, batch: number
   const readable = sets.filter(({ isDamaged }) => !isDamaged);
   if (readable.length < sets.length) {
     const kept = ['', ...readable.map(({ columns }) => JSON.stringify(columns))]; // a list is never empty in SQL
-    const others = `columns NOT IN (${kept.map(() => '?').join(', ')})`;
-    const sql = `DELETE FROM ${T.cells} WHERE backfill = ? AND batch = ? AND ${others}`;
+    const places = kept.map(() => '?').join(', ');
+    const sql = `DELETE FROM ${T.cells} WHERE backfill = ? AND batch = ? AND columns NOT IN (${places})`;
     await store.run(sql, backfill, batch, ...kept);
   }
   return readable.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
