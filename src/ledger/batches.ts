@@ -1,6 +1,6 @@
 import { mapEach } from '../each.js';
-import { readCells } from './cells.js';
-import { compareKeys, countKeys, type Key } from './keys.js';
+import { keepReadable, readCells } from './cells.js';
+import { compareKeys, type Key } from './keys.js';
 import {
   BATCHES,
   type BatchRecord,
@@ -10,6 +10,7 @@ import {
   count,
   insert,
   key,
+  orNull,
   type Place,
   type RowOf,
   readCell,
@@ -18,7 +19,7 @@ import {
   type SkipRecord,
   text,
 } from './records.js';
-import { runConflict, type runsIn } from './runs.js';
+import type { runsIn } from './runs.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 const BATCH_TIMES = reader(T.batches, {
@@ -34,39 +35,22 @@ const SKIPS = reader<SkipRecord>(T.skips, { key, target: text, reason: text });
 export type BatchTime = RowOf<typeof BATCH_TIMES>;
 
 /** The ledger's batches, and the cells that they filled. */
-export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<typeof runsIn>) {
+export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<typeof runsIn>) {
   const { dialect } = store;
 
   /** All batches of a backfill, first to last. */
   const batches = async (backfill: string): Promise<BatchRecord[]> =>
-    (await exists()) ? await BATCHES.all(store, 'WHERE backfill = ? ORDER BY number', backfill) : [];
+    await rows(BATCHES, 'WHERE backfill = ? ORDER BY number', backfill);
 
-  /** Numbers of all batches of a backfill, last to first, be they known only by their cells. */
-  async function batchNumbers(backfill: string, limit = ''): Promise<number[]> {
-    const sql = `SELECT number FROM ${T.batches} WHERE backfill = ?
-      UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC ${limit}`;
-    const cells = await store.pluck<unknown>(sql, backfill, backfill);
-    return cells.map((cell) => readCell(store, T.batches, 'number', count, cell));
-  }
-
-  /** The greatest of them; 0 before the first. */
-  const lastBatch = async (backfill: string): Promise<number> =>
-    (await batchNumbers(backfill, 'LIMIT 1'))[0] ?? 0;
-
-  /** Forgets what of a batch's cells can't be read. Returns how many of them are left. */
-  async function keepReadable(backfill: string, batch: number): Promise<number> {
-    const sets = await readCells(store, backfill, batch);
-    const readable = sets.filter(({ isDamaged }) => !isDamaged);
-    if (readable.length < sets.length) {
-      const kept = ['', ...readable.map(({ columns }) => JSON.stringify(columns))]; // a list is never empty in SQL
-      await store.run(
-        `DELETE FROM ${T.cells} WHERE backfill = ? AND batch = ? AND columns NOT IN (${kept.map(() => '?').join(', ')})`,
-        backfill,
-        batch,
-        ...kept,
-      );
-    }
-    return readable.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
+  /** The greatest number of a batch that the ledger knows of, be it only by its cells; 0 before the first. */
+  async function lastBatch(backfill: string): Promise<number> {
+    const [last] = await store.pluck(
+      `SELECT max(number) FROM (SELECT max(number) AS number FROM ${T.batches} WHERE backfill = ?
+        UNION ALL SELECT max(batch) FROM ${T.cells} WHERE backfill = ?) AS numbers`,
+      backfill,
+      backfill,
+    );
+    return readCell(store, T.batches, 'number', orNull(count), last) ?? 0;
   }
 
   /** Runs and ranges by the batches: rows of theirs that are lost are made again, so that `down` still knows them. */
@@ -100,8 +84,18 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
 
   return {
     batches,
-    batchNumbers: async (backfill: string): Promise<number[]> => await batchNumbers(backfill),
     lastBatch,
+
+    /** Numbers of all batches of a backfill, last to first, be they known only by their cells. */
+    async batchNumbers(backfill: string): Promise<number[]> {
+      const numbers = await store.pluck(
+        `SELECT number FROM ${T.batches} WHERE backfill = ?
+        UNION SELECT batch FROM ${T.cells} WHERE backfill = ? ORDER BY 1 DESC`,
+        backfill,
+        backfill,
+      );
+      return numbers.map((number) => readCell(store, T.batches, 'number', count, number));
+    },
 
     /** Which cells a batch filled: each set of columns with its keys. */
     cells: async (backfill: string, batch: number): Promise<CellSet[]> =>
@@ -109,17 +103,13 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
 
     /** When the batches of a backfill were committed, first to last. */
     batchTimes: async (backfill: string): Promise<BatchTime[]> =>
-      (await exists()) ? await BATCH_TIMES.all(store, 'WHERE backfill = ? ORDER BY number', backfill) : [],
+      await rows(BATCH_TIMES, 'WHERE backfill = ? ORDER BY number', backfill),
 
     /** The number of the next batch, behind every one that the ledger knows of. */
     nextBatch: async (backfill: string): Promise<number> =>
       await dialect.ledger.nextBatch(store, async () => (await lastBatch(backfill)) + 1),
 
-    /**
-     * Records a batch and moves the cursor of what it was claimed of.
-     *
-     * @throws {BackfillError} `RUN_CONFLICT` when the cursor is not where the batch was read from any more
-     */
+    /** Records a batch and moves the cursor of what it was claimed of, in the transaction of the claim: nobody else can have moved it. */
     async addBatch(
       backfill: string,
       claim: Claim,
@@ -127,14 +117,13 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
       filled: readonly CellsRecord[],
     ): Promise<void> {
       const { number, run, rowsScanned, cellsFilled, cellsSkipped, skips, durationMs } = batch;
-      const moved = await store.run(
+      await store.run(
         `UPDATE ${T.ranges} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
           cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
-        WHERE backfill = ? AND run = ? AND number = ? AND cursor IS NOT DISTINCT FROM ? AND is_done = 0`,
+        WHERE backfill = ? AND run = ? AND number = ?`,
         ...[dialect.ledger.toCell(batch.lastKey), rowsScanned, cellsFilled, cellsSkipped],
-        ...[backfill, run, claim.range, dialect.ledger.toCell(claim.cursor)],
+        ...[backfill, run, claim.range],
       );
-      if (moved !== 1) throw runConflict(backfill);
       await insert(store, T.batches, {
         ...{ backfill, number, run, rangeNumber: claim.range },
         ...{ firstKey: dialect.ledger.toCell(batch.firstKey), lastKey: dialect.ledger.toCell(batch.lastKey) },
@@ -188,7 +177,7 @@ export function batchesIn({ store, exists, timestamp }: Place, runs: ReturnType<
           backfill,
         );
       for (const { number, cellsFilled } of known) {
-        const held = await keepReadable(backfill, number);
+        const held = await keepReadable(store, backfill, number);
         const sql = `UPDATE ${T.batches} SET cells_filled = ? WHERE backfill = ? AND number = ?`;
         if (held !== cellsFilled) await store.run(sql, held, backfill, number);
       }
@@ -218,7 +207,7 @@ const sorted = (skips: SkipRecord[]): SkipRecord[] =>
   skips.sort((a, b) => compareKeys(a.key, b.key) || (a.target < b.target ? -1 : 1));
 
 /** The ledger's skips: rows and cells that were left alone. Batches write them, in the statements of their engine. */
-export function skipsIn({ store, exists }: Place) {
+export function skipsIn({ store, exists, rows }: Place) {
   /** How many skips a backfill has, by reason. */
   async function skipCounts(backfill: string): Promise<Record<string, number>> {
     if (!(await exists())) return {};
@@ -250,7 +239,7 @@ export function skipsIn({ store, exists }: Place) {
 
     /** All skips of a backfill, by key. */
     skips: async (backfill: string): Promise<SkipRecord[]> =>
-      (await exists()) ? sorted(await SKIPS.all(store, 'WHERE backfill = ?', backfill)) : [],
+      sorted(await rows(SKIPS, 'WHERE backfill = ?', backfill)),
 
     /** What one batch has left alone, by key. */
     skipsOfBatch: async (backfill: string, batch: number): Promise<SkipRecord[]> =>

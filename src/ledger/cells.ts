@@ -1,4 +1,4 @@
-import type { SqlValue, Store } from '../db/connection.js';
+import type { Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 import { type Cell, PROBES } from './backfills.js';
@@ -15,7 +15,7 @@ import {
   unpackTexts,
 } from './keys.js';
 import type { Ledger } from './ledger.js';
-import { type BatchRecord, type CellSet, MAX_BATCH_ROWS, parseJson, type RunRecord } from './records.js';
+import { type BatchRecord, type CellSet, key, MAX_BATCH_ROWS, type RunRecord, texts } from './records.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 // Cells as the ledger packs them: a few bytes can stand for keys without end. Nothing here goes by what the ledger says of itself
@@ -30,72 +30,59 @@ const MAX_COLUMNS_BYTES = 1024 * 1024;
 /** What can't be read, and so has no keys. */
 const DAMAGED: CellSet = { columns: [], runs: [], isDamaged: true };
 
-interface PackedCells {
-  readonly evidence: unknown;
-  readonly columns: SqlValue | Uint8Array;
-  readonly firstKey: SqlValue | Uint8Array;
-  readonly keys: SqlValue | Uint8Array;
-}
-
 /** Which cells a batch filled. What is damaged, or longer than a batch can be, is one set without columns. */
 export async function readCells(store: Store, backfill: string, batch: number): Promise<CellSet[]> {
-  const most = await mostRows(store, backfill, batch);
-  const lengths = await store.get<{ keys: number | null; columns: number | null }>(
-    `SELECT sum(octet_length(keys)) AS keys, max(octet_length(columns)) AS columns FROM ${T.cells} WHERE backfill = ? AND batch = ?`,
+  const size = await store.get<Readonly<Record<'scanned' | 'keys' | 'columns', unknown>>>(
+    `SELECT (SELECT rows_scanned FROM ${T.batches} WHERE backfill = ? AND number = ?) AS scanned,
+      sum(octet_length(keys)) AS keys, max(octet_length(columns)) AS columns
+    FROM ${T.cells} WHERE backfill = ? AND batch = ?`,
+    ...[backfill, batch, backfill, batch],
+  );
+  if (Number(size?.keys) > MAX_BYTES || Number(size?.columns) > MAX_COLUMNS_BYTES) return [DAMAGED];
+  // Each row that it read is in one of its sets at most.
+  let left = typeof size?.scanned === 'number' ? Math.min(size.scanned, MAX_BATCH_ROWS) : MAX_BATCH_ROWS;
+  const sets = await store.allExact<Readonly<Record<'columns' | 'evidence' | 'first_key' | 'keys', unknown>>>(
+    `SELECT columns, evidence, first_key, keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
     backfill,
     batch,
   );
-  if ((lengths?.keys ?? 0) > MAX_BYTES || (lengths?.columns ?? 0) > MAX_COLUMNS_BYTES) return [DAMAGED];
-  let left = most;
-  return (
-    await store.allExact<PackedCells>(
-      `SELECT columns, evidence, first_key AS "firstKey", keys FROM ${T.cells} WHERE backfill = ? AND batch = ? ORDER BY columns`,
-      backfill,
-      batch,
-    )
-  ).map(({ columns, evidence, firstKey, keys }) => {
-    const names = evidence === 'derived' ? readNames(columns) : undefined; // of nothing else this version knows how to take it back
-    const runs = names && unpacked(store, firstKey, keys, left);
-    if (!names || !runs) return DAMAGED;
+  return sets.map(({ columns, evidence, first_key: firstKey, keys }) => {
+    const names = evidence === 'derived' ? readNames(store, columns) : undefined; // of nothing else this version knows how to take it back
+    const runs = names && unpacked(key(firstKey, store.dialect), keys, left);
+    if (!runs) return DAMAGED;
     left -= countKeys(runs);
     return { columns: names, runs, isDamaged: false };
   });
 }
 
-/** How many keys a batch can have: each row that it read is in one of its sets at most. */
-async function mostRows(store: Store, backfill: string, batch: number): Promise<number> {
-  const row = await store.get<{ rows: unknown }>(
-    `SELECT rows_scanned AS rows FROM ${T.batches} WHERE backfill = ? AND number = ?`,
-    backfill,
-    batch,
-  );
-  return typeof row?.rows === 'number' ? Math.min(row.rows, MAX_BATCH_ROWS) : MAX_BATCH_ROWS;
-}
-
 /** Names of columns, each once; undefined where this is no list of them. */
-function readNames(columns: PackedCells['columns']): string[] | undefined {
-  const names = typeof columns === 'string' ? parseJson(columns) : undefined;
-  const isList = Array.isArray(names) && names.length > 0 && names.every((name) => typeof name === 'string');
-  return isList && new Set(names).size === names.length && JSON.stringify(names) === columns
-    ? names
-    : undefined;
+function readNames({ dialect }: Store, columns: unknown): readonly string[] | undefined {
+  const names = texts(columns, dialect) ?? [];
+  const isList = names.length > 0 && new Set(names).size === names.length;
+  return isList && JSON.stringify(names) === columns ? names : undefined;
 }
 
-function unpacked(
-  store: Store,
-  firstKey: PackedCells['firstKey'],
-  keys: PackedCells['keys'],
-  most: number,
-): KeyRun[] | undefined {
-  if (!Buffer.isBuffer(keys) || firstKey instanceof Uint8Array) return undefined;
-  const first = store.dialect.ledger.toKey(firstKey);
+function unpacked(firstKey: Key | undefined, keys: unknown, most: number): KeyRun[] | undefined {
+  if (firstKey === undefined || !Buffer.isBuffer(keys)) return undefined;
   try {
-    if (typeof first === 'bigint') return unpackKeys(first, keys, most);
-    return typeof first === 'string' ? unpackTexts(keys, most) : undefined;
+    return typeof firstKey === 'bigint' ? unpackKeys(firstKey, keys, most) : unpackTexts(keys, most);
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;
   }
+}
+
+/** Forgets what of a batch's cells can't be read. Returns how many cells are left. Inside its caller's transaction. */
+export async function keepReadable(store: Store, backfill: string, batch: number): Promise<number> {
+  const sets = await readCells(store, backfill, batch);
+  const readable = sets.filter(({ isDamaged }) => !isDamaged);
+  if (readable.length < sets.length) {
+    const kept = ['', ...readable.map(({ columns }) => JSON.stringify(columns))]; // a list is never empty in SQL
+    const places = kept.map(() => '?').join(', ');
+    const sql = `DELETE FROM ${T.cells} WHERE backfill = ? AND batch = ? AND columns NOT IN (${places})`;
+    await store.run(sql, backfill, batch, ...kept);
+  }
+  return readable.reduce((total, { columns, runs }) => total + columns.length * countKeys(runs), 0);
 }
 
 /**
@@ -121,11 +108,15 @@ export async function pickProbes(ledger: Ledger, backfill: string): Promise<Cell
     .sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const total = batches.reduce((sum, { cellsFilled }) => sum + cellsFilled, 0);
   const count = Math.min(PROBES, total);
+  // Of as many equal parts of all cells, the middles.
+  const places = Array.from({ length: count }, (_, i) => Math.floor(((2 * i + 1) * total) / (2 * count)));
   const probes: Cell[] = [];
   let before = 0; // cells of the batches passed
   for (const { number, cellsFilled } of batches) {
-    for (const place of placesIn(before, cellsFilled, total, count)) {
-      const cell = await cellAt(ledger, backfill, number, place);
+    const here = places.filter((place) => place >= before && place < before + cellsFilled);
+    const sets = here.length > 0 ? await ledger.cells(backfill, number) : [];
+    for (const place of here) {
+      const cell = cellAt(sets, place - before);
       if (cell) probes.push(cell);
     }
     before += cellsFilled;
@@ -133,36 +124,20 @@ export async function pickProbes(ledger: Ledger, backfill: string): Promise<Cell
   return probes;
 }
 
-/** Places within a batch of the cells to pick: of `count` equal parts of all cells, the middles. */
-function placesIn(before: number, cells: number, total: number, count: number): number[] {
-  const middles = Array.from({ length: count }, (_, i) => Math.floor(((2 * i + 1) * total) / (2 * count)));
-  return middles.filter((place) => place >= before && place < before + cells).map((place) => place - before);
-}
-
-async function cellAt(
-  ledger: Ledger,
-  backfill: string,
-  batch: number,
-  place: number,
-): Promise<Cell | undefined> {
+/** The cell at a place within a batch; undefined where a damaged one has fewer than it counts. */
+function cellAt(sets: readonly CellSet[], place: number): Cell | undefined {
   let left = place;
-  for (const { columns, runs } of await ledger.cells(backfill, batch)) {
-    const cells = columns.length * countKeys(runs);
-    if (left < cells) {
-      const key = keyAt(runs, Math.floor(left / columns.length));
-      return key === undefined ? undefined : [columns[left % columns.length] as string, key];
+  for (const { columns, runs } of sets) {
+    for (const run of runs) {
+      const row = Math.floor(left / columns.length);
+      const [first] = run;
+      if (row < countKeys([run]))
+        return [
+          columns[left % columns.length] as string,
+          typeof first === 'bigint' ? first + BigInt(row) : first,
+        ];
+      left -= columns.length * countKeys([run]);
     }
-    left -= cells;
-  }
-  return undefined; // a damaged batch has fewer than it counts
-}
-
-function keyAt(runs: readonly KeyRun[], place: number): Key | undefined {
-  let left = place;
-  for (const run of runs) {
-    const keys = countKeys([run]);
-    if (left < keys) return typeof run[0] === 'bigint' ? run[0] + BigInt(left) : run[0];
-    left -= keys;
   }
   return undefined;
 }
@@ -210,25 +185,20 @@ export async function earlierCells(
   backfill: string,
 ): Promise<(batch: number, cellsOf?: Ledger) => Promise<CellPart[]>> {
   const batches = refills(await ledger.runs(backfill)).length > 0 ? await ledger.batches(backfill) : [];
-  const byRun = new Map<number, BatchRecord[]>();
-  for (const batch of batches) {
-    const own = byRun.get(batch.run);
-    if (own) own.push(batch);
-    else byRun.set(batch.run, [batch]);
-  }
-  for (const own of byRun.values()) own.sort((a, b) => compareKeys(a.firstKey, b.firstKey));
+  batches.sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const byNumber = new Map(batches.map((batch) => [batch.number, batch]));
+  const byRun = [...new Set(batches.map(({ run }) => run))].map((run) =>
+    batches.filter((batch) => batch.run === run),
+  );
   return async (number, cellsOf = ledger) => {
     const sets = await cellsOf.cells(backfill, number);
     const batch = byNumber.get(number);
+    const overlapping = batch ? byRun.flatMap((own) => withKeysOf(batch, own)) : [];
     const earlier = new Map<string, KeyRun[]>(); // of these cells, by column
-    for (const [run, others] of batch ? byRun : []) {
-      if (!batch || run >= batch.run) continue;
-      for (const other of overlapping(others, batch)) {
-        // The ledger of a large table does not fit in memory: one batch of it at a time.
-        if (sets.some(({ runs }) => hasKeyIn(runs, other)))
-          addShared(earlier, sets, await cellsOf.cells(backfill, other.number));
-      }
+    for (const other of overlapping.filter(({ run }) => batch && run < batch.run)) {
+      // The ledger of a large table does not fit in memory: one batch of it at a time.
+      if (sets.some(({ runs }) => hasKeyIn(runs, other)))
+        addShared(earlier, sets, await cellsOf.cells(backfill, other.number));
     }
     return sets.flatMap(({ columns, runs }): CellPart[] => {
       if (!columns.some((column) => earlier.has(column))) return [{ columns, runs, isInEarlier: false }];
@@ -258,19 +228,22 @@ function addShared(to: Map<string, KeyRun[]>, sets: readonly CellSet[], others: 
 const hasKeyIn = (runs: readonly KeyRun[], { firstKey, lastKey }: BatchRecord): boolean =>
   runs.some(([first, last]) => compareKeys(last, firstKey) >= 0 && compareKeys(first, lastKey) <= 0);
 
-/** The batches of a run, in the order of their keys, whose keys may be those of another batch. */
-function overlapping(batches: readonly BatchRecord[], { firstKey, lastKey }: BatchRecord): BatchRecord[] {
-  let [low, high] = [0, batches.length];
+/** The batches of a run, in the order of their keys, that may have keys of another batch. */
+function withKeysOf({ firstKey, lastKey }: BatchRecord, batches: readonly BatchRecord[]): BatchRecord[] {
+  const first = firstPlace(batches, (batch) => compareKeys(batch.lastKey, firstKey) >= 0);
+  return batches.slice(
+    first,
+    firstPlace(batches, (batch) => compareKeys(batch.firstKey, lastKey) > 0),
+  );
+}
+
+/** The place of the first item for which a condition holds that holds for all behind it, too; by binary search. */
+function firstPlace<Item>(items: readonly Item[], holds: (item: Item) => boolean): number {
+  let [low, high] = [0, items.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (compareKeys((batches[middle] as BatchRecord).lastKey, firstKey) < 0) low = middle + 1;
-    else high = middle;
+    if (holds(items[middle] as Item)) high = middle;
+    else low = middle + 1;
   }
-  const found: BatchRecord[] = [];
-  for (let i = low; i < batches.length; i += 1) {
-    const batch = batches[i] as BatchRecord;
-    if (compareKeys(batch.firstKey, lastKey) > 0) break;
-    found.push(batch);
-  }
-  return found;
+  return low;
 }

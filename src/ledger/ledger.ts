@@ -30,12 +30,15 @@ export const openLedger = (store: Store, now: () => Date = () => new Date()): Le
 function ledgerIn(store: Store, now: () => Date, last: Place['last'], outer?: { isKnown: boolean }): Ledger {
   // What a transaction finds is its own affair: it may have made the ledger, and be rolled back.
   const found = { isKnown: outer?.isKnown ?? false };
+  const exists = async (): Promise<boolean> => {
+    found.isKnown ||= await store.dialect.hasTable(store, T.steps);
+    return found.isKnown;
+  };
   const place: Place = {
     store,
-    exists: async () => {
-      found.isKnown ||= await store.dialect.hasTable(store, T.steps);
-      return found.isKnown;
-    },
+    exists,
+    rows: async (table, tail, ...parameters) =>
+      (await exists()) ? await table.all(store, tail, ...parameters) : [],
     drop: async () => {
       await store.dialect.ledger.drop(store);
       found.isKnown = false;
@@ -46,7 +49,7 @@ function ledgerIn(store: Store, now: () => Date, last: Place['last'], outer?: { 
   };
   const runs = runsIn(place);
   return {
-    exists: place.exists,
+    exists,
     ...stepsIn(place),
     ...commandsIn(place),
     ...runs,
@@ -132,10 +135,10 @@ export type ChangingCommand = CommandRecord['command'];
 /** A backup that was made before a command. */
 export type BackupRecord = RowOf<typeof BACKUPS>;
 
-function commandsIn({ store, exists, timestamp }: Place) {
+function commandsIn({ store, exists, rows, timestamp }: Place) {
   /** The last so many commands that were begun, first to last. */
   const commands = async (limit: number): Promise<CommandRecord[]> =>
-    (await exists()) ? (await COMMANDS.all(store, 'ORDER BY number DESC LIMIT ?', limit)).reverse() : [];
+    (await rows(COMMANDS, 'ORDER BY number DESC LIMIT ?', limit)).reverse();
 
   return {
     commands,
@@ -148,13 +151,13 @@ function commandsIn({ store, exists, timestamp }: Place) {
      * made it.
      */
     async knownBackups(): Promise<ReadonlyMap<string, BackupRecord | undefined>> {
-      const known = new Map<string, BackupRecord | undefined>();
-      if (!(await exists())) return known;
-      for (const { backup } of await BACKUP_PATHS.all(store, 'WHERE backup IS NOT NULL ORDER BY number'))
-        known.set(backup, undefined);
-      if (!(await store.dialect.hasTable(store, T.backups))) return known; // a ledger of an earlier version
-      for (const record of await BACKUPS.all(store, '')) known.set(record.path, record);
-      return known;
+      const paths = await rows(BACKUP_PATHS, 'WHERE backup IS NOT NULL ORDER BY number');
+      const hasRecords = (await exists()) && (await store.dialect.hasTable(store, T.backups));
+      const records = hasRecords ? await BACKUPS.all(store, '') : []; // a ledger of an earlier version has none
+      return new Map([
+        ...paths.map(({ backup }) => [backup, undefined] as const),
+        ...records.map((record) => [record.path, record] as const),
+      ]);
     },
 
     /** Path of the backup of the `up` that began a step; undefined where it made none. */

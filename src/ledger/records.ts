@@ -147,8 +147,14 @@ const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `
 export interface Place {
   /** The store, or a transaction of it. */
   readonly store: Store;
-  /** Whether there is a ledger. Without one, every reading gives what an empty one would. */
+  /** Whether there is a ledger. */
   readonly exists: () => Promise<boolean>;
+  /** Rows of one of its tables, behind a statement's WHERE; none where there is no ledger. */
+  readonly rows: <Row>(
+    table: Reader<Row>,
+    tail: string,
+    ...parameters: readonly SqlValue[]
+  ) => Promise<Row[]>;
   /** Drops its tables. Runs inside its caller's transaction. */
   readonly drop: () => Promise<void>;
   /** The time of an entry: ISO-8601 in UTC. */

@@ -67,13 +67,12 @@ export const runConflict = (backfill: string): BackfillError =>
  *
  * @see https://www.postgresql.org/docs/current/sql-select.html#SQL-FOR-UPDATE-SHARE SKIP LOCKED
  */
-export function runsIn({ store, exists, timestamp, last }: Place) {
+export function runsIn({ store, rows, timestamp, last }: Place) {
   const { dialect } = store;
 
   /** All runs of a backfill, first to last. */
   async function runs(backfill: string): Promise<RunRecord[]> {
-    if (!(await exists())) return [];
-    const found = await RUNS.all(store, 'WHERE backfill = ? ORDER BY run', backfill);
+    const found = await rows(RUNS, 'WHERE backfill = ? ORDER BY run', backfill);
     if (found.length === 0) return [];
     const byRun = new Map<number, Range[]>();
     for (const range of await RANGES.all(store, 'WHERE backfill = ? ORDER BY run, number', backfill)) {
@@ -98,11 +97,8 @@ export function runsIn({ store, exists, timestamp, last }: Place) {
   }
 
   /** The last so many verdicts on a backfill, first to last. */
-  async function verdicts(backfill: string, limit: number): Promise<VerificationRecord[]> {
-    if (!(await exists())) return [];
-    const last = 'WHERE backfill = ? ORDER BY number DESC LIMIT ?';
-    return (await VERIFICATIONS.all(store, last, backfill, limit)).reverse();
-  }
+  const verdicts = async (backfill: string, limit: number): Promise<VerificationRecord[]> =>
+    (await rows(VERIFICATIONS, 'WHERE backfill = ? ORDER BY number DESC LIMIT ?', backfill, limit)).reverse();
 
   /** The last verification of a backfill, or undefined. */
   const lastVerification = async (backfill: string): Promise<VerificationRecord | undefined> =>

@@ -22,12 +22,10 @@ const BACKFILL_TABLES: readonly string[] = [
 ];
 
 /** The ledger's steps, and what they made. */
-export function stepsIn({ store, exists, drop, timestamp }: Place) {
+export function stepsIn({ store, rows, drop, timestamp }: Place) {
   /** All steps that were begun, by name in code unit order. */
-  async function steps(): Promise<StepRecord[]> {
-    if (!(await exists())) return [];
-    return (await STEPS.all(store, '')).sort((a, b) => (a.name < b.name ? -1 : 1));
-  }
+  const steps = async (): Promise<StepRecord[]> =>
+    (await rows(STEPS, '')).sort((a, b) => (a.name < b.name ? -1 : 1));
 
   async function countObjects(step: string, change: number): Promise<void> {
     await store.run(`UPDATE ${T.steps} SET objects = objects + ? WHERE name = ?`, change, step);
@@ -37,9 +35,8 @@ export function stepsIn({ store, exists, drop, timestamp }: Place) {
     steps,
 
     /** One step, or undefined when it was never begun. */
-    async step(name: string): Promise<StepRecord | undefined> {
-      return (await steps()).find((step) => step.name === name);
-    },
+    step: async (name: string): Promise<StepRecord | undefined> =>
+      (await rows(STEPS, 'WHERE name = ?', name))[0],
 
     /** Notes that a step is being applied, making the ledger where there is none. */
     async beginStep(step: Pick<StepRecord, 'name' | 'kind' | 'fingerprint'>): Promise<void> {
@@ -97,9 +94,8 @@ export function stepsIn({ store, exists, drop, timestamp }: Place) {
     // What schema steps made
 
     /** What a schema step made. */
-    async objects(step: string): Promise<CreatedObject[]> {
-      return (await exists()) ? await OBJECTS.all(store, 'WHERE step = ? ORDER BY kind, name', step) : [];
-    },
+    objects: async (step: string): Promise<CreatedObject[]> =>
+      await rows(OBJECTS, 'WHERE step = ? ORDER BY kind, name', step),
 
     /** Notes that a step made an object. */
     async addObject(step: string, { kind, name }: CreatedObject): Promise<void> {

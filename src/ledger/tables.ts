@@ -167,27 +167,19 @@ CREATE TABLE IF NOT EXISTS ${T.backups} (   -- what a backup was when it was mad
 );
 `;
 
-/** What an engine has in the place of the template's types; ` ANY` is what a key stands as. */
+/** What an engine has in the place of some of the template's words; ` ANY` is what a key stands as. */
 export type LedgerTypes = Readonly<
-  Record<' TEXT' | ' INTEGER' | ' REAL' | ' BLOB' | ' ANY' | ' SERIAL' | ' WITHOUT ROWID', string>
+  Partial<Record<' TEXT' | ' INTEGER' | ' REAL' | ' BLOB' | ' ANY' | ' SERIAL' | ' WITHOUT ROWID', string>>
 >;
 
 /** SQLite's: keys stand as the table has them, so that their column has no type. */
-export const SQLITE_TYPES: LedgerTypes = {
-  ' TEXT': ' TEXT',
-  ' INTEGER': ' INTEGER',
-  ' REAL': ' REAL',
-  ' BLOB': ' BLOB',
-  ' ANY': '',
-  ' SERIAL': ' INTEGER',
-  ' WITHOUT ROWID': ' WITHOUT ROWID',
-};
+export const SQLITE_TYPES: LedgerTypes = { ' ANY': '', ' SERIAL': ' INTEGER' };
 
 /** DDL that makes the ledger's tables where they are missing, and notes the format. */
 export const ledgerDdl = (types: LedgerTypes): string =>
   TEMPLATE.replace(
     / (?:TEXT|INTEGER|REAL|BLOB|ANY|SERIAL|WITHOUT ROWID)\b/g,
-    (word) => types[word as keyof LedgerTypes],
+    (word) => types[word as keyof LedgerTypes] ?? word,
   );
 
 /** Drops the ledger; done when its last step is reverted, so that `down --to 0` leaves the schema as it was. */

@@ -1,4 +1,4 @@
-import { identifier, normaliseSql } from '../db/sql.js';
+import { identifier } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import { refuseUnknown, requireText } from '../options.js';
 import { parseVersion } from '../version.js';
@@ -129,14 +129,4 @@ export function createIndexSql(step: SchemaStepDefinition, index: IndexDefinitio
   const columns = index.columns.map(identifier).join(', ');
   const where = index.where === undefined ? '' : ` WHERE ${index.where}`;
   return `CREATE INDEX ${identifier(index.name)} ON ${identifier(step.table)} (${columns})${where}`;
-}
-
-/** What of a schema step decides its result, in a form in which layout doesn't count: for drift. */
-export function schemaStepEssence(step: SchemaStepDefinition): unknown {
-  return {
-    kind: step.kind,
-    columns: step.columns.map((column) => normaliseSql(addColumnSql(step, column))),
-    indexes: step.indexes.map((index) => normaliseSql(createIndexSql(step, index))),
-    version: step.version,
-  };
 }

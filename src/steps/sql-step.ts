@@ -67,11 +67,6 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
   return { kind: 'sql', up: [...options.up], down: options.down && [...options.down] };
 }
 
-/** What of a SQL step decides its result: for drift. */
-export function sqlStepEssence(step: SqlStepDefinition): unknown {
-  return { kind: step.kind, up: step.up.map(normaliseSql), down: step.down?.map(normaliseSql) };
-}
-
 /** What no `;` and no parameter is looked for in: texts, quoted names, bodies between `$$`, comments. Of both engines. */
 const OPAQUE =
   /(?<comment>--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|\bE'(?:[^'\\]|''|\\[\s\S])*'?|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]'"]*\]|(?<![\w$])\$(?<tag>[A-Za-z_]\w*|)\$[\s\S]*?(?:\$\k<tag>\$|$)/gi;
@@ -100,12 +95,9 @@ export function requireOneStatement(sql: string, what: string): void {
   if (/^[\s;]*$/.test(plain)) throw faulty(sql, what, 'no statement', 'Leave it out');
   if (/;\s*[^\s;]/.test(withoutParentheses(rest)))
     throw faulty(sql, what, 'several statements', 'Give each of them a text of its own in the list');
-  if (!hasBody && PARAMETER.test(plain)) throw hasParameter(sql, what);
+  if (!hasBody && PARAMETER.test(plain))
+    throw faulty(sql, what, 'a parameter', 'Write its value into the statement: nothing is bound to it');
 }
-
-/** The error for a parameter. */
-export const hasParameter = (sql: string, what: string): BackfillError =>
-  faulty(sql, what, 'a parameter', 'Write its value into the statement: nothing is bound to it');
 
 const faulty = (sql: string, what: string, found: string, hint: string): BackfillError =>
   new BackfillError(

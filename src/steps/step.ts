@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import { normaliseSql } from '../db/sql.js';
 import { BackfillError, type ErrorCode, rootBackfillError } from '../errors.js';
 import { requireText } from '../options.js';
 import { placeOf } from '../thrown.js';
 import { type BackfillDefinition, backfillEssence } from './define.js';
-import { type SchemaStepDefinition, schemaStepEssence } from './schema-step.js';
-import { type SqlStepDefinition, sqlStepEssence } from './sql-step.js';
+import { addColumnSql, createIndexSql, type SchemaStepDefinition } from './schema-step.js';
+import type { SqlStepDefinition } from './sql-step.js';
 
 /** What a step file exports by default. */
 export type StepDefinition =
@@ -48,11 +49,16 @@ function essence(step: StepDefinition): unknown {
     case 'backfill':
       return backfillEssence(step);
     case 'schema':
-      return schemaStepEssence(step);
+      return {
+        kind: step.kind,
+        columns: step.columns.map((column) => normaliseSql(addColumnSql(step, column))),
+        indexes: step.indexes.map((index) => normaliseSql(createIndexSql(step, index))),
+        version: step.version,
+      };
     case 'sql':
-      return sqlStepEssence(step);
+      return { kind: step.kind, up: step.up.map(normaliseSql), down: step.down?.map(normaliseSql) };
     case 'require':
-      return requireStepEssence(step);
+      return { kind: step.kind, backfill: step.backfill };
   }
 }
 
@@ -77,11 +83,6 @@ export interface RequireStepDefinition {
 export function requireBackfill(backfill: string): RequireStepDefinition {
   requireText(backfill, 'backfill', 'requireBackfill()', 'STEP_INVALID');
   return { kind: 'require', backfill };
-}
-
-/** What of the step decides its result: for drift. */
-export function requireStepEssence({ kind, backfill }: RequireStepDefinition): unknown {
-  return { kind, backfill };
 }
 
 /** Codes of errors that a step's declaration may be the cause of. */
