@@ -112,6 +112,23 @@ describe('several workers of one process', () => {
         expect(await column(client, `SELECT 1 ${OURS}`), 'sessions that are left').to.deep.equal([]);
       }));
 
+    it('wait for each other without naming their own process as another', () =>
+      withDatabase(async ({ url, client, connect }) => {
+        await client.query(TABLE);
+        const settings = { database: url, steps, batchRows: 100, pace: 'full', workers: 2 } as const;
+        await createMigrator(settings).up({ to: '001-columns' });
+        const holder = await connect();
+        await holder.query('BEGIN; SELECT FROM people WHERE id = 1000 FOR UPDATE');
+        const waits: MigratorEvent[] = [];
+        const onEvent = (event: MigratorEvent): void => {
+          if (event.event !== 'range_waiting') return;
+          waits.push(event);
+          holder.query('ROLLBACK').catch(() => undefined); // it ends with the test
+        };
+        await createMigrator({ ...settings, onEvent }).up();
+        expect(waits).to.deep.equal([{ event: 'range_waiting', backfill: '002-names' }]);
+      }));
+
     it('end with a stop, and leave no session', () =>
       withDatabase(async (database) => {
         const { url, client } = database;

@@ -109,7 +109,7 @@ export type RunEvent =
       readonly reason: string;
     }
   | { readonly event: 'warning'; readonly text: string }
-  /** Others have claimed all that is left of a run, or still take part in it, and are waited for; which one, since when, where the server tells. */
+  /** Others have claimed all that is left of a run, or still take part in it, and are waited for; which process, if it is another one, since when, where the server tells. */
   | ({ readonly event: 'range_waiting'; readonly backfill: string } & Partial<LockHolder>)
   /** Other writers are left room before the next batch. */
   | { readonly event: 'paused'; readonly backfill: string; readonly pauseMs: number }

@@ -21,12 +21,16 @@ import { pauseFor, throwIfStopped } from '../stop.js';
  * or the row that it leaves out, is found out again.
  */
 
-/** What a loop of batches works with. */
-export interface Loop {
+/** What a run works with. */
+export interface Work {
   readonly store: Connection;
   readonly ledger: Ledger;
   readonly backfill: Backfill;
   readonly options: RunOptions;
+}
+
+/** What a loop of batches works with. */
+export interface Loop extends Work {
   readonly pacer: Pacer;
 }
 
@@ -35,12 +39,12 @@ export interface Loop {
  *
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED` when it was stopped, in its last batch too
  */
-export async function inBatches(of: Omit<Loop, 'pacer'>, act: (loop: Loop) => Promise<void>): Promise<void> {
-  const { store, backfill, options } = of;
+export async function inBatches(work: Work, act: (loop: Loop) => Promise<void>): Promise<void> {
+  const { store, backfill, options } = work;
   options.onEvent?.({ event: 'batches_started', backfill: backfill.name });
   const pacer = await Pacer.begin(store, backfill, options);
   try {
-    await act({ ...of, pacer });
+    await act({ ...work, pacer });
     throwIfStopped(options.signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin
   } finally {
     await pacer.close();
@@ -94,7 +98,7 @@ export async function commitBatch<Done>(
  * Keeps the pace of one loop of batches: measures how long each holds its locks, and sees whether others are at work. Its lifetime is
  * the loop's.
  */
-export class Pacer {
+class Pacer {
   readonly #backfill: Backfill;
   readonly #options: RunOptions;
   readonly #settings: PaceSettings;

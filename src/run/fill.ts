@@ -4,7 +4,9 @@ import { type BatchResult, type FillWindow, type RefusedRow, RefusedUpdate } fro
 import { explained, explanation } from '../engine/expressions.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
 import type { Key } from '../ledger/keys.js';
+import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
+import type { Backfill } from '../steps/define.js';
 import { commitBatch, type Loop } from './batches.js';
 import { refusalOf, refuseFailures, refuseTooMany, requireFixedPoint } from './run-checks.js';
 
@@ -18,23 +20,16 @@ interface Take {
   /** Rows at most. */
   limit: number;
   /** The part of the table that it reads: see {@link windowOf}. */
-  window: FillWindow | undefined;
+  window?: FillWindow | undefined;
   /** The last key of the part before that. */
   readTo: Key | null;
   /** A row that the store has refused to update: it is left alone, and recorded as a skip. */
-  refused: RefusedRow | undefined;
-  /** Rows of the run that have been read, for the share of them that may be refused. */
-  rowsScanned: number;
-}
-
-/** What a batch is done with: a transaction, and the ledger on it. */
-interface OneBatch extends Pick<Loop, 'ledger' | 'backfill'> {
-  readonly tx: Transaction;
+  refused?: RefusedRow | undefined;
 }
 
 /** What became of a claim. */
 interface Filled {
-  readonly batch?: Batch;
+  readonly batch?: Batch | undefined;
   /** Whether nothing is left for this process. */
   readonly isDone: boolean;
   /** Whether others are at work on all that is left. */
@@ -44,8 +39,16 @@ interface Filled {
 /**
  * Does the next batch of a run, or ends the run when no row is left. Runs inside the batch's transaction: see batches.ts for what a
  * kill leaves of it.
+ *
+ * @param ledger the ledger on that transaction
  */
-async function fillOne({ tx, ledger, backfill }: OneBatch, run: RunRecord, take: Take): Promise<Filled> {
+async function fillOne(
+  tx: Transaction,
+  ledger: Ledger,
+  backfill: Backfill,
+  run: RunRecord,
+  take: Take,
+): Promise<Filled> {
   const startedAt = performance.now();
   const { name } = backfill;
   const claim = await ledger.claim(name, run, take.cursor);
@@ -59,38 +62,26 @@ async function fillOne({ tx, ledger, backfill }: OneBatch, run: RunRecord, take:
   // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
   const hasTriggers = (await tx.dialect.updateTriggers(tx, backfill.table, columns)).length > 0;
   const { after, upTo } = take.window ?? { after: claim.cursor, upTo: claim.end };
-  const { limit, refused } = take;
-  const leavesSkips = run.kind === 'catch-up';
   const filled = await tx.dialect.fillBatch(tx, backfill, {
-    ...{ cursor: after, watermark: upTo, limit, refused },
-    ...{ batch: number, leavesSkips, hasTriggers },
+    cursor: after,
+    watermark: upTo,
+    limit: take.limit,
+    batch: number,
+    leavesSkips: run.kind === 'catch-up',
+    hasTriggers,
+    refused: take.refused,
   });
-  if (filled) {
+  const batch = filled && { ...filled, number };
+  if (batch) {
     const durationMs = performance.now() - startedAt;
-    await ledger.addBatch(name, claim, { ...filled, number, run: run.run, durationMs }, filled.cells);
-    await refuseBatch({ tx, ledger, backfill }, run, take, { ...filled, number }, hasTriggers);
+    await ledger.addBatch(name, claim, { ...batch, run: run.run, durationMs }, batch.cells);
+    // In its transaction: a retry would go on behind it, row by row, to the end.
+    if (backfill.process && batch.skips > 0) await refuseFailures(ledger, backfill, run);
+    if (take.cursor === run.cursor && !hasTriggers) await requireFixedPoint(tx, ledger, backfill, number);
+    if (take.refused) await refuseTooMany(ledger, backfill, run, take.refused);
   }
-  const isLast = upTo === claim.end && (!filled || filled.isLast);
-  const isDone = isLast && (await ledger.finishClaim(name, run, claim));
-  return { ...(filled ? { batch: { ...filled, number } } : {}), isDone };
-}
-
-/** Refuses a batch that shows what is wrong with the run. In its transaction: a retry would go on behind it, row by row, to the end. */
-async function refuseBatch(
-  { tx, ledger, backfill }: OneBatch,
-  run: RunRecord,
-  { cursor, refused, rowsScanned: before }: Take,
-  batch: Batch,
-  hasTriggers: boolean,
-): Promise<void> {
-  // Where several processes share a run, what is refused is counted of all of them.
-  const rowsScanned = async (): Promise<number> => {
-    const shared = ledger.isShared ? await ledger.runs(backfill.name) : [];
-    return shared.find((record) => record.run === run.run)?.rowsScanned ?? before + batch.rowsScanned;
-  };
-  if (backfill.process && batch.skips > 0) await refuseFailures(ledger, backfill, run, await rowsScanned());
-  if (cursor === run.cursor && !hasTriggers) await requireFixedPoint(tx, ledger, backfill, batch.number);
-  if (refused) await refuseTooMany(ledger, backfill, run, await rowsScanned(), refused);
+  const isLast = upTo === claim.end && (!batch || batch.isLast);
+  return { batch, isDone: isLast && (await ledger.finishClaim(name, run, claim)) };
 }
 
 /**
@@ -102,7 +93,7 @@ async function refuseBatch(
 export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
   const { store, ledger, backfill, options, pacer } = loop;
   const { name } = backfill;
-  const { cursor, watermark, rowsScanned } = run;
+  const { cursor, watermark } = run;
   options.onEvent?.({
     event: 'run_started',
     backfill: name,
@@ -112,8 +103,7 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
     cursor: cursor === null ? null : String(cursor),
     watermark: watermark === null ? null : String(watermark),
   });
-  const nothing = { refused: undefined, window: undefined };
-  const take: Take = { cursor, readTo: cursor, rowsScanned, limit: pacer.rows, ...nothing };
+  const take: Take = { cursor, readTo: cursor, limit: pacer.rows };
   const waiting = waitingTeller(loop);
   const where = (): string =>
     `between two batches of ${name}, at key ${take.cursor ?? 'none'} of ${watermark ?? 'none'}`;
@@ -125,7 +115,7 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
     take.window ??= await windowOf(loop, run, take);
     let tried: BatchResult | undefined;
     const batch = async (tx: Transaction): Promise<Filled> => {
-      const one = await fillOne({ tx, ledger: ledger.in(tx), backfill }, run, take);
+      const one = await fillOne(tx, ledger.in(tx), backfill, run, take);
       tried = one.batch;
       return one;
     };
@@ -170,7 +160,6 @@ async function advance(loop: Loop, take: Take, { batch }: Filled, durationMs: nu
   else if (window && batch) take.window = { ...window, after: batch.lastKey };
   if (batch) {
     take.cursor = batch.lastKey;
-    take.rowsScanned += batch.rowsScanned;
     await tellBatch(loop, batch, durationMs);
   }
   if (refused) {
@@ -215,13 +204,12 @@ const TELL_WAIT_MS = 5000;
 
 /** Waits a moment where others are at work on all that is left, and says for whom now and then. */
 function waitingTeller({ ledger, backfill, options }: Loop): (filled: Filled) => Promise<void> {
-  let tellAt = performance.now() + TELL_WAIT_MS;
-  return async ({ isTaken = false }) => {
+  let since = performance.now();
+  return async ({ isTaken }) => {
     if (isTaken) await sleep(TAKEN_MS);
-    if (isTaken && performance.now() < tellAt) return;
-    tellAt = performance.now() + TELL_WAIT_MS;
-    if (!isTaken) return;
-    const holder = await ledger.claimHolder();
-    options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder });
+    else since = performance.now();
+    if (performance.now() < since + TELL_WAIT_MS) return;
+    since = performance.now();
+    options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...(await ledger.claimHolder()) });
   };
 }

@@ -95,7 +95,7 @@ export async function revertBackfillStep(
   store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: RunOptions = {},
+  options: RunOptions,
 ): Promise<RevertResult> {
   await store.write(async (tx) => await ledger.in(tx).beginRevert(backfill.name));
   await inBatches({ store, ledger, backfill, options }, revertBatches);

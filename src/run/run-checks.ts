@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
 import { type BatchResult, type RefusedRow, RefusedUpdate } from '../engine/batch.js';
 import { explained } from '../engine/expressions.js';
-import type { PlannedScope, SampleRow } from '../engine/planned.js';
-import { sampleRows } from '../engine/planned.js';
+import { type PlannedScope, sampleRows } from '../engine/planned.js';
 import { PROCESS_FAILED, takeThrown } from '../engine/process.js';
 import { partsSql, rowSql } from '../engine/rows.js';
-import type { RunOptions, ValuesLeft } from '../engine/run-options.js';
+import type { ValuesLeft } from '../engine/run-options.js';
 import { scanRows } from '../engine/scan.js';
 import { BackfillError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
@@ -17,6 +17,7 @@ import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
 import { isStoreError } from '../store-errors.js';
 import { thrownText } from '../thrown.js';
+import type { Work } from './batches.js';
 
 // What shows that a declaration is mistaken: before its run, in a batch, and at the end.
 
@@ -45,27 +46,17 @@ export async function requireSteadiness(
   const second = new Map(
     (await sampleRows(store, backfill, { ...scope, keys }, ROWS)).map((row) => [row.key, row]),
   );
-  for (const row of first) {
-    const column = otherColumn(backfill, row, second.get(row.key));
-    if (column === undefined) continue;
+  for (const { key, values } of first) {
+    const again = second.get(key)?.values; // none where the row is gone meanwhile
+    const column = backfill.columns.find((_, i) => again && !isDeepStrictEqual(values[i], again[i]));
+    if (!column) continue;
     throw new BackfillError(
       'NOT_DETERMINISTIC',
-      `\`process\` of ${backfill.name} gave another value of ${column} when it was asked again for the row with key ${row.key}`,
+      `\`process\` of ${backfill.name} gave another value of ${column.name} when it was asked again for the row with key ${key}`,
       'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing',
     );
   }
 }
-
-/** A column of which another value was derived; none where the row is gone meanwhile. */
-const otherColumn = (
-  { columns }: Backfill,
-  { values }: SampleRow,
-  again: SampleRow | undefined,
-): string | undefined =>
-  again && columns.find((_, i) => !isSame(values[i] ?? null, again.values[i] ?? null))?.name;
-
-const isSame = (a: unknown, b: unknown): boolean =>
-  a instanceof Uint8Array && b instanceof Uint8Array ? Buffer.compare(a, b) === 0 : a === b;
 
 /** State of a cell that holds another value than its row derives: see `ScanRow`. */
 const OTHER = 3;
@@ -83,16 +74,13 @@ export async function requireFixedPoint(
   batch: number,
 ): Promise<void> {
   const rowsOf = await scanRows(store, { ...backfill, scope: 'true', checks: {} });
+  const names = backfill.columns.map(({ name }) => name);
   for (const { columns, runs } of await ledger.cells(backfill.name, batch)) {
     const [first] = runs[0] ?? [];
     if (first === undefined) continue;
     for await (const [row] of rowsOf([first, first])) {
-      const [, state] = row ?? [];
-      if (state === undefined) continue;
-      const column = columns.find((name) => {
-        const at = backfill.columns.findIndex((declared) => declared.name === name);
-        return ((state >> (2 * at)) & 3) === OTHER;
-      });
+      const [, state = 0] = row ?? [];
+      const column = columns.find((name) => ((state >> (2 * names.indexOf(name))) & 3) === OTHER);
       if (column === undefined) continue;
       throw new BackfillError(
         'NOT_DETERMINISTIC',
@@ -121,22 +109,24 @@ export function refusalOf(
     : undefined;
 }
 
-/** Whether so many of the rows that were read are no exceptions any more. */
-function isTooMany(rows: number, rowsScanned: number): boolean {
-  const allowed = Math.max(MAX_REFUSED.always, (rowsScanned * MAX_REFUSED.percent) / 100);
-  return rows > Math.min(MAX_REFUSED.rows, allowed);
+/** Returns how many rows a run has left alone with one code, if they are no exceptions any more among those that it has read; else 0. */
+async function tooMany(
+  ledger: Ledger,
+  { name }: Backfill,
+  { run }: RunRecord,
+  code: string,
+): Promise<number> {
+  const rows = await ledger.rejectedRows(name, run, code);
+  const read = (await ledger.runs(name)).find((record) => record.run === run)?.rowsScanned ?? 0;
+  const allowed = Math.max(MAX_REFUSED.always, (read * MAX_REFUSED.percent) / 100);
+  return rows > Math.min(MAX_REFUSED.rows, allowed) ? rows : 0;
 }
 
 /** Stops a run in which `process` throws on more than some odd rows: it is the function that is to be mended. */
-export async function refuseFailures(
-  ledger: Ledger,
-  backfill: Backfill,
-  { run }: RunRecord,
-  rowsScanned: number,
-): Promise<void> {
+export async function refuseFailures(ledger: Ledger, backfill: Backfill, run: RunRecord): Promise<void> {
   const { name } = backfill;
-  const rows = await ledger.rejectedRows(name, run, PROCESS_FAILED);
-  if (!isTooMany(rows, rowsScanned)) return;
+  const rows = await tooMany(ledger, backfill, run, PROCESS_FAILED);
+  if (rows === 0) return;
   const [cause] = takeThrown(backfill); // none if other processes that share the run met all of them
   const what = cause === undefined ? 'in other processes' : thrownText(cause);
   throw new BackfillError(
@@ -151,20 +141,18 @@ export async function refuseFailures(
 export async function refuseTooMany(
   ledger: Ledger,
   backfill: Backfill,
-  { run }: RunRecord,
-  rowsScanned: number,
+  run: RunRecord,
   { key, code }: RefusedRow,
 ): Promise<void> {
-  const rows = await ledger.rejectedRows(backfill.name, run, code);
-  if (!isTooMany(rows, rowsScanned)) return;
+  const rows = await tooMany(ledger, backfill, run, code);
+  if (rows === 0) return;
+  const engine = code.startsWith('SQLITE_') ? 'SQLite' : 'PostgreSQL';
   throw new BackfillError(
     'ROW_REJECTED_REPEATEDLY',
-    `${engineOf(code)} refused to update ${rows} rows of ${backfill.table} with ${code}, the last of them with key ${key}`,
+    `${engine} refused to update ${rows} rows of ${backfill.table} with ${code}, the last of them with key ${key}`,
     `Look for the trigger or constraint that refuses them: sqlite3 STORE ${shellWord(`.schema ${backfill.table}`)}; run the same command again when it is gone, then umzug-backfill backfill ${shellWord(backfill.name)} --rescan for those that were skipped`,
   );
 }
-
-const engineOf = (code: string): string => (code.startsWith('SQLITE_') ? 'SQLite' : 'PostgreSQL');
 
 /**
  * Counts values in scope that a first run leaves as they are.
@@ -206,29 +194,24 @@ export async function countValuesLeft(
  * @returns the same; undefined for a run of which they are not counted
  */
 export async function tellValuesLeft(
-  store: Store,
-  ledger: Ledger,
-  backfill: Backfill,
+  { store, ledger, backfill, options }: Work,
   run: RunRecord,
-  { onEvent }: RunOptions,
 ): Promise<ValuesLeft | undefined> {
   // Behind the cursor of one range, other ranges may hold cells that this run has filled.
   if (run.kind !== 'first' || (ledger.isShared && run.batches > 0)) return undefined;
   const left = await countValuesLeft(store, backfill, run.cursor);
-  if (left.rows > 0) onEvent?.({ event: 'values_left', backfill: backfill.name, ...left });
+  if (left.rows > 0) options.onEvent?.({ event: 'values_left', backfill: backfill.name, ...left });
   return left;
 }
 
 /** Tells of a first run that has found cells to fill, and filled none of them. */
 export async function tellNothingFilled(
-  ledger: Ledger,
-  { name }: Backfill,
+  { ledger, backfill: { name }, options }: Work,
   number: number,
-  { onEvent }: RunOptions,
 ): Promise<void> {
   const run = (await ledger.runs(name)).find((record) => record.run === number);
   if (run?.kind !== 'first' || run.cellsFilled > 0 || run.cellsSkipped === 0) return;
-  onEvent?.({
+  options.onEvent?.({
     event: 'nothing_filled',
     backfill: name,
     cells: run.cellsSkipped,

@@ -9,7 +9,7 @@ import type { RunRecord } from '../ledger/records.js';
 import { runConflict } from '../ledger/runs.js';
 import type { Backfill } from '../steps/define.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import { inBatches } from './batches.js';
+import { inBatches, type Work } from './batches.js';
 import { fillBatches } from './fill.js';
 import { requireSteadiness, tellNothingFilled, tellValuesLeft } from './run-checks.js';
 import { findsWaiting, lookOf, recordLook, recordRun } from './waiting.js';
@@ -31,6 +31,10 @@ export interface FillRunOptions extends RunOptions {
   readonly withWorkers?: WithWorkers | undefined;
 }
 
+interface FillWork extends Work {
+  readonly options: FillRunOptions;
+}
+
 /**
  * Applies a backfill step: its first run, or what is left of it, then a catch-up of the rows that were written
  * meanwhile. Each batch's updates, its ledger row and the cursor commit in one transaction.
@@ -42,7 +46,7 @@ export async function applyBackfillStep(
   store: Connection,
   ledger: Ledger,
   step: BackfillStep,
-  options: FillRunOptions = {},
+  options: FillRunOptions,
 ): Promise<FillOutcome> {
   const startedAt = performance.now();
   await beginBackfillStep(store, ledger, step, options);
@@ -66,7 +70,7 @@ export async function beginBackfillStep(
   store: Connection,
   ledger: Ledger,
   step: BackfillStep,
-  { isConfirmed }: RunOptions = {},
+  { isConfirmed }: RunOptions,
 ): Promise<void> {
   await store.write(async (tx) => {
     const own = ledger.in(tx);
@@ -86,17 +90,16 @@ export async function catchUp(
   store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: FillRunOptions = {},
+  options: FillRunOptions,
 ): Promise<FillOutcome> {
   const open = (await runningRuns(ledger, backfill))[0]?.run;
-  const hasResumed = await resumeRuns(store, ledger, backfill, options);
+  const hasResumed = await resumeRuns({ store, ledger, backfill, options });
   const look = await lookOf(store, ledger, backfill);
   const hasWaited = (await findsWaiting(store, backfill, look)) === true;
   if (hasWaited) return await runAgain(store, ledger, backfill, 'catch-up', options, open);
   if (look.isNews) await store.write(async (tx) => await recordLook(tx, ledger.in(tx), backfill, look));
-  return hasResumed
-    ? await endOfRuns(ledger, backfill, open)
-    : { hasRun: false, filledAgain: 0, haveKeysRestarted: false };
+  const filledAgain = hasResumed ? await countFilledAgain(ledger, backfill.name, open ?? 1) : 0;
+  return { hasRun: hasResumed, filledAgain, haveKeysRestarted: false };
 }
 
 /**
@@ -111,32 +114,20 @@ export async function runAgain(
   ledger: Ledger,
   backfill: Backfill,
   kind: 'catch-up' | 'rescan',
-  options: FillRunOptions = {},
+  options: FillRunOptions,
   since?: number,
 ): Promise<FillOutcome> {
+  const work = { store, ledger, backfill, options };
   const first = since ?? (await runningRuns(ledger, backfill))[0]?.run;
-  await resumeRuns(store, ledger, backfill, options);
+  await resumeRuns(work);
   const begun = await store.write(async (tx) => {
     const own = ledger.in(tx);
     if (kind === 'rescan') await own.reconcile(backfill.name);
     return await beginRun(tx, own, backfill, kind);
   });
-  await resumeRuns(store, ledger, backfill, options);
-  return await endOfRuns(ledger, backfill, first ?? begun.run, begun.haveKeysRestarted);
-}
-
-/** Counts the cells that runs from `since` on have filled again. */
-async function endOfRuns(
-  ledger: Ledger,
-  backfill: Backfill,
-  since = 1,
-  haveKeysRestarted = false,
-): Promise<FillOutcome> {
-  return {
-    hasRun: true,
-    filledAgain: await countFilledAgain(ledger, backfill.name, since),
-    haveKeysRestarted,
-  };
+  await resumeRuns(work);
+  const filledAgain = await countFilledAgain(ledger, backfill.name, first ?? begun.run);
+  return { hasRun: true, filledAgain, haveKeysRestarted: begun.haveKeysRestarted };
 }
 
 /** A catch-up is a rescan where the table may be another than the one that was filled: see {@link lookOf}. */
@@ -158,13 +149,8 @@ async function beginRun(
 }
 
 /** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */
-async function takeUp(
-  store: Connection,
-  ledger: Ledger,
-  backfill: Backfill,
-  { isConfirmed }: RunOptions,
-): Promise<void> {
-  await requireSameDeclaration(store, ledger, backfill, isConfirmed);
+async function takeUp({ store, ledger, backfill, options }: Work): Promise<void> {
+  await requireSameDeclaration(store, ledger, backfill, options.isConfirmed);
   if (await isFilledBy(store, ledger, backfill)) return;
   await store.write(async (tx) => {
     const own = ledger.in(tx);
@@ -180,37 +166,31 @@ async function takeUp(
 }
 
 /** Works off every run that has not reached its watermark, in order. Returns whether there was one. */
-async function resumeRuns(
-  store: Connection,
-  ledger: Ledger,
-  backfill: Backfill,
-  options: FillRunOptions = {},
-): Promise<boolean> {
+async function resumeRuns(work: FillWork): Promise<boolean> {
+  const { store, ledger, backfill, options } = work;
   const running = await runningRuns(ledger, backfill);
-  if (running.length > 0) await takeUp(store, ledger, backfill, options);
+  if (running.length > 0) await takeUp(work);
   for (const { run: number } of running) {
     const run = (await runningRuns(ledger, backfill)).find((record) => record.run === number);
     if (!run) continue; // another process has ended it
     // Only now: a run before this one, resumed with it, may just have filled some of them.
-    const left = await tellValuesLeft(store, ledger, backfill, run, options);
-    await countFoundCells(store, ledger, backfill, run, left?.rows !== 0);
+    const left = await tellValuesLeft(work, run);
+    await countFoundCells(work, run, left?.rows !== 0);
     await store.share(
-      () => fillRun(store, ledger, backfill, run, options),
+      () => fillRun(work, run),
       (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
     );
     // A SQL step may have let go of every lock of the session, and a `down` have had its turn.
-    if (!(await ledger.runs(backfill.name)).some((record) => record.run === run.run))
+    if (!(await ledger.runs(backfill.name)).some((record) => record.run === number))
       throw runConflict(backfill.name);
-    await tellNothingFilled(ledger, backfill, run.run, options);
+    await tellNothingFilled(work, number);
   }
   return running.length > 0;
 }
 
 /** Counts what stands already before a run's first batch: nothing where no cell is known to hold a value. */
 async function countFoundCells(
-  store: Connection,
-  ledger: Ledger,
-  backfill: Backfill,
+  { store, ledger, backfill }: Work,
   run: RunRecord,
   mayHoldValues: boolean,
 ): Promise<void> {
@@ -223,26 +203,20 @@ async function countFoundCells(
 const runningRuns = async (ledger: Ledger, { name }: Backfill): Promise<RunRecord[]> =>
   (await ledger.runs(name)).filter(({ status }) => status === 'running');
 
-async function fillRun(
-  store: Connection,
-  ledger: Ledger,
-  backfill: Backfill,
-  run: RunRecord,
-  options: FillRunOptions,
-): Promise<void> {
+async function fillRun(work: FillWork, run: RunRecord): Promise<void> {
+  const { store, backfill, options } = work;
   const after = run.cursor ?? run.startKey;
-  await requireSteadiness(store, backfill, {
-    absent: new Set(),
-    after,
-    leavesSkips: run.kind === 'catch-up',
-  });
+  const leavesSkips = run.kind === 'catch-up';
+  await requireSteadiness(store, backfill, { absent: new Set(), after, leavesSkips });
   takeThrown(backfill); // of a look before it, which has told them, or had no need to
-  const work = async (own: Connection, ownLedger: Ledger, how: RunOptions): Promise<void> => {
-    const of = { store: own, ledger: ownLedger, backfill, options: how };
-    await inBatches(of, async (loop) => await fillBatches(loop, run));
-  };
-  const lead = async (): Promise<void> => await work(store, ledger, options);
-  await (options.withWorkers?.(work, lead) ?? lead());
+  const fill = async (own: Work): Promise<void> =>
+    await inBatches(own, async (loop) => await fillBatches(loop, run));
+  if (!options.withWorkers) await fill(work);
+  else
+    await options.withWorkers(
+      async (own, ownLedger, how) => await fill({ store: own, ledger: ownLedger, backfill, options: how }),
+      async () => await fill(work),
+    );
 }
 
 /**
@@ -254,10 +228,10 @@ export async function joinRuns(
   store: Connection,
   ledger: Ledger,
   backfill: Backfill,
-  options: FillRunOptions = {},
+  options: FillRunOptions,
 ): Promise<boolean> {
   const [first] = await runningRuns(ledger, backfill);
   if (!first?.isCounted) return false;
-  await fillRun(store, ledger, backfill, first, options);
+  await fillRun({ store, ledger, backfill, options }, first);
   return true;
 }

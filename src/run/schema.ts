@@ -5,6 +5,7 @@ import { identifier, isSameName, literal } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
 import type { Estimate } from '../engine/dialect.js';
 import { absentColumns, declaredVersion, storeVersion } from '../engine/inspect.js';
+import type { RunOptions } from '../engine/run-options.js';
 import { planSchemaStep, reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -93,11 +94,8 @@ export async function applySchemaStep(store: Connection, ledger: Ledger, step: S
   });
 }
 
-/** What `down` of a schema step may do. */
-export interface RevertSchemaOptions {
-  /** Whether a person has agreed to lose values, or to hold the write lock for long. */
-  readonly isConfirmed: boolean;
-}
+/** Whether a person has agreed to lose values, or to hold the write lock for long. */
+type Consent = Pick<RunOptions, 'isConfirmed'>;
 
 /** Lock time above which `down` wants to be confirmed, in milliseconds. */
 const LONG_LOCK_MS = 2000;
@@ -142,19 +140,21 @@ export async function checkLosses(
   store: Store,
   ledger: Ledger,
   step: SchemaStep,
-  { isConfirmed }: RevertSchemaOptions,
+  { isConfirmed }: Consent,
 ): Promise<void> {
   const columns = await standingColumns(store, ledger, step);
   if (columns.length === 0 || isConfirmed) return;
-  const counts = await columnValues(store, step, columns);
-  if (counts.some(({ values }) => values > 0)) {
-    const list = counts.map(({ name, values }) => `${values} in ${name}`).join(', ');
-    throw new BackfillError(
-      'COLUMN_HAS_VALUES',
-      `Dropping the columns of ${step.table} would lose values that stand in them: ${list}`,
-      'If they may be lost, run it again with --yes',
-    );
-  }
+  const count = store.dialect.builtIn('count');
+  const counts = columns.map((name, i) => `${count}(${identifier(name)}) AS n${i}`).join(', ');
+  const sql = `SELECT ${counts} FROM ${identifier(step.table)}`;
+  const values = Object.values((await store.project.get<Record<string, number>>(sql)) ?? {});
+  if (!values.some((n) => n > 0)) return;
+  const list = columns.map((name, i) => `${values[i]} in ${name}`).join(', ');
+  throw new BackfillError(
+    'COLUMN_HAS_VALUES',
+    `Dropping the columns of ${step.table} would lose values that stand in them: ${list}`,
+    'If they may be lost, run it again with --yes',
+  );
 }
 
 /**
@@ -166,7 +166,7 @@ export async function checkLockTime(
   store: Store,
   ledger: Ledger,
   step: SchemaStep,
-  { isConfirmed }: RevertSchemaOptions,
+  { isConfirmed }: Consent,
 ): Promise<Estimate | undefined> {
   const columns = await standingColumns(store, ledger, step);
   if (columns.length === 0) return undefined;
@@ -200,20 +200,6 @@ export async function standingObjects(
   });
 }
 
-async function columnValues(
-  store: Store,
-  step: SchemaStep,
-  columns: readonly string[],
-): Promise<{ name: string; values: number }[]> {
-  const counts = columns
-    .map((name, i) => `${store.dialect.builtIn('count')}(${identifier(name)}) AS n${i}`)
-    .join(', ');
-  const row = await store.project.get<Record<string, number>>(
-    `SELECT ${counts} FROM ${identifier(step.table)}`,
-  );
-  return columns.map((name, i) => ({ name, values: row?.[`n${i}`] ?? 0 }));
-}
-
 /** The statement that removes a version row. */
 export function deleteVersionSql({ table, column }: VersionOptions, version: string, equals = '='): string {
   return `DELETE FROM ${identifier(table)} WHERE ${identifier(column)} ${equals} ${literal(version)}`;
@@ -229,7 +215,7 @@ export async function revertSchemaStep(
   store: Connection,
   ledger: Ledger,
   step: SchemaStep,
-  options: RevertSchemaOptions,
+  options: Consent,
 ): Promise<void> {
   const objects = await standingObjects(store, ledger, step);
   const rest = objects.filter(({ kind }) => kind !== 'index');
@@ -269,9 +255,7 @@ export async function applySqlStep(store: Connection, ledger: Ledger, step: SqlS
   await store.write(async (tx) => {
     const own = ledger.in(tx);
     await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
-    await tx.runStep(async () => {
-      for (const statement of step.up) await run(tx, step, statement);
-    });
+    await runStatements(tx, step, step.up);
     await own.finishStep(step.name, performance.now() - startedAt);
   });
 }
@@ -279,19 +263,25 @@ export async function applySqlStep(store: Connection, ledger: Ledger, step: SqlS
 /** Reverts a step of plain SQL in one transaction with its ledger row. */
 export async function revertSqlStep(store: Connection, ledger: Ledger, step: SqlStep): Promise<void> {
   await store.write(async (tx) => {
-    await tx.runStep(async () => {
-      for (const statement of step.down ?? []) await run(tx, step, statement);
-    });
+    await runStatements(tx, step, step.down ?? []);
     await ledger.in(tx).forgetStep(step.name);
   });
 }
 
-async function run(tx: Transaction, { name }: SqlStep, sql: string): Promise<void> {
-  try {
-    await tx.run(sql);
-  } catch (error) {
-    // Of SQLite's driver: it refuses a text of several statements, and one with parameters.
-    if (error instanceof RangeError || error instanceof TypeError) throw noStatement(name, sql, error);
-    throw error;
-  }
+async function runStatements(
+  tx: Transaction,
+  { name }: SqlStep,
+  statements: readonly string[],
+): Promise<void> {
+  await tx.runStep(async () => {
+    for (const statement of statements)
+      try {
+        await tx.run(statement);
+      } catch (error) {
+        // Of SQLite's driver: it refuses a text of several statements, and one with parameters.
+        if (error instanceof RangeError || error instanceof TypeError)
+          throw noStatement(name, statement, error);
+        throw error;
+      }
+  });
 }

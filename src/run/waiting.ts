@@ -3,7 +3,7 @@ import { foldCase } from '../db/sql.js';
 import { explained } from '../engine/expressions.js';
 import { absentColumns } from '../engine/inspect.js';
 import { hasEmptyCell, hasWaitingRows, type WaitingSkips } from '../engine/rows.js';
-import { type Cell, filledTable, lookedUpTo, recordTable } from '../ledger/backfills.js';
+import { type Cell, type FilledTable, filledTable, lookedUpTo, recordTable } from '../ledger/backfills.js';
 import { pickProbes } from '../ledger/cells.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -104,28 +104,24 @@ export async function recordLook(
   store: Store,
   ledger: Ledger,
   { name }: Backfill,
-  look: Look,
+  { identity, watermark }: Look,
 ): Promise<void> {
   const run = (await ledger.lastRun(name))?.run;
-  if (run === undefined) return; // reverted by another process
-  const { identity, watermark } = look;
-  await recordTable(store, name, {
-    identity,
-    run,
-    watermark,
-    probes: (await filledTable(store, name))?.probes ?? [],
-  });
+  if (run !== undefined) await record(store, name, { identity, run, watermark }); // else reverted by another process
 }
 
 /** Records that a run begins, which looks at the table as it is now. Runs inside its caller's transaction. */
 export async function recordRun(
   store: Store,
   { name, table }: Backfill,
-  run: { readonly run: number; readonly watermark: Key | null },
+  run: Pick<FilledTable, 'run' | 'watermark'>,
 ): Promise<void> {
-  const identity = await store.dialect.tableIdentity(store, table);
-  const probes = (await filledTable(store, name))?.probes ?? [];
-  await recordTable(store, name, { identity, run: run.run, watermark: run.watermark, probes });
+  await record(store, name, { identity: await store.dialect.tableIdentity(store, table), ...run });
+}
+
+/** Records the table; the cells to probe stay. */
+async function record(store: Store, name: string, table: Omit<FilledTable, 'probes'>): Promise<void> {
+  await recordTable(store, name, { ...table, probes: (await filledTable(store, name))?.probes ?? [] });
 }
 
 /** Records which cells to probe from now on, after a run has filled some. Runs inside its caller's transaction. */

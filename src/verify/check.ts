@@ -1,18 +1,8 @@
 /** What a check says: all well; well enough, with something to know; not well. */
 export type Verdict = 'pass' | 'warn' | 'fail';
 
-/** Names of the checks, in the order in which they are shown. */
-export const CHECK_IDS = [
-  'coverage',
-  'consistency',
-  'groups',
-  'index-use',
-  'timestamps',
-  'nulls',
-  'lag',
-  'integrity',
-  'rules',
-] as const;
+/** At most this many keys are shown as samples of one finding. */
+export const MAX_SAMPLES = 10;
 
 /** One thing that a check found. */
 export interface CheckFinding {
@@ -25,7 +15,16 @@ export interface CheckFinding {
 
 /** The result of one check. */
 export interface CheckResult {
-  readonly id: (typeof CHECK_IDS)[number];
+  readonly id:
+    | 'coverage'
+    | 'consistency'
+    | 'groups'
+    | 'index-use'
+    | 'timestamps'
+    | 'nulls'
+    | 'lag'
+    | 'integrity'
+    | 'rules';
   readonly title: string;
   readonly verdict: Verdict;
   readonly findings: readonly CheckFinding[];
@@ -35,29 +34,30 @@ export interface CheckResult {
   readonly hint?: string;
 }
 
-const WEIGHT: Readonly<Record<Verdict, number>> = { pass: 0, warn: 1, fail: 2 };
+/** Returns the gravest of some verdicts; `pass` when there are none. */
+export const gravest = (verdicts: readonly Verdict[]): Verdict =>
+  (['fail', 'warn'] as const).find((verdict) => verdicts.includes(verdict)) ?? 'pass';
 
-/** The gravest of some verdicts; `pass` when there are none. */
-export function gravest(verdicts: readonly Verdict[]): Verdict {
-  return verdicts.reduce<Verdict>(
-    (worst, verdict) => (WEIGHT[verdict] > WEIGHT[worst] ? verdict : worst),
-    'pass',
-  );
-}
-
-/** Makes a check's result from its findings. */
+/**
+ * Makes a check's result from its findings.
+ *
+ * @param hint what mends a failure. Default: none, for a check that can't fail
+ */
 export function checkResult(
   id: CheckResult['id'],
   title: string,
   findings: readonly CheckFinding[],
-  figures: Readonly<Record<string, unknown>>,
-  hint: string,
+  figures: CheckResult['figures'],
+  hint = '',
 ): CheckResult {
   const verdict = gravest(findings.map((finding) => finding.verdict));
   return { id, title, verdict, findings, figures, ...(verdict === 'fail' ? { hint } : {}) };
 }
 
-/** Part of a whole in percent, rounded down to hundredths so that 100 means all; of nothing, all. */
+/** Returns the finding that something is well. */
+export const pass = (text: string): CheckFinding => ({ verdict: 'pass', text });
+
+/** Returns part of a whole in percent, rounded down to hundredths so that 100 means all; of nothing, all. */
 export function percent(part: number, whole: number): number {
   return whole === 0 ? 100 : Math.floor((part * 10_000) / whole) / 100;
 }

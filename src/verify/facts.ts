@@ -1,8 +1,6 @@
 import { compareKeys, type Key } from '../ledger/keys.js';
+import { MAX_SAMPLES } from './check.js';
 import { type LagFacts, mergeLags, noLags } from './times.js';
-
-/** At most this many keys are shown as samples of one finding. */
-const MAX_SAMPLES = 10;
 
 /** Keys of rows with one finding: how many, and the least of them, in rising order. */
 export interface Finding {
@@ -10,11 +8,17 @@ export interface Finding {
   readonly keys: Key[];
 }
 
-/** An earliest or latest timestamp: as the row has it, and as Unix time in milliseconds. */
+/** A timestamp: as the row has it, and as Unix time in milliseconds. */
 export interface Extreme {
   readonly text: string;
   readonly epochMs: number;
   readonly key: Key;
+}
+
+/** The earliest and the latest timestamp of a column. */
+interface Extremes {
+  min: Extreme | undefined;
+  max: Extreme | undefined;
 }
 
 /** What was found of one column. */
@@ -31,15 +35,13 @@ export interface ColumnFacts {
   readonly refused: Finding;
   /** NULL since no value can be derived. */
   readonly withoutValue: Finding;
-  readonly timestamps: {
+  readonly timestamps: Extremes & {
     valid: number;
     withoutOffset: number;
     /** Those whose text is that of their fallback. */
     fromFallback: number;
     readonly invalid: Finding;
     readonly future: Finding;
-    min: Extreme | undefined;
-    max: Extreme | undefined;
   };
 }
 
@@ -66,16 +68,6 @@ export interface MismatchFacts {
   /** Filled by what can't be asked any more. */
   readonly underivable: Finding;
 }
-
-/** Each of them. */
-const MISMATCHES = [
-  'thisRun',
-  'rewritten',
-  'earlierRun',
-  'foreign',
-  'declaredOtherwise',
-  'underivable',
-] as const satisfies readonly (keyof MismatchFacts)[];
 
 /** What a pass over rows in scope finds: plain data, so that it can be handed from thread to thread. */
 export interface ScanFacts {
@@ -157,14 +149,15 @@ export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
   into.columns.forEach((column, i) => {
     mergeColumn(column, from.columns[i] as ColumnFacts);
   });
-  for (const [name, group] of from.groups) mergeGroup(into.groups, name, group);
+  for (const [name, group] of from.groups) addGroup(into.groups, name, group);
   into.hasOtherGroups ||= from.hasOtherGroups;
   for (const [mask, count] of from.nulls) into.nulls.set(mask, (into.nulls.get(mask) ?? 0) + count);
   mergeFinding(into.toBefore, from.toBefore);
   into.toBeforeFallback += from.toBeforeFallback;
   mergeFinding(into.mixedOffsets, from.mixedOffsets);
   mergeLags(into.lag, from.lag);
-  for (const kind of MISMATCHES) mergeFinding(into.mismatches[kind], from.mismatches[kind]);
+  for (const kind of Object.keys(into.mismatches) as (keyof MismatchFacts)[])
+    mergeFinding(into.mismatches[kind], from.mismatches[kind]);
 }
 
 function mergeColumn(into: ColumnFacts, from: ColumnFacts): void {
@@ -178,8 +171,7 @@ function mergeColumn(into: ColumnFacts, from: ColumnFacts): void {
   ours.fromFallback += theirs.fromFallback;
   mergeFinding(ours.invalid, theirs.invalid);
   mergeFinding(ours.future, theirs.future);
-  if (theirs.min) noteMin(ours, theirs.min);
-  if (theirs.max) noteMax(ours, theirs.max);
+  for (const extreme of [theirs.min, theirs.max]) if (extreme) noteExtremes(ours, extreme);
 }
 
 function mergeFinding(into: Finding, from: Finding): void {
@@ -187,37 +179,25 @@ function mergeFinding(into: Finding, from: Finding): void {
   keepKeys(into, from.keys);
 }
 
-function mergeGroup(groups: Map<string, GroupFacts>, name: string, from: GroupFacts): void {
+/** Adds a group to the one that has its name by now, if there is one. */
+export function addGroup(groups: Map<string, GroupFacts>, name: string, group: GroupFacts): void {
   const known = groups.get(name);
-  if (!known) {
-    groups.set(name, from);
-    return;
-  }
-  if (compareKeys(from.firstKey, known.firstKey) < 0) known.firstKey = from.firstKey;
-  known.total += from.total;
-  from.filled.forEach((count, i) => {
-    known.filled[i] = (known.filled[i] ?? 0) + count;
-  });
+  groups.set(
+    name,
+    known
+      ? {
+          firstKey: compareKeys(group.firstKey, known.firstKey) < 0 ? group.firstKey : known.firstKey,
+          total: known.total + group.total,
+          filled: known.filled.map((count, i) => count + (group.filled[i] ?? 0)),
+        }
+      : group,
+  );
 }
 
-/** Keeps the earlier of two; of equal ones that of the row that comes first. */
-export function noteMin(into: { min: Extreme | undefined }, next: Extreme): void {
-  const { min } = into;
-  if (
-    !min ||
-    next.epochMs < min.epochMs ||
-    (next.epochMs === min.epochMs && compareKeys(next.key, min.key) < 0)
-  )
-    into.min = next;
-}
-
-/** Keeps the later of two; of equal ones that of the row that comes first. */
-export function noteMax(into: { max: Extreme | undefined }, next: Extreme): void {
-  const { max } = into;
-  if (
-    !max ||
-    next.epochMs > max.epochMs ||
-    (next.epochMs === max.epochMs && compareKeys(next.key, max.key) < 0)
-  )
-    into.max = next;
+/** Keeps the earliest and the latest of timestamps; of equal ones that of the row that comes first. */
+export function noteExtremes(into: Extremes, next: Extreme): void {
+  const { min, max } = into;
+  const isBefore = (other: Extreme): boolean => compareKeys(next.key, other.key) < 0;
+  if (!min || next.epochMs < min.epochMs || (next.epochMs === min.epochMs && isBefore(min))) into.min = next;
+  if (!max || next.epochMs > max.epochMs || (next.epochMs === max.epochMs && isBefore(max))) into.max = next;
 }

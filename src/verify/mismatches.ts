@@ -1,3 +1,4 @@
+import { countWhile } from '../bisect.js';
 import type { Store } from '../db/connection.js';
 import { foldCase } from '../db/sql.js';
 import { rowByRow } from '../engine/expressions.js';
@@ -13,11 +14,17 @@ import { type ColumnFacts, note, type ScanFacts } from './facts.js';
 /** At most this many cells wait to be judged together. */
 const MAX_PENDING = 1000;
 
-/** A cell that does not hold what its row derives by the step's file, and what filled it. */
-interface Cell extends Attribution {
+/** State of a cell that holds what its row derives: see `ScanRow`. */
+const CONSISTENT = 2;
+
+/** A cell of a row that is read. */
+export interface Cell {
   readonly key: Key;
   readonly column: ColumnFacts;
 }
+
+/** A cell that was filled, and does not hold what its row derives by the step's file. */
+type FilledCell = Cell & Attribution;
 
 /**
  * Judges cells that do not hold what their row derives as the backfill is declared now: by who filled them, and by what.
@@ -32,14 +39,14 @@ export async function mismatchJudge(
   { mismatches }: ScanFacts,
   isCompared: (key: Key, run: number) => boolean,
 ): Promise<{
-  readonly judge: (cells: readonly Pick<Cell, 'key' | 'column'>[]) => Promise<void>;
+  readonly judge: (cells: readonly Cell[]) => Promise<void>;
   readonly settle: () => Promise<void>;
 }> {
   const filledBy = await cellAttribution(ledger, backfill);
-  let pending: Cell[] = [];
+  let pending: FilledCell[] = [];
   let fillerOf: Awaited<ReturnType<typeof fillersOf>> | undefined;
   /** Cells that hold what no declaration derives: of the run being verified, and of earlier ones. */
-  const noteByRun = async (cells: readonly Cell[]): Promise<void> => {
+  const noteByRun = async (cells: readonly FilledCell[]): Promise<void> => {
     const open = cells.filter(({ run }) => isOpen(run.status));
     for (const { key, run } of cells) if (!isOpen(run.status)) note(mismatches.earlierRun, key);
     if (open.length === 0) return;
@@ -48,7 +55,10 @@ export async function mismatchJudge(
       note(rewritten.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
   };
 
-  const judgeBy = async ({ backfill: filler, certainty }: Filler, cells: readonly Cell[]): Promise<void> => {
+  const judgeBy = async (
+    { backfill: filler, certainty }: Filler,
+    cells: readonly FilledCell[],
+  ): Promise<void> => {
     if (certainty === 'lost') {
       for (const { key } of cells) note(mismatches.underivable, key);
       return;
@@ -66,7 +76,7 @@ export async function mismatchJudge(
   const settle = async (): Promise<void> => {
     if (pending.length === 0) return;
     fillerOf ??= await fillersOf(store, backfill);
-    const byFiller = new Map<Filler, Cell[]>();
+    const byFiller = new Map<Filler, FilledCell[]>();
     for (const cell of pending) {
       const filler = await fillerOf(cell.batch);
       const cells = byFiller.get(filler) ?? [];
@@ -83,8 +93,7 @@ export async function mismatchJudge(
   return {
     judge: async (cells) => {
       for (const { key, column } of cells) {
-        const asked = filledBy(key, column.name);
-        const found = asked instanceof Promise ? await asked : asked;
+        const found = await filledBy(key, column.name);
         if (found) pending.push({ key, column, ...found });
         else note(mismatches.foreign, key);
         if (pending.length === MAX_PENDING) await settle();
@@ -133,61 +142,42 @@ async function heldCells(
   return { held, failing };
 }
 
-/** State of a cell that holds what its row derives: see `ScanRow`. */
-const CONSISTENT = 2;
-
-/** The last item whose `first` is not above `key`, by binary search over items in rising order. */
-function lastFrom<Item>(items: readonly Item[], key: Key, first: (item: Item) => Key): Item | undefined {
-  let [low, high] = [0, items.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (compareKeys(first(items[middle] as Item), key) <= 0) low = middle + 1;
-    else high = middle;
-  }
-  return items[low - 1];
-}
-
-const isIn = (runs: readonly KeyRun[], key: Key): boolean => {
-  const run = lastFrom(runs, key, ([first]) => first);
-  return run !== undefined && compareKeys(key, run[1]) <= 0;
-};
-
 /** The last run that filled a cell, and its batch. */
-export interface Attribution {
+interface Attribution {
   readonly run: RunRecord;
   readonly batch: number;
 }
 
-/**
- * Finds the run that filled a cell, and its batch, by the ledger. Asked for in key order it unpacks each batch once.
- *
- * @returns a function from a cell to the last that filled it, or undefined when none did; a promise where the ledger has to be asked
- */
-export async function cellAttribution(
+/** Returns a function that finds by the ledger what filled a cell last, if anything has. Asked in key order it unpacks each batch once. */
+async function cellAttribution(
   ledger: Ledger,
-  backfill: Backfill,
-): Promise<(key: Key, column: string) => Attribution | undefined | Promise<Attribution | undefined>> {
-  const runs = (await ledger.runs(backfill.name)).reverse();
-  const batches = (await ledger.batches(backfill.name)).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
+  { name }: Backfill,
+): Promise<(key: Key, column: string) => Promise<Attribution | undefined>> {
+  const runs = (await ledger.runs(name)).reverse();
+  const batches = (await ledger.batches(name)).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
   const unpacked = new Map<number, { batch: BatchRecord; sets: readonly CellSet[] }>(); // the last of each run
-  const attributionOf = (
-    key: Key,
-    column: string,
-  ): Attribution | undefined | Promise<Attribution | undefined> => {
+  return async (key, column) => {
     for (const run of runs) {
       const batch = lastFrom(batchesOf.get(run.run) ?? [], key, ({ firstKey }) => firstKey);
       if (!batch || compareKeys(key, batch.lastKey) > 0) continue;
-      const known = unpacked.get(run.run);
-      if (known?.batch !== batch)
-        return ledger.cells(backfill.name, batch.number).then((sets) => {
-          unpacked.set(run.run, { batch, sets });
-          return attributionOf(key, column);
-        });
+      let known = unpacked.get(run.run);
+      if (known?.batch !== batch) {
+        known = { batch, sets: await ledger.cells(name, batch.number) };
+        unpacked.set(run.run, known);
+      }
       if (known.sets.some((set) => set.columns.includes(column) && isIn(set.runs, key)))
         return { run, batch: batch.number };
     }
     return undefined;
   };
-  return attributionOf;
 }
+
+/** Returns the last item whose `first` is not above `key`, of items in rising order. */
+const lastFrom = <Item>(items: readonly Item[], key: Key, first: (item: Item) => Key): Item | undefined =>
+  items[countWhile(items.length, (i) => compareKeys(first(items[i] as Item), key) <= 0) - 1];
+
+const isIn = (runs: readonly KeyRun[], key: Key): boolean => {
+  const run = lastFrom(runs, key, ([first]) => first);
+  return run !== undefined && compareKeys(key, run[1]) <= 0;
+};

@@ -13,11 +13,10 @@ import {
   mergeFacts,
   noFacts,
   note,
-  noteMax,
-  noteMin,
+  noteExtremes,
   type ScanFacts,
 } from './facts.js';
-import { mismatchJudge } from './mismatches.js';
+import { type Cell, mismatchJudge } from './mismatches.js';
 import { comparedRun } from './store-checks.js';
 import { addLag, type Instant, lagBuffers, parseTimestamp } from './times.js';
 
@@ -80,8 +79,7 @@ async function scan(
   ranges: Iterable<KeyRange>,
   nowMs: number,
 ): Promise<ScanFacts> {
-  const columns = backfill.columns.map(({ name }) => name);
-  const facts = noFacts(columns);
+  const facts = noFacts(backfill.columns.map(({ name }) => name));
   const { judge: judgeCells, judgeLater, settle } = await cellJudge(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
   const rowsOf = await scanRows(store, backfill);
@@ -91,7 +89,7 @@ async function scan(
         facts.rows += page.length;
         for (const row of page) {
           const [key, state, value] = row;
-          judgeCells(key, state, groupOf(facts, value, key, columns.length));
+          judgeCells(key, state, groupOf(facts, value, key));
           judgeTimes?.(key, row);
         }
         await judgeLater();
@@ -106,14 +104,14 @@ async function scan(
 const shortened = (text: string): string =>
   text.length <= MAX_GROUP_LENGTH ? text : `${text.slice(0, MAX_GROUP_LENGTH)}… (${text.length} characters)`;
 
-function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): GroupFacts {
+function groupOf(facts: ScanFacts, value: unknown, key: Key): GroupFacts {
   const wanted = value === null ? '(NULL)' : shortened(String(value));
   let group = facts.groups.get(wanted);
   if (!group) {
     const isOther = facts.groups.size >= MAX_GROUPS;
     facts.hasOtherGroups ||= isOther;
     const name = isOther ? OTHER_GROUPS : wanted;
-    group = facts.groups.get(name) ?? { firstKey: key, total: 0, filled: new Array<number>(columns).fill(0) };
+    group = facts.groups.get(name) ?? { firstKey: key, total: 0, filled: facts.columns.map(() => 0) };
     facts.groups.set(name, group);
   }
   group.total += 1;
@@ -121,60 +119,36 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key, columns: number): G
   return group;
 }
 
-/** A cell of a row that is read. */
-interface Cell {
-  readonly key: Key;
-  readonly column: ColumnFacts;
-}
-
-/** The judge of the cells of rows, in the order of their keys. */
-interface CellJudge {
-  readonly judge: (key: Key, state: number, group: GroupFacts) => void;
-  /** Judges those of a page about which the ledger has to be asked. */
-  readonly judgeLater: () => Promise<void>;
-  /** Judges what is left, behind the last page. */
-  readonly settle: () => Promise<void>;
-}
-
-/** Makes the judge of cells: which are filled, with what, by whom; which are not, and why. */
+/**
+ * Makes the judge of cells: which are filled, with what, by whom; which are not, and why.
+ *
+ * @returns `judge`, called with each row in the order of their keys; `judgeLater`, called behind each page, which judges cells about which
+ * the ledger has to be asked; and `settle`, called behind the last page
+ */
 async function cellJudge(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   facts: ScanFacts,
-): Promise<CellJudge> {
-  const runs = await ledger.runs(backfill.name);
+): Promise<{
+  readonly judge: (key: Key, state: number, group: GroupFacts) => void;
+  readonly judgeLater: () => Promise<void>;
+  readonly settle: () => Promise<void>;
+}> {
   const watermark = await lookedUpTo(store, ledger, backfill.name);
-  const compared = comparedRun(runs);
+  const compared = comparedRun(await ledger.runs(backfill.name));
   const comparedUpTo = compared?.watermark ?? null;
   // Where keys begin again, those behind the new watermark are of rows that the run has not seen.
   const isBefore = comparedUpTo !== null && watermark !== null && compareKeys(watermark, comparedUpTo) < 0;
   const compareUpTo = isBefore ? watermark : comparedUpTo;
-  const isCompared = (key: Key): boolean => compareUpTo !== null && compareKeys(key, compareUpTo) <= 0;
+  const isUpTo = (key: Key, last: Key | null): boolean => last !== null && compareKeys(key, last) <= 0;
   // What other declarations had filled before that run was not found when it began.
-  const mismatch = await mismatchJudge(
-    store,
-    ledger,
-    backfill,
-    facts,
-    (key, run) => run === compared?.run && isCompared(key),
-  );
+  const isCompared = (key: Key, run: number): boolean => run === compared?.run && isUpTo(key, compareUpTo);
+  const mismatch = await mismatchJudge(store, ledger, backfill, facts, isCompared);
   const { columns } = facts;
 
-  /** Cells of a page about which the ledger has to be asked: of NULLs that could be filled, and of other values. */
-  let later: { readonly nulls: Cell[]; readonly others: Cell[] } = { nulls: [], others: [] };
-  const judgeNulls = async (cells: readonly Cell[]): Promise<void> => {
-    const refused = await ledger.refusedCells(
-      backfill.name,
-      cells.map(({ key }) => key),
-    );
-    for (const { key, column } of cells) {
-      const targets = refused.get(key);
-      if (targets?.has('*') || targets?.has(column.name)) note(column.refused, key);
-      else
-        note(watermark !== null && compareKeys(key, watermark) <= 0 ? column.fillable : column.waiting, key);
-    }
-  };
+  /** NULLs of a page that could be filled, and cells that hold other values. */
+  let [nulls, others]: [Cell[], Cell[]] = [[], []];
   const judge = (key: Key, state: number, group: GroupFacts): void => {
     let nullMask = 0;
     for (let i = 0; i < columns.length; i += 1) {
@@ -182,22 +156,27 @@ async function cellJudge(
       const cell = (state >> (2 * i)) & 3;
       if (cell === EMPTY || cell === FILLABLE) {
         nullMask |= 1 << i;
-        if (cell === FILLABLE) later.nulls.push({ key, column });
+        if (cell === FILLABLE) nulls.push({ key, column });
         else note(column.withoutValue, key);
         continue;
       }
       column.filled += 1;
       group.filled[i] = (group.filled[i] ?? 0) + 1;
-      if (cell !== CONSISTENT) later.others.push({ key, column });
-      else if (isCompared(key)) column.consistentUpTo += 1;
+      if (cell !== CONSISTENT) others.push({ key, column });
+      else if (isUpTo(key, compareUpTo)) column.consistentUpTo += 1;
     }
     if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
   };
   const judgeLater = async (): Promise<void> => {
-    const { nulls, others } = later;
-    if (nulls.length > 0) await judgeNulls(nulls);
-    if (others.length > 0) await mismatch.judge(others);
-    if (nulls.length + others.length > 0) later = { nulls: [], others: [] };
+    const keys = nulls.map(({ key }) => key);
+    const refused = await ledger.refusedCells(backfill.name, keys);
+    for (const { key, column } of nulls) {
+      const targets = refused.get(key);
+      if (targets?.has('*') || targets?.has(column.name)) note(column.refused, key);
+      else note(isUpTo(key, watermark) ? column.fillable : column.waiting, key);
+    }
+    await mismatch.judge(others);
+    [nulls, others] = [[], []];
   };
   return { judge, judgeLater, settle: mismatch.settle };
 }
@@ -207,8 +186,8 @@ function timestampJudge(
   facts: ScanFacts,
   nowMs: number,
 ): (key: Key, row: ScanRow) => void {
-  const indexOf = (name: string | undefined): number => columns.findIndex((column) => column.name === name);
-  const [from, to] = [indexOf(checks.lag?.from), indexOf(checks.lag?.to)];
+  const names = columns.map(({ name }) => name);
+  const [from, to] = [names.indexOf(checks.lag?.from ?? ''), names.indexOf(checks.lag?.to ?? '')];
   return (key, row) => {
     const [, , , fallbacks] = row;
     let [start, end]: (Instant | undefined)[] = [];
@@ -247,7 +226,7 @@ function judgeTimestamp(
   if (!instant.hasOffset) facts.withoutOffset += 1;
   if (epochMs > nowMs + FUTURE_MS) note(facts.future, key);
   const { min, max } = facts;
-  if (!min || epochMs <= min.epochMs) noteMin(facts, { text, epochMs, key });
-  if (!max || epochMs >= max.epochMs) noteMax(facts, { text, epochMs, key });
+  if (!min || !max || epochMs <= min.epochMs || epochMs >= max.epochMs)
+    noteExtremes(facts, { text, epochMs, key });
   return instant;
 }

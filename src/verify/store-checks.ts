@@ -10,7 +10,7 @@ import type { IndexUse, Rule } from '../steps/checks.js';
 import type { Backfill } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
 import { turns } from '../turns.js';
-import { type CheckFinding, type CheckResult, checkResult } from './check.js';
+import { type CheckFinding, type CheckResult, checkResult, MAX_SAMPLES, pass } from './check.js';
 import type { ScanFacts } from './facts.js';
 
 // Checks that ask the store and its ledger, not the scan's facts alone.
@@ -19,9 +19,8 @@ import type { ScanFacts } from './facts.js';
  * The run up to whose watermark consistent cells are compared with the ledger: the last that began at the first key,
  * with the cells that were found before it.
  */
-export function comparedRun(runs: readonly RunRecord[]): RunRecord | undefined {
-  return runs.findLast(({ startKey }) => startKey === null);
-}
+export const comparedRun = (runs: readonly RunRecord[]): RunRecord | undefined =>
+  runs.findLast(({ startKey }) => startKey === null);
 
 /** At most this many contradictions are told one by one: a ledger that somebody else has made may hold any number. */
 const MAX_CONTRADICTIONS = 20;
@@ -38,11 +37,9 @@ export async function integrity(
 ): Promise<CheckResult> {
   const runs = await ledger.runs(backfill.name);
   const batches = await ledger.batches(backfill.name);
+  const isApplied = (await ledger.step(backfill.name))?.status === 'applied';
   const contradictions = [
-    ...((await ledger.step(backfill.name))?.status === 'applied' || runs.length === 0
-      ? []
-      : ['the row of the step is missing']),
-    ...(runs.length === 0 ? ['no run is recorded'] : []),
+    ...(runs.length === 0 ? ['no run is recorded'] : isApplied ? [] : ['the row of the step is missing']),
     ...runContradictions(runs, batches),
     ...(await cellContradictions(store, ledger, backfill, batches)),
     ...(await skipContradictions(ledger, backfill, runs, batches)),
@@ -65,29 +62,22 @@ export async function integrity(
       ? await countFound(store, backfill, run.watermark, { onlySkipped: true })
       : 0;
   const held = consistent - Math.min(mended, excess);
-  if (contradictions.length === 0)
-    findings.push({ verdict: 'pass', text: `${batches.length} batches agree with their runs` });
+  if (contradictions.length === 0) findings.push(pass(`${batches.length} batches agree with their runs`));
   if (held > recorded) {
-    findings.push({
-      // Where several write, rows appear below the watermark that the application has filled itself. What stood before the run
-      // was counted by the declaration of then: another one may derive what the application wrote.
-      verdict:
-        ledger.isShared || (run && !(await isRunOf(store, ledger, backfill, run.run))) ? 'warn' : 'fail',
-      text: `the table holds ${held - recorded} derived cells more than the ledger records`,
-    });
+    // Where several write, rows appear below the watermark that the application has filled itself. What stood before the run
+    // was counted by the declaration of then: another one may derive what the application wrote.
+    const isInnocent =
+      ledger.isShared || (run !== undefined && !(await isRunOf(store, ledger, backfill, run.run)));
+    const text = `the table holds ${held - recorded} derived cells more than the ledger records`;
+    findings.push({ verdict: isInnocent ? 'warn' : 'fail', text });
   } else if (held < recorded) {
-    findings.push({
-      verdict: 'warn',
-      text: `the table holds ${recorded - held} derived cells fewer than the ledger records: rows deleted or cells changed since`,
-    });
+    const text = `the table holds ${recorded - held} derived cells fewer than the ledger records: rows deleted or cells changed since`;
+    findings.push({ verdict: 'warn', text });
   }
   const figures = { batches: batches.length, contradictions: contradictions.length, held, recorded };
   const hint = `umzug-backfill backfill ${shellWord(backfill.name)} --rescan takes the table as it is: cells the ledger has lost count as the application's own, and \`down\` leaves them`;
   return checkResult('integrity', 'Integrity', findings, figures, hint);
 }
-
-const sum = (batches: readonly BatchRecord[], of: (batch: BatchRecord) => number): number =>
-  batches.reduce((total, batch) => total + of(batch), 0);
 
 function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRecord[]): string[] {
   const known = new Map(runs.map(({ run }) => [run, [] as BatchRecord[]]));
@@ -99,9 +89,9 @@ function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRe
     const own = (known.get(run.run) ?? []).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
     const isSame =
       own.length === run.batches &&
-      sum(own, ({ rowsScanned }) => rowsScanned) === run.rowsScanned &&
-      sum(own, ({ cellsFilled }) => cellsFilled) === run.cellsFilled &&
-      sum(own, ({ cellsSkipped }) => cellsSkipped) === run.cellsSkipped;
+      (['rowsScanned', 'cellsFilled', 'cellsSkipped'] as const).every(
+        (count) => own.reduce((sum, batch) => sum + batch[count], 0) === run[count],
+      );
     if (!isSame)
       found.push(
         `run ${run.run} does not add up: it counts ${run.batches} batches, ${own.length} are recorded`,
@@ -180,9 +170,8 @@ export async function indexUse(
   const uses = backfill.checks.indexes ?? [];
   const findings = await mapEach(uses, async (use) => await judge(store, backfill, use, steps));
   const figures = { indexes: uses.map(({ index }, i) => ({ index, verdict: findings[i]?.verdict })) };
-  const nothing: CheckFinding[] = [{ verdict: 'pass', text: 'no index is asked for' }];
-  const hint = remakeHint(store, uses, findings, steps);
-  return checkResult('index-use', 'Index use', findings.length > 0 ? findings : nothing, figures, hint);
+  if (findings.length === 0) findings.push(pass('no index is asked for'));
+  return checkResult('index-use', 'Index use', findings, figures, remakeHint(store, uses, findings, steps));
 }
 
 async function judge(
@@ -195,7 +184,7 @@ async function judge(
   if (name === undefined) return { verdict: 'fail', text: `${use.index} does not exist` };
   const verdict = await store.dialect.indexVerdict(store, use.query, backfill.table, name);
   const known = `${use.index}${name === use.index ? '' : ` (as ${name})`}`;
-  if (verdict === 'used') return { verdict: 'pass', text: `${known} is used` };
+  if (verdict === 'used') return pass(`${known} is used`);
   if (verdict === 'passed over')
     return {
       verdict: 'warn',
@@ -211,8 +200,9 @@ async function standingName(
   steps: readonly Step[],
 ): Promise<string | undefined> {
   for (const step of steps) {
-    const definition = step.kind === 'schema' ? step.indexes.find(({ name }) => name === index) : undefined;
-    if (step.kind === 'schema' && definition) return await store.dialect.findIndex(store, step, definition);
+    if (step.kind !== 'schema') continue;
+    const definition = step.indexes.find(({ name }) => name === index);
+    if (definition) return await store.dialect.findIndex(store, step, definition);
   }
   return (await store.dialect.hasIndex(store, table, index)) === true ? index : undefined;
 }
@@ -233,9 +223,6 @@ function remakeHint(
     : `ANALYZE, so that ${store.dialect.engine} knows the index pays`;
 }
 
-/** At most this many keys are shown of the rows that break a rule. */
-const MAX_SAMPLES = 10;
-
 /** Check 9, of a project that has rules of its own: no row may break one. */
 export async function rules(store: Store, { checks }: Backfill): Promise<CheckResult[]> {
   if (checks.rules === undefined) return [];
@@ -243,7 +230,7 @@ export async function rules(store: Store, { checks }: Backfill): Promise<CheckRe
   const findings = found.map(
     ({ title, verdict = 'fail', rows, sampleKeys }): CheckFinding =>
       rows === 0
-        ? { verdict: 'pass', text: `${title}: no row breaks it` }
+        ? pass(`${title}: no row breaks it`)
         : { verdict, text: `${title}: ${rows} rows break it`, sampleKeys },
   );
   const figures = { rules: found.map(({ title, rows }) => ({ title, rows })) };

@@ -1,3 +1,4 @@
+import { countWhile } from '../bisect.js';
 import type { Store } from '../db/connection.js';
 import { mapEach } from '../each.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
@@ -227,23 +228,7 @@ export async function lagFigures(
 
 /** The n-th least of all values in sorted parts, n from 1 on: the least that n values are not above. */
 function nthOf(parts: readonly Uint32Array[], n: number): number {
-  let [low, high] = [0, MAX_MICROSECONDS];
-  while (low < high) {
-    const middle = low + Math.floor((high - low) / 2);
-    const upTo = parts.reduce((sum, part) => sum + countUpTo(part, middle), 0);
-    if (upTo >= n) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-}
-
-/** How many values of a sorted part are not above `value`. */
-function countUpTo(part: Uint32Array, value: number): number {
-  let [low, high] = [0, part.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((part[middle] as number) <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  const countUpTo = (value: number): number =>
+    parts.reduce((sum, part) => sum + countWhile(part.length, (i) => (part[i] as number) <= value), 0);
+  return countWhile(MAX_MICROSECONDS, (value) => countUpTo(value) < n);
 }

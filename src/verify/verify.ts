@@ -6,8 +6,16 @@ import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
 import { fallbackOf } from '../steps/values.js';
-import { type CheckFinding, type CheckResult, checkResult, gravest, percent, type Verdict } from './check.js';
-import type { Finding, GroupFacts, ScanFacts } from './facts.js';
+import {
+  type CheckFinding,
+  type CheckResult,
+  checkResult,
+  gravest,
+  pass,
+  percent,
+  type Verdict,
+} from './check.js';
+import { addGroup, type Finding, type GroupFacts, type ScanFacts } from './facts.js';
 import { OTHER_GROUPS, scanPass } from './scan.js';
 import { indexUse, integrity, rules } from './store-checks.js';
 import { lagFigures, showValue } from './times.js';
@@ -67,110 +75,89 @@ export async function verifyBackfill(
     const durationMs = Math.round(performance.now() - startedAt);
     return { backfill: backfill.name, verdict, run, checks, threads, durationMs };
   };
-  const pass = scanPass(ledger, backfill, nowMs);
-  return await store.dialect.passOver(store, backfill, pass, check, options.threadFromBytes);
+  const scan = scanPass(ledger, backfill, nowMs);
+  return await store.dialect.passOver(store, backfill, scan, check, options.threadFromBytes);
 }
 
 /** At most this many values of the grouping column are shown, those whose rows come first; the rest is counted together. */
 const MAX_GROUPS = 200;
 
-/** A finding for the cells of `found`, none when there are none. */
-function cells(
-  verdict: CheckFinding['verdict'],
-  found: Finding,
-  text: (cells: number) => string,
-): CheckFinding[] {
-  return found.count === 0 ? [] : [{ verdict, text: text(found.count), sampleKeys: found.keys.map(String) }];
-}
+/** Makes findings for the rows or cells of `found`: none where there are none. */
+const counted =
+  (verdict: Verdict) =>
+  ({ count, keys }: Finding, text: string): CheckFinding[] =>
+    count === 0 ? [] : [{ verdict, text, sampleKeys: keys.map(String) }];
+
+const [fail, warn] = [counted('fail'), counted('warn')];
 
 /** Check 1: how much of the scope is filled. */
-export function coverage(
+function coverage(
   backfill: Backfill,
   facts: ScanFacts,
   skips: Readonly<Record<string, number>>,
   minCoverage: number | undefined,
 ): CheckResult {
-  const reasons = Object.entries(skips).map(([reason, count]) => `${count} ${reason}`);
   const findings = facts.columns.flatMap((column): CheckFinding[] => {
-    const share = percent(column.filled, facts.rows);
+    const { name, filled, fillable, waiting, refused, withoutValue } = column;
+    const share = percent(filled, facts.rows);
     const isBelow = minCoverage !== undefined && share < minCoverage;
+    const text = `${name}: ${filled} of ${facts.rows} filled (${share}%)${isBelow ? `, below the ${minCoverage}% asked for` : ''}`;
     return [
-      {
-        verdict: isBelow ? 'fail' : 'pass',
-        text: `${column.name}: ${column.filled} of ${facts.rows} filled (${share}%)${isBelow ? `, below the ${minCoverage}% asked for` : ''}`,
-      },
-      ...cells(
-        'fail',
-        column.fillable,
-        (n) => `${n} cells of ${column.name} are NULL though a value can be derived`,
-      ),
-      ...cells('warn', column.waiting, (n) => `${n} cells of ${column.name} wait for a catch-up`),
-      ...cells(
-        'warn',
-        column.refused,
-        (n) => `${n} cells of ${column.name} were refused by a trigger or a constraint`,
-      ),
-      ...cells('warn', column.withoutValue, (n) => `${n} cells of ${column.name} have no value to derive`),
+      { verdict: isBelow ? 'fail' : 'pass', text },
+      ...fail(fillable, `${fillable.count} cells of ${name} are NULL though a value can be derived`),
+      ...warn(waiting, `${waiting.count} cells of ${name} wait for a catch-up`),
+      ...warn(refused, `${refused.count} cells of ${name} were refused by a trigger or a constraint`),
+      ...warn(withoutValue, `${withoutValue.count} cells of ${name} have no value to derive`),
     ];
   });
+  const reasons = Object.entries(skips).map(([reason, count]) => `${count} ${reason}`);
   if (reasons.length > 0) findings.push({ verdict: 'warn', text: `skipped: ${reasons.join(', ')}` });
-  const canFill = facts.columns.some((column) =>
-    [column.fillable, column.waiting, column.refused].some(({ count }) => count > 0),
-  );
-  const name = shellWord(backfill.name);
   const figures = {
     rowsInScope: facts.rows,
-    columns: facts.columns.map((column) => ({
-      name: column.name,
-      filled: column.filled,
-      percent: percent(column.filled, facts.rows),
-      fillable: column.fillable.count,
-      waiting: column.waiting.count,
-      refused: column.refused.count,
-      withoutValue: column.withoutValue.count,
+    columns: facts.columns.map(({ name, filled, fillable, waiting, refused, withoutValue }) => ({
+      name,
+      filled,
+      percent: percent(filled, facts.rows),
+      fillable: fillable.count,
+      waiting: waiting.count,
+      refused: refused.count,
+      withoutValue: withoutValue.count,
     })),
     skips,
   };
-  return checkResult(
-    'coverage',
-    'Coverage',
-    findings,
-    figures,
-    canFill
-      ? `umzug-backfill backfill ${name} --rescan`
-      : `umzug-backfill skips ${name} lists what no value can be derived for; ask for less with --min-coverage`,
-  );
+  const canFill = figures.columns.some(({ fillable, waiting, refused }) => fillable + waiting + refused > 0);
+  const name = shellWord(backfill.name);
+  const hint = canFill
+    ? `umzug-backfill backfill ${name} --rescan`
+    : `umzug-backfill skips ${name} lists what no value can be derived for; ask for less with --min-coverage`;
+  return checkResult('coverage', 'Coverage', findings, figures, hint);
 }
 
 /** Check 2: whether each filled cell holds what its row derives. */
-export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
+function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
   const filled = facts.columns.reduce((sum, column) => sum + column.filled, 0);
   const { thisRun, rewritten, earlierRun, foreign, declaredOtherwise, underivable } = facts.mismatches;
   const equal = Object.values(facts.mismatches).reduce((rest, { count }) => rest - count, filled);
   const findings: CheckFinding[] = [
-    { verdict: 'pass', text: `${equal} of ${filled} filled cells hold what their row derives` },
-    ...cells(
-      'fail',
+    pass(`${equal} of ${filled} filled cells hold what their row derives`),
+    ...fail(
       thisRun,
-      (n) => `${n} cells filled by the run being verified do not hold what their row derives`,
+      `${thisRun.count} cells filled by the run being verified do not hold what their row derives`,
     ),
-    ...cells(
-      'warn',
+    ...warn(
       rewritten,
-      (n) => `${n} cells filled by the run being verified were changed since by other transactions`,
+      `${rewritten.count} cells filled by the run being verified were changed since by other transactions`,
     ),
-    ...cells('warn', earlierRun, (n) => `${n} cells filled by an earlier run were changed since`),
-    ...cells(
-      'warn',
+    ...warn(earlierRun, `${earlierRun.count} cells filled by an earlier run were changed since`),
+    ...warn(
       declaredOtherwise,
-      (n) => `${n} cells hold what an earlier declaration of the backfill derived, which filled them`,
+      `${declaredOtherwise.count} cells hold what an earlier declaration of the backfill derived, which filled them`,
     ),
-    ...cells(
-      'warn',
+    ...warn(
       underivable,
-      (n) => `${n} cells were filled by what can not be asked any more, and are not compared`,
+      `${underivable.count} cells were filled by what can not be asked any more, and are not compared`,
     ),
-    ...cells('warn', foreign, (n) => `${n} cells written by the application hold a value of its own`),
+    ...warn(foreign, `${foreign.count} cells written by the application hold a value of its own`),
   ];
   const figures = {
     cellsFilled: filled,
@@ -187,76 +174,70 @@ export function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
 }
 
 /** Check 3: coverage by the values of one column. */
-export function groups({ checks }: Backfill, facts: ScanFacts): CheckResult {
-  const rows = shownGroups(facts).sort(([a], [b]) => (a < b ? -1 : 1));
-  const findings = rows.map(([name, group]): CheckFinding => {
-    const filled = facts.columns.map(
-      (column, i) => `${column.name} ${group.filled[i]} (${percent(group.filled[i] ?? 0, group.total)}%)`,
-    );
-    return {
-      verdict: 'pass',
-      text: `${checks.groupBy === undefined ? 'all' : name}: ${group.total} rows, ${filled.join(', ')}`,
-    };
+function groups({ checks: { groupBy } }: Backfill, facts: ScanFacts): CheckResult {
+  const rows = shownGroups(facts).map(([name, { total, filled }]) => ({
+    name,
+    total,
+    columns: facts.columns.map((column, i) => ({
+      name: column.name,
+      filled: filled[i] ?? 0,
+      percent: percent(filled[i] ?? 0, total),
+    })),
+  }));
+  const findings = rows.map(({ name, total, columns }) => {
+    const filled = columns.map((column) => `${column.name} ${column.filled} (${column.percent}%)`);
+    return pass(`${groupBy === undefined ? 'all' : name}: ${total} rows, ${filled.join(', ')}`);
   });
   const figures = {
-    column: checks.groupBy ?? null,
-    groups: rows.map(([name, { total, filled }]) => ({
+    column: groupBy ?? null,
+    groups: rows.map(({ name, total, columns }) => ({
       name,
       total,
-      filled: Object.fromEntries(facts.columns.map((column, i) => [column.name, filled[i] ?? 0])),
-      percent: Object.fromEntries(
-        facts.columns.map((column, i) => [column.name, percent(filled[i] ?? 0, total)]),
-      ),
+      filled: Object.fromEntries(columns.map((column) => [column.name, column.filled])),
+      percent: Object.fromEntries(columns.map((column) => [column.name, column.percent])),
     })),
   };
-  const title = checks.groupBy === undefined ? 'All rows' : `By ${checks.groupBy}`;
-  return checkResult('groups', title, findings, figures, '');
+  return checkResult('groups', groupBy === undefined ? 'All rows' : `By ${groupBy}`, findings, figures);
 }
 
-function shownGroups({ groups: found, columns }: ScanFacts): [name: string, GroupFacts][] {
-  const named = [...found].filter(([name]) => name !== OTHER_GROUPS);
-  named.sort(([, a], [, b]) => compareKeys(a.firstKey, b.firstKey));
-  const shown = named.slice(0, MAX_GROUPS);
-  const others = [...named.slice(MAX_GROUPS).map(([, group]) => group), found.get(OTHER_GROUPS) ?? []].flat();
-  if (others.length === 0) return shown;
-  const sum = (of: (group: GroupFacts) => number): number =>
-    others.reduce((all, group) => all + of(group), 0);
-  const filled = columns.map((_, i) => sum((group) => group.filled[i] ?? 0));
-  return [...shown, [OTHER_GROUPS, { firstKey: 0n, total: sum(({ total }) => total), filled }]];
+/** Returns the groups by name; beyond the first {@link MAX_GROUPS} all are one. */
+function shownGroups({ groups: found }: ScanFacts): [name: string, GroupFacts][] {
+  const byKey = [...found].sort(([, a], [, b]) => compareKeys(a.firstKey, b.firstKey));
+  const named = byKey.filter(([name]) => name !== OTHER_GROUPS);
+  const shown = new Map(named.slice(0, MAX_GROUPS));
+  for (const [, group] of named.slice(MAX_GROUPS)) addGroup(shown, OTHER_GROUPS, group);
+  const others = found.get(OTHER_GROUPS);
+  if (others) addGroup(shown, OTHER_GROUPS, others);
+  return [...shown].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** Check 5: whether the filled columns hold timestamps, and plausible ones. */
-export function timestamps({ checks, columns }: Backfill, facts: ScanFacts): CheckResult {
+function timestamps({ checks, columns }: Backfill, facts: ScanFacts): CheckResult {
   const fallbackFor = (name: string): string | undefined =>
     fallbackOf(columns.find((column) => column.name === name)?.value);
   const judged = checks.areTimestamps ? facts.columns : [];
   const findings = judged.flatMap(({ name, timestamps: found }): CheckFinding[] => {
+    const { min, max, valid, invalid, future } = found;
     const fallback = fallbackFor(name);
     return [
-      {
-        verdict: 'pass',
-        text: `${name}: ${found.min && found.max ? `${showValue(found.min.text)} to ${showValue(found.max.text)}` : 'none'}; ${found.withoutOffset} of ${found.valid} without offset, read as UTC`,
-      },
+      pass(
+        `${name}: ${min && max ? `${showValue(min.text)} to ${showValue(max.text)}` : 'none'}; ${found.withoutOffset} of ${valid} without offset, read as UTC`,
+      ),
       ...(fallback === undefined
         ? []
-        : [
-            {
-              verdict: 'pass' as const,
-              text: `${name}: ${found.fromFallback} of ${found.valid} hold the value of ${fallback}, its fallback`,
-            },
-          ]),
-      ...cells('warn', found.invalid, (n) => `${n} values of ${name} are no timestamps`),
-      ...cells('warn', found.future, (n) => `${n} values of ${name} lie in the future`),
+        : [pass(`${name}: ${found.fromFallback} of ${valid} hold the value of ${fallback}, its fallback`)]),
+      ...warn(invalid, `${invalid.count} values of ${name} are no timestamps`),
+      ...warn(future, `${future.count} values of ${name} lie in the future`),
     ];
   });
-  if (!checks.areTimestamps) findings.push({ verdict: 'pass', text: 'not asked for' });
+  if (!checks.areTimestamps) findings.push(pass('not asked for'));
   const { from = '', to = '' } = checks.lag ?? {};
+  const { toBefore, mixedOffsets } = facts;
   findings.push(
-    ...cells('warn', facts.toBefore, (n) => `${n} rows have ${to} before ${from}`),
-    ...cells(
-      'warn',
-      facts.mixedOffsets,
-      (n) => `${n} rows have an offset in one of ${from} and ${to}, and none in the other`,
+    ...warn(toBefore, `${toBefore.count} rows have ${to} before ${from}`),
+    ...warn(
+      mixedOffsets,
+      `${mixedOffsets.count} rows have an offset in one of ${from} and ${to}, and none in the other`,
     ),
   );
   const figures = {
@@ -270,47 +251,43 @@ export function timestamps({ checks, columns }: Backfill, facts: ScanFacts): Che
       invalid: found.invalid.count,
       future: found.future.count,
     })),
-    endBeforeStart: facts.toBefore.count,
+    endBeforeStart: toBefore.count,
     endBeforeFallback: facts.toBeforeFallback,
-    mixedOffsets: facts.mixedOffsets.count,
+    mixedOffsets: mixedOffsets.count,
   };
-  const result = checkResult('timestamps', 'Timestamps', findings, figures, '');
+  const result = checkResult('timestamps', 'Timestamps', findings, figures);
   if (facts.toBeforeFallback === 0) return result;
   const hint = `in ${facts.toBeforeFallback} of the rows that end before they start, ${from} is ${fallbackFor(from)}, its fallback: an application that writes the row a moment after the event makes that lag slightly negative, and nothing is to be mended`;
   return { ...result, hint };
 }
 
 /** Check 6: rows with NULLs, by which columns are NULL. */
-export function nulls({ columns }: Backfill, facts: ScanFacts): CheckResult {
-  const rows = [...facts.nulls].sort(([a], [b]) => a - b);
-  const named = rows.map(([mask, count]) => {
-    const names = columns.filter((_, i) => (mask >> i) & 1).map(({ name }) => name);
-    return { columns: names, rows: count };
-  });
-  const findings: CheckFinding[] =
-    named.length === 0
-      ? [{ verdict: 'pass', text: 'no row in scope has a NULL' }]
-      : named.map(({ columns: names, rows: count }) => ({
-          verdict: 'pass',
-          text: `${count} rows have NULL in ${names.length === columns.length && names.length > 1 ? 'all of ' : 'only '}${names.join(', ')}`,
-        }));
-  return checkResult('nulls', 'NULLs', findings, { rows: named }, '');
+function nulls({ columns }: Backfill, facts: ScanFacts): CheckResult {
+  const byMask = [...facts.nulls].sort(([a], [b]) => a - b);
+  const rows = byMask.map(([mask, count]) => ({
+    columns: columns.filter((_, i) => (mask >> i) & 1).map(({ name }) => name),
+    rows: count,
+  }));
+  const findings = rows.map(({ columns: names, rows: count }) =>
+    pass(
+      `${count} rows have NULL in ${names.length === columns.length && names.length > 1 ? 'all of ' : 'only '}${names.join(', ')}`,
+    ),
+  );
+  if (findings.length === 0) findings.push(pass('no row in scope has a NULL'));
+  return checkResult('nulls', 'NULLs', findings, { rows });
 }
 
 /** Check 7: seconds between the two columns of `checks.lag`. */
-export async function lag(store: Store, { checks }: Backfill, facts: ScanFacts): Promise<CheckResult> {
+async function lag(store: Store, { checks }: Backfill, facts: ScanFacts): Promise<CheckResult> {
   const figures = await lagFigures(store, facts.lag);
-  const findings: CheckFinding[] = figures
-    ? [
-        {
-          verdict: 'pass',
-          text: `${checks.lag?.from} to ${checks.lag?.to}: ${figures.count} rows, p50 ${figures.p50Seconds} s, p95 ${figures.p95Seconds} s, p99 ${figures.p99Seconds} s, max ${figures.maxSeconds} s`,
-        },
-        {
-          verdict: 'pass',
-          text: `slowest: ${figures.slowest.map(({ key, seconds }) => `${key} (${seconds} s)`).join(', ')}`,
-        },
-      ]
-    : [{ verdict: 'pass', text: checks.lag ? 'no row has both timestamps' : 'not asked for' }];
-  return checkResult('lag', 'Lag', findings, { ...figures }, '');
+  if (!figures)
+    return checkResult('lag', 'Lag', [pass(checks.lag ? 'no row has both timestamps' : 'not asked for')], {});
+  const { count, p50Seconds, p95Seconds, p99Seconds, maxSeconds, slowest } = figures;
+  const findings = [
+    pass(
+      `${checks.lag?.from} to ${checks.lag?.to}: ${count} rows, p50 ${p50Seconds} s, p95 ${p95Seconds} s, p99 ${p99Seconds} s, max ${maxSeconds} s`,
+    ),
+    pass(`slowest: ${slowest.map(({ key, seconds }) => `${key} (${seconds} s)`).join(', ')}`),
+  ];
+  return checkResult('lag', 'Lag', findings, { ...figures });
 }
