@@ -69,7 +69,7 @@ async function isSameCondition(
   // may depend on indexes that another run makes meanwhile. Each may end in a comment.
   const query = `SELECT (\n${wanted}\n), (\n${existing}\n) FROM ${identifier(table)}`;
   if (await store.compileError(query)) return false;
-  const { Output: [first, second] = [] } = await planOf(store, query, 'VERBOSE, COSTS OFF, ');
+  const { Output: [first, second] = [] } = await planOf(store, query);
   return first !== undefined && first === second;
 }
 
@@ -80,8 +80,10 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
-async function planOf(store: Store, query: string, options = ''): Promise<PlanNode> {
-  const [text = '[]'] = await store.project.pluck<string>(`EXPLAIN (${options}FORMAT JSON) ${query}`);
+async function planOf(store: Store, query: string): Promise<PlanNode> {
+  const [text = '[]'] = await store.project.pluck<string>(
+    `EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) ${query}`,
+  );
   return (JSON.parse(text) as readonly { readonly Plan?: PlanNode }[])[0]?.Plan ?? {};
 }
 
