@@ -12,7 +12,7 @@ import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { LEDGER_DROP, LEDGER_TABLES, type LedgerTypes, ledgerDdl } from '../../ledger/tables.js';
 import type { LedgerDialect } from '../dialect.js';
-import { RELATIONS, relationSql } from './catalog.js';
+import { listSql, RELATIONS, relationSql } from './catalog.js';
 import { connectAs, IS_ME, IS_OURS, isSuper, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './rights.js';
 
 /** Types are PostgreSQL's own, whatever another has in the search path. Keys stand as text: see `toLedger`. */
@@ -77,7 +77,7 @@ export const POSTGRES_LEDGER: LedgerDialect = {
 };
 
 /** The names of the ledger's tables, and of these and its sequence, as SQL. */
-const TABLES = OUR_TABLES.map(literal).join(', ');
+const TABLES = listSql(OUR_TABLES);
 const NAMES = `${TABLES}, ${literal(BATCH_NUMBERS)}`;
 
 /** SQL for the ledger's relations in a schema, as `c` and `n`: its tables, its sequence, and that of an identity. Takes the schema. */
@@ -266,7 +266,7 @@ async function withdrawGrants(store: PostgresStatements, names: readonly string[
       coalesce(quote_ident(g.rolname), 'PUBLIC'))
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) AS x
       LEFT JOIN pg_roles AS g ON g.oid = x.grantee
-    WHERE n.nspname = ? AND c.relname IN (${names.map(literal).join(', ')}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
+    WHERE n.nspname = ? AND c.relname IN (${listSql(names)}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
     GROUP BY n.nspname, c.relname, g.rolname`,
     await store.ledgerSchema(),
   );

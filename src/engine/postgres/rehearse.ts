@@ -4,7 +4,7 @@ import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { SchemaPlan } from '../schema-plan.js';
-import { places, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
+import { listSql, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back keeps others waiting meanwhile. So the catalog is
 // asked for whatever is known to stand in the way; a trigger's function is not looked into.
@@ -192,10 +192,9 @@ async function inTheWay(
     `${treeSql(store, step.table)}, hanging AS (
       SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
         JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-      WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${places(columns)}))
+      WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${listSql(columns)}))
     ${selects.join('\nUNION ')}
     ORDER BY kind, name`,
-    ...columns,
   );
   return found
     .filter(({ kind, name }) => kind !== 'index' || !indexes.includes(name))
