@@ -23,9 +23,6 @@ export interface Group {
   readonly keys: readonly Key[];
 }
 
-/** Skips that one statement records. */
-const AT_ONCE = 1000;
-
 /** Records what a batch leaves alone; what an earlier run recorded of its rows is gone by now. Returns how many there are. */
 export async function recordSkips(
   store: Store,
@@ -33,16 +30,12 @@ export async function recordSkips(
   batch: number,
   skips: readonly SkipRecord[],
 ): Promise<number> {
-  for (let i = 0; i < skips.length; i += AT_ONCE) {
-    const rows = skips.slice(i, i + AT_ONCE).map(({ key, target, reason }) => {
-      const cell = String(store.dialect.ledger.toCell(key));
-      return `(${[name, cell, target, reason].map(literal).join(', ')}, ${batch})`;
-    });
-    await store.run(
-      `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch) VALUES ${rows.join(', ')}`,
-    );
-  }
-  return skips.length;
+  if (skips.length === 0) return 0;
+  return await store.run(
+    `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch)
+    SELECT ${literal(name)}, s.key, s.target, s.reason, ${batch} FROM json_to_recordset(?) AS s (key text, target text, reason text)`,
+    JSON.stringify(skips.map((skip) => ({ ...skip, key: store.dialect.toLedger(skip.key) }))),
+  );
 }
 
 /** What a batch leaves alone. */

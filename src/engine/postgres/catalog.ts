@@ -8,18 +8,28 @@ import { connectAs, IS_ME, isSuper } from './rights.js';
 
 // A name is the table that the search path finds first: what an unqualified name in a statement means.
 
-/** The relation that an unqualified name means, as SQL. */
-export const relationSql = (store: Store, name: string): string =>
-  `coalesce(${requirePostgres(store)
-    .session.schemas.map((schema) => `to_regclass(${literal(`${identifier(schema)}.${identifier(name)}`)})`)
-    .join(', ')})`;
+/**
+ * The relation that an unqualified name means, as SQL.
+ *
+ * @param schemas where to look, in their order. Default: those of the search path
+ */
+export function relationSql(
+  store: Store,
+  name: string,
+  schemas = requirePostgres(store).session.schemas,
+): string {
+  const found = schemas.map(
+    (schema) => `to_regclass(${literal(`${identifier(schema)}.${identifier(name)}`)})`,
+  );
+  return `coalesce(${found.join(', ')})`;
+}
 
 /** A table, the root, with its partitions and whatever inherits from it: an UPDATE of the table reaches them all. */
 export const treeSql = (store: Store, table: string): string => `WITH RECURSIVE tree (oid, is_root) AS (
   SELECT ${relationSql(store, table)}::oid, true UNION SELECT i.inhrelid, false FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
 
-/** Places for a list of values in SQL; for an empty one a list that holds nothing. */
-export const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ') || 'NULL';
+/** Texts as a list in SQL; for none a list that holds nothing. */
+export const listSql = (texts: readonly string[]): string => texts.map(literal).join(', ') || 'NULL';
 
 /** Relations by their kind in the catalog. */
 export const RELATIONS: Readonly<Record<string, string>> = {
@@ -72,21 +82,15 @@ export const parentTables = async (store: Store, table: string): Promise<string[
       JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${relationSql(store, table)} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
   );
 
-/** Whether the store has a table (not a view) of this name. */
+/** Whether the store has a table (not a view) of this name. The ledger's own are looked for in its schema alone. */
 export async function hasTable(store: Store, name: string): Promise<boolean> {
-  if (OUR_TABLES.includes(name)) return await hasLedgerTable(requirePostgres(store), name);
-  await refuseForeignTable(requirePostgres(store), name);
-  return ['r', 'p'].includes((await relationFacts(store, name))?.kind ?? '');
+  const postgres = requirePostgres(store);
+  const isOurs = OUR_TABLES.includes(name);
+  if (!isOurs) await refuseForeignTable(postgres, name);
+  const schemas = isOurs ? [await postgres.ledgerSchema()] : undefined;
+  const sql = `SELECT 1 FROM pg_class WHERE oid = ${relationSql(store, name, schemas)} AND relkind IN ('r', 'p')`;
+  return (await store.get(sql)) !== undefined;
 }
-
-/** The ledger's own are looked for in its schema alone. */
-const hasLedgerTable = async (store: PostgresStatements, name: string): Promise<boolean> =>
-  (await store.get(
-    `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = ? AND c.relname = ? AND c.relkind = 'r'`,
-    await store.ledgerSchema(),
-    name,
-  )) !== undefined;
 
 /** By the catalog. A type is written as PostgreSQL writes it: `character varying(40)`. */
 export async function tableColumns(store: Store, table: string): Promise<ColumnInfo[]> {
@@ -119,12 +123,11 @@ export async function updateTriggers(
     SELECT t.tgname AS name FROM pg_trigger AS t JOIN tree ON tree.oid = t.tgrelid
     WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 16) <> 0
       AND (t.tgattr::text = '' OR EXISTS (SELECT 1 FROM pg_attribute AS a
-        WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr) AND a.attname IN (${places(columns)})))
+        WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr) AND a.attname IN (${listSql(columns)})))
     UNION
     SELECT r.rulename FROM pg_rewrite AS r JOIN tree ON tree.oid = r.ev_class AND tree.is_root
     WHERE r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')
     ORDER BY name`,
-    ...columns,
   );
 }
 

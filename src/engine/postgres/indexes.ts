@@ -1,13 +1,12 @@
 import type { Connection, Store, Transaction } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
-import { untilFree } from '../../db/site.js';
-import { identifier, literal, normaliseSql } from '../../db/sql.js';
+import { identifier, normaliseSql } from '../../db/sql.js';
 import { findEach, mapEach } from '../../each.js';
 import { BackfillError } from '../../errors.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
 import { isStoreError } from '../../store-errors.js';
 import type { IndexVerdict, IndexWork } from '../dialect.js';
-import { relationFacts, relationSql, treeBytes, treeSql } from './catalog.js';
+import { listSql, relationFacts, relationSql, treeBytes, treeSql } from './catalog.js';
 
 /** The index of a table by its name: invalid where a run has left it incomplete, as it was killed. */
 const standing = async (store: Store, { table, name }: Pick<IndexWork, 'table' | 'name'>) =>
@@ -22,7 +21,7 @@ const standing = async (store: Store, { table, name }: Pick<IndexWork, 'table' |
 export async function hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'> {
   const own = await standing(store, { table, name });
   if (own) return own.isValid === 1 || 'unfinished';
-  const schemas = requirePostgres(store).session.schemas.map(literal).join(', ');
+  const schemas = listSql(requirePostgres(store).session.schemas);
   const sql = `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indexrelid = c.oid
     WHERE c.relname = ? AND n.nspname IN (${schemas}) AND i.indisvalid`;
   return (await store.get(sql, name)) !== undefined;
@@ -40,7 +39,7 @@ export async function findIndex(
     `SELECT c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS condition
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
     WHERE i.indrelid = ${relationSql(store, table)} AND i.indisvalid AND NOT i.indisunique AND NOT i.indisexclusion
-      AND m.amname IN ('btree', 'lsm') AND ARRAY[${wanted.columns.map(literal).join(', ')}] = ARRAY(
+      AND m.amname IN ('btree', 'lsm') AND ARRAY[${listSql(wanted.columns)}] = ARRAY(
         SELECT CASE WHEN k.at < i.indnkeyatts AND (i.indoption[k.at] & 3) = 0 AND i.indcollation[k.at] = a.attcollation
           AND coalesce(o.opcdefault, true) THEN a.attname::text END
         FROM generate_series(0, i.indnatts - 1) AS k (at)
@@ -69,7 +68,7 @@ async function isSameCondition(
   // may depend on indexes that another run makes meanwhile. Each may end in a comment.
   const query = `SELECT (\n${wanted}\n), (\n${existing}\n) FROM ${identifier(table)}`;
   if (await store.compileError(query)) return false;
-  const { Output: [first, second] = [] } = await planOf(store, query, 'VERBOSE, COSTS OFF, ');
+  const { Output: [first, second] = [] } = await planOf(store, query);
   return first !== undefined && first === second;
 }
 
@@ -80,8 +79,10 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
-async function planOf(store: Store, query: string, options = ''): Promise<PlanNode> {
-  const [text = '[]'] = await store.project.pluck<string>(`EXPLAIN (${options}FORMAT JSON) ${query}`);
+async function planOf(store: Store, query: string): Promise<PlanNode> {
+  const [text = '[]'] = await store.project.pluck<string>(
+    `EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) ${query}`,
+  );
   return (JSON.parse(text) as readonly { readonly Plan?: PlanNode }[])[0]?.Plan ?? {};
 }
 

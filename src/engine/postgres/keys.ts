@@ -27,8 +27,8 @@ interface KeyColumn {
   readonly type: string;
   /** Whether there is such an index. */
   readonly isUnique: number;
-  /** Whether it orders texts by their bytes in the column's own collation. */
-  readonly isBytewise: number;
+  /** Whether it orders texts by their bytes in the column's own collation; null where there is none, or no collation. */
+  readonly isBytewise: number | null;
   /** Its collation if that is one of PostgreSQL's own that orders texts by their bytes, else null. */
   readonly collation: string | null;
 }
@@ -51,28 +51,27 @@ async function columnOf(store: Store, of: KeyOf): Promise<KeyColumn | undefined>
  */
 const ask = async (store: Store, { table, key }: KeyOf): Promise<KeyColumn | undefined> =>
   await store.get<KeyColumn>(
-    `WITH collations AS (
-      SELECT l.oid, l.collname, l.collnamespace, (w.provider = 'b'
-        OR w.provider = 'c' AND w.locale ~* '^(c|posix|c[.]utf-?8)$') IS TRUE AS "isBytewise"
-      FROM pg_collation AS l CROSS JOIN (SELECT coalesce(to_json(d) ->> 'datlocprovider', 'c') AS provider,
-          d.datcollate::text AS locale FROM pg_database AS d WHERE d.datname = current_database()) AS d
-        CROSS JOIN LATERAL (SELECT CASE l.collprovider WHEN 'd' THEN d.provider ELSE l.collprovider::text END AS provider,
-          CASE l.collprovider WHEN 'd' THEN d.locale ELSE l.collcollate::text END AS locale) AS w)
-    SELECT format_type(a.atttypid, NULL) AS type, i.indexrelid IS NOT NULL AS "isUnique",
-      coalesce(x."isBytewise" AND x.oid = a.attcollation, false) AS "isBytewise",
-      CASE WHEN x."isBytewise" AND x.collnamespace = 'pg_catalog'::regnamespace THEN x.collname END AS collation
+    `SELECT format_type(a.atttypid, NULL) AS type, i.indexrelid IS NOT NULL AS "isUnique",
+      b."isBytewise" AND c.oid = a.attcollation AS "isBytewise",
+      CASE WHEN b."isBytewise" AND c.collnamespace = 'pg_catalog'::regnamespace THEN c.collname END AS collation
     FROM pg_attribute AS a
       LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
         AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
-      LEFT JOIN collations AS x ON x.oid = i.indcollation[0]
+      LEFT JOIN pg_collation AS c ON c.oid = i.indcollation[0]
+      CROSS JOIN (SELECT coalesce(to_json(d) ->> 'datlocprovider', 'c') AS provider, d.datcollate::text AS locale
+        FROM pg_database AS d WHERE d.datname = current_database()) AS d
+      CROSS JOIN LATERAL (SELECT CASE c.collprovider WHEN 'd' THEN d.provider ELSE c.collprovider::text END AS provider,
+        CASE c.collprovider WHEN 'd' THEN d.locale ELSE c.collcollate::text END AS locale) AS w
+      CROSS JOIN LATERAL (SELECT (w.provider = 'b'
+        OR w.provider = 'c' AND w.locale ~* '^(c|posix|c[.]utf-?8)$') IS TRUE AS "isBytewise") AS b
     WHERE a.attrelid = ${relationSql(store, table)} AND a.attname = ? AND a.attnum > 0 AND NOT a.attisdropped
-    ORDER BY "isBytewise" DESC, "collation", i.indexrelid LIMIT 1`,
+    ORDER BY "isBytewise" DESC NULLS LAST, "collation", i.indexrelid LIMIT 1`,
     key,
   );
 
 /** Whether a key goes by the bytes of its texts only under a collation that is named. */
 const wantsCollation = ({ type, isBytewise }: KeyColumn): boolean =>
-  KINDS[type] === 'text' && type !== 'uuid' && isBytewise === 0;
+  KINDS[type] === 'text' && type !== 'uuid' && isBytewise !== 1;
 
 /** A key, with its column's type as SQL. */
 export interface PostgresKey extends KeyFacts {

@@ -12,7 +12,7 @@ import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { LEDGER_DROP, LEDGER_TABLES, type LedgerTypes, ledgerDdl } from '../../ledger/tables.js';
 import type { LedgerDialect } from '../dialect.js';
-import { RELATIONS, relationSql } from './catalog.js';
+import { listSql, RELATIONS, relationSql } from './catalog.js';
 import { connectAs, IS_ME, IS_OURS, isSuper, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './rights.js';
 
 /** Types are PostgreSQL's own, whatever another has in the search path. Keys stand as text: integers in digits, texts behind an apostrophe. */
@@ -84,14 +84,15 @@ export const POSTGRES_LEDGER: LedgerDialect = {
   },
 };
 
-/** The names of the ledger's tables and of its sequence, as SQL. */
-const NAMES = [...OUR_TABLES, BATCH_NUMBERS].map(literal).join(', ');
+/** The names of the ledger's tables, and of these and its sequence, as SQL. */
+const TABLES = listSql(OUR_TABLES);
+const NAMES = `${TABLES}, ${literal(BATCH_NUMBERS)}`;
 
 /** SQL for the ledger's relations in a schema, as `c` and `n`: its tables, its sequence, and that of an identity. Takes the schema. */
 const IN_LEDGER = `n.nspname = ? AND (c.relname IN (${NAMES})
   OR c.relkind = 'S' AND EXISTS (SELECT 1 FROM pg_depend AS y JOIN pg_class AS t ON t.oid = y.refobjid
     WHERE y.classid = 'pg_class'::regclass AND y.refclassid = y.classid AND y.objid = c.oid AND y.deptype = 'i'
-      AND t.relnamespace = n.oid AND t.relname IN (${OUR_TABLES.map(literal).join(', ')})))`;
+      AND t.relnamespace = n.oid AND t.relname IN (${TABLES})))`;
 
 /** Rights to change a table, or what becomes of it. */
 const WRITING = `'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'`;
@@ -105,43 +106,35 @@ const ledgerTables = async (store: PostgresStatements): Promise<string[]> =>
     await store.ledgerSchema(),
   );
 
-/** What the ledger's columns are of, and their only default beside none. */
-const [OUR_TYPES, OUR_DEFAULT] = [
-  `'text'::regtype, 'bigint'::regtype, 'double precision'::regtype, 'bytea'::regtype`,
-  '0',
-];
-
-/** Whatever of the ledger's tables this program does not make, each by a condition on `c`, from `pg_class`. */
-const ODDITIES: readonly (readonly [condition: string, what: string])[] = [
+/** Whatever of the ledger's tables this program does not make, each with the condition on `c`, from `pg_class`. */
+const ODDITIES: readonly (readonly [what: string, condition: string])[] = [
+  ['is no plain table', `c.relkind <> CASE WHEN c.relname IN (${TABLES}) THEN 'r' ELSE 'S' END`],
+  ['has triggers', 'EXISTS (SELECT 1 FROM pg_trigger AS x WHERE x.tgrelid = c.oid)'],
+  ['has rules', 'EXISTS (SELECT 1 FROM pg_rewrite AS x WHERE x.ev_class = c.oid)'],
+  ['has row security', 'c.relrowsecurity OR EXISTS (SELECT 1 FROM pg_policy AS x WHERE x.polrelid = c.oid)'],
   [
-    `c.relkind <> CASE WHEN c.relname IN (${OUR_TABLES.map(literal).join(', ')}) THEN 'r' ELSE 'S' END`,
-    'is no plain table',
-  ],
-  ['EXISTS (SELECT 1 FROM pg_trigger AS x WHERE x.tgrelid = c.oid)', 'has triggers'],
-  ['EXISTS (SELECT 1 FROM pg_rewrite AS x WHERE x.ev_class = c.oid)', 'has rules'],
-  ['c.relrowsecurity OR EXISTS (SELECT 1 FROM pg_policy AS x WHERE x.polrelid = c.oid)', 'has row security'],
-  [
-    `EXISTS (SELECT 1 FROM pg_constraint AS x WHERE x.conrelid = c.oid AND x.contype NOT IN ('p', 'n'))`,
     'has constraints',
+    `EXISTS (SELECT 1 FROM pg_constraint AS x WHERE x.conrelid = c.oid AND x.contype NOT IN ('p', 'n'))`,
   ],
   [
-    `EXISTS (SELECT 1 FROM pg_attrdef AS x WHERE x.adrelid = c.oid AND pg_get_expr(x.adbin, x.adrelid) <> ${literal(OUR_DEFAULT)})
-      OR EXISTS (SELECT 1 FROM pg_attribute AS x WHERE x.attrelid = c.oid AND x.attgenerated <> '')`,
     'has defaults',
+    `EXISTS (SELECT 1 FROM pg_attrdef AS x WHERE x.adrelid = c.oid AND pg_get_expr(x.adbin, x.adrelid) <> '0')
+    OR EXISTS (SELECT 1 FROM pg_attribute AS x WHERE x.attrelid = c.oid AND x.attgenerated <> '')`,
   ],
   [
-    `c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_attribute AS x
-      WHERE x.attrelid = c.oid AND x.attnum > 0 AND NOT x.attisdropped AND x.atttypid NOT IN (${OUR_TYPES}))`,
     'has other types',
+    `c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_attribute AS x
+    WHERE x.attrelid = c.oid AND x.attnum > 0 AND NOT x.attisdropped
+      AND x.atttypid NOT IN ('text'::regtype, 'bigint'::regtype, 'double precision'::regtype, 'bytea'::regtype))`,
   ],
   [
-    `EXISTS (SELECT 1 FROM pg_index AS x WHERE x.indrelid = c.oid
-      AND (x.indpred IS NOT NULL OR x.indexprs IS NOT NULL AND c.relname <> ${literal(XIDS_TABLE)}))`,
     'has indexes on expressions',
+    `EXISTS (SELECT 1 FROM pg_index AS x WHERE x.indrelid = c.oid
+    AND (x.indpred IS NOT NULL OR x.indexprs IS NOT NULL AND c.relname <> ${literal(XIDS_TABLE)}))`,
   ],
   [
-    'EXISTS (SELECT 1 FROM pg_inherits AS x WHERE c.oid IN (x.inhparent, x.inhrelid))',
     'has heirs or partitions',
+    'EXISTS (SELECT 1 FROM pg_inherits AS x WHERE c.oid IN (x.inhparent, x.inhrelid))',
   ],
 ];
 
@@ -183,10 +176,11 @@ export async function refuseUnsafeLedger(
   if (!store.driver.trustsOthers) await refuseWriters(store, schema);
   const unusable = relations.find(({ isUnusable }) => isUnusable === 1);
   if (!unusable) return;
-  const { name, owner } = unusable;
+  const { owner } = unusable;
+  const table = `${schema}.${unusable.name}`;
   throw new BackfillError(
     'STORE_READONLY',
-    `The ledger's table ${schema}.${name} belongs to ${owner}, and this user lacks the right ${right} on it`,
+    `The ledger's table ${table} belongs to ${owner}, and this user lacks the right ${right} on it`,
     `Hand the ledger over to the owner of the tables, as ${owner}: ${handOver(owner)}`,
   );
 }
@@ -197,7 +191,7 @@ async function ledgerRelations(
 ): Promise<LedgerRelation[]> {
   const { tables, trustsOthers } = store.driver;
   const oids = tables.map((table) => relationSql(store, table));
-  const odd = ODDITIES.map(([condition, what]) => `WHEN ${condition} THEN ${literal(what)}`);
+  const odd = ODDITIES.map(([what, condition]) => `WHEN ${condition} THEN ${literal(what)}`);
   return await store.all<LedgerRelation>(
     `WITH owners AS (SELECT t.relowner AS oid FROM pg_class AS t WHERE t.oid IN (${oids.join(', ') || 'NULL'}))
     SELECT c.relname AS name, c.relkind AS kind, o.rolname AS owner,
@@ -256,7 +250,8 @@ async function refuseWriters(store: PostgresStatements, schema: string): Promise
   );
   const [first] = grants;
   if (!first) return;
-  const { name, role } = first;
+  const { role } = first;
+  const table = `${schema}.${first.name}`;
   const memberships = grants.filter(({ right }) => right === WRITE_ALL);
   const granted = grants.filter(({ right }) => right !== WRITE_ALL);
   const rights = listed(granted.map(({ right }) => right));
@@ -265,7 +260,7 @@ async function refuseWriters(store: PostgresStatements, schema: string): Promise
     from.length === 0 ? [] : [`REVOKE ${what} FROM ${listed(from.map(({ grantee }) => roleSql(grantee)))}`];
   throw new BackfillError(
     'LEDGER_UNTRUSTED',
-    `The role ${role} may write the ledger's table ${schema}.${name}, which says what SQL this user runs`,
+    `The role ${role} may write the ledger's table ${table}, which says what SQL this user runs`,
     takeAway([...revoke(`${rights} ON ${tables}`, granted), ...revoke(WRITE_ALL, memberships)], role),
   );
 }
@@ -279,7 +274,7 @@ async function withdrawGrants(store: PostgresStatements, names: readonly string[
       coalesce(quote_ident(g.rolname), 'PUBLIC'))
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) AS x
       LEFT JOIN pg_roles AS g ON g.oid = x.grantee
-    WHERE n.nspname = ? AND c.relname IN (${names.map(literal).join(', ')}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
+    WHERE n.nspname = ? AND c.relname IN (${listSql(names)}) AND x.grantee <> c.relowner AND x.privilege_type IN (${WRITING})
     GROUP BY n.nspname, c.relname, g.rolname`,
     await store.ledgerSchema(),
   );

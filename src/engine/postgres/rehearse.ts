@@ -3,8 +3,8 @@ import { identifier, isSameName } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
-import type { PlannedStatement, SchemaPlan } from '../schema-plan.js';
-import { places, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
+import type { SchemaPlan } from '../schema-plan.js';
+import { listSql, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back keeps others waiting meanwhile. So the catalog is
 // asked for whatever is known to stand in the way; a trigger's function is not looked into.
@@ -25,7 +25,7 @@ function missingRight(step: SchemaStepDefinition, what: string, right: string): 
   return blocked(step, what, `the missing right ${right}`, hint);
 }
 
-const making = ({ makes }: PlannedStatement): string => `Making ${makes.kind} ${makes.name}`;
+const making = ({ kind, name }: CreatedObject): string => `Making ${kind} ${name}`;
 
 const named = (objects: readonly CreatedObject[], kind: CreatedObject['kind']): string[] =>
   objects.filter((object) => object.kind === kind).map(({ name }) => name);
@@ -37,47 +37,43 @@ export async function rehearseUp(
   plan: SchemaPlan,
   made: readonly CreatedObject[],
 ): Promise<string[]> {
-  const columns = plan.first.filter(({ makes }) => makes.kind === 'column');
-  await checkTable(store, step, columns, plan.indexes);
+  const columns = plan.first.map(({ makes }) => makes).filter(({ kind }) => kind === 'column');
+  const indexes = plan.indexes.map(({ makes }) => makes);
+  await checkTable(store, step, columns, indexes);
   await checkColumns(store, step, columns);
-  for (const planned of plan.indexes) {
-    checkName(step, planned);
-    await checkIndex(store, step, planned);
-    const clash = await clashing(store, step, planned, named(made, 'index'));
-    if (clash !== undefined) throw blocked(step, making(planned), clash);
-  }
-  const objects = [...made, ...plan.indexes.map(({ makes }) => makes)];
-  return (await inTheWay(store, step, objects)).map((object) => `\`down\` will be blocked by ${object}`);
+  for (const index of indexes) await checkIndex(store, step, index, made);
+  return (await inTheWay(store, step, [...made, ...indexes])).map(
+    (object) => `\`down\` will be blocked by ${object}`,
+  );
 }
 
 /** Refuses a table that can't be changed, or not by this role. */
 async function checkTable(
   store: Store,
   step: SchemaStepDefinition,
-  columns: readonly PlannedStatement[],
-  indexes: readonly PlannedStatement[],
+  columns: readonly CreatedObject[],
+  indexes: readonly CreatedObject[],
 ): Promise<void> {
   const facts = await relationFacts(store, step.table);
   if (!facts) return; // whoever asks has refused what is no table
   const [change] = [...columns, ...indexes];
-  const what = change ? making(change) : 'Filling';
-  if (facts.parent !== null && columns.length > 0) {
+  if (facts.parent !== null && columns[0]) {
     const hint = `Declare the step for ${facts.parent}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed`;
-    throw blocked(step, what, `table ${facts.parent}, of which it is a partition`, hint);
+    throw blocked(step, making(columns[0]), `table ${facts.parent}, of which it is a partition`, hint);
   }
-  if (change && facts.isOwned === 0) throw missingRight(step, what, 'to own the table');
+  if (change && facts.isOwned === 0) throw missingRight(step, making(change), 'to own the table');
   if (indexes[0] && facts.mayCreate === 0)
     throw missingRight(step, making(indexes[0]), 'CREATE on its schema');
   if (step.columns.length === 0) return;
   if (facts.mayUpdate === 0) throw missingRight(step, 'Filling', 'UPDATE');
-  if (facts.hidesRows !== 0)
+  if (facts.hidesRows === 1)
     throw missingRight(step, 'Filling', 'BYPASSRLS, without which policies hide rows');
 }
 
 async function checkColumns(
   store: Store,
   step: SchemaStepDefinition,
-  planned: readonly PlannedStatement[],
+  planned: readonly CreatedObject[],
 ): Promise<void> {
   for (const column of await tableColumns(store, step.table)) {
     const declared = step.columns.find(({ name }) => isSameName(name, column.name));
@@ -88,33 +84,31 @@ async function checkColumns(
       throw blocked(step, `Making column ${declared.name}`, `another column named ${column.name}`);
   }
   for (const column of planned) {
-    checkName(step, column);
-    const type = step.columns.find(({ name }) => name === column.makes.name)?.type ?? 'text';
+    const type = step.columns.find(({ name }) => name === column.name)?.type ?? 'text';
     await checkDeclaration(store, step, column, `SELECT NULL::${type}`);
   }
 }
 
-function checkName(step: SchemaStepDefinition, planned: PlannedStatement): void {
-  if (Buffer.byteLength(planned.makes.name) <= LONGEST_NAME) return;
-  throw blocked(step, making(planned), `its name of more than ${LONGEST_NAME} bytes`);
-}
-
+/** Refuses an object whose name PostgreSQL would cut, or whose `sql` does not compile. */
 async function checkDeclaration(
   store: Store,
   step: SchemaStepDefinition,
-  planned: PlannedStatement,
+  object: CreatedObject,
   sql: string,
 ): Promise<void> {
-  if (await store.compileError(sql)) throw blocked(step, making(planned), 'its declaration');
+  if (Buffer.byteLength(object.name) > LONGEST_NAME)
+    throw blocked(step, making(object), `its name of more than ${LONGEST_NAME} bytes`);
+  if (await store.compileError(sql)) throw blocked(step, making(object), 'its declaration');
 }
 
-/** Refuses an index whose columns or condition do not compile when the step's columns are there. */
+/** Refuses an index whose columns or condition do not compile when the step's columns are there, or whose name is taken. */
 async function checkIndex(
   store: Store,
   step: SchemaStepDefinition,
-  planned: PlannedStatement,
+  planned: CreatedObject,
+  made: readonly CreatedObject[],
 ): Promise<void> {
-  const index = step.indexes.find(({ name }) => name === planned.makes.name);
+  const index = step.indexes.find(({ name }) => name === planned.name);
   if (!index) return;
   const present = await tableColumns(store, step.table);
   const coming = step.columns
@@ -124,24 +118,16 @@ async function checkIndex(
   const sql = `SELECT ${index.columns.map(identifier).join(', ')} FROM (SELECT *${coming.join('')} FROM ${table}) AS ${table}
     WHERE (\n${index.where ?? 'true'}\n)`;
   await checkDeclaration(store, step, planned, sql);
-}
-
-/** Another relation that has the name of an index already; not a part of it that a run has left when it was killed. */
-async function clashing(
-  store: Store,
-  { table }: SchemaStepDefinition,
-  { makes }: PlannedStatement,
-  made: readonly string[],
-): Promise<string | undefined> {
   const found = await store.get<{ kind: string; isUnfinished: number }>(
     `SELECT c.relkind AS kind, coalesce(NOT i.indisvalid AND i.indrelid = t.oid, false) AS "isUnfinished"
     FROM pg_class AS t JOIN pg_class AS c ON c.relnamespace = t.relnamespace LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
-    WHERE t.oid = ${relationSql(store, table)} AND c.relname = ?`,
-    makes.name,
+    WHERE t.oid = ${relationSql(store, step.table)} AND c.relname = ?`,
+    index.name,
   );
-  if (!found) return undefined;
-  if (found.isUnfinished === 0) return `another ${RELATIONS[found.kind] ?? 'object'} named ${makes.name}`;
-  return made.includes(makes.name) ? undefined : `invalid index ${makes.name}`;
+  if (found?.isUnfinished === 0)
+    throw blocked(step, making(planned), `another ${RELATIONS[found.kind] ?? 'object'} named ${index.name}`);
+  if (found && !named(made, 'index').includes(index.name))
+    throw blocked(step, making(planned), `invalid index ${index.name}`);
 }
 
 /**
@@ -206,10 +192,9 @@ async function inTheWay(
     `${treeSql(store, step.table)}, hanging AS (
       SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
         JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-      WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${places(columns)}))
+      WHERE d.refclassid = 'pg_class'::regclass AND a.attname IN (${listSql(columns)}))
     ${selects.join('\nUNION ')}
     ORDER BY kind, name`,
-    ...columns,
   );
   return found
     .filter(({ kind, name }) => kind !== 'index' || !indexes.includes(name))

@@ -88,28 +88,22 @@ export async function refuseUnsafePath(store: PostgresStatements): Promise<void>
     ORDER BY a.grantee <> 0, n.nspname, r.oid NOT IN (n.nspowner, d.datdba), r.rolname LIMIT 1`,
   );
   if (!found) return;
-  const { schema, role, grantee, isOwner } = found;
-  if (isOwner === 1 && found.isSuper === 1)
+  const { schema, role, grantee, me, owner } = found;
+  if (found.isOwner === 1 && found.isSuper === 1)
     throw new BackfillError(
       'SUPERUSER_REFUSED',
       `The schema ${schema} of the search path belongs to ${role}, and this user is a superuser, as which what that owner plants there could run`,
       connectAs(role),
     );
+  const statements = [`REVOKE CREATE ON SCHEMA ${identifier(schema)} FROM ${roleSql(grantee)}`];
+  if (found.isByAll === 1)
+    statements.push(`GRANT CREATE ON SCHEMA ${identifier(schema)} TO ${identifier(me)}`);
   throw new BackfillError(
     'SEARCH_PATH_UNSAFE',
     `The role ${role} may create objects in the schema ${schema} of the search path, and what it plants there could run as this user`,
-    isOwner === 1
+    found.isOwner === 1
       ? `Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if ${role} may do whatever this user may, run it again with --yes`
-      : takeAway(
-          [
-            `REVOKE CREATE ON SCHEMA ${identifier(schema)} FROM ${roleSql(grantee)}`,
-            ...(found.isByAll === 1
-              ? [`GRANT CREATE ON SCHEMA ${identifier(schema)} TO ${identifier(found.me)}`]
-              : []),
-          ],
-          role,
-          found.owner,
-        ),
+      : takeAway(statements, role, owner),
   );
 }
 
