@@ -1,3 +1,4 @@
+import { untilFree } from '../../db/site.js';
 import type { Connection, Store, Transaction } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
 import { identifier, normaliseSql } from '../../db/sql.js';
