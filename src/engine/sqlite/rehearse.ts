@@ -74,24 +74,23 @@ async function tryInProcess(input: string): Promise<TrialResult> {
 }
 
 /** SQLite names the view, trigger or index in which a change of the schema leaves an error. */
-const ERROR_IN = /^error in (view|trigger|index|table) (.+?)(?: after .*)?: /;
+const ERROR_IN = /^error in ((?:view|trigger|index|table) .+?)(?: after .*)?: /;
 
-/** The object that stands in the way, as "view late_events", or undefined when SQLite doesn't name it. */
-function namedIn(message: string): string | undefined {
-  const match = ERROR_IN.exec(message);
-  return match ? `${match[1]} ${match[2]}` : undefined;
-}
+/** The object that stands in the way, as "view late_events", where SQLite names it. */
+const culprit = (message: string, otherwise = 'another object'): string =>
+  ERROR_IN.exec(message)?.[1] ?? otherwise;
 
 function blocked(table: string, what: string, object: string, message = ''): BackfillError {
   const used = unsafeUse(message)?.used;
+  const because = used === undefined ? '' : `: it uses ${used}, which SQLite refuses in the schema of a file`;
+  const mend =
+    used === undefined
+      ? `Drop or mend ${object}, then run the same command again`
+      : `Drop ${object}, run the same command again, then create it anew`;
   return new BackfillError(
     'SCHEMA_BLOCKED',
-    used === undefined
-      ? `${what} on the table ${table} is blocked by ${object}`
-      : `${what} on the table ${table} is blocked by ${object}: it uses ${used}, which SQLite refuses in the schema of a file`,
-    used === undefined
-      ? `Drop or mend ${object}, then run the same command again; nothing was changed`
-      : `Drop ${object}, run the same command again, then create it anew; nothing was changed`,
+    `${what} on the table ${table} is blocked by ${object}${because}`,
+    `${mend}; nothing was changed`,
     message === '' ? {} : { cause: new Error(message) },
   );
 }
@@ -99,7 +98,6 @@ function blocked(table: string, what: string, object: string, message = ''): Bac
 /**
  * Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back.
  *
- * @param plan what the step would run
  * @param made what it has made already, when it resumes
  * @returns warnings: names of objects that will block `down`
  * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
@@ -110,35 +108,41 @@ export async function rehearseUp(
   plan: SchemaPlan,
   made: readonly CreatedObject[],
 ): Promise<string[]> {
-  for (const column of await tableColumns(store, step.table)) {
-    if (column.isGenerated && step.columns.some(({ name }) => isSameName(name, column.name))) {
-      throw blocked(step.table, 'Filling', `generated column ${column.name}`);
-    }
-  }
-  const statements = [...plan.first, ...plan.indexes];
-  const forward = statements
-    .filter(({ makes }) => makes.kind !== 'version')
-    .map(({ sql, makes }) => ({ sql, ...makes }));
+  const { table } = step;
+  const generated = (await tableColumns(store, table)).find(
+    ({ name, isGenerated }) => isGenerated && step.columns.some((column) => isSameName(column.name, name)),
+  );
+  if (generated) throw blocked(table, 'Filling', `generated column ${generated.name}`);
+  const statements = [...plan.first, ...plan.indexes].map(({ sql, makes }) => ({ sql, ...makes }));
   const result = await tryOut(store, {
-    table: step.table,
-    forward,
+    table,
+    forward: statements.filter(({ kind }) => kind !== 'version'),
     columns: step.columns.map(({ name }) => name),
-    reverse: reverseStatements(step, [...made, ...statements.map(({ makes }) => makes)]),
+    reverse: reverseStatements(step, [...made, ...statements]),
   });
   if (result.ended === 'forward') {
-    const { kind, name } = forward[result.at] ?? { kind: 'column', name: '' };
-    const clash = result.clash === undefined ? 'another object' : `another ${result.clash} named ${name}`;
-    throw blocked(step.table, `Making ${kind} ${name}`, namedIn(result.message) ?? clash, result.message);
+    const { failed, clash, message } = result;
+    const other = clash === undefined ? 'another object' : `another ${clash} named ${failed.name}`;
+    throw blocked(table, `Making ${failed.kind} ${failed.name}`, culprit(message, other), message);
   }
-  refuseUpdate(step.table, result);
-  if (result.ended !== 'reverse') return [];
-  return [`\`down\` will be blocked by ${namedIn(result.message) ?? 'another object'}`];
+  refuseUpdate(table, result);
+  return result.ended === 'reverse' ? [`\`down\` will be blocked by ${culprit(result.message)}`] : [];
 }
 
-function refuseUpdate(table: string, result: TrialResult): void {
-  if (result.ended !== 'update') return;
-  const { trigger, message } = result;
-  throw blocked(table, 'An UPDATE', trigger === undefined ? 'another object' : `trigger ${trigger}`, message);
+/**
+ * Tries the way back on a copy of the schema.
+ *
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
+ */
+export async function rehearseDown(
+  store: Store,
+  step: SchemaStepDefinition,
+  objects: readonly CreatedObject[],
+): Promise<void> {
+  const { table } = step;
+  const reverse = reverseStatements(step, objects);
+  const result = await tryOut(store, { table, forward: [], columns: [], reverse });
+  if (result.ended === 'reverse') throw blocked(table, '`down`', culprit(result.message), result.message);
 }
 
 /**
@@ -157,6 +161,12 @@ export async function updateError(
   return await store.compileError(noUpdateSql(table, columns));
 }
 
+function refuseUpdate(table: string, result: TrialResult): void {
+  if (result.ended !== 'update') return;
+  const { trigger, message } = result;
+  throw blocked(table, 'An UPDATE', trigger === undefined ? 'another object' : `trigger ${trigger}`, message);
+}
+
 /**
  * Refuses a step of plain SQL with a text that is no statement, where its declaration could not tell. A file that can't be written is
  * refused when it is opened.
@@ -169,21 +179,4 @@ export async function checkStep(store: Store, step: Step): Promise<void> {
     const error = await store.compileError(sql);
     if (error instanceof RangeError) throw noStatement(step.name, sql, error);
   }
-}
-
-/**
- * Tries the way back on a copy of the schema.
- *
- * @param objects what `down` would remove
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
- */
-export async function rehearseDown(
-  store: Store,
-  step: SchemaStepDefinition,
-  objects: readonly CreatedObject[],
-): Promise<void> {
-  const reverse = reverseStatements(step, objects);
-  const result = await tryOut(store, { table: step.table, forward: [], columns: [], reverse });
-  if (result.ended === 'reverse')
-    throw blocked(step.table, '`down`', namedIn(result.message) ?? 'another object', result.message);
 }
