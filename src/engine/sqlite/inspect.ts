@@ -156,26 +156,21 @@ export async function indexVerdict(
   name: string,
   index: string,
 ): Promise<IndexVerdict> {
-  const plan = await queryPlan(store, query);
-  if (usesIndex(plan, index)) return 'used';
+  const planOf = async (sql: string): Promise<string[]> =>
+    (await store.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${sql}`)).map(({ detail }) => `${detail} `);
+  const isUsed = (steps: readonly string[]): boolean =>
+    steps.some((detail) => detail.includes(` INDEX ${index} `));
+  const plan = await planOf(query);
+  if (isUsed(plan)) return 'used';
   const table = identifier(name);
   const [plain, quoted] = [name, table].map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
   const forced = query.replace(
     new RegExp(`\\bFROM\\s+(?:${plain}\\b|${quoted})`, 'i'),
     () => `FROM ${table} INDEXED BY ${identifier(index)}`,
   );
-  const canBeUsed =
-    (await store.compileError(forced)) === undefined && usesIndex(await queryPlan(store, forced), index);
-  const isServed = plan.some((line) => /\bUSING (?:COVERING )?INDEX /.test(line));
+  const canBeUsed = (await store.compileError(forced)) === undefined && isUsed(await planOf(forced));
+  const isServed = plan.some((detail) => /\bUSING (?:COVERING )?INDEX /.test(detail));
   return canBeUsed && isServed ? 'passed over' : 'unused';
-}
-
-async function queryPlan(store: Store, query: string): Promise<string[]> {
-  return (await store.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`)).map(({ detail }) => detail);
-}
-
-function usesIndex(plan: readonly string[], name: string): boolean {
-  return plan.some((line) => line.includes(` INDEX ${name} `) || line.endsWith(` INDEX ${name}`));
 }
 
 /**

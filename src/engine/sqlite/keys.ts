@@ -54,10 +54,8 @@ export async function emptyTemporary(
 }
 
 /**
- * Refuses a key by which batches can not go: they need each row's key to be another, and in an order that this program
- * shares with SQLite.
- *
- * @throws {BackfillError} `KEY_UNSUITABLE` with the reason
+ * Refuses a key by which batches can not go (`KEY_UNSUITABLE`): they need each row's key to be another, and in an order that this
+ * program shares with SQLite.
  */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   const { table, key } = backfill;
@@ -106,10 +104,8 @@ async function ignoresCase(store: Store, { table, key }: Backfill): Promise<bool
 }
 
 /**
- * Refuses a table in which the key of some row is none: NULL, or of another type than its column's, as SQLite lets it be. Reads
- * an index of integers in parts: it holds no row of the table. The rowid is never anything else.
- *
- * @throws {BackfillError} `KEY_UNSUITABLE`
+ * Refuses a table in which the key of some row is none (`KEY_UNSUITABLE`): NULL, or of another type than its column's, as SQLite lets it
+ * be. Reads an index of integers in parts: it holds no row of the table. The rowid is never anything else.
  */
 export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
   if (await isRowid(store, backfill)) return;

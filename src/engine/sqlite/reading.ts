@@ -132,11 +132,7 @@ const MAX_CHANGE = 2;
 /**
  * Cuts the rows of a table into slices that its caller reads in a few milliseconds each, by the time that it took for the slice before;
  * the event loop turns between two. A statement that reads a whole table can't be interrupted from the thread that waits for it.
- *
- * @param after behind this key; null for all
- * @param upTo up to this key; null for all
- * @param isPaged whether the rows of a slice come out in pages
- * @returns the last key of each slice; `upTo` of the last one
+ * See the `Dialect`.
  */
 export async function* sliceEnds(
   store: Store,
@@ -189,23 +185,22 @@ export async function fillWindow(
   const rows = await rowSql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
   const due = `${rows.inScope} AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${rows.isSkipped}` : ''}`;
-  const find = async (): Promise<FillWindow> => {
-    let start = after;
-    for await (const end of sliceEnds(store, backfill, after, upTo)) {
-      const where = `${rows.behind(start)} AND ${rows.upTo(end ?? upTo)}`;
-      if (await store.get(`SELECT 1 FROM ${table} WHERE ${where} AND ${due} LIMIT 1`)) {
-        const last = await store.getExact<{ key: unknown }>(
-          `SELECT ${rows.key} AS key FROM ${table} WHERE ${rows.behind(start)} AND ${rows.upTo(upTo)}
-          ORDER BY ${rows.key} LIMIT 1 OFFSET ${WINDOW_ROWS}`,
-        );
-        return { after: start, upTo: last ? asKey(last.key, backfill) : upTo };
-      }
-      start = end;
-    }
-    return { after: upTo, upTo };
-  };
   try {
-    return await withoutWaiting(store, find);
+    return await withoutWaiting(store, async () => {
+      let start = after;
+      for await (const end of sliceEnds(store, backfill, after, upTo)) {
+        const where = `${rows.behind(start)} AND ${rows.upTo(end ?? upTo)}`;
+        if (await store.get(`SELECT 1 FROM ${table} WHERE ${where} AND ${due} LIMIT 1`)) {
+          const last = await store.getExact<{ key: unknown }>(
+            `SELECT ${rows.key} AS key FROM ${table} WHERE ${rows.behind(start)} AND ${rows.upTo(upTo)}
+            ORDER BY ${rows.key} LIMIT 1 OFFSET ${WINDOW_ROWS}`,
+          );
+          return { after: start, upTo: last ? asKey(last.key, backfill) : upTo };
+        }
+        start = end;
+      }
+      return { after: upTo, upTo };
+    });
   } catch (error) {
     if (isBusy(error)) return { after, upTo };
     throw error;

@@ -33,8 +33,7 @@ const MAX_RESULTS = 100;
  * @throws {BackfillError} `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
 async function tryOut(store: Store, statements: Omit<Trial, 'objects'>): Promise<TrialResult> {
-  const trial: Trial = { objects: await schemaObjects(store), ...statements };
-  const input = JSON.stringify(trial);
+  const input = JSON.stringify({ objects: await schemaObjects(store), ...statements } satisfies Trial);
   const hash = createHash('sha256').update(input).digest('base64');
   const result = RESULTS.get(hash) ?? (await tryInProcess(input));
   if (result.ended === 'tampered') throw tampered(result.object);
@@ -82,26 +81,19 @@ const culprit = (message: string, otherwise = 'another object'): string =>
 
 function blocked(table: string, what: string, object: string, message = ''): BackfillError {
   const used = unsafeUse(message)?.used;
-  const because = used === undefined ? '' : `: it uses ${used}, which SQLite refuses in the schema of a file`;
-  const mend =
-    used === undefined
-      ? `Drop or mend ${object}, then run the same command again`
-      : `Drop ${object}, run the same command again, then create it anew`;
   return new BackfillError(
     'SCHEMA_BLOCKED',
-    `${what} on the table ${table} is blocked by ${object}${because}`,
-    `${mend}; nothing was changed`,
+    used === undefined
+      ? `${what} on the table ${table} is blocked by ${object}`
+      : `${what} on the table ${table} is blocked by ${object}: it uses ${used}, which SQLite refuses in the schema of a file`,
+    used === undefined
+      ? `Drop or mend ${object}, then run the same command again; nothing was changed`
+      : `Drop ${object}, run the same command again, then create it anew; nothing was changed`,
     message === '' ? {} : { cause: new Error(message) },
   );
 }
 
-/**
- * Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back.
- *
- * @param made what it has made already, when it resumes
- * @returns warnings: names of objects that will block `down`
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
- */
+/** Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back. See the `Dialect`. */
 export async function rehearseUp(
   store: Store,
   step: SchemaStepDefinition,
@@ -129,11 +121,7 @@ export async function rehearseUp(
   return result.ended === 'reverse' ? [`\`down\` will be blocked by ${culprit(result.message)}`] : [];
 }
 
-/**
- * Tries the way back on a copy of the schema.
- *
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
- */
+/** Tries the way back on a copy of the schema. See the `Dialect`. */
 export async function rehearseDown(
   store: Store,
   step: SchemaStepDefinition,
@@ -148,8 +136,6 @@ export async function rehearseDown(
 /**
  * Returns why columns of a table can not be updated, or undefined. Where that compiles triggers it is tried on a copy of the schema
  * first: how long it takes is up to whoever wrote them.
- *
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming a trigger, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
 export async function updateError(
   store: Store,
@@ -168,10 +154,8 @@ function refuseUpdate(table: string, result: TrialResult): void {
 }
 
 /**
- * Refuses a step of plain SQL with a text that is no statement, where its declaration could not tell. A file that can't be written is
- * refused when it is opened.
- *
- * @throws {BackfillError} `STEP_INVALID`
+ * Refuses a step of plain SQL with a text that is no statement (`STEP_INVALID`), where its declaration could not tell. A file that can't
+ * be written is refused when it is opened.
  */
 export async function checkStep(store: Store, step: Step): Promise<void> {
   if (step.kind !== 'sql') return;

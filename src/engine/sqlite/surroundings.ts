@@ -64,17 +64,15 @@ async function waitForWal(
   const giveUpAt = performance.now() + walWaitMs;
   while (!(await restartWal(store))) {
     throwIfStopped(signal, `while the WAL of ${name} was pinned`);
-    if (performance.now() >= giveUpAt) throw walPinned(walBytes);
+    if (performance.now() >= giveUpAt)
+      throw new BackfillError(
+        'WAL_PINNED',
+        `The WAL has grown to ${Math.round(walBytes / 2 ** 20)} MiB, since another program keeps a read transaction open; every committed batch is kept`,
+        'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL',
+      );
     await pauseFor(WAL_LOOK_MS, signal);
   }
 }
-
-const walPinned = (walBytes: number): BackfillError =>
-  new BackfillError(
-    'WAL_PINNED',
-    `The WAL has grown to ${Math.round(walBytes / 2 ** 20)} MiB, since another program keeps a read transaction open; every committed batch is kept`,
-    'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL',
-  );
 
 /**
  * Pages in the WAL at which to wait for the other thread, so that the WAL can begin anew: 64 MiB of 4 KiB pages. Twice and

@@ -4,6 +4,9 @@ import Database from 'better-sqlite3';
 import { foldCase, identifier, isVirtual, noUpdateSql } from '../../db/sql.js';
 import { altering, connect } from '../../db/sqlite/connection.js';
 
+// A process that runs one trial, from stdin to stdout. A thread of it ends it in any case: SQLite can not be interrupted, and the command
+// that waits for it may be killed.
+
 /** A copy of a store's schema in memory, without rows. */
 type SchemaCopy = Database.Database;
 
@@ -168,8 +171,6 @@ function writeText(copy: SchemaCopy, object: SchemaObject): void {
   copy.prepare('INSERT INTO sqlite_schema VALUES (:type, :name, :tbl_name, 0, :sql)').run(object);
 }
 
-// A process that runs one trial, from stdin to stdout. A thread of it ends it in any case: SQLite can not be interrupted, and the command
-// that waits for it may be killed.
 const [, , limitMs, limitBytes] = process.argv;
 const kill = `process.kill(process.pid, 'SIGKILL')`;
 new Worker(
