@@ -4,13 +4,20 @@ import { findEach } from '../../each.js';
 import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { ColumnInfo, Estimate, IndexVerdict, TableWork } from '../dialect.js';
 
-/** Whether the store has a table of this name: no view and no virtual table, of which reading would run what the file's author wrote. */
-export async function hasTable(store: Store, name: string): Promise<boolean> {
-  const table = await store.get<{ sql: string | null }>(
-    `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
+/** What the schema has of a table: its text, and the page at which it begins; undefined where there is none of this name. */
+export const tableEntry = async (
+  store: Store,
+  name: string,
+): Promise<{ readonly sql: string; readonly rootpage: number } | undefined> =>
+  await store.get(
+    `SELECT coalesce(sql, '') AS sql, rootpage FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
     name,
   );
-  return table !== undefined && !isVirtual(table.sql ?? '');
+
+/** Whether the store has a table of this name: no view and no virtual table, of which reading would run what the file's author wrote. */
+export async function hasTable(store: Store, name: string): Promise<boolean> {
+  const table = await tableEntry(store, name);
+  return table !== undefined && !isVirtual(table.sql);
 }
 
 /** Whether the store has an index of this name. */
@@ -29,11 +36,19 @@ export async function tableColumns(store: Store, table: string): Promise<ColumnI
 }
 
 /** A name as it stands in normalised SQL: only those that need their quotes still have them. */
-const NAME = /(?:"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|'(?:[^']|'')*'|[^\s"'`[,]+)/.source;
+const NAME = /(?:"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|'(?:[^']|'')*'|[^\s"'`[,()]+)/.source;
 const NAMES = new RegExp(NAME, 'g');
 /** A trigger's event with its columns, behind its name, which may hold any word. */
 const TRIGGER_HEAD = new RegExp(
   `^create trigger ?${NAME} ?(?:before|after|instead of)? ?(?:delete|insert|(update)(?: of ?(${NAME}(?:,${NAME})*))?) ?on\\b`,
+);
+
+/** Columns of an index. There is one way to match any text, so that none takes long. */
+const LIST = /\((?:"[^"]*"|`[^`]*`|\[[^\]]*\]|'[^']*'|[^"'`[])*?\)/.source;
+/** An index with its condition, if it has one, behind names and a list of columns that may hold any word. */
+const INDEX = new RegExp(
+  `^create index(?: if not exists)? ?${NAME} ?on ?${NAME} ?${LIST}(?: ?where ?(.*))?$`,
+  's',
 );
 
 /** Triggers of a table that an UPDATE of one of `columns` fires. */
@@ -66,11 +81,8 @@ export async function updateTriggers(
  * @see https://www.sqlite.org/lang_createtrigger.html
  */
 export async function updateOf(store: Store, table: string): Promise<string> {
-  const definition = await store.get<{ sql: string }>(
-    `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
-    table,
-  );
-  const hasConflictClause = /\bon conflict\b/.test(normaliseSql(definition?.sql ?? ''));
+  const sql = (await tableEntry(store, table))?.sql ?? '';
+  const hasConflictClause = /\bon conflict\b/.test(normaliseSql(sql));
   return `UPDATE ${hasConflictClause ? 'OR ABORT ' : ''}${identifier(table)}`;
 }
 
@@ -94,56 +106,33 @@ export async function findIndex(
       );
       const isSameList =
         columns.length === index.columns.length &&
-        columns.every(
-          (column, i) =>
-            column.name !== null &&
-            isSameName(column.name, index.columns[i] ?? '') &&
-            column.desc === 0 &&
-            column.coll === 'BINARY',
-        );
-      const isOurs = normaliseSql(sql) === normaliseSql(createIndexSql(step, { ...index, name }));
-      return isOurs || (isSameList && indexCondition(sql) === wanted);
+        columns.every(({ name: column, desc, coll }, i) => {
+          const isSameColumn = column !== null && isSameName(column, index.columns[i] ?? '');
+          return isSameColumn && desc === 0 && coll === 'BINARY';
+        });
+      const own = normaliseSql(sql);
+      const parts = INDEX.exec(own);
+      const isAlike = isSameList && parts !== null && withoutParentheses(parts[1] ?? '') === wanted;
+      return isAlike || own === normaliseSql(createIndexSql(step, { ...index, name }));
     })
   )?.name;
 }
 
 /** A condition without the parentheses around the whole of it, however many. */
 function withoutParentheses(condition: string): string {
-  const open: number[] = [];
-  const closing = new Map<number, number>();
-  for (let at = 0; at < condition.length; at += 1) {
-    if (condition[at] === '(') open.push(at);
-    if (condition[at] === ')') closing.set(open.pop() ?? -1, at);
-  }
-  let outer = 0;
-  while (closing.get(outer) === condition.length - 1 - outer) outer += 1;
-  return condition.slice(outer, condition.length - outer);
-}
-
-/** The normalised condition of a partial index, or '' when it has none. */
-function indexCondition(sql: string): string {
-  // Names in quotes may hold parentheses; those before the list of columns are the index's and the table's.
-  const name = /(?:"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[^\s"`[(]+)/.source;
-  const text = normaliseSql(sql).replace(
-    new RegExp(`^create index(?: if not exists)? ?${name} ?on ?${name}`),
-    '',
-  );
   let depth = 0;
-  for (let at = text.indexOf('('); at < text.length; at += 1) {
-    if (text[at] === '(') depth += 1;
-    if (text[at] === ')') depth -= 1;
-    if (depth === 0) return withoutParentheses(text.slice(at + 1).replace(/^ ?where ?/, ''));
-  }
-  return '';
+  const end = condition.split('').findIndex((sign) => {
+    if (sign === '(') depth += 1;
+    if (sign === ')') depth -= 1;
+    return depth === 0;
+  });
+  return end > 0 && end === condition.length - 1 ? withoutParentheses(condition.slice(1, -1)) : condition;
 }
 
 /** Root page and SQL of a table: another root page is that of another table, or of the same behind a VACUUM. */
 export async function tableIdentity(store: Store, table: string): Promise<string> {
-  const row = await store.get<{ root: number; sql: string }>(
-    `SELECT rootpage AS root, sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
-    table,
-  );
-  return row ? `${row.root} ${row.sql}` : '';
+  const entry = await tableEntry(store, table);
+  return entry ? `${entry.rootpage} ${entry.sql}` : '';
 }
 
 /** Bytes of the pages that a table occupies, without its indexes. */
@@ -167,26 +156,21 @@ export async function indexVerdict(
   name: string,
   index: string,
 ): Promise<IndexVerdict> {
-  const plan = await queryPlan(store, query);
-  if (usesIndex(plan, index)) return 'used';
+  const planOf = async (sql: string): Promise<string[]> =>
+    (await store.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${sql}`)).map(({ detail }) => `${detail} `);
+  const isUsed = (steps: readonly string[]): boolean =>
+    steps.some((detail) => detail.includes(` INDEX ${index} `));
+  const plan = await planOf(query);
+  if (isUsed(plan)) return 'used';
   const table = identifier(name);
   const [plain, quoted] = [name, table].map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
   const forced = query.replace(
     new RegExp(`\\bFROM\\s+(?:${plain}\\b|${quoted})`, 'i'),
     () => `FROM ${table} INDEXED BY ${identifier(index)}`,
   );
-  const canBeUsed =
-    (await store.compileError(forced)) === undefined && usesIndex(await queryPlan(store, forced), index);
-  const isServed = plan.some((line) => /\bUSING (?:COVERING )?INDEX /.test(line));
+  const canBeUsed = (await store.compileError(forced)) === undefined && isUsed(await planOf(forced));
+  const isServed = plan.some((detail) => /\bUSING (?:COVERING )?INDEX /.test(detail));
   return canBeUsed && isServed ? 'passed over' : 'unused';
-}
-
-async function queryPlan(store: Store, query: string): Promise<string[]> {
-  return (await store.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`)).map(({ detail }) => detail);
-}
-
-function usesIndex(plan: readonly string[], name: string): boolean {
-  return plan.some((line) => line.includes(` INDEX ${name} `) || line.endsWith(` INDEX ${name}`));
 }
 
 /**
@@ -194,31 +178,20 @@ function usesIndex(plan: readonly string[], name: string): boolean {
  * about 800 bytes, on two shared cores: DROP COLUMN 8.5 s for two, CREATE INDEX 0.3 s for one on empty columns.
  * One on a filled column of some 15 characters took 0.3 s for 300,000 such rows.
  */
-const DROP_COLUMN_BYTES_PER_MS = 200_000;
-const CREATE_INDEX_BYTES_PER_MS = 2_500_000;
-const FULL_INDEX_BYTES_PER_MS = 800_000;
+const BYTES_PER_MS = { rewrite: 200_000, emptyIndex: 2_500_000, filledIndex: 800_000 };
 
 /** Lock time of a statement that only changes the schema, in milliseconds. */
-export const SCHEMA_ONLY_MS = 5;
+const SCHEMA_ONLY_MS = 5;
 
-/** What rewriting a table so many times is expected to cost. */
-export function rewriteEstimate(bytes: number, times: number): Estimate {
-  return { lockMs: SCHEMA_ONLY_MS + (times * bytes) / DROP_COLUMN_BYTES_PER_MS, diskBytes: bytes };
-}
-
-/** What a partial index on columns that are still NULL is expected to cost: SQLite reads the table once. */
-export function createIndexEstimate(bytes: number): Estimate {
-  return { lockMs: SCHEMA_ONLY_MS + bytes / CREATE_INDEX_BYTES_PER_MS, diskBytes: 0 };
-}
-
-/** What an index on columns that hold values is expected to cost: SQLite reads the table, sorts, and writes the index. */
-export function fullIndexEstimate(bytes: number): Estimate {
-  return { lockMs: SCHEMA_ONLY_MS + bytes / FULL_INDEX_BYTES_PER_MS, diskBytes: 0 };
-}
+/** How long work on a table is expected to hold the lock, in milliseconds: rewriting it, or making an index on columns without values or with. */
+export const lockMsOf = (work: keyof typeof BYTES_PER_MS, tableBytes: number): number =>
+  SCHEMA_ONLY_MS + tableBytes / BYTES_PER_MS[work];
 
 /** What work on a table is expected to cost. A row that is updated stays where it is. */
 export async function estimate(store: Store, table: string, work: TableWork): Promise<Estimate> {
   if ('updatesRows' in work) return { lockMs: 0, diskBytes: 0 };
   const bytes = await tableBytes(store, table);
-  return 'createsIndex' in work ? createIndexEstimate(bytes) : rewriteEstimate(bytes, work.dropsColumns);
+  return 'createsIndex' in work
+    ? { lockMs: lockMsOf('emptyIndex', bytes), diskBytes: 0 }
+    : { lockMs: lockMsOf('rewrite', work.dropsColumns * bytes), diskBytes: bytes };
 }

@@ -5,7 +5,7 @@ import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
 import { asKey, indexHint, type KeyKind, partsSql, unsuitable } from '../rows.js';
-import { tableColumns } from './inspect.js';
+import { tableColumns, tableEntry } from './inspect.js';
 
 /** Smaller than every integer key. A real compares exactly with integers in SQLite, and can be bound. */
 const BEFORE_ALL_INTEGERS = -1e300;
@@ -54,21 +54,18 @@ export async function emptyTemporary(
 }
 
 /**
- * Refuses a key by which batches can not go: they need each row's key to be another, and in an order that this program
- * shares with SQLite.
- *
- * @throws {BackfillError} `KEY_UNSUITABLE` with the reason
+ * Refuses a key by which batches can not go (`KEY_UNSUITABLE`): they need each row's key to be another, and in an order that this
+ * program shares with SQLite.
  */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   const { table, key } = backfill;
-  const indexes = await uniqueIndexes(store, table);
-  if (await isRowid(store, backfill, indexes)) return;
-  const parts = 'SELECT name, coll FROM pragma_index_xinfo(?) WHERE key';
-  const collations: string[] = [];
-  for (const { name } of indexes) {
-    const [first, second] = await store.all<{ name: string | null; coll: string }>(parts, name);
-    if (first && !second && isSameName(first.name ?? '', key)) collations.push(first.coll);
-  }
+  if (await isRowid(store, backfill)) return;
+  const collations = await store.pluck<string>(
+    `SELECT max(x.coll) FROM pragma_index_list(?) AS l JOIN pragma_index_xinfo(l.name) AS x ON x.key
+    WHERE l."unique" AND NOT l.partial GROUP BY l.name HAVING count(*) = 1 AND max(x.name) = ? COLLATE NOCASE`,
+    table,
+    key,
+  );
   if (collations.length === 0)
     throw unsuitable(backfill, 'it is not the only column of the primary key or of a unique index');
   const { kind } = await keyOf(store, backfill);
@@ -79,32 +76,21 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
     const index = `${identifier(`${table}_${key}_binary`)} ON ${identifier(table)} (${identifier(key)} COLLATE BINARY)`;
     throw unsuitable(backfill, 'its collation is not BINARY', indexHint(`CREATE UNIQUE INDEX ${index}`));
   }
-  const encoding = (await store.get<{ encoding: string }>('SELECT encoding FROM pragma_encoding'))?.encoding;
+  const [encoding] = await store.pluck('PRAGMA encoding');
   if (encoding !== 'UTF-8') throw unsuitable(backfill, 'texts of this store are in UTF-16');
 }
 
-type UniqueIndex = { readonly name: string; readonly origin: string };
-
-const uniqueIndexes = async (store: Store, table: string): Promise<UniqueIndex[]> =>
-  await store.all<UniqueIndex>(
-    'SELECT name, origin FROM pragma_index_list(?) WHERE "unique" AND NOT partial',
+/** Whether the key is the rowid by another name, which is always an integer. */
+async function isRowid(store: Store, { table, key }: Backfill): Promise<boolean> {
+  const [isAlias] = await store.pluck<number>(
+    `SELECT count(*) = 1 AND max(name) = ? COLLATE NOCASE AND max(type) = 'INTEGER' COLLATE NOCASE
+      AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk')
+    FROM pragma_table_xinfo(?) WHERE pk > 0`,
+    key,
+    table,
     table,
   );
-
-/** Whether the key is the rowid by another name, which is always an integer. */
-async function isRowid(
-  store: Store,
-  { table, key }: Backfill,
-  indexes: readonly UniqueIndex[],
-): Promise<boolean> {
-  const [first, ...others] = (await tableColumns(store, table)).filter(({ pk }) => pk > 0);
-  return (
-    first !== undefined &&
-    others.length === 0 &&
-    isSameName(first.name, key) &&
-    first.type.toUpperCase() === 'INTEGER' &&
-    !indexes.some(({ origin }) => origin === 'pk')
-  );
+  return isAlias === 1;
 }
 
 /** Whether comparisons with the column go by another collation than BINARY: the usual others ignore case, or trailing spaces. */
@@ -118,31 +104,24 @@ async function ignoresCase(store: Store, { table, key }: Backfill): Promise<bool
 }
 
 /**
- * Refuses a table in which the key of some row is none: NULL, or of another type than its column's, as SQLite lets it be. Reads
- * an index of integers in parts: it holds no row of the table. The rowid is never anything else.
- *
- * @throws {BackfillError} `KEY_UNSUITABLE`
+ * Refuses a table in which the key of some row is none (`KEY_UNSUITABLE`): NULL, or of another type than its column's, as SQLite lets it
+ * be. Reads an index of integers in parts: it holds no row of the table. The rowid is never anything else.
  */
 export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
-  if (await isRowid(store, backfill, await uniqueIndexes(store, backfill.table))) return;
+  if (await isRowid(store, backfill)) return;
   const [table, column] = [identifier(backfill.table), identifier(backfill.key)];
   const { kind = 'integer' } = await keyOf(store, backfill);
-  const types = await store.get<{ least: string; greatest: string }>(
-    `SELECT typeof((SELECT min(${column}) FROM ${table})) AS least, typeof((SELECT max(${column}) FROM ${table})) AS greatest`,
-  );
-  // Values sort by their type first: NULL, numbers, texts, blobs.
-  const isMixed = [types?.least, types?.greatest].some((type) => type !== kind && type !== 'null');
-  const hasNull = (await store.get(`SELECT 1 FROM ${table} WHERE ${column} IS NULL LIMIT 1`)) !== undefined;
-  const hasReal = async (): Promise<boolean> => {
-    for await (const part of partsSql(store, backfill, null))
-      if (
-        await store.get(`SELECT 1 FROM ${table} AS t WHERE ${part} AND typeof(t.${column}) = 'real' LIMIT 1`)
-      )
-        return true;
-    return false;
+  const refuse = async (rows: string): Promise<void> => {
+    if ((await store.get(`SELECT 1 FROM ${rows} LIMIT 1`)) !== undefined)
+      throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
   };
-  if (isMixed || hasNull || (kind === 'integer' && (await hasReal())))
-    throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
+  // Values sort by their type first: NULL, numbers, texts, blobs.
+  const ends = `(SELECT min(${column}) AS k FROM ${table} UNION ALL SELECT max(${column}) FROM ${table})`;
+  await refuse(`${ends} WHERE typeof(k) NOT IN ('${kind}', 'null')`);
+  await refuse(`${table} WHERE ${column} IS NULL`);
+  if (kind === 'text') return;
+  for await (const part of partsSql(store, backfill, null))
+    await refuse(`${table} AS t WHERE ${part} AND typeof(t.${column}) = 'real'`);
 }
 
 /**
@@ -161,48 +140,37 @@ export async function checkTexts(store: Store, backfill: Backfill, keys: string)
 
 /** First and last key of the table, or undefined when it is empty. */
 export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
-  const sql = (end: 'min' | 'max', name: string): string =>
-    `SELECT ${end}(${identifier(backfill.key)}) AS ${name} FROM ${identifier(backfill.table)}`;
-  const keyAt = async (end: 'min' | 'max'): Promise<unknown> =>
-    (await store.getExact<{ key: unknown }>(sql(end, 'key')))?.key ?? null;
-  const last = await keyAt('max');
+  const [table, column] = [identifier(backfill.table), identifier(backfill.key)];
+  const { first, last = null } =
+    (await store.getExact<{ first: unknown; last: unknown }>(
+      `SELECT (SELECT min(${column}) FROM ${table}) AS first, (SELECT max(${column}) FROM ${table}) AS last`,
+    )) ?? {};
   if (last === null) return undefined;
   // A text that JavaScript can't hold would come back as another, and rows behind that would never be reached.
-  if (typeof last === 'string') await checkTexts(store, backfill, `(${sql('max', 'k')})`);
-  return [asKey(await keyAt('min'), backfill), asKey(last, backfill)];
-}
-
-/** Whether the table's keys only grow, so that rows written later are found behind the watermark. */
-async function hasGrowingKeys(store: Store, backfill: Backfill): Promise<boolean> {
-  const isPrimary = (await tableColumns(store, backfill.table)).some(
-    ({ name, pk }) => pk > 0 && isSameName(name, backfill.key),
-  );
-  if (!isPrimary) return false;
-  const row = await store.get<{ sql: string }>(
-    `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE`,
-    backfill.table,
-  );
-  return [...tokensOf(row?.sql ?? '')].includes('autoincrement');
+  if (typeof last === 'string')
+    await checkTexts(store, backfill, `(SELECT max(${column}) AS k FROM ${table})`);
+  return [asKey(first, backfill), asKey(last, backfill)];
 }
 
 /**
- * Whether the next key of a table with AUTOINCREMENT may be `watermark` or less: it is one more than the greatest of the keys in the
- * table and of `sqlite_sequence`, which is lost when the table is made anew.
+ * How keys go on behind `watermark`: they grow where AUTOINCREMENT gives them. The next one is one more than the greatest of those in the table
+ * and in `sqlite_sequence`, which is lost when the table is made anew: it may then be `watermark` or less.
  *
  * @see https://www.sqlite.org/autoinc.html
  */
-async function hasRestartedKeys(store: Store, backfill: Backfill, watermark: Key): Promise<boolean> {
+export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth> {
+  const { table, key } = backfill;
+  const isPrimary = (await tableColumns(store, table)).some(
+    ({ name, pk }) => pk > 0 && isSameName(name, key),
+  );
+  if (!isPrimary) return 'unknown';
+  const sql = (await tableEntry(store, table))?.sql ?? '';
+  if (![...tokensOf(sql)].includes('autoincrement')) return 'unknown';
+  if (watermark === null) return 'growing';
   const sequence = await store.getExact<{ seq: bigint }>(
     'SELECT seq FROM sqlite_sequence WHERE name = ? COLLATE NOCASE',
-    backfill.table,
+    table,
   );
-  return [(await keyRange(store, backfill))?.[1], sequence?.seq].every(
-    (key) => key === undefined || key < watermark,
-  );
-}
-
-/** How keys go on: they grow where AUTOINCREMENT gives them. */
-export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth> {
-  if (!(await hasGrowingKeys(store, backfill))) return 'unknown';
-  return watermark !== null && (await hasRestartedKeys(store, backfill, watermark)) ? 'restarted' : 'growing';
+  const given = [(await keyRange(store, backfill))?.[1], sequence?.seq];
+  return given.every((last) => last === undefined || last < watermark) ? 'restarted' : 'growing';
 }

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { Connection, Store } from '../../db/connection.js';
+import type { Connection, Store, Transaction } from '../../db/connection.js';
 import { identifier } from '../../db/sql.js';
 import { isBusy, withoutWaiting } from '../../db/sqlite/connection.js';
 import { requireSqlite } from '../../db/sqlite/statements.js';
@@ -12,13 +12,7 @@ import { anyNullSql, asKey, rowSql } from '../rows.js';
 import type { BehindPass, Pass, PassElsewhere } from '../scan.js';
 import { behindSql, keyOf, keyRange } from './keys.js';
 
-/**
- * Passes over a table, to which a second thread helps on the same snapshot. It looks at the store's `data_version` before this thread
- * takes its snapshot, and once more when it has taken its own: if nobody has committed in between, the two are one. Else,
- * or when anything else keeps it, it takes no part, and this thread reads alone.
- */
-
-/** What the thread may keep of rows that it has read already, in MiB: a few less than V8's own, and as fast. */
+/** What the second thread may keep of rows that it has read already, in MiB: a few less than V8's own, and as fast. */
 const YOUNG_MIB = 4;
 
 /** Into how many ranges the keys are cut, for two threads to take in turn. */
@@ -27,7 +21,7 @@ const RANGES = 64;
 /** Places in the counts that the threads share: ranges that are taken, and those of them that the helper took. */
 const [TAKEN, BY_HELPER] = [0, 1];
 
-/** Startup data of the thread. */
+/** Startup data of the second thread. */
 export interface HelperData extends PassElsewhere {
   /** Path of the store. */
   readonly path: string;
@@ -52,57 +46,35 @@ export function* takeRanges({ first, last, counts }: Shares, isHelper = false): 
   }
 }
 
-/** The second thread. Its lifetime is one pass's. */
-class Helper {
-  readonly #worker: Worker;
-  /** When it has looked at the store, or has ended. */
-  readonly #ready: Promise<void>;
-  /** What it found, once it has ended; undefined when it took no part, or broke off. */
-  readonly #found: Promise<{ readonly found: unknown } | undefined>;
-
-  private constructor(worker: Worker) {
-    this.#worker = worker;
-    // What has kept it meets this thread as well, when it reads alone, and is told from there: 'exit' follows on 'error'.
-    worker.on('error', () => undefined);
-    this.#ready = new Promise((resolve) =>
-      worker.once('message', () => resolve()).once('exit', () => resolve()),
-    );
-    this.#found = new Promise((resolve) => {
-      worker.on('message', (message: 'ready' | { readonly found: unknown }) => {
-        if (message !== 'ready') resolve(message);
-      });
-      worker.once('exit', () => resolve(undefined));
-    });
-  }
-
-  /** Starts it, and waits until it has looked at the store. To be called before the snapshot is taken. */
-  static async start(data: HelperData): Promise<Helper> {
-    const worker = new Worker(new URL('./pass-thread.js', import.meta.url), {
-      workerData: data,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
-    });
-    const helper = new Helper(worker);
-    await helper.#ready;
-    return helper;
-  }
-
-  /** Lets it begin. To be called when the snapshot has been taken. */
-  begin(shares: Shares): void {
-    this.#worker.postMessage(shares);
-  }
-
-  /** Waits for what it found; undefined when it took no part, or broke off. */
-  async end(): Promise<{ readonly found: unknown } | undefined> {
-    return await this.#found;
-  }
-
-  /** Ends it, whatever it does. */
-  async close(): Promise<void> {
-    await this.#worker.terminate();
-  }
+/** The second thread: it begins when it is sent its {@link Shares}. */
+interface Helper {
+  readonly worker: Worker;
+  /** What it found; undefined when it took no part, or broke off. */
+  readonly end: Promise<{ readonly found: unknown } | undefined>;
 }
 
-/** Makes a pass over a table on a snapshot of its own, and then acts on the same; a second thread helps where that pays. */
+/** Starts the second thread, and waits until it has looked at the store, or has ended. To be called before the snapshot is taken. */
+async function startHelper(data: HelperData): Promise<Helper> {
+  const worker = new Worker(new URL('./pass-thread.js', import.meta.url), {
+    workerData: data,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+  });
+  // What has kept it meets this thread as well, when it reads alone, and is told from there: 'exit' follows on 'error'.
+  worker.on('error', () => undefined);
+  const isReady = new Promise((resolve) => worker.once('message', resolve));
+  const end: Helper['end'] = new Promise((resolve) => {
+    worker.once('exit', () => resolve(undefined));
+    isReady.then(() => worker.once('message', resolve));
+  });
+  await Promise.race([isReady, end]);
+  return { worker, end };
+}
+
+/**
+ * Makes a pass over a table on a snapshot of its own, and then acts on the same. Where that pays, a second thread helps. It looks at the
+ * store's `data_version` before this thread takes its snapshot, and once more when it has taken its own: if nobody has committed in
+ * between, the two are one. Else, or when anything else keeps it, it takes no part, and this thread reads alone.
+ */
 export async function passOver<Found, Result>(
   store: Connection,
   backfill: Backfill,
@@ -113,32 +85,32 @@ export async function passOver<Found, Result>(
   const { files } = requireSqlite(store);
   const helper =
     pass.elsewhere && isThreadWorth((await store.size()).bytes, threadFromBytes)
-      ? await Helper.start({ path: files.path, ...pass.elsewhere })
+      ? await startHelper({ path: files.path, ...pass.elsewhere })
       : undefined;
   try {
     return await store.snapshotAcross(async (tx) => {
       const keys = await keyRange(tx, backfill);
-      const over = (ranges: Iterable<KeyRange>): Promise<Found> => pass.over(tx, ranges);
-      const shared = keys && helper && (await passTogether({ ...pass, over }, keys, helper));
-      await helper?.close(); // its memory is wanted for what comes next
-      return shared ? await act(tx, ...shared) : await act(tx, await over(keys ? [keys] : []), 1);
+      const shared = keys && helper && (await passTogether(tx, pass, keys, helper));
+      await helper?.worker.terminate(); // its memory is wanted for what comes next
+      return shared ? await act(tx, ...shared) : await act(tx, await pass.over(tx, keys ? [keys] : []), 1);
     });
   } finally {
-    await helper?.close();
+    await helper?.worker.terminate();
   }
 }
 
 /** Returns undefined when one thread has to read all. */
 async function passTogether<Found>(
-  { over, merge }: Pick<Pass<Found>, 'merge'> & { over(ranges: Iterable<KeyRange>): Promise<Found> },
+  tx: Transaction,
+  { over, merge }: Pass<Found>,
   [first, last]: KeyRange,
-  helper: Helper,
+  { worker, end }: Helper,
 ): Promise<[Found, 1 | 2] | undefined> {
   if (typeof first !== 'bigint' || typeof last !== 'bigint') return undefined; // texts can't be cut by numbers
   const shares = { first, last, counts: new Int32Array(new SharedArrayBuffer(8)) };
-  helper.begin(shares);
-  const found = await over(takeRanges(shares));
-  const theirs = await helper.end();
+  worker.postMessage(shares);
+  const found = await over(tx, takeRanges(shares));
+  const theirs = await end;
   const tookPart = Atomics.load(shares.counts, BY_HELPER) > 0;
   if (!theirs) return tookPart ? undefined : [found, 1]; // what it took is missing
   return merge(found, theirs.found as Found) ? [found, 2] : undefined;
@@ -160,11 +132,7 @@ const MAX_CHANGE = 2;
 /**
  * Cuts the rows of a table into slices that its caller reads in a few milliseconds each, by the time that it took for the slice before;
  * the event loop turns between two. A statement that reads a whole table can't be interrupted from the thread that waits for it.
- *
- * @param after behind this key; null for all
- * @param upTo up to this key; null for all
- * @param isPaged whether the rows of a slice come out in pages
- * @returns the last key of each slice; `upTo` of the last one
+ * See the `Dialect`.
  */
 export async function* sliceEnds(
   store: Store,
@@ -175,27 +143,27 @@ export async function* sliceEnds(
 ): AsyncGenerator<Key | null> {
   const [sqlite, column] = [requireSqlite(store), identifier(backfill.key)];
   const { kind } = await keyOf(store, backfill);
+  const [bound, last] = upTo === null ? ['', []] : [`AND ${column} <= ?`, [upTo]];
   const least = isPaged ? LEAST_PAGED : LEAST_ROWS;
   let rows = least;
   for (let cursor = after; ; ) {
     const [behind, from] = behindSql(kind, column, cursor);
     // Walks the keys alone: a thirtieth of what it takes to derive values. A text that JavaScript can't hold comes back as another:
     // as a bound between two slices it does as well, since each begins where the one before has ended.
-    const end: { key: Key } | undefined = await store.getExact(
-      `SELECT ${column} AS key FROM ${identifier(backfill.table)} WHERE ${behind}${upTo === null ? '' : ` AND ${column} <= ?`}
-      ORDER BY ${column} LIMIT 1 OFFSET ?`,
+    const end = await store.getExact<{ key: unknown }>(
+      `SELECT ${column} AS key FROM ${identifier(backfill.table)} WHERE ${behind} ${bound} ORDER BY ${column} LIMIT 1 OFFSET ?`,
       from,
-      ...(upTo === null ? [] : [upTo]),
+      ...last,
       rows,
     );
-    const isKey = typeof end?.key === 'bigint' || typeof end?.key === 'string'; // as of every row, unless somebody has just written another
+    const key = end?.key;
+    const isKey = typeof key === 'bigint' || typeof key === 'string'; // as of every row, unless somebody has just written another
     const startedAt = performance.now();
-    yield end && isKey ? end.key : upTo;
-    if (!end || !isKey) return;
-    const tookMs = performance.now() - startedAt;
-    const change = Math.min(MAX_CHANGE, Math.max(1 / MAX_CHANGE, SLICE_MS / tookMs));
-    rows = Math.max(least, Math.floor(rows * change));
-    cursor = end.key;
+    yield isKey ? key : upTo;
+    if (!isKey) return;
+    const change = SLICE_MS / (performance.now() - startedAt);
+    rows = Math.max(least, Math.floor(rows * Math.min(MAX_CHANGE, Math.max(1 / MAX_CHANGE, change))));
+    cursor = key;
     await sqlite.turn();
   }
 }
@@ -217,23 +185,22 @@ export async function fillWindow(
   const rows = await rowSql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
   const due = `${rows.inScope} AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${rows.isSkipped}` : ''}`;
-  const find = async (): Promise<FillWindow> => {
-    let start = after;
-    for await (const end of sliceEnds(store, backfill, after, upTo)) {
-      const where = `${rows.behind(start)} AND ${rows.upTo(end ?? upTo)}`;
-      if (await store.get(`SELECT 1 FROM ${table} WHERE ${where} AND ${due} LIMIT 1`)) {
-        const last = await store.getExact<{ key: unknown }>(
-          `SELECT ${rows.key} AS key FROM ${table} WHERE ${rows.behind(start)} AND ${rows.upTo(upTo)}
-          ORDER BY ${rows.key} LIMIT 1 OFFSET ${WINDOW_ROWS}`,
-        );
-        return { after: start, upTo: last ? asKey(last.key, backfill) : upTo };
-      }
-      start = end;
-    }
-    return { after: upTo, upTo };
-  };
   try {
-    return await withoutWaiting(store, find);
+    return await withoutWaiting(store, async () => {
+      let start = after;
+      for await (const end of sliceEnds(store, backfill, after, upTo)) {
+        const where = `${rows.behind(start)} AND ${rows.upTo(end ?? upTo)}`;
+        if (await store.get(`SELECT 1 FROM ${table} WHERE ${where} AND ${due} LIMIT 1`)) {
+          const last = await store.getExact<{ key: unknown }>(
+            `SELECT ${rows.key} AS key FROM ${table} WHERE ${rows.behind(start)} AND ${rows.upTo(upTo)}
+            ORDER BY ${rows.key} LIMIT 1 OFFSET ${WINDOW_ROWS}`,
+          );
+          return { after: start, upTo: last ? asKey(last.key, backfill) : upTo };
+        }
+        start = end;
+      }
+      return { after: upTo, upTo };
+    });
   } catch (error) {
     if (isBusy(error)) return { after, upTo };
     throw error;

@@ -33,8 +33,7 @@ const MAX_RESULTS = 100;
  * @throws {BackfillError} `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
 async function tryOut(store: Store, statements: Omit<Trial, 'objects'>): Promise<TrialResult> {
-  const trial: Trial = { objects: await schemaObjects(store), ...statements };
-  const input = JSON.stringify(trial);
+  const input = JSON.stringify({ objects: await schemaObjects(store), ...statements } satisfies Trial);
   const hash = createHash('sha256').update(input).digest('base64');
   const result = RESULTS.get(hash) ?? (await tryInProcess(input));
   if (result.ended === 'tampered') throw tampered(result.object);
@@ -74,13 +73,11 @@ async function tryInProcess(input: string): Promise<TrialResult> {
 }
 
 /** SQLite names the view, trigger or index in which a change of the schema leaves an error. */
-const ERROR_IN = /^error in (view|trigger|index|table) (.+?)(?: after .*)?: /;
+const ERROR_IN = /^error in ((?:view|trigger|index|table) .+?)(?: after .*)?: /;
 
-/** The object that stands in the way, as "view late_events", or undefined when SQLite doesn't name it. */
-function namedIn(message: string): string | undefined {
-  const match = ERROR_IN.exec(message);
-  return match ? `${match[1]} ${match[2]}` : undefined;
-}
+/** The object that stands in the way, as "view late_events", where SQLite names it. */
+const culprit = (message: string, otherwise = 'another object'): string =>
+  ERROR_IN.exec(message)?.[1] ?? otherwise;
 
 function blocked(table: string, what: string, object: string, message = ''): BackfillError {
   const used = unsafeUse(message)?.used;
@@ -96,56 +93,49 @@ function blocked(table: string, what: string, object: string, message = ''): Bac
   );
 }
 
-/**
- * Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back.
- *
- * @param plan what the step would run
- * @param made what it has made already, when it resumes
- * @returns warnings: names of objects that will block `down`
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
- */
+/** Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back. See the `Dialect`. */
 export async function rehearseUp(
   store: Store,
   step: SchemaStepDefinition,
   plan: SchemaPlan,
   made: readonly CreatedObject[],
 ): Promise<string[]> {
-  for (const column of await tableColumns(store, step.table)) {
-    if (column.isGenerated && step.columns.some(({ name }) => isSameName(name, column.name))) {
-      throw blocked(step.table, 'Filling', `generated column ${column.name}`);
-    }
-  }
-  const statements = [...plan.first, ...plan.indexes];
-  const forward = statements
-    .filter(({ makes }) => makes.kind !== 'version')
-    .map(({ sql, makes }) => ({ sql, ...makes }));
+  const { table } = step;
+  const generated = (await tableColumns(store, table)).find(
+    ({ name, isGenerated }) => isGenerated && step.columns.some((column) => isSameName(column.name, name)),
+  );
+  if (generated) throw blocked(table, 'Filling', `generated column ${generated.name}`);
+  const statements = [...plan.first, ...plan.indexes].map(({ sql, makes }) => ({ sql, ...makes }));
   const result = await tryOut(store, {
-    table: step.table,
-    forward,
+    table,
+    forward: statements.filter(({ kind }) => kind !== 'version'),
     columns: step.columns.map(({ name }) => name),
-    reverse: reverseStatements(step, [...made, ...statements.map(({ makes }) => makes)]),
+    reverse: reverseStatements(step, [...made, ...statements]),
   });
   if (result.ended === 'forward') {
-    const { kind, name } = forward[result.at] ?? { kind: 'column', name: '' };
-    const clash = result.clash === undefined ? 'another object' : `another ${result.clash} named ${name}`;
-    throw blocked(step.table, `Making ${kind} ${name}`, namedIn(result.message) ?? clash, result.message);
+    const { failed, clash, message } = result;
+    const other = clash === undefined ? 'another object' : `another ${clash} named ${failed.name}`;
+    throw blocked(table, `Making ${failed.kind} ${failed.name}`, culprit(message, other), message);
   }
-  refuseUpdate(step.table, result);
-  if (result.ended !== 'reverse') return [];
-  return [`\`down\` will be blocked by ${namedIn(result.message) ?? 'another object'}`];
+  refuseUpdate(table, result);
+  return result.ended === 'reverse' ? [`\`down\` will be blocked by ${culprit(result.message)}`] : [];
 }
 
-function refuseUpdate(table: string, result: TrialResult): void {
-  if (result.ended !== 'update') return;
-  const { trigger, message } = result;
-  throw blocked(table, 'An UPDATE', trigger === undefined ? 'another object' : `trigger ${trigger}`, message);
+/** Tries the way back on a copy of the schema. See the `Dialect`. */
+export async function rehearseDown(
+  store: Store,
+  step: SchemaStepDefinition,
+  objects: readonly CreatedObject[],
+): Promise<void> {
+  const { table } = step;
+  const reverse = reverseStatements(step, objects);
+  const result = await tryOut(store, { table, forward: [], columns: [], reverse });
+  if (result.ended === 'reverse') throw blocked(table, '`down`', culprit(result.message), result.message);
 }
 
 /**
  * Returns why columns of a table can not be updated, or undefined. Where that compiles triggers it is tried on a copy of the schema
  * first: how long it takes is up to whoever wrote them.
- *
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming a trigger, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
 export async function updateError(
   store: Store,
@@ -157,11 +147,15 @@ export async function updateError(
   return await store.compileError(noUpdateSql(table, columns));
 }
 
+function refuseUpdate(table: string, result: TrialResult): void {
+  if (result.ended !== 'update') return;
+  const { trigger, message } = result;
+  throw blocked(table, 'An UPDATE', trigger === undefined ? 'another object' : `trigger ${trigger}`, message);
+}
+
 /**
- * Refuses a step of plain SQL with a text that is no statement, where its declaration could not tell. A file that can't be written is
- * refused when it is opened.
- *
- * @throws {BackfillError} `STEP_INVALID`
+ * Refuses a step of plain SQL with a text that is no statement (`STEP_INVALID`), where its declaration could not tell. A file that can't
+ * be written is refused when it is opened.
  */
 export async function checkStep(store: Store, step: Step): Promise<void> {
   if (step.kind !== 'sql') return;
@@ -169,21 +163,4 @@ export async function checkStep(store: Store, step: Step): Promise<void> {
     const error = await store.compileError(sql);
     if (error instanceof RangeError) throw noStatement(step.name, sql, error);
   }
-}
-
-/**
- * Tries the way back on a copy of the schema.
- *
- * @param objects what `down` would remove
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way, `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
- */
-export async function rehearseDown(
-  store: Store,
-  step: SchemaStepDefinition,
-  objects: readonly CreatedObject[],
-): Promise<void> {
-  const reverse = reverseStatements(step, objects);
-  const result = await tryOut(store, { table: step.table, forward: [], columns: [], reverse });
-  if (result.ended === 'reverse')
-    throw blocked(step.table, '`down`', namedIn(result.message) ?? 'another object', result.message);
 }

@@ -26,7 +26,7 @@ export async function surroundings(
   // In rollback mode even a look at the WAL would wait for a writer.
   const { bytes, pageBytes } = await store.size();
   const checkpointer =
-    sqlite.journalMode === 'wal' ? new Checkpointer(sqlite, bytes, options.threadFromBytes) : undefined;
+    sqlite.journalMode === 'wal' ? new Checkpointer(sqlite, bytes, options.threadFromBytes ?? 0) : undefined;
   // In a commit its time would count as the lock's, though SQLite has let go of that by then.
   await setAutoCheckpoint(store, 0);
   let version: number | undefined;
@@ -64,17 +64,15 @@ async function waitForWal(
   const giveUpAt = performance.now() + walWaitMs;
   while (!(await restartWal(store))) {
     throwIfStopped(signal, `while the WAL of ${name} was pinned`);
-    if (performance.now() >= giveUpAt) throw walPinned(walBytes);
+    if (performance.now() >= giveUpAt)
+      throw new BackfillError(
+        'WAL_PINNED',
+        `The WAL has grown to ${Math.round(walBytes / 2 ** 20)} MiB, since another program keeps a read transaction open; every committed batch is kept`,
+        'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL',
+      );
     await pauseFor(WAL_LOOK_MS, signal);
   }
 }
-
-const walPinned = (walBytes: number): BackfillError =>
-  new BackfillError(
-    'WAL_PINNED',
-    `The WAL has grown to ${Math.round(walBytes / 2 ** 20)} MiB, since another program keeps a read transaction open; every committed batch is kept`,
-    'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL',
-  );
 
 /**
  * Pages in the WAL at which to wait for the other thread, so that the WAL can begin anew: 64 MiB of 4 KiB pages. Twice and
@@ -86,72 +84,77 @@ const WAIT_PAGES = 16_000;
  * Moves the WAL into the main file while batches are written: on a thread of its own where there is a processor for it, as a move
  * keeps the event loop for longer than a batch, else between two batches. Never in a COMMIT. Its lifetime is one loop's.
  */
-export class Checkpointer {
+class Checkpointer {
   readonly #store: SqliteStatements;
   /** Whether this thread does the work: no other pays, or the other has ended. */
   #isAlone: boolean;
   /** Started when there is something to do for it. */
   #worker: Worker | undefined;
-  /** What the thread does now, until it is done; undefined when it waits. */
-  #work: Promise<void> | undefined;
+  /** Called when the thread has done what it was asked for, or has ended. */
+  #done = (): void => undefined;
+  /** The move that is being made. */
+  #move: Promise<void> | undefined;
 
-  /**
-   * @param bytes size of the store
-   * @param threadFromBytes size from which on there is a thread. Default: any
-   */
-  constructor(store: SqliteStatements, bytes: number, threadFromBytes = 0) {
+  /** @param threadFromBytes size of the store from which on there is a thread */
+  constructor(store: SqliteStatements, bytes: number, threadFromBytes: number) {
     this.#store = store;
     this.#isAlone = !isThreadWorth(bytes, threadFromBytes);
   }
 
   /** Has the WAL moved, if enough of it waits. To be called between two batches. */
   async move(pages: number, checkpointed: number): Promise<void> {
-    const isDue = pages - checkpointed >= CHECKPOINT_PAGES;
-    if (!this.#isAlone) {
-      if (isDue) this.#work ??= this.#ask();
-      if (pages < WAIT_PAGES) return;
-      await this.rest();
-      if (!this.#isAlone) this.#work = this.#ask(); // what was written meanwhile
-      await this.rest();
-      if (!this.#isAlone) return;
-    } else if (!isDue) return;
-    await checkpoint(this.#store, 'PASSIVE');
+    if (pages - checkpointed >= CHECKPOINT_PAGES) this.#begin();
+    if (this.#isAlone) await this.rest();
+    else if (pages >= WAIT_PAGES) await this.#moveAll();
   }
 
-  /** Waits until the thread has done what it was asked for. */
+  /** Waits until the move that was begun is made. */
   async rest(): Promise<void> {
-    await this.#work;
+    await this.#move;
+  }
+
+  /** Ends the thread, with the WAL moved, and waits for that: its connection must not be the last to close. */
+  async close(): Promise<void> {
+    if (this.#worker && !this.#isAlone) await this.#moveAll(); // else the next COMMIT would move what is left
+    await this.#worker?.terminate();
+  }
+
+  /** Moves what was written during a move, too. */
+  async #moveAll(): Promise<void> {
+    await this.rest();
+    this.#begin();
+    await this.rest();
+  }
+
+  #begin(): void {
+    this.#move ??= this.#make().finally(() => {
+      this.#move = undefined;
+    });
+  }
+
+  async #make(): Promise<void> {
+    if (this.#isAlone) {
+      await checkpoint(this.#store, 'PASSIVE');
+      return;
+    }
+    this.#worker ??= this.#start();
+    this.#worker.postMessage('move');
+    await new Promise<void>((resolve) => {
+      this.#done = resolve;
+    });
   }
 
   #start(): Worker {
     const worker = new Worker(new URL('./checkpointer-thread.js', import.meta.url), {
       workerData: this.#store.files.path,
     });
-    // What has ended it meets this thread as well, which takes over, and is told from here.
-    const takeOver = (): void => {
-      this.#isAlone = true;
-    };
-    return worker.on('error', takeOver).on('exit', takeOver);
-  }
-
-  #ask(): Promise<void> {
-    this.#worker ??= this.#start();
-    const worker = this.#worker;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        worker.off('message', done).off('exit', done);
-        this.#work = undefined;
-        resolve();
-      };
-      worker.on('message', done).on('exit', done);
-      worker.postMessage('move');
-    });
-  }
-
-  /** Ends the thread, with the WAL moved, and waits for that: its connection must not be the last to close. */
-  async close(): Promise<void> {
-    await this.rest();
-    if (this.#worker && !this.#isAlone) await this.#ask(); // else the next COMMIT would move what is left
-    await this.#worker?.terminate();
+    // What has ended it meets this thread as well, which takes over, and is told from here: 'exit' follows on 'error'.
+    return worker
+      .on('error', () => undefined)
+      .on('message', () => this.#done())
+      .on('exit', () => {
+        this.#isAlone = true;
+        this.#done();
+      });
   }
 }

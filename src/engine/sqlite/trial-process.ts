@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { foldCase, identifier, isVirtual, noUpdateSql } from '../../db/sql.js';
-import { connect, withTrustedSchema } from '../../db/sqlite/connection.js';
+import { altering, connect } from '../../db/sqlite/connection.js';
+
+// A process that runs one trial, from stdin to stdout. A thread of it ends it in any case: SQLite can not be interrupted, and the command
+// that waits for it may be killed.
 
 /** A copy of a store's schema in memory, without rows. */
 type SchemaCopy = Database.Database;
@@ -35,39 +38,69 @@ export type TrialResult =
   /** An object's text is several statements. */
   | { readonly ended: 'tampered'; readonly object: SchemaObject }
   /** A statement of `forward` can not be run; `clash` is the type of an object that has its name. */
-  | { readonly ended: 'forward'; readonly at: number; readonly message: string; readonly clash?: string }
+  | {
+      readonly ended: 'forward';
+      readonly failed: Trial['forward'][number];
+      readonly message: string;
+      readonly clash: string | undefined;
+    }
   /** The columns can not be updated. */
-  | { readonly ended: 'update'; readonly message: string; readonly trigger?: string }
+  | { readonly ended: 'update'; readonly message: string; readonly trigger: string | undefined }
   /** A statement of `reverse` can not be run. */
   | { readonly ended: 'reverse'; readonly message: string };
-
-/** An object's text is several statements. */
-class Tampered extends Error {
-  constructor(readonly object: SchemaObject) {
-    super();
-  }
-}
 
 /** Maximum pages of the copy, for 64 MiB. */
 const MAX_PAGES = 16_384;
 
-/** Tries statements on a copy of a schema. To be called where it can be killed: SQLite can not be interrupted. */
-export function runTrial({ objects, table, forward, columns, reverse }: Trial): TrialResult {
+/** Tries statements on a copy of a schema. */
+function runTrial({ objects, table, forward, columns, reverse }: Trial): TrialResult {
   const copy = connect(':memory:');
-  try {
-    copy.pragma(`max_page_count = ${MAX_PAGES}`);
-    copySchema(copy, objects);
-    const refused =
-      withTrustedSchema(copy, () => tryForward(copy, forward)) ??
-      checkUpdate(copy, table, columns) ??
-      withTrustedSchema(copy, () => tryReverse(copy, reverse));
-    return refused ?? { ended: 'done' };
-  } catch (error) {
-    if (error instanceof Tampered) return { ended: 'tampered', object: error.object };
-    throw error;
-  } finally {
-    copy.close();
+  copy.pragma(`max_page_count = ${MAX_PAGES}`);
+  const object = copySchema(copy, objects);
+  if (object) return { ended: 'tampered', object };
+  for (const failed of forward) {
+    const message = refusal(copy, failed.sql);
+    if (message === undefined) continue;
+    const named = copy.prepare('SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE').pluck();
+    return { ended: 'forward', failed, message, clash: named.get(failed.name) as string | undefined };
   }
+  if (columns.length > 0) {
+    const update = noUpdateSql(table, columns);
+    const message = refusal(copy, update);
+    if (message !== undefined)
+      return { ended: 'update', message, trigger: guiltyTrigger(copy, table, update) };
+  }
+  for (const sql of reverse) {
+    const message = refusal(copy, sql);
+    if (message !== undefined) return { ended: 'reverse', message };
+  }
+  return { ended: 'done' };
+}
+
+/** Runs a statement as it is run on the store, and returns SQLite's message if it refuses. */
+function refusal(copy: SchemaCopy, sql: string): string | undefined {
+  try {
+    altering(copy, sql, () => copy.exec(sql));
+    return undefined;
+  } catch (error) {
+    if (error instanceof Database.SqliteError) return error.message;
+    throw error;
+  }
+}
+
+/** The first trigger of the table without which the statement compiles. */
+function guiltyTrigger(copy: SchemaCopy, table: string, sql: string): string | undefined {
+  const triggers = copy
+    .prepare(`SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE`)
+    .pluck()
+    .all(table) as string[];
+  return triggers.find((name) => {
+    copy.exec('SAVEPOINT without_trigger');
+    const isGuilty =
+      refusal(copy, `DROP TRIGGER ${identifier(name)}`) === undefined && refusal(copy, sql) === undefined;
+    copy.exec('ROLLBACK TO without_trigger; RELEASE without_trigger');
+    return isGuilty;
+  });
 }
 
 /**
@@ -75,9 +108,10 @@ export function runTrial({ objects, table, forward, columns, reverse }: Trial): 
  * loads with the store's schema, is written into the schema as text, as SQLite then loads it: with a function, a collation or a module that
  * only the application has, or with text in double quotes.
  *
+ * @returns an object whose text is not one statement that makes it
  * @see https://www.sqlite.org/quirks.html#dblquote
  */
-function copySchema(copy: SchemaCopy, objects: readonly SchemaObject[]): void {
+function copySchema(copy: SchemaCopy, objects: readonly SchemaObject[]): SchemaObject | undefined {
   const tables = objects.filter(({ type }) => type === 'table');
   const virtual = tables.filter(({ sql }) => isVirtual(sql));
   // A virtual table makes the tables that it keeps its contents in; an earlier one of that name would be in its way.
@@ -92,43 +126,39 @@ function copySchema(copy: SchemaCopy, objects: readonly SchemaObject[]): void {
   ];
   copy.unsafeMode(true); // a trigger may write to what a virtual table keeps; whether it can is tried later
   copy.exec('BEGIN');
-  const asText = ordered.filter((object) => !make(copy, object));
+  const asText: SchemaObject[] = [];
+  for (const object of ordered) {
+    const made = make(copy, object);
+    if (made === 'tampered') return object;
+    if (made === 'place') asText.push(object);
+  }
   copy.exec('COMMIT');
   copy.pragma('writable_schema = ON');
   for (const object of asText) writeText(copy, object);
   copy.pragma('writable_schema = RESET');
   copy.unsafeMode(false);
+  return undefined;
 }
 
-/** Makes an object by the text that the store has of it, or else one that holds its place; returns false then. */
-function make(copy: SchemaCopy, object: SchemaObject): boolean {
-  const error = tryOne(copy, object, object.sql);
-  if (!error) return true;
-  if (/already exists$/.test(error.message)) {
+/** Makes an object by the text that the store has of it, or else, where it can, one that holds its place. */
+function make(copy: SchemaCopy, object: SchemaObject): 'object' | 'place' | 'tampered' {
+  try {
+    copy.prepare(object.sql).run();
+    return 'object';
+  } catch (error) {
+    // The driver compiles one statement, and refuses a text that has more, or values to bind.
+    if (error instanceof RangeError || error instanceof TypeError) return 'tampered';
+    if (!(error instanceof Database.SqliteError)) throw error;
     // Of what a virtual table keeps: a view in its place would be read whenever the virtual table is opened.
-    if (object.type !== 'table') throw new Tampered(object);
-    return true;
+    if (/already exists$/.test(error.message)) return object.type === 'table' ? 'object' : 'tampered';
   }
   const [name, table] = [identifier(object.name), identifier(object.tbl_name)];
-  if (object.type === 'table') tryOne(copy, object, `CREATE TABLE ${name} (x)`);
+  if (object.type === 'table') refusal(copy, `CREATE TABLE ${name} (x)`);
   if (object.type === 'index') {
     const first = copy.prepare('SELECT name FROM pragma_table_info(?) LIMIT 1').pluck().get(object.tbl_name);
-    tryOne(copy, object, `CREATE INDEX ${name} ON ${table} (${identifier(String(first))})`);
+    refusal(copy, `CREATE INDEX ${name} ON ${table} (${identifier(String(first))})`);
   }
-  return false;
-}
-
-/** Runs one statement; returns SQLite's error. */
-function tryOne(copy: SchemaCopy, object: SchemaObject, sql: string): Error | undefined {
-  try {
-    copy.prepare(sql).run();
-    return undefined;
-  } catch (error) {
-    if (error instanceof Database.SqliteError) return error;
-    // The driver compiles one statement, and refuses a text that has more, or values to bind.
-    if (error instanceof RangeError || error instanceof TypeError) throw new Tampered(object);
-    throw error;
-  }
+  return 'place';
 }
 
 function writeText(copy: SchemaCopy, object: SchemaObject): void {
@@ -141,65 +171,7 @@ function writeText(copy: SchemaCopy, object: SchemaObject): void {
   copy.prepare('INSERT INTO sqlite_schema VALUES (:type, :name, :tbl_name, 0, :sql)').run(object);
 }
 
-function tryForward(copy: SchemaCopy, statements: Trial['forward']): TrialResult | undefined {
-  for (const [at, { sql, name }] of statements.entries()) {
-    const error = tryOn(copy, sql);
-    if (error) return { ended: 'forward', at, message: error.message, ...clashing(copy, name) };
-  }
-  return undefined;
-}
-
-function tryReverse(copy: SchemaCopy, statements: readonly string[]): TrialResult | undefined {
-  for (const sql of statements) {
-    const error = tryOn(copy, sql);
-    if (error) return { ended: 'reverse', message: error.message };
-  }
-  return undefined;
-}
-
-function tryOn(copy: SchemaCopy, sql: string): Error | undefined {
-  try {
-    copy.exec(sql);
-    return undefined;
-  } catch (error) {
-    if (error instanceof Database.SqliteError) return error;
-    throw error;
-  }
-}
-
-/** Another object that has the name already. */
-function clashing(copy: SchemaCopy, name: string): { clash?: string } {
-  const type = copy.prepare('SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE').pluck().get(name);
-  return typeof type === 'string' ? { clash: type } : {};
-}
-
-function checkUpdate(copy: SchemaCopy, table: string, columns: readonly string[]): TrialResult | undefined {
-  if (columns.length === 0) return undefined;
-  const sql = noUpdateSql(table, columns);
-  const error = tryOn(copy, sql);
-  if (!error) return undefined;
-  const trigger = guiltyTrigger(copy, table, sql);
-  return { ended: 'update', message: error.message, ...(trigger === undefined ? {} : { trigger }) };
-}
-
-/** The first trigger of the table without which the statement compiles. */
-function guiltyTrigger(copy: SchemaCopy, table: string, sql: string): string | undefined {
-  const triggers = copy
-    .prepare(`SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE`)
-    .pluck()
-    .all(table) as string[];
-  return triggers.find((name) => {
-    copy.exec('SAVEPOINT without_trigger');
-    const isGuilty =
-      tryOn(copy, `DROP TRIGGER ${identifier(name)}`) === undefined && tryOn(copy, sql) === undefined;
-    copy.exec('ROLLBACK TO without_trigger; RELEASE without_trigger');
-    return isGuilty;
-  });
-}
-
-// A process that runs one trial, from stdin to stdout. A thread of it ends it in any case: SQLite hears no signal, and the command that
-// waits for it may be killed.
-const [, , limitMs = '0', limitBytes = '0'] = process.argv;
+const [, , limitMs, limitBytes] = process.argv;
 const kill = `process.kill(process.pid, 'SIGKILL')`;
 new Worker(
   `setTimeout(() => ${kill}, ${Number(limitMs)});

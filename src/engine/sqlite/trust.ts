@@ -17,10 +17,7 @@ const TEXTS: ReadonlyMap<string, string> = new Map(
   ].map(([, kind = '', name = '', rest = '']) => [name, normaliseSql(`CREATE ${kind} ${name}${rest}`)]),
 );
 
-interface Entry {
-  readonly type: string;
-  readonly name: string;
-  readonly tbl_name: string;
+interface Entry extends Omit<SchemaObject, 'sql'> {
   readonly sql: string | null;
 }
 

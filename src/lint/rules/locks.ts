@@ -1,6 +1,6 @@
 import { foldCase } from '../../db/sql.js';
 import { filterEach, flatMapEach } from '../../each.js';
-import { createIndexEstimate, fullIndexEstimate, rewriteEstimate } from '../../engine/sqlite/inspect.js';
+import { lockMsOf } from '../../engine/sqlite/inspect.js';
 import { duration } from '../../format.js';
 import { type Found, type LintedStep, type Rule, rebuiltTables, type Surroundings } from '../linted-step.js';
 import type { Statement } from '../statement.js';
@@ -19,14 +19,14 @@ export const tableRebuild: Rule = {
     const rebuilt = rebuiltTables(step);
     return await flatMapEach(step.up, async (statement): Promise<Found[]> => {
       const { deed } = statement;
-      const lockMsOf = async (table: string): Promise<number | undefined> =>
-        store && rewriteEstimate(await store.bytes(table), 1).lockMs;
-      if (deed.kind === 'drop-column' && !step.made.has(deed.table) && isLong(await lockMsOf(deed.table))) {
+      const rewriteMs = async (table: string): Promise<number | undefined> =>
+        store && lockMsOf('rewrite', await store.bytes(table));
+      if (deed.kind === 'drop-column' && !step.made.has(deed.table) && isLong(await rewriteMs(deed.table))) {
         return [
           {
             message: withTime(
               `Drops the column ${deed.name} of ${deed.table}, for which SQLite rewrites every row with the write lock held`,
-              await lockMsOf(deed.table),
+              await rewriteMs(deed.table),
             ),
             instead:
               'Let the application stop using the column and leave it there; or drop it while nobody writes',
@@ -35,12 +35,12 @@ export const tableRebuild: Rule = {
         ];
       }
       const isRebuild = deed.kind === 'rename-table' && rebuilt.has(deed.table);
-      if (!isRebuild || !isLong(await lockMsOf(deed.to))) return [];
+      if (!isRebuild || !isLong(await rewriteMs(deed.to))) return [];
       return [
         {
           message: withTime(
             `Rebuilds the table ${deed.to}: every row is copied with the write lock held`,
-            await lockMsOf(deed.to),
+            await rewriteMs(deed.to),
           ),
           instead: 'Add a column, fill it with defineBackfill(), and let the application use that one',
           statement,
@@ -57,8 +57,8 @@ export const indexOnLargeTable: Rule = {
     await flatMapEach(up, async (statement): Promise<Found[]> => {
       const { deed } = statement;
       if (deed.kind !== 'create-index' || made.has(deed.table)) return [];
-      const estimate = deed.isPartial ? createIndexEstimate : fullIndexEstimate;
-      const lockMs = store && estimate(await store.bytes(deed.table)).lockMs;
+      const work = deed.isPartial ? 'emptyIndex' : 'filledIndex';
+      const lockMs = store && lockMsOf(work, await store.bytes(deed.table));
       if (!isLong(lockMs)) return [];
       return [
         {
