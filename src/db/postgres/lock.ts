@@ -10,7 +10,7 @@ import {
   runLocked,
   type SiteLockOptions,
 } from '../site.js';
-import type { LockKey, PostgresSession, Sessions } from './session.js';
+import type { PostgresSession, Sessions } from './session.js';
 import { holderNamed } from './session.js';
 import { instantSql } from './texts.js';
 

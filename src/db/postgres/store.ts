@@ -1,9 +1,9 @@
-import { isGone } from './connect.js';
 import type { Dialect } from '../../engine/dialect.js';
 import { failpoint } from '../../failpoint.js';
 import { throwIfStopped } from '../../stop.js';
 import type { Connection, Transaction } from '../connection.js';
 import { type LockHolder, type OpenOptions, untilFree } from '../site.js';
+import { isGone } from './connect.js';
 import { BEGIN, PostgresDriver } from './driver.js';
 import { requireHeld, shareLock } from './lock.js';
 import {

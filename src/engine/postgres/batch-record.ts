@@ -34,7 +34,7 @@ export async function recordSkips(
   return await store.run(
     `INSERT INTO ${LEDGER_TABLES.skips} (backfill, key, target, reason, batch)
     SELECT ${literal(name)}, s.key, s.target, s.reason, ${batch} FROM json_to_recordset(?) AS s (key text, target text, reason text)`,
-    JSON.stringify(skips.map((skip) => ({ ...skip, key: store.dialect.toLedger(skip.key) }))),
+    JSON.stringify(skips.map((skip) => ({ ...skip, key: store.dialect.ledger.toCell(skip.key) }))),
   );
 }
 

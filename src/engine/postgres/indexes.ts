@@ -1,6 +1,6 @@
-import { untilFree } from '../../db/site.js';
 import type { Connection, Store, Transaction } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
+import { untilFree } from '../../db/site.js';
 import { identifier, normaliseSql } from '../../db/sql.js';
 import { findEach, mapEach } from '../../each.js';
 import { BackfillError } from '../../errors.js';
