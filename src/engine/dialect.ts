@@ -91,14 +91,18 @@ export interface LedgerDialect {
   toKey(cell: SqlValue): Key | null;
   /** What to order its `key` by. */
   readonly keyOrder: string;
-  /** Whether several processes may work on one run. */
-  readonly isShared: boolean;
-  /** End of a SELECT that locks its row, and passes over rows that others have locked; empty where one process writes at a time. */
-  readonly skipLocked: string;
+  /** How several processes work on one run; undefined where one writes at a time. */
+  readonly shared: SharedLedger | undefined;
   /** Tables of this engine alone that have rows of a batch, by its number in `batch`. */
   readonly batchTables: readonly string[];
-  /** Returns the number of the next batch. `behindLast` reads the number behind the last that is recorded. */
-  nextBatch(store: Store, behindLast: () => Promise<number>): Promise<number>;
+}
+
+/** What several processes need that work on one run. */
+export interface SharedLedger {
+  /** End of a SELECT that locks its row, and passes over rows that others have locked. */
+  readonly skipLocked: string;
+  /** Returns the number of the next batch, which no other process gets. */
+  nextBatch(store: Store): Promise<number>;
   /** Returns the process that has claimed a part of a run for the longest time, if another one has. */
   claimHolder(store: Store): Promise<LockHolder | undefined>;
 }
@@ -107,10 +111,8 @@ export interface LedgerDialect {
 export interface Dialect {
   /** What people call the engine. */
   readonly engine: Engine;
-  /** What it prefers to an index that it passes over. */
-  readonly otherWay: string;
-  /** An expression of the engine's own that is guarded against what it fails on. */
-  readonly guardExample: string;
+  /** What is told of it: what it prefers to an index that it passes over, and an expression that is guarded against what it fails on. */
+  readonly words: { readonly otherWay: string; readonly guardExample: string };
   readonly ledger: LedgerDialect;
   /** SQL for one of the engine's own operators, whatever of its name a search path has. It binds as `||` does: its operands want parentheses. */
   operator(sign: string): string;

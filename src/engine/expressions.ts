@@ -71,7 +71,7 @@ export async function explanation(
     !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
   )
     return undefined;
-  const hint = `Guard what may fail, as in ${store.dialect.guardExample}, then run the same command again`;
+  const hint = `Guard what may fail, as in ${store.dialect.words.guardExample}, then run the same command again`;
   const rows = await rowSql(store, backfill);
   // First: whether a row is in scope has to be known before an expression is tried on it.
   const outside = await firstFailure(store, backfill, rows, rows.inScope, 'true');

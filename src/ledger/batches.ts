@@ -107,7 +107,7 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
 
     /** The number of the next batch, behind every one that the ledger knows of. */
     nextBatch: async (backfill: string): Promise<number> =>
-      await dialect.ledger.nextBatch(store, async () => (await lastBatch(backfill)) + 1),
+      (await dialect.ledger.shared?.nextBatch(store)) ?? (await lastBatch(backfill)) + 1,
 
     /** Records a batch and moves the cursor of what it was claimed of, in the transaction of the claim: nobody else can have moved it. */
     async addBatch(

@@ -111,7 +111,7 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
     lastVerification,
 
     /** Whether several processes may work on one run. */
-    isShared: dialect.ledger.isShared,
+    isShared: dialect.ledger.shared !== undefined,
 
     /** The last run of a backfill, or undefined when it never ran. */
     lastRun: async (backfill: string): Promise<RunRecord | undefined> => (await runs(backfill)).at(-1),
@@ -173,23 +173,24 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
       const open = 'WHERE backfill = ? AND run = ? AND is_done = 0';
       const range = await RANGES.first(
         store,
-        `${open} ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1 ${dialect.ledger.skipLocked}`,
+        `${open} ORDER BY CASE WHEN number = ? THEN 0 ELSE 1 END, number LIMIT 1 ${dialect.ledger.shared?.skipLocked ?? ''}`,
         backfill,
         run,
         last.range,
       );
       if (!range) {
         const isTaken =
-          dialect.ledger.isShared && (await RANGES.first(store, `${open} LIMIT 1`, backfill, run));
+          dialect.ledger.shared !== undefined &&
+          (await RANGES.first(store, `${open} LIMIT 1`, backfill, run));
         return isTaken ? 'taken' : 'done';
       }
-      if (!dialect.ledger.isShared && range.cursor !== cursor) throw runConflict(backfill);
+      if (!dialect.ledger.shared && range.cursor !== cursor) throw runConflict(backfill);
       last.range = range.number;
       return { range: range.number, cursor: range.cursor, end: range.endKey };
     },
 
     /** Returns the process whose claim is the oldest, where others claim parts of a run as well and one does. */
-    claimHolder: async (): Promise<LockHolder | undefined> => await dialect.ledger.claimHolder(store),
+    claimHolder: async (): Promise<LockHolder | undefined> => await dialect.ledger.shared?.claimHolder(store),
 
     /** Notes that a claim is worked off, inside the batch's transaction; returns whether its run is. */
     async finishClaim(backfill: string, { run }: RunRecord, { range }: Claim): Promise<boolean> {

@@ -188,7 +188,7 @@ async function judge(
   if (verdict === 'passed over')
     return {
       verdict: 'warn',
-      text: `${known} could be used, but ${store.dialect.engine} prefers ${store.dialect.otherWay}`,
+      text: `${known} could be used, but ${store.dialect.engine} prefers ${store.dialect.words.otherWay}`,
     };
   return { verdict: 'fail', text: `${known} is not used for its query` };
 }

@@ -27,8 +27,10 @@ const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
 /** What is PostgreSQL's own. */
 export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
-  otherWay: 'another way',
-  guardExample: "CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END",
+  words: {
+    otherWay: 'another way',
+    guardExample: "CASE WHEN amount ~ '^[0-9]+$' THEN amount::integer END",
+  },
   ledger: POSTGRES_LEDGER,
   operator,
   builtIn,

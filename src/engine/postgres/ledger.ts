@@ -63,24 +63,25 @@ export const POSTGRES_LEDGER: LedgerDialect = {
     return /^-?\d+$/.test(text) ? BigInt(text) : text; // a damaged one: its row contradicts the others
   },
   keyOrder: 'length(key), key',
-  isShared: true,
-  skipLocked: 'FOR UPDATE SKIP LOCKED',
   batchTables: [XIDS_TABLE],
-  async nextBatch(store) {
-    const sql = `SELECT nextval(tableoid::regclass) AS number FROM ${BATCH_NUMBERS}`;
-    return (await store.get<{ number: number }>(sql))?.number ?? 0;
-  },
-  /** Whoever has claimed a range has locked its row, and for that the table. Sessions of one process have one name. */
-  async claimHolder(store) {
-    const holder = await store.get<{ name: string; since: string | null }>(
-      `SELECT a.application_name AS name, ${instantSql('a.xact_start')} AS since
-      FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
-        JOIN pg_class AS c ON c.oid = l.relation JOIN pg_class AS s ON s.relnamespace = c.relnamespace
-      WHERE c.relname = '${LEDGER_TABLES.ranges}' AND s.oid = (SELECT tableoid FROM ${BATCH_NUMBERS}) AND l.mode IN ('RowShareLock', 'RowExclusiveLock') AND l.granted
-        AND a.application_name <> current_setting('application_name')
-      ORDER BY a.xact_start LIMIT 1`,
-    );
-    return holder && holderNamed(holder.name, holder.since);
+  shared: {
+    skipLocked: 'FOR UPDATE SKIP LOCKED',
+    async nextBatch(store) {
+      const sql = `SELECT nextval(tableoid::regclass) AS number FROM ${BATCH_NUMBERS}`;
+      return (await store.get<{ number: number }>(sql))?.number ?? 0;
+    },
+    /** Whoever has claimed a range has locked its row, and for that the table. Sessions of one process have one name. */
+    async claimHolder(store) {
+      const holder = await store.get<{ name: string; since: string | null }>(
+        `SELECT a.application_name AS name, ${instantSql('a.xact_start')} AS since
+        FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+          JOIN pg_class AS c ON c.oid = l.relation JOIN pg_class AS s ON s.relnamespace = c.relnamespace
+        WHERE c.relname = '${LEDGER_TABLES.ranges}' AND s.oid = (SELECT tableoid FROM ${BATCH_NUMBERS}) AND l.mode IN ('RowShareLock', 'RowExclusiveLock') AND l.granted
+          AND a.application_name <> current_setting('application_name')
+        ORDER BY a.xact_start LIMIT 1`,
+      );
+      return holder && holderNamed(holder.name, holder.since);
+    },
   },
 };
 

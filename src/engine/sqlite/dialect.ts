@@ -30,8 +30,10 @@ import { checkLedger, LEDGER_DDL } from './trust.js';
 /** What is SQLite's own. */
 const SQLITE: Dialect = {
   engine: 'SQLite',
-  otherWay: 'another index',
-  guardExample: "CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END",
+  words: {
+    otherWay: 'another index',
+    guardExample: "CASE WHEN json_valid(doc) THEN json_extract(doc, '$.a') END",
+  },
   ledger: {
     make: async (store) => await store.exec(LEDGER_DDL),
     drop: async (store) => await store.exec(LEDGER_DROP),
@@ -39,11 +41,8 @@ const SQLITE: Dialect = {
     toCell: (key) => key,
     toKey: (cell) => cell as bigint | string | null,
     keyOrder: 'key',
-    isShared: false, // one process writes at a time
-    skipLocked: '',
+    shared: undefined,
     batchTables: [],
-    nextBatch: async (_, behindLast) => await behindLast(),
-    claimHolder: async () => undefined,
   },
   operator: (sign) => sign,
   builtIn: (name) => name,
