@@ -10,8 +10,7 @@ import {
   runLocked,
   type SiteLockOptions,
 } from '../site.js';
-import type { PostgresSession, Sessions } from './session.js';
-import { holderNamed } from './session.js';
+import { holderNamed, type PostgresSession, type Sessions } from './session.js';
 import { instantSql } from './texts.js';
 
 /** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
