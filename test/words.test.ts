@@ -24,11 +24,11 @@ const OTHER_FILES =
 
 /** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
 const OTHER_CALLS =
-  /^(?:description|option|addHelpText|Option|argument|sequence|hasSequence|indexOfSequence|isIn|registerList|HELP|METRICS_FILE|Histogram|verdict|ends|failpoint|exec|all|allExact|get|pluck|RangeError|RegExp|script|writeFileSync|shellWord|program|store|copies|barText|remember|sessionName|instantSql|SESSION_SETTINGS|PostgresError|endsWith|OBJECTS|REFUSED_SQL)$/;
+  /^(?:description|option|addHelpText|Option|argument|sequence|hasSequence|indexOfSequence|isIn|registerList|HELP|METRICS_FILE|Histogram|verdict|ends|failpoint|exec|all|allExact|get|pluck|RangeError|RegExp|script|writeFileSync|shellWord|program|store|copies|barText|remember|sessionName|instantSql|SESSION_SETTINGS|KNOWN|PostgresError|endsWith|OBJECTS|REFUSED_SQL)$/;
 
 /** Parts of statements and of commands. */
 const SQL =
-  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER|SEQUENCE)|DECLARE \{|FETCH \{|SET LOCAL|split_part\(|pg_has_role\(|rolsuper|^REVOKE \{\}|^NOT \(?\{\}|^MATERIALIZED VIEW$|^FOREIGN TABLE$|^DROP \{\}|regtype\b|search_path(?: = \{\})?$|^pg_catalog, |WHEN \{|^ON CONFLICT |Infinity\||s\.backfill|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|AT TIME ZONE|UPDATE (?:OR ABORT )?\{|BETWEEN (?:\?|r\.)|EXISTS \(|AND \(\{)/;
+  /\b(?:SELECT (?!1 FROM sqlite_schema)|INSERT|DELETE FROM|CREATE|ALTER TABLE|DROP (?:TABLE|INDEX|COLUMN|TRIGGER|SEQUENCE)|DECLARE \{|FETCH \{|CLOSE \{|SET LOCAL|split_part\(|pg_has_role\(|rolsuper|^REVOKE \{\}|^NOT \(?\{\}|^MATERIALIZED VIEW$|^FOREIGN TABLE$|^DROP \{\}|regtype\b|search_path(?: = \{\})?$|^pg_catalog, |WHEN \{|^ON CONFLICT |Infinity\||s\.backfill|WHERE|VALUES|JOIN|CASE|CAST|COLLATE|GLOB|AS|IS NOT NULL|IS NULL|PRIMARY KEY|BEGIN|AND \{|INDEX(?:ED BY)? \{|ORDER BY|QUERY PLAN|AT TIME ZONE|UPDATE (?:OR ABORT )?\{|BETWEEN (?:\?|r\.)|EXISTS \(|AND \(\{)/;
 const COMMAND =
   /^(?:sudo \{\} |(?:sudo )?ch(?:own|mod) |psql STORE -c |--database-url postgres:|npx umzug-backfill$|npm (?:run|exec|install) |umzug-backfill [a-z]+(?: \{\})?(?: --[\w-]+)*$)/;
 
@@ -53,6 +53,7 @@ const EXCEPTIONS: ReadonlySet<string> = new Set([
   '{} is newer than {}, which runs',
   '{} has no source any more, and still runs',
   'The thread of the backfills has ended', // a defect: its kind is told, not its words
+  'A message of the server has no end', // the cause of an error, told by its code
   'The store refused an update ({})', // for a debugger: the row is recorded with the code
   'Stopped by {} {}; every committed batch is kept', // the texts of `where` are, each with this around it
   '<!doctype html>\n<!-- A report of umzug-backfill -->\n',

@@ -124,10 +124,11 @@ export function refuseUnknownParameters(url: string): void {
       );
     if (!KNOWN.includes(name)) {
       const meant = nearest(name, KNOWN);
+      const known = `those that are known: ${KNOWN.join(', ')}`;
       throw new BackfillError(
         'USAGE',
         `The URL of the database has an unknown parameter, \`${name}\``,
-        `${meant === undefined ? 'Leave' : `Write ${meant} or leave`} it out; those that are known: ${KNOWN.join(', ')}`,
+        meant === undefined ? `Leave it out; ${known}` : `Write ${meant} or leave it out; ${known}`,
       );
     }
     if (seen.has(name))
