@@ -14,8 +14,8 @@ const COLUMNS = ['x', 'y'] as const;
 type Column = (typeof COLUMNS)[number];
 
 interface Declaration {
-  /** Of a function the digit is the version. */
-  readonly isProcess: boolean;
+  /** Columns that a function fills: the digit is its version. */
+  readonly processed: readonly Column[];
   /** x is a times ten and this, y the same and 5. */
   readonly digit: number;
   /** Rows with an s up to this are in scope. */
@@ -26,22 +26,31 @@ interface Declaration {
 const expressionOf = ({ digit }: Declaration, column: Column): string =>
   `a * 10 + ${column === 'x' ? digit : digit + 5}`;
 
+const filledByFunction = ({ processed, columns }: Declaration): readonly Column[] =>
+  columns.filter((column) => processed.includes(column));
+
+const isProcess = (declaration: Declaration): boolean => filledByFunction(declaration).length > 0;
+
 const stepOf = (declaration: Declaration): Step => {
   const about = { table: 't', key: 'id', scope: `s <= ${declaration.scope}` } as const;
   const { columns, digit } = declaration;
+  const own = filledByFunction(declaration);
   const valuesOf = ({ a }: { readonly a?: unknown }): Readonly<Record<string, number>> =>
     a === null
       ? {}
       : Object.fromEntries(
-          columns.map((column) => [column, Number(a) * 10 + (column === 'x' ? digit : digit + 5)]),
+          own.map((column) => [column, Number(a) * 10 + (column === 'x' ? digit : digit + 5)]),
         );
-  if (declaration.isProcess)
+  const bySql = (column: Column) => sql(expressionOf(declaration, column));
+  if (own.length > 0)
     return named(
       NAME,
       defineBackfill({
         ...about,
         reads: ['a'],
-        columns,
+        columns: Object.fromEntries(
+          columns.map((column) => [column, own.includes(column) ? 'process' : bySql(column)]),
+        ),
         process: (rows) => rows.map(valuesOf),
         processVersion: digit,
       }) as BackfillDefinition,
@@ -50,7 +59,7 @@ const stepOf = (declaration: Declaration): Step => {
     NAME,
     defineBackfill({
       ...about,
-      columns: Object.fromEntries(columns.map((column) => [column, sql(expressionOf(declaration, column))])),
+      columns: Object.fromEntries(columns.map((column) => [column, bySql(column)])),
     }),
   );
 };
@@ -70,7 +79,7 @@ type Event =
     };
 
 const declarations: fc.Arbitrary<Declaration> = fc.record({
-  isProcess: fc.boolean(),
+  processed: fc.constantFrom<readonly Column[]>([], [], ['x', 'y'], ['x', 'y'], ['x'], ['y']),
   digit: fc.integer({ min: 1, max: 3 }),
   scope: fc.integer({ min: 0, max: 2 }),
   columns: fc.constantFrom<readonly Column[]>(['x', 'y'], ['x'], ['y'], ['y', 'x']),
@@ -215,11 +224,11 @@ function fillersOf(fills: ReadonlyMap<number, Fill>): Map<string, Declaration[]>
 
 /** Whether a function that filled is not in the file any more. */
 const isLost = (filler: Declaration, file: Declaration | undefined): boolean =>
-  filler.isProcess &&
+  isProcess(filler) &&
   !(
-    file?.isProcess &&
+    file &&
     file.digit === filler.digit &&
-    filler.columns.every((column) => file.columns.includes(column))
+    filledByFunction(filler).every((column) => filledByFunction(file).includes(column))
   );
 
 /** What `down` must do. */
