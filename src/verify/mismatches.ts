@@ -92,8 +92,8 @@ export async function mismatchJudge(
   };
   return {
     judge: async (cells) => {
-      for (const { key, column } of cells) {
-        const found = await filledBy(key, column.name);
+      for (const [i, found] of (await filledBy(cells)).entries()) {
+        const { key, column } = cells[i] as Cell;
         if (found) pending.push({ key, column, ...found });
         else note(mismatches.foreign, key);
         if (pending.length === MAX_PENDING) await settle();
@@ -148,28 +148,34 @@ interface Attribution {
   readonly batch: number;
 }
 
-/** Returns a function that finds by the ledger what filled a cell last, if anything has. Asked in key order it unpacks each batch once. */
+/**
+ * Returns a function that finds by the ledger what filled each of some cells last, if anything has. Asked in key order it unpacks each
+ * batch once.
+ */
 async function cellAttribution(
   ledger: Ledger,
   { name }: Backfill,
-): Promise<(key: Key, column: string) => Promise<Attribution | undefined>> {
+): Promise<(cells: readonly Cell[]) => Promise<(Attribution | undefined)[]>> {
   const runs = (await ledger.runs(name)).reverse();
   const batches = (await ledger.batches(name)).sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const batchesOf = new Map(runs.map(({ run }) => [run, batches.filter((batch) => batch.run === run)]));
   const unpacked = new Map<number, { batch: BatchRecord; sets: readonly CellSet[] }>(); // the last of each run
-  return async (key, column) => {
-    for (const run of runs) {
-      const batch = lastFrom(batchesOf.get(run.run) ?? [], key, ({ firstKey }) => firstKey);
-      if (!batch || compareKeys(key, batch.lastKey) > 0) continue;
-      let known = unpacked.get(run.run);
-      if (known?.batch !== batch) {
-        known = { batch, sets: await ledger.cells(name, batch.number) };
-        unpacked.set(run.run, known);
+  return async (cells) => {
+    const found: (Attribution | undefined)[] = cells.map(() => undefined);
+    for (const [i, { key, column }] of cells.entries())
+      for (const run of runs) {
+        const batch = lastFrom(batchesOf.get(run.run) ?? [], key, ({ firstKey }) => firstKey);
+        if (!batch || compareKeys(key, batch.lastKey) > 0) continue;
+        let known = unpacked.get(run.run);
+        if (known?.batch !== batch) {
+          known = { batch, sets: await ledger.cells(name, batch.number) };
+          unpacked.set(run.run, known);
+        }
+        if (!known.sets.some((set) => set.columns.includes(column.name) && isIn(set.runs, key))) continue;
+        found[i] = { run, batch: batch.number };
+        break;
       }
-      if (known.sets.some((set) => set.columns.includes(column) && isIn(set.runs, key)))
-        return { run, batch: batch.number };
-    }
-    return undefined;
+    return found;
   };
 }
 
