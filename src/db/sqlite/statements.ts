@@ -21,11 +21,11 @@ import { altering } from './connection.js';
 /** More pages than a store can have: a copy is then made in one step, and so of one snapshot. */
 const ALL_PAGES = 0x7fffffff;
 
-/** Rows of a result that are read at once, and for how long at most, in milliseconds. */
-const [PAGE_ROWS, PAGE_MS] = [1000, 16];
+/** Rows of a result that are read at once: so few are gone before the garbage collector would have to move them. */
+const PAGE_ROWS = 64;
 
-/** After how many rows it looks at the clock. */
-const LOOK_ROWS = 50;
+/** For how long pages are read before the event loop turns, in milliseconds. */
+const TURN_MS = 16;
 
 /** Statements that are kept compiled: those that name keys do not come again. */
 const MAX_STATEMENTS = 200;
@@ -137,14 +137,15 @@ export abstract class SqliteStatements implements Store {
       .safeIntegers()
       .iterate(...parameters) as IterableIterator<Row>;
     let page: Row[] = [];
-    let turnAt = performance.now() + PAGE_MS;
+    let turnAt = performance.now() + TURN_MS;
     for (const row of rows) {
       page.push(row);
-      if (page.length < PAGE_ROWS && (page.length % LOOK_ROWS > 0 || performance.now() < turnAt)) continue;
+      if (page.length < PAGE_ROWS) continue;
       yield page;
       page = [];
-      if (this.driver.isWal) await this.turn(); // else this statement keeps writers out as a transaction does
-      turnAt = performance.now() + PAGE_MS;
+      const isDue = performance.now() >= turnAt;
+      if (this.driver.isWal) await this.turn(isDue); // else this statement keeps writers out as a transaction does
+      if (isDue) turnAt = performance.now() + TURN_MS;
     }
     if (page.length > 0) yield page;
   }
@@ -153,12 +154,13 @@ export abstract class SqliteStatements implements Store {
    * Lets the event loop turn between two pieces of work, and hears a stop. In a transaction in rollback mode it does neither: who reads
    * keeps writers from committing, and an application that writes in this thread would wait for itself. Nor in a transaction that writes.
    *
+   * @param isDue whether it turns. Default true; else only a stop is heard
    * @throws {BackfillError} `TERMINATED`, `INTERRUPTED`
    */
-  async turn(): Promise<void> {
+  async turn(isDue = true): Promise<void> {
     const { isWal, isWriting, open, signal } = this.driver;
     if (isWal ? isWriting : open) return;
-    await nextTurn();
+    if (isDue) await nextTurn();
     throwIfStopped(signal, 'while the database was read');
   }
 

@@ -162,11 +162,15 @@ function givenSql(
   const size = GIVEN_ROWS.find((least) => least >= rows.length) ?? rows.length;
   const row = `(${['k', ...stored].map(() => '?').join(', ')})`;
   const values = stored.map((affinity, i) => `${storedSql(`column${i + 2}`, affinity)} AS v${i}`);
-  const cells = rows.flatMap(({ key, values: own }) => [key, ...stored.map((_, i) => own[i] ?? null)]);
-  const filling = new Array<null>((size - rows.length) * (stored.length + 1)).fill(null);
+  const cells = new Array<CellValue>(size * (stored.length + 1)).fill(null);
+  let at = 0;
+  for (const { key, values: own } of rows) {
+    cells[at++] = key;
+    for (let i = 0; i < stored.length; i += 1) cells[at++] = own[i] ?? null;
+  }
   return {
     sql: `(SELECT column1 AS k, ${values.join(', ')} FROM (VALUES ${new Array(size).fill(row).join(', ')}) WHERE column1 IS NOT NULL) AS given`,
-    parameters: [...cells, ...filling] as SqlValue[],
+    parameters: cells as SqlValue[],
   };
 }
 

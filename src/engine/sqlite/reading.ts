@@ -147,6 +147,11 @@ export async function* sliceEnds(
   const least = isPaged ? LEAST_PAGED : LEAST_ROWS;
   let rows = least;
   for (let cursor = after; ; ) {
+    // Of integers no more rows can be left than keys: of the last slice no end is looked for.
+    if (typeof cursor === 'bigint' && typeof upTo === 'bigint' && upTo - cursor <= BigInt(rows)) {
+      yield upTo;
+      return;
+    }
     const [behind, from] = behindSql(kind, column, cursor);
     // Walks the keys alone: a thirtieth of what it takes to derive values. A text that JavaScript can't hold comes back as another:
     // as a bound between two slices it does as well, since each begins where the one before has ended.
