@@ -143,25 +143,24 @@ export async function revertCells(
   const rows = derivation.select({ from, where, absent });
   const left: LeftRow[] = [];
   for await (const page of leftRows(store, derivation, rows, [], parameters)) left.push(...page);
-  const sets: Given[] = [];
-  if (!derivation.isAlwaysLeft)
-    sets.push({ sql: `SELECT * FROM (${rows}) AS derived WHERE ${isDerivedSql(derivation)}`, parameters });
   const { key } = await rowSql(store, backfill);
   const cells = columns.map((i) => `t.${identifier(backfill.columns[i]?.name ?? '')} AS c${i}, given.v${i}`);
-  for (let at = 0; at < left.length; at += PAGE) {
-    const given = derivation.given(left.slice(at, at + PAGE));
-    sets.push({
-      ...given,
-      sql: `SELECT given.k, ${cells.join(', ')} FROM ${given.sql} CROSS JOIN ${identifier(backfill.table)} AS t
-      WHERE ${key} ${store.dialect.operator('=')} given.k`,
-    });
-  }
   const total = { rows: 0, reverted: 0, others: 0 };
-  for (const set of sets) {
+  const undo = async (set: Given): Promise<void> => {
     const undone: Undone = await store.dialect.undo(store, derivation, columns, set);
     total.rows += undone.rows;
     total.reverted += undone.reverted;
     total.others += undone.others;
+  };
+  if (!derivation.isAlwaysLeft)
+    await undo({ sql: `SELECT * FROM (${rows}) AS derived WHERE ${isDerivedSql(derivation)}`, parameters });
+  while (left.length > 0) {
+    const given = derivation.given(left.splice(-PAGE));
+    await undo({
+      ...given,
+      sql: `SELECT given.k, ${cells.join(', ')} FROM ${given.sql} CROSS JOIN ${identifier(backfill.table)} AS t
+      WHERE ${key} ${store.dialect.operator('=')} given.k`,
+    });
   }
   const { rows: found, reverted, others } = total;
   return { reverted, others, gone: gone + (countKeys(runs) - found) * names.length };

@@ -3,9 +3,10 @@ import { identifier } from '../db/sql.js';
 import type { Key } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
 import { fallbackOf } from '../steps/values.js';
-import { type Derivation, isDerivedSql, type LeftRow, leftRows } from './derive.js';
+import { type Derivation, isDerivedSql, leftRows } from './derive.js';
 import type { KeyRange } from './dialect.js';
 import { explained } from './expressions.js';
+import type { Derived } from './process.js';
 import { partsSql, rowSql } from './rows.js';
 
 // How rows stand against what they derive: counted, and looked at one by one.
@@ -49,6 +50,9 @@ export type ScanRow = readonly [
   ...values: unknown[],
 ];
 
+/** The same as the store gives it, with what this program needs to derive a row that is left to it at the end. */
+type Row = [key: Key, state: number, group: unknown, fallbacks: number, ...rest: unknown[]];
+
 /** SQL for the states of a row's cells: see `ScanRow`. */
 const stateSql = (
   store: Store,
@@ -67,14 +71,20 @@ const stateSql = (
 const sumSql = (store: Store, terms: readonly string[]): string =>
   `CAST(${terms.join(` ${store.dialect.operator('+')} `)} AS double precision)`;
 
-/** How cells stand against values that this program has derived, compared by the store: the states of their rows, by key. */
+/**
+ * How cells stand against values that this program has derived, compared by the store, which tells of the rows that do not hold all of them.
+ *
+ * @returns the state of a row, by its key; undefined for a text that JavaScript can't hold, so that its row is not found again
+ */
 async function statesOf(
   store: Store,
   derivation: Derivation,
-  rows: readonly LeftRow[],
-): Promise<ReadonlyMap<Key, number>> {
-  if (rows.length === 0) return new Map();
+  rows: readonly { readonly key: Key; readonly values: Derived['values'] }[],
+): Promise<(key: Key) => number | undefined> {
   const { backfill, given } = derivation;
+  const allHeld = backfill.columns.reduce((sum, _, i) => sum + 2 * 4 ** i, 0);
+  const isText = typeof rows[0]?.key === 'string';
+  if (rows.length === 0) return () => undefined;
   const { key } = await rowSql(store, backfill);
   const { sql, parameters } = given(rows);
   const state = stateSql(
@@ -85,10 +95,11 @@ async function statesOf(
   );
   const found = await store.project.allExact<{ k: Key; state: number }>(
     `SELECT given.k, ${state} AS state FROM ${sql} CROSS JOIN ${identifier(backfill.table)} AS t
-    WHERE ${key} ${store.dialect.operator('=')} given.k`,
+    WHERE ${key} ${store.dialect.operator('=')} given.k${isText ? '' : ` AND ${state} ${store.dialect.operator('<>')} ${allHeld}`}`,
     ...parameters,
   );
-  return new Map(found.map(({ k, state: bits }) => [k, bits]));
+  const states = new Map(found.map(({ k, state: bits }) => [k, bits]));
+  return (one) => states.get(one) ?? (isText ? undefined : allHeld);
 }
 
 /**
@@ -133,7 +144,7 @@ export async function countFound(
             const states = await statesOf(tx, derivation, page);
             for (const { key, beside } of page)
               cells += columns.filter(
-                (_, i) => isHeld(states.get(key) ?? 0, i) && (!onlySkipped || beside[i] === 1n),
+                (_, i) => isHeld(states(key) ?? 0, i) && (!onlySkipped || beside[i] === 1n),
               ).length;
           }
         }
@@ -182,7 +193,7 @@ export async function scanRows(
       : store.dialect.sliceEnds(store, backfill, first, last, true)) {
       const where = `${inScope} AND ${start} AND ${upTo(end ?? last)}`;
       const sql = `SELECT ${list} FROM (${derivation.select({ where, extra })}) AS derived`;
-      const pages = store.project.pages<ScanRow>(sql);
+      const pages = store.project.pages<Row>(sql);
       yield* derivation.raw.length === 0 ? pages : judged(store, derivation, pages, values.length + 4);
       start = behind(end);
     }
@@ -197,7 +208,7 @@ export async function scanRows(
 async function* judged(
   store: Store,
   derivation: Derivation,
-  pages: AsyncIterable<readonly ScanRow[]>,
+  pages: AsyncIterable<readonly Row[]>,
   width: number,
 ): AsyncGenerator<readonly ScanRow[]> {
   for await (const page of pages) {
@@ -206,11 +217,10 @@ async function* judged(
     const states = await statesOf(
       store,
       derivation,
-      left.map(([key], at) => ({ key, beside: [], values: derived[at]?.values ?? [], failure: null })),
+      left.map(([key], at) => ({ key, values: derived[at]?.values ?? [] })),
     );
-    yield page.map(
-      ([key, state, ...others]) =>
-        [key, states.get(key) ?? state, ...others.slice(0, width - 2)] as unknown as ScanRow,
-    );
+    for (const row of left) row[1] = states(row[0]) ?? row[1];
+    for (const row of page) row.length = width;
+    yield page;
   }
 }

@@ -5,7 +5,7 @@ import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { CellValue } from '../../steps/values.js';
 import type { Derivation, Given, SelectOptions } from '../derive.js';
-import { type Derived, VALUE_INVALID, withoutInvalid, withProcess } from '../process.js';
+import { type Derived, deriveRows, VALUE_INVALID, withoutInvalid, withProcess } from '../process.js';
 import { expressionSql, scopeSql } from '../rows.js';
 import { firstOfSql } from './first-of.js';
 import { tableColumns } from './inspect.js';
@@ -39,9 +39,7 @@ export async function derive(store: Store, backfill: Backfill): Promise<SqliteDe
   return {
     backfill,
     select: (options) => selectSql(backfill, options, stored),
-    raw: process
-      ? [...reads.map((_, i) => `p${i}`), 'failure', ...othersOf(backfill).map((i) => `v${i}`)]
-      : [],
+    raw: [...reads.map((_, i) => `p${i}`), ...(process ? besideOf(backfill) : [])],
     isAlwaysLeft: process !== undefined,
     derive: (rows) =>
       process ? deriveLeft(backfill, process, stored, rows as readonly (readonly SqlValue[])[]) : [],
@@ -58,11 +56,13 @@ export async function derive(store: Store, backfill: Backfill): Promise<SqliteDe
   };
 }
 
-/** Numbers of the columns that `process` does not fill. */
-const othersOf = ({ columns }: Backfill): number[] =>
-  columns.flatMap(({ value }, i) => (value.kind === 'process' ? [] : [i]));
+/** What SQLite has derived of a row that is left to this program: values of columns that `process` does not fill, and a reason not to ask it. */
+function besideOf({ columns }: Backfill): string[] {
+  const values = columns.flatMap(({ value }, i) => (value.kind === 'process' ? [] : [`v${i}`]));
+  return values.length === 0 ? [] : ['failure', ...values];
+}
 
-/** @param rows of each the key and what `process` reads, why SQLite can't derive it, and the values of the other columns */
+/** @param rows of each the key and what `process` reads, and what {@link besideOf} lists */
 function deriveLeft(
   backfill: Backfill,
   process: NonNullable<Backfill['process']>,
@@ -70,15 +70,28 @@ function deriveLeft(
   rows: readonly (readonly SqlValue[])[],
 ): Derived[] {
   const { columns } = backfill;
+  const beside = besideOf(backfill);
   const width = process.reads.length + 1;
-  const at = new Map(othersOf(backfill).map((i, n) => [i, width + 1 + n]));
-  const others = rows.map((row) => ({
-    values: columns.map((_, i) => row[at.get(i) ?? row.length] ?? null),
-    failure: row[width] === null ? null : String(row[width]),
-  }));
-  const cells = rows.map((row) => row.slice(0, width));
-  return withProcess(backfill, process, others, cells).map(({ values, failure }) => {
-    const held = values.map((value, i) => (at.has(i) ? value : heldBy(stored[i], value)));
+  const at = columns.map((_, i) => beside.indexOf(`v${i}`));
+  const cellOf = (row: readonly SqlValue[], place: number): SqlValue =>
+    place < 0 ? null : (row[width + place] ?? null);
+  const derived =
+    beside.length === 0
+      ? deriveRows(backfill, process, rows)
+      : withProcess(
+          backfill,
+          process,
+          rows.map((row) => {
+            const reason = cellOf(row, 0);
+            return {
+              values: at.map((place) => cellOf(row, place)),
+              failure: reason === null ? null : String(reason),
+            };
+          }),
+          rows,
+        );
+  return derived.map(({ values, failure }) => {
+    const held = values.map((value, i) => ((at[i] ?? -1) < 0 ? heldBy(stored[i], value) : value));
     return withoutInvalid({ values: held, failure }, isTooLarge);
   });
 }
