@@ -102,12 +102,17 @@ describe('verification on two threads', () => {
       ${numbers(128)} INSERT INTO items (a) SELECT 'row ' || i FROM n`;
     return withOwnTable(ddl, definition, async (own) => {
       expect((await own.up()).error).to.equal(undefined);
-      // The first thread does not come back to the event loop before it waits for the other.
+      const one = found(only(await own.verify(alone)));
+      // The first thread does not come back to the event loop before it waits for the other: at the slower row, where it has not come to that
+      // itself, as it does where the other begins late.
       const end = (helper: Worker): void => void setImmediate(() => helper.terminate());
-      const verification = only(await whenReady(end, () => own.verify(helped)));
-      expect(verification.threads).to.equal(1);
-      expect(checkOf(verification, 'coverage').figures).to.include({ rowsInScope: 128 });
-      expect(found(verification)).to.deep.equal(found(only(await own.verify(alone))));
+      const verification = async (): Promise<Verification> =>
+        only(await whenReady(end, () => own.verify(helped)));
+      let last = await verification();
+      for (let tries = 1; last.threads === 2 && tries < 20; tries += 1) last = await verification();
+      expect(last.threads).to.equal(1);
+      expect(checkOf(last, 'coverage').figures).to.include({ rowsInScope: 128 });
+      expect(found(last)).to.deep.equal(one);
     });
   });
 

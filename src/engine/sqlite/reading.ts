@@ -8,7 +8,7 @@ import type { Backfill } from '../../steps/define.js';
 import { isThreadWorth } from '../../threads.js';
 import type { FillWindow } from '../batch.js';
 import type { KeyRange } from '../dialect.js';
-import { anyNullSql, asKey, rowSql } from '../rows.js';
+import { anyNullSql, rowSql } from '../rows.js';
 import type { BehindPass, Pass, PassElsewhere } from '../scan.js';
 import { behindSql, keyOf, keyRange } from './keys.js';
 
@@ -141,36 +141,61 @@ export async function* sliceEnds(
   upTo: Key | null,
   isPaged = false,
 ): AsyncGenerator<Key | null> {
-  const [sqlite, column] = [requireSqlite(store), identifier(backfill.key)];
-  const { kind } = await keyOf(store, backfill);
-  const [bound, last] = upTo === null ? ['', []] : [`AND ${column} <= ?`, [upTo]];
+  const sqlite = requireSqlite(store);
   const least = isPaged ? LEAST_PAGED : LEAST_ROWS;
   let rows = least;
   for (let cursor = after; ; ) {
-    // Of integers no more rows can be left than keys: of the last slice no end is looked for.
-    if (typeof cursor === 'bigint' && typeof upTo === 'bigint' && upTo - cursor <= BigInt(rows)) {
-      yield upTo;
-      return;
-    }
-    const [behind, from] = behindSql(kind, column, cursor);
-    // Walks the keys alone: a thirtieth of what it takes to derive values. A text that JavaScript can't hold comes back as another:
-    // as a bound between two slices it does as well, since each begins where the one before has ended.
-    const end = await store.getExact<{ key: unknown }>(
+    const end = await endBehind(store, backfill, cursor, upTo, rows);
+    const startedAt = performance.now();
+    yield end ?? upTo;
+    if (end === undefined) return;
+    const change = SLICE_MS / (performance.now() - startedAt);
+    rows = Math.max(least, Math.floor(rows * Math.min(MAX_CHANGE, Math.max(1 / MAX_CHANGE, change))));
+    cursor = end;
+    await sqlite.turn();
+  }
+}
+
+/** The greatest integer of SQLite's. */
+const LAST_INTEGER = 2n ** 63n - 1n;
+
+/** A part of the rows whose keys are walked to see whether integers lie close, and how many keys to a row are close. */
+const [SAMPLE, CLOSE] = [50, 2n];
+
+/**
+ * A key behind `cursor` with no more than so many rows between, and not many fewer; undefined where that would be `upTo`, or the end.
+ *
+ * Walks the keys alone: a thirtieth of what it takes to derive values, and of integers that lie close only a few of them, as no more rows
+ * can be left than keys. A text that JavaScript can't hold comes back as another: as a bound it does as well, since each slice begins where
+ * the one before has ended.
+ */
+async function endBehind(
+  store: Store,
+  backfill: Backfill,
+  cursor: Key | null,
+  upTo: Key | null,
+  rows: number,
+): Promise<Key | undefined> {
+  const column = identifier(backfill.key);
+  const { kind } = await keyOf(store, backfill);
+  const [behind, from] = behindSql(kind, column, cursor);
+  const [bound, last] = upTo === null ? ['', []] : [`AND ${column} <= ?`, [upTo]];
+  const keyAt = async (offset: number): Promise<Key | undefined> => {
+    const row = await store.getExact<{ key: unknown }>(
       `SELECT ${column} AS key FROM ${identifier(backfill.table)} WHERE ${behind} ${bound} ORDER BY ${column} LIMIT 1 OFFSET ?`,
       from,
       ...last,
-      rows,
+      offset,
     );
-    const key = end?.key;
-    const isKey = typeof key === 'bigint' || typeof key === 'string'; // as of every row, unless somebody has just written another
-    const startedAt = performance.now();
-    yield isKey ? key : upTo;
-    if (!isKey) return;
-    const change = SLICE_MS / (performance.now() - startedAt);
-    rows = Math.max(least, Math.floor(rows * Math.min(MAX_CHANGE, Math.max(1 / MAX_CHANGE, change))));
-    cursor = key;
-    await sqlite.turn();
-  }
+    // As that of every row is, unless somebody has just written another.
+    return typeof row?.key === 'bigint' || typeof row?.key === 'string' ? row.key : undefined;
+  };
+  if (typeof cursor !== 'bigint') return await keyAt(rows);
+  const end = cursor + BigInt(rows);
+  if (end >= (typeof upTo === 'bigint' ? upTo : LAST_INTEGER)) return undefined;
+  const few = Math.ceil(rows / SAMPLE);
+  const near = await keyAt(few);
+  return typeof near === 'bigint' && near - cursor <= CLOSE * BigInt(few) ? end : near && (await keyAt(rows));
 }
 
 /** Rows of the table that a window has: to pass over so many takes about as long as a batch. */
@@ -196,11 +221,8 @@ export async function fillWindow(
       for await (const end of sliceEnds(store, backfill, after, upTo)) {
         const where = `${rows.behind(start)} AND ${rows.upTo(end ?? upTo)}`;
         if (await store.get(`SELECT 1 FROM ${table} WHERE ${where} AND ${due} LIMIT 1`)) {
-          const last = await store.getExact<{ key: unknown }>(
-            `SELECT ${rows.key} AS key FROM ${table} WHERE ${rows.behind(start)} AND ${rows.upTo(upTo)}
-            ORDER BY ${rows.key} LIMIT 1 OFFSET ${WINDOW_ROWS}`,
-          );
-          return { after: start, upTo: last ? asKey(last.key, backfill) : upTo };
+          const last = await endBehind(store, backfill, start, upTo, WINDOW_ROWS);
+          return { after: start, upTo: last ?? upTo };
         }
         start = end;
       }
