@@ -195,7 +195,7 @@ export async function siteOf({
 }: Pick<MigratorOptions, 'path' | 'postgres' | 'site' | 'signal'>): Promise<StoreSite> {
   if (site) return site;
   if (!postgres) return sqliteSite(path, { signal });
-  const { postgresSite } = await import('../engine/postgres/site.js');
+  const { postgresSite } = await import('../engine/postgres/dialect.js');
   return postgresSite(postgres, signal);
 }
 

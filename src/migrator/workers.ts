@@ -22,7 +22,7 @@ export function workersOf(options: MigratorOptions): WithWorkers | undefined {
   const { postgres, workers = 1, onEvent } = options;
   if (!postgres || workers <= 1) return undefined;
   return async (work, lead) => {
-    const { postgresSite } = await import('../engine/postgres/site.js');
+    const { postgresSite } = await import('../engine/postgres/dialect.js');
     const stopper = new AbortController();
     const signal = eitherSignal(options.signal, stopper.signal);
     const begin = async (number: number): Promise<void> => {

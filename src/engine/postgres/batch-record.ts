@@ -7,6 +7,7 @@ import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import type { FilledCell, FillOptions } from '../batch.js';
 import type { KeyRange } from '../dialect.js';
+import type { RowSql } from '../rows.js';
 import { keyLiteral, rowSql } from '../rows.js';
 import { hasTable } from './catalog.js';
 import { keyOf } from './keys.js';
@@ -153,4 +154,45 @@ export async function rewrittenSince(
           AND n.filenode ${EQ} pg_catalog.pg_relation_filenode(t.tableoid)::pg_catalog.int8 AND ${number('n.xmin')} ${EQ} (n.xid ${MASK} ${XID}))`,
   );
   return new Set(found);
+}
+
+/** SQL for a mask of the columns for which `condition(i)` holds. */
+export const maskSql = (backfill: Backfill, condition: (i: number) => string): string =>
+  backfill.columns
+    .map((_, i) => `CASE WHEN ${condition(i)} THEN ${1 << i} ELSE 0 END`)
+    .join(` ${operator('+')} `);
+
+/** SQL for a mask of the columns of a row, as `t`, that hold a value. */
+export const filledSql = (backfill: Backfill): string =>
+  maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`);
+
+/** The same groups by what stands in the table now: a trigger behind the update may have changed it. */
+export async function standing(
+  store: Store,
+  backfill: Backfill,
+  { key, from, upTo }: RowSql,
+  batch: number,
+  groups: readonly Group[],
+): Promise<Group[]> {
+  const keys = groups
+    .filter(({ offered }) => offered !== 0)
+    .flatMap((group) => group.keys)
+    .sort(compareKeys);
+  const [first, last] = [keys[0], keys.at(-1)];
+  if (first === undefined || last === undefined) return [...groups];
+  await noteTriggered(store, backfill, batch, [first, last]);
+  const found = await store.project.allExact<{ k: Key; mask: bigint }>(
+    `SELECT ${key} AS k, ${filledSql(backfill)} AS mask
+    FROM ${identifier(backfill.table)} AS t WHERE ${from(first)} AND ${upTo(last)}`,
+  );
+  const now = new Map(found.map(({ k, mask }) => [k, Number(mask)]));
+  return groups.flatMap((group) =>
+    group.offered === 0
+      ? [group]
+      : group.keys.map((k) => ({
+          ...group,
+          filled: (now.get(k) ?? 0) & group.offered & group.wanted,
+          keys: [k],
+        })),
+  );
 }

@@ -6,18 +6,20 @@ import { compareKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import { isPostgresError } from '../../store-errors.js';
-import { type BatchResult, type FillOptions, RefusedUpdate } from '../batch.js';
+import { type BatchResult, type FillOptions, RefusedUpdate, type Undone, updateIgnored } from '../batch.js';
+import type { Derivation, Given } from '../derive.js';
 import type { Derived } from '../process.js';
-import type { KeyKind } from '../rows.js';
-import { anyNullSql, keyLiteral, type RowSql, rowSql } from '../rows.js';
+import { anyNullSql, type KeyKind, keyLiteral, type RowSql, rowSql } from '../rows.js';
 import {
   bits,
   filledCells,
+  filledSql,
   type Group,
+  maskSql,
   notedSql,
-  noteTriggered,
   recordSkips,
   skippedRows,
+  standing,
 } from './batch-record.js';
 import { derive, type PostgresDerivation } from './derive.js';
 import { keyOf, ledgerKeyOf } from './keys.js';
@@ -29,16 +31,6 @@ import { keyOf, ledgerKeyOf } from './keys.js';
 
 /** Errors that a row can be to blame for: a value out of range or of a wrong form, a constraint, a trigger's RAISE. */
 const isRowsFault = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|39)[0-9A-Z]{3}$/.test(code);
-
-/** SQL for a mask of the columns for which `condition(i)` holds. */
-const maskSql = (backfill: Backfill, condition: (i: number) => string): string =>
-  backfill.columns
-    .map((_, i) => `CASE WHEN ${condition(i)} THEN ${1 << i} ELSE 0 END`)
-    .join(` ${operator('+')} `);
-
-/** SQL for a mask of the columns of a row, as `t`, that hold a value. */
-const filledSql = (backfill: Backfill): string =>
-  maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`);
 
 /** SQL that sets cells that are NULL to the values of a table. */
 const assignmentsSql = ({ columns }: Backfill, values: string): string =>
@@ -240,33 +232,37 @@ function offerOf(derived: Derived | undefined, wanted: number) {
   return { values, offered, failure: derived?.failure ?? null };
 }
 
-/** The same groups by what stands in the table now: a trigger behind the update may have changed it. */
-async function standing(
+/** Sets cells to NULL where they hold what is derived, in one statement. */
+export async function undo(
   store: Store,
-  backfill: Backfill,
-  { key, from, upTo }: RowSql,
-  batch: number,
-  groups: readonly Group[],
-): Promise<Group[]> {
-  const keys = groups
-    .filter(({ offered }) => offered !== 0)
-    .flatMap((group) => group.keys)
-    .sort(compareKeys);
-  const [first, last] = [keys[0], keys.at(-1)];
-  if (first === undefined || last === undefined) return [...groups];
-  await noteTriggered(store, backfill, batch, [first, last]);
-  const found = await store.project.allExact<{ k: Key; mask: bigint }>(
-    `SELECT ${key} AS k, ${filledSql(backfill)} AS mask
-    FROM ${identifier(backfill.table)} AS t WHERE ${from(first)} AND ${upTo(last)}`,
-  );
-  const now = new Map(found.map(({ k, mask }) => [k, Number(mask)]));
-  return groups.flatMap((group) =>
-    group.offered === 0
-      ? [group]
-      : group.keys.map((k) => ({
-          ...group,
-          filled: (now.get(k) ?? 0) & group.offered & group.wanted,
-          keys: [k],
-        })),
-  );
+  { backfill, isSame }: Derivation,
+  columns: readonly number[],
+  { sql: rows }: Given,
+): Promise<Undone> {
+  const { sql: key } = await keyOf(store, backfill);
+  const each = (of: (i: number) => string, separator: string): string => columns.map(of).join(separator);
+  const assignments = each((i) => {
+    const name = identifier(backfill.columns[i]?.name ?? '');
+    return `${name} = CASE WHEN j.is_ours${i} THEN NULL ELSE t.${name} END`;
+  }, ', ');
+  const sum = (of: (i: number) => string): string =>
+    each((i) => `CASE WHEN ${of(i)} THEN 1 ELSE 0 END`, ` ${operator('+')} `);
+  const sql = `WITH judged AS MATERIALIZED (
+    SELECT k, ${each((i) => `(c${i} IS NOT NULL AND ${isSame(`c${i}`, `v${i}`)}) AS is_ours${i}`, ', ')},
+      ${sum((i) => `c${i} IS NOT NULL AND NOT ${isSame(`c${i}`, `v${i}`)}`)} AS others
+    FROM (${rows}) AS found
+  ), undone AS (
+    UPDATE ${identifier(backfill.table)} AS t SET ${assignments}
+    FROM judged AS j WHERE ${key} ${EQ} j.k AND (${each((i) => `j.is_ours${i}`, ' OR ')})
+    RETURNING 1
+  )
+  SELECT coalesce(pg_catalog.sum(${sum((i) => `is_ours${i}`)}), 0) AS reverted,
+    coalesce(pg_catalog.sum(others), 0) AS others, pg_catalog.count(*) AS rows,
+    pg_catalog.count(*) FILTER (WHERE ${each((i) => `is_ours${i}`, ' OR ')}) AS due,
+    (SELECT pg_catalog.count(*) FROM undone) AS done FROM judged`;
+  const counts = await store.project.get<Undone & { due: number; done: number }>(sql);
+  failpoint('statement', sql);
+  const { rows: found = 0, reverted = 0, others = 0, due = 0, done = 0 } = counts ?? {};
+  if (done !== due) throw updateIgnored(backfill, due - done);
+  return { rows: found, reverted, others };
 }

@@ -1,22 +1,27 @@
 import type { Store } from '../../db/connection.js';
-import { isOurs } from '../../db/postgres/session.js';
+import { type PostgresAddress, shownAddress } from '../../db/postgres/address.js';
+import { acquireLock, lookAtLock, withShare } from '../../db/postgres/lock.js';
+import { isOurs, Sessions } from '../../db/postgres/session.js';
+import { PostgresStore } from '../../db/postgres/store.js';
 import { builtIn, operator } from '../../db/postgres/texts.js';
+import { plaintextWarnings } from '../../db/postgres/tls.js';
+import type { OpenOptions, StoreSite } from '../../db/site.js';
 import { identifier, noUpdateSql } from '../../db/sql.js';
+import { toBackfillError } from '../../errors.js';
 import type { Backfill } from '../../steps/define.js';
-import { pauseFor, throwIfStopped } from '../../stop.js';
+import { pauseFor, type StopSignal, throwIfStopped } from '../../stop.js';
 import { isPostgresError } from '../../store-errors.js';
 import type { Dialect, Surroundings } from '../dialect.js';
 import type { RunOptions } from '../run-options.js';
-import { fillBatch } from './batch.js';
+import { fillBatch, undo } from './batch.js';
 import { rewrittenSince } from './batch-record.js';
 import { estimate, hasTable, parentTables, tableColumns, tableIdentity, updateTriggers } from './catalog.js';
 import { derive } from './derive.js';
 import { dropIndex, findIndex, hasIndex, indexVerdict, makeIndex } from './indexes.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange, rangeEnds } from './keys.js';
-import { POSTGRES_LEDGER } from './ledger.js';
+import { POSTGRES_LEDGER, refuseUnsafeLedger } from './ledger.js';
 import { rehearseDown, rehearseUp } from './rehearse.js';
-import { undo } from './revert.js';
-import { checkRights } from './rights.js';
+import { checkRights, refuseReadOnly, refuseUnsafePath } from './rights.js';
 
 /** Another's lock was waited for too long; two transactions waited for each other, or wrote the same row. */
 const BUSY = /^POSTGRES_(?:55P03|40P01|40001)$/;
@@ -124,4 +129,66 @@ async function look(store: Store): Promise<{ readonly others: number; readonly l
       (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0) * 1000 FROM pg_stat_replication) AS "lagMs"`,
   );
   return { others: found?.others ?? 0, lagMs: Number(found?.lagMs ?? 0) };
+}
+
+/** The site of a store that is a database of PostgreSQL. */
+export interface PostgresSite extends StoreSite {
+  /** Acts with a share of the run lock, if whoever holds it shares it; returns whether there was anything to do. */
+  share(act: () => Promise<boolean>): Promise<boolean>;
+}
+
+/**
+ * Opens a database, on the session of its command.
+ *
+ * @throws {BackfillError} `STORE_READONLY` for a replica, `SEARCH_PATH_UNSAFE`, `SUPERUSER_REFUSED`, `LEDGER_UNTRUSTED`
+ */
+async function openPostgres(sessions: Sessions, options: OpenOptions): Promise<PostgresStore> {
+  const connection = await sessions.enter();
+  const { access, isConfirmed = false } = options;
+  try {
+    const store = new PostgresStore(sessions, connection, POSTGRES, options);
+    await store.setLockTimeout();
+    if (access === 'write') await refuseReadOnly(store);
+    if (!isConfirmed) await refuseUnsafePath(store);
+    await refuseUnsafeLedger(store, access === 'write' ? 'UPDATE' : 'SELECT');
+    return store;
+  } catch (error) {
+    await sessions.leave(connection);
+    throw error;
+  }
+}
+
+/**
+ * The site of a store that is a database of PostgreSQL. Its run lock, and what is opened under that, have one session.
+ *
+ * @param signal stops whoever waits for the database
+ */
+export function postgresSite(address: PostgresAddress, signal?: StopSignal): PostgresSite {
+  const sessions = new Sessions(address, signal);
+  const explained = async <Result>(act: () => Promise<Result>): Promise<Result> => {
+    try {
+      return await act();
+    } catch (error) {
+      throw toBackfillError(error);
+    }
+  };
+  return {
+    name: shownAddress(address),
+    within: async (act) => {
+      const session = await explained(() => sessions.enter());
+      try {
+        return await act();
+      } finally {
+        await sessions.leave(session);
+      }
+    },
+    open: async (options) => await explained(() => openPostgres(sessions, options)),
+    lock: async (options) => await explained(() => acquireLock(sessions, options)),
+    lookAtLock: async () => await explained(() => lookAtLock(sessions)),
+    share: async (act) => await withShare(sessions, act),
+    warnings: () => [
+      ...plaintextWarnings(address),
+      'No backup is made of a database: its server has its own, as pg_dump makes one',
+    ],
+  };
 }

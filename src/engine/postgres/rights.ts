@@ -109,8 +109,9 @@ export async function refuseUnsafePath(store: PostgresStatements): Promise<void>
 
 // Roles, as the SQL of what is trusted has them.
 
-/** This user, with the database's owner, as `me` and `d`. */
+/** This user, with the database's owner, as `me` and `d`: a FROM clause and its condition. */
 export const ME_AND_DATABASE = `pg_roles AS me JOIN pg_database AS d ON d.datname = current_database()`;
+/** See {@link ME_AND_DATABASE}. */
 export const IS_ME = 'me.rolname = session_user';
 
 /** SQL that is true for a role that is a superuser or may become one, also by what it may have the server write or run. */
@@ -126,6 +127,7 @@ export const mayUse = (grantee: string): string =>
 /** SQL that is true for a role `r` that may do what this user does, or is the owner of the database, whom a superuser does not trust. */
 export const IS_OURS = `(pg_has_role(r.oid, me.oid, 'MEMBER') OR NOT ${isSuper('me.oid')} AND pg_has_role(r.oid, d.datdba, 'MEMBER'))`;
 
+/** A hint that takes a right away from a role, as the user who may. */
 export const takeAway = (statements: readonly string[], role: string, owner?: string): string =>
   owner === undefined
     ? `Take that right away: ${statements.join('; ')}; if ${role} may do whatever this user may, run it again with --yes`
@@ -134,5 +136,6 @@ export const takeAway = (statements: readonly string[], role: string, owner?: st
 /** A role as SQL has it. */
 export const roleSql = (name: string): string => (name === 'PUBLIC' ? name : identifier(name));
 
+/** A hint to connect as the owner of what could act as this user. */
 export const connectAs = (owner: string): string =>
   `Connect as ${owner}, since a trigger can undo SET ROLE; if ${owner} may do whatever a superuser may, run it again with --yes`;
