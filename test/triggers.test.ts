@@ -103,3 +103,26 @@ describe('a declaration that has lost a column', () => {
       await expectTakenBack(path);
     }));
 });
+
+describe('a trigger that writes to the ledger while a batch is filled', () => {
+  for (const [what, sql] of [
+    ['takes the part of its run away', 'DELETE FROM umzug_backfill_ranges'],
+    ['ends it', 'UPDATE umzug_backfill_ranges SET is_done = 1'],
+  ] as const)
+    it(`ends the command where it ${what}, and its batch is rolled back`, () =>
+      withGeneratedStore(options, async (path) => {
+        expect(codeOf(await up(path, extra))).to.equal(undefined);
+        const before = ledgeredCells(readLedger(path), name);
+        change(
+          path,
+          `INSERT INTO task_audits (task_id, event_type, payload, created_at)
+          SELECT task_id, event_type, payload, created_at FROM task_audits WHERE audit_id <= 10;
+          CREATE TRIGGER meddler AFTER UPDATE ON task_audits WHEN old.audit_id = 22 BEGIN ${sql}; END`,
+        );
+        expect(codeOf(await up(path, extra))).to.equal('RUN_CONFLICT');
+        const ledger = readLedger(path);
+        expect(ledger.runs(name).at(-1)).to.include({ kind: 'catch-up', status: 'running', batches: 0 });
+        expect(ledgeredCells(ledger, name)).to.deep.equal(before);
+        expect(actualCells(path).get('22')).to.deep.equal([null, null]);
+      }));
+});

@@ -19,7 +19,7 @@ import {
   type SkipRecord,
   text,
 } from './records.js';
-import type { runsIn } from './runs.js';
+import { runConflict, type runsIn } from './runs.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 const BATCH_TIMES = reader(T.batches, {
@@ -109,7 +109,11 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
     nextBatch: async (backfill: string): Promise<number> =>
       (await dialect.ledger.shared?.nextBatch(store)) ?? (await lastBatch(backfill)) + 1,
 
-    /** Records a batch and moves the cursor of what it was claimed of, in the transaction of the claim: nobody else can have moved it. */
+    /**
+     * Records a batch and moves the cursor of what it was claimed of, in the transaction of the claim.
+     *
+     * @throws {BackfillError} `RUN_CONFLICT` where that is not as it was claimed any more: a trigger of the table may have written to it
+     */
     async addBatch(
       backfill: string,
       claim: Claim,
@@ -117,13 +121,14 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
       filled: readonly CellsRecord[],
     ): Promise<void> {
       const { number, run, rowsScanned, cellsFilled, cellsSkipped, skips, durationMs } = batch;
-      await store.run(
+      const moved = await store.run(
         `UPDATE ${T.ranges} SET cursor = ?, batches = batches + 1, rows_scanned = rows_scanned + ?,
           cells_filled = cells_filled + ?, cells_skipped = cells_skipped + ?
-        WHERE backfill = ? AND run = ? AND number = ?`,
+        WHERE backfill = ? AND run = ? AND number = ? AND cursor IS NOT DISTINCT FROM ? AND is_done = 0`,
         ...[dialect.ledger.toCell(batch.lastKey), rowsScanned, cellsFilled, cellsSkipped],
-        ...[backfill, run, claim.range],
+        ...[backfill, run, claim.range, dialect.ledger.toCell(claim.cursor)],
       );
+      if (moved !== 1) throw runConflict(backfill);
       await insert(store, T.batches, {
         ...{ backfill, number, run, rangeNumber: claim.range },
         ...{ firstKey: dialect.ledger.toCell(batch.firstKey), lastKey: dialect.ledger.toCell(batch.lastKey) },
