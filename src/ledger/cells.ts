@@ -187,15 +187,20 @@ export async function earlierCells(
   const batches = refills(await ledger.runs(backfill)).length > 0 ? await ledger.batches(backfill) : [];
   batches.sort((a, b) => compareKeys(a.firstKey, b.firstKey));
   const byNumber = new Map(batches.map((batch) => [batch.number, batch]));
-  const byRun = [...new Set(batches.map(({ run }) => run))].map((run) =>
-    batches.filter((batch) => batch.run === run),
-  );
+  const byRun = new Map<number, BatchRecord[]>();
+  for (const batch of batches) {
+    const own = byRun.get(batch.run);
+    if (own) own.push(batch);
+    else byRun.set(batch.run, [batch]);
+  }
   return async (number, cellsOf = ledger) => {
     const sets = await cellsOf.cells(backfill, number);
     const batch = byNumber.get(number);
-    const overlapping = batch ? byRun.flatMap((own) => withKeysOf(batch, own)) : [];
+    const overlapping = batch
+      ? [...byRun].flatMap(([run, own]) => (run < batch.run ? withKeysOf(batch, own) : []))
+      : [];
     const earlier = new Map<string, KeyRun[]>(); // of these cells, by column
-    for (const other of overlapping.filter(({ run }) => batch && run < batch.run)) {
+    for (const other of overlapping) {
       // The ledger of a large table does not fit in memory: one batch of it at a time.
       if (sets.some(({ runs }) => hasKeyIn(runs, other)))
         addShared(earlier, sets, await cellsOf.cells(backfill, other.number));
