@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
+import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import { expectRefusal, spawnCli } from '../support/cli.js';
 import { untilLockWait } from '../support/lock-waits.js';
@@ -64,6 +65,37 @@ describe('a hostile server', () => {
         const result = await run(['status', '--database-url', `postgres://nobody@127.0.0.1:${port}/nothing`]);
         expectRefusal(result, 'STORE_UNREACHABLE', 1);
       });
+  });
+
+  describe('a message of a server that has an end', () => {
+    const refused = (text: Buffer): Buffer => {
+      const contents = Buffer.concat([Buffer.from('SFATAL\0C28P01\0M'), text, Buffer.alloc(2)]);
+      const head = Buffer.from('E\0\0\0\0');
+      head.writeUInt32BE(contents.length + 4, 1);
+      return Buffer.concat([head, contents]);
+    };
+    const setting = Buffer.from('S\0\0\0\x08a\0b\0');
+
+    it('is told as what it says where it comes byte by byte, behind others', async () => {
+      const port = await listen((socket) => {
+        socket.once('data', async () => {
+          for (const byte of Buffer.concat([setting, setting, refused(Buffer.from('no'))])) {
+            socket.write(Buffer.of(byte));
+            await turn();
+          }
+        });
+      });
+      const result = await run(['status', '--database-url', `postgres://nobody@127.0.0.1:${port}/nothing`]);
+      expect(expectRefusal(result, 'STORE_UNREACHABLE', 1).message).to.include('28P01');
+    });
+
+    it('is told as what it says where it is 48 MB long, before the time for the connection is over', async () => {
+      const port = await listen((socket) => {
+        socket.once('data', () => socket.write(refused(Buffer.alloc(48 << 20, 'x'))));
+      });
+      const result = await run(['status', '--database-url', `postgres://nobody@127.0.0.1:${port}/nothing`]);
+      expect(expectRefusal(result, 'STORE_UNREACHABLE', 1).message).to.include('28P01');
+    });
   });
 
   describe('what answers in the place of a server that is asked to cancel a statement', () => {

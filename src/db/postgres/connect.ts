@@ -121,29 +121,36 @@ const LISTS: readonly unknown[] = [...Buffer.from('EN')];
 const HEAD_BYTES = 5;
 
 /**
- * Returns a function that takes what a server sends, piece by piece, and throws at a list of texts without an end.
+ * Returns a function that takes what a server sends, piece by piece, and throws at a list of texts without an end, before the driver has all
+ * of it. It keeps no more of a message than its head and its last two bytes: a server may send an error of any length.
  *
  * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 function listGuard(): (piece: Buffer) => void {
-  let rest: Buffer = Buffer.alloc(0);
-  let skipBytes = 0; // of a message that is no list
+  let head: Buffer = Buffer.alloc(0); // of a message, as far as it is here
+  let leftBytes = 0; // of the contents of the one before
+  let last: Buffer = head; // bytes of them, where it is a list
+  let isList = false;
   return (piece) => {
-    const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
-    let at = skipBytes;
-    while (at + HEAD_BYTES <= bytes.length) {
-      const end = at + 1 + bytes.readUInt32BE(at + 1);
-      if (LISTS.includes(bytes[at])) {
-        if (end > bytes.length) break; // it is looked at when all of it is here
-        const contents = bytes.subarray(at + HEAD_BYTES, end);
-        // The last text ends with a zero, and the list with another.
-        if (contents.at(-1) !== 0 || (contents.at(-2) ?? 0) !== 0)
-          throw new Error('A message of the server has no end');
-      }
-      at = end;
+    const bytes = head.length === 0 ? piece : Buffer.concat([head, piece]);
+    let at = 0;
+    for (;;) {
+      const contents = bytes.subarray(at, at + leftBytes);
+      at += contents.length;
+      leftBytes -= contents.length;
+      if (isList) last = Buffer.concat([last, contents.subarray(-2)]).subarray(-2);
+      // The last text ends with a zero, and the list with another.
+      if (isList && leftBytes === 0 && (last.at(-1) !== 0 || (last.at(-2) ?? 0) !== 0))
+        throw new Error('A message of the server has no end');
+      if (leftBytes > 0 || at + HEAD_BYTES > bytes.length) break;
+      isList = LISTS.includes(bytes[at]);
+      leftBytes = bytes.readUInt32BE(at + 1) + 1 - HEAD_BYTES;
+      if (leftBytes < 0) throw new Error('A message of the server has no end');
+      last = Buffer.alloc(0);
+      at += HEAD_BYTES;
     }
-    rest = bytes.subarray(at);
-    skipBytes = Math.max(0, at - bytes.length);
+    if (leftBytes === 0) isList = false; // it was looked at
+    head = bytes.subarray(at);
   };
 }
 
