@@ -1,5 +1,6 @@
 import { BackfillError } from './errors.js';
-import { compareVersions, NODE_VERSIONS, parseVersion, type Version } from './version.js';
+import { NODE_VERSIONS } from './package.js';
+import { compareVersions, parseVersion, type Version } from './version.js';
 
 /**
  * Refuses a Node that is older than the oldest of its line that this package is for. A line that is not named, such as one that is newer than this

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
@@ -65,6 +65,18 @@ describe('the public API', () => {
     const tsc = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', folder.path], { encoding: 'utf8' });
     expect(tsc.stdout).to.equal('');
     expect(files.length).to.be.above(5);
+  });
+
+  it('declares steps also where a bundler has put it beside another package.json', () => {
+    cpSync(join(root, 'dist/src'), folder.file('bundled'), { recursive: true });
+    writeFileSync(folder.file('package.json'), '{ "type": "module" }');
+    writeFileSync(
+      folder.file('step.js'),
+      `import { defineSchemaStep } from './bundled/index.js';
+      console.log(defineSchemaStep({ table: 't', columns: { c: 'TEXT' } }).kind);`,
+    );
+    const { stdout, stderr } = spawnSync(process.execPath, [folder.file('step.js')], { encoding: 'utf8' });
+    expect(stdout, stderr).to.equal('schema\n');
   });
 
   it('is what docs/api.md says (`npm run api` writes it)', () => {

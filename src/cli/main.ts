@@ -1,8 +1,8 @@
 import { Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { requireNode } from '../node.js';
+import { PACKAGE_VERSION } from '../package.js';
 import { learnSecrets } from '../secrets.js';
-import { PACKAGE_VERSION } from '../version.js';
 import { LANGS, type Lang, localeLang, sayIn } from '../words/lang.js';
 import { printCauses } from './causes.js';
 import { type CliContext, type Listener, makeCli } from './cli.js';

@@ -1,8 +1,9 @@
 import type { UmzugStorage } from 'umzug';
 import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
+import { PACKAGE_VERSION } from '../package.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import { compareVersions, PACKAGE_VERSION, parseVersion } from '../version.js';
+import { compareVersions, parseVersion } from '../version.js';
 import type { Ledger } from './ledger.js';
 import {
   type CreatedObject,

@@ -1,4 +1,4 @@
-import { PACKAGE_VERSION } from '../version.js';
+import { PACKAGE_VERSION } from '../package.js';
 import { REPORT_FILE } from './default-file.js';
 import { type Content, html } from './html.js';
 import { STYLE } from './style.js';

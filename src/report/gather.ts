@@ -15,10 +15,10 @@ import {
   type Session,
   withStore,
 } from '../migrator/session.js';
+import { PACKAGE_VERSION } from '../package.js';
 import { checkRequirements } from '../run/schema.js';
 import { inStep } from '../steps/step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
-import { PACKAGE_VERSION } from '../version.js';
 import { type BatchPoint, batchPoints } from './batch-points.js';
 import { type LagSeries, lagSeries } from './lag-series.js';
 
