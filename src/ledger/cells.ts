@@ -1,3 +1,4 @@
+import { countWhile } from '../bisect.js';
 import type { Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
@@ -235,20 +236,10 @@ const hasKeyIn = (runs: readonly KeyRun[], { firstKey, lastKey }: BatchRecord): 
 
 /** The batches of a run, in the order of their keys, that may have keys of another batch. */
 function withKeysOf({ firstKey, lastKey }: BatchRecord, batches: readonly BatchRecord[]): BatchRecord[] {
-  const first = firstPlace(batches, (batch) => compareKeys(batch.lastKey, firstKey) >= 0);
+  const until = (test: (batch: BatchRecord) => boolean): number =>
+    countWhile(batches.length, (at) => test(batches[at] as BatchRecord));
   return batches.slice(
-    first,
-    firstPlace(batches, (batch) => compareKeys(batch.firstKey, lastKey) > 0),
+    until((batch) => compareKeys(batch.lastKey, firstKey) < 0),
+    until((batch) => compareKeys(batch.firstKey, lastKey) <= 0),
   );
-}
-
-/** The place of the first item for which a condition holds that holds for all behind it, too; by binary search. */
-function firstPlace<Item>(items: readonly Item[], holds: (item: Item) => boolean): number {
-  let [low, high] = [0, items.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (holds(items[middle] as Item)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

@@ -61,9 +61,9 @@ export const runConflict = (backfill: string): BackfillError =>
   );
 
 /**
- * The ledger's runs, and the verdicts on them. The keys of a run are cut into ranges, and each batch takes one of them for its transaction; cursor and counts stand
- * with the range. Where several processes share a run, the range's row is locked, so that nobody else works on it, and that it is free at
- * once when its process dies; a row of the run would be waited for by all.
+ * The ledger's runs, and the verdicts on them. The keys of a run are cut into ranges, and each batch takes one of them for its
+ * transaction; cursor and counts stand with the range. Where several processes share a run, the range's row is locked, so that nobody else
+ * works on it, and that it is free at once when its process dies; a row of the run would be waited for by all.
  *
  * @see https://www.postgresql.org/docs/current/sql-select.html#SQL-FOR-UPDATE-SHARE SKIP LOCKED
  */
