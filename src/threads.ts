@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 /** Store size from which on a second thread pays, in bytes: it takes as long to start as it takes to verify about 15 MiB. */
 const THREAD_FROM_BYTES = 64 * 2 ** 20;
@@ -6,3 +7,12 @@ const THREAD_FROM_BYTES = 64 * 2 ** 20;
 /** Whether a second thread pays for a store of this size: where there is a processor for it. */
 export const isThreadWorth = (storeBytes: number, fromBytes = THREAD_FROM_BYTES): boolean =>
   availableParallelism() > 1 && storeBytes >= fromBytes;
+
+/** Starts a thread; undefined where the system gives none, as one with a limit of them may: whoever has it to help works alone then. */
+export function startThread(module: URL, options: WorkerOptions): Worker | undefined {
+  try {
+    return new Worker(module, options);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
-import type { Worker } from 'node:worker_threads';
+import { syncBuiltinESMExports } from 'node:module';
+import threads, { type Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { defineBackfill, sql } from '../src/index.js';
@@ -143,4 +144,23 @@ describe('the WAL of a run', () => {
         },
       ),
     ));
+
+  it('is moved by the first thread when the system gives no other', () =>
+    withRows(6000, async (own) => {
+      const { Worker: kept } = threads;
+      threads.Worker = class {
+        constructor() {
+          throw new Error('no thread');
+        }
+      } as unknown as typeof kept;
+      syncBuiltinESMExports();
+      try {
+        const sizes = await fill(own, { threadFromBytes: 0 });
+        expectMoved(sizes);
+        expect(largest(sizes, 'wal')).to.be.within(DUE, DUE + 1000);
+      } finally {
+        threads.Worker = kept;
+        syncBuiltinESMExports();
+      }
+    }));
 });

@@ -65,6 +65,34 @@ describe('values of many types on PostgreSQL', () => {
       },
     ));
 
+  it('keep the blanks at their end beside a `process`', () =>
+    withBackfill(
+      `CREATE TABLE t (id int PRIMARY KEY, v text, a bpchar, b char(5), c varchar(3), own text);
+      INSERT INTO t VALUES (1, 'a  '), (2, ' '), (3, NULL)`,
+      defineBackfill({
+        table: 't',
+        key: 'id',
+        reads: [],
+        columns: { a: sql('v'), b: sql('v'), c: sql('v'), own: 'process' },
+        process: (rows) => rows.map(({ id }) => ({ own: `own ${id}` })),
+      }),
+      async (migrator, { client }) => {
+        await migrator.up();
+        const lengths =
+          'octet_length(a) AS a, octet_length(b) AS b, octet_length(c) AS c, octet_length(own) AS own';
+        const { rows } = await client.query(`SELECT ${lengths} FROM t ORDER BY id`);
+        expect(rows).to.deep.equal([
+          { a: 3, b: 5, c: 3, own: 5 },
+          { a: 1, b: 5, c: 1, own: 5 },
+          { a: null, b: null, c: null, own: 5 },
+        ]);
+        await migrator.down();
+        expect((await client.query('SELECT count(a) + count(b) + count(c) AS n FROM t')).rows).to.deep.equal([
+          { n: '0' },
+        ]);
+      },
+    ));
+
   it('that a column can not hold are recorded, and end neither the run nor its verification nor `down`', () =>
     withBackfill(
       `CREATE TABLE t (id int PRIMARY KEY, doc text, made timestamptz, at timestamptz);

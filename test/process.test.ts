@@ -163,6 +163,26 @@ describe('process()', () => {
       },
     ));
 
+  it('is judged in rows whose key is a text that JavaScript can not hold, in a column of integers', () =>
+    withOwnTable(
+      'CREATE TABLE people (id INT NOT NULL UNIQUE, name TEXT); INSERT INTO people (id) VALUES (1), (2)',
+      defineBackfill({
+        table: 'people',
+        key: 'id',
+        reads: [],
+        columns: ['name'],
+        process: (rows) => rows.map(({ id }) => ({ name: `name ${id}` })),
+      }),
+      async (own) => {
+        await own.up();
+        own.exec(`INSERT INTO people VALUES (CAST(x'41ff' AS TEXT), 'another'), ('z', 'name z')`);
+        const [verification] = await own.verify();
+        const consistency = verification?.checks.find(({ id }) => id === 'consistency');
+        expect(consistency?.verdict).to.equal('warn');
+        expect(consistency?.findings[0]?.text).to.equal('3 of 4 filled cells hold what their row derives');
+      },
+    ));
+
   it('is refused a column that something else fills', () =>
     withOwnTable(
       customers(5),

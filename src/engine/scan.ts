@@ -83,7 +83,8 @@ async function statesOf(
 ): Promise<(key: Key) => number | undefined> {
   const { backfill, given } = derivation;
   const allHeld = backfill.columns.reduce((sum, _, i) => sum + 2 * 4 ** i, 0);
-  const isText = typeof rows[0]?.key === 'string';
+  // A text, as may stand in a column of integers too, is told in any case.
+  const areExact = rows.every(({ key }) => typeof key === 'bigint');
   if (rows.length === 0) return () => undefined;
   const { key } = await rowSql(store, backfill);
   const { sql, parameters } = given(rows);
@@ -95,11 +96,11 @@ async function statesOf(
   );
   const found = await store.project.allExact<{ k: Key; state: number }>(
     `SELECT given.k, ${state} AS state FROM ${sql} CROSS JOIN ${identifier(backfill.table)} AS t
-    WHERE ${key} ${store.dialect.operator('=')} given.k${isText ? '' : ` AND ${state} ${store.dialect.operator('<>')} ${allHeld}`}`,
+    WHERE ${key} ${store.dialect.operator('=')} given.k${areExact ? ` AND ${state} ${store.dialect.operator('<>')} ${allHeld}` : ''}`,
     ...parameters,
   );
   const states = new Map(found.map(({ k, state: bits }) => [k, bits]));
-  return (one) => states.get(one) ?? (isText ? undefined : allHeld);
+  return (one) => states.get(one) ?? (areExact ? allHeld : undefined);
 }
 
 /**

@@ -176,9 +176,11 @@ function selectSql(facts: Facts, options: OwnOptions): string {
     except === undefined ? sql : `CASE WHEN NOT (${except}) THEN ${sql} END`;
   const raw = [
     ...ways.flatMap((way) => way.raw ?? []),
-    // What the server has derived by sql() comes along, as text.
+    // What the server has derived by sql() comes along, as text; a cast would cut the blanks at the end of a bpchar.
     ...backfill.columns.flatMap(({ value }, i) =>
-      value.kind === 'sql' ? [unless(`(${valueSql(i)})::pg_catalog.text`)] : [],
+      value.kind === 'sql'
+        ? [unless(targets[i] === BPCHAR ? paddedSql(valueSql(i)) : `(${valueSql(i)})::pg_catalog.text`)]
+        : [],
     ),
   ];
   const order = limit === undefined ? '' : ` ORDER BY ${facts.key.sql} LIMIT ${limit}`;
@@ -262,8 +264,12 @@ function valueLiteral(value: SqlValue | Uint8Array, type: string): string {
   return `${literal(text)}::${type}`;
 }
 
-/** SQL for the type of a text. */
-const TEXT = 'pg_catalog.text';
+/** SQL for the types of a text, and of one of which blanks at its end don't count. */
+const [TEXT, BPCHAR] = ['pg_catalog.text', 'pg_catalog.bpchar'];
+
+/** SQL for the text of such a value with the blanks at its end. */
+const paddedSql = (value: string): string =>
+  `CASE WHEN (${value}) IS NOT NULL THEN pg_catalog.format('%s', ${value}) END`;
 
 const isText = (type: string): boolean => /^(?:pg_catalog\.(?:text|bpchar)|character varying)$/.test(type);
 

@@ -197,9 +197,10 @@ export async function rangeEnds(
         `SELECT ${key} AS k FROM ${table} WHERE ${where} ORDER BY ${key} LIMIT 1 OFFSET ${row}`,
       )
     )?.k;
+  const first = await keyAt(0);
   const [, ranges] = (await findEach(RANGES, async ([rows]) => (await keyAt(rows)) !== undefined)) ?? [];
-  if (ranges === undefined) return [end];
-  if (typeof end === 'bigint') return integerEnds((await keyAt(0)) as bigint, end, ranges);
+  if (first === undefined || ranges === undefined) return [end];
+  if (typeof first === 'bigint' && typeof end === 'bigint') return integerEnds(first, end, ranges);
   const ends = await store.project.allExact<{ k: Key }>(
     `SELECT k FROM (SELECT ${key} AS k, pg_catalog.row_number() OVER w AS n, pg_catalog.count(*) OVER () AS rows FROM ${table} WHERE ${where}
       WINDOW w AS (ORDER BY ${key})) AS numbered WHERE (n ${operator('%')} greatest(1, rows ${operator('/')} ${ranges})) ${EQ} 0 AND k ${LT} ${keyLiteral(end)} ORDER BY k`,

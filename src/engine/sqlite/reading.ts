@@ -1,11 +1,11 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Connection, Store, Transaction } from '../../db/connection.js';
 import { identifier } from '../../db/sql.js';
 import { isBusy, withoutWaiting } from '../../db/sqlite/connection.js';
 import { requireSqlite } from '../../db/sqlite/statements.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
-import { isThreadWorth } from '../../threads.js';
+import { isThreadWorth, startThread } from '../../threads.js';
 import type { FillWindow } from '../batch.js';
 import type { KeyRange } from '../dialect.js';
 import { anyNullSql, rowSql } from '../rows.js';
@@ -53,12 +53,17 @@ interface Helper {
   readonly end: Promise<{ readonly found: unknown } | undefined>;
 }
 
-/** Starts the second thread, and waits until it has looked at the store, or has ended. To be called before the snapshot is taken. */
-async function startHelper(data: HelperData): Promise<Helper> {
-  const worker = new Worker(new URL('./pass-thread.js', import.meta.url), {
+/**
+ * Starts the second thread, and waits until it has looked at the store, or has ended. To be called before the snapshot is taken.
+ *
+ * @returns undefined where the system lets it have none
+ */
+async function startHelper(data: HelperData): Promise<Helper | undefined> {
+  const worker = startThread(new URL('./pass-thread.js', import.meta.url), {
     workerData: data,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
   });
+  if (!worker) return undefined;
   // What has kept it meets this thread as well, when it reads alone, and is told from there: 'exit' follows on 'error'.
   worker.on('error', () => undefined);
   const isReady = new Promise((resolve) => worker.once('message', resolve));

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Connection, Store } from '../../db/connection.js';
 import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from '../../db/sqlite/connection.js';
 import { requireSqlite, type SqliteStatements } from '../../db/sqlite/statements.js';
@@ -6,7 +6,7 @@ import { CHECKPOINT_PAGES } from '../../db/sqlite/store.js';
 import { BackfillError } from '../../errors.js';
 import type { Backfill } from '../../steps/define.js';
 import { pauseFor, throwIfStopped } from '../../stop.js';
-import { isThreadWorth } from '../../threads.js';
+import { isThreadWorth, startThread } from '../../threads.js';
 import type { Surroundings } from '../dialect.js';
 import { DEFAULT_WAL_LIMIT_MIB, type RunOptions } from '../run-options.js';
 
@@ -133,28 +133,29 @@ class Checkpointer {
   }
 
   async #make(): Promise<void> {
-    if (this.#isAlone) {
+    const worker = this.#isAlone ? undefined : this.#start();
+    if (!worker) {
       await checkpoint(this.#store, 'PASSIVE');
       return;
     }
-    this.#worker ??= this.#start();
-    this.#worker.postMessage('move');
+    worker.postMessage('move');
     await new Promise<void>((resolve) => {
       this.#done = resolve;
     });
   }
 
-  #start(): Worker {
-    const worker = new Worker(new URL('./checkpointer-thread.js', import.meta.url), {
+  /** The thread; undefined where there is none to have. What ends it meets this one as well, which takes over: 'exit' follows on 'error'. */
+  #start(): Worker | undefined {
+    this.#worker ??= startThread(new URL('./checkpointer-thread.js', import.meta.url), {
       workerData: this.#store.files.path,
-    });
-    // What has ended it meets this thread as well, which takes over, and is told from here: 'exit' follows on 'error'.
-    return worker
-      .on('error', () => undefined)
+    })
+      ?.on('error', () => undefined)
       .on('message', () => this.#done())
       .on('exit', () => {
         this.#isAlone = true;
         this.#done();
       });
+    this.#isAlone = this.#worker === undefined;
+    return this.#worker;
   }
 }
