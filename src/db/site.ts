@@ -48,6 +48,8 @@ export interface SiteLockOptions {
   readonly join?: (() => Promise<boolean>) | undefined;
   /** Whether it must wait until no command that shares its work has begun and not ended. Where no run is shared, each does so. Default false. */
   readonly isAlone?: boolean | undefined;
+  /** Stops whoever waits. On PostgreSQL the site has it. */
+  readonly signal?: StopSignal | undefined;
 }
 
 /** A run lock that is held. */

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
 import { isWritable } from '../db/file.js';
 import type { StoreFiles } from '../db/path.js';
@@ -15,6 +14,7 @@ import {
 import { isBusy } from '../db/sqlite/connection.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
+import { pauseFor, throwIfStopped } from '../stop.js';
 import {
   createLockFile,
   hasLockFile,
@@ -42,12 +42,12 @@ const SIGN_TRIES = 5;
  *
  * @param files the store; links to it are resolved, so that one store has one lock
  * @throws {BackfillError} `RUN_LOCKED` naming the holder when the wait is over, `LOCK_UNUSABLE` when the lock's file must
- *   not or can not be opened, `STORE_FULL`, `STORE_IO` …
+ *   not or can not be opened, `STORE_FULL`, `STORE_IO` …, `TERMINATED`, `INTERRUPTED`
  * @see https://www.sqlite.org/lockingv3.html: under RESERVED, which BEGIN IMMEDIATE takes, others may still read
  */
 export async function acquireLock(
   files: StoreFiles,
-  { timeoutMs, onWait, now = () => new Date() }: SiteLockOptions,
+  { timeoutMs, onWait, now = () => new Date(), signal }: SiteLockOptions,
 ): Promise<HeldLock> {
   const giveUpAt = performance.now() + timeoutMs;
   for (let hasTold = false; ; hasTold = true) {
@@ -64,7 +64,8 @@ export async function acquireLock(
     const leftMs = giveUpAt - performance.now();
     if (leftMs <= 0) throw runLocked(explained(files, () => findHolder(files)));
     if (!hasTold) onWait?.(explained(files, () => findHolder(files)));
-    await sleep(Math.min(leftMs, POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least)));
+    await pauseFor(Math.min(leftMs, POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least)), signal);
+    throwIfStopped(signal, 'while another run was waited for');
   }
 }
 

@@ -16,7 +16,7 @@ export interface RunSettings extends PaceOptions {
   readonly isConfirmed?: boolean | undefined;
   /** Whether steps that have changed since they were applied are refused. Default false: a warning. */
   readonly isStrict?: boolean | undefined;
-  /** Stops a run between two batches, a verification between two pages of rows (of a file: in WAL mode), and on PostgreSQL any wait; its `reason` is the name of a signal, as `SIGTERM`. Default: nothing does. */
+  /** Stops a run between two batches, a verification between two pages of rows (of a file: in WAL mode), a wait for another run, and on PostgreSQL any wait; its `reason` is the name of a signal, as `SIGTERM`. Default: nothing does. */
   readonly signal?: StopSignal | undefined;
   /** Told what happens. Default: nobody is. */
   readonly onEvent?: ((event: MigratorEvent) => void) | undefined;

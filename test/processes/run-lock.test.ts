@@ -12,11 +12,13 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
+import type { MigratorEvent } from '../../src/index.js';
 import { expectRefusal, runCli, startScript, useFolder } from '../support/cli.js';
 import { runRival, useHolders } from '../support/lock.js';
 import { at, commandsOn, heldSince, makeStore, refused, useRuns, waits } from '../support/lock-runs.js';
 import { on, useStores, WRITER } from '../support/on-store.js';
 import { ended, LOCKED, pausedAt } from '../support/pause.js';
+import { failureOf } from '../support/stores.js';
 
 describe('the run lock', () => {
   const folder = useFolder();
@@ -84,6 +86,18 @@ describe('the run lock', () => {
     await end();
     await waiting;
     expect(told).to.deep.equal(expected);
+  });
+
+  it('is waited for no longer once the signal of a migrator has come', async () => {
+    const { end } = await begin(store);
+    const stopper = new AbortController();
+    const onEvent = ({ event }: MigratorEvent): void => {
+      if (event === 'lock_waiting') stopper.abort('SIGTERM');
+    };
+    const waiting = { lockTimeoutMs: 3_600_000, onEvent, signal: stopper.signal };
+    const error = await failureOf('TERMINATED', () => commandsOn(store).up({}, waiting));
+    expect(error.message).to.include('while another run was waited for');
+    await end();
   });
 
   it('tells nobody of a wait that there is not', async () => {

@@ -106,7 +106,7 @@ export const openSqlite = (files: StoreFiles, options: OpenOptions): SqliteStore
  * The site of a store that is a file.
  *
  * @param files where they were found already. Default: they are looked for each time, as another process may have made some
- * @param signal stops whoever reads for long
+ * @param signal stops whoever reads for long, or waits for another run
  */
 export function sqliteSite(
   path: string,
@@ -122,7 +122,7 @@ export function sqliteSite(
     async lock(options) {
       const found = locate();
       requireWritable(found);
-      return await acquireLock(found, options);
+      return await acquireLock(found, { ...options, signal });
     },
     lookAtLock: async () => lookAtLock(locate()),
     warnings: () => networkWarnings(locate().folder),
