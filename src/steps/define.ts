@@ -163,7 +163,7 @@ function checkedColumns(
     if (typeof value === 'object' && (value?.kind === 'first-of' || value?.kind === 'sql'))
       return { name, value };
     throw invalid(
-      `Expected \`columns.${name}\` in ${WHAT} to be made by firstOf() or sql(), or 'process' beside such a function`,
+      `Expected \`columns.${name}\` in ${WHAT} to be made by firstOf() or sql(), or to be 'process' where \`process\` is given`,
       `Write ${name}: firstOf(document, [names], fallback), ${name}: sql(expression), or ${name}: 'process'`,
     );
   });

@@ -47,8 +47,8 @@ export const zhErrors: Catalog = {
   'Expected `steps` in {what} to be a list of folders': '{what} 中的 `steps` 应为文件夹的列表',
   'Expected `columns` in {what} to have 1 to {#most} columns, got {#count}':
     '{what} 中的 `columns` 应有 1 到 {most} 列，实际为 {count} 列',
-  "Expected `columns.{column}` in {what} to be made by firstOf() or sql(), or 'process' beside such a function":
-    "{what} 中的 `columns.{column}` 应由 firstOf() 或 sql() 生成，或在有该函数时为 'process'",
+  "Expected `columns.{column}` in {what} to be made by firstOf() or sql(), or to be 'process' where `process` is given":
+    "{what} 中的 `columns.{column}` 应由 firstOf() 或 sql() 生成，或在给出 `process` 时为 'process'",
   'Expected `columns` in {what} to have a column that `process` fills':
     '{what} 中的 `columns` 应有一列由 `process` 填充',
   'Expected `process` in {what} to be a synchronous function': '{what} 中的 `process` 应为同步函数',
