@@ -30,7 +30,8 @@ function flip(random: Random, bytes: Buffer, page: number, header: number): Buff
     else if (kind === 1) out[place] = (out[place] ?? 0) ^ (1 << random.below(8));
     else if (kind === 2) out.writeUInt16BE(random.pick([0, 1, 0xffff, 0x7fff, page, page - 1]), place);
     else if (kind === 3) out.writeUInt32BE(random.pick([0, 1, 0xffffffff, 0x7fffffff, 0xfffffffe, 2]), place);
-    else if (kind === 4) out.fill(random.pick([0, 0xff, 0x80]), place, place + random.below(40));
+    else if (kind === 4)
+      out.fill(random.pick([0, 0xff, 0x80]), place, Math.min(out.length, place + random.below(40)));
     else random.bytes(8).copy(out, place);
   }
   const kind = random.below(12);
