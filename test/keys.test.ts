@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { type BackfillDefinition, defineBackfill, sql } from '../src/index.js';
+import { numbers } from './support/customers.js';
 import { TEXTS } from './support/odd-texts.js';
 import { expectRoundTrip, NAME, type OwnTable, withOwnTable } from './support/own-table.js';
 import { compareKeys } from './support/pure.js';
@@ -83,6 +84,36 @@ describe('a key', () => {
         }
       }));
   }
+
+  const least = (count: number) => [count, '-9223372036854775808 + (i - 1)'] as const;
+  const greatest = (count: number) => [count, `9223372036854775807 - (${count} - i)`] as const;
+  const spread = [6000, 'i * 1000000000000'] as const;
+  for (const [what, blocks] of [
+    ['that lie close up to the greatest', [greatest(12_000)]],
+    ['that lie close at both ends, and far apart between', [least(26_000), spread, greatest(26_000)]],
+  ] as const)
+    it(`of integers ${what}, has each row read once`, () => {
+      const rows = blocks.reduce<number>((sum, [count]) => sum + count, 0);
+      const inserts = blocks.map(
+        ([count, key]) => `${numbers(count)} INSERT INTO items (k, a) SELECT ${key}, 'row' FROM n;`,
+      );
+      return withOwnTable(
+        `CREATE TABLE items (k INTEGER PRIMARY KEY, a, b); ${inserts.join('\n')}`,
+        fillUpper,
+        async (own) => {
+          expect((await own.plan()).steps[0]?.fill).to.deep.include({ cellsToFill: { b: rows } });
+          const { error, verifications } = await own.up({ batchRows: 5000 });
+          expect(error?.message).to.equal(undefined);
+          expect(own.ledger((ledger) => ledger.runs(NAME).map((run) => run.rowsScanned))).to.deep.equal([
+            rows,
+          ]);
+          const coverage = verifications[0]?.checks.find(({ id }) => id === 'coverage');
+          expect(coverage?.figures).to.include({ rowsInScope: rows });
+          expect(own.rows('SELECT count(b), count(*) FROM items')).to.deep.equal([[rows, rows]]);
+          expect((await own.down()).cells[0]).to.include({ reverted: rows, kept: 0, gone: 0 });
+        },
+      );
+    });
 
   it('of texts lets rows in between be caught up, and takes back only what was filled', () =>
     withOwnTable(
