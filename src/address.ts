@@ -1,16 +1,16 @@
 import type { Config, PostgresEnv } from './config.js';
 import {
   type PostgresAddress,
-  readAddress,
+  parseAddress,
+  redactedUrl,
   refuseUnknownParameters,
-  shownAddress,
 } from './db/postgres/address.js';
 import { requireSslMode, tlsSettings } from './db/postgres/tls.js';
 import { BackfillError } from './errors.js';
 import { learnPassword, learnSecrets } from './secrets.js';
 
 /** What a call says of its store. */
-export interface GivenStore {
+export interface StoreFlags {
   /** Value of `--db-path`; a URL of PostgreSQL where a program gives one. */
   readonly dbPath?: string | undefined;
   /** Value of `--database-url`. */
@@ -35,7 +35,7 @@ export const isPostgresUrl = (text: string): boolean => /^postgres(?:ql)?:\/\//i
  *
  * @throws {BackfillError} `USAGE` when two stores are named, or none where there should be one
  */
-export function storeAddress(config: Config, given: GivenStore, env: NodeJS.ProcessEnv): StoreAddress {
+export function storeAddress(config: Config, given: StoreFlags, env: NodeJS.ProcessEnv): StoreAddress {
   const { path, postgres: names } = config.database;
   const named = (name: string | undefined): string | undefined =>
     name === undefined || env[name] === '' ? undefined : env[name];
@@ -59,19 +59,19 @@ export function storeAddress(config: Config, given: GivenStore, env: NodeJS.Proc
       'Name one: leave one of the options out, or unset the variable',
     );
   }
-  if (given.postgres) return atUrl(named('DATABASE_URL') ?? missingUrl());
-  if (url !== undefined) return atUrl(url);
-  if (fromEnv) return atUrl(urlOf(fromEnv, named));
+  if (given.postgres) return fromUrl(named('DATABASE_URL') ?? missingUrl());
+  if (url !== undefined) return fromUrl(url);
+  if (fromEnv) return fromUrl(urlOf(fromEnv, named));
   const found = file ?? named(variable) ?? path ?? missingStore();
-  return isPostgresUrl(found) ? atUrl(found) : { path: found };
+  return isPostgresUrl(found) ? fromUrl(found) : { path: found };
 }
 
 /** Names of the environment variables that may hold the path of the store, in their order. */
 export const variablesOf = ({ database: { env } }: Config): readonly string[] =>
   env === undefined ? [] : [env].flat();
 
-function atUrl(url: string): StoreAddress {
-  if (!isPostgresUrl(url) || !readAddress(url)) {
+function fromUrl(url: string): StoreAddress {
+  if (!isPostgresUrl(url) || !parseAddress(url)) {
     throw new BackfillError(
       'USAGE',
       'The URL of the database is none of PostgreSQL',
@@ -81,7 +81,7 @@ function atUrl(url: string): StoreAddress {
   refuseUnknownParameters(url);
   const postgres = { url };
   tlsSettings(postgres); // refuses contradictions before anything is done
-  return { path: shownAddress(postgres), postgres };
+  return { path: redactedUrl(postgres), postgres };
 }
 
 /** The URL that variables of the environment make up. */

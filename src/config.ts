@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { BackfillError } from './errors.js';
-import { refuseUnknown, requireText } from './options.js';
+import { refuseUnknownOptions, requireText } from './options.js';
 import { importDefault, loadSteps, refuseOthersCode, staleSteps, type TrustsCode } from './steps/load.js';
 import type { Step } from './steps/step.js';
 import { atCall } from './steps/step.js';
@@ -85,9 +85,9 @@ export interface Config {
  */
 export function defineConfig(options: ConfigOptions): Config {
   const what = 'defineConfig()';
-  refuseUnknown(options, ['database', 'steps', 'requires'], what, 'CONFIG_INVALID');
+  refuseUnknownOptions(options, ['database', 'steps', 'requires'], what, 'CONFIG_INVALID');
   const { database = {}, steps, requires = {} } = options;
-  refuseUnknown(
+  refuseUnknownOptions(
     database,
     ['path', 'env', 'otherPaths', 'postgres'],
     `\`database\` of ${what}`,
@@ -97,7 +97,7 @@ export function defineConfig(options: ConfigOptions): Config {
   checkNames(database.env ?? [], 'database.env', what);
   checkNames(database.otherPaths ?? [], 'database.otherPaths', what);
   if (database.postgres) checkPostgresEnv(database.postgres, what);
-  refuseUnknown(requires, ['tables', 'version'], `\`requires\` of ${what}`, 'CONFIG_INVALID');
+  refuseUnknownOptions(requires, ['tables', 'version'], `\`requires\` of ${what}`, 'CONFIG_INVALID');
   if (!Array.isArray(steps) || steps.length === 0) {
     throw new BackfillError(
       'CONFIG_INVALID',
@@ -137,7 +137,7 @@ function checkRequirementNames({ tables, version }: StoreRequirements, what: str
 function checkPostgresEnv({ defaults = {}, ...names }: PostgresEnv, what: string): void {
   const all = ['type', 'host', 'port', 'name', 'user', 'password'] as const;
   const optional = ['sslmode', 'sslrootcert'] as const;
-  refuseUnknown(
+  refuseUnknownOptions(
     names,
     [...all, ...optional, 'defaults'],
     `\`database.postgres\` of ${what}`,
@@ -145,7 +145,12 @@ function checkPostgresEnv({ defaults = {}, ...names }: PostgresEnv, what: string
   );
   for (const name of [...all, ...optional.filter((each) => names[each] !== undefined)])
     requireText(names[name], `database.postgres.${name}`, what, 'CONFIG_INVALID');
-  refuseUnknown(defaults, ['name', 'user'], `\`database.postgres.defaults\` of ${what}`, 'CONFIG_INVALID');
+  refuseUnknownOptions(
+    defaults,
+    ['name', 'user'],
+    `\`database.postgres.defaults\` of ${what}`,
+    'CONFIG_INVALID',
+  );
   for (const [name, value] of Object.entries(defaults))
     requireText(value, `database.postgres.defaults.${name}`, what, 'CONFIG_INVALID');
 }

@@ -1,6 +1,6 @@
-import { POSTGRES_MEANINGS, SQLITE_MEANINGS, SYSTEM_MEANINGS, unsafeUse } from './error-meanings.js';
+import { POSTGRES_MEANINGS, SQLITE_MEANINGS, SYSTEM_MEANINGS, unsafeUse } from './engine-errors.js';
 import { scrub, scrubError } from './secrets.js';
-import { isPostgresError, isSqliteError, isStoreError, type StoreFailure } from './store-errors.js';
+import { type EngineError, isPostgresError, isSqliteError, isStoreError } from './store-errors.js';
 import { visible } from './visible.js';
 
 /** Exit codes of the command line. A caller in a shell decides by these; people and programs read `code`. */
@@ -238,7 +238,7 @@ function addonUnusable(error: Error): BackfillError {
   );
 }
 
-function fromPostgres(error: StoreFailure, where: string): BackfillError {
+function fromPostgres(error: EngineError, where: string): BackfillError {
   const known = POSTGRES_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
   if (known) {
     const [, code, message, hint] = known;

@@ -1,3 +1,4 @@
+export type { AbortSignalLike } from './abort.js';
 export {
   type Config,
   type ConfigOptions,
@@ -7,20 +8,20 @@ export {
   type StoreRequirements,
 } from './config.js';
 export { type BackgroundOptions, type RunningBackfills, startBackfills } from './deploy/background.js';
-export { type DeployOptions, type DeployOutcome, migrateOnDeploy } from './deploy/deploy.js';
+export { type DeployOptions, type DeployResult, migrateOnDeploy } from './deploy/deploy.js';
 export type { PaceOptions } from './engine/run-options.js';
 export { BackfillError, type ErrorCode } from './errors.js';
-export type { BackfillOutcome } from './migrator/backfill.js';
+export type { BackfillResult } from './migrator/backfill.js';
 export type { BackupOptions, MigratorEvent } from './migrator/session.js';
 export type { BackfillStatus, Status, StepStatus } from './migrator/status.js';
-export type { ReportOutcome } from './report/report.js';
-export type { BackfillChecks, IndexUse, Rule } from './steps/checks.js';
+export type { ReportResult } from './report/report.js';
+export type { BackfillChecks, IndexUse, VerificationRule } from './steps/checks.js';
 export {
   type BackfillDefinition,
   type BackfillOptions,
   defineBackfill,
   type ProcessOptions,
-  type SetOptions,
+  type SqlBackfillOptions,
 } from './steps/define.js';
 export type { TrustsCode } from './steps/load.js';
 export {
@@ -50,9 +51,19 @@ export {
   type SqlExpression,
   sql,
 } from './steps/values.js';
-export type { StopSignal } from './stop.js';
 export { type BackfillStepOptions, backfillStep } from './umzug/backfill-step.js';
 export type { BackfillSkips, MigratorCommands } from './umzug/commands.js';
+export { type CreateMigratorOptions, createMigrator, type Migrator } from './umzug/create-migrator.js';
+export type { SqliteConnection, StoreDatabase } from './umzug/database.js';
+export {
+  type ImportOptions,
+  type ImportResult,
+  importExecuted,
+  type MigrationTable,
+} from './umzug/import-executed.js';
+export { type LedgerStorage, ledgerStorage } from './umzug/ledger-storage.js';
+export type { RunSettings } from './umzug/run-settings.js';
+export type { StepSource } from './umzug/step-sources.js';
 export type {
   CommandEvent,
   MigrateOptions,
@@ -62,16 +73,5 @@ export type {
   StepEvent,
   UmzugCommands,
   UmzugEvents,
-} from './umzug/contract.js';
-export { type CreateMigratorOptions, createMigrator, type Migrator } from './umzug/create-migrator.js';
-export type { Connection, StoreDatabase } from './umzug/database.js';
-export {
-  type ImportOptions,
-  type ImportOutcome,
-  importExecuted,
-  type NamesTable,
-} from './umzug/import-executed.js';
-export { type LedgerStorage, ledgerStorage } from './umzug/ledger-storage.js';
-export type { RunSettings } from './umzug/run-settings.js';
-export type { StepSource } from './umzug/step-sources.js';
+} from './umzug/types.js';
 export type { Verification } from './verify/verify.js';

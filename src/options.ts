@@ -5,7 +5,12 @@ import { BackfillError, type ErrorCode } from './errors.js';
  *
  * @throws {BackfillError} with `code` when a property of `given` is not in `known`
  */
-export function refuseUnknown(given: object, known: readonly string[], what: string, code: ErrorCode): void {
+export function refuseUnknownOptions(
+  given: object,
+  known: readonly string[],
+  what: string,
+  code: ErrorCode,
+): void {
   for (const name of Object.keys(given)) {
     if (!known.includes(name)) {
       throw new BackfillError(code, `Unknown option \`${name}\` in ${what}`, `It takes: ${known.join(', ')}`);

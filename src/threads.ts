@@ -2,10 +2,10 @@ import { availableParallelism } from 'node:os';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 /** Store size from which on a second thread pays, in bytes: it takes as long to start as it takes to verify about 15 MiB. */
-const THREAD_FROM_BYTES = 64 * 2 ** 20;
+const PARALLEL_MIN_BYTES = 64 * 2 ** 20;
 
 /** Whether a second thread pays for a store of this size: where there is a processor for it. */
-export const isThreadWorth = (storeBytes: number, fromBytes = THREAD_FROM_BYTES): boolean =>
+export const isParallelWorthwhile = (storeBytes: number, fromBytes = PARALLEL_MIN_BYTES): boolean =>
   availableParallelism() > 1 && storeBytes >= fromBytes;
 
 /** Starts a thread; undefined where the system gives none, as one with a limit of them may: whoever has it to help works alone then. */

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import type { Rule } from '../src/index.js';
+import type { VerificationRule } from '../src/index.js';
 import { ENGINES, needEngine, type TestStore } from './support/engines.js';
 import {
   after,
@@ -31,7 +31,7 @@ const found = (check: CheckResult): unknown[] =>
   check.findings.flatMap(({ verdict, sampleKeys }) => (verdict === 'pass' ? [] : [[verdict, sampleKeys]]));
 
 /** A rule that a row can break without a change of a filled cell. */
-const isTimely: Rule = {
+const isTimely: VerificationRule = {
   title: 'each is timely',
   query: `SELECT audit_id FROM task_audits WHERE created_at = 'late'`,
 };
@@ -53,7 +53,7 @@ for (const engine of ENGINES) {
         expect(codeOf(await upRuled())).to.equal(undefined);
         await store.change(`UPDATE task_audits SET created_at = 'late' WHERE audit_id = 3;
           DROP INDEX idx_task_audits_event_source_ts`);
-        expect((await upRuled()).remade).to.deep.equal([schemaStep.name]);
+        expect((await upRuled()).recreated).to.deep.equal([schemaStep.name]);
         for (const again of [upRuled, upRuled, deploy, backfill]) {
           const outcome = await again();
           expect(codeOf(outcome)).to.equal('VERIFICATION_FAILED');
@@ -67,7 +67,7 @@ for (const engine of ENGINES) {
         expect(codeOf(mended)).to.equal(undefined);
         expect(troubles(only(mended.verifications))).to.deep.equal({});
         expect((await status()).isPending).to.equal(false);
-        expect(await upRuled()).to.deep.include({ remade: [], verifications: [] });
+        expect(await upRuled()).to.deep.include({ recreated: [], verifications: [] });
       }));
   });
 

@@ -72,7 +72,7 @@ for (const [command, run] of commands) {
             });
             write(path, { eventType: 'TASK_CREATED' });
             expect(await backfillStatus(path)).to.include({
-              isWaiting: true,
+              needsCatchUp: true,
               isPending: true,
               watermark: '50',
             });
@@ -90,7 +90,7 @@ for (const [command, run] of commands) {
             ]);
             // The watermark is the last key of all, so that the probe for waiting rows passes what is not in scope.
             expect(await backfillStatus(path)).to.include({
-              isWaiting: false,
+              needsCatchUp: false,
               isPending: false,
               watermark: '68',
             });
@@ -177,7 +177,7 @@ for (const [command, run] of commands) {
       withPlainStore(async (path) => {
         change(path, 'DELETE FROM task_audits');
         await up(path);
-        expect(await backfillStatus(path)).to.include({ watermark: null, isWaiting: false });
+        expect(await backfillStatus(path)).to.include({ watermark: null, needsCatchUp: false });
         // AgentOS may fill its rows by itself by now, and as we would.
         write(path, plain, { ...plain, cells: ['2026-01-20T10:00:00Z', '2026-01-20T10:00:01Z'] });
         const outcome = await run(path);
@@ -203,7 +203,7 @@ describe('up, while AgentOS writes', () => {
           expect(actualCells(path)).to.deep.equal(expectedCells(path));
           expect(runs(path).map(([, , watermark]) => watermark)).to.deep.equal([50n, 53n]);
           expect(await backfillStatus(path)).to.include({
-            isWaiting: false,
+            needsCatchUp: false,
             watermark: '53',
             verdict: 'warn',
           });
@@ -223,7 +223,7 @@ describe('up, while AgentOS writes', () => {
       expect(codeOf(outcome)).to.equal(undefined);
       expect(runs(path)).to.have.length(2);
       expect(troubles(only(outcome.verifications))).to.deep.equal({ coverage: 'warn' });
-      expect(await backfillStatus(path)).to.include({ isWaiting: true, isPending: true, watermark: '51' });
+      expect(await backfillStatus(path)).to.include({ needsCatchUp: true, isPending: true, watermark: '51' });
       expect((await up(path)).caughtUp).to.deep.equal([name]);
       await expectIdle(path);
     }));

@@ -85,13 +85,13 @@ async function withThreads(
 }
 
 describe('the WAL of a run', () => {
-  for (const [how, threadFromBytes] of [
+  for (const [how, parallelMinBytes] of [
     ['one thread', Number.POSITIVE_INFINITY],
     ['two threads', 0],
   ] as const) {
     it(`is moved into the main file, but less than is worth it waits (${how})`, () =>
       withRows(6000, async (own) => {
-        const sizes = await fill(own, { threadFromBytes });
+        const sizes = await fill(own, { parallelMinBytes });
         const early = sizes.filter(({ wal }, i) => wal < DUE && i < 8);
         expect(early).to.have.length(8);
         expect(new Set(early.map(({ main }) => main)).size, 'sizes of the main file').to.equal(1);
@@ -100,7 +100,7 @@ describe('the WAL of a run', () => {
 
     it(`is gone with the last connection (${how})`, () =>
       withRows(1500, async (own) => {
-        const sizes = await fill(own, { threadFromBytes });
+        const sizes = await fill(own, { parallelMinBytes });
         expect(largest(sizes, 'wal')).to.be.above(DUE);
         for (const suffix of ['-wal', '-shm']) expect(existsSync(own.path + suffix), suffix).to.equal(false);
       }));
@@ -108,13 +108,13 @@ describe('the WAL of a run', () => {
 
   it('begins anew as soon as one thread has moved it', () =>
     withRows(6000, async (own) => {
-      const sizes = await fill(own, { threadFromBytes: Number.POSITIVE_INFINITY });
+      const sizes = await fill(own, { parallelMinBytes: Number.POSITIVE_INFINITY });
       expect(largest(sizes, 'wal')).to.be.within(DUE, DUE + 1000);
     }));
 
   it('is waited for when it has grown far beside the other thread, so that it begins anew', () =>
     withRows(10_000, async (own) => {
-      const sizes = await fill(own, { threadFromBytes: 0 });
+      const sizes = await fill(own, { parallelMinBytes: 0 });
       expect(largest(sizes, 'wal')).to.be.within(DUE, FAR + 1500);
       expectMoved(sizes);
     }));
@@ -126,7 +126,7 @@ describe('the WAL of a run', () => {
         1,
         () => undefined,
         async () => {
-          expect(largest(await fill(own, { threadFromBytes: 0 }), 'wal')).to.be.within(DUE / 2, DUE - 1);
+          expect(largest(await fill(own, { parallelMinBytes: 0 }), 'wal')).to.be.within(DUE / 2, DUE - 1);
         },
       ),
     ));
@@ -138,7 +138,7 @@ describe('the WAL of a run', () => {
         2,
         (worker) => void worker.terminate(),
         async () => {
-          const sizes = await fill(own, { threadFromBytes: 0 });
+          const sizes = await fill(own, { parallelMinBytes: 0 });
           expectMoved(sizes);
           expect(largest(sizes, 'wal')).to.be.within(DUE, FAR + 1500);
         },
@@ -155,7 +155,7 @@ describe('the WAL of a run', () => {
       } as unknown as typeof kept;
       syncBuiltinESMExports();
       try {
-        const sizes = await fill(own, { threadFromBytes: 0 });
+        const sizes = await fill(own, { parallelMinBytes: 0 });
         expectMoved(sizes);
         expect(largest(sizes, 'wal')).to.be.within(DUE, DUE + 1000);
       } finally {

@@ -2,12 +2,12 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { BackfillError } from '../src/index.js';
 import { needServer, withDatabase } from './support/postgres-server.js';
-import { locateStore, openSqlite, postgresSite } from './support/pure.js';
+import { locateStore, openSqlite, postgresConnector } from './support/pure.js';
 import { withGeneratedStore } from './support/stores.js';
 
 // A transaction is a parameter: what is not run on it can't slip in between its statements.
 
-type Connection = Awaited<ReturnType<ReturnType<typeof postgresSite>['open']>>;
+type Connection = Awaited<ReturnType<ReturnType<typeof postgresConnector>['open']>>;
 
 const onSqlite = (act: (store: Connection) => Promise<void>): Promise<void> =>
   withGeneratedStore({ audits: 3 }, async (path) => {
@@ -17,7 +17,7 @@ const onSqlite = (act: (store: Connection) => Promise<void>): Promise<void> =>
 
 const onPostgres = (act: (store: Connection) => Promise<void>): Promise<void> =>
   withDatabase(async ({ url }) => {
-    const store = await postgresSite({ url }).open({ access: 'write' });
+    const store = await postgresConnector({ url }).open({ access: 'write' });
     await act(store).finally(() => store.close());
   });
 
@@ -55,7 +55,7 @@ for (const [engine, onStore, ours] of [
           write: () => store.write(async (tx) => await tx.run(`INSERT INTO ${ours} VALUES (7)`)),
           snapshot: () => store.snapshot(async (tx) => await tx.get('SELECT 1')),
         };
-        for (const open of ['write', 'tryWrite', 'snapshot', 'snapshotAcross'] as const)
+        for (const open of ['write', 'tryWrite', 'snapshot', 'snapshotAsync'] as const)
           await store[open](async (tx) => {
             for (const act of Object.values(wrongly)) await expectRefused(act);
             if (open.endsWith('rite')) await tx.run(`INSERT INTO ${ours} VALUES (1)`);

@@ -6,15 +6,15 @@ import { TEXTS } from './support/odd-texts.js';
 import {
   compareKeys,
   countKeys,
-  type KeyRun,
+  decodeIntegerKeys,
+  decodeTextKeys,
+  encodeIntegerKeys,
+  encodeTextKeys,
+  type KeySpan,
   MAX_OFFSET,
-  packKeys,
-  packTexts,
-  unpackKeys,
-  unpackTexts,
 } from './support/pure.js';
 
-const expand = (runs: readonly KeyRun[]): bigint[] =>
+const expand = (runs: readonly KeySpan[]): bigint[] =>
   runs.flatMap((run) => {
     const [first, last] = run as readonly [bigint, bigint];
     const keys: bigint[] = [];
@@ -24,30 +24,30 @@ const expand = (runs: readonly KeyRun[]): bigint[] =>
 
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
 
-describe('packKeys', () => {
+describe('encodeIntegerKeys', () => {
   it('packs a run without gaps into at most 4 bytes, whatever its length', () => {
-    expect(packKeys(range(0, 5_000)).length).to.be.at.most(4);
-    expect(packKeys(range(0, 1_000_000)).length).to.be.at.most(4);
+    expect(encodeIntegerKeys(range(0, 5_000)).length).to.be.at.most(4);
+    expect(encodeIntegerKeys(range(0, 1_000_000)).length).to.be.at.most(4);
   });
 
   it('packs every second key into 2 bytes a key', () => {
-    expect(packKeys(range(0, 500).map((offset) => offset * 2)).length).to.equal(1_000);
+    expect(encodeIntegerKeys(range(0, 500).map((offset) => offset * 2)).length).to.equal(1_000);
   });
 
   it('packs no keys into no bytes', () => {
-    expect(packKeys([])).to.have.lengthOf(0);
-    expect(unpackKeys(7n, Buffer.alloc(0))).to.deep.equal([]);
+    expect(encodeIntegerKeys([])).to.have.lengthOf(0);
+    expect(decodeIntegerKeys(7n, Buffer.alloc(0))).to.deep.equal([]);
   });
 
   it('writes gap and length less one as LEB128', () => {
     // By hand: gap 0, length 1; gap 299 - 1 = 298 = 0b10_0101010, length 3.
-    expect(packKeys([0, 299, 300, 301])).to.deep.equal(Buffer.from([0x00, 0x00, 0xaa, 0x02, 0x02]));
+    expect(encodeIntegerKeys([0, 299, 300, 301])).to.deep.equal(Buffer.from([0x00, 0x00, 0xaa, 0x02, 0x02]));
   });
 });
 
 describe('unpackKeys', () => {
   it('gives back runs that are as long as they can be', () => {
-    expect(unpackKeys(-1n, packKeys([0, 1, 2, 10, 12, 13]))).to.deep.equal([
+    expect(decodeIntegerKeys(-1n, encodeIntegerKeys([0, 1, 2, 10, 12, 13]))).to.deep.equal([
       [-1n, 1n],
       [9n, 9n],
       [11n, 12n],
@@ -75,7 +75,7 @@ describe('unpackKeys', () => {
           next = offset + 1;
           return offset;
         });
-        const runs = unpackKeys(firstKey, packKeys(offsets));
+        const runs = decodeIntegerKeys(firstKey, encodeIntegerKeys(offsets));
         expect(expand(runs)).to.deep.equal(offsets.map((offset) => firstKey + BigInt(offset)));
         expect(countKeys(runs)).to.equal(offsets.length);
       }),
@@ -91,20 +91,20 @@ describe('unpackKeys', () => {
       [2 ** 32, 2 ** 52 + 1],
     ]) {
       for (const firstKey of [-(2n ** 63n), 0n]) {
-        const keys = expand(unpackKeys(firstKey, packKeys(offsets)));
+        const keys = expand(decodeIntegerKeys(firstKey, encodeIntegerKeys(offsets)));
         expect(keys).to.deep.equal(offsets.map((offset) => firstKey + BigInt(offset)));
       }
     }
   });
 
   it('refuses bytes that end in the middle of a number', () => {
-    const packed = packKeys([300, 301, 100_000]);
-    expect(unpackKeys(0n, packed)).to.have.lengthOf(2);
+    const packed = encodeIntegerKeys([300, 301, 100_000]);
+    expect(decodeIntegerKeys(0n, packed)).to.have.lengthOf(2);
     // Cut right behind a whole run it is a shorter set; anywhere else a number is missing or cut.
-    const firstRun = packKeys([300, 301]).length;
+    const firstRun = encodeIntegerKeys([300, 301]).length;
     for (let length = 1; length < packed.length; length += 1) {
       if (length === firstRun) continue;
-      expect(() => unpackKeys(0n, packed.subarray(0, length)), `${length} bytes`).to.throw(RangeError);
+      expect(() => decodeIntegerKeys(0n, packed.subarray(0, length)), `${length} bytes`).to.throw(RangeError);
     }
   });
 });
@@ -135,9 +135,11 @@ describe('packTexts', () => {
         fc.uniqueArray(fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed())),
         (texts) => {
           const keys = texts.sort(compareKeys);
-          expect(unpackTexts(packTexts(keys), keys.length)).to.deep.equal(keys.map((key) => [key, key]));
+          expect(decodeTextKeys(encodeTextKeys(keys), keys.length)).to.deep.equal(
+            keys.map((key) => [key, key]),
+          );
           if (keys.length > 0)
-            expect(() => unpackTexts(packTexts(keys), keys.length - 1)).to.throw(RangeError);
+            expect(() => decodeTextKeys(encodeTextKeys(keys), keys.length - 1)).to.throw(RangeError);
         },
       ),
     );
@@ -145,25 +147,25 @@ describe('packTexts', () => {
 
   it('refuses keys that are longer than it would read again', () => {
     const long = 'x'.repeat(8 * 1024 * 1024);
-    expect(unpackTexts(packTexts(['1', '2', '3'].map((key) => key + long)))).to.have.lengthOf(3);
-    expect(() => packTexts(['1', '2', '3', '4'].map((key) => key + long)))
+    expect(decodeTextKeys(encodeTextKeys(['1', '2', '3'].map((key) => key + long)))).to.have.lengthOf(3);
+    expect(() => encodeTextKeys(['1', '2', '3', '4'].map((key) => key + long)))
       .to.throw(BackfillError)
       .with.property('code', 'KEY_UNSUITABLE');
   });
 
   it('takes some 20 bytes for an identifier of 36 characters', () => {
     const keys = Array.from({ length: 5000 }, () => crypto.randomUUID()).sort();
-    expect(packTexts(keys).length / keys.length).to.be.below(25);
+    expect(encodeTextKeys(keys).length / keys.length).to.be.below(25);
   });
 
   it('says when it is damaged', () => {
-    const bytes = packTexts(Array.from({ length: 64 }, (_, i) => `${(i * 7919) % 1009}-${i}`).sort());
-    expect(() => unpackTexts(bytes.subarray(0, 20))).to.throw(RangeError);
-    expect(() => unpackTexts(Buffer.from('nonsense'))).to.throw(RangeError);
+    const bytes = encodeTextKeys(Array.from({ length: 64 }, (_, i) => `${(i * 7919) % 1009}-${i}`).sort());
+    expect(() => decodeTextKeys(bytes.subarray(0, 20))).to.throw(RangeError);
+    expect(() => decodeTextKeys(Buffer.from('nonsense'))).to.throw(RangeError);
     for (const keys of [
       ['b', 'a'],
       ['a', 'a'],
     ])
-      expect(() => unpackTexts(packTexts(keys))).to.throw(RangeError, 'not in order');
+      expect(() => decodeTextKeys(encodeTextKeys(keys))).to.throw(RangeError, 'not in order');
   });
 });

@@ -159,7 +159,7 @@ describe('a key', () => {
       `CREATE TABLE items (k TEXT PRIMARY KEY, a, b); ${insert(texts)}`,
       fillUpper,
       async (own) => {
-        const { error, verifications } = await own.up({ threadFromBytes: 0 });
+        const { error, verifications } = await own.up({ parallelMinBytes: 0 });
         expect(error).to.equal(undefined);
         expect(verifications[0]).to.include({ threads: 1, verdict: 'pass' });
       },

@@ -114,10 +114,10 @@ describe('the figures of a lag', () => {
         fc.asyncProperty(
           fc.array(lag, { minLength: 1, maxLength: 250, size: 'max' }),
           fc.constantFrom(0, Number.POSITIVE_INFINITY),
-          async (milliseconds, threadFromBytes) => {
+          async (milliseconds, parallelMinBytes) => {
             own.exec('DELETE FROM items');
             add(milliseconds);
-            expect(await figures({ threadFromBytes })).to.deep.equal(naive(milliseconds));
+            expect(await figures({ parallelMinBytes })).to.deep.equal(naive(milliseconds));
           },
         ),
         { numRuns: isLong ? 60 : 20 },
@@ -130,8 +130,8 @@ describe('the figures of a lag', () => {
       // The n-th lag is n microseconds.
       own.exec(`${numbers(count)} INSERT INTO items
         SELECT i, '2026-01-20T10:00:00.000000Z', printf('2026-01-20T10:00:00.%06dZ', i) FROM n`);
-      for (const threadFromBytes of [0, Number.POSITIVE_INFINITY]) {
-        const { slowest, ...rest } = await figures({ threadFromBytes });
+      for (const parallelMinBytes of [0, Number.POSITIVE_INFINITY]) {
+        const { slowest, ...rest } = await figures({ parallelMinBytes });
         expect(rest).to.deep.equal({
           count,
           p50Seconds: 0.11,

@@ -64,9 +64,9 @@ describe('lint', () => {
       it(`${rule}: finds ${sql.up.join('; ')}`, () => {
         const found = findings(sql, sqlite).filter((one) => one.rule === rule);
         expect(found).not.to.have.length(0);
-        for (const { message, instead } of found) {
+        for (const { message, suggestion } of found) {
           expect(message).to.match(/^[A-Z].*[^.]$/);
-          expect(instead).to.match(/^[A-Z].*[^.]$/);
+          expect(suggestion).to.match(/^[A-Z].*[^.]$/);
         }
         if (isRefused) expect(refusal(sql)).to.be.a('string');
         else expect(refusal(sql)).to.equal(undefined);

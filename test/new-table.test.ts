@@ -25,7 +25,7 @@ const backfill = defineBackfill({ table: 'notes', key: 'id', columns: { shout: s
 /** What a dry run says of a step. */
 interface Planned {
   readonly step: string;
-  readonly awaits?: string;
+  readonly dependsOn?: string;
 }
 
 const withSteps = (
@@ -46,7 +46,7 @@ describe('a table that a step of plain SQL makes', () => {
       [named('1-table', table), named('2-schema', schema), named('3-fill', backfill)],
       async ({ up, down, plan }, path) => {
         const { steps } = await plan(['up']);
-        expect(steps.map(({ step, awaits }: Planned) => [step, awaits])).to.deep.equal([
+        expect(steps.map(({ step, dependsOn }: Planned) => [step, dependsOn])).to.deep.equal([
           ['1-table', undefined],
           ['2-schema', '1-table'],
           ['3-fill', '1-table'],

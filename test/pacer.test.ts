@@ -44,7 +44,7 @@ describe('a run beside others', () => {
     return reader;
   };
 
-  for (const [how, threadFromBytes] of [
+  for (const [how, parallelMinBytes] of [
     ['one thread', Number.POSITIVE_INFINITY],
     ['two threads', 0],
   ] as const) {
@@ -52,13 +52,13 @@ describe('a run beside others', () => {
       withColumns(async (path) => {
         const reader = await pinned(path);
         const { events, onEvent } = heard();
-        const { error } = await up(path, { ...tight, threadFromBytes, walWaitMs: 0, onEvent });
+        const { error } = await up(path, { ...tight, parallelMinBytes, walWaitMs: 0, onEvent });
         expect(error?.code).to.equal('WAL_PINNED');
         expect(events.filter((event) => event === 'wal_pinned')).to.have.length(1);
         const done = readLedger(path).batches(name).length;
         expect(done).to.be.within(1, 20);
         await reader.end();
-        expect(codeOf(await up(path, { ...tight, threadFromBytes }))).to.equal(undefined);
+        expect(codeOf(await up(path, { ...tight, parallelMinBytes }))).to.equal(undefined);
         expect(readLedger(path).batches(name).length).to.be.above(done);
         expect(readLedger(path).runs(name)).to.have.length(1);
         expectFilled(path);
@@ -70,7 +70,7 @@ describe('a run beside others', () => {
         const { events, onEvent } = heard((event) => {
           if (event === 'wal_pinned') void reader.end();
         });
-        expect(codeOf(await up(path, { ...tight, threadFromBytes, onEvent }))).to.equal(undefined);
+        expect(codeOf(await up(path, { ...tight, parallelMinBytes, onEvent }))).to.equal(undefined);
         expect(events).to.include('wal_pinned');
         expectFilled(path);
       }));
@@ -78,7 +78,7 @@ describe('a run beside others', () => {
     it(`does not stop for a WAL that is large, but free (${how})`, () =>
       withColumns(async (path) => {
         const { events, onEvent } = heard();
-        const extra = { ...tight, threadFromBytes, walLimitBytes: 1, onEvent };
+        const extra = { ...tight, parallelMinBytes, walLimitBytes: 1, onEvent };
         expect(codeOf(await up(path, extra))).to.equal(undefined);
         expect(events).not.to.include('wal_pinned');
         expectFilled(path);
@@ -91,7 +91,7 @@ describe('a run beside others', () => {
         const { onEvent } = heard((event) => {
           if (event === 'wal_pinned') stopper.abort('SIGTERM');
         });
-        const extra = { ...tight, threadFromBytes, signal: stopper.signal, onEvent };
+        const extra = { ...tight, parallelMinBytes, signal: stopper.signal, onEvent };
         expect(codeOf(await up(path, extra))).to.equal('TERMINATED');
       }));
   }

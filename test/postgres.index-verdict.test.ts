@@ -15,11 +15,11 @@ const [FEW, MANY] = [rows(50), rows(100_000)];
 const INDEX = 'CREATE INDEX ours ON events (a) WHERE a IS NOT NULL; ANALYZE events;';
 const ONE = 'SELECT id FROM events WHERE a = 7';
 
-type Verdict = 'used' | 'passed over' | 'unused';
+type Verdict = 'used' | 'usable' | 'unused';
 
 const FINDINGS: Readonly<Record<Verdict, (index: string) => { verdict: string; text: string }>> = {
   used: (index) => ({ verdict: 'pass', text: `${index} is used` }),
-  'passed over': (index) => ({
+  usable: (index) => ({
     verdict: 'warn',
     text: `${index} could be used, but PostgreSQL prefers another way`,
   }),
@@ -78,11 +78,11 @@ describe('the verification on PostgreSQL', () => {
 
   it('calls passed over an index while another serves', () =>
     expectVerdicts(`${MANY} ${INDEX} CREATE INDEX better ON events (a, b); ANALYZE events`, [
-      ['passed over', 'SELECT id FROM events WHERE a < 50000 AND b = 7'],
+      ['usable', 'SELECT id FROM events WHERE a < 50000 AND b = 7'],
     ]));
 
   it('calls passed over an index that would read more than the table has', () =>
-    expectVerdicts(`${MANY} ${INDEX}`, [['passed over', 'SELECT c FROM events WHERE a IS NOT NULL']]));
+    expectVerdicts(`${MANY} ${INDEX}`, [['usable', 'SELECT c FROM events WHERE a IS NOT NULL']]));
 
   it('calls unused an index on a column that is not asked for', () =>
     expectVerdicts(`${MANY} ${INDEX}`, [
@@ -104,7 +104,7 @@ describe('the verification on PostgreSQL', () => {
       ANALYZE events`,
       [
         ['used', ONE],
-        ['passed over', ONE, 'of_id'],
+        ['usable', ONE, 'of_id'],
       ],
     ));
 });

@@ -36,12 +36,12 @@ describe('process()', () => {
 
   it('is not handed to a second thread, where others would be', () =>
     withOwnTable(customers(20), defineBackfill(split), async (own) => {
-      const { error, verifications } = await own.up({ threadFromBytes: 0 });
+      const { error, verifications } = await own.up({ parallelMinBytes: 0 });
       expect(error).to.equal(undefined);
       expect(verifications[0]).to.include({ threads: 1, verdict: 'warn' });
       const bySql = defineBackfill({ table: 'customers', key: 'id', columns: { label: sql('upper(name)') } });
       await withOwnTable(customers(20), bySql, async (other) => {
-        expect((await other.up({ threadFromBytes: 0 })).verifications[0]).to.include({
+        expect((await other.up({ parallelMinBytes: 0 })).verifications[0]).to.include({
           threads: 2,
           verdict: 'pass',
         });

@@ -51,7 +51,7 @@ async function expectMended(
   expect(outcome.warnings).to.deep.equal([again(lost)]);
   expect(troubles(only(outcome.verifications))).to.deep.equal({});
   expect(await store.cells()).to.deep.equal(cells);
-  expect(await backfillStatus(store)).to.include({ isWaiting: false, isPending: false, verdict: 'pass' });
+  expect(await backfillStatus(store)).to.include({ needsCatchUp: false, isPending: false, verdict: 'pass' });
   await expectIdle(store);
 }
 
@@ -75,9 +75,9 @@ for (const engine of ENGINES) {
           expect(codeOf(await up(store))).to.equal(undefined);
           const cells = await store.cells();
           await makeAnew(store);
-          expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+          expect(await backfillStatus(store)).to.include({ needsCatchUp: true, isPending: true });
           const outcome = await run(store);
-          expect(outcome.remade).to.deep.equal([schemaStep.name]);
+          expect(outcome.recreated).to.deep.equal([schemaStep.name]);
           expect(outcome.caughtUp).to.deep.equal([name]);
           await expectMended(store, cells, outcome, 100);
           expect(await cellsToRevert(store)).to.equal(100);
@@ -93,7 +93,7 @@ for (const engine of ENGINES) {
         onAppliedStore(engine, async (store) => {
           const cells = await store.cells();
           await store.change(`${NULLS} WHERE audit_id BETWEEN 11 AND 30`);
-          expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+          expect(await backfillStatus(store)).to.include({ needsCatchUp: true, isPending: true });
           await expectMended(store, cells, await run(store), 40);
         }));
     }
@@ -154,9 +154,9 @@ for (const engine of ENGINES) {
         const cells = await store.cells();
         await store.change(`DROP INDEX idx_task_audits_source_event_ts; DROP INDEX idx_task_audits_decision_lag;
           DROP INDEX idx_task_audits_event_source_ts; ALTER TABLE task_audits DROP COLUMN source_event_ts`);
-        expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+        expect(await backfillStatus(store)).to.include({ needsCatchUp: true, isPending: true });
         const outcome = await up(store);
-        expect(outcome.remade).to.deep.equal([schemaStep.name]);
+        expect(outcome.recreated).to.deep.equal([schemaStep.name]);
         await expectMended(store, cells, outcome, 50);
         expect(await cellsToRevert(store)).to.equal(100);
         expect((await down(store)).cells).to.deep.equal([
@@ -183,7 +183,7 @@ for (const engine of ENGINES) {
         const { runs, commands } = await store.ledger();
         const before = [runs(name), commands()];
         for (const run of [up, deploy, catchUp]) {
-          expect(await backfillStatus(store)).to.include({ isWaiting: false, isPending: false });
+          expect(await backfillStatus(store)).to.include({ needsCatchUp: false, isPending: false });
           const outcome = await run(store);
           expect(outcome).to.deep.include({ warnings: [], verifications: [] });
           expect(outcome.size).to.equal(undefined);
@@ -217,7 +217,7 @@ for (const engine of ENGINES) {
         expect(codeOf(await up(store))).to.equal(undefined);
         const cells = await store.cells();
         await store.change(`DELETE FROM umzug_backfill_tables; ${NULLS}`);
-        expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+        expect(await backfillStatus(store)).to.include({ needsCatchUp: true, isPending: true });
         await expectMended(store, cells, await up(store), 100);
         await store.change('DELETE FROM umzug_backfill_tables');
         expect(codeOf(await down(store, { to: 0 }))).to.equal(undefined);
@@ -256,7 +256,7 @@ for (const engine of ENGINES) {
         onAppliedStore(engine, async (store) => {
           await restartKeys(store, 25);
           await store.insert(...Array(20).fill(plain));
-          expect(await backfillStatus(store)).to.include({ isWaiting: true, isPending: true });
+          expect(await backfillStatus(store)).to.include({ needsCatchUp: true, isPending: true });
           const { cells } = await store.expected();
           const outcome = await run(store);
           expect(codeOf(outcome), outcome.error?.message).to.equal(undefined);

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { type BackfillDefinition, defineBackfill, type Rule, sql } from '../src/index.js';
+import { type BackfillDefinition, defineBackfill, sql, type VerificationRule } from '../src/index.js';
 import { NAME, withOwnTable } from './support/own-table.js';
 import { projectOf, run } from './support/project.js';
 import { failureOf } from './support/stores.js';
@@ -9,7 +9,7 @@ const DDL = `CREATE TABLE parcels (id INTEGER PRIMARY KEY, grams INTEGER, kilos 
   WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 30)
   INSERT INTO parcels (id, grams) SELECT i, i * 100 FROM n`;
 
-const withRules = (rules: readonly Rule[]): BackfillDefinition =>
+const withRules = (rules: readonly VerificationRule[]): BackfillDefinition =>
   defineBackfill({
     table: 'parcels',
     key: 'id',
@@ -17,11 +17,14 @@ const withRules = (rules: readonly Rule[]): BackfillDefinition =>
     checks: { rules },
   });
 
-const light: Rule = {
+const light: VerificationRule = {
   title: 'no parcel is heavy',
   query: 'SELECT id FROM parcels WHERE kilos > 1.8 ORDER BY id',
 };
-const known: Rule = { title: 'each is weighed', query: 'SELECT id FROM parcels WHERE kilos IS NULL' };
+const known: VerificationRule = {
+  title: 'each is weighed',
+  query: 'SELECT id FROM parcels WHERE kilos IS NULL',
+};
 
 describe('a check that a project does not ask for', () => {
   it('says so, and does not speak of columns as if they held timestamps', () =>
@@ -115,6 +118,6 @@ describe('a rule of a project’s own', () => {
       { title: '', query: 'x' },
       { title: 'x' },
     ])
-      await failureOf('STEP_INVALID', () => withRules([rule as Rule]));
+      await failureOf('STEP_INVALID', () => withRules([rule as VerificationRule]));
   });
 });

@@ -45,7 +45,7 @@ describe('an application that writes to the store in the same thread', () => {
           `PRAGMA journal_mode = ${journal}; CREATE TABLE beats (n INTEGER); INSERT INTO beats VALUES (0)`,
         );
         const before = dumpSchema(path);
-        const pace = { backup: false, batchRows: 400, threadFromBytes: Number.POSITIVE_INFINITY } as const;
+        const pace = { backup: false, batchRows: 400, parallelMinBytes: Number.POSITIVE_INFINITY } as const;
         expect(
           await writingMeanwhile(path, async () => expect(codeOf(await up(path, pace))).to.equal(undefined)),
         ).to.be.above(30);

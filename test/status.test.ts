@@ -19,8 +19,8 @@ function write(path: string, others: number, waits: boolean): void {
 }
 
 async function look(path: string): Promise<unknown> {
-  const { isWaiting, isPending } = await backfillStatus(path);
-  return [isWaiting, isPending];
+  const { needsCatchUp, isPending } = await backfillStatus(path);
+  return [needsCatchUp, isPending];
 }
 
 describe('status', () => {

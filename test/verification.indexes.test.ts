@@ -19,7 +19,7 @@ describe('verification, indexes', () => {
       await fillOnly(path);
       for (const { name: index } of schemaStep.indexes) change(path, `DROP INDEX ${index}`);
       const outcome = await up(path);
-      expect(outcome.remade).to.deep.equal([schemaStep.name]);
+      expect(outcome.recreated).to.deep.equal([schemaStep.name]);
       expect(troubles(only(outcome.verifications))).to.deep.equal({});
     }));
 

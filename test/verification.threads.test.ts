@@ -11,8 +11,8 @@ import { life } from './support/row-by-row.js';
 import { asAgentOs, change, insertAudits, withGeneratedStore } from './support/stores.js';
 
 const now = (): Date => new Date('2026-06-01T00:00:00Z');
-const alone: Extra = { now, threadFromBytes: Number.POSITIVE_INFINITY };
-const helped: Extra = { now, threadFromBytes: 0 };
+const alone: Extra = { now, parallelMinBytes: Number.POSITIVE_INFINITY };
+const helped: Extra = { now, parallelMinBytes: 0 };
 
 /** Runs `act` on a store after `up` and some of everything that a check counts. */
 const withLivedStore = (

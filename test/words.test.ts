@@ -20,11 +20,11 @@ const holesOf = (text: string): string[] =>
  * tells, which a test runner prints.
  */
 const OTHER_FILES =
-  /^src\/(?:words\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|engine\/sqlite\/print-sql\.ts|verify\/scan\.ts|engine\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
+  /^src\/(?:i18n\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|engine\/sqlite\/print-sql\.ts|verify\/scan\.ts|engine\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
 
 /** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
 const OTHER_CALLS =
-  /^(?:description|option|addHelpText|Option|argument|sequence|hasSequence|indexOfSequence|isIn|registerList|HELP|METRICS_FILE|Histogram|verdict|ends|failpoint|exec|all|allExact|get|pluck|RangeError|RegExp|script|writeFileSync|shellWord|program|store|copies|barText|remember|sessionName|instantSql|SESSION_SETTINGS|KNOWN|PostgresError|endsWith|OBJECTS|REFUSED_SQL)$/;
+  /^(?:description|option|addHelpText|Option|argument|sequence|hasSequence|indexOfSequence|isIn|registerList|HELP|METRICS_FILE|Histogram|verdict|ends|failpoint|exec|all|allExact|get|pluck|RangeError|RegExp|script|writeFileSync|shellWord|program|store|copies|barText|remember|sessionName|instantSql|SESSION_SETTINGS|KNOWN|PostgresError|endsWith|OBJECTS|REJECTED_SQL)$/;
 
 /** Parts of statements and of commands. */
 const SQL =
@@ -47,7 +47,6 @@ const EXCEPTIONS: ReadonlySet<string> = new Set([
   'double precision',
   'failure, wanted, {}, ignored DEFAULT 0, refusal',
   'others, ours',
-  'passed over', // a verdict on an index: the finding says more
   'Index Name', // looked for in PostgreSQL's plans
   '{} is not compiled, and is left out', // what disagrees with the compiled steps
   '{} is newer than {}, which runs',
@@ -62,7 +61,7 @@ const EXCEPTIONS: ReadonlySet<string> = new Set([
 /** What SQLite names an object in its way, each with or without its name. */
 const FROM_SQLITE = ['view', 'trigger', 'index', 'table'].flatMap((kind) => [kind, `${kind} {}`]);
 
-/** Objects that the catalog of PostgreSQL names, by what `dependents` and `rehearseUp` call them. */
+/** Objects that the catalog of PostgreSQL names, by what `dependents` and `preflightUp` call them. */
 const FROM_POSTGRES = [
   'materialized view',
   'foreign table',
@@ -85,7 +84,7 @@ const IS_SENTENCE = /[A-Za-z]{2,}[,;:]? [A-Za-z{(]|\} [a-z]{2,}/;
 function sentenceOf({ text, within, at }: SourceText): string {
   const last = within.at(-1) ?? '';
   if (last === 'toBackfillError') return `{} ${text} ({})`;
-  if (last === 'throwIfStopped' || (last === 'where' && at.startsWith('src/run/')))
+  if (last === 'throwIfAborted' || (last === 'where' && at.startsWith('src/run/')))
     return `Stopped by {} ${text}; every committed batch is kept`;
   if (last === 'InvalidArgumentError') return text.replace(/^Expected (.*)\.$/, '$1');
   if (within.includes('usageError')) return text.charAt(0).toUpperCase() + text.slice(1);
@@ -97,7 +96,7 @@ function sentenceOf({ text, within, at }: SourceText): string {
 function isTold({ text, at, within }: SourceText): boolean {
   if (OTHER_FILES.test(at) || EXCEPTIONS.has(text)) return false;
   if (within.includes('checkResult') && /^[A-Z]/.test(text)) return true; // a title, which may be one word
-  if (within.at(-1) === 'say') return /[A-Za-z]/.test(text.replaceAll('{}', ''));
+  if (within.at(-1) === 'translate') return /[A-Za-z]/.test(text.replaceAll('{}', ''));
   return (
     IS_SENTENCE.test(text) &&
     !SQL.test(text) &&
@@ -137,9 +136,9 @@ const WRONG_CALLS: readonly (readonly string[])[] = [
 describe('the words of Simplified Chinese', () => {
   const texts = textsIn('src');
   /** The catalog, by the English text. */
-  const zh = new Map(pairsIn('src/words'));
+  const zh = new Map(pairsIn('src/i18n'));
   const sentences = new Set([
-    ...texts.filter(({ at }) => !at.startsWith('src/words/')).map(sentenceOf),
+    ...texts.filter(({ at }) => !at.startsWith('src/i18n/')).map(sentenceOf),
     ...FROM_SQLITE,
     ...FROM_POSTGRES,
     ...FROM_LEDGER,

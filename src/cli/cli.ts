@@ -1,21 +1,21 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { anySignal } from '../abort.js';
 import { type StoreAddress, storeAddress } from '../address.js';
 import { loadProject, type Project } from '../config.js';
 import { expandHome, locateStore } from '../db/path.js';
 import { plaintextWarnings } from '../db/postgres/tls.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
-import { givenStores } from '../fleet/stores.js';
+import { storeArguments } from '../fleet/stores.js';
+import { type Lang, loadTranslator, localeLang, type Translate } from '../i18n/lang.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { withKnownPlaces } from '../places.js';
-import { findTarget, writeOut } from '../safety/out-file.js';
-import { eitherSignal } from '../stop.js';
-import { type Lang, localeLang, type Say, sayIn } from '../words/lang.js';
+import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import { becomeOwner } from './become-owner.js';
 import { printCauses, requireTerminal } from './causes.js';
-import { isAgreed } from './confirm.js';
-import { runnable, type TakenOver } from './hints.js';
-import { eventLog, isInfoLogged, isLogged, type LoggedEvent } from './log.js';
+import { confirm } from './confirm.js';
+import { asRunnable, type HintContext } from './hints.js';
+import { createEventLogger, isInfoLogged, isLogged, type LoggedEvent } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
 import {
   type Embedding,
@@ -23,7 +23,7 @@ import {
   migratorOptions,
   refuseOtherOptions,
 } from './migrator-options.js';
-import type { CommonOptions, ReaderOptions } from './options.js';
+import type { CommonOptions, OutputOptions } from './options.js';
 import { type Lines, printLines, toJson } from './print.js';
 import { progressView } from './progress.js';
 import { errorLines } from './text.js';
@@ -57,7 +57,7 @@ export type InputStream = NodeJS.ReadableStream & { readonly isTTY?: boolean };
 export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
 
 /** A result in its two forms. */
-export interface Output {
+export interface CommandResult {
   /** For programs. */
   readonly json: unknown;
   /** For people. */
@@ -69,21 +69,26 @@ export interface Output {
 }
 
 /** Who reads what a command tells. */
-export interface Reader {
+export interface Presenter {
   readonly lang: Lang;
   /** Says a text in the reader's language. */
-  readonly say: Say;
+  readonly translate: Translate;
   /** Makes of the commands that a text names such that run as they stand. */
-  readonly tell: (text: string) => string;
+  readonly toRunnable: (text: string) => string;
   /** Width of the terminal that the result goes to, in characters; undefined where it goes elsewhere. */
   readonly columns: number | undefined;
 }
 
 /** What a command does with its store. */
-export type Act = (migrator: MigratorOptions, reader: Reader) => Promise<Output>;
+export type CommandHandler = (migrator: MigratorOptions, presenter: Presenter) => Promise<CommandResult>;
 
 /** What a command does with the files of a folder, at a time. `enter` must be called before a store's files are touched. */
-export type LocalAct = (folder: string, reader: Reader, now: Date, enter: Enter) => Promise<Output>;
+export type LocalHandler = (
+  folder: string,
+  presenter: Presenter,
+  now: Date,
+  enter: Enter,
+) => Promise<CommandResult>;
 
 /** Gives up root for the owner of the store at `path`. */
 export type Enter = (path: string, project: Project) => void;
@@ -93,20 +98,20 @@ export interface Cli {
   /** Notes which command is run. */
   begin(command: string): void;
   /** Runs one command and keeps its exit code. */
-  run(options: CommonOptions, act: Act): Promise<void>;
+  run(options: CommonOptions, act: CommandHandler): Promise<void>;
   /** Runs one command on the files of the current folder, without a store, and keeps its exit code. */
-  runHere(options: ReaderOptions, act: LocalAct): Promise<void>;
+  runWithoutStore(options: OutputOptions, act: LocalHandler): Promise<void>;
 }
 
 /** Registers one command. */
 export type Register = (program: Command, cli: Cli) => void;
 
 /** Told what comes of a call. */
-export interface Listener {
+export interface CliCallbacks {
   /** The exit code of a command that ended without an error. */
   readonly exit: (code: number) => void;
   /** What hints take over, as soon as it is known. */
-  readonly takeOver: (what: TakenOver) => void;
+  readonly setHintContext: (what: HintContext) => void;
 }
 
 /**
@@ -114,51 +119,56 @@ export interface Listener {
  *
  * @param argv the arguments of the call, which may name several stores
  */
-export function makeCli(context: CliContext, listener: Listener, argv: readonly string[]): Cli {
+export function makeCli(context: CliContext, listener: CliCallbacks, argv: readonly string[]): Cli {
   const { env, folder, stdout, stderr, now = () => new Date(), embedding, ownsProcess = false } = context;
   let command = '';
   const enter = (path: string, project: Project, log: (event: LoggedEvent) => void): void => {
     const user = ownsProcess ? becomeOwner(path, project) : undefined;
     if (user) log({ event: 'user_changed', ...user, store: path });
   };
-  const readerOf = async (options: ReaderOptions, taken: TakenOver): Promise<Reader> => {
+  const presenterFor = async (options: OutputOptions, hints: HintContext): Promise<Presenter> => {
     const lang = options.lang ?? localeLang(env);
-    const tell = (words: string): string => runnable(words, env, { ...taken, program: embedding?.program });
-    return { lang, say: await sayIn(lang), tell, columns: stdout.columns };
+    const toRunnable = (words: string): string =>
+      asRunnable(words, env, { ...hints, program: embedding?.program });
+    return { lang, translate: await loadTranslator(lang), toRunnable, columns: stdout.columns };
   };
-  const tellOutput = (output: Output, { json: isJson }: ReaderOptions, { say, tell }: Reader): void => {
+  const printResult = (
+    output: CommandResult,
+    { json: isJson }: OutputOptions,
+    { translate, toRunnable }: Presenter,
+  ): void => {
     const { json, text, error } = output;
     if (error) context.onError?.(error);
-    if (isJson) stdout.write(toJson(json, tell));
-    else printLines(stdout, text.map(tell));
+    if (isJson) stdout.write(toJson(json, toRunnable));
+    else printLines(stdout, text.map(toRunnable));
     if (error) printCauses(error, argv, context);
-    if (error && !isJson) printLines(stderr, errorLines(error, say).map(tell));
+    if (error && !isJson) printLines(stderr, errorLines(error, translate).map(toRunnable));
     listener.exit(exitCodeOf(output));
   };
   return {
     begin(name) {
       command = name;
     },
-    async runHere(options, act) {
-      const reader = await readerOf(options, options);
-      const log = eventLog('info', stderr, context.logFields);
-      const output = await act(folder, reader, now(), (path, project) => enter(path, project, log));
-      tellOutput(output, options, reader);
+    async runWithoutStore(options, act) {
+      const presenter = await presenterFor(options, options);
+      const log = createEventLogger('info', stderr, context.logFields);
+      const output = await act(folder, presenter, now(), (path, project) => enter(path, project, log));
+      printResult(output, options, presenter);
     },
     async run(options, act) {
       if (options.showValues) requireTerminal(context);
-      const given = givenStores(argv);
+      const given = storeArguments(argv);
       if (given) {
         const { runFleet } = await import('./fleet.js');
-        const { lang, say } = await readerOf(options, {});
-        listener.exit(await runFleet({ command, options, argv, given, lang, say }, context));
+        const { lang, translate } = await presenterFor(options, {});
+        listener.exit(await runFleet({ command, options, argv, given, lang, translate }, context));
         return;
       }
       const trust = { trustsConfig: options.trustConfig };
       const loaded = await (embedding?.loadMigrator(trust) ??
         loadProject(folder, trust).then((project) => ({ project })));
       const { project, signal, onEvent }: MigratorDefaults = loaded;
-      const log = eventLog(options.logLevel, stderr, context.logFields);
+      const log = createEventLogger(options.logLevel, stderr, context.logFields);
       const view = isInfoLogged(options.logLevel)
         ? progressView({
             stream: stderr,
@@ -172,9 +182,9 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
       if (!context.logFields) for (const text of unencrypted) log({ event: 'warning', text });
       refuseOtherOptions(options, address);
       if (!address.postgres) enter(address.path, project, log);
-      const taken = takenOver(options, address, project.config.database.path);
-      listener.takeOver(taken);
-      const reader = await readerOf(options, taken);
+      const hints = hintContext(options, address, project.config.database.path);
+      listener.setHintContext(hints);
+      const presenter = await presenterFor(options, hints);
       const finding = <Result>(find: () => Promise<Result>): Promise<Result> =>
         withKnownPlaces(project.config, address, env, find);
       const { metricsFile } = options;
@@ -184,34 +194,35 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
           : await finding(async () => openMetrics(metricsFile, address, log));
       const stopper = new AbortController();
       const stop = (name: NodeJS.Signals): void => {
-        deafen(stop); // so that a second signal, of either kind, ends the process at once
+        removeHandlers(stop); // so that a second signal, of either kind, ends the process at once
         stopper.abort(name);
       };
       const migrator: MigratorOptions = {
         ...migratorOptions(options, address, loaded),
         now,
-        signal: eitherSignal(signal, stopper.signal),
+        signal: anySignal(signal, stopper.signal),
         onEvent: (event) => {
-          if (!address.postgres) listenInBatches(event, stop);
+          if (!address.postgres) handleBetweenBatches(event, stop);
           onEvent?.(event);
-          if (isLogged(options.logLevel, event)) view?.giveWay();
+          if (isLogged(options.logLevel, event)) view?.clearLine();
           if (event.event !== 'warning' || !unencrypted.includes(event.text)) log(event); // it has been told
-          view?.take(event);
-          metrics?.take(event);
+          view?.onEvent(event);
+          metrics?.onEvent(event);
         },
       };
       // Not while a person is asked: what would wait for the answer then ends as ever.
-      const heard = async (how: MigratorOptions): Promise<Output> => {
-        if (address.postgres) listen(stop);
+      const heard = async (how: MigratorOptions): Promise<CommandResult> => {
+        if (address.postgres) addHandlers(stop);
         try {
-          return await act(how, reader);
+          return await act(how, presenter);
         } finally {
-          deafen(stop);
+          removeHandlers(stop);
         }
       };
       const output = await finding(() => heard(migrator))
         .catch(async (thrown: unknown) => {
-          if (!(await isAgreed(rootBackfillError(thrown), options, context, reader.say))) throw thrown;
+          if (!(await confirm(rootBackfillError(thrown), options, context, presenter.translate)))
+            throw thrown;
           return await heard({ ...migrator, isConfirmed: true });
         })
         .catch(async (thrown: unknown) => {
@@ -219,17 +230,17 @@ export function makeCli(context: CliContext, listener: Listener, argv: readonly 
           throw thrown;
         });
       await metrics?.end(command, exitCodeOf(output));
-      tellOutput(output, options, reader);
+      printResult(output, options, presenter);
     },
   };
 }
 
 /** What the commands in hints take over: who runs one may not have this environment, and would run it on another store. */
-function takenOver(
+function hintContext(
   options: CommonOptions,
   { path, postgres }: StoreAddress,
   usual: string | undefined,
-): TakenOver {
+): HintContext {
   const { backupDir } = options;
   if (postgres)
     return { databaseUrl: options.postgres ? undefined : path, isPostgres: options.postgres, store: path };
@@ -237,14 +248,14 @@ function takenOver(
   return { dbPath, backupDir, store: dbPath ?? expandHome(path) };
 }
 
-const exitCodeOf = ({ error, exitCode }: Output): number => error?.exitCode ?? exitCode ?? EXIT.done;
+const exitCodeOf = ({ error, exitCode }: CommandResult): number => error?.exitCode ?? exitCode ?? EXIT.done;
 
 /** Metrics that go into a file. Where that can't be written in the end, the log says so: the store is what counts. */
 function openMetrics(given: string, store: StoreAddress, log: (event: MigratorEvent) => void): Metrics {
-  const path = findTarget(METRICS_FILE, given, store.postgres ? undefined : locateStore(store.path));
+  const path = resolveOutputPath(METRICS_FILE, given, store.postgres ? undefined : locateStore(store.path));
   return collectMetrics((text) => {
     try {
-      writeOut(METRICS_FILE, path, text);
+      writeAtomically(METRICS_FILE, path, text);
     } catch (error) {
       log({ event: 'warning', text: toBackfillError(error, 'while writing the metrics file').message });
     }
@@ -256,17 +267,17 @@ function openMetrics(given: string, store: StoreAddress, log: (event: MigratorEv
  * heard, so that the default holds: the process ends at once, which is safe. On a server it is always heard. A second signal ends the
  * process at once, too.
  */
-function listenInBatches({ event }: MigratorEvent, stop: (name: NodeJS.Signals) => void): void {
-  if (event === 'batches_started') listen(stop);
-  if (event === 'batches_ended') deafen(stop);
+function handleBetweenBatches({ event }: MigratorEvent, stop: (name: NodeJS.Signals) => void): void {
+  if (event === 'batches_started') addHandlers(stop);
+  if (event === 'batches_ended') removeHandlers(stop);
 }
 
-const HEARD = ['SIGINT', 'SIGTERM'] as const;
+const HANDLED_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
-function listen(stop: (name: NodeJS.Signals) => void): void {
-  for (const name of HEARD) process.on(name, stop);
+function addHandlers(stop: (name: NodeJS.Signals) => void): void {
+  for (const name of HANDLED_SIGNALS) process.on(name, stop);
 }
 
-function deafen(stop: (name: NodeJS.Signals) => void): void {
-  for (const name of HEARD) process.removeListener(name, stop);
+function removeHandlers(stop: (name: NodeJS.Signals) => void): void {
+  for (const name of HANDLED_SIGNALS) process.removeListener(name, stop);
 }

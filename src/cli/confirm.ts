@@ -1,12 +1,12 @@
 import type { BackfillError, ErrorCode } from '../errors.js';
+import type { Translate } from '../i18n/lang.js';
 import { visible } from '../visible.js';
-import type { Say } from '../words/lang.js';
 import type { CliContext } from './cli.js';
 import type { CommonOptions } from './options.js';
 import { errorLines } from './text.js';
 
 /** What is refused before anything is written, until a person agrees to it. */
-const ASKED: readonly ErrorCode[] = [
+const CONFIRMABLE: readonly ErrorCode[] = [
   'CONFIRMATION_REQUIRED',
   'COLUMN_HAS_VALUES',
   'STEP_DRIFTED',
@@ -24,20 +24,20 @@ const ASKED: readonly ErrorCode[] = [
  *
  * @returns whether a person has agreed
  */
-export async function isAgreed(
+export async function confirm(
   error: BackfillError,
   { json, yes }: CommonOptions,
   { env, stdin, stderr }: Pick<CliContext, 'env' | 'stdin' | 'stderr'>,
-  say: Say,
+  translate: Translate,
 ): Promise<boolean> {
-  const isLifted = ASKED.includes(error.code) && error.hint.includes('--yes') && !yes;
+  const isLifted = CONFIRMABLE.includes(error.code) && error.hint.includes('--yes') && !yes;
   const isSomebodyThere = stdin?.isTTY && stderr.isTTY && !json && !env.CI;
   if (!isLifted || !isSomebodyThere) return false;
   const { createInterface } = await import('node:readline/promises'); // late: a Node without it is to be told that it is too old
   // The terminal keeps its own line editing, in which Ctrl-C ends the process as ever.
   const lines = createInterface({ input: stdin, output: stderr, terminal: false });
   const end = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
-  const question = [...errorLines(error, say), `${say('Go on all the same? [y/N]')} `]
+  const question = [...errorLines(error, translate), `${translate('Go on all the same? [y/N]')} `]
     .map(visible)
     .join('\n');
   const answer = await Promise.race([lines.question(question), end]);

@@ -2,17 +2,17 @@ import { availableParallelism } from 'node:os';
 import { BackfillError, EXIT } from '../errors.js';
 import { runPool, type StoreResult } from '../fleet/pool.js';
 import { findStores, ownerOf } from '../fleet/stores.js';
-import { countByExit, outcomeOf, worstExit } from '../fleet/summary.js';
+import { countByExit, exitLabel, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
+import type { Lang, Translate } from '../i18n/lang.js';
 import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
 import type { FleetFacts } from '../report/fleet-page.js';
-import type { ReportOutcome } from '../report/report.js';
-import { findTarget, writeOut } from '../safety/out-file.js';
-import type { Lang, Say } from '../words/lang.js';
+import type { ReportResult } from '../report/report.js';
+import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import type { CliContext } from './cli.js';
 import { reportLines } from './commands/report.js';
-import { runnable } from './hints.js';
-import { eventLog } from './log.js';
+import { asRunnable } from './hints.js';
+import { createEventLogger } from './log.js';
 import type { CommonOptions } from './options.js';
 import { type Lines, printLines, toJson } from './print.js';
 import { errorLines, table } from './text.js';
@@ -21,7 +21,7 @@ import { errorLines, table } from './text.js';
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
 
 /** Options that are about one file, which many stores can not share. */
-const ONE_FILE = [
+const SINGLE_STORE_OPTIONS = [
   '--metrics-file',
   '--print-sql',
   '--database-url',
@@ -61,7 +61,7 @@ export interface FleetCall {
   readonly argv: readonly string[];
   readonly given: readonly string[];
   readonly lang: Lang;
-  readonly say: Say;
+  readonly translate: Translate;
 }
 
 /**
@@ -74,12 +74,12 @@ export async function runFleet(
   call: FleetCall,
   { env, folder, stdout, stderr, now = () => new Date(), embedding }: CliContext,
 ): Promise<number> {
-  const { command, options, argv, given, say } = call;
+  const { command, options, argv, given, translate } = call;
   refuseForFleet(command, argv, embedding !== undefined);
   const target = options.report === undefined ? undefined : reportTarget(options.report);
   const { paths, refused } = await findStores(given);
   const owners = new Map(paths.map((path) => [path, ownerOf(path)]));
-  const log = eventLog(options.logLevel, stderr);
+  const log = createEventLogger(options.logLevel, stderr);
   const startedAt = performance.now();
   let done = 0;
   let lastMs = startedAt;
@@ -109,15 +109,15 @@ export async function runFleet(
   const exitCode = worstExit(results);
   const durationMs = Math.round(performance.now() - startedAt);
   const stores = results.map(({ error: _, ...result }) => result); // it is part of the output
-  const tell = (path: string, text: string): string =>
-    runnable(text, env, { dbPath: path, backupDir: options.backupDir, store: path });
-  const facts = { results, durationMs, madeAt: now() };
-  const report = target === undefined ? {} : await writeReport(target, call, facts, tell);
+  const toRunnable = (path: string, text: string): string =>
+    asRunnable(text, env, { dbPath: path, backupDir: options.backupDir, store: path });
+  const facts = { results, durationMs, generatedAt: now() };
+  const report = target === undefined ? {} : await writeReport(target, call, facts, toRunnable);
   if (options.json)
     stdout.write(toJson({ command, exitCode, durationMs, stores, ...report }, (hint) => hint));
   else {
-    printLines(stdout, fleetText(results, durationMs, say, tell));
-    if (report.report) printLines(stdout, reportLines(report.report, say));
+    printLines(stdout, fleetText(results, durationMs, translate, toRunnable));
+    if (report.report) printLines(stdout, reportLines(report.report, translate));
   }
   return exitCode;
 }
@@ -129,23 +129,23 @@ function refusedStore(path: string, { code, message, hint, exitCode }: BackfillE
 }
 
 const reportTarget = (given: string | true): string =>
-  findTarget(REPORT_FILE, given === true ? DEFAULT_REPORT : given, undefined);
+  resolveOutputPath(REPORT_FILE, given === true ? DEFAULT_REPORT : given, undefined);
 
 /** Writes one page about all stores. */
 async function writeReport(
   target: string,
-  { command, lang, say }: FleetCall,
+  { command, lang, translate }: FleetCall,
   facts: Omit<FleetFacts, 'command'>,
-  tell: (path: string, text: string) => string,
-): Promise<{ readonly report?: ReportOutcome }> {
+  toRunnable: (path: string, text: string) => string,
+): Promise<{ readonly report?: ReportResult }> {
   const { fleetPage } = await import('../report/fleet-page.js');
-  const { WORDS } = await import('../report/words.js');
+  const { MESSAGES } = await import('../report/messages.js');
   const text = fleetPage(
     { command, ...facts },
-    { words: WORDS[lang], say },
-    (path) => (words) => tell(path, words),
+    { words: MESSAGES[lang], translate },
+    (path) => (words) => toRunnable(path, words),
   );
-  writeOut(REPORT_FILE, target, text);
+  writeAtomically(REPORT_FILE, target, text);
   return { report: { path: target, bytes: Buffer.byteLength(text) } };
 }
 
@@ -154,7 +154,7 @@ function refuseForFleet(command: string, argv: readonly string[], isEmbedded: bo
     throw new BackfillError('USAGE', message, 'Give one store with --db-path');
   };
   if (!FLEET_COMMANDS.includes(command)) refuse(`The command ${command} is for one store`);
-  const one = ONE_FILE.find((option) =>
+  const one = SINGLE_STORE_OPTIONS.find((option) =>
     argv.some((word) => word === option || word.startsWith(`${option}=`)),
   );
   if (one !== undefined) refuse(`${one} is for one store`);
@@ -164,24 +164,24 @@ function refuseForFleet(command: string, argv: readonly string[], isEmbedded: bo
 function fleetText(
   results: readonly StoreResult[],
   durationMs: number,
-  say: Say,
-  tell: (path: string, text: string) => string,
+  translate: Translate,
+  toRunnable: (path: string, text: string) => string,
 ): Lines {
-  const outcome = (code: number): string => say(outcomeOf(code));
+  const outcome = (code: number): string => translate(exitLabel(code));
   const others = results.filter(({ exitCode }) => exitCode !== EXIT.done);
   const lines = others.slice(0, MAX_SHOWN).flatMap(({ path, exitCode, error }) => {
     const told = error
-      ? errorLines(error, say).map((line) => tell(path, line).replace(/^(?! {2})/, '  '))
+      ? errorLines(error, translate).map((line) => toRunnable(path, line).replace(/^(?! {2})/, '  '))
       : [];
-    return [`${path}${say(': ')}${outcome(exitCode)}`, ...told];
+    return [`${path}${translate(': ')}${outcome(exitCode)}`, ...told];
   });
   const counts = countByExit(results).map(([code, stores]) => [outcome(code), count(stores)]);
   return [
     ...lines,
     ...(others.length > MAX_SHOWN
-      ? [say(`… and ${count(others.length - MAX_SHOWN)} more: --json lists all`)]
+      ? [translate(`… and ${count(others.length - MAX_SHOWN)} more: --json lists all`)]
       : []),
-    ...table([say('outcome'), say('stores')], counts),
-    say(`${count(results.length)} stores in ${duration(durationMs)}`),
+    ...table([translate('outcome'), translate('stores')], counts),
+    translate(`${count(results.length)} stores in ${duration(durationMs)}`),
   ];
 }

@@ -2,7 +2,7 @@ import { onPostgres } from '../server-hints.js';
 import { shellWord } from '../shell.js';
 
 /** What of a call the commands in its hints take over. */
-export interface TakenOver {
+export interface HintContext {
   /** The store, where it is not the one that the config names. */
   readonly dbPath?: string | undefined;
   readonly backupDir?: string | undefined;
@@ -29,7 +29,7 @@ const HAS_COMMAND = new RegExp(`(?:^|\\s)(?:${COMMANDS}|pending)(?:\\s|$)`);
  * What runs a command as this one was run: the script of npm, where it holds no command of its own; npx, where npm put the
  * program on the PATH for this one alone; else the program's name.
  */
-function programOf(env: NodeJS.ProcessEnv, own: string | undefined): string {
+function invocation(env: NodeJS.ProcessEnv, own: string | undefined): string {
   const isNpm = env.npm_lifecycle_event !== undefined || env.npm_command !== undefined;
   if (!isNpm) return own ?? 'umzug-backfill';
   const isScript = env.npm_command !== 'exec' && !HAS_COMMAND.test(env.npm_lifecycle_script ?? '');
@@ -42,9 +42,9 @@ function programOf(env: NodeJS.ProcessEnv, own: string | undefined): string {
  * Turns the commands that hints name into ones that run as they stand: through npm where this one came through npm, on
  * the same store, with backups in the same folder. A quoted word, as a path that holds such words, stays as it is.
  */
-export function runnable(text: string, env: NodeJS.ProcessEnv, taken: TakenOver): string {
-  const { dbPath, backupDir, databaseUrl, isPostgres } = taken;
-  const program = programOf(env, taken.program);
+export function asRunnable(text: string, env: NodeJS.ProcessEnv, context: HintContext): string {
+  const { dbPath, backupDir, databaseUrl, isPostgres } = context;
+  const program = invocation(env, context.program);
   const store =
     databaseUrl !== undefined
       ? ` --database-url ${shellWord(databaseUrl)}`
@@ -56,7 +56,7 @@ export function runnable(text: string, env: NodeJS.ProcessEnv, taken: TakenOver)
   const copies = backupDir === undefined ? '' : ` --backup-dir ${shellWord(backupDir)}`;
   // Not within a code, as STORE_BUSY.
   const meant = databaseUrl !== undefined || isPostgres ? onPostgres(text) : text;
-  const own = taken.store;
+  const own = context.store;
   const named = own === undefined ? meant : meant.replace(/\bSTORE\b/g, () => shellWord(own));
   return named.replace(HINTED, (found, command?: string) => {
     if (command === undefined) return found;

@@ -61,7 +61,7 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
  *
  * The fields are the event's own: names, numbers and keys, never a value of the store.
  */
-export function eventLog(
+export function createEventLogger(
   level: CommonOptions['logLevel'],
   stream: OutputStream,
   fields: Readonly<Record<string, string>> = {},
@@ -75,13 +75,13 @@ export function eventLog(
 }
 
 /** Whether a level lets what is worth knowing through. */
-export const isInfoLogged = (level: CommonOptions['logLevel']): boolean => letsThrough(level, 'info');
+export const isInfoLogged = (level: CommonOptions['logLevel']): boolean => isEnabled(level, 'info');
 
 /** Whether a level lets an event through. */
 export const isLogged = (level: CommonOptions['logLevel'], { event }: LoggedEvent): boolean =>
-  letsThrough(level, LEVEL_BY_EVENT[event]);
+  isEnabled(level, LEVEL_BY_EVENT[event]);
 
-const letsThrough = (level: CommonOptions['logLevel'], of: 'debug' | 'info' | 'warn'): boolean =>
+const isEnabled = (level: CommonOptions['logLevel'], of: 'debug' | 'info' | 'warn'): boolean =>
   LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf(of);
 
 function makeLogger(level: string, stream: OutputStream): pino.Logger {

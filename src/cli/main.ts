@@ -1,11 +1,11 @@
 import { Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
+import { LANGS, type Lang, loadTranslator, localeLang } from '../i18n/lang.js';
 import { requireNode } from '../node.js';
 import { PACKAGE_VERSION } from '../package.js';
 import { learnSecrets } from '../secrets.js';
-import { LANGS, type Lang, localeLang, sayIn } from '../words/lang.js';
 import { printCauses } from './causes.js';
-import { type CliContext, type Listener, makeCli } from './cli.js';
+import { type CliCallbacks, type CliContext, makeCli } from './cli.js';
 import { registerBackfill } from './commands/backfill.js';
 import { registerCreate } from './commands/create.js';
 import { registerDeploy } from './commands/deploy.js';
@@ -18,15 +18,15 @@ import { registerSkips } from './commands/skips.js';
 import { registerExecuted, registerPending, registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
 import { registerVerify } from './commands/verify.js';
-import { runnable, type TakenOver } from './hints.js';
-import { refuseNpmKeptOptions, type TrappedOption } from './npm-trap.js';
+import { asRunnable, type HintContext } from './hints.js';
+import { type KnownOption, refuseNpmKeptOptions } from './npm-swallowed.js';
 import { given } from './options.js';
 import { printLines, toJson, withSafeStreams } from './print.js';
 import { errorJson, errorLines } from './text.js';
 
 const NAME = 'umzug-backfill';
 
-function buildProgram(context: CliContext, listener: Listener, argv: readonly string[]): Command {
+function buildProgram(context: CliContext, listener: CliCallbacks, argv: readonly string[]): Command {
   const cli = makeCli(context, listener, argv);
   const name = context.embedding?.program ?? NAME;
   const program = new Command(name)
@@ -74,8 +74,8 @@ function buildProgram(context: CliContext, listener: Listener, argv: readonly st
 }
 
 /** Every option of every command, for the trap. */
-function trappedOptions(program: Command): TrappedOption[] {
-  const options = new Map<string, TrappedOption>();
+function trappedOptions(program: Command): KnownOption[] {
+  const options = new Map<string, KnownOption>();
   for (const option of program.commands.flatMap((command) => command.options)) {
     const name = option.long?.slice(2) ?? '';
     const takes = (word: string): boolean => canTake(option, word);
@@ -143,7 +143,7 @@ export async function main(argv: readonly string[], streams: CliContext): Promis
   const context = withSafeStreams(streams);
   let exitCode: number = EXIT.done;
   const dbPath = given(argv, '--db-path');
-  let taken: TakenOver = { dbPath, backupDir: given(argv, '--backup-dir'), store: dbPath };
+  let hints: HintContext = { dbPath, backupDir: given(argv, '--backup-dir'), store: dbPath };
   try {
     requireNode();
     const program = buildProgram(
@@ -152,8 +152,8 @@ export async function main(argv: readonly string[], streams: CliContext): Promis
         exit: (code) => {
           exitCode = code;
         },
-        takeOver: (what) => {
-          taken = what;
+        setHintContext: (what) => {
+          hints = what;
         },
       },
       argv,
@@ -167,12 +167,12 @@ export async function main(argv: readonly string[], streams: CliContext): Promis
     const known = error instanceof CommanderError ? usageError(error, argv) : rootBackfillError(error);
     context.onError?.(known);
     const program = context.embedding?.program;
-    const tell = (words: string): string => runnable(words, context.env, { ...taken, program });
+    const toRunnable = (words: string): string => asRunnable(words, context.env, { ...hints, program });
     printCauses(known, argv, context);
-    if (argv.includes('--json')) context.stdout.write(toJson({ error: errorJson(known) }, tell));
+    if (argv.includes('--json')) context.stdout.write(toJson({ error: errorJson(known) }, toRunnable));
     else {
-      const say = await sayIn(langOf(argv, context.env));
-      printLines(context.stderr, errorLines(known, say).map(tell));
+      const translate = await loadTranslator(langOf(argv, context.env));
+      printLines(context.stderr, errorLines(known, translate).map(toRunnable));
     }
     return known.exitCode;
   }

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { Gauge, Histogram } from 'prom-client';
 import type { MigratorEvent } from '../migrator/session.js';
-import type { OutFile } from '../safety/out-file.js';
+import type { OutputFileKind } from '../safety/output-file.js';
 import { scrub } from '../secrets.js';
 import { visible } from '../visible.js';
 
@@ -9,7 +9,11 @@ import { visible } from '../visible.js';
 const WRITE_EVERY_MS = 15_000;
 
 /** The metrics file: no row's contents stand in it, so that a collector of another user's may read it. */
-export const METRICS_FILE: OutFile = { what: 'metrics file', head: '# HELP umzug_backfill_', mode: 0o644 };
+export const METRICS_FILE: OutputFileKind = {
+  what: 'metrics file',
+  signature: '# HELP umzug_backfill_',
+  mode: 0o644,
+};
 
 const HELP = {
   rows_scanned: 'Rows that the last command has read to fill them',
@@ -27,7 +31,7 @@ const label = (name: string): string => visible(scrub(name));
 /** Collects what a command does, and writes it as Prometheus text. */
 export interface Metrics {
   /** Takes every event. */
-  take(event: MigratorEvent): void;
+  onEvent(event: MigratorEvent): void;
   /** Writes the file at the end of a command. */
   end(command: string, exitCode: number): Promise<void>;
 }
@@ -110,7 +114,7 @@ export function collectMetrics(write: (text: string) => void): Metrics {
   };
   const save = async (): Promise<void> => write(`${await registry.metrics()}\n`); // a reader wants the last line ended, too
   return {
-    take(event) {
+    onEvent(event) {
       count(event);
       if (event.event !== 'batch_committed' || performance.now() - writtenAt < WRITE_EVERY_MS) return;
       writtenAt = performance.now();

@@ -1,12 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_BATCH_ROWS, DEFAULT_TARGET_BATCH_MS, DEFAULT_WAL_LIMIT_MIB } from '../engine/run-options.js';
-import { LANGS, type Lang } from '../words/lang.js';
+import { LANGS, type Lang } from '../i18n/lang.js';
 
 /** Levels of the log, most talkative first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /** Options of how results are told, of every command. */
-export interface ReaderOptions {
+export interface OutputOptions {
   readonly dbPath?: string;
   readonly backupDir?: string;
   readonly json?: boolean;
@@ -15,7 +15,7 @@ export interface ReaderOptions {
 }
 
 /** Options of every command that is about a store. */
-export interface CommonOptions extends ReaderOptions {
+export interface CommonOptions extends OutputOptions {
   readonly databaseUrl?: string;
   readonly postgres?: boolean;
   readonly workers?: number;
@@ -67,7 +67,7 @@ export function percentage(text: string): number {
 }
 
 /** Adds the options of how results are told. */
-export function withReaderOptions(command: Command): Command {
+export function withOutputOptions(command: Command): Command {
   return command
     .option('--json', 'print the result as one JSON document (default: off)')
     .addOption(
@@ -116,7 +116,7 @@ export function withCommonOptions(command: Command): Command {
       '--yes',
       'agree to what would lose values, lock for long, or trust other roles of a server (default: refuse it)',
     );
-  return withReaderOptions(withConfigOptions(command));
+  return withOutputOptions(withConfigOptions(command));
 }
 
 /** Reads a version, as 3.35 or 3.35.0. */

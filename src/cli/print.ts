@@ -17,16 +17,16 @@ export const printLines = (stream: OutputStream, lines: Lines): void => {
 /**
  * JSON of a result, ended by a line break. A bigint is a string in it.
  *
- * @param tell makes of a hint what can be run
+ * @param toRunnable makes of a hint what can be run
  */
-export function toJson(value: unknown, tell: (hint: string) => string): string {
+export function toJson(value: unknown, toRunnable: (hint: string) => string): string {
   const json = JSON.stringify(
     value,
     (key, part: unknown) =>
       typeof part === 'bigint'
         ? String(part)
         : key === 'hint' && typeof part === 'string'
-          ? tell(part)
+          ? toRunnable(part)
           : part,
     2,
   );

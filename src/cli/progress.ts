@@ -22,9 +22,9 @@ export interface ProgressOptions {
 /** Shows progress; told of every event. */
 export interface ProgressView {
   /** Gives way to a line of the log that comes next. */
-  giveWay(): void;
+  clearLine(): void;
   /** Shows what the event changes. To be called for every event, when it has been logged. */
-  take(event: MigratorEvent): void;
+  onEvent(event: MigratorEvent): void;
 }
 
 /**
@@ -40,9 +40,9 @@ export function progressView({ stream, env, log }: ProgressOptions): ProgressVie
 function logView(tracker: ProgressTracker, log: (progress: Progress) => void): ProgressView {
   let lastMs = performance.now();
   return {
-    giveWay() {},
-    take(event) {
-      const progress = tracker.take(event);
+    clearLine() {},
+    onEvent(event) {
+      const progress = tracker.onEvent(event);
       if (event.event === 'batches_started') lastMs = performance.now();
       if (!progress || performance.now() - lastMs < LOG_EVERY_MS) return;
       lastMs = performance.now();
@@ -54,11 +54,11 @@ function logView(tracker: ProgressTracker, log: (progress: Progress) => void): P
 function barView(tracker: ProgressTracker, stream: OutputStream): ProgressView {
   let bar: SingleBar | undefined;
   return {
-    giveWay() {
+    clearLine() {
       if (bar) stream.write('\r\u001b[2K'); // the bar is drawn again below the line
     },
-    take(event) {
-      const progress = tracker.take(event);
+    onEvent(event) {
+      const progress = tracker.onEvent(event);
       if (event.event === 'batches_ended') {
         bar?.stop();
         bar = undefined;

@@ -3,17 +3,17 @@ import type { RevertResult } from '../engine/batch.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import type { BackfillError } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
+import { type Translate, untranslated } from '../i18n/lang.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrator/plan.js';
-import type { RunOutcome, SizeChange } from '../migrator/session.js';
+import type { RunResult, SizeChange } from '../migrator/session.js';
 import type { Backup } from '../safety/backup.js';
 import { scrub } from '../secrets.js';
 import { shellWord } from '../shell.js';
 import type { Verification } from '../verify/verify.js';
 import { visible } from '../visible.js';
-import { asIs, type Say } from '../words/lang.js';
-import type { Reader } from './cli.js';
+import type { Presenter } from './cli.js';
+import { wrapCjk } from './display-width.js';
 import type { Lines } from './print.js';
-import { wrapWide } from './wide.js';
 
 /** Characters of a column that are no text: a space on each side. */
 const PADDING = 2;
@@ -32,7 +32,7 @@ export function table(
   widths?: readonly number[],
 ): Lines {
   const fitted = (text: string, i: number): string =>
-    widths ? wrapWide(text, (widths[i] ?? 0) - PADDING) : text;
+    widths ? wrapCjk(text, (widths[i] ?? 0) - PADDING) : text;
   const texts = rows.map((row) => row.map((cell, i) => fitted(cellText(cell), i)));
   const drawn = new Table({
     head: head.map(cellText),
@@ -53,9 +53,9 @@ const cellText = (cell: Cell): string =>
 /** An error for a person: what is wrong, what mends it. */
 export function errorLines(
   error: { readonly code: string; readonly message: string; readonly hint: string },
-  say: Say = asIs,
+  translate: Translate = untranslated,
 ): Lines {
-  return [`${error.code}: ${say(error.message)}${say('.')}`, `  → ${say(error.hint)}`];
+  return [`${error.code}: ${translate(error.message)}${translate('.')}`, `  → ${translate(error.hint)}`];
 }
 
 /** An error for a program. */
@@ -64,88 +64,97 @@ export function errorJson({ code, message, hint, exitCode }: BackfillError): Rec
 }
 
 /** Width of a column: what a terminal leaves beside so many characters, from 30 to 90; 90 where there is none. */
-export const widthBeside = (taken: number, columns?: number): number =>
+export const remainingWidth = (taken: number, columns?: number): number =>
   Math.max(30, Math.min(90, (columns || 200) - taken)); // some terminals say 0
 
 /** A verification as a table: a row a finding. */
 export function verificationText(
   { backfill, verdict, checks, durationMs }: Verification,
-  { say, columns }: Pick<Reader, 'say' | 'columns'>,
+  { translate, columns }: Pick<Presenter, 'translate' | 'columns'>,
 ): Lines {
   const rows = checks.flatMap(({ title, findings }, number) =>
     findings.map(({ verdict: found, text, sampleKeys }, i) => [
-      i === 0 ? `${number + 1} ${say(title)}` : '',
-      say(found),
-      sampleKeys ? `${say(text)}${say(': ')}${sampleKeys.join(', ')}` : say(text),
+      i === 0 ? `${number + 1} ${translate(title)}` : '',
+      translate(found),
+      sampleKeys ? `${translate(text)}${translate(': ')}${sampleKeys.join(', ')}` : translate(text),
     ]),
   );
   // Below the table: with the store's path in it, a command may be longer than a line.
   const hints = checks.flatMap(({ title, hint }, number) =>
-    hint ? [`${number + 1} ${say(title)} → ${say(hint)}`] : [],
+    hint ? [`${number + 1} ${translate(title)} → ${translate(hint)}`] : [],
   );
   return [
-    say(`Verification of ${backfill}: ${verdict} (${duration(durationMs)})`),
-    ...table([say('check'), say('verdict'), say('finding')], rows, [17, 9, widthBeside(30, columns)]),
+    translate(`Verification of ${backfill}: ${verdict} (${duration(durationMs)})`),
+    ...table([translate('check'), translate('verdict'), translate('finding')], rows, [
+      17,
+      9,
+      remainingWidth(30, columns),
+    ]),
     ...hints,
   ];
 }
 
 /** How the file changed, and whether VACUUM would pay: it never runs by itself, as it rewrites the whole store. */
-export function sizeText({ before, after }: SizeChange, say: Say = asIs): string {
+export function sizeText({ before, after }: SizeChange, translate: Translate = untranslated): string {
   const change = after.bytes - before.bytes;
   if (after.pageBytes === 0)
-    return say(
+    return translate(
       `The database ${change < 0 ? 'shrank' : 'grew'} by ${bytes(Math.abs(change))} to ${bytes(after.bytes)}; autovacuum frees the earlier versions of the rows that were updated.`,
     );
   const [size, free] = [bytes(after.bytes), bytes(after.freeBytes)];
   const isWorth = after.freeBytes > after.bytes / 5;
   return [
     change === 0
-      ? say(`The store has ${size} as before, of which ${free} are free.`)
-      : say(
+      ? translate(`The store has ${size} as before, of which ${free} are free.`)
+      : translate(
           `The store ${change > 0 ? 'grew' : 'shrank'} by ${bytes(Math.abs(change))} to ${size}, of which ${free} are free.`,
         ),
-    say(
+    translate(
       `VACUUM would ${isWorth ? 'give the free part back; it needs as much disk again and stops other writers' : 'not pay'}.`,
     ),
   ].join(' ');
 }
 
 /** Where the backup is, and how to go back to it. */
-export function backupText({ path, bytes: size, isChecked }: Backup, say: Say = asIs): Lines {
-  const where = say(
+export function backupText(
+  { path, bytes: size, isChecked }: Backup,
+  translate: Translate = untranslated,
+): Lines {
+  const where = translate(
     `Backup: ${path} (${bytes(size)}). To go back to it: umzug-backfill restore ${shellWord(path)}`,
   );
   return isChecked
     ? [where]
     : [
         where,
-        `  ${say('It could not be looked at for damage: the schema uses what only the application has.')}`,
+        `  ${translate('It could not be looked at for damage: the schema uses what only the application has.')}`,
       ];
 }
 
 /** An outcome for a person: drift, warnings, what was done, verdicts, size. */
 export function outcomeText(
   lines: Lines,
-  outcome: RunOutcome,
-  reader: Pick<Reader, 'say' | 'columns'>,
+  outcome: RunResult,
+  presenter: Pick<Presenter, 'translate' | 'columns'>,
 ): Lines {
-  const { say } = reader;
+  const { translate } = presenter;
   return [
-    ...warningLines(outcome, say),
-    ...(outcome.backup ? backupText(outcome.backup, say) : []),
+    ...warningLines(outcome, translate),
+    ...(outcome.backup ? backupText(outcome.backup, translate) : []),
     ...lines,
-    ...outcome.verifications.flatMap((made) => verificationText(made, reader)),
-    ...(outcome.removedBackups ?? []).map((path) => say(`Removed an old backup: ${path}`)),
-    ...(outcome.size ? [sizeText(outcome.size, say)] : []),
+    ...outcome.verifications.flatMap((made) => verificationText(made, presenter)),
+    ...(outcome.removedBackups ?? []).map((path) => translate(`Removed an old backup: ${path}`)),
+    ...(outcome.size ? [sizeText(outcome.size, translate)] : []),
   ];
 }
 
-const warningLines = ({ drifts, warnings }: Pick<Plan, 'drifts' | 'warnings'>, say: Say): string[] =>
-  [...warnings, ...drifts.map(({ text }) => text)].map((text) => say(`warning: ${text}.`));
+const warningLines = (
+  { drifts, warnings }: Pick<Plan, 'drifts' | 'warnings'>,
+  translate: Translate,
+): string[] => [...warnings, ...drifts.map(({ text }) => text)].map((text) => translate(`warning: ${text}.`));
 
 /** What a program gets of an outcome. */
-export function outcomeJson<Outcome extends RunOutcome>(
+export function outcomeJson<Outcome extends RunResult>(
   command: string,
   outcome: Outcome,
 ): Record<string, unknown> {
@@ -154,22 +163,24 @@ export function outcomeJson<Outcome extends RunOutcome>(
 }
 
 /** A dry run for a person. */
-export function planText(command: string, plan: Plan, say: Say = asIs): Lines {
-  const warnings = warningLines(plan, say);
+export function planText(command: string, plan: Plan, translate: Translate = untranslated): Lines {
+  const warnings = warningLines(plan, translate);
   if (plan.steps.length === 0 && plan.unverified.length === 0) {
-    return [...warnings, say(`Dry run of \`${command}\`: nothing to do.`)];
+    return [...warnings, translate(`Dry run of \`${command}\`: nothing to do.`)];
   }
   return [
     ...warnings,
-    say(`Dry run of \`${command}\`: nothing was written. It would do this:`),
-    ...(plan.backup ? [say(`a backup first: ${bytes(plan.backup.bytes)} in ${plan.backup.folder}`)] : []),
+    translate(`Dry run of \`${command}\`: nothing was written. It would do this:`),
+    ...(plan.backup
+      ? [translate(`a backup first: ${bytes(plan.backup.bytes)} in ${plan.backup.folder}`)]
+      : []),
     ...plan.steps.flatMap((step) => [
-      ...plannedStepLines(step, say),
+      ...plannedStepLines(step, translate),
       ...(command === 'down' && step.statements.length === 0 && step.cells === undefined
-        ? [`  ${say('nothing: it made nothing')}`]
+        ? [`  ${translate('nothing: it made nothing')}`]
         : []),
     ]),
-    ...plan.unverified.map((name) => say(`${name}: verify what an earlier run has filled`)),
+    ...plan.unverified.map((name) => translate(`${name}: verify what an earlier run has filled`)),
   ];
 }
 
@@ -182,13 +193,13 @@ const inColumns = (cells: Readonly<Record<string, number>>): string =>
     .map(([column, found]) => `${count(found)} in ${column}`)
     .join(', ');
 
-function plannedStepLines(planned: PlannedStep, say: Say): string[] {
-  const { step, statements, fill, cells, awaits } = planned;
+function plannedStepLines(planned: PlannedStep, translate: Translate): string[] {
+  const { step, statements, fill, cells, dependsOn } = planned;
   const lines = statements.map(
     ({ sql, lockMs }) => `${inOneLine(sql)}   (write lock: about ${duration(lockMs)})`,
   );
-  if (awaits !== undefined) lines.push(`known once ${awaits} is applied, which may make what it needs`);
-  if (cells) lines.push(...revertLines(cells, say));
+  if (dependsOn !== undefined) lines.push(`known once ${dependsOn} is applied, which may make what it needs`);
+  if (cells) lines.push(...revertLines(cells, translate));
   if (fill) {
     const skipped = Object.entries(fill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
     lines.push(
@@ -202,32 +213,35 @@ function plannedStepLines(planned: PlannedStep, say: Say): string[] {
   }
   return [
     step,
-    ...lines.map((line) => `  ${say(line)}`),
-    ...(fill && fill.samples.length > 0 ? sampleTable(fill, say) : []),
+    ...lines.map((line) => `  ${translate(line)}`),
+    ...(fill && fill.samples.length > 0 ? sampleTable(fill, translate) : []),
   ];
 }
 
 const inOneLine = (sql: string): string => sql.trim().replace(/\s*\n\s*/g, ' ');
 
 /** What a `down` did, or would do, with the cells that were filled: how many, and why not all. */
-export function revertLines({ reverted, kept, underivable, gone }: RevertResult, say: Say): string[] {
+export function revertLines(
+  { reverted, kept, underivable, gone }: RevertResult,
+  translate: Translate,
+): string[] {
   return [
-    say(
+    translate(
       `${count(reverted)} cells taken back, ${count(kept)} kept since they, or what they derive from, were changed meanwhile`,
     ),
     ...(underivable > 0
-      ? [say(`${count(underivable)} cells kept since what filled them can not be asked any more`)]
+      ? [translate(`${count(underivable)} cells kept since what filled them can not be asked any more`)]
       : []),
     ...(gone > 0
-      ? [say(`${count(gone)} cells of rows that are gone: deleted, or their key was changed`)]
+      ? [translate(`${count(gone)} cells of rows that are gone: deleted, or their key was changed`)]
       : []),
   ];
 }
 
-function sampleTable({ samples, cellsToFill }: PlannedFill, say: Say): Lines {
+function sampleTable({ samples, cellsToFill }: PlannedFill, translate: Translate): Lines {
   const columns = Object.keys(cellsToFill);
   return table(
-    [say('key'), ...columns],
-    samples.map(({ key, values }) => [key, ...columns.map((name) => say(values[name] ?? ''))]),
+    [translate('key'), ...columns],
+    samples.map(({ key, values }) => [key, ...columns.map((name) => translate(values[name] ?? ''))]),
   );
 }

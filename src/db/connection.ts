@@ -1,7 +1,7 @@
 import type { Dialect } from '../engine/dialect.js';
 import { BackfillError } from '../errors.js';
+import type { LockHolder } from './connector.js';
 import type { StoreFiles } from './path.js';
-import type { LockHolder } from './site.js';
 
 /** A value as a store holds it. */
 export type SqlValue = string | number | bigint | Buffer | null;
@@ -60,7 +60,7 @@ export interface Store extends Statements {
    */
   readonly project: Statements;
   /** Whether this is one statement without parameters that compiles here, returns rows, and only reads. */
-  isReading(sql: string): Promise<boolean>;
+  isReadOnlyQuery(sql: string): Promise<boolean>;
   /** Why this is no statement without parameters that compiles here, or undefined when it is one. */
   compileError(sql: string): Promise<Error | undefined>;
   /** Runs `act`, which may fail on what a row holds: returns false then, and leaves what the transaction has done before as it is. */
@@ -92,14 +92,14 @@ export interface Connection extends Store {
   /** As {@link write}, but tried once: it fails when another process keeps a lock for longer than a second. */
   tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
   /** As {@link snapshot}, for what takes long and reads a table once; it is not tried again. */
-  snapshotAcross<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
+  snapshotAsync<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
   /**
    * Acts while other processes may take part in the same run, where the engine lets them; else simply acts. A run lock that is held
    * is shared meanwhile, and held alone again behind it.
    *
    * @param onWait told every five seconds while other processes that take part are waited for
    */
-  share<Result>(
+  withSharedLock<Result>(
     act: () => Promise<Result>,
     onWait: (holder: LockHolder | undefined) => void,
   ): Promise<Result>;

@@ -106,7 +106,7 @@ function succeeds(codes: readonly string[], act: () => void): boolean {
 }
 
 /** Whether something stands at the path. */
-export const isThere = (path: string): boolean => statOf(path) !== undefined;
+export const pathExists = (path: string): boolean => tryStat(path) !== undefined;
 
 /** Whether the name is in use, if only by a link that leads nowhere. */
 export const isNamed = (path: string): boolean => lstatOf(path) !== undefined;
@@ -115,7 +115,7 @@ export const isNamed = (path: string): boolean => lstatOf(path) !== undefined;
 export const lstatOf = (path: string): Stats | undefined => found(lstatSync, path);
 
 /** `stat`, or undefined when there is nothing. */
-export const statOf = (path: string): Stats | undefined => found(statSync, path);
+export const tryStat = (path: string): Stats | undefined => found(statSync, path);
 
 /** Looks at a path; at one that is too long, or leads round in links, there is nothing. */
 function found(look: typeof statSync | typeof lstatSync, path: string): Stats | undefined {
@@ -128,7 +128,7 @@ function found(look: typeof statSync | typeof lstatSync, path: string): Stats | 
 }
 
 /** Waits until what a file or folder holds is on the disk. Not for a file that SQLite has open. */
-export function sync(path: string): void {
+export function fsyncPath(path: string): void {
   const fd = openSync(path, 'r');
   try {
     fsyncSync(fd);

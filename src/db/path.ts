@@ -11,15 +11,15 @@ import {
   isReadable,
   isRoot,
   isShared,
-  isThere,
   isTrustedFile,
   isTrustedOwner,
   isWritable,
   lstatOf,
   type Opening,
   type Ownership,
-  statOf,
+  pathExists,
   thisUser,
+  tryStat,
 } from './file.js';
 
 /** What stands on disk at the path of a store, found by `stat` alone. */
@@ -122,9 +122,9 @@ export function locateStore(given: string, { mayBeEmpty = false, isCopy = false 
     path,
     folder: dirname(path),
     mainBytes: found.size,
-    walBytes: statOf(`${path}-wal`)?.size ?? 0,
-    hasShm: isThere(`${path}-shm`),
-    journalBytes: statOf(`${path}-journal`)?.size ?? 0,
+    walBytes: tryStat(`${path}-wal`)?.size ?? 0,
+    hasShm: pathExists(`${path}-shm`),
+    journalBytes: tryStat(`${path}-journal`)?.size ?? 0,
     ownership: { uid: found.uid, gid: found.gid, mode: found.mode & 0o666 },
   };
   // Whatever stands in its WAL: SQLite removes that of an empty file when it opens it.
@@ -232,7 +232,7 @@ function untrusted(path: string, { by, path: at, owner: second }: Opening, first
     return new BackfillError(
       'STORE_UNTRUSTED',
       `Root does not use the store at ${path}: user id ${first} owns a part of its path, and user id ${second} owns ${at}`,
-      `Put sudo -u '#${statOf(path)?.uid || second}' before the command, so that this user runs it`,
+      `Put sudo -u '#${tryStat(path)?.uid || second}' before the command, so that this user runs it`,
     );
   return by === 'group'
     ? new BackfillError(

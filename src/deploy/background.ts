@@ -3,8 +3,8 @@ import { isPostgresUrl } from '../address.js';
 import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
 import type { MigratorEvent } from '../migrator/session.js';
 import { learnSecrets } from '../secrets.js';
-import { refuseSecondSqlite } from '../umzug/second-sqlite.js';
-import type { DeployOptions, DeployOutcome } from './deploy.js';
+import { refuseDuplicateSqlite } from '../umzug/duplicate-sqlite.js';
+import type { DeployOptions, DeployResult } from './deploy.js';
 
 /** What {@link startBackfills} takes: as a deploy, but for what makes no sense there. */
 export type BackgroundOptions = Omit<DeployOptions, 'backfills' | 'signal'>;
@@ -15,7 +15,7 @@ export type ThreadData = Omit<BackgroundOptions, 'onEvent'>;
 /** What the thread tells. */
 export type ThreadMessage =
   | { readonly event: MigratorEvent }
-  | { readonly outcome: DeployOutcome }
+  | { readonly outcome: DeployResult }
   | { readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string } };
 
 /** Backfills that run beside the application. */
@@ -25,7 +25,7 @@ export interface RunningBackfills {
    * stopped, `VERIFICATION_FAILED`, `RUN_LOCKED` and the others of the command `up`. Nobody has to handle that: `onEvent` is told of
    * it (`background_failed`), and without one the process prints a warning.
    */
-  readonly done: Promise<DeployOutcome>;
+  readonly done: Promise<DeployResult>;
   /** Stops behind the batch under way, and waits for that. What is committed is kept; the next start goes on there. */
   stop(): Promise<void>;
 }
@@ -52,11 +52,11 @@ export interface RunningBackfills {
  */
 export function startBackfills({ onEvent, ...data }: BackgroundOptions = {}): RunningBackfills {
   learnSecrets([data.path], process.env);
-  if (!isPostgresUrl(data.path ?? '')) refuseSecondSqlite();
+  if (!isPostgresUrl(data.path ?? '')) refuseDuplicateSqlite();
   const worker = new Worker(new URL('./background-thread.js', import.meta.url), {
     workerData: data satisfies ThreadData,
   });
-  const done = new Promise<DeployOutcome>((resolve, reject) => {
+  const done = new Promise<DeployResult>((resolve, reject) => {
     worker.on('message', (message: ThreadMessage) => {
       if ('event' in message) onEvent?.(message.event);
       else if ('outcome' in message) resolve(message.outcome);

@@ -1,12 +1,12 @@
+import type { AbortSignalLike } from '../abort.js';
 import { storeAddress } from '../address.js';
 import { loadProject } from '../config.js';
 import type { PaceOptions } from '../engine/run-options.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
-import type { UpOutcome } from '../migrator/up.js';
+import type { UpResult } from '../migrator/up.js';
 import { withKnownPlaces } from '../places.js';
 import { withServerHints } from '../server-hints.js';
 import type { TrustsCode } from '../steps/load.js';
-import type { StopSignal } from '../stop.js';
 
 /** How long a deploy waits for another run, in milliseconds, when nobody says otherwise: that may be a long backfill. */
 export const DEPLOY_LOCK_TIMEOUT_MS = 600_000;
@@ -28,13 +28,13 @@ export interface DeployOptions extends PaceOptions, TrustsCode {
   /** Whether a person has agreed to what the command line asks `--yes` for. Default false. */
   readonly isConfirmed?: boolean;
   /** Stops between two batches; its `reason` is a signal's name. */
-  readonly signal?: StopSignal;
+  readonly signal?: AbortSignalLike;
   /** Told what happens. */
   readonly onEvent?: (event: MigratorEvent) => void;
 }
 
 /** What a deploy did: as `up` tells, without an error, which is thrown. */
-export type DeployOutcome = Omit<UpOutcome, 'error'>;
+export type DeployResult = Omit<UpResult, 'error'>;
 
 /**
  * Brings the store up to date before the application starts: waits for another run, applies pending steps, catches up,
@@ -56,7 +56,7 @@ export async function migrateOnDeploy({
   lockTimeoutMs = DEPLOY_LOCK_TIMEOUT_MS,
   trustsConfig,
   ...rest
-}: DeployOptions = {}): Promise<DeployOutcome> {
+}: DeployOptions = {}): Promise<DeployResult> {
   const project = await loadProject(folder, { trustsConfig });
   const { up } = await import('../migrator/up.js'); // late: every step file imports this package
   const address = storeAddress(project.config, { dbPath: path }, process.env);
@@ -64,7 +64,7 @@ export async function migrateOnDeploy({
     withKnownPlaces(project.config, address, process.env, async () => {
       const { error, ...outcome } = await up(
         { ...rest, project, ...address, lockTimeoutMs },
-        { leavesBackfills: backfills === 'background' },
+        { deferBackfills: backfills === 'background' },
       );
       if (error) throw error;
       return outcome;

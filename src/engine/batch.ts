@@ -1,7 +1,7 @@
 import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
-import { countKeys, type Key, type KeyRun } from '../ledger/keys.js';
+import { countKeys, type Key, type KeySpan } from '../ledger/keys.js';
 import type { BatchRecord, CellsRecord } from '../ledger/records.js';
 import type { Backfill } from '../steps/define.js';
 import { type Given, isDerivedSql, type LeftRow, leftRows } from './derive.js';
@@ -20,30 +20,30 @@ export interface FillOptions {
   /** Number of the batch, for the skips it records. */
   readonly batch: number;
   /** Whether rows that are recorded as skips are left alone. */
-  readonly leavesSkips: boolean;
+  readonly excludeSkips: boolean;
   /** Whether triggers may keep an updated cell NULL. */
   readonly hasTriggers: boolean;
   /** A row that the store has refused to update, alone: it is recorded as a skip. */
-  readonly refused?: RefusedRow | undefined;
+  readonly rejected?: RejectedRow | undefined;
 }
 
 /** A row that can't be updated, with the engine's code. */
-export interface RefusedRow {
+export interface RejectedRow {
   readonly key: Key;
   readonly code: string;
 }
 
 /** An UPDATE that the store refused for something in one of its rows. Its transaction is to be rolled back. */
-export class RefusedUpdate extends Error {
+export class RejectedUpdate extends Error {
   /** How many rows it was to update. */
   readonly rows: number;
   /** The first of them. */
-  readonly refused: RefusedRow;
+  readonly rejected: RejectedRow;
 
-  constructor(rows: number, refused: RefusedRow, cause: unknown) {
-    super(`The store refused an update (${refused.code})`, { cause });
+  constructor(rows: number, rejected: RejectedRow, cause: unknown) {
+    super(`The store refused an update (${rejected.code})`, { cause });
     this.rows = rows;
-    this.refused = refused;
+    this.rejected = rejected;
   }
 }
 
@@ -80,7 +80,7 @@ export interface FilledCells {
   /** The columns that were filled in each of the rows. */
   readonly columns: readonly string[];
   /** The keys of the rows. */
-  readonly runs: readonly KeyRun[];
+  readonly runs: readonly KeySpan[];
   /** Columns of the backfill that somebody has dropped since, in folded case: nothing of them is left to take back. */
   readonly absent: ReadonlySet<string>;
 }

@@ -1,5 +1,5 @@
 import type { SqlValue, Store } from '../db/connection.js';
-import type { Key, KeyRun } from '../ledger/keys.js';
+import type { Key, KeySpan } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
 import type { Derived } from './process.js';
 
@@ -35,7 +35,7 @@ export interface Derivation {
    */
   select(options: SelectOptions): string;
   /** Columns with what this program needs to derive a row that is left to it; the first is NULL in any other row. Empty where none is. */
-  readonly raw: readonly string[];
+  readonly clientInput: readonly string[];
   /** Whether every row is left to this program. */
   readonly isAlwaysLeft: boolean;
   /** Derives rows, of the cells of `raw`. */
@@ -44,7 +44,7 @@ export interface Derivation {
   given(rows: readonly { readonly key: Key; readonly values: Derived['values'] }[]): Given;
   /** FROM and WHERE of the rows of some keys. */
   ofKeys(
-    runs: readonly KeyRun[],
+    runs: readonly KeySpan[],
   ): { readonly from: string; readonly where: string } & Pick<Given, 'parameters'>;
   /** SQL condition for a cell that is not NULL and holds a value. */
   isSame(cell: string, value: string): string;
@@ -69,22 +69,22 @@ export interface LeftRow extends Derived {
  */
 export async function* leftRows(
   store: Store,
-  { raw, derive }: Derivation,
+  { clientInput, derive }: Derivation,
   rows: string,
   beside: readonly string[] = [],
   parameters: readonly SqlValue[] = [],
 ): AsyncGenerator<LeftRow[]> {
-  const [first] = raw;
+  const [first] = clientInput;
   if (first === undefined) return;
   const pages = store.project.pages<readonly [Key, ...unknown[]]>(
-    `SELECT ${['k', ...raw, ...beside].join(', ')} FROM (${rows}) AS derived WHERE ${first} IS NOT NULL`,
+    `SELECT ${['k', ...clientInput, ...beside].join(', ')} FROM (${rows}) AS derived WHERE ${first} IS NOT NULL`,
     ...parameters,
   );
   for await (const page of pages) {
-    const derived = derive(page.map((row) => row.slice(1, raw.length + 1)));
+    const derived = derive(page.map((row) => row.slice(1, clientInput.length + 1)));
     yield page.map((row, at) => ({
       key: row[0],
-      beside: row.slice(raw.length + 1),
+      beside: row.slice(clientInput.length + 1),
       values: derived[at]?.values ?? [],
       failure: derived[at]?.failure ?? null,
     }));
@@ -92,7 +92,7 @@ export async function* leftRows(
 }
 
 /** The rows of a derivation that the store derives itself: SQL condition on its columns. */
-export const isDerivedSql = ({ raw: [first] }: Derivation): string =>
+export const isDerivedSql = ({ clientInput: [first] }: Derivation): string =>
   first === undefined ? 'true' : `${first} IS NULL`;
 
 /** A row with what its columns hold, and what is derived for them. */
@@ -106,14 +106,14 @@ export interface DerivedRow {
 /** Rows as they are derived, whoever derives them; all at once. */
 export async function derivedRows(
   store: Store,
-  { backfill: { columns }, raw, select, derive }: Derivation,
+  { backfill: { columns }, clientInput, select, derive }: Derivation,
   options: SelectOptions,
 ): Promise<DerivedRow[]> {
   const rows = await store.project.allExact<Record<string, unknown> & { k: Key; failure: string | null }>(
     select(options),
   );
-  const left = rows.filter((row) => raw[0] !== undefined && row[raw[0]] !== null);
-  const derived = derive(left.map((row) => raw.map((name) => row[name])));
+  const left = rows.filter((row) => clientInput[0] !== undefined && row[clientInput[0]] !== null);
+  const derived = derive(left.map((row) => clientInput.map((name) => row[name])));
   const own = new Map(left.map((row, at) => [row.k, derived[at]]));
   return rows.map((row) => ({
     key: row.k,

@@ -1,5 +1,5 @@
 import type { Connection, SqlValue, Store, Transaction } from '../db/connection.js';
-import type { LockHolder } from '../db/site.js';
+import type { LockHolder } from '../db/connector.js';
 import type { Key } from '../ledger/keys.js';
 import type { CreatedObject } from '../ledger/records.js';
 import type { Backfill } from '../steps/define.js';
@@ -41,14 +41,14 @@ export type TableWork =
 export type KeyRange = readonly [first: Key, last: Key];
 
 /** Whether a query uses an index. */
-export type IndexVerdict = 'used' | 'passed over' | 'unused';
+export type IndexPlan = 'used' | 'usable' | 'unused';
 
 /** What a loop of batches goes by: see the `Pacer`. */
-export interface Surroundings {
+export interface LoadMonitor {
   /** Whether others have been at work since it was asked last. Called first thing in a batch's transaction. */
-  hasCompany(tx: Transaction): Promise<boolean>;
+  hasContention(tx: Transaction): Promise<boolean>;
   /** Called between two batches; may wait, and throw when it has waited for too long. */
-  settle(): Promise<void>;
+  betweenBatches(): Promise<void>;
   /** Ends what was begun. */
   close(): Promise<void>;
 }
@@ -149,34 +149,38 @@ export interface Dialect {
    * @returns warnings: names of objects that will block `down`
    * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
    */
-  rehearseUp(
+  preflightUp(
     store: Store,
     step: SchemaStepDefinition,
     plan: SchemaPlan,
     made: readonly CreatedObject[],
   ): Promise<string[]>;
   /** Tries the way back; throws `SCHEMA_BLOCKED` naming the object that stands in the way. */
-  rehearseDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): Promise<void>;
+  preflightDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): Promise<void>;
   /** Returns why columns of a table can not be updated, or undefined. Throws `SCHEMA_BLOCKED` where it can name what stands in the way. */
   updateError(store: Store, table: string, columns: readonly string[]): Promise<Error | undefined>;
   /**
    * Makes an index. Not inside a transaction.
    *
-   * @param isDue asked in the transaction in which the index is noted: another process may have made it meanwhile
-   * @param note notes it in the ledger
-   * @param done called in the transaction behind it
+   * @param isStillNeeded asked in the transaction in which the index is noted: another process may have made it meanwhile
+   * @param recordIntent notes it in the ledger
+   * @param recordDone called in the transaction behind it
    */
-  makeIndex(
+  createIndex(
     store: Connection,
-    index: IndexWork,
-    isDue: (tx: Transaction) => Promise<boolean>,
-    note: (tx: Transaction) => Promise<void>,
-    done: (tx: Transaction) => Promise<void>,
+    index: IndexStatement,
+    isStillNeeded: (tx: Transaction) => Promise<boolean>,
+    recordIntent: (tx: Transaction) => Promise<void>,
+    recordDone: (tx: Transaction) => Promise<void>,
   ): Promise<void>;
   /** Drops an index, and forgets it in the ledger. Not inside a transaction. */
-  dropIndex(store: Connection, index: IndexWork, forget: (tx: Transaction) => Promise<void>): Promise<void>;
+  dropIndex(
+    store: Connection,
+    index: IndexStatement,
+    deleteRecord: (tx: Transaction) => Promise<void>,
+  ): Promise<void>;
   /** Whether a query uses an index. */
-  indexVerdict(store: Store, query: string, table: string, index: string): Promise<IndexVerdict>;
+  explainIndex(store: Store, query: string, table: string, index: string): Promise<IndexPlan>;
 
   // Its keys
   /** What the key of a backfill is. */
@@ -241,14 +245,14 @@ export interface Dialect {
   /**
    * Makes a pass over the table on a snapshot of its own, and then acts on the same.
    *
-   * @param threadFromBytes size of the store from which on a second thread helps, where the engine reads in the caller's. Default 64 MiB
+   * @param parallelMinBytes size of the store from which on a second thread helps, where the engine reads in the caller's. Default 64 MiB
    */
   passOver<Found, Result>(
     store: Connection,
     backfill: Backfill,
     pass: Pass<Found>,
     act: BehindPass<Found, Result>,
-    threadFromBytes?: number,
+    parallelMinBytes?: number,
   ): Promise<Result>;
   /**
    * Finds cells whose rows are known to have been written by somebody else since a batch filled them, and returns their positions in
@@ -262,7 +266,7 @@ export interface Dialect {
 
   // Its neighbours
   /** What a pace goes by. */
-  readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'rhythm'>;
+  readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'bottleneck'>;
   /** Tables that a table is a partition of, at any remove: columns that are added to one of them are its own, too. */
   parentTables(store: Store, table: string): Promise<string[]>;
   /**
@@ -271,11 +275,11 @@ export interface Dialect {
    */
   retryReason(error: unknown): 'busy' | 'conflict' | undefined;
   /** Looks after what surrounds a loop of batches. */
-  surroundings(store: Connection, backfill: Backfill, options: RunOptions): Promise<Surroundings>;
+  loadMonitor(store: Connection, backfill: Backfill, options: RunOptions): Promise<LoadMonitor>;
 }
 
 /** An index to be made or dropped. */
-export interface IndexWork {
+export interface IndexStatement {
   readonly name: string;
   readonly table: string;
   /** `CREATE INDEX …` or `DROP INDEX …`, without the engine's own additions. */

@@ -2,7 +2,7 @@ import type { Store } from '../db/connection.js';
 import { identifier } from '../db/sql.js';
 import { findEach } from '../each.js';
 import { BackfillError } from '../errors.js';
-import type { Key, KeyRun } from '../ledger/keys.js';
+import type { Key, KeySpan } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
 import { isStoreError } from '../store-errors.js';
 import { expressionSql, type RowSql, rowSql } from './rows.js';
@@ -15,7 +15,7 @@ const PAGE = 1000;
  *
  * @throws {BackfillError} `STEP_INVALID` naming the column or the scope, and the row's key, and what `act` throws
  */
-export async function explained<Result>(
+export async function withFailingRow<Result>(
   store: Store,
   backfill: Backfill,
   act: () => Promise<Result>,
@@ -23,7 +23,7 @@ export async function explained<Result>(
   try {
     return await act();
   } catch (error) {
-    throw (await explanation(store, backfill, error)) ?? error;
+    throw (await findFailingRow(store, backfill, error)) ?? error;
   }
 }
 
@@ -35,9 +35,9 @@ export async function explained<Result>(
  */
 export async function rowByRow(
   store: Store,
-  runs: readonly KeyRun[],
-  act: (runs: readonly KeyRun[]) => Promise<void>,
-  onFailing: (run: KeyRun) => Promise<void>,
+  runs: readonly KeySpan[],
+  act: (runs: readonly KeySpan[]) => Promise<void>,
+  onFailing: (run: KeySpan) => Promise<void>,
 ): Promise<void> {
   const [first] = runs;
   if (!first || (await store.attempt(async () => await act(runs)))) return;
@@ -61,7 +61,7 @@ export async function rowByRow(
  * Says on which row the scope or an expression failed, if that is what the store's error is about. Reads rows until it is found: not while a
  * transaction keeps others out.
  */
-export async function explanation(
+export async function findFailingRow(
   store: Store,
   backfill: Backfill,
   error: unknown,
@@ -106,7 +106,7 @@ export async function explanation(
 async function firstFailure(
   store: Store,
   backfill: Backfill,
-  { key, behind, from, upTo, isOneOf }: RowSql,
+  { key, afterKey, from, upTo, isOneOf }: RowSql,
   expression: string,
   scope: string,
 ): Promise<Key | undefined> {
@@ -124,7 +124,7 @@ async function firstFailure(
   };
   for (let cursor: Key | null = null; ; ) {
     const page: { key: Key }[] = await store.project.allExact(
-      `SELECT ${key} AS key FROM ${table} WHERE ${behind(cursor)} AND ${scope} ORDER BY ${key} LIMIT ${PAGE}`,
+      `SELECT ${key} AS key FROM ${table} WHERE ${afterKey(cursor)} AND ${scope} ORDER BY ${key} LIMIT ${PAGE}`,
     );
     const [first, last] = [page[0]?.key, page.at(-1)?.key];
     if (first === undefined || last === undefined) return undefined;

@@ -9,32 +9,32 @@
  */
 
 /** `courteous`: pauses for other writers; `full`: none. */
-export type PaceName = 'courteous' | 'full';
+export type PaceMode = 'courteous' | 'full';
 
 /** What a pace goes by. */
 export interface PaceSettings {
-  readonly name: PaceName;
+  readonly name: PaceMode;
   /** Rows of a batch at most. */
   readonly maxRows: number;
   /** How long a batch should hold its locks, in milliseconds. */
   readonly targetBatchMs: number;
   /** What others are kept from: the one lock of a file, or the processors and disks of a server. */
-  readonly rhythm: RhythmName;
+  readonly bottleneck: Bottleneck;
 }
 
 /** What a batch is in the way of. */
-export type RhythmName = 'lock' | 'load';
+export type Bottleneck = 'lock' | 'load';
 
 /** Whether others write to the store: none lately, now and then, or all the time. */
-type Company = 'none' | 'some' | 'busy';
+type Contention = 'none' | 'low' | 'high';
 
 /** The pace of the next batch. */
-export interface Pace {
+export interface PaceState {
   /** Rows that it takes at most. */
   readonly rows: number;
   /** Pause before it, in milliseconds; 0 for none. */
   readonly pauseMs: number;
-  readonly company: Company;
+  readonly contention: Contention;
   /** How long the lock was held since the last pause, in milliseconds. */
   readonly heldMs: number;
   /** Pauses in a row in which others wrote; negative: in which none did. */
@@ -47,80 +47,88 @@ export interface BatchTiming {
   /** How long it held the write lock, in milliseconds. */
   readonly lockMs: number;
   /** Whether another connection has committed since the batch before. */
-  readonly hasCompany: boolean;
+  readonly hasContention: boolean;
 }
 
 /** Rows of the first batch: of a store on a slow disk nothing is known yet. */
-const FIRST_ROWS = 1000;
+const INITIAL_ROWS = 1000;
 
 /** Rows below which a batch never falls: what a transaction costs by itself would outweigh them. */
-const LEAST_ROWS = 100;
+const MIN_ROWS = 100;
 
 /** A batch grows by this factor at most; it shrinks at once. */
-const GROWTH = 2;
+const MAX_GROWTH = 2;
 
-interface Beat {
-  readonly heldMs: number;
+interface DutyCycle {
+  readonly workMs: number;
   readonly pauseMs: number;
 }
 
 /**
  * How long the lock is held between two pauses, in milliseconds, and how long a pause is. Of the one lock of a file:
  * - none: 25 of 525 ms, so that courtesy costs a run that is alone less than 5%;
- * - some: a writer that waits for 80 ms tries every 25;
- * - busy: a writer that waits for 8 ms tries again at 18, and at 33 after a batch that took longer.
+ * - low: a writer that waits for 80 ms tries every 25;
+ * - high: a writer that waits for 8 ms tries again at 18, and at 33 after a batch that took longer.
  *
  * On a server others are not kept waiting, but slowed down: a run that is alone goes on, and one among many takes a quarter of the time.
  */
-const RHYTHM: Readonly<Record<RhythmName, Readonly<Record<Company, Beat>>>> = {
+const DUTY_CYCLES: Readonly<Record<Bottleneck, Readonly<Record<Contention, DutyCycle>>>> = {
   lock: {
-    none: { heldMs: 500, pauseMs: 25 },
-    some: { heldMs: 80, pauseMs: 25 },
-    busy: { heldMs: 8, pauseMs: 15 },
+    none: { workMs: 500, pauseMs: 25 },
+    low: { workMs: 80, pauseMs: 25 },
+    high: { workMs: 8, pauseMs: 15 },
   },
   load: {
-    none: { heldMs: 1000, pauseMs: 10 },
-    some: { heldMs: 80, pauseMs: 120 },
-    busy: { heldMs: 60, pauseMs: 180 },
+    none: { workMs: 1000, pauseMs: 10 },
+    low: { workMs: 80, pauseMs: 120 },
+    high: { workMs: 60, pauseMs: 180 },
   },
 };
 
 /** Pauses in a row with others at work that make them busy, and without that make them fewer again. */
-const [TO_BUSY, TO_SOME, TO_NONE] = [3, -4, -20] as const;
+const [TO_HIGH, TO_LOW, TO_NONE] = [3, -4, -20] as const;
 
 /** The pace of a run's first batch: others are taken to be there until two pauses have shown nobody. */
-export function firstPace({ maxRows }: PaceSettings): Pace {
-  return { rows: Math.min(maxRows, FIRST_ROWS), pauseMs: 0, company: 'some', heldMs: 0, streak: TO_NONE + 2 };
+export function initialPace({ maxRows }: PaceSettings): PaceState {
+  return {
+    rows: Math.min(maxRows, INITIAL_ROWS),
+    pauseMs: 0,
+    contention: 'low',
+    heldMs: 0,
+    streak: TO_NONE + 2,
+  };
 }
 
 /** The pace of the batch behind one that was done at `pace` and took `timing`. */
-export function nextPace(pace: Pace, timing: BatchTiming, settings: PaceSettings): Pace {
+export function nextPace(pace: PaceState, timing: BatchTiming, settings: PaceSettings): PaceState {
   const isFull = settings.name === 'full';
-  const { company, streak } = isFull ? { company: 'none' as const, streak: 0 } : companyBehind(pace, timing);
-  const rhythm = RHYTHM[settings.rhythm][company];
-  const targetMs = isFull ? settings.targetBatchMs : Math.min(settings.targetBatchMs, rhythm.heldMs);
-  const rows = rowsFor(targetMs, pace.rows, timing, settings.maxRows);
+  const { contention, streak } = isFull
+    ? { contention: 'none' as const, streak: 0 }
+    : nextContention(pace, timing);
+  const cycle = DUTY_CYCLES[settings.bottleneck][contention];
+  const targetMs = isFull ? settings.targetBatchMs : Math.min(settings.targetBatchMs, cycle.workMs);
+  const rows = fitRows(targetMs, pace.rows, timing, settings.maxRows);
   const heldMs = (pace.pauseMs > 0 ? 0 : pace.heldMs) + timing.lockMs;
   // A pause is due when one more batch would hold the lock for longer than the rhythm allows.
-  const isDue = !isFull && heldMs + targetMs > rhythm.heldMs;
-  return { rows, pauseMs: isDue ? rhythm.pauseMs : 0, company, heldMs, streak };
+  const isDue = !isFull && heldMs + targetMs > cycle.workMs;
+  return { rows, pauseMs: isDue ? cycle.pauseMs : 0, contention, heldMs, streak };
 }
 
-function companyBehind(
-  { company, streak, pauseMs }: Pace,
-  { hasCompany }: BatchTiming,
-): { company: Company; streak: number } {
+function nextContention(
+  { contention, streak, pauseMs }: PaceState,
+  { hasContention }: BatchTiming,
+): { contention: Contention; streak: number } {
   if (pauseMs === 0)
-    return company === 'none' && hasCompany ? { company: 'some', streak: 0 } : { company, streak };
-  const next = hasCompany ? Math.max(0, streak) + 1 : Math.min(0, streak) - 1;
-  if (company === 'none' && hasCompany) return { company: 'some', streak: next };
-  if (company === 'some' && next >= TO_BUSY) return { company: 'busy', streak: 0 };
-  if (company === 'some' && next <= TO_NONE) return { company: 'none', streak: 0 };
-  if (company === 'busy' && next <= TO_SOME) return { company: 'some', streak: 0 };
-  return { company, streak: next };
+    return contention === 'none' && hasContention ? { contention: 'low', streak: 0 } : { contention, streak };
+  const next = hasContention ? Math.max(0, streak) + 1 : Math.min(0, streak) - 1;
+  if (contention === 'none' && hasContention) return { contention: 'low', streak: next };
+  if (contention === 'low' && next >= TO_HIGH) return { contention: 'high', streak: 0 };
+  if (contention === 'low' && next <= TO_NONE) return { contention: 'none', streak: 0 };
+  if (contention === 'high' && next <= TO_LOW) return { contention: 'low', streak: 0 };
+  return { contention, streak: next };
 }
 
-function rowsFor(targetMs: number, allowed: number, { rows, lockMs }: BatchTiming, maxRows: number): number {
+function fitRows(targetMs: number, allowed: number, { rows, lockMs }: BatchTiming, maxRows: number): number {
   const fitting = lockMs > 0 && rows > 0 ? Math.floor((rows * targetMs) / lockMs) : maxRows;
-  return Math.max(Math.min(LEAST_ROWS, maxRows), Math.min(fitting, allowed * GROWTH, maxRows));
+  return Math.max(Math.min(MIN_ROWS, maxRows), Math.min(fitting, allowed * MAX_GROWTH, maxRows));
 }

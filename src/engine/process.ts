@@ -54,11 +54,11 @@ export function thrownWarnings(
 }
 
 /** Integers as numbers, as far as those are exact. */
-const shown = (cell: SqlValue): CellValue =>
+const toProcessCell = (cell: SqlValue): CellValue =>
   typeof cell === 'bigint' && Number.isSafeInteger(Number(cell)) ? Number(cell) : cell;
 
 /** Reasons that say something else already: a verification goes by them. */
-const isTaken = (reason: string): boolean =>
+const isReservedReason = (reason: string): boolean =>
   /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$|VALUE_INVALID$)/.test(reason);
 
 /** What `skip()` has made: another object with such a member is not checked, and may be meant as a column. */
@@ -69,7 +69,7 @@ const refusals = new WeakSet<object>();
 
 const context: ProcessContext = {
   skip: (reason) => {
-    if (/^[A-Z][A-Z0-9_]{0,63}$/.test(reason) && !isTaken(reason)) {
+    if (/^[A-Z][A-Z0-9_]{0,63}$/.test(reason) && !isReservedReason(reason)) {
       const skip = { skip: reason };
       skips.add(skip);
       return skip;
@@ -106,7 +106,7 @@ export function deriveRows(
     return rows.length === 1 ? [FAILED] : rows.flatMap((row) => deriveRows(backfill, process, [row]));
   if (entries.some(isPromise)) throw promised(backfill, entries);
   const derived = entries.map((entry) => readEntry(backfill, process, entry));
-  if (derived.length !== rows.length) throw misshapen(backfill, 'an array with an object for each row');
+  if (derived.length !== rows.length) throw invalidReturn(backfill, 'an array with an object for each row');
   return derived;
 }
 
@@ -139,7 +139,7 @@ function ask(
 ): readonly unknown[] | undefined {
   const names = [backfill.key, ...process.reads];
   const given = rows.map((cells) =>
-    Object.fromEntries(names.map((name, at) => [name, shown(cells[at] ?? null)])),
+    Object.fromEntries(names.map((name, at) => [name, toProcessCell(cells[at] ?? null)])),
   );
   let returned: unknown;
   try {
@@ -152,12 +152,12 @@ function ask(
   }
   throw isPromise(returned)
     ? promised(backfill, [returned])
-    : misshapen(backfill, 'an array with an object for each row');
+    : invalidReturn(backfill, 'an array with an object for each row');
 }
 
 function readEntry(backfill: Backfill, process: Process, entry: unknown): Derived {
   if (typeof entry !== 'object' || entry === null)
-    throw misshapen(backfill, 'an array with an object for each row');
+    throw invalidReturn(backfill, 'an array with an object for each row');
   if (skips.has(entry)) return { values: [], failure: (entry as Skip).skip };
   let names: readonly string[];
   let cells: readonly unknown[];
@@ -171,10 +171,10 @@ function readEntry(backfill: Backfill, process: Process, entry: unknown): Derive
     return FAILED; // a getter threw, as `process` itself may
   }
   for (const name of names)
-    if (!process.fills.includes(name)) throw misshapen(backfill, `only its \`columns\`, not ${name},`);
+    if (!process.fills.includes(name)) throw invalidReturn(backfill, `only its \`columns\`, not ${name},`);
   // A Map or an empty array would leave every cell alone.
   if (cells.every((cell) => cell === null) && Object.prototype.toString.call(entry) !== '[object Object]')
-    throw misshapen(backfill, 'an array with an object for each row');
+    throw invalidReturn(backfill, 'an array with an object for each row');
   const derived = { values: cells.map((cell) => checked(backfill, cell)), failure: null };
   return withoutInvalid(derived, (value) => typeof value === 'string' && !value.isWellFormed());
 }
@@ -205,10 +205,10 @@ function checked(backfill: Backfill, value: unknown): CellValue {
   if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   if (value instanceof Uint8Array) return Buffer.from(value);
-  throw misshapen(backfill, 'strings, finite numbers, bigints, bytes and null');
+  throw invalidReturn(backfill, 'strings, finite numbers, bigints, bytes and null');
 }
 
-function misshapen({ name }: Backfill, what: string): BackfillError {
+function invalidReturn({ name }: Backfill, what: string): BackfillError {
   return new BackfillError(
     'STEP_INVALID',
     `\`process\` of ${name} is to return ${what} and returned something else`,

@@ -64,7 +64,7 @@ export interface RowSql {
   /** A row's key: what to order and compare by. */
   readonly key: string;
   /** Condition for the rows behind a key: all of them, where there is none. */
-  readonly behind: (after: Key | null) => string;
+  readonly afterKey: (after: Key | null) => string;
   /** Condition for the rows from a key on, and for those up to one. */
   readonly from: (first: Key) => string;
   readonly upTo: (last: Key) => string;
@@ -87,7 +87,7 @@ export async function rowSql(store: Store, backfill: Backfill): Promise<RowSql> 
     WHERE s.backfill ${operator('=')} ${literal(backfill.name)} AND s.key ${operator('=')} ${ledgerSql}`;
   return {
     key,
-    behind: (after) => (after === null ? 'true' : compare('>', after)),
+    afterKey: (after) => (after === null ? 'true' : compare('>', after)),
     from: (first) => compare('>=', first),
     upTo: (last) => compare('<=', last),
     isOneOf: (keys) => `(${keys.map((one) => compare('=', one)).join(' OR ')})`,
@@ -113,7 +113,7 @@ export async function* partsSql(
   const rows = await rowSql(store, backfill);
   let before = after;
   for await (const end of store.dialect.sliceEnds(store, backfill, after, upTo)) {
-    yield end === null ? rows.behind(before) : `${rows.behind(before)} AND ${rows.upTo(end)}`;
+    yield end === null ? rows.afterKey(before) : `${rows.afterKey(before)} AND ${rows.upTo(end)}`;
     before = end;
   }
 }
@@ -148,7 +148,7 @@ export type WaitingSkips = 'rows' | 'cells' | 'nothing';
  * @param probeRows how many rows of the table are read at most. Default: as many as it takes
  * @returns undefined when none of those that were read waits, and there are more
  */
-export async function hasWaitingRows(
+export async function hasRowsToCatchUp(
   store: Store,
   backfill: Backfill,
   { after, skips }: { readonly after: Key | null; readonly skips: WaitingSkips },
@@ -156,7 +156,7 @@ export async function hasWaitingRows(
 ): Promise<boolean | undefined> {
   const rows = await rowSql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
-  const behind = rows.behind(after);
+  const behind = rows.afterKey(after);
   const last =
     probeRows === Number.POSITIVE_INFINITY
       ? undefined

@@ -1,9 +1,9 @@
-import type { LockHolder } from '../db/site.js';
+import type { AbortSignalLike } from '../abort.js';
+import type { LockHolder } from '../db/connector.js';
 import { BackfillError } from '../errors.js';
 import type { RunRecord } from '../ledger/records.js';
-import type { StopSignal } from '../stop.js';
 import type { RevertResult } from './batch.js';
-import type { PaceName } from './pace.js';
+import type { PaceMode } from './pace.js';
 
 /** Rows of a batch at most when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
 export const DEFAULT_BATCH_ROWS = 5000;
@@ -21,7 +21,7 @@ export interface PaceOptions {
   /** How long a batch should hold its locks, in milliseconds. Default 40 for a file, 200 for a server. */
   readonly targetBatchMs?: number | undefined;
   /** Whether to pause for other writers. Default `courteous`. */
-  readonly pace?: PaceName | undefined;
+  readonly pace?: PaceMode | undefined;
   /** Sessions of this process that fill one database of PostgreSQL together. Default 1. */
   readonly workers?: number | undefined;
   /** Size of the WAL in bytes at which the run waits for whoever pins it. Default 256 MiB. */
@@ -29,7 +29,7 @@ export interface PaceOptions {
   /** How long it waits then, in milliseconds, before it stops with `WAL_PINNED`. Default 60,000. */
   readonly walWaitMs?: number | undefined;
   /** Size of the store, in bytes, from which on a second thread helps. Default 64 MiB. */
-  readonly threadFromBytes?: number | undefined;
+  readonly parallelMinBytes?: number | undefined;
 }
 
 /**
@@ -121,7 +121,7 @@ export type RunEvent =
 /** How to run. */
 export interface RunOptions extends PaceOptions {
   /** Stops the run between two batches; its `reason` is the signal's name. */
-  readonly signal?: StopSignal | undefined;
+  readonly signal?: AbortSignalLike | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
   readonly isConfirmed?: boolean | undefined;
   /** Whether warnings may hold messages of errors, which may quote rows. Default false. */

@@ -5,7 +5,7 @@ import type { Backfill } from '../steps/define.js';
 import { fallbackOf } from '../steps/values.js';
 import { type Derivation, isDerivedSql, leftRows } from './derive.js';
 import type { KeyRange } from './dialect.js';
-import { explained } from './expressions.js';
+import { withFailingRow } from './expressions.js';
 import type { Derived } from './process.js';
 import { partsSql, rowSql } from './rows.js';
 
@@ -109,7 +109,7 @@ async function statesOf(
  *
  * @param options `onlySkipped`: whether to count only in rows that are recorded as skips, what the application has mended itself
  */
-export async function countFound(
+export async function countPrefilled(
   store: Store,
   backfill: Backfill,
   watermark: Key,
@@ -127,7 +127,7 @@ export async function countFound(
     return `CASE WHEN ${isSame}${onlySkipped ? ` AND skipped${i}` : ''} THEN 1 ELSE 0 END`;
   });
   const sum = `${store.dialect.builtIn('sum')}(${sumSql(store, matches)})`;
-  return await explained(
+  return await withFailingRow(
     store,
     backfill,
     async () =>
@@ -167,7 +167,7 @@ export async function scanRows(
 ): Promise<(range: KeyRange) => AsyncIterable<readonly ScanRow[]>> {
   const { checks, columns } = backfill;
   const derivation = await store.dialect.derive(store, backfill);
-  const { inScope, from, behind, upTo } = await rowSql(store, backfill);
+  const { inScope, from, afterKey, upTo } = await rowSql(store, backfill);
   const isHolding = columns.map(({ name, value }, i) => {
     const fallback = fallbackOf(value);
     if (fallback === undefined || !checks.areTimestamps) return '0';
@@ -186,7 +186,7 @@ export async function scanRows(
     (i) => `v${i}`,
   );
   const values = checks.areTimestamps ? columns.map((_, i) => derivation.text(`c${i}`)) : [];
-  const list = ['k', state, derivation.text('g'), 'same', ...values, ...derivation.raw].join(', ');
+  const list = ['k', state, derivation.text('g'), 'same', ...values, ...derivation.clientInput].join(', ');
   return async function* ([first, last]) {
     let start = from(first);
     for await (const end of first === last
@@ -195,8 +195,10 @@ export async function scanRows(
       const where = `${inScope} AND ${start} AND ${upTo(end ?? last)}`;
       const sql = `SELECT ${list} FROM (${derivation.select({ where, extra })}) AS derived`;
       const pages = store.project.pages<Row>(sql);
-      yield* derivation.raw.length === 0 ? pages : judged(store, derivation, pages, values.length + 4);
-      start = behind(end);
+      yield* derivation.clientInput.length === 0
+        ? pages
+        : comparedRows(store, derivation, pages, values.length + 4);
+      start = afterKey(end);
     }
   };
 }
@@ -206,7 +208,7 @@ export async function scanRows(
  *
  * @param width how many columns are before what is needed of these
  */
-async function* judged(
+async function* comparedRows(
   store: Store,
   derivation: Derivation,
   pages: AsyncIterable<readonly Row[]>,

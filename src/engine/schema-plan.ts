@@ -14,7 +14,7 @@ import { declaredVersion, storeVersion } from './inspect.js';
 /** One statement that a schema step would run on this store, and what it makes. */
 export interface PlannedStatement {
   readonly sql: string;
-  readonly makes: CreatedObject;
+  readonly creates: CreatedObject;
 }
 
 /** What a schema step would run on this store, where part of it may stand already. */
@@ -37,7 +37,7 @@ export async function planSchemaStep(store: Store, step: SchemaStepDefinition): 
     .map(
       (column): PlannedStatement => ({
         sql: addColumnSql(step, column),
-        makes: { kind: 'column', name: column.name },
+        creates: { kind: 'column', name: column.name },
       }),
     );
   const indexes = (
@@ -48,7 +48,7 @@ export async function planSchemaStep(store: Store, step: SchemaStepDefinition): 
   ).map(
     (index): PlannedStatement => ({
       sql: createIndexSql(step, index),
-      makes: { kind: 'index', name: index.name },
+      creates: { kind: 'index', name: index.name },
     }),
   );
   return { first: [...columns, ...(await versionRow(store, step))], indexes };
@@ -60,7 +60,7 @@ async function versionRow(store: Store, { version }: SchemaStepDefinition): Prom
     compareVersions((await storeVersion(store, version)).version, declaredVersion(version.becomes)) >= 0;
   if (isThere) return [];
   const sql = `INSERT INTO ${identifier(version.table)} (${identifier(version.column)}) VALUES (${literal(version.becomes)})`;
-  return [{ sql, makes: { kind: 'version', name: version.becomes } }];
+  return [{ sql, creates: { kind: 'version', name: version.becomes } }];
 }
 
 /** What drops the objects of a step, in the order in which `down` does: indexes first, as a column in use stays. */

@@ -117,7 +117,7 @@ export async function runPool({
       child.once('exit', (_, signal) => {
         running.delete(child);
         if (current !== undefined)
-          note(lost(current, stoppedBy, signal, Math.round(performance.now() - startedAt)));
+          note(workerLost(current, stoppedBy, signal, Math.round(performance.now() - startedAt)));
         const isEnd = current === undefined && !isRetired;
         resolve(isEnd || stoppedBy || queue.length === 0 ? undefined : work());
       });
@@ -128,7 +128,7 @@ export async function runPool({
   } finally {
     deafen();
   }
-  return paths.map((path) => results.get(path) ?? lost(path, stoppedBy, null, 0));
+  return paths.map((path) => results.get(path) ?? workerLost(path, stoppedBy, null, 0));
 }
 
 /** Whether a message is the result of a store: the process that sent it may belong to the store's owner. */
@@ -150,7 +150,7 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;
 
 /** What is known of a store whose process has ended without a word. */
-function lost(
+function workerLost(
   path: string,
   stoppedBy: NodeJS.Signals | undefined,
   signal: NodeJS.Signals | null,

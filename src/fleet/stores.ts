@@ -8,7 +8,7 @@ import { guardedSearch, linkRefused } from './links.js';
 const isPattern = (path: string): boolean => /[*?[\]{}]/.test(path) && !existsSync(expandHome(path));
 
 /** The values of every `--db-path` of a call, when they are more than one, or a pattern. */
-export function givenStores(argv: readonly string[]): readonly string[] | undefined {
+export function storeArguments(argv: readonly string[]): readonly string[] | undefined {
   const paths = argv.flatMap((word, i) =>
     word === '--db-path'
       ? (argv[i + 1] ?? [])
@@ -56,7 +56,7 @@ export function ownerOf(path: string): number | undefined {
 }
 
 /** What lies beside a store and may match as well. */
-const BESIDE = /(?:-wal|-shm|-journal|\.lock|\.(?:backup|before-restore)-[^/]*)$/;
+const SIDECAR_SUFFIX = /(?:-wal|-shm|-journal|\.lock|\.(?:backup|before-restore)-[^/]*)$/;
 
 async function matches(
   pattern: string,
@@ -68,7 +68,7 @@ async function matches(
     expandDirectories: false,
     fs: search.fs,
   });
-  const found = all.filter((path) => !BESIDE.test(path));
+  const found = all.filter((path) => !SIDECAR_SUFFIX.test(path));
   const links = search.refused(found);
   if (found.length + links.size > 0) return { paths: found.filter((path) => !links.has(path)), links };
   throw new BackfillError(

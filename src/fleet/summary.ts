@@ -2,7 +2,7 @@ import { EXIT } from '../errors.js';
 import type { StoreResult } from './pool.js';
 
 /** Exit codes, the gravest first. */
-const GRAVITY: readonly number[] = [
+const SEVERITY: readonly number[] = [
   EXIT.failed,
   EXIT.usage,
   EXIT.unverified,
@@ -15,20 +15,20 @@ const GRAVITY: readonly number[] = [
 
 /** The gravest exit code of a fleet; 0 of none. */
 export function worstExit(results: readonly StoreResult[]): number {
-  return GRAVITY.find((code) => results.some(({ exitCode }) => exitCode === code)) ?? EXIT.done;
+  return SEVERITY.find((code) => results.some(({ exitCode }) => exitCode === code)) ?? EXIT.done;
 }
 
 /** How many stores ended with each exit code, the gravest first. */
 export function countByExit(
   results: readonly StoreResult[],
 ): readonly (readonly [exitCode: number, stores: number])[] {
-  return GRAVITY.map(
+  return SEVERITY.map(
     (code) => [code, results.filter(({ exitCode }) => exitCode === code).length] as const,
   ).filter(([, stores]) => stores > 0);
 }
 
 /** What an exit code says of a store. */
-const OUTCOMES: Readonly<Record<number, string>> = {
+const EXIT_LABELS: Readonly<Record<number, string>> = {
   [EXIT.done]: 'done',
   [EXIT.failed]: 'failed',
   [EXIT.usage]: 'failed',
@@ -40,4 +40,4 @@ const OUTCOMES: Readonly<Record<number, string>> = {
 };
 
 /** How a store ended, in a word or two. */
-export const outcomeOf = (exitCode: number): string => OUTCOMES[exitCode] ?? 'failed';
+export const exitLabel = (exitCode: number): string => EXIT_LABELS[exitCode] ?? 'failed';

@@ -205,7 +205,7 @@ export interface SkipGroup {
 const KEYS_AT_ONCE = 500;
 
 /** Condition on a skip: a value could have been derived, and the store has refused it. */
-const REFUSED_SQL = `(reason = 'UPDATE_IGNORED' OR substr(reason, 1, 7) = 'SQLITE_' OR substr(reason, 1, 9) = 'POSTGRES_')`;
+const REJECTED_SQL = `(reason = 'UPDATE_IGNORED' OR substr(reason, 1, 7) = 'SQLITE_' OR substr(reason, 1, 9) = 'POSTGRES_')`;
 
 /** Skips by key, then by target. */
 const sorted = (skips: SkipRecord[]): SkipRecord[] =>
@@ -272,14 +272,14 @@ export function skipsIn({ store, exists, rows }: Place) {
     },
 
     /** What of some rows is recorded as a skip though a value can be derived for it: columns, or `*` for all, by key. */
-    async refusedCells(
+    async rejectedCells(
       backfill: string,
       keys: readonly Key[],
     ): Promise<ReadonlyMap<Key, ReadonlySet<string>>> {
       const found = new Map<Key, Set<string>>();
       for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {
         const some = keys.slice(i, i + KEYS_AT_ONCE).map((key) => store.dialect.ledger.toCell(key));
-        const where = `WHERE backfill = ? AND key IN (${some.map(() => '?').join(', ')}) AND ${REFUSED_SQL}`;
+        const where = `WHERE backfill = ? AND key IN (${some.map(() => '?').join(', ')}) AND ${REJECTED_SQL}`;
         for (const { key, target } of await SKIPS.all(store, where, backfill, ...some))
           found.set(key, (found.get(key) ?? new Set()).add(target));
       }

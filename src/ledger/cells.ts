@@ -6,14 +6,14 @@ import { type Cell, PROBES } from './backfills.js';
 import {
   compareKeys,
   countKeys,
+  decodeIntegerKeys,
+  decodeTextKeys,
   type Key,
-  type KeyRun,
+  type KeySpan,
   MAX_TEXT_BYTES,
-  mostBytes,
+  maxBytes,
   split,
   united,
-  unpackKeys,
-  unpackTexts,
 } from './keys.js';
 import type { Ledger } from './ledger.js';
 import { type BatchRecord, type CellSet, key, MAX_BATCH_ROWS, type RunRecord, texts } from './records.js';
@@ -23,7 +23,7 @@ import { LEDGER_TABLES as T } from './tables.js';
 // alone: no batch has more than MAX_BATCH_ROWS.
 
 /** Bytes of the packed keys of one batch. */
-const MAX_BYTES = Math.max(mostBytes(MAX_BATCH_ROWS), MAX_TEXT_BYTES);
+const MAX_BYTES = Math.max(maxBytes(MAX_BATCH_ROWS), MAX_TEXT_BYTES);
 
 /** Bytes of the columns' names of one set. */
 const MAX_COLUMNS_BYTES = 1024 * 1024;
@@ -63,10 +63,12 @@ function readNames({ dialect }: Store, columns: unknown): readonly string[] | un
   return isList && JSON.stringify(names) === columns ? names : undefined;
 }
 
-function unpacked(firstKey: Key | undefined, keys: unknown, most: number): KeyRun[] | undefined {
+function unpacked(firstKey: Key | undefined, keys: unknown, most: number): KeySpan[] | undefined {
   if (firstKey === undefined || !Buffer.isBuffer(keys)) return undefined;
   try {
-    return typeof firstKey === 'bigint' ? unpackKeys(firstKey, keys, most) : unpackTexts(keys, most);
+    return typeof firstKey === 'bigint'
+      ? decodeIntegerKeys(firstKey, keys, most)
+      : decodeTextKeys(keys, most);
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;
@@ -200,7 +202,7 @@ export async function earlierCells(
     const overlapping = batch
       ? [...byRun].flatMap(([run, own]) => (run < batch.run ? withKeysOf(batch, own) : []))
       : [];
-    const earlier = new Map<string, KeyRun[]>(); // of these cells, by column
+    const earlier = new Map<string, KeySpan[]>(); // of these cells, by column
     for (const other of overlapping) {
       // The ledger of a large table does not fit in memory: one batch of it at a time.
       if (sets.some(({ runs }) => hasKeyIn(runs, other)))
@@ -220,7 +222,7 @@ export async function earlierCells(
 }
 
 /** Adds the cells of `sets` that are in another batch, too, by column. */
-function addShared(to: Map<string, KeyRun[]>, sets: readonly CellSet[], others: readonly CellSet[]): void {
+function addShared(to: Map<string, KeySpan[]>, sets: readonly CellSet[], others: readonly CellSet[]): void {
   for (const { columns, runs } of sets) {
     for (const other of others) {
       const { shared } = split(runs, other.runs);
@@ -231,7 +233,7 @@ function addShared(to: Map<string, KeyRun[]>, sets: readonly CellSet[], others: 
   }
 }
 
-const hasKeyIn = (runs: readonly KeyRun[], { firstKey, lastKey }: BatchRecord): boolean =>
+const hasKeyIn = (runs: readonly KeySpan[], { firstKey, lastKey }: BatchRecord): boolean =>
   runs.some(([first, last]) => compareKeys(last, firstKey) >= 0 && compareKeys(first, lastKey) <= 0);
 
 /** The batches of a run, in the order of their keys, that may have keys of another batch. */

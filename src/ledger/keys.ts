@@ -5,7 +5,7 @@ import { BackfillError } from '../errors.js';
 export type Key = bigint | string;
 
 /** Keys from the first to the last: of integers all between them, of texts one. */
-export type KeyRun = readonly [first: Key, last: Key];
+export type KeySpan = readonly [first: Key, last: Key];
 
 /**
  * Which of two keys of one kind comes first, as SQLite orders them: texts by their bytes in UTF-8, that is by code points.
@@ -27,7 +27,7 @@ export function compareKeys(a: Key, b: Key): number {
 const order = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit);
 
 /** How many keys the runs hold. */
-export function countKeys(runs: readonly KeyRun[]): number {
+export function countKeys(runs: readonly KeySpan[]): number {
   return runs.reduce(
     (count, [first, last]) =>
       count + (typeof first === 'bigint' && typeof last === 'bigint' ? Number(last - first) + 1 : 1),
@@ -36,8 +36,8 @@ export function countKeys(runs: readonly KeyRun[]): number {
 }
 
 /** Returns the same keys as runs in rising order that do not overlap. */
-export function united(runs: readonly KeyRun[]): KeyRun[] {
-  const all: KeyRun[] = [];
+export function united(runs: readonly KeySpan[]): KeySpan[] {
+  const all: KeySpan[] = [];
   for (const run of [...runs].sort(([a], [b]) => compareKeys(a, b))) {
     const last = all.at(-1);
     if (last === undefined || compareKeys(run[0], last[1]) > 0) all.push(run);
@@ -48,15 +48,15 @@ export function united(runs: readonly KeyRun[]): KeyRun[] {
 
 /** Splits keys by whether `from` has them; both in rising order, without overlaps of their own. */
 export function split(
-  keys: readonly KeyRun[],
-  from: readonly KeyRun[],
-): { shared: KeyRun[]; others: KeyRun[] } {
-  const [shared, others]: [KeyRun[], KeyRun[]] = [[], []];
+  keys: readonly KeySpan[],
+  from: readonly KeySpan[],
+): { shared: KeySpan[]; others: KeySpan[] } {
+  const [shared, others]: [KeySpan[], KeySpan[]] = [[], []];
   let next = 0;
   for (const [first, last] of keys) {
     let rest: Key | undefined = first;
     for (; next < from.length; next += 1) {
-      const [start, end] = from[next] as KeyRun;
+      const [start, end] = from[next] as KeySpan;
       if (compareKeys(end, rest) < 0) continue;
       if (compareKeys(start, last) > 0) break;
       // Texts are runs of one key each: only integers have keys before and after.
@@ -77,7 +77,7 @@ export function split(
 export const MAX_OFFSET = Number.MAX_SAFE_INTEGER;
 
 /** Bytes that the runs of so many keys take at most: two numbers of up to 53 bits, 7 of them a byte, for each key. */
-export const mostBytes = (keys: number): number => 16 * keys;
+export const maxBytes = (keys: number): number => 16 * keys;
 
 /** The largest integer that a key can be. */
 const MAX_KEY = 2n ** 63n - 1n;
@@ -90,7 +90,7 @@ const MAX_KEY = 2n ** 63n - 1n;
  * @see https://en.wikipedia.org/wiki/LEB128
  * @param offsets strictly rising, from 0 to {@link MAX_OFFSET}
  */
-export function packKeys(offsets: readonly number[]): Buffer {
+export function encodeIntegerKeys(offsets: readonly number[]): Buffer {
   const bytes: number[] = [];
   const put = (value: number): void => {
     let rest = value;
@@ -117,7 +117,7 @@ export function packKeys(offsets: readonly number[]): Buffer {
 }
 
 /**
- * Unpacks what {@link packKeys} packed.
+ * Unpacks what {@link encodeIntegerKeys} packed.
  *
  * @param firstKey the key of offset 0
  * @param bytes the packed runs
@@ -125,8 +125,12 @@ export function packKeys(offsets: readonly number[]): Buffer {
  * @returns the runs in rising order
  * @throws {RangeError} when they are damaged, or more keys than there can be
  */
-export function unpackKeys(firstKey: bigint, bytes: Buffer, most = Number.POSITIVE_INFINITY): KeyRun[] {
-  const runs: KeyRun[] = [];
+export function decodeIntegerKeys(
+  firstKey: bigint,
+  bytes: Buffer,
+  most = Number.POSITIVE_INFINITY,
+): KeySpan[] {
+  const runs: KeySpan[] = [];
   let at = 0;
   const take = (): number => {
     let value = 0;
@@ -169,7 +173,7 @@ const [QUOTE, BACKSLASH, COMMA, OPEN, CLOSE] = [0x22, 0x5c, 0x2c, 0x5b, 0x5d];
  *
  * @throws {BackfillError} `KEY_UNSUITABLE` when they are longer than can be read again
  */
-export function packTexts(keys: readonly string[]): Buffer {
+export function encodeTextKeys(keys: readonly string[]): Buffer {
   const json = Buffer.from(JSON.stringify(keys));
   if (json.length <= MAX_TEXT_BYTES) return deflateRawSync(json);
   throw new BackfillError(
@@ -180,13 +184,13 @@ export function packTexts(keys: readonly string[]): Buffer {
 }
 
 /**
- * Unpacks what {@link packTexts} packed.
+ * Unpacks what {@link encodeTextKeys} packed.
  *
  * @param most how many keys there can be
  * @returns a run for each key, in rising order
  * @throws {RangeError} when it is damaged, or holds more than there can be
  */
-export function unpackTexts(bytes: Buffer, most = Number.POSITIVE_INFINITY): KeyRun[] {
+export function decodeTextKeys(bytes: Buffer, most = Number.POSITIVE_INFINITY): KeySpan[] {
   let keys: string[];
   try {
     const json = inflateRawSync(bytes, { maxOutputLength: MAX_TEXT_BYTES });

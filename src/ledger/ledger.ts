@@ -130,7 +130,7 @@ const BACKUPS = reader(T.backups, { path: text, bytes: count, sha256: text });
 export type CommandRecord = RowOf<typeof COMMANDS>;
 
 /** Commands that change a store; before all but a plain `backfill` a backup is made. */
-export type ChangingCommand = CommandRecord['command'];
+export type WriteCommand = CommandRecord['command'];
 
 /** A backup that was made before a command. */
 export type BackupRecord = RowOf<typeof BACKUPS>;

@@ -1,6 +1,6 @@
 import type { SqlValue, Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
-import type { Key, KeyRun } from './keys.js';
+import type { Key, KeySpan } from './keys.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
 // What the ledger's rows hold, and how they are read. A store, and the ledger in it, may come from anybody, and SQLite takes any value in
@@ -167,7 +167,7 @@ export interface Place {
  * Kind of a migration that is in the ledger since it is umzug's storage, and that somebody else's code applies and reverts:
  * its row is only its name. Such rows are no steps of a project, so that they are no drift and no work of `down`.
  */
-export const FOREIGN = 'foreign';
+export const EXTERNAL = 'foreign';
 
 /** The steps that were begun. */
 export const STEPS = reader(T.steps, {
@@ -269,7 +269,7 @@ export interface CellsRecord {
 /** The same, unpacked. */
 export interface CellSet {
   readonly columns: readonly string[];
-  readonly runs: readonly KeyRun[];
+  readonly runs: readonly KeySpan[];
   /** Whether columns or packed keys could not be read, so that there are none. */
   readonly isDamaged: boolean;
 }

@@ -1,4 +1,4 @@
-import type { LockHolder } from '../db/site.js';
+import type { LockHolder } from '../db/connector.js';
 import { BackfillError } from '../errors.js';
 import type { Key } from './keys.js';
 import {
@@ -84,7 +84,7 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
   }
 
   /** Ends a run of which nothing is left, if it is so; returns whether it is. */
-  async function settleRun(backfill: string, run: number): Promise<boolean> {
+  async function finishRunIfExhausted(backfill: string, run: number): Promise<boolean> {
     const open = `SELECT 1 AS open FROM ${T.ranges} WHERE backfill = ? AND run = ? AND is_done = 0 LIMIT 1`;
     if ((await store.get(open, backfill, run)) !== undefined) return false;
     await store.run(
@@ -106,7 +106,7 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
 
   return {
     runs,
-    settleRun,
+    finishRunIfExhausted,
     verdicts,
     lastVerification,
 
@@ -152,7 +152,7 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
     },
 
     /** Notes how many cells held their derived value before a run filled its first. */
-    async setFoundCells(backfill: string, run: number, cells: number): Promise<void> {
+    async setPrefilledCells(backfill: string, run: number, cells: number): Promise<void> {
       await store.run(
         `UPDATE ${T.runs} SET found_cells = ? WHERE backfill = ? AND run = ?`,
         cells,
@@ -169,7 +169,11 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
      * @returns `done` when nothing is left of it, `taken` when others are at work on what is left
      * @throws {BackfillError} `RUN_CONFLICT` when another process works on the same run
      */
-    async claim(backfill: string, { run }: RunRecord, cursor: Key | null): Promise<Claim | 'done' | 'taken'> {
+    async claim(
+      backfill: string,
+      { run }: RunRecord,
+      cursor: Key | null,
+    ): Promise<Claim | 'exhausted' | 'contended'> {
       const open = 'WHERE backfill = ? AND run = ? AND is_done = 0';
       const range = await RANGES.first(
         store,
@@ -179,10 +183,10 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
         last.range,
       );
       if (!range) {
-        const isTaken =
+        const isClaimed =
           dialect.ledger.shared !== undefined &&
           (await RANGES.first(store, `${open} LIMIT 1`, backfill, run));
-        return isTaken ? 'taken' : 'done';
+        return isClaimed ? 'contended' : 'exhausted';
       }
       if (!dialect.ledger.shared && range.cursor !== cursor) throw runConflict(backfill);
       last.range = range.number;
@@ -200,7 +204,7 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
         run,
         range,
       );
-      return await settleRun(backfill, run);
+      return await finishRunIfExhausted(backfill, run);
     },
 
     /** Whether a backfill has a run that no verification has passed yet, or its last verification failed, whatever passed before. */

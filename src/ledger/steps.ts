@@ -7,7 +7,7 @@ import { compareVersions, parseVersion } from '../version.js';
 import type { Ledger } from './ledger.js';
 import {
   type CreatedObject,
-  FOREIGN,
+  EXTERNAL,
   insert,
   OBJECTS,
   type Place,
@@ -84,7 +84,7 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
     },
 
     /** Forgets a step and all that belongs to it; with the last step the ledger itself goes. */
-    async forgetStep(name: string): Promise<void> {
+    async deleteStep(name: string): Promise<void> {
       for (const table of [...store.dialect.ledger.batchTables, ...BACKFILL_TABLES])
         await store.run(`DELETE FROM ${table} WHERE backfill = ?`, name);
       await store.run(`DELETE FROM ${T.objects} WHERE step = ?`, name);
@@ -113,7 +113,7 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
     },
 
     /** What is wrong between the steps and the objects that they made, a sentence each. */
-    async objectContradictions(): Promise<string[]> {
+    async objectInconsistencies(): Promise<string[]> {
       return (
         await store.pluck<string>(
           `SELECT s.name FROM ${T.steps} AS s LEFT JOIN ${T.objects} AS o ON o.step = s.name
@@ -144,13 +144,13 @@ export function stepStorage(ledger: Ledger, direction: 'up' | 'down'): UmzugStor
       (await ledger.steps())
         .filter(({ status }) => direction === 'down' || status === 'applied')
         .map(({ name }) => name),
-    logMigration: async ({ name }) => requireState((await ledger.step(name))?.status === 'applied', name),
-    unlogMigration: async ({ name }) => requireState((await ledger.step(name)) === undefined, name),
+    logMigration: async ({ name }) => requireStepState((await ledger.step(name))?.status === 'applied', name),
+    unlogMigration: async ({ name }) => requireStepState((await ledger.step(name)) === undefined, name),
   };
 }
 
 /** Insists that a step's row is as the step has left it. */
-function requireState(isAsExpected: boolean, name: string): void {
+function requireStepState(isAsExpected: boolean, name: string): void {
   if (isAsExpected) return;
   throw new BackfillError(
     'RUN_CONFLICT',
@@ -179,22 +179,22 @@ export async function executedNames(ledger: Ledger, direction: 'up' | 'down'): P
 }
 
 /** Notes that a migration is executed. A step of ours has written its row itself; a name that is there is no error. */
-export async function logName(ledger: Ledger, name: string): Promise<void> {
+export async function logMigration(ledger: Ledger, name: string): Promise<void> {
   const record = await ledger.step(name);
   if (record) {
-    requireState(record.status === 'applied', name);
+    requireStepState(record.status === 'applied', name);
     return;
   }
-  await ledger.beginStep({ name, kind: FOREIGN, fingerprint: '' }); // there is no declaration to take one of
+  await ledger.beginStep({ name, kind: EXTERNAL, fingerprint: '' }); // there is no declaration to take one of
   await ledger.finishStep(name, 0);
 }
 
 /** Notes that a migration is not executed any more. A step of ours has removed its row itself; none is no error. */
-export async function unlogName(ledger: Ledger, name: string): Promise<void> {
+export async function unlogMigration(ledger: Ledger, name: string): Promise<void> {
   const record = await ledger.step(name);
   if (!record) return;
-  requireState(record.kind === FOREIGN, name);
-  await ledger.forgetStep(name);
+  requireStepState(record.kind === EXTERNAL, name);
+  await ledger.deleteStep(name);
 }
 
 /** A difference between the steps on disk and those in the ledger. */
@@ -211,7 +211,7 @@ export interface Drift {
  */
 export function findDrift(steps: readonly Step[], records: readonly StepRecord[]): Drift[] {
   const known = new Map(records.map((record) => [record.name, record]));
-  const own = records.filter(({ kind }) => kind !== FOREIGN);
+  const own = records.filter(({ kind }) => kind !== EXTERNAL);
   const lastApplied = own.filter(({ status }) => status === 'applied').at(-1)?.name;
   const drifts: Drift[] = [];
   for (const step of steps) {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Found } from './linted-step.js';
+import type { LintHit } from './parsed-step.js';
 
 /** Name of the findings about comments that silence nothing. It can not be silenced. */
 export const BAD_DISABLE = 'bad-disable';
@@ -11,7 +11,7 @@ export interface Disables {
   /** Rules that are silent for the file. */
   readonly rules: ReadonlySet<string>;
   /** Comments that say it wrongly. */
-  readonly bad: readonly Found[];
+  readonly bad: readonly LintHit[];
 }
 
 /** A comment on a line of its own: anywhere else it could be part of a text. */
@@ -25,17 +25,17 @@ const DISABLE = /^[ \t]*\/\/[ \t]*backfill-lint-disable\b[ \t]*(\S*)[ \t]*(.*)$/
  */
 export function disablesIn(texts: readonly string[], known: readonly string[]): Disables {
   const rules = new Set<string>();
-  const bad = new Map<string, Found>();
+  const bad = new Map<string, LintHit>();
   for (const [, rule = '', reason = ''] of texts.flatMap((text) => [...text.matchAll(DISABLE)])) {
     if (!known.includes(rule)) {
       bad.set(rule, {
         message: rule === '' ? 'A comment silences no rule' : `A comment silences ${rule}, which is no rule`,
-        instead: 'Name one of docs/lint.md: // backfill-lint-disable RULE reason',
+        suggestion: 'Name one of docs/lint.md: // backfill-lint-disable RULE reason',
       });
     } else if (reason.trim() === '') {
       bad.set(rule, {
         message: `A comment silences ${rule} without a reason`,
-        instead: `Say why it is safe here: // backfill-lint-disable ${rule} reason`,
+        suggestion: `Say why it is safe here: // backfill-lint-disable ${rule} reason`,
       });
     } else {
       rules.add(rule);

@@ -7,7 +7,7 @@ import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError } from '../errors.js';
 import type { Step } from '../steps/step.js';
 import { BAD_DISABLE, disablesIn, filesOf, type StepFiles } from './disables.js';
-import { type Found, lintedStep, type Surroundings } from './linted-step.js';
+import { type LintHit, parseStep, type RuleContext } from './parsed-step.js';
 import { RULES } from './rules.js';
 import { storeFacts } from './store-facts.js';
 
@@ -30,7 +30,7 @@ export interface Finding {
   readonly file: string;
   readonly rule: string;
   readonly message: string;
-  readonly instead: string;
+  readonly suggestion: string;
   /** The statement that it is about; null when it is about the step or its file. */
   readonly statement: string | null;
 }
@@ -58,13 +58,13 @@ interface StepWithFiles {
 export async function lint(steps: readonly Step[], options: LintOptions = {}): Promise<LintResult> {
   const { only = [], path, sqlite = libraryVersion(), folder = process.cwd() } = options;
   const all = steps.map((step) => ({ step, files: filesOf(step.path) }));
-  const chosen = only.length === 0 ? all : all.filter(isIn(only.map((name) => choose(all, name, folder))));
-  const lintAll = async (surroundings: Surroundings): Promise<LintResult> => ({
+  const chosen = only.length === 0 ? all : all.filter(isIn(only.map((name) => findStep(all, name, folder))));
+  const lintAll = async (context: RuleContext): Promise<LintResult> => ({
     steps: chosen.map(({ step }) => step.name),
-    findings: await flatMapEach(chosen, async (one) => await findingsOf(one, surroundings, folder)),
+    findings: await flatMapEach(chosen, async (one) => await findingsOf(one, context, folder)),
   });
   if (path === undefined) return await lintAll({ sqlite, store: undefined });
-  const store = openSqlite(locateStore(path), { access: 'look' });
+  const store = openSqlite(locateStore(path), { access: 'read' });
   try {
     return await store.snapshot(async (tx) => await lintAll({ sqlite, store: storeFacts(tx) }));
   } finally {
@@ -78,7 +78,7 @@ const isIn =
     chosen.includes(one);
 
 /** The step of this name, or of this file. */
-function choose(all: readonly StepWithFiles[], given: string, folder: string): StepWithFiles {
+function findStep(all: readonly StepWithFiles[], given: string, folder: string): StepWithFiles {
   const path = resolve(folder, given);
   const found =
     all.find(({ files }) => files.all.includes(path)) ??
@@ -95,10 +95,10 @@ function choose(all: readonly StepWithFiles[], given: string, folder: string): S
 
 async function findingsOf(
   { step, files }: StepWithFiles,
-  surroundings: Surroundings,
+  context: RuleContext,
   folder: string,
 ): Promise<Finding[]> {
-  const linted = lintedStep(step);
+  const linted = parseStep(step);
   const names = RULES.map(({ name }) => name);
   const { rules: silent, bad } = disablesIn(
     files.all.map((path) => readFileSync(path, 'utf8')),
@@ -106,19 +106,19 @@ async function findingsOf(
   );
   const asFinding =
     (rule: string) =>
-    ({ message, instead, statement }: Found): Finding => ({
+    ({ message, suggestion, statement }: LintHit): Finding => ({
       step: step.name,
       file: relative(folder, files.file),
       rule,
       message,
-      instead,
+      suggestion,
       statement: statement?.sql ?? null,
     });
   return [
     ...bad.map(asFinding(BAD_DISABLE)),
     ...(await flatMapEach(
       RULES.filter(({ name }) => !silent.has(name)),
-      async ({ name, check }) => (await check(linted, surroundings)).map(asFinding(name)),
+      async ({ name, check }) => (await check(linted, context)).map(asFinding(name)),
     )),
   ];
 }

@@ -1,12 +1,12 @@
-import type { Rule } from './linted-step.js';
+import type { LintRule } from './parsed-step.js';
 import { dataChangeInSqlStep, indexOnLargeTable, tableRebuild } from './rules/locks.js';
+import { dropTableCascade, renameInUse, stringType } from './rules/misc.js';
 import { newerSqlite } from './rules/newer-sqlite.js';
-import { dropTableCascade, renameInUse, stringType } from './rules/others.js';
-import { notNullWithoutDefault, refusedDefault, uniqueIndexOnRows } from './rules/refused.js';
-import { conditionalCreate, downMissing, notReversible } from './rules/reversal.js';
+import { notNullWithoutDefault, refusedDefault, uniqueIndexOnRows } from './rules/populated-tables.js';
+import { conditionalCreate, downMissing, notReversible } from './rules/reversibility.js';
 
 /** Every rule, in the order in which findings are told. docs/lint.md has a section of each; a test holds the two together. */
-export const RULES: readonly Rule[] = [
+export const RULES: readonly LintRule[] = [
   tableRebuild,
   indexOnLargeTable,
   dataChangeInSqlStep,

@@ -2,7 +2,7 @@ import { foldCase } from '../db/sql.js';
 import { hasSequence, indexOfSequence, isToken, nameOf, type Token, tokensOf } from './tokens.js';
 
 /** What a statement does, as far as the rules ask. Names are in folded case. */
-export type Deed =
+export type Operation =
   | {
       readonly kind: 'create-table';
       readonly name: string;
@@ -52,13 +52,13 @@ export type Deed =
 export interface Statement {
   readonly sql: string;
   readonly tokens: readonly Token[];
-  readonly deed: Deed;
+  readonly operation: Operation;
 }
 
 /** Reads one statement. What is not understood is `other`: SQLite itself says at `up` whether it is SQL. */
 export function readStatement(sql: string): Statement {
   const tokens = tokensOf(sql);
-  return { sql, tokens, deed: deedOf(tokens) };
+  return { sql, tokens, operation: parseOperation(tokens) };
 }
 
 /** A name at a place, behind a schema's if there is one, and the place behind it. */
@@ -69,11 +69,11 @@ function nameAt(tokens: readonly Token[], at: number): { name: string; next: num
 }
 
 /** The place behind words that may stand there. */
-function skip(tokens: readonly Token[], at: number, ...words: readonly string[]): number {
+function skipWords(tokens: readonly Token[], at: number, ...words: readonly string[]): number {
   return words.every((word, i) => isToken(tokens[at + i], word)) ? at + words.length : at;
 }
 
-function deedOf(tokens: readonly Token[]): Deed {
+function parseOperation(tokens: readonly Token[]): Operation {
   const verb = isToken(tokens[0], 'WITH')
     ? tokens.findIndex(({ kind, text, depth }) => kind === 'word' && depth === 0 && VERB.test(text))
     : 0;
@@ -83,7 +83,7 @@ function deedOf(tokens: readonly Token[]): Deed {
     case 'ALTER':
       return alter(tokens);
     case 'DROP': {
-      const { name } = nameAt(tokens, skip(tokens, 2, 'IF', 'EXISTS'));
+      const { name } = nameAt(tokens, skipWords(tokens, 2, 'IF', 'EXISTS'));
       return { kind: 'drop', what: tokens[1]?.text ?? '', name };
     }
     case 'INSERT':
@@ -100,10 +100,10 @@ function deedOf(tokens: readonly Token[]): Deed {
 
 const VERB = /^(?:INSERT|REPLACE|UPDATE|DELETE|SELECT|VALUES)$/;
 
-function create(tokens: readonly Token[]): Deed {
+function create(tokens: readonly Token[]): Operation {
   const isUnique = isToken(tokens[1], 'UNIQUE');
-  const at = skip(tokens, skip(tokens, skip(tokens, 1, 'UNIQUE'), 'TEMP'), 'TEMPORARY');
-  const head = skip(tokens, at + 1, 'IF', 'NOT', 'EXISTS');
+  const at = skipWords(tokens, skipWords(tokens, skipWords(tokens, 1, 'UNIQUE'), 'TEMP'), 'TEMPORARY');
+  const head = skipWords(tokens, at + 1, 'IF', 'NOT', 'EXISTS');
   const isConditional = head > at + 1;
   const { name, next } = nameAt(tokens, head);
   if (isToken(tokens[at], 'TABLE')) {
@@ -124,11 +124,11 @@ function create(tokens: readonly Token[]): Deed {
   };
 }
 
-function alter(tokens: readonly Token[]): Deed {
+function alter(tokens: readonly Token[]): Operation {
   const { name: table, next } = nameAt(tokens, 2);
   const isConstraint = /^(?:CONSTRAINT|CHECK)$/.test(tokens[next + 1]?.text ?? '');
   if (tokens[next + 1]?.kind === 'word' && isConstraint) return { kind: 'other' };
-  const at = skip(tokens, next + 1, 'COLUMN');
+  const at = skipWords(tokens, next + 1, 'COLUMN');
   const name = nameAt(tokens, at).name;
   switch (tokens[next]?.text) {
     case 'ADD':
@@ -144,7 +144,7 @@ function alter(tokens: readonly Token[]): Deed {
   }
 }
 
-function insert(tokens: readonly Token[], verb: number): Deed {
+function insert(tokens: readonly Token[], verb: number): Operation {
   const into = indexOfSequence(tokens, 'INTO', 0);
   const replaces =
     isToken(tokens[verb], 'REPLACE') ||
@@ -153,7 +153,7 @@ function insert(tokens: readonly Token[], verb: number): Deed {
   return { kind: 'insert', table: nameAt(tokens, into + 1).name, replaces, reads: tablesRead(tokens) };
 }
 
-function update(tokens: readonly Token[], verb: number): Deed {
+function update(tokens: readonly Token[], verb: number): Operation {
   const isOr = isToken(tokens[verb + 1], 'OR');
   const { name: table } = nameAt(tokens, isOr ? verb + 3 : verb + 1);
   const rest = tokens.slice(verb);
@@ -173,7 +173,7 @@ function assignedColumns(assignments: readonly Token[]): string[] {
   for (const token of assignments) {
     if (token.depth === 0 && isToken(token, '=')) isLeft = false;
     else if (token.depth === 0 && isToken(token, ',')) isLeft = true;
-    else if (isLeft && token.kind !== 'sign') columns.push(foldCase(nameOf(token) ?? ''));
+    else if (isLeft && token.kind !== 'operator') columns.push(foldCase(nameOf(token) ?? ''));
   }
   return columns;
 }
@@ -204,7 +204,7 @@ function commonTables(tokens: readonly Token[]): ReadonlySet<string> {
     const close = isToken(tokens[i + 1], '(')
       ? tokens.findIndex((other, j) => j > i + 1 && isToken(other, ')') && other.depth === depth)
       : i;
-    const body = skip(tokens, skip(tokens, close + 2, 'NOT'), 'MATERIALIZED');
+    const body = skipWords(tokens, skipWords(tokens, close + 2, 'NOT'), 'MATERIALIZED');
     const isOne = close >= i && isToken(tokens[close + 1], 'AS') && isToken(tokens[body], '(');
     return isOne ? [foldCase(nameOf(token) ?? '')] : [];
   });

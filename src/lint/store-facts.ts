@@ -3,7 +3,7 @@ import { foldCase, identifier } from '../db/sql.js';
 import { tableBytes } from '../engine/sqlite/inspect.js';
 
 /** Rows up to which changing a whole table at once is harmless: two batches of the default size. */
-const FEW_ROWS = 10_000;
+const SMALL_TABLE_ROWS = 10_000;
 
 /** What the rules ask of a store. Names are in folded case. */
 export interface StoreFacts {
@@ -26,7 +26,7 @@ export function storeFacts(store: Store): StoreFacts {
     (await store.project.get(`SELECT 1 FROM ${identifier(table)} LIMIT 1 OFFSET ${than}`)) !== undefined;
   return {
     hasRows: async (table) => await hasMoreRows(table, 0),
-    hasManyRows: async (table) => await hasMoreRows(table, FEW_ROWS),
+    hasManyRows: async (table) => await hasMoreRows(table, SMALL_TABLE_ROWS),
     bytes: async (table) => await tableBytes(store, table),
     referrers: async (table) =>
       (

@@ -1,7 +1,7 @@
 /** A piece of SQL that means something: no white space, no comment. */
 export interface Token {
   /** `word`: a keyword or a bare name; `name`: a name in quotes; `text`: a text or a BLOB in single quotes. */
-  readonly kind: 'word' | 'name' | 'text' | 'number' | 'sign';
+  readonly kind: 'word' | 'name' | 'text' | 'number' | 'operator';
   /** A word in upper case, a name without its quotes, anything else as it stands. */
   readonly text: string;
   /** The same as it stands in the SQL. */
@@ -10,10 +10,10 @@ export interface Token {
   readonly depth: number;
 }
 
-const KINDS = ['text', 'name', 'number', 'word', 'sign'] as const;
+const KINDS = ['text', 'name', 'number', 'word', 'operator'] as const;
 
 const TOKEN =
-  /(?:\s+|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(?<text>x?'(?:[^']|'')*'?)|(?<name>"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?)|(?<number>\.?\d[\p{L}\p{N}_.]*)|(?<word>[\p{L}_][\p{L}\p{N}_$]*)|(?<sign>->>|->|[<>=!|]{2}|.)/giu;
+  /(?:\s+|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(?<text>x?'(?:[^']|'')*'?)|(?<name>"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?)|(?<number>\.?\d[\p{L}\p{N}_.]*)|(?<word>[\p{L}_][\p{L}\p{N}_$]*)|(?<operator>->>|->|[<>=!|]{2}|.)/giu;
 
 /**
  * Reads the tokens of an SQL text, as SQLite does: what stands in a text, a quoted name or a comment is no keyword.
@@ -43,7 +43,7 @@ function textOf(kind: Token['kind'], raw: string): string {
 
 /** Whether a token is this keyword or sign. */
 export const isToken = (token: Token | undefined, text: string): boolean =>
-  token?.text === text && (token.kind === 'word' || token.kind === 'sign');
+  token?.text === text && (token.kind === 'word' || token.kind === 'operator');
 
 /**
  * Where a run of keywords and signs begins, or -1.

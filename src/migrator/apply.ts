@@ -8,25 +8,25 @@ import { inStep } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';
 import { bringUpToDate } from './catching-up.js';
 import { hasRowsToFill, refuseTriggers } from './change.js';
-import { checkPendingSteps } from './prechecks.js';
+import { checkPendingSteps } from './preflight.js';
 import {
   type BackfillStep,
   backfillsOf,
   isBackfill,
-  isUnverified,
   type MigratorEvent,
   type MigratorOptions,
+  needsVerification,
   type OpenSession,
   type Session,
 } from './session.js';
 import type { UpWork } from './up.js';
-import { verifyAndRecord } from './verifying.js';
+import { verifyAndRecord } from './verify-and-record.js';
 
 /** What `up` has done so far. */
-export interface Done {
+export interface WorkDone {
   readonly applied: string[];
   readonly caughtUp: string[];
-  readonly remade: string[];
+  readonly recreated: string[];
   /** Backfills that a step behind them required, when they were to be left. */
   readonly completed: string[];
   readonly valuesLeft: (ValuesLeft & { readonly backfill: string })[];
@@ -36,7 +36,7 @@ export interface Done {
 }
 
 /** Keeps what a first run tells beside its batches. */
-export function noteFirstRun(event: MigratorEvent, { valuesLeft, unfilled }: Done): void {
+export function noteFirstRun(event: MigratorEvent, { valuesLeft, unfilled }: WorkDone): void {
   if (event.event === 'values_left') {
     const { backfill, rows, cells } = event;
     valuesLeft.push({ backfill, rows, cells });
@@ -51,7 +51,7 @@ export function noteFirstRun(event: MigratorEvent, { valuesLeft, unfilled }: Don
 /** Whether nothing is left to do for a backfill. */
 const isComplete = async (session: Session, step: BackfillStep): Promise<boolean> =>
   (await session.ledger.step(step.name))?.status === 'applied' &&
-  !(await isUnverified(session, step)) &&
+  !(await needsVerification(session, step)) &&
   !(await hasRowsToFill(session, step));
 
 /** Does the work of an `up`: steps that are incomplete, backfills with something to do, then what is pending, in order. */
@@ -59,25 +59,25 @@ export async function applyWork(
   session: OpenSession,
   options: MigratorOptions,
   work: UpWork,
-  leavesBackfills: boolean,
-  done: Done,
+  deferBackfills: boolean,
+  done: WorkDone,
   verifications: Verification[],
 ): Promise<void> {
   const { store, ledger } = session;
   const verify = async (step: Step): Promise<void> => {
     if (step.kind !== 'backfill') return;
     // Another process that shared the run may have verified it by now.
-    if (work.incomplete.length === 0 && !(await isUnverified(session, step))) return;
+    if (work.incomplete.length === 0 && !(await needsVerification(session, step))) return;
     await inStep(step, async () => verifyAndRecord(session, step, options, verifications));
   };
   for (const step of work.incomplete) {
     if (step.kind !== 'schema') continue;
     await applySchemaStep(store, ledger, step);
-    done.remade.push(step.name);
+    done.recreated.push(step.name);
   }
   // A backfill that an earlier `up` has filled but not verified comes first: later steps may build on it.
   for (const step of backfillsOf(options.project)) {
-    if (!work.waiting.includes(step) && !work.unverified.includes(step)) continue;
+    if (!work.needsCatchUp.includes(step) && !work.unverified.includes(step)) continue;
     if (await inStep(step, async () => bringUpToDate(session, step, options, done.warnings)))
       done.caughtUp.push(step.name);
     await verify(step);
@@ -108,10 +108,10 @@ export async function applyWork(
       if (isBackfill(step)) await refuseTriggers(session, [step], options);
     }
     hasRunSql ||= step.kind === 'sql';
-    if (leavesBackfills && isBackfill(step)) await beginBackfillStep(store, ledger, step, options);
+    if (deferBackfills && isBackfill(step)) await beginBackfillStep(store, ledger, step, options);
     else await umzug.up({ migrations: [step.name] });
   }
-  if (!leavesBackfills) return;
+  if (!deferBackfills) return;
   const complete = await filterEach(
     backfillsOf(options.project),
     async (step) => await isComplete(session, step),

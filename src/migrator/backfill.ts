@@ -1,16 +1,22 @@
 import { filterEach } from '../each.js';
 import { inStep } from '../steps/step.js';
-import { bringUpToDate, emptyLooks, rescan } from './catching-up.js';
+import { bringUpToDate, emptyProbes, rescan } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { checkDeclarations } from './declared.js';
 import { besideRun } from './in-progress.js';
-import { requireApplied } from './prechecks.js';
-import { backfillsOf, checkDrift, isUnverified, type MigratorOptions, type RunOutcome } from './session.js';
-import { verifyAndRecord } from './verifying.js';
+import { requireApplied } from './preflight.js';
+import {
+  backfillsOf,
+  checkDrift,
+  type MigratorOptions,
+  needsVerification,
+  type RunResult,
+} from './session.js';
+import { verifyAndRecord } from './verify-and-record.js';
 import { workersOf } from './workers.js';
 
 /** What `backfill` did. */
-export interface BackfillOutcome extends RunOutcome {
+export interface BackfillResult extends RunResult {
   /** Backfills that were run again. */
   readonly ran: readonly string[];
 }
@@ -26,39 +32,40 @@ export interface BackfillOutcome extends RunOutcome {
 export async function backfill(
   given: MigratorOptions,
   { name, isRescan = false }: { readonly name?: string | undefined; readonly isRescan?: boolean },
-): Promise<BackfillOutcome> {
+): Promise<BackfillResult> {
   const options: MigratorOptions = { ...given, withWorkers: workersOf(given) };
   const wanted = backfillsOf(options.project, name);
   const ran: string[] = [];
   const warnings: string[] = [];
   const { found, outcome, joined } = await changeStore(options, {
-    joins: !isRescan,
+    joinable: !isRescan,
     command: isRescan ? 'rescan' : 'backfill',
-    find: async (session, onEvent) => {
+    plan: async (session, onEvent) => {
       const { ledger } = session;
       const due = await filterEach(wanted, async (step) => {
         await requireApplied(session, step);
         const isDue = isRescan || (await hasRowsToFill(session, step));
         if (isDue) await refuseTriggers(session, [step], { ...options, onEvent });
-        return isDue || (await isUnverified(session, step));
+        return isDue || (await needsVerification(session, step));
       });
       const changed = await checkDeclarations(session, options, due);
       for (const text of changed) onEvent?.({ event: 'warning', text });
-      const looks = await emptyLooks(
+      const looks = await emptyProbes(
         session,
         wanted.filter((step) => !due.includes(step)),
       );
       return { drifts: checkDrift(options, await ledger.steps()), due, changed, looks };
     },
     stepsOf: ({ due }) => due.map((step) => step.name),
-    looksOf: ({ looks }) => looks,
+    probesOf: ({ looks }) => looks,
     act: async (session, { due }, verifications) => {
       for (const step of due) {
         await inStep(step, async () => {
           if (isRescan) await rescan(session, step, options, warnings);
           const hasRun = isRescan || (await bringUpToDate(session, step, options, warnings));
           if (hasRun) ran.push(step.name);
-          if (await isUnverified(session, step)) await verifyAndRecord(session, step, options, verifications);
+          if (await needsVerification(session, step))
+            await verifyAndRecord(session, step, options, verifications);
         });
       }
     },

@@ -1,7 +1,7 @@
 import { flatMapEach } from '../each.js';
 import { count } from '../format.js';
-import { catchUp, type FillOutcome, runAgain } from '../run/runner.js';
-import { type Look, lookOf, recordLook } from '../run/waiting.js';
+import { catchUp, type FillOutcome, rerun } from '../run/runner.js';
+import { type CatchUpProbe, probeOf, recordProbe } from '../run/waiting.js';
 import {
   type BackfillStep,
   inTransaction,
@@ -32,7 +32,7 @@ export async function rescan(
   options: MigratorOptions,
   warnings: Warnings,
 ): Promise<void> {
-  warnOfFilledAgain(step, await runAgain(store, ledger, step, 'rescan', options), options, warnings);
+  warnOfFilledAgain(step, await rerun(store, ledger, step, 'rescan', options), options, warnings);
 }
 
 /** Warns of cells that an earlier run had filled, and that were NULL again. */
@@ -52,9 +52,9 @@ export function warnOfFilledAgain(
 }
 
 /** A look at a backfill's table that has found nothing, for the ledger to record. */
-export interface EmptyLook {
+export interface EmptyProbe {
   readonly step: BackfillStep;
-  readonly look: Look;
+  readonly look: CatchUpProbe;
 }
 
 /**
@@ -62,22 +62,22 @@ export interface EmptyLook {
  *
  * @param steps backfills for which no row waits, as the same snapshot has shown
  */
-export async function emptyLooks(
+export async function emptyProbes(
   { store, ledger }: Session,
   steps: readonly BackfillStep[],
-): Promise<EmptyLook[]> {
+): Promise<EmptyProbe[]> {
   return await flatMapEach(steps, async (step) => {
     if ((await ledger.step(step.name))?.status !== 'applied' || !(await ledger.lastRun(step.name))) return [];
-    const look = await lookOf(store, ledger, step);
+    const look = await probeOf(store, ledger, step);
     return look.isNews ? [{ step, look }] : [];
   });
 }
 
 /** Records looks that have found nothing, so that the next ones are cheap again. */
-export async function recordLooks(session: OpenSession, looks: readonly EmptyLook[]): Promise<void> {
+export async function recordProbes(session: OpenSession, looks: readonly EmptyProbe[]): Promise<void> {
   if (looks.length === 0) return;
   await session.store.write(async (tx) => {
     const { store, ledger } = inTransaction(session, tx);
-    for (const { step, look } of looks) await recordLook(store, ledger, step, look);
+    for (const { step, look } of looks) await recordProbe(store, ledger, step, look);
   });
 }

@@ -1,27 +1,27 @@
-import { GIVE_UP_MS, type LockHolder, type SiteLockOptions } from '../db/site.js';
+import { type AcquireOptions, type LockHolder, RETRY_TIMEOUT_MS } from '../db/connector.js';
 import { CHECKPOINT_PAGES } from '../db/sqlite/store.js';
 import { isFilledBy } from '../engine/filled-by.js';
 import { refuseWorkers } from '../engine/run-options.js';
-import { sqliteSite } from '../engine/sqlite/dialect.js';
+import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError } from '../errors.js';
-import type { ChangingCommand } from '../ledger/ledger.js';
+import type { WriteCommand } from '../ledger/ledger.js';
 import { joinRuns } from '../run/runner.js';
-import { isWaiting } from '../run/waiting.js';
-import { requireSpace, type SpaceNeed } from '../safety/disk.js';
+import { needsCatchUp } from '../run/waiting.js';
+import { type DiskNeed, requireDiskSpace } from '../safety/disk.js';
 import { inStep } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';
-import { begin, clearUp, dueBackup } from './backing-up.js';
-import { type EmptyLook, recordLooks } from './catching-up.js';
-import { missingColumns } from './prechecks.js';
+import { planBackup, pruneBackups, startCommand } from './backup-policy.js';
+import { type EmptyProbe, recordProbes } from './catching-up.js';
+import { missingColumns } from './preflight.js';
 import {
   type BackfillStep,
   backfillsOf,
+  connectorFor,
   inSnapshot,
   type MigratorOptions,
   type OpenSession,
-  type RunOutcome,
+  type RunResult,
   type Session,
-  siteOf,
   withSession,
   writeToStore,
 } from './session.js';
@@ -31,33 +31,33 @@ import { agreeToTriggers } from './triggers.js';
 const DEFAULT_LOCK_TIMEOUT_MS = 60_000;
 
 /** A store grows by about this share of itself when two columns of timestamps and three indexes on them are filled. */
-const GROWTH_SHARE = 0.3;
+const GROWTH_RATIO = 0.3;
 
 /** A command that changes the store. */
-export interface Change<Found> {
-  readonly command: ChangingCommand;
+export interface Change<Work> {
+  readonly command: WriteCommand;
   /**
    * Looks for what there is to do; refuses what can't be done. Called again once the lock is held: only what it tells
    * then is passed on.
    */
-  readonly find: (session: Session, tell: MigratorOptions['onEvent']) => Promise<Found>;
+  readonly plan: (session: Session, onEvent: MigratorOptions['onEvent']) => Promise<Work>;
   /** Names of the steps that it is to work on; none when there is nothing to do. */
-  readonly stepsOf: (found: Found) => readonly string[];
+  readonly stepsOf: (found: Work) => readonly string[];
   /** Looks at tables that have found nothing, to be recorded. Default: none. */
-  readonly looksOf?: (found: Found) => readonly EmptyLook[];
+  readonly probesOf?: (found: Work) => readonly EmptyProbe[];
   /** Whether it may make the store a good deal larger. Default: it doesn't. */
-  readonly grows?: (found: Found) => boolean;
+  readonly grows?: (found: Work) => boolean;
   /** Bytes of the largest transaction, if it is larger than a batch. Default: none is. */
-  readonly largestTransaction?: (session: Session, found: Found) => Promise<number>;
-  readonly act: (session: OpenSession, found: Found, verifications: Verification[]) => Promise<void>;
+  readonly largestTransaction?: (session: Session, found: Work) => Promise<number>;
+  readonly act: (session: OpenSession, found: Work, verifications: Verification[]) => Promise<void>;
   /** Whether to take part in a run of the same backfills that another process lets others share. Default: it waits for its end. */
-  readonly joins?: boolean;
+  readonly joinable?: boolean;
 }
 
 /** What was found, and what was done about it: nothing when there was nothing to do. */
-export interface Changed<Found> {
-  readonly found: Found;
-  readonly outcome?: Pick<RunOutcome, 'verifications' | 'size' | 'error' | 'backup' | 'removedBackups'>;
+export interface ChangeResult<Work> {
+  readonly found: Work;
+  readonly outcome?: Pick<RunResult, 'verifications' | 'size' | 'error' | 'backup' | 'removedBackups'>;
   /** Backfills of another process's run that this one took part in. */
   readonly joined: readonly string[];
 }
@@ -68,23 +68,23 @@ export interface Changed<Found> {
  *
  * @throws {BackfillError} when it is refused before anything is changed: `RUN_LOCKED`, `DISK_SPACE_LOW` and what `find` throws
  */
-export async function changeStore<Found>(
+export async function changeStore<Work>(
   given: MigratorOptions,
-  change: Change<Found>,
-): Promise<Changed<Found>> {
+  change: Change<Work>,
+): Promise<ChangeResult<Work>> {
   refuseWorkers(given.workers, given.postgres !== undefined);
   // With one session for the lock and the stores that are opened under it the work ends as well where the lock is lost.
-  const site = await siteOf(given);
-  return await site.within(async () => await changeAt({ ...given, site }, change));
+  const connector = await connectorFor(given);
+  return await connector.within(async () => await changeAt({ ...given, connector }, change));
 }
 
-async function changeAt<Found>(options: MigratorOptions, change: Change<Found>): Promise<Changed<Found>> {
-  const { find, stepsOf, looksOf = () => [] } = change;
-  const lookWith = (look: (session: Session) => Promise<Found>): Promise<Found> =>
-    inSnapshot(options, look, GIVE_UP_MS);
-  const lookFirst = async (session: Session): Promise<Found> => {
-    const found = await find(session, undefined);
-    await dueBackup(options, session, { command: change.command, steps: stepsOf(found) }); // its folder may be refused
+async function changeAt<Work>(options: MigratorOptions, change: Change<Work>): Promise<ChangeResult<Work>> {
+  const { plan, stepsOf, probesOf = () => [] } = change;
+  const lookWith = (read: (session: Session) => Promise<Work>): Promise<Work> =>
+    inSnapshot(options, read, RETRY_TIMEOUT_MS);
+  const lookFirst = async (session: Session): Promise<Work> => {
+    const found = await plan(session, undefined);
+    await planBackup(options, session, { command: change.command, steps: stepsOf(found) }); // its folder may be refused
     return found;
   };
   const first = await lookWith(lookFirst).catch((error: unknown) => {
@@ -92,37 +92,37 @@ async function changeAt<Found>(options: MigratorOptions, change: Change<Found>):
     throw error;
   });
   const joined: string[] = [];
-  const isIdle = (found: Found): boolean => stepsOf(found).length + looksOf(found).length === 0;
+  const isIdle = (found: Work): boolean => stepsOf(found).length + probesOf(found).length === 0;
   if (first !== undefined && isIdle(first)) return { found: first, joined };
-  const act = async (): Promise<Changed<Found>> => {
+  const act = async (): Promise<ChangeResult<Work>> => {
     if (first === undefined) await rollBackJournal(options);
     const found = await lookWith(async (session) => {
-      const again = await find(session, options.onEvent);
-      if (stepsOf(again).length > 0) await requireRoom(options, session, change, again);
+      const again = await plan(session, options.onEvent);
+      if (stepsOf(again).length > 0) await requireSpaceToGrow(options, session, change, again);
       return again;
     });
     if (isIdle(found)) return { found, joined };
-    const note = async (session: OpenSession): Promise<void> => await recordLooks(session, looksOf(found));
+    const note = async (session: OpenSession): Promise<void> => await recordProbes(session, probesOf(found));
     if (stepsOf(found).length === 0) {
       await withSession(options, note);
       return { found, joined };
     }
     const outcome = await writeToStore(
       options,
-      (session) => begin(options, session, { command: change.command, steps: stepsOf(found) }),
+      (session) => startCommand(options, session, { command: change.command, steps: stepsOf(found) }),
       async (session, verifications) => {
         await note(session);
         await change.act(session, found, verifications);
       },
     );
     if (outcome.error || change.command === 'down') return { found, outcome, joined };
-    const { removed, error } = await clearUp(options);
+    const { removed, error } = await pruneBackups(options);
     const removedBackups = removed.length > 0 ? { removedBackups: removed } : {};
     return { found, outcome: { ...outcome, ...removedBackups, ...(error ? { error } : {}) }, joined };
   };
   return await withLock(options, act, {
     isAlone: change.command === 'down',
-    ...(change.joins ? { join: () => takePart(options, joined) } : {}),
+    ...(change.joinable ? { join: () => joinRun(options, joined) } : {}),
   });
 }
 
@@ -132,7 +132,7 @@ async function changeAt<Found>(options: MigratorOptions, change: Change<Found>):
  * @param joined names are added here
  * @returns whether there was any
  */
-export async function takePart(options: MigratorOptions, joined: string[]): Promise<boolean> {
+export async function joinRun(options: MigratorOptions, joined: string[]): Promise<boolean> {
   return await withSession(options, async (session) => {
     const { store, ledger } = session;
     let hasJoined = false;
@@ -152,20 +152,20 @@ export async function takePart(options: MigratorOptions, joined: string[]): Prom
 /**
  * Acts under the run lock of the store.
  *
- * @param how see {@link SiteLockOptions}
+ * @param how see {@link AcquireOptions}
  */
 export async function withLock<Result>(
   options: MigratorOptions,
   act: () => Promise<Result>,
-  how: Pick<SiteLockOptions, 'join' | 'isAlone'> = {},
+  how: Pick<AcquireOptions, 'join' | 'isAlone'> = {},
 ): Promise<Result> {
   const { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onEvent } = options;
-  const site = await siteOf(options);
+  const connector = await connectorFor(options);
   const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
   const { join, isAlone } = how;
-  const lock = await site.lock({ timeoutMs: lockTimeoutMs, onWait, join, isAlone, now: options.now });
+  const lock = await connector.lock({ timeoutMs: lockTimeoutMs, onWait, join, isAlone, now: options.now });
   try {
-    for (const text of site.warnings()) onEvent?.({ event: 'warning', text });
+    for (const text of connector.warnings()) onEvent?.({ event: 'warning', text });
     return await act();
   } finally {
     await lock.release();
@@ -175,14 +175,14 @@ export async function withLock<Result>(
 /** A writer has died in the middle of a transaction: the first that opens the store for writing rolls it back. */
 async function rollBackJournal({ path, onEvent }: MigratorOptions): Promise<void> {
   onEvent?.({ event: 'warning', text: 'A writer died in the middle of a transaction: it is rolled back' });
-  await (await sqliteSite(path).open({ access: 'write' })).close();
+  await (await sqliteConnector(path).open({ access: 'write' })).close();
 }
 
-async function requireRoom<Found>(
+async function requireSpaceToGrow<Work>(
   options: MigratorOptions,
   session: Session,
-  { command, stepsOf, grows, largestTransaction }: Change<Found>,
-  found: Found,
+  { command, stepsOf, grows, largestTransaction }: Change<Work>,
+  found: Work,
 ): Promise<void> {
   const { store } = session;
   if (!store.files) return; // a server's disk is its keeper's affair
@@ -190,13 +190,13 @@ async function requireRoom<Found>(
   const { folder } = store.files;
   const batch = Math.min(bytes, CHECKPOINT_PAGES * pageBytes);
   const journal = Math.max(batch, (await largestTransaction?.(session, found)) ?? 0);
-  const needs: SpaceNeed[] = [{ what: 'the journal', bytes: journal, folder }];
+  const needs: DiskNeed[] = [{ what: 'the journal', bytes: journal, folder }];
   if (grows?.(found)) {
-    needs.push({ what: 'what the store grows by', bytes: Math.ceil(bytes * GROWTH_SHARE), folder });
+    needs.push({ what: 'what the store grows by', bytes: Math.ceil(bytes * GROWTH_RATIO), folder });
   }
-  const backup = await dueBackup(options, session, { command, steps: stepsOf(found) });
+  const backup = await planBackup(options, session, { command, steps: stepsOf(found) });
   if (backup) needs.unshift({ what: 'the backup', ...backup });
-  requireSpace(
+  requireDiskSpace(
     needs,
     `Make room${backup ? ', back up to another disk with --backup-dir, or do without a backup with --no-backup' : ''}, then run the same command again; nothing was changed`,
   );
@@ -210,7 +210,7 @@ export async function hasRowsToFill({ store, ledger }: Session, step: BackfillSt
   return (
     (await ledger.runs(step.name)).some(({ status }) => status === 'running') ||
     (await missingColumns(store, step)).size > 0 ||
-    (await inStep(step, async () => await isWaiting(store, ledger, step)))
+    (await inStep(step, async () => await needsCatchUp(store, ledger, step)))
   );
 }
 

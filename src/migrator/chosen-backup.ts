@@ -1,5 +1,5 @@
 import { basename, join, resolve } from 'node:path';
-import { isShared, isThere, lstatOf } from '../db/file.js';
+import { isShared, lstatOf, pathExists } from '../db/file.js';
 import { expandHome, type StoreFiles } from '../db/path.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
@@ -27,7 +27,7 @@ export interface ChosenBackup {
  */
 export async function readKnownBackups(
   files: StoreFiles,
-  access: 'look' | 'write',
+  access: 'read' | 'write',
 ): Promise<KnownBackups | undefined> {
   if (files.mainBytes === 0) return undefined;
   let store: SqliteStore | undefined;
@@ -62,7 +62,7 @@ export function chooseBackup(
 ): ChosenBackup {
   if (given !== undefined) {
     // A bare name, as a listing of the backups shows it, is looked for among them too.
-    const isBare = !given.includes('/') && !isThere(given) && isThere(join(copies, given));
+    const isBare = !given.includes('/') && !pathExists(given) && pathExists(join(copies, given));
     const path = isBare ? join(copies, given) : resolve(expandHome(given));
     return { path, record: recordOf(path, known) };
   }

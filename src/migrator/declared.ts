@@ -18,8 +18,8 @@ import { planRevert } from './revert-plan.js';
 import {
   type BackfillStep,
   backfillsOf,
-  isUnverified,
   type MigratorOptions,
+  needsVerification,
   type Session,
 } from './session.js';
 
@@ -66,7 +66,7 @@ export const orphansOf = async (ledger: Ledger, steps: Project['steps'], isPart 
   (
     await filterEach(await ledger.steps(), async ({ name, kind, status }) => {
       if (isPart || kind !== 'backfill' || steps.some((step) => step.name === name)) return false;
-      return status !== 'applied' || (await isUnverified({ ledger }, { name }));
+      return status !== 'applied' || (await needsVerification({ ledger }, { name }));
     })
   ).map(({ name }) => name);
 

@@ -2,12 +2,12 @@ import { mapEach } from '../each.js';
 import type { RevertResult } from '../engine/batch.js';
 import { BackfillError } from '../errors.js';
 import { refuseDamagedCells } from '../ledger/cells.js';
-import { FOREIGN, type StepRecord } from '../ledger/records.js';
-import { checkLockTime, checkLosses, checkRevertible } from '../run/schema.js';
+import { EXTERNAL, type StepRecord } from '../ledger/records.js';
+import { checkDataLoss, checkLockTime, checkRevertible } from '../run/schema.js';
 import { hasDown, type Step } from '../steps/step.js';
 import { changeStore, refuseTriggers } from './change.js';
 import { refuseLostFillers, withRecalled } from './declared.js';
-import { checkDrift, isBackfill, type MigratorOptions, type RunOutcome, type Session } from './session.js';
+import { checkDrift, isBackfill, type MigratorOptions, type RunResult, type Session } from './session.js';
 import { refuseVersionTriggers } from './triggers.js';
 import { unknownStep } from './up.js';
 
@@ -20,7 +20,7 @@ export interface DownTarget {
 }
 
 /** What `down` did. */
-export interface DownOutcome extends RunOutcome {
+export interface DownResult extends RunResult {
   /** Steps reverted, in order. */
   readonly reverted: readonly string[];
   /** Cells that each backfill took back and kept. */
@@ -38,7 +38,7 @@ export function findReverts(
   { to, step: count, names }: DownTarget,
 ): Step[] {
   const begun = records
-    .filter(({ kind }) => kind !== FOREIGN)
+    .filter(({ kind }) => kind !== EXTERNAL)
     .map(({ name }) => name)
     .reverse();
   for (const name of names ?? (typeof to === 'string' ? [to] : [])) {
@@ -84,7 +84,7 @@ export async function checkReverts(
     if (step.kind === 'backfill') await refuseDamagedCells(ledger, step.name);
     if (step.kind !== 'schema') return;
     await checkRevertible(store, ledger, step);
-    if (i === 0) await checkLosses(store, ledger, step, { isConfirmed });
+    if (i === 0) await checkDataLoss(store, ledger, step, { isConfirmed });
     const estimate = await checkLockTime(store, ledger, step, { isConfirmed });
     if (estimate)
       onEvent?.({
@@ -102,12 +102,12 @@ export async function checkReverts(
  * @returns what was done; `error` says what ended it early
  * @throws {BackfillError} when it is refused before anything is written
  */
-export async function down(options: MigratorOptions, target: DownTarget = {}): Promise<DownOutcome> {
+export async function down(options: MigratorOptions, target: DownTarget = {}): Promise<DownResult> {
   const reverted: string[] = [];
   const cells: ({ backfill: string } & RevertResult)[] = [];
   const { found, outcome } = await changeStore(options, {
     command: 'down',
-    find: async (session, onEvent) => {
+    plan: async (session, onEvent) => {
       const records = await session.ledger.steps();
       const project = await withRecalled(session, options.project);
       const reverts = findReverts(records, project.steps, target);

@@ -1,6 +1,6 @@
-import { holderText } from '../db/site.js';
+import { holderText } from '../db/connector.js';
 import { BackfillError } from '../errors.js';
-import { type MigratorOptions, siteOf } from './session.js';
+import { connectorFor, type MigratorOptions } from './session.js';
 
 /** Returns what a command rejects with: where a step is not applied because a run is in progress, an error that says so. */
 export async function besideRun(
@@ -8,7 +8,7 @@ export async function besideRun(
   error: unknown,
 ): Promise<unknown> {
   if (!(error instanceof BackfillError) || error.code !== 'STEP_NOT_APPLIED') return error;
-  const { state, holder } = await (await siteOf(options)).lookAtLock();
+  const { state, holder } = await (await connectorFor(options)).readLockState();
   if (state !== 'held') return error;
   const who = holder ? holderText(holder) : 'a process that has just begun';
   return new BackfillError(

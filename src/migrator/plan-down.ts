@@ -1,9 +1,9 @@
 import { mapEach } from '../each.js';
 import { reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { deleteVersionSql, standingObjects } from '../run/schema.js';
+import { deleteVersionSql, existingObjects } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
-import { dueBackup } from './backing-up.js';
+import { planBackup } from './backup-policy.js';
 import { refuseLostFillers, withRecalled } from './declared.js';
 import { checkReverts, type DownTarget, findReverts } from './down.js';
 import { type Plan, type PlannedDdl, type PlannedStep, SCHEMA_ONLY_MS } from './plan.js';
@@ -25,7 +25,7 @@ export async function planDown(options: MigratorOptions, target: DownTarget = {}
         ...(step.kind === 'backfill' ? { cells: await planRevert(session, step) } : {}),
       };
     });
-    const backup = await dueBackup(options, session, {
+    const backup = await planBackup(options, session, {
       command: 'down',
       steps: reverts.map(({ name }) => name),
     });
@@ -52,7 +52,7 @@ async function reverseDdl({ store, ledger }: Session, step: Step): Promise<Plann
   if (step.kind === 'sql') return (step.down ?? []).map((sql) => ({ sql, lockMs: SCHEMA_ONLY_MS }));
   if (step.kind !== 'schema') return [];
   const lockMs = Math.ceil((await store.dialect.estimate(store, step.table, { dropsColumns: 1 })).lockMs);
-  const objects = await standingObjects(store, ledger, step);
+  const objects = await existingObjects(store, ledger, step);
   const version = objects.find(({ kind }) => kind === 'version');
   return [
     ...reverseStatements(step, objects).map((sql) => ({

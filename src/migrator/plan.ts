@@ -1,24 +1,24 @@
 import { foldCase } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
 import type { RevertResult } from '../engine/batch.js';
-import { explained } from '../engine/expressions.js';
-import type { PlannedScope } from '../engine/planned.js';
-import { planRows, sampleRows } from '../engine/planned.js';
+import { withFailingRow } from '../engine/expressions.js';
+import type { PlannedScope } from '../engine/plan-rows.js';
+import { planRows, sampleRows } from '../engine/plan-rows.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
 import { DEFAULT_BATCH_ROWS, type ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import type { Drift } from '../ledger/steps.js';
 import { countValuesLeft, requireSteadiness } from '../run/run-checks.js';
-import { lookOf } from '../run/waiting.js';
+import { probeOf } from '../run/waiting.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import { inStep } from '../steps/step.js';
 import { showValue } from '../verify/times.js';
-import { dueBackup, type PlannedBackup } from './backing-up.js';
+import { type PlannedBackup, planBackup } from './backup-policy.js';
 import { hasRowsToFill } from './change.js';
 import { checkDeclarations, refuseOrphans } from './declared.js';
 import { besideRun } from './in-progress.js';
-import { checkPendingSteps, missingColumns, requireApplied } from './prechecks.js';
+import { checkPendingSteps, missingColumns, requireApplied } from './preflight.js';
 import {
   type BackfillStep,
   backfillsOf,
@@ -27,7 +27,7 @@ import {
   type MigratorOptions,
   type Session,
 } from './session.js';
-import { dueIn, findWork, namesOf, type UpTarget } from './up.js';
+import { dueIn, namesOf, planUpWork, type UpTarget } from './up.js';
 
 /** A fill takes about this many times as long as reading and deriving alone: the rest is writing. Measured on 100,000 rows. */
 const FILL_OVER_READ = 3;
@@ -75,7 +75,7 @@ export interface PlannedStep {
   /** What a `down` would do with the cells that the ledger says were filled. */
   readonly cells?: RevertResult;
   /** The step of plain SQL that may make what this one needs: what it will do is known once that is applied. */
-  readonly awaits?: string;
+  readonly dependsOn?: string;
 }
 
 /** What a command would do. */
@@ -96,7 +96,7 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
   return await inSnapshot(options, async (session) => {
     await refuseOrphans(session, options.project);
     const drifts = checkDrift(options, await session.ledger.steps());
-    const work = await findWork(session, options, target);
+    const work = await planUpWork(session, options, target);
     const pending = [...work.incomplete, ...work.pending];
     const { warnings: found, awaiting } = await checkPendingSteps(session, options.project.steps, pending);
     const warnings = [
@@ -104,24 +104,24 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
       ...(await checkDeclarations(session, options, await dueIn(session, options, work))),
     ];
     // Where a column or an index is made again first, what was lost with it counts as unverified, and is filled before it is verified.
-    const unverified = work.unverified.filter((step) => !work.waiting.includes(step));
+    const unverified = work.unverified.filter((step) => !work.needsCatchUp.includes(step));
     const emptied = await filterEach(
       unverified,
       async (step) => step.kind === 'backfill' && (await hasRowsToFill(session, step)),
     );
-    const caughtUp = [...work.waiting, ...emptied];
+    const caughtUp = [...work.needsCatchUp, ...emptied];
     const steps = await mapEach(
       [...work.incomplete, ...caughtUp, ...work.pending],
       async (step): Promise<PlannedStep> => {
-        const awaits = awaiting.get(step.name);
-        if (awaits !== undefined) return { step: step.name, statements: [], awaits };
+        const dependsOn = awaiting.get(step.name);
+        if (dependsOn !== undefined) return { step: step.name, statements: [], dependsOn };
         const statements = await plannedStatements(session, step);
         if (step.kind !== 'backfill') return { step: step.name, statements };
         const kind = caughtUp.includes(step) ? 'catch-up' : 'first';
         return { step: step.name, statements, fill: await planFill(session, options, step, kind, warnings) };
       },
     );
-    const backup = await dueBackup(options, session, { command: 'up', steps: namesOf(work) });
+    const backup = await planBackup(options, session, { command: 'up', steps: namesOf(work) });
     const verified = work.unverified.filter((step) => !emptied.includes(step));
     return { steps, unverified: verified.map(({ name }) => name), backup, drifts, warnings };
   });
@@ -141,7 +141,7 @@ export async function planBackfill(
       return { step: step.name, statements: [], fill };
     });
     const command = isRescan ? 'rescan' : 'backfill';
-    const backup = await dueBackup(options, session, { command, steps: wanted.map((step) => step.name) });
+    const backup = await planBackup(options, session, { command, steps: wanted.map((step) => step.name) });
     const drifts = checkDrift(options, await session.ledger.steps());
     warnings.push(...(await checkDeclarations(session, options, wanted)));
     return { steps, unverified: [], backup, drifts, warnings };
@@ -173,19 +173,19 @@ async function planFill(
   const last = await ledger.lastRun(step.name);
   // A run under way goes on behind its cursor; a catch-up begins behind the last watermark where keys only grow.
   const resumed = last?.status === 'running' ? last : undefined;
-  const look = wanted === 'catch-up' ? await lookOf(store, ledger, step) : { after: null, kind: wanted };
+  const look = wanted === 'catch-up' ? await probeOf(store, ledger, step) : { after: null, kind: wanted };
   const { kind } = look;
   const scope: PlannedScope = {
     absent,
     after: resumed ? resumed.cursor : look.after,
-    leavesSkips: kind === 'catch-up',
+    excludeSkips: kind === 'catch-up',
   };
   await inStep(step, async () => await requireSteadiness(store, step, scope));
   const startedAt = performance.now();
   takeThrown(step);
   const found = await inStep(
     step,
-    async () => await explained(store, step, async () => await planRows(store, step, scope)),
+    async () => await withFailingRow(store, step, async () => await planRows(store, step, scope)),
   );
   const thrown = takeThrown(step);
   warnings.push(...thrownWarnings(step, thrown));

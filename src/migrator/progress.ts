@@ -29,7 +29,7 @@ export class ProgressTracker {
   }
 
   /** Takes an event; returns where the loop is after a batch, undefined after anything else. */
-  take(event: MigratorEvent): Progress | undefined {
+  onEvent(event: MigratorEvent): Progress | undefined {
     switch (event.event) {
       case 'run_started':
         this.#loop = this.#begin(event.backfill, 'up', keyOrNone(event.cursor), keyOrNone(event.watermark));

@@ -1,22 +1,22 @@
 import { dirname, join } from 'node:path';
-import { isShared, isThere, withOpen } from '../db/file.js';
+import { isShared, pathExists, withOpen } from '../db/file.js';
 import { hasJournalHeader, locateStore, SIDECARS, type StoreFiles } from '../db/path.js';
 import type { SqliteStore } from '../db/sqlite/store.js';
-import { openSqlite, sqliteSite } from '../engine/sqlite/dialect.js';
+import { openSqlite, sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { checkRequirements } from '../run/schema.js';
 import {
   backUp,
-  copyFolder,
-  isOthersCopy,
+  backupFolder,
+  belongsToOtherStore,
   isSameFile,
   restorePrefix,
   unguessable,
 } from '../safety/backup.js';
 import { checkDamage, digestOf, isDamage, removeWithSidecars } from '../safety/copy.js';
 import { refuseUnsafeCopy, withPrivateFolder } from '../safety/copy-trust.js';
-import { requireSpace } from '../safety/disk.js';
-import { CopyBehind, saveFiles, takeIn, writeBack, writtenAt } from '../safety/restore.js';
+import { requireDiskSpace } from '../safety/disk.js';
+import { lastModified, restoreInto, StaleCopyError, saveFiles, takeIn } from '../safety/restore.js';
 import { withLock } from './change.js';
 import {
   type ChosenBackup,
@@ -28,7 +28,7 @@ import {
 import type { MigratorOptions } from './session.js';
 
 /** What `restore` did, or would do. */
-export interface RestoreOutcome {
+export interface RestoreResult {
   /** The backup. */
   readonly from: string;
   /** Its size, in bytes. */
@@ -44,7 +44,7 @@ export interface RestoreOutcome {
   /** Whether the file was replaced, as it could not be written into. */
   readonly isReplaced?: boolean;
   /** Whether others wrote between the copy of the present store and the restore, so that the copy lacks their last writes. */
-  readonly isCopyBehind?: boolean;
+  readonly isCopyStale?: boolean;
 }
 
 /**
@@ -59,21 +59,21 @@ export async function restore(
   options: MigratorOptions,
   given: string | undefined,
   isDryRun = false,
-): Promise<RestoreOutcome> {
+): Promise<RestoreResult> {
   // Looked at first for what can be refused at once, and again under the lock: another run may make a newer backup meanwhile.
   const files = locateLive(options.path);
   if (isDryRun || !hasJournalHeader(files)) {
-    const outlook = await choose(options, files, given, 'look');
+    const plan = await choose(options, files, given, 'read');
     // SQLite may write to what it opens, if another user puts a journal beside it.
-    if (!isShared(dirname(outlook.backup.path))) await checkBackup(options, outlook, outlook.backup.path);
-    if (isDryRun) return await foretell(options, outlook);
+    if (!isShared(dirname(plan.backup.path))) await checkBackup(options, plan, plan.backup.path);
+    if (isDryRun) return await planRestore(options, plan);
   }
-  const site = sqliteSite(options.path, { files });
-  return await withLock({ ...options, site }, () => restoreAlone(options, given));
+  const connector = sqliteConnector(options.path, { files });
+  return await withLock({ ...options, connector }, () => restoreAlone(options, given));
 }
 
 /** The store, the backup that it can be restored from, and what its ledger knows of backups. */
-interface Outlook {
+interface RestorePlan {
   readonly files: StoreFiles;
   /** Folder of the store's copies. */
   readonly copies: string;
@@ -86,31 +86,31 @@ async function choose(
   options: MigratorOptions,
   files: StoreFiles,
   given: string | undefined,
-  access: 'look' | 'write',
-): Promise<Outlook> {
+  access: 'read' | 'write',
+): Promise<RestorePlan> {
   // Here too copies are made; and it may lie on a mount on which nobody can change a mode.
-  const own = copyFolder(files, undefined, options.isConfirmed ?? false);
+  const own = backupFolder(files, undefined, options.isConfirmed ?? false);
   const folder = options.backup ? options.backup.folder : undefined;
-  const copies = folder === undefined ? own : copyFolder(files, folder);
+  const copies = folder === undefined ? own : backupFolder(files, folder);
   const known = await readKnownBackups(files, access);
   const backup = chooseBackup(files, copies, given, known);
   if (!options.isConfirmed) refuseForeign(backup.path, files);
   const found = locateBackup(backup.path);
   if (
     ['', ...SIDECARS, '.lock'].some(
-      (end) => isThere(files.path + end) && isSameFile(found.path, files.path + end),
+      (end) => pathExists(files.path + end) && isSameFile(found.path, files.path + end),
     )
   )
     throw unusable(`${backup.path} is the store itself, or belongs to it`);
   refuseUnsafeCopy(files, backup.path, { backup: found, isKnown: backup.record !== undefined });
-  requireRoom(files, copies, found.mainBytes);
+  requireSpaceForCopies(files, copies, found.mainBytes);
   return { files, copies, backup: { ...backup, path: found.path }, known };
 }
 
-async function foretell(
+async function planRestore(
   { isConfirmed = false }: MigratorOptions,
-  { files, backup, known }: Outlook,
-): Promise<RestoreOutcome> {
+  { files, backup, known }: RestorePlan,
+): Promise<RestoreResult> {
   const digest = await withOpen(backup.path, async (fd) => digestOf(fd));
   const isVerified = compareBackup(backup, digest, known, isConfirmed);
   return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified };
@@ -134,19 +134,19 @@ function locateLive(path: string): StoreFiles {
 /** Tries to copy the present store and write the backup with nobody writing in between. */
 const TRIES = 3;
 
-async function restoreAlone(options: MigratorOptions, given: string | undefined): Promise<RestoreOutcome> {
+async function restoreAlone(options: MigratorOptions, given: string | undefined): Promise<RestoreResult> {
   const files = locateLive(options.path);
-  const outlook = await choose(options, files, given, hasJournalHeader(files) ? 'write' : 'look');
-  const { backup, known } = outlook;
+  const plan = await choose(options, files, given, hasJournalHeader(files) ? 'write' : 'read');
+  const { backup, known } = plan;
   const act = withPrivateFolder(restorePrefix(files), async (work) => {
     const prepared = join(work, unguessable());
     const digest = await takeIn(backup.path, prepared, files);
     const isVerified = compareBackup(backup, digest, known, options.isConfirmed ?? false);
-    await checkBackup(options, outlook, prepared);
+    await checkBackup(options, plan, prepared);
     for (let tries = 1; ; tries += 1) {
-      const done = await saveAndWrite(outlook, prepared, tries < TRIES, options.onEvent);
+      const done = await copyThenRestore(plan, prepared, tries < TRIES, options.onEvent);
       if (!done) continue;
-      await openSqlite(locateStore(files.path), { access: 'look' }).close(); // can it be read?
+      await openSqlite(locateStore(files.path), { access: 'read' }).close(); // can it be read?
       return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified, ...done };
     }
   });
@@ -162,29 +162,29 @@ async function restoreAlone(options: MigratorOptions, given: string | undefined)
  *   wrote would be neither in the copy nor in the store
  * @returns undefined when it gave up
  */
-async function saveAndWrite(
-  { files: { path }, copies }: Outlook,
+async function copyThenRestore(
+  { files: { path }, copies }: RestorePlan,
   prepared: string,
   givesUp: boolean,
   onEvent: MigratorOptions['onEvent'],
-): Promise<Pick<RestoreOutcome, 'saved' | 'wasDamaged' | 'isReplaced' | 'isCopyBehind'> | undefined> {
+): Promise<Pick<RestoreResult, 'saved' | 'wasDamaged' | 'isReplaced' | 'isCopyStale'> | undefined> {
   const files = locateLive(path); // a try before this one may have emptied the WAL
-  const before = writtenAt(files);
-  const { saved, wasDamaged } = await save(files, copies);
+  const before = lastModified(files);
+  const { saved, wasDamaged } = await copyCurrent(files, copies);
   onEvent?.({ event: 'store_saved', path: saved });
-  let isCopyBehind = false;
+  let isCopyStale = false;
   const onLocked = (): void => {
     if (wasDamaged) return; // opening it may have changed its files, and they are saved as they were
-    isCopyBehind ||= writtenAt(files) !== before;
-    if (isCopyBehind && givesUp) throw new CopyBehind();
+    isCopyStale ||= lastModified(files) !== before;
+    if (isCopyStale && givesUp) throw new StaleCopyError();
   };
   try {
-    const isReplaced = await writeBack(prepared, files, onLocked);
-    return { saved, wasDamaged, isReplaced, isCopyBehind };
+    const isReplaced = await restoreInto(prepared, files, onLocked);
+    return { saved, wasDamaged, isReplaced, isCopyStale };
   } catch (error) {
     // Nothing was changed: tries would pile up copies.
-    if (error instanceof CopyBehind || isRefused(error)) removeWithSidecars(saved);
-    if (error instanceof CopyBehind) return undefined;
+    if (error instanceof StaleCopyError || isRefused(error)) removeWithSidecars(saved);
+    if (error instanceof StaleCopyError) return undefined;
     throw error;
   }
 }
@@ -199,7 +199,7 @@ const isRefused = (error: unknown): boolean =>
  * @throws {BackfillError} `CONFIRMATION_REQUIRED` when the name of a backup, or where it lies, says that it is another store's
  */
 function refuseForeign(backup: string, files: StoreFiles): void {
-  if (!isOthersCopy(backup, files)) return;
+  if (!belongsToOtherStore(backup, files)) return;
   throw new BackfillError(
     'CONFIRMATION_REQUIRED',
     `${backup} is a backup of another store than ${files.path}`,
@@ -226,13 +226,13 @@ function locateBackup(path: string): StoreFiles {
 /** Opens a backup to look whether it is a sound store of this project. */
 async function checkBackup(
   { project, backup: options }: MigratorOptions,
-  { backup: { path } }: Outlook,
+  { backup: { path } }: RestorePlan,
   at: string,
 ): Promise<void> {
   const check = (options ? options.check : undefined) ?? 'quick';
   let source: SqliteStore | undefined;
   try {
-    source = openSqlite(locateStore(at, { isCopy: true }), { access: 'look' });
+    source = openSqlite(locateStore(at, { isCopy: true }), { access: 'read' });
     if ((await checkDamage(source, check)) === false) throw unusable(`${path} is damaged`);
     await checkRequirements(source, project.config.requires);
   } catch (error) {
@@ -267,8 +267,12 @@ function unusable(message: string, cause?: unknown): BackfillError {
 }
 
 /** The copies of the present store and of the backup; its growth; and in its journal the old pages or in its WAL the new ones. */
-function requireRoom({ folder, mainBytes, walBytes }: StoreFiles, copies: string, bytes: number): void {
-  requireSpace(
+function requireSpaceForCopies(
+  { folder, mainBytes, walBytes }: StoreFiles,
+  copies: string,
+  bytes: number,
+): void {
+  requireDiskSpace(
     [
       { what: 'a copy of the present store', bytes: mainBytes + walBytes, folder: copies },
       { what: 'a private copy of the backup', bytes, folder },
@@ -283,13 +287,16 @@ function requireRoom({ folder, mainBytes, walBytes }: StoreFiles, copies: string
 }
 
 /** Saves the present store, readable or not. */
-async function save(files: StoreFiles, copies: string): Promise<{ saved: string; wasDamaged: boolean }> {
+async function copyCurrent(
+  files: StoreFiles,
+  copies: string,
+): Promise<{ saved: string; wasDamaged: boolean }> {
   // SQLite removes the WAL of an empty file when it opens that.
   if (files.mainBytes === 0) return { saved: await saveFiles(files, copies), wasDamaged: true };
   let live: SqliteStore | undefined;
   try {
     // Closing a connection that writes would move what waits in the WAL into a file that turns out to be damaged.
-    live = openSqlite(files, { access: files.walBytes > 0 ? 'look' : 'write' });
+    live = openSqlite(files, { access: files.walBytes > 0 ? 'read' : 'write' });
     const { path } = await backUp(live, { folder: copies, kind: 'before-restore' });
     return { saved: path, wasDamaged: false };
   } catch (error) {

@@ -2,7 +2,7 @@ import type { Store } from '../db/connection.js';
 import { foldCase } from '../db/sql.js';
 import type { RevertResult } from '../engine/batch.js';
 import type { KeyRange } from '../engine/dialect.js';
-import { explained, rowByRow } from '../engine/expressions.js';
+import { rowByRow, withFailingRow } from '../engine/expressions.js';
 import { fillersOf, withoutValues } from '../engine/filled-by.js';
 import { absentCells } from '../engine/inspect.js';
 import { scanRows } from '../engine/scan.js';
@@ -34,7 +34,7 @@ export async function planRevert({ store, ledger }: Session, step: BackfillStep)
     const states =
       columns.length === 0
         ? NO_STATES
-        : await explained(
+        : await withFailingRow(
             store,
             present,
             async () => await statesOf(store, present, parts, backfill !== step),

@@ -1,9 +1,10 @@
+import type { AbortSignalLike } from '../abort.js';
 import type { Project } from '../config.js';
 import type { Connection, Store, StoreSize, Transaction } from '../db/connection.js';
+import type { LockHolder, StoreConnector } from '../db/connector.js';
 import type { PostgresAddress } from '../db/postgres/address.js';
-import type { LockHolder, StoreSite } from '../db/site.js';
 import type { PaceOptions, RunEvent } from '../engine/run-options.js';
-import { sqliteSite } from '../engine/sqlite/dialect.js';
+import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError, type ErrorCode, rootBackfillError, toBackfillError } from '../errors.js';
 import { type Ledger, openLedger, requireKnownFormat, upgradeLedger } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
@@ -14,7 +15,6 @@ import type { Backup } from '../safety/backup.js';
 import type { CheckDepth } from '../safety/copy.js';
 import type { Backfill, BackfillDefinition } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
-import type { StopSignal } from '../stop.js';
 import { isStoreError } from '../store-errors.js';
 import type { Verification } from '../verify/verify.js';
 
@@ -73,7 +73,7 @@ export interface MigratorOptions extends PaceOptions {
   /** The database, where the store is one of PostgreSQL. */
   readonly postgres?: PostgresAddress | undefined;
   /** Where the store is. Default: made of the two. */
-  readonly site?: StoreSite | undefined;
+  readonly connector?: StoreConnector | undefined;
   /** Lets further workers take part in what is filled. Default: none do. */
   readonly withWorkers?: WithWorkers | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
@@ -89,7 +89,7 @@ export interface MigratorOptions extends PaceOptions {
   /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
   readonly showsValues?: boolean | undefined;
   /** Stops a run between two batches. */
-  readonly signal?: StopSignal | undefined;
+  readonly signal?: AbortSignalLike | undefined;
   /** Told what happens. */
   readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
   /** The clock that records go by. Default: the system's. */
@@ -140,20 +140,20 @@ export async function withSession<Result>(
  * Acts as {@link withSession}, reading only, on one snapshot: another run may be making columns and indexes meanwhile, and what stands
  * half before and half after its commit would be taken for somebody else's.
  *
- * @param busyWaitMs how long to wait for another writer, in milliseconds. Default 5,000
+ * @param busyTimeoutMs how long to wait for another writer, in milliseconds. Default 5,000
  */
 export async function inSnapshot<Result>(
   options: MigratorOptions,
   act: (session: Session) => Promise<Result> | Result,
-  busyWaitMs?: number,
+  busyTimeoutMs?: number,
 ): Promise<Result> {
-  const look = async (session: OpenSession): Promise<Result> =>
+  const read = async (session: OpenSession): Promise<Result> =>
     await session.store.snapshot(async (tx) => {
       await tx.dialect.ledger.check(tx); // on the snapshot that is read
       await checkRequirements(tx, options.project.config.requires);
       return await act(inTransaction(session, tx));
     });
-  return await withStore(options, 'look', look, busyWaitMs);
+  return await withStore(options, 'read', read, busyTimeoutMs);
 }
 
 /**
@@ -163,18 +163,18 @@ export async function inSnapshot<Result>(
  */
 export async function withStore<Result>(
   options: MigratorOptions,
-  access: 'look' | 'write',
+  access: 'read' | 'write',
   act: (session: OpenSession) => Promise<Result> | Result,
-  busyWaitMs?: number,
+  busyTimeoutMs?: number,
 ): Promise<Result> {
-  const site = await siteOf(options);
+  const connector = await connectorFor(options);
   const tables = options.project.steps.flatMap((step) => ('table' in step ? [step.table] : []));
   const { isConfirmed } = options;
-  const store = await site.open({
+  const store = await connector.open({
     access,
     isConfirmed,
     tables,
-    ...(busyWaitMs === undefined ? {} : { busyWaitMs }),
+    ...(busyTimeoutMs === undefined ? {} : { busyTimeoutMs }),
   });
   try {
     await store.snapshot(requireKnownFormat); // a `down` may be dropping it
@@ -187,16 +187,16 @@ export async function withStore<Result>(
 }
 
 /** Where the store is. The driver of PostgreSQL is loaded only where it is one of its databases. */
-export async function siteOf({
+export async function connectorFor({
   path,
   postgres,
-  site,
+  connector,
   signal,
-}: Pick<MigratorOptions, 'path' | 'postgres' | 'site' | 'signal'>): Promise<StoreSite> {
-  if (site) return site;
-  if (!postgres) return sqliteSite(path, { signal });
-  const { postgresSite } = await import('../engine/postgres/dialect.js');
-  return postgresSite(postgres, signal);
+}: Pick<MigratorOptions, 'path' | 'postgres' | 'connector' | 'signal'>): Promise<StoreConnector> {
+  if (connector) return connector;
+  if (!postgres) return sqliteConnector(path, { signal });
+  const { postgresConnector } = await import('../engine/postgres/dialect.js');
+  return postgresConnector(postgres, signal);
 }
 
 /** Whether a step fills. */
@@ -231,7 +231,7 @@ export interface SizeChange {
 }
 
 /** What `up`, `down` and `backfill` did to the store. */
-export interface RunOutcome {
+export interface RunResult {
   /** Verdicts that were reached, in order. */
   readonly verifications: readonly Verification[];
   readonly drifts: readonly Drift[];
@@ -256,7 +256,7 @@ export async function writeToStore(
   options: MigratorOptions,
   prepare: (session: OpenSession) => Promise<Backup | undefined>,
   act: (session: OpenSession, verifications: Verification[]) => Promise<void>,
-): Promise<Pick<RunOutcome, 'verifications' | 'size' | 'error' | 'backup'>> {
+): Promise<Pick<RunResult, 'verifications' | 'size' | 'error' | 'backup'>> {
   return await withSession(options, async (session) => {
     const verifications: Verification[] = [];
     const before = await session.store.size();
@@ -280,7 +280,7 @@ export async function writeToStore(
 }
 
 /** Whether a backfill must be verified. */
-export const isUnverified = async (
+export const needsVerification = async (
   { ledger }: Pick<Session, 'ledger'>,
   { name }: Pick<Backfill, 'name'>,
 ): Promise<boolean> => await ledger.isUnverified(name);

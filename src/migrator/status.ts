@@ -1,23 +1,23 @@
-import type { LockState, StoreSite } from '../db/site.js';
+import type { LockState, StoreConnector } from '../db/connector.js';
 import { mapEach } from '../each.js';
 import type { RunRecord, SkipRecord } from '../ledger/records.js';
 import type { Drift } from '../ledger/steps.js';
-import { probeWaiting } from '../run/waiting.js';
+import { probeCatchUp } from '../run/waiting.js';
 import { inStep } from '../steps/step.js';
 import { orphansOf } from './declared.js';
-import { missingColumns } from './prechecks.js';
+import { missingColumns } from './preflight.js';
 import { percentOf, shareOfKeys } from './progress.js';
 import {
   type BackfillStep,
   backfillsOf,
   checkDrift,
+  connectorFor,
   inSnapshot,
-  isUnverified,
   type MigratorOptions,
+  needsVerification,
   type Session,
-  siteOf,
 } from './session.js';
-import { findWork } from './up.js';
+import { planUpWork } from './up.js';
 
 /** A backfill's part of a step's status. */
 export interface BackfillStatus {
@@ -34,7 +34,7 @@ export interface BackfillStatus {
   /** `unverified` when a run is not verified yet, whatever an earlier verdict was. */
   readonly verdict: 'pass' | 'warn' | 'fail' | 'unverified';
   /** Whether rows wait for a catch-up; `unknown` when the first rows behind the watermark do not tell. */
-  readonly isWaiting: boolean | 'unknown';
+  readonly needsCatchUp: boolean | 'unknown';
 }
 
 /** Where one step stands. */
@@ -72,12 +72,16 @@ export async function status(
   options: MigratorOptions,
   { probeRows = PROBE_ROWS }: { readonly probeRows?: number } = {},
 ): Promise<Status> {
-  const site = await siteOf(options);
-  return await site.within(async () => await statusAt({ ...options, site }, site, probeRows));
+  const connector = await connectorFor(options);
+  return await connector.within(async () => await statusAt({ ...options, connector }, connector, probeRows));
 }
 
-async function statusAt(options: MigratorOptions, site: StoreSite, probeRows: number): Promise<Status> {
-  const lock = await site.lookAtLock();
+async function statusAt(
+  options: MigratorOptions,
+  connector: StoreConnector,
+  probeRows: number,
+): Promise<Status> {
+  const lock = await connector.readLockState();
   return await inSnapshot(options, async (session) => {
     const { store, ledger } = session;
     const records = await ledger.steps();
@@ -87,7 +91,7 @@ async function statusAt(options: MigratorOptions, site: StoreSite, probeRows: nu
       const found =
         probed.get(step.name) ??
         (hasLost ||
-          ((await inStep(step, async () => await probeWaiting(store, ledger, step, probeRows))) ??
+          ((await inStep(step, async () => await probeCatchUp(store, ledger, step, probeRows))) ??
             'unknown'));
       probed.set(step.name, found);
       return found;
@@ -122,11 +126,11 @@ async function statusAt(options: MigratorOptions, site: StoreSite, probeRows: nu
         watermark: last?.watermark?.toString() ?? null,
         percent: last ? percentOf(await shareDone(session, step, last)) : 0,
         verdict: await verdictOf(session, step),
-        isWaiting: record.status === 'applied' && (await probe(step)),
+        needsCatchUp: record.status === 'applied' && (await probe(step)),
       };
       return { ...common, backfill };
     });
-    const work = await findWork(session, options, {}, async (step) => (await probe(step)) === true);
+    const work = await planUpWork(session, options, {}, async (step) => (await probe(step)) === true);
     const { steps: declared, isPart } = options.project;
     const isPending =
       Object.values(work).some((found) => found.length > 0) ||
@@ -134,7 +138,7 @@ async function statusAt(options: MigratorOptions, site: StoreSite, probeRows: nu
     return {
       path: store.name,
       // A run that has begun between the two looks is one, too.
-      lock: lock.state === 'free' ? await site.lookAtLock() : lock,
+      lock: lock.state === 'free' ? await connector.readLockState() : lock,
       steps,
       drifts: checkDrift(options, records),
       isPending: isPending || ([...probed.values()].includes('unknown') ? 'unknown' : false),
@@ -155,7 +159,8 @@ async function shareDone({ ledger }: Session, { name }: BackfillStep, run: RunRe
 async function verdictOf(session: Session, step: BackfillStep): Promise<BackfillStatus['verdict']> {
   const last = await session.ledger.lastVerification(step.name);
   const hasSeenAll = last !== undefined && last.run === (await session.ledger.lastRun(step.name))?.run;
-  if (hasSeenAll && (last.verdict === 'fail' || !(await isUnverified(session, step)))) return last.verdict;
+  if (hasSeenAll && (last.verdict === 'fail' || !(await needsVerification(session, step))))
+    return last.verdict;
   return 'unverified';
 }
 

@@ -26,7 +26,7 @@ export async function refuseVersionTriggers(
     );
     const writes = async (schema: Step & SchemaStepDefinition): Promise<boolean> =>
       (direction === 'up'
-        ? (await planSchemaStep(store, schema)).first.map(({ makes }) => makes)
+        ? (await planSchemaStep(store, schema)).first.map(({ creates }) => creates)
         : await ledger.objects(schema.name)
       ).some(({ kind }) => kind === 'version');
     if (triggers.length === 0 || !(await writes(step))) continue;

@@ -8,7 +8,7 @@ import type { Step } from '../steps/step.js';
 import { inStep } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';
 import { type Warnings, warnOfFilledAgain } from './catching-up.js';
-import { applyRequireStep } from './requiring.js';
+import { applyRequireStep } from './require-step.js';
 import type { MigratorOptions, OpenSession } from './session.js';
 
 /** Where the steps of an Umzug instance leave what they have to tell. */
@@ -89,7 +89,7 @@ function runnable(
         path,
         up: async ({ context }) => applyRequireStep(context, options, step, verifications, warnings),
         down: async ({ context: { store, ledger } }) =>
-          await store.write(async (tx) => await ledger.in(tx).forgetStep(name)),
+          await store.write(async (tx) => await ledger.in(tx).deleteStep(name)),
       };
   }
 }

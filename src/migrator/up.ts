@@ -4,22 +4,22 @@ import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import { refuseNewerPackage } from '../ledger/steps.js';
 import type { SchemaStep } from '../run/schema.js';
-import { isWaiting } from '../run/waiting.js';
+import { needsCatchUp } from '../run/waiting.js';
 import { fingerprint, inStep, type Step } from '../steps/step.js';
-import { applyWork, type Done, noteFirstRun } from './apply.js';
-import { emptyLooks } from './catching-up.js';
+import { applyWork, noteFirstRun, type WorkDone } from './apply.js';
+import { emptyProbes } from './catching-up.js';
 import { changeStore, hasRowsToFill, refuseTriggers } from './change.js';
 import { checkDeclarations, refuseOrphans } from './declared.js';
-import { checkBackfill, checkPendingSteps, comingColumns } from './prechecks.js';
-import { requiredBackfill } from './requiring.js';
+import { checkBackfill, checkPendingSteps, pendingColumns } from './preflight.js';
+import { requiredBackfill } from './require-step.js';
 import {
   type BackfillStep,
   backfillsOf,
   checkDrift,
   isBackfill,
-  isUnverified,
   type MigratorOptions,
-  type RunOutcome,
+  needsVerification,
+  type RunResult,
   type Session,
 } from './session.js';
 import { refuseVersionTriggers } from './triggers.js';
@@ -32,19 +32,19 @@ export interface UpTarget {
   /** Only these, in this order; applied ones are passed over. */
   readonly names?: readonly string[] | undefined;
   /** Whether backfills are only begun, and what is left of them is left to a later run. Default false. */
-  readonly leavesBackfills?: boolean | undefined;
+  readonly deferBackfills?: boolean | undefined;
 }
 
 /** What `up` did. */
-export interface UpOutcome extends RunOutcome {
+export interface UpResult extends RunResult {
   /** Steps applied, in order. */
   readonly applied: readonly string[];
   /** Backfills that were run again for rows that had waited. */
   readonly caughtUp: readonly string[];
   /** Applied steps of which somebody had dropped a column or an index, which was made again. */
-  readonly remade: readonly string[];
+  readonly recreated: readonly string[];
   /** Backfills that were left to a later run: to be filled, caught up or verified. */
-  readonly left: readonly string[];
+  readonly deferred: readonly string[];
   /** Backfills of which another process had begun a run that this one took part in: of PostgreSQL only. */
   readonly joined: readonly string[];
   /** First runs that found rows with a value already, which they left as they are. */
@@ -57,7 +57,7 @@ export interface UpWork {
   /** Applied schema steps of which a column or an index is missing. */
   readonly incomplete: readonly Step[];
   /** Applied backfills for which rows wait. */
-  readonly waiting: readonly Step[];
+  readonly needsCatchUp: readonly Step[];
   /** Applied backfills that no verification has passed yet. */
   readonly unverified: readonly Step[];
 }
@@ -68,12 +68,12 @@ export interface UpWork {
  * @param hasWaiting whether rows wait for an applied backfill. Default: as many rows are read as it takes to know
  * @throws {BackfillError} `STEP_UNKNOWN` when `to` or `names` name no step
  */
-export async function findWork(
+export async function planUpWork(
   session: Session,
   { project }: MigratorOptions,
   { to, step: count, names }: UpTarget = {},
   hasWaiting = async (step: BackfillStep): Promise<boolean> =>
-    await inStep(step, async () => await isWaiting(session.store, session.ledger, step)),
+    await inStep(step, async () => await needsCatchUp(session.store, session.ledger, step)),
 ): Promise<UpWork> {
   const { store, ledger } = session;
   const { steps } = project;
@@ -93,16 +93,16 @@ export async function findWork(
     steps.filter((step): step is SchemaStep => step.kind === 'schema'),
     async (step) => await isIncomplete(session, step),
   );
-  const coming = comingColumns(incomplete);
+  const coming = pendingColumns(incomplete);
   for (const step of done) await inStep(step, async () => await checkBackfill(store, step, coming));
   return {
     pending: eligible.slice(0, count),
     incomplete,
     // A column that is missing is made again first; what it held is then found by its verification.
-    waiting: incomplete.length > 0 ? [] : await filterEach(done, hasWaiting),
+    needsCatchUp: incomplete.length > 0 ? [] : await filterEach(done, hasWaiting),
     unverified: await filterEach(
       done,
-      async (step) => incomplete.length > 0 || (await isUnverified(session, step)),
+      async (step) => incomplete.length > 0 || (await needsVerification(session, step)),
     ),
   };
 }
@@ -113,7 +113,7 @@ async function isIncomplete({ store, ledger }: Session, step: SchemaStep): Promi
   const isAsApplied = record?.status === 'applied' && record.fingerprint === fingerprint(step);
   if (!isAsApplied) return false;
   const { first, indexes } = await planSchemaStep(store, step);
-  return indexes.length > 0 || first.some(({ makes }) => makes.kind === 'column');
+  return indexes.length > 0 || first.some(({ creates }) => creates.kind === 'column');
 }
 
 /** The error for a step name that the project doesn't have. */
@@ -132,11 +132,11 @@ export function unknownStep(name: string, steps: readonly Step[]): BackfillError
  * @returns what was done; `error` says what ended it early
  * @throws {BackfillError} when the store or the project is refused before anything is written
  */
-export async function up(given: MigratorOptions, target: UpTarget = {}): Promise<UpOutcome> {
-  const done: Done = {
+export async function up(given: MigratorOptions, target: UpTarget = {}): Promise<UpResult> {
+  const done: WorkDone = {
     applied: [],
     caughtUp: [],
-    remade: [],
+    recreated: [],
     completed: [],
     valuesLeft: [],
     unfilled: [],
@@ -152,15 +152,15 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
   };
   const { found, outcome, joined } = await changeStore(options, {
     command: 'up',
-    joins: !target.leavesBackfills,
-    find: async (session, onEvent) => {
+    joinable: !target.deferBackfills,
+    plan: async (session, onEvent) => {
       const records = await session.ledger.steps();
       refuseNewerPackage(records);
       await refuseOrphans(session, options.project);
       const drifts = checkDrift(options, records);
-      const all = await findWork(session, options, target);
-      const work = target.leavesBackfills ? await withoutBackfills(session, all) : all;
-      const left = target.leavesBackfills ? backfillsIn(all) : [];
+      const all = await planUpWork(session, options, target);
+      const work = target.deferBackfills ? await withoutBackfills(session, all) : all;
+      const left = target.deferBackfills ? backfillsIn(all) : [];
       const { warnings } = await checkPendingSteps(session, options.project.steps, [
         ...work.incomplete,
         ...work.pending,
@@ -172,21 +172,21 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
       await refuseTriggers(session, fills, { ...options, onEvent });
       await refuseVersionTriggers(session, work.pending, 'up', { ...options, onEvent });
       const isBegun = records.some(({ status }) => status === 'applying');
-      const looks = await emptyLooks(session, withoutWork(options.project, all));
+      const looks = await emptyProbes(session, withoutWork(options.project, all));
       return { drifts, work, left, warnings, isBegun, looks };
     },
     stepsOf: ({ work }) => namesOf(work),
-    looksOf: ({ looks }) => looks,
+    probesOf: ({ looks }) => looks,
     // What an earlier `up` has begun has taken most of its room already.
     grows: ({ work, isBegun }) => work.pending.length > 0 && !isBegun,
     act: (session, { work }, verifications) =>
-      applyWork(session, options, work, target.leavesBackfills ?? false, done, verifications),
+      applyWork(session, options, work, target.deferBackfills ?? false, done, verifications),
   });
   const { drifts } = found;
   const { completed, unfilled, ...rest } = done;
   const warnings = [...unfilled, ...found.warnings, ...done.warnings];
-  const left = found.left.filter((name) => !completed.includes(name));
-  return { verifications: [], drifts, ...rest, warnings, left, joined, ...outcome };
+  const deferred = found.left.filter((name) => !completed.includes(name));
+  return { verifications: [], drifts, ...rest, warnings, deferred, joined, ...outcome };
 }
 
 /** Names of the steps that there is work for. */
@@ -195,8 +195,8 @@ export const namesOf = (work: UpWork): string[] => [
 ];
 
 /** The backfills for which there is something to do. */
-const backfillsIn = ({ pending, waiting, unverified }: UpWork): string[] => [
-  ...new Set([...pending, ...waiting, ...unverified].filter(isBackfill).map(({ name }) => name)),
+const backfillsIn = ({ pending, needsCatchUp, unverified }: UpWork): string[] => [
+  ...new Set([...pending, ...needsCatchUp, ...unverified].filter(isBackfill).map(({ name }) => name)),
 ];
 
 /** The backfills for which there is nothing to do; none while a column may be missing. */
@@ -214,7 +214,7 @@ async function fillsOf(
   const required = work.pending.flatMap((step) =>
     step.kind === 'require' ? requiredBackfill(project.steps, step) : [],
   );
-  const done = [...work.waiting, ...work.unverified, ...required].filter(isBackfill);
+  const done = [...work.needsCatchUp, ...work.unverified, ...required].filter(isBackfill);
   const isOpen = async (step: BackfillStep): Promise<boolean> =>
     (await session.ledger.step(step.name))?.status !== 'applied' || (await hasRowsToFill(session, step));
   return [...new Set([...(await filterEach(done, isOpen)), ...work.pending.filter(isBackfill)])];
@@ -236,6 +236,6 @@ const withoutBackfills = async ({ ledger }: Session, work: UpWork): Promise<UpWo
     work.pending,
     async (step) => !isBackfill(step) || !(await ledger.step(step.name)),
   ),
-  waiting: [],
+  needsCatchUp: [],
   unverified: [],
 });

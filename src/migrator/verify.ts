@@ -2,7 +2,7 @@ import { checkRequirements } from '../run/schema.js';
 import { inStep } from '../steps/step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
 import { besideRun } from './in-progress.js';
-import { requireApplied } from './prechecks.js';
+import { requireApplied } from './preflight.js';
 import { backfillsOf, inTransaction, type MigratorOptions, withStore } from './session.js';
 
 /**
@@ -15,9 +15,9 @@ export async function verify(
   options: MigratorOptions,
   { minCoverage }: { readonly minCoverage?: number | undefined } = {},
 ): Promise<readonly Verification[]> {
-  const { project, threadFromBytes, now } = options;
+  const { project, parallelMinBytes, now } = options;
   const steps = backfillsOf(project);
-  return await withStore(options, 'look', async (session) => {
+  return await withStore(options, 'read', async (session) => {
     await session.store.snapshot(async (tx) => {
       await checkRequirements(tx, project.config.requires);
       for (const step of steps) await requireApplied(inTransaction(session, tx), step);
@@ -28,7 +28,7 @@ export async function verify(
         await inStep(step, async () =>
           verifyBackfill(session.store, session.ledger, step, project.steps, {
             minCoverage,
-            threadFromBytes,
+            parallelMinBytes,
             now,
           }),
         ),

@@ -1,6 +1,6 @@
+import { anySignal } from '../abort.js';
 import { rootBackfillError } from '../errors.js';
 import type { WithWorkers } from '../run/runner.js';
-import { eitherSignal } from '../stop.js';
 import { type MigratorEvent, type MigratorOptions, withSession } from './session.js';
 
 /** What only the worker that leads tells: the loops of the others begin and end within its own. */
@@ -22,14 +22,14 @@ export function workersOf(options: MigratorOptions): WithWorkers | undefined {
   const { postgres, workers = 1, onEvent } = options;
   if (!postgres || workers <= 1) return undefined;
   return async (work, lead) => {
-    const { postgresSite } = await import('../engine/postgres/dialect.js');
+    const { postgresConnector } = await import('../engine/postgres/dialect.js');
     const stopper = new AbortController();
-    const signal = eitherSignal(options.signal, stopper.signal);
+    const signal = anySignal(options.signal, stopper.signal);
     const begin = async (number: number): Promise<void> => {
-      const site = postgresSite(postgres, signal);
+      const connector = postgresConnector(postgres, signal);
       const own: MigratorOptions = {
         ...options,
-        site,
+        connector,
         signal,
         withWorkers: undefined,
         onEvent: (event) => {
@@ -37,7 +37,7 @@ export function workersOf(options: MigratorOptions): WithWorkers | undefined {
         },
       };
       try {
-        await site.share(async () => {
+        await connector.share(async () => {
           await withSession(own, ({ store, ledger }) => work(store, ledger, own));
           return true;
         });

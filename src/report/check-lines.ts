@@ -3,7 +3,7 @@ import type { BackfillStep } from '../migrator/session.js';
 import { shellWord } from '../shell.js';
 import type { CheckResult, Verdict } from '../verify/check.js';
 import { showValue } from '../verify/times.js';
-import type { Words } from './words.js';
+import type { Messages } from './messages.js';
 
 /** One thing that a check found, in a report's words. */
 export interface CheckLine {
@@ -19,7 +19,7 @@ export interface CheckText {
   readonly verdict: Verdict;
   readonly lines: readonly CheckLine[];
   /** What mends it, in words, and the command if there is one. Only of a check that failed. */
-  readonly mend?: { readonly text: string; readonly command?: string };
+  readonly fix?: { readonly text: string; readonly command?: string };
 }
 
 // A check's own texts are English: here each is said again in the report's language, from the check's figures.
@@ -56,18 +56,18 @@ const NULL_KINDS = ['fillable', 'waiting', 'refused', 'withoutValue'] as const;
 const figuresOf = <Figures>({ figures }: CheckResult): Figures => figures as Figures;
 
 /** Says what a check found. */
-export function checkText(check: CheckResult, step: BackfillStep, words: Words): CheckText {
+export function checkText(check: CheckResult, step: BackfillStep, words: Messages): CheckText {
   const lines = linesOf(check, step, words);
-  const mend = check.verdict === 'fail' ? mendOf(check, step, words) : undefined;
-  return { title: titleOf(check, step, words), verdict: check.verdict, lines, ...(mend ? { mend } : {}) };
+  const fix = check.verdict === 'fail' ? fixFor(check, step, words) : undefined;
+  return { title: titleOf(check, step, words), verdict: check.verdict, lines, ...(fix ? { fix } : {}) };
 }
 
-function titleOf({ id }: CheckResult, { checks }: BackfillStep, words: Words): string {
+function titleOf({ id }: CheckResult, { checks }: BackfillStep, words: Messages): string {
   if (id === 'groups') return words.checks.groups(checks.groupBy);
   return words.checks[id === 'index-use' ? 'indexUse' : id];
 }
 
-function linesOf(check: CheckResult, step: BackfillStep, words: Words): CheckLine[] {
+function linesOf(check: CheckResult, step: BackfillStep, words: Messages): CheckLine[] {
   switch (check.id) {
     case 'coverage':
       return coverageLines(check, words);
@@ -105,7 +105,7 @@ function counted({ findings }: CheckResult): (rows: number, text: (rows: string)
   };
 }
 
-function coverageLines(check: CheckResult, words: Words): CheckLine[] {
+function coverageLines(check: CheckResult, words: Messages): CheckLine[] {
   const { columns, rowsInScope, skips } = figuresOf<CoverageFigures>(check);
   const line = counted(check);
   const lines = columns.flatMap((column): CheckLine[] => [
@@ -117,7 +117,7 @@ function coverageLines(check: CheckResult, words: Words): CheckLine[] {
   return lines;
 }
 
-function consistencyLines(check: CheckResult, words: Words): CheckLine[] {
+function consistencyLines(check: CheckResult, words: Messages): CheckLine[] {
   type Figure = 'cellsFilled' | 'equal' | 'changedInRun' | 'changedMeanwhile' | 'changedSince' | 'written';
   const found = figuresOf<Record<Figure | 'declaredOtherwise' | 'underivable', number>>(check);
   const line = counted(check);
@@ -132,14 +132,14 @@ function consistencyLines(check: CheckResult, words: Words): CheckLine[] {
   ];
 }
 
-function indexLines(check: CheckResult, words: Words): CheckLine[] {
+function indexLines(check: CheckResult, words: Messages): CheckLine[] {
   const { indexes } = figuresOf<{ indexes: readonly { index: string; verdict: Verdict }[] }>(check);
   if (indexes.length === 0) return [pass(words.noIndexes)];
-  const say = { pass: words.indexUsed, warn: words.indexPreferred, fail: words.indexUnused };
-  return indexes.map(({ index, verdict }) => ({ verdict, text: say[verdict](index) }));
+  const translate = { pass: words.indexUsed, warn: words.indexPreferred, fail: words.indexUnused };
+  return indexes.map(({ index, verdict }) => ({ verdict, text: translate[verdict](index) }));
 }
 
-function timestampLines(check: CheckResult, step: BackfillStep, words: Words): CheckLine[] {
+function timestampLines(check: CheckResult, step: BackfillStep, words: Messages): CheckLine[] {
   const { columns, endBeforeStart, endBeforeFallback, mixedOffsets } = figuresOf<TimestampFigures>(check);
   const fallbackOf = (name: string): string | undefined => {
     const value = step.columns.find((column) => column.name === name)?.value;
@@ -174,13 +174,13 @@ function timestampLines(check: CheckResult, step: BackfillStep, words: Words): C
   ];
 }
 
-function nullLines(check: CheckResult, words: Words): CheckLine[] {
+function nullLines(check: CheckResult, words: Messages): CheckLine[] {
   const { rows } = figuresOf<{ rows: readonly { columns: readonly string[]; rows: number }[] }>(check);
   if (rows.length === 0) return [pass(words.noNulls)];
   return rows.map((found) => pass(words.nullIn(count(found.rows), found.columns.join(words.comma))));
 }
 
-function lagLines(check: CheckResult, { checks }: BackfillStep, words: Words): CheckLine[] {
+function lagLines(check: CheckResult, { checks }: BackfillStep, words: Messages): CheckLine[] {
   const found =
     figuresOf<Partial<Record<'count' | 'p50Seconds' | 'p95Seconds' | 'p99Seconds' | 'maxSeconds', number>>>(
       check,
@@ -192,7 +192,7 @@ function lagLines(check: CheckResult, { checks }: BackfillStep, words: Words): C
   return [pass(words.lagFigures(count(found.count), p50 ?? '', p95 ?? '', p99 ?? '', max ?? ''))];
 }
 
-function integrityLines(check: CheckResult, words: Words): CheckLine[] {
+function integrityLines(check: CheckResult, words: Messages): CheckLine[] {
   const { batches, contradictions, held, recorded } =
     figuresOf<Record<'batches' | 'contradictions' | 'held' | 'recorded', number>>(check);
   const lines: CheckLine[] =
@@ -205,7 +205,7 @@ function integrityLines(check: CheckResult, words: Words): CheckLine[] {
   return lines;
 }
 
-function ruleLines(check: CheckResult, words: Words): CheckLine[] {
+function ruleLines(check: CheckResult, words: Messages): CheckLine[] {
   const line = counted(check);
   const { rules } = figuresOf<{ rules: readonly { title: string; rows: number }[] }>(check);
   return rules.flatMap(({ title, rows }) =>
@@ -213,18 +213,18 @@ function ruleLines(check: CheckResult, words: Words): CheckLine[] {
   );
 }
 
-function mendOf({ id, hint }: CheckResult, { name }: BackfillStep, words: Words): CheckText['mend'] {
-  const { mends } = words;
+function fixFor({ id, hint }: CheckResult, { name }: BackfillStep, words: Messages): CheckText['fix'] {
+  const { fixes } = words;
   const command = `umzug-backfill backfill ${shellWord(name)} --rescan`;
-  if (id === 'coverage' || id === 'integrity') return { text: mends[id], command };
+  if (id === 'coverage' || id === 'integrity') return { text: fixes[id], command };
   if (id === 'consistency')
     return {
-      text: mends.consistency,
+      text: fixes.consistency,
       command: `umzug-backfill down --to ${shellWord(name)} && umzug-backfill up`,
     };
-  if (id === 'rules') return { text: mends.rules, command: 'umzug-backfill up' };
+  if (id === 'rules') return { text: fixes.rules, command: 'umzug-backfill up' };
   if (id !== 'index-use') return undefined;
   return hint?.startsWith('umzug-backfill up')
-    ? { text: mends.indexRemake, command: 'umzug-backfill up' }
-    : { text: mends.indexAnalyze };
+    ? { text: fixes.indexRemake, command: 'umzug-backfill up' }
+    : { text: fixes.indexAnalyze };
 }

@@ -1,9 +1,9 @@
-import type { OutFile } from '../safety/out-file.js';
+import type { OutputFileKind } from '../safety/output-file.js';
 
 /** A report, for this user's eyes only: it describes what is in a store. */
-export const REPORT_FILE: OutFile = {
+export const REPORT_FILE: OutputFileKind = {
   what: 'report',
-  head: '<!doctype html>\n<!-- A report of umzug-backfill -->\n',
+  signature: '<!doctype html>\n<!-- A report of umzug-backfill -->\n',
   mode: 0o600,
 };
 

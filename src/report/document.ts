@@ -1,14 +1,14 @@
 import { PACKAGE_VERSION } from '../package.js';
 import { REPORT_FILE } from './default-file.js';
 import { type Content, html } from './html.js';
+import type { Messages } from './messages.js';
 import { STYLE } from './style.js';
-import type { Words } from './words.js';
 
 /** Forbids the page everything but its own style: it loads nothing and runs nothing, whatever a store may hold. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /** A whole page: it needs no other file, no network and no script. */
-export function page(title: string, main: Content, words: Words): string {
+export function page(title: string, main: Content, words: Messages): string {
   const body = html`<html lang="${words.locale}">
 <head>
 <meta charset="utf-8">
@@ -27,5 +27,5 @@ ${main}
 </body>
 </html>
 `;
-  return REPORT_FILE.head + body.text;
+  return REPORT_FILE.signature + body.text;
 }

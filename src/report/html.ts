@@ -48,4 +48,4 @@ export function html(strings: TemplateStringsArray, ...contents: readonly Conten
 }
 
 /** Text of the store: set apart, so that its direction of writing does not turn what stands around it. */
-export const storeText = (text: string): Html => html`<bdi>${text}</bdi>`;
+export const isolateBidi = (text: string): Html => html`<bdi>${text}</bdi>`;

@@ -3,11 +3,11 @@ import { identifier } from '../db/sql.js';
 import { scopeSql } from '../engine/rows.js';
 import type { Backfill } from '../steps/define.js';
 import { parseTimestamp } from '../verify/times.js';
-import { addTo, emptySketch, type LogSketch, quantile } from './log-sketch.js';
-import { addInstant, bucketWidth, emptySpread, mainRange } from './time-range.js';
+import { addTo, emptySketch, type LogSketch, quantile } from './quantile-sketch.js';
+import { addInstant, bucketWidth, coreRange, emptySpread } from './time-range.js';
 
 /** Rows with a lag of `fromSeconds` or more, and less than `toSeconds`. */
-export interface LagBar {
+export interface HistogramBin {
   readonly fromSeconds: number;
   readonly toSeconds: number;
   readonly rows: number;
@@ -30,7 +30,7 @@ export interface LagSeries {
   /** Rows whose two times are the same to the microsecond. */
   readonly zero: number;
   /** The lags above zero, in rising order, from the first bar with rows to the last. */
-  readonly bars: readonly LagBar[];
+  readonly bars: readonly HistogramBin[];
   /** By the second column's instant; stretches without a row are left out. */
   readonly buckets: readonly LagBucket[];
   /** Width of each. */
@@ -56,7 +56,7 @@ export async function lagSeries(store: Store, backfill: Backfill): Promise<LagSe
   if (!backfill.checks.lag) return undefined;
   const spread = emptySpread();
   for await (const page of lags(store, backfill)) for (const { endMs } of page) addInstant(spread, endMs);
-  const range = mainRange(spread);
+  const range = coreRange(spread);
   const bars = new Array<number>(EDGES.length).fill(0);
   const sketches = new Map<number, LogSketch>();
   let [rows, negative, zero, outside] = [0, 0, 0, 0];
@@ -130,7 +130,7 @@ function barOf(seconds: number): number | undefined {
   return low - 1;
 }
 
-function barsOf(counts: readonly number[]): LagBar[] {
+function barsOf(counts: readonly number[]): HistogramBin[] {
   const first = counts.findIndex((rows) => rows > 0);
   if (first < 0) return [];
   const last = counts.findLastIndex((rows) => rows > 0);

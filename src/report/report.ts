@@ -1,14 +1,14 @@
 import { locateStore } from '../db/path.js';
 import { type BackfillError, rootBackfillError } from '../errors.js';
-import type { MigratorOptions, RunOutcome } from '../migrator/session.js';
-import { verificationFailed } from '../migrator/verifying.js';
-import { findTarget, writeOut } from '../safety/out-file.js';
+import { type Lang, loadTranslator } from '../i18n/lang.js';
+import type { MigratorOptions, RunResult } from '../migrator/session.js';
+import { verificationFailed } from '../migrator/verify-and-record.js';
+import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import type { Verdict } from '../verify/check.js';
 import type { Verification } from '../verify/verify.js';
-import { type Lang, sayIn } from '../words/lang.js';
+import { collect } from './collect.js';
 import { REPORT_FILE } from './default-file.js';
-import { gather } from './gather.js';
-import { WORDS } from './words.js';
+import { MESSAGES } from './messages.js';
 
 /** How to make a report. */
 export interface ReportOptions {
@@ -17,11 +17,11 @@ export interface ReportOptions {
   /** Verifications that were made just now; backfills without one are verified. Default: none. */
   readonly verifications?: readonly Verification[] | undefined;
   /** Makes of a command that it names one that runs as it stands. Default: as it is. */
-  readonly tell?: ((command: string) => string) | undefined;
+  readonly toRunnable?: ((command: string) => string) | undefined;
 }
 
 /** A report that was made. */
-export interface MadeReport {
+export interface RenderedReport {
   /** The page. */
   readonly text: string;
   /** Of each backfill; `none` where there was nothing to verify. */
@@ -35,13 +35,20 @@ export interface MadeReport {
  *
  * @throws {BackfillError} when the store is refused
  */
-export async function makeReport(options: MigratorOptions, how: ReportOptions = {}): Promise<MadeReport> {
-  const { lang = 'en', tell = (command) => command, ...gathering } = how;
-  const facts = await gather(options, gathering);
+export async function renderReport(
+  options: MigratorOptions,
+  how: ReportOptions = {},
+): Promise<RenderedReport> {
+  const { lang = 'en', toRunnable = (command) => command, ...gathering } = how;
+  const facts = await collect(options, gathering);
   const { storePage } = await import('./page.js'); // with the library for charts, which nothing else needs
   const failed = facts.backfills.find(({ verification }) => verification?.verdict === 'fail')?.verification;
   return {
-    text: storePage(facts, { words: WORDS[lang], say: await sayIn(lang), tell }),
+    text: storePage(facts, {
+      words: MESSAGES[lang],
+      translate: await loadTranslator(lang),
+      toRunnable: toRunnable,
+    }),
     ...(failed ? { error: verificationFailed(failed) } : {}),
     backfills: facts.backfills.map(({ step, verification }) => ({
       name: step.name,
@@ -51,11 +58,11 @@ export async function makeReport(options: MigratorOptions, how: ReportOptions = 
 }
 
 /** A report that was written, or why none was. */
-export interface ReportOutcome {
+export interface ReportResult {
   /** Absolute path of the file; absent when none was written. */
   readonly path?: string;
   readonly bytes?: number;
-  readonly backfills?: MadeReport['backfills'];
+  readonly backfills?: RenderedReport['backfills'];
   /** What kept it from being written, or `VERIFICATION_FAILED`. */
   readonly error?: BackfillError;
 }
@@ -64,17 +71,17 @@ export interface ReportOutcome {
  * Makes a report and writes it to a file, also when a check failed.
  *
  * @param path where to, relative to the current folder
- * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`, or as {@link makeReport}
+ * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`, or as {@link renderReport}
  */
 export async function report(
   options: MigratorOptions,
   path: string,
   how: ReportOptions = {},
-): Promise<ReportOutcome> {
+): Promise<ReportResult> {
   checkTarget(options, path); // before the work, and again after it
-  const { text, ...made } = await makeReport(options, how);
+  const { text, ...made } = await renderReport(options, how);
   const target = checkTarget(options, path);
-  writeOut(REPORT_FILE, target, text);
+  writeAtomically(REPORT_FILE, target, text);
   return { path: target, bytes: Buffer.byteLength(text), ...made };
 }
 
@@ -84,7 +91,7 @@ export async function report(
  * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`, or when there is no store
  */
 export const checkTarget = ({ path: store, postgres }: MigratorOptions, path: string): string =>
-  findTarget(REPORT_FILE, path, postgres ? undefined : locateStore(store));
+  resolveOutputPath(REPORT_FILE, path, postgres ? undefined : locateStore(store));
 
 /**
  * Writes a report after a command, which may have failed: with the verifications that it has made. A run that was stopped by a
@@ -94,9 +101,9 @@ export const checkTarget = ({ path: store, postgres }: MigratorOptions, path: st
 export async function reportAfter(
   options: MigratorOptions,
   path: string,
-  { verifications, error }: Pick<RunOutcome, 'verifications' | 'error'>,
+  { verifications, error }: Pick<RunResult, 'verifications' | 'error'>,
   how: ReportOptions = {},
-): Promise<ReportOutcome> {
+): Promise<ReportResult> {
   if (error?.code === 'INTERRUPTED' || error?.code === 'TERMINATED') return {};
   try {
     return await report(options, path, { ...how, verifications });

@@ -1,5 +1,5 @@
 import { type Content, type Html, html } from './html.js';
-import type { Words } from './words.js';
+import type { Messages } from './messages.js';
 
 /** A column of a table: its heading, and whether it holds numbers, or what else is not to be broken into lines. */
 export interface Column {
@@ -30,7 +30,7 @@ ${body}</tbody></table></div>
 
 /** A chart with what it says in words, and all its figures in a table. */
 export function figure(
-  words: Words,
+  words: Messages,
   {
     title,
     caption,

@@ -1,5 +1,5 @@
 /** Rows by time, in slots of equal width, to find the range that is worth showing. */
-export interface TimeSpread {
+export interface TimeHistogram {
   slotMs: number;
   /** By number of the slot: rows, and the first and last instant in it. */
   slots: Map<number, Slot>;
@@ -17,10 +17,10 @@ const MAX_SLOTS = 4096;
 const DAY_MS = 86_400_000;
 
 /** A spread of no rows, in slots of a day. */
-export const emptySpread = (): TimeSpread => ({ slotMs: DAY_MS, slots: new Map() });
+export const emptySpread = (): TimeHistogram => ({ slotMs: DAY_MS, slots: new Map() });
 
 /** Counts a row. */
-export function addInstant(spread: TimeSpread, epochMs: number): void {
+export function addInstant(spread: TimeHistogram, epochMs: number): void {
   addSlot(spread.slots, Math.floor(epochMs / spread.slotMs), { rows: 1, minMs: epochMs, maxMs: epochMs });
   while (spread.slots.size > MAX_SLOTS) widen(spread);
 }
@@ -36,7 +36,7 @@ function addSlot(slots: Map<number, Slot>, number: number, { rows, minMs, maxMs 
   slot.maxMs = Math.max(slot.maxMs, maxMs);
 }
 
-function widen(spread: TimeSpread): void {
+function widen(spread: TimeHistogram): void {
   const slots = new Map<number, Slot>();
   for (const [number, slot] of spread.slots) addSlot(slots, Math.floor(number / 2), slot);
   spread.slots = slots;
@@ -50,7 +50,7 @@ export interface TimeRange {
 }
 
 /** Share of the rows around which the range is laid. */
-const CORE = 0.99;
+const CORE_FRACTION = 0.99;
 
 /**
  * The range that is worth showing: the narrowest one that holds 99% of the rows, and as much again on either side. A few
@@ -58,10 +58,10 @@ const CORE = 0.99;
  *
  * @returns undefined when there are no rows
  */
-export function mainRange({ slots }: TimeSpread): TimeRange | undefined {
+export function coreRange({ slots }: TimeHistogram): TimeRange | undefined {
   const rising = [...slots].sort(([a], [b]) => a - b);
   const total = rising.reduce((sum, [, { rows }]) => sum + rows, 0);
-  const core = narrowest(rising, Math.ceil(total * CORE));
+  const core = narrowest(rising, Math.ceil(total * CORE_FRACTION));
   if (!core) return undefined;
   const [first, last] = core;
   const width = last - first + 1;

@@ -1,14 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { pauseFor, throwIfAborted } from '../abort.js';
 import type { Connection, Transaction } from '../db/connection.js';
-import { busyPauses } from '../db/site.js';
-import type { Surroundings } from '../engine/dialect.js';
-import { explained, explanation } from '../engine/expressions.js';
-import { firstPace, nextPace, type Pace, type PaceSettings } from '../engine/pace.js';
+import { backoffDelays } from '../db/connector.js';
+import type { LoadMonitor } from '../engine/dialect.js';
+import { findFailingRow, withFailingRow } from '../engine/expressions.js';
+import { initialPace, nextPace, type PaceSettings, type PaceState } from '../engine/pace.js';
 import { DEFAULT_BATCH_ROWS, type RunOptions } from '../engine/run-options.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { MAX_BATCH_ROWS } from '../ledger/records.js';
 import type { Backfill } from '../steps/define.js';
-import { pauseFor, throwIfStopped } from '../stop.js';
 
 /*
  * How a batch commits, of `up` (fill.ts) and of `down` (revert.ts). What it does to the table, its rows in the ledger, and where the next one
@@ -39,13 +39,13 @@ export interface Loop extends Work {
  *
  * @throws {BackfillError} `INTERRUPTED`, `TERMINATED` when it was stopped, in its last batch too
  */
-export async function inBatches(work: Work, act: (loop: Loop) => Promise<void>): Promise<void> {
+export async function withBatchEvents(work: Work, act: (loop: Loop) => Promise<void>): Promise<void> {
   const { store, backfill, options } = work;
   options.onEvent?.({ event: 'batches_started', backfill: backfill.name });
   const pacer = await Pacer.begin(store, backfill, options);
   try {
     await act({ ...work, pacer });
-    throwIfStopped(options.signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin
+    throwIfAborted(options.signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin
   } finally {
     await pacer.close();
     options.onEvent?.({ event: 'batches_ended', backfill: backfill.name });
@@ -70,20 +70,20 @@ export async function commitBatch<Done>(
 ): Promise<Done> {
   const transaction = async (): Promise<Done> => {
     const done = await store.tryWrite(async (tx) => {
-      await pacer.locked(tx);
+      await pacer.onBegin(tx);
       return await batch(tx);
     });
-    pacer.unlocked();
+    pacer.onEnd();
     return done;
   };
   await pacer.pause();
-  for (const usualMs of busyPauses()) {
-    throwIfStopped(signal, where());
+  for (const usualMs of backoffDelays()) {
+    throwIfAborted(signal, where());
     try {
       return await transaction();
     } catch (error) {
       const reason = store.dialect.retryReason(error);
-      if (!reason) throw (await explanation(store, backfill, error)) ?? error; // rolled back by now
+      if (!reason) throw (await findFailingRow(store, backfill, error)) ?? error; // rolled back by now
       const isConflict = reason === 'conflict';
       if (isConflict) onConflict?.();
       const pauseMs = isConflict ? Math.ceil(Math.random() * CONFLICT_PAUSE_MS) : usualMs;
@@ -91,7 +91,7 @@ export async function commitBatch<Done>(
       await pauseFor(pauseMs, signal);
     }
   }
-  return await explained(store, backfill, transaction);
+  return await withFailingRow(store, backfill, transaction);
 }
 
 /**
@@ -102,33 +102,28 @@ class Pacer {
   readonly #backfill: Backfill;
   readonly #options: RunOptions;
   readonly #settings: PaceSettings;
-  readonly #surroundings: Surroundings;
-  #pace: Pace;
+  readonly #monitor: LoadMonitor;
+  #pace: PaceState;
   #lockedAt = 0;
   #lockMs = 0;
-  #hasCompany = false;
+  #hasContention = false;
 
-  private constructor(
-    store: Connection,
-    backfill: Backfill,
-    options: RunOptions,
-    surroundings: Surroundings,
-  ) {
+  private constructor(store: Connection, backfill: Backfill, options: RunOptions, monitor: LoadMonitor) {
     this.#backfill = backfill;
     this.#options = options;
     this.#settings = {
       name: options.pace ?? 'courteous',
       maxRows: Math.min(options.batchRows ?? DEFAULT_BATCH_ROWS, MAX_BATCH_ROWS),
       targetBatchMs: options.targetBatchMs ?? store.dialect.pacing.targetBatchMs,
-      rhythm: store.dialect.pacing.rhythm,
+      bottleneck: store.dialect.pacing.bottleneck,
     };
-    this.#pace = firstPace(this.#settings);
-    this.#surroundings = surroundings;
+    this.#pace = initialPace(this.#settings);
+    this.#monitor = monitor;
   }
 
   /** Begins to keep the pace of a loop. */
   static async begin(store: Connection, backfill: Backfill, options: RunOptions): Promise<Pacer> {
-    return new Pacer(store, backfill, options, await store.dialect.surroundings(store, backfill, options));
+    return new Pacer(store, backfill, options, await store.dialect.loadMonitor(store, backfill, options));
   }
 
   /** Rows that the next batch takes at most. */
@@ -145,13 +140,13 @@ class Pacer {
   }
 
   /** Notes that the batch's transaction has begun. Called first thing in it. */
-  async locked(tx: Transaction): Promise<void> {
+  async onBegin(tx: Transaction): Promise<void> {
     this.#lockedAt = performance.now();
-    this.#hasCompany = await this.#surroundings.hasCompany(tx);
+    this.#hasContention = await this.#monitor.hasContention(tx);
   }
 
   /** Notes that its transaction has ended. */
-  unlocked(): void {
+  onEnd(): void {
     this.#lockMs = performance.now() - this.#lockedAt;
   }
 
@@ -160,15 +155,15 @@ class Pacer {
    *
    * @throws {BackfillError} `WAL_PINNED` when the WAL is at its limit and somebody reads from it for too long
    */
-  async committed(rows: number): Promise<void> {
-    const timing = { rows, lockMs: this.#lockMs, hasCompany: this.#hasCompany };
+  async onCommit(rows: number): Promise<void> {
+    const timing = { rows, lockMs: this.#lockMs, hasContention: this.#hasContention };
     this.#pace = nextPace(this.#pace, timing, this.#settings);
     await nextTurn();
-    await this.#surroundings.settle();
+    await this.#monitor.betweenBatches();
   }
 
   /** Ends what the pace needed. */
   async close(): Promise<void> {
-    await this.#surroundings.close();
+    await this.#monitor.close();
   }
 }

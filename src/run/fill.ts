@@ -1,20 +1,20 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Transaction } from '../db/connection.js';
-import { type BatchResult, type FillWindow, type RefusedRow, RefusedUpdate } from '../engine/batch.js';
-import { explained, explanation } from '../engine/expressions.js';
+import { type BatchResult, type FillWindow, type RejectedRow, RejectedUpdate } from '../engine/batch.js';
+import { findFailingRow, withFailingRow } from '../engine/expressions.js';
 import { takeThrown, thrownWarnings } from '../engine/process.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import type { Backfill } from '../steps/define.js';
 import { commitBatch, type Loop } from './batches.js';
-import { refusalOf, refuseFailures, refuseTooMany, requireFixedPoint } from './run-checks.js';
+import { rejectionOf, requireFixedPoint, stopOnFailures, stopOnRejections } from './run-checks.js';
 
 /** A batch with its number. */
 type Batch = BatchResult & { readonly number: number };
 
 /** What the next batch takes. Only this process knows it: another begins with what the ledger says. */
-interface Take {
+interface BatchRequest {
   /** The last key that this process has done. */
   cursor: Key | null;
   /** Rows at most. */
@@ -24,16 +24,16 @@ interface Take {
   /** The last key of the part before that. */
   readTo: Key | null;
   /** A row that the store has refused to update: it is left alone, and recorded as a skip. */
-  refused?: RefusedRow | undefined;
+  rejected?: RejectedRow | undefined;
 }
 
 /** What became of a claim. */
-interface Filled {
+interface BatchOutcome {
   readonly batch?: Batch | undefined;
   /** Whether nothing is left for this process. */
   readonly isDone: boolean;
   /** Whether others are at work on all that is left. */
-  readonly isTaken?: boolean;
+  readonly allClaimed?: boolean;
 }
 
 /**
@@ -42,43 +42,43 @@ interface Filled {
  *
  * @param ledger the ledger on that transaction
  */
-async function fillOne(
+async function fillNextBatch(
   tx: Transaction,
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
-  take: Take,
-): Promise<Filled> {
+  request: BatchRequest,
+): Promise<BatchOutcome> {
   const startedAt = performance.now();
   const { name } = backfill;
-  const claim = await ledger.claim(name, run, take.cursor);
-  if (claim === 'taken') return { isDone: false, isTaken: true };
-  if (claim === 'done') {
-    await ledger.settleRun(name, run.run);
+  const claim = await ledger.claim(name, run, request.cursor);
+  if (claim === 'contended') return { isDone: false, allClaimed: true };
+  if (claim === 'exhausted') {
+    await ledger.finishRunIfExhausted(name, run.run);
     return { isDone: true };
   }
   const number = await ledger.nextBatch(name);
   const columns = backfill.columns.map((column) => column.name);
   // Read in the transaction: before it, a lock of another program's would be waited for once, and not again.
   const hasTriggers = (await tx.dialect.updateTriggers(tx, backfill.table, columns)).length > 0;
-  const { after, upTo } = take.window ?? { after: claim.cursor, upTo: claim.end };
+  const { after, upTo } = request.window ?? { after: claim.cursor, upTo: claim.end };
   const filled = await tx.dialect.fillBatch(tx, backfill, {
     cursor: after,
     watermark: upTo,
-    limit: take.limit,
+    limit: request.limit,
     batch: number,
-    leavesSkips: run.kind === 'catch-up',
+    excludeSkips: run.kind === 'catch-up',
     hasTriggers,
-    refused: take.refused,
+    rejected: request.rejected,
   });
   const batch = filled && { ...filled, number };
   if (batch) {
     const durationMs = performance.now() - startedAt;
     await ledger.addBatch(name, claim, { ...batch, run: run.run, durationMs }, batch.cells);
     // In its transaction: a retry would go on behind it, row by row, to the end.
-    if (backfill.process && batch.skips > 0) await refuseFailures(ledger, backfill, run);
-    if (take.cursor === run.cursor && !hasTriggers) await requireFixedPoint(tx, ledger, backfill, number);
-    if (take.refused) await refuseTooMany(ledger, backfill, run, take.refused);
+    if (backfill.process && batch.skips > 0) await stopOnFailures(ledger, backfill, run);
+    if (request.cursor === run.cursor && !hasTriggers) await requireFixedPoint(tx, ledger, backfill, number);
+    if (request.rejected) await stopOnRejections(ledger, backfill, run, request.rejected);
   }
   const isLast = upTo === claim.end && (!batch || batch.isLast);
   return { batch, isDone: isLast && (await ledger.finishClaim(name, run, claim)) };
@@ -103,19 +103,19 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
     cursor: cursor === null ? null : String(cursor),
     watermark: watermark === null ? null : String(watermark),
   });
-  const take: Take = { cursor, readTo: cursor, limit: pacer.rows };
-  const waiting = waitingTeller(loop);
+  const request: BatchRequest = { cursor, readTo: cursor, limit: pacer.rows };
+  const waiting = waitReporter(loop);
   const where = (): string =>
-    `between two batches of ${name}, at key ${take.cursor ?? 'none'} of ${watermark ?? 'none'}`;
+    `between two batches of ${name}, at key ${request.cursor ?? 'none'} of ${watermark ?? 'none'}`;
   // Halved, down to the row: the longer a batch takes, the surer one of its rows is written meanwhile.
   const halve = (): void => {
-    take.limit = Math.ceil(take.limit / 2);
+    request.limit = Math.ceil(request.limit / 2);
   };
   for (let isDone = false; !isDone; await nextTurn()) {
-    take.window ??= await windowOf(loop, run, take);
+    request.window ??= await windowOf(loop, run, request);
     let tried: BatchResult | undefined;
-    const batch = async (tx: Transaction): Promise<Filled> => {
-      const one = await fillOne(tx, ledger.in(tx), backfill, run, take);
+    const batch = async (tx: Transaction): Promise<BatchOutcome> => {
+      const one = await fillNextBatch(tx, ledger.in(tx), backfill, run, request);
       tried = one.batch;
       return one;
     };
@@ -124,16 +124,16 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
       const filled = await commitBatch(loop, batch, where, halve);
       isDone = filled.isDone;
       await waiting(filled);
-      await advance(loop, take, filled, performance.now() - startedAt);
+      await advance(loop, request, filled, performance.now() - startedAt);
     } catch (error) {
-      const failed = refusalOf(error, tried);
+      const failed = rejectionOf(error, tried);
       // A row that was left out is not to blame: with it or without, no update is possible.
-      if (!failed || failed.refused.key === take.refused?.key) {
-        const cause = error instanceof RefusedUpdate ? error.cause : error;
-        throw (await explanation(store, backfill, cause)) ?? error;
+      if (!failed || failed.rejected.key === request.rejected?.key) {
+        const cause = error instanceof RejectedUpdate ? error.cause : error;
+        throw (await findFailingRow(store, backfill, cause)) ?? error;
       }
-      take.refused = failed.rows === 1 ? failed.refused : undefined;
-      take.limit = Math.ceil(failed.rows / 2);
+      request.rejected = failed.rows === 1 ? failed.rejected : undefined;
+      request.limit = Math.ceil(failed.rows / 2);
     }
   }
 }
@@ -142,10 +142,10 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
 async function windowOf(
   { store, ledger, backfill }: Loop,
   { watermark, kind }: RunRecord,
-  { readTo }: Take,
+  { readTo }: BatchRequest,
 ): Promise<FillWindow | undefined> {
   if (watermark === null || ledger.isShared) return undefined;
-  return await explained(
+  return await withFailingRow(
     store,
     backfill,
     async () => await store.dialect.fillWindow(store, backfill, readTo, watermark, kind === 'catch-up'),
@@ -153,25 +153,30 @@ async function windowOf(
 }
 
 /** Takes in what a COMMIT has made of the take, and tells of it. */
-async function advance(loop: Loop, take: Take, { batch }: Filled, durationMs: number): Promise<void> {
+async function advance(
+  loop: Loop,
+  request: BatchRequest,
+  { batch }: BatchOutcome,
+  durationMs: number,
+): Promise<void> {
   const { backfill, options, pacer } = loop;
-  const { refused, window } = take;
-  if (window && (!batch || batch.isLast)) [take.readTo, take.window] = [window.upTo, undefined];
-  else if (window && batch) take.window = { ...window, after: batch.lastKey };
+  const { rejected, window } = request;
+  if (window && (!batch || batch.isLast)) [request.readTo, request.window] = [window.upTo, undefined];
+  else if (window && batch) request.window = { ...window, after: batch.lastKey };
   if (batch) {
-    take.cursor = batch.lastKey;
-    await tellBatch(loop, batch, durationMs);
+    request.cursor = batch.lastKey;
+    await emitBatch(loop, batch, durationMs);
   }
-  if (refused) {
-    const { key, code: reason } = refused;
+  if (rejected) {
+    const { key, code: reason } = rejected;
     options.onEvent?.({ event: 'row_refused', backfill: backfill.name, key: String(key), reason });
   }
-  take.refused = undefined;
-  if (batch) await pacer.committed(batch.rowsScanned);
-  take.limit = Math.min(pacer.rows, take.limit * 2);
+  request.rejected = undefined;
+  if (batch) await pacer.onCommit(batch.rowsScanned);
+  request.limit = Math.min(pacer.rows, request.limit * 2);
 }
 
-async function tellBatch(
+async function emitBatch(
   { ledger, backfill: of, options: { onEvent, showsValues } }: Loop,
   batch: Batch,
   durationMs: number,
@@ -197,16 +202,16 @@ async function tellBatch(
 }
 
 /** How long a process waits when others are at work on all that is left, in milliseconds. */
-const TAKEN_MS = 50;
+const CLAIM_RETRY_MS = 50;
 
 /** How often it says for whom it waits then, in milliseconds. */
 const TELL_WAIT_MS = 5000;
 
 /** Waits a moment where others are at work on all that is left, and says for whom now and then. */
-function waitingTeller({ ledger, backfill, options }: Loop): (filled: Filled) => Promise<void> {
+function waitReporter({ ledger, backfill, options }: Loop): (filled: BatchOutcome) => Promise<void> {
   let since = performance.now();
-  return async ({ isTaken }) => {
-    if (isTaken) await sleep(TAKEN_MS);
+  return async ({ allClaimed }) => {
+    if (allClaimed) await sleep(CLAIM_RETRY_MS);
     else since = performance.now();
     if (performance.now() < since + TELL_WAIT_MS) return;
     since = performance.now();

@@ -8,13 +8,13 @@ import { absentCells } from '../engine/inspect.js';
 import type { RunOptions } from '../engine/run-options.js';
 import { countKept, forgetDeclarations, readKept } from '../ledger/backfills.js';
 import { type CellPart, earlierCells } from '../ledger/cells.js';
-import type { KeyRun } from '../ledger/keys.js';
+import type { KeySpan } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Backfill } from '../steps/define.js';
-import { commitBatch, inBatches, type Loop } from './batches.js';
+import { commitBatch, type Loop, withBatchEvents } from './batches.js';
 
 /** A batch to take back. */
-interface Filled {
+interface FilledBatch {
   readonly number: number;
   /** Its cells. */
   readonly parts: readonly CellPart[];
@@ -27,12 +27,12 @@ interface Filled {
 async function revertOne(
   tx: Transaction,
   { ledger, backfill }: Pick<Loop, 'ledger' | 'backfill'>,
-  { number, parts, filler, absent }: Filled,
+  { number, parts, filler, absent }: FilledBatch,
 ): Promise<RevertResult> {
   const { name } = backfill;
   const found = { reverted: 0, kept: 0, gone: 0, underivable: 0 };
   for (const { columns, runs, isInEarlier } of parts) {
-    const revert = async (some: readonly KeyRun[], isDerivable = true): Promise<void> => {
+    const revert = async (some: readonly KeySpan[], isDerivable = true): Promise<void> => {
       const by = isDerivable ? filler.backfill : withoutValues(filler.backfill);
       const part = await revertCells(tx, by, { columns, runs: some, absent });
       found.reverted += part.reverted;
@@ -79,7 +79,7 @@ async function revertBatches(loop: Loop): Promise<void> {
       where,
     );
     options.onEvent?.({ event: 'batch_reverted', backfill: name, batch: number, ...result });
-    await pacer.committed(pacer.rows); // how many rows it took is the ledger's to say; the pauses go by its time
+    await pacer.onCommit(pacer.rows); // how many rows it took is the ledger's to say; the pauses go by its time
     await nextTurn();
   }
 }
@@ -98,12 +98,12 @@ export async function revertBackfillStep(
   options: RunOptions,
 ): Promise<RevertResult> {
   await store.write(async (tx) => await ledger.in(tx).beginRevert(backfill.name));
-  await inBatches({ store, ledger, backfill, options }, revertBatches);
+  await withBatchEvents({ store, ledger, backfill, options }, revertBatches);
   return await store.write(async (tx) => {
     const own = ledger.in(tx);
     const record = await own.step(backfill.name);
     const kept = await readKept(tx, backfill.name);
-    await own.forgetStep(backfill.name);
+    await own.deleteStep(backfill.name);
     return { reverted: record?.revertedCells ?? 0, kept: record?.keptCells ?? 0, ...kept };
   });
 }

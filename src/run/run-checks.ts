@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Store } from '../db/connection.js';
 import { foldCase, identifier } from '../db/sql.js';
-import { type BatchResult, type RefusedRow, RefusedUpdate } from '../engine/batch.js';
-import { explained } from '../engine/expressions.js';
-import { type PlannedScope, sampleRows } from '../engine/planned.js';
+import { type BatchResult, type RejectedRow, RejectedUpdate } from '../engine/batch.js';
+import { withFailingRow } from '../engine/expressions.js';
+import { type PlannedScope, sampleRows } from '../engine/plan-rows.js';
 import { PROCESS_FAILED, takeThrown } from '../engine/process.js';
 import { partsSql, rowSql } from '../engine/rows.js';
 import type { ValuesLeft } from '../engine/run-options.js';
@@ -39,7 +39,11 @@ export async function requireSteadiness(
   scope: PlannedScope,
 ): Promise<void> {
   if (!backfill.process) return;
-  const first = await explained(store, backfill, async () => await sampleRows(store, backfill, scope, ROWS));
+  const first = await withFailingRow(
+    store,
+    backfill,
+    async () => await sampleRows(store, backfill, scope, ROWS),
+  );
   if (first.length === 0) return;
   await sleep(PAUSE_MS);
   const keys = first.map(({ key }) => key);
@@ -92,20 +96,20 @@ export async function requireFixedPoint(
 }
 
 /** Rows of one run that SQLite may refuse with one code before the run stops, and the share of those read that it may. */
-const MAX_REFUSED = { rows: 100, percent: 1, always: 10 } as const;
+const REJECTION_LIMIT = { rows: 100, percent: 1, always: 10 } as const;
 
 /** What SQLite refused, of how many rows, or undefined when the error is no row's fault. */
-export function refusalOf(
+export function rejectionOf(
   error: unknown,
   tried: BatchResult | undefined,
-): { readonly rows: number; readonly refused: RefusedRow } | undefined {
-  if (error instanceof RefusedUpdate) return error;
+): { readonly rows: number; readonly rejected: RejectedRow } | undefined {
+  if (error instanceof RejectedUpdate) return error;
   // A constraint that is checked at COMMIT, or its trigger, names no row: only halving finds it.
   const isDeferred =
     isStoreError(error) &&
     /^(?:SQLITE_CONSTRAINT_FOREIGNKEY|POSTGRES_(?:22|23|44|P0|09|38|39))/.test(error.code);
   return isDeferred && tried
-    ? { rows: tried.rowsScanned, refused: { key: tried.firstKey, code: error.code } }
+    ? { rows: tried.rowsScanned, rejected: { key: tried.firstKey, code: error.code } }
     : undefined;
 }
 
@@ -118,12 +122,12 @@ async function tooMany(
 ): Promise<number> {
   const rows = await ledger.rejectedRows(name, run, code);
   const read = (await ledger.runs(name)).find((record) => record.run === run)?.rowsScanned ?? 0;
-  const allowed = Math.max(MAX_REFUSED.always, (read * MAX_REFUSED.percent) / 100);
-  return rows > Math.min(MAX_REFUSED.rows, allowed) ? rows : 0;
+  const allowed = Math.max(REJECTION_LIMIT.always, (read * REJECTION_LIMIT.percent) / 100);
+  return rows > Math.min(REJECTION_LIMIT.rows, allowed) ? rows : 0;
 }
 
 /** Stops a run in which `process` throws on more than some odd rows: it is the function that is to be mended. */
-export async function refuseFailures(ledger: Ledger, backfill: Backfill, run: RunRecord): Promise<void> {
+export async function stopOnFailures(ledger: Ledger, backfill: Backfill, run: RunRecord): Promise<void> {
   const { name } = backfill;
   const rows = await tooMany(ledger, backfill, run, PROCESS_FAILED);
   if (rows === 0) return;
@@ -138,11 +142,11 @@ export async function refuseFailures(ledger: Ledger, backfill: Backfill, run: Ru
 }
 
 /** Stops a run in which nearly every row is refused: an append-only table would be read row by row to its end. */
-export async function refuseTooMany(
+export async function stopOnRejections(
   ledger: Ledger,
   backfill: Backfill,
   run: RunRecord,
-  { key, code }: RefusedRow,
+  { key, code }: RejectedRow,
 ): Promise<void> {
   const rows = await tooMany(ledger, backfill, run, code);
   if (rows === 0) return;
@@ -172,7 +176,7 @@ export async function countValuesLeft(
   const count = store.dialect.builtIn('count');
   const { inScope } = await rowSql(store, backfill);
   const sums = { rows: 0, cells: Object.fromEntries(present.map(({ name }) => [name, 0])) };
-  await explained(store, backfill, async () => {
+  await withFailingRow(store, backfill, async () => {
     for await (const part of partsSql(store, backfill, after)) {
       const row = await store.project.get<Record<string, number>>(
         `SELECT ${count}(*) AS rows, ${columns.map((column, i) => `${count}(${column}) AS n${i}`).join(', ')}

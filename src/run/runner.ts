@@ -2,17 +2,17 @@ import type { Connection, Transaction } from '../db/connection.js';
 import { isFilledBy, noteFiller, requireSameDeclaration } from '../engine/filled-by.js';
 import { takeThrown } from '../engine/process.js';
 import type { RunOptions } from '../engine/run-options.js';
-import { countFound } from '../engine/scan.js';
+import { countPrefilled } from '../engine/scan.js';
 import { countFilledAgain } from '../ledger/cells.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
 import { runConflict } from '../ledger/runs.js';
 import type { Backfill } from '../steps/define.js';
 import { fingerprint, type Step } from '../steps/step.js';
-import { inBatches, type Work } from './batches.js';
+import { type Work, withBatchEvents } from './batches.js';
 import { fillBatches } from './fill.js';
 import { requireSteadiness, tellNothingFilled, tellValuesLeft } from './run-checks.js';
-import { findsWaiting, lookOf, recordLook, recordRun } from './waiting.js';
+import { findsWaiting, probeOf, recordProbe, recordRun } from './waiting.js';
 
 type BackfillStep = Step & Backfill;
 
@@ -94,10 +94,10 @@ export async function catchUp(
 ): Promise<FillOutcome> {
   const open = (await runningRuns(ledger, backfill))[0]?.run;
   const hasResumed = await resumeRuns({ store, ledger, backfill, options });
-  const look = await lookOf(store, ledger, backfill);
+  const look = await probeOf(store, ledger, backfill);
   const hasWaited = (await findsWaiting(store, backfill, look)) === true;
-  if (hasWaited) return await runAgain(store, ledger, backfill, 'catch-up', options, open);
-  if (look.isNews) await store.write(async (tx) => await recordLook(tx, ledger.in(tx), backfill, look));
+  if (hasWaited) return await rerun(store, ledger, backfill, 'catch-up', options, open);
+  if (look.isNews) await store.write(async (tx) => await recordProbe(tx, ledger.in(tx), backfill, look));
   const filledAgain = hasResumed ? await countFilledAgain(ledger, backfill.name, open ?? 1) : 0;
   return { hasRun: hasResumed, filledAgain, haveKeysRestarted: false };
 }
@@ -109,7 +109,7 @@ export async function catchUp(
  * @param since the first of the runs to tell of. Default: the first that is open
  * @returns what was done
  */
-export async function runAgain(
+export async function rerun(
   store: Connection,
   ledger: Ledger,
   backfill: Backfill,
@@ -130,14 +130,14 @@ export async function runAgain(
   return { hasRun: true, filledAgain, haveKeysRestarted: begun.haveKeysRestarted };
 }
 
-/** A catch-up is a rescan where the table may be another than the one that was filled: see {@link lookOf}. */
+/** A catch-up is a rescan where the table may be another than the one that was filled: see {@link probeOf}. */
 async function beginRun(
   tx: Transaction,
   ledger: Ledger,
   backfill: Backfill,
   wanted: RunRecord['kind'],
 ): Promise<{ readonly run: number; readonly haveKeysRestarted: boolean }> {
-  const look = wanted === 'catch-up' ? await lookOf(tx, ledger, backfill) : undefined;
+  const look = wanted === 'catch-up' ? await probeOf(tx, ledger, backfill) : undefined;
   const startKey = look?.after ?? null;
   const ends = await tx.dialect.rangeEnds(tx, backfill, startKey);
   const watermark = ends.at(-1) ?? null;
@@ -175,8 +175,8 @@ async function resumeRuns(work: FillWork): Promise<boolean> {
     if (!run) continue; // another process has ended it
     // Only now: a run before this one, resumed with it, may just have filled some of them.
     const left = await tellValuesLeft(work, run);
-    await countFoundCells(work, run, left?.rows !== 0);
-    await store.share(
+    await countPrefilledCells(work, run, left?.rows !== 0);
+    await store.withSharedLock(
       () => fillRun(work, run),
       (holder) => options.onEvent?.({ event: 'range_waiting', backfill: backfill.name, ...holder }),
     );
@@ -189,15 +189,15 @@ async function resumeRuns(work: FillWork): Promise<boolean> {
 }
 
 /** Counts what stands already before a run's first batch: nothing where no cell is known to hold a value. */
-async function countFoundCells(
+async function countPrefilledCells(
   { store, ledger, backfill }: Work,
   run: RunRecord,
   mayHoldValues: boolean,
 ): Promise<void> {
   const isFromFirst = run.startKey === null && run.watermark !== null;
   if (run.isCounted && (run.batches > 0 || !isFromFirst)) return; // what a stopped `down` has left is counted again
-  const found = isFromFirst && mayHoldValues ? await countFound(store, backfill, run.watermark) : 0;
-  await store.write(async (tx) => await ledger.in(tx).setFoundCells(backfill.name, run.run, found));
+  const found = isFromFirst && mayHoldValues ? await countPrefilled(store, backfill, run.watermark) : 0;
+  await store.write(async (tx) => await ledger.in(tx).setPrefilledCells(backfill.name, run.run, found));
 }
 
 const runningRuns = async (ledger: Ledger, { name }: Backfill): Promise<RunRecord[]> =>
@@ -206,11 +206,11 @@ const runningRuns = async (ledger: Ledger, { name }: Backfill): Promise<RunRecor
 async function fillRun(work: FillWork, run: RunRecord): Promise<void> {
   const { store, backfill, options } = work;
   const after = run.cursor ?? run.startKey;
-  const leavesSkips = run.kind === 'catch-up';
-  await requireSteadiness(store, backfill, { absent: new Set(), after, leavesSkips });
+  const excludeSkips = run.kind === 'catch-up';
+  await requireSteadiness(store, backfill, { absent: new Set(), after, excludeSkips });
   takeThrown(backfill); // of a look before it, which has told them, or had no need to
   const fill = async (own: Work): Promise<void> =>
-    await inBatches(own, async (loop) => await fillBatches(loop, run));
+    await withBatchEvents(own, async (loop) => await fillBatches(loop, run));
   if (!options.withWorkers) await fill(work);
   else
     await options.withWorkers(

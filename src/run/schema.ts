@@ -1,6 +1,6 @@
 import type { StoreRequirements } from '../config.js';
 import type { Connection, Store, Transaction } from '../db/connection.js';
-import { isThere } from '../db/file.js';
+import { pathExists } from '../db/file.js';
 import { identifier, isSameName, literal } from '../db/sql.js';
 import { filterEach, mapEach } from '../each.js';
 import type { Estimate } from '../engine/dialect.js';
@@ -71,22 +71,22 @@ export async function applySchemaStep(store: Connection, ledger: Ledger, step: S
     const own = ledger.in(tx);
     await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
     const plan = await planSchemaStep(tx, step);
-    for (const { sql, makes } of plan.first) {
+    for (const { sql, creates } of plan.first) {
       await tx.project.exec(sql);
-      await own.addObject(step.name, makes);
+      await own.addObject(step.name, creates);
     }
     if (plan.indexes.length === 0) await finish(tx);
     return plan.indexes;
   });
-  await mapEach(indexes, async ({ sql, makes }, i) => {
+  await mapEach(indexes, async ({ sql, creates }, i) => {
     // Planned again: another process may have made it while this one waited for the lock.
     const isDue = async (tx: Transaction): Promise<boolean> =>
-      (await planSchemaStep(tx, step)).indexes.some((index) => index.makes.name === makes.name);
-    await store.dialect.makeIndex(
+      (await planSchemaStep(tx, step)).indexes.some((index) => index.creates.name === creates.name);
+    await store.dialect.createIndex(
       store,
-      { name: makes.name, table: step.table, sql },
+      { name: creates.name, table: step.table, sql },
       isDue,
-      async (tx) => await ledger.in(tx).addObject(step.name, makes),
+      async (tx) => await ledger.in(tx).addObject(step.name, creates),
       async (tx) => {
         if (i === indexes.length - 1) await finish(tx);
       },
@@ -107,12 +107,12 @@ const LONG_LOCK_MS = 2000;
  */
 export async function checkRevertible(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
   await refuseNewerVersion(store, ledger, step);
-  await store.dialect.rehearseDown(store, step, await standingObjects(store, ledger, step));
+  await store.dialect.preflightDown(store, step, await existingObjects(store, ledger, step));
 }
 
 /** What a later version takes for granted, a column or its own predecessor, must stay. An index is nobody's condition. */
 async function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep): Promise<void> {
-  const objects = await standingObjects(store, ledger, step);
+  const objects = await existingObjects(store, ledger, step);
   if (!step.version || objects.every(({ kind }) => kind === 'index')) return;
   const { text, version } = await storeVersion(store, step.version);
   if (compareVersions(version, declaredVersion(step.version.becomes)) <= 0) return;
@@ -120,14 +120,14 @@ async function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep
   throw new BackfillError(
     'VERSION_TOO_NEW',
     `The store is at version ${text}, above ${step.version.becomes}, and may rest on what this step made: ${objects.map(({ name }) => name).join(', ')}`,
-    backup !== undefined && isThere(backup)
+    backup !== undefined && pathExists(backup)
       ? `umzug-backfill restore ${shellWord(backup)} brings back the store as it was before the step, without all that was written since`
       : 'Leave what it made, or bring back a backup from before the step; none that this program made is known any more',
   );
 }
 
-const standingColumns = async (store: Store, ledger: Ledger, step: SchemaStep): Promise<string[]> =>
-  (await standingObjects(store, ledger, step))
+const existingColumns = async (store: Store, ledger: Ledger, step: SchemaStep): Promise<string[]> =>
+  (await existingObjects(store, ledger, step))
     .filter(({ kind }) => kind === 'column')
     .map(({ name }) => name);
 
@@ -136,13 +136,13 @@ const standingColumns = async (store: Store, ledger: Ledger, step: SchemaStep): 
  *
  * @throws {BackfillError} `COLUMN_HAS_VALUES`
  */
-export async function checkLosses(
+export async function checkDataLoss(
   store: Store,
   ledger: Ledger,
   step: SchemaStep,
   { isConfirmed }: Consent,
 ): Promise<void> {
-  const columns = await standingColumns(store, ledger, step);
+  const columns = await existingColumns(store, ledger, step);
   if (columns.length === 0 || isConfirmed) return;
   const count = store.dialect.builtIn('count');
   const counts = columns.map((name, i) => `${count}(${identifier(name)}) AS n${i}`).join(', ');
@@ -168,7 +168,7 @@ export async function checkLockTime(
   step: SchemaStep,
   { isConfirmed }: Consent,
 ): Promise<Estimate | undefined> {
-  const columns = await standingColumns(store, ledger, step);
+  const columns = await existingColumns(store, ledger, step);
   if (columns.length === 0) return undefined;
   const estimate = await store.dialect.estimate(store, step.table, { dropsColumns: columns.length });
   if (estimate.lockMs <= LONG_LOCK_MS || isConfirmed) return estimate;
@@ -180,7 +180,7 @@ export async function checkLockTime(
 }
 
 /** What the step made and nobody has removed since. */
-export async function standingObjects(
+export async function existingObjects(
   store: Store,
   ledger: Ledger,
   step: SchemaStep,
@@ -217,9 +217,9 @@ export async function revertSchemaStep(
   step: SchemaStep,
   options: Consent,
 ): Promise<void> {
-  const objects = await standingObjects(store, ledger, step);
+  const objects = await existingObjects(store, ledger, step);
   const rest = objects.filter(({ kind }) => kind !== 'index');
-  await checkLosses(store, ledger, step, options);
+  await checkDataLoss(store, ledger, step, options);
   // Another writer may have been waited for since a check: what can't be taken back is checked inside the transaction.
   await store.write(async (tx) => {
     const own = ledger.in(tx);
@@ -237,13 +237,13 @@ export async function revertSchemaStep(
   await store.write(async (tx) => {
     const own = ledger.in(tx);
     await refuseNewerVersion(tx, own, step);
-    await checkLosses(tx, own, step, options);
+    await checkDataLoss(tx, own, step, options);
     for (const sql of reverseStatements(step, rest)) await tx.project.exec(sql);
     const version = rest.find(({ kind }) => kind === 'version');
     if (version && step.version) {
       await tx.project.run(deleteVersionSql(step.version, version.name, tx.dialect.operator('=')));
     }
-    await own.forgetStep(step.name);
+    await own.deleteStep(step.name);
   });
 }
 
@@ -264,7 +264,7 @@ export async function applySqlStep(store: Connection, ledger: Ledger, step: SqlS
 export async function revertSqlStep(store: Connection, ledger: Ledger, step: SqlStep): Promise<void> {
   await store.write(async (tx) => {
     await runStatements(tx, step, step.down ?? []);
-    await ledger.in(tx).forgetStep(step.name);
+    await ledger.in(tx).deleteStep(step.name);
   });
 }
 

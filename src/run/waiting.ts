@@ -1,8 +1,8 @@
 import type { Store } from '../db/connection.js';
 import { foldCase } from '../db/sql.js';
-import { explained } from '../engine/expressions.js';
+import { withFailingRow } from '../engine/expressions.js';
 import { absentColumns } from '../engine/inspect.js';
-import { hasEmptyCell, hasWaitingRows, type WaitingSkips } from '../engine/rows.js';
+import { hasEmptyCell, hasRowsToCatchUp, type WaitingSkips } from '../engine/rows.js';
 import { type Cell, type FilledTable, filledTable, lookedUpTo, recordTable } from '../ledger/backfills.js';
 import { pickProbes } from '../ledger/cells.js';
 import type { Key } from '../ledger/keys.js';
@@ -13,7 +13,7 @@ import type { Backfill } from '../steps/define.js';
 // than the one that it filled.
 
 /** Where a backfill must look for rows to fill. */
-export interface Look {
+export interface CatchUpProbe {
   /** Last key that need not be looked at; null: none. */
   readonly after: Key | null;
   /** Kind of the run that fills what is found: a rescan tries recorded skips again. */
@@ -37,7 +37,7 @@ export interface Look {
  * first key on where the table's identity is another, which VACUUM and DDL change, too; where a cell that was filled is NULL; and
  * where keys begin again.
  */
-export async function lookOf(store: Store, ledger: Ledger, backfill: Backfill): Promise<Look> {
+export async function probeOf(store: Store, ledger: Ledger, backfill: Backfill): Promise<CatchUpProbe> {
   const { dialect } = store;
   const known = await filledTable(store, backfill.name);
   const identity = await dialect.tableIdentity(store, backfill.table);
@@ -46,7 +46,11 @@ export async function lookOf(store: Store, ledger: Ledger, backfill: Backfill): 
   const isOther = known?.identity !== identity;
   const beginsAgain = growth === 'restarted';
   const probes = await probesOf(store, backfill, known?.probes ?? []);
-  const isEmptied = await explained(store, backfill, async () => await hasEmptyCell(store, backfill, probes));
+  const isEmptied = await withFailingRow(
+    store,
+    backfill,
+    async () => await hasEmptyCell(store, backfill, probes),
+  );
   const isSuspect = isOther || beginsAgain || isEmptied;
   return {
     after: growth === 'growing' && !isSuspect ? looked : null,
@@ -75,36 +79,40 @@ async function probesOf(
 }
 
 /** Whether rows wait for a catch-up. */
-export const isWaiting = async (store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> =>
-  (await probeWaiting(store, ledger, backfill)) === true;
+export const needsCatchUp = async (store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> =>
+  (await probeCatchUp(store, ledger, backfill)) === true;
 
 /** Whether rows wait for a catch-up, reading up to `probeRows` rows; undefined if that is inconclusive. */
-export async function probeWaiting(
+export async function probeCatchUp(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
   probeRows?: number,
 ): Promise<boolean | undefined> {
   if (!(await ledger.lastRun(backfill.name))) return false;
-  return await findsWaiting(store, backfill, await lookOf(store, ledger, backfill), probeRows);
+  return await findsWaiting(store, backfill, await probeOf(store, ledger, backfill), probeRows);
 }
 
-/** Whether a look finds rows that wait; see {@link probeWaiting}. */
+/** Whether a look finds rows that wait; see {@link probeCatchUp}. */
 export const findsWaiting = async (
   store: Store,
   backfill: Backfill,
-  look: Look,
+  look: CatchUpProbe,
   probeRows?: number,
 ): Promise<boolean | undefined> =>
   look.hasEmptyCell ||
-  (await explained(store, backfill, async () => await hasWaitingRows(store, backfill, look, probeRows)));
+  (await withFailingRow(
+    store,
+    backfill,
+    async () => await hasRowsToCatchUp(store, backfill, look, probeRows),
+  ));
 
 /** Records a look that has found nothing. Runs inside its caller's transaction. */
-export async function recordLook(
+export async function recordProbe(
   store: Store,
   ledger: Ledger,
   { name }: Backfill,
-  { identity, watermark }: Look,
+  { identity, watermark }: CatchUpProbe,
 ): Promise<void> {
   const run = (await ledger.lastRun(name))?.run;
   if (run !== undefined) await record(store, name, { identity, run, watermark }); // else reverted by another process

@@ -4,12 +4,12 @@ import { basename, dirname, join, resolve } from 'node:path';
 import {
   createPrivate,
   followOpen,
+  fsyncPath,
   howToWrite,
   isNamed,
-  isThere,
   isWritable,
   nameFinished,
-  sync,
+  pathExists,
   thisUser,
   withOpen,
 } from '../db/file.js';
@@ -51,17 +51,17 @@ const COPY_NAME = /^(.+)\.(?:backup|before-restore)-\d{8}T\d{6}Z/;
  * Whether a copy is another store's, by its name and by the store that lies beside it; never of a file that is not named as a
  * copy.
  */
-export function isOthersCopy(copy: string, files: StoreFiles): boolean {
+export function belongsToOtherStore(copy: string, files: StoreFiles): boolean {
   const [, name] = COPY_NAME.exec(basename(copy)) ?? [];
   if (name === undefined) return false;
   const beside = join(dirname(resolve(copy)), name);
-  if (isThere(beside) && isThere(files.path)) return !isSameFile(beside, files.path);
+  if (pathExists(beside) && pathExists(files.path)) return !isSameFile(beside, files.path);
   return name !== nameOf(files, files.folder) && name !== nameOf(files, dirname(resolve(copy)));
 }
 
 /** Whether a file is named as a copy of this store. */
 export const isCopyOf = (path: string, files: StoreFiles): boolean =>
-  COPY_NAME.test(basename(path)) && !isOthersCopy(path, files);
+  COPY_NAME.test(basename(path)) && !belongsToOtherStore(path, files);
 
 /** Whether two paths are of one file: it may have several names. */
 export function isSameFile(a: string, b: string): boolean {
@@ -76,7 +76,7 @@ export function isSameFile(a: string, b: string): boolean {
  * @param isConfirmed whether a person has agreed to a folder in which every user may rename; undefined where none is asked
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE` when there is none, this user may not write it, or others may rename in it
  */
-export function copyFolder(files: StoreFiles, given: string | undefined, isConfirmed?: boolean): string {
+export function backupFolder(files: StoreFiles, given: string | undefined, isConfirmed?: boolean): string {
   const folder = given === undefined ? files.folder : namedFolder(given);
   refuseUnsafeFolder(files, folder, isConfirmed);
   return folder;
@@ -105,7 +105,7 @@ function namedFolder(given: string): string {
  * damage, is as readable as the store and is on the disk. Killed half way it leaves that folder, which the next one removes. The run lock
  * must be held.
  *
- * @param folder where to, from {@link copyFolder}
+ * @param folder where to, from {@link backupFolder}
  * @throws {BackfillError} `STORE_CORRUPT` when the copy is damaged as the store is, `STORE_FULL`, `STORE_BUSY` …
  */
 export async function backUp(
@@ -143,7 +143,7 @@ export async function backUp(
         failpoint('copy', 'naming');
       } while (!nameFinished(copy, path));
       failpoint('copy', 'renamed');
-      sync(folder);
+      fsyncPath(folder);
       failpoint('copy', 'done');
       return { path, durationMs: performance.now() - startedAt, ...finished };
     });
@@ -196,7 +196,7 @@ export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time
 
 /** Whether the copy could be checked; throws when it is damaged. */
 async function checkCopy(path: string, depth: CheckDepth): Promise<boolean> {
-  const copy = openSqlite(locateStore(path, { mayBeEmpty: true, isCopy: true }), { access: 'look' });
+  const copy = openSqlite(locateStore(path, { mayBeEmpty: true, isCopy: true }), { access: 'read' });
   try {
     const isSound = await checkDamage(copy, depth);
     if (isSound !== false) return isSound !== undefined;
@@ -213,7 +213,7 @@ async function checkCopy(path: string, depth: CheckDepth): Promise<boolean> {
 /**
  * The store's backups, oldest first. What another user has put there under such a name is passed over.
  *
- * @param folder where they are, from {@link copyFolder}
+ * @param folder where they are, from {@link backupFolder}
  */
 export const findBackups = (files: StoreFiles, folder: string): string[] =>
   findNamed(files, folder).filter((path) => isTrustedCopy(files, path));

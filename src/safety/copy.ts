@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readSync, rmSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { backoffDelays } from '../db/connector.js';
 import { lstatOf } from '../db/file.js';
 import { SIDECARS } from '../db/path.js';
-import { busyPauses } from '../db/site.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
@@ -28,7 +28,7 @@ export async function copyInto(
   onLocked: () => void = () => undefined,
 ): Promise<void> {
   if ((await store.size()).bytes === 0) return; // a new store has no pages, and an empty file is one
-  const tries = busyPauses(COPY_PAUSE_MS);
+  const tries = backoffDelays(COPY_PAUSE_MS);
   const onBegun = (): void => {
     failpoint('copy', 'begun');
     onLocked();

@@ -2,7 +2,7 @@ import { statfsSync, statSync } from 'node:fs';
 import { BackfillError } from '../errors.js';
 
 /** Disk that something will take. */
-export interface SpaceNeed {
+export interface DiskNeed {
   /** What for, as "the backup". */
   readonly what: string;
   readonly bytes: number;
@@ -20,7 +20,7 @@ const megabytes = (bytes: number, round = Math.ceil): string =>
  * @param hint what to do about it
  * @throws {BackfillError} `DISK_SPACE_LOW`
  */
-export function requireSpace(needs: readonly SpaceNeed[], hint: string): void {
+export function requireDiskSpace(needs: readonly DiskNeed[], hint: string): void {
   const devices = needs.map(({ folder }) => statSync(folder).dev);
   for (const device of new Set(devices)) {
     const onDevice = needs.filter((_, i) => devices[i] === device);

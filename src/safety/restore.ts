@@ -14,11 +14,11 @@ import type Database from 'better-sqlite3';
 import {
   createPrivate,
   followOpen,
+  fsyncPath,
   nameFinished,
   type Ownership,
-  statOf,
-  sync,
   tryLink,
+  tryStat,
   withOpen,
 } from '../db/file.js';
 import { locateStore, SIDECARS, type StoreFiles } from '../db/path.js';
@@ -33,13 +33,13 @@ import { copyInto, type Digest, digestOf, isDamage } from './copy.js';
 import { withPrivateFolder } from './copy-trust.js';
 
 /** Others have written since the store was copied. */
-export class CopyBehind extends Error {}
+export class StaleCopyError extends Error {}
 
 /**
  * When the store was last written, by anybody: equal before and after means that nothing was. Found by `stat`, since no
  * connection may read while another holds the store exclusively.
  */
-export function writtenAt({ path }: StoreFiles): string {
+export function lastModified({ path }: StoreFiles): string {
   const ofFile = (file: string): string => {
     const found = statSync(file, { bigint: true, throwIfNoEntry: false });
     return found && found.size > 0n ? `${found.size} ${found.mtimeNs}` : 'nothing';
@@ -94,9 +94,13 @@ function requireFile(fd: number, path: string): number {
  * @throws {BackfillError} `STORE_BUSY`, `STORE_IN_USE`, `STORE_FULL` …
  * @see https://www.sqlite.org/c3ref/backup_finish.html
  */
-export async function writeBack(prepared: string, files: StoreFiles, onLocked: () => void): Promise<boolean> {
+export async function restoreInto(
+  prepared: string,
+  files: StoreFiles,
+  onLocked: () => void,
+): Promise<boolean> {
   try {
-    const source = openSqlite(locateStore(prepared, { isCopy: true }), { access: 'look' });
+    const source = openSqlite(locateStore(prepared, { isCopy: true }), { access: 'read' });
     try {
       if (await writeInto(source, files, onLocked)) return false;
     } finally {
@@ -106,7 +110,7 @@ export async function writeBack(prepared: string, files: StoreFiles, onLocked: (
     await replace(prepared, files, onLocked);
     return true;
   } catch (error) {
-    if (error instanceof CopyBehind) throw error;
+    if (error instanceof StaleCopyError) throw error;
     throw toBackfillError(error, 'while restoring it');
   }
 }
@@ -116,7 +120,7 @@ async function liveMode(files: StoreFiles): Promise<boolean | undefined> {
   if (files.mainBytes === 0) return undefined;
   try {
     // A connection that writes would, as it closes, move what waits in the WAL into the file.
-    const live = openSqlite(files, { access: files.walBytes > 0 ? 'look' : 'write' });
+    const live = openSqlite(files, { access: files.walBytes > 0 ? 'read' : 'write' });
     const isWal = live.journalMode === 'wal';
     await live.close();
     return isWal;
@@ -148,12 +152,12 @@ async function replace(prepared: string, files: StoreFiles, onLocked: () => void
   await withOpen(prepared, async (fd) => settle(fd, ownership));
   let alone: Database.Database | undefined;
   try {
-    alone = openAlone(path, join(dirname(prepared), unguessable()), onLocked);
+    alone = acquireExclusive(path, join(dirname(prepared), unguessable()), onLocked);
     for (const suffix of SIDECARS) rmSync(path + suffix, { force: true });
     failpoint('restore', 'sidecars removed');
     renameSync(prepared, path);
     failpoint('restore', 'renamed');
-    sync(folder);
+    fsyncPath(folder);
   } catch (error) {
     if (!isBusy(error)) throw error;
     throw new BackfillError(
@@ -182,7 +186,7 @@ function settle(fd: number, ownership: Ownership): void {
  *
  * @param name the second name, in a private folder
  */
-function openAlone(path: string, name: string, onLocked: () => void): Database.Database {
+function acquireExclusive(path: string, name: string, onLocked: () => void): Database.Database {
   const [db, isSound] = openExclusive(path);
   if (isSound) {
     onLocked();
@@ -228,7 +232,7 @@ function isReadable(db: Database.Database): boolean {
 export async function saveFiles(files: StoreFiles, folder: string): Promise<string> {
   // The main file comes last: a copy without it is none.
   const suffixes = ['-wal', '-journal', ''].filter(
-    (suffix) => suffix === '' || statOf(files.path + suffix)?.size,
+    (suffix) => suffix === '' || tryStat(files.path + suffix)?.size,
   );
   return await withPrivateFolder(copyPrefix(files, folder, 'before-restore'), async (work) => {
     const copy = join(work, unguessable());
@@ -241,7 +245,7 @@ export async function saveFiles(files: StoreFiles, folder: string): Promise<stri
       await withOpen(copy + suffix, fill, { write: true });
     }
     const path = nameAll(copy, suffixes, () => copyPath(files, folder, 'before-restore'));
-    sync(folder);
+    fsyncPath(folder);
     failpoint('restore', 'files saved');
     return path;
   });

@@ -1,20 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type Database from 'better-sqlite3';
-import { isWritable } from '../db/file.js';
-import type { StoreFiles } from '../db/path.js';
+import { pauseFor, throwIfAborted } from '../abort.js';
 import {
+  type AcquireOptions,
   type HeldLock,
   type LockHolder,
   type LockState,
   POLL_MS,
   runLocked,
-  type SiteLockOptions,
-} from '../db/site.js';
+} from '../db/connector.js';
+import { isWritable } from '../db/file.js';
+import type { StoreFiles } from '../db/path.js';
 import { isBusy } from '../db/sqlite/connection.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
-import { pauseFor, throwIfStopped } from '../stop.js';
 import {
   createLockFile,
   hasLockFile,
@@ -27,13 +27,13 @@ import {
 } from './lock-file.js';
 
 /** How long a statement waits for a rival that reads or signs, in milliseconds: either takes moments. */
-const BUSY_WAIT_MS = 200;
+const BUSY_TIMEOUT_MS = 200;
 
 /** How long a look waits for another one, in milliseconds. */
-const LOOK_WAIT_MS = 50;
+const PROBE_TIMEOUT_MS = 50;
 
 /** How often a rival may have signed in between, before the next try is put off. */
-const SIGN_TRIES = 5;
+const MAX_SIGN_ATTEMPTS = 5;
 
 /**
  * Takes the run lock, waiting for another run to end: one run at a time on a store. It is a write transaction on a small SQLite file
@@ -47,7 +47,7 @@ const SIGN_TRIES = 5;
  */
 export async function acquireLock(
   files: StoreFiles,
-  { timeoutMs, onWait, now = () => new Date(), signal }: SiteLockOptions,
+  { timeoutMs, onWait, now = () => new Date(), signal }: AcquireOptions,
 ): Promise<HeldLock> {
   const giveUpAt = performance.now() + timeoutMs;
   for (let hasTold = false; ; hasTold = true) {
@@ -64,8 +64,8 @@ export async function acquireLock(
     const leftMs = giveUpAt - performance.now();
     if (leftMs <= 0) throw runLocked(explained(files, () => findHolder(files)));
     if (!hasTold) onWait?.(explained(files, () => findHolder(files)));
-    await pauseFor(Math.min(leftMs, POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least)), signal);
-    throwIfStopped(signal, 'while another run was waited for');
+    await pauseFor(Math.min(leftMs, POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min)), signal);
+    throwIfAborted(signal, 'while another run was waited for');
   }
 }
 
@@ -75,11 +75,11 @@ export async function acquireLock(
  *
  * @throws {BackfillError} `LOCK_UNUSABLE` when the lock's file is damaged, or must not be opened
  */
-export function lookAtLock(files: StoreFiles): LockState {
+export function readLockState(files: StoreFiles): LockState {
   return explained(files, () => {
     if (!hasLockFile(files)) return { state: 'free' };
     if (!isWritable(lockPath(files))) return { state: 'unknown' }; // SQLite would read it without asking for the lock
-    const db = openLockFile(files, LOOK_WAIT_MS);
+    const db = openLockFile(files, PROBE_TIMEOUT_MS);
     try {
       prepareLockFile(db);
       db.exec('BEGIN IMMEDIATE');
@@ -98,7 +98,7 @@ export function lookAtLock(files: StoreFiles): LockState {
 /** A connection that holds the lock, signed, or undefined when a rival has it. */
 function tryLock(files: StoreFiles, now: () => Date): Database.Database | undefined {
   createLockFile(files);
-  const db = openLockFile(files, BUSY_WAIT_MS);
+  const db = openLockFile(files, BUSY_TIMEOUT_MS);
   try {
     if (sign(db, now)) return db;
   } catch (error) {
@@ -115,7 +115,7 @@ function tryLock(files: StoreFiles, now: () => Date): Database.Database | undefi
 function sign(db: Database.Database, now: () => Date): boolean {
   const token = randomBytes(8).toString('hex');
   prepareLockFile(db);
-  for (let tries = 0; tries < SIGN_TRIES; tries += 1) {
+  for (let tries = 0; tries < MAX_SIGN_ATTEMPTS; tries += 1) {
     db.exec('BEGIN IMMEDIATE');
     const last = readSignature(db);
     if (tries > 0 && last?.token === token) return true;
@@ -142,7 +142,7 @@ function readHolder(db: Database.Database): LockHolder | undefined {
 
 /** The same for a lock that is not open. */
 function findHolder(files: StoreFiles): LockHolder | undefined {
-  const db = openLockFile(files, BUSY_WAIT_MS);
+  const db = openLockFile(files, BUSY_TIMEOUT_MS);
   try {
     return readHolder(db);
   } finally {

@@ -3,8 +3,8 @@ import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import { loadConfig } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { isStepFile, refuseOthersCode, type TrustsCode } from '../steps/load.js';
-import { fileExists, writeNew } from './new-file.js';
-import { bareName, nextName } from './numbering.js';
+import { createFile, fileExists } from './new-file.js';
+import { nextName, stripNumber } from './numbering.js';
 import { STEP_TEMPLATES, type TemplateKind } from './templates.js';
 
 /** What step to write. */
@@ -53,7 +53,7 @@ export async function createStep(
   const folders = config.steps.map((path) => resolve(base, path));
   const files = folders.flatMap((path) => stepFilesIn(path));
   const names = files.map((path) => basename(path, extname(path)));
-  const same = files.find((_, i) => bareName(names[i] ?? '') === name);
+  const same = files.find((_, i) => stripNumber(names[i] ?? '') === name);
   if (same !== undefined) throw fileExists(same);
   const step = nextName(names, name, now);
   const last = names.sort().at(-1);
@@ -67,7 +67,7 @@ export async function createStep(
   const target = targetFolder(folders, kind);
   const path = join(target, `${step}${extensionOf(target, files, configFile, base)}`);
   refuseOthersCode(target, { trustsConfig });
-  if (!isDryRun) writeNew(path, STEP_TEMPLATES[kind]);
+  if (!isDryRun) createFile(path, STEP_TEMPLATES[kind]);
   return { step, kind, file: relative(folder, path) };
 }
 

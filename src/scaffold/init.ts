@@ -3,8 +3,8 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { findConfig } from '../config.js';
 import { BackfillError, errnoOf } from '../errors.js';
-import { refuseOthersLinks } from '../safety/out-file.js';
-import { fileExists, unwritable, writeNew } from './new-file.js';
+import { refuseOthersLinks } from '../safety/output-file.js';
+import { createFile, fileExists, unwritable } from './new-file.js';
 import { configTemplate } from './templates.js';
 
 /** The folder of steps that a new config names. One is enough: the kinds of steps differ by what they declare. */
@@ -57,7 +57,7 @@ export function initProject(folder: string, { store = 'store.db', isDryRun }: In
     } catch (error) {
       throw errnoOf(error) === 'EEXIST' ? fileExists(steps) : unwritable(steps, error);
     }
-    writeNew(join(folder, config), configTemplate(store, STEP_FOLDER));
+    createFile(join(folder, config), configTemplate(store, STEP_FOLDER));
   }
   return { config, folders: [STEP_FOLDER], isCompiled, isInstalled: isInstalled(folder) };
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BackfillError, errnoOf } from '../errors.js';
-import { refuseOthersLinks } from '../safety/out-file.js';
+import { refuseOthersLinks } from '../safety/output-file.js';
 
 /**
  * Writes a file that is not there yet; its folder is made.
@@ -9,7 +9,7 @@ import { refuseOthersLinks } from '../safety/out-file.js';
  * @throws {BackfillError} `FILE_EXISTS` when something stands there, `FOLDER_UNWRITABLE` when this user may not write there,
  *   `OUTPUT_UNTRUSTED` if a link of another user leads there
  */
-export function writeNew(path: string, text: string): void {
+export function createFile(path: string, text: string): void {
   refuseOthersLinks('file', path);
   try {
     mkdirSync(dirname(path), { recursive: true });

@@ -1,5 +1,5 @@
 /** Forms of timestamps that names begin with, and how each is made of an instant. The longest come first. */
-const STAMPS: readonly (readonly [form: RegExp, stamp: (now: Date) => string])[] = [
+const TIMESTAMP_FORMATS: readonly (readonly [form: RegExp, stamp: (now: Date) => string])[] = [
   [/^\d{4}\.\d\d\.\d\dT\d\d\.\d\d\.\d\d(?!\d)/, (now) => now.toISOString().slice(0, 19).replace(/\W/g, '.')],
   [/^\d{14}(?!\d)/, (now) => digits(now).slice(0, 14)],
   [/^\d{13}(?!\d)/, (now) => String(now.getTime())],
@@ -17,7 +17,7 @@ const NUMBERED = /^(?<head>.*?)(?<number>\d+)(?<separator>[-_.])(?=\p{L})/u;
 const PREFIX = /^(?:v?\d+(?:[-_.T]|(?=\D)))*/;
 
 /** The name of a step without its number. */
-export const bareName = (step: string): string => step.replace(PREFIX, '');
+export const stripNumber = (step: string): string => step.replace(PREFIX, '');
 
 /**
  * The name of a new step, numbered as the steps of the project are, so that it sorts after the last of them: `001-` for the first;
@@ -31,13 +31,13 @@ export function nextName(steps: readonly string[], name: string, now: Date): str
   const parts = NUMBERED.exec(last)?.groups;
   if (parts === undefined) return name;
   const { head = '', number = '', separator = '' } = parts;
-  const stamp = STAMPS.find(([form]) => form.test(last))?.[1](now);
+  const stamp = TIMESTAMP_FORMATS.find(([form]) => form.test(last))?.[1](now);
   const stamped = `${stamp}${separator}${name}`;
-  return stamp !== undefined && stamped > last ? stamped : `${head}${following(number)}${separator}${name}`;
+  return stamp !== undefined && stamped > last ? stamped : `${head}${nextNumber(number)}${separator}${name}`;
 }
 
 /** The next number with as many digits. After the last one a digit more: 10 would sort before 9, and 91 does not. */
-function following(number: string): string {
+function nextNumber(number: string): string {
   const next = String(BigInt(number) + 1n).padStart(number.length, '0');
   return next.length > number.length ? `${number}1` : next;
 }

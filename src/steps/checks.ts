@@ -1,5 +1,5 @@
 import { BackfillError } from '../errors.js';
-import { refuseUnknown, requireText } from '../options.js';
+import { refuseUnknownOptions, requireText } from '../options.js';
 
 /** A query that must use a certain index, for the verification's index check. */
 export interface IndexUse {
@@ -10,7 +10,7 @@ export interface IndexUse {
 }
 
 /** A rule of a project's own, for the verification. */
-export interface Rule {
+export interface VerificationRule {
   /** What holds, in a few words, as `no lag is negative`: it is shown. */
   readonly title: string;
   /** A SELECT, without parameters, of the keys of the rows that break it: its first column is shown. */
@@ -26,7 +26,7 @@ export interface BackfillChecks<Column extends string = string> {
   /** Queries that must use an index. */
   readonly indexes?: readonly IndexUse[];
   /** Rules of one's own: no row may break them. */
-  readonly rules?: readonly Rule[];
+  readonly rules?: readonly VerificationRule[];
   /** Whether the filled columns hold timestamps, to be judged as such. Default false. */
   readonly areTimestamps?: boolean;
   /** Two filled columns whose difference in seconds is a figure worth watching. Needs `areTimestamps`. */
@@ -44,8 +44,8 @@ const invalid = (message: string, hint: string): BackfillError =>
  * @param columns names of the columns that it fills
  * @throws {BackfillError} `STEP_INVALID` naming the option
  */
-export function checkedChecks(checks: BackfillChecks, columns: readonly string[]): BackfillChecks {
-  refuseUnknown(
+export function validateChecks(checks: BackfillChecks, columns: readonly string[]): BackfillChecks {
+  refuseUnknownOptions(
     checks,
     ['groupBy', 'indexes', 'rules', 'areTimestamps', 'lag'],
     `\`checks\` of ${WHAT}`,
@@ -61,7 +61,7 @@ export function checkedChecks(checks: BackfillChecks, columns: readonly string[]
   }
   for (const rule of checks.rules ?? []) {
     const what = `\`checks.rules\` of ${WHAT}`;
-    refuseUnknown(rule, ['title', 'query', 'verdict'], what, 'STEP_INVALID');
+    refuseUnknownOptions(rule, ['title', 'query', 'verdict'], what, 'STEP_INVALID');
     requireText(rule.title, 'title', what, 'STEP_INVALID');
     requireText(rule.query, 'query', what, 'STEP_INVALID');
     if (rule.verdict !== undefined && !['warn', 'fail'].includes(rule.verdict)) {

@@ -1,7 +1,7 @@
 import { normaliseSql } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
-import { refuseUnknown, requireText } from '../options.js';
-import { type BackfillChecks, checkedChecks } from './checks.js';
+import { refuseUnknownOptions, requireText } from '../options.js';
+import { type BackfillChecks, validateChecks } from './checks.js';
 import {
   type ColumnValue,
   type EngineSql,
@@ -24,7 +24,7 @@ interface CommonOptions<Key extends string> {
 }
 
 /** A backfill whose values the store derives, in sets. */
-export interface SetOptions<Column extends string = string, Key extends string = string>
+export interface SqlBackfillOptions<Column extends string = string, Key extends string = string>
   extends CommonOptions<Key> {
   /** Columns to fill where they are NULL, with what fills each. A value that stands is never overwritten. */
   readonly columns: Readonly<Record<Column, FirstOf | SqlExpression>>;
@@ -39,7 +39,7 @@ export interface ProcessOptions<
   Read extends string = string,
 > extends CommonOptions<Key> {
   /**
-   * Columns to fill where they are NULL: a list of those that `process` fills, or an object as in {@link SetOptions} in which these
+   * Columns to fill where they are NULL: a list of those that `process` fills, or an object as in {@link SqlBackfillOptions} in which these
    * are `'process'`. A value that stands is never overwritten. What can't be derived for one column by `process` or for its
    * document leaves the whole row alone.
    */
@@ -59,7 +59,7 @@ export type BackfillOptions<
   Column extends string = string,
   Key extends string = string,
   Read extends string = string,
-> = SetOptions<Column, Key> | ProcessOptions<Column, Key, Read>;
+> = SqlBackfillOptions<Column, Key> | ProcessOptions<Column, Key, Read>;
 
 /** A validated backfill declaration: data, without a name (its file gives it one). */
 export interface BackfillDefinition {
@@ -126,7 +126,7 @@ export function defineBackfill<
 >(options: BackfillOptions<Column, Key, Read>): BackfillDefinition {
   const isProcess = 'process' in options;
   const own = isProcess ? ['reads', 'process', 'processVersion'] : [];
-  refuseUnknown(options, ['table', 'key', 'scope', 'columns', 'checks', ...own], WHAT, 'STEP_INVALID');
+  refuseUnknownOptions(options, ['table', 'key', 'scope', 'columns', 'checks', ...own], WHAT, 'STEP_INVALID');
   const columns = checkedColumns(options.columns, isProcess);
   if (columns.length === 0 || columns.length > MAX_COLUMNS) {
     throw invalid(
@@ -141,7 +141,7 @@ export function defineBackfill<
     key: requireText(options.key, 'key', WHAT, 'STEP_INVALID'),
     scope: options.scope === undefined ? 'true' : requireEngineSql(options.scope, 'scope', WHAT),
     columns,
-    checks: checkedChecks(
+    checks: validateChecks(
       options.checks ?? {},
       columns.map(({ name }) => name),
     ),
@@ -206,7 +206,7 @@ function checkedProcess(
  * What of a backfill decides its result, in a form in which layout and checks don't count: for drift. Of a function it is
  * the version that its author gives, as a formatter or a compiler changes its text.
  */
-export function backfillEssence(definition: BackfillDefinition): unknown {
+export function canonicalBackfill(definition: BackfillDefinition): unknown {
   const { kind, table, key, scope, process } = definition;
   const columns = definition.columns.map(({ name, value }) => ({
     name,

@@ -1,6 +1,6 @@
 import { identifier } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
-import { refuseUnknown, requireText } from '../options.js';
+import { refuseUnknownOptions, requireText } from '../options.js';
 import { parseVersion } from '../version.js';
 import { requireOneStatement } from './sql-step.js';
 
@@ -64,7 +64,7 @@ export interface SchemaStepDefinition {
  */
 export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefinition {
   const what = 'defineSchemaStep()';
-  refuseUnknown(options, ['table', 'columns', 'indexes', 'version'], what, 'STEP_INVALID');
+  refuseUnknownOptions(options, ['table', 'columns', 'indexes', 'version'], what, 'STEP_INVALID');
   const columns = Object.entries(options.columns ?? {}).map(([name, type]) => {
     if (!/^[A-Za-z]\w*$/.test(type)) {
       throw new BackfillError(
@@ -76,7 +76,7 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
     return { name: requireText(name, 'columns', what, 'STEP_INVALID'), type };
   });
   const indexes = Object.entries(options.indexes ?? {}).map(([name, index]) => {
-    refuseUnknown(index, ['columns', 'where'], `\`indexes.${name}\` of ${what}`, 'STEP_INVALID');
+    refuseUnknownOptions(index, ['columns', 'where'], `\`indexes.${name}\` of ${what}`, 'STEP_INVALID');
     const names: unknown = index.columns;
     if (!Array.isArray(names) || names.length === 0) {
       throw new BackfillError(
@@ -94,7 +94,7 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
   });
   if (options.version) {
     const { version } = options;
-    refuseUnknown(version, ['table', 'column', 'becomes'], `\`version\` of ${what}`, 'STEP_INVALID');
+    refuseUnknownOptions(version, ['table', 'column', 'becomes'], `\`version\` of ${what}`, 'STEP_INVALID');
     requireText(version.table, 'version.table', what, 'STEP_INVALID');
     requireText(version.column, 'version.column', what, 'STEP_INVALID');
     if (parseVersion(version.becomes) === undefined) {

@@ -1,6 +1,6 @@
 import { normaliseSql } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
-import { refuseUnknown, requireText } from '../options.js';
+import { refuseUnknownOptions, requireText } from '../options.js';
 
 /** What {@link defineSqlStep} takes. */
 export interface SqlStepOptions {
@@ -33,7 +33,7 @@ const WHAT = 'defineSqlStep()';
  * });
  */
 export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
-  refuseUnknown(options, ['up', 'down'], WHAT, 'STEP_INVALID');
+  refuseUnknownOptions(options, ['up', 'down'], WHAT, 'STEP_INVALID');
   if (!Array.isArray(options.up) || options.up.length === 0) {
     throw new BackfillError(
       'STEP_INVALID',

@@ -3,7 +3,7 @@ import { normaliseSql } from '../db/sql.js';
 import { BackfillError, type ErrorCode, rootBackfillError } from '../errors.js';
 import { requireText } from '../options.js';
 import { placeOf } from '../thrown.js';
-import { type BackfillDefinition, backfillEssence } from './define.js';
+import { type BackfillDefinition, canonicalBackfill } from './define.js';
 import { addColumnSql, createIndexSql, type SchemaStepDefinition } from './schema-step.js';
 import type { SqlStepDefinition } from './sql-step.js';
 
@@ -40,14 +40,14 @@ export function hasDown(step: StepDefinition): boolean {
  */
 export function fingerprint(step: StepDefinition): string {
   return createHash('sha256')
-    .update(JSON.stringify(essence(step)))
+    .update(JSON.stringify(canonicalForm(step)))
     .digest('hex');
 }
 
-function essence(step: StepDefinition): unknown {
+function canonicalForm(step: StepDefinition): unknown {
   switch (step.kind) {
     case 'backfill':
-      return backfillEssence(step);
+      return canonicalBackfill(step);
     case 'schema':
       return {
         kind: step.kind,

@@ -1,5 +1,5 @@
 import { BackfillError } from '../errors.js';
-import { refuseUnknown, requireText } from '../options.js';
+import { refuseUnknownOptions, requireText } from '../options.js';
 
 /** A column's value: the first usable member of a JSON document, else another column of the row. */
 export interface FirstOf {
@@ -22,12 +22,12 @@ export interface SqlExpression {
 }
 
 /** A column's value: what the backfill's `process` gives for the row. */
-export interface Processed {
+export interface ProcessedColumn {
   readonly kind: 'process';
 }
 
 /** What fills a column. */
-export type ColumnValue = FirstOf | SqlExpression | Processed;
+export type ColumnValue = FirstOf | SqlExpression | ProcessedColumn;
 
 /**
  * Says that a column takes the first usable of some top-level members of a JSON document, else another column, if one is named.
@@ -67,7 +67,7 @@ export function firstOf(document: string, names: readonly string[], fallback?: s
 }
 
 /** What gives another value each time it is asked: it could neither be verified nor taken back. */
-const UNSTEADY =
+const NONDETERMINISTIC =
   /\b(random(?:blob)?|changes|total_changes|last_insert_rowid|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|nextval|gen_random_(?:uuid|bytes)|uuid_generate_v[14]\w*|uuidv[47]|random_normal|txid_current|pg_current_xact_id|pg_backend_pid)\s*\(|\b(current_(?:time|date|timestamp)|localtime(?:stamp)?)\b|'\s*(now)\s*'|\b((?:date|time|datetime|julianday|unixepoch|strftime)\s*\(\s*\))/i;
 
 /**
@@ -86,7 +86,7 @@ const UNSTEADY =
 export function sql(expression: EngineSql): SqlExpression {
   const given = requireEngineSql(expression, 'expression', 'sql()');
   for (const text of engineTexts(given)) {
-    const [found] = UNSTEADY.exec(text) ?? [];
+    const [found] = NONDETERMINISTIC.exec(text) ?? [];
     if (found === undefined) continue;
     throw new BackfillError(
       'STEP_INVALID',
@@ -115,7 +115,7 @@ const SQL_OF = { SQLite: 'sqlite', PostgreSQL: 'postgres' } as const;
 /** Insists on SQL, for every engine or for each. */
 export function requireEngineSql(value: EngineSql, option: string, what: string): EngineSql {
   if (typeof value !== 'object' || value === null) return requireText(value, option, what, 'STEP_INVALID');
-  refuseUnknown(value, ['sqlite', 'postgres'], `\`${option}\` of ${what}`, 'STEP_INVALID');
+  refuseUnknownOptions(value, ['sqlite', 'postgres'], `\`${option}\` of ${what}`, 'STEP_INVALID');
   requireText(value.sqlite, `${option}.sqlite`, what, 'STEP_INVALID');
   requireText(value.postgres, `${option}.postgres`, what, 'STEP_INVALID');
   return { sqlite: value.sqlite, postgres: value.postgres };

@@ -3,7 +3,7 @@ import { toBackfillError } from '../errors.js';
 import { FAILPOINT_CHANNEL, type Failpoint } from '../failpoint.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
 import { loadStep } from '../steps/load.js';
-import type { Order, Report, Task } from './children.js';
+import type { ChildResult, FaultRequest, Task } from './children.js';
 import type { Subject } from './options.js';
 import { runDown, runUp } from './runs.js';
 
@@ -19,7 +19,7 @@ async function load({ file, step, ...rest }: Task): Promise<Subject> {
 /** What a batch changes in the ledger, up and down, behind its updates of the table and in the same transaction. */
 const BATCH = { up: `INSERT INTO ${LEDGER_TABLES.batches}`, down: `DELETE FROM ${LEDGER_TABLES.batches}` };
 
-function killAt({ direction, at: wanted }: Order): void {
+function killAt({ direction, at: wanted }: FaultRequest): void {
   let isInBatch = false;
   subscribe(FAILPOINT_CHANNEL, (message) => {
     const { at, detail } = message as Failpoint;
@@ -28,7 +28,7 @@ function killAt({ direction, at: wanted }: Order): void {
   });
 }
 
-async function run(order: Order): Promise<Report> {
+async function run(order: FaultRequest): Promise<ChildResult> {
   try {
     killAt(order);
     await (order.direction === 'up' ? runUp : runDown)((await subject) as Subject, order.path);
@@ -39,7 +39,7 @@ async function run(order: Order): Promise<Report> {
   }
 }
 
-process.on('message', (message: Task | Order) => {
+process.on('message', (message: Task | FaultRequest) => {
   if ('step' in message) {
     subject = load(message);
     subject.catch(() => undefined); // told when it is asked for

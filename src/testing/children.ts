@@ -4,7 +4,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BackfillError, type ErrorCode } from '../errors.js';
 import { BackfillTestError } from './failure.js';
-import type { Interrupter, Interruption } from './interrupter.js';
+import type { FaultInjector, Interruption } from './fault-injector.js';
 import type { Subject } from './options.js';
 
 /** What a child needs to know before it is asked for anything: the definition itself, or its file. */
@@ -13,12 +13,12 @@ export type Task = Omit<Subject, 'step'> & {
 };
 
 /** What a child is to do. */
-export interface Order extends Interruption {
+export interface FaultRequest extends Interruption {
   readonly path: string;
 }
 
 /** How a child has ended that was not killed. */
-export type Report =
+export type ChildResult =
   | { readonly isDone: true }
   | { readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string } };
 
@@ -29,7 +29,7 @@ export function isData(value: unknown): boolean {
 }
 
 /** Interrupts by SIGKILL, in processes that load the step's file. One is always starting while another works. */
-export function byKilling(subject: Subject): Interrupter {
+export function killing(subject: Subject): FaultInjector {
   const { step, ...rest } = subject;
   const task: Task = { ...rest, step: subject.file === undefined ? step : { name: step.name } };
   let next = start(task);
@@ -64,10 +64,10 @@ function start(task: Task): ChildProcess {
 }
 
 /** Gives a child its order, and waits until it has ended. */
-async function ending(child: ChildProcess, order: Order): Promise<'interrupted' | 'done'> {
-  let report: Report | undefined;
+async function ending(child: ChildProcess, order: FaultRequest): Promise<'interrupted' | 'done'> {
+  let report: ChildResult | undefined;
   child.on('message', (message) => {
-    report = message as Report;
+    report = message as ChildResult;
   });
   const ended = Promise.all([once(child, 'exit'), once(child, 'disconnect')]); // all that it has sent has arrived then
   child.send(order);

@@ -14,7 +14,7 @@ export interface Table {
 }
 
 /** What a store holds, but for the ledger: exact to type and bytes, integers as bigint. */
-export interface Contents {
+export interface StoreContents {
   readonly schema: readonly string[];
   readonly tables: ReadonlyMap<string, Table>;
 }
@@ -29,8 +29,11 @@ export interface Difference {
 }
 
 /** Opens a store for reading alone, acts, and closes it. */
-export async function lookAt<Result>(path: string, act: (store: Store) => Promise<Result>): Promise<Result> {
-  const store = openSqlite(locateStore(path), { access: 'look' });
+export async function withReadOnly<Result>(
+  path: string,
+  act: (store: Store) => Promise<Result>,
+): Promise<Result> {
+  const store = openSqlite(locateStore(path), { access: 'read' });
   try {
     return await store.snapshot(act);
   } finally {
@@ -42,8 +45,8 @@ const isLedger = (name: string): boolean =>
   Object.values(LEDGER_TABLES).some((table) => isSameName(table, name));
 
 /** Reads a store. */
-export const contentsOf = async (path: string, backfill: Backfill): Promise<Contents> =>
-  await lookAt(path, async (store) => {
+export const readContents = async (path: string, backfill: Backfill): Promise<StoreContents> =>
+  await withReadOnly(path, async (store) => {
     const objects = await store.all<{ type: string; name: string; tbl_name: string; sql: string | null }>(
       `SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name`,
     );
@@ -73,14 +76,14 @@ async function readTable(store: Store, name: string, key?: string): Promise<Tabl
 }
 
 /** The backfill's table. */
-export function tableOf({ tables }: Contents, { table }: Backfill): Table {
+export function tableOf({ tables }: StoreContents, { table }: Backfill): Table {
   const found = tables.get(table);
   if (!found) throw new RangeError('The table of a backfill is in its store');
   return found;
 }
 
 /** Place of a column in the rows of a table. */
-export const placeOf = ({ columns }: Table, name: string): number =>
+export const columnIndex = ({ columns }: Table, name: string): number =>
   columns.findIndex((column) => isSameName(column, name));
 
 /** Whether two cells hold the same, to type and bytes. */
@@ -93,8 +96,8 @@ export const isSame = (left: unknown, right: unknown): boolean =>
  * @param passes whether a difference of the backfill's table is none. Default: each counts
  */
 export function firstDifference(
-  left: Contents,
-  right: Contents,
+  left: StoreContents,
+  right: StoreContents,
   passes: (difference: Difference) => boolean = () => false,
 ): Difference | undefined {
   for (const [name, table] of left.tables) {

@@ -6,15 +6,19 @@ import { deriveRows, PROCESS_FAILED } from '../engine/process.js';
 import { rowSql, scopeSql } from '../engine/rows.js';
 import type { Key } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
-import { isSame, lookAt } from './contents.js';
-import { BackfillTestError, differs, showKey } from './failure.js';
+import { isSame, withReadOnly } from './contents.js';
+import { BackfillTestError, differenceError, showKey } from './failure.js';
 
 /** What a backfill derives, by key: a value for each column, or the reason why the row is left alone. */
-export type Derived = ReadonlyMap<Key, readonly unknown[]>;
+export type DerivedByKey = ReadonlyMap<Key, readonly unknown[]>;
 
 /** What is derived of every row in scope; with keys, of those, in scope or not any more. */
-export const deriveAll = async (path: string, backfill: Backfill, keys?: Iterable<Key>): Promise<Derived> =>
-  await lookAt(path, async (store) =>
+export const deriveAll = async (
+  path: string,
+  backfill: Backfill,
+  keys?: Iterable<Key>,
+): Promise<DerivedByKey> =>
+  await withReadOnly(path, async (store) =>
     keys === undefined ? await inScope(store, backfill) : await ofKeys(store, backfill, keys),
   );
 
@@ -24,16 +28,16 @@ const allOf = async <Row>(pages: AsyncIterable<Row[]>): Promise<Row[]> => {
   return rows;
 };
 
-async function read(store: Store, backfill: Backfill, where: string, limit: number): Promise<Derived> {
+async function read(store: Store, backfill: Backfill, where: string, limit: number): Promise<DerivedByKey> {
   const rows = await derivedRows(store, await store.dialect.derive(store, backfill), { where, limit });
   return new Map(rows.map(({ key, values, failure }) => [key, [...values, failure]]));
 }
 
-const inScope = async (store: Store, backfill: Backfill): Promise<Derived> =>
+const inScope = async (store: Store, backfill: Backfill): Promise<DerivedByKey> =>
   await read(store, backfill, scopeSql(backfill, store.dialect), Number.MAX_SAFE_INTEGER);
 
 /** Each by itself, the last first: so that none is asked for right after the one that it followed before. */
-async function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Promise<Derived> {
+async function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Promise<DerivedByKey> {
   const { isOneOf } = await rowSql(store, backfill);
   return new Map(
     await flatMapEach([...keys].reverse(), async (key) => [
@@ -47,10 +51,10 @@ async function ofKeys(store: Store, backfill: Backfill, keys: Iterable<Key>): Pr
  *
  * @param when in words, when that was
  */
-export function otherwise(
+export function nondeterminism(
   backfill: Backfill,
-  first: Derived,
-  again: Derived,
+  first: DerivedByKey,
+  again: DerivedByKey,
   when: string,
 ): BackfillTestError | undefined {
   const reasonAt = backfill.columns.length;
@@ -60,7 +64,7 @@ export function otherwise(
     if (column !== undefined) {
       const i = backfill.columns.findIndex(({ name }) => name === column);
       const difference = { table: backfill.table, key, column, left: values[i], right: others[i] };
-      return differs('NOT_DETERMINISTIC', backfill, difference, ['as first derived', when]);
+      return differenceError('NOT_DETERMINISTIC', backfill, difference, ['as first derived', when]);
     }
     if (values[reasonAt] !== others[reasonAt]) {
       const message = `Row ${showKey(key)} is left alone for ${values[reasonAt]} as first asked, and for ${others[reasonAt]} ${when}`;
@@ -76,16 +80,16 @@ export function otherwise(
  * @returns what it derives
  * @throws {BackfillTestError} `NOT_DETERMINISTIC`
  */
-export async function requireDeterminism(path: string, backfill: Backfill): Promise<Derived> {
+export async function requireDeterminism(path: string, backfill: Backfill): Promise<DerivedByKey> {
   const first = await deriveAll(path, backfill);
-  const insist = (again: Derived, when: string): void => {
-    const error = otherwise(backfill, first, again, when);
+  const insist = (again: DerivedByKey, when: string): void => {
+    const error = nondeterminism(backfill, first, again, when);
     if (error) throw error;
   };
   insist(await deriveAll(path, backfill), 'when it is asked again');
   insist(await deriveAll(path, backfill, first.keys()), 'of the row alone');
   const [alone, together] = await deriveTogether(path, backfill, first);
-  const error = otherwise(backfill, alone, together, 'of the row among others');
+  const error = nondeterminism(backfill, alone, together, 'of the row among others');
   if (error) throw error;
   return first;
 }
@@ -97,8 +101,8 @@ export async function requireDeterminism(path: string, backfill: Backfill): Prom
 async function deriveTogether(
   path: string,
   backfill: Backfill,
-  first: Derived,
-): Promise<[alone: Derived, together: Derived]> {
+  first: DerivedByKey,
+): Promise<[alone: DerivedByKey, together: DerivedByKey]> {
   const { process, columns } = backfill;
   const keys = [...first]
     .filter(([, values]) => values[columns.length] !== PROCESS_FAILED)
@@ -106,7 +110,7 @@ async function deriveTogether(
   if (!process || keys.length === 0) return [new Map(), new Map()];
   const names = [backfill.key, ...process.reads].map((name) => identifier(name)).join(', ');
   const sql = `SELECT ${names} FROM ${identifier(backfill.table)} WHERE ${identifier(backfill.key)} = ?`;
-  const rows = await lookAt(
+  const rows = await withReadOnly(
     path,
     async (store) =>
       await flatMapEach(

@@ -86,7 +86,7 @@ export const showKey = (key: Key): string => (typeof key === 'string' ? JSON.str
  *
  * @param when in words, when the first of them and the second were: `after \`up\``
  */
-export function differs(
+export function differenceError(
   code: BackfillTestCode,
   backfill: Backfill,
   { table, key, column, left, right }: Difference,

@@ -7,4 +7,4 @@ export type {
   TestBackfillOptions,
   TestRow,
 } from './options.js';
-export { type TestBackfillOutcome, testBackfill } from './test-backfill.js';
+export { type TestBackfillResult, testBackfill } from './test-backfill.js';

@@ -1,11 +1,11 @@
 import { verify } from '../migrator/verify.js';
-import { contentsOf, firstDifference } from './contents.js';
-import { BackfillTestError, cellName, differs } from './failure.js';
-import type { Interrupter, Interruption } from './interrupter.js';
+import type { Baseline } from './baseline.js';
+import { firstDifference, readContents } from './contents.js';
+import { BackfillTestError, cellName, differenceError } from './failure.js';
+import type { FaultInjector, Interruption } from './fault-injector.js';
 import type { Subject } from './options.js';
-import { type Account, accountOf, requireVerified, runUp } from './runs.js';
+import { type LedgerState, readLedger, requireVerified, runUp } from './runs.js';
 import { copyStore, runOptions } from './seed.js';
-import type { Filled } from './uninterrupted.js';
 
 const UNINTERRUPTED = 'after an uninterrupted `up`';
 
@@ -19,30 +19,31 @@ export async function requireResumption(
   subject: Subject,
   seed: string,
   path: string,
-  { before, after, account }: Filled,
-  interrupter: Interrupter,
+  { before, after, ledger }: Baseline,
+  interrupter: FaultInjector,
 ): Promise<number> {
   const { step } = subject;
-  const now = async () => await contentsOf(path, step);
+  const now = async () => await readContents(path, step);
   copyStore(seed, path);
   const ups = await interruptEach(subject, path, 'up', interrupter);
   const filled = firstDifference(after, await now());
   const resumed = 'after one that was interrupted and resumed';
-  if (filled) throw differs('NOT_RESUMED', step, filled, [UNINTERRUPTED, resumed]);
-  requireOnce(account, await accountOf(path, subject));
+  if (filled) throw differenceError('NOT_RESUMED', step, filled, [UNINTERRUPTED, resumed]);
+  requireOnce(ledger, await readLedger(path, subject));
   const [verification] = await verify(runOptions(subject, path));
   requireVerified(verification, 'after an `up` that was interrupted and resumed');
 
   const downs = await interruptEach(subject, path, 'down', interrupter);
   const left = firstDifference(before, await now());
   if (left)
-    throw differs('NOT_RESUMED', step, left, [
+    throw differenceError('NOT_RESUMED', step, left, [
       'in the seed',
       'after a `down` that was interrupted and resumed',
     ]);
   await runUp(subject, path);
   const again = firstDifference(after, await now());
-  if (again) throw differs('NOT_RESUMED', step, again, [UNINTERRUPTED, 'after one behind such a `down`']);
+  if (again)
+    throw differenceError('NOT_RESUMED', step, again, [UNINTERRUPTED, 'after one behind such a `down`']);
   return ups + downs;
 }
 
@@ -51,21 +52,24 @@ async function interruptEach(
   subject: Subject,
   path: string,
   direction: Interruption['direction'],
-  interrupter: Interrupter,
+  interrupter: FaultInjector,
 ): Promise<number> {
   for (let count = 0; ; count += 1) {
     const at = count % 2 === 0 ? 'in a batch' : 'behind a batch';
-    const before = await contentsOf(path, subject.step);
+    const before = await readContents(path, subject.step);
     if ((await interrupter.run(path, { direction, at })) === 'done') return count;
-    const changed = at === 'in a batch' && firstDifference(before, await contentsOf(path, subject.step));
+    const changed = at === 'in a batch' && firstDifference(before, await readContents(path, subject.step));
     if (changed)
-      throw differs('NOT_RESUMED', subject.step, changed, ['before a batch', 'after it was interrupted']);
-    if (direction === 'down' && !(await accountOf(path, subject)).isBegun) return count + 1;
+      throw differenceError('NOT_RESUMED', subject.step, changed, [
+        'before a batch',
+        'after it was interrupted',
+      ]);
+    if (direction === 'down' && !(await readLedger(path, subject)).isStarted) return count + 1;
   }
 }
 
 /** By the ledger, the interrupted run has filled and left alone what the uninterrupted one has, each cell once. */
-function requireOnce(uninterrupted: Account, { cells, skips, rowsScanned }: Account): void {
+function requireOnce(uninterrupted: LedgerState, { cells, skips, rowsScanned }: LedgerState): void {
   const batches = new Map<string, number>();
   for (const { key, column, batch } of cells) {
     const cell = `${typeof key} ${key} ${column}`;

@@ -4,7 +4,7 @@ import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { BackfillDefinition, CellValue, SchemaStepDefinition, SqlStepDefinition } from '../index.js';
 import type { BackfillStep } from '../migrator/session.js';
-import { refuseUnknown, requireText } from '../options.js';
+import { refuseUnknownOptions, requireText } from '../options.js';
 import { isDefinition, loadStep } from '../steps/load.js';
 
 /** A URL of a file, as `new URL('../backfills/002-names.js', import.meta.url)`. */
@@ -77,7 +77,7 @@ const KNOWN = [
   'showsValues',
 ];
 
-const wrong = (name: string, expected: string, value: unknown): BackfillError =>
+const invalidOption = (name: string, expected: string, value: unknown): BackfillError =>
   new BackfillError(
     'USAGE',
     `Expected \`${name}\` in ${WHAT} to be ${expected}, got \`${String(value)}\``,
@@ -90,15 +90,16 @@ const wrong = (name: string, expected: string, value: unknown): BackfillError =>
  * @throws {BackfillError} `USAGE` naming the option that is missing, unknown or of the wrong kind; `STEP_INVALID` where a file has no backfill
  */
 export async function readOptions(options: TestBackfillOptions): Promise<Subject> {
-  refuseUnknown(options, KNOWN, WHAT, 'USAGE');
+  refuseUnknownOptions(options, KNOWN, WHAT, 'USAGE');
   const { rows, expected = [], batchRows, allowsTriggers = false, showsValues = true } = options;
   checkRows('rows', rows);
   checkRows('expected', expected);
-  if (rows.length === 0) throw wrong('rows', 'a list of rows, one at least', '[]');
+  if (rows.length === 0) throw invalidOption('rows', 'a list of rows, one at least', '[]');
   if (batchRows !== undefined && !(Number.isSafeInteger(batchRows) && batchRows > 0))
-    throw wrong('batchRows', 'a positive integer', batchRows);
-  if (typeof allowsTriggers !== 'boolean') throw wrong('allowsTriggers', 'true or false', allowsTriggers);
-  if (typeof showsValues !== 'boolean') throw wrong('showsValues', 'true or false', showsValues);
+    throw invalidOption('batchRows', 'a positive integer', batchRows);
+  if (typeof allowsTriggers !== 'boolean')
+    throw invalidOption('allowsTriggers', 'true or false', allowsTriggers);
+  if (typeof showsValues !== 'boolean') throw invalidOption('showsValues', 'true or false', showsValues);
   const schema = checkedSchema(options.schema);
   const { step, file } = await readStep(options);
   const names = [step.key, ...step.columns.map(({ name }) => name)];
@@ -122,7 +123,7 @@ async function readStep(
   }
   if (backfill !== undefined) {
     if (!isDefinition(backfill) || backfill.kind !== 'backfill')
-      throw wrong('backfill', 'made by defineBackfill()', backfill);
+      throw invalidOption('backfill', 'made by defineBackfill()', backfill);
     return { step: { ...backfill, name: 'backfill', path: WHAT }, file: undefined };
   }
   const path = pathOf(file);
@@ -149,7 +150,7 @@ function checkedSchema(schema: unknown): Subject['schema'] {
     const isSql = typeof part === 'string' && part.trim() !== '';
     const isStep = isDefinition(part) && (part.kind === 'schema' || part.kind === 'sql');
     if (!isSql && !isStep)
-      throw wrong('schema', 'SQL, or steps by defineSchemaStep() or defineSqlStep()', part);
+      throw invalidOption('schema', 'SQL, or steps by defineSchemaStep() or defineSqlStep()', part);
   }
   return parts as Subject['schema'];
 }
@@ -163,12 +164,13 @@ const isCellValue = (value: unknown): boolean =>
   value instanceof Uint8Array;
 
 function checkRows(option: 'rows' | 'expected', rows: unknown): void {
-  if (!Array.isArray(rows)) throw wrong(option, 'a list of rows', rows);
+  if (!Array.isArray(rows)) throw invalidOption(option, 'a list of rows', rows);
   for (const [i, row] of (rows as unknown[]).entries()) {
-    if (typeof row !== 'object' || row === null) throw wrong(`${option}[${i}]`, 'values by column', row);
+    if (typeof row !== 'object' || row === null)
+      throw invalidOption(`${option}[${i}]`, 'values by column', row);
     for (const [column, value] of Object.entries(row))
       if (!isCellValue(value))
-        throw wrong(
+        throw invalidOption(
           `${option}[${i}].${column}`,
           'a string, a finite number, a bigint, bytes or null',
           typeof value,
@@ -178,8 +180,8 @@ function checkRows(option: 'rows' | 'expected', rows: unknown): void {
 
 /** A misspelt column would never be compared. */
 function refuseOtherCells(row: TestRow, names: readonly string[]): void {
-  refuseUnknown(row, names, `\`expected\` of ${WHAT}`, 'USAGE');
+  refuseUnknownOptions(row, names, `\`expected\` of ${WHAT}`, 'USAGE');
   const key = names[0] ?? '';
   if (!Object.keys(row).some((name) => isSameName(name, key)))
-    throw wrong('expected', `rows that have their key, ${key}`, Object.keys(row).join(', '));
+    throw invalidOption('expected', `rows that have their key, ${key}`, Object.keys(row).join(', '));
 }

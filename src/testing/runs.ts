@@ -6,7 +6,7 @@ import { down } from '../migrator/down.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import { up } from '../migrator/up.js';
 import type { Verification } from '../verify/verify.js';
-import { lookAt } from './contents.js';
+import { withReadOnly } from './contents.js';
 import { BackfillTestError } from './failure.js';
 import type { Subject } from './options.js';
 import { runOptions } from './seed.js';
@@ -47,7 +47,7 @@ export function requireVerified(verification: Verification | undefined, when: st
 }
 
 /** What the ledger says of a backfill. */
-export interface Account {
+export interface LedgerState {
   /** Number of each batch, first to last. */
   readonly batches: readonly number[];
   readonly rowsScanned: number;
@@ -55,12 +55,12 @@ export interface Account {
   readonly cells: readonly { readonly key: Key; readonly column: string; readonly batch: number }[];
   readonly skips: readonly SkipRecord[];
   /** Whether the backfill is in the ledger at all. */
-  readonly isBegun: boolean;
+  readonly isStarted: boolean;
 }
 
 /** Reads the ledger. */
-export const accountOf = async (path: string, { step: { name } }: Subject): Promise<Account> =>
-  await lookAt(path, async (store) => {
+export const readLedger = async (path: string, { step: { name } }: Subject): Promise<LedgerState> =>
+  await withReadOnly(path, async (store) => {
     const ledger = openLedger(store);
     const batches = await ledger.batches(name);
     return {
@@ -72,7 +72,7 @@ export const accountOf = async (path: string, { step: { name } }: Subject): Prom
         ),
       ),
       skips: await ledger.skips(name),
-      isBegun: (await ledger.step(name)) !== undefined,
+      isStarted: (await ledger.step(name)) !== undefined,
     };
   });
 

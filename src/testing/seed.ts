@@ -35,17 +35,17 @@ export const runOptions = (subject: Subject, path: string): MigratorOptions => (
 
 /** Makes a store with the schema, and with rows in the backfill's table. */
 export async function makeStore(path: string, subject: Subject, rows: readonly TestRow[]): Promise<void> {
-  edit(path, (db) => {
+  asApplication(path, (db) => {
     db.pragma('journal_mode = WAL');
     db.pragma('user_version = 1'); // an empty file would be no store
   });
   const steps = schemaSteps(subject).values();
   for (const part of subject.schema) {
     if (typeof part === 'string')
-      edit(path, (db) => doing('in `schema` of testBackfill()', () => db.exec(part)));
+      asApplication(path, (db) => withContext('in `schema` of testBackfill()', () => db.exec(part)));
     else await applyStep(path, steps.next().value);
   }
-  edit(path, (db) => {
+  asApplication(path, (db) => {
     const { table } = subject.step;
     const count = db
       .prepare(`SELECT count(*) FROM pragma_table_list(?) WHERE type = 'table'`)
@@ -85,7 +85,7 @@ export function insertRows(db: Database.Database, table: string, rows: readonly 
     for (const [i, row] of rows.entries()) {
       const names = Object.keys(row);
       const list = `(${names.map(identifier).join(', ')}) VALUES (${names.map(() => '?').join(', ')})`;
-      doing(`in row ${i + 1} of \`rows\` of testBackfill()`, () =>
+      withContext(`in row ${i + 1} of \`rows\` of testBackfill()`, () =>
         db
           .prepare(`INSERT INTO ${identifier(table)} ${names.length > 0 ? list : 'DEFAULT VALUES'}`)
           .run(...Object.values(row).map(bound)),
@@ -98,7 +98,7 @@ export function insertRows(db: Database.Database, table: string, rows: readonly 
 export const bound = (value: CellValue): unknown =>
   typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
 
-function doing(where: string, act: () => unknown): void {
+function withContext(where: string, act: () => unknown): void {
   try {
     act();
   } catch (error) {
@@ -107,7 +107,7 @@ function doing(where: string, act: () => unknown): void {
 }
 
 /** Changes a store by a connection of its own, as the application does, and closes it. */
-export function edit(path: string, act: (db: Database.Database) => void): void {
+export function asApplication(path: string, act: (db: Database.Database) => void): void {
   const db = connect(path);
   try {
     db.pragma('foreign_keys = OFF');

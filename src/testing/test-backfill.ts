@@ -5,18 +5,18 @@ import { PROCESS_FAILED, takeThrown } from '../engine/process.js';
 import { BackfillError } from '../errors.js';
 import type { BackfillSkips } from '../index.js';
 import { messageOf, thrownText } from '../thrown.js';
-import { byKilling, isData } from './children.js';
+import { type Baseline, requireRoundTrip } from './baseline.js';
+import { isData, killing } from './children.js';
+import { requireCatchUp } from './concurrent-writes.js';
 import { BackfillTestError } from './failure.js';
+import { type FaultInjector, throwing } from './fault-injector.js';
 import { requireResumption } from './interrupted.js';
-import { byThrowing, type Interrupter } from './interrupter.js';
-import { requireCatchUp } from './meanwhile.js';
 import { readOptions, type Subject, type TestBackfillOptions } from './options.js';
+import { requirePreserved } from './preserved.js';
 import { makeStore } from './seed.js';
-import { requireStanding } from './standing.js';
-import { type Filled, requireRoundTrip } from './uninterrupted.js';
 
 /** What was tested, in counts: a test that insists on them notices when its rows test less than they did. */
-export interface TestBackfillOutcome {
+export interface TestBackfillResult {
   /** Name of the step; `backfill` where it stands in the test. */
   readonly backfill: string;
   /** Rows that the backfill's scope holds. */
@@ -34,7 +34,7 @@ export interface TestBackfillOutcome {
   /** Cells that were compared with `expected`. */
   readonly expectedCells: number;
   /** Rows that were written while `up` ran. */
-  readonly rowsWrittenMeanwhile: number;
+  readonly concurrentRows: number;
   /** Values of the application's own that were put into the columns, before `up` and after it. */
   readonly valuesKept: number;
 }
@@ -66,7 +66,7 @@ export interface TestBackfillOutcome {
  *   ],
  * });
  */
-export async function testBackfill(options: TestBackfillOptions): Promise<TestBackfillOutcome> {
+export async function testBackfill(options: TestBackfillOptions): Promise<TestBackfillResult> {
   try {
     const subject = await readOptions(options);
     const folder = mkdtempSync(join(tmpdir(), 'umzug-backfill-test-'));
@@ -88,28 +88,28 @@ function withItsCause(error: unknown): unknown {
   return new BackfillError(error.code, `${error.message}: ${messageOf(cause)}`, error.hint, { cause: error });
 }
 
-async function testIn(folder: string, subject: Subject): Promise<TestBackfillOutcome> {
+async function testIn(folder: string, subject: Subject): Promise<TestBackfillResult> {
   const [seed, ...paths] = ['seed', 'whole', 'interrupted', 'meanwhile', 'standing'].map((name) =>
     join(folder, `${name}.db`),
   ) as [string, string, string, string, string];
   await makeStore(seed, subject, subject.rows);
   const filled = await requireRoundTrip(subject, seed, paths[0]);
   requireSomeDerived(subject, filled);
-  const rowsWrittenMeanwhile = await requireCatchUp(subject, seed, paths[2], filled);
-  const valuesKept = await requireStanding(subject, seed, paths[3], filled);
-  const interrupter = interrupterOf(subject);
+  const concurrentRows = await requireCatchUp(subject, seed, paths[2], filled);
+  const valuesKept = await requirePreserved(subject, seed, paths[3], filled);
+  const interrupter = injectorOf(subject);
   try {
-    const { account, rowsInScope, expectedCells } = filled;
+    const { ledger, rowsInScope, expectedCells } = filled;
     return {
       backfill: subject.step.name,
       rowsInScope,
-      cellsFilled: account.cells.length,
-      skips: account.skips,
-      batches: account.batches.length,
+      cellsFilled: ledger.cells.length,
+      skips: ledger.skips,
+      batches: ledger.batches.length,
       interruptions: await requireResumption(subject, seed, paths[1], filled, interrupter),
       interruptedBy: interrupter.by,
       expectedCells,
-      rowsWrittenMeanwhile,
+      concurrentRows,
       valuesKept,
     };
   } finally {
@@ -120,7 +120,7 @@ async function testIn(folder: string, subject: Subject): Promise<TestBackfillOut
 /** Up to ten rows on which `process` throws are exceptions to a run; when they are all there are, nothing was tested. */
 function requireSomeDerived(
   { step, showsValues }: Subject,
-  { account: { skips }, rowsInScope }: Filled,
+  { ledger: { skips }, rowsInScope }: Baseline,
 ): void {
   const failed = skips.filter(({ reason }) => reason === PROCESS_FAILED).length;
   if (rowsInScope === 0 || failed < rowsInScope) return;
@@ -132,5 +132,5 @@ function requireSomeDerived(
   );
 }
 
-const interrupterOf = (subject: Subject): Interrupter =>
-  subject.file !== undefined || isData(subject.step) ? byKilling(subject) : byThrowing(subject);
+const injectorOf = (subject: Subject): FaultInjector =>
+  subject.file !== undefined || isData(subject.step) ? killing(subject) : throwing(subject);

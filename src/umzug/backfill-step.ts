@@ -1,15 +1,15 @@
 import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
 import type { MigratorOptions } from '../migrator/session.js';
-import { refuseUnknown, requireText } from '../options.js';
+import { refuseUnknownOptions, requireText } from '../options.js';
 import type { BackfillDefinition } from '../steps/define.js';
 import { hasControlCharacter, isDefinition } from '../steps/load.js';
 import { stepOf } from '../steps/step.js';
-import type { RunnableStep } from './contract.js';
 import { databasePath, refuseOpenTransaction, type StoreDatabase } from './database.js';
-import { nameWithoutEnding } from './ledger-storage.js';
+import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
+import { stripExtension } from './ledger-storage.js';
 import { checkRunSettings, RUN_SETTINGS, type RunSettings } from './run-settings.js';
-import { refuseSecondSqlite } from './second-sqlite.js';
+import type { RunnableStep } from './types.js';
 
 /** What {@link backfillStep} takes, beside the settings of a run. */
 export interface BackfillStepOptions extends RunSettings {
@@ -55,7 +55,7 @@ const WHAT = 'backfillStep()';
  * });
  */
 export function backfillStep(options: BackfillStepOptions): RunnableStep {
-  refuseUnknown(options, ['name', 'database', 'backfill', ...RUN_SETTINGS], WHAT, 'STEP_INVALID');
+  refuseUnknownOptions(options, ['name', 'database', 'backfill', ...RUN_SETTINGS], WHAT, 'STEP_INVALID');
   const { name, database, backfill, ...settings } = options;
   checkName(name);
   checkRunSettings(settings, WHAT, 'STEP_INVALID');
@@ -74,7 +74,7 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
     path,
   };
   const ready = (): void => {
-    refuseSecondSqlite();
+    refuseDuplicateSqlite();
     refuseOpenTransaction(database, WHAT);
   };
   return {
@@ -88,25 +88,25 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
     async down() {
       ready();
       const { down } = await import('../migrator/down.js');
-      const { error } = await down(migrator, { names: [name] }).catch(whenNotBegun);
+      const { error } = await down(migrator, { names: [name] }).catch(ignoreNotStarted);
       if (error) throw error;
     },
   };
 }
 
 /** umzug asks for the `down` of a step again whose row went before umzug could unlog it. */
-function whenNotBegun(error: unknown): { readonly error?: BackfillError } {
+function ignoreNotStarted(error: unknown): { readonly error?: BackfillError } {
   if (error instanceof BackfillError && error.code === 'STEP_NOT_APPLIED') return {};
   throw error;
 }
 
 function checkName(name: unknown): void {
   const text = requireText(name, 'name', WHAT, 'STEP_INVALID');
-  if (!hasControlCharacter(text) && nameWithoutEnding(text) === text) return;
+  if (!hasControlCharacter(text) && stripExtension(text) === text) return;
   throw new BackfillError(
     'STEP_INVALID',
     `Expected \`name\` in ${WHAT} to be one line without the ending of a file, got ${JSON.stringify(text)}`,
-    `Name it ${JSON.stringify(nameWithoutEnding(text).replace(/[\u0000-\u001f\u007f]/g, ' '))}`,
+    `Name it ${JSON.stringify(stripExtension(text).replace(/[\u0000-\u001f\u007f]/g, ' '))}`,
   );
 }
 

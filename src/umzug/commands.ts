@@ -3,20 +3,20 @@ import type { MigrateDownOptions, MigrateUpOptions, MigrationMeta, Umzug } from 
 import type { StoreAddress } from '../address.js';
 import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
+import type { Lang } from '../i18n/lang.js';
 import type { SkipRecord, StepRecord } from '../ledger/records.js';
-import type { BackfillOutcome } from '../migrator/backfill.js';
+import type { BackfillResult } from '../migrator/backfill.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import type { Status } from '../migrator/status.js';
-import { refuseUnknown } from '../options.js';
+import { refuseUnknownOptions } from '../options.js';
 import { DEFAULT_REPORT } from '../report/default-file.js';
-import type { ReportOutcome } from '../report/report.js';
+import type { ReportResult } from '../report/report.js';
 import { withServerHints } from '../server-hints.js';
 import { shellWord } from '../shell.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { Verification } from '../verify/verify.js';
-import type { Lang } from '../words/lang.js';
+import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
 import type { RunSettings } from './run-settings.js';
-import { refuseSecondSqlite } from './second-sqlite.js';
 import { downTarget, upTarget } from './targets.js';
 
 /** What the commands of a migrator work with. */
@@ -51,7 +51,7 @@ export interface MigratorCommands {
    * @param name one backfill. Default: all
    * @param options `isRescan`: whether to begin at the first key. Default false
    */
-  backfill(name?: string, options?: { readonly isRescan?: boolean }): Promise<Omit<BackfillOutcome, 'error'>>;
+  backfill(name?: string, options?: { readonly isRescan?: boolean }): Promise<Omit<BackfillResult, 'error'>>;
   /**
    * Rows and cells that were left alone, with their reasons.
    *
@@ -64,7 +64,7 @@ export interface MigratorCommands {
    * @param file where to, relative to the current folder. Default `umzug-backfill-report.html`
    * @param options `lang`: its language, `en` or `zh`. Default `en`
    */
-  report(file?: string, options?: { readonly lang?: Lang }): Promise<ReportOutcome>;
+  report(file?: string, options?: { readonly lang?: Lang }): Promise<ReportResult>;
 }
 
 /** What a backfill has left alone, by key. */
@@ -79,7 +79,7 @@ async function migratorOptions(
   trust: TrustsCode = {},
 ) {
   const store = address();
-  if (!store.postgres) refuseSecondSqlite();
+  if (!store.postgres) refuseDuplicateSqlite();
   const project = await load(trust);
   const onUmzugEvent: MigratorOptions['onUmzugEvent'] = async (event, name) => {
     const file = project.steps.find((step) => step.name === name)?.path;
@@ -168,18 +168,18 @@ async function appliedNames(options: MigratorOptions): Promise<string[]> {
 }
 
 /** The commands that umzug does not know. */
-export const furtherCommands = (parts: MigratorParts): MigratorCommands => ({
+export const extraCommands = (parts: MigratorParts): MigratorCommands => ({
   async status() {
     const { status } = await import('../migrator/status.js');
     return await withOptions(parts, (options) => status(options));
   },
   async verify(options = {}) {
-    refuseUnknown(options, ['minCoverage'], 'verify()', 'USAGE');
+    refuseUnknownOptions(options, ['minCoverage'], 'verify()', 'USAGE');
     const { verify } = await import('../migrator/verify.js');
     return await withOptions(parts, (migrator) => verify(migrator, options));
   },
   async backfill(name, options = {}) {
-    refuseUnknown(options, ['isRescan'], 'backfill()', 'USAGE');
+    refuseUnknownOptions(options, ['isRescan'], 'backfill()', 'USAGE');
     const { backfill } = await import('../migrator/backfill.js');
     return await withOptions(parts, async (migrator) => {
       const { error, ...outcome } = await backfill(migrator, { name, ...options });
@@ -192,7 +192,7 @@ export const furtherCommands = (parts: MigratorParts): MigratorCommands => ({
     return await withOptions(parts, (options) => skips(options, name));
   },
   async report(file = DEFAULT_REPORT, options = {}) {
-    refuseUnknown(options, ['lang'], 'report()', 'USAGE');
+    refuseUnknownOptions(options, ['lang'], 'report()', 'USAGE');
     const { report } = await import('../report/report.js');
     return await withOptions(parts, (migrator) => report(migrator, file, options));
   },

@@ -3,13 +3,13 @@ import type { Umzug, UmzugStorage } from 'umzug';
 import { type StoreAddress, storeAddress } from '../address.js';
 import { checkNames, type Project, type StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
-import { refuseUnknown, requireText } from '../options.js';
+import { refuseUnknownOptions, requireText } from '../options.js';
 import type { TrustsCode } from '../steps/load.js';
-import { furtherCommands, type MigratorCommands, metaOf, umzugCommands } from './commands.js';
-import type { UmzugCommands } from './contract.js';
+import { extraCommands, type MigratorCommands, metaOf, umzugCommands } from './commands.js';
 import { ledgerStorage } from './ledger-storage.js';
 import { checkRunSettings, RUN_SETTINGS, type RunSettings } from './run-settings.js';
 import { checkSources, loadSources, type StepSource } from './step-sources.js';
+import type { UmzugCommands } from './types.js';
 
 /** What {@link createMigrator} takes, beside the settings of its runs. */
 export interface CreateMigratorOptions extends RunSettings, TrustsCode {
@@ -91,21 +91,21 @@ export function createMigrator(options: CreateMigratorOptions): Migrator {
     logger: undefined,
   });
   const parts = { umzug, context, settings, load, address };
-  return Object.assign(umzug, umzugCommands(parts), furtherCommands(parts)) as unknown as Migrator;
+  return Object.assign(umzug, umzugCommands(parts), extraCommands(parts)) as unknown as Migrator;
 }
 
 /** Validates the options, and says how the project is loaded, once, and where the store is now. */
 function check(options: CreateMigratorOptions) {
   const known = ['database', ...SOURCES, 'folder', 'requires', 'trustsConfig', ...RUN_SETTINGS];
-  refuseUnknown(options, known, WHAT, 'CONFIG_INVALID');
+  refuseUnknownOptions(options, known, WHAT, 'CONFIG_INVALID');
   const { database: given, steps, migrations, backfills, folder, requires = {}, ...others } = options;
   const { trustsConfig, ...settings } = others;
   checkRunSettings(settings, WHAT, 'CONFIG_INVALID');
   const database = typeof given === 'string' ? { path: given } : given;
-  refuseUnknown(database ?? {}, ['path', 'env'], `\`database\` of ${WHAT}`, 'CONFIG_INVALID');
+  refuseUnknownOptions(database ?? {}, ['path', 'env'], `\`database\` of ${WHAT}`, 'CONFIG_INVALID');
   requireText(database?.path, 'database', WHAT, 'CONFIG_INVALID');
   checkNames(database.env ?? [], 'database.env', WHAT);
-  refuseUnknown(requires, ['tables', 'version'], `\`requires\` of ${WHAT}`, 'CONFIG_INVALID');
+  refuseUnknownOptions(requires, ['tables', 'version'], `\`requires\` of ${WHAT}`, 'CONFIG_INVALID');
   const base = folder === undefined ? process.cwd() : requireText(folder, 'folder', WHAT, 'CONFIG_INVALID');
   const sources = SOURCES.flatMap((name) => checkSources({ steps, migrations, backfills }[name], name, WHAT));
   if (sources.length === 0) {

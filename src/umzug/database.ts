@@ -5,7 +5,7 @@ import { requireText } from '../options.js';
 import { learnSecrets } from '../secrets.js';
 
 /** Of an open connection of better-sqlite3, what is looked at. Nothing is run on it: steps open one of their own. */
-export interface Connection {
+export interface SqliteConnection {
   /** Path of its file, as it was opened. */
   readonly name: string;
   /** Whether its database is in memory, or a temporary one. */
@@ -18,7 +18,7 @@ export interface Connection {
  * A store: the path of its file, or a connection to it. The connection is there to take the path from: the file is opened once
  * more, by the same copy of better-sqlite3, as batches need settings and transactions of their own.
  */
-export type StoreDatabase = string | Connection;
+export type StoreDatabase = string | SqliteConnection;
 
 /**
  * The path of a store's file.

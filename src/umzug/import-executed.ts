@@ -3,15 +3,15 @@ import { identifier } from '../db/sql.js';
 import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { FOREIGN } from '../ledger/records.js';
-import { refuseUnknown, requireText } from '../options.js';
-import type { MigrationStorage } from './contract.js';
+import { EXTERNAL } from '../ledger/records.js';
+import { refuseUnknownOptions, requireText } from '../options.js';
 import { databasePath, type StoreDatabase } from './database.js';
-import { type LedgerStorage, nameWithoutEnding } from './ledger-storage.js';
+import { type LedgerStorage, stripExtension } from './ledger-storage.js';
 import { inLedger } from './open-ledger.js';
+import type { MigrationStorage } from './types.js';
 
 /** A table in the store in which another storage keeps the names, as sequelize's does. */
-export interface NamesTable {
+export interface MigrationTable {
   /** As `SequelizeMeta`. */
   readonly table: string;
   /** Column with the names. Default `name`. */
@@ -21,7 +21,7 @@ export interface NamesTable {
 /** What {@link importExecuted} takes. */
 export interface ImportOptions {
   /** The storage until now: one of umzug's or one like it, as `new JSONStorage()`, or a table in the store itself. */
-  readonly from: Pick<MigrationStorage, 'executed'> | NamesTable;
+  readonly from: Pick<MigrationStorage, 'executed'> | MigrationTable;
   /** The storage from now on: what `ledgerStorage()` returns, or what it takes. */
   readonly to: LedgerStorage | StoreDatabase;
   /** Whether only to say what would be imported. Default false. */
@@ -29,7 +29,7 @@ export interface ImportOptions {
 }
 
 /** What {@link importExecuted} did. */
-export interface ImportOutcome {
+export interface ImportResult {
   /** Names that were not in the ledger and are now, or with `isDryRun` would be, by code unit. */
   readonly imported: readonly string[];
   /** Names that were in it already. */
@@ -60,20 +60,18 @@ const WHAT = 'importExecuted()';
  * const db = new Database('shop.db');
  * await importExecuted({ from: { table: 'SequelizeMeta' }, to: db });
  */
-export async function importExecuted(options: ImportOptions): Promise<ImportOutcome> {
-  refuseUnknown(options, ['from', 'to', 'isDryRun'], WHAT, 'USAGE');
+export async function importExecuted(options: ImportOptions): Promise<ImportResult> {
+  refuseUnknownOptions(options, ['from', 'to', 'isDryRun'], WHAT, 'USAGE');
   const { from, to, isDryRun = false } = options;
   const path =
     typeof to === 'object' && to !== null && 'path' in to ? to.path : databasePath(to, WHAT, 'USAGE');
   const readNames = await reader(from);
-  const { logName } = await import('../ledger/steps.js');
-  return await inLedger(path, isDryRun ? 'look' : 'write', async ({ store, ledger }) => {
-    const names = [
-      ...new Set((await readNames(store)).map((name) => nameWithoutEnding(asText(name)))),
-    ].sort();
+  const { logMigration } = await import('../ledger/steps.js');
+  return await inLedger(path, isDryRun ? 'read' : 'write', async ({ store, ledger }) => {
+    const names = [...new Set((await readNames(store)).map((name) => stripExtension(asText(name))))].sort();
     const imported = await filterEach(names, async (name) => (await ledger.step(name)) === undefined);
-    await refuseContradiction(ledger, names, imported);
-    if (!isDryRun) for (const name of imported) await logName(ledger, name);
+    await refuseConflict(ledger, names, imported);
+    if (!isDryRun) for (const name of imported) await logMigration(ledger, name);
     return { imported, present: names.filter((name) => !imported.includes(name)) };
   });
 }
@@ -91,7 +89,7 @@ async function reader(from: ImportOptions['from']): Promise<(store: Store) => Pr
       "Write from: new JSONStorage({ path: 'umzug.json' }), or from: { table: 'SequelizeMeta' }",
     );
   }
-  refuseUnknown(from, ['table', 'column'], `\`from\` of ${WHAT}`, 'USAGE');
+  refuseUnknownOptions(from, ['table', 'column'], `\`from\` of ${WHAT}`, 'USAGE');
   const table = requireText(from.table, 'from.table', WHAT, 'USAGE');
   const column = requireText(from.column ?? 'name', 'from.column', WHAT, 'USAGE');
   const { absentColumns } = await import('../engine/inspect.js');
@@ -124,14 +122,14 @@ function asText(name: unknown): string {
 }
 
 /** A ledger that has begun is the storage already: what it lacks then is not executed. Nor is what stands half done in it. */
-async function refuseContradiction(
+async function refuseConflict(
   ledger: Ledger,
   names: readonly string[],
   missing: readonly string[],
 ): Promise<void> {
   const steps = await ledger.steps();
   const halfDone = steps.find(({ name, status }) => status !== 'applied' && names.includes(name));
-  const hasBegun = steps.some(({ kind }) => kind === FOREIGN);
+  const hasBegun = steps.some(({ kind }) => kind === EXTERNAL);
   if (!halfDone && (!hasBegun || missing.length === 0)) return;
   throw new BackfillError(
     'IMPORT_REFUSED',

@@ -1,7 +1,7 @@
 import type { Ledger } from '../ledger/ledger.js';
-import type { MigrationStorage, UmzugEvents } from './contract.js';
 import { databasePath, type StoreDatabase } from './database.js';
 import { inLedger } from './open-ledger.js';
+import type { MigrationStorage, UmzugEvents } from './types.js';
 
 /** What {@link ledgerStorage} returns: an UmzugStorage that says which store it is of. */
 export interface LedgerStorage extends MigrationStorage {
@@ -19,10 +19,10 @@ export interface LedgerStorage extends MigrationStorage {
 }
 
 /** Endings under which one migration runs: `001.ts` in development is `001.js` once it is built. */
-const CODE_ENDINGS = ['.js', '.cjs', '.mjs', '.ts', '.cts', '.mts'] as const;
+const CODE_EXTENSIONS = ['.js', '.cjs', '.mjs', '.ts', '.cts', '.mts'] as const;
 
 /** A migration's name without the ending that its file has as code. */
-export const nameWithoutEnding = (name: string): string => name.replace(/(?<=.)\.[cm]?[jt]s$/, '');
+export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[cm]?[jt]s$/, '');
 
 /**
  * A storage for umzug in the store itself: the table that this package keeps its steps in. It knows nothing of the migrations
@@ -66,18 +66,18 @@ export function ledgerStorage(database: StoreDatabase): LedgerStorage {
       const { executedNames } = await foreign();
       const names = await inLedger(
         path,
-        'look',
+        'read',
         async ({ ledger }) => await executedNames(ledger, direction),
       );
-      return names.flatMap((name) => [name, ...CODE_ENDINGS.map((ending) => name + ending)]);
+      return names.flatMap((name) => [name, ...CODE_EXTENSIONS.map((ending) => name + ending)]);
     },
     async logMigration({ name }) {
-      const { logName } = await foreign();
-      await write(async (ledger) => await logName(ledger, nameWithoutEnding(name)));
+      const { logMigration } = await foreign();
+      await write(async (ledger) => await logMigration(ledger, stripExtension(name)));
     },
     async unlogMigration({ name }) {
-      const { unlogName } = await foreign();
-      await write(async (ledger) => await unlogName(ledger, nameWithoutEnding(name)));
+      const { unlogMigration } = await foreign();
+      await write(async (ledger) => await unlogMigration(ledger, stripExtension(name)));
     },
   };
 }

@@ -3,7 +3,7 @@ import type { SqliteStore } from '../db/sqlite/store.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import type { Session } from '../migrator/session.js';
 import { isStoreError } from '../store-errors.js';
-import { refuseSecondSqlite } from './second-sqlite.js';
+import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
 
 /**
  * Opens a store that somebody's own Umzug is about to use, acts in one transaction, and closes it. It may be a file without
@@ -14,10 +14,10 @@ import { refuseSecondSqlite } from './second-sqlite.js';
  */
 export async function inLedger<Result>(
   path: string,
-  access: 'look' | 'write',
+  access: 'read' | 'write',
   act: (session: Session) => Promise<Result>,
 ): Promise<Result> {
-  refuseSecondSqlite();
+  refuseDuplicateSqlite();
   // Late: whatever imports this package, as every file of a step does, need not load SQLite.
   const { openLedger } = await import('../ledger/ledger.js');
   const { requireKnownFormat } = await import('../ledger/ledger.js');
@@ -37,7 +37,7 @@ export async function inLedger<Result>(
     await requireKnownFormat(store);
     const actIn = async (tx: Transaction): Promise<Result> =>
       await act({ store: tx, ledger: openLedger(tx) });
-    return access === 'look' ? await store.snapshot(actIn) : await store.write(actIn);
+    return access === 'read' ? await store.snapshot(actIn) : await store.write(actIn);
   } catch (error) {
     throw isStoreError(error) ? toBackfillError(error) : error;
   } finally {

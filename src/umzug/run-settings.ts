@@ -1,8 +1,8 @@
+import type { AbortSignalLike } from '../abort.js';
 import type { PaceOptions } from '../engine/run-options.js';
 import { BackfillError, type ErrorCode } from '../errors.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
-import { refuseUnknown } from '../options.js';
-import type { StopSignal } from '../stop.js';
+import { refuseUnknownOptions } from '../options.js';
 
 /** How runs go, beside their pace. */
 export interface RunSettings extends PaceOptions {
@@ -17,13 +17,13 @@ export interface RunSettings extends PaceOptions {
   /** Whether steps that have changed since they were applied are refused. Default false: a warning. */
   readonly isStrict?: boolean | undefined;
   /** Stops a run between two batches, a verification between two pages of rows (of a file: in WAL mode), a wait for another run, and on PostgreSQL any wait; its `reason` is the name of a signal, as `SIGTERM`. Default: nothing does. */
-  readonly signal?: StopSignal | undefined;
+  readonly signal?: AbortSignalLike | undefined;
   /** Told what happens. Default: nobody is. */
   readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
 }
 
 const POSITIVE = ['batchRows', 'targetBatchMs', 'workers', 'walLimitBytes'] as const;
-const NOT_NEGATIVE = ['walWaitMs', 'threadFromBytes', 'lockTimeoutMs'] as const;
+const NOT_NEGATIVE = ['walWaitMs', 'parallelMinBytes', 'lockTimeoutMs'] as const;
 const BOOLEAN = ['allowsTriggers', 'isConfirmed', 'isStrict'] as const;
 
 /** Names of all settings of a run. */
@@ -74,7 +74,7 @@ export function checkRunSettings(settings: RunSettings, what: string, code: Erro
   insist('onEvent', onEvent, typeof onEvent === 'function', 'a function');
   if (backup === undefined || backup === false) return;
   insist('backup', backup, typeof backup === 'object' && backup !== null, 'false or an object');
-  refuseUnknown(backup, ['folder', 'check', 'keep'], `\`backup\` of ${what}`, code);
+  refuseUnknownOptions(backup, ['folder', 'check', 'keep'], `\`backup\` of ${what}`, code);
   const { folder, check, keep } = backup;
   insist('backup.folder', folder, typeof folder === 'string' && folder !== '', 'a folder');
   insist('backup.check', check, check === 'quick' || check === 'full', 'quick or full');

@@ -3,19 +3,19 @@ import { BackfillError } from '../errors.js';
 import type { StepRecord } from '../ledger/records.js';
 import type { DownTarget } from '../migrator/down.js';
 import type { UpTarget } from '../migrator/up.js';
-import { refuseUnknown } from '../options.js';
+import { refuseUnknownOptions } from '../options.js';
 
 /** Reads the ledger's steps: asked only where names are given. */
-export type LookAtSteps = () => Promise<readonly StepRecord[]>;
+export type ReadSteps = () => Promise<readonly StepRecord[]>;
 
 /**
  * What umzug's options of `up` ask for.
  *
  * @throws {BackfillError} `USAGE` for an unknown option, for a name that is applied, for `rerun: 'ALLOW'`
  */
-export async function upTarget(options: MigrateUpOptions, look: LookAtSteps): Promise<UpTarget> {
+export async function upTarget(options: MigrateUpOptions, read: ReadSteps): Promise<UpTarget> {
   const { to, step, names, isSkipping } = check(options, 'up()');
-  const records = names && !isSkipping ? await look() : [];
+  const records = names && !isSkipping ? await read() : [];
   const applied = records.find(({ name, status }) => status === 'applied' && names?.includes(name));
   if (applied) {
     throw new BackfillError(
@@ -32,15 +32,15 @@ export async function upTarget(options: MigrateUpOptions, look: LookAtSteps): Pr
  *
  * @throws {BackfillError} `USAGE` for an unknown option, for `rerun: 'ALLOW'`
  */
-export async function downTarget(options: MigrateDownOptions, look: LookAtSteps): Promise<DownTarget> {
+export async function downTarget(options: MigrateDownOptions, read: ReadSteps): Promise<DownTarget> {
   const { to, step, names, isSkipping } = check(options, 'down()');
   if (!names || !isSkipping) return { to, step, names };
-  const begun = (await look()).map(({ name }) => name);
+  const begun = (await read()).map(({ name }) => name);
   return { names: names.filter((name) => begun.includes(name)) };
 }
 
 function check(options: MigrateUpOptions | MigrateDownOptions, what: string) {
-  refuseUnknown(options, ['to', 'step', 'migrations', 'rerun'], what, 'USAGE');
+  refuseUnknownOptions(options, ['to', 'step', 'migrations', 'rerun'], what, 'USAGE');
   const { to, step, migrations, rerun = 'THROW' } = options;
   if (rerun !== 'THROW' && rerun !== 'SKIP') {
     throw new BackfillError(

@@ -35,7 +35,7 @@ export interface CheckResult {
 }
 
 /** Returns the gravest of some verdicts; `pass` when there are none. */
-export const gravest = (verdicts: readonly Verdict[]): Verdict =>
+export const worstVerdict = (verdicts: readonly Verdict[]): Verdict =>
   (['fail', 'warn'] as const).find((verdict) => verdicts.includes(verdict)) ?? 'pass';
 
 /**
@@ -50,7 +50,7 @@ export function checkResult(
   figures: CheckResult['figures'],
   hint = '',
 ): CheckResult {
-  const verdict = gravest(findings.map((finding) => finding.verdict));
+  const verdict = worstVerdict(findings.map((finding) => finding.verdict));
   return { id, title, verdict, findings, figures, ...(verdict === 'fail' ? { hint } : {}) };
 }
 

@@ -1,15 +1,15 @@
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { MAX_SAMPLES } from './check.js';
-import { type LagFacts, mergeLags, noLags } from './times.js';
+import { emptyLags, type LagFacts, mergeLags } from './times.js';
 
 /** Keys of rows with one finding: how many, and the least of them, in rising order. */
-export interface Finding {
+export interface SampledCount {
   count: number;
   readonly keys: Key[];
 }
 
 /** A timestamp: as the row has it, and as Unix time in milliseconds. */
-export interface Extreme {
+export interface TimestampBound {
   readonly text: string;
   readonly epochMs: number;
   readonly key: Key;
@@ -17,8 +17,8 @@ export interface Extreme {
 
 /** The earliest and the latest timestamp of a column. */
 interface Extremes {
-  min: Extreme | undefined;
-  max: Extreme | undefined;
+  min: TimestampBound | undefined;
+  max: TimestampBound | undefined;
 }
 
 /** What was found of one column. */
@@ -28,20 +28,20 @@ export interface ColumnFacts {
   /** Filled cells up to the compared watermark that hold their derived value. */
   consistentUpTo: number;
   /** NULL up to the watermark though a value can be derived. */
-  readonly fillable: Finding;
+  readonly fillable: SampledCount;
   /** NULL behind the watermark though a value can be derived. */
-  readonly waiting: Finding;
+  readonly pendingCatchUp: SampledCount;
   /** NULL though a value can be derived, and recorded as such: a trigger or a constraint keeps it so. */
-  readonly refused: Finding;
+  readonly rejected: SampledCount;
   /** NULL since no value can be derived. */
-  readonly withoutValue: Finding;
+  readonly noValue: SampledCount;
   readonly timestamps: Extremes & {
     valid: number;
     withoutOffset: number;
     /** Those whose text is that of their fallback. */
     fromFallback: number;
-    readonly invalid: Finding;
-    readonly future: Finding;
+    readonly invalid: SampledCount;
+    readonly future: SampledCount;
   };
 }
 
@@ -56,17 +56,17 @@ export interface GroupFacts {
 /** Cells that do not hold their derived value, by who wrote them. */
 export interface MismatchFacts {
   /** Filled by a run that no verification has passed yet. */
-  readonly thisRun: Finding;
+  readonly thisRun: SampledCount;
   /** Filled by such a run, in a row that another transaction has written since. */
-  readonly rewritten: Finding;
+  readonly rewritten: SampledCount;
   /** Filled by a run that was verified. */
-  readonly earlierRun: Finding;
+  readonly earlierRun: SampledCount;
   /** Not filled by the backfill. */
-  readonly foreign: Finding;
+  readonly application: SampledCount;
   /** Filled by a declaration that was another then, and holding what that derives. */
-  readonly declaredOtherwise: Finding;
+  readonly declaredOtherwise: SampledCount;
   /** Filled by what can't be asked any more. */
-  readonly underivable: Finding;
+  readonly underivable: SampledCount;
 }
 
 /** What a pass over rows in scope finds: plain data, so that it can be handed from thread to thread. */
@@ -78,49 +78,49 @@ export interface ScanFacts {
   hasOtherGroups: boolean;
   /** Rows with NULLs, by which columns are NULL: a bit for each column. */
   readonly nulls: Map<number, number>;
-  readonly toBefore: Finding;
+  readonly toBefore: SampledCount;
   /** How many of those have the first time from its fallback. */
   toBeforeFallback: number;
   /** Rows of which one of the two times states its offset, and the other none. */
-  readonly mixedOffsets: Finding;
+  readonly mixedOffsets: SampledCount;
   readonly lag: LagFacts;
   readonly mismatches: MismatchFacts;
 }
 
-const noFinding = (): Finding => ({ count: 0, keys: [] });
+const emptyCount = (): SampledCount => ({ count: 0, keys: [] });
 
 /** Counts a row; it is soonest done when rows come in key order. */
-export function note(finding: Finding, key: Key): void {
-  finding.count += 1;
-  const last = finding.keys.at(-1);
-  if (finding.keys.length < MAX_SAMPLES || last === undefined || compareKeys(key, last) < 0)
-    keepKeys(finding, [key]);
+export function addKey(sampled: SampledCount, key: Key): void {
+  sampled.count += 1;
+  const last = sampled.keys.at(-1);
+  if (sampled.keys.length < MAX_SAMPLES || last === undefined || compareKeys(key, last) < 0)
+    keepKeys(sampled, [key]);
 }
 
-function keepKeys({ keys }: Finding, more: readonly Key[]): void {
+function keepKeys({ keys }: SampledCount, more: readonly Key[]): void {
   keys.push(...more);
   keys.sort(compareKeys);
   keys.length = Math.min(keys.length, MAX_SAMPLES);
 }
 
 /** The facts of no rows. */
-export function noFacts(columns: readonly string[]): ScanFacts {
+export function emptyFacts(columns: readonly string[]): ScanFacts {
   return {
     rows: 0,
     columns: columns.map((name) => ({
       name,
       filled: 0,
       consistentUpTo: 0,
-      fillable: noFinding(),
-      waiting: noFinding(),
-      refused: noFinding(),
-      withoutValue: noFinding(),
+      fillable: emptyCount(),
+      pendingCatchUp: emptyCount(),
+      rejected: emptyCount(),
+      noValue: emptyCount(),
       timestamps: {
         valid: 0,
         withoutOffset: 0,
         fromFallback: 0,
-        invalid: noFinding(),
-        future: noFinding(),
+        invalid: emptyCount(),
+        future: emptyCount(),
         min: undefined,
         max: undefined,
       },
@@ -128,17 +128,17 @@ export function noFacts(columns: readonly string[]): ScanFacts {
     groups: new Map(),
     hasOtherGroups: false,
     nulls: new Map(),
-    toBefore: noFinding(),
+    toBefore: emptyCount(),
     toBeforeFallback: 0,
-    mixedOffsets: noFinding(),
-    lag: noLags(),
+    mixedOffsets: emptyCount(),
+    lag: emptyLags(),
     mismatches: {
-      thisRun: noFinding(),
-      rewritten: noFinding(),
-      earlierRun: noFinding(),
-      foreign: noFinding(),
-      declaredOtherwise: noFinding(),
-      underivable: noFinding(),
+      thisRun: emptyCount(),
+      rewritten: emptyCount(),
+      earlierRun: emptyCount(),
+      application: emptyCount(),
+      declaredOtherwise: emptyCount(),
+      underivable: emptyCount(),
     },
   };
 }
@@ -152,29 +152,29 @@ export function mergeFacts(into: ScanFacts, from: ScanFacts): void {
   for (const [name, group] of from.groups) addGroup(into.groups, name, group);
   into.hasOtherGroups ||= from.hasOtherGroups;
   for (const [mask, count] of from.nulls) into.nulls.set(mask, (into.nulls.get(mask) ?? 0) + count);
-  mergeFinding(into.toBefore, from.toBefore);
+  mergeCount(into.toBefore, from.toBefore);
   into.toBeforeFallback += from.toBeforeFallback;
-  mergeFinding(into.mixedOffsets, from.mixedOffsets);
+  mergeCount(into.mixedOffsets, from.mixedOffsets);
   mergeLags(into.lag, from.lag);
   for (const kind of Object.keys(into.mismatches) as (keyof MismatchFacts)[])
-    mergeFinding(into.mismatches[kind], from.mismatches[kind]);
+    mergeCount(into.mismatches[kind], from.mismatches[kind]);
 }
 
 function mergeColumn(into: ColumnFacts, from: ColumnFacts): void {
   into.filled += from.filled;
   into.consistentUpTo += from.consistentUpTo;
-  for (const kind of ['fillable', 'waiting', 'refused', 'withoutValue'] as const)
-    mergeFinding(into[kind], from[kind]);
+  for (const kind of ['fillable', 'pendingCatchUp', 'rejected', 'noValue'] as const)
+    mergeCount(into[kind], from[kind]);
   const [ours, theirs] = [into.timestamps, from.timestamps];
   ours.valid += theirs.valid;
   ours.withoutOffset += theirs.withoutOffset;
   ours.fromFallback += theirs.fromFallback;
-  mergeFinding(ours.invalid, theirs.invalid);
-  mergeFinding(ours.future, theirs.future);
-  for (const extreme of [theirs.min, theirs.max]) if (extreme) noteExtremes(ours, extreme);
+  mergeCount(ours.invalid, theirs.invalid);
+  mergeCount(ours.future, theirs.future);
+  for (const extreme of [theirs.min, theirs.max]) if (extreme) keepBounds(ours, extreme);
 }
 
-function mergeFinding(into: Finding, from: Finding): void {
+function mergeCount(into: SampledCount, from: SampledCount): void {
   into.count += from.count;
   keepKeys(into, from.keys);
 }
@@ -195,9 +195,9 @@ export function addGroup(groups: Map<string, GroupFacts>, name: string, group: G
 }
 
 /** Keeps the earliest and the latest of timestamps; of equal ones that of the row that comes first. */
-export function noteExtremes(into: Extremes, next: Extreme): void {
+export function keepBounds(into: Extremes, next: TimestampBound): void {
   const { min, max } = into;
-  const isBefore = (other: Extreme): boolean => compareKeys(next.key, other.key) < 0;
+  const isBefore = (other: TimestampBound): boolean => compareKeys(next.key, other.key) < 0;
   if (!min || next.epochMs < min.epochMs || (next.epochMs === min.epochMs && isBefore(min))) into.min = next;
   if (!max || next.epochMs > max.epochMs || (next.epochMs === max.epochMs && isBefore(max))) into.max = next;
 }

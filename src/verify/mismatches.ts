@@ -5,11 +5,11 @@ import { rowByRow } from '../engine/expressions.js';
 import { type Filler, fillersOf } from '../engine/filled-by.js';
 import { absentColumns } from '../engine/inspect.js';
 import { scanRows } from '../engine/scan.js';
-import { compareKeys, type Key, type KeyRun } from '../ledger/keys.js';
+import { compareKeys, type Key, type KeySpan } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { type BatchRecord, type CellSet, isOpen, type RunRecord } from '../ledger/records.js';
 import type { Backfill } from '../steps/define.js';
-import { type ColumnFacts, note, type ScanFacts } from './facts.js';
+import { addKey, type ColumnFacts, type ScanFacts } from './facts.js';
 
 /** At most this many cells wait to be judged together. */
 const MAX_PENDING = 1000;
@@ -32,7 +32,7 @@ type FilledCell = Cell & Attribution;
  * @param isCompared whether a cell of this row that this run filled is compared with the ledger's counts
  * @returns `judge`, called with those of a page, in key order; and `settle`, called behind the last, which judges those that wait
  */
-export async function mismatchJudge(
+export async function mismatchClassifier(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
@@ -48,11 +48,11 @@ export async function mismatchJudge(
   /** Cells that hold what no declaration derives: of the run being verified, and of earlier ones. */
   const noteByRun = async (cells: readonly FilledCell[]): Promise<void> => {
     const open = cells.filter(({ run }) => isOpen(run.status));
-    for (const { key, run } of cells) if (!isOpen(run.status)) note(mismatches.earlierRun, key);
+    for (const { key, run } of cells) if (!isOpen(run.status)) addKey(mismatches.earlierRun, key);
     if (open.length === 0) return;
     const rewritten = await store.dialect.rewrittenSince(store, backfill, open);
     for (const [i, { key }] of open.entries())
-      note(rewritten.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
+      addKey(rewritten.has(i) ? mismatches.rewritten : mismatches.thisRun, key);
   };
 
   const judgeBy = async (
@@ -60,14 +60,14 @@ export async function mismatchJudge(
     cells: readonly FilledCell[],
   ): Promise<void> => {
     if (certainty === 'lost') {
-      for (const { key } of cells) note(mismatches.underivable, key);
+      for (const { key } of cells) addKey(mismatches.underivable, key);
       return;
     }
     const { held, failing } = await heldCells(store, filler, cells);
-    for (const { key } of cells) if (failing.has(key)) note(mismatches.underivable, key);
+    for (const { key } of cells) if (failing.has(key)) addKey(mismatches.underivable, key);
     const isHeld = ({ key, column }: Cell): boolean => held.has(cellId(key, column.name));
     for (const { key, column, run } of cells.filter(isHeld)) {
-      note(mismatches.declaredOtherwise, key);
+      addKey(mismatches.declaredOtherwise, key);
       if (isCompared(key, run.run)) column.consistentUpTo += 1;
     }
     await noteByRun(cells.filter((cell) => !isHeld(cell) && !failing.has(cell.key)));
@@ -95,7 +95,7 @@ export async function mismatchJudge(
       for (const [i, found] of (await filledBy(cells)).entries()) {
         const { key, column } = cells[i] as Cell;
         if (found) pending.push({ key, column, ...found });
-        else note(mismatches.foreign, key);
+        else addKey(mismatches.application, key);
         if (pending.length === MAX_PENDING) await settle();
       }
     },
@@ -121,7 +121,7 @@ async function heldCells(
   const failing = new Set<Key>();
   const [first, last] = [keys[0], keys.at(-1)];
   if (first === undefined || last === undefined || present.columns.length === 0) return { held, failing };
-  const read = async (ranges: readonly KeyRun[]): Promise<void> => {
+  const read = async (ranges: readonly KeySpan[]): Promise<void> => {
     const rowsOf = await scanRows(store, present);
     for (const range of ranges)
       for await (const page of rowsOf(range))
@@ -135,7 +135,7 @@ async function heldCells(
   if (!isRead)
     await rowByRow(
       store,
-      keys.map((key): KeyRun => [key, key]),
+      keys.map((key): KeySpan => [key, key]),
       read,
       async ([key]) => void failing.add(key),
     );
@@ -183,7 +183,7 @@ async function cellAttribution(
 const lastFrom = <Item>(items: readonly Item[], key: Key, first: (item: Item) => Key): Item | undefined =>
   items[countWhile(items.length, (i) => compareKeys(first(items[i] as Item), key) <= 0) - 1];
 
-const isIn = (runs: readonly KeyRun[], key: Key): boolean => {
+const isIn = (runs: readonly KeySpan[], key: Key): boolean => {
   const run = lastFrom(runs, key, ([first]) => first);
   return run !== undefined && compareKeys(key, run[1]) <= 0;
 };

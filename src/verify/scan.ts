@@ -1,6 +1,6 @@
 import type { Store } from '../db/connection.js';
 import type { KeyRange } from '../engine/dialect.js';
-import { explained } from '../engine/expressions.js';
+import { withFailingRow } from '../engine/expressions.js';
 import type { Pass, PassMaker } from '../engine/scan.js';
 import { type ScanRow, scanRows } from '../engine/scan.js';
 import { lookedUpTo } from '../ledger/backfills.js';
@@ -8,16 +8,16 @@ import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
 import type { Backfill } from '../steps/define.js';
 import {
+  addKey,
   type ColumnFacts,
+  emptyFacts,
   type GroupFacts,
+  keepBounds,
   mergeFacts,
-  noFacts,
-  note,
-  noteExtremes,
   type ScanFacts,
 } from './facts.js';
-import { type Cell, mismatchJudge } from './mismatches.js';
-import { comparedRun } from './store-checks.js';
+import { type Cell, mismatchClassifier } from './mismatches.js';
+import { baselineRun } from './store-checks.js';
 import { addLag, type Instant, lagBuffers, parseTimestamp } from './times.js';
 
 /** At most this many values of the grouping column are told apart while rows are read. */
@@ -79,11 +79,11 @@ async function scan(
   ranges: Iterable<KeyRange>,
   nowMs: number,
 ): Promise<ScanFacts> {
-  const facts = noFacts(backfill.columns.map(({ name }) => name));
-  const { judge: judgeCells, judgeLater, settle } = await cellJudge(store, ledger, backfill, facts);
-  const judgeTimes = backfill.checks.areTimestamps ? timestampJudge(backfill, facts, nowMs) : undefined;
+  const facts = emptyFacts(backfill.columns.map(({ name }) => name));
+  const { judge: judgeCells, judgeLater, settle } = await cellClassifier(store, ledger, backfill, facts);
+  const judgeTimes = backfill.checks.areTimestamps ? timestampClassifier(backfill, facts, nowMs) : undefined;
   const rowsOf = await scanRows(store, backfill);
-  await explained(store, backfill, async () => {
+  await withFailingRow(store, backfill, async () => {
     for (const range of ranges) {
       for await (const page of rowsOf(range)) {
         facts.rows += page.length;
@@ -125,7 +125,7 @@ function groupOf(facts: ScanFacts, value: unknown, key: Key): GroupFacts {
  * @returns `judge`, called with each row in the order of their keys; `judgeLater`, called behind each page, which judges cells about which
  * the ledger has to be asked; and `settle`, called behind the last page
  */
-async function cellJudge(
+async function cellClassifier(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
@@ -136,7 +136,7 @@ async function cellJudge(
   readonly settle: () => Promise<void>;
 }> {
   const watermark = await lookedUpTo(store, ledger, backfill.name);
-  const compared = comparedRun(await ledger.runs(backfill.name));
+  const compared = baselineRun(await ledger.runs(backfill.name));
   const comparedUpTo = compared?.watermark ?? null;
   // Where keys begin again, those behind the new watermark are of rows that the run has not seen.
   const isBefore = comparedUpTo !== null && watermark !== null && compareKeys(watermark, comparedUpTo) < 0;
@@ -144,7 +144,7 @@ async function cellJudge(
   const isUpTo = (key: Key, last: Key | null): boolean => last !== null && compareKeys(key, last) <= 0;
   // What other declarations had filled before that run was not found when it began.
   const isCompared = (key: Key, run: number): boolean => run === compared?.run && isUpTo(key, compareUpTo);
-  const mismatch = await mismatchJudge(store, ledger, backfill, facts, isCompared);
+  const mismatch = await mismatchClassifier(store, ledger, backfill, facts, isCompared);
   const { columns } = facts;
 
   /** NULLs of a page that could be filled, and cells that hold other values. */
@@ -157,7 +157,7 @@ async function cellJudge(
       if (cell === EMPTY || cell === FILLABLE) {
         nullMask |= 1 << i;
         if (cell === FILLABLE) nulls.push({ key, column });
-        else note(column.withoutValue, key);
+        else addKey(column.noValue, key);
         continue;
       }
       column.filled += 1;
@@ -169,11 +169,11 @@ async function cellJudge(
   };
   const judgeLater = async (): Promise<void> => {
     const keys = nulls.map(({ key }) => key);
-    const refused = await ledger.refusedCells(backfill.name, keys);
+    const refused = await ledger.rejectedCells(backfill.name, keys);
     for (const { key, column } of nulls) {
       const targets = refused.get(key);
-      if (targets?.has('*') || targets?.has(column.name)) note(column.refused, key);
-      else note(isUpTo(key, watermark) ? column.fillable : column.waiting, key);
+      if (targets?.has('*') || targets?.has(column.name)) addKey(column.rejected, key);
+      else addKey(isUpTo(key, watermark) ? column.fillable : column.pendingCatchUp, key);
     }
     await mismatch.judge(others);
     [nulls, others] = [[], []];
@@ -181,7 +181,7 @@ async function cellJudge(
   return { judge, judgeLater, settle: mismatch.settle };
 }
 
-function timestampJudge(
+function timestampClassifier(
   { checks, columns }: Backfill,
   facts: ScanFacts,
   nowMs: number,
@@ -193,22 +193,22 @@ function timestampJudge(
     let [start, end]: (Instant | undefined)[] = [];
     for (let i = 0; i < facts.columns.length; i += 1) {
       const { timestamps } = facts.columns[i] as ColumnFacts;
-      const instant = judgeTimestamp(timestamps, key, row[FIRST_VALUE + i], nowMs);
+      const instant = classifyTimestamp(timestamps, key, row[FIRST_VALUE + i], nowMs);
       if (instant && (fallbacks >> i) & 1) timestamps.fromFallback += 1;
       if (i === from) start = instant;
       if (i === to) end = instant;
     }
     if (!start || !end) return;
-    if (start.hasOffset !== end.hasOffset) note(facts.mixedOffsets, key);
+    if (start.hasOffset !== end.hasOffset) addKey(facts.mixedOffsets, key);
     if (end.epochMs < start.epochMs) {
-      note(facts.toBefore, key);
+      addKey(facts.toBefore, key);
       facts.toBeforeFallback += (fallbacks >> from) & 1;
     }
     addLag(facts.lag, (end.epochMs - start.epochMs) / 1000, key);
   };
 }
 
-function judgeTimestamp(
+function classifyTimestamp(
   facts: ColumnFacts['timestamps'],
   key: Key,
   value: unknown,
@@ -218,15 +218,15 @@ function judgeTimestamp(
   const text = typeof value === 'string' ? value : Buffer.isBuffer(value) ? '' : String(value);
   const instant = parseTimestamp(text);
   if (!instant) {
-    note(facts.invalid, key);
+    addKey(facts.invalid, key);
     return undefined;
   }
   const { epochMs } = instant;
   facts.valid += 1;
   if (!instant.hasOffset) facts.withoutOffset += 1;
-  if (epochMs > nowMs + FUTURE_MS) note(facts.future, key);
+  if (epochMs > nowMs + FUTURE_MS) addKey(facts.future, key);
   const { min, max } = facts;
   if (!min || !max || epochMs <= min.epochMs || epochMs >= max.epochMs)
-    noteExtremes(facts, { text, epochMs, key });
+    keepBounds(facts, { text, epochMs, key });
   return instant;
 }

@@ -1,12 +1,12 @@
 import type { Store } from '../db/connection.js';
 import { mapEach } from '../each.js';
 import { isRunOf } from '../engine/filled-by.js';
-import { countFound } from '../engine/scan.js';
+import { countPrefilled } from '../engine/scan.js';
 import { compareKeys, countKeys, type Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { BatchRecord, RunRecord } from '../ledger/records.js';
 import { shellWord } from '../shell.js';
-import type { IndexUse, Rule } from '../steps/checks.js';
+import type { IndexUse, VerificationRule } from '../steps/checks.js';
 import type { Backfill } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
 import { turns } from '../turns.js';
@@ -19,11 +19,11 @@ import type { ScanFacts } from './facts.js';
  * The run up to whose watermark consistent cells are compared with the ledger: the last that began at the first key,
  * with the cells that were found before it.
  */
-export const comparedRun = (runs: readonly RunRecord[]): RunRecord | undefined =>
+export const baselineRun = (runs: readonly RunRecord[]): RunRecord | undefined =>
   runs.findLast(({ startKey }) => startKey === null);
 
 /** At most this many contradictions are told one by one: a ledger that somebody else has made may hold any number. */
-const MAX_CONTRADICTIONS = 20;
+const MAX_INCONSISTENCIES = 20;
 
 /**
  * Check 8: whether the ledger's rows agree with each other and with the table. The table may hold fewer of our cells
@@ -40,18 +40,18 @@ export async function integrity(
   const isApplied = (await ledger.step(backfill.name))?.status === 'applied';
   const contradictions = [
     ...(runs.length === 0 ? ['no run is recorded'] : isApplied ? [] : ['the row of the step is missing']),
-    ...runContradictions(runs, batches),
-    ...(await cellContradictions(store, ledger, backfill, batches)),
-    ...(await skipContradictions(ledger, backfill, runs, batches)),
-    ...(await ledger.objectContradictions()),
+    ...runInconsistencies(runs, batches),
+    ...(await cellInconsistencies(store, ledger, backfill, batches)),
+    ...(await skipInconsistencies(ledger, backfill, runs, batches)),
+    ...(await ledger.objectInconsistencies()),
   ];
   const findings: CheckFinding[] = contradictions
-    .slice(0, MAX_CONTRADICTIONS)
+    .slice(0, MAX_INCONSISTENCIES)
     .map((text) => ({ verdict: 'fail', text }));
   const more = contradictions.length - findings.length;
   if (more > 0) findings.push({ verdict: 'fail', text: `${more} more of them` });
 
-  const run = comparedRun(runs);
+  const run = baselineRun(runs);
   const consistent = facts.columns.reduce((sum, column) => sum + column.consistentUpTo, 0);
   const recorded = run ? run.foundCells + run.cellsFilled : 0;
   // What the application has mended and filled itself, after the backfill left it alone, is not ours. Asked for only
@@ -59,7 +59,7 @@ export async function integrity(
   const excess = Math.max(0, consistent - recorded);
   const mended =
     excess > 0 && run && run.watermark !== null
-      ? await countFound(store, backfill, run.watermark, { onlySkipped: true })
+      ? await countPrefilled(store, backfill, run.watermark, { onlySkipped: true })
       : 0;
   const held = consistent - Math.min(mended, excess);
   if (contradictions.length === 0) findings.push(pass(`${batches.length} batches agree with their runs`));
@@ -79,7 +79,7 @@ export async function integrity(
   return checkResult('integrity', 'Integrity', findings, figures, hint);
 }
 
-function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRecord[]): string[] {
+function runInconsistencies(runs: readonly RunRecord[], batches: readonly BatchRecord[]): string[] {
   const known = new Map(runs.map(({ run }) => [run, [] as BatchRecord[]]));
   for (const batch of batches) known.get(batch.run)?.push(batch);
   const orphans = batches.filter((batch) => !known.has(batch.run));
@@ -113,7 +113,7 @@ function runContradictions(runs: readonly RunRecord[], batches: readonly BatchRe
   return found;
 }
 
-async function cellContradictions(
+async function cellInconsistencies(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
@@ -141,7 +141,7 @@ async function cellContradictions(
 }
 
 /** Catch-ups leave alone what is recorded as a skip, any other run reads it again: only its and later skips must stand. */
-async function skipContradictions(
+async function skipInconsistencies(
   ledger: Ledger,
   backfill: Backfill,
   runs: readonly RunRecord[],
@@ -171,7 +171,7 @@ export async function indexUse(
   const findings = await mapEach(uses, async (use) => await judge(store, backfill, use, steps));
   const figures = { indexes: uses.map(({ index }, i) => ({ index, verdict: findings[i]?.verdict })) };
   if (findings.length === 0) findings.push(pass('no index is asked for'));
-  return checkResult('index-use', 'Index use', findings, figures, remakeHint(store, uses, findings, steps));
+  return checkResult('index-use', 'Index use', findings, figures, recreateHint(store, uses, findings, steps));
 }
 
 async function judge(
@@ -180,12 +180,12 @@ async function judge(
   use: IndexUse,
   steps: readonly Step[],
 ): Promise<CheckFinding> {
-  const name = await standingName(store, backfill.table, use.index, steps);
+  const name = await existingName(store, backfill.table, use.index, steps);
   if (name === undefined) return { verdict: 'fail', text: `${use.index} does not exist` };
-  const verdict = await store.dialect.indexVerdict(store, use.query, backfill.table, name);
+  const verdict = await store.dialect.explainIndex(store, use.query, backfill.table, name);
   const known = `${use.index}${name === use.index ? '' : ` (as ${name})`}`;
   if (verdict === 'used') return pass(`${known} is used`);
-  if (verdict === 'passed over')
+  if (verdict === 'usable')
     return {
       verdict: 'warn',
       text: `${known} could be used, but ${store.dialect.engine} prefers ${store.dialect.words.otherWay}`,
@@ -193,7 +193,7 @@ async function judge(
   return { verdict: 'fail', text: `${known} is not used for its query` };
 }
 
-async function standingName(
+async function existingName(
   store: Store,
   table: string,
   index: string,
@@ -208,7 +208,7 @@ async function standingName(
 }
 
 /** What makes the missing index again: taking the step that makes it back to where it began, and on again. */
-function remakeHint(
+function recreateHint(
   store: Store,
   uses: readonly IndexUse[],
   findings: readonly CheckFinding[],
@@ -239,7 +239,10 @@ export async function rules(store: Store, { checks }: Backfill): Promise<CheckRe
   return [checkResult('rules', 'Rules', findings, figures, hint)];
 }
 
-async function rowsOf(store: Store, { query }: Rule): Promise<{ rows: number; sampleKeys: string[] }> {
+async function rowsOf(
+  store: Store,
+  { query }: VerificationRule,
+): Promise<{ rows: number; sampleKeys: string[] }> {
   let rows = 0;
   const sampleKeys: string[] = [];
   for await (const page of store.project.pages<readonly unknown[]>(query)) {

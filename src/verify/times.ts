@@ -123,7 +123,7 @@ export function showValue(value: unknown): string {
 const SLOWEST = 10;
 
 /** Lags are kept in pieces of this many. */
-const PIECE = 2 ** 16;
+const CHUNK = 2 ** 16;
 
 /** Greatest lag of which a piece holds the microseconds: 71 minutes. */
 const MAX_MICROSECONDS = 2 ** 32 - 1;
@@ -144,7 +144,7 @@ export interface LagFigures {
  */
 export interface LagFacts {
   /** Full pieces, and the last one, which holds `used` values. */
-  readonly pieces: Uint32Array<ArrayBuffer>[];
+  readonly chunks: Uint32Array<ArrayBuffer>[];
   used: number;
   /** Negative ones, and greater ones than a piece can hold. */
   readonly others: number[];
@@ -152,7 +152,7 @@ export interface LagFacts {
 }
 
 /** No lag yet. */
-export const noLags = (): LagFacts => ({ pieces: [], used: PIECE, others: [], slowest: [] });
+export const emptyLags = (): LagFacts => ({ chunks: [], used: CHUNK, others: [], slowest: [] });
 
 /** @param seconds from the first column's time to the second's; negative when the second is earlier */
 export function addLag(facts: LagFacts, seconds: number, key: Key): void {
@@ -167,11 +167,11 @@ function addMicros(facts: LagFacts, micros: number): void {
     facts.others.push(micros);
     return;
   }
-  if (facts.used === PIECE) {
-    facts.pieces.push(new Uint32Array(PIECE));
+  if (facts.used === CHUNK) {
+    facts.chunks.push(new Uint32Array(CHUNK));
     facts.used = 0;
   }
-  const piece = facts.pieces.at(-1) as Uint32Array;
+  const piece = facts.chunks.at(-1) as Uint32Array;
   piece[facts.used] = micros;
   facts.used += 1;
 }
@@ -184,13 +184,13 @@ function keepSlowest({ slowest }: LagFacts, more: LagFacts['slowest']): void {
 }
 
 /** What can be handed to another thread without being copied. */
-export const lagBuffers = ({ pieces }: LagFacts): ArrayBuffer[] => pieces.map(({ buffer }) => buffer);
+export const lagBuffers = ({ chunks }: LagFacts): ArrayBuffer[] => chunks.map(({ buffer }) => buffer);
 
 /** Adds the lags of other rows. */
 export function mergeLags(into: LagFacts, from: LagFacts): void {
-  const last = from.pieces.at(-1)?.subarray(0, from.used) ?? [];
-  const full = from.pieces.slice(0, -1);
-  into.pieces.unshift(...full); // the last stays the one that is not full
+  const last = from.chunks.at(-1)?.subarray(0, from.used) ?? [];
+  const full = from.chunks.slice(0, -1);
+  into.chunks.unshift(...full); // the last stays the one that is not full
   for (const micros of last) addMicros(into, micros);
   for (const micros of from.others) into.others.push(micros);
   keepSlowest(into, from.slowest);
@@ -199,12 +199,12 @@ export function mergeLags(into: LagFacts, from: LagFacts): void {
 /** The figures, or undefined when no row had both timestamps. Percentiles are nearest-rank. */
 export async function lagFigures(
   store: Store,
-  { pieces, used, others, slowest }: LagFacts,
+  { chunks, used, others, slowest }: LagFacts,
 ): Promise<LagFigures | undefined> {
   const turn = turns(store);
-  const parts = await mapEach(pieces, async (piece, i) => {
+  const parts = await mapEach(chunks, async (piece, i) => {
     await turn(); // of ten million it takes a second
-    return piece.subarray(0, i === pieces.length - 1 ? used : PIECE).sort();
+    return piece.subarray(0, i === chunks.length - 1 ? used : CHUNK).sort();
   });
   const below = others.filter((micros) => micros < 0).sort((a, b) => a - b);
   const above = others.filter((micros) => micros > 0).sort((a, b) => a - b);

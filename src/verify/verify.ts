@@ -10,12 +10,12 @@ import {
   type CheckFinding,
   type CheckResult,
   checkResult,
-  gravest,
   pass,
   percent,
   type Verdict,
+  worstVerdict,
 } from './check.js';
-import { addGroup, type Finding, type GroupFacts, type ScanFacts } from './facts.js';
+import { addGroup, type GroupFacts, type SampledCount, type ScanFacts } from './facts.js';
 import { OTHER_GROUPS, scanPass } from './scan.js';
 import { indexUse, integrity, rules } from './store-checks.js';
 import { lagFigures, showValue } from './times.js';
@@ -39,7 +39,7 @@ export interface VerifyOptions {
   /** The present. Default: the system's clock. */
   readonly now?: (() => Date) | undefined;
   /** Size of the store, in bytes, from which on a second thread helps. Default 64 MiB. */
-  readonly threadFromBytes?: number | undefined;
+  readonly parallelMinBytes?: number | undefined;
 }
 
 /**
@@ -71,12 +71,12 @@ export async function verifyBackfill(
       await integrity(tx, own, backfill, facts),
       ...(await rules(tx, backfill)),
     ];
-    const verdict = gravest(checks.map((result) => result.verdict));
+    const verdict = worstVerdict(checks.map((result) => result.verdict));
     const durationMs = Math.round(performance.now() - startedAt);
     return { backfill: backfill.name, verdict, run, checks, threads, durationMs };
   };
   const scan = scanPass(ledger, backfill, nowMs);
-  return await store.dialect.passOver(store, backfill, scan, check, options.threadFromBytes);
+  return await store.dialect.passOver(store, backfill, scan, check, options.parallelMinBytes);
 }
 
 /** At most this many values of the grouping column are shown, those whose rows come first; the rest is counted together. */
@@ -85,7 +85,7 @@ const MAX_GROUPS = 200;
 /** Makes findings for the rows or cells of `found`: none where there are none. */
 const counted =
   (verdict: Verdict) =>
-  ({ count, keys }: Finding, text: string): CheckFinding[] =>
+  ({ count, keys }: SampledCount, text: string): CheckFinding[] =>
     count === 0 ? [] : [{ verdict, text, sampleKeys: keys.map(String) }];
 
 const [fail, warn] = [counted('fail'), counted('warn')];
@@ -98,30 +98,30 @@ function coverage(
   minCoverage: number | undefined,
 ): CheckResult {
   const findings = facts.columns.flatMap((column): CheckFinding[] => {
-    const { name, filled, fillable, waiting, refused, withoutValue } = column;
+    const { name, filled, fillable, pendingCatchUp, rejected, noValue } = column;
     const share = percent(filled, facts.rows);
     const isBelow = minCoverage !== undefined && share < minCoverage;
     const text = `${name}: ${filled} of ${facts.rows} filled (${share}%)${isBelow ? `, below the ${minCoverage}% asked for` : ''}`;
     return [
       { verdict: isBelow ? 'fail' : 'pass', text },
       ...fail(fillable, `${fillable.count} cells of ${name} are NULL though a value can be derived`),
-      ...warn(waiting, `${waiting.count} cells of ${name} wait for a catch-up`),
-      ...warn(refused, `${refused.count} cells of ${name} were refused by a trigger or a constraint`),
-      ...warn(withoutValue, `${withoutValue.count} cells of ${name} have no value to derive`),
+      ...warn(pendingCatchUp, `${pendingCatchUp.count} cells of ${name} wait for a catch-up`),
+      ...warn(rejected, `${rejected.count} cells of ${name} were refused by a trigger or a constraint`),
+      ...warn(noValue, `${noValue.count} cells of ${name} have no value to derive`),
     ];
   });
   const reasons = Object.entries(skips).map(([reason, count]) => `${count} ${reason}`);
   if (reasons.length > 0) findings.push({ verdict: 'warn', text: `skipped: ${reasons.join(', ')}` });
   const figures = {
     rowsInScope: facts.rows,
-    columns: facts.columns.map(({ name, filled, fillable, waiting, refused, withoutValue }) => ({
+    columns: facts.columns.map(({ name, filled, fillable, pendingCatchUp, rejected, noValue }) => ({
       name,
       filled,
       percent: percent(filled, facts.rows),
       fillable: fillable.count,
-      waiting: waiting.count,
-      refused: refused.count,
-      withoutValue: withoutValue.count,
+      waiting: pendingCatchUp.count,
+      refused: rejected.count,
+      withoutValue: noValue.count,
     })),
     skips,
   };
@@ -136,7 +136,7 @@ function coverage(
 /** Check 2: whether each filled cell holds what its row derives. */
 function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
   const filled = facts.columns.reduce((sum, column) => sum + column.filled, 0);
-  const { thisRun, rewritten, earlierRun, foreign, declaredOtherwise, underivable } = facts.mismatches;
+  const { thisRun, rewritten, earlierRun, application, declaredOtherwise, underivable } = facts.mismatches;
   const equal = Object.values(facts.mismatches).reduce((rest, { count }) => rest - count, filled);
   const findings: CheckFinding[] = [
     pass(`${equal} of ${filled} filled cells hold what their row derives`),
@@ -157,7 +157,7 @@ function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
       underivable,
       `${underivable.count} cells were filled by what can not be asked any more, and are not compared`,
     ),
-    ...warn(foreign, `${foreign.count} cells written by the application hold a value of its own`),
+    ...warn(application, `${application.count} cells written by the application hold a value of its own`),
   ];
   const figures = {
     cellsFilled: filled,
@@ -165,7 +165,7 @@ function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
     changedInRun: thisRun.count,
     changedMeanwhile: rewritten.count,
     changedSince: earlierRun.count,
-    written: foreign.count,
+    written: application.count,
     declaredOtherwise: declaredOtherwise.count,
     underivable: underivable.count,
   };

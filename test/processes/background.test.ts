@@ -45,7 +45,7 @@ describe('a deploy', () => {
     withGeneratedStore({ audits: 300 }, async (path) => {
       const first = await migrateOnDeploy(deployed(path));
       expect(first.applied).to.deep.equal([schemaStep, backfillStep]);
-      expect(first.left).to.deep.equal([]);
+      expect(first.deferred).to.deep.equal([]);
       expectFilled(path);
       const before = snapshotFiles(path);
       const second = await migrateOnDeploy(deployed(path));
@@ -64,7 +64,7 @@ describe('a deploy', () => {
     withGeneratedStore({ audits: 300 }, async (path) => {
       const deploy = await migrateOnDeploy({ ...deployed(path), backfills: 'background' });
       expect(deploy.applied).to.deep.equal([schemaStep]);
-      expect(deploy.left).to.deep.equal([backfillStep]);
+      expect(deploy.deferred).to.deep.equal([backfillStep]);
       expect(columnsOf(path)).to.include('source_event_ts');
       expect(filled(path)).to.equal(0);
       asAgentOs(path, (db) => insertAudits(db, [{}, {}])); // by the application, which runs by now
@@ -73,9 +73,9 @@ describe('a deploy', () => {
         ...deployed(path),
         onEvent: ({ event }) => void events.push(event),
       });
-      const { applied, left, verifications } = await backfills.done;
+      const { applied, deferred, verifications } = await backfills.done;
       expect(applied).to.deep.equal([backfillStep]);
-      expect(left).to.deep.equal([]);
+      expect(deferred).to.deep.equal([]);
       expect(verifications.map(({ verdict }) => verdict)).not.to.include('fail');
       expect(events).to.include.members(['run_started', 'batch_committed', 'verified']);
       expectFilled(path);
@@ -87,7 +87,7 @@ describe('a deploy', () => {
       await migrateOnDeploy(background);
       const before = snapshotFiles(path);
       const again = await migrateOnDeploy(background);
-      expect(again.left).to.deep.equal([backfillStep]);
+      expect(again.deferred).to.deep.equal([backfillStep]);
       expect(again.applied).to.deep.equal([]);
       expect(snapshotFiles(path)).to.deep.equal(before);
     }));
@@ -97,7 +97,7 @@ describe('a deploy', () => {
       const background = { ...deployed(path), backfills: 'background', lockTimeoutMs: 0 } as const;
       await migrateOnDeploy(background);
       const holder = await startHolder(path);
-      expect((await migrateOnDeploy(background)).left).to.deep.equal([backfillStep]);
+      expect((await migrateOnDeploy(background)).deferred).to.deep.equal([backfillStep]);
       expect(await codeOf(migrateOnDeploy({ ...background, backfills: 'wait' }))).to.equal('RUN_LOCKED');
       await holder.end();
     }));

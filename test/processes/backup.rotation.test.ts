@@ -192,8 +192,8 @@ describe('rotation, after runs that fail', () => {
     await killedAt(args, { at: 'statement', detail: 'UPDATE "task_audits"' });
     // What another step needs meanwhile is done, and verifies nothing of the run.
     asAgentOs(store, (db) => db.exec('DROP INDEX idx_task_audits_decision_lag'));
-    const { remade } = (await on(store).run(['up', '--to', schemaStep, '--json', ...keepOne])).json();
-    expect(remade).to.deep.equal([schemaStep]);
+    const { recreated } = (await on(store).run(['up', '--to', schemaStep, '--json', ...keepOne])).json();
+    expect(recreated).to.deep.equal([schemaStep]);
     expect(copiesOf(store)).to.have.length(4).and.to.include.members(planted);
     await killedAt(args, { at: 'statement', detail: 'INSERT INTO umzug_backfill_verifications' });
     expect(copiesOf(store)).to.have.length(4).and.to.include.members(planted);

@@ -33,9 +33,9 @@ describe('the command deploy', () => {
       expect(deploy.stdout).not.to.include(`applied ${backfillStep}`);
       await look(['deploy', '--check'], 3);
       const json = (await look(['deploy', '--backfills', 'background', '--json'])).json();
-      expect(json).to.deep.include({ command: 'deploy', left: [backfillStep], applied: [] });
+      expect(json).to.deep.include({ command: 'deploy', deferred: [backfillStep], applied: [] });
       const up = await run(['up', '--strict', '--no-backup', '--json']);
-      expect(up.json()).to.deep.include({ applied: [backfillStep], drifts: [], left: [] });
+      expect(up.json()).to.deep.include({ applied: [backfillStep], drifts: [], deferred: [] });
       expectFilled(path);
       expect((await look(['deploy', '--check'])).stdout).to.include('Nothing to do');
       expect((await look(['deploy', '--dry-run'])).stdout).to.include('nothing to do');
@@ -48,7 +48,7 @@ describe('the command deploy', () => {
       await run(['deploy', '--no-backup']);
       asAgentOs(path, (db) => insertAudits(db, [{}]));
       const json = (await look(['deploy', '--backfills', 'background', '--json'])).json();
-      expect(json).to.deep.include({ left: [backfillStep], applied: [], caughtUp: [] });
+      expect(json).to.deep.include({ deferred: [backfillStep], applied: [], caughtUp: [] });
       expect((await run(['deploy', '--json', '--no-backup'])).json().caughtUp).to.deep.equal([backfillStep]);
       expectFilled(path);
     }));
@@ -97,9 +97,9 @@ describe('the command deploy', () => {
       );
       const deploy = await cli('deploy', '--backfills', 'background', '--json');
       expect(deploy.code, deploy.stderr).to.equal(0);
-      const { applied, left, verifications } = deploy.json();
+      const { applied, deferred, verifications } = deploy.json();
       expect(applied).to.deep.equal(['002-require', '003-view']);
-      expect(left).to.deep.equal([]);
+      expect(deferred).to.deep.equal([]);
       expect(verifications).to.have.length(1);
       expect(isNull()).to.equal(0);
       const before = snapshotFiles(store());
@@ -117,7 +117,7 @@ describe('the command deploy', () => {
       write('003-view', `defineSqlStep({ up: ['CREATE VIEW late AS SELECT 1 AS one'] })`);
       const deploy = await cli('deploy', '--backfills', 'background', '--json');
       expect(deploy.code).to.equal(5);
-      expect(deploy.json()).to.deep.include({ applied: [], left: ['001-fill'] });
+      expect(deploy.json()).to.deep.include({ applied: [], deferred: ['001-fill'] });
       expect(deploy.json().error.code).to.equal('VERIFICATION_FAILED');
       const views = asAgentOs(store(), (db) =>
         db.prepare(`SELECT 1 FROM sqlite_schema WHERE type = 'view'`).all(),
@@ -142,7 +142,7 @@ describe('the command deploy', () => {
       asAgentOs(store(), (db) => db.exec(`UPDATE umzug_backfill_runs SET status = 'filled'`));
       write('003-view', `defineSqlStep({ up: ['CREATE VIEW late AS SELECT 1 AS one'] })`);
       const deploy = (await cli('deploy', '--backfills', 'background', '--json')).json();
-      expect(deploy).to.deep.include({ applied: ['003-view'], left: ['001-fill'], verifications: [] });
+      expect(deploy).to.deep.include({ applied: ['003-view'], deferred: ['001-fill'], verifications: [] });
     });
 
     it('is taken back by `down` like any other step', async () => {

@@ -50,9 +50,9 @@ export const backfill = defineBackfill({
 export const wrong = defineBackfill({ table: 'orders', columns: {} });
 export async function start(signal: { readonly aborted: boolean }): Promise<string> {
   try {
-    const { applied, left } = await migrateOnDeploy({ backfills: 'background', signal });
+    const { applied, deferred } = await migrateOnDeploy({ backfills: 'background', signal });
     await startBackfills({ onEvent: (event: MigratorEvent) => tell(event.event) }).done;
-    return [...applied, ...left].join();
+    return [...applied, ...deferred].join();
   } catch (error) {
     if (error instanceof BackfillError) return error.code + error.hint;
     throw error;

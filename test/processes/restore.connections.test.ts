@@ -128,8 +128,8 @@ describe('restore, while others are connected', () => {
       );
       expect(restored.code, restored.stderr).to.equal(0);
       expect(stateOf(store)).to.deep.equal(v20);
-      const { saved, isCopyBehind } = restored.json();
-      expect(isCopyBehind).to.equal(false);
+      const { saved, isCopyStale } = restored.json();
+      expect(isCopyStale).to.equal(false);
       const late = asAgentOs(saved, (db) =>
         db.prepare(`SELECT count(*) FROM task_audits WHERE event_type = 'LATE'`).pluck().get(),
       );

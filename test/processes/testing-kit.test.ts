@@ -73,7 +73,7 @@ describe('testBackfill', () => {
       interruptions: 16, // in and behind each batch, up and down
       interruptedBy: 'exception',
       expectedCells: 3,
-      rowsWrittenMeanwhile: 3,
+      concurrentRows: 3,
       valuesKept: 4,
     });
     expect(left()).to.deep.equal(before);

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { compareKeys, type Key, type KeyRun, unpackKeys, unpackTexts } from './pure.js';
+import { compareKeys, decodeIntegerKeys, decodeTextKeys, type Key, type KeySpan } from './pure.js';
 import { asAgentOs } from './stores.js';
 
 // The ledger as its tables show it to anybody with a connection: the one place in which tests know its format.
@@ -150,7 +150,7 @@ function view(rows: Tables, exists: boolean) {
       of<{ columns: string; firstKey: Key; keys: Buffer }>('cells', { backfill, batch }).map(
         ({ columns, firstKey, keys }) => ({
           columns: JSON.parse(columns) as readonly string[],
-          runs: typeof firstKey === 'bigint' ? unpackKeys(firstKey, keys) : unpackTexts(keys),
+          runs: typeof firstKey === 'bigint' ? decodeIntegerKeys(firstKey, keys) : decodeTextKeys(keys),
         }),
       ),
     skips: (backfill: string) =>
@@ -187,7 +187,7 @@ export const ledgeredCells = (ledger: Ledger, backfill: string): string[] =>
         ),
     );
 
-function keysOf([first, last]: KeyRun): Key[] {
+function keysOf([first, last]: KeySpan): Key[] {
   if (typeof first !== 'bigint' || typeof last !== 'bigint') return [first];
   return Array.from({ length: Number(last - first) + 1 }, (_, i) => first + BigInt(i));
 }

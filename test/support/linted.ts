@@ -6,7 +6,9 @@ import { type ErrorJson, root, runCli, useFolder } from './cli.js';
 /** What `lint --json` says: each unsafe thing in a step, or an error. */
 export interface LintJson {
   readonly steps: readonly string[];
-  readonly findings: readonly (Readonly<Record<'step' | 'file' | 'rule' | 'message' | 'instead', string>> & {
+  readonly findings: readonly (Readonly<
+    Record<'step' | 'file' | 'rule' | 'message' | 'suggestion', string>
+  > & {
     readonly statement: string | null;
   })[];
   readonly error?: ErrorJson;

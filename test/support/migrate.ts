@@ -154,7 +154,7 @@ export async function expectIdle(store: Store): Promise<void> {
   const look = async () => (typeof store === 'string' ? bytesOf(store) : await store.traces());
   const before = await look();
   const outcome = await up(store);
-  expect(outcome).to.deep.include({ applied: [], caughtUp: [], remade: [], verifications: [] });
+  expect(outcome).to.deep.include({ applied: [], caughtUp: [], recreated: [], verifications: [] });
   expect(codeOf(outcome)).to.equal(undefined);
   expect(await look()).to.deep.equal(before);
 }

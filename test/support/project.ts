@@ -1,5 +1,5 @@
 import { main } from '../../src/cli/main.js';
-import type { BackfillError, BackfillOutcome, Status, Verification } from '../../src/index.js';
+import type { BackfillError, BackfillResult, Status, Verification } from '../../src/index.js';
 import { defineConfig, type StoreRequirements } from '../../src/index.js';
 import { type Context, cleanEnv, collector, root } from './cli.js';
 
@@ -36,8 +36,8 @@ export const projectOf = (steps: readonly Step[], requires: StoreRequirements = 
 export type Address = Pick<MigratorOptions, 'path' | 'postgres'>;
 
 /** What `up`, `down` and `backfill` say that they did; `error` ended them after they had begun. */
-export type Outcome = Omit<BackfillOutcome, 'ran'>;
-type Did = 'applied' | 'caughtUp' | 'remade' | 'left' | 'joined';
+export type Outcome = Omit<BackfillResult, 'ran'>;
+type Did = 'applied' | 'caughtUp' | 'recreated' | 'deferred' | 'joined';
 export type UpOutcome = Outcome &
   Readonly<Record<Did, readonly string[]>> & {
     readonly valuesLeft: readonly { readonly backfill: string }[];
@@ -109,8 +109,8 @@ export const commandsOf = (project: Project, address: Address, usual: Extra = {}
     up: (target: Target = {}, extra?: Extra) => call<UpOutcome>(['up', ...targetArgs(target)], extra),
     deploy: (args: readonly string[] = [], extra?: Extra) => call<UpOutcome>(['deploy', ...args], extra),
     down: (target: Target = {}, extra?: Extra) => call<DownOutcome>(['down', ...targetArgs(target)], extra),
-    backfill: (extra?: Extra) => call<BackfillOutcome>(['backfill'], extra),
-    rescan: (name: string, extra?: Extra) => call<BackfillOutcome>(['backfill', name, '--rescan'], extra),
+    backfill: (extra?: Extra) => call<BackfillResult>(['backfill'], extra),
+    rescan: (name: string, extra?: Extra) => call<BackfillResult>(['backfill', name, '--rescan'], extra),
     /** What a dry run of these words says. */
     plan: (args: readonly string[], extra?: Extra) => call<PlanJson>([...args, '--dry-run'], extra),
     /** Verifies without recording anything; a failed check is no error here. */

@@ -10,7 +10,7 @@ export * from '../../src/db/json-text.js';
 export { locateStore } from '../../src/db/path.js';
 /** Throttle: series of timings in, sizes of batches and pauses out. */
 export * from '../../src/engine/pace.js';
-export { postgresSite } from '../../src/engine/postgres/dialect.js';
+export { postgresConnector } from '../../src/engine/postgres/dialect.js';
 export { openSqlite } from '../../src/engine/sqlite/dialect.js';
 /** Keys of the ledger, packed and unpacked, and their order. */
 export * from '../../src/ledger/keys.js';

@@ -87,9 +87,9 @@ export async function stopped(store: TestStore, extra: Extra) {
 
 /** A catch-up: whether there was anything to do, whether rows waited before and wait then. */
 export async function caughtUp(store: TestStore) {
-  const before = (await backfillStatus(store)).isWaiting;
+  const before = (await backfillStatus(store)).needsCatchUp;
   const { ran } = await ended(catchUp(store, options));
-  const waited = [before, (await backfillStatus(store)).isWaiting];
+  const waited = [before, (await backfillStatus(store)).needsCatchUp];
   return { hasRun: ran.includes(NAME), waited, ...(await leftIn(store)) };
 }
 

@@ -144,8 +144,8 @@ export const refused = [
 /** What comes back is typed, too. */
 export async function typed(): Promise<void> {
   const options: DeployOptions = { signal: new AbortController().signal, backup: false };
-  const { applied, left } = await migrateOnDeploy(options);
-  const texts: readonly string[] = [...applied, ...left];
+  const { applied, deferred } = await migrateOnDeploy(options);
+  const texts: readonly string[] = [...applied, ...deferred];
   // @ts-expect-error: an error is thrown, and not a part of the outcome
   (await migrateOnDeploy(options)).error;
   const code: ErrorCode = new BackfillError('STEP_INVALID', 'message', 'hint').code;

@@ -13,26 +13,26 @@ export const registerBackfill: Register = (program, cli) => {
     .option('--rescan', 'begin at the first key and try skips again (default: behind the last watermark)')
     .addHelpText('after', '\nExample:\n  umzug-backfill backfill 002-order-times --rescan')
     .action(async (name: string | undefined, options: CommonOptions & { readonly rescan?: boolean }) =>
-      cli.run(options, async (migrator, reader) => {
-        const { say } = reader;
+      cli.run(options, async (migrator, presenter) => {
+        const { translate } = presenter;
         const target = { name, isRescan: options.rescan ?? false };
         if (options.dryRun) {
           const { planBackfill } = await import('../../migrator/plan.js');
           const plan = await planBackfill(migrator, target);
           return {
             json: { command: 'backfill', dryRun: true, ...plan },
-            text: planText('backfill', plan, say),
+            text: planText('backfill', plan, translate),
           };
         }
         const { backfill } = await import('../../migrator/backfill.js');
         const outcome = await backfill(migrator, target);
         const isIdle = outcome.ran.length + outcome.verifications.length === 0 && !outcome.error;
         const lines = isIdle
-          ? [say('Nothing to do: no row waits.')]
-          : outcome.ran.map((ran) => say(`ran ${ran} again`));
+          ? [translate('Nothing to do: no row waits.')]
+          : outcome.ran.map((ran) => translate(`ran ${ran} again`));
         return {
           json: outcomeJson('backfill', outcome),
-          text: outcomeText(lines, outcome, reader),
+          text: outcomeText(lines, outcome, presenter),
           error: outcome.error,
         };
       }),

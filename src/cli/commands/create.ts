@@ -1,11 +1,11 @@
 import { Option } from 'commander';
 import type { Register } from '../cli.js';
-import { type ReaderOptions, withConfigOptions, withReaderOptions } from '../options.js';
+import { type OutputOptions, withConfigOptions, withOutputOptions } from '../options.js';
 
 /** `create`: write a step from a template. */
 export const registerCreate: Register = (program, cli) => {
   withConfigOptions(
-    withReaderOptions(
+    withOutputOptions(
       program
         .command('create')
         .description('write a step file from a template, numbered to come after all others')
@@ -24,13 +24,13 @@ export const registerCreate: Register = (program, cli) => {
     .action(
       async (
         name: string,
-        options: ReaderOptions & {
+        options: OutputOptions & {
           readonly backfill?: boolean;
           readonly sql?: boolean;
           readonly dryRun?: boolean;
         },
       ) =>
-        cli.runHere(options, async (folder, { say }, now) => {
+        cli.runWithoutStore(options, async (folder, { translate }, now) => {
           const { createStep } = await import('../../scaffold/create.js');
           const { backfill, sql, dryRun, trustConfig: trustsConfig } = options;
           const kind = backfill ? 'backfill' : sql ? 'sql' : 'schema';
@@ -38,13 +38,13 @@ export const registerCreate: Register = (program, cli) => {
           return {
             json: { command: 'create', dryRun: dryRun ?? false, ...result },
             text: dryRun
-              ? [say(`Dry run of \`create\`: nothing was written. It would write ${result.file}.`)]
+              ? [translate(`Dry run of \`create\`: nothing was written. It would write ${result.file}.`)]
               : [
-                  say(`Wrote ${result.file}.`),
+                  translate(`Wrote ${result.file}.`),
                   ...(/ts$/.test(result.file)
-                    ? [say('Compile it before it is looked at or run: npx tsc.')]
+                    ? [translate('Compile it before it is looked at or run: npx tsc.')]
                     : []),
-                  say(
+                  translate(
                     'Put your own names into it; umzug-backfill lint names what is unsafe, umzug-backfill up --dry-run says what it would do.',
                   ),
                 ],

@@ -1,9 +1,9 @@
 import { Option } from 'commander';
 import { DEPLOY_LOCK_TIMEOUT_MS } from '../../deploy/deploy.js';
 import { EXIT } from '../../errors.js';
+import type { Translate } from '../../i18n/lang.js';
 import type { Status } from '../../migrator/status.js';
-import type { Say } from '../../words/lang.js';
-import type { Output, Register } from '../cli.js';
+import type { CommandResult, Register } from '../cli.js';
 import { type CommonOptions, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
 import { NOTHING_TO_DO, upLines } from './up.js';
@@ -14,7 +14,7 @@ interface DeployFlags extends CommonOptions {
 }
 
 /** What `--check` says: the steps that are not applied, and whether anything else is to be done. */
-function checked({ steps, isPending }: Status, say: Say): Output {
+function checked({ steps, isPending }: Status, translate: Translate): CommandResult {
   const pending = steps.filter(({ state }) => state !== 'applied').map(({ name }) => name);
   const text =
     isPending === false
@@ -22,7 +22,7 @@ function checked({ steps, isPending }: Status, say: Say): Output {
       : `There is work for: umzug-backfill deploy${pending.length > 0 ? ` (${pending.join(', ')})` : ''}`;
   return {
     json: { command: 'deploy', check: true, isPending, pending },
-    text: [say(text)],
+    text: [translate(text)],
     exitCode: isPending === false ? EXIT.done : EXIT.pending,
   };
 }
@@ -48,28 +48,31 @@ export const registerDeploy: Register = (program, cli) => {
     )
     .addHelpText('after', '\nExample:\n  umzug-backfill deploy --backfills background && exec node server.js')
     .action(async (options: DeployFlags) =>
-      cli.run(options, async (migrator, reader) => {
-        const { say } = reader;
+      cli.run(options, async (migrator, presenter) => {
+        const { translate } = presenter;
         if (options.check) {
           const { status } = await import('../../migrator/status.js');
-          return checked(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }), say);
+          return checked(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }), translate);
         }
         if (options.dryRun) {
           const { planUp } = await import('../../migrator/plan.js');
           const plan = await planUp(migrator);
-          return { json: { command: 'deploy', dryRun: true, ...plan }, text: planText('deploy', plan, say) };
+          return {
+            json: { command: 'deploy', dryRun: true, ...plan },
+            text: planText('deploy', plan, translate),
+          };
         }
         const { up } = await import('../../migrator/up.js');
         const outcome = await up(
           { ...migrator, lockTimeoutMs: migrator.lockTimeoutMs ?? DEPLOY_LOCK_TIMEOUT_MS },
-          { leavesBackfills: options.backfills === 'background' },
+          { deferBackfills: options.backfills === 'background' },
         );
-        const left = outcome.left.map((name) =>
-          say(`left to the background: ${name} (umzug-backfill up does it)`),
+        const left = outcome.deferred.map((name) =>
+          translate(`left to the background: ${name} (umzug-backfill up does it)`),
         );
         return {
           json: outcomeJson('deploy', outcome),
-          text: outcomeText([...upLines(outcome, say), ...left], outcome, reader),
+          text: outcomeText([...upLines(outcome, translate), ...left], outcome, presenter),
           error: outcome.error,
         };
       }),

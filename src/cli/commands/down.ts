@@ -1,17 +1,17 @@
 import { Option } from 'commander';
-import type { DownOutcome } from '../../migrator/down.js';
-import type { Say } from '../../words/lang.js';
+import type { Translate } from '../../i18n/lang.js';
+import type { DownResult } from '../../migrator/down.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText, revertLines } from '../text.js';
 
-function lines({ reverted, cells, size }: DownOutcome, say: Say): string[] {
-  if (!size) return [say('Nothing to do: no step is applied.')];
+function downLines({ reverted, cells, size }: DownResult, translate: Translate): string[] {
+  if (!size) return [translate('Nothing to do: no step is applied.')];
   return [
     ...cells.flatMap(({ backfill, ...found }) =>
-      revertLines(found, say).map((line) => `${backfill}${say(': ')}${line}`),
+      revertLines(found, translate).map((line) => `${backfill}${translate(': ')}${line}`),
     ),
-    ...reverted.map((name) => say(`reverted ${name}`)),
+    ...reverted.map((name) => translate(`reverted ${name}`)),
   ];
 }
 
@@ -27,21 +27,21 @@ export const registerDown: Register = (program, cli) => {
     .option('--step <count>', 'revert this many steps (default: 1)', positiveInteger)
     .addHelpText('after', '\nExample:\n  umzug-backfill down --to 0 --yes')
     .action(async (options: CommonOptions & { readonly to?: string; readonly step?: number }) =>
-      cli.run(options, async (migrator, reader) => {
+      cli.run(options, async (migrator, presenter) => {
         const target = { to: options.to === '0' ? (0 as const) : options.to, step: options.step };
         if (options.dryRun) {
           const { planDown } = await import('../../migrator/plan-down.js');
           const plan = await planDown(migrator, target);
           return {
             json: { command: 'down', dryRun: true, ...plan },
-            text: planText('down', plan, reader.say),
+            text: planText('down', plan, presenter.translate),
           };
         }
         const { down } = await import('../../migrator/down.js');
         const outcome = await down(migrator, target);
         return {
           json: outcomeJson('down', outcome),
-          text: outcomeText(lines(outcome, reader.say), outcome, reader),
+          text: outcomeText(downLines(outcome, presenter.translate), outcome, presenter),
           error: outcome.error,
         };
       }),

@@ -1,13 +1,13 @@
 import { BackfillError } from '../../errors.js';
 import { shellWord } from '../../shell.js';
 import type { Register } from '../cli.js';
-import { type ReaderOptions, version, withConfigOptions, withReaderOptions } from '../options.js';
+import { type OutputOptions, version, withConfigOptions, withOutputOptions } from '../options.js';
 import { errorJson } from '../text.js';
 
 /** `lint`: name what is unsafe in the steps. */
 export const registerLint: Register = (program, cli) => {
   withConfigOptions(
-    withReaderOptions(
+    withOutputOptions(
       program
         .command('lint')
         .description(
@@ -23,8 +23,8 @@ export const registerLint: Register = (program, cli) => {
     ),
   )
     .addHelpText('after', '\nExample:\n  umzug-backfill lint --db-path copy-of-production.db --sqlite 3.35')
-    .action(async (files: string[], options: ReaderOptions & { readonly sqlite?: string }) =>
-      cli.runHere(options, async (folder, { say }, _now, enter) => {
+    .action(async (files: string[], options: OutputOptions & { readonly sqlite?: string }) =>
+      cli.runWithoutStore(options, async (folder, { translate }, _now, enter) => {
         const { loadProject } = await import('../../config.js');
         const { lint } = await import('../../lint/lint.js');
         const { dbPath: path, sqlite, trustConfig: trustsConfig } = options;
@@ -37,10 +37,10 @@ export const registerLint: Register = (program, cli) => {
           json: { command: 'lint', ...result, ...(error ? { error: errorJson(error) } : {}) },
           text: error
             ? findings.map(
-                ({ file, rule, message, instead }) =>
-                  `${shellWord(file)}: ${rule}: ${say(message)} → ${say(instead)}`,
+                ({ file, rule, message, suggestion }) =>
+                  `${shellWord(file)}: ${rule}: ${translate(message)} → ${translate(suggestion)}`,
               )
-            : [say(`Nothing unsafe was found. Steps looked at: ${result.steps.length}.`)],
+            : [translate(`Nothing unsafe was found. Steps looked at: ${result.steps.length}.`)],
           error,
         };
       }),

@@ -1,31 +1,34 @@
 import { bytes } from '../../format.js';
+import type { Translate } from '../../i18n/lang.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
-import type { ReportOutcome } from '../../report/report.js';
-import type { Say } from '../../words/lang.js';
+import type { ReportResult } from '../../report/report.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import { errorJson } from '../text.js';
 
 /** A report for a person: where it is, and what it says in one word of each backfill. */
-export function reportLines({ path, bytes: size, backfills, error }: ReportOutcome, say: Say): string[] {
+export function reportLines(
+  { path, bytes: size, backfills, error }: ReportResult,
+  translate: Translate,
+): string[] {
   if (path === undefined) {
     return [
-      say(
+      translate(
         `No report was written${error ? ` (${error.code}: ${error.message})` : ', as the run was stopped'}.`,
       ),
     ];
   }
   return [
-    say(`Report: ${path} (${bytes(size ?? 0)}).`),
+    translate(`Report: ${path} (${bytes(size ?? 0)}).`),
     ...(backfills ?? []).map(
       ({ name, verdict }) =>
-        `  ${name}${say(': ')}${say(verdict === 'none' ? 'not applied, or not to be verified' : verdict)}`,
+        `  ${name}${translate(': ')}${translate(verdict === 'none' ? 'not applied, or not to be verified' : verdict)}`,
     ),
   ];
 }
 
 /** A report for a program. */
-export function reportResult({ error, ...rest }: ReportOutcome): Record<string, unknown> {
+export function reportResult({ error, ...rest }: ReportResult): Record<string, unknown> {
   return { ...rest, ...(error ? { error: errorJson(error) } : {}) };
 }
 
@@ -42,20 +45,20 @@ export const registerReport: Register = (program, cli) => {
     )
     .addHelpText('after', '\nExample:\n  umzug-backfill report --out audit-log.html')
     .action(async (options: CommonOptions & { readonly out?: string }) =>
-      cli.run(options, async (migrator, { lang, say, tell }) => {
+      cli.run(options, async (migrator, { lang, translate, toRunnable }) => {
         const { checkTarget, report } = await import('../../report/report.js');
         const file = options.out ?? DEFAULT_REPORT;
         if (options.dryRun) {
           const path = checkTarget(migrator, file);
           return {
             json: { command: 'report', dryRun: true, path },
-            text: [say(`Dry run of \`report\`: nothing was written. It would write ${path}.`)],
+            text: [translate(`Dry run of \`report\`: nothing was written. It would write ${path}.`)],
           };
         }
-        const outcome = await report(migrator, file, { lang, tell });
+        const outcome = await report(migrator, file, { lang, toRunnable });
         return {
           json: { command: 'report', ...reportResult(outcome) },
-          text: reportLines(outcome, say),
+          text: reportLines(outcome, translate),
           error: outcome.error,
         };
       }),

@@ -1,14 +1,14 @@
 import { BackfillError } from '../../errors.js';
 import { bytes } from '../../format.js';
-import type { RestoreOutcome } from '../../migrator/restore.js';
+import type { Translate } from '../../i18n/lang.js';
+import type { RestoreResult } from '../../migrator/restore.js';
 import { shellWord } from '../../shell.js';
-import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withChangeOptions } from '../options.js';
 import type { Lines } from '../print.js';
 
-function text(outcome: RestoreOutcome, say: Say): Lines {
-  const { from, bytes: size, path, isVerified, saved, wasDamaged, isReplaced, isCopyBehind } = outcome;
+function restoreText(outcome: RestoreResult, translate: Translate): Lines {
+  const { from, bytes: size, path, isVerified, saved, wasDamaged, isReplaced, isCopyStale } = outcome;
   const unknown = isVerified
     ? []
     : ['The ledger does not know this file, so its contents were not compared.'];
@@ -16,7 +16,7 @@ function text(outcome: RestoreOutcome, say: Say): Lines {
     return [
       `Dry run of \`restore\`: nothing was written. It would write ${from} (${bytes(size)}) into ${path}.`,
       ...unknown,
-    ].map(say);
+    ].map(translate);
   }
   return [
     `Restored ${path} from ${from} (${bytes(size)}).`,
@@ -24,13 +24,13 @@ function text(outcome: RestoreOutcome, say: Say): Lines {
     wasDamaged
       ? `The store was damaged; its files as they were: ${saved}.`
       : `As it was before: ${saved}. To go back to that: umzug-backfill restore ${shellWord(saved)}`,
-    ...(isCopyBehind
+    ...(isCopyStale
       ? [
           'Other programs wrote until the last moment: what they wrote after that copy was begun is not in it.',
         ]
       : []),
     ...(isReplaced ? ['The file was replaced: restart every program that may have had the store open.'] : []),
-  ].map(say);
+  ].map(translate);
 }
 
 /** `restore`: bring the store back to a backup. */
@@ -41,19 +41,19 @@ export const registerRestore: Register = (program, cli) => {
     .argument('[file]', 'the backup (default: the newest, if the ledger knows it)')
     .addHelpText('after', '\nExample:\n  umzug-backfill restore store.db.backup-20261125T013152Z')
     .action(async (file: string | undefined, options: CommonOptions) =>
-      cli.run(options, async (migrator, { say }) => {
-        if (migrator.postgres) throw noFile();
+      cli.run(options, async (migrator, { translate }) => {
+        if (migrator.postgres) throw noFileError();
         const { restore } = await import('../../migrator/restore.js');
         const outcome = await restore(migrator, file, options.dryRun);
         return {
           json: { command: 'restore', dryRun: options.dryRun ?? false, ...outcome },
-          text: text(outcome, say),
+          text: restoreText(outcome, translate),
         };
       }),
     );
 };
 
-const noFile = (): BackfillError =>
+const noFileError = (): BackfillError =>
   new BackfillError(
     'USAGE',
     'The command restore is for a store that is a file',

@@ -10,14 +10,14 @@ export const registerSkips: Register = (program, cli) => {
     .argument('[name]', 'one backfill (default: all)')
     .addHelpText('after', '\nExample:\n  umzug-backfill skips 002-order-times')
     .action(async (name: string | undefined, options: CommonOptions) =>
-      cli.run(options, async (migrator, { say }) => {
+      cli.run(options, async (migrator, { translate }) => {
         const { skips } = await import('../../migrator/status.js');
         const found = await skips(migrator, name);
         const rows = found.flatMap((entry) =>
           entry.skips.map(({ key, target, reason }) => [
             entry.backfill,
             String(key),
-            target === '*' ? say('the row') : target,
+            target === '*' ? translate('the row') : target,
             reason,
           ]),
         );
@@ -25,8 +25,8 @@ export const registerSkips: Register = (program, cli) => {
           json: { command: 'skips', backfills: found },
           text:
             rows.length > 0
-              ? table([say('backfill'), say('key'), say('what'), say('reason')], rows)
-              : [say('Nothing was skipped.')],
+              ? table([translate('backfill'), translate('key'), translate('what'), translate('reason')], rows)
+              : [translate('Nothing was skipped.')],
         };
       }),
     );

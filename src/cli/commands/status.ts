@@ -1,18 +1,21 @@
-import { holderText } from '../../db/site.js';
+import { holderText } from '../../db/connector.js';
 import { EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
+import type { Translate } from '../../i18n/lang.js';
 import type { Status, StepStatus } from '../../migrator/status.js';
 import { visible } from '../../visible.js';
-import type { Say } from '../../words/lang.js';
-import type { Cli, Reader, Register } from '../cli.js';
+import type { Cli, Presenter, Register } from '../cli.js';
+import { displayWidth } from '../display-width.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import type { Lines } from '../print.js';
-import { table, widthBeside } from '../text.js';
-import { widthOf } from '../wide.js';
+import { remainingWidth, table } from '../text.js';
 
-function detail({ backfill, durationMs, state, appliedAt, packageVersion }: StepStatus, say: Say): Lines {
+function detail(
+  { backfill, durationMs, state, appliedAt, packageVersion }: StepStatus,
+  translate: Translate,
+): Lines {
   if (state === 'pending') return [];
-  const when = say(
+  const when = translate(
     appliedAt === null
       ? `not finished, by version ${packageVersion}`
       : `${appliedAt}, ${duration(durationMs)}, by version ${packageVersion}`,
@@ -21,41 +24,45 @@ function detail({ backfill, durationMs, state, appliedAt, packageVersion }: Step
   const skipped = Object.entries(backfill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
   return [
     when,
-    say(`${backfill.percent}%, at key ${backfill.cursor ?? 'none'} of ${backfill.watermark ?? 'none'}`),
-    say(
+    translate(`${backfill.percent}%, at key ${backfill.cursor ?? 'none'} of ${backfill.watermark ?? 'none'}`),
+    translate(
       `${count(backfill.rowsScanned)} rows read, ${count(backfill.cellsFilled)} cells filled in ${count(backfill.batches)} batches`,
     ),
-    ...(skipped.length > 0 ? [say(`skipped ${skipped.join(', ')}`)] : []),
-    say(`verification: ${backfill.verdict}`),
-    ...(backfill.isWaiting === 'unknown' ? [say('whether rows wait: unknown, beyond 50,000 rows')] : []),
-    ...(backfill.isWaiting === true ? [say('rows wait for a catch-up')] : []),
+    ...(skipped.length > 0 ? [translate(`skipped ${skipped.join(', ')}`)] : []),
+    translate(`verification: ${backfill.verdict}`),
+    ...(backfill.needsCatchUp === 'unknown'
+      ? [translate('whether rows wait: unknown, beyond 50,000 rows')]
+      : []),
+    ...(backfill.needsCatchUp === true ? [translate('rows wait for a catch-up')] : []),
   ];
 }
 
 /** Whether what is half done is being done, or was stopped. */
-function runLines({ lock: { state, holder }, steps }: Status, say: Say): string[] {
+function runLines({ lock: { state, holder }, steps }: Status, translate: Translate): string[] {
   if (state === 'held')
     return [
-      say(holder ? `A run is under way: ${holderText(holder)}` : 'A run is under way: it has just begun'),
+      translate(
+        holder ? `A run is under way: ${holderText(holder)}` : 'A run is under way: it has just begun',
+      ),
     ];
   const isHalfDone = steps.some((step) => step.state === 'applying' || step.state === 'reverting');
-  return state === 'free' && isHalfDone ? [say('No run is under way: the last one was stopped.')] : [];
+  return state === 'free' && isHalfDone ? [translate('No run is under way: the last one was stopped.')] : [];
 }
 
-function statusText(status: Status, { say, columns }: Pick<Reader, 'say' | 'columns'>): Lines {
+function statusText(status: Status, { translate, columns }: Pick<Presenter, 'translate' | 'columns'>): Lines {
   const { path, steps, drifts, isPending } = status;
-  const rows = steps.map((step) => [step.name, say(step.state), detail(step, say)]);
-  const nameWidth = Math.max(6, ...steps.map(({ name }) => widthOf(visible(name)) + 2));
+  const rows = steps.map((step) => [step.name, translate(step.state), detail(step, translate)]);
+  const nameWidth = Math.max(6, ...steps.map(({ name }) => displayWidth(visible(name)) + 2));
   return [
-    say(`Store: ${path}`),
-    ...runLines(status, say),
-    ...table([say('step'), say('state'), say('detail')], rows, [
+    translate(`Store: ${path}`),
+    ...runLines(status, translate),
+    ...table([translate('step'), translate('state'), translate('detail')], rows, [
       nameWidth,
       11,
-      widthBeside(nameWidth + 15, columns),
+      remainingWidth(nameWidth + 15, columns),
     ]),
-    ...drifts.map(({ text }) => say(`warning: ${text}.`)),
-    say(
+    ...drifts.map(({ text }) => translate(`warning: ${text}.`)),
+    translate(
       isPending === 'unknown'
         ? 'Nothing to do, as far as 50,000 rows of each table tell; status --check reads on.'
         : isPending
@@ -73,13 +80,13 @@ export const registerStatus: Register = (program, cli) => {
     .option('--check', 'exit 3 when `up` would have something to do (default: exit 0)')
     .addHelpText('after', '\nExample:\n  umzug-backfill status --check && echo "up to date"')
     .action(async (options: CommonOptions & { readonly check?: boolean }) =>
-      cli.run(options, async (migrator, reader) => {
+      cli.run(options, async (migrator, presenter) => {
         const { status } = await import('../../migrator/status.js');
         // An exit code has no third answer: every row is read that it takes.
         const found = await status(migrator, options.check ? { probeRows: Number.POSITIVE_INFINITY } : {});
         return {
           json: { command: 'status', ...found },
-          text: statusText(found, reader),
+          text: statusText(found, presenter),
           exitCode: options.check && found.isPending !== false ? EXIT.pending : EXIT.done,
         };
       }),

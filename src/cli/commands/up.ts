@@ -1,7 +1,7 @@
 import { Option } from 'commander';
-import type { UpOutcome, UpTarget } from '../../migrator/up.js';
+import type { Translate } from '../../i18n/lang.js';
+import type { UpResult, UpTarget } from '../../migrator/up.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
-import type { Say } from '../../words/lang.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText, valuesLeftText } from '../text.js';
@@ -12,16 +12,18 @@ export const NOTHING_TO_DO = 'Nothing to do: every step is applied and verified.
 
 /** What an `up` has done, a line each. */
 export function upLines(
-  { applied, caughtUp, remade, left, joined, valuesLeft, size }: UpOutcome,
-  say: Say,
+  { applied, caughtUp, recreated, deferred, joined, valuesLeft, size }: UpResult,
+  translate: Translate,
 ): string[] {
-  if (!size && left.length + joined.length === 0) return [say(NOTHING_TO_DO)];
+  if (!size && deferred.length + joined.length === 0) return [translate(NOTHING_TO_DO)];
   return [
-    ...joined.map((name) => say(`took part in filling ${name}`)),
-    ...remade.map((name) => say(`made again what was missing of ${name}`)),
-    ...caughtUp.map((name) => say(`caught up ${name}`)),
-    ...valuesLeft.map(({ backfill, ...found }) => `${backfill}${say(': ')}${say(valuesLeftText(found))}`),
-    ...applied.map((name) => say(`applied ${name}`)),
+    ...joined.map((name) => translate(`took part in filling ${name}`)),
+    ...recreated.map((name) => translate(`made again what was missing of ${name}`)),
+    ...caughtUp.map((name) => translate(`caught up ${name}`)),
+    ...valuesLeft.map(
+      ({ backfill, ...found }) => `${backfill}${translate(': ')}${translate(valuesLeftText(found))}`,
+    ),
+    ...applied.map((name) => translate(`applied ${name}`)),
   ];
 }
 
@@ -40,19 +42,19 @@ export const registerUp: Register = (program, cli) => {
     )
     .addHelpText('after', '\nExample:\n  umzug-backfill up --db-path data/store.db --dry-run')
     .action(async (options: CommonOptions & UpTarget & { readonly report?: string | true }) =>
-      cli.run(options, async (migrator, reader) => {
-        const { lang, say, tell } = reader;
+      cli.run(options, async (migrator, presenter) => {
+        const { lang, translate, toRunnable } = presenter;
         if (options.dryRun) {
           const { planUp } = await import('../../migrator/plan.js');
           const plan = await planUp(migrator, options);
-          return { json: { command: 'up', dryRun: true, ...plan }, text: planText('up', plan, say) };
+          return { json: { command: 'up', dryRun: true, ...plan }, text: planText('up', plan, translate) };
         }
         const { up } = await import('../../migrator/up.js');
         if (options.report === undefined) {
           const outcome = await up(migrator, options);
           return {
             json: outcomeJson('up', outcome),
-            text: outcomeText(upLines(outcome, say), outcome, reader),
+            text: outcomeText(upLines(outcome, translate), outcome, presenter),
             error: outcome.error,
           };
         }
@@ -60,12 +62,15 @@ export const registerUp: Register = (program, cli) => {
         const file = options.report === true ? DEFAULT_REPORT : options.report;
         checkTarget(migrator, file); // before anything is changed
         const outcome = await up(migrator, options);
-        const report = await reportAfter(migrator, file, outcome, { lang, tell });
+        const report = await reportAfter(migrator, file, outcome, { lang, toRunnable });
         const error = outcome.error ?? report.error;
         const all = { ...outcome, ...(error ? { error } : {}) };
         return {
           json: { ...outcomeJson('up', all), report: reportResult(report) },
-          text: [...outcomeText(upLines(outcome, say), outcome, reader), ...reportLines(report, say)],
+          text: [
+            ...outcomeText(upLines(outcome, translate), outcome, presenter),
+            ...reportLines(report, translate),
+          ],
           error,
         };
       }),

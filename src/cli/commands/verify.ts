@@ -12,7 +12,7 @@ export const registerVerify: Register = (program, cli) => {
     .option('--print-sql', 'print the checks as SQL for the sqlite3 shell instead (default: off)')
     .addHelpText('after', '\nExample:\n  umzug-backfill verify --min-coverage 99.5 --json')
     .action(async (options: CommonOptions & { readonly minCoverage?: number; readonly printSql?: boolean }) =>
-      cli.run(options, async (migrator, reader) => {
+      cli.run(options, async (migrator, presenter) => {
         if (options.printSql) {
           if (migrator.postgres) throw noPlainSql();
           const { backfillsOf } = await import('../../migrator/session.js');
@@ -21,13 +21,13 @@ export const registerVerify: Register = (program, cli) => {
           return { json: { command: 'verify', sql }, text: sql.join('\n\n').split('\n') };
         }
         const { verify } = await import('../../migrator/verify.js');
-        const { verificationFailed } = await import('../../migrator/verifying.js');
+        const { verificationFailed } = await import('../../migrator/verify-and-record.js');
         const verifications = await verify(migrator, options);
         const failed = verifications.find(({ verdict }) => verdict === 'fail');
         const error = failed && verificationFailed(failed);
         return {
           json: { command: 'verify', verifications, ...(error ? { error: errorJson(error) } : {}) },
-          text: verifications.flatMap((made) => verificationText(made, reader)),
+          text: verifications.flatMap((made) => verificationText(made, presenter)),
           error,
         };
       }),

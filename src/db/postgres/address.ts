@@ -11,18 +11,18 @@ export interface PostgresAddress {
 const HOSTLESS = /^(\w+:\/\/[^/]*@)\//;
 
 /** The address as a URL that can be read, or undefined. */
-export function readAddress(url: string): URL | undefined {
+export function parseAddress(url: string): URL | undefined {
   const full = url.replace(HOSTLESS, '$1localhost/');
   return URL.canParse(full) ? new URL(full) : undefined;
 }
 
 /** Returns a parameter of a URL, or undefined. */
 export const urlParameter = (url: string, name: string): string | undefined =>
-  readAddress(url)?.searchParams.get(name) ?? undefined;
+  parseAddress(url)?.searchParams.get(name) ?? undefined;
 
 /** The host that the driver connects to: the folder of a socket, a name or an address. */
 export function hostOf({ url }: PostgresAddress): string {
-  const inUrl = HOSTLESS.test(url) ? '' : decoded(readAddress(url)?.hostname ?? '');
+  const inUrl = HOSTLESS.test(url) ? '' : decoded(parseAddress(url)?.hostname ?? '');
   return urlParameter(url, 'host') || inUrl.replace(/^\[(.+)\]$/, '$1') || process.env.PGHOST || 'localhost';
 }
 
@@ -59,8 +59,8 @@ export function connectTimeoutMs({ url }: PostgresAddress): number {
 }
 
 /** The address without its password: for people, and for logs. */
-export function shownAddress({ url }: PostgresAddress): string {
-  const shown = readAddress(url);
+export function redactedUrl({ url }: PostgresAddress): string {
+  const shown = parseAddress(url);
   if (!shown) return 'postgres://'; // no URL: nothing of it is safe to show
   shown.password = '';
   for (const name of [...shown.searchParams.keys()])
@@ -111,7 +111,7 @@ function distance(from: string, to: string): number {
  * @throws {BackfillError} `USAGE` naming the parameter and the nearest known one
  */
 export function refuseUnknownParameters(url: string): void {
-  const found = readAddress(url);
+  const found = parseAddress(url);
   const seen = new Set<string>();
   for (const name of found?.searchParams.keys() ?? []) {
     // A password with a `?` in it that is not encoded ends up here, up to its `@`.

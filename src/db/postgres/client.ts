@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
+import { ABORT_POLL_MS, type AbortSignalLike, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
-import { LOOK_MS, type StopSignal, throwIfStopped } from '../../stop.js';
 import type { SqlValue } from '../connection.js';
 import type { PostgresAddress } from './address.js';
 import {
@@ -51,7 +51,7 @@ export class PostgresClient {
   readonly #driver: Client;
   readonly #config: ClientConfig;
   /** What stops whoever waits for the database. */
-  readonly signal: StopSignal | undefined;
+  readonly signal: AbortSignalLike | undefined;
   readonly #timer: NodeJS.Timeout;
   #isInTransaction = false;
   #isClosed = false;
@@ -69,7 +69,7 @@ export class PostgresClient {
     address: PostgresAddress,
     driver: Client,
     config: ClientConfig,
-    signal: StopSignal | undefined,
+    signal: AbortSignalLike | undefined,
   ) {
     this.address = address;
     this.#driver = driver;
@@ -83,7 +83,7 @@ export class PostgresClient {
     connection.on('readyForQuery', ({ status }: { readonly status: string }) => {
       this.#isInTransaction = status !== 'I';
     });
-    this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
+    this.#timer = setInterval(() => this.#checkSignal(), ABORT_POLL_MS).unref();
   }
 
   /**
@@ -93,7 +93,11 @@ export class PostgresClient {
    * @throws {PostgresError}
    * @throws {BackfillError} `DRIVER_MISSING`, `USAGE` for what the URL says of encryption, `TERMINATED`, `INTERRUPTED`
    */
-  static async open(address: PostgresAddress, name: string, signal?: StopSignal): Promise<PostgresClient> {
+  static async open(
+    address: PostgresAddress,
+    name: string,
+    signal?: AbortSignalLike,
+  ): Promise<PostgresClient> {
     let failure: unknown;
     for (const attempt of tlsAttempts(address)) {
       try {
@@ -147,11 +151,11 @@ export class PostgresClient {
     const before = this.#last;
     const answer = (async () => {
       await before.catch(() => undefined); // its own caller is told
-      if (path === undefined) return await this.#ask(act);
-      await this.#ask(() => this.#driver.query(`SET search_path = ${path}`));
+      if (path === undefined) return await this.#request(act);
+      await this.#request(() => this.#driver.query(`SET search_path = ${path}`));
       let given: Answer;
       try {
-        given = await this.#ask(act);
+        given = await this.#request(act);
       } catch (error) {
         // In a transaction the path is what it was before with the end of that.
         if (!this.#isInTransaction && !this.isLost) await this.#resetPath();
@@ -165,10 +169,10 @@ export class PostgresClient {
   }
 
   async #resetPath(): Promise<void> {
-    await this.#ask(() => this.#driver.query(`SET search_path = ${SAFE_PATH}`));
+    await this.#request(() => this.#driver.query(`SET search_path = ${SAFE_PATH}`));
   }
 
-  async #ask<Answer>(act: () => Promise<Answer>): Promise<Answer> {
+  async #request<Answer>(act: () => Promise<Answer>): Promise<Answer> {
     if (this.#isClosed) throw new PostgresError('The connection is closed', 'POSTGRES_CONNECTION');
     this.#askedAt = performance.now();
     try {
@@ -178,7 +182,7 @@ export class PostgresClient {
       this.#isLost ||= failure.isLoss;
       // Also of a later statement, which a late cancellation meets, or finds the connection given up: the stop is what is told.
       if (this.#stoppedAt !== undefined && (failure.isLoss || failure.code === 'POSTGRES_57014'))
-        throwIfStopped(this.signal, 'while the database was waited for');
+        throwIfAborted(this.signal, 'while the database was waited for');
       throw failure;
     } finally {
       this.#isCancelled = false;
@@ -188,7 +192,7 @@ export class PostgresClient {
   }
 
   /** Cancels what a stop must not wait for; else shows the server that this client lives: it ends a session whose transaction is idle. */
-  #look(): void {
+  #checkSignal(): void {
     const now = performance.now();
     if (this.signal?.aborted) this.#stoppedAt ??= now;
     if (this.#askedAt === undefined) {

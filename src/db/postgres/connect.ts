@@ -1,8 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import type Pg from 'pg';
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
+import { ABORT_POLL_MS, type AbortSignalLike, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
-import { LOOK_MS, type StopSignal, throwIfStopped } from '../../stop.js';
 import { connectTimeoutMs, type PostgresAddress, withoutParameters } from './address.js';
 import { TLS_PARAMETERS, type TlsAttempts } from './tls.js';
 
@@ -27,7 +27,7 @@ export class PostgresError extends Error {
 }
 
 /** Whether the connection is lost, and with it the transaction. */
-export const isGone = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;
+export const isDisconnected = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;
 
 /** An error of the driver's as one of PostgreSQL's. Without a code: the driver says so when the connection is gone. */
 export function postgresError(error: unknown): PostgresError {
@@ -175,7 +175,7 @@ function containErrors(connection: Internals['connection']): void {
 }
 
 /** Connects, unless a stop comes first. */
-export async function connected(config: ClientConfig, signal: StopSignal | undefined): Promise<Client> {
+export async function connected(config: ClientConfig, signal: AbortSignalLike | undefined): Promise<Client> {
   const pg = await loadDriver();
   const driver = new pg.Client(config);
   driver.on('error', () => undefined); // whoever connects is told of it
@@ -190,13 +190,13 @@ export async function connected(config: ClientConfig, signal: StopSignal | undef
   });
   const timer = setInterval(() => {
     if (signal?.aborted) connection.stream.destroy();
-  }, LOOK_MS);
+  }, ABORT_POLL_MS);
   try {
     await driver.connect();
     return driver;
   } catch (error) {
     connection.stream.destroy(); // the driver leaves that of some failures open
-    throwIfStopped(signal, 'while the database was waited for');
+    throwIfAborted(signal, 'while the database was waited for');
     if (!(error instanceof Error)) throw error;
     // The driver's own errors have no code.
     const { code } = error as NodeJS.ErrnoException;

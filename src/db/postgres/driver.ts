@@ -1,16 +1,16 @@
+import { throwIfAborted } from '../../abort.js';
 import type { Dialect } from '../../engine/dialect.js';
 import { BackfillError } from '../../errors.js';
-import { throwIfStopped } from '../../stop.js';
 import { isAboutRow, isPostgresError, isStoreError } from '../../store-errors.js';
 import type { SqlValue } from '../connection.js';
-import { GIVE_UP_MS, type OpenOptions } from '../site.js';
+import { type OpenOptions, RETRY_TIMEOUT_MS } from '../connector.js';
 import { literal } from '../sql.js';
 import { type Result, SAFE_PATH } from './client.js';
 import type { PostgresSession } from './session.js';
 import { asked, namesLedger, OUR_TABLES } from './texts.js';
 
 /** How long a look waits for another's lock, by default, in milliseconds. */
-const LOOK_WAIT_MS = 5000;
+const PROBE_TIMEOUT_MS = 5000;
 
 /** At most this many texts of ours are remembered as the server is asked them, none longer than so many characters. */
 const [MAX_ASKED, LONGEST_ASKED] = [500, 5000];
@@ -32,7 +32,7 @@ export class PostgresDriver {
   /** The project's tables. */
   readonly tables: readonly string[];
   /** How long a statement outside a transaction that writes waits for another's lock, in milliseconds. */
-  readonly waitMs: number;
+  readonly lockTimeoutMs: number;
   /** Of the transaction that is open. */
   open: Turn | undefined;
   /** Whether the statements of a SQL step run: as they stand, by the path that they set. */
@@ -47,13 +47,13 @@ export class PostgresDriver {
   constructor(
     session: PostgresSession,
     dialect: Dialect,
-    { access, busyWaitMs, isConfirmed = false, tables = [] }: OpenOptions,
+    { access, busyTimeoutMs, isConfirmed = false, tables = [] }: OpenOptions,
   ) {
     this.session = session;
     this.dialect = dialect;
     this.trustsOthers = isConfirmed;
     this.tables = tables;
-    this.waitMs = busyWaitMs ?? (access === 'look' ? LOOK_WAIT_MS : GIVE_UP_MS);
+    this.lockTimeoutMs = busyTimeoutMs ?? (access === 'read' ? PROBE_TIMEOUT_MS : RETRY_TIMEOUT_MS);
   }
 
   /** What is known of the schema, until this connection changes it: batches ask again and again. */
@@ -99,7 +99,7 @@ export class PostgresDriver {
   async query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Promise<Result> {
     // A pass over a table is many statements, none of them long. A batch is let go on to its commit.
     if (this.open?.kind === 'reading')
-      throwIfStopped(this.session.client.signal, 'while the database was read');
+      throwIfAborted(this.session.client.signal, 'while the database was read');
     try {
       return await this.session.client.query(
         await this.#asked(sql, parameters.length > 0),

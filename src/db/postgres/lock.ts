@@ -1,15 +1,15 @@
+import { pauseFor, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { pauseFor, throwIfStopped } from '../../stop.js';
 import { isPostgresError } from '../../store-errors.js';
 import {
+  type AcquireOptions,
   type HeldLock,
   type LockHolder,
   type LockState,
   POLL_MS,
   runLocked,
-  type SiteLockOptions,
-} from '../site.js';
+} from '../connector.js';
 import { holderNamed, type PostgresSession, type Sessions } from './session.js';
 import { instantSql } from './texts.js';
 
@@ -42,8 +42,8 @@ async function unlock(session: PostgresSession, mode: Mode, key = RUN): Promise<
 
 /** Waits between two tries; a stop ends the wait. */
 async function pollPause({ client }: PostgresSession): Promise<void> {
-  await pauseFor(POLL_MS.least + Math.random() * (POLL_MS.most - POLL_MS.least), client.signal);
-  throwIfStopped(client.signal, 'while another run was waited for');
+  await pauseFor(POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min), client.signal);
+  throwIfAborted(client.signal, 'while another run was waited for');
 }
 
 /**
@@ -58,7 +58,7 @@ async function pollPause({ client }: PostgresSession): Promise<void> {
  */
 export async function acquireLock(
   sessions: Sessions,
-  { timeoutMs, onWait, join, isAlone = false }: SiteLockOptions,
+  { timeoutMs, onWait, join, isAlone = false }: AcquireOptions,
 ): Promise<HeldLock> {
   const session = await sessions.enter();
   const turn: Mode = isAlone ? 'exclusive' : 'shared';
@@ -112,7 +112,7 @@ export async function acquireLock(
  *
  * @returns whether there was anything to do
  */
-export const withShare = async (sessions: Sessions, act: () => Promise<boolean>): Promise<boolean> =>
+export const withSharedLock = async (sessions: Sessions, act: () => Promise<boolean>): Promise<boolean> =>
   await sessions.using((session) => joined(session, act));
 
 /** Takes part in what others do, if they let others; returns whether there was anything to do. */
@@ -205,5 +205,5 @@ export async function requireHeld(session: PostgresSession): Promise<void> {
 }
 
 /** Looks whether a run is under way. */
-export const lookAtLock = async (sessions: Sessions): Promise<LockState> =>
+export const readLockState = async (sessions: Sessions): Promise<LockState> =>
   await sessions.using((session) => stateOf(session, [RUN, TURN]));

@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { AbortSignalLike } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
-import type { StopSignal } from '../../stop.js';
-import type { LockHolder } from '../site.js';
+import type { LockHolder } from '../connector.js';
 import { identifier } from '../sql.js';
 import { type PostgresAddress, urlParameter } from './address.js';
 import { PostgresClient, SAFE_PATH } from './client.js';
 import { PostgresError } from './connect.js';
-import { HOLDS_DDL, needsTryJson, TRY_JSON_DDL } from './texts.js';
+import { CAN_CAST_DDL, needsTryJson, TRY_JSON_DDL } from './texts.js';
 
 /** Oldest server that is supported, as `server_version_num` has it. */
-const OLDEST = 130_000;
+const MIN_SERVER = 130_000;
 
 /** A session with a database. */
 export interface PostgresSession {
@@ -34,12 +34,12 @@ export interface PostgresSession {
 /** The sessions of one command with a database: one at a time, for its run lock and for the stores that are opened under that. */
 export class Sessions {
   readonly address: PostgresAddress;
-  readonly #signal: StopSignal | undefined;
+  readonly #signal: AbortSignalLike | undefined;
   #current: PostgresSession | undefined;
   #users = 0;
 
   /** @param signal stops whoever waits for the database */
-  constructor(address: PostgresAddress, signal?: StopSignal) {
+  constructor(address: PostgresAddress, signal?: AbortSignalLike) {
     this.address = address;
     this.#signal = signal;
   }
@@ -78,7 +78,7 @@ export class Sessions {
   }
 }
 
-async function open(address: PostgresAddress, signal: StopSignal | undefined): Promise<PostgresSession> {
+async function open(address: PostgresAddress, signal: AbortSignalLike | undefined): Promise<PostgresSession> {
   const name = sessionName(address);
   const client = await PostgresClient.open(address, name, signal);
   try {
@@ -126,7 +126,7 @@ const SCHEMAS =
 
 /** Creates the temporary functions, where they are missing. Event triggers of the database's see its path, as with all DDL. */
 export const makeFunctions = async (client: PostgresClient, version: number, path: string): Promise<void> =>
-  await client.script(needsTryJson(version) ? `${TRY_JSON_DDL}; ${HOLDS_DDL}` : HOLDS_DDL, path);
+  await client.script(needsTryJson(version) ? `${TRY_JSON_DDL}; ${CAN_CAST_DDL}` : CAN_CAST_DDL, path);
 
 /** Makes the temporary functions; not every user may, nor can a replica. */
 async function makesFunctions(client: PostgresClient, version: number, path: string): Promise<boolean> {
@@ -144,7 +144,7 @@ async function requireServer(client: PostgresClient): Promise<number> {
   const asked = `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding')`;
   const [[number, encoding] = []] = (await client.query(asked)).rows;
   const version = Number(number);
-  if (version < OLDEST)
+  if (version < MIN_SERVER)
     throw new BackfillError(
       'STORE_REFUSED',
       `The server is PostgreSQL ${Math.floor(version / 10_000)}, and 13 is the oldest supported`,
@@ -200,7 +200,7 @@ export async function restoreSettings(client: PostgresClient, settings: string):
 }
 
 /** Pairs of looks at the two sessions: other clients of a pooler may take a session in between. */
-const LOOKS = 3;
+const PROBES = 3;
 
 const sessionOf = async (client: PostgresClient): Promise<unknown> =>
   (await client.query('SELECT pg_catalog.pg_backend_pid()')).rows[0]?.[0];
@@ -217,12 +217,12 @@ const sessionOf = async (client: PostgresClient): Promise<unknown> =>
 async function refusePooler(
   client: PostgresClient,
   name: string,
-  signal: StopSignal | undefined,
+  signal: AbortSignalLike | undefined,
 ): Promise<void> {
   const other = await PostgresClient.open(client.address, name, signal);
   try {
     const [first, second] = [new Set<unknown>(), new Set<unknown>()];
-    for (let i = 0; i < LOOKS; i += 1) {
+    for (let i = 0; i < PROBES; i += 1) {
       first.add(await sessionOf(client));
       second.add(await sessionOf(other));
     }

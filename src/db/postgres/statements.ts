@@ -11,9 +11,9 @@ import {
   type Transaction,
 } from '../connection.js';
 import { normaliseSql } from '../sql.js';
-import { shownAddress } from './address.js';
+import { redactedUrl } from './address.js';
 import type { Result } from './client.js';
-import { isGone } from './connect.js';
+import { isDisconnected } from './connect.js';
 import type { PostgresDriver, Turn } from './driver.js';
 import type { PostgresSession } from './session.js';
 
@@ -137,7 +137,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
   }
 
   get name(): string {
-    return shownAddress(this.session.client.address);
+    return redactedUrl(this.session.client.address);
   }
 
   async size(): Promise<StoreSize> {
@@ -155,7 +155,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
     return await this.driver.remember(what, ask);
   }
 
-  async isReading(sql: string): Promise<boolean> {
+  async isReadOnlyQuery(sql: string): Promise<boolean> {
     return (
       /^(?:select|with|values|table)\b/.test(normaliseSql(sql)) &&
       (await this.compileError(sql)) === undefined
@@ -200,7 +200,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
       return parameters === 0n ? undefined : new RangeError('The statement has a parameter');
     } catch (error) {
       // A lock that was waited for in vain, or a server that is gone or short of memory or stack, tells nothing of the statement.
-      if (!isPostgresError(error) || this.dialect.retryReason(error) || isGone(error)) throw error;
+      if (!isPostgresError(error) || this.dialect.retryReason(error) || isDisconnected(error)) throw error;
       if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
       driver.hasNotCompiled = true;
       return error;

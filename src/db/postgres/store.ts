@@ -1,9 +1,9 @@
+import { throwIfAborted } from '../../abort.js';
 import type { Dialect } from '../../engine/dialect.js';
 import { failpoint } from '../../failpoint.js';
-import { throwIfStopped } from '../../stop.js';
 import type { Connection, Transaction } from '../connection.js';
-import { type LockHolder, type OpenOptions, untilFree } from '../site.js';
-import { isGone } from './connect.js';
+import { type LockHolder, type OpenOptions, untilFree } from '../connector.js';
+import { isDisconnected } from './connect.js';
 import { BEGIN, PostgresDriver } from './driver.js';
 import { requireHeld, shareLock } from './lock.js';
 import {
@@ -17,7 +17,7 @@ import {
 import { PostgresStatements } from './statements.js';
 
 /** How long a statement of a transaction that writes waits for another's lock, in milliseconds, before it is tried again. */
-const WRITE_WAIT_MS = 1000;
+const WRITE_TIMEOUT_MS = 1000;
 
 /** A transaction of a database of PostgreSQL. */
 class PostgresTransaction extends PostgresStatements implements Transaction {
@@ -28,7 +28,7 @@ class PostgresTransaction extends PostgresStatements implements Transaction {
   async runStep(act: () => Promise<void>): Promise<void> {
     this.requireTurn();
     const { driver } = this;
-    const { session, waitMs } = driver;
+    const { session, lockTimeoutMs } = driver;
     const { client, canMakeFunctions, version } = session;
     const settings = await readSettings(client);
     driver.isStep = true;
@@ -39,7 +39,7 @@ class PostgresTransaction extends PostgresStatements implements Transaction {
       driver.isStep = false; // a failure ends the transaction, and with it what was set
     }
     await restoreSettings(client, settings);
-    await client.script(`SET lock_timeout = ${waitMs}; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
+    await client.script(`SET lock_timeout = ${lockTimeoutMs}; SET LOCAL lock_timeout = ${WRITE_TIMEOUT_MS}`);
     await readPath(session); // it may have made a schema
     if (canMakeFunctions) await makeFunctions(client, version, session.path); // DISCARD TEMP has dropped them
     await requireHeld(session);
@@ -62,7 +62,7 @@ export class PostgresStore extends PostgresStatements implements Connection {
 
   /** Sets how long a statement outside a transaction that writes waits for another's lock. */
   async setLockTimeout(): Promise<void> {
-    await this.exec(`SET lock_timeout = ${this.driver.waitMs}`);
+    await this.exec(`SET lock_timeout = ${this.driver.lockTimeoutMs}`);
   }
 
   async write<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
@@ -71,7 +71,7 @@ export class PostgresStore extends PostgresStatements implements Connection {
   }
 
   async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
-    const result = await this.#within('writing', act, `; SET LOCAL lock_timeout = ${WRITE_WAIT_MS}`);
+    const result = await this.#within('writing', act, `; SET LOCAL lock_timeout = ${WRITE_TIMEOUT_MS}`);
     failpoint('commit', BEGIN.writing);
     return result;
   }
@@ -84,12 +84,12 @@ export class PostgresStore extends PostgresStatements implements Connection {
     } catch (error) {
       // A statement is compiled by the catalog of its moment, not by the snapshot's: DDL that another has committed in between is seen
       // by half. A second look sees the whole of it.
-      if (!driver.hasNotCompiled || isGone(error)) throw error;
+      if (!driver.hasNotCompiled || isDisconnected(error)) throw error;
       return await this.#within('reading', act);
     }
   }
 
-  async snapshotAcross<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
+  async snapshotAsync<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     return await this.#within('reading', act);
   }
 
@@ -99,12 +99,12 @@ export class PostgresStore extends PostgresStatements implements Connection {
     settings?: string,
   ): Promise<Result> {
     this.requireTurn();
-    throwIfStopped(this.session.client.signal, 'between two transactions');
+    throwIfAborted(this.session.client.signal, 'between two transactions');
     const { driver } = this;
     return await driver.within(kind, (turn) => act(new PostgresTransaction(driver, turn)), settings);
   }
 
-  async share<Result>(
+  async withSharedLock<Result>(
     act: () => Promise<Result>,
     onWait: (holder: LockHolder | undefined) => void,
   ): Promise<Result> {

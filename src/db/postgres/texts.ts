@@ -64,7 +64,7 @@ const IS_FOUND =
 export const typeSql = (type: string): string => (IS_FOUND.test(type) ? type : `pg_catalog.${type}`);
 
 /** A server from which on a text can be tried as JSON without an error: 16. */
-const TRIES_JSON = 160_000;
+const MIN_PG_INPUT_IS_VALID = 160_000;
 
 /** SQL name of a function of the session that tries it on an older server. */
 export const TRY_JSON = 'pg_temp.umzug_backfill_jsonb';
@@ -82,10 +82,10 @@ export const TRY_JSON_DDL = `CREATE OR REPLACE FUNCTION ${TRY_JSON}(document pg_
   END $$`;
 
 /** SQL name of a function of the session that tells whether a type can hold a value. */
-export const HOLDS = 'pg_temp.umzug_backfill_holds';
+export const CAN_CAST = 'pg_temp.umzug_backfill_holds';
 
-/** Makes that function. It says no where the UPDATE would reject the row: see `isRowsFault` in batch.ts. */
-export const HOLDS_DDL = `CREATE OR REPLACE FUNCTION ${HOLDS}(value pg_catalog.anyelement, type pg_catalog.text) RETURNS pg_catalog.bool LANGUAGE plpgsql AS $$
+/** Makes that function. It says no where the UPDATE would reject the row: see `isRowError` in batch.ts. */
+export const CAN_CAST_DDL = `CREATE OR REPLACE FUNCTION ${CAN_CAST}(value pg_catalog.anyelement, type pg_catalog.text) RETURNS pg_catalog.bool LANGUAGE plpgsql AS $$
   BEGIN
     EXECUTE pg_catalog.format('SELECT ($1)::%s', type) USING value;
     RETURN true;
@@ -95,4 +95,4 @@ export const HOLDS_DDL = `CREATE OR REPLACE FUNCTION ${HOLDS}(value pg_catalog.a
   END $$`;
 
 /** Whether a server needs the first of these functions, and the second for texts. */
-export const needsTryJson = (version: number): boolean => version < TRIES_JSON;
+export const needsTryJson = (version: number): boolean => version < MIN_PG_INPUT_IS_VALID;

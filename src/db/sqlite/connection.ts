@@ -73,12 +73,12 @@ export const restartWal = async (store: Store): Promise<boolean> =>
 
 /** Acts without waiting for a lock of another connection's: a statement that meets one fails at once. */
 export async function withoutWaiting<Result>(store: Store, act: () => Promise<Result>): Promise<Result> {
-  const waitMs = Number((await store.get<{ timeout: number }>('PRAGMA busy_timeout'))?.timeout ?? 0);
+  const timeoutMs = Number((await store.get<{ timeout: number }>('PRAGMA busy_timeout'))?.timeout ?? 0);
   await store.get('PRAGMA busy_timeout = 0');
   try {
     return await act();
   } finally {
-    await store.get(`PRAGMA busy_timeout = ${waitMs}`);
+    await store.get(`PRAGMA busy_timeout = ${timeoutMs}`);
   }
 }
 

@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type Database from 'better-sqlite3';
+import { type AbortSignalLike, throwIfAborted } from '../../abort.js';
 import type { Dialect } from '../../engine/dialect.js';
-import { unsafeUse } from '../../error-meanings.js';
+import { unsafeUse } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
-import { type StopSignal, throwIfStopped } from '../../stop.js';
 import { isAboutRow, isSqliteError } from '../../store-errors.js';
 import {
   requireTurn,
@@ -38,7 +38,7 @@ interface Driver {
   readonly statements: Map<string, Database.Statement>;
   readonly isWal: boolean;
   /** Stops whoever reads for long. */
-  readonly signal: StopSignal | undefined;
+  readonly signal: AbortSignalLike | undefined;
   /** Whether a transaction that writes is open. */
   isWriting: boolean;
   /** The transaction that is open. */
@@ -161,7 +161,7 @@ export abstract class SqliteStatements implements Store {
     const { isWal, isWriting, open, signal } = this.driver;
     if (isWal ? isWriting : open) return;
     if (isDue) await nextTurn();
-    throwIfStopped(signal, 'while the database was read');
+    throwIfAborted(signal, 'while the database was read');
   }
 
   async run(sql: string, ...parameters: readonly SqlValue[]): Promise<number> {
@@ -175,7 +175,7 @@ export abstract class SqliteStatements implements Store {
     failpoint('statement', sql);
   }
 
-  async isReading(sql: string): Promise<boolean> {
+  async isReadOnlyQuery(sql: string): Promise<boolean> {
     const compiled = this.#compile(sql);
     return !(compiled instanceof Error) && compiled.reader && compiled.readonly;
   }

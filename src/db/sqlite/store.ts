@@ -5,6 +5,7 @@ import { toBackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
 import { isSqliteError } from '../../store-errors.js';
 import type { Connection, Transaction } from '../connection.js';
+import { type OpenOptions, RETRY_TIMEOUT_MS, untilFree } from '../connector.js';
 import { isWritable } from '../file.js';
 import { readJson, usableString } from '../json-text.js';
 import {
@@ -15,19 +16,18 @@ import {
   requireWritableFolder,
   type StoreFiles,
 } from '../path.js';
-import { GIVE_UP_MS, type OpenOptions, untilFree } from '../site.js';
 import { connect, isBusy } from './connection.js';
 import { SqliteStatements } from './statements.js';
 
 /** How long a look waits for another writer, by default, in milliseconds. */
-const LOOK_WAIT_MS = 5000;
+const PROBE_TIMEOUT_MS = 5000;
 
 /**
  * How long a statement of a transaction that writes waits for another writer, in milliseconds, before the transaction is rolled
  * back and tried again: a signal is heard only between two tries, and a COMMIT that waits for readers in rollback mode
  * keeps everybody else out.
  */
-const WRITE_WAIT_MS = 1000;
+const WRITE_TIMEOUT_MS = 1000;
 
 /** Page cache, in KiB. A batch and the index pages it touches fit; 64 MiB measured no faster, and some percent slower. */
 const CACHE_KIB = 8192;
@@ -57,23 +57,23 @@ export const IS_UTF8 = 'umzug_backfill_is_utf8';
  * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
  * @see https://www.sqlite.org/wal.html section 5, https://www.sqlite.org/pragma.html#pragma_query_only
  */
-function openDatabase(files: StoreFiles, isLook: boolean, busyWaitMs: number): Database.Database {
+function openDatabase(files: StoreFiles, isReadOnly: boolean, busyTimeoutMs: number): Database.Database {
   refuseSidecars(files.path, files.ownership.uid);
   const mayBeHot = hasJournalHeader(files);
   // A reader that may not write the file could not remove the sidecars that SQLite makes for it in WAL mode, and as its
   // own they could keep the store's owner from writing.
   const leavesSidecars = !isWritable(files.path) && (files.walBytes > 0 ? !files.hasShm : isWal(files));
-  if (!isLook || leavesSidecars) requireWritable(files);
+  if (!isReadOnly || leavesSidecars) requireWritable(files);
   let db: Database.Database | undefined;
   try {
     db = connect(files.path, {
       fileMustExist: true,
-      readonly: isLook && (files.walBytes > 0 || mayBeHot),
-      timeout: busyWaitMs,
+      readonly: isReadOnly && (files.walBytes > 0 || mayBeHot),
+      timeout: busyTimeoutMs,
     });
-    if (isLook) db.pragma('query_only = ON');
+    if (isReadOnly) db.pragma('query_only = ON');
     db.prepare('SELECT count(*) FROM sqlite_schema').get();
-    configure(db, isLook);
+    configure(db, isReadOnly);
     registerJsonFunctions(db, String(db.pragma('encoding', { simple: true })));
     return db;
   } catch (error) {
@@ -84,10 +84,10 @@ function openDatabase(files: StoreFiles, isLook: boolean, busyWaitMs: number): D
   }
 }
 
-function configure(db: Database.Database, isLook: boolean): void {
+function configure(db: Database.Database, isReadOnly: boolean): void {
   db.pragma(`cache_size = -${CACHE_KIB}`);
   db.pragma('temp_store = MEMORY');
-  if (isLook) return;
+  if (isReadOnly) return;
   // SQLite's own default for WAL, which a connection does not get when the file is in WAL mode already.
   const isWalMode = db.pragma('journal_mode', { simple: true }) === 'wal';
   db.pragma(`synchronous = ${isWalMode ? 'NORMAL' : 'FULL'}`);
@@ -144,13 +144,13 @@ class SqliteTransaction extends SqliteStatements implements Transaction {
 
 /** The connection of one open SQLite store. Its lifetime is a command's. */
 export class SqliteStore extends SqliteStatements implements Connection {
-  readonly #busyWaitMs: number;
+  readonly #busyTimeoutMs: number;
 
   /** Opens the store at `files`; throws a `STORE_…` code: not a database, hot journal, not writable, locked, damaged. */
-  constructor(files: StoreFiles, { access, busyWaitMs, signal }: OpenOptions, dialect: Dialect) {
-    const isLook = access === 'look';
-    const waitMs = busyWaitMs ?? (isLook ? LOOK_WAIT_MS : GIVE_UP_MS);
-    const db = openDatabase(files, isLook, waitMs);
+  constructor(files: StoreFiles, { access, busyTimeoutMs, signal }: OpenOptions, dialect: Dialect) {
+    const isReadOnly = access === 'read';
+    const timeoutMs = busyTimeoutMs ?? (isReadOnly ? PROBE_TIMEOUT_MS : RETRY_TIMEOUT_MS);
+    const db = openDatabase(files, isReadOnly, timeoutMs);
     super({
       db,
       files,
@@ -161,7 +161,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
       isWriting: false,
       open: undefined,
     });
-    this.#busyWaitMs = waitMs;
+    this.#busyTimeoutMs = timeoutMs;
   }
 
   protected override get transaction(): undefined {
@@ -174,7 +174,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
 
   /** Holds the write lock from its start: a deferred one that later wants to write fails with SQLITE_BUSY_SNAPSHOT instead of waiting. */
   async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
-    this.db.pragma(`busy_timeout = ${WRITE_WAIT_MS}`);
+    this.db.pragma(`busy_timeout = ${WRITE_TIMEOUT_MS}`);
     this.driver.isWriting = true;
     try {
       const result = await this.#transaction('BEGIN IMMEDIATE', act);
@@ -182,7 +182,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
       return result;
     } finally {
       this.driver.isWriting = false;
-      this.db.pragma(`busy_timeout = ${this.#busyWaitMs}`);
+      this.db.pragma(`busy_timeout = ${this.#busyTimeoutMs}`);
     }
   }
 
@@ -191,7 +191,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
   }
 
   /** As {@link snapshot}, for what reads each page of a table once: it gets less of a cache. */
-  async snapshotAcross<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
+  async snapshotAsync<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     this.db.pragma(`cache_size = -${SCAN_CACHE_KIB}`);
     try {
       return await this.#transaction('BEGIN', act);
@@ -222,7 +222,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
   }
 
   /** Nobody else can take part: one process at a time writes. */
-  async share<Result>(act: () => Promise<Result>): Promise<Result> {
+  async withSharedLock<Result>(act: () => Promise<Result>): Promise<Result> {
     return await act();
   }
 

@@ -1,7 +1,7 @@
 import type { Store } from '../../db/connection.js';
 import { EQ, LE, LT, operator, XIDS_TABLE } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
-import { compareKeys, type Key, packKeys, packTexts } from '../../ledger/keys.js';
+import { compareKeys, encodeIntegerKeys, encodeTextKeys, type Key } from '../../ledger/keys.js';
 import type { CellsRecord, SkipRecord } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
@@ -15,11 +15,11 @@ import { keyOf } from './keys.js';
 /** Rows of a batch that became the same. */
 export interface Group {
   /** Bits of the columns that were NULL. */
-  readonly wanted: number;
+  readonly nullMask: number;
   /** Bits of the columns that there is a value for. */
-  readonly offered: number;
+  readonly derivableMask: number;
   /** Bits of the columns that hold one now. */
-  readonly filled: number;
+  readonly filledMask: number;
   readonly failure: string | null;
   readonly keys: readonly Key[];
 }
@@ -43,15 +43,17 @@ export async function recordSkips(
 export function skippedRows(
   backfill: Backfill,
   groups: readonly Group[],
-  refused: FillOptions['refused'],
+  refused: FillOptions['rejected'],
 ): SkipRecord[] {
-  return groups.flatMap(({ keys, failure, wanted, offered, filled: mask }) => {
+  return groups.flatMap(({ keys, failure, nullMask, derivableMask, filledMask: mask }) => {
     if (failure !== null) return keys.map((key) => ({ key, target: '*', reason: failure }));
     return keys.flatMap((key): SkipRecord[] => {
       if (key === refused?.key) return [{ key, target: '*', reason: refused.code }];
       return backfill.columns.flatMap(({ name }, i) => {
-        if (!((wanted >> i) & 1) || (mask >> i) & 1) return [];
-        return [{ key, target: name, reason: (offered >> i) & 1 ? 'UPDATE_IGNORED' : 'NO_USABLE_VALUE' }];
+        if (!((nullMask >> i) & 1) || (mask >> i) & 1) return [];
+        return [
+          { key, target: name, reason: (derivableMask >> i) & 1 ? 'UPDATE_IGNORED' : 'NO_USABLE_VALUE' },
+        ];
       });
     });
   });
@@ -67,10 +69,12 @@ export function filledCells(
   firstKey: Key,
 ): { cells: CellsRecord[]; count: number } {
   let count = 0;
-  const masks = new Set(groups.map((group) => group.filled & group.wanted).filter((mask) => mask !== 0));
+  const masks = new Set(
+    groups.map((group) => group.filledMask & group.nullMask).filter((mask) => mask !== 0),
+  );
   const cells = [...masks].map((mask) => {
     const keys = groups
-      .filter((group) => (group.filled & group.wanted) === mask)
+      .filter((group) => (group.filledMask & group.nullMask) === mask)
       .flatMap((group) => group.keys)
       .sort(compareKeys);
     count += keys.length * bits(mask);
@@ -79,8 +83,8 @@ export function filledCells(
       firstKey,
       keys:
         typeof firstKey === 'bigint'
-          ? packKeys(keys.map((key) => Number((key as bigint) - firstKey)))
-          : packTexts(keys as string[]),
+          ? encodeIntegerKeys(keys.map((key) => Number((key as bigint) - firstKey)))
+          : encodeTextKeys(keys as string[]),
     };
   });
   return { cells, count };
@@ -167,7 +171,7 @@ export const filledSql = (backfill: Backfill): string =>
   maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`);
 
 /** The same groups by what stands in the table now: a trigger behind the update may have changed it. */
-export async function standing(
+export async function regroupByStoredValues(
   store: Store,
   backfill: Backfill,
   { key, from, upTo }: RowSql,
@@ -175,7 +179,7 @@ export async function standing(
   groups: readonly Group[],
 ): Promise<Group[]> {
   const keys = groups
-    .filter(({ offered }) => offered !== 0)
+    .filter(({ derivableMask }) => derivableMask !== 0)
     .flatMap((group) => group.keys)
     .sort(compareKeys);
   const [first, last] = [keys[0], keys.at(-1)];
@@ -187,11 +191,11 @@ export async function standing(
   );
   const now = new Map(found.map(({ k, mask }) => [k, Number(mask)]));
   return groups.flatMap((group) =>
-    group.offered === 0
+    group.derivableMask === 0
       ? [group]
       : group.keys.map((k) => ({
           ...group,
-          filled: (now.get(k) ?? 0) & group.offered & group.wanted,
+          filledMask: (now.get(k) ?? 0) & group.derivableMask & group.nullMask,
           keys: [k],
         })),
   );

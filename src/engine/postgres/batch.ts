@@ -6,7 +6,7 @@ import { compareKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
 import { isPostgresError } from '../../store-errors.js';
-import { type BatchResult, type FillOptions, RefusedUpdate, type Undone, updateIgnored } from '../batch.js';
+import { type BatchResult, type FillOptions, RejectedUpdate, type Undone, updateIgnored } from '../batch.js';
 import type { Derivation, Given } from '../derive.js';
 import type { Derived } from '../process.js';
 import { anyNullSql, type KeyKind, keyLiteral, type RowSql, rowSql } from '../rows.js';
@@ -18,8 +18,8 @@ import {
   maskSql,
   notedSql,
   recordSkips,
+  regroupByStoredValues,
   skippedRows,
-  standing,
 } from './batch-record.js';
 import { derive, type PostgresDerivation } from './derive.js';
 import { keyOf, ledgerKeyOf } from './keys.js';
@@ -30,7 +30,7 @@ import { keyOf, ledgerKeyOf } from './keys.js';
  */
 
 /** Errors that a row can be to blame for: a value out of range or of a wrong form, a constraint, a trigger's RAISE. */
-const isRowsFault = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|39)[0-9A-Z]{3}$/.test(code);
+const isRowError = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|39)[0-9A-Z]{3}$/.test(code);
 
 /** SQL that sets cells that are NULL to the values of a table. */
 const assignmentsSql = ({ columns }: Backfill, values: string): string =>
@@ -41,7 +41,7 @@ const assignmentsSql = ({ columns }: Backfill, values: string): string =>
 /**
  * Fills the next rows behind the cursor. Runs inside its caller's transaction.
  *
- * @throws {RefusedUpdate} when a row, or one of several, can not be updated: the transaction is to be rolled back
+ * @throws {RejectedUpdate} when a row, or one of several, can not be updated: the transaction is to be rolled back
  */
 export async function fillBatch(
   store: Store,
@@ -57,8 +57,8 @@ export async function fillBatch(
     const batch = await filled(store, backfill, rows, take, where);
     return batch && { ...batch, isLast: batch.isLast && take.watermark === asked.watermark };
   } catch (error) {
-    if (!isPostgresError(error) || !isRowsFault(error.code)) throw error;
-    throw new RefusedUpdate(take.limit, { key: alone ?? 0n, code: error.code }, error);
+    if (!isPostgresError(error) || !isRowError(error.code)) throw error;
+    throw new RejectedUpdate(take.limit, { key: alone ?? 0n, code: error.code }, error);
   }
 }
 
@@ -74,11 +74,11 @@ async function lastWithin(store: Store, backfill: Backfill, rows: RowSql, take: 
 
 const whereSql = (
   backfill: Backfill,
-  { behind, upTo, inScope, isSkipped }: RowSql,
-  { cursor, watermark, leavesSkips }: FillOptions,
+  { afterKey, upTo, inScope, isSkipped }: RowSql,
+  { cursor, watermark, excludeSkips }: FillOptions,
 ): string =>
-  `${behind(cursor)} AND ${upTo(watermark)} AND ${inScope}
-    AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${isSkipped}` : ''}`;
+  `${afterKey(cursor)} AND ${upTo(watermark)} AND ${inScope}
+    AND ${anyNullSql(backfill)}${excludeSkips ? ` AND NOT ${isSkipped}` : ''}`;
 
 async function nextKey(
   store: Store,
@@ -97,7 +97,7 @@ async function filled(
   take: FillOptions,
   where: string,
 ): Promise<BatchResult | undefined> {
-  const { limit, batch, hasTriggers, refused } = take;
+  const { limit, batch, hasTriggers, rejected } = take;
   const derivation = await derive(store, backfill);
   const { kind } = await keyOf(store, backfill);
   const sql = fillSql(derivation, kind, rows, where, take);
@@ -105,15 +105,15 @@ async function filled(
   failpoint('statement', sql);
   if (found.length === 0) return undefined;
   const isText = kind === 'text';
-  const groups = found.filter(({ raw }) => raw === null).map((row) => groupOf(row, isText));
+  const groups = found.filter(({ clientInput }) => clientInput === null).map((row) => groupOf(row, isText));
   const left = found.flatMap((row) => leftRows(row, isText));
-  groups.push(...(await fillLeft(store, derivation, rows, batch, left, refused?.key)));
-  const seen = hasTriggers ? await standing(store, backfill, rows, batch, groups) : groups;
+  groups.push(...(await fillLeft(store, derivation, rows, batch, left, rejected?.key)));
+  const seen = hasTriggers ? await regroupByStoredValues(store, backfill, rows, batch, groups) : groups;
   const keys = seen.flatMap((group) => group.keys).sort(compareKeys);
   const [firstKey, lastKey] = [keys[0] as Key, keys.at(-1) as Key];
-  const skips = await recordSkips(store, backfill, batch, skippedRows(backfill, seen, refused));
+  const skips = await recordSkips(store, backfill, batch, skippedRows(backfill, seen, rejected));
   const { cells, count } = filledCells(backfill, seen, firstKey);
-  const wanted = seen.reduce((sum, group) => sum + bits(group.wanted) * group.keys.length, 0);
+  const wanted = seen.reduce((sum, group) => sum + bits(group.nullMask) * group.keys.length, 0);
   return {
     firstKey,
     lastKey,
@@ -129,51 +129,55 @@ async function filled(
 /** The same as the server tells it: keys as a list, and in JSON what this program has to derive of each. */
 interface FoundGroup extends Omit<Group, 'keys'> {
   readonly keys: string;
-  readonly raw: string | null;
+  readonly clientInput: string | null;
 }
 
 function fillSql(
   { backfill, select }: PostgresDerivation,
   kind: KeyKind | undefined,
-  { key, behind, upTo }: RowSql,
+  { key, afterKey, upTo }: RowSql,
   where: string,
-  { cursor, watermark, limit, batch, refused }: FillOptions,
+  { cursor, watermark, limit, batch, rejected }: FillOptions,
 ): string {
-  const except = refused === undefined ? {} : { except: `k ${EQ} ${keyLiteral(refused.key)}` };
-  const offered = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
+  const except = rejected === undefined ? {} : { except: `k ${EQ} ${keyLiteral(rejected.key)}` };
+  const derivable = maskSql(backfill, (i) => `v${i} IS NOT NULL`);
   const list =
     kind === 'integer'
       ? `pg_catalog.string_agg(r.k::pg_catalog.text, ',' ORDER BY r.k)`
       : `pg_catalog.json_agg(r.k ORDER BY r.k)::pg_catalog.text`;
   return `WITH read_rows AS MATERIALIZED (
-    SELECT k, failure, raw, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS wanted,
+    SELECT k, failure, raw, ${maskSql(backfill, (i) => `c${i} IS NULL`)} AS null_mask,
       ${backfill.columns.map((_, i) => `CASE WHEN c${i} IS NULL THEN v${i} END AS v${i}`).join(', ')}
     FROM (${select({ where, limit, isStrict: true, ...except })}) AS derived
   ), updated AS (
     UPDATE ${identifier(backfill.table)} AS t SET ${assignmentsSql(backfill, 'r')} FROM read_rows AS r
-    WHERE ${key} ${EQ} r.k AND ${behind(cursor)} AND ${upTo(watermark)}
+    WHERE ${key} ${EQ} r.k AND ${afterKey(cursor)} AND ${upTo(watermark)}
       AND (${backfill.columns.map((_, i) => `r.v${i} IS NOT NULL`).join(' OR ')})
-    RETURNING r.k, ${filledSql(backfill)} AS filled, t.xmin AS x, t.tableoid AS o
+    RETURNING r.k, ${filledSql(backfill)} AS filled_mask, t.xmin AS x, t.tableoid AS o
   ), noted AS (
     ${notedSql(backfill, batch, 'SELECT x, o FROM updated')}
   ), forgotten AS (
     DELETE FROM ${LEDGER_TABLES.skips} AS s USING read_rows AS r
     WHERE s.backfill ${EQ} ${literal(backfill.name)} AND s.key ${EQ} ${ledgerKeyOf(kind, 'r.k')}
   )
-  SELECT r.wanted, r.offered, coalesce(u.filled, 0) AS filled, r.failure, ${list} AS keys,
-    CASE WHEN r.is_raw THEN pg_catalog.json_agg(r.raw ORDER BY r.k)::pg_catalog.text END AS raw
-  FROM (SELECT k, wanted, failure, raw, raw IS NOT NULL AS is_raw, ${offered} AS offered FROM read_rows) AS r
+  SELECT r.null_mask AS "nullMask", r.derivable_mask AS "derivableMask", coalesce(u.filled_mask, 0) AS "filledMask",
+    r.failure, ${list} AS keys,
+    CASE WHEN r.needs_client THEN pg_catalog.json_agg(r.raw ORDER BY r.k)::pg_catalog.text END AS "clientInput"
+  FROM (SELECT k, null_mask, failure, raw, raw IS NOT NULL AS needs_client, ${derivable} AS derivable_mask FROM read_rows) AS r
   LEFT JOIN updated AS u ON u.k ${EQ} r.k
-  GROUP BY r.wanted, r.offered, coalesce(u.filled, 0), r.failure, r.is_raw`;
+  GROUP BY r.null_mask, r.derivable_mask, coalesce(u.filled_mask, 0), r.failure, r.needs_client`;
 }
 
 const parsedKeys = (keys: string, isText: boolean): Key[] =>
   isText ? (JSON.parse(keys) as string[]) : keys.split(',').map(BigInt);
 
-const groupOf = ({ wanted, offered, filled: mask, failure, keys }: FoundGroup, isText: boolean): Group => ({
-  wanted,
-  offered,
-  filled: mask & offered,
+const groupOf = (
+  { nullMask, derivableMask, filledMask: mask, failure, keys }: FoundGroup,
+  isText: boolean,
+): Group => ({
+  nullMask,
+  derivableMask,
+  filledMask: mask & derivableMask,
   failure,
   keys: parsedKeys(keys, isText),
 });
@@ -181,14 +185,14 @@ const groupOf = ({ wanted, offered, filled: mask, failure, keys }: FoundGroup, i
 /** A row that is left to this program, with what it needs to derive it. */
 interface LeftRow {
   readonly key: Key;
-  readonly raw: string;
-  readonly wanted: number;
+  readonly input: string;
+  readonly nullMask: number;
 }
 
-function leftRows({ raw, keys, wanted }: FoundGroup, isText: boolean): LeftRow[] {
-  if (raw === null) return [];
-  const raws = JSON.parse(raw) as string[];
-  return parsedKeys(keys, isText).map((key, i) => ({ key, raw: raws[i] ?? '', wanted }));
+function leftRows({ clientInput, keys, nullMask }: FoundGroup, isText: boolean): LeftRow[] {
+  if (clientInput === null) return [];
+  const inputs = JSON.parse(clientInput) as string[];
+  return parsedKeys(keys, isText).map((key, i) => ({ key, input: inputs[i] ?? '', nullMask }));
 }
 
 /** Derives and fills such rows. */
@@ -202,9 +206,9 @@ async function fillLeft(
 ): Promise<Group[]> {
   if (left.length === 0) return [];
   const { backfill } = derivation;
-  const derived = derivation.derive(left.map(({ raw }) => [raw]));
-  const offers = left.map(({ key, wanted }, i) => ({ key, wanted, ...offerOf(derived[i], wanted) }));
-  const due = offers.filter(({ key, offered }) => offered !== 0 && key !== refused);
+  const derived = derivation.derive(left.map(({ input }) => [input]));
+  const offers = left.map(({ key, nullMask }, i) => ({ key, nullMask, ...offerOf(derived[i], nullMask) }));
+  const due = offers.filter(({ key, derivableMask }) => derivableMask !== 0 && key !== refused);
   const now = new Map<Key, number>();
   if (due.length > 0) {
     const sql = `WITH updated AS (
@@ -217,19 +221,22 @@ async function fillLeft(
     failpoint('statement', sql);
     for (const { k, filled: mask } of updated) now.set(k, Number(mask));
   }
-  return offers.map(({ key, wanted, offered, failure }) => ({
-    wanted,
-    offered,
-    filled: (now.get(key) ?? 0) & offered,
+  return offers.map(({ key, nullMask, derivableMask, failure }) => ({
+    nullMask,
+    derivableMask,
+    filledMask: (now.get(key) ?? 0) & derivableMask,
     failure,
     keys: [key],
   }));
 }
 
-function offerOf(derived: Derived | undefined, wanted: number) {
-  const values = (derived?.values ?? []).map((value, i) => ((wanted >> i) & 1 ? value : null));
-  const offered = values.reduce<number>((mask, value, i) => (value === null ? mask : mask | (1 << i)), 0);
-  return { values, offered, failure: derived?.failure ?? null };
+function offerOf(derived: Derived | undefined, nullMask: number) {
+  const values = (derived?.values ?? []).map((value, i) => ((nullMask >> i) & 1 ? value : null));
+  const derivableMask = values.reduce<number>(
+    (mask, value, i) => (value === null ? mask : mask | (1 << i)),
+    0,
+  );
+  return { values, derivableMask, failure: derived?.failure ?? null };
 }
 
 /** Sets cells to NULL where they hold what is derived, in one statement. */

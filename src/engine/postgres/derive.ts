@@ -1,16 +1,16 @@
 import type { SqlValue, Store } from '../../db/connection.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
-import { EQ, HOLDS, needsTryJson, typeSql } from '../../db/postgres/texts.js';
+import { CAN_CAST, EQ, needsTryJson, typeSql } from '../../db/postgres/texts.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
-import type { Key, KeyRun } from '../../ledger/keys.js';
+import type { Key, KeySpan } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
 import type { Derivation, SelectOptions } from '../derive.js';
 import type { Derived } from '../process.js';
 import { expressionSql, keyLiteral } from '../rows.js';
 import { columnTypes } from './catalog.js';
+import { deriveClientSide } from './client-derive.js';
 import { fallbackSql, firstOfParts } from './first-of.js';
 import { keyOf, type PostgresKey } from './keys.js';
-import { deriveRaw } from './raw.js';
 
 /** What the SQL of a backfill's derivation hangs on, asked before any is written. */
 export interface Facts {
@@ -50,7 +50,7 @@ interface GivenRow {
 }
 
 /** What one way to derive values adds. */
-export interface Parts {
+export interface DerivationParts {
   /** Columns of the inner select, on `t`, each with an alias. */
   readonly inner: readonly string[];
   /** Columns of the selects around it, each on those within. */
@@ -58,9 +58,9 @@ export interface Parts {
   /** Values, by the number of the column, on both. */
   readonly values: ReadonlyMap<number, string>;
   /** SQL that is true for a row that is left to this program. */
-  readonly isRaw?: string;
+  readonly needsClient?: string;
   /** What is needed of such a row, whichever way it is left by: texts. */
-  readonly raw?: readonly string[];
+  readonly clientInput?: readonly string[];
   /** SQL for the reason of a skip of the whole row, or NULL. */
   readonly failure?: string;
 }
@@ -76,12 +76,12 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
   return {
     backfill,
     select: (options) => selectSql(facts, options),
-    raw: ['raw'],
+    clientInput: ['raw'],
     isAlwaysLeft: process !== undefined,
     derive: (rows) =>
-      deriveRaw(
+      deriveClientSide(
         backfill,
-        rows.map(([raw]) => String(raw)),
+        rows.map(([clientInput]) => String(clientInput)),
         kinds,
       ),
     given: (rows, isStrict = false) => ({ sql: givenSql(facts, rows, isStrict), parameters: [] }),
@@ -92,7 +92,7 @@ export async function derive(store: Store, backfill: Backfill): Promise<Postgres
     }),
     isSame: isSameSql,
     text: (value) => `(${value})::pg_catalog.text`,
-    fallback: (i, column) => heldSql(facts, fallbackSql(facts, column), facts.targets[i] ?? TEXT),
+    fallback: (i, column) => castOrNullSql(facts, fallbackSql(facts, column), facts.targets[i] ?? TEXT),
   };
 }
 
@@ -104,7 +104,7 @@ async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
   for (const { name, value } of backfill.columns) {
     const type = columns.get(foldCase(name)) ?? 'text';
     const base = await baseType(store, type);
-    targets.push(typeSql(ofAnyLength(base) === base ? type : ofAnyLength(base)));
+    targets.push(typeSql(withoutLength(base) === base ? type : withoutLength(base)));
     values.push(
       value.kind === 'sql' ? await typeOf(store, backfill, expressionSql(value, 'PostgreSQL')) : TEXT,
     );
@@ -117,7 +117,7 @@ const typesOf = async (store: Store, table: string): Promise<Map<string, string>
   await requirePostgres(store).remember(`types of ${table}`, async () => await columnTypes(store, table));
 
 /** A cast to a type with a length would cut a value without a word; an UPDATE refuses it instead. */
-const ofAnyLength = (type: string): string =>
+const withoutLength = (type: string): string =>
   type
     .replace(/^character varying\(\d+\)/, 'character varying')
     .replace(/^character\(\d+\)/, 'bpchar')
@@ -164,18 +164,20 @@ function selectSql(facts: Facts, options: OwnOptions): string {
   ];
   const values = new Map(ways.flatMap((way) => [...way.values]));
   const failures = ways.flatMap((way) => way.failure ?? []);
-  const isLeft = ways.flatMap(({ isRaw }) => (isRaw === undefined ? [] : [`coalesce(${isRaw}, false)`]));
+  const isLeft = ways.flatMap(({ needsClient }) =>
+    needsClient === undefined ? [] : [`coalesce(${needsClient}, false)`],
+  );
   const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
   const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
   const valueSql = (i: number): string => {
     const [value, type] = [values.get(i), targets[i] ?? TEXT];
     if (value === undefined) return `NULL::${type}`;
-    return options.isStrict ? `(${value})::${type}` : heldSql(facts, value, type, facts.values[i]);
+    return options.isStrict ? `(${value})::${type}` : castOrNullSql(facts, value, type, facts.values[i]);
   };
   const unless = (sql: string): string =>
     except === undefined ? sql : `CASE WHEN NOT (${except}) THEN ${sql} END`;
-  const raw = [
-    ...ways.flatMap((way) => way.raw ?? []),
+  const clientInput = [
+    ...ways.flatMap((way) => way.clientInput ?? []),
     // What the server has derived by sql() comes along, as text; a cast would cut the blanks at the end of a bpchar.
     ...backfill.columns.flatMap(({ value }, i) =>
       value.kind === 'sql'
@@ -187,13 +189,13 @@ function selectSql(facts: Facts, options: OwnOptions): string {
   return `SELECT k, ${backfill.columns.map((_, i) => `c${i}`).join(', ')},
     ${backfill.columns.map((_, i) => `CASE WHEN ${isWell} THEN ${valueSql(i)} END AS v${i}`).join(',\n    ')},
     CASE WHEN NOT is_raw THEN failure END AS failure,
-    ${isLeft.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN is_raw THEN pg_catalog.json_build_array(${raw.join(', ')})::pg_catalog.text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
+    ${isLeft.length === 0 ? 'NULL::pg_catalog.text' : `CASE WHEN is_raw THEN pg_catalog.json_build_array(${clientInput.join(', ')})::pg_catalog.text END`} AS raw${extras.map(([alias]) => `, ${alias}`).join('')}
   FROM (SELECT *, (${isLeft.length === 0 ? 'false' : isLeft.join(' OR ')}) AS is_raw, ${failure} AS failure
     FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`, ways)}) AS looked_at OFFSET 0) AS judged`;
 }
 
 /** A select with those around it. */
-function nested(inner: string, ways: readonly Parts[]): string {
+function nested(inner: string, ways: readonly DerivationParts[]): string {
   const depth = Math.max(...ways.map(({ levels = [] }) => levels.length));
   let sql = inner;
   for (let level = 0; level < depth; level += 1) {
@@ -204,7 +206,7 @@ function nested(inner: string, ways: readonly Parts[]): string {
 }
 
 /** The SQL of `sql()`: the expression itself, read with the row. */
-function expressionParts({ columns }: Backfill): Parts {
+function expressionParts({ columns }: Backfill): DerivationParts {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
   return {
     inner: ours.map(({ value, i }) => `${expressionSql(value, 'PostgreSQL')} AS e${i}`),
@@ -213,14 +215,14 @@ function expressionParts({ columns }: Backfill): Parts {
 }
 
 /** Every row of a `process` is this program's: it gets the key and the columns that are read, as they are. */
-function processParts({ process, key }: Backfill): Parts {
+function processParts({ process, key }: Backfill): DerivationParts {
   if (!process) return { inner: [], values: new Map() };
   const names = [key, ...process.reads];
   return {
     inner: names.map((name, i) => `t.${identifier(name)} AS p${i}`),
     values: new Map(),
-    isRaw: 'true',
-    raw: names.map((_, i) => `p${i}::pg_catalog.text`), // JSON would make another text of a document, and of a number
+    needsClient: 'true',
+    clientInput: names.map((_, i) => `p${i}::pg_catalog.text`), // JSON would make another text of a document, and of a number
   };
 }
 
@@ -238,12 +240,12 @@ function givenSql(facts: Facts, rows: readonly GivenRow[], isStrict: boolean): s
   const given = `(VALUES ${lines.join(', ')}) AS given(k, ${targets.map((_, i) => `v${i}`).join(', ')})`;
   if (isStrict) return given;
   // OFFSET 0: the server computes what it knows to be a constant, such as the only row of VALUES, before it asks a condition.
-  return `(SELECT k, ${targets.map((type, i) => `${heldSql(facts, `v${i}`, type)} AS v${i}`).join(', ')}
+  return `(SELECT k, ${targets.map((type, i) => `${castOrNullSql(facts, `v${i}`, type)} AS v${i}`).join(', ')}
     FROM (SELECT * FROM ${given} OFFSET 0) AS given) AS given`;
 }
 
 /** The keys of some runs, each of them: the planner knows how many there are, and looks each up by itself. */
-function keyArray({ key }: Facts, runs: readonly KeyRun[]): string {
+function keyArray({ key }: Facts, runs: readonly KeySpan[]): string {
   const keys = runs.flatMap(([first, last]) => {
     if (typeof first === 'string' || typeof last === 'string') return [literal(String(first))];
     return Array.from({ length: Number(last - first) + 1 }, (_, i) => String(first + BigInt(i)));
@@ -289,10 +291,15 @@ const WIDER: Readonly<Record<string, readonly string[]>> = {
  * @param type SQL for the type, as {@link Facts} has it
  * @param from the same for its own
  */
-function heldSql({ version, canMakeFunctions }: Facts, value: string, type: string, from = TEXT): string {
+function castOrNullSql(
+  { version, canMakeFunctions }: Facts,
+  value: string,
+  type: string,
+  from = TEXT,
+): string {
   const cast = `(${value})::${type}`;
   if (from === type || isText(type) || WIDER[from]?.includes(type)) return cast;
   if (isText(from) && !needsTryJson(version))
     return `CASE WHEN pg_catalog.pg_input_is_valid((${value})::pg_catalog.text, ${literal(type)}) THEN ${cast} END`;
-  return canMakeFunctions ? `CASE WHEN ${HOLDS}(${value}, ${literal(type)}) THEN ${cast} END` : cast;
+  return canMakeFunctions ? `CASE WHEN ${CAN_CAST}(${value}, ${literal(type)}) THEN ${cast} END` : cast;
 }

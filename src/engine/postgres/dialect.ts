@@ -1,26 +1,26 @@
+import { type AbortSignalLike, pauseFor, throwIfAborted } from '../../abort.js';
 import type { Store } from '../../db/connection.js';
-import { type PostgresAddress, shownAddress } from '../../db/postgres/address.js';
-import { acquireLock, lookAtLock, withShare } from '../../db/postgres/lock.js';
+import type { OpenOptions, StoreConnector } from '../../db/connector.js';
+import { type PostgresAddress, redactedUrl } from '../../db/postgres/address.js';
+import { acquireLock, readLockState, withSharedLock } from '../../db/postgres/lock.js';
 import { isOurs, Sessions } from '../../db/postgres/session.js';
 import { PostgresStore } from '../../db/postgres/store.js';
 import { builtIn, operator } from '../../db/postgres/texts.js';
 import { plaintextWarnings } from '../../db/postgres/tls.js';
-import type { OpenOptions, StoreSite } from '../../db/site.js';
 import { identifier, noUpdateSql } from '../../db/sql.js';
 import { toBackfillError } from '../../errors.js';
 import type { Backfill } from '../../steps/define.js';
-import { pauseFor, type StopSignal, throwIfStopped } from '../../stop.js';
 import { isPostgresError } from '../../store-errors.js';
-import type { Dialect, Surroundings } from '../dialect.js';
+import type { Dialect, LoadMonitor } from '../dialect.js';
 import type { RunOptions } from '../run-options.js';
 import { fillBatch, undo } from './batch.js';
 import { rewrittenSince } from './batch-record.js';
 import { estimate, hasTable, parentTables, tableColumns, tableIdentity, updateTriggers } from './catalog.js';
 import { derive } from './derive.js';
-import { dropIndex, findIndex, hasIndex, indexVerdict, makeIndex } from './indexes.js';
+import { createIndex, dropIndex, explainIndex, findIndex, hasIndex } from './indexes.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange, rangeEnds } from './keys.js';
 import { POSTGRES_LEDGER, refuseUnsafeLedger } from './ledger.js';
-import { rehearseDown, rehearseUp } from './rehearse.js';
+import { preflightDown, preflightUp } from './preflight.js';
 import { checkRights, refuseReadOnly, refuseUnsafePath } from './rights.js';
 
 /** Another's lock was waited for too long; two transactions waited for each other, or wrote the same row. */
@@ -40,7 +40,7 @@ export const POSTGRES: Dialect = {
   operator,
   builtIn,
   wholeTable: (name) => `${identifier(name)} AS t`,
-  pacing: { targetBatchMs: 200, rhythm: 'load' },
+  pacing: { targetBatchMs: 200, bottleneck: 'load' },
   hasTable,
   hasIndex,
   tableColumns,
@@ -49,12 +49,12 @@ export const POSTGRES: Dialect = {
   tableIdentity,
   estimate,
   checkStep: checkRights,
-  rehearseUp,
-  rehearseDown,
+  preflightUp,
+  preflightDown,
   updateError: async (store, table, columns) => await store.compileError(noUpdateSql(table, columns)),
-  makeIndex,
+  createIndex,
   dropIndex,
-  indexVerdict,
+  explainIndex,
   keyOf,
   checkKey,
   checkKeyValues,
@@ -69,7 +69,7 @@ export const POSTGRES: Dialect = {
   fillBatch,
   undo,
   async passOver(store, backfill, pass, act) {
-    return await store.snapshotAcross(async (tx) => {
+    return await store.snapshotAsync(async (tx) => {
       const keys = await keyRange(tx, backfill);
       return await act(tx, await pass.over(tx, keys ? [keys] : []), 1);
     });
@@ -82,14 +82,14 @@ export const POSTGRES: Dialect = {
       : CONFLICT.test(error.code)
         ? 'conflict'
         : 'busy',
-  surroundings,
+  loadMonitor,
 };
 
 /** How often the server is asked who is at work, at most, in milliseconds. */
-const LOOK_EVERY_MS = 200;
+const SAMPLE_MS = 200;
 
 /** How far a replica may be behind before the run waits for it, and between two looks whether it has caught up, in milliseconds. */
-const [MAX_LAG_MS, LAG_LOOK_MS] = [10_000, 1000];
+const [MAX_LAG_MS, LAG_POLL_MS] = [10_000, 1000];
 
 /**
  * Looks after what surrounds a loop of batches on a server: whether others are at work there or wait for locks, and how far its replicas
@@ -97,42 +97,46 @@ const [MAX_LAG_MS, LAG_LOOK_MS] = [10_000, 1000];
  *
  * @see https://www.postgresql.org/docs/current/monitoring-stats.html
  */
-export async function surroundings(
+export async function loadMonitor(
   store: Store,
   { name }: Backfill,
   options: RunOptions,
-): Promise<Surroundings> {
-  let lookedAt = Number.NEGATIVE_INFINITY;
-  let hasCompany = false;
+): Promise<LoadMonitor> {
+  let sampledAt = Number.NEGATIVE_INFINITY;
+  let hasContention = false;
   return {
-    hasCompany: async () => hasCompany,
-    async settle() {
-      if (options.pace === 'full' || performance.now() - lookedAt < LOOK_EVERY_MS) return;
-      const found = await look(store);
-      lookedAt = performance.now();
-      hasCompany = found.others > 0;
-      for (let { lagMs } = found; lagMs > MAX_LAG_MS; { lagMs } = await look(store)) {
-        throwIfStopped(options.signal, `while a replica was behind the batches of ${name}`);
-        options.onEvent?.({ event: 'paused', backfill: name, pauseMs: LAG_LOOK_MS });
-        await pauseFor(LAG_LOOK_MS, options.signal);
+    hasContention: async () => hasContention,
+    async betweenBatches() {
+      if (options.pace === 'full' || performance.now() - sampledAt < SAMPLE_MS) return;
+      const found = await sampleLoad(store);
+      sampledAt = performance.now();
+      hasContention = found.others > 0;
+      for (
+        let { replicaLagMs } = found;
+        replicaLagMs > MAX_LAG_MS;
+        { replicaLagMs } = await sampleLoad(store)
+      ) {
+        throwIfAborted(options.signal, `while a replica was behind the batches of ${name}`);
+        options.onEvent?.({ event: 'paused', backfill: name, pauseMs: LAG_POLL_MS });
+        await pauseFor(LAG_POLL_MS, options.signal);
       }
     },
     async close() {},
   };
 }
 
-async function look(store: Store): Promise<{ readonly others: number; readonly lagMs: number }> {
-  const found = await store.get<{ others: number; lagMs: number }>(
+async function sampleLoad(store: Store): Promise<{ readonly others: number; readonly replicaLagMs: number }> {
+  const found = await store.get<{ others: number; replicaLagMs: number }>(
     `SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
         AND backend_type = 'client backend' AND NOT ${isOurs('application_name')}
         AND (state = 'active' OR wait_event_type = 'Lock')) AS others,
-      (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0) * 1000 FROM pg_stat_replication) AS "lagMs"`,
+      (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0) * 1000 FROM pg_stat_replication) AS "replicaLagMs"`,
   );
-  return { others: found?.others ?? 0, lagMs: Number(found?.lagMs ?? 0) };
+  return { others: found?.others ?? 0, replicaLagMs: Number(found?.replicaLagMs ?? 0) };
 }
 
 /** The site of a store that is a database of PostgreSQL. */
-export interface PostgresSite extends StoreSite {
+export interface PostgresConnector extends StoreConnector {
   /** Acts with a share of the run lock, if whoever holds it shares it; returns whether there was anything to do. */
   share(act: () => Promise<boolean>): Promise<boolean>;
 }
@@ -163,7 +167,7 @@ async function openPostgres(sessions: Sessions, options: OpenOptions): Promise<P
  *
  * @param signal stops whoever waits for the database
  */
-export function postgresSite(address: PostgresAddress, signal?: StopSignal): PostgresSite {
+export function postgresConnector(address: PostgresAddress, signal?: AbortSignalLike): PostgresConnector {
   const sessions = new Sessions(address, signal);
   const explained = async <Result>(act: () => Promise<Result>): Promise<Result> => {
     try {
@@ -173,7 +177,7 @@ export function postgresSite(address: PostgresAddress, signal?: StopSignal): Pos
     }
   };
   return {
-    name: shownAddress(address),
+    name: redactedUrl(address),
     within: async (act) => {
       const session = await explained(() => sessions.enter());
       try {
@@ -184,8 +188,8 @@ export function postgresSite(address: PostgresAddress, signal?: StopSignal): Pos
     },
     open: async (options) => await explained(() => openPostgres(sessions, options)),
     lock: async (options) => await explained(() => acquireLock(sessions, options)),
-    lookAtLock: async () => await explained(() => lookAtLock(sessions)),
-    share: async (act) => await withShare(sessions, act),
+    readLockState: async () => await explained(() => readLockState(sessions)),
+    share: async (act) => await withSharedLock(sessions, act),
     warnings: () => [
       ...plaintextWarnings(address),
       'No backup is made of a database: its server has its own, as pg_dump makes one',

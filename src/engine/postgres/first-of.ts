@@ -1,6 +1,6 @@
 import { EQ, GT, LT, NE, needsTryJson, operator, TRY_JSON } from '../../db/postgres/texts.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
-import type { Facts, Parts } from './derive.js';
+import type { DerivationParts, Facts } from './derive.js';
 import { temporaryMissing } from './rights.js';
 
 /** Texts up to this length can't be nested too deep, in characters; longer ones have their brackets counted. */
@@ -22,7 +22,7 @@ const MAX_DEPTH = 1000;
  *
  * @see https://www.postgresql.org/docs/current/datatype-json.html
  */
-export function firstOfParts(facts: Facts): Parts {
+export function firstOfParts(facts: Facts): DerivationParts {
   const { backfill, columns: types } = facts;
   const ours = backfill.columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
   if (ours.length === 0) return { inner: [], values: new Map() };
@@ -40,15 +40,15 @@ export function firstOfParts(facts: Facts): Parts {
     ...new Set(ours.filter(({ value }) => value.document === document).flatMap(({ value }) => value.names)),
   ];
   const unread = documents.map((_, n) => n).filter((n) => !isBinary[n]);
-  const raw = [
+  const clientInput = [
     ...documents.map((_, n) => `x${n}${isBinary[n] ? '::pg_catalog.text' : ''}`),
     ...ours.map(({ i }) => `f${i}`),
   ];
-  if (backfill.process) return { inner, values: new Map(), raw }; // every row is left to this program
+  if (backfill.process) return { inner, values: new Map(), clientInput }; // every row is left to this program
   return {
     inner,
     levels: [
-      documents.map((_, n) => `${isBinary[n] ? 'false' : oddSql(`x${n}`)} AS odd${n}`),
+      documents.map((_, n) => `${isBinary[n] ? 'false' : unsupportedJsonSql(`x${n}`)} AS odd${n}`),
       documents.map(
         (_, n) =>
           `${isBinary[n] ? `coalesce(x${n}, '{}'::pg_catalog.jsonb)` : documentSql(n, tried)} AS d${n}`,
@@ -62,11 +62,11 @@ export function firstOfParts(facts: Facts): Parts {
     ),
     ...(unread.length > 0
       ? {
-          isRaw: unread.map((n) => isRareSql(n, namesOf(documents[n] ?? ''))).join(' OR '),
+          needsClient: unread.map((n) => needsClientSql(n, namesOf(documents[n] ?? ''))).join(' OR '),
           failure: `CASE WHEN ${unread.map((n) => `d${n} IS NULL`).join(' OR ')} THEN ${literal('DOCUMENT_UNREADABLE')} END`,
         }
       : { failure: 'NULL::pg_catalog.text' }),
-    raw,
+    clientInput,
   };
 }
 
@@ -84,7 +84,7 @@ function textSql(column: string, type = 'text'): string {
 }
 
 /** What is not to be read as jsonb at all. */
-const oddSql = (text: string): string =>
+const unsupportedJsonSql = (text: string): string =>
   `(pg_catalog.strpos(${text}, '\\u') ${GT} 0 AND ${text} ${operator('~')} '\\\\u(00[0-7]|[dD][89a-fA-F])'
       OR ${lengthSql(text)} ${GT} ${SHALLOW_LENGTH}
         AND (${lengthSql(text)} ${operator('-')} ${lengthSql(`pg_catalog.translate(${text}, '[{', '')`)}) ${GT} ${MAX_DEPTH})`;
@@ -92,16 +92,16 @@ const oddSql = (text: string): string =>
 const lengthSql = (text: string): string => `pg_catalog.length(${text})`;
 
 /** SQL that is true for a text that may be readable though it is no jsonb: `numeric` has up to 16,383 digits behind the point. */
-const beyondSql = (text: string): string =>
+const numericOverflowSql = (text: string): string =>
   `(${text} ${operator('~')} 'NaN|Infinity|[eE][-+]?[0-9]{4}' OR ${lengthSql(text)} ${GT} 15000)`;
 
 /** What is left to this program: also what has become known by reading it, or by its being unreadable. */
-function isRareSql(n: number, names: readonly string[]): string {
+function needsClientSql(n: number, names: readonly string[]): string {
   const twice = names.map(
     (name) =>
       `(d${n} ${operator('?')} ${literal(name)} AND pg_catalog.split_part(x${n}, ${literal(`"${name}"`)}, 3) ${NE} '')`,
   );
-  return `odd${n} OR CASE WHEN d${n} IS NULL THEN ${beyondSql(`x${n}`)} ELSE ${twice.join(' OR ')} END`;
+  return `odd${n} OR CASE WHEN d${n} IS NULL THEN ${numericOverflowSql(`x${n}`)} ELSE ${twice.join(' OR ')} END`;
 }
 
 const documentSql = (n: number, tried: (text: string) => string): string =>

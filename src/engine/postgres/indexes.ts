@@ -1,16 +1,16 @@
 import type { Connection, Store, Transaction } from '../../db/connection.js';
+import { untilFree } from '../../db/connector.js';
 import { requirePostgres } from '../../db/postgres/statements.js';
-import { untilFree } from '../../db/site.js';
 import { identifier, normaliseSql } from '../../db/sql.js';
 import { findEach, mapEach } from '../../each.js';
 import { BackfillError } from '../../errors.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
 import { isStoreError } from '../../store-errors.js';
-import type { IndexVerdict, IndexWork } from '../dialect.js';
+import type { IndexPlan, IndexStatement } from '../dialect.js';
 import { listSql, relationFacts, relationSql, treeBytes, treeSql } from './catalog.js';
 
 /** The index of a table by its name: invalid where a run has left it incomplete, as it was killed. */
-const standing = async (store: Store, { table, name }: Pick<IndexWork, 'table' | 'name'>) =>
+const findExisting = async (store: Store, { table, name }: Pick<IndexStatement, 'table' | 'name'>) =>
   await store.get<{ schema: string; isValid: number }>(
     `SELECT n.nspname AS schema, i.indisvalid AS "isValid"
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -20,7 +20,7 @@ const standing = async (store: Store, { table, name }: Pick<IndexWork, 'table' |
 
 /** Whether the store has an index of this name that is complete, or its table one that a run has left incomplete, as it was killed. */
 export async function hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'> {
-  const own = await standing(store, { table, name });
+  const own = await findExisting(store, { table, name });
   if (own) return own.isValid === 1 || 'unfinished';
   const schemas = listSql(requirePostgres(store).session.schemas);
   const sql = `SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_index AS i ON i.indexrelid = c.oid
@@ -91,45 +91,46 @@ async function planOf(store: Store, query: string): Promise<PlanNode> {
 // invalid. So the ledger knows it as ours before it is there, and forgets it when it is gone.
 
 /** Makes an index; throws `STORE_REFUSED` when PostgreSQL leaves it invalid. Not inside a transaction. */
-export async function makeIndex(
+export async function createIndex(
   store: Connection,
-  index: IndexWork,
-  isDue: (tx: Transaction) => Promise<boolean>,
-  note: (tx: Transaction) => Promise<void>,
-  done: (tx: Transaction) => Promise<void>,
+  index: IndexStatement,
+  isStillNeeded: (tx: Transaction) => Promise<boolean>,
+  recordIntent: (tx: Transaction) => Promise<void>,
+  recordDone: (tx: Transaction) => Promise<void>,
 ): Promise<void> {
   const isConcurrent = !(await isPartitioned(store, index));
   const isNoted = await store.write(async (tx) => {
-    const isToBeMade = await isDue(tx);
-    if (isToBeMade) await note(tx);
+    const isToBeMade = await isStillNeeded(tx);
+    if (isToBeMade) await recordIntent(tx);
     if (isToBeMade && !isConcurrent) await tx.project.exec(index.sql);
-    if (!isConcurrent) await done(tx);
+    if (!isConcurrent) await recordDone(tx);
     return isToBeMade;
   });
   if (!isConcurrent) return;
-  if (isNoted) await patiently(store, async () => await build(store, index));
-  await store.write(done);
+  if (isNoted) await retryOnLockTimeout(store, async () => await build(store, index));
+  await store.write(recordDone);
 }
 
 /** Drops an index, and forgets it in the ledger. Not inside a transaction. */
 export async function dropIndex(
   store: Connection,
-  index: IndexWork,
-  forget: (tx: Transaction) => Promise<void>,
+  index: IndexStatement,
+  deleteRecord: (tx: Transaction) => Promise<void>,
 ): Promise<void> {
   const isConcurrent = !(await isPartitioned(store, index));
-  if (isConcurrent) await patiently(store, async () => await drop(store, index, 'DROP INDEX CONCURRENTLY'));
+  if (isConcurrent)
+    await retryOnLockTimeout(store, async () => await drop(store, index, 'DROP INDEX CONCURRENTLY'));
   await store.write(async (tx) => {
     if (!isConcurrent) await drop(tx, index, 'DROP INDEX');
-    await forget(tx);
+    await deleteRecord(tx);
   });
 }
 
 /** The index of a table with partitions can't be made concurrently. */
-const isPartitioned = async (store: Store, { table }: IndexWork): Promise<boolean> =>
+const isPartitioned = async (store: Store, { table }: IndexStatement): Promise<boolean> =>
   (await relationFacts(store, table))?.kind === 'p';
 
-async function build(store: Store, index: IndexWork): Promise<void> {
+async function build(store: Store, index: IndexStatement): Promise<void> {
   await dropInvalid(store, index);
   try {
     await store.project.exec(index.sql.replace(/^CREATE INDEX /, 'CREATE INDEX CONCURRENTLY '));
@@ -137,7 +138,7 @@ async function build(store: Store, index: IndexWork): Promise<void> {
     await cleanUp(store, index);
     throw error;
   }
-  if ((await standing(store, index))?.isValid === 1) return;
+  if ((await findExisting(store, index))?.isValid === 1) return;
   await cleanUp(store, index);
   throw new BackfillError(
     'STORE_REFUSED',
@@ -147,7 +148,7 @@ async function build(store: Store, index: IndexWork): Promise<void> {
 }
 
 /** Drops what was begun, since writers keep it up for nothing. If that can't be, the next run does it: the ledger knows the index. */
-async function cleanUp(store: Store, index: IndexWork): Promise<void> {
+async function cleanUp(store: Store, index: IndexStatement): Promise<void> {
   try {
     await dropInvalid(store, index);
   } catch (error) {
@@ -155,13 +156,13 @@ async function cleanUp(store: Store, index: IndexWork): Promise<void> {
   }
 }
 
-async function dropInvalid(store: Store, index: IndexWork): Promise<void> {
-  if ((await standing(store, index))?.isValid === 0) await drop(store, index, 'DROP INDEX CONCURRENTLY');
+async function dropInvalid(store: Store, index: IndexStatement): Promise<void> {
+  if ((await findExisting(store, index))?.isValid === 0) await drop(store, index, 'DROP INDEX CONCURRENTLY');
 }
 
 /** In the schema of its table: the search path may find another index of the name. */
-async function drop(store: Store, index: IndexWork, command: string): Promise<void> {
-  const found = await standing(store, index);
+async function drop(store: Store, index: IndexStatement, command: string): Promise<void> {
+  const found = await findExisting(store, index);
   if (found)
     await store.project.exec(`${command} IF EXISTS ${identifier(found.schema)}.${identifier(index.name)}`);
 }
@@ -170,19 +171,19 @@ async function drop(store: Store, index: IndexWork, command: string): Promise<vo
  * How long one try waits for other transactions, in milliseconds. It waits for all that are older than itself, and nobody waits for it:
  * a long wait costs less than another try, which reads the table again.
  */
-const WAIT_MS = 15_000;
+const LOCK_TIMEOUT_MS = 15_000;
 
 /** Acts, and again for a bounded time while other transactions keep a lock for longer than that. */
-async function patiently(store: Store, act: () => Promise<void>): Promise<void> {
+async function retryOnLockTimeout(store: Store, act: () => Promise<void>): Promise<void> {
   const { driver, session } = requirePostgres(store);
   const setWait = async (ms: number): Promise<void> =>
     void (await store.get(`SELECT set_config('lock_timeout', ?, false)`, `${ms}ms`));
-  await setWait(WAIT_MS);
+  await setWait(LOCK_TIMEOUT_MS);
   try {
     const isBusy = (error: unknown): boolean => store.dialect.retryReason(error) !== undefined;
     await untilFree(act, isBusy, session.client.signal);
   } finally {
-    await setWait(driver.waitMs);
+    await setWait(driver.lockTimeoutMs);
   }
 }
 
@@ -190,7 +191,7 @@ async function patiently(store: Store, act: () => Promise<void>): Promise<void> 
 const SMALL_BYTES = 1000 * 8192;
 
 /** Ways to read a table that are taken from PostgreSQL, until it takes the one that is asked for. */
-const WITHOUT: readonly (readonly string[])[] = [
+const PLANNER_OVERRIDES: readonly (readonly string[])[] = [
   ['enable_seqscan'],
   ['enable_seqscan', 'enable_sort'],
   ['enable_seqscan', 'enable_bitmapscan'],
@@ -203,23 +204,26 @@ const WITHOUT: readonly (readonly string[])[] = [
  *
  * @see https://www.postgresql.org/docs/current/runtime-config-query.html#RUNTIME-CONFIG-QUERY-ENABLE
  */
-export async function indexVerdict(
+export async function explainIndex(
   store: Store,
   query: string,
   table: string,
   index: string,
-): Promise<IndexVerdict> {
+): Promise<IndexPlan> {
   return await store.snapshot(async (tx) => {
     const names = await namesOf(tx, table, index);
     const plan = await indexesIn(tx, query);
     if (plan.some((name) => names.get(name) === 1)) return 'used';
-    const others = await mapEach(WITHOUT, async (settings) => await indexesWithout(tx, settings, query));
+    const others = await mapEach(
+      PLANNER_OVERRIDES,
+      async (settings) => await indexesWithout(tx, settings, query),
+    );
     const canBeUsed = others.some((found) => found.some((name) => names.get(name) === 1));
     const isServed = [plan, ...others].some((found) => found.some((name) => names.has(name)));
     // What it prefers depends on its statistics, and on which pages a vacuum has seen since: neither is a fault. That it could not
     // use the index can be told only where it uses none: one can't be taken from it alone.
     if (canBeUsed && (await treeBytes(tx, table, 'pg_relation_size')) < SMALL_BYTES) return 'used';
-    return canBeUsed || isServed ? 'passed over' : 'unused';
+    return canBeUsed || isServed ? 'usable' : 'unused';
   });
 }
 

@@ -188,9 +188,9 @@ export async function rangeEnds(
 ): Promise<readonly Key[]> {
   const [, end] = (await keyRange(store, backfill)) ?? [];
   if (end === undefined) return [];
-  const { key, behind, upTo } = await rowSql(store, backfill);
+  const { key, afterKey, upTo } = await rowSql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
-  const where = `${behind(start)} AND ${upTo(end)}`;
+  const where = `${afterKey(start)} AND ${upTo(end)}`;
   const keyAt = async (row: number): Promise<Key | undefined> =>
     (
       await store.project.getExact<{ k: Key }>(

@@ -1,6 +1,6 @@
 import type { SqlValue, Store } from '../../db/connection.js';
 import { identifier, literal } from '../../db/sql.js';
-import { type Key, MAX_OFFSET, packKeys, packTexts } from '../../ledger/keys.js';
+import { encodeIntegerKeys, encodeTextKeys, type Key, MAX_OFFSET } from '../../ledger/keys.js';
 import type { CellsRecord, SkipReason } from '../../ledger/records.js';
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import type { Backfill } from '../../steps/define.js';
@@ -8,8 +8,8 @@ import { isStoreError } from '../../store-errors.js';
 import {
   type BatchResult,
   type FillOptions,
-  type RefusedRow,
-  RefusedUpdate,
+  type RejectedRow,
+  RejectedUpdate,
   type Undone,
   updateIgnored,
 } from '../batch.js';
@@ -17,7 +17,7 @@ import type { Derivation, Given } from '../derive.js';
 import { anyNullSql, type KeyKind, rowSql } from '../rows.js';
 import { derive } from './derive.js';
 import { updateOf } from './inspect.js';
-import { behindSql, checkTexts, emptyTemporary, keyOf } from './keys.js';
+import { afterKeySql, checkTexts, emptyTemporary, keyOf } from './keys.js';
 
 /**
  * One batch, in sets: the rows are read and their values derived once, into a temporary table in memory; from there
@@ -42,21 +42,21 @@ const anyValueSql = (backfill: Backfill): string =>
  * Result codes that a row can be to blame for: a constraint, a trigger's RAISE, a value too long, an expression of an
  * index or a trigger that fails on it. Any other would be no different with fewer rows.
  */
-const isRowsFault = (code: string): boolean =>
+const isRowError = (code: string): boolean =>
   /^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG|ERROR)(?:_|$)/.test(code);
 
 /**
  * Fills the next rows behind the cursor. Runs inside its caller's transaction.
  *
  * @returns what was done, or undefined when no row was left
- * @throws {RefusedUpdate} when a row, or one of several, can not be updated
+ * @throws {RejectedUpdate} when a row, or one of several, can not be updated
  */
 export async function fillBatch(
   store: Store,
   backfill: Backfill,
   take: FillOptions,
 ): Promise<BatchResult | undefined> {
-  const { limit, batch, hasTriggers, refused } = take;
+  const { limit, batch, hasTriggers, rejected } = take;
   const { kind } = await keyOf(store, backfill);
   const values = backfill.columns.map((_, i) => `v${i}`).join(', ');
   await emptyTemporary(
@@ -84,9 +84,9 @@ export async function fillBatch(
       sum(${backfill.columns.map((_, i) => `(wanted >> ${i} & 1)`).join(' + ')}) AS wanted FROM ${ROWS} AS b`,
   );
   if (!span) throw new RangeError('An aggregate returns a row');
-  if (refused) await leaveOut(store, backfill, refused);
+  if (rejected) await excludeRejected(store, backfill, rejected);
   const updated = await updateRows(store, backfill, span);
-  if (hasTriggers || updated !== Number(span.toUpdate)) await noteIgnored(store, backfill);
+  if (hasTriggers || updated !== Number(span.toUpdate)) await markIgnored(store, backfill);
   const skips = await recordSkips(store, backfill, batch, span);
   const { cells, count } = await filledCells(store, backfill, span.firstKey);
   return {
@@ -106,7 +106,7 @@ async function readRows(
   store: Store,
   backfill: Backfill,
   kind: KeyKind | undefined,
-  { cursor, watermark, limit, leavesSkips }: FillOptions,
+  { cursor, watermark, limit, excludeSkips }: FillOptions,
 ): Promise<number> {
   const derivation = await derive(store, backfill);
   const { inScope, isSkipped, key } = await rowSql(store, backfill);
@@ -114,7 +114,7 @@ async function readRows(
     `${key} <= ?`,
     inScope,
     anyNullSql(backfill),
-    ...(leavesSkips ? [`NOT ${isSkipped}`] : []),
+    ...(excludeSkips ? [`NOT ${isSkipped}`] : []),
   ];
   const values = backfill.columns.map((_, i) => `v${i}`);
   const wanted = maskSql(backfill, (i) => `c${i} IS NULL`);
@@ -122,7 +122,7 @@ async function readRows(
     derivation.select({ where: [behind, ...conditions].join(' AND '), limit: '?' });
   const insert = `INSERT INTO ${ROWS} (k, failure, wanted, ${values.join(', ')})`;
   if (!derivation.isAlwaysLeft) {
-    const [behind, from] = behindSql(kind, key, cursor);
+    const [behind, from] = afterKeySql(kind, key, cursor);
     const offered = values.map((value, i) => `CASE WHEN c${i} IS NULL THEN ${value} END`);
     return await store.run(
       `${insert} SELECT k, failure, ${wanted}, ${offered.join(', ')} FROM (${select(behind)})`,
@@ -133,14 +133,14 @@ async function readRows(
   }
   let [read, last] = [0, cursor];
   while (read < limit) {
-    const [behind, from] = behindSql(kind, key, last);
+    const [behind, from] = afterKeySql(kind, key, last);
     const page = await store.allExact<Record<string, SqlValue> & { k: Key; wanted: bigint }>(
-      `SELECT k, ${wanted} AS wanted, ${derivation.raw.join(', ')} FROM (${select(behind)})`,
+      `SELECT k, ${wanted} AS wanted, ${derivation.clientInput.join(', ')} FROM (${select(behind)})`,
       from,
       watermark,
       Math.min(PAGE, limit - read),
     );
-    const derived = derivation.derive(page.map((row) => derivation.raw.map((name) => row[name])));
+    const derived = derivation.derive(page.map((row) => derivation.clientInput.map((name) => row[name])));
     const offered = page.map(({ k: rowKey, wanted: bits }, at) => {
       const { values: own = [], failure = null } = derived[at] ?? {};
       const due = values.map((_, i) => ((Number(bits) >> i) & 1 ? (own[i] ?? null) : null));
@@ -160,7 +160,7 @@ async function readRows(
 }
 
 /** A row that is refused keeps its NULLs. */
-async function leaveOut(store: Store, backfill: Backfill, { key, code }: RefusedRow): Promise<void> {
+async function excludeRejected(store: Store, backfill: Backfill, { key, code }: RejectedRow): Promise<void> {
   const nothing = backfill.columns.map((_, i) => `v${i} = NULL`).join(', ');
   await store.run(
     `UPDATE ${ROWS} AS b SET refusal = ?, ${nothing} WHERE k = ? AND ${anyValueSql(backfill)}`,
@@ -188,13 +188,13 @@ async function updateRows(
       span.lastKey,
     );
   } catch (error) {
-    if (!isStoreError(error) || !isRowsFault(error.code)) throw error;
-    throw new RefusedUpdate(Number(span.rows), { key: span.firstKey, code: error.code }, error);
+    if (!isStoreError(error) || !isRowError(error.code)) throw error;
+    throw new RejectedUpdate(Number(span.rows), { key: span.firstKey, code: error.code }, error);
   }
 }
 
 /** Cells that are still NULL behind the UPDATE, as a trigger has it, are not filled. */
-async function noteIgnored(store: Store, backfill: Backfill): Promise<void> {
+async function markIgnored(store: Store, backfill: Backfill): Promise<void> {
   const table = identifier(backfill.table);
   const key = identifier(backfill.key);
   for (const [i, { name }] of backfill.columns.entries())
@@ -254,7 +254,8 @@ async function filledCells(
         ? await store.pluck<number>(`SELECT k - ? FROM ${ROWS} ${where}`, firstKey, bits)
         : await store.pluck<string>(`SELECT k FROM ${ROWS} ${where}`, bits);
     count += keys.length * columns.length;
-    const packed = typeof firstKey === 'bigint' ? packKeys(keys as number[]) : packTexts(keys as string[]);
+    const packed =
+      typeof firstKey === 'bigint' ? encodeIntegerKeys(keys as number[]) : encodeTextKeys(keys as string[]);
     cells.push({ columns, firstKey, keys: packed });
   }
   return { cells, count };

@@ -17,7 +17,7 @@ export interface Parts {
   /** Values of the outer select, by the number of the column. */
   readonly values: ReadonlyMap<number, string>;
   /** Condition of the outer select for a row that can be derived at all. Default: each can. */
-  readonly isWell?: string;
+  readonly isDerivable?: string;
   /** Why the others can't: SQL for the reason of a skip. */
   readonly failure?: string;
 }
@@ -39,7 +39,7 @@ export async function derive(store: Store, backfill: Backfill): Promise<SqliteDe
   return {
     backfill,
     select: (options) => selectSql(backfill, options, stored),
-    raw: [...reads.map((_, i) => `p${i}`), ...(process ? besideOf(backfill) : [])],
+    clientInput: [...reads.map((_, i) => `p${i}`), ...(process ? besideOf(backfill) : [])],
     isAlwaysLeft: process !== undefined,
     derive: (rows) =>
       process ? deriveLeft(backfill, process, stored, rows as readonly (readonly SqlValue[])[]) : [],
@@ -127,7 +127,7 @@ function selectSql(
     ...reads.map((name, i) => `t.${identifier(name)} AS p${i}`),
     ...Object.entries(extra).map(([alias, sql]) => `${sql} AS ${alias}`),
   ];
-  const { isWell, failure } = ways.find((way) => way.isWell !== undefined) ?? {};
+  const { isDerivable, failure } = ways.find((way) => way.isDerivable !== undefined) ?? {};
   const values = new Map(
     ways.flatMap((way) => [...way.values].map(([i, value]) => [i, storedSql(value, stored?.[i])] as const)),
   );
@@ -136,11 +136,11 @@ function selectSql(
     (value) => `typeof(${value}) = 'text' AND NOT ${IS_UTF8}(CAST(${value} AS BLOB))`,
   );
   const reasons = [
-    ...(isWell === undefined ? [] : [[`NOT (${isWell})`, failure]]),
+    ...(isDerivable === undefined ? [] : [[`NOT (${isDerivable})`, failure]]),
     ...invalid.map((condition) => [condition, literal(VALUE_INVALID)]),
   ].map(([condition, reason]) => `WHEN ${condition} THEN ${reason}`);
   const onlyIfWell = (value: string): string =>
-    isWell === undefined ? value : `CASE WHEN ${isWell} THEN ${value} END`;
+    isDerivable === undefined ? value : `CASE WHEN ${isDerivable} THEN ${value} END`;
   const outer = [
     'k',
     ...columns.map((_, i) => `c${i}`),

@@ -1,30 +1,30 @@
+import type { AbortSignalLike } from '../../abort.js';
+import type { OpenOptions, StoreConnector } from '../../db/connector.js';
 import { locateStore, requireWritable, type StoreFiles } from '../../db/path.js';
-import type { OpenOptions, StoreSite } from '../../db/site.js';
 import { identifier } from '../../db/sql.js';
 import { isBusy } from '../../db/sqlite/connection.js';
 import { SqliteStore } from '../../db/sqlite/store.js';
 import { LEDGER_DROP } from '../../ledger/tables.js';
 import { networkWarnings } from '../../safety/disk.js';
-import { acquireLock, lookAtLock } from '../../safety/run-lock.js';
-import type { StopSignal } from '../../stop.js';
+import { acquireLock, readLockState } from '../../safety/run-lock.js';
 import type { Dialect } from '../dialect.js';
 import { DEFAULT_TARGET_BATCH_MS } from '../run-options.js';
 import { fillBatch, undo } from './batch.js';
 import { derive } from './derive.js';
 import {
   estimate,
+  explainIndex,
   findIndex,
   hasIndex,
   hasTable,
-  indexVerdict,
   tableColumns,
   tableIdentity,
   updateTriggers,
 } from './inspect.js';
 import { checkKey, checkKeyValues, keyGrowth, keyOf, keyRange } from './keys.js';
+import { loadMonitor } from './load-monitor.js';
+import { checkStep, preflightDown, preflightUp, updateError } from './preflight.js';
 import { fillWindow, passOver, sliceEnds } from './reading.js';
-import { checkStep, rehearseDown, rehearseUp, updateError } from './rehearse.js';
-import { surroundings } from './surroundings.js';
 import { checkLedger, LEDGER_DDL } from './trust.js';
 
 /** What is SQLite's own. */
@@ -48,7 +48,7 @@ const SQLITE: Dialect = {
   builtIn: (name) => name,
   // By an index each row would be looked up in the table by itself, for its scope.
   wholeTable: (name) => `${identifier(name)} AS t NOT INDEXED`,
-  pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, rhythm: 'lock' },
+  pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, bottleneck: 'lock' },
   hasTable,
   hasIndex,
   tableColumns,
@@ -57,10 +57,10 @@ const SQLITE: Dialect = {
   tableIdentity,
   estimate,
   checkStep,
-  rehearseUp,
-  rehearseDown,
+  preflightUp,
+  preflightDown,
   updateError,
-  async makeIndex(store, { sql }, isDue, note, done) {
+  async createIndex(store, { sql }, isDue, note, done) {
     await store.write(async (tx) => {
       if (await isDue(tx)) {
         await tx.exec(sql);
@@ -75,7 +75,7 @@ const SQLITE: Dialect = {
       await forget(tx);
     });
   },
-  indexVerdict,
+  explainIndex,
   keyOf,
   checkKey,
   checkKeyValues,
@@ -91,7 +91,7 @@ const SQLITE: Dialect = {
   rewrittenSince: async () => new Set(), // it keeps no versions of rows
   parentTables: async () => [],
   retryReason: (error) => (isBusy(error) ? 'busy' : undefined), // one transaction writes at a time: none conflicts
-  surroundings,
+  loadMonitor,
 };
 
 /**
@@ -108,10 +108,10 @@ export const openSqlite = (files: StoreFiles, options: OpenOptions): SqliteStore
  * @param files where they were found already. Default: they are looked for each time, as another process may have made some
  * @param signal stops whoever reads for long, or waits for another run
  */
-export function sqliteSite(
+export function sqliteConnector(
   path: string,
-  { files, signal }: { readonly files?: StoreFiles; readonly signal?: StopSignal | undefined } = {},
-): StoreSite {
+  { files, signal }: { readonly files?: StoreFiles; readonly signal?: AbortSignalLike | undefined } = {},
+): StoreConnector {
   const locate = (): StoreFiles => files ?? locateStore(path);
   return {
     get name() {
@@ -124,7 +124,7 @@ export function sqliteSite(
       requireWritable(found);
       return await acquireLock(found, { ...options, signal });
     },
-    lookAtLock: async () => lookAtLock(locate()),
+    readLockState: async () => readLockState(locate()),
     warnings: () => networkWarnings(locate().folder),
   };
 }

@@ -32,7 +32,7 @@ export function firstOfSql({ columns }: Backfill, isPlain: boolean): Parts {
   return {
     inner,
     values: new Map(ours.map(({ value, i }) => [i, valueSql(value, i, documentOf(value.document), isPlain)])),
-    ...(ours.length > 0 ? { isWell: readable, failure: literal('DOCUMENT_UNREADABLE') } : {}),
+    ...(ours.length > 0 ? { isDerivable: readable, failure: literal('DOCUMENT_UNREADABLE') } : {}),
   };
 }
 

@@ -2,7 +2,7 @@ import type { Store } from '../../db/connection.js';
 import { foldCase, identifier, isSameName, isVirtual, normaliseSql } from '../../db/sql.js';
 import { findEach } from '../../each.js';
 import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-step.js';
-import type { ColumnInfo, Estimate, IndexVerdict, TableWork } from '../dialect.js';
+import type { ColumnInfo, Estimate, IndexPlan, TableWork } from '../dialect.js';
 
 /** What the schema has of a table: its text, and the page at which it begins; undefined where there is none of this name. */
 export const tableEntry = async (
@@ -150,12 +150,12 @@ export async function tableBytes(store: Store, table: string): Promise<number> {
  *
  * @see https://www.sqlite.org/eqp.html
  */
-export async function indexVerdict(
+export async function explainIndex(
   store: Store,
   query: string,
   name: string,
   index: string,
-): Promise<IndexVerdict> {
+): Promise<IndexPlan> {
   const planOf = async (sql: string): Promise<string[]> =>
     (await store.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${sql}`)).map(({ detail }) => `${detail} `);
   const isUsed = (steps: readonly string[]): boolean =>
@@ -170,7 +170,7 @@ export async function indexVerdict(
   );
   const canBeUsed = (await store.compileError(forced)) === undefined && isUsed(await planOf(forced));
   const isServed = plan.some((detail) => /\bUSING (?:COVERING )?INDEX /.test(detail));
-  return canBeUsed && isServed ? 'passed over' : 'unused';
+  return canBeUsed && isServed ? 'usable' : 'unused';
 }
 
 /**

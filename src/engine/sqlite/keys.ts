@@ -26,7 +26,7 @@ export async function keyOf(
 }
 
 /** SQL condition for the keys of `column` behind a cursor, with its parameter: all of them, where there is none. */
-export function behindSql(
+export function afterKeySql(
   kind: KeyKind | undefined,
   column: string,
   cursor: Key | null,

@@ -3,21 +3,21 @@ import { locateStore } from '../../db/path.js';
 import { dataVersion } from '../../db/sqlite/connection.js';
 import type { PassMaker } from '../scan.js';
 import { openSqlite } from './dialect.js';
-import { type HelperData, type Shares, takeRanges } from './reading.js';
+import { claimRanges, type ScanThreadData, type SharedRanges } from './reading.js';
 
 /** The thread of a `Helper`: looks, says so, and makes its part of the pass if its snapshot is the one that the other thread has. */
 
-const { path, module, data } = workerData as HelperData;
+const { path, module, data } = workerData as ScanThreadData;
 const { makePass } = (await import(module)) as { readonly makePass: PassMaker };
-const store = openSqlite(locateStore(path), { access: 'look' });
+const store = openSqlite(locateStore(path), { access: 'read' });
 const seen = await dataVersion(store);
 
-parentPort?.once('message', async (shares: Shares) => {
+parentPort?.once('message', async (shares: SharedRanges) => {
   try {
-    const made = await store.snapshotAcross(async (tx) => {
+    const made = await store.snapshotAsync(async (tx) => {
       await tx.get('SELECT 1 FROM sqlite_schema LIMIT 1'); // a transaction has its snapshot from its first read on
       if ((await dataVersion(tx)) !== seen) return undefined;
-      return await makePass(tx, data, takeRanges(shares, true));
+      return await makePass(tx, data, claimRanges(shares, true));
     });
     if (made) parentPort?.postMessage({ found: made.found }, [...made.transfer]);
   } finally {

@@ -5,12 +5,12 @@ import { isBusy, withoutWaiting } from '../../db/sqlite/connection.js';
 import { requireSqlite } from '../../db/sqlite/statements.js';
 import type { Key } from '../../ledger/keys.js';
 import type { Backfill } from '../../steps/define.js';
-import { isThreadWorth, startThread } from '../../threads.js';
+import { isParallelWorthwhile, startThread } from '../../threads.js';
 import type { FillWindow } from '../batch.js';
 import type { KeyRange } from '../dialect.js';
 import { anyNullSql, rowSql } from '../rows.js';
 import type { BehindPass, Pass, PassElsewhere } from '../scan.js';
-import { behindSql, keyOf, keyRange } from './keys.js';
+import { afterKeySql, keyOf, keyRange } from './keys.js';
 
 /** What the second thread may keep of rows that it has read already, in MiB: a few less than V8's own, and as fast. */
 const YOUNG_MIB = 4;
@@ -22,20 +22,20 @@ const RANGES = 64;
 const [TAKEN, BY_HELPER] = [0, 1];
 
 /** Startup data of the second thread. */
-export interface HelperData extends PassElsewhere {
+export interface ScanThreadData extends PassElsewhere {
   /** Path of the store. */
   readonly path: string;
 }
 
 /** Ranges of keys that threads take in turn: plain data. */
-export interface Shares {
+export interface SharedRanges {
   readonly first: bigint;
   readonly last: bigint;
   readonly counts: Int32Array<SharedArrayBuffer>;
 }
 
 /** Takes ranges until all are taken, by whichever thread. */
-export function* takeRanges({ first, last, counts }: Shares, isHelper = false): Generator<KeyRange> {
+export function* claimRanges({ first, last, counts }: SharedRanges, isHelper = false): Generator<KeyRange> {
   const width = (last - first) / BigInt(RANGES) + 1n;
   for (;;) {
     const from = first + width * BigInt(Atomics.add(counts, TAKEN, 1));
@@ -46,8 +46,8 @@ export function* takeRanges({ first, last, counts }: Shares, isHelper = false): 
   }
 }
 
-/** The second thread: it begins when it is sent its {@link Shares}. */
-interface Helper {
+/** The second thread: it begins when it is sent its {@link SharedRanges}. */
+interface ScanThread {
   readonly worker: Worker;
   /** What it found; undefined when it took no part, or broke off. */
   readonly end: Promise<{ readonly found: unknown } | undefined>;
@@ -58,7 +58,7 @@ interface Helper {
  *
  * @returns undefined where the system lets it have none
  */
-async function startHelper(data: HelperData): Promise<Helper | undefined> {
+async function startScanThread(data: ScanThreadData): Promise<ScanThread | undefined> {
   const worker = startThread(new URL('./pass-thread.js', import.meta.url), {
     workerData: data,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
@@ -67,7 +67,7 @@ async function startHelper(data: HelperData): Promise<Helper | undefined> {
   // What has kept it meets this thread as well, when it reads alone, and is told from there: 'exit' follows on 'error'.
   worker.on('error', () => undefined);
   const isReady = new Promise((resolve) => worker.once('message', resolve));
-  const end: Helper['end'] = new Promise((resolve) => {
+  const end: ScanThread['end'] = new Promise((resolve) => {
     worker.once('exit', () => resolve(undefined));
     isReady.then(() => worker.once('message', resolve));
   });
@@ -85,15 +85,15 @@ export async function passOver<Found, Result>(
   backfill: Backfill,
   pass: Pass<Found>,
   act: BehindPass<Found, Result>,
-  threadFromBytes?: number,
+  parallelMinBytes?: number,
 ): Promise<Result> {
   const { files } = requireSqlite(store);
   const helper =
-    pass.elsewhere && isThreadWorth((await store.size()).bytes, threadFromBytes)
-      ? await startHelper({ path: files.path, ...pass.elsewhere })
+    pass.elsewhere && isParallelWorthwhile((await store.size()).bytes, parallelMinBytes)
+      ? await startScanThread({ path: files.path, ...pass.elsewhere })
       : undefined;
   try {
-    return await store.snapshotAcross(async (tx) => {
+    return await store.snapshotAsync(async (tx) => {
       const keys = await keyRange(tx, backfill);
       const shared = keys && helper && (await passTogether(tx, pass, keys, helper));
       await helper?.worker.terminate(); // its memory is wanted for what comes next
@@ -109,12 +109,12 @@ async function passTogether<Found>(
   tx: Transaction,
   { over, merge }: Pass<Found>,
   [first, last]: KeyRange,
-  { worker, end }: Helper,
+  { worker, end }: ScanThread,
 ): Promise<[Found, 1 | 2] | undefined> {
   if (typeof first !== 'bigint' || typeof last !== 'bigint') return undefined; // texts can't be cut by numbers
   const shares = { first, last, counts: new Int32Array(new SharedArrayBuffer(8)) };
   worker.postMessage(shares);
-  const found = await over(tx, takeRanges(shares));
+  const found = await over(tx, claimRanges(shares));
   const theirs = await end;
   const tookPart = Atomics.load(shares.counts, BY_HELPER) > 0;
   if (!theirs) return tookPart ? undefined : [found, 1]; // what it took is missing
@@ -183,7 +183,7 @@ async function endBehind(
 ): Promise<Key | undefined> {
   const column = identifier(backfill.key);
   const { kind } = await keyOf(store, backfill);
-  const [behind, from] = behindSql(kind, column, cursor);
+  const [behind, from] = afterKeySql(kind, column, cursor);
   const [bound, last] = upTo === null ? ['', []] : [`AND ${column} <= ?`, [upTo]];
   const keyAt = async (offset: number): Promise<Key | undefined> => {
     const row = await store.getExact<{ key: unknown }>(
@@ -224,7 +224,7 @@ export async function fillWindow(
     return await withoutWaiting(store, async () => {
       let start = after;
       for await (const end of sliceEnds(store, backfill, after, upTo)) {
-        const where = `${rows.behind(start)} AND ${rows.upTo(end ?? upTo)}`;
+        const where = `${rows.afterKey(start)} AND ${rows.upTo(end ?? upTo)}`;
         if (await store.get(`SELECT 1 FROM ${table} WHERE ${where} AND ${due} LIMIT 1`)) {
           const last = await endBehind(store, backfill, start, upTo, WINDOW_ROWS);
           return { after: start, upTo: last ?? upTo };

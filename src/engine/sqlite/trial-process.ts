@@ -68,7 +68,7 @@ function runTrial({ objects, table, forward, columns, reverse }: Trial): TrialRe
     const update = noUpdateSql(table, columns);
     const message = refusal(copy, update);
     if (message !== undefined)
-      return { ended: 'update', message, trigger: guiltyTrigger(copy, table, update) };
+      return { ended: 'update', message, trigger: blockingTrigger(copy, table, update) };
   }
   for (const sql of reverse) {
     const message = refusal(copy, sql);
@@ -89,7 +89,7 @@ function refusal(copy: SchemaCopy, sql: string): string | undefined {
 }
 
 /** The first trigger of the table without which the statement compiles. */
-function guiltyTrigger(copy: SchemaCopy, table: string, sql: string): string | undefined {
+function blockingTrigger(copy: SchemaCopy, table: string, sql: string): string | undefined {
   const triggers = copy
     .prepare(`SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE`)
     .pluck()

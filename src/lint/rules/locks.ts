@@ -2,7 +2,13 @@ import { foldCase } from '../../db/sql.js';
 import { filterEach, flatMapEach } from '../../each.js';
 import { lockMsOf } from '../../engine/sqlite/inspect.js';
 import { duration } from '../../format.js';
-import { type Found, type LintedStep, type Rule, rebuiltTables, type Surroundings } from '../linted-step.js';
+import {
+  type LintHit,
+  type LintRule,
+  type ParsedStep,
+  type RuleContext,
+  rebuiltTables,
+} from '../parsed-step.js';
 import type { Statement } from '../statement.js';
 import { hasSequence, isToken, nameOf, type Token } from '../tokens.js';
 
@@ -13,36 +19,40 @@ const LONG_LOCK_MS = 100;
 const isLong = (lockMs: number | undefined): boolean => lockMs === undefined || lockMs > LONG_LOCK_MS;
 
 /** A whole table is copied or rewritten in one transaction. */
-export const tableRebuild: Rule = {
+export const tableRebuild: LintRule = {
   name: 'table-rebuild',
   async check(step, { store }) {
     const rebuilt = rebuiltTables(step);
-    return await flatMapEach(step.up, async (statement): Promise<Found[]> => {
-      const { deed } = statement;
+    return await flatMapEach(step.up, async (statement): Promise<LintHit[]> => {
+      const { operation } = statement;
       const rewriteMs = async (table: string): Promise<number | undefined> =>
         store && lockMsOf('rewrite', await store.bytes(table));
-      if (deed.kind === 'drop-column' && !step.made.has(deed.table) && isLong(await rewriteMs(deed.table))) {
+      if (
+        operation.kind === 'drop-column' &&
+        !step.createdTables.has(operation.table) &&
+        isLong(await rewriteMs(operation.table))
+      ) {
         return [
           {
             message: withTime(
-              `Drops the column ${deed.name} of ${deed.table}, for which SQLite rewrites every row with the write lock held`,
-              await rewriteMs(deed.table),
+              `Drops the column ${operation.name} of ${operation.table}, for which SQLite rewrites every row with the write lock held`,
+              await rewriteMs(operation.table),
             ),
-            instead:
+            suggestion:
               'Let the application stop using the column and leave it there; or drop it while nobody writes',
             statement,
           },
         ];
       }
-      const isRebuild = deed.kind === 'rename-table' && rebuilt.has(deed.table);
-      if (!isRebuild || !isLong(await rewriteMs(deed.to))) return [];
+      const isRebuild = operation.kind === 'rename-table' && rebuilt.has(operation.table);
+      if (!isRebuild || !isLong(await rewriteMs(operation.to))) return [];
       return [
         {
           message: withTime(
-            `Rebuilds the table ${deed.to}: every row is copied with the write lock held`,
-            await rewriteMs(deed.to),
+            `Rebuilds the table ${operation.to}: every row is copied with the write lock held`,
+            await rewriteMs(operation.to),
           ),
-          instead: 'Add a column, fill it with defineBackfill(), and let the application use that one',
+          suggestion: 'Add a column, fill it with defineBackfill(), and let the application use that one',
           statement,
         },
       ];
@@ -51,22 +61,22 @@ export const tableRebuild: Rule = {
 };
 
 /** An index is made with the write lock held for the whole build. */
-export const indexOnLargeTable: Rule = {
+export const indexOnLargeTable: LintRule = {
   name: 'index-on-large-table',
-  check: async ({ up, made }, { store }) =>
-    await flatMapEach(up, async (statement): Promise<Found[]> => {
-      const { deed } = statement;
-      if (deed.kind !== 'create-index' || made.has(deed.table)) return [];
-      const work = deed.isPartial ? 'emptyIndex' : 'filledIndex';
-      const lockMs = store && lockMsOf(work, await store.bytes(deed.table));
+  check: async ({ up, createdTables }, { store }) =>
+    await flatMapEach(up, async (statement): Promise<LintHit[]> => {
+      const { operation } = statement;
+      if (operation.kind !== 'create-index' || createdTables.has(operation.table)) return [];
+      const work = operation.isPartial ? 'emptyIndex' : 'filledIndex';
+      const lockMs = store && lockMsOf(work, await store.bytes(operation.table));
       if (!isLong(lockMs)) return [];
       return [
         {
           message: withTime(
-            `Makes the index ${deed.name} on ${deed.table}, for which SQLite reads every row with the write lock held`,
+            `Makes the index ${operation.name} on ${operation.table}, for which SQLite reads every row with the write lock held`,
             lockMs,
           ),
-          instead:
+          suggestion:
             'Make it with defineSchemaStep(), which gives each index a transaction of its own, before the column is filled',
           statement,
         },
@@ -79,46 +89,53 @@ const withTime = (message: string, lockMs: number | undefined): string =>
   lockMs === undefined ? message : `${message} (about ${duration(lockMs)} on this store)`;
 
 /** Rows of a whole table are changed in one transaction. */
-export const dataChangeInSqlStep: Rule = {
+export const dataChangeInSqlStep: LintRule = {
   name: 'data-change-in-sql-step',
-  check: async (step, surroundings) =>
-    await flatMapEach(step.up, async (statement) => await dataChange(step, statement, surroundings)),
+  check: async (step, context) =>
+    await flatMapEach(step.up, async (statement) => await dataChange(step, statement, context)),
 };
 
-async function dataChange(step: LintedStep, statement: Statement, { store }: Surroundings): Promise<Found[]> {
-  const { deed } = statement;
+async function dataChange(
+  step: ParsedStep,
+  statement: Statement,
+  { store }: RuleContext,
+): Promise<LintHit[]> {
+  const { operation } = statement;
   const isLarge = async (table: string): Promise<boolean> =>
-    !step.made.has(table) && ((await store?.hasManyRows(table)) ?? true);
-  switch (deed.kind) {
+    !step.createdTables.has(table) && ((await store?.hasManyRows(table)) ?? true);
+  switch (operation.kind) {
     case 'update':
     case 'delete': {
-      if (!(await isLarge(deed.table)) || isOneRow(deed.where, await store?.uniqueColumns(deed.table)))
+      if (
+        !(await isLarge(operation.table)) ||
+        isOneRow(operation.where, await store?.uniqueColumns(operation.table))
+      )
         return [];
-      return deed.kind === 'update'
+      return operation.kind === 'update'
         ? [
             {
-              message: `Updates ${deed.table} in one transaction: nobody else can write until the last row is done`,
-              instead: 'Fill it in batches with defineBackfill()',
+              message: `Updates ${operation.table} in one transaction: nobody else can write until the last row is done`,
+              suggestion: 'Fill it in batches with defineBackfill()',
               statement,
             },
           ]
         : [
             {
-              message: `Deletes from ${deed.table} in one transaction: nobody else can write until the last row is done`,
-              instead: 'Let the application delete in small portions',
+              message: `Deletes from ${operation.table} in one transaction: nobody else can write until the last row is done`,
+              suggestion: 'Let the application delete in small portions',
               statement,
             },
           ];
     }
     case 'insert':
     case 'create-table': {
-      const target = deed.kind === 'insert' ? deed.table : deed.name;
-      const sources = await filterEach(deed.reads, isLarge);
+      const target = operation.kind === 'insert' ? operation.table : operation.name;
+      const sources = await filterEach(operation.reads, isLarge);
       if (sources.length === 0 || rebuiltTables(step).has(target)) return [];
       return [
         {
           message: `Copies rows of ${sources.join(', ')} into ${target} in one transaction: nobody else can write until the last row is done`,
-          instead:
+          suggestion:
             'Add columns where the rows are and fill them with defineBackfill(); or copy in small portions outside of a step',
           statement,
         },

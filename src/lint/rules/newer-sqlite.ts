@@ -1,5 +1,5 @@
 import { compareVersions, parseVersion } from '../../version.js';
-import type { Found, Rule } from '../linted-step.js';
+import type { LintHit, LintRule } from '../parsed-step.js';
 import type { Statement } from '../statement.js';
 import { hasSequence, indexOfSequence, isToken } from '../tokens.js';
 
@@ -15,8 +15,8 @@ const sequence =
   ({ tokens }: Statement): boolean =>
     sequences.some((words) => hasSequence(tokens, words));
 
-const isRowChange = ({ deed }: Statement): boolean => /^(?:insert|update|delete)$/.test(deed.kind);
-const isColumns = ({ deed }: Statement): boolean => /^(?:create-table|add-column)$/.test(deed.kind);
+const isRowChange = ({ operation }: Statement): boolean => /^(?:insert|update|delete)$/.test(operation.kind);
+const isColumns = ({ operation }: Statement): boolean => /^(?:create-table|add-column)$/.test(operation.kind);
 
 /** @see https://www.sqlite.org/changes.html */
 const FEATURES: readonly Feature[] = [
@@ -24,9 +24,9 @@ const FEATURES: readonly Feature[] = [
     what: 'ON CONFLICT DO',
     since: '3.24',
     isIn: (statement) =>
-      statement.deed.kind === 'insert' && sequence('ON CONFLICT DO', 'ON CONFLICT (')(statement),
+      statement.operation.kind === 'insert' && sequence('ON CONFLICT DO', 'ON CONFLICT (')(statement),
   },
-  { what: 'RENAME COLUMN', since: '3.25', isIn: ({ deed }) => deed.kind === 'rename-column' },
+  { what: 'RENAME COLUMN', since: '3.25', isIn: ({ operation }) => operation.kind === 'rename-column' },
   { what: 'a window function', since: '3.25', isIn: sequence(') OVER') },
   { what: 'NULLS FIRST or NULLS LAST', since: '3.30', isIn: sequence('NULLS FIRST', 'NULLS LAST') },
   { what: 'FILTER', since: '3.30', isIn: sequence(') FILTER (') },
@@ -39,9 +39,9 @@ const FEATURES: readonly Feature[] = [
   {
     what: 'UPDATE FROM',
     since: '3.33',
-    isIn: ({ deed, tokens }) => deed.kind === 'update' && hasSequence(tokens, 'FROM', 0),
+    isIn: ({ operation, tokens }) => operation.kind === 'update' && hasSequence(tokens, 'FROM', 0),
   },
-  { what: 'DROP COLUMN', since: '3.35', isIn: ({ deed }) => deed.kind === 'drop-column' },
+  { what: 'DROP COLUMN', since: '3.35', isIn: ({ operation }) => operation.kind === 'drop-column' },
   {
     what: 'RETURNING',
     since: '3.35',
@@ -51,8 +51,9 @@ const FEATURES: readonly Feature[] = [
   {
     what: 'a STRICT table',
     since: '3.37',
-    isIn: ({ deed, tokens }) =>
-      deed.kind === 'create-table' && [') STRICT', ', STRICT'].some((words) => hasSequence(tokens, words, 0)),
+    isIn: ({ operation, tokens }) =>
+      operation.kind === 'create-table' &&
+      [') STRICT', ', STRICT'].some((words) => hasSequence(tokens, words, 0)),
   },
   { what: '-> or ->>', since: '3.38', isIn: sequence('->', '->>') },
   {
@@ -70,7 +71,7 @@ const FEATURES: readonly Feature[] = [
     since: '3.53',
     isIn: (statement) =>
       isToken(statement.tokens[0], 'ALTER') &&
-      statement.deed.kind === 'other' &&
+      statement.operation.kind === 'other' &&
       sequence('CONSTRAINT', 'ADD CHECK', 'SET NOT NULL', 'DROP NOT NULL')(statement),
   },
 ];
@@ -104,19 +105,19 @@ const FUNCTIONS: Readonly<Record<string, string>> = {
 };
 
 /** How deep the constraints of a column stand: in the list of a new table, or behind ADD COLUMN. */
-const columnDepth = ({ deed }: Statement): number => (deed.kind === 'create-table' ? 1 : 0);
+const columnDepth = ({ operation }: Statement): number => (operation.kind === 'create-table' ? 1 : 0);
 
 /** SQL that the oldest SQLite in use does not know. */
-export const newerSqlite: Rule = {
+export const newerSqlite: LintRule = {
   name: 'newer-sqlite',
-  check: async ({ up, down, conditions }, { sqlite }) =>
-    [...up, ...(down ?? []), ...conditions].flatMap((statement) =>
+  check: async ({ up, down, otherSql }, { sqlite }) =>
+    [...up, ...(down ?? []), ...otherSql].flatMap((statement) =>
       usedIn(statement)
         .filter(({ since }) => isAbove(since, sqlite))
         .map(
-          ({ what, since }): Found => ({
+          ({ what, since }): LintHit => ({
             message: `Uses ${what}, which came with SQLite ${since}, and the oldest in use is ${sqlite}`,
-            instead: 'Say it in SQL that the older one knows; or raise `--sqlite`',
+            suggestion: 'Say it in SQL that the older one knows; or raise `--sqlite`',
             statement,
           }),
         ),

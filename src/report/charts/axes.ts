@@ -53,7 +53,7 @@ export const countTick = (value: number): string =>
 export const lagTick = (value: number): string => seconds(value);
 
 /** Whole numbers from one to another to write on an axis, so many at most. */
-export function wholeTicks(from: number, to: number, most: number): number[] {
+export function integerTicks(from: number, to: number, most: number): number[] {
   const least = Math.max(1, (to - from) / most);
   const power = 10 ** Math.floor(Math.log10(least));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= least && Number.isInteger(n)) ?? 1;

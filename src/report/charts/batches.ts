@@ -1,7 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import type { BatchPoint } from '../batch-points.js';
 import type { Html } from '../html.js';
-import { countTick, wholeTicks } from './axes.js';
+import { countTick, integerTicks } from './axes.js';
 import { draw } from './draw.js';
 
 /** At most this many beginnings of runs are marked: more would hide the line. */
@@ -29,7 +29,7 @@ export function batchesChart(
     y: { label: names.figure, grid: true, zero: true, tickFormat: countTick, ticks: isNarrow ? 4 : 5 },
     marks: [
       Plot.axisX({
-        ticks: wholeTicks(first, last, isNarrow ? 4 : 8),
+        ticks: integerTicks(first, last, isNarrow ? 4 : 8),
         tickFormat: String,
         label: names.batch,
       }),

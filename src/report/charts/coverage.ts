@@ -1,6 +1,6 @@
 import * as Plot from '@observablehq/plot';
 import type { Html } from '../html.js';
-import { draw, nameSpace, shorten } from './draw.js';
+import { draw, labelWidth, shorten } from './draw.js';
 
 /** A bar: how much of a group is filled. */
 export interface CoverageBar {
@@ -21,7 +21,7 @@ export function coverageChart(label: string, bars: readonly CoverageBar[]): Html
     return {
       height: data.length * 24 + 40,
       marginTop: 6,
-      marginLeft: nameSpace(names, format),
+      marginLeft: labelWidth(names, format),
       marginRight: isNarrow ? 52 : 170,
       x: { domain: [0, 100], label: null },
       y: { type: 'band', domain: data.map(({ id }) => id), label: null, padding: 0.25 },

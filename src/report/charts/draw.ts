@@ -41,7 +41,7 @@ export function shorten(text: string, length: number): string {
 }
 
 /** Space for names at the left of a chart, in pixels: an estimate that is rather too wide, as there are no letters to measure. */
-export function nameSpace(names: readonly string[], { width }: Format): number {
+export function labelWidth(names: readonly string[], { width }: Format): number {
   const widthOf = (name: string): number =>
     [...name].reduce(
       (sum, sign) => sum + (/[\u0020-\u024f]/.test(sign) ? (/[A-Z_@%&]/.test(sign) ? 8.8 : 7) : 13),

@@ -1,11 +1,11 @@
 import * as Plot from '@observablehq/plot';
 import type { Html } from '../html.js';
-import type { LagBar, LagBucket } from '../lag-series.js';
+import type { HistogramBin, LagBucket } from '../lag-series.js';
 import { countTick, lagTick, lagTicks, timeTick } from './axes.js';
 import { draw } from './draw.js';
 
 /** How many rows have a lag of which size. */
-export function lagHistogram(label: string, bars: readonly LagBar[], rows: string): Html {
+export function lagHistogram(label: string, bars: readonly HistogramBin[], rows: string): Html {
   const from = bars[0]?.fromSeconds ?? 1;
   const to = bars.at(-1)?.toSeconds ?? 10;
   return draw(label, ({ width, isNarrow }) => ({

@@ -1,7 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import type { Html } from '../html.js';
 import { timeTick } from './axes.js';
-import { draw, nameSpace, shorten } from './draw.js';
+import { draw, labelWidth, shorten } from './draw.js';
 
 /** What happened: from a time to a time, or at one. */
 export interface TimelineEvent {
@@ -31,7 +31,7 @@ export function timelineChart(label: string, events: readonly TimelineEvent[]): 
     return {
       height: lanes.length * 30 + 54,
       marginTop: 6,
-      marginLeft: nameSpace(names, format),
+      marginLeft: labelWidth(names, format),
       marginRight: 44,
       marginBottom: 44,
       x: { type: 'utc', domain: [new Date(minMs - marginMs), new Date(maxMs + marginMs)], label: null },

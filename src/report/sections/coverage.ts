@@ -2,10 +2,10 @@ import { count } from '../../format.js';
 import { percent } from '../../verify/check.js';
 import { OTHER_GROUPS } from '../../verify/scan.js';
 import { coverageChart } from '../charts/coverage.js';
-import type { BackfillFacts } from '../gather.js';
-import { type Html, html, storeText } from '../html.js';
+import type { BackfillFacts } from '../collect.js';
+import { type Html, html, isolateBidi } from '../html.js';
 import { figure, table } from '../table.js';
-import type { Making } from './section.js';
+import type { RenderContext } from './section.js';
 
 /** At most this many groups are drawn, the most frequent ones; the table has all. */
 const MAX_BARS = 24;
@@ -17,7 +17,10 @@ interface Group {
 }
 
 /** How much is filled, by the values of the column that the backfill groups by; else of all rows together. */
-export function coverageSection({ step, verification }: BackfillFacts, { words }: Making): Html | undefined {
+export function coverageSection(
+  { step, verification }: BackfillFacts,
+  { words }: RenderContext,
+): Html | undefined {
   const check = verification?.checks.find(({ id }) => id === 'groups');
   if (!check) return undefined;
   const { groups } = check.figures as { readonly groups: readonly Group[] };
@@ -56,7 +59,7 @@ ${figure(words, {
       ]),
     ],
     byRows.map((group) => [
-      storeText(nameOf(group)),
+      isolateBidi(nameOf(group)),
       count(group.total),
       ...columns.flatMap((column) => {
         const filled = group.filled[column] ?? 0;

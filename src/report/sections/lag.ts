@@ -1,27 +1,30 @@
 import { count, instantUtc, seconds } from '../../format.js';
 import type { LagFigures } from '../../verify/times.js';
 import { lagHistogram, lagOverTime } from '../charts/lag.js';
-import type { BackfillFacts } from '../gather.js';
+import type { BackfillFacts } from '../collect.js';
 import { type Html, html } from '../html.js';
 import type { LagSeries } from '../lag-series.js';
 import { figure, table } from '../table.js';
-import type { Making } from './section.js';
+import type { RenderContext } from './section.js';
 
 /** How the lags between two columns are spread, how they went over time, and the slowest rows. */
-export function lagSection({ step, verification, lag }: BackfillFacts, making: Making): Html | undefined {
+export function lagSection(
+  { step, verification, lag }: BackfillFacts,
+  context: RenderContext,
+): Html | undefined {
   const asked = step.checks.lag;
   if (!asked || !lag) return undefined;
-  const { words } = making;
+  const { words } = context;
   const heading = html`<h3>${words.lagHeading(asked.from, asked.to)}</h3>`;
   if (lag.rows === 0) return html`${heading}<p>${words.noLags}</p>`;
   const figures = verification?.checks.find(({ id }) => id === 'lag')?.figures as
     | Partial<LagFigures>
     | undefined;
   return html`${heading}
-${spreadFigure(lag, making)}${timeFigure(lag, asked.to, making)}${slowestTable(figures?.slowest ?? [], making)}`;
+${spreadFigure(lag, context)}${timeFigure(lag, asked.to, context)}${slowestTable(figures?.slowest ?? [], context)}`;
 }
 
-function spreadFigure({ bars, rows, negative, zero }: LagSeries, { words }: Making): Html {
+function spreadFigure({ bars, rows, negative, zero }: LagSeries, { words }: RenderContext): Html {
   const caption = [
     words.lagSpreadChart(count(rows)),
     ...(negative > 0 ? [words.lagNegative(count(negative))] : []),
@@ -47,7 +50,7 @@ function spreadFigure({ bars, rows, negative, zero }: LagSeries, { words }: Maki
 function timeFigure(
   { buckets, bucketMs, outside }: LagSeries,
   to: string,
-  { words }: Making,
+  { words }: RenderContext,
 ): Html | undefined {
   if (buckets.length === 0) return undefined;
   const caption = [
@@ -84,7 +87,7 @@ function timeFigure(
 /** Seconds to the microsecond. */
 const exact = (value: number): string => value.toLocaleString('en-US', { maximumFractionDigits: 6 });
 
-function slowestTable(slowest: LagFigures['slowest'], { words }: Making): Html | undefined {
+function slowestTable(slowest: LagFigures['slowest'], { words }: RenderContext): Html | undefined {
   if (slowest.length === 0) return undefined;
   return html`<h4>${words.slowest}</h4>
 <div class="small">${table(

@@ -1,13 +1,13 @@
 import { count, duration, instantUtc } from '../../format.js';
 import type { RunRecord } from '../../ledger/records.js';
 import { batchesChart } from '../charts/batches.js';
-import type { BackfillFacts } from '../gather.js';
+import type { BackfillFacts } from '../collect.js';
 import { type Html, html } from '../html.js';
 import { figure, table } from '../table.js';
-import type { Making } from './section.js';
+import type { RenderContext } from './section.js';
 
 /** The runs of a backfill, with throughput and batch size over its batches. */
-export function runsSection(facts: BackfillFacts, { words }: Making): Html {
+export function runsSection(facts: BackfillFacts, { words }: RenderContext): Html {
   const { runs, runCount, points, batchCount } = facts;
   if (runs.length === 0) return html`<h3>${words.runs}</h3><p>${words.noRuns}</p>`;
   const number = (title: string) => ({ title, isNumber: true });

@@ -1,19 +1,19 @@
+import type { Translate } from '../../i18n/lang.js';
 import type { Verdict } from '../../verify/check.js';
-import type { Say } from '../../words/lang.js';
 import { type Html, html } from '../html.js';
-import type { Words } from '../words.js';
+import type { Messages } from '../messages.js';
 
 /** What a section of a report is made with. */
-export interface Making {
-  readonly words: Words;
+export interface RenderContext {
+  readonly words: Messages;
   /** Says a text of an error in the words' language. */
-  readonly say: Say;
+  readonly translate: Translate;
   /** Makes of a command that a hint names one that runs as it stands. */
-  readonly tell: (command: string) => string;
+  readonly toRunnable: (command: string) => string;
 }
 
 /** A verdict as a word, which is coloured besides. */
-export const badge = (verdict: Verdict | 'none', { verdicts }: Words): Html =>
+export const badge = (verdict: Verdict | 'none', { verdicts }: Messages): Html =>
   html`<span class="badge ${verdict}">${verdicts[verdict]}</span>`;
 
 /** A command, to be copied. */

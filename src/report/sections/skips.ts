@@ -1,12 +1,12 @@
 import { count } from '../../format.js';
-import type { BackfillFacts } from '../gather.js';
+import type { BackfillFacts } from '../collect.js';
 import { type Html, html } from '../html.js';
+import type { Messages } from '../messages.js';
 import { table } from '../table.js';
-import type { Words } from '../words.js';
-import { code, type Making } from './section.js';
+import { code, type RenderContext } from './section.js';
 
 /** What was left alone, by reason, with keys. */
-export function skipsSection({ skips }: BackfillFacts, { words }: Making): Html {
+export function skipsSection({ skips }: BackfillFacts, { words }: RenderContext): Html {
   if (skips.length === 0) return html`<h3>${words.skips}</h3><p>${words.noSkips}</p>`;
   const rows = skips.map(({ reason, count: all, first }) => {
     const keys = first.map(({ key, target }) => (target === '*' ? String(key) : `${key} (${target})`));
@@ -27,7 +27,7 @@ ${table(
 )}`;
 }
 
-function meaning(reason: string, { reasons }: Words): string {
+function meaning(reason: string, { reasons }: Messages): string {
   if (/^(?:SQLITE|POSTGRES)_/.test(reason)) return reasons.REFUSED;
-  return reason in reasons ? reasons[reason as keyof Words['reasons']] : '';
+  return reason in reasons ? reasons[reason as keyof Messages['reasons']] : '';
 }

@@ -1,14 +1,14 @@
 import { duration, instantUtc } from '../../format.js';
 import type { Step } from '../../steps/step.js';
 import { type TimelineEvent, timelineChart } from '../charts/timeline.js';
-import type { ReportFacts } from '../gather.js';
+import type { ReportFacts } from '../collect.js';
 import { type Html, html } from '../html.js';
+import type { Messages } from '../messages.js';
 import { figure, table } from '../table.js';
-import type { Words } from '../words.js';
-import { badge, type Making } from './section.js';
+import { badge, type RenderContext } from './section.js';
 
 /** When commands, steps, runs and verdicts were: drawn, and in tables. */
-export function timelineSection(facts: ReportFacts, { words }: Making): Html {
+export function timelineSection(facts: ReportFacts, { words }: RenderContext): Html {
   const events = eventsOf(facts, words);
   const chart =
     events.length === 0
@@ -25,7 +25,10 @@ ${stepsTable(facts, words)}${chart ?? html`<p>${words.noCommands}</p>`}</section
 `;
 }
 
-function eventsOf({ steps, backfills, commands, madeAt }: ReportFacts, words: Words): TimelineEvent[] {
+function eventsOf(
+  { steps, backfills, commands, generatedAt }: ReportFacts,
+  words: Messages,
+): TimelineEvent[] {
   const at = (time: string): number => Date.parse(time);
   const isOne = backfills.length === 1;
   const laneOf = (kind: 'run' | 'verification', name: string): string =>
@@ -71,14 +74,14 @@ function eventsOf({ steps, backfills, commands, madeAt }: ReportFacts, words: Wo
     ]),
   ];
   const isKnown = ({ startMs, endMs }: TimelineEvent): boolean =>
-    startMs <= endMs && endMs <= madeAt.getTime() + YEAR_MS;
+    startMs <= endMs && endMs <= generatedAt.getTime() + YEAR_MS;
   return events.filter(isKnown);
 }
 
 /** An entry of the ledger further ahead than this is no time that a chart could show. */
 const YEAR_MS = 365 * 86_400_000;
 
-function stepsTable({ steps }: ReportFacts, words: Words): Html {
+function stepsTable({ steps }: ReportFacts, words: Messages): Html {
   return table(
     [
       { title: words.step },
@@ -100,7 +103,7 @@ function stepsTable({ steps }: ReportFacts, words: Words): Html {
   );
 }
 
-function commandsTable({ commands }: ReportFacts, words: Words): Html {
+function commandsTable({ commands }: ReportFacts, words: Messages): Html {
   return html`<h4>${words.commands}</h4>
 ${table(
   [{ title: words.time, isWhole: true }, { title: words.command }, { title: words.steps }],
@@ -109,7 +112,7 @@ ${table(
 )}`;
 }
 
-function verdictsTable({ backfills }: ReportFacts, words: Words): Html {
+function verdictsTable({ backfills }: ReportFacts, words: Messages): Html {
   const rows = backfills.flatMap(({ step, verdicts }) =>
     verdicts.map(({ verifiedAt, run, verdict }) => [
       instantUtc(verifiedAt),

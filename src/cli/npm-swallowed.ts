@@ -2,7 +2,7 @@ import { BackfillError } from '../errors.js';
 import { shellWord } from '../shell.js';
 
 /** An option of ours, as the trap needs it. */
-export interface TrappedOption {
+export interface KnownOption {
   /** Its name without dashes, as `batch-size`. */
   readonly name: string;
   /** Says of a word whether it can be the option's value; undefined for an option without one. */
@@ -15,13 +15,13 @@ export interface TrappedOption {
 const NPM_ALIASES: Readonly<Record<string, string>> = { to: 'token_description' };
 
 /** Settings of npm's own that look like an option of ours. */
-const NPM_OWN = new Set(['all', 'loglevel']);
+const NPM_SETTINGS = new Set(['all', 'loglevel']);
 
 /** npm reads `--lang` as four short options of its own: `-l`, `-a`, `-n`, `-g`. */
 const NPM_LETTERS: Readonly<Record<string, readonly string[]>> = { lang: ['long', 'all', 'global'] };
 
 /** Consent is for a person to add, not for a hint to advise. */
-const CONSENTS = new Set(['yes', 'allow-triggers']);
+const CONSENT_FLAGS = new Set(['yes', 'allow-triggers']);
 
 /**
  * Refuses a call through npm in which npm kept an option for itself: `npm run migrate up --dry-run`, without `--` before
@@ -36,7 +36,7 @@ const CONSENTS = new Set(['yes', 'allow-triggers']);
 export function refuseNpmKeptOptions(
   argv: readonly string[],
   env: NodeJS.ProcessEnv,
-  options: readonly TrappedOption[],
+  options: readonly KnownOption[],
   commands: readonly string[],
 ): void {
   if (env.npm_lifecycle_event === undefined) return;
@@ -57,9 +57,9 @@ export function refuseNpmKeptOptions(
   const first = command < 0 ? [] : words.splice(command, 1);
   // npm leaves the value of an option that it does not know among the arguments, and keeps `true` for the option.
   // Those that take few values choose first, those that can do without one last.
-  const byChoice = [...kept].sort((a, b) => freedom(a) - freedom(b));
+  const byChoice = [...kept].sort((a, b) => ambiguity(a) - ambiguity(b));
   const restored = byChoice.flatMap(({ name, takes, mayTake, value }) => {
-    if (CONSENTS.has(name)) return [];
+    if (CONSENT_FLAGS.has(name)) return [];
     const fits = takes ?? mayTake;
     if (fits === undefined) return [`--${name}`];
     if (value !== 'true') return [`--${name}=${shellWord(value)}`];
@@ -69,7 +69,7 @@ export function refuseNpmKeptOptions(
   });
   const corrected = [...first, ...words].map(shellWord).concat(restored).join(' ');
   const call = isExec ? 'npm exec -- umzug-backfill' : `npm run ${env.npm_lifecycle_event} --`;
-  const consents = kept.filter(({ name }) => CONSENTS.has(name)).map(({ name }) => `--${name}`);
+  const consents = kept.filter(({ name }) => CONSENT_FLAGS.has(name)).map(({ name }) => `--${name}`);
   throw new BackfillError(
     'NPM_KEPT_OPTION',
     `npm kept ${kept.map(({ name }) => `--${name}`).join(', ')} for itself, so that it did not reach this command`,
@@ -88,7 +88,7 @@ function withoutScript(argv: readonly string[], script: string): string[] {
 }
 
 /** How little an option minds which word it gets. */
-const freedom = ({ takes, mayTake }: TrappedOption): number => (mayTake ? 2 : takes?.('any word') ? 1 : 0);
+const ambiguity = ({ takes, mayTake }: KnownOption): number => (mayTake ? 2 : takes?.('any word') ? 1 : 0);
 
 /** npm's name for an option: `--no-backup` turns its setting `backup` off. */
 const settingOf = (name: string): string => name.replace(/^no-/, '').replaceAll('-', '_');
@@ -106,15 +106,15 @@ function keptValue(name: string, env: NodeJS.ProcessEnv, settings: readonly stri
       setting !== undefined &&
       other !== undefined &&
       !settings.includes(setting) &&
-      !NPM_OWN.has(other) &&
-      isSlipOf(other, name.replaceAll('-', ''))
+      !NPM_SETTINGS.has(other) &&
+      isTypoOf(other, name.replaceAll('-', ''))
     );
   });
   return slip === undefined ? undefined : env[slip];
 }
 
 /** Whether `word` is `name` without its separators, its beginning, or one letter off. Short names must be exact. */
-function isSlipOf(word: string, name: string): boolean {
+function isTypoOf(word: string, name: string): boolean {
   if (word === name) return true;
   if (name.length < 6 || word.length < 2) return false;
   if (name.startsWith(word)) return true;

@@ -13,7 +13,7 @@ export interface Interruption {
 }
 
 /** What runs a backfill and interrupts it. */
-export interface Interrupter {
+export interface FaultInjector {
   /** How. */
   readonly by: 'SIGKILL' | 'exception';
   /** Runs it on a store; it is done where no batch was left. */
@@ -24,10 +24,10 @@ export interface Interrupter {
 class Thrown extends Error {}
 
 /** A ledger that throws once it has recorded a batch, or removed one: in the transaction of its updates. */
-function throwing(ledger: Ledger): Ledger {
+function throwingLedger(ledger: Ledger): Ledger {
   return {
     ...ledger,
-    in: (tx) => throwing(ledger.in(tx)),
+    in: (tx) => throwingLedger(ledger.in(tx)),
     async addBatch(...batch) {
       await ledger.addBatch(...batch);
       throw new Thrown();
@@ -40,11 +40,11 @@ function throwing(ledger: Ledger): Ledger {
 }
 
 /** Interrupts by an exception in this process: for definitions with functions, which no other process can be handed. */
-export const byThrowing = (subject: Subject): Interrupter => ({
+export const throwing = (subject: Subject): FaultInjector => ({
   by: 'exception',
   async run(path, { direction, at }) {
     const store = openSqlite(locateStore(path), { access: 'write' });
-    const ledger = at === 'in a batch' ? throwing(openLedger(store)) : openLedger(store);
+    const ledger = at === 'in a batch' ? throwingLedger(openLedger(store)) : openLedger(store);
     const onEvent = ({ event }: { readonly event: string }): void => {
       if (event === 'batch_committed' || event === 'batch_reverted') throw new Thrown();
     };

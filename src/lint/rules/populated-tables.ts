@@ -1,17 +1,17 @@
 import { flatMapEach } from '../../each.js';
-import type { Found, Rule } from '../linted-step.js';
+import type { LintHit, LintRule } from '../parsed-step.js';
 import { hasSequence, indexOfSequence, isToken, type Token } from '../tokens.js';
 
 // What SQLite refuses where a table has rows: it passes on the empty store of a test.
 
 /** A column is to hold values that the rows there do not have. */
-export const notNullWithoutDefault: Rule = {
+export const notNullWithoutDefault: LintRule = {
   name: 'not-null-without-default',
-  check: async ({ up, made }) =>
-    up.flatMap((statement): Found[] => {
-      const { deed } = statement;
-      if (deed.kind !== 'add-column' || made.has(deed.table)) return [];
-      const { rest, table, name } = deed;
+  check: async ({ up, createdTables }) =>
+    up.flatMap((statement): LintHit[] => {
+      const { operation } = statement;
+      if (operation.kind !== 'add-column' || createdTables.has(operation.table)) return [];
+      const { rest, table, name } = operation;
       const isGenerated = hasSequence(rest, 'AS (', 0);
       const value = defaultOf(rest);
       const hasValue = value.length > 0 && !value.some((token) => isToken(token, 'NULL'));
@@ -19,7 +19,7 @@ export const notNullWithoutDefault: Rule = {
       return [
         {
           message: `Adds the column ${name} to ${table} as NOT NULL without a default, which SQLite refuses where the table has rows`,
-          instead:
+          suggestion:
             'Give it a DEFAULT; or add it without NOT NULL, fill it with defineBackfill(), and let the application write no NULL',
           statement,
         },
@@ -28,20 +28,20 @@ export const notNullWithoutDefault: Rule = {
 };
 
 /** A default that can not be given to rows that stand. */
-export const refusedDefault: Rule = {
+export const refusedDefault: LintRule = {
   name: 'refused-default',
-  check: async ({ up, made }) =>
-    up.flatMap((statement): Found[] => {
-      const { deed } = statement;
-      if (deed.kind !== 'add-column' || made.has(deed.table)) return [];
-      const { rest, table, name } = deed;
+  check: async ({ up, createdTables }) =>
+    up.flatMap((statement): LintHit[] => {
+      const { operation } = statement;
+      if (operation.kind !== 'add-column' || createdTables.has(operation.table)) return [];
+      const { rest, table, name } = operation;
       const value = defaultOf(rest);
       const isNull = value.length === 0 || value.some((token) => isToken(token, 'NULL'));
       if (!isConstant(value)) {
         return [
           {
             message: `Adds the column ${name} to ${table} with a default that is no constant, which SQLite refuses where the table has rows`,
-            instead: 'Add it without a default, and fill the rows that stand with defineBackfill()',
+            suggestion: 'Add it without a default, and fill the rows that stand with defineBackfill()',
             statement,
           },
         ];
@@ -50,7 +50,7 @@ export const refusedDefault: Rule = {
       return [
         {
           message: `Adds the foreign key ${name} to ${table} with a default, which SQLite refuses where the table has rows`,
-          instead: 'Add it without a default, and fill the rows that stand with defineBackfill()',
+          suggestion: 'Add it without a default, and fill the rows that stand with defineBackfill()',
           statement,
         },
       ];
@@ -58,17 +58,18 @@ export const refusedDefault: Rule = {
 };
 
 /** Rows that stand may be equal. */
-export const uniqueIndexOnRows: Rule = {
+export const uniqueIndexOnRows: LintRule = {
   name: 'unique-index-on-rows',
-  check: async ({ up, made }, { store }) =>
-    await flatMapEach(up, async (statement): Promise<Found[]> => {
-      const { deed } = statement;
-      if (deed.kind !== 'create-index' || !deed.isUnique || made.has(deed.table)) return [];
-      if (store && !(await store.hasRows(deed.table))) return [];
+  check: async ({ up, createdTables }, { store }) =>
+    await flatMapEach(up, async (statement): Promise<LintHit[]> => {
+      const { operation } = statement;
+      if (operation.kind !== 'create-index' || !operation.isUnique || createdTables.has(operation.table))
+        return [];
+      if (store && !(await store.hasRows(operation.table))) return [];
       return [
         {
-          message: `Makes the unique index ${deed.name} on ${deed.table}, which SQLite refuses where two rows are equal`,
-          instead:
+          message: `Makes the unique index ${operation.name} on ${operation.table}, which SQLite refuses where two rows are equal`,
+          suggestion:
             'Try it on a copy of the store, let the application write no equal rows, and say so where this is silenced',
           statement,
         },

@@ -1,13 +1,13 @@
-import type { Words } from './words.js';
+import type { Messages } from './messages.js';
 
 /** The words of a report in English. */
-export const en: Words = {
+export const en: Messages = {
   locale: 'en',
   title: 'Backfill report',
   store: 'Store',
   storeSize: 'Size',
-  madeAt: 'Made at',
-  madeBy: 'Made by',
+  generatedAt: 'Made at',
+  generatedBy: 'Made by',
   comma: ', ',
   timesAreUtc: 'All times are in UTC.',
   noBackfills: 'The project has no backfill.',
@@ -83,7 +83,7 @@ export const en: Words = {
   cellsMore: (cells) => `The table holds ${cells} derived cells more than the ledger records`,
   cellsFewer: (cells) =>
     `The table holds ${cells} derived cells fewer than the ledger records: rows deleted or cells changed since`,
-  mends: {
+  fixes: {
     rules: 'Mend the rows that break it; this command then verifies again:',
     coverage: 'This command fills them:',
     consistency: 'This command fills them anew; look at them first:',

@@ -2,12 +2,12 @@ import type Database from 'better-sqlite3';
 import { identifier, isSameName } from '../db/sql.js';
 import type { Key } from '../ledger/keys.js';
 import { isSqliteError } from '../store-errors.js';
-import { contentsOf, isSame, placeOf, type Table, tableDifference, tableOf } from './contents.js';
-import { differs } from './failure.js';
+import type { Baseline } from './baseline.js';
+import { columnIndex, isSame, readContents, type Table, tableDifference, tableOf } from './contents.js';
+import { differenceError } from './failure.js';
 import type { Subject } from './options.js';
 import { runDown, runUp } from './runs.js';
-import { copyStore, edit } from './seed.js';
-import type { Filled } from './uninterrupted.js';
+import { asApplication, copyStore } from './seed.js';
 
 interface Cell {
   readonly key: Key;
@@ -22,35 +22,44 @@ interface Cell {
  * @returns how many values were put
  * @throws {BackfillTestError} `NOT_KEPT`
  */
-export async function requireStanding(
+export async function requirePreserved(
   subject: Subject,
   seed: string,
   path: string,
-  { before, after, account }: Filled,
+  { before, after, ledger }: Baseline,
 ): Promise<number> {
   const { step } = subject;
   const filled = tableOf(after, step);
   const cells = step.columns.map(({ name }) =>
-    account.cells
+    ledger.cells
       .filter(({ column }) => column === name)
-      .map(({ key, column }) => ({ key, column, value: filled.rows.get(key)?.[placeOf(filled, column)] })),
+      .map(({ key, column }) => ({
+        key,
+        column,
+        value: filled.rows.get(key)?.[columnIndex(filled, column)],
+      })),
   );
   const isOther = ({ column }: { readonly column?: string }): boolean =>
     !step.columns.some(({ name }) => isSameName(name, column ?? ''));
   const insist = async (expected: Table, when: readonly [string, string]): Promise<void> => {
-    const found = tableDifference(step.table, expected, tableOf(await contentsOf(path, step), step), isOther);
-    if (found) throw differs('NOT_KEPT', step, found, when);
+    const found = tableDifference(
+      step.table,
+      expected,
+      tableOf(await readContents(path, step), step),
+      isOther,
+    );
+    if (found) throw differenceError('NOT_KEPT', step, found, when);
   };
 
   copyStore(seed, path);
-  const early = put(
+  const early = writeCells(
     path,
     subject,
     cells.flatMap((column) => column.slice(0, 1)),
   );
   await runUp(subject, path); // a check of the backfill's own may not like the values
   await insist(withCells(filled, early), ['before `up`, as the application had it,', 'after it']);
-  const late = put(
+  const late = writeCells(
     path,
     subject,
     cells.flatMap((column) => column.slice(1).slice(-1)),
@@ -64,21 +73,21 @@ export async function requireStanding(
 function withCells(table: Table, cells: readonly Cell[]): Table {
   const rows = new Map(table.rows);
   for (const { key, column, value } of cells)
-    rows.set(key, rows.get(key)?.map((old, i) => (i === placeOf(table, column) ? value : old)) ?? []);
+    rows.set(key, rows.get(key)?.map((old, i) => (i === columnIndex(table, column) ? value : old)) ?? []);
   return { ...table, rows };
 }
 
 /** Writes another value into each cell; those that a constraint refuses are left out. */
-function put(path: string, { step }: Subject, cells: readonly Cell[]): Cell[] {
+function writeCells(path: string, { step }: Subject, cells: readonly Cell[]): Cell[] {
   const written: Cell[] = [];
-  edit(path, (db) => {
+  asApplication(path, (db) => {
     for (const cell of cells) {
       const where = `FROM ${identifier(step.table)} WHERE ${identifier(step.key)} = ?`;
       const read = db
         .prepare(`SELECT ${identifier(cell.column)} ${where}`)
         .pluck()
         .safeIntegers();
-      if (!update(db, step.table, step.key, { ...cell, value: altered(cell.value) })) continue;
+      if (!update(db, step.table, step.key, { ...cell, value: alteredValue(cell.value) })) continue;
       const value = read.get(cell.key);
       if (value !== null && !isSame(value, cell.value)) written.push({ ...cell, value });
     }
@@ -86,7 +95,7 @@ function put(path: string, { step }: Subject, cells: readonly Cell[]): Cell[] {
   return written;
 }
 
-function altered(value: unknown): unknown {
+function alteredValue(value: unknown): unknown {
   if (typeof value === 'bigint') return value + 1n;
   if (typeof value === 'number') return value + 1;
   return Buffer.isBuffer(value) ? Buffer.concat([value, Buffer.from([0])]) : `${value}~`;

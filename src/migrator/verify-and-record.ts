@@ -12,11 +12,11 @@ import type { BackfillStep, MigratorOptions, OpenSession } from './session.js';
 export async function verifyAndRecord(
   { store, ledger }: OpenSession,
   step: BackfillStep,
-  { project, onEvent, threadFromBytes, now }: MigratorOptions,
+  { project, onEvent, parallelMinBytes, now }: MigratorOptions,
   into: Verification[],
 ): Promise<void> {
   const verification = await verifyBackfill(store, ledger, step, project.steps, {
-    threadFromBytes,
+    parallelMinBytes,
     now,
   });
   into.push(verification);

@@ -1,9 +1,9 @@
-import { contentsOf, lookAt, placeOf, tableDifference, tableOf } from './contents.js';
-import { differs } from './failure.js';
+import type { Baseline } from './baseline.js';
+import { columnIndex, readContents, tableDifference, tableOf, withReadOnly } from './contents.js';
+import { differenceError } from './failure.js';
 import type { Subject, TestRow } from './options.js';
 import { requireVerified, runUp } from './runs.js';
-import { edit, insertRows, makeStore } from './seed.js';
-import type { Filled } from './uninterrupted.js';
+import { asApplication, insertRows, makeStore } from './seed.js';
 
 /**
  * Runs `up` on some of the rows, writes the others behind its first batch, and insists that all are filled as without that.
@@ -15,14 +15,14 @@ export async function requireCatchUp(
   subject: Subject,
   seed: string,
   path: string,
-  { after }: Filled,
+  { after }: Baseline,
 ): Promise<number> {
   const { step } = subject;
   const { early, late } = await split(subject, seed);
   await makeStore(path, subject, early);
   let isWritten = false;
   const write = (): void => {
-    if (!isWritten) edit(path, (db) => insertRows(db, step.table, late));
+    if (!isWritten) asApplication(path, (db) => insertRows(db, step.table, late));
     isWritten = true;
   };
   const first = await runUp(subject, path, ({ event }) => {
@@ -33,11 +33,11 @@ export async function requireCatchUp(
   const missed = tableDifference(
     step.table,
     tableOf(after, step),
-    tableOf(await contentsOf(path, step), step),
+    tableOf(await readContents(path, step), step),
   );
   if (missed) {
     const when = ['after an `up` over all rows', 'where some were written while it ran'] as const;
-    throw differs('NOT_CAUGHT_UP', step, missed, when);
+    throw differenceError('NOT_CAUGHT_UP', step, missed, when);
   }
   requireVerified(last, 'where rows were written while `up` ran');
   return late.length;
@@ -46,15 +46,15 @@ export async function requireCatchUp(
 /** The rows of the seed in two parts: late are the last keys where keys only grow, else some in between as well. */
 async function split(subject: Subject, seed: string): Promise<Record<'early' | 'late', readonly TestRow[]>> {
   const { step } = subject;
-  const table = tableOf(await contentsOf(seed, step), step);
-  const [names, isGrowing] = await lookAt(seed, async (store) => [
+  const table = tableOf(await readContents(seed, step), step);
+  const [names, isGrowing] = await withReadOnly(seed, async (store) => [
     (await store.dialect.tableColumns(store, step.table)).flatMap(({ name, isGenerated }) =>
       isGenerated ? [] : name,
     ),
     (await store.dialect.keyGrowth(store, step, null)) === 'growing',
   ]);
   const rows = [...table.rows.values()].map(
-    (row) => Object.fromEntries(names.map((name) => [name, row[placeOf(table, name)]])) as TestRow,
+    (row) => Object.fromEntries(names.map((name) => [name, row[columnIndex(table, name)]])) as TestRow,
   );
   const firstLate = Math.floor(rows.length * 0.75);
   const isLate = (i: number): boolean => (isGrowing || rows.length < 4 ? i >= firstLate : i % 4 === 1);

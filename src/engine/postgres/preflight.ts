@@ -20,7 +20,7 @@ const blocked = (
 ): BackfillError =>
   new BackfillError('SCHEMA_BLOCKED', `${what} on the table ${step.table} is blocked by ${object}`, hint);
 
-function missingRight(step: SchemaStepDefinition, what: string, right: string): BackfillError {
+function missingPrivilege(step: SchemaStepDefinition, what: string, right: string): BackfillError {
   const hint = `Grant it to this role, or run the same command as the owner of ${step.table}; nothing was changed`;
   return blocked(step, what, `the missing right ${right}`, hint);
 }
@@ -31,18 +31,18 @@ const named = (objects: readonly CreatedObject[], kind: CreatedObject['kind']): 
   objects.filter((object) => object.kind === kind).map(({ name }) => name);
 
 /** Asks the catalog whether a schema step can be made, its columns filled, and it be taken back; returns warnings. */
-export async function rehearseUp(
+export async function preflightUp(
   store: Store,
   step: SchemaStepDefinition,
   plan: SchemaPlan,
   made: readonly CreatedObject[],
 ): Promise<string[]> {
-  const columns = plan.first.map(({ makes }) => makes).filter(({ kind }) => kind === 'column');
-  const indexes = plan.indexes.map(({ makes }) => makes);
+  const columns = plan.first.map(({ creates }) => creates).filter(({ kind }) => kind === 'column');
+  const indexes = plan.indexes.map(({ creates }) => creates);
   await checkTable(store, step, columns, indexes);
   await checkColumns(store, step, columns);
   for (const index of indexes) await checkIndex(store, step, index, made);
-  return (await inTheWay(store, step, [...made, ...indexes])).map(
+  return (await blockers(store, step, [...made, ...indexes])).map(
     (object) => `\`down\` will be blocked by ${object}`,
   );
 }
@@ -61,13 +61,13 @@ async function checkTable(
     const hint = `Declare the step for ${facts.parent}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed`;
     throw blocked(step, making(columns[0]), `table ${facts.parent}, of which it is a partition`, hint);
   }
-  if (change && facts.isOwned === 0) throw missingRight(step, making(change), 'to own the table');
+  if (change && facts.isOwned === 0) throw missingPrivilege(step, making(change), 'to own the table');
   if (indexes[0] && facts.mayCreate === 0)
-    throw missingRight(step, making(indexes[0]), 'CREATE on its schema');
+    throw missingPrivilege(step, making(indexes[0]), 'CREATE on its schema');
   if (step.columns.length === 0) return;
-  if (facts.mayUpdate === 0) throw missingRight(step, 'Filling', 'UPDATE');
+  if (facts.mayUpdate === 0) throw missingPrivilege(step, 'Filling', 'UPDATE');
   if (facts.hidesRows === 1)
-    throw missingRight(step, 'Filling', 'BYPASSRLS, without which policies hide rows');
+    throw missingPrivilege(step, 'Filling', 'BYPASSRLS, without which policies hide rows');
 }
 
 async function checkColumns(
@@ -175,7 +175,7 @@ const OBJECTS: readonly (readonly [catalog: string, kind: string, name: string, 
  * What stands in the way of dropping the columns among `objects`, of partitions too, once the indexes among them are gone: DROP COLUMN
  * fails on it, or drops it as well without a word.
  */
-async function inTheWay(
+async function blockers(
   store: Store,
   step: SchemaStepDefinition,
   objects: readonly CreatedObject[],
@@ -205,14 +205,14 @@ async function inTheWay(
  * Asks the catalog whether what a step made can be taken back. What DROP COLUMN would drop without a word, as an index of two columns,
  * stands in the way as well.
  */
-export async function rehearseDown(
+export async function preflightDown(
   store: Store,
   step: SchemaStepDefinition,
   objects: readonly CreatedObject[],
 ): Promise<void> {
   if (!objects.some(({ kind }) => kind !== 'version')) return;
-  const [object] = await inTheWay(store, step, objects);
+  const [object] = await blockers(store, step, objects);
   if (object !== undefined) throw blocked(step, '`down`', object);
   if ((await relationFacts(store, step.table))?.isOwned === 0)
-    throw missingRight(step, '`down`', 'to own the table');
+    throw missingPrivilege(step, '`down`', 'to own the table');
 }

@@ -1,9 +1,9 @@
+import { type AbortSignalLike, pauseFor } from '../abort.js';
 import { BackfillError } from '../errors.js';
-import { pauseFor, type StopSignal } from '../stop.js';
 import type { Connection } from './connection.js';
 
 /** Where a store is: what can be done before it is open, and around it. */
-export interface StoreSite {
+export interface StoreConnector {
   /** What a person knows it by. */
   readonly name: string;
   /** Acts with one connection to wherever the store is, for all that is opened and locked meanwhile. */
@@ -11,9 +11,9 @@ export interface StoreSite {
   /** Opens it; throws a `STORE_…` code. */
   open(options: OpenOptions): Promise<Connection>;
   /** Takes its run lock, waiting for another run to end; throws `RUN_LOCKED`, `LOCK_UNUSABLE`, a `STORE_…` code. */
-  lock(options: SiteLockOptions): Promise<HeldLock>;
+  lock(options: AcquireOptions): Promise<HeldLock>;
   /** Looks whether a run is under way, and holds nothing. */
-  lookAtLock(): Promise<LockState>;
+  readLockState(): Promise<LockState>;
   /** What a person should know of the place, a sentence each. */
   warnings(): string[];
 }
@@ -21,19 +21,19 @@ export interface StoreSite {
 /** How to open a store. */
 export interface OpenOptions {
   /** `look`: nothing is written, no sidecar left behind. `write`: the store will be changed. */
-  readonly access: 'look' | 'write';
+  readonly access: 'read' | 'write';
   /** How long a statement waits for another writer, in milliseconds. Default 5,000 to look, 15,000 to write. */
-  readonly busyWaitMs?: number;
+  readonly busyTimeoutMs?: number;
   /** Whether a person has agreed that others may make objects where a server looks for names, and own its tables. Default false. */
   readonly isConfirmed?: boolean | undefined;
   /** Stops whoever reads for long. On PostgreSQL the site has it. */
-  readonly signal?: StopSignal | undefined;
+  readonly signal?: AbortSignalLike | undefined;
   /** Tables that the project is about: who owns one may own the ledger. Default: none. */
   readonly tables?: readonly string[];
 }
 
 /** How to wait for the run lock of a store. */
-export interface SiteLockOptions {
+export interface AcquireOptions {
   /** How long to wait for another run, in milliseconds; 0: not at all. */
   readonly timeoutMs: number;
   /** Told once, when there is something to wait for; the holder is undefined in the moment before it has signed. */
@@ -49,7 +49,7 @@ export interface SiteLockOptions {
   /** Whether it must wait until no command that shares its work has begun and not ended. Where no run is shared, each does so. Default false. */
   readonly isAlone?: boolean | undefined;
   /** Stops whoever waits. On PostgreSQL the site has it. */
-  readonly signal?: StopSignal | undefined;
+  readonly signal?: AbortSignalLike | undefined;
 }
 
 /** A run lock that is held. */
@@ -74,7 +74,7 @@ export interface LockState {
 }
 
 /** Pause between two tries to take a run lock, in milliseconds: by chance, so that rivals do not meet again and again. */
-export const POLL_MS = { least: 30, most: 120 };
+export const POLL_MS = { min: 30, max: 120 };
 
 /** Who holds the run lock, for a person. */
 export const holderText = ({ pid, host, since }: LockHolder): string =>
@@ -91,7 +91,7 @@ export function runLocked(holder: LockHolder | undefined): BackfillError {
 }
 
 /** How long a command that writes goes on asking for a lock that another process keeps, in milliseconds. */
-export const GIVE_UP_MS = 15_000;
+export const RETRY_TIMEOUT_MS = 15_000;
 
 /** First and longest pause between two tries, in milliseconds. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [10, 500];
@@ -102,8 +102,8 @@ const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [10, 500];
  *
  * @param longestMs no pause is longer than this. Default 500
  */
-export function* busyPauses(longestMs = LONGEST_PAUSE_MS): Generator<number, void> {
-  const giveUpAt = performance.now() + GIVE_UP_MS;
+export function* backoffDelays(longestMs = LONGEST_PAUSE_MS): Generator<number, void> {
+  const giveUpAt = performance.now() + RETRY_TIMEOUT_MS;
   for (let pauseMs = FIRST_PAUSE_MS; performance.now() < giveUpAt; pauseMs *= 2) {
     yield Math.min(pauseMs, longestMs);
   }
@@ -113,9 +113,9 @@ export function* busyPauses(longestMs = LONGEST_PAUSE_MS): Generator<number, voi
 export async function untilFree<Result>(
   act: () => Promise<Result>,
   isBusy: (error: unknown) => boolean,
-  signal?: StopSignal,
+  signal?: AbortSignalLike,
 ): Promise<Result> {
-  for (const pauseMs of busyPauses()) {
+  for (const pauseMs of backoffDelays()) {
     try {
       return await act();
     } catch (error) {

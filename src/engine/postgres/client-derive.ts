@@ -12,7 +12,7 @@ import { type Derived, withoutInvalid, withProcess } from '../process.js';
  * @param raws what the derivation gave as `raw`: a JSON array of texts each, for every way to derive values its own
  * @param kinds types of the columns that a `process` gets, the first of which are its key and what it reads
  */
-export function deriveRaw(
+export function deriveClientSide(
   backfill: Backfill,
   raws: readonly string[],
   kinds: readonly string[],

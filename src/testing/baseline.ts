@@ -1,18 +1,25 @@
 import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
-import { type Contents, contentsOf, firstDifference, isSame, placeOf, tableOf } from './contents.js';
-import { type Derived, deriveAll, otherwise, requireDeterminism } from './determinism.js';
-import { BackfillTestError, cellName, differs, showKey } from './failure.js';
+import {
+  columnIndex,
+  firstDifference,
+  isSame,
+  readContents,
+  type StoreContents,
+  tableOf,
+} from './contents.js';
+import { type DerivedByKey, deriveAll, nondeterminism, requireDeterminism } from './determinism.js';
+import { BackfillTestError, cellName, differenceError, showKey } from './failure.js';
 import type { Subject, TestRow } from './options.js';
-import { type Account, accountOf, requireVerified, runDown, runUp } from './runs.js';
+import { type LedgerState, readLedger, requireVerified, runDown, runUp } from './runs.js';
 import { bound, copyStore } from './seed.js';
 
 /** What a run leaves that nobody interrupts: what all others are compared with. */
-export interface Filled {
-  readonly before: Contents;
-  readonly after: Contents;
-  readonly account: Account;
+export interface Baseline {
+  readonly before: StoreContents;
+  readonly after: StoreContents;
+  readonly ledger: LedgerState;
   readonly rowsInScope: number;
   readonly expectedCells: number;
 }
@@ -22,7 +29,7 @@ export interface Filled {
  *
  * @throws {BackfillTestError} for the first thing that is not as it should be
  */
-export async function requireRoundTrip(subject: Subject, seed: string, path: string): Promise<Filled> {
+export async function requireRoundTrip(subject: Subject, seed: string, path: string): Promise<Baseline> {
   const { step } = subject;
   copyStore(seed, path);
   const verification = await runUp(subject, path).catch(async (error: unknown) => {
@@ -39,32 +46,35 @@ export async function requireRoundTrip(subject: Subject, seed: string, path: str
       'Give rows that it is to fill, beside those that it is to leave alone',
     );
   }
-  const [before, after] = [await contentsOf(seed, step), await contentsOf(path, step)];
-  const account = await accountOf(path, subject);
+  const [before, after] = [await readContents(seed, step), await readContents(path, step)];
+  const ledger = await readLedger(path, subject);
   requireOnlyFilled(subject, before, after);
-  const changed = otherwise(
+  const changed = nondeterminism(
     step,
     derived,
     await deriveAll(path, step, derived.keys()),
     'once the table is filled',
   );
   if (changed) throw changed;
-  requireReasons(subject, after, derived, account);
+  requireReasons(subject, after, derived, ledger);
   const expectedCells = requireExpected(subject, after);
   requireVerified(verification, 'after `up`');
 
   await runDown(subject, path);
-  const left = firstDifference(before, await contentsOf(path, step));
-  if (left) throw differs('NOT_TAKEN_BACK', step, left, ['in the seed', 'after `down`']);
+  const left = firstDifference(before, await readContents(path, step));
+  if (left) throw differenceError('NOT_TAKEN_BACK', step, left, ['in the seed', 'after `down`']);
   await runUp(subject, path);
-  const again = firstDifference(after, await contentsOf(path, step));
+  const again = firstDifference(after, await readContents(path, step));
   if (again)
-    throw differs('NOT_DETERMINISTIC', step, again, ['after the first `up`', 'after another behind `down`']);
-  return { before, after, account, rowsInScope: derived.size, expectedCells };
+    throw differenceError('NOT_DETERMINISTIC', step, again, [
+      'after the first `up`',
+      'after another behind `down`',
+    ]);
+  return { before, after, ledger, rowsInScope: derived.size, expectedCells };
 }
 
 /** Nothing but NULLs of the backfill's columns may change. */
-function requireOnlyFilled({ step }: Subject, before: Contents, after: Contents): void {
+function requireOnlyFilled({ step }: Subject, before: StoreContents, after: StoreContents): void {
   const isFilled = (column: string | undefined, left: unknown): boolean =>
     left === null && step.columns.some(({ name }) => isSameName(name, column ?? ''));
   const found = firstDifference(
@@ -72,16 +82,21 @@ function requireOnlyFilled({ step }: Subject, before: Contents, after: Contents)
     after,
     ({ table, column, left }) => table === step.table && isFilled(column, left),
   );
-  if (found) throw differs('NOT_KEPT', step, found, ['before `up`', 'after it']);
+  if (found) throw differenceError('NOT_KEPT', step, found, ['before `up`', 'after it']);
 }
 
 /** A cell that was in scope and is NULL still has its reason. */
-function requireReasons({ step }: Subject, after: Contents, derived: Derived, { skips }: Account): void {
+function requireReasons(
+  { step }: Subject,
+  after: StoreContents,
+  derived: DerivedByKey,
+  { skips }: LedgerState,
+): void {
   const table = tableOf(after, step);
   const reasons = new Set(skips.map(({ key, target }) => `${typeof key} ${key} ${target}`));
   for (const key of derived.keys()) {
     for (const { name } of step.columns) {
-      if (table.rows.get(key)?.[placeOf(table, name)] !== null) continue;
+      if (table.rows.get(key)?.[columnIndex(table, name)] !== null) continue;
       if (['*', name].some((target) => reasons.has(`${typeof key} ${key} ${target}`))) continue;
       const message = `${cellName(key, name)} is NULL after \`up\`, and no reason is recorded`;
       throw new BackfillTestError('SKIP_NOT_RECORDED', message, { key, column: name });
@@ -90,7 +105,7 @@ function requireReasons({ step }: Subject, after: Contents, derived: Derived, { 
 }
 
 /** Returns how many cells were expected. */
-function requireExpected({ step, expected }: Subject, after: Contents): number {
+function requireExpected({ step, expected }: Subject, after: StoreContents): number {
   const table = tableOf(after, step);
   let count = 0;
   for (const row of expected) {
@@ -106,10 +121,10 @@ function requireExpected({ step, expected }: Subject, after: Contents): number {
     for (const [column, value] of Object.entries(row)) {
       if (isSameName(column, step.key)) continue;
       count += 1;
-      const cell = found[placeOf(table, column)];
+      const cell = found[columnIndex(table, column)];
       if (isSameValue(value, cell)) continue;
       const difference = { table: step.table, key, column, left: value, right: cell };
-      throw differs('NOT_EXPECTED', step, difference, ['by `expected`', 'after `up`']);
+      throw differenceError('NOT_EXPECTED', step, difference, ['by `expected`', 'after `up`']);
     }
   }
   return count;

@@ -1,18 +1,18 @@
-import { statOf } from '../db/file.js';
+import { RETRY_TIMEOUT_MS } from '../db/connector.js';
+import { tryStat } from '../db/file.js';
 import type { StoreFiles } from '../db/path.js';
-import { GIVE_UP_MS } from '../db/site.js';
 import { requireSqlite } from '../db/sqlite/statements.js';
 import { someEach } from '../each.js';
 import { type BackfillError, toBackfillError } from '../errors.js';
-import type { ChangingCommand, Ledger } from '../ledger/ledger.js';
-import { type Backup, backUp, copyFolder, isCopyOf, rotate } from '../safety/backup.js';
+import type { Ledger, WriteCommand } from '../ledger/ledger.js';
+import { type Backup, backUp, backupFolder, isCopyOf, rotate } from '../safety/backup.js';
 import { removeWithSidecars } from '../safety/copy.js';
 import { isTrustedCopy } from '../safety/copy-trust.js';
 import {
   backfillsOf,
   inSnapshot,
-  isUnverified,
   type MigratorOptions,
+  needsVerification,
   type OpenSession,
   type Session,
 } from './session.js';
@@ -21,8 +21,8 @@ import {
 const DEFAULT_KEPT_BACKUPS = 3;
 
 /** A command with the steps that it is to work on. */
-export interface Undertaking {
-  readonly command: ChangingCommand;
+export interface PlannedCommand {
+  readonly command: WriteCommand;
   readonly steps: readonly string[];
 }
 
@@ -33,7 +33,7 @@ export interface Undertaking {
 async function isResumed(
   { backup }: MigratorOptions,
   { store, ledger }: Session,
-  { command, steps }: Undertaking,
+  { command, steps }: PlannedCommand,
 ): Promise<boolean> {
   const last = await ledger.lastCommand();
   const goesOn = last?.command === command || (last?.command === 'rescan' && command === 'up');
@@ -45,7 +45,7 @@ async function isResumed(
   return await someEach(
     last.steps,
     async (name) =>
-      (await ledger.step(name))?.status !== 'applied' || (await isUnverified({ ledger }, { name })),
+      (await ledger.step(name))?.status !== 'applied' || (await needsVerification({ ledger }, { name })),
   );
 }
 
@@ -56,7 +56,7 @@ async function isResumed(
 async function hasBackup(files: StoreFiles, ledger: Ledger, path: string | null): Promise<boolean> {
   if (path === null || !isCopyOf(path, files) || !isTrustedCopy(files, path)) return false;
   const known = (await ledger.knownBackups()).get(path);
-  return known === undefined || known.bytes === statOf(path)?.size;
+  return known === undefined || known.bytes === tryStat(path)?.size;
 }
 
 /** A backup that would be made: where, and how large. */
@@ -70,18 +70,18 @@ export interface PlannedBackup {
  *
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
-export async function dueBackup(
+export async function planBackup(
   options: MigratorOptions,
   session: Session,
-  undertaking: Undertaking,
+  planned: PlannedCommand,
 ): Promise<PlannedBackup | null> {
-  const { command, steps } = undertaking;
+  const { command, steps } = planned;
   const { backup } = options;
   if (backup === false || command === 'backfill' || steps.length === 0) return null;
   // A database of a server is backed up by who keeps it.
-  if (!session.store.files || (await isResumed(options, session, undertaking))) return null;
+  if (!session.store.files || (await isResumed(options, session, planned))) return null;
   return {
-    folder: copyFolder(session.store.files, backup?.folder),
+    folder: backupFolder(session.store.files, backup?.folder),
     bytes: (await session.store.size()).bytes,
   };
 }
@@ -90,17 +90,17 @@ export async function dueBackup(
  * Backs the store up, unless the command goes on with one that has its backup, and notes that it begins. A backup before
  * which nothing was noted is of no use, and is taken away again.
  */
-export async function begin(
+export async function startCommand(
   options: MigratorOptions,
   session: OpenSession,
-  undertaking: Undertaking,
+  planned: PlannedCommand,
 ): Promise<Backup | undefined> {
   const { store, ledger } = session;
-  const { command, steps } = undertaking;
-  if (await isResumed(options, session, undertaking)) return undefined;
+  const { command, steps } = planned;
+  if (await isResumed(options, session, planned)) return undefined;
   const note = async (backup: Backup | null): Promise<void> =>
     await store.write(async (tx) => await ledger.in(tx).beginCommand({ command, steps }, backup));
-  const due = await dueBackup(options, session, undertaking);
+  const due = await planBackup(options, session, planned);
   if (!due) {
     await note(null);
     return undefined;
@@ -123,23 +123,26 @@ export async function begin(
  *
  * @returns paths of those that were removed, and why it could not remove more
  */
-export async function clearUp(
+export async function pruneBackups(
   options: MigratorOptions,
 ): Promise<{ readonly removed: readonly string[]; readonly error?: BackfillError }> {
   const removed: string[] = [];
   if (options.backup === false) return { removed };
   const { folder, keep = DEFAULT_KEPT_BACKUPS } = options.backup ?? {};
   try {
-    const look = async ({ store, ledger }: Session) => ({
+    const read = async ({ store, ledger }: Session) => ({
       files: store.files,
       known: [...(await ledger.knownBackups()).keys()],
       isSettled:
         (await ledger.steps()).every(({ status }) => status === 'applied') &&
-        !(await someEach(backfillsOf(options.project), async (step) => await isUnverified({ ledger }, step))),
+        !(await someEach(
+          backfillsOf(options.project),
+          async (step) => await needsVerification({ ledger }, step),
+        )),
     });
-    const { files, known, isSettled } = await inSnapshot(options, look, GIVE_UP_MS);
+    const { files, known, isSettled } = await inSnapshot(options, read, RETRY_TIMEOUT_MS);
     if (!isSettled || !files) return { removed };
-    for (const path of rotate(files, copyFolder(files, folder), { keep, known })) {
+    for (const path of rotate(files, backupFolder(files, folder), { keep, known })) {
       options.onEvent?.({ event: 'backup_removed', path });
       removed.push(path);
     }

@@ -5,10 +5,10 @@ export const LANGS = ['en', 'zh'] as const;
 export type Lang = (typeof LANGS)[number];
 
 /** Says an English text in the reader's language. What has no translation stays English. */
-export type Say = (text: string) => string;
+export type Translate = (text: string) => string;
 
 /** Says a text as it is, in English. */
-export const asIs: Say = (text) => text;
+export const untranslated: Translate = (text) => text;
 
 /**
  * The language of a locale: of `LC_ALL`, else of `LC_MESSAGES`, else of `LANG`, whichever is set first.
@@ -21,8 +21,8 @@ export function localeLang({ LC_ALL, LC_MESSAGES, LANG }: NodeJS.ProcessEnv): La
 }
 
 /** What says texts in a language. Other words than English are loaded when they are asked for. */
-export async function sayIn(lang: Lang): Promise<Say> {
-  if (lang === 'en') return asIs;
+export async function loadTranslator(lang: Lang): Promise<Translate> {
+  if (lang === 'en') return untranslated;
   const [{ translator }, { zh }] = await Promise.all([import('./translate.js'), import('./zh.js')]);
   return translator(zh);
 }

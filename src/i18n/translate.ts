@@ -1,4 +1,4 @@
-import type { Say } from './lang.js';
+import type { Translate } from './lang.js';
 
 /**
  * Translations by English text. A text may have holes: `{name}` takes anything, `{#name}` a number, `{~name}` a text that has a
@@ -7,7 +7,7 @@ import type { Say } from './lang.js';
 export type Catalog = Readonly<Record<string, string>>;
 
 /** A hole of an English text. */
-const HOLE = /\{([#~*]?)(\w+)\}/g;
+const PLACEHOLDER = /\{([#~*]?)(\w+)\}/g;
 
 interface Form {
   readonly pattern: RegExp;
@@ -18,9 +18,9 @@ interface Form {
 /**
  * Makes what translates by a catalog. Of several forms that a text may have, the one with most words of its own counts.
  */
-export function translator(catalog: Catalog): Say {
+export function translator(catalog: Catalog): Translate {
   const forms = Object.entries(catalog)
-    .filter(([text]) => text.search(HOLE) >= 0)
+    .filter(([text]) => text.search(PLACEHOLDER) >= 0)
     .sort(([a], [b]) => ownLength(b) - ownLength(a))
     .map(([text, translation]) => formOf(text, translation));
 
@@ -33,28 +33,28 @@ export function translator(catalog: Catalog): Say {
     }
     return undefined;
   };
-  const say: Say = (text) => {
+  const translate: Translate = (text) => {
     const asBeginning = text.charAt(0).toUpperCase() + text.slice(1); // within another sentence it has no capital
     return exact(text) ?? exact(asBeginning) ?? formed(text) ?? formed(asBeginning) ?? text;
   };
 
   function filled({ holes, translation }: Form, values: readonly string[]): string {
     const said = new Map(holes.map(({ kind, name }, i) => [name, sayHole(kind, values[i] ?? '')]));
-    return translation.replace(HOLE, (hole, _, name: string) => said.get(name) ?? hole);
+    return translation.replace(PLACEHOLDER, (hole, _, name: string) => said.get(name) ?? hole);
   }
   function sayHole(kind: string, value: string): string {
-    if (kind === '~') return say(value);
-    return kind === '*' ? value.split(', ').map(say).join('、') : value;
+    if (kind === '~') return translate(value);
+    return kind === '*' ? value.split(', ').map(translate).join('、') : value;
   }
-  return say;
+  return translate;
 }
 
-const ownLength = (text: string): number => text.replace(HOLE, '').length;
+const ownLength = (text: string): number => text.replace(PLACEHOLDER, '').length;
 
 function formOf(text: string, translation: string): Form {
-  const holes = [...text.matchAll(HOLE)].map(([, kind = '', name = '']) => ({ kind, name }));
+  const holes = [...text.matchAll(PLACEHOLDER)].map(([, kind = '', name = '']) => ({ kind, name }));
   const source = text
-    .split(HOLE)
+    .split(PLACEHOLDER)
     .map((part, i) =>
       i % 3 === 0 ? escaped(part) : i % 3 === 1 ? (part === '#' ? '([-\\d.,]+)' : '(.*?)') : '',
     )

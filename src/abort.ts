@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from './errors.js';
 
 /** What of an `AbortSignal` counts here. Any will do; a project without the type of that name can do with its own. */
-export interface StopSignal {
+export interface AbortSignalLike {
   /** Whether to stop. */
   readonly aborted: boolean;
   /** Why: `SIGTERM` or `SIGINT`, as the error tells it. */
@@ -10,7 +10,7 @@ export interface StopSignal {
 }
 
 /** A signal that stops when one of two does. */
-export const eitherSignal = (a: StopSignal | undefined, b: StopSignal): StopSignal => ({
+export const anySignal = (a: AbortSignalLike | undefined, b: AbortSignalLike): AbortSignalLike => ({
   get aborted() {
     return a?.aborted || b.aborted;
   },
@@ -20,7 +20,7 @@ export const eitherSignal = (a: StopSignal | undefined, b: StopSignal): StopSign
 });
 
 /** Stops a run between two batches if it was told to. */
-export function throwIfStopped(signal: StopSignal | undefined, where: string): void {
+export function throwIfAborted(signal: AbortSignalLike | undefined, where: string): void {
   if (!signal?.aborted) return;
   const isTerm = signal.reason === 'SIGTERM';
   throw new BackfillError(
@@ -31,11 +31,11 @@ export function throwIfStopped(signal: StopSignal | undefined, where: string): v
 }
 
 /** How often it is looked whether to stop, in milliseconds. */
-export const LOOK_MS = 10;
+export const ABORT_POLL_MS = 10;
 
 /** Waits for so long, in milliseconds; not to the end where a stop comes: whoever waits then looks for it. */
-export async function pauseFor(ms: number, signal?: StopSignal): Promise<void> {
+export async function pauseFor(ms: number, signal?: AbortSignalLike): Promise<void> {
   const endAt = performance.now() + ms;
   for (let leftMs = ms; leftMs > 0 && !signal?.aborted; leftMs = endAt - performance.now())
-    await sleep(Math.min(leftMs, LOOK_MS));
+    await sleep(Math.min(leftMs, ABORT_POLL_MS));
 }

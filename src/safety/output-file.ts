@@ -13,22 +13,22 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { entriesOf, findOpening, isRoot, statOf } from '../db/file.js';
+import { entriesOf, findOpening, isRoot, tryStat } from '../db/file.js';
 import { expandHome, SIDECARS, type StoreFiles } from '../db/path.js';
 import { BackfillError, errnoOf } from '../errors.js';
 
 /** A kind of file that is written for its user. */
-export interface OutFile {
+export interface OutputFileKind {
   /** What it is called in messages, as `report`. */
   readonly what: string;
   /** How every such file begins: what tells it from other files. */
-  readonly head: string;
+  readonly signature: string;
   /** Permission bits of a new one. */
   readonly mode: number;
 }
 
 /** What stands beside a store and belongs to it, by the ending of its name. */
-const BESIDE = /^-(?:wal|shm|journal)$|^\.(?:lock|backup-.*|before-restore-.*)$/;
+const SIDECAR_SUFFIX = /^-(?:wal|shm|journal)$|^\.(?:lock|backup-.*|before-restore-.*)$/;
 
 /**
  * Finds where a file is to go, and refuses what must not be written over: the store, what belongs to it, and any file that
@@ -38,10 +38,14 @@ const BESIDE = /^-(?:wal|shm|journal)$|^\.(?:lock|backup-.*|before-restore-.*)$/
  * @returns the absolute path, with symbolic links resolved so that a link stays one
  * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`, `OUTPUT_UNTRUSTED`
  */
-export function findTarget({ what, head }: OutFile, given: string, store: StoreFiles | undefined): string {
+export function resolveOutputPath(
+  { what, signature }: OutputFileKind,
+  given: string,
+  store: StoreFiles | undefined,
+): string {
   const asked = resolve(expandHome(given));
   refuseOthersLinks(what, asked);
-  const found = attempt(what, asked, () => statOf(asked));
+  const found = attempt(what, asked, () => tryStat(asked));
   const path = attempt(what, asked, () =>
     found ? realpathSync(asked) : join(realpathSync(dirname(asked)), basename(asked)),
   );
@@ -56,7 +60,7 @@ export function findTarget({ what, head }: OutFile, given: string, store: StoreF
       'Name a file',
     );
   }
-  if (found.size > 0 && !attempt(what, asked, () => beginsWith(path, head))) {
+  if (found.size > 0 && !attempt(what, asked, () => beginsWith(path, signature))) {
     throw new BackfillError(
       'OUTPUT_FILE_TAKEN',
       `There is a file at ${asked} that is no ${what} of this program`,
@@ -105,10 +109,10 @@ function refuseOthersFolders(what: string, asked: string, folder: string): void 
 
 function refuseStore(what: string, path: string, found: Stats | undefined, store: StoreFiles): void {
   const isOf = (file: string): boolean => {
-    const theirs = statOf(file);
+    const theirs = tryStat(file);
     return theirs !== undefined && theirs.ino === found?.ino && theirs.dev === found.dev;
   };
-  const isBeside = path.startsWith(store.path) && BESIDE.test(path.slice(store.path.length));
+  const isBeside = path.startsWith(store.path) && SIDECAR_SUFFIX.test(path.slice(store.path.length));
   const isSame = path === store.path || ['', ...SIDECARS, '.lock'].some((end) => isOf(store.path + end));
   if (!isBeside && !isSame) return;
   throw new BackfillError(
@@ -134,10 +138,10 @@ function beginsWith(path: string, head: string): boolean {
 /**
  * Writes a file, at once or not at all.
  *
- * @param path as {@link findTarget} gives it
+ * @param path as {@link resolveOutputPath} gives it
  * @throws {BackfillError} `OUTPUT_UNWRITABLE`; `STORE_FULL` when the disk has no room
  */
-export function writeOut({ what, mode }: OutFile, path: string, text: string): void {
+export function writeAtomically({ what, mode }: OutputFileKind, path: string, text: string): void {
   const fresh = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
   try {
     attempt(what, path, () => {

@@ -4,8 +4,8 @@ import type { RequireStepDefinition } from '../steps/step.js';
 import { fingerprint, inStep, type Step } from '../steps/step.js';
 import type { Verification } from '../verify/verify.js';
 import { bringUpToDate, type Warnings, warnOfFilledAgain } from './catching-up.js';
-import { type BackfillStep, isUnverified, type MigratorOptions, type OpenSession } from './session.js';
-import { verifyAndRecord } from './verifying.js';
+import { type BackfillStep, type MigratorOptions, needsVerification, type OpenSession } from './session.js';
+import { verifyAndRecord } from './verify-and-record.js';
 
 type RequireStep = Step & RequireStepDefinition;
 
@@ -53,7 +53,7 @@ export async function applyRequireStep(
       await bringUpToDate(session, wanted, options, warnings);
     else
       warnOfFilledAgain(wanted, await applyBackfillStep(store, ledger, wanted, options), options, warnings);
-    if (await isUnverified(session, wanted)) await verifyAndRecord(session, wanted, options, into);
+    if (await needsVerification(session, wanted)) await verifyAndRecord(session, wanted, options, into);
   });
   await store.write(async (tx) => {
     const own = ledger.in(tx);

@@ -5,16 +5,16 @@ import { absentColumns } from '../engine/inspect.js';
 import { expressionSql, scopeSql } from '../engine/rows.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { standingObjects } from '../run/schema.js';
+import { existingObjects } from '../run/schema.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
 import { atStep, inStep } from '../steps/step.js';
-import { requiredBackfill } from './requiring.js';
+import { requiredBackfill } from './require-step.js';
 import type { BackfillStep, Session } from './session.js';
 
 /** What a look at pending steps says. */
-export interface PendingChecks {
+export interface PreflightResult {
   readonly warnings: string[];
   /** Steps that can't be judged yet, each with the step of plain SQL before it that may make what they need. */
   readonly awaiting: ReadonlyMap<string, string>;
@@ -31,7 +31,7 @@ export async function checkPendingSteps(
   { store, ledger }: Session,
   steps: readonly Step[],
   pending: readonly Step[],
-): Promise<PendingChecks> {
+): Promise<PreflightResult> {
   const warnings: string[] = [];
   const awaiting = new Map<string, string>();
   let sqlStep: string | undefined;
@@ -44,9 +44,9 @@ export async function checkPendingSteps(
     try {
       await requireTable(store, step.table);
       if (step.kind === 'schema') {
-        const standing = await standingObjects(store, ledger, step);
+        const existing = await existingObjects(store, ledger, step);
         warnings.push(
-          ...(await store.dialect.rehearseUp(store, step, await planSchemaStep(store, step), standing)),
+          ...(await store.dialect.preflightUp(store, step, await planSchemaStep(store, step), existing)),
         );
       } else {
         await checkBackfill(store, step, coming);
@@ -56,7 +56,7 @@ export async function checkPendingSteps(
       if (sqlStep === undefined || !(error instanceof BackfillError)) throw atStep(error, step);
       awaiting.set(step.name, sqlStep);
     }
-    if (step.kind === 'schema') for (const name of comingColumns([step])) coming.add(name);
+    if (step.kind === 'schema') for (const name of pendingColumns([step])) coming.add(name);
   }
   return { warnings, awaiting };
 }
@@ -88,14 +88,14 @@ export async function missingColumns(store: Store, { table, columns }: BackfillS
 }
 
 /** Columns that schema steps make, as folded `table.column`. */
-export function comingColumns(steps: readonly SchemaStepDefinition[]): Set<string> {
+export function pendingColumns(steps: readonly SchemaStepDefinition[]): Set<string> {
   return new Set(
     steps.flatMap(({ table, columns }) => columns.map(({ name }) => foldCase(`${table}.${name}`))),
   );
 }
 
 /** Whether a pending step makes a column of the table, or of one that it is a partition of. */
-const isComing = async (
+const isPending = async (
   store: Store,
   table: string,
   column: string,
@@ -130,7 +130,7 @@ export async function checkBackfill(
     ...(await absentColumns(store, table, needed)),
     ...(await filterEach(
       [...(await missingColumns(store, step))],
-      async (name) => !(await isComing(store, table, name, coming)),
+      async (name) => !(await isPending(store, table, name, coming)),
     )),
   ];
   if (missing.length > 0) {
@@ -159,7 +159,7 @@ export async function checkBackfill(
 /** The queries of checks may speak of columns that are still to be made: they are looked at once those are there. */
 async function checkQueries(store: Store, { name, path, checks }: BackfillStep): Promise<void> {
   for (const { title, query } of checks.rules ?? []) {
-    if (await store.isReading(query)) continue;
+    if (await store.isReadOnlyQuery(query)) continue;
     throw new BackfillError(
       'STEP_INVALID',
       `The query of the rule "${title}" of ${name} is no SELECT that this store can run`,
@@ -230,7 +230,7 @@ async function checkUpdatable(
 ): Promise<void> {
   const present = await filterEach(
     columns,
-    async ({ name }) => !(await isComing(store, table, name, coming)),
+    async ({ name }) => !(await isPending(store, table, name, coming)),
   );
   if (present.length === 0) return;
   const error = await store.dialect.updateError(

@@ -12,7 +12,7 @@ const SQLITE_ADDON = /sqlite3?(?:[\\/](?:build|prebuilds)[\\/].*)?\.node$/;
  * @throws {BackfillError} `SQLITE_TWICE` naming it
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
  */
-export function refuseSecondSqlite(): void {
+export function refuseDuplicateSqlite(): void {
   const loaded = loadedAddons().filter((path) => SQLITE_ADDON.test(path));
   const ours = dirname(createRequire(import.meta.url).resolve('better-sqlite3/package.json')) + sep;
   const second = loaded.find((path) => !path.startsWith(ours));

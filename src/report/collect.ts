@@ -5,7 +5,7 @@ import type { CommandRecord } from '../ledger/ledger.js';
 import type { RunRecord, StepRecord } from '../ledger/records.js';
 import type { VerificationRecord } from '../ledger/runs.js';
 import { besideRun } from '../migrator/in-progress.js';
-import { requireApplied } from '../migrator/prechecks.js';
+import { requireApplied } from '../migrator/preflight.js';
 import {
   type BackfillStep,
   backfillsOf,
@@ -34,7 +34,7 @@ export interface BackfillFacts {
   readonly step: BackfillStep;
   /** Undefined when it could not be verified: `refusal` says why. */
   readonly verification: Verification | undefined;
-  readonly refusal: BackfillError | undefined;
+  readonly verifyError: BackfillError | undefined;
   /** The last runs, first to last, and how many there are. */
   readonly runs: readonly RunRecord[];
   readonly runCount: number;
@@ -52,7 +52,7 @@ export interface ReportFacts {
   readonly path: string;
   readonly storeBytes: number;
   readonly packageVersion: string;
-  readonly madeAt: Date;
+  readonly generatedAt: Date;
   readonly steps: readonly StepFacts[];
   readonly backfills: readonly BackfillFacts[];
   /** The last commands that changed the store, first to last. */
@@ -60,7 +60,7 @@ export interface ReportFacts {
 }
 
 /** How to gather. */
-export interface GatherOptions {
+export interface CollectOptions {
   /** Verifications that were made just now; backfills without one are verified. Default: none. */
   readonly verifications?: readonly Verification[] | undefined;
 }
@@ -77,13 +77,13 @@ export const MAX_SKIP_KEYS = 300;
  *
  * @throws {BackfillError} when the store is refused
  */
-export async function gather(
+export async function collect(
   options: MigratorOptions,
-  { verifications = [] }: GatherOptions = {},
+  { verifications = [] }: CollectOptions = {},
 ): Promise<ReportFacts> {
   const { project, now = () => new Date() } = options;
   const backfills = backfillsOf(project);
-  return await withStore(options, 'look', async (session) => {
+  return await withStore(options, 'read', async (session) => {
     const { store } = session;
     await store.snapshot(async (tx) => await checkRequirements(tx, project.config.requires));
     const verified = new Map<string, Verification | BackfillError>();
@@ -100,7 +100,7 @@ export async function gather(
         path: store.name,
         storeBytes: (await tx.size()).bytes,
         packageVersion: PACKAGE_VERSION,
-        madeAt: now(),
+        generatedAt: now(),
         steps: [...new Set(names)].sort().map((name) => {
           const record = records.find((step) => step.name === name);
           const step = project.steps.find((candidate) => candidate.name === name);
@@ -123,7 +123,7 @@ async function verifyOrRefuse(
   options: MigratorOptions,
   now: () => Date,
 ): Promise<Verification | BackfillError> {
-  const { project, threadFromBytes } = options;
+  const { project, parallelMinBytes } = options;
   const { store, ledger } = session;
   try {
     await store.snapshot(async (tx) => await requireApplied(inTransaction(session, tx), step));
@@ -133,7 +133,7 @@ async function verifyOrRefuse(
     throw told;
   }
   return await inStep(step, async () =>
-    verifyBackfill(store, ledger, step, project.steps, { threadFromBytes, now }),
+    verifyBackfill(store, ledger, step, project.steps, { parallelMinBytes, now }),
   );
 }
 
@@ -153,14 +153,14 @@ async function factsOf(
   found: Verification | BackfillError | undefined,
 ): Promise<BackfillFacts> {
   const { name } = step;
-  const refusal = found instanceof BackfillError ? found : undefined;
+  const verifyError = found instanceof BackfillError ? found : undefined;
   const verification = found instanceof BackfillError ? undefined : found;
   const runs = await ledger.runs(name);
   const batches = await ledger.batchTimes(name);
   return {
     step,
     verification,
-    refusal,
+    verifyError,
     runs: runs.slice(-MAX_EVENTS),
     runCount: runs.length,
     verdicts: await ledger.verdicts(name, MAX_EVENTS),

@@ -1,13 +1,13 @@
-import type { Words } from './words.js';
+import type { Messages } from './messages.js';
 
 /** The words of a report in Simplified Chinese. */
-export const zh: Words = {
+export const zh: Messages = {
   locale: 'zh-Hans',
   title: '回填报告',
   store: '存储',
   storeSize: '大小',
-  madeAt: '生成时间',
-  madeBy: '生成工具',
+  generatedAt: '生成时间',
+  generatedBy: '生成工具',
   comma: '、',
   timesAreUtc: '所有时间均为 UTC。',
   noBackfills: '该项目没有回填步骤。',
@@ -78,7 +78,7 @@ export const zh: Words = {
   contradictions: (count) => `账本各行之间有 ${count} 处矛盾`,
   cellsMore: (cells) => `表中的推导单元格比账本记录的多 ${cells} 个`,
   cellsFewer: (cells) => `表中的推导单元格比账本记录的少 ${cells} 个：行已删除或单元格后来被修改`,
-  mends: {
+  fixes: {
     rules: '请修正违反规则的行；以下命令会再次校验：',
     coverage: '以下命令会填充它们：',
     consistency: '以下命令会重新填充这些单元格；请先查看：',

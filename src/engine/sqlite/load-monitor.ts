@@ -1,49 +1,49 @@
 import type { Worker } from 'node:worker_threads';
+import { pauseFor, throwIfAborted } from '../../abort.js';
 import type { Connection, Store } from '../../db/connection.js';
 import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from '../../db/sqlite/connection.js';
 import { requireSqlite, type SqliteStatements } from '../../db/sqlite/statements.js';
 import { CHECKPOINT_PAGES } from '../../db/sqlite/store.js';
 import { BackfillError } from '../../errors.js';
 import type { Backfill } from '../../steps/define.js';
-import { pauseFor, throwIfStopped } from '../../stop.js';
-import { isThreadWorth, startThread } from '../../threads.js';
-import type { Surroundings } from '../dialect.js';
+import { isParallelWorthwhile, startThread } from '../../threads.js';
+import type { LoadMonitor } from '../dialect.js';
 import { DEFAULT_WAL_LIMIT_MIB, type RunOptions } from '../run-options.js';
 
 /** How long a run waits for whoever pins the WAL, and between two looks whether it is free, in milliseconds. */
-const [WAL_WAIT_MS, WAL_LOOK_MS] = [60_000, 250];
+const [WAL_WAIT_MS, WAL_POLL_MS] = [60_000, 250];
 
 /**
  * Looks after what surrounds a loop of batches: sees whether others write, and moves the WAL into the main file between two
  * batches, when nobody waits for the lock.
  */
-export async function surroundings(
+export async function loadMonitor(
   store: Connection,
   backfill: Backfill,
   options: RunOptions,
-): Promise<Surroundings> {
+): Promise<LoadMonitor> {
   const sqlite = requireSqlite(store);
   // In rollback mode even a look at the WAL would wait for a writer.
   const { bytes, pageBytes } = await store.size();
   const checkpointer =
-    sqlite.journalMode === 'wal' ? new Checkpointer(sqlite, bytes, options.threadFromBytes ?? 0) : undefined;
+    sqlite.journalMode === 'wal' ? new Checkpointer(sqlite, bytes, options.parallelMinBytes ?? 0) : undefined;
   // In a commit its time would count as the lock's, though SQLite has let go of that by then.
   await setAutoCheckpoint(store, 0);
   let version: number | undefined;
   return {
-    async hasCompany(tx) {
+    async hasContention(tx) {
       const found = await dataVersion(tx);
-      const hasCompany = version !== undefined && found !== version;
+      const hasContention = version !== undefined && found !== version;
       version = found;
-      return hasCompany;
+      return hasContention;
     },
-    async settle() {
+    async betweenBatches() {
       if (!checkpointer) return;
       const { pages, checkpointed } = await checkpoint(store, 'NOOP');
-      await checkpointer.move(pages, checkpointed);
+      await checkpointer.checkpoint(pages, checkpointed);
       const walBytes = pages * pageBytes;
       if (walBytes < (options.walLimitBytes ?? DEFAULT_WAL_LIMIT_MIB * 2 ** 20)) return;
-      await checkpointer.rest(); // two at a time would be in each other's way
+      await checkpointer.drain(); // two at a time would be in each other's way
       await waitForWal(store, backfill, options, walBytes);
     },
     async close() {
@@ -63,14 +63,14 @@ async function waitForWal(
   onEvent?.({ event: 'wal_pinned', backfill: name, walBytes });
   const giveUpAt = performance.now() + walWaitMs;
   while (!(await restartWal(store))) {
-    throwIfStopped(signal, `while the WAL of ${name} was pinned`);
+    throwIfAborted(signal, `while the WAL of ${name} was pinned`);
     if (performance.now() >= giveUpAt)
       throw new BackfillError(
         'WAL_PINNED',
         `The WAL has grown to ${Math.round(walBytes / 2 ** 20)} MiB, since another program keeps a read transaction open; every committed batch is kept`,
         'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL',
       );
-    await pauseFor(WAL_LOOK_MS, signal);
+    await pauseFor(WAL_POLL_MS, signal);
   }
 }
 
@@ -87,7 +87,7 @@ const WAIT_PAGES = 16_000;
 class Checkpointer {
   readonly #store: SqliteStatements;
   /** Whether this thread does the work: no other pays, or the other has ended. */
-  #isAlone: boolean;
+  #isInline: boolean;
   /** Started when there is something to do for it. */
   #worker: Worker | undefined;
   /** Called when the thread has done what it was asked for, or has ended. */
@@ -95,35 +95,35 @@ class Checkpointer {
   /** The move that is being made. */
   #move: Promise<void> | undefined;
 
-  /** @param threadFromBytes size of the store from which on there is a thread */
-  constructor(store: SqliteStatements, bytes: number, threadFromBytes: number) {
+  /** @param parallelMinBytes size of the store from which on there is a thread */
+  constructor(store: SqliteStatements, bytes: number, parallelMinBytes: number) {
     this.#store = store;
-    this.#isAlone = !isThreadWorth(bytes, threadFromBytes);
+    this.#isInline = !isParallelWorthwhile(bytes, parallelMinBytes);
   }
 
   /** Has the WAL moved, if enough of it waits. To be called between two batches. */
-  async move(pages: number, checkpointed: number): Promise<void> {
+  async checkpoint(pages: number, checkpointed: number): Promise<void> {
     if (pages - checkpointed >= CHECKPOINT_PAGES) this.#begin();
-    if (this.#isAlone) await this.rest();
-    else if (pages >= WAIT_PAGES) await this.#moveAll();
+    if (this.#isInline) await this.drain();
+    else if (pages >= WAIT_PAGES) await this.#checkpointAll();
   }
 
   /** Waits until the move that was begun is made. */
-  async rest(): Promise<void> {
+  async drain(): Promise<void> {
     await this.#move;
   }
 
   /** Ends the thread, with the WAL moved, and waits for that: its connection must not be the last to close. */
   async close(): Promise<void> {
-    if (this.#worker && !this.#isAlone) await this.#moveAll(); // else the next COMMIT would move what is left
+    if (this.#worker && !this.#isInline) await this.#checkpointAll(); // else the next COMMIT would move what is left
     await this.#worker?.terminate();
   }
 
   /** Moves what was written during a move, too. */
-  async #moveAll(): Promise<void> {
-    await this.rest();
+  async #checkpointAll(): Promise<void> {
+    await this.drain();
     this.#begin();
-    await this.rest();
+    await this.drain();
   }
 
   #begin(): void {
@@ -133,7 +133,7 @@ class Checkpointer {
   }
 
   async #make(): Promise<void> {
-    const worker = this.#isAlone ? undefined : this.#start();
+    const worker = this.#isInline ? undefined : this.#start();
     if (!worker) {
       await checkpoint(this.#store, 'PASSIVE');
       return;
@@ -152,10 +152,10 @@ class Checkpointer {
       ?.on('error', () => undefined)
       .on('message', () => this.#done())
       .on('exit', () => {
-        this.#isAlone = true;
+        this.#isInline = true;
         this.#done();
       });
-    this.#isAlone = this.#worker === undefined;
+    this.#isInline = this.#worker === undefined;
     return this.#worker;
   }
 }

@@ -19,7 +19,7 @@ export interface PlannedScope {
   readonly absent: ReadonlySet<string>;
   /** Behind this key; null for all. */
   readonly after: Key | null;
-  readonly leavesSkips: boolean;
+  readonly excludeSkips: boolean;
   /** Only rows with these keys. Default: all. */
   readonly keys?: readonly Key[];
 }
@@ -35,10 +35,10 @@ function plannedSql(
   backfill: Backfill,
   rows: RowSql,
   part: string,
-  { absent, leavesSkips, keys }: PlannedScope,
+  { absent, excludeSkips, keys }: PlannedScope,
 ): string {
   const conditions = [part, rows.inScope, anyNullSql(backfill, absent)];
-  if (leavesSkips) conditions.push(`NOT ${rows.isSkipped}`);
+  if (excludeSkips) conditions.push(`NOT ${rows.isSkipped}`);
   if (keys) conditions.push(rows.isOneOf(keys));
   return conditions.join(' AND ');
 }
@@ -109,7 +109,7 @@ export async function sampleRows(
   const about = await rowSql(store, backfill);
   const rows: DerivedRow[] = [];
   for await (const part of scope.keys
-    ? [about.behind(scope.after)]
+    ? [about.afterKey(scope.after)]
     : partsSql(store, backfill, scope.after)) {
     const where = plannedSql(backfill, about, part, scope);
     const more = { absent: scope.absent, where, limit: limit - rows.length };

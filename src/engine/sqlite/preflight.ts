@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Store } from '../../db/connection.js';
 import { isSameName, noUpdateSql } from '../../db/sql.js';
-import { unsafeUse } from '../../error-meanings.js';
+import { unsafeUse } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
@@ -94,7 +94,7 @@ function blocked(table: string, what: string, object: string, message = ''): Bac
 }
 
 /** Tries a schema step on a copy of the schema: forward, a no-op UPDATE of its columns, and back. See the `Dialect`. */
-export async function rehearseUp(
+export async function preflightUp(
   store: Store,
   step: SchemaStepDefinition,
   plan: SchemaPlan,
@@ -105,7 +105,7 @@ export async function rehearseUp(
     ({ name, isGenerated }) => isGenerated && step.columns.some((column) => isSameName(column.name, name)),
   );
   if (generated) throw blocked(table, 'Filling', `generated column ${generated.name}`);
-  const statements = [...plan.first, ...plan.indexes].map(({ sql, makes }) => ({ sql, ...makes }));
+  const statements = [...plan.first, ...plan.indexes].map(({ sql, creates }) => ({ sql, ...creates }));
   const result = await tryOut(store, {
     table,
     forward: statements.filter(({ kind }) => kind !== 'version'),
@@ -122,7 +122,7 @@ export async function rehearseUp(
 }
 
 /** Tries the way back on a copy of the schema. See the `Dialect`. */
-export async function rehearseDown(
+export async function preflightDown(
   store: Store,
   step: SchemaStepDefinition,
   objects: readonly CreatedObject[],

@@ -17,7 +17,7 @@ export interface LogSketch {
 const RATIO = 1.02;
 
 /** Less than this is zero, in seconds. */
-const LEAST = 1e-6;
+const MIN_VALUE = 1e-6;
 
 /** A sketch of no numbers. */
 export const emptySketch = (): LogSketch => ({
@@ -31,7 +31,7 @@ export const emptySketch = (): LogSketch => ({
 export function addTo(sketch: LogSketch, value: number): void {
   sketch.count += 1;
   const size = Math.abs(value);
-  if (size < LEAST) {
+  if (size < MIN_VALUE) {
     sketch.zeros += 1;
     return;
   }

@@ -4,20 +4,20 @@ import { readStatement, type Statement } from './statement.js';
 import type { StoreFacts } from './store-facts.js';
 
 /** A step as the rules see it. */
-export interface LintedStep {
+export interface ParsedStep {
   readonly step: Step;
   /** Statements of a SQL step's `up`; none of other steps. */
   readonly up: readonly Statement[];
   /** Of its `down`; undefined when there is none. */
   readonly down: readonly Statement[] | undefined;
   /** Other SQL that it holds: conditions, and queries of checks. */
-  readonly conditions: readonly Statement[];
+  readonly otherSql: readonly Statement[];
   /** Tables that `up` makes, which have no rows of anybody's. */
-  readonly made: ReadonlySet<string>;
+  readonly createdTables: ReadonlySet<string>;
 }
 
 /** What rules may ask beside the step. */
-export interface Surroundings {
+export interface RuleContext {
   /** Oldest SQLite that the steps are for, as `3.35`. */
   readonly sqlite: string;
   /** The store, when one is looked at. */
@@ -25,37 +25,39 @@ export interface Surroundings {
 }
 
 /** What a rule has found in a step. */
-export interface Found {
+export interface LintHit {
   /** What is unsafe: one sentence without its full stop. */
   readonly message: string;
   /** What to do instead, likewise. */
-  readonly instead: string;
+  readonly suggestion: string;
   /** The statement that it is about; absent when it is about the step. */
   readonly statement?: Statement;
 }
 
 /** One rule of the linter. */
-export interface Rule {
+export interface LintRule {
   readonly name: string;
-  readonly check: (step: LintedStep, surroundings: Surroundings) => Promise<readonly Found[]>;
+  readonly check: (step: ParsedStep, context: RuleContext) => Promise<readonly LintHit[]>;
 }
 
 /** Reads the SQL of a step. */
-export function lintedStep(step: Step): LintedStep {
+export function parseStep(step: Step): ParsedStep {
   const isSql = step.kind === 'sql';
   const up = isSql ? step.up.map(readStatement) : [];
   return {
     step,
     up,
     down: isSql ? step.down?.map(readStatement) : [],
-    conditions: conditionsOf(step).map(readStatement),
-    made: new Set(
-      up.flatMap(({ deed }) => (deed.kind === 'create-table' && !deed.isConditional ? [deed.name] : [])),
+    otherSql: otherSqlOf(step).map(readStatement),
+    createdTables: new Set(
+      up.flatMap(({ operation }) =>
+        operation.kind === 'create-table' && !operation.isConditional ? [operation.name] : [],
+      ),
     ),
   };
 }
 
-function conditionsOf(step: Step): string[] {
+function otherSqlOf(step: Step): string[] {
   switch (step.kind) {
     case 'backfill':
       return [sqlFor(step.scope, 'SQLite'), ...(step.checks.indexes ?? []).map(({ query }) => query)];
@@ -71,14 +73,16 @@ function conditionsOf(step: Step): string[] {
  *
  * @returns the old name by the new one
  */
-export function rebuiltTables({ up, made }: LintedStep): ReadonlyMap<string, string> {
+export function rebuiltTables({ up, createdTables }: ParsedStep): ReadonlyMap<string, string> {
   const dropped = new Set(
-    up.flatMap(({ deed }) => (deed.kind === 'drop' && deed.what === 'TABLE' ? [deed.name] : [])),
+    up.flatMap(({ operation }) =>
+      operation.kind === 'drop' && operation.what === 'TABLE' ? [operation.name] : [],
+    ),
   );
   return new Map(
-    up.flatMap(({ deed }) =>
-      deed.kind === 'rename-table' && made.has(deed.table) && dropped.has(deed.to)
-        ? [[deed.table, deed.to] as const]
+    up.flatMap(({ operation }) =>
+      operation.kind === 'rename-table' && createdTables.has(operation.table) && dropped.has(operation.to)
+        ? [[operation.table, operation.to] as const]
         : [],
     ),
   );
