@@ -50,14 +50,14 @@ export async function backfill(
       });
       const changed = await checkDeclarations(session, options, due);
       for (const text of changed) onEvent?.({ event: 'warning', text });
-      const looks = await emptyProbes(
+      const probes = await emptyProbes(
         session,
         wanted.filter((step) => !due.includes(step)),
       );
-      return { drifts: checkDrift(options, await ledger.steps()), due, changed, looks };
+      return { drifts: checkDrift(options, await ledger.steps()), due, changed, probes };
     },
     stepsOf: ({ due }) => due.map((step) => step.name),
-    probesOf: ({ looks }) => looks,
+    probesOf: ({ probes }) => probes,
     act: async (session, { due }, verifications) => {
       for (const step of due) {
         await inStep(step, async () => {

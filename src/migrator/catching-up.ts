@@ -54,7 +54,7 @@ export function warnOfFilledAgain(
 /** A look at a backfill's table that has found nothing, for the ledger to record. */
 export interface EmptyProbe {
   readonly step: BackfillStep;
-  readonly look: CatchUpProbe;
+  readonly probe: CatchUpProbe;
 }
 
 /**
@@ -68,16 +68,16 @@ export async function emptyProbes(
 ): Promise<EmptyProbe[]> {
   return await flatMapEach(steps, async (step) => {
     if ((await ledger.step(step.name))?.status !== 'applied' || !(await ledger.lastRun(step.name))) return [];
-    const look = await probeOf(store, ledger, step);
-    return look.isNews ? [{ step, look }] : [];
+    const probe = await probeOf(store, ledger, step);
+    return probe.isNews ? [{ step, probe }] : [];
   });
 }
 
 /** Records looks that have found nothing, so that the next ones are cheap again. */
-export async function recordProbes(session: OpenSession, looks: readonly EmptyProbe[]): Promise<void> {
-  if (looks.length === 0) return;
+export async function recordProbes(session: OpenSession, probes: readonly EmptyProbe[]): Promise<void> {
+  if (probes.length === 0) return;
   await session.store.write(async (tx) => {
     const { store, ledger } = inTransaction(session, tx);
-    for (const { step, look } of looks) await recordProbe(store, ledger, step, look);
+    for (const { step, probe } of probes) await recordProbe(store, ledger, step, probe);
   });
 }

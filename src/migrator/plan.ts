@@ -173,11 +173,11 @@ async function planFill(
   const last = await ledger.lastRun(step.name);
   // A run under way goes on behind its cursor; a catch-up begins behind the last watermark where keys only grow.
   const resumed = last?.status === 'running' ? last : undefined;
-  const look = wanted === 'catch-up' ? await probeOf(store, ledger, step) : { after: null, kind: wanted };
-  const { kind } = look;
+  const probe = wanted === 'catch-up' ? await probeOf(store, ledger, step) : { after: null, kind: wanted };
+  const { kind } = probe;
   const scope: PlannedScope = {
     absent,
-    after: resumed ? resumed.cursor : look.after,
+    after: resumed ? resumed.cursor : probe.after,
     excludeSkips: kind === 'catch-up',
   };
   await inStep(step, async () => await requireSteadiness(store, step, scope));

@@ -60,7 +60,7 @@ export class ProgressTracker {
   #step(loop: Loop, at: Key, rows: number): Progress {
     loop.rows += rows;
     const seconds = (this.#now() - loop.startedAt) / 1000;
-    loop.done = Math.max(loop.done, shareOfKeys(loop.from, loop.to, at)); // of several workers one may be behind another
+    loop.done = Math.max(loop.done, fractionOfKeys(loop.from, loop.to, at)); // of several workers one may be behind another
     const { done } = loop;
     return {
       backfill: loop.backfill,
@@ -94,7 +94,7 @@ const keyOf = (text: string): Key => (/^-?\d+$/.test(text) ? BigInt(text) : text
 const keyOrNone = (text: string | null): Key | undefined => (text === null ? undefined : keyOf(text));
 
 /** Which part of the keys between `from` and `to` `at` has come to, 0 to 1; all where there are none. */
-export function shareOfKeys(from: Key | undefined, to: Key | undefined, at: Key): number {
+export function fractionOfKeys(from: Key | undefined, to: Key | undefined, at: Key): number {
   if (from === undefined || to === undefined) return 1;
   const [first, last, here] = positions(from, to, at);
   return last > first ? Math.min(1, Math.max(0, (here - first) / (last - first))) : 1;

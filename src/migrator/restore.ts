@@ -103,7 +103,7 @@ async function choose(
   )
     throw unusable(`${backup.path} is the store itself, or belongs to it`);
   refuseUnsafeCopy(files, backup.path, { backup: found, isKnown: backup.record !== undefined });
-  requireSpaceForCopies(files, copies, found.mainBytes);
+  requireSpace(files, copies, found.mainBytes);
   return { files, copies, backup: { ...backup, path: found.path }, known };
 }
 
@@ -267,11 +267,7 @@ function unusable(message: string, cause?: unknown): BackfillError {
 }
 
 /** The copies of the present store and of the backup; its growth; and in its journal the old pages or in its WAL the new ones. */
-function requireSpaceForCopies(
-  { folder, mainBytes, walBytes }: StoreFiles,
-  copies: string,
-  bytes: number,
-): void {
+function requireSpace({ folder, mainBytes, walBytes }: StoreFiles, copies: string, bytes: number): void {
   requireDiskSpace(
     [
       { what: 'a copy of the present store', bytes: mainBytes + walBytes, folder: copies },
@@ -287,10 +283,7 @@ function requireSpaceForCopies(
 }
 
 /** Saves the present store, readable or not. */
-async function copyCurrent(
-  files: StoreFiles,
-  copies: string,
-): Promise<{ saved: string; wasDamaged: boolean }> {
+async function copyCurrent(files: StoreFiles, copies: string) {
   // SQLite removes the WAL of an empty file when it opens that.
   if (files.mainBytes === 0) return { saved: await saveFiles(files, copies), wasDamaged: true };
   let live: SqliteStore | undefined;

@@ -6,7 +6,7 @@ import { probeCatchUp } from '../run/waiting.js';
 import { inStep } from '../steps/step.js';
 import { orphansOf } from './declared.js';
 import { missingColumns } from './preflight.js';
-import { percentOf, shareOfKeys } from './progress.js';
+import { fractionOfKeys, percentOf } from './progress.js';
 import {
   type BackfillStep,
   backfillsOf,
@@ -124,7 +124,7 @@ async function statusAt(
         skips: await ledger.skipCounts(name),
         cursor: last?.cursor?.toString() ?? null,
         watermark: last?.watermark?.toString() ?? null,
-        percent: last ? percentOf(await shareDone(session, step, last)) : 0,
+        percent: last ? percentOf(await fractionDone(session, step, last)) : 0,
         verdict: await verdictOf(session, step),
         needsCatchUp: record.status === 'applied' && (await probe(step)),
       };
@@ -147,12 +147,12 @@ async function statusAt(
 }
 
 /** How far a run has come, 0 to 1. */
-async function shareDone({ ledger }: Session, { name }: BackfillStep, run: RunRecord): Promise<number> {
+async function fractionDone({ ledger }: Session, { name }: BackfillStep, run: RunRecord): Promise<number> {
   if (run.status !== 'running' || run.watermark === null) return 1;
   if (run.share !== undefined) return run.share;
   if (run.cursor === null) return 0;
   const first = run.startKey ?? (await ledger.batches(name)).find((batch) => batch.run === run.run)?.firstKey;
-  return first === undefined ? 0 : shareOfKeys(first, run.watermark, run.cursor);
+  return first === undefined ? 0 : fractionOfKeys(first, run.watermark, run.cursor);
 }
 
 /** The last verdict, unless a run has been made since. */

@@ -172,11 +172,11 @@ export async function up(given: MigratorOptions, target: UpTarget = {}): Promise
       await refuseTriggers(session, fills, { ...options, onEvent });
       await refuseVersionTriggers(session, work.pending, 'up', { ...options, onEvent });
       const isBegun = records.some(({ status }) => status === 'applying');
-      const looks = await emptyProbes(session, withoutWork(options.project, all));
-      return { drifts, work, left, warnings, isBegun, looks };
+      const probes = await emptyProbes(session, withoutWork(options.project, all));
+      return { drifts, work, left, warnings, isBegun, probes };
     },
     stepsOf: ({ work }) => namesOf(work),
-    probesOf: ({ looks }) => looks,
+    probesOf: ({ probes }) => probes,
     // What an earlier `up` has begun has taken most of its room already.
     grows: ({ work, isBegun }) => work.pending.length > 0 && !isBegun,
     act: (session, { work }, verifications) =>

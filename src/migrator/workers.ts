@@ -37,7 +37,7 @@ export function workersOf(options: MigratorOptions): WithWorkers | undefined {
         },
       };
       try {
-        await connector.share(async () => {
+        await connector.withSharedLock(async () => {
           await withSession(own, ({ store, ledger }) => work(store, ledger, own));
           return true;
         });

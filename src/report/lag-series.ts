@@ -3,7 +3,7 @@ import { identifier } from '../db/sql.js';
 import { scopeSql } from '../engine/rows.js';
 import type { Backfill } from '../steps/define.js';
 import { parseTimestamp } from '../verify/times.js';
-import { addTo, emptySketch, type LogSketch, quantile } from './quantile-sketch.js';
+import { addTo, emptySketch, type QuantileSketch, quantile } from './quantile-sketch.js';
 import { addInstant, bucketWidth, coreRange, emptySpread } from './time-range.js';
 
 /** Rows with a lag of `fromSeconds` or more, and less than `toSeconds`. */
@@ -58,7 +58,7 @@ export async function lagSeries(store: Store, backfill: Backfill): Promise<LagSe
   for await (const page of lags(store, backfill)) for (const { endMs } of page) addInstant(spread, endMs);
   const range = coreRange(spread);
   const bars = new Array<number>(EDGES.length).fill(0);
-  const sketches = new Map<number, LogSketch>();
+  const sketches = new Map<number, QuantileSketch>();
   let [rows, negative, zero, outside] = [0, 0, 0, 0];
   const bucketMs = range ? bucketWidth(range, MAX_BUCKETS) : 0;
   for await (const page of lags(store, backfill)) {
@@ -108,7 +108,7 @@ function epochMs(value: unknown): number | undefined {
   return parseTimestamp(typeof value === 'string' ? value : String(value))?.epochMs;
 }
 
-function sketchOf(sketches: Map<number, LogSketch>, number: number): LogSketch {
+function sketchOf(sketches: Map<number, QuantileSketch>, number: number): QuantileSketch {
   let sketch = sketches.get(number);
   if (!sketch) {
     sketch = emptySketch();
@@ -140,7 +140,7 @@ function barsOf(counts: readonly number[]): HistogramBin[] {
   });
 }
 
-function bucketsOf(sketches: ReadonlyMap<number, LogSketch>, bucketMs: number): LagBucket[] {
+function bucketsOf(sketches: ReadonlyMap<number, QuantileSketch>, bucketMs: number): LagBucket[] {
   return [...sketches]
     .sort(([a], [b]) => a - b)
     .map(([number, sketch]) => ({

@@ -4,7 +4,7 @@
  *
  * @see https://www.vldb.org/pvldb/vol12/p2195-masson.pdf DDSketch
  */
-export interface LogSketch {
+export interface QuantileSketch {
   count: number;
   /** Numbers that are zero to the microsecond. */
   zeros: number;
@@ -20,7 +20,7 @@ const RATIO = 1.02;
 const MIN_VALUE = 1e-6;
 
 /** A sketch of no numbers. */
-export const emptySketch = (): LogSketch => ({
+export const emptySketch = (): QuantileSketch => ({
   count: 0,
   zeros: 0,
   positive: new Map(),
@@ -28,7 +28,7 @@ export const emptySketch = (): LogSketch => ({
 });
 
 /** Adds a number. */
-export function addTo(sketch: LogSketch, value: number): void {
+export function addTo(sketch: QuantileSketch, value: number): void {
   sketch.count += 1;
   const size = Math.abs(value);
   if (size < MIN_VALUE) {
@@ -44,7 +44,10 @@ export function addTo(sketch: LogSketch, value: number): void {
 const middle = (bin: number): number => (2 * RATIO ** bin) / (RATIO + 1);
 
 /** The value that this share of all numbers is not above, by nearest rank; undefined when there are none. */
-export function quantile({ count, zeros, positive, negative }: LogSketch, share: number): number | undefined {
+export function quantile(
+  { count, zeros, positive, negative }: QuantileSketch,
+  share: number,
+): number | undefined {
   if (count === 0) return undefined;
   const rising: (readonly [value: number, count: number])[] = [
     ...[...negative].sort(([a], [b]) => b - a).map(([bin, n]) => [-middle(bin), n] as const),

@@ -94,10 +94,10 @@ export async function catchUp(
 ): Promise<FillOutcome> {
   const open = (await runningRuns(ledger, backfill))[0]?.run;
   const hasResumed = await resumeRuns({ store, ledger, backfill, options });
-  const look = await probeOf(store, ledger, backfill);
-  const hasWaited = (await findsWaiting(store, backfill, look)) === true;
+  const probe = await probeOf(store, ledger, backfill);
+  const hasWaited = (await findsWaiting(store, backfill, probe)) === true;
   if (hasWaited) return await rerun(store, ledger, backfill, 'catch-up', options, open);
-  if (look.isNews) await store.write(async (tx) => await recordProbe(tx, ledger.in(tx), backfill, look));
+  if (probe.isNews) await store.write(async (tx) => await recordProbe(tx, ledger.in(tx), backfill, probe));
   const filledAgain = hasResumed ? await countFilledAgain(ledger, backfill.name, open ?? 1) : 0;
   return { hasRun: hasResumed, filledAgain, haveKeysRestarted: false };
 }
@@ -137,15 +137,15 @@ async function beginRun(
   backfill: Backfill,
   wanted: RunRecord['kind'],
 ): Promise<{ readonly run: number; readonly haveKeysRestarted: boolean }> {
-  const look = wanted === 'catch-up' ? await probeOf(tx, ledger, backfill) : undefined;
-  const startKey = look?.after ?? null;
+  const probe = wanted === 'catch-up' ? await probeOf(tx, ledger, backfill) : undefined;
+  const startKey = probe?.after ?? null;
   const ends = await tx.dialect.rangeEnds(tx, backfill, startKey);
   const watermark = ends.at(-1) ?? null;
   const run = ((await ledger.lastRun(backfill.name))?.run ?? 0) + 1;
-  await ledger.beginRun(backfill.name, { run, kind: look?.kind ?? wanted, startKey, watermark }, ends);
+  await ledger.beginRun(backfill.name, { run, kind: probe?.kind ?? wanted, startKey, watermark }, ends);
   await recordRun(tx, backfill, { run, watermark });
   await noteFiller(tx, ledger, backfill);
-  return { run, haveKeysRestarted: look?.haveKeysRestarted ?? false };
+  return { run, haveKeysRestarted: probe?.haveKeysRestarted ?? false };
 }
 
 /** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */

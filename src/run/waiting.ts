@@ -46,11 +46,7 @@ export async function probeOf(store: Store, ledger: Ledger, backfill: Backfill):
   const isOther = known?.identity !== identity;
   const beginsAgain = growth === 'restarted';
   const probes = await probesOf(store, backfill, known?.probes ?? []);
-  const isEmptied = await withFailingRow(
-    store,
-    backfill,
-    async () => await hasEmptyCell(store, backfill, probes),
-  );
+  const isEmptied = await withFailingRow(store, backfill, () => hasEmptyCell(store, backfill, probes));
   const isSuspect = isOther || beginsAgain || isEmptied;
   return {
     after: growth === 'growing' && !isSuspect ? looked : null,
@@ -97,15 +93,11 @@ export async function probeCatchUp(
 export const findsWaiting = async (
   store: Store,
   backfill: Backfill,
-  look: CatchUpProbe,
+  probe: CatchUpProbe,
   probeRows?: number,
 ): Promise<boolean | undefined> =>
-  look.hasEmptyCell ||
-  (await withFailingRow(
-    store,
-    backfill,
-    async () => await hasRowsToCatchUp(store, backfill, look, probeRows),
-  ));
+  probe.hasEmptyCell ||
+  (await withFailingRow(store, backfill, () => hasRowsToCatchUp(store, backfill, probe, probeRows)));
 
 /** Records a look that has found nothing. Runs inside its caller's transaction. */
 export async function recordProbe(

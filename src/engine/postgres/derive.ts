@@ -164,8 +164,8 @@ function selectSql(facts: Facts, options: OwnOptions): string {
   ];
   const values = new Map(ways.flatMap((way) => [...way.values]));
   const failures = ways.flatMap((way) => way.failure ?? []);
-  const isLeft = ways.flatMap(({ needsClient }) =>
-    needsClient === undefined ? [] : [`coalesce(${needsClient}, false)`],
+  const isLeft = ways.flatMap(({ needsClient: sql }) =>
+    sql === undefined ? [] : [`coalesce(${sql}, false)`],
   );
   const failure = failures.length === 0 ? 'NULL::pg_catalog.text' : `coalesce(${failures.join(', ')})`;
   const isWell = `NOT is_raw AND failure IS NULL${except === undefined ? '' : ` AND NOT (${except})`}`;
@@ -291,12 +291,7 @@ const WIDER: Readonly<Record<string, readonly string[]>> = {
  * @param type SQL for the type, as {@link Facts} has it
  * @param from the same for its own
  */
-function castOrNullSql(
-  { version, canMakeFunctions }: Facts,
-  value: string,
-  type: string,
-  from = TEXT,
-): string {
+function castOrNullSql({ version, canMakeFunctions }: Facts, value: string, type: string, from = TEXT) {
   const cast = `(${value})::${type}`;
   if (from === type || isText(type) || WIDER[from]?.includes(type)) return cast;
   if (isText(from) && !needsTryJson(version))

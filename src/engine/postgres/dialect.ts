@@ -138,7 +138,7 @@ async function sampleLoad(store: Store): Promise<{ readonly others: number; read
 /** The site of a store that is a database of PostgreSQL. */
 export interface PostgresConnector extends StoreConnector {
   /** Acts with a share of the run lock, if whoever holds it shares it; returns whether there was anything to do. */
-  share(act: () => Promise<boolean>): Promise<boolean>;
+  withSharedLock(act: () => Promise<boolean>): Promise<boolean>;
 }
 
 /**
@@ -189,7 +189,7 @@ export function postgresConnector(address: PostgresAddress, signal?: AbortSignal
     open: async (options) => await explained(() => openPostgres(sessions, options)),
     lock: async (options) => await explained(() => acquireLock(sessions, options)),
     readLockState: async () => await explained(() => readLockState(sessions)),
-    share: async (act) => await withSharedLock(sessions, act),
+    withSharedLock: async (act) => await withSharedLock(sessions, act),
     warnings: () => [
       ...plaintextWarnings(address),
       'No backup is made of a database: its server has its own, as pg_dump makes one',
