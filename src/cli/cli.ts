@@ -119,7 +119,7 @@ export interface CliCallbacks {
  *
  * @param argv the arguments of the call, which may name several stores
  */
-export function makeCli(context: CliContext, listener: CliCallbacks, argv: readonly string[]): Cli {
+export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: readonly string[]): Cli {
   const { env, folder, stdout, stderr, now = () => new Date(), embedding, ownsProcess = false } = context;
   let command = '';
   const enter = (path: string, project: Project, log: (event: LoggedEvent) => void): void => {
@@ -143,7 +143,7 @@ export function makeCli(context: CliContext, listener: CliCallbacks, argv: reado
     else printLines(stdout, text.map(toRunnable));
     if (error) printCauses(error, argv, context);
     if (error && !isJson) printLines(stderr, errorLines(error, translate).map(toRunnable));
-    listener.exit(exitCodeOf(output));
+    callbacks.exit(exitCodeOf(output));
   };
   return {
     begin(name) {
@@ -161,7 +161,7 @@ export function makeCli(context: CliContext, listener: CliCallbacks, argv: reado
       if (given) {
         const { runFleet } = await import('./fleet.js');
         const { lang, translate } = await presenterFor(options, {});
-        listener.exit(await runFleet({ command, options, argv, given, lang, translate }, context));
+        callbacks.exit(await runFleet({ command, options, argv, given, lang, translate }, context));
         return;
       }
       const trust = { trustsConfig: options.trustConfig };
@@ -183,7 +183,7 @@ export function makeCli(context: CliContext, listener: CliCallbacks, argv: reado
       refuseOtherOptions(options, address);
       if (!address.postgres) enter(address.path, project, log);
       const hints = hintContext(options, address, project.config.database.path);
-      listener.setHintContext(hints);
+      callbacks.setHintContext(hints);
       const presenter = await presenterFor(options, hints);
       const finding = <Result>(find: () => Promise<Result>): Promise<Result> =>
         withKnownPlaces(project.config, address, env, find);

@@ -26,8 +26,8 @@ import { errorJson, errorLines } from './text.js';
 
 const NAME = 'umzug-backfill';
 
-function buildProgram(context: CliContext, listener: CliCallbacks, argv: readonly string[]): Command {
-  const cli = makeCli(context, listener, argv);
+function buildProgram(context: CliContext, callbacks: CliCallbacks, argv: readonly string[]): Command {
+  const cli = makeCli(context, callbacks, argv);
   const name = context.embedding?.program ?? NAME;
   const program = new Command(name)
     .description('Resumable, verified, exactly reversible data backfills as steps of umzug')

@@ -118,9 +118,9 @@ export const lstatOf = (path: string): Stats | undefined => found(lstatSync, pat
 export const tryStat = (path: string): Stats | undefined => found(statSync, path);
 
 /** Looks at a path; at one that is too long, or leads round in links, there is nothing. */
-function found(look: typeof statSync | typeof lstatSync, path: string): Stats | undefined {
+function found(stat: typeof statSync | typeof lstatSync, path: string): Stats | undefined {
   try {
-    return look(path, { throwIfNoEntry: false });
+    return stat(path, { throwIfNoEntry: false });
   } catch (error) {
     if (/^(?:ENAMETOOLONG|ELOOP)$/.test(errnoOf(error) ?? '')) return undefined;
     throw error;

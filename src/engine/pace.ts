@@ -109,7 +109,7 @@ export function nextPace(pace: PaceState, timing: BatchTiming, settings: PaceSet
   const targetMs = isFull ? settings.targetBatchMs : Math.min(settings.targetBatchMs, cycle.workMs);
   const rows = fitRows(targetMs, pace.rows, timing, settings.maxRows);
   const heldMs = (pace.pauseMs > 0 ? 0 : pace.heldMs) + timing.lockMs;
-  // A pause is due when one more batch would hold the lock for longer than the rhythm allows.
+  // A pause is due when one more batch would hold the lock for longer than its cycle allows.
   const isDue = !isFull && heldMs + targetMs > cycle.workMs;
   return { rows, pauseMs: isDue ? cycle.pauseMs : 0, contention, heldMs, streak };
 }

@@ -20,12 +20,12 @@ export async function requireResumption(
   seed: string,
   path: string,
   { before, after, ledger }: Baseline,
-  interrupter: FaultInjector,
+  injector: FaultInjector,
 ): Promise<number> {
   const { step } = subject;
   const now = async () => await readContents(path, step);
   copyStore(seed, path);
-  const ups = await interruptEach(subject, path, 'up', interrupter);
+  const ups = await interruptEach(subject, path, 'up', injector);
   const filled = firstDifference(after, await now());
   const resumed = 'after one that was interrupted and resumed';
   if (filled) throw differenceError('NOT_RESUMED', step, filled, [UNINTERRUPTED, resumed]);
@@ -33,7 +33,7 @@ export async function requireResumption(
   const [verification] = await verify(runOptions(subject, path));
   requireVerified(verification, 'after an `up` that was interrupted and resumed');
 
-  const downs = await interruptEach(subject, path, 'down', interrupter);
+  const downs = await interruptEach(subject, path, 'down', injector);
   const left = firstDifference(before, await now());
   if (left)
     throw differenceError('NOT_RESUMED', step, left, [
@@ -52,12 +52,12 @@ async function interruptEach(
   subject: Subject,
   path: string,
   direction: Interruption['direction'],
-  interrupter: FaultInjector,
+  injector: FaultInjector,
 ): Promise<number> {
   for (let count = 0; ; count += 1) {
     const at = count % 2 === 0 ? 'in a batch' : 'behind a batch';
     const before = await readContents(path, subject.step);
-    if ((await interrupter.run(path, { direction, at })) === 'done') return count;
+    if ((await injector.run(path, { direction, at })) === 'done') return count;
     const changed = at === 'in a batch' && firstDifference(before, await readContents(path, subject.step));
     if (changed)
       throw differenceError('NOT_RESUMED', subject.step, changed, [

@@ -97,7 +97,7 @@ async function testIn(folder: string, subject: Subject): Promise<TestBackfillRes
   requireSomeDerived(subject, filled);
   const concurrentRows = await requireCatchUp(subject, seed, paths[2], filled);
   const valuesKept = await requirePreserved(subject, seed, paths[3], filled);
-  const interrupter = injectorOf(subject);
+  const injector = injectorOf(subject);
   try {
     const { ledger, rowsInScope, expectedCells } = filled;
     return {
@@ -106,14 +106,14 @@ async function testIn(folder: string, subject: Subject): Promise<TestBackfillRes
       cellsFilled: ledger.cells.length,
       skips: ledger.skips,
       batches: ledger.batches.length,
-      interruptions: await requireResumption(subject, seed, paths[1], filled, interrupter),
-      interruptedBy: interrupter.by,
+      interruptions: await requireResumption(subject, seed, paths[1], filled, injector),
+      interruptedBy: injector.by,
       expectedCells,
       concurrentRows,
       valuesKept,
     };
   } finally {
-    await interrupter.close();
+    await injector.close();
   }
 }
 

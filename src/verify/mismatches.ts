@@ -39,7 +39,7 @@ export async function mismatchClassifier(
   { mismatches }: ScanFacts,
   isCompared: (key: Key, run: number) => boolean,
 ): Promise<{
-  readonly judge: (cells: readonly Cell[]) => Promise<void>;
+  readonly classify: (cells: readonly Cell[]) => Promise<void>;
   readonly settle: () => Promise<void>;
 }> {
   const filledBy = await cellAttribution(ledger, backfill);
@@ -91,7 +91,7 @@ export async function mismatchClassifier(
     }
   };
   return {
-    judge: async (cells) => {
+    classify: async (cells) => {
       for (const [i, found] of (await filledBy(cells)).entries()) {
         const { key, column } = cells[i] as Cell;
         if (found) pending.push({ key, column, ...found });

@@ -80,7 +80,7 @@ async function scan(
   nowMs: number,
 ): Promise<ScanFacts> {
   const facts = emptyFacts(backfill.columns.map(({ name }) => name));
-  const { judge: judgeCells, judgeLater, settle } = await cellClassifier(store, ledger, backfill, facts);
+  const { classify: judgeCells, classifyLater, settle } = await cellClassifier(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampClassifier(backfill, facts, nowMs) : undefined;
   const rowsOf = await scanRows(store, backfill);
   await withFailingRow(store, backfill, async () => {
@@ -92,7 +92,7 @@ async function scan(
           judgeCells(key, state, groupOf(facts, value, key));
           judgeTimes?.(key, row);
         }
-        await judgeLater();
+        await classifyLater();
       }
       await settle();
     }
@@ -131,8 +131,8 @@ async function cellClassifier(
   backfill: Backfill,
   facts: ScanFacts,
 ): Promise<{
-  readonly judge: (key: Key, state: number, group: GroupFacts) => void;
-  readonly judgeLater: () => Promise<void>;
+  readonly classify: (key: Key, state: number, group: GroupFacts) => void;
+  readonly classifyLater: () => Promise<void>;
   readonly settle: () => Promise<void>;
 }> {
   const watermark = await lookedUpTo(store, ledger, backfill.name);
@@ -149,7 +149,7 @@ async function cellClassifier(
 
   /** NULLs of a page that could be filled, and cells that hold other values. */
   let [nulls, others]: [Cell[], Cell[]] = [[], []];
-  const judge = (key: Key, state: number, group: GroupFacts): void => {
+  const classify = (key: Key, state: number, group: GroupFacts): void => {
     let nullMask = 0;
     for (let i = 0; i < columns.length; i += 1) {
       const column = columns[i] as ColumnFacts;
@@ -167,7 +167,7 @@ async function cellClassifier(
     }
     if (nullMask !== 0) facts.nulls.set(nullMask, (facts.nulls.get(nullMask) ?? 0) + 1);
   };
-  const judgeLater = async (): Promise<void> => {
+  const classifyLater = async (): Promise<void> => {
     const keys = nulls.map(({ key }) => key);
     const refused = await ledger.rejectedCells(backfill.name, keys);
     for (const { key, column } of nulls) {
@@ -175,10 +175,10 @@ async function cellClassifier(
       if (targets?.has('*') || targets?.has(column.name)) addKey(column.rejected, key);
       else addKey(isUpTo(key, watermark) ? column.fillable : column.pendingCatchUp, key);
     }
-    await mismatch.judge(others);
+    await mismatch.classify(others);
     [nulls, others] = [[], []];
   };
-  return { judge, judgeLater, settle: mismatch.settle };
+  return { classify, classifyLater, settle: mismatch.settle };
 }
 
 function timestampClassifier(

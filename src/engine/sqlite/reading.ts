@@ -88,19 +88,19 @@ export async function passOver<Found, Result>(
   parallelMinBytes?: number,
 ): Promise<Result> {
   const { files } = requireSqlite(store);
-  const helper =
+  const scanThread =
     pass.elsewhere && isParallelWorthwhile((await store.size()).bytes, parallelMinBytes)
       ? await startScanThread({ path: files.path, ...pass.elsewhere })
       : undefined;
   try {
     return await store.snapshotAsync(async (tx) => {
       const keys = await keyRange(tx, backfill);
-      const shared = keys && helper && (await passTogether(tx, pass, keys, helper));
-      await helper?.worker.terminate(); // its memory is wanted for what comes next
+      const shared = keys && scanThread && (await passTogether(tx, pass, keys, scanThread));
+      await scanThread?.worker.terminate(); // its memory is wanted for what comes next
       return shared ? await act(tx, ...shared) : await act(tx, await pass.over(tx, keys ? [keys] : []), 1);
     });
   } finally {
-    await helper?.worker.terminate();
+    await scanThread?.worker.terminate();
   }
 }
 
