@@ -42,7 +42,7 @@ export type DeployResult = Omit<UpResult, 'error'>;
  * thread busy: call it before anything is served.
  *
  * @param options see {@link DeployOptions}
- * @returns what was done; `left` names backfills that `backfills: 'background'` left
+ * @returns what was done; `deferred` names backfills that `backfills: 'background'` left to a later run
  * @throws {BackfillError} as the command `up`, `VERIFICATION_FAILED` included
  *
  * @example
