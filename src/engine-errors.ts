@@ -1,4 +1,5 @@
 import type { ErrorCode } from './errors.js';
+import { type Message, msg, type PlainText } from './messages/message.js';
 
 // What the codes of the engines and of the operating system mean to a person: a code of ours, a sentence, a hint.
 
@@ -6,8 +7,8 @@ import type { ErrorCode } from './errors.js';
 export const SQLITE_MEANINGS: readonly (readonly [
   prefix: string,
   code: ErrorCode,
-  message: string,
-  hint: string,
+  message: PlainText,
+  hint: PlainText,
 ])[] = [
   [
     'SQLITE_READONLY_ROLLBACK',
@@ -236,7 +237,7 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
 
 /** What the operating system's refusals mean where a file beside the store is made. */
 export const SYSTEM_MEANINGS: Readonly<
-  Record<string, readonly [code: ErrorCode, message: string, hint: string]>
+  Record<string, readonly [code: ErrorCode, message: PlainText, hint: PlainText]>
 > = {
   ENOSPC: ['STORE_FULL', 'The disk is full', 'Make room, then run the same command again'],
   EDQUOT: [
@@ -258,11 +259,19 @@ export const SYSTEM_MEANINGS: Readonly<
 const UNSAFE_USE =
   /^(?:malformed database schema \((?<object>.*)\) - )?(?:error in .*: )?unsafe use of (?:virtual table "(?<table>.*)"|(?<call>.*))$/s;
 
+/** What a schema uses though it may not. */
+export interface UnsafeUse {
+  /** The object that uses it, where SQLite names one. */
+  readonly object: string | undefined;
+  /** Name of the function or the virtual table. */
+  readonly name: string;
+  readonly used: string | Message;
+}
+
 /** The function or virtual table that a schema uses though it may not, by SQLite's message; undefined for any other message. */
-export function unsafeUse(
-  message: string,
-): { readonly object: string | undefined; readonly used: string } | undefined {
+export function unsafeUse(message: string): UnsafeUse | undefined {
   const { object, table, call } = UNSAFE_USE.exec(message)?.groups ?? {};
-  const used = table === undefined ? call : `the virtual table ${table}`;
-  return used === undefined ? undefined : { object, used };
+  if (table !== undefined)
+    return { object, name: table, used: msg('the virtual table {name}', { name: table }) };
+  return call === undefined ? undefined : { object, name: call.replace(/\(\)$/, ''), used: call };
 }

@@ -1,4 +1,5 @@
 import { POSTGRES_MEANINGS, SQLITE_MEANINGS, SYSTEM_MEANINGS, unsafeUse } from './engine-errors.js';
+import { english, type Message, msg, type PlainText, type Told, withValues } from './messages/message.js';
 import { scrub, scrubError } from './secrets.js';
 import { type EngineError, isPostgresError, isSqliteError, isStoreError } from './store-errors.js';
 import { visible } from './visible.js';
@@ -120,6 +121,12 @@ export type ErrorCode = keyof typeof EXIT_BY_CODE;
 /** All codes, for documentation and its test. */
 export const ERROR_CODES = Object.keys(EXIT_BY_CODE) as readonly ErrorCode[];
 
+/** The message and the hint of an error as data. */
+export interface ErrorTexts {
+  readonly message: Told;
+  readonly hint: Told;
+}
+
 /**
  * An error of this package: what is wrong in one sentence, and the command that mends it.
  *
@@ -139,18 +146,25 @@ export class BackfillError extends Error {
   readonly code: ErrorCode;
   /** What to do about it, with the command where one exists. */
   readonly hint: string;
+  readonly #texts: ErrorTexts;
 
   /**
    * @param code stable name of the failure
    * @param message one sentence saying what is wrong
-   * @param hint the command or action that mends it
+   * @param hint the command or action that fixes it
    * @param options `cause`: the error this one explains
    */
-  constructor(code: ErrorCode, message: string, hint: string, options?: { readonly cause?: unknown }) {
+  constructor(code: ErrorCode, message: Told, hint: Told, options?: { readonly cause?: unknown }) {
     scrubError(options?.cause);
-    super(visible(scrub(message)), options);
+    super(visible(scrub(english(message))), options);
     this.code = code;
-    this.hint = visible(scrub(hint));
+    this.hint = visible(scrub(english(hint)));
+    this.#texts = { message: withValues(message, scrub), hint: withValues(hint, scrub) };
+  }
+
+  /** The message and the hint as data, for another language or another process; without passwords. */
+  get texts(): ErrorTexts {
+    return this.#texts;
   }
 
   /** The exit code that a command ends with after this error. */
@@ -163,62 +177,94 @@ export class BackfillError extends Error {
  * Gives any thrown value the shape of a {@link BackfillError}.
  *
  * @param error what was thrown
- * @param doing what was being done, as "in batch 3"; stands in the message where SQLite refused a statement
+ * @param doing what the program was doing, for the message
  * @returns the same error if it is one of ours already, else one whose `cause` it is
  */
-export function toBackfillError(error: unknown, doing?: string): BackfillError {
+export function toBackfillError(error: unknown, doing?: Doing | Message): BackfillError {
   if (error instanceof BackfillError) return error;
-  const where = doing === undefined ? '' : ` ${doing}`;
-  if (isPostgresError(error)) return fromPostgres(error, where);
-  if (!isSqliteError(error)) {
-    if (isAddonError(error)) return addonUnusable(error);
-    const system = SYSTEM_MEANINGS[errnoOf(error) ?? ''];
-    if (system) {
-      const [code, message, hint] = system;
-      const told = withPath(message, error);
-      return new BackfillError(code, `${told}${where} (${errnoOf(error)})`, hint, { cause: error });
-    }
-    return new BackfillError(
-      'INTERNAL',
-      `Something went wrong that this program does not expect${where} (${error instanceof Error ? error.name : typeof error})`,
-      'Run it again with --log-level debug, and report what it prints',
-      { cause: error },
-    );
+  /** The message with what the program was doing, and the code of the engine or the system. */
+  const full = (message: Message, code: string): Message =>
+    doing === undefined
+      ? msg('{message} ({code})', { message, code })
+      : msg('{message} {doing} ({code})', {
+          message,
+          doing: typeof doing === 'string' ? msg(doing) : doing,
+          code,
+        });
+  const known = ([code, message, hint]: Meaning, from: string): BackfillError =>
+    new BackfillError(code, full(message, from), msg(hint), { cause: error });
+  if (isPostgresError(error)) return known(postgresMeaning(error), error.code);
+  if (isSqliteError(error)) return known(sqliteMeaning(error), error.code);
+  if (isAddonError(error)) return addonUnusable(error);
+  const system = SYSTEM_MEANINGS[errnoOf(error) ?? ''];
+  if (system) {
+    const [code, message, hint] = system;
+    return known([code, withPath(message, error), hint], errnoOf(error) ?? '');
   }
-  const unsafe = unsafeUse(error.message);
-  if (unsafe) {
-    const { object, used } = unsafe;
-    return new BackfillError(
-      'SCHEMA_BLOCKED',
-      object === undefined
-        ? `SQLite refuses ${used} in the schema of a file, and a trigger or a view uses it${where} (${error.code})`
-        : `SQLite refuses ${used} in the schema of a file, and it is used by ${object}${where} (${error.code})`,
-      'Find what uses it with: sqlite3 STORE .schema, drop that, run the same command again, then create it anew',
-      { cause: error },
-    );
-  }
-  const known = SQLITE_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
-  if (known) {
-    const [, code, message, hint] = known;
-    return new BackfillError(code, `${message}${where} (${error.code})`, hint, { cause: error });
-  }
+  const kind = error instanceof Error ? error.name : typeof error;
   return new BackfillError(
-    'STORE_REFUSED',
-    `SQLite refused a statement${where} (${error.code})`,
-    error.code.startsWith('SQLITE_CONSTRAINT')
-      ? 'Look for a trigger or a constraint that stands in the way: sqlite3 STORE .schema'
-      : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
+    'INTERNAL',
+    full(msg('Something went wrong that this program does not expect'), kind),
+    msg('Run it again with --log-level debug, and report what it prints'),
     { cause: error },
   );
 }
 
+/** What a program can be doing when the system or the store refuses something. */
+export type Doing = Extract<PlainText, `while ${string}` | 'in the thread of the backfills'>;
+
+/** What a code of an engine means. */
+type Meaning = readonly [code: ErrorCode, message: Message, hint: PlainText];
+
+function sqliteMeaning(error: EngineError): Meaning {
+  const unsafe = unsafeUse(error.message);
+  if (unsafe) {
+    const { object, used } = unsafe;
+    return [
+      'SCHEMA_BLOCKED',
+      object === undefined
+        ? msg('SQLite refuses {used} in the schema of a file, and a trigger or a view uses it', { used })
+        : msg('SQLite refuses {used} in the schema of a file, and it is used by {objects}', {
+            used,
+            objects: object,
+          }),
+      'Find what uses it with: sqlite3 STORE .schema, drop that, run the same command again, then create it anew',
+    ];
+  }
+  const known = SQLITE_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
+  if (known) return [known[1], msg(known[2]), known[3]];
+  return [
+    'STORE_REFUSED',
+    msg('SQLite refused a statement'),
+    error.code.startsWith('SQLITE_CONSTRAINT')
+      ? 'Look for a trigger or a constraint that stands in the way: sqlite3 STORE .schema'
+      : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
+  ];
+}
+
+function postgresMeaning({ code }: EngineError): Meaning {
+  const known = POSTGRES_MEANINGS.find(([prefix]) => code.startsWith(prefix));
+  if (known) return [known[1], msg(known[2]), known[3]];
+  if (!/^POSTGRES_[0-9A-Z]{5}$/.test(code))
+    return [
+      'STORE_UNREACHABLE',
+      msg('The server can not be reached, or the connection was lost'),
+      'Check the address, and that the server is up; then run the same command again',
+    ];
+  return [
+    'STORE_REFUSED',
+    msg('PostgreSQL refused a statement'),
+    'Look the code up in the appendix "PostgreSQL Error Codes" of its manual, and compare the schema with what the steps expect',
+  ];
+}
+
 /** A sentence on what this user may not do, with its id and the file, where the system tells it. */
-function withPath(message: string, error: unknown): string {
+function withPath(message: PlainText, error: unknown): Message {
   const path = error instanceof Error && 'path' in error ? error.path : undefined;
   const id = process.geteuid?.();
-  if (typeof path !== 'string' || id === undefined) return message;
-  if (errnoOf(error) === 'EACCES') return `User id ${id} has no access to ${path}`;
-  return errnoOf(error) === 'EPERM' ? `User id ${id} may not change ${path}` : message;
+  if (typeof path !== 'string' || id === undefined) return msg(message);
+  if (errnoOf(error) === 'EACCES') return msg('User id {id} has no access to {path}', { id, path });
+  return errnoOf(error) === 'EPERM' ? msg('User id {id} may not change {path}', { id, path }) : msg(message);
 }
 
 /** Whether a compiled part of better-sqlite3 can't be loaded: it is for another Node, or was never compiled. */
@@ -231,30 +277,12 @@ function addonUnusable(error: Error): BackfillError {
   return new BackfillError(
     'DRIVER_UNUSABLE',
     its === undefined
-      ? `better-sqlite3 can not be loaded by Node ${node}: it is not compiled for it`
-      : `better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION ${its}) than this one, ${node} (${modules})`,
-    'Compile it for this one: npm rebuild better-sqlite3; or run the Node that it was installed with',
-    { cause: error },
-  );
-}
-
-function fromPostgres(error: EngineError, where: string): BackfillError {
-  const known = POSTGRES_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
-  if (known) {
-    const [, code, message, hint] = known;
-    return new BackfillError(code, `${message}${where} (${error.code})`, hint, { cause: error });
-  }
-  if (!/^POSTGRES_[0-9A-Z]{5}$/.test(error.code))
-    return new BackfillError(
-      'STORE_UNREACHABLE',
-      `The server can not be reached, or the connection was lost${where} (${error.code})`,
-      'Check the address, and that the server is up; then run the same command again',
-      { cause: error },
-    );
-  return new BackfillError(
-    'STORE_REFUSED',
-    `PostgreSQL refused a statement${where} (${error.code})`,
-    'Look the code up in the appendix "PostgreSQL Error Codes" of its manual, and compare the schema with what the steps expect',
+      ? msg('better-sqlite3 can not be loaded by Node {node}: it is not compiled for it', { node })
+      : msg(
+          'better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION {its}) than this one, {node} ({own})',
+          { its, node, own: modules },
+        ),
+    msg('Compile it for this one: npm rebuild better-sqlite3; or run the Node that it was installed with'),
     { cause: error },
   );
 }

@@ -138,7 +138,7 @@ describe('the words of Simplified Chinese', () => {
   /** The catalog, by the English text. */
   const zh = new Map(pairsIn('src/i18n'));
   const sentences = new Set([
-    ...texts.filter(({ at }) => !at.startsWith('src/i18n/')).map(sentenceOf),
+    ...texts.filter(({ at }) => !at.startsWith('src/messages/')).map(sentenceOf),
     ...FROM_SQLITE,
     ...FROM_POSTGRES,
     ...FROM_LEDGER,

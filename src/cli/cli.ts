@@ -7,7 +7,7 @@ import { expandHome, locateStore } from '../db/path.js';
 import { plaintextWarnings } from '../db/postgres/tls.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { storeArguments } from '../fleet/stores.js';
-import { type Lang, loadTranslator, localeLang, type Translate } from '../i18n/lang.js';
+import { type Lang, loadTranslator, localeLang, type Translate } from '../messages/lang.js';
 import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
 import { withKnownPlaces } from '../places.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';

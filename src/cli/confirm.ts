@@ -1,5 +1,5 @@
 import type { BackfillError, ErrorCode } from '../errors.js';
-import type { Translate } from '../i18n/lang.js';
+import type { Translate } from '../messages/lang.js';
 import { visible } from '../visible.js';
 import type { CliContext } from './cli.js';
 import type { CommonOptions } from './options.js';

@@ -4,7 +4,7 @@ import { runPool, type StoreResult } from '../fleet/pool.js';
 import { findStores, ownerOf } from '../fleet/stores.js';
 import { countByExit, exitLabel, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
-import type { Lang, Translate } from '../i18n/lang.js';
+import type { Lang, Translate } from '../messages/lang.js';
 import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
 import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportResult } from '../report/report.js';

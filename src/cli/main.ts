@@ -1,6 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
-import { LANGS, type Lang, loadTranslator, localeLang } from '../i18n/lang.js';
+import { LANGS, type Lang, loadTranslator, localeLang } from '../messages/lang.js';
 import { requireNode } from '../node.js';
 import { PACKAGE_VERSION } from '../package.js';
 import { learnSecrets } from '../secrets.js';

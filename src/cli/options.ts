@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_BATCH_ROWS, DEFAULT_TARGET_BATCH_MS, DEFAULT_WAL_LIMIT_MIB } from '../engine/run-options.js';
-import { LANGS, type Lang } from '../i18n/lang.js';
+import { LANGS, type Lang } from '../messages/lang.js';
 
 /** Levels of the log, most talkative first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;

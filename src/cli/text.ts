@@ -1,9 +1,10 @@
 import Table from 'cli-table3';
 import type { RevertResult } from '../engine/batch.js';
 import type { ValuesLeft } from '../engine/run-options.js';
-import type { BackfillError } from '../errors.js';
+import type { BackfillError, ErrorTexts } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
-import { type Translate, untranslated } from '../i18n/lang.js';
+import { type Translate, untranslated } from '../messages/lang.js';
+import type { Told } from '../messages/message.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrator/plan.js';
 import type { RunResult, SizeChange } from '../migrator/session.js';
 import type { Backup } from '../safety/backup.js';
@@ -50,12 +51,19 @@ const cellText = (cell: Cell): string =>
     .map((line) => visible(scrub(line)))
     .join('\n');
 
+/** A {@link BackfillError}, or one from another process. */
+type ShownError = {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+  readonly texts?: ErrorTexts | undefined;
+};
+
 /** An error for a person: what is wrong, what mends it. */
-export function errorLines(
-  error: { readonly code: string; readonly message: string; readonly hint: string },
-  translate: Translate = untranslated,
-): Lines {
-  return [`${error.code}: ${translate(error.message)}${translate('.')}`, `  → ${translate(error.hint)}`];
+export function errorLines(error: ShownError, translate: Translate = untranslated): Lines {
+  const { message, hint } = error.texts ?? error;
+  const shown = (told: Told): string => visible(scrub(translate(told)));
+  return [`${error.code}: ${shown(message)}${translate('.')}`, `  → ${shown(hint)}`];
 }
 
 /** An error for a program. */

@@ -1,4 +1,4 @@
-import type { Lang } from '../i18n/lang.js';
+import type { Lang } from '../messages/lang.js';
 import type { Step } from '../steps/step.js';
 import { en } from './messages.en.js';
 import { zh } from './messages.zh.js';

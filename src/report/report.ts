@@ -1,6 +1,6 @@
 import { locateStore } from '../db/path.js';
 import { type BackfillError, rootBackfillError } from '../errors.js';
-import { type Lang, loadTranslator } from '../i18n/lang.js';
+import { type Lang, loadTranslator } from '../messages/lang.js';
 import type { MigratorOptions, RunResult } from '../migrator/session.js';
 import { verificationFailed } from '../migrator/verify-and-record.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';

@@ -7,6 +7,7 @@ import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import type { CellValue } from '../index.js';
 import { openLedger } from '../ledger/ledger.js';
+import { msg } from '../messages/message.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import { applySchemaStep, applySqlStep } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
@@ -41,8 +42,7 @@ export async function makeStore(path: string, subject: Subject, rows: readonly T
   });
   const steps = schemaSteps(subject).values();
   for (const part of subject.schema) {
-    if (typeof part === 'string')
-      asApplication(path, (db) => withContext('in `schema` of testBackfill()', () => db.exec(part)));
+    if (typeof part === 'string') asApplication(path, (db) => withContext('`schema`', () => db.exec(part)));
     else await applyStep(path, steps.next().value);
   }
   asApplication(path, (db) => {
@@ -85,7 +85,7 @@ export function insertRows(db: Database.Database, table: string, rows: readonly 
     for (const [i, row] of rows.entries()) {
       const names = Object.keys(row);
       const list = `(${names.map(identifier).join(', ')}) VALUES (${names.map(() => '?').join(', ')})`;
-      withContext(`in row ${i + 1} of \`rows\` of testBackfill()`, () =>
+      withContext(`row ${i + 1} of \`rows\``, () =>
         db
           .prepare(`INSERT INTO ${identifier(table)} ${names.length > 0 ? list : 'DEFAULT VALUES'}`)
           .run(...Object.values(row).map(bound)),
@@ -102,7 +102,7 @@ function withContext(where: string, act: () => unknown): void {
   try {
     act();
   } catch (error) {
-    throw toBackfillError(error, where);
+    throw toBackfillError(error, msg('in {where} of testBackfill()', { where }));
   }
 }
 

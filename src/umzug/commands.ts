@@ -3,8 +3,8 @@ import type { MigrateDownOptions, MigrateUpOptions, MigrationMeta, Umzug } from 
 import type { StoreAddress } from '../address.js';
 import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
-import type { Lang } from '../i18n/lang.js';
 import type { SkipRecord, StepRecord } from '../ledger/records.js';
+import type { Lang } from '../messages/lang.js';
 import type { BackfillResult } from '../migrator/backfill.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import type { Status } from '../migrator/status.js';

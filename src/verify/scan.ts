@@ -80,7 +80,11 @@ async function scan(
   nowMs: number,
 ): Promise<ScanFacts> {
   const facts = emptyFacts(backfill.columns.map(({ name }) => name));
-  const { classify: judgeCells, classifyLater, settle } = await cellClassifier(store, ledger, backfill, facts);
+  const {
+    classify: judgeCells,
+    classifyLater,
+    settle,
+  } = await cellClassifier(store, ledger, backfill, facts);
   const judgeTimes = backfill.checks.areTimestamps ? timestampClassifier(backfill, facts, nowMs) : undefined;
   const rowsOf = await scanRows(store, backfill);
   await withFailingRow(store, backfill, async () => {

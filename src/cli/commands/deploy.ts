@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import { DEPLOY_LOCK_TIMEOUT_MS } from '../../deploy/deploy.js';
 import { EXIT } from '../../errors.js';
-import type { Translate } from '../../i18n/lang.js';
+import type { Translate } from '../../messages/lang.js';
 import type { Status } from '../../migrator/status.js';
 import type { CommandResult, Register } from '../cli.js';
 import { type CommonOptions, withUpdateOptions } from '../options.js';

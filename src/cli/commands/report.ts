@@ -1,5 +1,5 @@
 import { bytes } from '../../format.js';
-import type { Translate } from '../../i18n/lang.js';
+import type { Translate } from '../../messages/lang.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { ReportResult } from '../../report/report.js';
 import type { Register } from '../cli.js';

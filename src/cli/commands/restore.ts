@@ -1,6 +1,6 @@
 import { BackfillError } from '../../errors.js';
 import { bytes } from '../../format.js';
-import type { Translate } from '../../i18n/lang.js';
+import type { Translate } from '../../messages/lang.js';
 import type { RestoreResult } from '../../migrator/restore.js';
 import { shellWord } from '../../shell.js';
 import type { Register } from '../cli.js';

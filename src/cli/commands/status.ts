@@ -1,7 +1,7 @@
 import { holderText } from '../../db/connector.js';
 import { EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
-import type { Translate } from '../../i18n/lang.js';
+import type { Translate } from '../../messages/lang.js';
 import type { Status, StepStatus } from '../../migrator/status.js';
 import { visible } from '../../visible.js';
 import type { Cli, Presenter, Register } from '../cli.js';

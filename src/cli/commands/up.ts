@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { Translate } from '../../i18n/lang.js';
+import type { Translate } from '../../messages/lang.js';
 import type { UpResult, UpTarget } from '../../migrator/up.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { Register } from '../cli.js';

@@ -5,6 +5,7 @@ import type { Dialect } from '../../engine/dialect.js';
 import { unsafeUse } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import { msg } from '../../messages/message.js';
 import { isAboutRow, isSqliteError } from '../../store-errors.js';
 import {
   requireTurn,
@@ -249,9 +250,10 @@ export function prepare(db: Database.Database, sql: string): Database.Statement 
 }
 
 function unsafeUseIn(db: Database.Database, error: unknown): BackfillError | undefined {
-  const used = isSqliteError(error) ? unsafeUse(error.message)?.used : undefined;
-  if (used === undefined) return undefined;
-  const word = used.replace(/^the virtual table |\(\)$/g, '').toLowerCase();
+  const unsafe = isSqliteError(error) ? unsafeUse(error.message) : undefined;
+  if (unsafe === undefined) return undefined;
+  const { used } = unsafe;
+  const word = unsafe.name.toLowerCase();
   const objects = db
     .prepare<[], { type: string; name: string; sql: string }>(
       `SELECT type, name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY type, name`,
@@ -262,7 +264,7 @@ function unsafeUseIn(db: Database.Database, error: unknown): BackfillError | und
   if (objects.length === 0) return undefined; // the error itself says what is used
   return new BackfillError(
     'SCHEMA_BLOCKED',
-    `SQLite refuses ${used} in the schema of a file, and it is used by ${objects.join(', ')}`,
+    msg('SQLite refuses {used} in the schema of a file, and it is used by {objects}', { used, objects }),
     'Drop what stands in the way, run the same command again, then create it anew',
     { cause: error },
   );

@@ -1,4 +1,4 @@
-import type { Translate } from '../../i18n/lang.js';
+import type { Translate } from '../../messages/lang.js';
 import type { Verdict } from '../../verify/check.js';
 import { type Html, html } from '../html.js';
 import type { Messages } from '../messages.js';

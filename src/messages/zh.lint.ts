@@ -1,7 +1,7 @@
 import type { Catalog } from './translate.js';
 
 /** What `lint`, `init` and `create` say. */
-export const zhLint: Catalog = {
+export const zhLint = {
   'Nothing unsafe was found. Steps looked at: {#steps}.': '未发现不安全之处。已检查的步骤：{steps} 个。',
   'One unsafe thing was found in {step}': '在 {step} 中发现 1 处不安全',
   '{#count} unsafe things were found in {steps}': '在 {steps} 中发现 {count} 处不安全',
@@ -135,4 +135,4 @@ export const zhLint: Catalog = {
   'The step {step} would sort before {other}, and steps run in the order of their names':
     '步骤 {step} 会排在 {other} 之前，而步骤按名称的顺序运行',
   'Take a name that sorts after it': '请换一个排在它之后的名称',
-};
+} as const satisfies Catalog;

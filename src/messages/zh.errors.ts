@@ -1,7 +1,7 @@
 import type { Catalog } from './translate.js';
 
 /** Messages of errors and warnings: what is wrong. */
-export const zhErrors: Catalog = {
+export const zhErrors = {
   // the call, as commander has it and as this program puts it
   'Expected `{option}` to be {~kind}, got `{value}`': '`{option}` 应为{kind}，实际为 `{value}`',
   'Expected `{option}` to be one of {choices}, got `{value}`':
@@ -229,13 +229,15 @@ export const zhErrors: Catalog = {
   'SQLite refused a statement': 'SQLite 拒绝了一条语句',
   'Something went wrong that this program does not expect': '发生了本程序未预料到的错误',
   '{~message} ({code})': '{message}（{code}）',
-  '{~message} while taking its lock ({code})': '取得运行锁时：{message}（{code}）',
-  '{~message} while backing it up ({code})': '备份时：{message}（{code}）',
-  '{~message} while restoring it ({code})': '恢复时：{message}（{code}）',
-  '{~message} while removing old backups, after everything else was done ({code})':
-    '其余工作均已完成，清理旧备份时：{message}（{code}）',
-  '{~message} while writing the metrics file ({code})': '写入指标文件时：{message}（{code}）',
-  '{~message} in the thread of the backfills ({code})': '在回填线程中：{message}（{code}）',
+  '{~message} {~doing} ({code})': '{doing}：{message}（{code}）',
+  'while taking its lock': '取得运行锁时',
+  'while backing it up': '备份时',
+  'while restoring it': '恢复时',
+  'while removing old backups, after everything else was done': '在其他工作都完成之后清理旧备份时',
+  'while writing the metrics file': '写入指标文件时',
+  'while reading its ledger': '读取其账本时',
+  'in {where} of testBackfill()': '在 testBackfill() 的 {where} 中',
+  'in the thread of the backfills': '在回填线程中',
 
   // its schema
   'The store has no table {table}': '存储中没有表 {table}',
@@ -397,7 +399,6 @@ export const zhErrors: Catalog = {
     '{path} 与创建时不同：其 SHA-256 与账本中的不一致',
   '{path} is not as it was made: its size is not the one in the ledger':
     '{path} 与创建时不同：其大小与账本中的不一致',
-  '{~message} while reading its ledger ({code})': '读取其账本时{message}（{code}）',
   'a private copy of the backup': '备份的私有副本',
   '{path} is damaged': '{path} 已损坏',
   '{path} can not be restored: {~reason}': '无法恢复 {path}：{reason}',
@@ -423,4 +424,4 @@ export const zhErrors: Catalog = {
   '{folder} lies on {~system}: locks of SQLite and of runs may not hold between machines, so let one machine at a time use the store':
     '{folder} 位于 {system} 上：SQLite 的锁和运行锁在机器之间可能无效，因此同一时间只让一台机器使用该存储',
   'a shared folder of VirtualBox': 'VirtualBox 共享文件夹',
-};
+} as const satisfies Catalog;

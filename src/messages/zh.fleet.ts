@@ -1,7 +1,7 @@
 import type { Catalog } from './translate.js';
 
 /** Several stores at once. */
-export const zhFleet: Catalog = {
+export const zhFleet = {
   'The command {command} is for one store': '命令 {command} 只能用于一个存储',
   '{option} is for one store': '{option} 只能用于一个存储',
   'Several stores need a config file, which other processes can load':
@@ -28,4 +28,4 @@ export const zhFleet: Catalog = {
   stopped: '已停止',
   '… and {#stores} more: --json lists all': '……以及另外 {stores} 个：--json 列出全部',
   '{#stores} stores in {duration}': '{stores} 个存储，用时 {duration}',
-};
+} as const satisfies Catalog;

@@ -1,7 +1,7 @@
 import type { Catalog } from './translate.js';
 
 /** What is told of a store that is a database of PostgreSQL. */
-export const zhPostgres: Catalog = {
+export const zhPostgres = {
   // how it is named
   'Two stores are named, by {sources}': '指定了两个存储：{sources}',
   'Name one: leave one of the options out, or unset the variable':
@@ -229,4 +229,4 @@ export const zhPostgres: Catalog = {
   '{host} and {port} do not name a server': '{host} 与 {port} 没有指明一台服务器',
   'Set {host} to a name or an address, and {port} to a number':
     '请将 {host} 设为名称或地址，将 {port} 设为数字',
-};
+} as const satisfies Catalog;

@@ -11,7 +11,7 @@ import { zhTrust } from './zh.trust.js';
 import { zhUmzug } from './zh.umzug.js';
 
 /** What a person reads, in Simplified Chinese, by the English text of the sources. A test holds the two together. */
-export const zh: Catalog = {
+export const zh = {
   ...zhErrors,
   ...zhHints,
   ...zhChecks,
@@ -22,4 +22,4 @@ export const zh: Catalog = {
   ...zhPostgres,
   ...zhTls,
   ...zhTrust,
-};
+} as const satisfies Catalog;

@@ -1,7 +1,7 @@
 import type { Catalog } from './translate.js';
 
 /** Verifications: titles, verdicts, findings, and what mends them. */
-export const zhChecks: Catalog = {
+export const zhChecks = {
   'Verification of {backfill}: {~verdict} ({duration})': '{backfill} 的校验：{verdict}（{duration}）',
   check: '检查项',
   verdict: '结论',
@@ -111,4 +111,4 @@ export const zhChecks: Catalog = {
   'umzug-backfill up (it makes again what {steps} made and somebody dropped), or ANALYZE where the index stands but is not used':
     'umzug-backfill up （重新创建 {steps} 创建后被删除的内容）；如果索引存在但未被使用，则运行 ANALYZE',
   'ANALYZE, so that {engine} knows the index pays': '运行 ANALYZE，让 {engine} 知道该索引值得使用',
-};
+} as const satisfies Catalog;

@@ -1,7 +1,7 @@
 import type { Catalog } from './translate.js';
 
 /** Refusals of what other users could lead this one to. */
-export const zhTrust: Catalog = {
+export const zhTrust = {
   'Root does not use the store at {path}: user id {first} owns a part of its path, and user id {second} owns {at}':
     'root 不使用 {path} 处的存储：用户 ID {first} 拥有其路径的一部分，而用户 ID {second} 拥有 {at}',
   'Root does not use the store at {path}: the group of {at} may replace it':
@@ -62,4 +62,4 @@ export const zhTrust: Catalog = {
     '无法以 root 身份将{what}写入 {asked}：其他用户可以替换 {at} 或其中的文件夹',
   "Pass a file in a folder of root's for the {~what}, or run the command as the user of that folder":
     '请为{what}指定 root 的文件夹中的文件，或以该文件夹的用户身份运行命令',
-};
+} as const satisfies Catalog;

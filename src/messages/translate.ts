@@ -1,4 +1,4 @@
-import type { Translate } from './lang.js';
+import { fillIn, type Told, type Translate } from './message.js';
 
 /**
  * Translations by English text. A text may have holes: `{name}` takes anything, `{#name}` a number, `{~name}` a text that has a
@@ -19,6 +19,11 @@ interface Form {
  * Makes what translates by a catalog. Of several forms that a text may have, the one with most words of its own counts.
  */
 export function translator(catalog: Catalog): Translate {
+  const byText = new Map(
+    Object.entries(catalog).map(
+      ([text, translation]) => [text.replace(PLACEHOLDER, '{$2}'), { text, translation }] as const,
+    ),
+  );
   const forms = Object.entries(catalog)
     .filter(([text]) => text.search(PLACEHOLDER) >= 0)
     .sort(([a], [b]) => ownLength(b) - ownLength(a))
@@ -33,16 +38,28 @@ export function translator(catalog: Catalog): Translate {
     }
     return undefined;
   };
-  const translate: Translate = (text) => {
+  const translate: Translate = (told: Told) => {
+    if (typeof told !== 'string') {
+      const { text, translation } = byText.get(told.text) ?? { text: told.text, translation: told.text };
+      const kinds = new Map([...text.matchAll(PLACEHOLDER)].map(([, kind = '', name = '']) => [name, kind]));
+      const values = Object.entries(told.values).map(([name, value]) => [
+        name,
+        typeof value === 'string' ? translatePlaceholder(kinds.get(name) ?? '', value) : value,
+      ]);
+      return fillIn(translation, Object.fromEntries(values), translate, '、');
+    }
+    const text = told;
     const asBeginning = text.charAt(0).toUpperCase() + text.slice(1); // within another sentence it has no capital
     return exact(text) ?? exact(asBeginning) ?? formed(text) ?? formed(asBeginning) ?? text;
   };
 
   function filled({ holes, translation }: Form, values: readonly string[]): string {
-    const said = new Map(holes.map(({ kind, name }, i) => [name, sayHole(kind, values[i] ?? '')]));
+    const said = new Map(
+      holes.map(({ kind, name }, i) => [name, translatePlaceholder(kind, values[i] ?? '')]),
+    );
     return translation.replace(PLACEHOLDER, (hole, _, name: string) => said.get(name) ?? hole);
   }
-  function sayHole(kind: string, value: string): string {
+  function translatePlaceholder(kind: string, value: string): string {
     if (kind === '~') return translate(value);
     return kind === '*' ? value.split(', ').map(translate).join('、') : value;
   }

@@ -1,7 +1,7 @@
 import type { Catalog } from './translate.js';
 
 /** Results, plans, tables and prompts of the commands. */
-export const zhResults: Catalog = {
+export const zhResults = {
   none: '无',
   '.': '。',
   ': ': '：',
@@ -133,4 +133,4 @@ export const zhResults: Catalog = {
   'not applied, or not to be verified': '未应用，或无法校验',
   'Dry run of `report`: nothing was written. It would write {path}.':
     '试运行 `report`：未写入任何内容。实际运行会写入 {path}。',
-};
+} as const satisfies Catalog;

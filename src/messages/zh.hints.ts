@@ -1,7 +1,7 @@
 import type { Catalog } from './translate.js';
 
 /** Hints of errors: what mends them. Commands stay as they are, with a space around them, so that they can be copied. */
-export const zhHints: Catalog = {
+export const zhHints = {
   'See umzug-backfill --help, or --help of the command': '请看 umzug-backfill --help 或该命令的 --help',
   'Put -- before the arguments: {call} {words}': '请在参数之前加上 --： {call} {words}',
   'Put -- before the arguments, and {options} behind them if it is meant: {call} {words}':
@@ -295,4 +295,4 @@ export const zhHints: Catalog = {
     '请从 {path} 的 `scope` 中去掉 {columns}：无论如何只会填充为 NULL 的单元格',
   'Derive it from columns that the backfill does not fill, then run the same command again; it has filled nothing of this batch':
     '请从该回填不填充的列推导它，然后重新运行同一命令；此批次未填充任何内容',
-};
+} as const satisfies Catalog;

@@ -1,14 +1,13 @@
+import { english, type Translate } from './message.js';
+
 /** Languages in which results and errors are told: English, Simplified Chinese. */
 export const LANGS = ['en', 'zh'] as const;
 
 /** A language of {@link LANGS}. */
 export type Lang = (typeof LANGS)[number];
 
-/** Says an English text in the reader's language. What has no translation stays English. */
-export type Translate = (text: string) => string;
-
-/** Says a text as it is, in English. */
-export const untranslated: Translate = (text) => text;
+export type { Translate } from './message.js';
+export { english as untranslated } from './message.js';
 
 /**
  * The language of a locale: of `LC_ALL`, else of `LC_MESSAGES`, else of `LANG`, whichever is set first.
@@ -22,7 +21,7 @@ export function localeLang({ LC_ALL, LC_MESSAGES, LANG }: NodeJS.ProcessEnv): La
 
 /** What says texts in a language. Other words than English are loaded when they are asked for. */
 export async function loadTranslator(lang: Lang): Promise<Translate> {
-  if (lang === 'en') return untranslated;
+  if (lang === 'en') return english;
   const [{ translator }, { zh }] = await Promise.all([import('./translate.js'), import('./zh.js')]);
   return translator(zh);
 }

@@ -1,7 +1,7 @@
 import type { Catalog } from './translate.js';
 
 /** Encryption of connections, and parameters of a URL. */
-export const zhTls: Catalog = {
+export const zhTls = {
   'The server offers no encryption, and sslmode asks for it': '服务器不提供加密，而 sslmode 要求加密',
   'Turn it on at the server (ssl = on); or, if nobody else is on the way to it, write sslmode=disable':
     '请在服务器上启用（ssl = on）；若途中没有其他人，也可写 sslmode=disable',
@@ -49,4 +49,4 @@ export const zhTls: Catalog = {
     '到 {host} 的连接可能未加密，因为 sslmode 为 {mode} ，途中的其他人可能读取和更改其内容：{fix}',
   'add ?sslmode=verify-full to the URL, or set PGSSLMODE':
     '请在 URL 后加上 ?sslmode=verify-full ，或设置 PGSSLMODE',
-};
+} as const satisfies Catalog;

@@ -1,7 +1,7 @@
 import type { Catalog } from './translate.js';
 
 /** Errors and hints of what a project calls from its own code, around an Umzug. */
-export const zhUmzug: Catalog = {
+export const zhUmzug = {
   'Expected `{option}` in {~what} to be {~expected}, got `{value}`':
     '{what} 中的 `{option}` 应为{expected}，实际为 `{value}`',
   'a number, 0 or more': '不小于 0 的数',
@@ -74,4 +74,4 @@ export const zhUmzug: Catalog = {
     '请先完成它，或将其撤回：在另一个 storage 上再运行一次 umzug；未导入任何内容',
   'If they are executed, log each: await ledgerStorage(PATH).logMigration({ name }); nothing was imported':
     '如果它们确已执行，请逐个记录： await ledgerStorage(PATH).logMigration({ name }) ；未导入任何内容',
-};
+} as const satisfies Catalog;
