@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from './errors.js';
+import { msg } from './messages/message.js';
 
 /** What of an `AbortSignal` counts here. Any will do; a project without the type of that name can do with its own. */
 export interface AbortSignalLike {
@@ -26,7 +27,7 @@ export function throwIfAborted(signal: AbortSignalLike | undefined, where: strin
   throw new BackfillError(
     isTerm ? 'TERMINATED' : 'INTERRUPTED',
     `Stopped by ${String(signal.reason)} ${where}; every committed batch is kept`,
-    'Run the same command again; it resumes where it stopped',
+    msg('Run the same command again; it resumes where it stopped'),
   );
 }
 

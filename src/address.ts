@@ -7,6 +7,7 @@ import {
 } from './db/postgres/address.js';
 import { requireSslMode, tlsSettings } from './db/postgres/tls.js';
 import { BackfillError } from './errors.js';
+import { msg } from './messages/message.js';
 import { learnPassword, learnSecrets } from './secrets.js';
 
 /** What a call says of its store. */
@@ -55,8 +56,8 @@ export function storeAddress(config: Config, given: StoreFlags, env: NodeJS.Proc
   if (sources.length > 1) {
     throw new BackfillError(
       'USAGE',
-      `Two stores are named, by ${sources.join(' and ')}`,
-      'Name one: leave one of the options out, or unset the variable',
+      msg('Two stores are named, by {sources}', { sources: sources.join(' and ') }),
+      msg('Name one: leave one of the options out, or unset the variable'),
     );
   }
   if (given.postgres) return fromUrl(named('DATABASE_URL') ?? missingUrl());
@@ -74,8 +75,8 @@ function fromUrl(url: string): StoreAddress {
   if (!isPostgresUrl(url) || !parseAddress(url)) {
     throw new BackfillError(
       'USAGE',
-      'The URL of the database is none of PostgreSQL',
-      'Write it as postgres://USER@HOST:5432/DATABASE',
+      msg('The URL of the database is none of PostgreSQL'),
+      msg('Write it as postgres://USER@HOST:5432/DATABASE'),
     );
   }
   refuseUnknownParameters(url);
@@ -90,8 +91,15 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
   if (database === undefined) {
     throw new BackfillError(
       'USAGE',
-      `${names.type} says that the store is a database of PostgreSQL, and ${names.name} does not say which`,
-      `Set ${names.name}, ${names.host} and ${names.user}, or give --database-url`,
+      msg('{type} says that the store is a database of PostgreSQL, and {name} does not say which', {
+        type: names.type,
+        name: names.name,
+      }),
+      msg('Set {name}, {host} and {user}, or give --database-url', {
+        name: names.name,
+        host: names.host,
+        user: names.user,
+      }),
     );
   }
   const url = new URL('postgres://localhost');
@@ -106,8 +114,11 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
   if (!isTaken || !/^\d+$/.test(port) || (url.port || '5432') !== String(Number(port))) {
     throw new BackfillError(
       'USAGE',
-      `${names.host} and ${names.port} do not name a server`,
-      `Set ${names.host} to a name or an address, and ${names.port} to a number`,
+      msg('{host} and {port} do not name a server', { host: names.host, port: names.port }),
+      msg('Set {host} to a name or an address, and {port} to a number', {
+        host: names.host,
+        port: names.port,
+      }),
     );
   }
   url.username = encodeURIComponent(named(names.user) ?? names.defaults?.user ?? '');
@@ -123,15 +134,17 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
 function missingStore(): never {
   throw new BackfillError(
     'USAGE',
-    'No store is named: the config has no `database.path`',
-    'Pass --db-path PATH, --database-url URL, or --postgres with DATABASE_URL set; or set `database.path` in the config file',
+    msg('No store is named: the config has no `database.path`'),
+    msg(
+      'Pass --db-path PATH, --database-url URL, or --postgres with DATABASE_URL set; or set `database.path` in the config file',
+    ),
   );
 }
 
 function missingUrl(): never {
   throw new BackfillError(
     'USAGE',
-    '--postgres takes the URL of the database from DATABASE_URL, which is not set',
-    'Set it, or give --database-url postgres://USER@HOST:5432/DATABASE',
+    msg('--postgres takes the URL of the database from DATABASE_URL, which is not set'),
+    msg('Set it, or give --database-url postgres://USER@HOST:5432/DATABASE'),
   );
 }

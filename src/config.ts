@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { BackfillError } from './errors.js';
+import { msg } from './messages/message.js';
 import { refuseUnknownOptions, requireText } from './options.js';
 import { importDefault, loadSteps, refuseOthersCode, staleSteps, type TrustsCode } from './steps/load.js';
 import type { Step } from './steps/step.js';
@@ -101,8 +102,8 @@ export function defineConfig(options: ConfigOptions): Config {
   if (!Array.isArray(steps) || steps.length === 0) {
     throw new BackfillError(
       'CONFIG_INVALID',
-      `Expected \`steps\` in ${what} to be a list of folders`,
-      'Name one',
+      msg('Expected `steps` in {what} to be a list of folders', { what }),
+      msg('Name one'),
     );
   }
   checkNames(steps, 'steps', what);
@@ -123,8 +124,10 @@ function checkRequirementNames({ tables, version }: StoreRequirements, what: str
   if (typeof (tables ?? {}) !== 'object') {
     throw new BackfillError(
       'CONFIG_INVALID',
-      `Expected \`requires.tables\` in ${what} to be an object with a list of columns for each table`,
-      'Name the columns that each table must have',
+      msg('Expected `requires.tables` in {what} to be an object with a list of columns for each table', {
+        what,
+      }),
+      msg('Name the columns that each table must have'),
     );
   }
   for (const [table, columns] of Object.entries(tables ?? {}))
@@ -211,8 +214,10 @@ export async function loadConfig(folder: string, trust: TrustsCode = {}): Promis
   if (file === undefined) {
     throw new BackfillError(
       'CONFIG_MISSING',
-      `There is no umzug-backfill.config.js in ${folder}, nor a compiled one in its dist folder`,
-      'Run the command in the folder of your project, or make this folder one: umzug-backfill init',
+      msg('There is no umzug-backfill.config.js in {folder}, nor a compiled one in its dist folder', {
+        folder,
+      }),
+      msg('Run the command in the folder of your project, or make this folder one: umzug-backfill init'),
     );
   }
   refuseOthersCode(file, trust);
@@ -223,17 +228,20 @@ export async function loadConfig(folder: string, trust: TrustsCode = {}): Promis
     if (error instanceof BackfillError) throw atCall(error, file);
     throw new BackfillError(
       'CONFIG_INVALID',
-      `The config file ${file} can not be loaded (${loadFailureText(error, file)})`,
+      msg('The config file {file} can not be loaded ({thrown})', {
+        file,
+        thrown: loadFailureText(error, file),
+      }),
       file.endsWith('.ts')
-        ? 'Compile it first: npx tsc, or what builds your project'
-        : 'Run it alone with node to see why',
+        ? msg('Compile it first: npx tsc, or what builds your project')
+        : msg('Run it alone with node to see why'),
       { cause: error },
     );
   }
   throw new BackfillError(
     'CONFIG_INVALID',
-    `The config file ${file} has no config as its default export`,
-    'Export one: export default defineConfig({ … })',
+    msg('The config file {file} has no config as its default export', { file }),
+    msg('Export one: export default defineConfig({ … })'),
   );
 }
 

@@ -1,4 +1,5 @@
 import { BackfillError } from './errors.js';
+import { msg } from './messages/message.js';
 import { NODE_VERSIONS } from './package.js';
 import { compareVersions, parseVersion, type Version } from './version.js';
 
@@ -16,8 +17,11 @@ export function requireNode(): void {
   if (compareVersions(own, least) >= 0) return;
   throw new BackfillError(
     'NODE_TOO_OLD',
-    `Node ${process.versions.node} is too old: this program needs ${NODE_VERSIONS}`,
-    'Install such a Node, then compile the driver of SQLite for it: npm rebuild better-sqlite3',
+    msg('Node {node} is too old: this program needs {versions}', {
+      node: process.versions.node,
+      versions: NODE_VERSIONS,
+    }),
+    msg('Install such a Node, then compile the driver of SQLite for it: npm rebuild better-sqlite3'),
   );
 }
 

@@ -1,4 +1,5 @@
 import { BackfillError, type ErrorCode } from './errors.js';
+import { msg } from './messages/message.js';
 
 /**
  * Refuses options that are not known, by name, so that a misspelt one is never silently ignored.
@@ -13,7 +14,11 @@ export function refuseUnknownOptions(
 ): void {
   for (const name of Object.keys(given)) {
     if (!known.includes(name)) {
-      throw new BackfillError(code, `Unknown option \`${name}\` in ${what}`, `It takes: ${known.join(', ')}`);
+      throw new BackfillError(
+        code,
+        msg('Unknown option `{option}` in {what}', { option: name, what }),
+        msg('It takes: {options}', { options: known.join(', ') }),
+      );
     }
   }
 }
@@ -27,7 +32,11 @@ export function requireText(value: unknown, name: string, what: string, code: Er
   if (typeof value === 'string' && value.trim() !== '') return value;
   throw new BackfillError(
     code,
-    `Expected \`${name}\` in ${what} to be a non-empty string, got \`${String(value)}\``,
-    `Set \`${name}\` in ${what}`,
+    msg('Expected `{option}` in {what} to be a non-empty string, got `{value}`', {
+      option: name,
+      what,
+      value: String(value),
+    }),
+    msg('Set `{option}` in {what}', { option: name, what }),
   );
 }

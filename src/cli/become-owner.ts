@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Project } from '../config.js';
 import { expandHome, otherOwner } from '../db/path.js';
 import { BackfillError, errnoOf } from '../errors.js';
+import { msg } from '../messages/message.js';
 
 /** The group for a user without an entry, if the store's is not theirs to have: `nogroup`. */
 const NO_GROUP = 65_534;
@@ -139,6 +140,10 @@ const refused = (
 ): BackfillError =>
   new BackfillError(
     'ROOT_REFUSED',
-    `Root does not use the store at ${path}, which belongs to user id ${uid}, and ${reason}`,
+    msg('Root does not use the store at {path}, which belongs to user id {uid}, and {reason}', {
+      path,
+      uid,
+      reason,
+    }),
     hint,
   );

@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { classOf, framesOf, messageOf } from '../thrown.js';
 import type { CliContext } from './cli.js';
 import { given } from './options.js';
@@ -20,8 +21,8 @@ export function requireTerminal(context: CliContext): void {
   if (why === undefined) return;
   throw new BackfillError(
     'USAGE',
-    `--show-values may show contents of rows, and ${why}`,
-    'Run the command at a terminal, or leave the option out; testBackfill() shows them of its own rows',
+    msg('--show-values may show contents of rows, and {why}', { why }),
+    msg('Run the command at a terminal, or leave the option out; testBackfill() shows them of its own rows'),
   );
 }
 

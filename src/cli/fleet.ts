@@ -5,6 +5,7 @@ import { findStores, ownerOf } from '../fleet/stores.js';
 import { countByExit, exitLabel, worstExit } from '../fleet/summary.js';
 import { count, duration } from '../format.js';
 import type { Lang, Translate } from '../messages/lang.js';
+import { msg } from '../messages/message.js';
 import { DEFAULT_REPORT, REPORT_FILE } from '../report/default-file.js';
 import type { FleetFacts } from '../report/fleet-page.js';
 import type { ReportResult } from '../report/report.js';
@@ -151,7 +152,7 @@ async function writeReport(
 
 function refuseForFleet(command: string, argv: readonly string[], isEmbedded: boolean): void {
   const refuse = (message: string): never => {
-    throw new BackfillError('USAGE', message, 'Give one store with --db-path');
+    throw new BackfillError('USAGE', message, msg('Give one store with --db-path'));
   };
   if (!FLEET_COMMANDS.includes(command)) refuse(`The command ${command} is for one store`);
   const one = SINGLE_STORE_OPTIONS.find((option) =>
@@ -179,9 +180,15 @@ function fleetText(
   return [
     ...lines,
     ...(others.length > MAX_SHOWN
-      ? [translate(`… and ${count(others.length - MAX_SHOWN)} more: --json lists all`)]
+      ? [
+          translate(
+            msg('… and {stores} more: --json lists all', { stores: count(others.length - MAX_SHOWN) }),
+          ),
+        ]
       : []),
     ...table([translate('outcome'), translate('stores')], counts),
-    translate(`${count(results.length)} stores in ${duration(durationMs)}`),
+    translate(
+      msg('{stores} stores in {duration}', { stores: count(results.length), duration: duration(durationMs) }),
+    ),
   ];
 }

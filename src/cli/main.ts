@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
 import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
 import { LANGS, type Lang, loadTranslator, localeLang } from '../messages/lang.js';
+import { msg } from '../messages/message.js';
 import { requireNode } from '../node.js';
 import { PACKAGE_VERSION } from '../package.js';
 import { learnSecrets } from '../secrets.js';
@@ -121,7 +122,7 @@ function usageError(error: CommanderError, argv: readonly string[]): BackfillErr
   return new BackfillError(
     'USAGE',
     sentence.charAt(0).toUpperCase() + sentence.slice(1),
-    'See umzug-backfill --help, or --help of the command',
+    msg('See umzug-backfill --help, or --help of the command'),
     { cause: error },
   );
 }

@@ -1,6 +1,7 @@
 import type { StoreAddress } from '../address.js';
 import { refuseWorkers } from '../engine/run-options.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import type { BackupOptions, MigratorOptions } from '../migrator/session.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { CommonOptions } from './options.js';
@@ -66,8 +67,8 @@ export function refuseOtherOptions(options: CommonOptions, { postgres }: StoreAd
     if (options[name as keyof typeof FILE_OPTIONS] === undefined) continue;
     throw new BackfillError(
       'USAGE',
-      `${option} is for a store that is a file`,
-      'Leave it out: a database of a server is backed up and kept by its own means',
+      msg('{option} is for a store that is a file', { option }),
+      msg('Leave it out: a database of a server is backed up and kept by its own means'),
     );
   }
 }

@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 
 /** An option of ours, as the trap needs it. */
@@ -72,10 +73,16 @@ export function refuseNpmKeptOptions(
   const consents = kept.filter(({ name }) => CONSENT_FLAGS.has(name)).map(({ name }) => `--${name}`);
   throw new BackfillError(
     'NPM_KEPT_OPTION',
-    `npm kept ${kept.map(({ name }) => `--${name}`).join(', ')} for itself, so that it did not reach this command`,
+    msg('npm kept {options} for itself, so that it did not reach this command', {
+      options: kept.map(({ name }) => `--${name}`).join(', '),
+    }),
     consents.length > 0
-      ? `Put -- before the arguments, and ${consents.join(', ')} behind them if it is meant: ${call} ${corrected}`
-      : `Put -- before the arguments: ${call} ${corrected}`,
+      ? msg('Put -- before the arguments, and {options} behind them if it is meant: {call} {words}', {
+          options: consents.join(', '),
+          call,
+          words: corrected,
+        })
+      : msg('Put -- before the arguments: {call} {words}', { call, words: corrected }),
   );
 }
 

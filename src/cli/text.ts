@@ -5,6 +5,7 @@ import type { BackfillError, ErrorTexts } from '../errors.js';
 import { bytes, count, duration } from '../format.js';
 import { type Translate, untranslated } from '../messages/lang.js';
 import type { Told } from '../messages/message.js';
+import { msg } from '../messages/message.js';
 import type { Plan, PlannedFill, PlannedStep } from '../migrator/plan.js';
 import type { RunResult, SizeChange } from '../migrator/session.js';
 import type { Backup } from '../safety/backup.js';
@@ -92,7 +93,13 @@ export function verificationText(
     hint ? [`${number + 1} ${translate(title)} → ${translate(hint)}`] : [],
   );
   return [
-    translate(`Verification of ${backfill}: ${verdict} (${duration(durationMs)})`),
+    translate(
+      msg('Verification of {backfill}: {verdict} ({duration})', {
+        backfill,
+        verdict,
+        duration: duration(durationMs),
+      }),
+    ),
     ...table([translate('check'), translate('verdict'), translate('finding')], rows, [
       17,
       9,
@@ -113,7 +120,7 @@ export function sizeText({ before, after }: SizeChange, translate: Translate = u
   const isWorth = after.freeBytes > after.bytes / 5;
   return [
     change === 0
-      ? translate(`The store has ${size} as before, of which ${free} are free.`)
+      ? translate(msg('The store has {size} as before, of which {free} are free.', { size, free }))
       : translate(
           `The store ${change > 0 ? 'grew' : 'shrank'} by ${bytes(Math.abs(change))} to ${size}, of which ${free} are free.`,
         ),
@@ -129,7 +136,11 @@ export function backupText(
   translate: Translate = untranslated,
 ): Lines {
   const where = translate(
-    `Backup: ${path} (${bytes(size)}). To go back to it: umzug-backfill restore ${shellWord(path)}`,
+    msg('Backup: {path} ({size}). To go back to it: umzug-backfill restore {file}', {
+      path,
+      size: bytes(size),
+      file: shellWord(path),
+    }),
   );
   return isChecked
     ? [where]
@@ -151,7 +162,9 @@ export function outcomeText(
     ...(outcome.backup ? backupText(outcome.backup, translate) : []),
     ...lines,
     ...outcome.verifications.flatMap((made) => verificationText(made, presenter)),
-    ...(outcome.removedBackups ?? []).map((path) => translate(`Removed an old backup: ${path}`)),
+    ...(outcome.removedBackups ?? []).map((path) =>
+      translate(msg('Removed an old backup: {path}', { path })),
+    ),
     ...(outcome.size ? [sizeText(outcome.size, translate)] : []),
   ];
 }
@@ -159,7 +172,10 @@ export function outcomeText(
 const warningLines = (
   { drifts, warnings }: Pick<Plan, 'drifts' | 'warnings'>,
   translate: Translate,
-): string[] => [...warnings, ...drifts.map(({ text }) => text)].map((text) => translate(`warning: ${text}.`));
+): string[] =>
+  [...warnings, ...drifts.map(({ text }) => text)].map((text) =>
+    translate(msg('warning: {text}.', { text })),
+  );
 
 /** What a program gets of an outcome. */
 export function outcomeJson<Outcome extends RunResult>(
@@ -174,13 +190,20 @@ export function outcomeJson<Outcome extends RunResult>(
 export function planText(command: string, plan: Plan, translate: Translate = untranslated): Lines {
   const warnings = warningLines(plan, translate);
   if (plan.steps.length === 0 && plan.unverified.length === 0) {
-    return [...warnings, translate(`Dry run of \`${command}\`: nothing to do.`)];
+    return [...warnings, translate(msg('Dry run of `{command}`: nothing to do.', { command }))];
   }
   return [
     ...warnings,
-    translate(`Dry run of \`${command}\`: nothing was written. It would do this:`),
+    translate(msg('Dry run of `{command}`: nothing was written. It would do this:', { command })),
     ...(plan.backup
-      ? [translate(`a backup first: ${bytes(plan.backup.bytes)} in ${plan.backup.folder}`)]
+      ? [
+          translate(
+            msg('a backup first: {size} in {folder}', {
+              size: bytes(plan.backup.bytes),
+              folder: plan.backup.folder,
+            }),
+          ),
+        ]
       : []),
     ...plan.steps.flatMap((step) => [
       ...plannedStepLines(step, translate),
@@ -188,7 +211,9 @@ export function planText(command: string, plan: Plan, translate: Translate = unt
         ? [`  ${translate('nothing: it made nothing')}`]
         : []),
     ]),
-    ...plan.unverified.map((name) => translate(`${name}: verify what an earlier run has filled`)),
+    ...plan.unverified.map((name) =>
+      translate(msg('{name}: verify what an earlier run has filled', { name })),
+    ),
   ];
 }
 
@@ -235,13 +260,28 @@ export function revertLines(
 ): string[] {
   return [
     translate(
-      `${count(reverted)} cells taken back, ${count(kept)} kept since they, or what they derive from, were changed meanwhile`,
+      msg(
+        '{taken} cells taken back, {kept} kept since they, or what they derive from, were changed meanwhile',
+        { taken: count(reverted), kept: count(kept) },
+      ),
     ),
     ...(underivable > 0
-      ? [translate(`${count(underivable)} cells kept since what filled them can not be asked any more`)]
+      ? [
+          translate(
+            msg('{cells} cells kept since what filled them can not be asked any more', {
+              cells: count(underivable),
+            }),
+          ),
+        ]
       : []),
     ...(gone > 0
-      ? [translate(`${count(gone)} cells of rows that are gone: deleted, or their key was changed`)]
+      ? [
+          translate(
+            msg('{cells} cells of rows that are gone: deleted, or their key was changed', {
+              cells: count(gone),
+            }),
+          ),
+        ]
       : []),
   ];
 }

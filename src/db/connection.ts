@@ -1,5 +1,6 @@
 import type { Dialect } from '../engine/dialect.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import type { LockHolder } from './connector.js';
 import type { StoreFiles } from './path.js';
 
@@ -112,7 +113,9 @@ export function requireTurn(isItsTurn: boolean): void {
   if (isItsTurn) return;
   throw new BackfillError(
     'INTERNAL',
-    'A statement was given to a connection while its transaction was open, or to a transaction that has ended',
-    'Report it',
+    msg(
+      'A statement was given to a connection while its transaction was open, or to a transaction that has ended',
+    ),
+    msg('Report it'),
   );
 }

@@ -1,5 +1,6 @@
 import { type AbortSignalLike, pauseFor } from '../abort.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import type { Connection } from './connection.js';
 
 /** Where a store is: what can be done before it is open, and around it. */
@@ -85,8 +86,10 @@ export function runLocked(holder: LockHolder | undefined): BackfillError {
   const who = holder ? holderText(holder) : 'a process that has just begun';
   return new BackfillError(
     'RUN_LOCKED',
-    `Another run holds the lock of this store: ${who}`,
-    'Wait until it has ended and run the same command again, or let it wait for longer: --lock-timeout 600',
+    msg('Another run holds the lock of this store: {who}', { who }),
+    msg(
+      'Wait until it has ended and run the same command again, or let it wait for longer: --lock-timeout 600',
+    ),
   );
 }
 

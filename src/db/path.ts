@@ -3,6 +3,7 @@ import { existsSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { BackfillError, errnoOf } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import {
   entriesOf,
@@ -57,8 +58,10 @@ export function find(path: string): Stats | undefined {
     const folder = [...entriesOf(path)].at(-1)?.path ?? dirname(path);
     throw new BackfillError(
       'STORE_FOLDER_READONLY',
-      `${folder} on the way to ${path} can not be entered by ${thisUser()}`,
-      `Name a path that does not lead through it, or let this user enter it: sudo chmod a+x ${shellWord(folder)}`,
+      msg('{folder} on the way to {path} can not be entered by {who}', { folder, path, who: thisUser() }),
+      msg('Name a path that does not lead through it, or let this user enter it: sudo chmod a+x {folder}', {
+        folder: shellWord(folder),
+      }),
       { cause: error },
     );
   }
@@ -88,8 +91,8 @@ export function locateStore(given: string, { mayBeEmpty = false, isCopy = false 
     // The driver trims its argument: it would open, or create, another file than the one named.
     throw new BackfillError(
       'USAGE',
-      'The path of the store is empty or has white space around it',
-      'Give it without: --db-path /path/to/store.db',
+      msg('The path of the store is empty or has white space around it'),
+      msg('Give it without: --db-path /path/to/store.db'),
     );
   }
   const absolute = resolve(expandHome(given));
@@ -97,15 +100,15 @@ export function locateStore(given: string, { mayBeEmpty = false, isCopy = false 
   if (!found) {
     throw new BackfillError(
       'STORE_MISSING',
-      `There is no store at ${absolute}`,
-      'Give the path of an existing store: --db-path /path/to/store.db; none is ever created',
+      msg('There is no store at {path}', { path: absolute }),
+      msg('Give the path of an existing store: --db-path /path/to/store.db; none is ever created'),
     );
   }
   if (!found.isFile()) {
     throw new BackfillError(
       'STORE_NOT_A_FILE',
-      `${absolute} is not a file`,
-      'Give the path of the store file itself: --db-path /path/to/store.db',
+      msg('{path} is not a file', { path: absolute }),
+      msg('Give the path of the store file itself: --db-path /path/to/store.db'),
     );
   }
   if (!isCopy) refuseOtherOwner(absolute);
@@ -114,7 +117,7 @@ export function locateStore(given: string, { mayBeEmpty = false, isCopy = false 
   if (!isReadable(path)) {
     throw new BackfillError(
       'STORE_READONLY',
-      `The store at ${path} can not be read by ${thisUser()}`,
+      msg('The store at {path} can not be read by {who}', { path, who: thisUser() }),
       howToWrite(path),
     );
   }
@@ -131,8 +134,8 @@ export function locateStore(given: string, { mayBeEmpty = false, isCopy = false 
   if (!mayBeEmpty && files.mainBytes === 0) {
     throw new BackfillError(
       'STORE_EMPTY',
-      `The store at ${absolute} is an empty file`,
-      'Give the path of a store that the application has made: --db-path /path/to/store.db',
+      msg('The store at {path} is an empty file', { path: absolute }),
+      msg('Give the path of a store that the application has made: --db-path /path/to/store.db'),
     );
   }
   return files;
@@ -169,7 +172,7 @@ export function requireWritable(files: StoreFiles): void {
   if (!isWritable(files.path))
     throw new BackfillError(
       'STORE_READONLY',
-      `The store at ${files.path} can not be written by ${thisUser()}`,
+      msg('The store at {path} can not be written by {who}', { path: files.path, who: thisUser() }),
       howToWrite(files.path),
     );
   requireWritableFolder(files);
@@ -184,7 +187,10 @@ export function requireWritableFolder({ folder }: StoreFiles, cause?: unknown): 
   if (isWritable(folder)) return;
   throw new BackfillError(
     'STORE_FOLDER_READONLY',
-    `The folder ${folder} can not be written by ${thisUser()}, and SQLite keeps its journal there`,
+    msg('The folder {folder} can not be written by {who}, and SQLite keeps its journal there', {
+      folder,
+      who: thisUser(),
+    }),
     howToWrite(folder),
     { cause },
   );
@@ -222,8 +228,14 @@ function refuseSharedFolder(path: string): void {
   });
   throw new BackfillError(
     'STORE_UNTRUSTED',
-    `Root does not use the store at ${path}: other users may put files beside it in ${folder}`,
-    `End the application, put the store into a folder of its own, and use it from there: mkdir -m 700 ${own} && mv ${present.map(shellWord).join(' ')} ${own}`,
+    msg('Root does not use the store at {path}: other users may put files beside it in {folder}', {
+      path,
+      folder,
+    }),
+    msg(
+      'End the application, put the store into a folder of its own, and use it from there: mkdir -m 700 {folder} && mv {files} {folder}',
+      { folder: own, files: present.map(shellWord).join(' ') },
+    ),
   );
 }
 
@@ -231,19 +243,26 @@ function untrusted(path: string, { by, path: at, owner: second }: Opening, first
   if (by === 'owner')
     return new BackfillError(
       'STORE_UNTRUSTED',
-      `Root does not use the store at ${path}: user id ${first} owns a part of its path, and user id ${second} owns ${at}`,
-      `Put sudo -u '#${tryStat(path)?.uid || second}' before the command, so that this user runs it`,
+      msg(
+        'Root does not use the store at {path}: user id {first} owns a part of its path, and user id {second} owns {at}',
+        { path, first, second, at },
+      ),
+      msg("Put sudo -u '#{uid}' before the command, so that this user runs it", {
+        uid: tryStat(path)?.uid || second,
+      }),
     );
   return by === 'group'
     ? new BackfillError(
         'STORE_UNTRUSTED',
-        `Root does not use the store at ${path}: the group of ${at} may replace it`,
-        `Remove that permission: chmod g-w ${shellWord(at)}; or let the user of the application own the store`,
+        msg('Root does not use the store at {path}: the group of {at} may replace it', { path, at }),
+        msg('Remove that permission: chmod g-w {path}; or let the user of the application own the store', {
+          path: shellWord(at),
+        }),
       )
     : new BackfillError(
         'STORE_UNTRUSTED',
-        `Root does not use the store at ${path}: every user may replace what is in ${at}`,
-        `Remove that permission: chmod o-w ${shellWord(at)}`,
+        msg('Root does not use the store at {path}: every user may replace what is in {at}', { path, at }),
+        msg('Remove that permission: chmod o-w {path}', { path: shellWord(at) }),
       );
 }
 
@@ -264,14 +283,21 @@ export function refuseSidecars(path: string, owner: number): void {
     if (!found.isFile())
       throw new BackfillError(
         'STORE_UNTRUSTED',
-        `The store at ${path} is not opened: ${at} beside it is not a file`,
-        `End the application and move that away: sudo mv -T ${from} ${to}`,
+        msg('The store at {path} is not opened: {at} beside it is not a file', { path, at }),
+        msg('End the application and move that away: sudo mv -T {from} {to}', { from, to }),
       );
     if (isTrustedFile(at, found, [owner])) continue;
     throw new BackfillError(
       'STORE_UNTRUSTED',
-      `The store at ${path} is not opened: ${at} beside it belongs to user id ${found.uid}`,
-      `If no program of yours has made it, end the application and move it away: sudo mv -T ${from} ${to}; if the application has, it may hold what that has committed: sudo chown --reference=${shellWord(path)} ${from}`,
+      msg('The store at {path} is not opened: {at} beside it belongs to user id {owner}', {
+        path,
+        at,
+        owner: found.uid,
+      }),
+      msg(
+        'If no program of yours has made it, end the application and move it away: sudo mv -T {from} {to}; if the application has, it may hold what that has committed: sudo chown --reference={path} {from}',
+        { from, to, path: shellWord(path) },
+      ),
     );
   }
 }
@@ -287,7 +313,13 @@ function refuseOtherOwner(path: string): void {
   if (owner === undefined) return;
   throw new BackfillError(
     'ROOT_REFUSED',
-    `Root does not use the store at ${path} from within a program: it belongs to user id ${owner}`,
-    `Put sudo -u '#${owner}' before the program; the command line, run as a process of its own, becomes that user by itself`,
+    msg('Root does not use the store at {path} from within a program: it belongs to user id {owner}', {
+      path,
+      owner,
+    }),
+    msg(
+      "Put sudo -u '#{owner}' before the program; the command line, run as a process of its own, becomes that user by itself",
+      { owner },
+    ),
   );
 }

@@ -3,6 +3,7 @@ import { foldCase, identifier } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import { countKeys, type Key, type KeySpan } from '../ledger/keys.js';
 import type { BatchRecord, CellsRecord } from '../ledger/records.js';
+import { msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { type Given, isDerivedSql, type LeftRow, leftRows } from './derive.js';
 import { rowSql } from './rows.js';
@@ -51,8 +52,8 @@ export class RejectedUpdate extends Error {
 export function updateIgnored({ table }: Backfill, rows: number): BackfillError {
   return new BackfillError(
     'UPDATE_IGNORED',
-    `A trigger on ${table} ignored the update of ${rows} rows`,
-    'Look for RAISE(IGNORE) in the triggers that umzug-backfill up --dry-run lists',
+    msg('A trigger on {table} ignored the update of {rows} rows', { table, rows }),
+    msg('Look for RAISE(IGNORE) in the triggers that umzug-backfill up --dry-run lists'),
   );
 }
 
@@ -134,8 +135,11 @@ export async function revertCells(
   if (columns.includes(-1)) {
     throw new BackfillError(
       'STEP_DRIFTED',
-      `${backfill.name} has filled ${names.join(', ')}, and its declaration does not say how any more`,
-      'Put the step file back as it was applied, then run the same command again',
+      msg('{backfill} has filled {columns}, and its declaration does not say how any more', {
+        backfill: backfill.name,
+        columns: names.join(', '),
+      }),
+      msg('Put the step file back as it was applied, then run the same command again'),
     );
   }
   const derivation = await store.dialect.derive(store, backfill);

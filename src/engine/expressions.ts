@@ -3,6 +3,7 @@ import { identifier } from '../db/sql.js';
 import { findEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Key, KeySpan } from '../ledger/keys.js';
+import { msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { isStoreError } from '../store-errors.js';
 import { expressionSql, type RowSql, rowSql } from './rows.js';
@@ -78,7 +79,11 @@ export async function findFailingRow(
   if (outside !== undefined)
     return new BackfillError(
       'STEP_INVALID',
-      `The scope of ${backfill.name} fails on the row with key ${outside} (${error.code})`,
+      msg('The scope of {name} fails on the row with key {key} ({code})', {
+        name: backfill.name,
+        key: outside,
+        code: error.code,
+      }),
       hint,
       { cause: error },
     );
@@ -94,7 +99,12 @@ export async function findFailingRow(
     if (key === undefined) continue;
     return new BackfillError(
       'STEP_INVALID',
-      `The expression of ${column} in ${backfill.name} fails on the row with key ${key} (${error.code})`,
+      msg('The expression of {column} in {name} fails on the row with key {key} ({code})', {
+        column,
+        name: backfill.name,
+        key,
+        code: error.code,
+      }),
       hint,
       { cause: error },
     );

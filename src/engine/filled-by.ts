@@ -10,6 +10,7 @@ import {
 } from '../ledger/backfills.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Backfill, BackfillDefinition } from '../steps/define.js';
 import { fingerprint } from '../steps/step.js';
@@ -195,15 +196,24 @@ export async function requireSameDeclaration(
   if ((last?.fingerprint ?? record.fingerprint) !== fingerprint(backfill)) {
     throw new BackfillError(
       'STEP_DRIFTED',
-      `The declaration of ${name} has changed since it began to fill, and it is not finished`,
-      `Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up; or put the step file back as it was and finish it first`,
+      msg('The declaration of {name} has changed since it began to fill, and it is not finished', { name }),
+      msg(
+        'Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to {name}, then umzug-backfill up; or put the step file back as it was and finish it first',
+        { name: shellWord(name) },
+      ),
     );
   }
   if (isConfirmed || !last || !hasOtherText(last, backfill)) return;
   throw new BackfillError(
     'PROCESS_CHANGED',
-    `The function \`process\` of ${name} reads otherwise than when it began to fill, and the backfill is not finished`,
-    `If it derives the same values, run it again with --yes; if not, put it back as it was and take back what it has filled: umzug-backfill down --to ${shellWord(name)}; then put in the new one: umzug-backfill up`,
+    msg(
+      'The function `process` of {name} reads otherwise than when it began to fill, and the backfill is not finished',
+      { name },
+    ),
+    msg(
+      'If it derives the same values, run it again with --yes; if not, put it back as it was and take back what it has filled: umzug-backfill down --to {name}; then put in the new one: umzug-backfill up',
+      { name: shellWord(name) },
+    ),
   );
 }
 

@@ -1,6 +1,7 @@
 import type { Store } from '../db/connection.js';
 import { foldCase, identifier, isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
 import { compareVersions, parseVersion, type Version } from '../version.js';
@@ -45,15 +46,15 @@ export async function storeVersions(
   if (!(await store.dialect.hasTable(store, table))) {
     throw new BackfillError(
       'VERSION_MISSING',
-      `The store has no table ${table}, so that its version is not known`,
-      'Give the path of a store that the application has made: --db-path /path/to/store.db',
+      msg('The store has no table {table}, so that its version is not known', { table }),
+      msg('Give the path of a store that the application has made: --db-path /path/to/store.db'),
     );
   }
   if ((await absentColumns(store, table, [column])).size > 0) {
     throw new BackfillError(
       'COLUMN_MISSING',
-      `The table ${table} has no column ${column}`,
-      `Look at it with: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
+      msg('The table {table} has no column {columns}', { table, columns: column }),
+      msg('Look at it with: sqlite3 STORE {sql}', { sql: shellWord(`.schema ${table}`) }),
     );
   }
   const isComputed = (await store.dialect.tableColumns(store, table)).some(
@@ -62,16 +63,19 @@ export async function storeVersions(
   if (isComputed && store.files) {
     throw new BackfillError(
       'VERSION_UNREADABLE',
-      `The column ${column} of ${table} is generated: reading it would run what the author of the file has written`,
-      'Name a column that the application writes as `version.column`',
+      msg(
+        'The column {column} of {table} is generated: reading it would run what the author of the file has written',
+        { column, table },
+      ),
+      msg('Name a column that the application writes as `version.column`'),
     );
   }
   const texts = await store.project.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
   if (texts.length === 0) {
     throw new BackfillError(
       'VERSION_MISSING',
-      `The table ${table} is empty, so that the store's version is not known`,
-      'Open the store with the application once, so that it states its version',
+      msg("The table {table} is empty, so that the store's version is not known", { table }),
+      msg('Open the store with the application once, so that it states its version'),
     );
   }
   return texts
@@ -80,8 +84,10 @@ export async function storeVersions(
       if (version === undefined) {
         throw new BackfillError(
           'VERSION_UNREADABLE',
-          `The table ${table} holds a row that is no version`,
-          `Look at it with: sqlite3 STORE ${shellWord(`SELECT * FROM ${identifier(table)}`)}`,
+          msg('The table {table} holds a row that is no version', { table }),
+          msg('Look at it with: sqlite3 STORE {sql}', {
+            sql: shellWord(`SELECT * FROM ${identifier(table)}`),
+          }),
         );
       }
       return { text: String(text), version };
@@ -103,7 +109,11 @@ export async function storeVersion(
 export function declaredVersion(text: string): Version {
   const version = parseVersion(text);
   if (version === undefined) {
-    throw new BackfillError('CONFIG_INVALID', `\`${text}\` is no version`, 'Write it as 1.2.3');
+    throw new BackfillError(
+      'CONFIG_INVALID',
+      msg('`{version}` is no version', { version: text }),
+      msg('Write it as 1.2.3'),
+    );
   }
   return version;
 }

@@ -1,5 +1,6 @@
 import type { SqlValue } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import type { CellValue, ProcessContext, Skip } from '../steps/values.js';
 import { messageOf, thrownText } from '../thrown.js';
@@ -76,8 +77,8 @@ const context: ProcessContext = {
     }
     const refusal = new BackfillError(
       'STEP_INVALID',
-      'Expected the reason of skip() to be a code in capitals, and none of the codes of this package',
-      'Name it like NO_SURNAME: it is recorded and shown, and must not hold contents',
+      msg('Expected the reason of skip() to be a code in capitals, and none of the codes of this package'),
+      msg('Name it like NO_SURNAME: it is recorded and shown, and must not hold contents'),
     );
     refusals.add(refusal);
     throw refusal;
@@ -192,8 +193,8 @@ function promised({ name }: Backfill, returned: readonly unknown[]): BackfillErr
   for (const promise of returned) if (promise instanceof Promise) promise.catch(() => undefined);
   return new BackfillError(
     'STEP_INVALID',
-    `\`process\` of ${name} returned a promise, and is to be synchronous`,
-    'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait',
+    msg('`process` of {name} returned a promise, and is to be synchronous', { name }),
+    msg('Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait'),
   );
 }
 
@@ -211,7 +212,7 @@ function checked(backfill: Backfill, value: unknown): CellValue {
 function invalidReturn({ name }: Backfill, what: string): BackfillError {
   return new BackfillError(
     'STEP_INVALID',
-    `\`process\` of ${name} is to return ${what} and returned something else`,
-    'Mend it, and run the same command again; nothing of this batch was written',
+    msg('`process` of {name} is to return {what} and returned something else', { name, what }),
+    msg('Mend it, and run the same command again; nothing of this batch was written'),
   );
 }

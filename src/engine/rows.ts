@@ -3,6 +3,7 @@ import { endedSql, foldCase, identifier, literal } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
+import { msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { type SqlExpression, sqlFor } from '../steps/values.js';
 import type { Dialect } from './dialect.js';
@@ -37,7 +38,7 @@ export function unsuitable(
 ): BackfillError {
   return new BackfillError(
     'KEY_UNSUITABLE',
-    `${key} of ${table} can not be the key of ${name}: ${reason}`,
+    msg('{key} of {table} can not be the key of {name}: {reason}', { key, table, name, reason }),
     hint,
   );
 }

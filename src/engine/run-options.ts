@@ -2,6 +2,7 @@ import type { AbortSignalLike } from '../abort.js';
 import type { LockHolder } from '../db/connector.js';
 import { BackfillError } from '../errors.js';
 import type { RunRecord } from '../ledger/records.js';
+import { msg } from '../messages/message.js';
 import type { RevertResult } from './batch.js';
 import type { PaceMode } from './pace.js';
 
@@ -42,8 +43,8 @@ export function refuseWorkers(workers: number | undefined, isServer: boolean, op
   if (workers === undefined || isServer) return;
   throw new BackfillError(
     'USAGE',
-    `${option} is for a database of PostgreSQL`,
-    'Leave it out: one process at a time writes to a file, and --concurrency is for several files',
+    msg('{option} is for a database of PostgreSQL', { option }),
+    msg('Leave it out: one process at a time writes to a file, and --concurrency is for several files'),
   );
 }
 

@@ -1,6 +1,7 @@
 import { lstat, type PathLike, readdir, realpath } from 'node:fs';
 import type { FileSystemAdapter } from 'tinyglobby';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 
 /** A search for files that does not follow links of users other than root and this one. */
 export interface GuardedSearch {
@@ -50,6 +51,9 @@ export function guardedSearch(): GuardedSearch {
 export const linkRefused = (path: string, owner: number): BackfillError =>
   new BackfillError(
     'STORE_UNTRUSTED',
-    `The link ${path} belongs to user id ${owner}, and a pattern does not follow links of other users`,
-    'Pass the path of the store itself: --db-path /path/to/store.db; or remove the link',
+    msg('The link {path} belongs to user id {owner}, and a pattern does not follow links of other users', {
+      path,
+      owner,
+    }),
+    msg('Pass the path of the store itself: --db-path /path/to/store.db; or remove the link'),
   );

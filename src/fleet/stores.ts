@@ -2,6 +2,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expandHome, otherOwner } from '../db/path.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { guardedSearch, linkRefused } from './links.js';
 
 /** Whether a path is a pattern: one with signs of a pattern, of which there is no file. */
@@ -73,7 +74,7 @@ async function matches(
   if (found.length + links.size > 0) return { paths: found.filter((path) => !links.has(path)), links };
   throw new BackfillError(
     'STORE_MISSING',
-    `No file matches ${pattern}`,
-    'Give paths, or a pattern in quotes: --db-path "stores/*.db"',
+    msg('No file matches {pattern}', { pattern }),
+    msg('Give paths, or a pattern in quotes: --db-path "stores/*.db"'),
   );
 }

@@ -1,6 +1,7 @@
 import { countWhile } from '../bisect.js';
 import type { Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { type Cell, PROBES } from './backfills.js';
 import {
@@ -98,8 +99,14 @@ export async function refuseDamagedCells(ledger: Ledger, backfill: string): Prom
     if (!(await ledger.cells(backfill, number)).some(({ isDamaged }) => isDamaged)) continue;
     throw new BackfillError(
       'LEDGER_DAMAGED',
-      `The ledger of this store is damaged: it does not tell any more which cells batch ${number} of ${backfill} has filled`,
-      `Go back to a backup: umzug-backfill restore; or give those cells up: umzug-backfill backfill ${shellWord(backfill)} --rescan counts them as the application's own, and \`down\` then leaves them`,
+      msg(
+        'The ledger of this store is damaged: it does not tell any more which cells batch {number} of {name} has filled',
+        { number, name: backfill },
+      ),
+      msg(
+        "Go back to a backup: umzug-backfill restore; or give those cells up: umzug-backfill backfill {name} --rescan counts them as the application's own, and `down` then leaves them",
+        { name: shellWord(backfill) },
+      ),
     );
   }
 }

@@ -1,5 +1,6 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 
 /** The key of a row: an integer, or a text. */
 export type Key = bigint | string;
@@ -178,8 +179,14 @@ export function encodeTextKeys(keys: readonly string[]): Buffer {
   if (json.length <= MAX_TEXT_BYTES) return deflateRawSync(json);
   throw new BackfillError(
     'KEY_UNSUITABLE',
-    `The keys of ${keys.length} rows are ${json.length} bytes long, and the ledger takes ${MAX_TEXT_BYTES} of one batch`,
-    `Make the batches smaller: --batch-size ${Math.max(1, Math.floor((keys.length * MAX_TEXT_BYTES) / json.length / 2))}`,
+    msg('The keys of {rows} rows are {bytes} bytes long, and the ledger takes {most} of one batch', {
+      rows: keys.length,
+      bytes: json.length,
+      most: MAX_TEXT_BYTES,
+    }),
+    msg('Make the batches smaller: --batch-size {rows}', {
+      rows: Math.max(1, Math.floor((keys.length * MAX_TEXT_BYTES) / json.length / 2)),
+    }),
   );
 }
 

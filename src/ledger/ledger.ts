@@ -1,5 +1,6 @@
 import type { Connection, Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { batchesIn, skipsIn } from './batches.js';
 import { count, insert, oneOf, orNull, type Place, type RowOf, reader, text, texts } from './records.js';
 import { runsIn } from './runs.js';
@@ -88,16 +89,28 @@ export async function requireKnownFormat(store: Store): Promise<void> {
   if (found !== undefined && found > LEDGER_FORMAT)
     throw new BackfillError(
       'PACKAGE_TOO_OLD',
-      `The ledger of this store has format ${found}, and this version of the package knows the formats up to ${LEDGER_FORMAT}`,
-      'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest',
+      msg(
+        'The ledger of this store has format {found}, and this version of the package knows the formats up to {known}',
+        { found, known: LEDGER_FORMAT },
+      ),
+      msg(
+        'Deploy the version of the package that wrote it, or a newer one: npm install umzug-backfill@latest',
+      ),
     );
   if (found !== undefined && found < FIRST_FORMAT)
     throw new BackfillError(
       'LEDGER_TOO_OLD',
-      `The ledger of this store has format ${found}, and this version of the package knows the formats from ${FIRST_FORMAT} on`,
+      msg(
+        'The ledger of this store has format {found}, and this version of the package knows the formats from {known} on',
+        { found, known: FIRST_FORMAT },
+      ),
       store.files
-        ? 'Go back to the backup that was made before it: umzug-backfill restore; or revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one'
-        : 'Revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one',
+        ? msg(
+            'Go back to the backup that was made before it: umzug-backfill restore; or revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one',
+          )
+        : msg(
+            'Revert with the version of the package that wrote it: umzug-backfill down --to 0. Then run `up` with this one',
+          ),
     );
   await store.dialect.ledger.check(store); // those of another format may be other ones
 }

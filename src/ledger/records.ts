@@ -1,5 +1,6 @@
 import type { SqlValue, Store } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import type { Key, KeySpan } from './keys.js';
 import { LEDGER_TABLES as T } from './tables.js';
 
@@ -74,8 +75,13 @@ export function readCell<Value>(
   if (value !== undefined) return value;
   throw new BackfillError(
     'LEDGER_DAMAGED',
-    `The ledger of this store is damaged: a row of ${table} holds in ${column} what this package never writes`,
-    'Put back what somebody else has changed in that table, or go back to the newest backup: umzug-backfill restore',
+    msg(
+      'The ledger of this store is damaged: a row of {table} holds in {column} what this package never writes',
+      { table, column },
+    ),
+    msg(
+      'Put back what somebody else has changed in that table, or go back to the newest backup: umzug-backfill restore',
+    ),
   );
 }
 

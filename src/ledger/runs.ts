@@ -1,5 +1,6 @@
 import type { LockHolder } from '../db/connector.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import type { Key } from './keys.js';
 import {
   type Claim,
@@ -56,8 +57,8 @@ export type VerificationRecord = RowOf<typeof VERIFICATIONS>;
 export const runConflict = (backfill: string): BackfillError =>
   new BackfillError(
     'RUN_CONFLICT',
-    `Another process works on the backfill ${backfill} in the same store`,
-    'Wait until it has ended, then run the same command again',
+    msg('Another process works on the backfill {name} in the same store', { name: backfill }),
+    msg('Wait until it has ended, then run the same command again'),
   );
 
 /**

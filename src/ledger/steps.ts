@@ -1,6 +1,7 @@
 import type { UmzugStorage } from 'umzug';
 import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { PACKAGE_VERSION } from '../package.js';
 import { fingerprint, type Step } from '../steps/step.js';
 import { compareVersions, parseVersion } from '../version.js';
@@ -154,8 +155,8 @@ function requireStepState(isAsExpected: boolean, name: string): void {
   if (isAsExpected) return;
   throw new BackfillError(
     'RUN_CONFLICT',
-    `Another process has changed the ledger row of ${name} meanwhile`,
-    'Wait until it has ended, then run the same command again',
+    msg('Another process has changed the ledger row of {name} meanwhile', { name }),
+    msg('Wait until it has ended, then run the same command again'),
   );
 }
 
@@ -251,8 +252,14 @@ export function refuseNewerPackage(records: readonly StepRecord[]): void {
     if (!own || !other || compareVersions(other, own) <= 0) continue;
     throw new BackfillError(
       'PACKAGE_TOO_OLD',
-      `The step ${name} was begun by version ${packageVersion} of this package, and this is ${PACKAGE_VERSION}`,
-      `Deploy that version, or a newer one: npm install umzug-backfill@${packageVersion}`,
+      msg('The step {step} was begun by version {other} of this package, and this is {own}', {
+        step: name,
+        other: packageVersion,
+        own: PACKAGE_VERSION,
+      }),
+      msg('Deploy that version, or a newer one: npm install umzug-backfill@{version}', {
+        version: packageVersion,
+      }),
     );
   }
 }

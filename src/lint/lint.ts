@@ -5,6 +5,7 @@ import { libraryVersion } from '../db/sqlite/connection.js';
 import { flatMapEach } from '../each.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import type { Step } from '../steps/step.js';
 import { BAD_DISABLE, disablesIn, filesOf, type StepFiles } from './disables.js';
 import { type LintHit, parseStep, type RuleContext } from './parsed-step.js';
@@ -86,10 +87,10 @@ function findStep(all: readonly StepWithFiles[], given: string, folder: string):
   if (found) return found;
   throw new BackfillError(
     'STEP_UNKNOWN',
-    `There is no step named ${given}`,
+    msg('There is no step named {name}', { name: given }),
     all.length > 0
-      ? `The project has: ${all.map(({ step }) => step.name).join(', ')}`
-      : 'The project has none',
+      ? msg('The project has: {names}', { names: all.map(({ step }) => step.name).join(', ') })
+      : msg('The project has none'),
   );
 }
 

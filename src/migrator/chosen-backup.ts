@@ -5,6 +5,7 @@ import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { type BackupRecord, openLedger } from '../ledger/ledger.js';
+import { msg } from '../messages/message.js';
 import { findBackups, findNamed } from '../safety/backup.js';
 import { type Digest, isDamage } from '../safety/copy.js';
 import { shellWord } from '../shell.js';
@@ -75,11 +76,22 @@ export function chooseBackup(
   throw new BackfillError(
     'BACKUP_UNKNOWN',
     known
-      ? `The ledger of ${files.path} does not know its newest backup, ${newest}`
-      : `There is no ledger to read in ${files.path} that would know its newest backup, ${newest}`,
+      ? msg('The ledger of {store} does not know its newest backup, {path}', {
+          store: files.path,
+          path: newest,
+        })
+      : msg('There is no ledger to read in {store} that would know its newest backup, {path}', {
+          store: files.path,
+          path: newest,
+        }),
     older === undefined
-      ? `If it is the one that you want, pass it: umzug-backfill restore ${shellWord(newest)}`
-      : `If it is the one that you want, pass it: umzug-backfill restore ${shellWord(newest)}; the newest that the ledger knows: umzug-backfill restore ${shellWord(older)}`,
+      ? msg('If it is the one that you want, pass it: umzug-backfill restore {newest}', {
+          newest: shellWord(newest),
+        })
+      : msg(
+          'If it is the one that you want, pass it: umzug-backfill restore {newest}; the newest that the ledger knows: umzug-backfill restore {known}',
+          { newest: shellWord(newest), known: shellWord(older) },
+        ),
   );
 }
 
@@ -89,13 +101,18 @@ function noBackup(files: StoreFiles, copies: string): BackfillError {
   return passedOver !== undefined && found?.isFile()
     ? new BackfillError(
         'BACKUP_MISSING',
-        `There is no backup of ${files.path} in ${copies} but those of other users, as ${passedOver} of user id ${found.uid}`,
-        `If it is the one that you want, pass it: umzug-backfill restore ${shellWord(passedOver)}`,
+        msg(
+          'There is no backup of {path} in {folder} but those of other users, as {file} of user id {owner}',
+          { path: files.path, folder: copies, file: passedOver, owner: found.uid },
+        ),
+        msg('If it is the one that you want, pass it: umzug-backfill restore {newest}', {
+          newest: shellWord(passedOver),
+        }),
       )
     : new BackfillError(
         'BACKUP_MISSING',
-        `There is no backup of ${files.path} in ${copies}`,
-        'Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir',
+        msg('There is no backup of {path} in {folder}', { path: files.path, folder: copies }),
+        msg('Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir'),
       );
 }
 
@@ -124,8 +141,11 @@ export function compareBackup(
   throw new BackfillError(
     'BACKUP_CHANGED',
     record.bytes === bytes
-      ? `${path} is not as it was made: its SHA-256 is not the one in the ledger`
-      : `${path} is not as it was made: its size is not the one in the ledger`,
-    `Pass an earlier backup: umzug-backfill restore FILE; if you want what this one contains, pass it with --yes: umzug-backfill restore ${shellWord(path)} --yes`,
+      ? msg('{path} is not as it was made: its SHA-256 is not the one in the ledger', { path })
+      : msg('{path} is not as it was made: its size is not the one in the ledger', { path }),
+    msg(
+      'Pass an earlier backup: umzug-backfill restore FILE; if you want what this one contains, pass it with --yes: umzug-backfill restore {path} --yes',
+      { path: shellWord(path) },
+    ),
   );
 }

@@ -12,6 +12,7 @@ import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { type Drift, refuseDrift } from '../ledger/steps.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { fingerprint } from '../steps/step.js';
 import { planRevert } from './revert-plan.js';
@@ -56,8 +57,11 @@ export async function refuseOrphans({ ledger }: Session, { steps, isPart }: Proj
   if (orphan === undefined) return;
   throw new BackfillError(
     'STEP_FILE_GONE',
-    `The step ${orphan} is not finished, and its file is gone`,
-    `Put the file back, then run the same command again; or take back what it has done: umzug-backfill down --to ${shellWord(orphan)}`,
+    msg('The step {name} is not finished, and its file is gone', { name: orphan }),
+    msg(
+      'Put the file back, then run the same command again; or take back what it has done: umzug-backfill down --to {name}',
+      { name: shellWord(orphan) },
+    ),
   );
 }
 
@@ -108,13 +112,22 @@ function lostFiller(
   if (version === undefined)
     return new BackfillError(
       'STEP_DRIFTED',
-      `The declaration by which ${name} has filled ${cells} cells can not be read in the ledger any more`,
-      'Restore the ledger, or run it again with --yes: those cells then stay as they are',
+      msg('The declaration by which {name} has filled {cells} cells can not be read in the ledger any more', {
+        name,
+        cells,
+      }),
+      msg('Restore the ledger, or run it again with --yes: those cells then stay as they are'),
     );
   return new BackfillError(
     'STEP_DRIFTED',
-    `${cells} cells of ${name} were filled by version ${version} of \`process\`, which is not in its file any more`,
-    `Put the step file back with processVersion ${version}, or run it again with --yes: those cells then stay as they are`,
+    msg(
+      '{cells} cells of {name} were filled by version {version} of `process`, which is not in its file any more',
+      { cells, name, version },
+    ),
+    msg(
+      'Put the step file back with processVersion {version}, or run it again with --yes: those cells then stay as they are',
+      { version },
+    ),
   );
 }
 
@@ -132,14 +145,24 @@ async function refuseUndone(session: Session, step: BackfillStep): Promise<void>
   if (hasOtherText && underivable > 0)
     throw new BackfillError(
       'PROCESS_CHANGED',
-      `The function \`process\` of ${name} reads otherwise than when it filled, and derives other values than ${underivable} cells hold`,
-      'Put the function back as it was, run the same command again, and only then put in the new one; or run it again with --yes: those cells then stay as they are',
+      msg(
+        'The function `process` of {name} reads otherwise than when it filled, and derives other values than {cells} cells hold',
+        { name, cells: underivable },
+      ),
+      msg(
+        'Put the function back as it was, run the same command again, and only then put in the new one; or run it again with --yes: those cells then stay as they are',
+      ),
     );
   if (hasFailed && kept > 0)
     throw new BackfillError(
       'CONFIRMATION_REQUIRED',
-      `The verification of ${name} has failed, and ${kept} cells that it filled do not hold what their row derives: \`down\` would leave them`,
-      'Put back what has changed since it filled them, be it the rows or what `process` goes by, and run the same command again; or run it again with --yes: those cells then stay as they are',
+      msg(
+        'The verification of {name} has failed, and {cells} cells that it filled do not hold what their row derives: `down` would leave them',
+        { name, cells: kept },
+      ),
+      msg(
+        'Put back what has changed since it filled them, be it the rows or what `process` goes by, and run the same command again; or run it again with --yes: those cells then stay as they are',
+      ),
     );
 }
 

@@ -3,6 +3,7 @@ import type { RevertResult } from '../engine/batch.js';
 import { BackfillError } from '../errors.js';
 import { refuseDamagedCells } from '../ledger/cells.js';
 import { EXTERNAL, type StepRecord } from '../ledger/records.js';
+import { msg } from '../messages/message.js';
 import { checkDataLoss, checkLockTime, checkRevertible } from '../run/schema.js';
 import { hasDown, type Step } from '../steps/step.js';
 import { changeStore, refuseTriggers } from './change.js';
@@ -46,8 +47,8 @@ export function findReverts(
     if (!steps.some((step) => step.name === name)) throw unknownStep(name, steps);
     throw new BackfillError(
       'STEP_NOT_APPLIED',
-      `The step ${name} is not applied`,
-      'See umzug-backfill executed',
+      msg('The step {step} is not applied', { step: name }),
+      msg('See umzug-backfill executed'),
     );
   }
   const length = to === 0 ? begun.length : typeof to === 'string' ? begun.indexOf(to) + 1 : (count ?? 1);
@@ -56,15 +57,17 @@ export function findReverts(
     if (!step) {
       throw new BackfillError(
         'STEP_FILE_GONE',
-        `The step ${name} is applied, but its file is gone, so that it can not be reverted`,
-        'Put the step file back, then run the same command again',
+        msg('The step {step} is applied, but its file is gone, so that it can not be reverted', {
+          step: name,
+        }),
+        msg('Put the step file back, then run the same command again'),
       );
     }
     if (!hasDown(step)) {
       throw new BackfillError(
         'STEP_IRREVERSIBLE',
-        `The step ${name} has no \`down\``,
-        'Give it a `down`, or stop before it with --to NAME',
+        msg('The step {step} has no `down`', { step: name }),
+        msg('Give it a `down`, or stop before it with --to NAME'),
       );
     }
     return step;

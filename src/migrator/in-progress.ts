@@ -1,5 +1,6 @@
 import { holderText } from '../db/connector.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { connectorFor, type MigratorOptions } from './session.js';
 
 /** Returns what a command rejects with: where a step is not applied because a run is in progress, an error that says so. */
@@ -13,8 +14,8 @@ export async function besideRun(
   const who = holder ? holderText(holder) : 'a process that has just begun';
   return new BackfillError(
     error.code,
-    `${error.message}, and a run is in progress: ${who}`,
-    'Wait until it has ended, then run the same command again; umzug-backfill status says how far it is',
+    msg('{message}, and a run is in progress: {who}', { message: error.message, who }),
+    msg('Wait until it has ended, then run the same command again; umzug-backfill status says how far it is'),
     { cause: error },
   );
 }

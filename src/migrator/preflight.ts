@@ -5,6 +5,7 @@ import { absentColumns } from '../engine/inspect.js';
 import { expressionSql, scopeSql } from '../engine/rows.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { existingObjects } from '../run/schema.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
@@ -63,7 +64,11 @@ export async function checkPendingSteps(
 
 async function requireTable(store: Store, table: string): Promise<void> {
   if (await store.dialect.hasTable(store, table)) return;
-  throw new BackfillError('TABLE_MISSING', `The store has no table ${table}`, missingTableHint(store, table));
+  throw new BackfillError(
+    'TABLE_MISSING',
+    msg('The store has no table {table}', { table }),
+    missingTableHint(store, table),
+  );
 }
 
 function missingTableHint(store: Store, table: string): string {
@@ -136,8 +141,12 @@ export async function checkBackfill(
   if (missing.length > 0) {
     throw new BackfillError(
       'COLUMN_MISSING',
-      `The table ${table} has no column ${missing.join(', ')}, which ${step.name} needs`,
-      `Add it in a step that sorts before ${step.name}, or mend the declaration`,
+      msg('The table {table} has no column {columns}, which {step} needs', {
+        table,
+        columns: missing.join(', '),
+        step: step.name,
+      }),
+      msg('Add it in a step that sorts before {step}, or mend the declaration', { step: step.name }),
     );
   }
   await store.dialect.checkKey(store, step);
@@ -146,8 +155,8 @@ export async function checkBackfill(
   ) {
     throw new BackfillError(
       'STEP_INVALID',
-      `The scope of ${step.name} is no condition on ${table}`,
-      `Mend \`scope\` in ${step.path}: it may name columns of ${table} only`,
+      msg('The scope of {backfill} is no condition on {table}', { backfill: step.name, table }),
+      msg('Mend `scope` in {file}: it may name columns of {table} only', { file: step.path, table }),
     );
   }
   await checkScope(store, step);
@@ -162,8 +171,8 @@ async function checkQueries(store: Store, { name, path, checks }: BackfillStep):
     if (await store.isReadOnlyQuery(query)) continue;
     throw new BackfillError(
       'STEP_INVALID',
-      `The query of the rule "${title}" of ${name} is no SELECT that this store can run`,
-      `Mend \`checks.rules\` in ${path}`,
+      msg('The query of the rule "{title}" of {name} is no SELECT that this store can run', { title, name }),
+      msg('Mend `checks.rules` in {path}', { path }),
     );
   }
   for (const { index, query } of checks.indexes ?? []) {
@@ -172,8 +181,8 @@ async function checkQueries(store: Store, { name, path, checks }: BackfillStep):
     if (!error) continue;
     throw new BackfillError(
       'STEP_INVALID',
-      `The query for the index ${index} of ${name} is none that this store can run`,
-      `Mend \`checks.indexes\` in ${path}: one statement, without parameters`,
+      msg('The query for the index {index} of {name} is none that this store can run', { index, name }),
+      msg('Mend `checks.indexes` in {path}: one statement, without parameters', { path }),
       { cause: error },
     );
   }
@@ -193,8 +202,14 @@ async function checkScope(store: Store, step: BackfillStep): Promise<void> {
   const names = filled.map((column) => column.name).join(', ');
   throw new BackfillError(
     'STEP_INVALID',
-    `The scope of ${name} reads ${names}, which it fills: a row that is filled would be out of scope, and never be verified`,
-    `Leave ${names} out of \`scope\` in ${path}: only cells that are NULL are filled in any case`,
+    msg(
+      'The scope of {name} reads {columns}, which it fills: a row that is filled would be out of scope, and never be verified',
+      { name, columns: names },
+    ),
+    msg('Leave {columns} out of `scope` in {path}: only cells that are NULL are filled in any case', {
+      columns: names,
+      path,
+    }),
   );
 }
 
@@ -207,16 +222,25 @@ async function checkExpressions(store: Store, { name, table, path, columns }: Ba
     if (error)
       throw new BackfillError(
         'STEP_INVALID',
-        `The expression of ${column} in ${name} is none on ${table}`,
-        `Mend sql() in ${path}: it may name columns of ${table}, which the store has or an earlier step makes`,
+        msg('The expression of {column} in {name} is none on {table}', { column, name, table }),
+        msg(
+          'Mend sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes',
+          { path, table },
+        ),
         { cause: error },
       );
     const cause = await store.compileError(`SELECT 1 ${from} WHERE ${expression} IS NULL`);
     if (cause)
       throw new BackfillError(
         'STEP_INVALID',
-        `The expression of ${column} in ${name} is none on a single row of ${table}: it has an aggregate, a window function, or another function of several rows`,
-        `Mend sql() in ${path}: put what is of several rows into a subquery, as in (SELECT max(n) FROM other)`,
+        msg(
+          'The expression of {column} in {name} is none on a single row of {table}: it has an aggregate, a window function, or another function of several rows',
+          { column, name, table },
+        ),
+        msg(
+          'Mend sql() in {path}: put what is of several rows into a subquery, as in (SELECT max(n) FROM other)',
+          { path },
+        ),
         { cause },
       );
   }
@@ -241,8 +265,13 @@ async function checkUpdatable(
   if (!error) return;
   throw new BackfillError(
     'SCHEMA_BLOCKED',
-    `The columns ${present.map(({ name }) => name).join(', ')} of ${table} can not be updated`,
-    `Look for a generated column or a broken trigger: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
+    msg('The columns {columns} of {table} can not be updated', {
+      columns: present.map(({ name }) => name).join(', '),
+      table,
+    }),
+    msg('Look for a generated column or a broken trigger: sqlite3 STORE {sql}', {
+      sql: shellWord(`.schema ${table}`),
+    }),
     { cause: error },
   );
 }
@@ -258,7 +287,7 @@ export async function requireApplied({ store, ledger }: Session, step: BackfillS
     throw new BackfillError(
       'STEP_NOT_APPLIED',
       `The step ${step.name} is ${status === undefined ? 'not' : 'only partly'} applied`,
-      'Apply it first: umzug-backfill up',
+      msg('Apply it first: umzug-backfill up'),
     );
   }
   await inStep(step, async () => await checkBackfill(store, step));

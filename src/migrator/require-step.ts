@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { applyBackfillStep } from '../run/runner.js';
 import type { RequireStepDefinition } from '../steps/step.js';
 import { fingerprint, inStep, type Step } from '../steps/step.js';
@@ -25,9 +26,12 @@ export function requiredBackfill(
   throw new BackfillError(
     'STEP_INVALID',
     found
-      ? `The step ${name} requires ${backfill}, which sorts behind it`
-      : `The step ${name} requires the backfill ${backfill}, which the project does not have`,
-    `Name in ${path} a backfill that comes before it`,
+      ? msg('The step {step} requires {backfill}, which sorts behind it', { step: name, backfill })
+      : msg('The step {step} requires the backfill {backfill}, which the project does not have', {
+          step: name,
+          backfill,
+        }),
+    msg('Name in {file} a backfill that comes before it', { file: path }),
   );
 }
 

@@ -4,6 +4,7 @@ import { hasJournalHeader, locateStore, SIDECARS, type StoreFiles } from '../db/
 import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite, sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { checkRequirements } from '../run/schema.js';
 import {
   backUp,
@@ -125,7 +126,9 @@ function locateLive(path: string): StoreFiles {
     throw new BackfillError(
       'STORE_MISSING',
       error.message,
-      'If it is lost, make an empty file in its place, as its owner, and run the same command again: touch STORE',
+      msg(
+        'If it is lost, make an empty file in its place, as its owner, and run the same command again: touch STORE',
+      ),
       { cause: error },
     );
   }
@@ -202,8 +205,10 @@ function refuseForeign(backup: string, files: StoreFiles): void {
   if (!belongsToOtherStore(backup, files)) return;
   throw new BackfillError(
     'CONFIRMATION_REQUIRED',
-    `${backup} is a backup of another store than ${files.path}`,
-    'Name its own store with --db-path; if this one is to be overwritten with it, run the same command again with --yes',
+    msg('{backup} is a backup of another store than {path}', { backup, path: files.path }),
+    msg(
+      'Name its own store with --db-path; if this one is to be overwritten with it, run the same command again with --yes',
+    ),
   );
 }
 
@@ -216,8 +221,8 @@ function locateBackup(path: string): StoreFiles {
     if (error.code !== 'STORE_MISSING') throw notRestorable(path, error);
     throw new BackfillError(
       'BACKUP_MISSING',
-      `There is no backup at ${path}`,
-      'Name one that is there, or none for the newest: umzug-backfill restore',
+      msg('There is no backup at {path}', { path }),
+      msg('Name one that is there, or none for the newest: umzug-backfill restore'),
       { cause: error },
     );
   }
@@ -241,8 +246,8 @@ async function checkBackup(
     if (error.code === 'STORE_READONLY' || error.code === 'STORE_FOLDER_READONLY') {
       throw new BackfillError(
         'BACKUP_UNUSABLE',
-        `${path} can not be opened where it is: SQLite needs to write beside it`,
-        'Copy it to a folder that this user may write, and name the copy: umzug-backfill restore COPY',
+        msg('{path} can not be opened where it is: SQLite needs to write beside it', { path }),
+        msg('Copy it to a folder that this user may write, and name the copy: umzug-backfill restore COPY'),
         { cause: error },
       );
     }
@@ -261,7 +266,7 @@ function unusable(message: string, cause?: unknown): BackfillError {
   return new BackfillError(
     'BACKUP_UNUSABLE',
     message,
-    'Name another backup: umzug-backfill restore FILE; nothing was changed',
+    msg('Name another backup: umzug-backfill restore FILE; nothing was changed'),
     { cause },
   );
 }

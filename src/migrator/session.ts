@@ -9,6 +9,7 @@ import { BackfillError, type ErrorCode, rootBackfillError, toBackfillError } fro
 import { type Ledger, openLedger, requireKnownFormat, upgradeLedger } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/steps.js';
+import { msg } from '../messages/message.js';
 import type { WithWorkers } from '../run/runner.js';
 import { checkRequirements } from '../run/schema.js';
 import type { Backup } from '../safety/backup.js';
@@ -210,8 +211,10 @@ export function backfillsOf(project: Project, name?: string): BackfillStep[] {
   if (wanted.length > 0) return wanted;
   throw new BackfillError(
     'BACKFILL_UNKNOWN',
-    `There is no backfill named ${name}`,
-    all.length > 0 ? `The project has: ${all.map((step) => step.name).join(', ')}` : 'The project has none',
+    msg('There is no backfill named {name}', { name }),
+    all.length > 0
+      ? msg('The project has: {names}', { names: all.map((step) => step.name).join(', ') })
+      : msg('The project has none'),
   );
 }
 

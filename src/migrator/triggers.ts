@@ -1,5 +1,6 @@
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
@@ -49,7 +50,10 @@ export function agreeToTriggers(
     throw new BackfillError(
       'TRIGGERS_FIRE',
       text,
-      `Look at what they do: sqlite3 STORE ${shellWord(`.schema ${table}`)}; if they may run for every row that is updated, run it again with --allow-triggers`,
+      msg(
+        'Look at what they do: sqlite3 STORE {command}; if they may run for every row that is updated, run it again with --allow-triggers',
+        { command: shellWord(`.schema ${table}`) },
+      ),
     );
   }
   onEvent?.({ event: 'warning', text });

@@ -3,6 +3,7 @@ import type { ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import { refuseNewerPackage } from '../ledger/steps.js';
+import { msg } from '../messages/message.js';
 import type { SchemaStep } from '../run/schema.js';
 import { needsCatchUp } from '../run/waiting.js';
 import { fingerprint, inStep, type Step } from '../steps/step.js';
@@ -120,8 +121,8 @@ async function isIncomplete({ store, ledger }: Session, step: SchemaStep): Promi
 export function unknownStep(name: string, steps: readonly Step[]): BackfillError {
   return new BackfillError(
     'STEP_UNKNOWN',
-    `There is no step named ${name}`,
-    `The project has: ${steps.map((step) => step.name).join(', ')}`,
+    msg('There is no step named {name}', { name }),
+    msg('The project has: {names}', { names: steps.map((step) => step.name).join(', ') }),
   );
 }
 

@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { recordProbes } from '../run/waiting.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
 import type { BackfillStep, MigratorOptions, OpenSession } from './session.js';
@@ -40,7 +41,10 @@ export function verificationFailed({ backfill, checks }: Verification): Backfill
   const failed = checks.filter(({ verdict }) => verdict === 'fail');
   return new BackfillError(
     'VERIFICATION_FAILED',
-    `The verification of ${backfill} failed: ${failed.map(({ title }) => title.toLowerCase()).join(', ')}`,
+    msg('The verification of {backfill} failed: {checks}', {
+      backfill,
+      checks: failed.map(({ title }) => title.toLowerCase()).join(', '),
+    }),
     failed[0]?.hint ?? 'umzug-backfill verify',
   );
 }

@@ -2,6 +2,7 @@ import { EXIT } from '../errors.js';
 import type { StoreResult } from '../fleet/pool.js';
 import { countByExit, exitLabel } from '../fleet/summary.js';
 import { count, duration, instant } from '../format.js';
+import { msg } from '../messages/message.js';
 import { PACKAGE_VERSION } from '../package.js';
 import type { Verification } from '../verify/verify.js';
 import { page } from './document.js';
@@ -51,7 +52,7 @@ export function fleetPage(
 ${table([{ title: translate('Outcome') }, { title: translate('Stores'), isNumber: true }], counts, translate('Outcome'))}</section>
 ${others.length === 0 ? undefined : section(translate('Not done'), others)}
 ${section(translate('Done'), done.slice(0, MAX_DONE))}
-${done.length > MAX_DONE ? html`<p>${translate(`… and ${count(done.length - MAX_DONE)} more: --json lists all`)}</p>` : undefined}`;
+${done.length > MAX_DONE ? html`<p>${translate(msg('… and {stores} more: --json lists all', { stores: count(done.length - MAX_DONE) }))}</p>` : undefined}`;
   return page(title, main, words);
 
   function section(name: string, stores: readonly StoreResult[]): Content {

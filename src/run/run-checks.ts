@@ -13,6 +13,7 @@ import { BackfillError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
 import { isStoreError } from '../store-errors.js';
@@ -56,8 +57,13 @@ export async function requireSteadiness(
     if (!column) continue;
     throw new BackfillError(
       'NOT_DETERMINISTIC',
-      `\`process\` of ${backfill.name} gave another value of ${column.name} when it was asked again for the row with key ${key}`,
-      'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing',
+      msg(
+        '`process` of {name} gave another value of {column} when it was asked again for the row with key {key}',
+        { name: backfill.name, column: column.name, key },
+      ),
+      msg(
+        'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing',
+      ),
     );
   }
 }
@@ -88,8 +94,13 @@ export async function requireFixedPoint(
       if (column === undefined) continue;
       throw new BackfillError(
         'NOT_DETERMINISTIC',
-        `The value of ${column} that ${backfill.name} derives for the row with key ${first} is another one once the row is filled`,
-        'Derive it from columns that the backfill does not fill, then run the same command again; it has filled nothing of this batch',
+        msg(
+          'The value of {column} that {name} derives for the row with key {key} is another one once the row is filled',
+          { column, name: backfill.name, key: first },
+        ),
+        msg(
+          'Derive it from columns that the backfill does not fill, then run the same command again; it has filled nothing of this batch',
+        ),
       );
     }
   }
@@ -135,8 +146,11 @@ export async function stopOnFailures(ledger: Ledger, backfill: Backfill, run: Ru
   const what = cause === undefined ? 'in other processes' : thrownText(cause);
   throw new BackfillError(
     'PROCESS_FAILED',
-    `\`process\` of ${name} threw on ${rows} rows (${what})`,
-    `Call it with rows like those that umzug-backfill skips ${shellWord(name)} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill ${shellWord(name)} --rescan`,
+    msg('`process` of {name} threw on {rows} rows ({thrown})', { name, rows, thrown: what }),
+    msg(
+      'Call it with rows like those that umzug-backfill skips {name} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill {name} --rescan',
+      { name: shellWord(name) },
+    ),
     { cause },
   );
 }
@@ -153,8 +167,17 @@ export async function stopOnRejections(
   const engine = code.startsWith('SQLITE_') ? 'SQLite' : 'PostgreSQL';
   throw new BackfillError(
     'ROW_REJECTED_REPEATEDLY',
-    `${engine} refused to update ${rows} rows of ${backfill.table} with ${code}, the last of them with key ${key}`,
-    `Look for the trigger or constraint that refuses them: sqlite3 STORE ${shellWord(`.schema ${backfill.table}`)}; run the same command again when it is gone, then umzug-backfill backfill ${shellWord(backfill.name)} --rescan for those that were skipped`,
+    msg('{engine} refused to update {rows} rows of {table} with {code}, the last of them with key {key}', {
+      engine,
+      rows,
+      table: backfill.table,
+      code,
+      key,
+    }),
+    msg(
+      'Look for the trigger or constraint that refuses them: sqlite3 STORE {sql}; run the same command again when it is gone, then umzug-backfill backfill {name} --rescan for those that were skipped',
+      { sql: shellWord(`.schema ${backfill.table}`), name: shellWord(backfill.name) },
+    ),
   );
 }
 

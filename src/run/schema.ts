@@ -10,6 +10,7 @@ import { planSchemaStep, reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CreatedObject } from '../ledger/records.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition, VersionOptions } from '../steps/schema-step.js';
 import type { SqlStepDefinition } from '../steps/sql-step.js';
@@ -30,8 +31,11 @@ export async function checkRequirements(store: Store, requires: StoreRequirement
     if (compareVersions(version, declaredVersion(requires.version.atLeast)) < 0) {
       throw new BackfillError(
         'VERSION_TOO_OLD',
-        `The store is at version ${text}; at least ${requires.version.atLeast} is needed`,
-        `Bring it to ${requires.version.atLeast} with the application first`,
+        msg('The store is at version {version}; at least {least} is needed', {
+          version: text,
+          least: requires.version.atLeast,
+        }),
+        msg('Bring it to {version} with the application first', { version: requires.version.atLeast }),
       );
     }
   }
@@ -39,16 +43,16 @@ export async function checkRequirements(store: Store, requires: StoreRequirement
     if (!(await store.dialect.hasTable(store, table))) {
       throw new BackfillError(
         'TABLE_MISSING',
-        `The store has no table ${table}`,
-        'Give the path of a store that the application has made: --db-path /path/to/store.db',
+        msg('The store has no table {table}', { table }),
+        msg('Give the path of a store that the application has made: --db-path /path/to/store.db'),
       );
     }
     const absent = await absentColumns(store, table, columns);
     if (absent.size > 0) {
       throw new BackfillError(
         'COLUMN_MISSING',
-        `The table ${table} has no column ${[...absent].join(', ')}`,
-        `Look at it with: sqlite3 STORE ${shellWord(`.schema ${table}`)}`,
+        msg('The table {table} has no column {columns}', { table, columns: [...absent].join(', ') }),
+        msg('Look at it with: sqlite3 STORE {sql}', { sql: shellWord(`.schema ${table}`) }),
       );
     }
   }
@@ -119,10 +123,19 @@ async function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep
   const backup = await ledger.backupBefore(step.name);
   throw new BackfillError(
     'VERSION_TOO_NEW',
-    `The store is at version ${text}, above ${step.version.becomes}, and may rest on what this step made: ${objects.map(({ name }) => name).join(', ')}`,
+    msg('The store is at version {version}, above {made}, and may rest on what this step made: {objects}', {
+      version: text,
+      made: step.version.becomes,
+      objects: objects.map(({ name }) => name).join(', '),
+    }),
     backup !== undefined && pathExists(backup)
-      ? `umzug-backfill restore ${shellWord(backup)} brings back the store as it was before the step, without all that was written since`
-      : 'Leave what it made, or bring back a backup from before the step; none that this program made is known any more',
+      ? msg(
+          'umzug-backfill restore {backup} brings back the store as it was before the step, without all that was written since',
+          { backup: shellWord(backup) },
+        )
+      : msg(
+          'Leave what it made, or bring back a backup from before the step; none that this program made is known any more',
+        ),
   );
 }
 
@@ -152,8 +165,11 @@ export async function checkDataLoss(
   const list = columns.map((name, i) => `${values[i]} in ${name}`).join(', ');
   throw new BackfillError(
     'COLUMN_HAS_VALUES',
-    `Dropping the columns of ${step.table} would lose values that stand in them: ${list}`,
-    'If they may be lost, run it again with --yes',
+    msg('Dropping the columns of {table} would lose values that stand in them: {counts}', {
+      table: step.table,
+      counts: list,
+    }),
+    msg('If they may be lost, run it again with --yes'),
   );
 }
 
@@ -174,8 +190,15 @@ export async function checkLockTime(
   if (estimate.lockMs <= LONG_LOCK_MS || isConfirmed) return estimate;
   throw new BackfillError(
     'CONFIRMATION_REQUIRED',
-    `Dropping the columns rewrites ${step.table}: about ${Math.ceil(estimate.lockMs / 1000)} s with the write lock held, and ${Math.ceil(estimate.diskBytes / 1e6)} MB of disk`,
-    'If other writers can wait that long, run it again with --yes',
+    msg(
+      'Dropping the columns rewrites {table}: about {seconds} s with the write lock held, and {size} MB of disk',
+      {
+        table: step.table,
+        seconds: Math.ceil(estimate.lockMs / 1000),
+        size: Math.ceil(estimate.diskBytes / 1e6),
+      },
+    ),
+    msg('If other writers can wait that long, run it again with --yes'),
   );
 }
 

@@ -18,6 +18,7 @@ import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { type CheckDepth, checkDamage, copyInto, type Digest, digestOf, removeWithSidecars } from './copy.js';
 import { isTrustedCopy, refuseUnsafeFolder, removeLeftovers, withPrivateFolder } from './copy-trust.js';
@@ -86,8 +87,8 @@ function namedFolder(given: string): string {
   if (given.trim() === '') {
     throw new BackfillError(
       'BACKUP_FOLDER_UNUSABLE',
-      'The folder for backups has no name',
-      'Name it: --backup-dir /path/to/folder, or leave the option out',
+      msg('The folder for backups has no name'),
+      msg('Name it: --backup-dir /path/to/folder, or leave the option out'),
     );
   }
   const folder = resolve(expandHome(given));
@@ -202,8 +203,10 @@ async function checkCopy(path: string, depth: CheckDepth): Promise<boolean> {
     if (isSound !== false) return isSound !== undefined;
     throw new BackfillError(
       'STORE_CORRUPT',
-      'The backup is damaged, as then the store is too; nothing was changed',
-      'Look at it with: sqlite3 STORE "PRAGMA integrity_check", and go back to an earlier backup: umzug-backfill restore FILE',
+      msg('The backup is damaged, as then the store is too; nothing was changed'),
+      msg(
+        'Look at it with: sqlite3 STORE "PRAGMA integrity_check", and go back to an earlier backup: umzug-backfill restore FILE',
+      ),
     );
   } finally {
     await copy.close();

@@ -7,6 +7,7 @@ import { SIDECARS } from '../db/path.js';
 import type { SqliteStatements } from '../db/sqlite/statements.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
+import { msg } from '../messages/message.js';
 import { isSqliteError } from '../store-errors.js';
 
 /** How thoroughly a copy is looked at: every page, or each index against its table too. */
@@ -47,8 +48,10 @@ const COPY_PAUSE_MS = 20;
 function copyBusy(path: string): BackfillError {
   return new BackfillError(
     'STORE_BUSY',
-    `Another process kept ${path} or the file that it is copied from locked for longer than the wait`,
-    'End or pause the other writer, then run the same command again; nothing was changed',
+    msg('Another process kept {path} or the file that it is copied from locked for longer than the wait', {
+      path,
+    }),
+    msg('End or pause the other writer, then run the same command again; nothing was changed'),
   );
 }
 

@@ -1,5 +1,6 @@
 import { statfsSync, statSync } from 'node:fs';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 
 /** Disk that something will take. */
 export interface DiskNeed {
@@ -32,7 +33,12 @@ export function requireDiskSpace(needs: readonly DiskNeed[], hint: string): void
     const parts = onDevice.map(({ what, bytes }) => `${megabytes(bytes)} for ${what}`).join(', ');
     throw new BackfillError(
       'DISK_SPACE_LOW',
-      `The disk of ${folder} has ${megabytes(free, Math.floor)} free, and ${megabytes(needed)} are needed: ${parts}`,
+      msg('The disk of {folder} has {free} free, and {needed} are needed: {parts}', {
+        folder,
+        free: megabytes(free, Math.floor),
+        needed: megabytes(needed),
+        parts,
+      }),
       hint,
     );
   }

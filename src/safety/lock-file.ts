@@ -18,6 +18,7 @@ import { SIDECARS, type StoreFiles } from '../db/path.js';
 import { connect } from '../db/sqlite/connection.js';
 import { BackfillError, errnoOf, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { isSqliteError } from '../store-errors.js';
 
@@ -135,7 +136,10 @@ function findLockFile(files: StoreFiles): BigIntStats | undefined {
     if (!sidecar) continue;
     throw new BackfillError(
       'LOCK_UNUSABLE',
-      `The lock of this store has ${path + suffix} next to it, which SQLite would apply to it and this program never makes`,
+      msg(
+        'The lock of this store has {path} next to it, which SQLite would apply to it and this program never makes',
+        { path: path + suffix },
+      ),
       removalHint([path, found], [path + suffix, sidecar]),
     );
   }
@@ -235,15 +239,17 @@ export function writeSignature(
 const notOurs = (path: string): BackfillError =>
   new BackfillError(
     'LOCK_UNUSABLE',
-    `The lock of this store, ${path}, is not a file that this program has made`,
+    msg('The lock of this store, {path}, is not a file that this program has made', { path }),
     removalHint([path, lstatOf(path)]),
   );
 
 const lockReplaced = (path: string, cause?: unknown): BackfillError =>
   new BackfillError(
     'LOCK_UNUSABLE',
-    `The lock of this store, ${path}, was replaced by another file while it was opened`,
-    `Check who may write in its folder, then run the same command again: ls -ld ${shellWord(dirname(path))}`,
+    msg('The lock of this store, {path}, was replaced by another file while it was opened', { path }),
+    msg('Check who may write in its folder, then run the same command again: ls -ld {path}', {
+      path: shellWord(dirname(path)),
+    }),
     { cause },
   );
 
@@ -257,10 +263,14 @@ export function lockUnusable(files: StoreFiles, cause: unknown): BackfillError {
   if (!isDamaged && !isKeptOut) return toBackfillError(cause, 'while taking its lock');
   return new BackfillError(
     'LOCK_UNUSABLE',
-    `The lock of this store, ${path}, can not be opened (${code})`,
+    msg('The lock of this store, {path}, can not be opened ({code})', { path, code }),
     isDamaged
-      ? `End every run on this store, then remove the file: rm ${shellWord(path)}`
-      : `Give it the owner and mode of the store: ${['chown', 'chmod'].map((change) => `sudo ${change} --reference=${shellWord(files.path)} ${shellWord(path)}`).join('; ')}`,
+      ? msg('End every run on this store, then remove the file: rm {path}', { path: shellWord(path) })
+      : msg('Give it the owner and mode of the store: {commands}', {
+          commands: ['chown', 'chmod']
+            .map((change) => `sudo ${change} --reference=${shellWord(files.path)} ${shellWord(path)}`)
+            .join('; '),
+        }),
     { cause },
   );
 }

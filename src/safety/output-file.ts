@@ -16,6 +16,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { entriesOf, findOpening, isRoot, tryStat } from '../db/file.js';
 import { expandHome, SIDECARS, type StoreFiles } from '../db/path.js';
 import { BackfillError, errnoOf } from '../errors.js';
+import { msg } from '../messages/message.js';
 
 /** A kind of file that is written for its user. */
 export interface OutputFileKind {
@@ -56,15 +57,15 @@ export function resolveOutputPath(
   if (!found.isFile()) {
     throw new BackfillError(
       'OUTPUT_UNWRITABLE',
-      `The ${what} can not be written to ${asked}: that is not a file`,
-      'Name a file',
+      msg('The {what} can not be written to {path}: that is not a file', { what, path: asked }),
+      msg('Name a file'),
     );
   }
   if (found.size > 0 && !attempt(what, asked, () => beginsWith(path, signature))) {
     throw new BackfillError(
       'OUTPUT_FILE_TAKEN',
-      `There is a file at ${asked} that is no ${what} of this program`,
-      `Name another file for the ${what}, or move that one away first`,
+      msg('There is a file at {path} that is no {what} of this program', { path: asked, what }),
+      msg('Name another file for the {what}, or move that one away first', { what }),
     );
   }
   return path;
@@ -83,8 +84,13 @@ export function refuseOthersLinks(what: string, asked: string): void {
     if (!stat.isSymbolicLink() || stat.uid === 0 || stat.uid === self) continue;
     throw new BackfillError(
       'OUTPUT_UNTRUSTED',
-      `The ${what} can not be written to ${asked}: the link ${path} belongs to user id ${stat.uid}`,
-      `Remove the link, or pass another file for the ${what}`,
+      msg('The {what} can not be written to {asked}: the link {path} belongs to user id {uid}', {
+        what,
+        asked,
+        path,
+        uid: stat.uid,
+      }),
+      msg('Remove the link, or pass another file for the {what}', { what }),
     );
   }
 }
@@ -102,8 +108,14 @@ function refuseOthersFolders(what: string, asked: string, folder: string): void 
   if (at === undefined) return;
   throw new BackfillError(
     'OUTPUT_UNTRUSTED',
-    `The ${what} can not be written to ${asked} as root: other users may replace folders in or at ${at}`,
-    `Pass a file in a folder of root's for the ${what}, or run the command as the user of that folder`,
+    msg('The {what} can not be written to {asked} as root: other users may replace folders in or at {at}', {
+      what,
+      asked,
+      at,
+    }),
+    msg("Pass a file in a folder of root's for the {what}, or run the command as the user of that folder", {
+      what,
+    }),
   );
 }
 
@@ -117,8 +129,8 @@ function refuseStore(what: string, path: string, found: Stats | undefined, store
   if (!isBeside && !isSame) return;
   throw new BackfillError(
     'OUTPUT_OVER_STORE',
-    `The ${what} can not be written to ${path}: that is the store, or belongs to it`,
-    `Name another file for the ${what}`,
+    msg('The {what} can not be written to {path}: that is the store, or belongs to it', { what, path }),
+    msg('Name another file for the {what}', { what }),
   );
 }
 
@@ -179,8 +191,8 @@ function attempt<Result>(what: string, path: string, act: () => Result): Result 
     if (reason === undefined) throw error;
     throw new BackfillError(
       'OUTPUT_UNWRITABLE',
-      `The ${what} can not be written to ${path}: ${reason}`,
-      'Name a file in a folder that this user may write',
+      msg('The {what} can not be written to {path}: {reason}', { what, path, reason }),
+      msg('Name a file in a folder that this user may write'),
       { cause: error },
     );
   }

@@ -27,6 +27,7 @@ import type { SqliteStore } from '../db/sqlite/store.js';
 import { openSqlite } from '../engine/sqlite/dialect.js';
 import { BackfillError, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
+import { msg } from '../messages/message.js';
 import { isSqliteError } from '../store-errors.js';
 import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js';
 import { copyInto, type Digest, digestOf, isDamage } from './copy.js';
@@ -77,8 +78,8 @@ function requireFile(fd: number, path: string): number {
   if (found.isFile() && found.nlink === 1) return fd;
   throw new BackfillError(
     'BACKUP_UNTRUSTED',
-    `Another file took the place of ${path} during the command`,
-    'Find out which program does that, then run the same command again; nothing was changed',
+    msg('Another file took the place of {path} during the command', { path }),
+    msg('Find out which program does that, then run the same command again; nothing was changed'),
   );
 }
 
@@ -162,8 +163,11 @@ async function replace(prepared: string, files: StoreFiles, onLocked: () => void
     if (!isBusy(error)) throw error;
     throw new BackfillError(
       'STORE_IN_USE',
-      `${path} can not be written into, as it is damaged or has another page size, and other programs have it open`,
-      'End every program that uses the store, then run the same command again; nothing was changed',
+      msg(
+        '{path} can not be written into, as it is damaged or has another page size, and other programs have it open',
+        { path },
+      ),
+      msg('End every program that uses the store, then run the same command again; nothing was changed'),
       { cause: error },
     );
   } finally {
@@ -277,7 +281,9 @@ function notSaved(path: string, stderr: string): BackfillError {
   const [errno = 'unknown'] = /\bE[A-Z]+\b/.exec(stderr) ?? [];
   return new BackfillError(
     errno === 'ENOSPC' ? 'STORE_FULL' : 'STORE_IO',
-    `${path} could not be copied (${errno}), and is not replaced before it is`,
-    'Make room, or name another disk: --backup-dir; then run the same command again; nothing was changed',
+    msg('{path} could not be copied ({code}), and is not replaced before it is', { path, code: errno }),
+    msg(
+      'Make room, or name another disk: --backup-dir; then run the same command again; nothing was changed',
+    ),
   );
 }

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import { loadConfig } from '../config.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { isStepFile, refuseOthersCode, type TrustsCode } from '../steps/load.js';
 import { createFile, fileExists } from './new-file.js';
 import { nextName, stripNumber } from './numbering.js';
@@ -43,8 +44,10 @@ export async function createStep(
   if (!/^[A-Za-z][\w-]*$/.test(name) || name.length > 100) {
     throw new BackfillError(
       'USAGE',
-      `Expected the name of the step to be letters, digits, - and _, and a letter first, got ${JSON.stringify(name)}`,
-      'Name what it does, as order-times: its number is put before it',
+      msg('Expected the name of the step to be letters, digits, - and _, and a letter first, got {name}', {
+        name: JSON.stringify(name),
+      }),
+      msg('Name what it does, as order-times: its number is put before it'),
     );
   }
   const { config, file: configFile } = await loadConfig(folder, { trustsConfig });
@@ -60,8 +63,11 @@ export async function createStep(
   if (last !== undefined && step <= last) {
     throw new BackfillError(
       'USAGE',
-      `The step ${step} would sort before ${last}, and steps run in the order of their names`,
-      'Take a name that sorts after it',
+      msg('The step {step} would sort before {other}, and steps run in the order of their names', {
+        step,
+        other: last,
+      }),
+      msg('Take a name that sorts after it'),
     );
   }
   const target = targetFolder(folders, kind);

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { findConfig } from '../config.js';
 import { BackfillError, errnoOf } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { refuseOthersLinks } from '../safety/output-file.js';
 import { createFile, fileExists, unwritable } from './new-file.js';
 import { configTemplate } from './templates.js';
@@ -42,8 +43,10 @@ export function initProject(folder: string, { store = 'store.db', isDryRun }: In
   if (/^\s*[a-z][\w+.-]*:\/\//i.test(store))
     throw new BackfillError(
       'USAGE',
-      'A new config names the path of a store, and not the URL of a database',
-      'Leave --db-path out, and name the database with --database-url or DATABASE_URL when a command runs',
+      msg('A new config names the path of a store, and not the URL of a database'),
+      msg(
+        'Leave --db-path out, and name the database with --database-url or DATABASE_URL when a command runs',
+      ),
     );
   const standing = findConfig(folder);
   if (standing !== undefined) throw fileExists(standing);

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BackfillError, errnoOf } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { refuseOthersLinks } from '../safety/output-file.js';
 
 /**
@@ -24,8 +25,8 @@ export function createFile(path: string, text: string): void {
 export function fileExists(path: string): BackfillError {
   return new BackfillError(
     'FILE_EXISTS',
-    `There is a file at ${path}, and none is ever written over`,
-    'Take another name, or move that file away first',
+    msg('There is a file at {path}, and none is ever written over', { path }),
+    msg('Take another name, or move that file away first'),
   );
 }
 
@@ -35,8 +36,8 @@ export function unwritable(path: string, error: unknown): unknown {
   if (!isKnown) return error;
   return new BackfillError(
     'FOLDER_UNWRITABLE',
-    `${path} can not be written by this user (${errnoOf(error)})`,
-    'Give this user write permission on its folder',
+    msg('{path} can not be written by this user ({code})', { path, code: errnoOf(error) }),
+    msg('Give this user write permission on its folder'),
     { cause: error },
   );
 }

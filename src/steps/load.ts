@@ -3,6 +3,7 @@ import { basename, dirname, extname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { findOpening, isRoot } from '../db/file.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { loadFailureText } from '../thrown.js';
 import { atCall, type Step, type StepDefinition, stepOf } from './step.js';
@@ -36,8 +37,8 @@ export function orderSteps(given: readonly Step[]): Step[] {
     if (steps[i + 1]?.name === step.name) {
       throw new BackfillError(
         'STEP_INVALID',
-        `Two step files are both named ${step.name}`,
-        `Rename one of ${step.path} and ${steps[i + 1]?.path}`,
+        msg('Two step files are both named {name}', { name: step.name }),
+        msg('Rename one of {file} and {other}', { file: step.path, other: steps[i + 1]?.path }),
       );
     }
   });
@@ -52,8 +53,10 @@ function stepFiles(folder: string): string[] {
   } catch (error) {
     throw new BackfillError(
       'CONFIG_INVALID',
-      `The step folder ${folder} can not be read`,
-      'Compile the steps first, if there are any, or name folders that exist in `steps` of the config file',
+      msg('The step folder {folder} can not be read', { folder }),
+      msg(
+        'Compile the steps first, if there are any, or name folders that exist in `steps` of the config file',
+      ),
       { cause: error },
     );
   }
@@ -70,10 +73,13 @@ export async function loadStep(path: string): Promise<Step> {
     const isTypeScript = /ts$/.test(path);
     throw new BackfillError(
       'STEP_INVALID',
-      `The step file ${path} can not be loaded (${loadFailureText(error, path)})`,
+      msg('The step file {file} can not be loaded ({thrown})', {
+        file: path,
+        thrown: loadFailureText(error, path),
+      }),
       isTypeScript
-        ? 'Compile the steps to JavaScript first (tsc), and name that folder'
-        : 'Run it alone with node to see why',
+        ? msg('Compile the steps to JavaScript first (tsc), and name that folder')
+        : msg('Run it alone with node to see why'),
       { cause: error },
     );
   }
@@ -81,15 +87,17 @@ export async function loadStep(path: string): Promise<Step> {
   if (hasControlCharacter(name)) {
     throw new BackfillError(
       'STEP_INVALID',
-      `The name of the step file ${JSON.stringify(path)} holds a control character`,
-      'Give it a name of one line',
+      msg('The name of the step file {file} holds a control character', { file: JSON.stringify(path) }),
+      msg('Give it a name of one line'),
     );
   }
   if (!definition) {
     throw new BackfillError(
       'STEP_INVALID',
-      `The step file ${path} has no step as its default export`,
-      'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }), defineSqlStep({ … }) or requireBackfill(NAME)',
+      msg('The step file {file} has no step as its default export', { file: path }),
+      msg(
+        'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }), defineSqlStep({ … }) or requireBackfill(NAME)',
+      ),
     );
   }
   return stepOf(definition, name, path);
@@ -136,13 +144,19 @@ export function refuseOthersCode(file: string, { trustsConfig = false }: TrustsC
   throw new BackfillError(
     'CONFIG_UNTRUSTED',
     isOwner
-      ? `Root does not run ${file}: user id ${owner} owns ${path}`
+      ? msg('Root does not run {file}: user id {owner} owns {path}', { file, owner, path })
       : by === 'group'
-        ? `Root does not run ${file}: the group of ${path} may change it`
-        : `Root does not run ${file}: every user may change ${path}`,
+        ? msg('Root does not run {file}: the group of {path} may change it', { file, path })
+        : msg('Root does not run {file}: every user may change {path}', { file, path }),
     isOwner
-      ? `Put sudo -u '#${owner}' before the command, so that this user runs it; or pass --trust-config if root may run what they write`
-      : `Remove that permission: chmod go-w ${shellWord(path)}; or pass --trust-config if root may run what they write`,
+      ? msg(
+          "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass --trust-config if root may run what they write",
+          { owner },
+        )
+      : msg(
+          'Remove that permission: chmod go-w {path}; or pass --trust-config if root may run what they write',
+          { path: shellWord(path) },
+        ),
   );
 }
 

@@ -1,5 +1,6 @@
 import { identifier } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 import { parseVersion } from '../version.js';
 import { requireOneStatement } from './sql-step.js';
@@ -69,8 +70,12 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
     if (!/^[A-Za-z]\w*$/.test(type)) {
       throw new BackfillError(
         'STEP_INVALID',
-        `Expected \`columns.${name}\` in ${what} to be a type name, got \`${type}\``,
-        'Give a type alone, as TEXT: constraints and defaults can not be taken back exactly',
+        msg('Expected `columns.{column}` in {what} to be a type name, got `{type}`', {
+          column: name,
+          what,
+          type,
+        }),
+        msg('Give a type alone, as TEXT: constraints and defaults can not be taken back exactly'),
       );
     }
     return { name: requireText(name, 'columns', what, 'STEP_INVALID'), type };
@@ -81,8 +86,11 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
     if (!Array.isArray(names) || names.length === 0) {
       throw new BackfillError(
         'STEP_INVALID',
-        `Expected \`indexes.${name}.columns\` in ${what} to be a list of column names`,
-        'Name the columns of the index, in order',
+        msg('Expected `indexes.{index}.columns` in {what} to be a list of column names', {
+          index: name,
+          what,
+        }),
+        msg('Name the columns of the index, in order'),
       );
     }
     for (const column of names) requireText(column, `indexes.${name}.columns`, what, 'STEP_INVALID');
@@ -100,8 +108,11 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
     if (parseVersion(version.becomes) === undefined) {
       throw new BackfillError(
         'STEP_INVALID',
-        `Expected \`version.becomes\` in ${what} to be a version, got \`${version.becomes}\``,
-        'Write it as 1.2.3',
+        msg('Expected `version.becomes` in {what} to be a version, got `{version}`', {
+          what,
+          version: version.becomes,
+        }),
+        msg('Write it as 1.2.3'),
       );
     }
   }

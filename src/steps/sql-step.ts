@@ -1,5 +1,6 @@
 import { normaliseSql } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 
 /** What {@link defineSqlStep} takes. */
@@ -37,15 +38,15 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
   if (!Array.isArray(options.up) || options.up.length === 0) {
     throw new BackfillError(
       'STEP_INVALID',
-      'Expected `up` in defineSqlStep() to be a list of statements',
-      'Name one',
+      msg('Expected `up` in defineSqlStep() to be a list of statements'),
+      msg('Name one'),
     );
   }
   if (options.down !== undefined && !Array.isArray(options.down)) {
     throw new BackfillError(
       'STEP_INVALID',
-      'Expected `down` in defineSqlStep() to be a list of statements',
-      'Name one, or leave it out: the step can not be reverted then',
+      msg('Expected `down` in defineSqlStep() to be a list of statements'),
+      msg('Name one, or leave it out: the step can not be reverted then'),
     );
   }
   const inUp = options.up.length;
@@ -58,8 +59,10 @@ export function defineSqlStep(options: SqlStepOptions): SqlStepDefinition {
     ) {
       throw new BackfillError(
         'STEP_INVALID',
-        `A statement in defineSqlStep() can not run inside the step's transaction: ${statement.slice(0, 40)}`,
-        'Leave it out: each step runs in a transaction of its own',
+        msg("A statement in defineSqlStep() can not run inside the step's transaction: {sql}", {
+          sql: statement.slice(0, 40),
+        }),
+        msg('Leave it out: each step runs in a transaction of its own'),
       );
     }
     requireOneStatement(statement, WHAT);
@@ -102,7 +105,11 @@ export function requireOneStatement(sql: string, what: string): void {
 const faulty = (sql: string, what: string, found: string, hint: string): BackfillError =>
   new BackfillError(
     'STEP_INVALID',
-    `Expected each text in ${what} to be one statement, got ${found}: ${JSON.stringify(sql.slice(0, 40))}`,
+    msg('Expected each text in {what} to be one statement, got {found}: {text}', {
+      what,
+      found,
+      text: JSON.stringify(sql.slice(0, 40)),
+    }),
     hint,
   );
 
@@ -122,7 +129,10 @@ function withoutParentheses(sql: string): string {
 export const noStatement = (step: string, sql: string, cause: Error): BackfillError =>
   new BackfillError(
     'STEP_INVALID',
-    `A text of the step ${step} is not one statement without parameters: ${JSON.stringify(sql.slice(0, 40))}`,
-    'Give each statement a text of its own in the list, with the values written into it',
+    msg('A text of the step {name} is not one statement without parameters: {text}', {
+      name: step,
+      text: JSON.stringify(sql.slice(0, 40)),
+    }),
+    msg('Give each statement a text of its own in the list, with the values written into it'),
     { cause },
   );

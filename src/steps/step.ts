@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { normaliseSql } from '../db/sql.js';
 import { BackfillError, type ErrorCode, rootBackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { requireText } from '../options.js';
 import { placeOf } from '../thrown.js';
 import { type BackfillDefinition, canonicalBackfill } from './define.js';
@@ -110,11 +111,21 @@ export async function inStep<Result>(step: Pick<Step, 'path'>, act: () => Promis
 export function atStep(error: unknown, { path }: Pick<Step, 'path'>): unknown {
   const { code, message, hint, cause = error } = rootBackfillError(error);
   if (!DECLARED.has(code) || `${message} ${hint}`.includes(path)) return error;
-  return new BackfillError(code, message, `${hint}; the step is declared in ${path}`, { cause });
+  return new BackfillError(
+    code,
+    message,
+    msg('{hint}; the step is declared in {file}', { hint, file: path }),
+    { cause },
+  );
 }
 
 /** An error of a define function, thrown while its file was loaded, with the place of the call. */
 export function atCall(error: BackfillError, file: string): BackfillError {
   const { code, message, hint } = error;
-  return new BackfillError(code, `${message} (at ${placeOf(error) ?? file})`, hint, { cause: error });
+  return new BackfillError(
+    code,
+    msg('{message} (at {place})', { message, place: placeOf(error) ?? file }),
+    hint,
+    { cause: error },
+  );
 }

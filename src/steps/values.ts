@@ -1,4 +1,5 @@
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 
 /** A column's value: the first usable member of a JSON document, else another column of the row. */
@@ -49,8 +50,8 @@ export function firstOf(document: string, names: readonly string[], fallback?: s
   if (!Array.isArray(names) || names.length === 0) {
     throw new BackfillError(
       'STEP_INVALID',
-      'firstOf() needs at least one member name',
-      'Name the members to try',
+      msg('firstOf() needs at least one member name'),
+      msg('Name the members to try'),
     );
   }
   for (const name of names) {
@@ -58,8 +59,10 @@ export function firstOf(document: string, names: readonly string[], fallback?: s
     if (/["\\\u0000-\u001f]/.test(name)) {
       throw new BackfillError(
         'STEP_INVALID',
-        `The member name ${JSON.stringify(name)} can not be written in an SQLite JSON path`,
-        'Use a name without quotes, backslashes and control characters',
+        msg('The member name {name} can not be written in an SQLite JSON path', {
+          name: JSON.stringify(name),
+        }),
+        msg('Use a name without quotes, backslashes and control characters'),
       );
     }
   }
@@ -90,8 +93,8 @@ export function sql(expression: EngineSql): SqlExpression {
     if (found === undefined) continue;
     throw new BackfillError(
       'STEP_INVALID',
-      `The expression of sql() gives another value each time: ${found}`,
-      'Take what the row itself says, so that it can be verified and taken back',
+      msg('The expression of sql() gives another value each time: {found}', { found }),
+      msg('Take what the row itself says, so that it can be verified and taken back'),
     );
   }
   return { kind: 'sql', expression: given };

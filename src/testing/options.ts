@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { BackfillDefinition, CellValue, SchemaStepDefinition, SqlStepDefinition } from '../index.js';
+import { msg } from '../messages/message.js';
 import type { BackfillStep } from '../migrator/session.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 import { isDefinition, loadStep } from '../steps/load.js';
@@ -80,8 +81,13 @@ const KNOWN = [
 const invalidOption = (name: string, expected: string, value: unknown): BackfillError =>
   new BackfillError(
     'USAGE',
-    `Expected \`${name}\` in ${WHAT} to be ${expected}, got \`${String(value)}\``,
-    `Set \`${name}\` in ${WHAT}, or leave it out for its default`,
+    msg('Expected `{option}` in {what} to be {expected}, got `{value}`', {
+      option: name,
+      what: WHAT,
+      expected,
+      value: String(value),
+    }),
+    msg('Set `{option}` in {what}, or leave it out for its default', { option: name, what: WHAT }),
   );
 
 /**

@@ -1,5 +1,6 @@
 import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 import type { BackfillDefinition } from '../steps/define.js';
@@ -62,8 +63,8 @@ export function backfillStep(options: BackfillStepOptions): RunnableStep {
   if (!isDefinition(backfill) || backfill.kind !== 'backfill') {
     throw new BackfillError(
       'STEP_INVALID',
-      `Expected \`backfill\` in ${WHAT} to be made by defineBackfill()`,
-      'Write backfill: defineBackfill({ … })',
+      msg('Expected `backfill` in {what} to be made by defineBackfill()', { what: WHAT }),
+      msg('Write backfill: defineBackfill({ … })'),
     );
   }
   const path = databasePath(database, WHAT, 'STEP_INVALID');
@@ -105,8 +106,13 @@ function checkName(name: unknown): void {
   if (!hasControlCharacter(text) && stripExtension(text) === text) return;
   throw new BackfillError(
     'STEP_INVALID',
-    `Expected \`name\` in ${WHAT} to be one line without the ending of a file, got ${JSON.stringify(text)}`,
-    `Name it ${JSON.stringify(stripExtension(text).replace(/[\u0000-\u001f\u007f]/g, ' '))}`,
+    msg('Expected `name` in {what} to be one line without the ending of a file, got {value}', {
+      what: WHAT,
+      value: JSON.stringify(text),
+    }),
+    msg('Name it {name}', {
+      name: JSON.stringify(stripExtension(text).replace(/[\u0000-\u001f\u007f]/g, ' ')),
+    }),
   );
 }
 

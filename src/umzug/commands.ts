@@ -5,6 +5,7 @@ import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
 import type { SkipRecord, StepRecord } from '../ledger/records.js';
 import type { Lang } from '../messages/lang.js';
+import { msg } from '../messages/message.js';
 import type { BackfillResult } from '../migrator/backfill.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import type { Status } from '../migrator/status.js';
@@ -148,8 +149,8 @@ export const umzugCommands = (parts: MigratorParts) => ({
   async create(): Promise<void> {
     throw new BackfillError(
       'USAGE',
-      "umzug's create() writes functions, and a step of this package is a declaration",
-      'Write one: umzug-backfill create NAME --backfill',
+      msg("umzug's create() writes functions, and a step of this package is a declaration"),
+      msg('Write one: umzug-backfill create NAME --backfill'),
     );
   },
   async runAsCLI(argv: string[] = process.argv.slice(2)): Promise<boolean> {

@@ -3,6 +3,7 @@ import type { Umzug, UmzugStorage } from 'umzug';
 import { type StoreAddress, storeAddress } from '../address.js';
 import { checkNames, type Project, type StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 import type { TrustsCode } from '../steps/load.js';
 import { extraCommands, type MigratorCommands, metaOf, umzugCommands } from './commands.js';
@@ -111,8 +112,10 @@ function check(options: CreateMigratorOptions) {
   if (sources.length === 0) {
     throw new BackfillError(
       'CONFIG_INVALID',
-      `${WHAT} has no steps`,
-      "Name a folder of steps, or give them by name: migrations: 'migrations', backfills: { NAME: defineBackfill({ … }) }",
+      msg('{what} has no steps', { what: WHAT }),
+      msg(
+        "Name a folder of steps, or give them by name: migrations: 'migrations', backfills: { NAME: defineBackfill({ … }) }",
+      ),
     );
   }
   const config = { kind: 'config', database, steps: [], requires } as const;

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { isPostgresUrl } from '../address.js';
 import { BackfillError, type ErrorCode } from '../errors.js';
+import { msg } from '../messages/message.js';
 import { requireText } from '../options.js';
 import { learnSecrets } from '../secrets.js';
 
@@ -34,23 +35,26 @@ export function databasePath(database: StoreDatabase, what: string, code: ErrorC
     if (!isPostgresUrl(path)) return path;
     throw new BackfillError(
       code,
-      `${what} is for a store that is a file, and got a URL`,
-      'Use createMigrator() for a database of PostgreSQL',
+      msg('{what} is for a store that is a file, and got a URL', { what }),
+      msg('Use createMigrator() for a database of PostgreSQL'),
     );
   }
   const { name, memory } = database;
   if (typeof name !== 'string' || typeof memory !== 'boolean') {
     throw new BackfillError(
       code,
-      `Expected \`database\` in ${what} to be a path or a connection of better-sqlite3`,
-      'Give the path of the store, or what new Database(PATH) returns',
+      msg('Expected `database` in {what} to be a path or a connection of better-sqlite3', { what }),
+      msg('Give the path of the store, or what new Database(PATH) returns'),
     );
   }
   if (memory) {
     throw new BackfillError(
       'STORE_NOT_A_FILE',
-      `The connection given to ${what} is to a database in memory or a temporary one, which no second connection can open`,
-      'Give one to a file: new Database(PATH)',
+      msg(
+        'The connection given to {what} is to a database in memory or a temporary one, which no second connection can open',
+        { what },
+      ),
+      msg('Give one to a file: new Database(PATH)'),
     );
   }
   return resolve(name);
@@ -66,7 +70,10 @@ export function refuseOpenTransaction(database: StoreDatabase, what: string): vo
   if (typeof database === 'string' || !database.inTransaction) return;
   throw new BackfillError(
     'STORE_BUSY',
-    `The connection given to ${what} is in the middle of a transaction, which would keep others from writing`,
-    'Commit it first, and run umzug outside of transactions: each batch has one of its own',
+    msg(
+      'The connection given to {what} is in the middle of a transaction, which would keep others from writing',
+      { what },
+    ),
+    msg('Commit it first, and run umzug outside of transactions: each batch has one of its own'),
   );
 }

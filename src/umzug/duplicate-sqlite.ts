@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 
 /** A native module of that name, or one that a package of that name has built or brought: `better-sqlite3/prebuilds/linux-x64.node`. */
 const SQLITE_ADDON = /sqlite3?(?:[\\/](?:build|prebuilds)[\\/].*)?\.node$/;
@@ -19,8 +20,13 @@ export function refuseDuplicateSqlite(): void {
   if (second === undefined) return;
   throw new BackfillError(
     'SQLITE_TWICE',
-    `This process has loaded another copy of SQLite, ${second}: two of them drop each other's locks on the store`,
-    'Let the application use the same better-sqlite3 (npm ls better-sqlite3), or run umzug-backfill up as a second process',
+    msg(
+      "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store",
+      { path: second },
+    ),
+    msg(
+      'Let the application use the same better-sqlite3 (npm ls better-sqlite3), or run umzug-backfill up as a second process',
+    ),
   );
 }
 

@@ -4,6 +4,7 @@ import { filterEach } from '../each.js';
 import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { EXTERNAL } from '../ledger/records.js';
+import { msg } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 import { databasePath, type StoreDatabase } from './database.js';
 import { type LedgerStorage, stripExtension } from './ledger-storage.js';
@@ -85,8 +86,8 @@ async function reader(from: ImportOptions['from']): Promise<(store: Store) => Pr
   if (typeof from !== 'object' || from === null) {
     throw new BackfillError(
       'USAGE',
-      `Expected \`from\` in ${WHAT} to be a storage of umzug or a table`,
-      "Write from: new JSONStorage({ path: 'umzug.json' }), or from: { table: 'SequelizeMeta' }",
+      msg('Expected `from` in {what} to be a storage of umzug or a table', { what: WHAT }),
+      msg("Write from: new JSONStorage({ path: 'umzug.json' }), or from: { table: 'SequelizeMeta' }"),
     );
   }
   refuseUnknownOptions(from, ['table', 'column'], `\`from\` of ${WHAT}`, 'USAGE');
@@ -97,15 +98,15 @@ async function reader(from: ImportOptions['from']): Promise<(store: Store) => Pr
     if (!(await store.dialect.hasTable(store, table))) {
       throw new BackfillError(
         'TABLE_MISSING',
-        `The store has no table ${table} to import names from`,
-        'Name the table of the storage until now; sqlite3 STORE .tables lists those of the store',
+        msg('The store has no table {table} to import names from', { table }),
+        msg('Name the table of the storage until now; sqlite3 STORE .tables lists those of the store'),
       );
     }
     if ((await absentColumns(store, table, [column])).size > 0) {
       throw new BackfillError(
         'COLUMN_MISSING',
-        `The table ${table} has no column ${column} to import names from`,
-        'Name the column with the names of migrations as `from.column`',
+        msg('The table {table} has no column {column} to import names from', { table, column }),
+        msg('Name the column with the names of migrations as `from.column`'),
       );
     }
     return await store.project.pluck(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
@@ -116,8 +117,8 @@ function asText(name: unknown): string {
   if (typeof name === 'string' && name !== '') return name;
   throw new BackfillError(
     'IMPORT_REFUSED',
-    'Among the names to import is one that is no text',
-    'Mend it where it stands, or name the right column; nothing was imported',
+    msg('Among the names to import is one that is no text'),
+    msg('Mend it where it stands, or name the right column; nothing was imported'),
   );
 }
 
@@ -134,10 +135,19 @@ async function refuseConflict(
   throw new BackfillError(
     'IMPORT_REFUSED',
     halfDone
-      ? `The other storage says that ${halfDone.name} is executed, and the ledger that it is half done`
-      : `The ledger has migrations already, and lacks ${missing.join(', ')}, which the other storage says are executed`,
+      ? msg('The other storage says that {name} is executed, and the ledger that it is half done', {
+          name: halfDone.name,
+        })
+      : msg(
+          'The ledger has migrations already, and lacks {names}, which the other storage says are executed',
+          { names: missing.join(', ') },
+        ),
     halfDone
-      ? 'Finish it first, or take it back: run umzug on the other storage once more; nothing was imported'
-      : 'If they are executed, log each: await ledgerStorage(PATH).logMigration({ name }); nothing was imported',
+      ? msg(
+          'Finish it first, or take it back: run umzug on the other storage once more; nothing was imported',
+        )
+      : msg(
+          'If they are executed, log each: await ledgerStorage(PATH).logMigration({ name }); nothing was imported',
+        ),
   );
 }

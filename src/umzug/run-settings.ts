@@ -1,6 +1,7 @@
 import type { AbortSignalLike } from '../abort.js';
 import type { PaceOptions } from '../engine/run-options.js';
 import { BackfillError, type ErrorCode } from '../errors.js';
+import { msg } from '../messages/message.js';
 import type { BackupOptions, MigratorEvent } from '../migrator/session.js';
 import { refuseUnknownOptions } from '../options.js';
 
@@ -48,8 +49,13 @@ export function checkRunSettings(settings: RunSettings, what: string, code: Erro
     if (value === undefined || isRight) return;
     throw new BackfillError(
       code,
-      `Expected \`${name}\` in ${what} to be ${expected}, got \`${String(value)}\``,
-      `Set \`${name}\` in ${what}, or leave it out for its default`,
+      msg('Expected `{option}` in {what} to be {expected}, got `{value}`', {
+        option: name,
+        what,
+        expected,
+        value: String(value),
+      }),
+      msg('Set `{option}` in {what}, or leave it out for its default', { option: name, what }),
     );
   };
   const isPositive = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) > 0;

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
 import type { TrustsCode } from '../steps/load.js';
 import { hasControlCharacter, isDefinition, loadSteps, orderSteps } from '../steps/load.js';
 import { type Step, type StepDefinition, stepOf } from '../steps/step.js';
@@ -23,8 +24,12 @@ export function checkSources(
     if (typeof source !== 'object' || source === null) {
       throw new BackfillError(
         'CONFIG_INVALID',
-        `Expected \`${option}\` in ${what} to be a folder or steps by name, got \`${String(source)}\``,
-        `Write ${option}: 'FOLDER', or ${option}: { NAME: defineBackfill({ … }) }`,
+        msg('Expected `{option}` in {what} to be a folder or steps by name, got `{value}`', {
+          option,
+          what,
+          value: String(source),
+        }),
+        msg("Write {option}: 'FOLDER', or {same}: { NAME: defineBackfill({ … }) }", { option, same: option }),
       );
     }
     for (const [name, definition] of Object.entries(source)) checkStep(name, definition, option, what);
@@ -36,8 +41,14 @@ function checkStep(name: string, definition: unknown, option: string, what: stri
   if (name !== '' && !hasControlCharacter(name) && isDefinition(definition)) return;
   throw new BackfillError(
     'CONFIG_INVALID',
-    `The step ${JSON.stringify(name)} of \`${option}\` in ${what} is not made by one of the define functions, or has no name of one line`,
-    `Write ${option}: { NAME: defineBackfill({ … }) }, with defineSchemaStep(), defineSqlStep() or requireBackfill(NAME) alike`,
+    msg(
+      'The step {name} of `{option}` in {what} is not made by one of the define functions, or has no name of one line',
+      { name: JSON.stringify(name), option, what },
+    ),
+    msg(
+      'Write {option}: { NAME: defineBackfill({ … }) }, with defineSchemaStep(), defineSqlStep() or requireBackfill(NAME) alike',
+      { option },
+    ),
   );
 }
 

@@ -1,6 +1,7 @@
 import type { MigrateDownOptions, MigrateUpOptions } from 'umzug';
 import { BackfillError } from '../errors.js';
 import type { StepRecord } from '../ledger/records.js';
+import { msg } from '../messages/message.js';
 import type { DownTarget } from '../migrator/down.js';
 import type { UpTarget } from '../migrator/up.js';
 import { refuseUnknownOptions } from '../options.js';
@@ -20,8 +21,10 @@ export async function upTarget(options: MigrateUpOptions, read: ReadSteps): Prom
   if (applied) {
     throw new BackfillError(
       'USAGE',
-      `The step ${applied.name} is applied already`,
-      "Leave it out, or pass rerun: 'SKIP'; a backfill runs again with backfill(NAME, { isRescan: true })",
+      msg('The step {name} is applied already', { name: applied.name }),
+      msg(
+        "Leave it out, or pass rerun: 'SKIP'; a backfill runs again with backfill(NAME, { isRescan: true })",
+      ),
     );
   }
   return { to: to === 0 ? undefined : to, step, names };
@@ -45,8 +48,10 @@ function check(options: MigrateUpOptions | MigrateDownOptions, what: string) {
   if (rerun !== 'THROW' && rerun !== 'SKIP') {
     throw new BackfillError(
       'USAGE',
-      `Expected \`rerun\` in ${what} to be THROW or SKIP, got \`${String(rerun)}\``,
-      'No step runs over what it has done; a backfill runs again with backfill(NAME, { isRescan: true })',
+      msg('Expected `rerun` in {what} to be THROW or SKIP, got `{value}`', { what, value: String(rerun) }),
+      msg(
+        'No step runs over what it has done; a backfill runs again with backfill(NAME, { isRescan: true })',
+      ),
     );
   }
   return { to, step, names: migrations, isSkipping: rerun === 'SKIP' };

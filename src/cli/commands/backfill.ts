@@ -1,3 +1,4 @@
+import { msg } from '../../messages/message.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, withUpdateOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
@@ -29,7 +30,7 @@ export const registerBackfill: Register = (program, cli) => {
         const isIdle = outcome.ran.length + outcome.verifications.length === 0 && !outcome.error;
         const lines = isIdle
           ? [translate('Nothing to do: no row waits.')]
-          : outcome.ran.map((ran) => translate(`ran ${ran} again`));
+          : outcome.ran.map((ran) => translate(msg('ran {name} again', { name: ran })));
         return {
           json: outcomeJson('backfill', outcome),
           text: outcomeText(lines, outcome, presenter),

@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { msg } from '../../messages/message.js';
 import type { Register } from '../cli.js';
 import { type OutputOptions, withConfigOptions, withOutputOptions } from '../options.js';
 
@@ -38,9 +39,15 @@ export const registerCreate: Register = (program, cli) => {
           return {
             json: { command: 'create', dryRun: dryRun ?? false, ...result },
             text: dryRun
-              ? [translate(`Dry run of \`create\`: nothing was written. It would write ${result.file}.`)]
+              ? [
+                  translate(
+                    msg('Dry run of `create`: nothing was written. It would write {file}.', {
+                      file: result.file,
+                    }),
+                  ),
+                ]
               : [
-                  translate(`Wrote ${result.file}.`),
+                  translate(msg('Wrote {file}.', { file: result.file })),
                   ...(/ts$/.test(result.file)
                     ? [translate('Compile it before it is looked at or run: npx tsc.')]
                     : []),

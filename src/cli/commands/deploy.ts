@@ -2,6 +2,7 @@ import { Option } from 'commander';
 import { DEPLOY_LOCK_TIMEOUT_MS } from '../../deploy/deploy.js';
 import { EXIT } from '../../errors.js';
 import type { Translate } from '../../messages/lang.js';
+import { msg } from '../../messages/message.js';
 import type { Status } from '../../migrator/status.js';
 import type { CommandResult, Register } from '../cli.js';
 import { type CommonOptions, withUpdateOptions } from '../options.js';
@@ -68,7 +69,7 @@ export const registerDeploy: Register = (program, cli) => {
           { deferBackfills: options.backfills === 'background' },
         );
         const left = outcome.deferred.map((name) =>
-          translate(`left to the background: ${name} (umzug-backfill up does it)`),
+          translate(msg('left to the background: {name} (umzug-backfill up does it)', { name })),
         );
         return {
           json: outcomeJson('deploy', outcome),

@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import type { Translate } from '../../messages/lang.js';
+import { msg } from '../../messages/message.js';
 import type { DownResult } from '../../migrator/down.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
@@ -11,7 +12,7 @@ function downLines({ reverted, cells, size }: DownResult, translate: Translate):
     ...cells.flatMap(({ backfill, ...found }) =>
       revertLines(found, translate).map((line) => `${backfill}${translate(': ')}${line}`),
     ),
-    ...reverted.map((name) => translate(`reverted ${name}`)),
+    ...reverted.map((name) => translate(msg('reverted {name}', { name }))),
   ];
 }
 

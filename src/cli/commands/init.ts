@@ -1,3 +1,4 @@
+import { msg } from '../../messages/message.js';
 import type { Register } from '../cli.js';
 import { type OutputOptions, withOutputOptions } from '../options.js';
 
@@ -18,15 +19,17 @@ export const registerInit: Register = (program, cli) => {
         const { config, folders, isInstalled, isCompiled } = result;
         const next = [
           ...(isInstalled ? [] : ['npm install umzug-backfill']),
-          ...(options.dbPath === undefined ? [translate(`name the store in ${config}`)] : []),
+          ...(options.dbPath === undefined
+            ? [translate(msg('name the store in {file}', { file: config }))]
+            : []),
           ...(isCompiled ? [translate('compile it to dist: npx tsc --outDir dist')] : []),
           translate('write a step: umzug-backfill create NAME'),
           translate('see what it would do: umzug-backfill up --dry-run'),
         ];
         const lines = [
           ...(options.dryRun ? [translate('Dry run of `init`: nothing was written. It would do this:')] : []),
-          translate(`The config is ${config}.`),
-          ...folders.map((name) => translate(`Steps go into ${name}.`)),
+          translate(msg('The config is {file}.', { file: config })),
+          ...folders.map((name) => translate(msg('Steps go into {folder}.', { folder: name }))),
           translate('Next:'),
           ...next.map((line) => `  ${line}`),
         ];

@@ -1,4 +1,5 @@
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import { shellWord } from '../../shell.js';
 import type { Register } from '../cli.js';
 import { type OutputOptions, version, withConfigOptions, withOutputOptions } from '../options.js';
@@ -40,7 +41,11 @@ export const registerLint: Register = (program, cli) => {
                 ({ file, rule, message, suggestion }) =>
                   `${shellWord(file)}: ${rule}: ${translate(message)} → ${translate(suggestion)}`,
               )
-            : [translate(`Nothing unsafe was found. Steps looked at: ${result.steps.length}.`)],
+            : [
+                translate(
+                  msg('Nothing unsafe was found. Steps looked at: {steps}.', { steps: result.steps.length }),
+                ),
+              ],
           error,
         };
       }),
@@ -52,8 +57,13 @@ function unsafe(findings: readonly { readonly step: string }[]): BackfillError {
   return new BackfillError(
     'STEP_UNSAFE',
     findings.length === 1
-      ? `One unsafe thing was found in ${names.join(', ')}`
-      : `${findings.length} unsafe things were found in ${names.join(', ')}`,
-    'Do what stands behind the arrow; or, where it is safe, say why in the file: // backfill-lint-disable RULE reason',
+      ? msg('One unsafe thing was found in {step}', { step: names.join(', ') })
+      : msg('{count} unsafe things were found in {steps}', {
+          count: findings.length,
+          steps: names.join(', '),
+        }),
+    msg(
+      'Do what stands behind the arrow; or, where it is safe, say why in the file: // backfill-lint-disable RULE reason',
+    ),
   );
 }

@@ -1,5 +1,6 @@
 import { bytes } from '../../format.js';
 import type { Translate } from '../../messages/lang.js';
+import { msg } from '../../messages/message.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { ReportResult } from '../../report/report.js';
 import type { Register } from '../cli.js';
@@ -19,7 +20,7 @@ export function reportLines(
     ];
   }
   return [
-    translate(`Report: ${path} (${bytes(size ?? 0)}).`),
+    translate(msg('Report: {path} ({size}).', { path, size: bytes(size ?? 0) })),
     ...(backfills ?? []).map(
       ({ name, verdict }) =>
         `  ${name}${translate(': ')}${translate(verdict === 'none' ? 'not applied, or not to be verified' : verdict)}`,
@@ -52,7 +53,9 @@ export const registerReport: Register = (program, cli) => {
           const path = checkTarget(migrator, file);
           return {
             json: { command: 'report', dryRun: true, path },
-            text: [translate(`Dry run of \`report\`: nothing was written. It would write ${path}.`)],
+            text: [
+              translate(msg('Dry run of `report`: nothing was written. It would write {path}.', { path })),
+            ],
           };
         }
         const outcome = await report(migrator, file, { lang, toRunnable });

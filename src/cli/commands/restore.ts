@@ -1,6 +1,7 @@
 import { BackfillError } from '../../errors.js';
 import { bytes } from '../../format.js';
 import type { Translate } from '../../messages/lang.js';
+import { msg } from '../../messages/message.js';
 import type { RestoreResult } from '../../migrator/restore.js';
 import { shellWord } from '../../shell.js';
 import type { Register } from '../cli.js';
@@ -56,6 +57,6 @@ export const registerRestore: Register = (program, cli) => {
 const noFileError = (): BackfillError =>
   new BackfillError(
     'USAGE',
-    'The command restore is for a store that is a file',
-    'Restore a database of a server by its own means, as pg_restore',
+    msg('The command restore is for a store that is a file'),
+    msg('Restore a database of a server by its own means, as pg_restore'),
   );

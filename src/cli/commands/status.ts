@@ -2,6 +2,7 @@ import { holderText } from '../../db/connector.js';
 import { EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
 import type { Translate } from '../../messages/lang.js';
+import { msg } from '../../messages/message.js';
 import type { Status, StepStatus } from '../../migrator/status.js';
 import { visible } from '../../visible.js';
 import type { Cli, Presenter, Register } from '../cli.js';
@@ -17,19 +18,33 @@ function detail(
   if (state === 'pending') return [];
   const when = translate(
     appliedAt === null
-      ? `not finished, by version ${packageVersion}`
-      : `${appliedAt}, ${duration(durationMs)}, by version ${packageVersion}`,
+      ? msg('not finished, by version {version}', { version: packageVersion })
+      : msg('{time}, {duration}, by version {version}', {
+          time: appliedAt,
+          duration: duration(durationMs),
+          version: packageVersion,
+        }),
   );
   if (!backfill) return [when];
   const skipped = Object.entries(backfill.skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
   return [
     when,
-    translate(`${backfill.percent}%, at key ${backfill.cursor ?? 'none'} of ${backfill.watermark ?? 'none'}`),
     translate(
-      `${count(backfill.rowsScanned)} rows read, ${count(backfill.cellsFilled)} cells filled in ${count(backfill.batches)} batches`,
+      msg('{percent}%, at key {cursor} of {watermark}', {
+        percent: backfill.percent,
+        cursor: backfill.cursor ?? 'none',
+        watermark: backfill.watermark ?? 'none',
+      }),
     ),
-    ...(skipped.length > 0 ? [translate(`skipped ${skipped.join(', ')}`)] : []),
-    translate(`verification: ${backfill.verdict}`),
+    translate(
+      msg('{rows} rows read, {cells} cells filled in {batches} batches', {
+        rows: count(backfill.rowsScanned),
+        cells: count(backfill.cellsFilled),
+        batches: count(backfill.batches),
+      }),
+    ),
+    ...(skipped.length > 0 ? [translate(msg('skipped {skips}', { skips: skipped.join(', ') }))] : []),
+    translate(msg('verification: {verdict}', { verdict: backfill.verdict })),
     ...(backfill.needsCatchUp === 'unknown'
       ? [translate('whether rows wait: unknown, beyond 50,000 rows')]
       : []),
@@ -42,7 +57,9 @@ function runLines({ lock: { state, holder }, steps }: Status, translate: Transla
   if (state === 'held')
     return [
       translate(
-        holder ? `A run is under way: ${holderText(holder)}` : 'A run is under way: it has just begun',
+        holder
+          ? msg('A run is under way: {who}', { who: holderText(holder) })
+          : 'A run is under way: it has just begun',
       ),
     ];
   const isHalfDone = steps.some((step) => step.state === 'applying' || step.state === 'reverting');
@@ -54,14 +71,14 @@ function statusText(status: Status, { translate, columns }: Pick<Presenter, 'tra
   const rows = steps.map((step) => [step.name, translate(step.state), detail(step, translate)]);
   const nameWidth = Math.max(6, ...steps.map(({ name }) => displayWidth(visible(name)) + 2));
   return [
-    translate(`Store: ${path}`),
+    translate(msg('Store: {path}', { path })),
     ...runLines(status, translate),
     ...table([translate('step'), translate('state'), translate('detail')], rows, [
       nameWidth,
       11,
       remainingWidth(nameWidth + 15, columns),
     ]),
-    ...drifts.map(({ text }) => translate(`warning: ${text}.`)),
+    ...drifts.map(({ text }) => translate(msg('warning: {text}.', { text }))),
     translate(
       isPending === 'unknown'
         ? 'Nothing to do, as far as 50,000 rows of each table tell; status --check reads on.'

@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import type { Translate } from '../../messages/lang.js';
+import { msg } from '../../messages/message.js';
 import type { UpResult, UpTarget } from '../../migrator/up.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { Register } from '../cli.js';
@@ -17,13 +18,13 @@ export function upLines(
 ): string[] {
   if (!size && deferred.length + joined.length === 0) return [translate(NOTHING_TO_DO)];
   return [
-    ...joined.map((name) => translate(`took part in filling ${name}`)),
-    ...recreated.map((name) => translate(`made again what was missing of ${name}`)),
-    ...caughtUp.map((name) => translate(`caught up ${name}`)),
+    ...joined.map((name) => translate(msg('took part in filling {name}', { name }))),
+    ...recreated.map((name) => translate(msg('made again what was missing of {name}', { name }))),
+    ...caughtUp.map((name) => translate(msg('caught up {name}', { name }))),
     ...valuesLeft.map(
       ({ backfill, ...found }) => `${backfill}${translate(': ')}${translate(valuesLeftText(found))}`,
     ),
-    ...applied.map((name) => translate(`applied ${name}`)),
+    ...applied.map((name) => translate(msg('applied {name}', { name }))),
   ];
 }
 

@@ -1,4 +1,5 @@
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import type { Register } from '../cli.js';
 import { type CommonOptions, percentage, withCommonOptions } from '../options.js';
 import { errorJson, verificationText } from '../text.js';
@@ -37,6 +38,6 @@ export const registerVerify: Register = (program, cli) => {
 const noPlainSql = (): BackfillError =>
   new BackfillError(
     'USAGE',
-    '--print-sql is for the sqlite3 shell, and this store is one of PostgreSQL',
-    'Run it without: umzug-backfill verify',
+    msg('--print-sql is for the sqlite3 shell, and this store is one of PostgreSQL'),
+    msg('Run it without: umzug-backfill verify'),
   );

@@ -1,4 +1,5 @@
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import { scrub } from '../../secrets.js';
 
 /** A database of PostgreSQL: how to reach it, and what to call it. */
@@ -119,23 +120,25 @@ export function refuseUnknownParameters(url: string): void {
     if (!KNOWN.includes(name) && !isName)
       throw new BackfillError(
         'USAGE',
-        'The URL of the database has an unknown parameter',
-        'Leave it out, and write ?, & and # in a password as %3F, %26 and %23',
+        msg('The URL of the database has an unknown parameter'),
+        msg('Leave it out, and write ?, & and # in a password as %3F, %26 and %23'),
       );
     if (!KNOWN.includes(name)) {
       const meant = nearest(name, KNOWN);
       const known = `those that are known: ${KNOWN.join(', ')}`;
       throw new BackfillError(
         'USAGE',
-        `The URL of the database has an unknown parameter, \`${name}\``,
-        meant === undefined ? `Leave it out; ${known}` : `Write ${meant} or leave it out; ${known}`,
+        msg('The URL of the database has an unknown parameter, `{name}`', { name }),
+        meant === undefined
+          ? msg('Leave it out; {known}', { known })
+          : msg('Write {name} or leave it out; {known}', { name: meant, known }),
       );
     }
     if (seen.has(name))
       throw new BackfillError(
         'USAGE',
-        `The URL of the database has the parameter \`${name}\` twice`,
-        'Leave one of them out',
+        msg('The URL of the database has the parameter `{name}` twice', { name }),
+        msg('Leave one of them out'),
       );
     seen.add(name);
   }

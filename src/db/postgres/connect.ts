@@ -3,6 +3,7 @@ import type Pg from 'pg';
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
 import { ABORT_POLL_MS, type AbortSignalLike, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import { connectTimeoutMs, type PostgresAddress, withoutParameters } from './address.js';
 import { TLS_PARAMETERS, type TlsAttempts } from './tls.js';
 
@@ -89,8 +90,8 @@ async function loadDriver(): Promise<typeof Pg> {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
     throw new BackfillError(
       'DRIVER_MISSING',
-      'The driver of PostgreSQL is not installed',
-      'Install it beside this package: npm install pg',
+      msg('The driver of PostgreSQL is not installed'),
+      msg('Install it beside this package: npm install pg'),
       { cause: error },
     );
   }

@@ -1,6 +1,7 @@
 import { pauseFor, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import { msg } from '../../messages/message.js';
 import { isPostgresError } from '../../store-errors.js';
 import {
   type AcquireOptions,
@@ -199,8 +200,8 @@ export async function requireHeld(session: PostgresSession): Promise<void> {
   if ((await session.client.query(held)).count > 0) return;
   throw new BackfillError(
     'STEP_INVALID',
-    'A statement of the step has released the run lock of the store',
-    'Remove pg_advisory_unlock_all() and its kind from the step; nothing of it was kept',
+    msg('A statement of the step has released the run lock of the store'),
+    msg('Remove pg_advisory_unlock_all() and its kind from the step; nothing of it was kept'),
   );
 }
 

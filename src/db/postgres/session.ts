@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { AbortSignalLike } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import type { LockHolder } from '../connector.js';
 import { identifier } from '../sql.js';
 import { type PostgresAddress, urlParameter } from './address.js';
@@ -109,8 +110,8 @@ async function placeOf(client: PostgresClient, declaredPath: string): Promise<Se
   if (schema === null)
     throw new BackfillError(
       'STORE_REFUSED',
-      'No schema of the search_path exists',
-      'Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"',
+      msg('No schema of the search_path exists'),
+      msg('Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"'),
     );
   const schemas = (JSON.parse(String(list)) as string[]).filter((name) => !name.startsWith('pg_temp_'));
   return {
@@ -147,14 +148,16 @@ async function requireServer(client: PostgresClient): Promise<number> {
   if (version < MIN_SERVER)
     throw new BackfillError(
       'STORE_REFUSED',
-      `The server is PostgreSQL ${Math.floor(version / 10_000)}, and 13 is the oldest supported`,
-      'Update the server',
+      msg('The server is PostgreSQL {version}, and 13 is the oldest supported', {
+        version: Math.floor(version / 10_000),
+      }),
+      msg('Update the server'),
     );
   if (encoding !== 'UTF8')
     throw new BackfillError(
       'STORE_REFUSED',
-      `The database is in ${String(encoding)}, and only UTF8 holds every text`,
-      'Use a database that was created with ENCODING UTF8',
+      msg('The database is in {encoding}, and only UTF8 holds every text', { encoding: String(encoding) }),
+      msg('Use a database that was created with ENCODING UTF8'),
     );
   return version;
 }
@@ -233,8 +236,8 @@ async function refusePooler(
   }
   throw new BackfillError(
     'POOLER_REFUSED',
-    'The connection goes through a pooler that gives each transaction another session',
-    'Name the server itself in --database-url, or a pool in session mode',
+    msg('The connection goes through a pooler that gives each transaction another session'),
+    msg('Name the server itself in --database-url, or a pool in session mode'),
   );
 }
 

@@ -1,6 +1,7 @@
 import type { Dialect } from '../../engine/dialect.js';
 import { BackfillError } from '../../errors.js';
 import { failpoint } from '../../failpoint.js';
+import { msg } from '../../messages/message.js';
 import { isAboutRow, isPostgresError } from '../../store-errors.js';
 import {
   requireTurn,
@@ -220,5 +221,9 @@ const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_stateme
 /** A store of this engine's, or a transaction of it: its dialect is never given another. */
 export function requirePostgres(store: Store): PostgresStatements {
   if (store instanceof PostgresStatements) return store;
-  throw new BackfillError('INTERNAL', 'A store of another engine was given to PostgreSQL', 'Report it');
+  throw new BackfillError(
+    'INTERNAL',
+    msg('A store of another engine was given to PostgreSQL'),
+    msg('Report it'),
+  );
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { BackfillError, errnoOf } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import { hostOf, nearest, type PostgresAddress, urlParameter } from './address.js';
 
 // Encryption of connections. The values of `sslmode` mean what they mean to libpq. The driver reads them otherwise: to version 8,
@@ -35,8 +36,12 @@ export function requireSslMode(text: string, source: string): SslMode {
   const meant = nearest(text, MODES) ?? 'verify-full';
   throw new BackfillError(
     'USAGE',
-    `Expected \`${source}\` to be one of ${MODES.join(', ')}, got \`${got}\``,
-    `Write ${source}=${meant}`,
+    msg('Expected `{option}` to be one of {choices}, got `{value}`', {
+      option: source,
+      choices: MODES.join(', '),
+      value: got,
+    }),
+    msg('Write {name}={value}', { name: source, value: meant }),
   );
 }
 
@@ -125,8 +130,12 @@ function readPem(parameter: string, path: string): string {
   } catch (error) {
     throw new BackfillError(
       'USAGE',
-      `The file of \`${parameter}\`, ${path}, can not be read (${errnoOf(error)})`,
-      'Give the path of a file that this user may read',
+      msg('The file of `{parameter}`, {path}, can not be read ({code})', {
+        parameter,
+        path,
+        code: errnoOf(error),
+      }),
+      msg('Give the path of a file that this user may read'),
       { cause: error },
     );
   }

@@ -232,7 +232,7 @@ export abstract class SqliteStatements implements Store {
 /** A store of this engine's, or a transaction of it: its dialect is never given another. */
 export function requireSqlite(store: Store): SqliteStatements {
   if (store instanceof SqliteStatements) return store;
-  throw new BackfillError('INTERNAL', 'A store of another engine was given to SQLite', 'Report it');
+  throw new BackfillError('INTERNAL', msg('A store of another engine was given to SQLite'), msg('Report it'));
 }
 
 /**
@@ -265,7 +265,7 @@ function unsafeUseIn(db: Database.Database, error: unknown): BackfillError | und
   return new BackfillError(
     'SCHEMA_BLOCKED',
     msg('SQLite refuses {used} in the schema of a file, and it is used by {objects}', { used, objects }),
-    'Drop what stands in the way, run the same command again, then create it anew',
+    msg('Drop what stands in the way, run the same command again, then create it anew'),
     { cause: error },
   );
 }

@@ -3,6 +3,7 @@ import { type PostgresStatements, requirePostgres } from '../../db/postgres/stat
 import { OUR_TABLES } from '../../db/postgres/texts.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import type { ColumnInfo, Estimate, TableWork } from '../dialect.js';
 import { connectAs, IS_ME, isSuper } from './rights.js';
 
@@ -182,7 +183,10 @@ export async function refuseForeignTable(store: PostgresStatements, table: strin
   if (!found) return;
   throw new BackfillError(
     'SUPERUSER_REFUSED',
-    `The table ${found.name} belongs to ${found.owner}, and this user is a superuser, as which triggers and indexes of that owner could run code`,
+    msg(
+      'The table {table} belongs to {owner}, and this user is a superuser, as which triggers and indexes of that owner could run code',
+      { table: found.name, owner: found.owner },
+    ),
     connectAs(found.owner),
   );
 }

@@ -4,6 +4,7 @@ import { requirePostgres } from '../../db/postgres/statements.js';
 import { identifier, normaliseSql } from '../../db/sql.js';
 import { findEach, mapEach } from '../../each.js';
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../../steps/schema-step.js';
 import { isStoreError } from '../../store-errors.js';
 import type { IndexPlan, IndexStatement } from '../dialect.js';
@@ -142,8 +143,8 @@ async function build(store: Store, index: IndexStatement): Promise<void> {
   await cleanUp(store, index);
   throw new BackfillError(
     'STORE_REFUSED',
-    `PostgreSQL did not complete the index ${index.name}`,
-    'Run the same command again: it makes the index anew',
+    msg('PostgreSQL did not complete the index {name}', { name: index.name }),
+    msg('Run the same command again: it makes the index anew'),
   );
 }
 

@@ -11,6 +11,7 @@ import {
 import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { LEDGER_DROP, LEDGER_TABLES, type LedgerTypes, ledgerDdl } from '../../ledger/tables.js';
+import { msg } from '../../messages/message.js';
 import type { LedgerDialect } from '../dialect.js';
 import { listSql, RELATIONS, relationSql } from './catalog.js';
 import { connectAs, IS_ME, IS_OURS, isSuper, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './rights.js';
@@ -181,8 +182,15 @@ export async function refuseUnsafeLedger(
   const table = `${schema}.${unusable.name}`;
   throw new BackfillError(
     'STORE_READONLY',
-    `The ledger's table ${table} belongs to ${owner}, and this user lacks the right ${right} on it`,
-    `Hand the ledger over to the owner of the tables, as ${owner}: ${handOver(owner)}`,
+    msg("The ledger's table {table} belongs to {owner}, and this user lacks the right {right} on it", {
+      table,
+      owner,
+      right,
+    }),
+    msg('Hand the ledger over to the owner of the tables, as {owner}: {statements}', {
+      owner,
+      statements: handOver(owner),
+    }),
   );
 }
 
@@ -222,15 +230,24 @@ function untrusted(
   if (fault !== '')
     return new BackfillError(
       'LEDGER_UNTRUSTED',
-      `The ledger's table ${table} is not as this program makes it: it ${fault}`,
-      `If it is the ledger of ${owner}, connect as that role and take off what was added to it; if it was planted, drop it: ${drop}`,
+      msg("The ledger's table {table} is not as this program makes it: it {what}", { table, what: fault }),
+      msg(
+        'If it is the ledger of {owner}, connect as that role and take off what was added to it; if it was planted, drop it: {statement}',
+        { owner, statement: drop },
+      ),
     );
   return new BackfillError(
     'LEDGER_UNTRUSTED',
-    `The ledger's table ${table} is not as this program makes it: it belongs to ${owner}`,
+    msg("The ledger's table {table} is not as this program makes it: it belongs to {owner}", {
+      table,
+      owner,
+    }),
     isLifted === 1
       ? connectAs(owner)
-      : `If you know it as the ledger of ${owner}, hand it over, as that role: ${handOver}; if it was planted, drop it: ${drop}`,
+      : msg(
+          'If you know it as the ledger of {owner}, hand it over, as that role: {statements}; if it was planted, drop it: {statement}',
+          { owner, statements: handOver, statement: drop },
+        ),
   );
 }
 
@@ -261,7 +278,10 @@ async function refuseWriters(store: PostgresStatements, schema: string): Promise
     from.length === 0 ? [] : [`REVOKE ${what} FROM ${listed(from.map(({ grantee }) => roleSql(grantee)))}`];
   throw new BackfillError(
     'LEDGER_UNTRUSTED',
-    `The role ${role} may write the ledger's table ${table}, which says what SQL this user runs`,
+    msg("The role {role} may write the ledger's table {table}, which says what SQL this user runs", {
+      role,
+      table,
+    }),
     takeAway([...revoke(`${rights} ON ${tables}`, granted), ...revoke(WRITE_ALL, memberships)], role),
   );
 }

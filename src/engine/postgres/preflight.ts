@@ -2,6 +2,7 @@ import type { Store } from '../../db/connection.js';
 import { identifier, isSameName } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
+import { msg } from '../../messages/message.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { SchemaPlan } from '../schema-plan.js';
 import { listSql, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
@@ -18,7 +19,11 @@ const blocked = (
   object: string,
   hint = `Drop or mend ${object}, then run the same command again; nothing was changed`,
 ): BackfillError =>
-  new BackfillError('SCHEMA_BLOCKED', `${what} on the table ${step.table} is blocked by ${object}`, hint);
+  new BackfillError(
+    'SCHEMA_BLOCKED',
+    msg('{what} on the table {table} is blocked by {object}', { what, table: step.table, object }),
+    hint,
+  );
 
 function missingPrivilege(step: SchemaStepDefinition, what: string, right: string): BackfillError {
   const hint = `Grant it to this role, or run the same command as the owner of ${step.table}; nothing was changed`;

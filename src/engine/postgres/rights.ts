@@ -3,6 +3,7 @@ import { type PostgresStatements, requirePostgres } from '../../db/postgres/stat
 import { needsTryJson } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import type { Step } from '../../steps/step.js';
 
 /**
@@ -17,14 +18,16 @@ export async function refuseReadOnly(store: Store): Promise<void> {
   if (found?.isReplica === 1)
     throw new BackfillError(
       'STORE_READONLY',
-      'The server is a replica, which can only be read',
-      'Name the primary in --database-url',
+      msg('The server is a replica, which can only be read'),
+      msg('Name the primary in --database-url'),
     );
   if (found?.isReadOnly === 1)
     throw new BackfillError(
       'STORE_READONLY',
-      'The server is set to take no writes: default_transaction_read_only is on',
-      'Find out why first: some servers set it when their disk is full. Then reset it for the server, the database or the role, and run the same command again',
+      msg('The server is set to take no writes: default_transaction_read_only is on'),
+      msg(
+        'Find out why first: some servers set it when their disk is full. Then reset it for the server, the database or the role, and run the same command again',
+      ),
     );
 }
 
@@ -32,8 +35,10 @@ export async function refuseReadOnly(store: Store): Promise<void> {
 export const temporaryMissing = (): BackfillError =>
   new BackfillError(
     'STORE_REFUSED',
-    'This user may not make a temporary function, without which PostgreSQL before 16 can not tell which texts are JSON',
-    'Let it: GRANT TEMPORARY ON DATABASE … TO …; a replica has none',
+    msg(
+      'This user may not make a temporary function, without which PostgreSQL before 16 can not tell which texts are JSON',
+    ),
+    msg('Let it: GRANT TEMPORARY ON DATABASE … TO …; a replica has none'),
   );
 
 /**
@@ -92,7 +97,10 @@ export async function refuseUnsafePath(store: PostgresStatements): Promise<void>
   if (found.isOwner === 1 && found.isSuper === 1)
     throw new BackfillError(
       'SUPERUSER_REFUSED',
-      `The schema ${schema} of the search path belongs to ${role}, and this user is a superuser, as which what that owner plants there could run`,
+      msg(
+        'The schema {schema} of the search path belongs to {owner}, and this user is a superuser, as which what that owner plants there could run',
+        { schema, owner: role },
+      ),
       connectAs(role),
     );
   const statements = [`REVOKE CREATE ON SCHEMA ${identifier(schema)} FROM ${roleSql(grantee)}`];
@@ -100,9 +108,15 @@ export async function refuseUnsafePath(store: PostgresStatements): Promise<void>
     statements.push(`GRANT CREATE ON SCHEMA ${identifier(schema)} TO ${identifier(me)}`);
   throw new BackfillError(
     'SEARCH_PATH_UNSAFE',
-    `The role ${role} may create objects in the schema ${schema} of the search path, and what it plants there could run as this user`,
+    msg(
+      'The role {role} may create objects in the schema {schema} of the search path, and what it plants there could run as this user',
+      { role, schema },
+    ),
     found.isOwner === 1
-      ? `Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if ${role} may do whatever this user may, run it again with --yes`
+      ? msg(
+          'Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if {role} may do whatever this user may, run it again with --yes',
+          { role },
+        )
       : takeAway(statements, role, owner),
   );
 }

@@ -5,6 +5,7 @@ import { checkpoint, dataVersion, restartWal, setAutoCheckpoint } from '../../db
 import { requireSqlite, type SqliteStatements } from '../../db/sqlite/statements.js';
 import { CHECKPOINT_PAGES } from '../../db/sqlite/store.js';
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import type { Backfill } from '../../steps/define.js';
 import { isParallelWorthwhile, startThread } from '../../threads.js';
 import type { LoadMonitor } from '../dialect.js';
@@ -67,8 +68,13 @@ async function waitForWal(
     if (performance.now() >= giveUpAt)
       throw new BackfillError(
         'WAL_PINNED',
-        `The WAL has grown to ${Math.round(walBytes / 2 ** 20)} MiB, since another program keeps a read transaction open; every committed batch is kept`,
-        'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL',
+        msg(
+          'The WAL has grown to {size} MiB, since another program keeps a read transaction open; every committed batch is kept',
+          { size: Math.round(walBytes / 2 ** 20) },
+        ),
+        msg(
+          'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL',
+        ),
       );
     await pauseFor(WAL_POLL_MS, signal);
   }

@@ -7,6 +7,7 @@ import { isSameName, noUpdateSql } from '../../db/sql.js';
 import { unsafeUse } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
+import { msg } from '../../messages/message.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import { noStatement } from '../../steps/sql-step.js';
 import type { Step } from '../../steps/step.js';
@@ -64,9 +65,15 @@ async function tryInProcess(input: string): Promise<TrialResult> {
     throw new BackfillError(
       'SCHEMA_TRIAL_FAILED',
       killed && typeof code !== 'string'
-        ? `Trying the step on a copy of the store's schema took longer than ${LIMIT_MS / 1000} s`
-        : `The process that tries the step on a copy of the store's schema ended early (${signal ?? (typeof code === 'number' ? code : name)})`,
-      'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed',
+        ? msg("Trying the step on a copy of the store's schema took longer than {seconds} s", {
+            seconds: LIMIT_MS / 1000,
+          })
+        : msg("The process that tries the step on a copy of the store's schema ended early ({code})", {
+            code: signal ?? (typeof code === 'number' ? code : name),
+          }),
+      msg(
+        'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed',
+      ),
       { cause: error },
     );
   }
@@ -84,11 +91,16 @@ function blocked(table: string, what: string, object: string, message = ''): Bac
   return new BackfillError(
     'SCHEMA_BLOCKED',
     used === undefined
-      ? `${what} on the table ${table} is blocked by ${object}`
-      : `${what} on the table ${table} is blocked by ${object}: it uses ${used}, which SQLite refuses in the schema of a file`,
+      ? msg('{what} on the table {table} is blocked by {object}', { what, table, object })
+      : msg(
+          '{what} on the table {table} is blocked by {object}: it uses {used}, which SQLite refuses in the schema of a file',
+          { what, table, object, used },
+        ),
     used === undefined
-      ? `Drop or mend ${object}, then run the same command again; nothing was changed`
-      : `Drop ${object}, run the same command again, then create it anew; nothing was changed`,
+      ? msg('Drop or mend {object}, then run the same command again; nothing was changed', { object })
+      : msg('Drop {object}, run the same command again, then create it anew; nothing was changed', {
+          object,
+        }),
     message === '' ? {} : { cause: new Error(message) },
   );
 }

@@ -1,6 +1,7 @@
 import { endedSql, identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { LEDGER_TABLES as T } from '../../ledger/tables.js';
+import { msg } from '../../messages/message.js';
 import type { Backfill } from '../../steps/define.js';
 import { fallbackOf } from '../../steps/values.js';
 import { hasHidden, replaceHidden, visible } from '../../visible.js';
@@ -142,8 +143,10 @@ function printable(sql: string, backfill: string): string {
     if (!spaced.some(hasHidden)) return spaced.join('\n');
     throw new BackfillError(
       'USAGE',
-      `The SQL of ${backfill} can not be printed: a name in it holds a character that can not be seen`,
-      'Run it without: umzug-backfill verify',
+      msg('The SQL of {name} can not be printed: a name in it holds a character that can not be seen', {
+        name: backfill,
+      }),
+      msg('Run it without: umzug-backfill verify'),
     );
   });
 }

@@ -2,6 +2,7 @@ import type { Store } from '../../db/connection.js';
 import { firstWords, foldCase, identifier, literal, normaliseSql, tokensOf } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { LEDGER_TABLES, ledgerDdl, SQLITE_TYPES } from '../../ledger/tables.js';
+import { msg } from '../../messages/message.js';
 import { shellWord } from '../../shell.js';
 import type { SchemaObject } from './trial-process.js';
 
@@ -43,10 +44,16 @@ export async function checkLedger(
   const { type, name } = strange;
   throw new BackfillError(
     'LEDGER_UNTRUSTED',
-    `The ${type} ${name} is not part of the ledger as this program makes it, and would act when that is read or written`,
+    msg(
+      'The {type} {name} is not part of the ledger as this program makes it, and would act when that is read or written',
+      { type, name },
+    ),
     tables.includes(foldCase(name))
-      ? 'Restore a backup that you trust: umzug-backfill restore FILE; nothing was changed'
-      : `If you know it, drop it: sqlite3 STORE ${shellWord(`DROP ${type.toUpperCase()} ${identifier(name)}`)}; else restore a backup that you trust: umzug-backfill restore FILE; nothing was changed`,
+      ? msg('Restore a backup that you trust: umzug-backfill restore FILE; nothing was changed')
+      : msg(
+          'If you know it, drop it: sqlite3 STORE {sql}; else restore a backup that you trust: umzug-backfill restore FILE; nothing was changed',
+          { sql: shellWord(`DROP ${type.toUpperCase()} ${identifier(name)}`) },
+        ),
   );
 }
 
@@ -105,6 +112,13 @@ function isOneCreate({ type, sql }: SchemaObject): boolean {
 export const tampered = ({ type, name }: Pick<SchemaObject, 'type' | 'name'>): BackfillError =>
   new BackfillError(
     'SCHEMA_TAMPERED',
-    `The text of the ${type} ${name} in the store's schema is not one CREATE ${type.toUpperCase()} statement`,
-    `SQLite does not write such a text: look at it with sqlite3 -safe STORE ${shellWord(`SELECT sql FROM sqlite_schema WHERE name = ${literal(name)}`)}, and restore a backup that you trust: umzug-backfill restore FILE; nothing was changed`,
+    msg("The text of the {type} {name} in the store's schema is not one CREATE {word} statement", {
+      type,
+      name,
+      word: type.toUpperCase(),
+    }),
+    msg(
+      'SQLite does not write such a text: look at it with sqlite3 -safe STORE {sql}, and restore a backup that you trust: umzug-backfill restore FILE; nothing was changed',
+      { sql: shellWord(`SELECT sql FROM sqlite_schema WHERE name = ${literal(name)}`) },
+    ),
   );
