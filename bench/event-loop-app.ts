@@ -37,7 +37,7 @@ const migrator = createMigrator({
   ...(targetBatchMs === undefined ? {} : { targetBatchMs: Number(targetBatchMs) }),
   onEvent({ event }) {
     if (event === 'batches_started') phases.push({ phase: 'batches', from: performance.now() });
-    if (event === 'batches_ended') phases.push({ phase: 'behind', from: performance.now() });
+    if (event === 'batches_finished') phases.push({ phase: 'behind', from: performance.now() });
   },
   steps: {
     '001-columns': defineSchemaStep({ table: 'events', columns: { at: 'text' } }),

@@ -18,5 +18,5 @@ export default defineSchemaStep({
       where: 'source_event_ts IS NOT NULL',
     },
   },
-  version: { table: 'schema_version', column: 'version', becomes: '0.21.0' },
+  version: { table: 'schema_version', column: 'version', to: '0.21.0' },
 });

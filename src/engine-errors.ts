@@ -199,7 +199,7 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
   ],
   [
     'POSTGRES_54001',
-    'STORE_REFUSED',
+    'STATEMENT_REJECTED',
     'A statement needs a deeper stack than the server has',
     'Raise max_stack_depth of the server, then run the same command again; it resumes where it stopped',
   ],
@@ -223,7 +223,7 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
   ],
   [
     'POSTGRES_08P01',
-    'STORE_REFUSED',
+    'STATEMENT_REJECTED',
     'The server can not read a statement',
     'Remove U+0000 from the SQL of the steps: PostgreSQL has no text with it',
   ],

@@ -35,7 +35,7 @@ const EXIT_BY_CODE = {
   FILE_EXISTS: EXIT.failed,
   FOLDER_UNWRITABLE: EXIT.failed,
   STEP_DRIFTED: EXIT.failed,
-  STEP_FILE_GONE: EXIT.failed,
+  STEP_FILE_MISSING: EXIT.failed,
   STEP_IRREVERSIBLE: EXIT.failed,
   STEP_NOT_APPLIED: EXIT.failed,
   // the store
@@ -51,7 +51,7 @@ const EXIT_BY_CODE = {
   STORE_FULL: EXIT.failed,
   STORE_IO: EXIT.failed,
   WAL_PINNED: EXIT.failed,
-  STORE_REFUSED: EXIT.failed,
+  STATEMENT_REJECTED: EXIT.failed,
   // its safety
   ROOT_REFUSED: EXIT.failed,
   STORE_UNTRUSTED: EXIT.failed,
@@ -72,12 +72,12 @@ const EXIT_BY_CODE = {
   DRIVER_MISSING: EXIT.failed,
   STORE_UNREACHABLE: EXIT.failed,
   TLS_FAILED: EXIT.failed,
-  POOLER_REFUSED: EXIT.failed,
+  POOLER_UNSUPPORTED: EXIT.failed,
   SEARCH_PATH_UNSAFE: EXIT.failed,
   SUPERUSER_REFUSED: EXIT.failed,
   // what is written beside it
-  OUTPUT_OVER_STORE: EXIT.failed,
-  OUTPUT_FILE_TAKEN: EXIT.failed,
+  OUTPUT_IS_STORE: EXIT.failed,
+  OUTPUT_EXISTS: EXIT.failed,
   OUTPUT_UNWRITABLE: EXIT.failed,
   OUTPUT_UNTRUSTED: EXIT.failed,
   // its schema
@@ -94,7 +94,7 @@ const EXIT_BY_CODE = {
   COLUMN_HAS_VALUES: EXIT.failed,
   CONFIRMATION_REQUIRED: EXIT.failed,
   // the run
-  TRIGGERS_FIRE: EXIT.failed,
+  TRIGGERS_WOULD_FIRE: EXIT.failed,
   ROW_REJECTED_REPEATEDLY: EXIT.failed,
   PROCESS_FAILED: EXIT.failed,
   PROCESS_CHANGED: EXIT.failed,
@@ -102,7 +102,7 @@ const EXIT_BY_CODE = {
   WORKER_LOST: EXIT.failed,
   UPDATE_IGNORED: EXIT.failed,
   RUN_CONFLICT: EXIT.failed,
-  SQLITE_TWICE: EXIT.failed,
+  SQLITE_LOADED_TWICE: EXIT.failed,
   IMPORT_REFUSED: EXIT.failed,
   PACKAGE_TOO_OLD: EXIT.failed,
   LEDGER_TOO_OLD: EXIT.failed,
@@ -234,7 +234,7 @@ function sqliteMeaning(error: EngineError): Meaning {
   const known = SQLITE_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
   if (known) return [known[1], msg(known[2]), known[3]];
   return [
-    'STORE_REFUSED',
+    'STATEMENT_REJECTED',
     msg('SQLite refused a statement'),
     error.code.startsWith('SQLITE_CONSTRAINT')
       ? 'Look for a trigger or a constraint that stands in the way: sqlite3 STORE .schema'
@@ -252,7 +252,7 @@ function postgresMeaning({ code }: EngineError): Meaning {
       'Check the address, and that the server is up; then run the same command again',
     ];
   return [
-    'STORE_REFUSED',
+    'STATEMENT_REJECTED',
     msg('PostgreSQL refused a statement'),
     'Look the code up in the appendix "PostgreSQL Error Codes" of its manual, and compare the schema with what the steps expect',
   ];

@@ -177,7 +177,7 @@ for (const engine of ENGINES) {
         expect(message).to.include('2 in source_event_ts, 1 in supervisor_processed_at');
         expect(await store.traces()).to.deep.equal(traces);
         // With --yes they go with their columns; what AgentOS wrote besides stays.
-        expect(codeOf(await down(store, {}, { isConfirmed: true }))).to.equal(undefined);
+        expect(codeOf(await down(store, {}, { confirmed: true }))).to.equal(undefined);
         await store.change('DELETE FROM task_audits WHERE audit_id > 60');
         const after = await store.dump();
         expectSameTables(theirTables(after), theirTables(dump));

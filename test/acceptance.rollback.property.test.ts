@@ -162,7 +162,7 @@ async function upAndDown(store: TestStore, { store: { smallSchema }, ...scene }:
   expectSameMap(left, expected.cells);
   expectSameTables(theirTables(await store.dump()), others);
 
-  expect(codeOf(await down(store, {}, { ...options, isConfirmed: true }))).to.equal(undefined);
+  expect(codeOf(await down(store, {}, { ...options, confirmed: true }))).to.equal(undefined);
   const after = await store.dump();
   expect(after.schema).to.deep.equal(before.schema);
   const isThere = COLUMNS.map((column) => scene.earlier.includes(`ADD COLUMN ${column}`));

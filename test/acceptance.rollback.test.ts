@@ -100,7 +100,7 @@ for (const engine of ENGINES) {
         // An empty text is a value, too.
         await store.change(`UPDATE task_audits SET source_event_ts = '' WHERE audit_id <= 3`);
         expect((await losses()).message).to.match(/: 3 in source_event_ts, 0 in supervisor_processed_at$/);
-        expect(codeOf(await down(store, {}, { ...options, isConfirmed: true }))).to.equal(undefined);
+        expect(codeOf(await down(store, {}, { ...options, confirmed: true }))).to.equal(undefined);
       }));
 
     it('stopped after any batch, and followed by up, fills again what it had taken back', () =>

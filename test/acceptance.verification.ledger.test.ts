@@ -77,7 +77,7 @@ for (const engine of ENGINES) {
             expect(troubles(verification)).to.include({ integrity: 'fail' });
             const integrity = checkOf(verification, 'integrity');
             expect(integrity.hint).to.match(new RegExp(`^umzug-backfill backfill ${name} --rescan`));
-            expect(integrity.figures.contradictions).to.be.greaterThan(0);
+            expect(integrity.stats.contradictions).to.be.greaterThan(0);
 
             const mended = await rescan(store);
             expect(codeOf(mended), mended.error?.message).to.equal(undefined);

@@ -105,7 +105,7 @@ for (const engine of ENGINES) {
           const verification = only(outcome.verifications);
           expect(troubles(verification)).to.deep.equal({ consistency: 'fail', integrity: 'warn' });
           expect(found(checkOf(verification, 'consistency'))).to.deep.equal([['fail', ['3']]]);
-          expect(checkOf(verification, 'consistency').figures).to.include({
+          expect(checkOf(verification, 'consistency').stats).to.include({
             changedInRun: 1,
             changedSince: 0,
             written: 0,
@@ -215,7 +215,7 @@ for (const engine of ENGINES) {
           expect(troubles(verification)).to.deep.equal({ coverage: 'warn', consistency: 'warn' });
           const consistency = checkOf(verification, 'consistency');
           expect(found(consistency)).to.deep.equal([['warn', ['1', '7', '51']]]);
-          expect(consistency.figures).to.include({ changedInRun: 0, changedSince: 0, written: 3 });
+          expect(consistency.stats).to.include({ changedInRun: 0, changedSince: 0, written: 3 });
         },
         [{ payload: '{' }],
       ));
@@ -302,7 +302,7 @@ for (const engine of ENGINES) {
                 sampleKeys: ['1', '3'],
               },
             ]);
-            expect(timestamps.figures).to.include({ mixedOffsets: 2, endBeforeStart: 0 });
+            expect(timestamps.stats).to.include({ mixedOffsets: 2, endBeforeStart: 0 });
           }
         },
         [
@@ -323,7 +323,7 @@ for (const engine of ENGINES) {
             'supervisor_processed_at: 1 of 50 hold the value of created_at, its fallback',
             '3 rows have supervisor_processed_at before source_event_ts',
           ]);
-          expect(timestamps.figures).to.include({ endBeforeStart: 3, endBeforeFallback: 2 });
+          expect(timestamps.stats).to.include({ endBeforeStart: 3, endBeforeFallback: 2 });
           expect(timestamps.hint).to.match(
             /^in 2 of the rows that end before they start, source_event_ts is created_at, its fallback: /,
           );
@@ -346,9 +346,9 @@ for (const engine of ENGINES) {
           onPlainStore(
             engine,
             async (store) => {
-              const { figures } = checkOf(only((await up(store)).verifications), 'timestamps');
-              expect(figures).to.include({ mixedOffsets: mixed });
-              const columns = figures.columns as readonly { readonly fromFallback: number }[];
+              const { stats } = checkOf(only((await up(store)).verifications), 'timestamps');
+              expect(stats).to.include({ mixedOffsets: mixed });
+              const columns = stats.columns as readonly { readonly fromFallback: number }[];
               expect(columns.map(({ fromFallback }) => fromFallback)).to.deep.equal([50, 0]);
             },
             Array<Audit>(50).fill(supervised('2026-01-20T10:00:00+00:00')),

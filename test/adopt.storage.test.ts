@@ -60,7 +60,7 @@ describe('ledgerStorage', () => {
       const storage = ledgerStorage(path);
       await storage.logMigration(at('001'));
       await storage.logMigration(at('001.js'));
-      expect(ledgerRows(path)).to.deep.equal(['001 foreign applied']);
+      expect(ledgerRows(path)).to.deep.equal(['001 external applied']);
       await storage.unlogMigration(at('002'));
       await storage.unlogMigration(at('001.ts'));
       await storage.unlogMigration(at('001'));
@@ -123,7 +123,7 @@ describe('ledgerStorage', () => {
       const project = createMigrator({
         database: path,
         backup: false,
-        isStrict: true,
+        strict: true,
         steps: { '001-order-column': orderColumn, [name]: orderTimes },
       });
       await project.up();
@@ -134,7 +134,7 @@ describe('ledgerStorage', () => {
         '001-order-column',
       ]);
       expect(await project.down()).to.deep.equal([]);
-      expect(ledgerRows(path)).to.deep.equal(['000-users foreign applied', '999-later foreign applied']);
+      expect(ledgerRows(path)).to.deep.equal(['000-users external applied', '999-later external applied']);
     }));
 });
 
@@ -146,7 +146,7 @@ describe('importExecuted', () => {
   it('takes over a table, once, and says before what it would do', () =>
     withShop(async (path) => {
       const [from, to] = [{ table: 'SequelizeMeta' }, ledgerStorage(path)];
-      expect(await importExecuted({ from, to, isDryRun: true })).to.deep.equal({ imported, present: [] });
+      expect(await importExecuted({ from, to, dryRun: true })).to.deep.equal({ imported, present: [] });
       expect(hasLedger(path)).to.equal(false);
       expect(await importExecuted({ from, to })).to.deep.equal({ imported, present: [] });
       const rows = dumpTable(path, 'umzug_backfill_steps');

@@ -73,7 +73,7 @@ describe('backfillStep', () => {
     withShop(async (path, folder) => {
       const made: string[] = [];
       const onEvent: BackfillStepOptions['onEvent'] = (told) => {
-        if (told.event === 'backup_made') made.push(told.path);
+        if (told.event === 'backup_created') made.push(told.path);
       };
       await call(step(path, { onEvent }), 'up');
       expect(made).to.deep.equal([]);
@@ -86,7 +86,7 @@ describe('backfillStep', () => {
       for (const storage of ['json', 'ledger'] as const) {
         await connected(path, async (db) => {
           const spoil: BackfillStepOptions['onEvent'] = ({ event }) => {
-            if (event === 'batches_ended') db.exec('UPDATE events SET ordered_at = NULL WHERE id = 7');
+            if (event === 'batches_finished') db.exec('UPDATE events SET ordered_at = NULL WHERE id = 7');
           };
           const error = await causeOf(() => adopted(db, storage, { onEvent: spoil }).up());
           expect(error.code).to.equal('VERIFICATION_FAILED');
@@ -103,7 +103,11 @@ describe('backfillStep', () => {
   it('is pending for `up` and executed for `down` until it is verified, in an attached ledger', () =>
     withShop(async (path) => {
       const unfinished: readonly (readonly [string, BackfillStepOptions['onEvent'], number])[] = [
-        ['VERIFICATION_FAILED', ({ event }) => event === 'batches_ended' && query(path, SPOIL), EVENTS - 1],
+        [
+          'VERIFICATION_FAILED',
+          ({ event }) => event === 'batches_finished' && query(path, SPOIL),
+          EVENTS - 1,
+        ],
         ['TERMINATED', ({ event }) => event === 'batch_committed' && stop.abort('SIGTERM'), 10],
       ];
       const stop = new AbortController();
@@ -131,7 +135,7 @@ describe('backfillStep', () => {
     withShop(async (path) => {
       await connected(path, async (db) => {
         const spoil: BackfillStepOptions['onEvent'] = ({ event }) =>
-          event === 'batches_ended' && query(path, SPOIL);
+          event === 'batches_finished' && query(path, SPOIL);
         await causeOf(() => adopted(db, 'ledger', { onEvent: spoil }).up());
         const umzug = adopted(db, 'ledger');
         expect((await umzug.down()).map((done) => done.name)).to.deep.equal(['001-order-column.js']);
@@ -183,8 +187,8 @@ describe('backfillStep', () => {
       };
       const other = backfillStep({ name: '009-other', database: path, backfill: orderTimes });
       await call(other, 'up');
-      await call(step(path, { onEvent, isStrict: true }), 'up');
-      await call(step(path, { onEvent, isStrict: true }), 'down');
+      await call(step(path, { onEvent, strict: true }), 'up');
+      await call(step(path, { onEvent, strict: true }), 'down');
       expect(warnings).to.deep.equal([]);
       expect(ledgerRows(path)).to.deep.equal(['009-other backfill applied']);
     }, withColumn));

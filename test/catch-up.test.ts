@@ -217,7 +217,7 @@ describe('up, while AgentOS writes', () => {
   it('leaves to the next one what is written behind its catch-up, and warns of it', () =>
     withPlainStore(async (path) => {
       const onEvent: Extra['onEvent'] = ({ event }) => {
-        if (event === 'batches_ended') write(path, plain);
+        if (event === 'batches_finished') write(path, plain);
       };
       const outcome = await up(path, { onEvent });
       expect(codeOf(outcome)).to.equal(undefined);

@@ -24,7 +24,7 @@ const schema: SchemaStepOptions = {
   table: 'events',
   columns: { ts: 'TEXT' },
   indexes: { idx_ts: { columns: ['ts'], where: 'ts IS NOT NULL' } },
-  version: { table: 'schema_version', column: 'version', becomes: '2.0.0' },
+  version: { table: 'schema_version', column: 'version', to: '2.0.0' },
 };
 const sql: SqlStepOptions = { up: ['CREATE VIEW v AS SELECT 1'], down: ['DROP VIEW v'] };
 
@@ -40,7 +40,7 @@ describe('a step that is applied', () => {
   ];
   const at = (file: string, steps: readonly Step[]) => {
     const path = folder.file(file);
-    return commandsOf(projectOf(steps), { path }, { backup: false, isConfirmed: true });
+    return commandsOf(projectOf(steps), { path }, { backup: false, confirmed: true });
   };
   /** A store in which the steps are applied. */
   const make = async (file: string): Promise<void> => {
@@ -85,7 +85,7 @@ describe('a step that is applied', () => {
   const same: readonly (readonly [what: string, step: Definition])[] = [
     ['layout of the scope', defineBackfill({ ...backfill, scope: `KIND='A' /* those */` })],
     ['case of table and key', defineBackfill({ ...backfill, table: 'Events', key: 'ID' })],
-    ['checks', defineBackfill({ ...backfill, checks: { groupBy: 'kind', areTimestamps: true } })],
+    ['checks', defineBackfill({ ...backfill, checks: { groupBy: 'kind', timestamps: true } })],
     ['case of names and types', defineSchemaStep({ ...schema, table: 'EVENTS', columns: { TS: 'text' } })],
     [
       'layout of a condition',
@@ -128,7 +128,7 @@ describe('a step that is applied', () => {
       'version',
       defineSchemaStep({
         ...schema,
-        version: { table: 'schema_version', column: 'version', becomes: '2.0.1' },
+        version: { table: 'schema_version', column: 'version', to: '2.0.1' },
       }),
     ],
     ['statement', defineSqlStep({ ...sql, up: ['CREATE VIEW v AS SELECT 2'] })],

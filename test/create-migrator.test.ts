@@ -192,7 +192,7 @@ describe('createMigrator', () => {
       expect(names(await other.executed())).to.deep.equal([schema, backfill]);
       await other.down(); // by what the ledger has of the backfill
       expect(names(await other.executed())).to.deep.equal([schema]);
-      await failureOf('STEP_FILE_GONE', () => createMigrator({ database: path, steps: {} }).down());
+      await failureOf('STEP_FILE_MISSING', () => createMigrator({ database: path, steps: {} }).down());
     }));
 
   it('goes to the store that the environment names', () =>
@@ -224,7 +224,7 @@ describe('createMigrator', () => {
       [{ batchRows: 0 }, 'batchRows'],
       [{ pace: 'fast' }, 'pace'],
       [{ lockTimeoutMs: -1 }, 'lockTimeoutMs'],
-      [{ isConfirmed: 'yes' }, 'isConfirmed'],
+      [{ confirmed: 'yes' }, 'confirmed'],
       [{ signal: {} }, 'signal'],
       [{ onEvent: true }, 'onEvent'],
       [{ backup: true }, 'backup'],

@@ -75,7 +75,7 @@ type Event =
       readonly kind: 'down';
       readonly stop: number;
       readonly isFileGone: boolean;
-      readonly isConfirmed: boolean;
+      readonly confirmed: boolean;
     };
 
 const declarations: fc.Arbitrary<Declaration> = fc.record({
@@ -134,7 +134,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
       kind: fc.constant('down' as const),
       stop,
       isFileGone: fc.boolean(),
-      isConfirmed: fc.boolean(),
+      confirmed: fc.boolean(),
     }),
   },
 );
@@ -356,9 +356,9 @@ async function live(own: OwnTables, engine: OwnEngine, { keys, rows, first, even
       expect(planned.cells, 'dry run').to.deep.equal(counts);
       const extra: Extra = {
         ...(one.stop > 0 ? stoppedAfter(one.stop, 'batch_reverted') : {}),
-        isConfirmed: one.isConfirmed,
+        confirmed: one.confirmed,
       };
-      if (hasLost && !one.isConfirmed) {
+      if (hasLost && !one.confirmed) {
         expect(await codeOf(project(isGone).down({}, extra))).to.equal('STEP_DRIFTED');
         expect(await readRows(own)).to.deep.equal(earlier);
         continue;
@@ -459,8 +459,8 @@ async function live(own: OwnTables, engine: OwnEngine, { keys, rows, first, even
         else found.changed += 1;
       }
     }
-    const { verdict, figures } = checkOf(verification, 'consistency');
-    const told = figures as Record<string, number>;
+    const { verdict, stats } = checkOf(verification, 'consistency');
+    const told = stats as Record<string, number>;
     expect({
       declaredOtherwise: told.declaredOtherwise,
       changed: (told.changedInRun ?? 0) + (told.changedSince ?? 0) + (told.changedMeanwhile ?? 0),

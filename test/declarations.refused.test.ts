@@ -53,7 +53,7 @@ for (const engine of OWN_ENGINES) {
         expect(message).to.include('30 cells that it filled do not hold what their row derives');
         expect((await plan(['down'])).warnings).to.deep.equal([message]);
         expect(await filled(own)).to.equal(50);
-        const { cells } = await down({}, { isConfirmed: true });
+        const { cells } = await down({}, { confirmed: true });
         expect(cells).to.deep.equal([{ backfill: NAME, reverted: 20, kept: 30, gone: 0, underivable: 0 }]);
       }));
 
@@ -90,7 +90,7 @@ for (const engine of OWN_ENGINES) {
           const { up, deploy, plan, status, down } = own.of(steps);
           for (const command of [up, deploy, () => plan(['up'])]) {
             const { code, hint } = await failed(command());
-            expect(code).to.equal('STEP_FILE_GONE');
+            expect(code).to.equal('STEP_FILE_MISSING');
             expect(hint).to.include(`down --to ${NAME}`);
           }
           const { isPending, drifts } = await status();

@@ -194,7 +194,7 @@ for (const engine of OWN_ENGINES) {
         expect(await amounts(own)).to.deep.equal([...expected(10), ...expected(100, ROWS + 20).slice(ROWS)]);
         const consistency = checkOf(verifications[0] as never, 'consistency');
         expect(consistency.verdict).to.equal('warn');
-        expect(consistency.figures).to.deep.include({
+        expect(consistency.stats).to.deep.include({
           declaredOtherwise: ROWS,
           changedInRun: 0,
           changedSince: 0,
@@ -213,8 +213,8 @@ for (const engine of OWN_ENGINES) {
         await succeed(own.of([tens]).up());
         await own.exec('UPDATE sales SET amount = 7 WHERE id = 3');
         const { verifications } = await succeed(own.of([hundreds]).rescan(NAME));
-        const { figures } = checkOf(verifications[0] as never, 'consistency');
-        expect(figures).to.deep.include({ declaredOtherwise: ROWS - 1, changedSince: 1, written: 0 });
+        const { stats } = checkOf(verifications[0] as never, 'consistency');
+        expect(stats).to.deep.include({ declaredOtherwise: ROWS - 1, changedSince: 1, written: 0 });
         const { cells } = await succeed(own.of([hundreds]).down());
         expect(cells).to.deep.equal([
           { backfill: NAME, reverted: ROWS - 1, kept: 1, gone: 0, underivable: 0 },
@@ -290,8 +290,8 @@ for (const engine of OWN_ENGINES) {
         expect((await failed(one.plan(['down']))).code).to.equal('STEP_INVALID');
         await own.exec(`INSERT INTO sales (id, note) VALUES (${ROWS + 1}, '{"a":1}')`);
         const { verifications } = await succeed(guarded.up());
-        const { figures } = checkOf(verifications[0] as never, 'consistency');
-        expect(figures).to.deep.include({ underivable: 2, changedSince: 1, changedInRun: 0 });
+        const { stats } = checkOf(verifications[0] as never, 'consistency');
+        expect(stats).to.deep.include({ underivable: 2, changedSince: 1, changedInRun: 0 });
         const found = { reverted: ROWS - 2, kept: 1, gone: 0, underivable: 2 };
         expect((await guarded.plan(['down'])).steps[0].cells).to.deep.equal(found);
         expect((await succeed(guarded.down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
@@ -352,7 +352,7 @@ for (const engine of OWN_ENGINES) {
             ]);
             expect(hint).to.match(/--yes: those cells then stay as they are$/);
             expect(await amounts(own)).to.deep.equal(expected(10));
-            const { cells } = await succeed(own.of([tens]).down({}, { isConfirmed: true }));
+            const { cells } = await succeed(own.of([tens]).down({}, { confirmed: true }));
             expect(cells).to.deep.equal([
               { backfill: NAME, reverted: 0, kept: 0, gone: 0, underivable: ROWS },
             ]);
@@ -404,7 +404,7 @@ for (const engine of OWN_ENGINES) {
           const { code, hint } = await failed(changed.up());
           expect(code).to.equal('PROCESS_CHANGED');
           expect(hint).to.match(/--yes; if not, put it back as it was and take back what it has filled: /);
-          const { warnings, drifts } = await changed.up({}, { isConfirmed: true, isStrict: true });
+          const { warnings, drifts } = await changed.up({}, { confirmed: true, strict: true });
           expect(drifts).to.deep.equal([]);
           expect(warnings.join()).to.match(/raise processVersion$/);
         }));
@@ -413,9 +413,9 @@ for (const engine of OWN_ENGINES) {
         on(async (own) => {
           await stop(own, processed(tenths));
           const sameValues = own.of([processed((cents) => (cents * 10) / 100)]);
-          await succeed(sameValues.up({}, { isConfirmed: true }));
+          await succeed(sameValues.up({}, { confirmed: true }));
           expect(await amounts(own)).to.deep.equal(expected(10));
-          await succeed(sameValues.down({}, { isConfirmed: true }));
+          await succeed(sameValues.down({}, { confirmed: true }));
           expect(await amounts(own)).to.deep.equal(NULLS());
         }));
 
@@ -435,7 +435,7 @@ for (const engine of OWN_ENGINES) {
         on(async (own) => {
           await succeed(own.of([processed(tenths)]).up());
           await own.exec(insert(ROWS + 1, ROWS + 5));
-          const { warnings } = await succeed(own.of([processed(hundredths)]).up({}, { isStrict: true }));
+          const { warnings } = await succeed(own.of([processed(hundredths)]).up({}, { strict: true }));
           expect(warnings.join()).to.match(/raise processVersion$/);
         }));
 
@@ -447,7 +447,7 @@ for (const engine of OWN_ENGINES) {
           expect(code).to.equal('PROCESS_CHANGED');
           expect((await changed.plan(['down'])).warnings).to.deep.equal([message]);
           expect((await own.ledger()).step(NAME)?.status).to.equal('applied');
-          const { cells } = await succeed(changed.down({}, { isConfirmed: true }));
+          const { cells } = await succeed(changed.down({}, { confirmed: true }));
           expect(cells).to.deep.equal([{ backfill: NAME, reverted: 0, kept: 0, gone: 0, underivable: ROWS }]);
           expect(await amounts(own)).to.deep.equal(expected(10));
         }));
@@ -461,7 +461,7 @@ for (const engine of OWN_ENGINES) {
           expect(message).to.equal(
             `${ROWS} cells of ${NAME} were filled by version 1 of \`process\`, which is not in its file any more`,
           );
-          const { cells } = await succeed(raised.down({}, { isConfirmed: true }));
+          const { cells } = await succeed(raised.down({}, { confirmed: true }));
           expect(cells).to.deep.equal([{ backfill: NAME, reverted: 0, kept: 0, gone: 0, underivable: ROWS }]);
           expect(await amounts(own)).to.deep.equal(expected(10));
         }));
@@ -509,7 +509,7 @@ for (const engine of OWN_ENGINES) {
           await succeed(own.of([fill(['amount'])]).up());
           await own.exec('UPDATE sales SET amount = 8 WHERE id = 1');
           const [verification] = await more.verify();
-          expect(checkOf(verification as never, 'consistency').figures).to.deep.include({ changedSince: 1 });
+          expect(checkOf(verification as never, 'consistency').stats).to.deep.include({ changedSince: 1 });
           await own.exec('UPDATE sales SET amount = 7 WHERE id = 1');
           expect((await more.plan(['down'])).steps[0].cells).to.deep.equal(found);
           expect((await succeed(more.down())).cells).to.deep.equal([{ backfill: NAME, ...found }]);
@@ -547,9 +547,9 @@ for (const engine of OWN_ENGINES) {
         on(async (own) => {
           await succeed(own.of([processed(tenths)]).up());
           const [verification] = await own.of([processed(hundredths, 2)]).verify();
-          const { verdict, figures } = checkOf(verification as never, 'consistency');
+          const { verdict, stats } = checkOf(verification as never, 'consistency');
           expect(verdict).to.equal('warn');
-          expect(figures).to.deep.include({ underivable: ROWS, changedSince: 0, changedInRun: 0 });
+          expect(stats).to.deep.include({ underivable: ROWS, changedSince: 0, changedInRun: 0 });
         }));
     });
   });
@@ -562,8 +562,8 @@ for (const engine of OWN_ENGINES) {
       engine.withTables(DDL + insert(1, 20), async (own) => {
         const { up, down, backfill, plan, verify, status, skips, deploy } = own.of([tens]);
         await up();
-        expect(await own.texts('SELECT version FROM umzug_backfill_format')).to.deep.equal([['3']]);
-        await own.exec('UPDATE umzug_backfill_format SET version = 4');
+        expect(await own.texts('SELECT version FROM umzug_backfill_format')).to.deep.equal([['4']]);
+        await own.exec('UPDATE umzug_backfill_format SET version = 5');
         for (const command of [
           up,
           down,
@@ -577,12 +577,20 @@ for (const engine of OWN_ENGINES) {
           const { code, message } = await failed(command());
           expect([code, message]).to.deep.equal([
             'PACKAGE_TOO_OLD',
-            'The ledger of this store has format 4, and this version of the package knows the formats up to 3',
+            'The ledger of this store has format 5, and this version of the package knows the formats up to 4',
           ]);
         }
       }));
 
     for (const [what, sql, format] of [
+      [
+        '3, whose columns had other names',
+        `ALTER TABLE umzug_backfill_steps RENAME COLUMN object_count TO objects;
+        ALTER TABLE umzug_backfill_runs RENAME COLUMN prefilled_cells TO found_cells;
+        ALTER TABLE umzug_backfill_commands RENAME COLUMN started_at TO begun_at;
+        UPDATE umzug_backfill_format SET version = 3`,
+        3,
+      ],
       ['2', 'UPDATE umzug_backfill_format SET version = 2', 2],
       ['1, which had no table to say so', 'DROP TABLE umzug_backfill_format', 1],
     ] as const) {
@@ -597,7 +605,7 @@ for (const engine of OWN_ENGINES) {
             const { code, message, hint } = await failed(command());
             expect([code, message]).to.deep.equal([
               'LEDGER_TOO_OLD',
-              `The ledger of this store has format ${format}, and this version of the package knows the formats from 3 on`,
+              `The ledger of this store has format ${format}, and this version of the package knows the formats from 4 on`,
             ]);
             expect(hint).to.include('down --to 0');
             expect(hint?.includes('umzug-backfill restore')).to.equal(engine.name === 'SQLite');

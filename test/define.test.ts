@@ -27,7 +27,7 @@ const schema: SchemaStepOptions = {
   table: 'events',
   columns: { ts: 'TEXT' },
   indexes: { idx_ts: { columns: ['ts'], where: 'ts IS NOT NULL' } },
-  version: { table: 'schema_version', column: 'version', becomes: '2.0.0' },
+  version: { table: 'schema_version', column: 'version', to: '2.0.0' },
 };
 const sql: SqlStepOptions = { up: ['CREATE VIEW v AS SELECT 1'], down: ['DROP VIEW v'] };
 const postgres: PostgresEnv = {
@@ -123,7 +123,7 @@ describe('defineBackfill', () => {
     [{ reads: [], process: () => [] }, 'a column that `process` fills'],
     [{ reads: [], process: () => [], columns: { ts: 'process', seen: 'other' } }, '`columns.seen`'],
     [{ checks: { groupby: 'kind' } }, '`groupby`'],
-    [{ checks: { areTimestamps: true, lag: { from: 'ts', to: 'seen' } } }, 'seen'],
+    [{ checks: { timestamps: true, lag: { from: 'ts', to: 'seen' } } }, 'seen'],
     [{ checks: { lag: { from: 'ts', to: 'ts' } } }, '`checks.lag`'],
   ]);
 });
@@ -154,8 +154,8 @@ describe('defineSchemaStep', () => {
     [{ indexes: { i: { columns: ['ts'], where: 'ts > 0; DROP TABLE events' } } }, '`indexes.i.where'],
     [{ indexes: { i: { columns: ['ts'], where: 'ts > ?' } } }, '`indexes.i.where'],
     [{ version: { ...schema.version, is: '2' } }, '`is`'],
-    [{ version: { ...schema.version, becomes: undefined } }, 'becomes'],
-    [{ version: { ...schema.version, becomes: 'newest' } }, 'newest'],
+    [{ version: { ...schema.version, to: undefined } }, 'version.to'],
+    [{ version: { ...schema.version, to: 'newest' } }, 'newest'],
   ]);
 });
 

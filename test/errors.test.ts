@@ -31,9 +31,9 @@ const meanings: readonly (readonly [result: string, code: ErrorCode])[] = [
   ['SQLITE_NOTADB', 'STORE_NOT_A_DATABASE'],
   ['SQLITE_CORRUPT', 'STORE_CORRUPT'],
   ['SQLITE_CORRUPT_INDEX', 'STORE_CORRUPT'],
-  ['SQLITE_CONSTRAINT_TRIGGER', 'STORE_REFUSED'],
-  ['SQLITE_ERROR', 'STORE_REFUSED'],
-  ['SQLITE_TOOBIG', 'STORE_REFUSED'],
+  ['SQLITE_CONSTRAINT_TRIGGER', 'STATEMENT_REJECTED'],
+  ['SQLITE_ERROR', 'STATEMENT_REJECTED'],
+  ['SQLITE_TOOBIG', 'STATEMENT_REJECTED'],
 ];
 
 describe('what is thrown', () => {
@@ -99,7 +99,7 @@ describe('what is thrown', () => {
   it('is known where SQLite raised it', async () => {
     const db = new Database(':memory:');
     for (const error of await ends(() => db.exec('SELECT * FROM nowhere'))) {
-      expect(error.code).to.equal('STORE_REFUSED');
+      expect(error.code).to.equal('STATEMENT_REJECTED');
       expect(error.message).not.to.include('nowhere');
     }
     db.close();
@@ -178,7 +178,7 @@ describe('what the command line tells of the contents of a store', () => {
       const [plan] = await tell(path, ['up', '--dry-run']);
       expect(plan?.stdout).to.include('append_only');
       for (const result of await tell(path, ['up'])) {
-        expect(expectRefusal(result, 'TRIGGERS_FIRE', 1).message).to.include('append_only');
+        expect(expectRefusal(result, 'TRIGGERS_WOULD_FIRE', 1).message).to.include('append_only');
       }
       for (const result of await tell(path, ['up', '--allow-triggers'])) {
         const { message } = expectRefusal(result, 'ROW_REJECTED_REPEATEDLY', 1);
@@ -189,9 +189,9 @@ describe('what the command line tells of the contents of a store', () => {
       asAgentOs(path, (db) => db.exec('DROP TRIGGER append_only'));
       await tell(path, ['up']);
       asAgentOs(path, (db) => db.exec(`CREATE TRIGGER append_only ${trigger}`));
-      for (const result of await tell(path, ['down'])) expectRefusal(result, 'TRIGGERS_FIRE', 1);
+      for (const result of await tell(path, ['down'])) expectRefusal(result, 'TRIGGERS_WOULD_FIRE', 1);
       for (const result of await tell(path, ['down', '--allow-triggers'])) {
-        expectRefusal(result, 'STORE_REFUSED', 1);
+        expectRefusal(result, 'STATEMENT_REJECTED', 1);
       }
     });
   });

@@ -108,7 +108,7 @@ describe('a key', () => {
             rows,
           ]);
           const coverage = verifications[0]?.checks.find(({ id }) => id === 'coverage');
-          expect(coverage?.figures).to.include({ rowsInScope: rows });
+          expect(coverage?.stats).to.include({ rowsInScope: rows });
           expect(own.rows('SELECT count(b), count(*) FROM items')).to.deep.equal([[rows, rows]]);
           expect((await own.down()).cells[0]).to.include({ reverted: rows, kept: 0, gone: 0 });
         },

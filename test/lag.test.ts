@@ -15,7 +15,7 @@ const definition = defineBackfill({
   table: 'items',
   key: 'id',
   columns: { began: sql('began'), ended: sql('ended') },
-  checks: { areTimestamps: true, lag: { from: 'began', to: 'ended' } },
+  checks: { timestamps: true, lag: { from: 'began', to: 'ended' } },
 });
 
 interface Figures {
@@ -56,7 +56,7 @@ const withLags = (act: (lags: Lags) => Promise<void>): Promise<void> =>
               }),
             )();
           }),
-        figures: async (extra) => checkOf(only(await own.verify(extra)), 'lag').figures as unknown as Figures,
+        figures: async (extra) => checkOf(only(await own.verify(extra)), 'lag').stats as unknown as Figures,
       });
     },
   );

@@ -83,13 +83,13 @@ describe('--metrics-file', () => {
       writeFileSync(join(folder, 'notes.txt'), 'mine');
       mkdirSync(join(folder, 'folder'));
       for (const [name, code] of [
-        ['store.db', 'OUTPUT_OVER_STORE'],
-        ['store.db-wal', 'OUTPUT_OVER_STORE'],
-        ['store.db-journal', 'OUTPUT_OVER_STORE'],
-        ['store.db.lock', 'OUTPUT_OVER_STORE'],
-        ['link.prom', 'OUTPUT_OVER_STORE'],
-        ['hard.prom', 'OUTPUT_OVER_STORE'],
-        ['notes.txt', 'OUTPUT_FILE_TAKEN'],
+        ['store.db', 'OUTPUT_IS_STORE'],
+        ['store.db-wal', 'OUTPUT_IS_STORE'],
+        ['store.db-journal', 'OUTPUT_IS_STORE'],
+        ['store.db.lock', 'OUTPUT_IS_STORE'],
+        ['link.prom', 'OUTPUT_IS_STORE'],
+        ['hard.prom', 'OUTPUT_IS_STORE'],
+        ['notes.txt', 'OUTPUT_EXISTS'],
         ['folder', 'OUTPUT_UNWRITABLE'],
         ['nowhere/backfill.prom', 'OUTPUT_UNWRITABLE'],
       ] as const) {

@@ -57,7 +57,7 @@ describe('a table that a step of plain SQL makes', () => {
         expect(verifications.map(({ verdict }) => verdict)).to.deep.equal(['pass']);
         const rows = asAgentOs(path, (db) => db.prepare('SELECT shout FROM notes').pluck().all());
         expect(rows).to.deep.equal(['A', 'B']);
-        expect((await down({ to: 0 }, { isConfirmed: true })).error).to.equal(undefined);
+        expect((await down({ to: 0 }, { confirmed: true })).error).to.equal(undefined);
         const left = asAgentOs(path, (db) => db.prepare('SELECT name FROM sqlite_schema').pluck().all());
         expect(left).to.deep.equal(['other']);
       },
@@ -86,8 +86,8 @@ describe('a table that a step of plain SQL makes', () => {
     return withSteps([named('1-table', loud), named('2-fill', backfill)], async ({ up }) => {
       const { applied, error } = await up();
       expect(applied).to.deep.equal(['1-table']);
-      expect(error?.code).to.equal('TRIGGERS_FIRE');
-      expect((await up({}, { allowsTriggers: true })).applied).to.deep.equal(['2-fill']);
+      expect(error?.code).to.equal('TRIGGERS_WOULD_FIRE');
+      expect((await up({}, { allowTriggers: true })).applied).to.deep.equal(['2-fill']);
     });
   });
 

@@ -108,7 +108,7 @@ describe('a run beside others', () => {
         expect(codeOf(await up(path, { batchRows: 100, pace, backup: false, onEvent }))).to.equal(undefined);
         expect(await writer.repeat('')).to.be.above(0);
         await writer.end();
-        if (pace === 'full') expect(events).not.to.include('paused');
+        if (pace === 'full') expect(events).not.to.include('throttled');
         expectFilled(path);
       }));
   }

@@ -182,7 +182,7 @@ describe('`down` of a schema step on PostgreSQL', () => {
           `ALTER TABLE events ALTER at SET DEFAULT 'x'; UPDATE events SET at = 'x'; ALTER TABLE events ALTER at SET NOT NULL;
           COMMENT ON COLUMN events.at IS 'ours'`,
         );
-        await succeed(commands.down({}, { isConfirmed: true }));
+        await succeed(commands.down({}, { confirmed: true }));
         const left = `SELECT attname FROM pg_attribute WHERE attrelid = 'events'::regclass AND attnum > 0 AND NOT attisdropped`;
         expect(await tables.rows(left)).to.deep.equal([['id'], ['a']]);
       },

@@ -140,7 +140,7 @@ describe('an index that a step makes on PostgreSQL', () => {
       async (tables) => {
         const { error } = await tables.of([stepOf()]).up();
         expect(error).to.include({
-          code: 'STORE_REFUSED',
+          code: 'STATEMENT_REJECTED',
           message: 'PostgreSQL did not complete the index ours',
         });
         expect(await known(tables)).to.not.deep.include({ status: 'applied' });

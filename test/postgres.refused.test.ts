@@ -71,7 +71,7 @@ describe('a server that takes no writes', () => {
         const fresh = await dumpPgStore(client);
         const migrator = migratorOn(url.replace('postgres@', `${role}@`), steps);
         const { code, hint } = await errorOf(migrator.up());
-        expect(code).to.equal('STORE_REFUSED');
+        expect(code).to.equal('STATEMENT_REJECTED');
         expect(hint).to.include('GRANT TEMPORARY');
         expect(await dumpPgStore(client)).to.deep.equal(fresh);
         await client.query(`GRANT TEMPORARY ON DATABASE ${name} TO ${role}`);
@@ -127,7 +127,7 @@ describe('what a program is told of a ledger that can not be read, or not be wri
     filled(async ({ url, client }) => {
       await client.query('ALTER TABLE umzug_backfill_steps RENAME COLUMN status TO state');
       const commands = ALL.filter((command) => command !== 'skips'); // those have a table of their own
-      await expectAll(url, 'STORE_REFUSED', commands);
+      await expectAll(url, 'STATEMENT_REJECTED', commands);
     }));
 
   it('is one of our errors where another program keeps it locked: 55P03', () =>
@@ -142,7 +142,7 @@ describe('what a program is told of a ledger that can not be read, or not be wri
       await expectAll(url, 'TABLE_MISSING', ['up']);
       await client.query(`${TABLE}; CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
         CREATE TRIGGER before BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION nothing()`);
-      await expectAll(url, 'TRIGGERS_FIRE', ['up']);
+      await expectAll(url, 'TRIGGERS_WOULD_FIRE', ['up']);
       await client.query('DROP TRIGGER before ON events; ALTER TABLE events DROP COLUMN told');
       await client.query(`ALTER TABLE events ADD COLUMN told text GENERATED ALWAYS AS ('x' || body) STORED`);
       await expectAll(url, 'SCHEMA_BLOCKED', ['up']);

@@ -45,12 +45,12 @@ const IN_SUBTRANSACTION = `
   RETURN NULL;`;
 
 const consistencyOf = (verification: Parameters<typeof checkOf>[0]) => {
-  const { findings, figures } = checkOf(verification, 'consistency');
-  const { changedInRun, changedMeanwhile, changedSince } = figures;
+  const { findings, stats } = checkOf(verification, 'consistency');
+  const { changedInRun, changedMeanwhile, changedSince } = stats;
   const told = findings.flatMap(({ verdict, sampleKeys }) =>
     verdict === 'pass' ? [] : [[verdict, sampleKeys]],
   );
-  return { told, figures: { changedInRun, changedMeanwhile, changedSince } };
+  return { told, stats: { changedInRun, changedMeanwhile, changedSince } };
 };
 
 describe('a row that was changed while a run was under way, on PostgreSQL', () => {
@@ -68,9 +68,9 @@ describe('a row that was changed while a run was under way, on PostgreSQL', () =
   async function expectFailure(store: TestStore, keys: readonly string[], ...changes: readonly string[]) {
     const outcome = await upAround(store, ...changes);
     expect(outcome.error).to.include({ code: 'VERIFICATION_FAILED', exitCode: 5 });
-    const { told, figures } = consistencyOf(only(outcome.verifications));
+    const { told, stats } = consistencyOf(only(outcome.verifications));
     expect(told).to.deep.equal([['fail', keys]]);
-    expect(figures).to.deep.equal({ changedInRun: keys.length, changedMeanwhile: 0, changedSince: 0 });
+    expect(stats).to.deep.equal({ changedInRun: keys.length, changedMeanwhile: 0, changedSince: 0 });
     expect(await backfillStatus(store)).to.include({ verdict: 'fail', isPending: true });
   }
 
@@ -84,13 +84,13 @@ describe('a row that was changed while a run was under way, on PostgreSQL', () =
           `UPDATE task_audits SET source_event_ts = '${time}' WHERE audit_id = 9`,
         );
         expect(codeOf(outcome)).to.equal(undefined);
-        const { told, figures } = consistencyOf(only(outcome.verifications));
+        const { told, stats } = consistencyOf(only(outcome.verifications));
         expect(told).to.deep.equal([['warn', ['1', '1', '9', '14', '14']]]);
-        expect(figures).to.deep.equal({ changedInRun: 0, changedMeanwhile: 5, changedSince: 0 });
+        expect(stats).to.deep.equal({ changedInRun: 0, changedMeanwhile: 5, changedSince: 0 });
         expect(await backfillStatus(store)).to.include({ verdict: 'warn', isPending: false });
         await expectIdle(store);
         // Verified by now, they are an earlier run's.
-        expect(consistencyOf(await verify(store)).figures).to.deep.equal({
+        expect(consistencyOf(await verify(store)).stats).to.deep.equal({
           changedInRun: 0,
           changedMeanwhile: 0,
           changedSince: 5,
@@ -113,7 +113,7 @@ describe('a row that was changed while a run was under way, on PostgreSQL', () =
         },
       });
       expect(codeOf(outcome)).to.equal(undefined);
-      const { changedInRun, changedMeanwhile } = consistencyOf(only(outcome.verifications)).figures;
+      const { changedInRun, changedMeanwhile } = consistencyOf(only(outcome.verifications)).stats;
       expect(changedInRun).to.equal(0);
       expect(changedMeanwhile).to.be.greaterThan(20);
     }));
@@ -124,7 +124,7 @@ describe('a row that was changed while a run was under way, on PostgreSQL', () =
       async (store) => {
         const corrupt = `IF NEW.audit_id IN (1, 4, 24) THEN NEW.source_event_ts := '${time}'; END IF; RETURN NEW;`;
         await store.change(corrupting('BEFORE', corrupt));
-        const outcome = await up(store, { allowsTriggers: true });
+        const outcome = await up(store, { allowTriggers: true });
         expect(codeOf(outcome)).to.equal('VERIFICATION_FAILED');
         expect(consistencyOf(only(outcome.verifications)).told).to.deep.equal([['fail', ['1', '4', '24']]]);
       },
@@ -134,7 +134,7 @@ describe('a row that was changed while a run was under way, on PostgreSQL', () =
   it('fails where a trigger of the run’s own transaction has written it in a subtransaction', () =>
     onPlainStore(postgresEngine, async (store) => {
       await store.change(corrupting('AFTER', IN_SUBTRANSACTION));
-      const outcome = await up(store, { allowsTriggers: true });
+      const outcome = await up(store, { allowTriggers: true });
       expect(codeOf(outcome)).to.equal('VERIFICATION_FAILED');
       expect(consistencyOf(only(outcome.verifications)).told).to.deep.equal([['fail', ['3', '13']]]);
     }));
@@ -189,7 +189,7 @@ describe('a row that was changed while a run was under way, on PostgreSQL', () =
 
   it('is judged as before where the ledger has no transactions: a version before this one wrote it', () =>
     onPlainStore(postgresEngine, async (store) => {
-      const changed = after(1, 'batches_ended', () =>
+      const changed = after(1, 'batches_finished', () =>
         store.changeNow(
           `DROP TABLE umzug_backfill_xids; UPDATE task_audits SET source_event_ts = '${time}' WHERE audit_id = 6`,
         ),

@@ -78,7 +78,7 @@ describe('what a SQL step sets of the session', () => {
       await client.query(TABLE);
       const failing = defineSqlStep({ up: [`SET TimeZone = 'Asia/Kathmandu'`, 'SELECT 1 / 0'] });
       expect((await errorOf(migratorOn(url, { '001-failing': failing }).up())).code).to.equal(
-        'STORE_REFUSED',
+        'STATEMENT_REJECTED',
       );
       await migratorOn(url, { '003-told': told }).up();
       expect(await column(client, 'SELECT told FROM events ORDER BY id')).to.deep.equal(plain.cells);
@@ -217,7 +217,7 @@ describe('the name that a server knows our sessions by', () => {
             batchRows: 10,
             pace: 'courteous',
             onEvent: (event: { readonly event: string; readonly pauseMs?: number }) => {
-              if (event.event === 'paused') pauses.push(event.pauseMs ?? 0);
+              if (event.event === 'throttled') pauses.push(event.pauseMs ?? 0);
             },
           },
         ).up();

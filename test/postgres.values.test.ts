@@ -180,7 +180,7 @@ describe('values of many types on PostgreSQL', () => {
       CREATE TRIGGER keeping BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION keep()`,
       async (tables) => {
         const fill = named('001-fill', defineBackfill({ table: 't', key: 'id', columns: { b: sql('a') } }));
-        const { up, down } = tables.of([fill], tables.url, { allowsTriggers: true });
+        const { up, down } = tables.of([fill], tables.url, { allowTriggers: true });
         await succeed(up());
         expect((await refusalOf('UPDATE_IGNORED', down())).message).to.match(/\b1\b/);
         expect(await tables.rows('SELECT b FROM t ORDER BY id')).to.deep.equal([['one'], ['two']]);

@@ -101,7 +101,7 @@ describe('several workers of one process', () => {
             rows[event.backfill] = (rows[event.backfill] ?? 0) + event.rowsScanned;
         expect(rows).to.deep.equal({ '002-names': ROWS, '003-codes': ROWS });
         const told = (name: string) => events.filter(({ event }) => event === name);
-        for (const name of ['run_started', 'batches_started', 'batches_ended'])
+        for (const name of ['run_started', 'batches_started', 'batches_finished'])
           expect(told(name), name).to.have.length(2);
         expect(told('row_skipped')).to.have.length(4);
         const warnings = told('warning').map((event) => ('text' in event ? event.text : ''));

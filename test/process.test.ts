@@ -55,7 +55,7 @@ describe('process()', () => {
       own.exec(
         `UPDATE customers SET first = 'changed' WHERE id = 4; UPDATE customers SET name = 'New Name' WHERE id = 5`,
       );
-      expect((await own.verify())[0]?.checks.find(({ id }) => id === 'consistency')?.figures).to.include({
+      expect((await own.verify())[0]?.checks.find(({ id }) => id === 'consistency')?.stats).to.include({
         written: 1,
         changedSince: 3,
       });

@@ -306,7 +306,7 @@ for (const engine of ENGINES) {
         await store.change(
           `UPDATE task_audits SET source_event_ts = '${source}', supervisor_processed_at = '${processed}' WHERE audit_id > 10`,
         );
-        expect(checkOf(await verify(store), 'integrity').figures).to.include({ held: 20, recorded: 100 });
+        expect(checkOf(await verify(store), 'integrity').stats).to.include({ held: 20, recorded: 100 });
       }));
 
     it('are tried again at a key that was skipped, as the skip was of another row', () =>

@@ -65,7 +65,7 @@ describe('the number of refused rows', () => {
       return act(path);
     });
   const fill = (path: string, extra: Extra = {}) =>
-    up(path, { batchRows: 64, allowsTriggers: true, backup: false, ...extra });
+    up(path, { batchRows: 64, allowTriggers: true, backup: false, ...extra });
   const fills = async (path: string): Promise<void> => {
     const outcome = await fill(path);
     expect(codeOf(outcome), outcome.error?.message).to.equal(undefined);

@@ -273,7 +273,7 @@ describe('a constraint', () => {
           INSERT INTO task_audits SELECT * FROM old; DROP TABLE old`,
         );
         const before = dumpTable(path);
-        expect(codeOf(await down(path, {}, { backup: false }))).to.equal('STORE_REFUSED');
+        expect(codeOf(await down(path, {}, { backup: false }))).to.equal('STATEMENT_REJECTED');
         expect(dumpTable(path)).to.deep.equal(before);
       }));
 
@@ -287,7 +287,7 @@ describe('a constraint', () => {
           INSERT OR REPLACE INTO latest VALUES (new.event_type, new.audit_id);
         END`,
       );
-      const outcome = await up(path, { allowsTriggers: true, backup: false });
+      const outcome = await up(path, { allowTriggers: true, backup: false });
       expect(codeOf(outcome)).to.equal(undefined);
       expect(query(path, 'SELECT count(source_event_ts) FROM task_audits')).to.deep.equal([40]);
       expect(query(path, 'SELECT count(*) FROM latest')).to.deep.equal([1]);

@@ -54,7 +54,7 @@ describe('rehearsal', () => {
             if (isVacuumed) db.exec('VACUUM');
           });
           const before = dumpSchema(path);
-          const extra = { backup: false, allowsTriggers: true } as const;
+          const extra = { backup: false, allowTriggers: true } as const;
           const outcome = await up(path, extra);
           expect(outcome).to.deep.include({ warnings: [] });
           expect(codeOf(outcome)).to.equal(undefined);

@@ -72,7 +72,7 @@ describe('the file of a report', () => {
       const file = join(folder, 'index.html');
       for (const text of ['<!doctype html>\n<p>Mine</p>', 'x', ` ${HEAD}`]) {
         writeFileSync(file, text);
-        await expectRefused('OUTPUT_FILE_TAKEN', store, [file]);
+        await expectRefused('OUTPUT_EXISTS', store, [file]);
         expect(readFileSync(file, 'utf8')).to.equal(text);
       }
     }));
@@ -82,12 +82,12 @@ describe('the file of a report', () => {
       const backups = ['.backup-20260101T000000Z', '.before-restore-1'];
       const endings = ['', '-wal', '-shm', '-journal', '.lock', ...backups];
       await expectRefused(
-        'OUTPUT_OVER_STORE',
+        'OUTPUT_IS_STORE',
         store,
         endings.map((ending) => `${store}${ending}`),
       );
       writeFileSync(`${store}.lock`, HEAD);
-      await expectRefused('OUTPUT_OVER_STORE', store, [`${store}.lock`]);
+      await expectRefused('OUTPUT_IS_STORE', store, [`${store}.lock`]);
       expect(await targetOf(store, `${store}.html`)).to.equal(`${store}.html`);
       expect(await targetOf(store, join(folder, 'other-wal'))).to.equal(join(folder, 'other-wal'));
     }));
@@ -99,7 +99,7 @@ describe('the file of a report', () => {
       symlinkSync(folder, join(folder, 'elsewhere'));
       const names = ['hard.html', 'soft.html', 'elsewhere/store.db', 'elsewhere/store.db-wal'];
       await expectRefused(
-        'OUTPUT_OVER_STORE',
+        'OUTPUT_IS_STORE',
         store,
         names.map((name) => join(folder, name)),
       );
@@ -178,10 +178,10 @@ describe('up --report', () => {
       const { report, applied, error } = await upTo(store, file, {
         onEvent: () => writeFileSync(file, 'mine'),
       });
-      expect(report.error?.code).to.equal('OUTPUT_FILE_TAKEN');
+      expect(report.error?.code).to.equal('OUTPUT_EXISTS');
       expect(report).to.have.all.keys('error');
       expect(applied).to.have.length(2);
-      expect(error?.code).to.equal('OUTPUT_FILE_TAKEN');
+      expect(error?.code).to.equal('OUTPUT_EXISTS');
       expect(readFileSync(file, 'utf8')).to.equal('mine');
     }));
 });

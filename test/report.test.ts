@@ -225,7 +225,7 @@ const toldBy = ({ document }: Page): string[] => {
 
 describe('the report of any project', () => {
   const lane = backfillOf('001-lane', 'lane');
-  const when = backfillOf('002-when', 'seen', { areTimestamps: true, groupBy: 'kind' });
+  const when = backfillOf('002-when', 'seen', { timestamps: true, groupBy: 'kind' });
 
   /** Makes a store of these rows, applies, and reports. */
   const reportOn = (rows: number, ...steps: readonly Step[]) =>

@@ -173,7 +173,7 @@ for (const engine of OWN_ENGINES) {
         const check = (await commands.verify())[0]?.checks.find(({ id }) => id === 'integrity');
         expect(check?.findings.filter(({ verdict }) => verdict === 'fail')).to.have.lengthOf(21);
         expect(check?.findings[20]?.text).to.equal('280 more of them');
-        expect(check?.figures).to.include({ contradictions: 300 });
+        expect(check?.stats).to.include({ contradictions: 300 });
       }));
   });
 
@@ -198,9 +198,9 @@ for (const engine of OWN_ENGINES) {
         });
         const { stdout } = await commands.text('up');
         expect(stdout).to.include('(3000001 characters): 1 rows');
-        const figures = (await commands.verify())[0]?.checks.find(({ id }) => id === 'groups')?.figures;
-        expect(figures).to.deep.include({ column: 'a' });
-        expect(JSON.stringify(figures).length).to.be.below(1000);
+        const stats = (await commands.verify())[0]?.checks.find(({ id }) => id === 'groups')?.stats;
+        expect(stats).to.deep.include({ column: 'a' });
+        expect(JSON.stringify(stats).length).to.be.below(1000);
       }));
   });
 }

@@ -176,7 +176,7 @@ describe('a config or step of another user, run by root', () => {
     await project.run('status', '--check');
   });
 
-  it('is refused to the API, and run where `trustsConfig` says so', async () => {
+  it('is refused to the API, and run where `trustConfig` says so', async () => {
     give(OTHER, at(STEP));
     const given = { folder: project.path, path: at('store.db'), backup: false } as const;
     await failureOf('CONFIG_UNTRUSTED', () => migrateOnDeploy(given));
@@ -185,7 +185,7 @@ describe('a config or step of another user, run by root', () => {
     const options = { database, steps: at('steps'), backup: false } as const;
     await failureOf('CONFIG_UNTRUSTED', () => createMigrator(options).up());
     expect(existsSync(at('step-ran'))).to.equal(false);
-    const trusting = { trustsConfig: true };
+    const trusting = { trustConfig: true };
     expect((await migrateOnDeploy({ ...given, ...trusting })).applied).to.deep.equal(['001-a']);
     expect((await startBackfills({ ...given, ...trusting }).done).applied).to.deep.equal([]);
     expect(await createMigrator({ ...options, ...trusting }).pending()).to.deep.equal([]);

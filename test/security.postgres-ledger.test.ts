@@ -11,7 +11,7 @@ const OPEN = 'GRANT CREATE, USAGE ON SCHEMA public TO low';
 /** The first table of a ledger, as it has to be. */
 const STEPS = `CREATE TABLE umzug_backfill_steps (name text PRIMARY KEY, kind text NOT NULL, status text NOT NULL, fingerprint text NOT NULL,
   package_version text NOT NULL, started_at text NOT NULL, applied_at text, duration_ms bigint NOT NULL DEFAULT 0,
-  objects bigint NOT NULL DEFAULT 0, reverted_cells bigint NOT NULL DEFAULT 0, kept_cells bigint NOT NULL DEFAULT 0);
+  object_count bigint NOT NULL DEFAULT 0, reverted_cells bigint NOT NULL DEFAULT 0, kept_cells bigint NOT NULL DEFAULT 0);
   GRANT ALL ON umzug_backfill_steps TO public`;
 const FIRED = `CREATE FUNCTION public.fired() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM loot.boom('trigger'); RETURN new; END $$`;
 const CHECKED = `CREATE FUNCTION public.checked(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM loot.boom('check'); RETURN true; END $$`;
@@ -96,9 +96,9 @@ describe('a ledger of another', () => {
       await expectRefused(db, 'belongs to low', 'umzug_backfill_steps', all);
       await db.as(
         'low',
-        `DROP TABLE umzug_backfill_steps; CREATE VIEW umzug_backfill_steps AS SELECT 'zz'::text AS name, 'foreign'::text AS kind,
+        `DROP TABLE umzug_backfill_steps; CREATE VIEW umzug_backfill_steps AS SELECT 'zz'::text AS name, 'external'::text AS kind,
           'applied'::text AS status, ''::text AS fingerprint, coalesce(loot.boom('view')::text, '') AS package_version, ''::text AS started_at,
-          ''::text AS applied_at, 0::bigint AS duration_ms, 0::bigint AS objects, 0::bigint AS reverted_cells, 0::bigint AS kept_cells;
+          ''::text AS applied_at, 0::bigint AS duration_ms, 0::bigint AS object_count, 0::bigint AS reverted_cells, 0::bigint AS kept_cells;
         GRANT ALL ON umzug_backfill_steps TO public`,
       );
       await expectRefused(db, 'belongs to low', 'umzug_backfill_steps', all);

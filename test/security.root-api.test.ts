@@ -75,7 +75,7 @@ describe('a store of another user, used by root within a program', () => {
     'ledgerStorage().unlogMigration()': (path) => ledgerStorage(path).unlogMigration({ name: 'a' }),
     'importExecuted()': (path) => importExecuted({ from: { table: 'task_audits' }, to: path }),
     'importExecuted() as a dry run': (path) =>
-      importExecuted({ from: { table: 'task_audits' }, to: path, isDryRun: true }),
+      importExecuted({ from: { table: 'task_audits' }, to: path, dryRun: true }),
     'migrateOnDeploy()': (path) => migrateOnDeploy(deploy(path)),
     'startBackfills()': (path) => startBackfills({ ...deploy(path), onEvent: () => undefined }).done,
     'an embedded `up`': (path) => commands(path).up(),

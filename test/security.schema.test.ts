@@ -188,7 +188,7 @@ describe('a schema that is not trusted', () => {
   it('may have full-text tables kept by triggers, of each module and with contents of their own or not', () =>
     withV20(
       async (path) => {
-        const outcome = await up(path, { backup: false, allowsTriggers: true });
+        const outcome = await up(path, { backup: false, allowTriggers: true });
         expect(codeOf(outcome)).to.equal(undefined);
         expect(query(path, `SELECT count(*) FROM f5 WHERE f5 MATCH 'rewritten'`)).to.deep.equal([30]);
         expect(query(path, `SELECT count(*) FROM f4 WHERE f4 MATCH 'rewritten'`)).to.deep.equal([30]);

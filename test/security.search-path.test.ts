@@ -77,7 +77,7 @@ describe('what others plant in the search path', () => {
         const migrator = migratorOn(
           db.url('app_owner'),
           { '001-told': defineBackfill({ table: 'events', key, columns }) },
-          { isConfirmed: true },
+          { confirmed: true },
         );
         await migrator.up();
         expect((await migrator.verify()).map(({ verdict }) => verdict)).to.deep.equal(['pass']);
@@ -98,7 +98,7 @@ describe('what others plant in the search path', () => {
       );
       await db.as('low', TRAPS);
       const on = (step: ReturnType<typeof defineBackfill>) =>
-        migratorOn(db.url('app_owner'), { '001-told': step }, { isConfirmed: true, allowsTriggers: true });
+        migratorOn(db.url('app_owner'), { '001-told': step }, { confirmed: true, allowTriggers: true });
       const table = { table: 'events', key: 'k' };
       const migrator = on(defineBackfill({ ...table, columns }));
       const failed = (error: unknown) => expect(error).to.have.property('code', 'VERIFICATION_FAILED');
@@ -202,7 +202,7 @@ describe('what others plant in the search path', () => {
         const migrator = migratorOn(
           behind(db),
           { '001-told': step(0, 15), '002-told': step(15, types.length) },
-          { isConfirmed: true },
+          { confirmed: true },
         );
         await migrator.status();
         await migrator.up();
@@ -331,7 +331,7 @@ describe('the search path that the project’s own SQL sees', () => {
             columns: { loud: sql('shout(body)') },
           }),
         },
-        { allowsTriggers: true },
+        { allowTriggers: true },
       );
       await migrator.up();
       expect((await migrator.verify()).map(({ verdict }) => verdict)).to.deep.equal(['pass']);

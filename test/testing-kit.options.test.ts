@@ -40,8 +40,8 @@ describe('testBackfill, before it runs anything', () => {
     ['Expected `schema` in testBackfill() to be SQL, or steps', { backfill, schema: [''] }],
     ['Expected `schema` in testBackfill() to be SQL, or steps', { backfill, schema: [backfill] }],
     ['Expected `batchRows` in testBackfill() to be a positive integer', { backfill, batchRows: 0 }],
-    ['Expected `showsValues` in testBackfill() to be true or false', { backfill, showsValues: 'no' }],
-    ['Expected `allowsTriggers` in testBackfill() to be true or false', { backfill, allowsTriggers: 1 }],
+    ['Expected `showValues` in testBackfill() to be true or false', { backfill, showValues: 'no' }],
+    ['Expected `allowTriggers` in testBackfill() to be true or false', { backfill, allowTriggers: 1 }],
     [
       'Unknown option `frist` in `expected` of testBackfill()',
       { backfill, expected: [{ id: 1, frist: 'x' }] },

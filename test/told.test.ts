@@ -245,7 +245,7 @@ return { first: 'x' };`);
       [
         'a statement',
         `defineSqlStep({ up: ['INSERT INTO none VALUES (1)'] })`,
-        'STORE_REFUSED',
+        'STATEMENT_REJECTED',
         'refused a statement',
       ],
       [
@@ -322,7 +322,7 @@ return { first: 'x' };`);
         const debug = await project.cli('up', '--log-level', 'debug', ...named);
         const kind = engine === 'SQLite' ? 'SqliteError SQLITE_CONSTRAINT_TRIGGER' : 'POSTGRES_P0001';
         expect(debug.stdout + debug.stderr)
-          .to.match(/^STORE_REFUSED: /m)
+          .to.match(/^STATEMENT_REJECTED: /m)
           .and.match(new RegExp(`^caused by .*${kind}\\n(?: {4}at \\S+:\\d+\\n)+`, 'm'))
           .and.not.include(SECRET);
         expect((await atTerminal('up', '--show-values', ...named)).stderr).to.include(SECRET);

@@ -38,7 +38,7 @@ const LOGGING = 'CREATE TRIGGER logging AFTER UPDATE ON task_audits BEGIN SELECT
 
 /** Insists that a command was refused for these triggers alone. */
 function expectTriggers(result: CliResult, expected: readonly string[]): void {
-  const { message, hint } = expectRefusal(result, 'TRIGGERS_FIRE', 1);
+  const { message, hint } = expectRefusal(result, 'TRIGGERS_WOULD_FIRE', 1);
   const which = `the trigger${expected.length > 1 ? 's' : ''} ${expected.join(', ')}`;
   expect(message).to.equal(`Each update of task_audits fires ${which}`);
   expect(hint).to.contain('--allow-triggers');
@@ -175,7 +175,7 @@ describe('triggers that updates fire', () => {
     const fill = (table: string) =>
       named(`fill-${table}`, defineBackfill({ table, key: 'id', columns: { filled: sql('id') } }));
     const { up } = commandsOf(projectOf([fill('quiet'), fill('loud')]), { path });
-    const { message } = await failureOf('TRIGGERS_FIRE', () => up());
+    const { message } = await failureOf('TRIGGERS_WOULD_FIRE', () => up());
     expect(message).to.equal('Each update of loud fires the trigger logging');
     expect(dumpTable(path, 'quiet')).to.deep.equal(['id=integer:31 filled=null:']);
   });

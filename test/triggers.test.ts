@@ -10,7 +10,7 @@ import { change, dumpTable, failureOf, withGeneratedStore } from './support/stor
 // refused-rows.test.ts.
 
 const options = { audits: 20, supervisorShare: 1, rareShare: 0 };
-const extra = { batchRows: 5, allowsTriggers: true, backup: false } as const;
+const extra = { batchRows: 5, allowTriggers: true, backup: false } as const;
 
 const freeze = (what: string): string =>
   `CREATE TRIGGER frozen BEFORE UPDATE ON task_audits WHEN old.audit_id = 7 BEGIN SELECT RAISE(${what}); END`;
@@ -35,7 +35,7 @@ const TRIGGERS = [
     what: `ABORT, 'audits are never changed'`,
     reason: 'SQLITE_CONSTRAINT_TRIGGER',
     targets: ['*'],
-    code: 'STORE_REFUSED',
+    code: 'STATEMENT_REJECTED',
     text: /SQLITE_CONSTRAINT_TRIGGER/,
   },
 ] as const;
@@ -96,7 +96,7 @@ describe('a declaration that has lost a column', () => {
       );
       const lost: Project = { ...project, steps };
       await failureOf('STEP_DRIFTED', () => down(path, {}, { ...extra, project: lost }));
-      const { error } = await down(path, {}, { ...extra, project: lost, isConfirmed: true });
+      const { error } = await down(path, {}, { ...extra, project: lost, confirmed: true });
       expect(error).to.include({ code: 'STEP_DRIFTED' });
       expect(error?.message).to.contain('supervisor_processed_at');
       expect(dumpTable(path)).to.deep.equal(before);

@@ -73,7 +73,7 @@ describe('verification, ledger rows removed', () => {
       const integrity = checkOf(await verify(path), 'integrity');
       expect(integrity).to.deep.include({
         verdict: 'fail',
-        figures: { batches: 4, contradictions: 0, held: filled, recorded: filled - 20 },
+        stats: { batches: 4, contradictions: 0, held: filled, recorded: filled - 20 },
       });
       expect(troubles(only((await rescan(path)).verifications))).to.deep.equal(quiet);
       expect((await down(path)).cells).to.deep.equal([

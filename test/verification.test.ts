@@ -40,8 +40,8 @@ import {
 
 function expectNaive(verification: Verification, path: string, history: History): void {
   const expected = naive(readRows(path), history);
-  for (const { id, figures } of verification.checks)
-    expect(figures, id).to.deep.equal(expected.figures[id as keyof typeof expected.figures]);
+  for (const { id, stats } of verification.checks)
+    expect(stats, id).to.deep.equal(expected.stats[id as keyof typeof expected.stats]);
   const samples = verification.checks.flatMap(({ findings }) =>
     findings.flatMap(({ sampleKeys }) => (sampleKeys ? [sampleKeys] : [])),
   );
@@ -120,7 +120,7 @@ describe('verification', () => {
         expect(only((await up(path)).verifications).verdict).to.equal('pass');
         const verification = await verify(path, 100);
         expect(verification.verdict).to.equal('pass');
-        expect(checkOf(verification, 'coverage').figures).to.deep.include({
+        expect(checkOf(verification, 'coverage').stats).to.deep.include({
           rowsInScope: 0,
           columns: backfillStep.columns.map((column) => ({
             name: column.name,
@@ -132,8 +132,8 @@ describe('verification', () => {
             withoutValue: 0,
           })),
         });
-        expect(checkOf(verification, 'lag').figures).to.deep.equal({});
-        expect(checkOf(verification, 'groups').figures.groups).to.deep.equal([]);
+        expect(checkOf(verification, 'lag').stats).to.deep.equal({});
+        expect(checkOf(verification, 'groups').stats.groups).to.deep.equal([]);
       }));
   }
 
@@ -205,7 +205,7 @@ describe('verification', () => {
         ),
       );
       await up(path);
-      const { groups } = checkOf(await verify(path), 'groups').figures as {
+      const { groups } = checkOf(await verify(path), 'groups').stats as {
         groups: { name: string; total: number; filled: Record<string, number> }[];
       };
       expect(groups.map((group) => group.name)).to.deep.equal(['(others)', ...types.slice(0, 200)]);
@@ -257,7 +257,7 @@ describe('a share in percent', () => {
       definition,
       async ({ path, step, up, verify }) => {
         expect(codeOf(await up({ batchRows: 5000 }))).to.equal(undefined);
-        const { groups } = checkOf(only(await verify()), 'groups').figures as {
+        const { groups } = checkOf(only(await verify()), 'groups').stats as {
           groups: { name: string; total: number; percent: { value: number } }[];
         };
         expect(groups).to.have.length(shares.length);

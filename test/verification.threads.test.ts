@@ -111,7 +111,7 @@ describe('verification on two threads', () => {
       let last = await verification();
       for (let tries = 1; last.threads === 2 && tries < 20; tries += 1) last = await verification();
       expect(last.threads).to.equal(1);
-      expect(checkOf(last, 'coverage').figures).to.include({ rowsInScope: 128 });
+      expect(checkOf(last, 'coverage').stats).to.include({ rowsInScope: 128 });
       expect(found(last)).to.deep.equal(one);
     });
   });
@@ -126,7 +126,7 @@ describe('verification on two threads', () => {
       asAgentOs(path, (db) => insertAudits(db, types));
       const one = await verify(path, undefined, alone);
       expect(found(await verify(path, undefined, helped))).to.deep.equal(found(one));
-      const groups = checkOf(one, 'groups').figures.groups as { total: number }[];
+      const groups = checkOf(one, 'groups').stats.groups as { total: number }[];
       expect(groups).to.have.length(201);
       expect(groups.reduce((sum, { total }) => sum + total, 0)).to.equal(30_000);
     }));
@@ -138,7 +138,7 @@ describe('verification on two threads', () => {
       key: 'id',
       scope: slow(300),
       columns: { b: sql('a'), c: sql('a') },
-      checks: { groupBy: 'kind', areTimestamps: true, lag: { from: 'b', to: 'c' } },
+      checks: { groupBy: 'kind', timestamps: true, lag: { from: 'b', to: 'c' } },
     });
     const time = fc.constantFrom(
       ...['2026-01-20T10:00:00Z', '2026-01-20 10:00:00', '2026-01-20T12:00:00.5+02:00', '1768903201'],

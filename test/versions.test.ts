@@ -32,7 +32,10 @@ const withVersions = (act: (store: Versioned) => Promise<void>): Promise<void> =
         exec(`DELETE FROM schema_version; ${rows.join('')}`);
       },
       async isBelow(becomes) {
-        const step = named('1-schema', defineSchemaStep({ table: 'items', version: { ...where, becomes } }));
+        const step = named(
+          '1-schema',
+          defineSchemaStep({ table: 'items', version: { ...where, to: becomes } }),
+        );
         const { steps } = await commandsOf(projectOf([step]), { path }).plan(['up']);
         return steps[0].statements.length > 0;
       },

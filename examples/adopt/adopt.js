@@ -5,6 +5,6 @@ import { db } from './database.js';
 const { imported, present } = await importExecuted({
   from: { table: 'SequelizeMeta' },
   to: ledgerStorage(db),
-  isDryRun: process.argv.includes('--dry-run'),
+  dryRun: process.argv.includes('--dry-run'),
 });
 console.log({ imported, present });

@@ -164,7 +164,7 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
         callbacks.exit(await runFleet({ command, options, argv, given, lang, translate }, context));
         return;
       }
-      const trust = { trustsConfig: options.trustConfig };
+      const trust = { trustConfig: options.trustConfig };
       const loaded = await (embedding?.loadMigrator(trust) ??
         loadProject(folder, trust).then((project) => ({ project })));
       const { project, signal, onEvent }: MigratorDefaults = loaded;
@@ -223,7 +223,7 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
         .catch(async (thrown: unknown) => {
           if (!(await confirm(rootBackfillError(thrown), options, context, presenter.translate)))
             throw thrown;
-          return await heard({ ...migrator, isConfirmed: true });
+          return await heard({ ...migrator, confirmed: true });
         })
         .catch(async (thrown: unknown) => {
           await metrics?.end(command, rootBackfillError(thrown).exitCode);
@@ -269,7 +269,7 @@ function openMetrics(given: string, store: StoreAddress, log: (event: MigratorEv
  */
 function handleBetweenBatches({ event }: MigratorEvent, stop: (name: NodeJS.Signals) => void): void {
   if (event === 'batches_started') addHandlers(stop);
-  if (event === 'batches_ended') removeHandlers(stop);
+  if (event === 'batches_finished') removeHandlers(stop);
 }
 
 const HANDLED_SIGNALS = ['SIGINT', 'SIGTERM'] as const;

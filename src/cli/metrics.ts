@@ -20,7 +20,7 @@ const HELP = {
   cells_filled: 'Cells that the last command has filled',
   cells_skipped: 'Cells that the last command has left alone',
   cells_reverted: 'Cells that the last command has taken back',
-  rows_refused: 'Rows of the last command that the store refused to update',
+  rows_rejected: 'Rows of the last command that the store refused to update',
   batches: 'Batches that the last command has committed',
   verification_duration_seconds: 'How long the last verification took',
 } as const;
@@ -98,8 +98,8 @@ export function collectMetrics(write: (text: string) => void): Metrics {
       case 'batch_reverted':
         gauges.cells_reverted.inc({ backfill: label(event.backfill) }, event.reverted);
         return;
-      case 'row_refused':
-        gauges.rows_refused.inc({ backfill: label(event.backfill) });
+      case 'row_rejected':
+        gauges.rows_rejected.inc({ backfill: label(event.backfill) });
         return;
       case 'verified': {
         const backfill = label(event.backfill);

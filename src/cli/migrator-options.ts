@@ -31,12 +31,12 @@ export function migratorOptions(
     pace: options.pace ?? defaults.pace,
     workers: options.workers ?? defaults.workers,
     walLimitBytes: options.walLimit === undefined ? defaults.walLimitBytes : options.walLimit * 2 ** 20,
-    isConfirmed: options.yes ?? defaults.isConfirmed,
-    showsValues: options.showValues,
-    isStrict: options.strict ?? defaults.isStrict,
+    confirmed: options.yes ?? defaults.confirmed,
+    showValues: options.showValues,
+    strict: options.strict ?? defaults.strict,
     backup: backupOptions(options, defaults.backup),
     lockTimeoutMs: options.lockTimeout === undefined ? defaults.lockTimeoutMs : options.lockTimeout * 1000,
-    allowsTriggers: options.allowTriggers ?? defaults.allowsTriggers,
+    allowTriggers: options.allowTriggers ?? defaults.allowTriggers,
   };
 }
 

@@ -59,7 +59,7 @@ function barView(tracker: ProgressTracker, stream: OutputStream): ProgressView {
     },
     onEvent(event) {
       const progress = tracker.onEvent(event);
-      if (event.event === 'batches_ended') {
+      if (event.event === 'batches_finished') {
         bar?.stop();
         bar = undefined;
       } else if (progress) {

@@ -26,7 +26,7 @@ export interface OpenOptions {
   /** How long a statement waits for another writer, in milliseconds. Default 5,000 to look, 15,000 to write. */
   readonly busyTimeoutMs?: number;
   /** Whether a person has agreed that others may make objects where a server looks for names, and own its tables. Default false. */
-  readonly isConfirmed?: boolean | undefined;
+  readonly confirmed?: boolean | undefined;
   /** Stops whoever reads for long. On PostgreSQL the site has it. */
   readonly signal?: AbortSignalLike | undefined;
   /** Tables that the project is about: who owns one may own the ledger. Default: none. */

@@ -79,14 +79,14 @@ export function expandHome(path: string): string {
  * process, so only `stat` is used.
  *
  * @param given the path; `~/` is the home folder
- * @param options `mayBeEmpty`: whether a file without bytes is no error, since it is to be restored. `isCopy`: whether it is a copy of a
+ * @param options `allowEmpty`: whether a file without bytes is no error, since it is to be restored. `isCopy`: whether it is a copy of a
  *   store, which may be of another user than root. Default: neither
  * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or `USAGE` (white space
  *   around the path); `ROOT_REFUSED` or `STORE_UNTRUSTED` if this user is root and the store is not; `STORE_UNTRUSTED` for what a stranger
  *   has put beside it
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
-export function locateStore(given: string, { mayBeEmpty = false, isCopy = false } = {}): StoreFiles {
+export function locateStore(given: string, { allowEmpty = false, isCopy = false } = {}): StoreFiles {
   if (given !== given.trim() || given === '') {
     // The driver trims its argument: it would open, or create, another file than the one named.
     throw new BackfillError(
@@ -131,7 +131,7 @@ export function locateStore(given: string, { mayBeEmpty = false, isCopy = false 
     ownership: { uid: found.uid, gid: found.gid, mode: found.mode & 0o666 },
   };
   // Whatever stands in its WAL: SQLite removes that of an empty file when it opens it.
-  if (!mayBeEmpty && files.mainBytes === 0) {
+  if (!allowEmpty && files.mainBytes === 0) {
     throw new BackfillError(
       'STORE_EMPTY',
       msg('The store at {path} is an empty file', { path: absolute }),

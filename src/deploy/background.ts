@@ -39,7 +39,7 @@ export interface RunningBackfills {
  *
  * @param options see {@link BackgroundOptions}
  * @returns at once; its `done` settles when everything is filled and verified
- * @throws {BackfillError} `SQLITE_TWICE` when another copy of SQLite is loaded in this process
+ * @throws {BackfillError} `SQLITE_LOADED_TWICE` when another copy of SQLite is loaded in this process
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
  *
  * @example

@@ -24,9 +24,9 @@ export interface DeployOptions extends PaceOptions, TrustsCode {
   /** How long to wait for another run, in milliseconds. Default 600,000. */
   readonly lockTimeoutMs?: number;
   /** Whether updates may fire triggers. Default false. */
-  readonly allowsTriggers?: boolean;
+  readonly allowTriggers?: boolean;
   /** Whether a person has agreed to what the command line asks `--yes` for. Default false. */
-  readonly isConfirmed?: boolean;
+  readonly confirmed?: boolean;
   /** Stops between two batches; its `reason` is a signal's name. */
   readonly signal?: AbortSignalLike;
   /** Told what happens. */
@@ -54,10 +54,10 @@ export async function migrateOnDeploy({
   path,
   backfills,
   lockTimeoutMs = DEPLOY_LOCK_TIMEOUT_MS,
-  trustsConfig,
+  trustConfig,
   ...rest
 }: DeployOptions = {}): Promise<DeployResult> {
-  const project = await loadProject(folder, { trustsConfig });
+  const project = await loadProject(folder, { trustConfig });
   const { up } = await import('../migrator/up.js'); // late: every step file imports this package
   const address = storeAddress(project.config, { dbPath: path }, process.env);
   return await withServerHints(address, () =>

@@ -177,14 +177,14 @@ async function isDerivable(store: Store, { table, key, columns, process }: Backf
 /**
  * Refuses to go on with a backfill that has filled something, is not finished, and is declared otherwise than it was then.
  *
- * @param isConfirmed whether a function whose text alone has changed may go on
+ * @param confirmed whether a function whose text alone has changed may go on
  * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
  */
 export async function requireSameDeclaration(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
-  isConfirmed = false,
+  confirmed = false,
 ): Promise<void> {
   const { name } = backfill;
   const record = await ledger.step(name);
@@ -203,7 +203,7 @@ export async function requireSameDeclaration(
       ),
     );
   }
-  if (isConfirmed || !last || !hasOtherText(last, backfill)) return;
+  if (confirmed || !last || !hasOtherText(last, backfill)) return;
   throw new BackfillError(
     'PROCESS_CHANGED',
     msg(

@@ -43,14 +43,10 @@ export function takeThrown({ process }: Backfill): readonly unknown[] {
 /**
  * Says what the `process` of a backfill threw, each place once.
  *
- * @param showsValues whether to add the errors' messages, which may quote rows
+ * @param showValues whether to add the errors' messages, which may quote rows
  */
-export function thrownWarnings(
-  { name }: Backfill,
-  errors: readonly unknown[],
-  showsValues = false,
-): string[] {
-  const texts = errors.map((error) => thrownText(error) + (showsValues ? `: ${messageOf(error)}` : ''));
+export function thrownWarnings({ name }: Backfill, errors: readonly unknown[], showValues = false): string[] {
+  const texts = errors.map((error) => thrownText(error) + (showValues ? `: ${messageOf(error)}` : ''));
   return [...new Set(texts)].map((text) => `\`process\` of ${name} threw: ${text}`);
 }
 

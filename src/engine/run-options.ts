@@ -57,11 +57,11 @@ export interface ValuesLeft {
 }
 
 /**
- * What a run tells while it goes on. Between `batches_started` and `batches_ended` the event loop turns after each
+ * What a run tells while it goes on. Between `batches_started` and `batches_finished` the event loop turns after each
  * batch, so that a signal can be heard; outside, a statement may keep it busy for long.
  */
 export type RunEvent =
-  | { readonly event: 'batches_started' | 'batches_ended'; readonly backfill: string }
+  | { readonly event: 'batches_started' | 'batches_finished'; readonly backfill: string }
   | {
       readonly event: 'run_started';
       readonly backfill: string;
@@ -104,7 +104,7 @@ export type RunEvent =
     }
   | {
       /** The store refused to update a row: it is recorded as a skip, with SQLite's result code or an SQLSTATE as its reason. */
-      readonly event: 'row_refused';
+      readonly event: 'row_rejected';
       readonly backfill: string;
       readonly key: string;
       readonly reason: string;
@@ -113,7 +113,7 @@ export type RunEvent =
   /** Others have claimed all that is left of a run, or still take part in it, and are waited for; which process, if it is another one, since when, where the server tells. */
   | ({ readonly event: 'range_waiting'; readonly backfill: string } & Partial<LockHolder>)
   /** Other writers are left room before the next batch. */
-  | { readonly event: 'paused'; readonly backfill: string; readonly pauseMs: number }
+  | { readonly event: 'throttled'; readonly backfill: string; readonly pauseMs: number }
   | { readonly event: 'store_busy'; readonly backfill: string; readonly pauseMs: number }
   /** A reader keeps the WAL from being used again, and it has reached its limit: the run waits. */
   | { readonly event: 'wal_pinned'; readonly backfill: string; readonly walBytes: number }
@@ -124,9 +124,9 @@ export interface RunOptions extends PaceOptions {
   /** Stops the run between two batches; its `reason` is the signal's name. */
   readonly signal?: AbortSignalLike | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
-  readonly isConfirmed?: boolean | undefined;
+  readonly confirmed?: boolean | undefined;
   /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
-  readonly showsValues?: boolean | undefined;
+  readonly showValues?: boolean | undefined;
   /** Called after each commit. */
   readonly onEvent?: ((event: RunEvent) => void) | undefined;
 }

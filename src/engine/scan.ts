@@ -170,7 +170,7 @@ export async function scanRows(
   const { inScope, from, afterKey, upTo } = await rowSql(store, backfill);
   const isHolding = columns.map(({ name, value }, i) => {
     const fallback = fallbackOf(value);
-    if (fallback === undefined || !checks.areTimestamps) return '0';
+    if (fallback === undefined || !checks.timestamps) return '0';
     const cell = `t.${identifier(name)}`;
     const isSame = derivation.isSame(cell, derivation.fallback(i, fallback));
     return `CASE WHEN ${cell} IS NOT NULL AND ${isSame} THEN ${2 ** i} ELSE 0 END`;
@@ -185,7 +185,7 @@ export async function scanRows(
     (i) => `c${i}`,
     (i) => `v${i}`,
   );
-  const values = checks.areTimestamps ? columns.map((_, i) => derivation.text(`c${i}`)) : [];
+  const values = checks.timestamps ? columns.map((_, i) => derivation.text(`c${i}`)) : [];
   const list = ['k', state, derivation.text('g'), 'same', ...values, ...derivation.clientInput].join(', ');
   return async function* ([first, last]) {
     let start = from(first);

@@ -57,10 +57,10 @@ export async function planSchemaStep(store: Store, step: SchemaStepDefinition): 
 async function versionRow(store: Store, { version }: SchemaStepDefinition): Promise<PlannedStatement[]> {
   if (!version) return [];
   const isThere =
-    compareVersions((await storeVersion(store, version)).version, declaredVersion(version.becomes)) >= 0;
+    compareVersions((await storeVersion(store, version)).version, declaredVersion(version.to)) >= 0;
   if (isThere) return [];
-  const sql = `INSERT INTO ${identifier(version.table)} (${identifier(version.column)}) VALUES (${literal(version.becomes)})`;
-  return [{ sql, creates: { kind: 'version', name: version.becomes } }];
+  const sql = `INSERT INTO ${identifier(version.table)} (${identifier(version.column)}) VALUES (${literal(version.to)})`;
+  return [{ sql, creates: { kind: 'version', name: version.to } }];
 }
 
 /** What drops the objects of a step, in the order in which `down` does: indexes first, as a column in use stays. */

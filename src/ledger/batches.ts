@@ -187,7 +187,7 @@ export function batchesIn({ store, rows, timestamp }: Place, runs: ReturnType<ty
         if (held !== cellsFilled) await store.run(sql, held, backfill, number);
       }
       await store.run(
-        `UPDATE ${T.steps} AS s SET objects = (SELECT count(*) FROM ${T.objects} AS o WHERE o.step = s.name)`,
+        `UPDATE ${T.steps} AS s SET object_count = (SELECT count(*) FROM ${T.objects} AS o WHERE o.step = s.name)`,
       );
       await reconcileRuns(backfill, known);
     },

@@ -62,8 +62,8 @@ function ledgerIn(store: Store, now: () => Date, last: Place['last'], outer?: { 
 
 // Its format
 
-/** The first format that is read: in 1, which had no table to say so, and 2, runs had no ranges. */
-const FIRST_FORMAT = 3;
+/** The first format that is read: in 1, which had no table to say so, and 2, runs had no ranges; in 3 columns had other names. */
+const FIRST_FORMAT = 4;
 
 const FORMATS = reader(T.format, { version: count });
 
@@ -134,7 +134,7 @@ const COMMANDS = reader(T.commands, {
   steps: texts,
   /** Path of the backup made before it, or null. */
   backup: orNull(text),
-  begunAt: text,
+  startedAt: text,
 });
 const BACKUP_PATHS = reader(T.commands, { backup: text });
 const BACKUPS = reader(T.backups, { path: text, bytes: count, sha256: text });
@@ -177,7 +177,7 @@ function commandsIn({ store, exists, rows, timestamp }: Place) {
     async backupBefore(step: string): Promise<string | undefined> {
       const begun = await COMMANDS.all(
         store,
-        `WHERE command = 'up' AND begun_at <= (SELECT started_at FROM ${T.steps} WHERE name = ?) ORDER BY number DESC`,
+        `WHERE command = 'up' AND started_at <= (SELECT started_at FROM ${T.steps} WHERE name = ?) ORDER BY number DESC`,
         step,
       );
       return begun.find(({ steps }) => steps.includes(step))?.backup ?? undefined;
@@ -193,7 +193,7 @@ function commandsIn({ store, exists, rows, timestamp }: Place) {
         command,
         steps: JSON.stringify(steps),
         backup: backup?.path ?? null,
-        begunAt: timestamp(),
+        startedAt: timestamp(),
       });
       if (!backup) return;
       const { path, bytes, sha256 } = backup;

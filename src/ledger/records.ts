@@ -173,7 +173,7 @@ export interface Place {
  * Kind of a migration that is in the ledger since it is umzug's storage, and that somebody else's code applies and reverts:
  * its row is only its name. Such rows are no steps of a project, so that they are no drift and no work of `down`.
  */
-export const EXTERNAL = 'foreign';
+export const EXTERNAL = 'external';
 
 /** The steps that were begun. */
 export const STEPS = reader(T.steps, {
@@ -219,14 +219,14 @@ export interface RunRecord {
   readonly startKey: Key | null;
   readonly watermark: Key | null;
   readonly cursor: Key | null;
-  readonly foundCells: number;
+  readonly prefilledCells: number;
   readonly batches: number;
   readonly rowsScanned: number;
   readonly cellsFilled: number;
   readonly cellsSkipped: number;
   readonly startedAt: string;
   readonly filledAt: string | null;
-  /** Whether `foundCells` has been counted: others take part only then. */
+  /** Whether `prefilledCells` has been counted: others take part only then. */
   readonly isCounted: boolean;
   /** How much of it is done, 0 to 1, where it has several ranges, which tell; else its keys do. */
   readonly share?: number;

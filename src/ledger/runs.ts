@@ -24,7 +24,7 @@ const RUNS = reader(T.runs, {
   status: oneOf('running', 'filled', 'verified', 'superseded'),
   startKey: orNull(key),
   watermark: orNull(key),
-  foundCells: orNull(count),
+  prefilledCells: orNull(count),
   startedAt: text,
   filledAt: orNull(text),
 });
@@ -155,7 +155,7 @@ export function runsIn({ store, rows, timestamp, last }: Place) {
     /** Notes how many cells held their derived value before a run filled its first. */
     async setPrefilledCells(backfill: string, run: number, cells: number): Promise<void> {
       await store.run(
-        `UPDATE ${T.runs} SET found_cells = ? WHERE backfill = ? AND run = ?`,
+        `UPDATE ${T.runs} SET prefilled_cells = ? WHERE backfill = ? AND run = ?`,
         cells,
         backfill,
         run,
@@ -253,8 +253,8 @@ function whole(run: RowOf<typeof RUNS>, ranges: readonly Range[]): RunRecord {
   return {
     ...run,
     cursor: current ? current.cursor : run.startKey,
-    foundCells: run.foundCells ?? 0,
-    isCounted: run.foundCells !== null,
+    prefilledCells: run.prefilledCells ?? 0,
+    isCounted: run.prefilledCells !== null,
     batches: sum('batches'),
     rowsScanned: sum('rowsScanned'),
     cellsFilled: sum('cellsFilled'),

@@ -30,7 +30,7 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
     (await rows(STEPS, '')).sort((a, b) => (a.name < b.name ? -1 : 1));
 
   async function countObjects(step: string, change: number): Promise<void> {
-    await store.run(`UPDATE ${T.steps} SET objects = objects + ? WHERE name = ?`, change, step);
+    await store.run(`UPDATE ${T.steps} SET object_count = object_count + ? WHERE name = ?`, change, step);
   }
 
   return {
@@ -44,7 +44,7 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
     async beginStep(step: Pick<StepRecord, 'name' | 'kind' | 'fingerprint'>): Promise<void> {
       await store.dialect.ledger.make(store);
       await store.run(
-        `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at, objects)
+        `INSERT INTO ${T.steps} (name, kind, status, fingerprint, package_version, started_at, object_count)
         VALUES (?, ?, 'applying', ?, ?, ?, (SELECT count(*) FROM ${T.objects} WHERE step = ?))
         ON CONFLICT (name) DO UPDATE SET status = 'applying', fingerprint = excluded.fingerprint, kept_cells = 0,
           reverted_cells = 0`,
@@ -118,7 +118,7 @@ export function stepsIn({ store, rows, drop, timestamp }: Place) {
       return (
         await store.pluck<string>(
           `SELECT s.name FROM ${T.steps} AS s LEFT JOIN ${T.objects} AS o ON o.step = s.name
-          GROUP BY s.name HAVING s.objects <> count(o.name)
+          GROUP BY s.name HAVING s.object_count <> count(o.name)
           UNION SELECT step FROM ${T.objects} WHERE step NOT IN (SELECT name FROM ${T.steps}) ORDER BY 1`,
         )
       ).map((name) => `what ${name} made does not match its row`);
@@ -161,7 +161,7 @@ function requireStepState(isAsExpected: boolean, name: string): void {
 }
 
 /**
- * Names of what counts as executed in somebody's own Umzug: foreign migrations, and steps of ours. A step that is half applied, or not
+ * Names of what counts as executed in somebody's own Umzug: external migrations, and steps of ours. A step that is half applied, or not
  * verified, is pending for `up` and executed for `down`, so that either continues with it; one that is half reverted is executed for both,
  * so that `down` finishes first.
  *

@@ -25,7 +25,7 @@ export const LEDGER_TABLES = {
 const T = LEDGER_TABLES;
 
 /** The format of the ledger that this package writes; format.ts says what becomes of others. */
-export const LEDGER_FORMAT = 3;
+export const LEDGER_FORMAT = 4;
 
 /**
  * The tables of every engine; {@link ledgerDdl} puts its types in the place of the upper-case words. Times are ISO-8601 in UTC, booleans are
@@ -34,14 +34,14 @@ export const LEDGER_FORMAT = 3;
 const TEMPLATE = `
 CREATE TABLE IF NOT EXISTS ${T.steps} (
   name TEXT PRIMARY KEY NOT NULL,
-  kind TEXT NOT NULL,              -- schema | sql | backfill | require | foreign
+  kind TEXT NOT NULL,              -- schema | sql | backfill | require | external
   status TEXT NOT NULL,            -- applying -> applied -> reverting -> (row deleted)
   fingerprint TEXT NOT NULL,       -- SHA-256 of the normalised declaration
   package_version TEXT NOT NULL,   -- of this package, when the step was begun
   started_at TEXT NOT NULL,
   applied_at TEXT,
   duration_ms INTEGER NOT NULL DEFAULT 0,
-  objects INTEGER NOT NULL DEFAULT 0,  -- rows of the next table that belong to it
+  object_count INTEGER NOT NULL DEFAULT 0,  -- rows of the next table that belong to it
   reverted_cells INTEGER NOT NULL DEFAULT 0,  -- by a \`down\` under way
   kept_cells INTEGER NOT NULL DEFAULT 0
 );
@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS ${T.runs} (
   status TEXT NOT NULL,            -- running -> filled -> verified; or superseded by a rescan
   start_key ANY,                   -- the last key before it
   watermark ANY,                   -- last key in scope of the run, NULL when the table was empty
-  found_cells INTEGER,             -- cells up to the watermark that held their derived value before the run; NULL until they are counted
+  prefilled_cells INTEGER,         -- cells up to the watermark that held their derived value before the run; NULL until they are counted
   started_at TEXT NOT NULL,
   filled_at TEXT,
   PRIMARY KEY (backfill, run)
@@ -133,7 +133,7 @@ CREATE TABLE IF NOT EXISTS ${T.commands} (  -- what changed the store, and the b
   command TEXT NOT NULL,           -- up | down | rescan | backfill
   steps TEXT NOT NULL,             -- JSON array: the steps that it was to work on
   backup TEXT,                     -- path; NULL where none was wanted
-  begun_at TEXT NOT NULL
+  started_at TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS ${T.declarations} (  -- what batches were filled by, from the first that was
   backfill TEXT NOT NULL,

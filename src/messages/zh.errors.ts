@@ -117,8 +117,8 @@ export const zhErrors = {
     '{what} 中的 `columns.{column}` 应为类型名，实际为 `{type}`',
   'Expected `indexes.{index}.columns` in {what} to be a list of column names':
     '{what} 中的 `indexes.{index}.columns` 应为列名的列表',
-  'Expected `version.becomes` in {what} to be a version, got `{version}`':
-    '{what} 中的 `version.becomes` 应为版本号，实际为 `{version}`',
+  'Expected `version.to` in {what} to be a version, got `{version}`':
+    '{what} 中的 `version.to` 应为版本号，实际为 `{version}`',
   'Expected `up` in defineSqlStep() to be a list of statements': 'defineSqlStep() 中的 `up` 应为语句的列表',
   "A statement in defineSqlStep() can not run inside the step's transaction: {sql}":
     'defineSqlStep() 中有语句不能在步骤的事务内运行：{sql}',

@@ -68,8 +68,7 @@ export const zhHints = {
     '请修正后再次运行同一命令；该批次没有写入任何内容',
   'Call it with rows like those that umzug-backfill skips {name} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill {name} --rescan':
     '请用 umzug-backfill skips {name} 列出的行或下一个批次的行调用它并加以修正；然后运行 umzug-backfill up，以及 umzug-backfill backfill {name} --rescan',
-  'Name two of `columns` and set `areTimestamps: true`':
-    '请指定 `columns` 中的两列，并设置 `areTimestamps: true`',
+  'Name two of `columns` and set `timestamps: true`': '请指定 `columns` 中的两列，并设置 `timestamps: true`',
   'Write it as 1.2.3': '请写成 1.2.3 的形式',
   'Rename one of {file} and {other}': '请重命名 {file} 和 {other} 之一',
   'Give a type alone, as TEXT: constraints and defaults can not be taken back exactly':

@@ -28,12 +28,12 @@ export const zhUmzug = {
   'Write {option}: { NAME: defineBackfill({ … }) }, with defineSchemaStep(), defineSqlStep() or requireBackfill(NAME) alike':
     '请写 {option}: { NAME: defineBackfill({ … }) } ； defineSchemaStep()、defineSqlStep() 和 requireBackfill(NAME) 亦同',
   'The step {name} is applied already': '步骤 {name} 已经应用',
-  "Leave it out, or pass rerun: 'SKIP'; a backfill runs again with backfill(NAME, { isRescan: true })":
-    "请去掉它，或传入 rerun: 'SKIP' ；回填可用 backfill(NAME, { isRescan: true }) 再次运行",
+  "Leave it out, or pass rerun: 'SKIP'; a backfill runs again with backfill(NAME, { rescan: true })":
+    "请去掉它，或传入 rerun: 'SKIP' ；回填可用 backfill(NAME, { rescan: true }) 再次运行",
   'Expected `rerun` in {what} to be THROW or SKIP, got `{value}`':
     '{what} 中的 `rerun` 应为 THROW 或 SKIP，实际为 `{value}`',
-  'No step runs over what it has done; a backfill runs again with backfill(NAME, { isRescan: true })':
-    '步骤不会在已完成的内容上再次运行；回填可用 backfill(NAME, { isRescan: true }) 再次运行',
+  'No step runs over what it has done; a backfill runs again with backfill(NAME, { rescan: true })':
+    '步骤不会在已完成的内容上再次运行；回填可用 backfill(NAME, { rescan: true }) 再次运行',
   "umzug's create() writes functions, and a step of this package is a declaration":
     'umzug 的 create() 写出的是函数，而本软件包的步骤是声明',
   'Write one: umzug-backfill create NAME --backfill': '请生成一个： umzug-backfill create NAME --backfill',

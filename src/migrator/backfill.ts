@@ -26,12 +26,12 @@ export interface BackfillResult extends RunResult {
  * verified yet. Writes nothing when there is nothing to do.
  *
  * @param name one backfill. Default: all
- * @param isRescan whether to begin at the first key and to try skips again
+ * @param rescan whether to begin at the first key and to try skips again
  * @throws {BackfillError} `BACKFILL_UNKNOWN`, `STEP_NOT_APPLIED`, or when the store is refused
  */
 export async function backfill(
   given: MigratorOptions,
-  { name, isRescan = false }: { readonly name?: string | undefined; readonly isRescan?: boolean },
+  { name, rescan: isRescan = false }: { readonly name?: string | undefined; readonly rescan?: boolean },
 ): Promise<BackfillResult> {
   const options: MigratorOptions = { ...given, withWorkers: workersOf(given) };
   const wanted = backfillsOf(options.project, name);

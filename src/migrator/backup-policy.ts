@@ -114,7 +114,7 @@ export async function startCommand(
     removeWithSidecars(made.path);
     throw error;
   }
-  options.onEvent?.({ event: 'backup_made', ...made });
+  options.onEvent?.({ event: 'backup_created', ...made });
   return made;
 }
 

@@ -217,12 +217,12 @@ export async function hasRowsToFill({ store, ledger }: Session, step: BackfillSt
 /**
  * Refuses backfills whose updates would fire triggers that nobody has agreed to.
  *
- * @throws {BackfillError} `TRIGGERS_FIRE` listing them
+ * @throws {BackfillError} `TRIGGERS_WOULD_FIRE` listing them
  */
 export async function refuseTriggers(
   { store }: Session,
   backfills: readonly BackfillStep[],
-  { allowsTriggers = false, onEvent }: Pick<MigratorOptions, 'allowsTriggers' | 'onEvent'>,
+  { allowTriggers = false, onEvent }: Pick<MigratorOptions, 'allowTriggers' | 'onEvent'>,
 ): Promise<void> {
   for (const { table, columns } of backfills) {
     const triggers = await store.dialect.updateTriggers(
@@ -232,6 +232,6 @@ export async function refuseTriggers(
     );
     if (triggers.length === 0) continue;
     const text = `Each update of ${table} fires ${triggers.length > 1 ? 'the triggers' : 'the trigger'} ${triggers.join(', ')}`;
-    agreeToTriggers(text, table, { allowsTriggers, onEvent });
+    agreeToTriggers(text, table, { allowTriggers, onEvent });
   }
 }

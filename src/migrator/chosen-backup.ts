@@ -125,7 +125,7 @@ function recordOf(path: string, known: KnownBackups | undefined): BackupRecord |
 /**
  * Compares a backup with what the ledger knows.
  *
- * @param isConfirmed whether it may be another than the ledger knows under its name
+ * @param confirmed whether it may be another than the ledger knows under its name
  * @returns whether the ledger knows it, under whatever name
  * @throws {BackfillError} `BACKUP_CHANGED`
  */
@@ -133,11 +133,11 @@ export function compareBackup(
   { path, record }: ChosenBackup,
   { bytes, sha256 }: Digest,
   known: KnownBackups | undefined,
-  isConfirmed: boolean,
+  confirmed: boolean,
 ): boolean {
   const isSame = (it: BackupRecord | undefined): boolean => it?.bytes === bytes && it.sha256 === sha256;
   if ([...(known?.values() ?? [])].some(isSame)) return true;
-  if (!record || isConfirmed) return false;
+  if (!record || confirmed) return false;
   throw new BackfillError(
     'BACKUP_CHANGED',
     record.bytes === bytes

@@ -35,10 +35,10 @@ import {
  */
 export async function checkDeclarations(
   { store, ledger }: Session,
-  { project, isConfirmed }: Pick<MigratorOptions, 'project' | 'isConfirmed'>,
+  { project, confirmed }: Pick<MigratorOptions, 'project' | 'confirmed'>,
   due: readonly BackfillStep[],
 ): Promise<string[]> {
-  for (const step of due) await requireSameDeclaration(store, ledger, step, isConfirmed);
+  for (const step of due) await requireSameDeclaration(store, ledger, step, confirmed);
   return (
     await flatMapEach(backfillsOf(project), async (step) => [
       await processWarning(store, ledger, step),
@@ -50,13 +50,13 @@ export async function checkDeclarations(
 /**
  * Refuses to pass over a backfill that is not finished, and whose file is gone: renamed, it would be begun a second time.
  *
- * @throws {BackfillError} `STEP_FILE_GONE`
+ * @throws {BackfillError} `STEP_FILE_MISSING`
  */
 export async function refuseOrphans({ ledger }: Session, { steps, isPart }: Project): Promise<void> {
   const orphan = (await orphansOf(ledger, steps, isPart))[0];
   if (orphan === undefined) return;
   throw new BackfillError(
-    'STEP_FILE_GONE',
+    'STEP_FILE_MISSING',
     msg('The step {name} is not finished, and its file is gone', { name: orphan }),
     msg(
       'Put the file back, then run the same command again; or take back what it has done: umzug-backfill down --to {name}',

@@ -31,7 +31,7 @@ export interface DownResult extends RunResult {
 /**
  * Finds the steps that `down` reverts, last first. A step that was begun and not finished counts.
  *
- * @throws {BackfillError} `STEP_UNKNOWN`, `STEP_NOT_APPLIED`, `STEP_FILE_GONE`, `STEP_IRREVERSIBLE`
+ * @throws {BackfillError} `STEP_UNKNOWN`, `STEP_NOT_APPLIED`, `STEP_FILE_MISSING`, `STEP_IRREVERSIBLE`
  */
 export function findReverts(
   records: readonly StepRecord[],
@@ -56,7 +56,7 @@ export function findReverts(
     const step = steps.find((candidate) => candidate.name === name);
     if (!step) {
       throw new BackfillError(
-        'STEP_FILE_GONE',
+        'STEP_FILE_MISSING',
         msg('The step {step} is applied, but its file is gone, so that it can not be reverted', {
           step: name,
         }),
@@ -81,17 +81,17 @@ export function findReverts(
 export async function checkReverts(
   { store, ledger }: Session,
   reverts: readonly Step[],
-  { isConfirmed = false, onEvent }: Pick<MigratorOptions, 'isConfirmed' | 'onEvent'>,
+  { confirmed = false, onEvent }: Pick<MigratorOptions, 'confirmed' | 'onEvent'>,
 ): Promise<void> {
   await mapEach(reverts, async (step, i) => {
     if (step.kind === 'backfill') await refuseDamagedCells(ledger, step.name);
     if (step.kind !== 'schema') return;
     await checkRevertible(store, ledger, step);
-    if (i === 0) await checkDataLoss(store, ledger, step, { isConfirmed });
-    const estimate = await checkLockTime(store, ledger, step, { isConfirmed });
+    if (i === 0) await checkDataLoss(store, ledger, step, { confirmed });
+    const estimate = await checkLockTime(store, ledger, step, { confirmed });
     if (estimate)
       onEvent?.({
-        event: 'lock_expected',
+        event: 'lock_estimated',
         step: step.name,
         lockMs: Math.ceil(estimate.lockMs),
         diskBytes: estimate.diskBytes,
@@ -116,7 +116,7 @@ export async function down(options: MigratorOptions, target: DownTarget = {}): P
       const reverts = findReverts(records, project.steps, target);
       const drifts = checkDrift(options, records);
       const backfills = reverts.filter(isBackfill);
-      if (!options.isConfirmed) await refuseLostFillers(session, backfills, drifts);
+      if (!options.confirmed) await refuseLostFillers(session, backfills, drifts);
       await refuseTriggers(session, backfills, { ...options, onEvent });
       await refuseVersionTriggers(session, reverts, 'down', { ...options, onEvent });
       await checkReverts(session, reverts, { ...options, onEvent });

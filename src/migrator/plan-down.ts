@@ -16,7 +16,7 @@ export async function planDown(options: MigratorOptions, target: DownTarget = {}
     const records = await session.ledger.steps();
     const { steps: known } = await withRecalled(session, options.project);
     const reverts = findReverts(records, known, target);
-    await checkReverts(session, reverts, { isConfirmed: true });
+    await checkReverts(session, reverts, { confirmed: true });
     const steps = await mapEach(reverts, async (step): Promise<PlannedStep> => {
       const statements = await reverseDdl(session, step);
       return {

@@ -130,17 +130,17 @@ export async function planUp(options: MigratorOptions, target: UpTarget = {}): P
 /** Says what `backfill` would do, reading only. */
 export async function planBackfill(
   options: MigratorOptions,
-  { name, isRescan = false }: { readonly name?: string | undefined; readonly isRescan?: boolean },
+  { name, rescan = false }: { readonly name?: string | undefined; readonly rescan?: boolean },
 ): Promise<Plan> {
   const wanted = backfillsOf(options.project, name);
   const warnings: string[] = [];
   return await inSnapshot(options, async (session) => {
     const steps = await mapEach(wanted, async (step): Promise<PlannedStep> => {
       await requireApplied(session, step);
-      const fill = await planFill(session, options, step, isRescan ? 'rescan' : 'catch-up', warnings);
+      const fill = await planFill(session, options, step, rescan ? 'rescan' : 'catch-up', warnings);
       return { step: step.name, statements: [], fill };
     });
-    const command = isRescan ? 'rescan' : 'backfill';
+    const command = rescan ? 'rescan' : 'backfill';
     const backup = await planBackup(options, session, { command, steps: wanted.map((step) => step.name) });
     const drifts = checkDrift(options, await session.ledger.steps());
     warnings.push(...(await checkDeclarations(session, options, wanted)));
@@ -189,7 +189,7 @@ async function planFill(
   );
   const thrown = takeThrown(step);
   warnings.push(...thrownWarnings(step, thrown));
-  if (options.showsValues)
+  if (options.showValues)
     // on the log alone: what a dry run prints may be kept
     for (const text of thrownWarnings(step, thrown, true)) options.onEvent?.({ event: 'warning', text });
   const readMs = performance.now() - startedAt;

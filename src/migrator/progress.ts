@@ -45,7 +45,7 @@ export class ProgressTracker {
         this.#loop ??= this.#begin(event.backfill, 'down', BigInt(-event.batch - 1), -1n);
         return this.#step(this.#loop, BigInt(-event.batch), event.reverted);
       }
-      case 'batches_ended':
+      case 'batches_finished':
         this.#loop = undefined;
         return undefined;
       default:

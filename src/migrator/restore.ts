@@ -53,21 +53,21 @@ export interface RestoreResult {
  * the live file. Killed at any instant it leaves the store as it was or restored, and can be run again.
  *
  * @param given the backup. Default: the store's newest, if its ledger knows that
- * @param isDryRun whether only to look
+ * @param dryRun whether only to look
  * @throws {BackfillError} a `BACKUP_…` code, `CONFIRMATION_REQUIRED`, `RUN_LOCKED`, `DISK_SPACE_LOW`, `STORE_BUSY`, `STORE_IN_USE`
  */
 export async function restore(
   options: MigratorOptions,
   given: string | undefined,
-  isDryRun = false,
+  dryRun = false,
 ): Promise<RestoreResult> {
   // Looked at first for what can be refused at once, and again under the lock: another run may make a newer backup meanwhile.
   const files = locateLive(options.path);
-  if (isDryRun || !hasJournalHeader(files)) {
+  if (dryRun || !hasJournalHeader(files)) {
     const plan = await choose(options, files, given, 'read');
     // SQLite may write to what it opens, if another user puts a journal beside it.
     if (!isShared(dirname(plan.backup.path))) await checkBackup(options, plan, plan.backup.path);
-    if (isDryRun) return await planRestore(options, plan);
+    if (dryRun) return await planRestore(options, plan);
   }
   const connector = sqliteConnector(options.path, { files });
   return await withLock({ ...options, connector }, () => restoreAlone(options, given));
@@ -90,12 +90,12 @@ async function choose(
   access: 'read' | 'write',
 ): Promise<RestorePlan> {
   // Here too copies are made; and it may lie on a mount on which nobody can change a mode.
-  const own = backupFolder(files, undefined, options.isConfirmed ?? false);
+  const own = backupFolder(files, undefined, options.confirmed ?? false);
   const folder = options.backup ? options.backup.folder : undefined;
   const copies = folder === undefined ? own : backupFolder(files, folder);
   const known = await readKnownBackups(files, access);
   const backup = chooseBackup(files, copies, given, known);
-  if (!options.isConfirmed) refuseForeign(backup.path, files);
+  if (!options.confirmed) refuseForeign(backup.path, files);
   const found = locateBackup(backup.path);
   if (
     ['', ...SIDECARS, '.lock'].some(
@@ -109,18 +109,18 @@ async function choose(
 }
 
 async function planRestore(
-  { isConfirmed = false }: MigratorOptions,
+  { confirmed = false }: MigratorOptions,
   { files, backup, known }: RestorePlan,
 ): Promise<RestoreResult> {
   const digest = await withOpen(backup.path, async (fd) => digestOf(fd));
-  const isVerified = compareBackup(backup, digest, known, isConfirmed);
+  const isVerified = compareBackup(backup, digest, known, confirmed);
   return { from: backup.path, bytes: digest.bytes, path: files.path, isVerified };
 }
 
 /** An empty store may be restored too; for a missing one its file has to be made first, as it says whose it is to be. */
 function locateLive(path: string): StoreFiles {
   try {
-    return locateStore(path, { mayBeEmpty: true });
+    return locateStore(path, { allowEmpty: true });
   } catch (error) {
     if (!(error instanceof BackfillError) || error.code !== 'STORE_MISSING') throw error;
     throw new BackfillError(
@@ -144,7 +144,7 @@ async function restoreAlone(options: MigratorOptions, given: string | undefined)
   const act = withPrivateFolder(restorePrefix(files), async (work) => {
     const prepared = join(work, unguessable());
     const digest = await takeIn(backup.path, prepared, files);
-    const isVerified = compareBackup(backup, digest, known, options.isConfirmed ?? false);
+    const isVerified = compareBackup(backup, digest, known, options.confirmed ?? false);
     await checkBackup(options, plan, prepared);
     for (let tries = 1; ; tries += 1) {
       const done = await copyThenRestore(plan, prepared, tries < TRIES, options.onEvent);
@@ -174,7 +174,7 @@ async function copyThenRestore(
   const files = locateLive(path); // a try before this one may have emptied the WAL
   const before = lastModified(files);
   const { saved, wasDamaged } = await copyCurrent(files, copies);
-  onEvent?.({ event: 'store_saved', path: saved });
+  onEvent?.({ event: 'store_copied', path: saved });
   let isCopyStale = false;
   const onLocked = (): void => {
     if (wasDamaged) return; // opening it may have changed its files, and they are saved as they were

@@ -36,15 +36,15 @@ export type MigratorEvent =
       readonly durationMs: number;
     }
   | {
-      readonly event: 'lock_expected';
+      readonly event: 'lock_estimated';
       readonly step: string;
       /** How long the write lock will be held, in milliseconds. */
       readonly lockMs: number;
       /** Disk needed while it is held, in bytes. */
       readonly diskBytes: number;
     }
-  | ({ readonly event: 'backup_made' } & Backup)
-  | { readonly event: 'backup_removed' | 'store_saved'; readonly path: string }
+  | ({ readonly event: 'backup_created' } & Backup)
+  | { readonly event: 'backup_removed' | 'store_copied'; readonly path: string }
   /** Another run is waited for; its holder is not known in the moment in which it begins. */
   | ({ readonly event: 'lock_waiting' } & Partial<LockHolder>)
   | { readonly event: 'warning'; readonly text: string }
@@ -78,17 +78,17 @@ export interface MigratorOptions extends PaceOptions {
   /** Lets further workers take part in what is filled. Default: none do. */
   readonly withWorkers?: WithWorkers | undefined;
   /** Whether a person has agreed to what asks for `--yes`. Default false. */
-  readonly isConfirmed?: boolean | undefined;
+  readonly confirmed?: boolean | undefined;
   /** How to back the store up before it is changed; false: not at all. */
   readonly backup?: BackupOptions | false | undefined;
   /** How long to wait for another run, in milliseconds; 0: not at all. Default 60,000. */
   readonly lockTimeoutMs?: number | undefined;
   /** Whether updates may fire triggers. Default false. */
-  readonly allowsTriggers?: boolean | undefined;
+  readonly allowTriggers?: boolean | undefined;
   /** Whether drift is refused rather than reported. Default false. */
-  readonly isStrict?: boolean | undefined;
+  readonly strict?: boolean | undefined;
   /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
-  readonly showsValues?: boolean | undefined;
+  readonly showValues?: boolean | undefined;
   /** Stops a run between two batches. */
   readonly signal?: AbortSignalLike | undefined;
   /** Told what happens. */
@@ -170,10 +170,10 @@ export async function withStore<Result>(
 ): Promise<Result> {
   const connector = await connectorFor(options);
   const tables = options.project.steps.flatMap((step) => ('table' in step ? [step.table] : []));
-  const { isConfirmed } = options;
+  const { confirmed } = options;
   const store = await connector.open({
     access,
-    isConfirmed,
+    confirmed,
     tables,
     ...(busyTimeoutMs === undefined ? {} : { busyTimeoutMs }),
   });
@@ -219,11 +219,11 @@ export function backfillsOf(project: Project, name?: string): BackfillStep[] {
 }
 
 /** Finds drift; refuses it when asked to. */
-export function checkDrift({ project, isStrict }: MigratorOptions, records: readonly StepRecord[]): Drift[] {
+export function checkDrift({ project, strict }: MigratorOptions, records: readonly StepRecord[]): Drift[] {
   const { steps, isPart } = project;
   const known = isPart ? records.filter(({ name }) => steps.some((step) => step.name === name)) : records;
   const drifts = findDrift(steps, known);
-  if (isStrict) refuseDrift(drifts);
+  if (strict) refuseDrift(drifts);
   return drifts;
 }
 

@@ -9,13 +9,13 @@ import type { MigratorOptions, Session } from './session.js';
 /**
  * Refuses schema steps that would write the version table of a file, where that fires triggers that nobody has agreed to.
  *
- * @throws {BackfillError} `TRIGGERS_FIRE` listing them
+ * @throws {BackfillError} `TRIGGERS_WOULD_FIRE` listing them
  */
 export async function refuseVersionTriggers(
   { store, ledger }: Session,
   steps: readonly Step[],
   direction: 'up' | 'down',
-  { allowsTriggers = false, onEvent }: Pick<MigratorOptions, 'allowsTriggers' | 'onEvent'>,
+  { allowTriggers = false, onEvent }: Pick<MigratorOptions, 'allowTriggers' | 'onEvent'>,
 ): Promise<void> {
   if (!store.files) return; // a server's has an author whom its owner trusts
   for (const step of steps) {
@@ -32,23 +32,23 @@ export async function refuseVersionTriggers(
       ).some(({ kind }) => kind === 'version');
     if (triggers.length === 0 || !(await writes(step))) continue;
     const text = `Each version that is written to ${table} or removed from it may fire ${triggers.length > 1 ? 'the triggers' : 'the trigger'} ${triggers.join(', ')}`;
-    agreeToTriggers(text, table, { allowsTriggers, onEvent });
+    agreeToTriggers(text, table, { allowTriggers, onEvent });
   }
 }
 
 /**
  * Refuses that triggers fire, unless that was agreed to: then it is a warning.
  *
- * @throws {BackfillError} `TRIGGERS_FIRE`
+ * @throws {BackfillError} `TRIGGERS_WOULD_FIRE`
  */
 export function agreeToTriggers(
   text: string,
   table: string,
-  { allowsTriggers, onEvent }: Pick<MigratorOptions, 'allowsTriggers' | 'onEvent'>,
+  { allowTriggers, onEvent }: Pick<MigratorOptions, 'allowTriggers' | 'onEvent'>,
 ): void {
-  if (!allowsTriggers) {
+  if (!allowTriggers) {
     throw new BackfillError(
-      'TRIGGERS_FIRE',
+      'TRIGGERS_WOULD_FIRE',
       text,
       msg(
         'Look at what they do: sqlite3 STORE {command}; if they may run for every row that is updated, run it again with --allow-triggers',

@@ -63,7 +63,7 @@ function runnable(
         path,
         up: async ({ context: { store, ledger } }) => await applySchemaStep(store, ledger, step),
         down: async ({ context: { store, ledger } }) => {
-          await revertSchemaStep(store, ledger, step, { isConfirmed: options.isConfirmed ?? false });
+          await revertSchemaStep(store, ledger, step, { confirmed: options.confirmed ?? false });
         },
       };
     case 'backfill':

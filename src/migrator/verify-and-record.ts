@@ -24,10 +24,10 @@ export async function verifyAndRecord(
   const { verdict, run, threads, durationMs } = verification;
   await store.write(async (tx) => {
     const own = ledger.in(tx);
-    const summary = verification.checks.map(({ id, verdict: found, figures }) => ({
+    const summary = verification.checks.map(({ id, verdict: found, stats }) => ({
       id,
       verdict: found,
-      figures,
+      stats,
     }));
     await own.addVerification(step.name, run, verdict, summary);
     await recordProbes(tx, own, step); // here, where a kill behind the last batch can not come between

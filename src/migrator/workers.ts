@@ -6,7 +6,7 @@ import { type MigratorEvent, type MigratorOptions, withSession } from './session
 /** What only the worker that leads tells: the loops of the others begin and end within its own. */
 const LEADERS: ReadonlySet<MigratorEvent['event']> = new Set([
   'batches_started',
-  'batches_ended',
+  'batches_finished',
   'run_started',
   'range_waiting',
 ]);

@@ -53,7 +53,7 @@ interface TimestampFigures {
 const NULL_KINDS = ['fillable', 'waiting', 'refused', 'withoutValue'] as const;
 
 /** A check's figures: each check has its own, and says in its code which. */
-const figuresOf = <Figures>({ figures }: CheckResult): Figures => figures as Figures;
+const figuresOf = <Figures>({ stats }: CheckResult): Figures => stats as Figures;
 
 /** Says what a check found. */
 export function checkText(check: CheckResult, step: BackfillStep, words: Messages): CheckText {

@@ -71,7 +71,7 @@ export interface ReportResult {
  * Makes a report and writes it to a file, also when a check failed.
  *
  * @param path where to, relative to the current folder
- * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`, or as {@link renderReport}
+ * @throws {BackfillError} `OUTPUT_IS_STORE`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`, or as {@link renderReport}
  */
 export async function report(
   options: MigratorOptions,
@@ -88,7 +88,7 @@ export async function report(
 /**
  * Finds where a report on a store is to go.
  *
- * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`, or when there is no store
+ * @throws {BackfillError} `OUTPUT_IS_STORE`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`, or when there is no store
  */
 export const checkTarget = ({ path: store, postgres }: MigratorOptions, path: string): string =>
   resolveOutputPath(REPORT_FILE, path, postgres ? undefined : locateStore(store));

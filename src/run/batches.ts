@@ -48,7 +48,7 @@ export async function withBatchEvents(work: Work, act: (loop: Loop) => Promise<v
     throwIfAborted(options.signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin
   } finally {
     await pacer.close();
-    options.onEvent?.({ event: 'batches_ended', backfill: backfill.name });
+    options.onEvent?.({ event: 'batches_finished', backfill: backfill.name });
   }
 }
 
@@ -135,7 +135,7 @@ class Pacer {
   async pause(): Promise<void> {
     const { pauseMs } = this.#pace;
     if (pauseMs === 0) return;
-    this.#options.onEvent?.({ event: 'paused', backfill: this.#backfill.name, pauseMs });
+    this.#options.onEvent?.({ event: 'throttled', backfill: this.#backfill.name, pauseMs });
     await pauseFor(pauseMs, this.#options.signal);
   }
 

@@ -169,7 +169,7 @@ async function advance(
   }
   if (rejected) {
     const { key, code: reason } = rejected;
-    options.onEvent?.({ event: 'row_refused', backfill: backfill.name, key: String(key), reason });
+    options.onEvent?.({ event: 'row_rejected', backfill: backfill.name, key: String(key), reason });
   }
   request.rejected = undefined;
   if (batch) await pacer.onCommit(batch.rowsScanned);
@@ -177,7 +177,7 @@ async function advance(
 }
 
 async function emitBatch(
-  { ledger, backfill: of, options: { onEvent, showsValues } }: Loop,
+  { ledger, backfill: of, options: { onEvent, showValues } }: Loop,
   batch: Batch,
   durationMs: number,
 ): Promise<void> {
@@ -196,7 +196,7 @@ async function emitBatch(
     durationMs,
   });
   if (skips === 0) return;
-  for (const text of thrownWarnings(of, takeThrown(of), showsValues)) onEvent({ event: 'warning', text });
+  for (const text of thrownWarnings(of, takeThrown(of), showValues)) onEvent({ event: 'warning', text });
   for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, number))
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }

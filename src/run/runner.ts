@@ -70,11 +70,11 @@ export async function beginBackfillStep(
   store: Connection,
   ledger: Ledger,
   step: BackfillStep,
-  { isConfirmed }: RunOptions,
+  { confirmed }: RunOptions,
 ): Promise<void> {
   await store.write(async (tx) => {
     const own = ledger.in(tx);
-    await requireSameDeclaration(tx, own, step, isConfirmed);
+    await requireSameDeclaration(tx, own, step, confirmed);
     await own.beginStep({ name: step.name, kind: step.kind, fingerprint: fingerprint(step) });
     if ((await own.runs(step.name)).length === 0) await beginRun(tx, own, step, 'first');
   });
@@ -150,7 +150,7 @@ async function beginRun(
 
 /** Makes sure that what goes on goes by the declaration that it was begun with; what has filled nothing yet is begun anew. */
 async function takeUp({ store, ledger, backfill, options }: Work): Promise<void> {
-  await requireSameDeclaration(store, ledger, backfill, options.isConfirmed);
+  await requireSameDeclaration(store, ledger, backfill, options.confirmed);
   if (await isFilledBy(store, ledger, backfill)) return;
   await store.write(async (tx) => {
     const own = ledger.in(tx);

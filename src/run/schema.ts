@@ -99,7 +99,7 @@ export async function applySchemaStep(store: Connection, ledger: Ledger, step: S
 }
 
 /** Whether a person has agreed to lose values, or to hold the write lock for long. */
-type Consent = Pick<RunOptions, 'isConfirmed'>;
+type Consent = Pick<RunOptions, 'confirmed'>;
 
 /** Lock time above which `down` wants to be confirmed, in milliseconds. */
 const LONG_LOCK_MS = 2000;
@@ -119,13 +119,13 @@ async function refuseNewerVersion(store: Store, ledger: Ledger, step: SchemaStep
   const objects = await existingObjects(store, ledger, step);
   if (!step.version || objects.every(({ kind }) => kind === 'index')) return;
   const { text, version } = await storeVersion(store, step.version);
-  if (compareVersions(version, declaredVersion(step.version.becomes)) <= 0) return;
+  if (compareVersions(version, declaredVersion(step.version.to)) <= 0) return;
   const backup = await ledger.backupBefore(step.name);
   throw new BackfillError(
     'VERSION_TOO_NEW',
     msg('The store is at version {version}, above {made}, and may rest on what this step made: {objects}', {
       version: text,
-      made: step.version.becomes,
+      made: step.version.to,
       objects: objects.map(({ name }) => name).join(', '),
     }),
     backup !== undefined && pathExists(backup)
@@ -153,10 +153,10 @@ export async function checkDataLoss(
   store: Store,
   ledger: Ledger,
   step: SchemaStep,
-  { isConfirmed }: Consent,
+  { confirmed }: Consent,
 ): Promise<void> {
   const columns = await existingColumns(store, ledger, step);
-  if (columns.length === 0 || isConfirmed) return;
+  if (columns.length === 0 || confirmed) return;
   const count = store.dialect.builtIn('count');
   const counts = columns.map((name, i) => `${count}(${identifier(name)}) AS n${i}`).join(', ');
   const sql = `SELECT ${counts} FROM ${identifier(step.table)}`;
@@ -182,12 +182,12 @@ export async function checkLockTime(
   store: Store,
   ledger: Ledger,
   step: SchemaStep,
-  { isConfirmed }: Consent,
+  { confirmed }: Consent,
 ): Promise<Estimate | undefined> {
   const columns = await existingColumns(store, ledger, step);
   if (columns.length === 0) return undefined;
   const estimate = await store.dialect.estimate(store, step.table, { dropsColumns: columns.length });
-  if (estimate.lockMs <= LONG_LOCK_MS || isConfirmed) return estimate;
+  if (estimate.lockMs <= LONG_LOCK_MS || confirmed) return estimate;
   throw new BackfillError(
     'CONFIRMATION_REQUIRED',
     msg(

@@ -74,12 +74,12 @@ export function isSameFile(a: string, b: string): boolean {
  * The folder for a store's copies, absolute, with links resolved.
  *
  * @param given a folder. Default: the store's own
- * @param isConfirmed whether a person has agreed to a folder in which every user may rename; undefined where none is asked
+ * @param confirmed whether a person has agreed to a folder in which every user may rename; undefined where none is asked
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE` when there is none, this user may not write it, or others may rename in it
  */
-export function backupFolder(files: StoreFiles, given: string | undefined, isConfirmed?: boolean): string {
+export function backupFolder(files: StoreFiles, given: string | undefined, confirmed?: boolean): string {
   const folder = given === undefined ? files.folder : namedFolder(given);
-  refuseUnsafeFolder(files, folder, isConfirmed);
+  refuseUnsafeFolder(files, folder, confirmed);
   return folder;
 }
 
@@ -197,7 +197,7 @@ export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time
 
 /** Whether the copy could be checked; throws when it is damaged. */
 async function checkCopy(path: string, depth: CheckDepth): Promise<boolean> {
-  const copy = openSqlite(locateStore(path, { mayBeEmpty: true, isCopy: true }), { access: 'read' });
+  const copy = openSqlite(locateStore(path, { allowEmpty: true, isCopy: true }), { access: 'read' });
   try {
     const isSound = await checkDamage(copy, depth);
     if (isSound !== false) return isSound !== undefined;

@@ -9,13 +9,13 @@ import { shellWord } from '../shell.js';
  * Refuses a folder for copies in which a user who is not trusted may rename: the private folder or the copy itself could be replaced.
  * Root trusts nobody else, because that user could lead it anywhere.
  *
- * @param isConfirmed whether a person has agreed to a folder in which every user may; undefined where none is asked
+ * @param confirmed whether a person has agreed to a folder in which every user may; undefined where none is asked
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
 export function refuseUnsafeFolder(
   { ownership, folder: own }: StoreFiles,
   folder: string,
-  isConfirmed?: boolean,
+  confirmed?: boolean,
 ): void {
   const self = process.geteuid?.();
   const opening = findOpening(folder, { owners: self === 0 ? [] : [ownership.uid] });
@@ -25,10 +25,10 @@ export function refuseUnsafeFolder(
   const refuse = (message: string, hint: string): BackfillError =>
     new BackfillError('BACKUP_FOLDER_UNUSABLE', message, hint);
   if (by === 'everyone') {
-    if (isConfirmed) return;
+    if (confirmed) return;
     throw refuse(
       `A copy of the store is not safe in ${folder}: every user may replace what is in ${path}`,
-      isConfirmed === undefined
+      confirmed === undefined
         ? `Remove that permission: chmod o-w ${where}; or pass another folder: --backup-dir /path/to/folder`
         : `Remove that permission: chmod o-w ${where}; if no other user can get at it, as on a mount that shows this mode for every folder, run the same command again with --yes`,
     );

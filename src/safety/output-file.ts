@@ -37,7 +37,7 @@ const SIDECAR_SUFFIX = /^-(?:wal|shm|journal)$|^\.(?:lock|backup-.*|before-resto
  *
  * @param given the path; its folder must be there
  * @returns the absolute path, with symbolic links resolved so that a link stays one
- * @throws {BackfillError} `OUTPUT_OVER_STORE`, `OUTPUT_FILE_TAKEN`, `OUTPUT_UNWRITABLE`, `OUTPUT_UNTRUSTED`
+ * @throws {BackfillError} `OUTPUT_IS_STORE`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`, `OUTPUT_UNTRUSTED`
  */
 export function resolveOutputPath(
   { what, signature }: OutputFileKind,
@@ -63,7 +63,7 @@ export function resolveOutputPath(
   }
   if (found.size > 0 && !attempt(what, asked, () => beginsWith(path, signature))) {
     throw new BackfillError(
-      'OUTPUT_FILE_TAKEN',
+      'OUTPUT_EXISTS',
       msg('There is a file at {path} that is no {what} of this program', { path: asked, what }),
       msg('Name another file for the {what}, or move that one away first', { what }),
     );
@@ -128,7 +128,7 @@ function refuseStore(what: string, path: string, found: Stats | undefined, store
   const isSame = path === store.path || ['', ...SIDECARS, '.lock'].some((end) => isOf(store.path + end));
   if (!isBeside && !isSame) return;
   throw new BackfillError(
-    'OUTPUT_OVER_STORE',
+    'OUTPUT_IS_STORE',
     msg('The {what} can not be written to {path}: that is the store, or belongs to it', { what, path }),
     msg('Name another file for the {what}', { what }),
   );

@@ -12,7 +12,7 @@ import { STEP_TEMPLATES, type TemplateKind } from './templates.js';
 export interface CreateOptions extends TrustsCode {
   readonly kind: TemplateKind;
   /** Whether to write nothing. Default false. */
-  readonly isDryRun?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
   /** The time of a name's timestamp. Default: now. */
   readonly now?: Date;
 }
@@ -39,7 +39,7 @@ export interface CreateResult {
 export async function createStep(
   folder: string,
   name: string,
-  { kind, isDryRun, now = new Date(), trustsConfig }: CreateOptions,
+  { kind, dryRun, now = new Date(), trustConfig }: CreateOptions,
 ): Promise<CreateResult> {
   if (!/^[A-Za-z][\w-]*$/.test(name) || name.length > 100) {
     throw new BackfillError(
@@ -50,7 +50,7 @@ export async function createStep(
       msg('Name what it does, as order-times: its number is put before it'),
     );
   }
-  const { config, file: configFile } = await loadConfig(folder, { trustsConfig });
+  const { config, file: configFile } = await loadConfig(folder, { trustConfig });
   // A config in dist was compiled: the steps to write are those that it is compiled with.
   const base = basename(dirname(configFile)) === 'dist' ? folder : dirname(configFile);
   const folders = config.steps.map((path) => resolve(base, path));
@@ -72,8 +72,8 @@ export async function createStep(
   }
   const target = targetFolder(folders, kind);
   const path = join(target, `${step}${extensionOf(target, files, configFile, base)}`);
-  refuseOthersCode(target, { trustsConfig });
-  if (!isDryRun) createFile(path, STEP_TEMPLATES[kind]);
+  refuseOthersCode(target, { trustConfig });
+  if (!dryRun) createFile(path, STEP_TEMPLATES[kind]);
   return { step, kind, file: relative(folder, path) };
 }
 

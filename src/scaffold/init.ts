@@ -16,7 +16,7 @@ export interface InitOptions {
   /** The store's path, as the config is to name it. Default `store.db`. */
   readonly store?: string | undefined;
   /** Whether to write nothing. Default false. */
-  readonly isDryRun?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
 }
 
 /** What `init` has written, or would. */
@@ -38,7 +38,7 @@ export interface InitResult {
  *
  * @throws {BackfillError} `FILE_EXISTS` when there is a config, `FOLDER_UNWRITABLE`, `OUTPUT_UNTRUSTED`, `USAGE` for a URL
  */
-export function initProject(folder: string, { store = 'store.db', isDryRun }: InitOptions = {}): InitResult {
+export function initProject(folder: string, { store = 'store.db', dryRun }: InitOptions = {}): InitResult {
   // A config is a file that others read, and a URL may hold a password.
   if (/^\s*[a-z][\w+.-]*:\/\//i.test(store))
     throw new BackfillError(
@@ -52,7 +52,7 @@ export function initProject(folder: string, { store = 'store.db', isDryRun }: In
   if (standing !== undefined) throw fileExists(standing);
   const isCompiled = existsSync(join(folder, 'tsconfig.json'));
   const config = `umzug-backfill.config.${isCompiled ? 'ts' : isModule(folder) ? 'js' : 'mjs'}`;
-  if (!isDryRun) {
+  if (!dryRun) {
     const steps = join(folder, STEP_FOLDER);
     refuseOthersLinks('folder', steps);
     try {

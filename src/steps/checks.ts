@@ -28,8 +28,8 @@ export interface BackfillChecks<Column extends string = string> {
   /** Rules of one's own: no row may break them. */
   readonly rules?: readonly VerificationRule[];
   /** Whether the filled columns hold timestamps, to be judged as such. Default false. */
-  readonly areTimestamps?: boolean;
-  /** Two filled columns whose difference in seconds is a figure worth watching. Needs `areTimestamps`. */
+  readonly timestamps?: boolean;
+  /** Two filled columns whose difference in seconds is a figure worth watching. Needs `timestamps`. */
   readonly lag?: { readonly from: NoInfer<Column>; readonly to: NoInfer<Column> };
 }
 
@@ -47,15 +47,15 @@ const invalid = (message: string, hint: string): BackfillError =>
 export function validateChecks(checks: BackfillChecks, columns: readonly string[]): BackfillChecks {
   refuseUnknownOptions(
     checks,
-    ['groupBy', 'indexes', 'rules', 'areTimestamps', 'lag'],
+    ['groupBy', 'indexes', 'rules', 'timestamps', 'lag'],
     `\`checks\` of ${WHAT}`,
     'STEP_INVALID',
   );
   for (const end of checks.lag ? [checks.lag.from, checks.lag.to] : []) {
-    if (!columns.includes(end) || checks.areTimestamps !== true) {
+    if (!columns.includes(end) || checks.timestamps !== true) {
       throw invalid(
         `\`checks.lag\` in ${WHAT} names ${end}, which is not a filled column of timestamps`,
-        'Name two of `columns` and set `areTimestamps: true`',
+        'Name two of `columns` and set `timestamps: true`',
       );
     }
   }

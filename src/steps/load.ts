@@ -126,7 +126,7 @@ export async function importDefault(path: string): Promise<unknown> {
 /** Whether code is run whoever may write it. */
 export interface TrustsCode {
   /** Whether root runs the config and the steps also if other users own them or may write them. Default false: they are refused. */
-  readonly trustsConfig?: boolean | undefined;
+  readonly trustConfig?: boolean | undefined;
 }
 
 /**
@@ -135,8 +135,8 @@ export interface TrustsCode {
  * @throws {BackfillError} `CONFIG_UNTRUSTED`
  * @see https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory
  */
-export function refuseOthersCode(file: string, { trustsConfig = false }: TrustsCode): void {
-  if (trustsConfig || !isRoot()) return;
+export function refuseOthersCode(file: string, { trustConfig = false }: TrustsCode): void {
+  if (trustConfig || !isRoot()) return;
   const opening = findOpening(file, { contents: true });
   if (!opening) return;
   const { path, by, owner } = opening;

@@ -20,7 +20,7 @@ export interface VersionOptions {
   /** Its column with the version's text, as `0.21.0`. */
   readonly column: string;
   /** The version that this step brings the store to. */
-  readonly becomes: string;
+  readonly to: string;
 }
 
 /** What {@link defineSchemaStep} takes. */
@@ -102,15 +102,15 @@ export function defineSchemaStep(options: SchemaStepOptions): SchemaStepDefiniti
   });
   if (options.version) {
     const { version } = options;
-    refuseUnknownOptions(version, ['table', 'column', 'becomes'], `\`version\` of ${what}`, 'STEP_INVALID');
+    refuseUnknownOptions(version, ['table', 'column', 'to'], `\`version\` of ${what}`, 'STEP_INVALID');
     requireText(version.table, 'version.table', what, 'STEP_INVALID');
     requireText(version.column, 'version.column', what, 'STEP_INVALID');
-    if (parseVersion(version.becomes) === undefined) {
+    if (parseVersion(version.to) === undefined) {
       throw new BackfillError(
         'STEP_INVALID',
-        msg('Expected `version.becomes` in {what} to be a version, got `{version}`', {
+        msg('Expected `version.to` in {what} to be a version, got `{version}`', {
           what,
-          version: version.becomes,
+          version: version.to,
         }),
         msg('Write it as 1.2.3'),
       );

@@ -62,7 +62,7 @@ export async function requireRoundTrip(subject: Subject, seed: string, path: str
 
   await runDown(subject, path);
   const left = firstDifference(before, await readContents(path, step));
-  if (left) throw differenceError('NOT_TAKEN_BACK', step, left, ['in the seed', 'after `down`']);
+  if (left) throw differenceError('NOT_REVERTED', step, left, ['in the seed', 'after `down`']);
   await runUp(subject, path);
   const again = firstDifference(after, await readContents(path, step));
   if (again)
@@ -82,7 +82,7 @@ function requireOnlyFilled({ step }: Subject, before: StoreContents, after: Stor
     after,
     ({ table, column, left }) => table === step.table && isFilled(column, left),
   );
-  if (found) throw differenceError('NOT_KEPT', step, found, ['before `up`', 'after it']);
+  if (found) throw differenceError('NOT_PRESERVED', step, found, ['before `up`', 'after it']);
 }
 
 /** A cell that was in scope and is NULL still has its reason. */

@@ -8,10 +8,10 @@ export type BackfillTestCode =
   | 'NOT_DETERMINISTIC'
   | 'NOT_EXPECTED'
   | 'PROCESS_THREW'
-  | 'NOT_KEPT'
+  | 'NOT_PRESERVED'
   | 'SKIP_NOT_RECORDED'
   | 'NOT_VERIFIED'
-  | 'NOT_TAKEN_BACK'
+  | 'NOT_REVERTED'
   | 'NOT_RESUMED'
   | 'NOT_CAUGHT_UP'
   | 'PROCESS_ENDED';
@@ -25,10 +25,10 @@ export const HINT_BY_CODE: Readonly<Record<BackfillTestCode, string>> = {
   NOT_DETERMINISTIC: ROW_ALONE,
   PROCESS_THREW: 'Call it with a row of `rows` by itself',
   NOT_EXPECTED: 'Mend the backfill, or what `expected` says',
-  NOT_KEPT: TRIGGER,
+  NOT_PRESERVED: TRIGGER,
   SKIP_NOT_RECORDED: 'Let `scope` look at the row alone, and not at what has been filled',
   NOT_VERIFIED: 'docs/verification.md says what each check looks at',
-  NOT_TAKEN_BACK: TRIGGER,
+  NOT_REVERTED: TRIGGER,
   NOT_RESUMED: `${ROW_ALONE}, in whatever process`,
   NOT_CAUGHT_UP: ROW_ALONE,
   PROCESS_ENDED: "Let the step's file end no process, and look at what it printed",
@@ -38,7 +38,7 @@ export const HINT_BY_CODE: Readonly<Record<BackfillTestCode, string>> = {
  * A backfill does not do what it should: the first difference that the test found, in one sentence.
  *
  * It names a key and a column, and never holds the contents of a column that the backfill read. Of the columns that it fills only timestamps
- * are shown. What `process` threw is told with its message, unless `showsValues` is false.
+ * are shown. What `process` threw is told with its message, unless `showValues` is false.
  *
  * @example
  * await testBackfill({ file: 'backfills/002-names.js', schema: 'CREATE TABLE …', rows: [{ name: 'Ada' }] }).catch((error: unknown) => {

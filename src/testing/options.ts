@@ -30,9 +30,9 @@ export interface SeedOptions {
   /** Rows of a batch. Default: a fifth of `rows`, so that there are about five batches. */
   readonly batchRows?: number;
   /** Whether updates may fire triggers. Default false. */
-  readonly allowsTriggers?: boolean;
+  readonly allowTriggers?: boolean;
   /** Whether errors hold what `process`, the step's file or the database said, which may quote these rows. Default true. */
-  readonly showsValues?: boolean;
+  readonly showValues?: boolean;
 }
 
 /** A backfill in a file of its own. */
@@ -62,21 +62,12 @@ export interface Subject {
   readonly rows: readonly TestRow[];
   readonly expected: readonly TestRow[];
   readonly batchRows: number;
-  readonly allowsTriggers: boolean;
-  readonly showsValues: boolean;
+  readonly allowTriggers: boolean;
+  readonly showValues: boolean;
 }
 
 const WHAT = 'testBackfill()';
-const KNOWN = [
-  'file',
-  'backfill',
-  'schema',
-  'rows',
-  'expected',
-  'batchRows',
-  'allowsTriggers',
-  'showsValues',
-];
+const KNOWN = ['file', 'backfill', 'schema', 'rows', 'expected', 'batchRows', 'allowTriggers', 'showValues'];
 
 const invalidOption = (name: string, expected: string, value: unknown): BackfillError =>
   new BackfillError(
@@ -97,21 +88,21 @@ const invalidOption = (name: string, expected: string, value: unknown): Backfill
  */
 export async function readOptions(options: TestBackfillOptions): Promise<Subject> {
   refuseUnknownOptions(options, KNOWN, WHAT, 'USAGE');
-  const { rows, expected = [], batchRows, allowsTriggers = false, showsValues = true } = options;
+  const { rows, expected = [], batchRows, allowTriggers = false, showValues = true } = options;
   checkRows('rows', rows);
   checkRows('expected', expected);
   if (rows.length === 0) throw invalidOption('rows', 'a list of rows, one at least', '[]');
   if (batchRows !== undefined && !(Number.isSafeInteger(batchRows) && batchRows > 0))
     throw invalidOption('batchRows', 'a positive integer', batchRows);
-  if (typeof allowsTriggers !== 'boolean')
-    throw invalidOption('allowsTriggers', 'true or false', allowsTriggers);
-  if (typeof showsValues !== 'boolean') throw invalidOption('showsValues', 'true or false', showsValues);
+  if (typeof allowTriggers !== 'boolean')
+    throw invalidOption('allowTriggers', 'true or false', allowTriggers);
+  if (typeof showValues !== 'boolean') throw invalidOption('showValues', 'true or false', showValues);
   const schema = checkedSchema(options.schema);
   const { step, file } = await readStep(options);
   const names = [step.key, ...step.columns.map(({ name }) => name)];
   for (const row of expected) refuseOtherCells(row, names);
   return {
-    ...{ step, file, schema, rows, expected, allowsTriggers, showsValues },
+    ...{ step, file, schema, rows, expected, allowTriggers, showValues },
     batchRows: batchRows ?? Math.ceil(rows.length / 5),
   };
 }

@@ -20,7 +20,7 @@ interface Cell {
  * behind `up` and `down`, with everything else taken back.
  *
  * @returns how many values were put
- * @throws {BackfillTestError} `NOT_KEPT`
+ * @throws {BackfillTestError} `NOT_PRESERVED`
  */
 export async function requirePreserved(
   subject: Subject,
@@ -48,7 +48,7 @@ export async function requirePreserved(
       tableOf(await readContents(path, step), step),
       isOther,
     );
-    if (found) throw differenceError('NOT_KEPT', step, found, when);
+    if (found) throw differenceError('NOT_PRESERVED', step, found, when);
   };
 
   copyStore(seed, path);

@@ -31,7 +31,7 @@ export const runOptions = (subject: Subject, path: string): MigratorOptions => (
   targetBatchMs: 600_000, // each batch is as large as asked for, on the slowest machine
   pace: 'full',
   backup: false,
-  allowsTriggers: subject.allowsTriggers,
+  allowTriggers: subject.allowTriggers,
 });
 
 /** Makes a store with the schema, and with rows in the backfill's table. */

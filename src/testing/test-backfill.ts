@@ -76,7 +76,7 @@ export async function testBackfill(options: TestBackfillOptions): Promise<TestBa
       rmSync(folder, { recursive: true, force: true });
     }
   } catch (error) {
-    throw options.showsValues === false ? error : withItsCause(error);
+    throw options.showValues === false ? error : withItsCause(error);
   }
 }
 
@@ -119,13 +119,13 @@ async function testIn(folder: string, subject: Subject): Promise<TestBackfillRes
 
 /** Up to ten rows on which `process` throws are exceptions to a run; when they are all there are, nothing was tested. */
 function requireSomeDerived(
-  { step, showsValues }: Subject,
+  { step, showValues }: Subject,
   { ledger: { skips }, rowsInScope }: Baseline,
 ): void {
   const failed = skips.filter(({ reason }) => reason === PROCESS_FAILED).length;
   if (rowsInScope === 0 || failed < rowsInScope) return;
   const [cause] = takeThrown(step);
-  const what = showsValues ? `${thrownText(cause)}: ${messageOf(cause)}` : thrownText(cause);
+  const what = showValues ? `${thrownText(cause)}: ${messageOf(cause)}` : thrownText(cause);
   throw new BackfillTestError(
     'PROCESS_THREW',
     `\`process\` threw on each of the ${rowsInScope} rows in scope (${what})`,

@@ -36,7 +36,7 @@ const WHAT = 'backfillStep()';
  *
  * @param options see {@link BackfillStepOptions}
  * @returns a migration for umzug's `migrations`. Its functions reject with a {@link BackfillError}, which umzug gives as the
- *   `cause` of its MigrationError: `VERIFICATION_FAILED`, `RUN_LOCKED`, `TERMINATED`, `SQLITE_TWICE`, `STORE_BUSY` also when the
+ *   `cause` of its MigrationError: `VERIFICATION_FAILED`, `RUN_LOCKED`, `TERMINATED`, `SQLITE_LOADED_TWICE`, `STORE_BUSY` also when the
  *   connection is in a transaction, `STEP_DRIFTED` from an `up` of an unfinished backfill whose declaration has changed, and the others of `up` and `down`
  * @throws {BackfillError} `STEP_INVALID` naming the option that is missing, unknown or of the wrong kind; `STORE_NOT_A_FILE`
  *   when the database is in memory

@@ -50,9 +50,9 @@ export interface MigratorCommands {
    * Runs applied backfills again: for rows written since, or from the first key on, trying skips again. Verifies them.
    *
    * @param name one backfill. Default: all
-   * @param options `isRescan`: whether to begin at the first key. Default false
+   * @param options `rescan`: whether to begin at the first key. Default false
    */
-  backfill(name?: string, options?: { readonly isRescan?: boolean }): Promise<Omit<BackfillResult, 'error'>>;
+  backfill(name?: string, options?: { readonly rescan?: boolean }): Promise<Omit<BackfillResult, 'error'>>;
   /**
    * Rows and cells that were left alone, with their reasons.
    *
@@ -180,7 +180,7 @@ export const extraCommands = (parts: MigratorParts): MigratorCommands => ({
     return await withOptions(parts, (migrator) => verify(migrator, options));
   },
   async backfill(name, options = {}) {
-    refuseUnknownOptions(options, ['isRescan'], 'backfill()', 'USAGE');
+    refuseUnknownOptions(options, ['rescan'], 'backfill()', 'USAGE');
     const { backfill } = await import('../migrator/backfill.js');
     return await withOptions(parts, async (migrator) => {
       const { error, ...outcome } = await backfill(migrator, { name, ...options });

@@ -54,7 +54,7 @@ const SOURCES = ['steps', 'migrations', 'backfills'] as const;
  * @returns the Umzug, with the commands of {@link MigratorCommands}
  * @throws {BackfillError} `CONFIG_INVALID` naming the option that is missing, unknown or of the wrong kind. Its commands reject
  *   with that for a folder that can not be read, `STEP_INVALID`, `USAGE` for options of theirs, `STEP_UNKNOWN`, `STEP_NOT_APPLIED`,
- *   `RUN_LOCKED`, `VERIFICATION_FAILED`, `SQLITE_TWICE`, and the other codes of the command line
+ *   `RUN_LOCKED`, `VERIFICATION_FAILED`, `SQLITE_LOADED_TWICE`, and the other codes of the command line
  *
  * @example
  * const migrator = createMigrator({
@@ -97,10 +97,10 @@ export function createMigrator(options: CreateMigratorOptions): Migrator {
 
 /** Validates the options, and says how the project is loaded, once, and where the store is now. */
 function check(options: CreateMigratorOptions) {
-  const known = ['database', ...SOURCES, 'folder', 'requires', 'trustsConfig', ...RUN_SETTINGS];
+  const known = ['database', ...SOURCES, 'folder', 'requires', 'trustConfig', ...RUN_SETTINGS];
   refuseUnknownOptions(options, known, WHAT, 'CONFIG_INVALID');
   const { database: given, steps, migrations, backfills, folder, requires = {}, ...others } = options;
-  const { trustsConfig, ...settings } = others;
+  const { trustConfig, ...settings } = others;
   checkRunSettings(settings, WHAT, 'CONFIG_INVALID');
   const database = typeof given === 'string' ? { path: given } : given;
   refuseUnknownOptions(database ?? {}, ['path', 'env'], `\`database\` of ${WHAT}`, 'CONFIG_INVALID');
@@ -121,7 +121,7 @@ function check(options: CreateMigratorOptions) {
   const config = { kind: 'config', database, steps: [], requires } as const;
   let project: Promise<Project> | undefined;
   const load = (trust: TrustsCode = {}): Promise<Project> => {
-    project ??= loadSources(sources, base, { trustsConfig: trust.trustsConfig ?? trustsConfig }).then(
+    project ??= loadSources(sources, base, { trustConfig: trust.trustConfig ?? trustConfig }).then(
       (loaded) => ({ config, steps: loaded }),
     );
     return project;

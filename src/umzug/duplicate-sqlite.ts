@@ -10,7 +10,7 @@ const SQLITE_ADDON = /sqlite3?(?:[\\/](?:build|prebuilds)[\\/].*)?\.node$/;
  * Refuses to work in a process that has loaded another copy of SQLite: two copies drop each other's locks on a file. Takes
  * some milliseconds.
  *
- * @throws {BackfillError} `SQLITE_TWICE` naming it
+ * @throws {BackfillError} `SQLITE_LOADED_TWICE` naming it
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
  */
 export function refuseDuplicateSqlite(): void {
@@ -19,7 +19,7 @@ export function refuseDuplicateSqlite(): void {
   const second = loaded.find((path) => !path.startsWith(ours));
   if (second === undefined) return;
   throw new BackfillError(
-    'SQLITE_TWICE',
+    'SQLITE_LOADED_TWICE',
     msg(
       "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store",
       { path: second },

@@ -26,12 +26,12 @@ export interface ImportOptions {
   /** The storage from now on: what `ledgerStorage()` returns, or what it takes. */
   readonly to: LedgerStorage | StoreDatabase;
   /** Whether only to say what would be imported. Default false. */
-  readonly isDryRun?: boolean;
+  readonly dryRun?: boolean;
 }
 
 /** What {@link importExecuted} did. */
 export interface ImportResult {
-  /** Names that were not in the ledger and are now, or with `isDryRun` would be, by code unit. */
+  /** Names that were not in the ledger and are now, or with `dryRun` would be, by code unit. */
   readonly imported: readonly string[];
   /** Names that were in it already. */
   readonly present: readonly string[];
@@ -49,7 +49,7 @@ const WHAT = 'importExecuted()';
  * @param options see {@link ImportOptions}
  * @returns what was imported, and what was there
  * @throws {BackfillError} `USAGE` for an option that is unknown or of the wrong kind; `TABLE_MISSING`, `COLUMN_MISSING`;
- *   `IMPORT_REFUSED` when the ledger contradicts, or a name is no text; `SQLITE_TWICE` or a `STORE_…` code
+ *   `IMPORT_REFUSED` when the ledger contradicts, or a name is no text; `SQLITE_LOADED_TWICE` or a `STORE_…` code
  *
  * @example
  * import { JSONStorage } from 'umzug';
@@ -62,17 +62,17 @@ const WHAT = 'importExecuted()';
  * await importExecuted({ from: { table: 'SequelizeMeta' }, to: db });
  */
 export async function importExecuted(options: ImportOptions): Promise<ImportResult> {
-  refuseUnknownOptions(options, ['from', 'to', 'isDryRun'], WHAT, 'USAGE');
-  const { from, to, isDryRun = false } = options;
+  refuseUnknownOptions(options, ['from', 'to', 'dryRun'], WHAT, 'USAGE');
+  const { from, to, dryRun = false } = options;
   const path =
     typeof to === 'object' && to !== null && 'path' in to ? to.path : databasePath(to, WHAT, 'USAGE');
   const readNames = await reader(from);
   const { logMigration } = await import('../ledger/steps.js');
-  return await inLedger(path, isDryRun ? 'read' : 'write', async ({ store, ledger }) => {
+  return await inLedger(path, dryRun ? 'read' : 'write', async ({ store, ledger }) => {
     const names = [...new Set((await readNames(store)).map((name) => stripExtension(asText(name))))].sort();
     const imported = await filterEach(names, async (name) => (await ledger.step(name)) === undefined);
     await refuseConflict(ledger, names, imported);
-    if (!isDryRun) for (const name of imported) await logMigration(ledger, name);
+    if (!dryRun) for (const name of imported) await logMigration(ledger, name);
     return { imported, present: names.filter((name) => !imported.includes(name)) };
   });
 }

@@ -35,7 +35,7 @@ export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[c
  *
  * @param database the path of the store, or a connection of better-sqlite3 to it; nothing is run on the connection
  * @returns what to pass to `new Umzug({ storage })`. Its functions reject with a `BackfillError`: `STORE_MISSING`, `STORE_BUSY`
- *   and the other `STORE_…` codes; `SQLITE_TWICE`; `RUN_CONFLICT` when a step is logged that its row says is not applied
+ *   and the other `STORE_…` codes; `SQLITE_LOADED_TWICE`; `RUN_CONFLICT` when a step is logged that its row says is not applied
  * @throws {BackfillError} `USAGE` when `database` is no path and no connection, `STORE_NOT_A_FILE` when it is in memory
  *
  * @example
@@ -50,7 +50,7 @@ export const stripExtension = (name: string): string => name.replace(/(?<=.)\.[c
  */
 export function ledgerStorage(database: StoreDatabase): LedgerStorage {
   const path = databasePath(database, 'ledgerStorage()', 'USAGE');
-  const foreign = () => import('../ledger/steps.js');
+  const external = () => import('../ledger/steps.js');
   const write = (act: (ledger: Ledger) => Promise<void>): Promise<void> =>
     inLedger(path, 'write', async ({ ledger }) => await act(ledger));
   const commands: string[] = []; // in progress: a migration may ask umzug for its pending ones
@@ -63,7 +63,7 @@ export function ledgerStorage(database: StoreDatabase): LedgerStorage {
     },
     async executed() {
       const direction = commands.at(-1) === 'down' ? 'down' : 'up';
-      const { executedNames } = await foreign();
+      const { executedNames } = await external();
       const names = await inLedger(
         path,
         'read',
@@ -72,11 +72,11 @@ export function ledgerStorage(database: StoreDatabase): LedgerStorage {
       return names.flatMap((name) => [name, ...CODE_EXTENSIONS.map((ending) => name + ending)]);
     },
     async logMigration({ name }) {
-      const { logMigration } = await foreign();
+      const { logMigration } = await external();
       await write(async (ledger) => await logMigration(ledger, stripExtension(name)));
     },
     async unlogMigration({ name }) {
-      const { unlogMigration } = await foreign();
+      const { unlogMigration } = await external();
       await write(async (ledger) => await unlogMigration(ledger, stripExtension(name)));
     },
   };

@@ -10,7 +10,7 @@ import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
  * bytes yet, as a connection makes one: its first migration makes the tables.
  *
  * @param access `look` writes nothing, but that it rolls back what a killed writer has left half done
- * @throws {BackfillError} `SQLITE_TWICE`, `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD` or a `STORE_…` code
+ * @throws {BackfillError} `SQLITE_LOADED_TWICE`, `PACKAGE_TOO_OLD`, `LEDGER_TOO_OLD` or a `STORE_…` code
  */
 export async function inLedger<Result>(
   path: string,
@@ -23,7 +23,7 @@ export async function inLedger<Result>(
   const { requireKnownFormat } = await import('../ledger/ledger.js');
   const { locateStore } = await import('../db/path.js');
   const { openSqlite } = await import('../engine/sqlite/dialect.js');
-  const files = locateStore(path, { mayBeEmpty: true });
+  const files = locateStore(path, { allowEmpty: true });
   const open = (): SqliteStore => {
     try {
       return openSqlite(files, { access });

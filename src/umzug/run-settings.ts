@@ -12,11 +12,11 @@ export interface RunSettings extends PaceOptions {
   /** How long to wait for another run, in milliseconds; 0: not at all. Default 60,000. */
   readonly lockTimeoutMs?: number | undefined;
   /** Whether updates may fire the table's triggers. Default false: they are refused. */
-  readonly allowsTriggers?: boolean | undefined;
+  readonly allowTriggers?: boolean | undefined;
   /** Whether a person has agreed to what the command line asks `--yes` for. Default false. */
-  readonly isConfirmed?: boolean | undefined;
+  readonly confirmed?: boolean | undefined;
   /** Whether steps that have changed since they were applied are refused. Default false: a warning. */
-  readonly isStrict?: boolean | undefined;
+  readonly strict?: boolean | undefined;
   /** Stops a run between two batches, a verification between two pages of rows (of a file: in WAL mode), a wait for another run, and on PostgreSQL any wait; its `reason` is the name of a signal, as `SIGTERM`. Default: nothing does. */
   readonly signal?: AbortSignalLike | undefined;
   /** Told what happens. Default: nobody is. */
@@ -25,7 +25,7 @@ export interface RunSettings extends PaceOptions {
 
 const POSITIVE = ['batchRows', 'targetBatchMs', 'workers', 'walLimitBytes'] as const;
 const NOT_NEGATIVE = ['walWaitMs', 'parallelMinBytes', 'lockTimeoutMs'] as const;
-const BOOLEAN = ['allowsTriggers', 'isConfirmed', 'isStrict'] as const;
+const BOOLEAN = ['allowTriggers', 'confirmed', 'strict'] as const;
 
 /** Names of all settings of a run. */
 export const RUN_SETTINGS: readonly string[] = [

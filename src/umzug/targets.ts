@@ -22,9 +22,7 @@ export async function upTarget(options: MigrateUpOptions, read: ReadSteps): Prom
     throw new BackfillError(
       'USAGE',
       msg('The step {name} is applied already', { name: applied.name }),
-      msg(
-        "Leave it out, or pass rerun: 'SKIP'; a backfill runs again with backfill(NAME, { isRescan: true })",
-      ),
+      msg("Leave it out, or pass rerun: 'SKIP'; a backfill runs again with backfill(NAME, { rescan: true })"),
     );
   }
   return { to: to === 0 ? undefined : to, step, names };
@@ -49,9 +47,7 @@ function check(options: MigrateUpOptions | MigrateDownOptions, what: string) {
     throw new BackfillError(
       'USAGE',
       msg('Expected `rerun` in {what} to be THROW or SKIP, got `{value}`', { what, value: String(rerun) }),
-      msg(
-        'No step runs over what it has done; a backfill runs again with backfill(NAME, { isRescan: true })',
-      ),
+      msg('No step runs over what it has done; a backfill runs again with backfill(NAME, { rescan: true })'),
     );
   }
   return { to, step, names: migrations, isSkipping: rerun === 'SKIP' };

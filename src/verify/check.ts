@@ -29,7 +29,7 @@ export interface CheckResult {
   readonly verdict: Verdict;
   readonly findings: readonly CheckFinding[];
   /** The figures behind the findings, for programs. */
-  readonly figures: Readonly<Record<string, unknown>>;
+  readonly stats: Readonly<Record<string, unknown>>;
   /** The command that mends it; there is one whenever the verdict is `fail`. Of a warning: what explains it. */
   readonly hint?: string;
 }
@@ -47,11 +47,11 @@ export function checkResult(
   id: CheckResult['id'],
   title: string,
   findings: readonly CheckFinding[],
-  figures: CheckResult['figures'],
+  stats: CheckResult['stats'],
   hint = '',
 ): CheckResult {
   const verdict = worstVerdict(findings.map((finding) => finding.verdict));
-  return { id, title, verdict, findings, figures, ...(verdict === 'fail' ? { hint } : {}) };
+  return { id, title, verdict, findings, stats, ...(verdict === 'fail' ? { hint } : {}) };
 }
 
 /** Returns the finding that something is well. */

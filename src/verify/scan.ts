@@ -85,7 +85,7 @@ async function scan(
     classifyLater,
     settle,
   } = await cellClassifier(store, ledger, backfill, facts);
-  const judgeTimes = backfill.checks.areTimestamps ? timestampClassifier(backfill, facts, nowMs) : undefined;
+  const judgeTimes = backfill.checks.timestamps ? timestampClassifier(backfill, facts, nowMs) : undefined;
   const rowsOf = await scanRows(store, backfill);
   await withFailingRow(store, backfill, async () => {
     for (const range of ranges) {

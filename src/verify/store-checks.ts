@@ -53,7 +53,7 @@ export async function integrity(
 
   const run = baselineRun(runs);
   const consistent = facts.columns.reduce((sum, column) => sum + column.consistentUpTo, 0);
-  const recorded = run ? run.foundCells + run.cellsFilled : 0;
+  const recorded = run ? run.prefilledCells + run.cellsFilled : 0;
   // What the application has mended and filled itself, after the backfill left it alone, is not ours. Asked for only
   // where it matters: it reads the table once more.
   const excess = Math.max(0, consistent - recorded);
@@ -74,9 +74,9 @@ export async function integrity(
     const text = `the table holds ${recorded - held} derived cells fewer than the ledger records: rows deleted or cells changed since`;
     findings.push({ verdict: 'warn', text });
   }
-  const figures = { batches: batches.length, contradictions: contradictions.length, held, recorded };
+  const stats = { batches: batches.length, contradictions: contradictions.length, held, recorded };
   const hint = `umzug-backfill backfill ${shellWord(backfill.name)} --rescan takes the table as it is: cells the ledger has lost count as the application's own, and \`down\` leaves them`;
-  return checkResult('integrity', 'Integrity', findings, figures, hint);
+  return checkResult('integrity', 'Integrity', findings, stats, hint);
 }
 
 function runInconsistencies(runs: readonly RunRecord[], batches: readonly BatchRecord[]): string[] {
@@ -169,9 +169,9 @@ export async function indexUse(
 ): Promise<CheckResult> {
   const uses = backfill.checks.indexes ?? [];
   const findings = await mapEach(uses, async (use) => await judge(store, backfill, use, steps));
-  const figures = { indexes: uses.map(({ index }, i) => ({ index, verdict: findings[i]?.verdict })) };
+  const stats = { indexes: uses.map(({ index }, i) => ({ index, verdict: findings[i]?.verdict })) };
   if (findings.length === 0) findings.push(pass('no index is asked for'));
-  return checkResult('index-use', 'Index use', findings, figures, recreateHint(store, uses, findings, steps));
+  return checkResult('index-use', 'Index use', findings, stats, recreateHint(store, uses, findings, steps));
 }
 
 async function judge(
@@ -233,10 +233,10 @@ export async function rules(store: Store, { checks }: Backfill): Promise<CheckRe
         ? pass(`${title}: no row breaks it`)
         : { verdict, text: `${title}: ${rows} rows break it`, sampleKeys },
   );
-  const figures = { rules: found.map(({ title, rows }) => ({ title, rows })) };
+  const stats = { rules: found.map(({ title, rows }) => ({ title, rows })) };
   const hint =
     'umzug-backfill verify --print-sql shows the query of each rule; mend the rows that it gives, then run umzug-backfill up';
-  return [checkResult('rules', 'Rules', findings, figures, hint)];
+  return [checkResult('rules', 'Rules', findings, stats, hint)];
 }
 
 async function rowsOf(

@@ -112,7 +112,7 @@ function coverage(
   });
   const reasons = Object.entries(skips).map(([reason, count]) => `${count} ${reason}`);
   if (reasons.length > 0) findings.push({ verdict: 'warn', text: `skipped: ${reasons.join(', ')}` });
-  const figures = {
+  const stats = {
     rowsInScope: facts.rows,
     columns: facts.columns.map(({ name, filled, fillable, pendingCatchUp, rejected, noValue }) => ({
       name,
@@ -125,12 +125,12 @@ function coverage(
     })),
     skips,
   };
-  const canFill = figures.columns.some(({ fillable, waiting, refused }) => fillable + waiting + refused > 0);
+  const canFill = stats.columns.some(({ fillable, waiting, refused }) => fillable + waiting + refused > 0);
   const name = shellWord(backfill.name);
   const hint = canFill
     ? `umzug-backfill backfill ${name} --rescan`
     : `umzug-backfill skips ${name} lists what no value can be derived for; ask for less with --min-coverage`;
-  return checkResult('coverage', 'Coverage', findings, figures, hint);
+  return checkResult('coverage', 'Coverage', findings, stats, hint);
 }
 
 /** Check 2: whether each filled cell holds what its row derives. */
@@ -159,7 +159,7 @@ function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
     ),
     ...warn(application, `${application.count} cells written by the application hold a value of its own`),
   ];
-  const figures = {
+  const stats = {
     cellsFilled: filled,
     equal,
     changedInRun: thisRun.count,
@@ -170,7 +170,7 @@ function consistency(backfill: Backfill, facts: ScanFacts): CheckResult {
     underivable: underivable.count,
   };
   const hint = `umzug-backfill down --to ${shellWord(backfill.name)}, then umzug-backfill up, fills them anew, once what they are derived from, rows or function, is as it was when they were filled`;
-  return checkResult('consistency', 'Consistency', findings, figures, hint);
+  return checkResult('consistency', 'Consistency', findings, stats, hint);
 }
 
 /** Check 3: coverage by the values of one column. */
@@ -188,7 +188,7 @@ function groups({ checks: { groupBy } }: Backfill, facts: ScanFacts): CheckResul
     const filled = columns.map((column) => `${column.name} ${column.filled} (${column.percent}%)`);
     return pass(`${groupBy === undefined ? 'all' : name}: ${total} rows, ${filled.join(', ')}`);
   });
-  const figures = {
+  const stats = {
     column: groupBy ?? null,
     groups: rows.map(({ name, total, columns }) => ({
       name,
@@ -197,7 +197,7 @@ function groups({ checks: { groupBy } }: Backfill, facts: ScanFacts): CheckResul
       percent: Object.fromEntries(columns.map((column) => [column.name, column.percent])),
     })),
   };
-  return checkResult('groups', groupBy === undefined ? 'All rows' : `By ${groupBy}`, findings, figures);
+  return checkResult('groups', groupBy === undefined ? 'All rows' : `By ${groupBy}`, findings, stats);
 }
 
 /** Returns the groups by name; beyond the first {@link MAX_GROUPS} all are one. */
@@ -215,7 +215,7 @@ function shownGroups({ groups: found }: ScanFacts): [name: string, GroupFacts][]
 function timestamps({ checks, columns }: Backfill, facts: ScanFacts): CheckResult {
   const fallbackFor = (name: string): string | undefined =>
     fallbackOf(columns.find((column) => column.name === name)?.value);
-  const judged = checks.areTimestamps ? facts.columns : [];
+  const judged = checks.timestamps ? facts.columns : [];
   const findings = judged.flatMap(({ name, timestamps: found }): CheckFinding[] => {
     const { min, max, valid, invalid, future } = found;
     const fallback = fallbackFor(name);
@@ -230,7 +230,7 @@ function timestamps({ checks, columns }: Backfill, facts: ScanFacts): CheckResul
       ...warn(future, `${future.count} values of ${name} lie in the future`),
     ];
   });
-  if (!checks.areTimestamps) findings.push(pass('not asked for'));
+  if (!checks.timestamps) findings.push(pass('not asked for'));
   const { from = '', to = '' } = checks.lag ?? {};
   const { toBefore, mixedOffsets } = facts;
   findings.push(
@@ -240,7 +240,7 @@ function timestamps({ checks, columns }: Backfill, facts: ScanFacts): CheckResul
       `${mixedOffsets.count} rows have an offset in one of ${from} and ${to}, and none in the other`,
     ),
   );
-  const figures = {
+  const stats = {
     columns: facts.columns.map(({ name, timestamps: found }) => ({
       name,
       min: found.min?.text ?? null,
@@ -255,7 +255,7 @@ function timestamps({ checks, columns }: Backfill, facts: ScanFacts): CheckResul
     endBeforeFallback: facts.toBeforeFallback,
     mixedOffsets: mixedOffsets.count,
   };
-  const result = checkResult('timestamps', 'Timestamps', findings, figures);
+  const result = checkResult('timestamps', 'Timestamps', findings, stats);
   if (facts.toBeforeFallback === 0) return result;
   const hint = `in ${facts.toBeforeFallback} of the rows that end before they start, ${from} is ${fallbackFor(from)}, its fallback: an application that writes the row a moment after the event makes that lag slightly negative, and nothing is to be mended`;
   return { ...result, hint };
@@ -279,15 +279,15 @@ function nulls({ columns }: Backfill, facts: ScanFacts): CheckResult {
 
 /** Check 7: seconds between the two columns of `checks.lag`. */
 async function lag(store: Store, { checks }: Backfill, facts: ScanFacts): Promise<CheckResult> {
-  const figures = await lagFigures(store, facts.lag);
-  if (!figures)
+  const stats = await lagFigures(store, facts.lag);
+  if (!stats)
     return checkResult('lag', 'Lag', [pass(checks.lag ? 'no row has both timestamps' : 'not asked for')], {});
-  const { count, p50Seconds, p95Seconds, p99Seconds, maxSeconds, slowest } = figures;
+  const { count, p50Seconds, p95Seconds, p99Seconds, maxSeconds, slowest } = stats;
   const findings = [
     pass(
       `${checks.lag?.from} to ${checks.lag?.to}: ${count} rows, p50 ${p50Seconds} s, p95 ${p95Seconds} s, p99 ${p99Seconds} s, max ${maxSeconds} s`,
     ),
     pass(`slowest: ${slowest.map(({ key, seconds }) => `${key} (${seconds} s)`).join(', ')}`),
   ];
-  return checkResult('lag', 'Lag', findings, { ...figures });
+  return checkResult('lag', 'Lag', findings, { ...stats });
 }

@@ -41,7 +41,7 @@ describe('bad input: a WAL that a killed writer has left', () => {
     const store = await leftBehind('DELETE FROM task_audits WHERE audit_id > 10');
     const result = await runCli(['up', '--json', '--db-path', store]);
     expect(result.code, result.stderr).to.equal(0);
-    expect(result.json().verifications[0].checks[0].figures)
+    expect(result.json().verifications[0].checks[0].stats)
       .to.have.property('rowsInScope')
       .that.is.at.most(10);
   });

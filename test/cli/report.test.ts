@@ -91,9 +91,9 @@ describe('report', () => {
     const { store, file } = copy('v21');
     writeFileSync(file, 'a diary');
     const asked: readonly (readonly [code: string, path: string])[] = [
-      ['OUTPUT_FILE_TAKEN', file],
-      ['OUTPUT_OVER_STORE', store],
-      ['OUTPUT_OVER_STORE', `${store}-wal`],
+      ['OUTPUT_EXISTS', file],
+      ['OUTPUT_IS_STORE', store],
+      ['OUTPUT_IS_STORE', `${store}-wal`],
       ['OUTPUT_UNWRITABLE', join(file, 'x/report.html')],
     ];
     for (const [code, path] of asked) {

@@ -25,7 +25,7 @@ const addStep = (store: string, name: string): void =>
       void db
         .prepare(
           `INSERT INTO umzug_backfill_steps (name, kind, status, fingerprint, package_version, started_at, applied_at)
-           VALUES (?, 'foreign', 'applied', 'x', '0.1.0', '2026-01-01', '2026-01-01')`,
+           VALUES (?, 'external', 'applied', 'x', '0.1.0', '2026-01-01', '2026-01-01')`,
         )
         .run(name),
   );
@@ -42,8 +42,8 @@ describe('characters that a terminal acts on, or that a reader does not see', ()
   it('are printed as escapes, and JSON stays equal, whatever the text', async () => {
     const store = folder.file('random.db');
     copyFileSync(base(), store);
-    addStep(store, 'foreign');
-    let name = 'foreign';
+    addStep(store, 'external');
+    let name = 'external';
     await fc.assert(
       fc.asyncProperty(hostileTexts, async (text) => {
         asAgentOs(store, (db) =>
@@ -59,7 +59,7 @@ describe('characters that a terminal acts on, or that a reader does not see', ()
           query(
             store,
             `SELECT name FROM umzug_backfill_steps
-          WHERE kind = 'foreign'`,
+          WHERE kind = 'external'`,
           )[0],
         );
         expectSafe((await runCli(['status', '--db-path', store])).stdout, 'status');

@@ -263,10 +263,10 @@ describe('a password that is given where it should not be', () => {
       fc.asyncProperty(fc.array(fc.constantFrom(...parts), { minLength: 1, maxLength: 9 }), async (drawn) => {
         const name = drawn.join('');
         asAgentOs(store, (db) => {
-          db.exec(`DELETE FROM umzug_backfill_steps WHERE kind = 'foreign'`);
+          db.exec(`DELETE FROM umzug_backfill_steps WHERE kind = 'external'`);
           db.prepare(
             `INSERT INTO umzug_backfill_steps (name, kind, status, fingerprint, package_version, started_at, applied_at)
-             VALUES (?, 'foreign', 'applied', 'x', '0.1.0', '2026-01-01', '2026-01-01')`,
+             VALUES (?, 'external', 'applied', 'x', '0.1.0', '2026-01-01', '2026-01-01')`,
           ).run(name);
         });
         const { json, stdout } = await runCli(['executed', '--json', '--db-path', store], { env });

@@ -187,7 +187,7 @@ describe('a deploy', () => {
         process.dlopen({ exports: {} }, ${JSON.stringify(copy)});
         try { startBackfills({ path: 'none' }); } catch ({ code, message }) { console.log(code, message); }`;
         const { stdout } = await runCommand([process.execPath, '--input-type=module', '-e', script]);
-        expect(stdout).to.match(/^SQLITE_TWICE /);
+        expect(stdout).to.match(/^SQLITE_LOADED_TWICE /);
         expect(stdout).to.include(copy);
       }));
   }

@@ -130,7 +130,7 @@ describe('the command deploy', () => {
       new Database(store()).exec('CREATE TRIGGER looks AFTER UPDATE ON events BEGIN SELECT 1; END').close();
       write('002-require', `requireBackfill('001-fill')`);
       const before = snapshotFiles(store());
-      expectRefusal(await cli('deploy', '--backfills', 'background'), 'TRIGGERS_FIRE', 1);
+      expectRefusal(await cli('deploy', '--backfills', 'background'), 'TRIGGERS_WOULD_FIRE', 1);
       expect(snapshotFiles(store())).to.deep.equal(before);
       const allowed = await cli('deploy', '--backfills', 'background', '--allow-triggers');
       expect(allowed.code, allowed.stderr).to.equal(0);

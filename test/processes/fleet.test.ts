@@ -66,7 +66,7 @@ describe('several stores', () => {
     expect(text).to.include('STORE_NOT_A_DATABASE').and.to.include('v021-2-decision-fields');
     const over = await run(['up', '--report', paths[0] as string]);
     expect([over.code, over.stderr]).to.satisfy(
-      ([exit, told]: [number, string]) => exit === 1 && told.includes('OUTPUT_FILE_TAKEN'),
+      ([exit, told]: [number, string]) => exit === 1 && told.includes('OUTPUT_EXISTS'),
     );
   });
 

@@ -61,7 +61,7 @@ export async function start(signal: { readonly aborted: boolean }): Promise<stri
 export async function test(): Promise<string> {
   const rows = [{ id: 1, details: null, created_at: '2026-01-20' }];
   const { interruptedBy, skips } = await testBackfill({ backfill, schema: ['CREATE TABLE …', schema, sql], rows });
-  const key: bigint | string | undefined = new BackfillTestError('NOT_KEPT', '').key ?? skips[0]?.key;
+  const key: bigint | string | undefined = new BackfillTestError('NOT_PRESERVED', '').key ?? skips[0]?.key;
   return interruptedBy + String(key);
 }
 declare function tell(text: string): void;

@@ -308,7 +308,7 @@ describe('a pooler before a database', () => {
         const pooler = await startPgbouncer(poolMode);
         const through = pooler.url(nameOf(url));
         for (const command of [['up'], ['up', '--workers', '2'], ['down', '--to', '0'], ['status']])
-          expectRefusal(await runCli([...command, '--database-url', through]), 'POOLER_REFUSED', 1);
+          expectRefusal(await runCli([...command, '--database-url', through]), 'POOLER_UNSUPPORTED', 1);
         expect(differences(await wholePgStore(client), before)).to.deep.equal([]);
         // What another client gets of the pool is a session as it was.
         const settings = await withClient(through, (other) =>

@@ -116,7 +116,7 @@ describe('the command line on a database of PostgreSQL', () => {
       await client.query(`CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
         CREATE TRIGGER told BEFORE UPDATE ON task_audits FOR EACH ROW EXECUTE FUNCTION tell()`);
       const { stderr } = await run(url, 'up');
-      expect(stderr).to.include('TRIGGERS_FIRE').and.to.include(`psql ${url} -c '\\d task_audits'`);
+      expect(stderr).to.include('TRIGGERS_WOULD_FIRE').and.to.include(`psql ${url} -c '\\d task_audits'`);
     }));
 
   it('names in its hints the database that it was called with, without the password', () =>

@@ -172,7 +172,7 @@ describe('a project of its own', () => {
     expect(await kinds('status')).to.deep.equal(['002-two gone']);
     await refused('STEP_DRIFTED', 'up', '--strict');
     for (const args of [[], ['--to', '0'], ['--to', '001-one'], ['--dry-run']])
-      expect((await refused('STEP_FILE_GONE', 'down', ...args)).message).to.include('002-two');
+      expect((await refused('STEP_FILE_MISSING', 'down', ...args)).message).to.include('002-two');
     expect(views()).to.deep.equal(['one', 'two']);
   });
 
@@ -202,7 +202,7 @@ describe('a project of its own', () => {
     write('001-one.js', view('one'));
     write('002-two.js', view('two').replace(`'CREATE VIEW`, `'CREATE TABLE half (x)', 'CREATE VIEWW`));
     const result = await cli('up');
-    expectRefusal(result, 'STORE_REFUSED', 1);
+    expectRefusal(result, 'STATEMENT_REJECTED', 1);
     expect(result.stdout).to.include('applied 001-one').and.not.include('002-two');
     expect(await executed()).to.deep.equal(['001-one']);
     expect(views()).to.deep.equal(['one']);

@@ -16,7 +16,7 @@ import { change, query, withGeneratedStore } from '../support/stores.js';
 // An error that would be no other with fewer rows stops the run at once: nothing is halved, nothing recorded as a skip.
 
 const plain = { audits: 400, supervisorShare: 1, rareShare: 0 };
-const options: Extra = { batchRows: 50, allowsTriggers: true, backup: false };
+const options: Extra = { batchRows: 50, allowTriggers: true, backup: false };
 
 /** Rows of each batch that was committed. */
 const batchesOf = (path: string): number[] =>
@@ -115,7 +115,7 @@ describe('a trigger', () => {
       );
       const breaking = after(2, 'batch_committed', () => change(path, 'DROP TABLE log'));
       // Batches of 50, 25, 13, 7, 4, 2 and 1, and one in which that row is left out.
-      const stop = { code: 'STORE_REFUSED', sqlite: 'SQLITE_ERROR', committed: 2, tries: 2 + 8 };
+      const stop = { code: 'STATEMENT_REJECTED', sqlite: 'SQLITE_ERROR', committed: 2, tries: 2 + 8 };
       await expectStopped(path, stop, breaking, () => change(path, 'CREATE TABLE log (key)'));
       expect(query(path, 'SELECT count(*) FROM log WHERE key > 100')).to.deep.equal([300]);
     }));

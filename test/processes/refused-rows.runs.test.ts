@@ -27,7 +27,7 @@ import { asAgentOs, change, dumpTable, insertAudits, query, withGeneratedStore }
 const TRIGGER = 'SQLITE_CONSTRAINT_TRIGGER';
 const plain = { audits: 40, supervisorShare: 1, rareShare: 0 };
 /** Batches grow by their rows alone: on a busy machine one of them may take long. */
-const extra = { batchRows: 16, allowsTriggers: true, backup: false, targetBatchMs: 600_000 } as const;
+const extra = { batchRows: 16, allowTriggers: true, backup: false, targetBatchMs: 600_000 } as const;
 
 describe('one refused row', () => {
   // Batches of 256 rows, which is two to the power of 8.
@@ -190,7 +190,7 @@ describe('the verification', () => {
         `DROP TRIGGER refusing; UPDATE task_audits SET supervisor_processed_at = NULL WHERE audit_id IN (16, 17);
         UPDATE task_audits SET payload = '{}' WHERE audit_id = 30`,
       );
-      const { columns } = checkOf(await verify(path), 'coverage').figures as { columns: unknown[] };
+      const { columns } = checkOf(await verify(path), 'coverage').stats as { columns: unknown[] };
       expect(columns[0]).to.include({ refused: 1, fillable: 1 });
       expect(columns[1]).to.include({ refused: 0, fillable: 3 });
       expect(codeOf(await rescan(path, extra))).to.equal(undefined);
@@ -208,9 +208,9 @@ describe('rows that were refused, on the command line', () => {
     const { run, look } = on(path);
     const done = await run(['up', '--allow-triggers', '--no-backup', '--json']);
     expect(done.json().verifications[0].verdict).to.equal('warn');
-    const told = done.stderr.split('\n').filter((line) => line.includes('row_refused'));
+    const told = done.stderr.split('\n').filter((line) => line.includes('row_rejected'));
     expect(told.map((line) => JSON.parse(line).key)).to.deep.equal(['7', '8']);
-    const line = { level: 40, event: 'row_refused', backfill: name, key: '7', reason: TRIGGER };
+    const line = { level: 40, event: 'row_rejected', backfill: name, key: '7', reason: TRIGGER };
     expect(JSON.parse(told[0] ?? '')).to.deep.include(line);
 
     const [{ skips }] = (await look(['skips', '--json'])).json().backfills;

@@ -147,7 +147,7 @@ describe('restore, while others are connected', () => {
       const { code, stderr } = await spawnCli(['restore', '--db-path', store], {
         // The next thing that it does is to ask for the write lock.
         onStderr: (text) => {
-          if (text.includes('"store_saved"')) committed ??= writer.run('COMMIT');
+          if (text.includes('"store_copied"')) committed ??= writer.run('COMMIT');
         },
       });
       expect(code, stderr).to.equal(0);

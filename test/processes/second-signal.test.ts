@@ -45,7 +45,7 @@ const LISTENER = `
     let batches = 0;
     function onEvent({ event }) {
       if (event === 'step_started' && batches === 0) count();
-      if (event !== 'batches_started' && event !== 'batches_ended') return;
+      if (event !== 'batches_started' && event !== 'batches_finished') return;
       count();
       batches += 1;
       if (batches !== 3) return;

@@ -28,7 +28,7 @@ const POSITIONS: Readonly<Record<string, (text: string) => string>> = {
      WHERE audit_id <= 9`,
   'a cell': (text) =>
     `UPDATE task_audits SET source_event_ts = ${quoted(`2026-01-20T10:00:00Z${text}`)} WHERE audit_id <= 9`,
-  'the name of a step': (text) => step(text, 'foreign'),
+  'the name of a step': (text) => step(text, 'external'),
   'the name of a backfill': (text) =>
     [...['runs', 'batches', 'skips', 'cells', 'verifications'].map((table) => set(table, { backfill: text }))]
       .concat(step(text, 'backfill'))

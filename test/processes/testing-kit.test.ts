@@ -33,8 +33,7 @@ async function failing(code: string, options: Partial<TestBackfillOptions>): Pro
   );
   if (!(error instanceof kit.BackfillTestError)) throw error ?? new Error('Expected a failure');
   expect(error.code, error.message).to.equal(code);
-  if (code !== 'PROCESS_THREW' || options.showsValues === false)
-    expect(inspect(error)).not.to.include(SECRET);
+  if (code !== 'PROCESS_THREW' || options.showValues === false) expect(inspect(error)).not.to.include(SECRET);
   expect(error.hint).to.match(/\S/);
   return error.message;
 }
@@ -210,15 +209,15 @@ describe('testBackfill', () => {
       `CREATE TABLE log (x); CREATE TRIGGER touch AFTER UPDATE OF size ON people BEGIN ${act}; END`,
     ];
     const touched = trigger(`UPDATE people SET note = NEW.size WHERE id = NEW.id`);
-    expect(await failing('NOT_KEPT', { backfill, schema: touched, allowsTriggers: true })).to.equal(
+    expect(await failing('NOT_PRESERVED', { backfill, schema: touched, allowTriggers: true })).to.equal(
       'note of row 1 is ‹a value› before `up`, and another (from character 1 on) after it',
     );
     const logged = trigger('INSERT INTO log VALUES (1)');
-    expect(await failing('NOT_KEPT', { backfill, schema: logged, allowsTriggers: true })).to.equal(
+    expect(await failing('NOT_PRESERVED', { backfill, schema: logged, allowTriggers: true })).to.equal(
       'log is not the same before `up` and after it',
     );
     const counted = trigger('UPDATE people SET last = 1 WHERE NEW.size IS NULL');
-    expect(await failing('NOT_TAKEN_BACK', { backfill, schema: counted, allowsTriggers: true })).to.match(
+    expect(await failing('NOT_REVERTED', { backfill, schema: counted, allowTriggers: true })).to.match(
       /^last of row 1 is NULL in the seed, and ‹a value› after `down`$/,
     );
   });
@@ -236,7 +235,7 @@ describe('testBackfill', () => {
     expect(await failing('PROCESS_THREW', { backfill, rows }))
       .to.match(threw)
       .and.match(/: no \S.*\)$/);
-    expect(await failing('PROCESS_THREW', { backfill, rows, showsValues: false }))
+    expect(await failing('PROCESS_THREW', { backfill, rows, showValues: false }))
       .to.match(threw)
       .and.match(/:\d+\)$/);
   });

@@ -46,7 +46,7 @@ export const steps: Readonly<Record<string, string>> = {
       ${code(COLUMNS[1])}: firstOf(${code(BODY)}, ['ts'], ${code(FALLBACK)}),
     },
     checks: {
-      groupBy: ${code(KIND)}, areTimestamps: true, lag: { from: ${code(COLUMNS[0])}, to: '..' },
+      groupBy: ${code(KIND)}, timestamps: true, lag: { from: ${code(COLUMNS[0])}, to: '..' },
       indexes: ${code([INDEX, LESSER_INDEX])}.map((index) => ({ index, query: ${code(QUERY)} })),
     },
   })`,

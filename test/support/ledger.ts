@@ -19,7 +19,7 @@ export interface StepRow
 }
 
 type Counts = Numbers<'run' | 'rowsScanned' | 'cellsFilled' | 'cellsSkipped'>;
-export interface RunRow extends Counts, Texts<'kind' | 'status'>, Numbers<'foundCells' | 'batches'> {
+export interface RunRow extends Counts, Texts<'kind' | 'status'>, Numbers<'prefilledCells' | 'batches'> {
   readonly startKey: Key | null;
   readonly watermark: Key | null;
   readonly cursor: Key | null;
@@ -51,8 +51,17 @@ export const LEDGER_TABLES: readonly string[] = TABLES.map((name) => `umzug_back
 
 const KEYS = ['start_key', 'watermark', 'cursor', 'first_key', 'last_key', 'end_key', 'key'];
 const NUMBERS = [
-  ...['run', 'number', 'batch', 'range_number', 'found_cells', 'batches', 'rows_scanned', 'cells_filled'],
-  ...['cells_skipped', 'skips', 'objects', 'reverted_cells', 'kept_cells', 'duration_ms', 'is_done', 'bytes'],
+  ...['run', 'number', 'batch', 'range_number', 'prefilled_cells', 'batches', 'rows_scanned', 'cells_filled'],
+  ...[
+    'cells_skipped',
+    'skips',
+    'object_count',
+    'reverted_cells',
+    'kept_cells',
+    'duration_ms',
+    'is_done',
+    'bytes',
+  ],
 ];
 
 /** Reads the ledger of a SQLite store. */

@@ -31,7 +31,7 @@ export async function lasting(client: pg.Client): Promise<State> {
     steps: await lines('steps', 'name, kind, status, fingerprint'),
     objects: await lines('objects', 'step, kind, name'),
     skips: await lines('skips', 'backfill, key, target, reason'),
-    runs: await lines('runs', 'run, kind, status, start_key, watermark, found_cells'),
+    runs: await lines('runs', 'run, kind, status, start_key, watermark, prefilled_cells'),
     verdict: await lines('verifications', 'verdict', 'number DESC LIMIT 1'),
   };
 }

@@ -101,7 +101,7 @@ export async function refusedCells(path: string, verdict: 'pass' | 'warn'): Prom
   expect(verification.verdict, JSON.stringify(troubles(verification))).not.to.equal('fail');
   const coverage = checkOf(verification, 'coverage');
   expect(coverage.verdict).to.equal(verdict);
-  const { columns } = coverage.figures as { columns: { refused: number }[] };
+  const { columns } = coverage.stats as { columns: { refused: number }[] };
   return columns.map(({ refused }) => refused);
 }
 
@@ -139,7 +139,7 @@ export async function toV21(path: string): Promise<void> {
  */
 export async function expectAroundObstacle(path: string, obstacle: Obstacle): Promise<void> {
   const { block, unblock, blocked, check } = obstacle;
-  const extra: Extra = { batchRows: obstacle.batchRows ?? 16, allowsTriggers: true, backup: false };
+  const extra: Extra = { batchRows: obstacle.batchRows ?? 16, allowTriggers: true, backup: false };
   await toV21(path);
   change(path, block);
   const pristine = `${path}.pristine`;

@@ -43,7 +43,7 @@ function lastingOf(ledger: Ledger) {
       skipped: skips.get(batch.number) ?? 0,
     })),
     runs: ledger.runs(NAME).map((run) => ({
-      ...picked(run, 'run', 'kind', 'status', 'startKey', 'watermark', 'cursor', 'foundCells', 'batches'),
+      ...picked(run, 'run', 'kind', 'status', 'startKey', 'watermark', 'cursor', 'prefilledCells', 'batches'),
       ...picked(run, 'rowsScanned', 'cellsFilled', 'cellsSkipped'),
       hasEnded: run.filledAt !== null,
     })),

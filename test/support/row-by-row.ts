@@ -166,7 +166,7 @@ export function naive(rows: readonly Row[], { watermark, ours, skips, batches, r
   const [changed, written] = [wrong.filter(isOurs), wrong.filter((cell) => !isOurs(cell))];
   const backwards = lagsOf(rows).filter(({ seconds }) => seconds < 0);
   const mixed = lagsOf(rows).filter(({ isMixed }) => isMixed);
-  const figures = {
+  const stats = {
     coverage: {
       rowsInScope: rows.length,
       columns: columns.map((column) => ({
@@ -224,7 +224,7 @@ export function naive(rows: readonly Row[], { watermark, ours, skips, batches, r
   const samples = found
     .filter((list) => list.length > 0)
     .map((list) => list.slice(0, 10).map(({ key }) => key));
-  return { figures, samples };
+  return { stats, samples };
 }
 
 /** Applies both steps, and tells from the table alone what that has done: the history of what stands there now. */

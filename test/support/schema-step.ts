@@ -5,7 +5,7 @@ import { change, dumpSchema, dumpTable, query, schemaStep, withGeneratedStore } 
 
 // The repository's schema step by itself: v20 to v21 and back.
 
-export const quick: Extra = { backup: false, allowsTriggers: true };
+export const quick: Extra = { backup: false, allowTriggers: true };
 export const apply = (path: string, extra?: Extra) =>
   up(path, { ...quick, ...extra }, { to: schemaStep.name });
 export const revert = (path: string, extra?: Extra) => down(path, { to: 0 }, { ...quick, ...extra });

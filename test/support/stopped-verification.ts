@@ -26,7 +26,7 @@ export async function expectStopBetweenPages(database: string): Promise<void> {
   await createMigrator(settings).up();
   const [whole] = await createMigrator(settings).verify();
   const coverage = whole?.checks.find(({ id }) => id === 'coverage');
-  expect(coverage?.figures).to.include({ rowsInScope: PAGED_ROWS });
+  expect(coverage?.stats).to.include({ rowsInScope: PAGED_ROWS });
   const stopper = new AbortController();
   asked = () => {
     pages += 1;

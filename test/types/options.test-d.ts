@@ -38,7 +38,7 @@ export const allowed = [
     columns: { paid_at: value, sent_at: value },
     checks: {
       groupBy: 'state',
-      areTimestamps: true,
+      timestamps: true,
       lag: { from: 'paid_at', to: 'sent_at' },
       indexes: [{ index: 'idx_paid_at', query: 'SELECT * FROM orders WHERE paid_at > 0' }],
     },
@@ -59,7 +59,7 @@ export const allowed = [
     columns: { paid_at: 'TEXT' },
     indexes: { i: { columns: names, where: 'true' } },
   }),
-  defineSchemaStep({ table: 'orders', version: { table: 'versions', column: 'version', becomes: '2.0.0' } }),
+  defineSchemaStep({ table: 'orders', version: { table: 'versions', column: 'version', to: '2.0.0' } }),
   defineSqlStep({ up: ['CREATE VIEW v AS SELECT 1'] }),
   requireBackfill('002-paid-at'),
 ] as const;
@@ -78,7 +78,7 @@ export const refused = [
   // @ts-expect-error: no such option
   () => defineBackfill({ ...paid, checks: { lag: { from: 'paid_at', too: 'sent_at' } } }),
   // @ts-expect-error: no column of this backfill
-  () => defineBackfill({ ...paid, checks: { areTimestamps: true, lag: { from: 'paid_at', to: 'sent_at' } } }),
+  () => defineBackfill({ ...paid, checks: { timestamps: true, lag: { from: 'paid_at', to: 'sent_at' } } }),
   // @ts-expect-error: no column that it reads
   () => defineBackfill({ ...split, process: (rows) => rows.map(({ nam }) => ({ first: nam })) }),
   // @ts-expect-error: no column that it fills
@@ -100,7 +100,7 @@ export const refused = [
   // @ts-expect-error: of the wrong kind
   () => defineBackfill({ ...paid, columns: { paid_at: 7 } }),
   // @ts-expect-error: of the wrong kind
-  () => defineBackfill({ ...paid, checks: { areTimestamps: 'yes' } }),
+  () => defineBackfill({ ...paid, checks: { timestamps: 'yes' } }),
   // @ts-expect-error: a list of names
   () => firstOf('details', 'paid_at', 'created_at'),
   // @ts-expect-error: a name

@@ -11,7 +11,7 @@ const rows = [{ id: 1, ts: 'x' }, { ts: null }, { id: 2n, ts: new Uint8Array() }
 export const allowed = [
   () => testBackfill({ backfill, schema, rows }),
   () => testBackfill({ file: 'a.js', schema: [schema, column], rows, expected: rows, batchRows: 2 }),
-  () => testBackfill({ file: new URL('a.js', import.meta.url), schema, rows, allowsTriggers: true }),
+  () => testBackfill({ file: new URL('a.js', import.meta.url), schema, rows, allowTriggers: true }),
 ];
 
 export const refused = [

@@ -4,5 +4,5 @@ export default defineBackfill({
   table: 'orders',
   key: 'id',
   columns: { placed_at: firstOf('body', ['placed_at', 'ts'], 'created_at') },
-  checks: { areTimestamps: true },
+  checks: { timestamps: true },
 });

@@ -23,7 +23,7 @@ export default defineBackfill({
   },
   checks: {
     groupBy: 'event_type',
-    areTimestamps: true,
+    timestamps: true,
     lag: { from: 'source_event_ts', to: 'supervisor_processed_at' },
     indexes: [
       {

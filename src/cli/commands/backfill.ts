@@ -16,7 +16,7 @@ export const registerBackfill: Register = (program, cli) => {
     .action(async (name: string | undefined, options: CommonOptions & { readonly rescan?: boolean }) =>
       cli.run(options, async (migrator, presenter) => {
         const { translate } = presenter;
-        const target = { name, isRescan: options.rescan ?? false };
+        const target = { name, rescan: options.rescan ?? false };
         if (options.dryRun) {
           const { planBackfill } = await import('../../migrator/plan.js');
           const plan = await planBackfill(migrator, target);

@@ -33,9 +33,9 @@ export const registerCreate: Register = (program, cli) => {
       ) =>
         cli.runWithoutStore(options, async (folder, { translate }, now) => {
           const { createStep } = await import('../../scaffold/create.js');
-          const { backfill, sql, dryRun, trustConfig: trustsConfig } = options;
+          const { backfill, sql, dryRun, trustConfig } = options;
           const kind = backfill ? 'backfill' : sql ? 'sql' : 'schema';
-          const result = await createStep(folder, name, { kind, isDryRun: dryRun, now, trustsConfig });
+          const result = await createStep(folder, name, { kind, dryRun, now, trustConfig });
           return {
             json: { command: 'create', dryRun: dryRun ?? false, ...result },
             text: dryRun

@@ -15,7 +15,7 @@ export const registerInit: Register = (program, cli) => {
     .action(async (options: OutputOptions & { readonly dryRun?: boolean }) =>
       cli.runWithoutStore(options, async (folder, { translate }) => {
         const { initProject } = await import('../../scaffold/init.js');
-        const result = initProject(folder, { store: options.dbPath, isDryRun: options.dryRun });
+        const result = initProject(folder, { store: options.dbPath, dryRun: options.dryRun });
         const { config, folders, isInstalled, isCompiled } = result;
         const next = [
           ...(isInstalled ? [] : ['npm install umzug-backfill']),

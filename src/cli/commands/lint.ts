@@ -28,8 +28,8 @@ export const registerLint: Register = (program, cli) => {
       cli.runWithoutStore(options, async (folder, { translate }, _now, enter) => {
         const { loadProject } = await import('../../config.js');
         const { lint } = await import('../../lint/lint.js');
-        const { dbPath: path, sqlite, trustConfig: trustsConfig } = options;
-        const project = await loadProject(folder, { trustsConfig });
+        const { dbPath: path, sqlite, trustConfig } = options;
+        const project = await loadProject(folder, { trustConfig });
         if (path !== undefined) enter(path, project);
         const result = await lint(project.steps, { only: files, path, sqlite, folder });
         const { findings } = result;

@@ -47,11 +47,11 @@ export class PostgresDriver {
   constructor(
     session: PostgresSession,
     dialect: Dialect,
-    { access, busyTimeoutMs, isConfirmed = false, tables = [] }: OpenOptions,
+    { access, busyTimeoutMs, confirmed = false, tables = [] }: OpenOptions,
   ) {
     this.session = session;
     this.dialect = dialect;
-    this.trustsOthers = isConfirmed;
+    this.trustsOthers = confirmed;
     this.tables = tables;
     this.lockTimeoutMs = busyTimeoutMs ?? (access === 'read' ? PROBE_TIMEOUT_MS : RETRY_TIMEOUT_MS);
   }

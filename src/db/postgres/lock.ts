@@ -55,7 +55,7 @@ async function pollPause({ client }: PostgresSession): Promise<void> {
  * behind it. Commands that go on with each other's work share the turn, and a command that wants to be alone has it alone.
  *
  * @see https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
- * @throws {BackfillError} `RUN_LOCKED`, `POOLER_REFUSED`, a `STORE_…` code
+ * @throws {BackfillError} `RUN_LOCKED`, `POOLER_UNSUPPORTED`, a `STORE_…` code
  */
 export async function acquireLock(
   sessions: Sessions,

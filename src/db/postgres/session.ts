@@ -109,7 +109,7 @@ async function placeOf(client: PostgresClient, declaredPath: string): Promise<Se
   const [[list, schema] = []] = (await client.query(SCHEMAS, [], declaredPath)).rows;
   if (schema === null)
     throw new BackfillError(
-      'STORE_REFUSED',
+      'STATEMENT_REJECTED',
       msg('No schema of the search_path exists'),
       msg('Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"'),
     );
@@ -147,7 +147,7 @@ async function requireServer(client: PostgresClient): Promise<number> {
   const version = Number(number);
   if (version < MIN_SERVER)
     throw new BackfillError(
-      'STORE_REFUSED',
+      'STATEMENT_REJECTED',
       msg('The server is PostgreSQL {version}, and 13 is the oldest supported', {
         version: Math.floor(version / 10_000),
       }),
@@ -155,7 +155,7 @@ async function requireServer(client: PostgresClient): Promise<number> {
     );
   if (encoding !== 'UTF8')
     throw new BackfillError(
-      'STORE_REFUSED',
+      'STATEMENT_REJECTED',
       msg('The database is in {encoding}, and only UTF8 holds every text', { encoding: String(encoding) }),
       msg('Use a database that was created with ENCODING UTF8'),
     );
@@ -214,7 +214,7 @@ const sessionOf = async (client: PostgresClient): Promise<unknown> =>
  * the pool would get a session with that.
  *
  * @param name what the server calls the second connection
- * @throws {BackfillError} `POOLER_REFUSED`
+ * @throws {BackfillError} `POOLER_UNSUPPORTED`
  * @see https://www.pgbouncer.org/features.html
  */
 async function refusePooler(
@@ -235,7 +235,7 @@ async function refusePooler(
     await other.close();
   }
   throw new BackfillError(
-    'POOLER_REFUSED',
+    'POOLER_UNSUPPORTED',
     msg('The connection goes through a pooler that gives each transaction another session'),
     msg('Name the server itself in --database-url, or a pool in session mode'),
   );

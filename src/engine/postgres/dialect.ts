@@ -117,7 +117,7 @@ export async function loadMonitor(
         { replicaLagMs } = await sampleLoad(store)
       ) {
         throwIfAborted(options.signal, `while a replica was behind the batches of ${name}`);
-        options.onEvent?.({ event: 'paused', backfill: name, pauseMs: LAG_POLL_MS });
+        options.onEvent?.({ event: 'throttled', backfill: name, pauseMs: LAG_POLL_MS });
         await pauseFor(LAG_POLL_MS, options.signal);
       }
     },
@@ -148,12 +148,12 @@ export interface PostgresConnector extends StoreConnector {
  */
 async function openPostgres(sessions: Sessions, options: OpenOptions): Promise<PostgresStore> {
   const connection = await sessions.enter();
-  const { access, isConfirmed = false } = options;
+  const { access, confirmed = false } = options;
   try {
     const store = new PostgresStore(sessions, connection, POSTGRES, options);
     await store.setLockTimeout();
     if (access === 'write') await refuseReadOnly(store);
-    if (!isConfirmed) await refuseUnsafePath(store);
+    if (!confirmed) await refuseUnsafePath(store);
     await refuseUnsafeLedger(store, access === 'write' ? 'UPDATE' : 'SELECT');
     return store;
   } catch (error) {

@@ -91,7 +91,7 @@ async function planOf(store: Store, query: string): Promise<PlanNode> {
 // Concurrently, an index keeps no writer waiting, but it is no part of a transaction: whoever is killed leaves one behind that is
 // invalid. So the ledger knows it as ours before it is there, and forgets it when it is gone.
 
-/** Makes an index; throws `STORE_REFUSED` when PostgreSQL leaves it invalid. Not inside a transaction. */
+/** Makes an index; throws `STATEMENT_REJECTED` when PostgreSQL leaves it invalid. Not inside a transaction. */
 export async function createIndex(
   store: Connection,
   index: IndexStatement,
@@ -142,7 +142,7 @@ async function build(store: Store, index: IndexStatement): Promise<void> {
   if ((await findExisting(store, index))?.isValid === 1) return;
   await cleanUp(store, index);
   throw new BackfillError(
-    'STORE_REFUSED',
+    'STATEMENT_REJECTED',
     msg('PostgreSQL did not complete the index {name}', { name: index.name }),
     msg('Run the same command again: it makes the index anew'),
   );

@@ -34,7 +34,7 @@ export async function refuseReadOnly(store: Store): Promise<void> {
 /** The error for a role that may not make what a server before 16 needs to read texts. */
 export const temporaryMissing = (): BackfillError =>
   new BackfillError(
-    'STORE_REFUSED',
+    'STATEMENT_REJECTED',
     msg(
       'This user may not make a temporary function, without which PostgreSQL before 16 can not tell which texts are JSON',
     ),
@@ -44,7 +44,7 @@ export const temporaryMissing = (): BackfillError =>
 /**
  * Refuses a step that could not be run to its end, before anything is changed for it.
  *
- * @throws {BackfillError} `STORE_READONLY`, `STORE_REFUSED`
+ * @throws {BackfillError} `STORE_READONLY`, `STATEMENT_REJECTED`
  */
 export async function checkRights(store: Store, { kind }: Step): Promise<void> {
   await refuseReadOnly(store);

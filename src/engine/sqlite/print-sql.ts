@@ -16,10 +16,10 @@ import { plainDerivationSql } from './derive.js';
  */
 export function verificationSql(backfill: Backfill): string {
   const { checks, columns, name } = backfill;
-  const { groupBy, indexes = [], areTimestamps = false, lag, rules = [] } = checks;
+  const { groupBy, indexes = [], timestamps = false, lag, rules = [] } = checks;
   const fallbacks = columns.flatMap(({ name: column, value }, i) => {
     const fallback = fallbackOf(value);
-    return fallback !== undefined && areTimestamps ? [{ column, i, fallback }] : [];
+    return fallback !== undefined && timestamps ? [{ column, i, fallback }] : [];
   });
   const each = (sql: (column: string, i: number) => string, separator = ',\n  '): string =>
     columns.map((column, i) => sql(column.name, i)).join(separator);
@@ -52,7 +52,7 @@ WHERE failure IS NULL AND (${each((_, i) => differs(i), ' OR ')}) LIMIT 10`,
 FROM umzug_backfill_rows GROUP BY g ORDER BY g`,
     );
   for (const { index, query } of indexes) add(`Index use: ${index}`, `EXPLAIN QUERY PLAN ${endedSql(query)}`);
-  if (areTimestamps)
+  if (timestamps)
     add(
       'Timestamps: range, and values that SQLite reads as none',
       `SELECT ${each((column, i) => `datetime(min(${julianDay(i)})) AS ${identifier(`${column} min`)}, datetime(max(${julianDay(i)})) AS ${identifier(`${column} max`)}, total(c${i} IS NOT NULL AND ${julianDay(i)} IS NULL) AS ${identifier(`${column} not ISO-8601`)}`)}

@@ -23,7 +23,7 @@ export function coverageSection(
 ): Html | undefined {
   const check = verification?.checks.find(({ id }) => id === 'groups');
   if (!check) return undefined;
-  const { groups } = check.figures as { readonly groups: readonly Group[] };
+  const { groups } = check.stats as { readonly groups: readonly Group[] };
   const columns = step.columns.map(({ name }) => name);
   const title =
     step.checks.groupBy === undefined ? words.checks.coverage : words.coverageBy(step.checks.groupBy);

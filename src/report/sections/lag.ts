@@ -17,7 +17,7 @@ export function lagSection(
   const { words } = context;
   const heading = html`<h3>${words.lagHeading(asked.from, asked.to)}</h3>`;
   if (lag.rows === 0) return html`${heading}<p>${words.noLags}</p>`;
-  const figures = verification?.checks.find(({ id }) => id === 'lag')?.figures as
+  const figures = verification?.checks.find(({ id }) => id === 'lag')?.stats as
     | Partial<LagFigures>
     | undefined;
   return html`${heading}

@@ -35,10 +35,10 @@ function eventsOf(
     isOne ? words.events[kind] : `${name} ${words.events[kind]}`;
   const events = [
     ...commands.map(
-      ({ begunAt }): TimelineEvent => ({
+      ({ startedAt }): TimelineEvent => ({
         lane: words.events.command,
-        startMs: at(begunAt),
-        endMs: at(begunAt),
+        startMs: at(startedAt),
+        endMs: at(startedAt),
         color: 'series-3',
       }),
     ),
@@ -107,7 +107,7 @@ function commandsTable({ commands }: ReportFacts, words: Messages): Html {
   return html`<h4>${words.commands}</h4>
 ${table(
   [{ title: words.time, isWhole: true }, { title: words.command }, { title: words.steps }],
-  commands.map(({ command, steps, begunAt }) => [instantUtc(begunAt), command, steps.join(words.comma)]),
+  commands.map(({ command, steps, startedAt }) => [instantUtc(startedAt), command, steps.join(words.comma)]),
   words.commands,
 )}`;
 }

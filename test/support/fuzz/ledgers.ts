@@ -62,7 +62,7 @@ function anyCell(random: Random, others: () => Cell): Cell {
         'schema',
         'sql',
         'require',
-        'foreign',
+        'external',
         'column',
         'index',
         'version',

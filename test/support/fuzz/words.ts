@@ -313,8 +313,8 @@ const TEMPLATES = {
     `{ kind: 'config', database: { path: 'store.db' }, steps: ['steps'], requires: { tables: { items: ['id'] } } }`,
   ],
   step: [
-    `defineSchemaStep({ table: 'items', columns: { upper: 'TEXT' }, indexes: { by_upper: { columns: ['upper'], where: 'upper IS NOT NULL' } }, version: { table: 'schema_version', column: 'version', becomes: '0.22.0' } })`,
-    `defineBackfill({ table: 'items', key: 'id', scope: 'true', columns: { kind2: sql('upper(name)') }, checks: { groupBy: 'kind', areTimestamps: true, rules: { short: { where: 'length(kind2) < 9' } } } })`,
+    `defineSchemaStep({ table: 'items', columns: { upper: 'TEXT' }, indexes: { by_upper: { columns: ['upper'], where: 'upper IS NOT NULL' } }, version: { table: 'schema_version', column: 'version', to: '0.22.0' } })`,
+    `defineBackfill({ table: 'items', key: 'id', scope: 'true', columns: { kind2: sql('upper(name)') }, checks: { groupBy: 'kind', timestamps: true, rules: { short: { where: 'length(kind2) < 9' } } } })`,
     `defineBackfill({ table: 'task_audits', key: 'audit_id', columns: { a: firstOf('payload', ['x', 'y'], 'created_at') } })`,
     `defineBackfill({ table: 'items', key: 'id', columns: ['size'], reads: ['name'], processVersion: 1, process: (rows) => rows.map(({ name }) => ({ size: String(name).length })) })`,
     `defineSqlStep({ up: ['CREATE TABLE mine (x)'], down: ['DROP TABLE mine'] })`,
