@@ -219,14 +219,14 @@ export interface Dialect {
    * Finds the next rows to fill, behind `after` and up to `upTo`, where reading up to them in a batch would keep others out of the table:
    * few enough rows of the table for one statement. Not inside a transaction. Undefined where it keeps nobody out.
    *
-   * @param leavesSkips whether rows that are recorded as skips are left alone
+   * @param excludeSkips whether rows that are recorded as skips are left alone
    */
   fillWindow(
     store: Store,
     backfill: Backfill,
     after: Key | null,
     upTo: Key,
-    leavesSkips: boolean,
+    excludeSkips: boolean,
   ): Promise<FillWindow | undefined>;
   /**
    * Fills the next rows behind the cursor.

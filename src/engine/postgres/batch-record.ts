@@ -43,12 +43,12 @@ export async function recordSkips(
 export function skippedRows(
   backfill: Backfill,
   groups: readonly Group[],
-  refused: FillOptions['rejected'],
+  rejected: FillOptions['rejected'],
 ): SkipRecord[] {
   return groups.flatMap(({ keys, failure, nullMask, derivableMask, filledMask: mask }) => {
     if (failure !== null) return keys.map((key) => ({ key, target: '*', reason: failure }));
     return keys.flatMap((key): SkipRecord[] => {
-      if (key === refused?.key) return [{ key, target: '*', reason: refused.code }];
+      if (key === rejected?.key) return [{ key, target: '*', reason: rejected.code }];
       return backfill.columns.flatMap(({ name }, i) => {
         if (!((nullMask >> i) & 1) || (mask >> i) & 1) return [];
         return [

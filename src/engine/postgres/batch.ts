@@ -202,13 +202,13 @@ async function fillLeft(
   { key: keySql }: RowSql,
   batch: number,
   left: readonly LeftRow[],
-  refused: Key | undefined,
+  rejected: Key | undefined,
 ): Promise<Group[]> {
   if (left.length === 0) return [];
   const { backfill } = derivation;
   const derived = derivation.derive(left.map(({ input }) => [input]));
   const offers = left.map(({ key, nullMask }, i) => ({ key, nullMask, ...offerOf(derived[i], nullMask) }));
-  const due = offers.filter(({ key, derivableMask }) => derivableMask !== 0 && key !== refused);
+  const due = offers.filter(({ key, derivableMask }) => derivableMask !== 0 && key !== rejected);
   const now = new Map<Key, number>();
   if (due.length > 0) {
     const sql = `WITH updated AS (

@@ -215,11 +215,11 @@ export async function fillWindow(
   backfill: Backfill,
   after: Key | null,
   upTo: Key,
-  leavesSkips: boolean,
+  excludeSkips: boolean,
 ): Promise<FillWindow> {
   const rows = await rowSql(store, backfill);
   const table = `${identifier(backfill.table)} AS t`;
-  const due = `${rows.inScope} AND ${anyNullSql(backfill)}${leavesSkips ? ` AND NOT ${rows.isSkipped}` : ''}`;
+  const due = `${rows.inScope} AND ${anyNullSql(backfill)}${excludeSkips ? ` AND NOT ${rows.isSkipped}` : ''}`;
   try {
     return await withoutWaiting(store, async () => {
       let start = after;
