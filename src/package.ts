@@ -13,7 +13,7 @@ export const PACKAGE_VERSION = manifest.version;
 /** Versions of Node that this package is for, as `^20.19.0 || ^22.14.0`. */
 export const NODE_VERSIONS = manifest.engines.node;
 
-/** package.json stands above the folder of the source, and two above that of its compiled form, `dist/src/`. */
+/** package.json stands above the folder of the source, and two above those of its compiled forms, `dist/src/` and `dist/lib/`. */
 function findManifest(): URL {
   const isCompiled = import.meta.url.endsWith('.js');
   return new URL(isCompiled ? '../../package.json' : '../package.json', import.meta.url);

@@ -68,7 +68,7 @@ describe('the public API', () => {
   });
 
   it('declares steps also where a bundler has put it beside another package.json', () => {
-    cpSync(join(root, 'dist/src'), folder.file('bundled'), { recursive: true });
+    cpSync(join(root, 'dist/lib'), folder.file('bundled'), { recursive: true });
     writeFileSync(folder.file('package.json'), '{ "type": "module" }');
     writeFileSync(
       folder.file('step.js'),

@@ -16,7 +16,8 @@ import { asRunnable } from './hints.js';
 import { createEventLogger } from './log.js';
 import type { CommonOptions } from './options.js';
 import { type Lines, printLines, toJson } from './print.js';
-import { errorLines, table } from './text.js';
+import { table } from './table.js';
+import { errorLines } from './text.js';
 
 /** Commands that can be run on many stores. */
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];

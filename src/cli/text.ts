@@ -1,4 +1,3 @@
-import Table from 'cli-table3';
 import type { RevertResult } from '../engine/batch.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import type { BackfillError, ErrorTexts } from '../errors.js';
@@ -14,43 +13,8 @@ import { shellWord } from '../shell.js';
 import type { Verification } from '../verify/verify.js';
 import { visible } from '../visible.js';
 import type { Presenter } from './cli.js';
-import { wrapCjk } from './display-width.js';
 import type { Lines } from './print.js';
-
-/** Characters of a column that are no text: a space on each side. */
-const PADDING = 2;
-
-/** A cell of a table: a text, or several lines. */
-export type Cell = string | Lines;
-
-/**
- * A table with a header row.
- *
- * @param widths characters of each column, longer text is wrapped. Default: as wide as the text
- */
-export function table(
-  head: readonly string[],
-  rows: readonly (readonly Cell[])[],
-  widths?: readonly number[],
-): Lines {
-  const fitted = (text: string, i: number): string =>
-    widths ? wrapCjk(text, (widths[i] ?? 0) - PADDING) : text;
-  const texts = rows.map((row) => row.map((cell, i) => fitted(cellText(cell), i)));
-  const drawn = new Table({
-    head: head.map(cellText),
-    style: { head: [], border: [], compact: true },
-    ...(widths ? { colWidths: [...widths], wordWrap: true } : {}),
-  });
-  drawn.push(...texts);
-  return drawn.toString().split('\n');
-}
-
-/** The text of a cell. It is drawn as it will be printed, since lines may break anywhere in it. */
-const cellText = (cell: Cell): string =>
-  [cell]
-    .flat()
-    .map((line) => visible(scrub(line)))
-    .join('\n');
+import { remainingWidth, table } from './table.js';
 
 /** A {@link BackfillError}, or one from another process. */
 type ShownError = {
@@ -71,10 +35,6 @@ export function errorLines(error: ShownError, translate: Translate = untranslate
 export function errorJson({ code, message, hint, exitCode }: BackfillError): Record<string, unknown> {
   return { code, message, hint, exitCode };
 }
-
-/** Width of a column: what a terminal leaves beside so many characters, from 30 to 90; 90 where there is none. */
-export const remainingWidth = (taken: number, columns?: number): number =>
-  Math.max(30, Math.min(90, (columns || 200) - taken)); // some terminals say 0
 
 /** A verification as a table: a row a finding. */
 export function verificationText(

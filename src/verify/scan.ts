@@ -51,7 +51,10 @@ export const scanPass = (ledger: Ledger, backfill: Backfill, nowMs: number): Pas
   // A function can't be handed to another thread.
   elsewhere: backfill.process
     ? undefined
-    : { module: import.meta.url, data: { backfill, nowMs } satisfies ScanData },
+    : {
+        module: new URL('./scan-pass.js', import.meta.url).href,
+        data: { backfill, nowMs } satisfies ScanData,
+      },
   merge(into, from) {
     mergeFacts(into, from);
     return !into.hasOtherGroups; // of too many groups each thread has told others apart: only one thread can say which come first

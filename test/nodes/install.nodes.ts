@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
@@ -14,8 +14,21 @@ const versions = manifest.engines.node.split('||').flatMap((range) => {
   return [oldest, oldest.split('.')[0] ?? ''];
 });
 
-const TELL = `const { packages } = JSON.parse(require('fs').readFileSync('node_modules/.package-lock.json', 'utf8'));
-  \`Node \${process.versions.node}, better-sqlite3 \${packages['node_modules/better-sqlite3'].version}, \${Object.keys(packages).length - 1} dependencies\``;
+/** What an install on Node 22 or later may bring: packages, and megabytes (2^20 bytes) of disk. Node 20 compiles better-sqlite3, which is more. */
+const LIMITS = { packages: 65, megabytes: 46 };
+
+/** Version of better-sqlite3, number of packages and megabytes of disk of an install. */
+function measure(app: string) {
+  const folder = join(app, 'node_modules');
+  const { packages } = JSON.parse(readFileSync(join(folder, '.package-lock.json'), 'utf8'));
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  const blocks = files.reduce((sum, file) => sum + lstatSync(join(folder, file)).blocks, 0);
+  return {
+    sqlite: packages['node_modules/better-sqlite3'].version as string,
+    packages: Object.keys(packages).length,
+    megabytes: (blocks * 512) / 2 ** 20,
+  };
+}
 
 describe('the package, installed and used', function () {
   this.timeout(0);
@@ -59,9 +72,16 @@ describe('the package, installed and used', function () {
       const app = folder.file(`node-${version}`);
       emptyProject(app);
       await runIn(app, ['npm', 'install', ...QUIET, '--engine-strict', tarball], env);
-      const told = await runIn(app, ['node', '--print', TELL], env);
-      console.log(`      ${told.stdout.trim()}`);
-      expect(told.stdout).to.match(new RegExp(`^Node ${version.replaceAll('.', '\\.')}\\b`));
+      const { stdout } = await runIn(app, ['node', '--print', 'process.versions.node'], env);
+      expect(`${stdout.trim()}.`).to.match(new RegExp(`^${version.replaceAll('.', '\\.')}\\.`));
+      const { sqlite, packages, megabytes } = measure(app);
+      console.log(
+        `      Node ${stdout.trim()}, better-sqlite3 ${sqlite}, ${packages} packages, ${megabytes.toFixed(1)} MB`,
+      );
+      if (!sqlite.startsWith('12.')) {
+        expect(packages, 'packages').to.be.at.most(LIMITS.packages);
+        expect(megabytes, 'megabytes').to.be.at.most(LIMITS.megabytes);
+      }
       await useBackfill(app, env);
     });
   }

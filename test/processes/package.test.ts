@@ -89,7 +89,7 @@ describe('the package', () => {
 
   it('holds what users need, and nothing else', () => {
     const expected =
-      /^(?:dist\/src\/.*\.js|dist\/types\/.*\.d\.ts|docs\/[\w-]+\.md|examples\/.*|bench\/RESULTS\.md|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|package\.json)$/;
+      /^(?:dist\/lib\/[\w-]+\.js|dist\/types\/.*\.d\.ts|dist\/THIRD-PARTY-NOTICES\.txt|docs\/[\w-]+\.md|examples\/.*|bench\/RESULTS\.md|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|package\.json)$/;
     expect(files.filter((file) => !expected.test(file))).to.deep.equal([]);
     expect(files).to.include.members([
       'README.md',
@@ -102,12 +102,30 @@ describe('the package', () => {
       expect(read(installed(file)), file).not.to.include('sourceMappingURL');
   });
 
+  it('contains the licences of the packages whose code it contains', () => {
+    const [, ...notices] = read(installed('dist/THIRD-PARTY-NOTICES.txt')).split('\n--- ');
+    expect(notices.map((notice) => notice.split(' ', 1)[0])).to.include.members([
+      '@observablehq/plot',
+      'd3-scale',
+      'linkedom',
+    ]);
+    for (const notice of notices) expect(notice).to.match(/copyright.*(?:permi|licen)/is);
+  });
+
   it('has every file that its package.json names', () => {
     for (const file of Object.values(manifest.bin))
       expect(statSync(installed(file)).mode & 0o111).to.be.above(0);
     for (const target of Object.values(manifest.exports))
       for (const file of typeof target === 'string' ? [target] : Object.values(target))
         expect(existsSync(installed(file)), file).to.equal(true);
+  });
+
+  it('has the file that each thread and process of it begins with', () => {
+    const texts = files.filter((file) => file.startsWith('dist/lib/')).map((file) => read(installed(file)));
+    const begun = texts.flatMap((text) => [...text.matchAll(/new URL\([`"'](\.\/[\w-]+)/g)]);
+    expect(begun.length).to.be.above(5);
+    for (const [, file = ''] of begun)
+      expect(existsSync(installed('dist/lib', `${file}.js`)), file).to.equal(true);
   });
 
   it('has every page and file that its README leads to', () => {

@@ -94,7 +94,7 @@ const filled = (path: string) =>
 
 /**
  * In a folder in which the package is installed: a backfill of one's own table runs, is killed by SIGKILL in the middle, resumes, is
- * verified, and is taken back exactly. In `env` a PATH may have another Node before this one.
+ * verified, reported on with charts, and is taken back exactly. In `env` a PATH may have another Node before this one.
  */
 export async function useBackfill(folder: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
   mkdirSync(join(folder, 'backfills'));
@@ -120,6 +120,8 @@ export async function useBackfill(folder: string, env: NodeJS.ProcessEnv = {}): 
   expect(filled(store)).to.equal(ROWS);
   await run('verify');
   await run('status', '--check');
+  await run('report', '--out', 'report.html');
+  expect(readFileSync(join(folder, 'report.html'), 'utf8')).to.include('<svg ');
   await run('down');
   expect(contents(store)).to.deep.equal(before);
   writeFileSync(join(folder, 'background.js'), BACKGROUND);

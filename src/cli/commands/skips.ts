@@ -1,6 +1,6 @@
 import type { Register } from '../cli.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
-import { table } from '../text.js';
+import { table } from '../table.js';
 
 /** `skips`: what was left alone, and why. */
 export const registerSkips: Register = (program, cli) => {

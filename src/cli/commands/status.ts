@@ -9,7 +9,7 @@ import type { Cli, Presenter, Register } from '../cli.js';
 import { displayWidth } from '../display-width.js';
 import { type CommonOptions, withCommonOptions } from '../options.js';
 import type { Lines } from '../print.js';
-import { remainingWidth, table } from '../text.js';
+import { remainingWidth, table } from '../table.js';
 
 function detail(
   { backfill, durationMs, state, appliedAt, packageVersion }: StepStatus,
