@@ -82,6 +82,21 @@ describe('scripts/prose.js', () => {
     expect(prose(page)).to.deep.include({ status: 0, places: [] });
   });
 
+  it('finds nothing in the documentation', () => {
+    const pages = [
+      'docs',
+      'examples',
+      'bench/NOTES.md',
+      'bench/RESULTS.md',
+      'CHANGELOG.md',
+      'CONTRIBUTING.md',
+      'SECURITY.md',
+    ];
+    const { status, stdout } = prose('--docs', ...pages.map((page) => join(root, page)));
+    expect(stdout).to.equal('');
+    expect(status).to.equal(0);
+  });
+
   it('reads messages of sources, and their docstrings with --code', () => {
     const source = write(
       'source.ts',
