@@ -125,8 +125,8 @@ export async function courtesyRows(server: PostgresServer, from: string, rounds:
     const kept = of(({ before, beside, after }) => (2 * beside) / (before + after));
     const [before, after] = [of((one) => one.before), of((one) => one.after)];
     return {
-      what: `${what}, beside up at ${pace} pace`,
-      ours: `${of((one) => one.beside).toFixed(0)} transactions a second; ${of((one) => one.filled).toFixed(0)} rows a second are filled`,
+      what: `${what}, next to \`up --pace ${pace}\``,
+      ours: `${of((one) => one.beside).toFixed(0)} transactions per second; ${of((one) => one.filled).toFixed(0)} rows per second filled`,
       rival: `${before.toFixed(0)} alone before, ${after.toFixed(0)} after`,
       ratio: kept,
       ...(pace === 'courteous' ? { target: '≥ 0.8 ×', isMet: kept >= 0.8 } : { target: '' }),

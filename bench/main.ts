@@ -69,7 +69,7 @@ async function rivalRows(): Promise<{ rows: Row[]; full: number }> {
       ? compared(`${what}, against a script row by row`, full, byScript.seconds, 0.4)
       : missing(what, 'python3'),
     ...(byKey
-      ? [{ ...compared(`${what}, against one that goes on by key`, full, byKey.seconds, 0.4), target: '' }]
+      ? [{ ...compared(`${what}, against one that continues by key`, full, byKey.seconds, 0.4), target: '' }]
       : []),
     {
       what: `peak memory of up, ${size(AUDITS)} audits`,
@@ -126,7 +126,7 @@ async function sizeRows(full: number): Promise<Row[]> {
   const { seconds, peakMib } = await up(store);
   const speed = 10 / seconds / (AUDITS / 1e6 / full);
   rows.push({
-    what: 'rows a second at 10,000,000 audits',
+    what: 'rows per second at 10,000,000 audits',
     ours: `${size(Math.round(1e7 / seconds))} (${seconds.toFixed(1)} s)`,
     rival: `${size(Math.round(AUDITS / full))} at ${size(AUDITS)}`,
     ratio: speed,
@@ -228,18 +228,18 @@ function add(title: string, rows: readonly Row[]): void {
 
 async function measureAll(): Promise<void> {
   const { rows: rivals, full } = await rivalRows();
-  add('Against what is run by hand', rivals);
+  add('Compared with manual migrations', rivals);
   add('By size', await sizeRows(full));
   add('Many stores', [await fleetRow(AUDITS, Math.min(rounds, 2))]);
   add('Down, verify, and nothing to do', await doneRows());
   add('Locks of the schema step', ddlRows(AUDITS));
-  add('An application that serves meanwhile', [...(await servingRows()), ...(await eventLoopRows(rounds))]);
-  add('Beside another writer', await writerRows(AUDITS, rounds));
+  add('An application that keeps serving', [...(await servingRows()), ...(await eventLoopRows(rounds))]);
+  add('Next to another writer', await writerRows(AUDITS, rounds));
   if (given.postgres) add('PostgreSQL', await postgresRows(AUDITS, rounds));
   const flags = process.argv.slice(2).join(' ');
   if (!given.short) writeResults(`npm run bench${flags === '' ? '' : ` -- ${flags}`}`, sections);
 }
 
-if (given['event-loop']) add('An application that serves meanwhile', await eventLoopRows(rounds));
+if (given['event-loop']) add('An application that keeps serving', await eventLoopRows(rounds));
 else await measureAll();
 rmSync(join(root, 'bench/.work'), { recursive: true, force: true });

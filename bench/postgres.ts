@@ -81,7 +81,7 @@ const figure = (what: string, ours: string, rival = ''): Row => ({ what, ours, r
 const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 const speed = ({ rows, fillSeconds }: Filled): number => rows / fillSeconds;
 const speedText = (filled: Filled): string =>
-  `${Math.round(speed(filled)).toLocaleString('en-US')} rows a second (${filled.fillSeconds.toFixed(2)} s)`;
+  `${Math.round(speed(filled)).toLocaleString('en-US')} rows per second (${filled.fillSeconds.toFixed(2)} s)`;
 
 function fillRows(size: string, [one, two, hand]: readonly [Filled, Filled, Filled]): Row[] {
   const gain = speed(two) / speed(one);
@@ -107,7 +107,7 @@ function fillRows(size: string, [one, two, hand]: readonly [Filled, Filled, Fill
     figure('growth of the database', mib(one.grown), mib(hand.grown)),
     figure('the ledger', mib(one.ledger)),
     figure(
-      'WAL a row',
+      'WAL per row',
       `${Math.round(one.wal / one.rows)} bytes`,
       `${Math.round(hand.wal / hand.rows)} bytes`,
     ),

@@ -38,7 +38,7 @@ export const missing = (what: string, program: string): Row => ({
   target: '',
 });
 
-const HEAD = ['what', 'ours', 'rival', 'ratio', 'target', ''];
+const HEAD = ['measured', 'ours', 'baseline', 'ratio', 'target', ''];
 
 function cells({ what, ours, rival, ratio, target, atMost, isMet }: Row): string[] {
   const met = isMet ?? (atMost === undefined || ratio === undefined ? undefined : ratio <= atMost);
@@ -68,7 +68,7 @@ export function writeResults(
   const sqlite = new Database(':memory:').prepare('SELECT sqlite_version()').pluck().get();
   const machine = [
     `- date: ${new Date().toISOString().slice(0, 10)}, by \`${command}\``,
-    `- machine: ${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release().split('-')[0]}, shared with others`,
+    `- machine: ${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release().split('-')[0]}, shared`,
     `- node ${process.version}, SQLite ${sqlite} in better-sqlite3, sqlite3 shell ${version('sqlite3')}, ${version('python3')}`,
   ];
   const line = (parts: readonly string[]): string =>
@@ -82,7 +82,7 @@ export function writeResults(
   const text = [
     '# Results of the benchmarks',
     machine.join('\n'),
-    'Whole processes, on a fresh copy of one store each, in turn with the rival; medians. Written by `npm run bench`.',
+    'Whole processes, each on a fresh copy of one store, alternating with the baseline; medians. Written by `npm run bench`.',
     ...tables,
     ...(existsSync(notes) ? [readFileSync(notes, 'utf8').trim()] : []),
   ].join('\n\n');

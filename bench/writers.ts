@@ -65,7 +65,7 @@ export async function writerRows(audits: number, rounds: number): Promise<Row[]>
   const [courteous, full] = [median(alone.courteous), median(alone.full)];
   const rows: Row[] = [
     {
-      what: 'backfill alone: courteous against full pace',
+      what: 'backfill alone: throttled against full pace',
       ours: `${courteous.toFixed(2)} s`,
       rival: `${full.toFixed(2)} s`,
       ratio: courteous / full,

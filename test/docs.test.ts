@@ -7,7 +7,7 @@ import { up } from './support/migrate.js';
 import { on } from './support/on-store.js';
 import { withGeneratedStore } from './support/stores.js';
 
-// The documentation names the test behind each promise: a renamed or removed one must not leave a promise without.
+// docs/maintainers/evidence.md names the tests of each guarantee: a renamed or removed one must not leave a guarantee without.
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
@@ -19,11 +19,11 @@ function heldBy(cell: string): { readonly file: string; readonly titles: readonl
   });
 }
 
-/** Rows of a page's tables that say what is held, by which tests: the last cell. */
-const rowsOf = (page: string): string[][] =>
-  read(page)
+/** Rows of docs/maintainers/evidence.md: a guarantee, and the tests that hold it. */
+const evidence = (): string[][] =>
+  read('docs/maintainers/evidence.md')
     .split('\n')
-    .filter((line) => line.startsWith('| ') && !line.endsWith('| held by |'))
+    .filter((line) => line.startsWith('| ') && line !== '| guarantee | tests |')
     .map((line) =>
       line
         .slice(1, -1)
@@ -31,12 +31,9 @@ const rowsOf = (page: string): string[][] =>
         .map((cell) => cell.trim()),
     );
 
-/** Statements of docs/security.md that say what is not held, or only who decides. */
-const UNHELD = [
-  /^Root, and the user who runs the command$/,
-  /^The author of a store can still/,
-  /^The hash protects/,
-];
+/** The guarantees of a page: the words in bold that start its list items. */
+const guaranteesOf = (page: string): string[] =>
+  [...read(page).matchAll(/^- \*\*(.+?)\.\*\*/gm)].map(([, title = '']) => title);
 
 describe('docs/how-it-works.md', () => {
   it('walks from `up` to COMMIT as the calls go, in at most ten of them', () =>
@@ -69,17 +66,19 @@ describe('docs/how-it-works.md', () => {
     }));
 });
 
-describe('docs/promises.md and docs/security.md', () => {
-  it('name tests that there are', () => {
-    const rows = ['docs/promises.md', 'docs/security.md'].flatMap(rowsOf);
+describe('docs/guarantees.md and docs/security.md', () => {
+  it('have tests for every guarantee in docs/maintainers/evidence.md, in their order', () => {
+    const rows = evidence();
     expect(rows.length).to.be.greaterThan(60);
+    expect(rows.map(([guarantee]) => guarantee)).to.deep.equal(
+      ['docs/guarantees.md', 'docs/security.md'].flatMap(guaranteesOf),
+    );
     for (const cells of rows) {
-      const [promise = '', cell = ''] = [cells[0], cells.at(-1)];
-      if (UNHELD.some((statement) => statement.test(promise))) continue;
+      const [guarantee = '', cell = ''] = cells;
       const tests = heldBy(cell);
-      expect(tests, promise).not.to.have.length(0);
+      expect(tests, guarantee).not.to.have.length(0);
       for (const { file, titles } of tests) {
-        expect(existsSync(join(root, file)), `${promise}: ${file}`).to.equal(true);
+        expect(existsSync(join(root, file)), `${guarantee}: ${file}`).to.equal(true);
         const source = read(file).replaceAll('\\`', '`');
         for (const title of titles) expect(source.includes(title), `${file}: ${title}`).to.equal(true);
       }
@@ -88,7 +87,7 @@ describe('docs/promises.md and docs/security.md', () => {
 
   it('are what SECURITY.md and the README point to', () => {
     for (const file of ['README.md', 'SECURITY.md'])
-      for (const page of ['docs/promises.md', 'docs/security.md']) expect(read(file)).to.include(page);
+      for (const page of ['docs/guarantees.md', 'docs/security.md']) expect(read(file)).to.include(page);
   });
 });
 
@@ -158,7 +157,13 @@ describe('links in the documentation', () => {
     'examples/adopt/README.md',
     'examples/agentos/README.md',
     'bench/NOTES.md',
-  ].concat(readdirSync(join(root, 'docs')).map((name) => `docs/${name}`));
+  ].concat(
+    ['docs', 'docs/maintainers'].flatMap((folder) =>
+      readdirSync(join(root, folder))
+        .filter((name) => name.endsWith('.md'))
+        .map((name) => `${folder}/${name}`),
+    ),
+  );
   /** The anchors that GitHub gives the headings of a page. */
   const anchorsOf = (page: string): string[] =>
     [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>

@@ -149,7 +149,7 @@ describe('the error codes', () => {
 
   it('are each documented exactly once, and no other is', () => {
     const page = readFileSync(join(root, 'docs/troubleshooting.md'), 'utf8');
-    const table = page.slice(page.indexOf('## By code'));
+    const table = page.slice(page.indexOf('## Error codes'));
     const documented = [...table.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code);
     expect(documented.toSorted()).to.deep.equal([...declared.keys()].sort());
   });

@@ -61,7 +61,7 @@ function readDeclaration(node: Node, kind: Kind, source: string) {
 
 /** A member of an interface or a class. */
 function readMember(node: Node, source: string) {
-  const isMethod = !node.typeAnnotation;
+  const isMethod = !node.typeAnnotation || node.type === 'TSMethodSignature';
   const code = codeOf(node, source).replace(/;$/, '');
   const name = String(node.key?.name ?? node.kind ?? 'constructor');
   return {

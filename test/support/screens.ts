@@ -134,6 +134,8 @@ export const timeless = (screen: string): string =>
   screen
     .replace(/process \d+ on \S+,/g, 'process')
     .replace(/[█░]+/g, '█')
+    .replace(/[\d.,]+ [kMG]?B\b/g, '#B') // before the spaces that end it are gone
+    .replace(/ · batch [\d.,]+/g, '') // the last figure of the bar, where it fits
     .replace(/[│┌┬┐├┼┤└┴┘─\s]+/g, '')
     .replace(/(?:[\d.,]+(?:ms|s|min))+(?![a-z])/g, '#s')
     .replace(/[\d.,]+[kM]?B(?![a-z])/g, '#B')
