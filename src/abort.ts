@@ -2,15 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from './errors.js';
 import { msg } from './messages/message.js';
 
-/** What of an `AbortSignal` counts here. Any will do; a project without the type of that name can do with its own. */
+/** The part of an `AbortSignal` that is used here, for projects without that type. */
 export interface AbortSignalLike {
-  /** Whether to stop. */
+  /** Whether the work must stop. */
   readonly aborted: boolean;
-  /** Why: `SIGTERM` or `SIGINT`, as the error tells it. */
+  /** The reason that the error reports: `SIGTERM` or `SIGINT`. */
   readonly reason?: unknown;
 }
 
-/** A signal that stops when one of two does. */
+/** Returns a signal that is aborted if one of two is. */
 export const anySignal = (a: AbortSignalLike | undefined, b: AbortSignalLike): AbortSignalLike => ({
   get aborted() {
     return a?.aborted || b.aborted;
@@ -31,10 +31,10 @@ export function throwIfAborted(signal: AbortSignalLike | undefined, where: strin
   );
 }
 
-/** How often it is looked whether to stop, in milliseconds. */
+/** Interval between two checks of a signal, in milliseconds. */
 export const ABORT_POLL_MS = 10;
 
-/** Waits for so long, in milliseconds; not to the end where a stop comes: whoever waits then looks for it. */
+/** Waits for `ms` milliseconds, or until `signal` is aborted; the caller checks for that. */
 export async function pauseFor(ms: number, signal?: AbortSignalLike): Promise<void> {
   const endAt = performance.now() + ms;
   for (let leftMs = ms; leftMs > 0 && !signal?.aborted; leftMs = endAt - performance.now())
