@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from './errors.js';
-import { msg } from './messages/message.js';
+import { type Message, msg } from './messages/message.js';
 
 /** The part of an `AbortSignal` that is used here, for projects without that type. */
 export interface AbortSignalLike {
@@ -20,13 +20,21 @@ export const anySignal = (a: AbortSignalLike | undefined, b: AbortSignalLike): A
   },
 });
 
-/** Stops a run between two batches if it was told to. */
-export function throwIfAborted(signal: AbortSignalLike | undefined, where: string): void {
+/**
+ * Throws if `signal` is aborted.
+ *
+ * @param where the point that the work had reached, such as `between two transactions`
+ * @throws {BackfillError} `TERMINATED` for SIGTERM, else `INTERRUPTED`
+ */
+export function throwIfAborted(signal: AbortSignalLike | undefined, where: Message): void {
   if (!signal?.aborted) return;
   const isTerm = signal.reason === 'SIGTERM';
   throw new BackfillError(
     isTerm ? 'TERMINATED' : 'INTERRUPTED',
-    `Stopped by ${String(signal.reason)} ${where}; every committed batch is kept`,
+    msg('Stopped by {signal} {where}; every committed batch is kept', {
+      signal: String(signal.reason),
+      where,
+    }),
     msg('Run the same command again; it resumes where it stopped'),
   );
 }

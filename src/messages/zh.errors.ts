@@ -231,16 +231,6 @@ export const zhErrors = {
   'A trigger on {table} ignored the update of {#rows} rows': '{table} 上的触发器忽略了 {rows} 行的更新',
   'The WAL has grown to {#size} MiB, since another program keeps a read transaction open; every committed batch is kept':
     '由于另一个程序一直开着读事务，WAL 已增长到 {size} MiB；所有已提交的批次均予保留',
-  'Stopped by {signal} behind the last batch of {backfill}; every committed batch is kept':
-    '在 {backfill} 的最后一个批次之后被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} between two batches of {backfill}, at key {key} of {watermark}; every committed batch is kept':
-    '在 {backfill} 的两个批次之间被 {signal} 停止，游标 {key}，水位线 {watermark}；所有已提交的批次均予保留',
-  'Stopped by {signal} between two batches of {backfill}, with {#batches} still to be taken back; every committed batch is kept':
-    '在 {backfill} 的两个批次之间被 {signal} 停止，还有 {batches} 个批次待撤回；所有已提交的批次均予保留',
-  'Stopped by {signal} while the database was read; every committed batch is kept':
-    '在读取数据库时被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} while the WAL of {backfill} was pinned; every committed batch is kept':
-    '在 {backfill} 等待被占住的 WAL 时被 {signal} 停止；所有已提交的批次均予保留',
   "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store":
     '本进程加载了另一份 SQLite：{path}；两份 SQLite 会互相释放对方在存储上的锁',
   'The verification of {backfill} failed: {*checks}': '{backfill} 的校验失败：{checks}',

@@ -120,14 +120,6 @@ export const zhPostgres = {
     '请用 --database-url 给出应用程序的数据库；若表在另一个模式中，请在 URL 后加上 ?options=-csearch_path%3DNAME；或修正声明',
 
   // the run
-  'Stopped by {signal} while the database was waited for; every committed batch is kept':
-    '在等待数据库时被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} between two transactions; every committed batch is kept':
-    '在两个事务之间被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} while another run was waited for; every committed batch is kept':
-    '在等待另一次运行时被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} while a replica was behind the batches of {backfill}; every committed batch is kept':
-    '在等待副本跟上 {backfill} 的批次时被 {signal} 停止；所有已提交的批次均予保留',
   'Worker {#number} of {#count} has ended early, and the others do its part: {code}: {~message}':
     '第 {number} 个工作会话（共 {count} 个）提前结束，由其他会话完成其部分：{code}：{message}',
   'took part in filling {name}': '已参与填充 {name}',
