@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackfillError } from './errors.js';
-import { msg } from './messages/message.js';
+import { type Message, msg } from './messages/message.js';
 
-/** What of an `AbortSignal` counts here. Any will do; a project without the type of that name can do with its own. */
+/** The part of an `AbortSignal` that is used here, for projects without that type. */
 export interface AbortSignalLike {
-  /** Whether to stop. */
+  /** Whether the work must stop. */
   readonly aborted: boolean;
-  /** Why: `SIGTERM` or `SIGINT`, as the error tells it. */
+  /** The reason that the error reports: `SIGTERM` or `SIGINT`. */
   readonly reason?: unknown;
 }
 
-/** A signal that stops when one of two does. */
+/** Returns a signal that is aborted if one of two is. */
 export const anySignal = (a: AbortSignalLike | undefined, b: AbortSignalLike): AbortSignalLike => ({
   get aborted() {
     return a?.aborted || b.aborted;
@@ -20,21 +20,29 @@ export const anySignal = (a: AbortSignalLike | undefined, b: AbortSignalLike): A
   },
 });
 
-/** Stops a run between two batches if it was told to. */
-export function throwIfAborted(signal: AbortSignalLike | undefined, where: string): void {
+/**
+ * Throws if `signal` is aborted.
+ *
+ * @param where the point that the work had reached, such as `between two transactions`
+ * @throws {BackfillError} `TERMINATED` for SIGTERM, else `INTERRUPTED`
+ */
+export function throwIfAborted(signal: AbortSignalLike | undefined, where: Message): void {
   if (!signal?.aborted) return;
   const isTerm = signal.reason === 'SIGTERM';
   throw new BackfillError(
     isTerm ? 'TERMINATED' : 'INTERRUPTED',
-    `Stopped by ${String(signal.reason)} ${where}; every committed batch is kept`,
+    msg('Stopped by {signal} {where}; every committed batch is kept', {
+      signal: String(signal.reason),
+      where,
+    }),
     msg('Run the same command again; it resumes where it stopped'),
   );
 }
 
-/** How often it is looked whether to stop, in milliseconds. */
+/** Interval between two checks of a signal, in milliseconds. */
 export const ABORT_POLL_MS = 10;
 
-/** Waits for so long, in milliseconds; not to the end where a stop comes: whoever waits then looks for it. */
+/** Waits for `ms` milliseconds, or until `signal` is aborted; the caller checks for that. */
 export async function pauseFor(ms: number, signal?: AbortSignalLike): Promise<void> {
   const endAt = performance.now() + ms;
   for (let leftMs = ms; leftMs > 0 && !signal?.aborted; leftMs = endAt - performance.now())

@@ -1,7 +1,8 @@
 /**
- * Counts the numbers from 0 on for which `test` holds, by binary search.
+ * Counts the numbers from 0 on for which `test` holds, by binary search. `test` must not hold for any number after the first for which it
+ * fails.
  *
- * @param end one more than the last number; `test` must hold for none behind the first for which it does not
+ * @param end one more than the last number
  */
 export function countWhile(end: number, test: (number: number) => boolean): number {
   let [low, high] = [0, end];

@@ -1,8 +1,8 @@
-/** What arrays do with functions, for functions that are waited for: one item behind the other, as statements of one connection must be. */
+// Array methods for asynchronous callbacks. Calls are sequential, because a connection runs one statement at a time.
 
 type Act<Item, Result> = (item: Item, index: number) => Promise<Result> | Result;
 
-/** What `act` gives for each item, in their order. */
+/** Returns the result of `act` for each item, in order. */
 export async function mapEach<Item, Result>(
   items: readonly Item[],
   act: Act<Item, Result>,
@@ -12,7 +12,7 @@ export async function mapEach<Item, Result>(
   return results;
 }
 
-/** The same, for an `act` that gives several, or none. */
+/** Like {@link mapEach}, for an `act` that returns several results, or none. */
 export async function flatMapEach<Item, Result>(
   items: readonly Item[],
   act: Act<Item, Result | readonly Result[]>,
@@ -20,14 +20,14 @@ export async function flatMapEach<Item, Result>(
   return (await mapEach(items, act)).flat() as Result[];
 }
 
-/** The items for which `test` holds. */
+/** Returns the items for which `test` holds. */
 export async function filterEach<Item>(items: readonly Item[], test: Act<Item, boolean>): Promise<Item[]> {
   const kept: Item[] = [];
   for (const [i, item] of items.entries()) if (await test(item, i)) kept.push(item);
   return kept;
 }
 
-/** The first item for which `test` holds; those behind it are not asked. */
+/** Returns the first item for which `test` holds. */
 export async function findEach<Item>(
   items: readonly Item[],
   test: Act<Item, boolean>,
@@ -36,13 +36,13 @@ export async function findEach<Item>(
   return undefined;
 }
 
-/** Whether `test` holds for each item; those behind the first that fails it are not asked. */
+/** Whether `test` holds for every item; stops at the first that fails. */
 export async function everyEach<Item>(items: readonly Item[], test: Act<Item, boolean>): Promise<boolean> {
   for (const [i, item] of items.entries()) if (!(await test(item, i))) return false;
   return true;
 }
 
-/** Whether `test` holds for an item; those behind it are not asked. */
+/** Whether `test` holds for at least one item; stops at the first. */
 export async function someEach<Item>(items: readonly Item[], test: Act<Item, boolean>): Promise<boolean> {
   for (const [i, item] of items.entries()) if (await test(item, i)) return true;
   return false;

@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 
-/** What a listener is told: where a run is, and in which statement or step. */
+/** Message to the listeners: the kind of window, and its statement or step. */
 export interface Failpoint {
   /** `lock`, `copy`, `statement`, `commit`, `restore` or `rotate`. */
   readonly at: string;
@@ -8,14 +8,14 @@ export interface Failpoint {
   readonly detail: string;
 }
 
-/** Name of the channel that failpoints are published on. */
+/** Name of the diagnostics channel for failpoints. */
 export const FAILPOINT_CHANNEL = 'umzug-backfill:failpoint';
 
 const points = channel(FAILPOINT_CHANNEL);
 
 /**
- * Marks a window between two durable effects, so that a test can end the process, or fill the disk, right there.
- * Without a listener, which only tests have, it does nothing: no environment variable of a user's makes a run fail.
+ * Marks a window between two durable effects, so that a test can kill the process or fill the disk there. Does nothing without a listener,
+ * which only tests have: no environment variable can make a run fail.
  *
  * @see https://nodejs.org/api/diagnostics_channel.html
  */

@@ -1,8 +1,8 @@
-/** A count with thousands apart, as 1,000,000; to three decimals. Intl would do the same, and take 10 ms to be loaded. */
+/** Formats a count with separators, such as `1,000,000`, to three decimals. Intl would take 10 ms to load. */
 export const count = (value: number): string =>
   String(Math.round(value * 1000) / 1000).replace(/\B(?<!\.\d*)(?=(?:\d{3})+(?!\d))/g, ',');
 
-/** Bytes in the unit that fits. */
+/** Formats bytes in the largest unit that fits, such as `1.5 MB`. */
 export function bytes(value: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let [size, unit] = [value, 0];
@@ -13,7 +13,7 @@ export function bytes(value: number): string {
   return `${size.toFixed(unit === 0 || Math.abs(size) >= 100 ? 0 : 1)} ${units[unit]}`;
 }
 
-/** Milliseconds in the unit that fits. */
+/** Formats milliseconds in the largest unit that fits, such as `2.5 s`. */
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
@@ -31,7 +31,7 @@ const UNITS: readonly (readonly [unit: string, seconds: number])[] = [
   ['µs', 1e-6],
 ];
 
-/** Seconds in the unit that fits, to three figures, as 1.5 ms or 2 h. */
+/** Formats seconds in the largest unit that fits, to three digits, such as `1.5 ms` or `2 h`. */
 export function seconds(value: number): string {
   const size = Math.abs(value);
   if (size === 0) return '0 s';
@@ -40,13 +40,14 @@ export function seconds(value: number): string {
   return `${Math.abs(inUnit) >= 1000 ? count(Math.round(inUnit)) : Number(inUnit.toPrecision(3))} ${unit}`;
 }
 
-/** An instant in UTC to the second, as 2026-01-20 10:00:00 UTC. */
+/** Formats an instant to the second, such as `2026-01-20 10:00:00 UTC`. */
 export const instant = (time: Date): string => `${instantUtc(time.getTime())} UTC`;
 
 /**
- * The same without the zone, for where all are in UTC.
+ * Like {@link instant}, without the zone.
  *
- * @param time Unix time in milliseconds, or ISO-8601; of anything else the result is a dash
+ * @param time Unix time in milliseconds, or ISO-8601
+ * @returns a dash if `time` is neither
  */
 export function instantUtc(time: number | string): string {
   const date = new Date(time);

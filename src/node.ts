@@ -4,8 +4,8 @@ import { NODE_VERSIONS } from './package.js';
 import { compareVersions, parseVersion, type Version } from './version.js';
 
 /**
- * Refuses a Node that is older than the oldest of its line that this package is for. A line that is not named, such as one that is newer than this
- * package, is tried.
+ * Refuses a Node version older than the minimum of its major version. A major version that `engines` does not list, such as a newer one, is
+ * accepted.
  *
  * @throws {BackfillError} `NODE_TOO_OLD`
  */

@@ -2,9 +2,9 @@ import { BackfillError, type ErrorCode } from './errors.js';
 import { msg } from './messages/message.js';
 
 /**
- * Refuses options that are not known, by name, so that a misspelt one is never silently ignored.
+ * Refuses unknown options by name, so that a misspelt one is never silently ignored.
  *
- * @throws {BackfillError} with `code` when a property of `given` is not in `known`
+ * @throws {BackfillError} `code` if a property of `given` is not in `known`
  */
 export function refuseUnknownOptions(
   given: object,
@@ -26,7 +26,7 @@ export function refuseUnknownOptions(
 /**
  * Returns `value` if it is a non-empty string.
  *
- * @throws {BackfillError} with `code` otherwise
+ * @throws {BackfillError} `code` otherwise
  */
 export function requireText(value: unknown, name: string, what: string, code: ErrorCode): string {
   if (typeof value === 'string' && value.trim() !== '') return value;

@@ -7,8 +7,8 @@ import { BackfillError, rootBackfillError } from './errors.js';
 import { shellWord } from './shell.js';
 
 /**
- * Runs `act`. If the store is missing or states no version, the hint of the error also names the stores that exist at the places that the config
- * knows, and `--postgres` if `DATABASE_URL` is set.
+ * Runs `act`. If the store is missing or has no version, the error's hint also names the other files that exist at paths in the config, and
+ * `--postgres` if `DATABASE_URL` is set.
  */
 export async function withKnownPlaces<Result>(
   config: Config,
@@ -31,7 +31,7 @@ export async function withKnownPlaces<Result>(
   }
 }
 
-/** Files that exist at the places that the config knows, except the store itself; absolute, each once. */
+/** Returns the files that exist at paths in the config, except the store itself; absolute, without duplicates. */
 function otherStores(config: Config, path: string, env: NodeJS.ProcessEnv): string[] {
   const { path: usual, otherPaths = [] } = config.database;
   const known = [...variablesOf(config).map((name) => env[name]), usual, ...otherPaths];

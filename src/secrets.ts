@@ -1,51 +1,50 @@
 import { shellWord } from './shell.js';
 import { visible } from './visible.js';
 
-/**
- * Passwords, and how they are kept out of everything that this program prints, writes or throws. Two means together: what this process was given
- * (arguments, environment, URLs) is known and removed wherever it occurs; URLs, connection strings and assignments are recognised by their form.
- */
+// Keeps passwords out of everything that this program prints, writes or throws, in two ways: the secrets that this process was given (arguments,
+// environment, URLs) are removed wherever they occur; in other URLs, connection strings and assignments they are recognised by form.
 
-/** Takes the place of a password; in a URL nothing does, as wherever a database is named. */
+/** Replaces a password. In a URL the password is removed instead, as in a store's display name. */
 const MASK = '***';
 
 /** Names of options, variables and parameters whose value is a secret. */
 const SECRET = '(?:pas+(?!s*file)|pwd|pswd|secret|token|credential|(?:api|app|access|auth|private)[._-]?key)';
 
-/** What a value without quotes holds; of an escape in JSON both characters or none, so that JSON stays valid. */
+/** A value without quotes. It includes both characters of a JSON escape or none, so that JSON stays valid. */
 const BARE = String.raw`(?:\\[^\s"']|[^\s;&'"\\])+`;
 
-/** `NAME=VALUE`, also percent-encoded, where the name is one of a secret. */
+/** `NAME=VALUE`, also percent-encoded, with the name of a secret. */
 const ASSIGNMENT = new RegExp(
   String.raw`([\w.-]{0,40}${SECRET}[\w.-]{0,40}(?:\s{0,3}=\s{0,3}|%3d))('(?:[^'\\]|\\.)*'|"[^"]*"|(?:(?!%26|%20)(?:\\[^\s&;]|[^\s&;\\]))+)`,
   'gi',
 );
 
-/** Variables of the environment that hold a secret, and nothing else. */
+/** Environment variables that contain only a secret. */
 const SECRET_VARIABLE = /(?:password|passwd|passphrase|secret|token)$|_pwd$/i;
 
-/** Variables of the environment that hold a name, which is no secret even if a password is the same. */
+/** Environment variables that contain a name, which is not a secret even if a password is the same. */
 const NAME_VARIABLE = /(?:user|logname|host|hostname|database|db_name|database_name)$/i;
 
 /** An option whose next argument is a secret. */
 const SECRET_OPTION = new RegExp(`^--?[\\w-]{0,40}${SECRET}[\\w-]{0,40}$`, 'i');
 
-/** A password behind its option without a space or with a colon: `-pPASSWORD` as with other programs, `--password:PASSWORD`. */
+/** A password attached to its option: `-pPASSWORD` as in other programs, `--password:PASSWORD`. */
 const ATTACHED = new RegExp(`^(-[pPW]|--?[\\w-]{0,40}${SECRET}[\\w-]{0,40}:)(.+)$`, 'is');
 
-/** User and password of a URL, and of what a person takes for one; its password may hold any character. */
+/** User and password of a URL, even an invalid one. The password may contain any character. */
 const USER_INFO = /\/\/([^:/?#@\s]*):(.*)@([^:/?#\s]*)[^/?#]*\/?([^?#\s]*)/s;
 const BARE_USER_INFO = /(?:^|=)([^:/?#@\s=]*):(?!\\)(.*)@([^:/?#\s]*)()/s;
 
-/** What is replaced by what, as learned; names that are no secrets. */
+/** Learned replacements, and names that are not secrets. */
 const replacements = new Map<string, string>();
 const names = new Set<string>();
 
-/** The same, longest first; undefined when something was learned since. */
+/** `replacements`, longest first; undefined after a change. */
 let sorted: readonly (readonly [found: string | RegExp, put: string])[] | undefined;
 
 /**
- * Learns the secrets that a call holds. They are removed from then on from all that this process prints, writes or throws.
+ * Learns the secrets in arguments and in the environment. From then on they are removed from everything that this process prints, writes or
+ * throws.
  *
  * @param argv arguments of the command line, or URLs
  */
@@ -75,7 +74,7 @@ export function learnSecrets(argv: readonly (string | undefined)[], env: NodeJS.
   sorted = undefined;
 }
 
-/** Learns a password by itself, such as that of a variable that a config names. */
+/** Learns a single password, such as the value of a variable that a config names. */
 export function learnPassword(password: string): void {
   for (const form of formsOf(password)) if (isDistinctive(form)) learn(form, MASK);
 }
@@ -109,35 +108,35 @@ function learn(found: string, put: string): void {
   sorted = undefined;
 }
 
-/** A text as it may occur in output: as it is, in JSON, in single quotes of a shell, with escapes. */
+/** Returns the forms in which output may contain a text: plain, in JSON, in a shell's single quotes, escaped. */
 const wordForms = (text: string): string[] => [
   ...new Set([text, JSON.stringify(text).slice(1, -1), text.replaceAll("'", `'\\''`), visible(text)]),
 ];
 
-/** The same of a password, decoded and percent-encoded. */
+/** Like {@link wordForms}, also decoded and percent-encoded. */
 const formsOf = (password: string): string[] => {
   const plain = decoded(password);
   const encoded = encodeURIComponent(plain.toWellFormed());
   return [...new Set([password, plain, encoded, encodeURIComponent(encoded)].flatMap(wordForms))];
 };
 
-/** A percent-encoded text decoded; what is not well encoded stays. */
+/** Decodes the valid percent-encodings in a text. */
 const decoded = (text: string): string =>
   text.replace(/(?:%[\da-f]{2})+/gi, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8'));
 
-/** Whether a password is told from words and numbers that occur in output anyway: `up` or `postgres` is not. */
+/** Whether a password can be distinguished from ordinary words and numbers in output: `up` or `postgres` cannot. */
 const isDistinctive = (text: string): boolean =>
   /^(?:[a-z]+(?:[-_./][a-z]+)*|[\d.:-]+)$/i.test(text) ? text.length >= 16 : text.length >= 6;
 
 const LATER_SIGN = /[^\s'"`<>@]*@/y;
 
-/** Whether the word goes on with another `@`: its password ends there, and is a longer one than was learned. */
+/** Whether the word contains another `@`: its password ends there, and is longer than the learned one. */
 function hasLaterSign(text: string, from: number): boolean {
   LATER_SIGN.lastIndex = from;
   return LATER_SIGN.test(text);
 }
 
-/** Returns a text without passwords. */
+/** Removes the passwords from a text. */
 export function scrub(text: string): string {
   sorted ??= [...replacements]
     .filter(([found]) => !names.has(found))
@@ -158,7 +157,7 @@ export function scrub(text: string): string {
     );
 }
 
-/** A text where its first letter is not that of an escape in JSON, as in `\n`. */
+/** Returns a pattern for a text whose first letter does not belong to a JSON escape such as `\n`. */
 const outsideEscape = (text: string): RegExp =>
   new RegExp(String.raw`(?<!(?<!\\)(?:\\\\)*\\)${text.replace(/[^\w\s]/g, '\\$&')}`, 'g');
 
@@ -176,7 +175,7 @@ function scrubbedWord(word: string): string {
   return /[=%]/.test(bare) ? bare.replace(ASSIGNMENT, `$1${MASK}`) : bare;
 }
 
-/** A URL without its password, which ends at the last `@`. */
+/** Removes the password from a URL, up to the last `@`. */
 function withoutPassword(word: string, from: number): string {
   const end = word.lastIndexOf('@');
   const colon = word.indexOf(':', from);
@@ -184,7 +183,7 @@ function withoutPassword(word: string, from: number): string {
   return word.slice(0, colon) + word.slice(end);
 }
 
-/** Whether another parameter is next to the one from `start` to `end`: in SQL, as `SET password = x`, none is. */
+/** Whether another parameter is next to the one from `start` to `end`. SQL such as `SET password = x` has none. */
 function isConnectionString(text: string, start: number, end: number): boolean {
   const before = text.slice(Math.max(0, start - 100), start);
   return (
@@ -193,7 +192,7 @@ function isConnectionString(text: string, start: number, end: number): boolean {
   );
 }
 
-/** Removes passwords from an error and its causes: from every text of it, the stack included. */
+/** Removes the passwords from every text of an error and its causes, including the stack. */
 export function scrubError(error: unknown, done = new Set<unknown>()): void {
   if (!(error instanceof Error) || done.has(error)) return;
   done.add(error);

@@ -1,10 +1,10 @@
 import type { PostgresAddress } from './db/postgres/address.js';
 import { BackfillError } from './errors.js';
 
-/** A command of SQLite's shell, with what it is asked. */
+/** A command of the sqlite3 shell with its argument. */
 const SQLITE_SHELL = /\bsqlite3 STORE ('(?:[^']|'\\'')*'|"[^"]*"|\.\w+)/g;
 
-/** Returns a hint as it is for a database of PostgreSQL: with its shell, and the option that names one. */
+/** Rewrites a hint for PostgreSQL: `psql` instead of `sqlite3`, and `--database-url`. */
 export const onPostgres = (text: string): string =>
   text
     .replace(
@@ -15,7 +15,7 @@ export const onPostgres = (text: string): string =>
     .replace(/--db-path \/path\/to\/store\.db/g, '--database-url postgres://USER@HOST:5432/DATABASE')
     .replace(/ with --db-path\b/g, ' with --database-url');
 
-/** Acts on a store for a program; an error of ours that it throws has its hint for a server, where the store is a database of one. */
+/** Runs `act`; for a PostgreSQL store, the hint of a {@link BackfillError} is rewritten by {@link onPostgres}. */
 export async function withServerHints<Result>(
   { postgres }: { readonly postgres?: PostgresAddress | undefined },
   act: () => Promise<Result>,

@@ -1,12 +1,12 @@
 import { hasHidden, replaceHidden } from './visible.js';
 
-/** A word as a shell takes it: in single quotes where it holds more than letters, digits and a few signs. */
+/** Quotes a word for a POSIX shell, if necessary. */
 export const shellWord = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : hasHidden(word) ? printfWord(word) : quoted(word);
 
 const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
-/** A word with characters that must not reach a terminal, as a command that every POSIX shell replaces with it. */
+/** Returns a command substitution for a word with characters that must not reach a terminal. */
 const printfWord = (word: string): string =>
   `"$(printf %b ${quoted(replaceHidden(word.replaceAll('\\', '\\\\'), octal))})"`;
 

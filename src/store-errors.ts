@@ -1,15 +1,13 @@
-// What the engines throw.
-
-/** An error of an engine's. Its message may quote a row: it is for `cause`, never for a log. */
+/** An error of SQLite or PostgreSQL. Its message may quote a row, so it must only become a `cause`, never a log line. */
 export interface EngineError extends Error {
   readonly code: string;
 }
 
-/** Whether `error` was raised by the store's engine: its `code` is one of SQLite's, or `POSTGRES_` with an SQLSTATE. */
+/** Whether an error is one of SQLite or PostgreSQL. */
 export const isStoreError = (error: unknown): error is EngineError =>
   isSqliteError(error) || isPostgresError(error);
 
-/** Whether an error may be about what a row holds, and not about the statement. */
+/** Whether an error may be caused by the contents of a row rather than by the statement. */
 export const isAboutRow = (error: unknown): boolean =>
   isStoreError(error) && /^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_22[0-9A-Z]{3})$/.test(error.code);
 
@@ -19,8 +17,8 @@ const hasCode = (error: unknown, prefix: string): error is EngineError =>
   typeof error.code === 'string' &&
   error.code.startsWith(prefix);
 
-/** Whether `error` was raised by PostgreSQL, or on the way to it. */
+/** Whether an error is one of PostgreSQL or of the connection to it: its `code` is `POSTGRES_` with an SQLSTATE or a name. */
 export const isPostgresError = (error: unknown): error is EngineError => hasCode(error, 'POSTGRES_');
 
-/** Whether `error` was raised by SQLite (its `code` is one of SQLite's result codes). */
+/** Whether an error is one of SQLite: its `code` is a result code. */
 export const isSqliteError = (error: unknown): error is EngineError => hasCode(error, 'SQLITE_');

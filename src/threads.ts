@@ -1,14 +1,14 @@
 import { availableParallelism } from 'node:os';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
-/** Store size from which on a second thread pays, in bytes: it takes as long to start as it takes to verify about 15 MiB. */
+/** Minimum store size for a second thread, in bytes. Starting one takes as long as verifying about 15 MiB. */
 const PARALLEL_MIN_BYTES = 64 * 2 ** 20;
 
-/** Whether a second thread pays for a store of this size: where there is a processor for it. */
+/** Whether a second thread is worthwhile for a store of this size; never on a single processor. */
 export const isParallelWorthwhile = (storeBytes: number, fromBytes = PARALLEL_MIN_BYTES): boolean =>
   availableParallelism() > 1 && storeBytes >= fromBytes;
 
-/** Starts a thread; undefined where the system gives none, as one with a limit of them may: whoever has it to help works alone then. */
+/** Starts a thread. Returns undefined if the system refuses one, for example at a limit; the caller then works alone. */
 export function startThread(module: URL, options: WorkerOptions): Worker | undefined {
   try {
     return new Worker(module, options);

@@ -3,24 +3,24 @@ import { existsSync } from 'node:fs';
 import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** An error of a project's own code, as it may be told: without its message, which may quote a row. */
+// Describes errors of the project's code without their messages, which may quote a row.
 
-/** A frame of a stack: the file, the line. */
+/** A stack frame: file, line. */
 const FRAME = /^\s+at .*?((?:file:\/\/)?(?:\/|[A-Za-z]:\\)[^()]*):(\d+):\d+\)?$/;
 
-/** The line before a stack that Node writes for what does not compile or link: the file, the line. */
+/** The line that Node writes above the stack of a module that does not compile or link: file, line. */
 const HEADING = /^((?:file:\/\/)?(?:\/|[A-Za-z]:\\).*):(\d+)$/;
 
-/** Where this package's own frames are, compiled and, through a source map, as TypeScript. */
+/** Folders of this package's frames: compiled, and as TypeScript through a source map. */
 const OWN = ['./', '../../src/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
-/** A place in a file. */
+/** A line of a file. */
 interface Place {
   readonly path: string;
   readonly line: number;
 }
 
-/** The frames of an error that are in files, innermost first. A line of a message is none: there is no such file. */
+/** Returns an error's stack frames in existing files, innermost first. That a file exists tells a frame from a line of the message. */
 export function framesOf(error: unknown): readonly Place[] {
   if (!(error instanceof Error) || typeof error.stack !== 'string') return [];
   return error.stack.split('\n').flatMap((text, i) => {
@@ -33,18 +33,18 @@ export function framesOf(error: unknown): readonly Place[] {
 const isProjects = ({ path }: Place): boolean =>
   !path.includes(`${sep}node_modules${sep}`) && !OWN.some((folder) => path.startsWith(folder));
 
-/** The class of an error, with its code if it has one, as `Error ERR_MODULE_NOT_FOUND`; the type of anything else that was thrown. */
+/** Returns the class of an error and its code, such as `Error ERR_MODULE_NOT_FOUND`; the type of any other value. */
 export function classOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const code = 'code' in error && typeof error.code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(error.code);
   return code ? `${error.constructor.name} ${(error as NodeJS.ErrnoException).code}` : error.constructor.name;
 }
 
-/** The message of an error, which may quote a row; the text of anything else that was thrown. */
+/** Returns the message of an error, which may quote a row; any other value as text. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /**
- * Where the project's own code raised an error: the topmost of its frames, as `/app/backfills/002-names.js:12`.
+ * Returns the place where the project's code raised an error, such as `/app/backfills/002-names.js:12`.
  *
  * @returns undefined if no frame is in a file of the project
  */
@@ -53,13 +53,13 @@ export function placeOf(error: unknown): string | undefined {
   return place && `${place.path}:${place.line}`;
 }
 
-/** The class of an error and where the project's own code raised it, as `TypeError at /app/backfills/002-names.js:12`. */
+/** Returns the class of an error and its place, such as `TypeError at /app/backfills/002-names.js:12`. */
 export function thrownText(error: unknown, place = placeOf(error)): string {
   return place === undefined ? classOf(error) : `${classOf(error)} at ${place}`;
 }
 
 /**
- * As {@link thrownText}, for a module that does not load. A syntax error has no frame of its file, so that Node parses that once more.
+ * Like {@link thrownText}, for a module that does not load. A syntax error has no frame in its file, so Node parses the file again.
  */
 export function loadFailureText(error: unknown, path: string): string {
   return thrownText(

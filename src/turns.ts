@@ -1,9 +1,9 @@
-/** For how long work goes on without a turn of the event loop, in milliseconds. */
+/** Maximum time between two turns of the event loop, in milliseconds. */
 const TURN_MS = 8;
 
 /**
- * Lets the event loop turn now and then in a loop whose awaits may all be answered at once, as SQLite answers them: requests, timers and
- * signals are heard then. Called in each round.
+ * Returns a function that each iteration of a loop calls, so that the event loop turns at intervals. Without it, a loop whose awaits settle
+ * at once, as with SQLite, blocks requests, timers and signals.
  */
 export function turns(store: { turn(): Promise<void> }): () => Promise<void> | undefined {
   let turnAt = performance.now() + TURN_MS;

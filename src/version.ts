@@ -1,20 +1,20 @@
-/** A version as its numbers, most significant first. */
+/** The numbers of a version, most significant first. */
 export type Version = readonly bigint[];
 
-/** Digits in groups, with a `v` before and a suffix after that don't count. */
+/** Groups of digits; a leading `v` and a suffix are ignored. */
 const VERSION_TEXT = /^v?(\d+(?:\.\d+)*)(?:[-+ a-z].*)?$/is;
 
 /**
- * Reads a version's text, as `0.21.0`, `v0.21` or `0.21.0-rc1`.
+ * Parses a version such as `0.21.0`, `v0.21` or `0.21.0-rc1`.
  *
- * @returns its numbers, or undefined when it is no version
+ * @returns its numbers; undefined if the text is not a version
  */
 export function parseVersion(text: unknown): Version | undefined {
   const digits = typeof text === 'string' ? VERSION_TEXT.exec(text)?.[1] : undefined;
   return digits?.split('.').map(BigInt);
 }
 
-/** Compares number by number; missing numbers are 0. Negative, zero or positive, as for sorting. */
+/** Compares two versions for sorting, number by number; missing numbers are 0. */
 export function compareVersions(a: Version, b: Version): number {
   for (let i = 0; i < Math.max(a.length, b.length); i += 1) {
     const [x, y] = [a[i] ?? 0n, b[i] ?? 0n];

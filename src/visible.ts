@@ -1,26 +1,26 @@
 /**
- * Characters that a terminal or a page acts on, or that cannot be seen: control characters (ESC, CR, NUL, U+0080 to U+009F), those that turn
- * the direction of writing, those without a width, the separators of lines and paragraphs, and halves of characters.
+ * Characters that a terminal or a page acts on, or that are invisible: control characters (ESC, CR, NUL, U+0080 to U+009F), those that change
+ * the writing direction, those without a width, line and paragraph separators, and lone surrogates.
  */
 const HIDDEN = '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Cs}\\ufffe\\uffff]';
 
 const ALL_HIDDEN = new RegExp(HIDDEN, 'gu');
 const RUN = new RegExp(`${HIDDEN}+`, 'gu');
 
-/** Codes that this program itself sends to a terminal: colors, the cursor, the progress bar. */
+/** Codes that this program sends to a terminal: colors, the cursor, the progress bar. */
 const OWN_CODE = '\\r|\\u001b(?:[78]|\\[(?:\\?(?:7|25)[hl]|[\\d;]*[A-GJKm]))';
 
 const FOR_FILE = new RegExp(`(?!\\n)${HIDDEN}`, 'gu');
 const FOR_TERMINAL = new RegExp(`(${OWN_CODE}|\\n)|${HIDDEN}`, 'gu');
 
-/** Escapes that were needed before, and the short ones. */
+/** Cache of escapes, starting with the short ones. */
 const ESCAPES = new Map([
   ['\n', '\\n'],
   ['\r', '\\r'],
   ['\t', '\\t'],
 ]);
 
-/** Returns the escape of a character, in the form that JSON has, too. */
+/** Returns the JSON escape of a character. */
 function escaped(sign: string): string {
   let code = ESCAPES.get(sign);
   if (code === undefined) {
@@ -32,14 +32,14 @@ function escaped(sign: string): string {
 }
 
 /**
- * Returns a text in which every hidden character, line breaks included, is an escape such as `\u001b`. The result is one line, and neither a
- * terminal nor a page acts on any part of it.
+ * Escapes every hidden character of a text, including line breaks, such as `\u001b`. The result is one line that no terminal and no page acts
+ * on.
  */
 export const visible = (text: string): string => text.replace(ALL_HIDDEN, escaped);
 
 /**
- * Returns output in which every hidden character is an escape, except for line feeds and, on a terminal, the codes that this program sends. JSON
- * stays equal when it is parsed.
+ * Escapes every hidden character of output, except line feeds and, for a terminal, the codes that this program sends. JSON still parses to the
+ * same value.
  */
 export const visibleOutput = (output: string, isTerminal: boolean): string =>
   isTerminal

@@ -58,7 +58,6 @@ const EXCEPTIONS: ReadonlySet<string> = new Set([
   'The thread of the backfills has ended', // a defect: its kind is told, not its words
   'A message of the server has no end', // the cause of an error, told by its code
   'The store refused an update ({})', // for a debugger: the row is recorded with the code
-  'Stopped by {} {}; every committed batch is kept', // the texts of `where` are, each with this around it
   '<!doctype html>\n<!-- A report of umzug-backfill -->\n',
 ]);
 
@@ -85,10 +84,8 @@ const FROM_LEDGER = ['applying'];
 const IS_SENTENCE = /[A-Za-z]{2,}[,;:]? [A-Za-z{(]|\} [a-z]{2,}/;
 
 /** The sentence in which a text is told: itself, or with what is put around it. */
-function sentenceOf({ text, within, at }: SourceText): string {
+function sentenceOf({ text, within }: SourceText): string {
   const last = within.at(-1) ?? '';
-  if (last === 'throwIfAborted' || (last === 'where' && at.startsWith('src/run/')))
-    return `Stopped by {} ${text}; every committed batch is kept`;
   if (last === 'InvalidArgumentError') return text.replace(/^Expected (.*)\.$/, '$1');
   if (within.includes('usageError')) return text.charAt(0).toUpperCase() + text.slice(1);
   if (within.includes('toBackfillError') || within.includes('fromPostgres'))

@@ -4,8 +4,6 @@ import type { Catalog } from './translate.js';
 export const zhErrors = {
   // the call, as commander has it and as this program puts it
   'Expected `{option}` to be {~kind}, got `{value}`': '`{option}` 应为{kind}，实际为 `{value}`',
-  'Expected `{option}` to be one of {choices}, got `{value}`':
-    '`{option}` 应为 {choices} 之一，实际为 `{value}`',
   'a positive integer': '正整数',
   'a number of seconds': '秒数',
   'a version': '版本号',
@@ -27,24 +25,14 @@ export const zhErrors = {
   'No command is given': '没有给出命令',
   'npm kept {options} for itself, so that it did not reach this command':
     'npm 把 {options} 留给了自己，没有传给本命令',
-  'The path of the store is empty or has white space around it': '存储的路径为空，或首尾有空白字符',
 
   // the project
-  'There is no umzug-backfill.config.js in {folder}, nor a compiled one in its dist folder':
-    '{folder} 中没有 umzug-backfill.config.js，其 dist 文件夹中也没有编译后的配置文件',
-  'The config file {file} can not be loaded ({thrown})': '无法加载配置文件 {file} （{thrown}）',
-  '{~message} (at {place})': '{message}（位于 {place}）',
-  'The config file {file} has no config as its default export': '配置文件 {file} 的默认导出不是配置',
-  'Unknown option `{option}` in {~what}': '{what} 中有未知的选项 `{option}`',
   '`database` of {what}': '{what} 的 `database`',
   '`requires` of {what}': '{what} 的 `requires`',
   '`checks` of {what}': '{what} 的 `checks`',
   '`version` of {what}': '{what} 的 `version`',
   '`indexes.{index}` of {what}': '{what} 的 `indexes.{index}`',
   '`indexes.{index}.where` of {what}': '{what} 的 `indexes.{index}.where`',
-  'Expected `{option}` in {~what} to be a non-empty string, got `{value}`':
-    '{what} 中的 `{option}` 应为非空字符串，实际为 `{value}`',
-  'Expected `steps` in {what} to be a list of folders': '{what} 中的 `steps` 应为文件夹的列表',
   'Expected `columns` in {what} to have 1 to {#most} columns, got {#count}':
     '{what} 中的 `columns` 应有 1 到 {most} 列，实际为 {count} 列',
   "Expected `columns.{column}` in {what} to be made by firstOf() or sql(), or to be 'process' where `process` is given":
@@ -60,7 +48,6 @@ export const zhErrors = {
     '{name} 的规则 "{title}" 的查询不是该存储可以运行的 SELECT',
   'Expected `processVersion` in {what} to be an integer, got `{value}`':
     '{what} 中的 `processVersion` 应为整数，实际为 `{value}`',
-  'The expression of sql() gives another value each time: {found}': 'sql() 的表达式每次给出不同的值：{found}',
   'The expression of {column} in {name} is none on {table}':
     '{name} 中 {column} 的表达式不是 {table} 上的有效表达式',
   'The expression of {column} in {name} fails on the row with key {key} ({code})':
@@ -76,17 +63,8 @@ export const zhErrors = {
     '{name} 的 scope 在键为 {key} 的行上失败（{code}）',
   'The expression of {column} in {name} is none on a single row of {table}: it has an aggregate, a window function, or another function of several rows':
     '{name} 中 {column} 的表达式不能用于 {table} 的单独一行：它含有聚合函数、窗口函数或其他涉及多行的函数',
-  'Expected `down` in defineSqlStep() to be a list of statements':
-    'defineSqlStep() 中的 `down` 应为语句的列表',
-  'Expected each text in {~what} to be one statement, got {~found}: {text}':
-    '{what} 中的每个文本应为一条语句，实际为{found}：{text}',
   'The query for the index {index} of {name} is none that this store can run':
     '{name} 中针对索引 {index} 的查询不是该存储可以运行的查询',
-  'no statement': '没有语句',
-  'several statements': '多条语句',
-  'a parameter': '含参数',
-  'A text of the step {name} is not one statement without parameters: {text}':
-    '步骤 {name} 的一个文本不是一条不含参数的语句：{text}',
   '`process` of {name} returned a promise, and is to be synchronous':
     '{name} 的 `process` 返回了 promise，它必须是同步的',
   '`process` of {name} gave another value of {column} when it was asked again for the row with key {key}':
@@ -100,39 +78,13 @@ export const zhErrors = {
   'the log goes to no terminal': '日志没有输出到终端',
   'Run the command at a terminal, or leave the option out; testBackfill() shows them of its own rows':
     '请在终端中运行该命令，或去掉该选项； testBackfill() 会显示它自己的行的内容',
-  'better-sqlite3 can not be loaded by Node {node}: it is not compiled for it':
-    'Node {node} 无法加载 better-sqlite3 ：它没有为此版本编译',
-  'better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION {its}) than this one, {node} ({own})':
-    'better-sqlite3 是为另一个 Node（NODE_MODULE_VERSION {its}）编译的，而当前的是 {node}（{own}）',
-  'Compile it for this one: npm rebuild better-sqlite3; or run the Node that it was installed with':
-    '请为当前版本编译： npm rebuild better-sqlite3 ；或使用安装时所用的 Node',
-  'Node {node} is too old: this program needs {versions}': 'Node {node} 太旧：本程序需要 {versions}',
-  'Install such a Node, then compile the driver of SQLite for it: npm rebuild better-sqlite3':
-    '请安装这样的 Node，然后为它编译 SQLite 的驱动： npm rebuild better-sqlite3',
   '`process` of {name} threw on {#rows} rows ({~thrown})':
     '{name} 的 `process` 在 {rows} 行上抛出了异常（{thrown}）',
   'in other processes': '在其他进程中',
   '`process` of {name} threw: {thrown}': '{name} 的 `process` 抛出了异常：{thrown}',
-  'Expected `columns.{column}` in {what} to be a type name, got `{type}`':
-    '{what} 中的 `columns.{column}` 应为类型名，实际为 `{type}`',
-  'Expected `indexes.{index}.columns` in {what} to be a list of column names':
-    '{what} 中的 `indexes.{index}.columns` 应为列名的列表',
-  'Expected `version.to` in {what} to be a version, got `{version}`':
-    '{what} 中的 `version.to` 应为版本号，实际为 `{version}`',
-  'Expected `up` in defineSqlStep() to be a list of statements': 'defineSqlStep() 中的 `up` 应为语句的列表',
-  "A statement in defineSqlStep() can not run inside the step's transaction: {sql}":
-    'defineSqlStep() 中有语句不能在步骤的事务内运行：{sql}',
   '`checks.lag` in {what} names {column}, which is not a filled column of timestamps':
     '{what} 中的 `checks.lag` 指定了 {column}，它不是所填充的时间戳列',
-  'firstOf() needs at least one member name': 'firstOf() 至少需要一个成员名',
-  'The member name {name} can not be written in an SQLite JSON path':
-    '成员名 {name} 无法写入 SQLite 的 JSON 路径',
   '`{version}` is no version': '`{version}` 不是版本号',
-  'Two step files are both named {name}': '有两个步骤文件都名为 {name}',
-  'The step folder {folder} can not be read': '无法读取步骤文件夹 {folder}',
-  'The step file {file} can not be loaded ({thrown})': '无法加载步骤文件 {file} （{thrown}）',
-  'The name of the step file {file} holds a control character': '步骤文件名 {file} 含有控制字符',
-  'The step file {file} has no step as its default export': '步骤文件 {file} 的默认导出不是步骤',
   'The step {step} requires {backfill}, which sorts behind it':
     '步骤 {step} 要求 {backfill}，但后者排在它之后',
   'The step {step} requires the backfill {backfill}, which the project does not have':
@@ -158,8 +110,6 @@ export const zhErrors = {
     '{name} 的函数 `process` 与开始填充时的文本不同，而该回填尚未完成',
   'The function `process` of {name} reads otherwise than when it filled: if it derives other values, raise processVersion':
     '{name} 的函数 `process` 与填充时的文本不同：如果它推导出不同的值，请提高 processVersion',
-  'Expected `requires.tables` in {what} to be an object with a list of columns for each table':
-    '{what} 中的 `requires.tables` 应为一个对象，其中每个表对应一个列名列表',
   'The ledger of this store is damaged: a row of {table} holds in {column} what this package never writes':
     '此存储的账本已损坏：{table} 有一行的 {column} 列含有本包从不写入的内容',
   'The ledger of this store is damaged: it does not tell any more which cells batch {#number} of {name} has filled':
@@ -188,50 +138,9 @@ export const zhErrors = {
     '步骤 {step} 由本软件包的版本 {other} 开始，而当前版本为 {own}',
 
   // the store
-  'There is no store at {path}': '{path} 处没有存储',
-  '{path} is not a file': '{path} 不是文件',
-  'The store at {path} is an empty file': '位于 {path} 的存储是空文件',
-  'this user': '当前用户',
   'this user (user id {id})': '当前用户（用户 ID {id}）',
-  '{folder} on the way to {path} can not be entered by {~who}': '{who}无法进入通往 {path} 的文件夹 {folder}',
-  'The store at {path} can not be read by {~who}': '{who}无法读取位于 {path} 的存储',
-  'The store at {path} can not be written by {~who}': '{who}无法写入位于 {path} 的存储',
-  'The folder {folder} can not be written by {~who}, and SQLite keeps its journal there':
-    '{who}无法写入文件夹 {folder}，而 SQLite 的日志存放在那里',
-  'The store has a hot journal: a writer died in the middle of a transaction':
-    '存储有热日志：某个写入者在事务中途终止',
   'A writer died in the middle of a transaction: it is rolled back':
     '某个写入者在事务中途终止：该事务将被回滚',
-  'The folder of the store can not be written, and SQLite keeps its journal there':
-    '无法写入存储所在的文件夹，而 SQLite 的日志存放在那里',
-  'SQLite can not open the store or make its -wal and -shm files beside it':
-    'SQLite 无法打开存储，或无法在其旁边创建 -wal 和 -shm 文件',
-  'The store was moved or replaced while it was in use': '存储在使用期间被移动或替换',
-  'Other processes kept the index of the WAL locked for longer than the wait':
-    '其他进程锁住 WAL 索引的时间超过了等待时间',
-  'The store can not be written by this user': '当前用户无法写入存储',
-  'Another process kept the store locked for longer than the wait': '另一个进程锁住存储的时间超过了等待时间',
-  'The store is locked by another connection of this process': '存储被本进程的另一个连接锁住',
-  'The disk is full, or the store has reached its page limit': '磁盘已满，或存储已达到其页数上限',
-  'The disk has no room for the index of the WAL, the -shm beside the store':
-    '磁盘没有空间存放 WAL 索引，即存储旁的 -shm 文件',
-  'Reading or writing the store failed in the operating system': '操作系统读写存储失败',
-  'The file is not an SQLite database': '该文件不是 SQLite 数据库',
-  'SQLite reports that the store is damaged': 'SQLite 报告存储已损坏',
-  'The disk is full': '磁盘已满',
-  "This user's share of the disk is full": '当前用户的磁盘配额已满',
-  'Reading or writing a file failed in the operating system': '操作系统读写文件失败',
-  'This user may not write a file': '当前用户无权写入文件',
-  'This user may not change a file': '当前用户无权更改文件',
-  'User id {id} has no access to {path}': '用户 ID {id} 无权访问 {path}',
-  'User id {id} may not change {path}': '用户 ID {id} 无权更改 {path}',
-  'The disk is mounted for reading only': '磁盘以只读方式挂载',
-  'SQLite refused a statement': 'SQLite 拒绝了一条语句',
-  'Something went wrong that this program does not expect': '发生了本程序未预料到的错误',
-  '{~message} ({code})': '{message}（{code}）',
-  '{~message} {~doing} ({code})': '{doing}：{message}（{code}）',
-  'while taking its lock': '取得运行锁时',
-  'while backing it up': '备份时',
   'while restoring it': '恢复时',
   'while removing old backups, after everything else was done': '在其他工作都完成之后清理旧备份时',
   'while writing the metrics file': '写入指标文件时',
@@ -265,11 +174,6 @@ export const zhErrors = {
   '{~what} on the table {table} is blocked by {~object}': '在表 {table} 上{what}时被 {object} 阻挡',
   '{~what} on the table {table} is blocked by {~object}: it uses {~used}, which SQLite refuses in the schema of a file':
     '在表 {table} 上{what}时被 {object} 阻挡：它使用了 {used}，而 SQLite 不允许文件的模式使用它',
-  'SQLite refuses {~used} in the schema of a file, and a trigger or a view uses it':
-    'SQLite 不允许文件的模式使用 {used}，而某个触发器或视图使用了它',
-  'SQLite refuses {~used} in the schema of a file, and it is used by {*objects}':
-    'SQLite 不允许文件的模式使用 {used}，而以下对象使用了它：{objects}',
-  'the virtual table {name}': '虚拟表 {name}',
   "The text of the {~type} {name} in the store's schema is not one CREATE {word} statement":
     '存储的模式中{type} {name} 的文本不是单独一条 CREATE {word} 语句',
   "Trying the step on a copy of the store's schema took longer than {#seconds} s":
@@ -307,11 +211,9 @@ export const zhErrors = {
     '删除列会重写 {table}：约 {seconds} s 持有写锁，并需要 {size} MB 磁盘',
 
   // the run
-  'Another run holds the lock of this store: {~who}': '另一个运行持有该存储的锁：{who}',
   'process {#pid} on {host}, since {since}': '{host} 上的进程 {pid}，自 {since} 起',
   'process {#pid} on {host}': '{host} 上的进程 {pid}',
   'a process that has just begun': '刚刚启动的进程',
-  'The lock of this store, {path}, can not be opened ({code})': '无法打开该存储的锁 {path}（{code}）',
   'The lock of this store, {path}, is a symbolic link': '该存储的锁 {path} 是符号链接',
   'The lock of this store, {path}, is not a file': '该存储的锁 {path} 不是文件',
   'The lock of this store, {path}, is a file that has a second name':
@@ -320,12 +222,6 @@ export const zhErrors = {
     '该存储的锁 {path} 属于用户 {owner}，既不是当前用户，也不是存储的所有者',
   'The lock of this store, {path}, belongs to the user {owner}, and every user may write it':
     '该存储的锁 {path} 属于用户 {owner}，而且任何用户都可以写入它',
-  'The lock of this store, {path}, is not a file that this program has made':
-    '该存储的锁 {path} 不是本程序创建的文件',
-  'The lock of this store, {path}, was replaced by another file while it was opened':
-    '该存储的锁 {path} 在打开时被另一个文件替换',
-  'The lock of this store has {path} next to it, which SQLite would apply to it and this program never makes':
-    '该存储的锁旁边有 {path}，SQLite 会应用它，而本程序从不创建它',
   'Another process has changed the ledger row of {name} meanwhile': '其间另一个进程修改了 {name} 的账本行',
   'Another process works on the backfill {name} in the same store': '另一个进程正在同一存储中处理回填 {name}',
   'Each update of {table} fires the trigger {name}': '{table} 的每次更新都会触发触发器 {name}',
@@ -335,25 +231,11 @@ export const zhErrors = {
   'A trigger on {table} ignored the update of {#rows} rows': '{table} 上的触发器忽略了 {rows} 行的更新',
   'The WAL has grown to {#size} MiB, since another program keeps a read transaction open; every committed batch is kept':
     '由于另一个程序一直开着读事务，WAL 已增长到 {size} MiB；所有已提交的批次均予保留',
-  'Stopped by {signal} behind the last batch of {backfill}; every committed batch is kept':
-    '在 {backfill} 的最后一个批次之后被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} between two batches of {backfill}, at key {key} of {watermark}; every committed batch is kept':
-    '在 {backfill} 的两个批次之间被 {signal} 停止，游标 {key}，水位线 {watermark}；所有已提交的批次均予保留',
-  'Stopped by {signal} between two batches of {backfill}, with {#batches} still to be taken back; every committed batch is kept':
-    '在 {backfill} 的两个批次之间被 {signal} 停止，还有 {batches} 个批次待撤回；所有已提交的批次均予保留',
-  'A statement was given to a connection while its transaction was open, or to a transaction that has ended':
-    '在事务打开期间向其连接发送了语句，或向已结束的事务发送了语句',
-  'Stopped by {signal} while the database was read; every committed batch is kept':
-    '在读取数据库时被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} while the WAL of {backfill} was pinned; every committed batch is kept':
-    '在 {backfill} 等待被占住的 WAL 时被 {signal} 停止；所有已提交的批次均予保留',
   "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store":
     '本进程加载了另一份 SQLite：{path}；两份 SQLite 会互相释放对方在存储上的锁',
   'The verification of {backfill} failed: {*checks}': '{backfill} 的校验失败：{checks}',
 
   // backups, and what is written beside the store
-  'The disk of {folder} has {free} free, and {needed} are needed: {*parts}':
-    '{folder} 所在的磁盘有 {free} 空闲，需要 {needed}：{parts}',
   '{size} for {~what}': '{what} {size}',
   'the journal': '日志',
   'what the store grows by': '存储的增长',
@@ -362,9 +244,6 @@ export const zhErrors = {
   'the restored store and its journal': '恢复后的存储及其日志',
   'There is no folder {folder} for backups': '没有用于备份的文件夹 {folder}',
   'The folder {folder} for backups can not be written by {~who}': '{who}无法写入用于备份的文件夹 {folder}',
-  'The folder for backups has no name': '用于备份的文件夹没有名称',
-  'The backup is damaged, as then the store is too; nothing was changed':
-    '备份已损坏，说明存储也已损坏；未做任何更改',
   '{backup} is a backup of another store than {path}': '{backup} 是另一个存储的备份，而不是 {path} 的备份',
   'There is no backup of {path} in {folder}': '{folder} 中没有 {path} 的备份',
   'There is no backup of {path} in {folder} but those of other users, as {file} of user id {owner}':
@@ -391,7 +270,6 @@ export const zhErrors = {
     '{path}-wal 存在，SQLite 会把它当作备份的一部分来读取',
   '{path}-journal exists, and SQLite would read it as a part of the backup':
     '{path}-journal 存在，SQLite 会把它当作备份的一部分来读取',
-  'Another file took the place of {path} during the command': '命令执行期间，{path} 被另一个文件取代',
   'The ledger of {store} does not know its newest backup, {path}': '{store} 的账本不认识其最新的备份 {path}',
   'There is no ledger to read in {store} that would know its newest backup, {path}':
     '{store} 中没有可读的账本，无法确认其最新的备份 {path}',
@@ -402,26 +280,8 @@ export const zhErrors = {
   'a private copy of the backup': '备份的私有副本',
   '{path} is damaged': '{path} 已损坏',
   '{path} can not be restored: {~reason}': '无法恢复 {path}：{reason}',
-  'Another process kept {path} or the file that it is copied from locked for longer than the wait':
-    '另一个进程锁住 {path} 或其来源文件的时间超过了等待时间',
-  '{path} can not be written into, as it is damaged or has another page size, and other programs have it open':
-    '无法写入 {path}：它已损坏或页大小不同，且被其他程序打开',
-  '{path} could not be copied ({code}), and is not replaced before it is':
-    '无法复制 {path}（{code}），而在复制之前不会替换它',
-  'The {~what} can not be written to {path}: that is not a file': '无法将{what}写入 {path}：那不是文件',
-  'The {~what} can not be written to {path}: that is the store, or belongs to it':
-    '无法将{what}写入 {path}：那是存储，或属于存储的文件',
-  'The {~what} can not be written to {path}: {~reason}': '无法将{what}写入 {path}：{reason}',
-  'There is a file at {path} that is no {~what} of this program': '{path} 处有一个文件，它不是本程序的{what}',
   report: '报告',
   'metrics file': '指标文件',
-  'its folder is not there': '其文件夹不存在',
-  'a part of its path is no folder': '其路径中有一部分不是文件夹',
-  'that is a folder': '那是文件夹',
-  'its symbolic links go round': '其符号链接成环',
-  'its name is too long': '其名称过长',
-  'this user may not write there': '当前用户无权写入该处',
   '{folder} lies on {~system}: locks of SQLite and of runs may not hold between machines, so let one machine at a time use the store':
     '{folder} 位于 {system} 上：SQLite 的锁和运行锁在机器之间可能无效，因此同一时间只让一台机器使用该存储',
-  'a shared folder of VirtualBox': 'VirtualBox 共享文件夹',
 } as const satisfies Catalog;

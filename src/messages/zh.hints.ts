@@ -7,59 +7,20 @@ export const zhHints = {
   'Put -- before the arguments, and {options} behind them if it is meant: {call} {words}':
     '请在参数之前加上 --；如果确实需要，再在参数之后加上 {options}： {call} {words}',
   'Run the same command again; it resumes where it stopped': '请再次运行同一命令；它会从停止处继续',
-  'Run the same command again; nothing done so far is lost': '请再次运行同一命令；已完成的部分不会丢失',
-  'Run the same command again on the file that stands there now': '请对现在位于该处的文件再次运行同一命令',
-  'Run it again with --log-level debug, and report what it prints':
-    '请加上 --log-level debug 再次运行，并报告其输出',
   'Wait until it has ended, then run the same command again': '请等它结束，再次运行同一命令',
-  'Wait until it has ended and run the same command again, or let it wait for longer: --lock-timeout 600':
-    '请等它结束后再次运行同一命令，或延长等待时间： --lock-timeout 600',
-  'End or pause the other writer, then run the same command again; nothing done so far is lost':
-    '请结束或暂停另一个写入者，再次运行同一命令；已完成的部分不会丢失',
-  'End or pause the other writer, then run the same command again; nothing was changed':
-    '请结束或暂停另一个写入者，再次运行同一命令；未做任何更改',
-  'Close the other connection, then run the same command again': '请关闭另一个连接，再次运行同一命令',
-  'End every program that uses the store, then run the same command again; nothing was changed':
-    '请结束所有使用该存储的程序，再次运行同一命令；未做任何更改',
   'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL':
     '请结束正在读取的程序（ lsof STORE-wal 会列出打开它的程序），再次运行同一命令，它会从停止处继续；也可用 --wal-limit MIB 允许更大的 WAL',
 
   // the project
-  'Run the command in the folder of your project, or make this folder one: umzug-backfill init':
-    '请在项目的文件夹中运行命令，或将此文件夹设为项目： umzug-backfill init',
-  'Compile it first: npx tsc, or what builds your project': '请先编译： npx tsc，或构建您的项目的命令',
-  'Run it alone with node to see why': '请单独用 node 运行它以查看原因',
-  'Export one: export default defineConfig({ … })': '请导出一个： export default defineConfig({ … })',
-  'Export one: export default defineBackfill({ … }), defineSchemaStep({ … }), defineSqlStep({ … }) or requireBackfill(NAME)':
-    '请导出一个： export default defineBackfill({ … })、defineSchemaStep({ … })、defineSqlStep({ … }) 或 requireBackfill(NAME)',
-  'Compile the steps to JavaScript first (tsc), and name that folder':
-    '请先将步骤编译为 JavaScript（ tsc ），再指定编译后的文件夹',
-  'Compile the steps first, if there are any, or name folders that exist in `steps` of the config file':
-    '如果有步骤，请先编译，或在配置文件的 `steps` 中指定存在的文件夹',
-  'Give it a name of one line': '请给它一个不换行的名称',
-  'Name one': '请至少指定一个',
-  'It takes: {options}': '可用的选项：{options}',
-  'Set `{option}` in {~what}': '请在 {what} 中设置 `{option}`',
-  'Name the members to try': '请指定要尝试的成员名',
-  'Use a name without quotes, backslashes and control characters': '请使用不含引号、反斜杠和控制字符的名称',
-  'Split the backfill, or name a column': '请拆分该回填，或指定一列',
   "Write {column}: firstOf(document, [names], fallback), {column}: sql(expression), or {column}: 'process'":
     "请写成 {column}: firstOf(document, [names], fallback)、{column}: sql(expression)，或 {column}: 'process'",
-  "Write 'process' as its value, or list the columns if `process` fills all of them":
-    "请把该列的值写成 'process'；若所有列都由 `process` 填充，请列出这些列",
   'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait':
     '请事先在外部准备好需要等待的内容：一个批次是一个事务，不会等待',
   'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing':
     '请让它只根据该行推导值，不依赖时间、随机数或先前的调用，然后重新运行同一命令；它没有填充任何内容',
-  'List the columns that `process` reads, beside the key': '请列出 `process` 除键以外读取的列',
-  'Leave it out: a rule that is broken fails': '请省略它：被违反的规则即为失败',
   'Mend `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
   'Guard what may fail, as in {example}, then run the same command again':
     '请防护可能失败的部分，例如 {example}，然后再次运行同一命令',
-  'Begin with 1, and raise it when `process` derives otherwise':
-    '从 1 开始，当 `process` 的推导方式改变时递增',
-  'Take what the row itself says, so that it can be verified and taken back':
-    '请取自该行本身，以便校验和撤回',
   'Mend sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes':
     '请修正 {path} 中的 sql()：它只能引用 {table} 中已有的列，或由更早的步骤创建的列',
   'Name it like NO_SURNAME: it is recorded and shown, and must not hold contents':
@@ -68,13 +29,7 @@ export const zhHints = {
     '请修正后再次运行同一命令；该批次没有写入任何内容',
   'Call it with rows like those that umzug-backfill skips {name} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill {name} --rescan':
     '请用 umzug-backfill skips {name} 列出的行或下一个批次的行调用它并加以修正；然后运行 umzug-backfill up，以及 umzug-backfill backfill {name} --rescan',
-  'Name two of `columns` and set `timestamps: true`': '请指定 `columns` 中的两列，并设置 `timestamps: true`',
   'Write it as 1.2.3': '请写成 1.2.3 的形式',
-  'Rename one of {file} and {other}': '请重命名 {file} 和 {other} 之一',
-  'Give a type alone, as TEXT: constraints and defaults can not be taken back exactly':
-    '请只写类型，如 TEXT：约束和默认值无法精确撤回',
-  'Name the columns of the index, in order': '请按顺序指定索引的列',
-  'Leave it out: each step runs in a transaction of its own': '请去掉它：每个步骤都在自己的事务中运行',
   'Name in {file} a backfill that comes before it': '请在 {file} 中指定排在它之前的回填',
   'The project has: {names}': '项目中有：{names}',
   'The project has none': '项目中一个也没有',
@@ -94,13 +49,8 @@ export const zhHints = {
     '请让应用程序使用同一个 better-sqlite3（ npm ls better-sqlite3 ），或在另一个进程中运行 umzug-backfill up',
 
   // the store
-  '{~hint}; the step is declared in {file}': '{hint} ；该步骤声明于 {file}',
   '{~hint}; there is a file at {paths}: pass --db-path if it is the store':
     '{hint} ；{paths} 处有文件：若它就是该存储，请用 --db-path 给出',
-  'Give the path of an existing store: --db-path /path/to/store.db; none is ever created':
-    '请给出现有存储的路径： --db-path /path/to/store.db ；本程序从不新建存储',
-  'Give the path of the store file itself: --db-path /path/to/store.db':
-    '请给出存储文件本身的路径： --db-path /path/to/store.db',
   'Give the path of a store that the application has made with --db-path, or mend the declaration':
     '请用 --db-path 给出由应用程序创建的存储的路径，或修正声明',
   "Declare table: '{name}', without a schema": "请声明 table: '{name}'，不带模式名",
@@ -108,47 +58,17 @@ export const zhHints = {
     "请声明 table: '{name}'，不带模式名，并在 URL 后加上 ?options=-csearch_path%3D{schema}：表在 search_path 中查找",
   'Mend sql() in {path}: put what is of several rows into a subquery, as in (SELECT max(n) FROM other)':
     '请修正 {path} 中的 sql()：把涉及多行的部分放入子查询，例如 (SELECT max(n) FROM other)',
-  'Give each statement a text of its own in the list, with the values written into it':
-    '请让列表中的每个文本只含一条语句，并把值直接写入其中',
-  'Give each of them a text of its own in the list': '请让列表中的每个文本只含一条语句',
-  'Write its value into the statement: nothing is bound to it': '请把值直接写入语句：不会为它绑定任何值',
   'Mend `checks.indexes` in {path}: one statement, without parameters':
     '请修正 {path} 中的 `checks.indexes`：一条语句，不含参数',
-  'Leave it out': '请去掉它',
-  'Name one, or leave it out: the step can not be reverted then': '请给出一条，或去掉它：此时该步骤无法撤销',
   'Give the path of a store that the application has made: --db-path /path/to/store.db':
     '请给出由应用程序创建的存储的路径： --db-path /path/to/store.db',
-  'Give it without: --db-path /path/to/store.db': '请给出不含首尾空白的路径： --db-path /path/to/store.db',
-  'Give the path of the store with --db-path; if this is the right one, it is damaged, and goes back to its newest backup with umzug-backfill restore':
-    '请用 --db-path 给出存储的路径；如果路径无误，则存储已损坏，可用 umzug-backfill restore 恢复到最新的备份',
-  'Check it with: sqlite3 STORE "PRAGMA integrity_check", and if that fails go back to a backup: umzug-backfill restore':
-    '请检查存储： sqlite3 STORE "PRAGMA integrity_check" ；如果未通过，请恢复到备份： umzug-backfill restore',
-  'Let SQLite roll it back by opening the store for writing once: sqlite3 STORE "SELECT 1 FROM sqlite_schema"':
-    '请以可写方式打开一次存储，让 SQLite 回滚它： sqlite3 STORE "SELECT 1 FROM sqlite_schema"',
-  'Name a path that does not lead through it, or let this user enter it: sudo chmod a+x {folder}':
-    '请使用不经过该文件夹的路径，或允许当前用户进入： sudo chmod a+x {folder}',
   'Name its own store with --db-path; if this one is to be overwritten with it, run the same command again with --yes':
     '请用 --db-path 指定它所属的存储；如果确实要用它覆盖当前存储，请加上 --yes 再次运行同一命令',
   'Run the command as user id {uid}, who owns it, or give it to this user: {command}':
     '请以其所有者（用户 ID {uid}）的身份运行，或将其交给当前用户： {command}',
   'Give it to this user: {command}': '请将其交给当前用户： {command}',
   'Give this user write permission: {command}': '请授予当前用户写权限： {command}',
-  'Give this user write permission on the store: chmod u+w STORE':
-    '请授予当前用户存储的写权限： chmod u+w STORE',
-  'Give this user write permission on the folder of the store': '请授予当前用户存储所在文件夹的写权限',
-  'Give this user read and write permission on the store and its folder':
-    '请授予当前用户存储及其所在文件夹的读写权限',
   'Give this user write permission on its folder': '请授予当前用户其所在文件夹的写权限',
-  'Give this user read and write permission on it and its folder':
-    '请授予当前用户对它及其所在文件夹的读写权限',
-  'Run it as the owner of the store': '请以存储的所有者身份运行',
-  'Mount it for writing': '请以可写方式挂载',
-  'Make room, then run the same command again': '请腾出空间，再次运行同一命令',
-  'Make room, then run the same command again; it resumes where it stopped':
-    '请腾出空间，再次运行同一命令；它会从停止处继续',
-  'Check the disk (dmesg)': '请检查磁盘（ dmesg ）',
-  'Check the disk (dmesg), then run the same command again; it resumes where it stopped':
-    '请检查磁盘（ dmesg ），再次运行同一命令；它会从停止处继续',
 
   // its schema
   'Look at it with: sqlite3 STORE {sql}': '请查看： sqlite3 STORE {sql}',
@@ -173,10 +93,6 @@ export const zhHints = {
     '请删除或修正 {object}，再次运行同一命令；未做任何更改',
   'Drop {~object}, run the same command again, then create it anew; nothing was changed':
     '请删除 {object}，再次运行同一命令，然后重新创建它；未做任何更改',
-  'Find what uses it with: sqlite3 STORE .schema, drop that, run the same command again, then create it anew':
-    '请用 sqlite3 STORE .schema 查找使用它的对象，将其删除，再次运行同一命令，然后重新创建',
-  'Drop what stands in the way, run the same command again, then create it anew':
-    '请删除阻挡的对象，再次运行同一命令，然后重新创建',
   'SQLite does not write such a text: look at it with sqlite3 -safe STORE {sql}, and restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
     'SQLite 不会写出这样的文本：请用 sqlite3 -safe STORE {sql} 查看，并恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
   'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed':
@@ -194,21 +110,12 @@ export const zhHints = {
   // the run
   'Look at what they do: sqlite3 STORE {command}; if they may run for every row that is updated, run it again with --allow-triggers':
     '请查看它们的作用： sqlite3 STORE {command} ；如果可以对每个更新的行运行它们，请加上 --allow-triggers 再次运行',
-  'Look for a trigger or a constraint that stands in the way: sqlite3 STORE .schema':
-    '请查找造成阻碍的触发器或约束： sqlite3 STORE .schema',
-  'Compare the schema with what the steps expect: sqlite3 STORE .schema':
-    '请将模式与步骤所期望的对比： sqlite3 STORE .schema',
   'Look for the trigger or constraint that refuses them: sqlite3 STORE {sql}; run the same command again when it is gone, then umzug-backfill backfill {name} --rescan for those that were skipped':
     '请查找拒绝它们的触发器或约束： sqlite3 STORE {sql} ；去除之后再次运行同一命令，然后用 umzug-backfill backfill {name} --rescan 处理被跳过的行',
   'Look for RAISE(IGNORE) in the triggers that umzug-backfill up --dry-run lists':
     '请在 umzug-backfill up --dry-run 列出的触发器中查找 RAISE(IGNORE)',
-  'End every run on this store, then remove the file: rm {path}':
-    '请结束该存储上的所有运行，再删除该文件： rm {path}',
   'End every run on this store, then remove it: {commands}':
     '请结束该存储上的所有运行，再删除它： {commands}',
-  'Check who may write in its folder, then run the same command again: ls -ld {path}':
-    '请检查谁可以写入其所在文件夹，然后重新运行同一命令： ls -ld {path}',
-  'Give it the owner and mode of the store: {commands}': '请让它的所有者和权限与存储一致： {commands}',
 
   // backups, and what is written beside the store
   'Make room, back up to another disk with --backup-dir, or do without a backup with --no-backup, then run the same command again; nothing was changed':
@@ -217,13 +124,7 @@ export const zhHints = {
     '请腾出空间，再次运行同一命令；未做任何更改',
   'Make room, or name another disk for the copy with --backup-dir, then run the same command again; nothing was changed':
     '请腾出空间，或用 --backup-dir 为副本指定另一个磁盘，再次运行同一命令；未做任何更改',
-  'Make room, or name another disk: --backup-dir; then run the same command again; nothing was changed':
-    '请腾出空间，或用 --backup-dir 指定另一个磁盘，再次运行同一命令；未做任何更改',
-  'Name it: --backup-dir /path/to/folder, or leave the option out':
-    '请指定它： --backup-dir /path/to/folder ，或去掉该选项',
   'Make it first: mkdir -p {folder}': '请先创建： mkdir -p {folder}',
-  'Look at it with: sqlite3 STORE "PRAGMA integrity_check", and go back to an earlier backup: umzug-backfill restore FILE':
-    '请查看： sqlite3 STORE "PRAGMA integrity_check" ，并恢复到更早的备份： umzug-backfill restore FILE',
   'Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir':
     '请指定文件： umzug-backfill restore FILE ，或用 --backup-dir 指定其所在的文件夹',
   'Name one that is there, or none for the newest: umzug-backfill restore':
@@ -242,7 +143,6 @@ export const zhHints = {
     "请在命令前加上 sudo -u '#{owner}' ，由该用户运行；或指定另一个文件夹： --backup-dir /path/to/folder",
   'Pass another folder: --backup-dir /path/to/folder; or change its owner: sudo chown {self} {path}':
     '请指定另一个文件夹： --backup-dir /path/to/folder ；或更改其所有者： sudo chown {self} {path}',
-  'Pass another folder: --backup-dir /path/to/folder': '请指定另一个文件夹： --backup-dir /path/to/folder',
   'If it leads to the backup that you want, pass that: umzug-backfill restore {target}':
     '如果它指向所需的备份，请指定该备份： umzug-backfill restore {target}',
   'If you are sure that it is the backup that you want, pass a copy of your own: install -m 600 {file} {copy} && umzug-backfill restore {again}':
@@ -255,20 +155,12 @@ export const zhHints = {
     '如果它就是所需的备份，请指定它： umzug-backfill restore {newest} ；账本认识的最新备份： umzug-backfill restore {known}',
   'Pass an earlier backup: umzug-backfill restore FILE; if you want what this one contains, pass it with --yes: umzug-backfill restore {path} --yes':
     '请指定更早的备份： umzug-backfill restore FILE ；如果需要此备份的内容，请加上 --yes 指定它： umzug-backfill restore {path} --yes',
-  'Find out which program does that, then run the same command again; nothing was changed':
-    '请查明是哪个程序所为，再次运行同一命令；未做任何更改',
   'If it is lost, make an empty file in its place, as its owner, and run the same command again: touch STORE':
     '如果它已丢失，请以其所有者身份在原处创建空文件，再次运行同一命令： touch STORE',
-  'Name a file': '请指定一个文件',
-  'Name another file for the {~what}': '请为{what}指定另一个文件',
-  'Name another file for the {~what}, or move that one away first':
-    '请为{what}指定另一个文件，或先移走该文件',
-  'Name a file in a folder that this user may write': '请指定当前用户可写的文件夹中的文件',
   'Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to {name}, then umzug-backfill up; or put the step file back as it was and finish it first':
     '先撤回它已填充的内容，再按现在的声明应用：umzug-backfill down --to {name}，然后 umzug-backfill up；或把步骤文件改回原样，先将其完成',
   'If it derives the same values, run it again with --yes; if not, put it back as it was and take back what it has filled: umzug-backfill down --to {name}; then put in the new one: umzug-backfill up':
     '如果它推导出相同的值，请加 --yes 重新运行；否则请先改回原样，撤回它已填充的内容：umzug-backfill down --to {name}；再换上新的函数：umzug-backfill up',
-  'Name the columns that each table must have': '请写出每个表必须具有的列',
   'Put back what somebody else has changed in that table, or go back to the newest backup: umzug-backfill restore':
     '请恢复他人在该表中所作的更改，或恢复到最新的备份：umzug-backfill restore',
   "Go back to a backup: umzug-backfill restore; or give those cells up: umzug-backfill backfill {name} --rescan counts them as the application's own, and `down` then leaves them":

@@ -3,22 +3,6 @@ import type { Catalog } from './translate.js';
 /** What is told of a store that is a database of PostgreSQL. */
 export const zhPostgres = {
   // how it is named
-  'Two stores are named, by {sources}': '指定了两个存储：{sources}',
-  'Name one: leave one of the options out, or unset the variable':
-    '请只指定一个：去掉其中一个选项，或取消设置该环境变量',
-  'The URL of the database is none of PostgreSQL': '数据库的 URL 不是 PostgreSQL 的 URL',
-  'Write it as postgres://USER@HOST:5432/DATABASE': '请写成 postgres://USER@HOST:5432/DATABASE',
-  '{type} says that the store is a database of PostgreSQL, and {name} does not say which':
-    '{type} 表明存储是 PostgreSQL 数据库，但 {name} 没有说明是哪一个',
-  'Set {name}, {host} and {user}, or give --database-url':
-    '请设置 {name}、{host} 和 {user} ，或给出 --database-url',
-  'No store is named: the config has no `database.path`': '没有指定存储：配置文件中没有 `database.path`',
-  'Pass --db-path PATH, --database-url URL, or --postgres with DATABASE_URL set; or set `database.path` in the config file':
-    '请传入 --db-path PATH 、 --database-url URL ，或在设置 DATABASE_URL 后传入 --postgres ；或在配置文件中设置 `database.path`',
-  '--postgres takes the URL of the database from DATABASE_URL, which is not set':
-    '--postgres 从 DATABASE_URL 取得数据库的 URL，但该环境变量未设置',
-  'Set it, or give --database-url postgres://USER@HOST:5432/DATABASE':
-    '请设置它，或给出 --database-url postgres://USER@HOST:5432/DATABASE',
   '{option} is for a database of PostgreSQL': '{option} 只能用于 PostgreSQL 数据库',
   'Leave it out: one process at a time writes to a file, and --concurrency is for several files':
     '请去掉它：同一时间只有一个进程写入文件；多个文件请用 --concurrency',
@@ -36,76 +20,12 @@ export const zhPostgres = {
   '`{option}` of {what}': '{what} 的 `{option}`',
 
   // the server
-  'The driver of PostgreSQL is not installed': '未安装 PostgreSQL 的驱动程序',
-  'Install it beside this package: npm install pg': '请在本软件包旁安装它： npm install pg',
-  'The server can not read a statement': '服务器无法读取一条语句',
-  'Remove U+0000 from the SQL of the steps: PostgreSQL has no text with it':
-    '请从步骤的 SQL 中去掉 U+0000：PostgreSQL 的文本不能包含它',
-  'A statement needs a deeper stack than the server has': '一条语句需要的栈深度超过了服务器的栈深度',
-  'Raise max_stack_depth of the server, then run the same command again; it resumes where it stopped':
-    '请调高服务器的 max_stack_depth，然后再次运行同一命令；将从停下的地方继续',
-  'The server can not be reached, or the connection was lost': '无法连接服务器，或连接已断开',
-  'Check the address, and that the server is up; then run the same command again':
-    '请检查地址，并确认服务器正在运行；然后再次运行同一命令',
-  'The server has ended the connection, or is not up yet': '服务器已结束连接，或尚未启动完成',
-  'The connection to the server was lost': '与服务器的连接已断开',
-  'Run the same command again when it is up; it resumes where it stopped':
-    '请在服务器运行之后再次运行同一命令；它会从停止处继续',
-  'The server does not let this user in': '服务器不允许该用户登录',
-  'Check the user and the password, and the rules of pg_hba.conf':
-    '请检查用户名和密码，以及 pg_hba.conf 中的规则',
-  'The server has no database of this name': '服务器上没有该名称的数据库',
-  'Name one that the application has made: --database-url postgres://HOST/DATABASE; none is ever created':
-    '请指定由应用程序创建的数据库： --database-url postgres://HOST/DATABASE ；本程序从不新建数据库',
-  'This user may not do it': '该用户没有相应的权限',
-  'Run the command as the owner of the tables, or give this user the right':
-    '请以表的所有者身份运行命令，或授予该用户相应的权限',
-  'The server takes no writes: it is a replica, or set to be read only':
-    '服务器不接受写入：它是副本，或被设置为只读',
   'The server is a replica, which can only be read': '服务器是副本，只能读取',
   'The server is set to take no writes: default_transaction_read_only is on':
     '服务器被设置为不接受写入：default_transaction_read_only 为 on',
   'Find out why first: some servers set it when their disk is full. Then reset it for the server, the database or the role, and run the same command again':
     '请先查明原因：有些服务器在磁盘已满时会设置它。然后在服务器、数据库或角色上重置它，再次运行同一命令',
-  'The server did not let the connection in within the time for that': '服务器未在规定时间内接受连接',
-  'Check the address, and that the server is up; then run the same command again, with more time where it is slow: PGCONNECT_TIMEOUT=60':
-    '请检查地址以及服务器是否已启动，然后再次运行同一命令；如果服务器较慢，请给予更多时间： PGCONNECT_TIMEOUT=60',
-  'The thread of the connection has ended, as it does when an answer is too large for the memory of this process':
-    '连接的线程已结束；当应答超出此进程的内存时会如此',
-  'Run the same command again with more memory or smaller batches: NODE_OPTIONS=--max-old-space-size=4096, or --batch-size 500':
-    '请以更多内存或更小的批次再次运行同一命令： NODE_OPTIONS=--max-old-space-size=4096 ，或 --batch-size 500',
-  'A statement of the step has released the run lock of the store': '该步骤中的语句释放了存储的运行锁',
-  'Remove pg_advisory_unlock_all() and its kind from the step; nothing of it was kept':
-    '请从该步骤中删除 pg_advisory_unlock_all() 之类的语句；该步骤的任何内容都未保留',
   'Name the primary in --database-url': '请在 --database-url 中指定主服务器',
-  'The disk of the server is full': '服务器的磁盘已满',
-  'Make room there, then run the same command again; it resumes where it stopped':
-    '请在服务器上腾出空间，再次运行同一命令；它会从停止处继续',
-  'The server has no room for another connection, or for the work of this one':
-    '服务器没有余力接受新的连接，或完成当前连接的工作',
-  'Run the same command again when fewer are at work there': '请在服务器较空闲时再次运行同一命令',
-  'The server reports that the data are damaged': '服务器报告数据已损坏',
-  'Look at the log of the server; restore the database from its own backup if that says so':
-    '请查看服务器的日志；如果日志确认损坏，请从服务器自身的备份恢复数据库',
-  'The server reports that an index is damaged': '服务器报告某个索引已损坏',
-  'Make it again: REINDEX DATABASE, then run the same command again':
-    '请重建索引： REINDEX DATABASE ，然后再次运行同一命令',
-  'Another connection kept a lock for longer than the wait': '另一个连接持有锁的时间超过了等待时间',
-  'End or pause the other one, then run the same command again; nothing done so far is lost':
-    '请结束或暂停另一个连接，再次运行同一命令；已完成的部分不会丢失',
-  'Other transactions wrote the same rows again and again': '其他事务反复写入相同的行',
-  'PostgreSQL refused a statement': 'PostgreSQL 拒绝了一条语句',
-  'Look the code up in the appendix "PostgreSQL Error Codes" of its manual, and compare the schema with what the steps expect':
-    '请在 PostgreSQL 手册的附录 "PostgreSQL Error Codes" 中查找该代码，并将模式与步骤所期望的对比',
-  'The server is PostgreSQL {version}, and 13 is the oldest supported':
-    '服务器为 PostgreSQL {version}，而所支持的最低版本为 13',
-  'Update the server': '请升级服务器',
-  'The database is in {encoding}, and only UTF8 holds every text':
-    '数据库的编码为 {encoding}，而只有 UTF8 能保存所有文本',
-  'Use a database that was created with ENCODING UTF8': '请使用以 ENCODING UTF8 创建的数据库',
-  'No schema of the search_path exists': 'search_path 中的模式都不存在',
-  'Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"':
-    '请指定一个： --database-url "postgres://…?options=-csearch_path%3DNAME"',
   'The role {role} may create objects in the schema {schema} of the search path, and what it plants there could run as this user':
     '角色 {role} 可以在 search_path 中的模式 {schema} 里创建对象，它在那里植入的代码可能以当前用户的身份运行',
   'Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if {role} may do whatever this user may, run it again with --yes':
@@ -143,10 +63,6 @@ export const zhPostgres = {
     '角色 {role} 可以写入账本的表 {table} ，而该表决定当前用户运行哪些 SQL',
   'Take that right away: {statements}; if {role} may do whatever this user may, run it again with --yes':
     '请收回该权限： {statements} ；如果 {role} 可以做当前用户能做的一切，请加上 --yes 再次运行',
-  'The connection goes through a pooler that gives each transaction another session':
-    '连接经过连接池，而该连接池为每个事务分配不同的会话',
-  'Name the server itself in --database-url, or a pool in session mode':
-    '请在 --database-url 中直接指定服务器，或使用会话模式的连接池',
   'This user may not make a temporary function, without which PostgreSQL before 16 can not tell which texts are JSON':
     '该用户不能创建临时函数；没有它，PostgreSQL 16 之前的版本无法判断哪些文本是 JSON',
   'Let it: GRANT TEMPORARY ON DATABASE … TO …; a replica has none':
@@ -204,14 +120,6 @@ export const zhPostgres = {
     '请用 --database-url 给出应用程序的数据库；若表在另一个模式中，请在 URL 后加上 ?options=-csearch_path%3DNAME；或修正声明',
 
   // the run
-  'Stopped by {signal} while the database was waited for; every committed batch is kept':
-    '在等待数据库时被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} between two transactions; every committed batch is kept':
-    '在两个事务之间被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} while another run was waited for; every committed batch is kept':
-    '在等待另一次运行时被 {signal} 停止；所有已提交的批次均予保留',
-  'Stopped by {signal} while a replica was behind the batches of {backfill}; every committed batch is kept':
-    '在等待副本跟上 {backfill} 的批次时被 {signal} 停止；所有已提交的批次均予保留',
   'Worker {#number} of {#count} has ended early, and the others do its part: {code}: {~message}':
     '第 {number} 个工作会话（共 {count} 个）提前结束，由其他会话完成其部分：{code}：{message}',
   'took part in filling {name}': '已参与填充 {name}',
@@ -219,14 +127,6 @@ export const zhPostgres = {
     '数据库增大了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
   'The database shrank by {change} to {size}; autovacuum frees the earlier versions of the rows that were updated.':
     '数据库减小了 {change}，现为 {size}；autovacuum 会释放被更新的行的旧版本。',
-  'A statement was given to a connection while its transaction was open, or to a transaction that has ended':
-    '在事务打开期间把语句交给了连接，或者交给了已结束的事务',
-  'A store of another engine was given to PostgreSQL': '把另一种引擎的存储传给了 PostgreSQL',
-  'A store of another engine was given to SQLite': '把另一种引擎的存储传给了 SQLite',
-  'Report it': '请报告此问题',
   '{what} is for a store that is a file, and got a URL': '{what} 用于文件形式的存储，而得到的是 URL',
   'Use createMigrator() for a database of PostgreSQL': 'PostgreSQL 数据库请使用 createMigrator()',
-  '{host} and {port} do not name a server': '{host} 与 {port} 没有指明一台服务器',
-  'Set {host} to a name or an address, and {port} to a number':
-    '请将 {host} 设为名称或地址，将 {port} 设为数字',
 } as const satisfies Catalog;

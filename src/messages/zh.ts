@@ -5,7 +5,11 @@ import { zhFleet } from './zh.fleet.js';
 import { zhHints } from './zh.hints.js';
 import { zhLint } from './zh.lint.js';
 import { zhPostgres } from './zh.postgres.js';
+import { zhProject } from './zh.project.js';
 import { zhResults } from './zh.results.js';
+import { zhSafety } from './zh.safety.js';
+import { zhStore } from './zh.store.js';
+import { zhSystem } from './zh.system.js';
 import { zhTls } from './zh.tls.js';
 import { zhTrust } from './zh.trust.js';
 import { zhUmzug } from './zh.umzug.js';
@@ -22,4 +26,8 @@ export const zh = {
   ...zhPostgres,
   ...zhTls,
   ...zhTrust,
+  ...zhSystem,
+  ...zhProject,
+  ...zhStore,
+  ...zhSafety,
 } as const satisfies Catalog;

@@ -8,6 +8,7 @@ import { initialPace, nextPace, type PaceSettings, type PaceState } from '../eng
 import { DEFAULT_BATCH_ROWS, type RunOptions } from '../engine/run-options.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { MAX_BATCH_ROWS } from '../ledger/records.js';
+import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 
 /*
@@ -45,7 +46,7 @@ export async function withBatchEvents(work: Work, act: (loop: Loop) => Promise<v
   const pacer = await Pacer.begin(store, backfill, options);
   try {
     await act({ ...work, pacer });
-    throwIfAborted(options.signal, `behind the last batch of ${backfill.name}`); // what comes next must not begin
+    throwIfAborted(options.signal, msg('after the last batch of {backfill}', { backfill: backfill.name })); // what comes next must not begin
   } finally {
     await pacer.close();
     options.onEvent?.({ event: 'batches_finished', backfill: backfill.name });
@@ -65,7 +66,7 @@ const CONFLICT_PAUSE_MS = 50;
 export async function commitBatch<Done>(
   { store, backfill, options: { signal, onEvent }, pacer }: Loop,
   batch: (tx: Transaction) => Promise<Done>,
-  where: () => string,
+  where: () => Message,
   onConflict?: () => void,
 ): Promise<Done> {
   const transaction = async (): Promise<Done> => {

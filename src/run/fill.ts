@@ -6,6 +6,7 @@ import { takeThrown, thrownWarnings } from '../engine/process.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
+import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { commitBatch, type Loop } from './batches.js';
 import { rejectionOf, requireFixedPoint, stopOnFailures, stopOnRejections } from './run-checks.js';
@@ -105,8 +106,12 @@ export async function fillBatches(loop: Loop, run: RunRecord): Promise<void> {
   });
   const request: BatchRequest = { cursor, readTo: cursor, limit: pacer.rows };
   const waiting = waitReporter(loop);
-  const where = (): string =>
-    `between two batches of ${name}, at key ${request.cursor ?? 'none'} of ${watermark ?? 'none'}`;
+  const where = (): Message =>
+    msg('between two batches of {backfill}, at key {key} of {watermark}', {
+      backfill: name,
+      key: request.cursor ?? msg('none'),
+      watermark: watermark ?? msg('none'),
+    });
   // Halved, down to the row: the longer a batch takes, the surer one of its rows is written meanwhile.
   const halve = (): void => {
     request.limit = Math.ceil(request.limit / 2);

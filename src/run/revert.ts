@@ -10,6 +10,7 @@ import { countKept, forgetDeclarations, readKept } from '../ledger/backfills.js'
 import { type CellPart, earlierCells } from '../ledger/cells.js';
 import type { KeySpan } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { commitBatch, type Loop, withBatchEvents } from './batches.js';
 
@@ -62,8 +63,11 @@ async function revertBatches(loop: Loop): Promise<void> {
   let prepared: Filler | undefined;
   let absent: ReadonlySet<string> = new Set();
   for (const [i, number] of numbers.entries()) {
-    const where = (): string =>
-      `between two batches of ${name}, with ${numbers.length - i} still to be taken back`;
+    const where = (): Message =>
+      msg('between two batches of {backfill}, with {batches} left to revert', {
+        backfill: name,
+        batches: numbers.length - i,
+      });
     const filler = await fillerOf(number);
     if (filler !== prepared) {
       absent = await absentCells(store, filler.backfill);

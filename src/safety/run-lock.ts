@@ -15,6 +15,7 @@ import type { StoreFiles } from '../db/path.js';
 import { isBusy } from '../db/sqlite/connection.js';
 import { BackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
+import { msg } from '../messages/message.js';
 import {
   createLockFile,
   hasLockFile,
@@ -65,7 +66,7 @@ export async function acquireLock(
     if (leftMs <= 0) throw runLocked(explained(files, () => findHolder(files)));
     if (!hasTold) onWait?.(explained(files, () => findHolder(files)));
     await pauseFor(Math.min(leftMs, POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min)), signal);
-    throwIfAborted(signal, 'while another run was waited for');
+    throwIfAborted(signal, msg('while waiting for the run lock'));
   }
 }
 

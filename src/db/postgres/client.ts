@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, ClientConfig, QueryArrayConfig } from 'pg';
 import { ABORT_POLL_MS, type AbortSignalLike, throwIfAborted } from '../../abort.js';
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import type { SqlValue } from '../connection.js';
 import type { PostgresAddress } from './address.js';
 import {
@@ -182,7 +183,7 @@ export class PostgresClient {
       this.#isLost ||= failure.isLoss;
       // Also of a later statement, which a late cancellation meets, or finds the connection given up: the stop is what is told.
       if (this.#stoppedAt !== undefined && (failure.isLoss || failure.code === 'POSTGRES_57014'))
-        throwIfAborted(this.signal, 'while the database was waited for');
+        throwIfAborted(this.signal, msg('while waiting for the database'));
       throw failure;
     } finally {
       this.#isCancelled = false;

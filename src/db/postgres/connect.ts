@@ -197,7 +197,7 @@ export async function connected(config: ClientConfig, signal: AbortSignalLike | 
     return driver;
   } catch (error) {
     connection.stream.destroy(); // the driver leaves that of some failures open
-    throwIfAborted(signal, 'while the database was waited for');
+    throwIfAborted(signal, msg('while waiting for the database'));
     if (!(error instanceof Error)) throw error;
     // The driver's own errors have no code.
     const { code } = error as NodeJS.ErrnoException;

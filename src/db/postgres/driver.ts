@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../../abort.js';
 import type { Dialect } from '../../engine/dialect.js';
 import { BackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import { isAboutRow, isPostgresError, isStoreError } from '../../store-errors.js';
 import type { SqlValue } from '../connection.js';
 import { type OpenOptions, RETRY_TIMEOUT_MS } from '../connector.js';
@@ -99,7 +100,7 @@ export class PostgresDriver {
   async query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Promise<Result> {
     // A pass over a table is many statements, none of them long. A batch is let go on to its commit.
     if (this.open?.kind === 'reading')
-      throwIfAborted(this.session.client.signal, 'while the database was read');
+      throwIfAborted(this.session.client.signal, msg('while reading the database'));
     try {
       return await this.session.client.query(
         await this.#asked(sql, parameters.length > 0),

@@ -44,7 +44,7 @@ async function unlock(session: PostgresSession, mode: Mode, key = RUN): Promise<
 /** Waits between two tries; a stop ends the wait. */
 async function pollPause({ client }: PostgresSession): Promise<void> {
   await pauseFor(POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min), client.signal);
-  throwIfAborted(client.signal, 'while another run was waited for');
+  throwIfAborted(client.signal, msg('while waiting for the run lock'));
 }
 
 /**

@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../../abort.js';
 import type { Dialect } from '../../engine/dialect.js';
 import { failpoint } from '../../failpoint.js';
+import { msg } from '../../messages/message.js';
 import type { Connection, Transaction } from '../connection.js';
 import { type LockHolder, type OpenOptions, untilFree } from '../connector.js';
 import { isDisconnected } from './connect.js';
@@ -99,7 +100,7 @@ export class PostgresStore extends PostgresStatements implements Connection {
     settings?: string,
   ): Promise<Result> {
     this.requireTurn();
-    throwIfAborted(this.session.client.signal, 'between two transactions');
+    throwIfAborted(this.session.client.signal, msg('between two transactions'));
     const { driver } = this;
     return await driver.within(kind, (turn) => act(new PostgresTransaction(driver, turn)), settings);
   }

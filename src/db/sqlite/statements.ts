@@ -162,7 +162,7 @@ export abstract class SqliteStatements implements Store {
     const { isWal, isWriting, open, signal } = this.driver;
     if (isWal ? isWriting : open) return;
     if (isDue) await nextTurn();
-    throwIfAborted(signal, 'while the database was read');
+    throwIfAborted(signal, msg('while reading the database'));
   }
 
   async run(sql: string, ...parameters: readonly SqlValue[]): Promise<number> {

@@ -9,6 +9,7 @@ import { builtIn, operator } from '../../db/postgres/texts.js';
 import { plaintextWarnings } from '../../db/postgres/tls.js';
 import { identifier, noUpdateSql } from '../../db/sql.js';
 import { toBackfillError } from '../../errors.js';
+import { msg } from '../../messages/message.js';
 import type { Backfill } from '../../steps/define.js';
 import { isPostgresError } from '../../store-errors.js';
 import type { Dialect, LoadMonitor } from '../dialect.js';
@@ -116,7 +117,10 @@ export async function loadMonitor(
         replicaLagMs > MAX_LAG_MS;
         { replicaLagMs } = await sampleLoad(store)
       ) {
-        throwIfAborted(options.signal, `while a replica was behind the batches of ${name}`);
+        throwIfAborted(
+          options.signal,
+          msg('while waiting for a replica to catch up with {backfill}', { backfill: name }),
+        );
         options.onEvent?.({ event: 'throttled', backfill: name, pauseMs: LAG_POLL_MS });
         await pauseFor(LAG_POLL_MS, options.signal);
       }

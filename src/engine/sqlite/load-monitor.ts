@@ -64,7 +64,7 @@ async function waitForWal(
   onEvent?.({ event: 'wal_pinned', backfill: name, walBytes });
   const giveUpAt = performance.now() + walWaitMs;
   while (!(await restartWal(store))) {
-    throwIfAborted(signal, `while the WAL of ${name} was pinned`);
+    throwIfAborted(signal, msg('while the WAL of {backfill} was pinned', { backfill: name }));
     if (performance.now() >= giveUpAt)
       throw new BackfillError(
         'WAL_PINNED',
