@@ -9,11 +9,11 @@ export {
 } from './config.js';
 export { type BackgroundOptions, type RunningBackfills, startBackfills } from './deploy/background.js';
 export { type DeployOptions, type DeployResult, migrateOnDeploy } from './deploy/deploy.js';
-export type { PaceOptions } from './engine/run-options.js';
 export { BackfillError, type ErrorCode } from './errors.js';
 export type { BackfillResult } from './migrator/backfill.js';
-export type { BackupOptions, MigratorEvent } from './migrator/session.js';
+export type { MigratorEvent } from './migrator/session.js';
 export type { BackfillStatus, Status, StepStatus } from './migrator/status.js';
+export type { BackupOptions, RunSettings } from './option-table.js';
 export type { ReportResult } from './report/report.js';
 export type { BackfillChecks, IndexUse, VerificationRule } from './steps/checks.js';
 export {
@@ -62,7 +62,6 @@ export {
   type MigrationTable,
 } from './umzug/import-executed.js';
 export { type LedgerStorage, ledgerStorage } from './umzug/ledger-storage.js';
-export type { RunSettings } from './umzug/run-settings.js';
 export type { StepSource } from './umzug/step-sources.js';
 export type {
   CommandEvent,

@@ -1,6 +1,186 @@
 import { BackfillError, type ErrorCode } from './errors.js';
-import { msg } from './messages/message.js';
+import { type Message, msg, type Told } from './messages/message.js';
 
+/** A kind of value that an option takes. */
+export interface Kind<Value = unknown> {
+  /** What a value of this kind is. */
+  readonly expected: Message;
+  /** Whether a value is of this kind. */
+  readonly accepts: (value: unknown) => value is Value;
+  /** Parses the argument of a flag; undefined if it is not of this kind. Absent if no argument can be. */
+  readonly parse?: (text: string) => Value | undefined;
+  /** The allowed words. */
+  readonly choices?: readonly string[];
+  /** The options of an object. */
+  readonly members?: OptionTable;
+}
+
+/** A row of the table of options: what the option takes, and the flag that sets it. */
+export interface Option<Value = unknown> {
+  readonly kind: Kind<Value>;
+  /** Value that applies if none is given. */
+  readonly default?: Value;
+  /** The flag, such as `--batch-size <rows>`. Absent for an option of the API alone. */
+  readonly flag?: string;
+  /** Commands that take the flag, with its help. A help that states no default is followed by that of the row. */
+  readonly help?: Help;
+  /** Value of the option for 1 of the flag, where their units differ. Default 1. */
+  readonly unit?: number;
+  /** The only kind of store that the option applies to. Default: both. */
+  readonly only?: 'file' | 'server';
+  /** Whether the flag is refused for several stores. Default false. */
+  readonly isSingle?: boolean;
+  /** Options that exclude this one, by command. Default: none. */
+  readonly conflicts?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Help of a flag by command. */
+export type Help = Readonly<Record<string, string>>;
+
+/** Options by name. */
+export type OptionTable = Readonly<Record<string, Option>>;
+
+/** The rows that an interface of options needs. */
+export type RowsOf<Options> = {
+  readonly [Name in keyof Options]-?: Option<Exclude<Options[Name], undefined>>;
+};
+
+/** The values that a table of options takes. */
+export type ValuesOf<Table extends OptionTable> = {
+  readonly [Name in keyof Table]?: Table[Name] extends Option<infer Value> ? Value | undefined : never;
+};
+
+const kind = <Value>(
+  expected: Message,
+  accepts: (value: unknown) => value is Value,
+  parse?: (text: string) => unknown,
+): Kind<Value> => ({
+  expected,
+  accepts,
+  ...(parse && {
+    parse: (text) => {
+      const value = parse(text);
+      return accepts(value) ? value : undefined;
+    },
+  }),
+});
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+const parseDigits = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
+const parseDecimal = (text: string): number => (/^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN);
+
+/** Integers of 1 or more. */
+export const POSITIVE = kind(
+  msg('a positive integer'),
+  (value): value is number => Number.isSafeInteger(value) && Number(value) > 0,
+  parseDigits,
+);
+
+/** Numbers of 0 or more. */
+export const NOT_NEGATIVE = kind(
+  msg('a number, 0 or more'),
+  (value): value is number => typeof value === 'number' && value >= 0,
+  parseDecimal,
+);
+
+/** Numbers from 0 to 100. */
+export const PERCENT = kind(
+  msg('a number from 0 to 100'),
+  (value): value is number => typeof value === 'number' && value >= 0 && value <= 100,
+  parseDecimal,
+);
+
+/** Flags without an argument. */
+export const BOOLEAN = kind(msg('true or false'), (value): value is boolean => typeof value === 'boolean');
+
+/** Any text. */
+export const TEXT = kind(
+  msg('a text'),
+  (value): value is string => typeof value === 'string',
+  (text) => text,
+);
+
+/** Paths of folders. */
+export const FOLDER = kind(msg('a folder'), isText, (text) => text);
+
+/** Versions such as `3.35` or `3.35.0`. */
+export const VERSION = kind(
+  msg('a version'),
+  (value): value is string => isText(value) && /^\d+\.\d+(?:\.\d+)*$/.test(value),
+  (text) => text,
+);
+
+/** Functions, such as listeners. */
+export const FUNCTION = kind(
+  msg('a function'),
+  // biome-ignore lint/suspicious/noExplicitAny: the parameters of a function cannot be checked
+  (value): value is (...args: any[]) => any => typeof value === 'function',
+);
+
+/** Returns the kind whose values are some words. */
+export const oneOf = <Word extends string>(...choices: readonly Word[]): Kind<Word> => ({
+  ...kind(
+    msg('one of {choices}', { choices }),
+    (value): value is Word => choices.some((each) => each === value),
+    (text) => text,
+  ),
+  choices,
+});
+
+/** Returns a kind of objects that need a certain shape. */
+export const object = <Value>(
+  expected: Message,
+  accepts: (value: unknown) => value is Value,
+  members?: OptionTable,
+): Kind<Value> => ({ ...kind(expected, accepts), ...(members && { members }) });
+
+/**
+ * Refuses options that are unknown or of the wrong kind, by name.
+ *
+ * @param table the options that are checked
+ * @param what the call, such as `createMigrator()`
+ * @param others names of further options of the call, which it checks itself
+ * @throws {BackfillError} with `code`
+ */
+export function checkOptions(
+  given: object,
+  table: OptionTable,
+  what: Told,
+  code: ErrorCode,
+  others: readonly string[] = [],
+): void {
+  refuseUnknownOptions(given, [...others, ...Object.keys(table)], what, code);
+  checkKinds(given, table, what, code, '');
+}
+
+function checkKinds(given: object, table: OptionTable, what: Told, code: ErrorCode, prefix: string): void {
+  const values = new Map<string, unknown>(Object.entries(given));
+  for (const [name, { kind }] of Object.entries(table)) {
+    const value = values.get(name);
+    if (value === undefined) continue;
+    const option = prefix + name;
+    if (!kind.accepts(value)) {
+      throw new BackfillError(
+        code,
+        msg('Expected `{option}` in {what} to be {expected}, got `{value}`', {
+          option,
+          what,
+          expected: kind.expected,
+          value: String(value),
+        }),
+        msg('Set `{option}` in {what}, or leave it out for its default', { option, what }),
+      );
+    }
+    if (!kind.members || typeof value !== 'object' || value === null) continue;
+    refuseUnknownOptions(
+      value,
+      Object.keys(kind.members),
+      msg('`{option}` of {what}', { option, what }),
+      code,
+    );
+    checkKinds(value, kind.members, what, code, `${option}.`);
+  }
+}
 /**
  * Refuses unknown options by name, so that a misspelt one is never silently ignored.
  *
@@ -9,7 +189,7 @@ import { msg } from './messages/message.js';
 export function refuseUnknownOptions(
   given: object,
   known: readonly string[],
-  what: string,
+  what: Told,
   code: ErrorCode,
 ): void {
   for (const name of Object.keys(given)) {
@@ -28,7 +208,7 @@ export function refuseUnknownOptions(
  *
  * @throws {BackfillError} `code` otherwise
  */
-export function requireText(value: unknown, name: string, what: string, code: ErrorCode): string {
+export function requireText(value: unknown, name: string, what: Told, code: ErrorCode): string {
   if (typeof value === 'string' && value.trim() !== '') return value;
   throw new BackfillError(
     code,

@@ -1,12 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { RUN_OPTIONS } from './option-table.js';
 
-/** Minimum store size for a second thread, in bytes. Starting one takes as long as verifying about 15 MiB. */
-const PARALLEL_MIN_BYTES = 64 * 2 ** 20;
-
-/** Whether a second thread is worthwhile for a store of this size; never on a single processor. */
-export const isParallelWorthwhile = (storeBytes: number, fromBytes = PARALLEL_MIN_BYTES): boolean =>
-  availableParallelism() > 1 && storeBytes >= fromBytes;
+/** Whether a second thread is worthwhile for a store of this size: never on a single processor. */
+export const isParallelWorthwhile = (
+  storeBytes: number,
+  fromBytes: number = RUN_OPTIONS.parallelMinBytes.default,
+): boolean => availableParallelism() > 1 && storeBytes >= fromBytes;
 
 /** Starts a thread. Returns undefined if the system refuses one, for example at a limit; the caller then works alone. */
 export function startThread(module: URL, options: WorkerOptions): Worker | undefined {

@@ -24,7 +24,7 @@ const holesOf = (text: string): string[] =>
  * tells, which a test runner prints.
  */
 const OTHER_FILES =
-  /^src\/(?:messages\/|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|engine\/sqlite\/print-sql\.ts|verify\/scan\.ts|engine\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
+  /^src\/(?:messages\/|option-table|command-options|report\/(?!default-file)|scaffold\/(?:templates|numbering)|format\.ts|engine\/sqlite\/print-sql\.ts|verify\/scan\.ts|engine\/inspect\.ts|ledger\/tables\.ts|testing\/)/;
 
 /** Calls and constants whose texts are not told: help, metrics, statements, names of moments, defects of this program. */
 const OTHER_CALLS =
@@ -39,6 +39,7 @@ const COMMAND =
 /** Texts that are told to nobody, or only within others. */
 const EXCEPTIONS: ReadonlySet<string> = new Set([
   'any word', // a sample for options
+  '{} (default: {})', // help
   '{} at {}', // the class of an error and the place of it
   'caused by ', // with --log-level debug or --show-values: for a developer, as the stack below it
   '    at {}:{}',
@@ -85,9 +86,6 @@ const IS_SENTENCE = /[A-Za-z]{2,}[,;:]? [A-Za-z{(]|\} [a-z]{2,}/;
 
 /** The sentence in which a text is told: itself, or with what is put around it. */
 function sentenceOf({ text, within }: SourceText): string {
-  const last = within.at(-1) ?? '';
-  if (last === 'InvalidArgumentError') return text.replace(/^Expected (.*)\.$/, '$1');
-  if (within.includes('usageError')) return text.charAt(0).toUpperCase() + text.slice(1);
   if (within.includes('toBackfillError') || within.includes('fromPostgres'))
     return text.replace(/^(.+)\{\} \(\{\}\)$/, '$1');
   return text;
@@ -236,7 +234,7 @@ describe('the words of Simplified Chinese', () => {
     for (const args of WRONG_CALLS) {
       const said = await toldOf([...args, '--lang', 'zh']);
       expect(said, args.join(' ')).to.match(
-        /^USAGE: .*\p{Script=Han}.*。\n {2}→ 请看 umzug-backfill --help 或该命令的 --help\n$/u,
+        /^USAGE: .*\p{Script=Han}.*。\n {2}→ 请运行 umzug-backfill --help ，或在命令后加 --help\n$/u,
       );
       expect(said.replace(/--help|umzug-backfill|--[\w-]+ <\w+>/g, '')).not.to.match(/[a-z]+ [a-z]+ [a-z]+/);
     }

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { anySignal } from '../abort.js';
 import { type StoreAddress, storeAddress } from '../address.js';
+import { COMMAND_OPTIONS } from '../command-options.js';
 import { loadProject, type Project } from '../config.js';
 import { expandHome, locateStore } from '../db/path.js';
 import { plaintextWarnings } from '../db/postgres/tls.js';
@@ -18,12 +19,12 @@ import { asRunnable, type HintContext } from './hints.js';
 import { createEventLogger, isInfoLogged, isLogged, type LoggedEvent } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
 import {
+  type CliOptions,
   type Embedding,
   type MigratorDefaults,
   migratorOptions,
   refuseOtherOptions,
-} from './migrator-options.js';
-import type { CommonOptions, OutputOptions } from './options.js';
+} from './options.js';
 import { type Lines, printLines, toJson } from './print.js';
 import { progressView } from './progress.js';
 import { errorLines } from './text.js';
@@ -98,9 +99,9 @@ export interface Cli {
   /** Notes which command is run. */
   begin(command: string): void;
   /** Runs one command and keeps its exit code. */
-  run(options: CommonOptions, act: CommandHandler): Promise<void>;
+  run(options: CliOptions, act: CommandHandler): Promise<void>;
   /** Runs one command on the files of the current folder, without a store, and keeps its exit code. */
-  runWithoutStore(options: OutputOptions, act: LocalHandler): Promise<void>;
+  runWithoutStore(options: CliOptions, act: LocalHandler): Promise<void>;
 }
 
 /** Registers one command. */
@@ -126,7 +127,7 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
     const user = ownsProcess ? becomeOwner(path, project) : undefined;
     if (user) log({ event: 'user_changed', ...user, store: path });
   };
-  const presenterFor = async (options: OutputOptions, hints: HintContext): Promise<Presenter> => {
+  const presenterFor = async (options: CliOptions, hints: HintContext): Promise<Presenter> => {
     const lang = options.lang ?? localeLang(env);
     const toRunnable = (words: string): string =>
       asRunnable(words, env, { ...hints, program: embedding?.program });
@@ -134,7 +135,7 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
   };
   const printResult = (
     output: CommandResult,
-    { json: isJson }: OutputOptions,
+    { json: isJson }: CliOptions,
     { translate, toRunnable }: Presenter,
   ): void => {
     const { json, text, error } = output;
@@ -150,7 +151,7 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
       command = name;
     },
     async runWithoutStore(options, act) {
-      const presenter = await presenterFor(options, options);
+      const presenter = await presenterFor(options, { dbPath: options.dbPath });
       const log = createEventLogger('info', stderr, context.logFields);
       const output = await act(folder, presenter, now(), (path, project) => enter(path, project, log));
       printResult(output, options, presenter);
@@ -168,8 +169,9 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
       const loaded = await (embedding?.loadMigrator(trust) ??
         loadProject(folder, trust).then((project) => ({ project })));
       const { project, signal, onEvent }: MigratorDefaults = loaded;
-      const log = createEventLogger(options.logLevel, stderr, context.logFields);
-      const view = isInfoLogged(options.logLevel)
+      const { logLevel = COMMAND_OPTIONS.logLevel.default } = options;
+      const log = createEventLogger(logLevel, stderr, context.logFields);
+      const view = isInfoLogged(logLevel)
         ? progressView({
             stream: stderr,
             env,
@@ -204,7 +206,7 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
         onEvent: (event) => {
           if (!address.postgres) handleBetweenBatches(event, stop);
           onEvent?.(event);
-          if (isLogged(options.logLevel, event)) view?.clearLine();
+          if (isLogged(logLevel, event)) view?.clearLine();
           if (event.event !== 'warning' || !unencrypted.includes(event.text)) log(event); // it has been told
           view?.onEvent(event);
           metrics?.onEvent(event);
@@ -237,11 +239,11 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
 
 /** What the commands in hints take over: who runs one may not have this environment, and would run it on another store. */
 function hintContext(
-  options: CommonOptions,
+  options: CliOptions,
   { path, postgres }: StoreAddress,
   usual: string | undefined,
 ): HintContext {
-  const { backupDir } = options;
+  const backupDir = options['backup.folder'];
   if (postgres)
     return { databaseUrl: options.postgres ? undefined : path, isPostgres: options.postgres, store: path };
   const dbPath = options.dbPath ?? (path === usual ? undefined : resolve(expandHome(path)));

@@ -2,7 +2,7 @@ import type { BackfillError, ErrorCode } from '../errors.js';
 import type { Translate } from '../messages/lang.js';
 import { visible } from '../visible.js';
 import type { CliContext } from './cli.js';
-import type { CommonOptions } from './options.js';
+import type { CliOptions } from './options.js';
 import { errorLines } from './text.js';
 
 /** What is refused before anything is written, until a person agrees to it. */
@@ -26,11 +26,11 @@ const CONFIRMABLE: readonly ErrorCode[] = [
  */
 export async function confirm(
   error: BackfillError,
-  { json, yes }: CommonOptions,
+  { json, confirmed }: CliOptions,
   { env, stdin, stderr }: Pick<CliContext, 'env' | 'stdin' | 'stderr'>,
   translate: Translate,
 ): Promise<boolean> {
-  const isLifted = CONFIRMABLE.includes(error.code) && error.hint.includes('--yes') && !yes;
+  const isLifted = CONFIRMABLE.includes(error.code) && error.hint.includes('--yes') && !confirmed;
   const isSomebodyThere = stdin?.isTTY && stderr.isTTY && !json && !env.CI;
   if (!isLifted || !isSomebodyThere) return false;
   const { createInterface } = await import('node:readline/promises'); // late: a Node without it is to be told that it is too old

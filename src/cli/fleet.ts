@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { COMMAND_OPTIONS } from '../command-options.js';
 import { BackfillError, EXIT } from '../errors.js';
 import { runPool, type StoreResult } from '../fleet/pool.js';
 import { findStores, ownerOf } from '../fleet/stores.js';
@@ -14,23 +15,13 @@ import type { CliContext } from './cli.js';
 import { reportLines } from './commands/report.js';
 import { asRunnable } from './hints.js';
 import { createEventLogger } from './log.js';
-import type { CommonOptions } from './options.js';
+import { type CliOptions, SINGLE_STORE_FLAGS } from './options.js';
 import { type Lines, printLines, toJson } from './print.js';
 import { table } from './table.js';
 import { errorLines } from './text.js';
 
 /** Commands that can be run on many stores. */
 const FLEET_COMMANDS: readonly string[] = ['up', 'deploy', 'down', 'status', 'verify', 'backfill'];
-
-/** Options that are about one file, which many stores can not share. */
-const SINGLE_STORE_OPTIONS = [
-  '--metrics-file',
-  '--print-sql',
-  '--database-url',
-  '--postgres',
-  '--workers',
-  '--show-values',
-];
 
 /** At most this many stores that are not done are shown. */
 const MAX_SHOWN = 50;
@@ -39,7 +30,7 @@ const MAX_SHOWN = 50;
 const LOG_EVERY_MS = 5000;
 
 /** The arguments without those that name stores, how many processes there are, and the form of the result. */
-function withoutStores(argv: readonly string[], report: FleetOptions['report']): string[] {
+function withoutStores(argv: readonly string[], report: CliOptions['report']): string[] {
   const left: string[] = [];
   for (let i = 0; i < argv.length; i += 1) {
     const word = argv[i] as string;
@@ -50,16 +41,10 @@ function withoutStores(argv: readonly string[], report: FleetOptions['report']):
   return left;
 }
 
-/** What a fleet asks of the options. */
-interface FleetOptions extends CommonOptions {
-  /** Of `up`: where the report goes. */
-  readonly report?: string | true;
-}
-
 /** What a fleet is run with. */
 export interface FleetCall {
   readonly command: string;
-  readonly options: FleetOptions;
+  readonly options: CliOptions;
   readonly argv: readonly string[];
   readonly given: readonly string[];
   readonly lang: Lang;
@@ -81,7 +66,7 @@ export async function runFleet(
   const target = options.report === undefined ? undefined : reportTarget(options.report);
   const { paths, refused } = await findStores(given);
   const owners = new Map(paths.map((path) => [path, ownerOf(path)]));
-  const log = createEventLogger(options.logLevel, stderr);
+  const log = createEventLogger(options.logLevel ?? COMMAND_OPTIONS.logLevel.default, stderr);
   const startedAt = performance.now();
   let done = 0;
   let lastMs = startedAt;
@@ -112,7 +97,7 @@ export async function runFleet(
   const durationMs = Math.round(performance.now() - startedAt);
   const stores = results.map(({ error: _, ...result }) => result); // it is part of the output
   const toRunnable = (path: string, text: string): string =>
-    asRunnable(text, env, { dbPath: path, backupDir: options.backupDir, store: path });
+    asRunnable(text, env, { dbPath: path, backupDir: options['backup.folder'], store: path });
   const facts = { results, durationMs, generatedAt: now() };
   const report = target === undefined ? {} : await writeReport(target, call, facts, toRunnable);
   if (options.json)
@@ -156,7 +141,7 @@ function refuseForFleet(command: string, argv: readonly string[], isEmbedded: bo
     throw new BackfillError('USAGE', message, msg('Give one store with --db-path'));
   };
   if (!FLEET_COMMANDS.includes(command)) refuse(`The command ${command} is for one store`);
-  const one = SINGLE_STORE_OPTIONS.find((option) =>
+  const one = SINGLE_STORE_FLAGS.find((option) =>
     argv.some((word) => word === option || word.startsWith(`${option}=`)),
   );
   if (one !== undefined) refuse(`${one} is for one store`);

@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import type pino from 'pino';
+import { LOG_LEVELS, type LogLevel } from '../command-options.js';
 import type { Progress } from '../migrator/progress.js';
 import type { MigratorEvent } from '../migrator/session.js';
 import type { OutputStream } from './cli.js';
-import { type CommonOptions, LOG_LEVELS } from './options.js';
 
 /** What the log tells of: what the migrator does, and how far it is. */
 export type LoggedEvent =
@@ -62,7 +62,7 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
  * The fields are the event's own: names, numbers and keys, never a value of the store.
  */
 export function createEventLogger(
-  level: CommonOptions['logLevel'],
+  level: LogLevel,
   stream: OutputStream,
   fields: Readonly<Record<string, string>> = {},
 ): (event: LoggedEvent) => void {
@@ -75,13 +75,13 @@ export function createEventLogger(
 }
 
 /** Whether a level lets what is worth knowing through. */
-export const isInfoLogged = (level: CommonOptions['logLevel']): boolean => isEnabled(level, 'info');
+export const isInfoLogged = (level: LogLevel): boolean => isEnabled(level, 'info');
 
 /** Whether a level lets an event through. */
-export const isLogged = (level: CommonOptions['logLevel'], { event }: LoggedEvent): boolean =>
+export const isLogged = (level: LogLevel, { event }: LoggedEvent): boolean =>
   isEnabled(level, LEVEL_BY_EVENT[event]);
 
-const isEnabled = (level: CommonOptions['logLevel'], of: 'debug' | 'info' | 'warn'): boolean =>
+const isEnabled = (level: LogLevel, of: 'debug' | 'info' | 'warn'): boolean =>
   LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf(of);
 
 function makeLogger(level: string, stream: OutputStream): pino.Logger {

@@ -1,7 +1,6 @@
-import { Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
-import { BackfillError, EXIT, rootBackfillError } from '../errors.js';
+import { Command, CommanderError } from 'commander';
+import { EXIT, rootBackfillError } from '../errors.js';
 import { LANGS, type Lang, loadTranslator, localeLang } from '../messages/lang.js';
-import { msg } from '../messages/message.js';
 import { requireNode } from '../node.js';
 import { PACKAGE_VERSION } from '../package.js';
 import { learnSecrets } from '../secrets.js';
@@ -20,10 +19,11 @@ import { registerExecuted, registerPending, registerStatus } from './commands/st
 import { registerUp } from './commands/up.js';
 import { registerVerify } from './commands/verify.js';
 import { asRunnable, type HintContext } from './hints.js';
-import { type KnownOption, refuseNpmKeptOptions } from './npm-swallowed.js';
-import { given } from './options.js';
+import { refuseNpmKeptOptions } from './npm-swallowed.js';
+import { given, KNOWN_FLAGS } from './options.js';
 import { printLines, toJson, withSafeStreams } from './print.js';
 import { errorJson, errorLines } from './text.js';
+import { usageError } from './usage.js';
 
 const NAME = 'umzug-backfill';
 
@@ -74,59 +74,6 @@ function buildProgram(context: CliContext, callbacks: CliCallbacks, argv: readon
   return program;
 }
 
-/** Every option of every command, for the trap. */
-function trappedOptions(program: Command): KnownOption[] {
-  const options = new Map<string, KnownOption>();
-  for (const option of program.commands.flatMap((command) => command.options)) {
-    const name = option.long?.slice(2) ?? '';
-    const takes = (word: string): boolean => canTake(option, word);
-    options.set(
-      name,
-      option.required ? { name, takes } : option.optional ? { name, mayTake: takes } : { name },
-    );
-  }
-  return [...options.values()];
-}
-
-function canTake({ argChoices, parseArg }: Option, word: string): boolean {
-  if (argChoices) return argChoices.includes(word);
-  try {
-    parseArg?.(word, undefined);
-    return true;
-  } catch (error) {
-    if (error instanceof InvalidArgumentError) return false;
-    throw error;
-  }
-}
-
-const BAD_VALUE =
-  /^option '(--[\w-]+)[^']*' argument '(.*)' is invalid\. (?:Expected|Allowed choices are) (.*)$/s;
-
-/** Commander's words as one sentence of ours. */
-function usageError(error: CommanderError, argv: readonly string[]): BackfillError {
-  const [, option, value, expected] =
-    BAD_VALUE.exec(error.message.replace(/^error: /, '').replace(/\.$/, '')) ?? [];
-  const words = argv.filter((word) => !word.startsWith('-'));
-  const text =
-    option !== undefined
-      ? `expected \`${option}\` to be ${/^an? /.test(expected ?? '') ? '' : 'one of '}${expected}, got \`${value}\``
-      : error.code !== 'commander.help'
-        ? error.message.replace(/^error: /, '')
-        : words.length > 1
-          ? `unknown command '${words.at(-1)}'`
-          : 'no command is given';
-  const sentence = text
-    .replace(/\.$/, '')
-    .replace(/\s*\n\s*/g, ' ')
-    .replace(/\. +([A-Z])/g, (_, letter: string) => `: ${letter.toLowerCase()}`);
-  return new BackfillError(
-    'USAGE',
-    sentence.charAt(0).toUpperCase() + sentence.slice(1),
-    msg('See umzug-backfill --help, or --help of the command'),
-    { cause: error },
-  );
-}
-
 /** The language that is asked for, or else that of the locale. */
 function langOf(argv: readonly string[], env: NodeJS.ProcessEnv): Lang {
   const asked = given(argv, '--lang');
@@ -160,7 +107,7 @@ export async function main(argv: readonly string[], streams: CliContext): Promis
       argv,
     );
     const names = program.commands.map((command) => command.name());
-    refuseNpmKeptOptions(argv, context.env, trappedOptions(program), names);
+    refuseNpmKeptOptions(argv, context.env, KNOWN_FLAGS, names);
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {

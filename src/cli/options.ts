@@ -1,191 +1,140 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { DEFAULT_BATCH_ROWS, DEFAULT_TARGET_BATCH_MS, DEFAULT_WAL_LIMIT_MIB } from '../engine/run-options.js';
-import { LANGS, type Lang } from '../messages/lang.js';
+import { type Command, Option as CommanderOption } from 'commander';
+import type { StoreAddress } from '../address.js';
+import { COMMAND_OPTIONS } from '../command-options.js';
+import { refuseWorkers } from '../engine/run-options.js';
+import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
+import type { MigratorOptions } from '../migrator/session.js';
+import { BACKUP_OPTIONS, RUN_OPTIONS, type RunSettings } from '../option-table.js';
+import type { Option, OptionTable, ValuesOf } from '../options.js';
+import type { KnownOption } from './npm-swallowed.js';
+import { invalidArgument } from './usage.js';
 
-/** Levels of the log, most talkative first. */
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const FLAGS = {
+  ...COMMAND_OPTIONS,
+  ...RUN_OPTIONS,
+  'backup.folder': BACKUP_OPTIONS.folder,
+  'backup.check': BACKUP_OPTIONS.check,
+  'backup.keep': BACKUP_OPTIONS.keep,
+} as const satisfies OptionTable;
 
-/** Options of how results are told, of every command. */
-export interface OutputOptions {
-  readonly dbPath?: string;
-  readonly backupDir?: string;
-  readonly json?: boolean;
-  readonly lang?: Lang;
-  readonly trustConfig?: boolean;
+const ROWS: readonly (readonly [name: string, row: Option])[] = Object.entries(FLAGS);
+
+/** Values of the flags of a call. */
+export type CliOptions = ValuesOf<typeof FLAGS>;
+
+/** A row of the table as a flag of one command. Its value is in the unit of the option. */
+class TableFlag extends CommanderOption {
+  readonly #name: string;
+
+  constructor(name: string, { kind, unit = 1, conflicts, ...row }: Option, command: string) {
+    const help = row.help?.[command] ?? '';
+    const stated = typeof row.default === 'number' ? row.default / unit : row.default;
+    super(row.flag ?? '', help.includes('(default: ') ? help : `${help} (default: ${stated})`);
+    this.#name = name;
+    this.conflicts([...(conflicts?.[command] ?? [])]);
+    if (kind.choices) this.argChoices = [...kind.choices];
+    if (!kind.parse) return;
+    this.argParser((text: string) => {
+      const value = kind.parse?.(text);
+      if (value === undefined) throw invalidArgument(this.long ?? '', kind, text);
+      return typeof value === 'number' ? value * unit : value;
+    });
+  }
+
+  override attributeName(): string {
+    return this.#name;
+  }
 }
 
-/** Options of every command that is about a store. */
-export interface CommonOptions extends OutputOptions {
-  readonly databaseUrl?: string;
-  readonly postgres?: boolean;
-  readonly workers?: number;
-  readonly concurrency?: number;
-  readonly batchSize?: number;
-  readonly dryRun?: boolean;
-  readonly logLevel: (typeof LOG_LEVELS)[number];
-  readonly showValues?: boolean;
-  readonly strict?: boolean;
-  readonly yes?: boolean;
-  // Of commands that change the store:
-  readonly lockTimeout?: number;
-  readonly backup?: boolean;
-  readonly checkBackup?: 'quick' | 'full';
-  readonly keepBackups?: number;
-  readonly allowTriggers?: boolean;
-  readonly targetBatchMs?: number;
-  readonly pace?: 'courteous' | 'full';
-  readonly walLimit?: number;
-  readonly metricsFile?: string;
+/** Adds the flags of a command, as the table has them. */
+export function addFlags(command: Command): Command {
+  for (const [name, row] of ROWS)
+    if (row.help?.[command.name()] !== undefined) command.addOption(new TableFlag(name, row, command.name()));
+  return command;
 }
 
-/** The value of an option, read from the arguments without commander, which may be what failed. */
-export function given(argv: readonly string[], option: string): string | undefined {
-  const at = argv.indexOf(option);
-  return at >= 0
-    ? argv[at + 1]
-    : argv.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1);
+/** Flags that are refused for several stores. */
+export const SINGLE_STORE_FLAGS: readonly string[] = ROWS.flatMap(([, row]) =>
+  row.isSingle ? nameOf(row) : [],
+);
+
+/** The flags, for the check of what npm swallowed. */
+export const KNOWN_FLAGS: readonly KnownOption[] = ROWS.flatMap(([, { flag, kind }]) => {
+  if (flag === undefined) return [];
+  const [name = '', argument] = flag.slice(2).split(' ');
+  const takes = (word: string): boolean => kind.parse?.(word) !== undefined;
+  return argument === undefined
+    ? { name }
+    : argument.startsWith('<')
+      ? { name, takes }
+      : { name, mayTake: takes };
+});
+
+/** The name of a flag without its argument, such as `--batch-size`. */
+function nameOf({ flag }: Option): string {
+  return flag?.split(' ')[0] ?? '';
 }
 
-/** Reads a whole number of 1 or more. */
-export function positiveInteger(text: string): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError('Expected a positive integer.');
+/** Returns the value of a flag, read from the arguments without commander, which may be what failed. */
+export function given(argv: readonly string[], flag: string): string | undefined {
+  const at = argv.indexOf(flag);
+  return at >= 0 ? argv[at + 1] : argv.find((word) => word.startsWith(`${flag}=`))?.slice(flag.length + 1);
 }
 
-/** Reads a number of seconds, 0 or more. */
-export function seconds(text: string): number {
-  if (/^\d+(?:\.\d+)?$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('Expected a number of seconds.');
+/** What a program brings with it that embeds the command line, instead of a config file. */
+export interface Embedding {
+  /** Loads its project, with the options of runs that apply where the arguments state none. */
+  readonly loadMigrator: (trust: Pick<CliOptions, 'trustConfig'>) => Promise<MigratorOptions>;
+  /** How that program is called, such as `node migrate.js`: for help and hints. */
+  readonly program: string;
 }
 
-/** Reads a number from 0 to 100. */
-export function percentage(text: string): number {
-  const value = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= 0 && value <= 100) return value;
-  throw new InvalidArgumentError('Expected a number from 0 to 100.');
-}
+/** A project, and options of runs that apply where the arguments state none. */
+export type MigratorDefaults = Pick<MigratorOptions, 'project'> & Partial<MigratorOptions>;
 
-/** Adds the options of how results are told. */
-export function withOutputOptions(command: Command): Command {
-  return command
-    .option('--json', 'print the result as one JSON document (default: off)')
-    .addOption(
-      new Option('--lang <language>', 'language of results and errors (default: that of the locale)').choices(
-        LANGS,
-      ),
-    );
-}
-
-/** Adds the option of every command that loads a config file or steps. */
-export const withConfigOptions = (command: Command): Command =>
-  command.option(
-    '--trust-config',
-    'let root run a config and steps that others own or may write (default: refuse it)',
+/** Returns the options of a migrator for the arguments of a command. Events and signals are added by the caller. */
+export function migratorOptions(
+  options: CliOptions,
+  address: StoreAddress,
+  defaults: MigratorDefaults,
+): MigratorOptions {
+  const given = Object.keys(RUN_OPTIONS).flatMap((name) =>
+    name in options ? [[name, options[name as keyof RunSettings]]] : [],
   );
+  return {
+    ...defaults,
+    ...Object.fromEntries(given),
+    ...address,
+    showValues: options.showValues,
+    backup: backupOptions(options, defaults.backup),
+  };
+}
 
-/** Adds the options of every command that is about a store. */
-export function withCommonOptions(command: Command): Command {
-  command
-    .option(
-      '--db-path <path>',
-      'the store (default: the environment variable or the path that the config names); again, or a pattern: several',
-    )
-    .option('--database-url <url>', 'a database of PostgreSQL as the store (default: what the config names)')
-    .option('--postgres', 'take the URL of that database from DATABASE_URL (default: off)')
-    .option(
-      '--concurrency <processes>',
-      'processes that work on several stores at once (default: one a core)',
-      positiveInteger,
-    )
-    .option(
-      '--batch-size <rows>',
-      `rows of a batch at most (default: ${DEFAULT_BATCH_ROWS})`,
-      positiveInteger,
-    )
-    .option('--dry-run', 'say what would happen, write nothing (default: off)')
-    .addOption(
-      new Option('--log-level <level>', 'what is logged to stderr').choices(LOG_LEVELS).default('info'),
-    )
-    .option(
-      '--show-values',
-      "show messages of a project's and the database's errors, which may quote rows; at a terminal alone (default: off)",
-    )
-    .option('--strict', 'refuse steps that have changed since they were applied (default: warn)')
-    .option(
-      '--yes',
-      'agree to what would lose values, lock for long, or trust other roles of a server (default: refuse it)',
+/** Without a backup if the arguments or else the defaults say so; an argument about backups asks for one. */
+function backupOptions(options: CliOptions, defaults: RunSettings['backup']): RunSettings['backup'] {
+  if (options.backup === false) return false;
+  const { 'backup.folder': folder, 'backup.check': check, 'backup.keep': keep } = options;
+  if ((folder ?? check ?? keep) === undefined) return defaults;
+  const usual = defaults || {};
+  return { folder: folder ?? usual.folder, check: check ?? usual.check, keep: keep ?? usual.keep };
+}
+
+/**
+ * Refuses options that apply to the other kind of store.
+ *
+ * @throws {BackfillError} `USAGE`
+ */
+export function refuseOtherOptions(options: CliOptions, { postgres }: StoreAddress): void {
+  refuseWorkers(options.workers, postgres !== undefined, '--workers');
+  if (!postgres) return;
+  const given = new Map<string, unknown>(Object.entries(options));
+  for (const [name, row] of ROWS) {
+    if (row.only !== 'file' || given.get(name) === undefined) continue;
+    throw new BackfillError(
+      'USAGE',
+      msg('{option} is for a store that is a file', { option: nameOf(row) }),
+      msg('Leave it out: a database of a server is backed up and kept by its own means'),
     );
-  return withOutputOptions(withConfigOptions(command));
-}
-
-/** Reads a version, as 3.35 or 3.35.0. */
-export function version(text: string): string {
-  if (/^\d+\.\d+(?:\.\d+)*$/.test(text)) return text;
-  throw new InvalidArgumentError('Expected a version.');
-}
-
-/** What differs from command to command. */
-export interface ChangeDefaults {
-  /** How long another run is waited for, in seconds. */
-  readonly lockTimeoutSeconds?: number;
-}
-
-/** Adds the options of every command that changes the store. */
-export function withChangeOptions(
-  command: Command,
-  { lockTimeoutSeconds = 60 }: ChangeDefaults = {},
-): Command {
-  return withCommonOptions(command)
-    .option(
-      '--lock-timeout <seconds>',
-      `how long to wait for another run; 0: not at all (default: ${lockTimeoutSeconds})`,
-      seconds,
-    )
-    .option('--backup-dir <folder>', "where backups are (default: the store's folder)")
-    .addOption(
-      new Option(
-        '--check-backup <depth>',
-        'how a backup is looked at for damage: every page, or each index too (default: quick)',
-      ).choices(['quick', 'full']),
-    )
-    .option('--metrics-file <path>', 'write what was done there, as Prometheus text (default: nowhere)');
-}
-
-/** Adds the options of commands that make a backup first. */
-function withBackupOptions(command: Command, defaults?: ChangeDefaults): Command {
-  return withChangeOptions(command, defaults)
-    .option('--no-backup', 'change the store without a backup (default: of a file, one is made first)')
-    .option(
-      '--keep-backups <count>',
-      'backups that are kept once a run is verified (default: 3)',
-      positiveInteger,
-    );
-}
-
-/** Adds the options of commands that update rows. */
-export function withUpdateOptions(command: Command, defaults?: ChangeDefaults): Command {
-  return withBackupOptions(command, defaults)
-    .option(
-      '--workers <count>',
-      'sessions that fill one database of PostgreSQL together; no gain where `process` takes the time (default: 1)',
-      positiveInteger,
-    )
-    .option('--allow-triggers', 'let updates fire the triggers of the table (default: refuse it)')
-    .addOption(
-      new Option('--pace <name>', 'whether to pause for other writers (default: courteous)').choices([
-        'courteous',
-        'full',
-      ]),
-    )
-    .option(
-      '--target-batch-ms <ms>',
-      `how long a batch should take (default: ${DEFAULT_TARGET_BATCH_MS} for a file, 200 for a server)`,
-      positiveInteger,
-    )
-    .option(
-      '--wal-limit <MiB>',
-      `size of the WAL at which to wait for the reader that pins it (default: ${DEFAULT_WAL_LIMIT_MIB})`,
-      positiveInteger,
-    );
+  }
 }

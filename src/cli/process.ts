@@ -1,5 +1,5 @@
 import { main } from './main.js';
-import type { Embedding } from './migrator-options.js';
+import type { Embedding } from './options.js';
 
 /**
  * Runs the command line in this process, with its environment, folder and streams.

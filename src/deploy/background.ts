@@ -4,7 +4,7 @@ import { BackfillError, type ErrorCode, toBackfillError } from '../errors.js';
 import type { MigratorEvent } from '../migrator/session.js';
 import { learnSecrets } from '../secrets.js';
 import { refuseDuplicateSqlite } from '../umzug/duplicate-sqlite.js';
-import type { DeployOptions, DeployResult } from './deploy.js';
+import { checkDeployOptions, type DeployOptions, type DeployResult } from './deploy.js';
 
 /** What {@link startBackfills} takes: as a deploy, but for what makes no sense there. */
 export type BackgroundOptions = Omit<DeployOptions, 'backfills' | 'signal'>;
@@ -39,7 +39,7 @@ export interface RunningBackfills {
  *
  * @param options see {@link BackgroundOptions}
  * @returns at once; its `done` settles when everything is filled and verified
- * @throws {BackfillError} `SQLITE_LOADED_TWICE` when another copy of SQLite is loaded in this process
+ * @throws {BackfillError} `USAGE` naming an option that is unknown or of the wrong kind; `SQLITE_LOADED_TWICE` when another copy of SQLite is loaded in this process
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2.1
  *
  * @example
@@ -50,7 +50,9 @@ export interface RunningBackfills {
  * });
  * process.once('SIGTERM', () => backfills.stop());
  */
-export function startBackfills({ onEvent, ...data }: BackgroundOptions = {}): RunningBackfills {
+export function startBackfills(options: BackgroundOptions = {}): RunningBackfills {
+  checkDeployOptions(options, 'startBackfills()');
+  const { onEvent, ...data } = options;
   learnSecrets([data.path], process.env);
   if (!isPostgresUrl(data.path ?? '')) refuseDuplicateSqlite();
   const worker = new Worker(new URL('./background-thread.js', import.meta.url), {

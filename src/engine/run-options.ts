@@ -1,37 +1,9 @@
-import type { AbortSignalLike } from '../abort.js';
 import type { LockHolder } from '../db/connector.js';
 import { BackfillError } from '../errors.js';
 import type { RunRecord } from '../ledger/records.js';
 import { msg } from '../messages/message.js';
+import type { RunSettings } from '../option-table.js';
 import type { RevertResult } from './batch.js';
-import type { PaceMode } from './pace.js';
-
-/** Rows of a batch at most when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
-export const DEFAULT_BATCH_ROWS = 5000;
-
-/** How long a batch should hold the write lock when nobody says otherwise, in milliseconds. */
-export const DEFAULT_TARGET_BATCH_MS = 40;
-
-/** Size at which the WAL is not let grow further when nobody says otherwise, in MiB. */
-export const DEFAULT_WAL_LIMIT_MIB = 256;
-
-/** How large batches are, how they leave room for others, and what runs beside them. */
-export interface PaceOptions {
-  /** Rows of a batch at most. Default 5,000. */
-  readonly batchRows?: number | undefined;
-  /** How long a batch should hold its locks, in milliseconds. Default 40 for a file, 200 for a server. */
-  readonly targetBatchMs?: number | undefined;
-  /** Whether to pause for other writers. Default `courteous`. */
-  readonly pace?: PaceMode | undefined;
-  /** Sessions of this process that fill one database of PostgreSQL together. Default 1. */
-  readonly workers?: number | undefined;
-  /** Size of the WAL in bytes at which the run waits for whoever pins it. Default 256 MiB. */
-  readonly walLimitBytes?: number | undefined;
-  /** How long it waits then, in milliseconds, before it stops with `WAL_PINNED`. Default 60,000. */
-  readonly walWaitMs?: number | undefined;
-  /** Size of the store, in bytes, from which on a second thread helps. Default 64 MiB. */
-  readonly parallelMinBytes?: number | undefined;
-}
 
 /**
  * Refuses several workers for a file, which has one writer at a time.
@@ -119,13 +91,10 @@ export type RunEvent =
   | { readonly event: 'wal_pinned'; readonly backfill: string; readonly walBytes: number }
   | ({ readonly event: 'batch_reverted'; readonly backfill: string; readonly batch: number } & RevertResult);
 
-/** How to run. */
-export interface RunOptions extends PaceOptions {
-  /** Stops the run between two batches; its `reason` is the signal's name. */
-  readonly signal?: AbortSignalLike | undefined;
-  /** Whether a person has agreed to what asks for `--yes`. Default false. */
-  readonly confirmed?: boolean | undefined;
-  /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
+/** Options of a run, without those of the command around it. */
+export interface RunOptions
+  extends Omit<RunSettings, 'backup' | 'lockTimeoutMs' | 'allowTriggers' | 'strict' | 'onEvent'> {
+  /** Whether warnings may contain messages of errors, which may quote rows. Default false. */
   readonly showValues?: boolean | undefined;
   /** Called after each commit. */
   readonly onEvent?: ((event: RunEvent) => void) | undefined;

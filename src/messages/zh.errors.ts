@@ -3,26 +3,8 @@ import type { Catalog } from './translate.js';
 /** Messages of errors and warnings: what is wrong. */
 export const zhErrors = {
   // the call, as commander has it and as this program puts it
-  'Expected `{option}` to be {~kind}, got `{value}`': '`{option}` 应为{kind}，实际为 `{value}`',
-  'a positive integer': '正整数',
-  'a number of seconds': '秒数',
-  'a version': '版本号',
-  'a number from 0 to 100': ' 0 到 100 之间的数',
-  "Unknown command '{command}'": '未知的命令 {command}',
-  "Unknown command '{command}' (Did you mean {other}?)": '未知的命令 {command}（是否指 {other}？）',
-  "Unknown command '{command}' (Did you mean one of {others}?)":
-    '未知的命令 {command}（是否指 {others} 之一？）',
-  "Unknown option '{option}'": '未知的选项 {option}',
-  "Unknown option '{option}' (Did you mean {other}?)": '未知的选项 {option}（是否指 {other}？）',
-  "Unknown option '{option}' (Did you mean one of {others}?)":
-    '未知的选项 {option}（是否指 {others} 之一？）',
-  "Option '{option}' argument missing": '选项 {option} 缺少参数值',
-  "Option '{option}' cannot be used with option '{other}'": '选项 {option} 不能与选项 {other} 同时使用',
-  "Too many arguments for '{command}': expected {#expected} argument but got {#got}":
-    '{command} 的参数过多：最多 {expected} 个，实际为 {got} 个',
-  "Too many arguments for '{command}': expected {#expected} arguments but got {#got}":
-    '{command} 的参数过多：最多 {expected} 个，实际为 {got} 个',
-  'No command is given': '没有给出命令',
+  'Expected `{option}` to be one of {choices}, got `{value}`':
+    '`{option}` 应为 {choices} 之一，实际为 `{value}`',
   'npm kept {options} for itself, so that it did not reach this command':
     'npm 把 {options} 留给了自己，没有传给本命令',
 

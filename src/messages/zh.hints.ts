@@ -2,7 +2,6 @@ import type { Catalog } from './translate.js';
 
 /** Hints of errors: what mends them. Commands stay as they are, with a space around them, so that they can be copied. */
 export const zhHints = {
-  'See umzug-backfill --help, or --help of the command': '请看 umzug-backfill --help 或该命令的 --help',
   'Put -- before the arguments: {call} {words}': '请在参数之前加上 --： {call} {words}',
   'Put -- before the arguments, and {options} behind them if it is meant: {call} {words}':
     '请在参数之前加上 --；如果确实需要，再在参数之后加上 {options}： {call} {words}',

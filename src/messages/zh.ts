@@ -1,5 +1,6 @@
 import type { Catalog } from './translate.js';
 import { zhChecks } from './zh.checks.js';
+import { zhCli } from './zh.cli.js';
 import { zhErrors } from './zh.errors.js';
 import { zhFleet } from './zh.fleet.js';
 import { zhHints } from './zh.hints.js';
@@ -16,6 +17,7 @@ import { zhUmzug } from './zh.umzug.js';
 
 /** What a person reads, in Simplified Chinese, by the English text of the sources. A test holds the two together. */
 export const zh = {
+  ...zhCli,
   ...zhErrors,
   ...zhHints,
   ...zhChecks,

@@ -2,19 +2,8 @@ import type { Catalog } from './translate.js';
 
 /** Errors and hints of what a project calls from its own code, around an Umzug. */
 export const zhUmzug = {
-  'Expected `{option}` in {~what} to be {~expected}, got `{value}`':
-    '{what} 中的 `{option}` 应为{expected}，实际为 `{value}`',
-  'a number, 0 or more': '不小于 0 的数',
-  'true or false': ' true 或 false',
-  'courteous or full': ' courteous 或 full',
-  'quick or full': ' quick 或 full',
-  'an AbortSignal': ' AbortSignal（中止信号）',
-  'a function': '函数',
-  'a folder': '文件夹',
-  'false or an object': ' false 或对象',
   'Set `{option}` in {~what}, or leave it out for its default':
     '请在 {what} 中设置 `{option}`，或去掉它以使用默认值',
-  '`backup` of {what}': '{what} 的 `backup`',
   '`from` of {what}': '{what} 的 `from`',
   '{what} has no steps': '{what} 没有步骤',
   "Name a folder of steps, or give them by name: migrations: 'migrations', backfills: { NAME: defineBackfill({ … }) }":

@@ -5,6 +5,7 @@ import { requireSqlite } from '../db/sqlite/statements.js';
 import { someEach } from '../each.js';
 import { type BackfillError, toBackfillError } from '../errors.js';
 import type { Ledger, WriteCommand } from '../ledger/ledger.js';
+import { BACKUP_OPTIONS } from '../option-table.js';
 import { type Backup, backUp, backupFolder, isCopyOf, rotate } from '../safety/backup.js';
 import { removeWithSidecars } from '../safety/copy.js';
 import { isTrustedCopy } from '../safety/copy-trust.js';
@@ -16,9 +17,6 @@ import {
   type OpenSession,
   type Session,
 } from './session.js';
-
-/** Backups that are kept when nobody says otherwise. */
-const DEFAULT_KEPT_BACKUPS = 3;
 
 /** A command with the steps that it is to work on. */
 export interface PlannedCommand {
@@ -128,7 +126,7 @@ export async function pruneBackups(
 ): Promise<{ readonly removed: readonly string[]; readonly error?: BackfillError }> {
   const removed: string[] = [];
   if (options.backup === false) return { removed };
-  const { folder, keep = DEFAULT_KEPT_BACKUPS } = options.backup ?? {};
+  const { folder, keep = BACKUP_OPTIONS.keep.default } = options.backup ?? {};
   try {
     const read = async ({ store, ledger }: Session) => ({
       files: store.files,

@@ -5,6 +5,7 @@ import { refuseWorkers } from '../engine/run-options.js';
 import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError } from '../errors.js';
 import type { WriteCommand } from '../ledger/ledger.js';
+import { RUN_OPTIONS } from '../option-table.js';
 import { joinRuns } from '../run/runner.js';
 import { needsCatchUp } from '../run/waiting.js';
 import { type DiskNeed, requireDiskSpace } from '../safety/disk.js';
@@ -26,9 +27,6 @@ import {
   writeToStore,
 } from './session.js';
 import { agreeToTriggers } from './triggers.js';
-
-/** How long another run is waited for, in milliseconds, when nobody says otherwise. */
-const DEFAULT_LOCK_TIMEOUT_MS = 60_000;
 
 /** A store grows by about this share of itself when two columns of timestamps and three indexes on them are filled. */
 const GROWTH_RATIO = 0.3;
@@ -159,7 +157,7 @@ export async function withLock<Result>(
   act: () => Promise<Result>,
   how: Pick<AcquireOptions, 'join' | 'isAlone'> = {},
 ): Promise<Result> {
-  const { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onEvent } = options;
+  const { lockTimeoutMs = RUN_OPTIONS.lockTimeoutMs.default, onEvent } = options;
   const connector = await connectorFor(options);
   const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
   const { join, isAlone } = how;

@@ -1,19 +1,18 @@
-import type { AbortSignalLike } from '../abort.js';
 import type { Project } from '../config.js';
 import type { Connection, Store, StoreSize, Transaction } from '../db/connection.js';
 import type { LockHolder, StoreConnector } from '../db/connector.js';
 import type { PostgresAddress } from '../db/postgres/address.js';
-import type { PaceOptions, RunEvent } from '../engine/run-options.js';
+import type { RunEvent } from '../engine/run-options.js';
 import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError, type ErrorCode, rootBackfillError, toBackfillError } from '../errors.js';
 import { type Ledger, openLedger, requireKnownFormat, upgradeLedger } from '../ledger/ledger.js';
 import type { StepRecord } from '../ledger/records.js';
 import { type Drift, findDrift, refuseDrift } from '../ledger/steps.js';
 import { msg } from '../messages/message.js';
+import type { RunSettings } from '../option-table.js';
 import type { WithWorkers } from '../run/runner.js';
 import { checkRequirements } from '../run/schema.js';
 import type { Backup } from '../safety/backup.js';
-import type { CheckDepth } from '../safety/copy.js';
 import type { Backfill, BackfillDefinition } from '../steps/define.js';
 import type { Step } from '../steps/step.js';
 import { isStoreError } from '../store-errors.js';
@@ -56,46 +55,22 @@ export type MigratorEvent =
       readonly hint: string;
     };
 
-/** Where backups go, how they are checked, how many are kept. */
-export interface BackupOptions {
-  /** Default: the store's own. */
-  readonly folder?: string | undefined;
-  /** Default `quick`. */
-  readonly check?: CheckDepth | undefined;
-  /** How many are kept once a run is verified. Default 3. */
-  readonly keep?: number | undefined;
-}
-
-/** What every command needs to know. */
-export interface MigratorOptions extends PaceOptions {
+/** Options of every command. */
+export interface MigratorOptions extends RunSettings {
   readonly project: Project;
-  /** Path of the store; of a database of PostgreSQL what a person knows it by. */
+  /** Path of the store, or the display name of a PostgreSQL database. */
   readonly path: string;
-  /** The database, where the store is one of PostgreSQL. */
+  /** The database, if the store is one of PostgreSQL. */
   readonly postgres?: PostgresAddress | undefined;
-  /** Where the store is. Default: made of the two. */
+  /** Connector of the store. Default: made from `path` and `postgres`. */
   readonly connector?: StoreConnector | undefined;
-  /** Lets further workers take part in what is filled. Default: none do. */
+  /** Lets further workers join what is filled. Default: none. */
   readonly withWorkers?: WithWorkers | undefined;
-  /** Whether a person has agreed to what asks for `--yes`. Default false. */
-  readonly confirmed?: boolean | undefined;
-  /** How to back the store up before it is changed; false: not at all. */
-  readonly backup?: BackupOptions | false | undefined;
-  /** How long to wait for another run, in milliseconds; 0: not at all. Default 60,000. */
-  readonly lockTimeoutMs?: number | undefined;
-  /** Whether updates may fire triggers. Default false. */
-  readonly allowTriggers?: boolean | undefined;
-  /** Whether drift is refused rather than reported. Default false. */
-  readonly strict?: boolean | undefined;
-  /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
+  /** Whether warnings may contain messages of errors, which may quote rows. Default false. */
   readonly showValues?: boolean | undefined;
-  /** Stops a run between two batches. */
-  readonly signal?: AbortSignalLike | undefined;
-  /** Told what happens. */
-  readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
-  /** The clock that records go by. Default: the system's. */
+  /** Clock for the times in the ledger. Default: the system's. */
   readonly now?: (() => Date) | undefined;
-  /** Told of each step what umzug tells its listeners, and waited for; what it throws ends the command, as with umzug. */
+  /** Called with each event that umzug has for a step, and awaited. What it throws ends the command, as in umzug. */
   readonly onUmzugEvent?: ((event: StepEvent, step: string) => Promise<void>) | undefined;
 }
 

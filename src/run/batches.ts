@@ -5,10 +5,11 @@ import { backoffDelays } from '../db/connector.js';
 import type { LoadMonitor } from '../engine/dialect.js';
 import { findFailingRow, withFailingRow } from '../engine/expressions.js';
 import { initialPace, nextPace, type PaceSettings, type PaceState } from '../engine/pace.js';
-import { DEFAULT_BATCH_ROWS, type RunOptions } from '../engine/run-options.js';
+import type { RunOptions } from '../engine/run-options.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { MAX_BATCH_ROWS } from '../ledger/records.js';
 import { type Message, msg } from '../messages/message.js';
+import { RUN_OPTIONS } from '../option-table.js';
 import type { Backfill } from '../steps/define.js';
 
 /*
@@ -113,8 +114,8 @@ class Pacer {
     this.#backfill = backfill;
     this.#options = options;
     this.#settings = {
-      name: options.pace ?? 'courteous',
-      maxRows: Math.min(options.batchRows ?? DEFAULT_BATCH_ROWS, MAX_BATCH_ROWS),
+      name: options.pace ?? RUN_OPTIONS.pace.default,
+      maxRows: Math.min(options.batchRows ?? RUN_OPTIONS.batchRows.default, MAX_BATCH_ROWS),
       targetBatchMs: options.targetBatchMs ?? store.dialect.pacing.targetBatchMs,
       bottleneck: store.dialect.pacing.bottleneck,
     };

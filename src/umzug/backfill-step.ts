@@ -2,17 +2,17 @@ import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
 import type { MigratorOptions } from '../migrator/session.js';
-import { refuseUnknownOptions, requireText } from '../options.js';
+import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
+import { checkOptions, requireText } from '../options.js';
 import type { BackfillDefinition } from '../steps/define.js';
 import { hasControlCharacter, isDefinition } from '../steps/load.js';
 import { stepOf } from '../steps/step.js';
 import { databasePath, refuseOpenTransaction, type StoreDatabase } from './database.js';
 import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
 import { stripExtension } from './ledger-storage.js';
-import { checkRunSettings, RUN_SETTINGS, type RunSettings } from './run-settings.js';
 import type { RunnableStep } from './types.js';
 
-/** What {@link backfillStep} takes, beside the settings of a run. */
+/** Options of {@link backfillStep}: those of a run, and these. */
 export interface BackfillStepOptions extends RunSettings {
   /** Name of the migration, without the ending of a file. The ledger knows the backfill by it: it must stay. */
   readonly name: string;
@@ -56,10 +56,9 @@ const WHAT = 'backfillStep()';
  * });
  */
 export function backfillStep(options: BackfillStepOptions): RunnableStep {
-  refuseUnknownOptions(options, ['name', 'database', 'backfill', ...RUN_SETTINGS], WHAT, 'STEP_INVALID');
+  checkOptions(options, RUN_OPTIONS, WHAT, 'STEP_INVALID', ['name', 'database', 'backfill']);
   const { name, database, backfill, ...settings } = options;
   checkName(name);
-  checkRunSettings(settings, WHAT, 'STEP_INVALID');
   if (!isDefinition(backfill) || backfill.kind !== 'backfill') {
     throw new BackfillError(
       'STEP_INVALID',

@@ -1,6 +1,7 @@
 import { isAbsolute, relative } from 'node:path';
 import type { MigrateDownOptions, MigrateUpOptions, MigrationMeta, Umzug } from 'umzug';
 import type { StoreAddress } from '../address.js';
+import { COMMAND_OPTIONS } from '../command-options.js';
 import type { Project } from '../config.js';
 import { BackfillError } from '../errors.js';
 import type { SkipRecord, StepRecord } from '../ledger/records.js';
@@ -9,7 +10,8 @@ import { msg } from '../messages/message.js';
 import type { BackfillResult } from '../migrator/backfill.js';
 import type { MigratorOptions } from '../migrator/session.js';
 import type { Status } from '../migrator/status.js';
-import { refuseUnknownOptions } from '../options.js';
+import type { RunSettings } from '../option-table.js';
+import { checkOptions } from '../options.js';
 import { DEFAULT_REPORT } from '../report/default-file.js';
 import type { ReportResult } from '../report/report.js';
 import { withServerHints } from '../server-hints.js';
@@ -17,7 +19,6 @@ import { shellWord } from '../shell.js';
 import type { TrustsCode } from '../steps/load.js';
 import type { Verification } from '../verify/verify.js';
 import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
-import type { RunSettings } from './run-settings.js';
 import { downTarget, upTarget } from './targets.js';
 
 /** What the commands of a migrator work with. */
@@ -175,12 +176,12 @@ export const extraCommands = (parts: MigratorParts): MigratorCommands => ({
     return await withOptions(parts, (options) => status(options));
   },
   async verify(options = {}) {
-    refuseUnknownOptions(options, ['minCoverage'], 'verify()', 'USAGE');
+    checkOptions(options, { minCoverage: COMMAND_OPTIONS.minCoverage }, 'verify()', 'USAGE');
     const { verify } = await import('../migrator/verify.js');
     return await withOptions(parts, (migrator) => verify(migrator, options));
   },
   async backfill(name, options = {}) {
-    refuseUnknownOptions(options, ['rescan'], 'backfill()', 'USAGE');
+    checkOptions(options, { rescan: COMMAND_OPTIONS.rescan }, 'backfill()', 'USAGE');
     const { backfill } = await import('../migrator/backfill.js');
     return await withOptions(parts, async (migrator) => {
       const { error, ...outcome } = await backfill(migrator, { name, ...options });
@@ -193,7 +194,7 @@ export const extraCommands = (parts: MigratorParts): MigratorCommands => ({
     return await withOptions(parts, (options) => skips(options, name));
   },
   async report(file = DEFAULT_REPORT, options = {}) {
-    refuseUnknownOptions(options, ['lang'], 'report()', 'USAGE');
+    checkOptions(options, { lang: COMMAND_OPTIONS.lang }, 'report()', 'USAGE');
     const { report } = await import('../report/report.js');
     return await withOptions(parts, (migrator) => report(migrator, file, options));
   },

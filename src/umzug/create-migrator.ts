@@ -1,18 +1,19 @@
 import { createRequire } from 'node:module';
 import type { Umzug, UmzugStorage } from 'umzug';
 import { type StoreAddress, storeAddress } from '../address.js';
+import { COMMAND_OPTIONS } from '../command-options.js';
 import { checkNames, type Project, type StoreRequirements } from '../config.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
-import { refuseUnknownOptions, requireText } from '../options.js';
+import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
+import { checkOptions, refuseUnknownOptions, requireText } from '../options.js';
 import type { TrustsCode } from '../steps/load.js';
 import { extraCommands, type MigratorCommands, metaOf, umzugCommands } from './commands.js';
 import { ledgerStorage } from './ledger-storage.js';
-import { checkRunSettings, RUN_SETTINGS, type RunSettings } from './run-settings.js';
 import { checkSources, loadSources, type StepSource } from './step-sources.js';
 import type { UmzugCommands } from './types.js';
 
-/** What {@link createMigrator} takes, beside the settings of its runs. */
+/** Options of {@link createMigrator}: those of its runs, and these. */
 export interface CreateMigratorOptions extends RunSettings, TrustsCode {
   /**
    * The store: its path, with the environment variable that overrides it if there is one (of several, the first that is set), or a URL of PostgreSQL. `~/` is the home
@@ -97,11 +98,11 @@ export function createMigrator(options: CreateMigratorOptions): Migrator {
 
 /** Validates the options, and says how the project is loaded, once, and where the store is now. */
 function check(options: CreateMigratorOptions) {
-  const known = ['database', ...SOURCES, 'folder', 'requires', 'trustConfig', ...RUN_SETTINGS];
-  refuseUnknownOptions(options, known, WHAT, 'CONFIG_INVALID');
-  const { database: given, steps, migrations, backfills, folder, requires = {}, ...others } = options;
-  const { trustConfig, ...settings } = others;
-  checkRunSettings(settings, WHAT, 'CONFIG_INVALID');
+  const { trustConfig: trusts } = COMMAND_OPTIONS;
+  const others = ['database', ...SOURCES, 'folder', 'requires'];
+  checkOptions(options, { ...RUN_OPTIONS, trustConfig: trusts }, WHAT, 'CONFIG_INVALID', others);
+  const { database: given, steps, migrations, backfills, folder, requires = {}, ...rest } = options;
+  const { trustConfig, ...settings } = rest;
   const database = typeof given === 'string' ? { path: given } : given;
   refuseUnknownOptions(database ?? {}, ['path', 'env'], `\`database\` of ${WHAT}`, 'CONFIG_INVALID');
   requireText(database?.path, 'database', WHAT, 'CONFIG_INVALID');

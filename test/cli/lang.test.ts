@@ -46,7 +46,7 @@ describe('the language', () => {
     expect(english.code).to.equal(2);
     expect(english.stderr).to.include('USAGE: Expected `--lang` to be one of en, zh, got `fr`.');
     const chinese = await runCli(['status', '--lang', 'fr'], { env: { LANG: 'zh_CN.UTF-8' } });
-    expect(chinese.stderr).to.include('USAGE: `--lang` 应为 en, zh 之一，实际为 `fr`。');
+    expect(chinese.stderr).to.include('USAGE: `--lang` 应为 en、zh 之一，实际为 `fr`。');
   });
 
   it('is English in --help, whatever the locale', async () => {

@@ -1,19 +1,18 @@
 import { msg } from '../../messages/message.js';
 import type { Register } from '../cli.js';
-import { type CommonOptions, withUpdateOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
 
 /** `backfill`: run applied backfills again. */
 export const registerBackfill: Register = (program, cli) => {
-  withUpdateOptions(
+  addFlags(
     program
       .command('backfill')
       .description('run an applied backfill again for rows written since, or all of them'),
   )
     .argument('[name]', 'one backfill (default: all)')
-    .option('--rescan', 'begin at the first key and try skips again (default: behind the last watermark)')
     .addHelpText('after', '\nExample:\n  umzug-backfill backfill 002-order-times --rescan')
-    .action(async (name: string | undefined, options: CommonOptions & { readonly rescan?: boolean }) =>
+    .action(async (name: string | undefined, options: CliOptions) =>
       cli.run(options, async (migrator, presenter) => {
         const { translate } = presenter;
         const target = { name, rescan: options.rescan ?? false };

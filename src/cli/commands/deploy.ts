@@ -1,18 +1,12 @@
-import { Option } from 'commander';
-import { DEPLOY_LOCK_TIMEOUT_MS } from '../../deploy/deploy.js';
 import { EXIT } from '../../errors.js';
 import type { Translate } from '../../messages/lang.js';
 import { msg } from '../../messages/message.js';
 import type { Status } from '../../migrator/status.js';
+import { DEPLOY_LOCK_TIMEOUT_MS } from '../../option-table.js';
 import type { CommandResult, Register } from '../cli.js';
-import { type CommonOptions, withUpdateOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText } from '../text.js';
 import { NOTHING_TO_DO, upLines } from './up.js';
-
-interface DeployFlags extends CommonOptions {
-  readonly check?: boolean;
-  readonly backfills: 'wait' | 'background';
-}
 
 /** What `--check` says: the steps that are not applied, and whether anything else is to be done. */
 function checked({ steps, isPending }: Status, translate: Translate): CommandResult {
@@ -30,25 +24,15 @@ function checked({ steps, isPending }: Status, translate: Translate): CommandRes
 
 /** `deploy`: what `up` does, for a deploy that nobody watches. */
 export const registerDeploy: Register = (program, cli) => {
-  withUpdateOptions(
+  addFlags(
     program
       .command('deploy')
       .description(
         'bring the store up to date before the application starts; cheap where nothing is to be done',
       ),
-    { lockTimeoutSeconds: DEPLOY_LOCK_TIMEOUT_MS / 1000 },
   )
-    .option('--check', 'write nothing; exit 3 when there is something to do (default: do it)')
-    .addOption(
-      new Option(
-        '--backfills <when>',
-        'run backfills now, or only begin them and leave the rest to `up`, or to startBackfills() in the application',
-      )
-        .choices(['wait', 'background'])
-        .default('wait'),
-    )
     .addHelpText('after', '\nExample:\n  umzug-backfill deploy --backfills background && exec node server.js')
-    .action(async (options: DeployFlags) =>
+    .action(async (options: CliOptions) =>
       cli.run(options, async (migrator, presenter) => {
         const { translate } = presenter;
         if (options.check) {

@@ -1,9 +1,8 @@
-import { Option } from 'commander';
 import type { Translate } from '../../messages/lang.js';
 import { msg } from '../../messages/message.js';
 import type { DownResult } from '../../migrator/down.js';
 import type { Register } from '../cli.js';
-import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText, revertLines } from '../text.js';
 
 function downLines({ reverted, cells, size }: DownResult, translate: Translate): string[] {
@@ -18,16 +17,9 @@ function downLines({ reverted, cells, size }: DownResult, translate: Translate):
 
 /** `down`: revert steps, last first. */
 export const registerDown: Register = (program, cli) => {
-  withUpdateOptions(program.command('down').description('revert the last step, or more'))
-    .addOption(
-      new Option(
-        '--to <name>',
-        'revert down to and including this step; 0 reverts all (default: the last step)',
-      ).conflicts('step'),
-    )
-    .option('--step <count>', 'revert this many steps (default: 1)', positiveInteger)
+  addFlags(program.command('down').description('revert the last step, or more'))
     .addHelpText('after', '\nExample:\n  umzug-backfill down --to 0 --yes')
-    .action(async (options: CommonOptions & { readonly to?: string; readonly step?: number }) =>
+    .action(async (options: CliOptions) =>
       cli.run(options, async (migrator, presenter) => {
         const target = { to: options.to === '0' ? (0 as const) : options.to, step: options.step };
         if (options.dryRun) {

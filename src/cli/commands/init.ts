@@ -1,18 +1,16 @@
 import { msg } from '../../messages/message.js';
 import type { Register } from '../cli.js';
-import { type OutputOptions, withOutputOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 
 /** `init`: make the current folder a project. */
 export const registerInit: Register = (program, cli) => {
-  withOutputOptions(
+  addFlags(
     program
       .command('init')
-      .description('make the current folder a project: write its config and the folder of its steps')
-      .option('--db-path <path>', 'the store, as the config is to name it (default: store.db)')
-      .option('--dry-run', 'say what would be written, write nothing (default: off)'),
+      .description('make the current folder a project: write its config and the folder of its steps'),
   )
     .addHelpText('after', '\nExample:\n  umzug-backfill init --db-path data/shop.db')
-    .action(async (options: OutputOptions & { readonly dryRun?: boolean }) =>
+    .action(async (options: CliOptions) =>
       cli.runWithoutStore(options, async (folder, { translate }) => {
         const { initProject } = await import('../../scaffold/init.js');
         const result = initProject(folder, { store: options.dbPath, dryRun: options.dryRun });

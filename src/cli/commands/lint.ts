@@ -2,29 +2,19 @@ import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
 import { shellWord } from '../../shell.js';
 import type { Register } from '../cli.js';
-import { type OutputOptions, version, withConfigOptions, withOutputOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 import { errorJson } from '../text.js';
 
 /** `lint`: name what is unsafe in the steps. */
 export const registerLint: Register = (program, cli) => {
-  withConfigOptions(
-    withOutputOptions(
-      program
-        .command('lint')
-        .description(
-          'name what is unsafe in the steps: long locks, lost values, what fails on a filled table',
-        )
-        .argument('[files...]', 'steps, by file or by name (default: all)')
-        .option('--db-path <path>', 'a store whose sizes are taken into account (default: none)')
-        .option(
-          '--sqlite <version>',
-          'oldest SQLite that is to run the steps or to read the store (default: the one of this program)',
-          version,
-        ),
-    ),
+  addFlags(
+    program
+      .command('lint')
+      .description('report unsafe steps: long locks, lost values, changes that fail on a filled table')
+      .argument('[files...]', 'steps, by file or by name (default: all)'),
   )
     .addHelpText('after', '\nExample:\n  umzug-backfill lint --db-path copy-of-production.db --sqlite 3.35')
-    .action(async (files: string[], options: OutputOptions & { readonly sqlite?: string }) =>
+    .action(async (files: string[], options: CliOptions) =>
       cli.runWithoutStore(options, async (folder, { translate }, _now, enter) => {
         const { loadProject } = await import('../../config.js');
         const { lint } = await import('../../lint/lint.js');

@@ -4,7 +4,7 @@ import { msg } from '../../messages/message.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { ReportResult } from '../../report/report.js';
 import type { Register } from '../cli.js';
-import { type CommonOptions, withCommonOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 import { errorJson } from '../text.js';
 
 /** A report for a person: where it is, and what it says in one word of each backfill. */
@@ -35,17 +35,13 @@ export function reportResult({ error, ...rest }: ReportResult): Record<string, u
 
 /** `report`: an HTML page about the store's backfills. */
 export const registerReport: Register = (program, cli) => {
-  withCommonOptions(
+  addFlags(
     program
       .command('report')
       .description('verify the backfills and write an HTML report about them, only reading the store'),
   )
-    .option(
-      '--out <file>',
-      `where to write it; only an earlier report is written over (default: ${DEFAULT_REPORT} in the current folder)`,
-    )
     .addHelpText('after', '\nExample:\n  umzug-backfill report --out audit-log.html')
-    .action(async (options: CommonOptions & { readonly out?: string }) =>
+    .action(async (options: CliOptions) =>
       cli.run(options, async (migrator, { lang, translate, toRunnable }) => {
         const { checkTarget, report } = await import('../../report/report.js');
         const file = options.out ?? DEFAULT_REPORT;

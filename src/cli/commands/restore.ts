@@ -5,7 +5,7 @@ import { msg } from '../../messages/message.js';
 import type { RestoreResult } from '../../migrator/restore.js';
 import { shellWord } from '../../shell.js';
 import type { Register } from '../cli.js';
-import { type CommonOptions, withChangeOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 import type { Lines } from '../print.js';
 
 function restoreText(outcome: RestoreResult, translate: Translate): Lines {
@@ -36,12 +36,12 @@ function restoreText(outcome: RestoreResult, translate: Translate): Lines {
 
 /** `restore`: bring the store back to a backup. */
 export const registerRestore: Register = (program, cli) => {
-  withChangeOptions(
+  addFlags(
     program.command('restore').description('bring the store back to a backup, saving the present one first'),
   )
     .argument('[file]', 'the backup (default: the newest, if the ledger knows it)')
     .addHelpText('after', '\nExample:\n  umzug-backfill restore store.db.backup-20261125T013152Z')
-    .action(async (file: string | undefined, options: CommonOptions) =>
+    .action(async (file: string | undefined, options: CliOptions) =>
       cli.run(options, async (migrator, { translate }) => {
         if (migrator.postgres) throw noFileError();
         const { restore } = await import('../../migrator/restore.js');

@@ -1,15 +1,15 @@
 import type { Register } from '../cli.js';
-import { type CommonOptions, withCommonOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 import { table } from '../table.js';
 
 /** `skips`: what was left alone, and why. */
 export const registerSkips: Register = (program, cli) => {
-  withCommonOptions(
+  addFlags(
     program.command('skips').description('list the rows and cells that were left alone, with the reason'),
   )
     .argument('[name]', 'one backfill (default: all)')
     .addHelpText('after', '\nExample:\n  umzug-backfill skips 002-order-times')
-    .action(async (name: string | undefined, options: CommonOptions) =>
+    .action(async (name: string | undefined, options: CliOptions) =>
       cli.run(options, async (migrator, { translate }) => {
         const { skips } = await import('../../migrator/status.js');
         const found = await skips(migrator, name);

@@ -7,7 +7,7 @@ import type { Status, StepStatus } from '../../migrator/status.js';
 import { visible } from '../../visible.js';
 import type { Cli, Presenter, Register } from '../cli.js';
 import { displayWidth } from '../display-width.js';
-import { type CommonOptions, withCommonOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 import type { Lines } from '../print.js';
 import { remainingWidth, table } from '../table.js';
 
@@ -93,10 +93,9 @@ function statusText(status: Status, { translate, columns }: Pick<Presenter, 'tra
 
 /** `status`: where the store stands. */
 export const registerStatus: Register = (program, cli) => {
-  withCommonOptions(program.command('status').description('say where each step stands, reading only'))
-    .option('--check', 'exit 3 when `up` would have something to do (default: exit 0)')
+  addFlags(program.command('status').description('say where each step stands, reading only'))
     .addHelpText('after', '\nExample:\n  umzug-backfill status --check && echo "up to date"')
-    .action(async (options: CommonOptions & { readonly check?: boolean }) =>
+    .action(async (options: CliOptions) =>
       cli.run(options, async (migrator, presenter) => {
         const { status } = await import('../../migrator/status.js');
         // An exit code has no third answer: every row is read that it takes.
@@ -116,9 +115,9 @@ function registerList(
   name: 'pending' | 'executed',
   description: string,
 ): void {
-  withCommonOptions(program.command(name).description(description))
+  addFlags(program.command(name).description(description))
     .addHelpText('after', `\nExample:\n  umzug-backfill ${name} --json`)
-    .action(async (options: CommonOptions) =>
+    .action(async (options: CliOptions) =>
       cli.run(options, async (migrator) => {
         const { status } = await import('../../migrator/status.js');
         const { steps } = await status(migrator);

@@ -1,10 +1,9 @@
-import { Option } from 'commander';
 import type { Translate } from '../../messages/lang.js';
 import { msg } from '../../messages/message.js';
-import type { UpResult, UpTarget } from '../../migrator/up.js';
+import type { UpResult } from '../../migrator/up.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { Register } from '../cli.js';
-import { type CommonOptions, positiveInteger, withUpdateOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText, valuesLeftText } from '../text.js';
 import { reportLines, reportResult } from './report.js';
 
@@ -30,19 +29,11 @@ export function upLines(
 
 /** `up`: apply pending steps, verify, catch up. */
 export const registerUp: Register = (program, cli) => {
-  withUpdateOptions(
+  addFlags(
     program.command('up').description('apply pending steps, verify the backfills, catch up rows that wait'),
   )
-    .option('--to <name>', 'apply up to and including this step (default: all)')
-    .option('--step <count>', 'apply this many steps (default: all)', positiveInteger)
-    .addOption(
-      new Option(
-        '--report [file]',
-        `write an HTML report afterwards, also of a verification that failed (default: none; without a file: ${DEFAULT_REPORT})`,
-      ).conflicts('dryRun'),
-    )
     .addHelpText('after', '\nExample:\n  umzug-backfill up --db-path data/store.db --dry-run')
-    .action(async (options: CommonOptions & UpTarget & { readonly report?: string | true }) =>
+    .action(async (options: CliOptions) =>
       cli.run(options, async (migrator, presenter) => {
         const { lang, translate, toRunnable } = presenter;
         if (options.dryRun) {

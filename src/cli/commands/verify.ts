@@ -1,18 +1,14 @@
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
 import type { Register } from '../cli.js';
-import { type CommonOptions, percentage, withCommonOptions } from '../options.js';
+import { addFlags, type CliOptions } from '../options.js';
 import { errorJson, verificationText } from '../text.js';
 
 /** `verify`: check what was filled, reading only. */
 export const registerVerify: Register = (program, cli) => {
-  withCommonOptions(
-    program.command('verify').description('check the backfills against the store, reading only'),
-  )
-    .option('--min-coverage <percent>', 'fail below this coverage (default: any will do)', percentage)
-    .option('--print-sql', 'print the checks as SQL for the sqlite3 shell instead (default: off)')
+  addFlags(program.command('verify').description('check the backfills against the store, reading only'))
     .addHelpText('after', '\nExample:\n  umzug-backfill verify --min-coverage 99.5 --json')
-    .action(async (options: CommonOptions & { readonly minCoverage?: number; readonly printSql?: boolean }) =>
+    .action(async (options: CliOptions) =>
       cli.run(options, async (migrator, presenter) => {
         if (options.printSql) {
           if (migrator.postgres) throw noPlainSql();

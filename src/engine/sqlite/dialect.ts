@@ -5,10 +5,10 @@ import { identifier } from '../../db/sql.js';
 import { isBusy } from '../../db/sqlite/connection.js';
 import { SqliteStore } from '../../db/sqlite/store.js';
 import { LEDGER_DROP } from '../../ledger/tables.js';
+import { RUN_OPTIONS } from '../../option-table.js';
 import { networkWarnings } from '../../safety/disk.js';
 import { acquireLock, readLockState } from '../../safety/run-lock.js';
 import type { Dialect } from '../dialect.js';
-import { DEFAULT_TARGET_BATCH_MS } from '../run-options.js';
 import { fillBatch, undo } from './batch.js';
 import { derive } from './derive.js';
 import {
@@ -48,7 +48,7 @@ const SQLITE: Dialect = {
   builtIn: (name) => name,
   // By an index each row would be looked up in the table by itself, for its scope.
   wholeTable: (name) => `${identifier(name)} AS t NOT INDEXED`,
-  pacing: { targetBatchMs: DEFAULT_TARGET_BATCH_MS, bottleneck: 'lock' },
+  pacing: { targetBatchMs: RUN_OPTIONS.targetBatchMs.default, bottleneck: 'lock' },
   hasTable,
   hasIndex,
   tableColumns,

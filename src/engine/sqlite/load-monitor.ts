@@ -6,13 +6,14 @@ import { requireSqlite, type SqliteStatements } from '../../db/sqlite/statements
 import { CHECKPOINT_PAGES } from '../../db/sqlite/store.js';
 import { BackfillError } from '../../errors.js';
 import { msg } from '../../messages/message.js';
+import { RUN_OPTIONS } from '../../option-table.js';
 import type { Backfill } from '../../steps/define.js';
 import { isParallelWorthwhile, startThread } from '../../threads.js';
 import type { LoadMonitor } from '../dialect.js';
-import { DEFAULT_WAL_LIMIT_MIB, type RunOptions } from '../run-options.js';
+import type { RunOptions } from '../run-options.js';
 
-/** How long a run waits for whoever pins the WAL, and between two looks whether it is free, in milliseconds. */
-const [WAL_WAIT_MS, WAL_POLL_MS] = [60_000, 250];
+/** Time between two checks whether a reader still pins the WAL, in milliseconds. */
+const WAL_POLL_MS = 250;
 
 /**
  * Looks after what surrounds a loop of batches: sees whether others write, and moves the WAL into the main file between two
@@ -43,7 +44,7 @@ export async function loadMonitor(
       const { pages, checkpointed } = await checkpoint(store, 'NOOP');
       await checkpointer.checkpoint(pages, checkpointed);
       const walBytes = pages * pageBytes;
-      if (walBytes < (options.walLimitBytes ?? DEFAULT_WAL_LIMIT_MIB * 2 ** 20)) return;
+      if (walBytes < (options.walLimitBytes ?? RUN_OPTIONS.walLimitBytes.default)) return;
       await checkpointer.drain(); // two at a time would be in each other's way
       await waitForWal(store, backfill, options, walBytes);
     },
@@ -57,7 +58,7 @@ export async function loadMonitor(
 async function waitForWal(
   store: Store,
   { name }: Backfill,
-  { onEvent, signal, walWaitMs = WAL_WAIT_MS }: RunOptions,
+  { onEvent, signal, walWaitMs = RUN_OPTIONS.walWaitMs.default }: RunOptions,
   walBytes: number,
 ): Promise<void> {
   if (await restartWal(store)) return;

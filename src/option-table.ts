@@ -1,0 +1,195 @@
+import type { AbortSignalLike } from './abort.js';
+import { msg } from './messages/message.js';
+import type { MigratorEvent } from './migrator/session.js';
+import {
+  BOOLEAN,
+  FOLDER,
+  FUNCTION,
+  type Help,
+  NOT_NEGATIVE,
+  object,
+  oneOf,
+  POSITIVE,
+  type RowsOf,
+} from './options.js';
+
+// The options of a run: of the API and of the command line, in the same units. Types, checks, flags, `--help` and docs/options.md come
+// from these rows and from those of command-options.ts.
+
+/** How to back up a store. */
+export interface BackupOptions {
+  /** Folder of the backups. Default: the store's folder. */
+  readonly folder?: string | undefined;
+  /** What is checked of a backup: every page, or each index too. Default `quick`. */
+  readonly check?: 'quick' | 'full' | undefined;
+  /** Number of backups that are kept after a verified run. Default 3. */
+  readonly keep?: number | undefined;
+}
+
+/** Options of a run. */
+export interface RunSettings {
+  /** Maximum rows per batch. Default 5,000. */
+  readonly batchRows?: number | undefined;
+  /** Target duration of a batch, which holds locks for that time, in milliseconds. Default 40 for a file, 200 for a server. */
+  readonly targetBatchMs?: number | undefined;
+  /** Whether to pause for other writers. Default `courteous`. */
+  readonly pace?: 'courteous' | 'full' | undefined;
+  /** Sessions of this process that fill one PostgreSQL database together. Default 1. */
+  readonly workers?: number | undefined;
+  /** Size of the WAL, in bytes, at which a run waits for the reader that pins it. Default 256 MiB. */
+  readonly walLimitBytes?: number | undefined;
+  /** How long to wait for that reader, in milliseconds, before the run stops with `WAL_PINNED`. Default 60,000. */
+  readonly walWaitMs?: number | undefined;
+  /** Minimum size of a store, in bytes, for work on a second thread. Default 64 MiB. */
+  readonly parallelMinBytes?: number | undefined;
+  /** How to back the store up before it is changed; `false`: no backup. */
+  readonly backup?: BackupOptions | false | undefined;
+  /** How long to wait for another run, in milliseconds; 0: not at all. Default 60,000. */
+  readonly lockTimeoutMs?: number | undefined;
+  /** Whether updates may fire the table's triggers. Default false: such updates are refused. */
+  readonly allowTriggers?: boolean | undefined;
+  /** Whether the user has agreed to what the command line asks `--yes` for. Default false. */
+  readonly confirmed?: boolean | undefined;
+  /** Whether steps that changed since they were applied are refused. Default false: a warning. */
+  readonly strict?: boolean | undefined;
+  /**
+   * Stops a run after a batch, a verification after a page of rows (on a file: in WAL mode), a wait for another run, and on PostgreSQL any
+   * wait. Its `reason` is the name of a signal, such as `SIGTERM`. Default: none.
+   */
+  readonly signal?: AbortSignalLike | undefined;
+  /** Called with each event. Default: none. */
+  readonly onEvent?: ((event: MigratorEvent) => void) | undefined;
+}
+
+/** Commands that fill or revert. */
+export const FILLING = ['up', 'deploy', 'down', 'backfill'] as const;
+
+/** Commands that change a store. */
+export const CHANGING = [...FILLING, 'restore'] as const;
+
+/** Commands that need a store. */
+export const ON_STORE = [...CHANGING, 'status', 'pending', 'executed', 'verify', 'report', 'skips'] as const;
+
+/** Commands that load a config. */
+export const ON_CONFIG = [...ON_STORE, 'lint', 'create'] as const;
+
+/** All commands. */
+export const ALL = [...ON_CONFIG, 'init'] as const;
+
+/** The name of a command. */
+export type CommandName = (typeof ALL)[number];
+
+/** Returns the same help for several commands. */
+export const each = (commands: readonly CommandName[], help: string): Help =>
+  Object.fromEntries(commands.map((command) => [command, help]));
+
+/** Options of a backup. */
+export const BACKUP_OPTIONS = {
+  folder: {
+    kind: FOLDER,
+    flag: '--backup-dir <folder>',
+    help: each(CHANGING, "folder of backups (default: the store's folder)"),
+    only: 'file',
+  },
+  check: {
+    kind: oneOf('quick', 'full'),
+    default: 'quick',
+    flag: '--check-backup <depth>',
+    help: each(CHANGING, 'what is checked of a backup: every page, or each index too'),
+    only: 'file',
+  },
+  keep: {
+    kind: POSITIVE,
+    default: 3,
+    flag: '--keep-backups <count>',
+    help: each(FILLING, 'number of backups kept after a verified run'),
+    only: 'file',
+  },
+} as const satisfies RowsOf<BackupOptions>;
+
+const isBackup = (value: unknown): value is BackupOptions | false =>
+  value === false || (typeof value === 'object' && value !== null);
+
+const isSignal = (value: unknown): value is AbortSignalLike =>
+  typeof value === 'object' && value !== null && 'aborted' in value && typeof value.aborted === 'boolean';
+
+/** How long a deploy waits for another run by default, in milliseconds: it may be a long backfill. */
+export const DEPLOY_LOCK_TIMEOUT_MS = 600_000;
+
+/** Options of a run. */
+export const RUN_OPTIONS = {
+  batchRows: {
+    kind: POSITIVE,
+    default: 5000, // 1,000 to 10,000 measured equally fast
+    flag: '--batch-size <rows>',
+    help: each(ON_STORE, 'maximum rows per batch'),
+  },
+  targetBatchMs: {
+    kind: POSITIVE,
+    default: 40,
+    flag: '--target-batch-ms <ms>',
+    help: each(FILLING, 'target duration of a batch (default: 40 for a file, 200 for a server)'),
+  },
+  pace: {
+    kind: oneOf('courteous', 'full'),
+    default: 'courteous',
+    flag: '--pace <name>',
+    help: each(FILLING, 'whether to pause for other writers'),
+  },
+  workers: {
+    kind: POSITIVE,
+    default: 1,
+    flag: '--workers <count>',
+    help: each(
+      FILLING,
+      'sessions that fill one PostgreSQL database together; no gain where `process` takes the time',
+    ),
+    only: 'server',
+    isSingle: true,
+  },
+  walLimitBytes: {
+    kind: POSITIVE,
+    default: 256 * 2 ** 20,
+    flag: '--wal-limit <MiB>',
+    unit: 2 ** 20,
+    help: each(FILLING, 'size of the WAL at which to wait for the reader that pins it'),
+    only: 'file',
+  },
+  walWaitMs: { kind: NOT_NEGATIVE, default: 60_000 },
+  parallelMinBytes: { kind: NOT_NEGATIVE, default: 64 * 2 ** 20 }, // a thread starts in the time that verifies about 15 MiB
+  backup: {
+    kind: object(msg('false or an object'), isBackup, BACKUP_OPTIONS),
+    flag: '--no-backup',
+    help: each(FILLING, 'change the store without a backup (default: a file is backed up first)'),
+  },
+  lockTimeoutMs: {
+    kind: NOT_NEGATIVE,
+    default: 60_000,
+    flag: '--lock-timeout <seconds>',
+    unit: 1000,
+    help: {
+      ...each(CHANGING, 'how long to wait for another run; 0: not at all'),
+      deploy: `how long to wait for another run; 0: not at all (default: ${DEPLOY_LOCK_TIMEOUT_MS / 1000})`,
+    },
+  },
+  allowTriggers: {
+    kind: BOOLEAN,
+    flag: '--allow-triggers',
+    help: each(FILLING, 'let updates fire the triggers of the table (default: refuse it)'),
+  },
+  confirmed: {
+    kind: BOOLEAN,
+    flag: '--yes',
+    help: each(
+      ON_STORE,
+      'agree to lose values, to lock for long, or to trust other roles of a server (default: refuse it)',
+    ),
+  },
+  strict: {
+    kind: BOOLEAN,
+    flag: '--strict',
+    help: each(ON_STORE, 'refuse steps that changed since they were applied (default: warn)'),
+  },
+  signal: { kind: object(msg('an AbortSignal'), isSignal) },
+  onEvent: { kind: FUNCTION },
+} as const satisfies RowsOf<RunSettings>;
