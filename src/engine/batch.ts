@@ -58,8 +58,8 @@ export function updateIgnored({ table }: Backfill, rows: number): BackfillError 
 }
 
 /**
- * Cells that the ledger records as filled, by what `down` did with them. Cells that were set to NULL since are in
- * none of the counts.
+ * Cells that the ledger records as filled, by what `down` did with them. Cells that were set to NULL since are in none of the
+ * counts.
  */
 export interface RevertResult {
   /** Set to NULL. */

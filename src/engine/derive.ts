@@ -3,9 +3,8 @@ import type { Key, KeySpan } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
 import type { Derived } from './process.js';
 
-// How rows are derived. The store derives them in sets. Rows that it cannot derive are read in pages, derived
-// client-side, and
-// sent back as a table of values to be written, compared or reverted.
+// How rows are derived. The store derives them in sets. Rows that it cannot derive are read in pages, derived client-side, and sent
+// back as a table of values to be written, compared or reverted.
 
 /** The rows to derive. */
 export interface SelectOptions {
@@ -31,9 +30,9 @@ export interface Given {
 export interface Derivation {
   readonly backfill: Backfill;
   /**
-   * Returns a SELECT that yields, for each row: `k`, the key; for the i-th column `c<i>`, its current value, and
-   * `v<i>`, the derived value, NULL if there is none; `failure`, the reason if the row cannot be derived, else NULL;
-   * the columns of `clientInput`; and the extra ones.
+   * Returns a SELECT that yields, for each row: `k`, the key; for the i-th column `c<i>`, its current value, and `v<i>`, the
+   * derived value, NULL if there is none; `failure`, the reason if the row cannot be derived, else NULL; the columns of
+   * `clientInput`; and the extra ones.
    */
   select(options: SelectOptions): string;
   /** Columns with the input for client-side rows. The first is NULL in all other rows. Empty if no row is client-side. */
@@ -42,10 +41,7 @@ export interface Derivation {
   readonly isAlwaysLeft: boolean;
   /** Derives rows from the cells of `clientInput`. */
   derive(rows: readonly (readonly unknown[])[]): readonly Derived[];
-  /**
-   * Returns client-side values as a table of SQL, `given`, with the columns `k` and `v<i>`, each NULL if its column
-   * cannot hold it.
-   */
+  /** Returns client-side values as a table of SQL, `given`, with the columns `k` and `v<i>`, each NULL if its column cannot hold it. */
   given(rows: readonly { readonly key: Key; readonly values: Derived['values'] }[]): Given;
   /** FROM and WHERE for the rows with these keys. */
   ofKeys(

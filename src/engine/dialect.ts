@@ -32,8 +32,8 @@ export interface Estimate {
 }
 
 /**
- * Work on a table: dropping columns, creating an index on columns that are still NULL, or updating rows, apart from
- * their new values.
+ * Work on a table: dropping columns, creating an index on columns that are still NULL, or updating rows, apart from their new
+ * values.
  */
 export type TableWork =
   | { readonly dropsColumns: number }
@@ -57,8 +57,8 @@ export interface LoadMonitor {
 }
 
 /**
- * Order of new keys: `growing` if they only grow, so that later rows come after the watermark; `restarted` if their
- * sequence started over, so that the next key may be the watermark or less.
+ * Order of new keys: `growing` if they only grow, so that later rows come after the watermark; `restarted` if their sequence
+ * started over, so that the next key may be the watermark or less.
  */
 export type KeyGrowth = 'growing' | 'restarted' | 'unknown';
 
@@ -111,18 +111,15 @@ export interface SharedLedger {
   claimHolder(store: Store): Promise<LockHolder | undefined>;
 }
 
-/**
- * Everything that differs between database engines. Methods that write run inside the caller's transaction, except
- * where noted.
- */
+/** Everything that differs between database engines. Methods that write run inside the caller's transaction, except where noted. */
 export interface Dialect {
   readonly engine: Engine;
   /** Fragments for messages: what the engine may prefer to an index, and an example of a guarded expression. */
   readonly words: { readonly otherWay: string; readonly guardExample: string };
   readonly ledger: LedgerDialect;
   /**
-   * SQL for a built-in operator, whatever operator of that name the search path has. It binds as `||` does:
-   * parenthesize its operands.
+   * SQL for a built-in operator, whatever operator of that name the search path has. It binds as `||` does: parenthesize its
+   * operands.
    */
   operator(sign: string): string;
   /** SQL for the name of a built-in function, whatever function of that name the search path has. */
@@ -140,10 +137,7 @@ export interface Dialect {
   updateTriggers(store: Store, table: string, columns: readonly string[]): Promise<string[]>;
   /** Name of an index with this table and definition, or undefined. The declared name need not match. */
   findIndex(store: Store, step: SchemaStepDefinition, index: IndexDefinition): Promise<string | undefined>;
-  /**
-   * Text that changes when the table is recreated, and may change with a VACUUM or DDL; empty if the table does not
-   * exist.
-   */
+  /** Text that changes when the table is recreated, and may change with a VACUUM or DDL; empty if the table does not exist. */
   tableIdentity(store: Store, table: string): Promise<string>;
   /** Estimates the cost of work on a table. */
   estimate(store: Store, table: string, work: TableWork): Promise<Estimate>;
@@ -169,10 +163,7 @@ export interface Dialect {
   ): Promise<string[]>;
   /** Checks that a schema step can be reverted. Changes nothing. Throws `SCHEMA_BLOCKED` naming the blocking object. */
   preflightDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): Promise<void>;
-  /**
-   * Returns why columns of a table cannot be updated, or undefined. Throws `SCHEMA_BLOCKED` if it can name the
-   * blocking object.
-   */
+  /** Returns why columns of a table cannot be updated, or undefined. Throws `SCHEMA_BLOCKED` if it can name the blocking object. */
   updateError(store: Store, table: string, columns: readonly string[]): Promise<Error | undefined>;
   /**
    * Creates an index. Call it outside a transaction.
@@ -209,8 +200,8 @@ export interface Dialect {
   /** First and last key of the table, or undefined if it is empty. */
   keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined>;
   /**
-   * Last keys of the ranges into which the keys after `start` are split for several workers; the last one is the
-   * table's. Empty if the table is.
+   * Last keys of the ranges into which the keys after `start` are split for several workers; the last one is the table's. Empty if
+   * the table is.
    */
   rangeEnds(store: Store, backfill: Backfill, start: Key | null): Promise<readonly Key[]>;
   /**
@@ -289,8 +280,8 @@ export interface Dialect {
   /** Tables that this one is a partition of, at any depth: columns added to one of them are also added to it. */
   parentTables(store: Store, table: string): Promise<string[]>;
   /**
-   * Returns why a retry may succeed: `busy` if another process held a lock for longer than the timeout, `conflict` if
-   * another transaction wrote the same rows; undefined for any other error.
+   * Returns why a retry may succeed: `busy` if another process held a lock for longer than the timeout, `conflict` if another
+   * transaction wrote the same rows; undefined for any other error.
    */
   retryReason(error: unknown): 'busy' | 'conflict' | undefined;
   /** Creates the load monitor of a loop of batches. */

@@ -12,8 +12,8 @@ import { expressionSql, type RowSql, rowSql } from './rows.js';
 const PAGE = 1000;
 
 /**
- * Runs `act`. If the scope or an expression of the backfill fails on a row, such as `json_extract` on invalid JSON,
- * it finds the row.
+ * Runs `act`. If the scope or an expression of the backfill fails on a row, such as `json_extract` on invalid JSON, it finds the
+ * row.
  *
  * @throws {BackfillError} `STEP_INVALID` naming the column or the scope, and the row's key; any other error of `act`
  */
@@ -60,8 +60,8 @@ export async function rowByRow(
 }
 
 /**
- * Returns an error that names the row on which the scope or an expression failed, if the store's error is of that
- * kind. Reads rows until it finds one, so do not call it in a transaction that blocks others.
+ * Returns an error that names the row on which the scope or an expression failed, if the store's error is of that kind. Reads rows
+ * until it finds one, so do not call it in a transaction that blocks others.
  */
 export async function findFailingRow(
   store: Store,

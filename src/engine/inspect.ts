@@ -37,8 +37,8 @@ export interface VersionTable {
 /**
  * Returns all versions of the store, lowest first.
  *
- * @throws {BackfillError} `VERSION_MISSING` if the table does not exist or is empty, `COLUMN_MISSING`,
- * `VERSION_UNREADABLE` if a row is not a version or the column is generated
+ * @throws {BackfillError} `VERSION_MISSING` if the table does not exist or is empty, `COLUMN_MISSING`, `VERSION_UNREADABLE` if a
+ * row is not a version or the column is generated
  */
 export async function storeVersions(
   store: Store,

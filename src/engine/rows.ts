@@ -100,8 +100,8 @@ export async function rowSql(store: Store, backfill: Backfill): Promise<RowSql> 
 }
 
 /**
- * Yields SQL conditions that together select the rows after a key, up to another. On an engine whose statements block
- * the event loop, each part is read in milliseconds.
+ * Yields SQL conditions that together select the rows after a key, up to another. On an engine whose statements block the event
+ * loop, each part is read in milliseconds.
  *
  * @param upTo last key; null for all
  */
@@ -139,15 +139,12 @@ export async function hasEmptyCell(
   return row !== undefined;
 }
 
-/**
- * What recorded skips exclude from a catch-up: their rows, even with other columns NULL; only their own cells; or
- * nothing.
- */
+/** What recorded skips exclude from a catch-up: their rows, even with other columns NULL; only their own cells; or nothing. */
 export type WaitingSkips = 'rows' | 'cells' | 'nothing';
 
 /**
- * Whether a catch-up is needed: rows in scope after `after` have a column to fill. If `after` is null, all keys
- * count, except for what is recorded as a skip.
+ * Whether a catch-up is needed: rows in scope after `after` have a column to fill. If `after` is null, all keys count, except for
+ * what is recorded as a skip.
  *
  * @param probeRows maximum rows of the table to read. Default: unlimited
  * @returns undefined if none of the rows that were read needs one, and there are more

@@ -6,37 +6,37 @@ import { msg } from '../messages/message.js';
 import type { RevertResult } from './batch.js';
 import type { PaceMode } from './pace.js';
 
-/** Rows of a batch at most when nobody says otherwise. 1,000 to 10,000 measured equally fast. */
+/** Default maximum rows per batch. 1,000 to 10,000 measured equally fast. */
 export const DEFAULT_BATCH_ROWS = 5000;
 
-/** How long a batch should hold the write lock when nobody says otherwise, in milliseconds. */
+/** Default time that a batch should hold the write lock, in milliseconds. */
 export const DEFAULT_TARGET_BATCH_MS = 40;
 
-/** Size at which the WAL is not let grow further when nobody says otherwise, in MiB. */
+/** Default maximum size of the WAL, in MiB. */
 export const DEFAULT_WAL_LIMIT_MIB = 256;
 
-/** How large batches are, how they leave room for others, and what runs beside them. */
+/** Size and pace of batches, and the threads or sessions besides the caller's. */
 export interface PaceOptions {
-  /** Rows of a batch at most. Default 5,000. */
+  /** Maximum rows per batch. Default 5,000. */
   readonly batchRows?: number | undefined;
-  /** How long a batch should hold its locks, in milliseconds. Default 40 for a file, 200 for a server. */
+  /** Time that a batch should hold its locks, in milliseconds. Default 40 for a file, 200 for a server. */
   readonly targetBatchMs?: number | undefined;
   /** Whether to pause for other writers. Default `courteous`. */
   readonly pace?: PaceMode | undefined;
-  /** Sessions of this process that fill one database of PostgreSQL together. Default 1. */
+  /** Sessions of this process that fill one PostgreSQL database together. Default 1. */
   readonly workers?: number | undefined;
-  /** Size of the WAL in bytes at which the run waits for whoever pins it. Default 256 MiB. */
+  /** Size of the WAL, in bytes, at which the run waits for the client that pins it. Default 256 MiB. */
   readonly walLimitBytes?: number | undefined;
-  /** How long it waits then, in milliseconds, before it stops with `WAL_PINNED`. Default 60,000. */
+  /** Maximum wait for that client, in milliseconds, after which the run stops with `WAL_PINNED`. Default 60,000. */
   readonly walWaitMs?: number | undefined;
-  /** Size of the store, in bytes, from which on a second thread helps. Default 64 MiB. */
+  /** Size of the store, in bytes, from which a second thread helps. Default 64 MiB. */
   readonly parallelMinBytes?: number | undefined;
 }
 
 /**
  * Refuses several workers for a file, which has one writer at a time.
  *
- * @param option how the caller knows the setting
+ * @param option name of the setting, for the message
  * @throws {BackfillError} `USAGE`
  */
 export function refuseWorkers(workers: number | undefined, isServer: boolean, option = '`workers`'): void {
@@ -48,17 +48,17 @@ export function refuseWorkers(workers: number | undefined, isServer: boolean, op
   );
 }
 
-/** Rows in scope that hold a value already: only NULLs are filled. */
+/** Rows in scope that already have a value. Only NULLs are filled. */
 export interface ValuesLeft {
   /** Rows with a value in at least one of the columns. */
   readonly rows: number;
-  /** Values by column. */
+  /** Number of values by column. */
   readonly cells: Readonly<Record<string, number>>;
 }
 
 /**
- * What a run tells while it goes on. Between `batches_started` and `batches_finished` the event loop turns after each
- * batch, so that a signal can be heard; outside, a statement may keep it busy for long.
+ * Progress of a run. Between `batches_started` and `batches_finished` the event loop turns after each batch, so signals are
+ * handled; outside, a statement may block it for long.
  */
 export type RunEvent =
   | { readonly event: 'batches_started' | 'batches_finished'; readonly backfill: string }
@@ -68,18 +68,18 @@ export type RunEvent =
       readonly run: number;
       readonly kind: RunRecord['kind'];
       readonly isResumed: boolean;
-      /** The key behind which it begins, and the last one that it goes to; null where there is none. */
+      /** Key after which it starts, and its last key; null if there is none. */
       readonly cursor: string | null;
       readonly watermark: string | null;
     }
-  /** Rows in scope of a first run hold a value already: only NULLs are filled. */
+  /** Rows in scope of a first run already have a value. Only NULLs are filled. */
   | ({ readonly event: 'values_left'; readonly backfill: string } & ValuesLeft)
-  /** A first run has found cells to fill, and filled none of them. */
+  /** A first run found cells to fill, and filled none of them. */
   | {
       readonly event: 'nothing_filled';
       readonly backfill: string;
       readonly cells: number;
-      /** Rows and cells that were left alone, by reason. */
+      /** Number of skipped rows and cells by reason. */
       readonly skips: Readonly<Record<string, number>>;
     }
   | {
@@ -94,7 +94,7 @@ export type RunEvent =
       readonly durationMs: number;
     }
   | {
-      /** A row, or one column of it, was left alone; follows `batch_committed`. */
+      /** A row, or one column of it, was skipped; follows `batch_committed`. */
       readonly event: 'row_skipped';
       readonly backfill: string;
       readonly key: string;
@@ -103,29 +103,32 @@ export type RunEvent =
       readonly reason: string;
     }
   | {
-      /** The store refused to update a row: it is recorded as a skip, with SQLite's result code or an SQLSTATE as its reason. */
+      /** The store rejected the update of a row. It is recorded as a skip, with SQLite's result code or an SQLSTATE as its reason. */
       readonly event: 'row_rejected';
       readonly backfill: string;
       readonly key: string;
       readonly reason: string;
     }
   | { readonly event: 'warning'; readonly text: string }
-  /** Others have claimed all that is left of a run, or still take part in it, and are waited for; which process, if it is another one, since when, where the server tells. */
+  /**
+   * The run waits for other workers that have claimed the rest of it or still work on it. If another process is known to hold a
+   * claim, its name and since when.
+   */
   | ({ readonly event: 'range_waiting'; readonly backfill: string } & Partial<LockHolder>)
-  /** Other writers are left room before the next batch. */
+  /** A pause for other writers before the next batch. */
   | { readonly event: 'throttled'; readonly backfill: string; readonly pauseMs: number }
   | { readonly event: 'store_busy'; readonly backfill: string; readonly pauseMs: number }
-  /** A reader keeps the WAL from being used again, and it has reached its limit: the run waits. */
+  /** A reader keeps the WAL from restarting, and it has reached its limit: the run waits. */
   | { readonly event: 'wal_pinned'; readonly backfill: string; readonly walBytes: number }
   | ({ readonly event: 'batch_reverted'; readonly backfill: string; readonly batch: number } & RevertResult);
 
-/** How to run. */
+/** Options of a run. */
 export interface RunOptions extends PaceOptions {
   /** Stops the run between two batches; its `reason` is the signal's name. */
   readonly signal?: AbortSignalLike | undefined;
-  /** Whether a person has agreed to what asks for `--yes`. Default false. */
+  /** Whether everything that asks for `--yes` is confirmed. Default false. */
   readonly confirmed?: boolean | undefined;
-  /** Whether warnings may hold messages of errors, which may quote rows. Default false. */
+  /** Whether warnings may contain error messages, which may quote rows. Default false. */
   readonly showValues?: boolean | undefined;
   /** Called after each commit. */
   readonly onEvent?: ((event: RunEvent) => void) | undefined;

@@ -64,8 +64,8 @@ async function versionRow(store: Store, { version }: SchemaStepDefinition): Prom
 }
 
 /**
- * Returns the statements that drop the objects of a step, in the order of `down`: indexes first, because a column in
- * use cannot be dropped.
+ * Returns the statements that drop the objects of a step, in the order of `down`: indexes first, because a column in use cannot be
+ * dropped.
  */
 export function reverseStatements(step: SchemaStepDefinition, objects: readonly CreatedObject[]): string[] {
   const named = (kind: string): string[] =>
