@@ -8,35 +8,35 @@ import type { Backfill } from '../steps/define.js';
 import { type Given, isDerivedSql, type LeftRow, leftRows } from './derive.js';
 import { rowSql } from './rows.js';
 
-// What batches are asked, and what they tell, whatever the engine.
+// Requests and results of batches, on either engine.
 
-/** Which rows a batch takes. */
+/** The rows that a batch claims. */
 export interface FillOptions {
-  /** Last key done, or null before the first. */
+  /** Last key done; null before the first. */
   readonly cursor: Key | null;
-  /** Last key in scope of the run. */
+  /** Last key of the run. */
   readonly watermark: Key;
-  /** How many rows at most. */
+  /** Maximum rows. */
   readonly limit: number;
-  /** Number of the batch, for the skips it records. */
+  /** Number of the batch, for the skips that it records. */
   readonly batch: number;
   /** Whether rows that are recorded as skips are left alone. */
   readonly excludeSkips: boolean;
   /** Whether triggers may keep an updated cell NULL. */
   readonly hasTriggers: boolean;
-  /** A row that the store has refused to update, alone: it is recorded as a skip. */
+  /** A row whose update the store rejected when tried alone; it is recorded as a skip. */
   readonly rejected?: RejectedRow | undefined;
 }
 
-/** A row that can't be updated, with the engine's code. */
+/** A row that cannot be updated, with the engine's error code. */
 export interface RejectedRow {
   readonly key: Key;
   readonly code: string;
 }
 
-/** An UPDATE that the store refused for something in one of its rows. Its transaction is to be rolled back. */
+/** An UPDATE that the store rejected because of one of its rows. Roll its transaction back. */
 export class RejectedUpdate extends Error {
-  /** How many rows it was to update. */
+  /** Number of rows in the UPDATE. */
   readonly rows: number;
   /** The first of them. */
   readonly rejected: RejectedRow;
@@ -48,7 +48,7 @@ export class RejectedUpdate extends Error {
   }
 }
 
-/** The error for rows that a `down` should have changed and did not. */
+/** Returns the error for rows that a `down` should have changed and did not. */
 export function updateIgnored({ table }: Backfill, rows: number): BackfillError {
   return new BackfillError(
     'UPDATE_IGNORED',
@@ -57,19 +57,22 @@ export function updateIgnored({ table }: Backfill, rows: number): BackfillError 
   );
 }
 
-/** What a `down` did with the cells that the ledger says were filled. A cell that somebody has set to NULL is in none of these. */
+/**
+ * Cells that the ledger records as filled, by what `down` did with them. Cells that were set to NULL since are in none of the
+ * counts.
+ */
 export interface RevertResult {
-  /** Set to NULL again. */
+  /** Set to NULL. */
   readonly reverted: number;
-  /** Left alone, since they hold something else than what their row derives: they, or what they derive from, were changed. */
+  /** Kept, because they no longer hold the derived value: they, or what they derive from, were changed. */
   readonly kept: number;
-  /** Of rows that are not there any more under their key: deleted, or the key was changed. */
+  /** In rows that no longer exist under their key: deleted, or the key was changed. */
   readonly gone: number;
-  /** Left alone, since what filled them can't be asked any more whether they hold what it derived. */
+  /** Kept, because the declaration that filled them can no longer derive their values. */
   readonly underivable: number;
 }
 
-/** What a batch's cells were found to be, in cells: set to NULL again, holding something else, or of rows that are gone. */
+/** Cells of a batch: set to NULL, kept because they hold another value, or in rows that no longer exist. */
 export interface FoundCells {
   readonly reverted: number;
   readonly others: number;
@@ -78,27 +81,27 @@ export interface FoundCells {
 
 /** Cells that a batch filled. */
 export interface FilledCells {
-  /** The columns that were filled in each of the rows. */
+  /** Columns that were filled in each of the rows. */
   readonly columns: readonly string[];
-  /** The keys of the rows. */
+  /** Keys of the rows. */
   readonly runs: readonly KeySpan[];
-  /** Columns of the backfill that somebody has dropped since, in folded case: nothing of them is left to take back. */
+  /** Columns of the backfill that were dropped since, in folded case: they are counted as gone. */
   readonly absent: ReadonlySet<string>;
 }
 
-/** What was set to NULL. */
+/** Result of a revert. */
 export interface Undone {
-  /** Rows that are there. */
+  /** Rows that exist. */
   readonly rows: number;
   /** Cells, as in {@link FoundCells}. */
   readonly reverted: number;
   readonly others: number;
 }
 
-/** What one batch did. */
+/** Result of one batch. */
 export interface BatchResult extends Omit<BatchRecord, 'number' | 'run' | 'durationMs'> {
   readonly cells: readonly CellsRecord[];
-  /** Whether no row was left to read behind this batch. */
+  /** Whether this is the last batch. */
   readonly isLast: boolean;
 }
 
@@ -108,20 +111,19 @@ export interface FilledCell {
   readonly batch: number;
 }
 
-/** A part of a table for batches to fill: keys behind `after`, up to `upTo`. */
+/** A part of a table for batches to fill: the keys after `after`, up to `upTo`. */
 export interface FillWindow {
   readonly after: Key | null;
   readonly upTo: Key;
 }
 
-/** Values that go back to the store at once. */
+/** Rows of values that are sent to the store at once. */
 const PAGE = 1000;
 
 /**
- * Sets cells that a batch filled to NULL where they still hold what the row derives. Runs inside its caller's
- * transaction.
+ * Sets cells that a batch filled to NULL if they still hold the derived value. Runs inside the caller's transaction.
  *
- * @throws {BackfillError} `STEP_DRIFTED` when the declaration has one of the columns no more, `UPDATE_IGNORED`
+ * @throws {BackfillError} `STEP_DRIFTED` if the declaration no longer has one of the columns; `UPDATE_IGNORED`
  */
 export async function revertCells(
   store: Store,

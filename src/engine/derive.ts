@@ -3,16 +3,16 @@ import type { Key, KeySpan } from '../ledger/keys.js';
 import type { Backfill } from '../steps/define.js';
 import type { Derived } from './process.js';
 
-// How rows are derived. The store derives in sets; rows that it leaves to this program come out in pages, are derived here, and go back in as
-// a table of values: to be written, compared or taken back.
+// How rows are derived. The store derives them in sets. Rows that it cannot derive are read in pages, derived client-side, and sent
+// back as a table of values to be written, compared or reverted.
 
-/** Which rows are derived. */
+/** The rows to derive. */
 export interface SelectOptions {
-  /** FROM clause, with the table under the alias `t`. Default: the table alone. */
+  /** FROM clause, with the table under the alias `t`. Default: only the table. */
   readonly from?: string;
   /** Condition on `t`. */
   readonly where: string;
-  /** How many rows at most, by the order of their keys; `?` for a parameter. Default: all of them, in any order. */
+  /** Maximum rows, in the order of their keys; `?` for a parameter. Default: all rows, in any order. */
   readonly limit?: number | '?';
   /** Further columns, by alias: SQL on `t`. */
   readonly extra?: Readonly<Record<string, string>>;
@@ -26,46 +26,47 @@ export interface Given {
   readonly parameters: readonly SqlValue[];
 }
 
-/** How the rows of a backfill are derived: by the store, and where it can't, here. */
+/** How the rows of a backfill are derived: by the store, or client-side. */
 export interface Derivation {
   readonly backfill: Backfill;
   /**
-   * A SELECT that yields, for each row: `k` the key; for the i-th column `c<i>` its present value and `v<i>` the value derived for it,
-   * NULL when there is none; `failure`, the reason where the row can't be derived at all, else NULL; the columns of `raw`; and the extra ones.
+   * Returns a SELECT that yields, for each row: `k`, the key; for the i-th column `c<i>`, its current value, and `v<i>`, the
+   * derived value, NULL if there is none; `failure`, the reason if the row cannot be derived, else NULL; the columns of
+   * `clientInput`; and the extra ones.
    */
   select(options: SelectOptions): string;
-  /** Columns with what this program needs to derive a row that is left to it; the first is NULL in any other row. Empty where none is. */
+  /** Columns with the input for client-side rows. The first is NULL in all other rows. Empty if no row is client-side. */
   readonly clientInput: readonly string[];
-  /** Whether every row is left to this program. */
+  /** Whether every row is derived client-side. */
   readonly isAlwaysLeft: boolean;
-  /** Derives rows, of the cells of `raw`. */
+  /** Derives rows from the cells of `clientInput`. */
   derive(rows: readonly (readonly unknown[])[]): readonly Derived[];
-  /** Values that were derived here as a table of SQL, `given`, with the columns `k` and `v<i>`, each NULL where its column can't hold it. */
+  /** Returns client-side values as a table of SQL, `given`, with the columns `k` and `v<i>`, each NULL if its column cannot hold it. */
   given(rows: readonly { readonly key: Key; readonly values: Derived['values'] }[]): Given;
-  /** FROM and WHERE of the rows of some keys. */
+  /** FROM and WHERE for the rows with these keys. */
   ofKeys(
     runs: readonly KeySpan[],
   ): { readonly from: string; readonly where: string } & Pick<Given, 'parameters'>;
   /** SQL condition for a cell that is not NULL and holds a value. */
   isSame(cell: string, value: string): string;
-  /** SQL for a value as it is told. */
+  /** SQL for the text of a value, for output. */
   text(value: string): string;
-  /** SQL for what the i-th column holds where it falls back to another column, on `t`. */
+  /** SQL for the value of the i-th column if it falls back to another column, on `t`. */
   fallback(i: number, column: string): string;
 }
 
-/** A row that the store has left to this program, as it was derived here. */
+/** A row that was derived client-side. */
 export interface LeftRow extends Derived {
   readonly key: Key;
-  /** What was asked for beside. */
+  /** Values of the further columns. */
   readonly beside: readonly unknown[];
 }
 
 /**
- * The rows of a derivation that are left to this program, in pages. In a snapshot.
+ * Yields the client-side rows of a derivation, in pages. Call it inside a snapshot.
  *
  * @param rows the derivation's SELECT
- * @param beside SQL for further columns, on its own
+ * @param beside SQL for further columns, on its columns
  */
 export async function* leftRows(
   store: Store,
@@ -91,11 +92,11 @@ export async function* leftRows(
   }
 }
 
-/** The rows of a derivation that the store derives itself: SQL condition on its columns. */
+/** SQL condition, on the columns of a derivation, for the rows that the store derives. */
 export const isDerivedSql = ({ clientInput: [first] }: Derivation): string =>
   first === undefined ? 'true' : `${first} IS NULL`;
 
-/** A row with what its columns hold, and what is derived for them. */
+/** A row with its current and its derived values. */
 export interface DerivedRow {
   readonly key: Key;
   readonly cells: readonly unknown[];
@@ -103,7 +104,7 @@ export interface DerivedRow {
   readonly failure: string | null;
 }
 
-/** Rows as they are derived, whoever derives them; all at once. */
+/** Returns rows as they are derived, by the store or client-side, all at once. */
 export async function derivedRows(
   store: Store,
   { backfill: { columns }, clientInput, select, derive }: Derivation,

@@ -16,138 +16,144 @@ import type { SchemaPlan } from './schema-plan.js';
 /** A column of a table. */
 export interface ColumnInfo {
   readonly name: string;
-  /** As it was declared. */
+  /** Declared type. */
   readonly type: string;
-  /** 1 and up for the columns of the primary key, 0 for others. */
+  /** Position in the primary key, from 1; 0 if the column is not part of it. */
   readonly pk: number;
   readonly isGenerated: boolean;
 }
 
-/** What a statement is expected to cost other writers. */
+/** Expected cost of a statement. */
 export interface Estimate {
-  /** How long they wait, in milliseconds. */
+  /** Time that other writers wait, in milliseconds. */
   readonly lockMs: number;
-  /** Disk needed while it runs, in bytes. */
+  /** Disk space needed while it runs, in bytes. */
   readonly diskBytes: number;
 }
 
-/** Work on a table: columns dropped, an index made on columns that are still NULL, or rows updated, without their new values. */
+/**
+ * Work on a table: dropping columns, creating an index on columns that are still NULL, or updating rows, apart from their new
+ * values.
+ */
 export type TableWork =
   | { readonly dropsColumns: number }
   | { readonly createsIndex: true }
   | { readonly updatesRows: number };
 
-/** Keys from the first to the last. */
+/** First and last key of an interval. */
 export type KeyRange = readonly [first: Key, last: Key];
 
-/** Whether a query uses an index. */
+/** How a query uses an index: it does, it could but prefers another plan, or it does not. */
 export type IndexPlan = 'used' | 'usable' | 'unused';
 
-/** What a loop of batches goes by: see the `Pacer`. */
+/** Watches the load around a loop of batches, checkpoints the WAL, and waits for readers or replicas. */
 export interface LoadMonitor {
-  /** Whether others have been at work since it was asked last. Called first thing in a batch's transaction. */
+  /** Whether other clients were active since the previous call or sample. Call it first in a batch's transaction. */
   hasContention(tx: Transaction): Promise<boolean>;
-  /** Called between two batches; may wait, and throw when it has waited for too long. */
+  /** Runs between two batches. May wait; throws after waiting too long. */
   betweenBatches(): Promise<void>;
-  /** Ends what was begun. */
+  /** Releases its resources. */
   close(): Promise<void>;
 }
 
 /**
- * How keys go on: `growing` where they only grow, so that rows written later are found behind the watermark; `restarted` where those that
- * a sequence gives begin again, so that the next one may be the watermark or less.
+ * Order of new keys: `growing` if they only grow, so that later rows come after the watermark; `restarted` if their sequence
+ * started over, so that the next key may be the watermark or less.
  */
 export type KeyGrowth = 'growing' | 'restarted' | 'unknown';
 
-/** What people call an engine. */
+/** Name of an engine, for messages. */
 export type Engine = 'SQLite' | 'PostgreSQL';
 
-/** The key of a backfill, as its column is. */
+/** The key of a backfill, by its column. */
 export interface KeyFacts {
-  /** What it is made of; undefined for what can be no key. */
+  /** Kind of its values; undefined if the column cannot be a key. */
   readonly kind: KeyKind | undefined;
-  /** SQL for the key of a row of the table, as `t`: what to order and compare by. */
+  /** SQL for the key of a row of the table `t`, to order and compare by. */
   readonly sql: string;
-  /** SQL that makes of it what the ledger has. */
+  /** SQL that converts it to the ledger's form. */
   readonly ledgerSql: string;
 }
 
-/** What of the ledger differs from engine to engine. */
+/** What differs between engines in the ledger. */
 export interface LedgerDialect {
-  /** Makes its tables where they are missing, in a transaction of its caller's. */
+  /** Creates its missing tables, in the caller's transaction. */
   make(store: Store): Promise<void>;
-  /** Drops them, likewise. */
+  /** Drops its tables, in the caller's transaction. */
   drop(store: Store): Promise<void>;
   /**
-   * Refuses a ledger of which a table is another object than this program makes, or one that acts when it is read or written, where that
-   * may have changed since the store was opened; throws `LEDGER_UNTRUSTED`.
+   * Refuses a ledger table that differs from the one this program creates, or that has triggers or rules. Does
+   * nothing on an engine where nobody else could have changed it since the store was opened.
    *
-   * @param tables those to look at. Default: all
+   * @param tables tables to check. Default: all
+   * @throws {BackfillError} `LEDGER_UNTRUSTED`
    */
   check(store: Store, tables?: readonly string[]): Promise<void>;
-  /** A key as a cell of it. */
+  /** Converts a key to a cell of the ledger. */
   toCell(key: Key | null): SqlValue;
-  /** The key of such a cell. */
+  /** Converts such a cell to the key. */
   toKey(cell: SqlValue): Key | null;
-  /** What to order its `key` by. */
+  /** `ORDER BY` expression for its `key`. */
   readonly keyOrder: string;
-  /** How several processes work on one run; undefined where one writes at a time. */
+  /** How several workers share a run; undefined if the engine has one writer at a time. */
   readonly shared: SharedLedger | undefined;
-  /** Tables of this engine alone that have rows of a batch, by its number in `batch`. */
+  /** Tables that only this engine has, with rows per batch, whose number is in `batch`. */
   readonly batchTables: readonly string[];
 }
 
-/** What several processes need that work on one run. */
+/** What several workers need to share a run. */
 export interface SharedLedger {
-  /** End of a SELECT that locks its row, and passes over rows that others have locked. */
+  /** End of a SELECT that locks its row and skips rows that others have locked. */
   readonly skipLocked: string;
-  /** Returns the number of the next batch, which no other process gets. */
+  /** Returns the number of the next batch, unique across processes. */
   nextBatch(store: Store): Promise<number>;
-  /** Returns the process that has claimed a part of a run for the longest time, if another one has. */
+  /** Returns the process that has held a claim on a part of a run for the longest time, if it is another one. */
   claimHolder(store: Store): Promise<LockHolder | undefined>;
 }
 
-/** What differs from engine to engine. Functions that change anything run inside their caller's transaction. */
+/** Everything that differs between database engines. Methods that write run inside the caller's transaction, except where noted. */
 export interface Dialect {
-  /** What people call the engine. */
   readonly engine: Engine;
-  /** What is told of it: what it prefers to an index that it passes over, and an expression that is guarded against what it fails on. */
+  /** Fragments for messages: what the engine may prefer to an index, and an example of a guarded expression. */
   readonly words: { readonly otherWay: string; readonly guardExample: string };
   readonly ledger: LedgerDialect;
-  /** SQL for one of the engine's own operators, whatever of its name a search path has. It binds as `||` does: its operands want parentheses. */
+  /**
+   * SQL for a built-in operator, whatever operator of that name the search path has. It binds as `||` does: parenthesize its
+   * operands.
+   */
   operator(sign: string): string;
-  /** SQL for the name of one of the engine's own functions, likewise. */
+  /** SQL for the name of a built-in function, whatever function of that name the search path has. */
   builtIn(name: string): string;
   /** SQL for a table as `t`, in a statement that reads most of its rows. */
   wholeTable(name: string): string;
 
-  // Its schema
+  // Schema
   hasTable(store: Store, name: string): Promise<boolean>;
-  /** Whether the store has an index of this name; `unfinished` where a killed run has left one of this table incomplete. */
+  /** Whether the store has an index of this name; `unfinished` if a killed run left one of this table incomplete. */
   hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'>;
-  /** All columns of a table, generated and hidden ones too; empty when there is no such table. */
+  /** All columns of a table, including generated and hidden ones; empty if the table does not exist. */
   tableColumns(store: Store, table: string): Promise<ColumnInfo[]>;
   /** Triggers of a table that an UPDATE of one of `columns` fires. */
   updateTriggers(store: Store, table: string, columns: readonly string[]): Promise<string[]>;
-  /** Name of an index with this table and definition, whatever it is called, or undefined. */
+  /** Name of an index with this table and definition, or undefined. The declared name need not match. */
   findIndex(store: Store, step: SchemaStepDefinition, index: IndexDefinition): Promise<string | undefined>;
-  /** A text that is another once the table was made anew, and may be after a VACUUM or DDL; empty if there is no such table. */
+  /** Text that changes when the table is recreated, and may change with a VACUUM or DDL; empty if the table does not exist. */
   tableIdentity(store: Store, table: string): Promise<string>;
-  /** What work on a table is expected to cost. */
+  /** Estimates the cost of work on a table. */
   estimate(store: Store, table: string, work: TableWork): Promise<Estimate>;
   /**
-   * Refuses a step that can't run here, whatever the store holds: one for which this user, or the server as it is set, lacks a right, and
-   * a text that is no statement. Reads only.
+   * Refuses a step that cannot run here whatever the store contains: a right that this user or this server lacks, or
+   * SQL that does not compile. Only reads.
    *
    * @throws {BackfillError} a `STORE_…` code, `STEP_INVALID`
    */
   checkStep(store: Store, step: Step): Promise<void>;
   /**
-   * Tries a schema step: forward, an UPDATE that changes nothing, and back. Nothing stays of it.
+   * Checks that a schema step can be applied, its columns updated and the step reverted. Changes nothing.
    *
-   * @param made what it has made already, when it resumes
+   * @param made objects that the step has already created, if it resumes
    * @returns warnings: names of objects that will block `down`
-   * @throws {BackfillError} `SCHEMA_BLOCKED` naming the object that stands in the way
+   * @throws {BackfillError} `SCHEMA_BLOCKED` naming the blocking object
    */
   preflightUp(
     store: Store,
@@ -155,16 +161,16 @@ export interface Dialect {
     plan: SchemaPlan,
     made: readonly CreatedObject[],
   ): Promise<string[]>;
-  /** Tries the way back; throws `SCHEMA_BLOCKED` naming the object that stands in the way. */
+  /** Checks that a schema step can be reverted. Changes nothing. Throws `SCHEMA_BLOCKED` naming the blocking object. */
   preflightDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): Promise<void>;
-  /** Returns why columns of a table can not be updated, or undefined. Throws `SCHEMA_BLOCKED` where it can name what stands in the way. */
+  /** Returns why columns of a table cannot be updated, or undefined. Throws `SCHEMA_BLOCKED` if it can name the blocking object. */
   updateError(store: Store, table: string, columns: readonly string[]): Promise<Error | undefined>;
   /**
-   * Makes an index. Not inside a transaction.
+   * Creates an index. Call it outside a transaction.
    *
-   * @param isStillNeeded asked in the transaction in which the index is noted: another process may have made it meanwhile
-   * @param recordIntent notes it in the ledger
-   * @param recordDone called in the transaction behind it
+   * @param isStillNeeded runs in the transaction that records the index: another process may have created it
+   * @param recordIntent records it in the ledger
+   * @param recordDone runs in the transaction after it
    */
   createIndex(
     store: Connection,
@@ -173,36 +179,37 @@ export interface Dialect {
     recordIntent: (tx: Transaction) => Promise<void>,
     recordDone: (tx: Transaction) => Promise<void>,
   ): Promise<void>;
-  /** Drops an index, and forgets it in the ledger. Not inside a transaction. */
+  /** Drops an index and deletes its ledger row. Call it outside a transaction. */
   dropIndex(
     store: Connection,
     index: IndexStatement,
     deleteRecord: (tx: Transaction) => Promise<void>,
   ): Promise<void>;
-  /** Whether a query uses an index. */
+  /** Returns how a query uses an index. */
   explainIndex(store: Store, query: string, table: string, index: string): Promise<IndexPlan>;
 
-  // Its keys
-  /** What the key of a backfill is. */
+  // Keys
+  /** Returns the key of a backfill. */
   keyOf(store: Store, backfill: Pick<Backfill, 'table' | 'key'>): Promise<KeyFacts>;
-  /** Refuses a key by which batches can not go; throws `KEY_UNSUITABLE` with the reason. */
+  /** Refuses a key that batches cannot use; throws `KEY_UNSUITABLE` with the reason. */
   checkKey(store: Store, backfill: Backfill): Promise<void>;
-  /** Refuses a table in which the key of some row is none; throws `KEY_UNSUITABLE`. */
+  /** Refuses a table with a row whose key is neither an integer nor a text; throws `KEY_UNSUITABLE`. */
   checkKeyValues(store: Store, backfill: Backfill): Promise<void>;
-  /** How the table's keys go on behind `watermark`; null before the first run. */
+  /** Returns how the table's keys continue after `watermark`, which is null before the first run. */
   keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth>;
-  /** First and last key of the table, or undefined when it is empty. */
+  /** First and last key of the table, or undefined if it is empty. */
   keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined>;
   /**
-   * Last keys of the ranges into which the keys behind `start` are cut for several processes, the last of which is the table's; none where
-   * it is empty.
+   * Last keys of the ranges into which the keys after `start` are split for several workers; the last one is the table's. Empty if
+   * the table is.
    */
   rangeEnds(store: Store, backfill: Backfill, start: Key | null): Promise<readonly Key[]>;
   /**
-   * Last keys of the slices into which the keys behind `after`, up to `upTo`, are cut where a statement keeps the event loop waiting, so that
-   * each is read in a moment; null for one that goes to the end. It turns between two.
+   * Splits the keys after `after`, up to `upTo`, into slices that are each read in milliseconds, on an engine whose
+   * statements block the event loop. It yields their last keys, or null for a slice that reaches the end, and lets
+   * the event loop turn between two.
    *
-   * @param isPaged whether their rows come out in pages. Default: they are counted, or looked for
+   * @param isPaged whether the rows are returned in pages. Default: they are counted, or searched
    */
   sliceEnds(
     store: Store,
@@ -212,14 +219,15 @@ export interface Dialect {
     isPaged?: boolean,
   ): AsyncIterable<Key | null>;
 
-  // Its rows
-  /** How a backfill's rows are derived, having asked what that hangs on. */
+  // Rows
+  /** Returns how the rows of a backfill are derived, after reading the facts that this depends on. */
   derive(store: Store, backfill: Backfill): Promise<Derivation>;
   /**
-   * Finds the next rows to fill, behind `after` and up to `upTo`, where reading up to them in a batch would keep others out of the table:
-   * few enough rows of the table for one statement. Not inside a transaction. Undefined where it keeps nobody out.
+   * Finds the next rows to fill, after `after` and up to `upTo`, if reading up to them within a batch would block
+   * other writers. The window has few enough rows for one statement. Call it outside a transaction.
    *
    * @param excludeSkips whether rows that are recorded as skips are left alone
+   * @returns undefined on an engine where reading blocks no one
    */
   fillWindow(
     store: Store,
@@ -229,23 +237,24 @@ export interface Dialect {
     excludeSkips: boolean,
   ): Promise<FillWindow | undefined>;
   /**
-   * Fills the next rows behind the cursor.
+   * Fills the next rows after the cursor.
    *
-   * @returns what was done, or undefined when no row was left
-   * @throws {RefusedUpdate} when a row, or one of several, can not be updated
+   * @returns the result, or undefined if no row was left
+   * @throws {RejectedUpdate} if the store rejects the update of a row
    */
   fillBatch(store: Store, backfill: Backfill, take: FillOptions): Promise<BatchResult | undefined>;
   /**
-   * Sets cells to NULL where they hold what is derived.
+   * Sets cells to NULL if they hold the derived value.
    *
    * @param rows SELECT of the rows: `k`, and for each of `columns`, by its number, `c<i>` and `v<i>`
    * @throws {BackfillError} `UPDATE_IGNORED`
    */
   undo(store: Store, derivation: Derivation, columns: readonly number[], rows: Given): Promise<Undone>;
   /**
-   * Makes a pass over the table on a snapshot of its own, and then acts on the same.
+   * Makes a pass over the table on a snapshot of its own, then runs `act` on the same snapshot.
    *
-   * @param parallelMinBytes size of the store from which on a second thread helps, where the engine reads in the caller's. Default 64 MiB
+   * @param parallelMinBytes size of the store from which a second thread helps, on an engine that reads in the
+   * caller's. Default 64 MiB
    */
   passOver<Found, Result>(
     store: Connection,
@@ -255,8 +264,9 @@ export interface Dialect {
     parallelMinBytes?: number,
   ): Promise<Result>;
   /**
-   * Finds cells whose rows are known to have been written by somebody else since a batch filled them, and returns their positions in
-   * `cells`.
+   * Finds cells whose rows are known to have been written by another client since a batch filled them.
+   *
+   * @returns their positions in `cells`
    */
   rewrittenSince(
     store: Store,
@@ -264,21 +274,21 @@ export interface Dialect {
     cells: readonly FilledCell[],
   ): Promise<ReadonlySet<number>>;
 
-  // Its neighbours
-  /** What a pace goes by. */
+  // Throttling
+  /** Settings of the pace. */
   readonly pacing: Pick<PaceSettings, 'targetBatchMs' | 'bottleneck'>;
-  /** Tables that a table is a partition of, at any remove: columns that are added to one of them are its own, too. */
+  /** Tables that this one is a partition of, at any depth: columns added to one of them are also added to it. */
   parentTables(store: Store, table: string): Promise<string[]>;
   /**
-   * Why trying again may do: `busy` where another process kept a lock for longer than was waited, `conflict` where another transaction
-   * wrote the same rows meanwhile; undefined for any other error.
+   * Returns why a retry may succeed: `busy` if another process held a lock for longer than the timeout, `conflict` if another
+   * transaction wrote the same rows; undefined for any other error.
    */
   retryReason(error: unknown): 'busy' | 'conflict' | undefined;
-  /** Looks after what surrounds a loop of batches. */
+  /** Creates the load monitor of a loop of batches. */
   loadMonitor(store: Connection, backfill: Backfill, options: RunOptions): Promise<LoadMonitor>;
 }
 
-/** An index to be made or dropped. */
+/** An index to create or drop. */
 export interface IndexStatement {
   readonly name: string;
   readonly table: string;

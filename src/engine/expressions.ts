@@ -12,9 +12,10 @@ import { expressionSql, type RowSql, rowSql } from './rows.js';
 const PAGE = 1000;
 
 /**
- * Acts; where an expression of the backfill, or its scope, fails on a row, as `json_extract` does on what is no JSON, says on which.
+ * Runs `act`. If the scope or an expression of the backfill fails on a row, such as `json_extract` on invalid JSON, it finds the
+ * row.
  *
- * @throws {BackfillError} `STEP_INVALID` naming the column or the scope, and the row's key, and what `act` throws
+ * @throws {BackfillError} `STEP_INVALID` naming the column or the scope, and the row's key; any other error of `act`
  */
 export async function withFailingRow<Result>(
   store: Store,
@@ -29,9 +30,9 @@ export async function withFailingRow<Result>(
 }
 
 /**
- * Acts on the rows of some keys; where that fails on what one of them holds, on each half of them, down to the row.
+ * Runs `act` on the rows with these keys. If it fails on one of them, runs it on each half, down to the single row.
  *
- * @param act what it has done of rows before it fails must do no harm
+ * @param act must tolerate having handled some rows before it fails
  * @param onFailing called with each key on whose row it fails
  */
 export async function rowByRow(
@@ -59,8 +60,8 @@ export async function rowByRow(
 }
 
 /**
- * Says on which row the scope or an expression failed, if that is what the store's error is about. Reads rows until it is found: not while a
- * transaction keeps others out.
+ * Returns an error that names the row on which the scope or an expression failed, if the store's error is of that kind. Reads rows
+ * until it finds one, so do not call it in a transaction that blocks others.
  */
 export async function findFailingRow(
   store: Store,
@@ -74,7 +75,7 @@ export async function findFailingRow(
     return undefined;
   const hint = `Guard what may fail, as in ${store.dialect.words.guardExample}, then run the same command again`;
   const rows = await rowSql(store, backfill);
-  // First: whether a row is in scope has to be known before an expression is tried on it.
+  // The scope comes first: expressions may only be tried on rows in scope.
   const outside = await firstFailure(store, backfill, rows, rows.inScope, 'true');
   if (outside !== undefined)
     return new BackfillError(
@@ -112,7 +113,7 @@ export async function findFailingRow(
   return undefined;
 }
 
-/** The first key on whose row an expression fails, of the rows for which `scope` holds. */
+/** Returns the first key on whose row an expression fails, among the rows for which `scope` holds. */
 async function firstFailure(
   store: Store,
   backfill: Backfill,

@@ -18,25 +18,25 @@ import { type ColumnValue, firstOf, requireEngineSql, sql } from '../steps/value
 import { absentColumns } from './inspect.js';
 import { expressionSql } from './rows.js';
 
-// The file of a backfill may be changed once it has filled something. What it filled is judged by what filled it, which the
-// ledger keeps: the declaration as data, of a function its version and its text.
+// A step file may change after it has filled something. The ledger keeps the declaration that filled each batch: as data, and for a
+// function its version and text. Reverts and verification use that one.
 
-/** How cells are derived again that some batches have filled. */
+/** How the cells of some batches are derived again. */
 export interface Filler {
-  /** Derives them; nothing where they can't be. */
+  /** The declaration that filled them; it derives nothing if that is not possible. */
   readonly backfill: Backfill;
   /**
-   * `exact`: as they were. `unsure`: by a function whose version is the same, and whose text is another.
-   * `lost`: by a function that is not in the file any more.
+   * `exact`: the same declaration. `unsure`: the same function version with a different text. `lost`: the function, or a column it
+   * needs, no longer exists.
    */
   readonly certainty: 'exact' | 'unsure' | 'lost';
-  /** Version of the function that filled them, where it is another than the file's. */
+  /** Version of the function that filled them, if the step file has a different one. */
   readonly lostVersion?: number;
-  /** Whether the ledger's declaration can't be read. */
+  /** Whether the ledger's declaration is unreadable. */
   readonly isUnreadable?: boolean;
 }
 
-/** What of a declaration is data. */
+/** The part of a declaration that is data. */
 interface Kept {
   readonly table: string;
   readonly key: string;
@@ -44,7 +44,7 @@ interface Kept {
   readonly process?: { readonly reads: readonly string[]; readonly version: number };
 }
 
-/** A declaration as the ledger keeps it. */
+/** Returns a declaration as the ledger stores it. */
 function recordOf(definition: BackfillDefinition, firstBatch: number): DeclarationRecord {
   const { table, key, scope, columns, process } = definition;
   const kept = {
@@ -62,15 +62,14 @@ function recordOf(definition: BackfillDefinition, firstBatch: number): Declarati
   };
 }
 
-/** Whether a function's text is another than the one that filled; never of a declaration without one. */
+/** Whether a function's text differs from the one that filled; false for a declaration without a function. */
 const hasOtherText = (record: DeclarationRecord, { process }: BackfillDefinition): boolean =>
   record.process !== null && process !== undefined && record.process !== String(process.derive);
 
 /**
- * Says by what each batch of a backfill was filled.
+ * Returns a function that returns the filler of a batch, by its number. Batches with the same declaration share one object.
  *
- * @param current the declaration of the step's file
- * @returns a function from the number of a batch; the same object for batches that were filled by the same
+ * @param current the declaration of the step file
  */
 export async function fillersOf(
   store: Store,
@@ -91,7 +90,7 @@ async function fillerOf(
   record: DeclarationRecord | undefined,
   current: Backfill,
 ): Promise<Filler> {
-  // Without a record, all that an earlier version of this package left to go by is the file.
+  // Earlier versions of this package kept no record; then only the file is known.
   const isCurrent = !record || record.fingerprint === fingerprint(current);
   const { backfill, lostVersion } = isCurrent ? { backfill: current } : earlier(record, current);
   if (!backfill || lostVersion !== undefined || !(await isDerivable(store, backfill))) {
@@ -103,7 +102,7 @@ async function fillerOf(
   return { backfill, certainty: isUnsure ? 'unsure' : 'exact' };
 }
 
-/** A declaration that is not the file's any more; of a function that is not in the file only its version. */
+/** Returns a declaration that the file no longer has, or only its version if its function is not in the file either. */
 function earlier(
   record: DeclarationRecord,
   { name, process: own }: Backfill,
@@ -116,13 +115,13 @@ function earlier(
   const isSame =
     own?.version === process.version &&
     JSON.stringify(own.reads) === JSON.stringify(process.reads) &&
-    data.columns.every(({ name: filled, value }) => value.kind !== 'process' || own.fills.includes(filled)); // else it gives no value
+    data.columns.every(({ name: filled, value }) => value.kind !== 'process' || own.fills.includes(filled)); // otherwise the function returns no value for the column
   return own && isSame
     ? { backfill: { ...backfill, process: own } }
     : { backfill, lostVersion: process.version };
 }
 
-/** The same cells, for which nothing can be derived. */
+/** Returns the same columns, with nothing to derive. */
 export function withoutValues({ process: _process, ...backfill }: Backfill): Backfill {
   return {
     ...backfill,
@@ -130,7 +129,10 @@ export function withoutValues({ process: _process, ...backfill }: Backfill): Bac
   };
 }
 
-/** Reads a declaration by what declares one: what those refuse, somebody else has written into the ledger. */
+/**
+ * Parses a declaration with the functions that declare one. Something that these refuse was written into the ledger by another
+ * program.
+ */
 function readKept(text: string): Kept | undefined {
   try {
     const { table, key, columns, process } = JSON.parse(text) as Kept;
@@ -157,7 +159,7 @@ function readValue(value: ColumnValue): ColumnValue {
   return { kind: 'process' };
 }
 
-/** Whether the table still has what the values are derived from: a later step may have dropped some of it. */
+/** Whether the table still has the columns that the values are derived from: a later step may have dropped some. */
 async function isDerivable(store: Store, { table, key, columns, process }: Backfill): Promise<boolean> {
   const needed = columns.flatMap(({ value }) =>
     value.kind === 'first-of' ? [value.document, value.fallback ?? value.document] : [],
@@ -165,7 +167,7 @@ async function isDerivable(store: Store, { table, key, columns, process }: Backf
   if ((await absentColumns(store, table, [key, ...needed, ...(process?.reads ?? [])])).size > 0) return false;
   return await everyEach(columns, async ({ value }) => {
     if (value.kind !== 'sql') return true;
-    // A text that the ledger hands back must not be more than an expression of a row: as a condition neither a list nor an aggregate is.
+    // Text from the ledger must be no more than an expression on a row. As a condition, neither a list nor an aggregate compiles.
     const [expression, from] = [expressionSql(value, store.dialect.engine), `FROM ${identifier(table)} AS t`];
     return await everyEach(
       [`SELECT ${expression} ${from}`, `SELECT 1 ${from} WHERE ${expression} IS NULL`],
@@ -175,9 +177,9 @@ async function isDerivable(store: Store, { table, key, columns, process }: Backf
 }
 
 /**
- * Refuses to go on with a backfill that has filled something, is not finished, and is declared otherwise than it was then.
+ * Refuses to resume a backfill that has filled something, is not finished, and whose declaration has changed since.
  *
- * @param confirmed whether a function whose text alone has changed may go on
+ * @param confirmed whether to resume if only the text of the function has changed
  * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
  */
 export async function requireSameDeclaration(
@@ -217,7 +219,7 @@ export async function requireSameDeclaration(
   );
 }
 
-/** A warning for a function whose text is another than the one that filled last, though its version is the same. */
+/** Returns a warning if the text of the function differs from the one that filled last, with the same version. */
 export async function processWarning(
   store: Store,
   ledger: Ledger,
@@ -232,7 +234,7 @@ export async function processWarning(
   return `The function \`process\` of ${backfill.name} reads otherwise than when it filled: if it derives other values, raise processVersion`;
 }
 
-/** Notes what the next batch is filled by, where that is another than the last. Inside its caller's transaction. */
+/** Records the declaration of the next batch if it differs from that of the last one. Runs inside the caller's transaction. */
 export async function noteFiller(store: Store, ledger: Ledger, backfill: Backfill): Promise<void> {
   const last = (await readDeclarations(store, backfill.name)).at(-1);
   const next = recordOf(backfill, (await ledger.lastBatch(backfill.name)) + 1);
@@ -240,14 +242,14 @@ export async function noteFiller(store: Store, ledger: Ledger, backfill: Backfil
   await noteDeclaration(store, backfill.name, next);
 }
 
-/** Whether a run that is under way is filled by just this declaration. */
+/** Whether the run in progress has filled by exactly this declaration. */
 export async function isFilledBy(store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> {
   const last = (await readDeclarations(store, backfill.name)).at(-1);
   const known = last?.fingerprint ?? (await ledger.step(backfill.name))?.fingerprint;
   return known === fingerprint(backfill) && !(last && hasOtherText(last, backfill));
 }
 
-/** Whether a run went by the declaration as it is now. */
+/** Whether a run filled by the current declaration. */
 export async function isRunOf(
   store: Store,
   ledger: Ledger,
@@ -261,8 +263,8 @@ export async function isRunOf(
 }
 
 /**
- * Cells that were filled by a version of `process` which is not in the step's file any more, or, without a version, by a declaration
- * that can't be read.
+ * Counts the cells that were filled by a version of `process` that the step file no longer has, or, without a version, by an
+ * unreadable declaration.
  */
 export async function lostCells(
   store: Store,
@@ -282,7 +284,7 @@ export async function lostCells(
   return { version: first.version, cells: same.reduce((sum, { cells }) => sum + cells, 0) };
 }
 
-/** Whether cells were filled by a function whose text is another by now, though its version is the same. */
+/** Whether cells were filled by a function with the same version and a different text. */
 export async function hasUnsureCells(store: Store, ledger: Ledger, backfill: Backfill): Promise<boolean> {
   const fillerOf = await fillersOf(store, backfill);
   return await someEach(
@@ -291,13 +293,13 @@ export async function hasUnsureCells(store: Store, ledger: Ledger, backfill: Bac
   );
 }
 
-/** Whether the ledger knows by what each batch of a backfill was filled: an earlier version of this package did not note it. */
+/** Whether the ledger has the declaration of every batch of a backfill: earlier versions of this package did not record it. */
 export async function isFillerKnown(store: Store, ledger: Ledger, name: string): Promise<boolean> {
   const records = await readDeclarations(store, name);
   return (await ledger.batchNumbers(name)).every((number) => declarationOf(records, number) !== undefined);
 }
 
-/** A backfill as it was declared when it filled last, for one whose file is gone; its function is lost. */
+/** Returns a backfill whose step file no longer exists, by the declaration that filled last, without its function. */
 export async function recallBackfill(store: Store, name: string): Promise<Backfill | undefined> {
   const last = (await readDeclarations(store, name)).at(-1);
   const kept = last && readKept(last.declaration);

@@ -6,9 +6,9 @@ import { shellWord } from '../shell.js';
 import type { Backfill } from '../steps/define.js';
 import { compareVersions, parseVersion, type Version } from '../version.js';
 
-// What a store has: columns, and the versions that it states.
+// Columns and versions of a store.
 
-/** Columns of `names` that the table lacks, in folded case. */
+/** Returns those of `names` that are not columns of the table, in folded case. */
 export async function absentColumns(
   store: Store,
   table: string,
@@ -18,7 +18,7 @@ export async function absentColumns(
   return new Set(names.map(foldCase).filter((name) => !present.has(name)));
 }
 
-/** Columns of a backfill of which no cell is there any more, in folded case: all of them where the table or its key is gone. */
+/** Returns the columns of a backfill that no longer exist, in folded case: all of them if the table or its key does not. */
 export async function absentCells(
   store: Store,
   { table, key, columns }: Pick<Backfill, 'table' | 'key' | 'columns'>,
@@ -28,16 +28,17 @@ export async function absentCells(
   return isGone ? new Set(names.map(foldCase)) : await absentColumns(store, table, names);
 }
 
-/** Where a store keeps its versions. */
+/** Where a store records its versions. */
 export interface VersionTable {
   readonly table: string;
   readonly column: string;
 }
 
 /**
- * All versions that the store states, smallest first.
+ * Returns all versions of the store, lowest first.
  *
- * @throws {BackfillError} `VERSION_MISSING` when the table is missing or empty, `VERSION_UNREADABLE` when a row is no version
+ * @throws {BackfillError} `VERSION_MISSING` if the table does not exist or is empty, `COLUMN_MISSING`, `VERSION_UNREADABLE` if a
+ * row is not a version or the column is generated
  */
 export async function storeVersions(
   store: Store,
@@ -95,7 +96,7 @@ export async function storeVersions(
     .sort((a, b) => compareVersions(a.version, b.version));
 }
 
-/** The greatest version that the store states. Throws as {@link storeVersions}. */
+/** Returns the highest version of the store. Throws as {@link storeVersions} does. */
 export async function storeVersion(
   store: Store,
   where: VersionTable,
@@ -105,7 +106,7 @@ export async function storeVersion(
   return greatest;
 }
 
-/** Reads a version that a declaration states. */
+/** Parses a version of a declaration. */
 export function declaredVersion(text: string): Version {
   const version = parseVersion(text);
   if (version === undefined) {

@@ -1,62 +1,61 @@
 /**
- * How large a batch is and how long the pause before it, by what was measured of those before. Pure: a series of
- * timings goes in, sizes and pauses come out.
+ * Computes the size of the next batch and the pause before it from the timings of earlier batches. Pure: timings in, sizes and
+ * pauses out.
  *
- * A writer that finds the store locked sleeps 1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50 and then 100 ms between its tries:
- * a pause that is shorter than the sleep it is in may be missed. So the pause goes by how long the lock was held before it.
+ * A writer that finds the store locked sleeps 1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, then 100 ms between attempts, and can miss a
+ * pause shorter than its current sleep. Pauses therefore depend on how long the lock was held before them.
  *
  * @see https://github.com/sqlite/sqlite/blob/master/src/main.c sqliteDefaultBusyCallback
  */
 
-/** `courteous`: pauses for other writers; `full`: none. */
+/** `courteous` pauses for other writers; `full` never pauses. */
 export type PaceMode = 'courteous' | 'full';
 
-/** What a pace goes by. */
+/** Settings of a pace. */
 export interface PaceSettings {
   readonly name: PaceMode;
-  /** Rows of a batch at most. */
+  /** Maximum rows per batch. */
   readonly maxRows: number;
-  /** How long a batch should hold its locks, in milliseconds. */
+  /** Target lock time per batch, in milliseconds. */
   readonly targetBatchMs: number;
-  /** What others are kept from: the one lock of a file, or the processors and disks of a server. */
   readonly bottleneck: Bottleneck;
 }
 
-/** What a batch is in the way of. */
+/** The resource that a batch makes others wait for: a file's write lock, or a server's CPU and disks. */
 export type Bottleneck = 'lock' | 'load';
 
-/** Whether others write to the store: none lately, now and then, or all the time. */
+/** Write activity of other clients: none lately, now and then, constant. */
 type Contention = 'none' | 'low' | 'high';
 
 /** The pace of the next batch. */
 export interface PaceState {
-  /** Rows that it takes at most. */
+  /** Maximum rows. */
   readonly rows: number;
   /** Pause before it, in milliseconds; 0 for none. */
   readonly pauseMs: number;
   readonly contention: Contention;
-  /** How long the lock was held since the last pause, in milliseconds. */
+  /** Lock time since the last pause, in milliseconds. */
   readonly heldMs: number;
-  /** Pauses in a row in which others wrote; negative: in which none did. */
+  /** Consecutive pauses with contention; negative: without. */
   readonly streak: number;
 }
 
-/** What was measured of a batch. */
+/** Measurements of a batch. */
 export interface BatchTiming {
   readonly rows: number;
-  /** How long it held the write lock, in milliseconds. */
+  /** Time that it held the write lock, in milliseconds. */
   readonly lockMs: number;
-  /** Whether another connection has committed since the batch before. */
+  /** Whether another connection has committed since the previous batch. */
   readonly hasContention: boolean;
 }
 
-/** Rows of the first batch: of a store on a slow disk nothing is known yet. */
+/** Rows of the first batch; low because the disk may be slow. */
 const INITIAL_ROWS = 1000;
 
-/** Rows below which a batch never falls: what a transaction costs by itself would outweigh them. */
+/** Minimum batch size: below it, transaction overhead dominates. */
 const MIN_ROWS = 100;
 
-/** A batch grows by this factor at most; it shrinks at once. */
+/** Maximum growth per batch; shrinking is not limited. */
 const MAX_GROWTH = 2;
 
 interface DutyCycle {
@@ -65,12 +64,13 @@ interface DutyCycle {
 }
 
 /**
- * How long the lock is held between two pauses, in milliseconds, and how long a pause is. Of the one lock of a file:
- * - none: 25 of 525 ms, so that courtesy costs a run that is alone less than 5%;
- * - low: a writer that waits for 80 ms tries every 25;
- * - high: a writer that waits for 8 ms tries again at 18, and at 33 after a batch that took longer.
+ * Lock time between two pauses and length of the pause, in milliseconds. For a file's lock:
+ * - none: 25 of 525 ms, so an uncontended run loses less than 5%
+ * - low: a writer that has waited 80 ms retries every 25 ms
+ * - high: a writer that has waited 8 ms retries at 18 ms, and at 33 ms if the batch took longer
  *
- * On a server others are not kept waiting, but slowed down: a run that is alone goes on, and one among many takes a quarter of the time.
+ * A server's clients are slowed down, not blocked: an uncontended run hardly pauses, one under high contention works a quarter of
+ * the time.
  */
 const DUTY_CYCLES: Readonly<Record<Bottleneck, Readonly<Record<Contention, DutyCycle>>>> = {
   lock: {
@@ -85,10 +85,10 @@ const DUTY_CYCLES: Readonly<Record<Bottleneck, Readonly<Record<Contention, DutyC
   },
 };
 
-/** Pauses in a row with others at work that make them busy, and without that make them fewer again. */
+/** Consecutive pauses with contention that raise it to high; without, that lower it to low and to none. */
 const [TO_HIGH, TO_LOW, TO_NONE] = [3, -4, -20] as const;
 
-/** The pace of a run's first batch: others are taken to be there until two pauses have shown nobody. */
+/** Returns the pace of the first batch. Assumes low contention until two pauses have shown none. */
 export function initialPace({ maxRows }: PaceSettings): PaceState {
   return {
     rows: Math.min(maxRows, INITIAL_ROWS),
@@ -99,7 +99,7 @@ export function initialPace({ maxRows }: PaceSettings): PaceState {
   };
 }
 
-/** The pace of the batch behind one that was done at `pace` and took `timing`. */
+/** Returns the pace of the batch after one that ran at `pace` and took `timing`. */
 export function nextPace(pace: PaceState, timing: BatchTiming, settings: PaceSettings): PaceState {
   const isFull = settings.name === 'full';
   const { contention, streak } = isFull
@@ -109,7 +109,7 @@ export function nextPace(pace: PaceState, timing: BatchTiming, settings: PaceSet
   const targetMs = isFull ? settings.targetBatchMs : Math.min(settings.targetBatchMs, cycle.workMs);
   const rows = fitRows(targetMs, pace.rows, timing, settings.maxRows);
   const heldMs = (pace.pauseMs > 0 ? 0 : pace.heldMs) + timing.lockMs;
-  // A pause is due when one more batch would hold the lock for longer than its cycle allows.
+  // Pause if one more batch would exceed the lock time of the cycle.
   const isDue = !isFull && heldMs + targetMs > cycle.workMs;
   return { rows, pauseMs: isDue ? cycle.pauseMs : 0, contention, heldMs, streak };
 }

@@ -4,20 +4,20 @@ import type { Backfill } from '../steps/define.js';
 import { type DerivedRow, derivedRows, isDerivedSql, type LeftRow, leftRows } from './derive.js';
 import { anyNullSql, partsSql, type RowSql, rowSql } from './rows.js';
 
-/** What rows a fill would find. */
+/** Rows that a fill would find. */
 export interface PlannedRows {
   readonly rows: number;
   /** By column, in their order: cells to fill, cells without a value, and bytes of the values to fill. */
   readonly columns: readonly { readonly fill: number; readonly none: number; readonly bytes: number }[];
-  /** Rows that can't be derived, by reason. */
+  /** Rows that cannot be derived, by reason. */
   readonly failures: Readonly<Record<string, number>>;
 }
 
-/** Which rows a plan is about. */
+/** The rows to plan for. */
 export interface PlannedScope {
   /** Columns that the table does not have yet, in folded case. */
   readonly absent: ReadonlySet<string>;
-  /** Behind this key; null for all. */
+  /** Last key before them; null for all. */
   readonly after: Key | null;
   readonly excludeSkips: boolean;
   /** Only rows with these keys. Default: all. */
@@ -43,7 +43,7 @@ function plannedSql(
   return conditions.join(' AND ');
 }
 
-/** Counts what a fill would find, reading only. In a snapshot. */
+/** Counts the rows that a fill would find. Only reads. Call it inside a snapshot. */
 export async function planRows(store: Store, backfill: Backfill, scope: PlannedScope): Promise<PlannedRows> {
   const { builtIn } = store.dialect;
   const derivation = await store.dialect.derive(store, backfill);
@@ -98,7 +98,7 @@ export async function planRows(store: Store, backfill: Backfill, scope: PlannedS
   return { rows, columns, failures };
 }
 
-/** The first rows that a fill would find: of each its key, and the value that each column would hold. */
+/** Returns the first rows that a fill would find: their keys, and the value that each column would hold. */
 export async function sampleRows(
   store: Store,
   backfill: Backfill,

@@ -7,25 +7,25 @@ import { messageOf, thrownText } from '../thrown.js';
 
 type Process = NonNullable<Backfill['process']>;
 
-/** Reason of a skip on which `process` threw. What it threw is not told: it may quote the row. */
+/** Reason of a skip if `process` threw. The error itself is not recorded, because it may quote the row. */
 export const PROCESS_FAILED = 'PROCESS_FAILED';
 
 /**
- * Reason of a skip for which `process` gave a value that the store can't hold: a text with half of a surrogate pair, which would be written
- * as another character; on PostgreSQL one with U+0000; on SQLite an integer beyond 64 bits.
+ * Reason of a skip if `process` returned a value that the store cannot hold: a text with an unpaired surrogate, which would be
+ * written as another character; on PostgreSQL a text with U+0000; on SQLite an integer beyond 64 bits.
  */
 export const VALUE_INVALID = 'VALUE_INVALID';
 
-/** What `process` gave for a row. */
+/** Result of `process` for a row. */
 export interface Derived {
   readonly values: readonly CellValue[];
   readonly failure: string | null;
 }
 
-/** Errors kept of one function: enough to tell each of its places. */
+/** Maximum errors kept per function: enough to report each place where it throws. */
 const MAX_THROWN = 20;
 
-/** By the `process` of a step: each project that is loaded has one of its own, though they may share the function. */
+/** Keyed by the `process` of a step: each loaded project has its own, though they may share the function. */
 const thrown = new WeakMap<Process, unknown[]>();
 
 function remember(process: Process, error: unknown): void {
@@ -33,7 +33,7 @@ function remember(process: Process, error: unknown): void {
   if (kept.length < MAX_THROWN) thrown.set(process, [...kept, error]);
 }
 
-/** Returns some of the errors that the `process` of a backfill threw since the last call, and forgets them. */
+/** Returns and clears some of the errors that the `process` of a backfill has thrown since the last call. */
 export function takeThrown({ process }: Backfill): readonly unknown[] {
   const kept = (process && thrown.get(process)) ?? [];
   if (process) thrown.delete(process);
@@ -41,27 +41,27 @@ export function takeThrown({ process }: Backfill): readonly unknown[] {
 }
 
 /**
- * Says what the `process` of a backfill threw, each place once.
+ * Returns a warning for each place where the `process` of a backfill threw.
  *
- * @param showValues whether to add the errors' messages, which may quote rows
+ * @param showsValues whether to add the messages of the errors, which may quote rows
  */
 export function thrownWarnings({ name }: Backfill, errors: readonly unknown[], showValues = false): string[] {
   const texts = errors.map((error) => thrownText(error) + (showValues ? `: ${messageOf(error)}` : ''));
   return [...new Set(texts)].map((text) => `\`process\` of ${name} threw: ${text}`);
 }
 
-/** Integers as numbers, as far as those are exact. */
+/** Converts integers to numbers if those are exact. */
 const toProcessCell = (cell: SqlValue): CellValue =>
   typeof cell === 'bigint' && Number.isSafeInteger(Number(cell)) ? Number(cell) : cell;
 
-/** Reasons that say something else already: a verification goes by them. */
+/** Whether a reason is one of this package's, which verification interprets. */
 const isReservedReason = (reason: string): boolean =>
   /^(?:SQLITE_|UPDATE_IGNORED$|PROCESS_FAILED$|VALUE_INVALID$)/.test(reason);
 
-/** What `skip()` has made: another object with such a member is not checked, and may be meant as a column. */
+/** Objects returned by `skip()`. Any other object with such a member is validated, because it may name a column. */
 const skips = new WeakSet<object>();
 
-/** What `skip()` has thrown. Any other error out of `process` is about a row, whatever its class. */
+/** Errors thrown by `skip()`. Any other error of `process` concerns a row, whatever its class. */
 const refusals = new WeakSet<object>();
 
 const context: ProcessContext = {
@@ -81,16 +81,15 @@ const context: ProcessContext = {
   },
 };
 
-/** What is recorded of a row on which `process` threw. */
+/** Result for a row on which `process` threw. */
 const FAILED: Derived = { values: [], failure: PROCESS_FAILED };
 
 /**
- * Asks `process` for rows. Where it throws for several, it is asked for each alone, so that only those on which it throws
- * are left alone.
+ * Runs `process` on rows. If it throws for several, it runs on each alone, so that only those on which it throws are skipped.
  *
- * @param rows of each the key, and the columns of `reads`
- * @returns an entry for each row: a value for each column of the backfill, NULL for one that something else fills
- * @throws {BackfillError} `STEP_INVALID` when it returns something else
+ * @param rows per row: the key and the columns of `reads`
+ * @returns per row: a value for each column of the backfill, null for one that is filled otherwise
+ * @throws {BackfillError} `STEP_INVALID` if it returns anything else
  */
 export function deriveRows(
   backfill: Backfill,
@@ -108,10 +107,10 @@ export function deriveRows(
 }
 
 /**
- * Asks `process` for rows, and puts what it gives beside the values of the other columns.
+ * Runs `process` on rows, and merges its values with those of the other columns.
  *
- * @param rows what is derived for the other columns; for a row that can't be derived `process` is not asked
- * @param cells of each row the key, and the columns of `reads`
+ * @param rows values of the other columns; `process` is not run on a row that failed
+ * @param cells per row: the key and the columns of `reads`
  */
 export function withProcess(
   backfill: Backfill,
@@ -128,7 +127,7 @@ export function withProcess(
   });
 }
 
-/** The entries that `process` returns; undefined when it throws. Too many rows on which it does end the run. */
+/** Returns the entries that `process` returns; undefined if it throws. Keeps the error if it was run on a single row. */
 function ask(
   backfill: Backfill,
   process: Process,
@@ -141,7 +140,7 @@ function ask(
   let returned: unknown;
   try {
     returned = process.derive(given, context);
-    if (Array.isArray(returned)) return Array.from(returned); // one with holes has undefined there
+    if (Array.isArray(returned)) return Array.from(returned); // holes become undefined
   } catch (error) {
     if (typeof error === 'object' && error !== null && refusals.has(error)) throw error;
     if (rows.length === 1) remember(process, error);
@@ -169,7 +168,7 @@ function readEntry(backfill: Backfill, process: Process, entry: unknown): Derive
   }
   for (const name of names)
     if (!process.fills.includes(name)) throw invalidReturn(backfill, `only its \`columns\`, not ${name},`);
-  // A Map or an empty array would leave every cell alone.
+  // A Map or an empty array would silently skip every cell.
   if (cells.every((cell) => cell === null) && Object.prototype.toString.call(entry) !== '[object Object]')
     throw invalidReturn(backfill, 'an array with an object for each row');
   const derived = { values: cells.map((cell) => checked(backfill, cell)), failure: null };
@@ -180,11 +179,11 @@ const isPromise = (value: unknown): boolean => {
   try {
     return typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function';
   } catch {
-    return false; // a getter threw: the entry is read, and left alone, as any other
+    return false; // a getter threw: reading the entry will report it
   }
 };
 
-/** The error for promises. One that is rejected would end the process before this is told. */
+/** Returns the error for promises. It handles their rejections first, which would end the process before the error is reported. */
 function promised({ name }: Backfill, returned: readonly unknown[]): BackfillError {
   for (const promise of returned) if (promise instanceof Promise) promise.catch(() => undefined);
   return new BackfillError(
@@ -194,7 +193,7 @@ function promised({ name }: Backfill, returned: readonly unknown[]): BackfillErr
   );
 }
 
-/** What was derived of a row; a skip where one of the values is none that the store can hold. */
+/** Returns what was derived for a row; a skip if the store cannot hold one of the values. */
 export const withoutInvalid = (derived: Derived, isInvalid: (value: CellValue) => boolean): Derived =>
   derived.values.some(isInvalid) ? { values: [], failure: VALUE_INVALID } : derived;
 

@@ -8,16 +8,16 @@ import type { Backfill } from '../steps/define.js';
 import { type SqlExpression, sqlFor } from '../steps/values.js';
 import type { Dialect } from './dialect.js';
 
-// Which rows of a table a backfill is about, and their keys, in SQL that every engine takes. The table's alias is `t`.
+// The rows and keys of a backfill, as SQL for either engine. The table's alias is `t`.
 
-/** What a key is made of. */
+/** Type of a key's values. */
 export type KeyKind = 'integer' | 'text';
 
-/** A key as SQL. */
+/** Returns a key as SQL. */
 export const keyLiteral = (key: Key): string => (typeof key === 'string' ? literal(key) : String(key));
 
 /**
- * Insists that a value of the key's column is a key.
+ * Returns a value of the key's column if it is a key.
  *
  * @throws {BackfillError} `KEY_UNSUITABLE`
  */
@@ -26,11 +26,11 @@ export function asKey(value: unknown, backfill: Backfill): Key {
   throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
 }
 
-/** A hint that offers the index by which batches could go. */
+/** Returns a hint with the statement for an index that makes the key suitable. */
 export const indexHint = (statement: string): string =>
   `Make the index that batches can go by: ${statement}; or name another column as \`key\``;
 
-/** The error for a key by which batches can not go. */
+/** Returns the error for a key that batches cannot use. */
 export function unsuitable(
   { name, table, key }: Backfill,
   reason: string,
@@ -60,26 +60,26 @@ export function anyNullSql(backfill: Backfill, absent?: ReadonlySet<string>): st
   return `(${terms.join(' OR ')})`;
 }
 
-/** SQL about the rows of a backfill. */
+/** SQL for the rows of a backfill. */
 export interface RowSql {
-  /** A row's key: what to order and compare by. */
+  /** The key of a row, to order and compare by. */
   readonly key: string;
-  /** Condition for the rows behind a key: all of them, where there is none. */
+  /** Condition for the rows after a key; for all rows if it is null. */
   readonly afterKey: (after: Key | null) => string;
-  /** Condition for the rows from a key on, and for those up to one. */
+  /** Condition for the rows from a key on, and for those up to a key. */
   readonly from: (first: Key) => string;
   readonly upTo: (last: Key) => string;
-  /** Condition for the rows with one of some keys. */
+  /** Condition for the rows with one of these keys. */
   readonly isOneOf: (keys: readonly Key[]) => string;
   /** Condition for the rows in scope. */
   readonly inScope: string;
-  /** Condition for a row that is recorded as a skip, in whole or for a column. */
+  /** Condition for a row that is recorded as a skip, as a whole or for a column. */
   readonly isSkipped: string;
-  /** Condition for a row of which a cell is recorded as a skip, or the whole row. */
+  /** Condition for a row of which this cell, or the whole row, is recorded as a skip. */
   readonly isCellSkipped: (column: string) => string;
 }
 
-/** Returns the SQL about the rows of a backfill, having asked what its key is. */
+/** Returns the SQL for the rows of a backfill, after reading the facts of its key. */
 export async function rowSql(store: Store, backfill: Backfill): Promise<RowSql> {
   const { operator } = store.dialect;
   const { sql: key, ledgerSql } = await store.dialect.keyOf(store, backfill);
@@ -100,10 +100,10 @@ export async function rowSql(store: Store, backfill: Backfill): Promise<RowSql> 
 }
 
 /**
- * SQL conditions for the rows behind a key, up to another: for all of them in turn, in parts that are each read in a moment where the
- * engine keeps the event loop waiting.
+ * Yields SQL conditions that together select the rows after a key, up to another. On an engine whose statements block the event
+ * loop, each part is read in milliseconds.
  *
- * @param upTo null for all
+ * @param upTo last key; null for all
  */
 export async function* partsSql(
   store: Store,
@@ -139,15 +139,15 @@ export async function hasEmptyCell(
   return row !== undefined;
 }
 
-/** What recorded skips keep from waiting: their rows, whatever else is NULL in them, only their own cells, or nothing. */
+/** What recorded skips exclude from a catch-up: their rows, even with other columns NULL; only their own cells; or nothing. */
 export type WaitingSkips = 'rows' | 'cells' | 'nothing';
 
 /**
- * Whether rows wait for a catch-up: rows in scope with a column to fill behind `after`. Where `after` is null, from
- * the first key on, without what is recorded as a skip.
+ * Whether a catch-up is needed: rows in scope after `after` have a column to fill. If `after` is null, all keys count, except for
+ * what is recorded as a skip.
  *
- * @param probeRows how many rows of the table are read at most. Default: as many as it takes
- * @returns undefined when none of those that were read waits, and there are more
+ * @param probeRows maximum rows of the table to read. Default: unlimited
+ * @returns undefined if none of the rows that were read needs one, and there are more
  */
 export async function hasRowsToCatchUp(
   store: Store,
@@ -171,7 +171,7 @@ export async function hasRowsToCatchUp(
   return last ? undefined : false;
 }
 
-/** SQL condition for a row with a column to fill, but for what is recorded as a skip. */
+/** SQL condition for a row with a column to fill, except for what is recorded as a skip. */
 function waitsSql(backfill: Backfill, rows: RowSql, skips: WaitingSkips): string {
   if (skips === 'nothing') return anyNullSql(backfill);
   if (skips === 'rows') return `NOT ${rows.isSkipped} AND ${anyNullSql(backfill)}`;

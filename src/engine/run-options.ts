@@ -8,7 +8,7 @@ import type { RevertResult } from './batch.js';
 /**
  * Refuses several workers for a file, which has one writer at a time.
  *
- * @param option how the caller knows the setting
+ * @param option name of the setting, for the message
  * @throws {BackfillError} `USAGE`
  */
 export function refuseWorkers(workers: number | undefined, isServer: boolean, option = '`workers`'): void {
@@ -20,17 +20,17 @@ export function refuseWorkers(workers: number | undefined, isServer: boolean, op
   );
 }
 
-/** Rows in scope that hold a value already: only NULLs are filled. */
+/** Rows in scope that already have a value. Only NULLs are filled. */
 export interface ValuesLeft {
   /** Rows with a value in at least one of the columns. */
   readonly rows: number;
-  /** Values by column. */
+  /** Number of values by column. */
   readonly cells: Readonly<Record<string, number>>;
 }
 
 /**
- * What a run tells while it goes on. Between `batches_started` and `batches_finished` the event loop turns after each
- * batch, so that a signal can be heard; outside, a statement may keep it busy for long.
+ * Progress of a run. Between `batches_started` and `batches_finished` the event loop turns after each batch, so signals are
+ * handled; outside, a statement may block it for long.
  */
 export type RunEvent =
   | { readonly event: 'batches_started' | 'batches_finished'; readonly backfill: string }
@@ -40,18 +40,18 @@ export type RunEvent =
       readonly run: number;
       readonly kind: RunRecord['kind'];
       readonly isResumed: boolean;
-      /** The key behind which it begins, and the last one that it goes to; null where there is none. */
+      /** Key after which it starts, and its last key; null if there is none. */
       readonly cursor: string | null;
       readonly watermark: string | null;
     }
-  /** Rows in scope of a first run hold a value already: only NULLs are filled. */
+  /** Rows in scope of a first run already have a value. Only NULLs are filled. */
   | ({ readonly event: 'values_left'; readonly backfill: string } & ValuesLeft)
-  /** A first run has found cells to fill, and filled none of them. */
+  /** A first run found cells to fill, and filled none of them. */
   | {
       readonly event: 'nothing_filled';
       readonly backfill: string;
       readonly cells: number;
-      /** Rows and cells that were left alone, by reason. */
+      /** Number of skipped rows and cells by reason. */
       readonly skips: Readonly<Record<string, number>>;
     }
   | {
@@ -66,7 +66,7 @@ export type RunEvent =
       readonly durationMs: number;
     }
   | {
-      /** A row, or one column of it, was left alone; follows `batch_committed`. */
+      /** A row, or one column of it, was skipped; follows `batch_committed`. */
       readonly event: 'row_skipped';
       readonly backfill: string;
       readonly key: string;
@@ -75,19 +75,22 @@ export type RunEvent =
       readonly reason: string;
     }
   | {
-      /** The store refused to update a row: it is recorded as a skip, with SQLite's result code or an SQLSTATE as its reason. */
+      /** The store rejected the update of a row. It is recorded as a skip, with SQLite's result code or an SQLSTATE as its reason. */
       readonly event: 'row_rejected';
       readonly backfill: string;
       readonly key: string;
       readonly reason: string;
     }
   | { readonly event: 'warning'; readonly text: string }
-  /** Others have claimed all that is left of a run, or still take part in it, and are waited for; which process, if it is another one, since when, where the server tells. */
+  /**
+   * The run waits for other workers that have claimed the rest of it or still work on it. If another process is known to hold a
+   * claim, its name and since when.
+   */
   | ({ readonly event: 'range_waiting'; readonly backfill: string } & Partial<LockHolder>)
-  /** Other writers are left room before the next batch. */
+  /** A pause for other writers before the next batch. */
   | { readonly event: 'throttled'; readonly backfill: string; readonly pauseMs: number }
   | { readonly event: 'store_busy'; readonly backfill: string; readonly pauseMs: number }
-  /** A reader keeps the WAL from being used again, and it has reached its limit: the run waits. */
+  /** A reader keeps the WAL from restarting, and it has reached its limit: the run waits. */
   | { readonly event: 'wal_pinned'; readonly backfill: string; readonly walBytes: number }
   | ({ readonly event: 'batch_reverted'; readonly backfill: string; readonly batch: number } & RevertResult);
 

@@ -9,38 +9,38 @@ import { withFailingRow } from './expressions.js';
 import type { Derived } from './process.js';
 import { partsSql, rowSql } from './rows.js';
 
-// How rows stand against what they derive: counted, and looked at one by one.
+// Scans of a table: rows compared with their derived values, counted or one by one.
 
-/** A pass over the rows of a table: what one thread makes of ranges of keys, and how it is put together with what another makes. */
+/** A pass over the rows of a table, by one thread or two. Each thread reads ranges of keys, and their findings are merged. */
 export interface Pass<Found> {
-  /** Reads these ranges in this thread. */
+  /** Reads these ranges on this thread. */
   over(tx: Transaction, ranges: Iterable<KeyRange>): Promise<Found>;
-  /** How another thread does the same; undefined where it can't be handed over. */
+  /** How another thread does the same; undefined if it cannot. */
   readonly elsewhere: PassElsewhere | undefined;
-  /** Adds what another thread has found of other ranges; returns whether one thread would have found just that. */
+  /** Merges findings of another thread, for other ranges. Returns whether the result is what a single thread would have found. */
   merge(into: Found, from: Found): boolean;
 }
 
-/** How another thread makes a pass: plain data. */
+/** How another thread makes a pass, as plain data. */
 export interface PassElsewhere {
   /** URL of a module that exports a {@link PassMaker} as `makePass`. */
   readonly module: string;
   readonly data: unknown;
 }
 
-/** Makes a pass in another thread, and says what of the result can be handed over without being copied. */
+/** Makes a pass on another thread. `transfer` lists the buffers of the result that are moved instead of copied. */
 export type PassMaker = (
   tx: Transaction,
   data: unknown,
   ranges: Iterable<KeyRange>,
 ) => Promise<{ readonly found: unknown; readonly transfer: readonly ArrayBuffer[] }>;
 
-/** What is done behind a pass, on its snapshot. */
+/** What runs after a pass, on its snapshot. */
 export type BehindPass<Found, Result> = (tx: Transaction, found: Found, threads: 1 | 2) => Promise<Result>;
 
 /**
- * A row that is looked at: for each column two bits of `state`, what it holds against what its row derives (0 NULL without a value to
- * derive, 1 NULL though there is one, 2 the derived value, 3 another), and one bit of `fallbacks`, whether it holds what its fallback does.
+ * A row of a scan. `state` has two bits per column: 0 NULL and nothing to derive, 1 NULL but derivable, 2 the derived value, 3
+ * another value. `fallbacks` has one bit per column: whether the cell equals its fallback.
  */
 export type ScanRow = readonly [
   key: Key,
@@ -50,10 +50,10 @@ export type ScanRow = readonly [
   ...values: unknown[],
 ];
 
-/** The same as the store gives it, with what this program needs to derive a row that is left to it at the end. */
+/** A row as the store returns it, with the client-side input at its end. */
 type Row = [key: Key, state: number, group: unknown, fallbacks: number, ...rest: unknown[]];
 
-/** SQL for the states of a row's cells: see `ScanRow`. */
+/** SQL for the states of a row's cells, as in `ScanRow`. */
 const stateSql = (
   store: Store,
   { backfill, isSame }: Derivation,
@@ -67,14 +67,14 @@ const stateSql = (
   return sumSql(store, states);
 };
 
-/** Bits as floating point: among exact integers, which come as bigint, they stay a number. */
+/** Sums as floating point, so that they remain numbers where exact integers are returned as bigint. */
 const sumSql = (store: Store, terms: readonly string[]): string =>
   `CAST(${terms.join(` ${store.dialect.operator('+')} `)} AS double precision)`;
 
 /**
- * How cells stand against values that this program has derived, compared by the store, which tells of the rows that do not hold all of them.
+ * Compares cells with client-side values in the store, which returns only the rows that do not hold all of them.
  *
- * @returns the state of a row, by its key; undefined for a text that JavaScript can't hold, so that its row is not found again
+ * @returns the state of a row, by its key; undefined for a text that JavaScript cannot hold, because its row is not found again
  */
 async function statesOf(
   store: Store,
@@ -83,7 +83,7 @@ async function statesOf(
 ): Promise<(key: Key) => number | undefined> {
   const { backfill, given } = derivation;
   const allHeld = backfill.columns.reduce((sum, _, i) => sum + 2 * 4 ** i, 0);
-  // A text, as may stand in a column of integers too, is told in any case.
+  // Columns of integers may contain texts, whose rows are returned in any case.
   const areExact = rows.every(({ key }) => typeof key === 'bigint');
   if (rows.length === 0) return () => undefined;
   const { key } = await rowSql(store, backfill);
@@ -104,10 +104,10 @@ async function statesOf(
 }
 
 /**
- * How many cells in scope up to `watermark` hold their derived value already, before a run: with what the run fills,
- * as many must hold it afterwards.
+ * Counts the cells in scope up to `watermark` that hold their derived value before a run. Verification expects these, and those
+ * that the run fills.
  *
- * @param options `onlySkipped`: whether to count only in rows that are recorded as skips, what the application has mended itself
+ * @param options `onlySkipped`: whether to count only in rows that are recorded as skips, which the application has fixed itself
  */
 export async function countPrefilled(
   store: Store,
@@ -154,12 +154,12 @@ export async function countPrefilled(
   );
 }
 
-/** Whether the state of a row says that a cell holds what is derived. */
+/** Whether the state of a row says that a cell holds the derived value. */
 const isHeld = (state: number, i: number): boolean => ((state >> (2 * i)) & 3) === 2;
 
 /**
- * The rows in scope of a range of keys, in pages, derived and compared by the store, so that a payload leaves it only where it is left to
- * this program. In a snapshot.
+ * Returns a function that reads the rows in scope of a key range, in pages. The store derives and compares them, so a payload
+ * leaves it only for client-side rows. Call it inside a snapshot.
  */
 export async function scanRows(
   store: Store,
@@ -204,9 +204,9 @@ export async function scanRows(
 }
 
 /**
- * Pages of a scan with the states of the rows that are left to this program.
+ * Yields the pages of a scan with the states of client-side rows.
  *
- * @param width how many columns are before what is needed of these
+ * @param width number of columns before their client-side input
  */
 async function* comparedRows(
   store: Store,

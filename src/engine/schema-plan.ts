@@ -11,24 +11,24 @@ import {
 import { compareVersions } from '../version.js';
 import { declaredVersion, storeVersion } from './inspect.js';
 
-/** One statement that a schema step would run on this store, and what it makes. */
+/** One statement that a schema step would run on this store, and the object it creates. */
 export interface PlannedStatement {
   readonly sql: string;
   readonly creates: CreatedObject;
 }
 
-/** What a schema step would run on this store, where part of it may stand already. */
+/** Statements that a schema step would run on this store, without those for objects that already exist. */
 export interface SchemaPlan {
-  /** Run in one transaction: columns and the version row. */
+  /** Columns and the version row, in one transaction. */
   readonly first: readonly PlannedStatement[];
-  /** Each run in a transaction of its own: three indexes at once held the write lock for 0.9 s on a million rows. */
+  /** Indexes, each in its own transaction: three at once held the write lock for 0.9 s on a million rows. */
   readonly indexes: readonly PlannedStatement[];
 }
 
 /**
- * Finds what of a schema step is missing in the store.
+ * Finds the missing objects of a schema step.
  *
- * @throws {BackfillError} what `storeVersions` throws, when the step states a version
+ * @throws {BackfillError} as `storeVersions` does, if the step declares a version
  */
 export async function planSchemaStep(store: Store, step: SchemaStepDefinition): Promise<SchemaPlan> {
   const present = await store.dialect.tableColumns(store, step.table);
@@ -63,7 +63,10 @@ async function versionRow(store: Store, { version }: SchemaStepDefinition): Prom
   return [{ sql, creates: { kind: 'version', name: version.to } }];
 }
 
-/** What drops the objects of a step, in the order in which `down` does: indexes first, as a column in use stays. */
+/**
+ * Returns the statements that drop the objects of a step, in the order of `down`: indexes first, because a column in use cannot be
+ * dropped.
+ */
 export function reverseStatements(step: SchemaStepDefinition, objects: readonly CreatedObject[]): string[] {
   const named = (kind: string): string[] =>
     objects.filter((object) => object.kind === kind).map(({ name }) => name);

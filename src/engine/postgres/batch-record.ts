@@ -12,19 +12,23 @@ import { keyLiteral, rowSql } from '../rows.js';
 import { hasTable } from './catalog.js';
 import { keyOf } from './keys.js';
 
-/** Rows of a batch that became the same. */
+/** Rows of a batch with the same result. */
 export interface Group {
   /** Bits of the columns that were NULL. */
   readonly nullMask: number;
-  /** Bits of the columns that there is a value for. */
+  /** Bits of the columns with a derived value. */
   readonly derivableMask: number;
-  /** Bits of the columns that hold one now. */
+  /** Bits of the columns that have a value now. */
   readonly filledMask: number;
   readonly failure: string | null;
   readonly keys: readonly Key[];
 }
 
-/** Records what a batch leaves alone; what an earlier run recorded of its rows is gone by now. Returns how many there are. */
+/**
+ * Records the skips of a batch. Those of an earlier run for its rows are deleted by then.
+ *
+ * @returns their number
+ */
 export async function recordSkips(
   store: Store,
   { name }: Backfill,
@@ -39,7 +43,7 @@ export async function recordSkips(
   );
 }
 
-/** What a batch leaves alone. */
+/** Returns the skips of a batch. */
 export function skippedRows(
   backfill: Backfill,
   groups: readonly Group[],
@@ -59,10 +63,10 @@ export function skippedRows(
   });
 }
 
-/** How many bits a mask has. */
+/** Returns the number of bits in a mask. */
 export const bits = (mask: number): number => (mask === 0 ? 0 : (mask & 1) + bits(mask >> 1));
 
-/** What a batch filled, as the ledger has it. */
+/** Returns the filled cells of a batch in the ledger's form. */
 export function filledCells(
   backfill: Backfill,
   groups: readonly Group[],
@@ -91,17 +95,17 @@ export function filledCells(
 }
 
 /**
- * Whose version of a row stands: each row has in `xmin` the transaction that wrote it, and a batch notes those of the rows that it wrote. A
- * subtransaction has a number of its own, so that the rows are asked, not the transaction.
+ * A row has in `xmin` the transaction that wrote it, and a batch records the `xmin` of its rows. They are read from the rows,
+ * because a subtransaction has its own number.
  */
 
-/** The lower 32 bits of a transaction's number, which is all that a row has of it. */
+/** Lower 32 bits of a transaction's number, which are all that a row stores. */
 const XID = '4294967295';
 
 const [PLUS, MASK] = [operator('+'), operator('&')];
 
 /**
- * Returns the INSERT that notes which transactions wrote a batch's rows: a statement, or a part of a WITH.
+ * Returns the INSERT that records which transactions wrote a batch's rows: a statement, or a part of a WITH.
  *
  * @param updated SELECT of the rows' `xmin` as `x` and `tableoid` as `o`
  */
@@ -118,8 +122,8 @@ export const notedSql = (
     ON CONFLICT DO NOTHING`;
 
 /**
- * Notes rows that a trigger has written once more behind the update, each in the subtransaction of its EXCEPTION block if it has one. No other
- * transaction that this one sees is as young as it.
+ * Records rows that a trigger wrote again after the update, possibly in a subtransaction of an EXCEPTION block. No other
+ * transaction visible to this one is as young.
  */
 export async function noteTriggered(
   store: Store,
@@ -134,9 +138,9 @@ export async function noteTriggered(
 }
 
 /**
- * Finds cells whose rows somebody else has written since a batch filled them: by a transaction that is none of the ledger's, in the table
- * that was filled. ALTER TYPE writes a table anew into another file; a restored dump has another table, and in the ledger rows of another
- * transaction than the one that they name.
+ * Finds cells whose rows another client has written since a batch filled them: their transaction is not in the ledger, and the
+ * table is the one that was filled. ALTER TYPE rewrites a table into another file. After a restored dump the table is another one,
+ * and the ledger's own rows have other transactions than the ones they name.
  *
  * @returns their positions in `cells`
  */
@@ -160,17 +164,17 @@ export async function rewrittenSince(
   return new Set(found);
 }
 
-/** SQL for a mask of the columns for which `condition(i)` holds. */
+/** SQL for a mask of the columns that meet `condition(i)`. */
 export const maskSql = (backfill: Backfill, condition: (i: number) => string): string =>
   backfill.columns
     .map((_, i) => `CASE WHEN ${condition(i)} THEN ${1 << i} ELSE 0 END`)
     .join(` ${operator('+')} `);
 
-/** SQL for a mask of the columns of a row, as `t`, that hold a value. */
+/** SQL for a mask of the columns of a row `t` that have a value. */
 export const filledSql = (backfill: Backfill): string =>
   maskSql(backfill, (i) => `t.${identifier(backfill.columns[i]?.name ?? '')} IS NOT NULL`);
 
-/** The same groups by what stands in the table now: a trigger behind the update may have changed it. */
+/** Regroups by the values that are stored now: a trigger may have changed them after the update. */
 export async function regroupByStoredValues(
   store: Store,
   backfill: Backfill,

@@ -25,24 +25,20 @@ import { derive, type PostgresDerivation } from './derive.js';
 import { keyOf, ledgerKeyOf } from './keys.js';
 
 /**
- * One batch, in one statement: rows are read and derived, the table is updated, and what became of each row comes back, grouped, as
- * keys. Rows that are left to this program follow in a second one.
+ * One batch, in one statement: rows are read and derived, the table is updated, and the keys are returned, grouped by result.
+ * Client-side rows follow in a second one.
  */
 
-/** Errors that a row can be to blame for: a value out of range or of a wrong form, a constraint, a trigger's RAISE. */
+/** Whether a row may be to blame for an error: a value out of range or malformed, a constraint, a trigger's RAISE. */
 const isRowError = (code: string): boolean => /^POSTGRES_(?:22|23|44|P0|09|38|39)[0-9A-Z]{3}$/.test(code);
 
-/** SQL that sets cells that are NULL to the values of a table. */
+/** SQL that sets NULL cells to the values of a table. */
 const assignmentsSql = ({ columns }: Backfill, values: string): string =>
   columns
     .map(({ name }, i) => `${identifier(name)} = coalesce(t.${identifier(name)}, ${values}.v${i})`)
     .join(', ');
 
-/**
- * Fills the next rows behind the cursor. Runs inside its caller's transaction.
- *
- * @throws {RejectedUpdate} when a row, or one of several, can not be updated: the transaction is to be rolled back
- */
+/** Fills the next rows after the cursor. See the `Dialect`. */
 export async function fillBatch(
   store: Store,
   backfill: Backfill,
@@ -51,7 +47,7 @@ export async function fillBatch(
   const rows = await rowSql(store, backfill);
   const take = { ...asked, watermark: await lastWithin(store, backfill, rows, asked) };
   const where = whereSql(backfill, rows, take);
-  // Alone, it is to be known which row it is: an error of the server's names none.
+  // For a single row, read its key first: server errors do not name the row.
   const alone = take.limit === 1 ? await nextKey(store, backfill, rows, where) : undefined;
   try {
     const batch = await filled(store, backfill, rows, take, where);
@@ -62,7 +58,10 @@ export async function fillBatch(
   }
 }
 
-/** A batch's keys are kept as offsets from its first, which have to be exact: where keys lie so far apart, it ends sooner. */
+/**
+ * Returns the last key of the batch. Keys are stored as offsets from the first, which must be exact: where keys are too far apart,
+ * the batch ends sooner.
+ */
 async function lastWithin(store: Store, backfill: Backfill, rows: RowSql, take: FillOptions): Promise<Key> {
   const { cursor, watermark } = take;
   if (typeof watermark !== 'bigint') return watermark;
@@ -126,7 +125,7 @@ async function filled(
   };
 }
 
-/** The same as the server tells it: keys as a list, and in JSON what this program has to derive of each. */
+/** A group as the server returns it: its keys as a list, and their client-side input as JSON. */
 interface FoundGroup extends Omit<Group, 'keys'> {
   readonly keys: string;
   readonly clientInput: string | null;
@@ -182,7 +181,7 @@ const groupOf = (
   keys: parsedKeys(keys, isText),
 });
 
-/** A row that is left to this program, with what it needs to derive it. */
+/** A client-side row, with its input. */
 interface LeftRow {
   readonly key: Key;
   readonly input: string;
@@ -195,7 +194,7 @@ function leftRows({ clientInput, keys, nullMask }: FoundGroup, isText: boolean):
   return parsedKeys(keys, isText).map((key, i) => ({ key, input: inputs[i] ?? '', nullMask }));
 }
 
-/** Derives and fills such rows. */
+/** Derives and fills client-side rows. */
 async function fillLeft(
   store: Store,
   derivation: PostgresDerivation,
@@ -239,7 +238,7 @@ function offerOf(derived: Derived | undefined, nullMask: number) {
   return { values, derivableMask, failure: derived?.failure ?? null };
 }
 
-/** Sets cells to NULL where they hold what is derived, in one statement. */
+/** Sets cells to NULL if they hold the derived value, in one statement. See the `Dialect`. */
 export async function undo(
   store: Store,
   { backfill, isSame }: Derivation,

@@ -7,12 +7,12 @@ import { msg } from '../../messages/message.js';
 import type { ColumnInfo, Estimate, TableWork } from '../dialect.js';
 import { connectAs, IS_ME, isSuper } from './rights.js';
 
-// A name is the table that the search path finds first: what an unqualified name in a statement means.
+// A name is the table that the search path finds first, as an unqualified name in a statement is.
 
 /**
- * The relation that an unqualified name means, as SQL.
+ * SQL for the OID of the relation that an unqualified name means.
  *
- * @param schemas where to look, in their order. Default: those of the search path
+ * @param schemas schemas to search, in their order. Default: those of the search path
  */
 export function relationSql(
   store: Store,
@@ -25,11 +25,14 @@ export function relationSql(
   return `coalesce(${found.join(', ')})`;
 }
 
-/** A table, the root, with its partitions and whatever inherits from it: an UPDATE of the table reaches them all. */
+/**
+ * WITH clause of a table, the root, with its partitions and the tables that inherit from it: an UPDATE of the table reaches them
+ * all.
+ */
 export const treeSql = (store: Store, table: string): string => `WITH RECURSIVE tree (oid, is_root) AS (
   SELECT ${relationSql(store, table)}::oid, true UNION SELECT i.inhrelid, false FROM pg_inherits AS i JOIN tree ON tree.oid = i.inhparent)`;
 
-/** Texts as a list in SQL; for none a list that holds nothing. */
+/** SQL for a list of texts; for none, a list that contains nothing. */
 export const listSql = (texts: readonly string[]): string => texts.map(literal).join(', ') || 'NULL';
 
 /** Relations by their kind in the catalog. */
@@ -45,17 +48,17 @@ export const RELATIONS: Readonly<Record<string, string>> = {
   c: 'type',
 };
 
-/** What the catalog says of a relation, and of what this role may do to it. */
+/** A relation in the catalog, and what this role may do with it. */
 export interface RelationFacts {
-  /** `r` for a table, `p` for one with partitions. */
+  /** `r` for a table, `p` for a partitioned one. */
   readonly kind: string;
   /** OID and relfilenode. */
   readonly identity: string;
-  /** The table of which it is a partition, or null. */
+  /** The table that it is a partition of, or null. */
   readonly parent: string | null;
   /** Whether it has partitions, or others inherit from it. */
   readonly hasHeirs: number;
-  /** As the last ANALYZE has counted them; 1 at least. */
+  /** Estimate of the last ANALYZE; at least 1. */
   readonly rows: number;
   readonly isOwned: number;
   readonly mayUpdate: number;
@@ -63,7 +66,7 @@ export interface RelationFacts {
   readonly hidesRows: number;
 }
 
-/** What the catalog says of the relation that a name means, or undefined. */
+/** Returns the facts of the relation that a name means; undefined if there is none. */
 export const relationFacts = async (store: Store, name: string): Promise<RelationFacts | undefined> =>
   await store.get<RelationFacts>(
     `SELECT c.relkind AS kind, c.oid::text || ' ' || c.relfilenode::text AS identity,
@@ -76,14 +79,14 @@ export const relationFacts = async (store: Store, name: string): Promise<Relatio
     FROM pg_class AS c WHERE c.oid = ${relationSql(store, name)}`,
   );
 
-/** Tables that a table is a partition of, from the nearest. */
+/** Returns the tables that a table is a partition of, nearest first. */
 export const parentTables = async (store: Store, table: string): Promise<string[]> =>
   await store.pluck<string>(
     `SELECT c.relname FROM pg_class AS t CROSS JOIN LATERAL pg_partition_ancestors(t.oid) WITH ORDINALITY AS a (id, n)
       JOIN pg_class AS c ON c.oid = a.id WHERE t.oid = ${relationSql(store, table)} AND t.relispartition AND c.oid <> t.oid ORDER BY a.n`,
   );
 
-/** Whether the store has a table (not a view) of this name. The ledger's own are looked for in its schema alone. */
+/** Whether the store has a table (not a view) of this name. The ledger's own are searched only in its schema. */
 export async function hasTable(store: Store, name: string): Promise<boolean> {
   const postgres = requirePostgres(store);
   const isOurs = OUR_TABLES.includes(name);
@@ -93,7 +96,7 @@ export async function hasTable(store: Store, name: string): Promise<boolean> {
   return (await store.get(sql)) !== undefined;
 }
 
-/** By the catalog. A type is written as PostgreSQL writes it: `character varying(40)`. */
+/** Reads the columns of a table from the catalog. Types are written as PostgreSQL writes them: `character varying(40)`. */
 export async function tableColumns(store: Store, table: string): Promise<ColumnInfo[]> {
   await refuseForeignTable(requirePostgres(store), table);
   return (
@@ -106,13 +109,13 @@ export async function tableColumns(store: Store, table: string): Promise<ColumnI
   ).map(({ isGenerated, ...column }) => ({ ...column, isGenerated: Boolean(isGenerated) }));
 }
 
-/** The type of each column, by its name in folded case. */
+/** Returns the types of a table's columns, by their names in folded case. */
 export const columnTypes = async (store: Store, table: string): Promise<Map<string, string>> =>
   new Map((await tableColumns(store, table)).map(({ name, type }) => [foldCase(name), type]));
 
 /**
- * Triggers of a table or its partitions that an UPDATE of one of `columns` fires, and rules that rewrite an UPDATE. Without those
- * that keep foreign keys.
+ * Returns the triggers of a table or its partitions that an UPDATE of one of `columns` fires, and the rules that rewrite an UPDATE.
+ * Triggers of foreign keys are excluded.
  */
 export async function updateTriggers(
   store: Store,
@@ -132,11 +135,11 @@ export async function updateTriggers(
   );
 }
 
-/** OID and relfilenode of a table: TRUNCATE, VACUUM FULL, and whatever else writes its rows anew, change the second. */
+/** Returns the OID and relfilenode of a table. TRUNCATE, VACUUM FULL and other rewrites change the second. */
 export const tableIdentity = async (store: Store, table: string): Promise<string> =>
   (await relationFacts(store, table))?.identity ?? '';
 
-/** Bytes that a table and its partitions occupy, without their indexes: by `pg_relation_size`, without long values apart from them, too. */
+/** Returns the bytes of a table and its partitions, without their indexes; with `pg_relation_size` also without out-of-line values. */
 export async function treeBytes(
   store: Store,
   table: string,
@@ -152,8 +155,8 @@ export async function treeBytes(
 const CATALOG_ONLY_MS = 5;
 
 /**
- * What work on a table is expected to cost: PostgreSQL marks columns as dropped and leaves the rows as they are, and an index that is made
- * concurrently keeps no writer waiting. Each update writes its row anew: by the size of the others.
+ * Estimates the cost of work on a table. PostgreSQL marks columns as dropped and does not rewrite the rows, and concurrent index
+ * builds block no writer. An update writes a new row version, whose size is estimated from the table's.
  */
 export async function estimate(store: Store, table: string, work: TableWork): Promise<Estimate> {
   if (!('updatesRows' in work)) return { lockMs: CATALOG_ONLY_MS, diskBytes: 0 };
@@ -163,9 +166,9 @@ export async function estimate(store: Store, table: string, work: TableWork): Pr
 }
 
 /**
- * Refuses a table that a superuser is about to read or write and that another owns: triggers, index expressions and types of the owner's
- * would run with every right there is. Those of partitions, heirs and parents count too. Does nothing where there is no such table, or a
- * person has agreed.
+ * Refuses a table that another role owns if this user is a superuser: triggers, index expressions and types of the owner would run
+ * with superuser rights. Owners of partitions, inheriting tables and parents count too. Does nothing if the table does not exist,
+ * or this is confirmed.
  *
  * @throws {BackfillError} `SUPERUSER_REFUSED`
  */

@@ -4,13 +4,13 @@ import type { Backfill } from '../../steps/define.js';
 import type { CellValue } from '../../steps/values.js';
 import { type Derived, withoutInvalid, withProcess } from '../process.js';
 
-// Rows that PostgreSQL leaves to this program: rare documents, by our own reader, and those of a `process`.
+// Rows that are derived client-side: rare documents, by our own reader, and those of a `process`.
 
 /**
  * Derives rows.
  *
- * @param raws what the derivation gave as `raw`: a JSON array of texts each, for every way to derive values its own
- * @param kinds types of the columns that a `process` gets, the first of which are its key and what it reads
+ * @param raws the derivation's `raw` per row: a JSON array of texts, in which each way to derive values has its own
+ * @param kinds types of the columns that `process` reads, key first
  */
 export function deriveClientSide(
   backfill: Backfill,
@@ -27,7 +27,7 @@ export function deriveClientSide(
   );
 }
 
-/** A cell as `process` gets it: numbers where the column has numbers, bytes of a bytea, all else as text. */
+/** Converts a cell for `process`: numbers for numeric columns, bytes for bytea, text for all others. */
 function cellOf(cell: string | null, type: string): SqlValue {
   if (cell === null) return null;
   if (/^(?:smallint|integer|bigint)$/.test(type)) return BigInt(cell);
@@ -36,7 +36,7 @@ function cellOf(cell: string | null, type: string): SqlValue {
   return type === 'bytea' ? Buffer.from(cell.slice(2), 'hex') : cell;
 }
 
-/** @param cells as `firstOfParts` lists them: documents, fallbacks, values of `sql()` */
+/** @param cells texts in the order of `firstOfParts`: documents, fallbacks, values of `sql()` */
 function deriveDocuments(backfill: Backfill, cells: readonly (string | null)[]): Derived {
   const ours = backfill.columns.flatMap(({ value }) => (value.kind === 'first-of' ? [value] : []));
   const documents = [...new Set(ours.map(({ document }) => document))];
@@ -57,13 +57,16 @@ function deriveDocuments(backfill: Backfill, cells: readonly (string | null)[]):
   return { values, failure: null };
 }
 
-/** Top-level members by name, each as its JSON; undefined when the document can't be read. Of a name given twice, the first. */
+/**
+ * Returns top-level members by name, each as its JSON; undefined if the document is unreadable. For a duplicate name, the first
+ * counts.
+ */
 function membersOf(document: string | null): ReadonlyMap<string, string> | undefined {
   if (document === null || document === '') return new Map();
   const plain = readJson(Buffer.from(document))?.toString('utf8');
   if (plain === undefined) return undefined;
   const members = new Map<string, string>();
-  // Of our reader's making: one flat object without white space, whose names have no escapes.
+  // Our reader returns one flat object without white space, whose names have no escapes.
   for (let at = 1; plain[at] === '"'; ) {
     const colon = plain.indexOf('":', at);
     const [name, from] = [plain.slice(at + 1, colon), colon + 2];
@@ -77,7 +80,10 @@ function membersOf(document: string | null): ReadonlyMap<string, string> | undef
 
 const SCALAR = /[^,}]*/y;
 
-/** Where the JSON string that opens at `from` ends. No pattern: one that looks at each character overflows the stack on some megabytes. */
+/**
+ * Returns the end of the JSON string that starts at `from`. A pattern that matches each character would overflow the stack on some
+ * megabytes.
+ */
 function stringEnd(json: string, from: number): number {
   for (let quote = json.indexOf('"', from + 1); ; quote = json.indexOf('"', quote + 1)) {
     let start = quote;
@@ -105,7 +111,7 @@ function usable(json: string): string | undefined {
   return number !== 0 && Number.isFinite(number) ? numericText(json) : undefined;
 }
 
-/** A number's text as PostgreSQL's `numeric` prints it: without an exponent, with the digits that it states. */
+/** Returns a number's text as PostgreSQL's `numeric` prints it: without an exponent, with all its digits. */
 export function numericText(json: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(json) ?? [];

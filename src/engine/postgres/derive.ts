@@ -12,32 +12,32 @@ import { deriveClientSide } from './client-derive.js';
 import { fallbackSql, firstOfParts } from './first-of.js';
 import { keyOf, type PostgresKey } from './keys.js';
 
-/** What the SQL of a backfill's derivation hangs on, asked before any is written. */
+/** Facts that the SQL of a derivation depends on. */
 export interface Facts {
   readonly backfill: Backfill;
   readonly key: PostgresKey;
   /** Types of the table's columns, by their names in folded case. */
   readonly columns: ReadonlyMap<string, string>;
-  /** Types of the columns to fill as SQL, by their order: what a value is made of before it is compared or written. */
+  /** SQL types of the columns to fill, in their order: values are cast to them before they are compared or written. */
   readonly targets: readonly string[];
-  /** Types of the values before that, likewise. */
+  /** SQL types of their values before the cast, in the same order. */
   readonly values: readonly string[];
   readonly version: number;
   readonly canMakeFunctions: boolean;
 }
 
-/** Options of the engine's own. */
+/** Options of a select on PostgreSQL. */
 export interface OwnOptions extends SelectOptions {
-  /** Whether a value that its column can't hold is an error. Default: there is none then. */
+  /** Whether a value that its column cannot hold is an error. Default: it is NULL. */
   readonly isStrict?: boolean;
-  /** SQL condition on `k` for rows that no value is derived for. Default: none. */
+  /** SQL condition on `k` for rows without derived values. Default: none. */
   readonly except?: string;
 }
 
-/** PostgreSQL's own. */
+/** The derivation on PostgreSQL. */
 export interface PostgresDerivation extends Derivation {
   select(options: OwnOptions): string;
-  /** @param isStrict whether a value that its column can't hold is an error. Default: it is NULL then */
+  /** @param isStrict whether a value that its column cannot hold is an error. Default: it is NULL */
   given(
     rows: readonly GivenRow[],
     isStrict?: boolean,
@@ -49,7 +49,7 @@ interface GivenRow {
   readonly values: Derived['values'];
 }
 
-/** What one way to derive values adds. */
+/** The part of one way to derive values in the selects. */
 export interface DerivationParts {
   /** Columns of the inner select, on `t`, each with an alias. */
   readonly inner: readonly string[];
@@ -57,17 +57,17 @@ export interface DerivationParts {
   readonly levels?: readonly (readonly string[])[];
   /** Values, by the number of the column, on both. */
   readonly values: ReadonlyMap<number, string>;
-  /** SQL that is true for a row that is left to this program. */
+  /** SQL that is true for a client-side row. */
   readonly needsClient?: string;
-  /** What is needed of such a row, whichever way it is left by: texts. */
+  /** Input of a client-side row, as texts, whichever part requires it. */
   readonly clientInput?: readonly string[];
   /** SQL for the reason of a skip of the whole row, or NULL. */
   readonly failure?: string;
 }
 
 /**
- * The server derives what its reader of JSON and its expressions can. What only this program can judge is left to it: documents that the
- * server knows no answer for, and every row of a `process`.
+ * Returns how PostgreSQL derives rows, by its JSON parser and by expressions. Documents that it cannot read correctly and all rows
+ * of a `process` are derived client-side.
  */
 export async function derive(store: Store, backfill: Backfill): Promise<PostgresDerivation> {
   const facts = await factsOf(store, backfill);
@@ -112,18 +112,18 @@ async function factsOf(store: Store, backfill: Backfill): Promise<Facts> {
   return { backfill, key: await keyOf(store, backfill), columns, targets, values, version, canMakeFunctions };
 }
 
-/** Types of a table's columns, by their names in folded case. */
+/** Returns the types of a table's columns, by their names in folded case. */
 const typesOf = async (store: Store, table: string): Promise<Map<string, string>> =>
   await requirePostgres(store).remember(`types of ${table}`, async () => await columnTypes(store, table));
 
-/** A cast to a type with a length would cut a value without a word; an UPDATE refuses it instead. */
+/** Removes the length of a type: a cast to it would silently truncate a value, which an UPDATE rejects. */
 const withoutLength = (type: string): string =>
   type
     .replace(/^character varying\(\d+\)/, 'character varying')
     .replace(/^character\(\d+\)/, 'bpchar')
     .replace(/^bit(?: varying)?\(\d+\)/, 'bit varying');
 
-/** What a domain is made of; any other type itself. */
+/** Returns the base type of a domain; any other type itself. */
 async function baseType(store: Store, type: string): Promise<string> {
   const sql = `SELECT format_type(typbasetype, typtypmod) AS type FROM pg_type WHERE oid = to_regtype(${literal(type)}) AND typtype = 'd'`;
   const base = await requirePostgres(store).remember(
@@ -133,7 +133,7 @@ async function baseType(store: Store, type: string): Promise<string> {
   return base === undefined ? type : await baseType(store, base);
 }
 
-/** Type of an expression's value, as SQL; text of one with a part that fails wherever it is planned, which its rows will tell. */
+/** Returns the type of an expression's value, as SQL; text if a part of it fails when it is planned, which its rows will report. */
 async function typeOf(store: Store, { table }: Backfill, expression: string): Promise<string> {
   const sql = `SELECT pg_catalog.pg_typeof((SELECT ${expression} FROM ${identifier(table)} AS t LIMIT 0))::pg_catalog.oid AS type`;
   return await requirePostgres(store).remember(sql, async () => {
@@ -148,7 +148,10 @@ async function typeOf(store: Store, { table }: Backfill, expression: string): Pr
   });
 }
 
-/** Each row is read once, in a subquery whose OFFSET 0 keeps the planner from computing an expression wherever it is named. */
+/**
+ * Returns the select of a derivation. Each row is read once, in a subquery whose OFFSET 0 keeps the planner from computing an
+ * expression wherever it is named.
+ */
 function selectSql(facts: Facts, options: OwnOptions): string {
   const { backfill, targets } = facts;
   const { from = `${identifier(backfill.table)} AS t`, where, limit, extra = {}, absent, except } = options;
@@ -178,7 +181,7 @@ function selectSql(facts: Facts, options: OwnOptions): string {
     except === undefined ? sql : `CASE WHEN NOT (${except}) THEN ${sql} END`;
   const clientInput = [
     ...ways.flatMap((way) => way.clientInput ?? []),
-    // What the server has derived by sql() comes along, as text; a cast would cut the blanks at the end of a bpchar.
+    // Values of sql() are part of the input, as text; a cast would remove the trailing blanks of a bpchar.
     ...backfill.columns.flatMap(({ value }, i) =>
       value.kind === 'sql'
         ? [unless(targets[i] === BPCHAR ? paddedSql(valueSql(i)) : `(${valueSql(i)})::pg_catalog.text`)]
@@ -194,7 +197,7 @@ function selectSql(facts: Facts, options: OwnOptions): string {
     FROM (${nested(`SELECT ${inner.join(', ')} FROM ${from} WHERE ${where}${order}`, ways)}) AS looked_at OFFSET 0) AS judged`;
 }
 
-/** A select with those around it. */
+/** Nests a select in those around it. */
 function nested(inner: string, ways: readonly DerivationParts[]): string {
   const depth = Math.max(...ways.map(({ levels = [] }) => levels.length));
   let sql = inner;
@@ -205,7 +208,7 @@ function nested(inner: string, ways: readonly DerivationParts[]): string {
   return sql;
 }
 
-/** The SQL of `sql()`: the expression itself, read with the row. */
+/** Returns the part of `sql()`: the expression itself, read with the row. */
 function expressionParts({ columns }: Backfill): DerivationParts {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
   return {
@@ -214,7 +217,7 @@ function expressionParts({ columns }: Backfill): DerivationParts {
   };
 }
 
-/** Every row of a `process` is this program's: it gets the key and the columns that are read, as they are. */
+/** Returns the part of `process`, whose rows are all client-side: their input is the key and the columns that it reads. */
 function processParts({ process, key }: Backfill): DerivationParts {
   if (!process) return { inner: [], values: new Map() };
   const names = [key, ...process.reads];
@@ -222,14 +225,14 @@ function processParts({ process, key }: Backfill): DerivationParts {
     inner: names.map((name, i) => `t.${identifier(name)} AS p${i}`),
     values: new Map(),
     needsClient: 'true',
-    clientInput: names.map((_, i) => `p${i}::pg_catalog.text`), // JSON would make another text of a document, and of a number
+    clientInput: names.map((_, i) => `p${i}::pg_catalog.text`), // JSON would change the text of a document or a number
   };
 }
 
 /**
- * Values of rows as a table of SQL with the columns `k` and `v0` and on, each of its column's type.
+ * Returns values of rows as a table of SQL with the columns `k` and `v<i>`, each with its column's type.
  *
- * @param isStrict whether a value that its column can't hold is an error; else it is NULL then
+ * @param isStrict whether a value that its column cannot hold is an error; else it is NULL
  */
 function givenSql(facts: Facts, rows: readonly GivenRow[], isStrict: boolean): string {
   const { targets, key } = facts;
@@ -239,12 +242,12 @@ function givenSql(facts: Facts, rows: readonly GivenRow[], isStrict: boolean): s
   });
   const given = `(VALUES ${lines.join(', ')}) AS given(k, ${targets.map((_, i) => `v${i}`).join(', ')})`;
   if (isStrict) return given;
-  // OFFSET 0: the server computes what it knows to be a constant, such as the only row of VALUES, before it asks a condition.
+  // OFFSET 0: the server computes constants, such as the only row of VALUES, before it evaluates a condition.
   return `(SELECT k, ${targets.map((type, i) => `${castOrNullSql(facts, `v${i}`, type)} AS v${i}`).join(', ')}
     FROM (SELECT * FROM ${given} OFFSET 0) AS given) AS given`;
 }
 
-/** The keys of some runs, each of them: the planner knows how many there are, and looks each up by itself. */
+/** Lists every key of some spans: the planner knows their number, and looks each up separately. */
 function keyArray({ key }: Facts, runs: readonly KeySpan[]): string {
   const keys = runs.flatMap(([first, last]) => {
     if (typeof first === 'string' || typeof last === 'string') return [literal(String(first))];
@@ -253,29 +256,32 @@ function keyArray({ key }: Facts, runs: readonly KeySpan[]): string {
   return `ARRAY[${keys.join(', ')}]::${key.type}[]`;
 }
 
-/** SQL condition for a value that is the same as one that is not NULL, by their texts: a type may take others for equal, and some can't be compared. */
+/**
+ * SQL condition for two values with the same text, where `a` is not NULL: a type may consider different values equal, and some
+ * cannot be compared.
+ */
 function isSameSql(a: string, b: string): string {
   const [one, other] = [a, b].map((value) => `(${value})::pg_catalog.text COLLATE pg_catalog."C"`);
   return `coalesce(${one} ${EQ} ${other}, false)`;
 }
 
-/** A value as SQL of a column's type. */
+/** Returns a value as SQL of a column's type. */
 function valueLiteral(value: SqlValue | Uint8Array, type: string): string {
   if (value === null) return `NULL::${type}`;
   const text = value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : String(value);
   return `${literal(text)}::${type}`;
 }
 
-/** SQL for the types of a text, and of one of which blanks at its end don't count. */
+/** SQL for text, and for the type whose trailing blanks do not count. */
 const [TEXT, BPCHAR] = ['pg_catalog.text', 'pg_catalog.bpchar'];
 
-/** SQL for the text of such a value with the blanks at its end. */
+/** SQL for the text of such a value, with its trailing blanks. */
 const paddedSql = (value: string): string =>
   `CASE WHEN (${value}) IS NOT NULL THEN pg_catalog.format('%s', ${value}) END`;
 
 const isText = (type: string): boolean => /^(?:pg_catalog\.(?:text|bpchar)|character varying)$/.test(type);
 
-/** Types that hold every value of another. */
+/** Types that can hold every value of another. */
 const WIDER: Readonly<Record<string, readonly string[]>> = {
   smallint: ['integer', 'bigint', 'numeric', 'real', 'double precision'],
   integer: ['bigint', 'numeric', 'real', 'double precision'],
@@ -284,12 +290,12 @@ const WIDER: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * SQL that makes of a value what a column holds, or NULL where its type can't: what is looked at, or taken back, may have been refused, or
- * its row changed since. Only a fill insists, so that the refusal is recorded.
+ * SQL that casts a value to the type of its column, or to NULL if that cannot hold it. Values that are read or reverted may have
+ * been rejected, or their rows changed since. Only a fill is strict, so that the rejection is recorded.
  *
- * @param value must not be a constant: the server computes those before it asks a condition
- * @param type SQL for the type, as {@link Facts} has it
- * @param from the same for its own
+ * @param value must not be a constant: the server computes those before it evaluates a condition
+ * @param type SQL type of the column, as in {@link Facts}
+ * @param from SQL type of the value
  */
 function castOrNullSql({ version, canMakeFunctions }: Facts, value: string, type: string, from = TEXT) {
   const cast = `(${value})::${type}`;

@@ -24,13 +24,13 @@ import { POSTGRES_LEDGER, refuseUnsafeLedger } from './ledger.js';
 import { preflightDown, preflightUp } from './preflight.js';
 import { checkRights, refuseReadOnly, refuseUnsafePath } from './rights.js';
 
-/** Another's lock was waited for too long; two transactions waited for each other, or wrote the same row. */
+/** Lock timeout, deadlock, serialization failure. */
 const BUSY = /^POSTGRES_(?:55P03|40P01|40001)$/;
 
-/** Those of them that tell of rows which another transaction has written. */
+/** Those caused by rows that another transaction wrote. */
 const CONFLICT = /^POSTGRES_(?:40P01|40001)$/;
 
-/** What is PostgreSQL's own. */
+/** The dialect of PostgreSQL. */
 export const POSTGRES: Dialect = {
   engine: 'PostgreSQL',
   words: {
@@ -63,7 +63,7 @@ export const POSTGRES: Dialect = {
   keyRange,
   rangeEnds,
   async *sliceEnds(_store, _backfill, _after, upTo) {
-    yield upTo; // nobody waits for a statement
+    yield upTo; // no statement blocks the event loop
   },
   derive,
   fillWindow: async () => undefined,
@@ -86,15 +86,15 @@ export const POSTGRES: Dialect = {
   loadMonitor,
 };
 
-/** How often the server is asked who is at work, at most, in milliseconds. */
+/** Minimum interval between two samples of the server's load, in milliseconds. */
 const SAMPLE_MS = 200;
 
-/** How far a replica may be behind before the run waits for it, and between two looks whether it has caught up, in milliseconds. */
+/** Replica lag at which the run waits, and interval between two checks, in milliseconds. */
 const [MAX_LAG_MS, LAG_POLL_MS] = [10_000, 1000];
 
 /**
- * Looks after what surrounds a loop of batches on a server: whether others are at work there or wait for locks, and how far its replicas
- * are behind, which the run waits for.
+ * Creates the load monitor of a loop of batches. It samples which other sessions are active or wait for locks, and the lag of
+ * replicas, which the run waits for.
  *
  * @see https://www.postgresql.org/docs/current/monitoring-stats.html
  */
@@ -139,9 +139,9 @@ async function sampleLoad(store: Store): Promise<{ readonly others: number; read
   return { others: found?.others ?? 0, replicaLagMs: Number(found?.replicaLagMs ?? 0) };
 }
 
-/** The site of a store that is a database of PostgreSQL. */
+/** The connector of a PostgreSQL database. */
 export interface PostgresConnector extends StoreConnector {
-  /** Acts with a share of the run lock, if whoever holds it shares it; returns whether there was anything to do. */
+  /** Runs `act` with the run lock shared, if its holder shares it. Returns whether there was anything to do. */
   withSharedLock(act: () => Promise<boolean>): Promise<boolean>;
 }
 
@@ -167,9 +167,9 @@ async function openPostgres(sessions: Sessions, options: OpenOptions): Promise<P
 }
 
 /**
- * The site of a store that is a database of PostgreSQL. Its run lock, and what is opened under that, have one session.
+ * Creates the connector of a PostgreSQL database. Its run lock and the stores opened under it share one session.
  *
- * @param signal stops whoever waits for the database
+ * @param signal stops waits for the database
  */
 export function postgresConnector(address: PostgresAddress, signal?: AbortSignalLike): PostgresConnector {
   const sessions = new Sessions(address, signal);

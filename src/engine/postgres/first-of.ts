@@ -3,22 +3,21 @@ import { foldCase, identifier, literal } from '../../db/sql.js';
 import type { DerivationParts, Facts } from './derive.js';
 import { temporaryMissing } from './rights.js';
 
-/** Texts up to this length can't be nested too deep, in characters; longer ones have their brackets counted. */
+/** Maximum length of a text that cannot be nested too deep, in characters; longer ones have their brackets counted. */
 const SHALLOW_LENGTH = 2000;
 
-/** Deepest nesting that is read. */
+/** Maximum nesting that is read. */
 const MAX_DEPTH = 1000;
 
 /**
- * The SQL of `firstOf()`, in three selects:
- * 1. the document's text, and what to fall back to;
- * 2. `d`, the document as jsonb: `{}` for NULL and `''`, NULL where it can't be read, or is left to this program;
- * 3. values: of each column the first usable member.
+ * Returns the SQL of `firstOf()`, in three selects:
+ * 1. the document's text, and the fallbacks;
+ * 2. `d`, the document as jsonb: `{}` for NULL and `''`, NULL if it is unreadable or evaluated client-side;
+ * 3. values: per column the first usable member.
  *
- * Left to this program is what jsonb would read otherwise than it says, or not at all: escapes of half a character, of U+0000
- * and of ASCII (in a name they hide what it is), a name that is looked for and stands there twice (jsonb keeps the last), texts nested too
- * deep for the server's stack, Python's NaN and Infinity, and numbers that `numeric` can't hold. All are told by plain searches, which
- * cost little beside the reading.
+ * Texts that jsonb would change or reject are evaluated client-side: escapes of unpaired surrogates, of U+0000 and of ASCII (which
+ * hide a name), a duplicate of a name that is looked for (jsonb keeps the last), nesting too deep for the server's stack, Python's
+ * NaN and Infinity, and numbers that `numeric` cannot hold. Plain searches find them, at a low cost compared to parsing.
  *
  * @see https://www.postgresql.org/docs/current/datatype-json.html
  */
@@ -44,7 +43,7 @@ export function firstOfParts(facts: Facts): DerivationParts {
     ...documents.map((_, n) => `x${n}${isBinary[n] ? '::pg_catalog.text' : ''}`),
     ...ours.map(({ i }) => `f${i}`),
   ];
-  if (backfill.process) return { inner, values: new Map(), clientInput }; // every row is left to this program
+  if (backfill.process) return { inner, values: new Map(), clientInput }; // every row is evaluated client-side
   return {
     inner,
     levels: [
@@ -70,11 +69,11 @@ export function firstOfParts(facts: Facts): DerivationParts {
   };
 }
 
-/** SQL for what a column falls back to, on `t`. */
+/** SQL for the fallback of a column, on `t`. */
 export const fallbackSql = ({ columns }: Facts, fallback: string): string =>
   textSql(`t.${identifier(fallback)}`, columns.get(foldCase(fallback)));
 
-/** A column's value as text; a time as ISO-8601, in UTC where it knows its offset, and with `BC` where it is before the year 1. */
+/** SQL for a column's value as text. Times become ISO-8601, in UTC if they have an offset, and with `BC` before the year 1. */
 function textSql(column: string, type = 'text'): string {
   const isZoned = type.endsWith('with time zone');
   if (!type.startsWith('timestamp')) return `${column}::pg_catalog.text`;
@@ -83,7 +82,7 @@ function textSql(column: string, type = 'text'): string {
   return `CASE WHEN pg_catalog.isfinite(${column}) THEN pg_catalog.to_char(${time}, CASE WHEN ${time} ${LT} '0001-01-01' THEN '${format} BC' ELSE '${format}' END) END`;
 }
 
-/** What is not to be read as jsonb at all. */
+/** SQL that is true for a text that must not be parsed as jsonb. */
 const unsupportedJsonSql = (text: string): string =>
   `(pg_catalog.strpos(${text}, '\\u') ${GT} 0 AND ${text} ${operator('~')} '\\\\u(00[0-7]|[dD][89a-fA-F])'
       OR ${lengthSql(text)} ${GT} ${SHALLOW_LENGTH}
@@ -91,11 +90,11 @@ const unsupportedJsonSql = (text: string): string =>
 
 const lengthSql = (text: string): string => `pg_catalog.length(${text})`;
 
-/** SQL that is true for a text that may be readable though it is no jsonb: `numeric` has up to 16,383 digits behind the point. */
+/** SQL that is true for a text that may be readable though jsonb rejects it: `numeric` has up to 16,383 digits after the point. */
 const numericOverflowSql = (text: string): string =>
   `(${text} ${operator('~')} 'NaN|Infinity|[eE][-+]?[0-9]{4}' OR ${lengthSql(text)} ${GT} 15000)`;
 
-/** What is left to this program: also what has become known by reading it, or by its being unreadable. */
+/** SQL that is true for a client-side row, also if parsing has shown it to be one. */
 function needsClientSql(n: number, names: readonly string[]): string {
   const twice = names.map(
     (name) =>
@@ -107,7 +106,7 @@ function needsClientSql(n: number, names: readonly string[]): string {
 const documentSql = (n: number, tried: (text: string) => string): string =>
   `CASE WHEN x${n} IS NULL OR x${n} ${EQ} '' THEN '{}'::pg_catalog.jsonb WHEN odd${n} THEN NULL ELSE ${tried(`x${n}`)} END`;
 
-/** SQL that makes jsonb of a text, or NULL where it is none. */
+/** Returns SQL that parses a text as jsonb, or returns NULL if it is invalid. */
 function triedSql({ version, canMakeFunctions }: Facts): (text: string) => string {
   if (!needsTryJson(version))
     return (text) =>
@@ -120,10 +119,10 @@ function valueSql(document: string, names: readonly string[], fallback: string):
   return `coalesce(${names.map((name) => usableSql(document, literal(name))).join(',\n      ')}, CASE WHEN ${fallback} ${NE} '' THEN ${fallback} END)`;
 }
 
-/** What a double makes of a number: no more than the first is 0, and from the second on it is infinite. */
+/** Absolute values that a double rounds to 0, up to the first, and to infinity, from the second. */
 const [ZERO_UP_TO, INFINITE_FROM] = ['2.4703282292062327e-324', '1.797693134862315808e308'];
 
-/** The usable value of one member, or NULL. */
+/** SQL for the usable value of one member, or NULL. */
 function usableSql(document: string, name: string): string {
   const kind = `pg_catalog.jsonb_typeof(${document} ${operator('->')} ${name})`;
   const text = `(${document} ${operator('->>')} ${name})`;

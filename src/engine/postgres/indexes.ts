@@ -10,7 +10,7 @@ import { isStoreError } from '../../store-errors.js';
 import type { IndexPlan, IndexStatement } from '../dialect.js';
 import { listSql, relationFacts, relationSql, treeBytes, treeSql } from './catalog.js';
 
-/** The index of a table by its name: invalid where a run has left it incomplete, as it was killed. */
+/** Returns the index of a table by its name. It is invalid if a killed run left it incomplete. */
 const findExisting = async (store: Store, { table, name }: Pick<IndexStatement, 'table' | 'name'>) =>
   await store.get<{ schema: string; isValid: number }>(
     `SELECT n.nspname AS schema, i.indisvalid AS "isValid"
@@ -19,7 +19,7 @@ const findExisting = async (store: Store, { table, name }: Pick<IndexStatement, 
     name,
   );
 
-/** Whether the store has an index of this name that is complete, or its table one that a run has left incomplete, as it was killed. */
+/** Whether the store has a valid index of this name; `unfinished` if a killed run left one of this table incomplete. */
 export async function hasIndex(store: Store, table: string, name: string): Promise<boolean | 'unfinished'> {
   const own = await findExisting(store, { table, name });
   if (own) return own.isValid === 1 || 'unfinished';
@@ -29,14 +29,14 @@ export async function hasIndex(store: Store, table: string, name: string): Promi
   return (await store.get(sql, name)) !== undefined;
 }
 
-/** Name of an index with this table and definition, whatever it is called, or undefined. */
+/** Returns the name of an index with this table and definition, or undefined. The declared name need not match. */
 export async function findIndex(
   store: Store,
   { table }: SchemaStepDefinition,
   wanted: IndexDefinition,
 ): Promise<string | undefined> {
-  // YugabyteDB's trees are called lsm. NULL stands for an expression, a column that is no part of the key, and one that is not ordered as
-  // CREATE INDEX orders when nothing is said.
+  // YugabyteDB calls its trees lsm. NULL represents an expression, a column outside the key, and an order other than the default of
+  // CREATE INDEX.
   const found = await store.all<{ name: string; condition: string | null }>(
     `SELECT c.relname AS name, pg_get_expr(i.indpred, i.indrelid) AS condition
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
@@ -57,7 +57,7 @@ export async function findIndex(
   return same?.name;
 }
 
-/** Whether two conditions of partial indexes are the same, of which PostgreSQL writes an existing one in its own way. */
+/** Whether two conditions of partial indexes are the same. PostgreSQL rewrites that of an existing one. */
 async function isSameCondition(
   store: Store,
   table: string,
@@ -66,15 +66,15 @@ async function isSameCondition(
 ): Promise<boolean> {
   if (existing === undefined || wanted === undefined) return existing === wanted;
   if (normaliseSql(existing) === normaliseSql(`(${wanted})`)) return true;
-  // PostgreSQL itself takes the casts, parentheses and quotes away in which two may differ. Both in one statement: what it makes of them
-  // may depend on indexes that another run makes meanwhile. Each may end in a comment.
+  // PostgreSQL removes the casts, parentheses and quotes in which two may differ. Both are in one statement, because their plans
+  // may depend on indexes that another run creates. Each may end in a comment.
   const query = `SELECT (\n${wanted}\n), (\n${existing}\n) FROM ${identifier(table)}`;
   if (await store.compileError(query)) return false;
   const { Output: [first, second] = [] } = await planOf(store, query);
   return first !== undefined && first === second;
 }
 
-/** A part of a plan, as EXPLAIN has it in JSON. */
+/** A node of a plan, in EXPLAIN's JSON. */
 interface PlanNode {
   readonly 'Index Name'?: string;
   readonly Output?: readonly string[];
@@ -88,10 +88,10 @@ async function planOf(store: Store, query: string): Promise<PlanNode> {
   return (JSON.parse(text) as readonly { readonly Plan?: PlanNode }[])[0]?.Plan ?? {};
 }
 
-// Concurrently, an index keeps no writer waiting, but it is no part of a transaction: whoever is killed leaves one behind that is
-// invalid. So the ledger knows it as ours before it is there, and forgets it when it is gone.
+// A concurrent build blocks no writer, but is not part of a transaction: a killed process leaves an invalid index. So the ledger
+// records the index before it is created, and deletes the row after it is dropped.
 
-/** Makes an index; throws `STATEMENT_REJECTED` when PostgreSQL leaves it invalid. Not inside a transaction. */
+/** Creates an index. See the `Dialect`. Throws `STATEMENT_REJECTED` if PostgreSQL leaves it invalid. */
 export async function createIndex(
   store: Connection,
   index: IndexStatement,
@@ -112,7 +112,7 @@ export async function createIndex(
   await store.write(recordDone);
 }
 
-/** Drops an index, and forgets it in the ledger. Not inside a transaction. */
+/** Drops an index and deletes its ledger row. See the `Dialect`. */
 export async function dropIndex(
   store: Connection,
   index: IndexStatement,
@@ -127,7 +127,7 @@ export async function dropIndex(
   });
 }
 
-/** The index of a table with partitions can't be made concurrently. */
+/** Whether the table is partitioned: its indexes cannot be created concurrently. */
 const isPartitioned = async (store: Store, { table }: IndexStatement): Promise<boolean> =>
   (await relationFacts(store, table))?.kind === 'p';
 
@@ -148,7 +148,10 @@ async function build(store: Store, index: IndexStatement): Promise<void> {
   );
 }
 
-/** Drops what was begun, since writers keep it up for nothing. If that can't be, the next run does it: the ledger knows the index. */
+/**
+ * Drops the incomplete index, which writers would maintain for nothing. If that fails, the next run drops it, because it is in the
+ * ledger.
+ */
 async function cleanUp(store: Store, index: IndexStatement): Promise<void> {
   try {
     await dropInvalid(store, index);
@@ -161,7 +164,7 @@ async function dropInvalid(store: Store, index: IndexStatement): Promise<void> {
   if ((await findExisting(store, index))?.isValid === 0) await drop(store, index, 'DROP INDEX CONCURRENTLY');
 }
 
-/** In the schema of its table: the search path may find another index of the name. */
+/** Drops the index in the schema of its table: the search path may have another index of this name. */
 async function drop(store: Store, index: IndexStatement, command: string): Promise<void> {
   const found = await findExisting(store, index);
   if (found)
@@ -169,12 +172,12 @@ async function drop(store: Store, index: IndexStatement, command: string): Promi
 }
 
 /**
- * How long one try waits for other transactions, in milliseconds. It waits for all that are older than itself, and nobody waits for it:
- * a long wait costs less than another try, which reads the table again.
+ * Lock timeout of one attempt, in milliseconds. It waits for all older transactions, and blocks none: a long wait costs less than
+ * another attempt, which reads the table again.
  */
 const LOCK_TIMEOUT_MS = 15_000;
 
-/** Acts, and again for a bounded time while other transactions keep a lock for longer than that. */
+/** Runs `act`, with retries for a bounded time while other transactions hold a lock for longer than the timeout. */
 async function retryOnLockTimeout(store: Store, act: () => Promise<void>): Promise<void> {
   const { driver, session } = requirePostgres(store);
   const setWait = async (ms: number): Promise<void> =>
@@ -188,10 +191,10 @@ async function retryOnLockTimeout(store: Store, act: () => Promise<void>): Promi
   }
 }
 
-/** A table of fewer bytes is read whole with good reason: 1000 pages. */
+/** Maximum size of a table that is rightly read as a whole: 1000 pages. */
 const SMALL_BYTES = 1000 * 8192;
 
-/** Ways to read a table that are taken from PostgreSQL, until it takes the one that is asked for. */
+/** Planner settings that are turned off, until the index is used. */
 const PLANNER_OVERRIDES: readonly (readonly string[])[] = [
   ['enable_seqscan'],
   ['enable_seqscan', 'enable_sort'],
@@ -200,8 +203,8 @@ const PLANNER_OVERRIDES: readonly (readonly string[])[] = [
 ];
 
 /**
- * Whether PostgreSQL uses an index for a query: of its own accord, or, where the table is small or it prefers another index, if other
- * ways are taken from it.
+ * Whether PostgreSQL uses an index for a query: by itself, or, if the table is small or it prefers another index, with other plans
+ * turned off.
  *
  * @see https://www.postgresql.org/docs/current/runtime-config-query.html#RUNTIME-CONFIG-QUERY-ENABLE
  */
@@ -221,14 +224,14 @@ export async function explainIndex(
     );
     const canBeUsed = others.some((found) => found.some((name) => names.get(name) === 1));
     const isServed = [plan, ...others].some((found) => found.some((name) => names.has(name)));
-    // What it prefers depends on its statistics, and on which pages a vacuum has seen since: neither is a fault. That it could not
-    // use the index can be told only where it uses none: one can't be taken from it alone.
+    // Its preference depends on statistics, and on which pages a vacuum has visited since: neither is a fault. That it cannot use
+    // the index is only known if it uses none, because a single index cannot be turned off.
     if (canBeUsed && (await treeBytes(tx, table, 'pg_relation_size')) < SMALL_BYTES) return 'used';
     return canBeUsed || isServed ? 'usable' : 'unused';
   });
 }
 
-/** The indexes of a table and its partitions, each with whether it is the one of this name, or its part in a partition. */
+/** Returns the indexes of a table and its partitions, each with whether it is the named one or its part in a partition. */
 async function namesOf(store: Store, table: string, index: string): Promise<Map<string, number>> {
   const rows = await store.all<{ name: string; isIt: number }>(
     `${treeSql(store, table)}, parts (oid) AS (
@@ -243,17 +246,17 @@ async function namesOf(store: Store, table: string, index: string): Promise<Map<
   return new Map(rows.map(({ name, isIt }) => [name, isIt]));
 }
 
-/** What the plan is when some ways to read a table are not to be taken. */
+/** Returns the indexes in a plan with some planner settings turned off. */
 async function indexesWithout(store: Store, settings: readonly string[], query: string): Promise<string[]> {
   await store.exec('SAVEPOINT umzug_backfill_plan');
   for (const setting of settings) await store.exec(`SET LOCAL ${setting} = off`);
   const names = await indexesIn(store, query);
-  // The settings go with it. A failure ends the snapshot, and them.
+  // This also resets the settings. A failure ends the snapshot, and them.
   await store.exec('ROLLBACK TO SAVEPOINT umzug_backfill_plan; RELEASE SAVEPOINT umzug_backfill_plan');
   return names;
 }
 
-/** Names of the indexes in the plan of a query. */
+/** Returns the names of the indexes in the plan of a query. */
 const indexesIn = async (store: Store, query: string): Promise<string[]> =>
   indexesOf(await planOf(store, query));
 

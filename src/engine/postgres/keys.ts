@@ -11,7 +11,7 @@ import { type RelationFacts, relationFacts, relationSql } from './catalog.js';
 
 type KeyOf = Pick<Backfill, 'table' | 'key'>;
 
-/** Types of keys, as PostgreSQL writes them. The order of UUIDs is that of their texts. */
+/** Types of keys, as PostgreSQL writes them. UUIDs sort as their texts do. */
 const KINDS: Readonly<Record<string, KeyKind>> = {
   smallint: 'integer',
   integer: 'integer',
@@ -21,31 +21,34 @@ const KINDS: Readonly<Record<string, KeyKind>> = {
   uuid: 'text',
 };
 
-/** What the catalog says of a key's column, with that of the indexes which make it unique by which batches go best. */
+/** A key's column, with the unique index on it that suits batches best. */
 interface KeyColumn {
-  /** Without its length. */
+  /** Type without its length. */
   readonly type: string;
   /** Whether there is such an index. */
   readonly isUnique: number;
-  /** Whether it orders texts by their bytes in the column's own collation; null where there is none, or no collation. */
+  /** Whether it orders texts bytewise in the column's own collation; null if there is no index, or no collation. */
   readonly isBytewise: number | null;
-  /** Its collation if that is one of PostgreSQL's own that orders texts by their bytes, else null. */
+  /** Its collation if that is a built-in one that orders texts bytewise, else null. */
   readonly collation: string | null;
 }
 
-/** What is known of keys: a store asks once, and again when a backfill is checked, as a step before it may have changed the table. */
+/**
+ * Name of the memoized facts of a key. They are read once per store, and again when a backfill is checked, because an earlier step
+ * may have changed the table.
+ */
 const factName = ({ table, key }: KeyOf): string => JSON.stringify(['key', table, key]);
 
 async function columnOf(store: Store, of: KeyOf): Promise<KeyColumn | undefined> {
   const { driver } = requirePostgres(store);
   const column = await driver.remember(factName(of), async () => await ask(store, of));
-  if (!column) driver.forget(factName(of)); // another process may make it
+  if (!column) driver.forget(factName(of)); // another process may create it
   return column;
 }
 
 /**
- * Bytes decide in the collations of C and POSIX, in C.UTF-8, where they are in the order of code points, and in all that PostgreSQL
- * brings along itself since version 17. The collation `default` is the database's.
+ * Reads the column of a key. Bytewise collations are C, POSIX and C.UTF-8, in the order of code points, and all of the built-in
+ * provider since PostgreSQL 17. The collation `default` is the database's.
  *
  * @see https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
  */
@@ -69,7 +72,7 @@ const ask = async (store: Store, { table, key }: KeyOf): Promise<KeyColumn | und
     key,
   );
 
-/** Whether a key goes by the bytes of its texts only under a collation that is named. */
+/** Whether a key is ordered bytewise only with an explicit collation. */
 const wantsCollation = ({ type, isBytewise }: KeyColumn): boolean =>
   KINDS[type] === 'text' && type !== 'uuid' && isBytewise !== 1;
 
@@ -78,7 +81,7 @@ export interface PostgresKey extends KeyFacts {
   readonly type: string;
 }
 
-/** The key of a backfill, by the type of its column. */
+/** Returns the key of a backfill, by the type of its column. */
 export async function keyOf(store: Store, backfill: KeyOf): Promise<PostgresKey> {
   const column = await columnOf(store, backfill);
   const kind = column && KINDS[column.type];
@@ -89,7 +92,7 @@ export async function keyOf(store: Store, backfill: KeyOf): Promise<PostgresKey>
 }
 
 /**
- * SQL that makes of a key's SQL what the ledger has. A text is in the collation of the ledger's columns, as two others could not be
+ * Converts a key's SQL to the ledger's form. Texts get the collation of the ledger's columns, because different ones cannot be
  * compared, or not by the ledger's index.
  */
 export const ledgerKeyOf = (kind: KeyKind | undefined, sql: string): string =>
@@ -97,7 +100,7 @@ export const ledgerKeyOf = (kind: KeyKind | undefined, sql: string): string =>
     ? `(('''' ${operator('||')} ${sql}::pg_catalog.text) COLLATE pg_catalog."default")`
     : `${sql}::pg_catalog.text`;
 
-/** Refuses a key by which batches can not go: each row's must be another, in an order that this program shares with PostgreSQL. */
+/** Refuses a key that batches cannot use. Each row needs a key of its own, in an order that JavaScript shares with PostgreSQL. */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   requirePostgres(store).driver.forget(factName(backfill));
   const column = await columnOf(store, backfill);
@@ -108,7 +111,7 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
       'it is not the only column of the primary key or of a unique index',
       partitionHint(backfill, table),
     );
-  // The rows of heirs are read with its own, and its indexes know nothing of them.
+  // A read includes the rows of inheriting tables, which this table's indexes do not contain.
   if (table.kind === 'r' && table.hasHeirs === 1)
     throw unsuitable(
       backfill,
@@ -126,7 +129,10 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
   }
 }
 
-/** The key of a table with partitions has the columns that these go by: one that is unique alone is that of a partition. */
+/**
+ * Returns a hint for partitioned tables, whose keys include the partition key: a column that is unique alone is the key of a
+ * partition.
+ */
 function partitionHint(
   { table, key }: Backfill,
   { kind, parent }: Partial<RelationFacts>,
@@ -137,7 +143,7 @@ function partitionHint(
   return `Declare a backfill for each partition of ${table}, and a schema step for ${table} itself; a partition can have the index that batches go by: CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION (${identifier(key)})`;
 }
 
-/** Refuses a table in which the key of some row is none: NULL. The column's type leaves nothing else. */
+/** Refuses a table with a row whose key is NULL. The column's type allows nothing else. */
 export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
   const { table, key } = backfill;
   const sql = `SELECT 1 FROM ${identifier(table)} WHERE ${identifier(key)} IS NULL LIMIT 1`;
@@ -145,7 +151,7 @@ export async function checkKeyValues(store: Store, backfill: Backfill): Promise<
     throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
 }
 
-/** First and last key of the table, or undefined when it is empty. */
+/** Returns the first and last key of the table, or undefined if it is empty. */
 export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
   const { sql: key } = await keyOf(store, backfill);
   const end = (direction: 'ASC' | 'DESC'): string =>
@@ -159,8 +165,8 @@ export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRan
 }
 
 /**
- * How keys go on: they are never known to grow, as the numbers of a sequence do not become visible in their order. They begin again where
- * both the greatest key and the sequence that gives the next one are below `watermark`.
+ * Returns how keys continue. They are never known to grow, because numbers of a sequence become visible out of order. They have
+ * restarted if both the greatest key and the sequence are below `watermark`.
  */
 export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key | null): Promise<KeyGrowth> {
   if (watermark === null) return 'unknown';
@@ -174,13 +180,13 @@ export async function keyGrowth(store: Store, backfill: Backfill, watermark: Key
   return greatest.every((key) => key === null || key < watermark) ? 'restarted' : 'unknown';
 }
 
-/** From so many rows on a run is cut into so many ranges, for several processes to take in turn; below into one. */
+/** Number of ranges of a run by its minimum rows. Smaller runs have one. */
 const RANGES: readonly (readonly [rows: number, ranges: number])[] = [
   [100_000, 64],
   [2000, 8],
 ];
 
-/** Last keys of the ranges of a run: of integers by their value, of texts by their number. */
+/** Returns the last keys of the ranges of a run: integers are divided by value, texts by number. See the `Dialect`. */
 export async function rangeEnds(
   store: Store,
   backfill: Backfill,

@@ -16,7 +16,7 @@ import type { LedgerDialect } from '../dialect.js';
 import { listSql, RELATIONS, relationSql } from './catalog.js';
 import { connectAs, IS_ME, IS_OURS, isSuper, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './rights.js';
 
-/** Types are PostgreSQL's own, whatever another has in the search path. Keys stand as text: integers in digits, texts behind an apostrophe. */
+/** Types are qualified, whatever the search path has. Keys are texts: integers as digits, texts after an apostrophe. */
 const TYPES: LedgerTypes = {
   ' TEXT': ` ${typeSql('text')}`,
   ' INTEGER': ' bigint',
@@ -39,9 +39,9 @@ CREATE TABLE IF NOT EXISTS ${XIDS_TABLE} (  -- who wrote a batch's rows: a row o
 CREATE INDEX IF NOT EXISTS ${XIDS_TABLE}_xmin ON ${XIDS_TABLE} ((xid ${operator('&')} 4294967295));
 CREATE SEQUENCE IF NOT EXISTS ${BATCH_NUMBERS};`;
 
-/** The ledger, as far as it is PostgreSQL's own: several processes share a run. */
+/** The ledger on PostgreSQL, where several workers share a run. */
 export const POSTGRES_LEDGER: LedgerDialect = {
-  /** Event triggers of the database's see the project's path, as with all DDL. */
+  /** Event triggers of the database run with the project's search path, as for all DDL. */
   async make(store) {
     const postgres = requirePostgres(store);
     const before = await ledgerTables(postgres);
@@ -49,19 +49,19 @@ export const POSTGRES_LEDGER: LedgerDialect = {
     const made = (await ledgerTables(postgres)).filter((name) => !before.includes(name));
     if (made.length === 0) return;
     await withdrawGrants(postgres, made);
-    await refuseUnsafeLedger(postgres); // somebody may have been faster
+    await refuseUnsafeLedger(postgres); // another user may have created them first
   },
   drop: async (store) =>
     await store.project.exec(
       `${LEDGER_DROP}\nDROP TABLE IF EXISTS ${XIDS_TABLE};\nDROP SEQUENCE IF EXISTS ${BATCH_NUMBERS};`,
     ),
-  check: async () => undefined, // it was, as the store was opened, and nobody else may change it
+  check: async () => undefined, // checked when the store was opened, and nobody else may change it
   toCell: (key) => (typeof key === 'string' ? `'${key}` : key === null ? null : String(key)),
   toKey(cell) {
     if (cell === null) return null;
     const text = String(cell);
     if (text.startsWith("'")) return text.slice(1);
-    return /^-?\d+$/.test(text) ? BigInt(text) : text; // a damaged one: its row contradicts the others
+    return /^-?\d+$/.test(text) ? BigInt(text) : text; // A damaged key: its row will contradict the others.
   },
   keyOrder: 'length(key), key',
   batchTables: [XIDS_TABLE],
@@ -71,7 +71,7 @@ export const POSTGRES_LEDGER: LedgerDialect = {
       const sql = `SELECT nextval(tableoid::regclass) AS number FROM ${BATCH_NUMBERS}`;
       return (await store.get<{ number: number }>(sql))?.number ?? 0;
     },
-    /** Whoever has claimed a range has locked its row, and for that the table. Sessions of one process have one name. */
+    /** A claim locks the row of a range, and with it the table. Sessions of one process have the same name. */
     async claimHolder(store) {
       const holder = await store.get<{ name: string; since: string | null }>(
         `SELECT a.application_name AS name, ${instantSql('a.xact_start')} AS since
@@ -86,20 +86,23 @@ export const POSTGRES_LEDGER: LedgerDialect = {
   },
 };
 
-/** The names of the ledger's tables, and of these and its sequence, as SQL. */
+/** SQL lists of the ledger's tables, and of these and its sequence. */
 const TABLES = listSql(OUR_TABLES);
 const NAMES = `${TABLES}, ${literal(BATCH_NUMBERS)}`;
 
-/** SQL for the ledger's relations in a schema, as `c` and `n`: its tables, its sequence, and that of an identity. Takes the schema. */
+/**
+ * SQL condition for the ledger's relations in a schema, as `c` and `n`: its tables, its sequence, and that of an identity column.
+ * The schema is its parameter.
+ */
 const IN_LEDGER = `n.nspname = ? AND (c.relname IN (${NAMES})
   OR c.relkind = 'S' AND EXISTS (SELECT 1 FROM pg_depend AS y JOIN pg_class AS t ON t.oid = y.refobjid
     WHERE y.classid = 'pg_class'::regclass AND y.refclassid = y.classid AND y.objid = c.oid AND y.deptype = 'i'
       AND t.relnamespace = n.oid AND t.relname IN (${TABLES})))`;
 
-/** Rights to change a table, or what becomes of it. */
+/** Rights to change a table, or to act on changes. */
 const WRITING = `'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'`;
 
-/** The role whose members may write every table, from PostgreSQL 14 on. */
+/** The role whose members may write every table, from PostgreSQL 14. */
 const WRITE_ALL = 'pg_write_all_data';
 
 const ledgerTables = async (store: PostgresStatements): Promise<string[]> =>
@@ -108,7 +111,7 @@ const ledgerTables = async (store: PostgresStatements): Promise<string[]> =>
     await store.ledgerSchema(),
   );
 
-/** Whatever of the ledger's tables this program does not make, each with the condition on `c`, from `pg_class`. */
+/** Faults that a relation of the ledger may have, each with its condition on `c`, a row of `pg_class`. */
 const ODDITIES: readonly (readonly [what: string, condition: string])[] = [
   ['is no plain table', `c.relkind <> CASE WHEN c.relname IN (${TABLES}) THEN 'r' ELSE 'S' END`],
   ['has triggers', 'EXISTS (SELECT 1 FROM pg_trigger AS x WHERE x.tgrelid = c.oid)'],
@@ -145,23 +148,23 @@ interface LedgerRelation {
   readonly name: string;
   readonly kind: string;
   readonly owner: string;
-  /** In what it is not as this program makes it: empty for its owner, null in nothing. */
+  /** How it differs from what this program creates; empty if its owner is not trusted, null if it does not differ. */
   readonly fault: string | null;
-  /** Whether a person's word would make its owner trusted. */
+  /** Whether confirmation would make its owner trusted. */
   readonly isLifted: number;
   /** Whether this user lacks the right on it, which the owner of the project's tables should have. */
   readonly isUnusable: number;
-  /** Statement that gives it to that owner, or to this user where there are no tables; null where it goes with its table. */
+  /** Statement that makes that owner, or this user if there are no tables, its owner; null if it belongs to a table. */
   readonly handOver: string | null;
 }
 
 /**
- * Refuses a ledger that this program has not made as it is: what is planted there would run, or be taken for what was filled, which says
- * what SQL a `down` runs. It may belong to this user or a role that it is a member of, a superuser, the owner of the database or that of
- * one of the project's tables, or a member of theirs; to a superuser, only to superusers, unless a person has agreed. Refuses one that the
- * owner of the tables has no right to, too: who made it was a superuser, or another member.
+ * Refuses a ledger that this program has not created as it is. Code planted there would run, and rows planted there would decide
+ * what SQL a `down` runs. Trusted owners are this user, roles that it is a member of, superusers, the owners of the database and of
+ * the project's tables, and their members. A superuser trusts only superusers, unless this is confirmed. Also refuses a ledger that
+ * the owner of the tables cannot use, because a superuser or another member created it.
  *
- * @param right what this user is about to need on its tables
+ * @param right right that this user needs on its tables
  * @throws {BackfillError} `LEDGER_UNTRUSTED`, `STORE_READONLY`
  */
 export async function refuseUnsafeLedger(
@@ -251,7 +254,7 @@ function untrusted(
   );
 }
 
-/** Refuses a ledger that others may write: by a grant, also of columns, or as members of `pg_write_all_data`. */
+/** Refuses a ledger that others may write: by a grant, also on columns, or as members of `pg_write_all_data`. */
 async function refuseWriters(store: PostgresStatements, schema: string): Promise<void> {
   const grants = await store.all<{ name: string; grantee: string; right: string; role: string }>(
     `SELECT c.relname AS name, coalesce(q.rolname, 'PUBLIC') AS grantee, x.privilege AS "right", min(r.rolname) AS role
@@ -288,7 +291,7 @@ async function refuseWriters(store: PostgresStatements, schema: string): Promise
 
 const listed = (texts: readonly string[]): string => [...new Set(texts)].join(', ');
 
-/** Takes from tables of the ledger that were just made what default privileges have granted to others, but to read. */
+/** Revokes write grants that default privileges gave to others on newly created tables of the ledger. */
 async function withdrawGrants(store: PostgresStatements, names: readonly string[]): Promise<void> {
   const revokes = await store.pluck<string>(
     `SELECT format('REVOKE %s ON %I.%I FROM %s', string_agg(DISTINCT x.privilege_type, ', '), n.nspname, c.relname,

@@ -7,10 +7,10 @@ import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { SchemaPlan } from '../schema-plan.js';
 import { listSql, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
 
-// PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back keeps others waiting meanwhile. So the catalog is
-// asked for whatever is known to stand in the way; a trigger's function is not looked into.
+// PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back blocks others until then. So the catalog is
+// queried for everything known to block a step; trigger functions are not inspected.
 
-/** Longest name, in bytes: of a longer one PostgreSQL drops the rest. */
+/** Maximum length of a name, in bytes: PostgreSQL truncates longer ones. */
 const LONGEST_NAME = 63;
 
 const blocked = (
@@ -35,7 +35,7 @@ const making = ({ kind, name }: CreatedObject): string => `Making ${kind} ${name
 const named = (objects: readonly CreatedObject[], kind: CreatedObject['kind']): string[] =>
   objects.filter((object) => object.kind === kind).map(({ name }) => name);
 
-/** Asks the catalog whether a schema step can be made, its columns filled, and it be taken back; returns warnings. */
+/** Checks by the catalog that a schema step can be applied, its columns filled and the step reverted. See the `Dialect`. */
 export async function preflightUp(
   store: Store,
   step: SchemaStepDefinition,
@@ -52,7 +52,7 @@ export async function preflightUp(
   );
 }
 
-/** Refuses a table that can't be changed, or not by this role. */
+/** Refuses a table that cannot be altered, or not by this role. */
 async function checkTable(
   store: Store,
   step: SchemaStepDefinition,
@@ -60,7 +60,7 @@ async function checkTable(
   indexes: readonly CreatedObject[],
 ): Promise<void> {
   const facts = await relationFacts(store, step.table);
-  if (!facts) return; // whoever asks has refused what is no table
+  if (!facts) return; // the caller has refused everything but tables
   const [change] = [...columns, ...indexes];
   if (facts.parent !== null && columns[0]) {
     const hint = `Declare the step for ${facts.parent}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed`;
@@ -84,7 +84,7 @@ async function checkColumns(
     const declared = step.columns.find(({ name }) => isSameName(name, column.name));
     if (!declared) continue;
     if (column.isGenerated) throw blocked(step, 'Filling', `generated column ${column.name}`);
-    // To SQLite the two are one name.
+    // SQLite considers the two names the same.
     if (declared.name !== column.name)
       throw blocked(step, `Making column ${declared.name}`, `another column named ${column.name}`);
   }
@@ -94,7 +94,7 @@ async function checkColumns(
   }
 }
 
-/** Refuses an object whose name PostgreSQL would cut, or whose `sql` does not compile. */
+/** Refuses an object whose name PostgreSQL would truncate, or whose `sql` does not compile. */
 async function checkDeclaration(
   store: Store,
   step: SchemaStepDefinition,
@@ -106,7 +106,7 @@ async function checkDeclaration(
   if (await store.compileError(sql)) throw blocked(step, making(object), 'its declaration');
 }
 
-/** Refuses an index whose columns or condition do not compile when the step's columns are there, or whose name is taken. */
+/** Refuses an index whose columns or condition do not compile once the step's columns exist, or whose name is taken. */
 async function checkIndex(
   store: Store,
   step: SchemaStepDefinition,
@@ -136,10 +136,11 @@ async function checkIndex(
 }
 
 /**
- * Objects that may hang on a column, by the catalog that holds them: what each is called there. `x` is its row, `h` the column.
+ * Objects that may depend on a column, by the catalog that contains them, with the SQL for their kind and name. `x` is the row in
+ * that catalog, `h` the dependency.
  *
- * The index of a partition goes with that of its table, the index of a constraint with that. Up to PostgreSQL 14 a generated column
- * hangs by itself on those that it reads, later by its expression.
+ * The index of a partition belongs to that of its table, the index of a constraint to the constraint. Up to PostgreSQL 14 a
+ * generated column itself depends on those that it reads, later its expression does.
  *
  * @see https://www.postgresql.org/docs/current/catalog-pg-depend.html
  */
@@ -177,8 +178,8 @@ const OBJECTS: readonly (readonly [catalog: string, kind: string, name: string, 
 ];
 
 /**
- * What stands in the way of dropping the columns among `objects`, of partitions too, once the indexes among them are gone: DROP COLUMN
- * fails on it, or drops it as well without a word.
+ * Returns the objects that block dropping the columns among `objects`, partitions included, once the indexes among them are gone:
+ * DROP COLUMN fails on them, or silently drops them as well.
  */
 async function blockers(
   store: Store,
@@ -207,8 +208,8 @@ async function blockers(
 }
 
 /**
- * Asks the catalog whether what a step made can be taken back. What DROP COLUMN would drop without a word, as an index of two columns,
- * stands in the way as well.
+ * Checks by the catalog that a schema step can be reverted. Objects that DROP COLUMN would silently drop, such as an index of two
+ * columns, also block it.
  */
 export async function preflightDown(
   store: Store,

@@ -7,7 +7,7 @@ import { msg } from '../../messages/message.js';
 import type { Step } from '../../steps/step.js';
 
 /**
- * Refuses a server on which this role's transactions only read.
+ * Refuses a server on which this role's transactions are read-only.
  *
  * @throws {BackfillError} `STORE_READONLY`
  */
@@ -31,7 +31,7 @@ export async function refuseReadOnly(store: Store): Promise<void> {
     );
 }
 
-/** The error for a role that may not make what a server before 16 needs to read texts. */
+/** Returns the error for a role without the right to create the temporary functions that read texts before PostgreSQL 16. */
 export const temporaryMissing = (): BackfillError =>
   new BackfillError(
     'STATEMENT_REJECTED',
@@ -42,7 +42,7 @@ export const temporaryMissing = (): BackfillError =>
   );
 
 /**
- * Refuses a step that could not be run to its end, before anything is changed for it.
+ * Refuses a step that this role could not complete.
  *
  * @throws {BackfillError} `STORE_READONLY`, `STATEMENT_REJECTED`
  */
@@ -53,17 +53,17 @@ export async function checkRights(store: Store, { kind }: Step): Promise<void> {
 }
 
 /**
- * Whom a session trusts that names things: PostgreSQL looks for a function, an operator or a table in the schemas of the search path, and
- * whoever may make one there, or owns what is read, has his code run by this user. It is this session's user that counts: code that
- * runs under another role takes that off with RESET ROLE.
+ * Roles that a session trusts. PostgreSQL searches functions, operators and tables in the schemas of the search path. A role that
+ * may create them there, or owns what is read, has its code run by this user. The session user counts: code that runs under another
+ * role can undo that with RESET ROLE.
  *
  * @see https://wiki.postgresql.org/wiki/A_Guide_to_CVE-2018-1058:_Protect_Your_Search_Path
  */
 
 /**
- * Refuses a search path in which another may make objects than this user, the owners of the database and of the schema, and superusers. A
- * schema that has this user's name may be in the path as `$user`: its owner is trusted only where this user is a member of that. A
- * superuser trusts no owner.
+ * Refuses a search path in which other roles may create objects than this user, the owners of the database and of the schema, and
+ * superusers. A schema with this user's name may be in the path as `$user`: its owner is trusted only if this user is a member of
+ * that role. A superuser trusts no owner.
  *
  * @throws {BackfillError} `SEARCH_PATH_UNSAFE`, `SUPERUSER_REFUSED`
  */
@@ -121,35 +121,38 @@ export async function refuseUnsafePath(store: PostgresStatements): Promise<void>
   );
 }
 
-// Roles, as the SQL of what is trusted has them.
+// SQL for roles.
 
-/** This user, with the database's owner, as `me` and `d`: a FROM clause and its condition. */
+/** FROM clause with this user as `me` and the database as `d`; {@link IS_ME} is its condition. */
 export const ME_AND_DATABASE = `pg_roles AS me JOIN pg_database AS d ON d.datname = current_database()`;
 /** See {@link ME_AND_DATABASE}. */
 export const IS_ME = 'me.rolname = session_user';
 
-/** SQL that is true for a role that is a superuser or may become one, also by what it may have the server write or run. */
+/** SQL that is true for a role that is a superuser or may become one, also through what it may have the server write or run. */
 export const isSuper = (role: string): string =>
   `EXISTS (SELECT 1 FROM pg_roles AS s WHERE (s.rolsuper OR s.rolname IN ('pg_execute_server_program', 'pg_write_server_files'))
     AND pg_has_role(${role}, s.oid, 'MEMBER'))`;
 
-/** SQL for the roles that log in, are no superusers, and have what a grant gives: `r`, where `grantee` is a role, or 0 for all. */
+/** SQL for the roles `r` that can log in, are not superusers, and benefit from a grant to `grantee`: a role, or 0 for all. */
 export const mayUse = (grantee: string): string =>
   `r.rolcanlogin AND NOT ${isSuper('r.oid')} AND has_database_privilege(r.oid, d.oid, 'CONNECT')
     AND (${grantee} = 0 OR pg_has_role(r.oid, ${grantee}, 'MEMBER'))`;
 
-/** SQL that is true for a role `r` that may do what this user does, or is the owner of the database, whom a superuser does not trust. */
+/**
+ * SQL that is true for a role `r` that may do what this user does, or is the owner of the database, whom a superuser does not
+ * trust.
+ */
 export const IS_OURS = `(pg_has_role(r.oid, me.oid, 'MEMBER') OR NOT ${isSuper('me.oid')} AND pg_has_role(r.oid, d.datdba, 'MEMBER'))`;
 
-/** A hint that takes a right away from a role, as the user who may. */
+/** Returns a hint that revokes a right from a role, as the user who may. */
 export const takeAway = (statements: readonly string[], role: string, owner?: string): string =>
   owner === undefined
     ? `Take that right away: ${statements.join('; ')}; if ${role} may do whatever this user may, run it again with --yes`
     : `Take that right away, as ${owner}: ${statements.join('; ')}; if ${role} may do whatever this user may, run it again with --yes`;
 
-/** A role as SQL has it. */
+/** Returns a role as SQL. */
 export const roleSql = (name: string): string => (name === 'PUBLIC' ? name : identifier(name));
 
-/** A hint to connect as the owner of what could act as this user. */
+/** Returns a hint to connect as the owner of something that could act as this user. */
 export const connectAs = (owner: string): string =>
   `Connect as ${owner}, since a trigger can undo SET ROLE; if ${owner} may do whatever a superuser may, run it again with --yes`;

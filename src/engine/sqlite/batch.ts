@@ -20,18 +20,17 @@ import { updateOf } from './inspect.js';
 import { afterKeySql, checkTexts, emptyTemporary, keyOf } from './keys.js';
 
 /**
- * One batch, in sets: the rows are read and their values derived once, into a temporary table in memory; from there
- * one UPDATE fills the table and one INSERT a reason records the skips. Only rare texts, rows of a `process` and the offsets of the filled
- * keys pass through JavaScript.
+ * One batch, in sets. Rows are read and derived once, into a temporary table in memory. One UPDATE then fills the table, and one
+ * INSERT per reason records the skips. Only client-side rows and the offsets of the filled keys pass through JavaScript.
  */
 
-/** Rows of a `process` that are read at once. */
+/** Client-side rows read at once. */
 const PAGE = 1000;
 
-/** The temporary table of a batch: of its rows the key, the columns that were NULL, and the values for these. */
+/** Temporary table of a batch: per row the key, the columns that were NULL, and their values. */
 const ROWS = 'temp.umzug_backfill_batch';
 
-/** Bit i of a mask for each column i for which `condition(i)` holds. */
+/** SQL for a mask with bit i set for each column i that meets `condition(i)`. */
 const maskSql = (backfill: Backfill, condition: (i: number) => string): string =>
   backfill.columns.map((_, i) => `((${condition(i)}) << ${i})`).join(' + ');
 
@@ -39,18 +38,13 @@ const anyValueSql = (backfill: Backfill): string =>
   `(${backfill.columns.map((_, i) => `b.v${i} IS NOT NULL`).join(' OR ')})`;
 
 /**
- * Result codes that a row can be to blame for: a constraint, a trigger's RAISE, a value too long, an expression of an
- * index or a trigger that fails on it. Any other would be no different with fewer rows.
+ * Whether a row may be to blame for a result code: a constraint, a trigger's RAISE, a value too long, an expression of an index or
+ * a trigger that fails on it. Other errors would also occur with fewer rows.
  */
 const isRowError = (code: string): boolean =>
   /^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG|ERROR)(?:_|$)/.test(code);
 
-/**
- * Fills the next rows behind the cursor. Runs inside its caller's transaction.
- *
- * @returns what was done, or undefined when no row was left
- * @throws {RejectedUpdate} when a row, or one of several, can not be updated
- */
+/** Fills the next rows after the cursor. See the `Dialect`. */
 export async function fillBatch(
   store: Store,
   backfill: Backfill,
@@ -101,7 +95,7 @@ export async function fillBatch(
   };
 }
 
-/** Reads and derives the next rows, and returns how many there were. */
+/** Reads and derives the next rows, and returns their number. */
 async function readRows(
   store: Store,
   backfill: Backfill,
@@ -159,7 +153,7 @@ async function readRows(
   return read;
 }
 
-/** A row that is refused keeps its NULLs. */
+/** Removes the values of a rejected row, so that it keeps its NULLs. */
 async function excludeRejected(store: Store, backfill: Backfill, { key, code }: RejectedRow): Promise<void> {
   const nothing = backfill.columns.map((_, i) => `v${i} = NULL`).join(', ');
   await store.run(
@@ -169,7 +163,7 @@ async function excludeRejected(store: Store, backfill: Backfill, { key, code }: 
   );
 }
 
-/** Returns how many rows were updated. */
+/** Fills the table and returns the number of updated rows. */
 async function updateRows(
   store: Store,
   backfill: Backfill,
@@ -193,7 +187,7 @@ async function updateRows(
   }
 }
 
-/** Cells that are still NULL behind the UPDATE, as a trigger has it, are not filled. */
+/** Clears the values of cells that a trigger has kept NULL: they do not count as filled. */
 async function markIgnored(store: Store, backfill: Backfill): Promise<void> {
   const table = identifier(backfill.table);
   const key = identifier(backfill.key);
@@ -211,7 +205,7 @@ async function recordSkips(
   span: { readonly firstKey: Key; readonly lastKey: Key },
 ): Promise<number> {
   const name = literal(backfill.name);
-  // What an earlier run recorded of these rows; the plus makes the planner go by the skips, which are few.
+  // Deletes the skips that an earlier run recorded for these rows. The plus makes the planner start from the skips, which are few.
   await store.run(
     `DELETE FROM ${LEDGER_TABLES.skips}
     WHERE backfill = ${name} AND key BETWEEN ? AND ? AND +key IN (SELECT k FROM ${ROWS})`,
@@ -261,7 +255,7 @@ async function filledCells(
   return { cells, count };
 }
 
-/** Sets cells to NULL where they hold what is derived, by a temporary table of their rows. */
+/** Sets cells to NULL if they hold the derived value, through a temporary table of their rows. See the `Dialect`. */
 export async function undo(
   store: Store,
   { backfill, isSame }: Derivation,

@@ -3,7 +3,7 @@ import { locateStore } from '../../db/path.js';
 import { checkpoint } from '../../db/sqlite/connection.js';
 import { openSqlite } from './dialect.js';
 
-/** The thread of a `Checkpointer`: moves the WAL whenever it is told to, and says when that is done. */
+/** The thread of a `Checkpointer`: checkpoints on each message, and replies when done. */
 
 const store = openSqlite(locateStore(workerData as string), { access: 'write' });
 

@@ -10,27 +10,27 @@ import { expressionSql, scopeSql } from '../rows.js';
 import { firstOfSql } from './first-of.js';
 import { tableColumns } from './inspect.js';
 
-/** What one way to derive values adds to the two selects. */
+/** The part of one way to derive values in the two selects. */
 export interface Parts {
   /** Columns of the inner select, on `t`, each with an alias. */
   readonly inner: readonly string[];
   /** Values of the outer select, by the number of the column. */
   readonly values: ReadonlyMap<number, string>;
-  /** Condition of the outer select for a row that can be derived at all. Default: each can. */
+  /** Condition of the outer select for a row that can be derived. Default: all can. */
   readonly isDerivable?: string;
-  /** Why the others can't: SQL for the reason of a skip. */
+  /** SQL for the reason of the skip of the other rows. */
   readonly failure?: string;
 }
 
-/** SQLite's own. */
+/** The derivation on SQLite. */
 export interface SqliteDerivation extends Derivation {
-  /** @param more how many values there are behind those of the columns, in columns of their own */
+  /** @param more number of further values after those of the columns */
   given(rows: readonly { readonly key: Key; readonly values: readonly CellValue[] }[], more?: number): Given;
 }
 
 /**
- * SQLite has rows of a `process` derived by this program, and hands over with them what it has derived for other columns; rare documents are
- * read by a function of the connection's.
+ * Returns how SQLite derives rows. Rows of a `process` are derived client-side, with the values that SQLite derives for other
+ * columns as input; rare documents are read by a function of the connection.
  */
 export async function derive(store: Store, backfill: Backfill): Promise<SqliteDerivation> {
   const { process, key, table } = backfill;
@@ -45,7 +45,7 @@ export async function derive(store: Store, backfill: Backfill): Promise<SqliteDe
       process ? deriveLeft(backfill, process, stored, rows as readonly (readonly SqlValue[])[]) : [],
     given: (rows, more = 0) => givenSql([...stored, ...new Array<Affinity>(more).fill('OTHER')], rows),
     ofKeys: (runs) => ({
-      // Under names of ours: an expression of the backfill's may name a column as json_each() has them, such as `id` and `key`.
+      // The aliases are ours: an expression of the backfill may name a column as json_each() does, such as `id` and `key`.
       from: `(SELECT value ->> 0 AS umzug_first, value ->> 1 AS umzug_last FROM json_each(?)) AS r CROSS JOIN ${identifier(table)} AS t`,
       where: `t.${identifier(key)} BETWEEN r.umzug_first AND r.umzug_last`,
       parameters: [`[${runs.map((run) => `[${run.map(keyJson).join(',')}]`).join(',')}]`],
@@ -56,13 +56,16 @@ export async function derive(store: Store, backfill: Backfill): Promise<SqliteDe
   };
 }
 
-/** What SQLite has derived of a row that is left to this program: values of columns that `process` does not fill, and a reason not to ask it. */
+/**
+ * Returns the columns of a client-side row that SQLite has derived: the reason of a skip, and the values that `process` does not
+ * fill.
+ */
 function besideOf({ columns }: Backfill): string[] {
   const values = columns.flatMap(({ value }, i) => (value.kind === 'process' ? [] : [`v${i}`]));
   return values.length === 0 ? [] : ['failure', ...values];
 }
 
-/** @param rows of each the key and what `process` reads, and what {@link besideOf} lists */
+/** @param rows per row: the key, the columns that `process` reads, and those of {@link besideOf} */
 function deriveLeft(
   backfill: Backfill,
   process: NonNullable<Backfill['process']>,
@@ -98,15 +101,15 @@ function deriveLeft(
 
 const keyJson = (key: Key): string => (typeof key === 'string' ? JSON.stringify(key) : String(key));
 
-/** The rows in scope for a shell that lacks our functions: rare texts count as unreadable there, and `process` gives nothing. */
+/** Returns SQL for the rows in scope in a shell without our functions: rare texts count as unreadable, and `process` has no values. */
 export const plainDerivationSql = (
   backfill: Backfill,
   extra: Readonly<Record<string, string>> = {},
 ): string => selectSql(backfill, { where: scopeSql(backfill, { engine: 'SQLite' }), extra });
 
 /**
- * Two nested selects, each computed once a row: what is read of the row, and the values made of it. SQLite would merge them
- * into one and compute each expression wherever it is named. A LIMIT inside and a WHERE outside forbid that.
+ * Returns two nested selects, each computed once per row: the columns of the row, and the values derived from them. A LIMIT inside
+ * and a WHERE outside keep SQLite from merging them, which would compute each expression wherever it is named.
  *
  * @see https://www.sqlite.org/optoverview.html#subquery_flattening rule 19
  */
@@ -131,7 +134,7 @@ function selectSql(
   const values = new Map(
     ways.flatMap((way) => [...way.values].map(([i, value]) => [i, storedSql(value, stored?.[i])] as const)),
   );
-  // A text that is no UTF-8 would be another one behind JavaScript.
+  // JavaScript would change a text that is not valid UTF-8.
   const invalid = (reads.length === 0 ? [] : [...values.values()]).map(
     (value) => `typeof(${value}) = 'text' AND NOT ${IS_UTF8}(CAST(${value} AS BLOB))`,
   );
@@ -155,19 +158,19 @@ function selectSql(
   WHERE k IS NOT NULL`;
 }
 
-/** The SQL of `sql()`: the expression itself, read with the row. */
+/** Returns the SQL of `sql()`: the expression itself, read with the row. */
 function expressionsSql({ columns }: Backfill): Parts {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'sql' ? [{ value, i }] : []));
   return {
     inner: ours.map(({ value, i }) => `${expressionSql(value, 'SQLite')} AS e${i}`),
-    values: new Map(ours.map(({ i }) => [i, `+e${i}`])), // without the affinity of a column that it names
+    values: new Map(ours.map(({ i }) => [i, `+e${i}`])), // the plus removes the affinity of a column
   };
 }
 
-/** How many rows of values a statement has: it is compiled once for each of these, and filled up with rows of NULL. */
+/** Sizes of statements with values, in rows. Each size is compiled once, and padded with NULL rows. */
 const GIVEN_ROWS = [1, 8, 64, 1000];
 
-/** Values that were derived here, as a table of SQL. */
+/** Returns values as a table of SQL. */
 function givenSql(
   stored: readonly Affinity[],
   rows: readonly { readonly key: Key; readonly values: readonly CellValue[] }[],
@@ -188,8 +191,8 @@ function givenSql(
 }
 
 /**
- * What a column prefers to store: a number as text in a `TEXT` column, an integer as floating point in a `REAL` one. Derived values are
- * compared in the form in which the column stores them.
+ * The type that a column prefers to store: `TEXT` stores a number as text, `REAL` an integer as floating point. Derived values are
+ * compared as the column stores them.
  *
  * @see https://www.sqlite.org/datatype3.html#determination_of_column_affinity
  */
@@ -201,19 +204,19 @@ const affinityOf = (type: string): Affinity => {
   return /real|floa|doub/i.test(type) && !/blob/i.test(type) ? 'REAL' : 'OTHER';
 };
 
-/** Affinities of the columns of a backfill, by their order. A column that is not there yet counts as `OTHER`. */
+/** Returns the affinities of the columns of a backfill, in their order; `OTHER` for a column that does not exist yet. */
 async function affinities(store: Store, { table, columns }: Backfill): Promise<Affinity[]> {
   const types = new Map((await tableColumns(store, table)).map(({ name, type }) => [foldCase(name), type]));
   return columns.map(({ name }) => affinityOf(types.get(foldCase(name)) ?? ''));
 }
 
-/** SQL for a derived value as its column stores it, as far as a comparison with the column does not see to that itself. */
+/** Returns SQL for a derived value as its column stores it, unless a comparison with the column converts it anyway. */
 const storedSql = (value: string, affinity: Affinity | undefined): string =>
   affinity === 'REAL'
     ? `CASE WHEN (${value}) IS CAST((${value}) AS NUMERIC) THEN CAST(CAST((${value}) AS NUMERIC) AS REAL) ELSE (${value}) END`
     : value;
 
-/** A number in the form that JavaScript, and PostgreSQL, would give it: SQLite would take each for floating point. */
+/** Converts a number to the form that JavaScript and PostgreSQL give it: SQLite would bind each as floating point. */
 function heldBy(affinity: Affinity | undefined, value: CellValue): CellValue {
   if (typeof value !== 'number' && typeof value !== 'bigint') return value;
   if (affinity === 'TEXT') return String(value);

@@ -27,7 +27,6 @@ import { checkStep, preflightDown, preflightUp, updateError } from './preflight.
 import { fillWindow, passOver, sliceEnds } from './reading.js';
 import { checkLedger, LEDGER_DDL } from './trust.js';
 
-/** What is SQLite's own. */
 const SQLITE: Dialect = {
   engine: 'SQLite',
   words: {
@@ -46,7 +45,7 @@ const SQLITE: Dialect = {
   },
   operator: (sign) => sign,
   builtIn: (name) => name,
-  // By an index each row would be looked up in the table by itself, for its scope.
+  // Through an index, each row would be looked up in the table separately for its scope.
   wholeTable: (name) => `${identifier(name)} AS t NOT INDEXED`,
   pacing: { targetBatchMs: RUN_OPTIONS.targetBatchMs.default, bottleneck: 'lock' },
   hasTable,
@@ -88,9 +87,9 @@ const SQLITE: Dialect = {
   fillBatch,
   undo,
   passOver,
-  rewrittenSince: async () => new Set(), // it keeps no versions of rows
+  rewrittenSince: async () => new Set(), // SQLite keeps no row versions
   parentTables: async () => [],
-  retryReason: (error) => (isBusy(error) ? 'busy' : undefined), // one transaction writes at a time: none conflicts
+  retryReason: (error) => (isBusy(error) ? 'busy' : undefined), // one transaction writes at a time, so none conflict
   loadMonitor,
 };
 
@@ -103,10 +102,11 @@ export const openSqlite = (files: StoreFiles, options: OpenOptions): SqliteStore
   new SqliteStore(files, options, SQLITE);
 
 /**
- * The site of a store that is a file.
+ * Creates the connector of a store that is a file.
  *
- * @param files where they were found already. Default: they are looked for each time, as another process may have made some
- * @param signal stops whoever reads for long, or waits for another run
+ * @param files its files, if they are located already. Default: they are located on each call, because another process may have
+ * created some
+ * @param signal stops long reads, and waits for another run
  */
 export function sqliteConnector(
   path: string,
@@ -117,7 +117,7 @@ export function sqliteConnector(
     get name() {
       return locate().path;
     },
-    within: async (act) => await act(), // a file has a connection for each that opens it
+    within: async (act) => await act(), // each caller opens its own connection to a file
     open: async (options) => openSqlite(locate(), { ...options, signal }),
     async lock(options) {
       const found = locate();

@@ -5,13 +5,13 @@ import type { FirstOf } from '../../steps/values.js';
 import type { Parts } from './derive.js';
 
 /**
- * The SQL of `firstOf()`, in two selects:
- * 1. documents: the text itself if strict JSON, `{}` for NULL and `''`; a rare text as our reader gives it, but as a
- *    BLOB, to tell it from the others; NULL if unreadable. Candidates: of each column the first member that is not null,
- *    as `->>` gives it, read here since a document is copied from select to select;
- * 2. values: a candidate that is surely the value is taken as it is; anything else walks the names one by one.
+ * Returns the SQL of `firstOf()`, in two selects:
+ * 1. documents: the text itself if it is strict JSON, `{}` for NULL and `''`, NULL if unreadable. A rare text is read by our
+ *    reader, and returned as a BLOB to tell it apart. Candidates: per column the first member that is not null, as `->>` returns
+ *    it, read here because each select copies the document;
+ * 2. values: a candidate that is certainly the value is used as it is; for any other, the names are read one after another.
  *
- * @param isPlain whether it is for a shell that lacks our functions
+ * @param isPlain whether it is for a shell without our functions
  */
 export function firstOfSql({ columns }: Backfill, isPlain: boolean): Parts {
   const ours = columns.flatMap(({ value }, i) => (value.kind === 'first-of' ? [{ value, i }] : []));
@@ -39,7 +39,7 @@ export function firstOfSql({ columns }: Backfill, isPlain: boolean): Parts {
 function valueSql({ names }: FirstOf, i: number, document: string, isPlain: boolean): string {
   const members = names.map((name) => usableSql(`CAST(${document} AS TEXT)`, name, isPlain));
   const fallback = `CASE WHEN f${i} IS NOT NULL AND f${i} <> '' THEN f${i} END`;
-  // Only a BLOB sorts so; typeof would copy the document.
+  // Only a BLOB sorts after this; typeof would copy the document.
   return `coalesce(CASE WHEN ${document} >= x'' THEN NULL
         WHEN ${isPlainText(`s${i}`)} THEN s${i}
         WHEN s${i} BETWEEN 2 AND 1e300 THEN CAST(s${i} AS TEXT)
@@ -47,15 +47,15 @@ function valueSql({ names }: FirstOf, i: number, document: string, isPlain: bool
       ${members.join(',\n      ')}, ${fallback})`;
 }
 
-/** Path of a top-level member: of a name given twice, SQLite takes the first. */
+/** Path of a top-level member; for a duplicate name, SQLite reads the first. */
 const path = (name: string): string => literal(`$."${name}"`);
 
 /**
- * A document, ready for SQLite's JSON functions, or NULL. Three things send a text to our own reader:
- * - `json_valid` with one argument is strict (RFC 8259), but knows no Python tokens;
- * - it reads a text up to its first NUL only, and so does `format`;
- * - a name with escapes is compared badly: U+0000 in it, or bytes that are no UTF-8, end it. To match one of `names`,
- *   its escapes must be of ASCII. (In GLOB a backslash stands for itself; unlike instr, it searches with strcspn.)
+ * Returns a document that SQLite's JSON functions can read, or NULL. Three things require our own reader:
+ * - `json_valid` with one argument is strict (RFC 8259), so it rejects Python tokens;
+ * - it reads a text only up to its first NUL, as `format` does;
+ * - names with escapes are compared wrongly: U+0000 in one, or bytes that are not UTF-8, end it. To match one of `names`, its
+ *   escapes must be ASCII. (In GLOB a backslash is literal; unlike instr, GLOB searches with strcspn.)
  *
  * @see https://www.sqlite.org/json1.html#jvalid
  */
@@ -72,7 +72,7 @@ function documentSql(column: string, names: readonly string[], isPlain: boolean)
       ELSE CAST(${rare} AS BLOB) END`;
 }
 
-/** The first member that is not null. Of a rare document it may be wrong, but `->>` never fails: it would on a BLOB. */
+/** Returns the first member that is not null. For a rare document it may be wrong, but `->>` never fails, as it would on a BLOB. */
 function candidateSql(column: string, names: readonly string[]): string {
   const members = names.map((name) => `${column} ->> ${path(name)}`);
   const first = members.length > 1 ? `coalesce(${members.join(', ')})` : members[0];
@@ -80,21 +80,21 @@ function candidateSql(column: string, names: readonly string[]): string {
 }
 
 /**
- * Whether a candidate is a non-empty string, all ASCII: then `->>` gave its text. An array or an object begins with a
- * bracket; numbers and booleans, which are numbers here, sort before all texts. The class is slow; it is spared where
- * SQLite reads a time, as it knows none with other characters.
+ * SQL for whether a candidate is a non-empty string, all ASCII, so that `->>` returned its text. An array or object starts with a
+ * bracket; numbers and booleans, which are numbers here, sort before all texts. The character class is slow, and is skipped where
+ * SQLite parses a time, which has no other characters.
  */
 function isPlainText(candidate: string): string {
   return `${candidate} > '' AND (${candidate} < '[' OR ${candidate} BETWEEN ']' AND 'z~')
         AND (julianday(${candidate}) IS NOT NULL OR ${candidate} NOT GLOB '*[^ -~]*')`;
 }
 
-/** The usable value of one member, or NULL. */
+/** SQL for the usable value of one member, or NULL. */
 function usableSql(document: string, name: string, isPlain: boolean): string {
   const json = `${document} -> ${path(name)}`;
   const number = `${document} ->> ${path(name)}`;
   const string = isPlain ? `nullif(${number}, '')` : `${READ_STRING}(CAST(${json} AS BLOB))`;
-  // In strict JSON a first character other than these begins a number.
+  // In strict JSON any other first character starts a number.
   return `CASE substr(${json}, 1, 1) WHEN '"' THEN ${string}
         WHEN 'n' THEN NULL WHEN 't' THEN NULL WHEN 'f' THEN NULL WHEN '[' THEN NULL WHEN '{' THEN NULL
         ELSE CASE WHEN (${number}) <> 0 AND (${number}) BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308

@@ -4,7 +4,7 @@ import { findEach } from '../../each.js';
 import { createIndexSql, type IndexDefinition, type SchemaStepDefinition } from '../../steps/schema-step.js';
 import type { ColumnInfo, Estimate, IndexPlan, TableWork } from '../dialect.js';
 
-/** What the schema has of a table: its text, and the page at which it begins; undefined where there is none of this name. */
+/** Returns the schema entry of a table: its SQL and its root page; undefined if it does not exist. */
 export const tableEntry = async (
   store: Store,
   name: string,
@@ -14,7 +14,10 @@ export const tableEntry = async (
     name,
   );
 
-/** Whether the store has a table of this name: no view and no virtual table, of which reading would run what the file's author wrote. */
+/**
+ * Whether the store has a table of this name. Views and virtual tables do not count: reading them would run code of whoever wrote
+ * the file.
+ */
 export async function hasTable(store: Store, name: string): Promise<boolean> {
   const table = await tableEntry(store, name);
   return table !== undefined && !isVirtual(table.sql);
@@ -25,7 +28,7 @@ export const hasIndex = async (store: Store, _table: string, name: string): Prom
   (await store.get(`SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE`, name)) !==
   undefined;
 
-/** By `PRAGMA table_xinfo`. */
+/** Reads the columns of a table by `PRAGMA table_xinfo`. */
 export async function tableColumns(store: Store, table: string): Promise<ColumnInfo[]> {
   return (
     await store.all<{ name: string; type: string; pk: number; hidden: number }>(
@@ -35,23 +38,23 @@ export async function tableColumns(store: Store, table: string): Promise<ColumnI
   ).map(({ hidden, ...column }) => ({ ...column, isGenerated: hidden === 2 || hidden === 3 }));
 }
 
-/** A name as it stands in normalised SQL: only those that need their quotes still have them. */
+/** A name in normalised SQL. Only names that need quotes still have them. */
 const NAME = /(?:"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|'(?:[^']|'')*'|[^\s"'`[,()]+)/.source;
 const NAMES = new RegExp(NAME, 'g');
-/** A trigger's event with its columns, behind its name, which may hold any word. */
+/** The event of a trigger with its columns, after its name, which may contain any word. */
 const TRIGGER_HEAD = new RegExp(
   `^create trigger ?${NAME} ?(?:before|after|instead of)? ?(?:delete|insert|(update)(?: of ?(${NAME}(?:,${NAME})*))?) ?on\\b`,
 );
 
-/** Columns of an index. There is one way to match any text, so that none takes long. */
+/** The columns of an index. Each text matches in only one way, so matching is fast. */
 const LIST = /\((?:"[^"]*"|`[^`]*`|\[[^\]]*\]|'[^']*'|[^"'`[])*?\)/.source;
-/** An index with its condition, if it has one, behind names and a list of columns that may hold any word. */
+/** An index with its optional condition, after names and a list of columns that may contain any word. */
 const INDEX = new RegExp(
   `^create index(?: if not exists)? ?${NAME} ?on ?${NAME} ?${LIST}(?: ?where ?(.*))?$`,
   's',
 );
 
-/** Triggers of a table that an UPDATE of one of `columns` fires. */
+/** Returns the triggers of a table that an UPDATE of one of `columns` fires. */
 export async function updateTriggers(
   store: Store,
   table: string,
@@ -63,7 +66,7 @@ export async function updateTriggers(
   );
   return triggers
     .filter(({ sql }) => {
-      const head = TRIGGER_HEAD.exec(normaliseSql(sql)); // one that is not understood counts
+      const head = TRIGGER_HEAD.exec(normaliseSql(sql)); // a trigger that does not match counts
       if (head && head[1] === undefined) return false;
       const named = head?.[2]
         ?.match(NAMES)
@@ -74,9 +77,9 @@ export async function updateTriggers(
 }
 
 /**
- * Returns the first words of an UPDATE that fails where a row violates a constraint. A constraint with a conflict clause would
- * delete other rows (`REPLACE`) or keep this one as it was (`IGNORE`), which `OR ABORT` prevents. Other tables are updated
- * without `OR ABORT`, because it also overrides the conflict clauses of statements in triggers.
+ * Returns the first words of an UPDATE that fails if a row violates a constraint. A constraint with a conflict clause would delete
+ * other rows (`REPLACE`) or leave this one unchanged (`IGNORE`), which `OR ABORT` prevents. Other tables are updated without `OR
+ * ABORT`, because it also overrides the conflict clauses of statements in triggers.
  *
  * @see https://www.sqlite.org/lang_createtrigger.html
  */
@@ -86,7 +89,7 @@ export async function updateOf(store: Store, table: string): Promise<string> {
   return `UPDATE ${hasConflictClause ? 'OR ABORT ' : ''}${identifier(table)}`;
 }
 
-/** Name of an index with this table and definition, whatever it is called, or undefined. */
+/** Returns the name of an index with this table and definition, or undefined. The declared name need not match. */
 export async function findIndex(
   store: Store,
   step: SchemaStepDefinition,
@@ -118,7 +121,7 @@ export async function findIndex(
   )?.name;
 }
 
-/** A condition without the parentheses around the whole of it, however many. */
+/** Removes all parentheses around the whole of a condition. */
 function withoutParentheses(condition: string): string {
   let depth = 0;
   const end = condition.split('').findIndex((sign) => {
@@ -129,13 +132,13 @@ function withoutParentheses(condition: string): string {
   return end > 0 && end === condition.length - 1 ? withoutParentheses(condition.slice(1, -1)) : condition;
 }
 
-/** Root page and SQL of a table: another root page is that of another table, or of the same behind a VACUUM. */
+/** Returns the root page and SQL of a table. The root page changes when the table is recreated, and with a VACUUM. */
 export async function tableIdentity(store: Store, table: string): Promise<string> {
   const entry = await tableEntry(store, table);
   return entry ? `${entry.rootpage} ${entry.sql}` : '';
 }
 
-/** Bytes of the pages that a table occupies, without its indexes. */
+/** Returns the bytes of a table's pages, without its indexes. */
 export async function tableBytes(store: Store, table: string): Promise<number> {
   const row = await store.get<{ bytes: number | null }>(
     `SELECT sum(pgsize) AS bytes FROM dbstat WHERE aggregate = true
@@ -146,7 +149,7 @@ export async function tableBytes(store: Store, table: string): Promise<number> {
 }
 
 /**
- * Whether SQLite uses an index for a query: of its own accord, or if it is told to while it prefers another one.
+ * Whether SQLite uses an index for a query, or can use it with INDEXED BY while it prefers another one.
  *
  * @see https://www.sqlite.org/eqp.html
  */
@@ -174,20 +177,23 @@ export async function explainIndex(
 }
 
 /**
- * Rates by which lock times are foretold, in bytes of the table a millisecond. Measured on a million rows (875 MB) of
- * about 800 bytes, on two shared cores: DROP COLUMN 8.5 s for two, CREATE INDEX 0.3 s for one on empty columns.
- * One on a filled column of some 15 characters took 0.3 s for 300,000 such rows.
+ * Throughput used to estimate lock times, in table bytes per millisecond. Measured on a million rows (875 MB) of about 800 bytes,
+ * on two shared cores: DROP COLUMN 8.5 s for two columns, CREATE INDEX 0.3 s for one on empty columns. One on a filled column of
+ * about 15 characters took 0.3 s for 300,000 such rows.
  */
 const BYTES_PER_MS = { rewrite: 200_000, emptyIndex: 2_500_000, filledIndex: 800_000 };
 
 /** Lock time of a statement that only changes the schema, in milliseconds. */
 const SCHEMA_ONLY_MS = 5;
 
-/** How long work on a table is expected to hold the lock, in milliseconds: rewriting it, or making an index on columns without values or with. */
+/**
+ * Estimates the lock time of work on a table, in milliseconds: rewriting it, or creating an index on columns with or without
+ * values.
+ */
 export const lockMsOf = (work: keyof typeof BYTES_PER_MS, tableBytes: number): number =>
   SCHEMA_ONLY_MS + tableBytes / BYTES_PER_MS[work];
 
-/** What work on a table is expected to cost. A row that is updated stays where it is. */
+/** Estimates the cost of work on a table. Updated rows stay in place. */
 export async function estimate(store: Store, table: string, work: TableWork): Promise<Estimate> {
   if ('updatesRows' in work) return { lockMs: 0, diskBytes: 0 };
   const bytes = await tableBytes(store, table);

@@ -7,11 +7,11 @@ import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
 import { asKey, indexHint, type KeyKind, partsSql, unsuitable } from '../rows.js';
 import { tableColumns, tableEntry } from './inspect.js';
 
-/** Smaller than every integer key. A real compares exactly with integers in SQLite, and can be bound. */
+/** Smaller than every integer key. SQLite compares a real exactly with integers, and it can be bound. */
 const BEFORE_ALL_INTEGERS = -1e300;
 
 /**
- * The key of a backfill, by the affinity of its column.
+ * Returns the key of a backfill, by the affinity of its column.
  *
  * @see https://www.sqlite.org/datatype3.html#determination_of_column_affinity
  */
@@ -25,21 +25,21 @@ export async function keyOf(
   return { kind, sql, ledgerSql: sql };
 }
 
-/** SQL condition for the keys of `column` behind a cursor, with its parameter: all of them, where there is none. */
+/** Returns an SQL condition for the keys of `column` after a cursor, with its parameter; for all keys if the cursor is null. */
 export function afterKeySql(
   kind: KeyKind | undefined,
   column: string,
   cursor: Key | null,
 ): readonly [string, Key | number] {
   if (cursor !== null) return [`${column} > ?`, cursor];
-  // An empty text is the least; a number would be made a text before it is compared with one.
+  // The empty text sorts first; a number would be converted to text before it is compared with one.
   return kind === 'text' ? [`${column} >= ?`, ''] : [`${column} > ?`, BEFORE_ALL_INTEGERS];
 }
 
 /**
- * Makes a temporary table for rows by their key, or empties the one that stands.
+ * Creates a temporary table for rows by their key, or empties the existing one.
  *
- * @param columns those behind the key, `k`
+ * @param columns columns after the key, `k`
  */
 export async function emptyTemporary(
   store: Store,
@@ -54,8 +54,8 @@ export async function emptyTemporary(
 }
 
 /**
- * Refuses a key by which batches can not go (`KEY_UNSUITABLE`): they need each row's key to be another, and in an order that this
- * program shares with SQLite.
+ * Refuses a key that batches cannot use. Each row needs a key of its own, in an order that JavaScript shares with SQLite. Throws
+ * `KEY_UNSUITABLE`.
  */
 export async function checkKey(store: Store, backfill: Backfill): Promise<void> {
   const { table, key } = backfill;
@@ -80,7 +80,7 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
   if (encoding !== 'UTF-8') throw unsuitable(backfill, 'texts of this store are in UTF-16');
 }
 
-/** Whether the key is the rowid by another name, which is always an integer. */
+/** Whether the key is an alias of the rowid, which is always an integer. */
 async function isRowid(store: Store, { table, key }: Backfill): Promise<boolean> {
   const [isAlias] = await store.pluck<number>(
     `SELECT count(*) = 1 AND max(name) = ? COLLATE NOCASE AND max(type) = 'INTEGER' COLLATE NOCASE
@@ -93,7 +93,7 @@ async function isRowid(store: Store, { table, key }: Backfill): Promise<boolean>
   return isAlias === 1;
 }
 
-/** Whether comparisons with the column go by another collation than BINARY: the usual others ignore case, or trailing spaces. */
+/** Whether comparisons with the column use another collation than BINARY: the usual others ignore case, or trailing spaces. */
 async function ignoresCase(store: Store, { table, key }: Backfill): Promise<boolean> {
   const column = identifier(key);
   const rows = await store.all(
@@ -104,8 +104,8 @@ async function ignoresCase(store: Store, { table, key }: Backfill): Promise<bool
 }
 
 /**
- * Refuses a table in which the key of some row is none (`KEY_UNSUITABLE`): NULL, or of another type than its column's, as SQLite lets it
- * be. Reads an index of integers in parts: it holds no row of the table. The rowid is never anything else.
+ * Refuses a table with a row whose key is NULL or of another type than its column, which SQLite allows. Integers are checked in
+ * slices: their index has no rows. The rowid is always an integer. Throws `KEY_UNSUITABLE`.
  */
 export async function checkKeyValues(store: Store, backfill: Backfill): Promise<void> {
   if (await isRowid(store, backfill)) return;
@@ -115,7 +115,7 @@ export async function checkKeyValues(store: Store, backfill: Backfill): Promise<
     if ((await store.get(`SELECT 1 FROM ${rows} LIMIT 1`)) !== undefined)
       throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
   };
-  // Values sort by their type first: NULL, numbers, texts, blobs.
+  // Values sort by type first: NULL, numbers, texts, blobs.
   const ends = `(SELECT min(${column}) AS k FROM ${table} UNION ALL SELECT max(${column}) FROM ${table})`;
   await refuse(`${ends} WHERE typeof(k) NOT IN ('${kind}', 'null')`);
   await refuse(`${table} WHERE ${column} IS NULL`);
@@ -125,7 +125,7 @@ export async function checkKeyValues(store: Store, backfill: Backfill): Promise<
 }
 
 /**
- * Refuses texts that JavaScript can't hold as they are: invalid UTF-8, or a NUL within. Asked of each batch's keys.
+ * Refuses texts that JavaScript would change: invalid UTF-8, or with a NUL. Called for the keys of each batch.
  *
  * @param keys a table of this connection with a column `k`
  * @throws {BackfillError} `KEY_UNSUITABLE`
@@ -138,7 +138,7 @@ export async function checkTexts(store: Store, backfill: Backfill, keys: string)
     throw unsuitable(backfill, 'it holds texts that are no valid UTF-8, or have a NUL within');
 }
 
-/** First and last key of the table, or undefined when it is empty. */
+/** Returns the first and last key of the table, or undefined if it is empty. */
 export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRange | undefined> {
   const [table, column] = [identifier(backfill.table), identifier(backfill.key)];
   const { first, last = null } =
@@ -146,15 +146,15 @@ export async function keyRange(store: Store, backfill: Backfill): Promise<KeyRan
       `SELECT (SELECT min(${column}) FROM ${table}) AS first, (SELECT max(${column}) FROM ${table}) AS last`,
     )) ?? {};
   if (last === null) return undefined;
-  // A text that JavaScript can't hold would come back as another, and rows behind that would never be reached.
+  // JavaScript would change such a text, and rows after the changed one would never be reached.
   if (typeof last === 'string')
     await checkTexts(store, backfill, `(SELECT max(${column}) AS k FROM ${table})`);
   return [asKey(first, backfill), asKey(last, backfill)];
 }
 
 /**
- * How keys go on behind `watermark`: they grow where AUTOINCREMENT gives them. The next one is one more than the greatest of those in the table
- * and in `sqlite_sequence`, which is lost when the table is made anew: it may then be `watermark` or less.
+ * Returns how keys continue after `watermark`. With AUTOINCREMENT they grow: the next one is one more than the greatest in the
+ * table and in `sqlite_sequence`. That row is lost if the table is recreated, so the next key may be `watermark` or less.
  *
  * @see https://www.sqlite.org/autoinc.html
  */

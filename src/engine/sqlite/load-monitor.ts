@@ -16,7 +16,7 @@ import type { RunOptions } from '../run-options.js';
 const WAL_POLL_MS = 250;
 
 /**
- * Looks after what surrounds a loop of batches: sees whether others write, and moves the WAL into the main file between two
+ * Creates the load monitor of a loop of batches. It detects other writers by `data_version`, and checkpoints the WAL between two
  * batches, when nobody waits for the lock.
  */
 export async function loadMonitor(
@@ -25,11 +25,11 @@ export async function loadMonitor(
   options: RunOptions,
 ): Promise<LoadMonitor> {
   const sqlite = requireSqlite(store);
-  // In rollback mode even a look at the WAL would wait for a writer.
+  // In rollback mode even a checkpoint that does nothing would wait for a writer.
   const { bytes, pageBytes } = await store.size();
   const checkpointer =
     sqlite.journalMode === 'wal' ? new Checkpointer(sqlite, bytes, options.parallelMinBytes ?? 0) : undefined;
-  // In a commit its time would count as the lock's, though SQLite has let go of that by then.
+  // Inside a COMMIT, checkpoint time would count as lock time, though SQLite has released the lock by then.
   await setAutoCheckpoint(store, 0);
   let version: number | undefined;
   return {
@@ -45,7 +45,7 @@ export async function loadMonitor(
       await checkpointer.checkpoint(pages, checkpointed);
       const walBytes = pages * pageBytes;
       if (walBytes < (options.walLimitBytes ?? RUN_OPTIONS.walLimitBytes.default)) return;
-      await checkpointer.drain(); // two at a time would be in each other's way
+      await checkpointer.drain(); // two checkpoints at a time would block each other
       await waitForWal(store, backfill, options, walBytes);
     },
     async close() {
@@ -82,51 +82,51 @@ async function waitForWal(
 }
 
 /**
- * Pages in the WAL at which to wait for the other thread, so that the WAL can begin anew: 64 MiB of 4 KiB pages. Twice and
- * four times as many measured no faster.
+ * Pages in the WAL at which to wait for the other thread, so that the WAL restarts: 64 MiB of 4 KiB pages. Two and four times as
+ * many measured no faster.
  */
 const WAIT_PAGES = 16_000;
 
 /**
- * Moves the WAL into the main file while batches are written: on a thread of its own where there is a processor for it, as a move
- * keeps the event loop for longer than a batch, else between two batches. Never in a COMMIT. Its lifetime is one loop's.
+ * Checkpoints the WAL during a loop of batches, never in a COMMIT. With a spare processor it runs on a worker thread, because a
+ * checkpoint blocks the event loop for longer than a batch; else between two batches.
  */
 class Checkpointer {
   readonly #store: SqliteStatements;
-  /** Whether this thread does the work: no other pays, or the other has ended. */
+  /** Whether this thread does the work: a worker is not worthwhile, or has ended. */
   #isInline: boolean;
-  /** Started when there is something to do for it. */
+  /** Started by the first checkpoint. */
   #worker: Worker | undefined;
-  /** Called when the thread has done what it was asked for, or has ended. */
+  /** Called when the worker has finished a checkpoint, or has ended. */
   #done = (): void => undefined;
-  /** The move that is being made. */
+  /** The checkpoint in progress. */
   #move: Promise<void> | undefined;
 
-  /** @param parallelMinBytes size of the store from which on there is a thread */
+  /** @param parallelMinBytes size of the store from which a worker thread is used */
   constructor(store: SqliteStatements, bytes: number, parallelMinBytes: number) {
     this.#store = store;
     this.#isInline = !isParallelWorthwhile(bytes, parallelMinBytes);
   }
 
-  /** Has the WAL moved, if enough of it waits. To be called between two batches. */
+  /** Checkpoints the WAL if enough pages are pending. Call it between two batches. */
   async checkpoint(pages: number, checkpointed: number): Promise<void> {
     if (pages - checkpointed >= CHECKPOINT_PAGES) this.#begin();
     if (this.#isInline) await this.drain();
     else if (pages >= WAIT_PAGES) await this.#checkpointAll();
   }
 
-  /** Waits until the move that was begun is made. */
+  /** Waits for the checkpoint in progress. */
   async drain(): Promise<void> {
     await this.#move;
   }
 
-  /** Ends the thread, with the WAL moved, and waits for that: its connection must not be the last to close. */
+  /** Checkpoints, ends the worker and waits for it: its connection must not be the last one to close. */
   async close(): Promise<void> {
-    if (this.#worker && !this.#isInline) await this.#checkpointAll(); // else the next COMMIT would move what is left
+    if (this.#worker && !this.#isInline) await this.#checkpointAll(); // else the next COMMIT would checkpoint the rest
     await this.#worker?.terminate();
   }
 
-  /** Moves what was written during a move, too. */
+  /** Also checkpoints what was written during a checkpoint. */
   async #checkpointAll(): Promise<void> {
     await this.drain();
     this.#begin();
@@ -151,7 +151,10 @@ class Checkpointer {
     });
   }
 
-  /** The thread; undefined where there is none to have. What ends it meets this one as well, which takes over: 'exit' follows on 'error'. */
+  /**
+   * Returns the worker; undefined if the system allows none. If an error ends it, this thread takes over and meets the same error:
+   * 'exit' follows 'error'.
+   */
   #start(): Worker | undefined {
     this.#worker ??= startThread(new URL('./checkpointer-thread.js', import.meta.url), {
       workerData: this.#store.files.path,

@@ -5,7 +5,10 @@ import type { PassMaker } from '../scan.js';
 import { openSqlite } from './dialect.js';
 import { claimRanges, type ScanThreadData, type SharedRanges } from './reading.js';
 
-/** The thread of a `Helper`: looks, says so, and makes its part of the pass if its snapshot is the one that the other thread has. */
+/**
+ * The second thread of a pass. It reads the store's `data_version`, reports that it is ready, and takes part if its snapshot has
+ * the same version.
+ */
 
 const { path, module, data } = workerData as ScanThreadData;
 const { makePass } = (await import(module)) as { readonly makePass: PassMaker };
@@ -15,7 +18,7 @@ const seen = await dataVersion(store);
 parentPort?.once('message', async (shares: SharedRanges) => {
   try {
     const made = await store.snapshotAsync(async (tx) => {
-      await tx.get('SELECT 1 FROM sqlite_schema LIMIT 1'); // a transaction has its snapshot from its first read on
+      await tx.get('SELECT 1 FROM sqlite_schema LIMIT 1'); // a transaction takes its snapshot at its first read
       if ((await dataVersion(tx)) !== seen) return undefined;
       return await makePass(tx, data, claimRanges(shares, true));
     });

@@ -22,14 +22,17 @@ const LIMIT_MS = 10_000;
 /** Maximum memory of a trial's process, in bytes. A schema of 3,000 objects takes 80 MiB. */
 const LIMIT_BYTES = 300 * 2 ** 20;
 
-/** Results of this process's trials, by a hash of what was tried: many stores have one schema, and a command tries it before and under the lock. */
+/**
+ * Results of this process's trials, by a hash of the input: many stores have one schema, and a command tries it before and under
+ * the lock.
+ */
 const RESULTS = new Map<string, TrialResult>();
 
 /** Maximum number of remembered results. */
 const MAX_RESULTS = 100;
 
 /**
- * Tries statements on a copy of the store's schema, in another process, which can be killed.
+ * Tries statements on a copy of the store's schema, in a child process, which can be killed.
  *
  * @throws {BackfillError} `SCHEMA_TAMPERED`, `SCHEMA_TRIAL_FAILED`
  */
@@ -49,14 +52,14 @@ async function tryInProcess(input: string): Promise<TrialResult> {
     process.execPath,
     [script, String(LIMIT_MS + 1000), String(LIMIT_BYTES)],
     {
-      env: {}, // others may read that of a child where this process has given up root
+      env: {}, // if this process has dropped root, other users may read the child's environment
       timeout: LIMIT_MS,
       killSignal: 'SIGKILL',
       maxBuffer: 2 ** 28,
       windowsHide: true,
     },
   );
-  running.child.stdin?.on('error', () => undefined).end(input); // one that ends early tells so by itself
+  running.child.stdin?.on('error', () => undefined).end(input); // a process that ends early is reported below
   try {
     return JSON.parse((await running).stdout) as TrialResult;
   } catch (error) {
@@ -79,10 +82,10 @@ async function tryInProcess(input: string): Promise<TrialResult> {
   }
 }
 
-/** SQLite names the view, trigger or index in which a change of the schema leaves an error. */
+/** SQLite names the view, trigger or index that a schema change would break. */
 const ERROR_IN = /^error in ((?:view|trigger|index|table) .+?)(?: after .*)?: /;
 
-/** The object that stands in the way, as "view late_events", where SQLite names it. */
+/** Returns the blocking object, such as "view late_events", if SQLite names it. */
 const culprit = (message: string, otherwise = 'another object'): string =>
   ERROR_IN.exec(message)?.[1] ?? otherwise;
 
@@ -133,7 +136,7 @@ export async function preflightUp(
   return result.ended === 'reverse' ? [`\`down\` will be blocked by ${culprit(result.message)}`] : [];
 }
 
-/** Tries the way back on a copy of the schema. See the `Dialect`. */
+/** Tries the statements of `down` on a copy of the schema. See the `Dialect`. */
 export async function preflightDown(
   store: Store,
   step: SchemaStepDefinition,
@@ -146,8 +149,8 @@ export async function preflightDown(
 }
 
 /**
- * Returns why columns of a table can not be updated, or undefined. Where that compiles triggers it is tried on a copy of the schema
- * first: how long it takes is up to whoever wrote them.
+ * Returns why columns of a table cannot be updated, or undefined. Statements that compile triggers are tried on a copy of the
+ * schema first, because malicious ones can take very long.
  */
 export async function updateError(
   store: Store,
@@ -165,10 +168,7 @@ function refuseUpdate(table: string, result: TrialResult): void {
   throw blocked(table, 'An UPDATE', trigger === undefined ? 'another object' : `trigger ${trigger}`, message);
 }
 
-/**
- * Refuses a step of plain SQL with a text that is no statement (`STEP_INVALID`), where its declaration could not tell. A file that can't
- * be written is refused when it is opened.
- */
+/** Refuses an SQL step with a text that does not compile (`STEP_INVALID`). Files that cannot be written are refused on open. */
 export async function checkStep(store: Store, step: Step): Promise<void> {
   if (step.kind !== 'sql') return;
   for (const sql of [...step.up, ...(step.down ?? [])]) {

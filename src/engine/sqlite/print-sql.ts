@@ -8,11 +8,11 @@ import { hasHidden, replaceHidden, visible } from '../../visible.js';
 import { plainDerivationSql } from './derive.js';
 
 /**
- * The checks as plain SQL for the sqlite3 shell (3.38 or newer), without our functions: texts that only our reader can
- * judge count as unreadable there, and are counted apart. Strings beyond plain ASCII and the text of fractions are judged
- * less strictly, since they depend on the shell's version.
+ * Returns the checks as plain SQL for the sqlite3 shell (3.38 or newer), without our functions. Texts that only our reader can read
+ * count as unreadable, and are counted separately. Strings beyond plain ASCII and the text of fractions are checked less strictly,
+ * because they depend on the shell's version.
  *
- * @throws {BackfillError} `USAGE` if a name holds a control character or another that cannot be seen: SQL has no escape for it
+ * @throws {BackfillError} `USAGE` if a name contains a control or other invisible character: SQL has no escape for it
  */
 export function verificationSql(backfill: Backfill): string {
   const { checks, columns, name } = backfill;
@@ -121,13 +121,13 @@ DROP VIEW temp.umzug_backfill_rows;`;
 /** julianday() would read a bare number as a Julian day. */
 const julianDay = (i: number): string => `CASE WHEN c${i} LIKE '____-__-__%' THEN julianday(c${i}) END`;
 
-/** A `T`, or a space, stands before the sign of an offset. */
+/** The sign of an offset follows a `T` or a space. */
 const hasOffset = (i: number): string => `(substr(c${i}, 12) GLOB '*[-+Z]*')`;
 
 const PIECES =
   /(?<text>'(?:[^']|'')*')|(?<name>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])|(?<comment>--[^\n]*|\/\*[\s\S]*?\*\/)|[^'"`[/-]+|./gs;
 
-/** SQL that means the same and has no hidden characters but line breaks: those of a text become calls of char(). */
+/** Returns equivalent SQL without hidden characters other than line breaks: those in texts become calls of char(). */
 function printable(sql: string, backfill: string): string {
   if (!hasHidden(sql.replaceAll('\n', ''))) return sql;
   return sql.replace(PIECES, (piece, ...found) => {

@@ -12,13 +12,13 @@ import { anyNullSql, rowSql } from '../rows.js';
 import type { BehindPass, Pass, PassElsewhere } from '../scan.js';
 import { afterKeySql, keyOf, keyRange } from './keys.js';
 
-/** What the second thread may keep of rows that it has read already, in MiB: a few less than V8's own, and as fast. */
+/** Maximum memory of the second thread for rows that it has already read, in MiB: less than V8's default, and as fast. */
 const YOUNG_MIB = 4;
 
-/** Into how many ranges the keys are cut, for two threads to take in turn. */
+/** Number of ranges that two threads claim one after another. */
 const RANGES = 64;
 
-/** Places in the counts that the threads share: ranges that are taken, and those of them that the helper took. */
+/** Positions of the shared counts: claimed ranges, and those claimed by the second thread. */
 const [TAKEN, BY_HELPER] = [0, 1];
 
 /** Startup data of the second thread. */
@@ -27,14 +27,14 @@ export interface ScanThreadData extends PassElsewhere {
   readonly path: string;
 }
 
-/** Ranges of keys that threads take in turn: plain data. */
+/** Ranges of keys that both threads claim: plain data. */
 export interface SharedRanges {
   readonly first: bigint;
   readonly last: bigint;
   readonly counts: Int32Array<SharedArrayBuffer>;
 }
 
-/** Takes ranges until all are taken, by whichever thread. */
+/** Claims ranges until both threads have claimed all. */
 export function* claimRanges({ first, last, counts }: SharedRanges, isHelper = false): Generator<KeyRange> {
   const width = (last - first) / BigInt(RANGES) + 1n;
   for (;;) {
@@ -46,17 +46,17 @@ export function* claimRanges({ first, last, counts }: SharedRanges, isHelper = f
   }
 }
 
-/** The second thread: it begins when it is sent its {@link SharedRanges}. */
+/** The second thread. It starts when it receives its {@link SharedRanges}. */
 interface ScanThread {
   readonly worker: Worker;
-  /** What it found; undefined when it took no part, or broke off. */
+  /** Its findings; undefined if it did not take part, or failed. */
   readonly end: Promise<{ readonly found: unknown } | undefined>;
 }
 
 /**
- * Starts the second thread, and waits until it has looked at the store, or has ended. To be called before the snapshot is taken.
+ * Starts the second thread, and waits until it has opened the store or has ended. Call it before the snapshot.
  *
- * @returns undefined where the system lets it have none
+ * @returns undefined if the system allows no thread
  */
 async function startScanThread(data: ScanThreadData): Promise<ScanThread | undefined> {
   const worker = startThread(new URL('./pass-thread.js', import.meta.url), {
@@ -64,7 +64,7 @@ async function startScanThread(data: ScanThreadData): Promise<ScanThread | undef
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
   });
   if (!worker) return undefined;
-  // What has kept it meets this thread as well, when it reads alone, and is told from there: 'exit' follows on 'error'.
+  // This thread meets the same error when it reads alone, and reports it: 'exit' follows 'error'.
   worker.on('error', () => undefined);
   const isReady = new Promise((resolve) => worker.once('message', resolve));
   const end: ScanThread['end'] = new Promise((resolve) => {
@@ -76,9 +76,9 @@ async function startScanThread(data: ScanThreadData): Promise<ScanThread | undef
 }
 
 /**
- * Makes a pass over a table on a snapshot of its own, and then acts on the same. Where that pays, a second thread helps. It looks at the
- * store's `data_version` before this thread takes its snapshot, and once more when it has taken its own: if nobody has committed in
- * between, the two are one. Else, or when anything else keeps it, it takes no part, and this thread reads alone.
+ * Makes a pass over a table on a snapshot, then runs `act` on the same snapshot. In a large store a second thread helps. It reads
+ * `data_version` before this thread's snapshot and again in its own: if nobody has committed in between, both snapshots are the
+ * same. Else, or if it fails, this thread reads alone.
  */
 export async function passOver<Found, Result>(
   store: Connection,
@@ -96,7 +96,7 @@ export async function passOver<Found, Result>(
     return await store.snapshotAsync(async (tx) => {
       const keys = await keyRange(tx, backfill);
       const shared = keys && scanThread && (await passTogether(tx, pass, keys, scanThread));
-      await scanThread?.worker.terminate(); // its memory is wanted for what comes next
+      await scanThread?.worker.terminate(); // frees its memory for what follows
       return shared ? await act(tx, ...shared) : await act(tx, await pass.over(tx, keys ? [keys] : []), 1);
     });
   } finally {
@@ -104,40 +104,38 @@ export async function passOver<Found, Result>(
   }
 }
 
-/** Returns undefined when one thread has to read all. */
+/** Returns undefined if one thread has to read everything. */
 async function passTogether<Found>(
   tx: Transaction,
   { over, merge }: Pass<Found>,
   [first, last]: KeyRange,
   { worker, end }: ScanThread,
 ): Promise<[Found, 1 | 2] | undefined> {
-  if (typeof first !== 'bigint' || typeof last !== 'bigint') return undefined; // texts can't be cut by numbers
+  if (typeof first !== 'bigint' || typeof last !== 'bigint') return undefined; // texts cannot be divided by number
   const shares = { first, last, counts: new Int32Array(new SharedArrayBuffer(8)) };
   worker.postMessage(shares);
   const found = await over(tx, claimRanges(shares));
   const theirs = await end;
   const tookPart = Atomics.load(shares.counts, BY_HELPER) > 0;
-  if (!theirs) return tookPart ? undefined : [found, 1]; // what it took is missing
+  if (!theirs) return tookPart ? undefined : [found, 1]; // the ranges it claimed are missing
   return merge(found, theirs.found as Found) ? [found, 2] : undefined;
 }
 
-/** How long a slice of a table should take to read, in milliseconds: the event loop stands still meanwhile. */
+/** Time that reading a slice should take, in milliseconds: it blocks the event loop. */
 const SLICE_MS = 10;
 
 /**
- * Rows of the first slice, and of the smallest: a statement takes some tenths of a millisecond to compile, and what the application does in
- * a turn counts as time of the slice, too. Rows that come out in pages let the event loop turn by themselves: their slices are for those
- * that are passed over.
+ * Rows of the first and smallest slice. Compiling a statement takes tenths of a millisecond, and the application's turns count as
+ * time of the slice. Rows returned in pages let the event loop turn by themselves, so their slices only bound the rows in between.
  */
 const [LEAST_ROWS, LEAST_PAGED] = [5000, 20_000];
 
-/** A slice grows or shrinks by this factor at most: on a busy machine some take long without a reason. */
+/** Maximum factor between two slices: on a busy machine some take long without a reason. */
 const MAX_CHANGE = 2;
 
 /**
- * Cuts the rows of a table into slices that its caller reads in a few milliseconds each, by the time that it took for the slice before;
- * the event loop turns between two. A statement that reads a whole table can't be interrupted from the thread that waits for it.
- * See the `Dialect`.
+ * Splits a table into slices that the caller reads in a few milliseconds each, by the time that the previous one took. The event
+ * loop turns between two. Nothing can interrupt a statement from the thread that waits for it. See the `Dialect`.
  */
 export async function* sliceEnds(
   store: Store,
@@ -161,18 +159,18 @@ export async function* sliceEnds(
   }
 }
 
-/** The greatest integer of SQLite's. */
+/** Greatest integer of SQLite. */
 const LAST_INTEGER = 2n ** 63n - 1n;
 
-/** A part of the rows whose keys are walked to see whether integers lie close, and how many keys to a row are close. */
+/** Fraction of the rows whose keys are read to see whether integers are dense, and the maximum keys per row that are. */
 const [SAMPLE, CLOSE] = [50, 2n];
 
 /**
- * A key behind `cursor` with no more than so many rows between, and not many fewer; undefined where that would be `upTo`, or the end.
+ * Returns a key after `cursor` with at most `rows` rows in between, and not many fewer; undefined if that would be `upTo`, or the
+ * end.
  *
- * Walks the keys alone: a thirtieth of what it takes to derive values, and of integers that lie close only a few of them, as no more rows
- * can be left than keys. A text that JavaScript can't hold comes back as another: as a bound it does as well, since each slice begins where
- * the one before has ended.
+ * It reads only keys, in a thirtieth of the time of deriving values. For dense integers it reads just a few, because there are no
+ * more rows than keys. JavaScript may change a text, which still serves as a bound: each slice starts where the previous one ended.
  */
 async function endBehind(
   store: Store,
@@ -192,7 +190,7 @@ async function endBehind(
       ...last,
       offset,
     );
-    // As that of every row is, unless somebody has just written another.
+    // Any other type was just written by another client.
     return typeof row?.key === 'bigint' || typeof row?.key === 'string' ? row.key : undefined;
   };
   if (typeof cursor !== 'bigint') return await keyAt(rows);
@@ -203,12 +201,12 @@ async function endBehind(
   return typeof near === 'bigint' && near - cursor <= CLOSE * BigInt(few) ? end : near && (await keyAt(rows));
 }
 
-/** Rows of the table that a window has: to pass over so many takes about as long as a batch. */
+/** Maximum rows of a window: passing over this many takes about as long as a batch. */
 const WINDOW_ROWS = 100_000;
 
 /**
- * Finds the next rows to fill: where a window of the table begins that is read within a batch, looked for without a lock. It never waits
- * for one: a batch is then due in which a signal is heard between two tries.
+ * Finds the next rows to fill without a lock, and returns a window around them that is read within a batch. It never waits for a
+ * lock: if one is held, a batch is due, which handles signals between two attempts.
  */
 export async function fillWindow(
   store: Store,

@@ -4,8 +4,8 @@ import Database from 'better-sqlite3';
 import { foldCase, identifier, isVirtual, noUpdateSql } from '../../db/sql.js';
 import { altering, connect } from '../../db/sqlite/connection.js';
 
-// A process that runs one trial, from stdin to stdout. A thread of it ends it in any case: SQLite can not be interrupted, and the command
-// that waits for it may be killed.
+// A process that runs one trial, from stdin to stdout. A thread ends it at its limits: SQLite cannot be interrupted, and the
+// command that waits for it may be killed.
 
 /** A copy of a store's schema in memory, without rows. */
 type SchemaCopy = Database.Database;
@@ -37,16 +37,16 @@ export type TrialResult =
   | { readonly ended: 'done' }
   /** An object's text is several statements. */
   | { readonly ended: 'tampered'; readonly object: SchemaObject }
-  /** A statement of `forward` can not be run; `clash` is the type of an object that has its name. */
+  /** A statement of `forward` cannot be run; `clash` is the type of an existing object with its name. */
   | {
       readonly ended: 'forward';
       readonly failed: Trial['forward'][number];
       readonly message: string;
       readonly clash: string | undefined;
     }
-  /** The columns can not be updated. */
+  /** The columns cannot be updated. */
   | { readonly ended: 'update'; readonly message: string; readonly trigger: string | undefined }
-  /** A statement of `reverse` can not be run. */
+  /** A statement of `reverse` cannot be run. */
   | { readonly ended: 'reverse'; readonly message: string };
 
 /** Maximum pages of the copy, for 64 MiB. */
@@ -77,7 +77,7 @@ function runTrial({ objects, table, forward, columns, reverse }: Trial): TrialRe
   return { ended: 'done' };
 }
 
-/** Runs a statement as it is run on the store, and returns SQLite's message if it refuses. */
+/** Runs a statement as on the store. Returns SQLite's message if it fails. */
 function refusal(copy: SchemaCopy, sql: string): string | undefined {
   try {
     altering(copy, sql, () => copy.exec(sql));
@@ -88,7 +88,7 @@ function refusal(copy: SchemaCopy, sql: string): string | undefined {
   }
 }
 
-/** The first trigger of the table without which the statement compiles. */
+/** Returns the first trigger of the table without which the statement compiles. */
 function blockingTrigger(copy: SchemaCopy, table: string, sql: string): string | undefined {
   const triggers = copy
     .prepare(`SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE`)
@@ -104,17 +104,17 @@ function blockingTrigger(copy: SchemaCopy, table: string, sql: string): string |
 }
 
 /**
- * Copies a schema into memory. Each text is compiled as one statement, which makes the object. One that can't be made here, though it
- * loads with the store's schema, is written into the schema as text, as SQLite then loads it: with a function, a collation or a module that
- * only the application has, or with text in double quotes.
+ * Copies a schema into memory. Each text is compiled as one statement, which creates the object. Some objects cannot be created
+ * here, though they load with the store's schema: those that need functions, collations or modules of the application, or have text
+ * in double quotes. They are written into the schema as text, which SQLite loads.
  *
- * @returns an object whose text is not one statement that makes it
+ * @returns an object whose text is not one statement that creates it
  * @see https://www.sqlite.org/quirks.html#dblquote
  */
 function copySchema(copy: SchemaCopy, objects: readonly SchemaObject[]): SchemaObject | undefined {
   const tables = objects.filter(({ type }) => type === 'table');
   const virtual = tables.filter(({ sql }) => isVirtual(sql));
-  // A virtual table makes the tables that it keeps its contents in; an earlier one of that name would be in its way.
+  // A virtual table creates its own shadow tables; an existing table of that name would block it.
   const isPart = ({ name }: SchemaObject): boolean =>
     virtual.some((table) => foldCase(name).startsWith(`${foldCase(table.name)}_`));
   const plain = tables.filter((table) => !virtual.includes(table));
@@ -124,7 +124,7 @@ function copySchema(copy: SchemaCopy, objects: readonly SchemaObject[]): SchemaO
     ...plain.filter(isPart),
     ...objects.filter(({ type }) => type !== 'table'),
   ];
-  copy.unsafeMode(true); // a trigger may write to what a virtual table keeps; whether it can is tried later
+  copy.unsafeMode(true); // a trigger may write to a shadow table; whether it can is tried later
   copy.exec('BEGIN');
   const asText: SchemaObject[] = [];
   for (const object of ordered) {
@@ -140,16 +140,16 @@ function copySchema(copy: SchemaCopy, objects: readonly SchemaObject[]): SchemaO
   return undefined;
 }
 
-/** Makes an object by the text that the store has of it, or else, where it can, one that holds its place. */
+/** Creates an object from its text in the store; if that fails, a placeholder for it, where possible. */
 function make(copy: SchemaCopy, object: SchemaObject): 'object' | 'place' | 'tampered' {
   try {
     copy.prepare(object.sql).run();
     return 'object';
   } catch (error) {
-    // The driver compiles one statement, and refuses a text that has more, or values to bind.
+    // The driver compiles one statement, and refuses a text with several, or with parameters.
     if (error instanceof RangeError || error instanceof TypeError) return 'tampered';
     if (!(error instanceof Database.SqliteError)) throw error;
-    // Of what a virtual table keeps: a view in its place would be read whenever the virtual table is opened.
+    // A shadow table. A view in its place would be read whenever the virtual table is opened.
     if (/already exists$/.test(error.message)) return object.type === 'table' ? 'object' : 'tampered';
   }
   const [name, table] = [identifier(object.name), identifier(object.tbl_name)];

@@ -9,7 +9,7 @@ import type { SchemaObject } from './trial-process.js';
 /** DDL of the ledger's tables and indexes. */
 export const LEDGER_DDL = ledgerDdl(SQLITE_TYPES);
 
-/** Texts of the ledger's tables and indexes, normalised, by name. */
+/** DDL of the ledger's tables and indexes, normalised, by name. */
 const TEXTS: ReadonlyMap<string, string> = new Map(
   [
     ...LEDGER_DDL.matchAll(
@@ -23,10 +23,10 @@ interface Entry extends Omit<SchemaObject, 'sql'> {
 }
 
 /**
- * Refuses a store in which something else than this program's own tables goes by the ledger's names, or acts when they are written: it
- * would run SQL of whoever wrote the file whenever the ledger is read or written.
+ * Refuses a store that has anything but this program's tables under the ledger's names, or objects that act when they are written.
+ * Whoever wrote the file could otherwise run SQL whenever the ledger is read or written.
  *
- * @param tables those to look at. Default: all
+ * @param tables tables to check. Default: all
  * @throws {BackfillError} `LEDGER_UNTRUSTED` naming the object
  */
 export async function checkLedger(
@@ -60,15 +60,14 @@ export async function checkLedger(
 function isPlain({ type, name, tbl_name, sql }: Entry, tables: readonly string[]): boolean {
   const [own, owner] = [foldCase(name), foldCase(tbl_name)];
   if (tables.includes(own)) return type === 'table' && normaliseSql(sql ?? '') === TEXTS.get(own);
-  // Of a primary key, or ours.
+  // An index of a primary key, or one of the ledger's.
   if (tables.includes(owner))
     return type === 'index' && (sql === null || normaliseSql(sql) === TEXTS.get(own));
   // A foreign key to the ledger has actions, and those fire triggers.
   return ![...tokensOf(sql ?? '')].some((token) => tables.includes(token.replace(/^["'`[]|["'`\]]$/g, '')));
 }
 
-// A schema is stored as text. SQLite compiles the first statement of each text and ignores the rest, which anyone who can write the
-// file can add.
+// SQLite compiles the first statement of each text of a schema and ignores the rest, which anyone who can write the file can add.
 
 /** First words of the text of each type of object. */
 const BEGINNINGS: Readonly<Record<string, RegExp>> = {
@@ -79,7 +78,7 @@ const BEGINNINGS: Readonly<Record<string, RegExp>> = {
 };
 
 /**
- * Returns the objects of a store's schema that have a text, in the order in which they can be made.
+ * Returns the objects of a store's schema that have a text, in an order in which they can be created.
  *
  * @throws {BackfillError} `SCHEMA_TAMPERED` naming an object whose text is not exactly one CREATE statement for its type
  */
@@ -105,10 +104,10 @@ function isOneCreate({ type, sql }: SchemaObject): boolean {
     else if (hasEnded && type !== 'trigger') return false;
     else last = token;
   }
-  return type !== 'trigger' || last === 'end'; // the driver judges the statements of a trigger
+  return type !== 'trigger' || last === 'end'; // the driver checks the statements of a trigger
 }
 
-/** The error for an object whose text SQLite has not written. */
+/** Returns the error for an object whose text SQLite did not write. */
 export const tampered = ({ type, name }: Pick<SchemaObject, 'type' | 'name'>): BackfillError =>
   new BackfillError(
     'SCHEMA_TAMPERED',
