@@ -18,9 +18,10 @@ describe('sessions in the documentation', () => {
       await withFolder(async (folder) => {
         const { shown, written } = await followPage(page, folder);
         expect(shown).not.to.have.length(0);
-        if (isWritten) writeFileSync(join(root, page), written);
-        for (const { command, expected, printed } of isWritten ? [] : shown)
-          if (!isAsShown({ command, expected, printed })) expect(printed, command).to.deep.equal(expected);
+        const other = shown.filter((each) => !isAsShown(each));
+        if (isWritten && other.length > 0) writeFileSync(join(root, page), written);
+        for (const { command, expected, printed } of isWritten ? [] : other)
+          expect(printed, command).to.deep.equal(expected);
       });
     });
 });
