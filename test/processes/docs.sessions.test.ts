@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -11,10 +12,17 @@ import { hasTerminal } from '../support/terminal.js';
 
 const isWritten = process.env.UMZUG_BACKFILL_SCREENS === 'write';
 
+/** Whether the shell of SQLite is here, with which the pages read a store. Says so where it is not. */
+function hasShell(): boolean {
+  const has = spawnSync('sqlite3', ['--version']).status === 0;
+  if (!has) console.log('      skipped: sqlite3 is not installed');
+  return has;
+}
+
 describe('sessions in the documentation', () => {
   for (const page of ['README.md', 'docs/adopt.md', 'docs/mistakes.md'])
     it(`${page}: each command prints what the page shows`, async function () {
-      if (!hasTerminal()) this.skip();
+      if (!hasTerminal() || !hasShell()) this.skip();
       await withFolder(async (folder) => {
         const { shown, written } = await followPage(page, folder);
         expect(shown).not.to.have.length(0);

@@ -33,16 +33,19 @@ function installIn(folder: string): void {
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
 }
 
-/** Types a command on a terminal; what is to be read there once it has ended. */
+/** What npx adds to the environment of a command, which it finds where the PATH has it here. */
+const NPX = { npm_command: 'exec', npm_lifecycle_event: 'npx' };
+
+/** Types a command on a terminal; returns the lines on the screen at its end. */
 async function typed(folder: string, command: string, isInterrupted: boolean): Promise<string[]> {
   const env = {
     TERM: 'xterm',
-    npm_config_update_notifier: 'false',
     PATH: `${join(folder, 'node_modules/.bin')}:${process.env.PATH}`,
+    ...(command.startsWith('npx ') ? NPX : {}),
   };
   const options = { cwd: folder, env };
   const { code, stdout } = await runCommand(
-    terminalOf(['sh', '-c', command], COLUMNS),
+    terminalOf(['sh', '-c', command.replace(/^npx /, '')], COLUMNS),
     isInterrupted ? listening({ ...MIDDLE, run: CTRL_C }, options) : options,
   );
   const lines = screenOf(stdout)
