@@ -168,15 +168,14 @@ describe('the package', () => {
     expect(bytes / 1e6 + (compiled ? 0 : 16)).to.be.closeTo(Number(megabytes), 5);
   });
 
-  it('compiles and runs the TypeScript project that its README shows', async () => {
-    const project = join(app, 'readme'); // what is installed in the folder above is found
-    const readme = read(root, 'README.md');
-    const section = readme.slice(readme.indexOf('## Use it for your own tables'));
-    for (const [, file = '', text = ''] of section.matchAll(/```ts\n\/\/ (\S+)\n(.*?)```/gs)) {
+  it('compiles and runs the TypeScript project that docs/steps.md shows', async () => {
+    const project = join(app, 'steps'); // what is installed in the folder above is found
+    const page = read(root, 'docs/steps.md');
+    for (const [, file = '', text = ''] of page.matchAll(/```ts\n\/\/ (\S+)\n(.*?)```/gs)) {
       mkdirSync(dirname(join(project, file)), { recursive: true });
       writeFileSync(join(project, file), text);
     }
-    const [, tsconfig = ''] = /```json\n(.*?)```/s.exec(section) ?? [];
+    const [, tsconfig = ''] = /```json\n(.*?)```/s.exec(page) ?? [];
     writeFileSync(join(project, 'tsconfig.json'), tsconfig);
     writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
     expect(compile(project)).to.equal('');

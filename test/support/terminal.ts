@@ -66,10 +66,15 @@ export const terminalCommand = (
   columns: number,
   answer = '',
   when = '',
-): readonly string[] => [
-  ...['python3', '-c', PYTHON, String(columns), answer, when, process.execPath, bin],
-  ...args,
-];
+): readonly string[] => terminalOf([process.execPath, bin, ...args], columns, answer, when);
+
+/** What runs any command on a terminal of its own. */
+export const terminalOf = (
+  command: readonly string[],
+  columns: number,
+  answer = '',
+  when = '',
+): readonly string[] => ['python3', '-c', PYTHON, String(columns), answer, when, ...command];
 
 /** What a terminal does with the output: text, line feeds, and the escapes that move the cursor within a line or clear it. */
 const PIECES = /\n|\r|\u001b\[([\d;?]*)([A-Za-z])|\u001b[78]|[^\n\r\u001b]+/g;
