@@ -241,10 +241,10 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
           return await heard({ ...migrator, confirmed: true });
         })
         .catch(async (thrown: unknown) => {
-          await metrics?.end(command, rootBackfillError(thrown).exitCode);
+          metrics?.end(command, rootBackfillError(thrown).exitCode);
           throw thrown;
         });
-      await metrics?.end(command, exitCodeOf(output));
+      metrics?.end(command, exitCodeOf(output));
       printResult(output, options, presenter);
     },
   };
