@@ -148,6 +148,11 @@ export class BackfillError extends Error {
   readonly hint: string;
   readonly #texts: ErrorTexts;
 
+  /** Whether a value is such an error, of any copy of this package: a project may import another one than the command that loads it. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === 'BackfillError';
+  }
+
   /**
    * @param code stable name of the failure
    * @param message one sentence saying what is wrong

@@ -11,8 +11,10 @@ const FRAME = /^\s+at .*?((?:file:\/\/)?(?:\/|[A-Za-z]:\\)[^()]*):(\d+):\d+\)?$/
 /** The line that Node writes above the stack of a module that does not compile or link: file, line. */
 const HEADING = /^((?:file:\/\/)?(?:\/|[A-Za-z]:\\).*):(\d+)$/;
 
-/** Folders of this package's frames: compiled, and as TypeScript through a source map. */
-const OWN = ['./', '../../src/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+/** Folders of this package's own frames: its modules one by one and bundled, and through a source map as TypeScript. */
+const OWN = ['./', '../src/', '../lib/', '../../src/'].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
 
 /** A line of a file. */
 interface Place {

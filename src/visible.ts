@@ -7,8 +7,8 @@ const HIDDEN = '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Cs}\\ufffe\\uffff]';
 const ALL_HIDDEN = new RegExp(HIDDEN, 'gu');
 const RUN = new RegExp(`${HIDDEN}+`, 'gu');
 
-/** Codes that this program sends to a terminal: colors, the cursor, the progress bar. */
-const OWN_CODE = '\\r|\\u001b(?:[78]|\\[(?:\\?(?:7|25)[hl]|[\\d;]*[A-GJKm]))';
+/** What this program itself sends to a terminal: it clears the line of the progress bar. */
+const OWN_CODE = '\\r\\u001b\\[2K';
 
 const FOR_FILE = new RegExp(`(?!\\n)${HIDDEN}`, 'gu');
 const FOR_TERMINAL = new RegExp(`(${OWN_CODE}|\\n)|${HIDDEN}`, 'gu');

@@ -16,7 +16,7 @@ import { becomeOwner } from './become-owner.js';
 import { printCauses, requireTerminal } from './causes.js';
 import { confirm } from './confirm.js';
 import { asRunnable, type HintContext } from './hints.js';
-import { createEventLogger, isInfoLogged, isLogged, type LoggedEvent } from './log.js';
+import { createEventLogger, isInfoLogged, type LoggedEvent } from './log.js';
 import { collectMetrics, METRICS_FILE, type Metrics } from './metrics.js';
 import {
   type CliOptions,
@@ -127,12 +127,16 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
     const user = ownsProcess ? becomeOwner(path, project) : undefined;
     if (user) log({ event: 'user_changed', ...user, store: path });
   };
-  const presenterFor = async (options: CliOptions, hints: HintContext): Promise<Presenter> => {
-    const lang = options.lang ?? localeLang(env);
-    const toRunnable = (words: string): string =>
+  const langOf = async ({
+    lang = localeLang(env),
+  }: CliOptions): Promise<Pick<Presenter, 'lang' | 'translate'>> => ({
+    lang,
+    translate: await loadTranslator(lang),
+  });
+  const toRunnable =
+    (hints: HintContext) =>
+    (words: string): string =>
       asRunnable(words, env, { ...hints, program: embedding?.program });
-    return { lang, translate: await loadTranslator(lang), toRunnable, columns: stdout.columns };
-  };
   const printResult = (
     output: CommandResult,
     { json: isJson }: CliOptions,
@@ -151,8 +155,10 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
       command = name;
     },
     async runWithoutStore(options, act) {
-      const presenter = await presenterFor(options, { dbPath: options.dbPath });
-      const log = createEventLogger('info', stderr, context.logFields);
+      const told = await langOf(options);
+      const hints = { dbPath: options.dbPath };
+      const presenter = { ...told, toRunnable: toRunnable(hints), columns: stdout.columns };
+      const log = createEventLogger({ level: 'info', stream: stderr, translate: told.translate });
       const output = await act(folder, presenter, now(), (path, project) => enter(path, project, log));
       printResult(output, options, presenter);
     },
@@ -161,17 +167,25 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
       const given = storeArguments(argv);
       if (given) {
         const { runFleet } = await import('./fleet.js');
-        const { lang, translate } = await presenterFor(options, {});
-        callbacks.exit(await runFleet({ command, options, argv, given, lang, translate }, context));
+        callbacks.exit(
+          await runFleet({ command, options, argv, given, ...(await langOf(options)) }, context),
+        );
         return;
       }
       const trust = { trustConfig: options.trustConfig };
       const loaded = await (embedding?.loadMigrator(trust) ??
         loadProject(folder, trust).then((project) => ({ project })));
       const { project, signal, onEvent }: MigratorDefaults = loaded;
-      const { logLevel = COMMAND_OPTIONS.logLevel.default } = options;
-      const log = createEventLogger(logLevel, stderr, context.logFields);
-      const view = isInfoLogged(logLevel)
+      const { logLevel: level = COMMAND_OPTIONS.logLevel.default } = options;
+      const told = await langOf(options);
+      const log = createEventLogger({
+        level,
+        stream: stderr,
+        translate: told.translate,
+        fields: context.logFields,
+        beforeLine: () => view?.clearLine(),
+      });
+      const view = isInfoLogged(level)
         ? progressView({
             stream: stderr,
             env,
@@ -186,7 +200,7 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
       if (!address.postgres) enter(address.path, project, log);
       const hints = hintContext(options, address, project.config.database.path);
       callbacks.setHintContext(hints);
-      const presenter = await presenterFor(options, hints);
+      const presenter = { ...told, toRunnable: toRunnable(hints), columns: stdout.columns };
       const finding = <Result>(find: () => Promise<Result>): Promise<Result> =>
         withKnownPlaces(project.config, address, env, find);
       const { metricsFile } = options;
@@ -206,7 +220,6 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
         onEvent: (event) => {
           if (!address.postgres) handleBetweenBatches(event, stop);
           onEvent?.(event);
-          if (isLogged(logLevel, event)) view?.clearLine();
           if (event.event !== 'warning' || !unencrypted.includes(event.text)) log(event); // it has been told
           view?.onEvent(event);
           metrics?.onEvent(event);
@@ -228,10 +241,10 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
           return await heard({ ...migrator, confirmed: true });
         })
         .catch(async (thrown: unknown) => {
-          await metrics?.end(command, rootBackfillError(thrown).exitCode);
+          metrics?.end(command, rootBackfillError(thrown).exitCode);
           throw thrown;
         });
-      await metrics?.end(command, exitCodeOf(output));
+      metrics?.end(command, exitCodeOf(output));
       printResult(output, options, presenter);
     },
   };

@@ -66,7 +66,8 @@ export async function runFleet(
   const target = options.report === undefined ? undefined : reportTarget(options.report);
   const { paths, refused } = await findStores(given);
   const owners = new Map(paths.map((path) => [path, ownerOf(path)]));
-  const log = createEventLogger(options.logLevel ?? COMMAND_OPTIONS.logLevel.default, stderr);
+  const level = options.logLevel ?? COMMAND_OPTIONS.logLevel.default;
+  const log = createEventLogger({ level, stream: stderr, translate });
   const startedAt = performance.now();
   let done = 0;
   let lastMs = startedAt;

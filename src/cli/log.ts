@@ -1,9 +1,13 @@
 import { createRequire } from 'node:module';
 import type pino from 'pino';
 import { LOG_LEVELS, type LogLevel } from '../command-options.js';
+import type { Translate } from '../messages/lang.js';
+import { msg } from '../messages/message.js';
 import type { Progress } from '../migrator/progress.js';
 import type { MigratorEvent } from '../migrator/session.js';
+import { visible } from '../visible.js';
 import type { OutputStream } from './cli.js';
+import { logSentence } from './log-sentence.js';
 
 /** What the log tells of: what the migrator does, and how far it is. */
 export type LoggedEvent =
@@ -22,7 +26,7 @@ export type LoggedEvent =
   | { readonly event: 'fleet_progress'; readonly done: number; readonly stores: number };
 
 /** The level of each event. */
-export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'info' | 'warn'>> = {
+const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'info' | 'warn'>> = {
   user_changed: 'info',
   step_started: 'info',
   step_finished: 'info',
@@ -52,20 +56,39 @@ export const LEVEL_BY_EVENT: Readonly<Record<LoggedEvent['event'], 'debug' | 'in
   background_failed: 'warn',
 };
 
+/** Events that the result of a command reports, too: a terminal, which shows both, has them at the level `debug` alone. */
+const IN_RESULT: ReadonlySet<LoggedEvent['event']> = new Set([
+  'step_finished',
+  'values_left',
+  'nothing_filled',
+  'verified',
+  'backup_created',
+  'backup_removed',
+  'store_copied',
+]);
+
+/** Options of {@link createEventLogger}. */
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** Receives the lines. */
+  readonly stream: OutputStream;
+  /** Renders the sentences for a terminal. */
+  readonly translate: Translate;
+  /** Fields that come before those of every event. Default: none. */
+  readonly fields?: Readonly<Record<string, string>> | undefined;
+  /** Called before each line on a terminal. Default: nothing. */
+  readonly beforeLine?: () => void;
+}
+
 /**
- * Makes the log of events: JSON lines, or readable ones on a terminal. pino is loaded with the
- * first event, since a command that has nothing to do should not wait for it.
- *
- * @param stream where the lines go
- * @param fields put before those of every event
- *
- * The fields are the event's own: names, numbers and keys, never a value of the store.
+ * Returns the log of events: a sentence for each on a terminal, elsewhere JSON lines. These have the event's own fields: names, numbers and keys,
+ * never a value of the store.
  */
-export function createEventLogger(
-  level: LogLevel,
-  stream: OutputStream,
-  fields: Readonly<Record<string, string>> = {},
-): (event: LoggedEvent) => void {
+export function createEventLogger(options: LogOptions): (event: LoggedEvent) => void {
+  return options.stream.isTTY ? sentenceLogger(options) : jsonLogger(options);
+}
+
+function jsonLogger({ level, stream, fields }: LogOptions): (event: LoggedEvent) => void {
   let logger: pino.Logger | undefined;
   return (event) => {
     if (level === 'silent') return;
@@ -74,26 +97,33 @@ export function createEventLogger(
   };
 }
 
-/** Whether a level lets what is worth knowing through. */
-export const isInfoLogged = (level: LogLevel): boolean => isEnabled(level, 'info');
+/** pino is loaded with the first event, since a command that has nothing to do must not wait for it. */
+function makeLogger(level: string, stream: OutputStream): pino.Logger {
+  const makePino = createRequire(import.meta.url)('pino') as typeof pino;
+  return makePino({ level, base: null, timestamp: makePino.stdTimeFunctions.isoTime }, stream);
+}
 
-/** Whether a level lets an event through. */
-export const isLogged = (level: LogLevel, { event }: LoggedEvent): boolean =>
-  isEnabled(level, LEVEL_BY_EVENT[event]);
+function sentenceLogger({
+  level,
+  stream,
+  translate,
+  fields = {},
+  beforeLine,
+}: LogOptions): (event: LoggedEvent) => void {
+  return (event) => {
+    if (!isEnabled(level, IN_RESULT.has(event.event) ? 'debug' : LEVEL_BY_EVENT[event.event])) return;
+    const sentence = logSentence(event);
+    const text = translate(
+      LEVEL_BY_EVENT[event.event] === 'warn' ? msg('warning: {text}.', { text: sentence }) : sentence,
+    );
+    beforeLine?.();
+    const time = new Date().toTimeString().slice(0, 8);
+    stream.write(`${time}  ${visible([...Object.values(fields), text].join(': '))}\n`);
+  };
+}
+
+/** Whether a level includes `info`. */
+export const isInfoLogged = (level: LogLevel): boolean => isEnabled(level, 'info');
 
 const isEnabled = (level: LogLevel, of: 'debug' | 'info' | 'warn'): boolean =>
   LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf(of);
-
-function makeLogger(level: string, stream: OutputStream): pino.Logger {
-  const require = createRequire(import.meta.url);
-  const makePino = require('pino') as typeof pino;
-  const lines = stream.isTTY
-    ? (require('pino-pretty') as (options: object) => pino.DestinationStream)({
-        destination: stream,
-        ignore: 'pid,hostname',
-        messageKey: 'event',
-        singleLine: true,
-      })
-    : stream;
-  return makePino({ level, base: null, timestamp: makePino.stdTimeFunctions.isoTime }, lines);
-}

@@ -1,5 +1,3 @@
-import { createRequire } from 'node:module';
-import type { Gauge, Histogram } from 'prom-client';
 import type { MigratorEvent } from '../migrator/session.js';
 import type { OutputFileKind } from '../safety/output-file.js';
 import { scrub } from '../secrets.js';
@@ -15,116 +13,115 @@ export const METRICS_FILE: OutputFileKind = {
   mode: 0o644,
 };
 
+/** Help of each metric. They are gauges, except for the histogram `batch_duration_seconds`. */
 const HELP = {
   rows_scanned: 'Rows that the last command has read to fill them',
   cells_filled: 'Cells that the last command has filled',
-  cells_skipped: 'Cells that the last command has left alone',
-  cells_reverted: 'Cells that the last command has taken back',
-  rows_rejected: 'Rows of the last command that the store refused to update',
+  cells_skipped: 'Cells that the last command has skipped',
+  cells_reverted: 'Cells that the last command has reverted',
+  rows_rejected: 'Rows of the last command whose update the store rejected',
   batches: 'Batches that the last command has committed',
-  verification_duration_seconds: 'How long the last verification took',
+  verification_duration_seconds: 'Duration of the last verification',
+  batch_duration_seconds: 'Duration of the batches of the last command',
+  verification_verdict: 'The verdict of the last verification: 1 for the one that it reached',
+  command_exit_code: 'Exit code of the last command',
+  command_duration_seconds: 'Duration of the last command',
+  command_end_timestamp_seconds: 'When the last command ended, as Unix time',
 } as const;
 
-/** The value of a label, without passwords and hidden characters: the format has no escape for these. */
-const label = (name: string): string => visible(scrub(name));
+/** Upper bounds of the histogram's buckets, in seconds. */
+const BUCKETS = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, Number.POSITIVE_INFINITY];
+
+type Labels = Readonly<Record<string, string>>;
+
+/**
+ * Returns labels in the text format. Their values are without passwords and hidden characters: the format has no escape for these.
+ *
+ * @see https://prometheus.io/docs/instrumenting/exposition_formats/
+ */
+const labelText = (labels: Labels): string => {
+  const escaped = (value: string): string => visible(scrub(value)).replace(/["\\]/g, '\\$&');
+  return `{${Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`)}}`;
+};
 
 /** Collects what a command does, and writes it as Prometheus text. */
 export interface Metrics {
-  /** Takes every event. */
+  /** Receives every event. */
   onEvent(event: MigratorEvent): void;
   /** Writes the file at the end of a command. */
-  end(command: string, exitCode: number): Promise<void>;
+  end(command: string, exitCode: number): void;
 }
 
 /**
- * Metrics of one command, for the textfile collector of the Prometheus node exporter.
+ * Returns the metrics of one command, for the textfile collector of the Prometheus node exporter.
  *
  * @param write writes the file; does not throw
  * @see https://github.com/prometheus/node_exporter#textfile-collector
  */
 export function collectMetrics(write: (text: string) => void): Metrics {
-  const prom = createRequire(import.meta.url)('prom-client') as typeof import('prom-client');
-  const registry = new prom.Registry();
-  const registers = [registry];
-  const gauges = Object.fromEntries(
-    Object.entries(HELP).map(([name, help]) => [
-      name,
-      new prom.Gauge({ name: `umzug_backfill_${name}`, help, labelNames: ['backfill'], registers }),
-    ]),
-  ) as Record<keyof typeof HELP, Gauge>;
-  const batchSeconds: Histogram = new prom.Histogram({
-    name: 'umzug_backfill_batch_duration_seconds',
-    help: 'How long the batches of the last command took',
-    labelNames: ['backfill'],
-    buckets: [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28],
-    registers,
-  });
-  const verdict = new prom.Gauge({
-    name: 'umzug_backfill_verification_verdict',
-    help: 'The verdict of the last verification: 1 for the one that it reached',
-    labelNames: ['backfill', 'verdict'],
-    registers,
-  });
-  const ends = {
-    exit_code: 'Exit code of the last command',
-    duration_seconds: 'How long the last command took',
-    end_timestamp_seconds: 'When the last command ended, as Unix time',
-  } as const;
-  const end = Object.fromEntries(
-    Object.entries(ends).map(([name, help]) => [
-      name,
-      new prom.Gauge({
-        name: `umzug_backfill_command_${name}`,
-        help,
-        labelNames: ['command'],
-        registers,
-      }),
-    ]),
-  ) as Record<keyof typeof ends, Gauge>;
+  const names = Object.keys(HELP) as (keyof typeof HELP)[];
+  const samples = new Map(names.map((name) => [name, new Map<string, number>()]));
+  const set = (name: keyof typeof HELP, labels: Labels, value: number, suffix = ''): void =>
+    void samples.get(name)?.set(suffix + labelText(labels), value);
+  const add = (name: keyof typeof HELP, labels: Labels, value: number, suffix = ''): void =>
+    set(name, labels, (samples.get(name)?.get(suffix + labelText(labels)) ?? 0) + value, suffix);
   const startedAt = performance.now();
   let writtenAt = startedAt;
 
   const count = (event: MigratorEvent): void => {
     switch (event.event) {
       case 'batch_committed': {
-        const labels = { backfill: label(event.backfill) };
-        gauges.batches.inc(labels);
-        gauges.rows_scanned.inc(labels, event.rowsScanned);
-        gauges.cells_filled.inc(labels, event.cellsFilled);
-        gauges.cells_skipped.inc(labels, event.cellsSkipped);
-        batchSeconds.observe(labels, event.durationMs / 1000);
+        const labels = { backfill: event.backfill };
+        const seconds = event.durationMs / 1000;
+        add('batches', labels, 1);
+        add('rows_scanned', labels, event.rowsScanned);
+        add('cells_filled', labels, event.cellsFilled);
+        add('cells_skipped', labels, event.cellsSkipped);
+        for (const bound of BUCKETS) {
+          const le = Number.isFinite(bound) ? String(bound) : '+Inf';
+          add('batch_duration_seconds', { le, ...labels }, seconds <= bound ? 1 : 0, '_bucket');
+        }
+        add('batch_duration_seconds', labels, seconds, '_sum');
+        add('batch_duration_seconds', labels, 1, '_count');
         return;
       }
       case 'batch_reverted':
-        gauges.cells_reverted.inc({ backfill: label(event.backfill) }, event.reverted);
+        add('cells_reverted', { backfill: event.backfill }, event.reverted);
         return;
       case 'row_rejected':
-        gauges.rows_rejected.inc({ backfill: label(event.backfill) });
+        add('rows_rejected', { backfill: event.backfill }, 1);
         return;
       case 'verified': {
-        const backfill = label(event.backfill);
-        for (const name of ['pass', 'warn', 'fail'])
-          verdict.set({ backfill, verdict: name }, name === event.verdict ? 1 : 0);
-        gauges.verification_duration_seconds.set({ backfill }, event.durationMs / 1000);
+        const { backfill, durationMs } = event;
+        for (const verdict of ['pass', 'warn', 'fail'])
+          set('verification_verdict', { backfill, verdict }, verdict === event.verdict ? 1 : 0);
+        set('verification_duration_seconds', { backfill }, durationMs / 1000);
         return;
       }
       default:
         return;
     }
   };
-  const save = async (): Promise<void> => write(`${await registry.metrics()}\n`); // a reader wants the last line ended, too
+  const save = (): void => {
+    const lines = [...samples].flatMap(([name, values]) => [
+      `# HELP umzug_backfill_${name} ${HELP[name]}`,
+      `# TYPE umzug_backfill_${name} ${name === 'batch_duration_seconds' ? 'histogram' : 'gauge'}`,
+      ...[...values].map(([key, value]) => `umzug_backfill_${name}${key} ${value}`),
+    ]);
+    write(`${lines.join('\n')}\n`);
+  };
   return {
     onEvent(event) {
       count(event);
       if (event.event !== 'batch_committed' || performance.now() - writtenAt < WRITE_EVERY_MS) return;
       writtenAt = performance.now();
-      void save();
+      save();
     },
-    async end(command, exitCode) {
-      end.exit_code.set({ command }, exitCode);
-      end.duration_seconds.set({ command }, (performance.now() - startedAt) / 1000);
-      end.end_timestamp_seconds.set({ command }, Date.now() / 1000);
-      await save();
+    end(command, exitCode) {
+      set('command_exit_code', { command }, exitCode);
+      set('command_duration_seconds', { command }, (performance.now() - startedAt) / 1000);
+      set('command_end_timestamp_seconds', { command }, Date.now() / 1000);
+      save();
     },
   };
 }

@@ -1,5 +1,3 @@
-import { createRequire } from 'node:module';
-import type { SingleBar } from 'cli-progress';
 import { count, duration } from '../format.js';
 import { type Progress, ProgressTracker } from '../migrator/progress.js';
 import type { MigratorEvent } from '../migrator/session.js';
@@ -7,6 +5,12 @@ import type { OutputStream } from './cli.js';
 
 /** How often the log tells of progress where there is no terminal, in milliseconds. */
 const LOG_EVERY_MS = 5000;
+
+/** Minimum time between two drawings of the bar, in milliseconds. */
+const DRAW_EVERY_MS = 100;
+
+/** Returns to the beginning of the line and clears it. */
+const CLEARED = '\r\u001b[2K';
 
 /** Widest bar, in characters, the least that is still drawn, and the width of a terminal from which on it has its place. */
 const [BAR_MOST, BAR_LEAST, BAR_FROM] = [30, 10, 60];
@@ -52,37 +56,21 @@ function logView(tracker: ProgressTracker, log: (progress: Progress) => void): P
 }
 
 function barView(tracker: ProgressTracker, stream: OutputStream): ProgressView {
-  let bar: SingleBar | undefined;
+  let drawnMs: number | undefined;
+  const clearLine = (): void => {
+    if (drawnMs !== undefined) stream.write(CLEARED);
+    drawnMs = undefined;
+  };
   return {
-    clearLine() {
-      if (bar) stream.write('\r\u001b[2K'); // the bar is drawn again below the line
-    },
+    clearLine,
     onEvent(event) {
       const progress = tracker.onEvent(event);
-      if (event.event === 'batches_finished') {
-        bar?.stop();
-        bar = undefined;
-      } else if (progress) {
-        bar ??= startBar(stream);
-        bar.update(progress.percent, progress);
-      }
+      if (event.event === 'batches_finished') clearLine();
+      if (!progress || (drawnMs !== undefined && performance.now() - drawnMs < DRAW_EVERY_MS)) return;
+      drawnMs = performance.now();
+      stream.write(CLEARED + barText(progress, stream.columns || 80));
     },
   };
-}
-
-function startBar(stream: OutputStream): SingleBar {
-  // Late: a command that has nothing to do should not wait for it.
-  const { SingleBar } = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress');
-  const bar = new SingleBar({
-    stream,
-    format: (_options, _params, progress: Progress) => barText(progress, stream.columns || 80),
-    clearOnComplete: true,
-    forceRedraw: true,
-    gracefulExit: false, // signals are listened to elsewhere
-    linewrap: true,
-  });
-  bar.start(100, 0, {});
-  return bar;
 }
 
 /**

@@ -12,7 +12,7 @@ type Plain<Text extends string> = Text extends `${infer Head}{${infer Name}}${in
 export type MessageText = Plain<keyof typeof zh>;
 
 /** The names in braces in a text; braces around code, as in `defineBackfill({ … })`, hold spaces. */
-type PlaceholderOf<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
+export type PlaceholderOf<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
   ? (Name extends '' | `${string}${' ' | '{'}${string}` ? never : Name) | PlaceholderOf<Rest>
   : never;
 

@@ -5,6 +5,7 @@ import { zhErrors } from './zh.errors.js';
 import { zhFleet } from './zh.fleet.js';
 import { zhHints } from './zh.hints.js';
 import { zhLint } from './zh.lint.js';
+import { zhLog } from './zh.log.js';
 import { zhPostgres } from './zh.postgres.js';
 import { zhProject } from './zh.project.js';
 import { zhResults } from './zh.results.js';
@@ -23,6 +24,7 @@ export const zh = {
   ...zhChecks,
   ...zhResults,
   ...zhLint,
+  ...zhLog,
   ...zhUmzug,
   ...zhFleet,
   ...zhPostgres,
