@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import type pino from 'pino';
 import { LOG_LEVELS, type LogLevel } from '../command-options.js';
-import type { Progress } from '../migrator/progress.js';
-import type { MigratorEvent } from '../migrator/session.js';
+import type { MigratorEvent } from '../migrate/options.js';
+import type { Progress } from '../migrate/progress.js';
 import type { OutputStream } from './cli.js';
 
 /** What the log tells of: what the migrator does, and how far it is. */

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Gauge, Histogram } from 'prom-client';
-import type { MigratorEvent } from '../migrator/session.js';
+import type { MigratorEvent } from '../migrate/options.js';
 import type { OutputFileKind } from '../safety/output-file.js';
 import { scrub } from '../secrets.js';
 import { visible } from '../visible.js';

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
 import { count, duration } from '../format.js';
-import { type Progress, ProgressTracker } from '../migrator/progress.js';
-import type { MigratorEvent } from '../migrator/session.js';
+import type { MigratorEvent } from '../migrate/options.js';
+import { type Progress, ProgressTracker } from '../migrate/progress.js';
 import type { OutputStream } from './cli.js';
 
 /** How often the log tells of progress where there is no terminal, in milliseconds. */
