@@ -11,7 +11,7 @@ export { BackfillError, type ErrorCode } from './errors.js';
 export type { BackfillResult } from './migrate/backfill.js';
 export { type BackfillStepOptions, backfillStep } from './migrate/backfill-step.js';
 export { type BackgroundOptions, type RunningBackfills, startBackfills } from './migrate/background.js';
-export type { Migrator, MigratorCommands } from './migrate/commands.js';
+export type { StepSource } from './migrate/create-migrator.js';
 export { type CreateMigratorOptions, createMigrator } from './migrate/create-migrator.js';
 export type { SqliteConnection, StoreDatabase } from './migrate/database.js';
 export { type DeployOptions, type DeployResult, migrateOnDeploy } from './migrate/deploy.js';
@@ -22,9 +22,9 @@ export {
   type MigrationTable,
 } from './migrate/import-executed.js';
 export { type LedgerStorage, ledgerStorage } from './migrate/ledger-storage.js';
+export type { Migrator, MigratorCommands } from './migrate/migrator.js';
 export type { MigratorEvent } from './migrate/options.js';
 export type { BackfillSkips, BackfillStatus, Status, StepStatus } from './migrate/status.js';
-export type { StepSource } from './migrate/step-sources.js';
 export type {
   CommandEvent,
   MigrateOptions,

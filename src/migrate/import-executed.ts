@@ -6,9 +6,8 @@ import type { Ledger } from '../ledger/ledger.js';
 import { EXTERNAL } from '../ledger/records.js';
 import { msg } from '../messages/message.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
-import { databasePath, type StoreDatabase } from './database.js';
+import { databasePath, inLedger, type StoreDatabase } from './database.js';
 import { type LedgerStorage, stripExtension } from './ledger-storage.js';
-import { inLedger } from './open-ledger.js';
 import type { MigrationStorage } from './types.js';
 
 /** A table in the store in which another storage keeps the names, as sequelize's does. */

@@ -1,6 +1,5 @@
 import type { Ledger } from '../ledger/ledger.js';
-import { databasePath, type StoreDatabase } from './database.js';
-import { inLedger } from './open-ledger.js';
+import { databasePath, inLedger, type StoreDatabase } from './database.js';
 import type { MigrationStorage, UmzugEvents } from './types.js';
 
 /** What {@link ledgerStorage} returns: an UmzugStorage that says which store it is of. */

@@ -7,7 +7,7 @@ import { BackfillError, rootBackfillError } from '../errors.js';
 import type { Lang } from '../messages/lang.js';
 import { msg } from '../messages/message.js';
 import type { RunSettings } from '../option-table.js';
-import { checkOptions } from '../options.js';
+import { checkOptions, refuseUnknownOptions } from '../options.js';
 import { DEFAULT_REPORT } from '../report/default-file.js';
 import type { ReportResult } from '../report/report.js';
 import { withServerHints } from '../server-hints.js';
@@ -19,7 +19,6 @@ import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
 import { ledgerStorage } from './ledger-storage.js';
 import type { MigratorOptions } from './options.js';
 import type { BackfillSkips, Status } from './status.js';
-import { checkSelection } from './targets.js';
 import type { MigrateOptions, UmzugCommands } from './types.js';
 import { metaOf, stepUmzugClass } from './umzug.js';
 
@@ -69,6 +68,25 @@ export interface MigratorCommands {
  * the program runs.
  */
 export interface Migrator extends UmzugCommands, MigratorCommands {}
+
+/**
+ * Returns umzug's options of `up()` and `down()`, checked.
+ *
+ * @throws {BackfillError} `USAGE` for an unknown option, and for `rerun: 'ALLOW'`
+ */
+function checkSelection(
+  options: MigrateUpOptions | MigrateDownOptions | MigrateOptions,
+  what: string,
+): MigrateOptions {
+  refuseUnknownOptions(options, ['to', 'step', 'migrations', 'rerun'], what, 'USAGE');
+  const { to, step, migrations, rerun = 'THROW' } = options;
+  if (rerun === 'THROW' || rerun === 'SKIP') return { to, step, migrations, rerun };
+  throw new BackfillError(
+    'USAGE',
+    msg('Expected `rerun` in {what} to be THROW or SKIP, got `{value}`', { what, value: String(rerun) }),
+    msg('No step runs over what it has done; a backfill runs again with backfill(NAME, { rescan: true })'),
+  );
+}
 
 /** Returns the Umzug of a project, with this package's commands. Their modules are loaded when they are called. */
 export function migratorOf({ load, address, settings }: MigratorParts): Migrator {
