@@ -4,7 +4,7 @@ import { rolldown } from 'rolldown';
 
 /** Compiled modules that stay files of their own: what package.json names, and what threads and processes begin with. All are found next to each other. */
 export const ENTRIES = [
-  ...['index', 'cli/bin', 'testing/index', 'testing/child', 'fleet/worker', 'deploy/background-thread'],
+  ...['index', 'cli/bin', 'testing/index', 'testing/child', 'fleet/worker', 'migrate/background-thread'],
   ...[
     'engine/sqlite/trial-process',
     'engine/sqlite/checkpointer-thread',
@@ -14,7 +14,7 @@ export const ENTRIES = [
 ];
 
 /** Modules that are in one file with all that they import, but for what is in an earlier one: a step file imports `api`, a command `cli`, and `core` to read a store. */
-const GROUPS = { api: 'index', cli: 'cli/process', core: 'migrator/status' };
+const GROUPS = { api: 'index', cli: 'cli/process', core: 'migrate/status' };
 
 /** Licences that allow a copy within a package under the MIT licence, if their text and notices go with it. */
 const ALLOWED = ['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'Apache-2.0'];

@@ -7,12 +7,34 @@ export {
   type PostgresEnv,
   type StoreRequirements,
 } from './config.js';
-export { type BackgroundOptions, type RunningBackfills, startBackfills } from './deploy/background.js';
-export { type DeployOptions, type DeployResult, migrateOnDeploy } from './deploy/deploy.js';
 export { BackfillError, type ErrorCode } from './errors.js';
-export type { BackfillResult } from './migrator/backfill.js';
-export type { MigratorEvent } from './migrator/session.js';
-export type { BackfillStatus, Status, StepStatus } from './migrator/status.js';
+export type { BackfillResult } from './migrate/backfill.js';
+export { type BackfillStepOptions, backfillStep } from './migrate/backfill-step.js';
+export { type BackgroundOptions, type RunningBackfills, startBackfills } from './migrate/background.js';
+export type { StepSource } from './migrate/create-migrator.js';
+export { type CreateMigratorOptions, createMigrator } from './migrate/create-migrator.js';
+export type { SqliteConnection, StoreDatabase } from './migrate/database.js';
+export { type DeployOptions, type DeployResult, migrateOnDeploy } from './migrate/deploy.js';
+export {
+  type ImportOptions,
+  type ImportResult,
+  importExecuted,
+  type MigrationTable,
+} from './migrate/import-executed.js';
+export { type LedgerStorage, ledgerStorage } from './migrate/ledger-storage.js';
+export type { Migrator, MigratorCommands } from './migrate/migrator.js';
+export type { MigratorEvent } from './migrate/options.js';
+export type { BackfillSkips, BackfillStatus, Status, StepStatus } from './migrate/status.js';
+export type {
+  CommandEvent,
+  MigrateOptions,
+  MigrationMeta,
+  MigrationStorage,
+  RunnableStep,
+  StepEvent,
+  UmzugCommands,
+  UmzugEvents,
+} from './migrate/types.js';
 export type { BackupOptions, RunSettings } from './option-table.js';
 export type { ReportResult } from './report/report.js';
 export type { BackfillChecks, IndexUse, VerificationRule } from './steps/checks.js';
@@ -51,26 +73,4 @@ export {
   type SqlExpression,
   sql,
 } from './steps/values.js';
-export { type BackfillStepOptions, backfillStep } from './umzug/backfill-step.js';
-export type { BackfillSkips, MigratorCommands } from './umzug/commands.js';
-export { type CreateMigratorOptions, createMigrator, type Migrator } from './umzug/create-migrator.js';
-export type { SqliteConnection, StoreDatabase } from './umzug/database.js';
-export {
-  type ImportOptions,
-  type ImportResult,
-  importExecuted,
-  type MigrationTable,
-} from './umzug/import-executed.js';
-export { type LedgerStorage, ledgerStorage } from './umzug/ledger-storage.js';
-export type { StepSource } from './umzug/step-sources.js';
-export type {
-  CommandEvent,
-  MigrateOptions,
-  MigrationMeta,
-  MigrationStorage,
-  RunnableStep,
-  StepEvent,
-  UmzugCommands,
-  UmzugEvents,
-} from './umzug/types.js';
 export type { Verification } from './verify/verify.js';

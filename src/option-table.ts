@@ -1,6 +1,6 @@
 import type { AbortSignalLike } from './abort.js';
 import { msg } from './messages/message.js';
-import type { MigratorEvent } from './migrator/session.js';
+import type { MigratorEvent } from './migrate/options.js';
 import {
   BOOLEAN,
   FOLDER,

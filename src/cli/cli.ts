@@ -9,7 +9,7 @@ import { plaintextWarnings } from '../db/postgres/tls.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { storeArguments } from '../fleet/stores.js';
 import { type Lang, loadTranslator, localeLang, type Translate } from '../messages/lang.js';
-import type { MigratorEvent, MigratorOptions } from '../migrator/session.js';
+import type { MigratorEvent, MigratorOptions } from '../migrate/options.js';
 import { withKnownPlaces } from '../places.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import { becomeOwner } from './become-owner.js';

@@ -1,4 +1,4 @@
-import type { MigratorEvent } from '../migrator/session.js';
+import type { MigratorEvent } from '../migrate/options.js';
 import type { OutputFileKind } from '../safety/output-file.js';
 import { scrub } from '../secrets.js';
 import { visible } from '../visible.js';

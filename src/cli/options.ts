@@ -4,7 +4,7 @@ import { COMMAND_OPTIONS } from '../command-options.js';
 import { refuseWorkers } from '../engine/run-options.js';
 import { BackfillError } from '../errors.js';
 import { msg } from '../messages/message.js';
-import type { MigratorOptions } from '../migrator/session.js';
+import type { MigratorOptions } from '../migrate/options.js';
 import { BACKUP_OPTIONS, RUN_OPTIONS, type RunSettings } from '../option-table.js';
 import type { Option, OptionTable, ValuesOf } from '../options.js';
 import type { KnownOption } from './npm-swallowed.js';

@@ -1,6 +1,6 @@
 import { count, duration } from '../format.js';
-import { type Progress, ProgressTracker } from '../migrator/progress.js';
-import type { MigratorEvent } from '../migrator/session.js';
+import type { MigratorEvent } from '../migrate/options.js';
+import { type Progress, ProgressTracker } from '../migrate/progress.js';
 import type { OutputStream } from './cli.js';
 
 /** How often the log tells of progress where there is no terminal, in milliseconds. */

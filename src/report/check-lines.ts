@@ -1,5 +1,5 @@
 import { count, seconds } from '../format.js';
-import type { BackfillStep } from '../migrator/session.js';
+import type { BackfillStep } from '../migrate/session.js';
 import { shellWord } from '../shell.js';
 import type { CheckResult, Verdict } from '../verify/check.js';
 import { showValue } from '../verify/times.js';

@@ -4,17 +4,17 @@ import type { SkipGroup } from '../ledger/batches.js';
 import type { CommandRecord } from '../ledger/ledger.js';
 import type { RunRecord, StepRecord } from '../ledger/records.js';
 import type { VerificationRecord } from '../ledger/runs.js';
-import { besideRun } from '../migrator/in-progress.js';
-import { requireApplied } from '../migrator/preflight.js';
+import type { MigratorOptions } from '../migrate/options.js';
+import { requireApplied } from '../migrate/preflight.js';
 import {
   type BackfillStep,
   backfillsOf,
   inTransaction,
-  type MigratorOptions,
   type OpenSession,
   type Session,
   withStore,
-} from '../migrator/session.js';
+} from '../migrate/session.js';
+import { besideRun } from '../migrate/verify.js';
 import { PACKAGE_VERSION } from '../package.js';
 import { checkRequirements } from '../run/schema.js';
 import { inStep } from '../steps/step.js';
@@ -126,11 +126,13 @@ async function verifyOrRefuse(
   const { project, parallelMinBytes } = options;
   const { store, ledger } = session;
   try {
-    await store.snapshot(async (tx) => await requireApplied(inTransaction(session, tx), step));
+    await besideRun(
+      options,
+      async () => await store.snapshot(async (tx) => await requireApplied(inTransaction(session, tx), step)),
+    );
   } catch (error) {
-    const told = await besideRun(options, error);
-    if (told instanceof BackfillError && REFUSALS.has(told.code)) return told;
-    throw told;
+    if (error instanceof BackfillError && REFUSALS.has(error.code)) return error;
+    throw error;
   }
   return await inStep(step, async () =>
     verifyBackfill(store, ledger, step, project.steps, { parallelMinBytes, now }),

@@ -1,8 +1,9 @@
 import { locateStore } from '../db/path.js';
 import { type BackfillError, rootBackfillError } from '../errors.js';
 import { type Lang, loadTranslator } from '../messages/lang.js';
-import type { MigratorOptions, RunResult } from '../migrator/session.js';
-import { verificationFailed } from '../migrator/verify-and-record.js';
+import type { RunResult } from '../migrate/change.js';
+import type { MigratorOptions } from '../migrate/options.js';
+import { verificationFailed } from '../migrate/verify.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import type { Verdict } from '../verify/check.js';
 import type { Verification } from '../verify/verify.js';

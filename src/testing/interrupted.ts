@@ -1,4 +1,4 @@
-import { verify } from '../migrator/verify.js';
+import { verify } from '../migrate/verify.js';
 import type { Baseline } from './baseline.js';
 import { firstDifference, readContents } from './contents.js';
 import { BackfillTestError, cellName, differenceError } from './failure.js';

@@ -4,7 +4,7 @@ import { isSameName } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { BackfillDefinition, CellValue, SchemaStepDefinition, SqlStepDefinition } from '../index.js';
 import { msg } from '../messages/message.js';
-import type { BackfillStep } from '../migrator/session.js';
+import type { BackfillStep } from '../migrate/session.js';
 import { refuseUnknownOptions, requireText } from '../options.js';
 import { isDefinition, loadStep } from '../steps/load.js';
 

@@ -2,9 +2,9 @@ import { flatMapEach } from '../each.js';
 import type { Key } from '../ledger/keys.js';
 import { openLedger } from '../ledger/ledger.js';
 import type { SkipRecord } from '../ledger/records.js';
-import { down } from '../migrator/down.js';
-import type { MigratorOptions } from '../migrator/session.js';
-import { up } from '../migrator/up.js';
+import { down } from '../migrate/down.js';
+import type { MigratorOptions } from '../migrate/options.js';
+import { up } from '../migrate/up.js';
 import type { Verification } from '../verify/verify.js';
 import { withReadOnly } from './contents.js';
 import { BackfillTestError } from './failure.js';
@@ -24,7 +24,7 @@ export async function runUp(
 
 /** Takes the backfill back. */
 export async function runDown(subject: Subject, path: string): Promise<void> {
-  const { error } = await down(runOptions(subject, path), { names: [subject.step.name] });
+  const { error } = await down(runOptions(subject, path), { migrations: [subject.step.name] });
   if (error) throw error;
 }
 

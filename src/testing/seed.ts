@@ -8,7 +8,7 @@ import { BackfillError, toBackfillError } from '../errors.js';
 import type { CellValue } from '../index.js';
 import { openLedger } from '../ledger/ledger.js';
 import { msg } from '../messages/message.js';
-import type { MigratorOptions } from '../migrator/session.js';
+import type { MigratorOptions } from '../migrate/options.js';
 import { applySchemaStep, applySqlStep } from '../run/schema.js';
 import type { Step } from '../steps/step.js';
 import type { Subject, TestRow } from './options.js';

@@ -40,11 +40,15 @@ export const useRuns = () =>
     });
     let run: Promise<unknown> | undefined;
     await new Promise<void>((resolve, reject) => {
-      const onUmzugEvent = async (): Promise<void> => {
-        resolve();
-        await gate;
+      const umzug: Extra['umzug'] = {
+        command: async (_direction, act) =>
+          await act(async ({ steps, run: runStep }) => {
+            resolve();
+            await gate;
+            for (const step of steps) await runStep(step);
+          }),
       };
-      run = commandsOn(path)[changing(path)]({}, { ...extra, onUmzugEvent });
+      run = commandsOn(path)[changing(path)]({}, { ...extra, umzug });
       run.catch(reject);
     });
     const end = async (): Promise<void> => {

@@ -92,8 +92,8 @@ export function stoppedAfter(k: number, event: MigratorEvent['event'] = 'batch_c
 /** Fills, and ends before the verification, as a kill between the last batch and the verdict would. */
 export async function fillOnly(path: string): Promise<void> {
   const outcome = await up(path, {
-    onUmzugEvent: async (event, step) => {
-      if (event === 'migrated' && step === name) throw new Error('ended by the test');
+    onEvent: (told) => {
+      if (told.event === 'step_finished' && told.step === name) throw new Error('ended by the test');
     },
   });
   expect(codeOf(outcome)).to.equal('INTERNAL');

@@ -17,14 +17,14 @@ export const registerBackfill: Register = (program, cli) => {
         const { translate } = presenter;
         const target = { name, rescan: options.rescan ?? false };
         if (options.dryRun) {
-          const { planBackfill } = await import('../../migrator/plan.js');
+          const { planBackfill } = await import('../../migrate/plan.js');
           const plan = await planBackfill(migrator, target);
           return {
             json: { command: 'backfill', dryRun: true, ...plan },
             text: planText('backfill', plan, translate),
           };
         }
-        const { backfill } = await import('../../migrator/backfill.js');
+        const { backfill } = await import('../../migrate/backfill.js');
         const outcome = await backfill(migrator, target);
         const isIdle = outcome.ran.length + outcome.verifications.length === 0 && !outcome.error;
         const lines = isIdle

@@ -1,7 +1,7 @@
 import { EXIT } from '../../errors.js';
 import type { Translate } from '../../messages/lang.js';
 import { msg } from '../../messages/message.js';
-import type { Status } from '../../migrator/status.js';
+import type { Status } from '../../migrate/status.js';
 import { DEPLOY_LOCK_TIMEOUT_MS } from '../../option-table.js';
 import type { CommandResult, Register } from '../cli.js';
 import { addFlags, type CliOptions } from '../options.js';
@@ -36,18 +36,18 @@ export const registerDeploy: Register = (program, cli) => {
       cli.run(options, async (migrator, presenter) => {
         const { translate } = presenter;
         if (options.check) {
-          const { status } = await import('../../migrator/status.js');
+          const { status } = await import('../../migrate/status.js');
           return checked(await status(migrator, { probeRows: Number.POSITIVE_INFINITY }), translate);
         }
         if (options.dryRun) {
-          const { planUp } = await import('../../migrator/plan.js');
+          const { planUp } = await import('../../migrate/plan.js');
           const plan = await planUp(migrator);
           return {
             json: { command: 'deploy', dryRun: true, ...plan },
             text: planText('deploy', plan, translate),
           };
         }
-        const { up } = await import('../../migrator/up.js');
+        const { up } = await import('../../migrate/up.js');
         const outcome = await up(
           { ...migrator, lockTimeoutMs: migrator.lockTimeoutMs ?? DEPLOY_LOCK_TIMEOUT_MS },
           { deferBackfills: options.backfills === 'background' },

@@ -1,6 +1,6 @@
 import type { Translate } from '../../messages/lang.js';
 import { msg } from '../../messages/message.js';
-import type { DownResult } from '../../migrator/down.js';
+import type { DownResult } from '../../migrate/down.js';
 import type { Register } from '../cli.js';
 import { addFlags, type CliOptions } from '../options.js';
 import { outcomeJson, outcomeText, planText, revertLines } from '../text.js';
@@ -23,14 +23,14 @@ export const registerDown: Register = (program, cli) => {
       cli.run(options, async (migrator, presenter) => {
         const target = { to: options.to === '0' ? (0 as const) : options.to, step: options.step };
         if (options.dryRun) {
-          const { planDown } = await import('../../migrator/plan-down.js');
+          const { planDown } = await import('../../migrate/plan.js');
           const plan = await planDown(migrator, target);
           return {
             json: { command: 'down', dryRun: true, ...plan },
             text: planText('down', plan, presenter.translate),
           };
         }
-        const { down } = await import('../../migrator/down.js');
+        const { down } = await import('../../migrate/down.js');
         const outcome = await down(migrator, target);
         return {
           json: outcomeJson('down', outcome),

@@ -2,7 +2,7 @@ import { BackfillError } from '../../errors.js';
 import { bytes } from '../../format.js';
 import type { Translate } from '../../messages/lang.js';
 import { msg } from '../../messages/message.js';
-import type { RestoreResult } from '../../migrator/restore.js';
+import type { RestoreResult } from '../../migrate/restore.js';
 import { shellWord } from '../../shell.js';
 import type { Register } from '../cli.js';
 import { addFlags, type CliOptions } from '../options.js';
@@ -44,7 +44,7 @@ export const registerRestore: Register = (program, cli) => {
     .action(async (file: string | undefined, options: CliOptions) =>
       cli.run(options, async (migrator, { translate }) => {
         if (migrator.postgres) throw noFileError();
-        const { restore } = await import('../../migrator/restore.js');
+        const { restore } = await import('../../migrate/restore.js');
         const outcome = await restore(migrator, file, options.dryRun);
         return {
           json: { command: 'restore', dryRun: options.dryRun ?? false, ...outcome },

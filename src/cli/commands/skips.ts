@@ -11,7 +11,7 @@ export const registerSkips: Register = (program, cli) => {
     .addHelpText('after', '\nExample:\n  umzug-backfill skips 002-order-times')
     .action(async (name: string | undefined, options: CliOptions) =>
       cli.run(options, async (migrator, { translate }) => {
-        const { skips } = await import('../../migrator/status.js');
+        const { skips } = await import('../../migrate/status.js');
         const found = await skips(migrator, name);
         const rows = found.flatMap((entry) =>
           entry.skips.map(({ key, target, reason }) => [

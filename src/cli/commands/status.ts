@@ -3,7 +3,7 @@ import { EXIT } from '../../errors.js';
 import { count, duration } from '../../format.js';
 import type { Translate } from '../../messages/lang.js';
 import { msg } from '../../messages/message.js';
-import type { Status, StepStatus } from '../../migrator/status.js';
+import type { Status, StepStatus } from '../../migrate/status.js';
 import { visible } from '../../visible.js';
 import type { Cli, Presenter, Register } from '../cli.js';
 import { displayWidth } from '../display-width.js';
@@ -97,7 +97,7 @@ export const registerStatus: Register = (program, cli) => {
     .addHelpText('after', '\nExample:\n  umzug-backfill status --check && echo "up to date"')
     .action(async (options: CliOptions) =>
       cli.run(options, async (migrator, presenter) => {
-        const { status } = await import('../../migrator/status.js');
+        const { status } = await import('../../migrate/status.js');
         // An exit code has no third answer: every row is read that it takes.
         const found = await status(migrator, options.check ? { probeRows: Number.POSITIVE_INFINITY } : {});
         return {
@@ -119,7 +119,7 @@ function registerList(
     .addHelpText('after', `\nExample:\n  umzug-backfill ${name} --json`)
     .action(async (options: CliOptions) =>
       cli.run(options, async (migrator) => {
-        const { status } = await import('../../migrator/status.js');
+        const { status } = await import('../../migrate/status.js');
         const { steps } = await status(migrator);
         const names = steps
           .filter(({ state }) => (state === 'applied') === (name === 'executed'))

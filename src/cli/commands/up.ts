@@ -1,6 +1,6 @@
 import type { Translate } from '../../messages/lang.js';
 import { msg } from '../../messages/message.js';
-import type { UpResult } from '../../migrator/up.js';
+import type { UpResult } from '../../migrate/up.js';
 import { DEFAULT_REPORT } from '../../report/default-file.js';
 import type { Register } from '../cli.js';
 import { addFlags, type CliOptions } from '../options.js';
@@ -37,11 +37,11 @@ export const registerUp: Register = (program, cli) => {
       cli.run(options, async (migrator, presenter) => {
         const { lang, translate, toRunnable } = presenter;
         if (options.dryRun) {
-          const { planUp } = await import('../../migrator/plan.js');
+          const { planUp } = await import('../../migrate/plan.js');
           const plan = await planUp(migrator, options);
           return { json: { command: 'up', dryRun: true, ...plan }, text: planText('up', plan, translate) };
         }
-        const { up } = await import('../../migrator/up.js');
+        const { up } = await import('../../migrate/up.js');
         if (options.report === undefined) {
           const outcome = await up(migrator, options);
           return {

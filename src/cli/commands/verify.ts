@@ -12,13 +12,12 @@ export const registerVerify: Register = (program, cli) => {
       cli.run(options, async (migrator, presenter) => {
         if (options.printSql) {
           if (migrator.postgres) throw noPlainSql();
-          const { backfillsOf } = await import('../../migrator/session.js');
+          const { backfillsOf } = await import('../../migrate/session.js');
           const { verificationSql } = await import('../../engine/sqlite/print-sql.js');
           const sql = backfillsOf(migrator.project).map(verificationSql);
           return { json: { command: 'verify', sql }, text: sql.join('\n\n').split('\n') };
         }
-        const { verify } = await import('../../migrator/verify.js');
-        const { verificationFailed } = await import('../../migrator/verify-and-record.js');
+        const { verificationFailed, verify } = await import('../../migrate/verify.js');
         const verifications = await verify(migrator, options);
         const failed = verifications.find(({ verdict }) => verdict === 'fail');
         const error = failed && verificationFailed(failed);

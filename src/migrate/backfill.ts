@@ -1,0 +1,72 @@
+import { filterEach } from '../each.js';
+import { changeStore, type RunResult, type Work } from './change.js';
+import { checkDeclarations } from './declared.js';
+import { emptyProbes, type FillContext, fill, hasRowsToFill, verifyOnce } from './fill.js';
+import type { MigratorOptions } from './options.js';
+import { requireApplied } from './preflight.js';
+import { type BackfillStep, backfillsOf, checkDrift } from './session.js';
+import { refuseTriggers } from './triggers.js';
+import { besideRun } from './verify.js';
+import { workersOf } from './workers.js';
+
+/** Which applied backfills to run again, and from where. */
+export interface BackfillTarget {
+  /** Default: all backfills. */
+  readonly name?: string | undefined;
+  /** Whether to begin at the first key and retry skips. Default false: only rows to catch up. */
+  readonly rescan?: boolean | undefined;
+}
+
+/** Result of `backfill`. */
+export interface BackfillResult extends RunResult {
+  /** Backfills that were run again. */
+  readonly ran: readonly string[];
+}
+
+/**
+ * Runs applied backfills again, and verifies those it ran and those that are not verified. Writes nothing if there is nothing to do.
+ *
+ * @throws {BackfillError} `BACKFILL_UNKNOWN`, `STEP_NOT_APPLIED`, or if the store is refused
+ */
+export async function backfill(
+  given: MigratorOptions,
+  { name, rescan = false }: BackfillTarget,
+): Promise<BackfillResult> {
+  const options: MigratorOptions = { ...given, withWorkers: workersOf(given) };
+  const wanted = backfillsOf(options.project, name);
+  const ran: string[] = [];
+  const warnings: string[] = [];
+  const change = async () =>
+    await changeStore<Work & { readonly due: readonly BackfillStep[] }>(options, {
+      joinable: !rescan,
+      command: rescan ? 'rescan' : 'backfill',
+      async plan(session, onEvent) {
+        const { ledger } = session;
+        const due = await filterEach(wanted, async (step) => {
+          await requireApplied(session, step);
+          const isDue = rescan || (await hasRowsToFill(session, step));
+          if (isDue) await refuseTriggers(session, [step], 'up', { ...options, onEvent });
+          return isDue || (await ledger.isUnverified(step.name));
+        });
+        const changed = await checkDeclarations(session, options, due);
+        for (const text of changed) onEvent?.({ event: 'warning', text });
+        const idle = wanted.filter((step) => !due.includes(step));
+        return {
+          due,
+          names: due.map((step) => step.name),
+          drifts: checkDrift(options, await ledger.steps()),
+          warnings: changed,
+          probes: await emptyProbes(session, idle),
+        };
+      },
+      async act(session, { due }, verifications) {
+        const context: FillContext = { session, options, verifications, warnings };
+        for (const step of due) {
+          if (await fill(context, step, rescan ? 'rescan' : 'catch-up')) ran.push(step.name);
+          await verifyOnce(context, step);
+        }
+      },
+    });
+  const { work, joined, ...result } = await besideRun(options, change);
+  return { ...result, warnings: [...work.warnings, ...warnings], ran: [...new Set([...joined, ...ran])] };
+}

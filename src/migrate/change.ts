@@ -1,0 +1,300 @@
+import type { StoreSize } from '../db/connection.js';
+import { type AcquireOptions, type LockHolder, RETRY_TIMEOUT_MS } from '../db/connector.js';
+import { CHECKPOINT_PAGES } from '../db/sqlite/store.js';
+import { isFilledBy } from '../engine/filled-by.js';
+import { refuseWorkers } from '../engine/run-options.js';
+import { sqliteConnector } from '../engine/sqlite/dialect.js';
+import { BackfillError, rootBackfillError } from '../errors.js';
+import { upgradeLedger, type WriteCommand } from '../ledger/ledger.js';
+import type { Drift } from '../ledger/steps.js';
+import { RUN_OPTIONS } from '../option-table.js';
+import { joinRuns } from '../run/runner.js';
+import type { Backup } from '../safety/backup.js';
+import { type DiskNeed, requireDiskSpace } from '../safety/disk.js';
+import { inStep } from '../steps/step.js';
+import type { Verification } from '../verify/verify.js';
+import { type PlannedCommand, planCommand, pruneBackups, startCommand } from './backup-policy.js';
+import { type EmptyProbe, recordProbes } from './fill.js';
+import type { MigratorOptions } from './options.js';
+import {
+  backfillsOf,
+  connectorFor,
+  inSnapshot,
+  type OpenSession,
+  type Session,
+  withSession,
+} from './session.js';
+import { refuseTriggers } from './triggers.js';
+import { type RunSteps, type StepRunner, withoutUmzug } from './umzug.js';
+
+/** Growth of a store, relative to its size, when two columns of timestamps and three indexes on them are filled. */
+const GROWTH_RATIO = 0.3;
+
+/** Size of the store before and after a command. */
+export interface SizeChange {
+  readonly before: StoreSize;
+  readonly after: StoreSize;
+}
+
+/** Result of `up`, `down` and `backfill`. */
+export interface RunResult {
+  /** Verifications of the command, in order. */
+  readonly verifications: readonly Verification[];
+  readonly drifts: readonly Drift[];
+  readonly warnings: readonly string[];
+  /** Absent if nothing was written. */
+  readonly size?: SizeChange;
+  /** Absent if none was created: the command continues one that has a backup, or backups are off. */
+  readonly backup?: Backup;
+  /** Paths of older backups that were removed; absent if none was. */
+  readonly removedBackups?: readonly string[];
+  /** What ended the command early. Part of its work may have been done. */
+  readonly error?: BackfillError;
+}
+
+/** What a command has to do. */
+export interface Work {
+  /** Names of the steps that the command changes; empty if there is nothing to do. */
+  readonly names: readonly string[];
+  readonly drifts: readonly Drift[];
+  readonly warnings: readonly string[];
+  /** Probes that found no rows to catch up, to be recorded. */
+  readonly probes?: readonly EmptyProbe[];
+  /** Whether the store may grow considerably. */
+  readonly grows?: boolean;
+  /** Size of the largest transaction, in bytes, if it is larger than a batch. */
+  readonly transactionBytes?: number;
+}
+
+/** A command that changes the store. */
+export interface Change<Found extends Work> {
+  readonly command: WriteCommand;
+  /** Finds what there is to do and refuses what cannot be done. Called again under the run lock, and only then with `onEvent`. */
+  readonly plan: (session: Session, onEvent: MigratorOptions['onEvent']) => Promise<Found>;
+  /** Does it. `runSteps` runs steps as migrations of umzug. */
+  readonly act: (
+    session: OpenSession,
+    work: Found,
+    verifications: Verification[],
+    runSteps: RunSteps,
+  ) => Promise<void>;
+  /** Whether to join runs of the same backfills that another process shares. Default false: the command waits for their end. */
+  readonly joinable?: boolean;
+}
+
+/** Result of a change, with what there was to do. */
+export interface ChangeResult<Found> extends RunResult {
+  readonly work: Found;
+  /** Backfills of another process's run that this command joined. */
+  readonly joined: readonly string[];
+}
+
+/**
+ * Finds what there is to do. If there is something, takes the run lock, looks again, backs up the store and does it. Otherwise writes
+ * nothing, not even the file of the lock.
+ *
+ * @throws {BackfillError} if the change is refused before anything is written: `RUN_LOCKED`, `DISK_SPACE_LOW`, and the codes of `plan`
+ */
+export async function changeStore<Found extends Work>(
+  given: MigratorOptions,
+  change: Change<Found>,
+): Promise<ChangeResult<Found>> {
+  refuseWorkers(given.workers, given.postgres !== undefined);
+  // One session holds the lock and opens the store, so that the work ends as well if the lock is lost.
+  const connector = await connectorFor(given);
+  return await connector.within(async () => await changeAt({ ...given, connector }, change));
+}
+
+async function changeAt<Found extends Work>(
+  options: MigratorOptions,
+  change: Change<Found>,
+): Promise<ChangeResult<Found>> {
+  const { command, joinable } = change;
+  const joined: string[] = [];
+  const nothingDone = (work: Found): ChangeResult<Found> => resultOf(work, joined);
+  const needsSteps = command === 'up' || command === 'down';
+  const umzug = needsSteps ? options.umzug : withoutUmzug;
+  const early = umzug ? undefined : await findWork(options, change);
+  if (early?.work && isIdle(early.work)) return nothingDone(early.work); // without umzug, which takes 150 ms to load
+  let result!: ChangeResult<Found>;
+  await (umzug ?? (await createUmzug(options))).command(
+    command === 'down' ? 'down' : 'up',
+    async (runSteps) => {
+      const { work } = early ?? (await findWork(options, change));
+      const how = {
+        isAlone: command === 'down',
+        ...(joinable ? { join: async () => await joinRun(options, joined) } : {}),
+      };
+      result =
+        work && isIdle(work)
+          ? nothingDone(work)
+          : await withLock(
+              options,
+              async () => {
+                if (!work) await rollBackJournal(options);
+                return await changeLocked(options, change, joined, runSteps);
+              },
+              how,
+            );
+    },
+  );
+  return result;
+}
+
+const isIdle = ({ names, probes = [] }: Work): boolean => names.length + probes.length === 0;
+
+const resultOf = <Found extends Work>(
+  work: Found,
+  joined: readonly string[],
+  done: Partial<RunResult> = {},
+): ChangeResult<Found> => ({
+  ...{ work, joined, verifications: [], drifts: work.drifts, warnings: work.warnings },
+  ...done,
+});
+
+/** Returns what there is to do before the lock is held; `work` is absent if a journal must be rolled back first. */
+async function findWork<Found extends Work>(
+  options: MigratorOptions,
+  { command, plan }: Change<Found>,
+): Promise<{ readonly work?: Found }> {
+  const read = async (session: Session): Promise<Found> => {
+    const work = await plan(session, undefined);
+    await planCommand(options, session, command, work.names); // the folder of backups may be refused
+    return work;
+  };
+  try {
+    return { work: await inSnapshot(options, read, RETRY_TIMEOUT_MS) };
+  } catch (error) {
+    if (error instanceof BackfillError && error.code === 'STORE_HOT_JOURNAL') return {};
+    throw error;
+  }
+}
+
+async function changeLocked<Found extends Work>(
+  options: MigratorOptions,
+  { command, plan, act }: Change<Found>,
+  joined: readonly string[],
+  runSteps: RunSteps,
+): Promise<ChangeResult<Found>> {
+  const read = async (session: Session) => {
+    const work = await plan(session, options.onEvent);
+    const planned = await planCommand(options, session, command, work.names);
+    if (work.names.length > 0) await requireSpaceToGrow(session, work, planned);
+    return { work, planned };
+  };
+  const { work, planned } = await inSnapshot(options, read, RETRY_TIMEOUT_MS);
+  if (isIdle(work)) return resultOf(work, joined);
+  const done = await withSession(options, async (session): Promise<Partial<RunResult>> => {
+    const { store } = session;
+    if (work.names.length === 0) {
+      await recordProbes(session, work.probes);
+      return {};
+    }
+    const before = await store.size();
+    const backup = await startCommand(options, session, planned);
+    await upgradeLedger(store);
+    const verifications: Verification[] = [];
+    let error: BackfillError | undefined;
+    const attempt = async (part: () => Promise<void>): Promise<void> =>
+      await part().catch((thrown: unknown) => {
+        error ??= rootBackfillError(thrown);
+      });
+    let after = before;
+    await attempt(async () => {
+      await recordProbes(session, work.probes);
+      await act(session, work, verifications, runSteps);
+    });
+    await attempt(async () => {
+      after = await store.size();
+    });
+    return {
+      verifications,
+      size: { before, after },
+      ...(backup ? { backup } : {}),
+      ...(error ? { error } : {}),
+    };
+  });
+  if (!done.size || done.error || command === 'down') return resultOf(work, joined, done);
+  const { removed, error } = await pruneBackups(options);
+  return resultOf(work, joined, {
+    ...done,
+    ...(removed.length > 0 ? { removedBackups: removed } : {}),
+    ...(error ? { error } : {}),
+  });
+}
+
+async function createUmzug({ project }: MigratorOptions): Promise<StepRunner> {
+  const { stepUmzugClass } = await import('./umzug.js');
+  return new (stepUmzugClass())(async () => project.steps);
+}
+
+/**
+ * Takes part in runs that another process shares, of backfills whose declaration is the same there.
+ *
+ * @param joined receives the names of their backfills
+ * @returns whether there was such a run
+ */
+async function joinRun(options: MigratorOptions, joined: string[]): Promise<boolean> {
+  return await withSession(options, async (session) => {
+    const { store, ledger } = session;
+    let hasJoined = false;
+    for (const step of backfillsOf(options.project)) {
+      if (!(await isFilledBy(store, ledger, step))) continue;
+      if (!(await ledger.runs(step.name)).some(({ status, share = 0 }) => status === 'running' && share < 1))
+        continue;
+      await refuseTriggers(session, [step], 'up', options);
+      if (!(await inStep(step, async () => await joinRuns(store, ledger, step, options)))) continue;
+      hasJoined = true;
+      if (!joined.includes(step.name)) joined.push(step.name);
+    }
+    return hasJoined;
+  });
+}
+
+/**
+ * Runs `act` under the run lock of the store.
+ *
+ * @param how see {@link AcquireOptions}
+ */
+export async function withLock<Result>(
+  options: MigratorOptions,
+  act: () => Promise<Result>,
+  how: Pick<AcquireOptions, 'join' | 'isAlone'> = {},
+): Promise<Result> {
+  const { lockTimeoutMs: timeoutMs = RUN_OPTIONS.lockTimeoutMs.default, onEvent, now } = options;
+  const connector = await connectorFor(options);
+  const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
+  const lock = await connector.lock({ timeoutMs, onWait, now, ...how });
+  try {
+    for (const text of connector.warnings()) onEvent?.({ event: 'warning', text });
+    return await act();
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Rolls back the transaction of a writer that died: SQLite does when the store is opened for writing. */
+async function rollBackJournal({ path, onEvent }: MigratorOptions): Promise<void> {
+  onEvent?.({ event: 'warning', text: 'A writer died in the middle of a transaction: it is rolled back' });
+  await (await sqliteConnector(path).open({ access: 'write' })).close();
+}
+
+async function requireSpaceToGrow(
+  { store }: Session,
+  { grows, transactionBytes = 0 }: Work,
+  { backup }: PlannedCommand,
+): Promise<void> {
+  if (!store.files) return; // disk space on a server is not checked
+  const { folder } = store.files;
+  const { bytes, pageBytes } = await store.size();
+  const journal = Math.max(Math.min(bytes, CHECKPOINT_PAGES * pageBytes), transactionBytes);
+  const needs: DiskNeed[] = [
+    ...(backup ? [{ what: 'the backup', ...backup }] : []),
+    { what: 'the journal', bytes: journal, folder },
+    ...(grows ? [{ what: 'what the store grows by', bytes: Math.ceil(bytes * GROWTH_RATIO), folder }] : []),
+  ];
+  requireDiskSpace(
+    needs,
+    `Make room${backup ? ', back up to another disk with --backup-dir, or do without a backup with --no-backup' : ''}, then run the same command again; nothing was changed`,
+  );
+}

@@ -1,0 +1,170 @@
+import { resolve } from 'node:path';
+import { type StoreAddress, storeAddress } from '../address.js';
+import { COMMAND_OPTIONS } from '../command-options.js';
+import { checkNames, type Project, type StoreRequirements } from '../config.js';
+import { BackfillError } from '../errors.js';
+import { msg } from '../messages/message.js';
+import { RUN_OPTIONS, type RunSettings } from '../option-table.js';
+import { checkOptions, refuseUnknownOptions, requireText } from '../options.js';
+import { hasControlCharacter, isDefinition, loadSteps, orderSteps, type TrustsCode } from '../steps/load.js';
+import { type Step, type StepDefinition, stepOf } from '../steps/step.js';
+import { type Migrator, migratorOf } from './migrator.js';
+
+/** Where steps come from: a folder with a file for each, or the definitions themselves by name. */
+export type StepSource = string | Readonly<Record<string, StepDefinition>>;
+
+/** Options of {@link createMigrator}: those of its runs, and these. */
+export interface CreateMigratorOptions extends RunSettings, TrustsCode {
+  /**
+   * The store: its path, with the environment variable that overrides it if there is one (of several, the first that is set), or a URL of PostgreSQL. `~/` is the home
+   * folder.
+   */
+  readonly database: string | { readonly path: string; readonly env?: string | readonly string[] };
+  /** Steps: folders of step files, or definitions by name, or a list of both. */
+  readonly steps?: StepSource | readonly StepSource[];
+  /** More steps, as `steps`: all together are one list, ordered by name (code units). At least one of the three is given. */
+  readonly migrations?: StepSource | readonly StepSource[];
+  /** More steps, as `steps`. */
+  readonly backfills?: StepSource | readonly StepSource[];
+  /** Folder that folders of steps are relative to. Default: the current one. */
+  readonly folder?: string;
+  /** Checks on the store before every command that reads or changes it. Default: none. */
+  readonly requires?: StoreRequirements;
+}
+
+const WHAT = 'createMigrator()';
+const SOURCES = ['steps', 'migrations', 'backfills'] as const;
+
+/**
+ * Creates an Umzug whose migrations are the steps of a project and whose storage is the ledger in the store. Opens neither the store nor a
+ * folder before the first command.
+ *
+ * `up`, `down`, `pending`, `executed`, their options and the events are umzug's; listeners are awaited. The run lock and the backup come after
+ * `beforeCommand` and before the first `migrating`; a backfill is verified before its `migrated`; the lock is released before `afterCommand`. A
+ * command that finds nothing to do writes nothing. It differs where umzug would lose something: `rerun: 'ALLOW'` and `create()` are refused,
+ * `down()` refuses a step without `down`, `executed()` includes steps whose file no longer exists, and `up()` without a pending step catches up
+ * and verifies applied backfills.
+ *
+ * `up` and `down` reject with umzug's MigrationError if a step fails: its `cause` is a {@link BackfillError}, whose `code` and `hint` it has too.
+ * Like with umzug, errors outside of a migration are not wrapped: what is refused before the first step, and the catch-up and verification of an
+ * applied backfill, reject with the BackfillError itself. For a listener that throws, that is `INTERNAL`, and its `cause` is what was thrown.
+ *
+ * @param options see {@link CreateMigratorOptions}
+ * @returns the Umzug, with the commands of {@link MigratorCommands}
+ * @throws {BackfillError} `CONFIG_INVALID` if an option is missing, unknown or of the wrong type. Commands reject with that code for an unreadable
+ *   folder, with `STEP_INVALID`, `USAGE`, `STEP_UNKNOWN`, `STEP_NOT_APPLIED`, `RUN_LOCKED`, `VERIFICATION_FAILED`, `SQLITE_LOADED_TWICE`, and the
+ *   other codes of the command line
+ *
+ * @example
+ * const migrator = createMigrator({
+ *   database: { path: 'shop.db', env: 'SHOP_DB' },
+ *   migrations: 'migrations',
+ *   backfills: {
+ *     '002-order-times': defineBackfill({
+ *       table: 'events',
+ *       key: 'id',
+ *       columns: { ordered_at: firstOf('body', ['ordered_at', 'ts'], 'created_at') },
+ *     }),
+ *   },
+ * });
+ * await migrator.up();
+ */
+export function createMigrator(options: CreateMigratorOptions): Migrator {
+  return migratorOf(check(options));
+}
+
+/** Validates the options, and says how the project is loaded, once, and where the store is now. */
+function check(options: CreateMigratorOptions) {
+  const { trustConfig: trusts } = COMMAND_OPTIONS;
+  const others = ['database', ...SOURCES, 'folder', 'requires'];
+  checkOptions(options, { ...RUN_OPTIONS, trustConfig: trusts }, WHAT, 'CONFIG_INVALID', others);
+  const { database: given, steps, migrations, backfills, folder, requires = {}, ...rest } = options;
+  const { trustConfig, ...settings } = rest;
+  const database = typeof given === 'string' ? { path: given } : given;
+  refuseUnknownOptions(database ?? {}, ['path', 'env'], `\`database\` of ${WHAT}`, 'CONFIG_INVALID');
+  requireText(database?.path, 'database', WHAT, 'CONFIG_INVALID');
+  checkNames(database.env ?? [], 'database.env', WHAT);
+  refuseUnknownOptions(requires, ['tables', 'version'], `\`requires\` of ${WHAT}`, 'CONFIG_INVALID');
+  const base = folder === undefined ? process.cwd() : requireText(folder, 'folder', WHAT, 'CONFIG_INVALID');
+  const sources = SOURCES.flatMap((name) => checkSources({ steps, migrations, backfills }[name], name, WHAT));
+  if (sources.length === 0) {
+    throw new BackfillError(
+      'CONFIG_INVALID',
+      msg('{what} has no steps', { what: WHAT }),
+      msg(
+        "Name a folder of steps, or give them by name: migrations: 'migrations', backfills: { NAME: defineBackfill({ … }) }",
+      ),
+    );
+  }
+  const config = { kind: 'config', database, steps: [], requires } as const;
+  let project: Promise<Project> | undefined;
+  const load = (trust: TrustsCode = {}): Promise<Project> => {
+    project ??= loadSources(sources, base, { trustConfig: trust.trustConfig ?? trustConfig }).then(
+      (loaded) => ({ config, steps: loaded }),
+    );
+    return project;
+  };
+  const address = (): StoreAddress => storeAddress(config, {}, process.env);
+  return { load, address, settings };
+}
+
+/**
+ * Refuses sources that can hold no steps, before any folder is read.
+ *
+ * @throws {BackfillError} `CONFIG_INVALID` naming the option, or the step
+ */
+function checkSources(
+  given: StepSource | readonly StepSource[] | undefined,
+  option: string,
+  what: string,
+): readonly StepSource[] {
+  const sources: readonly unknown[] = given === undefined ? [] : Array.isArray(given) ? given : [given];
+  for (const source of sources) {
+    if (typeof source === 'string' && source.trim() !== '') continue;
+    if (typeof source !== 'object' || source === null) {
+      throw new BackfillError(
+        'CONFIG_INVALID',
+        msg('Expected `{option}` in {what} to be a folder or steps by name, got `{value}`', {
+          option,
+          what,
+          value: String(source),
+        }),
+        msg("Write {option}: 'FOLDER', or {same}: { NAME: defineBackfill({ … }) }", { option, same: option }),
+      );
+    }
+    for (const [name, definition] of Object.entries(source)) checkStep(name, definition, option, what);
+  }
+  return sources as readonly StepSource[];
+}
+
+function checkStep(name: string, definition: unknown, option: string, what: string): void {
+  if (name !== '' && !hasControlCharacter(name) && isDefinition(definition)) return;
+  throw new BackfillError(
+    'CONFIG_INVALID',
+    msg(
+      'The step {name} of `{option}` in {what} is not made by one of the define functions, or has no name of one line',
+      { name: JSON.stringify(name), option, what },
+    ),
+    msg(
+      'Write {option}: { NAME: defineBackfill({ … }) }, with defineSchemaStep(), defineSqlStep() or requireBackfill(NAME) alike',
+      { option },
+    ),
+  );
+}
+
+/** Loads the steps of all sources, in one list by name. Throws as `loadSteps`. */
+async function loadSources(
+  sources: readonly StepSource[],
+  folder: string,
+  trust: TrustsCode,
+): Promise<Step[]> {
+  const folders = sources.filter((source) => typeof source === 'string');
+  const named = sources.flatMap((source) => (typeof source === 'string' ? [] : Object.entries(source)));
+  return orderSteps([
+    ...(await loadSteps(
+      folders.map((name) => resolve(folder, name)),
+      trust,
+    )),
+    ...named.map(([name, definition]) => stepOf(definition, name, 'createMigrator()')),
+  ]);
+}

@@ -1,0 +1,177 @@
+import type { Project } from '../config.js';
+import { filterEach, flatMapEach } from '../each.js';
+import {
+  hasUnsureCells,
+  isFillerKnown,
+  lostCells,
+  processWarning,
+  recallBackfill,
+  requireSameDeclaration,
+} from '../engine/filled-by.js';
+import { BackfillError } from '../errors.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { type Drift, refuseDrift } from '../ledger/steps.js';
+import { LEDGER_TABLES } from '../ledger/tables.js';
+import { msg } from '../messages/message.js';
+import { shellWord } from '../shell.js';
+import { fingerprint } from '../steps/step.js';
+import type { MigratorOptions } from './options.js';
+import { planRevert } from './revert-plan.js';
+import { type BackfillStep, backfillsOf, type Session } from './session.js';
+
+// How backfills are declared now, against what they were filled by.
+
+/**
+ * Refuses backfills that are to go on, and were begun by another declaration.
+ *
+ * @param due those that are to fill or to be verified
+ * @returns warnings: of functions whose text alone has changed, and of finished backfills that are declared otherwise by now
+ * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
+ */
+export async function checkDeclarations(
+  { store, ledger }: Session,
+  { project, confirmed }: Pick<MigratorOptions, 'project' | 'confirmed'>,
+  due: readonly BackfillStep[],
+): Promise<string[]> {
+  for (const step of due) await requireSameDeclaration(store, ledger, step, confirmed);
+  return (
+    await flatMapEach(backfillsOf(project), async (step) => [
+      await processWarning(store, ledger, step),
+      await declarationWarning(ledger, step),
+    ])
+  ).filter((text) => text !== undefined);
+}
+
+/**
+ * Refuses to pass over a backfill that is not finished, and whose file is gone: renamed, it would be begun a second time.
+ *
+ * @throws {BackfillError} `STEP_FILE_MISSING`
+ */
+export async function refuseOrphans({ ledger }: Session, project: Project): Promise<void> {
+  const [orphan] = await orphansOf(ledger, project);
+  if (orphan === undefined) return;
+  throw new BackfillError(
+    'STEP_FILE_MISSING',
+    msg('The step {name} is not finished, and its file is gone', { name: orphan }),
+    msg(
+      'Put the file back, then run the same command again; or take back what it has done: umzug-backfill down --to {name}',
+      { name: shellWord(orphan) },
+    ),
+  );
+}
+
+/** Returns the names of unfinished backfills whose file no longer exists. */
+export async function orphansOf(ledger: Ledger, { steps, isPart }: Project): Promise<string[]> {
+  if (isPart) return [];
+  const orphans = await filterEach(await ledger.steps(), async ({ name, kind, status }) => {
+    if (kind !== 'backfill' || steps.some((step) => step.name === name)) return false;
+    return status !== 'applied' || (await ledger.isUnverified(name));
+  });
+  return orphans.map(({ name }) => name);
+}
+
+/** What to do about cells of a finished backfill that an earlier declaration filled, or left. */
+async function declarationWarning(ledger: Ledger, step: BackfillStep): Promise<string | undefined> {
+  const { name } = step;
+  const record = await ledger.step(name);
+  if (record?.status !== 'applied' || record.fingerprint === fingerprint(step)) return undefined;
+  return `The present declaration of ${name} fills rows that are still to come: umzug-backfill backfill ${shellWord(name)} --rescan fills by it what is NULL, and umzug-backfill down --to ${shellWord(name)}, then umzug-backfill up, all of it`;
+}
+
+/**
+ * Refuses to take back cells of which nothing can tell any more whether they hold what was filled.
+ *
+ * @throws {BackfillError} `STEP_DRIFTED`, `PROCESS_CHANGED`
+ */
+export async function refuseLostFillers(
+  session: Session,
+  reverts: readonly BackfillStep[],
+  drifts: readonly Drift[],
+): Promise<void> {
+  const { store, ledger } = session;
+  for (const step of reverts) {
+    if (!(await isFillerKnown(store, ledger, step.name)))
+      refuseDrift(
+        drifts.filter(({ kind, step: name }) => kind === 'changed' && name === step.name),
+        'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay',
+      );
+    const lost = await lostCells(store, ledger, step);
+    if (lost) throw lostFiller(step.name, lost);
+    await refuseUndone(session, step);
+  }
+}
+
+function lostFiller(
+  name: string,
+  { cells, version }: { readonly cells: number; readonly version: number | undefined },
+): BackfillError {
+  if (version === undefined)
+    return new BackfillError(
+      'STEP_DRIFTED',
+      msg('The declaration by which {name} has filled {cells} cells can not be read in the ledger any more', {
+        name,
+        cells,
+      }),
+      msg('Restore the ledger, or run it again with --yes: those cells then stay as they are'),
+    );
+  return new BackfillError(
+    'STEP_DRIFTED',
+    msg(
+      '{cells} cells of {name} were filled by version {version} of `process`, which is not in its file any more',
+      { cells, name, version },
+    ),
+    msg(
+      'Put the step file back with processVersion {version}, or run it again with --yes: those cells then stay as they are',
+      { version },
+    ),
+  );
+}
+
+/**
+ * Refuses a `down` that would leave cells of ours as nobody's: those of a function whose text has changed and which it does not derive, and those
+ * that made the verification fail. Each of them is looked at only where there may be some.
+ */
+async function refuseUndone(session: Session, step: BackfillStep): Promise<void> {
+  const { store, ledger } = session;
+  const { name } = step;
+  const hasOtherText = await hasUnsureCells(store, ledger, step);
+  const hasFailed = (await ledger.lastVerification(name))?.verdict === 'fail';
+  if (!hasOtherText && !hasFailed) return;
+  const { kept, underivable } = await planRevert(session, step);
+  if (hasOtherText && underivable > 0)
+    throw new BackfillError(
+      'PROCESS_CHANGED',
+      msg(
+        'The function `process` of {name} reads otherwise than when it filled, and derives other values than {cells} cells hold',
+        { name, cells: underivable },
+      ),
+      msg(
+        'Put the function back as it was, run the same command again, and only then put in the new one; or run it again with --yes: those cells then stay as they are',
+      ),
+    );
+  if (hasFailed && kept > 0)
+    throw new BackfillError(
+      'CONFIRMATION_REQUIRED',
+      msg(
+        'The verification of {name} has failed, and {cells} cells that it filled do not hold what their row derives: `down` would leave them',
+        { name, cells: kept },
+      ),
+      msg(
+        'Put back what has changed since it filled them, be it the rows or what `process` goes by, and run the same command again; or run it again with --yes: those cells then stay as they are',
+      ),
+    );
+}
+
+/** The project, with the backfills whose file is gone as the ledger has them. */
+export async function withRecalled({ store, ledger }: Session, project: Project): Promise<Project> {
+  const recalled = await flatMapEach(
+    await ledger.steps(),
+    async ({ name, kind }): Promise<BackfillStep[]> => {
+      if (kind !== 'backfill' || project.steps.some((step) => step.name === name)) return [];
+      const backfill = await recallBackfill(store, name);
+      return backfill ? [{ ...backfill, path: LEDGER_TABLES.declarations }] : [];
+    },
+  );
+  if (recalled.length === 0) return project;
+  return { ...project, steps: [...project.steps, ...recalled].sort((a, b) => (a.name < b.name ? -1 : 1)) };
+}

@@ -1,0 +1,64 @@
+import { storeAddress } from '../address.js';
+import { COMMAND_OPTIONS } from '../command-options.js';
+import { loadProject } from '../config.js';
+import { DEPLOY_LOCK_TIMEOUT_MS, RUN_OPTIONS, type RunSettings } from '../option-table.js';
+import { checkOptions } from '../options.js';
+import { withKnownPlaces } from '../places.js';
+import { withServerHints } from '../server-hints.js';
+import type { TrustsCode } from '../steps/load.js';
+import type { UpResult } from './up.js';
+
+/** Options of {@link migrateOnDeploy}: those of a run, with a lock timeout of 600,000 by default, and these. */
+export interface DeployOptions extends RunSettings, TrustsCode {
+  /** Folder of the config file. Default: the current one. */
+  readonly folder?: string | undefined;
+  /** Path of the store, or a URL of PostgreSQL. Default: that of the environment or the config. */
+  readonly path?: string | undefined;
+  /** Whether to run backfills, or to leave them to `startBackfills()` or another process. Default `wait`. */
+  readonly backfills?: 'wait' | 'background' | undefined;
+}
+
+/** What a deploy did: as `up` tells, without an error, which is thrown. */
+export type DeployResult = Omit<UpResult, 'error'>;
+
+/**
+ * Brings the store up to date before the application starts: waits for another run, applies pending steps, catches up,
+ * verifies. Where nothing is to be done it writes nothing, and takes some milliseconds. Otherwise it keeps this
+ * thread busy: call it before anything is served.
+ *
+ * @param options see {@link DeployOptions}
+ * @returns what was done; `deferred` names backfills that `backfills: 'background'` left to a later run
+ * @throws {BackfillError} `USAGE` naming an option that is unknown or of the wrong kind, and the codes of the command `up`, `VERIFICATION_FAILED` included
+ *
+ * @example
+ * await migrateOnDeploy({ backfills: 'background' });
+ * const backfills = startBackfills(); // and now serve
+ */
+export async function migrateOnDeploy(options: DeployOptions = {}): Promise<DeployResult> {
+  checkDeployOptions(options, 'migrateOnDeploy()');
+  const { folder = process.cwd(), path, backfills, trustConfig, ...settings } = options;
+  const project = await loadProject(folder, { trustConfig });
+  const { up } = await import('./up.js'); // late: every step file imports this package
+  const address = storeAddress(project.config, { dbPath: path }, process.env);
+  return await withServerHints(address, () =>
+    withKnownPlaces(project.config, address, process.env, async () => {
+      const { error, ...outcome } = await up(
+        { lockTimeoutMs: DEPLOY_LOCK_TIMEOUT_MS, ...settings, project, ...address },
+        { deferBackfills: backfills === 'background' },
+      );
+      if (error) throw error;
+      return outcome;
+    }),
+  );
+}
+
+/**
+ * Refuses options of a deploy that are unknown or of the wrong kind.
+ *
+ * @param what the call, such as `migrateOnDeploy()`
+ * @throws {BackfillError} `USAGE`
+ */
+export function checkDeployOptions(options: DeployOptions, what: string): void {
+  const { backfills, trustConfig } = COMMAND_OPTIONS;
+  checkOptions(options, { ...RUN_OPTIONS, backfills, trustConfig }, what, 'USAGE', ['folder', 'path']);
+}

@@ -1,0 +1,207 @@
+import { relative } from 'node:path';
+import type { MigrateDownOptions, MigrateUpOptions, MigrationMeta } from 'umzug';
+import type { StoreAddress } from '../address.js';
+import { COMMAND_OPTIONS } from '../command-options.js';
+import type { Project } from '../config.js';
+import { BackfillError, rootBackfillError } from '../errors.js';
+import type { Lang } from '../messages/lang.js';
+import { msg } from '../messages/message.js';
+import type { RunSettings } from '../option-table.js';
+import { checkOptions, refuseUnknownOptions } from '../options.js';
+import { DEFAULT_REPORT } from '../report/default-file.js';
+import type { ReportResult } from '../report/report.js';
+import { withServerHints } from '../server-hints.js';
+import { shellWord } from '../shell.js';
+import type { TrustsCode } from '../steps/load.js';
+import type { Verification } from '../verify/verify.js';
+import type { BackfillResult } from './backfill.js';
+import { refuseDuplicateSqlite } from './duplicate-sqlite.js';
+import { ledgerStorage } from './ledger-storage.js';
+import type { MigratorOptions } from './options.js';
+import type { BackfillSkips, Status } from './status.js';
+import type { MigrateOptions, UmzugCommands } from './types.js';
+import { metaOf, stepUmzugClass } from './umzug.js';
+
+/** What the commands of a migrator work with. */
+export interface MigratorParts {
+  readonly settings: RunSettings;
+  /** Loads the project, once. */
+  readonly load: (trust?: TrustsCode) => Promise<Project>;
+  /** Where the store is now: its environment variable may change. */
+  readonly address: () => StoreAddress;
+}
+
+/** What a migrator can do that umzug does not know. Each rejects with a `BackfillError` when the store is refused. */
+export interface MigratorCommands {
+  /** Where the store and each step stand; reads only. */
+  status(): Promise<Status>;
+  /**
+   * Verifies every backfill, reading only. A failed check is no error: see `verdict`.
+   *
+   * @param options `minCoverage`: coverage below this many percent fails. Default: it doesn't
+   */
+  verify(options?: { readonly minCoverage?: number }): Promise<readonly Verification[]>;
+  /**
+   * Runs applied backfills again: for rows written since, or from the first key on, trying skips again. Verifies them.
+   *
+   * @param name one backfill. Default: all
+   * @param options `rescan`: whether to begin at the first key. Default false
+   */
+  backfill(name?: string, options?: { readonly rescan?: boolean }): Promise<Omit<BackfillResult, 'error'>>;
+  /**
+   * Rows and cells that were left alone, with their reasons.
+   *
+   * @param name one backfill. Default: all
+   */
+  skips(name?: string): Promise<readonly BackfillSkips[]>;
+  /**
+   * Verifies, and writes an HTML report, also when a check fails: its `error` is then `VERIFICATION_FAILED`.
+   *
+   * @param file where to, relative to the current folder. Default `umzug-backfill-report.html`
+   * @param options `lang`: its language, `en` or `zh`. Default `en`
+   */
+  report(file?: string, options?: { readonly lang?: Lang }): Promise<ReportResult>;
+}
+
+/**
+ * An Umzug whose `up` and `down` are those of this package: run lock, backup, checks before, batches, verification. It is an `Umzug` when
+ * the program runs.
+ */
+export interface Migrator extends UmzugCommands, MigratorCommands {}
+
+/**
+ * Returns umzug's options of `up()` and `down()`, checked.
+ *
+ * @throws {BackfillError} `USAGE` for an unknown option, and for `rerun: 'ALLOW'`
+ */
+function checkSelection(
+  options: MigrateUpOptions | MigrateDownOptions | MigrateOptions,
+  what: string,
+): MigrateOptions {
+  refuseUnknownOptions(options, ['to', 'step', 'migrations', 'rerun'], what, 'USAGE');
+  const { to, step, migrations, rerun = 'THROW' } = options;
+  if (rerun === 'THROW' || rerun === 'SKIP') return { to, step, migrations, rerun };
+  throw new BackfillError(
+    'USAGE',
+    msg('Expected `rerun` in {what} to be THROW or SKIP, got `{value}`', { what, value: String(rerun) }),
+    msg('No step runs over what it has done; a backfill runs again with backfill(NAME, { rescan: true })'),
+  );
+}
+
+/** Returns the Umzug of a project, with this package's commands. Their modules are loaded when they are called. */
+export function migratorOf({ load, address, settings }: MigratorParts): Migrator {
+  class ProjectMigrator extends stepUmzugClass() {
+    override async up(how: MigrateUpOptions | MigrateOptions = {}): Promise<MigrationMeta[]> {
+      const { up } = await import('./up.js');
+      const { applied } = await this.#change((options) => up(options, checkSelection(how, 'up()')));
+      return await metasOf(applied);
+    }
+
+    override async down(how: MigrateDownOptions | MigrateOptions = {}): Promise<MigrationMeta[]> {
+      const { down } = await import('./down.js');
+      const { reverted } = await this.#change((options) => down(options, checkSelection(how, 'down()')));
+      return await metasOf(reverted);
+    }
+
+    override async pending(): Promise<MigrationMeta[]> {
+      return await this.runCommand('pending', async () => {
+        const applied = await this.#appliedNames();
+        return (await load()).steps.filter(({ name }) => !applied.includes(name)).map(metaOf);
+      });
+    }
+
+    override async executed(): Promise<MigrationMeta[]> {
+      return await this.runCommand('executed', async () => await metasOf(await this.#appliedNames()));
+    }
+
+    override async create(): Promise<void> {
+      throw new BackfillError(
+        'USAGE',
+        msg("umzug's create() writes functions, and a step of this package is a declaration"),
+        msg('Write one: umzug-backfill create NAME --backfill'),
+      );
+    }
+
+    override async runAsCLI(argv: string[] = process.argv.slice(2)): Promise<boolean> {
+      const { runInProcess } = await import('../cli/process.js');
+      const loadMigrator = async (trust: TrustsCode) => await this.#options(trust);
+      const program = `node ${shellWord(relative(process.cwd(), process.argv[1] ?? ''))}`;
+      const exitCode = await runInProcess(argv, { loadMigrator, program });
+      process.exitCode = exitCode;
+      return exitCode === 0;
+    }
+
+    async status(): Promise<Status> {
+      const { status } = await import('./status.js');
+      return await this.#run((options) => status(options));
+    }
+
+    async verify(how: { readonly minCoverage?: number } = {}): Promise<readonly Verification[]> {
+      checkOptions(how, { minCoverage: COMMAND_OPTIONS.minCoverage }, 'verify()', 'USAGE');
+      const { verify } = await import('./verify.js');
+      return await this.#run((options) => verify(options, how));
+    }
+
+    async backfill(
+      name?: string,
+      how: { readonly rescan?: boolean } = {},
+    ): Promise<Omit<BackfillResult, 'error'>> {
+      checkOptions(how, { rescan: COMMAND_OPTIONS.rescan }, 'backfill()', 'USAGE');
+      const { backfill } = await import('./backfill.js');
+      return await this.#change((options) => backfill(options, { name, ...how }));
+    }
+
+    async skips(name?: string): Promise<readonly BackfillSkips[]> {
+      const { skips } = await import('./status.js');
+      return await this.#run((options) => skips(options, name));
+    }
+
+    async report(file = DEFAULT_REPORT, how: { readonly lang?: Lang } = {}): Promise<ReportResult> {
+      checkOptions(how, { lang: COMMAND_OPTIONS.lang }, 'report()', 'USAGE');
+      const { report } = await import('../report/report.js');
+      return await this.#run((options) => report(options, file, how));
+    }
+
+    async #options(trust?: TrustsCode): Promise<MigratorOptions> {
+      const store = address();
+      if (!store.postgres) refuseDuplicateSqlite();
+      return { ...settings, umzug: this, project: await load(trust), ...store };
+    }
+
+    async #run<Result>(act: (options: MigratorOptions) => Promise<Result>): Promise<Result> {
+      const options = await this.#options();
+      try {
+        return await withServerHints(options, async () => await act(options));
+      } catch (error) {
+        throw this.rejectionOf(rootBackfillError(error));
+      }
+    }
+
+    /** The same for a command that returns its error, as something may have been done before it. */
+    async #change<Result extends { readonly error?: BackfillError }>(
+      act: (options: MigratorOptions) => Promise<Result>,
+    ): Promise<Omit<Result, 'error'>> {
+      return await this.#run(async (options) => {
+        const { error, ...result } = await act(options);
+        if (error) throw error;
+        return result;
+      });
+    }
+
+    async #appliedNames(): Promise<string[]> {
+      const { inSnapshot } = await import('./session.js');
+      const records = await this.#run(
+        async (options) => await inSnapshot(options, async ({ ledger }) => await ledger.steps()),
+      );
+      return records.filter(({ status }) => status === 'applied').map(({ name }) => name);
+    }
+  }
+  const metasOf = async (names: readonly string[]): Promise<MigrationMeta[]> => {
+    const { steps } = await load();
+    return names.map((name) => metaOf(steps.find((step) => step.name === name) ?? { name, path: '' }));
+  };
+  return new ProjectMigrator(
+    async () => (await load()).steps,
+    () => ledgerStorage(address().path),
+  );
+}

@@ -1,0 +1,148 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createRequire } from 'node:module';
+import { isAbsolute } from 'node:path';
+import type { MigrationMeta, RunnableMigration, Umzug, UmzugStorage } from 'umzug';
+import { type BackfillError, rootBackfillError } from '../errors.js';
+import { inStep, type Step } from '../steps/step.js';
+
+/** Steps that a command applies or reverts. */
+export interface StepLoop {
+  /** In the order in which they run. */
+  readonly steps: readonly Step[];
+  /** All steps that are known: those of the project, and those known only from the ledger. */
+  readonly known: readonly Step[];
+  /** The ledger, as umzug's storage. */
+  readonly storage: UmzugStorage;
+  /** Applies or reverts one of them. */
+  readonly run: (step: Step) => Promise<void>;
+}
+
+/** Runs the steps of a command, one after another; rejects as the first that fails, before the next begins. */
+export type RunSteps = (loop: StepLoop) => Promise<void>;
+
+/** Runs commands whose steps are migrations. */
+export interface StepRunner {
+  /**
+   * Runs a command.
+   *
+   * @param act what the command does; calls the function that it is given at most once
+   */
+  command(direction: 'up' | 'down', act: (runSteps: RunSteps) => Promise<void>): Promise<void>;
+}
+
+/** Runs steps without an Umzug around them: for a step that another Umzug runs, and for commands without steps. */
+export const withoutUmzug: StepRunner = {
+  command: async (_direction, act) =>
+    await act(async ({ steps, run }) => {
+      for (const step of steps) await inStep(step, async () => await run(step));
+    }),
+};
+
+/** An Umzug whose migrations are steps. */
+export interface StepUmzug extends Umzug<object>, StepRunner {
+  /** Returns what a command rejects with: for an error of a step umzug's MigrationError, with its code and its hint; else the error. */
+  rejectionOf(error: BackfillError): Error;
+}
+
+/** Returns umzug's name and path of a step; a step without a file has no path. */
+export const metaOf = ({ name, path }: Pick<Step, 'name' | 'path'>): MigrationMeta =>
+  isAbsolute(path) ? { name, path } : { name };
+
+/** A command in progress. */
+interface Command {
+  readonly direction: 'up' | 'down';
+  readonly act: (runSteps: RunSteps) => Promise<void>;
+  /** Options of umzug's own `up` or `down`; the names are added once the run lock is held, and umzug reads them after that. */
+  readonly selection: { readonly migrations: string[]; readonly rerun: 'SKIP' };
+  loop?: StepLoop;
+}
+
+/**
+ * Returns the class of Umzugs whose migrations are steps. umzug is loaded by the first call instead of by this module, because every step
+ * file imports this package, and umzug alone takes 150 ms.
+ *
+ * umzug selects, logs and runs the steps, and calls the listeners. What comes before the first step and after the last, such as the run
+ * lock, surrounds umzug's loop in `runCommand`: listeners of one event run at the same time, and one that throws would skip the rest.
+ */
+export function stepUmzugClass(): new (
+  load: () => Promise<readonly Step[]>,
+  storage?: () => UmzugStorage,
+) => StepUmzug {
+  const {
+    MigrationError,
+    memoryStorage,
+    Umzug: Base,
+  } = createRequire(import.meta.url)('umzug') as typeof import('umzug');
+  return class extends Base<object> implements StepRunner {
+    /** The command that runs in an asynchronous context: one object may run several at a time. */
+    readonly #commands = new AsyncLocalStorage<Command>();
+    readonly #failures = new WeakMap<Error, Error>();
+
+    /**
+     * @param load returns the steps of the project
+     * @param storage umzug's storage outside of a command. Default: none that lasts
+     */
+    constructor(load: () => Promise<readonly Step[]>, storage: () => UmzugStorage = memoryStorage) {
+      const loop = (): StepLoop | undefined => this.#commands.getStore()?.loop;
+      const current = (): UmzugStorage => loop()?.storage ?? storage();
+      super({
+        context: () => ({}),
+        logger: undefined,
+        migrations: async () => (loop()?.known ?? (await load())).map((step) => this.#migrationOf(step)),
+        storage: {
+          executed: async (params) => await current().executed(params),
+          logMigration: async (params) => await current().logMigration(params),
+          unlogMigration: async (params) => await current().unlogMigration(params),
+        },
+      });
+    }
+
+    async command(direction: Command['direction'], act: Command['act']): Promise<void> {
+      const selection: Command['selection'] = { migrations: [], rerun: 'SKIP' };
+      await this.#commands.run({ direction, act, selection }, async () =>
+        direction === 'up' ? await super.up(selection) : await super.down(selection),
+      );
+    }
+
+    rejectionOf(error: BackfillError): Error {
+      const failure = this.#failures.get(error);
+      return failure ? Object.assign(failure, { code: error.code, hint: error.hint }) : error;
+    }
+
+    protected override async runCommand<Result>(
+      name: string,
+      umzugsLoop: (params: { context: object }) => Promise<Result>,
+    ): Promise<Result> {
+      const command = this.#commands.getStore();
+      if (command?.direction !== name) return await super.runCommand(name, umzugsLoop);
+      return await super.runCommand(name, async (params) => {
+        let ran: unknown = [];
+        await command.act(async (loop) => {
+          command.loop = loop;
+          command.selection.migrations.push(...loop.steps.map((step) => step.name));
+          try {
+            ran = await umzugsLoop(params);
+          } catch (error) {
+            if (error instanceof MigrationError) this.#failures.set(rootBackfillError(error), error);
+            throw error;
+          }
+        });
+        return ran as Result;
+      });
+    }
+
+    /** Returns a step as a migration. Called by another Umzug, which has it from this one's list, it is a command of its own. */
+    #migrationOf(step: Step): RunnableMigration<object> {
+      const run = (direction: Command['direction']) => async (): Promise<void> => {
+        const loop = this.#commands.getStore()?.loop;
+        try {
+          if (loop) await inStep(step, async () => await loop.run(step));
+          else await this[direction]({ migrations: [step.name], rerun: 'SKIP' });
+        } catch (error) {
+          throw rootBackfillError(error); // umzug quotes its message, and a database's may quote a row
+        }
+      };
+      return { ...metaOf(step), up: run('up'), down: run('down') };
+    }
+  };
+}

@@ -1,0 +1,226 @@
+import { filterEach } from '../each.js';
+import type { ValuesLeft } from '../engine/run-options.js';
+import { count } from '../format.js';
+import { refuseNewerPackage, stepStorage } from '../ledger/steps.js';
+import { beginBackfillStep } from '../run/runner.js';
+import { applySchemaStep, applySqlStep } from '../run/schema.js';
+import type { Step } from '../steps/step.js';
+import { changeStore, type RunResult, type Work } from './change.js';
+import { checkDeclarations, refuseOrphans } from './declared.js';
+import { applyRequireStep, emptyProbes, type FillContext, fill, hasRowsToFill, verifyOnce } from './fill.js';
+import type { MigratorEvent, MigratorOptions } from './options.js';
+import { checkPendingSteps } from './preflight.js';
+import { type BackfillStep, backfillsOf, checkDrift, isBackfill, type Session } from './session.js';
+import { refuseTriggers } from './triggers.js';
+import type { MigrateOptions } from './types.js';
+import type { RunSteps } from './umzug.js';
+import { backfillsToFill, findUpWork, namesOf, type UpWork, withoutBackfills } from './up-work.js';
+import { workersOf } from './workers.js';
+
+/** Which steps to apply. Default: all pending ones. */
+export interface UpTarget extends MigrateOptions {
+  /** Whether backfills are only begun, and left to a later run. Default false. */
+  readonly deferBackfills?: boolean | undefined;
+}
+
+/** Result of `up`. */
+export interface UpResult extends RunResult {
+  /** Steps that were applied, in order. */
+  readonly applied: readonly string[];
+  /** Applied backfills that were run again for rows to catch up. */
+  readonly caughtUp: readonly string[];
+  /** Applied steps whose missing columns or indexes were recreated. */
+  readonly recreated: readonly string[];
+  /** Backfills left to a later run: to be filled, caught up or verified. */
+  readonly deferred: readonly string[];
+  /** Backfills of another process's run that this command joined; on PostgreSQL only. */
+  readonly joined: readonly string[];
+  /** First runs that found rows with a value already, which they left as they are. */
+  readonly valuesLeft: readonly (ValuesLeft & { readonly backfill: string })[];
+}
+
+/** What `up` has to do, with what it needs to know to do it. */
+export interface UpPlan extends Work {
+  readonly work: UpWork;
+  /** Backfills that are left to a later run. */
+  readonly deferred: readonly string[];
+  /** Steps that cannot be checked yet, each with the SQL step before it that may create what they need. */
+  readonly awaiting: ReadonlyMap<string, string>;
+}
+
+/**
+ * Plans an `up`. Reads only.
+ *
+ * @throws {BackfillError} if the store or the project is refused, or a code of {@link findUpWork}
+ */
+export async function prepareUp(
+  session: Session,
+  options: MigratorOptions,
+  target: UpTarget,
+): Promise<UpPlan> {
+  const { project, onEvent } = options;
+  const records = await session.ledger.steps();
+  refuseNewerPackage(records);
+  await refuseOrphans(session, project);
+  const drifts = checkDrift(options, records);
+  const all = await findUpWork(session, project, target);
+  const work = target.deferBackfills ? await withoutBackfills(session, all) : all;
+  const pending = [...work.incomplete, ...work.pending];
+  const { warnings: found, awaiting } = await checkPendingSteps(session, project.steps, pending);
+  const due = [...(await backfillsToFill(session, project, all)), ...all.unverified];
+  const warnings = [...found, ...(await checkDeclarations(session, options, [...new Set(due)]))];
+  for (const text of [...drifts.map((drift) => drift.text), ...warnings])
+    onEvent?.({ event: 'warning', text });
+  const fills = await backfillsToFill(session, project, work);
+  const schema = work.pending.filter((step) => !isBackfill(step));
+  await refuseTriggers(session, [...fills, ...schema], 'up', options);
+  const names = namesOf(work);
+  const idle = backfillsOf(project).filter((step) => !namesOf(all).includes(step.name));
+  return {
+    ...{ work, names, drifts, warnings, awaiting },
+    deferred: target.deferBackfills
+      ? namesOf({ ...all, incomplete: [], pending: all.pending.filter(isBackfill) })
+      : [],
+    probes: await emptyProbes(session, all.incomplete.length > 0 ? [] : idle), // a missing column may be unknown to a probe
+    // An unfinished `up` has already taken most of its space.
+    grows: work.pending.length > 0 && !records.some(({ status }) => status === 'applying'),
+  };
+}
+
+/**
+ * Applies pending steps, verifies backfills that are not verified, and catches up. Writes nothing if there is nothing to do.
+ *
+ * @returns what was done; `error` is what ended it early
+ * @throws {BackfillError} if it is refused before anything is written
+ */
+export async function up(given: MigratorOptions, target: UpTarget = {}): Promise<UpResult> {
+  const done = { applied: [] as string[], caughtUp: [] as string[], recreated: [] as string[] };
+  const valuesLeft: (ValuesLeft & { backfill: string })[] = [];
+  const unfilled: string[] = [];
+  const warnings: string[] = [];
+  const completed: string[] = [];
+  const options: MigratorOptions = {
+    ...given,
+    withWorkers: workersOf(given),
+    onEvent(event) {
+      if (event.event === 'values_left') {
+        const { backfill, rows, cells } = event;
+        valuesLeft.push({ backfill, rows, cells });
+      }
+      if (event.event === 'nothing_filled') unfilled.push(nothingFilled(event));
+      given.onEvent?.(event);
+    },
+  };
+  const { work: plan, ...result } = await changeStore<UpPlan>(options, {
+    command: 'up',
+    joinable: !target.deferBackfills,
+    plan: async (session, onEvent) => await prepareUp(session, { ...options, onEvent }, target),
+    async act(session, { work }, verifications, runSteps) {
+      const context: FillContext = { session, options, verifications, warnings };
+      await completeApplied(context, work, done);
+      if (work.pending.length === 0) return;
+      await applyPending(context, work, done.applied, runSteps, target.deferBackfills ?? false);
+      if (target.deferBackfills) completed.push(...(await completeBackfills(context)));
+    },
+  });
+  return {
+    ...result,
+    ...done,
+    valuesLeft,
+    warnings: [...unfilled, ...result.warnings, ...warnings],
+    deferred: plan.deferred.filter((name) => !completed.includes(name)),
+  };
+}
+
+function nothingFilled({
+  backfill,
+  cells,
+  skips,
+}: Extract<MigratorEvent, { readonly event: 'nothing_filled' }>): string {
+  const reasons = Object.entries(skips).map(([reason, rows]) => `${count(rows)} ${reason}`);
+  return `The first run of ${backfill} found ${count(cells)} cells to fill and filled none of them: ${reasons.join(', ')}`;
+}
+
+/** Recreates missing columns and indexes, then catches up and verifies applied backfills, because later steps may build on them. */
+async function completeApplied(
+  context: FillContext,
+  { incomplete, needsCatchUp, unverified }: UpWork,
+  { recreated, caughtUp }: { readonly recreated: string[]; readonly caughtUp: string[] },
+): Promise<void> {
+  const { session, options } = context;
+  for (const step of incomplete) {
+    await applySchemaStep(session.store, session.ledger, step);
+    recreated.push(step.name);
+  }
+  for (const step of backfillsOf(options.project)) {
+    if (!needsCatchUp.includes(step) && !unverified.includes(step)) continue;
+    if (await fill(context, step, 'catch-up')) caughtUp.push(step.name);
+    await verifyOnce(context, step, incomplete.length > 0);
+  }
+}
+
+/** Applies the pending steps in order. A deferred backfill is only begun, before the steps after it. */
+async function applyPending(
+  context: FillContext,
+  { pending, incomplete }: UpWork,
+  applied: string[],
+  runSteps: RunSteps,
+  deferBackfills: boolean,
+): Promise<void> {
+  const { session, options } = context;
+  const { store, ledger } = session;
+  const { project, onEvent } = options;
+  const deferred = deferBackfills ? pending.filter(isBackfill) : [];
+  const beginDeferred = async (isDue: (step: BackfillStep) => boolean): Promise<void> => {
+    for (let [step] = deferred; step && isDue(step); [step] = deferred) {
+      await beginBackfillStep(store, ledger, step, options);
+      deferred.shift();
+    }
+  };
+  let hasRunSql = false;
+  await runSteps({
+    steps: pending.filter((step) => !deferBackfills || !isBackfill(step)),
+    known: project.steps,
+    storage: stepStorage(ledger, 'up'),
+    async run(step) {
+      await beginDeferred(({ name }) => name < step.name);
+      const verify = async (): Promise<void> => {
+        if (isBackfill(step)) await verifyOnce(context, step, incomplete.length > 0);
+      };
+      // While a run was shared, another `up` may have applied the step.
+      if ((await ledger.step(step.name))?.status === 'applied') return await verify();
+      onEvent?.({ event: 'step_started', step: step.name, direction: 'up' });
+      if (hasRunSql) {
+        await checkPendingSteps(session, project.steps, [step]); // with what the SQL step created
+        if (isBackfill(step)) await refuseTriggers(session, [step], 'up', options);
+      }
+      hasRunSql ||= step.kind === 'sql';
+      await applyStep(context, step);
+      applied.push(step.name);
+      onEvent?.({ event: 'step_finished', step: step.name, direction: 'up' });
+      await verify(); // a failed check rejects the step, so that later ones do not run
+    },
+  });
+  await beginDeferred(() => true);
+}
+
+async function applyStep(context: FillContext, step: Step): Promise<void> {
+  const { store, ledger } = context.session;
+  if (step.kind === 'schema') await applySchemaStep(store, ledger, step);
+  else if (step.kind === 'sql') await applySqlStep(store, ledger, step);
+  else if (step.kind === 'require') await applyRequireStep(context, step);
+  else await fill(context, step, 'first');
+}
+
+/** Returns the names of the backfills that have nothing left to do. */
+async function completeBackfills({ session, options }: FillContext): Promise<string[]> {
+  const { ledger } = session;
+  const complete = await filterEach(
+    backfillsOf(options.project),
+    async (step) =>
+      (await ledger.step(step.name))?.status === 'applied' &&
+      !(await ledger.isUnverified(step.name)) &&
+      !(await hasRowsToFill(session, step)),
+  );
+  return complete.map(({ name }) => name);
+}
