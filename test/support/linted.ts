@@ -1,7 +1,8 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { before } from 'mocha';
-import { type ErrorJson, root, runCli, useFolder } from './cli.js';
+import { type ErrorJson, runCli, useFolder } from './cli.js';
+import { linkModules } from './link-package.js';
 
 /** What `lint --json` says: each unsafe thing in a step, or an error. */
 export interface LintJson {
@@ -28,8 +29,7 @@ export const rulesIn = ({ findings }: LintJson, step?: string): string[] =>
 export function useLinted() {
   const folder = useFolder();
   before(() => {
-    mkdirSync(folder.file('node_modules'));
-    symlinkSync(root, folder.file('node_modules/umzug-backfill'));
+    linkModules(folder.path);
     mkdirSync(folder.file('steps'));
     writeFileSync(
       folder.file('umzug-backfill.config.mjs'),

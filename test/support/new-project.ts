@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { beforeEach } from 'mocha';
-import { type CliResult, expectRefusal, root, runCli, useFolder } from './cli.js';
+import { type CliResult, expectRefusal, runCli, useFolder } from './cli.js';
+import { linkModules } from './link-package.js';
 
 /** An empty folder for each test of the enclosing `describe`, in which this package is installed. */
 export function useNewProject() {
@@ -12,8 +13,7 @@ export function useNewProject() {
   beforeEach(() => {
     count += 1;
     path = folder.file(`project-${count}`);
-    mkdirSync(join(path, 'node_modules'), { recursive: true });
-    symlinkSync(root, join(path, 'node_modules/umzug-backfill'));
+    linkModules(path);
   });
   const cli = (...args: readonly string[]): Promise<CliResult> => runCli(args, { cwd: path });
   /** Writes a file; its folder is made. */
