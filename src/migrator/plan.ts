@@ -8,6 +8,7 @@ import { takeThrown, thrownWarnings } from '../engine/process.js';
 import type { ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import type { Drift } from '../ledger/steps.js';
+import { english } from '../messages/message.js';
 import { RUN_OPTIONS } from '../option-table.js';
 import { countValuesLeft, requireSteadiness } from '../run/run-checks.js';
 import { probeOf } from '../run/waiting.js';
@@ -189,10 +190,11 @@ async function planFill(
     async () => await withFailingRow(store, step, async () => await planRows(store, step, scope)),
   );
   const thrown = takeThrown(step);
-  warnings.push(...thrownWarnings(step, thrown));
+  warnings.push(...thrownWarnings(step, thrown).map(english));
   if (options.showValues)
     // on the log alone: what a dry run prints may be kept
-    for (const text of thrownWarnings(step, thrown, true)) options.onEvent?.({ event: 'warning', text });
+    for (const text of thrownWarnings(step, thrown, true).map(english))
+      options.onEvent?.({ event: 'warning', text });
   const readMs = performance.now() - startedAt;
   const cell = (of: 'fill' | 'bytes'): Record<string, number> =>
     Object.fromEntries(step.columns.map(({ name }, i) => [name, found.columns[i]?.[of] ?? 0]));
