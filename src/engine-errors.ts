@@ -126,7 +126,7 @@ export const POSTGRES_MEANINGS: typeof SQLITE_MEANINGS = [
     'POSTGRES_25006',
     'STORE_READONLY',
     'The server takes no writes: it is a replica, or set to be read only',
-    'Name the primary in --database-url',
+    'Pass the primary in --database-url',
   ],
   [
     'POSTGRES_25P03', // for idle_in_transaction_session_timeout

@@ -189,8 +189,8 @@ describe('a key', () => {
       'it is not the only column of the primary key or of a unique index',
       'k INTEGER, a, b); CREATE UNIQUE INDEX u ON items (k) WHERE k > 0; CREATE TABLE other (x',
     ],
-    ['its declared type is neither of integers nor of texts', 'k REAL PRIMARY KEY, a, b'],
-    ['its declared type is neither of integers nor of texts', 'k PRIMARY KEY, a, b'],
+    ['its declared type is neither an integer nor a text type', 'k REAL PRIMARY KEY, a, b'],
+    ['its declared type is neither an integer nor a text type', 'k PRIMARY KEY, a, b'],
     ['its collation is not BINARY', 'k TEXT PRIMARY KEY COLLATE NOCASE, a, b'],
     ['its collation is not BINARY', 'k TEXT PRIMARY KEY COLLATE RTRIM, a, b'],
     [
@@ -198,26 +198,26 @@ describe('a key', () => {
       'k TEXT COLLATE NOCASE, a, b); CREATE UNIQUE INDEX u ON items (k COLLATE BINARY); CREATE TABLE other (x',
     ],
     [
-      'it holds values that are neither integers nor texts',
+      'it contains values that are neither integers nor texts',
       `k TEXT PRIMARY KEY, a, b); INSERT INTO items (a) VALUES ('x'); CREATE TABLE other (x`,
     ],
     [
-      'it holds values that are neither integers nor texts',
+      'it contains values that are neither integers nor texts',
       `k TEXT PRIMARY KEY, a, b); INSERT INTO items (k) VALUES ('x'), (x'00'); CREATE TABLE other (x`,
     ],
     [
-      'it holds values that are neither integers nor texts',
+      'it contains values that are neither integers nor texts',
       'k INT UNIQUE, a, b); INSERT INTO items (k) VALUES (1), (1.5), (3); CREATE TABLE other (x',
     ],
     [
-      'it holds values that are neither integers nor texts',
+      'it contains values that are neither integers nor texts',
       `k INT UNIQUE, a, b); INSERT INTO items (k) VALUES (1), ('x'); CREATE TABLE other (x`,
     ],
   ] as const) {
     it(`is refused, and nothing written: ${reason} (${ddl.split(')')[0]})`, () =>
       withOwnTable(`CREATE TABLE items (${ddl})`, fillUpper, async (own) => {
         const { message } = await failureOf('KEY_UNSUITABLE', () => own.up());
-        expect(message).to.equal(`k of items can not be the key of ${NAME}: ${reason}`);
+        expect(message).to.equal(`k of items cannot be the key of ${NAME}: ${reason}`);
         expect(own.rows(`SELECT 1 FROM sqlite_schema WHERE name LIKE 'umzug%'`)).to.deep.equal([]);
       }));
   }
@@ -229,7 +229,7 @@ describe('a key', () => {
       async (own) => {
         const { hint } = await failureOf('KEY_UNSUITABLE', () => own.up());
         const [, statement = ''] =
-          /: (CREATE UNIQUE INDEX .*); or name another column as `key`/.exec(hint) ?? [];
+          /: (CREATE UNIQUE INDEX .*); or set `key` to another column/.exec(hint) ?? [];
         own.exec(statement);
         expect((await own.up()).error).to.equal(undefined);
         expect(own.rows('SELECT k, b FROM items ORDER BY k')).to.deep.equal([
@@ -250,7 +250,7 @@ describe('a key', () => {
       fillUpper,
       async (own) => {
         const { message } = await failureOf('KEY_UNSUITABLE', () => own.up());
-        expect(message).to.match(/: texts of this store are in UTF-16$/);
+        expect(message).to.match(/: texts in this store are UTF-16$/);
       },
     ));
 

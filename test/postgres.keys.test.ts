@@ -217,12 +217,12 @@ describe('a key in PostgreSQL', () => {
       'k int UNIQUE DEFERRABLE INITIALLY IMMEDIATE',
     ],
     [
-      'other tables inherit from this one, and rows of theirs may have the same key',
+      'other tables inherit from this one, and their rows may have the same key',
       'k int PRIMARY KEY); CREATE TABLE heir () INHERITS (items); CREATE TABLE o (x int',
     ],
-    ['its declared type is neither of integers nor of texts', 'k numeric PRIMARY KEY'],
-    ['its declared type is neither of integers nor of texts', 'k char(9) PRIMARY KEY'],
-    ['its declared type is neither of integers nor of texts', 'k timestamptz PRIMARY KEY'],
+    ['its declared type is neither an integer nor a text type', 'k numeric PRIMARY KEY'],
+    ['its declared type is neither an integer nor a text type', 'k char(9) PRIMARY KEY'],
+    ['its declared type is neither an integer nor a text type', 'k timestamptz PRIMARY KEY'],
     ['its collation is not C', 'k text COLLATE "en-x-icu" PRIMARY KEY'],
     [
       'its collation is not C',
@@ -234,7 +234,7 @@ describe('a key in PostgreSQL', () => {
       { template0: { LOCALE_PROVIDER: 'icu', ICU_LOCALE: 'en' } },
     ],
     [
-      'it holds values that are neither integers nor texts',
+      'it contains values that are neither integers nor texts',
       'k int UNIQUE); INSERT INTO items VALUES (NULL), (1); CREATE TABLE o (x int',
     ],
   ] as readonly (readonly [reason: string, ddl: string, options?: DatabaseOptions])[]) {
@@ -244,7 +244,7 @@ describe('a key in PostgreSQL', () => {
         `CREATE TABLE items (${ddl})`,
         async ({ of }) => {
           const { message } = await refusalOf('KEY_UNSUITABLE', of([filling]).up());
-          expect(message).to.equal(`k of items can not be the key of 001-own: ${reason}`);
+          expect(message).to.equal(`k of items cannot be the key of 001-own: ${reason}`);
         },
         options,
       );
@@ -257,7 +257,7 @@ describe('a key in PostgreSQL', () => {
       async ({ client, of, rows }) => {
         const { hint } = await refusalOf('KEY_UNSUITABLE', of([filling]).up());
         const [, statement = ''] =
-          /: (CREATE UNIQUE INDEX .*); or name another column as `key`/.exec(hint) ?? [];
+          /: (CREATE UNIQUE INDEX .*); or set `key` to another column/.exec(hint) ?? [];
         await client.query(statement);
         await succeed(of([filling]).up());
         expect(await rows('SELECT k, b FROM items ORDER BY k')).to.deep.equal([
@@ -293,7 +293,7 @@ describe('a key in PostgreSQL', () => {
         );
         for (const table of ['newer', 'older']) {
           const [, statement = ''] =
-            /: (CREATE UNIQUE INDEX .*); or name another column as `key`/.exec(
+            /: (CREATE UNIQUE INDEX .*); or set `key` to another column/.exec(
               await hintFor('newer', 'older'),
             ) ?? [];
           expect(statement).to.include(` ON "${table}" `);

@@ -42,7 +42,7 @@ describe('a server that takes no writes', () => {
       const { code, message } = await errorOf(all.up());
       expect([code, message]).to.deep.equal([
         'STORE_READONLY',
-        'The server is set to take no writes: default_transaction_read_only is on',
+        'The server is read-only: default_transaction_read_only is on',
       ]);
       expect(await whole()).to.deep.equal(fresh);
       expect((await all.status()).isPending).to.equal(true);

@@ -76,22 +76,22 @@ describe('a schema step on PostgreSQL, before it is applied', () => {
     [
       'a view with the name of an index',
       'CREATE VIEW i_at AS SELECT 1 AS x',
-      'Making index i_at|another view named i_at',
+      'Creating index i_at|another view named i_at',
       true,
     ],
     [
       'a table with the name of an index',
       'CREATE TABLE i_a (x int)',
-      'Making index i_a|another table named i_a',
+      'Creating index i_a|another table named i_a',
       true,
     ],
     [
       'another index of the name',
       'CREATE INDEX i_a ON events (a)',
-      'Making index i_a|another index named i_a',
+      'Creating index i_a|another index named i_a',
       true,
     ],
-    ['a sequence of the name', 'CREATE SEQUENCE i_a', 'Making index i_a|another sequence named i_a', true],
+    ['a sequence of the name', 'CREATE SEQUENCE i_a', 'Creating index i_a|another sequence named i_a', true],
     [
       'a generated column',
       `ALTER TABLE events ADD at text GENERATED ALWAYS AS (a || '') STORED`,
@@ -101,7 +101,7 @@ describe('a schema step on PostgreSQL, before it is applied', () => {
     [
       'a column in other case',
       'ALTER TABLE events ADD "AT" text',
-      'Making column at|another column named AT',
+      'Creating column at|another column named AT',
       false,
     ],
   ] as const) {
@@ -110,7 +110,7 @@ describe('a schema step on PostgreSQL, before it is applied', () => {
         const [act, object] = expected.split('|');
         expect(await blocked(tables)).to.deep.equal({
           message: `${act} on the table events is blocked by ${object}`,
-          hint: `Drop or mend ${object}, then run the same command again; nothing was changed`,
+          hint: `Drop or fix ${object}, then run the same command again; nothing was changed`,
         });
         if (isRefused) expect(await apply(tables.client, STATEMENTS)).to.equal('42P07');
       }));
@@ -127,21 +127,21 @@ describe('a schema step on PostgreSQL, before it is applied', () => {
     [
       'a type that is none',
       { columns: { at: 'DATETIME' }, indexes: {} },
-      'Making column at on the table events is blocked by its declaration',
+      'Creating column at on the table events is blocked by its declaration',
       'ALTER TABLE "events" ADD COLUMN "at" DATETIME',
       '42704',
     ],
     [
       'a condition that is none',
       { indexes: { i_a: { columns: ['a'], where: 'a > 1' } } },
-      'Making index i_a on the table events is blocked by its declaration',
+      'Creating index i_a on the table events is blocked by its declaration',
       'CREATE INDEX "i_a" ON "events" ("a") WHERE a > 1',
       '42883',
     ],
     [
       'a column that is not there',
       { indexes: { i_a: { columns: ['b'] } } },
-      'Making index i_a on the table events is blocked by its declaration',
+      'Creating index i_a on the table events is blocked by its declaration',
       'CREATE INDEX "i_a" ON "events" ("b")',
       '42703',
     ],
@@ -159,7 +159,7 @@ describe('a schema step on PostgreSQL, before it is applied', () => {
       const withIndex = (name: string) =>
         named('001-own', defineSchemaStep({ table: 'events', indexes: { [name]: { columns: ['a'] } } }));
       expect((await blocked(tables, withIndex(long))).message).to.equal(
-        `Making index ${long} on the table events is blocked by its name of more than 63 bytes`,
+        `Creating index ${long} on the table events is blocked by its name of more than 63 bytes`,
       );
       await expectRoundTrip(tables, withIndex(fits));
     }));
@@ -171,8 +171,8 @@ describe('a schema step on PostgreSQL, before it is applied', () => {
       const begin = 'CREATE UNIQUE INDEX CONCURRENTLY i_at ON events (a)';
       expect(await sqlState(tables.client, begin)).to.equal('23505');
       const { message, hint } = await blocked(tables, step);
-      expect(message).to.equal('Making index i_at on the table events is blocked by invalid index i_at');
-      expect(hint).to.match(/^Drop or mend invalid index i_at, then/);
+      expect(message).to.equal('Creating index i_at on the table events is blocked by invalid index i_at');
+      expect(hint).to.match(/^Drop or fix invalid index i_at, then/);
 
       await tables.exec('DROP INDEX i_at');
       expect((await tables.of([step]).up()).error?.message, 'a row divides by zero').to.include('22012');
@@ -192,7 +192,8 @@ describe('a schema step on PostgreSQL, before it is applied', () => {
       async (tables) => {
         await refusalOf('TABLE_MISSING', tables.of([stepOf()]).up());
         expect(await blocked(tables, stepOf({ table: 'part' }))).to.deep.equal({
-          message: 'Making column at on the table part is blocked by table whole, of which it is a partition',
+          message:
+            'Creating column at on the table part is blocked by table whole, of which it is a partition',
           hint: 'Declare the step for whole, whose columns are those of its partitions, and backfills for the partitions; nothing was changed',
         });
         expect(await sqlState(tables.client, 'ALTER TABLE part ADD COLUMN at text')).to.equal('42809');
@@ -225,12 +226,12 @@ describe('a schema step on PostgreSQL, before it is applied', () => {
             `GRANT USAGE ON SCHEMA public TO ${role}; REVOKE CREATE ON SCHEMA public FROM PUBLIC`,
           );
           expect(await messageOf()).to.equal(
-            'Making column at on the table events is blocked by the missing right to own the table',
+            'Creating column at on the table events is blocked by the missing right to own the table',
           );
           expect(await applied()).to.equal('42501');
           await client.query(`ALTER TABLE events OWNER TO ${role}`);
           expect(await messageOf()).to.equal(
-            'Making index i_at on the table events is blocked by the missing right CREATE on its schema',
+            'Creating index i_at on the table events is blocked by the missing right CREATE on its schema',
           );
           expect(await applied()).to.equal('42501');
           await client.query(

@@ -48,7 +48,7 @@ for (const engine of OWN_ENGINES) {
           for (const command of [() => commands.plan(['up']), () => commands.up()]) {
             const error = await refusalOf('STEP_INVALID', command());
             expect(error.message).to.equal(
-              '`process` of 001-own returned a promise, and is to be synchronous',
+              '`process` of 001-own returned a promise, but must be synchronous',
             );
           }
           expect(await filled(own)).to.deep.equal([]);
@@ -67,7 +67,7 @@ for (const engine of OWN_ENGINES) {
             entry === undefined ? new Array(rows.length) : rows.map(() => entry)) as never,
           async (own, steps) => {
             const error = await refusalOf('STEP_INVALID', own.of(steps).up());
-            expect(error.message).to.include('an array with an object for each row');
+            expect(error.message).to.include('did not return an array with one object per row');
             expect(await filled(own)).to.deep.equal([]);
           },
         ));

@@ -288,7 +288,7 @@ return { first: 'x' };`);
         'what `process` returns',
         `defineBackfill({ table: 'people', key: 'id', reads: [], columns: ['first'], process: () => 7 })`,
         'STEP_INVALID',
-        '`process` of 001-first is to return',
+        '`process` of 001-first did not return',
       ],
     ];
     for (const [title, step, code, told] of steps) {

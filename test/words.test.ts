@@ -58,26 +58,15 @@ const EXCEPTIONS: ReadonlySet<string> = new Set([
   '{} has no source any more, and still runs',
   'The thread of the backfills has ended', // a defect: its kind is told, not its words
   'A message of the server has no end', // the cause of an error, told by its code
-  'The store refused an update ({})', // for a debugger: the row is recorded with the code
+  'The store rejected an update ({})', // for a debugger: the row is recorded with the code
   '<!doctype html>\n<!-- A report of umzug-backfill -->\n',
 ]);
 
 /** What SQLite names an object in its way, each with or without its name. */
 const FROM_SQLITE = ['view', 'trigger', 'index', 'table'].flatMap((kind) => [kind, `${kind} {}`]);
 
-/** Objects that the catalog of PostgreSQL names, by what `dependents` and `preflightUp` call them. */
-const FROM_POSTGRES = [
-  'materialized view',
-  'foreign table',
-  'sequence',
-  'type',
-  'rule',
-  'constraint',
-  'policy',
-  'function',
-  'statistics',
-  'publication',
-].map((kind) => `${kind} {}`);
+/** Kinds of objects that only statements on the catalog of PostgreSQL name. */
+const FROM_POSTGRES = ['rule', 'constraint', 'policy', 'function', 'statistics', 'publication'];
 
 /** States of a step that only statements of SQL write. */
 const FROM_LEDGER = ['applying'];

@@ -135,7 +135,7 @@ export function locateStore(given: string, { allowEmpty = false, isCopy = false 
     throw new BackfillError(
       'STORE_EMPTY',
       msg('The store at {path} is an empty file', { path: absolute }),
-      msg('Give the path of a store that the application has made: --db-path /path/to/store.db'),
+      msg('Pass the path of a store that the application created: --db-path /path/to/store.db'),
     );
   }
   return files;

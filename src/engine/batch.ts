@@ -42,7 +42,7 @@ export class RejectedUpdate extends Error {
   readonly rejected: RejectedRow;
 
   constructor(rows: number, rejected: RejectedRow, cause: unknown) {
-    super(`The store refused an update (${rejected.code})`, { cause });
+    super(`The store rejected an update (${rejected.code})`, { cause });
     this.rows = rows;
     this.rejected = rejected;
   }
@@ -53,7 +53,7 @@ export function updateIgnored({ table }: Backfill, rows: number): BackfillError 
   return new BackfillError(
     'UPDATE_IGNORED',
     msg('A trigger on {table} ignored the update of {rows} rows', { table, rows }),
-    msg('Look for RAISE(IGNORE) in the triggers that umzug-backfill up --dry-run lists'),
+    msg('Check the triggers that umzug-backfill up --dry-run lists for RAISE(IGNORE)'),
   );
 }
 
@@ -137,11 +137,11 @@ export async function revertCells(
   if (columns.includes(-1)) {
     throw new BackfillError(
       'STEP_DRIFTED',
-      msg('{backfill} has filled {columns}, and its declaration does not say how any more', {
+      msg('{backfill} filled {columns}, which its declaration no longer has', {
         backfill: backfill.name,
-        columns: names.join(', '),
+        columns: names,
       }),
-      msg('Put the step file back as it was applied, then run the same command again'),
+      msg('Restore the step file as it was applied, then run the same command again'),
     );
   }
   const derivation = await store.dialect.derive(store, backfill);

@@ -2,6 +2,7 @@ import type { Connection, SqlValue, Store, Transaction } from '../db/connection.
 import type { LockHolder } from '../db/connector.js';
 import type { Key } from '../ledger/keys.js';
 import type { CreatedObject } from '../ledger/records.js';
+import type { Message, PlainText } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import type { IndexDefinition, SchemaStepDefinition } from '../steps/schema-step.js';
 import type { Step } from '../steps/step.js';
@@ -115,7 +116,7 @@ export interface SharedLedger {
 export interface Dialect {
   readonly engine: Engine;
   /** Fragments for messages: what the engine may prefer to an index, and an example of a guarded expression. */
-  readonly words: { readonly otherWay: string; readonly guardExample: string };
+  readonly words: { readonly otherWay: PlainText; readonly guardExample: string };
   readonly ledger: LedgerDialect;
   /**
    * SQL for a built-in operator, whatever operator of that name the search path has. It binds as `||` does: parenthesize its
@@ -160,7 +161,7 @@ export interface Dialect {
     step: SchemaStepDefinition,
     plan: SchemaPlan,
     made: readonly CreatedObject[],
-  ): Promise<string[]>;
+  ): Promise<Message[]>;
   /** Checks that a schema step can be reverted. Changes nothing. Throws `SCHEMA_BLOCKED` naming the blocking object. */
   preflightDown(store: Store, step: SchemaStepDefinition, objects: readonly CreatedObject[]): Promise<void>;
   /** Returns why columns of a table cannot be updated, or undefined. Throws `SCHEMA_BLOCKED` if it can name the blocking object. */

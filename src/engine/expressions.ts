@@ -73,7 +73,9 @@ export async function findFailingRow(
     !/^(?:SQLITE_(?:ERROR|TOOBIG|MISMATCH)|POSTGRES_2[0-9A-Z]{4}$)/.test(error.code)
   )
     return undefined;
-  const hint = `Guard what may fail, as in ${store.dialect.words.guardExample}, then run the same command again`;
+  const hint = msg('Guard the expression, as in {example}, then run the same command again', {
+    example: store.dialect.words.guardExample,
+  });
   const rows = await rowSql(store, backfill);
   // The scope comes first: expressions may only be tried on rows in scope.
   const outside = await firstFailure(store, backfill, rows, rows.inScope, 'true');

@@ -10,7 +10,7 @@ import {
 } from '../ledger/backfills.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { isOpen } from '../ledger/records.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import type { Backfill, BackfillDefinition } from '../steps/define.js';
 import { fingerprint } from '../steps/step.js';
@@ -198,9 +198,9 @@ export async function requireSameDeclaration(
   if ((last?.fingerprint ?? record.fingerprint) !== fingerprint(backfill)) {
     throw new BackfillError(
       'STEP_DRIFTED',
-      msg('The declaration of {name} has changed since it began to fill, and it is not finished', { name }),
+      msg('The declaration of {name} has changed since its first batch, and it is not finished', { name }),
       msg(
-        'Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to {name}, then umzug-backfill up; or put the step file back as it was and finish it first',
+        'Revert it, then apply it as it is declared now: umzug-backfill down --to {name}, then umzug-backfill up; or restore the step file and finish it first',
         { name: shellWord(name) },
       ),
     );
@@ -209,11 +209,11 @@ export async function requireSameDeclaration(
   throw new BackfillError(
     'PROCESS_CHANGED',
     msg(
-      'The function `process` of {name} reads otherwise than when it began to fill, and the backfill is not finished',
+      'The text of the function `process` of {name} has changed since its first batch, and the backfill is not finished',
       { name },
     ),
     msg(
-      'If it derives the same values, run it again with --yes; if not, put it back as it was and take back what it has filled: umzug-backfill down --to {name}; then put in the new one: umzug-backfill up',
+      'Run it again with --yes if it derives the same values; if not, restore the old function and revert with it: umzug-backfill down --to {name}; then apply the new one: umzug-backfill up',
       { name: shellWord(name) },
     ),
   );
@@ -224,14 +224,17 @@ export async function processWarning(
   store: Store,
   ledger: Ledger,
   backfill: Backfill,
-): Promise<string | undefined> {
+): Promise<Message | undefined> {
   const last = (await readDeclarations(store, backfill.name)).at(-1);
   if (!last || last.fingerprint !== fingerprint(backfill) || !hasOtherText(last, backfill)) return undefined;
   const hasFilled = (await ledger.batches(backfill.name)).some(
     ({ number, cellsFilled }) => number >= last.firstBatch && cellsFilled > 0,
   );
   if (!hasFilled) return undefined;
-  return `The function \`process\` of ${backfill.name} reads otherwise than when it filled: if it derives other values, raise processVersion`;
+  return msg(
+    'The text of the function `process` of {name} has changed since it filled: raise processVersion if it derives other values',
+    { name: backfill.name },
+  );
 }
 
 /** Records the declaration of the next batch if it differs from that of the last one. Runs inside the caller's transaction. */

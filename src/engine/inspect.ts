@@ -47,15 +47,15 @@ export async function storeVersions(
   if (!(await store.dialect.hasTable(store, table))) {
     throw new BackfillError(
       'VERSION_MISSING',
-      msg('The store has no table {table}, so that its version is not known', { table }),
-      msg('Give the path of a store that the application has made: --db-path /path/to/store.db'),
+      msg('The store has no table {table}, so its version is unknown', { table }),
+      msg('Pass the path of a store that the application created: --db-path /path/to/store.db'),
     );
   }
   if ((await absentColumns(store, table, [column])).size > 0) {
     throw new BackfillError(
       'COLUMN_MISSING',
       msg('The table {table} has no column {columns}', { table, columns: column }),
-      msg('Look at it with: sqlite3 STORE {sql}', { sql: shellWord(`.schema ${table}`) }),
+      msg('Inspect it with: sqlite3 STORE {sql}', { sql: shellWord(`.schema ${table}`) }),
     );
   }
   const isComputed = (await store.dialect.tableColumns(store, table)).some(
@@ -65,18 +65,18 @@ export async function storeVersions(
     throw new BackfillError(
       'VERSION_UNREADABLE',
       msg(
-        'The column {column} of {table} is generated: reading it would run what the author of the file has written',
+        'The column {column} of {table} is generated: reading it would run code of the author of the file',
         { column, table },
       ),
-      msg('Name a column that the application writes as `version.column`'),
+      msg('Set `version.column` to a column that the application writes'),
     );
   }
   const texts = await store.project.pluck<unknown>(`SELECT ${identifier(column)} FROM ${identifier(table)}`);
   if (texts.length === 0) {
     throw new BackfillError(
       'VERSION_MISSING',
-      msg("The table {table} is empty, so that the store's version is not known", { table }),
-      msg('Open the store with the application once, so that it states its version'),
+      msg("The table {table} is empty, so the store's version is unknown", { table }),
+      msg('Open the store with the application once, so that it writes its version'),
     );
   }
   return texts
@@ -85,8 +85,8 @@ export async function storeVersions(
       if (version === undefined) {
         throw new BackfillError(
           'VERSION_UNREADABLE',
-          msg('The table {table} holds a row that is no version', { table }),
-          msg('Look at it with: sqlite3 STORE {sql}', {
+          msg('The table {table} contains a row that is not a version', { table }),
+          msg('Inspect it with: sqlite3 STORE {sql}', {
             sql: shellWord(`SELECT * FROM ${identifier(table)}`),
           }),
         );
@@ -112,7 +112,7 @@ export function declaredVersion(text: string): Version {
   if (version === undefined) {
     throw new BackfillError(
       'CONFIG_INVALID',
-      msg('`{version}` is no version', { version: text }),
+      msg('`{version}` is not a version', { version: text }),
       msg('Write it as 1.2.3'),
     );
   }

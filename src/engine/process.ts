@@ -1,6 +1,6 @@
 import type { SqlValue } from '../db/connection.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import type { CellValue, ProcessContext, Skip } from '../steps/values.js';
 import { messageOf, thrownText } from '../thrown.js';
@@ -45,9 +45,13 @@ export function takeThrown({ process }: Backfill): readonly unknown[] {
  *
  * @param showsValues whether to add the messages of the errors, which may quote rows
  */
-export function thrownWarnings({ name }: Backfill, errors: readonly unknown[], showValues = false): string[] {
+export function thrownWarnings(
+  { name }: Backfill,
+  errors: readonly unknown[],
+  showValues = false,
+): Message[] {
   const texts = errors.map((error) => thrownText(error) + (showValues ? `: ${messageOf(error)}` : ''));
-  return [...new Set(texts)].map((text) => `\`process\` of ${name} threw: ${text}`);
+  return [...new Set(texts)].map((thrown) => msg('`process` of {name} threw: {thrown}', { name, thrown }));
 }
 
 /** Converts integers to numbers if those are exact. */
@@ -73,8 +77,10 @@ const context: ProcessContext = {
     }
     const refusal = new BackfillError(
       'STEP_INVALID',
-      msg('Expected the reason of skip() to be a code in capitals, and none of the codes of this package'),
-      msg('Name it like NO_SURNAME: it is recorded and shown, and must not hold contents'),
+      msg('Expected the reason of skip() to be a code in capitals that this package does not use'),
+      msg(
+        'Use a code such as NO_SURNAME: it is recorded and printed, so it must not contain data of the row',
+      ),
     );
     refusals.add(refusal);
     throw refusal;
@@ -102,7 +108,7 @@ export function deriveRows(
     return rows.length === 1 ? [FAILED] : rows.flatMap((row) => deriveRows(backfill, process, [row]));
   if (entries.some(isPromise)) throw promised(backfill, entries);
   const derived = entries.map((entry) => readEntry(backfill, process, entry));
-  if (derived.length !== rows.length) throw invalidReturn(backfill, 'an array with an object for each row');
+  if (derived.length !== rows.length) throw invalidReturn(noArray(backfill));
   return derived;
 }
 
@@ -146,14 +152,11 @@ function ask(
     if (rows.length === 1) remember(process, error);
     return undefined;
   }
-  throw isPromise(returned)
-    ? promised(backfill, [returned])
-    : invalidReturn(backfill, 'an array with an object for each row');
+  throw isPromise(returned) ? promised(backfill, [returned]) : invalidReturn(noArray(backfill));
 }
 
 function readEntry(backfill: Backfill, process: Process, entry: unknown): Derived {
-  if (typeof entry !== 'object' || entry === null)
-    throw invalidReturn(backfill, 'an array with an object for each row');
+  if (typeof entry !== 'object' || entry === null) throw invalidReturn(noArray(backfill));
   if (skips.has(entry)) return { values: [], failure: (entry as Skip).skip };
   let names: readonly string[];
   let cells: readonly unknown[];
@@ -167,10 +170,16 @@ function readEntry(backfill: Backfill, process: Process, entry: unknown): Derive
     return FAILED; // a getter threw, as `process` itself may
   }
   for (const name of names)
-    if (!process.fills.includes(name)) throw invalidReturn(backfill, `only its \`columns\`, not ${name},`);
+    if (!process.fills.includes(name))
+      throw invalidReturn(
+        msg('`process` of {name} returned a value for {column}, which is not one of its `columns`', {
+          name: backfill.name,
+          column: name,
+        }),
+      );
   // A Map or an empty array would silently skip every cell.
   if (cells.every((cell) => cell === null) && Object.prototype.toString.call(entry) !== '[object Object]')
-    throw invalidReturn(backfill, 'an array with an object for each row');
+    throw invalidReturn(noArray(backfill));
   const derived = { values: cells.map((cell) => checked(backfill, cell)), failure: null };
   return withoutInvalid(derived, (value) => typeof value === 'string' && !value.isWellFormed());
 }
@@ -188,8 +197,8 @@ function promised({ name }: Backfill, returned: readonly unknown[]): BackfillErr
   for (const promise of returned) if (promise instanceof Promise) promise.catch(() => undefined);
   return new BackfillError(
     'STEP_INVALID',
-    msg('`process` of {name} returned a promise, and is to be synchronous', { name }),
-    msg('Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait'),
+    msg('`process` of {name} returned a promise, but must be synchronous', { name }),
+    msg('Load what it waits for before the run: a batch is one transaction, which cannot wait'),
   );
 }
 
@@ -201,13 +210,21 @@ function checked(backfill: Backfill, value: unknown): CellValue {
   if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   if (value instanceof Uint8Array) return Buffer.from(value);
-  throw invalidReturn(backfill, 'strings, finite numbers, bigints, bytes and null');
+  throw invalidReturn(
+    msg(
+      '`process` of {name} returned a value that is not a string, a finite number, a bigint, bytes or null',
+      { name: backfill.name },
+    ),
+  );
 }
 
-function invalidReturn({ name }: Backfill, what: string): BackfillError {
+const noArray = ({ name }: Backfill): Message =>
+  msg('`process` of {name} did not return an array with one object per row', { name });
+
+function invalidReturn(message: Message): BackfillError {
   return new BackfillError(
     'STEP_INVALID',
-    msg('`process` of {name} is to return {what} and returned something else', { name, what }),
-    msg('Mend it, and run the same command again; nothing of this batch was written'),
+    message,
+    msg('Fix it, then run the same command again; nothing of this batch was written'),
   );
 }

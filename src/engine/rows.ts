@@ -3,7 +3,7 @@ import { endedSql, foldCase, identifier, literal } from '../db/sql.js';
 import { BackfillError } from '../errors.js';
 import type { Key } from '../ledger/keys.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg, type PlainText } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { type SqlExpression, sqlFor } from '../steps/values.js';
 import type { Dialect } from './dialect.js';
@@ -23,23 +23,22 @@ export const keyLiteral = (key: Key): string => (typeof key === 'string' ? liter
  */
 export function asKey(value: unknown, backfill: Backfill): Key {
   if (typeof value === 'bigint' || typeof value === 'string') return value;
-  throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
+  throw unsuitable(backfill, 'it contains values that are neither integers nor texts');
 }
 
 /** Returns a hint with the statement for an index that makes the key suitable. */
-export const indexHint = (statement: string): string =>
-  `Make the index that batches can go by: ${statement}; or name another column as \`key\``;
+export const indexHint = (statement: string): Message =>
+  msg('Create the index that batches need: {statement}; or set `key` to another column', { statement });
 
 /** Returns the error for a key that batches cannot use. */
-export function unsuitable(
-  { name, table, key }: Backfill,
-  reason: string,
-  hint = 'Name a column of integers or texts as `key`, alone in the primary key or in a unique index',
-): BackfillError {
+export function unsuitable({ name, table, key }: Backfill, reason: PlainText, hint?: Message): BackfillError {
   return new BackfillError(
     'KEY_UNSUITABLE',
-    msg('{key} of {table} can not be the key of {name}: {reason}', { key, table, name, reason }),
-    hint,
+    msg('{key} of {table} cannot be the key of {name}: {reason}', { key, table, name, reason: msg(reason) }),
+    hint ??
+      msg(
+        'Set `key` to a column of integers or texts that is the only one of the primary key or of a unique index',
+      ),
   );
 }
 

@@ -15,8 +15,8 @@ export function refuseWorkers(workers: number | undefined, isServer: boolean, op
   if (workers === undefined || isServer) return;
   throw new BackfillError(
     'USAGE',
-    msg('{option} is for a database of PostgreSQL', { option }),
-    msg('Leave it out: one process at a time writes to a file, and --concurrency is for several files'),
+    msg('{option} is for a PostgreSQL database', { option }),
+    msg('Remove it: one process at a time writes to a file; --concurrency is for several files'),
   );
 }
 

@@ -1,7 +1,9 @@
 import type { Store } from '../db/connection.js';
 import { identifier, isSameName, literal } from '../db/sql.js';
 import { filterEach } from '../each.js';
+import { BackfillError } from '../errors.js';
 import type { CreatedObject } from '../ledger/records.js';
+import { type Message, msg, type PlainText } from '../messages/message.js';
 import {
   addColumnSql,
   createIndexSql,
@@ -74,4 +76,31 @@ export function reverseStatements(step: SchemaStepDefinition, objects: readonly 
     ...named('index').map((name) => `DROP INDEX ${identifier(name)}`),
     ...named('column').map((name) => dropColumnSql(step, name)),
   ];
+}
+
+/** Returns an object of a schema for a message, such as `view late_events`. */
+export const objectText = (kind: PlainText, name: string): Message =>
+  msg('{kind} {name}', { kind: msg(kind), name });
+
+/** Returns the creation of an object for a message, such as `Creating index lag`. */
+export const creatingText = ({ kind, name }: Pick<CreatedObject, 'kind' | 'name'>): Message =>
+  msg('Creating {kind} {name}', { kind: msg(kind === 'index' ? 'index' : 'column'), name });
+
+/**
+ * Returns the error for an object that blocks a schema step.
+ *
+ * @param what the blocked change
+ * @param hint default: to drop or fix the object
+ */
+export function schemaBlocked(
+  table: string,
+  what: Message,
+  object: Message,
+  hint: Message = msg('Drop or fix {object}, then run the same command again; nothing was changed', {
+    object,
+  }),
+  options?: { readonly cause?: unknown },
+): BackfillError {
+  const message = msg('{what} on the table {table} is blocked by {object}', { what, table, object });
+  return new BackfillError('SCHEMA_BLOCKED', message, hint, options);
 }

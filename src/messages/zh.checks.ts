@@ -22,8 +22,6 @@ export const zhChecks = {
   Rules: '规则',
   '{title}: no row breaks it': '{title}：没有行违反',
   '{title}: {#rows} rows break it': '{title}：有 {rows} 行违反',
-  'The SQL of {name} can not be printed: a name in it holds a character that can not be seen':
-    '{name} 的 SQL 无法打印：其中有名称含有不可见字符',
   'umzug-backfill verify --print-sql shows the query of each rule; mend the rows that it gives, then run umzug-backfill up':
     'umzug-backfill verify --print-sql 显示每条规则的查询；请修正它给出的行，然后运行 umzug-backfill up',
 
@@ -57,8 +55,6 @@ export const zhChecks = {
   '{index} (as {name})': '{index}（现名 {name}）',
   '{~index} is used': '{index} 已用于对应的查询',
   '{~index} could be used, but {engine} prefers {~other}': '{index} 可以使用，但 {engine} 选择了{other}',
-  'another index': '另一个索引',
-  'another way': '另一种方式',
   '{~index} is not used for its query': '{index} 未用于对应的查询',
   '{column}: {from} to {to}; {#without} of {#valid} without offset, read as UTC':
     '{column}：{from} 至 {to}；{valid} 个值中有 {without} 个未注明时区偏移，按 UTC 读取',

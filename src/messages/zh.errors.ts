@@ -32,29 +32,16 @@ export const zhErrors = {
     '{what} 中的 `processVersion` 应为整数，实际为 `{value}`',
   'The expression of {column} in {name} is none on {table}':
     '{name} 中 {column} 的表达式不是 {table} 上的有效表达式',
-  'The expression of {column} in {name} fails on the row with key {key} ({code})':
-    '{name} 中 {column} 的表达式在键为 {key} 的行上失败（{code}）',
-  'Expected the reason of skip() to be a code in capitals, and none of the codes of this package':
-    'skip() 的原因应为大写代码，且不能是本软件包的代码',
-  '`process` of {name} is to return {~what} and returned something else':
-    '{name} 的 `process` 应返回{what}，实际返回了其他内容',
-  'an array with an object for each row': '数组，其中每行对应一个对象',
   'The first run of {name} found {#cells} cells to fill and filled none of them: {reasons}':
     '{name} 的首次运行找到 {cells} 个待填充的单元格，但一个也没有填充：{reasons}',
-  'The scope of {name} fails on the row with key {key} ({code})':
-    '{name} 的 scope 在键为 {key} 的行上失败（{code}）',
   'The expression of {column} in {name} is none on a single row of {table}: it has an aggregate, a window function, or another function of several rows':
     '{name} 中 {column} 的表达式不能用于 {table} 的单独一行：它含有聚合函数、窗口函数或其他涉及多行的函数',
   'The query for the index {index} of {name} is none that this store can run':
     '{name} 中针对索引 {index} 的查询不是该存储可以运行的查询',
-  '`process` of {name} returned a promise, and is to be synchronous':
-    '{name} 的 `process` 返回了 promise，它必须是同步的',
   '`process` of {name} gave another value of {column} when it was asked again for the row with key {key}':
     '对键为 {key} 的行再次调用时，{name} 的 `process` 为 {column} 给出了不同的值',
-  'only its `columns`, not {name},': '其 `columns` 中的列，而不是 {name}',
   'A new config names the path of a store, and not the URL of a database':
     '新的配置写的是存储的路径，而不是数据库的 URL',
-  'strings, finite numbers, bigints, bytes and null': '字符串、有限数、bigint、字节或 null',
   '--show-values may show contents of rows, and {~why}': '--show-values 可能显示行的内容，而{why}',
   'CI is set': '环境变量 CI 已设置',
   'the log goes to no terminal': '日志没有输出到终端',
@@ -63,10 +50,8 @@ export const zhErrors = {
   '`process` of {name} threw on {#rows} rows ({~thrown})':
     '{name} 的 `process` 在 {rows} 行上抛出了异常（{thrown}）',
   'in other processes': '在其他进程中',
-  '`process` of {name} threw: {thrown}': '{name} 的 `process` 抛出了异常：{thrown}',
   '`checks.lag` in {what} names {column}, which is not a filled column of timestamps':
     '{what} 中的 `checks.lag` 指定了 {column}，它不是所填充的时间戳列',
-  '`{version}` is no version': '`{version}` 不是版本号',
   'The step {step} requires {backfill}, which sorts behind it':
     '步骤 {step} 要求 {backfill}，但后者排在它之后',
   'The step {step} requires the backfill {backfill}, which the project does not have':
@@ -86,12 +71,6 @@ export const zhErrors = {
     '{name} 的校验未通过，它填充的 {cells} 个单元格与所在行推导的值不符：`down` 会将它们保留下来',
   'The present declaration of {name} fills rows that are still to come: umzug-backfill backfill {scan} --rescan fills by it what is NULL, and umzug-backfill down --to {down}, then umzug-backfill up, all of it':
     '{name} 现在的声明只填充之后到来的行：umzug-backfill backfill {scan} --rescan 按它填充为 NULL 的单元格；umzug-backfill down --to {down}，再运行 umzug-backfill up，则全部重新填充',
-  'The declaration of {name} has changed since it began to fill, and it is not finished':
-    '{name} 的声明在开始填充之后有改动，而它尚未完成',
-  'The function `process` of {name} reads otherwise than when it began to fill, and the backfill is not finished':
-    '{name} 的函数 `process` 与开始填充时的文本不同，而该回填尚未完成',
-  'The function `process` of {name} reads otherwise than when it filled: if it derives other values, raise processVersion':
-    '{name} 的函数 `process` 与填充时的文本不同：如果它推导出不同的值，请提高 processVersion',
   'The ledger of this store is damaged: a row of {table} holds in {column} what this package never writes':
     '此存储的账本已损坏：{table} 有一行的 {column} 列含有本包从不写入的内容',
   'The ledger of this store is damaged: it does not tell any more which cells batch {#number} of {name} has filled':
@@ -111,8 +90,6 @@ export const zhErrors = {
   'The step {step} is applied, but its file is gone': '步骤 {step} 已应用，但其文件已不存在',
   'The step {step} is applied, but its file is gone, so that it can not be reverted':
     '步骤 {step} 已应用，但其文件已不存在，因此无法撤销',
-  '{backfill} has filled {columns}, and its declaration does not say how any more':
-    '{backfill} 填充过 {columns}，但其声明已不再说明如何推导',
   'The step {step} has no `down`': '步骤 {step} 没有 `down`',
   'The step {step} is not applied': '步骤 {step} 未应用',
   'The step {step} is only partly applied': '步骤 {step} 只应用了一部分',
@@ -132,61 +109,27 @@ export const zhErrors = {
 
   // its schema
   'The store has no table {table}': '存储中没有表 {table}',
-  'The store has no table {table}, so that its version is not known':
-    '存储中没有表 {table}，因此无法得知其版本',
   'The table {table} has no column {columns}': '表 {table} 没有列 {columns}',
   'The table {table} has no column {columns}, which {step} needs':
     '表 {table} 没有 {step} 所需的列 {columns}',
-  "The table {table} is empty, so that the store's version is not known":
-    '表 {table} 为空，因此无法得知存储的版本',
-  'The table {table} holds a row that is no version': '表 {table} 中有一行不是版本号',
   'The store is at version {version}; at least {least} is needed': '存储的版本为 {version}，至少需要 {least}',
   'The store is at version {version}, above {made}, and may rest on what this step made: {objects}':
     '存储的版本为 {version}，高于 {made}，可能依赖此步骤创建的内容：{objects}',
-  '{key} of {table} can not be the key of {name}: {~reason}':
-    '{table} 的 {key} 不能作为 {name} 的键：{reason}',
-  'it is not the only column of the primary key or of a unique index': '它不是主键或唯一索引中唯一的列',
-  'its declared type is neither of integers nor of texts': '其声明类型既不是整数也不是文本',
-  'its collation is not BINARY': '其排序规则不是 BINARY',
-  'texts of this store are in UTF-16': '该存储的文本为 UTF-16 编码',
-  'it holds values that are neither integers nor texts': '它含有既不是整数也不是文本的值',
-  'it holds texts that are no valid UTF-8, or have a NUL within': '它含有无效的 UTF-8 文本，或文本中有 NUL',
   'The scope of {backfill} is no condition on {table}': '{backfill} 的 `scope` 不是 {table} 上的有效条件',
   'The columns {columns} of {table} can not be updated': '无法更新 {table} 的列 {columns}',
-  '{~what} on the table {table} is blocked by {~object}': '在表 {table} 上{what}时被 {object} 阻挡',
-  '{~what} on the table {table} is blocked by {~object}: it uses {~used}, which SQLite refuses in the schema of a file':
-    '在表 {table} 上{what}时被 {object} 阻挡：它使用了 {used}，而 SQLite 不允许文件的模式使用它',
-  "The text of the {~type} {name} in the store's schema is not one CREATE {word} statement":
-    '存储的模式中{type} {name} 的文本不是单独一条 CREATE {word} 语句',
-  "Trying the step on a copy of the store's schema took longer than {#seconds} s":
-    '在存储模式的副本上试运行该步骤超过了 {seconds} 秒',
-  "The process that tries the step on a copy of the store's schema ended early ({code})":
-    '在存储模式的副本上试运行该步骤的进程提前结束（{code}）',
-  'The {~type} {name} is not part of the ledger as this program makes it, and would act when that is read or written':
-    '{type} {name} 不属于本程序所建的账本，会在读写账本时起作用',
-  'The column {column} of {table} is generated: reading it would run what the author of the file has written':
-    '{table} 的列 {column} 是生成列：读取它会运行文件作者所写的内容',
   'Each version that is written to {table} or removed from it may fire the trigger {triggers}':
     '每次向 {table} 写入或从中删除版本都可能触发触发器 {triggers}',
   'Each version that is written to {table} or removed from it may fire the triggers {triggers}':
     '每次向 {table} 写入或从中删除版本都可能触发以下触发器：{triggers}',
-  '`down` will be blocked by {~object}': '`down` 将被 {object} 阻挡',
-  Filling: '填充',
-  'An UPDATE': '执行 UPDATE',
-  '`down`': '执行 `down` ',
-  'Making {~kind} {name}': '创建{kind} {name} ',
   column: '列',
   index: '索引',
-  'generated column {name}': '生成列 {name}',
   'trigger {name}': '触发器 {name}',
   'view {name}': '视图 {name}',
   'index {name}': '索引 {name}',
   'table {name}': '表 {name}',
-  'another {~type} named {name}': '另一个名为 {name} 的{type}',
   trigger: '触发器',
   view: '视图',
   table: '表',
-  'another object': '其他对象',
   'Dropping the columns of {table} would lose values that stand in them: {*counts}':
     '删除 {table} 的列会丢失其中的值：{counts}',
   'Dropping the columns rewrites {table}: about {#seconds} s with the write lock held, and {#size} MB of disk':
@@ -210,9 +153,6 @@ export const zhErrors = {
   'Each update of {table} fires the triggers {names}': '{table} 的每次更新都会触发触发器 {names}',
   '{engine} refused to update {#rows} rows of {table} with {code}, the last of them with key {key}':
     '{engine} 拒绝更新 {table} 的 {rows} 行（{code}），其中最后一行的键为 {key}',
-  'A trigger on {table} ignored the update of {#rows} rows': '{table} 上的触发器忽略了 {rows} 行的更新',
-  'The WAL has grown to {#size} MiB, since another program keeps a read transaction open; every committed batch is kept':
-    '由于另一个程序一直开着读事务，WAL 已增长到 {size} MiB；所有已提交的批次均予保留',
   "This process has loaded another copy of SQLite, {path}: two of them drop each other's locks on the store":
     '本进程加载了另一份 SQLite：{path}；两份 SQLite 会互相释放对方在存储上的锁',
   'The verification of {backfill} failed: {*checks}': '{backfill} 的校验失败：{checks}',

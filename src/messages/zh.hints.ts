@@ -7,25 +7,15 @@ export const zhHints = {
     '请在参数之前加上 --；如果确实需要，再在参数之后加上 {options}： {call} {words}',
   'Run the same command again; it resumes where it stopped': '请再次运行同一命令；它会从停止处继续',
   'Wait until it has ended, then run the same command again': '请等它结束，再次运行同一命令',
-  'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL':
-    '请结束正在读取的程序（ lsof STORE-wal 会列出打开它的程序），再次运行同一命令，它会从停止处继续；也可用 --wal-limit MIB 允许更大的 WAL',
 
   // the project
   "Write {column}: firstOf(document, [names], fallback), {column}: sql(expression), or {column}: 'process'":
     "请写成 {column}: firstOf(document, [names], fallback)、{column}: sql(expression)，或 {column}: 'process'",
-  'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait':
-    '请事先在外部准备好需要等待的内容：一个批次是一个事务，不会等待',
   'Let it derive values from the row alone, not from the time, chance or earlier calls, then run the same command again; it has filled nothing':
     '请让它只根据该行推导值，不依赖时间、随机数或先前的调用，然后重新运行同一命令；它没有填充任何内容',
   'Mend `checks.rules` in {path}': '请修正 {path} 中的 `checks.rules`',
-  'Guard what may fail, as in {example}, then run the same command again':
-    '请防护可能失败的部分，例如 {example}，然后再次运行同一命令',
   'Mend sql() in {path}: it may name columns of {table}, which the store has or an earlier step makes':
     '请修正 {path} 中的 sql()：它只能引用 {table} 中已有的列，或由更早的步骤创建的列',
-  'Name it like NO_SURNAME: it is recorded and shown, and must not hold contents':
-    '请使用类似 NO_SURNAME 的名称：它会被记录和显示，不得包含数据内容',
-  'Mend it, and run the same command again; nothing of this batch was written':
-    '请修正后再次运行同一命令；该批次没有写入任何内容',
   'Call it with rows like those that umzug-backfill skips {name} lists, or of the next batch, and mend it; then run umzug-backfill up, and umzug-backfill backfill {name} --rescan':
     '请用 umzug-backfill skips {name} 列出的行或下一个批次的行调用它并加以修正；然后运行 umzug-backfill up，以及 umzug-backfill backfill {name} --rescan',
   'Write it as 1.2.3': '请写成 1.2.3 的形式',
@@ -34,8 +24,6 @@ export const zhHints = {
   'The project has none': '项目中一个也没有',
   'Put the step files back as they were applied, or run it again without --strict':
     '请把步骤文件恢复为应用时的样子，或不加 --strict 再次运行',
-  'Put the step file back as it was applied, then run the same command again':
-    '请把步骤文件恢复为应用时的样子，再次运行同一命令',
   'Put the step file back as it was applied, or run it again with --yes: cells that the declaration now derives otherwise then stay':
     '请把步骤文件恢复为应用时的样子，或加上 --yes 再次运行：这样一来，声明现在推导出不同值的单元格会被保留',
   'Put the step file back, then run the same command again': '请把步骤文件放回原处，再次运行同一命令',
@@ -59,8 +47,6 @@ export const zhHints = {
     '请修正 {path} 中的 sql()：把涉及多行的部分放入子查询，例如 (SELECT max(n) FROM other)',
   'Mend `checks.indexes` in {path}: one statement, without parameters':
     '请修正 {path} 中的 `checks.indexes`：一条语句，不含参数',
-  'Give the path of a store that the application has made: --db-path /path/to/store.db':
-    '请给出由应用程序创建的存储的路径： --db-path /path/to/store.db',
   'Name its own store with --db-path; if this one is to be overwritten with it, run the same command again with --yes':
     '请用 --db-path 指定它所属的存储；如果确实要用它覆盖当前存储，请加上 --yes 再次运行同一命令',
   'Run the command as user id {uid}, who owns it, or give it to this user: {command}':
@@ -70,9 +56,6 @@ export const zhHints = {
   'Give this user write permission on its folder': '请授予当前用户其所在文件夹的写权限',
 
   // its schema
-  'Look at it with: sqlite3 STORE {sql}': '请查看： sqlite3 STORE {sql}',
-  'Open the store with the application once, so that it states its version':
-    '请用应用程序打开一次该存储，使其写入自己的版本',
   'Bring it to {version} with the application first': '请先用应用程序将其升级到 {version}',
   'umzug-backfill restore {backup} brings back the store as it was before the step, without all that was written since':
     'umzug-backfill restore {backup} 将存储恢复到该步骤之前的状态，此后写入的内容都会丢失',
@@ -80,28 +63,10 @@ export const zhHints = {
     '请保留它创建的内容，或恢复该步骤之前的备份；本程序已不知道自己做过这样的备份',
   'Add it in a step that sorts before {step}, or mend the declaration':
     '请在排在 {step} 之前的步骤中添加它，或修正声明',
-  'Make the index that batches can go by: {statement}; or name another column as `key`':
-    '请创建批次可以依照的索引： {statement} ；或将另一列设为 `key`',
-  'Name a column of integers or texts as `key`, alone in the primary key or in a unique index':
-    '请将 `key` 设为整数或文本列，且它是主键或唯一索引中唯一的列',
   'Mend `scope` in {file}: it may name columns of {table} only':
     '请修正 {file} 中的 `scope`：其中只能使用 {table} 的列',
   'Look for a generated column or a broken trigger: sqlite3 STORE {sql}':
     '请查找生成列或失效的触发器： sqlite3 STORE {sql}',
-  'Drop or mend {~object}, then run the same command again; nothing was changed':
-    '请删除或修正 {object}，再次运行同一命令；未做任何更改',
-  'Drop {~object}, run the same command again, then create it anew; nothing was changed':
-    '请删除 {object}，再次运行同一命令，然后重新创建它；未做任何更改',
-  'SQLite does not write such a text: look at it with sqlite3 -safe STORE {sql}, and restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
-    'SQLite 不会写出这样的文本：请用 sqlite3 -safe STORE {sql} 查看，并恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
-  'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed':
-    '若不信任该文件的作者，请用 sqlite3 -safe STORE .schema 查看其模式；否则请在机器不忙时再次运行同一命令；未做任何更改',
-  'Restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
-    '请恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
-  'If you know it, drop it: sqlite3 STORE {sql}; else restore a backup that you trust: umzug-backfill restore FILE; nothing was changed':
-    '若您认识它，请将其删除： sqlite3 STORE {sql} ；否则请恢复您信任的备份： umzug-backfill restore FILE ；未做任何更改',
-  'Name a column that the application writes as `version.column`':
-    '请将 `version.column` 设为由应用程序写入的列',
   'If they may be lost, run it again with --yes': '如果可以丢失这些值，请加上 --yes 再次运行',
   'If other writers can wait that long, run it again with --yes':
     '如果其他写入者可以等待这么久，请加上 --yes 再次运行',
@@ -111,8 +76,6 @@ export const zhHints = {
     '请查看它们的作用： sqlite3 STORE {command} ；如果可以对每个更新的行运行它们，请加上 --allow-triggers 再次运行',
   'Look for the trigger or constraint that refuses them: sqlite3 STORE {sql}; run the same command again when it is gone, then umzug-backfill backfill {name} --rescan for those that were skipped':
     '请查找拒绝它们的触发器或约束： sqlite3 STORE {sql} ；去除之后再次运行同一命令，然后用 umzug-backfill backfill {name} --rescan 处理被跳过的行',
-  'Look for RAISE(IGNORE) in the triggers that umzug-backfill up --dry-run lists':
-    '请在 umzug-backfill up --dry-run 列出的触发器中查找 RAISE(IGNORE)',
   'End every run on this store, then remove it: {commands}':
     '请结束该存储上的所有运行，再删除它： {commands}',
 
@@ -156,10 +119,6 @@ export const zhHints = {
     '请指定更早的备份： umzug-backfill restore FILE ；如果需要此备份的内容，请加上 --yes 指定它： umzug-backfill restore {path} --yes',
   'If it is lost, make an empty file in its place, as its owner, and run the same command again: touch STORE':
     '如果它已丢失，请以其所有者身份在原处创建空文件，再次运行同一命令： touch STORE',
-  'Take back what it has filled, then apply it as it is declared now: umzug-backfill down --to {name}, then umzug-backfill up; or put the step file back as it was and finish it first':
-    '先撤回它已填充的内容，再按现在的声明应用：umzug-backfill down --to {name}，然后 umzug-backfill up；或把步骤文件改回原样，先将其完成',
-  'If it derives the same values, run it again with --yes; if not, put it back as it was and take back what it has filled: umzug-backfill down --to {name}; then put in the new one: umzug-backfill up':
-    '如果它推导出相同的值，请加 --yes 重新运行；否则请先改回原样，撤回它已填充的内容：umzug-backfill down --to {name}；再换上新的函数：umzug-backfill up',
   'Put back what somebody else has changed in that table, or go back to the newest backup: umzug-backfill restore':
     '请恢复他人在该表中所作的更改，或恢复到最新的备份：umzug-backfill restore',
   "Go back to a backup: umzug-backfill restore; or give those cells up: umzug-backfill backfill {name} --rescan counts them as the application's own, and `down` then leaves them":

@@ -141,6 +141,4 @@ export const zhSystem = {
   'while reading the database': '在读取数据库时',
   'while waiting for the database': '在等待数据库时',
   'while waiting for the run lock': '在等待运行锁时',
-  'while the WAL of {backfill} was pinned': '在等待 {backfill} 被占住的 WAL 时',
-  'while waiting for a replica to catch up with {backfill}': '在等待副本跟上 {backfill} 的批次时',
 } as const satisfies Catalog;

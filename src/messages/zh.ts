@@ -1,6 +1,7 @@
 import type { Catalog } from './translate.js';
 import { zhChecks } from './zh.checks.js';
 import { zhCli } from './zh.cli.js';
+import { zhEngine } from './zh.engine.js';
 import { zhErrors } from './zh.errors.js';
 import { zhFleet } from './zh.fleet.js';
 import { zhHints } from './zh.hints.js';
@@ -20,6 +21,7 @@ import { zhUmzug } from './zh.umzug.js';
 export const zh = {
   ...zhCli,
   ...zhErrors,
+  ...zhEngine,
   ...zhHints,
   ...zhChecks,
   ...zhResults,

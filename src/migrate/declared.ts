@@ -12,7 +12,7 @@ import { BackfillError } from '../errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { type Drift, refuseDrift } from '../ledger/steps.js';
 import { LEDGER_TABLES } from '../ledger/tables.js';
-import { msg } from '../messages/message.js';
+import { english, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { fingerprint } from '../steps/step.js';
 import type { MigratorOptions } from './options.js';
@@ -39,7 +39,7 @@ export async function checkDeclarations(
       await processWarning(store, ledger, step),
       await declarationWarning(ledger, step),
     ])
-  ).filter((text) => text !== undefined);
+  ).flatMap((text) => (text === undefined ? [] : english(text)));
 }
 
 /**

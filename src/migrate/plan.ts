@@ -8,6 +8,7 @@ import type { ValuesLeft } from '../engine/run-options.js';
 import { planSchemaStep, reverseStatements } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
 import type { Drift } from '../ledger/steps.js';
+import { english } from '../messages/message.js';
 import { RUN_OPTIONS } from '../option-table.js';
 import { countValuesLeft, requireSteadiness } from '../run/run-checks.js';
 import { deleteVersionSql, existingObjects } from '../run/schema.js';
@@ -234,10 +235,11 @@ async function planFill(
   const read = async () => await withFailingRow(store, step, async () => await planRows(store, step, scope));
   const found = await inStep(step, read);
   const thrown = takeThrown(step);
-  warnings.push(...thrownWarnings(step, thrown));
+  warnings.push(...thrownWarnings(step, thrown).map(english));
   if (options.showValues)
     // only in the log, because the output of a dry run may be kept
-    for (const text of thrownWarnings(step, thrown, true)) options.onEvent?.({ event: 'warning', text });
+    for (const text of thrownWarnings(step, thrown, true).map(english))
+      options.onEvent?.({ event: 'warning', text });
   const readMs = performance.now() - startedAt;
   const names = step.columns.map(({ name }) => name);
   const byColumn = <Value>(get: (i: number) => Value): Record<string, Value> =>

@@ -5,7 +5,7 @@ import { absentColumns } from '../engine/inspect.js';
 import { expressionSql, scopeSql } from '../engine/rows.js';
 import { planSchemaStep } from '../engine/schema-plan.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { english, msg } from '../messages/message.js';
 import { existingObjects } from '../run/schema.js';
 import { shellWord } from '../shell.js';
 import type { SchemaStepDefinition } from '../steps/schema-step.js';
@@ -46,7 +46,9 @@ export async function checkPendingSteps(
       if (step.kind === 'schema') {
         const existing = await existingObjects(store, ledger, step);
         warnings.push(
-          ...(await store.dialect.preflightUp(store, step, await planSchemaStep(store, step), existing)),
+          ...(await store.dialect.preflightUp(store, step, await planSchemaStep(store, step), existing)).map(
+            english,
+          ),
         );
       } else {
         await checkBackfill(store, step, coming);

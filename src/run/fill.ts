@@ -6,7 +6,7 @@ import { takeThrown, thrownWarnings } from '../engine/process.js';
 import type { Key } from '../ledger/keys.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { RunRecord } from '../ledger/records.js';
-import { type Message, msg } from '../messages/message.js';
+import { english, type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import { commitBatch, type Loop } from './batches.js';
 import { rejectionOf, requireFixedPoint, stopOnFailures, stopOnRejections } from './run-checks.js';
@@ -201,7 +201,8 @@ async function emitBatch(
     durationMs,
   });
   if (skips === 0) return;
-  for (const text of thrownWarnings(of, takeThrown(of), showValues)) onEvent({ event: 'warning', text });
+  for (const warning of thrownWarnings(of, takeThrown(of), showValues))
+    onEvent({ event: 'warning', text: english(warning) });
   for (const { key, target, reason } of await ledger.skipsOfBatch(backfill, number))
     onEvent({ event: 'row_skipped', backfill, key: String(key), target, reason });
 }

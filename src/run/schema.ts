@@ -44,7 +44,7 @@ export async function checkRequirements(store: Store, requires: StoreRequirement
       throw new BackfillError(
         'TABLE_MISSING',
         msg('The store has no table {table}', { table }),
-        msg('Give the path of a store that the application has made: --db-path /path/to/store.db'),
+        msg('Pass the path of a store that the application created: --db-path /path/to/store.db'),
       );
     }
     const absent = await absentColumns(store, table, columns);
@@ -52,7 +52,7 @@ export async function checkRequirements(store: Store, requires: StoreRequirement
       throw new BackfillError(
         'COLUMN_MISSING',
         msg('The table {table} has no column {columns}', { table, columns: [...absent].join(', ') }),
-        msg('Look at it with: sqlite3 STORE {sql}', { sql: shellWord(`.schema ${table}`) }),
+        msg('Inspect it with: sqlite3 STORE {sql}', { sql: shellWord(`.schema ${table}`) }),
       );
     }
   }

@@ -176,7 +176,7 @@ function checkedProcess(
   if (typeof process !== 'function' || process.constructor.name !== 'Function') {
     throw invalid(
       `Expected \`process\` in ${WHAT} to be a synchronous function`,
-      'Prepare what it has to wait for before, outside: a batch is one transaction, and does not wait',
+      'Load what it waits for before the run: a batch is one transaction, which cannot wait',
     );
   }
   if (!Array.isArray(reads)) {

@@ -96,7 +96,7 @@ const stores: readonly (readonly [title: string, code: string, says: RegExp, mak
   [
     'an unreadable version',
     'VERSION_UNREADABLE',
-    /schema_version holds a row that is no version/,
+    /schema_version contains a row that is not a version/,
     sql("INSERT INTO schema_version (version) VALUES ('latest')"),
   ],
   ['no schema_version', 'VERSION_MISSING', /no table schema_version/, sql('DROP TABLE schema_version')],

@@ -67,7 +67,7 @@ describe('the command line on a database of PostgreSQL', () => {
       const up = await run(secret, 'up', '--json', '--log-level', 'trace');
       expect(up.code, up.stderr).to.equal(0);
       expect(up.json().applied).to.deep.equal(BOTH);
-      expect(up.stderr).to.include('No backup is made of a database');
+      expect(up.stderr).to.include('No backup is made of a PostgreSQL database');
       expect((await run(secret, 'status', '--check')).code).to.equal(0);
       expect((await run(secret, 'verify', '--json')).json().verifications[0].verdict).to.equal('warn');
       expect((await run(secret, 'skips')).stdout).to.include('DOCUMENT_UNREADABLE');
@@ -168,7 +168,7 @@ describe('a store that is named twice, or not as it should be', () => {
     ],
     [[], { ...variables(url), DATABASE_PORT: 'abc' }, 'DATABASE_HOST and DATABASE_PORT do not name a server'],
     [['--database-url', url, '--backup-dir', '/tmp'], {}, '--backup-dir is for a store that is a file'],
-    [['--workers', '2'], { AGENTOS_DB_PATH: 'x.db' }, '--workers is for a database of PostgreSQL'],
+    [['--workers', '2'], { AGENTOS_DB_PATH: 'x.db' }, '--workers is for a PostgreSQL database'],
   ];
   for (const [args, env, says] of refusals) {
     it(`is refused: ${says}`, async () => {

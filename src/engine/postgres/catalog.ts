@@ -3,7 +3,7 @@ import { type PostgresStatements, requirePostgres } from '../../db/postgres/stat
 import { OUR_TABLES } from '../../db/postgres/texts.js';
 import { foldCase, identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
-import { msg } from '../../messages/message.js';
+import { msg, type PlainText } from '../../messages/message.js';
 import type { ColumnInfo, Estimate, TableWork } from '../dialect.js';
 import { connectAs, IS_ME, isSuper } from './rights.js';
 
@@ -36,7 +36,7 @@ export const treeSql = (store: Store, table: string): string => `WITH RECURSIVE 
 export const listSql = (texts: readonly string[]): string => texts.map(literal).join(', ') || 'NULL';
 
 /** Relations by their kind in the catalog. */
-export const RELATIONS: Readonly<Record<string, string>> = {
+export const RELATIONS: Readonly<Record<string, PlainText>> = {
   r: 'table',
   p: 'table',
   v: 'view',
@@ -187,7 +187,7 @@ export async function refuseForeignTable(store: PostgresStatements, table: strin
   throw new BackfillError(
     'SUPERUSER_REFUSED',
     msg(
-      'The table {table} belongs to {owner}, and this user is a superuser, as which triggers and indexes of that owner could run code',
+      'The table {table} belongs to {owner}, whose triggers and indexes could run code as this user, a superuser',
       { table: found.name, owner: found.owner },
     ),
     connectAs(found.owner),

@@ -144,7 +144,7 @@ async function build(store: Store, index: IndexStatement): Promise<void> {
   throw new BackfillError(
     'STATEMENT_REJECTED',
     msg('PostgreSQL did not complete the index {name}', { name: index.name }),
-    msg('Run the same command again: it makes the index anew'),
+    msg('Run the same command again; it recreates the index'),
   );
 }
 

@@ -4,6 +4,7 @@ import { EQ, LT, operator, typeSql } from '../../db/postgres/texts.js';
 import { identifier } from '../../db/sql.js';
 import { findEach } from '../../each.js';
 import type { Key } from '../../ledger/keys.js';
+import { type Message, msg } from '../../messages/message.js';
 import type { Backfill } from '../../steps/define.js';
 import type { KeyFacts, KeyGrowth, KeyRange } from '../dialect.js';
 import { asKey, indexHint, type KeyKind, keyLiteral, rowSql, unsuitable } from '../rows.js';
@@ -113,12 +114,9 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
     );
   // A read includes the rows of inheriting tables, which this table's indexes do not contain.
   if (table.kind === 'r' && table.hasHeirs === 1)
-    throw unsuitable(
-      backfill,
-      'other tables inherit from this one, and rows of theirs may have the same key',
-    );
+    throw unsuitable(backfill, 'other tables inherit from this one, and their rows may have the same key');
   if (KINDS[column.type] === undefined)
-    throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
+    throw unsuitable(backfill, 'its declared type is neither an integer nor a text type');
   if (wantsCollation(column) && column.collation === null) {
     const on = `${identifier(backfill.table)} (${identifier(backfill.key)} COLLATE "C")`;
     throw unsuitable(
@@ -136,11 +134,14 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
 function partitionHint(
   { table, key }: Backfill,
   { kind, parent }: Partial<RelationFacts>,
-): string | undefined {
+): Message | undefined {
   if (typeof parent === 'string')
     return indexHint(`CREATE UNIQUE INDEX CONCURRENTLY ON ${identifier(table)} (${identifier(key)})`);
   if (kind !== 'p') return undefined;
-  return `Declare a backfill for each partition of ${table}, and a schema step for ${table} itself; a partition can have the index that batches go by: CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION (${identifier(key)})`;
+  return msg(
+    'Declare a backfill for each partition of {table}, and a schema step for {table} itself; each partition needs the index for batches: CREATE UNIQUE INDEX CONCURRENTLY ON PARTITION ({key})',
+    { table, key: identifier(key) },
+  );
 }
 
 /** Refuses a table with a row whose key is NULL. The column's type allows nothing else. */
@@ -148,7 +149,7 @@ export async function checkKeyValues(store: Store, backfill: Backfill): Promise<
   const { table, key } = backfill;
   const sql = `SELECT 1 FROM ${identifier(table)} WHERE ${identifier(key)} IS NULL LIMIT 1`;
   if ((await store.project.get(sql)) !== undefined)
-    throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
+    throw unsuitable(backfill, 'it contains values that are neither integers nor texts');
 }
 
 /** Returns the first and last key of the table, or undefined if it is empty. */

@@ -11,7 +11,7 @@ import {
 import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { LEDGER_DROP, LEDGER_TABLES, type LedgerTypes, ledgerDdl } from '../../ledger/tables.js';
-import { msg } from '../../messages/message.js';
+import { msg, type PlainText } from '../../messages/message.js';
 import type { LedgerDialect } from '../dialect.js';
 import { listSql, RELATIONS, relationSql } from './catalog.js';
 import { connectAs, IS_ME, IS_OURS, isSuper, ME_AND_DATABASE, mayUse, roleSql, takeAway } from './rights.js';
@@ -112,33 +112,36 @@ const ledgerTables = async (store: PostgresStatements): Promise<string[]> =>
   );
 
 /** Faults that a relation of the ledger may have, each with its condition on `c`, a row of `pg_class`. */
-const ODDITIES: readonly (readonly [what: string, condition: string])[] = [
-  ['is no plain table', `c.relkind <> CASE WHEN c.relname IN (${TABLES}) THEN 'r' ELSE 'S' END`],
-  ['has triggers', 'EXISTS (SELECT 1 FROM pg_trigger AS x WHERE x.tgrelid = c.oid)'],
-  ['has rules', 'EXISTS (SELECT 1 FROM pg_rewrite AS x WHERE x.ev_class = c.oid)'],
-  ['has row security', 'c.relrowsecurity OR EXISTS (SELECT 1 FROM pg_policy AS x WHERE x.polrelid = c.oid)'],
+const ODDITIES: readonly (readonly [fault: PlainText, condition: string])[] = [
+  ['it is not a plain table', `c.relkind <> CASE WHEN c.relname IN (${TABLES}) THEN 'r' ELSE 'S' END`],
+  ['it has triggers', 'EXISTS (SELECT 1 FROM pg_trigger AS x WHERE x.tgrelid = c.oid)'],
+  ['it has rules', 'EXISTS (SELECT 1 FROM pg_rewrite AS x WHERE x.ev_class = c.oid)'],
   [
-    'has constraints',
+    'it has row security',
+    'c.relrowsecurity OR EXISTS (SELECT 1 FROM pg_policy AS x WHERE x.polrelid = c.oid)',
+  ],
+  [
+    'it has constraints',
     `EXISTS (SELECT 1 FROM pg_constraint AS x WHERE x.conrelid = c.oid AND x.contype NOT IN ('p', 'n'))`,
   ],
   [
-    'has defaults',
+    'it has defaults',
     `EXISTS (SELECT 1 FROM pg_attrdef AS x WHERE x.adrelid = c.oid AND pg_get_expr(x.adbin, x.adrelid) <> '0')
     OR EXISTS (SELECT 1 FROM pg_attribute AS x WHERE x.attrelid = c.oid AND x.attgenerated <> '')`,
   ],
   [
-    'has other types',
+    'it has other types',
     `c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_attribute AS x
     WHERE x.attrelid = c.oid AND x.attnum > 0 AND NOT x.attisdropped
       AND x.atttypid NOT IN ('text'::regtype, 'bigint'::regtype, 'double precision'::regtype, 'bytea'::regtype))`,
   ],
   [
-    'has indexes on expressions',
+    'it has indexes on expressions',
     `EXISTS (SELECT 1 FROM pg_index AS x WHERE x.indrelid = c.oid
     AND (x.indpred IS NOT NULL OR x.indexprs IS NOT NULL AND c.relname <> ${literal(XIDS_TABLE)}))`,
   ],
   [
-    'has heirs or partitions',
+    'it has inheriting tables or partitions',
     'EXISTS (SELECT 1 FROM pg_inherits AS x WHERE c.oid IN (x.inhparent, x.inhrelid))',
   ],
 ];
@@ -149,7 +152,7 @@ interface LedgerRelation {
   readonly kind: string;
   readonly owner: string;
   /** How it differs from what this program creates; empty if its owner is not trusted, null if it does not differ. */
-  readonly fault: string | null;
+  readonly fault: PlainText | '' | null;
   /** Whether confirmation would make its owner trusted. */
   readonly isLifted: number;
   /** Whether this user lacks the right on it, which the owner of the project's tables should have. */
@@ -203,7 +206,7 @@ async function ledgerRelations(
 ): Promise<LedgerRelation[]> {
   const { tables, trustsOthers } = store.driver;
   const oids = tables.map((table) => relationSql(store, table));
-  const odd = ODDITIES.map(([what, condition]) => `WHEN ${condition} THEN ${literal(what)}`);
+  const odd = ODDITIES.map(([fault, condition]) => `WHEN ${condition} THEN ${literal(fault)}`);
   return await store.all<LedgerRelation>(
     `WITH owners AS (SELECT t.relowner AS oid FROM pg_class AS t WHERE t.oid IN (${oids.join(', ') || 'NULL'}))
     SELECT c.relname AS name, c.relkind AS kind, o.rolname AS owner,
@@ -230,25 +233,28 @@ function untrusted(
   handOver: string,
 ): BackfillError {
   const drop = `DROP ${(RELATIONS[kind] ?? 'table').toUpperCase()} ${table}`;
-  if (fault !== '')
+  if (fault)
     return new BackfillError(
       'LEDGER_UNTRUSTED',
-      msg("The ledger's table {table} is not as this program makes it: it {what}", { table, what: fault }),
+      msg("The ledger's table {table} is not as this program creates it: {fault}", {
+        table,
+        fault: msg(fault),
+      }),
       msg(
-        'If it is the ledger of {owner}, connect as that role and take off what was added to it; if it was planted, drop it: {statement}',
+        'Connect as {owner} and remove what was added to it, if it is the ledger of that role; if it was planted, drop it: {statement}',
         { owner, statement: drop },
       ),
     );
   return new BackfillError(
     'LEDGER_UNTRUSTED',
-    msg("The ledger's table {table} is not as this program makes it: it belongs to {owner}", {
+    msg("The ledger's table {table} is not as this program creates it: it belongs to {owner}", {
       table,
       owner,
     }),
     isLifted === 1
       ? connectAs(owner)
       : msg(
-          'If you know it as the ledger of {owner}, hand it over, as that role: {statements}; if it was planted, drop it: {statement}',
+          'Hand it over, if you know it as the ledger of {owner}, as that role: {statements}; if it was planted, drop it: {statement}',
           { owner, statements: handOver, statement: drop },
         ),
   );
@@ -281,7 +287,7 @@ async function refuseWriters(store: PostgresStatements, schema: string): Promise
     from.length === 0 ? [] : [`REVOKE ${what} FROM ${listed(from.map(({ grantee }) => roleSql(grantee)))}`];
   throw new BackfillError(
     'LEDGER_UNTRUSTED',
-    msg("The role {role} may write the ledger's table {table}, which says what SQL this user runs", {
+    msg("The role {role} may write the ledger's table {table}, which decides what SQL this user runs", {
       role,
       table,
     }),

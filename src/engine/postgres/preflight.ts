@@ -1,10 +1,10 @@
 import type { Store } from '../../db/connection.js';
 import { identifier, isSameName } from '../../db/sql.js';
-import { BackfillError } from '../../errors.js';
+import type { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
-import { msg } from '../../messages/message.js';
+import { type Message, msg, type PlainText } from '../../messages/message.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
-import type { SchemaPlan } from '../schema-plan.js';
+import { creatingText, objectText, type SchemaPlan, schemaBlocked } from '../schema-plan.js';
 import { listSql, RELATIONS, relationFacts, relationSql, tableColumns, treeSql } from './catalog.js';
 
 // PostgreSQL has no copy of a schema to try a step on, and DDL that is rolled back blocks others until then. So the catalog is
@@ -13,24 +13,15 @@ import { listSql, RELATIONS, relationFacts, relationSql, tableColumns, treeSql }
 /** Maximum length of a name, in bytes: PostgreSQL truncates longer ones. */
 const LONGEST_NAME = 63;
 
-const blocked = (
-  step: SchemaStepDefinition,
-  what: string,
-  object: string,
-  hint = `Drop or mend ${object}, then run the same command again; nothing was changed`,
-): BackfillError =>
-  new BackfillError(
-    'SCHEMA_BLOCKED',
-    msg('{what} on the table {table} is blocked by {object}', { what, table: step.table, object }),
-    hint,
+function missingPrivilege(table: string, what: Message, right: string | Message): BackfillError {
+  const hint = msg(
+    'Grant it to this role, or run the same command as the owner of {table}; nothing was changed',
+    {
+      table,
+    },
   );
-
-function missingPrivilege(step: SchemaStepDefinition, what: string, right: string): BackfillError {
-  const hint = `Grant it to this role, or run the same command as the owner of ${step.table}; nothing was changed`;
-  return blocked(step, what, `the missing right ${right}`, hint);
+  return schemaBlocked(table, what, msg('the missing right {right}', { right }), hint);
 }
-
-const making = ({ kind, name }: CreatedObject): string => `Making ${kind} ${name}`;
 
 const named = (objects: readonly CreatedObject[], kind: CreatedObject['kind']): string[] =>
   objects.filter((object) => object.kind === kind).map(({ name }) => name);
@@ -41,14 +32,14 @@ export async function preflightUp(
   step: SchemaStepDefinition,
   plan: SchemaPlan,
   made: readonly CreatedObject[],
-): Promise<string[]> {
+): Promise<Message[]> {
   const columns = plan.first.map(({ creates }) => creates).filter(({ kind }) => kind === 'column');
   const indexes = plan.indexes.map(({ creates }) => creates);
   await checkTable(store, step, columns, indexes);
   await checkColumns(store, step, columns);
   for (const index of indexes) await checkIndex(store, step, index, made);
-  return (await blockers(store, step, [...made, ...indexes])).map(
-    (object) => `\`down\` will be blocked by ${object}`,
+  return (await blockers(store, step, [...made, ...indexes])).map((object) =>
+    msg('`down` will be blocked by {object}', { object }),
   );
 }
 
@@ -59,21 +50,30 @@ async function checkTable(
   columns: readonly CreatedObject[],
   indexes: readonly CreatedObject[],
 ): Promise<void> {
-  const facts = await relationFacts(store, step.table);
+  const { table } = step;
+  const facts = await relationFacts(store, table);
   if (!facts) return; // the caller has refused everything but tables
   const [change] = [...columns, ...indexes];
   if (facts.parent !== null && columns[0]) {
-    const hint = `Declare the step for ${facts.parent}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed`;
-    throw blocked(step, making(columns[0]), `table ${facts.parent}, of which it is a partition`, hint);
+    const object = msg('table {name}, of which it is a partition', { name: facts.parent });
+    const hint = msg(
+      'Declare the step for {table}, whose columns are those of its partitions, and backfills for the partitions; nothing was changed',
+      { table: facts.parent },
+    );
+    throw schemaBlocked(table, creatingText(columns[0]), object, hint);
   }
-  if (change && facts.isOwned === 0) throw missingPrivilege(step, making(change), 'to own the table');
+  if (change && facts.isOwned === 0)
+    throw missingPrivilege(table, creatingText(change), msg('to own the table'));
   if (indexes[0] && facts.mayCreate === 0)
-    throw missingPrivilege(step, making(indexes[0]), 'CREATE on its schema');
+    throw missingPrivilege(table, creatingText(indexes[0]), msg('CREATE on its schema'));
   if (step.columns.length === 0) return;
-  if (facts.mayUpdate === 0) throw missingPrivilege(step, 'Filling', 'UPDATE');
+  if (facts.mayUpdate === 0) throw missingPrivilege(table, msg('Filling'), 'UPDATE');
   if (facts.hidesRows === 1)
-    throw missingPrivilege(step, 'Filling', 'BYPASSRLS, without which policies hide rows');
+    throw missingPrivilege(table, msg('Filling'), msg('BYPASSRLS, without which policies hide rows'));
 }
+
+const another = (kind: PlainText, name: string): Message =>
+  msg('another {kind} named {name}', { kind: msg(kind), name });
 
 async function checkColumns(
   store: Store,
@@ -83,10 +83,15 @@ async function checkColumns(
   for (const column of await tableColumns(store, step.table)) {
     const declared = step.columns.find(({ name }) => isSameName(name, column.name));
     if (!declared) continue;
-    if (column.isGenerated) throw blocked(step, 'Filling', `generated column ${column.name}`);
+    if (column.isGenerated)
+      throw schemaBlocked(step.table, msg('Filling'), objectText('generated column', column.name));
     // SQLite considers the two names the same.
     if (declared.name !== column.name)
-      throw blocked(step, `Making column ${declared.name}`, `another column named ${column.name}`);
+      throw schemaBlocked(
+        step.table,
+        creatingText({ kind: 'column', name: declared.name }),
+        another('column', column.name),
+      );
   }
   for (const column of planned) {
     const type = step.columns.find(({ name }) => name === column.name)?.type ?? 'text';
@@ -102,8 +107,13 @@ async function checkDeclaration(
   sql: string,
 ): Promise<void> {
   if (Buffer.byteLength(object.name) > LONGEST_NAME)
-    throw blocked(step, making(object), `its name of more than ${LONGEST_NAME} bytes`);
-  if (await store.compileError(sql)) throw blocked(step, making(object), 'its declaration');
+    throw schemaBlocked(
+      step.table,
+      creatingText(object),
+      msg('its name of more than {bytes} bytes', { bytes: LONGEST_NAME }),
+    );
+  if (await store.compileError(sql))
+    throw schemaBlocked(step.table, creatingText(object), msg('its declaration'));
 }
 
 /** Refuses an index whose columns or condition do not compile once the step's columns exist, or whose name is taken. */
@@ -130,9 +140,13 @@ async function checkIndex(
     index.name,
   );
   if (found?.isUnfinished === 0)
-    throw blocked(step, making(planned), `another ${RELATIONS[found.kind] ?? 'object'} named ${index.name}`);
+    throw schemaBlocked(
+      step.table,
+      creatingText(planned),
+      another(RELATIONS[found.kind] ?? 'object', index.name),
+    );
   if (found && !named(made, 'index').includes(index.name))
-    throw blocked(step, making(planned), `invalid index ${index.name}`);
+    throw schemaBlocked(step.table, creatingText(planned), objectText('invalid index', index.name));
 }
 
 /**
@@ -185,7 +199,7 @@ async function blockers(
   store: Store,
   step: SchemaStepDefinition,
   objects: readonly CreatedObject[],
-): Promise<string[]> {
+): Promise<Message[]> {
   const columns = named(objects, 'column');
   if (columns.length === 0) return [];
   const indexes = named(objects, 'index');
@@ -194,7 +208,7 @@ async function blockers(
       `SELECT ${kind} AS kind, ${name}::text AS name FROM hanging AS h
       JOIN ${catalog} AS x ON h.classid = '${catalog}'::regclass AND x.oid = h.objid ${rest}`,
   );
-  const found = await store.all<{ kind: string; name: string }>(
+  const found = await store.all<{ kind: PlainText; name: string }>(
     `${treeSql(store, step.table)}, hanging AS (
       SELECT d.classid, d.objid, d.objsubid, d.refobjsubid FROM pg_depend AS d JOIN tree ON tree.oid = d.refobjid
         JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
@@ -204,7 +218,7 @@ async function blockers(
   );
   return found
     .filter(({ kind, name }) => kind !== 'index' || !indexes.includes(name))
-    .map(({ kind, name }) => `${kind} ${name}`);
+    .map(({ kind, name }) => objectText(kind, name));
 }
 
 /**
@@ -218,7 +232,7 @@ export async function preflightDown(
 ): Promise<void> {
   if (!objects.some(({ kind }) => kind !== 'version')) return;
   const [object] = await blockers(store, step, objects);
-  if (object !== undefined) throw blocked(step, '`down`', object);
+  if (object !== undefined) throw schemaBlocked(step.table, msg('`down`'), object);
   if ((await relationFacts(store, step.table))?.isOwned === 0)
-    throw missingPrivilege(step, '`down`', 'to own the table');
+    throw missingPrivilege(step.table, msg('`down`'), msg('to own the table'));
 }

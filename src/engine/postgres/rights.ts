@@ -3,7 +3,7 @@ import { type PostgresStatements, requirePostgres } from '../../db/postgres/stat
 import { needsTryJson } from '../../db/postgres/texts.js';
 import { identifier, literal } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
-import { msg } from '../../messages/message.js';
+import { type Message, msg } from '../../messages/message.js';
 import type { Step } from '../../steps/step.js';
 
 /**
@@ -18,15 +18,15 @@ export async function refuseReadOnly(store: Store): Promise<void> {
   if (found?.isReplica === 1)
     throw new BackfillError(
       'STORE_READONLY',
-      msg('The server is a replica, which can only be read'),
-      msg('Name the primary in --database-url'),
+      msg('The server is a replica, which is read-only'),
+      msg('Pass the primary in --database-url'),
     );
   if (found?.isReadOnly === 1)
     throw new BackfillError(
       'STORE_READONLY',
-      msg('The server is set to take no writes: default_transaction_read_only is on'),
+      msg('The server is read-only: default_transaction_read_only is on'),
       msg(
-        'Find out why first: some servers set it when their disk is full. Then reset it for the server, the database or the role, and run the same command again',
+        'Check why first, as some servers set it when their disk is full; then reset it for the server, the database or the role, and run the same command again',
       ),
     );
 }
@@ -36,9 +36,9 @@ export const temporaryMissing = (): BackfillError =>
   new BackfillError(
     'STATEMENT_REJECTED',
     msg(
-      'This user may not make a temporary function, without which PostgreSQL before 16 can not tell which texts are JSON',
+      'This user may not create temporary functions, which PostgreSQL before 16 needs to tell which texts are JSON',
     ),
-    msg('Let it: GRANT TEMPORARY ON DATABASE … TO …; a replica has none'),
+    msg('Grant it: GRANT TEMPORARY ON DATABASE … TO …; a replica allows none'),
   );
 
 /**
@@ -98,7 +98,7 @@ export async function refuseUnsafePath(store: PostgresStatements): Promise<void>
     throw new BackfillError(
       'SUPERUSER_REFUSED',
       msg(
-        'The schema {schema} of the search path belongs to {owner}, and this user is a superuser, as which what that owner plants there could run',
+        'The schema {schema} of the search path belongs to {owner}, whose objects in it could run code as this user, a superuser',
         { schema, owner: role },
       ),
       connectAs(role),
@@ -109,12 +109,12 @@ export async function refuseUnsafePath(store: PostgresStatements): Promise<void>
   throw new BackfillError(
     'SEARCH_PATH_UNSAFE',
     msg(
-      'The role {role} may create objects in the schema {schema} of the search path, and what it plants there could run as this user',
+      'The role {role} may create objects in the schema {schema} of the search path, which could run code as this user',
       { role, schema },
     ),
     found.isOwner === 1
       ? msg(
-          'Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if {role} may do whatever this user may, run it again with --yes',
+          'Remove the schema from the search path: ALTER ROLE … SET search_path = …; or run it again with --yes if {role} may do whatever this user may',
           { role },
         )
       : takeAway(statements, role, owner),
@@ -145,14 +145,26 @@ export const mayUse = (grantee: string): string =>
 export const IS_OURS = `(pg_has_role(r.oid, me.oid, 'MEMBER') OR NOT ${isSuper('me.oid')} AND pg_has_role(r.oid, d.datdba, 'MEMBER'))`;
 
 /** Returns a hint that revokes a right from a role, as the user who may. */
-export const takeAway = (statements: readonly string[], role: string, owner?: string): string =>
+export const takeAway = (statements: readonly string[], role: string, owner?: string): Message =>
   owner === undefined
-    ? `Take that right away: ${statements.join('; ')}; if ${role} may do whatever this user may, run it again with --yes`
-    : `Take that right away, as ${owner}: ${statements.join('; ')}; if ${role} may do whatever this user may, run it again with --yes`;
+    ? msg(
+        'Revoke that right: {statements}; or run it again with --yes if {role} may do whatever this user may',
+        {
+          statements: statements.join('; '),
+          role,
+        },
+      )
+    : msg(
+        'Revoke that right, as {owner}: {statements}; or run it again with --yes if {role} may do whatever this user may',
+        { owner, statements: statements.join('; '), role },
+      );
 
 /** Returns a role as SQL. */
 export const roleSql = (name: string): string => (name === 'PUBLIC' ? name : identifier(name));
 
 /** Returns a hint to connect as the owner of something that could act as this user. */
-export const connectAs = (owner: string): string =>
-  `Connect as ${owner}, since a trigger can undo SET ROLE; if ${owner} may do whatever a superuser may, run it again with --yes`;
+export const connectAs = (owner: string): Message =>
+  msg(
+    'Connect as {owner}, because a trigger can undo SET ROLE; or run it again with --yes if {owner} may do whatever a superuser may',
+    { owner },
+  );

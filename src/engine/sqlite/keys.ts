@@ -69,7 +69,8 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
   if (collations.length === 0)
     throw unsuitable(backfill, 'it is not the only column of the primary key or of a unique index');
   const { kind } = await keyOf(store, backfill);
-  if (kind === undefined) throw unsuitable(backfill, 'its declared type is neither of integers nor of texts');
+  if (kind === undefined)
+    throw unsuitable(backfill, 'its declared type is neither an integer nor a text type');
   if (kind === 'integer') return;
   if (await ignoresCase(store, backfill)) throw unsuitable(backfill, 'its collation is not BINARY');
   if (!collations.includes('BINARY')) {
@@ -77,7 +78,7 @@ export async function checkKey(store: Store, backfill: Backfill): Promise<void> 
     throw unsuitable(backfill, 'its collation is not BINARY', indexHint(`CREATE UNIQUE INDEX ${index}`));
   }
   const [encoding] = await store.pluck('PRAGMA encoding');
-  if (encoding !== 'UTF-8') throw unsuitable(backfill, 'texts of this store are in UTF-16');
+  if (encoding !== 'UTF-8') throw unsuitable(backfill, 'texts in this store are UTF-16');
 }
 
 /** Whether the key is an alias of the rowid, which is always an integer. */
@@ -113,7 +114,7 @@ export async function checkKeyValues(store: Store, backfill: Backfill): Promise<
   const { kind = 'integer' } = await keyOf(store, backfill);
   const refuse = async (rows: string): Promise<void> => {
     if ((await store.get(`SELECT 1 FROM ${rows} LIMIT 1`)) !== undefined)
-      throw unsuitable(backfill, 'it holds values that are neither integers nor texts');
+      throw unsuitable(backfill, 'it contains values that are neither integers nor texts');
   };
   // Values sort by type first: NULL, numbers, texts, blobs.
   const ends = `(SELECT min(${column}) AS k FROM ${table} UNION ALL SELECT max(${column}) FROM ${table})`;
@@ -135,7 +136,7 @@ export async function checkTexts(store: Store, backfill: Backfill, keys: string)
     `SELECT 1 FROM ${keys} WHERE NOT ${IS_UTF8}(CAST(k AS BLOB)) OR instr(CAST(k AS BLOB), x'00') > 0 LIMIT 1`,
   );
   if (found !== undefined)
-    throw unsuitable(backfill, 'it holds texts that are no valid UTF-8, or have a NUL within');
+    throw unsuitable(backfill, 'it contains texts that are not valid UTF-8, or contain a NUL');
 }
 
 /** Returns the first and last key of the table, or undefined if it is empty. */

@@ -70,11 +70,11 @@ async function waitForWal(
       throw new BackfillError(
         'WAL_PINNED',
         msg(
-          'The WAL has grown to {size} MiB, since another program keeps a read transaction open; every committed batch is kept',
+          'The WAL has grown to {size} MiB, because another program keeps a read transaction open; every committed batch is kept',
           { size: Math.round(walBytes / 2 ** 20) },
         ),
         msg(
-          'End the program that reads (lsof STORE-wal lists those that have it open), then run the same command again: it resumes where it stopped; --wal-limit MIB allows a larger WAL',
+          'Stop the program that reads (lsof STORE-wal lists those that have it open), then run the same command again; it resumes where it stopped; or allow a larger WAL: --wal-limit MIB',
         ),
       );
     await pauseFor(WAL_POLL_MS, signal);

@@ -7,13 +7,19 @@ import { isSameName, noUpdateSql } from '../../db/sql.js';
 import { unsafeUse } from '../../engine-errors.js';
 import { BackfillError } from '../../errors.js';
 import type { CreatedObject } from '../../ledger/records.js';
-import { msg } from '../../messages/message.js';
+import { type Message, msg } from '../../messages/message.js';
 import type { SchemaStepDefinition } from '../../steps/schema-step.js';
 import { noStatement } from '../../steps/sql-step.js';
 import type { Step } from '../../steps/step.js';
-import { reverseStatements, type SchemaPlan } from '../schema-plan.js';
+import {
+  creatingText,
+  objectText,
+  reverseStatements,
+  type SchemaPlan,
+  schemaBlocked,
+} from '../schema-plan.js';
 import { tableColumns, updateTriggers } from './inspect.js';
-import type { Trial, TrialResult } from './trial-process.js';
+import type { SchemaType, Trial, TrialResult } from './trial-process.js';
 import { schemaObjects, tampered } from './trust.js';
 
 /** Maximum time of a trial, in milliseconds. A schema of 3,000 triggers takes a second. */
@@ -75,7 +81,7 @@ async function tryInProcess(input: string): Promise<TrialResult> {
             code: signal ?? (typeof code === 'number' ? code : name),
           }),
       msg(
-        'Look at the schema with sqlite3 -safe STORE .schema, if you do not trust who wrote it; else run the same command again when the machine is less busy; nothing was changed',
+        'Inspect the schema if you do not trust its author: sqlite3 -safe STORE .schema; else run the same command again when the machine is less busy; nothing was changed',
       ),
       { cause: error },
     );
@@ -83,28 +89,26 @@ async function tryInProcess(input: string): Promise<TrialResult> {
 }
 
 /** SQLite names the view, trigger or index that a schema change would break. */
-const ERROR_IN = /^error in ((?:view|trigger|index|table) .+?)(?: after .*)?: /;
+const ERROR_IN = /^error in (view|trigger|index|table) (.+?)(?: after .*)?: /;
 
-/** Returns the blocking object, such as "view late_events", if SQLite names it. */
-const culprit = (message: string, otherwise = 'another object'): string =>
-  ERROR_IN.exec(message)?.[1] ?? otherwise;
+/** Returns the blocking object, such as `view late_events`, if SQLite names it. */
+function culprit(message: string, otherwise: Message = msg('another object')): Message {
+  const [, type, name] = ERROR_IN.exec(message) ?? [];
+  return type === undefined || name === undefined ? otherwise : objectText(type as SchemaType, name);
+}
 
-function blocked(table: string, what: string, object: string, message = ''): BackfillError {
+function blocked(table: string, what: Message, object: Message, message = ''): BackfillError {
   const used = unsafeUse(message)?.used;
+  const options = message === '' ? {} : { cause: new Error(message) };
+  if (used === undefined) return schemaBlocked(table, what, object, undefined, options);
   return new BackfillError(
     'SCHEMA_BLOCKED',
-    used === undefined
-      ? msg('{what} on the table {table} is blocked by {object}', { what, table, object })
-      : msg(
-          '{what} on the table {table} is blocked by {object}: it uses {used}, which SQLite refuses in the schema of a file',
-          { what, table, object, used },
-        ),
-    used === undefined
-      ? msg('Drop or mend {object}, then run the same command again; nothing was changed', { object })
-      : msg('Drop {object}, run the same command again, then create it anew; nothing was changed', {
-          object,
-        }),
-    message === '' ? {} : { cause: new Error(message) },
+    msg(
+      '{what} on the table {table} is blocked by {object}: it uses {used}, which SQLite rejects in the schema of a file',
+      { what, table, object, used },
+    ),
+    msg('Drop {object}, run the same command again, then recreate it; nothing was changed', { object }),
+    options,
   );
 }
 
@@ -114,12 +118,12 @@ export async function preflightUp(
   step: SchemaStepDefinition,
   plan: SchemaPlan,
   made: readonly CreatedObject[],
-): Promise<string[]> {
+): Promise<Message[]> {
   const { table } = step;
   const generated = (await tableColumns(store, table)).find(
     ({ name, isGenerated }) => isGenerated && step.columns.some((column) => isSameName(column.name, name)),
   );
-  if (generated) throw blocked(table, 'Filling', `generated column ${generated.name}`);
+  if (generated) throw blocked(table, msg('Filling'), objectText('generated column', generated.name));
   const statements = [...plan.first, ...plan.indexes].map(({ sql, creates }) => ({ sql, ...creates }));
   const result = await tryOut(store, {
     table,
@@ -129,11 +133,13 @@ export async function preflightUp(
   });
   if (result.ended === 'forward') {
     const { failed, clash, message } = result;
-    const other = clash === undefined ? 'another object' : `another ${clash} named ${failed.name}`;
-    throw blocked(table, `Making ${failed.kind} ${failed.name}`, culprit(message, other), message);
+    const other = clash && msg('another {kind} named {name}', { kind: msg(clash), name: failed.name });
+    throw blocked(table, creatingText(failed), culprit(message, other), message);
   }
   refuseUpdate(table, result);
-  return result.ended === 'reverse' ? [`\`down\` will be blocked by ${culprit(result.message)}`] : [];
+  return result.ended === 'reverse'
+    ? [msg('`down` will be blocked by {object}', { object: culprit(result.message) })]
+    : [];
 }
 
 /** Tries the statements of `down` on a copy of the schema. See the `Dialect`. */
@@ -145,7 +151,8 @@ export async function preflightDown(
   const { table } = step;
   const reverse = reverseStatements(step, objects);
   const result = await tryOut(store, { table, forward: [], columns: [], reverse });
-  if (result.ended === 'reverse') throw blocked(table, '`down`', culprit(result.message), result.message);
+  if (result.ended === 'reverse')
+    throw blocked(table, msg('`down`'), culprit(result.message), result.message);
 }
 
 /**
@@ -165,7 +172,8 @@ export async function updateError(
 function refuseUpdate(table: string, result: TrialResult): void {
   if (result.ended !== 'update') return;
   const { trigger, message } = result;
-  throw blocked(table, 'An UPDATE', trigger === undefined ? 'another object' : `trigger ${trigger}`, message);
+  const object = trigger === undefined ? msg('another object') : objectText('trigger', trigger);
+  throw blocked(table, msg('An UPDATE'), object, message);
 }
 
 /** Refuses an SQL step with a text that does not compile (`STEP_INVALID`). Files that cannot be written are refused on open. */

@@ -143,7 +143,7 @@ function printable(sql: string, backfill: string): string {
     if (!spaced.some(hasHidden)) return spaced.join('\n');
     throw new BackfillError(
       'USAGE',
-      msg('The SQL of {name} can not be printed: a name in it holds a character that can not be seen', {
+      msg('The SQL of {name} cannot be printed: a name in it contains an invisible character', {
         name: backfill,
       }),
       msg('Run it without: umzug-backfill verify'),

@@ -3,12 +3,16 @@ import { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { foldCase, identifier, isVirtual, noUpdateSql } from '../../db/sql.js';
 import { altering, connect } from '../../db/sqlite/connection.js';
+import type { CreatedObject } from '../../ledger/records.js';
 
 // A process that runs one trial, from stdin to stdout. A thread ends it at its limits: SQLite cannot be interrupted, and the
 // command that waits for it may be killed.
 
 /** A copy of a store's schema in memory, without rows. */
 type SchemaCopy = Database.Database;
+
+/** Types of the objects of a schema. */
+export type SchemaType = 'table' | 'index' | 'view' | 'trigger';
 
 /** An object of a store's schema that has a text. */
 export interface SchemaObject {
@@ -24,7 +28,7 @@ export interface Trial {
   /** The step's table. */
   readonly table: string;
   /** Tried first, in order. */
-  readonly forward: readonly { readonly sql: string; readonly kind: string; readonly name: string }[];
+  readonly forward: readonly (CreatedObject & { readonly sql: string })[];
   /** Columns to update after that. */
   readonly columns: readonly string[];
   /** Tried last, in order. */
@@ -42,7 +46,7 @@ export type TrialResult =
       readonly ended: 'forward';
       readonly failed: Trial['forward'][number];
       readonly message: string;
-      readonly clash: string | undefined;
+      readonly clash: SchemaType | undefined;
     }
   /** The columns cannot be updated. */
   | { readonly ended: 'update'; readonly message: string; readonly trigger: string | undefined }
@@ -62,7 +66,7 @@ function runTrial({ objects, table, forward, columns, reverse }: Trial): TrialRe
     const message = refusal(copy, failed.sql);
     if (message === undefined) continue;
     const named = copy.prepare('SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE').pluck();
-    return { ended: 'forward', failed, message, clash: named.get(failed.name) as string | undefined };
+    return { ended: 'forward', failed, message, clash: named.get(failed.name) as SchemaType | undefined };
   }
   if (columns.length > 0) {
     const update = noUpdateSql(table, columns);

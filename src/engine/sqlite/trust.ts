@@ -2,9 +2,9 @@ import type { Store } from '../../db/connection.js';
 import { firstWords, foldCase, identifier, literal, normaliseSql, tokensOf } from '../../db/sql.js';
 import { BackfillError } from '../../errors.js';
 import { LEDGER_TABLES, ledgerDdl, SQLITE_TYPES } from '../../ledger/tables.js';
-import { msg } from '../../messages/message.js';
+import { type Message, msg } from '../../messages/message.js';
 import { shellWord } from '../../shell.js';
-import type { SchemaObject } from './trial-process.js';
+import type { SchemaObject, SchemaType } from './trial-process.js';
 
 /** DDL of the ledger's tables and indexes. */
 export const LEDGER_DDL = ledgerDdl(SQLITE_TYPES);
@@ -17,6 +17,14 @@ const TEXTS: ReadonlyMap<string, string> = new Map(
     ),
   ].map(([, kind = '', name = '', rest = '']) => [name, normaliseSql(`CREATE ${kind} ${name}${rest}`)]),
 );
+
+const TYPES: readonly SchemaType[] = ['table', 'index', 'view', 'trigger'];
+
+/** Returns a type for a message; as it is if it is not one of SQLite's, because the file's author may have written it. */
+function typeText(type: string): Message | string {
+  const known = TYPES.find((one) => one === type);
+  return known ? msg(known) : type;
+}
 
 interface Entry extends Omit<SchemaObject, 'sql'> {
   readonly sql: string | null;
@@ -45,13 +53,13 @@ export async function checkLedger(
   throw new BackfillError(
     'LEDGER_UNTRUSTED',
     msg(
-      'The {type} {name} is not part of the ledger as this program makes it, and would act when that is read or written',
-      { type, name },
+      'The {type} {name} is not part of the ledger that this program creates, and would act when the ledger is read or written',
+      { type: typeText(type), name },
     ),
     tables.includes(foldCase(name))
       ? msg('Restore a backup that you trust: umzug-backfill restore FILE; nothing was changed')
       : msg(
-          'If you know it, drop it: sqlite3 STORE {sql}; else restore a backup that you trust: umzug-backfill restore FILE; nothing was changed',
+          'Drop it if you know it: sqlite3 STORE {sql}; else restore a backup that you trust: umzug-backfill restore FILE; nothing was changed',
           { sql: shellWord(`DROP ${type.toUpperCase()} ${identifier(name)}`) },
         ),
   );
@@ -112,12 +120,12 @@ export const tampered = ({ type, name }: Pick<SchemaObject, 'type' | 'name'>): B
   new BackfillError(
     'SCHEMA_TAMPERED',
     msg("The text of the {type} {name} in the store's schema is not one CREATE {word} statement", {
-      type,
+      type: typeText(type),
       name,
       word: type.toUpperCase(),
     }),
     msg(
-      'SQLite does not write such a text: look at it with sqlite3 -safe STORE {sql}, and restore a backup that you trust: umzug-backfill restore FILE; nothing was changed',
+      'Inspect it, as SQLite does not write such a text: sqlite3 -safe STORE {sql}; then restore a backup that you trust: umzug-backfill restore FILE; nothing was changed',
       { sql: shellWord(`SELECT sql FROM sqlite_schema WHERE name = ${literal(name)}`) },
     ),
   );
