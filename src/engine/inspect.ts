@@ -48,7 +48,7 @@ export async function storeVersions(
     throw new BackfillError(
       'VERSION_MISSING',
       msg('The store has no table {table}, so that its version is not known', { table }),
-      msg('Give the path of a store that the application has made: --db-path /path/to/store.db'),
+      msg('Pass the path of a store that the application has created: --db-path /path/to/store.db'),
     );
   }
   if ((await absentColumns(store, table, [column])).size > 0) {

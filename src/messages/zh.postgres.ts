@@ -25,7 +25,7 @@ export const zhPostgres = {
     '服务器被设置为不接受写入：default_transaction_read_only 为 on',
   'Find out why first: some servers set it when their disk is full. Then reset it for the server, the database or the role, and run the same command again':
     '请先查明原因：有些服务器在磁盘已满时会设置它。然后在服务器、数据库或角色上重置它，再次运行同一命令',
-  'Name the primary in --database-url': '请在 --database-url 中指定主服务器',
+  'Pass the primary with --database-url': '请在 --database-url 中指定主服务器',
   'The role {role} may create objects in the schema {schema} of the search path, and what it plants there could run as this user':
     '角色 {role} 可以在 search_path 中的模式 {schema} 里创建对象，它在那里植入的代码可能以当前用户的身份运行',
   'Leave the schema out of the search path: ALTER ROLE … SET search_path = …; if {role} may do whatever this user may, run it again with --yes':

@@ -44,7 +44,7 @@ export async function checkRequirements(store: Store, requires: StoreRequirement
       throw new BackfillError(
         'TABLE_MISSING',
         msg('The store has no table {table}', { table }),
-        msg('Give the path of a store that the application has made: --db-path /path/to/store.db'),
+        msg('Pass the path of a store that the application has created: --db-path /path/to/store.db'),
       );
     }
     const absent = await absentColumns(store, table, columns);

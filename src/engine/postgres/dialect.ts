@@ -196,7 +196,7 @@ export function postgresConnector(address: PostgresAddress, signal?: AbortSignal
     withSharedLock: async (act) => await withSharedLock(sessions, act),
     warnings: () => [
       ...plaintextWarnings(address),
-      'No backup is made of a database: its server has its own, as pg_dump makes one',
+      msg('No backup is made of a database: its server has its own, as pg_dump makes one'),
     ],
   };
 }

@@ -19,7 +19,7 @@ export async function refuseReadOnly(store: Store): Promise<void> {
     throw new BackfillError(
       'STORE_READONLY',
       msg('The server is a replica, which can only be read'),
-      msg('Name the primary in --database-url'),
+      msg('Pass the primary with --database-url'),
     );
   if (found?.isReadOnly === 1)
     throw new BackfillError(
