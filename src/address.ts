@@ -56,8 +56,8 @@ export function storeAddress(config: Config, given: StoreFlags, env: NodeJS.Proc
   if (sources.length > 1) {
     throw new BackfillError(
       'USAGE',
-      msg('Two stores are named, by {sources}', { sources: sources.join(' and ') }),
-      msg('Name one: leave one of the options out, or unset the variable'),
+      msg('Several stores are specified: {sources}', { sources: sources.join(' and ') }),
+      msg('Pass only one: remove the other options, or unset the variable'),
     );
   }
   if (given.postgres) return fromUrl(named('DATABASE_URL') ?? missingUrl());
@@ -75,8 +75,8 @@ function fromUrl(url: string): StoreAddress {
   if (!isPostgresUrl(url) || !parseAddress(url)) {
     throw new BackfillError(
       'USAGE',
-      msg('The URL of the database is none of PostgreSQL'),
-      msg('Write it as postgres://USER@HOST:5432/DATABASE'),
+      msg('The URL of the database is not a PostgreSQL URL'),
+      msg('Pass it as postgres://USER@HOST:5432/DATABASE'),
     );
   }
   refuseUnknownParameters(url);
@@ -91,11 +91,11 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
   if (database === undefined) {
     throw new BackfillError(
       'USAGE',
-      msg('{type} says that the store is a database of PostgreSQL, and {name} does not say which', {
+      msg('{type} selects a PostgreSQL store, but {name} is not set', {
         type: names.type,
         name: names.name,
       }),
-      msg('Set {name}, {host} and {user}, or give --database-url', {
+      msg('Set {name}, {host} and {user}, or pass --database-url', {
         name: names.name,
         host: names.host,
         user: names.user,
@@ -114,8 +114,8 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
   if (!isTaken || !/^\d+$/.test(port) || (url.port || '5432') !== String(Number(port))) {
     throw new BackfillError(
       'USAGE',
-      msg('{host} and {port} do not name a server', { host: names.host, port: names.port }),
-      msg('Set {host} to a name or an address, and {port} to a number', {
+      msg('{host} and {port} are not a valid host and port', { host: names.host, port: names.port }),
+      msg('Set {host} to a host name or an IP address, and {port} to a number', {
         host: names.host,
         port: names.port,
       }),
@@ -134,7 +134,7 @@ function urlOf(names: PostgresEnv, named: (name: string | undefined) => string |
 function missingStore(): never {
   throw new BackfillError(
     'USAGE',
-    msg('No store is named: the config has no `database.path`'),
+    msg('No store is specified, and the config has no `database.path`'),
     msg(
       'Pass --db-path PATH, --database-url URL, or --postgres with DATABASE_URL set; or set `database.path` in the config file',
     ),
@@ -144,7 +144,7 @@ function missingStore(): never {
 function missingUrl(): never {
   throw new BackfillError(
     'USAGE',
-    msg('--postgres takes the URL of the database from DATABASE_URL, which is not set'),
-    msg('Set it, or give --database-url postgres://USER@HOST:5432/DATABASE'),
+    msg('--postgres uses the URL in DATABASE_URL, which is not set'),
+    msg('Set it, or pass --database-url postgres://USER@HOST:5432/DATABASE'),
   );
 }

@@ -209,7 +209,7 @@ export function toBackfillError(error: unknown, doing?: Doing | Message): Backfi
   const kind = error instanceof Error ? error.name : typeof error;
   return new BackfillError(
     'INTERNAL',
-    full(msg('Something went wrong that this program does not expect'), kind),
+    full(msg('An unexpected error occurred'), kind),
     msg('Run it again with --log-level debug, and report what it prints'),
     { cause: error },
   );
@@ -228,21 +228,21 @@ function sqliteMeaning(error: EngineError): Meaning {
     return [
       'SCHEMA_BLOCKED',
       object === undefined
-        ? msg('SQLite refuses {used} in the schema of a file, and a trigger or a view uses it', { used })
-        : msg('SQLite refuses {used} in the schema of a file, and it is used by {objects}', {
+        ? msg('SQLite rejects {used} in the schema of a file, and a trigger or a view uses it', { used })
+        : msg('SQLite rejects {used} in the schema of a file, and it is used by {objects}', {
             used,
             objects: object,
           }),
-      'Find what uses it with: sqlite3 STORE .schema, drop that, run the same command again, then create it anew',
+      'Find the object that uses it with: sqlite3 STORE .schema; drop it, run the same command again, then recreate it',
     ];
   }
   const known = SQLITE_MEANINGS.find(([prefix]) => error.code.startsWith(prefix));
   if (known) return [known[1], msg(known[2]), known[3]];
   return [
     'STATEMENT_REJECTED',
-    msg('SQLite refused a statement'),
+    msg('SQLite rejected a statement'),
     error.code.startsWith('SQLITE_CONSTRAINT')
-      ? 'Look for a trigger or a constraint that stands in the way: sqlite3 STORE .schema'
+      ? 'Check for a trigger or a constraint that rejects it: sqlite3 STORE .schema'
       : 'Compare the schema with what the steps expect: sqlite3 STORE .schema',
   ];
 }
@@ -253,13 +253,13 @@ function postgresMeaning({ code }: EngineError): Meaning {
   if (!/^POSTGRES_[0-9A-Z]{5}$/.test(code))
     return [
       'STORE_UNREACHABLE',
-      msg('The server can not be reached, or the connection was lost'),
+      msg('The server cannot be reached, or the connection was lost'),
       'Check the address, and that the server is up; then run the same command again',
     ];
   return [
     'STATEMENT_REJECTED',
-    msg('PostgreSQL refused a statement'),
-    'Look the code up in the appendix "PostgreSQL Error Codes" of its manual, and compare the schema with what the steps expect',
+    msg('PostgreSQL rejected a statement'),
+    'Check the code in the appendix "PostgreSQL Error Codes" of its manual, and compare the schema with what the steps expect',
   ];
 }
 
@@ -282,12 +282,13 @@ function addonUnusable(error: Error): BackfillError {
   return new BackfillError(
     'DRIVER_UNUSABLE',
     its === undefined
-      ? msg('better-sqlite3 can not be loaded by Node {node}: it is not compiled for it', { node })
-      : msg(
-          'better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION {its}) than this one, {node} ({own})',
-          { its, node, own: modules },
-        ),
-    msg('Compile it for this one: npm rebuild better-sqlite3; or run the Node that it was installed with'),
+      ? msg('Node {node} cannot load better-sqlite3: it is not compiled for this version', { node })
+      : msg('better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION {its}) than {node} ({own})', {
+          its,
+          node,
+          own: modules,
+        }),
+    msg('Recompile it: npm rebuild better-sqlite3; or run the Node that it was installed with'),
     { cause: error },
   );
 }

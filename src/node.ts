@@ -17,11 +17,11 @@ export function requireNode(): void {
   if (compareVersions(own, least) >= 0) return;
   throw new BackfillError(
     'NODE_TOO_OLD',
-    msg('Node {node} is too old: this program needs {versions}', {
+    msg('Node {node} is too old: this program requires {versions}', {
       node: process.versions.node,
       versions: NODE_VERSIONS,
     }),
-    msg('Install such a Node, then compile the driver of SQLite for it: npm rebuild better-sqlite3'),
+    msg('Install a supported Node, then recompile the SQLite driver: npm rebuild better-sqlite3'),
   );
 }
 

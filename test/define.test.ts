@@ -269,7 +269,7 @@ describe('defineConfig', () => {
       const hintOf = async (code: string, ...call: Parameters<typeof statusOf>): Promise<string> =>
         expectRefusal(await statusOf(...call), code, 1).hint;
       expect(await hintOf('STORE_MISSING', database, env)).to.equal(
-        `Give the path of an existing store: --db-path /path/to/store.db; none is ever created; there is a file at ${at('second.db')}, ${at('old.db')}: pass --db-path if it is the store`,
+        `Pass the path of an existing store: --db-path /path/to/store.db; this program creates none; there is a file at ${at('second.db')}, ${at('old.db')}: pass --db-path if it is the store`,
       );
       // Of a table that is not there, and of one without rows. The store itself is no other.
       for (const sql of ['SELECT 1', 'CREATE TABLE schema_version (version)']) {
@@ -278,7 +278,7 @@ describe('defineConfig', () => {
         const hint = await hintOf('VERSION_MISSING', { ...database, requires }, {});
         expect(hint).to.match(/; there is a file at \S+\/old\.db: pass --db-path if it is the store$/);
       }
-      expect(await hintOf('STORE_MISSING', { path: 'none.db' }, {})).to.match(/none is ever created$/);
+      expect(await hintOf('STORE_MISSING', { path: 'none.db' }, {})).to.match(/creates none$/);
     });
 
     it('names --postgres where DATABASE_URL is set and the file is missing', async () => {
@@ -296,7 +296,7 @@ describe('defineConfig', () => {
       expectRefusal(named, 'STORE_UNREACHABLE', 1);
       expectRefusal(await statusOf({}, { DATABASE_URL: url }, '--postgres'), 'STORE_UNREACHABLE', 1);
       const { message, hint } = expectRefusal(await statusOf({}, { DATABASE_URL: url }), 'USAGE', 2);
-      expect(message).to.equal('No store is named: the config has no `database.path`');
+      expect(message).to.equal('No store is specified, and the config has no `database.path`');
       expect(hint).to.include('--postgres');
     });
 
@@ -312,7 +312,7 @@ describe('defineConfig', () => {
         const result = await statusOf({ postgres: { ...postgres, defaults: { name, user } } }, other);
         expectRefusal(result, 'STORE_MISSING', 1);
         const none = await statusOf({ postgres: { ...postgres, defaults: { user } } }, env);
-        expect(expectRefusal(none, 'USAGE', 2).message).to.include('APP_NAME does not say which');
+        expect(expectRefusal(none, 'USAGE', 2).message).to.include('APP_NAME is not set');
       });
     });
   });

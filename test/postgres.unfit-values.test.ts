@@ -205,7 +205,7 @@ describe('an error of the PostgreSQL server', () => {
         const commands = tables.of([step]);
         const { error } = await commands.up();
         expect(`${error?.code}: ${error?.message}`).to.match(
-          /^STATEMENT_REJECTED: A statement needs a deeper stack .*POSTGRES_54001/,
+          /^STATEMENT_REJECTED: A statement exceeds the stack depth limit .*POSTGRES_54001/,
         );
         expect(await skipsOf(commands)).to.deep.equal([]);
         await tables.exec(

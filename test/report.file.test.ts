@@ -105,7 +105,7 @@ describe('the file of a report', () => {
       );
     }));
 
-  it('is refused where it is no file, and where its folder is not there', () =>
+  it('is refused where it is no file, and where its folder does not exist', () =>
     withStore(async (folder, store) => {
       mkdirSync(join(folder, 'reports'));
       const files = [join(folder, 'reports'), '/dev/null', join(folder, 'none/report.html'), `${store}/x`];

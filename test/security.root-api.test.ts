@@ -123,12 +123,12 @@ describe('a store of another user, used by root within a program', () => {
     'its -wal is a link of another user’s': [
       () => plant('/nonexistent', `${store}-wal`),
       'STORE_UNTRUSTED',
-      () => `${store}-wal beside it is not a file`,
+      () => `${store}-wal next to it is not a file`,
     ],
     'its -journal is a link of another user’s': [
       () => plant('/nonexistent', `${store}-journal`),
       'STORE_UNTRUSTED',
-      () => `${store}-journal beside it is not a file`,
+      () => `${store}-journal next to it is not a file`,
     ],
     'its -wal is a link of another user’s, where a link of root’s leads': [
       () => {
@@ -137,7 +137,7 @@ describe('a store of another user, used by root within a program', () => {
         plant('/nonexistent', at('real.db-wal'));
       },
       'STORE_UNTRUSTED',
-      () => `${at('real.db-wal')} beside it is not a file`,
+      () => `${at('real.db-wal')} next to it is not a file`,
     ],
     'several users own its path': [
       () => {
@@ -150,7 +150,7 @@ describe('a store of another user, used by root within a program', () => {
     'everyone may write its folder': [
       () => chmodSync(own, 0o777),
       'STORE_UNTRUSTED',
-      () => `every user may replace what is in ${own}`,
+      () => `every user may replace files in ${own}`,
     ],
     'everyone may write its folder, and it is another user’s': [
       () => {
@@ -158,7 +158,7 @@ describe('a store of another user, used by root within a program', () => {
         give(OTHER, store);
       },
       'STORE_UNTRUSTED',
-      () => `every user may replace what is in ${own}`,
+      () => `every user may replace files in ${own}`,
     ],
     'a group may write the folder of root’s own store': [
       () => {
@@ -202,7 +202,7 @@ describe('a store of another user, used by root within a program', () => {
     writeFileSync(`${store}-wal`, '');
     const { message, hint } = await untouched('STORE_UNTRUSTED', () => commands(store).status());
     expect(message).to.equal(
-      `Root does not use the store at ${store}: other users may put files beside it in ${own}`,
+      `Root does not use the store at ${store}: other users may create files next to it in ${own}`,
     );
     const moved = `${store}.d`;
     const [, command = ''] = /(mkdir -m 700 .*)$/.exec(hint) ?? [];

@@ -182,7 +182,7 @@ describe('a schema that is not trusted', () => {
       });
       const project = projectOf([{ ...bySearch, name: '001-found', path: '001-found.ts' }]);
       const { message } = await failureOf('SCHEMA_BLOCKED', () => commandsOf(project, { path }).plan(['up']));
-      expect(message).to.equal('SQLite refuses bm25() in the schema of a file, and it is used by view found');
+      expect(message).to.equal('SQLite rejects bm25() in the schema of a file, and it is used by view found');
     }, `${search}; CREATE VIEW found AS SELECT bm25(search) AS score FROM search('a')`));
 
   it('may have full-text tables kept by triggers, of each module and with contents of their own or not', () =>

@@ -9,6 +9,7 @@ import { plaintextWarnings } from '../db/postgres/tls.js';
 import { type BackfillError, EXIT, rootBackfillError, toBackfillError } from '../errors.js';
 import { storeArguments } from '../fleet/stores.js';
 import { type Lang, loadTranslator, localeLang, type Translate } from '../messages/lang.js';
+import { english } from '../messages/message.js';
 import type { MigratorEvent, MigratorOptions } from '../migrate/options.js';
 import { withKnownPlaces } from '../places.js';
 import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
@@ -194,7 +195,7 @@ export function makeCli(context: CliContext, callbacks: CliCallbacks, argv: read
         : undefined;
       if (!context.logFields) for (const text of project.stale ?? []) log({ event: 'warning', text });
       const address = storeAddress(project.config, options, env);
-      const unencrypted = address.postgres ? plaintextWarnings(address.postgres) : [];
+      const unencrypted = address.postgres ? plaintextWarnings(address.postgres).map(english) : [];
       if (!context.logFields) for (const text of unencrypted) log({ event: 'warning', text });
       refuseOtherOptions(options, address);
       if (!address.postgres) enter(address.path, project, log);

@@ -1,109 +1,108 @@
 import { type AbortSignalLike, pauseFor } from '../abort.js';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import type { Connection } from './connection.js';
 
-/** Where a store is: what can be done before it is open, and around it. */
+/** Opens and locks a store by its address. */
 export interface StoreConnector {
-  /** What a person knows it by. */
+  /** Display name: the file path, or the URL without its password. */
   readonly name: string;
-  /** Acts with one connection to wherever the store is, for all that is opened and locked meanwhile. */
+  /** Runs `act`; everything that it opens and locks shares one connection to the server. */
   within<Result>(act: () => Promise<Result>): Promise<Result>;
-  /** Opens it; throws a `STORE_…` code. */
+  /** Opens the store; throws a `STORE_…` code. */
   open(options: OpenOptions): Promise<Connection>;
-  /** Takes its run lock, waiting for another run to end; throws `RUN_LOCKED`, `LOCK_UNUSABLE`, a `STORE_…` code. */
+  /** Acquires the run lock, waiting for another command to end; throws `RUN_LOCKED`, `LOCK_UNUSABLE`, a `STORE_…` code. */
   lock(options: AcquireOptions): Promise<HeldLock>;
-  /** Looks whether a run is under way, and holds nothing. */
+  /** Reads the state of the run lock without acquiring it. */
   readLockState(): Promise<LockState>;
-  /** What a person should know of the place, a sentence each. */
-  warnings(): string[];
+  /** Returns warnings about the location of the store. */
+  warnings(): Message[];
 }
 
-/** How to open a store. */
+/** Options for opening a store. */
 export interface OpenOptions {
-  /** `look`: nothing is written, no sidecar left behind. `write`: the store will be changed. */
+  /** `read`: writes nothing, leaves no sidecar. `write`: the store will be changed. */
   readonly access: 'read' | 'write';
-  /** How long a statement waits for another writer, in milliseconds. Default 5,000 to look, 15,000 to write. */
+  /** Maximum time that a statement waits for a lock, in milliseconds. Default 5,000 to read, 15,000 to write. */
   readonly busyTimeoutMs?: number;
-  /** Whether a person has agreed that others may make objects where a server looks for names, and own its tables. Default false. */
+  /** Whether other roles may create objects in the search path and own the tables, by `--yes`. Default false. */
   readonly confirmed?: boolean | undefined;
-  /** Stops whoever reads for long. On PostgreSQL the site has it. */
+  /** Stops long reads. The connector of PostgreSQL has its own. */
   readonly signal?: AbortSignalLike | undefined;
-  /** Tables that the project is about: who owns one may own the ledger. Default: none. */
+  /** The project's tables; the owner of one may own the ledger. Default: none. */
   readonly tables?: readonly string[];
 }
 
-/** How to wait for the run lock of a store. */
+/** Options for acquiring the run lock. */
 export interface AcquireOptions {
-  /** How long to wait for another run, in milliseconds; 0: not at all. */
+  /** Maximum time to wait for another command, in milliseconds; 0: do not wait. */
   readonly timeoutMs: number;
-  /** Told once, when there is something to wait for; the holder is undefined in the moment before it has signed. */
+  /** Called once if the lock is held; the holder is undefined until it has signed. */
   readonly onWait?: ((holder: LockHolder | undefined) => void) | undefined;
-  /** The present. Default: the system's clock. */
+  /** Clock. Default: the system's. */
   readonly now?: (() => Date) | undefined;
   /**
-   * Takes part in the run of whoever holds the lock, where that lets others do so; called with a share of the lock.
+   * Joins the holder's run, if that shares its lock; called with the lock shared.
    *
    * @returns whether there was anything to do
    */
   readonly join?: (() => Promise<boolean>) | undefined;
-  /** Whether it must wait until no command that shares its work has begun and not ended. Where no run is shared, each does so. Default false. */
+  /** Whether to wait until all commands that share their work have ended. On SQLite commands share none. Default false. */
   readonly isAlone?: boolean | undefined;
-  /** Stops whoever waits. On PostgreSQL the site has it. */
+  /** Ends the wait. The connector of PostgreSQL has its own. */
   readonly signal?: AbortSignalLike | undefined;
 }
 
-/** A run lock that is held. */
+/** An acquired run lock. */
 export interface HeldLock {
-  /** Lets the next run begin. */
+  /** Releases the lock. */
   release(): Promise<void>;
 }
 
-/** Who holds the lock. */
+/** The process that holds the run lock. */
 export interface LockHolder {
   readonly pid: number;
   readonly host: string;
-  /** ISO-8601 in UTC. Absent where a server does not let this user see it. */
+  /** ISO-8601 in UTC. Absent if the server does not show it to this user. */
   readonly since?: string;
 }
 
-/** Whether a run holds the lock; `unknown` to a user who may not write the lock's file. */
+/** State of the run lock; `unknown` if this user may not write the lock file. */
 export interface LockState {
   readonly state: 'free' | 'held' | 'unknown';
-  /** Absent in the moment before it has signed, and where nobody holds it. */
+  /** Absent if the lock is free, and until the holder has signed. */
   readonly holder?: LockHolder;
 }
 
-/** Pause between two tries to take a run lock, in milliseconds: by chance, so that rivals do not meet again and again. */
+/** Range of the random pause between two attempts to acquire a run lock, in milliseconds; random so that processes do not collide again. */
 export const POLL_MS = { min: 30, max: 120 };
 
-/** Who holds the run lock, for a person. */
-export const holderText = ({ pid, host, since }: LockHolder): string =>
-  `process ${pid} on ${host}${since === undefined ? '' : `, since ${since}`}`;
+/** Describes the holder of the run lock; undefined until it has signed. */
+export const holderText = (holder: LockHolder | undefined): Message =>
+  holder === undefined
+    ? msg('a process that has just started')
+    : holder.since === undefined
+      ? msg('process {pid} on {host}', { pid: holder.pid, host: holder.host })
+      : msg('process {pid} on {host}, since {since}', { ...holder, since: holder.since });
 
-/** The error for a run lock that was waited for in vain. */
-export function runLocked(holder: LockHolder | undefined): BackfillError {
-  const who = holder ? holderText(holder) : 'a process that has just begun';
-  return new BackfillError(
+/** Returns the error for a run lock that was not released in time. */
+export const runLocked = (holder: LockHolder | undefined): BackfillError =>
+  new BackfillError(
     'RUN_LOCKED',
-    msg('Another run holds the lock of this store: {who}', { who }),
-    msg(
-      'Wait until it has ended and run the same command again, or let it wait for longer: --lock-timeout 600',
-    ),
+    msg('Another command holds the lock of this store: {who}', { who: holderText(holder) }),
+    msg('Run the same command again after it has ended, or pass a longer timeout: --lock-timeout 600'),
   );
-}
 
-/** How long a command that writes goes on asking for a lock that another process keeps, in milliseconds. */
+/** Time for which a write is retried while another process holds a lock, in milliseconds. */
 export const RETRY_TIMEOUT_MS = 15_000;
 
-/** First and longest pause between two tries, in milliseconds. */
+/** First and maximum delay between two attempts, in milliseconds. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [10, 500];
 
 /**
- * Pauses between the tries of something that is busy, in milliseconds: doubling from 10 to 500, and ending when 15
- * seconds have passed since the first was asked for.
+ * Yields the delays of an exponential backoff, in milliseconds: doubling from 10 to `longestMs`, for 15 seconds.
  *
- * @param longestMs no pause is longer than this. Default 500
+ * @param longestMs maximum delay. Default 500
  */
 export function* backoffDelays(longestMs = LONGEST_PAUSE_MS): Generator<number, void> {
   const giveUpAt = performance.now() + RETRY_TIMEOUT_MS;
@@ -112,7 +111,7 @@ export function* backoffDelays(longestMs = LONGEST_PAUSE_MS): Generator<number, 
   }
 }
 
-/** Acts, and again after each of these pauses while `isBusy` says of what it throws that another process is in the way; a stop ends a pause. */
+/** Runs `act`, and retries it with {@link backoffDelays} while `isBusy` holds for its error. An aborted signal ends a delay. */
 export async function untilFree<Result>(
   act: () => Promise<Result>,
   isBusy: (error: unknown) => boolean,

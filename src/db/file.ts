@@ -17,9 +17,10 @@ import {
 } from 'node:fs';
 import { dirname, isAbsolute, join, parse, resolve, sep } from 'node:path';
 import { errnoOf } from '../errors.js';
+import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 
-/** Whose a file is, and who may read and write it. */
+/** Owner and mode of a file. */
 export interface Ownership {
   readonly uid: number;
   readonly gid: number;
@@ -27,21 +28,21 @@ export interface Ownership {
   readonly mode: number;
 }
 
-/** What `lstat` tells of an owner. */
+/** The owner in a result of `lstat`. */
 type FileOwner = { readonly uid: number | bigint };
 
-/** Makes an empty file that only this user may read: nobody else sees it before it has its owner and mode. */
+/** Creates an empty file that only this user may read, until it gets its final owner and mode. */
 export function createPrivate(path: string): void {
   closeSync(openSync(path, 'wx', 0o600));
 }
 
 /**
- * Gives an open file that this process has just made the owner and mode of the store, as far as this user may: by its descriptor, so that no
- * other file can be meant. A group that cannot be given gets no access, since this user's own group may be a wider one.
+ * Sets the owner and mode of a file that this process has just created, as far as this user may. By descriptor, so that no other file can be
+ * affected. If the group cannot be set, no group gets access, because this user's own group may be wider.
  */
 export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
   const own = fstatSync(fd);
-  // Only root gives files away; anybody else may give them to a group that they are in.
+  // Only root may change the owner; other users may set a group that they belong to.
   const owner = isRoot() ? uid : own.uid;
   const isSame = own.uid === owner && own.gid === gid;
   const hasGroup = isSame || succeeds(['EPERM'], () => fchownSync(fd, owner, gid));
@@ -50,17 +51,17 @@ export function followOpen(fd: number, { uid, gid, mode }: Ownership): void {
 }
 
 /**
- * Opens a file, not through a symbolic link, acts on its descriptor and closes it. Not for a file that SQLite has open at the end: closing
- * it would drop SQLite's locks.
+ * Opens a file, refusing a symbolic link, runs `act` on its descriptor and closes it. Not for a file that SQLite has open: closing it would
+ * drop SQLite's locks.
  *
- * @param write whether to write to it. Default false
+ * @param write whether to open it for writing too. Default false
  */
 export async function withOpen<Result>(
   path: string,
   act: (fd: number) => Promise<Result> | Result,
   { write = false } = {},
 ): Promise<Result> {
-  // Without O_NONBLOCK a pipe would be waited for.
+  // Without O_NONBLOCK, opening a pipe would block.
   const { O_RDONLY, O_RDWR, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
   const fd = openSync(path, (write ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK);
   try {
@@ -71,7 +72,7 @@ export async function withOpen<Result>(
 }
 
 /**
- * Gives a finished file its name, on the same file system. Whatever has that name is neither followed nor replaced.
+ * Moves a finished file to its name, on the same file system. Never replaces an existing file or follows a link.
  *
  * @returns whether the name was free
  */
@@ -90,11 +91,11 @@ export function nameFinished(path: string, name: string): boolean {
   return true;
 }
 
-/** Whether a file could be given a second name: some file systems, FAT among them, have no links, nor owners. */
+/** Hard-links a file. Returns false if the file system has no links, such as FAT. */
 export const tryLink = (path: string, name: string): boolean =>
-  succeeds(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'], () => linkSync(path, name)); // which replaces nothing, unlike rename
+  succeeds(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'], () => linkSync(path, name)); // unlike rename, replaces nothing
 
-/** Acts, and returns false where the system refuses that with one of these codes. */
+/** Runs `act`. Returns false if it fails with one of these codes of the system. */
 function succeeds(codes: readonly string[], act: () => void): boolean {
   try {
     act();
@@ -105,19 +106,19 @@ function succeeds(codes: readonly string[], act: () => void): boolean {
   }
 }
 
-/** Whether something stands at the path. */
+/** Whether the path exists, links followed. */
 export const pathExists = (path: string): boolean => tryStat(path) !== undefined;
 
-/** Whether the name is in use, if only by a link that leads nowhere. */
+/** Whether the name is in use, even by a broken link. */
 export const isNamed = (path: string): boolean => lstatOf(path) !== undefined;
 
-/** `lstat`, or undefined when there is nothing. */
+/** Returns `lstat` of a path, or undefined if it does not exist. */
 export const lstatOf = (path: string): Stats | undefined => found(lstatSync, path);
 
-/** `stat`, or undefined when there is nothing. */
+/** Returns `stat` of a path, or undefined if it does not exist. */
 export const tryStat = (path: string): Stats | undefined => found(statSync, path);
 
-/** Looks at a path; at one that is too long, or leads round in links, there is nothing. */
+/** A path that is too long, or whose links form a loop, counts as nonexistent. */
 function found(stat: typeof statSync | typeof lstatSync, path: string): Stats | undefined {
   try {
     return stat(path, { throwIfNoEntry: false });
@@ -127,7 +128,7 @@ function found(stat: typeof statSync | typeof lstatSync, path: string): Stats | 
   }
 }
 
-/** Waits until what a file or folder holds is on the disk. Not for a file that SQLite has open. */
+/** Flushes a file or folder to disk. Not for a file that SQLite has open. */
 export function fsyncPath(path: string): void {
   const fd = openSync(path, 'r');
   try {
@@ -137,7 +138,7 @@ export function fsyncPath(path: string): void {
   }
 }
 
-/** Whether this process is root's. */
+/** Whether this process runs as root. */
 export const isRoot = (): boolean => process.geteuid?.() === 0;
 
 /** Whether this user may read the file or folder. */
@@ -149,60 +150,64 @@ export const isWritable = (path: string): boolean => isAllowed(path, constants.W
 const isAllowed = (path: string, access: number): boolean =>
   succeeds(['EACCES', 'EROFS', 'EPERM'], () => accessSync(path, access));
 
-/** Who this process is: where root has become the owner of the store, not the user who has typed the command. */
-export function thisUser(): string {
-  const self = process.geteuid?.();
-  return self === undefined ? 'this user' : `this user (user id ${self})`;
+/** Names the effective user, who differs from the one who typed the command if root has become the owner of the store. */
+export function thisUser(): Message {
+  const id = process.geteuid?.();
+  return id === undefined ? msg('this user') : msg('this user (user id {id})', { id });
 }
 
-/** The hint with the command that lets this user read and write a file or folder that is there. */
-export function howToWrite(path: string): string {
+/** Returns a hint with the command that lets this user read and write an existing file or folder. */
+export function howToWrite(path: string): Message {
   const self = process.geteuid?.();
   const stat = statSync(path);
   const { uid, mode } = stat;
   const isFolder = stat.isDirectory();
   const file = shellWord(path);
   const chmod = `chmod ${isFolder ? 'u+rwx' : 'u+rw'} ${file}`;
-  if (self === undefined || self === uid) return `Give this user write permission: ${chmod}`;
+  if (self === undefined || self === uid)
+    return msg('Grant this user write permission: {command}', { command: chmod });
   const needed = isFolder ? 0o700 : 0o600;
-  const give = `sudo chown ${self} ${file}${(mode & needed) === needed ? '' : ` && sudo ${chmod}`}`;
-  // Root becomes whoever else owns a part of the path.
+  const command = `sudo chown ${self} ${file}${(mode & needed) === needed ? '' : ` && sudo ${chmod}`}`;
+  // Root becomes the user who owns any other part of the path.
   const isOwners = [...entriesOf(path)].every(({ stat }) => stat.uid === 0 || stat.uid === uid);
   return isOwners
-    ? `Run the command as user id ${uid}, who owns it, or give it to this user: ${give}`
-    : `Give it to this user: ${give}`;
+    ? msg('Run the command as its owner, user id {uid}, or make this user the owner: {command}', {
+        uid,
+        command,
+      })
+    : msg('Make this user the owner: {command}', { command });
 }
 
-/** A place at which a user who is not trusted may replace a file, or what a path leads to. */
+/** An entry of a path at which an untrusted user may replace the file that the path leads to. */
 export interface Opening {
   /** Absolute path of the link, folder or file. */
   readonly path: string;
-  /** Who may: its owner, its group, or every user. */
+  /** The users who may do so. */
   readonly by: 'owner' | 'group' | 'everyone';
-  /** User id of its owner. */
+  /** User id of the entry's owner. */
   readonly owner: number;
 }
 
 /** Options of {@link findOpening}. */
 interface TrustOptions {
-  /** User ids besides root and this user. */
+  /** Trusted user ids in addition to root and this user. */
   readonly owners?: readonly number[];
-  /** Whether a folder's group is trusted as its owner is. Default: unless this user is root. */
+  /** Whether the group of a trusted owner's folder is trusted. Default: unless this user is root. */
   readonly groups?: boolean;
-  /** Whether the file's own mode counts, because its contents will be run or believed. Default false. */
+  /** Whether the file itself must not be writable for others, because its contents are executed or trusted. Default false. */
   readonly contents?: boolean;
 }
 
-/** Links followed on one path, as many as Linux follows. */
+/** Maximum links followed on one path: the limit of Linux. */
 const MAX_LINKS = 40;
 
 /**
- * Finds the first place on a path at which a user who is not trusted could put another file. Follows links as the system does and
- * looks at each link, folder and the file itself: its owner must be trusted, and a folder must not let others rename. In a sticky folder
- * only the owner of an entry may rename it.
+ * Finds the first entry of a path at which an untrusted user could put another file. Follows links as the system does, and checks each link,
+ * each folder and the file: its owner must be trusted, and a folder must not let others rename. In a sticky folder only the owner of an entry
+ * may rename it.
  *
- * @param path a file or folder; what is missing on the way is not an opening
- * @returns undefined if there is none, and where the system has no user ids
+ * @param path a file or folder; a missing entry is not an opening
+ * @returns undefined if there is none, or if the system has no user ids
  * @see https://man7.org/linux/man-pages/man7/path_resolution.7.html
  */
 export function findOpening(
@@ -219,24 +224,24 @@ export function findOpening(
 }
 
 /**
- * Root, this user and the owner of the root folder, who could replace everything: in a user namespace without root that is an id which
- * stands for root. Undefined where the system has no user ids.
+ * Returns root, this user, `owners`, and the owner of the root folder, who could replace everything: in a user namespace without root, that id
+ * represents root. Undefined if the system has no user ids.
  */
 function trustedUsers(owners: readonly number[]): ReadonlySet<number> | undefined {
   const self = process.geteuid?.();
   return self === undefined ? undefined : new Set([0, self, lstatSync('/').uid, ...owners]);
 }
 
-/** Whether a file belongs to root, this user or one of `owners`; true where the system has no user ids. */
+/** Whether a file belongs to root, this user or one of `owners`; true if the system has no user ids. */
 export const isTrustedOwner = ({ uid }: FileOwner, owners: readonly number[] = []): boolean =>
   trustedUsers(owners)?.has(Number(uid)) ?? true;
 
 /**
- * Whether a file's owner is trusted, or is one of a group that is: who may write the folder, where no stranger may put files. Root trusts
- * no group. Elsewhere a file of somebody else's was copied there, and they may still write it.
+ * Whether a file's owner is trusted, or is another user in a folder that only a trusted group may write. Root trusts no group. In other
+ * folders a file of another user was copied there, and its owner may still write it.
  *
  * @param stat `lstat` of the file
- * @param owners user ids besides root and this user
+ * @param owners trusted user ids in addition to root and this user
  */
 export function isTrustedFile(path: string, stat: FileOwner, owners: readonly number[]): boolean {
   if (isTrustedOwner(stat, owners)) return true;
@@ -245,7 +250,7 @@ export function isTrustedFile(path: string, stat: FileOwner, owners: readonly nu
   return isOfGroup && findOpening(folder, { owners }) === undefined;
 }
 
-/** Whether users who are not trusted may put files of theirs into a folder, if only beside others, as into a sticky one. */
+/** Whether untrusted users may create files in a folder, even a sticky one. */
 export function isShared(folder: string): boolean {
   const self = process.geteuid?.();
   if (self === undefined) return false;
@@ -253,7 +258,7 @@ export function isShared(folder: string): boolean {
   return (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && self === 0 && gid !== 0);
 }
 
-/** Yields every link, folder and file that leads to a path, in the order in which the system follows them, up to what is missing. */
+/** Yields every link, folder and file on a path, in the order in which the system follows them, up to a missing one. */
 export function* entriesOf(path: string): Generator<{ readonly path: string; readonly stat: Stats }> {
   const absolute = resolve(path);
   const names = absolute.slice(parse(absolute).root.length).split(sep);
@@ -265,7 +270,7 @@ export function* entriesOf(path: string): Generator<{ readonly path: string; rea
     if (stat.isSymbolicLink()) {
       links += 1;
       if (links > MAX_LINKS) return;
-      // Name by name: `..` behind a link leads out of the folder that the link points to.
+      // Name by name, because `..` after a link leads out of the link's target.
       const target = readlinkSync(at);
       names.unshift(...target.split(sep));
       at = isAbsolute(target) ? parse(target).root : dirname(at);
@@ -277,7 +282,7 @@ export function* entriesOf(path: string): Generator<{ readonly path: string; rea
   }
 }
 
-/** Who may replace what is found at a place, or its contents; undefined if none but users who are trusted. */
+/** Returns the untrusted users who may replace an entry or its contents; undefined if there are none. */
 function openTo(
   stat: Stats,
   { trusted, groups, contents }: { trusted: ReadonlySet<number>; groups: boolean; contents: boolean },
@@ -289,7 +294,7 @@ function openTo(
   return (stat.mode & 0o020) !== 0 && !groups && stat.gid !== 0 ? 'group' : undefined;
 }
 
-/** As {@link lstatOf}, and undefined behind a file, or if it is not for this user to see. */
+/** Like {@link lstatOf}; undefined also below a file, or if this user may not enter the folder. */
 function seen(path: string): Stats | undefined {
   try {
     return lstatOf(path);

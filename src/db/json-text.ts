@@ -1,14 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 
-/**
- * Reads what SQLite's JSON functions can not be asked about: RFC 8259 texts plus the bare tokens `NaN`, `Infinity`
- * and `-Infinity` that Python's json module writes. Everything works on UTF-8 bytes.
- *
- * @see https://www.rfc-editor.org/rfc/rfc8259
- * @see https://docs.python.org/3/library/json.html#infinite-and-nan-number-values
- */
+// Reads JSON texts that SQLite's JSON functions cannot handle: RFC 8259 plus the bare tokens `NaN`, `Infinity` and `-Infinity` that Python's
+// json module writes. Works on UTF-8 bytes.
+// See https://www.rfc-editor.org/rfc/rfc8259 and https://docs.python.org/3/library/json.html#infinite-and-nan-number-values
 
-/** Deepest nesting that is read; SQLite's own reader has the same limit (JSON_MAX_DEPTH). */
+/** Maximum nesting; SQLite has the same limit (JSON_MAX_DEPTH). */
 const MAX_DEPTH = 1000;
 
 const [TAB, LF, CR, SPACE, QUOTE, COMMA, COLON, BACKSLASH] = [0x09, 0x0a, 0x0d, 0x20, 0x22, 0x2c, 0x3a, 0x5c];
@@ -19,10 +15,10 @@ const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const WORD = /true|false|null/y;
 const PYTHON_TOKEN = /NaN|-?Infinity/y;
 
-/** A name that needs no other form: ASCII, without escapes. */
+/** A name that is already in its simplest form: ASCII, without escapes. */
 const PLAIN_NAME = /^"[ !#-[\]-~]+"$/;
 
-/** Where a match of a sticky pattern ends, or -1. */
+/** Returns the end of a match of a sticky pattern, or -1. */
 function endOf(pattern: RegExp, text: string, at: number): number {
   pattern.lastIndex = at;
   return pattern.test(text) ? pattern.lastIndex : -1;
@@ -35,7 +31,7 @@ function skipSpace(bytes: Buffer, from: number): number {
   return at;
 }
 
-/** Where the string that opens at `from` ends (past its closing quote), or -1 when it is no JSON string. */
+/** Returns the end of the string at `from`, after its closing quote, or -1 if it is not a JSON string. */
 function stringEnd(bytes: Buffer, text: string, from: number): number {
   if (bytes[from] !== QUOTE) return -1;
   let at = from + 1;
@@ -48,7 +44,7 @@ function stringEnd(bytes: Buffer, text: string, from: number): number {
   }
 }
 
-/** Where the value of the member whose name opens at `from` begins, or -1. */
+/** Returns the start of the value of the member whose name is at `from`, or -1. */
 function memberValue(bytes: Buffer, text: string, from: number): number {
   const end = stringEnd(bytes, text, from);
   if (end < 0) return -1;
@@ -61,7 +57,7 @@ function scalarEnd(bytes: Buffer, text: string, from: number): number {
   return Math.max(endOf(PYTHON_TOKEN, text, from), endOf(WORD, text, from), endOf(NUMBER, text, from));
 }
 
-/** Where the value that begins at `from` ends, or -1; `depth` containers are open around it. */
+/** Returns the end of the value at `from`, or -1; `depth` containers are open around it. */
 function valueEnd(bytes: Buffer, text: string, from: number, depth: number): number {
   const open: number[] = [];
   let at = from;
@@ -80,7 +76,7 @@ function valueEnd(bytes: Buffer, text: string, from: number, depth: number): num
       at = scalarEnd(bytes, text, at);
       if (at < 0) return -1;
     }
-    // A value has ended, or an empty container is about to: close what closes, then go to the next value.
+    // A value has ended, or an empty container is about to: close all containers that end here, then continue with the next value.
     for (;;) {
       const container = open.at(-1);
       if (container === undefined) return at;
@@ -97,22 +93,22 @@ function valueEnd(bytes: Buffer, text: string, from: number, depth: number): num
 }
 
 /**
- * Reads a JSON text and gives back what of it can matter, as strict JSON: an object of its top-level members, in their
- * order, with names written without escapes. Python's bare tokens become `null` and nested values `[]`, as neither
- * is usable; a member whose name can't be written so is left out, as no declaration can name it.
+ * Converts a JSON text to strict JSON: an object of its top-level members in their order, with names without escapes. Python's bare tokens become
+ * `null` and nested values `[]`, because neither is usable. Omits a member whose name has no such form, because no declaration can contain
+ * it.
  *
- * @param bytes the whole text, in UTF-8; bytes inside strings need not be valid
- * @returns the object, `{}` for a readable text that is none, or null when the text is not readable: no JSON, JSON5's
- *   liberties, a byte-order mark, a NUL, nested too deep
+ * @param bytes the whole text, in UTF-8; bytes inside strings may be invalid
+ * @returns the object; `{}` for a valid text that is not an object; null for an unreadable text: not JSON, JSON5, with a byte-order mark or a
+ *   NUL, or nested too deeply
  */
 export function readJson(bytes: Buffer): Buffer | null {
-  const text = bytes.toString('latin1'); // one character a byte, so that patterns and offsets agree
+  const text = bytes.toString('latin1'); // one character per byte, so that offsets of patterns are those of bytes
   let at = skipSpace(bytes, 0);
   if (bytes[at] !== OPEN_OBJECT) {
     const end = valueEnd(bytes, text, at, 0);
     return end >= 0 && skipSpace(bytes, end) === bytes.length ? Buffer.from('{}') : null;
   }
-  // A member grows by a byte at most, and takes six: NaN becomes null. What a list of millions would take is spared.
+  // A member has at least six bytes and grows by at most one: NaN becomes null. One buffer avoids a list of millions of parts.
   const out = Buffer.allocUnsafe(Math.ceil((bytes.length * 7) / 6) + 2);
   let length = out.write('{', 'latin1');
   at = skipSpace(bytes, at + 1);
@@ -136,10 +132,10 @@ export function readJson(bytes: Buffer): Buffer | null {
   return out.subarray(0, length);
 }
 
-/** A member's name as JSON without escapes, one character a byte, or null when it has no such form. */
+/** Returns a member's name as JSON without escapes, one character per byte, or null if it has no such form. */
 function plainName(bytes: Buffer, text: string, from: number, to: number): string | null {
   const json = text.slice(from, to);
-  if (PLAIN_NAME.test(json)) return json; // nearly every one
+  if (PLAIN_NAME.test(json)) return json; // nearly always
   const name = usableString(bytes.subarray(from, to));
   const plain = name === null ? null : JSON.stringify(name);
   return plain === null || plain.includes('\\') ? null : Buffer.from(plain).toString('latin1');
@@ -152,11 +148,10 @@ function plainValue(bytes: Buffer, text: string, from: number, to: number): stri
 }
 
 /**
- * The text of a JSON string, if it is usable as a value.
+ * Returns the text of a JSON string, if it is usable as a value.
  *
  * @param bytes one valid JSON string with its quotes, in UTF-8
- * @returns its text, or null when it is empty, holds U+0000, or is no valid Unicode (bytes that are no UTF-8,
- *   an escape that is half of a surrogate pair)
+ * @returns null if the text is empty, contains U+0000, or is not valid Unicode (invalid UTF-8, or a lone surrogate)
  */
 export function usableString(bytes: Buffer): string | null {
   if (!isUtf8(bytes)) return null;

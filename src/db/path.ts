@@ -23,30 +23,30 @@ import {
   tryStat,
 } from './file.js';
 
-/** What stands on disk at the path of a store, found by `stat` alone. */
+/** The files of a store, found by `stat` alone. */
 export interface StoreFiles {
-  /** Absolute path with symbolic links resolved: one store has one path. */
+  /** Absolute path with symbolic links resolved, so that one store has one path. */
   readonly path: string;
   readonly folder: string;
   /** Size of the main file, in bytes. */
   readonly mainBytes: number;
-  /** Size of `-wal`, in bytes; 0 when there is none. */
+  /** Size of `-wal`, in bytes; 0 if there is none. */
   readonly walBytes: number;
   /** Whether there is a `-shm`. */
   readonly hasShm: boolean;
-  /** Size of `-journal`, in bytes; 0 when there is none. */
+  /** Size of `-journal`, in bytes; 0 if there is none. */
   readonly journalBytes: number;
-  /** Whose the store is, and who else may use it: what files beside it follow. */
+  /** Owner and mode of the store. Files that are created next to it get the same. */
   readonly ownership: Ownership;
 }
 
-/** Endings of the files that SQLite keeps beside a file, and applies to it. */
+/** Suffixes of the files that SQLite keeps next to a database file, and applies to it. */
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const;
 
 /**
- * `stat`, with undefined for a path that leads nowhere.
+ * Returns `stat` of a path, or undefined if it does not exist.
  *
- * @throws {BackfillError} `STORE_FOLDER_READONLY` if this user may not enter a folder on the way
+ * @throws {BackfillError} `STORE_FOLDER_READONLY` if this user may not enter a folder of the path
  */
 export function find(path: string): Stats | undefined {
   try {
@@ -58,8 +58,8 @@ export function find(path: string): Stats | undefined {
     const folder = [...entriesOf(path)].at(-1)?.path ?? dirname(path);
     throw new BackfillError(
       'STORE_FOLDER_READONLY',
-      msg('{folder} on the way to {path} can not be entered by {who}', { folder, path, who: thisUser() }),
-      msg('Name a path that does not lead through it, or let this user enter it: sudo chmod a+x {folder}', {
+      msg('The folder {folder} of {path} cannot be entered by {who}', { folder, path, who: thisUser() }),
+      msg('Pass another path, or let this user enter the folder: sudo chmod a+x {folder}', {
         folder: shellWord(folder),
       }),
       { cause: error },
@@ -67,7 +67,7 @@ export function find(path: string): Stats | undefined {
   }
 }
 
-/** Replaces a leading `~/` by the home folder, as a shell does; config files and environment variables hold it too. */
+/** Replaces a leading `~/` by the home folder, as a shell does; paths in config files and environment variables may have it too. */
 export function expandHome(path: string): string {
   return path === '~' || path.startsWith('~/') ? homedir() + path.slice(1) : path;
 }
@@ -75,24 +75,24 @@ export function expandHome(path: string): string {
 /**
  * Finds the files of a store without opening any of them.
  *
- * Opening and closing the main file through `fs` would drop every POSIX lock that SQLite holds on it in this
- * process, so only `stat` is used.
+ * Uses only `stat`, because opening and closing the main file through `fs` would drop every POSIX lock that SQLite holds on it in this
+ * process.
  *
  * @param given the path; `~/` is the home folder
- * @param options `allowEmpty`: whether a file without bytes is no error, since it is to be restored. `isCopy`: whether it is a copy of a
- *   store, which may be of another user than root. Default: neither
+ * @param options `allowEmpty`: accepts an empty file, for a restore. `isCopy`: the file is a copy of a store, which for root may belong to
+ *   another user. Default: neither
  * @throws {BackfillError} `STORE_MISSING`, `STORE_NOT_A_FILE`, `STORE_EMPTY`, `STORE_READONLY`, `STORE_FOLDER_READONLY` or `USAGE` (white space
- *   around the path); `ROOT_REFUSED` or `STORE_UNTRUSTED` if this user is root and the store is not; `STORE_UNTRUSTED` for what a stranger
- *   has put beside it
+ *   around the path); `ROOT_REFUSED` or `STORE_UNTRUSTED` if this user is root and the store belongs to another user; `STORE_UNTRUSTED` if a
+ *   sidecar belongs to an untrusted user
  * @see https://www.sqlite.org/howtocorrupt.html section 2.2
  */
 export function locateStore(given: string, { allowEmpty = false, isCopy = false } = {}): StoreFiles {
   if (given !== given.trim() || given === '') {
-    // The driver trims its argument: it would open, or create, another file than the one named.
+    // The driver trims its argument, so it would open or create another file.
     throw new BackfillError(
       'USAGE',
-      msg('The path of the store is empty or has white space around it'),
-      msg('Give it without: --db-path /path/to/store.db'),
+      msg('The path of the store is empty, or begins or ends with white space'),
+      msg('Pass it without white space: --db-path /path/to/store.db'),
     );
   }
   const absolute = resolve(expandHome(given));
@@ -101,14 +101,14 @@ export function locateStore(given: string, { allowEmpty = false, isCopy = false 
     throw new BackfillError(
       'STORE_MISSING',
       msg('There is no store at {path}', { path: absolute }),
-      msg('Give the path of an existing store: --db-path /path/to/store.db; none is ever created'),
+      msg('Pass the path of an existing store: --db-path /path/to/store.db; this program creates none'),
     );
   }
   if (!found.isFile()) {
     throw new BackfillError(
       'STORE_NOT_A_FILE',
       msg('{path} is not a file', { path: absolute }),
-      msg('Give the path of the store file itself: --db-path /path/to/store.db'),
+      msg('Pass the path of the store file: --db-path /path/to/store.db'),
     );
   }
   if (!isCopy) refuseOtherOwner(absolute);
@@ -117,7 +117,7 @@ export function locateStore(given: string, { allowEmpty = false, isCopy = false 
   if (!isReadable(path)) {
     throw new BackfillError(
       'STORE_READONLY',
-      msg('The store at {path} can not be read by {who}', { path, who: thisUser() }),
+      msg('The store at {path} cannot be read by {who}', { path, who: thisUser() }),
       howToWrite(path),
     );
   }
@@ -130,7 +130,7 @@ export function locateStore(given: string, { allowEmpty = false, isCopy = false 
     journalBytes: tryStat(`${path}-journal`)?.size ?? 0,
     ownership: { uid: found.uid, gid: found.gid, mode: found.mode & 0o666 },
   };
-  // Whatever stands in its WAL: SQLite removes that of an empty file when it opens it.
+  // Whatever its WAL contains: SQLite removes the WAL of an empty file.
   if (!allowEmpty && files.mainBytes === 0) {
     throw new BackfillError(
       'STORE_EMPTY',
@@ -142,8 +142,8 @@ export function locateStore(given: string, { allowEmpty = false, isCopy = false 
 }
 
 /**
- * One byte of a store's file, or undefined when there is none. A process of its own reads it: in this one, closing the
- * file would drop SQLite's locks on it.
+ * Returns one byte of a store's file, or undefined if the file is shorter. A separate process reads it, because closing the file in this one
+ * would drop SQLite's locks on it.
  */
 function byteOf(path: string, offset: number): number | undefined {
   const script = `const fs = require('node:fs'); const byte = Buffer.alloc(1);
@@ -156,15 +156,15 @@ function byteOf(path: string, offset: number): number | undefined {
   return stdout === '' ? undefined : Number(stdout);
 }
 
-/** Whether there is a `-journal` that may be hot: its header is not zeroed. See https://www.sqlite.org/fileformat2.html section 3. */
+/** Whether the store has a `-journal` that may be hot: its header is not zeroed. See https://www.sqlite.org/fileformat2.html section 3. */
 export const hasJournalHeader = ({ path, journalBytes }: StoreFiles): boolean =>
   journalBytes > 0 && (byteOf(`${path}-journal`, 0) ?? 0) !== 0;
 
-/** Whether the header says that the store is in WAL mode. See https://www.sqlite.org/fileformat2.html section 1.3.3. */
+/** Whether the store's header specifies WAL mode. See https://www.sqlite.org/fileformat2.html section 1.3.3. */
 export const isWal = ({ path }: StoreFiles): boolean => byteOf(path, 18) === 2;
 
 /**
- * Refuses a store that this user can not write, before anything is tried.
+ * Refuses a store that this user cannot write.
  *
  * @throws {BackfillError} `STORE_READONLY` or `STORE_FOLDER_READONLY`
  */
@@ -172,14 +172,14 @@ export function requireWritable(files: StoreFiles): void {
   if (!isWritable(files.path))
     throw new BackfillError(
       'STORE_READONLY',
-      msg('The store at {path} can not be written by {who}', { path: files.path, who: thisUser() }),
+      msg('The store at {path} cannot be written by {who}', { path: files.path, who: thisUser() }),
       howToWrite(files.path),
     );
   requireWritableFolder(files);
 }
 
 /**
- * Refuses a store in a folder that this user can not write.
+ * Refuses a store in a folder that this user cannot write.
  *
  * @throws {BackfillError} `STORE_FOLDER_READONLY`
  */
@@ -187,7 +187,7 @@ export function requireWritableFolder({ folder }: StoreFiles, cause?: unknown): 
   if (isWritable(folder)) return;
   throw new BackfillError(
     'STORE_FOLDER_READONLY',
-    msg('The folder {folder} can not be written by {who}, and SQLite keeps its journal there', {
+    msg('The folder {folder} cannot be written by {who}, and SQLite keeps its journal there', {
       folder,
       who: thisUser(),
     }),
@@ -197,15 +197,15 @@ export function requireWritableFolder({ folder }: StoreFiles, cause?: unknown): 
 }
 
 /**
- * Finds the user whose store root was asked to use: the one who owns the file, or a link or folder on the way to it.
+ * For root, finds another user who owns the store, or a link or folder of its path.
  *
- * @returns their id; undefined if the store and its path are root's own, or if this user is not root
+ * @returns the user id; undefined if root owns the store and its path, or if this user is not root
  * @throws {BackfillError} `STORE_UNTRUSTED` if several users own parts of the path, or if others may replace the store
  */
 export function otherOwner(given: string): number | undefined {
   if (!isRoot()) return undefined;
   const path = resolve(given);
-  // The group of a folder of root's can harm root alone, and no longer does once this process belongs to the store's owner.
+  // The group of a folder of root can harm only root, and no longer can once this process runs as the store's owner.
   const first = findOpening(path, { groups: true });
   const owner = first?.by === 'owner' ? first.owner : undefined;
   const trust = owner === undefined ? {} : { owners: [owner], groups: true };
@@ -215,7 +215,7 @@ export function otherOwner(given: string): number | undefined {
   return owner;
 }
 
-/** Refuses a store that root would use where a stranger could put a journal beside it, at any time, which SQLite would apply. */
+/** Refuses, for root, a store in a folder where an untrusted user could at any time create a journal, which SQLite would apply. */
 function refuseSharedFolder(path: string): void {
   const store = realpathSync(path);
   const folder = dirname(store);
@@ -228,12 +228,12 @@ function refuseSharedFolder(path: string): void {
   });
   throw new BackfillError(
     'STORE_UNTRUSTED',
-    msg('Root does not use the store at {path}: other users may put files beside it in {folder}', {
+    msg('Root does not use the store at {path}: other users may create files next to it in {folder}', {
       path,
       folder,
     }),
     msg(
-      'End the application, put the store into a folder of its own, and use it from there: mkdir -m 700 {folder} && mv {files} {folder}',
+      'Stop the application, and move the store to a separate folder: mkdir -m 700 {folder} && mv {files} {folder}',
       { folder: own, files: present.map(shellWord).join(' ') },
     ),
   );
@@ -261,41 +261,41 @@ function untrusted(path: string, { by, path: at, owner: second }: Opening, first
       )
     : new BackfillError(
         'STORE_UNTRUSTED',
-        msg('Root does not use the store at {path}: every user may replace what is in {at}', { path, at }),
+        msg('Root does not use the store at {path}: every user may replace files in {at}', { path, at }),
         msg('Remove that permission: chmod o-w {path}', { path: shellWord(at) }),
       );
 }
 
 /**
- * Looks at what SQLite would apply to a store when it opens that, for every user: it asks for no owner itself.
+ * Refuses untrusted sidecars, which SQLite would apply to the store without checking their owner.
  *
- * @param path of the store, with links resolved
+ * @param path path of the store, with links resolved
  * @param owner user id of the store's owner
- * @throws {BackfillError} `STORE_UNTRUSTED` if it is not a file, or if its owner is not trusted
+ * @throws {BackfillError} `STORE_UNTRUSTED` if a sidecar is not a file, or if its owner is not trusted
  */
 export function refuseSidecars(path: string, owner: number): void {
   for (const end of SIDECARS) {
     const at = path + end;
     const found = lstatOf(at);
     if (!found) continue;
-    // With -T it does not go through a link that a stranger has put there.
+    // -T does not follow a link at the target.
     const [from, to] = [at, `${at}.moved`].map(shellWord);
     if (!found.isFile())
       throw new BackfillError(
         'STORE_UNTRUSTED',
-        msg('The store at {path} is not opened: {at} beside it is not a file', { path, at }),
-        msg('End the application and move that away: sudo mv -T {from} {to}', { from, to }),
+        msg('The store at {path} is not opened: {at} next to it is not a file', { path, at }),
+        msg('Stop the application and move it away: sudo mv -T {from} {to}', { from, to }),
       );
     if (isTrustedFile(at, found, [owner])) continue;
     throw new BackfillError(
       'STORE_UNTRUSTED',
-      msg('The store at {path} is not opened: {at} beside it belongs to user id {owner}', {
+      msg('The store at {path} is not opened: {at} next to it belongs to user id {owner}', {
         path,
         at,
         owner: found.uid,
       }),
       msg(
-        'If no program of yours has made it, end the application and move it away: sudo mv -T {from} {to}; if the application has, it may hold what that has committed: sudo chown --reference={path} {from}',
+        'If the application did not create it, stop the application and move it away: sudo mv -T {from} {to}; if it did, the file may contain committed data: sudo chown --reference={path} {from}',
         { from, to, path: shellWord(path) },
       ),
     );
@@ -303,8 +303,7 @@ export function refuseSidecars(path: string, owner: number): void {
 }
 
 /**
- * Refuses to use another user's store as root. SQLite opens files by name and creates more of them later, so that user could
- * lead root to any other file.
+ * Refuses to use another user's store as root. SQLite opens and creates files by name, so that user could lead root to any other file.
  *
  * @throws {BackfillError} `ROOT_REFUSED`, `STORE_UNTRUSTED`
  */
@@ -318,7 +317,7 @@ function refuseOtherOwner(path: string): void {
       owner,
     }),
     msg(
-      "Put sudo -u '#{owner}' before the program; the command line, run as a process of its own, becomes that user by itself",
+      "Put sudo -u '#{owner}' before the program; the command line, run as a separate process, switches to that user by itself",
       { owner },
     ),
   );

@@ -1,53 +1,49 @@
-/** Quotes an identifier for SQL; the one place where a name becomes SQL text. */
+/** Quotes an identifier for SQL. The only place where a name becomes SQL. */
 export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** Quotes a text value for SQL that can not bind: DDL, and the statements printed for the sqlite3 shell. */
+/** Quotes a text for SQL that cannot have parameters: DDL, and statements printed for the sqlite3 shell. */
 export function literal(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }
 
-/** An UPDATE of some columns that changes nothing: whether it compiles says whether they can be updated. */
+/** Returns an UPDATE that changes nothing; it compiles if the columns can be updated. */
 export function noUpdateSql(table: string, columns: readonly string[]): string {
   const assignments = columns.map((name) => `${identifier(name)} = ${identifier(name)}`).join(', ');
   return `UPDATE ${identifier(table)} SET ${assignments} WHERE false`;
 }
 
-/** SQL of a project's, ready for more behind it: a comment at its end would take that with it. */
+/** Appends a line break to SQL with a comment, which would otherwise include the text after it. */
 export const endedSql = (sql: string): string => (sql.includes('--') ? `${sql}\n` : sql);
 
-/** SQLite folds the case of ASCII letters in names, and of no others. */
+/** Folds the case of a name as SQLite does: only of ASCII letters. */
 export const foldCase = (name: string): string =>
   /[A-Z]/.test(name) ? name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) : name;
 
-/** Whether two names are the same to SQLite. */
+/** Whether SQLite treats two names as the same. */
 export const isSameName = (a: string, b: string): boolean => foldCase(a) === foldCase(b);
 
-/**
- * Tokens of SQL. A quote, bracket or comment that is not closed reaches to the end: no character is looked at twice, whatever the
- * text.
- */
+/** Tokens of SQL. An unclosed quote, bracket or comment extends to the end, so that no text is scanned twice. */
 const TOKENS =
   /'[^']*(?:''[^']*)*(?:'|$)|"[^"]*(?:""[^"]*)*(?:"|$)|`[^`]*(?:``[^`]*)*(?:`|$)|\[[^\]]*(?:\]|$)|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\s+|[\p{L}\p{N}_$]+|./gu;
 const SIMPLE_QUOTED_NAME = /^(?:"([\p{L}\p{N}_$]+)"|`([\p{L}\p{N}_$]+)`|\[([\p{L}\p{N}_$]+)\])$/u;
 const TWO_WORDS = /^[\p{L}\p{N}_$]{2}$/u;
-/** Signs that would become one, or a comment, and text in quotes that would become one text. */
+/** Pairs of characters that would merge into one operator, comment or quoted text. */
 const ONE_SIGN = /^(?:--|\/\*|->|''|[<>=!|]{2})$/;
 
-/** Statements that were normalised already: many stores have one schema, and a look reads it several times. */
+/** Cache: many stores have the same schema, which one command reads several times. */
 const NORMALISED = new Map<string, string>();
 
-/** Maximum number of remembered statements. */
+/** Maximum number of cached statements. */
 const MAX_NORMALISED = 500;
 
-/** Maximum length of a remembered statement, in characters. */
+/** Maximum length of a cached statement, in characters. */
 const MAX_REMEMBERED = 10_000;
 
 /**
- * SQL without what does not change its meaning: comments, white space, the case of words, quotes around
- * simple names, closing semicolons. Text in single quotes stays as it is.
- * Two statements that differ only in layout come out the same.
+ * Normalises SQL, so that statements that differ only in layout become equal. Removes comments, white space, the case of words, quotes around
+ * simple names, and closing semicolons; keeps text in single quotes.
  */
 export function normaliseSql(sql: string): string {
   let normalised = NORMALISED.get(sql);
@@ -60,10 +56,10 @@ export function normaliseSql(sql: string): string {
   return normalised;
 }
 
-/** Takes time in proportion to the length of the text, which a store can choose. */
+/** Runs in linear time, because a store may contain a text of any length. */
 function normalise(sql: string): string {
   const out: string[] = [];
-  let last = ''; // read from the text so far, it would copy that for each token
+  let last = ''; // kept apart, because reading it from the joined text would copy that for each token
   let isSpacePending = false;
   for (const [token] of sql.matchAll(TOKENS)) {
     if (/^(?:\s|--|\/\*)/.test(token)) {
@@ -83,17 +79,17 @@ function normalise(sql: string): string {
   return out.join('');
 }
 
-/** Yields the tokens of SQL without white space and comments, words in lower case. */
+/** Yields the tokens of SQL in lower case, without white space and comments. */
 export function* tokensOf(sql: string): Generator<string> {
   for (const [token] of sql.matchAll(TOKENS)) if (!/^(?:\s|--|\/\*)/.test(token)) yield foldCase(token);
 }
 
-/** The first three words or signs of SQL, in lower case. */
+/** Returns the first three tokens of SQL, in lower case. */
 export function firstWords(sql: string): string {
   const words: string[] = [];
   for (const token of tokensOf(sql)) if (words.push(token) === 3) break;
   return words.join(' ');
 }
 
-/** Whether SQL makes a virtual table, whose contents a module decides. */
+/** Whether SQL creates a virtual table. */
 export const isVirtual = (sql: string): boolean => /^create virtual\b/.test(firstWords(sql));

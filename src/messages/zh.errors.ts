@@ -138,15 +138,14 @@ export const zhErrors = {
   // the run
   'process {#pid} on {host}, since {since}': '{host} 上的进程 {pid}，自 {since} 起',
   'process {#pid} on {host}': '{host} 上的进程 {pid}',
-  'a process that has just begun': '刚刚启动的进程',
-  'The lock of this store, {path}, is a symbolic link': '该存储的锁 {path} 是符号链接',
-  'The lock of this store, {path}, is not a file': '该存储的锁 {path} 不是文件',
-  'The lock of this store, {path}, is a file that has a second name':
-    '该存储的锁 {path} 是有另一个名称的文件',
-  'The lock of this store, {path}, belongs to the user {owner}, who is neither this user nor the owner of the store':
-    '该存储的锁 {path} 属于用户 {owner}，既不是当前用户，也不是存储的所有者',
-  'The lock of this store, {path}, belongs to the user {owner}, and every user may write it':
-    '该存储的锁 {path} 属于用户 {owner}，而且任何用户都可以写入它',
+  'a process that has just started': '刚刚启动的进程',
+  'The lock file {path} is a symbolic link': '锁文件 {path} 是符号链接',
+  'The lock file {path} is not a regular file': '锁文件 {path} 不是普通文件',
+  'The lock file {path} has a second name': '锁文件 {path} 另有一个名称',
+  'The lock file {path} belongs to user id {owner}, who is neither this user nor the owner of the store':
+    '锁文件 {path} 属于用户 ID {owner}，既不是当前用户，也不是存储的所有者',
+  'The lock file {path} belongs to user id {owner}, and every user may write it':
+    '锁文件 {path} 属于用户 ID {owner}，而且任何用户都可以写入它',
   'Another process has changed the ledger row of {name} meanwhile': '其间另一个进程修改了 {name} 的账本行',
   'Another process works on the backfill {name} in the same store': '另一个进程正在同一存储中处理回填 {name}',
   'Each update of {table} fires the trigger {name}': '{table} 的每次更新都会触发触发器 {name}',
@@ -164,8 +163,8 @@ export const zhErrors = {
   'the backup': '备份',
   'a copy of the present store': '当前存储的副本',
   'the restored store and its journal': '恢复后的存储及其日志',
-  'There is no folder {folder} for backups': '没有用于备份的文件夹 {folder}',
-  'The folder {folder} for backups can not be written by {~who}': '{who}无法写入用于备份的文件夹 {folder}',
+  'The backup folder {folder} does not exist': '备份文件夹 {folder} 不存在',
+  'The backup folder {folder} cannot be written by {~who}': '{who}无法写入用于备份的文件夹 {folder}',
   '{backup} is a backup of another store than {path}': '{backup} 是另一个存储的备份，而不是 {path} 的备份',
   'There is no backup of {path} in {folder}': '{folder} 中没有 {path} 的备份',
   'There is no backup of {path} in {folder} but those of other users, as {file} of user id {owner}':
@@ -174,24 +173,22 @@ export const zhErrors = {
   '{path} can not be opened where it is: SQLite needs to write beside it':
     '无法在原处打开 {path}：SQLite 需要在其旁边写入文件',
   '{path} is the store itself, or belongs to it': '{path} 就是存储本身，或属于存储的文件',
-  'A copy of the store is not safe in {folder}: every user may replace what is in {path}':
+  'A copy of the store is not safe in {folder}: every user may replace files in {path}':
     '存储的副本放在 {folder} 中不安全：任何用户都可以替换 {path} 中的内容',
-  'A copy of the store is not safe in {folder}: the group of {path} may replace what is in it':
+  'A copy of the store is not safe in {folder}: the group of {path} may replace files in it':
     '存储的副本放在 {folder} 中不安全：{path} 的用户组可以替换其中的内容',
   'A copy of the store is not safe in {folder}: user id {owner} owns {path}':
     '存储的副本放在 {folder} 中不安全：{path} 属于用户 ID {owner}',
   '{path} is a symbolic link': '{path} 是符号链接',
   '{path} has another name, through which it can be changed': '{path} 另有一个名称，可以通过它修改该文件',
-  '{path} may be the work of another user: user id {owner} owns {at}':
+  '{path} may come from another user: user id {owner} owns {at}':
     '{path} 可能出自其他用户之手：{at} 属于用户 ID {owner}',
-  '{path} may be the work of another user: the group of {at} may write it':
+  '{path} may come from another user: the group of {at} may write it':
     '{path} 可能出自其他用户之手：{at} 的用户组可以写入它',
-  '{path} may be the work of another user: every user may write {at}':
+  '{path} may come from another user: every user may write {at}':
     '{path} 可能出自其他用户之手：任何用户都可以写入 {at}',
-  '{path}-wal exists, and SQLite would read it as a part of the backup':
-    '{path}-wal 存在，SQLite 会把它当作备份的一部分来读取',
-  '{path}-journal exists, and SQLite would read it as a part of the backup':
-    '{path}-journal 存在，SQLite 会把它当作备份的一部分来读取',
+  '{path} exists, and SQLite would read it as part of the backup':
+    '{path} 存在，SQLite 会把它当作备份的一部分来读取',
   'The ledger of {store} does not know its newest backup, {path}': '{store} 的账本不认识其最新的备份 {path}',
   'There is no ledger to read in {store} that would know its newest backup, {path}':
     '{store} 中没有可读的账本，无法确认其最新的备份 {path}',
@@ -204,6 +201,6 @@ export const zhErrors = {
   '{path} can not be restored: {~reason}': '无法恢复 {path}：{reason}',
   report: '报告',
   'metrics file': '指标文件',
-  '{folder} lies on {~system}: locks of SQLite and of runs may not hold between machines, so let one machine at a time use the store':
-    '{folder} 位于 {system} 上：SQLite 的锁和运行锁在机器之间可能无效，因此同一时间只让一台机器使用该存储',
+  '{folder} is on {~system}: file locks may not work between machines, so use the store from one machine at a time':
+    '{folder} 位于 {system} 上：文件锁在机器之间可能无效，因此同一时间请只在一台机器上使用该存储',
 } as const satisfies Catalog;

@@ -49,10 +49,10 @@ export const zhHints = {
     '请修正 {path} 中的 `checks.indexes`：一条语句，不含参数',
   'Name its own store with --db-path; if this one is to be overwritten with it, run the same command again with --yes':
     '请用 --db-path 指定它所属的存储；如果确实要用它覆盖当前存储，请加上 --yes 再次运行同一命令',
-  'Run the command as user id {uid}, who owns it, or give it to this user: {command}':
-    '请以其所有者（用户 ID {uid}）的身份运行，或将其交给当前用户： {command}',
-  'Give it to this user: {command}': '请将其交给当前用户： {command}',
-  'Give this user write permission: {command}': '请授予当前用户写权限： {command}',
+  'Run the command as its owner, user id {uid}, or make this user the owner: {command}':
+    '请以其所有者（用户 ID {uid}）的身份运行，或将当前用户设为其所有者： {command}',
+  'Make this user the owner: {command}': '请将当前用户设为其所有者： {command}',
+  'Grant this user write permission: {command}': '请授予当前用户写权限： {command}',
   'Give this user write permission on its folder': '请授予当前用户其所在文件夹的写权限',
 
   // its schema
@@ -76,8 +76,8 @@ export const zhHints = {
     '请查看它们的作用： sqlite3 STORE {command} ；如果可以对每个更新的行运行它们，请加上 --allow-triggers 再次运行',
   'Look for the trigger or constraint that refuses them: sqlite3 STORE {sql}; run the same command again when it is gone, then umzug-backfill backfill {name} --rescan for those that were skipped':
     '请查找拒绝它们的触发器或约束： sqlite3 STORE {sql} ；去除之后再次运行同一命令，然后用 umzug-backfill backfill {name} --rescan 处理被跳过的行',
-  'End every run on this store, then remove it: {commands}':
-    '请结束该存储上的所有运行，再删除它： {commands}',
+  'Stop every command on this store, then remove it: {commands}':
+    '请停止该存储上的所有命令，再删除它： {commands}',
 
   // backups, and what is written beside the store
   'Make room, back up to another disk with --backup-dir, or do without a backup with --no-backup, then run the same command again; nothing was changed':
@@ -86,7 +86,7 @@ export const zhHints = {
     '请腾出空间，再次运行同一命令；未做任何更改',
   'Make room, or name another disk for the copy with --backup-dir, then run the same command again; nothing was changed':
     '请腾出空间，或用 --backup-dir 为副本指定另一个磁盘，再次运行同一命令；未做任何更改',
-  'Make it first: mkdir -p {folder}': '请先创建： mkdir -p {folder}',
+  'Create it first: mkdir -p {folder}': '请先创建： mkdir -p {folder}',
   'Name the file: umzug-backfill restore FILE, or the folder it is in: --backup-dir':
     '请指定文件： umzug-backfill restore FILE ，或用 --backup-dir 指定其所在的文件夹',
   'Name one that is there, or none for the newest: umzug-backfill restore':
@@ -97,7 +97,7 @@ export const zhHints = {
     '请指定另一个备份： umzug-backfill restore FILE ；未做任何更改',
   'Remove that permission: chmod o-w {path}; or pass another folder: --backup-dir /path/to/folder':
     '请取消该权限： chmod o-w {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
-  'Remove that permission: chmod o-w {path}; if no other user can get at it, as on a mount that shows this mode for every folder, run the same command again with --yes':
+  'Remove that permission: chmod o-w {path}; if no other user has access, for example on a mount that shows this mode for every folder, run the same command again with --yes':
     '请取消该权限： chmod o-w {path} ；如果其他用户无法访问它（例如挂载点对所有文件夹都显示此权限），请加上 --yes 再次运行同一命令',
   'Remove that permission: chmod g-w {path}; or pass another folder: --backup-dir /path/to/folder':
     '请取消该权限： chmod g-w {path} ；或指定另一个文件夹： --backup-dir /path/to/folder',
@@ -105,12 +105,12 @@ export const zhHints = {
     "请在命令前加上 sudo -u '#{owner}' ，由该用户运行；或指定另一个文件夹： --backup-dir /path/to/folder",
   'Pass another folder: --backup-dir /path/to/folder; or change its owner: sudo chown {self} {path}':
     '请指定另一个文件夹： --backup-dir /path/to/folder ；或更改其所有者： sudo chown {self} {path}',
-  'If it leads to the backup that you want, pass that: umzug-backfill restore {target}':
-    '如果它指向所需的备份，请指定该备份： umzug-backfill restore {target}',
-  'If you are sure that it is the backup that you want, pass a copy of your own: install -m 600 {file} {copy} && umzug-backfill restore {again}':
-    '如果确定它就是所需的备份，请指定自己的副本： install -m 600 {file} {copy} && umzug-backfill restore {again}',
-  'If it is not, pass a copy of the backup alone: install -m 600 {file} {copy} && umzug-backfill restore {again}; if it is, write it into the backup first: sqlite3 {path} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"':
-    '如果不是，请只指定备份本身的副本： install -m 600 {file} {copy} && umzug-backfill restore {again} ；如果是，请先将其写入备份： sqlite3 {path} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"',
+  'If it leads to the right backup, pass that: umzug-backfill restore {target}':
+    '如果它指向正确的备份，请指定该备份： umzug-backfill restore {target}',
+  'If it is certainly the right backup, pass a copy of it: install -m 600 {file} {copy} && umzug-backfill restore {copy}':
+    '如果确定它就是正确的备份，请指定它的副本： install -m 600 {file} {copy} && umzug-backfill restore {copy}',
+  'If it is not, pass a copy of the backup alone: install -m 600 {file} {copy} && umzug-backfill restore {copy}; if it is, merge it into the backup first: sqlite3 {file} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"':
+    '如果不是，请只指定备份本身的副本： install -m 600 {file} {copy} && umzug-backfill restore {copy} ；如果是，请先将其写入备份： sqlite3 {file} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"',
   'If it is the one that you want, pass it: umzug-backfill restore {newest}':
     '如果它就是所需的备份，请指定它： umzug-backfill restore {newest}',
   'If it is the one that you want, pass it: umzug-backfill restore {newest}; the newest that the ledger knows: umzug-backfill restore {known}':

@@ -6,20 +6,20 @@ export const zhTrust = {
     'root 不使用 {path} 处的存储：用户 ID {first} 拥有其路径的一部分，而用户 ID {second} 拥有 {at}',
   'Root does not use the store at {path}: the group of {at} may replace it':
     'root 不使用 {path} 处的存储：{at} 的用户组可以替换它',
-  'Root does not use the store at {path}: every user may replace what is in {at}':
+  'Root does not use the store at {path}: every user may replace files in {at}':
     'root 不使用 {path} 处的存储：任何用户都可以替换 {at} 中的内容',
-  'Root does not use the store at {path}: other users may put files beside it in {folder}':
+  'Root does not use the store at {path}: other users may create files next to it in {folder}':
     'root 不使用 {path} 处的存储：其他用户可以在 {folder} 中于其旁边放置文件',
-  'End the application, put the store into a folder of its own, and use it from there: mkdir -m 700 {folder} && mv {files} {folder}':
-    '请结束应用程序，把存储放入它自己的文件夹，并从那里使用它： mkdir -m 700 {folder} && mv {files} {folder}',
-  'The store at {path} is not opened: {at} beside it is not a file':
+  'Stop the application, and move the store to a separate folder: mkdir -m 700 {folder} && mv {files} {folder}':
+    '请停止应用程序，并把存储移到单独的文件夹： mkdir -m 700 {folder} && mv {files} {folder}',
+  'The store at {path} is not opened: {at} next to it is not a file':
     '未打开 {path} 处的存储：其旁边的 {at} 不是文件',
-  'The store at {path} is not opened: {at} beside it belongs to user id {owner}':
+  'The store at {path} is not opened: {at} next to it belongs to user id {owner}':
     '未打开 {path} 处的存储：其旁边的 {at} 属于用户 ID {owner}',
-  'End the application and move that away: sudo mv -T {from} {to}':
+  'Stop the application and move it away: sudo mv -T {from} {to}':
     '请结束应用程序并将其移走： sudo mv -T {from} {to}',
-  'If no program of yours has made it, end the application and move it away: sudo mv -T {from} {to}; if the application has, it may hold what that has committed: sudo chown --reference={path} {from}':
-    '如果它不是您的程序创建的，请结束应用程序并将其移走： sudo mv -T {from} {to} ；如果是应用程序创建的，其中可能有已提交的数据： sudo chown --reference={path} {from}',
+  'If the application did not create it, stop the application and move it away: sudo mv -T {from} {to}; if it did, the file may contain committed data: sudo chown --reference={path} {from}':
+    '如果它不是应用程序创建的，请停止应用程序并将其移走： sudo mv -T {from} {to} ；如果是，其中可能有已提交的数据： sudo chown --reference={path} {from}',
   'Root does not use the store at {path} from within a program: it belongs to user id {owner}':
     'root 不在程序内部使用 {path} 处的存储：它属于用户 ID {owner}',
   'Root does not use the store at {path}, which belongs to user id {uid}, and {~reason}':
@@ -32,7 +32,7 @@ export const zhTrust = {
   'Remove that permission: chmod g-w {path}; or let the user of the application own the store':
     '请取消该权限： chmod g-w {path} ；或让应用程序的用户拥有该存储',
   'Remove that permission: chmod o-w {path}': '请取消该权限： chmod o-w {path}',
-  "Put sudo -u '#{owner}' before the program; the command line, run as a process of its own, becomes that user by itself":
+  "Put sudo -u '#{owner}' before the program; the command line, run as a separate process, switches to that user by itself":
     "请在程序前加上 sudo -u '#{owner}' ；命令行作为独立进程运行时会自动变为该用户",
   "Let that user read the project and its node_modules, as in a folder of mode 755; or put sudo -u '#{uid}' before the command in a project of theirs":
     "请让该用户能读取项目及其 node_modules，例如放在权限为 755 的文件夹中；或在该用户自己的项目中，在命令前加上 sudo -u '#{uid}' ",
@@ -53,13 +53,13 @@ export const zhTrust = {
   'Pass the path of the store itself: --db-path /path/to/store.db; or remove the link':
     '请给出存储本身的路径： --db-path /path/to/store.db ；或删除该链接',
 
-  'The {~what} can not be written to {asked}: the link {path} belongs to user id {uid}':
+  'The {~what} cannot be written to {asked}: the link {path} belongs to user id {uid}':
     '无法将{what}写入 {asked}：链接 {path} 属于用户 ID {uid}',
   file: '文件',
   folder: '文件夹',
-  'Remove the link, or pass another file for the {~what}': '请删除该链接，或为{what}指定另一个文件',
-  'The {~what} can not be written to {asked} as root: other users may replace folders in or at {at}':
+  'Remove the link, or choose another file for the {~what}': '请删除该链接，或为{what}指定另一个文件',
+  'The {~what} cannot be written to {asked} as root: other users may replace folders in or at {at}':
     '无法以 root 身份将{what}写入 {asked}：其他用户可以替换 {at} 或其中的文件夹',
-  "Pass a file in a folder of root's for the {~what}, or run the command as the user of that folder":
-    '请为{what}指定 root 的文件夹中的文件，或以该文件夹的用户身份运行命令',
+  'Choose a folder of root for the {~what}, or run the command as the user of that folder':
+    '请为{what}选择 root 的文件夹，或以该文件夹的用户身份运行命令',
 } as const satisfies Catalog;

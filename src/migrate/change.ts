@@ -7,6 +7,7 @@ import { sqliteConnector } from '../engine/sqlite/dialect.js';
 import { BackfillError, rootBackfillError } from '../errors.js';
 import { upgradeLedger, type WriteCommand } from '../ledger/ledger.js';
 import type { Drift } from '../ledger/steps.js';
+import { english } from '../messages/message.js';
 import { RUN_OPTIONS } from '../option-table.js';
 import { joinRuns } from '../run/runner.js';
 import type { Backup } from '../safety/backup.js';
@@ -266,7 +267,7 @@ export async function withLock<Result>(
   const onWait = (holder: LockHolder | undefined): void => onEvent?.({ event: 'lock_waiting', ...holder });
   const lock = await connector.lock({ timeoutMs, onWait, now, ...how });
   try {
-    for (const text of connector.warnings()) onEvent?.({ event: 'warning', text });
+    for (const text of connector.warnings()) onEvent?.({ event: 'warning', text: english(text) });
     return await act();
   } finally {
     await lock.release();
@@ -289,9 +290,11 @@ async function requireSpaceToGrow(
   const { bytes, pageBytes } = await store.size();
   const journal = Math.max(Math.min(bytes, CHECKPOINT_PAGES * pageBytes), transactionBytes);
   const needs: DiskNeed[] = [
-    ...(backup ? [{ what: 'the backup', ...backup }] : []),
-    { what: 'the journal', bytes: journal, folder },
-    ...(grows ? [{ what: 'what the store grows by', bytes: Math.ceil(bytes * GROWTH_RATIO), folder }] : []),
+    ...(backup ? [{ what: 'the backup' as const, ...backup }] : []),
+    { what: 'the journal' as const, bytes: journal, folder },
+    ...(grows
+      ? [{ what: 'what the store grows by' as const, bytes: Math.ceil(bytes * GROWTH_RATIO), folder }]
+      : []),
   ];
   requireDiskSpace(
     needs,

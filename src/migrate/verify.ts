@@ -98,7 +98,7 @@ export async function besideRun<Result>(
     if (!(error instanceof BackfillError) || error.code !== 'STEP_NOT_APPLIED') throw error;
     const { state, holder } = await (await connectorFor(options)).readLockState();
     if (state !== 'held') throw error;
-    const who = holder ? holderText(holder) : 'a process that has just begun';
+    const who = holderText(holder);
     throw new BackfillError(
       error.code,
       msg('{message}, and a run is in progress: {who}', { message: error.message, who }),

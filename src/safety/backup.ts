@@ -28,16 +28,16 @@ export interface Backup extends Digest {
   /** Absolute path of the file. */
   readonly path: string;
   readonly durationMs: number;
-  /** Whether it could be looked at for damage: not when its schema uses what only the application has. */
+  /** Whether its integrity was checked: not if its schema uses functions or collations that only the application provides. */
   readonly isChecked: boolean;
 }
 
-/** What the name of a copy says it was made for. */
+/** Purpose of a copy, which is part of its name. */
 type CopyKind = 'backup' | 'before-restore';
 
 /**
- * How names of a store's copies begin: with the store's. In a folder that other stores' copies may share, its path is part of
- * it, as a hash: two stores of one name on one machine are told apart.
+ * Returns the prefix of the names of a store's copies: its name, and in another folder a hash of its path, which distinguishes stores with the
+ * same name.
  */
 function nameOf({ path, folder }: StoreFiles, copies: string): string {
   const name = basename(path);
@@ -45,12 +45,11 @@ function nameOf({ path, folder }: StoreFiles, copies: string): string {
   return `${name}-${createHash('sha256').update(path).digest('hex').slice(0, 8)}`;
 }
 
-/** A copy's name: the store's as {@link nameOf} has it, what it was made for, and when. */
+/** Name of a copy: {@link nameOf} the store, purpose, time. */
 const COPY_NAME = /^(.+)\.(?:backup|before-restore)-\d{8}T\d{6}Z/;
 
 /**
- * Whether a copy is another store's, by its name and by the store that lies beside it; never of a file that is not named as a
- * copy.
+ * Whether a copy belongs to another store, by its name and by the store next to it. False for a file without the name of a copy.
  */
 export function belongsToOtherStore(copy: string, files: StoreFiles): boolean {
   const [, name] = COPY_NAME.exec(basename(copy)) ?? [];
@@ -60,22 +59,22 @@ export function belongsToOtherStore(copy: string, files: StoreFiles): boolean {
   return name !== nameOf(files, files.folder) && name !== nameOf(files, dirname(resolve(copy)));
 }
 
-/** Whether a file is named as a copy of this store. */
+/** Whether a file has the name of a copy of this store. */
 export const isCopyOf = (path: string, files: StoreFiles): boolean =>
   COPY_NAME.test(basename(path)) && !belongsToOtherStore(path, files);
 
-/** Whether two paths are of one file: it may have several names. */
+/** Whether two paths lead to the same file. */
 export function isSameFile(a: string, b: string): boolean {
   const [one, other] = [statSync(a), statSync(b)];
   return one.dev === other.dev && one.ino === other.ino;
 }
 
 /**
- * The folder for a store's copies, absolute, with links resolved.
+ * Returns the folder for a store's copies, absolute, with links resolved.
  *
- * @param given a folder. Default: the store's own
- * @param confirmed whether a person has agreed to a folder in which every user may rename; undefined where none is asked
- * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE` when there is none, this user may not write it, or others may rename in it
+ * @param given a folder. Default: the store's
+ * @param confirmed whether a folder in which every user may rename is accepted, by `--yes`; undefined if the command has no such option
+ * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE` if it does not exist, this user may not write it, or untrusted users may rename in it
  */
 export function backupFolder(files: StoreFiles, given: string | undefined, confirmed?: boolean): string {
   const folder = given === undefined ? files.folder : namedFolder(given);
@@ -87,27 +86,33 @@ function namedFolder(given: string): string {
   if (given.trim() === '') {
     throw new BackfillError(
       'BACKUP_FOLDER_UNUSABLE',
-      msg('The folder for backups has no name'),
-      msg('Name it: --backup-dir /path/to/folder, or leave the option out'),
+      msg('The value of --backup-dir is empty'),
+      msg('Pass a folder: --backup-dir /path/to/folder; or omit the option'),
     );
   }
   const folder = resolve(expandHome(given));
-  const refuse = (message: string, hint: string): BackfillError =>
-    new BackfillError('BACKUP_FOLDER_UNUSABLE', message, hint);
   if (!find(folder)?.isDirectory())
-    throw refuse(`There is no folder ${folder} for backups`, `Make it first: mkdir -p ${shellWord(folder)}`);
+    throw new BackfillError(
+      'BACKUP_FOLDER_UNUSABLE',
+      msg('The backup folder {folder} does not exist', { folder }),
+      msg('Create it first: mkdir -p {folder}', { folder: shellWord(folder) }),
+    );
   if (!isWritable(folder))
-    throw refuse(`The folder ${folder} for backups can not be written by ${thisUser()}`, howToWrite(folder));
+    throw new BackfillError(
+      'BACKUP_FOLDER_UNUSABLE',
+      msg('The backup folder {folder} cannot be written by {who}', { folder, who: thisUser() }),
+      howToWrite(folder),
+    );
   return realpathSync(folder);
 }
 
 /**
- * Backs the store up: as one snapshot, into a private folder within `folder`. It gets its name when it is whole, has been looked at for
- * damage, is as readable as the store and is on the disk. Killed half way it leaves that folder, which the next one removes. The run lock
- * must be held.
+ * Backs up the store, as one snapshot, in a private folder inside `folder`. The copy gets its name once it is complete, checked for damage, has the
+ * store's owner and mode, and is flushed to disk. A killed backup leaves its private folder, which the next one removes. The run lock must be
+ * held.
  *
- * @param folder where to, from {@link backupFolder}
- * @throws {BackfillError} `STORE_CORRUPT` when the copy is damaged as the store is, `STORE_FULL`, `STORE_BUSY` …
+ * @param folder target folder, from {@link backupFolder}
+ * @throws {BackfillError} `STORE_CORRUPT` if the copy, and thus the store, is damaged; `STORE_FULL`, `STORE_BUSY` …
  */
 export async function backUp(
   store: SqliteStatements,
@@ -153,15 +158,15 @@ export async function backUp(
   }
 }
 
-/** A name for a file in a private folder that another user could not have prepared for, wherever the folder's own name led. */
+/** Returns a random file name, for which another user cannot have prepared a link. */
 export const unguessable = (): string => randomBytes(12).toString('hex');
 
-/** Offset in a file's header of its version for writing; that for reading follows. 1 is rollback mode, 2 is WAL mode. */
+/** Offset of the write version in a file's header, followed by the read version. 1 is rollback mode, 2 is WAL mode. */
 export const VERSIONS_OFFSET = 18;
 
 /**
- * Takes a copy out of WAL mode, so that no connection to it makes sidecars. SQLite goes by the version for reading alone: that for writing
- * stays, and tells a restore the mode of a store that is lost.
+ * Takes a copy out of WAL mode, so that connections to it create no sidecars. SQLite uses only the read version; the write version stays, and tells
+ * a restore the mode of a lost store.
  *
  * @see https://www.sqlite.org/fileformat2.html section 1.3.3
  */
@@ -169,19 +174,18 @@ function leaveWal(fd: number): void {
   if (fstatSync(fd).size > 0) writeSync(fd, Buffer.of(1), 0, 1, VERSIONS_OFFSET + 1);
 }
 
-/** How the path of a copy begins. */
+/** Returns the prefix of the paths of copies. */
 export const copyPrefix = (files: StoreFiles, folder: string, kind: CopyKind): string =>
   join(folder, `${nameOf(files, folder)}.${kind}`);
 
-/** How the path of the private folder of a restore begins. */
+/** Returns the prefix of the path of a restore's private folder. */
 export const restorePrefix = ({ path }: StoreFiles): string => `${path}.restore`;
 
-/** A time as part of a name, to the second: names sort by it. */
+/** Formats a time for a name, to the second, so that names sort by time. */
 const stamp = (time: Date): string => time.toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '');
 
 /**
- * A path for a copy that is made now. It sorts behind every one that is there, though a clock was set back meanwhile: the
- * newest is the one made last.
+ * Returns a path for a new copy. It sorts after all existing backups, even if the clock was set back.
  */
 export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time = new Date()): string {
   const prefix = `${copyPrefix(files, folder, kind)}-`;
@@ -195,7 +199,7 @@ export function copyPath(files: StoreFiles, folder: string, kind: CopyKind, time
   return path;
 }
 
-/** Whether the copy could be checked; throws when it is damaged. */
+/** Checks a copy for damage, and throws if there is any. Returns false if the check is not possible. */
 async function checkCopy(path: string, depth: CheckDepth): Promise<boolean> {
   const copy = openSqlite(locateStore(path, { allowEmpty: true, isCopy: true }), { access: 'read' });
   try {
@@ -203,9 +207,9 @@ async function checkCopy(path: string, depth: CheckDepth): Promise<boolean> {
     if (isSound !== false) return isSound !== undefined;
     throw new BackfillError(
       'STORE_CORRUPT',
-      msg('The backup is damaged, as then the store is too; nothing was changed'),
+      msg('The backup is damaged, and so is the store; nothing was changed'),
       msg(
-        'Look at it with: sqlite3 STORE "PRAGMA integrity_check", and go back to an earlier backup: umzug-backfill restore FILE',
+        'Check it with: sqlite3 STORE "PRAGMA integrity_check"; then restore an earlier backup: umzug-backfill restore FILE',
       ),
     );
   } finally {
@@ -214,14 +218,14 @@ async function checkCopy(path: string, depth: CheckDepth): Promise<boolean> {
 }
 
 /**
- * The store's backups, oldest first. What another user has put there under such a name is passed over.
+ * Returns the store's backups, oldest first, without files of untrusted users.
  *
- * @param folder where they are, from {@link backupFolder}
+ * @param folder from {@link backupFolder}
  */
 export const findBackups = (files: StoreFiles, folder: string): string[] =>
   findNamed(files, folder).filter((path) => isTrustedCopy(files, path));
 
-/** Whatever is named as the store's backups are, by whomever, in their order. */
+/** Returns all files with the name of a backup of the store, oldest first. */
 export function findNamed(files: StoreFiles, folder: string): string[] {
   const name = `${nameOf(files, folder)}.backup-`;
   return readdirSync(folder)
@@ -231,12 +235,12 @@ export function findNamed(files: StoreFiles, folder: string): string[] {
 }
 
 /**
- * Removes the oldest backups but `keep`. Only after a run has been verified: the backup made before a run must outlive
- * every failed try.
+ * Removes all backups except the newest `keep`. Call it only after a run has been verified, because the backup from before a run must outlive every
+ * failed attempt.
  *
- * @param known what the store's own ledger says was made: in a folder that is not the store's, nothing else is taken, since
- *   another machine may keep there the backups of a store with the same path
- * @returns the paths removed
+ * @param known backups in the store's ledger. In another folder than the store's only these are removed, because another machine may keep backups
+ *   of a store with the same path there
+ * @returns the removed paths
  */
 export function rotate(
   files: StoreFiles,

@@ -3,13 +3,14 @@ import { basename, dirname, join } from 'node:path';
 import { findOpening, isTrustedFile, lstatOf } from '../db/file.js';
 import { hasJournalHeader, type StoreFiles } from '../db/path.js';
 import { BackfillError } from '../errors.js';
+import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 
 /**
- * Refuses a folder for copies in which a user who is not trusted may rename: the private folder or the copy itself could be replaced.
- * Root trusts nobody else, because that user could lead it anywhere.
+ * Refuses a folder for copies in which an untrusted user may rename, and thus replace the private folder or the copy. Root trusts no other user,
+ * because that user could lead it anywhere.
  *
- * @param confirmed whether a person has agreed to a folder in which every user may; undefined where none is asked
+ * @param confirmed whether a folder in which every user may rename is accepted, by `--yes`; undefined if the command has no such option
  * @throws {BackfillError} `BACKUP_FOLDER_UNUSABLE`
  */
 export function refuseUnsafeFolder(
@@ -21,34 +22,55 @@ export function refuseUnsafeFolder(
   const opening = findOpening(folder, { owners: self === 0 ? [] : [ownership.uid] });
   if (!opening) return;
   const { path, by, owner } = opening;
-  const where = shellWord(path);
-  const refuse = (message: string, hint: string): BackfillError =>
+  const where = { path: shellWord(path) };
+  const refuse = (message: Message, hint: Message): BackfillError =>
     new BackfillError('BACKUP_FOLDER_UNUSABLE', message, hint);
   if (by === 'everyone') {
     if (confirmed) return;
     throw refuse(
-      `A copy of the store is not safe in ${folder}: every user may replace what is in ${path}`,
+      msg('A copy of the store is not safe in {folder}: every user may replace files in {path}', {
+        folder,
+        path,
+      }),
       confirmed === undefined
-        ? `Remove that permission: chmod o-w ${where}; or pass another folder: --backup-dir /path/to/folder`
-        : `Remove that permission: chmod o-w ${where}; if no other user can get at it, as on a mount that shows this mode for every folder, run the same command again with --yes`,
+        ? msg(
+            'Remove that permission: chmod o-w {path}; or pass another folder: --backup-dir /path/to/folder',
+            where,
+          )
+        : msg(
+            'Remove that permission: chmod o-w {path}; if no other user has access, for example on a mount that shows this mode for every folder, run the same command again with --yes',
+            where,
+          ),
     );
   }
   if (by === 'group')
     throw refuse(
-      `A copy of the store is not safe in ${folder}: the group of ${path} may replace what is in it`,
-      `Remove that permission: chmod g-w ${where}; or pass another folder: --backup-dir /path/to/folder`,
+      msg('A copy of the store is not safe in {folder}: the group of {path} may replace files in it', {
+        folder,
+        path,
+      }),
+      msg(
+        'Remove that permission: chmod g-w {path}; or pass another folder: --backup-dir /path/to/folder',
+        where,
+      ),
     );
   throw refuse(
-    `A copy of the store is not safe in ${folder}: user id ${owner} owns ${path}`,
+    msg('A copy of the store is not safe in {folder}: user id {owner} owns {path}', { folder, owner, path }),
     owner === ownership.uid
-      ? `Put sudo -u '#${owner}' before the command, so that this user runs it; or pass another folder: --backup-dir /path/to/folder`
-      : path === own // the folder of others is theirs
-        ? `Pass another folder: --backup-dir /path/to/folder; or change its owner: sudo chown ${self} ${where}`
-        : 'Pass another folder: --backup-dir /path/to/folder',
+      ? msg(
+          "Put sudo -u '#{owner}' before the command, so that this user runs it; or pass another folder: --backup-dir /path/to/folder",
+          { owner },
+        )
+      : path === own && self !== undefined // another folder must keep its owner
+        ? msg(
+            'Pass another folder: --backup-dir /path/to/folder; or change its owner: sudo chown {self} {path}',
+            { self, ...where },
+          )
+        : msg('Pass another folder: --backup-dir /path/to/folder'),
   );
 }
 
-/** Whether a copy can be one that this program made for the store: a file that is trusted, not a link to one. */
+/** Whether a copy may come from this program: a trusted file, and not a link. */
 export function isTrustedCopy({ ownership }: StoreFiles, path: string): boolean {
   const found = lstatOf(path);
   if (!found?.isFile()) return false;
@@ -56,11 +78,11 @@ export function isTrustedCopy({ ownership }: StoreFiles, path: string): boolean 
 }
 
 /**
- * Refuses to restore what another user could have put there, or could still change.
+ * Refuses to restore a file that an untrusted user could have created, or could still change.
  *
- * @param path as it was given
- * @param backup its files
- * @param isKnown whether its contents will be compared with what the ledger knows, so that its mode does not matter
+ * @param path path as given
+ * @param backup files of the backup
+ * @param isKnown whether the contents will be compared with the ledger, so that the file's mode does not matter
  * @throws {BackfillError} `BACKUP_UNTRUSTED`
  */
 export function refuseUnsafeCopy(
@@ -72,45 +94,62 @@ export function refuseUnsafeCopy(
   if (!found) return;
   if (found.isSymbolicLink())
     throw untrusted(
-      `${path} is a symbolic link`,
-      `If it leads to the backup that you want, pass that: umzug-backfill restore ${shellWord(backup.path)}`,
+      msg('{path} is a symbolic link', { path }),
+      msg('If it leads to the right backup, pass that: umzug-backfill restore {target}', {
+        target: shellWord(backup.path),
+      }),
     );
-  const [file, copy] = [path, `${files.path}.backup-to-restore`].map(shellWord);
-  const hint = `If you are sure that it is the backup that you want, pass a copy of your own: install -m 600 ${file} ${copy} && umzug-backfill restore ${copy}`;
-  if (found.nlink > 1) throw untrusted(`${path} has another name, through which it can be changed`, hint);
+  const [file, copy] = [shellWord(path), shellWord(`${files.path}.backup-to-restore`)];
+  const hint = msg(
+    'If it is certainly the right backup, pass a copy of it: install -m 600 {file} {copy} && umzug-backfill restore {copy}',
+    { file, copy },
+  );
+  if (found.nlink > 1)
+    throw untrusted(msg('{path} has another name, through which it can be changed', { path }), hint);
   const owners = [files.ownership.uid];
   if (isTrustedFile(path, found, owners)) owners.push(found.uid);
   const opening = findOpening(path, { owners, contents: !isKnown });
   if (opening) {
     const { path: at, by, owner } = opening;
     if (by === 'owner')
-      throw untrusted(`${path} may be the work of another user: user id ${owner} owns ${at}`, hint);
-    if (by === 'group')
-      throw untrusted(`${path} may be the work of another user: the group of ${at} may write it`, hint);
-    throw untrusted(`${path} may be the work of another user: every user may write ${at}`, hint);
+      throw untrusted(
+        msg('{path} may come from another user: user id {owner} owns {at}', { path, owner, at }),
+        hint,
+      );
+    throw untrusted(
+      by === 'group'
+        ? msg('{path} may come from another user: the group of {at} may write it', { path, at })
+        : msg('{path} may come from another user: every user may write {at}', { path, at }),
+      hint,
+    );
   }
   const isJournal = backup.walBytes === 0;
   if (isJournal && !hasJournalHeader(backup)) return;
   throw untrusted(
-    `${path}${isJournal ? '-journal' : '-wal'} exists, and SQLite would read it as a part of the backup`,
-    `If it is not, pass a copy of the backup alone: install -m 600 ${file} ${copy} && umzug-backfill restore ${copy}; if it is, write it into the backup first: sqlite3 ${file} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"`,
+    msg('{path} exists, and SQLite would read it as part of the backup', {
+      path: `${path}${isJournal ? '-journal' : '-wal'}`,
+    }),
+    msg(
+      'If it is not, pass a copy of the backup alone: install -m 600 {file} {copy} && umzug-backfill restore {copy}; if it is, merge it into the backup first: sqlite3 {file} "SELECT count(*) FROM sqlite_schema; PRAGMA journal_mode = DELETE"',
+      { file, copy },
+    ),
   );
 }
 
-const untrusted = (message: string, hint: string): BackfillError =>
+const untrusted = (message: Message, hint: Message): BackfillError =>
   new BackfillError('BACKUP_UNTRUSTED', message, hint);
 
-/** Part of the name of whatever is not finished. */
+/** Part of the name of an unfinished file or folder. */
 const PARTIAL = '.partial';
 
-/** Endings of private folders, and of the files that earlier versions made in their place. */
+/** Suffixes of private folders, and of the files that earlier versions created instead. */
 const LEFTOVER = /^(?:-\w{6}|(?:-lock)?(?:-wal|-shm|-journal)?)$/;
 
 /**
- * Makes a folder that only this user may enter, for files that are not finished, acts, and removes it with all that it holds. The folder
- * around it must be one in which only trusted users may rename. The run lock must be held: folders of killed runs are removed first.
+ * Creates a folder that only this user may enter, for unfinished files, runs `act`, and removes the folder with its contents. Only trusted users may be
+ * able to rename in its parent. The run lock must be held, because folders of killed commands are removed first.
  *
- * @param prefix how its path begins; it goes on with a random word
+ * @param prefix prefix of the path; a random word follows
  */
 export async function withPrivateFolder<Result>(
   prefix: string,
@@ -126,9 +165,9 @@ export async function withPrivateFolder<Result>(
 }
 
 /**
- * Removes the private folders of killed runs that this user made; another user may have put anything in their own.
+ * Removes the private folders that killed commands of this user left. Those of other users may contain anything, and stay.
  *
- * @param prefix as for {@link withPrivateFolder}
+ * @param prefix as in {@link withPrivateFolder}
  */
 export function removeLeftovers(prefix: string): void {
   const name = `${basename(prefix)}${PARTIAL}`;

@@ -10,17 +10,17 @@ import { failpoint } from '../failpoint.js';
 import { msg } from '../messages/message.js';
 import { isSqliteError } from '../store-errors.js';
 
-/** How thoroughly a copy is looked at: every page, or each index against its table too. */
+/** Depth of a damage check: `quick` reads every page, `full` also compares each index with its table. */
 export type CheckDepth = 'quick' | 'full';
 
 /**
- * Copies a store, as one snapshot, into another SQLite file that stands there already: into an empty one to back it up,
- * into a store in use to restore it. What a killed copy has begun is rolled back when the other file is next opened.
+ * Copies a store, as one snapshot, into another existing SQLite file: an empty one for a backup, the live store for a restore. A killed copy is rolled
+ * back when the target is next opened.
  *
- * @param path the other file; its connections see the copy as one commit
- * @param onLocked called when the other file is locked and not written yet; what it throws ends the copy there
- * @throws {BackfillError} `STORE_BUSY` when either file stays locked
- * @throws {Error} SQLite's own: `SQLITE_READONLY` for another page size in WAL mode, `SQLITE_FULL`, `SQLITE_CORRUPT` …
+ * @param path the target; its connections see the copy as one commit
+ * @param onLocked called when the target is locked and not yet written; throw to cancel the copy
+ * @throws {BackfillError} `STORE_BUSY` if either file stays locked
+ * @throws {Error} SQLite's errors: `SQLITE_READONLY` for another page size in WAL mode, `SQLITE_FULL`, `SQLITE_CORRUPT` …
  * @see https://www.sqlite.org/c3ref/backup_finish.html
  */
 export async function copyInto(
@@ -42,25 +42,24 @@ export async function copyInto(
   throw copyBusy(path);
 }
 
-/** Longest pause between two tries to copy into a store that is in use, in milliseconds: the lock is free for moments only. */
+/** Maximum pause between two attempts to copy, in milliseconds; short, because the lock of a busy store is free only for moments. */
 const COPY_PAUSE_MS = 20;
 
 function copyBusy(path: string): BackfillError {
   return new BackfillError(
     'STORE_BUSY',
-    msg('Another process kept {path} or the file that it is copied from locked for longer than the wait', {
+    msg('Another process kept {path}, or the file that is copied to it, locked for longer than the timeout', {
       path,
     }),
-    msg('End or pause the other writer, then run the same command again; nothing was changed'),
+    msg('Stop or pause the other writer, then run the same command again; nothing was changed'),
   );
 }
 
 /**
- * Looks for damage.
+ * Checks a store for damage.
  *
- * @param depth `quick` reads every page, `full` compares each index with its table too
- * @returns whether all is well; undefined when SQLite can't tell, since the schema uses functions or collations that only
- *   the application has
+ * @returns whether it is sound; undefined if SQLite cannot check it, because the schema uses functions or collations that only the application
+ *   provides
  * @see https://www.sqlite.org/pragma.html#pragma_quick_check
  */
 export async function checkDamage(store: SqliteStatements, depth: CheckDepth): Promise<boolean | undefined> {
@@ -73,7 +72,7 @@ export async function checkDamage(store: SqliteStatements, depth: CheckDepth): P
   }
 }
 
-/** Removes a file with what SQLite may have left beside it. In a shared folder, what another user has put there is none of that. */
+/** Removes a file and its sidecars, except those of other users. */
 export function removeWithSidecars(path: string): void {
   const self = process.geteuid?.() ?? 0;
   for (const file of SIDECARS.map((suffix) => path + suffix)) {
@@ -83,7 +82,7 @@ export function removeWithSidecars(path: string): void {
   rmSync(path, { force: true });
 }
 
-/** Whether an error says that the file that was read is damaged or no database at all. */
+/** Whether an error means that the file is damaged or not a database. */
 export const isDamage = (error: unknown): boolean =>
   (isSqliteError(error) && /^SQLITE_(?:CORRUPT|NOTADB)/.test(error.code)) ||
   (error instanceof BackfillError &&
@@ -96,14 +95,14 @@ export interface Digest {
   readonly sha256: string;
 }
 
-/** Bytes that are read at once. */
+/** Bytes per read. */
 const CHUNK_BYTES = 1 << 20;
 
 /**
- * Reads a file from its first byte to its last.
+ * Returns the size and SHA-256 of a file, optionally copying it.
  *
  * @param fd descriptor of the file
- * @param to descriptor of a new file to which it is copied. Default: none
+ * @param to descriptor of a new file for the copy. Default: none
  */
 export function digestOf(fd: number, to?: number): Digest {
   const hash = createHash('sha256');

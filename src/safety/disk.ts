@@ -1,27 +1,26 @@
 import { statfsSync, statSync } from 'node:fs';
 import { BackfillError } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg, type PlainText, type Told } from '../messages/message.js';
 
-/** Disk that something will take. */
+/** Disk space that a command needs. */
 export interface DiskNeed {
-  /** What for, as "the backup". */
-  readonly what: string;
+  /** Purpose, such as `the backup`. */
+  readonly what: PlainText;
   readonly bytes: number;
-  /** A folder on the disk that it will be taken from. */
+  /** A folder on the disk in question. */
   readonly folder: string;
 }
 
-/** Megabytes, rounded to tenths so that what is missing shows: needs up, what there is down. */
+/** Formats megabytes, rounded to tenths: needs up, free space down, so that a shortage is visible. */
 const megabytes = (bytes: number, round = Math.ceil): string =>
   `${(round(bytes / 1e5) / 10).toLocaleString('en-US')} MB`;
 
 /**
- * Refuses to begin what the disk has no room for. Needs on one disk add up.
+ * Refuses a command for which the disk has too little free space. Needs on one disk add up.
  *
- * @param hint what to do about it
  * @throws {BackfillError} `DISK_SPACE_LOW`
  */
-export function requireDiskSpace(needs: readonly DiskNeed[], hint: string): void {
+export function requireDiskSpace(needs: readonly DiskNeed[], hint: Told): void {
   const devices = needs.map(({ folder }) => statSync(folder).dev);
   for (const device of new Set(devices)) {
     const onDevice = needs.filter((_, i) => devices[i] === device);
@@ -30,10 +29,12 @@ export function requireDiskSpace(needs: readonly DiskNeed[], hint: string): void
     const free = bavail * bsize;
     const needed = onDevice.reduce((sum, { bytes }) => sum + bytes, 0);
     if (free >= needed) continue;
-    const parts = onDevice.map(({ what, bytes }) => `${megabytes(bytes)} for ${what}`).join(', ');
+    const parts = onDevice.map(({ what, bytes }) =>
+      msg('{size} for {what}', { size: megabytes(bytes), what: msg(what) }),
+    );
     throw new BackfillError(
       'DISK_SPACE_LOW',
-      msg('The disk of {folder} has {free} free, and {needed} are needed: {parts}', {
+      msg('The disk of {folder} has {free} free, but {needed} is needed: {parts}', {
         folder,
         free: megabytes(free, Math.floor),
         needed: megabytes(needed),
@@ -45,13 +46,12 @@ export function requireDiskSpace(needs: readonly DiskNeed[], hint: string): void
 }
 
 /**
- * File systems that reach other machines, by their number on Linux: SQLite's locks can not be relied on there, and a run
- * lock counts on one machine only.
+ * Network file systems by their number on Linux. SQLite's locks are not reliable there, and a run lock is valid on one machine only.
  *
  * @see https://man7.org/linux/man-pages/man2/statfs.2.html
  * @see https://www.sqlite.org/howtocorrupt.html section 2.1
  */
-const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string | Message> = new Map<number, string | Message>([
   [0x6969, 'NFS'],
   [0x517b, 'SMB'],
   [0xff534d42, 'CIFS'],
@@ -64,14 +64,17 @@ const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0x0bd00bd0, 'Lustre'],
   [0x01161970, 'GFS2'],
   [0x7461636f, 'OCFS2'],
-  [0x786f4256, 'a shared folder of VirtualBox'],
+  [0x786f4256, msg('a shared folder of VirtualBox')],
 ]);
 
-/** A warning when the folder lies on a network file system. */
-export function networkWarnings(folder: string): string[] {
+/** Returns a warning if the folder is on a network file system. */
+export function networkWarnings(folder: string): Message[] {
   const name = process.platform === 'linux' ? NETWORK_FILE_SYSTEMS.get(statfsSync(folder).type) : undefined;
   if (name === undefined) return [];
   return [
-    `${folder} lies on ${name}: locks of SQLite and of runs may not hold between machines, so let one machine at a time use the store`,
+    msg(
+      '{folder} is on {system}: file locks may not work between machines, so use the store from one machine at a time',
+      { folder, system: name },
+    ),
   ];
 }

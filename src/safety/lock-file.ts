@@ -18,31 +18,31 @@ import { SIDECARS, type StoreFiles } from '../db/path.js';
 import { connect } from '../db/sqlite/connection.js';
 import { BackfillError, errnoOf, toBackfillError } from '../errors.js';
 import { failpoint } from '../failpoint.js';
-import { msg } from '../messages/message.js';
+import { type Message, msg } from '../messages/message.js';
 import { shellWord } from '../shell.js';
 import { isSqliteError } from '../store-errors.js';
 
-// The file of the run lock. Another user may own the folder that it is in, so neither its name nor its contents are trusted: only a
-// plain file of a trusted owner is opened, and only one with exactly our table is read.
+// The file of the run lock. Another user may own its folder, so neither its name nor its contents are trusted: only a plain file of a trusted owner
+// is opened, and only one with exactly our table is read.
 
-/** The table with the holder, as `sqlite_schema` has it. */
+/** DDL of the table with the holder, as in `sqlite_schema`. */
 const TABLE = 'CREATE TABLE holder (token TEXT, pid INTEGER, host TEXT, since TEXT)';
 
 /** Page size of the file. */
 const PAGE_BYTES = 4096;
 
-/** Size of the file: a page with the schema, and one with the row. SQLite may take for ever to read pages that refer to each other. */
+/** Maximum size of the file: a page with the schema, and one with the row. SQLite may loop forever in pages that refer to each other. */
 const MAX_BYTES = 2 * PAGE_BYTES;
 
-/** The descriptors of this process, on Linux. */
+/** Folder of this process's descriptors, on Linux. */
 const DESCRIPTORS = '/proc/self/fd';
 
-/** Longest name of a host in DNS. */
+/** Maximum length of a host name in DNS. */
 const MAX_HOST = 253;
 
 /** A row of the lock's table. */
 interface Signature {
-  /** Unknown to everybody but the process that has written it. */
+  /** Random; only the process that has written it knows it. */
   readonly token: unknown;
   readonly pid: number;
   readonly host: string;
@@ -50,15 +50,15 @@ interface Signature {
   readonly since?: string;
 }
 
-/** Path of the lock's file. */
+/** Returns the path of the lock file. */
 export const lockPath = ({ path }: StoreFiles): string => `${path}.lock`;
 
-/** Whether there is a file of the lock; refuses one that must not be opened, as {@link openLockFile} does. */
+/** Whether the lock file exists; refuses an unsafe one like {@link openLockFile}. */
 export const hasLockFile = (files: StoreFiles): boolean => findLockFile(files) !== undefined;
 
 /**
- * Creates the lock's file if it does not exist: whole, with the owner and mode of the store, or not at all. A process that is killed
- * half way leaves none that the store's owner can not open.
+ * Creates the lock file if it does not exist, atomically with the owner and mode of the store: a killed process leaves no lock file that the store's
+ * owner cannot open.
  */
 export function createLockFile(files: StoreFiles): void {
   const path = lockPath(files);
@@ -75,7 +75,7 @@ export function createLockFile(files: StoreFiles): void {
 }
 
 function writeNew(path: string, ownership: Ownership): void {
-  const fd = openSync(path, 'wx', 0o600); // O_EXCL: it follows no link
+  const fd = openSync(path, 'wx', 0o600); // O_EXCL follows no link
   try {
     const made = connect(':memory:');
     writeSync(fd, made.exec(`PRAGMA page_size = ${PAGE_BYTES}; ${TABLE}`).serialize());
@@ -88,10 +88,10 @@ function writeNew(path: string, ownership: Ownership): void {
 }
 
 /**
- * Opens the lock's file, which must exist.
+ * Opens the lock file, which must exist.
  *
- * @throws {BackfillError} `LOCK_UNUSABLE` if it is not a plain file with one name, if its owner is not trusted, if a journal is next to
- *   it, or if it is replaced while it is opened
+ * @throws {BackfillError} `LOCK_UNUSABLE` if it is not a plain file with one name, if its owner is not trusted, if it has a sidecar, or if it is
+ *   replaced while it is being opened
  */
 export function openLockFile(files: StoreFiles, busyTimeoutMs: number): Database.Database {
   const path = lockPath(files);
@@ -100,7 +100,7 @@ export function openLockFile(files: StoreFiles, busyTimeoutMs: number): Database
   const db = connect(path, { fileMustExist: true, timeout: busyTimeoutMs });
   try {
     failpoint('lock', 'opened');
-    // SQLite follows no link in the last part of the path that it reports here.
+    // The path that SQLite reports differs if the last part was a link.
     const [{ file } = { file: '' }] = db.pragma('database_list') as { file: string }[];
     const now = lstatOf(path);
     const isSame = found && now?.ino === found.ino && now.dev === found.dev && isOpenHere(found);
@@ -112,7 +112,7 @@ export function openLockFile(files: StoreFiles, busyTimeoutMs: number): Database
   }
 }
 
-/** Whether this process has the file open; true where the system does not tell. Another file may have been there for the moment. */
+/** Whether this process has the file open, and not one that was there only for a moment; true if the system cannot tell. */
 function isOpenHere({ ino, dev }: BigIntStats): boolean {
   if (!existsSync(DESCRIPTORS)) return true;
   return readdirSync(DESCRIPTORS).some((fd) => {
@@ -120,60 +120,68 @@ function isOpenHere({ ino, dev }: BigIntStats): boolean {
       const stat = fstatSync(Number(fd), { bigint: true });
       return stat.ino === ino && stat.dev === dev;
     } catch (error) {
-      if (errnoOf(error) === 'EBADF') return false; // closed by now, as that of this folder is
+      if (errnoOf(error) === 'EBADF') return false; // closed by now, like the descriptor that listed this folder
       throw error;
     }
   });
 }
 
-/** `lstat` of the lock's file, or undefined if there is none. SQLite may have it open, so it is not opened here to look. */
+/** Returns `lstat` of the lock file, or undefined if there is none. Does not open it, because SQLite may have it open. */
 function findLockFile(files: StoreFiles): BigIntStats | undefined {
   const path = lockPath(files);
   const found = lstatOf(path);
-  // The lock's own journal is in memory, so it has none of these.
+  // Our journal is in memory, so there must be no sidecar.
   for (const suffix of SIDECARS) {
     const sidecar = lstatOf(path + suffix);
     if (!sidecar) continue;
     throw new BackfillError(
       'LOCK_UNUSABLE',
       msg(
-        'The lock of this store has {path} next to it, which SQLite would apply to it and this program never makes',
+        'The lock file has a sidecar, {path}, which SQLite would apply to it and this program never creates',
         { path: path + suffix },
       ),
       removalHint([path, found], [path + suffix, sidecar]),
     );
   }
   if (!found) return undefined;
-  const refuse = (why: string): never => {
+  const refuse = (why: Message): never => {
     throw new BackfillError('LOCK_UNUSABLE', why, removalHint([path, found]));
   };
-  if (found.isSymbolicLink()) refuse(`The lock of this store, ${path}, is a symbolic link`);
-  if (!found.isFile()) refuse(`The lock of this store, ${path}, is not a file`);
-  if (hasOtherNames(path)) refuse(`The lock of this store, ${path}, is a file that has a second name`);
   const owners = [files.ownership.uid];
+  const owned = { path, owner: found.uid };
+  if (found.isSymbolicLink()) refuse(msg('The lock file {path} is a symbolic link', { path }));
+  if (!found.isFile()) refuse(msg('The lock file {path} is not a regular file', { path }));
+  if (hasOtherNames(path)) refuse(msg('The lock file {path} has a second name', { path }));
   if (!isTrustedFile(path, found, owners))
     refuse(
-      `The lock of this store, ${path}, belongs to the user ${found.uid}, who is neither this user nor the owner of the store`,
+      msg(
+        'The lock file {path} belongs to user id {owner}, who is neither this user nor the owner of the store',
+        owned,
+      ),
     );
   if (!isTrustedOwner(found, owners) && (Number(found.mode) & ~files.ownership.mode & 0o002) !== 0)
-    refuse(`The lock of this store, ${path}, belongs to the user ${found.uid}, and every user may write it`);
+    refuse(msg('The lock file {path} belongs to user id {owner}, and every user may write it', owned));
   if (found.size > MAX_BYTES) throw notOurs(path);
   return found;
 }
 
-/** What removes files; folders are moved away. */
-function removalHint(...files: readonly (readonly [path: string, found: BigIntStats | undefined])[]): string {
+/** Returns a hint with the commands that remove files; folders are moved away. */
+function removalHint(
+  ...files: readonly (readonly [path: string, found: BigIntStats | undefined])[]
+): Message {
   const commands = files.map(([path, found]) =>
     found?.isDirectory()
       ? ['mv', shellWord(path), shellWord(`${path}.moved`)].join(' ')
       : `rm -f ${shellWord(path)}`,
   );
-  return `End every run on this store, then remove it: ${commands.join('; ')}`;
+  return msg('Stop every command on this store, then remove it: {commands}', {
+    commands: commands.join('; '),
+  });
 }
 
-/** Whether the file has a name besides this one and those by which processes of ours make it. */
+/** Whether the file has other names than this one and the temporary ones of {@link createLockFile}. */
 function hasOtherNames(path: string): boolean {
-  // A name may go between the two looks, once.
+  // A temporary name may disappear between counting the links and the names; then count again.
   for (let tries = 0; tries < 2; tries += 1) {
     const found = lstatOf(path);
     if (!found || found.nlink <= 1n || found.nlink === 1n + BigInt(namesInMaking(path, found))) return false;
@@ -194,8 +202,8 @@ const lstatOf = (path: string): BigIntStats | undefined =>
   lstatSync(path, { bigint: true, throwIfNoEntry: false });
 
 /**
- * Refuses a file that SQLite might read for ever, then keeps the journal in memory: no journal of ours is left next to the file, and the
- * two pages that a signature changes may be written in either order. Before a transaction.
+ * Refuses a file that SQLite might read forever, then sets the journal to memory, so that no journal is left next to the file. The two pages that a
+ * signature changes may be written in either order. Call it before a transaction.
  *
  * @throws {BackfillError} `LOCK_UNUSABLE`
  */
@@ -207,10 +215,10 @@ export function prepareLockFile(db: Database.Database): void {
 }
 
 /**
- * Reads who signed last. Inside a transaction.
+ * Returns the last signature. Call it inside a transaction.
  *
- * @returns undefined if nobody has, or if the row is none of ours
- * @throws {BackfillError} `LOCK_UNUSABLE` if the file holds anything but our table
+ * @returns undefined if there is none, or if the row is not one of ours
+ * @throws {BackfillError} `LOCK_UNUSABLE` if the file contains anything but our table
  */
 export function readSignature(db: Database.Database): Signature | undefined {
   const [table, ...others] = db
@@ -227,7 +235,7 @@ export function readSignature(db: Database.Database): Signature | undefined {
   return { token, pid: Number(pid), host: host.slice(0, MAX_HOST), ...(isInstant ? { since } : {}) };
 }
 
-/** Replaces the signature. Inside a transaction that has read the last one. */
+/** Replaces the signature. Call it inside a transaction that has read the last one. */
 export function writeSignature(
   db: Database.Database,
   { token, pid, host, since }: Signature & { readonly since: string },
@@ -239,21 +247,21 @@ export function writeSignature(
 const notOurs = (path: string): BackfillError =>
   new BackfillError(
     'LOCK_UNUSABLE',
-    msg('The lock of this store, {path}, is not a file that this program has made', { path }),
+    msg('The lock file {path} was not created by this program', { path }),
     removalHint([path, lstatOf(path)]),
   );
 
 const lockReplaced = (path: string, cause?: unknown): BackfillError =>
   new BackfillError(
     'LOCK_UNUSABLE',
-    msg('The lock of this store, {path}, was replaced by another file while it was opened', { path }),
-    msg('Check who may write in its folder, then run the same command again: ls -ld {path}', {
+    msg('The lock file {path} was replaced while it was being opened', { path }),
+    msg('Check who may write to its folder, then run the same command again: ls -ld {path}', {
       path: shellWord(dirname(path)),
     }),
     { cause },
   );
 
-/** Damage, and an owner or mode that keeps this user out, are mended at the file itself; a full disk is not. */
+/** Explains an error of the lock file: `LOCK_UNUSABLE` for damage, and for an owner or mode that excludes this user; else the cause's code. */
 export function lockUnusable(files: StoreFiles, cause: unknown): BackfillError {
   const path = lockPath(files);
   const code = isSqliteError(cause) ? cause.code : (errnoOf(cause) ?? '');
@@ -263,10 +271,10 @@ export function lockUnusable(files: StoreFiles, cause: unknown): BackfillError {
   if (!isDamaged && !isKeptOut) return toBackfillError(cause, 'while taking its lock');
   return new BackfillError(
     'LOCK_UNUSABLE',
-    msg('The lock of this store, {path}, can not be opened ({code})', { path, code }),
+    msg('The lock file {path} cannot be opened ({code})', { path, code }),
     isDamaged
-      ? msg('End every run on this store, then remove the file: rm {path}', { path: shellWord(path) })
-      : msg('Give it the owner and mode of the store: {commands}', {
+      ? msg('Stop every command on this store, then remove the file: rm {path}', { path: shellWord(path) })
+      : msg('Set its owner and mode to those of the store: {commands}', {
           commands: ['chown', 'chmod']
             .map((change) => `sudo ${change} --reference=${shellWord(files.path)} ${shellWord(path)}`)
             .join('; '),

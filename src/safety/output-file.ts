@@ -16,26 +16,26 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { entriesOf, findOpening, isRoot, tryStat } from '../db/file.js';
 import { expandHome, SIDECARS, type StoreFiles } from '../db/path.js';
 import { BackfillError, errnoOf } from '../errors.js';
-import { msg } from '../messages/message.js';
+import { msg, type PlainText } from '../messages/message.js';
 
-/** A kind of file that is written for its user. */
+/** A kind of file that a command writes for its user. */
 export interface OutputFileKind {
-  /** What it is called in messages, as `report`. */
-  readonly what: string;
-  /** How every such file begins: what tells it from other files. */
+  /** Name in messages, such as `report`. */
+  readonly what: PlainText;
+  /** First characters of every such file, which distinguish it from other files. */
   readonly signature: string;
   /** Permission bits of a new one. */
   readonly mode: number;
 }
 
-/** What stands beside a store and belongs to it, by the ending of its name. */
+/** Suffixes of the files next to a store that belong to it. */
 const SIDECAR_SUFFIX = /^-(?:wal|shm|journal)$|^\.(?:lock|backup-.*|before-restore-.*)$/;
 
 /**
- * Finds where a file is to go, and refuses what must not be written over: the store, what belongs to it, and any file that
- * is not of the same kind. Links of other users are not followed, nor does root write where they may replace the folder.
+ * Resolves the path of an output file. Refuses to overwrite the store, the files that belong to it, and files of another kind; to follow links of
+ * other users; and, for root, to write where other users may replace the folder.
  *
- * @param given the path; its folder must be there
+ * @param given the path; its folder must exist
  * @returns the absolute path, with symbolic links resolved so that a link stays one
  * @throws {BackfillError} `OUTPUT_IS_STORE`, `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`, `OUTPUT_UNTRUSTED`
  */
@@ -51,55 +51,55 @@ export function resolveOutputPath(
     found ? realpathSync(asked) : join(realpathSync(dirname(asked)), basename(asked)),
   );
   if (isRoot()) refuseOthersFolders(what, asked, dirname(path));
-  // Looked at before it is opened: to close the store, by whichever of its names, would drop SQLite's locks on it.
+  // Checked before it is opened, because closing the store, under any of its names, would drop SQLite's locks on it.
   if (store) refuseStore(what, path, found, store);
   if (!found) return path;
   if (!found.isFile()) {
     throw new BackfillError(
       'OUTPUT_UNWRITABLE',
-      msg('The {what} can not be written to {path}: that is not a file', { what, path: asked }),
-      msg('Name a file'),
+      msg('The {what} cannot be written to {path}: that is not a file', { what: msg(what), path: asked }),
+      msg('Pass the path of a file'),
     );
   }
   if (found.size > 0 && !attempt(what, asked, () => beginsWith(path, signature))) {
     throw new BackfillError(
       'OUTPUT_EXISTS',
-      msg('There is a file at {path} that is no {what} of this program', { path: asked, what }),
-      msg('Name another file for the {what}, or move that one away first', { what }),
+      msg('The file at {path} is not a {what} of this program', { path: asked, what: msg(what) }),
+      msg('Choose another file for the {what}, or move that one away first', { what: msg(what) }),
     );
   }
   return path;
 }
 
 /**
- * Refuses a path with a link that another user owns, as `fs.protected_symlinks` of Linux does in sticky folders.
+ * Refuses a path with a link that another user owns, as Linux does in sticky folders by `fs.protected_symlinks`.
  *
  * @throws {BackfillError} `OUTPUT_UNTRUSTED`
  * @see https://www.kernel.org/doc/html/latest/admin-guide/sysctl/fs.html#protected-symlinks
  */
-export function refuseOthersLinks(what: string, asked: string): void {
+export function refuseOthersLinks(what: PlainText, asked: string): void {
   const self = process.geteuid?.();
   if (self === undefined) return;
   for (const { path, stat } of entriesOf(asked)) {
     if (!stat.isSymbolicLink() || stat.uid === 0 || stat.uid === self) continue;
     throw new BackfillError(
       'OUTPUT_UNTRUSTED',
-      msg('The {what} can not be written to {asked}: the link {path} belongs to user id {uid}', {
-        what,
+      msg('The {what} cannot be written to {asked}: the link {path} belongs to user id {uid}', {
+        what: msg(what),
         asked,
         path,
         uid: stat.uid,
       }),
-      msg('Remove the link, or pass another file for the {what}', { what }),
+      msg('Remove the link, or choose another file for the {what}', { what: msg(what) }),
     );
   }
 }
 
 /**
- * Refuses, for root, a folder that another user may replace by a link between two calls of the system. What that user does within
- * the folder is harmless: the file is made under a random name, and a link in its place is replaced itself.
+ * Refuses, for root, a folder that another user may replace by a link between two system calls. Changes within the folder are harmless, because the
+ * file is created under a random name, and renaming it replaces a link itself.
  */
-function refuseOthersFolders(what: string, asked: string, folder: string): void {
+function refuseOthersFolders(what: PlainText, asked: string, folder: string): void {
   const parent = dirname(folder);
   const { mode } = lstatSync(parent);
   const { uid } = lstatSync(folder);
@@ -108,18 +108,18 @@ function refuseOthersFolders(what: string, asked: string, folder: string): void 
   if (at === undefined) return;
   throw new BackfillError(
     'OUTPUT_UNTRUSTED',
-    msg('The {what} can not be written to {asked} as root: other users may replace folders in or at {at}', {
-      what,
+    msg('The {what} cannot be written to {asked} as root: other users may replace folders in or at {at}', {
+      what: msg(what),
       asked,
       at,
     }),
-    msg("Pass a file in a folder of root's for the {what}, or run the command as the user of that folder", {
-      what,
+    msg('Choose a folder of root for the {what}, or run the command as the user of that folder', {
+      what: msg(what),
     }),
   );
 }
 
-function refuseStore(what: string, path: string, found: Stats | undefined, store: StoreFiles): void {
+function refuseStore(what: PlainText, path: string, found: Stats | undefined, store: StoreFiles): void {
   const isOf = (file: string): boolean => {
     const theirs = tryStat(file);
     return theirs !== undefined && theirs.ino === found?.ino && theirs.dev === found.dev;
@@ -129,15 +129,18 @@ function refuseStore(what: string, path: string, found: Stats | undefined, store
   if (!isBeside && !isSame) return;
   throw new BackfillError(
     'OUTPUT_IS_STORE',
-    msg('The {what} can not be written to {path}: that is the store, or belongs to it', { what, path }),
-    msg('Name another file for the {what}', { what }),
+    msg('The {what} cannot be written to {path}: that is the store, or belongs to it', {
+      what: msg(what),
+      path,
+    }),
+    msg('Choose another file for the {what}', { what: msg(what) }),
   );
 }
 
-/** Whether a file begins as those of its kind do. */
+/** Whether a file begins with `head`. */
 function beginsWith(path: string, head: string): boolean {
   const begin = Buffer.alloc(Buffer.byteLength(head));
-  // By now it may be a link, or a pipe that nobody writes to.
+  // By now it may be a link, or a pipe without a writer.
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     readSync(fd, begin, 0, begin.length, 0);
@@ -148,10 +151,10 @@ function beginsWith(path: string, head: string): boolean {
 }
 
 /**
- * Writes a file, at once or not at all.
+ * Writes a file atomically.
  *
- * @param path as {@link resolveOutputPath} gives it
- * @throws {BackfillError} `OUTPUT_UNWRITABLE`; `STORE_FULL` when the disk has no room
+ * @param path result of {@link resolveOutputPath}
+ * @throws {BackfillError} `OUTPUT_UNWRITABLE`; `STORE_FULL` if the disk is full
  */
 export function writeAtomically({ what, mode }: OutputFileKind, path: string, text: string): void {
   const fresh = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
@@ -171,19 +174,19 @@ export function writeAtomically({ what, mode }: OutputFileKind, path: string, te
   }
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'its folder is not there',
-  ENOTDIR: 'a part of its path is no folder',
+const REASONS: Readonly<Record<string, PlainText>> = {
+  ENOENT: 'its folder does not exist',
+  ENOTDIR: 'a part of its path is not a folder',
   EISDIR: 'that is a folder',
-  ELOOP: 'its symbolic links go round',
+  ELOOP: 'its symbolic links form a loop',
   ENAMETOOLONG: 'its name is too long',
   EACCES: 'this user may not write there',
   EPERM: 'this user may not write there',
-  EROFS: 'the disk is mounted for reading only',
+  EROFS: 'the disk is mounted read-only',
 };
 
-/** Runs `act`, and says of what the system refuses why the file can't be written. */
-function attempt<Result>(what: string, path: string, act: () => Result): Result {
+/** Runs `act`, and explains errors of the system. */
+function attempt<Result>(what: PlainText, path: string, act: () => Result): Result {
   try {
     return act();
   } catch (error) {
@@ -191,8 +194,12 @@ function attempt<Result>(what: string, path: string, act: () => Result): Result 
     if (reason === undefined) throw error;
     throw new BackfillError(
       'OUTPUT_UNWRITABLE',
-      msg('The {what} can not be written to {path}: {reason}', { what, path, reason }),
-      msg('Name a file in a folder that this user may write'),
+      msg('The {what} cannot be written to {path}: {reason}', {
+        what: msg(what),
+        path,
+        reason: msg(reason),
+      }),
+      msg('Choose a folder that this user may write'),
       { cause: error },
     );
   }

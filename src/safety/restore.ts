@@ -33,12 +33,11 @@ import { copyPath, copyPrefix, unguessable, VERSIONS_OFFSET } from './backup.js'
 import { copyInto, type Digest, digestOf, isDamage } from './copy.js';
 import { withPrivateFolder } from './copy-trust.js';
 
-/** Others have written since the store was copied. */
+/** Thrown if other programs have written since the store was copied. */
 export class StaleCopyError extends Error {}
 
 /**
- * When the store was last written, by anybody: equal before and after means that nothing was. Found by `stat`, since no
- * connection may read while another holds the store exclusively.
+ * Returns a text that changes with every write to the store. Uses `stat`, because no connection can read while another holds the store exclusively.
  */
 export function lastModified({ path }: StoreFiles): string {
   const ofFile = (file: string): string => {
@@ -49,7 +48,7 @@ export function lastModified({ path }: StoreFiles): string {
 }
 
 /**
- * Takes a backup into a private folder, so that what is checked is what is restored, and gives it the journal mode of the store.
+ * Copies a backup into a private folder, so that the checked file is the restored one, and sets the copy's journal mode to the store's.
  *
  * @param path the backup
  * @param copy path of the copy, which must not exist
@@ -72,26 +71,24 @@ export async function takeIn(path: string, copy: string, files: StoreFiles): Pro
   return digest;
 }
 
-/** The descriptor, if it is still that of a file with one name. */
+/** Returns the descriptor if it is still that of a file with one name. */
 function requireFile(fd: number, path: string): number {
   const found = fstatSync(fd);
   if (found.isFile() && found.nlink === 1) return fd;
   throw new BackfillError(
     'BACKUP_UNTRUSTED',
-    msg('Another file took the place of {path} during the command', { path }),
-    msg('Find out which program does that, then run the same command again; nothing was changed'),
+    msg('{path} was replaced by another file during the command', { path }),
+    msg('Check which program replaces it, then run the same command again; nothing was changed'),
   );
 }
 
 /**
- * Writes a backup into the store.
+ * Writes a backup into the store: through SQLite, as one transaction, so that open connections see it and a killed restore is rolled back. If SQLite
+ * cannot do so, because the store is damaged, or in WAL mode with another page size, replaces the file, unless another program has it open.
  *
- * Through SQLite, as one transaction, so that open connections see it and a killed one is rolled back. Where SQLite can't,
- * since the store is damaged, or in WAL mode and of another page size, its file is replaced: only when nobody has it open.
- *
- * @param prepared the copy of the backup in its private folder beside the store, from {@link takeIn}; it may be used up
- * @param onLocked called when nobody else can write any more and nothing is written yet; what it throws ends it there
- * @returns whether the file was replaced: an idle connection in rollback mode can't be detected, and goes on with the old one
+ * @param prepared copy of the backup in its private folder next to the store, from {@link takeIn}; the call may move it
+ * @param onLocked called when other programs can no longer write and nothing is written yet; throw to cancel the restore
+ * @returns whether the file was replaced: an idle connection in rollback mode cannot be detected, and keeps the old file
  * @throws {BackfillError} `STORE_BUSY`, `STORE_IN_USE`, `STORE_FULL` …
  * @see https://www.sqlite.org/c3ref/backup_finish.html
  */
@@ -116,11 +113,11 @@ export async function restoreInto(
   }
 }
 
-/** Whether the store is in WAL mode; undefined when it is too damaged, or too empty, to tell. */
+/** Whether the store is in WAL mode; undefined if it is too damaged to tell, or empty. */
 async function liveMode(files: StoreFiles): Promise<boolean | undefined> {
   if (files.mainBytes === 0) return undefined;
   try {
-    // A connection that writes would, as it closes, move what waits in the WAL into the file.
+    // Closing a connection with write access would move the WAL into the file.
     const live = openSqlite(files, { access: files.walBytes > 0 ? 'read' : 'write' });
     const isWal = live.journalMode === 'wal';
     await live.close();
@@ -131,7 +128,7 @@ async function liveMode(files: StoreFiles): Promise<boolean | undefined> {
   }
 }
 
-/** Copies into the live store, through SQLite; false when that can't work. */
+/** Copies into the live store through SQLite. Returns false if that is not possible. */
 async function writeInto(source: SqliteStore, files: StoreFiles, onLocked: () => void): Promise<boolean> {
   try {
     await copyInto(source, files.path, onLocked);
@@ -145,8 +142,7 @@ async function writeInto(source: SqliteStore, files: StoreFiles, onLocked: () =>
 }
 
 /**
- * Puts a file in the place of the store's, alone with it under an exclusive lock. What a `-wal` or a `-journal` holds would
- * be applied to the new file, so they go first.
+ * Replaces the store's file under an exclusive lock. Removes `-wal` and `-journal` first, because SQLite would apply them to the new file.
  */
 async function replace(prepared: string, files: StoreFiles, onLocked: () => void): Promise<void> {
   const { path, folder, ownership } = files;
@@ -164,10 +160,10 @@ async function replace(prepared: string, files: StoreFiles, onLocked: () => void
     throw new BackfillError(
       'STORE_IN_USE',
       msg(
-        '{path} can not be written into, as it is damaged or has another page size, and other programs have it open',
+        '{path} must be replaced, because it is damaged or has another page size, but other programs have it open',
         { path },
       ),
-      msg('End every program that uses the store, then run the same command again; nothing was changed'),
+      msg('Stop every program that uses the store, then run the same command again; nothing was changed'),
       { cause: error },
     );
   } finally {
@@ -175,18 +171,18 @@ async function replace(prepared: string, files: StoreFiles, onLocked: () => void
   }
 }
 
-/** Makes a file that is open as readable as the store, and waits until it is on the disk. */
+/** Sets the owner and mode of an open file to the store's, and flushes it to disk. */
 function settle(fd: number, ownership: Ownership): void {
   followOpen(fd, ownership);
   fsyncSync(fd);
 }
 
 /**
- * A connection that keeps others out until it is closed. A sound store takes its WAL up. The journal mode stays: a kill may
- * leave this file in use. SQLite sees that it has been replaced, and leaves the new one's WAL alone.
+ * Returns a connection that excludes all others until it is closed. For a sound store, also checkpoints the WAL. The journal mode stays, because a
+ * kill may leave this file in use. SQLite notices that the file has been replaced, and does not touch the new one's WAL.
  *
- * Of a damaged store SQLite reads a page before it asks for that lock, and so never gets to it, unless a `-wal` stands
- * there. A lock is the file's, whatever its name: by a second name, beside which one stands, it is locked all the same.
+ * In a damaged store SQLite reads a page before it requests the lock, and so never acquires it, unless a `-wal` exists. A lock applies to the file under
+ * all of its names, so a second name with a `-wal` next to it is locked instead.
  *
  * @param name the second name, in a private folder
  */
@@ -198,13 +194,13 @@ function acquireExclusive(path: string, name: string, onLocked: () => void): Dat
     return db;
   }
   db.close();
-  if (!tryLink(path, name)) return db; // a file system without links: nobody can tell
+  if (!tryLink(path, name)) return db; // without links, open connections cannot be detected
   createPrivate(`${name}-wal`);
   writeFileSync(`${name}-wal`, 'no header, and so no frames');
   return openExclusive(name)[0];
 }
 
-/** Opens a store for nobody else, and says whether it could be read. */
+/** Opens a store exclusively, and returns whether it could be read. */
 function openExclusive(path: string): readonly [db: Database.Database, isSound: boolean] {
   const db = connect(path, { fileMustExist: true, timeout: 1000 });
   try {
@@ -227,14 +223,13 @@ function isReadable(db: Database.Database): boolean {
 }
 
 /**
- * Copies a store's files as they are, for one that SQLite can't read. Another process does it: in this one, closing a file
- * would drop SQLite's locks.
+ * Copies a store's files as they are, for one that SQLite cannot read. A separate process does it, because closing a file in this one would drop
+ * SQLite's locks.
  *
- * @param folder where to
  * @returns path of the main file's copy
  */
 export async function saveFiles(files: StoreFiles, folder: string): Promise<string> {
-  // The main file comes last: a copy without it is none.
+  // The main file comes last, so that an incomplete copy has none.
   const suffixes = ['-wal', '-journal', ''].filter(
     (suffix) => suffix === '' || tryStat(files.path + suffix)?.size,
   );
@@ -255,7 +250,7 @@ export async function saveFiles(files: StoreFiles, folder: string): Promise<stri
   });
 }
 
-/** Gives finished files of one copy their names: all, or none of them where one was taken meanwhile. */
+/** Moves the finished files of one copy to their names, all or none; retries with another name if one is in use. */
 function nameAll(copy: string, suffixes: readonly string[], pick: () => string): string {
   for (;;) {
     const path = pick();
@@ -281,9 +276,9 @@ function notSaved(path: string, stderr: string): BackfillError {
   const [errno = 'unknown'] = /\bE[A-Z]+\b/.exec(stderr) ?? [];
   return new BackfillError(
     errno === 'ENOSPC' ? 'STORE_FULL' : 'STORE_IO',
-    msg('{path} could not be copied ({code}), and is not replaced before it is', { path, code: errno }),
+    msg('{path} could not be copied ({code}), and is not replaced without a copy', { path, code: errno }),
     msg(
-      'Make room, or name another disk: --backup-dir; then run the same command again; nothing was changed',
+      'Free disk space, or pass a folder on another disk: --backup-dir; then run the same command again; nothing was changed',
     ),
   );
 }

@@ -27,24 +27,23 @@ import {
   writeSignature,
 } from './lock-file.js';
 
-/** How long a statement waits for a rival that reads or signs, in milliseconds: either takes moments. */
+/** Time that a statement waits for another process that reads or signs, in milliseconds; both take only moments. */
 const BUSY_TIMEOUT_MS = 200;
 
-/** How long a look waits for another one, in milliseconds. */
+/** Time that a probe of the lock waits for another probe, in milliseconds. */
 const PROBE_TIMEOUT_MS = 50;
 
-/** How often a rival may have signed in between, before the next try is put off. */
+/** Maximum attempts to sign before the lock counts as held. */
 const MAX_SIGN_ATTEMPTS = 5;
 
 /**
- * Takes the run lock, waiting for another run to end: one run at a time on a store. It is a write transaction on a small SQLite file
- * beside the store, held for as long as the run lasts. The operating system drops it with the process, however that ends, so that nothing
- * has to expire or be taken over. The file stays: to unlink it would let two runs lock two files of one name.
+ * Acquires the run lock, which allows one command at a time to change a store: a write transaction on a small SQLite file next to the store. The
+ * operating system releases it when the process ends, in whatever way, so locks never expire or go stale. The file is never unlinked, because
+ * two processes could then lock two files with the same name.
  *
- * @param files the store; links to it are resolved, so that one store has one lock
- * @throws {BackfillError} `RUN_LOCKED` naming the holder when the wait is over, `LOCK_UNUSABLE` when the lock's file must
- *   not or can not be opened, `STORE_FULL`, `STORE_IO` …, `TERMINATED`, `INTERRUPTED`
- * @see https://www.sqlite.org/lockingv3.html: under RESERVED, which BEGIN IMMEDIATE takes, others may still read
+ * @throws {BackfillError} `RUN_LOCKED` naming the holder after the timeout, `LOCK_UNUSABLE` if the lock file must not or cannot be opened,
+ *   `STORE_FULL`, `STORE_IO` …, `TERMINATED`, `INTERRUPTED`
+ * @see https://www.sqlite.org/lockingv3.html: under RESERVED, which BEGIN IMMEDIATE takes, other connections may still read
  */
 export async function acquireLock(
   files: StoreFiles,
@@ -71,15 +70,14 @@ export async function acquireLock(
 }
 
 /**
- * Looks whether a run is under way. Makes no file, and holds the lock itself for no longer than a moment, which a run that
- * begins then waits for.
+ * Returns the state of the run lock. Creates no file, and holds the lock for a moment at most, which a starting command waits out.
  *
- * @throws {BackfillError} `LOCK_UNUSABLE` when the lock's file is damaged, or must not be opened
+ * @throws {BackfillError} `LOCK_UNUSABLE` if the lock file is damaged, or must not be opened
  */
 export function readLockState(files: StoreFiles): LockState {
   return explained(files, () => {
     if (!hasLockFile(files)) return { state: 'free' };
-    if (!isWritable(lockPath(files))) return { state: 'unknown' }; // SQLite would read it without asking for the lock
+    if (!isWritable(lockPath(files))) return { state: 'unknown' }; // a read-only connection cannot probe the lock
     const db = openLockFile(files, PROBE_TIMEOUT_MS);
     try {
       prepareLockFile(db);
@@ -96,7 +94,7 @@ export function readLockState(files: StoreFiles): LockState {
   });
 }
 
-/** A connection that holds the lock, signed, or undefined when a rival has it. */
+/** Returns a connection that holds the signed lock, or undefined if another process has it. */
 function tryLock(files: StoreFiles, now: () => Date): Database.Database | undefined {
   createLockFile(files);
   const db = openLockFile(files, BUSY_TIMEOUT_MS);
@@ -112,7 +110,7 @@ function tryLock(files: StoreFiles, now: () => Date): Database.Database | undefi
   return undefined;
 }
 
-/** Signs the lock and takes it; false when rivals sign over it time and again. */
+/** Signs and acquires the lock. Returns false if other processes keep overwriting the signature. */
 function sign(db: Database.Database, now: () => Date): boolean {
   const token = randomBytes(8).toString('hex');
   prepareLockFile(db);
@@ -120,7 +118,7 @@ function sign(db: Database.Database, now: () => Date): boolean {
     db.exec('BEGIN IMMEDIATE');
     const last = readSignature(db);
     if (tries > 0 && last?.token === token) return true;
-    // Signing takes a commit, and that the lock: a rival may take it before this process has it again.
+    // The commit that makes the signature visible releases the lock, so another process may acquire it first.
     writeSignature(db, { token, pid: process.pid, host: hostname(), since: now().toISOString() });
     db.exec('COMMIT');
     failpoint('lock', 'signed');
@@ -128,7 +126,7 @@ function sign(db: Database.Database, now: () => Date): boolean {
   return false;
 }
 
-/** Who signed last, or undefined when nobody has, or a rival signs right now. On a connection without a transaction. */
+/** Returns the last signer, or undefined if there is none or a process is just signing. Call it outside a transaction. */
 function readHolder(db: Database.Database): LockHolder | undefined {
   try {
     prepareLockFile(db);
@@ -141,7 +139,7 @@ function readHolder(db: Database.Database): LockHolder | undefined {
   }
 }
 
-/** The same for a lock that is not open. */
+/** Like {@link readHolder}, for a lock file that is not open. */
 function findHolder(files: StoreFiles): LockHolder | undefined {
   const db = openLockFile(files, BUSY_TIMEOUT_MS);
   try {
@@ -151,7 +149,7 @@ function findHolder(files: StoreFiles): LockHolder | undefined {
   }
 }
 
-/** Runs `act`; an error of the lock's file is told as one. */
+/** Runs `act`, and explains errors of the lock file. */
 function explained<Result>(files: StoreFiles, act: () => Result): Result {
   try {
     return act();

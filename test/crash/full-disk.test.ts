@@ -160,7 +160,7 @@ describe('a full disk', () => {
       spawnSync(file, args);
       for (const command of [['up'], ['up', '--no-backup']])
         expect(expectRefusal(await runCli([...command, '--db-path', store]), 'STORE_FULL', 1).hint).to.match(
-          /^Make room/,
+          /^Free disk space/,
         );
       disk.clear();
       expect(filesOf(store)).to.include({ main: was.main, journal: was.journal });
@@ -184,7 +184,7 @@ describe('a disk with little room', () => {
       const refused = await runCli(['up', '--db-path', store, ...form]);
       const { message, hint } = expectRefusal(refused, 'DISK_SPACE_LOW', 1);
       const figures =
-        /^The disk of \S+ has (\S+) MB free, and (\S+) MB are needed: 0\.5 MB for the backup, 0\.5 MB for the journal, 0\.2 MB for what the store grows by$/;
+        /^The disk of \S+ has (\S+) MB free, but (\S+) MB is needed: 0\.5 MB for the backup, 0\.5 MB for the journal, 0\.2 MB for what the store grows by$/;
       const [, free, needed] = figures.exec(message) ?? [];
       expect(message).to.match(figures);
       expect(Number(free)).to.be.lessThan(Number(needed));

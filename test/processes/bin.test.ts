@@ -85,7 +85,7 @@ describe('the bin', () => {
       const result = await spawnCli(['status', '--db-path', folder.file('v21.db')], { env });
       if (isTaken) return expect(result.code, result.stderr).to.equal(0);
       const { message, hint } = expectRefusal(result, 'NODE_TOO_OLD', 1);
-      expect(message).to.equal(`Node ${version} is too old: this program needs ${manifest.engines.node}`);
+      expect(message).to.equal(`Node ${version} is too old: this program requires ${manifest.engines.node}`);
       expect(hint).to.include('npm rebuild better-sqlite3');
       return undefined;
     });
@@ -97,12 +97,12 @@ describe('the bin', () => {
       `The module was compiled against a different Node.js version using
 NODE_MODULE_VERSION 42. This version of Node.js requires
 NODE_MODULE_VERSION ${process.versions.modules}.`,
-      'better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION 42) than this one, ',
+      'better-sqlite3 is compiled for another Node (NODE_MODULE_VERSION 42) than ',
     ],
     [
       'can not be loaded',
       '/lib/libc.so.6: version GLIBC_9.9 not found',
-      'better-sqlite3 can not be loaded by Node ',
+      `Node ${process.versions.node} cannot load better-sqlite3: `,
     ],
   ] as const) {
     it(`says so where better-sqlite3 ${title}, and what a debugger needs`, async () => {

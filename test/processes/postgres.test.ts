@@ -154,19 +154,23 @@ describe('a store that is named twice, or not as it should be', () => {
     [
       [],
       { ...variables(url), DATABASE_HOST: 'my host' },
-      'DATABASE_HOST and DATABASE_PORT do not name a server',
+      'DATABASE_HOST and DATABASE_PORT are not a valid host and port',
     ],
     [
       [],
       { ...variables(url), DATABASE_HOST: 'db:5433' },
-      'DATABASE_HOST and DATABASE_PORT do not name a server',
+      'DATABASE_HOST and DATABASE_PORT are not a valid host and port',
     ],
     [
       [],
       { ...variables(url), DATABASE_PORT: '70000' },
-      'DATABASE_HOST and DATABASE_PORT do not name a server',
+      'DATABASE_HOST and DATABASE_PORT are not a valid host and port',
     ],
-    [[], { ...variables(url), DATABASE_PORT: 'abc' }, 'DATABASE_HOST and DATABASE_PORT do not name a server'],
+    [
+      [],
+      { ...variables(url), DATABASE_PORT: 'abc' },
+      'DATABASE_HOST and DATABASE_PORT are not a valid host and port',
+    ],
     [['--database-url', url, '--backup-dir', '/tmp'], {}, '--backup-dir is for a store that is a file'],
     [['--workers', '2'], { AGENTOS_DB_PATH: 'x.db' }, '--workers is for a PostgreSQL database'],
   ];

@@ -104,7 +104,7 @@ describe('the file of the run lock', () => {
       damage(`${store}.lock`);
       const { message, hint } = await failureOf('LOCK_UNUSABLE', hold);
       expect(message).to.match(
-        /^The lock of this store, .*\/store\.db\.lock, (?:can not be opened \(SQLITE_[A-Z]+\)|is not a file that this program has made)$/,
+        /^The lock file .*\/store\.db\.lock (?:cannot be opened \(SQLITE_[A-Z]+\)|was not created by this program)$/,
       );
       const [, command = ''] = /: (rm .*)$/.exec(hint) ?? [];
       expect(spawnSync('sh', ['-c', command]).status, hint).to.equal(0);
@@ -244,7 +244,7 @@ describe('a store on a file system of a network', () => {
         name === undefined
           ? []
           : [
-              `${realpathSync(folder.path)} lies on ${name}: locks of SQLite and of runs may not hold between machines, so let one machine at a time use the store`,
+              `${realpathSync(folder.path)} is on ${name}: file locks may not work between machines, so use the store from one machine at a time`,
             ],
       );
     });

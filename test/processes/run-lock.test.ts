@@ -51,7 +51,7 @@ describe('the run lock', () => {
     await begin(store, at('2026-01-20T10:00:00Z'));
     const { message, hint } = await refused(store, at('2027-01-20T10:00:00Z'));
     expect(message).to.equal(
-      `Another run holds the lock of this store: process ${process.pid} on ${hostname()}, since 2026-01-20T10:00:00.000Z`,
+      `Another command holds the lock of this store: process ${process.pid} on ${hostname()}, since 2026-01-20T10:00:00.000Z`,
     );
     expect(hint).to.match(/--lock-timeout \d+$/);
   });
@@ -63,7 +63,7 @@ describe('the run lock', () => {
     for (const json of [[], ['--json']]) {
       const result = await runCli(['up', '--lock-timeout', '0', '--db-path', own, ...json]);
       expect(expectRefusal(result, 'RUN_LOCKED', 4).message).to.equal(
-        'Another run holds the lock of this store: a process that has just begun',
+        'Another command holds the lock of this store: a process that has just started',
       );
     }
     const { stdout } = await runCli(['status', '--db-path', own]);
@@ -96,7 +96,7 @@ describe('the run lock', () => {
     };
     const waiting = { lockTimeoutMs: 3_600_000, onEvent, signal: stopper.signal };
     const error = await failureOf('TERMINATED', () => commandsOn(store).up({}, waiting));
-    expect(error.message).to.include('while another run was waited for');
+    expect(error.message).to.include('while waiting for the run lock');
     await end();
   });
 
@@ -206,6 +206,6 @@ describe('the run lock', () => {
       .status()
       .catch((error: unknown) => error);
     expect(thrown).to.include({ code: 'LOCK_UNUSABLE' });
-    expect(String(thrown)).to.match(/can not be opened \(SQLITE_NOTADB\)/);
+    expect(String(thrown)).to.match(/cannot be opened \(SQLITE_NOTADB\)/);
   });
 });

@@ -61,7 +61,7 @@ describe('security, what SQLite would apply to a store', () => {
         const refused = await spawnCli([command, '--db-path', store], { prefix: as(SERVICE) });
         const { message } = expectRefusal(refused, 'STORE_UNTRUSTED', 1);
         expect(message).to.equal(
-          `The store at ${store} is not opened: ${store}${end} beside it belongs to user id ${STRANGER}`,
+          `The store at ${store} is not opened: ${store}${end} next to it belongs to user id ${STRANGER}`,
         );
       }
       expect(filesOf(store)).to.deep.equal(was);
@@ -79,7 +79,7 @@ describe('security, what SQLite would apply to a store', () => {
         await stranger(`${make} "${store}${end}"`);
         const { message, hint } = expectRefusal(await up(), 'STORE_UNTRUSTED', 1);
         expect(message).to.equal(
-          `The store at ${store} is not opened: ${store}${end} beside it is not a file`,
+          `The store at ${store} is not opened: ${store}${end} next to it is not a file`,
         );
         const [, move = ''] = /: sudo (mv .+)$/.exec(hint) ?? [];
         expect(spawnSync('sh', ['-c', move]).status, hint).to.equal(0);

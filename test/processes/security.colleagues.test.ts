@@ -73,7 +73,7 @@ describe('security, a store that colleagues share in a folder of their group', (
     chownSync(`${store}.lock`, COLLEAGUE, GROUP);
     chmodSync(`${store}.lock`, 0o666);
     const { message } = expectRefusal(await by(SERVICE, 'status'), 'LOCK_UNUSABLE', 1);
-    expect(message).to.match(/, belongs to the user 5002, and every user may write it$/);
+    expect(message).to.match(/ belongs to user id 5002, and every user may write it$/);
     chmodSync(store, 0o666);
     await run(SERVICE, 'status');
   });

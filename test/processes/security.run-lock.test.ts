@@ -91,7 +91,7 @@ describe('a run lock that another user has planted', () => {
         const before = stateOf(target());
         let hint = '';
         for (const command of COMMANDS)
-          hint = await refused(command, /is a symbolic link$|is a file that has a second name$/);
+          hint = await refused(command, /is a symbolic link$|has a second name$/);
         expect(stateOf(target())).to.deep.equal(before);
         await mendedBy(hint);
         const { contents, mode } = before;
@@ -116,7 +116,7 @@ describe('a run lock that another user has planted', () => {
     it(`is not opened where it is ${title}`, async () => {
       make();
       let hint = '';
-      for (const command of COMMANDS) hint = await refused(command, /is not a file$/);
+      for (const command of COMMANDS) hint = await refused(command, /is not a regular file$/);
       await mendedBy(hint);
     });
   }
@@ -129,8 +129,7 @@ describe('a run lock that another user has planted', () => {
     writeFileSync(lock, '');
     chownSync(lock, 65534, 65534);
     let hint = '';
-    for (const command of COMMANDS)
-      hint = await refused(command, /belongs to the user 65534, who is neither/);
+    for (const command of COMMANDS) hint = await refused(command, /belongs to user id 65534, who is neither/);
     expect(lstatSync(lock)).to.include({ uid: 65534, size: 0 });
     await mendedBy(hint);
   });
@@ -142,14 +141,13 @@ describe('a run lock that another user has planted', () => {
       db.close();
       const before = stateOf(lock);
       let hint = '';
-      for (const command of COMMANDS)
-        hint = await refused(command, /is not a file that this program has made$/);
+      for (const command of COMMANDS) hint = await refused(command, /was not created by this program$/);
       const holder = new Database(lock);
       try {
         holder.exec('BEGIN IMMEDIATE');
         for (const suffix of ['-wal', '-shm'])
           expect(existsSync(lock + suffix)).to.equal(title.includes('WAL'));
-        const why = /is not a file that this program has made$|-(?:wal|shm) next to it/;
+        const why = /was not created by this program$|sidecar, .*-(?:wal|shm),/;
         for (const command of COMMANDS) await refused(command, why);
       } finally {
         holder.close();
@@ -162,8 +160,7 @@ describe('a run lock that another user has planted', () => {
   it('is not read where its pages refer to each other', async () => {
     writePageBomb(lock);
     let hint = '';
-    for (const command of COMMANDS)
-      hint = await refused(command, /is not a file that this program has made$/);
+    for (const command of COMMANDS) hint = await refused(command, /was not created by this program$/);
     await mendedBy(hint);
   });
 
@@ -188,7 +185,7 @@ describe('a run lock that another user has planted', () => {
     sign('not a number', 'host', '2026-01-20T10:00:00.000Z');
     db.exec('BEGIN IMMEDIATE');
     expect(expectRefusal(await run(up), 'RUN_LOCKED', 4).message).to.match(
-      /: a process that has just begun$/,
+      /: a process that has just started$/,
     );
     db.close();
   });
@@ -214,7 +211,7 @@ describe('a journal that another user has planted next to the run lock', () => {
         'LOCK_UNUSABLE',
         1,
       );
-      expect(told.message).to.include(`${lock}${suffix} next to it`);
+      expect(told.message).to.include(`sidecar, ${lock}${suffix}, which`);
       hint = told.hint;
     }
     return hint;
@@ -276,7 +273,7 @@ describe('a run lock that is replaced while it is opened', () => {
       () => runCli([...COMMANDS[0], '--db-path', store]),
     );
     expect(expectRefusal(result, 'LOCK_UNUSABLE', 1).message).to.match(
-      /was replaced by another file while it was opened$/,
+      /was replaced while it was being opened$/,
     );
     expect([...passed]).to.include.members(Object.keys(acts));
     expect(passed).not.to.include('signed');

@@ -132,7 +132,7 @@ describe('the encryption of a connection to PostgreSQL', () => {
       for (const mode of ['require', 'no-verify', `verify-ca${root(known)}`, `verify-full${root(known)}`]) {
         const result = await runCli(['status', '--database-url', `${database.url}?sslmode=${mode}`]);
         const { message, hint } = expectRefusal(result, 'TLS_FAILED', 1);
-        expect(message).to.match(/offers no encryption/);
+        expect(message).to.match(/does not support TLS/);
         expect(hint).to.match(/sslmode=disable/);
       }
       for (const PGSSLMODE of ['require', 'verify-full'])
@@ -161,7 +161,7 @@ describe('the encryption of a connection to PostgreSQL', () => {
             (await runCli(['status', '--database-url', `${url}?sslmode=${mode}${root(known)}`])).code,
           ).to.equal(0);
         await tls?.shows(paths.old);
-        expect(await told(full)).to.match(/does not count, or not at this time .* → Renew/);
+        expect(await told(full)).to.match(/is not valid, or not at this time .* → Renew/);
       } finally {
         await tls?.shows(paths.right);
       }
@@ -215,7 +215,7 @@ describe('the encryption of a connection to PostgreSQL', () => {
       expect(message).to.match(
         /^Expected `DATABASE_SSLMODE` to be one of disable, allow, .*, got `Require`$/,
       );
-      expect(hint).to.equal('Write DATABASE_SSLMODE=require');
+      expect(hint).to.equal('Set DATABASE_SSLMODE=require');
     }));
 
   it('is missed by a warning, once a run, if the server is another machine', () =>
@@ -229,7 +229,7 @@ describe('the encryption of a connection to PostgreSQL', () => {
       const run = (given: string, ...command: readonly string[]): Promise<CliResult> =>
         withEnv({}, () => runCli([...command, '--database-url', given]));
       const expected =
-        'The connection to 0.0.0.0 is not encrypted, and others on the way can read and change what it carries: add ?sslmode=verify-full to the URL, or set PGSSLMODE';
+        'The connection to 0.0.0.0 is not encrypted; others on the network can read and change its data: add ?sslmode=verify-full to the URL, or set PGSSLMODE';
       for (const command of [['status'], ['up', '--dry-run'], ['up'], ['verify'], ['down', '--to', '0']]) {
         const result = await run(elsewhere(url), ...command);
         expect(result.code, result.stderr).to.equal(0);
@@ -237,7 +237,7 @@ describe('the encryption of a connection to PostgreSQL', () => {
       }
       expect(warnings(await run(`${elsewhere(url)}?sslmode=disable`, 'status'))).to.deep.equal([expected]);
       expect(warnings(await run(`${elsewhere(url)}?sslmode=prefer`, 'status'))).to.match(
-        /may not be encrypted, as sslmode is prefer/,
+        /may not be encrypted, because sslmode is prefer/,
       );
       expect(warnings(await run(`${elsewhere(url)}?sslmode=require`, 'status'))).to.deep.equal([]);
       expect(warnings(await run(url, 'status'))).to.deep.equal([]);
@@ -283,35 +283,35 @@ describe('a URL of PostgreSQL', () => {
     withEnv(env, () => runCli(['status', '--database-url', `postgres://u@127.0.0.1:1/x${parameters}`]));
 
   const refused: readonly (readonly [parameters: string, message: RegExp, hint: RegExp])[] = [
-    ['?SSLMODE=verify-full', /an unknown parameter, `SSLMODE`$/, /^Write sslmode or leave it out/],
-    ['?sslmod=verify-full', /an unknown parameter, `sslmod`$/, /^Write sslmode /],
-    ['?ssl_mode=verify-full', /an unknown parameter, `ssl_mode`$/, /^Write sslmode /],
-    ['?sslrootcerts=x', /an unknown parameter, `sslrootcerts`$/, /^Write sslrootcert /],
-    ['?conect_timeout=1', /an unknown parameter, `conect_timeout`$/, /^Write connect_timeout /],
+    ['?SSLMODE=verify-full', /an unknown parameter, `SSLMODE`$/, /^Replace it by sslmode, or remove it/],
+    ['?sslmod=verify-full', /an unknown parameter, `sslmod`$/, /^Replace it by sslmode, /],
+    ['?ssl_mode=verify-full', /an unknown parameter, `ssl_mode`$/, /^Replace it by sslmode, /],
+    ['?sslrootcerts=x', /an unknown parameter, `sslrootcerts`$/, /^Replace it by sslrootcert, /],
+    ['?conect_timeout=1', /an unknown parameter, `conect_timeout`$/, /^Replace it by connect_timeout, /],
     [
       '?require_auth=scram-sha-256',
       /an unknown parameter, `require_auth`$/,
-      /^Leave it out; those that are known: user, /,
+      /^Remove it; supported parameters: user, /,
     ],
-    ['?sslmode=disable&sslmode=verify-full', /the parameter `sslmode` twice$/, /^Leave one/],
-    ['?ssl=true&sslmode=disable', /both `ssl` and `sslmode`$/, /^Leave `ssl` out/],
+    ['?sslmode=disable&sslmode=verify-full', /the parameter `sslmode` twice$/, /^Remove one/],
+    ['?ssl=true&sslmode=disable', /both `ssl` and `sslmode`$/, /^Remove `ssl`/],
     [
       '?sslmode=verify_full',
       /^Expected `sslmode` to be one of disable, .*, got `verify_full`$/,
-      /^Write sslmode=verify-full$/,
+      /^Set sslmode=verify-full$/,
     ],
-    ['?sslmode=Require', /, got `Require`$/, /^Write sslmode=require$/],
-    ['?sslmode=', /, got `…`$/, /^Write sslmode=/],
-    ['?sslmode=bogus', /, got `bogus`$/, /^Write sslmode=verify-full$/],
-    ['?ssl=yes', /^Expected `ssl` to be one of/, /^Write ssl=/],
-    ['?sslmode=verify-ca', /does not say which authority/, /sslrootcert=FILE$/],
-    ['?sslmode=require&sslrootcert=system', /its host counts$/, /^Write sslmode=verify-full$/],
-    ['?sslmode=require&sslkey=x', /given without the other$/, /both/],
-    ['?sslnegotiation=direct', /go without encryption$/, /^Write sslmode=verify-full$/],
-    ['?sslnegotiation=direct&sslmode=prefer', /go without encryption$/, /^Write sslmode=verify-full$/],
+    ['?sslmode=Require', /, got `Require`$/, /^Set sslmode=require$/],
+    ['?sslmode=', /, got `…`$/, /^Set sslmode=/],
+    ['?sslmode=bogus', /, got `bogus`$/, /^Set sslmode=verify-full$/],
+    ['?ssl=yes', /^Expected `ssl` to be one of/, /^Set ssl=/],
+    ['?sslmode=verify-ca', /`sslrootcert` is not set$/, /sslrootcert=FILE$/],
+    ['?sslmode=require&sslrootcert=system', /requires a check of the host/, /^Set sslmode=verify-full$/],
+    ['?sslmode=require&sslkey=x', /^Only one of /, /both/],
+    ['?sslnegotiation=direct', /enforces encryption$/, /^Set sslmode=verify-full$/],
+    ['?sslnegotiation=direct&sslmode=prefer', /enforces encryption$/, /^Set sslmode=verify-full$/],
     [
       '?sslmode=verify-full&sslrootcert=/nowhere/ca.crt',
-      /`sslrootcert`, \/nowhere\/ca\.crt, can not be read \(ENOENT\)$/,
+      /`sslrootcert`, \/nowhere\/ca\.crt, cannot be read \(ENOENT\)$/,
       /path/,
     ],
   ];

@@ -257,7 +257,7 @@ describe('testBackfill', () => {
     const backfill = defineBackfill({ ...sized, columns: { size: firstOf('name', ['x'], 'name') } });
     const doubled = await testBackfill({ ...people, backfill, rows }).catch((thrown: Error) => thrown);
     expect((doubled as Error).message).to.equal(
-      'SQLite refused a statement in row 2 of `rows` of testBackfill() (SQLITE_CONSTRAINT_PRIMARYKEY): UNIQUE constraint failed: people.id',
+      'SQLite rejected a statement in row 2 of `rows` of testBackfill() (SQLITE_CONSTRAINT_PRIMARYKEY): UNIQUE constraint failed: people.id',
     );
     const path = file(
       '004-column.js',

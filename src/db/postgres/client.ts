@@ -17,53 +17,53 @@ import {
 } from './connect.js';
 import { tlsAttempts } from './tls.js';
 
-/** The search path of our sessions: nobody but a superuser makes anything there. What sees another is asked with that. */
+/** Search path of our sessions: only superusers can create objects in it. Statements of the project use its own path. */
 export const SAFE_PATH = 'pg_catalog, pg_temp';
 
-/** Rows as the driver gives them: integers as bigint. */
+/** Rows of a statement, integers as bigint. */
 export interface Result {
   readonly rows: readonly (readonly unknown[])[];
   readonly fields: readonly string[];
   readonly count: number;
 }
 
-/** How long the server is waited for when a connection ends, in milliseconds: one that is silent does not keep the program. */
+/** Maximum time to wait for the server when closing a connection, in milliseconds. */
 const END_MS = 1000;
 
-/** How often a transaction in which nothing is asked shows the server that its client lives, in milliseconds. */
+/** Interval between empty statements in an idle transaction, in milliseconds. They keep the server from ending it. */
 const BEAT_MS = 1000;
 
 /**
- * From a stop on: after how long the statement under way is cancelled, and after how long the connection is given up, in milliseconds.
- * A server answers in 10. With the looks between, a process whose server is silent ends 60 to 75 ms after its signal.
+ * Time from a signal to the cancellation of the current statement, and to the end of the connection, in milliseconds. A server usually answers
+ * within 10. If it does not answer, the process ends 60 to 75 ms after the signal, polling included.
  */
 const [CANCEL_AFTER_MS, GIVE_UP_AFTER_MS] = [10, 45];
 
-/** How long what a stopped run has to clear up may take in all, in milliseconds. */
+/** Maximum time for the cleanup of a stopped run, in milliseconds. */
 const CLEAR_UP_MS = 1000;
 
 /**
- * A connection to PostgreSQL. The server drops it, its locks and its transaction with this process, however that ends.
+ * A connection to PostgreSQL. When this process ends, in whatever way, the server ends the connection, its locks and its transaction.
  *
- * Where it has a signal, a stop cancels the statement under way: whoever waits for that is told `TERMINATED` or `INTERRUPTED`.
+ * An aborted signal cancels the current statement, which then rejects with `TERMINATED` or `INTERRUPTED`.
  */
 export class PostgresClient {
   readonly address: PostgresAddress;
   readonly #driver: Client;
   readonly #config: ClientConfig;
-  /** What stops whoever waits for the database. */
+  /** Stops every wait for the database. */
   readonly signal: AbortSignalLike | undefined;
   readonly #timer: NodeJS.Timeout;
   #isInTransaction = false;
   #isClosed = false;
   #isLost = false;
   #isCancelled = false;
-  /** When a stop was seen first. */
+  /** Time at which the aborted signal was noticed. */
   #stoppedAt: number | undefined;
-  /** Since when the server is asked. */
+  /** Start time of the current statement. */
   #askedAt: number | undefined;
   #lastAskedAt = performance.now();
-  /** The last statement; the next one waits for it. */
+  /** The previous statement, which the next one waits for. */
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -78,7 +78,7 @@ export class PostgresClient {
     this.signal = signal;
     const { connection } = internalsOf(driver);
     const lose = (): void => {
-      this.#isLost = true; // whoever asks next is told of it
+      this.#isLost = true; // the next statement reports it
     };
     driver.on('error', lose).on('end', lose);
     connection.on('readyForQuery', ({ status }: { readonly status: string }) => {
@@ -90,9 +90,9 @@ export class PostgresClient {
   /**
    * Connects.
    *
-   * @param name what the server calls the connection: it tells others whose it is, in 63 bytes
+   * @param name application name, up to 63 bytes, by which other processes identify this one
    * @throws {PostgresError}
-   * @throws {BackfillError} `DRIVER_MISSING`, `USAGE` for what the URL says of encryption, `TERMINATED`, `INTERRUPTED`
+   * @throws {BackfillError} `DRIVER_MISSING`, `USAGE` for invalid TLS parameters, `TERMINATED`, `INTERRUPTED`
    */
   static async open(
     address: PostgresAddress,
@@ -112,15 +112,15 @@ export class PostgresClient {
     throw failure instanceof BackfillError ? failure : postgresError(failure);
   }
 
-  /** Whether it is known to be lost: then no question will be answered any more. */
+  /** Whether the connection is closed or known to be lost. */
   get isLost(): boolean {
     return this.#isLost || this.#isClosed;
   }
 
-  /** Runs one statement, which sees `path`; `$1` and on stand for the parameters. */
+  /** Runs one statement with `path` as search path and parameters as `$1`, `$2`, …. */
   async query(sql: string, parameters: readonly SqlValue[] = [], path?: string): Promise<Result> {
     return await this.#inPath(path, async () => {
-      // The extended protocol: one statement, and no more, whatever it holds.
+      // The extended protocol allows only one statement.
       const { rows, fields, rowCount } = await this.#driver.query<unknown[]>({
         text: sql,
         values: [...parameters],
@@ -132,17 +132,17 @@ export class PostgresClient {
     });
   }
 
-  /** Runs statements without parameters, which see `path`. */
+  /** Runs statements without parameters, with `path` as search path. */
   async script(sql: string, path?: string): Promise<void> {
     await this.#inPath(path, async () => void (await this.#driver.query(sql)));
   }
 
-  /** Ends the connection. */
+  /** Closes the connection. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#timer);
-    // A session whose statement is not done hears no goodbye before that is.
+    // While a statement runs, the server would not read the message that ends the session.
     if (!this.#isLost && this.#askedAt === undefined)
       await Promise.race([this.#driver.end(), sleep(END_MS, undefined, { ref: false })]);
     this.#destroy();
@@ -151,14 +151,14 @@ export class PostgresClient {
   async #inPath<Answer>(path: string | undefined, act: () => Promise<Answer>): Promise<Answer> {
     const before = this.#last;
     const answer = (async () => {
-      await before.catch(() => undefined); // its own caller is told
+      await before.catch(() => undefined); // its caller handles the error
       if (path === undefined) return await this.#request(act);
       await this.#request(() => this.#driver.query(`SET search_path = ${path}`));
       let given: Answer;
       try {
         given = await this.#request(act);
       } catch (error) {
-        // In a transaction the path is what it was before with the end of that.
+        // In a transaction, its rollback restores the path.
         if (!this.#isInTransaction && !this.isLost) await this.#resetPath();
         throw error;
       }
@@ -181,7 +181,7 @@ export class PostgresClient {
     } catch (error) {
       const failure = postgresError(error);
       this.#isLost ||= failure.isLoss;
-      // Also of a later statement, which a late cancellation meets, or finds the connection given up: the stop is what is told.
+      // Also for a later statement that a late cancellation hits, or that finds the connection closed.
       if (this.#stoppedAt !== undefined && (failure.isLoss || failure.code === 'POSTGRES_57014'))
         throwIfAborted(this.signal, msg('while waiting for the database'));
       throw failure;
@@ -192,14 +192,14 @@ export class PostgresClient {
     }
   }
 
-  /** Cancels what a stop must not wait for; else shows the server that this client lives: it ends a session whose transaction is idle. */
+  /** Cancels the current statement after an aborted signal; otherwise keeps an idle transaction alive. */
   #checkSignal(): void {
     const now = performance.now();
     if (this.signal?.aborted) this.#stoppedAt ??= now;
     if (this.#askedAt === undefined) {
       if (!this.#isInTransaction || this.isLost || now - this.#lastAskedAt < BEAT_MS) return;
       this.#lastAskedAt = now;
-      this.#driver.query('').catch(() => undefined); // the next question is told of it
+      this.#driver.query('').catch(() => undefined); // the next statement reports a loss
       return;
     }
     if (this.#stoppedAt === undefined) return;

@@ -7,10 +7,10 @@ import { msg } from '../../messages/message.js';
 import { connectTimeoutMs, type PostgresAddress, withoutParameters } from './address.js';
 import { TLS_PARAMETERS, type TlsAttempts } from './tls.js';
 
-/** An error of PostgreSQL's, or of the way to it. Its message may quote a row: it is for `cause`, never for a log. */
+/** An error of PostgreSQL or of the connection to it. Its message may quote a row, so it must only become a `cause`, never a log line. */
 export class PostgresError extends Error {
   override readonly name = 'PostgresError';
-  /** `POSTGRES_` with the SQLSTATE, or with what the operating system calls it. */
+  /** `POSTGRES_` with the SQLSTATE, or with the error name of the operating system. */
   readonly code: string;
 
   constructor(message: string, code: string) {
@@ -19,18 +19,18 @@ export class PostgresError extends Error {
   }
 
   /**
-   * Whether the connection is lost, and with it the transaction, the locks and the settings of its session. 08P01 is about one message,
-   * such as a text with U+0000.
+   * Whether the connection is lost, and with it the transaction, the locks and the settings of its session. 08P01 is not a loss: it concerns
+   * one message, such as a text with U+0000.
    */
   get isLoss(): boolean {
     return !/^POSTGRES_(?!57P0|08(?!P01)|25P0[34])[0-9A-Z]{5}$/.test(this.code);
   }
 }
 
-/** Whether the connection is lost, and with it the transaction. */
+/** Whether an error means that the connection is lost, and with it the transaction. */
 export const isDisconnected = (error: unknown): boolean => error instanceof PostgresError && error.isLoss;
 
-/** An error of the driver's as one of PostgreSQL's. Without a code: the driver says so when the connection is gone. */
+/** Converts an error of the driver, which has no code if the connection is lost. */
 export function postgresError(error: unknown): PostgresError {
   if (error instanceof PostgresError) return error;
   if (!(error instanceof Error)) return new PostgresError(String(error), 'POSTGRES_CONNECTION');
@@ -39,8 +39,8 @@ export function postgresError(error: unknown): PostgresError {
 }
 
 /**
- * How columns are read by the OID of their type, as `SELECT oid, typname FROM pg_type` tells it; all others come as text. Integers come as
- * bigint, whatever their size, and booleans as 1 and 0: as SQLite has them.
+ * Parsers of column values by the type's OID in `pg_type`; other types are returned as text. As in SQLite, integers of any size become bigint,
+ * and booleans 1 and 0.
  */
 const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map<number, (text: string) => unknown>([
   [16, (text) => (text === 't' ? 1n : 0n)], // bool
@@ -51,23 +51,21 @@ const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map<number, 
   [26, BigInt], // oid
   [700, Number], // float4
   [701, Number], // float8
-  // numeric, of sums and averages: a column's own is asked for as text where each digit counts.
+  // numeric, for sums and averages; columns are selected as text where every digit matters.
   [1700, (text) => (/^-?\d+$/.test(text) ? BigInt(text) : Number(text))],
 ]);
 
 const asIs = (text: string): string => text;
 
-/** How values of a server become ours. */
+/** Parsers of values, for the driver. */
 export const types = { getTypeParser: (oid: number) => PARSERS.get(oid) ?? asIs } as unknown as NonNullable<
   QueryArrayConfig['types']
 >;
 
-// How a connection of the driver's is made.
-
-/** A server that is gone without a word is found out by the operating system, which begins to ask after so long. */
+/** Idle time before TCP keep-alive probes, which detect a dead server. */
 const KEEP_ALIVE_MS = 10_000;
 
-/** What of the driver's client is not in its types. */
+/** Members of the driver's client that its types lack. */
 interface Internals {
   readonly connection: EventEmitter & {
     readonly stream: EventEmitter & { destroy(): void; unref(): void };
@@ -79,10 +77,10 @@ interface Internals {
   readonly secretKey: number;
 }
 
-/** The driver's client with those. */
+/** Returns the driver's client with its internal members. */
 export const internalsOf = (driver: Client): Internals => driver as unknown as Internals;
 
-/** Loads the driver, which a project without PostgreSQL need not have. */
+/** Loads the driver, which projects without PostgreSQL do not need. */
 async function loadDriver(): Promise<typeof Pg> {
   try {
     return (await import('pg')).default;
@@ -90,47 +88,47 @@ async function loadDriver(): Promise<typeof Pg> {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
     throw new BackfillError(
       'DRIVER_MISSING',
-      msg('The driver of PostgreSQL is not installed'),
-      msg('Install it beside this package: npm install pg'),
+      msg('The PostgreSQL driver is not installed'),
+      msg('Install it: npm install pg'),
       { cause: error },
     );
   }
 }
 
-/** What the driver is told of an attempt to connect. */
+/** Returns the driver's options for one attempt to connect. */
 export function configOf(address: PostgresAddress, name: string, attempt: TlsAttempts[number]): ClientConfig {
   return {
-    // The driver would take the name from it, and read the others otherwise than libpq.
+    // The driver would take the name from the URL, and interprets the other parameters differently from libpq.
     connectionString: withoutParameters(address.url, 'application_name', 'uselibpqcompat', ...TLS_PARAMETERS),
     application_name: name,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     connectionTimeoutMillis: connectTimeoutMs(address),
-    // Given in any case, or the driver would read the environment.
+    // Always set, because otherwise the driver reads the environment.
     ssl: attempt,
   };
 }
 
-/** Whether the next attempt may succeed, as it is encrypted otherwise: the server has no encryption, or no rule for this client with it. */
+/** Whether an attempt with another encryption may succeed: the server lacks TLS, or has no pg_hba.conf rule for this client. */
 export const isAboutTls = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && /^(?:TLS_.*|28000)$/.test(String(error.code));
 
-/** First bytes of an error and of a notice: lists of texts, which the driver reads to their end, where there is none for ever. */
+/** First bytes of an error and of a notice: lists of texts, in which the driver loops forever if the terminator is missing. */
 const LISTS: readonly unknown[] = [...Buffer.from('EN')];
 
-/** Length of what is before the contents of a message: its first byte, and the length of all that follows that. */
+/** Length of a message's head: its type byte and the length field. */
 const HEAD_BYTES = 5;
 
 /**
- * Returns a function that takes what a server sends, piece by piece, and throws at a list of texts without an end, before the driver has all
- * of it. It keeps no more of a message than its head and its last two bytes: a server may send an error of any length.
+ * Returns a function that inspects the server's messages, piece by piece, and throws at a list without a terminator before the driver has all of
+ * it. It keeps only the head and the last two bytes of a message, because a server may send an error of any length.
  *
  * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 function listGuard(): (piece: Buffer) => void {
-  let head: Buffer = Buffer.alloc(0); // of a message, as far as it is here
-  let leftBytes = 0; // of the contents of the one before
-  let last: Buffer = head; // bytes of them, where it is a list
+  let head: Buffer = Buffer.alloc(0); // start of an incomplete message head
+  let leftBytes = 0; // rest of the current message's contents
+  let last: Buffer = head; // last bytes of a list
   let isList = false;
   return (piece) => {
     const bytes = head.length === 0 ? piece : Buffer.concat([head, piece]);
@@ -140,7 +138,7 @@ function listGuard(): (piece: Buffer) => void {
       at += contents.length;
       leftBytes -= contents.length;
       if (isList) last = Buffer.concat([last, contents.subarray(-2)]).subarray(-2);
-      // The last text ends with a zero, and the list with another.
+      // The last text ends with a zero byte, and the list with another.
       if (isList && leftBytes === 0 && (last.at(-1) !== 0 || (last.at(-2) ?? 0) !== 0))
         throw new Error('A message of the server has no end');
       if (leftBytes > 0 || at + HEAD_BYTES > bytes.length) break;
@@ -150,12 +148,12 @@ function listGuard(): (piece: Buffer) => void {
       last = Buffer.alloc(0);
       at += HEAD_BYTES;
     }
-    if (leftBytes === 0) isList = false; // it was looked at
+    if (leftBytes === 0) isList = false; // checked above
     head = bytes.subarray(at);
   };
 }
 
-/** Ends a connection on which the driver can't read what arrives: it throws where nobody can catch it, and the program would end. */
+/** Makes errors in the driver's parser end the connection. They are thrown in a socket listener, where they would end the process. */
 function containErrors(connection: Internals['connection']): void {
   const attach = connection.attachListeners.bind(connection);
   connection.attachListeners = (stream) => {
@@ -175,11 +173,11 @@ function containErrors(connection: Internals['connection']): void {
   };
 }
 
-/** Connects, unless a stop comes first. */
+/** Connects, unless the signal is aborted first. */
 export async function connected(config: ClientConfig, signal: AbortSignalLike | undefined): Promise<Client> {
   const pg = await loadDriver();
   const driver = new pg.Client(config);
-  driver.on('error', () => undefined); // whoever connects is told of it
+  driver.on('error', () => undefined); // connect() rejects with it
   const { connection } = internalsOf(driver);
   containErrors(connection);
   let isHandshake = false;
@@ -196,10 +194,10 @@ export async function connected(config: ClientConfig, signal: AbortSignalLike | 
     await driver.connect();
     return driver;
   } catch (error) {
-    connection.stream.destroy(); // the driver leaves that of some failures open
+    connection.stream.destroy(); // after some failures the driver leaves it open
     throwIfAborted(signal, msg('while waiting for the database'));
     if (!(error instanceof Error)) throw error;
-    // The driver's own errors have no code.
+    // The driver's errors have no code.
     const { code } = error as NodeJS.ErrnoException;
     if (error.message === 'timeout expired') Object.assign(error, { code: 'CONNECT_TIMEOUT' });
     else if (/does not support SSL/.test(error.message)) Object.assign(error, { code: 'TLS_UNSUPPORTED' });
@@ -212,17 +210,17 @@ export async function connected(config: ClientConfig, signal: AbortSignalLike | 
 }
 
 /**
- * Asks the server, on a connection of its own, to end the statement under way. Nobody waits for it: a server that does not hear it either
- * finds out that this client is gone.
+ * Asks the server, on a separate connection, to cancel the current statement. Best effort: a server that does not receive the request notices
+ * later that this client is gone.
  *
- * @param forMs how long it is tried, in milliseconds
+ * @param forMs maximum duration of the attempt, in milliseconds
  */
 export async function cancelStatement(driver: Client, config: ClientConfig, forMs: number): Promise<void> {
   const pg = await loadDriver();
   const { processID, secretKey } = internalsOf(driver);
   const { connection } = internalsOf(new pg.Client(config));
   containErrors(connection);
-  connection.on('error', () => undefined); // a server that can't be reached runs nothing for us any more
+  connection.on('error', () => undefined); // an unreachable server no longer runs anything for this client
   connection.once(config.ssl ? 'sslconnect' : 'connect', () => connection.cancel(processID, secretKey));
   if (driver.host.startsWith('/')) connection.connect(`${driver.host}/.s.PGSQL.${driver.port}`);
   else connection.connect(driver.port, driver.host);

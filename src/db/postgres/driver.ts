@@ -10,37 +10,37 @@ import { type Result, SAFE_PATH } from './client.js';
 import type { PostgresSession } from './session.js';
 import { asked, namesLedger, OUR_TABLES } from './texts.js';
 
-/** How long a look waits for another's lock, by default, in milliseconds. */
+/** Default time that a read waits for a lock, in milliseconds. */
 const PROBE_TIMEOUT_MS = 5000;
 
-/** At most this many texts of ours are remembered as the server is asked them, none longer than so many characters. */
+/** Maximum number of rewritten statements in the cache, and maximum length of each in characters. */
 const [MAX_ASKED, LONGEST_ASKED] = [500, 5000];
 
-/** How a transaction begins, by whether it writes. */
+/** Whether a transaction writes. */
 type Kind = 'reading' | 'writing';
 
-/** A transaction's turn on its connection: no other has the same. */
+/** Identity of a transaction on its connection. */
 export interface Turn {
   readonly kind: Kind;
 }
 
-/** What a connection shares with its transactions: the session, and what is known of it. */
+/** State that a connection shares with its transactions: the session, and caches. */
 export class PostgresDriver {
   readonly session: PostgresSession;
   readonly dialect: Dialect;
-  /** Whether a person has agreed to what the roles of others may do. */
+  /** Whether other roles may create objects in the search path and own the tables, by `--yes`. */
   readonly trustsOthers: boolean;
   /** The project's tables. */
   readonly tables: readonly string[];
-  /** How long a statement outside a transaction that writes waits for another's lock, in milliseconds. */
+  /** Maximum time that a statement outside a write transaction waits for a lock, in milliseconds. */
   readonly lockTimeoutMs: number;
-  /** Of the transaction that is open. */
+  /** The open transaction. */
   open: Turn | undefined;
-  /** Whether the statements of a SQL step run: as they stand, by the path that they set. */
+  /** Whether the statements of a SQL step are running: unchanged, with the search path that they set. */
   isStep = false;
-  /** Whether a statement may fail on what a row holds, and its transaction goes on. */
+  /** Whether the transaction continues if a statement fails because of a row's contents. */
   isAttempt = false;
-  /** Whether a statement of the snapshot has not compiled. */
+  /** Whether a statement of the snapshot did not compile. */
   hasNotCompiled = false;
   readonly #askedTexts = new Map<string, string>();
   readonly #known = new Map<string, unknown>();
@@ -57,19 +57,19 @@ export class PostgresDriver {
     this.lockTimeoutMs = busyTimeoutMs ?? (access === 'read' ? PROBE_TIMEOUT_MS : RETRY_TIMEOUT_MS);
   }
 
-  /** What is known of the schema, until this connection changes it: batches ask again and again. */
+  /** Caches facts about the schema, which batches need repeatedly, until this connection changes it. */
   async remember<Known>(what: string, ask: () => Promise<Known>): Promise<Known> {
     if (!this.#known.has(what)) this.#known.set(what, await ask());
     return this.#known.get(what) as Known;
   }
 
-  /** Forgets what is known of the schema, or one thing of it. */
+  /** Clears the cache of {@link remember}, or one entry. */
   forget(what?: string): void {
     if (what === undefined) this.#known.clear();
     else this.#known.delete(what);
   }
 
-  /** The schema of the ledger: where the search path finds one, of whatever kind, else where it makes a table. */
+  /** Returns the schema of the ledger: the first in the search path that contains one, else the one in which tables are created. */
   async ledgerSchema(): Promise<string> {
     return await this.remember('schema of the ledger', async () => {
       const schemas = this.session.schemas.filter((name) => name !== 'pg_catalog');
@@ -96,9 +96,9 @@ export class PostgresDriver {
     return text;
   }
 
-  /** Runs one statement by a search path; by none but the engine's own names where that is undefined. */
+  /** Runs one statement with a search path; undefined: only built-in names. */
   async query(sql: string, parameters: readonly SqlValue[], path: string | undefined): Promise<Result> {
-    // A pass over a table is many statements, none of them long. A batch is let go on to its commit.
+    // Checked here because a pass over a table is many short statements. A batch is allowed to continue to its commit.
     if (this.open?.kind === 'reading')
       throwIfAborted(this.session.client.signal, msg('while reading the database'));
     try {
@@ -108,29 +108,29 @@ export class PostgresDriver {
         this.isStep ? undefined : path,
       );
     } catch (error) {
-      // Nothing was written in a snapshot: another one lets a look go on that has to tell what went wrong.
+      // A snapshot has written nothing, so a new one lets the caller continue, for example to find the cause.
       const isTold = this.isAttempt && isAboutRow(error);
       if (this.open?.kind === 'reading' && isPostgresError(error) && !isTold) {
-        this.hasNotCompiled ||= error.code.startsWith('POSTGRES_42'); // what it speaks of is not there, or not as it says
+        this.hasNotCompiled ||= error.code.startsWith('POSTGRES_42'); // syntax error, missing object or missing privilege
         await this.session.client.script(`ROLLBACK; ${BEGIN.reading}`);
       }
       throw error;
     }
   }
 
-  /** Runs statements without parameters by a search path. */
+  /** Runs statements without parameters, with a search path. */
   async script(sql: string, path: string | undefined): Promise<void> {
     await this.session.client.script(await this.#asked(sql, false), this.isStep ? undefined : path);
   }
 
-  /** Acts in a transaction, whose turn it is meanwhile. */
+  /** Runs `act` in a transaction. */
   async within<Result>(kind: Kind, act: (turn: Turn) => Promise<Result>, settings = ''): Promise<Result> {
     await this.session.client.script(`${BEGIN[kind]}${settings}`);
     const turn: Turn = { kind };
     this.open = turn;
     try {
       const result = await act(turn);
-      // Constraint triggers that are deferred fire now, and see the project's path.
+      // Deferred constraint triggers fire now, and must see the project's path.
       const commit = `SET LOCAL search_path = ${this.session.path}; COMMIT; SET search_path = ${SAFE_PATH}`;
       this.open = undefined;
       await this.session.client.script(kind === 'writing' ? commit : 'COMMIT');
@@ -143,7 +143,7 @@ export class PostgresDriver {
     }
   }
 
-  /** Rolls back after a failure, which stays the one that is told: a session that can't is ended, and its transaction with it. */
+  /** Rolls back after a failure, or else closes the session, so that the caller can rethrow the original error. */
   async #rollBack(): Promise<void> {
     const { client } = this.session;
     try {
@@ -156,9 +156,9 @@ export class PostgresDriver {
 }
 
 /**
- * Every transaction has one snapshot from its first statement on: a row that somebody changes between the statements of a batch
- * ends it by an error, and it is tried again. One that writes does not say so: a server that is set to be read only, as when its
- * disk is full, refuses it.
+ * Every transaction has one snapshot from its first statement on: if another client changes a row between the statements of a batch, the batch
+ * fails and is retried. A write transaction does not specify READ WRITE, so that a server set to read-only, for example because its disk is
+ * full, rejects it.
  *
  * @see https://www.postgresql.org/docs/current/transaction-iso.html#XACT-REPEATABLE-READ
  */

@@ -14,14 +14,14 @@ import {
 import { holderNamed, type PostgresSession, type Sessions } from './session.js';
 import { instantSql } from './texts.js';
 
-/** How often it is told who still takes part in a run that is over for this process, in milliseconds. */
+/** Interval of reports while waiting for workers to leave the run, in milliseconds. */
 const TELL_WAIT_MS = 5000;
 
-/** First halves of the keys of our advisory locks, `umzg` in ASCII and one more: the turn comes second where both are listed. */
+/** First halves of the keys of our advisory locks: `umzg` in ASCII, and one more. `TURN` sorts after `RUN`. */
 const RUN = 0x756d7a67;
 const TURN = RUN + 1;
 
-/** How an advisory lock is held: alone, or with others that share it. */
+/** Mode of an advisory lock. */
 type Mode = 'exclusive' | 'shared';
 
 const call = async ({ client, schemaKey }: PostgresSession, name: string, mode: Mode, key: number) =>
@@ -31,7 +31,7 @@ const call = async ({ client, schemaKey }: PostgresSession, name: string, mode: 
 const tryLock = async (session: PostgresSession, mode: Mode, key = RUN): Promise<boolean> =>
   (await call(session, 'pg_try_advisory_lock', mode, key)) === 1n;
 
-/** Releases a lock, also after a failure, which stays the one that is told. A session that cannot is ended, and its locks with it. */
+/** Releases a lock, or else closes the session and with it its locks, so that the caller can rethrow an original error. */
 async function unlock(session: PostgresSession, mode: Mode, key = RUN): Promise<void> {
   try {
     await call(session, 'pg_advisory_unlock', mode, key);
@@ -41,18 +41,18 @@ async function unlock(session: PostgresSession, mode: Mode, key = RUN): Promise<
   }
 }
 
-/** Waits between two tries; a stop ends the wait. */
+/** Waits between two attempts; an aborted signal ends the wait. */
 async function pollPause({ client }: PostgresSession): Promise<void> {
   await pauseFor(POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min), client.signal);
   throwIfAborted(client.signal, msg('while waiting for the run lock'));
 }
 
 /**
- * Takes the run lock: an advisory lock of the session, which the server drops with it. Alone for DDL and verification; where whoever
- * holds it shares it while ranges are filled, `join` takes part in that.
+ * Acquires the run lock: an advisory lock of the session, which the server releases when the session ends. DDL and verification hold it
+ * exclusively; while the leader of a fill shares it, `join` joins the fill.
  *
- * Before it a command takes a second lock, its turn, and keeps that to its end: whoever leads a fill is without the run lock for a moment
- * behind it. Commands that go on with each other's work share the turn, and a command that wants to be alone has it alone.
+ * A command first acquires a second lock, its turn, and keeps that to its end, because the leader of a fill does not hold the run lock for a
+ * moment after it. Commands that can continue each other's work share the turn; a command that must be alone holds it exclusively.
  *
  * @see https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
  * @throws {BackfillError} `RUN_LOCKED`, `POOLER_UNSUPPORTED`, a `STORE_…` code
@@ -71,10 +71,10 @@ export async function acquireLock(
   const tryBoth = async (): Promise<boolean> => {
     hasTurn ||= await tryLock(session, turn, TURN);
     if (hasTurn && (await tryLock(session, 'exclusive'))) return true;
-    if (isAlone) await leaveTurn(); // a worker may be left of a run whose leader is gone, and others may go on with that
+    if (isAlone) await leaveTurn(); // a run without a leader may still have a worker, and other commands must be able to continue it
     return false;
   };
-  // With a turn, it waits for the run lock alone: others that have a turn may be waiting like it.
+  // With a turn, only holders of the run lock block this command: other holders of a turn may be waiting too.
   const whoHasIt = async (): Promise<LockHolder | undefined> =>
     await holderOf(session, hasTurn ? [RUN] : [RUN, TURN]);
   try {
@@ -109,14 +109,14 @@ export async function acquireLock(
 }
 
 /**
- * Acts with a share of the lock, if whoever holds it shares it.
+ * Runs `act` with the lock shared, if its holder shares it.
  *
  * @returns whether there was anything to do
  */
 export const withSharedLock = async (sessions: Sessions, act: () => Promise<boolean>): Promise<boolean> =>
   await sessions.using((session) => joined(session, act));
 
-/** Takes part in what others do, if they let others; returns whether there was anything to do. */
+/** Joins the run of another process, if that shares its lock; returns whether there was anything to do. */
 async function joined(session: PostgresSession, join: () => Promise<boolean>): Promise<boolean> {
   if (!(await tryLock(session, 'shared'))) return false;
   session.lock = 'shared';
@@ -129,11 +129,10 @@ async function joined(session: PostgresSession, join: () => Promise<boolean>): P
 }
 
 /**
- * Acts with the lock shared, and holds it alone again behind it, if it was so before: whoever else takes part has then come to an end,
- * or died. Its turn keeps out whoever would not go on with its work meanwhile. After a failure, as a signal is one, nobody is waited for, and the lock is
- * not held any more.
+ * Runs `act` with the lock shared, then reacquires it exclusively, if it was held so before: all workers have then finished or died. The turn keeps
+ * out commands that would not continue this work. After a failure or a signal it does not wait for the workers, and no longer holds the lock.
  *
- * @param onWait told every five seconds while others are waited for
+ * @param onWait called every five seconds while waiting for workers
  */
 export async function shareLock<Result>(
   session: PostgresSession,
@@ -141,7 +140,7 @@ export async function shareLock<Result>(
   onWait: (holder: LockHolder | undefined) => void,
 ): Promise<Result> {
   if (session.lock !== 'exclusive') return await act();
-  while (!(await tryLock(session, 'shared'))) await pollPause(session); // at once: this session may hold both
+  while (!(await tryLock(session, 'shared'))) await pollPause(session); // succeeds at once: one session may hold both modes
   await unlock(session, 'exclusive');
   session.lock = 'shared';
   failpoint('lock', 'shared');
@@ -165,7 +164,7 @@ export async function shareLock<Result>(
   return result;
 }
 
-/** SQL of the sessions that hold one of these locks, in `pg_locks` as `l` and `pg_stat_activity` as `a`. */
+/** Returns SQL for the sessions that hold one of these locks: `pg_locks` as `l`, `pg_stat_activity` as `a`. */
 const holdersSql = (
   { schemaKey }: PostgresSession,
   keys: readonly number[],
@@ -173,7 +172,7 @@ const holdersSql = (
   WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND l.classid IN (${keys.join(', ')}) AND l.objid = (${schemaKey}::int8 & 4294967295)::oid AND l.objsubid = 2`;
 
-/** Whether a session holds one of these locks, and which process has it, where its name says so. */
+/** Returns whether a session holds one of these locks, and its process if the session's name contains it. */
 async function stateOf(session: PostgresSession, keys: readonly number[]): Promise<LockState> {
   const { rows } = await session.client.query(
     `SELECT a.application_name, ${instantSql('a.backend_start')} ${holdersSql(session, keys)}
@@ -190,7 +189,7 @@ const holderOf = async (session: PostgresSession, keys: readonly number[]): Prom
   (await stateOf(session, keys)).holder;
 
 /**
- * Refuses to go on without the run lock that this session took: a statement of a step may have released it.
+ * Checks that this session still holds the run lock, which a statement of a step may have released.
  *
  * @throws {BackfillError} `STEP_INVALID`
  */
@@ -200,11 +199,11 @@ export async function requireHeld(session: PostgresSession): Promise<void> {
   if ((await session.client.query(held)).count > 0) return;
   throw new BackfillError(
     'STEP_INVALID',
-    msg('A statement of the step has released the run lock of the store'),
-    msg('Remove pg_advisory_unlock_all() and its kind from the step; nothing of it was kept'),
+    msg('A statement of the step released the run lock of the store'),
+    msg('Remove pg_advisory_unlock_all() and similar calls from the step; it was rolled back'),
   );
 }
 
-/** Looks whether a run is under way. */
+/** Returns the state of the run lock. */
 export const readLockState = async (sessions: Sessions): Promise<LockState> =>
   await sessions.using((session) => stateOf(session, [RUN, TURN]));

@@ -10,44 +10,44 @@ import { PostgresClient, SAFE_PATH } from './client.js';
 import { PostgresError } from './connect.js';
 import { CAN_CAST_DDL, needsTryJson, TRY_JSON_DDL } from './texts.js';
 
-/** Oldest server that is supported, as `server_version_num` has it. */
+/** Oldest supported server, as `server_version_num`. */
 const MIN_SERVER = 130_000;
 
-/** A session with a database. */
+/** A session with the server. */
 export interface PostgresSession {
   readonly client: PostgresClient;
-  /** Version of the server, as `server_version_num` has it: 150018 is 15.18. */
+  /** `server_version_num` of the server: 150018 is 15.18. */
   readonly version: number;
-  /** Whether this user could make the temporary functions of this package. */
+  /** Whether the temporary functions of this package could be created. */
   readonly canMakeFunctions: boolean;
-  /** Second half of the keys of its advisory locks: one for each schema. */
+  /** Second half of the advisory lock keys, derived from the current schema. */
   schemaKey: number;
-  /** How the run lock is held. */
+  /** Mode in which this session holds the run lock. */
   lock: 'none' | 'shared' | 'exclusive';
-  /** The search path as this user has it, as SET has it. */
+  /** The user's `search_path`. */
   readonly declaredPath: string;
-  /** The schemas of it that there are, in their order. */
+  /** The existing schemas in it, in order. */
   schemas: readonly string[];
-  /** These as a path: a schema that somebody makes meanwhile is not in it. */
+  /** `schemas` as a search path, which excludes schemas created later. */
   path: string;
 }
 
-/** The sessions of one command with a database: one at a time, for its run lock and for the stores that are opened under that. */
+/** The session of one command, shared by its run lock and the stores that are opened under it. Replaced if lost. */
 export class Sessions {
   readonly address: PostgresAddress;
   readonly #signal: AbortSignalLike | undefined;
   #current: PostgresSession | undefined;
   #users = 0;
 
-  /** @param signal stops whoever waits for the database */
+  /** @param signal stops every wait for the database */
   constructor(address: PostgresAddress, signal?: AbortSignalLike) {
     this.address = address;
     this.#signal = signal;
   }
 
-  /** The session, begun where there is none. To be given back by {@link leave}. */
+  /** Returns the session, opening it if necessary. Each call must be paired with {@link leave}. */
   async enter(): Promise<PostgresSession> {
-    // A lock that is lost with its session is never replaced in silence: what was done under it ends first.
+    // A session that is lost while it held the run lock is not replaced: the work under that lock must fail first.
     let session = this.#current;
     if (!session || (session.client.isLost && session.lock === 'none')) {
       session = await open(this.address, this.#signal);
@@ -59,7 +59,7 @@ export class Sessions {
     return session;
   }
 
-  /** Gives the session back; the last user ends it. */
+  /** Releases the session. The last user closes it. */
   async leave(session: PostgresSession): Promise<void> {
     if (session !== this.#current) return await session.client.close();
     this.#users -= 1;
@@ -68,7 +68,7 @@ export class Sessions {
     await session.client.close();
   }
 
-  /** Acts with the session, and gives it back. */
+  /** Runs `act` with the session, then releases it. */
   async using<Result>(act: (session: PostgresSession) => Promise<Result>): Promise<Result> {
     const session = await this.enter();
     try {
@@ -96,10 +96,10 @@ async function open(address: PostgresAddress, signal: AbortSignalLike | undefine
   }
 }
 
-/** What a session has by the schemas of its search path. */
+/** The parts of a session that depend on its search path. */
 type SessionPlace = Pick<PostgresSession, 'schemas' | 'path' | 'schemaKey'>;
 
-/** Reads the search path again, under a lock that stays what it is. */
+/** Updates the search path of a session, but not its lock key. */
 export async function readPath(session: PostgresSession): Promise<void> {
   const { schemas, path } = await placeOf(session.client, session.declaredPath);
   Object.assign(session, { schemas, path });
@@ -110,8 +110,8 @@ async function placeOf(client: PostgresClient, declaredPath: string): Promise<Se
   if (schema === null)
     throw new BackfillError(
       'STATEMENT_REJECTED',
-      msg('No schema of the search_path exists'),
-      msg('Name one: --database-url "postgres://…?options=-csearch_path%3DNAME"'),
+      msg('No schema in search_path exists'),
+      msg('Pass one: --database-url "postgres://…?options=-csearch_path%3DNAME"'),
     );
   const schemas = (JSON.parse(String(list)) as string[]).filter((name) => !name.startsWith('pg_temp_'));
   return {
@@ -121,15 +121,15 @@ async function placeOf(client: PostgresClient, declaredPath: string): Promise<Se
   };
 }
 
-/** The schemas of the search path that there are and this user may use, and the first that is named. */
+/** Selects the existing schemas of the search path that this user may use, and the first named one. */
 const SCHEMAS =
   'SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text, pg_catalog.current_schema()';
 
-/** Creates the temporary functions, where they are missing. Event triggers of the database's see its path, as with all DDL. */
+/** Creates the temporary functions if they are missing, with the database's search path for its event triggers. */
 export const makeFunctions = async (client: PostgresClient, version: number, path: string): Promise<void> =>
   await client.script(needsTryJson(version) ? `${TRY_JSON_DDL}; ${CAN_CAST_DDL}` : CAN_CAST_DDL, path);
 
-/** Makes the temporary functions; not every user may, nor can a replica. */
+/** Creates the temporary functions. Returns false for a user without that privilege, and on a replica. */
 async function makesFunctions(client: PostgresClient, version: number, path: string): Promise<boolean> {
   try {
     await makeFunctions(client, version, path);
@@ -140,7 +140,7 @@ async function makesFunctions(client: PostgresClient, version: number, path: str
   }
 }
 
-/** Returns the version of a server, if this program can work with it. */
+/** Returns the version of a supported server; refuses any other. */
 async function requireServer(client: PostgresClient): Promise<number> {
   const asked = `SELECT current_setting('server_version_num')::int8, current_setting('server_encoding')`;
   const [[number, encoding] = []] = (await client.query(asked)).rows;
@@ -148,31 +148,33 @@ async function requireServer(client: PostgresClient): Promise<number> {
   if (version < MIN_SERVER)
     throw new BackfillError(
       'STATEMENT_REJECTED',
-      msg('The server is PostgreSQL {version}, and 13 is the oldest supported', {
+      msg('The server is PostgreSQL {version}; the oldest supported version is 13', {
         version: Math.floor(version / 10_000),
       }),
-      msg('Update the server'),
+      msg('Upgrade the server'),
     );
   if (encoding !== 'UTF8')
     throw new BackfillError(
       'STATEMENT_REJECTED',
-      msg('The database is in {encoding}, and only UTF8 holds every text', { encoding: String(encoding) }),
+      msg('The database is encoded in {encoding}; only UTF8 can store every text', {
+        encoding: String(encoding),
+      }),
       msg('Use a database that was created with ENCODING UTF8'),
     );
   return version;
 }
 
 /**
- * Settings of every session of ours: texts that mean the same whatever the role, the database or the server sets, and an end of
- * sessions whose client is gone. TCP settings find a dead client within 30 seconds, but end at a pooler. The end of an idle
- * transaction holds behind one as well; the client keeps it from a batch that this program takes longer for.
+ * Settings of every session: text formats that do not depend on the role, the database or the server, and limits that end the session of a dead
+ * client. TCP settings detect one within 30 seconds, but only up to a pooler; the limit for an idle transaction works through a pooler too. The
+ * client sends empty statements so that a slow batch does not reach that limit.
  */
 const SESSION_SETTINGS = `SET search_path = ${SAFE_PATH}; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, YMD';
   SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET client_min_messages = 'error';
   SET row_security = off; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s';
   SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4; SET tcp_user_timeout = '30s'`;
 
-/** The same, where the server knows the setting: 14 and later, and 17 and later. */
+/** Settings that only servers from 14 or 17 on know. */
 const SETTINGS_IF_KNOWN = `SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '500' ELSE '0' END, false)
   FROM pg_settings WHERE name IN ('client_connection_check_interval', 'idle_session_timeout', 'transaction_timeout')`;
 
@@ -181,15 +183,15 @@ async function applySettings(client: PostgresClient): Promise<void> {
   await client.query(SETTINGS_IF_KNOWN);
 }
 
-/** Settings that a statement may change and that outlive its transaction. */
+/** Settings that a statement can change beyond its transaction. */
 const CHANGEABLE = `FROM pg_settings WHERE context IN ('user', 'superuser')
   AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')`;
 
-/** Reads the settings of a session by name, as JSON. */
+/** Returns the settings of a session as JSON. */
 export const readSettings = async (client: PostgresClient): Promise<string> =>
   String((await client.query(`SELECT json_object_agg(name, setting) ${CHANGEABLE}`)).rows[0]?.[0]);
 
-/** Puts the settings of a session back to what they were, and its role; settings that no server knows go. */
+/** Restores the settings and the role of a session, and removes custom settings. */
 export async function restoreSettings(client: PostgresClient, settings: string): Promise<void> {
   await client.script(
     `SET statement_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SET search_path = ${SAFE_PATH}`,
@@ -202,18 +204,18 @@ export async function restoreSettings(client: PostgresClient, settings: string):
   );
 }
 
-/** Pairs of looks at the two sessions: other clients of a pooler may take a session in between. */
+/** Number of probes of both connections; several, because other clients of a pooler may take a session in between. */
 const PROBES = 3;
 
 const sessionOf = async (client: PostgresClient): Promise<unknown> =>
   (await client.query('SELECT pg_catalog.pg_backend_pid()')).rows[0]?.[0];
 
 /**
- * Refuses a pooler that gives each transaction another session: locks of a session, and what is set in it, would not be this process's.
- * Seen by two connections at once that have one session, or by one that has two. To be called before anything is set: another client of
- * the pool would get a session with that.
+ * Refuses a pooler that assigns a session per transaction: session locks and settings would not belong to this process. Detected by two
+ * connections with the same session, or one connection with two. Call it before changing settings, which another client of the pool would
+ * inherit.
  *
- * @param name what the server calls the second connection
+ * @param name application name of the second connection
  * @throws {BackfillError} `POOLER_UNSUPPORTED`
  * @see https://www.pgbouncer.org/features.html
  */
@@ -236,31 +238,31 @@ async function refusePooler(
   }
   throw new BackfillError(
     'POOLER_UNSUPPORTED',
-    msg('The connection goes through a pooler that gives each transaction another session'),
-    msg('Name the server itself in --database-url, or a pool in session mode'),
+    msg('The connection uses a pooler that assigns a session per transaction'),
+    msg('Pass the address of the server, or of a pool in session mode, with --database-url'),
   );
 }
 
-// What a server calls our sessions, so that others can tell which process on which machine has one.
+// Names of our sessions, by which other processes identify their process and machine.
 
-/** Longest name of a session, in bytes: of a longer one PostgreSQL drops the rest. */
+/** Maximum length of a name, in bytes; PostgreSQL truncates a longer one. */
 const LONGEST_NAME = 63;
 
-/** The name of a session of this process: `umzug-backfill PID@HOST`, after the `application_name` that the URL gives. */
+/** Returns the name of this process's sessions: `umzug-backfill PID@HOST`, after the `application_name` of the URL. */
 function sessionName({ url }: PostgresAddress): string {
   const ours = `umzug-backfill ${process.pid}@${hostname()}`.slice(0, LONGEST_NAME);
   const room = Math.max(0, LONGEST_NAME - ours.length - 1);
-  // In ASCII: the server replaces what is not, from 16 on by something longer, and cuts the end off.
+  // In ASCII, because the server replaces other characters, from 16 on with longer escapes, and then truncates.
   const given = (urlParameter(url, 'application_name') ?? '').replace(/[^ -~]/g, '?').slice(0, room);
   return given === '' ? ours : `${given} ${ours}`;
 }
 
-/** SQL that is true for the name of a session of ours. */
+/** Returns SQL that is true for the name of one of our sessions. */
 export const isOurs = (name: string): string => `${name} ~ '(^| )umzug-backfill [0-9]+@'`;
 
-/** Returns the process that has a session of this name, or undefined if the name is not one of ours. */
+/** Returns the process of a session with this name, or undefined if the name is not one of ours. */
 export function holderNamed(name: unknown, since: unknown): LockHolder | undefined {
   const [, pid, host] = /(?:^| )umzug-backfill (\d+)@(\S*)/.exec(String(name ?? '')) ?? [];
   if (pid === undefined || host === undefined) return undefined;
-  return { pid: Number(pid), host, ...(since === null ? {} : { since: String(since) }) }; // null: to another role
+  return { pid: Number(pid), host, ...(since === null ? {} : { since: String(since) }) }; // null if hidden from this role
 }

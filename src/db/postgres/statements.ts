@@ -18,7 +18,7 @@ import { isDisconnected } from './connect.js';
 import type { PostgresDriver, Turn } from './driver.js';
 import type { PostgresSession } from './session.js';
 
-/** Rows that are fetched at once of a result that does not fit in memory. */
+/** Rows per FETCH of {@link Statements.pages}. */
 const FETCH_ROWS = 2000;
 
 const plain = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
@@ -28,13 +28,13 @@ const toObjects = <Row>({ rows, fields }: Result, cell = (value: unknown): unkno
 
 let nextCursor = 0;
 
-/** Statements on a connection, or in the transaction whose turn it is, by one search path. */
+/** Statements on a connection or in one transaction, with one search path. */
 class PathStatements implements Statements {
   readonly driver: PostgresDriver;
   readonly #turn: Turn | undefined;
   readonly #isProject: boolean;
 
-  /** @param isProject whether they see the project's search path, or none but the engine's own names */
+  /** @param isProject whether they see the project's search path, or only built-in names */
   constructor(driver: PostgresDriver, turn: Turn | undefined, isProject: boolean) {
     this.driver = driver;
     this.#turn = turn;
@@ -88,7 +88,7 @@ class PathStatements implements Statements {
     let isOpen = true;
     try {
       for (;;) {
-        isOpen = false; // a failure ends the snapshot, and the cursor with it
+        isOpen = false; // a failure ends the snapshot, and with it the cursor
         const { rows } = await this.#query(`FETCH ${FETCH_ROWS} FROM ${cursor}`);
         isOpen = true;
         if (rows.length > 0) yield rows as unknown as Row[];
@@ -113,7 +113,7 @@ class PathStatements implements Statements {
   }
 }
 
-/** The statements of a store, on its connection or in one transaction. */
+/** Statements on the connection of a PostgreSQL store, or in one transaction. */
 export abstract class PostgresStatements extends PathStatements implements Store {
   readonly files = undefined;
   readonly project: Statements;
@@ -123,7 +123,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
     this.project = new PathStatements(driver, turn, true);
   }
 
-  /** It has turned with the last answer of the server's. */
+  /** Does nothing: the event loop has turned with the server's last answer. */
   async turn(): Promise<void> {}
 
   abstract snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
@@ -132,7 +132,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
     return this.driver.dialect;
   }
 
-  /** The session with the database, for the parts of this engine. */
+  /** The session, for code that is specific to PostgreSQL. */
   get session(): PostgresSession {
     return this.driver.session;
   }
@@ -146,12 +146,12 @@ export abstract class PostgresStatements extends PathStatements implements Store
     return { bytes: row?.bytes ?? 0, freeBytes: 0, pageBytes: 0 };
   }
 
-  /** The schema of the ledger: where the search path finds one, of whatever kind, else where it makes a table. */
+  /** See {@link PostgresDriver.ledgerSchema}. */
   async ledgerSchema(): Promise<string> {
     return await this.driver.ledgerSchema();
   }
 
-  /** What is known of the schema, until this connection changes it: batches ask again and again. */
+  /** See {@link PostgresDriver.remember}. */
   async remember<Known>(what: string, ask: () => Promise<Known>): Promise<Known> {
     return await this.driver.remember(what, ask);
   }
@@ -169,7 +169,7 @@ export abstract class PostgresStatements extends PathStatements implements Store
     const { client } = driver.session;
     const isWithin = driver.open !== undefined;
     if (isWithin) await client.script('SAVEPOINT umzug_backfill_attempt');
-    const wasAttempt = driver.isAttempt; // one may be made within another
+    const wasAttempt = driver.isAttempt; // attempts may be nested
     driver.isAttempt = isWithin;
     try {
       await act();
@@ -194,19 +194,19 @@ export abstract class PostgresStatements extends PathStatements implements Store
     const isWithin = driver.open !== undefined;
     if (isWithin) await client.script('SAVEPOINT umzug_backfill_check');
     try {
-      // One statement by itself: the protocol takes no second one.
+      // The extended protocol allows only one statement.
       await client.query(`PREPARE umzug_backfill_check AS ${sql}`, [], path);
       const parameters = /\$\d/.test(sql) ? (await client.query(PARAMETERS)).rows[0]?.[0] : 0n;
       await client.script('DEALLOCATE umzug_backfill_check');
       return parameters === 0n ? undefined : new RangeError('The statement has a parameter');
     } catch (error) {
-      // A lock that was waited for in vain, or a server that is gone or short of memory or stack, tells nothing of the statement.
+      // A lock timeout, or a server that is gone or short of memory or stack, says nothing about the statement.
       if (!isPostgresError(error) || this.dialect.retryReason(error) || isDisconnected(error)) throw error;
       if (/^POSTGRES_(?:5[378]|54001|XX)/.test(error.code)) throw error;
       driver.hasNotCompiled = true;
       return error;
     } finally {
-      // Compiling an UPDATE takes a lock of its table, which goes with it.
+      // Compiling an UPDATE locks its table; the rollback releases that.
       if (isWithin)
         await client.script(
           'ROLLBACK TO SAVEPOINT umzug_backfill_check; RELEASE SAVEPOINT umzug_backfill_check',
@@ -215,15 +215,15 @@ export abstract class PostgresStatements extends PathStatements implements Store
   }
 }
 
-/** How many parameters a statement has that is looked at. */
+/** Selects the number of parameters of the prepared statement. */
 const PARAMETERS = `SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'umzug_backfill_check'`;
 
-/** A store of this engine's, or a transaction of it: its dialect is never given another. */
+/** Narrows a store to one of PostgreSQL. */
 export function requirePostgres(store: Store): PostgresStatements {
   if (store instanceof PostgresStatements) return store;
   throw new BackfillError(
     'INTERNAL',
-    msg('A store of another engine was given to PostgreSQL'),
-    msg('Report it'),
+    msg('PostgreSQL received a store of another engine'),
+    msg('Report this error'),
   );
 }

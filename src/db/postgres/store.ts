@@ -17,10 +17,10 @@ import {
 } from './session.js';
 import { PostgresStatements } from './statements.js';
 
-/** How long a statement of a transaction that writes waits for another's lock, in milliseconds, before it is tried again. */
+/** Time that a statement of a write transaction waits for a lock before the transaction is retried, in milliseconds. */
 const WRITE_TIMEOUT_MS = 1000;
 
-/** A transaction of a database of PostgreSQL. */
+/** A transaction of a PostgreSQL store. */
 class PostgresTransaction extends PostgresStatements implements Transaction {
   async snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     return await act(this);
@@ -37,31 +37,30 @@ class PostgresTransaction extends PostgresStatements implements Transaction {
       await client.script(`SET search_path = ${session.declaredPath}`);
       await act();
     } finally {
-      driver.isStep = false; // a failure ends the transaction, and with it what was set
+      driver.isStep = false; // a failure ends the transaction, and with it the settings
     }
     await restoreSettings(client, settings);
     await client.script(`SET lock_timeout = ${lockTimeoutMs}; SET LOCAL lock_timeout = ${WRITE_TIMEOUT_MS}`);
-    await readPath(session); // it may have made a schema
+    await readPath(session); // the step may have created a schema
     if (canMakeFunctions) await makeFunctions(client, version, session.path); // DISCARD TEMP has dropped them
     await requireHeld(session);
     driver.forget();
   }
 }
 
-/** The connection of one open database of PostgreSQL. Its lifetime is a command's. */
+/** The connection of one open PostgreSQL store. */
 export class PostgresStore extends PostgresStatements implements Connection {
   readonly #sessions: Sessions;
 
   /**
-   * @param session that of the command, which {@link close} gives back
-   * @param dialect this engine's
+   * @param session the command's session, which {@link close} releases
    */
   constructor(sessions: Sessions, session: PostgresSession, dialect: Dialect, options: OpenOptions) {
     super(new PostgresDriver(session, dialect, options));
     this.#sessions = sessions;
   }
 
-  /** Sets how long a statement outside a transaction that writes waits for another's lock. */
+  /** Sets the maximum time that a statement outside a write transaction waits for a lock. */
   async setLockTimeout(): Promise<void> {
     await this.exec(`SET lock_timeout = ${this.driver.lockTimeoutMs}`);
   }
@@ -83,8 +82,8 @@ export class PostgresStore extends PostgresStatements implements Connection {
     try {
       return await this.#within('reading', act);
     } catch (error) {
-      // A statement is compiled by the catalog of its moment, not by the snapshot's: DDL that another has committed in between is seen
-      // by half. A second look sees the whole of it.
+      // A statement is compiled with the current catalog, not with the snapshot's, so it sees concurrent DDL only in part. A second snapshot sees
+      // all of it.
       if (!driver.hasNotCompiled || isDisconnected(error)) throw error;
       return await this.#within('reading', act);
     }

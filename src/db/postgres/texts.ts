@@ -1,20 +1,20 @@
 import { LEDGER_TABLES } from '../../ledger/tables.js';
 import { identifier } from '../sql.js';
 
-// Our SQL, as it stands in the source, becomes what the server is asked.
+// Rewrites our SQL for PostgreSQL.
 
-/** The ledger's transactions that wrote the rows of each batch, with the table that they wrote into. */
+/** Ledger table with the transaction that wrote the rows of each batch, and the table that it wrote to. */
 export const XIDS_TABLE = 'umzug_backfill_xids';
 
-/** The sequence that gives each batch its number. */
+/** Sequence of batch numbers. */
 export const BATCH_NUMBERS = 'umzug_backfill_batch_numbers';
 
-/** The tables of the ledger. */
+/** Tables of the ledger. */
 export const OUR_TABLES: readonly string[] = [...Object.values(LEDGER_TABLES), XIDS_TABLE];
 
 const OURS = new Set([...OUR_TABLES, BATCH_NUMBERS]);
 
-/** Text in quotes and comments, in which nothing is ours; placeholders; names of ours. */
+/** Quoted text and comments, which stay unchanged; placeholders; names of the ledger. */
 const TOKENS =
   /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\?|(?<![\w$.])umzug_backfill_[a-z_]+/g;
 
@@ -23,10 +23,11 @@ export const namesLedger = (sql: string): boolean =>
   sql.includes('umzug_backfill_') && [...sql.matchAll(TOKENS)].some(([part]) => OURS.has(part));
 
 /**
- * SQL with PostgreSQL's placeholders, and the ledger's tables in their schema: found by a search path, each could be another's.
+ * Replaces `?` by PostgreSQL's placeholders, and qualifies the ledger's tables with their schema, because a search path could find another
+ * table of that name.
  *
- * @param schema of the ledger; needed only where {@link namesLedger} says so
- * @param hasParameters whether a question mark is a placeholder
+ * @param schema schema of the ledger; used only if {@link namesLedger} holds
+ * @param hasParameters whether question marks are placeholders
  */
 export function asked(sql: string, schema: string, hasParameters: boolean): string {
   let n = 0;
@@ -39,39 +40,39 @@ export function asked(sql: string, schema: string, hasParameters: boolean): stri
   });
 }
 
-/** SQL for an operator of PostgreSQL's own. */
+/** Returns SQL for a built-in operator. */
 export const operator = (sign: string): string => `OPERATOR(pg_catalog.${sign})`;
 
-/** Comparisons of PostgreSQL's own. */
+/** Built-in comparison operators. */
 export const EQ = operator('=');
 export const NE = operator('<>');
 export const LT = operator('<');
 export const LE = operator('<=');
 export const GT = operator('>');
 
-/** SQL for the name of a function of PostgreSQL's own. */
+/** Returns SQL for the name of a built-in function. */
 export const builtIn = (name: string): string => `pg_catalog.${name}`;
 
-/** SQL that makes ISO-8601 in UTC of an instant. */
+/** Returns SQL that formats an instant as ISO-8601 in UTC. */
 export const instantSql = (instant: string): string =>
   `to_char(${instant} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
-/** Types that PostgreSQL's grammar knows: whatever is behind them, they are not looked up. Others are, unless a schema is named. */
+/** Types that are not looked up in the search path: those in PostgreSQL's grammar, and those with a schema. */
 const IS_FOUND =
   /^(?:(?:bigint|bit|boolean|character|double precision|integer|interval|numeric|real|smallint|time|timestamp)\b|(?:"(?:[^"]|"")*"|[^".]*)\.)/;
 
-/** SQL for a type, whatever the search path, of the text that `format_type()` gives in ours. */
+/** Returns SQL for a type that does not depend on the search path, from `format_type()` under {@link SAFE_PATH}. */
 export const typeSql = (type: string): string => (IS_FOUND.test(type) ? type : `pg_catalog.${type}`);
 
-/** A server from which on a text can be tried as JSON without an error: 16. */
+/** First server version with `pg_input_is_valid()`: 16. */
 const MIN_PG_INPUT_IS_VALID = 160_000;
 
-/** SQL name of a function of the session that tries it on an older server. */
+/** SQL name of the temporary function that replaces it on older servers. */
 export const TRY_JSON = 'pg_temp.umzug_backfill_jsonb';
 
 /**
- * Makes that function; once a connection, before any snapshot. It gives NULL only where the error is about the text: not JSON, or
- * too much for jsonb. Errors of the server, such as a stack or a memory that does not suffice, end the run.
+ * Creates {@link TRY_JSON}; run once per connection, before any snapshot. The function returns NULL only for errors in the text: not JSON, or too
+ * large for jsonb. Errors of the server, such as insufficient stack or memory, end the run.
  */
 export const TRY_JSON_DDL = `CREATE OR REPLACE FUNCTION ${TRY_JSON}(document pg_catalog.text) RETURNS pg_catalog.jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
   BEGIN
@@ -81,10 +82,10 @@ export const TRY_JSON_DDL = `CREATE OR REPLACE FUNCTION ${TRY_JSON}(document pg_
     WHEN data_exception OR program_limit_exceeded THEN RETURN NULL;
   END $$`;
 
-/** SQL name of a function of the session that tells whether a type can hold a value. */
+/** SQL name of the temporary function that tests whether a type accepts a value. */
 export const CAN_CAST = 'pg_temp.umzug_backfill_holds';
 
-/** Makes that function. It says no where the UPDATE would reject the row: see `isRowError` in batch.ts. */
+/** Creates {@link CAN_CAST}. It returns false if the UPDATE would reject the row: see `isRowError` in batch.ts. */
 export const CAN_CAST_DDL = `CREATE OR REPLACE FUNCTION ${CAN_CAST}(value pg_catalog.anyelement, type pg_catalog.text) RETURNS pg_catalog.bool LANGUAGE plpgsql AS $$
   BEGIN
     EXECUTE pg_catalog.format('SELECT ($1)::%s', type) USING value;
@@ -94,5 +95,5 @@ export const CAN_CAST_DDL = `CREATE OR REPLACE FUNCTION ${CAN_CAST}(value pg_cat
       OR external_routine_exception OR external_routine_invocation_exception THEN RETURN false;
   END $$`;
 
-/** Whether a server needs the first of these functions, and the second for texts. */
+/** Whether a server needs {@link TRY_JSON}, and {@link CAN_CAST} for texts. */
 export const needsTryJson = (version: number): boolean => version < MIN_PG_INPUT_IS_VALID;

@@ -1,32 +1,32 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { BackfillError, errnoOf } from '../../errors.js';
-import { msg } from '../../messages/message.js';
+import { type Message, msg, type PlainText } from '../../messages/message.js';
 import { hostOf, nearest, type PostgresAddress, urlParameter } from './address.js';
 
-// Encryption of connections. The values of `sslmode` mean what they mean to libpq. The driver reads them otherwise: to version 8,
-// `require` is `verify-full` and `allow` too, and what it does not know is no encryption in the environment and `verify-full` in a URL.
+// Values of `sslmode` have their libpq meaning. The driver differs: in version 8, `require` and `allow` mean `verify-full`, and an unknown value
+// means no encryption in the environment but `verify-full` in a URL.
 
-/** Values of `sslmode`: those of libpq, and the driver's own `no-verify`. */
+/** Values of `sslmode`: those of libpq, and the driver's `no-verify`. */
 const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'] as const;
 type SslMode = (typeof MODES)[number];
 
-/** Modes that never go on without encryption. */
+/** Modes that never fall back to an unencrypted connection. */
 const STRICT: readonly SslMode[] = ['require', 'verify-ca', 'verify-full', 'no-verify'];
 
-/** Parameters of a URL that this module reads in the driver's place. */
+/** Parameters of a URL that this module reads instead of the driver. */
 export const TLS_PARAMETERS = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey'] as const;
 
-/** What is tried to connect, in this order; false: without encryption. */
+/** Attempts to connect, in order; false: without encryption. */
 export type TlsAttempts = readonly (ConnectionOptions | false)[];
 
-/** This machine: the folder of a socket, `localhost`, or a loopback address. */
+/** Hosts on this machine: a socket folder, `localhost`, or a loopback address. */
 const THIS_MACHINE = /^(?:\/.*|localhost|(?:::ffff:)?127(?:\.\d+){3}|::1)$/i;
 
 /**
- * Returns the mode that a text names.
+ * Returns `text` if it is a mode.
  *
- * @param source the parameter or the variable that it comes from
+ * @param source the parameter or variable that contained it
  * @throws {BackfillError} `USAGE` naming the nearest mode
  */
 export function requireSslMode(text: string, source: string): SslMode {
@@ -41,23 +41,23 @@ export function requireSslMode(text: string, source: string): SslMode {
       choices: MODES.join(', '),
       value: got,
     }),
-    msg('Write {name}={value}', { name: source, value: meant }),
+    msg('Set {name}={value}', { name: source, value: meant }),
   );
 }
 
-/** How a connection is encrypted, as the URL says, else the environment. */
+/** TLS settings of a connection. */
 interface TlsSettings {
-  /** Undefined where nothing asks for encryption: the driver then does without. */
+  /** Undefined if unset: the connection is not encrypted. */
   readonly mode: SslMode | undefined;
-  /** Paths of files. */
+  /** Path of a file. */
   readonly ca: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
 }
 
 /**
- * Reads what a URL and the environment (`PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`) say of encryption. Of libpq's default
- * files in `~/.postgresql` none is read.
+ * Reads the TLS settings of a URL, else of the environment (`PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`). Ignores libpq's default files
+ * in `~/.postgresql`.
  *
  * @throws {BackfillError} `USAGE` if they contradict each other
  */
@@ -66,32 +66,29 @@ export function tlsSettings({ url }: PostgresAddress): TlsSettings {
     urlParameter(url, name) ?? (process.env[`PG${name.toUpperCase()}`] || undefined);
   const [ca, cert, key] = [setting('sslrootcert'), setting('sslcert'), setting('sslkey')];
   const mode = modeOf(url) ?? (ca === undefined && cert === undefined ? undefined : 'verify-full');
-  const refuse = (message: string, hint: string): never => {
-    throw new BackfillError('USAGE', message, hint);
+  const refuse = (message: PlainText, hint: PlainText): never => {
+    throw new BackfillError('USAGE', msg(message), msg(hint));
   };
   if (urlParameter(url, 'sslmode') !== undefined && urlParameter(url, 'ssl') !== undefined)
-    refuse('The URL of the database has both `ssl` and `sslmode`', 'Leave `ssl` out');
+    refuse('The URL of the database has both `ssl` and `sslmode`', 'Remove `ssl`');
   if (mode === 'verify-ca' && ca === undefined)
     refuse(
-      '`sslmode` is `verify-ca`, and `sslrootcert` does not say which authority is meant',
-      'Write sslmode=verify-full, or add sslrootcert=FILE',
+      '`sslmode` is `verify-ca`, but `sslrootcert` is not set',
+      'Set sslmode=verify-full, or add sslrootcert=FILE',
     );
   if (ca === 'system' && mode !== 'verify-full')
     refuse(
-      'With `sslrootcert=system` anybody can have a certificate, so that its host counts',
-      'Write sslmode=verify-full',
+      '`sslrootcert=system` requires a check of the host, because anyone can get a certificate',
+      'Set sslmode=verify-full',
     );
   if ((cert === undefined) !== (key === undefined))
-    refuse('One of `sslcert` and `sslkey` is given without the other', 'Give both, or none');
+    refuse('Only one of `sslcert` and `sslkey` is set', 'Set both or neither');
   if (setting('sslnegotiation') === 'direct' && (mode === undefined || !STRICT.includes(mode)))
-    refuse(
-      '`sslnegotiation=direct` needs a mode that does not go without encryption',
-      'Write sslmode=verify-full',
-    );
+    refuse('`sslnegotiation=direct` requires a mode that enforces encryption', 'Set sslmode=verify-full');
   return { mode, ca, cert, key };
 }
 
-/** The mode that the URL names, also by the driver's own parameter `ssl`, else the environment. */
+/** Returns the mode of the URL, which may also use the driver's parameter `ssl`, else that of the environment. */
 function modeOf(url: string): SslMode | undefined {
   const [sslmode, ssl] = [urlParameter(url, 'sslmode'), urlParameter(url, 'ssl')];
   if (sslmode !== undefined) return requireSslMode(sslmode, 'sslmode');
@@ -104,14 +101,14 @@ function modeOf(url: string): SslMode | undefined {
 }
 
 /**
- * Returns what is tried to connect to a database.
+ * Returns the attempts to connect to a database.
  *
- * @throws {BackfillError} `USAGE` as {@link tlsSettings}, or if a file can not be read
+ * @throws {BackfillError} `USAGE` like {@link tlsSettings}, or if a file cannot be read
  */
 export function tlsAttempts(address: PostgresAddress): TlsAttempts {
   const { mode, ca, cert, key } = tlsSettings(address);
   const host = hostOf(address);
-  if (mode === undefined || mode === 'disable' || host.startsWith('/')) return [false]; // as libpq: none on a socket
+  if (mode === undefined || mode === 'disable' || host.startsWith('/')) return [false]; // as in libpq, never on a socket
   const tls: ConnectionOptions = {
     ...(ca === undefined || ca === 'system' ? {} : { ca: readPem('sslrootcert', ca) }),
     ...(cert === undefined ? {} : { cert: readPem('sslcert', cert) }),
@@ -130,26 +127,32 @@ function readPem(parameter: string, path: string): string {
   } catch (error) {
     throw new BackfillError(
       'USAGE',
-      msg('The file of `{parameter}`, {path}, can not be read ({code})', {
+      msg('The file of `{parameter}`, {path}, cannot be read ({code})', {
         parameter,
         path,
         code: errnoOf(error),
       }),
-      msg('Give the path of a file that this user may read'),
+      msg('Pass the path of a file that this user may read'),
       { cause: error },
     );
   }
 }
 
-/** A sentence if a connection goes to another machine, and without encryption, or maybe so. */
-export function plaintextWarnings(address: PostgresAddress): string[] {
+/** Returns a warning if the connection to another machine is not, or may not be, encrypted. */
+export function plaintextWarnings(address: PostgresAddress): Message[] {
   const host = hostOf(address);
   const { mode } = tlsSettings(address);
   if (THIS_MACHINE.test(host) || (mode !== undefined && STRICT.includes(mode))) return [];
-  const fix = 'add ?sslmode=verify-full to the URL, or set PGSSLMODE';
+  const fix = msg('add ?sslmode=verify-full to the URL, or set PGSSLMODE');
   return [
     mode === 'allow' || mode === 'prefer'
-      ? `The connection to ${host} may not be encrypted, as sslmode is ${mode}, and others on the way could read and change what it carries: ${fix}`
-      : `The connection to ${host} is not encrypted, and others on the way can read and change what it carries: ${fix}`,
+      ? msg(
+          'The connection to {host} may not be encrypted, because sslmode is {mode}; others on the network could read and change its data: {fix}',
+          { host, mode, fix },
+        )
+      : msg(
+          'The connection to {host} is not encrypted; others on the network can read and change its data: {fix}',
+          { host, fix },
+        ),
   ];
 }

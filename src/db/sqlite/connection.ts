@@ -3,11 +3,10 @@ import { isSqliteError } from '../../store-errors.js';
 import type { Store } from '../connection.js';
 
 /**
- * Opens a connection. Every connection of this package to SQLite comes from here.
+ * Opens a connection to SQLite; every connection of this package is opened here. Does not read the file yet.
  *
- * A schema is the work of whoever wrote the file. Its triggers, views, defaults and expressions may therefore use only functions and
- * virtual tables that SQLite calls innocuous, and pages are checked when they are read. The driver opens connections in defensive
- * mode. Nothing is read of the file.
+ * A schema may come from an untrusted author. Its triggers, views, defaults and expressions may therefore use only functions and virtual tables
+ * that SQLite calls innocuous, and pages are checked when they are read. The driver opens connections in defensive mode.
  *
  * @see https://www.sqlite.org/security.html
  */
@@ -18,7 +17,7 @@ export function connect(path: string, options: Database.Options = {}): Database.
   return db;
 }
 
-/** Runs `act` on a schema that is trusted: for `ALTER TABLE`, which compiles every view and trigger of the store, and runs none of them. */
+/** Runs `act` with a trusted schema: for `ALTER TABLE`, which compiles every view and trigger of the store without running them. */
 export function withTrustedSchema<Result>(db: Database.Database, act: () => Result): Result {
   db.pragma('trusted_schema = ON');
   try {
@@ -28,15 +27,15 @@ export function withTrustedSchema<Result>(db: Database.Database, act: () => Resu
   }
 }
 
-/** Runs a statement by `act`, as {@link withTrustedSchema} if it is an `ALTER TABLE`. */
+/** Runs `act`, with a trusted schema if `sql` is an `ALTER TABLE`. */
 export const altering = <Result>(db: Database.Database, sql: string, act: () => Result): Result =>
   /^\s*ALTER\s+TABLE\b/i.test(sql) ? withTrustedSchema(db, act) : act();
 
-/** Whether another process kept a lock for longer than SQLite was told to wait: nothing is wrong, and trying again may do. */
+/** Whether a statement failed only because another connection held a lock for longer than the timeout; a retry may succeed. */
 export const isBusy = (error: unknown): boolean =>
   isSqliteError(error) && error.code.startsWith('SQLITE_BUSY');
 
-/** The version of the SQLite that this process has, as `3.53.2`. */
+/** Returns the version of SQLite in this process, such as `3.53.2`. */
 export function libraryVersion(): string {
   const db = connect(':memory:');
   try {
@@ -46,18 +45,18 @@ export function libraryVersion(): string {
   }
 }
 
-/** What is in the WAL, in pages; 0 in rollback mode. */
+/** Contents of the WAL, in pages; 0 in rollback mode. */
 interface WalState {
   readonly pages: number;
-  /** Of them, those that the main file has too. */
+  /** Pages that the main file contains too. */
   readonly checkpointed: number;
-  /** Whether another connection was in the way of a checkpoint. */
+  /** Whether another connection blocked the checkpoint. */
   readonly isBusy: boolean;
 }
 
 /**
- * Reads the state of the WAL, or moves it into the main file first: `PASSIVE` what nobody reads any more, without
- * waiting; `RESTART` all of it, so that the next write begins at the WAL's start again.
+ * Returns the state of the WAL, after a checkpoint unless `mode` is `NOOP`. `PASSIVE` moves the pages that no connection reads, without waiting;
+ * `RESTART` moves all of them, so that the next write starts at the beginning of the WAL.
  */
 export async function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTART'): Promise<WalState> {
   const row = await store.get<{ busy: number; log: number; checkpointed: number }>(
@@ -67,11 +66,11 @@ export async function checkpoint(store: Store, mode: 'NOOP' | 'PASSIVE' | 'RESTA
   return { pages: Math.max(0, log), checkpointed: Math.max(0, checkpointed), isBusy: busy === 1 };
 }
 
-/** Tries once whether the WAL can begin anew: not while a transaction elsewhere still reads from it. */
+/** Tries once to restart the WAL. Returns false while a transaction of another connection reads from it. */
 export const restartWal = async (store: Store): Promise<boolean> =>
   await withoutWaiting(store, async () => !(await checkpoint(store, 'RESTART')).isBusy);
 
-/** Acts without waiting for a lock of another connection's: a statement that meets one fails at once. */
+/** Runs `act` without waiting for locks: a statement that needs a lock of another connection fails at once. */
 export async function withoutWaiting<Result>(store: Store, act: () => Promise<Result>): Promise<Result> {
   const timeoutMs = Number((await store.get<{ timeout: number }>('PRAGMA busy_timeout'))?.timeout ?? 0);
   await store.get('PRAGMA busy_timeout = 0');
@@ -82,12 +81,12 @@ export async function withoutWaiting<Result>(store: Store, act: () => Promise<Re
   }
 }
 
-/** Pages in the WAL at which a commit moves them into the main file by itself; 0: never. */
+/** Sets the number of pages in the WAL at which a commit runs a checkpoint; 0: never. */
 export async function setAutoCheckpoint(store: Store, pages: number): Promise<void> {
   await store.get(`PRAGMA wal_autocheckpoint = ${pages}`);
 }
 
-/** A number that changes when another connection commits, and not by this one's own commits. */
+/** Returns a number that changes when another connection commits, but not when this one does. */
 export async function dataVersion(store: Store): Promise<number> {
   return (await store.get<{ data_version: number }>('PRAGMA data_version'))?.data_version ?? 0;
 }

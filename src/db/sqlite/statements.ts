@@ -19,36 +19,36 @@ import type { StoreFiles } from '../path.js';
 import { tokensOf } from '../sql.js';
 import { altering } from './connection.js';
 
-/** More pages than a store can have: a copy is then made in one step, and so of one snapshot. */
+/** More pages than a store can have, so that a copy is one step and thus one snapshot. */
 const ALL_PAGES = 0x7fffffff;
 
-/** Rows of a result that are read at once: so few are gone before the garbage collector would have to move them. */
+/** Rows per page; few enough to be garbage before the collector has to move them. */
 const PAGE_ROWS = 64;
 
-/** For how long pages are read before the event loop turns, in milliseconds. */
+/** Maximum time between two turns of the event loop, in milliseconds. */
 const TURN_MS = 16;
 
-/** Statements that are kept compiled: those that name keys do not come again. */
+/** Maximum compiled statements in the cache; statements that contain keys are not reused. */
 const MAX_STATEMENTS = 200;
 
-/** What a connection shares with its transactions. */
+/** State that a connection shares with its transactions. */
 interface Driver {
   readonly db: Database.Database;
   readonly files: StoreFiles;
   readonly dialect: Dialect;
   readonly statements: Map<string, Database.Statement>;
   readonly isWal: boolean;
-  /** Stops whoever reads for long. */
+  /** Stops long reads. */
   readonly signal: AbortSignalLike | undefined;
-  /** Whether a transaction that writes is open. */
+  /** Whether the open transaction is a write transaction. */
   isWriting: boolean;
-  /** The transaction that is open. */
+  /** The open transaction. */
   open: SqliteStatements | undefined;
 }
 
-/** Statements of a store, on its connection or in one transaction. */
+/** Statements on the connection of a SQLite store, or in one transaction. */
 export abstract class SqliteStatements implements Store {
-  /** Names have one meaning in a file. */
+  /** SQLite has no search path. */
   readonly project: Statements = this;
   protected readonly driver: Driver;
 
@@ -56,7 +56,7 @@ export abstract class SqliteStatements implements Store {
     this.driver = driver;
   }
 
-  /** This, if it is a transaction. */
+  /** This object if it is a transaction. */
   protected abstract get transaction(): SqliteStatements | undefined;
 
   abstract snapshot<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result>;
@@ -121,7 +121,7 @@ export abstract class SqliteStatements implements Store {
   }
 
   async pluck<Value>(sql: string, ...parameters: readonly SqlValue[]): Promise<Value[]> {
-    // pluck() changes a statement for good, so it has one of its own.
+    // Not from the cache, because pluck() changes a statement permanently.
     return this.db
       .prepare(sql)
       .pluck()
@@ -145,17 +145,17 @@ export abstract class SqliteStatements implements Store {
       yield page;
       page = [];
       const isDue = performance.now() >= turnAt;
-      if (this.driver.isWal) await this.turn(isDue); // else this statement keeps writers out as a transaction does
+      if (this.driver.isWal) await this.turn(isDue); // else this statement blocks writers as a transaction does
       if (isDue) turnAt = performance.now() + TURN_MS;
     }
     if (page.length > 0) yield page;
   }
 
   /**
-   * Lets the event loop turn between two pieces of work, and hears a stop. In a transaction in rollback mode it does neither: who reads
-   * keeps writers from committing, and an application that writes in this thread would wait for itself. Nor in a transaction that writes.
+   * Lets the event loop turn, and checks the signal. Does nothing in a write transaction, nor in any transaction in rollback mode: a reader
+   * keeps writers from committing there, so an application that writes in this thread would wait for itself.
    *
-   * @param isDue whether it turns. Default true; else only a stop is heard
+   * @param isDue whether the event loop turns; the signal is checked in any case. Default true
    * @throws {BackfillError} `TERMINATED`, `INTERRUPTED`
    */
   async turn(isDue = true): Promise<void> {
@@ -183,7 +183,7 @@ export abstract class SqliteStatements implements Store {
 
   async attempt(act: () => Promise<void>): Promise<boolean> {
     try {
-      await act(); // a statement that fails leaves the transaction as it was
+      await act(); // a failed statement leaves the transaction unchanged
       return true;
     } catch (error) {
       if (isAboutRow(error)) return false;
@@ -201,21 +201,21 @@ export abstract class SqliteStatements implements Store {
     try {
       statement = prepare(this.db, sql);
     } catch (error) {
-      if (isSqliteError(error) || error instanceof RangeError) return error; // the latter: not one statement
+      if (isSqliteError(error) || error instanceof RangeError) return error; // RangeError: not a single statement
       throw error;
     }
     try {
       return statement.bind();
     } catch (error) {
-      return new RangeError('The statement has a parameter', { cause: error }); // nothing is bound to it
+      return new RangeError('The statement has a parameter', { cause: error });
     }
   }
 
   /**
-   * Tries once to copy the store, as one snapshot, into another SQLite file that stands there already.
+   * Tries once to copy the store, as one snapshot, into another existing SQLite file.
    *
-   * @param onBegun called when neither file is locked, before the pages are copied; called again while one of them is
-   * @returns whether it is done: not when a lock was in the way
+   * @param onBegun called before the pages are copied, and again while a file is locked
+   * @returns false if a lock blocked the copy
    */
   async tryCopy(path: string, onBegun: () => void): Promise<boolean> {
     const { totalPages } = await this.db.backup(path, {
@@ -224,22 +224,26 @@ export abstract class SqliteStatements implements Store {
         return ALL_PAGES;
       },
     });
-    // A first step that finds a lock leaves both counts at 0, which the driver takes for the end of the copy.
+    // If the first step is blocked by a lock, both counts stay 0, which the driver takes for the end of the copy.
     return totalPages > 0;
   }
 }
 
-/** A store of this engine's, or a transaction of it: its dialect is never given another. */
+/** Narrows a store to one of SQLite. */
 export function requireSqlite(store: Store): SqliteStatements {
   if (store instanceof SqliteStatements) return store;
-  throw new BackfillError('INTERNAL', msg('A store of another engine was given to SQLite'), msg('Report it'));
+  throw new BackfillError(
+    'INTERNAL',
+    msg('SQLite received a store of another engine'),
+    msg('Report this error'),
+  );
 }
 
 /**
  * Compiles a statement.
  *
- * @throws {BackfillError} `SCHEMA_BLOCKED` naming what SQLite refuses to use in a schema that it does not trust, and the triggers and
- *   views that have its name in their text
+ * @throws {BackfillError} `SCHEMA_BLOCKED` naming a function or virtual table that SQLite rejects in an untrusted schema, and the triggers and
+ *   views whose SQL contains its name
  */
 export function prepare(db: Database.Database, sql: string): Database.Statement {
   try {
@@ -261,11 +265,11 @@ function unsafeUseIn(db: Database.Database, error: unknown): BackfillError | und
     .all()
     .filter(({ sql }) => [...tokensOf(sql)].some((token) => token.replace(/^"|"$/g, '') === word))
     .map(({ type, name }) => `${type} ${name}`);
-  if (objects.length === 0) return undefined; // the error itself says what is used
+  if (objects.length === 0) return undefined; // the error itself names what is used
   return new BackfillError(
     'SCHEMA_BLOCKED',
-    msg('SQLite refuses {used} in the schema of a file, and it is used by {objects}', { used, objects }),
-    msg('Drop what stands in the way, run the same command again, then create it anew'),
+    msg('SQLite rejects {used} in the schema of a file, and it is used by {objects}', { used, objects }),
+    msg('Drop these objects, run the same command again, then recreate them'),
     { cause: error },
   );
 }

@@ -19,40 +19,38 @@ import {
 import { connect, isBusy } from './connection.js';
 import { SqliteStatements } from './statements.js';
 
-/** How long a look waits for another writer, by default, in milliseconds. */
+/** Default time that a read waits for a lock, in milliseconds. */
 const PROBE_TIMEOUT_MS = 5000;
 
 /**
- * How long a statement of a transaction that writes waits for another writer, in milliseconds, before the transaction is rolled
- * back and tried again: a signal is heard only between two tries, and a COMMIT that waits for readers in rollback mode
- * keeps everybody else out.
+ * Time that a statement of a write transaction waits for a lock before the transaction is rolled back and retried, in milliseconds. Short,
+ * because signals are handled only between two attempts, and a COMMIT that waits for readers in rollback mode blocks all other connections.
  */
 const WRITE_TIMEOUT_MS = 1000;
 
-/** Page cache, in KiB. A batch and the index pages it touches fit; 64 MiB measured no faster, and some percent slower. */
+/** Page cache, in KiB. A batch and its index pages fit; 64 MiB measured a few percent slower. */
 const CACHE_KIB = 8192;
 
-/** Page cache where each page is read once, by each of two threads, in KiB. */
+/** Page cache of each thread of a scan, which reads each page once, in KiB. */
 const SCAN_CACHE_KIB = 1024;
 
-/** WAL frames between two checkpoints; 4,000 measured some percent faster than SQLite's 1,000. */
+/** WAL frames between two checkpoints; 4,000 measured a few percent faster than SQLite's 1,000. */
 export const CHECKPOINT_PAGES = 4000;
 
-/** SQL name of the reader of rare JSON texts: bytes in, strict JSON out, or NULL when they are not readable. */
+/** SQL function for JSON texts that SQLite cannot read: bytes to strict JSON, or NULL if unreadable. */
 export const READ_JSON = 'umzug_backfill_read_json';
 
-/** SQL name of the judge of rare JSON strings: a string's JSON bytes in, its text out, or NULL when not usable. */
+/** SQL function for JSON strings that SQLite would misread: bytes of the JSON string to its text, or NULL if not usable. */
 export const READ_STRING = 'umzug_backfill_read_string';
 
-/** SQL name of the judge of whole texts: 1 when its bytes are valid. */
+/** SQL function that returns 1 if the bytes of a text are valid UTF-8. */
 export const IS_UTF8 = 'umzug_backfill_is_utf8';
 
 /**
- * Opens the store at `files`, with this package's settings and SQL functions.
+ * Opens a store with this package's settings and SQL functions.
  *
- * A look opens for reading and writing with `query_only` when no WAL frame waits: a read-only open would leave
- * `-wal` and `-shm` behind. With frames in the WAL it opens read-only, since closing a writing connection would
- * move them into the main file.
+ * For read access with an empty WAL, the connection is read-write with `query_only`, because a read-only one would leave `-wal` and `-shm`
+ * behind. With frames in the WAL it is read-only, because closing a read-write one would move them into the main file.
  *
  * @throws {BackfillError} a `STORE_…` code: not a database, hot journal, not writable, locked, damaged
  * @see https://www.sqlite.org/wal.html section 5, https://www.sqlite.org/pragma.html#pragma_query_only
@@ -60,8 +58,8 @@ export const IS_UTF8 = 'umzug_backfill_is_utf8';
 function openDatabase(files: StoreFiles, isReadOnly: boolean, busyTimeoutMs: number): Database.Database {
   refuseSidecars(files.path, files.ownership.uid);
   const mayBeHot = hasJournalHeader(files);
-  // A reader that may not write the file could not remove the sidecars that SQLite makes for it in WAL mode, and as its
-  // own they could keep the store's owner from writing.
+  // A reader without write permission could not remove the sidecars that SQLite creates in WAL mode. It would own them, and they could keep the
+  // store's owner from writing.
   const leavesSidecars = !isWritable(files.path) && (files.walBytes > 0 ? !files.hasShm : isWal(files));
   if (!isReadOnly || leavesSidecars) requireWritable(files);
   let db: Database.Database | undefined;
@@ -88,17 +86,17 @@ function configure(db: Database.Database, isReadOnly: boolean): void {
   db.pragma(`cache_size = -${CACHE_KIB}`);
   db.pragma('temp_store = MEMORY');
   if (isReadOnly) return;
-  // SQLite's own default for WAL, which a connection does not get when the file is in WAL mode already.
+  // SQLite's default for WAL, which a connection does not get if the file is already in WAL mode.
   const isWalMode = db.pragma('journal_mode', { simple: true }) === 'wal';
   db.pragma(`synchronous = ${isWalMode ? 'NORMAL' : 'FULL'}`);
   db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
 }
 
 /**
- * Registers what SQLite's own JSON functions can not judge: texts that its reader refuses or reads too liberally, and strings with escapes
- * or beyond ASCII. All take bytes, as `CAST(… AS BLOB)` yields them: a JavaScript string can not hold invalid UTF-8.
+ * Registers SQL functions for texts that SQLite's JSON functions reject or accept too liberally, and for strings with escapes or beyond ASCII.
+ * All take bytes from `CAST(… AS BLOB)`, because a JavaScript string cannot contain invalid UTF-8.
  *
- * @param encoding the store's text encoding, as `PRAGMA encoding` gives it
+ * @param encoding result of `PRAGMA encoding`
  */
 function registerJsonFunctions(db: Database.Database, encoding: string): void {
   const isUtf8Store = encoding === 'UTF-8';
@@ -108,15 +106,15 @@ function registerJsonFunctions(db: Database.Database, encoding: string): void {
     const little = encoding === 'UTF-16be' ? Buffer.from(bytes).swap16() : bytes;
     return Buffer.from(little.toString('utf16le'), 'utf8');
   };
-  const define = (name: string, ofOthers: 0 | null, judge: (bytes: Buffer) => unknown): void => {
+  const define = (name: string, otherwise: 0 | null, act: (bytes: Buffer) => unknown): void => {
     db.function(name, { deterministic: true, directOnly: true }, (value: unknown) =>
-      Buffer.isBuffer(value) ? judge(value) : ofOthers,
+      Buffer.isBuffer(value) ? act(value) : otherwise,
     );
   };
   define(READ_JSON, null, (bytes) => {
     const text = utf8(bytes);
     const json = text && readJson(text);
-    // Bytes in the store's own encoding go back as bytes: text of ours would replace what is not valid UTF-8.
+    // Returned as bytes in the store's encoding, because a JavaScript string would replace invalid UTF-8.
     return isUtf8Store ? json : (json?.toString('utf8') ?? null);
   });
   define(READ_STRING, null, (bytes) => {
@@ -136,17 +134,17 @@ class SqliteTransaction extends SqliteStatements implements Transaction {
     return await act(this);
   }
 
-  /** Statements that would set something of the connection are refused where a step is declared. */
+  /** Just runs `act`: a step's declaration refuses statements that change the connection's settings. */
   async runStep(act: () => Promise<void>): Promise<void> {
     await act();
   }
 }
 
-/** The connection of one open SQLite store. Its lifetime is a command's. */
+/** The connection of one open SQLite store. */
 export class SqliteStore extends SqliteStatements implements Connection {
   readonly #busyTimeoutMs: number;
 
-  /** Opens the store at `files`; throws a `STORE_…` code: not a database, hot journal, not writable, locked, damaged. */
+  /** Opens a store; throws a `STORE_…` code: not a database, hot journal, not writable, locked, damaged. */
   constructor(files: StoreFiles, { access, busyTimeoutMs, signal }: OpenOptions, dialect: Dialect) {
     const isReadOnly = access === 'read';
     const timeoutMs = busyTimeoutMs ?? (isReadOnly ? PROBE_TIMEOUT_MS : RETRY_TIMEOUT_MS);
@@ -172,7 +170,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
     return await untilFree(() => this.tryWrite(act), isBusy);
   }
 
-  /** Holds the write lock from its start: a deferred one that later wants to write fails with SQLITE_BUSY_SNAPSHOT instead of waiting. */
+  /** Takes the write lock first: a deferred transaction fails with SQLITE_BUSY_SNAPSHOT at its first write instead of waiting. */
   async tryWrite<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     this.db.pragma(`busy_timeout = ${WRITE_TIMEOUT_MS}`);
     this.driver.isWriting = true;
@@ -190,7 +188,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
     return await this.#transaction('BEGIN', act);
   }
 
-  /** As {@link snapshot}, for what reads each page of a table once: it gets less of a cache. */
+  /** Uses a smaller cache, because a pass over a table reads each page once. */
   async snapshotAsync<Result>(act: (tx: Transaction) => Promise<Result>): Promise<Result> {
     this.db.pragma(`cache_size = -${SCAN_CACHE_KIB}`);
     try {
@@ -213,7 +211,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
       db.exec('COMMIT');
       return result;
     } catch (error) {
-      // A full disk or an I/O error rolls back by itself.
+      // A full disk or an I/O error has already rolled back.
       if (db.inTransaction) db.exec('ROLLBACK');
       throw error;
     } finally {
@@ -221,7 +219,7 @@ export class SqliteStore extends SqliteStatements implements Connection {
     }
   }
 
-  /** Nobody else can take part: one process at a time writes. */
+  /** Just runs `act`: one process at a time can write. */
   async withSharedLock<Result>(act: () => Promise<Result>): Promise<Result> {
     return await act();
   }

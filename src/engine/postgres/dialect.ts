@@ -196,7 +196,7 @@ export function postgresConnector(address: PostgresAddress, signal?: AbortSignal
     withSharedLock: async (act) => await withSharedLock(sessions, act),
     warnings: () => [
       ...plaintextWarnings(address),
-      'No backup is made of a PostgreSQL database: use its own means, such as pg_dump',
+      msg('No backup is made of a PostgreSQL database: use its own means, such as pg_dump'),
     ],
   };
 }
