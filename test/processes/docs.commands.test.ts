@@ -2,7 +2,8 @@ import { copyFileSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { bin, type CliResult, root, runCli, runCommand } from '../support/cli.js';
+import { type CliResult, root, runCli, runCommand } from '../support/cli.js';
+import { manifest } from '../support/package.js';
 import { withGeneratedStore } from '../support/stores.js';
 import { throughNpm, wordsOf } from '../support/through-npm.js';
 
@@ -58,7 +59,7 @@ describe('commands in the documentation', () => {
       withGeneratedStore({ audits: 60, rareShare: 0 }, async (path) => {
         const folder = join(dirname(path), 'bin');
         mkdirSync(folder);
-        symlinkSync(bin, join(folder, 'umzug-backfill'));
+        symlinkSync(join(root, manifest.bin['umzug-backfill'] ?? ''), join(folder, 'umzug-backfill'));
         const project = join(folder, 'project');
         mkdirSync(join(project, 'node_modules'), { recursive: true });
         symlinkSync(root, join(project, 'node_modules/umzug-backfill'));

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } fro
 import { dirname, join } from 'node:path';
 import { root, runCommand } from './cli.js';
 import { listening } from './failpoints.js';
+import { manifest } from './package.js';
 import { timeless } from './screens.js';
 import { screenOf, terminalOf } from './terminal.js';
 
@@ -27,7 +28,10 @@ export interface Shown {
 function installIn(folder: string): void {
   mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
   symlinkSync(root, join(folder, 'node_modules/umzug-backfill'));
-  symlinkSync(join(root, 'dist/src/cli/bin.js'), join(folder, 'node_modules/.bin/umzug-backfill'));
+  symlinkSync(
+    join(root, manifest.bin['umzug-backfill'] ?? ''),
+    join(folder, 'node_modules/.bin/umzug-backfill'),
+  );
   for (const name of ['umzug', 'better-sqlite3'])
     symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
