@@ -43,6 +43,7 @@ export async function bundle({ source, target, noticesFile, dependencies }) {
     dir: target,
     entryFileNames: '[name].js',
     chunkFileNames: '[name].js',
+    comments: { jsdoc: false },
     codeSplitting: { groups: [{ name: groupOf(source), debugName: 'GROUPS' }] },
   });
   await bundled.close();

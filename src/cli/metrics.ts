@@ -103,12 +103,12 @@ export function collectMetrics(write: (text: string) => void): Metrics {
     }
   };
   const save = (): void => {
-    const lines = [...samples].flatMap(([name, values]) => [
+    const metricLines = [...samples].flatMap(([name, values]) => [
       `# HELP umzug_backfill_${name} ${HELP[name]}`,
       `# TYPE umzug_backfill_${name} ${name === 'batch_duration_seconds' ? 'histogram' : 'gauge'}`,
       ...[...values].map(([key, value]) => `umzug_backfill_${name}${key} ${value}`),
     ]);
-    write(`${lines.join('\n')}\n`);
+    write(`${metricLines.join('\n')}\n`);
   };
   return {
     onEvent(event) {

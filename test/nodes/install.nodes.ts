@@ -1,9 +1,18 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { root, runCommand, useFolder } from '../support/cli.js';
-import { emptyProject, manifest, packInto, QUIET, runIn, useBackfill } from '../support/package.js';
+import {
+  emptyProject,
+  INSTALL_LIMITS,
+  manifest,
+  megabytesOf,
+  packInto,
+  QUIET,
+  runIn,
+  useBackfill,
+} from '../support/package.js';
 
 // `npm run test:nodes`: the tarball from the registry's packages, on each Node that `engines` names, oldest and newest. Long,
 // and it needs the network: better-sqlite3 is compiled for each, with the headers that come with that Node.
@@ -13,22 +22,6 @@ const versions = manifest.engines.node.split('||').flatMap((range) => {
   const oldest = range.trim().replace('^', '');
   return [oldest, oldest.split('.')[0] ?? ''];
 });
-
-/** What an install on Node 22 or later may bring: packages, and megabytes (2^20 bytes) of disk. Node 20 compiles better-sqlite3, which is more. */
-const LIMITS = { packages: 65, megabytes: 46 };
-
-/** Version of better-sqlite3, number of packages and megabytes of disk of an install. */
-function measure(app: string) {
-  const folder = join(app, 'node_modules');
-  const { packages } = JSON.parse(readFileSync(join(folder, '.package-lock.json'), 'utf8'));
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-  const blocks = files.reduce((sum, file) => sum + lstatSync(join(folder, file)).blocks, 0);
-  return {
-    sqlite: packages['node_modules/better-sqlite3'].version as string,
-    packages: Object.keys(packages).length,
-    megabytes: (blocks * 512) / 2 ** 20,
-  };
-}
 
 describe('the package, installed and used', function () {
   this.timeout(0);
@@ -74,13 +67,16 @@ describe('the package, installed and used', function () {
       await runIn(app, ['npm', 'install', ...QUIET, '--engine-strict', tarball], env);
       const { stdout } = await runIn(app, ['node', '--print', 'process.versions.node'], env);
       expect(`${stdout.trim()}.`).to.match(new RegExp(`^${version.replaceAll('.', '\\.')}\\.`));
-      const { sqlite, packages, megabytes } = measure(app);
+      const installed = join(app, 'node_modules');
+      const lock = JSON.parse(readFileSync(join(installed, '.package-lock.json'), 'utf8'));
+      const [packages, megabytes] = [Object.keys(lock.packages).length, megabytesOf(installed)];
+      const sqlite: string = lock.packages['node_modules/better-sqlite3'].version;
       console.log(
         `      Node ${stdout.trim()}, better-sqlite3 ${sqlite}, ${packages} packages, ${megabytes.toFixed(1)} MB`,
       );
       if (!sqlite.startsWith('12.')) {
-        expect(packages, 'packages').to.be.at.most(LIMITS.packages);
-        expect(megabytes, 'megabytes').to.be.at.most(LIMITS.megabytes);
+        expect(packages, 'packages').to.be.at.most(INSTALL_LIMITS.packages);
+        expect(megabytes, 'megabytes').to.be.at.most(INSTALL_LIMITS.megabytes);
       }
       await useBackfill(app, env);
     });

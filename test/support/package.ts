@@ -1,4 +1,14 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, relative } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'chai';
@@ -14,6 +24,16 @@ export const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf
   readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>>;
   readonly engines: { readonly node: string };
 };
+
+/** Limits of an install on Node 22 or later: packages, and megabytes (2^20 bytes) on disk. Node 20 compiles better-sqlite3, which takes more. */
+export const INSTALL_LIMITS = { packages: 65, megabytes: 46 };
+
+/** Returns what a folder takes on disk, in megabytes. */
+export function megabytesOf(folder: string): number {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  const blocks = files.reduce((sum, file) => sum + lstatSync(join(folder, file)).blocks, 0);
+  return (blocks * 512) / 2 ** 20;
+}
 
 /** Runs a command in a folder, and insists that it ends well. */
 export async function runIn(folder: string, command: readonly string[], env: NodeJS.ProcessEnv = {}) {

@@ -9,13 +9,13 @@ import type { SchemaObject, SchemaType } from './trial-process.js';
 /** DDL of the ledger's tables and indexes. */
 export const LEDGER_DDL = ledgerDdl(SQLITE_TYPES);
 
-/** DDL of the ledger's tables and indexes, normalised, by name. */
-const TEXTS: ReadonlyMap<string, string> = new Map(
+/** DDL of the ledger's tables and indexes by name, as SQLite stores it. */
+const DEFINITIONS: ReadonlyMap<string, string> = new Map(
   [
     ...LEDGER_DDL.matchAll(
       /^CREATE (TABLE|INDEX) IF NOT EXISTS (\w+)((?: ON .*|[\s\S]*?\n)\)(?: WITHOUT ROWID)?);/gm,
     ),
-  ].map(([, kind = '', name = '', rest = '']) => [name, normaliseSql(`CREATE ${kind} ${name}${rest}`)]),
+  ].map(([, kind = '', name = '', rest = '']) => [name, `CREATE ${kind} ${name}${rest}`]),
 );
 
 const TYPES: readonly SchemaType[] = ['table', 'index', 'view', 'trigger'];
@@ -67,12 +67,17 @@ export async function checkLedger(
 
 function isPlain({ type, name, tbl_name, sql }: Entry, tables: readonly string[]): boolean {
   const [own, owner] = [foldCase(name), foldCase(tbl_name)];
-  if (tables.includes(own)) return type === 'table' && normaliseSql(sql ?? '') === TEXTS.get(own);
+  if (tables.includes(own)) return type === 'table' && isDefinition(sql ?? '', own);
   // An index of a primary key, or one of the ledger's.
-  if (tables.includes(owner))
-    return type === 'index' && (sql === null || normaliseSql(sql) === TEXTS.get(own));
+  if (tables.includes(owner)) return type === 'index' && (sql === null || isDefinition(sql, own));
   // A foreign key to the ledger has actions, and those fire triggers.
   return ![...tokensOf(sql ?? '')].some((token) => tables.includes(token.replace(/^["'`[]|["'`\]]$/g, '')));
+}
+
+/** Whether SQL defines the ledger's table or index of that name; normalises it only if it is not the very text. */
+function isDefinition(sql: string, name: string): boolean {
+  const own = DEFINITIONS.get(name);
+  return own !== undefined && (sql === own || normaliseSql(sql) === normaliseSql(own));
 }
 
 // SQLite compiles the first statement of each text of a schema and ignores the rest, which anyone who can write the file can add.
