@@ -40,7 +40,7 @@ function installIn(folder: string): void {
 /** What npx adds to the environment of a command, which it finds where the PATH has it here. */
 const NPX = { npm_command: 'exec', npm_lifecycle_event: 'npx' };
 
-/** Types a command on a terminal; returns the lines on the screen at its end. */
+/** Types a command on a terminal; returns its result: the lines on the screen at its end, without the log. */
 async function typed(folder: string, command: string, isInterrupted: boolean): Promise<string[]> {
   const env = {
     TERM: 'xterm',
@@ -56,7 +56,7 @@ async function typed(folder: string, command: string, isInterrupted: boolean): P
     .replaceAll(realpathSync(folder), '/srv/shop')
     .split('\n')
     .map((line) => line.trimEnd())
-    .filter((line) => line !== '' && !/^\[.*\] (?:INFO|WARN)|^ +\w+: /.test(line) && !/^[█░]/.test(line));
+    .filter((line) => line !== '' && !/^(?:\d\d:\d\d:\d\d {2}|[█░])/.test(line)); // no log, no bar
   return [...(isInterrupted ? ['^C'] : []), ...lines, ...(code === 0 ? [] : [`(exit code ${code})`])];
 }
 
