@@ -15,7 +15,6 @@ import {
   withStore,
 } from '../migrate/session.js';
 import { besideRun } from '../migrate/verify.js';
-import { PACKAGE_VERSION } from '../package.js';
 import { checkRequirements } from '../run/schema.js';
 import { inStep } from '../steps/step.js';
 import { type Verification, verifyBackfill } from '../verify/verify.js';
@@ -51,7 +50,6 @@ export interface BackfillFacts {
 export interface ReportFacts {
   readonly path: string;
   readonly storeBytes: number;
-  readonly packageVersion: string;
   readonly generatedAt: Date;
   readonly steps: readonly StepFacts[];
   readonly backfills: readonly BackfillFacts[];
@@ -99,7 +97,6 @@ export async function collect(
       return {
         path: store.name,
         storeBytes: (await tx.size()).bytes,
-        packageVersion: PACKAGE_VERSION,
         generatedAt: now(),
         steps: [...new Set(names)].sort().map((name) => {
           const record = records.find((step) => step.name === name);

@@ -1,6 +1,6 @@
 import { locateStore } from '../db/path.js';
 import { type BackfillError, rootBackfillError } from '../errors.js';
-import { type Lang, loadTranslator } from '../messages/lang.js';
+import type { Lang } from '../messages/lang.js';
 import type { RunResult } from '../migrate/change.js';
 import type { MigratorOptions } from '../migrate/options.js';
 import { verificationFailed } from '../migrate/verify.js';
@@ -8,8 +8,8 @@ import { resolveOutputPath, writeAtomically } from '../safety/output-file.js';
 import type { Verdict } from '../verify/check.js';
 import type { Verification } from '../verify/verify.js';
 import { collect } from './collect.js';
+import { renderContext } from './context.js';
 import { REPORT_FILE } from './default-file.js';
-import { MESSAGES } from './messages.js';
 
 /** How to make a report. */
 export interface ReportOptions {
@@ -45,11 +45,7 @@ export async function renderReport(
   const { storePage } = await import('./page.js'); // with the library for charts, which nothing else needs
   const failed = facts.backfills.find(({ verification }) => verification?.verdict === 'fail')?.verification;
   return {
-    text: storePage(facts, {
-      words: MESSAGES[lang],
-      translate: await loadTranslator(lang),
-      toRunnable: toRunnable,
-    }),
+    text: storePage(facts, await renderContext(lang), toRunnable),
     ...(failed ? { error: verificationFailed(failed) } : {}),
     backfills: facts.backfills.map(({ step, verification }) => ({
       name: step.name,

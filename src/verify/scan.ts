@@ -6,6 +6,7 @@ import { type ScanRow, scanRows } from '../engine/scan.js';
 import { lookedUpTo } from '../ledger/backfills.js';
 import { compareKeys, type Key } from '../ledger/keys.js';
 import { type Ledger, openLedger } from '../ledger/ledger.js';
+import { type Message, msg } from '../messages/message.js';
 import type { Backfill } from '../steps/define.js';
 import {
   addKey,
@@ -16,8 +17,8 @@ import {
   mergeFacts,
   type ScanFacts,
 } from './facts.js';
+import { baselineRun } from './integrity.js';
 import { type Cell, mismatchClassifier } from './mismatches.js';
-import { baselineRun } from './store-checks.js';
 import { addLag, type Instant, lagBuffers, parseTimestamp } from './times.js';
 
 /** At most this many values of the grouping column are told apart while rows are read. */
@@ -26,8 +27,14 @@ const MAX_GROUPS = 5000;
 /** Characters of such a value that are kept. */
 const MAX_GROUP_LENGTH = 100;
 
-/** What values of the grouping column are counted as that are not told apart. */
+/** Name of the group of all values that are not counted separately. */
 export const OTHER_GROUPS = '(others)';
+
+/** Returns the display name of a group; without a column to group by, it holds all rows. */
+export const groupName = (name: string, groupBy: string | undefined): string | Message => {
+  if (groupBy === undefined) return msg('All rows');
+  return name === OTHER_GROUPS ? msg(OTHER_GROUPS) : name;
+};
 
 /** A timestamp further ahead than this is in the future, in milliseconds: clocks and offsets may be off by a day. */
 const FUTURE_MS = 24 * 3600 * 1000;
