@@ -1,6 +1,6 @@
 import { Html } from './html.js';
 
-/** The style of a report: one column, light or dark as the reader's system is, and black on white when printed. */
+/** Style sheet of a report: one column, light or dark as the reader's system. */
 export const STYLE = new Html(`
 :root {
   color-scheme: light dark;

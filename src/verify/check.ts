@@ -12,7 +12,7 @@ export interface CheckFinding {
   readonly verdict: Verdict;
   /** One line in English. From the store it holds only timestamps, keys and names. */
   readonly text: string;
-  /** Keys of the first rows that it concerns, at most 10. */
+  /** Keys of the first rows that it concerns, up to 10. */
   readonly sampleKeys?: readonly string[];
   /** The text as data, for other languages. Not enumerable, so JSON has the English text alone. */
   readonly texts: { readonly text: Told };
@@ -33,9 +33,9 @@ export interface CheckResult {
   readonly title: string;
   readonly verdict: Verdict;
   readonly findings: readonly CheckFinding[];
-  /** The figures behind the findings, for programs. */
+  /** The statistics of the findings, for programs. */
   readonly stats: Readonly<Record<string, unknown>>;
-  /** How to fix it; always present if the verdict is `fail`. For a warning, an explanation. */
+  /** The fix for a failure, always present if the verdict is `fail`; or the explanation of a warning. */
   readonly hint?: string;
   /** Title and hint as data, for other languages. Not enumerable, so JSON has the English texts alone. */
   readonly texts: { readonly title: Message; readonly hint?: Message };
@@ -83,7 +83,7 @@ const withTexts = <Result extends object, Texts>(
 ): Result & { readonly texts: Texts } =>
   Object.defineProperty(result, 'texts', { value: texts }) as Result & { readonly texts: Texts };
 
-/** Returns part of a whole in percent, rounded down to hundredths so that 100 means all. Of nothing it is 100. */
+/** Returns a part in percent, rounded down to hundredths so that 100 means all. If the whole is 0, returns 100. */
 export function percent(part: number, whole: number): number {
   return whole === 0 ? 100 : Math.floor((part * 10_000) / whole) / 100;
 }

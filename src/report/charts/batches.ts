@@ -4,10 +4,10 @@ import type { Html } from '../html.js';
 import { countTick, integerTicks } from './axes.js';
 import { draw } from './draw.js';
 
-/** At most this many beginnings of runs are marked: more would hide the line. */
+/** Maximum number of marked run starts; more would hide the line. */
 const MAX_RUN_MARKS = 12;
 
-/** One figure of the batches, from the first batch to the last; a rule stands where a run begins. */
+/** Draws one series of the batches. A vertical rule marks the start of a run. */
 export function batchesChart(
   label: string,
   points: readonly BatchPoint[],
