@@ -114,6 +114,6 @@ export const zhChecks = {
   Rules: '规则',
   '{title}: no row breaks it': '{title}：没有行违反',
   '{title}: {#rows} rows break it': '{title}：有 {rows} 行违反',
-  'Fix the rows that break it (umzug-backfill verify --print-sql prints the query of each rule), then run umzug-backfill up':
-    '请修正违反规则的行（umzug-backfill verify --print-sql 打印每条规则的查询），然后运行 umzug-backfill up',
+  'Fix the rows that the query of the rule returns, then run umzug-backfill up':
+    '请修正规则的查询所返回的行，然后运行 umzug-backfill up',
 } as const satisfies Catalog;

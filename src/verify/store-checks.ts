@@ -106,9 +106,7 @@ export async function rules(store: Store, { checks }: Backfill): Promise<CheckRe
       : finding(verdict, msg('{title}: {rows} rows break it', { title, rows: count(rows) }), sampleKeys),
   );
   const stats = { rules: found.map(({ title, rows }) => ({ title, rows })) };
-  const hint = msg(
-    'Fix the rows that break it (umzug-backfill verify --print-sql prints the query of each rule), then run umzug-backfill up',
-  );
+  const hint = msg('Fix the rows that the query of the rule returns, then run umzug-backfill up');
   return [checkResult('rules', msg('Rules'), findings, stats, { fail: hint })];
 }
 
